@@ -1,0 +1,55 @@
+# chp: an offline Charmhub in one executable. `make help` lists the verbs.
+#
+# Node.js >= 20.19, npm and make are all that is needed; everything else is installed from npm, at the pinned versions.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+BUN := node_modules/bun/bin/bun.exe
+STORE ?= .run/store
+LISTEN ?= 0.0.0.0:8080
+SOURCES := $(shell find bin src handlers store -name '*.ts') package.json tsconfig.json
+
+run: dist/chp ## build, import the example export if the store is empty, and serve it
+	@dist/chp list --store $(STORE) --json --quiet 2>/dev/null | grep -q '"name"' || $(MAKE) -s example
+	dist/chp serve --store $(STORE) --listen $(LISTEN)
+
+example: dist/chp ## import the example export again
+	@$(BUN) test/example.ts .run/example
+	dist/chp import --store $(STORE) .run/example/*.tar.gz
+
+test: build ## run every test that needs nothing but npm's packages
+	$(BUN) test
+
+check: $(BUN) ## types, lint, format
+	node_modules/.bin/tsc -p .
+	node_modules/.bin/oxlint --type-aware --deny-warnings
+	node_modules/.bin/biome ci
+
+build: dist/chp dist/chp.mjs ## dist/chp for this machine, dist/chp.mjs for plain Node
+
+linux-x64 linux-arm64 darwin-arm64: $(BUN) ## the executable for that machine, as dist/chp-NAME
+	$(BUN) bin/build.ts $@
+
+release: linux-x64 linux-arm64 darwin-arm64 ## all of them, with SHA256SUMS
+	cd dist && sha256sum chp-* > SHA256SUMS
+
+clean: ## remove what was built and the example store
+	rm -rf dist .run node_modules
+
+help: ## this text
+	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "  make %-38s %s\n", $$1, $$2 }'
+
+dist/chp: $(SOURCES) $(BUN)
+	$(BUN) bin/build.ts
+
+dist/chp.mjs: dist/chp
+
+# Where npm runs no install scripts, Bun's own puts the executable in its place.
+$(BUN): package.json package-lock.json
+	npm ci --no-audit --no-fund
+	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
+	@touch $(BUN)
+
+.PHONY: run example test check build linux-x64 linux-arm64 darwin-arm64 release clean help

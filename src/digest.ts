@@ -1,0 +1,54 @@
+import { createHash, type Hash } from "node:crypto";
+
+/** A sha256 in 64 lower-case hex digits: the name of a blob. */
+export type Digest = string & { readonly __digest: unique symbol };
+
+/** What the wire calls the digests of a download, as in `hash-sha-256`. */
+export type Algorithm = "sha-256" | "sha-384" | "sha-512" | "sha3-384";
+
+const NODE_NAMES: Record<Algorithm, string> = { "sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512", "sha3-384": "sha3-384" };
+
+export const ALGORITHMS = Object.keys(NODE_NAMES) as readonly Algorithm[];
+
+/** Size in bytes and the digests that were asked for, in lower-case hex. */
+export interface Sums extends Partial<Record<Algorithm, string>> {
+  readonly size: number;
+  readonly "sha-256": Digest;
+}
+
+export function isDigest(text: string): text is Digest {
+  return /^[0-9a-f]{64}$/.test(text);
+}
+
+/** Size and digests of a stream, in one pass over its bytes. */
+export class Summer {
+  #size = 0;
+  readonly #hashes: Map<Algorithm, Hash>;
+
+  /** `also`: what to compute besides sha256. */
+  constructor(also: readonly Algorithm[] = []) {
+    this.#hashes = new Map([...new Set<Algorithm>(["sha-256", ...also])].map((a) => [a, createHash(NODE_NAMES[a])]));
+  }
+
+  update(chunk: Uint8Array): void {
+    this.#size += chunk.byteLength;
+    for (const hash of this.#hashes.values()) hash.update(chunk);
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Ends the sums; call once. */
+  sums(): Sums {
+    const digests = Object.fromEntries([...this.#hashes].map(([a, hash]) => [a, hash.digest("hex")]));
+    return { size: this.#size, ...(digests as { "sha-256": Digest }) };
+  }
+}
+
+/** Sums of bytes at hand. */
+export function sumsOf(bytes: Uint8Array, also: readonly Algorithm[] = []): Sums {
+  const summer = new Summer(also);
+  summer.update(bytes);
+  return summer.sums();
+}

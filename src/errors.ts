@@ -1,0 +1,83 @@
+/** The one error type. Every refusal that a person or a client sees is a `Failure` of one of these kinds. */
+
+interface Kind {
+  /** exit code of a command */
+  readonly exit: number;
+  /** HTTP status of a reply */
+  readonly status: 400 | 404 | 405 | 408 | 413 | 500;
+  /** code in the `error-list` of a Charmhub reply */
+  readonly code: string;
+}
+
+const KINDS = {
+  failed: { exit: 1, status: 500, code: "api-error" },
+  "not-found": { exit: 1, status: 404, code: "resource-not-found" },
+  "not-allowed": { exit: 1, status: 405, code: "api-error" },
+  "too-large": { exit: 3, status: 413, code: "bad-argument" },
+  "too-slow": { exit: 1, status: 408, code: "api-error" },
+  malformed: { exit: 2, status: 400, code: "bad-argument" },
+  usage: { exit: 2, status: 400, code: "bad-argument" },
+  refused: { exit: 3, status: 400, code: "bad-argument" },
+  "no-store": { exit: 10, status: 500, code: "api-error" },
+  "store-too-new": { exit: 11, status: 500, code: "api-error" },
+  conflict: { exit: 12, status: 500, code: "api-error" },
+  corrupt: { exit: 13, status: 500, code: "api-error" },
+  interrupted: { exit: 130, status: 500, code: "api-error" },
+} as const satisfies Record<string, Kind>;
+
+export type FailureKind = keyof typeof KINDS;
+
+export interface FailureOptions {
+  /** the next thing to type or to do, printed on a line of its own */
+  next?: string;
+  cause?: unknown;
+}
+
+/** Says what cannot be done in the user's words: lower-case, no trailing full stop, the file or field named. */
+export class Failure extends Error {
+  override readonly name = "Failure";
+  readonly kind: FailureKind;
+  readonly next: string | undefined;
+
+  constructor(kind: FailureKind, message: string, options: FailureOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.kind = kind;
+    this.next = options.next;
+  }
+
+  get exit(): number {
+    return KINDS[this.kind].exit;
+  }
+
+  get status(): Kind["status"] {
+    return KINDS[this.kind].status;
+  }
+
+  get code(): string {
+    return KINDS[this.kind].code;
+  }
+
+  /** The same refusal, told from where it happened: `outer.tar.gz: kafka.tar.gz: metadata.json: …`. */
+  within(place: string): Failure {
+    return new Failure(this.kind, `${place}: ${this.message}`, { ...(this.next && { next: this.next }), cause: this });
+  }
+}
+
+/** A `refused` failure: the content is wrong, exit code 3. */
+export function refused(message: string, options?: FailureOptions): Failure {
+  return new Failure("refused", message, options);
+}
+
+/** What went wrong, for a line of text. */
+export function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+// Control, format and bidirectional characters from an archive or a request would act on the operator's terminal.
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+
+/** `text` with every character that is not for printing shown as `\u{…}`; at most `limit` characters. */
+export function printable(text: string, limit = 4096): string {
+  const shown = text.replace(UNPRINTABLE, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`);
+  return shown.length > limit ? `${shown.slice(0, limit)}…` : shown;
+}

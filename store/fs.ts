@@ -1,0 +1,372 @@
+/** The storage on a local disk. Every state that a crash can leave is a valid store. */
+
+import { randomUUID } from "node:crypto";
+import { existsSync, constants as fsConstants, type Stats } from "node:fs";
+import * as fs from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { Readable } from "node:stream";
+import { Failure, type FailureOptions, reason } from "../src/errors.ts";
+import type { Stage, Storage, StoredObject } from "./storage.ts";
+
+const TMP = "tmp";
+const DAY = 24 * 60 * 60 * 1000;
+const MAX_UNSYNCED = 16;
+
+export interface DiskOptions {
+  /** false only in tests: a crash of the machine may then lose what was committed */
+  readonly sync?: boolean;
+}
+
+export class Disk implements Storage {
+  readonly place: string;
+  readonly #sync: boolean;
+  #owner: { uid: number; gid: number } | undefined;
+  /** folders that got or lost a name since the last sync */
+  readonly #touched = new Set<string>();
+  readonly #syncing = new Set<Promise<void>>();
+  #staged = 0;
+
+  constructor(folder: string, { sync = true }: DiskOptions = {}) {
+    this.place = resolve(folder);
+    this.#sync = sync;
+  }
+
+  async open(key: string): Promise<StoredObject | undefined> {
+    const path = this.#path(key);
+    const stat = await missing(fs.stat(path));
+    return stat?.isFile() ? new DiskObject(path, stat.size) : undefined;
+  }
+
+  has(key: string): boolean {
+    return existsSync(this.#path(key));
+  }
+
+  async list(prefix: string): Promise<string[]> {
+    const names = (await missing(fs.readdir(this.#path(prefix)))) ?? [];
+    return names.toSorted().map((name) => prefix + name);
+  }
+
+  stage(kind?: "mutable"): Promise<Stage> {
+    return this.#guard(async () => {
+      const path = await this.#tmpPath();
+      const file = await fs.open(path, fsConstants.O_RDWR | fsConstants.O_CREAT | fsConstants.O_EXCL, 0o600);
+      return new DiskStage(this, path, file, kind === "mutable" ? 0o644 : 0o444);
+    });
+  }
+
+  create(key: string, bytes: Uint8Array): Promise<boolean> {
+    return this.#guard(async () => {
+      const stage = await this.stage();
+      try {
+        await stage.write(bytes);
+        await stage.end();
+        return await (stage as DiskStage).link(key);
+      } finally {
+        await stage.discard();
+      }
+    });
+  }
+
+  /** Makes the folder a place for a store: refused where the file system has no hard links, which publishing needs. */
+  prepare(): Promise<void> {
+    return this.#guard(async () => {
+      await this.#mkdir(this.place);
+      await this.#adopt();
+      const [a, b] = [await this.#tmpPath(), await this.#tmpPath()];
+      try {
+        await fs.writeFile(a, "");
+        await fs.link(a, b);
+      } catch (error) {
+        if (!["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EMLINK"].includes(codeOf(error))) throw error;
+        throw new Failure("failed", `cannot keep a store in ${this.place}: its file system has no hard links (${codeOf(error)})`, {
+          next: "choose a folder on ext4, xfs, btrfs, zfs or apfs",
+          cause: error,
+        });
+      } finally {
+        await Promise.all([a, b].map((path) => missing(fs.unlink(path))));
+      }
+    });
+  }
+
+  /** Removes what imports that were killed left in tmp/. */
+  sweep(): Promise<void> {
+    return this.#guard(async () => {
+      const folder = this.#path(TMP);
+      for (const name of (await missing(fs.readdir(folder))) ?? []) {
+        const path = join(folder, name);
+        const stat = await missing(fs.stat(path));
+        if (stat && abandoned(name, stat)) await missing(fs.unlink(path));
+      }
+    });
+  }
+
+  /** Internal to this file: what a stage needs of its disk. */
+  async install(from: string, key: string, how: "rename" | "link"): Promise<boolean> {
+    const to = this.#path(key);
+    await this.#mkdir(dirname(to));
+    if (how === "rename") {
+      await fs.rename(from, to);
+      this.#touched.add(dirname(to));
+      return true;
+    }
+    await this.flush();
+    const won = await this.#link(from, to);
+    this.#touched.add(dirname(to));
+    await this.flush();
+    return won;
+  }
+
+  async #link(from: string, to: string): Promise<boolean> {
+    try {
+      await fs.link(from, to);
+      return true;
+    } catch (error) {
+      if (codeOf(error) !== "EEXIST") throw error;
+      // A network file system may have linked it and lost the answer: two links to our own file mean that we won.
+      return (await fs.stat(from)).nlink === 2;
+    }
+  }
+
+  async finish(file: fs.FileHandle, mode: number): Promise<void> {
+    if (this.#owner) await file.chown(this.#owner.uid, this.#owner.gid);
+    await file.chmod(mode);
+  }
+
+  /** Starts bringing a file to the disk and closes it then. */
+  closeSynced(file: fs.FileHandle): Promise<void> {
+    const synced = this.#syncAndClose(file);
+    const done = synced.catch(() => {}).then(() => void this.#syncing.delete(done));
+    this.#syncing.add(done);
+    return synced;
+  }
+
+  async #syncAndClose(file: fs.FileHandle): Promise<void> {
+    try {
+      if (this.#sync) await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Waits while too many files are on their way to the disk: each is open until it is there. */
+  async slot(): Promise<void> {
+    while (this.#syncing.size >= MAX_UNSYNCED) await Promise.race(this.#syncing);
+  }
+
+  /** Brings every touched folder to the disk. */
+  async flush(): Promise<void> {
+    const folders = [...this.#touched];
+    this.#touched.clear();
+    if (!this.#sync) return;
+    for (const folder of folders) {
+      const handle = await fs.open(folder, "r");
+      try {
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    }
+  }
+
+  guard<T>(work: () => Promise<T>): Promise<T> {
+    return this.#guard(work);
+  }
+
+  #path(key: string): string {
+    return join(this.place, key);
+  }
+
+  async #tmpPath(): Promise<string> {
+    if (this.#staged === 0) {
+      await this.#adopt();
+      await this.#mkdir(this.#path(TMP));
+    }
+    this.#staged += 1;
+    return join(this.#path(TMP), `${hostname()}.${process.pid}.${randomUUID()}`);
+  }
+
+  /** Run as root, what is created belongs to the owner of the store's folder. */
+  async #adopt(): Promise<void> {
+    if (process.getuid?.() !== 0) return;
+    const stat = await missing(fs.stat(this.place));
+    this.#owner = stat && stat.uid !== 0 ? { uid: stat.uid, gid: stat.gid } : undefined;
+  }
+
+  async #mkdir(folder: string): Promise<void> {
+    if (existsSync(folder)) return;
+    await this.#mkdir(dirname(folder));
+    try {
+      await fs.mkdir(folder);
+    } catch (error) {
+      if (codeOf(error) === "EEXIST") return;
+      throw error;
+    }
+    await fs.chmod(folder, 0o755); // whatever the umask: `serve` may run as another user
+    if (this.#owner) await fs.chown(folder, this.#owner.uid, this.#owner.gid);
+    this.#touched.add(dirname(folder));
+  }
+
+  async #guard<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw told(error, this.place);
+    }
+  }
+}
+
+class DiskStage implements Stage {
+  readonly #disk: Disk;
+  readonly #path: string;
+  readonly #mode: number;
+  #file: fs.FileHandle | undefined;
+  #synced: Promise<void> = Promise.resolve();
+  #committed = false;
+
+  constructor(disk: Disk, path: string, file: fs.FileHandle, mode: number) {
+    this.#mode = mode;
+    this.#disk = disk;
+    this.#path = path;
+    this.#file = file;
+  }
+
+  write(chunk: Uint8Array): Promise<void> {
+    return this.#disk.guard(async () => {
+      for (let at = 0; at < chunk.byteLength; ) {
+        const { bytesWritten } = await this.#open().write(chunk, at);
+        at += bytesWritten;
+      }
+    });
+  }
+
+  end(): Promise<void> {
+    return this.#disk.guard(async () => {
+      const file = this.#open();
+      this.#file = undefined;
+      await this.#disk.finish(file, this.#mode);
+      await this.#disk.slot();
+      this.#synced = this.#disk.closeSynced(file);
+      this.#synced.catch(() => {}); // told by commit
+    });
+  }
+
+  bytes(start: number, end: number): Promise<Uint8Array> {
+    return this.#disk.guard(() => readRange(this.#path, start, end));
+  }
+
+  commit(key: string): Promise<void> {
+    return this.#disk.guard(async () => {
+      await this.#synced;
+      await this.#disk.install(this.#path, key, "rename");
+      this.#committed = true;
+    });
+  }
+
+  async link(key: string): Promise<boolean> {
+    await this.#synced;
+    return this.#disk.install(this.#path, key, "link");
+  }
+
+  async discard(): Promise<void> {
+    if (this.#committed) return;
+    await this.#file?.close();
+    this.#file = undefined;
+    await this.#synced.catch(() => {});
+    await missing(fs.unlink(this.#path));
+  }
+
+  #open(): fs.FileHandle {
+    if (!this.#file) throw new Error("internal error: a stage is used after its end");
+    return this.#file;
+  }
+}
+
+class DiskObject implements StoredObject {
+  readonly size: number;
+  readonly #path: string;
+
+  constructor(path: string, size: number) {
+    this.#path = path;
+    this.size = size;
+  }
+
+  body(start = 0, end = this.size): BodyInit {
+    // Bun sends a file by the kernel and with its Content-Length; elsewhere it is a stream.
+    if (typeof Bun !== "undefined") return start === 0 && end === this.size ? Bun.file(this.#path) : Bun.file(this.#path).slice(start, end);
+    return Readable.toWeb(Readable.from(ranges(this.#path, start, end), { objectMode: false })) as unknown as ReadableStream;
+  }
+
+  bytes(start = 0, end = this.size): Promise<Uint8Array> {
+    return readRange(this.#path, start, end);
+  }
+}
+
+async function* ranges(path: string, start: number, end: number): AsyncGenerator<Uint8Array> {
+  const file = await fs.open(path, "r");
+  try {
+    for (let at = start; at < end; ) {
+      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(Math.min(end - at, 2 ** 18)), 0, null, at);
+      if (bytesRead === 0) throw new Error(`${path} ends after ${at} of ${end} bytes`);
+      at += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function readRange(path: string, start: number, end: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const part of ranges(path, start, end)) parts.push(part);
+  return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
+}
+
+/** Of this host and a process that has ended, or a day old: tmp/ may be shared by several hosts. */
+function abandoned(name: string, stat: Stats): boolean {
+  const match = /^(.+)\.(\d+)\.[0-9a-f-]{36}$/.exec(name);
+  if (match?.[1] === hostname() && !isRunning(Number(match[2]))) return true;
+  return Date.now() - stat.mtimeMs > DAY;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === "EPERM";
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
+
+async function missing<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+const TOLD: Readonly<Record<string, { message: string; next: string }>> = {
+  ENOSPC: { message: "no space is left on its disk", next: "free some space there and run the same command again; nothing was published" },
+  EDQUOT: { message: "the disk quota is used up", next: "free some space there and run the same command again; nothing was published" },
+  EFBIG: {
+    message: "a file is larger than its file system or the process may write",
+    next: "raise the limit (ulimit -f) or use another file system; nothing was published",
+  },
+  EROFS: { message: "its file system is read-only", next: "mount it writable, or name another store with --store" },
+  EACCES: { message: "permission is denied", next: "run as the owner of that folder, or name another store with --store" },
+  EPERM: { message: "the operation is not permitted", next: "run as the owner of that folder, or name another store with --store" },
+};
+
+function told(error: unknown, place: string): unknown {
+  if (error instanceof Failure) return error;
+  const known = TOLD[codeOf(error)];
+  if (!known) return error;
+  const options: FailureOptions = { next: known.next, cause: error };
+  return new Failure("failed", `cannot write to ${place}: ${known.message} (${reason(error).split(",")[0]})`, options);
+}

@@ -1,0 +1,32 @@
+import type { Digest } from "../src/digest.ts";
+
+/**
+ * Typed things ⇄ keys. Nobody else joins paths.
+ *
+ *     format.json                  {"format": 1}
+ *     blobs/sha256/3f/3fa9…        every immutable thing, by its sha256
+ *     catalog/0000000042.json      a generation
+ *     config.json                  settings
+ *     tmp/                         what is being written; owned by the storage
+ */
+
+/** The format that this chp writes, and the newest that it reads. */
+export const FORMAT = 1;
+
+export const FORMAT_KEY = "format.json";
+export const CONFIG_KEY = "config.json";
+export const CATALOG = "catalog/";
+
+export function blobKey(digest: Digest): string {
+  return `blobs/sha256/${digest.slice(0, 2)}/${digest}`;
+}
+
+export function generationKey(number: number): string {
+  return `${CATALOG}${String(number).padStart(10, "0")}.json`;
+}
+
+/** The number of a generation's key; undefined for other keys. */
+export function generationNumber(key: string): number | undefined {
+  const match = /^catalog\/(\d{10})\.json$/.exec(key);
+  return match ? Number(match[1]) : undefined;
+}

@@ -1,0 +1,60 @@
+/** The storage in memory: what tests run on, and the second implementation that keeps the seam honest. */
+
+import type { Stage, Storage, StoredObject } from "./storage.ts";
+
+export class Memory implements Storage {
+  readonly place = "memory";
+  readonly #objects = new Map<string, Uint8Array>();
+
+  async open(key: string): Promise<StoredObject | undefined> {
+    const bytes = this.#objects.get(key);
+    return (
+      bytes && {
+        size: bytes.byteLength,
+        body: (start, end) => new Uint8Array(bytes.subarray(start, end)),
+        bytes: async (start, end) => bytes.slice(start, end),
+      }
+    );
+  }
+
+  has(key: string): boolean {
+    return this.#objects.has(key);
+  }
+
+  async list(prefix: string): Promise<string[]> {
+    return [...this.#objects.keys()].filter((key) => key.startsWith(prefix) && !key.slice(prefix.length).includes("/")).toSorted();
+  }
+
+  async stage(): Promise<Stage> {
+    let bytes = Buffer.alloc(0);
+    let ended = false;
+    const check = (wanted: boolean) => {
+      if (ended !== wanted) throw new Error("internal error: a stage is used out of order");
+    };
+    return {
+      write: async (chunk) => {
+        check(false);
+        bytes = Buffer.concat([bytes, chunk]);
+      },
+      end: async () => {
+        check(false);
+        ended = true;
+      },
+      bytes: async (start, end) => {
+        check(true);
+        return Uint8Array.from(bytes.subarray(start, end));
+      },
+      commit: async (key) => {
+        check(true);
+        this.#objects.set(key, bytes);
+      },
+      discard: async () => {},
+    };
+  }
+
+  async create(key: string, bytes: Uint8Array): Promise<boolean> {
+    if (this.#objects.has(key)) return false;
+    this.#objects.set(key, Uint8Array.from(bytes));
+    return true;
+  }
+}

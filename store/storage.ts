@@ -1,0 +1,49 @@
+/**
+ * The seam under the store: keys and bytes, nothing else. It knows no digests, packages or HTTP.
+ *
+ * A key is a relative path of letters, digits, `.`, `_`, `-` and `/`; only keys.ts makes them. Every implementation
+ * passes test/store/storage.test.ts.
+ */
+export interface Storage {
+  /** where it is, for messages */
+  readonly place: string;
+
+  /** The object of that name, or undefined. Its bytes never change while it is open. */
+  open(key: string): Promise<StoredObject | undefined>;
+
+  /** Whether an object of that name is visible now. Synchronous and never cached: a server asks it at every request. */
+  has(key: string): boolean;
+
+  /** Keys that begin with `prefix`, a folder with its `/`, in order. */
+  list(prefix: string): Promise<string[]>;
+
+  /** Room for the bytes of a new object, invisible until it is committed. What is not "mutable" is kept read-only. */
+  stage(kind?: "mutable"): Promise<Stage>;
+
+  /**
+   * Makes every object committed so far durable, then creates `key` with `bytes`, durable too. False if the key exists
+   * by then: of several that create one key at the same time exactly one gets true. A crash leaves all of it or nothing.
+   */
+  create(key: string, bytes: Uint8Array): Promise<boolean>;
+}
+
+export interface StoredObject {
+  /** bytes */
+  readonly size: number;
+  /** A body for a Response: bytes from `start` up to, not including, `end`. */
+  body(start?: number, end?: number): BodyInit;
+  bytes(start?: number, end?: number): Promise<Uint8Array>;
+}
+
+export interface Stage {
+  /** Appends; the chunk may be re-used after the promise resolved. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** No more writes. The bytes are on their way to the disk: `commit` waits for them. */
+  end(): Promise<void>;
+  /** Bytes written so far, from `start` up to, not including, `end`. After `end` only. */
+  bytes(start: number, end: number): Promise<Uint8Array>;
+  /** Makes the bytes visible as `key`, whole. An object of that name is replaced. After `end` only. */
+  commit(key: string): Promise<void>;
+  /** Forgets the bytes; does nothing after a commit. */
+  discard(): Promise<void>;
+}

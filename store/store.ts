@@ -1,0 +1,359 @@
+/** What is kept: blobs by digest, manifests, and generations that name them. Format: store/README.md. */
+
+import * as v from "valibot";
+import { type Algorithm, type Digest, isDigest, Summer, type Sums, sumsOf } from "../src/digest.ts";
+import { Failure, reason } from "../src/errors.ts";
+import type { Package } from "../src/package.ts";
+import { VERSION } from "../src/version.ts";
+import { blobKey, CATALOG, CONFIG_KEY, FORMAT, FORMAT_KEY, generationKey, generationNumber } from "./keys.ts";
+import type { Stage, Storage, StoredObject } from "./storage.ts";
+
+const LISTING_INTERVAL = 1000;
+const MAX_ATTEMPTS = 1000;
+
+/** A file that an import read. */
+export interface SourceRecord {
+  readonly name: string;
+  /** bytes */
+  readonly size: number;
+  readonly sha256: Digest;
+}
+
+/** One step of the store's history: what it held from then on. */
+export interface Generation {
+  readonly format: number;
+  readonly number: number;
+  readonly parent: number;
+  /** RFC 3339 */
+  readonly time: string;
+  /** `chp 0.1.0` */
+  readonly tool: string;
+  /** the command that made it */
+  readonly command: string;
+  readonly sources: readonly SourceRecord[];
+  /** names of the packages that it changed, and what came to them */
+  readonly changed: Readonly<Record<string, { readonly revisions: readonly number[]; readonly channels: number }>>;
+  readonly index: Digest;
+}
+
+const DigestText = v.pipe(
+  v.string(),
+  v.check(isDigest),
+  v.transform((text) => text as Digest),
+);
+const GenerationText = v.looseObject({
+  format: v.number(),
+  number: v.number(),
+  parent: v.number(),
+  time: v.string(),
+  tool: v.string(),
+  command: v.string(),
+  sources: v.array(v.object({ name: v.string(), size: v.number(), sha256: DigestText })),
+  changed: v.record(v.string(), v.object({ revisions: v.array(v.number()), channels: v.number() })),
+  index: DigestText,
+});
+
+/** Name → digest of its manifest, then its ids, the present one first. One namespace for charms and bundles, as on Charmhub. */
+const IndexText = v.object({ packages: v.record(v.string(), v.tupleWithRest([DigestText, v.string()], v.string())) });
+type Row = v.InferOutput<typeof IndexText>["packages"][string];
+
+/** A change to publish: new or changed packages, and how the generation tells of them. */
+export interface Draft extends Pick<Generation, "command" | "sources" | "changed"> {
+  readonly packages: readonly Package[];
+  /** what the packages name that is not in the store yet */
+  readonly blobs: readonly Ingested[];
+}
+
+/** A blob on its way into the store: hashed and counted, not visible. */
+export interface Ingested {
+  readonly sums: Sums;
+  bytes(start: number, end: number): Promise<Uint8Array>;
+  commit(): Promise<void>;
+  discard(): Promise<void>;
+}
+
+/** One consistent view of a generation; readers hold it for a whole request. */
+export class Snapshot {
+  /** undefined: nothing was ever published */
+  readonly generation: Generation | undefined;
+  readonly #store: Store;
+  readonly #rows: ReadonlyMap<string, Row>;
+  readonly #names: ReadonlyMap<string, string>;
+  readonly #packages: Map<Digest, Promise<Package>>;
+
+  constructor(store: Store, generation: Generation | undefined, rows: ReadonlyMap<string, Row>, before?: Snapshot) {
+    this.generation = generation;
+    this.#store = store;
+    this.#rows = rows;
+    const names = new Map<string, string>();
+    // A present id wins over another package's former one.
+    for (const present of [false, true])
+      for (const [name, [, id, ...former]] of rows) for (const one of present ? [id] : former) names.set(one, name);
+    this.#names = names;
+    const known = before ? before.#packages : new Map<Digest, Promise<Package>>();
+    this.#packages = new Map([...rows.values()].flatMap(([digest]) => withValue(digest, known.get(digest))));
+  }
+
+  /** Names of all packages, in order. */
+  get names(): string[] {
+    return [...this.#rows.keys()];
+  }
+
+  get number(): number {
+    return this.generation?.number ?? 0;
+  }
+
+  async package(name: string): Promise<Package | undefined> {
+    const row = this.#rows.get(name);
+    return row && this.manifest(row[0]);
+  }
+
+  /** By an id that is or was the package's. */
+  async packageById(id: string): Promise<Package | undefined> {
+    const name = this.#names.get(id);
+    return name === undefined ? undefined : this.package(name);
+  }
+
+  packages(): Promise<Package[]> {
+    return Promise.all([...this.#rows.values()].map(([digest]) => this.manifest(digest)));
+  }
+
+  rows(): Map<string, Row> {
+    return new Map(this.#rows);
+  }
+
+  /** A manifest is read once, however many requests ask for it. */
+  manifest(digest: Digest): Promise<Package> {
+    let found = this.#packages.get(digest);
+    if (!found) {
+      found = this.#store.json<Package>(digest);
+      found.catch(() => this.#packages.delete(digest));
+      this.#packages.set(digest, found);
+    }
+    return found;
+  }
+}
+
+export class Store {
+  readonly storage: Storage;
+  #snapshot: Snapshot;
+  #listed = 0;
+
+  private constructor(storage: Storage) {
+    this.storage = storage;
+    this.#snapshot = new Snapshot(this, undefined, new Map());
+  }
+
+  /** Opens a store. Fails with `no-store` or `store-too-new`. */
+  static async open(storage: Storage): Promise<Store> {
+    const format = await storage.open(FORMAT_KEY);
+    if (!format)
+      throw new Failure("no-store", `there is no store in ${storage.place}`, {
+        next: "chp import FILE makes one; or name another with --store DIR",
+      });
+    const text = new TextDecoder().decode(await format.bytes());
+    const parsed = v.safeParse(v.looseObject({ format: v.number() }), tryJson(text));
+    if (!parsed.success) throw new Failure("corrupt", `${storage.place}/${FORMAT_KEY} is not readable`);
+    if (parsed.output.format > FORMAT)
+      throw new Failure(
+        "store-too-new",
+        `the store in ${storage.place} has format ${parsed.output.format}; this chp reads up to ${FORMAT}`,
+        {
+          next: "use a newer chp",
+        },
+      );
+    return new Store(storage);
+  }
+
+  /** Opens a store, and makes it first where there is none. */
+  static async openOrCreate(storage: Storage & { prepare?(): Promise<void> }): Promise<Store> {
+    if (!(await storage.open(FORMAT_KEY))) {
+      await storage.prepare?.();
+      await storage.create(FORMAT_KEY, Buffer.from(`${JSON.stringify({ format: FORMAT })}\n`));
+    }
+    return Store.open(storage);
+  }
+
+  /** The newest generation, as of now. */
+  snapshot(): Snapshot | Promise<Snapshot> {
+    const now = performance.now();
+    // The next number is asked for at every request; a listing each second finds what that would miss.
+    if (now - this.#listed < LISTING_INTERVAL && this.#listed > 0 && !this.storage.has(generationKey(this.#snapshot.number + 1)))
+      return this.#snapshot;
+    return this.#refresh(now);
+  }
+
+  async #refresh(now: number): Promise<Snapshot> {
+    const numbers = await this.generationNumbers();
+    const newest = numbers.at(-1) ?? 0;
+    if (newest !== this.#snapshot.number) {
+      const generation = await this.generation(newest);
+      if (generation) this.#snapshot = new Snapshot(this, generation, await this.#index(generation), this.#snapshot);
+    }
+    this.#listed = now;
+    return this.#snapshot;
+  }
+
+  /** Numbers of the kept generations, oldest first. */
+  async generationNumbers(): Promise<number[]> {
+    const keys = await this.storage.list(CATALOG);
+    return keys.flatMap((key) => generationNumber(key) ?? []).toSorted((a, b) => a - b);
+  }
+
+  async generation(number: number): Promise<Generation | undefined> {
+    const object = await this.storage.open(generationKey(number));
+    if (!object) return undefined;
+    const parsed = v.safeParse(GenerationText, tryJson(new TextDecoder().decode(await object.bytes())));
+    if (!parsed.success) throw new Failure("corrupt", `generation ${number} in ${this.storage.place} is not readable`);
+    return parsed.output;
+  }
+
+  async #index(generation: Generation): Promise<Map<string, Row>> {
+    const parsed = v.safeParse(IndexText, await this.json(generation.index));
+    if (!parsed.success)
+      throw new Failure("corrupt", `the index of generation ${generation.number} in ${this.storage.place} is not readable`);
+    return new Map(Object.entries(parsed.output.packages));
+  }
+
+  /** A blob, or undefined if the store lacks it. */
+  blob(digest: Digest): Promise<StoredObject | undefined> {
+    return this.storage.open(blobKey(digest));
+  }
+
+  has(digest: Digest): boolean {
+    return this.storage.has(blobKey(digest));
+  }
+
+  /** The text of a blob that a manifest names; verified, since what it says is served as it is or decides what is served. */
+  async text(digest: Digest): Promise<string> {
+    const blob = await this.blob(digest);
+    if (!blob) throw new Failure("corrupt", `blob ${digest} is missing in ${this.storage.place}`, { next: "import again what held it" });
+    const bytes = await blob.bytes();
+    if (sumsOf(bytes)["sha-256"] !== digest)
+      throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} has other bytes than its name says`, {
+        next: "import again what held it",
+      });
+    return new TextDecoder().decode(bytes);
+  }
+
+  async json<T>(digest: Digest): Promise<T> {
+    return JSON.parse(await this.text(digest)) as T;
+  }
+
+  /** Reads a stream into the staging area, hashing while it is written. */
+  async ingest(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<Ingested> {
+    const stage = await this.storage.stage();
+    try {
+      const summer = new Summer(also);
+      for await (const chunk of chunks) {
+        const written = stage.write(chunk);
+        summer.update(chunk); // while the disk writes
+        await written;
+      }
+      return await this.#ingested(stage, summer.sums());
+    } catch (error) {
+      await stage.discard();
+      throw error;
+    }
+  }
+
+  async ingestBytes(bytes: Uint8Array, also: readonly Algorithm[] = []): Promise<Ingested> {
+    return this.ingest(
+      (async function* () {
+        yield bytes;
+      })(),
+      also,
+    );
+  }
+
+  async #ingested(stage: Stage, sums: Sums): Promise<Ingested> {
+    const digest = sums["sha-256"];
+    await stage.end();
+    return {
+      sums,
+      bytes: (start, end) => stage.bytes(start, end),
+      commit: async () => {
+        const held = await this.blob(digest);
+        if (held?.size === sums.size) await stage.discard();
+        else await stage.commit(blobKey(digest));
+      },
+      discard: () => stage.discard(),
+    };
+  }
+
+  /**
+   * Publishes one generation. `draft` is asked with the newest snapshot, and again with a newer one if another process
+   * published in between, so that what both brought is kept. Without a changed package no generation is made, but blobs
+   * that the store had lost are put back.
+   */
+  async publish(time: string, draft: (base: Snapshot) => Promise<Draft>): Promise<Generation | undefined> {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+      this.#listed = 0;
+      const base = await this.snapshot();
+      const change = await draft(base);
+      for (const blob of change.blobs) await blob.commit();
+      if (change.packages.length === 0) return undefined;
+      const rows = base.rows();
+      for (const pkg of change.packages) rows.set(pkg.name, [await this.#put(pkg), pkg.id, ...pkg.formerIds]);
+      const packages = Object.fromEntries([...rows].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+      const number = base.number + 1;
+      const { command, sources, changed } = change;
+      const generation: Generation = {
+        format: FORMAT,
+        number,
+        parent: base.number,
+        time,
+        tool: `chp ${VERSION}`,
+        command,
+        sources,
+        changed,
+        index: await this.#put({ packages }),
+      };
+      if (await this.storage.create(generationKey(number), jsonBytes(generation))) return generation;
+    }
+    throw new Failure("conflict", `cannot publish: ${MAX_ATTEMPTS} other generations came in between`);
+  }
+
+  async #put(value: unknown): Promise<Digest> {
+    const blob = await this.ingestBytes(jsonBytes(value));
+    await blob.commit();
+    return blob.sums["sha-256"];
+  }
+
+  /** The settings as they stand in the file; {} where there is none. */
+  async config(): Promise<Record<string, unknown>> {
+    const object = await this.storage.open(CONFIG_KEY);
+    if (!object) return {};
+    const parsed = v.safeParse(v.record(v.string(), v.unknown()), tryJson(new TextDecoder().decode(await object.bytes())));
+    if (!parsed.success)
+      throw new Failure("failed", `${this.storage.place}/${CONFIG_KEY} is not a JSON object`, { next: "mend or remove that file" });
+    return parsed.output;
+  }
+
+  async writeConfig(config: Record<string, unknown>): Promise<void> {
+    const stage = await this.storage.stage("mutable");
+    try {
+      await stage.write(jsonBytes(config));
+      await stage.end();
+      await stage.commit(CONFIG_KEY);
+    } finally {
+      await stage.discard();
+    }
+  }
+}
+
+function withValue<K, V>(key: K, value: V | undefined): [K, V][] {
+  return value === undefined ? [] : [[key, value]];
+}
+
+function jsonBytes(value: unknown): Uint8Array {
+  return Buffer.from(`${JSON.stringify(value, null, 1)}\n`);
+}
+
+function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    return new Error(reason(error));
+  }
+}

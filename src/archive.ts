@@ -1,0 +1,503 @@
+/**
+ * Entries of a tar, gz, zst or plain file, nested at any depth, in one pass and with flat memory.
+ *
+ * Nothing is unpacked: an entry's name is data to look up, its bytes are a stream. The next entry is read only after
+ * the last one was drained, so one entry is open at a time and a cut archive can only end in an error.
+ */
+
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import zlib from "node:zlib";
+import { Decompress } from "fzstd";
+import { Header, Pax } from "tar";
+import yauzl from "yauzl";
+import { Failure, printable, reason, refused } from "./errors.ts";
+
+const MIB = 2 ** 20;
+
+/** What an archive may hold; an operator can raise these with flags of `chp import`. */
+export interface Limits {
+  /** entries of all tars together, and of one zip */
+  readonly entries: number;
+  /** archives inside archives */
+  readonly depth: number;
+  /** bytes after decompression, of all archives together */
+  readonly size: number;
+  /** decompressed over compressed bytes, once more than `RATIO_FROM` came out */
+  readonly ratio: number;
+  /** bytes of a JSON or assertion file */
+  readonly json: number;
+  /** bytes of a YAML or other text that is read */
+  readonly text: number;
+}
+
+export const LIMITS: Limits = { entries: 100_000, depth: 8, size: 2 ** 40, ratio: 200, json: 32 * MIB, text: 2 * MIB };
+
+const RATIO_FROM = 32 * MIB;
+const MAX_HEADER = MIB;
+const MAX_PATH = 4096;
+const BLOCK = 512;
+
+export type Chunks = AsyncIterable<Uint8Array>;
+
+/** A regular file found in an archive, or given as it is. */
+export interface ArchiveFile {
+  /** names of the archives on the way, outermost first */
+  readonly containers: readonly string[];
+  /** path in the innermost of them */
+  readonly path: string;
+  /** its bytes; what is not read is skipped before the next file */
+  readonly bytes: ByteReader;
+}
+
+/** Where a file was found, for messages: `export.tar.gz: kafka.tar.gz: metadata.json`. */
+export function place(file: Pick<ArchiveFile, "containers" | "path">): string {
+  return printable([...file.containers, file.path].join(": "));
+}
+
+/** Pull access to a stream of bytes: look ahead, take exactly so many, take what is left. */
+export class ByteReader {
+  readonly #source: AsyncIterator<Uint8Array>;
+  #held: Uint8Array = new Uint8Array();
+  #ended = false;
+
+  constructor(source: Chunks) {
+    this.#source = source[Symbol.asyncIterator]();
+  }
+
+  /** The next `count` bytes, or fewer at the end, without taking them. */
+  async peek(count: number): Promise<Uint8Array> {
+    while (this.#held.byteLength < count && (await this.#pull()));
+    return this.#held.subarray(0, count);
+  }
+
+  /** The next `count` bytes, or fewer at the end. */
+  async take(count: number): Promise<Uint8Array> {
+    const bytes = await this.peek(count);
+    this.#held = this.#held.subarray(bytes.byteLength);
+    return bytes;
+  }
+
+  /** At most `count` bytes, in chunks as they come. */
+  async *chunks(count = Number.POSITIVE_INFINITY): AsyncGenerator<Uint8Array> {
+    for (let left = count; left > 0; ) {
+      if (this.#held.byteLength === 0 && !(await this.#pull())) return;
+      const chunk = this.#held.subarray(0, left);
+      this.#held = this.#held.subarray(chunk.byteLength);
+      left -= chunk.byteLength;
+      yield chunk;
+    }
+  }
+
+  /** All that is left, which must not be more than `limit` bytes. */
+  async whole(limit: number, what: string): Promise<Uint8Array> {
+    const parts: Uint8Array[] = [];
+    for await (const chunk of this.chunks(limit + 1)) parts.push(chunk);
+    const bytes = Buffer.concat(parts);
+    if (bytes.byteLength > limit) throw refused(`${what} is larger than ${limit} bytes`);
+    return bytes;
+  }
+
+  async drain(): Promise<void> {
+    for await (const _ of this.chunks());
+  }
+
+  /** Lets go of the source; a stream that was not read to its end is closed. */
+  async close(): Promise<void> {
+    this.#ended = true;
+    await this.#source.return?.();
+  }
+
+  async #pull(): Promise<boolean> {
+    if (this.#ended) return false;
+    const next = await this.#source.next();
+    if (next.done) {
+      this.#ended = true;
+      return false;
+    }
+    this.#held = this.#held.byteLength === 0 ? next.value : Buffer.concat([this.#held, next.value]);
+    return true;
+  }
+}
+
+/** What all archives of one import have used up so far. */
+class Budget {
+  readonly limits: Limits;
+  #entries = 0;
+  #size = 0;
+
+  constructor(limits: Limits) {
+    this.limits = limits;
+  }
+
+  entry(): void {
+    this.#entries += 1;
+    if (this.#entries > this.limits.entries)
+      throw refused(`it holds more than ${this.limits.entries} entries`, { next: "if that is right, give --max-entries" });
+  }
+
+  bytes(count: number): void {
+    this.#size += count;
+    if (this.#size > this.limits.size)
+      throw refused(`it unpacks to more than ${this.limits.size} bytes`, { next: "if that is right, give --max-size" });
+  }
+}
+
+/**
+ * The regular files of a source, in order. A source that is no archive is one file.
+ * `opaque` says of a file by its name that it is kept as it is, even where its content is an archive.
+ */
+export async function* files(
+  source: { readonly name: string; readonly chunks: Chunks },
+  opaque: (path: string) => boolean,
+  limits: Limits = LIMITS,
+): AsyncGenerator<ArchiveFile> {
+  const bytes = new ByteReader(source.chunks);
+  try {
+    yield* walk({ containers: [], path: source.name, bytes }, opaque, new Budget(limits), 0);
+    await bytes.drain();
+  } finally {
+    await bytes.close();
+  }
+}
+
+async function* walk(file: ArchiveFile, opaque: (path: string) => boolean, budget: Budget, depth: number): AsyncGenerator<ArchiveFile> {
+  const { containers, path, bytes } = file;
+  const head = opaque(path) ? new Uint8Array() : await bytes.peek(BLOCK);
+  const decompress = DECOMPRESSORS.find(({ magic }) => magic.every((byte, i) => head[i] === byte));
+  const tar = isTar(head);
+  if (!decompress && !tar) {
+    yield file;
+    return;
+  }
+  if (depth >= budget.limits.depth) throw refused(`${place(file)}: archives are nested more than ${budget.limits.depth} deep`);
+  try {
+    if (decompress) {
+      const inner = new ByteReader(bounded(decompress.run, bytes.chunks(), budget));
+      try {
+        yield* walk({ containers, path, bytes: inner }, opaque, budget, depth + 1);
+        await inner.drain();
+      } finally {
+        await inner.close();
+      }
+      return;
+    }
+    for await (const entry of entries(bytes, budget)) {
+      const child: ArchiveFile = { containers: [...containers, path], ...entry };
+      yield* walk(child, opaque, budget, depth + 1);
+    }
+  } catch (error) {
+    throw located(error, file);
+  }
+}
+
+/** The failure with the file where it happened, unless it says that already. */
+export function located(error: unknown, file: Pick<ArchiveFile, "containers" | "path">): unknown {
+  const where = place(file);
+  return error instanceof Failure && !error.message.startsWith(`${where}: `) ? error.within(where) : error;
+}
+
+/* ---- compression ---- */
+
+interface Decompressor {
+  readonly magic: readonly number[];
+  readonly run: (source: Chunks) => Chunks;
+}
+
+const DECOMPRESSORS: readonly Decompressor[] = [
+  { magic: [0x1f, 0x8b], run: (source) => through(source, zlib.createGunzip({ chunkSize: MIB / 4 })) },
+  { magic: [0x28, 0xb5, 0x2f, 0xfd], run: zstd },
+];
+
+async function* through(source: Chunks, transform: NodeJS.ReadWriteStream): Chunks & AsyncGenerator<Uint8Array> {
+  const input = Readable.from(source, { objectMode: false });
+  const pumped = pipeline(input, transform);
+  pumped.catch(() => {}); // told by the loop below
+  try {
+    for await (const chunk of transform) yield chunk as unknown as Uint8Array;
+    await pumped;
+  } finally {
+    input.destroy();
+  }
+}
+
+/** Node has zstd from 22.15 on; before, a library reads it. */
+function zstd(source: Chunks): Chunks {
+  return typeof zlib.createZstdDecompress === "function" ? through(source, zlib.createZstdDecompress()) : zstdByLibrary(source);
+}
+
+async function* zstdByLibrary(source: Chunks): AsyncGenerator<Uint8Array> {
+  let ready: Uint8Array[] = [];
+  const decompress = new Decompress((chunk) => ready.push(chunk));
+  const flush = function* () {
+    const out = ready;
+    ready = [];
+    yield* out;
+  };
+  for await (const chunk of source) {
+    decompress.push(chunk);
+    yield* flush();
+  }
+  decompress.push(new Uint8Array(), true);
+  yield* flush();
+}
+
+/** Decompressed bytes, refused where they grow out of proportion or do not decompress. */
+async function* bounded(run: (source: Chunks) => Chunks, source: Chunks, budget: Budget): AsyncGenerator<Uint8Array> {
+  let [taken, given] = [0, 0];
+  const counted = async function* () {
+    for await (const chunk of source) {
+      taken += chunk.byteLength;
+      yield chunk;
+    }
+  };
+  try {
+    for await (const chunk of run(counted())) {
+      given += chunk.byteLength;
+      budget.bytes(chunk.byteLength);
+      if (given > RATIO_FROM && given > taken * budget.limits.ratio)
+        throw refused(`it unpacks to more than ${budget.limits.ratio} times its size`, { next: "if that is right, give --max-ratio" });
+      yield chunk;
+    }
+  } catch (error) {
+    // Errors of the source below are Failures or carry a system call; what is left is the decompressor's.
+    if (error instanceof Failure || (error instanceof Error && "syscall" in error)) throw error;
+    throw refused(`it is cut short or corrupt (${reason(error)})`, { cause: error });
+  }
+}
+
+/* ---- tar ---- */
+
+const ZERO_BLOCK = new Uint8Array(BLOCK);
+
+function isTar(head: Uint8Array): boolean {
+  if (head.byteLength < BLOCK) return false;
+  return isZero(head) || readHeader(head) !== undefined;
+}
+
+/** Undefined where the block is no header; node-tar throws on numbers that are none. */
+function readHeader(block: Uint8Array, pax?: Pax, global?: Pax): Header | undefined {
+  try {
+    const header = new Header(Buffer.from(block), 0, pax, global);
+    return header.cksumValid ? header : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isZero(block: Uint8Array): boolean {
+  return Buffer.compare(block, ZERO_BLOCK) === 0;
+}
+
+type TarEntry = Pick<ArchiveFile, "path" | "bytes">;
+
+async function* entries(bytes: ByteReader, budget: Budget): AsyncGenerator<TarEntry> {
+  let pax: Pax | undefined;
+  let global: Pax | undefined;
+  let longPath: string | undefined;
+  const seen = new Set<string>();
+  for (;;) {
+    const block = await bytes.take(BLOCK);
+    if (block.byteLength < BLOCK) throw refused("it is cut short: the end of the tar is missing");
+    if (isZero(block)) {
+      await bytes.drain(); // padding of the last record
+      return;
+    }
+    const header = readHeader(block, pax, global);
+    if (!header) throw refused("it is corrupt: a tar header is wrong");
+    const size = header.size ?? 0;
+    if (!Number.isSafeInteger(size) || size < 0) throw refused("a tar header has a size that is no number of bytes");
+    budget.entry();
+
+    if (header.type === "ExtendedHeader" || header.type === "GlobalExtendedHeader" || header.type === "OldExtendedHeader") {
+      const text = await meta(bytes, size);
+      if (header.type === "GlobalExtendedHeader") global = Pax.parse(text, global, true);
+      else pax = Pax.parse(text, pax);
+    } else if (header.type === "NextFileHasLongPath" || header.type === "OldGnuLongPath") {
+      longPath = (await meta(bytes, size)).replace(/\0.*$/s, "");
+    } else if (header.type === "NextFileHasLongLinkpath") {
+      await meta(bytes, size);
+    } else {
+      const path = safePath(longPath ?? pax?.path ?? header.path ?? "");
+      [pax, longPath] = [undefined, undefined];
+      if (header.type === "Directory") continue;
+      if (header.type !== "File" && header.type !== "OldFile" && header.type !== "ContiguousFile")
+        throw refused(`${printable(path)} is a ${WORDS[header.type] ?? "special file"}: only files and folders are read`);
+      if (isLitter(path)) {
+        await skip(bytes, size);
+        continue;
+      }
+      if (seen.has(path)) throw refused(`${printable(path)} is in it twice`);
+      seen.add(path);
+      yield* oneEntry(bytes, path, size);
+    }
+  }
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  Link: "hard link",
+  SymbolicLink: "symbolic link",
+  CharacterDevice: "device",
+  BlockDevice: "device",
+  FIFO: "named pipe",
+};
+
+async function* oneEntry(bytes: ByteReader, path: string, size: number): AsyncGenerator<TarEntry> {
+  const body = new ByteReader(exactly(bytes, size, path));
+  yield { path, bytes: body };
+  await body.drain();
+  await skip(bytes, 0, size);
+}
+
+async function* exactly(bytes: ByteReader, size: number, path: string): AsyncGenerator<Uint8Array> {
+  let got = 0;
+  for await (const chunk of bytes.chunks(size)) {
+    got += chunk.byteLength;
+    yield chunk;
+  }
+  if (got < size) throw refused(`it is cut short: ${printable(path)} ends after ${got} of ${size} bytes`);
+}
+
+/** Text of a tar extension header. */
+async function meta(bytes: ByteReader, size: number): Promise<string> {
+  if (size > MAX_HEADER) throw refused(`an extended tar header is larger than ${MAX_HEADER} bytes`);
+  const text = Buffer.from(await bytes.take(size));
+  if (text.byteLength < size) throw refused("it is cut short inside a tar header");
+  await skip(bytes, 0, size);
+  return text.toString("utf8");
+}
+
+/** Skips `count` bytes and the padding that follows `padded` (or `count`) bytes. */
+async function skip(bytes: ByteReader, count: number, padded = count): Promise<void> {
+  const all = count + ((BLOCK - (padded % BLOCK)) % BLOCK);
+  let got = 0;
+  for await (const chunk of bytes.chunks(all)) got += chunk.byteLength;
+  if (got < all) throw refused("it is cut short inside an entry");
+}
+
+/** `./a/b` → `a/b`; refuses what could point outside. */
+function safePath(path: string): string {
+  if (path.length > MAX_PATH) throw refused(`a path in it is longer than ${MAX_PATH} characters`);
+  if (printable(path, MAX_PATH + 1) !== path) throw refused(`the path ${printable(path, 200)} has characters that are not for printing`);
+  if (path.startsWith("/")) throw refused(`the path ${printable(path, 200)} is absolute`);
+  const parts = path.split("/").filter((part) => part !== "" && part !== ".");
+  if (parts.includes("..")) throw refused(`the path ${printable(path, 200)} leads outside`);
+  return parts.join("/");
+}
+
+/** What macOS leaves in archives and folders. */
+export function isLitter(path: string): boolean {
+  const parts = path.split("/");
+  const name = parts.at(-1) ?? "";
+  return name.startsWith("._") || name === ".DS_Store" || parts.includes("__MACOSX");
+}
+
+/* ---- zip ---- */
+
+/** Random access to bytes at rest. */
+export interface ReadAt {
+  readonly size: number;
+  /** bytes from `start` up to, not including, `end` */
+  bytes(start: number, end: number): Promise<Uint8Array>;
+}
+
+export function isZip(head: Uint8Array): boolean {
+  return head[0] === 0x50 && head[1] === 0x4b && ((head[2] === 3 && head[3] === 4) || (head[2] === 5 && head[3] === 6));
+}
+
+const LINK_MODE = 0o120000;
+
+/**
+ * Those files of a zip's top level that `wanted` names, as bytes. Links in a zip are ordinary and never followed. A
+ * wanted file that is a link or too large is refused where it is "needed", and left out where it is "optional".
+ */
+export async function zipFiles(
+  zip: ReadAt,
+  wanted: ReadonlyMap<string, "needed" | "optional">,
+  limits: Limits = LIMITS,
+): Promise<Map<string, Uint8Array>> {
+  const found = new Map<string, Uint8Array>();
+  const reader = await openZip(zip);
+  try {
+    if (reader.entryCount > limits.entries)
+      throw refused(`its zip holds more than ${limits.entries} entries`, { next: "if that is right, give --max-entries" });
+    for await (const entry of zipEntries(reader)) {
+      const need = wanted.get(entry.fileName);
+      if (need === undefined) continue;
+      const wrong = unfit(entry, limits);
+      if (wrong && need === "optional") continue;
+      if (wrong) throw refused(`${entry.fileName} in its zip ${wrong}`);
+      if (found.has(entry.fileName)) throw refused(`${entry.fileName} is in its zip twice`);
+      found.set(entry.fileName, await zipEntry(reader, entry));
+    }
+  } catch (error) {
+    if (error instanceof Failure || (error instanceof Error && "syscall" in error)) throw error;
+    throw refused(`its zip is corrupt (${printable(reason(error), 200)})`, { cause: error });
+  } finally {
+    reader.close();
+  }
+  return found;
+}
+
+function unfit(entry: yauzl.Entry, limits: Limits): string | undefined {
+  if (((entry.externalFileAttributes >>> 16) & 0o170000) === LINK_MODE) return "is a link";
+  return entry.uncompressedSize > limits.text ? `is larger than ${limits.text} bytes` : undefined;
+}
+
+class ZipAccess extends yauzl.RandomAccessReader {
+  readonly #zip: ReadAt;
+  constructor(zip: ReadAt) {
+    super();
+    this.#zip = zip;
+  }
+
+  override _readStreamForRange(start: number, end: number): Readable {
+    const zip = this.#zip;
+    return Readable.from(
+      (async function* () {
+        for (let at = start; at < end; at += MIB) yield await zip.bytes(at, Math.min(end, at + MIB));
+      })(),
+      { objectMode: false },
+    );
+  }
+}
+
+function openZip(zip: ReadAt): Promise<yauzl.ZipFile> {
+  const options = { lazyEntries: true, autoClose: false };
+  return new Promise((resolve, reject) => {
+    yauzl.fromRandomAccessReader(new ZipAccess(zip), zip.size, options, (error, reader) =>
+      error ? reject(refused(`its zip is corrupt (${printable(reason(error), 200)})`, { cause: error })) : resolve(reader),
+    );
+  });
+}
+
+async function* zipEntries(reader: yauzl.ZipFile): AsyncGenerator<yauzl.Entry> {
+  for (let i = 0; i < reader.entryCount; i += 1) {
+    yield await new Promise<yauzl.Entry>((resolve, reject) => {
+      const done = () => {
+        reader.off("entry", onEntry);
+        reader.off("error", onError);
+      };
+      const onEntry = (entry: yauzl.Entry) => {
+        done();
+        resolve(entry);
+      };
+      const onError = (error: Error) => {
+        done();
+        reject(error);
+      };
+      reader.on("entry", onEntry);
+      reader.on("error", onError);
+      reader.readEntry();
+    });
+  }
+}
+
+async function zipEntry(reader: yauzl.ZipFile, entry: yauzl.Entry): Promise<Uint8Array> {
+  const stream = await new Promise<Readable>((resolve, reject) => {
+    reader.openReadStream(entry, (error, opened) => (error ? reject(error) : resolve(opened)));
+  });
+  const parts: Uint8Array[] = [];
+  for await (const part of stream) parts.push(part as Uint8Array);
+  return Buffer.concat(parts);
+}

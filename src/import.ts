@@ -1,0 +1,226 @@
+/** The use case: archives → blobs → one new generation. One refused file, and nothing is published. */
+
+import type { Generation, Ingested, SourceRecord, Store } from "../store/store.ts";
+import { type ArchiveFile, type Chunks, files, type Limits } from "./archive.ts";
+import { Summer } from "./digest.ts";
+import { Failure, refused } from "./errors.ts";
+import {
+  type Change,
+  type ChannelPolicy,
+  changes,
+  type Incoming,
+  type IncomingRelease,
+  merge,
+  numbered,
+  type Package,
+  type PackageType,
+} from "./package.ts";
+import { ExportReader, isResourcePath, type Reading } from "./transfer.ts";
+
+export interface ImportSource {
+  /** as the operator named it; `-` is standard input */
+  readonly name: string;
+  /** bytes, where it is known before */
+  readonly size?: number;
+  open(): Chunks;
+}
+
+export interface ImportOptions {
+  /** what is told in the log, without secrets */
+  readonly command: string;
+  readonly channel?: string;
+  readonly revision?: number;
+  readonly channels: ChannelPolicy;
+  readonly dryRun: boolean;
+  /** RFC 3339 */
+  readonly now: string;
+  readonly limits: Limits;
+  readonly signal?: AbortSignal;
+  /** called with every chunk: the source and how many of its bytes were read */
+  onProgress?(source: ImportSource, bytes: number): void;
+}
+
+export interface PackageReport {
+  readonly name: string;
+  readonly type: PackageType;
+  readonly id: string;
+  readonly state: "new" | "changed" | "known";
+  readonly defaultTrack: string;
+  readonly revisions: { readonly new: readonly number[]; readonly known: readonly number[] };
+  readonly resources: { readonly new: readonly string[]; readonly known: readonly string[] };
+  readonly channels: readonly Change[];
+  readonly notes: readonly string[];
+}
+
+export interface Missing {
+  /** charms that a bundle names and the store lacks */
+  readonly charms: readonly { readonly bundle: string; readonly charm: string }[];
+  /** resources that a charm declares or a row pins and the store lacks; `revision` null: any */
+  readonly resources: readonly { readonly charm: string; readonly resource: string; readonly revision: number | null }[];
+  /** rows of a channel map whose revision is neither in the archive nor in the store: not published */
+  readonly revisions: readonly {
+    readonly name: string;
+    readonly channel: string;
+    readonly base: IncomingRelease["base"];
+    readonly revision: number;
+  }[];
+}
+
+export interface ImportReport {
+  /** the generation that was made; null: nothing changed, or a dry run */
+  readonly generation: number | null;
+  readonly dryRun: boolean;
+  readonly sources: readonly SourceRecord[];
+  readonly packages: readonly PackageReport[];
+  readonly missing: Missing;
+  readonly notes: readonly string[];
+  readonly ignored: readonly string[];
+  /** bytes of blobs that came in, and that the store had already */
+  readonly bytes: { readonly new: number; readonly known: number };
+}
+
+type Result = Omit<ImportReport, "generation" | "dryRun" | "sources" | "ignored"> & { readonly changed: readonly Package[] };
+
+/** Imports all sources as one generation. Throws a `Failure`; then nothing was published. */
+export async function importSources(
+  store: Store,
+  sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
+  options: ImportOptions,
+): Promise<ImportReport> {
+  const reader = new ExportReader<Ingested>(store, options);
+  try {
+    const records: SourceRecord[] = [];
+    for await (const source of sources) records.push(await readSource(reader, source, options));
+    const reading = await reader.finish();
+    if (reading.packages.length === 0) throw nothingFound(records, reading);
+
+    let result: Result | undefined;
+    const draft = async (base: { package(name: string): Promise<Package | undefined> }) => {
+      result = await mergeAll(store, reading, base, options.channels);
+      return { command: options.command, sources: records, changed: tally(result), packages: result.changed, blobs: reading.blobs };
+    };
+    let generation: Generation | undefined;
+    if (options.dryRun) await draft(await store.snapshot());
+    else generation = await store.publish(options.now, draft);
+    if (!result) throw new Error("internal error: nothing was drafted");
+    const { changed: _, ...rest } = result;
+    return { generation: generation?.number ?? null, dryRun: options.dryRun, sources: records, ignored: reading.ignored, ...rest };
+  } finally {
+    await reader.discard();
+  }
+}
+
+async function readSource(reader: ExportReader<Ingested>, source: ImportSource, options: ImportOptions): Promise<SourceRecord> {
+  const summer = new Summer();
+  const chunks = async function* () {
+    for await (const chunk of source.open()) {
+      if (options.signal?.aborted) throw new Failure("interrupted", "interrupted: nothing was published");
+      summer.update(chunk);
+      options.onProgress?.(source, summer.size);
+      yield chunk;
+    }
+  };
+  for await (const file of files({ name: source.name, chunks: chunks() }, isResourcePath, options.limits))
+    await reader.add(file satisfies ArchiveFile);
+  const { size, "sha-256": sha256 } = summer.sums();
+  return { name: source.name, size, sha256 };
+}
+
+function nothingFound(records: readonly SourceRecord[], reading: Reading<Ingested>): Failure {
+  if (records.length === 0) return refused("there is no file to import");
+  const found =
+    reading.ignored.length > 0 ? `; found only ${reading.ignored.slice(0, 3).join(", ")}${reading.ignored.length > 3 ? ", …" : ""}` : "";
+  return refused(`there is no charm or bundle in ${records.map((r) => r.name).join(", ")}${found}`, {
+    next: "chp help import tells what can be imported",
+  });
+}
+
+/** What the store holds after all packages of the archives were merged into `base`. */
+async function mergeAll(
+  store: Store,
+  reading: Reading<Ingested>,
+  base: { package(name: string): Promise<Package | undefined> },
+  policy: ChannelPolicy,
+): Promise<Result> {
+  const [before, after] = [new Map<string, Package | undefined>(), new Map<string, Package>()];
+  const notes = new Map<string, string[]>();
+  const dropped: { name: string; row: IncomingRelease }[] = [];
+  const missingPins = new Map<string, Missing["resources"][number]>();
+  const given = new Map<string, Incoming[]>();
+  for (const unnumbered of reading.packages) {
+    const { name } = unnumbered;
+    if (!before.has(name)) before.set(name, await base.package(name));
+    const incoming = numbered(after.get(name) ?? before.get(name), unnumbered);
+    given.set(name, [...(given.get(name) ?? []), incoming]);
+    const merged = merge(after.get(name) ?? before.get(name), incoming, before.get(name) ? policy : "apply");
+    after.set(name, merged.package);
+    notes.set(name, [...new Set([...(notes.get(name) ?? []), ...merged.notes])]);
+    dropped.push(...merged.dropped.map((row) => ({ name, row })));
+    for (const pin of merged.missingResources)
+      missingPins.set(`${name} ${pin.name} ${pin.revision}`, { charm: name, resource: pin.name, revision: pin.revision });
+  }
+  const empty = [...after.values()].find((pkg) => pkg.revisions.length === 0);
+  if (empty) throw refused(`${empty.name}: the archive has its metadata.json, but no charm or bundle of it`);
+
+  const packages = [...after.values()].map((pkg) =>
+    report(pkg, before.get(pkg.name), given.get(pkg.name) ?? [], notes.get(pkg.name) ?? []),
+  );
+  const held = async (name: string) => after.has(name) || (await base.package(name)) !== undefined;
+  const charms: Missing["charms"][number][] = [];
+  for (const pkg of after.values())
+    for (const charm of pkg.revisions[0]?.charms ?? []) if (!(await held(charm))) charms.push({ bundle: pkg.name, charm });
+  const undeclared = [...after.values()].flatMap((pkg) => lacking(pkg).map((resource) => ({ charm: pkg.name, resource, revision: null })));
+  const revisions = dropped.filter(({ name, row }) => !after.get(name)?.revisions.some((r) => r.revision === row.revision));
+  const bytes = { new: 0, known: 0 };
+  for (const { sums } of new Map(reading.blobs.map((blob) => [blob.sums["sha-256"], blob])).values())
+    bytes[store.has(sums["sha-256"]) ? "known" : "new"] += sums.size;
+  return {
+    packages,
+    notes: reading.notes,
+    missing: {
+      charms,
+      resources: [
+        ...undeclared,
+        ...[...missingPins.values()].filter((pin) => !undeclared.some((one) => one.charm === pin.charm && one.resource === pin.resource)),
+      ],
+      revisions: revisions.map(({ name, row }) => ({ name, channel: row.channel, base: row.base, revision: row.revision })),
+    },
+    bytes,
+    changed: [...after.values()].filter((pkg) => !same(before.get(pkg.name), pkg)),
+  };
+}
+
+function report(pkg: Package, before: Package | undefined, given: readonly Incoming[], notes: readonly string[]): PackageReport {
+  const heldRevisions = new Set(before?.revisions.map((r) => r.revision));
+  const heldResources = new Set(before?.resources.flatMap((r) => r.revisions.map((one) => `${r.name}_${one.revision}`)));
+  const revisions = [...new Set(given.flatMap((one) => one.revisions.map((r) => r.revision)))].toSorted((a, b) => a - b);
+  const resources = [
+    ...new Set(given.flatMap((one) => one.resources.flatMap((r) => r.revisions.map((rev) => `${r.name}_${rev.revision}`)))),
+  ].toSorted();
+  return {
+    name: pkg.name,
+    type: pkg.type,
+    id: pkg.id,
+    state: before === undefined ? "new" : same(before, pkg) ? "known" : "changed",
+    defaultTrack: pkg.defaultTrack,
+    revisions: { new: revisions.filter((r) => !heldRevisions.has(r)), known: revisions.filter((r) => heldRevisions.has(r)) },
+    resources: { new: resources.filter((r) => !heldResources.has(r)), known: resources.filter((r) => heldResources.has(r)) },
+    channels: changes(before, pkg),
+    notes,
+  };
+}
+
+function same(before: Package | undefined, after: Package): boolean {
+  return before !== undefined && JSON.stringify(before) === JSON.stringify(after);
+}
+
+/** Resources that the newest revision declares and of which no revision is held. */
+function lacking(pkg: Package): string[] {
+  const held = new Set(pkg.resources.map((r) => r.name));
+  return (pkg.revisions[0]?.resources ?? []).filter((name) => !held.has(name));
+}
+
+function tally(result: Result): Record<string, { revisions: readonly number[]; channels: number }> {
+  const told = result.packages.filter((pkg) => pkg.state !== "known");
+  return Object.fromEntries(told.map((pkg) => [pkg.name, { revisions: pkg.revisions.new, channels: pkg.channels.length }]));
+}

@@ -1,0 +1,604 @@
+/**
+ * The export formats: files of an archive → packages. Layout: contract of the exporters, told in store/README.md.
+ *
+ * Files are sorted into groups, one a folder of an archive; a group holds the charms of one inner NAME.tar.gz with its
+ * metadata.json, resources and assertion, in any order. What a group means is worked out when all of it was read.
+ */
+
+import { createHash } from "node:crypto";
+import { parse as parseYaml } from "yaml";
+import { type ArchiveFile, isLitter, isZip, type Limits, located, place, type ReadAt, zipFiles } from "./archive.ts";
+import { type Base, compareBases, expandAny } from "./base.ts";
+import {
+  type BundleFacts,
+  type CharmFacts,
+  type DeclaredResource as CharmResource,
+  ownBases,
+  readBundle,
+  readManifest,
+  readMetadata,
+  utf8,
+} from "./charm.ts";
+import { ALGORITHMS, type Algorithm, type Digest, type Sums } from "./digest.ts";
+import { Failure, printable, reason, refused } from "./errors.ts";
+import { type Declaration, type DeclaredSums, readDeclaration } from "./metadata.ts";
+import {
+  type Details,
+  type Incoming,
+  type IncomingRelease,
+  type Resource,
+  type ResourceRevision,
+  type Revision,
+  type TextName,
+  UNNUMBERED,
+} from "./package.ts";
+
+/** A blob that was read, with its bytes still at hand. */
+export interface Staged {
+  readonly sums: Sums;
+  bytes(start: number, end: number): Promise<Uint8Array>;
+  discard(): Promise<void>;
+}
+
+/** Where the bytes of an archive go: the store's staging area. */
+export interface Ingest<S extends Staged> {
+  ingest(chunks: AsyncIterable<Uint8Array>, also?: readonly Algorithm[]): Promise<S>;
+  ingestBytes(bytes: Uint8Array, also?: readonly Algorithm[]): Promise<S>;
+}
+
+export interface ReadOptions {
+  /** for packages that come without a metadata.json */
+  readonly channel?: string;
+  /** for a lone charm or bundle whose file name has none */
+  readonly revision?: number;
+  /** RFC 3339; for releases of which no time is known */
+  readonly now: string;
+  readonly limits: Limits;
+}
+
+/** What was found in the files of one import. */
+export interface Reading<S extends Staged> {
+  readonly packages: readonly Incoming[];
+  /** all blobs that the packages name */
+  readonly blobs: readonly S[];
+  /** what the operator should know, in words */
+  readonly notes: readonly string[];
+  /** files that are none of chp's business */
+  readonly ignored: readonly string[];
+}
+
+const NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9._+-]{0,126}[a-zA-Z0-9])?$/;
+const ID = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}$/;
+const RESOURCE_NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,126}$/;
+const ALL_SUMS: readonly Algorithm[] = ALGORITHMS;
+const MAX_IMAGE_BLOB = 64 * 1024;
+
+/** Files whose content is payload whatever it looks like: a resource may itself be an archive. */
+export function isResourcePath(path: string): boolean {
+  const [name = "", folder] = path.split("/").toReversed();
+  return folder === "resources" || /^[^.]+\..+_\d+$/.test(name) || /^resource_.+_r\d+(_.*)?$/.test(name);
+}
+
+interface Package<S> {
+  readonly file: Located;
+  readonly staged: S;
+}
+
+interface Located {
+  readonly containers: readonly string[];
+  readonly path: string;
+}
+
+interface Group<S> {
+  readonly where: string;
+  readonly zips: Package<S>[];
+  readonly resources: Package<S>[];
+  declaration?: Declaration;
+  metadataNote?: string;
+  assertion?: string;
+  bundle?: BundleFacts;
+}
+
+/** Sorts the files of one import; `finish` says what they mean. */
+export class ExportReader<S extends Staged> {
+  readonly #store: Ingest<S>;
+  readonly #options: ReadOptions;
+  readonly #groups = new Map<string, Group<S>>();
+  readonly #staged: S[] = [];
+  readonly #notes: string[] = [];
+  readonly #ignored: string[] = [];
+
+  constructor(store: Ingest<S>, options: ReadOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  /** Takes in one file; its bytes are read now. */
+  async add(file: ArchiveFile): Promise<void> {
+    try {
+      await this.#add(file);
+    } catch (error) {
+      throw located(error, file);
+    }
+  }
+
+  /** Forgets everything that was staged and is not committed. */
+  async discard(): Promise<void> {
+    await Promise.all(this.#staged.map((staged) => staged.discard()));
+  }
+
+  async #add(file: ArchiveFile): Promise<void> {
+    if (isLitter(file.path)) return;
+    const group = this.#group(file);
+    const name = file.path.split("/").at(-1) ?? "";
+    const { json, text } = this.#options.limits;
+    if (isResourcePath(file.path)) {
+      group.resources.push({ file, staged: await this.#stage(file.bytes.chunks(), ALL_SUMS) });
+      return;
+    }
+    const head = await file.bytes.peek(64);
+    if (isZip(head)) group.zips.push({ file, staged: await this.#stage(file.bytes.chunks()) });
+    else if (/\.(charm|bundle)$/.test(name)) throw refused("it is not a zip, so it is neither a charm nor a bundle");
+    else if (name === "metadata.json" || /^\s*[{[]/.test(Buffer.from(head).toString("latin1")))
+      this.#metadata(group, file, await file.bytes.whole(json, "it"));
+    else if (Buffer.from(head).toString("latin1").startsWith("type: ")) group.assertion = utf8(await file.bytes.whole(json, "it"), "it");
+    else if (/\.ya?ml$/.test(name)) this.#bundleYaml(group, file, await file.bytes.whole(text, "it"));
+    else this.#ignored.push(place(file));
+  }
+
+  #group({ containers, path }: Located): Group<S> {
+    const folder = path.split("/").slice(0, -1);
+    if (folder.at(-1) === "resources") folder.pop();
+    const key = JSON.stringify([containers, folder]);
+    const group = this.#groups.get(key) ?? { where: place({ containers, path: folder.join("/") || "." }), zips: [], resources: [] };
+    this.#groups.set(key, group);
+    return group;
+  }
+
+  async #stage(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<S> {
+    const staged = await this.#store.ingest(chunks, also);
+    this.#staged.push(staged);
+    return staged;
+  }
+
+  async #text(text: string): Promise<Digest> {
+    const staged = await this.#store.ingestBytes(Buffer.from(text));
+    this.#staged.push(staged);
+    return staged.sums["sha-256"];
+  }
+
+  #metadata(group: Group<S>, file: ArchiveFile, bytes: Uint8Array): void {
+    const isOurs = file.path.split("/").at(-1) === "metadata.json";
+    let value: unknown;
+    try {
+      value = JSON.parse(utf8(bytes, "it"));
+    } catch (error) {
+      if (isOurs) group.metadataNote = `${place(file)} cannot be read (${printable(reason(error), 200)})`;
+      else this.#ignored.push(place(file));
+      return;
+    }
+    const declaration = readDeclaration(value, "it");
+    if (declaration) {
+      checkName(declaration.name);
+      if (declaration.id !== undefined && !ID.test(declaration.id)) throw refused(`${printable(declaration.id, 200)} is not a package id`);
+      group.declaration = declaration;
+    } else if (isOurs) group.metadataNote = `${place(file)} has no shape that chp knows`;
+    else this.#ignored.push(place(file));
+  }
+
+  #bundleYaml(group: Group<S>, file: ArchiveFile, bytes: Uint8Array): void {
+    const facts = readBundle(utf8(bytes, "it"), "it");
+    if (facts.charms.length > 0) group.bundle = facts;
+    else this.#ignored.push(place(file));
+  }
+
+  /** The packages that the files hold. Throws a `refused` failure where they contradict themselves. */
+  async finish(): Promise<Reading<S>> {
+    const subpaths = new Map<string, ReadonlyMap<string, string>>();
+    for (const { bundle } of this.#groups.values()) {
+      for (const [charm, resources] of bundle?.overrides ?? []) subpaths.set(charm, resources);
+    }
+    const packages: Incoming[] = [];
+    for (const group of this.#groups.values()) packages.push(...(await this.#packages(group, subpaths)));
+    return { packages, blobs: this.#staged, notes: this.#notes, ignored: this.#ignored };
+  }
+
+  async #packages(group: Group<S>, subpaths: ReadonlyMap<string, ReadonlyMap<string, string>>): Promise<Incoming[]> {
+    const found = new Map<string, Unpacked<S>[]>();
+    for (const zip of group.zips) {
+      const unpacked = await this.#unpack(zip, group).catch((error: unknown) => {
+        throw located(error, zip.file);
+      });
+      found.set(unpacked.name, [...(found.get(unpacked.name) ?? []), unpacked]);
+    }
+    const { declaration } = group;
+    if (declaration && found.size > 0 && !found.has(declaration.name))
+      throw refused(`${group.where}: metadata.json is of ${declaration.name}, but the archive holds ${[...found.keys()].join(", ")}`);
+    if (declaration && found.size === 0) found.set(declaration.name, []);
+    this.#unclaimed(group, found);
+    const all: Incoming[] = [];
+    for (const [name, zips] of found) {
+      const declared = declaration?.name === name ? declaration : undefined;
+      if (!declared) this.#notes.push(this.#rebuilt(group, name));
+      all.push(await this.#assemble(group, name, zips, declared, subpaths.get(name) ?? new Map()));
+    }
+    return all;
+  }
+
+  #rebuilt(group: Group<S>, name: string): string {
+    const why = group.metadataNote ?? `${group.where} has no metadata.json`;
+    return `${why}: ${name} was rebuilt from the charm itself, on ${this.#channel()}`;
+  }
+
+  #channel(): string {
+    return this.#options.channel ?? "latest/stable";
+  }
+
+  /** Reads what stands in the zip of a charm or bundle. */
+  async #unpack(zip: Package<S>, group: Group<S>): Promise<Unpacked<S>> {
+    const access: ReadAt = { size: zip.staged.sums.size, bytes: (start, end) => zip.staged.bytes(start, end) };
+    const inside = await zipFiles(access, ZIP_FILES, this.#options.limits);
+    const read = (name: string) => {
+      const bytes = inside.get(name);
+      return bytes && utf8(bytes, `${name} in its zip`);
+    };
+    const metadata = read("metadata.yaml") ?? read("charmcraft.yaml");
+    const bundleYaml = read("bundle.yaml");
+    const texts: Partial<Record<TextName, string>> = Object.fromEntries(
+      Object.entries(TEXT_FILES).flatMap(([name, file]) => {
+        const text = name === "metadata-yaml" ? metadata : name === "bundle-yaml" && metadata !== undefined ? undefined : read(file);
+        return text === undefined ? [] : [[name, text]];
+      }),
+    );
+    if (metadata !== undefined) {
+      const facts = readMetadata(metadata, "metadata.yaml in its zip");
+      const manifest = read("manifest.yaml");
+      return {
+        ...zip,
+        name: checkName(facts.name),
+        texts,
+        charm: facts,
+        manifest: manifest === undefined ? [] : readManifest(manifest, "manifest.yaml in its zip"),
+      };
+    }
+    if (bundleYaml === undefined) throw refused("its zip has neither metadata.yaml nor bundle.yaml, so it is neither a charm nor a bundle");
+    const facts = readBundle(bundleYaml, "bundle.yaml in its zip");
+    const name = group.declaration?.name ?? (facts.name || nameOf(zip.file));
+    return { ...zip, name: checkName(name), texts, bundle: facts, manifest: [] };
+  }
+
+  async #assemble(
+    group: Group<S>,
+    name: string,
+    zips: readonly Unpacked<S>[],
+    declared: Declaration | undefined,
+    subpaths: ReadonlyMap<string, string>,
+  ): Promise<Incoming> {
+    const type = zips.some((zip) => zip.bundle) || (zips.length === 0 && declared?.type === "bundle") ? "bundle" : "charm";
+    const revisions = new Map<number, Revision>();
+    const manifests = new Map<number, readonly Base[]>();
+    for (const zip of zips) {
+      const revision = await this.#revision(zip, declared).catch((error: unknown) => {
+        throw located(error, zip.file);
+      });
+      const before = revisions.get(revision.revision);
+      if (before && before.blob !== revision.blob)
+        throw refused(
+          `${group.where}: revision ${revision.revision} of ${name} is in it twice, with other bytes: sha256 ${before.blob} and ${revision.blob}`,
+        );
+      revisions.set(revision.revision, revision);
+      manifests.set(revision.revision, zip.manifest);
+    }
+    const [newest] = [...revisions.values()].toSorted((a, b) => b.revision - a.revision);
+    const facts = zips.find((zip) => zip.staged.sums["sha-256"] === newest?.blob) ?? zips[0];
+    const resources = await this.#resources(group, name, zips, declared, subpaths);
+    const id = declared?.id ?? imageId(resources) ?? mintId(name);
+    const rows = declared
+      ? declaredReleases(declared, type, revisions, manifests, this.#options.now)
+      : this.#rebuiltReleases(type, revisions);
+    if (declared)
+      for (const r of revisions.values())
+        if (!rows.some((row) => row.revision === r.revision))
+          this.#notes.push(`${name} revision ${r.revision} is in no channel; it can be had by number`);
+    const publisherAssertion = group.assertion === undefined ? undefined : await this.#text(group.assertion);
+    return {
+      type,
+      name,
+      id,
+      declared: declared?.id !== undefined,
+      details: details(declared, facts, group.assertion),
+      ...(declared?.defaultTrack !== undefined && { declaredTrack: declared.defaultTrack }),
+      revisions: [...revisions.values()],
+      resources,
+      releases: rows,
+      ...(publisherAssertion && { publisherAssertion }),
+    };
+  }
+
+  async #revision(zip: Unpacked<S>, declared: Declaration | undefined): Promise<Revision> {
+    const { sums } = zip.staged;
+    const inName = revisionOf(zip.file.path);
+    const byHash = declared?.revisions.find((r) => r.sums["sha-256"] === sums["sha-256"])?.revision;
+    const only = declared?.revisions.length === 1 ? declared.revisions[0]?.revision : undefined;
+    const revision = (declared ? undefined : this.#options.revision) ?? inName ?? byHash ?? only ?? UNNUMBERED;
+    if (!Number.isSafeInteger(revision)) throw refused("the revision in its name is not a number that can be kept");
+    const told = declared?.revisions.find((r) => r.revision === revision);
+    compareSums(sums, told?.sums ?? {});
+    const ownTexts = zip.texts;
+    const texts: Partial<Record<TextName, Digest>> = {};
+    for (const [name, text] of Object.entries({ ...told?.texts, ...ownTexts })) texts[name as TextName] = await this.#text(text);
+    const manifest = zip.charm ? ownBases(zip.manifest, zip.charm.series) : [];
+    const bases = told && told.bases.length > 0 ? expandAny(told.bases, zip.manifest.length > 0 ? zip.manifest : manifest) : manifest;
+    return {
+      revision,
+      version: told?.version ?? String(revision),
+      createdAt: told?.createdAt ?? this.#options.now,
+      bases: zip.charm ? bases.toSorted(compareBases("24.04")) : [],
+      blob: sums["sha-256"],
+      size: sums.size,
+      texts,
+      resources: zip.charm?.resources.map((r) => r.name) ?? [],
+      charms: zip.bundle?.charms ?? [],
+      relations: zip.charm?.relations ?? {},
+      subordinate: zip.charm?.subordinate ?? false,
+      ...(told?.attributes && { attributes: told.attributes }),
+    };
+  }
+
+  /** Without a metadata.json: every base gets the highest revision that runs on it. */
+  #rebuiltReleases(type: Incoming["type"], revisions: ReadonlyMap<number, Revision>): IncomingRelease[] {
+    const rows = new Map<string, IncomingRelease>();
+    for (const r of [...revisions.values()].toSorted((a, b) => a.revision - b.revision)) {
+      for (const base of type === "bundle" ? [null] : r.bases)
+        rows.set(JSON.stringify(base), { channel: this.#channel(), base, revision: r.revision, releasedAt: this.#options.now });
+    }
+    return [...rows.values()];
+  }
+
+  /** Names the resource files that belong to no charm of their group. */
+  #unclaimed(group: Group<S>, found: ReadonlyMap<string, readonly Unpacked<S>[]>): void {
+    for (const { file } of group.resources) {
+      const owners = [...found].filter(([name, zips]) => resourceOf(file.path, name, declaredNames(zips, group)));
+      if (owners.length === 0) this.#notes.push(`${place(file)} is a resource of no charm that is beside it; it was left out`);
+      if (owners.length > 1)
+        throw refused(
+          `${place(file)}: ${owners.map(([name]) => name).join(" and ")} declare that resource; name the file CHARM.RESOURCE_REVISION`,
+        );
+    }
+  }
+
+  async #resources(
+    group: Group<S>,
+    charm: string,
+    zips: readonly Unpacked<S>[],
+    declared: Declaration | undefined,
+    subpaths: ReadonlyMap<string, string>,
+  ): Promise<Resource[]> {
+    const metas = new Map(zips.flatMap((zip) => zip.charm?.resources ?? []).map((r) => [r.name, r]));
+    const found = new Map<string, ResourceRevision[]>();
+    for (const one of group.resources) {
+      const owned = resourceOf(one.file.path, charm, declaredNames(zips, group));
+      if (!owned) continue;
+      const resource = await this.#resource(one, owned, metas.get(owned.name), declared, subpaths.get(owned.name)).catch(
+        (error: unknown) => {
+          throw located(error, one.file);
+        },
+      );
+      const list = found.get(owned.name) ?? [];
+      if (list.some((r) => r.revision === resource.revision))
+        throw refused(`${place(one.file)}: resource ${owned.name} revision ${resource.revision} is in the archive twice`);
+      found.set(owned.name, [...list, resource]);
+    }
+    return [...found].map(([name, list]) => ({ name, revisions: list.toSorted((a, b) => b.revision - a.revision) }));
+  }
+
+  async #resource(
+    { staged }: Package<S>,
+    { name, revision }: Owned,
+    meta: CharmResource | undefined,
+    declared: Declaration | undefined,
+    subpath: string | undefined,
+  ): Promise<ResourceRevision> {
+    if (!RESOURCE_NAME.test(name)) throw refused(`${printable(name, 100)} is not a name of a resource`);
+    const told = declared?.resources.find((r) => r.name === name && r.revision === revision);
+    const type = told?.type ?? meta?.type ?? ((await readImage(staged)) ? "oci-image" : "file");
+    const common = {
+      revision,
+      type,
+      filename: type === "file" ? told?.filename || meta?.filename || "" : "",
+      description: told?.description || meta?.description || "",
+      createdAt: told?.createdAt ?? this.#options.now,
+    };
+    if (type === "file") {
+      compareSums(staged.sums, told?.sums ?? {});
+      return { ...common, ...blobOf(staged.sums) };
+    }
+    const reference = await readImage(staged);
+    if (reference === undefined) throw refused(`${name} is an oci-image, but the file names no image`);
+    // An exporter may have put the operator's own path into the blob: then it is no longer what upstream hashed.
+    if (subpath === undefined && domainOf(reference) !== undefined) compareSums(staged.sums, told?.sums ?? {});
+    // Upstream's credentials end here.
+    const blob = await this.#store.ingestBytes(imageBlob(reference), ALL_SUMS);
+    this.#staged.splice(this.#staged.indexOf(staged), 1, blob);
+    await staged.discard();
+    return { ...common, ...blobOf(blob.sums), image: { reference, path: subpath ?? localPath(reference) } };
+  }
+}
+
+interface Unpacked<S> extends Package<S> {
+  readonly name: string;
+  readonly texts: Partial<Record<TextName, string>>;
+  readonly charm?: CharmFacts;
+  readonly bundle?: BundleFacts;
+  readonly manifest: readonly Base[];
+}
+
+const TEXT_FILES: Readonly<Record<TextName, string>> = {
+  "metadata-yaml": "metadata.yaml",
+  "config-yaml": "config.yaml",
+  "actions-yaml": "actions.yaml",
+  "bundle-yaml": "bundle.yaml",
+  "readme-md": "README.md",
+};
+
+const ZIP_FILES: ReadonlyMap<string, "needed" | "optional"> = new Map([
+  ["metadata.yaml", "needed"],
+  ["bundle.yaml", "needed"],
+  ["manifest.yaml", "needed"],
+  ["charmcraft.yaml", "optional"],
+  ["config.yaml", "needed"],
+  ["actions.yaml", "needed"],
+  ["README.md", "optional"],
+]);
+
+function checkName(name: string): string {
+  if (!NAME.test(name)) throw refused(`${printable(name, 200)} is not a name of a charm or bundle`);
+  return name;
+}
+
+/** `kafka_195.charm`, `kafka_r195.charm` → 195. */
+function revisionOf(path: string): number | undefined {
+  const match = /_r?(\d+)\.[a-z]+$/.exec(path);
+  return match ? Number(match[1]) : undefined;
+}
+
+/** The name of a bundle that does not say it: of its file, `cos-lite_11.bundle`, else of the archive around it. */
+function nameOf({ containers, path }: Located): string {
+  const base = (text: string) => text.split("/").at(-1) ?? "";
+  const own = base(path).replace(/(_r?\d+)?\.[a-z]+$/, "");
+  const around = base(containers.at(-1) ?? "").replace(/(-\d{8}T\d{6})?\.(tar|tgz)?(\.?(gz|zst))?$/, "");
+  return own !== "" && own !== "bundle" ? own : around;
+}
+
+interface Owned {
+  readonly name: string;
+  readonly revision: number;
+}
+
+function declaredNames(zips: readonly { readonly charm?: CharmFacts }[], group: { readonly declaration?: Declaration }): Set<string> {
+  return new Set([...zips.flatMap((zip) => zip.charm?.resources ?? []), ...(group.declaration?.resources ?? [])].map((r) => r.name));
+}
+
+/** Which resource of `charm` a file is: `CHARM.RESOURCE_REV`, or `resource_RESOURCE_rREV[_FILE]` as `juju download` writes it. */
+function resourceOf(path: string, charm: string, names: ReadonlySet<string>): Owned | undefined {
+  const file = path.split("/").at(-1) ?? "";
+  const exported = file.startsWith(`${charm}.`) ? /^(.+)_(\d+)$/.exec(file.slice(charm.length + 1)) : null;
+  if (exported) return { name: exported[1] ?? "", revision: Number(exported[2]) };
+  const downloaded = /^resource_(.+?)_r(\d+)(_.*)?$/.exec(file);
+  return downloaded && names.has(downloaded[1] ?? "") ? { name: downloaded[1] ?? "", revision: Number(downloaded[2]) } : undefined;
+}
+
+function compareSums(sums: Sums, told: DeclaredSums): void {
+  if (told.size !== undefined && told.size !== sums.size) throw refused(`it has ${sums.size} bytes, but metadata.json says ${told.size}`);
+  for (const algorithm of ALGORITHMS) {
+    const [is, should] = [sums[algorithm], told[algorithm]];
+    if (is !== undefined && should !== undefined && is !== should)
+      throw refused(`its ${algorithm} is ${is}, but metadata.json says ${should}`);
+  }
+}
+
+function blobOf(sums: Sums): Pick<ResourceRevision, "blob" | "size" | "digests"> {
+  const [a = "", b = "", c = ""] = [sums["sha-384"], sums["sha-512"], sums["sha3-384"]];
+  return { blob: sums["sha-256"], size: sums.size, digests: { "sha-384": a, "sha-512": b, "sha3-384": c } };
+}
+
+function declaredReleases(
+  declared: Declaration,
+  type: Incoming["type"],
+  revisions: ReadonlyMap<number, Revision>,
+  manifests: ReadonlyMap<number, readonly Base[]>,
+  now: string,
+): IncomingRelease[] {
+  return declared.rows.flatMap((row): IncomingRelease[] => {
+    const { channel, revision, resources } = row;
+    const common = { channel, revision, releasedAt: row.releasedAt ?? now, ...(resources && { resources }) };
+    if (type === "bundle") return [{ ...common, base: null }];
+    const own = manifests.get(revision) ?? [];
+    const known = own.length > 0 ? own : (revisions.get(revision)?.bases ?? []);
+    const bases = row.base ? expandAny([row.base], known) : (revisions.get(revision)?.bases ?? []);
+    return bases.map((base) => ({ ...common, base }));
+  });
+}
+
+function details(
+  declared: Declaration | undefined,
+  zip: { charm?: CharmFacts; bundle?: BundleFacts } | undefined,
+  assertion: string | undefined,
+): Details {
+  const facts = zip?.charm ?? zip?.bundle;
+  const title = zip?.charm?.title;
+  const publisher = declared?.details.publisher ?? publisherOf(assertion);
+  return {
+    ...(title && { title }),
+    ...(facts?.summary && { summary: facts.summary }),
+    ...(facts?.description && { description: facts.description }),
+    ...declared?.details,
+    ...(publisher && { publisher }),
+  };
+}
+
+/** The publisher of an account assertion's headers. */
+function publisherOf(assertion: string | undefined): Record<string, string> | undefined {
+  const header = (name: string) => new RegExp(`^${name}: (.+)$`, "m").exec(assertion?.split("\n\n")[0] ?? "")?.[1];
+  const [id, username, display, validation] = [header("account-id"), header("username"), header("display-name"), header("validation")];
+  if (header("type") !== "account" || id === undefined) return undefined;
+  return {
+    id,
+    username: username ?? id,
+    "display-name": display ?? username ?? id,
+    validation: validation === "certified" ? "verified" : (validation ?? "unproven"),
+  };
+}
+
+/** The id that stands in the upstream path of a k8s charm's image: `charm/ID/RESOURCE@sha256:…`. */
+function imageId(resources: readonly Resource[]): string | undefined {
+  for (const { revisions } of resources) {
+    for (const { image } of revisions) {
+      const id = /^[^/]+\/charm\/([a-zA-Z0-9]+)\//.exec(image?.reference ?? "")?.[1];
+      if (id !== undefined) return id;
+    }
+  }
+  return undefined;
+}
+
+const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/** A stable id for a package whose own is not known: 32 letters and digits, the same for a name on every machine. */
+export function mintId(name: string): string {
+  let number = BigInt(`0x${createHash("sha256").update(`chp package ${name}`).digest("hex")}`);
+  let id = "";
+  for (; id.length < 32; number /= 62n) id += LETTERS[Number(number % 62n)];
+  return id;
+}
+
+/** The image that an oci-image blob names, as JSON or YAML; undefined where it names none. */
+async function readImage(staged: Staged): Promise<string | undefined> {
+  if (staged.sums.size > MAX_IMAGE_BLOB) return undefined;
+  let value: unknown;
+  try {
+    value = parseYaml(utf8(await staged.bytes(0, staged.sums.size), "it"), { maxAliasCount: 0, logLevel: "silent" });
+  } catch (error) {
+    if (error instanceof Failure && error.kind !== "refused") throw error;
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const entries = Object.entries(value).map(([key, one]) => [key.toLowerCase(), one] as const);
+  const image = entries.find(([key]) => key === "imagename" || key === "registrypath")?.[1];
+  return typeof image === "string" && image !== "" && printable(image) === image ? image : undefined;
+}
+
+/** The blob as it is kept: what Juju reads, without credentials, the same bytes each time. */
+function imageBlob(reference: string): Uint8Array {
+  return Buffer.from(JSON.stringify({ ImageName: reference }));
+}
+
+/** The registry of an image reference; undefined where it begins with a path, as Docker reads it. */
+function domainOf(reference: string): string | undefined {
+  const [first = "", ...rest] = reference.split("/");
+  return rest.length > 0 && (/[.:]/.test(first) || first === "localhost") ? first : undefined;
+}
+
+function localPath(reference: string): string {
+  const domain = domainOf(reference);
+  return domain === undefined ? reference : reference.slice(domain.length + 1);
+}

@@ -1,0 +1,85 @@
+/** Where a request enters: id, address of this server, routes, errors as JSON, access log. */
+
+import { type Context, Hono } from "hono";
+import { Failure, printable, reason } from "../src/errors.ts";
+import { errorList } from "../src/wire/charmhub.ts";
+import type { Store } from "../store/store.ts";
+import { charmhub } from "./charmhub.ts";
+import type { Log } from "./log.ts";
+import { status } from "./status.ts";
+
+export interface ServeConfig {
+  /** what clients reach this server by, without a trailing slash; else it is taken from each request */
+  readonly publicUrl?: string;
+}
+
+export interface Deps {
+  readonly store: Pick<Store, "snapshot" | "blob" | "text">;
+  readonly config: ServeConfig;
+  readonly log: Log;
+}
+
+export interface Env {
+  Variables: {
+    /** of this request, in the log and in X-Request-Id */
+    id: string;
+    /** public URL of this server, without a trailing slash */
+    origin: string;
+  };
+}
+
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
+const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/;
+
+/** The whole application; it listens to nothing and reads no environment. */
+export function createApp(deps: Deps): Hono<Env> {
+  const { config, log } = deps;
+  const api = new Hono<Env>().route("/", charmhub(deps)).route("/", status(deps));
+  const app = new Hono<Env>();
+
+  app.use(async (c, next) => {
+    const started = performance.now();
+    const given = c.req.header("X-Request-Id");
+    const id = given !== undefined && REQUEST_ID.test(given) ? given : crypto.randomUUID();
+    c.set("id", id);
+    await next();
+    c.res.headers.set("X-Request-Id", id);
+    log({
+      level: c.res.status >= 500 ? "error" : "info",
+      message: "request",
+      id,
+      method: c.req.method,
+      path: printable(c.req.path, 1000),
+      status: c.res.status,
+      bytes: Number(c.res.headers.get("Content-Length") ?? 0),
+      ms: Math.round((performance.now() - started) * 100) / 100,
+      agent: printable(c.req.header("User-Agent") ?? "", 200),
+    });
+  });
+
+  app.use(async (c, next) => {
+    c.set("origin", config.publicUrl ?? originOf(c));
+    await next();
+  });
+
+  const prefix = config.publicUrl === undefined ? "" : new URL(config.publicUrl).pathname.replace(/\/+$/, "");
+  if (prefix !== "") app.route(prefix, api);
+  app.route("/", api);
+
+  app.notFound((c) => c.json(errorList("not-found", `There is nothing at ${printable(c.req.path, 200)}.`), 404));
+  app.onError((error, c) => {
+    if (error instanceof Failure && error.status < 500) return c.json(errorList(error.code, error.message), error.status);
+    const id = c.get("id");
+    log({ level: "error", message: printable(reason(error)), id, ...(!(error instanceof Failure) && { stack: error.stack ?? "" }) });
+    return c.json(errorList("api-error", `An internal error, see request ${id} in the log.`), 500);
+  });
+  return app;
+}
+
+/** What the client called this server; refused where it could put something else into a URL. */
+function originOf(c: Context): string {
+  const url = new URL(c.req.url);
+  const host = c.req.header("Host") ?? url.host;
+  if (!HOST.test(host)) throw new Failure("malformed", "Host: it is not a host with an optional port");
+  return `${url.protocol}//${host}`;
+}

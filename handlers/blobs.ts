@@ -1,0 +1,45 @@
+/** The only file that sends payload bytes: length, HEAD, ranges, conditions. Never chunked, never compressed. */
+
+import type { Context } from "hono";
+import type { StoredObject } from "../store/storage.ts";
+
+export interface Payload {
+  readonly object: StoredObject;
+  /** sha256 in hex: the content never changes under it */
+  readonly digest: string;
+}
+
+/** A whole blob, or the one range that is asked for. */
+export function sendBlob(c: Context, { object, digest }: Payload): Response {
+  const etag = `"${digest}"`;
+  const headers: Record<string, string> = {
+    ETag: etag,
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "Content-Type": "application/octet-stream",
+  };
+  if (matches(c.req.header("If-None-Match"), etag)) return new Response(null, { status: 304, headers });
+  const condition = c.req.header("If-Range");
+  const range = condition === undefined || condition === etag ? readRange(c.req.header("Range"), object.size) : undefined;
+  if (range === "unsatisfiable")
+    return new Response(null, { status: 416, headers: { ...headers, "Content-Range": `bytes */${object.size}`, "Content-Length": "0" } });
+  const { start, end } = range ?? { start: 0, end: object.size };
+  headers["Content-Length"] = String(end - start);
+  if (range) headers["Content-Range"] = `bytes ${start}-${end - 1}/${object.size}`;
+  const body = c.req.method === "HEAD" || start === end ? null : object.body(start, end);
+  return new Response(body, { status: range ? 206 : 200, headers });
+}
+
+function matches(header: string | undefined, etag: string): boolean {
+  return header !== undefined && (header.trim() === "*" || header.split(",").some((one) => one.trim().replace(/^W\//, "") === etag));
+}
+
+/** `bytes=0-99`, `bytes=100-`, `bytes=-50` → [start, end); undefined: the whole. Several ranges are answered with the whole. */
+function readRange(header: string | undefined, size: number): { start: number; end: number } | "unsatisfiable" | undefined {
+  const match = /^bytes=(\d*)-(\d*)$/.exec(header?.trim() ?? "");
+  if (!match || (match[1] === "" && match[2] === "")) return undefined;
+  const [from, to] = [match[1] === "" ? undefined : Number(match[1]), match[2] === "" ? undefined : Number(match[2])];
+  if (from !== undefined && to !== undefined && to < from) return undefined;
+  const start = from ?? Math.max(0, size - (to ?? 0));
+  const end = from === undefined ? size : Math.min(size, (to ?? size - 1) + 1);
+  return start >= end ? "unsatisfiable" : { start, end };
+}

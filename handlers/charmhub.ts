@@ -1,0 +1,149 @@
+/** The Charmhub API. Routes and replies: contract/juju.md §1, §2, §5. */
+
+import { Hono } from "hono";
+import { preferredBase } from "../src/base.ts";
+import { Failure, printable } from "../src/errors.ts";
+import { findResource, findRevision, type Package } from "../src/package.ts";
+import { resolve } from "../src/resolve.ts";
+import { type Question, SearchIndex } from "../src/search.ts";
+import {
+  charmKey,
+  charmTemplate,
+  fieldsKey,
+  findReply,
+  findTemplate,
+  infoTemplate,
+  type RefreshItem,
+  readFields,
+  readRefresh,
+  refreshReply,
+  refreshResult,
+  resourceRevisions,
+} from "../src/wire/charmhub.ts";
+import { TemplateCache } from "../src/wire/template.ts";
+import type { Snapshot } from "../store/store.ts";
+import type { Deps, Env } from "./app.ts";
+import { sendBlob } from "./blobs.ts";
+import { readBody } from "./body.ts";
+
+/** A revision check carries a whole model: 1,000 applications are about 500 KiB. */
+const MAX_REFRESH = 16 * 2 ** 20;
+
+const JSON_TYPE = { "Content-Type": "application/json" };
+
+export function charmhub({ store }: Deps): Hono<Env> {
+  const app = new Hono<Env>();
+  const templates = new TemplateCache();
+  const read = (digest: Parameters<typeof store.text>[0]) => store.text(digest);
+  const index = new LatestIndex();
+
+  app.post("/v2/charms/refresh", async (c) => {
+    const preferred = preferredBase(c.req.header("User-Agent") ?? "");
+    const { items, fields } = readRefresh(await readBody(c, MAX_REFRESH), preferred);
+    const snapshot = await store.snapshot();
+    const key = fieldsKey(fields);
+    const answer = async ({ query, refusal }: RefreshItem) => {
+      const pkg = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
+      const outcome = refusal ? { refusal } : resolve(pkg, query);
+      if (!pkg || "refusal" in outcome) return refreshResult(query, pkg, outcome, undefined);
+      const charm = await templates.get(pkg, charmKey(outcome.ok, key), () => charmTemplate(pkg, outcome.ok, fields, read));
+      return refreshResult(query, pkg, outcome, charm.render(c.get("origin")));
+    };
+    const results: string[] = [];
+    for (const item of items) results.push(await answer(item));
+    return c.body(refreshReply(results), 200, JSON_TYPE);
+  });
+
+  app.get("/v2/charms/info/:name", async (c) => {
+    const name = c.req.param("name").replace(/^ch:/, "");
+    const snapshot = await store.snapshot();
+    const pkg = await snapshot.package(name);
+    if (!pkg) throw new Failure("not-found", `No charm or bundle with name '${printable(name, 200)}'.`);
+    const fields = readFields(c.req.query("fields"));
+    const channel = c.req.query("channel");
+    const key = `info ${pkg.type === "bundle" ? snapshot.number : ""} ${fieldsKey(fields)} ${channel ?? ""}`;
+    const template = await templates.get(pkg, key, async () => {
+      const charmIds = await idsOf(snapshot, pkg);
+      return infoTemplate(pkg, { fields, ...(channel && { channel }), charmIds, read });
+    });
+    return c.body(template.render(c.get("origin")), 200, JSON_TYPE);
+  });
+
+  app.get("/v2/charms/find", async (c) => {
+    const snapshot = await store.snapshot();
+    const fields = readFields(c.req.query("fields"));
+    const found = (await index.of(snapshot)).find(question((name) => c.req.query(name)));
+    const key = `find ${fieldsKey(fields)}`;
+    const results = found.map(async (pkg) => (await templates.get(pkg, key, () => findTemplate(pkg, fields))).render(c.get("origin")));
+    return c.body(findReply(await Promise.all(results)), 200, JSON_TYPE);
+  });
+
+  app.get("/v2/charms/resources/:charm/:resource/revisions", async (c) => {
+    const { charm, resource } = c.req.param();
+    const pkg = await (await store.snapshot()).package(charm.replace(/^ch:/, ""));
+    const template = pkg && resourceRevisions(pkg, resource);
+    if (!template)
+      throw new Failure("not-found", `No resource '${printable(resource, 200)}' of a charm with name '${printable(charm, 200)}'.`);
+    return c.body(template.render(c.get("origin")), 200, JSON_TYPE);
+  });
+
+  // `ID_REVISION.charm`, `ID_REVISION.bundle`
+  app.get("/api/v1/charms/download/:file", async (c) => {
+    const file = c.req.param("file");
+    const [, id = "", revision = ""] = /^(.+)_(\d+)\.(?:charm|bundle|zip)$/.exec(file) ?? [];
+    const pkg = await (await store.snapshot()).packageById(id);
+    const blob = pkg && findRevision(pkg, Number(revision))?.blob;
+    return sendBlob(c, { object: await open(blob, file), digest: blob ?? "" });
+  });
+
+  // `charm_ID.RESOURCE_REVISION`
+  app.get("/api/v1/resources/download/:file", async (c) => {
+    const file = c.req.param("file");
+    const [, id = "", name = "", revision = ""] = /^charm_([^.]+)\.(.+)_(\d+)$/.exec(file) ?? [];
+    const pkg = await (await store.snapshot()).packageById(id);
+    const blob = pkg && findResource(pkg, name, Number(revision))?.blob;
+    return sendBlob(c, { object: await open(blob, file), digest: blob ?? "" });
+  });
+
+  return app;
+
+  async function open(digest: Parameters<typeof store.blob>[0] | undefined, file: string) {
+    const object = digest && (await store.blob(digest));
+    if (!object) throw new Failure("not-found", `No file '${printable(file, 200)}'.`);
+    return object;
+  }
+}
+
+/** The search index of the newest generation that was asked for. */
+class LatestIndex {
+  #number = -1;
+  #index: Promise<SearchIndex> | undefined;
+
+  of(snapshot: Snapshot): Promise<SearchIndex> {
+    if (!this.#index || snapshot.number !== this.#number) {
+      const before = this.#index;
+      this.#number = snapshot.number;
+      this.#index = snapshot.packages().then(async (packages) => new SearchIndex(packages, await before?.catch(() => undefined)));
+      this.#index.catch(() => (this.#number = -1));
+    }
+    return this.#index;
+  }
+}
+
+function question(query: (name: string) => string | undefined): Question {
+  const asked = {
+    text: query("q"),
+    category: query("category"),
+    channel: query("channel"),
+    type: query("type"),
+    publisher: query("publisher"),
+    provides: query("relation-provides") || query("provides"),
+    requires: query("relation-requires") || query("requires"),
+  };
+  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined && value !== ""));
+}
+
+async function idsOf(snapshot: Snapshot, pkg: Package): Promise<Map<string, string>> {
+  const ids = (pkg.revisions[0]?.charms ?? []).map(async (name) => [name, (await snapshot.package(name))?.id ?? ""] as const);
+  return new Map(await Promise.all(ids));
+}

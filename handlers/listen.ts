@@ -1,0 +1,81 @@
+/** Listeners: Bun.serve where there is Bun, @hono/node-server elsewhere. Both run the same application. */
+
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { serve as serveOnNode } from "@hono/node-server";
+import { Failure, reason } from "../src/errors.ts";
+
+export interface Listener {
+  /** `http://127.0.0.1:8080`, with the port that was taken */
+  readonly url: string;
+  /** Takes no new requests; resolves when the running ones are done. */
+  drain(): Promise<void>;
+}
+
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly tls?: { readonly cert: string; readonly key: string };
+}
+
+export type Fetch = (request: Request) => Response | Promise<Response>;
+
+/** Seconds without a byte after which a connection is closed; headers and bodies that do not come end so. */
+const IDLE = 60;
+
+/** A reply that does not fit into socket buffers may stall as long as its reader does: Juju never resumes a download. */
+const MAY_STALL = 64 * 1024;
+
+/** No route takes a larger body; each route has its own, smaller limit. */
+const MAX_BODY = 64 * 2 ** 20;
+
+/** Throws a `failed` failure where the address cannot be had. */
+export async function listen(fetch: Fetch, options: ListenOptions): Promise<Listener> {
+  try {
+    return typeof Bun === "undefined" ? await onNode(fetch, options) : onBun(fetch, options);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    const why =
+      code === "EADDRINUSE" ? "something listens there already" : code === "EACCES" ? "ports below 1024 need a privilege" : reason(error);
+    throw new Failure("failed", `cannot listen on ${options.host}:${options.port}: ${why}`, {
+      next: "name another address with --listen HOST:PORT",
+      cause: error,
+    });
+  }
+}
+
+function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
+  const server = Bun.serve({
+    hostname: host.replace(/^\[|\]$/g, ""),
+    port,
+    ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
+    development: false,
+    idleTimeout: IDLE,
+    maxRequestBodySize: MAX_BODY,
+    fetch: async (request, self) => {
+      const response = await fetch(request);
+      if (Number(response.headers.get("Content-Length") ?? 0) > MAY_STALL) self.timeout(request, 0);
+      return response;
+    },
+    // A file that vanished after its headers were made: the application cannot know.
+    error: () =>
+      new Response('{"error-list":[{"code":"api-error","message":"An internal error."}]}', {
+        status: 500,
+        headers: { "Content-Type": "application/json" },
+      }),
+  });
+  return { url: `${tls ? "https" : "http"}://${host}:${server.port}`, drain: () => server.stop() };
+}
+
+async function onNode(fetch: Fetch, { host, port, tls }: ListenOptions): Promise<Listener> {
+  const hostname = host.replace(/^\[|\]$/g, "");
+  return new Promise((resolve, reject) => {
+    const server = serveOnNode({ fetch, hostname, port, ...(tls && { createServer, serverOptions: tls }) }, (info: AddressInfo) => {
+      resolve({
+        url: `${tls ? "https" : "http"}://${host}:${info.port}`,
+        drain: () => new Promise((done) => void server.close(() => done())),
+      });
+    });
+    server.on("error", reject);
+  });
+}

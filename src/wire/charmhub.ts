@@ -1,0 +1,367 @@
+/** The Charmhub API on the wire: requests as schemas, replies as builders. Source: contract/juju.md §1. */
+
+import * as v from "valibot";
+import type { Base } from "../base.ts";
+import { formatChannel, fullChannel } from "../channel.ts";
+import type { Digest } from "../digest.ts";
+import { Failure, printable } from "../errors.ts";
+import {
+  channelOf,
+  findResource,
+  findRevision,
+  type Package,
+  type Release,
+  type ResourceRevision,
+  type Revision,
+  TEXTS,
+} from "../package.ts";
+import { defaultRelease, type Outcome, type Query, type Refusal, type Resolved } from "../resolve.ts";
+import { ORIGIN, Template } from "./template.ts";
+
+/** Reads a text of the store. */
+export type ReadText = (digest: Digest) => Promise<string>;
+
+/* ---- errors ---- */
+
+/** The body of every reply that is not a success. */
+export function errorList(code: string, message: string): { "error-list": { code: string; message: string }[] } {
+  return { "error-list": [{ code, message }] };
+}
+
+/* ---- POST refresh ---- */
+
+const Integer = v.pipe(v.number(), v.safeInteger());
+const Text = v.nullish(v.string());
+const BaseSchema = v.nullish(
+  v.object({ architecture: v.nullish(v.string(), ""), name: v.nullish(v.string(), ""), channel: v.nullish(v.string(), "") }),
+);
+
+const RefreshRequest = v.object({
+  context: v.nullish(
+    v.array(v.object({ "instance-key": v.string(), id: Text, revision: v.nullish(Integer), base: BaseSchema, "tracking-channel": Text })),
+    [],
+  ),
+  actions: v.nullish(
+    v.array(
+      v.object({
+        action: v.picklist(["install", "download", "refresh"]),
+        "instance-key": v.string(),
+        id: Text,
+        name: Text,
+        channel: Text,
+        revision: v.nullish(Integer),
+        base: BaseSchema,
+        "resource-revisions": v.nullish(v.array(v.object({ name: v.string(), revision: Integer })), []),
+      }),
+    ),
+    [],
+  ),
+  fields: v.nullish(v.array(v.string())),
+});
+
+type Action = v.InferOutput<typeof RefreshRequest>["actions"][number];
+type Context = v.InferOutput<typeof RefreshRequest>["context"][number];
+
+/** One action, as the resolver takes it; or a refusal that needs no package. */
+export type RefreshItem = { readonly query: Query; readonly refusal?: Refusal };
+
+export interface Refresh {
+  readonly items: readonly RefreshItem[];
+  /** undefined: everything */
+  readonly fields: readonly string[] | undefined;
+}
+
+/** Reads the body of a refresh request. Throws a `malformed` failure that names the field. */
+export function readRefresh(text: string, preferred: string): Refresh {
+  const { context, actions, fields } = check(RefreshRequest, parseJson(text));
+  const contexts = new Map(context.map((one) => [one["instance-key"], one]));
+  return {
+    items: actions.map((action) => readAction(action, contexts.get(action["instance-key"]), preferred)),
+    fields: fields ?? undefined,
+  };
+}
+
+function readAction(action: Action, context: Context | undefined, preferred: string): RefreshItem {
+  const instanceKey = action["instance-key"];
+  const common = { action: action.action, instanceKey, resourceRevisions: action["resource-revisions"], preferred };
+  if (action.action === "refresh") {
+    const id = context?.id || action.id;
+    const query = { ...common, ...named(id, action.name), ...given("channel", context?.["tracking-channel"]), base: context?.base ?? null };
+    if (context) return { query };
+    return { query, refusal: { code: "missing-context", message: `Instance key '${printable(instanceKey, 200)}' has no context` } };
+  }
+  return {
+    query: {
+      ...common,
+      ...named(action.id, action.name),
+      ...given("channel", action.channel),
+      ...(typeof action.revision === "number" && { revision: action.revision }),
+      base: action.base ?? null,
+    },
+  };
+}
+
+function named(id: string | null | undefined, name: string | null | undefined): Pick<Query, "id" | "name"> {
+  return { ...given("id", id), ...given("name", name) };
+}
+
+function given<K extends string>(key: K, value: string | null | undefined): Partial<Record<K, string>> {
+  return value ? ({ [key]: value } as Record<K, string>) : {};
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Failure("malformed", "the body is not JSON");
+  }
+}
+
+function check<T extends v.GenericSchema>(schema: T, value: unknown): v.InferOutput<T> {
+  const parsed = v.safeParse(schema, value, { abortEarly: true });
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw new Failure("malformed", `${printable(v.getDotPath(issue) ?? "the body", 200)}: ${printable(issue.message, 200)}`);
+}
+
+/** The names that `fields` limits a refreshed charm to, sorted: the same set is the same key. */
+export function fieldsKey(fields: readonly string[] | undefined): string {
+  return fields ? [...new Set(fields)].toSorted().join() : "*";
+}
+
+/** What identifies the `charm` of a success among all of one package. */
+export function charmKey(resolved: Resolved, fields: string): string {
+  return `charm ${resolved.revision.revision} ${resolved.resources.map(([name, r]) => `${name}_${r.revision}`).join()} ${fields}`;
+}
+
+/** The `charm` object of a success. */
+export async function charmTemplate(
+  pkg: Package,
+  resolved: Resolved,
+  fields: readonly string[] | undefined,
+  read: ReadText,
+): Promise<Template> {
+  const { revision } = resolved;
+  const wanted = fields && new Set([...fields, "type", "id", "name"]);
+  const all = {
+    ...identity(pkg),
+    revision: revision.revision,
+    version: revision.version,
+    "created-at": revision.createdAt,
+    ...subject(pkg),
+    bases: revision.bases,
+    download: charmDownload(pkg, revision),
+    resources: resolved.resources.map(([name, r]) => resource(pkg, name, r)),
+    ...(await texts(revision, read, (name) => !wanted || wanted.has(name))),
+  };
+  return new Template(Object.fromEntries(Object.entries(all).filter(([key]) => !wanted || wanted.has(key))));
+}
+
+/** One element of `results`, as text. `charm`: the rendered charm of a success. */
+export function refreshResult(query: Query, pkg: Package | undefined, outcome: Outcome, charm: string | undefined): string {
+  const key = JSON.stringify(query.instanceKey);
+  if ("refusal" in outcome) {
+    const { code, message, extra } = outcome.refusal;
+    const partial = pkg && code === "revision-not-found" ? { ...identity(pkg), ...subject(pkg) } : null;
+    const error = { code, message, ...(extra && { extra }) };
+    return `{"instance-key":${key},"id":${JSON.stringify(pkg?.id ?? query.id ?? null)},"name":${JSON.stringify(pkg?.name ?? query.name ?? null)},"result":"error","charm":${JSON.stringify(partial)},"released-at":null,"error":${JSON.stringify(error)}}`;
+  }
+  const { channel, releasedAt } = outcome.ok;
+  const effective = channel === undefined ? "" : `,"effective-channel":${JSON.stringify(channel)}`;
+  return `{"instance-key":${key},"id":${JSON.stringify(pkg?.id)},"name":${JSON.stringify(pkg?.name)},"result":"${query.action}"${effective},"released-at":${JSON.stringify(releasedAt ?? null)},"charm":${charm}}`;
+}
+
+export function refreshReply(results: readonly string[]): string {
+  return `{"error-list":[],"results":[${results.join()}]}`;
+}
+
+/* ---- GET info, GET find ---- */
+
+/** `a,b.c` → names; undefined where nothing is asked, which means `type`, `id` and `name` alone. */
+export function readFields(text: string | undefined): string[] | undefined {
+  const names = text?.split(",").filter((name) => name !== "");
+  return names && names.length > 0 ? names : undefined;
+}
+
+/** What an info reply adds that stands in other packages. */
+export interface InfoContext {
+  readonly fields: readonly string[] | undefined;
+  /** limits rows to one channel */
+  readonly channel?: string;
+  /** ids of the charms that a bundle names */
+  readonly charmIds: ReadonlyMap<string, string>;
+  readonly read: ReadText;
+}
+
+export async function infoTemplate(pkg: Package, context: InfoContext): Promise<Template> {
+  const wanted = context.channel === undefined ? undefined : fullChannel(context.channel, pkg.defaultTrack);
+  if (context.channel !== undefined && !wanted)
+    throw new Failure("malformed", `channel: ${printable(context.channel, 100)} is not a channel`);
+  const channel = wanted && formatChannel(wanted);
+  const rows = pkg.releases.filter((r) => channelOf(r).branch === undefined && (channel === undefined || r.channel === channel));
+  const asksText = context.fields?.some((name) => name.startsWith("default-release")) ?? false;
+  const full = {
+    ...identity(pkg),
+    result: result(pkg, context.charmIds),
+    "default-release": await release(pkg, defaultRelease(pkg, channel), asksText ? context.read : undefined),
+    "channel-map": rows.flatMap((row) => channelMapRow(pkg, row) ?? []),
+  };
+  return new Template(select(full, context.fields));
+}
+
+/** One result of find; `fields` as in info. */
+export async function findTemplate(pkg: Package, fields: readonly string[] | undefined): Promise<Template> {
+  const full = { ...identity(pkg), result: result(pkg, new Map()), "default-release": await release(pkg, defaultRelease(pkg), undefined) };
+  return new Template(select(full, fields));
+}
+
+export function findReply(results: readonly string[]): string {
+  return `{"results":[${results.join()}],"error-list":[]}`;
+}
+
+/** Keeps `type`, `id`, `name` and what `fields` names: a leaf, or a prefix with all below it. Unknown names are ignored. */
+function select(full: Record<string, unknown>, fields: readonly string[] | undefined): unknown {
+  const { type, id, name } = full;
+  if (!fields) return { type, id, name };
+  const tree: FieldTree = new Map();
+  for (const field of fields) {
+    let at: FieldTree = tree;
+    for (const part of field.split(".")) {
+      const next: FieldTree = at.get(part) ?? new Map();
+      at.set(part, next);
+      at = next;
+    }
+    at.set("*", new Map());
+  }
+  return { type, id, name, ...(prune(full, tree) as object) };
+}
+
+type FieldTree = Map<string, FieldTree>;
+
+function prune(value: unknown, tree: FieldTree): unknown {
+  if (tree.has("*") || typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map((one) => prune(one, tree));
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, one]) => {
+      const below = tree.get(key);
+      return below ? [[key, prune(one, below)]] : [];
+    }),
+  );
+}
+
+/* ---- GET resources/CHARM/RESOURCE/revisions ---- */
+
+/** Newest first; undefined where the package has no such resource. */
+export function resourceRevisions(pkg: Package, name: string): Template | undefined {
+  const found = pkg.resources.find((r) => r.name === name);
+  return found && new Template({ revisions: found.revisions.map((r) => resource(pkg, name, r)) });
+}
+
+/* ---- parts ---- */
+
+function identity(pkg: Package) {
+  return { type: pkg.type, id: pkg.id, name: pkg.name };
+}
+
+function subject({ details }: Package) {
+  return { summary: details.summary ?? "", license: details.license ?? "", publisher: details.publisher ?? {} };
+}
+
+async function texts(revision: Revision, read: ReadText, wanted: (name: string) => boolean): Promise<Record<string, string>> {
+  const found = TEXTS.filter(wanted).map(async (name) => {
+    const digest = revision.texts[name];
+    return [name, digest === undefined ? emptyText(name, revision) : await read(digest)] as const;
+  });
+  return Object.fromEntries(await Promise.all(found));
+}
+
+/** A charm without options or actions says so in YAML. */
+function emptyText(name: string, revision: Revision): string {
+  return revision.bases.length > 0 && (name === "config-yaml" || name === "actions-yaml") ? "{}\n" : "";
+}
+
+function charmDownload(pkg: Package, revision: Revision) {
+  return {
+    url: `${ORIGIN}/api/v1/charms/download/${pkg.id}_${revision.revision}.${pkg.type}`,
+    size: revision.size,
+    "hash-sha-256": revision.blob,
+  };
+}
+
+function resource(pkg: Package, name: string, r: ResourceRevision) {
+  return {
+    name,
+    type: r.type,
+    filename: r.filename,
+    description: r.description,
+    revision: r.revision,
+    "created-at": r.createdAt,
+    download: {
+      url: `${ORIGIN}/api/v1/resources/download/charm_${pkg.id}.${name}_${r.revision}`,
+      size: r.size,
+      "hash-sha-256": r.blob,
+      "hash-sha-384": r.digests["sha-384"],
+      "hash-sha-512": r.digests["sha-512"],
+      "hash-sha3-384": r.digests["sha3-384"],
+    },
+  };
+}
+
+function result(pkg: Package, charmIds: ReadonlyMap<string, string>) {
+  const { details } = pkg;
+  const [newest] = pkg.revisions;
+  return {
+    ...details,
+    title: details.title ?? pkg.name,
+    summary: details.summary ?? "",
+    description: details.description ?? "",
+    license: details.license ?? "",
+    "store-url": details["store-url"] ?? "",
+    publisher: details.publisher ?? {},
+    categories: details.categories ?? [],
+    media: [],
+    ...(pkg.type === "bundle" && {
+      "contains-charms": (newest?.charms ?? []).map((name) => ({ name, "package-id": charmIds.get(name) ?? "", "store-url": "" })),
+    }),
+  };
+}
+
+function shownChannel(row: Release) {
+  const { track, risk } = channelOf(row);
+  return { name: row.channel, track, risk, base: row.base, "released-at": row.releasedAt };
+}
+
+function channelMapRow(pkg: Package, row: Release) {
+  const revision = findRevision(pkg, row.revision);
+  return revision && { channel: shownChannel(row), revision: brief(pkg, revision) };
+}
+
+function brief(pkg: Package, revision: Revision) {
+  return {
+    revision: revision.revision,
+    version: revision.version,
+    "created-at": revision.createdAt,
+    bases: revision.bases satisfies readonly Base[],
+    download: charmDownload(pkg, revision),
+    attributes: revision.attributes ?? {},
+  };
+}
+
+/** `read`: with the long texts. */
+async function release(pkg: Package, row: Release | undefined, read: ReadText | undefined) {
+  const revision = row && findRevision(pkg, row.revision);
+  if (!row || !revision) return null;
+  return {
+    channel: shownChannel(row),
+    resources: Object.entries(row.resources).flatMap(([name, pin]) => {
+      const found = findResource(pkg, name, pin);
+      return found ? [resource(pkg, name, found)] : [];
+    }),
+    revision: {
+      ...brief(pkg, revision),
+      subordinate: revision.subordinate,
+      relations: revision.relations,
+      ...(read && (await texts(revision, read, () => true))),
+    },
+  };
+}

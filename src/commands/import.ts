@@ -1,0 +1,230 @@
+import { createReadStream } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { Command } from "commander";
+import { isLitter, LIMITS, type Limits } from "../archive.ts";
+import { parseChannel } from "../channel.ts";
+import { Failure, printable, reason } from "../errors.ts";
+import { type ImportReport, type ImportSource, importSources, type PackageReport } from "../import.ts";
+import { type ChannelPolicy, showRow } from "../package.ts";
+import { isResourcePath } from "../transfer.ts";
+import {
+  type CommonOptions,
+  count,
+  define,
+  type Io,
+  note,
+  openOrCreateStore,
+  printJson,
+  type Register,
+  showSize,
+  wholeNumber,
+} from "./command.ts";
+import { progressOn } from "./progress.ts";
+
+interface ImportFlags extends CommonOptions {
+  readonly channel?: string;
+  readonly revision?: number;
+  readonly keepChannels?: boolean;
+  readonly pushChannelMap?: boolean;
+  readonly dryRun?: boolean;
+  readonly maxEntries?: number;
+  readonly maxDepth?: number;
+  readonly maxSize?: number;
+  readonly maxRatio?: number;
+  readonly maxJson?: number;
+}
+
+const IMPORT_EXITS = "0 done, 1 failed, 2 usage, 3 the content was refused and nothing published, 11 store format too new, 130 interrupted";
+const READ_SIZE = 2 ** 20;
+
+export const importCommand: Register = (program, io) => {
+  withLimits(define(program, "import", "take in what was exported on a connected machine", IMPORT_EXITS))
+    .argument("<file...>", "charm or bundle exports, a lone .charm, folders of these, or - for standard input")
+    .option("--channel <CHANNEL>", "where packages without a metadata.json are released (default: latest/stable)")
+    .option("--revision <N>", "revision of a lone charm whose file name has none", wholeNumber("--revision", 0))
+    .option("--keep-channels", "leave the channels of packages already held as they are")
+    .option("--dry-run", "say what would change, and change nothing")
+    .addHelpText("after", EXAMPLES)
+    .action((files: string[], options: ImportFlags) => runImport("import", files, options, options.keepChannels ? "keep" : "apply", io));
+};
+
+const EXAMPLES = `
+Examples:
+  chp import charms-export-20260426T163115.tar.gz cos-lite-20260426T143758.tar.gz
+  chp import --dry-run /media/usb
+  chp import --channel 14/edge ./postgresql-k8s_r960.charm
+  ssh outside cat export.tar.gz | chp import -`;
+
+/** The documented commands of the system that chp stands in for: a package already held keeps its channel map unless told otherwise. */
+export const pushCommands: Register = (program, io) => {
+  for (const [name, what] of [
+    ["push-charms", "charm export"],
+    ["push-charm-bundle", "charm bundle export"],
+  ] as const) {
+    withLimits(define(program, name, `take in a ${what} (chp import does the same and more)`, IMPORT_EXITS))
+      .argument("<file>", `the ${what}`)
+      .option("--push-channel-map", "release what the file releases, also of packages already held")
+      .action((file: string, options: ImportFlags) => runImport(name, [file], options, options.pushChannelMap ? "apply" : "keep", io));
+  }
+};
+
+function withLimits(command: Command): Command {
+  const limit = (name: string, about: string, value: number) =>
+    command.option(`--max-${name} <N>`, `${about} (default: ${value})`, wholeNumber(`--max-${name}`, 1));
+  limit("entries", "entries of an archive", LIMITS.entries);
+  limit("depth", "archives inside archives", LIMITS.depth);
+  limit("size", "bytes that an archive may unpack to", LIMITS.size);
+  limit("ratio", "times its size that an archive may unpack to", LIMITS.ratio);
+  return limit("json", "bytes of a metadata.json", LIMITS.json);
+}
+
+export async function runImport(
+  command: string,
+  files: readonly string[],
+  options: ImportFlags,
+  channels: ChannelPolicy,
+  io: Io,
+): Promise<void> {
+  if (options.channel !== undefined && !parseChannel(options.channel))
+    throw new Failure("usage", `--channel: ${printable(options.channel, 100)} is not a channel`);
+  const sources = await findSources(files, io);
+  const store = await openOrCreateStore(options, io);
+  const progress = progressOn(options, io);
+  let report: ImportReport;
+  try {
+    report = await importSources(store, sources, {
+      command,
+      ...(options.channel !== undefined && { channel: fullName(options.channel) }),
+      ...(options.revision !== undefined && { revision: options.revision }),
+      channels,
+      dryRun: options.dryRun ?? false,
+      now: new Date().toISOString(),
+      limits: limitsOf(options),
+      signal: io.signal,
+      onProgress: (source, bytes) => progress.update(source.name, bytes, source.size),
+    });
+  } finally {
+    progress.end();
+  }
+  if (options.json) printJson(report, io);
+  else io.out(render(report, channels));
+  if (!options.dryRun)
+    note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is held", options, io);
+}
+
+function limitsOf(options: ImportFlags): Limits {
+  const { maxEntries: entries, maxDepth: depth, maxSize: size, maxRatio: ratio, maxJson: json } = options;
+  const given = Object.entries({ entries, depth, size, ratio, json }).filter(([, value]) => value !== undefined);
+  return { ...LIMITS, ...Object.fromEntries(given) };
+}
+
+function fullName(channel: string): string {
+  const { track = "latest", risk, branch } = parseChannel(channel) ?? { risk: "stable" as const };
+  return [track, risk, ...(branch === undefined ? [] : [branch])].join("/");
+}
+
+/* ---- what is read ---- */
+
+async function findSources(files: readonly string[], io: Io): Promise<ImportSource[]> {
+  const found = new Map<string, ImportSource>();
+  for (const file of files) {
+    if (file === "-") found.set("-", { name: "-", open: () => io.input() });
+    else for (const source of await sourcesAt(file)) found.set(source.name, source);
+  }
+  return [...found.values()];
+}
+
+async function sourcesAt(path: string): Promise<ImportSource[]> {
+  const at = await look(path);
+  if (at.isDirectory()) return inFolder(path);
+  if (!at.isFile() && !at.isFIFO()) throw new Failure("usage", `${printable(path)} is neither a file nor a folder`);
+  const beside = /\.(charm|bundle)$/.test(path) ? await resourcesBeside(path) : [];
+  return [fromFile(path, at.isFile() ? at.size : undefined), ...beside];
+}
+
+async function look(path: string) {
+  try {
+    return await stat(path);
+  } catch (error) {
+    throw new Failure("usage", `cannot read ${printable(path)}: ${printable(reason(error).split(",")[0] ?? "", 100)}`, { cause: error });
+  }
+}
+
+/** Every file of a folder, at any depth. Links are not followed. */
+async function inFolder(path: string): Promise<ImportSource[]> {
+  const entries = (await readdir(path, { withFileTypes: true })).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const found: ImportSource[] = [];
+  for (const entry of entries) {
+    const child = join(path, entry.name);
+    if (isLitter(entry.name)) continue;
+    if (entry.isDirectory()) found.push(...(await inFolder(child)));
+    else if (entry.isFile()) found.push(fromFile(child, (await stat(child)).size));
+  }
+  return found;
+}
+
+/** A charm given by itself brings the resources that lie beside it. */
+async function resourcesBeside(path: string): Promise<ImportSource[]> {
+  const folder = dirname(path);
+  const charm = basename(path).replace(/(_r?\d+)?\.[a-z]+$/, "");
+  const listed = async (within: string) =>
+    (await readdir(within, { withFileTypes: true }).catch(() => []))
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(within, entry.name));
+  const beside = [...(await listed(folder)), ...(await listed(join(folder, "resources")))];
+  const own = beside.filter(
+    (file) => isResourcePath(file) && (basename(file).startsWith(`${charm}.`) || basename(file).startsWith("resource_")),
+  );
+  return Promise.all(own.toSorted().map(async (file) => fromFile(file, (await stat(file)).size)));
+}
+
+function fromFile(path: string, size: number | undefined): ImportSource {
+  return { name: path, ...(size !== undefined && { size }), open: () => createReadStream(path, { highWaterMark: READ_SIZE }) };
+}
+
+/* ---- what is said ---- */
+
+function render(report: ImportReport, policy: ChannelPolicy): string {
+  const lines = report.packages.flatMap(renderPackage);
+  const { charms, resources, revisions } = report.missing;
+  if (charms.length + resources.length + revisions.length > 0) lines.push("", "missing");
+  for (const { bundle, charm } of charms) lines.push(`  charm ${charm}, which the bundle ${bundle} names`);
+  for (const { charm, resource, revision } of resources)
+    lines.push(`  resource ${resource}${revision === null ? "" : ` revision ${revision}`} of ${charm}`);
+  for (const { name, revision, ...row } of revisions) lines.push(`  ${name} revision ${revision}, so ${showRow(row)} was not released`);
+  if (report.notes.length + report.ignored.length > 0) lines.push("", "notes");
+  for (const text of report.notes) lines.push(`  ${text}`);
+  for (const file of report.ignored) lines.push(`  ${file} was left out: chp has no use for it`);
+  lines.push("", summary(report, policy));
+  return `${lines.map((line) => printable(line)).join("\n")}\n`;
+}
+
+function renderPackage(pkg: PackageReport): string[] {
+  const revisions = [...pkg.revisions.new.map((r) => `${r} new`), ...pkg.revisions.known.map((r) => `${r} known`)];
+  const resources = [...pkg.resources.new.map((r) => `${r} new`), ...pkg.resources.known.map((r) => `${r} known`)];
+  return [
+    `${pkg.name}: ${pkg.type}, ${pkg.state}`,
+    ...(revisions.length > 0 ? [`  revisions  ${revisions.join(", ")}`] : []),
+    ...(resources.length > 0 ? [`  resources  ${resources.join(", ")}`] : []),
+    ...pkg.channels.map((change) => `  ${showRow(change)}: ${renderMove(change)}`),
+    ...pkg.notes.map((text) => `  note: ${text}`),
+  ];
+}
+
+function renderMove({ from, to }: { from: number | null; to: number }): string {
+  if (from === null) return `opened at ${to}`;
+  return from === to ? `${to}, with other resources` : `${from} → ${to}`;
+}
+
+function summary(report: ImportReport, policy: ChannelPolicy): string {
+  const changed = report.packages.filter((pkg) => pkg.state !== "known");
+  const amount = `${showSize(report.bytes.new)} new, ${showSize(report.bytes.known)} known`;
+  const kept =
+    policy === "keep" && report.packages.some((pkg) => pkg.state !== "new")
+      ? "; channels of packages already held were kept (--push-channel-map or chp import releases them)"
+      : "";
+  if (report.dryRun) return `dry run: ${count(changed.length, "package")} would change, ${amount}; nothing was changed`;
+  if (report.generation === null) return `nothing changed: all of it was held already (${amount})${kept}`;
+  return `generation ${report.generation}: ${count(changed.length, "package")} changed, ${amount}${kept}`;
+}

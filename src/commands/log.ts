@@ -1,0 +1,35 @@
+import type { Generation } from "../../store/store.ts";
+import { printable } from "../errors.ts";
+import { type CommonOptions, count, define, EXITS, type Io, note, openStore, printJson, type Register, showSize } from "./command.ts";
+
+export const logCommand: Register = (program, io) => {
+  define(program, "log", "show what came in, newest first", EXITS).action((options: CommonOptions) => runLog(options, io));
+};
+
+export async function runLog(options: CommonOptions, io: Io): Promise<void> {
+  const store = await openStore(options, io);
+  const numbers = (await store.generationNumbers()).toReversed();
+  const generations = (await Promise.all(numbers.map((number) => store.generation(number)))).filter((one) => one !== undefined);
+  if (options.json) return printJson(generations, io);
+  if (generations.length === 0) return note("nothing was ever imported; next: chp import FILE", options, io);
+  io.out(
+    generations
+      .map(
+        (one) =>
+          `${render(one)
+            .map((line) => printable(line))
+            .join("\n")}\n`,
+      )
+      .join(""),
+  );
+}
+
+function render(one: Generation): string[] {
+  const revisions = Object.values(one.changed).reduce((sum, { revisions: all }) => sum + all.length, 0);
+  const channels = Object.values(one.changed).reduce((sum, { channels: all }) => sum + all, 0);
+  return [
+    `generation ${one.number}  ${one.time.slice(0, 19)}Z  ${one.command}  ${count(Object.keys(one.changed).length, "package")}, ${count(revisions, "new revision")}, ${count(channels, "channel change")}`,
+    ...one.sources.map((source) => `  ${source.name}  ${showSize(source.size)}  sha256 ${source.sha256}`),
+    ...(Object.keys(one.changed).length > 0 ? [`  ${Object.keys(one.changed).join(", ")}`] : []),
+  ];
+}

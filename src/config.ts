@@ -1,0 +1,137 @@
+/** Settings: names, where they come from, what they may be. A flag wins over the environment, that over the file, that over the default. */
+
+import { Failure, printable } from "./errors.ts";
+
+export interface Setting {
+  readonly key: string;
+  /** of the environment */
+  readonly twin: string;
+  readonly about: string;
+  /** what holds where nothing is said; undefined: nothing */
+  readonly fallback?: readonly string[];
+  /** whether it may be given more than once, in the environment and in the file as a list with commas */
+  readonly many?: boolean;
+  /** the value in its one spelling; throws an Error that says what is wrong */
+  readonly check: (text: string) => string;
+}
+
+export const SETTINGS: readonly Setting[] = [
+  {
+    key: "listen",
+    twin: "CHP_LISTEN",
+    about: "HOST:PORT to answer HTTP on; port 0 takes a free one",
+    fallback: ["0.0.0.0:8080"],
+    many: true,
+    check: address,
+  },
+  { key: "tls-listen", twin: "CHP_TLS_LISTEN", about: "HOST:PORT to answer HTTPS on", many: true, check: address },
+  { key: "tls-cert", twin: "CHP_TLS_CERT", about: "file with the server's certificate and its chain, PEM", check: nonEmpty },
+  { key: "tls-key", twin: "CHP_TLS_KEY", about: "file with its private key, PEM", check: nonEmpty },
+  {
+    key: "public-url",
+    twin: "CHP_PUBLIC_URL",
+    about: "what clients reach this server by; Juju 4 stores it, so it should never change",
+    check: publicUrl,
+  },
+];
+
+export type Source = "flag" | "environment" | "file" | "default";
+
+export interface Value {
+  readonly values: readonly string[];
+  readonly source: Source;
+}
+
+export interface Sources {
+  readonly flags?: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly file: Readonly<Record<string, unknown>>;
+}
+
+/** Every setting that has a value, with where it comes from. Throws a `usage` failure that names the setting. */
+export function readSettings({ flags = {}, environment, file }: Sources): Map<string, Value> {
+  const found = new Map<string, Value>();
+  for (const setting of SETTINGS) {
+    const given: readonly (readonly [Source, unknown])[] = [
+      ["flag", flags[setting.key]],
+      ["environment", environment[setting.twin] || undefined],
+      ["file", file[setting.key]],
+      ["default", setting.fallback],
+    ];
+    const [source, value] = given.find(([, one]) => one !== undefined) ?? [];
+    if (source) found.set(setting.key, { values: checkAll(setting, value, source), source });
+  }
+  return found;
+}
+
+function checkAll(setting: Setting, value: unknown, source: Source): string[] {
+  const what = { flag: `--${setting.key}`, environment: setting.twin, file: `${setting.key} in config.json`, default: setting.key }[source];
+  const list = Array.isArray(value) ? value : [value];
+  const texts = list.flatMap((one) => (typeof one !== "string" ? [one] : setting.many && source !== "flag" ? one.split(",") : [one]));
+  if (texts.length > 1 && !setting.many) throw new Failure("usage", `${what} takes one value`);
+  return texts.map((text) => {
+    if (typeof text !== "string") throw new Failure("usage", `${what} is not text`);
+    try {
+      return setting.check(text.trim());
+    } catch (error) {
+      throw new Failure("usage", `${what}: ${printable(error instanceof Error ? error.message : String(error), 300)}`);
+    }
+  });
+}
+
+/** The setting of that key. Unknown ones are refused with the nearest name. */
+export function settingOf(key: string): Setting {
+  const found = SETTINGS.find((setting) => setting.key === key);
+  if (found) return found;
+  const nearest = SETTINGS.map((setting) => setting.key).toSorted((a, b) => distance(key, a) - distance(key, b))[0];
+  throw new Failure("usage", `there is no setting ${printable(key, 100)}`, { next: `the nearest is ${nearest}; chp config lists all` });
+}
+
+/** One value as it is kept in the file. */
+export function checkSetting(setting: Setting, text: string): string | string[] {
+  const values = checkAll(setting, text, "file");
+  return setting.many ? values : (values[0] ?? "");
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `HOST:PORT`, `[::1]:8080`, `:8080` or a port alone. */
+export function parseAddress(text: string): Address {
+  const match = /^(?:(\[[0-9a-fA-F:.]+\]|[^:\s/[\]]*):)?(\d{1,5})$/.exec(text);
+  const port = Number(match?.[2]);
+  if (!match || port > 65_535) throw new Error(`${text} is not HOST:PORT`);
+  return { host: match[1] || "0.0.0.0", port };
+}
+
+function address(text: string): string {
+  const { host, port } = parseAddress(text);
+  return `${host}:${port}`;
+}
+
+function nonEmpty(text: string): string {
+  if (text === "") throw new Error("it is empty");
+  return text;
+}
+
+/** An http(s) URL without a query; a path prefix is kept, a trailing slash is not. */
+function publicUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !["http:", "https:"].includes(url.protocol)) throw new Error(`${text} is not a URL that begins with http:// or https://`);
+  if (url.search || url.hash || url.username || url.password) throw new Error(`${url.origin}… has a query, a fragment or a user in it`);
+  return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
+}
+
+/** Edits between two words (Levenshtein). */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1)
+      next[j] = Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1));
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

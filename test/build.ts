@@ -1,0 +1,200 @@
+/** Builds charms, bundles and export archives for tests: byte-stable, no opaque fixtures. */
+
+import { createHash } from "node:crypto";
+import { gzipSync } from "node:zlib";
+import { zipSync } from "fflate";
+import { Header } from "tar";
+
+export type Files = Readonly<Record<string, string | Uint8Array>>;
+
+export function bytesOf(content: string | Uint8Array): Uint8Array {
+  return typeof content === "string" ? Buffer.from(content) : content;
+}
+
+/** A zip with a fixed date. */
+export function zipOf(files: Files): Uint8Array {
+  const entries = Object.entries(files).map(
+    ([name, content]) => [name, [bytesOf(content), { mtime: new Date(2026, 8, 1), level: 1 }]] as const,
+  );
+  return zipSync(Object.fromEntries(entries) as Parameters<typeof zipSync>[0]);
+}
+
+/** One tar entry: header, body, padding. `type` as in node-tar: "File", "SymbolicLink", … */
+export function tarEntry(path: string, content: string | Uint8Array = "", header: Record<string, unknown> = {}): Uint8Array {
+  const body = bytesOf(content);
+  const block = Buffer.alloc(512);
+  new Header({ path, mode: 0o644, size: body.byteLength, mtime: new Date(1777000000000), type: "File", uid: 0, gid: 0, ...header }).encode(
+    block,
+    0,
+  );
+  return Buffer.concat([block, body, Buffer.alloc((512 - (body.byteLength % 512)) % 512)]);
+}
+
+/** Entries and the end marker. */
+export function tarOf(files: Files | readonly Uint8Array[]): Uint8Array {
+  const entries = Array.isArray(files)
+    ? (files as readonly Uint8Array[])
+    : Object.entries(files as Files).map(([path, content]) => tarEntry(path, content));
+  return Buffer.concat([...entries, Buffer.alloc(1024)]);
+}
+
+export function tgzOf(files: Files | readonly Uint8Array[]): Uint8Array {
+  return gzipSync(tarOf(files), { level: 1 });
+}
+
+/** Size and digests as the wire names them. */
+export function downloadOf(content: string | Uint8Array, url = "https://api.charmhub.io/x"): Record<string, string | number> {
+  const bytes = bytesOf(content);
+  const hash = (algorithm: string) => createHash(algorithm).update(bytes).digest("hex");
+  return {
+    size: bytes.byteLength,
+    url,
+    "hash-sha-256": hash("sha256"),
+    "hash-sha-384": hash("sha384"),
+    "hash-sha-512": hash("sha512"),
+    "hash-sha3-384": hash("sha3-384"),
+  };
+}
+
+export interface TestBase {
+  name: string;
+  channel: string;
+  architecture: string;
+}
+
+export function base(architecture: string, channel: string, name = "ubuntu"): TestBase {
+  return { name, channel, architecture };
+}
+
+export interface CharmSpec {
+  name: string;
+  revision: number;
+  bases: readonly TestBase[];
+  /** name → type and filename, as metadata.yaml declares them */
+  resources?: Readonly<Record<string, { type: "file" | "oci-image"; filename?: string }>>;
+  /** further files of the zip; replaces what is made where the names are equal */
+  files?: Files;
+}
+
+/** A charm's zip: metadata.yaml, manifest.yaml, a dispatch script, and what `files` adds. */
+export function charmZip({ name, revision, bases, resources = {}, files = {} }: CharmSpec): Uint8Array {
+  const declared = Object.entries(resources).map(
+    ([resource, { type, filename }]) =>
+      `  ${resource}:\n    type: ${type}\n    description: ${resource} of ${name}\n${filename ? `    filename: ${filename}\n` : ""}`,
+  );
+  const metadata = `name: ${name}\nsummary: ${name} summary\ndescription: ${name} description\n${declared.length > 0 ? `resources:\n${declared.join("")}` : ""}`;
+  const channels = new Map<string, string[]>();
+  for (const b of bases) channels.set(`${b.name} ${b.channel}`, [...(channels.get(`${b.name} ${b.channel}`) ?? []), b.architecture]);
+  const manifest = `bases:\n${[...channels]
+    .map(([key, arches]) => `- name: ${key.split(" ")[0]}\n  channel: '${key.split(" ")[1]}'\n  architectures: [${arches.join(", ")}]\n`)
+    .join("")}`;
+  return zipOf({ "metadata.yaml": metadata, "manifest.yaml": manifest, dispatch: `#!/bin/sh\n# revision ${revision}\n`, ...files });
+}
+
+export function bundleZip(bundleYaml: string): Uint8Array {
+  return zipOf({ "bundle.yaml": bundleYaml, "README.md": "# A bundle\n" });
+}
+
+export function imageBlob(reference: string): string {
+  return JSON.stringify({ ImageName: reference, Password: "upstream-secret-token", Username: "docker-registry" });
+}
+
+export interface ReleaseSpec {
+  channel: string;
+  base: TestBase | null;
+  revision: number;
+  resources?: Readonly<Record<string, number>>;
+  releasedAt?: string;
+}
+
+export interface PackageSpec {
+  name: string;
+  id: string;
+  type: "charm" | "bundle";
+  publisher?: Readonly<Record<string, string>>;
+  result?: Readonly<Record<string, unknown>>;
+  defaultTrack?: string;
+  /** revision → zip */
+  revisions: Readonly<Record<number, Uint8Array>>;
+  /** revision → its bases */
+  bases?: Readonly<Record<number, readonly TestBase[]>>;
+  /** resource name → revision → content */
+  resources?: Readonly<
+    Record<string, { type: "file" | "oci-image"; filename?: string; revisions: Readonly<Record<number, string | Uint8Array>> }>
+  >;
+  releases: readonly ReleaseSpec[];
+}
+
+export const PUBLISHER = { id: "aCmE", username: "acme", "display-name": "Acme", validation: "unproven" };
+
+/** The info-shaped metadata.json of a package. */
+export function metadataOf(spec: PackageSpec): Record<string, unknown> {
+  const rows = spec.releases.map(({ channel, base: on, revision, resources, releasedAt }) => {
+    const [track, risk] = channel.split("/");
+    const zip = spec.revisions[revision];
+    return {
+      channel: { name: channel, track, risk, base: on, "released-at": releasedAt ?? "2026-03-01T09:30:00.000000+00:00" },
+      revision: {
+        revision,
+        version: String(revision),
+        "created-at": "2026-02-28T08:00:00.000000",
+        bases: spec.bases?.[revision] ?? (on ? [on] : []),
+        ...(zip && { download: downloadOf(zip) }),
+      },
+      resources: Object.entries(resources ?? {}).map(([name, pin]) => {
+        const resource = spec.resources?.[name];
+        const content = resource?.revisions[pin];
+        return {
+          name,
+          type: resource?.type ?? "file",
+          filename: resource?.filename ?? "",
+          description: `${name} of ${spec.name}`,
+          revision: pin,
+          "created-at": "2026-02-28T08:00:00.000000",
+          ...(content !== undefined && { download: downloadOf(content) }),
+        };
+      }),
+    };
+  });
+  const first = rows.find((row) => row.channel.track === spec.defaultTrack) ?? rows[0];
+  return {
+    type: spec.type,
+    id: spec.id,
+    name: spec.name,
+    result: {
+      summary: `${spec.name} summary`,
+      description: `${spec.name} description`,
+      title: spec.name,
+      publisher: PUBLISHER,
+      categories: [],
+      media: [],
+      ...spec.result,
+      ...(spec.publisher && { publisher: spec.publisher }),
+    },
+    "channel-map": rows,
+    ...(first && { "default-release": first }),
+  };
+}
+
+/** The files of one inner NAME.tar.gz. */
+export function packageFiles(spec: PackageSpec, metadata: unknown = metadataOf(spec)): Files {
+  const zips = Object.entries(spec.revisions).map(([revision, zip]) => [`${spec.name}_${revision}.${spec.type}`, zip]);
+  const resources = Object.entries(spec.resources ?? {}).flatMap(([name, { revisions }]) =>
+    Object.entries(revisions).map(([revision, content]) => [`resources/${spec.name}.${name}_${revision}`, content]),
+  );
+  return {
+    ...Object.fromEntries(zips),
+    [`${spec.name}_publisher_account.assert`]:
+      "type: account\nauthority-id: canonical\naccount-id: aCmE\ndisplay-name: Acme\nusername: acme\nvalidation: unproven\n\nsignature\n",
+    ...(metadata !== undefined && { "metadata.json": typeof metadata === "string" ? metadata : JSON.stringify(metadata) }),
+    ...Object.fromEntries(resources),
+  };
+}
+
+/** An export in the documented layout: bundle.yaml and one NAME.tar.gz a package. */
+export function exportOf(specs: readonly PackageSpec[], bundleYaml = "applications: {}\n"): Uint8Array {
+  return tgzOf({
+    "bundle.yaml": bundleYaml,
+    ...Object.fromEntries(specs.map((spec) => [`${spec.name}.tar.gz`, tgzOf(packageFiles(spec))])),
+  });
+}

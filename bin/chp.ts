@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** argv → command; error → message and exit code. The only process.exit. */
 
+import { addAbortSignal } from "node:stream";
 import { CommanderError } from "commander";
 import type { Io } from "../src/commands/command.ts";
 import { createProgram } from "../src/commands/program.ts";
@@ -24,7 +25,7 @@ const io: Io = {
   err: (text) => void process.stderr.write(text),
   terminal: { out: process.stdout.isTTY, err: process.stderr.isTTY },
   environment: process.env,
-  input: () => process.stdin,
+  input: () => addAbortSignal(ending.signal, process.stdin),
   signal: ending.signal,
 };
 

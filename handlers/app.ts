@@ -51,7 +51,6 @@ export function createApp(deps: Deps): Hono<Env> {
       method: c.req.method,
       path: printable(c.req.path, 1000),
       status: c.res.status,
-      bytes: Number(c.res.headers.get("Content-Length") ?? 0),
       ms: Math.round((performance.now() - started) * 100) / 100,
       agent: printable(c.req.header("User-Agent") ?? "", 200),
     });

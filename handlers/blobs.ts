@@ -7,15 +7,18 @@ export interface Payload {
   readonly object: StoredObject;
   /** sha256 in hex: the content never changes under it */
   readonly digest: string;
+  /** what the client asked for, and may save it as */
+  readonly filename: string;
 }
 
 /** A whole blob, or the one range that is asked for. */
-export function sendBlob(c: Context, { object, digest }: Payload): Response {
+export function sendBlob(c: Context, { object, digest, filename }: Payload): Response {
   const etag = `"${digest}"`;
   const headers: Record<string, string> = {
     ETag: etag,
     "Cache-Control": "public, max-age=31536000, immutable",
     "Content-Type": "application/octet-stream",
+    "Content-Disposition": `attachment; filename="${filename}"`,
   };
   if (matches(c.req.header("If-None-Match"), etag)) return new Response(null, { status: 304, headers });
   const condition = c.req.header("If-Range");

@@ -1,7 +1,8 @@
 /** The Charmhub API. Routes and replies: contract/juju.md §1, §2, §5. */
 
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { preferredBase } from "../src/base.ts";
+import type { Digest } from "../src/digest.ts";
 import { Failure, printable } from "../src/errors.ts";
 import { findResource, findRevision, type Package } from "../src/package.ts";
 import { resolve } from "../src/resolve.ts";
@@ -34,7 +35,7 @@ const JSON_TYPE = { "Content-Type": "application/json" };
 export function charmhub({ store }: Deps): Hono<Env> {
   const app = new Hono<Env>();
   const templates = new TemplateCache();
-  const read = (digest: Parameters<typeof store.text>[0]) => store.text(digest);
+  const read = (digest: Digest) => store.text(digest);
   const index = new LatestIndex();
 
   app.post("/v2/charms/refresh", async (c) => {
@@ -92,8 +93,7 @@ export function charmhub({ store }: Deps): Hono<Env> {
     const file = c.req.param("file");
     const [, id = "", revision = ""] = /^(.+)_(\d+)\.(?:charm|bundle|zip)$/.exec(file) ?? [];
     const pkg = await (await store.snapshot()).packageById(id);
-    const blob = pkg && findRevision(pkg, Number(revision))?.blob;
-    return sendBlob(c, { object: await open(blob, file), digest: blob ?? "" });
+    return send(c, file, pkg && findRevision(pkg, Number(revision))?.blob);
   });
 
   // `charm_ID.RESOURCE_REVISION`
@@ -101,16 +101,15 @@ export function charmhub({ store }: Deps): Hono<Env> {
     const file = c.req.param("file");
     const [, id = "", name = "", revision = ""] = /^charm_([^.]+)\.(.+)_(\d+)$/.exec(file) ?? [];
     const pkg = await (await store.snapshot()).packageById(id);
-    const blob = pkg && findResource(pkg, name, Number(revision))?.blob;
-    return sendBlob(c, { object: await open(blob, file), digest: blob ?? "" });
+    return send(c, file, pkg && findResource(pkg, name, Number(revision))?.blob);
   });
 
   return app;
 
-  async function open(digest: Parameters<typeof store.blob>[0] | undefined, file: string) {
+  async function send(c: Context, filename: string, digest: Digest | undefined): Promise<Response> {
     const object = digest && (await store.blob(digest));
-    if (!object) throw new Failure("not-found", `No file '${printable(file, 200)}'.`);
-    return object;
+    if (!object) throw new Failure("not-found", `No file '${printable(filename, 200)}'.`);
+    return sendBlob(c, { object, digest, filename });
   }
 }
 

@@ -20,12 +20,6 @@ export interface ListenOptions {
 
 export type Fetch = (request: Request) => Response | Promise<Response>;
 
-/** Seconds without a byte after which a connection is closed; headers and bodies that do not come end so. */
-const IDLE = 60;
-
-/** A reply that does not fit into socket buffers may stall as long as its reader does: Juju never resumes a download. */
-const MAY_STALL = 64 * 1024;
-
 /** No route takes a larger body; each route has its own, smaller limit. */
 const MAX_BODY = 64 * 2 ** 20;
 
@@ -50,13 +44,10 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
     port,
     ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
     development: false,
-    idleTimeout: IDLE,
+    // A download may stall as long as its reader does: Juju never resumes one. Headers that do not come Bun ends by itself.
+    idleTimeout: 0,
     maxRequestBodySize: MAX_BODY,
-    fetch: async (request, self) => {
-      const response = await fetch(request);
-      if (Number(response.headers.get("Content-Length") ?? 0) > MAY_STALL) self.timeout(request, 0);
-      return response;
-    },
+    fetch: (request) => fetch(request),
     // A file that vanished after its headers were made: the application cannot know.
     error: () =>
       new Response('{"error-list":[{"code":"api-error","message":"An internal error."}]}', {

@@ -1,7 +1,7 @@
 /** The use case: archives → blobs → one new generation. One refused file, and nothing is published. */
 
 import type { Generation, Ingested, SourceRecord, Store } from "../store/store.ts";
-import { type ArchiveFile, type Chunks, files, type Limits } from "./archive.ts";
+import { type Chunks, files, type Limits } from "./archive.ts";
 import { Summer } from "./digest.ts";
 import { Failure, refused } from "./errors.ts";
 import {
@@ -114,16 +114,23 @@ async function readSource(reader: ExportReader<Ingested>, source: ImportSource, 
   const summer = new Summer();
   const chunks = async function* () {
     for await (const chunk of source.open()) {
-      if (options.signal?.aborted) throw new Failure("interrupted", "interrupted: nothing was published");
+      if (options.signal?.aborted) throw interrupted();
       summer.update(chunk);
       options.onProgress?.(source, summer.size);
       yield chunk;
     }
   };
-  for await (const file of files({ name: source.name, chunks: chunks() }, isResourcePath, options.limits))
-    await reader.add(file satisfies ArchiveFile);
+  try {
+    for await (const file of files({ name: source.name, chunks: chunks() }, isResourcePath, options.limits)) await reader.add(file);
+  } catch (error) {
+    throw options.signal?.aborted ? interrupted() : error;
+  }
   const { size, "sha-256": sha256 } = summer.sums();
   return { name: source.name, size, sha256 };
+}
+
+function interrupted(): Failure {
+  return new Failure("interrupted", "interrupted: nothing was published");
 }
 
 function nothingFound(records: readonly SourceRecord[], reading: Reading<Ingested>): Failure {

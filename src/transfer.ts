@@ -150,7 +150,11 @@ export class ExportReader<S extends Staged> {
     const folder = path.split("/").slice(0, -1);
     if (folder.at(-1) === "resources") folder.pop();
     const key = JSON.stringify([containers, folder]);
-    const group = this.#groups.get(key) ?? { where: place({ containers, path: folder.join("/") || "." }), zips: [], resources: [] };
+    const group = this.#groups.get(key) ?? {
+      where: printable([...containers, ...(folder.length > 0 ? [folder.join("/")] : [])].join(": ")) || "this folder",
+      zips: [],
+      resources: [],
+    };
     this.#groups.set(key, group);
     return group;
   }
@@ -296,10 +300,9 @@ export class ExportReader<S extends Staged> {
     const rows = declared
       ? declaredReleases(declared, type, revisions, manifests, this.#options.now)
       : this.#rebuiltReleases(type, revisions);
-    if (declared)
-      for (const r of revisions.values())
-        if (!rows.some((row) => row.revision === r.revision))
-          this.#notes.push(`${name} revision ${r.revision} is in no channel; it can be had by number`);
+    for (const r of revisions.values())
+      if (!rows.some((row) => row.revision === r.revision))
+        this.#notes.push(`${name} revision ${r.revision} is in no channel; it can be had by number`);
     const publisherAssertion = group.assertion === undefined ? undefined : await this.#text(group.assertion);
     return {
       type,

@@ -138,6 +138,8 @@ export class Store {
   readonly storage: Storage;
   #snapshot: Snapshot;
   #listed = 0;
+  /** whether the store is there and of a format that this chp reads */
+  #known = false;
 
   private constructor(storage: Storage) {
     this.storage = storage;
@@ -146,23 +148,18 @@ export class Store {
 
   /** Opens a store. Fails with `no-store` or `store-too-new`. */
   static async open(storage: Storage): Promise<Store> {
-    const format = await storage.open(FORMAT_KEY);
-    if (!format)
-      throw new Failure("no-store", `there is no store in ${storage.place}`, {
-        next: "chp import FILE makes one; or name another with --store DIR",
-      });
-    const text = new TextDecoder().decode(await format.bytes());
-    const parsed = v.safeParse(v.looseObject({ format: v.number() }), tryJson(text));
-    if (!parsed.success) throw new Failure("corrupt", `${storage.place}/${FORMAT_KEY} is not readable`);
-    if (parsed.output.format > FORMAT)
-      throw new Failure(
-        "store-too-new",
-        `the store in ${storage.place} has format ${parsed.output.format}; this chp reads up to ${FORMAT}`,
-        {
-          next: "use a newer chp",
-        },
-      );
-    return new Store(storage);
+    const store = await Store.openOrAwait(storage);
+    if (store.#known) return store;
+    throw new Failure("no-store", `there is no store in ${storage.place}`, {
+      next: "chp import FILE makes one; or name another with --store DIR",
+    });
+  }
+
+  /** Opens a store that may not be there yet: it is empty until an import makes it. Writes nothing. */
+  static async openOrAwait(storage: Storage): Promise<Store> {
+    const store = new Store(storage);
+    store.#known = await readsFormat(storage);
+    return store;
   }
 
   /** Opens a store, and makes it first where there is none. */
@@ -187,6 +184,7 @@ export class Store {
     const numbers = await this.generationNumbers();
     const newest = numbers.at(-1) ?? 0;
     if (newest !== this.#snapshot.number) {
+      this.#known ||= await readsFormat(this.storage);
       const generation = await this.generation(newest);
       if (generation) this.#snapshot = new Snapshot(this, generation, await this.#index(generation), this.#snapshot);
     }
@@ -340,6 +338,18 @@ export class Store {
       await stage.discard();
     }
   }
+}
+
+/** Whether there is a store. Fails with `store-too-new` where this chp cannot read it. */
+async function readsFormat(storage: Storage): Promise<boolean> {
+  const format = await storage.open(FORMAT_KEY);
+  if (!format) return false;
+  const parsed = v.safeParse(v.looseObject({ format: v.number() }), tryJson(new TextDecoder().decode(await format.bytes())));
+  if (!parsed.success) throw new Failure("corrupt", `${storage.place}/${FORMAT_KEY} is not readable`);
+  if (parsed.output.format <= FORMAT) return true;
+  throw new Failure("store-too-new", `the store in ${storage.place} has format ${parsed.output.format}; this chp reads up to ${FORMAT}`, {
+    next: "use a newer chp",
+  });
 }
 
 function withValue<K, V>(key: K, value: V | undefined): [K, V][] {

@@ -130,17 +130,17 @@ async function findSources(files: readonly string[], io: Io): Promise<ImportSour
   const found = new Map<string, ImportSource>();
   for (const file of files) {
     if (file === "-") found.set("-", { name: "-", open: () => io.input() });
-    else for (const source of await sourcesAt(file)) found.set(source.name, source);
+    else for (const source of await sourcesAt(file, io.signal)) found.set(source.name, source);
   }
   return [...found.values()];
 }
 
-async function sourcesAt(path: string): Promise<ImportSource[]> {
+async function sourcesAt(path: string, signal: AbortSignal): Promise<ImportSource[]> {
   const at = await look(path);
-  if (at.isDirectory()) return inFolder(path);
+  if (at.isDirectory()) return inFolder(path, signal);
   if (!at.isFile() && !at.isFIFO()) throw new Failure("usage", `${printable(path)} is neither a file nor a folder`);
-  const beside = /\.(charm|bundle)$/.test(path) ? await resourcesBeside(path) : [];
-  return [fromFile(path, at.isFile() ? at.size : undefined), ...beside];
+  const beside = /\.(charm|bundle)$/.test(path) ? await resourcesBeside(path, signal) : [];
+  return [fromFile(path, at.isFile() ? at.size : undefined, signal), ...beside];
 }
 
 async function look(path: string) {
@@ -152,20 +152,20 @@ async function look(path: string) {
 }
 
 /** Every file of a folder, at any depth. Links are not followed. */
-async function inFolder(path: string): Promise<ImportSource[]> {
+async function inFolder(path: string, signal: AbortSignal): Promise<ImportSource[]> {
   const entries = (await readdir(path, { withFileTypes: true })).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const found: ImportSource[] = [];
   for (const entry of entries) {
     const child = join(path, entry.name);
     if (isLitter(entry.name)) continue;
-    if (entry.isDirectory()) found.push(...(await inFolder(child)));
-    else if (entry.isFile()) found.push(fromFile(child, (await stat(child)).size));
+    if (entry.isDirectory()) found.push(...(await inFolder(child, signal)));
+    else if (entry.isFile()) found.push(fromFile(child, (await stat(child)).size, signal));
   }
   return found;
 }
 
 /** A charm given by itself brings the resources that lie beside it. */
-async function resourcesBeside(path: string): Promise<ImportSource[]> {
+async function resourcesBeside(path: string, signal: AbortSignal): Promise<ImportSource[]> {
   const folder = dirname(path);
   const charm = basename(path).replace(/(_r?\d+)?\.[a-z]+$/, "");
   const listed = async (within: string) =>
@@ -176,11 +176,11 @@ async function resourcesBeside(path: string): Promise<ImportSource[]> {
   const own = beside.filter(
     (file) => isResourcePath(file) && (basename(file).startsWith(`${charm}.`) || basename(file).startsWith("resource_")),
   );
-  return Promise.all(own.toSorted().map(async (file) => fromFile(file, (await stat(file)).size)));
+  return Promise.all(own.toSorted().map(async (file) => fromFile(file, (await stat(file)).size, signal)));
 }
 
-function fromFile(path: string, size: number | undefined): ImportSource {
-  return { name: path, ...(size !== undefined && { size }), open: () => createReadStream(path, { highWaterMark: READ_SIZE }) };
+function fromFile(path: string, size: number | undefined, signal: AbortSignal): ImportSource {
+  return { name: path, ...(size !== undefined && { size }), open: () => createReadStream(path, { highWaterMark: READ_SIZE, signal }) };
 }
 
 /* ---- what is said ---- */

@@ -41,7 +41,7 @@ Examples:
   chp serve --listen 127.0.0.1:0`;
 
 export async function runServe(options: ServeFlags, io: Io): Promise<void> {
-  const store = await openForServing(options, io);
+  const store = await Store.openOrAwait(new Disk(storeFolder(options, io)));
   const flags = {
     listen: options.listen,
     "tls-listen": options.tlsListen,
@@ -72,12 +72,6 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     await Promise.all(listeners.map((one) => one.drain()));
     flush();
   }
-}
-
-/** A store that does not exist yet is made, so that the server can be started first; an existing one is never written to. */
-async function openForServing(options: CommonOptions, io: Io): Promise<Store> {
-  const disk = new Disk(storeFolder(options, io));
-  return Store.openOrCreate(disk);
 }
 
 function wantedListeners(settings: ReadonlyMap<string, Value>) {

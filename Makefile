@@ -20,7 +20,7 @@ example: dist/chp ## import the example export again
 	dist/chp import --store $(STORE) .run/example/*.tar.gz
 
 test: build ## run every test that needs nothing but npm's packages
-	$(BUN) test
+	$(BUN) test --timeout 60000
 
 check: $(BUN) ## types, lint, format
 	node_modules/.bin/tsc -p .

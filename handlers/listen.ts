@@ -44,6 +44,7 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
     port,
     ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
     development: false,
+    reusePort: false, // Bun turns it on outside development: a second chp would take half of the requests unnoticed
     // A download may stall as long as its reader does: Juju never resumes one. Headers that do not come Bun ends by itself.
     idleTimeout: 0,
     maxRequestBodySize: MAX_BODY,

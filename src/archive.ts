@@ -272,7 +272,7 @@ const ZERO_BLOCK = new Uint8Array(BLOCK);
 
 function isTar(head: Uint8Array): boolean {
   if (head.byteLength < BLOCK) return false;
-  return isZero(head) || readHeader(head) !== undefined;
+  return !isZero(head) && readHeader(head) !== undefined;
 }
 
 /** Undefined where the block is no header; node-tar throws on numbers that are none. */

@@ -1,0 +1,89 @@
+/** Runs the executable as its user would: a process, a folder, an address. */
+
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+/** What is run: dist/chp, or what CHP_EXECUTABLE names (`node dist/chp.mjs`). */
+export const COMMAND: readonly string[] = (process.env["CHP_EXECUTABLE"] ?? resolve("dist/chp")).split(" ");
+
+const known = COMMAND.at(-1) ?? "";
+if (!existsSync(known)) throw new Error(`${known} is not built: run make build`);
+
+export interface Done {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface RunOptions {
+  readonly input?: Uint8Array | "ignore" | "pipe";
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+
+/** Nothing of the machine's own settings reaches the command. */
+function environment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const kept = Object.entries(process.env).flatMap(([name, value]) =>
+    value === undefined || name.startsWith("CHP_") ? [] : [[name, value]],
+  );
+  return { ...Object.fromEntries(kept), ...extra };
+}
+
+export function spawn(args: readonly string[], { input = "ignore", env, cwd }: RunOptions = {}) {
+  return Bun.spawn([...COMMAND, ...args], {
+    env: environment(env),
+    stdin: input,
+    stdout: "pipe",
+    stderr: "pipe",
+    ...(cwd !== undefined && { cwd }),
+  });
+}
+
+export async function chp(args: readonly string[], options: RunOptions = {}): Promise<Done> {
+  const process = spawn(args, options);
+  const [out, err, code] = await Promise.all([new Response(process.stdout).text(), new Response(process.stderr).text(), process.exited]);
+  return { code, out, err };
+}
+
+export interface Served {
+  readonly url: string;
+  readonly pid: number;
+  /** the log so far and to come */
+  readonly log: () => string;
+  /** SIGTERM; the exit code */
+  stop(): Promise<number>;
+}
+
+/** `chp serve` on a free port of this machine. */
+export async function serve(store: string, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<Served> {
+  const process = spawn(["serve", "--store", store, "--listen", "127.0.0.1:0", ...args], { env });
+  let log = "";
+  const logged = (async () => {
+    for await (const chunk of process.stderr) log += Buffer.from(chunk).toString();
+  })();
+  const reader = process.stdout.getReader();
+  let out = "";
+  while (!out.includes("\n")) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(`chp serve ended: ${log}`);
+    out += Buffer.from(value).toString();
+  }
+  return {
+    url: out.split("\n")[0] ?? "",
+    pid: process.pid,
+    log: () => log,
+    stop: async () => {
+      process.kill("SIGTERM");
+      const code = await process.exited;
+      await logged;
+      return code;
+    },
+  };
+}
+
+/** A fresh folder that is removed at the end. */
+export function tempFolder(): { readonly path: string; readonly [Symbol.dispose]: () => void } {
+  const path = mkdtempSync(join(tmpdir(), "chp-test-"));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}

@@ -1,0 +1,149 @@
+import { expect, test } from "bun:test";
+import { createCipheriv } from "node:crypto";
+import { readdirSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
+import { chp, serve, tempFolder } from "./chp.ts";
+
+const jammy = base("amd64", "22.04");
+
+function spec(name: string, revision: number, size = 1000): PackageSpec {
+  const noise = createCipheriv("aes-128-ctr", Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(size));
+  return {
+    name,
+    id: name.padEnd(32, "0"),
+    type: "charm",
+    revisions: { [revision]: charmZip({ name, revision, bases: [jammy], files: { noise } }) },
+    bases: { [revision]: [jammy] },
+    releases: [{ channel: "latest/stable", base: jammy, revision }],
+  };
+}
+
+async function importSpec(folder: string, ...specs: PackageSpec[]): Promise<string> {
+  writeFileSync(join(folder, "e.tar.gz"), exportOf(specs));
+  const done = await chp(["import", "--store", join(folder, "store"), join(folder, "e.tar.gz")]);
+  expect(done).toMatchObject({ code: 0 });
+  return join(folder, "store");
+}
+
+test("a store that is not there yet is served empty, written to by nobody, and full at the request after the import", async () => {
+  using folder = tempFolder();
+  const served = await serve(join(folder.path, "store"));
+  expect(served.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  expect(served.log()).toContain("is empty; chp import");
+  expect(await (await fetch(`${served.url}/v2/charms/find`)).json()).toEqual({ results: [], "error-list": [] });
+  expect(readdirSync(folder.path)).toEqual([]);
+  for (const revision of [1, 2, 3]) {
+    await importSpec(folder.path, spec("demo", revision));
+    const info = await (await fetch(`${served.url}/v2/charms/info/demo?fields=channel-map`)).json();
+    expect(info).toMatchObject({ "channel-map": [{ revision: { revision } }] });
+  }
+  expect(await served.stop()).toBe(0);
+});
+
+test("the log is JSON lines on stderr, with the request's id or one of its own", async () => {
+  using folder = tempFolder();
+  const served = await serve(await importSpec(folder.path, spec("demo", 1)), ["--quiet"]);
+  const asked = async (id?: string) =>
+    (await fetch(`${served.url}/v2/charms/info/demo?fields=x`, id === undefined ? {} : { headers: { "X-Request-Id": id } })).headers.get(
+      "x-request-id",
+    );
+  const ids = [await asked("abc-1"), await asked("not ok"), await asked()];
+  expect(ids[0]).toBe("abc-1");
+  expect(ids[1]).toMatch(/^[0-9a-f-]{36}$/);
+  await served.stop();
+  const lines = served
+    .log()
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(lines).toMatchObject(
+    ids.map((id) => ({ level: "info", message: "request", id, method: "GET", path: "/v2/charms/info/demo", status: 200 })),
+  );
+});
+
+test("flag, environment and file each set the public URL, in that order", async () => {
+  using folder = tempFolder();
+  const store = await importSpec(folder.path, spec("demo", 1));
+  const urlOf = async (args: string[], env: Record<string, string>) => {
+    const served = await serve(store, args, env);
+    const info = await (await fetch(`${served.url}/v2/charms/info/demo?fields=channel-map.revision.download.url`)).json();
+    await served.stop();
+    return info["channel-map"][0].revision.download.url.replace(served.url, "SELF");
+  };
+  const path = "/api/v1/charms/download/demo0000000000000000000000000000_1.charm";
+  expect(await urlOf([], {})).toBe(`SELF${path}`);
+  expect((await chp(["config", "--store", store, "public-url=http://file.lan/"])).code).toBe(0);
+  expect(await urlOf([], {})).toBe(`http://file.lan${path}`);
+  expect(await urlOf([], { CHP_PUBLIC_URL: "http://env.lan" })).toBe(`http://env.lan${path}`);
+  expect(await urlOf(["--public-url", "http://flag.lan/a/"], { CHP_PUBLIC_URL: "http://env.lan" })).toBe(`http://flag.lan/a${path}`);
+  expect((await chp(["config", "--store", store, "public-url"])).out).toBe("http://file.lan\n");
+});
+
+/** Reads a download, pausing for `stall` milliseconds after the first bytes; resolves with the bytes after the headers. */
+function download(url: string, path: string, stall: number, onStall: () => void = () => {}): Promise<{ head: string; size: number }> {
+  const { port, host } = new URL(url);
+  return new Promise((resolve, reject) => {
+    let [text, size, expected] = ["", 0, Number.POSITIVE_INFINITY];
+    const socket = connect(Number(port), "127.0.0.1", () => socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`));
+    socket.on("data", (chunk: Buffer) => {
+      size += chunk.byteLength;
+      if (expected === Number.POSITIVE_INFINITY) {
+        text += chunk.toString("latin1");
+        const end = text.indexOf("\r\n\r\n");
+        const length = /^content-length: (\d+)/im.exec(text)?.[1];
+        if (end < 0) return;
+        expected = end + 4 + Number(length);
+        socket.pause();
+        onStall();
+        setTimeout(() => socket.resume(), stall);
+      }
+      if (size < expected) return;
+      socket.destroy();
+      resolve({ head: text.slice(0, text.indexOf("\r\n\r\n")), size: size - text.indexOf("\r\n\r\n") - 4 });
+    });
+    socket.on("close", () => reject(new Error(`closed after ${size} bytes`)));
+    socket.on("error", reject);
+  });
+}
+
+const LARGE = 24 * 2 ** 20;
+const PATH = "/api/v1/charms/download/large000000000000000000000000000_1.charm";
+
+test("a download that stalls for 30 seconds arrives whole, as one body of known length", async () => {
+  using folder = tempFolder();
+  const served = await serve(await importSpec(folder.path, spec("large", 1, LARGE)));
+  const { head, size } = await download(served.url, PATH, 30_000);
+  expect(head).not.toMatch(/transfer-encoding|content-encoding/i);
+  expect(size).toBeGreaterThan(LARGE / 2);
+  await served.stop();
+}, 60_000);
+
+test("SIGTERM lets a running download end and takes no new requests", async () => {
+  using folder = tempFolder();
+  const served = await serve(await importSpec(folder.path, spec("large", 1, LARGE)));
+  let stopped: Promise<number> | undefined;
+  const { size } = await download(served.url, PATH, 1500, () => (stopped = served.stop()));
+  expect(size).toBeGreaterThan(LARGE / 2);
+  expect(await stopped).toBe(0);
+  expect(fetch(served.url)).rejects.toThrow();
+});
+
+test("an address that is taken is a clear error", async () => {
+  using folder = tempFolder();
+  const store = await importSpec(folder.path, spec("demo", 1));
+  const served = await serve(store);
+  const done = await chp(["serve", "--store", store, "--listen", new URL(served.url).host]);
+  expect([done.code, done.err]).toEqual([1, expect.stringContaining("something listens there already")]);
+  await served.stop();
+});
+
+test("the current folder's .env and bunfig.toml are not read", async () => {
+  using folder = tempFolder();
+  writeFileSync(join(folder.path, ".env"), "CHP_STORE=from-dotenv\n");
+  writeFileSync(join(folder.path, "bunfig.toml"), 'preload = ["./evil.js"]\n');
+  writeFileSync(join(folder.path, "evil.js"), 'console.log("evil")');
+  const done = await chp(["list"], { cwd: folder.path, env: { XDG_DATA_HOME: join(folder.path, "data"), HOME: folder.path } });
+  expect(`${done.out}${done.err}`).not.toMatch(/evil|from-dotenv/);
+});

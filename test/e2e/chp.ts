@@ -5,7 +5,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
 /** What is run: dist/chp, or what CHP_EXECUTABLE names (`node dist/chp.mjs`). */
-export const COMMAND: readonly string[] = (process.env["CHP_EXECUTABLE"] ?? resolve("dist/chp")).split(" ");
+export const COMMAND: readonly string[] = (process.env["CHP_EXECUTABLE"] ?? "dist/chp")
+  .split(" ")
+  .map((word, i, all) => (i === all.length - 1 ? resolve(word) : word));
 
 const known = COMMAND.at(-1) ?? "";
 if (!existsSync(known)) throw new Error(`${known} is not built: run make build`);

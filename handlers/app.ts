@@ -2,6 +2,7 @@
 
 import { type Context, Hono } from "hono";
 import { Failure, printable, reason } from "../src/errors.ts";
+import type { Registries } from "../src/registry.ts";
 import { errorList } from "../src/wire/charmhub.ts";
 import type { Store } from "../store/store.ts";
 import { charmhub } from "./charmhub.ts";
@@ -17,6 +18,8 @@ export interface Deps {
   readonly store: Pick<Store, "snapshot" | "blob" | "text">;
   readonly config: ServeConfig;
   readonly log: Log;
+  /** where images are pulled from; it may change at any time */
+  readonly registries?: () => Registries | Promise<Registries>;
 }
 
 export interface Env {

@@ -11,6 +11,15 @@ export interface Payload {
   readonly filename: string;
 }
 
+/** Bytes that are made for a reply. */
+export function inMemory(bytes: Uint8Array): StoredObject {
+  return {
+    size: bytes.byteLength,
+    body: (start, end) => Uint8Array.from(bytes.subarray(start, end)),
+    bytes: async (start, end) => bytes.subarray(start, end),
+  };
+}
+
 /** A whole blob, or the one range that is asked for. */
 export function sendBlob(c: Context, { object, digest, filename }: Payload): Response {
   const etag = `"${digest}"`;

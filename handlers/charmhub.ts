@@ -2,9 +2,10 @@
 
 import { type Context, Hono } from "hono";
 import { preferredBase } from "../src/base.ts";
-import type { Digest } from "../src/digest.ts";
+import { type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, printable } from "../src/errors.ts";
-import { findResource, findRevision, type Package } from "../src/package.ts";
+import { findResource, findRevision, type Package, type ResourceRevision } from "../src/package.ts";
+import { NO_REGISTRY, retarget, servedImage } from "../src/registry.ts";
 import { resolve } from "../src/resolve.ts";
 import { type Question, SearchIndex } from "../src/search.ts";
 import {
@@ -24,7 +25,7 @@ import {
 import { TemplateCache } from "../src/wire/template.ts";
 import type { Snapshot } from "../store/store.ts";
 import type { Deps, Env } from "./app.ts";
-import { sendBlob } from "./blobs.ts";
+import { inMemory, sendBlob } from "./blobs.ts";
 import { readBody } from "./body.ts";
 
 /** A revision check carries a whole model: 1,000 applications are about 500 KiB. */
@@ -32,7 +33,7 @@ const MAX_REFRESH = 16 * 2 ** 20;
 
 const JSON_TYPE = { "Content-Type": "application/json" };
 
-export function charmhub({ store }: Deps): Hono<Env> {
+export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<Env> {
   const app = new Hono<Env>();
   const templates = new TemplateCache();
   const read = (digest: Digest) => store.text(digest);
@@ -42,9 +43,11 @@ export function charmhub({ store }: Deps): Hono<Env> {
     const preferred = preferredBase(c.req.header("User-Agent") ?? "");
     const { items, fields } = readRefresh(await readBody(c, MAX_REFRESH), preferred);
     const snapshot = await store.snapshot();
+    const { current } = await registries();
     const key = fieldsKey(fields);
     const answer = async ({ query, refusal }: RefreshItem) => {
-      const pkg = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
+      const held = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
+      const pkg = held && retarget(held, current);
       const outcome = refusal ? { refusal } : resolve(pkg, query);
       if (!pkg || "refusal" in outcome) return refreshResult(query, pkg, outcome, undefined);
       const charm = await templates.get(pkg, charmKey(outcome.ok, key), () => charmTemplate(pkg, outcome.ok, fields, read));
@@ -58,7 +61,8 @@ export function charmhub({ store }: Deps): Hono<Env> {
   app.get("/v2/charms/info/:name", async (c) => {
     const name = c.req.param("name").replace(/^ch:/, "");
     const snapshot = await store.snapshot();
-    const pkg = await snapshot.package(name);
+    const held = await snapshot.package(name);
+    const pkg = held && retarget(held, (await registries()).current);
     if (!pkg) throw new Failure("not-found", `No charm or bundle with name '${printable(name, 200)}'.`);
     const fields = readFields(c.req.query("fields"));
     const channel = c.req.query("channel");
@@ -82,7 +86,7 @@ export function charmhub({ store }: Deps): Hono<Env> {
   app.get("/v2/charms/resources/:charm/:resource/revisions", async (c) => {
     const { charm, resource } = c.req.param();
     const pkg = await (await store.snapshot()).package(charm.replace(/^ch:/, ""));
-    const template = pkg && resourceRevisions(pkg, resource);
+    const template = pkg && resourceRevisions(retarget(pkg, (await registries()).current), resource);
     if (!template)
       throw new Failure("not-found", `No resource '${printable(resource, 200)}' of a charm with name '${printable(charm, 200)}'.`);
     return c.body(template.render(c.get("origin")), 200, JSON_TYPE);
@@ -101,10 +105,24 @@ export function charmhub({ store }: Deps): Hono<Env> {
     const file = c.req.param("file");
     const [, id = "", name = "", revision = ""] = /^charm_([^.]+)\.(.+)_(\d+)$/.exec(file) ?? [];
     const pkg = await (await store.snapshot()).packageById(id);
-    return send(c, file, pkg && findResource(pkg, name, Number(revision))?.blob);
+    const resource = pkg && findResource(pkg, name, Number(revision));
+    return resource?.image ? sendImage(c, file, resource) : send(c, file, resource?.blob);
   });
 
   return app;
+
+  /** Every URL names bytes that never change: an image's own, or with `sha256` those for a registry of now or lately. */
+  async function sendImage(c: Context, filename: string, resource: ResourceRevision): Promise<Response> {
+    const wanted = c.req.query("sha256");
+    if (wanted === undefined) return send(c, filename, resource.blob);
+    const { current, former } = await registries();
+    for (const registry of [current, ...former]) {
+      const bytes = servedImage(resource, registry);
+      const digest = bytes && sumsOf(bytes)["sha-256"];
+      if (bytes && digest === wanted) return sendBlob(c, { object: inMemory(bytes), digest, filename });
+    }
+    return send(c, filename, undefined);
+  }
 
   async function send(c: Context, filename: string, digest: Digest | undefined): Promise<Response> {
     const object = digest && (await store.blob(digest));

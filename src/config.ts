@@ -1,6 +1,7 @@
 /** Settings: names, where they come from, what they may be. A flag wins over the environment, that over the file, that over the default. */
 
 import { Failure, printable } from "./errors.ts";
+import { checkDomain } from "./registry.ts";
 
 export interface Setting {
   readonly key: string;
@@ -9,6 +10,10 @@ export interface Setting {
   readonly about: string;
   /** what holds where nothing is said; undefined: nothing */
   readonly fallback?: readonly string[];
+  /** kept apart, readable by the owner alone, and never printed */
+  readonly secret?: true;
+  /** whether `chp serve` has a flag of that name */
+  readonly flag?: true;
   /** whether it may be given more than once, in the environment and in the file as a list with commas */
   readonly many?: boolean;
   /** the value in its one spelling; throws an Error that says what is wrong */
@@ -19,19 +24,40 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "listen",
     twin: "CHP_LISTEN",
+    flag: true,
     about: "HOST:PORT to answer HTTP on; port 0 takes a free one",
     fallback: ["0.0.0.0:8080"],
     many: true,
     check: address,
   },
-  { key: "tls-listen", twin: "CHP_TLS_LISTEN", about: "HOST:PORT to answer HTTPS on", many: true, check: address },
-  { key: "tls-cert", twin: "CHP_TLS_CERT", about: "file with the server's certificate and its chain, PEM", check: nonEmpty },
-  { key: "tls-key", twin: "CHP_TLS_KEY", about: "file with its private key, PEM", check: nonEmpty },
+  { key: "tls-listen", flag: true, twin: "CHP_TLS_LISTEN", about: "HOST:PORT to answer HTTPS on", many: true, check: address },
+  { key: "tls-cert", flag: true, twin: "CHP_TLS_CERT", about: "file with the server's certificate and its chain, PEM", check: nonEmpty },
+  { key: "tls-key", flag: true, twin: "CHP_TLS_KEY", about: "file with its private key, PEM", check: nonEmpty },
   {
     key: "public-url",
+    flag: true,
     twin: "CHP_PUBLIC_URL",
     about: "what clients reach this server by; Juju 4 stores it, so it should never change",
     check: publicUrl,
+  },
+  {
+    key: "proxy.oci-registry.domain",
+    twin: "CHP_OCI_REGISTRY_DOMAIN",
+    about: "host[:port] of the local registry that images are pulled from",
+    check: checkDomain,
+  },
+  {
+    key: "proxy.oci-registry.username",
+    twin: "CHP_OCI_REGISTRY_USERNAME",
+    about: "who may pull from it; every client of chp can read this",
+    check: nonEmpty,
+  },
+  {
+    key: "proxy.oci-registry.password",
+    twin: "CHP_OCI_REGISTRY_PASSWORD",
+    about: "the password of a pull-only account; every client of chp can read this",
+    secret: true,
+    check: nonEmpty,
   },
 ];
 
@@ -89,7 +115,7 @@ export function settingOf(key: string): Setting {
 
 /** One value as it is kept in the file. */
 export function checkSetting(setting: Setting, text: string): string | string[] {
-  const values = checkAll(setting, text, "file");
+  const values = checkAll(setting, text, "default");
   return setting.many ? values : (values[0] ?? "");
 }
 

@@ -45,6 +45,8 @@ export interface ResourceRevision {
   readonly digests: Readonly<Record<Exclude<Algorithm, "sha-256">, string>>;
   /** of an oci-image: upstream's reference, and its path in the local registry, where an export may name another */
   readonly image?: { readonly reference: string; readonly path: string };
+  /** never stored: its bytes are made for the local registry, so there may be several of one revision */
+  readonly retargeted?: true;
 }
 
 export interface Resource {

@@ -32,6 +32,7 @@ import {
   type TextName,
   UNNUMBERED,
 } from "./package.ts";
+import { domainOf, imageBlob, pathOf } from "./registry.ts";
 
 /** A blob that was read, with its bytes still at hand. */
 export interface Staged {
@@ -424,7 +425,7 @@ export class ExportReader<S extends Staged> {
     const blob = await this.#store.ingestBytes(imageBlob(reference), ALL_SUMS);
     this.#staged.splice(this.#staged.indexOf(staged), 1, blob);
     await staged.discard();
-    return { ...common, ...blobOf(blob.sums), image: { reference, path: subpath ?? localPath(reference) } };
+    return { ...common, ...blobOf(blob.sums), image: { reference, path: subpath ?? pathOf(reference) } };
   }
 }
 
@@ -588,20 +589,4 @@ async function readImage(staged: Staged): Promise<string | undefined> {
   const entries = Object.entries(value).map(([key, one]) => [key.toLowerCase(), one] as const);
   const image = entries.find(([key]) => key === "imagename" || key === "registrypath")?.[1];
   return typeof image === "string" && image !== "" && printable(image) === image ? image : undefined;
-}
-
-/** The blob as it is kept: what Juju reads, without credentials, the same bytes each time. */
-function imageBlob(reference: string): Uint8Array {
-  return Buffer.from(JSON.stringify({ ImageName: reference }));
-}
-
-/** The registry of an image reference; undefined where it begins with a path, as Docker reads it. */
-function domainOf(reference: string): string | undefined {
-  const [first = "", ...rest] = reference.split("/");
-  return rest.length > 0 && (/[.:]/.test(first) || first === "localhost") ? first : undefined;
-}
-
-function localPath(reference: string): string {
-  const domain = domainOf(reference);
-  return domain === undefined ? reference : reference.slice(domain.length + 1);
 }

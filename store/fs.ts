@@ -7,11 +7,17 @@ import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { Readable } from "node:stream";
 import { Failure, type FailureOptions, reason } from "../src/errors.ts";
-import type { Stage, Storage, StoredObject } from "./storage.ts";
+import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
 
 const TMP = "tmp";
 const DAY = 24 * 60 * 60 * 1000;
 const MAX_UNSYNCED = 16;
+
+const MODES: Readonly<Record<ObjectKind, { readonly file: number; readonly folder: number }>> = {
+  immutable: { file: 0o444, folder: 0o755 },
+  mutable: { file: 0o644, folder: 0o755 },
+  secret: { file: 0o600, folder: 0o700 },
+};
 
 export interface DiskOptions {
   /** false only in tests: a crash of the machine may then lose what was committed */
@@ -47,11 +53,11 @@ export class Disk implements Storage {
     return names.toSorted().map((name) => prefix + name);
   }
 
-  stage(kind?: "mutable"): Promise<Stage> {
+  stage(kind: ObjectKind = "immutable"): Promise<Stage> {
     return this.#guard(async () => {
       const path = await this.#tmpPath();
       const file = await fs.open(path, fsConstants.O_RDWR | fsConstants.O_CREAT | fsConstants.O_EXCL, 0o600);
-      return new DiskStage(this, path, file, kind === "mutable" ? 0o644 : 0o444);
+      return new DiskStage(this, path, file, kind);
     });
   }
 
@@ -102,9 +108,9 @@ export class Disk implements Storage {
   }
 
   /** Internal to this file: what a stage needs of its disk. */
-  async install(from: string, key: string, how: "rename" | "link"): Promise<boolean> {
+  async install(from: string, key: string, how: "rename" | "link", mode: number): Promise<boolean> {
     const to = this.#path(key);
-    await this.#mkdir(dirname(to));
+    await this.#mkdir(dirname(to), mode);
     if (how === "rename") {
       await fs.rename(from, to);
       this.#touched.add(dirname(to));
@@ -193,7 +199,7 @@ export class Disk implements Storage {
     this.#owner = stat && stat.uid !== 0 ? { uid: stat.uid, gid: stat.gid } : undefined;
   }
 
-  async #mkdir(folder: string): Promise<void> {
+  async #mkdir(folder: string, mode = 0o755): Promise<void> {
     if (existsSync(folder)) return;
     await this.#mkdir(dirname(folder));
     try {
@@ -202,7 +208,7 @@ export class Disk implements Storage {
       if (codeOf(error) === "EEXIST") return;
       throw error;
     }
-    await fs.chmod(folder, 0o755); // whatever the umask: `serve` may run as another user
+    await fs.chmod(folder, mode); // whatever the umask: `serve` may run as another user
     if (this.#owner) await fs.chown(folder, this.#owner.uid, this.#owner.gid);
     this.#touched.add(dirname(folder));
   }
@@ -219,13 +225,13 @@ export class Disk implements Storage {
 class DiskStage implements Stage {
   readonly #disk: Disk;
   readonly #path: string;
-  readonly #mode: number;
+  readonly #kind: ObjectKind;
   #file: fs.FileHandle | undefined;
   #synced: Promise<void> = Promise.resolve();
   #committed = false;
 
-  constructor(disk: Disk, path: string, file: fs.FileHandle, mode: number) {
-    this.#mode = mode;
+  constructor(disk: Disk, path: string, file: fs.FileHandle, kind: ObjectKind) {
+    this.#kind = kind;
     this.#disk = disk;
     this.#path = path;
     this.#file = file;
@@ -244,7 +250,7 @@ class DiskStage implements Stage {
     return this.#disk.guard(async () => {
       const file = this.#open();
       this.#file = undefined;
-      await this.#disk.finish(file, this.#mode);
+      await this.#disk.finish(file, MODES[this.#kind].file);
       await this.#disk.slot();
       this.#synced = this.#disk.closeSynced(file);
       this.#synced.catch(() => {}); // told by commit
@@ -258,14 +264,14 @@ class DiskStage implements Stage {
   commit(key: string): Promise<void> {
     return this.#disk.guard(async () => {
       await this.#synced;
-      await this.#disk.install(this.#path, key, "rename");
+      await this.#disk.install(this.#path, key, "rename", MODES[this.#kind].folder);
       this.#committed = true;
     });
   }
 
   async link(key: string): Promise<boolean> {
     await this.#synced;
-    return this.#disk.install(this.#path, key, "link");
+    return this.#disk.install(this.#path, key, "link", MODES[this.#kind].folder);
   }
 
   async discard(): Promise<void> {

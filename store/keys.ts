@@ -7,6 +7,7 @@ import type { Digest } from "../src/digest.ts";
  *     blobs/sha256/3f/3fa9…        every immutable thing, by its sha256
  *     catalog/0000000042.json      a generation
  *     config.json                  settings
+ *     secrets/                     passwords and keys; folder 0700, files 0600
  *     tmp/                         what is being written; owned by the storage
  */
 
@@ -15,6 +16,7 @@ export const FORMAT = 1;
 
 export const FORMAT_KEY = "format.json";
 export const CONFIG_KEY = "config.json";
+export const OCI_SECRET_KEY = "secrets/oci-registry.json";
 export const CATALOG = "catalog/";
 
 export function blobKey(digest: Digest): string {

@@ -1,6 +1,6 @@
 /** The storage in memory: what tests run on, and the second implementation that keeps the seam honest. */
 
-import type { Stage, Storage, StoredObject } from "./storage.ts";
+import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
 
 export class Memory implements Storage {
   readonly place = "memory";
@@ -25,7 +25,7 @@ export class Memory implements Storage {
     return [...this.#objects.keys()].filter((key) => key.startsWith(prefix) && !key.slice(prefix.length).includes("/")).toSorted();
   }
 
-  async stage(): Promise<Stage> {
+  async stage(_kind?: ObjectKind): Promise<Stage> {
     let bytes = Buffer.alloc(0);
     let ended = false;
     const check = (wanted: boolean) => {

@@ -17,8 +17,8 @@ export interface Storage {
   /** Keys that begin with `prefix`, a folder with its `/`, in order. */
   list(prefix: string): Promise<string[]>;
 
-  /** Room for the bytes of a new object, invisible until it is committed. What is not "mutable" is kept read-only. */
-  stage(kind?: "mutable"): Promise<Stage>;
+  /** Room for the bytes of a new object, invisible until it is committed. */
+  stage(kind?: ObjectKind): Promise<Stage>;
 
   /**
    * Makes every object committed so far durable, then creates `key` with `bytes`, durable too. False if the key exists
@@ -26,6 +26,9 @@ export interface Storage {
    */
   create(key: string, bytes: Uint8Array): Promise<boolean>;
 }
+
+/** How an object is kept: read-only for all, writable by its owner, or readable by its owner alone. */
+export type ObjectKind = "immutable" | "mutable" | "secret";
 
 export interface StoredObject {
   /** bytes */

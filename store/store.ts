@@ -5,8 +5,8 @@ import { type Algorithm, type Digest, isDigest, Summer, type Sums, sumsOf } from
 import { Failure, reason } from "../src/errors.ts";
 import type { Package } from "../src/package.ts";
 import { VERSION } from "../src/version.ts";
-import { blobKey, CATALOG, CONFIG_KEY, FORMAT, FORMAT_KEY, generationKey, generationNumber } from "./keys.ts";
-import type { Stage, Storage, StoredObject } from "./storage.ts";
+import { blobKey, CATALOG, CONFIG_KEY, FORMAT, FORMAT_KEY, generationKey, generationNumber, OCI_SECRET_KEY } from "./keys.ts";
+import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
 
 const LISTING_INTERVAL = 1000;
 const MAX_ATTEMPTS = 1000;
@@ -319,21 +319,38 @@ export class Store {
   }
 
   /** The settings as they stand in the file; {} where there is none. */
-  async config(): Promise<Record<string, unknown>> {
-    const object = await this.storage.open(CONFIG_KEY);
+  config(): Promise<Record<string, unknown>> {
+    return this.#object(CONFIG_KEY);
+  }
+
+  writeConfig(config: Record<string, unknown>): Promise<void> {
+    return this.#replace(CONFIG_KEY, config, "mutable");
+  }
+
+  /** What is kept of the local registry and must not be printed; {} where there is nothing. */
+  ociSecret(): Promise<Record<string, unknown>> {
+    return this.#object(OCI_SECRET_KEY);
+  }
+
+  writeOciSecret(secret: Record<string, unknown>): Promise<void> {
+    return this.#replace(OCI_SECRET_KEY, secret, "secret");
+  }
+
+  async #object(key: string): Promise<Record<string, unknown>> {
+    const object = await this.storage.open(key);
     if (!object) return {};
     const parsed = v.safeParse(v.record(v.string(), v.unknown()), tryJson(new TextDecoder().decode(await object.bytes())));
     if (!parsed.success)
-      throw new Failure("failed", `${this.storage.place}/${CONFIG_KEY} is not a JSON object`, { next: "mend or remove that file" });
+      throw new Failure("failed", `${this.storage.place}/${key} is not a JSON object`, { next: "mend or remove that file" });
     return parsed.output;
   }
 
-  async writeConfig(config: Record<string, unknown>): Promise<void> {
-    const stage = await this.storage.stage("mutable");
+  async #replace(key: string, value: Record<string, unknown>, kind: ObjectKind): Promise<void> {
+    const stage = await this.storage.stage(kind);
     try {
-      await stage.write(jsonBytes(config));
+      await stage.write(jsonBytes(value));
       await stage.end();
-      await stage.commit(CONFIG_KEY);
+      await stage.commit(key);
     } finally {
       await stage.discard();
     }

@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Command } from "commander";
+import type { Store } from "../../store/store.ts";
 import { isLitter, LIMITS, type Limits } from "../archive.ts";
 import { parseChannel } from "../channel.ts";
 import { Failure, printable, reason } from "../errors.ts";
@@ -21,6 +22,8 @@ import {
   wholeNumber,
 } from "./command.ts";
 import { progressOn } from "./progress.ts";
+import { loadSettings, registryOf } from "./settings.ts";
+import { hasImage, NO_REGISTRY_NOTE } from "./status.ts";
 
 interface ImportFlags extends CommonOptions {
   readonly channel?: string;
@@ -107,10 +110,19 @@ export async function runImport(
   } finally {
     progress.end();
   }
-  if (options.json) printJson(report, io);
-  else io.out(render(report, channels));
+  const told = (await lacksRegistry(store, report, io)) ? { ...report, notes: [...report.notes, NO_REGISTRY_NOTE] } : report;
+  if (options.json) printJson(told, io);
+  else io.out(render(told, channels));
   if (!options.dryRun)
     note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is held", options, io);
+}
+
+/** Whether images came in and no registry is set that Juju could be sent to. */
+async function lacksRegistry(store: Store, report: ImportReport, io: Io): Promise<boolean> {
+  if (registryOf(await loadSettings(store, { environment: io.environment }))) return false;
+  const snapshot = await store.snapshot();
+  const packages = await Promise.all(report.packages.map((pkg) => snapshot.package(pkg.name)));
+  return packages.some((pkg) => pkg && hasImage(pkg));
 }
 
 function limitsOf(options: ImportFlags): Limits {

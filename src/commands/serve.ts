@@ -4,9 +4,10 @@ import { type Listener, listen } from "../../handlers/listen.ts";
 import { createLog } from "../../handlers/log.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
-import { parseAddress, readSettings, SETTINGS, type Value } from "../config.ts";
+import { parseAddress, SETTINGS, type Value } from "../config.ts";
 import { Failure, reason } from "../errors.ts";
 import { type CommonOptions, define, type Io, note, printJson, type Register, storeFolder } from "./command.ts";
+import { loadSettings, watchRegistries } from "./settings.ts";
 
 interface ServeFlags extends CommonOptions {
   readonly listen?: string[];
@@ -23,7 +24,7 @@ export const serveCommand: Register = (program, io) => {
     "answer Juju's questions",
     "0 ended as asked, 1 failed, 2 usage, 10 no store, 11 store format too new",
   );
-  for (const { key, twin, about, many, fallback } of SETTINGS) {
+  for (const { key, twin, about, many, fallback } of SETTINGS.filter((setting) => setting.flag)) {
     const help = `${about} (${twin}${many ? ", repeatable" : ""}${fallback ? `; default: ${fallback.join()}` : ""})`;
     const argument = key.endsWith("listen") ? "HOST:PORT" : key.endsWith("url") ? "URL" : "FILE";
     if (many) command.option(`--${key} <${argument}>`, help, (value: string, before: string[] | undefined) => [...(before ?? []), value]);
@@ -49,7 +50,7 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     "tls-key": options.tlsKey,
     "public-url": options.publicUrl,
   };
-  const settings = readSettings({ flags, environment: io.environment, file: await store.config() });
+  const settings = await loadSettings(store, { flags, environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0];
   if (publicUrl === undefined)
     note(
@@ -61,7 +62,12 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     note(`the store in ${store.storage.place} is empty; chp import FILE fills it while this serves`, options, io);
 
   const { log, flush } = createLog((text) => io.err(text));
-  const app = createApp({ store, config: publicUrl === undefined ? {} : { publicUrl }, log });
+  const app = createApp({
+    store,
+    config: publicUrl === undefined ? {} : { publicUrl },
+    log,
+    registries: watchRegistries(store, io.environment),
+  });
   const listeners: Listener[] = [];
   try {
     for (const wanted of wantedListeners(settings)) listeners.push(await listen((request) => app.fetch(request), wanted));

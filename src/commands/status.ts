@@ -1,9 +1,10 @@
 import { FORMAT } from "../../store/keys.ts";
-import { readSettings } from "../config.ts";
 import { printable } from "../errors.ts";
+import type { Package } from "../package.ts";
 import { VERSION } from "../version.ts";
 import { type CommonOptions, count, define, EXITS, type Io, openStore, printJson, type Register, showSize } from "./command.ts";
 import { sizeOf } from "./list.ts";
+import { loadSettings, registryOf } from "./settings.ts";
 
 export const statusCommand: Register = (program, io) => {
   define(program, "status", "show what the store holds and how it is set up", EXITS).action((options: CommonOptions) =>
@@ -15,7 +16,7 @@ export async function runStatus(options: CommonOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
   const packages = await snapshot.packages();
-  const settings = readSettings({ environment: io.environment, file: await store.config() });
+  const settings = await loadSettings(store, { environment: io.environment });
   const types = { charm: 0, bundle: 0 };
   for (const pkg of packages) types[pkg.type] += 1;
   const revisions = packages.reduce((sum, pkg) => sum + pkg.revisions.length, 0);
@@ -32,9 +33,10 @@ export async function runStatus(options: CommonOptions, io: Io): Promise<void> {
     size: packages.reduce((sum, pkg) => sum + sizeOf(pkg), 0),
     publicUrl,
     listen: settings.get("listen")?.values ?? [],
-    notes: notesOf(publicUrl, packages.length),
+    registry: registryOf(settings)?.domain ?? null,
   };
-  if (options.json) return printJson(facts, io);
+  const notes = notesOf(publicUrl, packages, facts.registry);
+  if (options.json) return printJson({ ...facts, notes }, io);
   const lines = [
     `chp ${VERSION}`,
     `store: ${facts.store} (format ${FORMAT})`,
@@ -42,16 +44,26 @@ export async function runStatus(options: CommonOptions, io: Io): Promise<void> {
     `holds: ${count(types.charm, "charm")}, ${count(types.bundle, "bundle")}, ${count(revisions, "revision")}, ${showSize(facts.size)}`,
     `listen: ${facts.listen.join(", ")}`,
     `public URL: ${publicUrl ?? "not set"}`,
-    ...facts.notes.map((text) => `note: ${text}`),
+    `registry: ${facts.registry ?? "not set"}`,
+    ...notes.map((text) => `note: ${text}`),
   ];
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
 }
 
-function notesOf(publicUrl: string | null, packages: number): string[] {
+function notesOf(publicUrl: string | null, packages: readonly Package[], registry: string | null): string[] {
   return [
-    ...(packages === 0 ? ["nothing is held yet; chp import FILE takes in what was exported"] : []),
+    ...(packages.length === 0 ? ["nothing is held yet; chp import FILE takes in what was exported"] : []),
     ...(publicUrl === null
       ? ["download URLs are made from each request's Host; chp config public-url=URL settles them, which Juju 4 needs"]
       : []),
+    ...(registry === null && packages.some(hasImage) ? [NO_REGISTRY_NOTE] : []),
   ];
+}
+
+/** Said wherever images are held and no registry is set. */
+export const NO_REGISTRY_NOTE =
+  "no local registry is set, so Juju gets upstream's image references, without credentials; chp config proxy.oci-registry.domain=HOST:PORT names yours";
+
+export function hasImage(pkg: Package): boolean {
+  return pkg.resources.some((r) => r.revisions.some((one) => one.image));
 }

@@ -297,7 +297,7 @@ function resource(pkg: Package, name: string, r: ResourceRevision) {
     revision: r.revision,
     "created-at": r.createdAt,
     download: {
-      url: `${ORIGIN}/api/v1/resources/download/charm_${pkg.id}.${name}_${r.revision}`,
+      url: `${ORIGIN}/api/v1/resources/download/charm_${pkg.id}.${name}_${r.revision}${r.retargeted ? `?sha256=${r.blob}` : ""}`,
       size: r.size,
       "hash-sha-256": r.blob,
       "hash-sha-384": r.digests["sha-384"],

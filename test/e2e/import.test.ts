@@ -193,7 +193,10 @@ const REFUSED: readonly { readonly what: string; readonly file: Uint8Array; read
     what: "a YAML bomb",
     file: inner({
       "demo_7.charm": zipOf({
-        "metadata.yaml": `name: demo\na: &a [1,1,1,1,1,1,1,1,1]\n${[..."bcdefgh"].map((c, i) => `${c}: &${c} [${Array(9).fill(`*${"abcdefgh"[i]}`).join()}]\n`).join("")}`,
+        "metadata.yaml": `name: demo\na: &a [1,1,1,1,1,1,1,1,1]\n${"bcdefgh"
+          .split("")
+          .map((c, i) => `${c}: &${c} [${Array(9).fill(`*${"abcdefgh"[i]}`).join()}]\n`)
+          .join("")}`,
       }),
     }),
     says: ["metadata.yaml", "cannot be read"],

@@ -124,7 +124,7 @@ test("SIGTERM lets a running download end and takes no new requests", async () =
   using folder = tempFolder();
   const served = await serve(await importSpec(folder.path, spec("large", 1, LARGE)));
   let stopped: Promise<number> | undefined;
-  const { size } = await download(served.url, PATH, 1500, () => (stopped = served.stop()));
+  const { size } = await download(served.url, PATH, 1500, () => void (stopped = served.stop()));
   expect(size).toBeGreaterThan(LARGE / 2);
   expect(await stopped).toBe(0);
   expect(fetch(served.url)).rejects.toThrow();

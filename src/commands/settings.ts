@@ -1,0 +1,81 @@
+/** Settings as the store keeps them: config.json, and secrets apart from it. */
+
+import * as v from "valibot";
+import type { Store } from "../../store/store.ts";
+import { checkSetting, readSettings, SETTINGS, type Sources, settingOf, type Value } from "../config.ts";
+import { FORMER_FOR, type Registries, type Registry } from "../registry.ts";
+
+const SECRET_KEYS = SETTINGS.filter((setting) => setting.secret).map((setting) => setting.key);
+const REGISTRY = "proxy.oci-registry.";
+const REGISTRY_CHECK_INTERVAL = 1000;
+
+const FormerText = v.object({ domain: v.string(), username: v.string(), password: v.string(), until: v.string() });
+const Former = v.fallback(v.array(FormerText), []);
+
+/** Every setting that has a value; a secret's too, so what this returns is not for printing. */
+export async function loadSettings(store: Store, from: Omit<Sources, "file">): Promise<Map<string, Value>> {
+  const [config, secret] = await Promise.all([store.config(), store.ociSecret()]);
+  const secrets = Object.fromEntries(SECRET_KEYS.map((key) => [key, secret[key]]));
+  return readSettings({ ...from, file: { ...config, ...secrets } });
+}
+
+/** Applies `KEY=VALUE` texts; an empty value unsets. `now`: milliseconds. Throws a `usage` failure before anything is written. */
+export async function changeSettings(store: Store, texts: readonly string[], now: number): Promise<void> {
+  const changes = texts.map((text) => {
+    const at = text.indexOf("=");
+    const setting = settingOf(text.slice(0, at));
+    const value = text.slice(at + 1);
+    return { setting, value: value === "" ? undefined : checkSetting(setting, value) };
+  });
+  const [config, secret] = [await store.config(), await store.ociSecret()];
+  const before = registryOf(readSettings({ environment: {}, file: { ...config, ...secret } }));
+  for (const { setting, value } of changes) {
+    const kept = setting.secret ? secret : config;
+    if (value === undefined) delete kept[setting.key];
+    else kept[setting.key] = value;
+  }
+  if (changes.some(({ setting }) => setting.key.startsWith(REGISTRY))) {
+    const until = new Date(now + FORMER_FOR * 1000).toISOString();
+    secret["former"] = [...(before ? [{ ...before, until }] : []), ...formerOf(secret, now)];
+    await store.writeOciSecret(secret);
+  }
+  await store.writeConfig(config);
+}
+
+/** The registry that the settings name; undefined where no domain is set. */
+export function registryOf(settings: ReadonlyMap<string, Value>): Registry | undefined {
+  const value = (name: string) => settings.get(`${REGISTRY}${name}`)?.values[0] ?? "";
+  const domain = value("domain");
+  return domain === "" ? undefined : { domain, username: value("username"), password: value("password") };
+}
+
+function formerOf(secret: Readonly<Record<string, unknown>>, now: number): v.InferOutput<typeof Former> {
+  return v.parse(Former, secret["former"]).filter(({ until }) => Date.parse(until) > now);
+}
+
+/** The registries of a running server: a change of settings is seen within a second, without a restart. */
+export function watchRegistries(store: Store, environment: Sources["environment"]): () => Promise<Registries> {
+  let checked = Number.NEGATIVE_INFINITY;
+  let known: { text: string; registries: Registries } | undefined;
+  const load = async () => {
+    const settings = await loadSettings(store, { environment });
+    const now = Date.now();
+    const former = formerOf(await store.ociSecret(), now).map(({ domain, username, password }) => ({ domain, username, password }));
+    const registries = { current: registryOf(settings), former };
+    const text = JSON.stringify(registries);
+    // The same registry stays the same object: replies are cached by it.
+    if (known?.text !== text) known = { text, registries };
+    return known.registries;
+  };
+  let loading: Promise<Registries> | undefined;
+  return () => {
+    const now = performance.now();
+    if (!loading || now - checked > REGISTRY_CHECK_INTERVAL) {
+      checked = now;
+      const before = loading;
+      // A file that is being mended does not take the registry away.
+      loading = load().catch((error: unknown) => before ?? Promise.reject(error));
+    }
+    return loading;
+  };
+}

@@ -1,12 +1,14 @@
 /** Where a request enters: id, address of this server, routes, errors as JSON, access log. */
 
 import { type Context, Hono } from "hono";
+import { routePath } from "hono/route";
 import { Failure, printable, reason } from "../src/errors.ts";
 import type { Registries } from "../src/registry.ts";
 import { errorList } from "../src/wire/charmhub.ts";
 import type { Store } from "../store/store.ts";
 import { charmhub } from "./charmhub.ts";
 import type { Log } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
 import { status } from "./status.ts";
 
 export interface ServeConfig {
@@ -31,13 +33,15 @@ export interface Env {
   };
 }
 
+const METHODS = new Set(["GET", "HEAD", "POST"]);
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/;
 
 /** The whole application; it listens to nothing and reads no environment. */
 export function createApp(deps: Deps): Hono<Env> {
   const { config, log } = deps;
-  const api = new Hono<Env>().route("/", charmhub(deps)).route("/", status(deps));
+  const metrics = createMetrics(deps);
+  const api = new Hono<Env>().route("/", charmhub(deps)).route("/", status(deps)).route("/", metrics.routes);
   const app = new Hono<Env>();
 
   app.use(async (c, next) => {
@@ -47,6 +51,13 @@ export function createApp(deps: Deps): Hono<Env> {
     c.set("id", id);
     await next();
     c.res.headers.set("X-Request-Id", id);
+    const ms = performance.now() - started;
+    metrics.observe(
+      METHODS.has(c.req.method) ? c.req.method : "other",
+      c.res.status === 404 ? "" : routePath(c, -1),
+      c.res.status,
+      ms / 1000,
+    );
     log({
       level: c.res.status >= 500 ? "error" : "info",
       message: "request",
@@ -54,7 +65,7 @@ export function createApp(deps: Deps): Hono<Env> {
       method: c.req.method,
       path: printable(c.req.path, 1000),
       status: c.res.status,
-      ms: Math.round((performance.now() - started) * 100) / 100,
+      ms: Math.round(ms * 100) / 100,
       agent: printable(c.req.header("User-Agent") ?? "", 200),
     });
   });

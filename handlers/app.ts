@@ -91,8 +91,8 @@ export function createApp(deps: Deps): Hono<Env> {
 
 /** What the client called this server; refused where it could put something else into a URL. */
 function originOf(c: Context): string {
-  const url = new URL(c.req.url);
-  const host = c.req.header("Host") ?? url.host;
+  // Only what was checked is parsed: Bun makes the request's URL of whatever Host says.
+  const host = c.req.header("Host") ?? new URL(c.req.url).host;
   if (!HOST.test(host)) throw new Failure("malformed", "Host: it is not a host with an optional port");
-  return `${url.protocol}//${host}`;
+  return `${c.req.url.startsWith("https:") ? "https" : "http"}://${host}`;
 }

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { createCipheriv } from "node:crypto";
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
-import { chp, serve, tempFolder } from "./chp.ts";
+import { chp, serve, spawn, tempFolder } from "./chp.ts";
 
 const jammy = base("amd64", "22.04");
 
@@ -128,6 +128,60 @@ test("SIGTERM lets a running download end and takes no new requests", async () =
   expect(size).toBeGreaterThan(LARGE / 2);
   expect(await stopped).toBe(0);
   expect(fetch(served.url)).rejects.toThrow();
+});
+
+test("HTTPS stands beside HTTP, with the certificate that is given, and names itself in URLs", async () => {
+  using folder = tempFolder();
+  const [cert, key] = ["cert.pem", "key.pem"].map((name) => join(import.meta.dir, "../fixtures/tls", name));
+  const store = await importSpec(folder.path, spec("demo", 1));
+  const process = spawn([
+    "serve",
+    "--json",
+    "--store",
+    store,
+    "--listen",
+    "127.0.0.1:0",
+    "--tls-listen",
+    "127.0.0.1:0",
+    "--tls-cert",
+    cert ?? "",
+    "--tls-key",
+    key ?? "",
+  ]);
+  let out = "";
+  for await (const chunk of process.stdout) {
+    out += Buffer.from(chunk).toString();
+    if (out.trimEnd().endsWith("}")) break;
+  }
+  const [plain, secure] = (JSON.parse(out) as { addresses: string[] }).addresses;
+  const tls = { ca: readFileSync(cert ?? "", "utf8") };
+  for (const url of [plain, secure]) {
+    const info = await (await fetch(`${url}/v2/charms/info/demo?fields=channel-map.revision.download.url`, { tls })).json();
+    expect(info["channel-map"][0].revision.download.url).toStartWith(`${url}/api/v1/charms/download/`);
+  }
+  process.kill("SIGTERM");
+  expect(await process.exited).toBe(0);
+});
+
+test("a thousand actions in one request are a thousand answers in their order", async () => {
+  using folder = tempFolder();
+  const served = await serve(await importSpec(folder.path, spec("demo", 1), spec("other", 2)));
+  const keys = Array.from({ length: 1000 }, (_, i) => `key-${i}`);
+  const context = keys.map((key, i) => ({
+    "instance-key": key,
+    id: (i % 2 ? "demo" : "other").padEnd(32, "0"),
+    revision: -1,
+    base: jammy,
+    "tracking-channel": "latest/stable",
+  }));
+  const actions = context.map((one) => ({ action: "refresh", "instance-key": one["instance-key"], id: one.id }));
+  const reply = await (
+    await fetch(`${served.url}/v2/charms/refresh`, { method: "POST", body: JSON.stringify({ context, actions }) })
+  ).json();
+  expect(
+    reply.results.map((one: { "instance-key": string; charm: { revision: number } }) => [one["instance-key"], one.charm.revision]),
+  ).toEqual(keys.map((key, i) => [key, i % 2 ? 1 : 2]));
+  await served.stop();
 });
 
 test("an address that is taken is a clear error", async () => {

@@ -106,7 +106,7 @@ export function expandAny(bases: readonly Base[], manifest: readonly Base[]): Ba
 function expandOne(base: Base, manifest: readonly Base[]): Base[] {
   if (![base.name, base.channel, base.architecture].includes(ANY)) return [base];
   const fits = (is: string, wanted: string) => wanted === ANY || is === wanted;
-  const known = manifest.flatMap((m) => (m.architecture === ANY ? ARCHITECTURES.map((architecture) => ({ ...m, architecture })) : [m]));
+  const known = manifest.flatMap((m) => expandOne(m, []));
   const found = known.filter((m) => fits(m.name, base.name) && fits(m.channel, base.channel) && fits(m.architecture, base.architecture));
   if (found.length > 0) return found;
   const channels = base.channel === ANY ? BEST_FIRST.slice(0, 3) : [base.channel];

@@ -162,6 +162,11 @@ export class Store {
     return store;
   }
 
+  /** False only for a store that is awaited. */
+  get exists(): boolean {
+    return this.#known;
+  }
+
   /** Opens a store, and makes it first where there is none. */
   static async openOrCreate(storage: Storage & { prepare?(): Promise<void> }): Promise<Store> {
     if (!(await storage.open(FORMAT_KEY))) {

@@ -1,7 +1,8 @@
 /** What every command has: its options, where it writes to, and the store it works on. */
 
 import { accessSync, constants, existsSync } from "node:fs";
-import { homedir } from "node:os";
+import { mkdtemp, rm } from "node:fs/promises";
+import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { Disk } from "../../store/fs.ts";
@@ -93,6 +94,18 @@ export async function openOrCreateStore(options: CommonOptions, io: Io): Promise
   const store = await Store.openOrCreate(disk);
   await disk.sweep();
   return store;
+}
+
+/** What `work` makes of the store; where there is none yet, of a scratch one that is gone afterwards. */
+export async function withStoreUnchanged<T>(options: CommonOptions, io: Io, work: (store: Store) => Promise<T>): Promise<T> {
+  const store = await Store.openOrAwait(new Disk(storeFolder(options, io)));
+  if (store.exists) return work(store);
+  const folder = await mkdtemp(join(tmpdir(), "chp-dry-run-"));
+  try {
+    return await work(await Store.openOrCreate(new Disk(folder)));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /** JSON for machines. */

@@ -12,7 +12,7 @@ import {
   printTable,
   type Register,
 } from "./command.ts";
-import { changeSettings, loadSettings } from "./settings.ts";
+import { changeSettings, loadSettings, readChanges } from "./settings.ts";
 
 export const configCommand: Register = (program, io) => {
   define(program, "config", "show and change settings", EXITS)
@@ -22,7 +22,7 @@ export const configCommand: Register = (program, io) => {
 };
 
 export async function runConfig(given: readonly string[], options: CommonOptions, io: Io): Promise<void> {
-  const changes = given.filter((one) => one.includes("="));
+  const changes = readChanges(given.filter((one) => one.includes("=")));
   const asked = given.filter((one) => !one.includes("=")).map((key) => settingOf(key).key);
   if (changes.length > 0) {
     await changeSettings(await openOrCreateStore(options, io), changes, Date.now());

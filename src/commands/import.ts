@@ -20,6 +20,7 @@ import {
   type Register,
   showSize,
   wholeNumber,
+  withStoreUnchanged,
 } from "./command.ts";
 import { progressOn } from "./progress.ts";
 import { loadSettings, registryOf } from "./settings.ts";
@@ -92,11 +93,25 @@ export async function runImport(
   if (options.channel !== undefined && !parseChannel(options.channel))
     throw new Failure("usage", `--channel: ${printable(options.channel, 100)} is not a channel`);
   const sources = await findSources(files, io);
-  const store = await openOrCreateStore(options, io);
+  const run = (store: Store) => importInto(store, command, sources, options, channels, io);
+  const report = options.dryRun ? await withStoreUnchanged(options, io, run) : await run(await openOrCreateStore(options, io));
+  if (options.json) printJson(report, io);
+  else io.out(render(report, channels));
+  if (!options.dryRun)
+    note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is held", options, io);
+}
+
+async function importInto(
+  store: Store,
+  command: string,
+  sources: readonly ImportSource[],
+  options: ImportFlags,
+  channels: ChannelPolicy,
+  io: Io,
+): Promise<ImportReport> {
   const progress = progressOn(options, io);
-  let report: ImportReport;
   try {
-    report = await importSources(store, sources, {
+    const report = await importSources(store, sources, {
       command,
       ...(options.channel !== undefined && { channel: fullName(options.channel) }),
       ...(options.revision !== undefined && { revision: options.revision }),
@@ -107,14 +122,10 @@ export async function runImport(
       signal: io.signal,
       onProgress: (source, bytes) => progress.update(source.name, bytes, source.size),
     });
+    return (await lacksRegistry(store, report, io)) ? { ...report, notes: [...report.notes, NO_REGISTRY_NOTE] } : report;
   } finally {
     progress.end();
   }
-  const told = (await lacksRegistry(store, report, io)) ? { ...report, notes: [...report.notes, NO_REGISTRY_NOTE] } : report;
-  if (options.json) printJson(told, io);
-  else io.out(render(told, channels));
-  if (!options.dryRun)
-    note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is held", options, io);
 }
 
 /** Whether images came in and no registry is set that Juju could be sent to. */

@@ -19,14 +19,24 @@ export async function loadSettings(store: Store, from: Omit<Sources, "file">): P
   return readSettings({ ...from, file: { ...config, ...secrets } });
 }
 
-/** Applies `KEY=VALUE` texts; an empty value unsets. `now`: milliseconds. Throws a `usage` failure before anything is written. */
-export async function changeSettings(store: Store, texts: readonly string[], now: number): Promise<void> {
-  const changes = texts.map((text) => {
+export interface SettingChange {
+  readonly setting: Setting;
+  /** undefined: unset */
+  readonly value: string | string[] | undefined;
+}
+
+/** Reads `KEY=VALUE` texts; an empty value unsets. Throws a `usage` failure. */
+export function readChanges(texts: readonly string[]): SettingChange[] {
+  return texts.map((text) => {
     const at = text.indexOf("=");
     const setting = settingOf(text.slice(0, at));
     const value = text.slice(at + 1);
     return { setting, value: value === "" ? undefined : checkSetting(setting, value) };
   });
+}
+
+/** `now`: milliseconds. */
+export async function changeSettings(store: Store, changes: readonly SettingChange[], now: number): Promise<void> {
   const [config, secret] = [await store.config(), await store.ociSecret()];
   const before = registryOf(readSettings({ environment: {}, file: { ...config, ...secret } }));
   for (const { setting, value } of changes) {

@@ -130,6 +130,14 @@ test("what came in before is known; what changed is told, channel by channel", a
   ]);
 });
 
+test("a dry run makes nothing, not even the store", async () => {
+  using folder = tempFolder();
+  write(folder.path, { "e.tar.gz": exportOf([demo()]) });
+  const done = await chp(["import", "--dry-run", "--store", "store", "e.tar.gz"], { cwd: folder.path });
+  expect([done.code, done.out]).toEqual([0, expect.stringContaining("dry run: 1 package would change")]);
+  expect(readdirSync(folder.path)).toEqual(["e.tar.gz"]);
+});
+
 test("says what is missing", async () => {
   using folder = tempFolder();
   const bundle: PackageSpec = {

@@ -22,6 +22,9 @@ example: dist/chp ## import the example export again
 test: build ## run every test that needs nothing but npm's packages
 	$(BUN) test --timeout 60000
 
+bench: dist/chp ## figures: requests/s, downloads, import, memory, start
+	@$(BUN) test/bench/run.ts $(BENCH)
+
 check: $(BUN) ## types, lint, format
 	node_modules/.bin/tsc -p .
 	node_modules/.bin/oxlint --type-aware --deny-warnings
@@ -52,4 +55,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example test check build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example test bench check build linux-x64 linux-arm64 darwin-arm64 release clean help

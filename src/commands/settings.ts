@@ -2,7 +2,7 @@
 
 import * as v from "valibot";
 import type { Store } from "../../store/store.ts";
-import { checkSetting, readSettings, SETTINGS, type Sources, settingOf, type Value } from "../config.ts";
+import { checkSetting, readSettings, SETTINGS, type Setting, type Sources, settingOf, type Value } from "../config.ts";
 import { FORMER_FOR, type Registries, type Registry } from "../registry.ts";
 
 const SECRET_KEYS = SETTINGS.filter((setting) => setting.secret).map((setting) => setting.key);

@@ -142,7 +142,15 @@ function check<T extends v.GenericSchema>(schema: T, value: unknown, what: strin
   const parsed = v.safeParse(schema, value, { abortEarly: true });
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
-  throw refused(`${what}: ${printable(v.getDotPath(issue) ?? "it", 200)}: ${printable(issue.message, 200)}`);
+  throw refused(`${what}: ${describe(issue)}`);
+}
+
+/** `channel-map.0.revision.revision is negative` */
+function describe(issue: v.BaseIssue<unknown>): string {
+  const path = v.getDotPath(issue);
+  const field = path === null ? "" : `${printable(path, 200)} `;
+  if (issue.received === "undefined") return `${field}is missing`;
+  return issue.message.startsWith("is ") ? `${field}${issue.message}` : `${field}is not right (${printable(issue.message, 200)})`;
 }
 
 /**
@@ -150,7 +158,7 @@ function check<T extends v.GenericSchema>(schema: T, value: unknown, what: strin
  * `what` and the field named, where the shape is known and a value that matters is wrong.
  */
 export function readDeclaration(value: unknown, what: string): Declaration | undefined {
-  if (Array.isArray(value)) return fromRefresh(value, what);
+  if (Array.isArray(value)) return value.every((one) => isObject(one) && "charm" in one) ? fromRefresh(value, what) : undefined;
   if (!isObject(value)) return undefined;
   if (Array.isArray(value["results"])) return fromRefresh(value["results"], what);
   if (isObject(value["charm"])) return fromRefresh([value], what);

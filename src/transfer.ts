@@ -182,7 +182,7 @@ export class ExportReader<S extends Staged> {
       else this.#ignored.push(place(file));
       return;
     }
-    const declaration = readDeclaration(value, "it");
+    const declaration = readDeclaration(value, place(file));
     if (declaration) {
       checkName(declaration.name);
       if (declaration.id !== undefined && !ID.test(declaration.id)) throw refused(`${printable(declaration.id, 200)} is not a package id`);

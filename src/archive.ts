@@ -206,7 +206,7 @@ interface Decompressor {
 
 const DECOMPRESSORS: readonly Decompressor[] = [
   { magic: [0x1f, 0x8b], run: (source) => through(source, zlib.createGunzip({ chunkSize: MIB / 4 })) },
-  { magic: [0x28, 0xb5, 0x2f, 0xfd], run: zstd },
+  { magic: [0x28, 0xb5, 0x2f, 0xfd], run: (source) => zstd(wholeFrames(source)) },
 ];
 
 async function* through(source: Chunks, transform: NodeJS.ReadWriteStream): Chunks & AsyncGenerator<Uint8Array> {
@@ -240,6 +240,52 @@ async function* zstdByLibrary(source: Chunks): AsyncGenerator<Uint8Array> {
   }
   decompress.push(new Uint8Array(), true);
   yield* flush();
+}
+
+/** Zstd frames as they are, refused where one is cut short: Bun's decompressor takes a cut for the end. */
+async function* wholeFrames(source: Chunks): AsyncGenerator<Uint8Array> {
+  const bytes = new ByteReader(source);
+  try {
+    while ((await bytes.peek(1)).byteLength > 0) yield* frame(bytes);
+  } finally {
+    await bytes.close();
+  }
+}
+
+/** One frame, a chunk a block. Layout: RFC 8878, section 3.1. */
+async function* frame(bytes: ByteReader): AsyncGenerator<Uint8Array> {
+  const next = async (count: number) => {
+    const taken = await bytes.take(count);
+    if (taken.byteLength < count) throw refused("it is cut short inside a zstd frame");
+    return taken;
+  };
+  const magic = await next(4);
+  yield magic;
+  if (littleEndian(magic) >>> 4 === 0x184d2a5) {
+    const size = await next(4);
+    yield size;
+    for (let left = littleEndian(size); left > 0; left -= Math.min(left, MIB)) yield await next(Math.min(left, MIB));
+    return;
+  }
+  if (littleEndian(magic) !== 0xfd2fb528) throw refused("it is corrupt: something follows its last zstd frame");
+  const descriptor = await next(1);
+  yield descriptor;
+  const flags = littleEndian(descriptor);
+  const single = (flags >> 5) & 1;
+  const contentSize = [single, 2, 4, 8][flags >> 6] ?? 0;
+  const dictionary = [0, 1, 2, 4][flags & 3] ?? 0;
+  yield await next(1 - single + dictionary + contentSize);
+  for (let last = false; !last; ) {
+    const block = littleEndian(await bytes.peek(3));
+    last = (block & 1) === 1;
+    const isRun = ((block >> 1) & 3) === 1;
+    yield await next(3 + (isRun ? 1 : block >> 3));
+  }
+  if (((flags >> 2) & 1) === 1) yield await next(4);
+}
+
+function littleEndian(bytes: Uint8Array): number {
+  return bytes.reduceRight((number, byte) => number * 256 + byte, 0);
 }
 
 /** Decompressed bytes, refused where they grow out of proportion or do not decompress. */
@@ -300,17 +346,18 @@ async function* entries(bytes: ByteReader, budget: Budget): AsyncGenerator<TarEn
     const block = await bytes.take(BLOCK);
     if (block.byteLength < BLOCK) throw refused("it is cut short: the end of the tar is missing");
     if (isZero(block)) {
-      await bytes.drain(); // padding of the last record
+      await endOfTar(bytes);
       return;
     }
     const header = readHeader(block, pax, global);
     if (!header) throw refused("it is corrupt: a tar header is wrong");
-    const size = header.size ?? 0;
+    const size = header.size ?? Number.NaN;
     if (!Number.isSafeInteger(size) || size < 0) throw refused("a tar header has a size that is no number of bytes");
     budget.entry();
 
     if (header.type === "ExtendedHeader" || header.type === "GlobalExtendedHeader" || header.type === "OldExtendedHeader") {
       const text = await meta(bytes, size);
+      if (/ GNU\.sparse\./.test(text)) throw refused("it holds a sparse file", { next: "make the tar without --sparse" });
       if (header.type === "GlobalExtendedHeader") global = Pax.parse(text, global, true);
       else pax = Pax.parse(text, pax);
     } else if (header.type === "NextFileHasLongPath" || header.type === "OldGnuLongPath") {
@@ -341,6 +388,13 @@ const WORDS: Readonly<Record<string, string>> = {
   BlockDevice: "device",
   FIFO: "named pipe",
 };
+
+/** The second block of the end, and the padding of the last record: what followed would be lost without a word. */
+async function endOfTar(bytes: ByteReader): Promise<void> {
+  if ((await bytes.peek(BLOCK)).byteLength < BLOCK) throw refused("it is cut short: the end of the tar is missing");
+  for await (const chunk of bytes.chunks())
+    if (chunk.some((byte) => byte !== 0)) throw refused("it is corrupt: something follows the end of the tar");
+}
 
 async function* oneEntry(bytes: ByteReader, path: string, size: number): AsyncGenerator<TarEntry> {
   const body = new ByteReader(exactly(bytes, size, path));
@@ -499,5 +553,7 @@ async function zipEntry(reader: yauzl.ZipFile, entry: yauzl.Entry): Promise<Uint
   });
   const parts: Uint8Array[] = [];
   for await (const part of stream) parts.push(part as Uint8Array);
-  return Buffer.concat(parts);
+  const bytes = Buffer.concat(parts);
+  if (zlib.crc32(bytes) !== entry.crc32) throw refused(`${entry.fileName} in its zip has other bytes than its checksum says`);
+  return bytes;
 }

@@ -5,6 +5,7 @@ import { parseAllDocuments, parseDocument } from "yaml";
 import { type Base, basesOfSeries, compareBases, expandAny, normalBase, uniqueBases } from "./base.ts";
 import { type Failure, printable, reason, refused } from "./errors.ts";
 import type { Relations } from "./package.ts";
+import { mapOf } from "./schema.ts";
 
 /** A YAML file may name the same node so often; more is meant to fill the memory. */
 const MAX_ALIASES = 100;
@@ -43,7 +44,7 @@ function unreadable(what: string, error: unknown): Failure {
 }
 
 const Text = v.fallback(v.string(), "");
-const Names = v.fallback(v.record(v.string(), v.unknown()), {});
+const Names = v.fallback(mapOf(v.unknown()), {});
 
 const ResourceMeta = v.looseObject({ type: v.fallback(v.string(), "file"), filename: Text, description: Text, "upstream-source": Text });
 
@@ -54,10 +55,7 @@ const Metadata = v.looseObject({
   "display-name": Text,
   subordinate: v.fallback(v.boolean(), false),
   series: v.fallback(v.array(v.string()), []),
-  resources: v.fallback(
-    v.record(v.string(), v.fallback(ResourceMeta, { type: "file", filename: "", description: "", "upstream-source": "" })),
-    {},
-  ),
+  resources: v.fallback(mapOf(v.fallback(ResourceMeta, { type: "file", filename: "", description: "", "upstream-source": "" })), {}),
   provides: Names,
   requires: Names,
   peers: Names,
@@ -165,7 +163,7 @@ const Application = v.looseObject({
   channel: v.fallback(v.optional(v.string()), undefined),
   resources: Names,
 });
-const Applications = v.fallback(v.record(v.string(), v.fallback(v.nullable(Application), null)), {});
+const Applications = v.fallback(mapOf(v.fallback(v.nullable(Application), null)), {});
 const Bundle = v.looseObject({ name: Text, description: Text, summary: Text, applications: Applications, services: Applications });
 
 export interface BundleFacts {

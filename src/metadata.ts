@@ -315,13 +315,15 @@ function strings(value: Record<string, unknown>): Publisher {
   return Object.fromEntries(Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"));
 }
 
-const TIME = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$/;
+const TIME = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)?$/;
 
 /** RFC 3339 with a zone; undefined where `value` is no time. The public store leaves the zone out where it means UTC. */
 export function time(value: string | undefined): string | undefined {
-  const match = value === undefined ? null : TIME.exec(value);
-  if (!match || value === undefined || Number.isNaN(Date.parse(value.replace(" ", "T").slice(0, 19)))) return undefined;
-  return `${value.replace(" ", "T")}${match[2] ? "" : "+00:00"}`;
+  const [, date, clock, fraction = "", zone = "+00:00"] = TIME.exec(value ?? "") ?? [];
+  const utc = new Date(`${date}T${clock}Z`);
+  // Juju cannot decode a reply with a day or hour that no calendar has; Date would roll it over.
+  if (Number.isNaN(utc.getTime()) || !utc.toISOString().startsWith(`${date}T${clock}`)) return undefined;
+  return `${date}T${clock}${fraction}${zone}`;
 }
 
 const DETAIL_KEYS = ["title", "summary", "description", "license", "store-url", "website", "bugs-url"] as const;

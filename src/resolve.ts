@@ -74,15 +74,15 @@ function byRevision(pkg: Package, query: Query, number: number, base: Base | nul
   if (query.channel === undefined) return complete(pkg, query, { revision, pins: commonPins(pkg, number) });
 
   const channel = fullChannel(query.channel, pkg.defaultTrack);
-  if (!channel) return { refusal: notFound(pkg, query, base) };
-  const name = formatChannel({ track: channel.track, risk: channel.risk });
-  const released = releasedTogether(pkg, number, channel, base);
-  // A mirror knows little history: a revision that it holds is served in any channel, with that channel's resources.
-  const row = released ?? find(pkg, channel, (r) => !base || !r.base || agrees(r.base, base));
+  const released = channel && releasedTogether(pkg, number, channel, base);
+  // A mirror knows little history: a revision that it holds is served in any channel that has a release, with that one's resources.
+  const row =
+    released ?? (channel && (find(pkg, channel, (r) => !base || !r.base || agrees(r.base, base)) ?? find(pkg, channel, () => true)));
+  if (!channel || !row) return { refusal: notFound(pkg, query, base) };
   return complete(pkg, query, {
     revision,
-    channel: name,
-    pins: row?.resources ?? {},
+    channel: formatChannel(channel),
+    pins: row.resources,
     filled: true,
     ...(released && { releasedAt: released.releasedAt }),
   });

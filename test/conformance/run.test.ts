@@ -1,0 +1,295 @@
+/**
+ * Runs the cases against the application in this process, the executable (dist/chp, or what CHP_EXECUTABLE names), and
+ * the hub that CHP_URL names, which must hold the packages of test/world.ts.
+ */
+
+import { afterAll, describe, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
+import { existsSync, writeFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { join } from "node:path";
+import { unzipSync } from "fflate";
+import { createApp } from "../../handlers/app.ts";
+import { Memory } from "../../store/memory.ts";
+import { Store } from "../../store/store.ts";
+import { importWorld, WORLD } from "../world.ts";
+import { type Ask, CASES, type Case, EVERYWHERE, type Login, type Setup, type Step } from "./charmhub.ts";
+import { everywhere, lookUp, mismatches, type Seen } from "./match.ts";
+
+interface Sent {
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+/** A running hub. */
+interface Hub {
+  /** where paths of the cases begin */
+  readonly origin: string;
+  ask(sent: Sent): Promise<Response>;
+  /** the same twice on one connection, the second after the first reply */
+  askAgain?(sent: Sent): Promise<Response[]>;
+  restart?(): Promise<void>;
+  setRegistry?(login: Login): Promise<void>;
+  stop?(): Promise<void>;
+}
+
+interface Target {
+  readonly name: string;
+  /** why it cannot be run here */
+  readonly skip?: string;
+  /** what it cannot set up, and why */
+  readonly lacks: Readonly<Partial<Record<keyof Setup, string>>>;
+  start(setup: Setup): Promise<Hub>;
+}
+
+const ORIGIN = "http://hub.test";
+
+/* ---- targets ---- */
+
+const inProcess: Target = {
+  name: "in process",
+  lacks: { socket: "there is no connection" },
+  start: async ({ publicUrl, registry, brokenStore }) => {
+    const storage = new Memory();
+    const world = await Store.openOrCreate(storage);
+    await importWorld(world);
+    const broken = { snapshot: () => Promise.reject(new Error("broken on purpose")), blob: async () => undefined, text: async () => "" };
+    let registries: { current: Login | undefined; former: readonly Login[] } = { current: registry, former: [] };
+    const start = async () =>
+      createApp({
+        store: brokenStore ? broken : await Store.open(storage),
+        config: publicUrl === undefined ? {} : { publicUrl },
+        log: () => {},
+        registries: () => registries,
+      });
+    let app = await start();
+    return {
+      origin: ORIGIN,
+      ask: async ({ url, ...init }) => app.fetch(new Request(url, init)),
+      restart: async () => {
+        app = await start();
+      },
+      setRegistry: async (login) => {
+        registries = { current: login, former: registries.current ? [registries.current] : [] };
+      },
+    };
+  },
+};
+
+const EXECUTABLE = process.env["CHP_EXECUTABLE"] ?? "dist/chp";
+const built = existsSync(EXECUTABLE.split(" ").at(-1) ?? "");
+
+const executable: Target = {
+  name: EXECUTABLE,
+  ...(!built && { skip: `${EXECUTABLE} is not built` }),
+  lacks: { brokenStore: "nothing breaks its store" },
+  start: async ({ publicUrl, registry }) => {
+    const { chp, serve, tempFolder } = await import("../e2e/chp.ts");
+    const folder = tempFolder();
+    const store = join(folder.path, "store");
+    const run = async (...args: string[]) => {
+      const done = await chp([...args, "--store", store]);
+      if (done.code !== 0) throw new Error(`chp ${args.join(" ")}: exit ${done.code}: ${done.err}`);
+    };
+    const config = (login: Login) => run("config", ...Object.entries(login).map(([key, value]) => `proxy.oci-registry.${key}=${value}`));
+    writeFileSync(join(folder.path, "world.tar.gz"), WORLD);
+    await run("import", join(folder.path, "world.tar.gz"));
+    if (registry) await config(registry);
+    const start = () => serve(store, publicUrl === undefined ? [] : ["--public-url", publicUrl]);
+    let served = await start();
+    // What a name server would do.
+    const located = (sent: Sent) => ({ ...sent, url: sent.url.replace(ORIGIN, served.url) });
+    return {
+      origin: ORIGIN,
+      ask: (sent) => overHttp(located(sent)),
+      askAgain: (sent) => onOneConnection(located(sent)),
+      restart: async () => {
+        await served.stop();
+        served = await start();
+      },
+      setRegistry: async (login) => {
+        await config(login);
+        await Bun.sleep(1100); // a running server looks once a second
+      },
+      stop: async () => {
+        await served.stop();
+        folder[Symbol.dispose]();
+      },
+    };
+  },
+};
+
+const given = process.env["CHP_URL"]?.replace(/\/+$/, "");
+
+const remote: Target = {
+  name: given ?? "CHP_URL",
+  ...(given === undefined && { skip: "CHP_URL names no hub" }),
+  lacks: {
+    ...Object.fromEntries(["publicUrl", "registry", "restart", "brokenStore"].map((one) => [one, "it is not ours to set up"])),
+    ...(given?.startsWith("https:") && { socket: "it speaks TLS" }),
+  },
+  start: async () => ({ origin: given ?? "", ask: overHttp, askAgain: onOneConnection }),
+};
+
+/** The bytes as they come, and no redirect followed. */
+function overHttp({ url, ...init }: Sent): Promise<Response> {
+  return fetch(url, { ...init, decompress: false, redirect: "manual" });
+}
+
+async function onOneConnection({ url, method, headers, body = "" }: Sent): Promise<Response[]> {
+  const { hostname, port, host, pathname, search } = new URL(url);
+  const lines = Object.entries({ Host: host, ...headers, "Content-Length": String(Buffer.byteLength(body)) }).map(([k, v]) => `${k}: ${v}`);
+  const socket = connect(Number(port || 80), hostname);
+  try {
+    const replies: Response[] = [];
+    for (let i = 0; i < 2; i += 1) {
+      socket.write(`${method} ${pathname}${search} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n${body}`);
+      replies.push(await readReply(socket));
+    }
+    return replies;
+  } finally {
+    socket.destroy();
+  }
+}
+
+function readReply(socket: Socket): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    let bytes = Buffer.alloc(0);
+    const end = (finish: () => void) => {
+      socket.removeAllListeners();
+      socket.on("error", () => {});
+      finish();
+    };
+    socket.on("error", (error) => end(() => reject(error)));
+    socket.on("close", () => end(() => reject(new Error(`the connection was closed after ${bytes.byteLength} bytes`))));
+    socket.on("data", (chunk: Buffer) => {
+      bytes = Buffer.concat([bytes, chunk]);
+      const [head = "", ...more] = bytes.toString("latin1").split("\r\n\r\n");
+      const [start = "", ...fields] = head.split("\r\n");
+      const headers = new Headers(fields.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]));
+      const body = bytes.subarray(Buffer.byteLength(head) + 4);
+      if (more.length === 0 || body.byteLength < Number(headers.get("Content-Length") ?? Number.POSITIVE_INFINITY)) return;
+      end(() => resolve(new Response(Uint8Array.from(body), { status: Number(start.split(" ")[1]), headers })));
+    });
+  });
+}
+
+/* ---- steps ---- */
+
+/** What Juju sends with every call of the API. */
+const API_HEADERS = { Accept: "application/json", "Content-Type": "application/json", "User-Agent": "Juju/3.6.28" };
+
+function sentOf({ method = "GET", path, headers = {}, body }: Ask, hub: Hub, seen: Seen): Sent {
+  const url = typeof path === "string" ? `${hub.origin}${path}` : String(lookUp(seen, path.from));
+  return {
+    url,
+    method,
+    headers: typeof path === "string" ? { ...API_HEADERS, ...headers } : headers,
+    ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
+  };
+}
+
+async function runCase({ steps }: Case, hub: Hub): Promise<void> {
+  const seen: unknown[] = [];
+  for (const [i, step] of steps.entries()) {
+    if (step.before === "restart") await hub.restart?.();
+    else if (step.before) await hub.setRegistry?.(step.before.registry);
+    const sent = sentOf(step.ask, hub, seen);
+    const replies =
+      step.twice === "on one connection"
+        ? ((await hub.askAgain?.(sent)) ?? [])
+        : await Promise.all(Array.from({ length: step.twice ? 2 : 1 }, () => hub.ask(sent)));
+    for (const reply of replies) {
+      const { json, problems } = await examine(step, reply, seen);
+      expect(problems, `step ${i}: ${sent.method} ${sent.url}\n${sent.body?.slice(0, 2000) ?? ""}`).toEqual([]);
+      seen[i] = json;
+    }
+  }
+}
+
+async function examine(
+  step: Step,
+  reply: Response,
+  seen: Seen,
+): Promise<{ readonly json?: unknown; readonly problems: readonly string[] }> {
+  const bytes = Buffer.from(await reply.arrayBuffer());
+  const wanted = [step.status ?? 200].flat();
+  const problems = [
+    ...(wanted.includes(reply.status)
+      ? []
+      : [`status: expected ${wanted.join(" or ")}, got ${reply.status}: ${bytes.toString("utf8", 0, 300)}`]),
+    ...headerProblems(reply, { location: null }),
+  ];
+  if (step.file) return { problems: [...problems, ...fileProblems(step.file, reply, bytes, seen)] };
+  if (step.json === undefined) return { problems };
+  try {
+    const json: unknown = JSON.parse(bytes.toString("utf8"));
+    const types = headerProblems(reply, { "content-type": "application/json" });
+    return { json, problems: [...problems, ...types, ...mismatches(step.json, json, seen), ...everywhere(EVERYWHERE, json)] };
+  } catch (error) {
+    return { problems: [...problems, `${String(error)}: ${bytes.toString("utf8", 0, 300)}`] };
+  }
+}
+
+const DIGESTS = { "hash-sha-256": "sha256", "hash-sha-384": "sha384", "hash-sha-512": "sha512", "hash-sha3-384": "sha3-384" };
+
+function fileProblems({ told, zip, json }: NonNullable<Step["file"]>, reply: Response, bytes: Buffer, seen: Seen): readonly string[] {
+  const promise = Object(lookUp(seen, told)) as Record<string, unknown>;
+  const digests = Object.entries(DIGESTS).filter(([name]) => name === "hash-sha-256" || promise[name] !== undefined);
+  const is = {
+    size: bytes.byteLength,
+    ...Object.fromEntries(digests.map(([name, kind]) => [name, createHash(kind).update(bytes).digest("hex")])),
+  };
+  return [
+    ...headerProblems(reply, { "content-length": String(bytes.byteLength), "transfer-encoding": null, "content-encoding": null }),
+    ...mismatches(is, promise, seen, told),
+    ...(zip && !Bun.deepEquals(Object.keys(unzipSync(bytes)).toSorted(), zip.toSorted()) ? [`zip: expected ${zip.join(", ")}`] : []),
+    ...(json === undefined ? [] : mismatches(json, JSON.parse(bytes.toString("utf8")), seen, "file")),
+  ];
+}
+
+/** null: not there. */
+function headerProblems({ headers }: Response, wanted: Readonly<Record<string, string | null>>): readonly string[] {
+  return Object.entries(wanted).flatMap(([name, value]) =>
+    headers.get(name) === value ? [] : [`${name}: expected ${value ?? "nothing"}, got ${headers.get(name) ?? "nothing"}`],
+  );
+}
+
+/* ---- all cases × all targets ---- */
+
+test("the table has all 98 cases", () => {
+  expect([...new Set(CASES.map(({ id }) => id))]).toEqual(Array.from({ length: 98 }, (_, i) => i + 1));
+});
+
+function reasonToSkip({ skip, setup = {} }: Case, target: Target): string | undefined {
+  return skip ?? Object.entries(target.lacks).find(([what]) => Object.hasOwn(setup, what))?.[1];
+}
+
+for (const target of [inProcess, executable, remote]) {
+  describe(target.name, () => {
+    let shared: Promise<Hub> | undefined;
+    afterAll(async () => (await shared)?.stop?.());
+    if (target.skip !== undefined) {
+      test.skip(`all cases: ${target.skip}`, () => {});
+      return;
+    }
+    for (const one of CASES) {
+      const title = `${one.id}. ${one.title}`;
+      const why = reasonToSkip(one, target);
+      if (why !== undefined) {
+        test.skip(`${title}: ${why}`, () => {});
+        continue;
+      }
+      test(title, async () => {
+        const own = one.setup && (await target.start(one.setup));
+        try {
+          await runCase(one, own ?? (await (shared ??= target.start({}))));
+        } finally {
+          await own?.stop?.();
+        }
+      });
+    }
+  });
+}

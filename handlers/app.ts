@@ -49,8 +49,8 @@ export function createApp(deps: Deps): Hono<Env> {
     const given = c.req.header("X-Request-Id");
     const id = given !== undefined && REQUEST_ID.test(given) ? given : crypto.randomUUID();
     c.set("id", id);
+    c.header("X-Request-Id", id);
     await next();
-    c.res.headers.set("X-Request-Id", id);
     const ms = performance.now() - started;
     metrics.observe(
       METHODS.has(c.req.method) ? c.req.method : "other",
@@ -63,10 +63,10 @@ export function createApp(deps: Deps): Hono<Env> {
       message: "request",
       id,
       method: c.req.method,
-      path: printable(c.req.path, 1000),
+      path: shown(c.req.path, 1000),
       status: c.res.status,
       ms: Math.round(ms * 100) / 100,
-      agent: printable(c.req.header("User-Agent") ?? "", 200),
+      agent: shown(c.req.header("User-Agent") ?? "", 200),
     });
   });
 
@@ -87,6 +87,11 @@ export function createApp(deps: Deps): Hono<Env> {
     return c.json(errorList("api-error", `An internal error, see request ${id} in the log.`), 500);
   });
   return app;
+}
+
+/** `printable`, without its cost for what nearly every client sends. */
+function shown(text: string, limit: number): string {
+  return text.length <= limit && /^[\x20-\x7e]*$/.test(text) ? text : printable(text, limit);
 }
 
 /** What the client called this server; refused where it could put something else into a URL. */

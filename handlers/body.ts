@@ -7,26 +7,35 @@ const DEADLINE = 30_000;
 
 /** The body as text. Throws `too-large` and `too-slow` failures. */
 export async function readBody(c: Context, limit: number): Promise<string> {
-  const tooLarge = () => new Failure("too-large", `the body is larger than ${limit} bytes`);
-  if (Number(c.req.header("Content-Length") ?? 0) > limit) throw tooLarge();
+  const told = c.req.header("Content-Length");
+  if (Number(told ?? 0) > limit) throw tooLarge(limit);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Failure("too-slow", `the body did not arrive within ${DEADLINE / 1000} seconds`)), DEADLINE);
   });
   try {
-    return await Promise.race([collect(c.req.raw.body, limit, tooLarge), late]);
+    return await Promise.race([told === undefined ? collect(c.req.raw.body, limit) : whole(c), late]);
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function collect(body: ReadableStream<Uint8Array> | null, limit: number, tooLarge: () => Failure): Promise<string> {
+async function whole(c: Context): Promise<string> {
+  return Buffer.from(await c.req.raw.arrayBuffer()).toString("utf8");
+}
+
+/** A body of unknown length. */
+async function collect(body: ReadableStream<Uint8Array> | null, limit: number): Promise<string> {
   const parts: Uint8Array[] = [];
   let size = 0;
   for await (const part of body ?? []) {
     size += part.byteLength;
-    if (size > limit) throw tooLarge();
+    if (size > limit) throw tooLarge(limit);
     parts.push(part);
   }
   return Buffer.concat(parts).toString("utf8");
+}
+
+function tooLarge(limit: number): Failure {
+  return new Failure("too-large", `the body is larger than ${limit} bytes`);
 }

@@ -19,7 +19,8 @@ import {
   readFields,
   readRefresh,
   refreshReply,
-  refreshResult,
+  refusedResult,
+  resolvedResult,
   resourceRevisions,
 } from "../src/wire/charmhub.ts";
 import { TemplateCache } from "../src/wire/template.ts";
@@ -49,11 +50,12 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
       const held = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
       const pkg = held && retarget(held, current);
       const outcome = refusal ? { refusal } : resolve(pkg, query);
-      if (!pkg || "refusal" in outcome) return refreshResult(query, pkg, outcome, undefined);
-      const charm = await templates.get(pkg, charmKey(outcome.ok, key), () => charmTemplate(pkg, outcome.ok, fields, read));
-      return refreshResult(query, pkg, outcome, charm.render(c.get("origin")));
+      if ("refusal" in outcome) return refusedResult(query, pkg, outcome.refusal);
+      const { ok } = outcome;
+      const charm = await templates.get(ok.package, charmKey(ok, key), () => charmTemplate(ok, fields, read));
+      return resolvedResult(query, ok, charm.render(c.get("origin")));
     };
-    const results: string[] = [];
+    const results: Awaited<ReturnType<typeof answer>>[] = [];
     for (const item of items) results.push(await answer(item));
     return c.body(refreshReply(results), 200, JSON_TYPE);
   });
@@ -64,10 +66,11 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
     const held = await snapshot.package(name);
     const pkg = held && retarget(held, (await registries()).current);
     if (!pkg) throw new Failure("not-found", `No charm or bundle with name '${printable(name, 200)}'.`);
-    const fields = readFields(c.req.query("fields"));
-    const channel = c.req.query("channel");
-    const key = `info ${pkg.type === "bundle" ? snapshot.number : ""} ${fieldsKey(fields)} ${channel ?? ""}`;
+    // The query as it came is the key: it need not be read where the reply is kept.
+    const key = `info ${pkg.type === "bundle" ? snapshot.number : ""} ${queryOf(c)}`;
     const template = await templates.get(pkg, key, async () => {
+      const fields = readFields(c.req.query("fields"));
+      const channel = c.req.query("channel");
       const charmIds = await idsOf(snapshot, pkg);
       return infoTemplate(pkg, { fields, ...(channel && { channel }), charmIds, read });
     });
@@ -145,6 +148,12 @@ class LatestIndex {
     }
     return this.#index;
   }
+}
+
+function queryOf(c: Context): string {
+  const { url } = c.req;
+  const at = url.indexOf("?");
+  return at < 0 ? "" : url.slice(at + 1);
 }
 
 function question(query: (name: string) => string | undefined): Question {

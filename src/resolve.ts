@@ -23,6 +23,7 @@ export interface Query {
 export type NamedResource = readonly [name: string, resource: ResourceRevision];
 
 export interface Resolved {
+  readonly package: Package;
   readonly revision: Revision;
   readonly resources: readonly NamedResource[];
   /** `track/risk`; absent when asked by revision alone */
@@ -132,7 +133,13 @@ function complete(pkg: Package, query: Query, { revision, channel, releasedAt, p
     chosen.set(name, found);
   }
   return {
-    ok: { revision, resources: [...chosen], ...(channel !== undefined && { channel }), ...(releasedAt !== undefined && { releasedAt }) },
+    ok: {
+      package: pkg,
+      revision,
+      resources: [...chosen],
+      ...(channel !== undefined && { channel }),
+      ...(releasedAt !== undefined && { releasedAt }),
+    },
   };
 
   function put(name: string, found: ResourceRevision | undefined): void {

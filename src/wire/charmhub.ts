@@ -15,8 +15,8 @@ import {
   type Revision,
   TEXTS,
 } from "../package.ts";
-import { defaultRelease, type Outcome, type Query, type Refusal, type Resolved } from "../resolve.ts";
-import { ORIGIN, Template } from "./template.ts";
+import { defaultRelease, type Query, type Refusal, type Resolved } from "../resolve.ts";
+import { concatJson, ORIGIN, Template } from "./template.ts";
 
 /** Reads a text of the store. */
 export type ReadText = (digest: Digest) => Promise<string>;
@@ -127,9 +127,9 @@ function check<T extends v.GenericSchema>(schema: T, value: unknown): v.InferOut
   throw new Failure("malformed", `${printable(v.getDotPath(issue) ?? "the body", 200)}: ${printable(issue.message, 200)}`);
 }
 
-/** The names that `fields` limits a refreshed charm to, sorted: the same set is the same key. */
+/** What tells apart the `fields` of two requests. */
 export function fieldsKey(fields: readonly string[] | undefined): string {
-  return fields ? [...new Set(fields)].toSorted().join() : "*";
+  return fields ? fields.join() : "*";
 }
 
 /** What identifies the `charm` of a success among all of one package. */
@@ -138,13 +138,8 @@ export function charmKey(resolved: Resolved, fields: string): string {
 }
 
 /** The `charm` object of a success. */
-export async function charmTemplate(
-  pkg: Package,
-  resolved: Resolved,
-  fields: readonly string[] | undefined,
-  read: ReadText,
-): Promise<Template> {
-  const { revision } = resolved;
+export async function charmTemplate(resolved: Resolved, fields: readonly string[] | undefined, read: ReadText): Promise<Template> {
+  const { package: pkg, revision } = resolved;
   const wanted = fields && new Set([...fields, "type", "id", "name"]);
   const all = {
     ...identity(pkg),
@@ -160,22 +155,44 @@ export async function charmTemplate(
   return new Template(Object.fromEntries(Object.entries(all).filter(([key]) => !wanted || wanted.has(key))));
 }
 
-/** One element of `results`, as text. `charm`: the rendered charm of a success. */
-export function refreshResult(query: Query, pkg: Package | undefined, outcome: Outcome, charm: string | undefined): string {
-  const key = JSON.stringify(query.instanceKey);
-  if ("refusal" in outcome) {
-    const { code, message, extra } = outcome.refusal;
-    const partial = pkg && code === "revision-not-found" ? { ...identity(pkg), ...subject(pkg) } : null;
-    const error = { code, message, ...(extra && { extra }) };
-    return `{"instance-key":${key},"id":${JSON.stringify(pkg?.id ?? query.id ?? null)},"name":${JSON.stringify(pkg?.name ?? query.name ?? null)},"result":"error","charm":${JSON.stringify(partial)},"released-at":null,"error":${JSON.stringify(error)}}`;
-  }
-  const { channel, releasedAt } = outcome.ok;
-  const effective = channel === undefined ? "" : `,"effective-channel":${JSON.stringify(channel)}`;
-  return `{"instance-key":${key},"id":${JSON.stringify(pkg?.id)},"name":${JSON.stringify(pkg?.name)},"result":"${query.action}"${effective},"released-at":${JSON.stringify(releasedAt ?? null)},"charm":${charm}}`;
+/** A piece of JSON: text, or rendered bytes. */
+type Piece = string | Uint8Array;
+
+/** One element of `results`: a success. `charm`: its rendered charm. */
+export function resolvedResult(query: Query, { package: pkg, channel, releasedAt }: Resolved, charm: Uint8Array): Piece[] {
+  const head = {
+    ...outer(query, pkg),
+    result: query.action,
+    ...(channel !== undefined && { "effective-channel": channel }),
+    "released-at": releasedAt ?? null,
+  };
+  return [`${JSON.stringify(head).slice(0, -1)},"charm":`, charm, "}"];
 }
 
-export function refreshReply(results: readonly string[]): string {
-  return `{"error-list":[],"results":[${results.join()}]}`;
+/** One element of `results`: a refusal, which is no error of the request. */
+export function refusedResult(query: Query, pkg: Package | undefined, { code, message, extra }: Refusal): Piece[] {
+  const charm = pkg && code === "revision-not-found" ? { ...identity(pkg), ...subject(pkg) } : null;
+  return [
+    JSON.stringify({
+      ...outer(query, pkg),
+      result: "error",
+      charm,
+      "released-at": null,
+      error: { code, message, ...(extra && { extra }) },
+    }),
+  ];
+}
+
+function outer(query: Query, pkg: Package | undefined) {
+  return { "instance-key": query.instanceKey, id: pkg?.id ?? query.id ?? null, name: pkg?.name ?? query.name ?? null };
+}
+
+export function refreshReply(results: readonly (readonly Piece[])[]): Uint8Array<ArrayBuffer> {
+  return concatJson(['{"error-list":[],"results":[', ...commaSeparated(results), "]}"]);
+}
+
+function commaSeparated(results: readonly (readonly Piece[])[]): Piece[] {
+  return results.flatMap((parts, i) => (i === 0 ? parts : [",", ...parts]));
 }
 
 /* ---- GET info, GET find ---- */
@@ -218,8 +235,8 @@ export async function findTemplate(pkg: Package, fields: readonly string[] | und
   return new Template(select(full, fields));
 }
 
-export function findReply(results: readonly string[]): string {
-  return `{"results":[${results.join()}],"error-list":[]}`;
+export function findReply(results: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  return concatJson(['{"results":[', ...commaSeparated(results.map((one) => [one])), '],"error-list":[]}']);
 }
 
 /** Keeps `type`, `id`, `name` and what `fields` names: a leaf, or a prefix with all below it. Unknown names are ignored. */

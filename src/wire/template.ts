@@ -6,20 +6,27 @@ export const ORIGIN = `origin:${crypto.randomUUID()}`;
 /** A JSON text with a hole wherever the public URL belongs. */
 export class Template {
   readonly #parts: readonly string[];
+  #rendered: { readonly origin: string; readonly bytes: Uint8Array<ArrayBuffer> } | undefined;
 
   constructor(value: unknown) {
     this.#parts = JSON.stringify(value).split(ORIGIN);
   }
 
-  /** `origin`: the public URL, without a trailing slash. */
-  render(origin: string): string {
-    return this.#parts.join(origin);
+  /** The text in UTF-8. `origin`: the public URL, without a trailing slash; nearly all clients use the same. */
+  render(origin: string): Uint8Array<ArrayBuffer> {
+    if (this.#rendered?.origin !== origin) this.#rendered = { origin, bytes: Buffer.from(this.#parts.join(origin)) };
+    return this.#rendered.bytes;
   }
 
-  /** characters, about a byte each */
+  /** bytes, about: the text and what was rendered last */
   get size(): number {
-    return this.#parts.reduce((sum, part) => sum + part.length, 0);
+    return 2 * this.#parts.reduce((sum, part) => sum + part.length, 0);
   }
+}
+
+/** JSON put together from texts and rendered templates. */
+export function concatJson(parts: readonly (string | Uint8Array)[]): Uint8Array<ArrayBuffer> {
+  return Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part)));
 }
 
 /** Keeps the most recently used templates within a number of bytes. */
@@ -45,12 +52,13 @@ export class TemplateCache {
   }
 
   #put(name: string, template: Template): Template {
-    this.#size += template.size - (this.#kept.get(name)?.size ?? 0);
+    // Names count too: a client can make them up.
+    if (!this.#kept.has(name)) this.#size += template.size + name.length;
     this.#kept.set(name, template);
     for (const [oldest, { size }] of this.#kept) {
       if (this.#size <= this.#limit) break;
       this.#kept.delete(oldest);
-      this.#size -= size;
+      this.#size -= size + oldest.length;
     }
     return template;
   }

@@ -1,0 +1,106 @@
+/** Real Juju clients against chp: `make interop`. */
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { chp, serve, tempFolder } from "../e2e/chp.ts";
+import { commands } from "./cli.ts";
+import { EXPECT_FIRST, EXPECT_LATER, REGISTRY } from "./expect.ts";
+import { EXPORTS } from "./world.ts";
+
+const BUILT = resolve(".run/interop");
+const VERSIONS = { "2.9": "cli29", "3.6": "cli36", "4.1": "cli41" };
+const count = { passed: 0, failed: 0, skipped: 0 };
+
+async function check(what: string, body: () => Promise<void>): Promise<void> {
+  try {
+    await body();
+    count.passed++;
+    console.log("ok  ", what);
+  } catch (error) {
+    count.failed++;
+    console.log(`FAIL ${what}: ${(error instanceof Error ? error.message : String(error)).trim().replaceAll("\n", " / ")}`);
+  }
+}
+
+/** The program of one of the Go modules here, built where its sources differ from those that it was last built from. */
+async function program(name: string): Promise<string> {
+  const source = join(import.meta.dir, name);
+  const hash = new Bun.CryptoHasher("sha256");
+  for (const file of readdirSync(source).toSorted()) hash.update(`${file}\n`).update(readFileSync(join(source, file)));
+  const built = `${name}-${hash.digest("hex").slice(0, 16)}`;
+  const path = join(BUILT, built);
+  if (existsSync(path)) return path;
+  console.log(`building ${name}, which takes minutes the first time`);
+  const go = Bun.spawn(["go", "build", "-o", path, "."], {
+    cwd: source,
+    env: { ...process.env, GOWORK: "off" },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [err, code] = await Promise.all([new Response(go.stderr).text(), go.exited]);
+  if (code !== 0) throw new Error(`go build: ${err}`);
+  for (const old of readdirSync(BUILT)) if (old.startsWith(`${name}-`) && old !== built) rmSync(join(BUILT, old));
+  return path;
+}
+
+/** A controller's questions; every line of its is a check. */
+async function controller(path: string, url: string, expect: object): Promise<void> {
+  using folder = tempFolder();
+  const file = join(folder.path, "expect.json");
+  writeFileSync(file, JSON.stringify(expect));
+  const child = Bun.spawn([path, url, file], { stdout: "pipe", stderr: "inherit" });
+  const [out, code] = await Promise.all([new Response(child.stdout).text(), child.exited]);
+  const lines = out.trimEnd().split("\n");
+  const summary = /^(\d+) passed, (\d+) failed$/.exec(lines.at(-1) ?? "");
+  console.log(lines.slice(0, summary ? -1 : undefined).join("\n"));
+  count.passed += Number(summary?.[1] ?? 0);
+  count.failed += Number(summary?.[2] ?? 0);
+  if (!summary || (code !== 0 && summary[2] === "0"))
+    await check(`controller36 ended with ${code}`, () => Promise.reject(new Error("no result")));
+}
+
+async function done(args: readonly string[]): Promise<void> {
+  const { code, err } = await chp(args);
+  if (code !== 0) throw new Error(`exit ${code}: ${err}`);
+}
+
+async function first(url: string): Promise<void> {
+  for (const [version, name] of Object.entries(VERSIONS)) await commands(version, await program(name), url, check);
+  await controller(await program("controller36"), url, EXPECT_FIRST);
+}
+
+async function main(): Promise<void> {
+  const folder = join(BUILT, "exports");
+  mkdirSync(folder, { recursive: true });
+  for (const [name, bytes] of Object.entries(EXPORTS)) writeFileSync(join(folder, name), bytes);
+  const [earlier = "", later = ""] = Object.keys(EXPORTS).map((name) => join(folder, name));
+  const other = process.env["CHP_URL"];
+  if (other) {
+    await first(other);
+    return skip("the upgrade: CHP_URL names a hub that runs already");
+  }
+  using temporary = tempFolder();
+  const store = join(temporary.path, "store");
+  await check("import an export", () => done(["import", "--store", store, earlier]));
+  const registry = Object.entries(REGISTRY).map(([key, value]) => `proxy.oci-registry.${key}=${value}`);
+  await check("name a local registry", () => done(["config", "--store", store, ...registry]));
+  const served = await serve(store);
+  try {
+    await first(served.url);
+    await check("import the next export while it serves", () => done(["import", "--store", store, later]));
+    await controller(await program("controller36"), served.url, EXPECT_LATER);
+  } finally {
+    await served.stop();
+  }
+}
+
+function skip(what: string): void {
+  count.skipped++;
+  console.log("skip", what);
+}
+
+const installed = Bun.which("go") !== null && Bun.spawnSync(["go", "version"]).exitCode === 0;
+if (installed || process.env["CI"] === "true") await main().catch((error: unknown) => check("run to the end", () => Promise.reject(error)));
+else skip("all of it: Go is not installed, so no Juju client can be built");
+console.log(`\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`);
+process.exit(count.failed === 0 ? 0 : 1);

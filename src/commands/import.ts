@@ -178,6 +178,7 @@ async function look(path: string) {
 async function inFolder(path: string, signal: AbortSignal): Promise<ImportSource[]> {
   const entries = (await readdir(path, { withFileTypes: true })).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const found: ImportSource[] = [];
+  if (["format.json", "blobs"].every((name) => entries.some((entry) => entry.name === name))) return []; // a store is no export
   for (const entry of entries) {
     const child = join(path, entry.name);
     if (isLitter(entry.name)) continue;

@@ -138,6 +138,14 @@ test("a dry run makes nothing, not even the store", async () => {
   expect(readdirSync(folder.path)).toEqual(["e.tar.gz"]);
 });
 
+test("a store that lies in an imported folder is left alone", async () => {
+  using folder = tempFolder();
+  write(folder.path, { "e.tar.gz": exportOf([demo()]) });
+  for (const _ of [1, 2]) expect((await chp(["import", "--store", "store", "."], { cwd: folder.path })).code).toBe(0);
+  const log = JSON.parse((await chp(["log", "--json", "--store", "store"], { cwd: folder.path })).out);
+  expect(log).toMatchObject([{ number: 1, sources: [{ name: "e.tar.gz" }] }]);
+});
+
 test("says what is missing", async () => {
   using folder = tempFolder();
   const bundle: PackageSpec = {

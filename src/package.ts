@@ -228,7 +228,7 @@ function mergeRevisions(held: Package | undefined, incoming: Incoming): Revision
       throw refused(
         `${incoming.name} revision ${r.revision} has other bytes than before: sha256 ${known.blob} is held, ${r.blob} was given`,
       );
-    if (!known || incoming.declared) all.set(r.revision, r);
+    if (!known || incoming.declared) all.set(r.revision, { ...r, createdAt: created(held, known, r) });
   }
   return [...all.values()].toSorted((a, b) => b.revision - a.revision);
 }
@@ -244,10 +244,17 @@ function mergeResources(held: Package | undefined, incoming: Incoming): Resource
         throw refused(
           `resource ${name} revision ${r.revision} of ${incoming.name} has other bytes than before: sha256 ${before.blob} is held, ${r.blob} was given`,
         );
-      if (!before || incoming.declared) known.set(r.revision, r);
+      if (!before || incoming.declared) known.set(r.revision, { ...r, createdAt: created(held, before, r) });
     }
   }
-  return [...all].map(([name, one]) => ({ name, revisions: [...one.values()].toSorted((a, b) => b.revision - a.revision) }));
+  return [...all]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, one]) => ({ name, revisions: [...one.values()].toSorted((a, b) => b.revision - a.revision) }));
+}
+
+/** An archive that tells no times is read with the time of the import, which must not make the same import a change. */
+function created(held: Package | undefined, before: { createdAt: string } | undefined, now: { createdAt: string }): string {
+  return held?.declared && before ? before.createdAt : now.createdAt;
 }
 
 function mergeReleases(

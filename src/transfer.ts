@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { parse as parseYaml } from "yaml";
 import { type ArchiveFile, isLitter, isZip, type Limits, located, place, type ReadAt, zipFiles } from "./archive.ts";
 import { type Base, compareBases, expandAny } from "./base.ts";
+import { formatChannel, fullChannel } from "./channel.ts";
 import {
   type BundleFacts,
   type CharmFacts,
@@ -73,6 +74,7 @@ const ID = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}$/;
 const RESOURCE_NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,126}$/;
 const ALL_SUMS: readonly Algorithm[] = ALGORITHMS;
 const MAX_IMAGE_BLOB = 64 * 1024;
+const MAX_NESTING = 100;
 
 /** Files whose content is payload whatever it looks like: a resource may itself be an archive. */
 export function isResourcePath(path: string): boolean {
@@ -173,6 +175,7 @@ export class ExportReader<S extends Staged> {
   }
 
   #metadata(group: Group<S>, file: ArchiveFile, bytes: Uint8Array): void {
+    if (nesting(bytes) > MAX_NESTING) throw refused(`it is nested more than ${MAX_NESTING} deep`);
     const isOurs = file.path.split("/").at(-1) === "metadata.json";
     let value: unknown;
     try {
@@ -236,7 +239,10 @@ export class ExportReader<S extends Staged> {
   }
 
   #channel(): string {
-    return this.#options.channel ?? "latest/stable";
+    const text = this.#options.channel ?? "stable";
+    const channel = fullChannel(text, "latest");
+    if (!channel) throw refused(`${printable(text, 100)} is not a channel`);
+    return formatChannel(channel);
   }
 
   /** Reads what stands in the zip of a charm or bundle. */
@@ -287,6 +293,10 @@ export class ExportReader<S extends Staged> {
         throw located(error, zip.file);
       });
       const before = revisions.get(revision.revision);
+      if (before && before.blob !== revision.blob && revision.revision === UNNUMBERED)
+        throw refused(`${zips.map((one) => place(one.file)).join(" and ")} are builds of ${name} without a revision in their names`, {
+          next: "import them one after the other",
+        });
       if (before && before.blob !== revision.blob)
         throw refused(
           `${group.where}: revision ${revision.revision} of ${name} is in it twice, with other bytes: sha256 ${before.blob} and ${revision.blob}`,
@@ -404,6 +414,7 @@ export class ExportReader<S extends Staged> {
     subpath: string | undefined,
   ): Promise<ResourceRevision> {
     if (!RESOURCE_NAME.test(name)) throw refused(`${printable(name, 100)} is not a name of a resource`);
+    if (!Number.isSafeInteger(revision)) throw refused("the revision in its name is not a number that can be kept");
     const told = declared?.resources.find((r) => r.name === name && r.revision === revision);
     const type = told?.type ?? meta?.type ?? ((await readImage(staged)) ? "oci-image" : "file");
     const common = {
@@ -490,6 +501,20 @@ function resourceOf(path: string, charm: string, names: ReadonlySet<string>): Ow
   if (exported) return { name: exported[1] ?? "", revision: Number(exported[2]) };
   const downloaded = /^resource_(.+?)_r(\d+)(_.*)?$/.exec(file);
   return downloaded && names.has(downloaded[1] ?? "") ? { name: downloaded[1] ?? "", revision: Number(downloaded[2]) } : undefined;
+}
+
+/** How deep the brackets of a JSON text are nested: what is too deep for the stack is not given to the parser. */
+function nesting(json: Uint8Array): number {
+  const [quote, backslash] = [0x22, 0x5c];
+  let [depth, deepest, quoted] = [0, 0, false];
+  for (let i = 0; i < json.byteLength; i += 1) {
+    const byte = json[i] ?? 0;
+    if (quoted && byte === backslash) i += 1;
+    else if (byte === quote) quoted = !quoted;
+    else if (!quoted && (byte === 0x5b || byte === 0x7b)) deepest = Math.max(deepest, (depth += 1));
+    else if (!quoted && (byte === 0x5d || byte === 0x7d)) depth -= 1;
+  }
+  return deepest;
 }
 
 function compareSums(sums: Sums, told: DeclaredSums): void {

@@ -2,8 +2,9 @@
 
 import * as v from "valibot";
 import { type Algorithm, type Digest, isDigest, Summer, type Sums, sumsOf } from "../src/digest.ts";
-import { Failure, reason } from "../src/errors.ts";
+import { Failure } from "../src/errors.ts";
 import type { Package } from "../src/package.ts";
+import { mapOf } from "../src/schema.ts";
 import { VERSION } from "../src/version.ts";
 import { blobKey, CATALOG, CONFIG_KEY, FORMAT, FORMAT_KEY, generationKey, generationNumber, OCI_SECRET_KEY } from "./keys.ts";
 import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
@@ -49,12 +50,12 @@ const GenerationText = v.looseObject({
   tool: v.string(),
   command: v.string(),
   sources: v.array(v.object({ name: v.string(), size: v.number(), sha256: DigestText })),
-  changed: v.record(v.string(), v.object({ revisions: v.array(v.number()), channels: v.number() })),
+  changed: mapOf(v.object({ revisions: v.array(v.number()), channels: v.number() })),
   index: DigestText,
 });
 
 /** Name → digest of its manifest, then its ids, the present one first. One namespace for charms and bundles, as on Charmhub. */
-const IndexText = v.object({ packages: v.record(v.string(), v.tupleWithRest([DigestText, v.string()], v.string())) });
+const IndexText = v.object({ packages: mapOf(v.tupleWithRest([DigestText, v.string()], v.string())) });
 type Row = v.InferOutput<typeof IndexText>["packages"][string];
 
 /** A change to publish: new or changed packages, and how the generation tells of them. */
@@ -206,7 +207,9 @@ export class Store {
   async generation(number: number): Promise<Generation | undefined> {
     const object = await this.storage.open(generationKey(number));
     if (!object) return undefined;
-    const parsed = v.safeParse(GenerationText, tryJson(new TextDecoder().decode(await object.bytes())));
+    const value = tryJson(new TextDecoder().decode(await object.bytes()));
+    checkFormat(value, this.storage);
+    const parsed = v.safeParse(GenerationText, value);
     if (!parsed.success) throw new Failure("corrupt", `generation ${number} in ${this.storage.place} is not readable`);
     return parsed.output;
   }
@@ -240,7 +243,9 @@ export class Store {
   }
 
   async json<T>(digest: Digest): Promise<T> {
-    return JSON.parse(await this.text(digest)) as T;
+    const value = tryJson(await this.text(digest));
+    if (value === undefined) throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} is not JSON`);
+    return value as T;
   }
 
   /** Reads a stream into the staging area, hashing while it is written. */
@@ -272,13 +277,14 @@ export class Store {
   async #ingested(stage: Stage, sums: Sums): Promise<Ingested> {
     const digest = sums["sha-256"];
     await stage.end();
+    let committed = false;
     return {
       sums,
       bytes: (start, end) => stage.bytes(start, end),
+      // Also where a blob of that name is held: its bytes may have been damaged since, and these are right.
       commit: async () => {
-        const held = await this.blob(digest);
-        if (held?.size === sums.size) await stage.discard();
-        else await stage.commit(blobKey(digest));
+        if (!committed) await stage.commit(blobKey(digest));
+        committed = true;
       },
       discard: () => stage.discard(),
     };
@@ -344,7 +350,7 @@ export class Store {
   async #object(key: string): Promise<Record<string, unknown>> {
     const object = await this.storage.open(key);
     if (!object) return {};
-    const parsed = v.safeParse(v.record(v.string(), v.unknown()), tryJson(new TextDecoder().decode(await object.bytes())));
+    const parsed = v.safeParse(mapOf(v.unknown()), tryJson(new TextDecoder().decode(await object.bytes())));
     if (!parsed.success)
       throw new Failure("failed", `${this.storage.place}/${key} is not a JSON object`, { next: "mend or remove that file" });
     return parsed.output;
@@ -366,12 +372,19 @@ export class Store {
 async function readsFormat(storage: Storage): Promise<boolean> {
   const format = await storage.open(FORMAT_KEY);
   if (!format) return false;
-  const parsed = v.safeParse(v.looseObject({ format: v.number() }), tryJson(new TextDecoder().decode(await format.bytes())));
-  if (!parsed.success) throw new Failure("corrupt", `${storage.place}/${FORMAT_KEY} is not readable`);
-  if (parsed.output.format <= FORMAT) return true;
-  throw new Failure("store-too-new", `the store in ${storage.place} has format ${parsed.output.format}; this chp reads up to ${FORMAT}`, {
-    next: "use a newer chp",
-  });
+  if (!checkFormat(tryJson(new TextDecoder().decode(await format.bytes())), storage))
+    throw new Failure("corrupt", `${storage.place}/${FORMAT_KEY} is not readable`);
+  return true;
+}
+
+/** Whether it tells its format. Fails with `store-too-new` where this chp cannot read that. */
+function checkFormat(value: unknown, { place }: Storage): boolean {
+  const parsed = v.safeParse(v.looseObject({ format: v.number() }), value);
+  if (parsed.success && parsed.output.format > FORMAT)
+    throw new Failure("store-too-new", `the store in ${place} has format ${parsed.output.format}; this chp reads up to ${FORMAT}`, {
+      next: "use a newer chp",
+    });
+  return parsed.success;
 }
 
 function withValue<K, V>(key: K, value: V | undefined): [K, V][] {
@@ -382,10 +395,11 @@ function jsonBytes(value: unknown): Uint8Array {
   return Buffer.from(`${JSON.stringify(value, null, 1)}\n`);
 }
 
+/** Undefined where it is no JSON. */
 function tryJson(text: string): unknown {
   try {
     return JSON.parse(text);
-  } catch (error) {
-    return new Error(reason(error));
+  } catch {
+    return undefined;
   }
 }

@@ -1,0 +1,305 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { Disk } from "../../store/fs.ts";
+import { Memory } from "../../store/memory.ts";
+import type { ObjectKind, Stage, Storage } from "../../store/storage.ts";
+
+const folders: string[] = [];
+
+function tempFolder(): string {
+  const path = mkdtempSync(join(tmpdir(), "chp-storage-"));
+  folders.push(path);
+  return path;
+}
+
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+const bytes = (text: string) => new Uint8Array(Buffer.from(text));
+
+async function stageOf(storage: Storage, text: string, kind?: ObjectKind): Promise<Stage> {
+  const stage = await storage.stage(kind);
+  await stage.write(bytes(text));
+  await stage.end();
+  return stage;
+}
+
+async function put(storage: Storage, key: string, text: string, kind?: ObjectKind): Promise<void> {
+  const stage = await stageOf(storage, text, kind);
+  await stage.commit(key);
+}
+
+async function get(storage: Storage, key: string): Promise<string | undefined> {
+  const object = await storage.open(key);
+  return object && Buffer.from(await object.bytes()).toString();
+}
+
+const IMPLEMENTATIONS: readonly (readonly [string, () => Storage])[] = [
+  ["memory", () => new Memory()],
+  ["disk", () => new Disk(join(tempFolder(), "store"), { sync: false })],
+  ["disk, synced", () => new Disk(join(tempFolder(), "store"))],
+];
+
+/** What every storage promises. */
+describe.each(IMPLEMENTATIONS)("%s", (_, make) => {
+  const storages: Storage[] = [];
+  const fresh = () => {
+    const storage = make();
+    storages.push(storage);
+    return storage;
+  };
+
+  test("there is nothing at first", async () => {
+    const storage = fresh();
+    expect([await storage.open("a/b"), storage.has("a/b"), await storage.list("a/")]).toEqual([undefined, false, []]);
+  });
+
+  test("staged bytes are invisible until they are committed, and then there whole", async () => {
+    const storage = fresh();
+    const stage = await storage.stage();
+    for (const part of ["one ", "two ", "three"]) await stage.write(bytes(part));
+    expect(storage.has("a/b")).toBe(false);
+    await stage.end();
+    expect([storage.has("a/b"), await storage.list("a/")]).toEqual([false, []]);
+    await stage.commit("a/b");
+    expect([storage.has("a/b"), await storage.list("a/"), await get(storage, "a/b")]).toEqual([true, ["a/b"], "one two three"]);
+  });
+
+  test("a chunk may be used again once it was written", async () => {
+    const storage = fresh();
+    const stage = await storage.stage();
+    const chunk = bytes("first");
+    await stage.write(chunk);
+    chunk.set(bytes("other"));
+    await stage.write(chunk);
+    await stage.end();
+    await stage.commit("k");
+    expect(await get(storage, "k")).toBe("firstother");
+  });
+
+  test("an object may be empty", async () => {
+    const storage = fresh();
+    await put(storage, "empty", "");
+    expect([(await storage.open("empty"))?.size, await get(storage, "empty")]).toEqual([0, ""]);
+    expect(await storage.create("created", bytes(""))).toBe(true);
+    expect((await storage.open("created"))?.size).toBe(0);
+  });
+
+  test("a commit replaces what has that name; what was opened before keeps its size", async () => {
+    const storage = fresh();
+    await put(storage, "k", "before");
+    const opened = await storage.open("k");
+    await put(storage, "k", "after it");
+    expect([await get(storage, "k"), opened?.size]).toEqual(["after it", 6]);
+  });
+
+  test("bytes that were staged can be read, whole and in part", async () => {
+    const stage = await stageOf(fresh(), "0123456789");
+    expect(Buffer.from(await stage.bytes(0, 10)).toString()).toBe("0123456789");
+    expect(Buffer.from(await stage.bytes(3, 5)).toString()).toBe("34");
+    await stage.discard();
+  });
+
+  test("what is discarded never was; after a commit it is nothing", async () => {
+    const storage = fresh();
+    await (await stageOf(storage, "x")).discard();
+    const written = await storage.stage();
+    await written.write(bytes("y"));
+    await written.discard();
+    const kept = await stageOf(storage, "z");
+    await kept.commit("kept");
+    await kept.discard();
+    await kept.discard();
+    expect([await storage.list(""), await get(storage, "kept")]).toEqual([expect.arrayContaining(["kept"]), "z"]);
+  });
+
+  test.each([
+    [0, 10, "0123456789"],
+    [0, 1, "0"],
+    [9, 10, "9"],
+    [2, 7, "23456"],
+    [4, 4, ""],
+  ])("a range of an object: %d to %d", async (start, end, expected) => {
+    const storage = fresh();
+    await put(storage, "k", "0123456789");
+    const object = await storage.open("k");
+    expect(Buffer.from((await object?.bytes(start, end)) ?? bytes("none")).toString()).toBe(expected);
+    expect(await new Response(object?.body(start, end) ?? "none").text()).toBe(expected);
+  });
+
+  test("a body without a range is the whole object", async () => {
+    const storage = fresh();
+    await put(storage, "k", "0123456789");
+    expect(await new Response((await storage.open("k"))?.body()).text()).toBe("0123456789");
+  });
+
+  test("a large object in many chunks", async () => {
+    const storage = fresh();
+    const stage = await storage.stage();
+    const chunk = new Uint8Array(100_000).map((_byte, i) => i % 251);
+    for (let i = 0; i < 20; i += 1) await stage.write(chunk);
+    await stage.end();
+    await stage.commit("large");
+    const whole = await (await storage.open("large"))?.bytes();
+    expect(whole?.byteLength).toBe(2_000_000);
+    expect(
+      Buffer.from(whole ?? [])
+        .subarray(1_900_000)
+        .equals(Buffer.from(chunk)),
+    ).toBe(true);
+  });
+
+  test("a listing has the names of one folder, in order", async () => {
+    const storage = fresh();
+    for (const key of ["c/2", "c/10", "c/1", "c/sub/x", "d/1", "top"]) await put(storage, key, key);
+    const names = await storage.list("c/");
+    expect(names.filter((name) => name !== "c/sub")).toEqual(["c/1", "c/10", "c/2"]);
+  });
+
+  test("create makes a name once", async () => {
+    const storage = fresh();
+    expect(await storage.create("c/1", bytes("first"))).toBe(true);
+    expect(await storage.create("c/1", bytes("second"))).toBe(false);
+    expect([await get(storage, "c/1"), storage.has("c/1"), await storage.list("c/")]).toEqual(["first", true, ["c/1"]]);
+  });
+
+  test("create does not replace what was committed", async () => {
+    const storage = fresh();
+    await put(storage, "c/1", "committed");
+    expect([await storage.create("c/1", bytes("x")), await get(storage, "c/1")]).toEqual([false, "committed"]);
+  });
+
+  test("of many that create one name at the same time exactly one wins, and its bytes are there", async () => {
+    const storage = fresh();
+    for (let round = 0; round < 5; round += 1) {
+      const key = `c/${round}`;
+      const won = await Promise.all(Array.from({ length: 20 }, (_one, i) => storage.create(key, bytes(`${i}`))));
+      expect(won.filter(Boolean)).toHaveLength(1);
+      expect(await get(storage, key)).toBe(`${won.indexOf(true)}`);
+    }
+  });
+
+  test("many stages at once do not mix", async () => {
+    const storage = fresh();
+    const texts = Array.from({ length: 100 }, (_one, i) => `${i} `.repeat(50));
+    await Promise.all(texts.map((text, i) => put(storage, `many/${i}`, text)));
+    expect(await Promise.all(texts.map((_text, i) => get(storage, `many/${i}`)))).toEqual(texts);
+  });
+
+  test("a stage that was ended takes no more", async () => {
+    const stage = await stageOf(fresh(), "x");
+    expect(
+      await Promise.resolve(stage.write(bytes("y"))).then(
+        () => "taken",
+        () => "refused",
+      ),
+    ).toBe("refused");
+    await stage.discard();
+  });
+
+  test("nothing is left in tmp/", async () => {
+    expect(storages).not.toBeEmpty();
+    for (const storage of storages) expect(await storage.list("tmp/")).toEqual([]);
+  });
+});
+
+describe("on the disk", () => {
+  const modeOf = (path: string) => statSync(path).mode & 0o777;
+
+  test.each<[ObjectKind | undefined, string, number, number]>([
+    [undefined, "blobs/a", 0o444, 0o755],
+    ["immutable", "blobs/b", 0o444, 0o755],
+    ["mutable", "conf/config.json", 0o644, 0o755],
+    ["secret", "secrets/s.json", 0o600, 0o700],
+  ])("%s objects have their modes, whatever the umask", async (kind, key, file, folder) => {
+    const before = process.umask(0o077);
+    try {
+      const disk = new Disk(join(tempFolder(), "store"), { sync: false });
+      await put(disk, key, "x", kind);
+      expect([modeOf(join(disk.place, key)), modeOf(join(disk.place, key, ".."))]).toEqual([file, folder]);
+    } finally {
+      process.umask(before);
+    }
+  });
+
+  test("what was created is read-only too", async () => {
+    const disk = new Disk(join(tempFolder(), "store"), { sync: false });
+    await disk.create("catalog/1", bytes("x"));
+    expect(modeOf(join(disk.place, "catalog/1"))).toBe(0o444);
+    expect(statSync(join(disk.place, "catalog/1")).nlink).toBe(1);
+  });
+
+  test("what is being written cannot be read by others", async () => {
+    const disk = new Disk(join(tempFolder(), "store"), { sync: false });
+    const stage = await disk.stage("secret");
+    await stage.write(bytes("password"));
+    const [name = ""] = readdirSync(join(disk.place, "tmp"));
+    expect(modeOf(join(disk.place, "tmp", name))).toBe(0o600);
+    await stage.discard();
+  });
+
+  test("an object is a file, a folder is none", async () => {
+    const disk = new Disk(join(tempFolder(), "store"), { sync: false });
+    await put(disk, "folder/k", "0123456789");
+    expect(readFileSync(join(disk.place, "folder/k"), "utf8")).toBe("0123456789");
+    expect(await disk.open("folder")).toBeUndefined();
+  });
+
+  test("a place for a store is made and checked, and the check leaves nothing", async () => {
+    const disk = new Disk(join(tempFolder(), "a", "b"), { sync: false });
+    await disk.prepare();
+    expect(readdirSync(disk.place)).toEqual(["tmp"]);
+    expect(readdirSync(join(disk.place, "tmp"))).toEqual([]);
+  });
+
+  test("sweeping removes what dead processes of this host and what a day left, nothing else", async () => {
+    const disk = new Disk(join(tempFolder(), "store"), { sync: false });
+    const tmp = join(disk.place, "tmp");
+    mkdirSync(tmp, { recursive: true });
+    const uuid = "00000000-0000-4000-8000-000000000000";
+    const dead = Bun.spawnSync(["true"]).pid;
+    const names = {
+      dead: `${hostname()}.${dead}.${uuid}`,
+      mine: `${hostname()}.${process.pid}.${uuid}`,
+      elsewhere: `other-host.${dead}.${uuid}`,
+      old: `other-host.1.${uuid}`,
+      unknown: "notes.txt",
+    };
+    for (const name of Object.values(names)) writeFileSync(join(tmp, name), "x");
+    const past = Date.now() / 1000 - 25 * 60 * 60;
+    utimesSync(join(tmp, names.old), past, past);
+    await disk.sweep();
+    expect(readdirSync(tmp).toSorted()).toEqual([names.mine, names.elsewhere, names.unknown].toSorted());
+  });
+
+  test("sweeping a store that is not there makes none", async () => {
+    const folder = tempFolder();
+    await new Disk(join(folder, "store")).sweep();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("two disks over one folder: exactly one creates", async () => {
+    const folder = join(tempFolder(), "store");
+    const disks = Array.from({ length: 8 }, () => new Disk(folder, { sync: false }));
+    const won = await Promise.all(disks.map((disk, i) => disk.create("catalog/1", bytes(`${i}`))));
+    expect(won.filter(Boolean)).toHaveLength(1);
+    expect(readdirSync(join(folder, "tmp"))).toEqual([]);
+  });
+
+  test.each([["a file where the folder should be", (folder: string) => join(folder, "file", "store")]])(
+    "%s is an error, not a hang",
+    async (_, place) => {
+      const folder = tempFolder();
+      writeFileSync(join(folder, "file"), "");
+      expect(
+        await put(new Disk(place(folder)), "k", "x").then(
+          () => "kept",
+          () => "failed",
+        ),
+      ).toBe("failed");
+    },
+  );
+});

@@ -1,0 +1,383 @@
+import { describe, expect, test } from "bun:test";
+import { type Digest, sumsOf } from "../../src/digest.ts";
+import { Failure, type FailureKind } from "../../src/errors.ts";
+import type { Package } from "../../src/package.ts";
+import { blobKey, CONFIG_KEY, FORMAT_KEY, generationKey } from "../../store/keys.ts";
+import { Memory } from "../../store/memory.ts";
+import { type Draft, type Generation, type Ingested, type Snapshot, Store } from "../../store/store.ts";
+
+const NOW = "2026-05-01T00:00:00+00:00";
+
+function pkg(name: string, over: Partial<Package> = {}): Package {
+  return {
+    type: "charm",
+    name,
+    id: `ID${name}`,
+    formerIds: [],
+    declared: true,
+    details: {},
+    defaultTrack: "latest",
+    revisions: [],
+    resources: [],
+    releases: [],
+    history: [],
+    ...over,
+  };
+}
+
+function draftOf(packages: readonly Package[], blobs: readonly Ingested[] = []): Draft {
+  return { command: "test", sources: [], changed: {}, packages, blobs };
+}
+
+const publish = (store: Store, ...packages: Package[]) => store.publish(NOW, async () => draftOf(packages));
+
+async function failureOf(work: Promise<unknown>, kind: FailureKind): Promise<Failure> {
+  const error = await work.then(
+    () => new Error("it did not fail"),
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof Failure && error.kind === kind) return error;
+  throw error;
+}
+
+/** Writes any bytes to a key, as damage or another version would. */
+async function overwrite(storage: Memory, key: string, text: string): Promise<void> {
+  const stage = await storage.stage();
+  await stage.write(Buffer.from(text));
+  await stage.end();
+  await stage.commit(key);
+}
+
+async function stored(): Promise<{ storage: Memory; store: Store }> {
+  const storage = new Memory();
+  return { storage, store: await Store.openOrCreate(storage) };
+}
+
+describe("opening", () => {
+  test("where nothing is there is no store, and nothing is made", async () => {
+    const storage = new Memory();
+    expect((await failureOf(Store.open(storage), "no-store")).exit).toBe(10);
+    expect(await storage.list("")).toEqual([]);
+  });
+
+  test("a store that is awaited is empty until it is made", async () => {
+    const storage = new Memory();
+    const waiting = await Store.openOrAwait(storage);
+    expect((await waiting.snapshot()).names).toEqual([]);
+    expect(await storage.list("")).toEqual([]);
+    await publish(await Store.openOrCreate(storage), pkg("a"));
+    expect((await waiting.snapshot()).names).toEqual(["a"]);
+  });
+
+  test("a store that is new is empty", async () => {
+    const { storage, store } = await stored();
+    const snapshot = await store.snapshot();
+    expect([snapshot.number, snapshot.names, snapshot.generation]).toEqual([0, [], undefined]);
+    const format = await storage.open(FORMAT_KEY);
+    expect(JSON.parse(Buffer.from((await format?.bytes()) ?? []).toString())).toEqual({ format: 1 });
+  });
+
+  test("several that make it at once agree", async () => {
+    const storage = new Memory();
+    await Promise.all(Array.from({ length: 5 }, () => Store.openOrCreate(storage)));
+    expect(await storage.list("")).toEqual([FORMAT_KEY]);
+  });
+
+  test.each<[string, string, FailureKind, number]>([
+    ["a newer format", '{"format": 2}', "store-too-new", 11],
+    ["a newer format with more in it", '{"format": 99, "x": {}}', "store-too-new", 11],
+    ["a format that is no number", '{"format": "1"}', "corrupt", 13],
+    ["no format", "{}", "corrupt", 13],
+    ["no JSON", "", "corrupt", 13],
+  ])("%s", async (_, text, kind, exit) => {
+    const { storage } = await stored();
+    await overwrite(storage, FORMAT_KEY, text);
+    for (const open of [Store.open(storage), Store.openOrCreate(storage), Store.openOrAwait(storage)])
+      expect((await failureOf(open, kind)).exit).toBe(exit);
+  });
+
+  test("a store of a newer format that appears while it is awaited is not read", async () => {
+    const storage = new Memory();
+    const waiting = await Store.openOrAwait(storage);
+    await publish(await Store.openOrCreate(storage), pkg("a"));
+    await overwrite(storage, FORMAT_KEY, '{"format": 2}');
+    await failureOf(
+      Promise.resolve().then(() => waiting.snapshot()),
+      "store-too-new",
+    );
+  });
+});
+
+describe("publishing", () => {
+  test("makes generations that name their parent", async () => {
+    const { store } = await stored();
+    await publish(store, pkg("a"));
+    const made = await store.publish(NOW, async () => ({
+      ...draftOf([pkg("b")]),
+      command: "chp import x",
+      sources: [{ name: "x", size: 3, sha256: sumsOf(Buffer.from("abc"))["sha-256"] }],
+      changed: { b: { revisions: [1], channels: 2 } },
+    }));
+    expect(made).toMatchObject({ number: 2, parent: 1, time: NOW, command: "chp import x", format: 1 });
+    expect(made?.tool).toMatch(/^chp \d/);
+    expect(await (await Store.open(store.storage)).generation(2)).toEqual(made as Generation);
+    expect((await store.snapshot()).names).toEqual(["a", "b"]);
+    expect(await store.generationNumbers()).toEqual([1, 2]);
+  });
+
+  test("nothing makes no generation, but puts back the blobs that were lost", async () => {
+    const { store } = await stored();
+    const blob = await store.ingestBytes(Buffer.from("payload"));
+    expect(store.has(blob.sums["sha-256"])).toBe(false);
+    expect(await store.publish(NOW, async () => draftOf([], [blob]))).toBeUndefined();
+    expect([store.has(blob.sums["sha-256"]), await store.generationNumbers()]).toEqual([true, []]);
+  });
+
+  test("a draft that fails publishes nothing", async () => {
+    const { store } = await stored();
+    const work = store.publish(NOW, () => Promise.reject(new Failure("refused", "no")));
+    await failureOf(work, "refused");
+    expect(await store.generationNumbers()).toEqual([]);
+  });
+
+  test("packages come in the order of their names, and are found by id", async () => {
+    const { store } = await stored();
+    await publish(store, pkg("b"), pkg("a", { formerIds: ["OLD", "IDb"] }), pkg("constructor"));
+    const snapshot = await (await Store.open(store.storage)).snapshot();
+    expect(snapshot.names).toEqual(["a", "b", "constructor"]);
+    const found = await Promise.all(["OLD", "IDa", "IDb", "IDconstructor", "nope", "toString"].map((id) => snapshot.packageById(id)));
+    expect(found.map((one) => one?.name)).toEqual(["a", "a", "b", "constructor", undefined, undefined]);
+    expect(await snapshot.package("toString")).toBeUndefined();
+  });
+
+  test("two at once both land, each on what the other left", async () => {
+    const storage = new Memory();
+    const stores = await Promise.all(Array.from({ length: 6 }, () => Store.openOrCreate(storage)));
+    const count = async (base: Snapshot) => {
+      const before = (await base.package("shared"))?.formerIds ?? [];
+      return pkg("shared", { formerIds: [...before, `n${before.length}`] });
+    };
+    const made = await Promise.all(
+      stores.map((store, i) => store.publish(NOW, async (base) => draftOf([pkg(`own-${i}`), await count(base)]))),
+    );
+    expect(new Set(made.map((one) => one?.number))).toEqual(new Set([1, 2, 3, 4, 5, 6]));
+    const last = await (await Store.open(storage)).snapshot();
+    expect(last.names).toHaveLength(7);
+    expect((await last.package("shared"))?.formerIds).toEqual(["n0", "n1", "n2", "n3", "n4", "n5"]);
+  });
+});
+
+describe("snapshots", () => {
+  test("stay as they are while another process publishes, and the next has what is new", async () => {
+    const { storage, store } = await stored();
+    await publish(store, pkg("a", { details: { title: "one" } }));
+    const held = await store.snapshot();
+    const other = await Store.open(storage);
+    await publish(other, pkg("a", { details: { title: "two" } }), pkg("b"));
+    expect([held.number, held.names, (await held.package("a"))?.details.title, await held.package("b")]).toEqual([
+      1,
+      ["a"],
+      "one",
+      undefined,
+    ]);
+    const next = await store.snapshot();
+    expect([next.number, next.names, (await next.package("a"))?.details.title]).toEqual([2, ["a", "b"], "two"]);
+  });
+
+  test("a generation of another process is seen at once, one after the other", async () => {
+    const { storage, store } = await stored();
+    const other = await Store.open(storage);
+    for (let i = 1; i <= 5; i += 1) {
+      await publish(other, pkg("a", { id: `ID${i}` }));
+      expect((await store.snapshot()).number).toBe(i);
+    }
+  });
+
+  test("are the same while nothing is published, and a manifest is read once", async () => {
+    const { store } = await stored();
+    await publish(store, pkg("a"));
+    const [one, two] = [await store.snapshot(), await store.snapshot()];
+    expect(one).toBe(two);
+    expect(await one.package("a")).toBe((await two.package("a")) as Package);
+  });
+
+  test("share the manifests that did not change", async () => {
+    const { store } = await stored();
+    await publish(store, pkg("a"), pkg("b"));
+    const a = await (await store.snapshot()).package("a");
+    await publish(store, pkg("b", { id: "OTHER" }));
+    expect(await (await store.snapshot()).package("a")).toBe(a as Package);
+  });
+
+  test("a missing generation in between is no trouble", async () => {
+    const { storage, store } = await stored();
+    await publish(store, pkg("a"));
+    const generation = (await store.generation(1)) as Generation;
+    await storage.create(generationKey(7), Buffer.from(JSON.stringify({ ...generation, number: 7, parent: 6 })));
+    expect((await (await Store.open(storage)).snapshot()).number).toBe(7);
+    expect((await publish(await Store.open(storage), pkg("b")))?.number).toBe(8);
+  });
+
+  test("other files in the catalog are no generations", async () => {
+    const { storage, store } = await stored();
+    await publish(store, pkg("a"));
+    for (const name of ["0000000009.json.tmp", "9.json", ".nfs0001", "0000000009"])
+      await storage.create(`catalog/${name}`, Buffer.from("x"));
+    expect(await store.generationNumbers()).toEqual([1]);
+  });
+});
+
+describe("damage is told as corruption, with what to do", () => {
+  async function manifestOf(store: Store, name: string): Promise<Digest> {
+    const row = (await store.snapshot()).rows().get(name);
+    if (!row) throw new Error(`${name} is not held`);
+    return row[0];
+  }
+
+  test("a manifest with other bytes; the rest is still there", async () => {
+    const { storage, store } = await stored();
+    await publish(store, pkg("a"), pkg("b"));
+    const digest = await manifestOf(store, "a");
+    await overwrite(storage, blobKey(digest), JSON.stringify(pkg("a")));
+    const snapshot = await (await Store.open(storage)).snapshot();
+    const failure = await failureOf(snapshot.package("a"), "corrupt");
+    expect([failure.exit, failure.message.includes(digest), failure.next]).toEqual([13, true, expect.stringContaining("import")]);
+    expect((await snapshot.package("b"))?.name).toBe("b");
+  });
+
+  test("a manifest that was mended is read at the next request", async () => {
+    const { storage, store } = await stored();
+    await publish(store, pkg("a"));
+    const digest = await manifestOf(store, "a");
+    const whole = Buffer.from((await (await store.blob(digest))?.bytes()) ?? []).toString();
+    await overwrite(storage, blobKey(digest), "x");
+    const snapshot = await (await Store.open(storage)).snapshot();
+    await failureOf(snapshot.package("a"), "corrupt");
+    await overwrite(storage, blobKey(digest), whole);
+    expect((await snapshot.package("a"))?.name).toBe("a");
+  });
+
+  test("a blob that is missing", async () => {
+    const { store } = await stored();
+    await failureOf(store.text(sumsOf(Buffer.from("nowhere"))["sha-256"]), "corrupt");
+  });
+
+  test("an index with other bytes", async () => {
+    const { storage, store } = await stored();
+    const made = await publish(store, pkg("a"));
+    await overwrite(storage, blobKey(made?.index as Digest), "{}");
+    const fresh = await Store.open(storage);
+    await failureOf(
+      Promise.resolve().then(() => fresh.snapshot()),
+      "corrupt",
+    );
+  });
+
+  /** Publishes an index blob whose bytes are as its name says, but whose content is none. */
+  async function withIndex(text: string): Promise<Store> {
+    const { storage, store } = await stored();
+    const made = (await publish(store, pkg("a"))) as Generation;
+    const blob = await store.ingestBytes(Buffer.from(text));
+    await blob.commit();
+    await storage.create(generationKey(2), Buffer.from(JSON.stringify({ ...made, number: 2, index: blob.sums["sha-256"] })));
+    return Store.open(storage);
+  }
+
+  test.each(["not JSON", "[]", "{}", '{"packages": {"a": ["../../etc/passwd", "ID"]}}', '{"packages": {"a": []}}'])(
+    "an index that is %s",
+    async (text) => {
+      const store = await withIndex(text);
+      await failureOf(
+        Promise.resolve().then(() => store.snapshot()),
+        "corrupt",
+      );
+    },
+  );
+
+  test.each<[string, (generation: Generation) => unknown]>([
+    ["that is empty", () => undefined],
+    ["with an index that is no digest", (g) => ({ ...g, index: "../../etc/passwd" })],
+    ["that lacks its time", ({ time: _time, ...g }) => g],
+    ["that is a list", () => []],
+  ])("a generation %s", async (_, edit) => {
+    const { storage, store } = await stored();
+    const made = (await publish(store, pkg("a"))) as Generation;
+    await overwrite(storage, generationKey(1), JSON.stringify(edit(made)) ?? "");
+    const fresh = await Store.open(storage);
+    const failure = await failureOf(
+      Promise.resolve().then(() => fresh.snapshot()),
+      "corrupt",
+    );
+    expect(failure.message).toContain("generation 1");
+  });
+
+  test("a generation of a newer format is not misread", async () => {
+    const { storage, store } = await stored();
+    const made = (await publish(store, pkg("a"))) as Generation;
+    await storage.create(generationKey(2), Buffer.from(JSON.stringify({ ...made, format: 2, number: 2 })));
+    const fresh = await Store.open(storage);
+    await failureOf(
+      Promise.resolve().then(() => fresh.snapshot()),
+      "store-too-new",
+    );
+  });
+});
+
+describe("blobs", () => {
+  test("are hashed while they come in, and visible when they are committed", async () => {
+    const { store } = await stored();
+    const chunks = async function* () {
+      yield Buffer.from("ab");
+      yield Buffer.from("c");
+    };
+    const blob = await store.ingest(chunks(), ["sha-384"]);
+    expect(blob.sums).toEqual(sumsOf(Buffer.from("abc"), ["sha-384"]));
+    expect(store.has(blob.sums["sha-256"])).toBe(false);
+    await blob.commit();
+    expect(await store.text(blob.sums["sha-256"])).toBe("abc");
+  });
+
+  test("of the same bytes are kept once", async () => {
+    const { storage, store } = await stored();
+    for (let i = 0; i < 3; i += 1) await (await store.ingestBytes(Buffer.from("same"))).commit();
+    expect(await storage.list(`blobs/sha256/${sumsOf(Buffer.from("same"))["sha-256"].slice(0, 2)}/`)).toHaveLength(1);
+  });
+
+  test("that are cut short in the store are put back", async () => {
+    const { storage, store } = await stored();
+    const { "sha-256": digest } = sumsOf(Buffer.from("whole"));
+    await overwrite(storage, blobKey(digest), "who");
+    await (await store.ingestBytes(Buffer.from("whole"))).commit();
+    expect(await store.text(digest)).toBe("whole");
+  });
+
+  test("whose source fails are not there", async () => {
+    const { store } = await stored();
+    const chunks = async function* () {
+      yield Buffer.from("ab");
+      throw new Failure("interrupted", "stop");
+    };
+    await failureOf(store.ingest(chunks()), "interrupted");
+    expect(await store.storage.list("blobs/")).toEqual([]);
+  });
+});
+
+describe("settings", () => {
+  test("are kept, and {} at first", async () => {
+    const { store } = await stored();
+    expect(await store.config()).toEqual({});
+    await store.writeConfig({ "public-url": "http://hub" });
+    expect(await (await Store.open(store.storage)).config()).toEqual({ "public-url": "http://hub" });
+  });
+
+  test.each(["", "[]", "7", "{"])("a file with %j in it is refused, and named", async (text) => {
+    const { storage, store } = await stored();
+    await overwrite(storage, CONFIG_KEY, text);
+    const error = await store.config().then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(Failure);
+    expect((error as Failure).message).toContain(CONFIG_KEY);
+  });
+});

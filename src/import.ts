@@ -79,7 +79,7 @@ export interface ImportReport {
   readonly bytes: { readonly new: number; readonly known: number };
 }
 
-type Result = Omit<ImportReport, "generation" | "dryRun" | "sources" | "ignored"> & { readonly changed: readonly Package[] };
+type Result = Omit<ImportReport, "generation" | "dryRun" | "sources" | "ignored" | "bytes"> & { readonly changed: readonly Package[] };
 
 /** Imports all sources as one generation. Throws a `Failure`; then nothing was published. */
 export async function importSources(
@@ -94,9 +94,10 @@ export async function importSources(
     const reading = await reader.finish();
     if (reading.packages.length === 0) throw nothingFound(records, reading);
 
+    const bytes = weigh(store, reading.blobs); // before they are in the store
     let result: Result | undefined;
     const draft = async (base: { package(name: string): Promise<Package | undefined> }) => {
-      result = await mergeAll(store, reading, base, options.channels);
+      result = await mergeAll(reading, base, options.channels);
       return { command: options.command, sources: records, changed: tally(result), packages: result.changed, blobs: reading.blobs };
     };
     let generation: Generation | undefined;
@@ -104,7 +105,7 @@ export async function importSources(
     else generation = await store.publish(options.now, draft);
     if (!result) throw new Error("internal error: nothing was drafted");
     const { changed: _, ...rest } = result;
-    return { generation: generation?.number ?? null, dryRun: options.dryRun, sources: records, ignored: reading.ignored, ...rest };
+    return { generation: generation?.number ?? null, dryRun: options.dryRun, sources: records, ignored: reading.ignored, bytes, ...rest };
   } finally {
     await reader.discard();
   }
@@ -144,7 +145,6 @@ function nothingFound(records: readonly SourceRecord[], reading: Reading<Ingeste
 
 /** What the store holds after all packages of the archives were merged into `base`. */
 async function mergeAll(
-  store: Store,
   reading: Reading<Ingested>,
   base: { package(name: string): Promise<Package | undefined> },
   policy: ChannelPolicy,
@@ -178,9 +178,6 @@ async function mergeAll(
     for (const charm of pkg.revisions[0]?.charms ?? []) if (!(await held(charm))) charms.push({ bundle: pkg.name, charm });
   const undeclared = [...after.values()].flatMap((pkg) => lacking(pkg).map((resource) => ({ charm: pkg.name, resource, revision: null })));
   const revisions = dropped.filter(({ name, row }) => !after.get(name)?.revisions.some((r) => r.revision === row.revision));
-  const bytes = { new: 0, known: 0 };
-  for (const { sums } of new Map(reading.blobs.map((blob) => [blob.sums["sha-256"], blob])).values())
-    bytes[store.has(sums["sha-256"]) ? "known" : "new"] += sums.size;
   return {
     packages,
     notes: reading.notes,
@@ -192,9 +189,16 @@ async function mergeAll(
       ],
       revisions: revisions.map(({ name, row }) => ({ name, channel: row.channel, base: row.base, revision: row.revision })),
     },
-    bytes,
     changed: [...after.values()].filter((pkg) => !same(before.get(pkg.name), pkg)),
   };
+}
+
+/** Bytes of the blobs that the store lacks, and of those that it has. */
+function weigh(store: Store, blobs: readonly Ingested[]): ImportReport["bytes"] {
+  const bytes = { new: 0, known: 0 };
+  for (const { sums } of new Map(blobs.map((blob) => [blob.sums["sha-256"], blob])).values())
+    bytes[store.has(sums["sha-256"]) ? "known" : "new"] += sums.size;
+  return bytes;
 }
 
 function report(pkg: Package, before: Package | undefined, given: readonly Incoming[], notes: readonly string[]): PackageReport {

@@ -295,20 +295,21 @@ export function changes(before: Package | undefined, after: Package): Change[] {
   });
 }
 
-/** Stands for the number of a revision that has none: a charm built here. */
+/** Revisions below 0 have no number yet: charms built here, -1 for the first of an archive, -2 for the second. */
 export const UNNUMBERED = -1;
 
-/** Gives an unnumbered revision its number: the one its bytes have already, else the next. */
+/** Gives unnumbered revisions their numbers: the one that the bytes have already, else the next. */
 export function numbered(held: Package | undefined, incoming: Incoming): Incoming {
-  const own = incoming.revisions.find((r) => r.revision === UNNUMBERED);
-  if (!own) return incoming;
-  const known = held?.revisions.find((r) => r.blob === own.blob)?.revision;
-  const highest = Math.max(0, ...[...(held?.revisions ?? []), ...incoming.revisions].map((r) => r.revision));
-  const revision = known ?? highest + 1;
-  const renumber = <T extends { readonly revision: number }>(one: T): T => (one.revision === UNNUMBERED ? { ...one, revision } : one);
+  const own = incoming.revisions.filter((r) => r.revision <= UNNUMBERED).toSorted((a, b) => b.revision - a.revision);
+  let highest = Math.max(0, ...[...(held?.revisions ?? []), ...incoming.revisions].map((r) => r.revision));
+  const numbers = new Map(own.map((r) => [r.revision, held?.revisions.find(({ blob }) => blob === r.blob)?.revision ?? (highest += 1)]));
+  const renumber = <T extends { readonly revision: number }>(one: T): T => ({
+    ...one,
+    revision: numbers.get(one.revision) ?? one.revision,
+  });
   return {
     ...incoming,
-    revisions: incoming.revisions.map((r) => (r === own ? { ...renumber(r), version: String(revision) } : r)),
+    revisions: incoming.revisions.map((r) => (numbers.has(r.revision) ? { ...renumber(r), version: String(numbers.get(r.revision)) } : r)),
     releases: incoming.releases.map(renumber),
   };
 }

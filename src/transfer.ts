@@ -289,14 +289,10 @@ export class ExportReader<S extends Staged> {
     const revisions = new Map<number, Revision>();
     const manifests = new Map<number, readonly Base[]>();
     for (const zip of zips) {
-      const revision = await this.#revision(zip, declared).catch((error: unknown) => {
+      const revision = await this.#revision(zip, declared, revisions).catch((error: unknown) => {
         throw located(error, zip.file);
       });
       const before = revisions.get(revision.revision);
-      if (before && before.blob !== revision.blob && revision.revision === UNNUMBERED)
-        throw refused(`${zips.map((one) => place(one.file)).join(" and ")} are builds of ${name} without a revision in their names`, {
-          next: "import them one after the other",
-        });
       if (before && before.blob !== revision.blob)
         throw refused(
           `${group.where}: revision ${revision.revision} of ${name} is in it twice, with other bytes: sha256 ${before.blob} and ${revision.blob}`,
@@ -329,12 +325,12 @@ export class ExportReader<S extends Staged> {
     };
   }
 
-  async #revision(zip: Unpacked<S>, declared: Declaration | undefined): Promise<Revision> {
+  async #revision(zip: Unpacked<S>, declared: Declaration | undefined, others: ReadonlyMap<number, Revision>): Promise<Revision> {
     const { sums } = zip.staged;
     const inName = revisionOf(zip.file.path);
     const byHash = declared?.revisions.find((r) => r.sums["sha-256"] === sums["sha-256"])?.revision;
     const only = declared?.revisions.length === 1 ? declared.revisions[0]?.revision : undefined;
-    const revision = (declared ? undefined : this.#options.revision) ?? inName ?? byHash ?? only ?? UNNUMBERED;
+    const revision = (declared ? undefined : this.#options.revision) ?? inName ?? byHash ?? only ?? unnumbered(sums["sha-256"], others);
     if (!Number.isSafeInteger(revision)) throw refused("the revision in its name is not a number that can be kept");
     const told = declared?.revisions.find((r) => r.revision === revision);
     compareSums(sums, told?.sums ?? {});
@@ -469,6 +465,12 @@ const ZIP_FILES: ReadonlyMap<string, "needed" | "optional"> = new Map([
 function checkName(name: string): string {
   if (!NAME.test(name)) throw refused(`${printable(name, 200)} is not a name of a charm or bundle`);
   return name;
+}
+
+/** A number below 0 that no other build has; the same bytes keep theirs. */
+function unnumbered(blob: Digest, others: ReadonlyMap<number, Revision>): number {
+  const same = [...others.values()].find((r) => r.revision < 0 && r.blob === blob);
+  return same?.revision ?? Math.min(UNNUMBERED + 1, ...others.keys()) - 1;
 }
 
 /** `kafka_195.charm`, `kafka_r195.charm` → 195. */

@@ -303,8 +303,9 @@ class DiskObject implements StoredObject {
     return Readable.toWeb(Readable.from(ranges(this.#path, start, end), { objectMode: false })) as unknown as ReadableStream;
   }
 
-  bytes(start = 0, end = this.size): Promise<Uint8Array> {
-    return readRange(this.#path, start, end);
+  bytes(start?: number, end?: number): Promise<Uint8Array> {
+    // The whole is read from one open file: settings may be replaced meanwhile.
+    return start === undefined && end === undefined ? fs.readFile(this.#path) : readRange(this.#path, start ?? 0, end ?? this.size);
   }
 }
 

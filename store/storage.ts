@@ -8,7 +8,7 @@ export interface Storage {
   /** where it is, for messages */
   readonly place: string;
 
-  /** The object of that name, or undefined. Its bytes never change while it is open. */
+  /** The object of that name, or undefined. What is not mutable never changes; of the rest `bytes()` reads one state, old or new. */
   open(key: string): Promise<StoredObject | undefined>;
 
   /** Whether an object of that name is visible now. Synchronous and never cached: a server asks it at every request. */

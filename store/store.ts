@@ -231,19 +231,15 @@ export class Store {
   }
 
   /** The text of a blob that a manifest names; verified, since what it says is served as it is or decides what is served. */
-  async text(digest: Digest): Promise<string> {
-    const blob = await this.blob(digest);
-    if (!blob) throw new Failure("corrupt", `blob ${digest} is missing in ${this.storage.place}`, { next: "import again what held it" });
-    const bytes = await blob.bytes();
-    if (sumsOf(bytes)["sha-256"] !== digest)
-      throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} has other bytes than its name says`, {
-        next: "import again what held it",
-      });
-    return new TextDecoder().decode(bytes);
+  async text(digest: Digest, mend = "import again what held it"): Promise<string> {
+    const bytes = await (await this.blob(digest))?.bytes();
+    if (bytes && sumsOf(bytes)["sha-256"] === digest) return new TextDecoder().decode(bytes);
+    const what = bytes ? "has other bytes than its name says" : "is missing";
+    throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} ${what}`, { next: mend });
   }
 
   async json<T>(digest: Digest): Promise<T> {
-    const value = tryJson(await this.text(digest));
+    const value = tryJson(await this.text(digest, "put that file back from a copy of the store"));
     if (value === undefined) throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} is not JSON`);
     return value as T;
   }

@@ -187,5 +187,5 @@ test("a manifest or generation that is damaged is named, and the server still an
   await served.stop();
   expect(served.log()).toContain("has other bytes than its name says");
   const shown = await chp(["show", "one", "--store", store]);
-  expect([shown.code, shown.err]).toEqual([13, expect.stringContaining("import again what held it")]);
+  expect([shown.code, shown.err]).toEqual([13, expect.stringContaining("put that file back from a copy of the store")]);
 });

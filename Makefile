@@ -25,6 +25,9 @@ test: build ## run every test that needs nothing but npm's packages
 bench: dist/chp ## figures: requests/s, downloads, import, memory, start
 	@$(BUN) test/bench/run.ts $(BENCH)
 
+interop: dist/chp ## real Juju clients (needs Go)
+	@$(BUN) test/interop/run.ts
+
 check: $(BUN) ## types, lint, format
 	node_modules/.bin/tsc -p .
 	node_modules/.bin/oxlint --type-aware --deny-warnings
@@ -55,4 +58,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example test bench check build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example test interop bench check build linux-x64 linux-arm64 darwin-arm64 release clean help

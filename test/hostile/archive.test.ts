@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { gunzipSync } from "node:zlib";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { LIMITS } from "../../src/archive.ts";
 import { Failure } from "../../src/errors.ts";
 import { importSources } from "../../src/import.ts";

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { createApp } from "../../handlers/app.ts";
 import { LIMITS } from "../../src/archive.ts";
 import { importSources } from "../../src/import.ts";
@@ -294,7 +294,7 @@ const WRONG: readonly unknown[] = [
 ];
 
 /** Every value of a request replaced by every wrong one. */
-function* mutations(value: unknown, wrap: (inner: unknown) => unknown = (inner) => inner): Generator<unknown> {
+function* mutations(value: unknown, wrap: (inner: unknown) => unknown = (inner) => inner): Generator {
   for (const wrong of WRONG) yield wrap(wrong);
   if (Array.isArray(value)) for (const [i, one] of value.entries()) yield* mutations(one, (inner) => wrap(value.with(i, inner)));
   else if (typeof value === "object" && value !== null)

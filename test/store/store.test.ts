@@ -241,7 +241,11 @@ describe("damage is told as corruption, with what to do", () => {
     await overwrite(storage, blobKey(digest), JSON.stringify(pkg("a")));
     const snapshot = await (await Store.open(storage)).snapshot();
     const failure = await failureOf(snapshot.package("a"), "corrupt");
-    expect([failure.exit, failure.message.includes(digest), failure.next]).toEqual([13, true, expect.stringContaining("import")]);
+    expect([failure.exit, failure.message.includes(digest), failure.next]).toEqual([
+      13,
+      true,
+      expect.stringContaining("a copy of the store"),
+    ]);
     expect((await snapshot.package("b"))?.name).toBe("b");
   });
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** argv → command; error → message and exit code. The only process.exit. */
 
+import { writeSync } from "node:fs";
 import { addAbortSignal } from "node:stream";
 import { CommanderError } from "commander";
 import type { Io } from "../src/commands/command.ts";
@@ -17,21 +18,32 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-// A reader that has seen enough (`chp list | head`) is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+/** Writes all of it before it returns: what is still in a pipe's queue when a process exits is lost. */
+function write(fd: number, text: string): void {
+  const bytes = Buffer.from(text);
+  for (let at = 0; at < bytes.byteLength; ) {
+    try {
+      at += writeSync(fd, bytes, at);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      if (code === "EPIPE") process.exit(0); // a reader that has seen enough (`chp list | head`) is no error
+      if (code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); // the pipe is full; its reader is slow
+    }
+  }
+}
 
 const io: Io = {
-  out: (text) => void process.stdout.write(text),
-  err: (text) => void process.stderr.write(text),
+  out: (text) => write(1, text),
+  err: (text) => write(2, text),
+  log: (text) => void process.stderr.write(text),
   terminal: { out: process.stdout.isTTY, err: process.stderr.isTTY },
   environment: process.env,
   input: () => addAbortSignal(ending.signal, process.stdin),
   signal: ending.signal,
 };
 
-const code = await main();
-await Promise.all([process.stdout, process.stderr].map((stream) => new Promise<void>((done) => void stream.write("", () => done()))));
-process.exit(code);
+process.exit(await main());
 
 async function main(): Promise<number> {
   try {

@@ -15,6 +15,8 @@ export interface Io {
   out(text: string): void;
   /** progress and messages, to stderr */
   err(text: string): void;
+  /** a server's log, to stderr; never waits for its reader */
+  log(text: string): void;
   /** whether a person reads stdout, and stderr */
   readonly terminal: { readonly out: boolean; readonly err: boolean };
   readonly environment: Readonly<Record<string, string | undefined>>;

@@ -61,7 +61,7 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
   if ((await store.snapshot()).names.length === 0)
     note(`the store in ${store.storage.place} is empty; chp import FILE fills it while this serves`, options, io);
 
-  const { log, flush } = createLog((text) => io.err(text));
+  const { log, flush } = createLog((text) => io.log(text));
   const app = createApp({
     store,
     config: publicUrl === undefined ? {} : { publicUrl },

@@ -17,7 +17,7 @@ import {
   tgzOf,
   zipOf,
 } from "../build.ts";
-import { chp, spawn, tempFolder } from "./chp.ts";
+import { COMMAND, chp, spawn, tempFolder } from "./chp.ts";
 
 const jammy = base("amd64", "22.04");
 
@@ -136,6 +136,21 @@ test("a dry run makes nothing, not even the store", async () => {
   const done = await chp(["import", "--dry-run", "--store", "store", "e.tar.gz"], { cwd: folder.path });
   expect([done.code, done.out]).toEqual([0, expect.stringContaining("dry run: 1 package would change")]);
   expect(readdirSync(folder.path)).toEqual(["e.tar.gz"]);
+});
+
+test("long output reaches a slow reader whole, and one that has seen enough is no error", async () => {
+  using folder = tempFolder();
+  const zip = (name: string) => charmZip({ name, revision: 1, bases: [jammy] });
+  write(folder.path, Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`usb/charm-${i}/charm-${i}_1.charm`, zip(`charm-${i}`)])));
+  expect((await chp(["import", "--store", "store", "usb"], { cwd: folder.path })).code).toBe(0);
+  const piped = (command: string) =>
+    Bun.spawnSync(["bash", "-c", `"$@" list --json --store store | ${command}; exit "\${PIPESTATUS[0]}"`, "-", ...COMMAND], {
+      cwd: folder.path,
+    });
+  const slow = piped("(sleep 0.3; cat)");
+  expect([slow.exitCode, JSON.parse(slow.stdout.toString()).length, slow.stdout.byteLength > 2 ** 16]).toEqual([0, 400, true]);
+  const short = piped("head -n 1");
+  expect([short.exitCode, short.stdout.toString(), short.stderr.toString()]).toEqual([0, "[\n", ""]);
 });
 
 test("a store that lies in an imported folder is left alone", async () => {

@@ -9,19 +9,15 @@ const DEADLINE = 30_000;
 export async function readBody(c: Context, limit: number): Promise<string> {
   const told = c.req.header("Content-Length");
   if (Number(told ?? 0) > limit) throw tooLarge(limit);
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Failure("too-slow", `the body did not arrive within ${DEADLINE / 1000} seconds`)), DEADLINE);
-  });
-  try {
-    return await Promise.race([told === undefined ? collect(c.req.raw.body, limit) : whole(c), late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return inTime(told === undefined ? collect(c.req.raw.body, limit) : c.req.raw.text());
 }
 
-async function whole(c: Context): Promise<string> {
-  return Buffer.from(await c.req.raw.arrayBuffer()).toString("utf8");
+function inTime<T>(work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = () => reject(new Failure("too-slow", `the body did not arrive within ${DEADLINE / 1000} seconds`));
+    const timer = setTimeout(late, DEADLINE);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 /** A body of unknown length. */

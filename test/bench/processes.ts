@@ -1,0 +1,155 @@
+/** The servers and tools that are measured: each a process of its own, pinned to one core, ended by its id. */
+
+import { mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { COMMAND } from "../e2e/chp.ts";
+import { Skip } from "./figures.ts";
+
+/** Nothing of the machine's own settings reaches what is measured. */
+const ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("CHP_")));
+
+/** The cores of this process: one for what is measured, another for what asks it. */
+const CORES = cores();
+const SERVER = CORES[0] ?? 0;
+const CLIENT = CORES[1] ?? SERVER;
+
+function cores(): number[] {
+  const list = /^Cpus_allowed_list:\s*(.+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+  return list.split(",").flatMap((range) => {
+    const [from = 0, to = from] = range.split("-").map(Number);
+    return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+  });
+}
+
+const pinned = (core: number, command: readonly string[]) => ["taskset", "-c", String(core), ...command];
+
+let installed: Promise<boolean> | undefined;
+
+/** The path of a tool; as root it is installed where it is missing. */
+export async function tool(name: string, aptPackage = name): Promise<string> {
+  const find = () => Bun.which(name, { PATH: `${process.env["PATH"]}:/usr/sbin:/usr/local/sbin` });
+  const found = find();
+  if (found) return found;
+  if (process.getuid?.() === 0 && Bun.which("apt-get")) {
+    installed ??= run(["apt-get", "-qq", "update"]).then(() => true);
+    await installed.catch(() => false);
+    await run(["apt-get", "-qq", "install", "-y", "--no-install-recommends", aptPackage]).catch(() => undefined);
+  }
+  const path = find();
+  if (!path) throw new Skip(`no ${name}`);
+  return path;
+}
+
+export interface Ran {
+  readonly out: string;
+  readonly seconds: number;
+  /** bytes, at most */
+  readonly memory: number;
+}
+
+/** Runs a command to its end; an exit code but 0 is an error. */
+export async function run(command: readonly string[], { watch = false } = {}): Promise<Ran> {
+  const started = performance.now();
+  const child = Bun.spawn([...command], { env: ENVIRONMENT, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  let memory = 0;
+  const watched = watch && setInterval(() => (memory = Math.max(memory, peakMemory(child.pid))), 10);
+  const output = Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  const code = await child.exited;
+  const seconds = (performance.now() - started) / 1000;
+  if (watched) clearInterval(watched);
+  const [out, err] = await output;
+  if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}: ${err.trim().split("\n").at(-1)}`);
+  return { out, seconds, memory };
+}
+
+export const runChp = (args: readonly string[], options?: { watch?: boolean }) => run([...COMMAND, ...args], options);
+export const runClient = (command: readonly string[]) => run(pinned(CLIENT, command));
+
+/** The most memory that a running process had, in bytes; 0 when it has ended. */
+export function peakMemory(pid: number): number {
+  try {
+    return Number(/^VmHWM:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
+
+export interface Server {
+  readonly url: string;
+  readonly pid: number;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** `chp serve`; its log goes to a file, as a service manager would take it. */
+export async function serveChp(store: string, { pin = true, log = "/dev/null" } = {}): Promise<Server> {
+  const command = [...COMMAND, "serve", "--quiet", "--store", store, "--listen", "127.0.0.1:0"];
+  const child = Bun.spawn(pin ? pinned(SERVER, command) : command, {
+    env: ENVIRONMENT,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: openSync(log, "w"),
+  });
+  const reader = child.stdout.getReader();
+  let out = "";
+  while (!out.includes("\n")) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(`chp serve ended with ${await child.exited}`);
+    out += Buffer.from(value).toString();
+  }
+  return server(out.split("\n")[0] ?? "", child);
+}
+
+/** nginx with one worker, without a log, serving the files of `root`. */
+export async function serveNginx(folder: string, root: string): Promise<Server> {
+  const nginx = await tool("nginx", "nginx-light");
+  const port = freePort();
+  mkdirSync(folder, { recursive: true });
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `  ${name}_temp_path ${folder}/${name};\n`);
+  writeFileSync(
+    join(folder, "nginx.conf"),
+    `${process.getuid?.() === 0 ? "user root;\n" : ""}daemon off;
+worker_processes 1;
+pid ${folder}/pid;
+error_log ${folder}/error.log;
+events { worker_connections 1024; }
+http {
+${temporary.join("")}  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_requests 1000000000;
+  default_type application/json;
+  server { listen 127.0.0.1:${port}; root ${root}; }
+}
+`,
+  );
+  const child = Bun.spawn(pinned(SERVER, [nginx, "-c", join(folder, "nginx.conf")]), {
+    env: ENVIRONMENT,
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  const url = `http://127.0.0.1:${port}`;
+  for (let waited = 0; !(await fetch(url).catch(() => undefined)); waited += 1) {
+    if (waited === 200 || child.exitCode !== null) throw new Error("nginx did not start");
+    await Bun.sleep(20);
+  }
+  return server(url, child);
+}
+
+function server(url: string, child: Bun.Subprocess): Server {
+  return {
+    url,
+    pid: child.pid,
+    [Symbol.asyncDispose]: async () => {
+      child.kill("SIGTERM");
+      await child.exited;
+    },
+  };
+}
+
+function freePort(): number {
+  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
+  const { port } = listener;
+  listener.stop(true);
+  return port;
+}

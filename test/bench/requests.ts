@@ -1,0 +1,144 @@
+/** Requests a second, beside nginx that sends the same bytes from files. */
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { catalogueName } from "./exports.ts";
+import { beside, inTurns, type Report } from "./figures.ts";
+import { runClient, type Server, serveChp, serveNginx, tool } from "./processes.ts";
+
+export interface LoadOptions {
+  readonly rounds: number;
+  /** of a round */
+  readonly seconds: number;
+}
+
+interface Request {
+  readonly path: string;
+  readonly body?: string;
+}
+
+interface Load {
+  readonly rate: number;
+  /** milliseconds */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** What Juju asks for. */
+const REFRESH_FIELDS = "bases,config-yaml,download,id,license,metadata-yaml,name,publisher,resources,revision,summary,type,version".split(
+  ",",
+);
+const BASE_FIELDS = ["architecture", "name", "channel"];
+const CHANNEL_FIELDS = ["name", ...BASE_FIELDS.map((f) => `base.${f}`), "released-at", "risk", "track"].map((f) => `channel.${f}`);
+const REVISION_FIELDS = ["download.size", ...BASE_FIELDS.map((f) => `bases.${f}`), "revision", "version"].map((f) => `revision.${f}`);
+const INFO_FIELDS = [
+  "categories.featured",
+  "categories.name",
+  "contains-charms.name",
+  "contains-charms.package-id",
+  "contains-charms.store-url",
+  "description",
+  "license",
+  "publisher.display-name",
+  "store-url",
+  "summary",
+]
+  .map((f) => `result.${f}`)
+  .concat(["config-yaml", "metadata-yaml", "bundle-yaml"].map((f) => `default-release.revision.${f}`))
+  .concat([...CHANNEL_FIELDS, ...REVISION_FIELDS].map((f) => `default-release.${f}`))
+  .concat([...CHANNEL_FIELDS, ...REVISION_FIELDS, "revision.created-at"].map((f) => `channel-map.${f}`));
+const FIND_FIELDS = [
+  "result.publisher.display-name",
+  "result.summary",
+  "result.store-url",
+  "default-release.revision.version",
+  ...BASE_FIELDS.map((f) => `default-release.revision.bases.${f}`),
+];
+
+const asked = (fields: readonly string[]) => encodeURIComponent(fields.join());
+const info = (name: string): Request => ({ path: `/v2/charms/info/${name}?fields=${asked(INFO_FIELDS)}` });
+const find: Request = { path: `/v2/charms/find?fields=${asked(FIND_FIELDS)}` };
+
+/** An installation of each, in one request. */
+function refresh(names: readonly string[]): Request {
+  const base = { architecture: "amd64", name: "ubuntu", channel: "22.04" };
+  const actions = names.map((name, i) => ({ action: "install", "instance-key": `key-${i}`, name, channel: "latest/stable", base }));
+  return { path: "/v2/charms/refresh", body: JSON.stringify({ context: [], actions, fields: REFRESH_FIELDS }) };
+}
+
+/** `most`: also what concerns all packages at once. */
+export async function requests(
+  report: Report,
+  folder: string,
+  store: string,
+  packages: number,
+  options: LoadOptions & { readonly most: boolean },
+) {
+  const names = Array.from({ length: packages }, (_, i) => catalogueName(i));
+  const workloads: [string, Request[]][] = [
+    [`info, ${packages} packages`, names.map(info)],
+    [`refresh, ${packages} packages`, names.map((name) => refresh([name]))],
+  ];
+  if (options.most) workloads.push([`find all of ${packages} packages`, [find]], [`refresh of ${packages} actions`, [refresh(names)]]);
+  for (const [name, list] of workloads) await report.measure(name, () => compare(report, name, folder, store, list, options));
+}
+
+async function compare(report: Report, name: string, folder: string, store: string, list: readonly Request[], options: LoadOptions) {
+  const wrk = await tool("wrk");
+  const root = join(folder, name.replaceAll(/\W+/g, "-"));
+  mkdirSync(root);
+  await using chp = await serveChp(store, { log: join(root, "log") });
+  await using nginx = await serveNginx(join(root, "nginx"), root);
+  const replies = await Promise.all(list.map((request) => ask(chp, request)));
+  const files = replies.map((bytes, i) => {
+    writeFileSync(join(root, `${i}.json`), bytes);
+    return { path: `/${i}.json` };
+  });
+  const own = load(wrk, chp, join(root, "chp.txt"), list);
+  const peer = load(wrk, nginx, join(root, "nginx.txt"), files);
+  for (const warm of [own, peer]) await warm(options.seconds / 2);
+
+  const pairs = await inTurns(
+    options.rounds,
+    () => own(options.seconds),
+    () => peer(options.seconds),
+  );
+  const size = replies.reduce((sum, bytes) => sum + bytes.byteLength, 0) / replies.length;
+  report.figure({ name: `${name}, reply`, value: size / 1000, unit: "kB" });
+  for (const [key, unit] of [
+    ["rate", "requests/s"],
+    ["p50", "ms"],
+    ["p99", "ms"],
+  ] as const) {
+    const named = { name: key === "rate" ? name : `${name}, ${key}`, unit, peer: "nginx" };
+    report.figure(
+      beside(
+        pairs,
+        named,
+        (one) => one[key],
+        (one) => one[key],
+      ),
+    );
+  }
+}
+
+async function ask(server: Server, { path, body }: Request): Promise<Uint8Array> {
+  const init = body === undefined ? {} : { method: "POST", body, headers: { "Content-Type": "application/json" } };
+  const reply = await fetch(server.url + path, init);
+  if (reply.status !== 200) throw new Error(`${path}: ${reply.status}`);
+  return reply.bytes();
+}
+
+/** A round of load over 32 connections, from a core of its own. */
+function load(wrk: string, server: Server, file: string, list: readonly Request[]): (seconds: number) => Promise<Load> {
+  writeFileSync(file, list.map(({ path, body }) => `${path}${body === undefined ? "" : `\t${body}`}\n`).join(""));
+  return async (seconds) => {
+    const script = join(import.meta.dir, "load.lua");
+    const duration = String(Math.max(1, Math.round(seconds)));
+    const command = [wrk, "-t1", "-c32", `-d${duration}s`, "--timeout", "30s", "-s", script, server.url, "--", file];
+    const { out } = await runClient(command);
+    const told = JSON.parse(out.trim().split("\n").at(-1) ?? "") as Record<"requests" | "us" | "p50" | "p99" | "errors", number>;
+    if (told.errors > 0) throw new Error(`${told.errors} requests to ${server.url} failed`);
+    return { rate: told.requests / (told.us / 1e6), p50: told.p50 / 1000, p99: told.p99 / 1000 };
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * Figures, one a line: `bun test/bench/run.ts [--smoke]`. What is measured runs on one core and what asks it on another;
+ * where there is a peer it is measured in turns with it, and the ratio counts. --smoke: small, and only whether it works.
+ */
+
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { downloads } from "./downloads.ts";
+import { catalogue, writeExport } from "./exports.ts";
+import { Report } from "./figures.ts";
+import { imports } from "./imports.ts";
+import { runChp } from "./processes.ts";
+import { requests } from "./requests.ts";
+import { size, start } from "./start.ts";
+
+const { values: flags } = parseArgs({
+  options: {
+    smoke: { type: "boolean", default: false },
+    /** which of: requests downloads imports start size */
+    only: { type: "string", default: "requests,downloads,imports,start,size" },
+    rounds: { type: "string" },
+    seconds: { type: "string" },
+    packages: { type: "string" },
+    download: { type: "string" },
+    import: { type: "string" },
+    memory: { type: "string" },
+  },
+});
+const { smoke } = flags;
+const number = (given: string | undefined, full: number, small: number) => Number(given ?? (smoke ? small : full));
+const rounds = number(flags.rounds, 9, 1);
+const seconds = number(flags.seconds, 1, 1);
+const packages = number(flags.packages, 1000, 40);
+const [REVISIONS, BATCH] = [20, 50];
+
+const report = new Report();
+const folder = mkdtempSync(join(tmpdir(), "chp-bench-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
+
+const stores = new Map<string, Promise<string>>();
+
+/** A store with so many packages, made once. */
+function storeOf(count: number, revisions: number): Promise<string> {
+  const name = `${count}x${revisions}`;
+  const known = stores.get(name) ?? makeStore(join(folder, name), count, revisions);
+  stores.set(name, known);
+  return known;
+}
+
+async function makeStore(root: string, count: number, revisions: number): Promise<string> {
+  mkdirSync(root);
+  const [store, archives] = [join(root, "store"), [] as string[]];
+  for (let from = 0; from < count; from += BATCH) {
+    const archive = join(root, `${from}.tar.gz`);
+    await writeExport(archive, catalogue(from, Math.min(count, from + BATCH), revisions));
+    archives.push(archive);
+  }
+  await runChp(["import", "--quiet", "--store", store, ...archives]);
+  for (const archive of archives) rmSync(archive);
+  return store;
+}
+
+const parts: Readonly<Record<string, () => Promise<void>>> = {
+  requests: async () => {
+    for (const count of [10, packages])
+      await requests(report, folder, await storeOf(count, REVISIONS), count, { rounds, seconds, most: count === packages });
+  },
+  downloads: () => downloads(report, folder, { rounds, mib: number(flags.download, 256, 16) }),
+  imports: () =>
+    imports(report, folder, {
+      rounds: Math.min(rounds, 3),
+      mib: number(flags.import, 512, 16),
+      memoryMib: number(flags.memory, 2048, 64),
+    }),
+  start: async () => {
+    await start(report, await storeOf(1, 10), 10, 2 * rounds + 1);
+    await start(report, await storeOf(packages, REVISIONS), packages * REVISIONS, 2 * rounds + 1);
+  },
+  size: () => size(report),
+};
+
+for (const name of flags.only.split(",")) {
+  const part = parts[name];
+  if (!part) throw new Error(`there is no ${name}: ${Object.keys(parts).join(", ")}`);
+  await report.measure(name, part);
+}
+process.exit(report.end() ? 0 : 1);

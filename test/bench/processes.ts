@@ -74,6 +74,15 @@ export function peakMemory(pid: number): number {
   }
 }
 
+/** Microseconds of a core that a process has used so far, all its threads together. */
+export function usedCpu(pid: number): number {
+  const [, , , , , , , , , , , user = 0, system = 0] = readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /s, "")
+    .split(" ")
+    .map(Number);
+  return (user + system) * 10_000; // ticks of 1/100 s
+}
+
 export interface Server {
   readonly url: string;
   readonly pid: number;
@@ -99,7 +108,7 @@ export async function serveChp(store: string, { pin = true, log = "/dev/null" } 
   return server(out.split("\n")[0] ?? "", child);
 }
 
-/** nginx with one worker, without a log, serving the files of `root`. */
+/** nginx in one process, without a log, serving the files of `root`. */
 export async function serveNginx(folder: string, root: string): Promise<Server> {
   const nginx = await tool("nginx", "nginx-light");
   const port = freePort();
@@ -108,7 +117,7 @@ export async function serveNginx(folder: string, root: string): Promise<Server> 
   writeFileSync(
     join(folder, "nginx.conf"),
     `${process.getuid?.() === 0 ? "user root;\n" : ""}daemon off;
-worker_processes 1;
+master_process off;
 pid ${folder}/pid;
 error_log ${folder}/error.log;
 events { worker_connections 1024; }
@@ -136,13 +145,20 @@ ${temporary.join("")}  access_log off;
   return server(url, child);
 }
 
+const running = new Set<Bun.Subprocess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGTERM");
+});
+
 function server(url: string, child: Bun.Subprocess): Server {
+  running.add(child);
   return {
     url,
     pid: child.pid,
     [Symbol.asyncDispose]: async () => {
       child.kill("SIGTERM");
       await child.exited;
+      running.delete(child);
     },
   };
 }

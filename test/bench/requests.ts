@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { catalogueName } from "./exports.ts";
 import { beside, inTurns, type Report } from "./figures.ts";
-import { runClient, type Server, serveChp, serveNginx, tool } from "./processes.ts";
+import { runClient, type Server, serveChp, serveNginx, tool, usedCpu } from "./processes.ts";
 
 export interface LoadOptions {
   readonly rounds: number;
@@ -22,6 +22,8 @@ interface Load {
   /** milliseconds */
   readonly p50: number;
   readonly p99: number;
+  /** microseconds of a request */
+  readonly cpu: number;
 }
 
 /** What Juju asks for. */
@@ -96,7 +98,7 @@ async function compare(report: Report, name: string, folder: string, store: stri
   });
   const own = load(wrk, chp, join(root, "chp.txt"), list);
   const peer = load(wrk, nginx, join(root, "nginx.txt"), files);
-  for (const warm of [own, peer]) await warm(options.seconds / 2);
+  if (options.rounds > 1) for (const warm of [own, peer]) await warm(options.seconds);
 
   const pairs = await inTurns(
     options.rounds,
@@ -109,6 +111,7 @@ async function compare(report: Report, name: string, folder: string, store: stri
     ["rate", "requests/s"],
     ["p50", "ms"],
     ["p99", "ms"],
+    ["cpu", "µs"],
   ] as const) {
     const named = { name: key === "rate" ? name : `${name}, ${key}`, unit, peer: "nginx" };
     report.figure(
@@ -136,9 +139,11 @@ function load(wrk: string, server: Server, file: string, list: readonly Request[
     const script = join(import.meta.dir, "load.lua");
     const duration = String(Math.max(1, Math.round(seconds)));
     const command = [wrk, "-t1", "-c32", `-d${duration}s`, "--timeout", "30s", "-s", script, server.url, "--", file];
+    const before = usedCpu(server.pid);
     const { out } = await runClient(command);
+    const used = usedCpu(server.pid) - before;
     const told = JSON.parse(out.trim().split("\n").at(-1) ?? "") as Record<"requests" | "us" | "p50" | "p99" | "errors", number>;
     if (told.errors > 0) throw new Error(`${told.errors} requests to ${server.url} failed`);
-    return { rate: told.requests / (told.us / 1e6), p50: told.p50 / 1000, p99: told.p99 / 1000 };
+    return { rate: told.requests / (told.us / 1e6), p50: told.p50 / 1000, p99: told.p99 / 1000, cpu: used / told.requests };
   };
 }

@@ -205,7 +205,7 @@ interface Decompressor {
 }
 
 const DECOMPRESSORS: readonly Decompressor[] = [
-  { magic: [0x1f, 0x8b], run: (source) => through(source, zlib.createGunzip({ chunkSize: MIB / 4 })) },
+  { magic: [0x1f, 0x8b], run: (source) => through(source, zlib.createGunzip({ chunkSize: MIB / 16 })) },
   { magic: [0x28, 0xb5, 0x2f, 0xfd], run: (source) => zstd(wholeFrames(source)) },
 ];
 

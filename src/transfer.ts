@@ -20,7 +20,7 @@ import {
   readMetadata,
   utf8,
 } from "./charm.ts";
-import { ALGORITHMS, type Algorithm, type Digest, type Sums } from "./digest.ts";
+import { ALGORITHMS, type Algorithm, type Digest, type Sums, sumsOf } from "./digest.ts";
 import { Failure, printable, reason, refused } from "./errors.ts";
 import { type Declaration, type DeclaredSums, readDeclaration } from "./metadata.ts";
 import {
@@ -108,6 +108,7 @@ export class ExportReader<S extends Staged> {
   readonly #options: ReadOptions;
   readonly #groups = new Map<string, Group<S>>();
   readonly #staged: S[] = [];
+  readonly #texts = new Set<Digest>();
   readonly #notes: string[] = [];
   readonly #ignored: string[] = [];
 
@@ -168,10 +169,14 @@ export class ExportReader<S extends Staged> {
     return staged;
   }
 
+  /** Stages a text; one that many revisions share is staged once. */
   async #text(text: string): Promise<Digest> {
-    const staged = await this.#store.ingestBytes(Buffer.from(text));
-    this.#staged.push(staged);
-    return staged.sums["sha-256"];
+    const bytes = Buffer.from(text);
+    const digest = sumsOf(bytes)["sha-256"];
+    if (this.#texts.has(digest)) return digest;
+    this.#texts.add(digest);
+    this.#staged.push(await this.#store.ingestBytes(bytes));
+    return digest;
   }
 
   #metadata(group: Group<S>, file: ArchiveFile, bytes: Uint8Array): void {

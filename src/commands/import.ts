@@ -40,7 +40,7 @@ interface ImportFlags extends CommonOptions {
 }
 
 const IMPORT_EXITS = "0 done, 1 failed, 2 usage, 3 the content was refused and nothing published, 11 store format too new, 130 interrupted";
-const READ_SIZE = 2 ** 20;
+const READ_SIZE = 2 ** 18;
 
 export const importCommand: Register = (program, io) => {
   withLimits(define(program, "import", "take in what was exported on a connected machine", IMPORT_EXITS))

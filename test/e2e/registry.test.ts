@@ -32,14 +32,23 @@ interface Download {
   [hash: string]: string | number;
 }
 
+async function revisionsOf(url: string, resource: string): Promise<{ name: string; download: Download }[]> {
+  return (await (await fetch(`${url}/v2/charms/resources/demo/${resource}/revisions`)).json()).revisions;
+}
+
+/** Waits until the server has seen a change of settings: `old` is no longer what it says. */
+async function movedFrom(url: string, old: Download): Promise<void> {
+  while ((await revisionsOf(url, "plain"))[0]?.download.url === old.url) await Bun.sleep(50);
+}
+
 /** What every endpoint says of a resource, which must be the same everywhere. */
 async function described(url: string, resource: string): Promise<Download> {
-  const list = await (await fetch(`${url}/v2/charms/resources/demo/${resource}/revisions`)).json();
+  const list = await revisionsOf(url, resource);
   const info = await (await fetch(`${url}/v2/charms/info/demo?fields=default-release.resources`)).json();
   const body = { context: [], actions: [{ action: "install", "instance-key": "k", name: "demo", channel: "stable", base: jammy }] };
   const refresh = await (await fetch(`${url}/v2/charms/refresh`, { method: "POST", body: JSON.stringify(body) })).json();
   const named = (all: { name: string; download: Download }[]) => all.find((one) => one.name === resource)?.download;
-  const download = named(list.revisions);
+  const download = named(list);
   expect(named(info["default-release"].resources)).toEqual(download);
   expect(named(refresh.results[0].charm.resources)).toEqual(download);
   if (!download) throw new Error(`${resource} is not described`);
@@ -55,10 +64,6 @@ async function fetched(download: Download): Promise<Record<string, string>> {
   for (const [name, algorithm] of Object.entries({ "sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512", "sha3-384": "sha3-384" }))
     expect([name, createHash(algorithm).update(bytes).digest("hex")]).toEqual([name, String(download[`hash-${name}`])]);
   return JSON.parse(bytes.toString());
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await Bun.sleep(50);
 }
 
 test("images name the local registry everywhere, their digests are those of the bytes, and old promises are kept", async () => {
@@ -80,7 +85,7 @@ test("images name the local registry everywhere, their digests are those of the 
     `proxy.oci-registry.password=${SECRET}`,
   );
   expect([set.code, `${set.out}${set.err}`]).toEqual([0, expect.not.stringContaining(SECRET)]);
-  await until(async () => (await described(served.url, "plain")).url !== upstream.url);
+  await movedFrom(served.url, upstream);
   const local = await described(served.url, "plain");
   expect(await fetched(local)).toEqual({ ImageName: `hub.lan:5000/charm/demo/plain@sha256:${DIGEST}`, Username: "pull", Password: SECRET });
   expect(await fetched(await described(served.url, "moved"))).toEqual({
@@ -90,7 +95,7 @@ test("images name the local registry everywhere, their digests are those of the 
   });
 
   await config("proxy.oci-registry.username=", "proxy.oci-registry.password=");
-  await until(async () => (await described(served.url, "plain")).url !== local.url);
+  await movedFrom(served.url, local);
   expect(await fetched(await described(served.url, "plain"))).toEqual({ ImageName: `hub.lan:5000/charm/demo/plain@sha256:${DIGEST}` });
   for (const promised of [upstream, local]) await fetched(promised);
   expect((await fetch(`${upstream.url}?sha256=${DIGEST}`)).status).toBe(404);

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** argv → command; error → message and exit code. The only process.exit. */
+/** argv → command; error → message and exit code. Nothing else ends the process. */
 
 import { writeSync } from "node:fs";
 import { addAbortSignal } from "node:stream";
@@ -26,12 +26,14 @@ function write(fd: number, text: string): void {
       at += writeSync(fd, bytes, at);
     } catch (error) {
       const code = error instanceof Error && "code" in error ? error.code : undefined;
-      if (code === "EPIPE") process.exit(0); // a reader that has seen enough (`chp list | head`) is no error
+      if (code === "EPIPE") return; // a reader that has seen enough (`chp list | head`) changes nothing of the work
       if (code !== "EAGAIN") throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); // the pipe is full; its reader is slow
     }
   }
 }
+
+process.stderr.on("error", () => {}); // nor does one of the log
 
 const io: Io = {
   out: (text) => write(1, text),

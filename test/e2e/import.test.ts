@@ -153,6 +153,19 @@ test("long output reaches a slow reader whole, and one that has seen enough is n
   expect([short.exitCode, short.stdout.toString(), short.stderr.toString()]).toEqual([0, "[\n", ""]);
 });
 
+test("a reader that is gone changes neither what is done nor the exit code", async () => {
+  using folder = tempFolder();
+  write(folder.path, { "e.tar.gz": exportOf([demo()]), "bad.tar.gz": exportOf([demo()]).subarray(0, 500) });
+  // Both outputs go to a process that has ended.
+  const script = 'exec > >(exit 0) 2> >(exit 0); sleep 0.2; "$@"';
+  const unread = (file: string) => {
+    const env = { ...process.env, HOME: folder.path, XDG_DATA_HOME: folder.path, CHP_STORE: "store" };
+    return Bun.spawnSync(["bash", "-c", script, "-", ...COMMAND, "import", file], { cwd: folder.path, env }).exitCode;
+  };
+  expect([unread("bad.tar.gz"), unread("e.tar.gz")]).toEqual([3, 0]);
+  expect(await listed(join(folder.path, "store"))).toMatchObject([{ name: "demo" }]);
+});
+
 test("a store that lies in an imported folder is left alone", async () => {
   using folder = tempFolder();
   write(folder.path, { "e.tar.gz": exportOf([demo()]) });

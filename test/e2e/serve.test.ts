@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
-import { chp, serve, spawn, tempFolder } from "./chp.ts";
+import { COMMAND, chp, serve, spawn, tempFolder } from "./chp.ts";
 
 const jammy = base("amd64", "22.04");
 
@@ -182,6 +182,26 @@ test("a thousand actions in one request are a thousand answers in their order", 
     reply.results.map((one: { "instance-key": string; charm: { revision: number } }) => [one["instance-key"], one.charm.revision]),
   ).toEqual(keys.map((key, i) => [key, i % 2 ? 1 : 2]));
   await served.stop();
+});
+
+test("a log that nobody reads any more does not end the server", async () => {
+  using folder = tempFolder();
+  const store = await importSpec(folder.path, spec("demo", 1));
+  const script = 'exec 2> >(exit 0); sleep 0.2; exec "$@"';
+  const process = Bun.spawn(["bash", "-c", script, "-", ...COMMAND, "serve", "--store", store, "--listen", "127.0.0.1:0"], {
+    stdout: "pipe",
+    stderr: "ignore",
+  });
+  const { value } = await process.stdout.getReader().read();
+  const url = Buffer.from(value ?? [])
+    .toString()
+    .trim();
+  for (const _ of [1, 2, 3]) {
+    expect((await fetch(`${url}/v2/charms/info/demo`)).status).toBe(200);
+    await Bun.sleep(50);
+  }
+  process.kill("SIGTERM");
+  expect(await process.exited).toBe(0);
 });
 
 test("an address that is taken is a clear error", async () => {

@@ -21,10 +21,10 @@ export function utf8(bytes: Uint8Array, what: string): string {
   }
 }
 
-/** The value of a YAML text of one document. */
-function readYaml(text: string, what: string): unknown {
+/** The value of a YAML text of one document. `failsafe`: every scalar is text, as it is written. */
+export function readYaml(text: string, what: string, schema: "core" | "failsafe" = "core"): unknown {
   return guarded(what, () => {
-    const document = parseDocument(text, { strict: false, uniqueKeys: false, logLevel: "silent" });
+    const document = parseDocument(text, { strict: false, uniqueKeys: false, logLevel: "silent", schema });
     const [error] = document.errors;
     if (error) throw error;
     return document.toJS({ maxAliasCount: MAX_ALIASES });

@@ -17,6 +17,7 @@ export const FORMAT = 1;
 export const FORMAT_KEY = "format.json";
 export const CONFIG_KEY = "config.json";
 export const OCI_SECRET_KEY = "secrets/oci-registry.json";
+export const SESSION_SECRET_KEY = "secrets/session.json";
 export const CATALOG = "catalog/";
 
 export function blobKey(digest: Digest): string {

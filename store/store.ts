@@ -1,12 +1,24 @@
 /** What is kept: blobs by digest, manifests, and generations that name them. Format: store/README.md. */
 
 import * as v from "valibot";
+import { AssertionSet } from "../src/assertionset.ts";
 import { type Algorithm, type Digest, isDigest, Summer, type Sums, sumsOf } from "../src/digest.ts";
 import { Failure } from "../src/errors.ts";
 import type { Package } from "../src/package.ts";
 import { mapOf } from "../src/schema.ts";
+import type { Snap, StoredAssertion } from "../src/snap.ts";
 import { VERSION } from "../src/version.ts";
-import { blobKey, CATALOG, CONFIG_KEY, FORMAT, FORMAT_KEY, generationKey, generationNumber, OCI_SECRET_KEY } from "./keys.ts";
+import {
+  blobKey,
+  CATALOG,
+  CONFIG_KEY,
+  FORMAT,
+  FORMAT_KEY,
+  generationKey,
+  generationNumber,
+  OCI_SECRET_KEY,
+  SESSION_SECRET_KEY,
+} from "./keys.ts";
 import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
 
 const LISTING_INTERVAL = 1000;
@@ -32,9 +44,18 @@ export interface Generation {
   /** the command that made it */
   readonly command: string;
   readonly sources: readonly SourceRecord[];
-  /** names of the packages that it changed, and what came to them */
-  readonly changed: Readonly<Record<string, { readonly revisions: readonly number[]; readonly channels: number }>>;
+  /** names of the charms and bundles that it changed, and what came to them */
+  readonly changed: Readonly<Record<string, Tally>>;
+  /** the same of snaps, which have names of their own */
+  readonly snaps: Readonly<Record<string, Tally>>;
+  /** how many assertions came */
+  readonly assertions: number;
   readonly index: Digest;
+}
+
+export interface Tally {
+  readonly revisions: readonly number[];
+  readonly channels: number;
 }
 
 const DigestText = v.pipe(
@@ -42,6 +63,7 @@ const DigestText = v.pipe(
   v.check(isDigest),
   v.transform((text) => text as Digest),
 );
+const Tallies = mapOf(v.object({ revisions: v.array(v.number()), channels: v.number() }));
 const GenerationText = v.looseObject({
   format: v.number(),
   number: v.number(),
@@ -50,20 +72,40 @@ const GenerationText = v.looseObject({
   tool: v.string(),
   command: v.string(),
   sources: v.array(v.object({ name: v.string(), size: v.number(), sha256: DigestText })),
-  changed: mapOf(v.object({ revisions: v.array(v.number()), channels: v.number() })),
+  changed: Tallies,
+  snaps: v.optional(Tallies, {}),
+  assertions: v.optional(v.number(), 0),
   index: DigestText,
 });
 
-/** Name → digest of its manifest, then its ids, the present one first. One namespace for charms and bundles, as on Charmhub. */
-const IndexText = v.object({ packages: mapOf(v.tupleWithRest([DigestText, v.string()], v.string())) });
-type Row = v.InferOutput<typeof IndexText>["packages"][string];
+/** Name → digest of its manifest, then its ids, the present one first. */
+const Rows = mapOf(v.tupleWithRest([DigestText, v.string()], v.string()));
+type Row = v.InferOutput<typeof Rows>[string];
+
+/** Charms and bundles share their names, as on Charmhub; snaps have their own. `assertions`: those that belong to no held snap. */
+const IndexText = v.object({ packages: Rows, snaps: v.optional(Rows, {}), assertions: v.optional(DigestText) });
+type Index = v.InferOutput<typeof IndexText>;
 
 /** A change to publish: new or changed packages, and how the generation tells of them. */
 export interface Draft extends Pick<Generation, "command" | "sources" | "changed"> {
   readonly packages: readonly Package[];
+  readonly snaps?: SnapDraft;
   /** what the packages name that is not in the store yet */
   readonly blobs: readonly Ingested[];
 }
+
+export interface SnapDraft {
+  readonly changed: readonly Snap[];
+  /** names that no snap has any more */
+  readonly dropped: readonly string[];
+  /** the assertions that belong to no held snap; undefined: unchanged */
+  readonly others?: readonly StoredAssertion[];
+  readonly tally: Generation["snaps"];
+  /** how many assertions came */
+  readonly assertions: number;
+}
+
+const NO_SNAPS: SnapDraft = { changed: [], dropped: [], tally: {}, assertions: 0 };
 
 /** A blob on its way into the store: hashed and counted, not visible. */
 export interface Ingested {
@@ -73,65 +115,126 @@ export interface Ingested {
   discard(): Promise<void>;
 }
 
+/** The manifests of one kind, by name and by id. */
+class Section<T> {
+  readonly rows: ReadonlyMap<string, Row>;
+  readonly #store: Store;
+  readonly #names: ReadonlyMap<string, string>;
+  readonly #manifests: Map<Digest, Promise<T>>;
+
+  constructor(store: Store, rows: Readonly<Record<string, Row>>, before?: Section<T>) {
+    this.#store = store;
+    this.rows = new Map(Object.entries(rows));
+    const names = new Map<string, string>();
+    // A present id wins over another package's former one.
+    for (const present of [false, true])
+      for (const [name, [, id, ...former]] of this.rows) for (const one of present ? [id] : former) names.set(one, name);
+    this.#names = names;
+    const known = before ? before.#manifests : new Map<Digest, Promise<T>>();
+    this.#manifests = new Map([...this.rows.values()].flatMap(([digest]) => withValue(digest, known.get(digest))));
+  }
+
+  /** Names in order. */
+  get names(): string[] {
+    return [...this.rows.keys()];
+  }
+
+  async byName(name: string): Promise<T | undefined> {
+    const row = this.rows.get(name);
+    return row && this.#manifest(row[0]);
+  }
+
+  /** By an id that is or was the package's. */
+  async byId(id: string): Promise<T | undefined> {
+    const name = this.#names.get(id);
+    return name === undefined ? undefined : this.byName(name);
+  }
+
+  all(): Promise<T[]> {
+    return Promise.all([...this.rows.values()].map(([digest]) => this.#manifest(digest)));
+  }
+
+  /** A manifest is read once, however many requests ask for it. */
+  #manifest(digest: Digest): Promise<T> {
+    let found = this.#manifests.get(digest);
+    if (!found) {
+      found = this.#store.json<T>(digest);
+      found.catch(() => this.#manifests.delete(digest));
+      this.#manifests.set(digest, found);
+    }
+    return found;
+  }
+}
+
 /** One consistent view of a generation; readers hold it for a whole request. */
 export class Snapshot {
   /** undefined: nothing was ever published */
   readonly generation: Generation | undefined;
+  readonly index: Index;
   readonly #store: Store;
-  readonly #rows: ReadonlyMap<string, Row>;
-  readonly #names: ReadonlyMap<string, string>;
-  readonly #packages: Map<Digest, Promise<Package>>;
+  readonly #packages: Section<Package>;
+  readonly #snaps: Section<Snap>;
+  #assertions: Promise<AssertionSet> | undefined;
 
-  constructor(store: Store, generation: Generation | undefined, rows: ReadonlyMap<string, Row>, before?: Snapshot) {
+  constructor(store: Store, generation: Generation | undefined, index: Index, before?: Snapshot) {
     this.generation = generation;
+    this.index = index;
     this.#store = store;
-    this.#rows = rows;
-    const names = new Map<string, string>();
-    // A present id wins over another package's former one.
-    for (const present of [false, true])
-      for (const [name, [, id, ...former]] of rows) for (const one of present ? [id] : former) names.set(one, name);
-    this.#names = names;
-    const known = before ? before.#packages : new Map<Digest, Promise<Package>>();
-    this.#packages = new Map([...rows.values()].flatMap(([digest]) => withValue(digest, known.get(digest))));
-  }
-
-  /** Names of all packages, in order. */
-  get names(): string[] {
-    return [...this.#rows.keys()];
+    this.#packages = new Section(store, index.packages, before && before.#packages);
+    this.#snaps = new Section(store, index.snaps, before && before.#snaps);
   }
 
   get number(): number {
     return this.generation?.number ?? 0;
   }
 
-  async package(name: string): Promise<Package | undefined> {
-    const row = this.#rows.get(name);
-    return row && this.manifest(row[0]);
+  /** Names of all charms and bundles, in order. */
+  get names(): string[] {
+    return this.#packages.names;
   }
 
-  /** By an id that is or was the package's. */
-  async packageById(id: string): Promise<Package | undefined> {
-    const name = this.#names.get(id);
-    return name === undefined ? undefined : this.package(name);
+  package(name: string): Promise<Package | undefined> {
+    return this.#packages.byName(name);
+  }
+
+  packageById(id: string): Promise<Package | undefined> {
+    return this.#packages.byId(id);
   }
 
   packages(): Promise<Package[]> {
-    return Promise.all([...this.#rows.values()].map(([digest]) => this.manifest(digest)));
+    return this.#packages.all();
   }
 
-  rows(): Map<string, Row> {
-    return new Map(this.#rows);
+  /** Names of all snaps, in order. */
+  get snapNames(): string[] {
+    return this.#snaps.names;
   }
 
-  /** A manifest is read once, however many requests ask for it. */
-  manifest(digest: Digest): Promise<Package> {
-    let found = this.#packages.get(digest);
-    if (!found) {
-      found = this.#store.json<Package>(digest);
-      found.catch(() => this.#packages.delete(digest));
-      this.#packages.set(digest, found);
+  snap(name: string): Promise<Snap | undefined> {
+    return this.#snaps.byName(name);
+  }
+
+  snapById(id: string): Promise<Snap | undefined> {
+    return this.#snaps.byId(id);
+  }
+
+  snaps(): Promise<Snap[]> {
+    return this.#snaps.all();
+  }
+
+  /** Every assertion that is held. */
+  assertions(): Promise<AssertionSet> {
+    if (!this.#assertions) {
+      this.#assertions = this.#readAssertions();
+      this.#assertions.catch(() => (this.#assertions = undefined));
     }
-    return found;
+    return this.#assertions;
+  }
+
+  async #readAssertions(): Promise<AssertionSet> {
+    const { assertions } = this.index;
+    const others = assertions === undefined ? [] : await this.#store.json<StoredAssertion[]>(assertions);
+    return new AssertionSet(await this.snaps(), others);
   }
 }
 
@@ -144,7 +247,7 @@ export class Store {
 
   private constructor(storage: Storage) {
     this.storage = storage;
-    this.#snapshot = new Snapshot(this, undefined, new Map());
+    this.#snapshot = new Snapshot(this, undefined, { packages: {}, snaps: {} });
   }
 
   /** Opens a store. Fails with `no-store` or `store-too-new`. */
@@ -214,11 +317,11 @@ export class Store {
     return parsed.output;
   }
 
-  async #index(generation: Generation): Promise<Map<string, Row>> {
+  async #index(generation: Generation): Promise<Index> {
     const parsed = v.safeParse(IndexText, await this.json(generation.index));
     if (!parsed.success)
       throw new Failure("corrupt", `the index of generation ${generation.number} in ${this.storage.place} is not readable`);
-    return new Map(Object.entries(parsed.output.packages));
+    return parsed.output;
   }
 
   /** A blob, or undefined if the store lacks it. */
@@ -297,10 +400,8 @@ export class Store {
       const base = await this.snapshot();
       const change = await draft(base);
       for (const blob of change.blobs) await blob.commit();
-      if (change.packages.length === 0) return undefined;
-      const rows = base.rows();
-      for (const pkg of change.packages) rows.set(pkg.name, [await this.#put(pkg), pkg.id, ...pkg.formerIds]);
-      const packages = Object.fromEntries([...rows].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+      const { snaps = NO_SNAPS } = change;
+      if (change.packages.length + snaps.changed.length === 0 && !snaps.others) return undefined;
       const number = base.number + 1;
       const { command, sources, changed } = change;
       const generation: Generation = {
@@ -312,11 +413,22 @@ export class Store {
         command,
         sources,
         changed,
-        index: await this.#put({ packages }),
+        snaps: snaps.tally,
+        assertions: snaps.assertions,
+        index: await this.#put(await this.#indexAfter(base.index, change.packages, snaps)),
       };
       if (await this.storage.create(generationKey(number), jsonBytes(generation))) return generation;
     }
     throw new Failure("conflict", `cannot publish: ${MAX_ATTEMPTS} other generations came in between`);
+  }
+
+  async #indexAfter(before: Index, packages: readonly Package[], snaps: SnapDraft): Promise<Index> {
+    const rows = { packages: new Map(Object.entries(before.packages)), snaps: new Map(Object.entries(before.snaps)) };
+    for (const pkg of packages) rows.packages.set(pkg.name, [await this.#put(pkg), pkg.id, ...pkg.formerIds]);
+    for (const name of snaps.dropped) rows.snaps.delete(name);
+    for (const snap of snaps.changed) rows.snaps.set(snap.name, [await this.#put(snap), snap.id]);
+    const assertions = snaps.others ? await this.#put(snaps.others) : before.assertions;
+    return { packages: sorted(rows.packages), snaps: sorted(rows.snaps), ...(assertions && { assertions }) };
   }
 
   async #put(value: unknown): Promise<Digest> {
@@ -341,6 +453,16 @@ export class Store {
 
   writeOciSecret(secret: Record<string, unknown>): Promise<void> {
     return this.#replace(OCI_SECRET_KEY, secret, "secret");
+  }
+
+  /** What device sessions are signed with; undefined where none was made yet. */
+  async sessionKey(): Promise<Uint8Array | undefined> {
+    const { key } = await this.#object(SESSION_SECRET_KEY);
+    return typeof key === "string" && key !== "" ? Buffer.from(key, "base64") : undefined;
+  }
+
+  async writeSessionKey(key: Uint8Array): Promise<void> {
+    await this.#replace(SESSION_SECRET_KEY, { key: Buffer.from(key).toString("base64") }, "secret");
   }
 
   async #object(key: string): Promise<Record<string, unknown>> {
@@ -381,6 +503,10 @@ function checkFormat(value: unknown, { place }: Storage): boolean {
       next: "use a newer chp",
     });
   return parsed.success;
+}
+
+function sorted<T>(map: ReadonlyMap<string, T>): Record<string, T> {
+  return Object.fromEntries([...map].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function withValue<K, V>(key: K, value: V | undefined): [K, V][] {

@@ -471,26 +471,61 @@ export async function zipFiles(
   limits: Limits = LIMITS,
 ): Promise<Map<string, Uint8Array>> {
   const found = new Map<string, Uint8Array>();
+  await eachEntry(zip, limits, async (reader, entry) => {
+    const need = wanted.get(entry.fileName);
+    if (need === undefined) return;
+    const wrong = unfit(entry, limits);
+    if (wrong && need === "optional") return;
+    if (wrong) throw refused(`${entry.fileName} in its zip ${wrong}`);
+    if (found.has(entry.fileName)) throw refused(`${entry.fileName} is in its zip twice`);
+    found.set(entry.fileName, await zipEntry(reader, entry));
+  });
+  return found;
+}
+
+/** How much text `zipTexts` gives: files, and bytes of them all. */
+export const TEXTS = { files: 2000, size: 32 * MIB } as const;
+
+/**
+ * The UTF-8 texts of a zip, at any depth, whose path and size in bytes `wanted` takes. What cannot be had is left out: a
+ * link, a file that is too large, corrupt or no text, the second of a name, and all that comes after `texts` is full.
+ * Refuses only a zip that is corrupt as a whole.
+ */
+export async function zipTexts(
+  zip: ReadAt,
+  wanted: (path: string, size: number) => boolean,
+  limits: Limits = LIMITS,
+  texts: { readonly files: number; readonly size: number } = TEXTS,
+): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let left = texts.size;
+  await eachEntry(zip, limits, async (reader, entry) => {
+    const { fileName: path, uncompressedSize: size } = entry;
+    if (path.endsWith("/") || found.has(path) || unfit(entry, limits) || !wanted(path, size)) return;
+    if (found.size >= texts.files || size > left) return;
+    left -= size;
+    try {
+      found.set(path, decoder.decode(await zipEntry(reader, entry)));
+    } catch (error) {
+      if (error instanceof Error && "syscall" in error) throw error;
+    }
+  });
+  return found;
+}
+
+async function eachEntry(zip: ReadAt, limits: Limits, visit: (reader: yauzl.ZipFile, entry: yauzl.Entry) => Promise<void>): Promise<void> {
   const reader = await openZip(zip);
   try {
     if (reader.entryCount > limits.entries)
       throw refused(`its zip holds more than ${limits.entries} entries`, { next: "if that is right, give --max-entries" });
-    for await (const entry of zipEntries(reader)) {
-      const need = wanted.get(entry.fileName);
-      if (need === undefined) continue;
-      const wrong = unfit(entry, limits);
-      if (wrong && need === "optional") continue;
-      if (wrong) throw refused(`${entry.fileName} in its zip ${wrong}`);
-      if (found.has(entry.fileName)) throw refused(`${entry.fileName} is in its zip twice`);
-      found.set(entry.fileName, await zipEntry(reader, entry));
-    }
+    for await (const entry of zipEntries(reader)) await visit(reader, entry);
   } catch (error) {
     if (error instanceof Failure || (error instanceof Error && "syscall" in error)) throw error;
     throw refused(`its zip is corrupt (${printable(reason(error), 200)})`, { cause: error });
   } finally {
     reader.close();
   }
-  return found;
 }
 
 function unfit(entry: yauzl.Entry, limits: Limits): string | undefined {

@@ -1,5 +1,6 @@
 /** Settings: names, where they come from, what they may be. A flag wins over the environment, that over the file, that over the default. */
 
+import { type Assertion, CANONICAL_ROOTS, keyText, parseAssertions, Trust } from "./assertion.ts";
 import { Failure, printable } from "./errors.ts";
 import { checkDomain } from "./registry.ts";
 
@@ -16,6 +17,8 @@ export interface Setting {
   readonly flag?: true;
   /** whether it may be given more than once, in the environment and in the file as a list with commas */
   readonly many?: boolean;
+  /** how a long value is told in a line */
+  readonly show?: (text: string) => string;
   /** the value in its one spelling; throws an Error that says what is wrong */
   readonly check: (text: string) => string;
 }
@@ -58,6 +61,16 @@ export const SETTINGS: readonly Setting[] = [
     about: "the password of a pull-only account; every client of chp can read this",
     secret: true,
     check: nonEmpty,
+  },
+  {
+    key: "trusted-roots",
+    twin: "CHP_TRUSTED_ROOTS",
+    about: "assertions of roots besides Canonical's that snaps may be signed below; chp import --trust FILE adds one",
+    check: roots,
+    show: (text) =>
+      parseAssertions(Buffer.from(text), "it")
+        .map((one) => keyText(one.type, one.key))
+        .join(" "),
   },
 ];
 
@@ -140,6 +153,18 @@ function address(text: string): string {
 function nonEmpty(text: string): string {
   if (text === "") throw new Error("it is empty");
   return text;
+}
+
+/** Accounts and their self-signed account-keys. Throws a `refused` failure that names what is no root. */
+export function checkRoots(given: readonly Assertion[]): Assertion[] {
+  const trust = new Trust([...CANONICAL_ROOTS, ...given]);
+  return given.filter((one) => trust.isRoot(one));
+}
+
+function roots(text: string): string {
+  const stream = text.endsWith("\n") ? text : `${text}\n`;
+  checkRoots(parseAssertions(Buffer.from(stream), "it"));
+  return stream;
 }
 
 /** An http(s) URL without a query; a path prefix is kept, a trailing slash is not. */

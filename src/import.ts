@@ -1,9 +1,11 @@
 /** The use case: archives → blobs → one new generation. One refused file, and nothing is published. */
 
-import type { Generation, Ingested, SourceRecord, Store } from "../store/store.ts";
+import type { Generation, Ingested, Snapshot, SourceRecord, Store, Tally } from "../store/store.ts";
 import { type Chunks, files, type Limits } from "./archive.ts";
-import { Summer } from "./digest.ts";
+import { type Assertion, CANONICAL_ROOTS, Trust } from "./assertion.ts";
+import { Summer, type Sums } from "./digest.ts";
 import { Failure, refused } from "./errors.ts";
+import { type NeededSnap, neededSnaps } from "./lacking.ts";
 import {
   type Change,
   type ChannelPolicy,
@@ -15,7 +17,9 @@ import {
   type Package,
   type PackageType,
 } from "./package.ts";
-import { ExportReader, isResourcePath, type Reading } from "./transfer.ts";
+import type { SnapReadOptions } from "./snapexport.ts";
+import { importSnaps, type SnapBase, type SnapReport, type SnapResult } from "./snapimport.ts";
+import { ExportReader, isPayload, isResourcePath, type Reading } from "./transfer.ts";
 
 export interface ImportSource {
   /** as the operator named it; `-` is standard input */
@@ -31,6 +35,11 @@ export interface ImportOptions {
   readonly channel?: string;
   readonly revision?: number;
   readonly channels: ChannelPolicy;
+  /** roots of snaps besides Canonical's: accounts and their self-signed account-keys */
+  readonly trust?: readonly Assertion[];
+  /** whether snaps and assertions are taken in that do not verify */
+  readonly allowUnverified?: boolean;
+  readonly unsquash?: SnapReadOptions["unsquash"];
   readonly dryRun: boolean;
   /** RFC 3339 */
   readonly now: string;
@@ -64,6 +73,10 @@ export interface Missing {
     readonly base: IncomingRelease["base"];
     readonly revision: number;
   }[];
+  /** the same of snaps */
+  readonly snapRevisions: SnapResult["dropped"];
+  /** snaps that what came in needs and the store lacks */
+  readonly snaps: readonly NeededSnap[];
 }
 
 export interface ImportReport {
@@ -72,6 +85,8 @@ export interface ImportReport {
   readonly dryRun: boolean;
   readonly sources: readonly SourceRecord[];
   readonly packages: readonly PackageReport[];
+  readonly snaps: readonly SnapReport[];
+  readonly assertions: { readonly new: number; readonly known: number };
   readonly missing: Missing;
   readonly notes: readonly string[];
   readonly ignored: readonly string[];
@@ -79,7 +94,12 @@ export interface ImportReport {
   readonly bytes: { readonly new: number; readonly known: number };
 }
 
-type Result = Omit<ImportReport, "generation" | "dryRun" | "sources" | "ignored" | "bytes"> & { readonly changed: readonly Package[] };
+type Result = Pick<ImportReport, "packages" | "notes"> & {
+  readonly missing: Omit<Missing, "snapRevisions" | "snaps">;
+  readonly changed: readonly Package[];
+  /** all that the archive holds something of */
+  readonly after: readonly Package[];
+};
 
 /** Imports all sources as one generation. Throws a `Failure`; then nothing was published. */
 export async function importSources(
@@ -92,20 +112,48 @@ export async function importSources(
     const records: SourceRecord[] = [];
     for await (const source of sources) records.push(await readSource(reader, source, options));
     const reading = await reader.finish();
-    if (reading.packages.length === 0) throw nothingFound(records, reading);
+    if (isEmpty(reading)) throw nothingFound(records, reading);
 
     const bytes = weigh(store, reading.blobs); // before they are in the store
-    let result: Result | undefined;
-    const draft = async (base: { package(name: string): Promise<Package | undefined> }) => {
-      result = await mergeAll(reading, base, options.channels);
-      return { command: options.command, sources: records, changed: tally(result), packages: result.changed, blobs: reading.blobs };
+    const trust = new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]);
+    let drafted: { packages: Result; snaps: SnapResult; lacking: readonly NeededSnap[] } | undefined;
+    const draft = async (base: Snapshot) => {
+      const packages = await mergeAll(reading, base, options.channels);
+      const snaps = await importSnaps(reading.snaps, await snapBase(base), {
+        trust,
+        allowUnverified: options.allowUnverified ?? false,
+        ...(options.channel !== undefined && { channel: options.channel }),
+        policy: options.channels,
+        now: options.now,
+      });
+      drafted = { packages, snaps, lacking: await lackingAfter(base, packages, snaps) };
+      const { changed, renamed, otherAssertions: others, assertions } = snaps;
+      return {
+        command: options.command,
+        sources: records,
+        changed: tally(packages.packages),
+        packages: packages.changed,
+        blobs: reading.blobs,
+        snaps: { changed, dropped: renamed, ...(others && { others }), tally: tally(snaps.reports), assertions: assertions.new },
+      };
     };
     let generation: Generation | undefined;
     if (options.dryRun) await draft(await store.snapshot());
     else generation = await store.publish(options.now, draft);
-    if (!result) throw new Error("internal error: nothing was drafted");
-    const { changed: _, ...rest } = result;
-    return { generation: generation?.number ?? null, dryRun: options.dryRun, sources: records, ignored: reading.ignored, bytes, ...rest };
+    if (!drafted) throw new Error("internal error: nothing was drafted");
+    const { packages, snaps, lacking: needed } = drafted;
+    return {
+      generation: generation?.number ?? null,
+      dryRun: options.dryRun,
+      sources: records,
+      packages: packages.packages,
+      snaps: snaps.reports,
+      assertions: snaps.assertions,
+      missing: { ...packages.missing, snapRevisions: snaps.dropped, snaps: needed },
+      notes: [...packages.notes, ...snaps.notes],
+      ignored: reading.ignored,
+      bytes,
+    };
   } finally {
     await reader.discard();
   }
@@ -113,21 +161,55 @@ export async function importSources(
 
 async function readSource(reader: ExportReader<Ingested>, source: ImportSource, options: ImportOptions): Promise<SourceRecord> {
   const summer = new Summer();
+  let read = 0;
+  // What goes into the store as it is was hashed on the way there.
+  let sums: Sums | undefined;
+  let staged = false;
   const chunks = async function* () {
     for await (const chunk of source.open()) {
       if (options.signal?.aborted) throw interrupted();
-      summer.update(chunk);
-      options.onProgress?.(source, summer.size);
+      read += chunk.byteLength;
+      if (!staged) summer.update(chunk);
+      options.onProgress?.(source, read);
       yield chunk;
     }
   };
   try {
-    for await (const file of files({ name: source.name, chunks: chunks() }, isResourcePath, options.limits)) await reader.add(file);
+    for await (const file of files({ name: source.name, chunks: chunks() }, isResourcePath, options.limits)) {
+      staged = file.containers.length === 0 && isPayload(file.path, await file.bytes.peek(4));
+      const given = await reader.add(file);
+      if (staged) sums = given;
+    }
   } catch (error) {
     throw options.signal?.aborted ? interrupted() : error;
   }
-  const { size, "sha-256": sha256 } = summer.sums();
+  const { size, "sha-256": sha256 } = sums ?? summer.sums();
   return { name: source.name, size, sha256 };
+}
+
+/** What is held of snaps, as an import asks for it. */
+async function snapBase(base: Snapshot): Promise<SnapBase> {
+  const assertions = await base.assertions();
+  return {
+    snapById: (id) => base.snapById(id),
+    snap: (name) => base.snap(name),
+    snaps: () => base.snaps(),
+    assertions: (type, key) => assertions.verified(type, key),
+    otherAssertions: assertions.others,
+  };
+}
+
+/** What the packages of the archive need, held ones included, once all of it is in the store. */
+async function lackingAfter(base: Snapshot, packages: Result, { reports, after }: SnapResult): Promise<NeededSnap[]> {
+  const held = new Map((await base.snaps()).map((snap) => [snap.id, snap]));
+  for (const snap of after) held.set(snap.id, snap);
+  const names = new Set(reports.map((one) => one.name));
+  const needed = neededSnaps(packages.after, [...held.values()], (snap) => names.has(snap.name));
+  return needed.filter((one) => !one.held);
+}
+
+function isEmpty({ packages, snaps }: Reading<Ingested>): boolean {
+  return packages.length + snaps.images.length + snaps.assertions.length === 0;
 }
 
 function interrupted(): Failure {
@@ -138,7 +220,7 @@ function nothingFound(records: readonly SourceRecord[], reading: Reading<Ingeste
   if (records.length === 0) return refused("there is no file to import");
   const found =
     reading.ignored.length > 0 ? `; found only ${reading.ignored.slice(0, 3).join(", ")}${reading.ignored.length > 3 ? ", …" : ""}` : "";
-  return refused(`there is no charm or bundle in ${records.map((r) => r.name).join(", ")}${found}`, {
+  return refused(`there is no charm, bundle, snap or assertion in ${records.map((r) => r.name).join(", ")}${found}`, {
     next: "chp help import tells what can be imported",
   });
 }
@@ -189,6 +271,7 @@ async function mergeAll(
       ],
       revisions: revisions.map(({ name, row }) => ({ name, channel: row.channel, base: row.base, revision: row.revision })),
     },
+    after: [...after.values()],
     changed: [...after.values()].filter((pkg) => !same(before.get(pkg.name), pkg)),
   };
 }
@@ -231,7 +314,7 @@ function lacking(pkg: Package): string[] {
   return (pkg.revisions[0]?.resources ?? []).filter((name) => !held.has(name));
 }
 
-function tally(result: Result): Record<string, { revisions: readonly number[]; channels: number }> {
-  const told = result.packages.filter((pkg) => pkg.state !== "known");
-  return Object.fromEntries(told.map((pkg) => [pkg.name, { revisions: pkg.revisions.new, channels: pkg.channels.length }]));
+function tally(reports: readonly (PackageReport | SnapReport)[]): Record<string, Tally> {
+  const told = reports.filter((one) => one.state !== "known");
+  return Object.fromEntries(told.map((one) => [one.name, { revisions: one.revisions.new, channels: one.channels.length }]));
 }

@@ -4,6 +4,7 @@ import { type Base, baseKey, compareBases, showBase } from "./base.ts";
 import { compareRisk, type FullChannel, parseChannel } from "./channel.ts";
 import type { Algorithm, Digest } from "./digest.ts";
 import { refused } from "./errors.ts";
+import type { Need } from "./needs.ts";
 
 export type PackageType = "charm" | "bundle";
 
@@ -32,6 +33,8 @@ export interface Revision {
   readonly relations: Relations;
   readonly subordinate: boolean;
   readonly attributes?: Readonly<Record<string, string>>;
+  /** what the charm installs, as far as its files tell */
+  readonly snaps?: readonly Need[];
 }
 
 export interface ResourceRevision {

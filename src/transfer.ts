@@ -7,7 +7,7 @@
 
 import { createHash } from "node:crypto";
 import { parse as parseYaml } from "yaml";
-import { type ArchiveFile, isLitter, isZip, type Limits, located, place, type ReadAt, zipFiles } from "./archive.ts";
+import { type ArchiveFile, isLitter, isZip, type Limits, located, place, type ReadAt, zipFiles, zipTexts } from "./archive.ts";
 import { type Base, compareBases, expandAny } from "./base.ts";
 import { formatChannel, fullChannel } from "./channel.ts";
 import {
@@ -18,11 +18,13 @@ import {
   readBundle,
   readManifest,
   readMetadata,
+  readYaml,
   utf8,
 } from "./charm.ts";
 import { ALGORITHMS, type Algorithm, type Digest, type Sums, sumsOf } from "./digest.ts";
 import { Failure, printable, reason, refused } from "./errors.ts";
 import { type Declaration, type DeclaredSums, readDeclaration } from "./metadata.ts";
+import { mayNameSnaps, type Need, needsOf } from "./needs.ts";
 import {
   type Details,
   type Incoming,
@@ -34,6 +36,8 @@ import {
   UNNUMBERED,
 } from "./package.ts";
 import { domainOf, imageBlob, pathOf } from "./registry.ts";
+import { isRegistration, SnapReader, type SnapReading, type SnapReadOptions } from "./snapexport.ts";
+import { isSquashfs } from "./squashfs.ts";
 
 /** A blob that was read, with its bytes still at hand. */
 export interface Staged {
@@ -56,12 +60,15 @@ export interface ReadOptions {
   /** RFC 3339; for releases of which no time is known */
   readonly now: string;
   readonly limits: Limits;
+  /** see `SnapReadOptions` */
+  readonly unsquash?: SnapReadOptions["unsquash"];
 }
 
 /** What was found in the files of one import. */
 export interface Reading<S extends Staged> {
   readonly packages: readonly Incoming[];
-  /** all blobs that the packages name */
+  readonly snaps: SnapReading;
+  /** all blobs that the packages and snaps name */
   readonly blobs: readonly S[];
   /** what the operator should know, in words */
   readonly notes: readonly string[];
@@ -75,6 +82,11 @@ const RESOURCE_NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,126}$/;
 const ALL_SUMS: readonly Algorithm[] = ALGORITHMS;
 const MAX_IMAGE_BLOB = 64 * 1024;
 const MAX_NESTING = 100;
+
+/** Whether a file goes into the store as it is; `head`: its first bytes. */
+export function isPayload(path: string, head: Uint8Array): boolean {
+  return !isLitter(path) && (isResourcePath(path) || isSquashfs(head) || isZip(head));
+}
 
 /** Files whose content is payload whatever it looks like: a resource may itself be an archive. */
 export function isResourcePath(path: string): boolean {
@@ -93,12 +105,13 @@ interface Located {
 }
 
 interface Group<S> {
+  readonly key: string;
   readonly where: string;
   readonly zips: Package<S>[];
   readonly resources: Package<S>[];
   declaration?: Declaration;
   metadataNote?: string;
-  assertion?: string;
+  readonly assertions: { readonly where: string; readonly bytes: Uint8Array }[];
   bundle?: BundleFacts;
 }
 
@@ -106,6 +119,7 @@ interface Group<S> {
 export class ExportReader<S extends Staged> {
   readonly #store: Ingest<S>;
   readonly #options: ReadOptions;
+  readonly #snaps: SnapReader;
   readonly #groups = new Map<string, Group<S>>();
   readonly #staged: S[] = [];
   readonly #texts = new Set<Digest>();
@@ -115,12 +129,17 @@ export class ExportReader<S extends Staged> {
   constructor(store: Ingest<S>, options: ReadOptions) {
     this.#store = store;
     this.#options = options;
+    const keeper = {
+      stage: async (chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[]) => readAt(await this.#stage(chunks, also)),
+      keep: (bytes: Uint8Array) => this.#keep(bytes),
+    };
+    this.#snaps = new SnapReader(keeper, { limits: options.limits, ...(options.unsquash && { unsquash: options.unsquash }) });
   }
 
-  /** Takes in one file; its bytes are read now. */
-  async add(file: ArchiveFile): Promise<void> {
+  /** Takes in one file; its bytes are read now. Gives the sums of one that was staged as it is. */
+  async add(file: ArchiveFile): Promise<Sums | undefined> {
     try {
-      await this.#add(file);
+      return await this.#add(file);
     } catch (error) {
       throw located(error, file);
     }
@@ -131,33 +150,45 @@ export class ExportReader<S extends Staged> {
     await Promise.all(this.#staged.map((staged) => staged.discard()));
   }
 
-  async #add(file: ArchiveFile): Promise<void> {
-    if (isLitter(file.path)) return;
+  async #add(file: ArchiveFile): Promise<Sums | undefined> {
+    if (isLitter(file.path)) return undefined;
     const group = this.#group(file);
     const name = file.path.split("/").at(-1) ?? "";
     const { json, text } = this.#options.limits;
     if (isResourcePath(file.path)) {
-      group.resources.push({ file, staged: await this.#stage(file.bytes.chunks(), ALL_SUMS) });
-      return;
+      const staged = await this.#stage(file.bytes.chunks(), ALL_SUMS);
+      group.resources.push({ file, staged });
+      return staged.sums;
     }
     const head = await file.bytes.peek(64);
-    if (isZip(head)) group.zips.push({ file, staged: await this.#stage(file.bytes.chunks()) });
+    const start = Buffer.from(head).toString("latin1");
+    if (isSquashfs(head)) return this.#snaps.image(file, group.key);
+    if (isZip(head)) {
+      const staged = await this.#stage(file.bytes.chunks());
+      group.zips.push({ file, staged });
+      return staged.sums;
+    }
+    if (/\.(snap|comp)$/.test(name)) throw refused("it is not a squashfs, so it is neither a snap nor a component");
+    else if (start.startsWith("type: ") || name.endsWith(".assert"))
+      group.assertions.push({ where: place(file), bytes: await file.bytes.whole(json, "it") });
+    else if (isRegistration(file.path)) this.#snaps.registration(await file.bytes.whole(json, "it"), place(file), group.key);
     else if (/\.(charm|bundle)$/.test(name)) throw refused("it is not a zip, so it is neither a charm nor a bundle");
-    else if (name === "metadata.json" || /^\s*[{[]/.test(Buffer.from(head).toString("latin1")))
-      this.#metadata(group, file, await file.bytes.whole(json, "it"));
-    else if (Buffer.from(head).toString("latin1").startsWith("type: ")) group.assertion = utf8(await file.bytes.whole(json, "it"), "it");
+    else if (name === "metadata.json" || /^\s*[{[]/.test(start)) this.#metadata(group, file, await file.bytes.whole(json, "it"));
     else if (/\.ya?ml$/.test(name)) this.#bundleYaml(group, file, await file.bytes.whole(text, "it"));
     else this.#ignored.push(place(file));
+    return undefined;
   }
 
   #group({ containers, path }: Located): Group<S> {
     const folder = path.split("/").slice(0, -1);
     if (folder.at(-1) === "resources") folder.pop();
     const key = JSON.stringify([containers, folder]);
-    const group = this.#groups.get(key) ?? {
+    const group: Group<S> = this.#groups.get(key) ?? {
+      key,
       where: printable([...containers, ...(folder.length > 0 ? [folder.join("/")] : [])].join(": ")) || "this folder",
       zips: [],
       resources: [],
+      assertions: [],
     };
     this.#groups.set(key, group);
     return group;
@@ -169,9 +200,12 @@ export class ExportReader<S extends Staged> {
     return staged;
   }
 
-  /** Stages a text; one that many revisions share is staged once. */
-  async #text(text: string): Promise<Digest> {
-    const bytes = Buffer.from(text);
+  #text(text: string): Promise<Digest> {
+    return this.#keep(Buffer.from(text));
+  }
+
+  /** Stages what is small; what many revisions share is staged once. */
+  async #keep(bytes: Uint8Array): Promise<Digest> {
     const digest = sumsOf(bytes)["sha-256"];
     if (this.#texts.has(digest)) return digest;
     this.#texts.add(digest);
@@ -190,6 +224,7 @@ export class ExportReader<S extends Staged> {
       else this.#ignored.push(place(file));
       return;
     }
+    if (this.#snaps.declares(value, file, group.key)) return;
     const declaration = readDeclaration(value, place(file));
     if (declaration) {
       checkName(declaration.name);
@@ -200,8 +235,10 @@ export class ExportReader<S extends Staged> {
   }
 
   #bundleYaml(group: Group<S>, file: ArchiveFile, bytes: Uint8Array): void {
-    const facts = readBundle(utf8(bytes, "it"), "it");
+    const text = utf8(bytes, "it");
+    const facts = readBundle(text, "it");
     if (facts.charms.length > 0) group.bundle = facts;
+    else if (this.#snaps.declares(readYaml(text, "it"), file, group.key)) return;
     else this.#ignored.push(place(file));
   }
 
@@ -212,8 +249,11 @@ export class ExportReader<S extends Staged> {
       for (const [charm, resources] of bundle?.overrides ?? []) subpaths.set(charm, resources);
     }
     const packages: Incoming[] = [];
-    for (const group of this.#groups.values()) packages.push(...(await this.#packages(group, subpaths)));
-    return { packages, blobs: this.#staged, notes: this.#notes, ignored: this.#ignored };
+    for (const group of this.#groups.values()) {
+      packages.push(...(await this.#packages(group, subpaths)));
+      for (const one of group.assertions) if (!isPublishers(one, group)) this.#snaps.assertions(one.bytes, one.where, group.key);
+    }
+    return { packages, snaps: await this.#snaps.finish(), blobs: this.#staged, notes: this.#notes, ignored: this.#ignored };
   }
 
   async #packages(group: Group<S>, subpaths: ReadonlyMap<string, ReadonlyMap<string, string>>): Promise<Incoming[]> {
@@ -252,8 +292,7 @@ export class ExportReader<S extends Staged> {
 
   /** Reads what stands in the zip of a charm or bundle. */
   async #unpack(zip: Package<S>, group: Group<S>): Promise<Unpacked<S>> {
-    const access: ReadAt = { size: zip.staged.sums.size, bytes: (start, end) => zip.staged.bytes(start, end) };
-    const inside = await zipFiles(access, ZIP_FILES, this.#options.limits);
+    const inside = await zipFiles(readAt(zip.staged), ZIP_FILES, this.#options.limits);
     const read = (name: string) => {
       const bytes = inside.get(name);
       return bytes && utf8(bytes, `${name} in its zip`);
@@ -274,13 +313,14 @@ export class ExportReader<S extends Staged> {
         name: checkName(facts.name),
         texts,
         charm: facts,
+        snaps: needsOf(await zipTexts(readAt(zip.staged), mayNameSnaps, this.#options.limits)),
         manifest: manifest === undefined ? [] : readManifest(manifest, "manifest.yaml in its zip"),
       };
     }
     if (bundleYaml === undefined) throw refused("its zip has neither metadata.yaml nor bundle.yaml, so it is neither a charm nor a bundle");
     const facts = readBundle(bundleYaml, "bundle.yaml in its zip");
     const name = group.declaration?.name ?? (facts.name || nameOf(zip.file));
-    return { ...zip, name: checkName(name), texts, bundle: facts, manifest: [] };
+    return { ...zip, name: checkName(name), texts, bundle: facts, snaps: [], manifest: [] };
   }
 
   async #assemble(
@@ -315,13 +355,15 @@ export class ExportReader<S extends Staged> {
     for (const r of revisions.values())
       if (!rows.some((row) => row.revision === r.revision))
         this.#notes.push(`${name} revision ${r.revision} is in no channel; it can be had by number`);
-    const publisherAssertion = group.assertion === undefined ? undefined : await this.#text(group.assertion);
+    const account = group.assertions.findLast((one) => isPublishers(one, group));
+    const assertion = account && utf8(account.bytes, account.where);
+    const publisherAssertion = assertion === undefined ? undefined : await this.#text(assertion);
     return {
       type,
       name,
       id,
       declared: declared?.id !== undefined,
-      details: details(declared, facts, group.assertion),
+      details: details(declared, facts, assertion),
       ...(declared?.defaultTrack !== undefined && { declaredTrack: declared.defaultTrack }),
       revisions: [...revisions.values()],
       resources,
@@ -357,6 +399,7 @@ export class ExportReader<S extends Staged> {
       relations: zip.charm?.relations ?? {},
       subordinate: zip.charm?.subordinate ?? false,
       ...(told?.attributes && { attributes: told.attributes }),
+      ...(zip.snaps.length > 0 && { snaps: zip.snaps }),
     };
   }
 
@@ -441,11 +484,16 @@ export class ExportReader<S extends Staged> {
   }
 }
 
+function readAt(staged: Staged): ReadAt & Pick<Staged, "sums"> {
+  return { sums: staged.sums, size: staged.sums.size, bytes: (start, end) => staged.bytes(start, end) };
+}
+
 interface Unpacked<S> extends Package<S> {
   readonly name: string;
   readonly texts: Partial<Record<TextName, string>>;
   readonly charm?: CharmFacts;
   readonly bundle?: BundleFacts;
+  readonly snaps: readonly Need[];
   readonly manifest: readonly Base[];
 }
 
@@ -571,6 +619,11 @@ function details(
     ...declared?.details,
     ...(publisher && { publisher }),
   };
+}
+
+/** Whether a file of assertions is the account of a charm's publisher, which lies beside it; everything else is for snapd. */
+function isPublishers({ bytes }: { readonly bytes: Uint8Array }, { zips }: { readonly zips: readonly unknown[] }): boolean {
+  return zips.length > 0 && Buffer.from(bytes.subarray(0, 64)).toString("latin1").startsWith("type: account\n");
 }
 
 /** The publisher of an account assertion's headers. */

@@ -31,9 +31,13 @@ export async function runConfig(given: readonly string[], options: CommonOptions
   if (changes.length > 0 && asked.length === 0) return;
   const store = await openStore(options, io);
   const settings = await loadSettings(store, { environment: io.environment });
-  const wanted = SETTINGS.filter(({ key }) => asked.length === 0 || asked.includes(key)).map(({ key, secret }) => {
+  const wanted = SETTINGS.filter(({ key }) => asked.length === 0 || asked.includes(key)).map(({ key, secret, show = (text) => text }) => {
     const found = settings.get(key);
-    return { key, value: found && secret ? "(set, not shown)" : (found?.values.join(",") ?? null), source: found?.source ?? null };
+    return {
+      key,
+      value: found && secret ? "(set, not shown)" : (found?.values.map(show).join(",") ?? null),
+      source: found?.source ?? null,
+    };
   });
   if (options.json) return printJson(wanted, io);
   if (asked.length > 0) return io.out(wanted.map(({ value }) => `${printable(value ?? "")}\n`).join(""));

@@ -1,13 +1,21 @@
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { promisify } from "node:util";
 import type { Command } from "commander";
 import type { Store } from "../../store/store.ts";
-import { isLitter, LIMITS, type Limits } from "../archive.ts";
+import { isLitter, LIMITS, type Limits, type ReadAt } from "../archive.ts";
+import { type Assertion, parseAssertions } from "../assertion.ts";
 import { parseChannel } from "../channel.ts";
+import { checkRoots } from "../config.ts";
 import { Failure, printable, reason } from "../errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PackageReport } from "../import.ts";
+import { showNeed } from "../lacking.ts";
 import { type ChannelPolicy, showRow } from "../package.ts";
+import type { SnapReport } from "../snapimport.ts";
 import { isResourcePath } from "../transfer.ts";
 import {
   type CommonOptions,
@@ -23,7 +31,7 @@ import {
   withStoreUnchanged,
 } from "./command.ts";
 import { progressOn } from "./progress.ts";
-import { loadSettings, registryOf } from "./settings.ts";
+import { keepRoots, loadSettings, registryOf, trustedRoots } from "./settings.ts";
 import { hasImage, NO_REGISTRY_NOTE } from "./status.ts";
 
 interface ImportFlags extends CommonOptions {
@@ -31,6 +39,8 @@ interface ImportFlags extends CommonOptions {
   readonly revision?: number;
   readonly keepChannels?: boolean;
   readonly pushChannelMap?: boolean;
+  readonly trust?: string[];
+  readonly allowUnverified?: boolean;
   readonly dryRun?: boolean;
   readonly maxEntries?: number;
   readonly maxDepth?: number;
@@ -43,9 +53,12 @@ const IMPORT_EXITS = "0 done, 1 failed, 2 usage, 3 the content was refused and n
 const READ_SIZE = 2 ** 18;
 
 export const importCommand: Register = (program, io) => {
-  withLimits(define(program, "import", "take in what was exported on a connected machine", IMPORT_EXITS))
-    .argument("<file...>", "charm or bundle exports, a lone .charm, folders of these, or - for standard input")
-    .option("--channel <CHANNEL>", "where packages without a metadata.json are released (default: latest/stable)")
+  withTrust(withLimits(define(program, "import", "take in what was exported on a connected machine", IMPORT_EXITS)))
+    .argument(
+      "<file...>",
+      "exports of charms, bundles or snaps, lone .charm, .snap and .assert files, folders of these, or - for standard input",
+    )
+    .option("--channel <CHANNEL>", "where packages are released that come without a channel map (default: latest/stable)")
     .option("--revision <N>", "revision of a lone charm whose file name has none", wholeNumber("--revision", 0))
     .option("--keep-channels", "leave the channels of packages already held as they are")
     .option("--dry-run", "say what would change, and change nothing")
@@ -53,11 +66,23 @@ export const importCommand: Register = (program, io) => {
     .action((files: string[], options: ImportFlags) => runImport("import", files, options, options.keepChannels ? "keep" : "apply", io));
 };
 
+/** What concerns the signatures of snaps. */
+function withTrust(command: Command): Command {
+  return command
+    .option(
+      "--trust <FILE>",
+      "assertions of a root besides Canonical's that snaps may be signed below, repeatable; kept in the config",
+      (file: string, before: string[] | undefined) => [...(before ?? []), file],
+    )
+    .option("--allow-unverified", "take in snaps and assertions that do not verify, and mark them");
+}
+
 const EXAMPLES = `
 Examples:
   chp import charms-export-20260426T163115.tar.gz cos-lite-20260426T143758.tar.gz
   chp import --dry-run /media/usb
   chp import --channel 14/edge ./postgresql-k8s_r960.charm
+  chp import jq-20260426T143758.tar.gz core22_1612.snap
   ssh outside cat export.tar.gz | chp import -`;
 
 /** The documented commands of the system that chp stands in for: a package already held keeps its channel map unless told otherwise. */
@@ -65,11 +90,18 @@ export const pushCommands: Register = (program, io) => {
   for (const [name, what] of [
     ["push-charms", "charm export"],
     ["push-charm-bundle", "charm bundle export"],
+    ["push-snap", "snap export"],
+    ["push-store", "store export"],
+    ["push-account-keys", "file of account-keys"],
   ] as const) {
-    withLimits(define(program, name, `take in a ${what} (chp import does the same and more)`, IMPORT_EXITS))
+    const command = withTrust(withLimits(define(program, name, `take in a ${what} (chp import does the same and more)`, IMPORT_EXITS)))
       .argument("<file>", `the ${what}`)
-      .option("--push-channel-map", "release what the file releases, also of packages already held")
-      .action((file: string, options: ImportFlags) => runImport(name, [file], options, options.pushChannelMap ? "apply" : "keep", io));
+      .option("--push-channel-map", "release what the file releases, also of packages already held");
+    if (name === "push-store")
+      command
+        .option("--revision-authority-key-id <ID>", "taken and not used: chp signs no revisions")
+        .option("--revision-authority-key <FILE>", "taken and not used: chp signs no revisions");
+    command.action((file: string, options: ImportFlags) => runImport(name, [file], options, options.pushChannelMap ? "apply" : "keep", io));
   }
 };
 
@@ -93,7 +125,8 @@ export async function runImport(
   if (options.channel !== undefined && !parseChannel(options.channel))
     throw new Failure("usage", `--channel: ${printable(options.channel, 100)} is not a channel`);
   const sources = await findSources(files, io);
-  const run = (store: Store) => importInto(store, command, sources, options, channels, io);
+  const given = await readRoots(options.trust ?? []);
+  const run = (store: Store) => importInto(store, command, sources, { options, channels, given }, io);
   const report = options.dryRun ? await withStoreUnchanged(options, io, run) : await run(await openOrCreateStore(options, io));
   if (options.json) printJson(report, io);
   else io.out(render(report, channels));
@@ -101,14 +134,21 @@ export async function runImport(
     note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is held", options, io);
 }
 
+interface Wishes {
+  readonly options: ImportFlags;
+  readonly channels: ChannelPolicy;
+  /** roots that the command line names */
+  readonly given: readonly Assertion[];
+}
+
 async function importInto(
   store: Store,
   command: string,
   sources: readonly ImportSource[],
-  options: ImportFlags,
-  channels: ChannelPolicy,
+  { options, channels, given }: Wishes,
   io: Io,
 ): Promise<ImportReport> {
+  const trust = await trustedRoots(store, given, io);
   const progress = progressOn(options, io);
   try {
     const report = await importSources(store, sources, {
@@ -116,12 +156,18 @@ async function importInto(
       ...(options.channel !== undefined && { channel: fullName(options.channel) }),
       ...(options.revision !== undefined && { revision: options.revision }),
       channels,
+      trust,
+      allowUnverified: options.allowUnverified ?? false,
+      unsquash,
       dryRun: options.dryRun ?? false,
       now: new Date().toISOString(),
       limits: limitsOf(options),
       signal: io.signal,
       onProgress: (source, bytes) => progress.update(source.name, bytes, source.size),
     });
+    if (given.length > 0 && !options.dryRun) await keepRoots(store, trust);
+    // serve writes nothing, so what it signs the sessions of devices with is made here.
+    if (report.generation !== null && report.snaps.length > 0 && !(await store.sessionKey())) await store.writeSessionKey(randomBytes(32));
     return (await lacksRegistry(store, report, io)) ? { ...report, notes: [...report.notes, NO_REGISTRY_NOTE] } : report;
   } finally {
     progress.end();
@@ -134,6 +180,34 @@ async function lacksRegistry(store: Store, report: ImportReport, io: Io): Promis
   const snapshot = await store.snapshot();
   const packages = await Promise.all(report.packages.map((pkg) => snapshot.package(pkg.name)));
   return packages.some((pkg) => pkg && hasImage(pkg));
+}
+
+/** The assertions of the files that `--trust` names. */
+async function readRoots(files: readonly string[]): Promise<Assertion[]> {
+  const roots: Assertion[] = [];
+  for (const file of files) {
+    await look(file);
+    roots.push(...parseAssertions(await readFile(file), printable(file)));
+  }
+  return checkRoots(roots);
+}
+
+/** Reads a file of an image by the distribution's own tool, for compressions that chp can't read; undefined where it is not installed. */
+async function unsquash(image: ReadAt, path: string): Promise<Uint8Array | undefined> {
+  const folder = await mkdtemp(join(tmpdir(), "chp-unsquashfs-"));
+  try {
+    const file = join(folder, "image");
+    const bytes = async function* () {
+      for (let at = 0; at < image.size; at += READ_SIZE) yield await image.bytes(at, Math.min(image.size, at + READ_SIZE));
+    };
+    await writeFile(file, bytes());
+    const { stdout } = await promisify(execFile)("unsquashfs", ["-cat", file, path], { encoding: "buffer", maxBuffer: LIMITS.text });
+    return stdout.byteLength > 0 ? stdout : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 function limitsOf(options: ImportFlags): Limits {
@@ -162,7 +236,7 @@ async function sourcesAt(path: string, signal: AbortSignal): Promise<ImportSourc
   const at = await look(path);
   if (at.isDirectory()) return inFolder(path, signal);
   if (!at.isFile() && !at.isFIFO()) throw new Failure("usage", `${printable(path)} is neither a file nor a folder`);
-  const beside = /\.(charm|bundle)$/.test(path) ? await resourcesBeside(path, signal) : [];
+  const beside = /\.(charm|bundle)$/.test(path) ? await resourcesBeside(path, signal) : await assertionsBeside(path, signal);
   return [fromFile(path, at.isFile() ? at.size : undefined, signal), ...beside];
 }
 
@@ -203,6 +277,13 @@ async function resourcesBeside(path: string, signal: AbortSignal): Promise<Impor
   return Promise.all(own.toSorted().map(async (file) => fromFile(file, (await stat(file)).size, signal)));
 }
 
+/** A snap given by itself brings its assertions, as `snap download` left them. */
+async function assertionsBeside(path: string, signal: AbortSignal): Promise<ImportSource[]> {
+  const file = path.replace(/\.snap$/, ".assert");
+  const at = file === path ? undefined : await stat(file).catch(() => undefined);
+  return at?.isFile() ? [fromFile(file, at.size, signal)] : [];
+}
+
 function fromFile(path: string, size: number | undefined, signal: AbortSignal): ImportSource {
   return { name: path, ...(size !== undefined && { size }), open: () => createReadStream(path, { highWaterMark: READ_SIZE, signal }) };
 }
@@ -210,13 +291,17 @@ function fromFile(path: string, size: number | undefined, signal: AbortSignal): 
 /* ---- what is said ---- */
 
 function render(report: ImportReport, policy: ChannelPolicy): string {
-  const lines = report.packages.flatMap(renderPackage);
-  const { charms, resources, revisions } = report.missing;
-  if (charms.length + resources.length + revisions.length > 0) lines.push("", "missing");
+  const lines = [...report.packages.flatMap(renderPackage), ...report.snaps.flatMap(renderSnap)];
+  const { charms, resources, revisions, snapRevisions, snaps } = report.missing;
+  if (report.assertions.new > 0) lines.push(`assertions: ${report.assertions.new} new, ${report.assertions.known} known`);
+  if (charms.length + resources.length + revisions.length + snapRevisions.length + snaps.length > 0) lines.push("", "missing");
   for (const { bundle, charm } of charms) lines.push(`  charm ${charm}, which the bundle ${bundle} names`);
   for (const { charm, resource, revision } of resources)
     lines.push(`  resource ${resource}${revision === null ? "" : ` revision ${revision}`} of ${charm}`);
   for (const { name, revision, ...row } of revisions) lines.push(`  ${name} revision ${revision}, so ${showRow(row)} was not released`);
+  for (const { name, channel, architecture, revision } of snapRevisions)
+    lines.push(`  snap ${name} revision ${revision}, so ${channel} ${architecture} was not released`);
+  for (const one of snaps) lines.push(`  snap ${showNeed(one)} (${one.sure}), needed by ${one.by.join(", ")}`);
   if (report.notes.length + report.ignored.length > 0) lines.push("", "notes");
   for (const text of report.notes) lines.push(`  ${text}`);
   for (const file of report.ignored) lines.push(`  ${file} was left out: chp has no use for it`);
@@ -236,16 +321,30 @@ function renderPackage(pkg: PackageReport): string[] {
   ];
 }
 
+function renderSnap(snap: SnapReport): string[] {
+  const revisions = [...snap.revisions.new.map((r) => `${r} new`), ...snap.revisions.known.map((r) => `${r} known`)];
+  const components = [...snap.components.new.map((c) => `${c} new`), ...snap.components.known.map((c) => `${c} known`)];
+  return [
+    `${snap.name}: snap, ${snap.state}`,
+    ...(revisions.length > 0 ? [`  revisions  ${revisions.join(", ")}`] : []),
+    ...(components.length > 0 ? [`  components  ${components.join(", ")}`] : []),
+    ...snap.channels.map((change) => `  ${change.channel} ${change.architecture}: ${renderMove(change)}`),
+    ...snap.unverified.map(({ revision, reason: why }) => `  UNVERIFIED revision ${revision}: ${why}`),
+    ...snap.notes.map((text) => `  note: ${text}`),
+  ];
+}
+
 function renderMove({ from, to }: { from: number | null; to: number }): string {
   if (from === null) return `opened at ${to}`;
   return from === to ? `${to}, with other resources` : `${from} → ${to}`;
 }
 
 function summary(report: ImportReport, policy: ChannelPolicy): string {
-  const changed = report.packages.filter((pkg) => pkg.state !== "known");
+  const all = [...report.packages, ...report.snaps];
+  const changed = all.filter((one) => one.state !== "known");
   const amount = `${showSize(report.bytes.new)} new, ${showSize(report.bytes.known)} known`;
   const kept =
-    policy === "keep" && report.packages.some((pkg) => pkg.state !== "new")
+    policy === "keep" && all.some((one) => one.state !== "new")
       ? "; channels of packages already held were kept (--push-channel-map or chp import releases them)"
       : "";
   if (report.dryRun) return `dry run: ${count(changed.length, "package")} would change, ${amount}; nothing was changed`;

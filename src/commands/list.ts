@@ -1,20 +1,43 @@
 import type { Package } from "../package.ts";
+import type { Snap } from "../snap.ts";
 import { type CommonOptions, define, EXITS, type Io, note, openStore, printJson, printTable, type Register, showSize } from "./command.ts";
 
 export const listCommand: Register = (program, io) => {
-  define(program, "list", "list the packages that are held", EXITS).action((options: CommonOptions) => runList(options, io));
+  define(program, "list", "list the charms, bundles and snaps that are held", EXITS).action((options: CommonOptions) =>
+    runList(options, io),
+  );
 };
 
 export async function runList(options: CommonOptions, io: Io): Promise<void> {
   const snapshot = await (await openStore(options, io)).snapshot();
-  const packages = await snapshot.packages();
-  if (options.json) return printJson(packages.map(summaryOf), io);
-  if (packages.length === 0) return note("nothing is held; next: chp import FILE", options, io);
-  const rows = packages
-    .map(summaryOf)
-    .map((one) => [one.name, one.type, one.defaultTrack, one.channels.join(" "), one.revisions.join(" "), showSize(one.size)]);
-  printTable(["NAME", "TYPE", "DEFAULT TRACK", "CHANNELS", "REVISIONS", "SIZE"], rows, io);
+  print([...(await snapshot.packages()).map(summaryOf), ...(await snapshot.snaps()).map(summaryOfSnap)], options, io);
 }
+
+function print(found: readonly (Summary | SnapSummary)[], options: CommonOptions, io: Io): void {
+  if (options.json) return printJson(found, io);
+  if (found.length === 0) return note("nothing is held; next: chp import FILE", options, io);
+  const rows = found.map((one) => {
+    const doubtful = "unverified" in one ? one.unverified : [];
+    const revisions = one.revisions.map((r) => (doubtful.includes(r) ? `${r}!` : String(r)));
+    return [one.name, one.type, one.defaultTrack, one.channels.join(" "), revisions.join(" "), showSize(one.size)];
+  });
+  printTable(["NAME", "TYPE", "DEFAULT TRACK", "CHANNELS", "REVISIONS", "SIZE"], rows, io);
+  if (found.some((one) => "unverified" in one && one.unverified.length > 0))
+    note("revisions marked ! do not verify: they were taken in with --allow-unverified", options, io);
+}
+
+/** The documented command of the system that chp stands in for. */
+export const listPushedSnapsCommand: Register = (program, io) => {
+  define(program, "list-pushed-snaps", "list the snaps that are held (chp list does the same and more)", EXITS).action(
+    async (options: CommonOptions) => {
+      const snapshot = await (await openStore(options, io)).snapshot();
+      print((await snapshot.snaps()).map(summaryOfSnap), options, io);
+    },
+  );
+};
+
+type Summary = ReturnType<typeof summaryOf>;
+type SnapSummary = ReturnType<typeof summaryOfSnap>;
 
 function summaryOf(pkg: Package) {
   return {
@@ -26,6 +49,25 @@ function summaryOf(pkg: Package) {
     revisions: pkg.revisions.map((r) => r.revision),
     size: sizeOf(pkg),
   };
+}
+
+function summaryOfSnap(snap: Snap) {
+  return {
+    name: snap.name,
+    type: snap.type,
+    id: snap.id,
+    defaultTrack: snap.defaultTrack,
+    channels: [...new Set(snap.releases.map((r) => r.channel))],
+    revisions: snap.revisions.map((r) => r.revision),
+    unverified: snap.revisions.filter((r) => r.unverified !== undefined).map((r) => r.revision),
+    size: sizeOfSnap(snap),
+  };
+}
+
+/** Bytes of its revisions and components, each blob once. */
+export function sizeOfSnap(snap: Snap): number {
+  const blobs = new Map([...snap.revisions, ...snap.components.flatMap((c) => c.revisions)].map((one) => [one.blob, one.size]));
+  return [...blobs.values()].reduce((sum, size) => sum + size, 0);
 }
 
 /** Bytes of its revisions and resources, each blob once. */

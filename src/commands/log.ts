@@ -25,11 +25,14 @@ export async function runLog(options: CommonOptions, io: Io): Promise<void> {
 }
 
 function render(one: Generation): string[] {
-  const revisions = Object.values(one.changed).reduce((sum, { revisions: all }) => sum + all.length, 0);
-  const channels = Object.values(one.changed).reduce((sum, { channels: all }) => sum + all, 0);
+  const tallies = [...Object.values(one.changed), ...Object.values(one.snaps)];
+  const names = [...Object.keys(one.changed), ...Object.keys(one.snaps)];
+  const revisions = tallies.reduce((sum, { revisions: all }) => sum + all.length, 0);
+  const channels = tallies.reduce((sum, { channels: all }) => sum + all, 0);
+  const assertions = one.assertions > 0 ? `, ${count(one.assertions, "new assertion")}` : "";
   return [
-    `generation ${one.number}  ${one.time.slice(0, 19)}Z  ${one.command}  ${count(Object.keys(one.changed).length, "package")}, ${count(revisions, "new revision")}, ${count(channels, "channel change")}`,
+    `generation ${one.number}  ${one.time.slice(0, 19)}Z  ${one.command}  ${count(names.length, "package")}, ${count(revisions, "new revision")}, ${count(channels, "channel change")}${assertions}`,
     ...one.sources.map((source) => `  ${source.name}  ${showSize(source.size)}  sha256 ${source.sha256}`),
-    ...(Object.keys(one.changed).length > 0 ? [`  ${Object.keys(one.changed).join(", ")}`] : []),
+    ...(names.length > 0 ? [`  ${names.join(", ")}`] : []),
   ];
 }

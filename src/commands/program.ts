@@ -5,10 +5,12 @@ import { VERSION } from "../version.ts";
 import type { Io, Register } from "./command.ts";
 import { configCommand } from "./config.ts";
 import { importCommand, pushCommands } from "./import.ts";
-import { listCommand } from "./list.ts";
+import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
+import { missingCommand } from "./missing.ts";
 import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
+import { snapdConfigCommand } from "./snapd-config.ts";
 import { statusCommand } from "./status.ts";
 
 const COMMANDS: readonly Register[] = [
@@ -17,13 +19,16 @@ const COMMANDS: readonly Register[] = [
   listCommand,
   showCommand,
   statusCommand,
+  missingCommand,
   logCommand,
   configCommand,
+  snapdConfigCommand,
   pushCommands,
+  listPushedSnapsCommand,
 ];
 
-const ABOUT = `An offline Charmhub in one executable: what was exported on a connected machine is imported into a
-folder and served to Juju as if Charmhub were in the room.
+const ABOUT = `An offline Charmhub and Snap Store in one executable: what was exported on a connected machine is imported
+into a folder and served to Juju and snapd as if Canonical's services were in the room.
 
   chp import charms-export-….tar.gz
   chp serve --public-url http://hub.lan:8080

@@ -21,7 +21,7 @@ export const serveCommand: Register = (program, io) => {
   const command = define(
     program,
     "serve",
-    "answer Juju's questions",
+    "answer Juju's and snapd's questions",
     "0 ended as asked, 1 failed, 2 usage, 10 no store, 11 store format too new",
   );
   for (const { key, twin, about, many, fallback } of SETTINGS.filter((setting) => setting.flag)) {
@@ -58,15 +58,19 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
       options,
       io,
     );
-  if ((await store.snapshot()).names.length === 0)
+  const snapshot = await store.snapshot();
+  if (snapshot.names.length + snapshot.snapNames.length === 0)
     note(`the store in ${store.storage.place} is empty; chp import FILE fills it while this serves`, options, io);
 
+  // Without it sessions last as long as this process, and are taken by no other.
+  const sessionKey = await store.sessionKey().catch(() => undefined);
   const { log, flush } = createLog((text) => io.log(text));
   const app = createApp({
     store,
     config: publicUrl === undefined ? {} : { publicUrl },
     log,
     registries: watchRegistries(store, io.environment),
+    ...(sessionKey && { sessionKey }),
   });
   const listeners: Listener[] = [];
   try {

@@ -2,6 +2,7 @@
 
 import * as v from "valibot";
 import type { Store } from "../../store/store.ts";
+import { type Assertion, encodeStream, keyText, parseAssertions } from "../assertion.ts";
 import { checkSetting, readSettings, SETTINGS, type Setting, type Sources, settingOf, type Value } from "../config.ts";
 import { FORMER_FOR, type Registries, type Registry } from "../registry.ts";
 
@@ -14,9 +15,18 @@ const Former = v.fallback(v.array(FormerText), []);
 
 /** Every setting that has a value; a secret's too, so what this returns is not for printing. */
 export async function loadSettings(store: Store, from: Omit<Sources, "file">): Promise<Map<string, Value>> {
-  const [config, secret] = await Promise.all([store.config(), store.ociSecret()]);
+  const config = await store.config();
+  const secret = await ociSecretOf(store, config);
   const secrets = Object.fromEntries(SECRET_KEYS.map((key) => [key, secret[key]]));
   return readSettings({ ...from, file: { ...config, ...secrets } });
+}
+
+/** Who serves may be somebody who cannot read secrets, which matters only where a registry is set. */
+function ociSecretOf(store: Store, config: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>> {
+  return store.ociSecret().catch((error: unknown) => {
+    if (config[`${REGISTRY}domain`] === undefined) return {};
+    throw error;
+  });
 }
 
 export interface SettingChange {
@@ -59,6 +69,26 @@ export function registryOf(settings: ReadonlyMap<string, Value>): Registry | und
   return domain === "" ? undefined : { domain, username: value("username"), password: value("password") };
 }
 
+const ROOTS = "trusted-roots";
+
+/** The roots besides Canonical's that snaps may be signed below: those of the settings and `given`. */
+export async function trustedRoots(
+  store: Store,
+  given: readonly Assertion[],
+  io: { environment: Sources["environment"] },
+): Promise<Assertion[]> {
+  const text = (await loadSettings(store, io)).get(ROOTS)?.values[0] ?? "";
+  const held = text === "" ? [] : parseAssertions(Buffer.from(text), ROOTS);
+  const all = new Map([...held, ...given].map((one) => [keyText(one.type, one.key), one]));
+  return [...all.values()];
+}
+
+export async function keepRoots(store: Store, roots: readonly Assertion[]): Promise<void> {
+  const config = await store.config();
+  const text = encodeStream(roots.map((one) => one.text));
+  if (config[ROOTS] !== text) await store.writeConfig({ ...config, [ROOTS]: text });
+}
+
 function formerOf(secret: Readonly<Record<string, unknown>>, now: number): v.InferOutput<typeof Former> {
   return v.parse(Former, secret["former"]).filter(({ until }) => Date.parse(until) > now);
 }
@@ -70,7 +100,11 @@ export function watchRegistries(store: Store, environment: Sources["environment"
   const load = async () => {
     const settings = await loadSettings(store, { environment });
     const now = Date.now();
-    const former = formerOf(await store.ociSecret(), now).map(({ domain, username, password }) => ({ domain, username, password }));
+    const former = formerOf(await ociSecretOf(store, await store.config()), now).map(({ domain, username, password }) => ({
+      domain,
+      username,
+      password,
+    }));
     const registries = { current: registryOf(settings), former };
     const text = JSON.stringify(registries);
     // The same registry stays the same object: replies are cached by it.

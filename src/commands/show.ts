@@ -1,26 +1,47 @@
-import type { Generation, Store } from "../../store/store.ts";
+import type { Store } from "../../store/store.ts";
 import { showBase } from "../base.ts";
 import { Failure, printable } from "../errors.ts";
+import { neededSnaps, showNeed } from "../lacking.ts";
 import type { Package } from "../package.ts";
+import { componentsOf, type Snap } from "../snap.ts";
 import { type CommonOptions, define, EXITS, type Io, openStore, printJson, type Register, showSize } from "./command.ts";
 
+const TYPES = ["charm", "bundle", "snap"] as const;
+
+interface ShowFlags extends CommonOptions {
+  readonly type?: string;
+}
+
 export const showCommand: Register = (program, io) => {
-  define(program, "show", "show one package: channels, revisions, resources, where it came from", EXITS)
-    .argument("<name>", "a charm or bundle")
-    .action((name: string, options: CommonOptions) => runShow(name, options, io));
+  define(program, "show", "show one package: channels, revisions, what belongs to it, where it came from", EXITS)
+    .argument("<name>", "a charm, bundle or snap")
+    .option("--type <TYPE>", `${TYPES.join(", ")}: where a snap has the name of a charm`)
+    .action((name: string, options: ShowFlags) => runShow(name, options, io));
 };
 
-export async function runShow(name: string, options: CommonOptions, io: Io): Promise<void> {
+export async function runShow(name: string, options: ShowFlags, io: Io): Promise<void> {
+  const { type } = options;
+  if (type !== undefined && !TYPES.some((one) => one === type))
+    throw new Failure("usage", `--type takes ${TYPES.join(", ")}, not ${printable(type, 50)}`);
   const store = await openStore(options, io);
-  const pkg = await (await store.snapshot()).package(name);
-  if (!pkg) throw new Failure("not-found", `${printable(name, 200)} is not held`, { next: "chp list tells what is" });
-  const origins = await originsOf(store, pkg);
-  if (options.json) return printJson({ ...pkg, origins }, io);
-  io.out(
-    `${render(pkg, origins)
-      .map((line) => printable(line))
-      .join("\n")}\n`,
+  const snapshot = await store.snapshot();
+  const held = [await snapshot.package(name), await snapshot.snap(name)].flatMap((one) =>
+    one && (type === undefined || one.type === type) ? [one] : [],
   );
+  if (held.length === 0) throw new Failure("not-found", `${printable(name, 200)} is not held`, { next: "chp list tells what is" });
+  const found = await Promise.all(held.map(async (one) => ({ one, origins: await originsOf(store, one) })));
+  if (options.json) {
+    const all = found.map(({ one, origins }) => ({ ...one, origins }));
+    return printJson(all.length === 1 ? all[0] : all, io);
+  }
+  const snaps = await snapshot.snaps();
+  const lines = found.flatMap(({ one, origins }, i) => [
+    ...(i > 0 ? [""] : []),
+    ...(one.type === "snap" ? renderSnap(one) : render(one, snaps)),
+    "came from:",
+    ...origins.map(renderOrigin),
+  ]);
+  io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
 }
 
 interface Origin {
@@ -31,20 +52,56 @@ interface Origin {
 }
 
 /** The generations that brought something of the package, oldest first. */
-async function originsOf(store: Store, pkg: Package): Promise<Origin[]> {
+async function originsOf(store: Store, { type, name }: Pick<Package | Snap, "type" | "name">): Promise<Origin[]> {
   const numbers = await store.generationNumbers();
   const generations = await Promise.all(numbers.map((number) => store.generation(number)));
-  return generations
-    .filter((one): one is Generation => one !== undefined && Object.hasOwn(one.changed, pkg.name))
-    .map((one) => ({
-      generation: one.number,
-      time: one.time,
-      files: one.sources.map((source) => source.name),
-      revisions: one.changed[pkg.name]?.revisions ?? [],
-    }));
+  return generations.flatMap((one) => {
+    const tallies = one && (type === "snap" ? one.snaps : one.changed);
+    if (!one || !tallies || !Object.hasOwn(tallies, name)) return [];
+    const files = one.sources.map((source) => source.name);
+    return [{ generation: one.number, time: one.time, files, revisions: tallies[name]?.revisions ?? [] }];
+  });
 }
 
-function render(pkg: Package, origins: readonly Origin[]): string[] {
+function renderOrigin(one: Origin): string {
+  const brought = one.revisions.length > 0 ? `: revision ${one.revisions.join(", ")}` : "";
+  return `  generation ${one.generation}, ${one.time.slice(0, 19)}Z, ${one.files.join(", ")}${brought}`;
+}
+
+function renderSnap(snap: Snap): string[] {
+  const [newest] = snap.revisions;
+  const summary = snap.details.summary ?? newest?.summary;
+  const had = (revision: number) => componentsOf(snap, revision).map(([name, one]) => `${name} ${one.revision}`);
+  return [
+    `${snap.name}: snap${newest && newest.type !== "app" ? ` (${newest.type})` : ""}`,
+    ...(summary ? [`summary: ${summary.split("\n")[0]}`] : []),
+    `publisher: ${snap.publisher["display-name"]} (${snap.publisher.username}, ${snap.publisher.validation})`,
+    `id: ${snap.id}`,
+    `default track: ${snap.defaultTrack}`,
+    ...(snap.store === undefined ? [] : [`store: only for devices of ${snap.store}`]),
+    "channels:",
+    ...snap.releases.map((r) => `  ${r.channel}  ${r.architecture}  revision ${r.revision}  ${r.releasedAt.slice(0, 10)}`),
+    "revisions:",
+    ...snap.revisions.map((r) => {
+      const parts = [r.version, showSize(r.size), r.architectures.join(", "), r.confinement, ...(r.base ? [`base ${r.base}`] : [])];
+      const components = had(r.revision);
+      const mark = r.unverified === undefined ? "" : `  UNVERIFIED: ${r.unverified}`;
+      return `  ${r.revision}  ${parts.join("  ")}${components.length > 0 ? `  (${components.join(", ")})` : ""}  sha3-384 ${r["sha3-384"]}${mark}`;
+    }),
+    ...(snap.components.length > 0 ? ["components:"] : []),
+    ...snap.components.flatMap(({ name, revisions }) =>
+      revisions.map((r) => `  ${name}  revision ${r.revision}  ${r.type}  ${showSize(r.size)}  sha3-384 ${r["sha3-384"]}`),
+    ),
+    "assertions:",
+    ...snap.assertions.map((one) => {
+      const version = `revision ${one.revision}${one.format > 0 ? ` format ${one.format}` : ""}`;
+      return `  ${one.type}  ${one.key.join("/")}  ${version}${one.unverified === undefined ? "" : `  UNVERIFIED: ${one.unverified}`}`;
+    }),
+  ];
+}
+
+function render(pkg: Package, snaps: readonly Snap[]): string[] {
+  const needs = neededSnaps([pkg], snaps, () => false);
   const { details } = pkg;
   const publisher = details.publisher?.["display-name"];
   return [
@@ -61,17 +118,14 @@ function render(pkg: Package, origins: readonly Origin[]): string[] {
     ...pkg.revisions.map(
       (r) => `  ${r.revision}  ${showSize(r.size)}  ${r.bases.map(showBase).join(", ") || "any base"}  sha256 ${r.blob}`,
     ),
+    ...(needs.length > 0 ? ["installs snaps:"] : []),
+    ...needs.map((one) => `  ${showNeed(one)}  ${one.sure}  ${one.held ? "held" : "NOT HELD"}  ${one.by.join(", ")}`),
     ...(pkg.resources.length > 0 ? ["resources:"] : []),
     ...pkg.resources.flatMap(({ name, revisions }) =>
       revisions.map(
         (r) =>
           `  ${name}  revision ${r.revision}  ${r.type}  ${showSize(r.size)}${r.image ? `  ${r.image.reference}` : ""}  sha256 ${r.blob}`,
       ),
-    ),
-    "came from:",
-    ...origins.map(
-      (one) =>
-        `  generation ${one.generation}, ${one.time.slice(0, 19)}Z, ${one.files.join(", ")}${one.revisions.length > 0 ? `: revision ${one.revisions.join(", ")}` : ""}`,
     ),
   ];
 }

@@ -1,62 +1,110 @@
+import * as v from "valibot";
 import { FORMAT } from "../../store/keys.ts";
+import { parseAddress } from "../config.ts";
 import { printable } from "../errors.ts";
+import { neededSnaps, showNeed } from "../lacking.ts";
 import type { Package } from "../package.ts";
 import { VERSION } from "../version.ts";
 import { type CommonOptions, count, define, EXITS, type Io, openStore, printJson, type Register, showSize } from "./command.ts";
-import { sizeOf } from "./list.ts";
+import { sizeOf, sizeOfSnap } from "./list.ts";
 import { loadSettings, registryOf } from "./settings.ts";
 
+interface StatusFlags extends CommonOptions {
+  readonly server?: string;
+}
+
 export const statusCommand: Register = (program, io) => {
-  define(program, "status", "show what the store holds and how it is set up", EXITS).action((options: CommonOptions) =>
-    runStatus(options, io),
-  );
+  define(program, "status", "show what the store holds, how it is set up, and what machines asked for in vain", EXITS)
+    .option("--server <URL>", "the running chp serve to ask (default: the public URL, else the first listening address)")
+    .action((options: StatusFlags) => runStatus(options, io));
 };
 
-export async function runStatus(options: CommonOptions, io: Io): Promise<void> {
+export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
-  const packages = await snapshot.packages();
+  const [packages, snaps] = [await snapshot.packages(), await snapshot.snaps()];
   const settings = await loadSettings(store, { environment: io.environment });
-  const types = { charm: 0, bundle: 0 };
-  for (const pkg of packages) types[pkg.type] += 1;
-  const revisions = packages.reduce((sum, pkg) => sum + pkg.revisions.length, 0);
   const publicUrl = settings.get("public-url")?.values[0] ?? null;
+  const listen = settings.get("listen")?.values ?? [];
+  const lacking = neededSnaps(packages, snaps).filter((one) => !one.held);
   const facts = {
     version: VERSION,
     store: store.storage.place,
     format: FORMAT,
     generation: snapshot.number,
     changed: snapshot.generation?.time ?? null,
-    charms: types.charm,
-    bundles: types.bundle,
-    revisions,
-    size: packages.reduce((sum, pkg) => sum + sizeOf(pkg), 0),
+    charms: packages.filter((pkg) => pkg.type === "charm").length,
+    bundles: packages.filter((pkg) => pkg.type === "bundle").length,
+    snaps: snaps.length,
+    revisions: [...packages, ...snaps].reduce((sum, one) => sum + one.revisions.length, 0),
+    unverified: snaps.flatMap(({ name, revisions }) =>
+      revisions.filter((r) => r.unverified !== undefined).map(({ revision }) => ({ name, revision })),
+    ),
+    size: packages.reduce((sum, pkg) => sum + sizeOf(pkg), 0) + snaps.reduce((sum, snap) => sum + sizeOfSnap(snap), 0),
     publicUrl,
-    listen: settings.get("listen")?.values ?? [],
+    listen,
     registry: registryOf(settings)?.domain ?? null,
+    lacking,
+    askedInVain: await askedInVain(options.server ?? publicUrl ?? localUrl(listen[0])),
   };
-  const notes = notesOf(publicUrl, packages, facts.registry);
+  const notes = notesOf(facts, packages);
   if (options.json) return printJson({ ...facts, notes }, io);
+  const { askedInVain: asked } = facts;
   const lines = [
     `chp ${VERSION}`,
     `store: ${facts.store} (format ${FORMAT})`,
     `generation: ${facts.generation}${facts.changed ? `, ${facts.changed.slice(0, 19)}Z` : ""}`,
-    `holds: ${count(types.charm, "charm")}, ${count(types.bundle, "bundle")}, ${count(revisions, "revision")}, ${showSize(facts.size)}`,
-    `listen: ${facts.listen.join(", ")}`,
+    `holds: ${[count(facts.charms, "charm"), count(facts.bundles, "bundle"), count(facts.snaps, "snap"), count(facts.revisions, "revision")].join(", ")}, ${showSize(facts.size)}`,
+    ...facts.unverified.map(({ name, revision }) => `UNVERIFIED: snap ${name} revision ${revision}`),
+    `listen: ${listen.join(", ")}`,
     `public URL: ${publicUrl ?? "not set"}`,
     `registry: ${facts.registry ?? "not set"}`,
+    ...lacking.map((one) => `lacks: snap ${showNeed(one)} (${one.sure}), needed by ${one.by.join(", ")}`),
+    ...(asked ?? []).map(({ what, times, last }) => `asked for in vain: ${what}, ${count(times, "time")}, last ${last.slice(0, 19)}Z`),
     ...notes.map((text) => `note: ${text}`),
   ];
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
 }
 
-function notesOf(publicUrl: string | null, packages: readonly Package[], registry: string | null): string[] {
+const SERVER_TIMEOUT = 2000;
+
+const MissingReply = v.object({
+  missing: v.array(v.object({ what: v.string(), times: v.number(), first: v.string(), last: v.string() })),
+});
+
+/** What a running server tells; null where none answers. */
+async function askedInVain(server: string | undefined) {
+  if (server === undefined) return null;
+  try {
+    const reply = await fetch(`${server}/_status/missing`, { signal: AbortSignal.timeout(SERVER_TIMEOUT) });
+    return v.parse(MissingReply, await reply.json()).missing;
+  } catch {
+    return null;
+  }
+}
+
+function localUrl(listen: string | undefined): string | undefined {
+  if (listen === undefined) return undefined;
+  const { host, port } = parseAddress(listen);
+  if (port === 0) return undefined;
+  return `http://${["0.0.0.0", "[::]"].includes(host) ? "127.0.0.1" : host}:${port}`;
+}
+
+interface Facts {
+  readonly publicUrl: string | null;
+  readonly registry: string | null;
+  readonly snaps: number;
+  readonly lacking: readonly unknown[];
+}
+
+function notesOf({ publicUrl, registry, snaps, lacking }: Facts, packages: readonly Package[]): string[] {
   return [
-    ...(packages.length === 0 ? ["nothing is held yet; chp import FILE takes in what was exported"] : []),
+    ...(packages.length + snaps === 0 ? ["nothing is held yet; chp import FILE takes in what was exported"] : []),
     ...(publicUrl === null
       ? ["download URLs are made from each request's Host; chp config public-url=URL settles them, which Juju 4 needs"]
       : []),
     ...(registry === null && packages.some(hasImage) ? [NO_REGISTRY_NOTE] : []),
+    ...(lacking.length > 0 ? ["chp missing --yaml prints what to export on the connected side"] : []),
   ];
 }
 

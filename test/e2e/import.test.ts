@@ -273,7 +273,7 @@ test.each([
   const done = await chp(["import", "--store", "store", "e.tar.gz"], { cwd: folder.path });
   expect([done.code, done.err]).toEqual([
     3,
-    expect.stringMatching(new RegExp(`there is no charm or bundle in e.tar.gz.*${says}|in ${says}`)),
+    expect.stringMatching(new RegExp(`there is no charm, bundle, snap or assertion in e.tar.gz.*${says}|in ${says}`)),
   ]);
 });
 

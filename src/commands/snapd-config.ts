@@ -1,0 +1,155 @@
+import { header } from "../assertion.ts";
+import { type CommonOptions, define, EXITS, type Io, openStore, printJson, type Register } from "./command.ts";
+import { loadSettings } from "./settings.ts";
+
+interface SnapdConfigFlags extends CommonOptions {
+  readonly publicUrl?: string;
+  readonly cloudInit?: boolean;
+  readonly juju?: boolean;
+}
+
+export const snapdConfigCommand: Register = (program, io) => {
+  define(program, "snapd-config", "print what points a device's snapd at this store", EXITS)
+    .option("--public-url <URL>", "what devices reach this store by (CHP_PUBLIC_URL)")
+    .option("--cloud-init", "print only the cloud-init user data")
+    .option("--juju", "print only the Juju configuration with it, for models whose machines have no proxy.store")
+    .action((options: SnapdConfigFlags) => runSnapdConfig(options, io));
+};
+
+const CANONICAL = "canonical";
+const PLACEHOLDER = "http://HUB:8080";
+const DROP_IN = "/etc/systemd/system/snapd.service.d/chp.conf";
+
+export async function runSnapdConfig(options: SnapdConfigFlags, io: Io): Promise<void> {
+  const store = await openStore(options, io);
+  const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
+  const url = settings.get("public-url")?.values[0];
+  const held = await (await store.snapshot()).assertions();
+  const stores = held
+    .ofType("store")
+    .flatMap(({ type, key }) => held.verified(type, key).slice(0, 1))
+    .map((one) => ({ id: header(one, "store"), url: one.headers.get("url"), authority: one.authority }));
+  const fitting = stores.find((one) => url !== undefined && sameHost(one.url, url));
+  const facts = {
+    publicUrl: url ?? null,
+    route: fitting ? "proxy.store" : "environment",
+    why: whyOf(stores, url),
+    store: fitting?.id ?? null,
+    authority: fitting?.authority ?? null,
+    commands: commandsOf(fitting?.id, url ?? PLACEHOLDER),
+    dropIn: { path: DROP_IN, text: dropIn(url ?? PLACEHOLDER) },
+    cloudInit: cloudInit(url ?? PLACEHOLDER),
+    juju: jujuConfig(url ?? PLACEHOLDER),
+  };
+  if (options.json) return printJson(facts, io);
+  if (options.cloudInit) return io.out(facts.cloudInit);
+  if (options.juju) return io.out(facts.juju);
+  io.out(render(facts));
+}
+
+interface HeldStore {
+  readonly id: string;
+  readonly url: unknown;
+}
+
+function whyOf(stores: readonly HeldStore[], url: string | undefined): string {
+  if (stores.length === 0)
+    return "no store assertion is held, and snapd takes none but those that Canonical signed; a registered store's proxy.assert can be imported";
+  const [first] = stores;
+  if (typeof first?.url !== "string") return `the held store assertion ${first?.id} has no url, which snapd needs`;
+  if (url === undefined)
+    return `the held store assertion ${first.id} is for ${first.url}, and no public URL is set; chp config public-url=${first.url} sets it`;
+  if (!stores.some((one) => sameHost(one.url, url)))
+    return `the held store assertion ${first.id} is for ${first.url}, not for the public URL ${url}`;
+  return `the store assertion ${stores.find((one) => sameHost(one.url, url))?.id} names the public URL`;
+}
+
+function sameHost(a: unknown, b: string): boolean {
+  return typeof a === "string" && URL.canParse(a) && URL.canParse(b) && new URL(a).host === new URL(b).host;
+}
+
+function commandsOf(store: string | undefined, url: string): string[] {
+  if (store !== undefined)
+    return [`curl -sL ${url}/v2/auth/store/assertions | sudo snap ack /dev/stdin`, `sudo snap set core proxy.store=${store}`];
+  return [
+    `sudo mkdir -p ${DROP_IN.slice(0, DROP_IN.lastIndexOf("/"))}`,
+    `sudo tee ${DROP_IN} >/dev/null <<'EOF'\n${dropIn(url)}EOF`,
+    "sudo systemctl daemon-reload",
+    "sudo systemctl restart snapd",
+  ];
+}
+
+/** The base of assertions is the same: `/v2/assertions` follows it. */
+function dropIn(url: string): string {
+  return `[Service]\nEnvironment=SNAPPY_FORCE_API_URL=${url}/\nEnvironment=SNAPPY_FORCE_SAS_URL=${url}/\n`;
+}
+
+/** `commands`: the key under which what runs after the files are written; Juju takes no runcmd. */
+function userData(url: string, commands: "runcmd" | "preruncmd"): string {
+  const content = dropIn(url).trimEnd().replace(/^/gm, "      ");
+  return `write_files:
+  - path: ${DROP_IN}
+    content: |
+${content}
+${commands}:
+  - systemctl daemon-reload
+  - systemctl try-restart snapd.service
+`;
+}
+
+function cloudInit(url: string): string {
+  return `#cloud-config\n${userData(url, "runcmd")}`;
+}
+
+/** For the file that juju bootstrap, add-model and model-config take. */
+function jujuConfig(url: string): string {
+  return `cloudinit-userdata: |\n${userData(url, "preruncmd").trimEnd().replace(/^/gm, "  ")}\n`;
+}
+
+function render({
+  publicUrl,
+  route,
+  why,
+  store,
+  authority,
+  commands,
+  cloudInit: machines,
+  juju,
+}: {
+  readonly publicUrl: string | null;
+  readonly route: string;
+  readonly why: string;
+  readonly store: string | null;
+  readonly authority: string | null;
+  readonly commands: readonly string[];
+  readonly cloudInit: string;
+  readonly juju: string;
+}): string {
+  const lines = [
+    store === null ? `# Route: the environment of snapd, since ${why}.` : `# Route: proxy.store=${store}, since ${why}.`,
+    ...(authority === null || authority === CANONICAL
+      ? []
+      : [`# It is signed by ${authority}: a snapd that trusts Canonical alone does not take it.`]),
+    ...(publicUrl === null
+      ? [`# No public URL is set: put the address of this server for ${PLACEHOLDER}, or chp config public-url=URL.`]
+      : []),
+    "# On each device:",
+    ...commands,
+  ];
+  if (route === "environment")
+    lines.push(
+      "",
+      "# The commands snap download and snap known take the same two from the shell:",
+      ...dropIn(publicUrl ?? PLACEHOLDER)
+        .split("\n")
+        .filter((line) => line.startsWith("Environment="))
+        .map((line) => `export ${line.slice("Environment=".length)}`),
+      "",
+      "# For new machines, as cloud-init user data (chp snapd-config --cloud-init prints it alone):",
+      machines.trimEnd(),
+      "",
+      "# For the machines of a Juju model, in the file of juju add-model --config FILE (--juju prints it alone):",
+      juju.trimEnd(),
+    );
+  return `${lines.join("\n")}\n`;
+}

@@ -1,14 +1,19 @@
 /** Where a request enters: id, address of this server, routes, errors as JSON, access log. */
 
+import { randomBytes } from "node:crypto";
 import { type Context, Hono } from "hono";
 import { routePath } from "hono/route";
 import { Failure, printable, reason } from "../src/errors.ts";
 import type { Registries } from "../src/registry.ts";
+import { Sessions } from "../src/session.ts";
 import { errorList } from "../src/wire/charmhub.ts";
 import type { Store } from "../store/store.ts";
+import { assertions } from "./assertions.ts";
 import { charmhub } from "./charmhub.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
+import { MissingList } from "./missing.ts";
+import { snapstore } from "./snapstore.ts";
 import { status } from "./status.ts";
 
 export interface ServeConfig {
@@ -22,6 +27,8 @@ export interface Deps {
   readonly log: Log;
   /** where images are pulled from; it may change at any time */
   readonly registries?: () => Registries | Promise<Registries>;
+  /** signs device sessions; servers that share it know each other's. Absent: one for as long as the process lives */
+  readonly sessionKey?: Uint8Array;
 }
 
 export interface Env {
@@ -41,7 +48,14 @@ const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(
 export function createApp(deps: Deps): Hono<Env> {
   const { config, log } = deps;
   const metrics = createMetrics(deps);
-  const api = new Hono<Env>().route("/", charmhub(deps)).route("/", status(deps)).route("/", metrics.routes);
+  const missing = new MissingList();
+  const sessions = new Sessions(deps.sessionKey ?? randomBytes(32));
+  const api = new Hono<Env>()
+    .route("/", charmhub(deps))
+    .route("/", snapstore({ ...deps, sessions, missing }))
+    .route("/", assertions(deps))
+    .route("/", status(deps, missing))
+    .route("/", metrics.routes);
   const app = new Hono<Env>();
 
   app.use(async (c, next) => {

@@ -9,6 +9,8 @@ export interface Payload {
   readonly digest: string;
   /** what the client asked for, and may save it as */
   readonly filename: string;
+  /** whether a range that there is nothing of is answered with the whole: for snapd a 416 is final */
+  readonly lenient?: true;
 }
 
 /** Bytes that are made for a reply. */
@@ -21,7 +23,7 @@ export function inMemory(bytes: Uint8Array): StoredObject {
 }
 
 /** A whole blob, or the one range that is asked for. */
-export function sendBlob(c: Context, { object, digest, filename }: Payload): Response {
+export function sendBlob(c: Context, { object, digest, filename, lenient }: Payload): Response {
   const etag = `"${digest}"`;
   const headers: Record<string, string> = {
     ETag: etag,
@@ -32,13 +34,14 @@ export function sendBlob(c: Context, { object, digest, filename }: Payload): Res
   if (matches(c.req.header("If-None-Match"), etag)) return new Response(null, { status: 304, headers });
   const condition = c.req.header("If-Range");
   const range = condition === undefined || condition === etag ? readRange(c.req.header("Range"), object.size) : undefined;
-  if (range === "unsatisfiable")
+  if (range === "unsatisfiable" && !lenient)
     return new Response(null, { status: 416, headers: { ...headers, "Content-Range": `bytes */${object.size}`, "Content-Length": "0" } });
-  const { start, end } = range ?? { start: 0, end: object.size };
+  const part = range === "unsatisfiable" ? undefined : range;
+  const { start, end } = part ?? { start: 0, end: object.size };
   headers["Content-Length"] = String(end - start);
-  if (range) headers["Content-Range"] = `bytes ${start}-${end - 1}/${object.size}`;
+  if (part) headers["Content-Range"] = `bytes ${start}-${end - 1}/${object.size}`;
   const body = c.req.method === "HEAD" || start === end ? null : object.body(start, end);
-  return new Response(body, { status: range ? 206 : 200, headers });
+  return new Response(body, { status: part ? 206 : 200, headers });
 }
 
 function matches(header: string | undefined, etag: string): boolean {

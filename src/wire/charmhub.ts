@@ -109,7 +109,7 @@ function given<K extends string>(key: K, value: string | null | undefined): Part
   return value ? ({ [key]: value } as Record<K, string>) : {};
 }
 
-function parseJson(text: string): unknown {
+export function parseJson(text: string): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -120,7 +120,7 @@ function parseJson(text: string): unknown {
   return value;
 }
 
-function check<T extends v.GenericSchema>(schema: T, value: unknown): v.InferOutput<T> {
+export function check<T extends v.GenericSchema>(schema: T, value: unknown): v.InferOutput<T> {
   const parsed = v.safeParse(schema, value, { abortEarly: true });
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
@@ -156,7 +156,7 @@ export async function charmTemplate(resolved: Resolved, fields: readonly string[
 }
 
 /** A piece of JSON: text, or rendered bytes. */
-type Piece = string | Uint8Array;
+export type Piece = string | Uint8Array;
 
 /** One element of `results`: a success. `charm`: its rendered charm. */
 export function resolvedResult(query: Query, { package: pkg, channel, releasedAt }: Resolved, charm: Uint8Array): Piece[] {
@@ -191,7 +191,7 @@ export function refreshReply(results: readonly (readonly Piece[])[]): Uint8Array
   return concatJson(['{"error-list":[],"results":[', ...commaSeparated(results), "]}"]);
 }
 
-function commaSeparated(results: readonly (readonly Piece[])[]): Piece[] {
+export function commaSeparated(results: readonly (readonly Piece[])[]): Piece[] {
   return results.flatMap((parts, i) => (i === 0 ? parts : [",", ...parts]));
 }
 

@@ -41,11 +41,11 @@ export class TemplateCache {
     this.#limit = limit;
   }
 
-  /** The template of `owner` (an immutable object) and `key`; `build` is asked where it is not kept. */
-  get(owner: object, key: string, build: () => Promise<Template>): Template | Promise<Template> {
+  /** The template of `owner` (an immutable object) and `key`; `build` is asked where it is not kept. Nothing is not kept. */
+  get<T extends Template | undefined>(owner: object, key: string, build: () => Promise<T>): T | Template | Promise<T | Template> {
     const name = `${this.#serialOf(owner)} ${key}`;
     const found = this.#kept.get(name);
-    if (!found) return build().then((template) => this.#put(name, template));
+    if (!found) return build().then((template) => (template ? this.#put(name, template) : template));
     this.#kept.delete(name);
     this.#kept.set(name, found);
     return found;

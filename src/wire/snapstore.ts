@@ -1,0 +1,476 @@
+/** The Snap Store API on the wire: requests as schemas, replies as builders. Source: contract/snapd.md §1.5, §2, §4. */
+
+import * as v from "valibot";
+import { ASSERTION_TYPES, type Assertion, optionalHeader } from "../assertion.ts";
+import { type AssertionSet, numberOf } from "../assertionset.ts";
+import { printable } from "../errors.ts";
+import { mapOf } from "../schema.ts";
+import {
+  type ComponentRevision,
+  componentsOf,
+  findSnapRevision,
+  type Snap,
+  type SnapRevision,
+  type StoredAssertion,
+  shortChannel,
+  snapChannelOf,
+} from "../snap.ts";
+import { channelMapOf, type ResolvedSnap, type SnapQuery, type SnapRefusal } from "../snapresolve.ts";
+import type { FoundSnap } from "../snapsearch.ts";
+import { check, commaSeparated, type Piece, parseJson, type ReadText } from "./charmhub.ts";
+import { concatJson, ORIGIN, Template } from "./template.ts";
+
+/* ---- POST refresh ---- */
+
+const Integer = v.pipe(v.number(), v.safeInteger());
+const Text = v.nullish(v.string());
+const Formats = v.fallback(v.nullish(v.object({ read: v.array(v.number()), write: v.array(v.number()) })), null);
+const Words = v.nullish(v.array(v.string()));
+
+const RefreshRequest = v.object({
+  context: v.nullish(
+    v.array(
+      v.object({
+        "snap-id": v.string(),
+        "instance-key": v.string(),
+        revision: v.nullish(Integer, 0),
+        "tracking-channel": Text,
+        epoch: Formats,
+      }),
+    ),
+    [],
+  ),
+  actions: v.nullish(
+    v.array(
+      v.variant("action", [
+        v.object({
+          action: v.picklist(["install", "download", "refresh"]),
+          "instance-key": v.string(),
+          name: Text,
+          "snap-id": Text,
+          channel: Text,
+          revision: v.nullish(Integer),
+          "validation-sets": v.nullish(v.array(v.array(v.union([v.string(), v.number()]))), []),
+        }),
+        v.object({
+          action: v.literal("fetch-assertions"),
+          key: v.string(),
+          assertions: v.nullish(
+            v.array(
+              v.object({
+                type: v.string(),
+                "primary-key": Words,
+                "sequence-key": Words,
+                sequence: v.nullish(Integer),
+                "if-sequence-equal-or-newer-than": v.nullish(Integer),
+                "if-newer-than": v.nullish(Integer),
+              }),
+            ),
+            [],
+          ),
+        }),
+      ]),
+    ),
+    [],
+  ),
+  fields: Words,
+  "assertion-max-formats": v.nullish(mapOf(Integer), {}),
+});
+
+type Action = v.InferOutput<typeof RefreshRequest>["actions"][number];
+export type FetchAssertions = Extract<Action, { action: "fetch-assertions" }>;
+type SnapAction = Exclude<Action, FetchAssertions>;
+type Wanted = FetchAssertions["assertions"][number];
+
+export interface SnapItem {
+  readonly query: SnapQuery;
+  /** validation sets that are enforced: account, name and sequence number, if one is pinned */
+  readonly sets: readonly (readonly (string | number)[])[];
+}
+
+export interface SnapRefresh {
+  readonly items: readonly (SnapItem | FetchAssertions)[];
+  readonly wantsYaml: boolean;
+  readonly wantsResources: boolean;
+  readonly maxFormats: Readonly<Record<string, number>>;
+}
+
+/** Reads the body of a refresh request. Throws a `malformed` failure that names the field. */
+export function readSnapRefresh(text: string, architecture: string): SnapRefresh {
+  const { context, actions, fields, "assertion-max-formats": maxFormats } = check(RefreshRequest, parseJson(text));
+  const contexts = new Map(context.map((one) => [one["instance-key"], one]));
+  const item = (action: SnapAction): SnapItem => {
+    const installed = action.action === "refresh" ? contexts.get(action["instance-key"]) : undefined;
+    const id = action["snap-id"] || installed?.["snap-id"];
+    return {
+      sets: action["validation-sets"],
+      query: {
+        action: action.action,
+        instanceKey: action["instance-key"],
+        architecture,
+        ...(action.name && { name: action.name }),
+        ...(id && { id }),
+        ...(typeof action.revision === "number" && { revision: action.revision }),
+        ...(action.channel && { channel: action.channel }),
+        ...(installed && {
+          installed: {
+            revision: installed.revision,
+            trackingChannel: installed["tracking-channel"] ?? "",
+            epoch: installed.epoch ?? undefined,
+          },
+        }),
+      },
+    };
+  };
+  return {
+    items: actions.map((action) => (action.action === "fetch-assertions" ? action : item(action))),
+    wantsYaml: !fields || fields.includes("snap-yaml"),
+    wantsResources: !fields || fields.includes("resources"),
+    maxFormats,
+  };
+}
+
+/** One element of `results`: a success. `snap`: its rendered snap. */
+export function snapResult(query: SnapQuery, resolved: ResolvedSnap, snap: Uint8Array): Piece[] {
+  const { effectiveChannel, redirectChannel, releasedAt } = resolved;
+  const head = {
+    result: query.action,
+    "instance-key": query.instanceKey,
+    "snap-id": resolved.snap.id,
+    name: resolved.snap.name,
+    ...(effectiveChannel !== undefined && { "effective-channel": effectiveChannel }),
+    ...(redirectChannel !== undefined && { "redirect-channel": redirectChannel }),
+    ...(releasedAt !== undefined && { "released-at": releasedAt }),
+  };
+  return [`${JSON.stringify(head).slice(0, -1)},"snap":`, snap, "}"];
+}
+
+/** One element of `results`: a refusal, which is no error of the request. */
+export function snapRefusal(query: SnapQuery, snap: Snap | undefined, { code, message, releases }: SnapRefusal): Piece[] {
+  const name = query.name ?? snap?.name;
+  const id = snap?.id ?? query.id;
+  return [
+    JSON.stringify({
+      result: "error",
+      "instance-key": query.instanceKey,
+      ...(id !== undefined && { "snap-id": id }),
+      ...(name !== undefined && { name }),
+      error: { code, message, ...(releases && { extra: { releases } }) },
+    }),
+  ];
+}
+
+export function snapRefreshReply(results: readonly (readonly Piece[])[]): Uint8Array<ArrayBuffer> {
+  return concatJson(['{"results":[', ...commaSeparated(results), '],"error-list":[]}']);
+}
+
+/* ---- fetch-assertions ---- */
+
+/**
+ * One element of `results`: URLs of what is newer than what the client has. What it has and the store lacks is "unchanged":
+ * not-found would make the refresh of every snap of that machine fail.
+ */
+export function fetchResult(
+  { key, assertions }: FetchAssertions,
+  held: AssertionSet,
+  maxFormats: Readonly<Record<string, number>>,
+  origin: string,
+): Piece[] {
+  const urls: string[] = [];
+  const errors: unknown[] = [];
+  for (const wanted of assertions) {
+    const maxFormat = maxFormats[wanted.type] ?? 0;
+    const found = findWanted(wanted, held, maxFormat);
+    if (found) {
+      if (isNews(wanted, found)) urls.push(assertionUrl(found, maxFormat, origin));
+    } else if (typeof wanted["if-newer-than"] !== "number") errors.push(notFoundError(wanted));
+  }
+  return [
+    JSON.stringify({
+      result: "fetch-assertions",
+      key,
+      "assertion-stream-urls": urls,
+      ...(errors.length > 0 && { "error-list": errors }),
+    }),
+  ];
+}
+
+function findWanted(wanted: Wanted, held: AssertionSet, maxFormat: number): StoredAssertion | undefined {
+  const { type, sequence } = wanted;
+  const [primary, sequenceKey] = [wanted["primary-key"], wanted["sequence-key"]];
+  if (primary) return held.newest(type, reducedKey(type, primary), maxFormat);
+  if (!sequenceKey) return undefined;
+  return typeof sequence === "number"
+    ? held.newest(type, [...sequenceKey, String(sequence)], maxFormat)
+    : held.latest(type, sequenceKey, maxFormat);
+}
+
+function isNews(wanted: Wanted, found: StoredAssertion): boolean {
+  const { "if-newer-than": newer, "if-sequence-equal-or-newer-than": least } = wanted;
+  if (typeof least === "number") {
+    const number = numberOf(found);
+    return number > least || (number === least && found.revision > (newer ?? -1));
+  }
+  return found.revision > (newer ?? -1);
+}
+
+function notFoundError(wanted: Wanted) {
+  const [primary, sequence] = [wanted["primary-key"], wanted["sequence-key"]];
+  const key = primary ?? sequence ?? [];
+  return {
+    code: "not-found",
+    message: printable(`no ${wanted.type} assertion with the key ${key.join("/")} is held`, 500),
+    type: wanted.type,
+    ...(primary && { "primary-key": primary }),
+    ...(!primary && sequence && { "sequence-key": sequence }),
+  };
+}
+
+/** Without trailing optional parts that equal their default. */
+export function reducedKey(type: string, key: readonly string[]): string[] {
+  const { key: names = [], optional = {} } = ASSERTION_TYPES.get(type) ?? {};
+  const reduced = [...key];
+  while (reduced.length > 0) {
+    const name = names[reduced.length - 1] ?? "";
+    if (!Object.hasOwn(optional, name) || optional[name] !== reduced.at(-1)) break;
+    reduced.pop();
+  }
+  return reduced;
+}
+
+function assertionUrl({ type, key }: StoredAssertion, maxFormat: number, origin: string): string {
+  const sequence = ASSERTION_TYPES.get(type)?.sequence ? key.at(-1) : undefined;
+  const path = (sequence === undefined ? key : key.slice(0, -1)).map(encodeURIComponent).join("/");
+  return `${origin}/v2/assertions/${type}/${path}?max-format=${maxFormat}${sequence === undefined ? "" : `&sequence=${sequence}`}`;
+}
+
+/** The revision that one of the enforced validation sets pins the snap at. */
+export function pinnedRevision(sets: SnapItem["sets"], snap: Snap, held: AssertionSet): number | undefined {
+  for (const [series, account, name, sequence] of sets) {
+    const key = [String(series), String(account), String(name)];
+    const found = sequence === undefined ? held.latest("validation-set", key) : held.newest("validation-set", [...key, String(sequence)]);
+    const [set] = found ? held.verified(found.type, found.key) : [];
+    const pinned = set && pinOf(set, snap);
+    if (pinned !== undefined) return pinned;
+  }
+  return undefined;
+}
+
+function pinOf(set: Assertion, snap: Snap): number | undefined {
+  const snaps = set.headers.get("snaps");
+  for (const entry of Array.isArray(snaps) ? snaps : []) {
+    if (!(entry instanceof Map)) continue;
+    const [id, name, revision] = ["id", "name", "revision"].map((key) => entry.get(key));
+    if ((id === snap.id || (id === undefined && name === snap.name)) && typeof revision === "string") return Number(revision);
+  }
+  return undefined;
+}
+
+/* ---- a snap ---- */
+
+/** What stands in a reply of one revision besides its channel. */
+export interface SnapParts {
+  readonly yaml: boolean;
+  readonly resources: boolean;
+}
+
+export function snapKey({ revision }: ResolvedSnap, { yaml, resources }: SnapParts): string {
+  return `snap ${revision.revision} ${yaml} ${resources}`;
+}
+
+/** The `snap` object of a success in refresh. */
+export async function snapTemplate({ snap, revision }: ResolvedSnap, parts: SnapParts, read: ReadText): Promise<Template> {
+  return new Template({
+    ...snapLevel(snap, revision),
+    ...revisionLevel(snap, revision),
+    ...(parts.yaml && { "snap-yaml": await read(revision.yaml) }),
+    ...(parts.resources && { resources: resourcesOf(snap, revision) }),
+  });
+}
+
+function snapLevel(snap: Snap, revision: SnapRevision) {
+  const { details } = snap;
+  return {
+    "snap-id": snap.id,
+    name: snap.name,
+    title: details.title ?? revision.title ?? snap.name,
+    summary: details.summary ?? revision.summary ?? "",
+    description: details.description ?? revision.description ?? "",
+    license: details.license ?? revision.license ?? "",
+    publisher: snap.publisher,
+    contact: details.contact ?? revision.contact ?? "",
+    website: details.website ?? revision.website ?? null,
+    links: details.links ?? revision.links,
+    media: revision.icon
+      ? [
+          {
+            type: "icon",
+            url: `${ORIGIN}/api/v1/snaps/icons/${snap.id}_${revision.revision}.${revision.icon.extension}`,
+            width: null,
+            height: null,
+          },
+        ]
+      : [],
+    categories: (details.categories ?? []).map(({ name, featured }) => ({ name, featured })),
+    "store-url": details["store-url"] ?? "",
+    private: false,
+    prices: {},
+  };
+}
+
+function revisionLevel(snap: Snap, revision: SnapRevision) {
+  const { epoch, type, version, base, confinement, architectures, commonIds, createdAt } = revision;
+  return {
+    revision: revision.revision,
+    version,
+    type,
+    base: base ?? null,
+    confinement,
+    architectures,
+    epoch,
+    "created-at": createdAt,
+    "common-ids": commonIds,
+    download: { ...download(`${snap.id}_${revision.revision}.snap`, revision), deltas: [] },
+  };
+}
+
+function resourcesOf(snap: Snap, revision: SnapRevision) {
+  return componentsOf(snap, revision.revision).map(([name, component]) => ({
+    type: `component/${component.type}`,
+    name,
+    revision: component.revision,
+    version: component.version,
+    "created-at": component.createdAt,
+    description: component.description,
+    download: download(componentFile(snap, name, component), component),
+  }));
+}
+
+/** What the file of a component is called in its URL. */
+function componentFile(snap: Snap, name: string, { revision }: ComponentRevision): string {
+  return `${snap.id}.${name}_${revision}.comp`;
+}
+
+function download(file: string, { size, "sha3-384": sha3 }: Pick<SnapRevision, "size" | "sha3-384">) {
+  return { url: `${ORIGIN}/api/v1/snaps/download/${file}`, size, "sha3-384": sha3 };
+}
+
+/* ---- GET info, find, names, sections, categories ---- */
+
+/** Rows of one architecture, the best first: clients show the first as the snap. Undefined where there is none. */
+export function snapInfoTemplate(snap: Snap, architecture: string, resources: boolean): Template | undefined {
+  const rows = channelMapOf(snap, architecture).flatMap((row) => {
+    const revision = findSnapRevision(snap, row.revision);
+    if (!revision) return [];
+    const channel = snapChannelOf(row);
+    const { track, risk } = channel;
+    return [
+      {
+        ...revisionLevel(snap, revision),
+        ...(resources && { resources: resourcesOf(snap, revision) }),
+        channel: { architecture, name: shortChannel(channel), risk, track, "released-at": row.releasedAt },
+      },
+    ];
+  });
+  const best = rows[0] && findSnapRevision(snap, rows[0].revision);
+  if (!best) return undefined;
+  return new Template({
+    name: snap.name,
+    "snap-id": snap.id,
+    "default-track": snap.defaultTrack === "latest" ? null : snap.defaultTrack,
+    snap: snapLevel(snap, best),
+    "channel-map": rows,
+  });
+}
+
+/** What a machine's connectivity check asks of a snap that is not held: something that answers HEAD. */
+export function reachable(name: string, architecture: string, origin: string) {
+  const channel = { architecture, name: "stable", risk: "stable", track: "latest", "released-at": null };
+  const downloadable = { url: `${origin}/_status/check`, size: 0, "sha3-384": "", deltas: [] };
+  return { name, "snap-id": "", "default-track": null, snap: { name }, "channel-map": [{ channel, download: downloadable }] };
+}
+
+export function foundTemplate({ snap, revision, release }: FoundSnap): Template {
+  const { "snap-id": _, ...level } = snapLevel(snap, revision);
+  return new Template({
+    name: snap.name,
+    "snap-id": snap.id,
+    snap: level,
+    revision: { ...revisionLevel(snap, revision), channel: shortChannel(snapChannelOf(release)) },
+  });
+}
+
+export function snapFindReply(results: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  return concatJson(['{"results":[', ...commaSeparated(results.map((one) => [one])), "]}"]);
+}
+
+/** Key order matters: snapd reads it as a stream. */
+export function namesReply(found: readonly FoundSnap[], held: AssertionSet) {
+  const packages = found.map(({ snap, revision }) => ({
+    package_name: snap.name,
+    version: revision.version,
+    summary: snap.details.summary ?? revision.summary ?? "",
+    aliases: aliasesOf(snap, held),
+    apps: revision.apps.map((app) => (app === snap.name ? app : `${snap.name}.${app}`)),
+  }));
+  return { _embedded: { "clickindex:package": packages } };
+}
+
+function aliasesOf(snap: Snap, held: AssertionSet): { name: string; target: string }[] {
+  const [declaration] = held.verified("snap-declaration", ["16", snap.id]);
+  const aliases = declaration?.headers.get("aliases");
+  return (Array.isArray(aliases) ? aliases : []).flatMap((entry) => {
+    const [name, target] = entry instanceof Map ? [entry.get("name"), entry.get("target")] : [];
+    return typeof name === "string" && typeof target === "string" ? [{ name, target }] : [];
+  });
+}
+
+export function sectionsReply(categories: readonly string[]) {
+  return { _embedded: { "clickindex:sections": categories.map((name) => ({ name })) } };
+}
+
+export function categoriesReply(categories: readonly string[]) {
+  return { categories: categories.map((name) => ({ name })) };
+}
+
+/* ---- sessions ---- */
+
+const SessionRequest = v.object({
+  "device-session-request": v.string(),
+  "serial-assertion": v.string(),
+  "model-assertion": v.string(),
+});
+
+export function readSessionRequest(text: string): v.InferOutput<typeof SessionRequest> {
+  return check(SessionRequest, parseJson(text));
+}
+
+const CohortRequest = v.object({ snaps: v.array(v.string()) });
+
+/** Names of snaps. */
+export function readCohortRequest(text: string): readonly string[] {
+  return check(CohortRequest, parseJson(text)).snaps;
+}
+
+/* ---- the store's own assertions ---- */
+
+/**
+ * What `snap ack` needs to know a store: for each `store` assertion its operator's account and the account-keys that
+ * signed, dependencies first. Roots are left out: a client has them, and refuses to be told.
+ */
+export function storeStream(held: AssertionSet): string[] {
+  const texts = new Map<string, string>();
+  const add = (type: string, key: readonly string[]): void => {
+    const [one] = held.verified(type, key);
+    if (!one || texts.has(`${type} ${key.join("/")}`)) return;
+    const isRootKey = type === "account-key" && one.signKey === key[0];
+    const isRootAccount = type === "account" && one.authority === key[0];
+    if (isRootKey || isRootAccount) return;
+    add("account-key", [one.signKey]);
+    const account = optionalHeader(one, type === "store" ? "operator-id" : "account-id");
+    if (type !== "account" && account !== undefined) add("account", [account]);
+    texts.set(`${type} ${key.join("/")}`, one.text);
+  };
+  for (const store of held.ofType("store")) add("store", store.key);
+  return [...texts.values()];
+}

@@ -31,10 +31,10 @@ function image(revision: number): string {
 }
 
 /** More than what one read of a disk or a socket gives. */
-const LARGE = 3 * 2 ** 20;
+export const LARGE = 3 * 2 ** 20;
 
 /** Bytes that do not compress, the same each time. */
-function noise(size: number): Uint8Array {
+export function noise(size: number): Uint8Array {
   let state = 1;
   return new Uint8Array(size).map(() => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;

@@ -12,7 +12,7 @@ export interface LoadOptions {
   readonly seconds: number;
 }
 
-interface Request {
+export interface Request {
   readonly path: string;
   readonly body?: string;
 }
@@ -85,7 +85,8 @@ export async function requests(
   for (const [name, list] of workloads) await report.measure(name, () => compare(report, name, folder, store, list, options));
 }
 
-async function compare(report: Report, name: string, folder: string, store: string, list: readonly Request[], options: LoadOptions) {
+/** A workload beside nginx that sends the same replies from files. */
+export async function compare(report: Report, name: string, folder: string, store: string, list: readonly Request[], options: LoadOptions) {
   const wrk = await tool("wrk");
   const root = join(folder, name.replaceAll(/\W+/g, "-"));
   mkdirSync(root);

@@ -13,19 +13,21 @@ import { Report } from "./figures.ts";
 import { imports } from "./imports.ts";
 import { runChp } from "./processes.ts";
 import { requests } from "./requests.ts";
+import { snaps } from "./snaps.ts";
 import { size, start } from "./start.ts";
 
 const { values: flags } = parseArgs({
   options: {
     smoke: { type: "boolean", default: false },
-    /** which of: requests downloads imports start size */
-    only: { type: "string", default: "requests,downloads,imports,start,size" },
+    /** which of: requests downloads imports snaps start size */
+    only: { type: "string", default: "requests,downloads,imports,snaps,start,size" },
     rounds: { type: "string" },
     seconds: { type: "string" },
     packages: { type: "string" },
     download: { type: "string" },
     import: { type: "string" },
     memory: { type: "string" },
+    snap: { type: "string" },
   },
 });
 const { smoke } = flags;
@@ -74,6 +76,14 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
       rounds: Math.min(rounds, 3),
       mib: number(flags.import, 512, 16),
       memoryMib: number(flags.memory, 2048, 64),
+    }),
+  snaps: () =>
+    snaps(report, folder, {
+      rounds,
+      seconds,
+      mib: number(flags.snap, 512, 16),
+      assertions: smoke ? 100 : 1000,
+      installed: smoke ? 20 : 500,
     }),
   start: async () => {
     await start(report, await storeOf(1, 10), 10, 2 * rounds + 1);

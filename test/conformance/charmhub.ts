@@ -24,6 +24,7 @@ import {
   anything,
   architecture,
   both,
+  type Case,
   each,
   either,
   exactly,
@@ -33,65 +34,17 @@ import {
   integer,
   is,
   isRecord,
+  type Login,
   nonEmpty,
   once,
   otherThan,
   type Pattern,
   type Rule,
   rfc3339,
+  type Step,
   sameAs,
   text,
 } from "./match.ts";
-
-export interface Case {
-  readonly id: number;
-  readonly title: string;
-  /** why it is run nowhere */
-  readonly skip?: string;
-  readonly setup?: Setup;
-  readonly steps: readonly Step[];
-}
-
-/** A server of the case's own. A target that cannot set it up skips the case. */
-export interface Setup {
-  readonly publicUrl?: string;
-  readonly registry?: Login;
-  readonly restart?: true;
-  readonly brokenStore?: true;
-  readonly socket?: true;
-}
-
-export interface Login {
-  readonly domain: string;
-  readonly username: string;
-  readonly password: string;
-}
-
-export interface Ask {
-  readonly method?: "GET" | "POST";
-  /** below the hub's address, or where in the earlier replies the URL stands */
-  readonly path: string | { readonly from: string };
-  readonly headers?: Readonly<Record<string, string>>;
-  /** text as it is, else sent as JSON */
-  readonly body?: unknown;
-}
-
-/** One request and what its reply must be: `json`, a `file`, or any body. No reply may redirect. */
-export interface Step {
-  readonly ask: Ask;
-  /** default 200 */
-  readonly status?: number | readonly number[];
-  readonly json?: Pattern;
-  readonly file?: {
-    /** where the object stands that tells its size and digests */
-    readonly told: string;
-    /** files of a zip */
-    readonly zip?: readonly string[];
-    readonly json?: Pattern;
-  };
-  readonly twice?: "at once" | "on one connection";
-  readonly before?: "restart" | { readonly registry: Login };
-}
 
 /** What holds for a key of this name wherever it stands in a reply: the types that Juju's decoder insists on. */
 export const EVERYWHERE: Readonly<Record<string, Pattern>> = {

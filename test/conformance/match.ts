@@ -1,7 +1,68 @@
 /**
- * Patterns for JSON replies. Objects are partial, lists are exact, a regular expression is for text, everything else is
- * equal; what these cannot say is a rule with a name.
+ * Cases as data, and patterns for their replies. Objects are partial, lists are exact, a regular expression is for text,
+ * everything else is equal; what these cannot say is a rule with a name.
  */
+
+export interface Case {
+  readonly id: number;
+  readonly title: string;
+  /** why it is run nowhere */
+  readonly skip?: string;
+  readonly setup?: Setup;
+  readonly steps: readonly Step[];
+}
+
+/** A server of the case's own. A target that cannot set it up skips the case. */
+export interface Setup {
+  readonly publicUrl?: string;
+  readonly registry?: Login;
+  readonly restart?: true;
+  readonly brokenStore?: true;
+  /** nothing was imported */
+  readonly empty?: true;
+  readonly socket?: true;
+}
+
+export interface Login {
+  readonly domain: string;
+  readonly username: string;
+  readonly password: string;
+}
+
+export interface Ask {
+  readonly method?: "GET" | "HEAD" | "POST";
+  /** below the server's address, or where in the earlier replies the URL stands */
+  readonly path: string | { readonly from: string };
+  readonly headers?: Readonly<Record<string, string>>;
+  /** text as it is, else sent as JSON */
+  readonly body?: unknown;
+  /** a body that takes something from the earlier replies */
+  readonly bodyOf?: (seen: Seen) => unknown;
+}
+
+/** One request and what its reply must be: `json`, `text`, `bytes`, a `file`, or any body. No reply may redirect. */
+export interface Step {
+  readonly ask: Ask;
+  /** default 200 */
+  readonly status?: number | readonly number[];
+  /** exact; null: not there */
+  readonly headers?: Readonly<Record<string, string | null>>;
+  /** as `application/json`, where `headers` says nothing else */
+  readonly json?: Pattern;
+  readonly text?: Pattern;
+  readonly bytes?: Uint8Array;
+  readonly file?: {
+    /** where the object stands that tells its size and digests */
+    readonly told: string;
+    /** files of a zip */
+    readonly zip?: readonly string[];
+    readonly json?: Pattern;
+  };
+  readonly twice?: "at once" | "on one connection";
+  /** reads the beginning of the body and closes the connection */
+  readonly hangUp?: true;
+  readonly before?: "restart" | { readonly registry: Login };
+}
 
 export type Pattern =
   | undefined

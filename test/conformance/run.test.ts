@@ -1,6 +1,6 @@
 /**
  * Runs the cases against the application in this process, the executable (dist/chp, or what CHP_EXECUTABLE names), and
- * the hub that CHP_URL names, which must hold the packages of test/world.ts.
+ * the server that CHP_URL names, which must hold the packages of test/world.ts and the snaps of test/snapworld.ts.
  */
 
 import { afterAll, describe, expect, test } from "bun:test";
@@ -12,9 +12,55 @@ import { unzipSync } from "fflate";
 import { createApp } from "../../handlers/app.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
+import { importSnapWorld, ROOT, SNAP_WORLD } from "../snapworld.ts";
 import { importWorld, WORLD } from "../world.ts";
-import { type Ask, CASES, type Case, EVERYWHERE, type Login, type Setup, type Step } from "./charmhub.ts";
-import { everywhere, lookUp, mismatches, type Seen } from "./match.ts";
+import * as charmhub from "./charmhub.ts";
+import {
+  type Ask,
+  type Case,
+  everywhere,
+  type Login,
+  lookUp,
+  mismatches,
+  type Pattern,
+  type Seen,
+  type Setup,
+  type Step,
+} from "./match.ts";
+import * as snapstore from "./snapstore.ts";
+
+/** An API with its cases. */
+interface Family {
+  readonly name: string;
+  readonly cases: readonly Case[];
+  readonly count: number;
+  /** what holds for a key of this name wherever it stands in a reply */
+  readonly everywhere: Readonly<Record<string, Pattern>>;
+  /** sent with every request that names its path */
+  readonly headers: Readonly<Record<string, string>>;
+  /** what every promise of a file has */
+  readonly digest: keyof typeof DIGESTS;
+}
+
+const DIGESTS = {
+  "hash-sha-256": "sha256",
+  "hash-sha-384": "sha384",
+  "hash-sha-512": "sha512",
+  "hash-sha3-384": "sha3-384",
+  "sha3-384": "sha3-384",
+};
+
+const FAMILIES: readonly Family[] = [
+  {
+    name: "Charmhub",
+    cases: charmhub.CASES,
+    count: 98,
+    everywhere: charmhub.EVERYWHERE,
+    headers: { Accept: "application/json", "Content-Type": "application/json", "User-Agent": "Juju/3.6.28" },
+    digest: "hash-sha-256",
+  },
+  { name: "Snap Store", cases: snapstore.CASES, count: 108, everywhere: snapstore.EVERYWHERE, headers: {}, digest: "sha3-384" },
+];
 
 interface Sent {
   readonly url: string;
@@ -23,7 +69,7 @@ interface Sent {
   readonly body?: string;
 }
 
-/** A running hub. */
+/** A running server. */
 interface Hub {
   /** where paths of the cases begin */
   readonly origin: string;
@@ -51,10 +97,13 @@ const ORIGIN = "http://hub.test";
 const inProcess: Target = {
   name: "in process",
   lacks: { socket: "there is no connection" },
-  start: async ({ publicUrl, registry, brokenStore }) => {
+  start: async ({ publicUrl, registry, brokenStore, empty }) => {
     const storage = new Memory();
     const world = await Store.openOrCreate(storage);
-    await importWorld(world);
+    if (!empty) {
+      await importWorld(world);
+      await importSnapWorld(world);
+    }
     const broken = { snapshot: () => Promise.reject(new Error("broken on purpose")), blob: async () => undefined, text: async () => "" };
     let registries: { current: Login | undefined; former: readonly Login[] } = { current: registry, former: [] };
     const start = async () =>
@@ -67,7 +116,7 @@ const inProcess: Target = {
     let app = await start();
     return {
       origin: ORIGIN,
-      ask: async ({ url, ...init }) => app.fetch(new Request(url, init)),
+      ask: async (sent) => app.fetch(new Request(sent.url, initOf(sent))),
       restart: async () => {
         app = await start();
       },
@@ -85,7 +134,7 @@ const executable: Target = {
   name: EXECUTABLE,
   ...(!built && { skip: `${EXECUTABLE} is not built` }),
   lacks: { brokenStore: "nothing breaks its store" },
-  start: async ({ publicUrl, registry }) => {
+  start: async ({ publicUrl, registry, empty }) => {
     const { chp, serve, tempFolder } = await import("../e2e/chp.ts");
     const folder = tempFolder();
     const store = join(folder.path, "store");
@@ -94,8 +143,14 @@ const executable: Target = {
       if (done.code !== 0) throw new Error(`chp ${args.join(" ")}: exit ${done.code}: ${done.err}`);
     };
     const config = (login: Login) => run("config", ...Object.entries(login).map(([key, value]) => `proxy.oci-registry.${key}=${value}`));
-    writeFileSync(join(folder.path, "world.tar.gz"), WORLD);
-    await run("import", join(folder.path, "world.tar.gz"));
+    if (!empty) {
+      const file = (name: string, content: string | Uint8Array) => {
+        writeFileSync(join(folder.path, name), content);
+        return join(folder.path, name);
+      };
+      await run("import", file("world.tar.gz", WORLD));
+      await run("import", "--trust", file("root.assert", ROOT), file("snaps.tar.gz", SNAP_WORLD));
+    }
     if (registry) await config(registry);
     const start = () => serve(store, publicUrl === undefined ? [] : ["--public-url", publicUrl]);
     let served = await start();
@@ -127,15 +182,20 @@ const remote: Target = {
   name: given ?? "CHP_URL",
   ...(given === undefined && { skip: "CHP_URL names no hub" }),
   lacks: {
-    ...Object.fromEntries(["publicUrl", "registry", "restart", "brokenStore"].map((one) => [one, "it is not ours to set up"])),
+    ...Object.fromEntries(["publicUrl", "registry", "restart", "brokenStore", "empty"].map((one) => [one, "it is not ours to set up"])),
     ...(given?.startsWith("https:") && { socket: "it speaks TLS" }),
   },
   start: async () => ({ origin: given ?? "", ask: overHttp, askAgain: onOneConnection }),
 };
 
 /** The bytes as they come, and no redirect followed. */
-function overHttp({ url, ...init }: Sent): Promise<Response> {
-  return fetch(url, { ...init, decompress: false, redirect: "manual" });
+function overHttp(sent: Sent): Promise<Response> {
+  return fetch(sent.url, { ...initOf(sent), decompress: false, redirect: "manual" });
+}
+
+/** A body of bytes, since one of text would bring a Content-Type that nobody asked for. */
+function initOf({ method, headers, body }: Sent) {
+  return { method, headers, ...(body !== undefined && { body: Buffer.from(body) }) };
 }
 
 async function onOneConnection({ url, method, headers, body = "" }: Sent): Promise<Response[]> {
@@ -178,39 +238,49 @@ function readReply(socket: Socket): Promise<Response> {
 
 /* ---- steps ---- */
 
-/** What Juju sends with every call of the API. */
-const API_HEADERS = { Accept: "application/json", "Content-Type": "application/json", "User-Agent": "Juju/3.6.28" };
-
-function sentOf({ method = "GET", path, headers = {}, body }: Ask, hub: Hub, seen: Seen): Sent {
+function sentOf(ask: Ask, family: Family, hub: Hub, seen: Seen): Sent {
+  const { method = "GET", path, headers = {} } = ask;
   const url = typeof path === "string" ? `${hub.origin}${path}` : String(lookUp(seen, path.from));
+  const body = ask.bodyOf ? ask.bodyOf(seen) : ask.body;
   return {
     url,
     method,
-    headers: typeof path === "string" ? { ...API_HEADERS, ...headers } : headers,
+    headers: typeof path === "string" ? { ...family.headers, ...headers } : headers,
     ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
   };
 }
 
-async function runCase({ steps }: Case, hub: Hub): Promise<void> {
+async function runCase({ steps }: Case, family: Family, hub: Hub): Promise<void> {
   const seen: unknown[] = [];
   for (const [i, step] of steps.entries()) {
     if (step.before === "restart") await hub.restart?.();
     else if (step.before) await hub.setRegistry?.(step.before.registry);
-    const sent = sentOf(step.ask, hub, seen);
+    const sent = sentOf(step.ask, family, hub, seen);
     const replies =
       step.twice === "on one connection"
         ? ((await hub.askAgain?.(sent)) ?? [])
         : await Promise.all(Array.from({ length: step.twice ? 2 : 1 }, () => hub.ask(sent)));
     for (const reply of replies) {
-      const { json, problems } = await examine(step, reply, seen);
+      if (step.hangUp) {
+        await hangUp(reply);
+        continue;
+      }
+      const { json, problems } = await examine(step, family, reply, seen);
       expect(problems, `step ${i}: ${sent.method} ${sent.url}\n${sent.body?.slice(0, 2000) ?? ""}`).toEqual([]);
       seen[i] = json;
     }
   }
 }
 
+async function hangUp({ body }: Response): Promise<void> {
+  const reader = body?.getReader();
+  await reader?.read();
+  await reader?.cancel();
+}
+
 async function examine(
   step: Step,
+  family: Family,
   reply: Response,
   seen: Seen,
 ): Promise<{ readonly json?: unknown; readonly problems: readonly string[] }> {
@@ -220,24 +290,32 @@ async function examine(
     ...(wanted.includes(reply.status)
       ? []
       : [`status: expected ${wanted.join(" or ")}, got ${reply.status}: ${bytes.toString("utf8", 0, 300)}`]),
-    ...headerProblems(reply, { location: null }),
+    ...headerProblems(reply, { location: null, "snap-store-version": null, ...step.headers }),
+    ...(step.text === undefined ? [] : mismatches(step.text, bytes.toString("utf8"), seen, "body")),
+    ...(step.bytes === undefined || bytes.equals(step.bytes)
+      ? []
+      : [`body: expected other ${step.bytes.byteLength} bytes, got ${bytes.byteLength}`]),
   ];
-  if (step.file) return { problems: [...problems, ...fileProblems(step.file, reply, bytes, seen)] };
+  if (step.file) return { problems: [...problems, ...fileProblems(step.file, family.digest, reply, bytes, seen)] };
   if (step.json === undefined) return { problems };
   try {
     const json: unknown = JSON.parse(bytes.toString("utf8"));
-    const types = headerProblems(reply, { "content-type": "application/json" });
-    return { json, problems: [...problems, ...types, ...mismatches(step.json, json, seen), ...everywhere(EVERYWHERE, json)] };
+    const types = headerProblems(reply, { "content-type": step.headers?.["content-type"] ?? "application/json" });
+    return { json, problems: [...problems, ...types, ...mismatches(step.json, json, seen), ...everywhere(family.everywhere, json)] };
   } catch (error) {
     return { problems: [...problems, `${String(error)}: ${bytes.toString("utf8", 0, 300)}`] };
   }
 }
 
-const DIGESTS = { "hash-sha-256": "sha256", "hash-sha-384": "sha384", "hash-sha-512": "sha512", "hash-sha3-384": "sha3-384" };
-
-function fileProblems({ told, zip, json }: NonNullable<Step["file"]>, reply: Response, bytes: Buffer, seen: Seen): readonly string[] {
+function fileProblems(
+  { told, zip, json }: NonNullable<Step["file"]>,
+  digest: Family["digest"],
+  reply: Response,
+  bytes: Buffer,
+  seen: Seen,
+): readonly string[] {
   const promise = Object(lookUp(seen, told)) as Record<string, unknown>;
-  const digests = Object.entries(DIGESTS).filter(([name]) => name === "hash-sha-256" || promise[name] !== undefined);
+  const digests = Object.entries(DIGESTS).filter(([name]) => name === digest || promise[name] !== undefined);
   const is = {
     size: bytes.byteLength,
     ...Object.fromEntries(digests.map(([name, kind]) => [name, createHash(kind).update(bytes).digest("hex")])),
@@ -259,9 +337,10 @@ function headerProblems({ headers }: Response, wanted: Readonly<Record<string, s
 
 /* ---- all cases × all targets ---- */
 
-test("the table has all 98 cases", () => {
-  expect([...new Set(CASES.map(({ id }) => id))]).toEqual(Array.from({ length: 98 }, (_, i) => i + 1));
-});
+for (const { name, cases, count } of FAMILIES)
+  test(`the table has all ${count} cases of the ${name}`, () => {
+    expect([...new Set(cases.map(({ id }) => id))]).toEqual(Array.from({ length: count }, (_, i) => i + 1));
+  });
 
 function reasonToSkip({ skip, setup = {} }: Case, target: Target): string | undefined {
   return skip ?? Object.entries(target.lacks).find(([what]) => Object.hasOwn(setup, what))?.[1];
@@ -275,19 +354,23 @@ for (const target of [inProcess, executable, remote]) {
       test.skip(`all cases: ${target.skip}`, () => {});
       return;
     }
-    for (const one of CASES) {
-      const title = `${one.id}. ${one.title}`;
-      const why = reasonToSkip(one, target);
-      if (why !== undefined) {
-        test.skip(`${title}: ${why}`, () => {});
-        continue;
-      }
-      test(title, async () => {
-        const own = one.setup && (await target.start(one.setup));
-        try {
-          await runCase(one, own ?? (await (shared ??= target.start({}))));
-        } finally {
-          await own?.stop?.();
+    for (const family of FAMILIES) {
+      describe(family.name, () => {
+        for (const one of family.cases) {
+          const title = `${one.id}. ${one.title}`;
+          const why = reasonToSkip(one, target);
+          if (why !== undefined) {
+            test.skip(`${title}: ${why}`, () => {});
+            continue;
+          }
+          test(title, async () => {
+            const own = one.setup && (await target.start(one.setup));
+            try {
+              await runCase(one, family, own ?? (await (shared ??= target.start({}))));
+            } finally {
+              await own?.stop?.();
+            }
+          });
         }
       });
     }

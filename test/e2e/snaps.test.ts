@@ -1,0 +1,141 @@
+/** Snaps through the executable: what an operator types and reads, and what a device gets. */
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ASSERTIONS, HELLO, IMAGES, ROOT, SNAP_WORLD, STORE_STREAM } from "../snapworld.ts";
+import { chp, type Served, serve, tempFolder } from "./chp.ts";
+
+const folder = tempFolder();
+const at = (name: string) => join(folder.path, name);
+const STORE = at("store");
+let served: Served;
+
+const run = (...args: string[]) => chp(args, { cwd: folder.path });
+
+beforeAll(async () => {
+  writeFileSync(at("root.assert"), ROOT);
+  writeFileSync(at("world.tar.gz"), SNAP_WORLD);
+  writeFileSync(at("hello_5.snap"), IMAGES["hello_5.snap"] ?? "");
+  writeFileSync(at("hello_5.assert"), [ASSERTIONS.storeKey, ASSERTIONS.account, ASSERTIONS.declaration8, ASSERTIONS.revision5].join("\n"));
+  served = await serve(STORE);
+});
+
+afterAll(async () => {
+  expect(await served.stop()).toBe(0);
+  folder[Symbol.dispose]();
+});
+
+test("a pair that is signed below a root that nobody named is refused, and says what to do", async () => {
+  const done = await run("import", "--store", "store", "hello_5.snap");
+  expect(done.code).toBe(3);
+  expect(done.err).toContain("hello_5.assert: the assertion account-key/");
+  expect(done.err).toContain("--trust FILE");
+  expect((await run("list", "--store", "store", "--json")).out).toBe("[]\n");
+});
+
+test("with its root named it is imported, its assertions with it, and the config keeps the root", async () => {
+  const done = await run("import", "--store", "store", "--trust", "root.assert", "hello_5.snap");
+  expect(done.code).toBe(0);
+  expect(done.out).toContain("hello: snap, new\n  revisions  5 new\n  latest/stable amd64: opened at 5\n");
+  expect(done.out).toContain("assertions: 4 new, 0 known");
+  expect((await run("config", "--store", "store", "trusted-roots")).out).toMatch(/^account\/testroot account-key\/\S+\n$/);
+  const again = await run("import", "--store", "store", "hello_5.snap");
+  expect([again.code, again.out]).toEqual([0, expect.stringContaining("nothing changed: all of it was held already")]);
+  expect(statSync(join(STORE, "secrets", "session.json")).mode & 0o777).toBe(0o600);
+});
+
+test("what a running server holds grows with the import, byte for byte", async () => {
+  expect((await run("import", "--store", "store", "world.tar.gz")).code).toBe(0);
+  const blob = await fetch(`${served.url}/api/v1/snaps/download/${HELLO}_5.snap`);
+  expect(Buffer.compare(await blob.bytes(), IMAGES["hello_5.snap"] ?? new Uint8Array())).toBe(0);
+  const assertion = await fetch(`${served.url}/v2/assertions/account/${encodeURIComponent("aCmEaCmEaCmEaCmEaCmEaCmEaCmEaCmE")}`);
+  expect(await assertion.text()).toBe(ASSERTIONS.account);
+  expect(await (await fetch(`${served.url}/v2/auth/store/assertions`)).text()).toBe(STORE_STREAM.join("\n"));
+});
+
+test("list, show, log and list-pushed-snaps tell of snaps", async () => {
+  const [list, pushed, show, log] = await Promise.all([
+    run("list", "--store", "store"),
+    run("list-pushed-snaps", "--store", "store"),
+    run("show", "--store", "store", "hello"),
+    run("log", "--store", "store"),
+  ]);
+  expect(list.out).toMatch(/^hello\tsnap\tlatest\tlatest\/stable latest\/edge /m);
+  expect(pushed.out).toBe(list.out);
+  expect(show.out).toContain("publisher: Acme (acme, verified)");
+  expect(show.out).toMatch(/^ {2}latest\/stable {2}arm64 {2}revision 8 /m);
+  expect(show.out).toMatch(/^ {2}extra {2}revision 7 {2}standard/m);
+  expect(show.out).toMatch(/^ {2}snap-declaration {2}16\/\S+ {2}revision 9 format 6$/m);
+  expect(log.out).toMatch(/new assertions?\n/);
+});
+
+test("missing tells which snaps are needed, and prints the yaml for the connected side", async () => {
+  const machine = tempFolder();
+  try {
+    writeFileSync(join(machine.path, "a.tar.gz"), readFileSync(at("hello_5.snap")));
+    writeFileSync(join(machine.path, "b.assert"), readFileSync(at("hello_5.assert")));
+    const done = await chp(["import", "--store", "store", "--trust", at("root.assert"), "a.tar.gz", "b.assert"], { cwd: machine.path });
+    expect(done.out).toContain("snap core22 (certain), needed by base of hello");
+    const { out } = await chp(["missing", "--yaml", "--store", "store"], { cwd: machine.path });
+    expect(Bun.YAML.parse(out)).toEqual({
+      packages: [
+        { name: "core22", push_channel: "latest/stable" },
+        { name: "snapd", push_channel: "latest/stable" },
+      ],
+    });
+    expect((await run("missing", "--store", "store", "--json")).out).toBe("[]\n");
+  } finally {
+    machine[Symbol.dispose]();
+  }
+});
+
+test("snapd-config prints the route that this store can offer, and why", async () => {
+  const without = await run("snapd-config", "--store", "store", "--public-url", "http://hub.lan:8080");
+  expect(without.out).toContain("# Route: the environment of snapd, since the held store assertion acmestore is for http://127.0.0.1:8080");
+  expect(without.out).toContain("Environment=SNAPPY_FORCE_API_URL=http://hub.lan:8080/\n");
+  const proper = await run("snapd-config", "--store", "store", "--public-url", "http://127.0.0.1:8080");
+  expect(proper.out).toContain(
+    "curl -sL http://127.0.0.1:8080/v2/auth/store/assertions | sudo snap ack /dev/stdin\nsudo snap set core proxy.store=acmestore\n",
+  );
+  const cloud = await run("snapd-config", "--store", "store", "--public-url", "http://hub.lan:8080", "--cloud-init");
+  expect(Bun.YAML.parse(cloud.out)).toMatchObject({ write_files: [{ path: "/etc/systemd/system/snapd.service.d/chp.conf" }] });
+  const juju = Bun.YAML.parse((await run("snapd-config", "--store", "store", "--juju")).out) as { "cloudinit-userdata": string };
+  expect(Bun.YAML.parse(juju["cloudinit-userdata"])).toMatchObject({ preruncmd: expect.any(Array) });
+});
+
+test("status tells what machines asked for in vain", async () => {
+  const actions = [{ action: "install", "instance-key": "install-1", name: "nope" }];
+  await fetch(`${served.url}/v2/snaps/refresh`, { method: "POST", body: JSON.stringify({ actions }) });
+  const { out } = await run("status", "--store", "store", "--server", served.url);
+  expect(out).toMatch(/^asked for in vain: snap nope, 1 time, last /m);
+  expect((await run("status", "--store", "store", "--server", "http://127.0.0.1:1", "--json")).out).toContain('"askedInVain": null');
+});
+
+test("--allow-unverified marks what it takes in, everywhere", async () => {
+  const done = await run("import", "--store", "doubtful", "--allow-unverified", "hello_5.snap");
+  expect(done.out).toContain("UNVERIFIED revision 5: ");
+  expect((await run("list", "--store", "doubtful")).out).toMatch(/\t5!\t/);
+  expect((await run("show", "--store", "doubtful", "hello")).out).toMatch(/UNVERIFIED/);
+  expect((await run("status", "--store", "doubtful", "--server", served.url)).out).toContain("UNVERIFIED: snap hello revision 5");
+});
+
+test("the documented commands: a snap that is held keeps its channels unless told otherwise", async () => {
+  expect((await run("push-account-keys", "--store", "pushed", "--trust", "root.assert", "hello_5.assert")).code).toBe(0);
+  expect((await run("push-snap", "--store", "pushed", "hello_5.snap")).out).toContain("opened at 5");
+  expect((await run("push-snap", "--store", "pushed", "world.tar.gz")).out).not.toContain("hello: snap, changed\n  latest");
+  expect((await run("show", "--store", "pushed", "hello")).out).not.toMatch(/2\.0\/stable/);
+  expect((await run("push-snap", "--store", "pushed", "--push-channel-map", "world.tar.gz")).code).toBe(0);
+  expect((await run("show", "--store", "pushed", "hello")).out).toMatch(/2\.0\/stable/);
+  const store = await run(
+    "push-store",
+    "--store",
+    "pushed",
+    "--revision-authority-key-id",
+    "x",
+    "--revision-authority-key",
+    "y",
+    "world.tar.gz",
+  );
+  expect(store.code).toBe(0);
+});

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { constants, gzipSync, zstdCompressSync } from "node:zlib";
 import * as fc from "fast-check";
 import { Pax } from "tar";
-import { type ArchiveFile, files, LIMITS, type Limits, place, type ReadAt, zipFiles } from "../../src/archive.ts";
+import { type ArchiveFile, files, LIMITS, type Limits, place, type ReadAt, TEXTS, zipFiles, zipTexts } from "../../src/archive.ts";
 import { sumsOf } from "../../src/digest.ts";
 import { Failure } from "../../src/errors.ts";
 import { bytesOf, type Files, tarEntry, tarOf, tgzOf, zipOf } from "../build.ts";
@@ -503,5 +503,78 @@ describe("zips", () => {
       }),
       { numRuns: 400 },
     );
+  });
+
+  describe("texts", () => {
+    const CHARM: Files = { "metadata.yaml": "name: a\n", "src/charm.py": "x", "src/deep/er/é.py": "é", "icon.svg": "<svg/>" };
+    const python = (path: string) => path.endsWith(".py");
+
+    async function texts(
+      bytes: Uint8Array,
+      rule: (path: string, size: number) => boolean = python,
+      bounds: Partial<Record<"files" | "size", number>> = {},
+      limits: Partial<Limits> = {},
+    ): Promise<Record<string, string>> {
+      return Object.fromEntries(await zipTexts(access(bytes), rule, { ...LIMITS, ...limits }, { ...TEXTS, ...bounds }));
+    }
+
+    test("those that the rule takes are found, at any depth", async () => {
+      expect(await texts(zipOf(CHARM))).toEqual({ "src/charm.py": "x", "src/deep/er/é.py": "é" });
+      expect(await texts(zipOf(CHARM), () => false)).toEqual({});
+    });
+
+    test("the rule sees a path and a size in bytes, and no folder", async () => {
+      const seen: Record<string, number> = {};
+      await texts(zipOf({ "src/": "", ...CHARM }), (path, size) => {
+        seen[path] = size;
+        return false;
+      });
+      expect(seen).toEqual({ "metadata.yaml": 8, "src/charm.py": 1, "src/deep/er/é.py": 2, "icon.svg": 6 });
+    });
+
+    const OTHER = { "src/deep/er/é.py": "é" };
+    const zip = zipOf(CHARM);
+    const at = headers(zip, "src/charm.py");
+    test.each<[string, Uint8Array]>([
+      ["a link", asLink(zip, "src/charm.py")],
+      ["no UTF-8", zipOf({ ...CHARM, "src/charm.py": new Uint8Array([0x78, 0xff]) })],
+      ["encrypted", edited(zip, (b) => b.writeUInt16LE(1, at.central + 8))],
+      ["of a compression that nobody knows", edited(zip, (b) => b.writeUInt16LE(99, at.central + 10))],
+      ["of other content than its checksum says", edited(zip, (b) => b.writeUInt32LE(1, at.central + 16))],
+      ["of another size than is said", edited(zip, (b) => b.writeUInt32LE(3, at.central + 24))],
+      ["far too large", edited(zip, (b) => b.writeUInt32LE(0xfffffff0, at.central + 24))],
+      ["without a header of its own", edited(zip, (b) => b.writeUInt32LE(0, at.local))],
+    ])("a file that is %s is left out", async (_, bytes) => {
+      expect(await texts(bytes)).toEqual(OTHER);
+    });
+
+    test("the second of a name is left out", async () => {
+      const doubled = edited(zipOf({ "a.py": "first", "b.py": "second" }), (b) => {
+        for (let i = b.indexOf("b.py"); i >= 0; i = b.indexOf("b.py")) b.write("a.py", i);
+      });
+      expect(await texts(doubled)).toEqual({ "a.py": "first" });
+    });
+
+    test("no more files, bytes and bytes of one file than asked for", async () => {
+      const many = zipOf({ "a.py": "12345", "b.py": "12345", "c.py": "12" });
+      expect(Object.keys(await texts(many, python, { files: 2 }))).toEqual(["a.py", "b.py"]);
+      expect(Object.keys(await texts(many, python, { size: 7 }))).toEqual(["a.py", "c.py"]);
+      expect(Object.keys(await texts(many, python, {}, { text: 4 }))).toEqual(["c.py"]);
+    });
+
+    test("too many entries, and a zip that is none, are refused", async () => {
+      await refusalOf(texts(zip, python, {}, { entries: 3 }));
+      await refusalOf(texts(bytesOf("PK\u0003\u0004 not a zip")));
+      await refusalOf(texts(edited(zip, (b) => b.writeUInt32LE(0, at.central))));
+    });
+
+    test("what fails below a zip is not taken for its fault", async () => {
+      const broken = Object.assign(new Error("the disk is gone"), { syscall: "read" });
+      const disk: ReadAt = {
+        size: zip.byteLength,
+        bytes: async (start, end) => (end <= at.central ? Promise.reject(broken) : zip.slice(start, end)),
+      };
+      expect(await zipTexts(disk, python).catch((error: unknown) => error)).toBe(broken);
+    });
   });
 });

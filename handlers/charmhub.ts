@@ -28,11 +28,10 @@ import type { Snapshot } from "../store/store.ts";
 import type { Deps, Env } from "./app.ts";
 import { inMemory, sendBlob } from "./blobs.ts";
 import { readBody } from "./body.ts";
+import { lasting, replyWith } from "./replies.ts";
 
 /** A revision check carries a whole model: 1,000 applications are about 500 KiB. */
 const MAX_REFRESH = 16 * 2 ** 20;
-
-const JSON_TYPE = { "Content-Type": "application/json" };
 
 export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<Env> {
   const app = new Hono<Env>();
@@ -53,11 +52,11 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
       if ("refusal" in outcome) return refusedResult(query, pkg, outcome.refusal);
       const { ok } = outcome;
       const charm = await templates.get(ok.package, charmKey(ok, key), () => charmTemplate(ok, fields, read));
-      return resolvedResult(query, ok, charm.render(c.get("origin")));
+      return resolvedResult(query, ok, charm.render(c.env.origin));
     };
-    const results: Awaited<ReturnType<typeof answer>>[] = [];
+    const results: string[] = [];
     for (const item of items) results.push(await answer(item));
-    return c.body(refreshReply(results), 200, JSON_TYPE);
+    return replyWith(refreshReply(results));
   });
 
   app.get("/v2/charms/info/:name", async (c) => {
@@ -66,15 +65,11 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
     const held = await snapshot.package(name);
     const pkg = held && retarget(held, (await registries()).current);
     if (!pkg) throw new Failure("not-found", `No charm or bundle with name '${printable(name, 200)}'.`);
-    // The query as it came is the key: it need not be read where the reply is kept.
-    const key = `info ${pkg.type === "bundle" ? snapshot.number : ""} ${queryOf(c)}`;
-    const template = await templates.get(pkg, key, async () => {
-      const fields = readFields(c.req.query("fields"));
-      const channel = c.req.query("channel");
-      const charmIds = await idsOf(snapshot, pkg);
-      return infoTemplate(pkg, { fields, ...(channel && { channel }), charmIds, read });
-    });
-    return c.body(template.render(c.get("origin")), 200, JSON_TYPE);
+    const fields = readFields(c.req.query("fields"));
+    const channel = c.req.query("channel");
+    const charmIds = await idsOf(snapshot, pkg);
+    const template = await infoTemplate(pkg, { fields, ...(channel && { channel }), charmIds, read });
+    return lasting(c, template.render(c.env.origin));
   });
 
   app.get("/v2/charms/find", async (c) => {
@@ -82,8 +77,8 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
     const fields = readFields(c.req.query("fields"));
     const found = (await index.of(snapshot)).find(question((name) => c.req.query(name)));
     const key = `find ${fieldsKey(fields)}`;
-    const results = found.map(async (pkg) => (await templates.get(pkg, key, () => findTemplate(pkg, fields))).render(c.get("origin")));
-    return c.body(findReply(await Promise.all(results)), 200, JSON_TYPE);
+    const results = found.map(async (pkg) => (await templates.get(pkg, key, () => findTemplate(pkg, fields))).render(c.env.origin));
+    return lasting(c, findReply(await Promise.all(results)));
   });
 
   app.get("/v2/charms/resources/:charm/:resource/revisions", async (c) => {
@@ -92,7 +87,7 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
     const template = pkg && resourceRevisions(retarget(pkg, (await registries()).current), resource);
     if (!template)
       throw new Failure("not-found", `No resource '${printable(resource, 200)}' of a charm with name '${printable(charm, 200)}'.`);
-    return c.body(template.render(c.get("origin")), 200, JSON_TYPE);
+    return lasting(c, template.render(c.env.origin));
   });
 
   // `ID_REVISION.charm`, `ID_REVISION.bundle`
@@ -148,12 +143,6 @@ class LatestIndex {
     }
     return this.#index;
   }
-}
-
-function queryOf(c: Context): string {
-  const { url } = c.req;
-  const at = url.indexOf("?");
-  return at < 0 ? "" : url.slice(at + 1);
 }
 
 function question(query: (name: string) => string | undefined): Question {

@@ -1,0 +1,43 @@
+/** Replies of JSON, and those that last: a URL, a snapshot and a registry decide all that they say. */
+
+import type { Context } from "hono";
+import { ByteCache } from "../src/cache.ts";
+import type { Registry } from "../src/registry.ts";
+import type { Snapshot } from "../store/store.ts";
+import type { Env } from "./app.ts";
+
+const LIMIT = 64 * 2 ** 20;
+
+/** Clients want that type to the letter. */
+const HEADERS = { "Content-Type": "application/json" };
+
+export function replyWith(json: string | Uint8Array<ArrayBuffer>, status = 200): Response {
+  return new Response(json, { status, headers: HEADERS });
+}
+
+/** A success that also serves whoever asks for that URL while snapshot and registry stay: nothing else of the request may be in it. */
+export function lasting(c: Context<Env>, json: string): Response {
+  c.env.lasting = Buffer.from(json);
+  return replyWith(c.env.lasting);
+}
+
+interface Known {
+  readonly route: string;
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
+export class LastingReplies {
+  #snapshot: Snapshot | undefined;
+  #registry: Registry | undefined;
+  #known = new ByteCache<Known>(LIMIT);
+
+  /** What was replied of these; what was replied of those before is forgotten. */
+  of(snapshot: Snapshot, registry: Registry | undefined): ByteCache<Known> {
+    if (snapshot !== this.#snapshot || registry !== this.#registry) {
+      this.#snapshot = snapshot;
+      this.#registry = registry;
+      this.#known = new ByteCache(LIMIT);
+    }
+    return this.#known;
+  }
+}

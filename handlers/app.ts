@@ -10,7 +10,7 @@ import { charmhub } from "./charmhub.ts";
 import type { Fetch } from "./listen.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
-import { LastingReplies, replyWith } from "./replies.ts";
+import { Lasting, replyWith } from "./replies.ts";
 import { status } from "./status.ts";
 
 export interface ServeConfig {
@@ -52,7 +52,7 @@ export function createApp(deps: Deps): { readonly fetch: Fetch } {
   const metrics = createMetrics(deps);
   const apis = new Hono<Env>().route("/", charmhub(deps)).route("/", status(deps)).route("/", metrics.routes);
   const routes = mount(apis, config.publicUrl === undefined ? "" : new URL(config.publicUrl).pathname.replace(/\/+$/, ""));
-  const lasting = new LastingReplies();
+  const lasting = new Lasting<{ readonly route: string; readonly body: Uint8Array<ArrayBuffer> }>();
 
   /** Every request enters here, and is logged and counted when its reply leaves. */
   async function enter(request: Request): Promise<Response> {

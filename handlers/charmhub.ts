@@ -15,7 +15,9 @@ import {
   findReply,
   findTemplate,
   infoTemplate,
+  queryKey,
   type RefreshItem,
+  type RefreshResult,
   readFields,
   readRefresh,
   refreshReply,
@@ -28,13 +30,14 @@ import type { Snapshot } from "../store/store.ts";
 import type { Deps, Env } from "./app.ts";
 import { inMemory, sendBlob } from "./blobs.ts";
 import { readBody } from "./body.ts";
-import { lasting, replyWith } from "./replies.ts";
+import { Lasting, lasting, replyWith } from "./replies.ts";
 
 /** A revision check carries a whole model: 1,000 applications are about 500 KiB. */
 const MAX_REFRESH = 16 * 2 ** 20;
 
 export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<Env> {
   const app = new Hono<Env>();
+  const answers = new Lasting<string>();
   const templates = new TemplateCache();
   const read = (digest: Digest) => store.text(digest);
   const index = new LatestIndex();
@@ -44,18 +47,23 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
     const { items, fields } = readRefresh(await readBody(c, MAX_REFRESH), preferred);
     const snapshot = await store.snapshot();
     const { current } = await registries();
-    const key = fieldsKey(fields);
+    const [kept, key] = [answers.of(snapshot, current), fieldsKey(fields)];
     const answer = async ({ query, refusal }: RefreshItem) => {
+      const name = `${c.env.origin} ${key} ${queryKey(query)}`;
+      const known = refusal ? undefined : kept.get(name);
+      if (known !== undefined) return known;
       const held = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
       const pkg = held && retarget(held, current);
       const outcome = refusal ? { refusal } : resolve(pkg, query);
       if ("refusal" in outcome) return refusedResult(query, pkg, outcome.refusal);
       const { ok } = outcome;
       const charm = await templates.get(ok.package, charmKey(ok, key), () => charmTemplate(ok, fields, read));
-      return resolvedResult(query, ok, charm.render(c.env.origin));
+      const text = resolvedResult(query, ok, charm.render(c.env.origin));
+      kept.set(name, text, text.length);
+      return text;
     };
-    const results: string[] = [];
-    for (const item of items) results.push(await answer(item));
+    const results: RefreshResult[] = [];
+    for (const item of items) results.push({ instanceKey: item.query.instanceKey, rest: await answer(item) });
     return replyWith(refreshReply(results));
   });
 

@@ -1,4 +1,4 @@
-/** Replies of JSON, and those that last: a URL, a snapshot and a registry decide all that they say. */
+/** Replies of JSON, and what is kept of them: as long as it lasts, and within a number of bytes. */
 
 import type { Context } from "hono";
 import { ByteCache } from "../src/cache.ts";
@@ -21,23 +21,19 @@ export function lasting(c: Context<Env>, json: string): Response {
   return replyWith(c.env.lasting);
 }
 
-interface Known {
-  readonly route: string;
-  readonly body: Uint8Array<ArrayBuffer>;
-}
-
-export class LastingReplies {
+/** Keeps what a key, the snapshot and the registry decide. */
+export class Lasting<T> {
   #snapshot: Snapshot | undefined;
   #registry: Registry | undefined;
-  #known = new ByteCache<Known>(LIMIT);
+  #kept = new ByteCache<T>(LIMIT);
 
-  /** What was replied of these; what was replied of those before is forgotten. */
-  of(snapshot: Snapshot, registry: Registry | undefined): ByteCache<Known> {
+  /** What is known of these; what was known of those before is forgotten. */
+  of(snapshot: Snapshot, registry: Registry | undefined): ByteCache<T> {
     if (snapshot !== this.#snapshot || registry !== this.#registry) {
       this.#snapshot = snapshot;
       this.#registry = registry;
-      this.#known = new ByteCache(LIMIT);
+      this.#kept = new ByteCache(LIMIT);
     }
-    return this.#known;
+    return this.#kept;
   }
 }

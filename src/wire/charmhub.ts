@@ -129,7 +129,12 @@ function check<T extends v.GenericSchema>(schema: T, value: unknown): v.InferOut
 
 /** What tells apart the `fields` of two requests. */
 export function fieldsKey(fields: readonly string[] | undefined): string {
-  return fields ? fields.join() : "*";
+  return JSON.stringify(fields ?? "*");
+}
+
+/** What tells apart the results of two queries, but for their instance keys. */
+export function queryKey(query: Query): string {
+  return JSON.stringify({ ...query, instanceKey: undefined });
 }
 
 /** What identifies the `charm` of a success among all of one package. */
@@ -155,7 +160,7 @@ export async function charmTemplate(resolved: Resolved, fields: readonly string[
   return new Template(Object.fromEntries(Object.entries(all).filter(([key]) => !wanted || wanted.has(key))));
 }
 
-/** One element of `results`: a success. `charm`: its rendered charm. */
+/** One element of `results`, from behind its instance key on: a success. `charm`: its rendered charm. */
 export function resolvedResult(query: Query, { package: pkg, channel, releasedAt }: Resolved, charm: string): string {
   const head = {
     ...outer(query, pkg),
@@ -163,27 +168,29 @@ export function resolvedResult(query: Query, { package: pkg, channel, releasedAt
     ...(channel !== undefined && { "effective-channel": channel }),
     "released-at": releasedAt ?? null,
   };
-  return `${JSON.stringify(head).slice(0, -1)},"charm":${charm}}`;
+  return `${JSON.stringify(head).slice(1, -1)},"charm":${charm}}`;
 }
 
-/** One element of `results`: a refusal, which is no error of the request. */
+/** The same of a refusal, which is no error of the request. */
 export function refusedResult(query: Query, pkg: Package | undefined, { code, message, extra }: Refusal): string {
   const charm = pkg && code === "revision-not-found" ? { ...identity(pkg), ...subject(pkg) } : null;
-  return JSON.stringify({
-    ...outer(query, pkg),
-    result: "error",
-    charm,
-    "released-at": null,
-    error: { code, message, ...(extra && { extra }) },
-  });
+  const error = { code, message, ...(extra && { extra }) };
+  return JSON.stringify({ ...outer(query, pkg), result: "error", charm, "released-at": null, error }).slice(1);
 }
 
 function outer(query: Query, pkg: Package | undefined) {
-  return { "instance-key": query.instanceKey, id: pkg?.id ?? query.id ?? null, name: pkg?.name ?? query.name ?? null };
+  return { id: pkg?.id ?? query.id ?? null, name: pkg?.name ?? query.name ?? null };
 }
 
-export function refreshReply(results: readonly string[]): string {
-  return `{"error-list":[],"results":[${results.join()}]}`;
+export interface RefreshResult {
+  readonly instanceKey: string;
+  /** of `resolvedResult` or `refusedResult` */
+  readonly rest: string;
+}
+
+export function refreshReply(results: readonly RefreshResult[]): string {
+  const all = results.map(({ instanceKey, rest }) => `{"instance-key":${JSON.stringify(instanceKey)},${rest}`);
+  return `{"error-list":[],"results":[${all.join()}]}`;
 }
 
 /* ---- GET info, GET find ---- */

@@ -99,6 +99,53 @@ describe("replies that last", () => {
   });
 });
 
+describe("refresh", () => {
+  const query = {
+    action: "install",
+    name: "tiny",
+    channel: "latest/stable",
+    base: { name: "ubuntu", channel: "22.04", architecture: "amd64" },
+  };
+  const asker = async () => {
+    const { ask, retitle } = await served();
+    const refresh = async (actions: object[], fields: unknown, host = "hub.test") => {
+      const { text } = await ask("/v2/charms/refresh", {
+        method: "POST",
+        headers: { Host: host },
+        body: JSON.stringify({ context: [], actions, fields }),
+      });
+      return JSON.parse(text) as { results: Record<string, unknown>[] };
+    };
+    return { refresh, retitle };
+  };
+
+  test("gives the same query its own instance key each time", async () => {
+    const { refresh } = await asker();
+    const keys = ["a", "a", 'b"\\', "", "é"];
+    const { results } = await refresh(
+      keys.map((key) => ({ ...query, "instance-key": key })),
+      ["revision"],
+    );
+    expect(results.map((one) => one["instance-key"])).toEqual(keys);
+    for (const one of results) expect({ ...one, "instance-key": "" }).toEqual({ ...results[0], "instance-key": "" });
+    expect(Object.keys(results[0] ?? {})).toEqual(["instance-key", "id", "name", "result", "effective-channel", "released-at", "charm"]);
+  });
+
+  test("tells apart fields whose names have commas, hosts, and generations", async () => {
+    const { refresh, retitle } = await asker();
+    const one = async (fields: unknown, host?: string) =>
+      JSON.stringify((await refresh([{ ...query, "instance-key": "k" }], fields, host)).results[0]?.["charm"]);
+    expect(await one(["summary,license"])).not.toContain('"license"');
+    expect(await one(["summary", "license"])).toContain('"license"');
+    expect(await one(["*"])).not.toContain('"summary"');
+    expect(await one(null)).toContain('"summary"');
+    for (const host of ["a.lan", "b.lan", "a.lan"]) expect(await one(["download"], host)).toContain(`"http://${host}/`);
+    const before = await refresh([{ ...query, "instance-key": "k" }], ["name"]);
+    await retitle("tiny", "New");
+    expect(await refresh([{ ...query, "instance-key": "k" }], ["name"])).toEqual(before);
+  });
+});
+
 describe("what is told of requests", () => {
   test("is one line each, with the path and not the query", async () => {
     const { ask, lines } = await served();

@@ -77,17 +77,16 @@ export function createApp(deps: Deps): { readonly fetch: Fetch } {
 
   /** By what was replied to the same URL, as long as nothing has changed; else by its route. */
   async function answer(request: Request, call: Call): Promise<Response> {
-    call.origin = config.publicUrl ?? originOf(request);
+    call.origin = config.publicUrl ?? originOf(request.url);
     if (request.method !== "GET") return routes.fetch(request, call);
     const replies = lasting.of(await store.snapshot(), (await registries()).current);
-    const key = `${call.origin} ${request.url}`;
-    const known = replies.get(key);
+    const known = replies.get(request.url);
     if (known) {
       call.route = known.route;
       return replyWith(known.body);
     }
     const response = await routes.fetch(request, call);
-    if (call.lasting) replies.set(key, { route: call.route, body: call.lasting }, call.lasting.byteLength);
+    if (call.lasting) replies.set(request.url, { route: call.route, body: call.lasting }, call.lasting.byteLength);
     return response;
   }
 
@@ -131,10 +130,9 @@ function shown(text: string, limit: number): string {
   return text.length <= limit && /^[\x20-\x7e]*$/.test(text) ? text : printable(text, limit);
 }
 
-/** What the client called this server; refused where it could put something else into a URL. */
-function originOf(request: Request): string {
-  // Only what was checked is parsed: Bun makes the request's URL of whatever Host says.
-  const host = request.headers.get("Host") ?? new URL(request.url).host;
-  if (!HOST.test(host)) throw new Failure("malformed", "Host: it is not a host with an optional port");
-  return `${request.url.startsWith("https:") ? "https" : "http"}://${host}`;
+/** What the client called this server: a URL begins with what Host says. Refused where that could put something else into one. */
+function originOf(url: string): string {
+  const [start, end] = [url.indexOf("://") + 3, url.indexOf("/", 8)];
+  if (!HOST.test(url.slice(start, end))) throw new Failure("malformed", "Host: it is not a host with an optional port");
+  return url.slice(0, end);
 }

@@ -133,15 +133,16 @@ export class ExportReader<S extends Staged> {
 
   async #add(file: ArchiveFile): Promise<void> {
     if (isLitter(file.path)) return;
-    const group = this.#group(file);
+    const at = { containers: file.containers, path: file.path }; // what is kept of a file must not keep its reader and buffers
+    const group = this.#group(at);
     const name = file.path.split("/").at(-1) ?? "";
     const { json, text } = this.#options.limits;
     if (isResourcePath(file.path)) {
-      group.resources.push({ file, staged: await this.#stage(file.bytes.chunks(), ALL_SUMS) });
+      group.resources.push({ file: at, staged: await this.#stage(file.bytes.chunks(), ALL_SUMS) });
       return;
     }
     const head = await file.bytes.peek(64);
-    if (isZip(head)) group.zips.push({ file, staged: await this.#stage(file.bytes.chunks()) });
+    if (isZip(head)) group.zips.push({ file: at, staged: await this.#stage(file.bytes.chunks()) });
     else if (/\.(charm|bundle)$/.test(name)) throw refused("it is not a zip, so it is neither a charm nor a bundle");
     else if (name === "metadata.json" || /^\s*[{[]/.test(Buffer.from(head).toString("latin1")))
       this.#metadata(group, file, await file.bytes.whole(json, "it"));

@@ -75,6 +75,8 @@ const RESOURCE_NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,126}$/;
 const ALL_SUMS: readonly Algorithm[] = ALGORITHMS;
 const MAX_IMAGE_BLOB = 64 * 1024;
 const MAX_NESTING = 100;
+/** Bytes of a zip; a larger one is read in the dozen places where something is needed of it. */
+const MAX_READ_AT_ONCE = 2 ** 20;
 
 /** Files whose content is payload whatever it looks like: a resource may itself be an archive. */
 export function isResourcePath(path: string): boolean {
@@ -253,7 +255,10 @@ export class ExportReader<S extends Staged> {
 
   /** Reads what stands in the zip of a charm or bundle. */
   async #unpack(zip: Package<S>, group: Group<S>): Promise<Unpacked<S>> {
-    const access: ReadAt = { size: zip.staged.sums.size, bytes: (start, end) => zip.staged.bytes(start, end) };
+    const { staged } = zip;
+    const { size } = staged.sums;
+    const whole = size <= MAX_READ_AT_ONCE ? await staged.bytes(0, size) : undefined;
+    const access: ReadAt = { size, bytes: async (start, end) => whole?.subarray(start, end) ?? staged.bytes(start, end) };
     const inside = await zipFiles(access, ZIP_FILES, this.#options.limits);
     const read = (name: string) => {
       const bytes = inside.get(name);

@@ -25,8 +25,8 @@ test: build ## run every test that needs nothing but npm's packages
 bench: dist/chp ## figures: requests/s, downloads, import, memory, start
 	@$(BUN) test/bench/run.ts $(BENCH)
 
-interop: dist/chp ## real Juju clients (needs Go)
-	@$(BUN) test/interop/run.ts
+interop: dist/chp ## real clients of Juju and snapd (needs Go; snapd for some)
+	@$(BUN) test/interop/run.ts $(INTEROP)
 
 check: $(BUN) ## types, lint, format
 	node_modules/.bin/tsc -p .

@@ -1,18 +1,20 @@
-/** Where a request enters: id, address of this server, routes, errors as JSON, access log. */
+/** Where a request enters and its reply leaves: id, address of this server, routes, errors as JSON, metrics, access log. */
 
 import { randomBytes } from "node:crypto";
-import { type Context, Hono } from "hono";
-import { routePath } from "hono/route";
+import { Hono } from "hono";
+import { getPath } from "hono/utils/url";
 import { Failure, printable, reason } from "../src/errors.ts";
-import type { Registries } from "../src/registry.ts";
+import { NO_REGISTRY, type Registries } from "../src/registry.ts";
 import { Sessions } from "../src/session.ts";
 import { errorList } from "../src/wire/charmhub.ts";
 import type { Store } from "../store/store.ts";
 import { assertions } from "./assertions.ts";
 import { charmhub } from "./charmhub.ts";
+import type { Fetch } from "./listen.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { MissingList } from "./missing.ts";
+import { Lasting, replyWith } from "./replies.ts";
 import { snapstore } from "./snapstore.ts";
 import { status } from "./status.ts";
 
@@ -31,13 +33,20 @@ export interface Deps {
   readonly sessionKey?: Uint8Array;
 }
 
+/** One request on its way; a handler has it as `c.env`. */
+export interface Call {
+  /** in the log and in X-Request-Id */
+  readonly id: string;
+  /** public URL of this server, without a trailing slash */
+  origin: string;
+  /** pattern of the route that took the request; empty: none */
+  route: string;
+  /** set by `lasting`: what the next request for the same URL may have too */
+  lasting?: Uint8Array<ArrayBuffer>;
+}
+
 export interface Env {
-  Variables: {
-    /** of this request, in the log and in X-Request-Id */
-    id: string;
-    /** public URL of this server, without a trailing slash */
-    origin: string;
-  };
+  Bindings: Call;
 }
 
 const METHODS = new Set(["GET", "HEAD", "POST"]);
@@ -45,62 +54,89 @@ const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/;
 
 /** The whole application; it listens to nothing and reads no environment. */
-export function createApp(deps: Deps): Hono<Env> {
-  const { config, log } = deps;
+export function createApp(deps: Deps): { readonly fetch: Fetch } {
+  const { config, log, store, registries = () => NO_REGISTRY } = deps;
   const metrics = createMetrics(deps);
   const missing = new MissingList();
   const sessions = new Sessions(deps.sessionKey ?? randomBytes(32));
-  const api = new Hono<Env>()
+  const apis = new Hono<Env>()
     .route("/", charmhub(deps))
     .route("/", snapstore({ ...deps, sessions, missing }))
     .route("/", assertions(deps))
     .route("/", status(deps, missing))
     .route("/", metrics.routes);
-  const app = new Hono<Env>();
+  const routes = mount(apis, config.publicUrl === undefined ? "" : new URL(config.publicUrl).pathname.replace(/\/+$/, ""));
+  const lasting = new Lasting<{ readonly route: string; readonly body: Uint8Array<ArrayBuffer> }>();
 
-  app.use(async (c, next) => {
+  /** Every request enters here, and is logged and counted when its reply leaves. */
+  async function enter(request: Request): Promise<Response> {
     const started = performance.now();
-    const given = c.req.header("X-Request-Id");
-    const id = given !== undefined && REQUEST_ID.test(given) ? given : crypto.randomUUID();
-    c.set("id", id);
-    c.header("X-Request-Id", id);
-    await next();
+    const call: Call = { id: idOf(request), origin: "", route: "" };
+    const response = await answer(request, call).catch((error: unknown) => refuse(error, call));
+    response.headers.set("X-Request-Id", call.id);
     const ms = performance.now() - started;
-    metrics.observe(
-      METHODS.has(c.req.method) ? c.req.method : "other",
-      c.res.status === 404 ? "" : routePath(c, -1),
-      c.res.status,
-      ms / 1000,
-    );
+    metrics.observe(METHODS.has(request.method) ? request.method : "other", call.route, response.status, ms / 1000);
     log({
-      level: c.res.status >= 500 ? "error" : "info",
+      level: response.status >= 500 ? "error" : "info",
       message: "request",
-      id,
-      method: c.req.method,
-      path: shown(c.req.path, 1000),
-      status: c.res.status,
+      id: call.id,
+      method: request.method,
+      path: shown(getPath(request), 1000),
+      status: response.status,
       ms: Math.round(ms * 100) / 100,
-      agent: shown(c.req.header("User-Agent") ?? "", 200),
+      agent: shown(request.headers.get("User-Agent") ?? "", 200),
     });
-  });
+    return response;
+  }
 
-  app.use(async (c, next) => {
-    c.set("origin", config.publicUrl ?? originOf(c));
-    await next();
-  });
+  /** By what was replied to the same URL, as long as nothing has changed; else by its route. */
+  async function answer(request: Request, call: Call): Promise<Response> {
+    call.origin = config.publicUrl ?? originOf(request.url);
+    if (request.method !== "GET") return routes.fetch(request, call);
+    const replies = lasting.of(await store.snapshot(), (await registries()).current);
+    const known = replies.get(request.url);
+    if (known) {
+      call.route = known.route;
+      return replyWith(known.body);
+    }
+    const response = await routes.fetch(request, call);
+    if (call.lasting) replies.set(request.url, { route: call.route, body: call.lasting }, call.lasting.byteLength);
+    return response;
+  }
 
-  const prefix = config.publicUrl === undefined ? "" : new URL(config.publicUrl).pathname.replace(/\/+$/, "");
-  if (prefix !== "") app.route(prefix, api);
-  app.route("/", api);
+  function refuse(error: unknown, { id }: Call): Response {
+    if (error instanceof Failure && error.status < 500) return errorReply(error.status, error.code, error.message);
+    const stack = error instanceof Error && !(error instanceof Failure) ? error.stack : undefined;
+    log({ level: "error", message: printable(reason(error)), id, ...(stack !== undefined && { stack }) });
+    return errorReply(500, "api-error", `An internal error, see request ${id} in the log.`);
+  }
 
-  app.notFound((c) => c.json(errorList("not-found", `There is nothing at ${printable(c.req.path, 200)}.`), 404));
-  app.onError((error, c) => {
-    if (error instanceof Failure && error.status < 500) return c.json(errorList(error.code, error.message), error.status);
-    const id = c.get("id");
-    log({ level: "error", message: printable(reason(error)), id, ...(!(error instanceof Failure) && { stack: error.stack ?? "" }) });
-    return c.json(errorList("api-error", `An internal error, see request ${id} in the log.`), 500);
+  return { fetch: enter };
+}
+
+/** The routes, each of which tells the request which it is; with `prefix` before them, and without. */
+function mount(apis: Hono<Env>, prefix: string): Hono<Env> {
+  const app = new Hono<Env>();
+  for (const before of new Set([prefix, ""]))
+    for (const { method, path, handler } of apis.routes)
+      app.on(method, `${before}${path}`, (c, next) => {
+        c.env.route = path;
+        return handler(c, next);
+      });
+  app.notFound((c) => errorReply(404, "not-found", `There is nothing at ${printable(c.req.path, 200)}.`));
+  app.onError((error) => {
+    throw error; // told where the request entered
   });
   return app;
+}
+
+function errorReply(code: number, kind: string, message: string): Response {
+  return replyWith(JSON.stringify(errorList(kind, message)), code);
+}
+
+function idOf(request: Request): string {
+  const given = request.headers.get("X-Request-Id");
+  return given !== null && REQUEST_ID.test(given) ? given : crypto.randomUUID();
 }
 
 /** `printable`, without its cost for what nearly every client sends. */
@@ -108,10 +144,9 @@ function shown(text: string, limit: number): string {
   return text.length <= limit && /^[\x20-\x7e]*$/.test(text) ? text : printable(text, limit);
 }
 
-/** What the client called this server; refused where it could put something else into a URL. */
-function originOf(c: Context): string {
-  // Only what was checked is parsed: Bun makes the request's URL of whatever Host says.
-  const host = c.req.header("Host") ?? new URL(c.req.url).host;
-  if (!HOST.test(host)) throw new Failure("malformed", "Host: it is not a host with an optional port");
-  return `${c.req.url.startsWith("https:") ? "https" : "http"}://${host}`;
+/** What the client called this server: a URL begins with what Host says. Refused where that could put something else into one. */
+function originOf(url: string): string {
+  const [start, end] = [url.indexOf("://") + 3, url.indexOf("/", 8)];
+  if (!HOST.test(url.slice(start, end))) throw new Failure("malformed", "Host: it is not a host with an optional port");
+  return url.slice(0, end);
 }

@@ -15,7 +15,9 @@ import {
   findReply,
   findTemplate,
   infoTemplate,
+  queryKey,
   type RefreshItem,
+  type RefreshResult,
   readFields,
   readRefresh,
   refreshReply,
@@ -28,14 +30,14 @@ import type { Snapshot } from "../store/store.ts";
 import type { Deps, Env } from "./app.ts";
 import { inMemory, sendBlob } from "./blobs.ts";
 import { readBody } from "./body.ts";
+import { Lasting, lasting, replyWith } from "./replies.ts";
 
 /** A revision check carries a whole model: 1,000 applications are about 500 KiB. */
 const MAX_REFRESH = 16 * 2 ** 20;
 
-const JSON_TYPE = { "Content-Type": "application/json" };
-
 export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<Env> {
   const app = new Hono<Env>();
+  const answers = new Lasting<string>();
   const templates = new TemplateCache();
   const read = (digest: Digest) => store.text(digest);
   const index = new LatestIndex();
@@ -45,19 +47,24 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
     const { items, fields } = readRefresh(await readBody(c, MAX_REFRESH), preferred);
     const snapshot = await store.snapshot();
     const { current } = await registries();
-    const key = fieldsKey(fields);
+    const [kept, key] = [answers.of(snapshot, current), fieldsKey(fields)];
     const answer = async ({ query, refusal }: RefreshItem) => {
+      const name = `${c.env.origin} ${key} ${queryKey(query)}`;
+      const known = refusal ? undefined : kept.get(name);
+      if (known !== undefined) return known;
       const held = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
       const pkg = held && retarget(held, current);
       const outcome = refusal ? { refusal } : resolve(pkg, query);
       if ("refusal" in outcome) return refusedResult(query, pkg, outcome.refusal);
       const { ok } = outcome;
       const charm = await templates.get(ok.package, charmKey(ok, key), () => charmTemplate(ok, fields, read));
-      return resolvedResult(query, ok, charm.render(c.get("origin")));
+      const text = resolvedResult(query, ok, charm.render(c.env.origin));
+      kept.set(name, text, text.length);
+      return text;
     };
-    const results: Awaited<ReturnType<typeof answer>>[] = [];
-    for (const item of items) results.push(await answer(item));
-    return c.body(refreshReply(results), 200, JSON_TYPE);
+    const results: RefreshResult[] = [];
+    for (const item of items) results.push({ instanceKey: item.query.instanceKey, rest: await answer(item) });
+    return replyWith(refreshReply(results));
   });
 
   app.get("/v2/charms/info/:name", async (c) => {
@@ -66,15 +73,11 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
     const held = await snapshot.package(name);
     const pkg = held && retarget(held, (await registries()).current);
     if (!pkg) throw new Failure("not-found", `No charm or bundle with name '${printable(name, 200)}'.`);
-    // The query as it came is the key: it need not be read where the reply is kept.
-    const key = `info ${pkg.type === "bundle" ? snapshot.number : ""} ${queryOf(c)}`;
-    const template = await templates.get(pkg, key, async () => {
-      const fields = readFields(c.req.query("fields"));
-      const channel = c.req.query("channel");
-      const charmIds = await idsOf(snapshot, pkg);
-      return infoTemplate(pkg, { fields, ...(channel && { channel }), charmIds, read });
-    });
-    return c.body(template.render(c.get("origin")), 200, JSON_TYPE);
+    const fields = readFields(c.req.query("fields"));
+    const channel = c.req.query("channel");
+    const charmIds = await idsOf(snapshot, pkg);
+    const template = await infoTemplate(pkg, { fields, ...(channel && { channel }), charmIds, read });
+    return lasting(c, template.render(c.env.origin));
   });
 
   app.get("/v2/charms/find", async (c) => {
@@ -82,8 +85,8 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
     const fields = readFields(c.req.query("fields"));
     const found = (await index.of(snapshot)).find(question((name) => c.req.query(name)));
     const key = `find ${fieldsKey(fields)}`;
-    const results = found.map(async (pkg) => (await templates.get(pkg, key, () => findTemplate(pkg, fields))).render(c.get("origin")));
-    return c.body(findReply(await Promise.all(results)), 200, JSON_TYPE);
+    const results = found.map(async (pkg) => (await templates.get(pkg, key, () => findTemplate(pkg, fields))).render(c.env.origin));
+    return lasting(c, findReply(await Promise.all(results)));
   });
 
   app.get("/v2/charms/resources/:charm/:resource/revisions", async (c) => {
@@ -92,7 +95,7 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
     const template = pkg && resourceRevisions(retarget(pkg, (await registries()).current), resource);
     if (!template)
       throw new Failure("not-found", `No resource '${printable(resource, 200)}' of a charm with name '${printable(charm, 200)}'.`);
-    return c.body(template.render(c.get("origin")), 200, JSON_TYPE);
+    return lasting(c, template.render(c.env.origin));
   });
 
   // `ID_REVISION.charm`, `ID_REVISION.bundle`
@@ -148,12 +151,6 @@ class LatestIndex {
     }
     return this.#index;
   }
-}
-
-function queryOf(c: Context): string {
-  const { url } = c.req;
-  const at = url.indexOf("?");
-  return at < 0 ? "" : url.slice(at + 1);
 }
 
 function question(query: (name: string) => string | undefined): Question {

@@ -48,7 +48,7 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
     // A download may stall as long as its reader does: Juju never resumes one. Headers that do not come Bun ends by itself.
     idleTimeout: 0,
     maxRequestBodySize: MAX_BODY,
-    fetch: (request) => fetch(request),
+    fetch,
     // A file that vanished after its headers were made: the application cannot know.
     error: () =>
       new Response('{"error-list":[{"code":"api-error","message":"An internal error."}]}', {

@@ -12,15 +12,18 @@ export type Log = (line: LogLine) => void;
 
 /** A log whose lines go to `write`; call `flush` before the process ends. */
 export function createLog(write: (text: string) => void): { log: Log; flush: () => void } {
-  let waiting: string[] = [];
+  let waiting = "";
+  let [at, time] = [0, ""];
   const flush = () => {
-    const text = waiting.join("");
-    waiting = [];
+    const text = waiting;
+    waiting = "";
     if (text !== "") write(text);
   };
   const log: Log = (line) => {
-    if (waiting.length === 0) setImmediate(flush);
-    waiting.push(`${JSON.stringify({ time: new Date().toISOString(), ...line })}\n`);
+    if (waiting === "") setImmediate(flush);
+    const now = Date.now();
+    if (now !== at) [at, time] = [now, new Date(now).toISOString()]; // many lines have the same
+    waiting += `{"time":"${time}",${JSON.stringify(line).slice(1)}\n`;
   };
   return { log, flush };
 }

@@ -1,12 +1,15 @@
-/** `/metrics`, for Prometheus. */
+/** `/metrics`, in the text format of Prometheus. */
 
 import { Hono } from "hono";
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { VERSION } from "../src/version.ts";
 import type { Deps, Env } from "./app.ts";
 
+const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
 /** Seconds: replies from memory, downloads of gigabytes. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10];
+
+const REQUESTS = "chp_http_request_seconds";
 
 export interface Metrics {
   readonly routes: Hono<Env>;
@@ -14,41 +17,75 @@ export interface Metrics {
   observe(method: string, route: string, status: number, seconds: number): void;
 }
 
-export function createMetrics({ store }: Pick<Deps, "store">): Metrics {
-  const register = new Registry();
-  collectDefaultMetrics({ register });
-  const requests = new Histogram({
-    name: "chp_http_request_seconds",
-    help: "Time from a request to its reply's headers.",
-    labelNames: ["method", "route", "status"],
-    buckets: BUCKETS,
-    registers: [register],
-  });
-  gauge("chp_generation", "Number of the generation that is served.", async () => (await store.snapshot()).number);
-  gauge("chp_packages", "Packages that are held.", async () => (await store.snapshot()).names.length);
-  const info = new Gauge({ name: "chp_info", help: "Version of chp.", labelNames: ["version"], registers: [register] });
-  info.set({ version: VERSION }, 1);
+/** Durations of the requests that have the same labels. */
+class Durations {
+  readonly #labels: string;
+  /** by the limit of the bucket, of each bucket alone */
+  readonly #counts = new Map<number, number>();
+  #sum = 0;
 
-  // prom-client hashes labels at every observation; a request knows its child by a key.
-  const children = new Map<string, Histogram.Internal<"method" | "route" | "status">>();
+  constructor(labels: string) {
+    this.#labels = labels;
+  }
+
+  observe(seconds: number): void {
+    const bucket = BUCKETS.find((limit) => seconds <= limit) ?? Number.POSITIVE_INFINITY;
+    this.#counts.set(bucket, (this.#counts.get(bucket) ?? 0) + 1);
+    this.#sum += seconds;
+  }
+
+  lines(): string[] {
+    let total = 0;
+    const buckets = [...BUCKETS, Number.POSITIVE_INFINITY].map((limit) => {
+      total += this.#counts.get(limit) ?? 0;
+      return `${REQUESTS}_bucket{${this.#labels},le="${Number.isFinite(limit) ? limit : "+Inf"}"} ${total}`;
+    });
+    return [...buckets, `${REQUESTS}_sum{${this.#labels}} ${this.#sum}`, `${REQUESTS}_count{${this.#labels}} ${total}`];
+  }
+}
+
+export function createMetrics({ store }: Pick<Deps, "store">): Metrics {
+  const requests = new Map<string, Durations>();
+  const routes = new Hono<Env>().get("/metrics", async (c) => {
+    const snapshot = await store.snapshot();
+    const text = [
+      ...metric("chp_generation", "gauge", "Number of the generation that is served.", [`chp_generation ${snapshot.number}`]),
+      ...metric("chp_packages", "gauge", "Packages that are held.", [`chp_packages ${snapshot.names.length}`]),
+      ...metric("chp_info", "gauge", "Version of chp.", [`chp_info{version="${VERSION}"} 1`]),
+      ...metric(
+        REQUESTS,
+        "histogram",
+        "Time from a request to its reply's headers.",
+        [...requests.values()].flatMap((one) => one.lines()),
+      ),
+      ...OF_PROCESS.flatMap(([name, type, help, read]) => metric(name, type, help, [`${name} ${read()}`])),
+    ];
+    return c.body(`${text.join("\n")}\n`, 200, { "Content-Type": CONTENT_TYPE });
+  });
   return {
-    routes: new Hono<Env>().get("/metrics", async (c) => c.body(await register.metrics(), 200, { "Content-Type": register.contentType })),
+    routes,
     observe: (method, route, status, seconds) => {
-      const key = `${method} ${route} ${status}`;
-      let child = children.get(key);
-      if (!child) children.set(key, (child = requests.labels(method, route, String(status))));
-      child.observe(seconds);
+      const labels = `method="${method}",route="${route}",status="${status}"`;
+      let durations = requests.get(labels);
+      if (!durations) requests.set(labels, (durations = new Durations(labels)));
+      durations.observe(seconds);
     },
   };
+}
 
-  function gauge(name: string, help: string, read: () => Promise<number>): Gauge {
-    return new Gauge({
-      name,
-      help,
-      registers: [register],
-      async collect() {
-        this.set(await read());
-      },
-    });
-  }
+type Kind = "gauge" | "counter" | "histogram";
+
+const OF_PROCESS: readonly (readonly [name: string, kind: Kind, help: string, read: () => number])[] = [
+  ["process_cpu_seconds_total", "counter", "Time of processors, the system's for it included.", cpuSeconds],
+  ["process_resident_memory_bytes", "gauge", "Memory that it occupies.", () => process.memoryUsage.rss()],
+  ["process_start_time_seconds", "gauge", "When it was started, in seconds since 1970.", () => performance.timeOrigin / 1000],
+];
+
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
+function metric(name: string, kind: Kind, help: string, lines: readonly string[]): string[] {
+  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`, ...lines];
 }

@@ -9,12 +9,12 @@ import { type Device, Sessions } from "../src/session.ts";
 import { componentsOf, findComponent, findSnapRevision, type Snap } from "../src/snap.ts";
 import { resolveSnap, type SnapQuery } from "../src/snapresolve.ts";
 import { isVisible, SnapIndex, type SnapQuestion } from "../src/snapsearch.ts";
-import type { Piece } from "../src/wire/charmhub.ts";
 import {
   categoriesReply,
   fetchResult,
   foundTemplate,
   namesReply,
+  noSnap,
   pinnedRevision,
   reachable,
   readCohortRequest,
@@ -37,12 +37,12 @@ import { sendBlob } from "./blobs.ts";
 import { readBody } from "./body.ts";
 import { snapErrors } from "./errors.ts";
 import type { MissingList } from "./missing.ts";
+import { replyWith } from "./replies.ts";
 
 /** Assertion groups of 256 snaps a request, and every installed snap as context. */
 const MAX_REFRESH = 16 * 2 ** 20;
 const MAX_SMALL = 2 ** 20;
 
-const JSON_TYPE = { "Content-Type": "application/json" };
 const HAL_TYPE = { "Content-Type": "application/hal+json" };
 
 const NO_REGISTRATION = { message: "device registration is not available on this store" };
@@ -64,8 +64,8 @@ export function snapstore({ store, sessions, missing }: Deps & { readonly sessio
     } = readSnapRefresh(await readBody(c, MAX_REFRESH), architectureOf(c));
     const snapshot = await store.snapshot();
     const brand = deviceOf(c)?.store;
-    const origin = c.get("origin");
-    const answer = async (item: SnapItem): Promise<Piece[]> => {
+    const origin = c.env.origin;
+    const answer = async (item: SnapItem): Promise<string> => {
       const snap = await findSnap(snapshot, item.query, brand);
       const query = await withPin(item, snap, snapshot);
       const outcome = resolveSnap(snap, query);
@@ -78,10 +78,10 @@ export function snapstore({ store, sessions, missing }: Deps & { readonly sessio
       const template = await templates.get(ok.snap, snapKey(ok, { yaml, resources }), () => snapTemplate(ok, { yaml, resources }, read));
       return snapResult(query, ok, template.render(origin));
     };
-    const results: Piece[][] = [];
+    const results: string[] = [];
     for (const item of items)
       results.push("query" in item ? await answer(item) : fetchResult(item, await snapshot.assertions(), maxFormats, origin));
-    return c.body(snapRefreshReply(results), 200, JSON_TYPE);
+    return replyWith(snapRefreshReply(results));
   });
 
   app.get("/v2/snaps/info/:name", async (c) => {
@@ -89,22 +89,21 @@ export function snapstore({ store, sessions, missing }: Deps & { readonly sessio
     const architecture = c.req.query("architecture") || architectureOf(c);
     const fields = c.req.query("fields");
     const snap = visible(await (await store.snapshot()).snap(name), deviceOf(c)?.store);
-    if (!snap && fields === "download" && (name === "snapd" || name === "core"))
-      return c.json(reachable(name, architecture, c.get("origin")));
+    if (!snap && fields === "download" && (name === "snapd" || name === "core")) return c.json(reachable(name, architecture, c.env.origin));
     const resources = fields?.split(",").includes("resources") ?? false;
-    const template =
-      snap && (await templates.get(snap, `info ${architecture} ${resources}`, async () => snapInfoTemplate(snap, architecture, resources)));
-    if (!template) throw new Failure("not-found", `No snap named '${printable(name, 200)}' found for ${printable(architecture, 50)}.`);
-    return c.body(template.render(c.get("origin")), 200, JSON_TYPE);
+    if (!snap) throw noSnap(name, architecture);
+    const key = `info ${architecture} ${resources}`;
+    const template = await templates.get(snap, key, async () => snapInfoTemplate(snap, architecture, resources));
+    return replyWith(template.render(c.env.origin));
   });
 
   app.get("/v2/snaps/find", async (c) => {
     const found = (await index.of(await store.snapshot())).find(question(c, deviceOf(c)));
     const results = found.map(async (one) => {
       const key = `found ${one.revision.revision} ${one.release.channel}`;
-      return (await templates.get(one.snap, key, async () => foundTemplate(one))).render(c.get("origin"));
+      return (await templates.get(one.snap, key, async () => foundTemplate(one))).render(c.env.origin);
     });
-    return c.body(snapFindReply(await Promise.all(results)), 200, JSON_TYPE);
+    return replyWith(snapFindReply(await Promise.all(results)));
   });
 
   app.get("/v2/snaps/categories", async (c) => c.json(categoriesReply((await index.of(await store.snapshot())).categories())));

@@ -82,6 +82,8 @@ const RESOURCE_NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,126}$/;
 const ALL_SUMS: readonly Algorithm[] = ALGORITHMS;
 const MAX_IMAGE_BLOB = 64 * 1024;
 const MAX_NESTING = 100;
+/** Bytes of a zip; a larger one is read in the dozen places where something is needed of it. */
+const MAX_READ_AT_ONCE = 2 ** 20;
 
 /** Whether a file goes into the store as it is; `head`: its first bytes. */
 export function isPayload(path: string, head: Uint8Array): boolean {
@@ -152,12 +154,13 @@ export class ExportReader<S extends Staged> {
 
   async #add(file: ArchiveFile): Promise<Sums | undefined> {
     if (isLitter(file.path)) return undefined;
-    const group = this.#group(file);
+    const at = { containers: file.containers, path: file.path }; // what is kept of a file must not keep its reader and buffers
+    const group = this.#group(at);
     const name = file.path.split("/").at(-1) ?? "";
     const { json, text } = this.#options.limits;
     if (isResourcePath(file.path)) {
       const staged = await this.#stage(file.bytes.chunks(), ALL_SUMS);
-      group.resources.push({ file, staged });
+      group.resources.push({ file: at, staged });
       return staged.sums;
     }
     const head = await file.bytes.peek(64);
@@ -165,7 +168,7 @@ export class ExportReader<S extends Staged> {
     if (isSquashfs(head)) return this.#snaps.image(file, group.key);
     if (isZip(head)) {
       const staged = await this.#stage(file.bytes.chunks());
-      group.zips.push({ file, staged });
+      group.zips.push({ file: at, staged });
       return staged.sums;
     }
     if (/\.(snap|comp)$/.test(name)) throw refused("it is not a squashfs, so it is neither a snap nor a component");
@@ -292,7 +295,11 @@ export class ExportReader<S extends Staged> {
 
   /** Reads what stands in the zip of a charm or bundle. */
   async #unpack(zip: Package<S>, group: Group<S>): Promise<Unpacked<S>> {
-    const inside = await zipFiles(readAt(zip.staged), ZIP_FILES, this.#options.limits);
+    const { staged } = zip;
+    const { size } = staged.sums;
+    const whole = size <= MAX_READ_AT_ONCE ? await staged.bytes(0, size) : undefined;
+    const access: ReadAt = { size, bytes: async (start, end) => whole?.subarray(start, end) ?? staged.bytes(start, end) };
+    const inside = await zipFiles(access, ZIP_FILES, this.#options.limits);
     const read = (name: string) => {
       const bytes = inside.get(name);
       return bytes && utf8(bytes, `${name} in its zip`);
@@ -313,7 +320,7 @@ export class ExportReader<S extends Staged> {
         name: checkName(facts.name),
         texts,
         charm: facts,
-        snaps: needsOf(await zipTexts(readAt(zip.staged), mayNameSnaps, this.#options.limits)),
+        snaps: needsOf(await zipTexts(access, mayNameSnaps, this.#options.limits)),
         manifest: manifest === undefined ? [] : readManifest(manifest, "manifest.yaml in its zip"),
       };
     }

@@ -11,7 +11,7 @@ export interface Storage {
   /** The object of that name, or undefined. What is not mutable never changes; of the rest `bytes()` reads one state, old or new. */
   open(key: string): Promise<StoredObject | undefined>;
 
-  /** Whether an object of that name is visible now. Synchronous and never cached: a server asks it at every request. */
+  /** Whether an object of that name is visible now. Synchronous and never cached: a server asks it in every turn that has a request. */
   has(key: string): boolean;
 
   /** Keys that begin with `prefix`, a folder with its `/`, in order. */

@@ -242,6 +242,9 @@ export class Store {
   readonly storage: Storage;
   #snapshot: Snapshot;
   #listed = 0;
+  #refreshing: Promise<void> | undefined;
+  /** whether the snapshot was seen to be the newest in this turn */
+  #fresh = false;
   /** whether the store is there and of a format that this chp reads */
   #known = false;
 
@@ -280,16 +283,32 @@ export class Store {
     return Store.open(storage);
   }
 
-  /** The newest generation, as of now. */
+  /**
+   * The newest generation, as of this turn of the event loop: what was published before a request came in is seen by it,
+   * and what this process published at once.
+   */
   snapshot(): Snapshot | Promise<Snapshot> {
-    const now = performance.now();
-    // The next number is asked for at every request; a listing each second finds what that would miss.
-    if (now - this.#listed < LISTING_INTERVAL && this.#listed > 0 && !this.storage.has(generationKey(this.#snapshot.number + 1)))
-      return this.#snapshot;
-    return this.#refresh(now);
+    if (this.#fresh) return this.#snapshot;
+    // The next number is asked for; a listing each second finds what that would miss.
+    const listed = performance.now() - this.#listed < LISTING_INTERVAL && this.#listed > 0;
+    if (!listed || this.storage.has(generationKey(this.#snapshot.number + 1))) return this.#refresh();
+    this.#fresh = true;
+    setImmediate(() => (this.#fresh = false));
+    return this.#snapshot;
   }
 
-  async #refresh(now: number): Promise<Snapshot> {
+  /** One reads the folder at a time; who comes meanwhile waits, and asks again for what came since it was begun. */
+  async #refresh(): Promise<Snapshot> {
+    if (this.#refreshing) {
+      await this.#refreshing;
+      return this.snapshot();
+    }
+    this.#refreshing = this.#list().finally(() => (this.#refreshing = undefined));
+    await this.#refreshing;
+    return this.#snapshot;
+  }
+
+  async #list(): Promise<void> {
     const numbers = await this.generationNumbers();
     const newest = numbers.at(-1) ?? 0;
     if (newest !== this.#snapshot.number) {
@@ -297,8 +316,12 @@ export class Store {
       const generation = await this.generation(newest);
       if (generation) this.#snapshot = new Snapshot(this, generation, await this.#index(generation), this.#snapshot);
     }
-    this.#listed = now;
-    return this.#snapshot;
+    this.#listed = performance.now();
+  }
+
+  #outdated(): void {
+    this.#listed = 0;
+    this.#fresh = false;
   }
 
   /** Numbers of the kept generations, oldest first. */
@@ -396,7 +419,7 @@ export class Store {
    */
   async publish(time: string, draft: (base: Snapshot) => Promise<Draft>): Promise<Generation | undefined> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
-      this.#listed = 0;
+      this.#outdated();
       const base = await this.snapshot();
       const change = await draft(base);
       for (const blob of change.blobs) await blob.commit();
@@ -417,7 +440,10 @@ export class Store {
         assertions: snaps.assertions,
         index: await this.#put(await this.#indexAfter(base.index, change.packages, snaps)),
       };
-      if (await this.storage.create(generationKey(number), jsonBytes(generation))) return generation;
+      if (await this.storage.create(generationKey(number), jsonBytes(generation))) {
+        this.#outdated();
+        return generation;
+      }
     }
     throw new Failure("conflict", `cannot publish: ${MAX_ATTEMPTS} other generations came in between`);
   }

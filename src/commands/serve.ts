@@ -74,7 +74,7 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
   });
   const listeners: Listener[] = [];
   try {
-    for (const wanted of wantedListeners(settings)) listeners.push(await listen((request) => app.fetch(request), wanted));
+    for (const wanted of wantedListeners(settings)) listeners.push(await listen(app.fetch, wanted));
     if (options.json) printJson({ addresses: listeners.map((one) => one.url) }, io);
     else io.out(listeners.map((one) => `${one.url}\n`).join(""));
     await ended(io.signal);

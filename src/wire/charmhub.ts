@@ -16,7 +16,7 @@ import {
   TEXTS,
 } from "../package.ts";
 import { defaultRelease, type Query, type Refusal, type Resolved } from "../resolve.ts";
-import { concatJson, ORIGIN, Template } from "./template.ts";
+import { ORIGIN, Template } from "./template.ts";
 
 /** Reads a text of the store. */
 export type ReadText = (digest: Digest) => Promise<string>;
@@ -129,7 +129,12 @@ export function check<T extends v.GenericSchema>(schema: T, value: unknown): v.I
 
 /** What tells apart the `fields` of two requests. */
 export function fieldsKey(fields: readonly string[] | undefined): string {
-  return fields ? fields.join() : "*";
+  return JSON.stringify(fields ?? "*");
+}
+
+/** What tells apart the results of two queries, but for their instance keys. */
+export function queryKey(query: Query): string {
+  return JSON.stringify({ ...query, instanceKey: undefined });
 }
 
 /** What identifies the `charm` of a success among all of one package. */
@@ -155,44 +160,37 @@ export async function charmTemplate(resolved: Resolved, fields: readonly string[
   return new Template(Object.fromEntries(Object.entries(all).filter(([key]) => !wanted || wanted.has(key))));
 }
 
-/** A piece of JSON: text, or rendered bytes. */
-export type Piece = string | Uint8Array;
-
-/** One element of `results`: a success. `charm`: its rendered charm. */
-export function resolvedResult(query: Query, { package: pkg, channel, releasedAt }: Resolved, charm: Uint8Array): Piece[] {
+/** One element of `results`, from behind its instance key on: a success. `charm`: its rendered charm. */
+export function resolvedResult(query: Query, { package: pkg, channel, releasedAt }: Resolved, charm: string): string {
   const head = {
     ...outer(query, pkg),
     result: query.action,
     ...(channel !== undefined && { "effective-channel": channel }),
     "released-at": releasedAt ?? null,
   };
-  return [`${JSON.stringify(head).slice(0, -1)},"charm":`, charm, "}"];
+  return `${JSON.stringify(head).slice(1, -1)},"charm":${charm}}`;
 }
 
-/** One element of `results`: a refusal, which is no error of the request. */
-export function refusedResult(query: Query, pkg: Package | undefined, { code, message, extra }: Refusal): Piece[] {
+/** The same of a refusal, which is no error of the request. */
+export function refusedResult(query: Query, pkg: Package | undefined, { code, message, extra }: Refusal): string {
   const charm = pkg && code === "revision-not-found" ? { ...identity(pkg), ...subject(pkg) } : null;
-  return [
-    JSON.stringify({
-      ...outer(query, pkg),
-      result: "error",
-      charm,
-      "released-at": null,
-      error: { code, message, ...(extra && { extra }) },
-    }),
-  ];
+  const error = { code, message, ...(extra && { extra }) };
+  return JSON.stringify({ ...outer(query, pkg), result: "error", charm, "released-at": null, error }).slice(1);
 }
 
 function outer(query: Query, pkg: Package | undefined) {
-  return { "instance-key": query.instanceKey, id: pkg?.id ?? query.id ?? null, name: pkg?.name ?? query.name ?? null };
+  return { id: pkg?.id ?? query.id ?? null, name: pkg?.name ?? query.name ?? null };
 }
 
-export function refreshReply(results: readonly (readonly Piece[])[]): Uint8Array<ArrayBuffer> {
-  return concatJson(['{"error-list":[],"results":[', ...commaSeparated(results), "]}"]);
+export interface RefreshResult {
+  readonly instanceKey: string;
+  /** of `resolvedResult` or `refusedResult` */
+  readonly rest: string;
 }
 
-export function commaSeparated(results: readonly (readonly Piece[])[]): Piece[] {
-  return results.flatMap((parts, i) => (i === 0 ? parts : [",", ...parts]));
+export function refreshReply(results: readonly RefreshResult[]): string {
+  const all = results.map(({ instanceKey, rest }) => `{"instance-key":${JSON.stringify(instanceKey)},${rest}`);
+  return `{"error-list":[],"results":[${all.join()}]}`;
 }
 
 /* ---- GET info, GET find ---- */
@@ -235,8 +233,8 @@ export async function findTemplate(pkg: Package, fields: readonly string[] | und
   return new Template(select(full, fields));
 }
 
-export function findReply(results: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  return concatJson(['{"results":[', ...commaSeparated(results.map((one) => [one])), '],"error-list":[]}']);
+export function findReply(results: readonly string[]): string {
+  return `{"results":[${results.join()}],"error-list":[]}`;
 }
 
 /** Keeps `type`, `id`, `name` and what `fields` names: a leaf, or a prefix with all below it. Unknown names are ignored. */

@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { ASSERTION_TYPES, type Assertion, optionalHeader } from "../assertion.ts";
 import { type AssertionSet, numberOf } from "../assertionset.ts";
-import { printable } from "../errors.ts";
+import { Failure, printable } from "../errors.ts";
 import { mapOf } from "../schema.ts";
 import {
   type ComponentRevision,
@@ -17,8 +17,8 @@ import {
 } from "../snap.ts";
 import { channelMapOf, type ResolvedSnap, type SnapQuery, type SnapRefusal } from "../snapresolve.ts";
 import type { FoundSnap } from "../snapsearch.ts";
-import { check, commaSeparated, type Piece, parseJson, type ReadText } from "./charmhub.ts";
-import { concatJson, ORIGIN, Template } from "./template.ts";
+import { check, parseJson, type ReadText } from "./charmhub.ts";
+import { ORIGIN, Template } from "./template.ts";
 
 /* ---- POST refresh ---- */
 
@@ -131,7 +131,7 @@ export function readSnapRefresh(text: string, architecture: string): SnapRefresh
 }
 
 /** One element of `results`: a success. `snap`: its rendered snap. */
-export function snapResult(query: SnapQuery, resolved: ResolvedSnap, snap: Uint8Array): Piece[] {
+export function snapResult(query: SnapQuery, resolved: ResolvedSnap, snap: string): string {
   const { effectiveChannel, redirectChannel, releasedAt } = resolved;
   const head = {
     result: query.action,
@@ -142,26 +142,25 @@ export function snapResult(query: SnapQuery, resolved: ResolvedSnap, snap: Uint8
     ...(redirectChannel !== undefined && { "redirect-channel": redirectChannel }),
     ...(releasedAt !== undefined && { "released-at": releasedAt }),
   };
-  return [`${JSON.stringify(head).slice(0, -1)},"snap":`, snap, "}"];
+  return `${JSON.stringify(head).slice(0, -1)},"snap":${snap}}`;
 }
 
 /** One element of `results`: a refusal, which is no error of the request. */
-export function snapRefusal(query: SnapQuery, snap: Snap | undefined, { code, message, releases }: SnapRefusal): Piece[] {
+export function snapRefusal(query: SnapQuery, snap: Snap | undefined, { code, message, releases }: SnapRefusal): string {
   const name = query.name ?? snap?.name;
   const id = snap?.id ?? query.id;
-  return [
-    JSON.stringify({
-      result: "error",
-      "instance-key": query.instanceKey,
-      ...(id !== undefined && { "snap-id": id }),
-      ...(name !== undefined && { name }),
-      error: { code, message, ...(releases && { extra: { releases } }) },
-    }),
-  ];
+  return JSON.stringify({
+    result: "error",
+    "instance-key": query.instanceKey,
+    ...(id !== undefined && { "snap-id": id }),
+    ...(name !== undefined && { name }),
+    error: { code, message, ...(releases && { extra: { releases } }) },
+  });
 }
 
-export function snapRefreshReply(results: readonly (readonly Piece[])[]): Uint8Array<ArrayBuffer> {
-  return concatJson(['{"results":[', ...commaSeparated(results), '],"error-list":[]}']);
+/** `results`: as JSON */
+export function snapRefreshReply(results: readonly string[]): string {
+  return `{"results":[${results.join()}],"error-list":[]}`;
 }
 
 /* ---- fetch-assertions ---- */
@@ -175,7 +174,7 @@ export function fetchResult(
   held: AssertionSet,
   maxFormats: Readonly<Record<string, number>>,
   origin: string,
-): Piece[] {
+): string {
   const urls: string[] = [];
   const errors: unknown[] = [];
   for (const wanted of assertions) {
@@ -185,14 +184,12 @@ export function fetchResult(
       if (isNews(wanted, found)) urls.push(assertionUrl(found, maxFormat, origin));
     } else if (typeof wanted["if-newer-than"] !== "number") errors.push(notFoundError(wanted));
   }
-  return [
-    JSON.stringify({
-      result: "fetch-assertions",
-      key,
-      "assertion-stream-urls": urls,
-      ...(errors.length > 0 && { "error-list": errors }),
-    }),
-  ];
+  return JSON.stringify({
+    result: "fetch-assertions",
+    key,
+    "assertion-stream-urls": urls,
+    ...(errors.length > 0 && { "error-list": errors }),
+  });
 }
 
 function findWanted(wanted: Wanted, held: AssertionSet, maxFormat: number): StoredAssertion | undefined {
@@ -357,8 +354,12 @@ function download(file: string, { size, "sha3-384": sha3 }: Pick<SnapRevision, "
 
 /* ---- GET info, find, names, sections, categories ---- */
 
-/** Rows of one architecture, the best first: clients show the first as the snap. Undefined where there is none. */
-export function snapInfoTemplate(snap: Snap, architecture: string, resources: boolean): Template | undefined {
+export function noSnap(name: string, architecture: string): Failure {
+  return new Failure("not-found", `No snap named '${printable(name, 200)}' found for ${printable(architecture, 50)}.`);
+}
+
+/** Rows of one architecture, the best first: clients show the first as the snap. Throws `noSnap` where there is none. */
+export function snapInfoTemplate(snap: Snap, architecture: string, resources: boolean): Template {
   const rows = channelMapOf(snap, architecture).flatMap((row) => {
     const revision = findSnapRevision(snap, row.revision);
     if (!revision) return [];
@@ -373,7 +374,7 @@ export function snapInfoTemplate(snap: Snap, architecture: string, resources: bo
     ];
   });
   const best = rows[0] && findSnapRevision(snap, rows[0].revision);
-  if (!best) return undefined;
+  if (!best) throw noSnap(snap.name, architecture);
   return new Template({
     name: snap.name,
     "snap-id": snap.id,
@@ -400,8 +401,9 @@ export function foundTemplate({ snap, revision, release }: FoundSnap): Template 
   });
 }
 
-export function snapFindReply(results: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  return concatJson(['{"results":[', ...commaSeparated(results.map((one) => [one])), "]}"]);
+/** `results`: as JSON */
+export function snapFindReply(results: readonly string[]): string {
+  return `{"results":[${results.join()}]}`;
 }
 
 /** Key order matters: snapd reads it as a stream. */

@@ -1,21 +1,23 @@
 /** JSON texts that are built once: the same for every request but for the address of this server. */
 
+import { ByteCache } from "../cache.ts";
+
 /** Stands for this server's public URL while a text is built; nobody can import it. */
 export const ORIGIN = `origin:${crypto.randomUUID()}`;
 
 /** A JSON text with a hole wherever the public URL belongs. */
 export class Template {
   readonly #parts: readonly string[];
-  #rendered: { readonly origin: string; readonly bytes: Uint8Array<ArrayBuffer> } | undefined;
+  #rendered: { readonly origin: string; readonly text: string } | undefined;
 
   constructor(value: unknown) {
     this.#parts = JSON.stringify(value).split(ORIGIN);
   }
 
-  /** The text in UTF-8. `origin`: the public URL, without a trailing slash; nearly all clients use the same. */
-  render(origin: string): Uint8Array<ArrayBuffer> {
-    if (this.#rendered?.origin !== origin) this.#rendered = { origin, bytes: Buffer.from(this.#parts.join(origin)) };
-    return this.#rendered.bytes;
+  /** `origin`: the public URL, without a trailing slash; nearly all clients use the same. */
+  render(origin: string): string {
+    if (this.#rendered?.origin !== origin) this.#rendered = { origin, text: this.#parts.join(origin) };
+    return this.#rendered.text;
   }
 
   /** bytes, about: the text and what was rendered last */
@@ -24,43 +26,26 @@ export class Template {
   }
 }
 
-/** JSON put together from texts and rendered templates. */
-export function concatJson(parts: readonly (string | Uint8Array)[]): Uint8Array<ArrayBuffer> {
-  return Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part)));
-}
-
-/** Keeps the most recently used templates within a number of bytes. */
+/** Templates by an owner, an immutable object that they tell of, and a key. */
 export class TemplateCache {
-  readonly #limit: number;
-  readonly #kept = new Map<string, Template>();
+  readonly #kept: ByteCache<Template>;
   readonly #serials = new WeakMap<object, number>();
   #serial = 0;
-  #size = 0;
 
   constructor(limit = 64 * 2 ** 20) {
-    this.#limit = limit;
+    this.#kept = new ByteCache(limit);
   }
 
-  /** The template of `owner` (an immutable object) and `key`; `build` is asked where it is not kept. Nothing is not kept. */
-  get<T extends Template | undefined>(owner: object, key: string, build: () => Promise<T>): T | Template | Promise<T | Template> {
+  /** The template of `owner` and `key`; `build` is asked where it is not kept. */
+  get(owner: object, key: string, build: () => Promise<Template>): Template | Promise<Template> {
     const name = `${this.#serialOf(owner)} ${key}`;
-    const found = this.#kept.get(name);
-    if (!found) return build().then((template) => (template ? this.#put(name, template) : template));
-    this.#kept.delete(name);
-    this.#kept.set(name, found);
-    return found;
-  }
-
-  #put(name: string, template: Template): Template {
-    // Names count too: a client can make them up.
-    if (!this.#kept.has(name)) this.#size += template.size + name.length;
-    this.#kept.set(name, template);
-    for (const [oldest, { size }] of this.#kept) {
-      if (this.#size <= this.#limit) break;
-      this.#kept.delete(oldest);
-      this.#size -= size + oldest.length;
-    }
-    return template;
+    return (
+      this.#kept.get(name) ??
+      build().then((template) => {
+        this.#kept.set(name, template, template.size);
+        return template;
+      })
+    );
   }
 
   #serialOf(owner: object): number {

@@ -1,10 +1,12 @@
-/** Real Juju clients against chp: `make interop`. */
+/** Real clients of Juju and snapd against chp: `make interop`. */
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { chp, serve, tempFolder } from "../e2e/chp.ts";
 import { commands } from "./cli.ts";
 import { EXPECT_FIRST, EXPECT_LATER, REGISTRY } from "./expect.ts";
+import { SNAPS, SNAPS_LATER, snapCommands, writeSnaps } from "./snap.ts";
+import { snapDaemon } from "./snapdaemon.ts";
 import { EXPORTS } from "./world.ts";
 
 const BUILT = resolve(".run/interop");
@@ -22,16 +24,24 @@ async function check(what: string, body: () => Promise<void>): Promise<void> {
   }
 }
 
+interface Build {
+  /** the folder of the Go module, where it is not named like the program */
+  readonly module?: string;
+  readonly package?: string;
+  readonly tags?: string;
+}
+
 /** The program of one of the Go modules here, built where its sources differ from those that it was last built from. */
-async function program(name: string): Promise<string> {
-  const source = join(import.meta.dir, name);
+async function program(name: string, { module = name, package: built = ".", tags = "" }: Build = {}): Promise<string> {
+  const source = join(import.meta.dir, module);
   const hash = new Bun.CryptoHasher("sha256");
   for (const file of readdirSync(source).toSorted()) hash.update(`${file}\n`).update(readFileSync(join(source, file)));
-  const built = `${name}-${hash.digest("hex").slice(0, 16)}`;
-  const path = join(BUILT, built);
+  const current = `${name}-${hash.digest("hex").slice(0, 16)}`;
+  const path = join(BUILT, current);
   if (existsSync(path)) return path;
+  mkdirSync(BUILT, { recursive: true });
   console.log(`building ${name}, which takes minutes the first time`);
-  const go = Bun.spawn(["go", "build", "-o", path, "."], {
+  const go = Bun.spawn(["go", "build", "-tags", tags, "-o", path, built], {
     cwd: source,
     env: { ...process.env, GOWORK: "off" },
     stdout: "pipe",
@@ -39,16 +49,13 @@ async function program(name: string): Promise<string> {
   });
   const [err, code] = await Promise.all([new Response(go.stderr).text(), go.exited]);
   if (code !== 0) throw new Error(`go build: ${err}`);
-  for (const old of readdirSync(BUILT)) if (old.startsWith(`${name}-`) && old !== built) rmSync(join(BUILT, old));
+  for (const old of readdirSync(BUILT)) if (old.startsWith(`${name}-`) && old !== current) rmSync(join(BUILT, old));
   return path;
 }
 
-/** A controller's questions; every line of its is a check. */
-async function controller(path: string, url: string, expect: object): Promise<void> {
-  using folder = tempFolder();
-  const file = join(folder.path, "expect.json");
-  writeFileSync(file, JSON.stringify(expect));
-  const child = Bun.spawn([path, url, file], { stdout: "pipe", stderr: "inherit" });
+/** A program's own checks; every line of its is one. */
+async function asks(path: string, ...args: readonly string[]): Promise<void> {
+  const child = Bun.spawn([path, ...args], { stdout: "pipe", stderr: "inherit" });
   const [out, code] = await Promise.all([new Response(child.stdout).text(), child.exited]);
   const lines = out.trimEnd().split("\n");
   const summary = /^(\d+) passed, (\d+) failed$/.exec(lines.at(-1) ?? "");
@@ -56,7 +63,14 @@ async function controller(path: string, url: string, expect: object): Promise<vo
   count.passed += Number(summary?.[1] ?? 0);
   count.failed += Number(summary?.[2] ?? 0);
   if (!summary || (code !== 0 && summary[2] === "0"))
-    await check(`controller36 ended with ${code}`, () => Promise.reject(new Error("no result")));
+    await check(`${basename(path)} ended with ${code}`, () => Promise.reject(new Error("no result")));
+}
+
+async function controller(path: string, url: string, expect: object): Promise<void> {
+  using folder = tempFolder();
+  const file = join(folder.path, "expect.json");
+  writeFileSync(file, JSON.stringify(expect));
+  await asks(path, url, file);
 }
 
 async function done(args: readonly string[]): Promise<void> {
@@ -69,7 +83,7 @@ async function first(url: string): Promise<void> {
   await controller(await program("controller36"), url, EXPECT_FIRST);
 }
 
-async function main(): Promise<void> {
+async function juju(): Promise<void> {
   const folder = join(BUILT, "exports");
   mkdirSync(folder, { recursive: true });
   for (const [name, bytes] of Object.entries(EXPORTS)) writeFileSync(join(folder, name), bytes);
@@ -94,13 +108,54 @@ async function main(): Promise<void> {
   }
 }
 
+const TEST_KEYS: Build = { module: "snapd", tags: "nosecboot withtestkeys" };
+const SNAPD = "github.com/snapcore/snapd/cmd";
+
+async function snapd(): Promise<void> {
+  if (process.env["CHP_URL"]) return skip("snapd: CHP_URL names a hub that runs already");
+  const client = await program("snapd", TEST_KEYS);
+  const snap = await program("snap", { ...TEST_KEYS, package: `${SNAPD}/snap` });
+  const daemon = await program("daemon", { ...TEST_KEYS, package: `${SNAPD}/snapd` });
+  using temporary = tempFolder();
+  const at = (name: string) => join(temporary.path, name);
+  const store = at("store");
+  const served = await serve(store);
+  const take = async (folder: string, snaps: typeof SNAPS, ...options: readonly string[]) => {
+    mkdirSync(folder);
+    writeSnaps(folder, snaps);
+    const { exitCode, stderr } = Bun.spawnSync([client, "sign", served.url, folder]);
+    if (exitCode !== 0) throw new Error(stderr.toString());
+    await done(["import", "--store", store, ...options, folder]);
+  };
+  try {
+    const world = at("world");
+    await check("import what snapd's own code signed", () => take(world, SNAPS, "--trust", at("root.assert")));
+    await asks(client, "ask", served.url, world);
+    await snapCommands({ name: "snap with test keys:", executable: snap, trusts: true }, served.url, world, check);
+    const stock = Bun.which("snap");
+    if (stock !== null || CI) await snapCommands({ name: "stock", executable: stock ?? "snap", trusts: false }, served.url, world, check);
+    else skip("the distribution's snap command: it is not installed (apt-get install snapd)");
+    const lacks =
+      process.getuid?.() !== 0 ? "only root may run it" : Bun.which("unsquashfs") === null && "it needs unsquashfs (apt-get install snapd)";
+    if (lacks && !CI) skip(`snapd itself: ${lacks}`);
+    else await snapDaemon({ snap, snapd: daemon }, served.url, check, () => take(at("later"), SNAPS_LATER));
+  } finally {
+    await served.stop();
+  }
+}
+
 function skip(what: string): void {
   count.skipped++;
   console.log("skip", what);
 }
 
+const CI = process.env["CI"] === "true";
 const installed = Bun.which("go") !== null && Bun.spawnSync(["go", "version"]).exitCode === 0;
-if (installed || process.env["CI"] === "true") await main().catch((error: unknown) => check("run to the end", () => Promise.reject(error)));
-else skip("all of it: Go is not installed, so no Juju client can be built");
+const wanted = process.argv.slice(2);
+for (const part of [juju, snapd]) {
+  if (wanted.length > 0 && !wanted.includes(part.name)) continue;
+  if (installed || CI) await part().catch((error: unknown) => check(`run ${part.name} to the end`, () => Promise.reject(error)));
+  else skip(`all of ${part.name}: Go is not installed, so no client can be built`);
+}
 console.log(`\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`);
 process.exit(count.failed === 0 ? 0 : 1);

@@ -29,6 +29,9 @@ function draftOf(packages: readonly Package[], blobs: readonly Ingested[] = []):
   return { command: "test", sources: [], changed: {}, packages, blobs };
 }
 
+/** What another process publishes, no request sees in the same turn of the event loop. */
+const turn = () => new Promise((resolve) => void setImmediate(resolve));
+
 const publish = (store: Store, ...packages: Package[]) => store.publish(NOW, async () => draftOf(packages));
 
 async function failureOf(work: Promise<unknown>, kind: FailureKind): Promise<Failure> {
@@ -66,6 +69,7 @@ describe("opening", () => {
     expect((await waiting.snapshot()).names).toEqual([]);
     expect(await storage.list("")).toEqual([]);
     await publish(await Store.openOrCreate(storage), pkg("a"));
+    await turn();
     expect((await waiting.snapshot()).names).toEqual(["a"]);
   });
 
@@ -180,6 +184,7 @@ describe("snapshots", () => {
       "one",
       undefined,
     ]);
+    await turn();
     const next = await store.snapshot();
     expect([next.number, next.names, (await next.package("a"))?.details.title]).toEqual([2, ["a", "b"], "two"]);
   });
@@ -189,8 +194,62 @@ describe("snapshots", () => {
     const other = await Store.open(storage);
     for (let i = 1; i <= 5; i += 1) {
       await publish(other, pkg("a", { id: `ID${i}` }));
+      await turn();
       expect((await store.snapshot()).number).toBe(i);
     }
+  });
+
+  test("a generation of this process is seen in the same turn", async () => {
+    const { store } = await stored();
+    for (let i = 1; i <= 5; i += 1) {
+      await publish(store, pkg("a", { id: `ID${i}` }));
+      expect((await Promise.all([store.snapshot(), store.snapshot()])).map(({ number }) => number)).toEqual([i, i]);
+    }
+  });
+
+  test("the folder is asked once a turn, and read once by all who ask at the same time", async () => {
+    const storage = new Memory();
+    const asked = { has: 0, list: 0 };
+    const [has, list] = [storage.has.bind(storage), storage.list.bind(storage)];
+    storage.has = (key) => ((asked.has += 1), has(key));
+    storage.list = (prefix) => ((asked.list += 1), list(prefix));
+    const store = await Store.openOrCreate(storage);
+    const many = () => Promise.all(Array.from({ length: 50 }, async () => store.snapshot()));
+    await many();
+    expect(asked).toEqual({ has: 1, list: 1 });
+    await turn();
+    await many();
+    expect(asked).toEqual({ has: 2, list: 1 });
+    await publish(await Store.open(storage), pkg("a"));
+    const before = asked.list;
+    await turn();
+    expect(new Set((await many()).map(({ number }) => number))).toEqual(new Set([1]));
+    expect(asked.list - before).toBe(1);
+  });
+
+  test("who asks while the folder is read sees what was published since", async () => {
+    const { storage, store } = await stored();
+    const other = await Store.open(storage);
+    const list = storage.list.bind(storage);
+    let asked: Promise<Snapshot> | undefined;
+    storage.list = async (prefix) => {
+      const names = await list(prefix);
+      storage.list = list;
+      await publish(other, pkg("a"));
+      asked = Promise.resolve(store.snapshot());
+      return names;
+    };
+    expect((await store.snapshot()).number).toBe(0);
+    expect((await asked)?.number).toBe(1);
+  });
+
+  test("what is no generation but has the next one's name ends no request", async () => {
+    const { storage, store } = await stored();
+    await publish(store, pkg("a"));
+    const has = storage.has.bind(storage);
+    storage.has = (key) => key === generationKey(2) || has(key);
+    const found = await Promise.all(Array.from({ length: 5 }, async () => store.snapshot()));
+    expect(found.map(({ number }) => number)).toEqual([1, 1, 1, 1, 1]);
   });
 
   test("are the same while nothing is published, and a manifest is read once", async () => {

@@ -413,7 +413,7 @@ export function namesReply(found: readonly FoundSnap[], held: AssertionSet) {
     version: revision.version,
     summary: snap.details.summary ?? revision.summary ?? "",
     aliases: aliasesOf(snap, held),
-    apps: revision.apps.map((app) => (app === snap.name ? app : `${snap.name}.${app}`)),
+    apps: revision.apps,
   }));
   return { _embedded: { "clickindex:package": packages } };
 }

@@ -436,8 +436,8 @@ describe("an image that chp can't read", () => {
 
   test("or read by a tool", async () => {
     const asked: string[] = [];
-    const unsquash = async (image: { readonly size: number }, path: string) => {
-      asked.push(`${image.size} ${path}`);
+    const unsquash = async ({ size }: { readonly size: number }, path: string) => {
+      asked.push(`${size} ${path}`);
       return Buffer.from(YAML);
     };
     expect(await heldAfter(files, { unsquash })).toMatchObject({ revisions: [{ version: "9" }] });

@@ -17,6 +17,7 @@ import {
   serial,
   snapDeclaration,
   snapRevision,
+  storeAssertion,
   testKey,
   validationSet,
 } from "../signer.ts";
@@ -82,6 +83,14 @@ beforeAll(async () => {
     });
   };
   await take("public.tar.gz", { ...snapFiles("public", [1, 2, 3]), "sets.assert": [...COMMON, ...SETS].join("\n") });
+  const storeOf = (id: string, url: string, timestamp: string) =>
+    storeAssertion(STORE, { store: id, "operator-id": BRAND.account, url, timestamp });
+  const stores = [
+    storeOf("second", "http://hub.test", "2026-03-02T00:00:00Z"),
+    storeOf("first", "http://hub.test", "2026-03-01T00:00:00Z"),
+    storeOf("elsewhere", "http://other.test", "2026-01-01T00:00:00Z"),
+  ];
+  await take("stores.tar.gz", { "stores.assert": [...COMMON, ...stores].join("\n") });
   await take("store-export-brandstore-20260101T000000.tar.gz", snapFiles("branded", [7]));
   const app = createApp({ store, config: {}, log: () => {} });
   ask = async (path, init) => app.fetch(new Request(`http://hub.test${path}`, init));
@@ -162,6 +171,11 @@ describe("validation sets", () => {
     expect(await refreshed([["16", BRAND.account, "unknown", 1]])).toBe(3);
     expect(await refreshed([[]])).toBe(3);
   });
+});
+
+test("of two store assertions for one URL the newer one is served", async () => {
+  const text = await (await ask("/v2/auth/store/assertions")).text();
+  expect(text.match(/^store: .*$/gm)).toEqual(["store: elsewhere", "store: second"]);
 });
 
 test("a download that starts behind the end is answered with the whole", async () => {

@@ -20,10 +20,12 @@ export interface StoreProxy {
   readonly why: string;
 }
 
+/** The newest assertion for a URL counts, which is the one that is served. */
 export function storeProxyOf(held: AssertionSet, publicUrl: string | undefined): StoreProxy {
   const stores: HeldStore[] = held
     .ofType("store")
     .flatMap(({ type, key }) => held.verified(type, key).slice(0, 1))
+    .toSorted((a, b) => Date.parse(header(b, "timestamp")) - Date.parse(header(a, "timestamp")))
     .map((one) => ({ id: header(one, "store"), url: one.headers.get("url"), authority: one.authority }));
   const fitting = stores.find(
     (one): one is HeldStore & { readonly url: string } =>

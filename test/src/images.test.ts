@@ -14,7 +14,7 @@ type Images = Readonly<Record<string, Readonly<Record<number, { reference: strin
 function charm(name: string, images: Images): Package {
   const resources = Object.entries(images).map(([resource, revisions]) => ({
     name: resource,
-    revisions: Object.entries(revisions).map(([revision, image]) => ({ revision: Number(revision), image })),
+    revisions: Object.entries(revisions).map(([revision, named]) => ({ revision: Number(revision), image: named })),
   }));
   return { name, type: "charm", resources } as unknown as Package;
 }
@@ -68,7 +68,7 @@ test.each([
   ["a:b c", { name: "a:b c" }],
   ["", { name: "" }],
 ])("the parts of %p", (path, parts) => {
-  expect<unknown>(splitPath(path)).toEqual(parts);
+  expect(splitPath(path) as unknown).toEqual(parts);
 });
 
 describe("the script", () => {

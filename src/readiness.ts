@@ -47,21 +47,44 @@ export function snapFindings(packages: readonly Package[], snaps: readonly Snap[
     }));
 }
 
-/** Charms that a bundle names; of a bundle that is released, only what its released revisions name. */
-export function bundleFindings(packages: readonly Package[]): Finding[] {
-  const held = new Set(packages.map((pkg) => pkg.name));
-  const namedBy = new Map<string, string[]>();
-  for (const { name, revisions, releases } of packages) {
-    const released = new Set(releases.map((r) => r.revision));
-    for (const { revision, charms } of revisions.filter((r) => released.size === 0 || released.has(r.revision)))
-      for (const charm of charms) if (!held.has(charm)) namedBy.set(charm, [...(namedBy.get(charm) ?? []), `bundle ${name} ${revision}`]);
+export interface NamedCharm {
+  /** `bundle cos-lite 11` */
+  readonly by: string;
+  readonly charm: string;
+  /** undefined: the charm's default */
+  readonly channel?: string;
+}
+
+/** Charms that bundles name and that are not held, or not in the channel that is named. */
+export function bundleFindings(packages: readonly Package[], named: readonly NamedCharm[]): Finding[] {
+  const held = new Map(packages.map((pkg) => [pkg.name, pkg]));
+  const found = new Map<string, { readonly next: string; readonly by: Set<string> }>();
+  for (const { by, charm, channel } of named) {
+    const pkg = held.get(charm);
+    if (pkg && (channel === undefined || isReleased(pkg, channel))) continue;
+    const what = pkg ? `the charm ${charm} is held, but not in ${channel}` : `the charm ${charm} is not held`;
+    const next = exportCharms(channel === undefined ? charm : `${charm} (channel ${channel})`);
+    const one = found.get(what) ?? { next, by: new Set() };
+    found.set(what, one);
+    one.by.add(by);
   }
-  return [...namedBy].map(([charm, by]) => ({
+  return [...found].map(([what, { next, by }]) => ({
     check: "charms",
-    what: `the charm ${charm} is not held; named by ${by.join(", ")}`,
+    what: `${what}; named by ${[...by].join(", ")}`,
     sure: "certain",
-    next: exportCharms(charm),
+    next,
   }));
+}
+
+/** Whether a Juju that names no base gets something from that channel, on whatever architecture. */
+function isReleased(pkg: Package, channel: string): boolean {
+  const architectures = new Set(pkg.releases.map((release) => release.base?.architecture ?? USUAL_ARCHITECTURE));
+  return [...architectures].some((architecture) => {
+    const base = { name: "NA", channel: "NA", architecture };
+    const query = { action: "install", instanceKey: "", name: pkg.name, channel, base, resourceRevisions: [], preferred: "24.04" } as const;
+    const outcome = resolve(pkg, query);
+    return "ok" in outcome || outcome.refusal.code === "invalid-charm-base";
+  });
 }
 
 /** Resources that charms declare, and of which no revision is held. */

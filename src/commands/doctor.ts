@@ -1,6 +1,8 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import * as v from "valibot";
+import type { Store } from "../../store/store.ts";
+import { readBundle } from "../charm.ts";
 import { Failure, printable, reason } from "../errors.ts";
 import { type NeededImage, neededImages, showNeededBy } from "../images.ts";
 import type { Package } from "../package.ts";
@@ -13,6 +15,7 @@ import {
   controllerTracks,
   type Finding,
   hostOf,
+  type NamedCharm,
   type Passed,
   resourceFindings,
   snapFindings,
@@ -68,7 +71,7 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
   ]);
   const results: Result[] = [
     ...summed("snaps", snapFindings(packages, snaps), "all snaps that are known to be needed are held"),
-    ...summed("charms", bundleFindings(packages), "all charms that bundles name are held"),
+    ...summed("charms", bundleFindings(packages, await charmsOfBundles(store, packages)), "all charms that bundles name are held"),
     ...summed("resources", resourceFindings(packages), "all resources that charms declare are held"),
     ...(tracks === undefined ? [] : jujuResults(packages, tracks, options.juju ?? "")),
     ...images,
@@ -105,6 +108,25 @@ function skipped(check: Check, why: string): Result[] {
 
 function found(check: Check, what: string, next: string): Finding {
   return { check, what, sure: "certain", next };
+}
+
+/** What the bundles name; of one that is released, only what its released revisions do. */
+async function charmsOfBundles(store: Store, packages: readonly Package[]): Promise<NamedCharm[]> {
+  const named: NamedCharm[] = [];
+  for (const { name, revisions, releases } of packages) {
+    const released = new Set(releases.map((one) => one.revision));
+    for (const { revision, charms, texts } of revisions) {
+      if (charms.length === 0 || (released.size > 0 && !released.has(revision))) continue;
+      const by = `bundle ${name} ${revision}`;
+      const text = texts["bundle-yaml"];
+      const channels = text === undefined ? undefined : readBundle(await store.text(text), `bundle.yaml of ${by}`).channels;
+      for (const charm of charms)
+        named.push(
+          ...[...(channels?.get(charm) ?? [undefined])].map((channel) => ({ by, charm, ...(channel !== undefined && { channel }) })),
+        );
+    }
+  }
+  return named;
 }
 
 function jujuResults(packages: readonly Package[], tracks: readonly string[], version: string): readonly Result[] {

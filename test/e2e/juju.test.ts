@@ -277,7 +277,7 @@ describe("doctor", () => {
           {
             ...spec("stack", "b"),
             type: "bundle",
-            revisions: { 1: bundleZip("applications:\n  a:\n    charm: app\n  b:\n    charm: ch:absent\n") },
+            revisions: { 1: bundleZip("applications:\n  a:\n    charm: app\n    channel: 9/stable\n  b:\n    charm: ch:absent\n") },
             bases: {},
             releases: [{ channel: "latest/stable", base: null, revision: 1 }],
           },
@@ -297,6 +297,7 @@ describe("doctor", () => {
       false,
       expect.stringContaining("snaps: the snap charmed-thing revision 96 amd64 is not held; needed by charm app 1 (refresh_versions.toml)"),
       "charms: the charm absent is not held; named by bundle stack 1",
+      "charms: the charm app is held, but not in 9/stable; named by bundle stack 1",
       "resources: the resource blob is not held; declared by charm app 1",
       "juju: the charm juju-controller is not held in 3.6/stable, without which that Juju cannot bootstrap",
       `images: ${fake.domain}/team/app:local is another image than upstream.example/team/app@${D(1)}; needed by charm app, resource tagged 5`,
@@ -304,7 +305,7 @@ describe("doctor", () => {
       expect.stringContaining("public URL: the name nobody.invalid does not resolve here"),
     ]);
     for (const { next } of findings) expect(next).toMatch(/chp |getent /);
-    expect(JSON.parse(done.err)).toMatchObject({ error: "7 things are missing for a deployment to work", exit: 1 });
+    expect(JSON.parse(done.err)).toMatchObject({ error: "8 things are missing for a deployment to work", exit: 1 });
   });
 
   test("--offline asks nothing of the network", async () => {

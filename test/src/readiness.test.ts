@@ -51,13 +51,14 @@ function pkg(name: string, parts: { revisions?: object[]; resources?: object[]; 
 }
 
 describe("what is held", () => {
-  test("charms that a released bundle names and nobody holds, each once", () => {
-    const one = pkg("one", {
-      revisions: [{ charms: ["gone"] }, { charms: ["held", "lost"] }],
-      releases: [{ channel: "latest/stable", revision: 2 }],
-    });
-    const two = pkg("two", { revisions: [{ charms: ["lost"] }] });
-    expect(bundleFindings([one, two, pkg("held")])).toEqual([
+  test("charms that bundles name and nobody holds, each once", () => {
+    const named = [
+      { by: "bundle one 2", charm: "held" },
+      { by: "bundle one 2", charm: "lost" },
+      { by: "bundle two 1", charm: "lost" },
+      { by: "bundle two 1", charm: "lost" },
+    ];
+    expect(bundleFindings([pkg("held")], named)).toEqual([
       {
         check: "charms",
         what: "the charm lost is not held; named by bundle one 2, bundle two 1",
@@ -65,6 +66,21 @@ describe("what is held", () => {
         next: expect.stringContaining("lost in charms.yaml: store-admin export charms"),
       },
     ]);
+  });
+
+  test.each([
+    ["stable", true],
+    ["latest/stable", true],
+    ["candidate", true],
+    ["1/stable", true],
+    ["1/edge", true],
+    ["2/stable", false],
+    ["2/edge", true],
+    ["no channel at all", false],
+  ])("a charm that a bundle wants from %s", (channel, fine) => {
+    const releases = [{ channel: "latest/stable" }, { channel: "1/stable", architecture: "arm64" }, { channel: "2/edge", on: "22.04" }];
+    const found = bundleFindings([pkg("held", { releases })], [{ by: "bundle one 2", charm: "held", channel }]);
+    expect(found.map(({ what }) => what)).toEqual(fine ? [] : [`the charm held is held, but not in ${channel}; named by bundle one 2`]);
   });
 
   test("resources that a charm declares and of which no revision is held", () => {

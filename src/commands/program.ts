@@ -4,7 +4,10 @@ import { Command } from "commander";
 import { VERSION } from "../version.ts";
 import type { Io, Register } from "./command.ts";
 import { configCommand } from "./config.ts";
+import { doctorCommand } from "./doctor.ts";
+import { imagesCommand } from "./images.ts";
 import { importCommand, pushCommands } from "./import.ts";
+import { jujuConfigCommand } from "./juju-config.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
 import { missingCommand } from "./missing.ts";
@@ -20,9 +23,12 @@ const COMMANDS: readonly Register[] = [
   showCommand,
   statusCommand,
   missingCommand,
+  imagesCommand,
+  doctorCommand,
   logCommand,
   configCommand,
   snapdConfigCommand,
+  jujuConfigCommand,
   pushCommands,
   listPushedSnapsCommand,
 ];

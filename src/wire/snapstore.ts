@@ -476,7 +476,11 @@ export function storeStream(held: AssertionSet): string[] {
   };
   const stores = held.ofType("store").flatMap(({ type, key }) => held.verified(type, key).slice(0, 1));
   const oldestFirst = stores.toSorted((a, b) => Date.parse(header(a, "timestamp")) - Date.parse(header(b, "timestamp")));
-  const byUrl = new Map(oldestFirst.map((one) => [optionalHeader(one, "url") ?? "", one.key]));
+  const urlOf = (one: Assertion) => {
+    const url = optionalHeader(one, "url") ?? "";
+    return URL.canParse(url) ? new URL(url).href : url;
+  };
+  const byUrl = new Map(oldestFirst.map((one) => [urlOf(one), one.key]));
   for (const key of byUrl.values()) add("store", key);
   return [...texts.values()];
 }

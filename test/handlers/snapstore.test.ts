@@ -87,7 +87,7 @@ beforeAll(async () => {
     storeAssertion(STORE, { store: id, "operator-id": BRAND.account, url, timestamp });
   const stores = [
     storeOf("second", "http://hub.test", "2026-03-02T00:00:00Z"),
-    storeOf("first", "http://hub.test", "2026-03-01T00:00:00Z"),
+    storeOf("first", "http://hub.test/", "2026-03-01T00:00:00Z"),
     storeOf("elsewhere", "http://other.test", "2026-01-01T00:00:00Z"),
   ];
   await take("stores.tar.gz", { "stores.assert": [...COMMON, ...stores].join("\n") });

@@ -5,6 +5,7 @@ import { VERSION } from "../version.ts";
 import type { Io, Register } from "./command.ts";
 import { configCommand } from "./config.ts";
 import { importCommand, pushCommands } from "./import.ts";
+import { importCertificateCommand } from "./import-certificate.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
 import { missingCommand } from "./missing.ts";
@@ -12,6 +13,7 @@ import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
 import { snapdConfigCommand } from "./snapd-config.ts";
 import { statusCommand } from "./status.ts";
+import { trustCommand } from "./trust.ts";
 
 const COMMANDS: readonly Register[] = [
   importCommand,
@@ -23,6 +25,8 @@ const COMMANDS: readonly Register[] = [
   logCommand,
   configCommand,
   snapdConfigCommand,
+  importCertificateCommand,
+  trustCommand,
   pushCommands,
   listPushedSnapsCommand,
 ];

@@ -72,8 +72,9 @@ export async function runImportCertificate(options: CertificateFlags, io: Io): P
   if (pair) await keepCertificate(store, { certificate: pair.cert, names: [] }, pair.key);
   else {
     const kept = await keptCertificate(store).catch(() => undefined);
-    const extra = [...new Set([...(kept?.names ?? []), ...names])];
     const own = url === undefined ? [hostname()].flatMap(nameOrNone) : await namesOfHost(hostOf(url));
+    // What a flag says is not known the next time.
+    const extra = [...new Set([...(kept?.names ?? []), ...names, ...(options.publicUrl === undefined ? [] : own)])];
     const held = await ownAuthority(store);
     authority = held && !isEnding(held, now) ? held : await createAuthority(`chp CA ${new Date(now).toISOString().slice(0, 19)}Z`, now);
     if (authority !== held) {

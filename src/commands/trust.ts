@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { factsOf, hostOf, readPem, rootOf } from "../certificate.ts";
 import { Failure, reason, refused } from "../errors.ts";
-import { type CommonOptions, define, EXITS, type Io, openStore, printJson, type Register } from "./command.ts";
+import { type CommonOptions, define, EXITS, type Io, note, openStore, printJson, type Register } from "./command.ts";
 import { loadSettings, registryOf } from "./settings.ts";
 import { servedCertificate, trustedOf } from "./tls.ts";
 
@@ -129,8 +129,10 @@ export async function runTrust(options: TrustFlags, io: Io): Promise<void> {
     throw new Failure("failed", `the certificate of ${facts?.issuer}, which clients have to trust, is not in the chain that was imported`, {
       next: "nothing is to be done where machines trust it already; else name its file with --ca FILE",
     });
-  const url = settings.get("public-url")?.values[0] ?? `https://${facts?.names.find((name) => !name.startsWith("*")) ?? "HUB"}`;
+  const publicUrl = settings.get("public-url")?.values[0];
+  const url = publicUrl ?? `https://${facts?.names.find((name) => !name.startsWith("*")) ?? "HUB"}`;
   const truth: Truth = { pem: trusted.trimEnd(), url, host: hostOf(url), registry: registryOf(settings)?.domain ?? null };
+  if (publicUrl === undefined) note(`no public URL is set, so ${url} is a guess; chp config public-url=URL settles it`, options, io);
   const asked = PARTS.filter(({ key }) => options[key] === true);
   const texts = (asked.length === 0 ? PARTS : asked).map(({ key, text }) => [key, text(truth)] as const);
   if (options.json) {

@@ -6,7 +6,7 @@ import { connect, type TLSSocket } from "node:tls";
 import { parse } from "yaml";
 import { createAuthority, issueServer } from "../../src/authority.ts";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
-import { chp, spawn, tempFolder } from "./chp.ts";
+import { chp, type Served, serve, tempFolder } from "./chp.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 const LARGE = 48 * 2 ** 20;
@@ -16,32 +16,10 @@ const authority = await createAuthority("a site's authority", Date.now());
 const given = await issueServer(authority, ["hub.lan", "localhost", "127.0.0.1"], Date.now());
 const later = await issueServer(authority, ["hub.lan", "localhost", "127.0.0.1"], Date.now());
 
-interface Secure {
-  readonly port: number;
-  readonly log: () => string;
-  stop(): Promise<number>;
-}
-
 /** `chp serve` with one HTTPS address beside the HTTP one. */
-async function secured(store: string, ...args: string[]): Promise<Secure> {
-  const process = spawn(["serve", "--store", store, "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0", ...args]);
-  let [out, log] = ["", ""];
-  const logged = (async () => {
-    for await (const chunk of process.stderr) log += Buffer.from(chunk).toString();
-  })();
-  const reader = process.stdout.getReader();
-  while (out.split("\n").length < 3) {
-    const { value, done } = await reader.read();
-    if (done) throw new Error(`chp serve ended: ${log}`);
-    out += Buffer.from(value).toString();
-  }
-  const stop = async () => {
-    process.kill("SIGTERM");
-    const code = await process.exited;
-    await logged;
-    return code;
-  };
-  return { port: Number(/https:\/\/127\.0\.0\.1:(\d+)/.exec(out)?.[1]), log: () => log, stop };
+async function secured(store: string, ...args: string[]): Promise<Served & { readonly port: number }> {
+  const served = await serve(store, ["--tls-listen", "127.0.0.1:0", ...args]);
+  return { ...served, port: Number(new URL(served.urls[1] ?? "").port) };
 }
 
 function connected(port: number, ca?: string): Promise<TLSSocket> {

@@ -14,7 +14,7 @@ export async function overTls(version: string, executable: string, store: string
   const served = await serve(store, ["--tls-listen", "127.0.0.1:0"]);
   const { port } = new URL(served.urls[1] ?? "");
   const info = async (host: string, roots: string) => {
-    const env = { HOME: folder.path, JUJU_DATA: folder.path, SSL_CERT_FILE: roots, SSL_CERT_DIR: folder.path };
+    const env = { HOME: folder.path, JUJU_DATA: folder.path, SSL_CERT_FILE: roots, SSL_CERT_DIR: join(folder.path, "none") };
     const args = ["info", "acme-web", "--charmhub-url", `https://${host}:${port}`];
     const child = Bun.spawn([executable, ...args], { env, stdout: "pipe", stderr: "pipe" });
     const [out, err, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);

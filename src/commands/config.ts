@@ -17,7 +17,10 @@ import { changeSettings, loadSettings, readChanges } from "./settings.ts";
 export const configCommand: Register = (program, io) => {
   define(program, "config", "show and change settings", EXITS)
     .argument("[setting...]", "KEY to show one, KEY=VALUE to set it, KEY= to unset it; nothing to show all")
-    .addHelpText("after", `\nSettings:\n${SETTINGS.map(({ key, twin, about }) => `  ${key.padEnd(26)}  ${about} (${twin})`).join("\n")}`)
+    .addHelpText(
+      "after",
+      `\nSettings:\n${SETTINGS.map(({ key, twin, about }) => `  ${key.padEnd(26)}  ${about}${twin && ` (${twin})`}`).join("\n")}`,
+    )
     .action((given: string[], options: CommonOptions) => runConfig(given, options, io));
 };
 
@@ -31,16 +34,33 @@ export async function runConfig(given: readonly string[], options: CommonOptions
   if (changes.length > 0 && asked.length === 0) return;
   const store = await openStore(options, io);
   const settings = await loadSettings(store, { environment: io.environment });
-  const wanted = SETTINGS.filter(({ key }) => asked.length === 0 || asked.includes(key)).map(({ key, secret, show = (text) => text }) => {
-    const found = settings.get(key);
-    return {
-      key,
-      value: found && secret ? "(set, not shown)" : (found?.values.map(show).join(",") ?? null),
-      source: found?.source ?? null,
-    };
-  });
+  const wanted = SETTINGS.filter(({ key }) => asked.length === 0 || asked.includes(key)).map(
+    ({ key, secret, setBy, show = (text) => text }) => {
+      const found = settings.get(key);
+      return {
+        key,
+        value:
+          found && secret
+            ? "(set, not shown)"
+            : (found?.values.map(setBy !== undefined && asked.length > 0 ? String : show).join(",") ?? null),
+        source: found?.source ?? null,
+      };
+    },
+  );
   if (options.json) return printJson(wanted, io);
-  if (asked.length > 0) return io.out(wanted.map(({ value }) => `${printable(value ?? "")}\n`).join(""));
+  // Lines are shown as lines: PEM has them.
+  if (asked.length > 0)
+    return io.out(
+      wanted
+        .map(
+          ({ value }) =>
+            `${(value ?? "")
+              .split("\n")
+              .map((line) => printable(line))
+              .join("\n")}\n`,
+        )
+        .join(""),
+    );
   printTable(
     ["KEY", "VALUE", "SOURCE"],
     wanted.map(({ key, value, source }) => [key, value ?? "", source ?? "not set"]),

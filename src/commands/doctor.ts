@@ -25,7 +25,7 @@ import { type CommonOptions, count, define, type Io, openStore, printJson, print
 import { ask, Unanswered } from "./http.ts";
 import { askRegistry } from "./registryclient.ts";
 import { loadSettings, registryOf } from "./settings.ts";
-import { RENEW, trustedCertificates } from "./trusted.ts";
+import { RENEW, trustedCertificates } from "./tls.ts";
 
 interface DoctorFlags extends CommonOptions {
   readonly publicUrl?: string;
@@ -63,7 +63,7 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
   const [packages, snaps] = [await snapshot.packages(), await snapshot.snaps()];
   const publicUrl = settings.get("public-url")?.values[0];
   const registry = registryOf(settings);
-  const certificates = await certificatesOf(settings, publicUrl);
+  const certificates = await certificatesOf(store, settings, publicUrl);
   const network: Network = { offline: options.offline === true, trusted: certificates.trusted };
   const [images, address] = await Promise.all([
     imageResults(neededImages(packages, registry), registry, network),
@@ -138,11 +138,12 @@ function jujuResults(packages: readonly Package[], tracks: readonly string[], ve
 }
 
 async function certificatesOf(
-  settings: Parameters<typeof trustedCertificates>[0],
+  store: Store,
+  settings: Parameters<typeof trustedCertificates>[1],
   publicUrl: string | undefined,
 ): Promise<{ trusted: readonly string[]; results: readonly Result[] }> {
   try {
-    const trusted = await trustedCertificates(settings);
+    const trusted = await trustedCertificates(store, settings);
     if (trusted.length === 0) return { trusted, results: skipped("certificate", "none is set") };
     return { trusted, results: summed("certificate", certificateFindings(trusted, publicUrl, Date.now(), RENEW), "it is valid") };
   } catch (error) {

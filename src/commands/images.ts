@@ -3,7 +3,7 @@ import { type NeededImage, neededImages, showNeededBy, skopeoScript } from "../i
 import { type CommonOptions, count, define, EXITS, type Io, note, openStore, printJson, printTable, type Register } from "./command.ts";
 import { type Asked, askRegistry, NOT_ASKED } from "./registryclient.ts";
 import { loadSettings, registryOf } from "./settings.ts";
-import { trustedCertificates } from "./trusted.ts";
+import { trustedCertificates } from "./tls.ts";
 
 interface ImagesFlags extends CommonOptions {
   readonly script?: string;
@@ -39,7 +39,7 @@ export async function runImages(options: ImagesFlags, io: Io): Promise<void> {
   const registry = registryOf(settings);
   const needed = neededImages(await (await store.snapshot()).packages(), registry);
   const asks = registry !== undefined && !options.offline && (options.script === undefined || options.missing === true);
-  const answers = asks ? await askRegistry(registry, needed, { trusted: await trustedCertificates(settings) }) : undefined;
+  const answers = asks ? await askRegistry(registry, needed, { trusted: await trustedCertificates(store, settings) }) : undefined;
   const all = needed.map((image, i) => ({ ...image, registry: answers?.images[i] ?? NOT_ASKED }));
   const wanted = all.filter((one) => !options.missing || one.registry.presence !== "present");
   if (answers?.failure)

@@ -3,7 +3,7 @@ import { anchorsOf, CONTROLLER, checkController, controllerFindings, controllerT
 import { type CommonOptions, define, EXITS, type Io, note, openStore, printJson, type Register } from "./command.ts";
 import { loadSettings } from "./settings.ts";
 import { CANONICAL, type StoreProxy, storeProxyOf, userData } from "./storeproxy.ts";
-import { trustedCertificates } from "./trusted.ts";
+import { trustedCertificates } from "./tls.ts";
 
 interface JujuConfigFlags extends CommonOptions {
   readonly publicUrl?: string;
@@ -39,7 +39,7 @@ export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<v
     });
   const snapshot = await store.snapshot();
   const proxy = storeProxyOf(await snapshot.assertions(), url);
-  const certificates = url.startsWith("https:") ? anchorsOf(await trustedCertificates(settings)) : [];
+  const certificates = url.startsWith("https:") ? anchorsOf(await trustedCertificates(store, settings)) : [];
   const config = jujuConfig(url, proxy, certificates);
   let controller: ReturnType<typeof checkController> | undefined;
   if (options.bootstrap) {

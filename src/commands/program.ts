@@ -7,6 +7,7 @@ import { configCommand } from "./config.ts";
 import { doctorCommand } from "./doctor.ts";
 import { imagesCommand } from "./images.ts";
 import { importCommand, pushCommands } from "./import.ts";
+import { importCertificateCommand } from "./import-certificate.ts";
 import { jujuConfigCommand } from "./juju-config.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
@@ -15,6 +16,7 @@ import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
 import { snapdConfigCommand } from "./snapd-config.ts";
 import { statusCommand } from "./status.ts";
+import { trustCommand } from "./trust.ts";
 
 const COMMANDS: readonly Register[] = [
   importCommand,
@@ -29,6 +31,8 @@ const COMMANDS: readonly Register[] = [
   configCommand,
   snapdConfigCommand,
   jujuConfigCommand,
+  importCertificateCommand,
+  trustCommand,
   pushCommands,
   listPushedSnapsCommand,
 ];

@@ -50,7 +50,7 @@ export async function chp(args: readonly string[], options: RunOptions = {}): Pr
 
 export interface Served {
   readonly url: string;
-  /** all that it listens on */
+  /** all of its addresses, HTTP first */
   readonly urls: readonly string[];
   readonly pid: number;
   /** the log so far and to come */

@@ -80,11 +80,11 @@ describe("juju-config", () => {
   });
 
   test.each([
-    ["a file that is not there", "gone.pem", "cannot read the certificate that tls-cert names"],
+    ["a file that is not there", "gone.pem", "gone.pem, the tls-cert"],
     ["a file that is no certificate", "root.assert", "there is no certificate in"],
   ])("refuses %s", async (_, file, message) => {
     const done = await runWith({ CHP_TLS_CERT: at(file) }, "juju-config", "--public-url", "https://hub.lan");
-    expect([done.code, done.out]).toEqual([1, ""]);
+    expect([done.code, done.out]).toEqual([2, ""]);
     expect(done.err).toContain(message);
   });
 

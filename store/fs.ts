@@ -53,6 +53,19 @@ export class Disk implements Storage {
     return names.toSorted().map((name) => prefix + name);
   }
 
+  move(from: string, to: string): Promise<boolean> {
+    return this.#guard(async () => {
+      const [old, path] = [this.#path(from), this.#path(to)];
+      if (!(await missing(fs.stat(old)))) return false;
+      await this.#adopt();
+      await this.#mkdir(dirname(path));
+      const moved = await missing(fs.rename(old, path).then(() => true));
+      this.#touched.add(dirname(old)).add(dirname(path));
+      await this.flush();
+      return moved ?? false;
+    });
+  }
+
   stage(kind: ObjectKind = "immutable"): Promise<Stage> {
     return this.#guard(async () => {
       const path = await this.#tmpPath();

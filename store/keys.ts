@@ -8,6 +8,7 @@ import type { Digest } from "../src/digest.ts";
  *     catalog/0000000042.json      a generation
  *     config.json                  settings
  *     secrets/                     passwords and keys; folder 0700, files 0600
+ *     quarantine/                  what a check found damaged
  *     tmp/                         what is being written; owned by the storage
  */
 
@@ -19,6 +20,9 @@ export const CONFIG_KEY = "config.json";
 export const OCI_SECRET_KEY = "secrets/oci-registry.json";
 export const SESSION_SECRET_KEY = "secrets/session.json";
 export const CATALOG = "catalog/";
+export const QUARANTINE = "quarantine/";
+/** Every folder that a blob can lie in. */
+export const BLOB_FOLDERS: readonly string[] = Array.from({ length: 256 }, (_, i) => `blobs/sha256/${i.toString(16).padStart(2, "0")}/`);
 
 export function blobKey(digest: Digest): string {
   return `blobs/sha256/${digest.slice(0, 2)}/${digest}`;

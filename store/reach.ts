@@ -1,7 +1,7 @@
 /** What a generation names: index → manifests and assertions → payloads and texts. What no kept generation names is garbage. */
 
 import type { Digest } from "../src/digest.ts";
-import { Failure } from "../src/errors.ts";
+import { type Failure, isCorrupt } from "../src/errors.ts";
 import type { Package } from "../src/package.ts";
 import type { Snap } from "../src/snap.ts";
 import type { Generation, Index, Store } from "./store.ts";
@@ -48,7 +48,7 @@ export async function* blobsOf(store: Store, generation: Generation, walk: Walk 
     try {
       return await work();
     } catch (error) {
-      if (!walk.unreadable || !(error instanceof Failure) || error.kind !== "corrupt") throw error;
+      if (!walk.unreadable || !isCorrupt(error)) throw error;
       walk.unreadable(named, error);
       return undefined;
     }

@@ -17,6 +17,9 @@ export interface Storage {
   /** Keys that begin with `prefix`, a folder with its `/`, in order. */
   list(prefix: string): Promise<string[]>;
 
+  /** Gives an object another name, durably; what has that name is replaced. False where there is no such object. */
+  move(from: string, to: string): Promise<boolean>;
+
   /** Room for the bytes of a new object, invisible until it is committed. */
   stage(kind?: ObjectKind): Promise<Stage>;
 

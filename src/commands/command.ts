@@ -90,6 +90,15 @@ export function openStore(options: CommonOptions, io: Io): Promise<Store> {
   return Store.open(new Disk(storeFolder(options, io)));
 }
 
+/** After all was told that can be read: fails where something had to be left out. */
+export async function failOnDamage(store: Store): Promise<void> {
+  const next = "chp verify tells what is damaged and what to import again";
+  if (store.damage) throw new Failure("corrupt", `an older generation was read: ${store.damage.message}`, { next });
+  const unreadable = await (await store.snapshot()).unreadable();
+  if (unreadable.length > 0)
+    throw new Failure("corrupt", `left out: ${unreadable.map(({ name }) => name).join(", ")}: not readable`, { next });
+}
+
 /** Opens the store and makes it first where there is none; leftovers of killed imports are removed. */
 export async function openOrCreateStore(options: CommonOptions, io: Io): Promise<Store> {
   const disk = new Disk(storeFolder(options, io));

@@ -1,6 +1,18 @@
 import type { Package } from "../package.ts";
 import type { Snap } from "../snap.ts";
-import { type CommonOptions, define, EXITS, type Io, note, openStore, printJson, printTable, type Register, showSize } from "./command.ts";
+import {
+  type CommonOptions,
+  define,
+  EXITS,
+  failOnDamage,
+  type Io,
+  note,
+  openStore,
+  printJson,
+  printTable,
+  type Register,
+  showSize,
+} from "./command.ts";
 
 export const listCommand: Register = (program, io) => {
   define(program, "list", "list the charms, bundles and snaps that are held", EXITS).action((options: CommonOptions) =>
@@ -9,8 +21,10 @@ export const listCommand: Register = (program, io) => {
 };
 
 export async function runList(options: CommonOptions, io: Io): Promise<void> {
-  const snapshot = await (await openStore(options, io)).snapshot();
+  const store = await openStore(options, io);
+  const snapshot = await store.snapshot();
   print([...(await snapshot.packages()).map(summaryOf), ...(await snapshot.snaps()).map(summaryOfSnap)], options, io);
+  await failOnDamage(store);
 }
 
 function print(found: readonly (Summary | SnapSummary)[], options: CommonOptions, io: Io): void {

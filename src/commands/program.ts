@@ -12,6 +12,7 @@ import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
 import { snapdConfigCommand } from "./snapd-config.ts";
 import { statusCommand } from "./status.ts";
+import { verifyCommand } from "./verify.ts";
 
 const COMMANDS: readonly Register[] = [
   importCommand,
@@ -21,6 +22,7 @@ const COMMANDS: readonly Register[] = [
   statusCommand,
   missingCommand,
   logCommand,
+  verifyCommand,
   configCommand,
   snapdConfigCommand,
   pushCommands,

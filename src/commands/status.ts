@@ -5,7 +5,18 @@ import { printable } from "../errors.ts";
 import { neededSnaps, showNeed } from "../lacking.ts";
 import type { Package } from "../package.ts";
 import { VERSION } from "../version.ts";
-import { type CommonOptions, count, define, EXITS, type Io, openStore, printJson, type Register, showSize } from "./command.ts";
+import {
+  type CommonOptions,
+  count,
+  define,
+  EXITS,
+  failOnDamage,
+  type Io,
+  openStore,
+  printJson,
+  type Register,
+  showSize,
+} from "./command.ts";
 import { sizeOf, sizeOfSnap } from "./list.ts";
 import { loadSettings, registryOf } from "./settings.ts";
 
@@ -48,7 +59,10 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     askedInVain: await askedInVain(options.server ?? publicUrl ?? localUrl(listen[0])),
   };
   const notes = notesOf(facts, packages);
-  if (options.json) return printJson({ ...facts, notes }, io);
+  if (options.json) {
+    printJson({ ...facts, notes }, io);
+    return failOnDamage(store);
+  }
   const { askedInVain: asked } = facts;
   const lines = [
     `chp ${VERSION}`,
@@ -64,6 +78,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     ...notes.map((text) => `note: ${text}`),
   ];
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
+  await failOnDamage(store);
 }
 
 const SERVER_TIMEOUT = 2000;

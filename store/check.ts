@@ -9,6 +9,9 @@ import { BLOB_FOLDERS, blobKey, CONFIG_KEY, generationKey, QUARANTINE } from "./
 import { blobsOf, type Named, type What } from "./reach.ts";
 import type { Generation, SourceRecord, Store } from "./store.ts";
 
+/** what names other things */
+const LISTS: ReadonlySet<What["kind"]> = new Set(["index", "manifest", "assertions"]);
+const MISSING = "is missing";
 const READ_SIZE = 4 * 2 ** 20;
 /** so that the disk is read while another blob is hashed */
 const READERS = 2;
@@ -133,7 +136,7 @@ class Check {
   async #blob({ digest, size }: Named): Promise<void> {
     this.#stopIfAsked();
     const object = await this.#store.blob(digest);
-    if (!object) this.#bad.set(digest, { digest, problem: "is missing", bytes: false });
+    if (!object) this.#bad.set(digest, { digest, problem: MISSING, bytes: false });
     else if (size === undefined) await this.#hash(digest);
     else if (object.size !== size) this.#bad.set(digest, { digest, problem: `has ${object.size} bytes instead of ${size}`, bytes: true });
   }
@@ -158,7 +161,7 @@ class Check {
       if (sum !== undefined && sum !== digest)
         this.#bad.set(digest, { digest, problem: "has other bytes than its name says", bytes: true });
       else if (sum === undefined && named && !(await this.#store.blob(digest)))
-        this.#bad.set(digest, { digest, problem: "is missing", bytes: false });
+        this.#bad.set(digest, { digest, problem: MISSING, bytes: false });
     } catch (error) {
       this.#stopIfAsked();
       this.#bad.set(digest, { digest, problem: `cannot be read: ${reason(error).split(",")[0]}`, bytes: false });
@@ -185,21 +188,24 @@ class Check {
   async #tellBad(generations: readonly Generation[]): Promise<void> {
     const origins = new Map<Digest, Generation>();
     const named = new Map<Digest, Set<string>>();
-    const current = new Set<Digest>();
+    const [current, payloads] = [new Set<Digest>(), new Set<Digest>()];
     for (const generation of generations)
       for await (const { digest, what } of blobsOf(this.#store, generation, { unreadable: () => {} })) {
         if (!this.#bad.has(digest)) continue;
         if (!origins.has(digest)) origins.set(digest, generation);
         named.set(digest, (named.get(digest) ?? new Set()).add(showWhat(what)));
         if (generation === generations.at(-1)) current.add(digest);
+        if (!LISTS.has(what.kind)) payloads.add(digest);
       }
     for (const { digest, problem, bytes } of this.#bad.values()) {
       const movedTo = bytes && !this.#options.dryRun ? await this.#quarantine(digest) : undefined;
       if (movedTo === "whole") continue; // an import put it back meanwhile
       const origin = origins.get(digest);
       const from = origin && { generation: origin.number, sources: origin.sources };
+      // An import makes lists again, but not as they once were: such a step of the history is lost, and nothing else.
+      const past = !bytes && problem === MISSING && !current.has(digest) && !payloads.has(digest);
       this.#findings.push({
-        severity: "damage",
+        severity: past ? "lacking" : "damage",
         what: [...(named.get(digest) ?? ["a blob that nothing names"])],
         problem,
         digest,

@@ -482,7 +482,9 @@ export class Store {
   }
 
   async json<T>(digest: Digest): Promise<T> {
-    const value = tryJson(await this.text(digest, "import again what brought it, which chp verify tells, or put that file back from a copy of the store"));
+    const value = tryJson(
+      await this.text(digest, "import again what brought it, which chp verify tells, or put that file back from a copy of the store"),
+    );
     if (value === undefined) throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} is not JSON`);
     return value as T;
   }
@@ -654,6 +656,7 @@ async function readBytes(object: StoredObject, what: string): Promise<Uint8Array
   try {
     return await object.bytes();
   } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EIO")) throw error;
     throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify tells more", cause: error });
   }
 }

@@ -5,7 +5,7 @@ import { type Digest, isDigest, Summer } from "../src/digest.ts";
 import { isCorrupt, reason } from "../src/errors.ts";
 import { findResource, findRevision, type Package } from "../src/package.ts";
 import { findComponent, findSnapRevision, type Snap } from "../src/snap.ts";
-import { BLOB_FOLDERS, blobKey, CONFIG_KEY, generationKey, QUARANTINE } from "./keys.ts";
+import { BLOB_FOLDERS, blobKey, CONFIG_KEY, generationKey, QUARANTINE, SECRETS } from "./keys.ts";
 import { blobsOf, type Named, type What } from "./reach.ts";
 import type { Generation, SourceRecord, Store } from "./store.ts";
 
@@ -132,12 +132,18 @@ class Check {
     this.#findings.push({ severity: "damage", what, problem, current, mend: "put that file back from a copy of the store" });
   }
 
+  #lacking(what: string, problem: string, mend: string): void {
+    this.#findings.push({ severity: "lacking", what: [what], problem, current: true, mend });
+  }
+
   /** What has no size written down is small, and is read. */
-  async #blob({ digest, size }: Named): Promise<void> {
+  async #blob({ digest, size, what }: Named): Promise<void> {
     this.#stopIfAsked();
     const object = await this.#store.blob(digest);
     if (!object) this.#bad.set(digest, { digest, problem: MISSING, bytes: false });
-    else if (size === undefined) await this.#hash(digest);
+    else if (((object.mode ?? 0) & 0o222) !== 0) this.#lacking(showWhat(what), "may be written to", `chmod 0444 ${blobKey(digest)}`);
+    if (!object) return;
+    if (size === undefined) await this.#hash(digest);
     else if (object.size !== size) this.#bad.set(digest, { digest, problem: `has ${object.size} bytes instead of ${size}`, bytes: true });
   }
 
@@ -239,11 +245,16 @@ class Check {
       }
   }
 
+  /** Settings and secrets. */
   async #config(): Promise<void> {
     try {
       await this.#store.config();
     } catch (error) {
       this.#damage([CONFIG_KEY], reason(error), true);
+    }
+    for (const key of await this.#store.storage.list(SECRETS)) {
+      const object = await this.#store.storage.open(key);
+      if (((object?.mode ?? 0) & 0o077) !== 0) this.#lacking(key, "others may read it", `chmod 0600 ${key}`);
     }
   }
 

@@ -41,7 +41,7 @@ export class Disk implements Storage {
   async open(key: string): Promise<StoredObject | undefined> {
     const path = this.#path(key);
     const stat = await missing(fs.stat(path));
-    return stat?.isFile() ? new DiskObject(path, stat.size) : undefined;
+    return stat?.isFile() ? new DiskObject(path, stat) : undefined;
   }
 
   has(key: string): boolean {
@@ -303,11 +303,13 @@ class DiskStage implements Stage {
 
 class DiskObject implements StoredObject {
   readonly size: number;
+  readonly mode: number;
   readonly #path: string;
 
-  constructor(path: string, size: number) {
+  constructor(path: string, { size, mode }: Stats) {
     this.#path = path;
     this.size = size;
+    this.mode = mode & 0o777;
   }
 
   body(start = 0, end = this.size): BodyInit {

@@ -20,6 +20,7 @@ export const CONFIG_KEY = "config.json";
 export const OCI_SECRET_KEY = "secrets/oci-registry.json";
 export const SESSION_SECRET_KEY = "secrets/session.json";
 export const CATALOG = "catalog/";
+export const SECRETS = "secrets/";
 export const QUARANTINE = "quarantine/";
 /** Every folder that a blob can lie in. */
 export const BLOB_FOLDERS: readonly string[] = Array.from({ length: 256 }, (_, i) => `blobs/sha256/${i.toString(16).padStart(2, "0")}/`);

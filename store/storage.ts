@@ -36,6 +36,8 @@ export type ObjectKind = "immutable" | "mutable" | "secret";
 export interface StoredObject {
   /** bytes */
   readonly size: number;
+  /** permission bits, where the storage has them */
+  readonly mode?: number;
   /** A body for a Response: bytes from `start` up to, not including, `end`. */
   body(start?: number, end?: number): BodyInit;
   bytes(start?: number, end?: number): Promise<Uint8Array>;

@@ -47,7 +47,7 @@ export function define(program: Command, name: string, summary: string, exits: s
     .addHelpText("after", `\nExit codes: ${exits}`);
 }
 
-export const EXITS = "0 done, 1 failed, 2 usage, 10 no store, 11 store format too new";
+export const EXITS = "0 done, 1 failed, 2 usage, 10 no store, 11 store format too new, 13 corruption found";
 
 /** Whether flags or environment ask for silence. */
 export function isQuiet(options: CommonOptions, io: Io): boolean {

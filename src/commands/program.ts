@@ -4,10 +4,13 @@ import { Command } from "commander";
 import { VERSION } from "../version.ts";
 import type { Io, Register } from "./command.ts";
 import { configCommand } from "./config.ts";
+import { diffCommand } from "./diff.ts";
+import { duCommand } from "./du.ts";
 import { importCommand, pushCommands } from "./import.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
 import { missingCommand } from "./missing.ts";
+import { searchCommand } from "./search.ts";
 import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
 import { snapdConfigCommand } from "./snapd-config.ts";
@@ -22,6 +25,9 @@ const COMMANDS: readonly Register[] = [
   statusCommand,
   missingCommand,
   logCommand,
+  diffCommand,
+  searchCommand,
+  duCommand,
   verifyCommand,
   configCommand,
   snapdConfigCommand,

@@ -190,19 +190,68 @@ test("list and status tell what can be read, and fail with 13 for what is left o
 test("nothing is reported, and nothing lost, while imports run", async () => {
   rmSync(at("busy"), { recursive: true, force: true });
   cpSync(at("clean"), at("busy"), { recursive: true });
-  let [importing, checked] = [true, 0];
+  const state = { importing: true, checked: 0 };
   const imports = (async () => {
     for (let i = 0; i < 3; i += 1) for (const what of ["charms", "snaps"]) expect((await importAgain("busy", what)).code).toBe(0);
-    importing = false;
+    state.importing = false;
   })();
-  while (importing) {
+  while (state.importing) {
     const done = await verify("busy", "--read-data");
     expect([done.code, done.out]).toEqual([0, expect.stringContaining("no damage")]);
-    checked += 1;
+    state.checked += 1;
   }
   await imports;
-  expect(checked).toBeGreaterThan(0);
+  expect(state.checked).toBeGreaterThan(0);
   expect((await verify("busy", "--read-data")).code).toBe(0);
+});
+
+test("a secret that others may read, and a blob that may be written to, are told of", async () => {
+  rmSync(at("modes"), { recursive: true, force: true });
+  cpSync(at("clean"), at("modes"), { recursive: true });
+  chmodSync(join(at("modes"), "secrets", "session.json"), 0o644);
+  chmodSync(pathOf("modes", { what: { kind: "charm" }, name: "tiny" }).path, 0o664);
+  const done = await verify("modes");
+  expect([done.code, done.out]).toEqual([0, expect.stringContaining("lacking  secrets/session.json: others may read it")]);
+  expect(done.out).toContain("lacking  charm tiny revision 5: may be written to");
+});
+
+test("a release without its revision is damage, a declared resource that is not held is lacking", async () => {
+  const made = {
+    name: "odd",
+    id: "ODD",
+    type: "charm" as const,
+    formerIds: [],
+    declared: true,
+    details: {},
+    defaultTrack: "latest",
+    history: [],
+  };
+  rmSync(at("odd"), { recursive: true, force: true });
+  cpSync(at("clean"), at("odd"), { recursive: true });
+  const store = await Store.open(new Disk(at("odd")));
+  const tiny = await (await store.snapshot()).package("tiny");
+  const [revision] = tiny?.revisions ?? [];
+  if (!revision) throw new Error("tiny is not held");
+  const row = (number: number, channel: string, pins = {}) => ({
+    channel,
+    base: { name: "ubuntu", channel: "22.04", architecture: channel.startsWith("any") ? "all" : "amd64" },
+    revision: number,
+    releasedAt: revision.createdAt,
+    resources: pins,
+  });
+  const odd = {
+    ...made,
+    revisions: [{ ...revision, resources: ["data"] }],
+    resources: [],
+    releases: [row(revision.revision, "latest/stable", { data: 3 }), row(77, "latest/edge"), row(revision.revision, "any/stable")],
+  };
+  await store.publish("2026-05-01T00:00:00Z", async () => ({ command: "test", sources: [], changed: {}, packages: [odd], blobs: [] }));
+  const done = await verify("odd");
+  expect(done.code).toBe(13);
+  expect(done.out).toContain("DAMAGED  charm odd: latest/edge has revision 77, which is not held");
+  expect(done.out).toContain("DAMAGED  charm odd: latest/stable has resource data revision 3, which is not held");
+  expect(done.out).toContain("lacking  charm odd: any/stable is for ubuntu@22.04 all, which Juju never matches");
+  expect(done.out).toContain("lacking  charm odd: no revision of its resource data is held");
 });
 
 test("a generation that cannot be read is named, and moved aside once it is not the newest", async () => {

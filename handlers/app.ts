@@ -7,7 +7,7 @@ import { Failure, printable, reason } from "../src/errors.ts";
 import { NO_REGISTRY, type Registries } from "../src/registry.ts";
 import { Sessions } from "../src/session.ts";
 import { errorList } from "../src/wire/charmhub.ts";
-import type { Store } from "../store/store.ts";
+import type { Snapshot, Store } from "../store/store.ts";
 import { assertions } from "./assertions.ts";
 import { charmhub } from "./charmhub.ts";
 import type { Fetch } from "./listen.ts";
@@ -24,7 +24,7 @@ export interface ServeConfig {
 }
 
 export interface Deps {
-  readonly store: Pick<Store, "snapshot" | "blob" | "text">;
+  readonly store: Pick<Store, "snapshot" | "blob" | "text"> & Partial<Pick<Store, "damage">>;
   readonly config: ServeConfig;
   readonly log: Log;
   /** where images are pulled from; it may change at any time */
@@ -68,6 +68,8 @@ export function createApp(deps: Deps): { readonly fetch: Fetch } {
   const routes = mount(apis, config.publicUrl === undefined ? "" : new URL(config.publicUrl).pathname.replace(/\/+$/, ""));
   const lasting = new Lasting<{ readonly route: string; readonly body: Uint8Array<ArrayBuffer> }>();
 
+  let damage: Failure | undefined;
+
   /** Every request enters here, and is logged and counted when its reply leaves. */
   async function enter(request: Request): Promise<Response> {
     const started = performance.now();
@@ -93,7 +95,9 @@ export function createApp(deps: Deps): { readonly fetch: Fetch } {
   async function answer(request: Request, call: Call): Promise<Response> {
     call.origin = config.publicUrl ?? originOf(request.url);
     if (request.method !== "GET") return routes.fetch(request, call);
-    const replies = lasting.of(await store.snapshot(), (await registries()).current);
+    const snapshot = await store.snapshot();
+    if (store.damage !== damage) tellDamage(snapshot);
+    const replies = lasting.of(snapshot, (await registries()).current);
     const known = replies.get(request.url);
     if (known) {
       call.route = known.route;
@@ -102,6 +106,11 @@ export function createApp(deps: Deps): { readonly fetch: Fetch } {
     const response = await routes.fetch(request, call);
     if (call.lasting) replies.set(request.url, { route: call.route, body: call.lasting }, call.lasting.byteLength);
     return response;
+  }
+
+  function tellDamage({ number }: Snapshot): void {
+    damage = store.damage;
+    if (damage) log({ level: "error", message: `${damage.message}: generation ${number} is served in its place` });
   }
 
   function refuse(error: unknown, { id }: Call): Response {

@@ -30,18 +30,23 @@ import type { Snapshot } from "../store/store.ts";
 import type { Deps, Env } from "./app.ts";
 import { inMemory, sendBlob } from "./blobs.ts";
 import { readBody } from "./body.ts";
-import { Latest } from "./latest.ts";
+import { Latest, toldOfDamage, unlessDamaged } from "./damage.ts";
 import { Lasting, lasting, replyWith } from "./replies.ts";
 
 /** A revision check carries a whole model: 1,000 applications are about 500 KiB. */
 const MAX_REFRESH = 16 * 2 ** 20;
 
-export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<Env> {
+export function charmhub({ store, log, registries = () => NO_REGISTRY }: Deps): Hono<Env> {
   const app = new Hono<Env>();
   const answers = new Lasting<string>();
   const templates = new TemplateCache();
   const read = (digest: Digest) => store.text(digest);
-  const index = new Latest<SearchIndex>(async (snapshot, before) => new SearchIndex(await snapshot.packages(), before));
+  const index = new Latest(
+    log,
+    "packages",
+    (snapshot) => snapshot.packages(),
+    (packages: readonly Package[], before?: SearchIndex) => new SearchIndex(packages, before),
+  );
 
   app.post("/v2/charms/refresh", async (c) => {
     const preferred = preferredBase(c.req.header("User-Agent") ?? "");
@@ -64,9 +69,18 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
       return text;
     };
     const results: RefreshResult[] = [];
-    for (const item of items) results.push({ instanceKey: item.query.instanceKey, rest: await answer(item) });
+    for (const item of items)
+      results.push({
+        instanceKey: item.query.instanceKey,
+        rest: await answer(item).catch((error: unknown) => broken(c, item.query, error)),
+      });
     return replyWith(refreshReply(results));
   });
+
+  /** One charm that is damaged must not keep the others of a model from being refreshed. */
+  function broken(c: Context<Env>, query: RefreshItem["query"], error: unknown): string {
+    return refusedResult(query, undefined, { code: "api-error", message: toldOfDamage(c.env, log, error) });
+  }
 
   app.get("/v2/charms/info/:name", async (c) => {
     const name = c.req.param("name").replace(/^ch:/, "");
@@ -84,10 +98,12 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
   app.get("/v2/charms/find", async (c) => {
     const snapshot = await store.snapshot();
     const fields = readFields(c.req.query("fields"));
-    const found = (await index.of(snapshot)).find(question((name) => c.req.query(name)));
+    const { index: packages, whole } = await index.of(snapshot);
+    const found = packages.find(question((name) => c.req.query(name)));
     const key = `find ${fieldsKey(fields)}`;
     const results = found.map(async (pkg) => (await templates.get(pkg, key, () => findTemplate(pkg, fields))).render(c.env.origin));
-    return lasting(c, findReply(await Promise.all(results)));
+    const reply = findReply(await Promise.all(results));
+    return whole ? lasting(c, reply) : replyWith(reply);
   });
 
   app.get("/v2/charms/resources/:charm/:resource/revisions", async (c) => {
@@ -152,6 +168,8 @@ function question(query: (name: string) => string | undefined): Question {
 }
 
 async function idsOf(snapshot: Snapshot, pkg: Package): Promise<Map<string, string>> {
-  const ids = (pkg.revisions[0]?.charms ?? []).map(async (name) => [name, (await snapshot.package(name))?.id ?? ""] as const);
+  const ids = (pkg.revisions[0]?.charms ?? []).map(
+    async (name) => [name, (await unlessDamaged(snapshot.package(name)))?.id ?? ""] as const,
+  );
   return new Map(await Promise.all(ids));
 }

@@ -35,8 +35,8 @@ import type { Snapshot } from "../store/store.ts";
 import type { Deps, Env } from "./app.ts";
 import { sendBlob } from "./blobs.ts";
 import { readBody } from "./body.ts";
+import { Latest, toldOfDamage } from "./damage.ts";
 import { snapErrors } from "./errors.ts";
-import { Latest } from "./latest.ts";
 import type { MissingList } from "./missing.ts";
 import { replyWith } from "./replies.ts";
 
@@ -49,11 +49,21 @@ const HAL_TYPE = { "Content-Type": "application/hal+json" };
 const NO_REGISTRATION = { message: "device registration is not available on this store" };
 const NO_SHOP = "Nothing is sold or messaged here.";
 
-export function snapstore({ store, sessions, missing }: Deps & { readonly sessions: Sessions; readonly missing: MissingList }): Hono<Env> {
+export function snapstore({
+  store,
+  log,
+  sessions,
+  missing,
+}: Deps & { readonly sessions: Sessions; readonly missing: MissingList }): Hono<Env> {
   const app = snapErrors(new Hono<Env>());
   const templates = new TemplateCache();
   const read = (digest: Digest) => store.text(digest);
-  const index = new Latest<SnapIndex>(async (snapshot, before) => new SnapIndex(await snapshot.snaps(), before));
+  const index = new Latest(
+    log,
+    "snaps",
+    (snapshot) => snapshot.snaps(),
+    (snaps: readonly Snap[], before?: SnapIndex) => new SnapIndex(snaps, before),
+  );
   const trust = new Trust(CANONICAL_ROOTS);
 
   app.post("/v2/snaps/refresh", async (c) => {
@@ -79,9 +89,16 @@ export function snapstore({ store, sessions, missing }: Deps & { readonly sessio
       const template = await templates.get(ok.snap, snapKey(ok, { yaml, resources }), () => snapTemplate(ok, { yaml, resources }, read));
       return snapResult(query, ok, template.render(origin));
     };
+    // One snap that is damaged must not keep the others of a machine from being refreshed.
+    const broken = ({ query }: SnapItem, error: unknown) =>
+      snapRefusal(query, undefined, { code: "api-error", message: toldOfDamage(c.env, log, error) });
     const results: string[] = [];
     for (const item of items)
-      results.push("query" in item ? await answer(item) : fetchResult(item, await snapshot.assertions(), maxFormats, origin));
+      results.push(
+        "query" in item
+          ? await answer(item).catch((error: unknown) => broken(item, error))
+          : fetchResult(item, await snapshot.assertions(), maxFormats, origin),
+      );
     return replyWith(snapRefreshReply(results));
   });
 
@@ -99,7 +116,7 @@ export function snapstore({ store, sessions, missing }: Deps & { readonly sessio
   });
 
   app.get("/v2/snaps/find", async (c) => {
-    const found = (await index.of(await store.snapshot())).find(question(c, deviceOf(c)));
+    const found = (await index.of(await store.snapshot())).index.find(question(c, deviceOf(c)));
     const results = found.map(async (one) => {
       const key = `found ${one.revision.revision} ${one.release.channel}`;
       return (await templates.get(one.snap, key, async () => foundTemplate(one))).render(c.env.origin);
@@ -107,15 +124,15 @@ export function snapstore({ store, sessions, missing }: Deps & { readonly sessio
     return replyWith(snapFindReply(await Promise.all(results)));
   });
 
-  app.get("/v2/snaps/categories", async (c) => c.json(categoriesReply((await index.of(await store.snapshot())).categories())));
+  app.get("/v2/snaps/categories", async (c) => c.json(categoriesReply((await index.of(await store.snapshot())).index.categories())));
 
   app.get("/api/v1/snaps/sections", async (c) =>
-    c.body(JSON.stringify(sectionsReply((await index.of(await store.snapshot())).categories())), 200, HAL_TYPE),
+    c.body(JSON.stringify(sectionsReply((await index.of(await store.snapshot())).index.categories())), 200, HAL_TYPE),
   );
 
   app.get("/api/v1/snaps/names", async (c) => {
     const snapshot = await store.snapshot();
-    const found = (await index.of(snapshot)).find(question(c, deviceOf(c)));
+    const found = (await index.of(snapshot)).index.find(question(c, deviceOf(c)));
     return c.body(JSON.stringify(namesReply(found, await snapshot.assertions())), 200, HAL_TYPE);
   });
 

@@ -68,6 +68,11 @@ export function refused(message: string, options?: FailureOptions): Failure {
   return new Failure("refused", message, options);
 }
 
+/** Whether something is damaged, rather than out of reach. */
+export function isCorrupt(error: unknown): error is Failure {
+  return error instanceof Failure && error.kind === "corrupt";
+}
+
 /** What went wrong, for a line of text. */
 export function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -1,6 +1,6 @@
 /** The use case: archives → blobs → one new generation. One refused file, and nothing is published. */
 
-import type { Generation, Ingested, Snapshot, SourceRecord, Store, Tally } from "../store/store.ts";
+import type { Generation, Ingested, Mended, Snapshot, SourceRecord, Store, Tally } from "../store/store.ts";
 import { type Chunks, files, type Limits } from "./archive.ts";
 import { type Assertion, CANONICAL_ROOTS, Trust } from "./assertion.ts";
 import { Summer, type Sums } from "./digest.ts";
@@ -116,10 +116,12 @@ export async function importSources(
 
     const bytes = weigh(store, reading.blobs); // before they are in the store
     const trust = new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]);
-    let drafted: { packages: Result; snaps: SnapResult; lacking: readonly NeededSnap[] } | undefined;
-    const draft = async (base: Snapshot) => {
-      const packages = await mergeAll(reading, base, options.channels);
-      const snaps = await importSnaps(reading.snaps, await snapBase(base), {
+    let drafted: { packages: Result; snaps: SnapResult; lacking: readonly NeededSnap[]; notes: readonly string[] } | undefined;
+    const draft = async (newest: Snapshot) => {
+      const mended: Mended[] = [];
+      const base = store.mendable(newest, (one) => void mended.push(one));
+      const merged = await mergeAll(reading, base, options.channels);
+      const imported = await importSnaps(reading.snaps, await snapBase(base), {
         trust,
         roots: options.trust ?? [],
         allowUnverified: options.allowUnverified ?? false,
@@ -127,7 +129,8 @@ export async function importSources(
         policy: options.channels,
         now: options.now,
       });
-      drafted = { packages, snaps, lacking: await lackingAfter(base, packages, snaps) };
+      const { packages, snaps, notes } = await putBack(store, { newest, base, mended }, merged, imported);
+      drafted = { packages, snaps, lacking: await lackingAfter(base, packages, snaps), notes };
       const { changed, renamed, otherAssertions: others, assertions } = snaps;
       return {
         command: options.command,
@@ -142,7 +145,7 @@ export async function importSources(
     if (options.dryRun) await draft(await store.snapshot());
     else generation = await store.publish(options.now, draft);
     if (!drafted) throw new Error("internal error: nothing was drafted");
-    const { packages, snaps, lacking: needed } = drafted;
+    const { packages, snaps, lacking: needed, notes } = drafted;
     return {
       generation: generation?.number ?? null,
       dryRun: options.dryRun,
@@ -151,13 +154,50 @@ export async function importSources(
       snaps: snaps.reports,
       assertions: snaps.assertions,
       missing: { ...packages.missing, snapRevisions: snaps.dropped, snaps: needed },
-      notes: [...packages.notes, ...snaps.notes],
+      notes: [...packages.notes, ...snaps.notes, ...notes],
       ignored: reading.ignored,
       bytes,
     };
   } finally {
     await reader.discard();
   }
+}
+
+/** Publishes again what came in of packages whose manifests could not be read, and says what may be lacking. */
+async function putBack(
+  store: Store,
+  { newest, base, mended }: { readonly newest: Snapshot; readonly base: Snapshot; readonly mended: readonly Mended[] },
+  packages: Result,
+  snaps: SnapResult,
+) {
+  const notes = new Set(store.damage ? [`${store.damage.message}: the import was added to generation ${newest.number}`] : []);
+  const unread = { packages: new Map<string, Mended>(), snaps: new Map<string, Mended>(), assertions: new Map<string, Mended>() };
+  for (const one of mended) unread[one.section].set(one.name, one);
+  const tell = (one: Mended, what: string, asItWas: boolean) => {
+    const from = one.generation === 0 ? "this import alone" : `generation ${one.generation} and this import`;
+    const since = one.since.length > 0 ? `; import again what changed it since: ${one.since.join(", ")}` : "";
+    notes.add(`${what} could not be read: ${asItWas ? "it was put back as it was" : `it was made again from ${from}${since}`}`);
+  };
+  const changed = packages.after.filter((pkg) => packages.changed.includes(pkg) || unread.packages.has(pkg.name));
+  const changedSnaps = snaps.after.filter((snap) => snaps.changed.includes(snap) || unread.snaps.has(snap.name));
+  for (const [section, all] of [["packages", changed] as const, ["snaps", changedSnaps] as const])
+    for (const held of all) {
+      const one = unread[section].get(held.name);
+      if (one) tell(one, `the manifest of ${held.type} ${held.name}`, newest.index[section][held.name]?.[0] === store.digestOf(held));
+    }
+  const lost = unread.assertions.get("");
+  const others =
+    snaps.otherAssertions ?? (lost && snaps.assertions.new + snaps.assertions.known > 0 ? (await base.assertions()).others : undefined);
+  if (lost && others) tell(lost, "the list of assertions", newest.index.assertions === store.digestOf(others));
+  const told = <T extends { readonly name: string; readonly state: "new" | "changed" | "known" }>(
+    reports: readonly T[],
+    names: Map<string, Mended>,
+  ) => reports.map((one) => (one.state === "known" && names.has(one.name) ? { ...one, state: "changed" as const } : one));
+  return {
+    packages: { ...packages, changed, packages: told(packages.packages, unread.packages) },
+    snaps: { ...snaps, changed: changedSnaps, reports: told(snaps.reports, unread.snaps), ...(others && { otherAssertions: others }) },
+    notes: [...notes],
+  };
 }
 
 async function readSource(reader: ExportReader<Ingested>, source: ImportSource, options: ImportOptions): Promise<SourceRecord> {

@@ -39,7 +39,8 @@ export interface Refusal {
     | "missing-charm-base"
     | "invalid-charm-base"
     | "revision-not-found"
-    | "charm-resource-not-found";
+    | "charm-resource-not-found"
+    | "api-error";
   readonly message: string;
   readonly extra?: { readonly "default-bases": readonly Base[] } | { readonly releases: readonly ReleaseRow[] };
 }

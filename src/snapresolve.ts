@@ -46,7 +46,7 @@ export interface ResolvedSnap {
 }
 
 export interface SnapRefusal {
-  readonly code: "name-not-found" | "id-not-found" | "revision-not-found";
+  readonly code: "name-not-found" | "id-not-found" | "revision-not-found" | "api-error";
   readonly message: string;
   readonly releases?: readonly SnapReleaseRow[];
 }

@@ -41,7 +41,7 @@ export class Disk implements Storage {
   async open(key: string): Promise<StoredObject | undefined> {
     const path = this.#path(key);
     const stat = await missing(fs.stat(path));
-    return stat?.isFile() ? new DiskObject(path, stat.size) : undefined;
+    return stat?.isFile() ? new DiskObject(path, stat) : undefined;
   }
 
   has(key: string): boolean {
@@ -51,6 +51,19 @@ export class Disk implements Storage {
   async list(prefix: string): Promise<string[]> {
     const names = (await missing(fs.readdir(this.#path(prefix)))) ?? [];
     return names.toSorted().map((name) => prefix + name);
+  }
+
+  move(from: string, to: string): Promise<boolean> {
+    return this.#guard(async () => {
+      const [old, path] = [this.#path(from), this.#path(to)];
+      if (!(await missing(fs.stat(old)))) return false;
+      await this.#adopt();
+      await this.#mkdir(dirname(path));
+      const moved = await missing(fs.rename(old, path).then(() => true));
+      this.#touched.add(dirname(old)).add(dirname(path));
+      await this.flush();
+      return moved ?? false;
+    });
   }
 
   stage(kind: ObjectKind = "immutable"): Promise<Stage> {
@@ -290,11 +303,13 @@ class DiskStage implements Stage {
 
 class DiskObject implements StoredObject {
   readonly size: number;
+  readonly mode: number;
   readonly #path: string;
 
-  constructor(path: string, size: number) {
+  constructor(path: string, { size, mode }: Stats) {
     this.#path = path;
     this.size = size;
+    this.mode = mode & 0o777;
   }
 
   body(start = 0, end = this.size): BodyInit {

@@ -9,6 +9,7 @@ import type { Digest } from "../src/digest.ts";
  *     config.json                  settings
  *     tls.json                     the certificate that is served
  *     secrets/                     passwords and keys; folder 0700, files 0600
+ *     quarantine/                  what a check found damaged
  *     tmp/                         what is being written; owned by the storage
  */
 
@@ -23,6 +24,10 @@ export const TLS_KEY = "tls.json";
 export const TLS_SECRET_KEY = "secrets/tls.json";
 export const AUTHORITY_SECRET_KEY = "secrets/tls-ca.json";
 export const CATALOG = "catalog/";
+export const SECRETS = "secrets/";
+export const QUARANTINE = "quarantine/";
+/** Every folder that a blob can lie in. */
+export const BLOB_FOLDERS: readonly string[] = Array.from({ length: 256 }, (_, i) => `blobs/sha256/${i.toString(16).padStart(2, "0")}/`);
 
 export function blobKey(digest: Digest): string {
   return `blobs/sha256/${digest.slice(0, 2)}/${digest}`;

@@ -25,6 +25,14 @@ export class Memory implements Storage {
     return [...this.#objects.keys()].filter((key) => key.startsWith(prefix) && !key.slice(prefix.length).includes("/")).toSorted();
   }
 
+  async move(from: string, to: string): Promise<boolean> {
+    const bytes = this.#objects.get(from);
+    if (!bytes) return false;
+    this.#objects.delete(from);
+    this.#objects.set(to, bytes);
+    return true;
+  }
+
   async stage(_kind?: ObjectKind): Promise<Stage> {
     let bytes = Buffer.alloc(0);
     let ended = false;

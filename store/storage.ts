@@ -17,6 +17,9 @@ export interface Storage {
   /** Keys that begin with `prefix`, a folder with its `/`, in order. */
   list(prefix: string): Promise<string[]>;
 
+  /** Gives an object another name, durably; what has that name is replaced. False where there is no such object. */
+  move(from: string, to: string): Promise<boolean>;
+
   /** Room for the bytes of a new object, invisible until it is committed. */
   stage(kind?: ObjectKind): Promise<Stage>;
 
@@ -33,6 +36,8 @@ export type ObjectKind = "immutable" | "mutable" | "secret";
 export interface StoredObject {
   /** bytes */
   readonly size: number;
+  /** permission bits, where the storage has them */
+  readonly mode?: number;
   /** A body for a Response: bytes from `start` up to, not including, `end`. */
   body(start?: number, end?: number): BodyInit;
   bytes(start?: number, end?: number): Promise<Uint8Array>;

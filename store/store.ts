@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { AssertionSet } from "../src/assertionset.ts";
 import { type Algorithm, type Digest, isDigest, Summer, type Sums, sumsOf } from "../src/digest.ts";
-import { Failure } from "../src/errors.ts";
+import { Failure, isCorrupt, reason } from "../src/errors.ts";
 import type { Package } from "../src/package.ts";
 import { mapOf } from "../src/schema.ts";
 import type { Snap, StoredAssertion } from "../src/snap.ts";
@@ -87,7 +87,7 @@ type Row = v.InferOutput<typeof Rows>[string];
 
 /** Charms and bundles share their names, as on Charmhub; snaps have their own. `assertions`: those that belong to no held snap. */
 const IndexText = v.object({ packages: Rows, snaps: v.optional(Rows, {}), assertions: v.optional(DigestText) });
-type Index = v.InferOutput<typeof IndexText>;
+export type Index = v.InferOutput<typeof IndexText>;
 
 /** A change to publish: new or changed packages, and how the generation tells of them. */
 export interface Draft extends Pick<Generation, "command" | "sources" | "changed"> {
@@ -118,15 +118,40 @@ export interface Ingested {
   discard(): Promise<void>;
 }
 
+/** A package whose manifest is not read. */
+export interface Unreadable {
+  readonly section: "packages" | "snaps";
+  readonly name: string;
+  readonly failure: Failure;
+}
+
+/** What stands in place of something that cannot be read. */
+export interface Mended {
+  readonly section: "packages" | "snaps" | "assertions";
+  /** of the package */
+  readonly name: string;
+  /** whose state it is; 0: of none, nothing is known */
+  readonly generation: number;
+  /** names of files that changed it after that generation */
+  readonly since: readonly string[];
+}
+
+type Older = <T>(section: Mended["section"], name: string, digestOf: (index: Index) => Digest | undefined) => Promise<T | undefined>;
+
 /** The manifests of one kind, by name and by id. */
 class Section<T> {
   readonly rows: ReadonlyMap<string, Row>;
+  readonly #section: Unreadable["section"];
+  readonly #older: Older | undefined;
   readonly #store: Store;
   readonly #names: ReadonlyMap<string, string>;
   readonly #manifests: Map<Digest, Promise<T>>;
 
-  constructor(store: Store, rows: Readonly<Record<string, Row>>, before?: Section<T>) {
+  constructor(store: Store, index: Index, section: Unreadable["section"], { before, older }: { before?: Section<T>; older?: Older }) {
     this.#store = store;
+    this.#section = section;
+    this.#older = older;
+    const rows = index[section];
     this.rows = new Map(Object.entries(rows));
     const names = new Map<string, string>();
     // A present id wins over another package's former one.
@@ -144,7 +169,13 @@ class Section<T> {
 
   async byName(name: string): Promise<T | undefined> {
     const row = this.rows.get(name);
-    return row && this.#manifest(row[0]);
+    try {
+      return row && (await this.#manifest(row[0]));
+    } catch (error) {
+      const section = this.#section;
+      if (!this.#older || !isCorrupt(error)) throw error;
+      return this.#older(section, name, (index) => (Object.hasOwn(index[section], name) ? index[section][name]?.[0] : undefined));
+    }
   }
 
   /** By an id that is or was the package's. */
@@ -153,8 +184,19 @@ class Section<T> {
     return name === undefined ? undefined : this.byName(name);
   }
 
-  all(): Promise<T[]> {
-    return Promise.all([...this.rows.values()].map(([digest]) => this.#manifest(digest)));
+  /** Those that can be read, and those that can't. */
+  async all(): Promise<{ held: T[]; unreadable: Unreadable[] }> {
+    const unreadable: Unreadable[] = [];
+    const read = this.names.map(async (name) => {
+      try {
+        return (await this.byName(name)) ?? [];
+      } catch (error) {
+        if (!isCorrupt(error)) throw error;
+        unreadable.push({ section: this.#section, name, failure: error });
+        return [];
+      }
+    });
+    return { held: (await Promise.all(read)).flat() as T[], unreadable };
   }
 
   /** A manifest is read once, however many requests ask for it. */
@@ -177,14 +219,18 @@ export class Snapshot {
   readonly #store: Store;
   readonly #packages: Section<Package>;
   readonly #snaps: Section<Snap>;
+  readonly #older: Older | undefined;
   #assertions: Promise<AssertionSet> | undefined;
 
-  constructor(store: Store, generation: Generation | undefined, index: Index, before?: Snapshot) {
+  /** `older`: asked in place of what cannot be read; else that fails. */
+  constructor(store: Store, generation: Generation | undefined, index: Index, before?: Snapshot, older?: Older) {
     this.generation = generation;
     this.index = index;
     this.#store = store;
-    this.#packages = new Section(store, index.packages, before && before.#packages);
-    this.#snaps = new Section(store, index.snaps, before && before.#snaps);
+    this.#older = older;
+    const how = older ? { older } : {};
+    this.#packages = new Section(store, index, "packages", { ...(before && { before: before.#packages }), ...how });
+    this.#snaps = new Section(store, index, "snaps", { ...(before && { before: before.#snaps }), ...how });
   }
 
   get number(): number {
@@ -204,8 +250,14 @@ export class Snapshot {
     return this.#packages.byId(id);
   }
 
-  packages(): Promise<Package[]> {
-    return this.#packages.all();
+  /** All that can be read. */
+  async packages(): Promise<Package[]> {
+    return (await this.#packages.all()).held;
+  }
+
+  /** What `packages` and `snaps` leave out. */
+  async unreadable(): Promise<Unreadable[]> {
+    return [...(await this.#packages.all()).unreadable, ...(await this.#snaps.all()).unreadable];
   }
 
   /** Names of all snaps, in order. */
@@ -221,11 +273,12 @@ export class Snapshot {
     return this.#snaps.byId(id);
   }
 
-  snaps(): Promise<Snap[]> {
-    return this.#snaps.all();
+  /** All that can be read. */
+  async snaps(): Promise<Snap[]> {
+    return (await this.#snaps.all()).held;
   }
 
-  /** Every assertion that is held. */
+  /** Every assertion that is held and can be read. */
   assertions(): Promise<AssertionSet> {
     if (!this.#assertions) {
       this.#assertions = this.#readAssertions();
@@ -235,15 +288,28 @@ export class Snapshot {
   }
 
   async #readAssertions(): Promise<AssertionSet> {
+    return new AssertionSet(await this.snaps(), await this.#others());
+  }
+
+  /** Those that belong to no held snap. What cannot be read is asked for again the next time. */
+  async #others(): Promise<readonly StoredAssertion[]> {
     const { assertions } = this.index;
-    const others = assertions === undefined ? [] : await this.#store.json<StoredAssertion[]>(assertions);
-    return new AssertionSet(await this.snaps(), others);
+    try {
+      return assertions === undefined ? [] : await this.#store.json<StoredAssertion[]>(assertions);
+    } catch (error) {
+      if (!isCorrupt(error)) throw error;
+      if (!this.#older) this.#assertions = undefined;
+      return (await this.#older?.<StoredAssertion[]>("assertions", "", (index) => index.assertions)) ?? [];
+    }
   }
 }
 
 export class Store {
   readonly storage: Storage;
   #snapshot: Snapshot;
+  /** number of the newest generation, which may be one that cannot be read */
+  #newest = 0;
+  #damage: Failure | undefined;
   #listed = 0;
   #refreshing: Promise<void> | undefined;
   /** whether the snapshot was seen to be the newest in this turn */
@@ -294,7 +360,7 @@ export class Store {
     if (this.#fresh) return this.#snapshot;
     // The next number is asked for; a listing each second finds what that would miss.
     const listed = performance.now() - this.#listed < LISTING_INTERVAL && this.#listed > 0;
-    if (!listed || this.storage.has(generationKey(this.#snapshot.number + 1))) return this.#refresh();
+    if (!listed || this.storage.has(generationKey(this.#newest + 1))) return this.#refresh();
     this.#fresh = true;
     setImmediate(() => (this.#fresh = false));
     return this.#snapshot;
@@ -313,13 +379,62 @@ export class Store {
 
   async #list(): Promise<void> {
     const numbers = await this.generationNumbers();
-    const newest = numbers.at(-1) ?? 0;
-    if (newest !== this.#snapshot.number) {
+    this.#newest = numbers.at(-1) ?? 0;
+    if (this.#newest !== this.#snapshot.number) {
       this.#known ||= await readsFormat(this.storage);
-      const generation = await this.generation(newest);
-      if (generation) this.#snapshot = new Snapshot(this, generation, await this.#index(generation), this.#snapshot);
-    }
+      this.#snapshot = await this.#newestReadable(numbers);
+    } else this.#damage = undefined;
     this.#listed = performance.now();
+  }
+
+  /** One that cannot be read does not end the service of those before it. */
+  async #newestReadable(numbers: readonly number[]): Promise<Snapshot> {
+    let damage: Failure | undefined;
+    for (const number of numbers.toReversed()) {
+      try {
+        const generation = number === this.#snapshot.number ? undefined : await this.generation(number);
+        if (!generation && number !== this.#snapshot.number) continue;
+        const found = generation ? new Snapshot(this, generation, await this.index(generation), this.#snapshot) : this.#snapshot;
+        this.#damage = damage;
+        return found;
+      } catch (error) {
+        if (!isCorrupt(error)) throw error;
+        damage ??= error;
+      }
+    }
+    if (damage) throw damage;
+    return this.#snapshot;
+  }
+
+  /** Why an older generation is served than the newest, if so. */
+  get damage(): Failure | undefined {
+    return this.#damage;
+  }
+
+  /**
+   * `base` for an import to be merged into: in place of what cannot be read stands what the newest generation tells whose
+   * own can be, and `mended` is told of it.
+   */
+  mendable(base: Snapshot, mended: (one: Mended) => void): Snapshot {
+    const { generation, index } = base;
+    if (!generation) return base;
+    const older: Older = async <T>(section: Mended["section"], name: string, digestOf: (index: Index) => Digest | undefined) => {
+      const since: string[] = [];
+      for (const number of (await this.generationNumbers()).filter((one) => one <= generation.number).toReversed()) {
+        const one = await readable(this.generation(number));
+        const within = one && (await readable(this.index(one)));
+        const digest = within && digestOf(within);
+        const value = digest && (await readable(this.json<T>(digest)));
+        if (value) {
+          mended({ section, name, generation: number, since });
+          return value;
+        }
+        if (one && brought(one, section, name)) since.unshift(...one.sources.map((source) => source.name));
+      }
+      mended({ section, name, generation: 0, since });
+      return undefined;
+    };
+    return new Snapshot(this, generation, index, base, older);
   }
 
   #outdated(): void {
@@ -336,14 +451,15 @@ export class Store {
   async generation(number: number): Promise<Generation | undefined> {
     const object = await this.storage.open(generationKey(number));
     if (!object) return undefined;
-    const value = tryJson(new TextDecoder().decode(await object.bytes()));
+    const value = tryJson(new TextDecoder().decode(await readBytes(object, `generation ${number} in ${this.storage.place}`)));
     checkFormat(value, this.storage);
     const parsed = v.safeParse(GenerationText, value);
     if (!parsed.success) throw new Failure("corrupt", `generation ${number} in ${this.storage.place} is not readable`);
     return parsed.output;
   }
 
-  async #index(generation: Generation): Promise<Index> {
+  /** Which manifests it names. */
+  async index(generation: Generation): Promise<Index> {
     const parsed = v.safeParse(IndexText, await this.json(generation.index));
     if (!parsed.success)
       throw new Failure("corrupt", `the index of generation ${generation.number} in ${this.storage.place} is not readable`);
@@ -361,16 +477,24 @@ export class Store {
 
   /** The text of a blob that a manifest names; verified, since what it says is served as it is or decides what is served. */
   async text(digest: Digest, mend = "import again what held it"): Promise<string> {
-    const bytes = await (await this.blob(digest))?.bytes();
+    const object = await this.blob(digest);
+    const bytes = object && (await readBytes(object, `blob ${digest} in ${this.storage.place}`));
     if (bytes && sumsOf(bytes)["sha-256"] === digest) return new TextDecoder().decode(bytes);
     const what = bytes ? "has other bytes than its name says" : "is missing";
     throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} ${what}`, { next: mend });
   }
 
   async json<T>(digest: Digest): Promise<T> {
-    const value = tryJson(await this.text(digest, "put that file back from a copy of the store"));
+    const value = tryJson(
+      await this.text(digest, "import again what brought it, which chp verify tells, or put that file back from a copy of the store"),
+    );
     if (value === undefined) throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} is not JSON`);
     return value as T;
+  }
+
+  /** The name that a manifest gets. */
+  digestOf(manifest: Package | Snap | readonly StoredAssertion[]): Digest {
+    return sumsOf(jsonBytes(manifest))["sha-256"];
   }
 
   /** Reads a stream into the staging area, hashing while it is written. */
@@ -428,7 +552,7 @@ export class Store {
       for (const blob of change.blobs) await blob.commit();
       const { snaps = NO_SNAPS } = change;
       if (change.packages.length + snaps.changed.length === 0 && !snaps.others) return undefined;
-      const number = base.number + 1;
+      const number = Math.max(base.number, this.#newest) + 1;
       const { command, sources, changed } = change;
       const generation: Generation = {
         format: FORMAT,
@@ -537,6 +661,31 @@ export class Store {
     } finally {
       await stage.discard();
     }
+  }
+}
+
+/** Undefined for what is damaged. */
+async function readable<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isCorrupt(error)) return undefined;
+    throw error;
+  }
+}
+
+function brought(generation: Generation, section: Mended["section"], name: string): boolean {
+  if (section === "assertions") return generation.assertions > 0;
+  return Object.hasOwn(section === "packages" ? generation.changed : generation.snaps, name);
+}
+
+/** A disk that does not give what it holds is damage too. */
+async function readBytes(object: StoredObject, what: string): Promise<Uint8Array> {
+  try {
+    return await object.bytes();
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EIO")) throw error;
+    throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify tells more", cause: error });
   }
 }
 

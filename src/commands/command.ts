@@ -47,7 +47,7 @@ export function define(program: Command, name: string, summary: string, exits: s
     .addHelpText("after", `\nExit codes: ${exits}`);
 }
 
-export const EXITS = "0 done, 1 failed, 2 usage, 10 no store, 11 store format too new";
+export const EXITS = "0 done, 1 failed, 2 usage, 10 no store, 11 store format too new, 13 corruption found";
 
 /** Whether flags or environment ask for silence. */
 export function isQuiet(options: CommonOptions, io: Io): boolean {
@@ -88,6 +88,15 @@ function mayWrite(folder: string): boolean {
 
 export function openStore(options: CommonOptions, io: Io): Promise<Store> {
   return Store.open(new Disk(storeFolder(options, io)));
+}
+
+/** After all was told that can be read: fails where something had to be left out. */
+export async function failOnDamage(store: Store): Promise<void> {
+  const next = "chp verify tells what is damaged and what to import again";
+  if (store.damage) throw new Failure("corrupt", `an older generation was read: ${store.damage.message}`, { next });
+  const unreadable = await (await store.snapshot()).unreadable();
+  if (unreadable.length > 0)
+    throw new Failure("corrupt", `left out: ${unreadable.map(({ name }) => name).join(", ")}: not readable`, { next });
 }
 
 /** Opens the store and makes it first where there is none; leftovers of killed imports are removed. */

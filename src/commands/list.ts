@@ -1,6 +1,20 @@
 import type { Package } from "../package.ts";
 import type { Snap } from "../snap.ts";
-import { type CommonOptions, define, EXITS, type Io, note, openStore, printJson, printTable, type Register, showSize } from "./command.ts";
+import {
+  type CommonOptions,
+  define,
+  EXITS,
+  failOnDamage,
+  type Io,
+  note,
+  openStore,
+  printJson,
+  printTable,
+  type Register,
+  showSize,
+} from "./command.ts";
+
+const NOTHING = "nothing is held; next: chp import FILE";
 
 export const listCommand: Register = (program, io) => {
   define(program, "list", "list the charms, bundles and snaps that are held", EXITS).action((options: CommonOptions) =>
@@ -9,13 +23,16 @@ export const listCommand: Register = (program, io) => {
 };
 
 export async function runList(options: CommonOptions, io: Io): Promise<void> {
-  const snapshot = await (await openStore(options, io)).snapshot();
-  print([...(await snapshot.packages()).map(summaryOf), ...(await snapshot.snaps()).map(summaryOfSnap)], options, io);
+  const store = await openStore(options, io);
+  const snapshot = await store.snapshot();
+  printHeld([...(await snapshot.packages()).map(summaryOf), ...(await snapshot.snaps()).map(summaryOfSnap)], NOTHING, options, io);
+  await failOnDamage(store);
 }
 
-function print(found: readonly (Summary | SnapSummary)[], options: CommonOptions, io: Io): void {
+/** `otherwise`: said where there is nothing. */
+export function printHeld(found: readonly (Summary | SnapSummary)[], otherwise: string, options: CommonOptions, io: Io): void {
   if (options.json) return printJson(found, io);
-  if (found.length === 0) return note("nothing is held; next: chp import FILE", options, io);
+  if (found.length === 0) return note(otherwise, options, io);
   const rows = found.map((one) => {
     const doubtful = "unverified" in one ? one.unverified : [];
     const revisions = one.revisions.map((r) => (doubtful.includes(r) ? `${r}!` : String(r)));
@@ -31,7 +48,7 @@ export const listPushedSnapsCommand: Register = (program, io) => {
   define(program, "list-pushed-snaps", "list the snaps that are held (chp list does the same and more)", EXITS).action(
     async (options: CommonOptions) => {
       const snapshot = await (await openStore(options, io)).snapshot();
-      print((await snapshot.snaps()).map(summaryOfSnap), options, io);
+      printHeld((await snapshot.snaps()).map(summaryOfSnap), NOTHING, options, io);
     },
   );
 };
@@ -39,7 +56,7 @@ export const listPushedSnapsCommand: Register = (program, io) => {
 type Summary = ReturnType<typeof summaryOf>;
 type SnapSummary = ReturnType<typeof summaryOfSnap>;
 
-function summaryOf(pkg: Package) {
+export function summaryOf(pkg: Package) {
   return {
     name: pkg.name,
     type: pkg.type,
@@ -51,7 +68,7 @@ function summaryOf(pkg: Package) {
   };
 }
 
-function summaryOfSnap(snap: Snap) {
+export function summaryOfSnap(snap: Snap) {
   return {
     name: snap.name,
     type: snap.type,

@@ -1,7 +1,19 @@
 import { stringify as toYaml } from "yaml";
 import { printable } from "../errors.ts";
 import { type NeededSnap, neededSnaps, showNeed } from "../lacking.ts";
-import { type CommonOptions, count, define, EXITS, type Io, note, openStore, printJson, printTable, type Register } from "./command.ts";
+import {
+  type CommonOptions,
+  count,
+  define,
+  EXITS,
+  failOnDamage,
+  type Io,
+  note,
+  openStore,
+  printJson,
+  printTable,
+  type Register,
+} from "./command.ts";
 
 interface MissingFlags extends CommonOptions {
   readonly yaml?: boolean;
@@ -24,7 +36,9 @@ Examples:
   chp missing --yaml > snaps.yaml     then, outside: store-admin export snaps --from-yaml snaps.yaml`;
 
 export async function runMissing(options: MissingFlags, io: Io): Promise<void> {
-  const snapshot = await (await openStore(options, io)).snapshot();
+  const store = await openStore(options, io);
+  const snapshot = await store.snapshot();
+  await failOnDamage(store); // what is left out may need more
   const needed = neededSnaps(await snapshot.packages(), await snapshot.snaps());
   const wanted = needed.filter((one) => options.all || !one.held);
   if (options.yaml) return io.out(snapsYaml(wanted));

@@ -4,7 +4,9 @@ import { Command } from "commander";
 import { VERSION } from "../version.ts";
 import type { Io, Register } from "./command.ts";
 import { configCommand } from "./config.ts";
+import { diffCommand } from "./diff.ts";
 import { doctorCommand } from "./doctor.ts";
+import { duCommand } from "./du.ts";
 import { imagesCommand } from "./images.ts";
 import { importCommand, pushCommands } from "./import.ts";
 import { importCertificateCommand } from "./import-certificate.ts";
@@ -12,11 +14,13 @@ import { jujuConfigCommand } from "./juju-config.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
 import { missingCommand } from "./missing.ts";
+import { searchCommand } from "./search.ts";
 import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
 import { snapdConfigCommand } from "./snapd-config.ts";
 import { statusCommand } from "./status.ts";
 import { trustCommand } from "./trust.ts";
+import { verifyCommand } from "./verify.ts";
 
 const COMMANDS: readonly Register[] = [
   importCommand,
@@ -28,6 +32,10 @@ const COMMANDS: readonly Register[] = [
   imagesCommand,
   doctorCommand,
   logCommand,
+  diffCommand,
+  searchCommand,
+  duCommand,
+  verifyCommand,
   configCommand,
   snapdConfigCommand,
   jujuConfigCommand,

@@ -6,7 +6,18 @@ import { printable } from "../errors.ts";
 import { neededSnaps, showNeed } from "../lacking.ts";
 import type { Package } from "../package.ts";
 import { VERSION } from "../version.ts";
-import { type CommonOptions, count, define, EXITS, type Io, openStore, printJson, type Register, showSize } from "./command.ts";
+import {
+  type CommonOptions,
+  count,
+  define,
+  EXITS,
+  failOnDamage,
+  type Io,
+  openStore,
+  printJson,
+  type Register,
+  showSize,
+} from "./command.ts";
 import { sizeOf, sizeOfSnap } from "./list.ts";
 import { loadSettings, registryOf } from "./settings.ts";
 import { servedCertificate } from "./tls.ts";
@@ -56,7 +67,10 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     ...notesOf(facts, packages),
     ...(certificate === undefined ? [] : warningsOf(certificate, publicUrl ?? undefined, Date.now())),
   ];
-  if (options.json) return printJson({ ...facts, notes }, io);
+  if (options.json) {
+    printJson({ ...facts, notes }, io);
+    return failOnDamage(store);
+  }
   const { askedInVain: asked } = facts;
   const lines = [
     `chp ${VERSION}`,
@@ -73,6 +87,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     ...notes.map((text) => `note: ${text}`),
   ];
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
+  await failOnDamage(store);
 }
 
 const SERVER_TIMEOUT = 2000;

@@ -159,6 +159,14 @@ describe.each(IMPLEMENTATIONS)("%s", (_, make) => {
     expect(names.filter((name) => name !== "c/sub")).toEqual(["c/1", "c/10", "c/2"]);
   });
 
+  test("an object that is moved has its new name alone, and replaces what had it", async () => {
+    const storage = fresh();
+    await put(storage, "a/1", "moved");
+    await put(storage, "q/1", "before");
+    expect([await storage.move("a/1", "q/1"), storage.has("a/1"), await get(storage, "q/1")]).toEqual([true, false, "moved"]);
+    expect([await storage.move("a/1", "q/2"), await storage.list("q/")]).toEqual([false, ["q/1"]]);
+  });
+
   test("create makes a name once", async () => {
     const storage = fresh();
     expect(await storage.create("c/1", bytes("first"))).toBe(true);

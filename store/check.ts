@@ -1,0 +1,332 @@
+/** What of the store is damaged or lacking. Runs beside imports and servers: all that a generation names was there before it. */
+
+import { isConcrete, showBase } from "../src/base.ts";
+import { type Digest, isDigest, Summer } from "../src/digest.ts";
+import { isCorrupt, reason } from "../src/errors.ts";
+import { findResource, findRevision, type Package } from "../src/package.ts";
+import { findComponent, findSnapRevision, type Snap } from "../src/snap.ts";
+import { BLOB_FOLDERS, blobKey, CONFIG_KEY, generationKey, QUARANTINE, SECRETS } from "./keys.ts";
+import { blobsOf, type Named, type What } from "./reach.ts";
+import type { Generation, SourceRecord, Store } from "./store.ts";
+
+/** what names other things */
+const LISTS: ReadonlySet<What["kind"]> = new Set(["index", "manifest", "assertions"]);
+const MISSING = "is missing";
+const READ_SIZE = 4 * 2 ** 20;
+/** so that the disk is read while another blob is hashed */
+const READERS = 2;
+
+/** Which payloads are read: the n-th of `of` parts, which together are all, or about that many percent by chance. */
+export type ReadData = { readonly part: number; readonly of: number } | { readonly percent: number };
+
+export interface CheckOptions {
+  readonly readData?: ReadData;
+  /** whether damaged files are left where they are */
+  readonly dryRun: boolean;
+  readonly signal?: AbortSignal;
+  /** bytes that were hashed, of what */
+  onProgress?(bytes: number, what: string): void;
+}
+
+export interface Finding {
+  /** damage: bytes or references that are not what they were; lacking: what was never there, or odd */
+  readonly severity: "damage" | "lacking";
+  /** what it is about: `charm kafka revision 195` */
+  readonly what: readonly string[];
+  /** what is wrong with it: `is missing` */
+  readonly problem: string;
+  readonly digest?: Digest;
+  /** whether the newest generation names it; else only history does, or nothing */
+  readonly current: boolean;
+  /** what brought it, as the log says: to be imported again */
+  readonly from?: { readonly generation: number; readonly sources: readonly SourceRecord[] };
+  /** where the damaged file is now */
+  readonly movedTo?: string;
+  readonly mend: string;
+}
+
+export interface CheckReport {
+  readonly findings: readonly Finding[];
+  readonly generations: number;
+  /** that the generations name */
+  readonly blobs: number;
+  /** that were read and hashed */
+  readonly read: { readonly blobs: number; readonly bytes: number };
+}
+
+/** Checks format, generations, indexes, manifests, texts and the sizes of payloads; what these hold as well where that is asked for. */
+export async function check(store: Store, options: CheckOptions): Promise<CheckReport> {
+  return new Check(store, options).run();
+}
+
+interface Bad {
+  readonly digest: Digest;
+  readonly problem: string;
+  /** whether other bytes were seen under its name, rather than none */
+  readonly bytes: boolean;
+}
+
+class Check {
+  readonly #store: Store;
+  readonly #options: CheckOptions;
+  readonly #findings: Finding[] = [];
+  readonly #bad = new Map<Digest, Bad>();
+  readonly #hashed = new Set<Digest>();
+  readonly #read = { blobs: 0, bytes: 0 };
+
+  constructor(store: Store, options: CheckOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  async run(): Promise<CheckReport> {
+    const numbers = await this.#store.generationNumbers();
+    const generations = await this.#generations(numbers);
+    const seen = new Set<Digest>();
+    // Oldest first: the first that names a blob is the one that brought it.
+    for (const generation of generations)
+      for await (const named of blobsOf(this.#store, generation, { seen, unreadable: () => {} })) await this.#blob(named);
+    const newest = generations.at(-1);
+    if (this.#options.readData) await this.#payloads(this.#options.readData, seen);
+    if (this.#bad.size > 0) await this.#tellBad(generations);
+    if (newest) await this.#semantics(newest);
+    await this.#config();
+    return { findings: this.#findings, generations: numbers.length, blobs: seen.size, read: this.#read };
+  }
+
+  async #generations(numbers: readonly number[]): Promise<Generation[]> {
+    const found: Generation[] = [];
+    for (const number of numbers) {
+      const what = [`generation ${number}`];
+      const newest = number === numbers.at(-1);
+      try {
+        const generation = await this.#store.generation(number);
+        if (!generation) continue; // collected meanwhile
+        if (generation.number !== number || generation.parent >= number)
+          this.#damage(what, `says that it is number ${generation.number} after ${generation.parent}`, newest);
+        else if (generation.parent > (numbers[0] ?? 0) && !numbers.includes(generation.parent))
+          this.#damage(what, `was made after generation ${generation.parent}, which is missing`, false);
+        found.push(generation);
+      } catch (error) {
+        if (!isCorrupt(error)) throw error;
+        // The newest stays: its number must not be given again while a server may know it.
+        const movedTo = newest || this.#options.dryRun ? undefined : `${QUARANTINE}${String(number)}.json`;
+        if (movedTo !== undefined) await this.#store.storage.move(generationKey(number), movedTo);
+        const mend = newest
+          ? "import again what came last, then chp verify moves it aside"
+          : "nothing is lost but this step of the history; a copy of the store has it";
+        this.#findings.push({
+          severity: "damage",
+          what,
+          problem: "cannot be read",
+          current: newest,
+          mend,
+          ...(movedTo !== undefined && { movedTo }),
+        });
+      }
+    }
+    return found;
+  }
+
+  #damage(what: readonly string[], problem: string, current: boolean): void {
+    this.#findings.push({ severity: "damage", what, problem, current, mend: "put that file back from a copy of the store" });
+  }
+
+  #lacking(what: string, problem: string, mend: string): void {
+    this.#findings.push({ severity: "lacking", what: [what], problem, current: true, mend });
+  }
+
+  /** What has no size written down is small, and is read. */
+  async #blob({ digest, size, what }: Named): Promise<void> {
+    this.#stopIfAsked();
+    const object = await this.#store.blob(digest);
+    if (!object) this.#bad.set(digest, { digest, problem: MISSING, bytes: false });
+    else if (((object.mode ?? 0) & 0o222) !== 0) this.#lacking(showWhat(what), "may be written to", `chmod 0444 ${blobKey(digest)}`);
+    if (!object) return;
+    if (size === undefined) await this.#hash(digest);
+    else if (object.size !== size) this.#bad.set(digest, { digest, problem: `has ${object.size} bytes instead of ${size}`, bytes: true });
+  }
+
+  async #payloads(which: ReadData, named: ReadonlySet<Digest>): Promise<void> {
+    const reading = new Set<Promise<void>>();
+    for (const folder of BLOB_FOLDERS)
+      for (const key of await this.#store.storage.list(folder)) {
+        const digest = key.slice(folder.length);
+        if (!isDigest(digest) || this.#hashed.has(digest) || this.#bad.has(digest) || !isChosen(digest, which)) continue;
+        const work = this.#hash(digest, named.has(digest)).finally(() => reading.delete(work));
+        reading.add(work);
+        if (reading.size >= READERS) await Promise.race(reading);
+      }
+    await Promise.all(reading);
+  }
+
+  async #hash(digest: Digest, named = true): Promise<void> {
+    this.#hashed.add(digest);
+    try {
+      const sum = await this.#sum(blobKey(digest));
+      if (sum !== undefined && sum !== digest)
+        this.#bad.set(digest, { digest, problem: "has other bytes than its name says", bytes: true });
+      else if (sum === undefined && named && !(await this.#store.blob(digest)))
+        this.#bad.set(digest, { digest, problem: MISSING, bytes: false });
+    } catch (error) {
+      this.#stopIfAsked();
+      this.#bad.set(digest, { digest, problem: `cannot be read: ${reason(error).split(",")[0]}`, bytes: false });
+    }
+  }
+
+  /** Undefined where nothing has that name. */
+  async #sum(key: string): Promise<string | undefined> {
+    const object = await this.#store.storage.open(key);
+    if (!object) return undefined;
+    const summer = new Summer();
+    for (let at = 0; at < object.size; at += READ_SIZE) {
+      this.#stopIfAsked();
+      const chunk = await object.bytes(at, Math.min(object.size, at + READ_SIZE));
+      summer.update(chunk);
+      this.#read.bytes += chunk.byteLength;
+      this.#options.onProgress?.(this.#read.bytes, key);
+    }
+    this.#read.blobs += 1;
+    return summer.sums()["sha-256"];
+  }
+
+  /** Everything that names what is bad, and where it came from. */
+  async #tellBad(generations: readonly Generation[]): Promise<void> {
+    const origins = new Map<Digest, Generation>();
+    const named = new Map<Digest, Set<string>>();
+    const [current, payloads] = [new Set<Digest>(), new Set<Digest>()];
+    for (const generation of generations)
+      for await (const { digest, what } of blobsOf(this.#store, generation, { unreadable: () => {} })) {
+        if (!this.#bad.has(digest)) continue;
+        if (!origins.has(digest)) origins.set(digest, generation);
+        named.set(digest, (named.get(digest) ?? new Set()).add(showWhat(what)));
+        if (generation === generations.at(-1)) current.add(digest);
+        if (!LISTS.has(what.kind)) payloads.add(digest);
+      }
+    for (const { digest, problem, bytes } of this.#bad.values()) {
+      const movedTo = bytes && !this.#options.dryRun ? await this.#quarantine(digest) : undefined;
+      if (movedTo === "whole") continue; // an import put it back meanwhile
+      const origin = origins.get(digest);
+      const from = origin && { generation: origin.number, sources: origin.sources };
+      // An import makes lists again, but not as they once were: such a step of the history is lost, and nothing else.
+      const past = !bytes && problem === MISSING && !current.has(digest) && !payloads.has(digest);
+      this.#findings.push({
+        severity: past ? "lacking" : "damage",
+        what: [...(named.get(digest) ?? ["a blob that nothing names"])],
+        problem,
+        digest,
+        current: current.has(digest),
+        ...(from && { from }),
+        ...(movedTo !== undefined && { movedTo }),
+        mend: mendOf(origin, current.has(digest)),
+      });
+    }
+  }
+
+  /** Moves a damaged blob aside. What an import has put in its place meanwhile goes back: `whole`. */
+  async #quarantine(digest: Digest): Promise<string | undefined> {
+    const { storage } = this.#store;
+    const to = `${QUARANTINE}${digest}`;
+    if (!(await storage.move(blobKey(digest), to))) return undefined;
+    if ((await this.#sum(to)) !== digest) return to;
+    await storage.move(to, blobKey(digest));
+    return "whole";
+  }
+
+  /** Of the newest generation, whose manifests are read one by one. */
+  async #semantics(generation: Generation): Promise<void> {
+    const index = await this.#store.index(generation).catch(() => undefined);
+    if (!index) return;
+    for (const section of ["packages", "snaps"] as const)
+      for (const [digest] of Object.values(index[section])) {
+        if (this.#bad.has(digest)) continue;
+        const held = await this.#store.json<Package | Snap>(digest).catch(() => undefined);
+        if (held) this.#findings.push(...(held.type === "snap" ? oddOfSnap(held) : oddOfPackage(held)));
+      }
+  }
+
+  /** Settings and secrets. */
+  async #config(): Promise<void> {
+    try {
+      await this.#store.config();
+    } catch (error) {
+      this.#damage([CONFIG_KEY], reason(error), true);
+    }
+    for (const key of await this.#store.storage.list(SECRETS)) {
+      const object = await this.#store.storage.open(key);
+      if (((object?.mode ?? 0) & 0o077) !== 0) this.#lacking(key, "others may read it", `chmod 0600 ${key}`);
+    }
+  }
+
+  #stopIfAsked(): void {
+    this.#options.signal?.throwIfAborted();
+  }
+}
+
+function isChosen(digest: Digest, which: ReadData): boolean {
+  if ("percent" in which) return Math.random() * 100 < which.percent;
+  return Number.parseInt(digest.slice(0, 8), 16) % which.of === which.part - 1;
+}
+
+function mendOf(origin: Generation | undefined, current: boolean): string {
+  if (!origin) return "nothing needs it";
+  if (!current) return `only the history before now names it, since generation ${origin.number}: put it back from a copy of the store`;
+  if (origin.sources.length === 0) return "put it back from a copy of the store";
+  return `import again ${origin.sources.map(({ name, sha256 }) => `${name} (sha256 ${sha256})`).join(" and ")}`;
+}
+
+/** As an operator names it. */
+export function showWhat({ kind, package: pkg, revision, part }: What): string {
+  const of = pkg ? ` of ${pkg.section === "snaps" ? "snap " : ""}${pkg.name}` : "";
+  const number = revision === undefined ? "" : ` revision ${revision}`;
+  if (kind === "charm" || kind === "bundle" || kind === "snap") return `${kind} ${pkg?.name ?? ""}${number}`;
+  if (kind === "resource" || kind === "component") return `${kind} ${part ?? ""}${number}${of}`;
+  if (kind === "text" || kind === "icon") return `${part ?? "icon"}${of}${number}`;
+  return `${kind}${of}`;
+}
+
+type Odd = (problem: string, mend: string, severity?: Finding["severity"]) => void;
+
+function oddities(what: string, find: (odd: Odd) => void): Finding[] {
+  const found = new Map<string, Finding>();
+  find((problem, mend, severity = "lacking") => found.set(problem, { severity, what: [what], problem, current: true, mend }));
+  return [...found.values()];
+}
+
+function oddOfPackage(pkg: Package): Finding[] {
+  return oddities(`${pkg.type} ${pkg.name}`, (odd) => {
+    for (const { channel, base, revision, resources } of pkg.releases) {
+      if (!findRevision(pkg, revision)) odd(`${channel} has revision ${revision}, which is not held`, "import that revision", "damage");
+      if (base && !isConcrete(base))
+        odd(`${channel} is for ${showBase(base)}, which Juju never matches`, "import again what holds that charm");
+      for (const [name, pin] of Object.entries(resources))
+        if (!findResource(pkg, name, pin))
+          odd(`${channel} has resource ${name} revision ${pin}, which is not held`, "import that resource", "damage");
+    }
+    const released = new Set(pkg.releases.map((row) => row.revision));
+    for (const { revision, resources } of pkg.revisions)
+      for (const name of resources)
+        if (released.has(revision) && !findResource(pkg, name))
+          odd(`no revision of its resource ${name} is held`, "import an export that holds it");
+  });
+}
+
+function oddOfSnap(snap: Snap): Finding[] {
+  return oddities(`snap ${snap.name}`, (odd) => {
+    for (const { channel, architecture, revision } of snap.releases)
+      if (!findSnapRevision(snap, revision))
+        odd(`${channel} ${architecture} has revision ${revision}, which is not held`, "import that revision", "damage");
+    const has = (type: string, test: (key: readonly string[]) => boolean) =>
+      snap.assertions.some((one) => one.type === type && test(one.key));
+    if (!has("snap-declaration", () => true) && snap.revisions.some((r) => r.unverified === undefined))
+      odd("its snap-declaration is not held", "import its .assert file");
+    for (const r of snap.revisions) {
+      const digest = Buffer.from(r["sha3-384"], "hex").toString("base64url");
+      if (r.unverified === undefined && !has("snap-revision", ([key]) => key === digest))
+        odd(`the snap-revision of revision ${r.revision} is not held`, "import its .assert file");
+    }
+    for (const { component, componentRevision, revision } of snap.pairs)
+      if (findSnapRevision(snap, revision) && !findComponent(snap, component, componentRevision))
+        odd(`component ${component} revision ${componentRevision} of revision ${revision} is not held`, "import that component");
+  });
+}

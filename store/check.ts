@@ -1,6 +1,6 @@
 /** What of the store is damaged or lacking. Runs beside imports and servers: all that a generation names was there before it. */
 
-import { isConcrete, showBase } from "../src/base.ts";
+import { showBase } from "../src/base.ts";
 import { type Digest, isDigest, Summer } from "../src/digest.ts";
 import { isCorrupt, reason } from "../src/errors.ts";
 import { findResource, findRevision, type Package } from "../src/package.ts";
@@ -297,7 +297,7 @@ function oddOfPackage(pkg: Package): Finding[] {
   return oddities(`${pkg.type} ${pkg.name}`, (odd) => {
     for (const { channel, base, revision, resources } of pkg.releases) {
       if (!findRevision(pkg, revision)) odd(`${channel} has revision ${revision}, which is not held`, "import that revision", "damage");
-      if (base && !isConcrete(base))
+      if (base && [base.name, base.channel, base.architecture].includes("all"))
         odd(`${channel} is for ${showBase(base)}, which Juju never matches`, "import again what holds that charm");
       for (const [name, pin] of Object.entries(resources))
         if (!findResource(pkg, name, pin))

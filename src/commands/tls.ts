@@ -24,7 +24,9 @@ export async function keptCertificate(store: Store): Promise<KeptCertificate | u
   if (Object.keys(text).length === 0) return undefined;
   const parsed = v.safeParse(Kept, text);
   if (parsed.success && isReadable(parsed.output.certificate) && isReadable(parsed.output.authority)) return parsed.output;
-  throw new Failure("failed", `${store.storage.place}/tls.json is not readable`, { next: "remove that file, and run chp import-certificate again" });
+  throw new Failure("failed", `${store.storage.place}/tls.json is not readable`, {
+    next: "remove that file, and run chp import-certificate again",
+  });
 }
 
 function isReadable(pem: string | undefined): boolean {

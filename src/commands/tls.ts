@@ -23,8 +23,18 @@ export async function keptCertificate(store: Store): Promise<KeptCertificate | u
   const text = await store.tls();
   if (Object.keys(text).length === 0) return undefined;
   const parsed = v.safeParse(Kept, text);
-  if (parsed.success) return parsed.output;
-  throw new Failure("failed", `${store.storage.place}/tls.json is not readable`, { next: "chp import-certificate writes it anew" });
+  if (parsed.success && isReadable(parsed.output.certificate) && isReadable(parsed.output.authority)) return parsed.output;
+  throw new Failure("failed", `${store.storage.place}/tls.json is not readable`, {
+    next: "remove that file, and run chp import-certificate again",
+  });
+}
+
+function isReadable(pem: string | undefined): boolean {
+  try {
+    return pem === undefined || readPem(pem, "it").certificates.length > 0;
+  } catch {
+    return false;
+  }
 }
 
 /** Keeps a certificate and its key in place of the one before. */

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { createCipheriv, X509Certificate } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
 import { parse } from "yaml";
@@ -244,6 +244,28 @@ test("what is refused makes no store, and usage that contradicts itself is told"
   expect(readdirSync(folder.path)).toEqual([]);
   const done = await chp(["serve", "--store", store, "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"]);
   expect([done.code, done.err]).toEqual([2, expect.stringContaining("chp import-certificate --selfsigned makes one")]);
+});
+
+test("what is damaged in the store is told by its name, and mended by a new certificate", async () => {
+  using folder = tempFolder();
+  const store = join(folder.path, "store");
+  const make = () => chp(["import-certificate", "--selfsigned", "--store", store]);
+  const serveIt = () => chp(["serve", "--store", store, "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"]);
+  await make();
+  writeFileSync(join(store, "secrets", "tls.json"), "{}");
+  expect(await serveIt()).toMatchObject({ code: 1, err: expect.stringContaining("secrets lacks the private key") });
+  for (const text of ["[]", '{"certificate":"x"}', '{"certificate":"-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----"}']) {
+    writeFileSync(join(store, "tls.json"), text);
+    for (const done of [await serveIt(), await chp(["status", "--store", store])])
+      expect([done.code, done.err]).toEqual([1, expect.stringContaining("tls.json is not")]);
+  }
+  expect(await make()).toMatchObject({ code: 1 });
+  rmSync(join(store, "tls.json"));
+  expect(await make()).toMatchObject({ code: 0 });
+  expect(await chp(["config", "--store", store, "proxy.tls.cert=x"])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("chp import-certificate sets it"),
+  });
 });
 
 test("no private key is printed, logged or readable by others", async () => {

@@ -1,9 +1,11 @@
 /** All commands of chp, as a commander program. */
 
 import { Command } from "commander";
+import type { ProgramName } from "../documented.ts";
 import { VERSION } from "../version.ts";
 import type { Io, Register } from "./command.ts";
 import { configCommand } from "./config.ts";
+import { airgapCommands, exportCommandOf, statusCommandOf } from "./documented.ts";
 import { importCommand, pushCommands } from "./import.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
@@ -11,20 +13,21 @@ import { missingCommand } from "./missing.ts";
 import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
 import { snapdConfigCommand } from "./snapd-config.ts";
-import { statusCommand } from "./status.ts";
 
-const COMMANDS: readonly Register[] = [
+const commandsOf = (name: ProgramName): readonly Register[] => [
   importCommand,
   serveCommand,
   listCommand,
   showCommand,
-  statusCommand,
+  statusCommandOf(name),
   missingCommand,
   logCommand,
   configCommand,
   snapdConfigCommand,
   pushCommands,
   listPushedSnapsCommand,
+  airgapCommands,
+  exportCommandOf(name),
 ];
 
 const ABOUT = `An offline Charmhub and Snap Store in one executable: what was exported on a connected machine is imported
@@ -34,9 +37,9 @@ into a folder and served to Juju and snapd as if Canonical's services were in th
   chp serve --public-url http://hub.lan:8080
   juju add-model m --config charmhub-url=http://hub.lan:8080`;
 
-/** Usage errors are thrown as commander's own error; what it prints goes to `io`. */
-export function createProgram(io: Io): Command {
-  const program = new Command("chp")
+/** `name`: the one that it was started by. Usage errors are thrown as commander's own error; what it prints goes to `io`. */
+export function createProgram(io: Io, name: ProgramName = "chp"): Command {
+  const program = new Command(name)
     .description(ABOUT)
     .version(VERSION, "--version", "print the version")
     .helpCommand("help [command]", "explain a command")
@@ -48,7 +51,7 @@ export function createProgram(io: Io): Command {
       outputError: (text, write) => write(text.replace(/^error: /, "chp: ")),
     })
     .exitOverride();
-  for (const register of COMMANDS) register(program, io);
+  for (const register of commandsOf(name)) register(program, io);
   for (const command of program.commands) command.copyInheritedSettings(program);
   return program;
 }

@@ -41,6 +41,7 @@ export function readSettingsYaml(text: string, file: string): YamlSettings {
       }
     } else if (path === "") throw wrong("it is not a mapping of settings to their values");
     else if (found.has(path)) throw wrong(`${path} is there twice`);
+    else if (isSeq(node) && SETTINGS.some(({ key, many }) => key === path && !many)) throw wrong(`${path} takes one value`);
     else
       found.set(
         path,

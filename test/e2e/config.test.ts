@@ -105,7 +105,7 @@ const BAD: readonly (readonly [yaml: string, says: string])[] = [
   ["public-url: 'x", "Missing closing"],
   ["__proto__: x", "there is no setting __proto__"],
   ["constructor: {prototype: x}", "there is no setting constructor.prototype"],
-  ["public-url: &a [*a]", "public-url is neither text nor a list of texts"],
+  ["listen: &a [*a]", "listen is neither text nor a list of texts"],
 ];
 
 test.each(BAD)("an import of %j is refused whole", async (yaml, says) => {

@@ -4,8 +4,10 @@ import { Command } from "commander";
 import type { ProgramName } from "../documented.ts";
 import { VERSION } from "../version.ts";
 import type { Io, Register } from "./command.ts";
+import { completionCommand } from "./completion.ts";
 import { configCommand } from "./config.ts";
 import { airgapCommands, exportCommandOf, statusCommandOf } from "./documented.ts";
+import { helpCommand } from "./help.ts";
 import { importCommand, pushCommands } from "./import.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
@@ -13,6 +15,7 @@ import { missingCommand } from "./missing.ts";
 import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
 import { snapdConfigCommand } from "./snapd-config.ts";
+import { unitCommand } from "./unit.ts";
 
 const commandsOf = (name: ProgramName): readonly Register[] => [
   importCommand,
@@ -24,6 +27,9 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   logCommand,
   configCommand,
   snapdConfigCommand,
+  unitCommand,
+  completionCommand,
+  helpCommand,
   pushCommands,
   listPushedSnapsCommand,
   airgapCommands,
@@ -42,7 +48,6 @@ export function createProgram(io: Io, name: ProgramName = "chp"): Command {
   const program = new Command(name)
     .description(ABOUT)
     .version(VERSION, "--version", "print the version")
-    .helpCommand("help [command]", "explain a command")
     .showSuggestionAfterError()
     .showHelpAfterError("chp help COMMAND explains a command")
     .configureOutput({

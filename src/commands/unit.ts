@@ -158,7 +158,8 @@ RestrictSUIDSGID=yes
 LockPersonality=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
-SystemCallErrorNumber=EPERM
+# As from an older kernel, for which the engine has other ways.
+SystemCallErrorNumber=ENOSYS
 # Not MemoryDenyWriteExecute: the engine compiles while it runs.
 
 [Install]

@@ -28,6 +28,9 @@ bench: dist/chp ## figures: requests/s, downloads, import, memory, start
 interop: dist/chp ## real clients of Juju and snapd (needs Go; snapd for some)
 	@$(BUN) test/interop/run.ts $(INTEROP)
 
+images: dist/chp ## a real registry and the real skopeo (needs docker-registry and skopeo)
+	@$(BUN) test/interop/images.ts
+
 check: $(BUN) ## types, lint, format
 	node_modules/.bin/tsc -p .
 	node_modules/.bin/oxlint --type-aware --deny-warnings
@@ -58,4 +61,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example test interop bench check build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example test interop images bench check build linux-x64 linux-arm64 darwin-arm64 release clean help

@@ -30,6 +30,7 @@ import type { Snapshot } from "../store/store.ts";
 import type { Deps, Env } from "./app.ts";
 import { inMemory, sendBlob } from "./blobs.ts";
 import { readBody } from "./body.ts";
+import { Latest } from "./latest.ts";
 import { Lasting, lasting, replyWith } from "./replies.ts";
 
 /** A revision check carries a whole model: 1,000 applications are about 500 KiB. */
@@ -40,7 +41,7 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
   const answers = new Lasting<string>();
   const templates = new TemplateCache();
   const read = (digest: Digest) => store.text(digest);
-  const index = new LatestIndex();
+  const index = new Latest<SearchIndex>(async (snapshot, before) => new SearchIndex(await snapshot.packages(), before));
 
   app.post("/v2/charms/refresh", async (c) => {
     const preferred = preferredBase(c.req.header("User-Agent") ?? "");
@@ -134,22 +135,6 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
     const object = digest && (await store.blob(digest));
     if (!object) throw new Failure("not-found", `No file '${printable(filename, 200)}'.`);
     return sendBlob(c, { object, digest, filename });
-  }
-}
-
-/** The search index of the newest generation that was asked for. */
-class LatestIndex {
-  #number = -1;
-  #index: Promise<SearchIndex> | undefined;
-
-  of(snapshot: Snapshot): Promise<SearchIndex> {
-    if (!this.#index || snapshot.number !== this.#number) {
-      const before = this.#index;
-      this.#number = snapshot.number;
-      this.#index = snapshot.packages().then(async (packages) => new SearchIndex(packages, await before?.catch(() => undefined)));
-      this.#index.catch(() => (this.#number = -1));
-    }
-    return this.#index;
   }
 }
 

@@ -1,8 +1,7 @@
 /** Listeners: Bun.serve where there is Bun, @hono/node-server elsewhere. Both run the same application. */
 
 import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
-import { serve as serveOnNode } from "@hono/node-server";
+import { createAdaptorServer } from "@hono/node-server";
 import { Failure, reason } from "../src/errors.ts";
 
 export interface Listener {
@@ -60,14 +59,17 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
 }
 
 async function onNode(fetch: Fetch, { host, port, tls }: ListenOptions): Promise<Listener> {
-  const hostname = host.replace(/^\[|\]$/g, "");
+  // It is not told its name, which it would put in the place of a Host that is not there.
+  const server = createAdaptorServer({ fetch, ...(tls && { createServer, serverOptions: tls }) });
   return new Promise((resolve, reject) => {
-    const server = serveOnNode({ fetch, hostname, port, ...(tls && { createServer, serverOptions: tls }) }, (info: AddressInfo) => {
+    server.on("error", reject);
+    server.listen(port, host.replace(/^\[|\]$/g, ""), () => {
+      const address = server.address();
+      const taken = typeof address === "object" && address ? address.port : port;
       resolve({
-        url: `${tls ? "https" : "http"}://${host}:${info.port}`,
+        url: `${tls ? "https" : "http"}://${host}:${taken}`,
         drain: () => new Promise((done) => void server.close(() => done())),
       });
     });
-    server.on("error", reject);
   });
 }

@@ -36,6 +36,7 @@ import type { Deps, Env } from "./app.ts";
 import { sendBlob } from "./blobs.ts";
 import { readBody } from "./body.ts";
 import { snapErrors } from "./errors.ts";
+import { Latest } from "./latest.ts";
 import type { MissingList } from "./missing.ts";
 import { replyWith } from "./replies.ts";
 
@@ -52,7 +53,7 @@ export function snapstore({ store, sessions, missing }: Deps & { readonly sessio
   const app = snapErrors(new Hono<Env>());
   const templates = new TemplateCache();
   const read = (digest: Digest) => store.text(digest);
-  const index = new LatestSnapIndex();
+  const index = new Latest<SnapIndex>(async (snapshot, before) => new SnapIndex(await snapshot.snaps(), before));
   const trust = new Trust(CANONICAL_ROOTS);
 
   app.post("/v2/snaps/refresh", async (c) => {
@@ -252,20 +253,4 @@ function deviceFrom(request: ReturnType<typeof readSessionRequest>, held: Assert
   const { refused } = verifyAll([serial, model], { trust, find, now: new Date() });
   const store = refused.length === 0 ? optionalHeader(model, "store") : undefined;
   return { brand, model: name, serial: header(serial, "serial"), ...(store !== undefined && { store }) };
-}
-
-/** The search index of the newest generation that was asked for. */
-class LatestSnapIndex {
-  #number = -1;
-  #index: Promise<SnapIndex> | undefined;
-
-  of(snapshot: Snapshot): Promise<SnapIndex> {
-    if (!this.#index || snapshot.number !== this.#number) {
-      const before = this.#index;
-      this.#number = snapshot.number;
-      this.#index = snapshot.snaps().then(async (snaps) => new SnapIndex(snaps, await before?.catch(() => undefined)));
-      this.#index.catch(() => (this.#number = -1));
-    }
-    return this.#index;
-  }
 }

@@ -942,13 +942,10 @@ export class Trust {
   readonly #roots = new Map<string, Assertion>();
   readonly #predefined = new Map<string, Assertion>();
 
-  /** Account-keys that sign themselves, and the accounts that they belong to. Throws a `refused` failure that names what is none. */
+  /** Account-keys that sign themselves, and the accounts that they belong to, which may be left out. Throws a `refused` failure that names what is none. */
   constructor(roots: readonly Assertion[]) {
     for (const one of roots) if (one.type === "account-key") this.#add(one, one);
     for (const one of roots) if (one.type !== "account-key") this.#add(one, this.#roots.get(keyText("account-key", [one.signKey])));
-    for (const key of this.keys())
-      if (!this.isTrustedAccount(header(key, "account-id")))
-        throw notRoot(key, `the account ${header(key, "account-id")} that it belongs to is not given with it`);
     for (const one of PREDEFINED) if (this.find("account-key", [one.signKey])) this.#predefined.set(keyText(one.type, one.key), one);
   }
 
@@ -975,7 +972,7 @@ export class Trust {
 
   /** Whether an account may say who others are and what snaps are. */
   isTrustedAccount(id: string): boolean {
-    return this.#roots.has(keyText("account", [id]));
+    return this.keys().some((key) => header(key, "account-id") === id);
   }
 
   /** A root, or what is predefined below it. */
@@ -1114,7 +1111,7 @@ class Verification implements Known {
     checkSignedWith(one, key);
     if (Object.hasOwn(must, "timestamp") && !isValidAt(key, readTime(header(one, "timestamp"))))
       throw refused(`the key ${one.signKey} that signed it was not valid at its timestamp`);
-    for (const ref of needs(one)) if (!this.find(...ref)) throw this.#lacking(...ref, "that it needs");
+    for (const ref of needs(one)) if (!this.find(...ref) && !this.#isOfRoot(...ref)) throw this.#lacking(...ref, "that it needs");
     allowed?.(one, this);
   }
 
@@ -1125,6 +1122,11 @@ class Verification implements Known {
     if (!this.#held.has(name)) this.#held.set(name, this.#find(type, key));
     const [held, given] = [this.#held.get(name), this.#newest.get(name)];
     return given && given.revision >= (held?.revision ?? 0) ? given : held;
+  }
+
+  /** Whether it is the account of a root, which is known by its key. */
+  #isOfRoot(type: string, [id = ""]: readonly string[]): boolean {
+    return type === "account" && this.trust.isTrustedAccount(id);
   }
 
   keyNamed(account: string, name: string): string | undefined {

@@ -172,6 +172,8 @@ export interface BundleFacts {
   readonly description: string;
   /** Charmhub charms that it names; local ones are left out */
   readonly charms: readonly string[];
+  /** charm name to the channels that applications ask it from */
+  readonly channels: ReadonlyMap<string, ReadonlySet<string>>;
   /** charm name to resource name to the path of its image in the local registry, where the operator named one */
   readonly overrides: ReadonlyMap<string, ReadonlyMap<string, string>>;
 }
@@ -192,11 +194,13 @@ export function readBundle(text: string, what: string): BundleFacts {
   });
   const applications = parts.flatMap((part) => Object.values({ ...part.services, ...part.applications }));
   const charms = new Set<string>();
+  const channels = new Map<string, Set<string>>();
   const overrides = new Map<string, Map<string, string>>();
   for (const application of applications) {
     const name = application?.charm === undefined ? undefined : charmName(application.charm);
     if (!application || name === undefined) continue;
     charms.add(name);
+    if (application.channel !== undefined) channels.set(name, (channels.get(name) ?? new Set()).add(application.channel));
     const paths = Object.entries(application.resources).filter((entry): entry is [string, string] => typeof entry[1] === "string");
     if (paths.length > 0) overrides.set(name, new Map([...(overrides.get(name) ?? []), ...paths]));
   }
@@ -206,6 +210,7 @@ export function readBundle(text: string, what: string): BundleFacts {
     summary: first?.summary ?? "",
     description: first?.description ?? "",
     charms: [...charms].toSorted(),
+    channels,
     overrides,
   };
 }

@@ -121,6 +121,7 @@ export async function importSources(
       const packages = await mergeAll(reading, base, options.channels);
       const snaps = await importSnaps(reading.snaps, await snapBase(base), {
         trust,
+        roots: options.trust ?? [],
         allowUnverified: options.allowUnverified ?? false,
         ...(options.channel !== undefined && { channel: options.channel }),
         policy: options.channels,

@@ -59,7 +59,26 @@ export function imageBlob(
 
 /** The bytes of an oci-image resource as that registry's clients get it; undefined for a file. */
 export function servedImage(resource: ResourceRevision, registry: Registry | undefined): Uint8Array | undefined {
-  return resource.image && registry && imageBlob(`${registry.domain}/${resource.image.path}`, registry);
+  return resource.image && registry && imageBlob(localReference(resource.image.path, registry), registry);
+}
+
+/** What an image is called in that registry. */
+export function localReference(path: string, registry: Registry): string {
+  return `${registry.domain}/${path}`;
+}
+
+export interface ImagePath {
+  /** the repository, without a registry */
+  readonly name: string;
+  readonly tag?: string;
+  /** `sha256:…` */
+  readonly digest?: string;
+}
+
+/** The parts of a path without its registry: `team/app:1.2@sha256:…`. */
+export function splitPath(path: string): ImagePath {
+  const { name = path, tag, digest } = /^(?<name>[^@]+?)(?::(?<tag>[\w.-]+))?(?:@(?<digest>sha\d+:[0-9a-f]+))?$/.exec(path)?.groups ?? {};
+  return { name, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
 }
 
 const views = new WeakMap<Package, WeakMap<Registry, Package>>();

@@ -26,6 +26,8 @@ import { mintId } from "./transfer.ts";
 
 export interface SnapImportOptions {
   readonly trust: Trust;
+  /** those of the roots that clients do not have compiled in */
+  readonly roots: readonly Assertion[];
   readonly allowUnverified: boolean;
   /** where snaps are released of which no channel map is found */
   readonly channel?: string;
@@ -114,7 +116,8 @@ export async function importSnaps(reading: SnapReading, base: SnapBase, options:
     dropped.push(...merged.dropped.map(({ channel, architecture, revision }) => ({ name, channel, architecture, revision })));
   }
   const others = accepted.filter(({ assertion }) => !drafts.has(ownerOf(assertion) ?? "")).map(stored);
-  const otherAssertions = mergeAssertions(base.otherAssertions, others);
+  const roots = accepted.length > 0 ? options.roots.map((assertion) => stored({ assertion, where: "" })) : [];
+  const otherAssertions = mergeAssertions(base.otherAssertions, [...roots, ...others]);
   const fresh = accepted.filter(({ assertion }) => !isHeld(assertion, base)).length;
   return {
     reports: reports.toSorted((a, b) => (a.name < b.name ? -1 : 1)),

@@ -120,6 +120,7 @@ const MapSchema = v.looseObject({
 
 /** Says what `value` tells of snaps; undefined where it tells nothing. Throws a `refused` failure where a value that matters is wrong. */
 export function readSnapDeclarations(value: unknown, what: string): DeclaredSnap[] | undefined {
+  if (Array.isArray(value)) return declarationList(value, what);
   if (!isObject(value)) return undefined;
   if (isObject(value["snap"]) && typeof value["snap-id"] === "string" && Array.isArray(value["channel-map"]))
     return [info(check(InfoSchema, value, what), what)];
@@ -129,6 +130,14 @@ export function readSnapDeclarations(value: unknown, what: string): DeclaredSnap
   const snaps = results.filter((one) => isObject(one) && isObject(one["snap"]) && typeof one["snap-id"] === "string");
   if (snaps.length > 0) return snaps.map((one) => result(check(ResultSchema, one, what), what));
   return channelMap(value, what);
+}
+
+/** Rows of one snap, or what is told of several. */
+function declarationList(list: readonly unknown[], what: string): DeclaredSnap[] | undefined {
+  const rows = rowsOf(list, what);
+  if (rows) return [{ details: {}, rows, revisions: [] }];
+  const each = list.map((one) => (isObject(one) ? readSnapDeclarations(one, what) : undefined));
+  return each.length > 0 && each.every((one) => one !== undefined) ? each.flat() : undefined;
 }
 
 function isNested(rows: readonly unknown[]): boolean {
@@ -235,9 +244,11 @@ function channelMap(value: Record<string, unknown>, what: string): DeclaredSnap[
   }
   const alone = rowsOf(value, what);
   if (alone) return [{ details: {}, rows: alone, revisions: [] }];
-  const named = Object.entries(value).map(([name, map]) => ({ name, rows: isObject(map) ? rowsOf(map, what) : undefined }));
-  if (named.length === 0 || named.some(({ rows }) => rows === undefined)) return undefined;
-  return named.map(({ name, rows = [] }) => ({ name, details: {}, rows, revisions: [] }));
+  const named = Object.entries(value).map(([name, map]) => {
+    const [only, ...more] = isObject(map) || Array.isArray(map) ? (readSnapDeclarations(map, what) ?? []) : [];
+    return only && more.length === 0 ? { ...only, name: only.name ?? name } : undefined;
+  });
+  return named.length > 0 && named.every((one) => one !== undefined) ? named : undefined;
 }
 
 /** Undefined where it is no map of channels. */

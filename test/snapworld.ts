@@ -36,6 +36,9 @@ export const SNAPD = "sN3kPq9ZrT1uYbN5sLc7vXe2HmJ8aQfG";
 /** No address that comes with an import may come out again where machines fetch it. */
 export const INTERNET = "media.internet.test";
 
+/** What the store assertion names. */
+export const STORE_URL = "http://127.0.0.1:8080";
+
 export const PUBLISHER = { id: "aCmEaCmEaCmEaCmEaCmEaCmEaCmEaCmE", username: "acme", "display-name": "Acme", validation: "verified" };
 
 export const ICON = noise(3000);
@@ -193,7 +196,7 @@ export const ASSERTIONS = {
     "snap-revision": 6,
     ...DEVELOPER,
   }),
-  store: storeAssertion(STORE, { store: "acmestore", "operator-id": PUBLISHER.id, url: "http://127.0.0.1:8080" }),
+  store: storeAssertion(STORE, { store: "acmestore", "operator-id": PUBLISHER.id, url: STORE_URL }),
   model: model(BRAND, { model: OF_MACHINE.model }),
   serial: serial(BRAND, DEVICE, OF_MACHINE),
   set1: setOf(1),

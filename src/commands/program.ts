@@ -6,9 +6,12 @@ import { VERSION } from "../version.ts";
 import type { Io, Register } from "./command.ts";
 import { completionCommand } from "./completion.ts";
 import { configCommand } from "./config.ts";
+import { doctorCommand } from "./doctor.ts";
 import { airgapCommands, exportCommandOf, statusCommandOf } from "./documented.ts";
 import { helpCommand } from "./help.ts";
+import { imagesCommand } from "./images.ts";
 import { importCommand, pushCommands } from "./import.ts";
+import { jujuConfigCommand } from "./juju-config.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
 import { missingCommand } from "./missing.ts";
@@ -24,12 +27,15 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   showCommand,
   statusCommandOf(name),
   missingCommand,
+  imagesCommand,
+  doctorCommand,
   logCommand,
   configCommand,
   snapdConfigCommand,
   unitCommand,
   completionCommand,
   helpCommand,
+  jujuConfigCommand,
   pushCommands,
   listPushedSnapsCommand,
   airgapCommands,

@@ -1,6 +1,6 @@
-import { header } from "../assertion.ts";
 import { type CommonOptions, define, EXITS, type Io, openStore, printJson, type Register } from "./command.ts";
 import { loadSettings } from "./settings.ts";
+import { CANONICAL, DROP_IN, dropIn, storeProxyOf, userData } from "./storeproxy.ts";
 
 interface SnapdConfigFlags extends CommonOptions {
   readonly publicUrl?: string;
@@ -16,24 +16,17 @@ export const snapdConfigCommand: Register = (program, io) => {
     .action((options: SnapdConfigFlags) => runSnapdConfig(options, io));
 };
 
-const CANONICAL = "canonical";
 const PLACEHOLDER = "http://HUB:8080";
-const DROP_IN = "/etc/systemd/system/snapd.service.d/chp.conf";
 
 export async function runSnapdConfig(options: SnapdConfigFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
   const url = settings.get("public-url")?.values[0];
-  const held = await (await store.snapshot()).assertions();
-  const stores = held
-    .ofType("store")
-    .flatMap(({ type, key }) => held.verified(type, key).slice(0, 1))
-    .map((one) => ({ id: header(one, "store"), url: one.headers.get("url"), authority: one.authority }));
-  const fitting = stores.find((one) => url !== undefined && sameHost(one.url, url));
+  const { fitting, why } = storeProxyOf(await (await store.snapshot()).assertions(), url);
   const facts = {
     publicUrl: url ?? null,
     route: fitting ? "proxy.store" : "environment",
-    why: whyOf(stores, url),
+    why,
     store: fitting?.id ?? null,
     authority: fitting?.authority ?? null,
     commands: commandsOf(fitting?.id, url ?? PLACEHOLDER),
@@ -47,27 +40,6 @@ export async function runSnapdConfig(options: SnapdConfigFlags, io: Io): Promise
   io.out(render(facts));
 }
 
-interface HeldStore {
-  readonly id: string;
-  readonly url: unknown;
-}
-
-function whyOf(stores: readonly HeldStore[], url: string | undefined): string {
-  if (stores.length === 0)
-    return "no store assertion is held, and snapd takes none but those that Canonical signed; a registered store's proxy.assert can be imported";
-  const [first] = stores;
-  if (typeof first?.url !== "string") return `the held store assertion ${first?.id} has no url, which snapd needs`;
-  if (url === undefined)
-    return `the held store assertion ${first.id} is for ${first.url}, and no public URL is set; chp config public-url=${first.url} sets it`;
-  if (!stores.some((one) => sameHost(one.url, url)))
-    return `the held store assertion ${first.id} is for ${first.url}, not for the public URL ${url}`;
-  return `the store assertion ${stores.find((one) => sameHost(one.url, url))?.id} names the public URL`;
-}
-
-function sameHost(a: unknown, b: string): boolean {
-  return typeof a === "string" && URL.canParse(a) && URL.canParse(b) && new URL(a).host === new URL(b).host;
-}
-
 function commandsOf(store: string | undefined, url: string): string[] {
   if (store !== undefined)
     return [`curl -sL ${url}/v2/auth/store/assertions | sudo snap ack /dev/stdin`, `sudo snap set core proxy.store=${store}`];
@@ -77,24 +49,6 @@ function commandsOf(store: string | undefined, url: string): string[] {
     "sudo systemctl daemon-reload",
     "sudo systemctl restart snapd",
   ];
-}
-
-/** The base of assertions is the same: `/v2/assertions` follows it. */
-function dropIn(url: string): string {
-  return `[Service]\nEnvironment=SNAPPY_FORCE_API_URL=${url}/\nEnvironment=SNAPPY_FORCE_SAS_URL=${url}/\n`;
-}
-
-/** `commands`: the key under which what runs after the files are written; Juju takes no runcmd. */
-function userData(url: string, commands: "runcmd" | "preruncmd"): string {
-  const content = dropIn(url).trimEnd().replace(/^/gm, "      ");
-  return `write_files:
-  - path: ${DROP_IN}
-    content: |
-${content}
-${commands}:
-  - systemctl daemon-reload
-  - systemctl try-restart snapd.service
-`;
 }
 
 function cloudInit(url: string): string {

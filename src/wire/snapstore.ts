@@ -1,7 +1,7 @@
 /** The Snap Store API on the wire: requests as schemas, replies as builders. Source: contract/snapd.md §1.5, §2, §4. */
 
 import * as v from "valibot";
-import { ASSERTION_TYPES, type Assertion, optionalHeader } from "../assertion.ts";
+import { ASSERTION_TYPES, type Assertion, header, optionalHeader } from "../assertion.ts";
 import { type AssertionSet, numberOf } from "../assertionset.ts";
 import { Failure, printable } from "../errors.ts";
 import { mapOf } from "../schema.ts";
@@ -413,7 +413,7 @@ export function namesReply(found: readonly FoundSnap[], held: AssertionSet) {
     version: revision.version,
     summary: snap.details.summary ?? revision.summary ?? "",
     aliases: aliasesOf(snap, held),
-    apps: revision.apps.map((app) => (app === snap.name ? app : `${snap.name}.${app}`)),
+    apps: revision.apps,
   }));
   return { _embedded: { "clickindex:package": packages } };
 }
@@ -457,8 +457,9 @@ export function readCohortRequest(text: string): readonly string[] {
 /* ---- the store's own assertions ---- */
 
 /**
- * What `snap ack` needs to know a store: for each `store` assertion its operator's account and the account-keys that
- * signed, dependencies first. Roots are left out: a client has them, and refuses to be told.
+ * What `snap ack` needs to know a store: for each URL the newest `store` assertion, its operator's account and the
+ * account-keys that signed, dependencies first. Two stores at one URL would confuse Juju. Roots are left out: a client has
+ * them, and refuses to be told.
  */
 export function storeStream(held: AssertionSet): string[] {
   const texts = new Map<string, string>();
@@ -473,6 +474,13 @@ export function storeStream(held: AssertionSet): string[] {
     if (type !== "account" && account !== undefined) add("account", [account]);
     texts.set(`${type} ${key.join("/")}`, one.text);
   };
-  for (const store of held.ofType("store")) add("store", store.key);
+  const stores = held.ofType("store").flatMap(({ type, key }) => held.verified(type, key).slice(0, 1));
+  const oldestFirst = stores.toSorted((a, b) => Date.parse(header(a, "timestamp")) - Date.parse(header(b, "timestamp")));
+  const urlOf = (one: Assertion) => {
+    const url = optionalHeader(one, "url") ?? "";
+    return URL.canParse(url) ? new URL(url).href : url;
+  };
+  const byUrl = new Map(oldestFirst.map((one) => [urlOf(one), one.key]));
+  for (const key of byUrl.values()) add("store", key);
   return [...texts.values()];
 }

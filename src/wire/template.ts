@@ -29,6 +29,7 @@ export class Template {
 /** Templates by an owner, an immutable object that they tell of, and a key. */
 export class TemplateCache {
   readonly #kept: ByteCache<Template>;
+  readonly #building = new Map<string, Promise<Template>>();
   readonly #serials = new WeakMap<object, number>();
   #serial = 0;
 
@@ -36,16 +37,21 @@ export class TemplateCache {
     this.#kept = new ByteCache(limit);
   }
 
-  /** The template of `owner` and `key`; `build` is asked where it is not kept. */
+  /** The template of `owner` and `key`; `build` is asked where it is not kept, once for all who ask meanwhile. */
   get(owner: object, key: string, build: () => Promise<Template>): Template | Promise<Template> {
     const name = `${this.#serialOf(owner)} ${key}`;
-    return (
-      this.#kept.get(name) ??
-      build().then((template) => {
+    return this.#kept.get(name) ?? this.#building.get(name) ?? this.#build(name, build);
+  }
+
+  #build(name: string, build: () => Promise<Template>): Promise<Template> {
+    const building = build()
+      .then((template) => {
         this.#kept.set(name, template, template.size);
         return template;
       })
-    );
+      .finally(() => this.#building.delete(name));
+    this.#building.set(name, building);
+    return building;
   }
 
   #serialOf(owner: object): number {

@@ -1,6 +1,7 @@
 /** What Juju expects of a Charmhub, as data: 98 numbered cases over the packages of test/world.ts. */
 
 import { base, type TestBase } from "../build.ts";
+import { STORE_URL } from "../snapworld.ts";
 import {
   ACME,
   ACTIONS_YAML,
@@ -1176,11 +1177,23 @@ const HTTP: readonly Case[] = [
   },
 ];
 
-const SNAPS = "issue: snaps";
-
 const BOOTSTRAP: readonly Case[] = [
-  { id: 95, title: "assertions of the snap proxy", skip: SNAPS, steps: [] },
-  { id: 96, title: "one store assertion for one URL", skip: SNAPS, steps: [] },
+  {
+    id: 95,
+    title: "assertions of the snap proxy",
+    setup: { publicUrl: STORE_URL },
+    steps: [{ ask: { path: "/v2/auth/store/assertions" }, text: both(/^type: store$/m, new RegExp(`^url: ${STORE_URL}$`, "m")) }],
+  },
+  {
+    id: 96,
+    title: "one store assertion for one URL",
+    steps: [
+      {
+        ask: { path: "/v2/auth/store/assertions" },
+        text: is("one store", (value) => String(value).match(/^type: store$/gm)?.length === 1),
+      },
+    ],
+  },
   {
     id: 97,
     title: "the controller's charm, on every track and base",

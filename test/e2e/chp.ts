@@ -50,6 +50,8 @@ export async function chp(args: readonly string[], options: RunOptions = {}): Pr
 
 export interface Served {
   readonly url: string;
+  /** all that it listens on */
+  readonly urls: readonly string[];
   readonly pid: number;
   /** the log so far and to come */
   readonly log: () => string;
@@ -73,6 +75,7 @@ export async function serve(store: string, args: readonly string[] = [], env: Re
   }
   return {
     url: out.split("\n")[0] ?? "",
+    urls: out.trimEnd().split("\n"),
     pid: process.pid,
     log: () => log,
     stop: async () => {

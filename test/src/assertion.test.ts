@@ -312,10 +312,15 @@ describe("roots", () => {
   });
 
   const [rootAccount = "", rootKey = ""] = parse(ROOT.trust).map((a) => a.text);
+  test("a root key may come without its account", () => {
+    const trust = new Trust([one(rootKey)]);
+    expect(trust.isTrustedAccount(ROOT.account)).toBeTrue();
+    expect(verifyAll(CHAIN.map(one), { trust, find: () => undefined, now: NOW }).refused).toEqual([]);
+  });
+
   test.each([
     ["a key that another signed", [TEXTS.storeKey], "a root is an account-key that signs itself"],
     ["an account without its key", [rootAccount], "a root is"],
-    ["a key without its account", [rootKey], "the account test-root that it belongs to is not given with it"],
     ["an account of another authority", [rootKey, rootAccount, account(ROOT, { "account-id": DEV })], "a root is"],
     ["anything else", [rootKey, rootAccount, TEXTS.declaration], "a root is"],
     ["a key whose signature is of another text", [rootKey.replace("name: root", "name: toor"), rootAccount], "is of another text"],

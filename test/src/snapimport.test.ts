@@ -408,6 +408,48 @@ describe("--allow-unverified", () => {
   });
 });
 
+describe("an image that chp can't read", () => {
+  const YAML = `name: hello\nversion: "9"\nbase: core24\ndescription: |\n${"  the same again and again\n".repeat(50)}`;
+  const unreadable = Buffer.from(squashfs({ "meta/snap.yaml": YAML }));
+  unreadable.writeUInt16LE(2, 20); // says that it is compressed with lzma
+  const files = pair(5, unreadable);
+  const result = { result: "download", name: "hello", "snap-id": HELLO, "effective-channel": "edge" };
+
+  test("is told by the export's own snap-yaml", async () => {
+    const told = JSON.stringify({ results: [{ ...result, snap: { revision: 5, "snap-yaml": YAML } }] });
+    expect(await heldAfter({ ...files, "x.json": told })).toMatchObject({ revisions: [{ version: "9", base: "core24" }] });
+  });
+
+  test("or by what the reply shows of it", async () => {
+    const snap = {
+      revision: 5,
+      version: "9",
+      base: "core24",
+      architectures: ["arm64"],
+      epoch: { read: [1], write: [1] },
+      confinement: "classic",
+    };
+    expect(await heldAfter({ ...files, "x.json": JSON.stringify({ ...result, snap }) })).toMatchObject({
+      revisions: [{ version: "9", base: "core24", architectures: ["arm64"], epoch: { read: [1], write: [1] }, confinement: "classic" }],
+    });
+  });
+
+  test("or read by a tool", async () => {
+    const asked: string[] = [];
+    const unsquash = async ({ size }: { readonly size: number }, path: string) => {
+      asked.push(`${size} ${path}`);
+      return Buffer.from(YAML);
+    };
+    expect(await heldAfter(files, { unsquash })).toMatchObject({ revisions: [{ version: "9" }] });
+    expect(asked).toEqual([`${unreadable.byteLength} meta/snap.yaml`]);
+  });
+
+  test("else refused by name", async () => {
+    const told = await refusal(importInto(await newStore(), files, { unsquash: async () => undefined }));
+    expect(told).toBe("refused: export.tar.gz: hello_5.snap: its squashfs is compressed with lzma, which can't be read here");
+  });
+});
+
 describe("assertions of a store", () => {
   const STORE_ASSERTION = storeAssertion(STORE, { store: "acmestore", "operator-id": DEV, url: "http://hub.lan" });
   const bundle = (assertion: string) =>

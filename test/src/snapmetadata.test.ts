@@ -81,6 +81,24 @@ describe("JSON of an export", () => {
         ["other", "2/edge * 1"],
       ],
     ],
+    [[{ channel: "edge", revision: 6, architecture: "arm64" }], [["-", "latest/edge arm64 6"]]],
+    [
+      [
+        { name: "hello", "channel-map": { edge: 6 } },
+        { name: "other", channels: { stable: 1 } },
+      ],
+      [
+        ["hello", "latest/edge * 6"],
+        ["other", "latest/stable * 1"],
+      ],
+    ],
+    [
+      { hello: { "channel-map": { edge: 6 } }, other: [{ channel: "2/stable", revision: 1 }] },
+      [
+        ["hello", "latest/edge * 6"],
+        ["other", "2/stable * 1"],
+      ],
+    ],
     [{ name: "hello", "channel-map": { "latest/stable": 5 } }, [["hello", "latest/stable * 5"]]],
     [{ name: "hello", channels: [{ channel: "edge", revision: 6, architecture: "arm64" }] }, [["hello", "latest/edge arm64 6"]]],
   ])("as a map %j", (value, expected) => {

@@ -1,6 +1,6 @@
 /** Listeners: Bun.serve where there is Bun, @hono/node-server elsewhere. Both run the same application. */
 
-import { createServer } from "node:https";
+import { createServer, Server } from "node:https";
 import { createAdaptorServer } from "@hono/node-server";
 import { Failure, reason } from "../src/errors.ts";
 
@@ -9,12 +9,20 @@ export interface Listener {
   readonly url: string;
   /** Takes no new requests; resolves when the running ones are done. */
   drain(): Promise<void>;
+  /** The next connection gets this certificate; transfers that run end on the old one. Only where it was begun with one. */
+  renew(tls: Certified): Promise<void>;
+}
+
+/** A certificate with its chain, and its private key; PEM. */
+export interface Certified {
+  readonly cert: string;
+  readonly key: string;
 }
 
 export interface ListenOptions {
   readonly host: string;
   readonly port: number;
-  readonly tls?: { readonly cert: string; readonly key: string };
+  readonly tls?: Certified;
 }
 
 export type Fetch = (request: Request) => Response | Promise<Response>;
@@ -38,24 +46,46 @@ export async function listen(fetch: Fetch, options: ListenOptions): Promise<List
 }
 
 function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
-  const server = Bun.serve({
-    hostname: host.replace(/^\[|\]$/g, ""),
-    port,
-    ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
-    development: false,
-    reusePort: false, // Bun turns it on outside development: a second chp would take half of the requests unnoticed
-    // A download may stall as long as its reader does: Juju never resumes one. Headers that do not come Bun ends by itself.
-    idleTimeout: 0,
-    maxRequestBodySize: MAX_BODY,
-    fetch,
-    // A file that vanished after its headers were made: the application cannot know.
-    error: () =>
-      new Response('{"error-list":[{"code":"api-error","message":"An internal error."}]}', {
-        status: 500,
-        headers: { "Content-Type": "application/json" },
-      }),
-  });
-  return { url: `${tls ? "https" : "http"}://${host}:${server.port}`, drain: () => server.stop() };
+  const start = (at: number, certified: Certified | undefined) =>
+    Bun.serve({
+      hostname: host.replace(/^\[|\]$/g, ""),
+      port: at,
+      ...(certified && { tls: { cert: certified.cert, key: certified.key } }),
+      development: false,
+      reusePort: false, // Bun turns it on outside development: a second chp would take half of the requests unnoticed
+      // A download may stall as long as its reader does: Juju never resumes one. Headers that do not come Bun ends by itself.
+      idleTimeout: 0,
+      maxRequestBodySize: MAX_BODY,
+      fetch,
+      // A file that vanished after its headers were made: the application cannot know.
+      error: () =>
+        new Response('{"error-list":[{"code":"api-error","message":"An internal error."}]}', {
+          status: 500,
+          headers: { "Content-Type": "application/json" },
+        }),
+    });
+  let [server, current] = [start(port, tls), tls];
+  const taken = server.port ?? port;
+  const ending = new Set<Promise<void>>();
+  return {
+    url: `${tls ? "https" : "http"}://${host}:${taken}`,
+    drain: async () => {
+      await Promise.all([server.stop(), ...ending]);
+    },
+    // Bun's reload keeps the old certificate. So the old server ends as it would at the end, and a new one takes its place in the same turn.
+    renew: async (certified) => {
+      await start(0, certified).stop(true); // what Bun cannot serve must not end what serves
+      const ended = server.stop().finally(() => ending.delete(ended));
+      ending.add(ended);
+      try {
+        server = start(taken, certified);
+        current = certified;
+      } catch (error) {
+        server = start(taken, current);
+        throw error;
+      }
+    },
+  };
 }
 
 async function onNode(fetch: Fetch, { host, port, tls }: ListenOptions): Promise<Listener> {
@@ -69,6 +99,9 @@ async function onNode(fetch: Fetch, { host, port, tls }: ListenOptions): Promise
       resolve({
         url: `${tls ? "https" : "http"}://${host}:${taken}`,
         drain: () => new Promise((done) => void server.close(() => done())),
+        renew: async (certified) => {
+          if (server instanceof Server) server.setSecureContext({ cert: certified.cert, key: certified.key });
+        },
       });
     });
   });

@@ -1,13 +1,14 @@
 /** Settings: names, where they come from, what they may be. A flag wins over the environment, that over the file, that over the default. */
 
 import { type Assertion, CANONICAL_ROOTS, keyText, parseAssertions, Trust } from "./assertion.ts";
+import { factsOf } from "./certificate.ts";
 import { PROXY_DOMAIN, whyWithoutMeaning } from "./documented.ts";
 import { Failure, printable } from "./errors.ts";
 import { checkDomain } from "./registry.ts";
 
 export interface Setting {
   readonly key: string;
-  /** of the environment */
+  /** of the environment; empty: none */
   readonly twin: string;
   readonly about: string;
   /** what holds where nothing is said; undefined: nothing */
@@ -18,6 +19,8 @@ export interface Setting {
   readonly flag?: true;
   /** whether it may be given more than once, in the environment and in the file as a list with commas */
   readonly many?: boolean;
+  /** the command that sets it, where `chp config` does not */
+  readonly setBy?: string;
   /** how a long value is told in a line */
   readonly show?: (text: string) => string;
   /** the value in its one spelling; throws an Error that says what is wrong */
@@ -43,6 +46,14 @@ export const SETTINGS: readonly Setting[] = [
     twin: "CHP_PUBLIC_URL",
     about: "what clients reach this server by; Juju 4 stores it, so it should never change",
     check: publicUrl,
+  },
+  {
+    key: "proxy.tls.cert",
+    twin: "",
+    about: "what clients have to trust: the certificate of chp's own authority, or the one that was imported, PEM",
+    setBy: "chp import-certificate",
+    check: nonEmpty,
+    show: (text) => `${factsOf(text).subject}, until ${factsOf(text).notAfter.slice(0, 10)}`,
   },
   {
     key: "proxy.oci-registry.domain",

@@ -37,6 +37,7 @@ const WITHOUT_MEANING: readonly (readonly [prefix: string, why: string])[] = [
   ["proxy.device-auth.", "chp has no logins"],
   ["proxy.admin-emails", "chp has no logins"],
   ["proxy.hsm.", "chp signs nothing"],
+  ["proxy.tls.key", "chp import-certificate takes a certificate in with its key"],
   ["proxy.key.", "chp is not registered: a registered store's proxy.assert is imported by chp import"],
   ["internal.", "a registered store is known by its proxy.assert, which chp import takes in"],
 ];

@@ -7,6 +7,7 @@ import type { Digest } from "../src/digest.ts";
  *     blobs/sha256/3f/3fa9…        every immutable thing, by its sha256
  *     catalog/0000000042.json      a generation
  *     config.json                  settings
+ *     tls.json                     the certificate that is served
  *     secrets/                     passwords and keys; folder 0700, files 0600
  *     tmp/                         what is being written; owned by the storage
  */
@@ -18,6 +19,9 @@ export const FORMAT_KEY = "format.json";
 export const CONFIG_KEY = "config.json";
 export const OCI_SECRET_KEY = "secrets/oci-registry.json";
 export const SESSION_SECRET_KEY = "secrets/session.json";
+export const TLS_KEY = "tls.json";
+export const TLS_SECRET_KEY = "secrets/tls.json";
+export const AUTHORITY_SECRET_KEY = "secrets/tls-ca.json";
 export const CATALOG = "catalog/";
 
 export function blobKey(digest: Digest): string {

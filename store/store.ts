@@ -9,6 +9,7 @@ import { mapOf } from "../src/schema.ts";
 import type { Snap, StoredAssertion } from "../src/snap.ts";
 import { VERSION } from "../src/version.ts";
 import {
+  AUTHORITY_SECRET_KEY,
   blobKey,
   CATALOG,
   CONFIG_KEY,
@@ -18,6 +19,8 @@ import {
   generationNumber,
   OCI_SECRET_KEY,
   SESSION_SECRET_KEY,
+  TLS_KEY,
+  TLS_SECRET_KEY,
 } from "./keys.ts";
 import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
 
@@ -489,6 +492,31 @@ export class Store {
 
   async writeSessionKey(key: Uint8Array): Promise<void> {
     await this.#replace(SESSION_SECRET_KEY, { key: Buffer.from(key).toString("base64") }, "secret");
+  }
+
+  /** The certificate that is served, and what was said of it; {} where there is none. */
+  tls(): Promise<Record<string, unknown>> {
+    return this.#object(TLS_KEY);
+  }
+
+  /** Its private key, and the one before: whoever reads between two writes finds the key of either certificate. */
+  tlsSecret(): Promise<Record<string, unknown>> {
+    return this.#object(TLS_SECRET_KEY);
+  }
+
+  /** The key goes first, so that the certificate never stands without it. */
+  async writeTls(tls: Record<string, unknown>, secret: Record<string, unknown>): Promise<void> {
+    await this.#replace(TLS_SECRET_KEY, secret, "secret");
+    await this.#replace(TLS_KEY, tls, "mutable");
+  }
+
+  /** The authority that issues certificates here; {} where there is none. */
+  authority(): Promise<Record<string, unknown>> {
+    return this.#object(AUTHORITY_SECRET_KEY);
+  }
+
+  writeAuthority(authority: Record<string, unknown>): Promise<void> {
+    return this.#replace(AUTHORITY_SECRET_KEY, authority, "secret");
   }
 
   async #object(key: string): Promise<Record<string, unknown>> {

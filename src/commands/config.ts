@@ -67,20 +67,35 @@ async function settingsOf(options: CommonOptions, io: Io): Promise<Map<string, V
 }
 
 function show(asked: readonly string[], settings: ReadonlyMap<string, Value>, options: CommonOptions, io: Io): void {
-  const wanted = SETTINGS.filter(({ key }) => asked.length === 0 || asked.includes(key)).map(({ key, secret, show: told = same }) => {
-    const found = settings.get(key);
-    return {
-      key,
-      value: found && secret ? "(set, not shown)" : (found?.values.map(told).join(",") ?? null),
-      source: found?.source ?? null,
-    };
-  });
+  const wanted = SETTINGS.filter(({ key }) => asked.length === 0 || asked.includes(key)).map(
+    ({ key, secret, setBy, show: told = same }) => {
+      const found = settings.get(key);
+      const shown = setBy !== undefined && asked.length > 0 ? same : told;
+      return {
+        key,
+        value: found && secret ? "(set, not shown)" : (found?.values.map(shown).join(",") ?? null),
+        source: found?.source ?? null,
+      };
+    },
+  );
   if (asked.includes(PROXY_DOMAIN)) {
     const url = settings.get("public-url");
     wanted.push({ key: PROXY_DOMAIN, value: url ? domainOfUrl(url.values[0] ?? "") : null, source: url?.source ?? null });
   }
   if (options.json) return printJson(wanted, io);
-  if (asked.length > 0) return io.out(wanted.map(({ value }) => `${printable(value ?? "")}\n`).join(""));
+  // Lines are shown as lines: PEM has them.
+  if (asked.length > 0)
+    return io.out(
+      wanted
+        .map(
+          ({ value }) =>
+            `${(value ?? "")
+              .split("\n")
+              .map((line) => printable(line))
+              .join("\n")}\n`,
+        )
+        .join(""),
+    );
   printTable(
     ["KEY", "VALUE", "SOURCE"],
     wanted.map(({ key, value, source }) => [key, value ?? "", source ?? "not set"]),

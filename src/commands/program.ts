@@ -11,6 +11,7 @@ import { airgapCommands, exportCommandOf, statusCommandOf } from "./documented.t
 import { helpCommand } from "./help.ts";
 import { imagesCommand } from "./images.ts";
 import { importCommand, pushCommands } from "./import.ts";
+import { importCertificateCommand } from "./import-certificate.ts";
 import { jujuConfigCommand } from "./juju-config.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
@@ -18,6 +19,7 @@ import { missingCommand } from "./missing.ts";
 import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
 import { snapdConfigCommand } from "./snapd-config.ts";
+import { trustCommand } from "./trust.ts";
 import { unitCommand } from "./unit.ts";
 
 const commandsOf = (name: ProgramName): readonly Register[] => [
@@ -36,6 +38,8 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   completionCommand,
   helpCommand,
   jujuConfigCommand,
+  importCertificateCommand,
+  trustCommand,
   pushCommands,
   listPushedSnapsCommand,
   airgapCommands,

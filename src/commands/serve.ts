@@ -1,13 +1,13 @@
-import { readFileSync } from "node:fs";
 import { createApp } from "../../handlers/app.ts";
 import { type Listener, listen } from "../../handlers/listen.ts";
 import { createLog } from "../../handlers/log.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
-import { parseAddress, SETTINGS, type Value } from "../config.ts";
-import { Failure, reason } from "../errors.ts";
+import { factsOf, warningsOf } from "../certificate.ts";
+import { parseAddress, SETTINGS } from "../config.ts";
 import { type CommonOptions, define, type Io, note, printJson, type Register, storeFolder } from "./command.ts";
 import { loadSettings, watchRegistries } from "./settings.ts";
+import { servedPair, watchCertificate } from "./tls.ts";
 
 interface ServeFlags extends CommonOptions {
   readonly listen?: string[];
@@ -39,7 +39,8 @@ SIGTERM takes no new requests and ends when the running ones are done; a second 
 
 Examples:
   chp serve --public-url http://hub.lan:8080
-  chp serve --listen 127.0.0.1:0`;
+  chp serve --listen 127.0.0.1:0
+  chp import-certificate --selfsigned && chp serve --tls-listen 0.0.0.0:443`;
 
 export async function runServe(options: ServeFlags, io: Io): Promise<void> {
   const store = await Store.openOrAwait(new Disk(storeFolder(options, io)));
@@ -72,32 +73,37 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     registries: watchRegistries(store, io.environment),
     ...(sessionKey && { sessionKey }),
   });
+  const addresses = (name: string) => (settings.get(name)?.values ?? []).map(parseAddress);
+  const secure = addresses("tls-listen");
+  const load = () => servedPair(store, settings);
+  const tls = secure.length === 0 ? undefined : await load();
+  for (const warning of tls ? warningsOf(tls.cert, publicUrl, Date.now()) : []) note(warning, options, io);
   const listeners: Listener[] = [];
+  let unwatch = () => {};
   try {
-    for (const wanted of wantedListeners(settings)) listeners.push(await listen(app.fetch, wanted));
+    for (const address of addresses("listen")) listeners.push(await listen(app.fetch, address));
+    if (tls) {
+      const certified: Listener[] = [];
+      for (const address of secure) certified.push(await listen(app.fetch, { ...address, tls }));
+      listeners.push(...certified);
+      unwatch = watchCertificate({
+        load,
+        shown: tls,
+        renew: async (pair) => {
+          for (const one of certified) await one.renew(pair);
+          log({ level: "info", message: "the certificate was changed", expires: factsOf(pair.cert).notAfter });
+        },
+        failed: (why) => log({ level: "error", message: "the certificate cannot be changed", why }),
+      });
+    }
     if (options.json) printJson({ addresses: listeners.map((one) => one.url) }, io);
     else io.out(listeners.map((one) => `${one.url}\n`).join(""));
     await ended(io.signal);
   } finally {
+    unwatch();
     await Promise.all(listeners.map((one) => one.drain()));
     flush();
   }
-}
-
-function wantedListeners(settings: ReadonlyMap<string, Value>) {
-  const plain = (settings.get("listen")?.values ?? []).map(parseAddress);
-  const secure = (settings.get("tls-listen")?.values ?? []).map(parseAddress);
-  if (secure.length === 0) return plain;
-  const [cert, key] = ["tls-cert", "tls-key"].map((name) => {
-    const file = settings.get(name)?.values[0];
-    if (file === undefined) throw new Failure("usage", `--tls-listen needs --${name} FILE`);
-    try {
-      return readFileSync(file, "utf8");
-    } catch (error) {
-      throw new Failure("usage", `cannot read ${file}, the ${name}: ${reason(error).split(",")[0]}`, { cause: error });
-    }
-  });
-  return [...plain, ...secure.map((address) => ({ ...address, tls: { cert: cert ?? "", key: key ?? "" } }))];
 }
 
 function ended(signal: AbortSignal): Promise<void> {

@@ -4,10 +4,13 @@ import * as v from "valibot";
 import type { Store } from "../../store/store.ts";
 import { type Assertion, encodeStream, keyText, parseAssertions } from "../assertion.ts";
 import { checkSetting, readSettings, SETTINGS, type Setting, type Sources, settingOf, type Value } from "../config.ts";
+import { Failure } from "../errors.ts";
 import { FORMER_FOR, type Registries, type Registry } from "../registry.ts";
+import { keptCertificate } from "./tls.ts";
 
 const SECRET_KEYS = SETTINGS.filter((setting) => setting.secret).map((setting) => setting.key);
 const REGISTRY = "proxy.oci-registry.";
+const TLS_CERT = "proxy.tls.cert";
 const REGISTRY_CHECK_INTERVAL = 1000;
 
 const FormerText = v.object({ domain: v.string(), username: v.string(), password: v.string(), until: v.string() });
@@ -18,7 +21,9 @@ export async function loadSettings(store: Store, from: Omit<Sources, "file">): P
   const config = await store.config();
   const secret = await ociSecretOf(store, config);
   const secrets = Object.fromEntries(SECRET_KEYS.map((key) => [key, secret[key]]));
-  return readSettings({ ...from, file: { ...config, ...secrets } });
+  const kept = await keptCertificate(store);
+  const cert = kept && { [TLS_CERT]: (kept.authority ?? kept.certificate).trimEnd() };
+  return readSettings({ ...from, file: { ...config, ...secrets, ...cert } });
 }
 
 /** Who serves may be somebody who cannot read secrets, which matters only where a registry is set. */
@@ -41,6 +46,8 @@ export function readChanges(texts: readonly string[]): SettingChange[] {
     const at = text.indexOf("=");
     const setting = settingOf(text.slice(0, at));
     const value = text.slice(at + 1);
+    if (setting.setBy !== undefined)
+      throw new Failure("usage", `${setting.key} is not set by chp config`, { next: `${setting.setBy} sets it` });
     return { setting, value: value === "" ? undefined : checkSetting(setting, value) };
   });
 }

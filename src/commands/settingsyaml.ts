@@ -9,9 +9,10 @@ const HEAD = "# Settings of chp; chp config --import-yaml FILE takes them in.\n"
 
 /** All that is set, without secrets: of these a comment tells the names. */
 export function settingsYaml(settings: ReadonlyMap<string, Value>): string {
-  const parts = SETTINGS.flatMap(({ key, twin, secret, many }) => {
+  const parts = SETTINGS.flatMap(({ key, twin, secret, many, setBy }) => {
     const found = settings.get(key);
     if (!found || found.source === "default") return [];
+    if (setBy !== undefined) return [`# ${key} is set by ${setBy}: it is not in this file\n`];
     if (secret) return [`# ${key} is set, and a secret: it is not in this file\n`];
     const from = found.source === "environment" ? `# from ${twin} of the environment\n` : "";
     return [`${from}${stringify({ [key]: many ? found.values : found.values[0] }, { lineWidth: 0 })}`];
@@ -49,11 +50,16 @@ export function readSettingsYaml(text: string, file: string): YamlSettings {
       );
   };
   walk(parsed.contents, "");
-  const all = [...found].map(([key, value]) => ({ key, value, why: whyWithoutMeaning(key) }));
+  const all = [...found].map(([key, value]) => ({ key, value, why: whyLeftOut(key) }));
   return {
     texts: all.flatMap(({ key, value, why }) => (why === undefined ? [`${key}=${value}`] : [])),
     leftOut: all.flatMap(({ key, why }) => (why === undefined ? [] : [{ key, why }])),
   };
+}
+
+function whyLeftOut(key: string): string | undefined {
+  const setBy = SETTINGS.find((setting) => setting.key === key)?.setBy;
+  return setBy === undefined ? whyWithoutMeaning(key) : `${setBy} sets it`;
 }
 
 function valueOf(node: unknown, wrong: () => Error): string {

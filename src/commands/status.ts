@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { FORMAT } from "../../store/keys.ts";
+import { factsOf, warningsOf } from "../certificate.ts";
 import { parseAddress } from "../config.ts";
 import { printable } from "../errors.ts";
 import { neededSnaps, showNeed } from "../lacking.ts";
@@ -8,6 +9,7 @@ import { VERSION } from "../version.ts";
 import { type CommonOptions, count, define, EXITS, type Io, openStore, printJson, type Register, showSize } from "./command.ts";
 import { sizeOf, sizeOfSnap } from "./list.ts";
 import { loadSettings, registryOf } from "./settings.ts";
+import { servedCertificate } from "./tls.ts";
 
 interface StatusFlags extends CommonOptions {
   readonly server?: string;
@@ -27,6 +29,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   const publicUrl = settings.get("public-url")?.values[0] ?? null;
   const listen = settings.get("listen")?.values ?? [];
   const lacking = neededSnaps(packages, snaps).filter((one) => !one.held);
+  const certificate = (await servedCertificate(store, settings))?.certificate;
   const facts = {
     version: VERSION,
     store: store.storage.place,
@@ -43,11 +46,16 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     size: packages.reduce((sum, pkg) => sum + sizeOf(pkg), 0) + snaps.reduce((sum, snap) => sum + sizeOfSnap(snap), 0),
     publicUrl,
     listen,
+    certificate: certificate === undefined ? null : factsOf(certificate),
     registry: registryOf(settings)?.domain ?? null,
     lacking,
-    askedInVain: await askedInVain(options.server ?? publicUrl ?? localUrl(listen[0])),
+    // A private authority is not trusted here: where the public URL does not answer, this machine's address may.
+    askedInVain: await askedInVain(...(options.server === undefined ? [publicUrl, localUrl(listen[0])] : [options.server])),
   };
-  const notes = notesOf(facts, packages);
+  const notes = [
+    ...notesOf(facts, packages),
+    ...(certificate === undefined ? [] : warningsOf(certificate, publicUrl ?? undefined, Date.now())),
+  ];
   if (options.json) return printJson({ ...facts, notes }, io);
   const { askedInVain: asked } = facts;
   const lines = [
@@ -58,6 +66,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     ...facts.unverified.map(({ name, revision }) => `UNVERIFIED: snap ${name} revision ${revision}`),
     `listen: ${listen.join(", ")}`,
     `public URL: ${publicUrl ?? "not set"}`,
+    `certificate: ${facts.certificate ? `${facts.certificate.subject}, until ${facts.certificate.notAfter.slice(0, 10)}` : "none"}`,
     `registry: ${facts.registry ?? "not set"}`,
     ...lacking.map((one) => `lacks: snap ${showNeed(one)} (${one.sure}), needed by ${one.by.join(", ")}`),
     ...(asked ?? []).map(({ what, times, last }) => `asked for in vain: ${what}, ${count(times, "time")}, last ${last.slice(0, 19)}Z`),
@@ -72,15 +81,17 @@ const MissingReply = v.object({
   missing: v.array(v.object({ what: v.string(), times: v.number(), first: v.string(), last: v.string() })),
 });
 
-/** What a running server tells; null where none answers. */
-async function askedInVain(server: string | undefined) {
-  if (server === undefined) return null;
-  try {
-    const reply = await fetch(`${server}/_status/missing`, { signal: AbortSignal.timeout(SERVER_TIMEOUT) });
-    return v.parse(MissingReply, await reply.json()).missing;
-  } catch {
-    return null;
+/** What the first running server tells; null where none answers. */
+async function askedInVain(...servers: readonly (string | null | undefined)[]) {
+  for (const server of servers) {
+    if (server === null || server === undefined) continue;
+    const reply = await fetch(`${server}/_status/missing`, { signal: AbortSignal.timeout(SERVER_TIMEOUT) })
+      .then((one) => one.json())
+      .catch(() => undefined);
+    const parsed = v.safeParse(MissingReply, reply);
+    if (parsed.success) return parsed.output.missing;
   }
+  return null;
 }
 
 function localUrl(listen: string | undefined): string | undefined {

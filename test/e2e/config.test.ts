@@ -54,7 +54,7 @@ test("the export says what is of the environment, and leaves defaults out", asyn
   expect(out).not.toContain("listen");
   const listing = await chp(["config", "--store", join(one.path, "store")], { env: { CHP_PUBLIC_URL: "http://e.lan" } });
   expect(listing.out).toMatch(
-    /^listen\t0\.0\.0\.0:8080\tdefault\n(.*\n)*public-url\thttp:\/\/e\.lan\tenvironment\nproxy\.oci-registry\.domain\thub:5000\tfile\n/m,
+    /^listen\t0\.0\.0\.0:8080\tdefault\n(.*\n)*public-url\thttp:\/\/e\.lan\tenvironment\n(.*\n)*proxy\.oci-registry\.domain\thub:5000\tfile\n/m,
   );
 });
 
@@ -82,6 +82,25 @@ listen: [127.0.0.1:1, 8081]
     listen: ["127.0.0.1:1", "0.0.0.0:8081"],
   });
   expect(readFileSync(join(one.path, "store", "secrets", "oci-registry.json"), "utf8")).toContain(SECRET);
+});
+
+test("a certificate is neither exported nor imported: another command takes it in with its key", async () => {
+  using one = world();
+  const made = await chp(["import-certificate", "--selfsigned", "--name", "hub.lan", "--store", join(one.path, "store")]);
+  expect([made.code, made.err]).toEqual([0, expect.any(String)]);
+  const yaml = (await one.config("--export-yaml")).out;
+  expect(yaml).toContain("# proxy.tls.cert is set by chp import-certificate: it is not in this file\n");
+  expect(yaml).not.toContain("BEGIN");
+  const before = (await one.config("proxy.tls.cert")).out;
+  const done = await one.importing("proxy.tls.cert: x\nproxy.tls.key: y\nlisten: 127.0.0.1:1\n", "--json");
+  expect(JSON.parse(done.out)).toEqual({
+    settings: [{ key: "listen", state: "set" }],
+    leftOut: [
+      { key: "proxy.tls.cert", why: "chp import-certificate sets it" },
+      { key: "proxy.tls.key", why: "chp import-certificate takes a certificate in with its key" },
+    ],
+  });
+  expect((await one.config("proxy.tls.cert")).out).toBe(before);
 });
 
 const BAD: readonly (readonly [yaml: string, says: string])[] = [

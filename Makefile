@@ -9,7 +9,7 @@ SHELL := /bin/bash
 BUN := node_modules/bun/bin/bun.exe
 STORE ?= .run/store
 LISTEN ?= 0.0.0.0:8080
-SOURCES := $(shell find bin src handlers store -name '*.ts') package.json tsconfig.json
+SOURCES := $(shell find bin src handlers store -name '*.ts') README.md package.json tsconfig.json
 
 run: dist/chp ## build, import the example export if the store is empty, and serve it
 	@dist/chp list --store $(STORE) --json --quiet 2>/dev/null | grep -q '"name"' || $(MAKE) -s example

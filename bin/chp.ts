@@ -6,6 +6,7 @@ import { addAbortSignal } from "node:stream";
 import { CommanderError } from "commander";
 import type { Io } from "../src/commands/command.ts";
 import { createProgram } from "../src/commands/program.ts";
+import { programName } from "../src/documented.ts";
 import { Failure, printable, reason } from "../src/errors.ts";
 
 const ending = new AbortController();
@@ -49,7 +50,8 @@ process.exit(await main());
 
 async function main(): Promise<number> {
   try {
-    await createProgram(io).parseAsync(process.argv);
+    // An executable is told its name in argv0, a script that Node runs in argv[1].
+    await createProgram(io, programName([process.argv0, process.argv[1]])).parseAsync(process.argv);
     return 0;
   } catch (error) {
     return tell(error);

@@ -2,6 +2,7 @@
 
 import { type Assertion, CANONICAL_ROOTS, keyText, parseAssertions, Trust } from "./assertion.ts";
 import { factsOf } from "./certificate.ts";
+import { PROXY_DOMAIN, whyWithoutMeaning } from "./documented.ts";
 import { Failure, printable } from "./errors.ts";
 import { checkDomain } from "./registry.ts";
 
@@ -133,7 +134,9 @@ function checkAll(setting: Setting, value: unknown, source: Source): string[] {
 export function settingOf(key: string): Setting {
   const found = SETTINGS.find((setting) => setting.key === key);
   if (found) return found;
-  const nearest = SETTINGS.map((setting) => setting.key).toSorted((a, b) => distance(key, a) - distance(key, b))[0];
+  const why = whyWithoutMeaning(key);
+  if (why !== undefined) throw new Failure("usage", `${printable(key, 100)} means nothing here: ${why}`);
+  const nearest = [...SETTINGS.map((setting) => setting.key), PROXY_DOMAIN].toSorted((a, b) => distance(key, a) - distance(key, b))[0];
   throw new Failure("usage", `there is no setting ${printable(key, 100)}`, { next: `the nearest is ${nearest}; chp config lists all` });
 }
 

@@ -1,12 +1,16 @@
 /** All commands of chp, as a commander program. */
 
 import { Command } from "commander";
+import type { ProgramName } from "../documented.ts";
 import { VERSION } from "../version.ts";
 import type { Io, Register } from "./command.ts";
+import { completionCommand } from "./completion.ts";
 import { configCommand } from "./config.ts";
 import { diffCommand } from "./diff.ts";
 import { doctorCommand } from "./doctor.ts";
+import { airgapCommands, exportCommandOf, statusCommandOf } from "./documented.ts";
 import { duCommand } from "./du.ts";
+import { helpCommand } from "./help.ts";
 import { imagesCommand } from "./images.ts";
 import { importCommand, pushCommands } from "./import.ts";
 import { importCertificateCommand } from "./import-certificate.ts";
@@ -18,16 +22,16 @@ import { searchCommand } from "./search.ts";
 import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
 import { snapdConfigCommand } from "./snapd-config.ts";
-import { statusCommand } from "./status.ts";
 import { trustCommand } from "./trust.ts";
+import { unitCommand } from "./unit.ts";
 import { verifyCommand } from "./verify.ts";
 
-const COMMANDS: readonly Register[] = [
+const commandsOf = (name: ProgramName): readonly Register[] => [
   importCommand,
   serveCommand,
   listCommand,
   showCommand,
-  statusCommand,
+  statusCommandOf(name),
   missingCommand,
   imagesCommand,
   doctorCommand,
@@ -38,11 +42,16 @@ const COMMANDS: readonly Register[] = [
   verifyCommand,
   configCommand,
   snapdConfigCommand,
+  unitCommand,
+  completionCommand,
+  helpCommand,
   jujuConfigCommand,
   importCertificateCommand,
   trustCommand,
   pushCommands,
   listPushedSnapsCommand,
+  airgapCommands,
+  exportCommandOf(name),
 ];
 
 const ABOUT = `An offline Charmhub and Snap Store in one executable: what was exported on a connected machine is imported
@@ -52,12 +61,11 @@ into a folder and served to Juju and snapd as if Canonical's services were in th
   chp serve --public-url http://hub.lan:8080
   juju add-model m --config charmhub-url=http://hub.lan:8080`;
 
-/** Usage errors are thrown as commander's own error; what it prints goes to `io`. */
-export function createProgram(io: Io): Command {
-  const program = new Command("chp")
+/** `name`: the one that it was started by. Usage errors are thrown as commander's own error; what it prints goes to `io`. */
+export function createProgram(io: Io, name: ProgramName = "chp"): Command {
+  const program = new Command(name)
     .description(ABOUT)
     .version(VERSION, "--version", "print the version")
-    .helpCommand("help [command]", "explain a command")
     .showSuggestionAfterError()
     .showHelpAfterError("chp help COMMAND explains a command")
     .configureOutput({
@@ -66,7 +74,7 @@ export function createProgram(io: Io): Command {
       outputError: (text, write) => write(text.replace(/^error: /, "chp: ")),
     })
     .exitOverride();
-  for (const register of COMMANDS) register(program, io);
+  for (const register of commandsOf(name)) register(program, io);
   for (const command of program.commands) command.copyInheritedSettings(program);
   return program;
 }

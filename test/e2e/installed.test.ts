@@ -1,0 +1,210 @@
+/** What an operator's machine gets: a systemd unit, completion, the pages inside the executable. */
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { TOPICS, topicsOf } from "../../src/commands/help.ts";
+import { WORLD } from "../world.ts";
+import { COMMAND, chp, tempFolder } from "./chp.ts";
+
+const folder = tempFolder();
+const at = (name: string) => join(folder.path, name);
+const STORE = at("store");
+
+/** Whether this machine has the tool; what needs it is skipped where it doesn't. */
+function has(tool: string): boolean {
+  return Bun.which(tool) !== null;
+}
+
+beforeAll(async () => {
+  writeFileSync(at("world.tar.gz"), WORLD);
+  symlinkSync(COMMAND.at(-1) ?? "", at("chp"));
+  expect((await chp(["import", "--store", STORE, at("world.tar.gz")])).code).toBe(0);
+  expect((await chp(["config", "--store", STORE, "listen=127.0.0.1:8081", "tls-listen=0.0.0.0:443"])).code).toBe(0);
+});
+
+afterAll(() => folder[Symbol.dispose]());
+
+/* ---- chp unit ---- */
+
+function unit(...args: string[]) {
+  return chp(["unit", ...args]);
+}
+
+test("the unit is confined, says where it listens and how it is installed", async () => {
+  const { code, out, err } = await unit("--store", "/var/lib/hub", "--executable", "/usr/local/bin/chp");
+  expect([code, err]).toEqual([0, ""]);
+  const lines = out.split("\n");
+  for (const line of [
+    "# chp.service: answers on 0.0.0.0:8080. To install it, as printed by chp unit:",
+    "#   sudo install -d -o chp -g chp /var/lib/hub",
+    "#   sudo systemctl enable --now chp.service",
+    "Type=exec",
+    "User=chp",
+    "ExecStart=/usr/local/bin/chp serve --store /var/lib/hub",
+    "Restart=on-failure",
+    "KillSignal=SIGTERM",
+    "StateDirectory=hub",
+    "AmbientCapabilities=CAP_NET_BIND_SERVICE",
+    "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
+    "NoNewPrivileges=yes",
+    "ProtectSystem=strict",
+    "ProtectHome=yes",
+    "PrivateTmp=yes",
+  ])
+    expect(lines).toContain(line);
+  expect(out).not.toMatch(/^MemoryDenyWriteExecute/m);
+});
+
+test("it tells the true store, addresses and executable, and warns of what a service does not see", async () => {
+  const { out } = await unit("--store", STORE, "--json");
+  const facts = JSON.parse(out);
+  expect(facts.addresses).toEqual(["127.0.0.1:8081", "0.0.0.0:443"]);
+  expect(facts.commands).toContain(`sudo chown -R chp:chp ${STORE}`);
+  expect(facts.unit).toMatch(new RegExp(`^ExecStart=.*${COMMAND.at(-1)} serve --store ${STORE}$`, "m"));
+  expect(facts.unit).not.toContain("StateDirectory=");
+  expect([facts.unit.includes("PrivateTmp=no"), facts.notes.join()]).toEqual(
+    STORE.startsWith("/tmp/") ? [true, expect.stringContaining(`${STORE} lies where services should see nothing`)] : [false, ""],
+  );
+});
+
+test("what only the environment says becomes a flag, or is told", async () => {
+  const env = { CHP_LISTEN: "127.0.0.1:1,[::1]:2", CHP_PUBLIC_URL: "https://hub.lan/100%25", CHP_OCI_REGISTRY_PASSWORD: "secret-word" };
+  const { out, err } = await chp(["unit", "--store", "/srv/with space", "--executable", "/opt/a$b/chp"], { env });
+  expect(out).toContain(
+    'ExecStart=/opt/a$$b/chp serve --store "/srv/with space" --listen 127.0.0.1:1 --listen [::1]:2 --public-url https://hub.lan/100%%25\n',
+  );
+  expect(out).toContain("#   sudo install -d -o chp -g chp '/srv/with space'\n");
+  expect(err).toContain("the service does not see CHP_OCI_REGISTRY_PASSWORD");
+  expect(out + err).not.toContain("secret-word");
+});
+
+test.each([
+  [["--user", "root; rm"], "is not a user's name"],
+  [["--executable", "/a\nExecStartPre=/bin/x"], "can't stand in a unit"],
+])("unit %j is a usage error", async (args, says) => {
+  const done = await unit("--store", "/var/lib/hub", ...args);
+  expect([done.code, done.err]).toEqual([2, expect.stringContaining(says)]);
+});
+
+const systemd = has("systemd-analyze") ? "" : " (systemd-analyze is not installed)";
+
+test.skipIf(systemd !== "")(`systemd takes every unit${systemd}`, async () => {
+  const executable = COMMAND.at(-1) ?? "";
+  for (const [store, env] of [
+    ["/var/lib/chp", {}],
+    [STORE, {}],
+    ["/srv/with space", { CHP_PUBLIC_URL: "https://hub.lan/100%25", CHP_TLS_LISTEN: "0.0.0.0:443" }],
+  ] as const) {
+    const { out } = await chp(["unit", "--store", store, "--executable", executable, "--user", "root"], { env });
+    writeFileSync(at("chp.service"), out);
+    const verify = Bun.spawnSync(["systemd-analyze", "verify", at("chp.service")]);
+    const said = Buffer.concat([verify.stdout, verify.stderr])
+      .toString()
+      .split("\n")
+      .filter((line) => line.includes("chp.service"));
+    expect([verify.exitCode, said]).toEqual([0, []]);
+  }
+});
+
+/* ---- completion ---- */
+
+const PATH = [folder.path, process.env["PATH"] ?? ""].join(delimiter);
+
+/** What bash offers for the words, of which the last is being typed. */
+function bash(...words: string[]): string[] {
+  const script = `source <(chp completion bash); COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _chp chp; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const done = Bun.spawnSync(["bash", "--norc", "-c", script, "bash", ...words], { env: { PATH, HOME: folder.path, CHP_STORE: STORE } });
+  expect(done.stderr.toString()).toBe("");
+  return done.stdout.toString().split("\n").filter(Boolean);
+}
+
+const OFFERED: readonly (readonly [words: readonly string[], offers: readonly string[]])[] = [
+  [["li"], ["list", "list-pushed-snaps"]],
+  [["__"], []],
+  [["--v"], ["--version"]],
+  [
+    ["show", "acme"],
+    ["acme-db", "acme-stack"],
+  ],
+  [["show", "--store", STORE, "ti"], ["tiny"]],
+  [["show", "--store", "/nowhere", ""], []],
+  [["import", "--dry"], ["--dry-run"]],
+  [["import", "--dry-run", "--d"], []],
+  [["import", "--trust", "a", "--tr"], ["--trust"]],
+  [["import", "--channel", ""], []],
+  [["config", "proxy.d"], ["proxy.domain"]],
+  [["help", "oci"], ["oci-images"]],
+  [
+    ["completion", ""],
+    ["bash", "fish", "zsh"],
+  ],
+  [["nothing", ""], []],
+];
+
+test.each(OFFERED)("bash completes chp %j to %j", (words, offers) => {
+  expect(bash("chp", ...words)).toEqual([...offers]);
+});
+
+test("bash knows what it was told, for every name", () => {
+  const script = "source <(chp completion bash); complete -p chp snap-store-proxy enterprise-store snap-proxy store-admin";
+  const done = Bun.spawnSync(["bash", "--norc", "-c", script], { env: { PATH } });
+  expect(done.stdout.toString().split("\n").filter(Boolean)).toHaveLength(5);
+});
+
+for (const [shell, script] of [
+  [
+    "zsh",
+    `autoload -U compinit; compinit -u -D; compadd() { shift; print -l -- \${(P)1} }; source <(chp completion zsh); words=(chp show acme); CURRENT=3; _chp`,
+  ],
+  ["fish", `chp completion fish | source; complete -C "chp show acme"`],
+] as const) {
+  const missing = has(shell) ? "" : ` (${shell} is not installed)`;
+  test.skipIf(missing !== "")(`${shell} completes too${missing}`, () => {
+    const done = Bun.spawnSync([shell, "-c", script], { cwd: folder.path, env: { PATH, HOME: folder.path, CHP_STORE: STORE } });
+    expect(done.stdout.toString()).toBe("acme-db\nacme-stack\n");
+  });
+}
+
+test("no other shell", async () => {
+  const done = await chp(["completion", "tcsh"]);
+  expect([done.code, done.err]).toEqual([2, expect.stringContaining("Allowed choices are bash, zsh, fish")]);
+  expect(JSON.parse((await chp(["completion", "fish", "--json"])).out).shell).toBe("fish");
+});
+
+/* ---- chp help ---- */
+
+const README = readFileSync(join(import.meta.dir, "..", "..", "README.md"), "utf8");
+
+test("help lists commands and then the topics, which are the sections of README.md", async () => {
+  const { code, out } = await chp(["help"]);
+  expect(code).toBe(0);
+  expect(out.indexOf("  import [options]")).toBeGreaterThan(0);
+  expect(out.indexOf("Topics (chp help TOPIC):")).toBeGreaterThan(out.indexOf("  import [options]"));
+  expect(TOPICS).toEqual(topicsOf(README));
+  expect(TOPICS.map((one) => one.name)).toEqual(
+    expect.arrayContaining(["imported", "snaps", "oci-images", "store", "serving", "exit-codes"]),
+  );
+  expect(new Set(TOPICS.map((one) => one.name)).size).toBe(TOPICS.length);
+});
+
+test("every topic is printed, by its name or the beginning of it", async () => {
+  for (const { name, title, text } of TOPICS) {
+    const done = await chp(["help", name, "--json"]);
+    expect(JSON.parse(done.out)).toEqual({ name, title, text });
+  }
+  expect((await chp(["help", "exit"])).out).toStartWith("Exit codes\n----------\n\n0 done");
+});
+
+test("a command is explained as before, its page after it", async () => {
+  expect((await chp(["help", "log"])).out).toBe((await chp(["log", "--help"])).out);
+  const { out } = await chp(["help", "import"]);
+  expect(out).toStartWith("Usage: chp import ");
+  expect(out).toContain("\n\nWhat can be imported\n--------------------\n");
+});
+
+test("an unknown topic names those that there are", async () => {
+  const done = await chp(["help", "nonsense"]);
+  expect([done.code, done.err]).toEqual([2, expect.stringContaining("topics are ")]);
+  expect((await chp(["help", "s"])).err).toContain("there is more than one command or topic s");
+});

@@ -84,7 +84,7 @@ type Row = v.InferOutput<typeof Rows>[string];
 
 /** Charms and bundles share their names, as on Charmhub; snaps have their own. `assertions`: those that belong to no held snap. */
 const IndexText = v.object({ packages: Rows, snaps: v.optional(Rows, {}), assertions: v.optional(DigestText) });
-type Index = v.InferOutput<typeof IndexText>;
+export type Index = v.InferOutput<typeof IndexText>;
 
 /** A change to publish: new or changed packages, and how the generation tells of them. */
 export interface Draft extends Pick<Generation, "command" | "sources" | "changed"> {
@@ -314,7 +314,7 @@ export class Store {
     if (newest !== this.#snapshot.number) {
       this.#known ||= await readsFormat(this.storage);
       const generation = await this.generation(newest);
-      if (generation) this.#snapshot = new Snapshot(this, generation, await this.#index(generation), this.#snapshot);
+      if (generation) this.#snapshot = new Snapshot(this, generation, await this.index(generation), this.#snapshot);
     }
     this.#listed = performance.now();
   }
@@ -340,7 +340,8 @@ export class Store {
     return parsed.output;
   }
 
-  async #index(generation: Generation): Promise<Index> {
+  /** Which manifests it names. */
+  async index(generation: Generation): Promise<Index> {
     const parsed = v.safeParse(IndexText, await this.json(generation.index));
     if (!parsed.success)
       throw new Failure("corrupt", `the index of generation ${generation.number} in ${this.storage.place} is not readable`);

@@ -4,7 +4,7 @@ import { type Context, Hono } from "hono";
 import { preferredBase } from "../src/base.ts";
 import { type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, printable } from "../src/errors.ts";
-import { findResource, findRevision, type Package, type ResourceRevision } from "../src/package.ts";
+import { findResource, findRevision, newestRevision, type Package, type ResourceRevision } from "../src/package.ts";
 import { NO_REGISTRY, retarget, servedImage } from "../src/registry.ts";
 import { resolve } from "../src/resolve.ts";
 import { type Question, SearchIndex } from "../src/search.ts";
@@ -72,7 +72,7 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
     const snapshot = await store.snapshot();
     const held = await snapshot.package(name);
     const pkg = held && retarget(held, (await registries()).current);
-    if (!pkg) throw new Failure("not-found", `No charm or bundle with name '${printable(name, 200)}'.`);
+    if (!pkg || !newestRevision(pkg)) throw new Failure("not-found", `No charm or bundle with name '${printable(name, 200)}'.`);
     const fields = readFields(c.req.query("fields"));
     const channel = c.req.query("channel");
     const charmIds = await idsOf(snapshot, pkg);
@@ -167,6 +167,9 @@ function question(query: (name: string) => string | undefined): Question {
 }
 
 async function idsOf(snapshot: Snapshot, pkg: Package): Promise<Map<string, string>> {
-  const ids = (pkg.revisions[0]?.charms ?? []).map(async (name) => [name, (await snapshot.package(name))?.id ?? ""] as const);
+  const ids = (newestRevision(pkg)?.charms ?? []).map(async (name) => {
+    const charm = await snapshot.package(name);
+    return [name, charm && newestRevision(charm) ? charm.id : ""] as const;
+  });
   return new Map(await Promise.all(ids));
 }

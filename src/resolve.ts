@@ -2,7 +2,16 @@
 
 import { agrees, type Base, baseKey, compareBases, isConcrete, normalBase, uniqueBases } from "./base.ts";
 import { type FullChannel, formatChannel, fullChannel, RISKS, searchOrder } from "./channel.ts";
-import { channelOf, findResource, findRevision, type Package, type Release, type ResourceRevision, type Revision } from "./package.ts";
+import {
+  channelOf,
+  findResource,
+  findRevision,
+  newestRevision,
+  type Package,
+  type Release,
+  type ResourceRevision,
+  type Revision,
+} from "./package.ts";
 
 export type Verb = "install" | "download" | "refresh";
 
@@ -54,7 +63,8 @@ export type Outcome = { readonly ok: Resolved } | { readonly refusal: Refusal };
 
 /** Answers one action. Never throws; knows no clock, disk or network. */
 export function resolve(pkg: Package | undefined, query: Query): Outcome {
-  if (!pkg) return { refusal: unknownPackage(query) };
+  // What came after the generation that was rolled back to is had by number alone.
+  if (!pkg || (query.revision === undefined && !newestRevision(pkg))) return { refusal: unknownPackage(query) };
   const base = query.base && normalBase(query.base);
   return query.revision === undefined ? byChannel(pkg, query, base) : byRevision(pkg, query, query.revision, base);
 }

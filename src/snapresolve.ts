@@ -6,6 +6,7 @@ import {
   ARCHITECTURES,
   type Epoch,
   findSnapRevision,
+  newestSnapRevision,
   type Snap,
   type SnapRelease,
   type SnapRevision,
@@ -61,7 +62,8 @@ export type SnapOutcome = { readonly ok: ResolvedSnap } | { readonly refusal: Sn
 
 /** Answers one action. Never throws; knows no clock, disk or network. */
 export function resolveSnap(snap: Snap | undefined, query: SnapQuery): SnapOutcome {
-  if (!snap || snap.revisions.length === 0) return { refusal: unknownSnap(query) };
+  // What came after the generation that was rolled back to is had by number alone.
+  if (!snap || (query.revision === undefined && !newestSnapRevision(snap))) return { refusal: unknownSnap(query) };
   return query.revision === undefined ? byChannel(snap, query) : byRevision(snap, query, query.revision);
 }
 

@@ -41,7 +41,7 @@ export class Disk implements Storage {
   async open(key: string): Promise<StoredObject | undefined> {
     const path = this.#path(key);
     const stat = await missing(fs.stat(path));
-    return stat?.isFile() ? new DiskObject(path, stat.size) : undefined;
+    return stat?.isFile() ? new DiskObject(path, stat) : undefined;
   }
 
   has(key: string): boolean {
@@ -72,6 +72,59 @@ export class Disk implements Storage {
         await stage.discard();
       }
     });
+  }
+
+  move(from: string, to: string): Promise<boolean> {
+    return this.#guard(async () => {
+      const [source, target] = [this.#path(from), this.#path(to)];
+      await this.#tmpPath(); // whose the folders are that are made
+      await this.#mkdir(dirname(target));
+      const moved = await missing(fs.rename(source, target).then(() => true));
+      if (moved) for (const path of [source, target]) this.#touched.add(dirname(path));
+      return moved ?? false;
+    });
+  }
+
+  remove(key: string): Promise<boolean> {
+    return this.#guard(async () => {
+      const removed = await missing(fs.unlink(this.#path(key)).then(() => true));
+      if (removed) this.#touched.add(dirname(this.#path(key)));
+      return removed ?? false;
+    });
+  }
+
+  clock(): Promise<number> {
+    return this.#guard(async () => {
+      const path = await this.#tmpPath();
+      try {
+        await fs.writeFile(path, "");
+        return (await fs.stat(path)).mtimeMs;
+      } finally {
+        await missing(fs.unlink(path));
+      }
+    });
+  }
+
+  /** Takes an object of another disk over as a hard link: its bytes are shared. False where that cannot be. */
+  link(from: Disk, key: string): Promise<boolean> {
+    return this.#guard(async () => {
+      await this.#tmpPath();
+      await this.#mkdir(dirname(this.#path(key)));
+      try {
+        await fs.link(from.#path(key), this.#path(key));
+      } catch (error) {
+        if (["EXDEV", "EPERM", "EMLINK", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(codeOf(error))) return false;
+        throw error;
+      }
+      this.#touched.add(dirname(this.#path(key)));
+      return true;
+    });
+  }
+
+  /** Free bytes for this user. */
+  async free(): Promise<number> {
+    const { bavail, bsize } = await fs.statfs(this.place);
+    return bavail * bsize;
   }
 
   /** Makes the folder a place for a store: refused where the file system has no hard links, which publishing needs. */
@@ -290,11 +343,13 @@ class DiskStage implements Stage {
 
 class DiskObject implements StoredObject {
   readonly size: number;
+  readonly modified: number;
   readonly #path: string;
 
-  constructor(path: string, size: number) {
+  constructor(path: string, { size, mtimeMs }: Pick<Stats, "size" | "mtimeMs">) {
     this.#path = path;
     this.size = size;
+    this.modified = mtimeMs;
   }
 
   body(start = 0, end = this.size): BodyInit {

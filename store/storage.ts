@@ -25,6 +25,18 @@ export interface Storage {
    * by then: of several that create one key at the same time exactly one gets true. A crash leaves all of it or nothing.
    */
   create(key: string, bytes: Uint8Array): Promise<boolean>;
+
+  /** Gives an object another name, over one that has it. False where there is none of the first name. */
+  move(from: string, to: string): Promise<boolean>;
+
+  /** Takes an object away. False where there is none. */
+  remove(key: string): Promise<boolean>;
+
+  /** Makes what was committed, moved and removed so far durable. */
+  flush(): Promise<void>;
+
+  /** The time of the clock that objects get their times from, in milliseconds. */
+  clock(): Promise<number>;
 }
 
 /** How an object is kept: read-only for all, writable by its owner, or readable by its owner alone. */
@@ -33,6 +45,8 @@ export type ObjectKind = "immutable" | "mutable" | "secret";
 export interface StoredObject {
   /** bytes */
   readonly size: number;
+  /** when it was written, in milliseconds of the storage's clock */
+  readonly modified: number;
   /** A body for a Response: bytes from `start` up to, not including, `end`. */
   body(start?: number, end?: number): BodyInit;
   bytes(start?: number, end?: number): Promise<Uint8Array>;

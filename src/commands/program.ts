@@ -2,8 +2,10 @@
 
 import { Command } from "commander";
 import { VERSION } from "../version.ts";
+import { closeCommand, defaultTrackCommand, releaseCommand, rollbackCommand } from "./change.ts";
 import type { Io, Register } from "./command.ts";
 import { configCommand } from "./config.ts";
+import { gcCommand } from "./gc.ts";
 import { importCommand, pushCommands } from "./import.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
@@ -21,6 +23,11 @@ const COMMANDS: readonly Register[] = [
   statusCommand,
   missingCommand,
   logCommand,
+  releaseCommand,
+  closeCommand,
+  defaultTrackCommand,
+  rollbackCommand,
+  gcCommand,
   configCommand,
   snapdConfigCommand,
   pushCommands,

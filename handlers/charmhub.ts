@@ -6,7 +6,7 @@ import { type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, printable } from "../src/errors.ts";
 import { findResource, findRevision, newestRevision, type Package, type ResourceRevision } from "../src/package.ts";
 import { NO_REGISTRY, retarget, servedImage } from "../src/registry.ts";
-import { resolve } from "../src/resolve.ts";
+import { knownTo, resolve } from "../src/resolve.ts";
 import { type Question, SearchIndex } from "../src/search.ts";
 import {
   charmKey,
@@ -50,10 +50,11 @@ export function charmhub({ store, registries = () => NO_REGISTRY }: Deps): Hono<
     const [kept, key] = [answers.of(snapshot, current), fieldsKey(fields)];
     const answer = async ({ query, refusal }: RefreshItem) => {
       const name = `${c.env.origin} ${key} ${queryKey(query)}`;
-      const known = refusal ? undefined : kept.get(name);
-      if (known !== undefined) return known;
+      const before = refusal ? undefined : kept.get(name);
+      if (before !== undefined) return before;
       const held = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
-      const pkg = held && retarget(held, current);
+      const known = knownTo(query, held);
+      const pkg = known && retarget(known, current);
       const outcome = refusal ? { refusal } : resolve(pkg, query);
       if ("refusal" in outcome) return refusedResult(query, pkg, outcome.refusal);
       const { ok } = outcome;

@@ -7,7 +7,7 @@ import type { Digest } from "../src/digest.ts";
 import { Failure, printable } from "../src/errors.ts";
 import { type Device, Sessions } from "../src/session.ts";
 import { componentsOf, findComponent, findSnapRevision, newestSnapRevision, type Snap } from "../src/snap.ts";
-import { resolveSnap, type SnapQuery } from "../src/snapresolve.ts";
+import { knownTo, resolveSnap, type SnapQuery } from "../src/snapresolve.ts";
 import { isVisible, SnapIndex, type SnapQuestion } from "../src/snapsearch.ts";
 import {
   categoriesReply,
@@ -66,8 +66,9 @@ export function snapstore({ store, sessions, missing }: Deps & { readonly sessio
     const brand = deviceOf(c)?.store;
     const origin = c.env.origin;
     const answer = async (item: SnapItem): Promise<string> => {
-      const snap = await findSnap(snapshot, item.query, brand);
-      const query = await withPin(item, snap, snapshot);
+      const held = await findSnap(snapshot, item.query, brand);
+      const query = await withPin(item, held, snapshot);
+      const snap = knownTo(query, held);
       const outcome = resolveSnap(snap, query);
       if ("refusal" in outcome) {
         missing.note(lackOf(query, snap), Date.now());

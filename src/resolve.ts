@@ -61,10 +61,14 @@ export interface ReleaseRow {
 
 export type Outcome = { readonly ok: Resolved } | { readonly refusal: Refusal };
 
+/** The package, if the query may know of it: what came after the generation that was rolled back to is had by number alone. */
+export function knownTo(query: Pick<Query, "revision">, pkg: Package | undefined): Package | undefined {
+  return pkg && (query.revision !== undefined || newestRevision(pkg)) ? pkg : undefined;
+}
+
 /** Answers one action. Never throws; knows no clock, disk or network. */
 export function resolve(pkg: Package | undefined, query: Query): Outcome {
-  // What came after the generation that was rolled back to is had by number alone.
-  if (!pkg || (query.revision === undefined && !newestRevision(pkg))) return { refusal: unknownPackage(query) };
+  if (!pkg) return { refusal: unknownPackage(query) };
   const base = query.base && normalBase(query.base);
   return query.revision === undefined ? byChannel(pkg, query, base) : byRevision(pkg, query, query.revision, base);
 }

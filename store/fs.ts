@@ -121,6 +121,11 @@ export class Disk implements Storage {
     });
   }
 
+  /** Whether nothing is there, or not even the folder. */
+  async isEmpty(): Promise<boolean> {
+    return ((await missing(fs.readdir(this.place))) ?? []).length === 0;
+  }
+
   /** Free bytes for this user. */
   async free(): Promise<number> {
     const { bavail, bsize } = await fs.statfs(this.place);

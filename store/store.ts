@@ -21,7 +21,7 @@ import {
 } from "./keys.ts";
 import { blobsOfPackage, blobsOfSnap } from "./reach.ts";
 import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
-import { takeBack } from "./trash.ts";
+import { openTrashed, takeBack } from "./trash.ts";
 
 const LISTING_INTERVAL = 1000;
 const MAX_ATTEMPTS = 1000;
@@ -362,8 +362,8 @@ export class Store {
   }
 
   /** A blob, or undefined if the store lacks it. */
-  blob(digest: Digest): Promise<StoredObject | undefined> {
-    return this.storage.open(blobKey(digest));
+  async blob(digest: Digest): Promise<StoredObject | undefined> {
+    return (await this.storage.open(blobKey(digest))) ?? openTrashed(this.storage, digest);
   }
 
   has(digest: Digest): boolean {
@@ -372,7 +372,8 @@ export class Store {
 
   /** The text of a blob that a manifest names; verified, since what it says is served as it is or decides what is served. */
   async text(digest: Digest, mend = "import again what held it"): Promise<string> {
-    const bytes = await (await this.blob(digest))?.bytes();
+    const read = async () => (await this.blob(digest))?.bytes();
+    const bytes = await read().catch(read); // a collector may have given it another name since it was found
     if (bytes && sumsOf(bytes)["sha-256"] === digest) return new TextDecoder().decode(bytes);
     const what = bytes ? "has other bytes than its name says" : "is missing";
     throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} ${what}`, { next: mend });

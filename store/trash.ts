@@ -2,7 +2,13 @@
 
 import type { Digest } from "../src/digest.ts";
 import { blobKey, TRASH, trashed } from "./keys.ts";
-import type { Storage } from "./storage.ts";
+import type { Storage, StoredObject } from "./storage.ts";
+
+/** A blob that was put aside, or taken back since it was looked for: a generation that has just been linked may name it. */
+export async function openTrashed(storage: Storage, digest: Digest): Promise<StoredObject | undefined> {
+  const key = (await storage.list(TRASH)).find((one) => trashed(one)?.digest === digest);
+  return (key === undefined ? undefined : await storage.open(key)) ?? storage.open(blobKey(digest));
+}
 
 /** Takes back every one of these blobs that is in the trash and nowhere else; how many there were. */
 export async function takeBack(storage: Storage, digests: readonly Digest[]): Promise<number> {

@@ -223,8 +223,8 @@ export function report(generation: Generation | undefined, told: readonly Told[]
 }
 
 /** The command that undoes a generation. */
-export function undoOf(generation: Generation, { store }: CommonOptions): string {
-  return `chp rollback ${generation.parent}${store === undefined ? "" : ` --store ${store}`}`;
+export function undoOf({ number }: Pick<Generation, "number">, { store }: CommonOptions): string {
+  return `chp rollback ${number - 1}${store === undefined ? "" : ` --store ${store}`}`;
 }
 
 function showMove({ from, to }: Move): string {

@@ -2,6 +2,7 @@
 
 import { Command } from "commander";
 import { VERSION } from "../version.ts";
+import { backupCommand, restoreCommand } from "./backup.ts";
 import { closeCommand, defaultTrackCommand, releaseCommand, rollbackCommand } from "./change.ts";
 import type { Io, Register } from "./command.ts";
 import { configCommand } from "./config.ts";
@@ -28,6 +29,8 @@ const COMMANDS: readonly Register[] = [
   defaultTrackCommand,
   rollbackCommand,
   gcCommand,
+  backupCommand,
+  restoreCommand,
   configCommand,
   snapdConfigCommand,
   pushCommands,

@@ -258,12 +258,12 @@ function withRows<R>(history: readonly R[], later: readonly R[], key: (row: R) =
 
 /* ---- parts ---- */
 
-function settled(pkg: Package): Package {
+export function settled(pkg: Package): Package {
   const { track } = settleTrack({ declared: pkg.declaredTrack, chosen: pkg.chosenTrack, current: pkg.defaultTrack }, pkg.releases);
   return { ...pkg, defaultTrack: track, releases: pkg.releases.toSorted(compareReleases(trackOrder(pkg.releases, track))) };
 }
 
-function settledSnap(snap: Snap): Snap {
+export function settledSnap(snap: Snap): Snap {
   const { track } = settleSnapTrack(snap.chosenTrack ?? snap.defaultTrack, snap.releases);
   return { ...snap, defaultTrack: track, releases: snap.releases.toSorted(compareSnapReleases(snapTrackOrder(snap.releases, track))) };
 }

@@ -108,7 +108,8 @@ async function runChange(
   report(generation, [told], options, io);
 }
 
-async function find(base: Snapshot, name: string, isSnap: boolean): Promise<Held> {
+/** What is held by that name. Fails with `not-found`. */
+export async function find(base: Snapshot, name: string, isSnap: boolean): Promise<Held> {
   const [pkg, snap] = [isSnap ? undefined : await base.package(name), await base.snap(name)];
   if (pkg && snap) throw new Failure("usage", `${name} is a ${pkg.type} and a snap`, { next: "say --snap where the snap is meant" });
   const found = pkg ?? snap;

@@ -11,6 +11,7 @@ import { importCommand, pushCommands } from "./import.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
 import { missingCommand } from "./missing.ts";
+import { removeCommand } from "./remove.ts";
 import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
 import { snapdConfigCommand } from "./snapd-config.ts";
@@ -28,6 +29,7 @@ const COMMANDS: readonly Register[] = [
   closeCommand,
   defaultTrackCommand,
   rollbackCommand,
+  removeCommand,
   gcCommand,
   backupCommand,
   restoreCommand,

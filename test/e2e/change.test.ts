@@ -99,6 +99,31 @@ test.each([
   expect(readdirSync(join(store, "catalog"))).toHaveLength(1);
 });
 
+test("a removal takes a plan, is refused while it is used, and is undone by rollback", async () => {
+  using folder = tempFolder();
+  const store = await filled(folder.path, ["tiny"], 2);
+  const plan = join(folder.path, "plan.json");
+  const run = (...args: string[]) => chp([...args, "--store", store]);
+  expect(await run("remove", "tiny@2", "--plan", plan)).toMatchObject({ code: 0, out: expect.stringContaining("releases revision 2") });
+  expect(await verified(store)).toEqual(["tiny 2", "tiny 1"]);
+  expect(await run("remove", "--apply", plan)).toMatchObject({ code: 3, err: expect.stringContaining("tiny is used: latest/stable") });
+  expect((await run("release", "tiny", "1", "stable")).code).toBe(0);
+  expect(await run("remove", "--apply", plan)).toMatchObject({ code: 12, err: expect.stringContaining("the plan is of generation 2") });
+  expect((await run("remove", "tiny@2", "--plan", plan)).out).not.toContain("used:");
+  expect(await run("remove", "--apply", plan)).toMatchObject({ code: 0, out: expect.stringContaining("undo: chp rollback 3") });
+  expect(await verified(store)).toEqual(["tiny 1"]);
+  expect((await run("remove", "tiny", "--plan", plan)).code).toBe(0);
+  expect((await run("remove", "--apply", plan, "--force")).code).toBe(0);
+  expect(await verified(store)).toEqual([]);
+  expect((await run("rollback", "3")).code).toBe(0);
+  expect(await verified(store)).toEqual(["tiny 2", "tiny 1"]);
+  expect(await run("remove", "nope", "--plan", plan)).toMatchObject({ code: 1 });
+  expect(await run("remove", "tiny@9", "--plan", plan)).toMatchObject({ code: 1 });
+  expect(await run("remove")).toMatchObject({ code: 2 });
+  writeFileSync(plan, "{}");
+  expect(await run("remove", "--apply", plan)).toMatchObject({ code: 2, err: expect.stringContaining("is not a plan") });
+});
+
 test("what no kept generation names is put aside and then freed; a pruned generation can't be rolled back to", async () => {
   using folder = tempFolder();
   const store = await filled(folder.path, ["tiny"], 3);

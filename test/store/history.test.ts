@@ -6,8 +6,10 @@ import { createApp } from "../../handlers/app.ts";
 import { LIMITS } from "../../src/archive.ts";
 import { chooseTrack, close, type Held, release } from "../../src/change.ts";
 import { draftOf, publishChange, rolledBack } from "../../src/commands/change.ts";
+import { removalDraft } from "../../src/commands/remove.ts";
 import { Failure } from "../../src/errors.ts";
 import { importSources } from "../../src/import.ts";
+import { removal } from "../../src/removal.ts";
 import { collectGarbage } from "../../store/gc.ts";
 import { Memory } from "../../store/memory.ts";
 import { blobsOf } from "../../store/reach.ts";
@@ -31,6 +33,7 @@ const Step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("track" as const), name, track: fc.constantFrom("latest", "2") }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("snaps" as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("close-snap" as const), name: fc.constantFrom(...SNAPS) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("remove" as const), name, revision: fc.option(revision, { nil: undefined }) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("gc" as const), keep: fc.integer({ min: 1, max: 4 }) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("rollback" as const), to: fc.nat(12) }) },
 );
@@ -157,6 +160,14 @@ test("after a rollback every reply is byte for byte what it was, and no revision
         } else if (step.do === "release") await change(step.name, (held) => release(held, step.revision, step.channel, {}, time()));
         else if (step.do === "close") await change(step.name, (held) => close(held, step.channel, {}));
         else if (step.do === "track") await change(step.name, (held) => chooseTrack(held, step.track));
+        else if (step.do === "remove")
+          await refuses(() =>
+            publishChange(store, time(), async (snapshot) => {
+              const held = await snapshot.package(step.name);
+              if (!held) throw new Failure("not-found", "nothing is held");
+              return removalDraft("remove", held, removal(held, step.revision, []).after);
+            }),
+          );
         else if (step.do === "snaps") await importSnapWorld(store);
         else if (step.do === "close-snap") await change(step.name, (held) => close(held, "stable", {}), true);
         else if (step.do === "gc") {
@@ -179,7 +190,7 @@ test("after a rollback every reply is byte for byte what it was, and no revision
         }
         await turn();
         const after = await store.snapshot();
-        expect(await heldRevisions(after)).toEqual(expect.arrayContaining(revisions));
+        if (step.do !== "remove") expect(await heldRevisions(after)).toEqual(expect.arrayContaining(revisions));
         for (const pkg of await after.packages())
           for (const { revision: number } of pkg.revisions)
             expect(await install(pkg.name, { revision: number }, BASES[0])).toContain('"result":"install"');

@@ -182,7 +182,12 @@ function rowsOf(held: Held | undefined): Map<string, { channel: string; on: stri
   return new Map(
     held.releases.map((r) => [
       rowKey(r),
-      { channel: r.channel, on: showBase(r.base), to: r.revision, pins: JSON.stringify(Object.entries(r.resources).toSorted()) },
+      {
+        channel: r.channel,
+        on: showBase(r.base),
+        to: r.revision,
+        pins: JSON.stringify(Object.entries(r.resources).toSorted(([a], [b]) => (a < b ? -1 : 1))),
+      },
     ]),
   );
 }
@@ -268,8 +273,9 @@ export function settledSnap(snap: Snap): Snap {
   return { ...snap, defaultTrack: track, releases: snap.releases.toSorted(compareSnapReleases(snapTrackOrder(snap.releases, track))) };
 }
 
-function offered<R extends { readonly aside?: true }>({ aside: _, ...rest }: R): Omit<R, "aside"> {
-  return rest;
+function offered<R extends { readonly aside?: true }>(revision: R): Omit<R, "aside"> {
+  const { aside, ...rest } = revision;
+  return aside ? rest : revision;
 }
 
 function isMeant(base: Base | null, where: Where): boolean {

@@ -39,9 +39,9 @@ async function runCopy(from: Disk, to: Disk, what: "backup" | "restore", options
   const report = await copyStore(from, to, io.signal);
   if (options.json) return printJson({ from: from.place, to: to.place, ...report }, io);
   io.out(
-    `${render(report)
+    render(report)
       .map((line) => `${printable(line)}\n`)
-      .join("")}`,
+      .join(""),
   );
   note(what === "backup" ? `next: chp restore ${printable(to.place)} --store DIR brings it back` : "next: chp serve", options, io);
 }

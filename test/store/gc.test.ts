@@ -179,7 +179,7 @@ describe("a collection", () => {
         const draft = draftOf("test", [[undefined, pkg("b", [revisionOf(1, digest, size)])]]);
         await publishChange(by, time(), async () => draft);
       };
-      const gc = (by: Store) => collectGarbage(by, { ...ALL, generations: 2 }).then(() => {});
+      const gc = async (by: Store) => void (await collectGarbage(by, { ...ALL, generations: 2 }));
       const [first, second] = stopped === "gc" ? [gc, publish] : [publish, gc];
       let step = 0;
       storage.onStep = async () => {

@@ -1,7 +1,7 @@
 /** Random histories of a store against what it answered: a rollback gives the same bytes, and loses no revision. */
 
 import { expect, test } from "bun:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { createApp } from "../../handlers/app.ts";
 import { LIMITS } from "../../src/archive.ts";
 import { chooseTrack, close, type Held, release } from "../../src/change.ts";
@@ -135,10 +135,10 @@ test("after a rollback every reply is byte for byte what it was, and no revision
     fc.asyncProperty(fc.array(Step, { minLength: 4, maxLength: 14 }), async (steps) => {
       const { store, replies, install, tick, time } = await world();
       const model = new Map<number, Record<string, string>>([[0, await replies()]]);
-      const change = (name: string, work: (held: Held) => Held, isSnap = false) =>
+      const change = (of: string, work: (held: Held) => Held, isSnap = false) =>
         refuses(() =>
           publishChange(store, time(), async (snapshot) => {
-            const held = await (isSnap ? snapshot.snap(name) : snapshot.package(name));
+            const held = await (isSnap ? snapshot.snap(of) : snapshot.package(of));
             if (!held) throw new Failure("not-found", "nothing is held");
             const after = work(held);
             return draftOf("test", JSON.stringify(held) === JSON.stringify(after) ? [] : [[held, after]]);

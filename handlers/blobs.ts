@@ -4,7 +4,7 @@ import type { Context } from "hono";
 import type { StoredObject } from "../store/storage.ts";
 
 export interface Payload {
-  readonly object: StoredObject;
+  readonly object: Omit<StoredObject, "modified">;
   /** sha256 in hex: the content never changes under it */
   readonly digest: string;
   /** what the client asked for, and may save it as */
@@ -14,7 +14,7 @@ export interface Payload {
 }
 
 /** Bytes that are made for a reply. */
-export function inMemory(bytes: Uint8Array): StoredObject {
+export function inMemory(bytes: Uint8Array): Payload["object"] {
   return {
     size: bytes.byteLength,
     body: (start, end) => Uint8Array.from(bytes.subarray(start, end)),

@@ -4,9 +4,9 @@ import { type Context, Hono } from "hono";
 import { preferredBase } from "../src/base.ts";
 import { type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, printable } from "../src/errors.ts";
-import { findResource, findRevision, type Package, type ResourceRevision } from "../src/package.ts";
+import { findResource, findRevision, newestRevision, type Package, type ResourceRevision } from "../src/package.ts";
 import { NO_REGISTRY, retarget, servedImage } from "../src/registry.ts";
-import { resolve } from "../src/resolve.ts";
+import { knownTo, resolve } from "../src/resolve.ts";
 import { type Question, SearchIndex } from "../src/search.ts";
 import {
   charmKey,
@@ -56,10 +56,11 @@ export function charmhub({ store, log, registries = () => NO_REGISTRY }: Deps): 
     const [kept, key] = [answers.of(snapshot, current), fieldsKey(fields)];
     const answer = async ({ query, refusal }: RefreshItem) => {
       const name = `${c.env.origin} ${key} ${queryKey(query)}`;
-      const known = refusal ? undefined : kept.get(name);
-      if (known !== undefined) return known;
+      const before = refusal ? undefined : kept.get(name);
+      if (before !== undefined) return before;
       const held = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
-      const pkg = held && retarget(held, current);
+      const known = knownTo(query, held);
+      const pkg = known && retarget(known, current);
       const outcome = refusal ? { refusal } : resolve(pkg, query);
       if ("refusal" in outcome) return refusedResult(query, pkg, outcome.refusal);
       const { ok } = outcome;
@@ -87,7 +88,7 @@ export function charmhub({ store, log, registries = () => NO_REGISTRY }: Deps): 
     const snapshot = await store.snapshot();
     const held = await snapshot.package(name);
     const pkg = held && retarget(held, (await registries()).current);
-    if (!pkg) throw new Failure("not-found", `No charm or bundle with name '${printable(name, 200)}'.`);
+    if (!pkg || !newestRevision(pkg)) throw new Failure("not-found", `No charm or bundle with name '${printable(name, 200)}'.`);
     const fields = readFields(c.req.query("fields"));
     const channel = c.req.query("channel");
     const charmIds = await idsOf(snapshot, pkg);
@@ -168,8 +169,9 @@ function question(query: (name: string) => string | undefined): Question {
 }
 
 async function idsOf(snapshot: Snapshot, pkg: Package): Promise<Map<string, string>> {
-  const ids = (pkg.revisions[0]?.charms ?? []).map(
-    async (name) => [name, (await unlessDamaged(snapshot.package(name)))?.id ?? ""] as const,
-  );
+  const ids = (newestRevision(pkg)?.charms ?? []).map(async (name) => {
+    const charm = await unlessDamaged(snapshot.package(name));
+    return [name, charm && newestRevision(charm) ? charm.id : ""] as const;
+  });
   return new Map(await Promise.all(ids));
 }

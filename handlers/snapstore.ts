@@ -6,8 +6,8 @@ import type { AssertionSet } from "../src/assertionset.ts";
 import type { Digest } from "../src/digest.ts";
 import { Failure, printable } from "../src/errors.ts";
 import { type Device, Sessions } from "../src/session.ts";
-import { componentsOf, findComponent, findSnapRevision, type Snap } from "../src/snap.ts";
-import { resolveSnap, type SnapQuery } from "../src/snapresolve.ts";
+import { componentsOf, findComponent, findSnapRevision, newestSnapRevision, type Snap } from "../src/snap.ts";
+import { knownTo, resolveSnap, type SnapQuery } from "../src/snapresolve.ts";
 import { isVisible, SnapIndex, type SnapQuestion } from "../src/snapsearch.ts";
 import {
   categoriesReply,
@@ -77,8 +77,9 @@ export function snapstore({
     const brand = deviceOf(c)?.store;
     const origin = c.env.origin;
     const answer = async (item: SnapItem): Promise<string> => {
-      const snap = await findSnap(snapshot, item.query, brand);
-      const query = await withPin(item, snap, snapshot);
+      const held = await findSnap(snapshot, item.query, brand);
+      const query = await withPin(item, held, snapshot);
+      const snap = knownTo(query, held);
       const outcome = resolveSnap(snap, query);
       if ("refusal" in outcome) {
         missing.note(lackOf(query, snap), Date.now());
@@ -106,7 +107,7 @@ export function snapstore({
     const name = c.req.param("name");
     const architecture = c.req.query("architecture") || architectureOf(c);
     const fields = c.req.query("fields");
-    const snap = visible(await (await store.snapshot()).snap(name), deviceOf(c)?.store);
+    const snap = offered(await (await store.snapshot()).snap(name), deviceOf(c)?.store);
     if (!snap && fields === "download" && (name === "snapd" || name === "core")) return c.json(reachable(name, architecture, c.env.origin));
     const resources = fields?.split(",").includes("resources") ?? false;
     if (!snap) throw noSnap(name, architecture);
@@ -143,7 +144,7 @@ export function snapstore({
     const brand = deviceOf(c)?.store;
     const keys: [string, string][] = [];
     for (const name of names) {
-      const snap = visible(await snapshot.snap(name), brand);
+      const snap = offered(await snapshot.snap(name), brand);
       if (!snap) throw new Failure("not-found", `No snap named '${printable(name, 200)}'.`);
       keys.push([name, Buffer.from(JSON.stringify({ "snap-id": snap.id, generation: snapshot.number })).toString("base64url")]);
     }
@@ -203,6 +204,11 @@ function architectureOf(c: Context): string {
 
 function visible(snap: Snap | undefined, brand: string | undefined): Snap | undefined {
   return snap && isVisible(snap, brand) ? snap : undefined;
+}
+
+/** One that has more than what is had by its number alone. */
+function offered(snap: Snap | undefined, brand: string | undefined): Snap | undefined {
+  return snap && newestSnapRevision(snap) && visible(snap, brand);
 }
 
 async function findSnap(snapshot: Snapshot, { id, name }: SnapQuery, brand: string | undefined): Promise<Snap | undefined> {

@@ -35,6 +35,8 @@ export interface Revision {
   readonly attributes?: Readonly<Record<string, string>>;
   /** what the charm installs, as far as its files tell */
   readonly snaps?: readonly Need[];
+  /** came after the generation that was rolled back to: had by its number alone */
+  readonly aside?: true;
 }
 
 export interface ResourceRevision {
@@ -50,6 +52,8 @@ export interface ResourceRevision {
   readonly image?: { readonly reference: string; readonly path: string };
   /** never stored: its bytes are made for the local registry, so there may be several of one revision */
   readonly retargeted?: true;
+  /** came after the generation that was rolled back to: had by its number alone */
+  readonly aside?: true;
 }
 
 export interface Resource {
@@ -97,6 +101,8 @@ export interface Package {
   readonly details: Details;
   /** what upstream calls the default track, where that is known */
   readonly declaredTrack?: string;
+  /** the default track that the operator chose, over what upstream calls so */
+  readonly chosenTrack?: string;
   /** what a channel without a track means here; a release of it is held whenever any is */
   readonly defaultTrack: string;
   /** newest first */
@@ -111,7 +117,7 @@ export interface Package {
 }
 
 /** What an archive says of a package, before the store's own knowledge is added. */
-export interface Incoming extends Omit<Package, "formerIds" | "defaultTrack" | "releases" | "history"> {
+export interface Incoming extends Omit<Package, "formerIds" | "defaultTrack" | "chosenTrack" | "releases" | "history"> {
   readonly releases: readonly IncomingRelease[];
 }
 
@@ -143,9 +149,15 @@ export function findRevision(pkg: Pick<Package, "revisions">, revision: number):
   return pkg.revisions.find((r) => r.revision === revision);
 }
 
+/** Without a number the newest. */
 export function findResource(pkg: Pick<Package, "resources">, name: string, revision?: number): ResourceRevision | undefined {
   const found = pkg.resources.find((r) => r.name === name)?.revisions;
-  return revision === undefined ? found?.[0] : found?.find((r) => r.revision === revision);
+  return found?.find((r) => (revision === undefined ? !r.aside : r.revision === revision));
+}
+
+/** The newest revision that is not aside; undefined: all that is held is had by number alone. */
+export function newestRevision(pkg: Pick<Package, "revisions">): Revision | undefined {
+  return pkg.revisions.find((r) => !r.aside);
 }
 
 /** The parts of a release's channel; it was parsed when it was imported. */
@@ -169,7 +181,7 @@ export function compareReleases(tracks: readonly string[]): (a: Release, b: Rele
 }
 
 /** Tracks of these rows in first-seen order, the default track first. */
-function trackOrder(releases: readonly Pick<Release, "channel">[], defaultTrack: string): string[] {
+export function trackOrder(releases: readonly Pick<Release, "channel">[], defaultTrack: string): string[] {
   return [...new Set([defaultTrack, ...releases.map((r) => channelOf(r).track)])];
 }
 
@@ -190,7 +202,7 @@ export function merge(held: Package | undefined, incoming: Incoming, policy: Cha
   if (keep) notes.push("its channel map was kept as it is");
 
   const declaredTrack = incoming.declaredTrack ?? held?.declaredTrack;
-  const { track, note } = settleTrack(declaredTrack, held?.defaultTrack, releases);
+  const { track, note } = settleTrack({ declared: declaredTrack, chosen: held?.chosenTrack, current: held?.defaultTrack }, releases);
   if (note && track !== held?.defaultTrack) notes.push(note);
   const publisherAssertion = incoming.publisherAssertion ?? held?.publisherAssertion;
   return {
@@ -199,6 +211,7 @@ export function merge(held: Package | undefined, incoming: Incoming, policy: Cha
       name: incoming.name,
       ...mergeIdentity(held, incoming),
       ...(declaredTrack !== undefined && { declaredTrack }),
+      ...(held?.chosenTrack !== undefined && { chosenTrack: held.chosenTrack }),
       defaultTrack: track,
       revisions,
       resources,
@@ -231,7 +244,7 @@ function mergeRevisions(held: Package | undefined, incoming: Incoming): Revision
       throw refused(
         `${incoming.name} revision ${r.revision} has other bytes than before: sha256 ${known.blob} is held, ${r.blob} was given`,
       );
-    if (!known || incoming.declared) all.set(r.revision, { ...r, createdAt: created(held, known, r) });
+    if (!known || known.aside || incoming.declared) all.set(r.revision, { ...r, createdAt: created(held, known, r) });
   }
   return [...all.values()].toSorted((a, b) => b.revision - a.revision);
 }
@@ -247,7 +260,7 @@ function mergeResources(held: Package | undefined, incoming: Incoming): Resource
         throw refused(
           `resource ${name} revision ${r.revision} of ${incoming.name} has other bytes than before: sha256 ${before.blob} is held, ${r.blob} was given`,
         );
-      if (!before || incoming.declared) known.set(r.revision, { ...r, createdAt: created(held, before, r) });
+      if (!before || before.aside || incoming.declared) known.set(r.revision, { ...r, createdAt: created(held, before, r) });
     }
   }
   return [...all]
@@ -323,7 +336,7 @@ function newest(incoming: Incoming, revision: Revision): Record<string, number> 
   return Object.fromEntries(carried.flatMap(({ name, revisions: [first] }) => (first ? [[name, first.revision]] : [])));
 }
 
-function rowKey(row: Pick<Release, "channel" | "base">): string {
+export function rowKey(row: Pick<Release, "channel" | "base">): string {
   return `${row.channel} ${baseKey(row.base)}`;
 }
 
@@ -333,13 +346,16 @@ function samePins(a: Readonly<Record<string, number>>, b: Readonly<Record<string
 }
 
 /** A default track without a release would make a plain `juju deploy` fail, so one that is held is chosen. */
-function settleTrack(
-  declared: string | undefined,
-  current: string | undefined,
+export function settleTrack(
+  {
+    declared,
+    chosen,
+    current,
+  }: { readonly declared?: string | undefined; readonly chosen?: string | undefined; readonly current?: string | undefined },
   releases: readonly Release[],
 ): { track: string; note?: string } {
   const held = new Set(releases.map((r) => channelOf(r).track));
-  for (const track of [declared, current]) if (track !== undefined && held.has(track)) return { track };
+  for (const track of [chosen, declared, current]) if (track !== undefined && held.has(track)) return { track };
   const stable = releases.find((r) => channelOf(r).risk === "stable") ?? releases[0];
   if (!stable) return { track: declared ?? current ?? "latest" };
   const { track } = channelOf(stable);

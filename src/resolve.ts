@@ -2,7 +2,16 @@
 
 import { agrees, type Base, baseKey, compareBases, isConcrete, normalBase, uniqueBases } from "./base.ts";
 import { type FullChannel, formatChannel, fullChannel, RISKS, searchOrder } from "./channel.ts";
-import { channelOf, findResource, findRevision, type Package, type Release, type ResourceRevision, type Revision } from "./package.ts";
+import {
+  channelOf,
+  findResource,
+  findRevision,
+  newestRevision,
+  type Package,
+  type Release,
+  type ResourceRevision,
+  type Revision,
+} from "./package.ts";
 
 export type Verb = "install" | "download" | "refresh";
 
@@ -52,6 +61,11 @@ export interface ReleaseRow {
 }
 
 export type Outcome = { readonly ok: Resolved } | { readonly refusal: Refusal };
+
+/** The package, if the query may know of it: what came after the generation that was rolled back to is had by number alone. */
+export function knownTo(query: Pick<Query, "revision">, pkg: Package | undefined): Package | undefined {
+  return pkg && (query.revision !== undefined || newestRevision(pkg)) ? pkg : undefined;
+}
 
 /** Answers one action. Never throws; knows no clock, disk or network. */
 export function resolve(pkg: Package | undefined, query: Query): Outcome {

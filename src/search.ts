@@ -1,7 +1,7 @@
 /** Find: which packages a question names, best first. Source: contract/juju.md §1.5. */
 
 import { formatChannel, fullChannel } from "./channel.ts";
-import { findRevision, type Package } from "./package.ts";
+import { findRevision, newestRevision, type Package } from "./package.ts";
 import { defaultRelease } from "./resolve.ts";
 
 export interface Question {
@@ -29,7 +29,7 @@ export class SearchIndex {
 
   constructor(packages: readonly Package[], before?: SearchIndex) {
     const known = new Map(before ? before.#entries.map((entry) => [entry.pkg, entry]) : []);
-    this.#entries = packages.map((pkg) => known.get(pkg) ?? entryOf(pkg));
+    this.#entries = packages.filter(newestRevision).map((pkg) => known.get(pkg) ?? entryOf(pkg));
   }
 
   /** Best match first, then by name. */

@@ -64,6 +64,8 @@ export interface SnapRevision extends SnapFacts, Asserted {
   /** meta/snap.yaml as it is */
   readonly yaml: Digest;
   readonly icon?: { readonly blob: Digest; readonly size: number; readonly extension: "png" | "svg" };
+  /** came after the generation that was rolled back to: had by its number alone */
+  readonly aside?: true;
 }
 
 export interface ComponentRevision extends Asserted {
@@ -140,6 +142,8 @@ export interface Snap {
   readonly details: SnapDetails;
   /** what a risk without a track means to a new install; `latest` where the publisher set none */
   readonly defaultTrack: string;
+  /** the default track that the operator chose, over what the publisher set */
+  readonly chosenTrack?: string;
   /** the brand store whose devices alone may have it */
   readonly store?: string;
   /** newest first */
@@ -155,7 +159,7 @@ export interface Snap {
 }
 
 /** What an archive says of a snap, before the store's own knowledge is added. */
-export interface IncomingSnap extends Omit<Snap, "defaultTrack" | "history" | "store" | "type"> {
+export interface IncomingSnap extends Omit<Snap, "defaultTrack" | "chosenTrack" | "history" | "store" | "type"> {
   /** undefined: the archive does not say */
   readonly defaultTrack?: string;
   /** null: anyone may have it; undefined: the archive does not say */
@@ -179,6 +183,11 @@ export interface MergedSnap {
 
 export function findSnapRevision(snap: Pick<Snap, "revisions">, revision: number): SnapRevision | undefined {
   return snap.revisions.find((r) => r.revision === revision);
+}
+
+/** The newest revision that is not aside; undefined: all that is held is had by number alone. */
+export function newestSnapRevision(snap: Pick<Snap, "revisions">): SnapRevision | undefined {
+  return snap.revisions.find((r) => !r.aside);
 }
 
 export function findComponent(snap: Pick<Snap, "components">, name: string, revision: number): ComponentRevision | undefined {
@@ -212,11 +221,15 @@ export function shortChannel(channel: FullChannel): string {
 }
 
 /** Default track first, then `latest`, then tracks in held order; inside a track stable to edge; then by architecture. */
-function compareSnapReleases(tracks: readonly string[]): (a: SnapRelease, b: SnapRelease) => number {
+export function compareSnapReleases(tracks: readonly string[]): (a: SnapRelease, b: SnapRelease) => number {
   return (a, b) => {
     const [x, y] = [snapChannelOf(a), snapChannelOf(b)];
     return tracks.indexOf(x.track) - tracks.indexOf(y.track) || compareRisk(x, y) || a.architecture.localeCompare(b.architecture, "en");
   };
+}
+
+export function snapTrackOrder(releases: readonly Pick<SnapRelease, "channel">[], defaultTrack: string): string[] {
+  return [...new Set([defaultTrack, "latest", ...releases.map((r) => snapChannelOf(r).track)])];
 }
 
 /** Adds what an archive says to what is held. Throws a `refused` failure where the two contradict each other. */
@@ -228,8 +241,7 @@ export function mergeSnap(held: Snap | undefined, incoming: IncomingSnap, policy
   const { releases, history, dropped } = keep
     ? { releases: held.releases, history: held.history, dropped: [] }
     : mergeReleases(held, incoming, revisions);
-  const { track, note } = settleTrack(incoming.defaultTrack ?? held?.defaultTrack ?? "latest", releases);
-  const tracks = [...new Set([track, "latest", ...releases.map((r) => snapChannelOf(r).track)])];
+  const { track, note } = settleSnapTrack(held?.chosenTrack ?? incoming.defaultTrack ?? held?.defaultTrack ?? "latest", releases);
   const store = incoming.store === undefined ? held?.store : (incoming.store ?? undefined);
   const snap: Snap = {
     type: "snap",
@@ -238,12 +250,13 @@ export function mergeSnap(held: Snap | undefined, incoming: IncomingSnap, policy
     publisher: incoming.publisher,
     details: { ...held?.details, ...incoming.details },
     defaultTrack: track,
+    ...(held?.chosenTrack !== undefined && { chosenTrack: held.chosenTrack }),
     // What anyone could have before is not taken away by a brand store's export.
     ...(store !== undefined && (!held || held.store !== undefined) && { store }),
     revisions,
     components,
     pairs,
-    releases: releases.toSorted(compareSnapReleases(tracks)),
+    releases: releases.toSorted(compareSnapReleases(snapTrackOrder(releases, track))),
     history,
     assertions: mergeAssertions(held?.assertions ?? [], incoming.assertions),
   };
@@ -265,7 +278,7 @@ export function mergeAssertions(held: readonly StoredAssertion[], incoming: read
   return [...all].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
 }
 
-function mergeRevisions<R extends Asserted & { readonly revision: number }>(
+function mergeRevisions<R extends Asserted & { readonly revision: number; readonly aside?: true }>(
   name: string,
   what: string,
   held: readonly R[] = [],
@@ -278,7 +291,7 @@ function mergeRevisions<R extends Asserted & { readonly revision: number }>(
       throw refused(
         `${name} ${what} ${r.revision} has other bytes than before: sha3-384 ${known["sha3-384"]} is held, ${r["sha3-384"]} was given`,
       );
-    if (!known || (known.unverified !== undefined && r.unverified === undefined)) all.set(r.revision, r);
+    if (!known || known.aside || (known.unverified !== undefined && r.unverified === undefined)) all.set(r.revision, r);
   }
   return [...all.values()].toSorted((a, b) => b.revision - a.revision);
 }
@@ -293,7 +306,7 @@ function mergeComponents(held: Snap | undefined, incoming: IncomingSnap): Compon
 }
 
 function mergeReleases(held: Snap | undefined, incoming: IncomingSnap, revisions: readonly SnapRevision[]) {
-  const open = new Map(held?.releases.map((r) => [rowKey(r), r]));
+  const open = new Map(held?.releases.map((r) => [snapRowKey(r), r]));
   const history = [...(held?.history ?? [])];
   const dropped: SnapRelease[] = [];
   for (const row of incoming.releases) {
@@ -301,16 +314,16 @@ function mergeReleases(held: Snap | undefined, incoming: IncomingSnap, revisions
       dropped.push(row);
       continue;
     }
-    const before = open.get(rowKey(row));
+    const before = open.get(snapRowKey(row));
     if (before?.revision === row.revision) continue;
     if (before) history.unshift(before);
-    open.set(rowKey(row), row);
+    open.set(snapRowKey(row), row);
   }
   return { releases: [...open.values()], history, dropped };
 }
 
 /** A default track without a release would make a plain `snap install` fail. */
-function settleTrack(wanted: string, releases: readonly SnapRelease[]): { track: string; note?: string } {
+export function settleSnapTrack(wanted: string, releases: readonly SnapRelease[]): { track: string; note?: string } {
   const held = new Set(releases.map((r) => snapChannelOf(r).track));
   if (held.size === 0 || held.has(wanted) || (wanted === "latest" && held.has("latest"))) return { track: wanted };
   if (held.has("latest")) return { track: "latest", note: `no release of its default track ${wanted} is held, so it is latest` };
@@ -341,23 +354,23 @@ function lostComponents(held: Snap | undefined, after: Snap): string[] {
 
 /** The channels that differ between two states of a snap, in the order of the later one. */
 export function snapChanges(before: Snap | undefined, after: Snap): SnapChange[] {
-  const was = new Map(before?.releases.map((r) => [rowKey(r), r]));
+  const was = new Map(before?.releases.map((r) => [snapRowKey(r), r]));
   return after.releases.flatMap((r) => {
-    const from = was.get(rowKey(r));
+    const from = was.get(snapRowKey(r));
     if (from?.revision === r.revision) return [];
     return [{ channel: r.channel, architecture: r.architecture, from: from?.revision ?? null, to: r.revision }];
   });
 }
 
-function rowKey(row: Pick<SnapRelease, "channel" | "architecture">): string {
+export function snapRowKey(row: Pick<SnapRelease, "channel" | "architecture">): string {
   return `${row.channel} ${row.architecture}`;
 }
 
-function pairKey(pair: Pair): string {
+export function pairKey(pair: Pair): string {
   return `${pair.component} ${pair.componentRevision} ${pair.revision}`;
 }
 
-function comparePairs(a: Pair, b: Pair): number {
+export function comparePairs(a: Pair, b: Pair): number {
   return b.revision - a.revision || a.component.localeCompare(b.component, "en") || b.componentRevision - a.componentRevision;
 }
 

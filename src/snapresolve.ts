@@ -6,6 +6,7 @@ import {
   ARCHITECTURES,
   type Epoch,
   findSnapRevision,
+  newestSnapRevision,
   type Snap,
   type SnapRelease,
   type SnapRevision,
@@ -58,6 +59,11 @@ export interface SnapReleaseRow {
 }
 
 export type SnapOutcome = { readonly ok: ResolvedSnap } | { readonly refusal: SnapRefusal };
+
+/** The snap, if the query may know of it: what came after the generation that was rolled back to is had by number alone. */
+export function knownTo(query: Pick<SnapQuery, "revision">, snap: Snap | undefined): Snap | undefined {
+  return snap && (query.revision !== undefined || newestSnapRevision(snap)) ? snap : undefined;
+}
 
 /** Answers one action. Never throws; knows no clock, disk or network. */
 export function resolveSnap(snap: Snap | undefined, query: SnapQuery): SnapOutcome {

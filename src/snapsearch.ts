@@ -1,7 +1,7 @@
 /** Find for snaps: which a question names, best first. Source: contract/snapd.md §4.2. */
 
 import { parseChannel, searchOrder } from "./channel.ts";
-import { findSnapRevision, type Snap, type SnapRelease, type SnapRevision } from "./snap.ts";
+import { findSnapRevision, newestSnapRevision, type Snap, type SnapRelease, type SnapRevision } from "./snap.ts";
 import { channelMapOf } from "./snapresolve.ts";
 
 export const FEATURED = "featured";
@@ -33,7 +33,7 @@ export class SnapIndex {
 
   constructor(snaps: readonly Snap[], before?: SnapIndex) {
     const known = new Map(before ? before.#entries.map((entry) => [entry.snap, entry]) : []);
-    this.#entries = snaps.map((snap) => known.get(snap) ?? { snap, haystack: haystackOf(snap) });
+    this.#entries = snaps.filter(newestSnapRevision).map((snap) => known.get(snap) ?? { snap, haystack: haystackOf(snap) });
   }
 
   /** Best match first, then by name. */
@@ -90,7 +90,7 @@ function isFeatured(snap: Snap): boolean {
 }
 
 function haystackOf(snap: Snap): string {
-  const [newest] = snap.revisions;
+  const newest = newestSnapRevision(snap);
   const { details, publisher } = snap;
   const texts = [
     snap.name,

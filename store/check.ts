@@ -111,7 +111,10 @@ class Check {
         if (!isCorrupt(error)) throw error;
         // The newest stays: its number must not be given again while a server may know it.
         const movedTo = newest || this.#options.dryRun ? undefined : `${QUARANTINE}${String(number)}.json`;
-        if (movedTo !== undefined) await this.#store.storage.move(generationKey(number), movedTo);
+        if (movedTo !== undefined) {
+          await this.#store.storage.move(generationKey(number), movedTo);
+          await this.#store.storage.flush();
+        }
         const mend = newest
           ? "import again what came last, then chp verify moves it aside"
           : "nothing is lost but this step of the history; a copy of the store has it";
@@ -228,9 +231,10 @@ class Check {
     const { storage } = this.#store;
     const to = `${QUARANTINE}${digest}`;
     if (!(await storage.move(blobKey(digest), to))) return undefined;
-    if ((await this.#sum(to)) !== digest) return to;
-    await storage.move(to, blobKey(digest));
-    return "whole";
+    const whole = (await this.#sum(to)) === digest;
+    if (whole) await storage.move(to, blobKey(digest));
+    await storage.flush();
+    return whole ? "whole" : to;
   }
 
   /** Of the newest generation, whose manifests are read one by one. */

@@ -53,19 +53,6 @@ export class Disk implements Storage {
     return names.toSorted().map((name) => prefix + name);
   }
 
-  move(from: string, to: string): Promise<boolean> {
-    return this.#guard(async () => {
-      const [old, path] = [this.#path(from), this.#path(to)];
-      if (!(await missing(fs.stat(old)))) return false;
-      await this.#adopt();
-      await this.#mkdir(dirname(path));
-      const moved = await missing(fs.rename(old, path).then(() => true));
-      this.#touched.add(dirname(old)).add(dirname(path));
-      await this.flush();
-      return moved ?? false;
-    });
-  }
-
   stage(kind: ObjectKind = "immutable"): Promise<Stage> {
     return this.#guard(async () => {
       const path = await this.#tmpPath();
@@ -85,6 +72,64 @@ export class Disk implements Storage {
         await stage.discard();
       }
     });
+  }
+
+  move(from: string, to: string): Promise<boolean> {
+    return this.#guard(async () => {
+      const [source, target] = [this.#path(from), this.#path(to)];
+      await this.#tmpPath(); // whose the folders are that are made
+      await this.#mkdir(dirname(target));
+      const moved = await missing(fs.rename(source, target).then(() => true));
+      if (moved) for (const path of [source, target]) this.#touched.add(dirname(path));
+      return moved ?? false;
+    });
+  }
+
+  remove(key: string): Promise<boolean> {
+    return this.#guard(async () => {
+      const removed = await missing(fs.unlink(this.#path(key)).then(() => true));
+      if (removed) this.#touched.add(dirname(this.#path(key)));
+      return removed ?? false;
+    });
+  }
+
+  clock(): Promise<number> {
+    return this.#guard(async () => {
+      const path = await this.#tmpPath();
+      try {
+        await fs.writeFile(path, "");
+        return (await fs.stat(path)).mtimeMs;
+      } finally {
+        await missing(fs.unlink(path));
+      }
+    });
+  }
+
+  /** Takes an object of another disk over as a hard link: its bytes are shared. False where that cannot be. */
+  link(from: Disk, key: string): Promise<boolean> {
+    return this.#guard(async () => {
+      await this.#tmpPath();
+      await this.#mkdir(dirname(this.#path(key)));
+      try {
+        await fs.link(from.#path(key), this.#path(key));
+      } catch (error) {
+        if (["EXDEV", "EPERM", "EMLINK", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(codeOf(error))) return false;
+        throw error;
+      }
+      this.#touched.add(dirname(this.#path(key)));
+      return true;
+    });
+  }
+
+  /** Whether nothing is there, or not even the folder. */
+  async isEmpty(): Promise<boolean> {
+    return ((await missing(fs.readdir(this.place))) ?? []).length === 0;
+  }
+
+  /** Free bytes for this user. */
+  async free(): Promise<number> {
+    const { bavail, bsize } = await fs.statfs(this.place);
+    return bavail * bsize;
   }
 
   /** Makes the folder a place for a store: refused where the file system has no hard links, which publishing needs. */
@@ -304,12 +349,14 @@ class DiskStage implements Stage {
 class DiskObject implements StoredObject {
   readonly size: number;
   readonly mode: number;
+  readonly modified: number;
   readonly #path: string;
 
-  constructor(path: string, { size, mode }: Stats) {
+  constructor(path: string, { size, mode, mtimeMs }: Pick<Stats, "size" | "mode" | "mtimeMs">) {
     this.#path = path;
     this.size = size;
     this.mode = mode & 0o777;
+    this.modified = mtimeMs;
   }
 
   body(start = 0, end = this.size): BodyInit {

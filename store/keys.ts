@@ -1,4 +1,4 @@
-import type { Digest } from "../src/digest.ts";
+import { type Digest, isDigest } from "../src/digest.ts";
 
 /**
  * Typed things ⇄ keys. Nobody else joins paths.
@@ -8,6 +8,7 @@ import type { Digest } from "../src/digest.ts";
  *     catalog/0000000042.json      a generation
  *     config.json                  settings
  *     tls.json                     the certificate that is served
+ *     trash/                       what gc put aside: TIME.SHA256
  *     secrets/                     passwords and keys; folder 0700, files 0600
  *     quarantine/                  what a check found damaged
  *     tmp/                         what is being written; owned by the storage
@@ -26,11 +27,29 @@ export const AUTHORITY_SECRET_KEY = "secrets/tls-ca.json";
 export const CATALOG = "catalog/";
 export const SECRETS = "secrets/";
 export const QUARANTINE = "quarantine/";
+export const TRASH = "trash/";
 /** Every folder that a blob can lie in. */
 export const BLOB_FOLDERS: readonly string[] = Array.from({ length: 256 }, (_, i) => `blobs/sha256/${i.toString(16).padStart(2, "0")}/`);
 
 export function blobKey(digest: Digest): string {
   return `blobs/sha256/${digest.slice(0, 2)}/${digest}`;
+}
+
+/** The digest of a blob's key; undefined for other keys. */
+export function blobDigest(key: string): Digest | undefined {
+  const name = key.slice(key.lastIndexOf("/") + 1);
+  return isDigest(name) && key === blobKey(name) ? name : undefined;
+}
+
+/** `time`: when it was put aside, in milliseconds. */
+export function trashKey(digest: Digest, time: number): string {
+  return `${TRASH}${Math.floor(time)}.${digest}`;
+}
+
+/** What a key in the trash was; undefined for other keys. */
+export function trashed(key: string): { readonly digest: Digest; readonly time: number } | undefined {
+  const [, time = "", digest = ""] = /^trash\/(\d+)\.([0-9a-f]+)$/.exec(key) ?? [];
+  return isDigest(digest) ? { digest, time: Number(time) } : undefined;
 }
 
 export function generationKey(number: number): string {

@@ -4,17 +4,23 @@ import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
 
 export class Memory implements Storage {
   readonly place = "memory";
-  readonly #objects = new Map<string, Uint8Array>();
+  readonly #objects = new Map<string, { readonly bytes: Uint8Array; readonly modified: number }>();
+  readonly #now: () => number;
+
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
 
   async open(key: string): Promise<StoredObject | undefined> {
-    const bytes = this.#objects.get(key);
-    return (
-      bytes && {
-        size: bytes.byteLength,
-        body: (start, end) => new Uint8Array(bytes.subarray(start, end)),
-        bytes: async (start, end) => bytes.slice(start, end),
-      }
-    );
+    const object = this.#objects.get(key);
+    if (!object) return undefined;
+    const { bytes, modified } = object;
+    return {
+      size: bytes.byteLength,
+      modified,
+      body: (start, end) => new Uint8Array(bytes.subarray(start, end)),
+      bytes: async (start, end) => bytes.slice(start, end),
+    };
   }
 
   has(key: string): boolean {
@@ -23,14 +29,6 @@ export class Memory implements Storage {
 
   async list(prefix: string): Promise<string[]> {
     return [...this.#objects.keys()].filter((key) => key.startsWith(prefix) && !key.slice(prefix.length).includes("/")).toSorted();
-  }
-
-  async move(from: string, to: string): Promise<boolean> {
-    const bytes = this.#objects.get(from);
-    if (!bytes) return false;
-    this.#objects.delete(from);
-    this.#objects.set(to, bytes);
-    return true;
   }
 
   async stage(_kind?: ObjectKind): Promise<Stage> {
@@ -54,7 +52,7 @@ export class Memory implements Storage {
       },
       commit: async (key) => {
         check(true);
-        this.#objects.set(key, bytes);
+        this.#objects.set(key, { bytes, modified: this.#now() });
       },
       discard: async () => {},
     };
@@ -62,7 +60,25 @@ export class Memory implements Storage {
 
   async create(key: string, bytes: Uint8Array): Promise<boolean> {
     if (this.#objects.has(key)) return false;
-    this.#objects.set(key, Uint8Array.from(bytes));
+    this.#objects.set(key, { bytes: Uint8Array.from(bytes), modified: this.#now() });
     return true;
+  }
+
+  async move(from: string, to: string): Promise<boolean> {
+    const object = this.#objects.get(from);
+    if (!object) return false;
+    this.#objects.delete(from);
+    this.#objects.set(to, object);
+    return true;
+  }
+
+  async remove(key: string): Promise<boolean> {
+    return this.#objects.delete(key);
+  }
+
+  async flush(): Promise<void> {}
+
+  async clock(): Promise<number> {
+    return this.#now();
   }
 }

@@ -17,9 +17,6 @@ export interface Storage {
   /** Keys that begin with `prefix`, a folder with its `/`, in order. */
   list(prefix: string): Promise<string[]>;
 
-  /** Gives an object another name, durably; what has that name is replaced. False where there is no such object. */
-  move(from: string, to: string): Promise<boolean>;
-
   /** Room for the bytes of a new object, invisible until it is committed. */
   stage(kind?: ObjectKind): Promise<Stage>;
 
@@ -28,6 +25,18 @@ export interface Storage {
    * by then: of several that create one key at the same time exactly one gets true. A crash leaves all of it or nothing.
    */
   create(key: string, bytes: Uint8Array): Promise<boolean>;
+
+  /** Gives an object another name, over one that has it. False where there is none of the first name. */
+  move(from: string, to: string): Promise<boolean>;
+
+  /** Takes an object away. False where there is none. */
+  remove(key: string): Promise<boolean>;
+
+  /** Makes what was committed, moved and removed so far durable. */
+  flush(): Promise<void>;
+
+  /** The time of the clock that objects get their times from, in milliseconds. */
+  clock(): Promise<number>;
 }
 
 /** How an object is kept: read-only for all, writable by its owner, or readable by its owner alone. */
@@ -38,6 +47,8 @@ export interface StoredObject {
   readonly size: number;
   /** permission bits, where the storage has them */
   readonly mode?: number;
+  /** when it was written, in milliseconds of the storage's clock */
+  readonly modified: number;
   /** A body for a Response: bytes from `start` up to, not including, `end`. */
   body(start?: number, end?: number): BodyInit;
   bytes(start?: number, end?: number): Promise<Uint8Array>;

@@ -22,7 +22,9 @@ import {
   TLS_KEY,
   TLS_SECRET_KEY,
 } from "./keys.ts";
+import { blobsOfPackage, blobsOfSnap } from "./reach.ts";
 import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
+import { openTrashed, takeBack } from "./trash.ts";
 
 const LISTING_INTERVAL = 1000;
 const MAX_ATTEMPTS = 1000;
@@ -92,9 +94,13 @@ export type Index = v.InferOutput<typeof IndexText>;
 /** A change to publish: new or changed packages, and how the generation tells of them. */
 export interface Draft extends Pick<Generation, "command" | "sources" | "changed"> {
   readonly packages: readonly Package[];
+  /** names of charms and bundles that are not held any more */
+  readonly dropped?: readonly string[];
   readonly snaps?: SnapDraft;
   /** what the packages name that is not in the store yet */
   readonly blobs: readonly Ingested[];
+  /** not merged: a generation that came in between is a `conflict` */
+  readonly exclusive?: true;
 }
 
 export interface SnapDraft {
@@ -442,6 +448,13 @@ export class Store {
     this.#fresh = false;
   }
 
+  /** What an earlier generation held; 0 is the empty store before the first. Undefined: it was pruned, or never was. */
+  async snapshotAt(number: number): Promise<Snapshot | undefined> {
+    if (number === 0) return (await this.generation(1)) && new Snapshot(this, undefined, { packages: {}, snaps: {} });
+    const generation = await this.generation(number);
+    return generation && new Snapshot(this, generation, await this.index(generation));
+  }
+
   /** Numbers of the kept generations, oldest first. */
   async generationNumbers(): Promise<number[]> {
     const keys = await this.storage.list(CATALOG);
@@ -467,8 +480,8 @@ export class Store {
   }
 
   /** A blob, or undefined if the store lacks it. */
-  blob(digest: Digest): Promise<StoredObject | undefined> {
-    return this.storage.open(blobKey(digest));
+  async blob(digest: Digest): Promise<StoredObject | undefined> {
+    return (await this.storage.open(blobKey(digest))) ?? openTrashed(this.storage, digest);
   }
 
   has(digest: Digest): boolean {
@@ -477,8 +490,11 @@ export class Store {
 
   /** The text of a blob that a manifest names; verified, since what it says is served as it is or decides what is served. */
   async text(digest: Digest, mend = "import again what held it"): Promise<string> {
-    const object = await this.blob(digest);
-    const bytes = object && (await readBytes(object, `blob ${digest} in ${this.storage.place}`));
+    const read = async () => {
+      const object = await this.blob(digest);
+      return object && readBytes(object, `blob ${digest} in ${this.storage.place}`);
+    };
+    const bytes = await read().catch(read); // a collector may have given it another name since it was found
     if (bytes && sumsOf(bytes)["sha-256"] === digest) return new TextDecoder().decode(bytes);
     const what = bytes ? "has other bytes than its name says" : "is missing";
     throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} ${what}`, { next: mend });
@@ -551,8 +567,10 @@ export class Store {
       const change = await draft(base);
       for (const blob of change.blobs) await blob.commit();
       const { snaps = NO_SNAPS } = change;
-      if (change.packages.length + snaps.changed.length === 0 && !snaps.others) return undefined;
+      const { packages, dropped = [] } = change;
+      if (packages.length + dropped.length + snaps.changed.length + snaps.dropped.length === 0 && !snaps.others) return undefined;
       const number = Math.max(base.number, this.#newest) + 1;
+      const index = await this.#indexAfter(base.index, packages, dropped, snaps);
       const { command, sources, changed } = change;
       const generation: Generation = {
         format: FORMAT,
@@ -565,18 +583,26 @@ export class Store {
         changed,
         snaps: snaps.tally,
         assertions: snaps.assertions,
-        index: await this.#put(await this.#indexAfter(base.index, change.packages, snaps)),
+        index: await this.#put(index),
       };
+      const named = namedBy(generation.index, index, packages, snaps.changed);
+      await takeBack(this.storage, named);
       if (await this.storage.create(generationKey(number), jsonBytes(generation))) {
+        await takeBack(this.storage, named);
         this.#outdated();
         return generation;
       }
+      if (change.exclusive)
+        throw new Failure("conflict", `generation ${number} came in between, so nothing was changed`, {
+          next: "look at what it did with chp log, and run the command again",
+        });
     }
     throw new Failure("conflict", `cannot publish: ${MAX_ATTEMPTS} other generations came in between`);
   }
 
-  async #indexAfter(before: Index, packages: readonly Package[], snaps: SnapDraft): Promise<Index> {
+  async #indexAfter(before: Index, packages: readonly Package[], dropped: readonly string[], snaps: SnapDraft): Promise<Index> {
     const rows = { packages: new Map(Object.entries(before.packages)), snaps: new Map(Object.entries(before.snaps)) };
+    for (const name of dropped) rows.packages.delete(name);
     for (const pkg of packages) rows.packages.set(pkg.name, [await this.#put(pkg), pkg.id, ...pkg.formerIds]);
     for (const name of snaps.dropped) rows.snaps.delete(name);
     for (const snap of snaps.changed) rows.snaps.set(snap.name, [await this.#put(snap), snap.id]);
@@ -706,6 +732,13 @@ function checkFormat(value: unknown, { place }: Storage): boolean {
       next: "use a newer chp",
     });
   return parsed.success;
+}
+
+/** What a collector might have put aside while this generation was made: its index, every manifest, and what changed ones name. */
+function namedBy(digest: Digest, index: Index, packages: readonly Package[], snaps: readonly Snap[]): Digest[] {
+  const manifests = [...Object.values(index.packages), ...Object.values(index.snaps)].map(([manifest]) => manifest);
+  const blobs = [...packages.map(blobsOfPackage), ...snaps.map(blobsOfSnap)].flatMap((all) => [...all].map((named) => named.digest));
+  return [...new Set([digest, ...(index.assertions ? [index.assertions] : []), ...manifests, ...blobs])];
 }
 
 function sorted<T>(map: ReadonlyMap<string, T>): Record<string, T> {

@@ -3,6 +3,8 @@
 import { Command } from "commander";
 import type { ProgramName } from "../documented.ts";
 import { VERSION } from "../version.ts";
+import { backupCommand, restoreCommand } from "./backup.ts";
+import { closeCommand, defaultTrackCommand, releaseCommand, rollbackCommand } from "./change.ts";
 import type { Io, Register } from "./command.ts";
 import { completionCommand } from "./completion.ts";
 import { configCommand } from "./config.ts";
@@ -10,6 +12,7 @@ import { diffCommand } from "./diff.ts";
 import { doctorCommand } from "./doctor.ts";
 import { airgapCommands, exportCommandOf, statusCommandOf } from "./documented.ts";
 import { duCommand } from "./du.ts";
+import { gcCommand } from "./gc.ts";
 import { helpCommand } from "./help.ts";
 import { imagesCommand } from "./images.ts";
 import { importCommand, pushCommands } from "./import.ts";
@@ -18,6 +21,7 @@ import { jujuConfigCommand } from "./juju-config.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
 import { missingCommand } from "./missing.ts";
+import { removeCommand } from "./remove.ts";
 import { searchCommand } from "./search.ts";
 import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
@@ -40,6 +44,14 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   searchCommand,
   duCommand,
   verifyCommand,
+  releaseCommand,
+  closeCommand,
+  defaultTrackCommand,
+  rollbackCommand,
+  removeCommand,
+  gcCommand,
+  backupCommand,
+  restoreCommand,
   configCommand,
   snapdConfigCommand,
   unitCommand,

@@ -9,6 +9,7 @@ import {
   channelOf,
   findResource,
   findRevision,
+  newestRevision,
   type Package,
   type Release,
   type ResourceRevision,
@@ -272,7 +273,8 @@ function prune(value: unknown, tree: FieldTree): unknown {
 /** Newest first; undefined where the package has no such resource. */
 export function resourceRevisions(pkg: Package, name: string): Template | undefined {
   const found = pkg.resources.find((r) => r.name === name);
-  return found && new Template({ revisions: found.revisions.map((r) => resource(pkg, name, r)) });
+  const offered = found?.revisions.filter((r) => !r.aside) ?? [];
+  return offered.length > 0 ? new Template({ revisions: offered.map((r) => resource(pkg, name, r)) }) : undefined;
 }
 
 /* ---- parts ---- */
@@ -327,7 +329,7 @@ function resource(pkg: Package, name: string, r: ResourceRevision) {
 
 function result(pkg: Package, charmIds: ReadonlyMap<string, string>) {
   const { details } = pkg;
-  const [newest] = pkg.revisions;
+  const newest = newestRevision(pkg);
   return {
     ...details,
     title: details.title ?? pkg.name,

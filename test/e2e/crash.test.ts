@@ -128,6 +128,25 @@ test.skipIf(!mounts)("a full disk is exit 1, says what to free, and loses nothin
   }
 });
 
+test.skipIf(!mounts)("what is known not to fit is refused before anything is read (needs mount)", async () => {
+  using folder = tempFolder();
+  const disk = join(folder.path, "disk");
+  mkdirSync(disk);
+  const file = join(folder.path, "1.tar.gz");
+  writeFileSync(file, new Uint8Array(3_000_000));
+  expect(system("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk)).toBe(true);
+  try {
+    const done = await chp(["import", "--store", disk, file]);
+    expect([done.code, done.err]).toEqual([
+      1,
+      expect.stringMatching(/cannot import into .*: 2\.9 MiB are needed and 2\.0 MiB are free\n {2}free some space/),
+    ]);
+    expect(readdirSync(disk)).toEqual([]);
+  } finally {
+    system("umount", disk);
+  }
+});
+
 test.skipIf(!mounts)("a read-only store is served and not written to (needs mount)", async () => {
   using folder = tempFolder();
   const disk = join(folder.path, "disk");

@@ -167,6 +167,27 @@ describe.each(IMPLEMENTATIONS)("%s", (_, make) => {
     expect([await storage.move("a/1", "q/2"), await storage.list("q/")]).toEqual([false, ["q/1"]]);
   });
 
+  test("an object is given another name, over what has it, and taken away", async () => {
+    const storage = fresh();
+    await put(storage, "a/one", "one");
+    await put(storage, "b/two", "two");
+    const { modified } = (await storage.open("a/one")) ?? { modified: 0 };
+    expect(Math.abs((await storage.clock()) - modified)).toBeLessThan(60_000);
+    expect([await storage.move("a/one", "b/two"), await get(storage, "a/one"), await get(storage, "b/two")]).toEqual([
+      true,
+      undefined,
+      "one",
+    ]);
+    expect((await storage.open("b/two"))?.modified).toBe(modified);
+    expect([await storage.move("a/one", "c/new"), await storage.move("b/two", "c/new"), await storage.list("c/")]).toEqual([
+      false,
+      true,
+      ["c/new"],
+    ]);
+    expect([await storage.remove("c/new"), await storage.remove("c/new"), storage.has("c/new")]).toEqual([true, false, false]);
+    await storage.flush();
+  });
+
   test("create makes a name once", async () => {
     const storage = fresh();
     expect(await storage.create("c/1", bytes("first"))).toBe(true);

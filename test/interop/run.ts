@@ -7,7 +7,7 @@ import { commands } from "./cli.ts";
 import { EXPECT_FIRST, EXPECT_LATER, REGISTRY } from "./expect.ts";
 import { SNAPS, SNAPS_LATER, snapCommands, writeSnaps } from "./snap.ts";
 import { snapDaemon } from "./snapdaemon.ts";
-import { overTls } from "./tls.ts";
+import { fromNothing, overTls } from "./tls.ts";
 import { EXPORTS } from "./world.ts";
 
 const BUILT = resolve(".run/interop");
@@ -99,6 +99,7 @@ async function juju(): Promise<void> {
   await check("import an export", () => done(["import", "--store", store, earlier]));
   const registry = Object.entries(REGISTRY).map(([key, value]) => `proxy.oci-registry.${key}=${value}`);
   await check("name a local registry", () => done(["config", "--store", store, ...registry]));
+  await fromNothing(await program(VERSIONS["3.6"]), earlier, check);
   for (const [version, name] of Object.entries(VERSIONS)) await overTls(version, await program(name), store, check);
   const served = await serve(store);
   try {

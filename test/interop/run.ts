@@ -106,6 +106,8 @@ async function juju(): Promise<void> {
     await first(served.url);
     await check("import the next export while it serves", () => done(["import", "--store", store, later]));
     await controller(await program("controller36"), served.url, EXPECT_LATER);
+    await check("roll back while it serves", () => done(["rollback", "--store", store, "1"]));
+    await controller(await program("controller36"), served.url, EXPECT_FIRST);
   } finally {
     await served.stop();
   }

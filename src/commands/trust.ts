@@ -47,7 +47,7 @@ EOF
       pem,
       url,
     }) => `# Juju: the file of juju bootstrap --config FILE and juju add-model --config FILE. Its machines trust it from their first start.
-# A model has one cloudinit-userdata: put what chp snapd-config --juju prints below the same key.
+# A model has one cloudinit-userdata: chp juju-config prints it together with what leads snapd here.
 cloudinit-userdata: |
   ca-certs:
     trusted:

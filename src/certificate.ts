@@ -163,9 +163,9 @@ export function warningsOf(cert: string, url: string | undefined, now: number): 
   ];
 }
 
-/** The host of a URL, an IPv6 address without its brackets. */
-export function hostOf(url: string): string {
-  return new URL(url).hostname.replace(/^\[|\]$/g, "");
+/** The host of a URL or of `host[:port]`, an IPv6 address without its brackets. */
+export function hostOf(place: string): string {
+  return new URL(place.includes("://") ? place : `http://${place}`).hostname.replace(/^\[|\]$/g, "");
 }
 
 function covers(leaf: X509Certificate, host: string): boolean {

@@ -4,6 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import type { Base } from "./base.ts";
 import { showBase } from "./base.ts";
+import { hostOf, WARN_DAYS } from "./certificate.ts";
 import { Failure, printable } from "./errors.ts";
 import { neededSnaps, showNeed } from "./lacking.ts";
 import { channelOf, type Package } from "./package.ts";
@@ -162,7 +163,6 @@ export function controllerFindings(pkg: Package | undefined, tracks?: readonly s
 }
 
 const DAY = 24 * 60 * 60 * 1000;
-const SOON = 30;
 
 /** Of the certificates that chp shows and of the name that clients reach it by. `now`: milliseconds; `renew`: what to do next. */
 export function certificateFindings(certificates: readonly string[], publicUrl: string | undefined, now: number, renew: string): Finding[] {
@@ -173,7 +173,7 @@ export function certificateFindings(certificates: readonly string[], publicUrl: 
     const about = `the certificate ${printable(one.subject.replaceAll("\n", ", "), 200)}`;
     if (ends <= now) return [finding(`${about} expired on ${day(ends)}`)];
     if (Date.parse(one.validFrom) > now) return [finding(`${about} is valid only from ${day(Date.parse(one.validFrom))} on`)];
-    return ends - now < SOON * DAY ? [finding(`${about} expires on ${day(ends)}`)] : [];
+    return ends - now < WARN_DAYS * DAY ? [finding(`${about} expires on ${day(ends)}`)] : [];
   });
   const [server] = all;
   const host = publicUrl?.startsWith("https:") ? hostOf(publicUrl) : undefined;
@@ -183,11 +183,6 @@ export function certificateFindings(certificates: readonly string[], publicUrl: 
 
 function day(time: number): string {
   return new Date(time).toISOString().slice(0, 10);
-}
-
-/** The name or address in a URL, or in `host[:port]`. */
-export function hostOf(place: string): string {
-  return new URL(place.includes("://") ? place : `http://${place}`).hostname.replace(/^\[|\]$/g, "");
 }
 
 /** What a client must trust: the self-signed ones of a chain, else its last. */

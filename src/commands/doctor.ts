@@ -2,6 +2,7 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import * as v from "valibot";
 import type { Store } from "../../store/store.ts";
+import { hostOf } from "../certificate.ts";
 import { readBundle } from "../charm.ts";
 import { Failure, printable, reason } from "../errors.ts";
 import { type NeededImage, neededImages, showNeededBy } from "../images.ts";
@@ -14,7 +15,6 @@ import {
   controllerFindings,
   controllerTracks,
   type Finding,
-  hostOf,
   type NamedCharm,
   type Passed,
   resourceFindings,

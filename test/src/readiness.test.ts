@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { hostOf } from "../../src/certificate.ts";
 import type { Package } from "../../src/package.ts";
 import {
   anchorsOf,
@@ -9,7 +10,6 @@ import {
   checkController,
   controllerFindings,
   controllerTracks,
-  hostOf,
   resourceFindings,
   snapFindings,
 } from "../../src/readiness.ts";

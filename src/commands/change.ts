@@ -225,7 +225,12 @@ export function report(generation: Generation | undefined, told: readonly Told[]
 
 /** The command that undoes a generation. */
 export function undoOf({ number }: Pick<Generation, "number">, { store }: CommonOptions): string {
-  return `chp rollback ${number - 1}${store === undefined ? "" : ` --store ${store}`}`;
+  return `chp rollback ${number - 1}${storeFlag({ store })}`;
+}
+
+/** What names the same store on another command line. */
+export function storeFlag({ store }: { readonly store?: string | undefined }): string {
+  return store === undefined ? "" : ` --store ${store}`;
 }
 
 function showMove({ from, to }: Move): string {

@@ -2,6 +2,8 @@ import { readFile } from "node:fs/promises";
 import { SETTINGS, settingOf, type Value } from "../config.ts";
 import { domainOfUrl, PROXY_DOMAIN, withDomain } from "../documented.ts";
 import { Failure, printable, reason, refused } from "../errors.ts";
+import { quoted } from "../images.ts";
+import { storeFlag } from "./change.ts";
 import {
   type CommonOptions,
   define,
@@ -120,8 +122,16 @@ async function change(texts: readonly string[], options: CommonOptions, io: Io):
   const store = await openOrCreateStore(options, io);
   const settings = await loadSettings(store, { environment: io.environment });
   const changes = readChanges(texts.map((one) => translate(one, settings)));
+  const before = await store.config();
   await changeSettings(store, changes, Date.now());
+  const told = changes.flatMap(({ setting: { key, secret } }) => (secret ? [] : [quoted(`${key}=${textOf(before[key])}`)]));
+  if (told.length > 0) note(`undo: chp config ${told.join(" ")}${storeFlag(options)}`, options, io);
   note("saved; a running chp serve sees proxy.oci-registry.* within a second, and the rest when it is started again", options, io);
+}
+
+/** A value of the file as it is given on a command line; empty where there is none. */
+function textOf(value: unknown): string {
+  return (Array.isArray(value) ? value : [value]).filter((one) => typeof one === "string").join();
 }
 
 /** The documented domain as the setting that it is part of. */

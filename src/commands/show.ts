@@ -85,7 +85,7 @@ function renderSnap(snap: Snap): string[] {
     ...snap.revisions.map((r) => {
       const parts = [r.version, showSize(r.size), r.architectures.join(", "), r.confinement, ...(r.base ? [`base ${r.base}`] : [])];
       const components = had(r.revision);
-      const mark = r.unverified === undefined ? "" : `  UNVERIFIED: ${r.unverified}`;
+      const mark = `${asideMark(r)}${r.unverified === undefined ? "" : `  UNVERIFIED: ${r.unverified}`}`;
       return `  ${r.revision}  ${parts.join("  ")}${components.length > 0 ? `  (${components.join(", ")})` : ""}  sha3-384 ${r["sha3-384"]}${mark}`;
     }),
     ...(snap.components.length > 0 ? ["components:"] : []),
@@ -116,7 +116,7 @@ function render(pkg: Package, snaps: readonly Snap[]): string[] {
     ),
     "revisions:",
     ...pkg.revisions.map(
-      (r) => `  ${r.revision}  ${showSize(r.size)}  ${r.bases.map(showBase).join(", ") || "any base"}  sha256 ${r.blob}`,
+      (r) => `  ${r.revision}  ${showSize(r.size)}  ${r.bases.map(showBase).join(", ") || "any base"}  sha256 ${r.blob}${asideMark(r)}`,
     ),
     ...(needs.length > 0 ? ["installs snaps:"] : []),
     ...needs.map((one) => `  ${showNeed(one)}  ${one.sure}  ${one.held ? "held" : "NOT HELD"}  ${one.by.join(", ")}`),
@@ -124,10 +124,15 @@ function render(pkg: Package, snaps: readonly Snap[]): string[] {
     ...pkg.resources.flatMap(({ name, revisions }) =>
       revisions.map(
         (r) =>
-          `  ${name}  revision ${r.revision}  ${r.type}  ${showSize(r.size)}${r.image ? `  ${r.image.reference}` : ""}  sha256 ${r.blob}`,
+          `  ${name}  revision ${r.revision}  ${r.type}  ${showSize(r.size)}${r.image ? `  ${r.image.reference}` : ""}  sha256 ${r.blob}${asideMark(r)}`,
       ),
     ),
   ];
+}
+
+/** What came after the generation that was rolled back to. */
+function asideMark({ aside }: { readonly aside?: true }): string {
+  return aside ? "  (by its number alone, since a rollback)" : "";
 }
 
 function renderPins(pins: Readonly<Record<string, number>>): string {

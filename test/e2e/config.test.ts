@@ -177,3 +177,16 @@ test.each(REFUSED)("config %j is a usage error", async (args, says) => {
   expect([done.code, done.err]).toEqual([2, expect.stringContaining(says)]);
   expect(existsSync(join(one.path, "store"))).toBe(false);
 });
+
+test("a change prints the command that undoes it, without secrets", async () => {
+  using hub = world();
+  await hub.config("public-url=http://its.lan", "listen=127.0.0.1:1,127.0.0.1:2");
+  const before = (await hub.config("--json")).out;
+  const changed = await hub.config("public-url=http://other.lan", "listen=127.0.0.1:3", `proxy.oci-registry.password=${SECRET}`);
+  const undo = /^undo: chp (config .*)$/m.exec(changed.err)?.[1] ?? "";
+  expect(changed.err).not.toContain(SECRET);
+  const words = undo.split(" ").map((word) => word.replaceAll("'", ""));
+  expect((await chp(words, { cwd: hub.path })).code).toBe(0);
+  await hub.config("proxy.oci-registry.password=");
+  expect((await hub.config("--json")).out).toBe(before);
+});

@@ -217,7 +217,7 @@ async function readSource(reader: ExportReader<Ingested>, source: ImportSource, 
   };
   try {
     for await (const file of files({ name: source.name, chunks: chunks() }, isResourcePath, options.limits)) {
-      staged = file.containers.length === 0 && isPayload(file.path, await file.bytes.peek(4));
+      staged = file.containers.length === 0 && !file.compressed && isPayload(file.path, await file.bytes.peek(4));
       const given = await reader.add(file);
       if (staged) sums = given;
     }

@@ -11,7 +11,10 @@ export function mapOf<T extends v.GenericSchema>(value: T) {
         const parsed = v.safeParse(value, one, { abortEarly: true });
         for (const { message, received, expected, input, path = [] } of parsed.issues ?? [])
           addIssue({
-            ...{ message, received, input, ...(expected !== null && { expected }) },
+            message,
+            received,
+            input,
+            ...(expected !== null && { expected }),
             path: [{ type: "object", origin: "value", input: dataset.value, key, value: one }, ...path],
           });
         return [key, parsed.output] as const;

@@ -135,6 +135,17 @@ export function readSecretKey(text: string, what: string): SecretKey {
   return { id: idOf(bytes.subarray(SECRET.id, SECRET.seed)), key };
 }
 
+/** A public key in one line, as a setting: its text and what it is called, without the comma that parts several. */
+export function keyLine({ text, comment }: PublicKey): string {
+  return `${text} ${comment.replaceAll(",", " ")}`.trimEnd();
+}
+
+/** Throws a `refused` failure that begins with `what`. */
+export function readKeyLine(line: string, what: string): PublicKey {
+  const [, text = "", comment = ""] = /^(\S+)(?: +(.*))?$/.exec(line) ?? [];
+  return readPublicKey(publicKeyText({ text, comment }), what);
+}
+
 /** `62196CEF1DA5E212 (site)` */
 export function showKey({ id, comment }: Pick<PublicKey, "id" | "comment">): string {
   return comment === "" ? id : `${id} (${comment})`;
@@ -182,7 +193,7 @@ function signatureText(id: string, signature: Buffer, now: number, global: Buffe
 
 /** Always as long, so that it can be counted before it is made. */
 function trustedComment(now: number): string {
-  return `${SUMS_FILE} of a chp export, signed ${new Date(now).toISOString().slice(0, 19)}Z`;
+  return `chp export of ${new Date(now).toISOString().slice(0, 19)}Z`;
 }
 
 /** What a signature says of itself, unchecked. Throws a `refused` failure that begins with `what`. */

@@ -96,19 +96,3 @@ export function ask(url: string, { method = "GET", headers = {}, trusted = [], t
 function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
-
-/** Applies `work` to all, at most `limit` at a time; in their order. */
-export async function mapBounded<T, R>(all: readonly T[], limit: number, work: (one: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  let next = 0;
-  const run = async () => {
-    while (next < all.length) {
-      const at = next;
-      next += 1;
-      const one = all[at];
-      if (one !== undefined) results[at] = await work(one);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, all.length) }, run));
-  return results;
-}

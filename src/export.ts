@@ -2,6 +2,7 @@
 
 import { LIMITS, type ReadAt, zipFiles, zipTexts } from "./archive.ts";
 import { ArchiveWriter, type Fetching, type Form, type Work } from "./archivewriter.ts";
+import { ARCHITECTURES as BASE_ARCHITECTURES } from "./base.ts";
 import { utf8 } from "./charm.ts";
 import { charmFile, type LockedPackage, type Lost, type PackagePlan, type PlannedPackage, planLocked, planPackage } from "./charmplan.ts";
 import { sumsOf } from "./digest.ts";
@@ -9,13 +10,14 @@ import { Failure, reason } from "./errors.ts";
 import type { Inventory } from "./inventory.ts";
 import { type HeldSnap, type NeededSnap, type Needer, neededSnaps, showNeed } from "./lacking.ts";
 import { formatLock, LOCK_FILE, type Lock } from "./lock.ts";
-import { type Addition, charmsOfBundle, type PackageWish, type SnapWish, type Wish } from "./manifest.ts";
+import { type Addition, charmsOfBundle, type Defaults, type PackageWish, type SnapWish, type Wish } from "./manifest.ts";
 import { mayNameSnaps, type Need, needsOf } from "./needs.ts";
 import { type Packed, packPackage, packSnap } from "./pack.ts";
 import { mapBounded } from "./parallel.ts";
 import { imageBlob, MAX_IMAGE_BLOB, readImageBlob } from "./registry.ts";
 import type { Receiver, Remote } from "./remote.ts";
 import type { SecretKey } from "./signature.ts";
+import { ARCHITECTURES } from "./snap.ts";
 import { AssertionFetcher, type PlannedSnap, planLockedSnap, planSnap } from "./snapplan.ts";
 import { readSnapYaml } from "./snapyaml.ts";
 import type { RemoteFile, RemoteResource, RemoteSnap, Upstream } from "./upstream.ts";
@@ -92,6 +94,30 @@ export async function planBundle(upstream: Upstream, remote: Remote, wish: Packa
   if (planned.type !== "bundle")
     throw new Failure("usage", `${wish.name} is a charm, not a bundle`, { next: `chp export charms takes charms` });
   return bundleText(remote, planned.name, bundle);
+}
+
+/** Everything that a store lists. Architectures that it has nothing for cost a question each. */
+export async function everything(upstream: Upstream, { channels = "all", systems = "all", architectures }: Defaults): Promise<Wish> {
+  const packages = await upstream.charmNames();
+  const names = new Set<string>();
+  const machines = architectures ?? ARCHITECTURES;
+  for (const machine of machines) for (const name of await upstream.snapNames(machine)) names.add(name);
+  const wishOf = (name: string) => ({
+    name,
+    channels,
+    systems,
+    architectures: architectures ?? BASE_ARCHITECTURES,
+    resources: {},
+    paths: {},
+  });
+  const of = (type: string) => packages.filter((one) => one.type === type).map(({ name }) => wishOf(name));
+  return {
+    charms: of("charm"),
+    bundles: of("bundle"),
+    snaps: [...names].toSorted().map((name) => ({ name, channels, architectures: machines })),
+    without: [],
+    notes: [],
+  };
 }
 
 class Export {

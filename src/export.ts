@@ -108,6 +108,7 @@ export async function everything(upstream: Upstream, { channels = "all", systems
     systems,
     architectures: architectures ?? BASE_ARCHITECTURES,
     resources: {},
+    allResources: true as const,
     paths: {},
   });
   const of = (type: string) => packages.filter((one) => one.type === type).map(({ name }) => wishOf(name));

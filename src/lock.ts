@@ -24,6 +24,7 @@ const LockText = v.object({
     v.object({
       name: v.string(),
       id: v.string(),
+      defaultTrack: v.string(),
       releases: v.array(
         v.object({
           channel: v.string(),
@@ -34,6 +35,7 @@ const LockText = v.object({
         }),
       ),
       revisions: mapOf(Hex(64)),
+      attributes: v.optional(mapOf(mapOf(v.unknown())), {}),
       resources: mapOf(Hex(64)),
       paths: mapOf(v.string()),
     }),
@@ -57,11 +59,13 @@ export function formatLock(
   const order = <T extends { readonly name: string }>(all: readonly T[]) => all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const lock = {
     format: 1,
-    packages: order(packages).map(({ name, id, releases, revisions, resources, paths }) => ({
+    packages: order(packages).map(({ name, id, defaultTrack, releases, revisions, resources, paths }) => ({
       name,
       id,
+      defaultTrack,
       releases,
       revisions: Object.fromEntries(revisions.map((one) => [one.revision, one.download["hash-sha-256"]])),
+      attributes: Object.fromEntries(revisions.flatMap(({ revision, attributes }) => (attributes ? [[revision, attributes]] : []))),
       resources: Object.fromEntries(
         resources.map((one) => {
           const image = images.get(name)?.get(`${one.name}_${one.revision}`);

@@ -247,7 +247,10 @@ function joined(releases: readonly PlannedSnapRelease[], revisions: readonly Rem
     const [first] = rows;
     const snap = revisions.find((one) => one.revision === first?.revision);
     const runsAnywhere = (snap?.architectures ?? []).includes(ANY_ARCHITECTURE);
-    const isEverywhere = runsAnywhere && rows.length === ARCHITECTURES.length && rows.every((row) => row.revision === first?.revision);
+    const isEverywhere =
+      runsAnywhere &&
+      rows.length === ARCHITECTURES.length &&
+      rows.every((row) => row.revision === first?.revision && row.releasedAt === first?.releasedAt);
     if (first && isEverywhere) return [{ ...first, architecture: ANY_ARCHITECTURE }];
     return rows.toSorted((a, b) => order(a.architecture, b.architecture));
   });

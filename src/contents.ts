@@ -139,7 +139,7 @@ export class Contents {
       const digest = list.sums.get(rest);
       if (digest !== undefined && digest !== entry.sha256)
         throw refused(`${place(entry)}: its sha256 is ${entry.sha256}, but ${list.where} says ${digest}`, AGAIN);
-      const ofSource = entry.source.startsWith(`${folder}/`) && list.sums.has(entry.source.slice(folder.length + 1));
+      const ofSource = list.sums.has(entry.source.slice(folder.length + 1));
       if (digest === undefined && !ofSource && !entry.isArchive) throw refused(`${place(entry)} is not listed in ${list.where}`, WHOLE);
     }
   }

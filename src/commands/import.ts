@@ -88,6 +88,7 @@ const EXAMPLES = `
 Examples:
   chp import charms-export-20260426T163115.tar.gz cos-lite-20260426T143758.tar.gz
   chp import --dry-run /media/usb
+  chp import site-20260426T163115.tar.1of3     the other parts are found beside it
   chp import --channel 14/edge ./postgresql-k8s_r960.charm
   chp import jq-20260426T143758.tar.gz core22_1612.snap
   ssh outside cat export.tar.gz | chp import -`;

@@ -30,7 +30,7 @@ A file that exists is never overwritten. The secret key has no password: keep it
 Exit codes: 0 done, 1 failed, 2 usage
 
 Examples:
-  chp keygen site.key --comment "site, 2026"
+  chp keygen site.key --comment "site 2026"
   minisign -V -p site.key.pub -m SHA256SUMS     checks without chp what was signed`;
 
 export async function runKeygen(file: string, options: KeygenFlags, io: Io): Promise<void> {

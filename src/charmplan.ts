@@ -1,6 +1,6 @@
 /** What an export takes of a charm or bundle: which of its releases, and the revisions and resources that belong to them. */
 
-import { type Base, baseKey, nearestSystem, showBase, type System, sameBase, suitsArchitecture, suitsSystem } from "./base.ts";
+import { type Base, baseKey, nearestSystem, type System, sameBase, showBase, suitsArchitecture, suitsSystem } from "./base.ts";
 import { formatChannel, fullChannel, isRisk, parseChannel, searchOrder } from "./channel.ts";
 import { readMetadata } from "./charm.ts";
 import { Failure, printable } from "./errors.ts";
@@ -55,7 +55,7 @@ export interface LockedPackage {
   readonly releases: readonly PlannedRelease[];
   /** revision to its sha256 */
   readonly revisions: Readonly<Record<string, string>>;
-  /** `NAME_REVISION` to the sha256 that the store gave */
+  /** `NAME_REVISION` to the sha256 of what is packed */
   readonly resources: Readonly<Record<string, string>>;
   readonly paths: Readonly<Record<string, string>>;
 }
@@ -114,9 +114,10 @@ function differing(locked: LockedPackage, charm: RemoteCharm): string | undefine
   const was = locked.revisions[charm.revision];
   if (was !== charm.download["hash-sha-256"])
     return `revision ${charm.revision} has the sha256 ${charm.download["hash-sha-256"]} upstream, and ${was} in the lock`;
-  for (const { name, revision, download } of charm.resources ?? []) {
+  for (const { name, revision, type, download } of charm.resources ?? []) {
     const before = locked.resources[`${name}_${revision}`];
-    if (before !== undefined && before !== download["hash-sha-256"])
+    // The blob of an image has credentials that change; what is locked of it is the image that it names.
+    if (type === "file" && before !== undefined && before !== download["hash-sha-256"])
       return `resource ${name} ${revision} has the sha256 ${download["hash-sha-256"]} upstream, and ${before} in the lock`;
   }
   return undefined;

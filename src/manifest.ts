@@ -130,7 +130,7 @@ const SITE = {
   snaps: List,
   packages: List,
   essentials: v.optional(v.strictObject({ juju: Words })),
-  without: v.optional(Words, []),
+  without: v.optional(Words),
 };
 const Site = v.strictObject(SITE);
 const Applications = v.optional(mapOf(v.unknown()), {});
@@ -170,7 +170,7 @@ export function readManifest(text: string, what: string, given: Defaults = {}): 
   ];
   if (charms.length + bundles.length + snaps.length + notes.length === 0)
     fail(what, "it names nothing to export", "name applications, charms, bundles, snaps or essentials in it");
-  const without = site.without.map((one) =>
+  const without = (site.without ?? []).map((one) =>
     isAddition(one) ? one : fail(what, `without: ${printable(one, 50)} is none of ${Object.keys(ADDITIONS).join(", ")}`),
   );
   return { charms, bundles, snaps, without, notes };
@@ -271,7 +271,7 @@ function check<T extends v.GenericSchema>(schema: T, value: unknown, what: strin
   if (issue.type === "strict_object" && issue.expected === "never") return fail(what, `${field}means nothing here`);
   return fail(
     what,
-    `${field}${issue.received === "undefined" ? "is missing" : /^is /.test(issue.message) ? issue.message : "is not what it should be"}`,
+    `${field}${issue.received === "undefined" ? "is missing" : issue.message.startsWith("is ") ? issue.message : "is not what it should be"}`,
   );
 }
 

@@ -49,6 +49,8 @@ export interface Declaration {
   readonly rows: readonly DeclaredRow[];
   readonly revisions: readonly DeclaredRevision[];
   readonly resources: readonly DeclaredResource[];
+  /** resource name to the path of its image in the local registry, where the operator named one */
+  readonly paths?: Readonly<Record<string, string>>;
 }
 
 /* ---- what must be right is strict, what is only shown falls back to nothing ---- */
@@ -116,6 +118,7 @@ const OwnSchema = v.looseObject({
   ),
   revisions: v.array(RevisionSchema),
   resources: v.array(ResourceSchema),
+  paths: v.optional(mapOf(v.string()), {}),
 });
 
 const InfoSchema = v.looseObject({
@@ -225,6 +228,7 @@ function fromInfo(value: unknown, what: string): Declaration {
     rows: declared ?? mapped,
     revisions: revisions([...(own?.revisions ?? []), ...[...rows, ...(first ? [first] : [])].map((row) => row.revision)]),
     // What chp packed without upstream's credentials has other digests than upstream tells.
+    ...(own && { paths: own.paths }),
     resources: own ? resources(own.resources) : resources([...rows, ...(first ? [first] : [])].flatMap((row) => row.resources ?? [])),
   };
 }

@@ -1,8 +1,8 @@
 /** What stands in an archive of a charm, a bundle or a snap: the writer's side of transfer.ts, snapexport.ts and metadata.ts. */
 
 import type { ReadAt } from "./archive.ts";
-import { type PlannedPackage, type PlannedRelease, charmFile } from "./charmplan.ts";
 import { fullChannel } from "./channel.ts";
+import { charmFile, type PlannedPackage, type PlannedRelease } from "./charmplan.ts";
 import { ALGORITHMS, sumsOf } from "./digest.ts";
 import type { Inventory } from "./inventory.ts";
 import { TEXTS } from "./package.ts";
@@ -24,8 +24,6 @@ export interface PackedFile {
 export interface Packed {
   readonly name: string;
   readonly type: "charm" | "bundle" | "snap";
-  /** empty: at the top of the archive; else in a folder or archive of its own */
-  readonly folder?: "";
   readonly files: readonly PackedFile[];
 }
 
@@ -48,7 +46,7 @@ export function packPackage(planned: PlannedPackage, { images, account, inventor
   const isHeld = ({ algorithm, digest }: RemoteFile) =>
     (algorithm === "sha-256" || algorithm === "sha3-384") && inventory?.has(algorithm, digest);
   const fetched = (path: string, file: RemoteFile, label: string): PackedFile[] => (isHeld(file) ? [] : [{ path, content: file, label }]);
-  const channelOf = (revision: number) => planned.releases.find((one) => one.revision === revision)?.channel ?? "";
+  const channelOf = (revision: number) => planned.releases.find((one) => one.revision === revision)?.channel ?? "in no channel";
   const files: PackedFile[] = [
     ...revisions.flatMap((one) =>
       fetched(`${name}_${one.revision}.${type}`, charmFile(one), `${name} revision ${one.revision} (${channelOf(one.revision)})`),
@@ -66,7 +64,7 @@ export function packPackage(planned: PlannedPackage, { images, account, inventor
 }
 
 /** The info reply, its channel map cut to what was taken, and under `chp` what an importer needs besides: see `OwnSchema` of metadata.ts. */
-function metadataOf({ info, releases, revisions, resources }: PlannedPackage, images: ReadonlyMap<string, Uint8Array>): unknown {
+function metadataOf({ info, releases, revisions, resources, paths }: PlannedPackage, images: ReadonlyMap<string, Uint8Array>): unknown {
   return {
     ...info,
     "channel-map": releases.map((release) => rowOf(release, info["channel-map"] ?? [])),
@@ -84,6 +82,7 @@ function metadataOf({ info, releases, revisions, resources }: PlannedPackage, im
         const image = images.get(`${one.name}_${one.revision}`);
         return { ...picked(one, RESOURCE_KEYS), download: image ? sumsAsTold(image) : withoutUrl(one.download) };
       }),
+      ...(Object.keys(paths).length > 0 && { paths }),
     },
   };
 }

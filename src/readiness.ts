@@ -2,7 +2,7 @@
 
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
-import { type Base, showBase, type System } from "./base.ts";
+import { type Base, type System, showBase } from "./base.ts";
 import { hostOf, WARN_DAYS } from "./certificate.ts";
 import { Failure, printable } from "./errors.ts";
 import { neededSnaps, showNeed } from "./lacking.ts";

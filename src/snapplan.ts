@@ -92,7 +92,8 @@ export async function planLockedSnap(upstream: Upstream, locked: LockedSnap, ass
   const lost = await Promise.all(
     Object.entries(locked.revisions).map(([revision, { digest, architecture }]) =>
       collected(name, async () => {
-        const { snap } = await single(upstream, { name, revision: Number(revision) }, architecture);
+        const machine = architecture === ANY_ARCHITECTURE ? ARCHITECTURES[0] : architecture;
+        const { snap } = await single(upstream, { name, revision: Number(revision) }, machine);
         const why =
           snap["snap-id"] !== locked.id
             ? `its snap id is ${snap["snap-id"]} upstream, and ${locked.id} in the lock`
@@ -102,7 +103,7 @@ export async function planLockedSnap(upstream: Upstream, locked: LockedSnap, ass
             next: "export without --locked to take what upstream has now",
           });
         draft.add(snap);
-        await draft.tell(upstream, architecture);
+        await draft.tell(upstream, machine);
       }),
     ),
   );

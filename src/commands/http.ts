@@ -28,7 +28,8 @@ const MAX_BODY = 256 * 1024;
 const BUNDLES = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
 let known: readonly string[] | undefined;
 
-function machineRoots(): readonly string[] {
+/** Certificates of authorities, PEM; several may stand in one. */
+export function machineRoots(): readonly string[] {
   known ??= [...rootCertificates, ...[process.env["SSL_CERT_FILE"] ?? "", ...BUNDLES].flatMap(tryRead).slice(0, 1)];
   return known;
 }

@@ -474,7 +474,9 @@ function tell(done: readonly Done[], heading: string | undefined, options: Expor
   if (lost.length > 0) {
     const names = [...new Set(lost.map((one) => one.name))];
     throw new Failure("partly", `not exported: ${names.join(", ")}; the archive holds the rest (${count(lost.length, "failure")} above)`, {
-      next: "run the same command again: it fetches only what is lacking",
+      next: done.some(({ exported }) => exported.which === "rest")
+        ? "run the same command again: it goes on with what came, and fetches only the rest"
+        : "what upstream does not have was left out; correct the manifest, or leave it out with --without",
     });
   }
   const size = done.reduce((sum, { exported }) => sum + exported.length, 0);

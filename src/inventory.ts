@@ -6,12 +6,13 @@
 
 import * as v from "valibot";
 import type { Algorithm, Digest } from "./digest.ts";
-import { printable, refused } from "./errors.ts";
+import { type FailureOptions, refused } from "./errors.ts";
 import type { Package } from "./package.ts";
-import { mapOf } from "./schema.ts";
+import { checkShape, mapOf } from "./schema.ts";
 import type { Snap } from "./snap.ts";
 
 const FORMAT = 1;
+const AGAIN: FailureOptions = { next: "chp inventory > FILE makes one on the other side" };
 
 /** What packages are told apart by: the digest that upstream names their bytes with. */
 export type InventoryAlgorithm = Extract<Algorithm, "sha-256" | "sha3-384">;
@@ -86,17 +87,9 @@ export function readInventory(text: string, what: string): Inventory {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw refused(`${what} is not JSON`, { next: "chp inventory > FILE makes one on the other side", cause: error });
+    throw refused(`${what} is not JSON`, { ...AGAIN, cause: error });
   }
-  const parsed = v.safeParse(InventoryText, value, { abortEarly: true });
-  if (!parsed.success) {
-    const [issue] = parsed.issues;
-    const field = v.getDotPath(issue);
-    throw refused(`${what} is not an inventory: ${printable(`${field === null ? "it" : field} ${issue.message}`, 300)}`, {
-      next: "chp inventory > FILE makes one on the other side",
-    });
-  }
-  const { charms, bundles, snaps } = parsed.output;
+  const { charms, bundles, snaps } = checkShape(InventoryText, value, what, AGAIN);
   const parts = [
     ...Object.values(charms).flatMap(({ revisions, resources }) => [revisions, ...Object.values(resources)]),
     ...Object.values(bundles).map(({ revisions }) => revisions),

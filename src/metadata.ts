@@ -6,7 +6,7 @@ import { formatChannel, parseChannel } from "./channel.ts";
 import { ALGORITHMS, type Algorithm } from "./digest.ts";
 import { printable, refused } from "./errors.ts";
 import { type Details, type PackageType, type Publisher, TEXTS, type TextName } from "./package.ts";
-import { mapOf } from "./schema.ts";
+import { checkShape, mapOf } from "./schema.ts";
 
 /** A row of the channel map as declared; null parts are unknown. */
 export interface DeclaredRow {
@@ -159,21 +159,6 @@ function channelName(text: string, what: string): string {
   return formatChannel({ ...channel, track: channel.track ?? "latest" });
 }
 
-function check<T extends v.GenericSchema>(schema: T, value: unknown, what: string): v.InferOutput<T> {
-  const parsed = v.safeParse(schema, value, { abortEarly: true });
-  if (parsed.success) return parsed.output;
-  const [issue] = parsed.issues;
-  throw refused(`${what}: ${describe(issue)}`);
-}
-
-/** `channel-map.0.revision.revision is negative` */
-function describe(issue: v.BaseIssue<unknown>): string {
-  const path = v.getDotPath(issue);
-  const field = path === null ? "" : `${printable(path, 200)} `;
-  if (issue.received === "undefined") return `${field}is missing`;
-  return issue.message.startsWith("is ") ? `${field}${issue.message}` : `${field}is not right (${printable(issue.message, 200)})`;
-}
-
 /**
  * Reads the value of a metadata.json; undefined where its shape is none that is known. Throws a `refused` failure, with
  * `what` and the field named, where the shape is known and a value that matters is wrong.
@@ -194,7 +179,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function fromInfo(value: unknown, what: string): Declaration {
-  const info = check(InfoSchema, value, what);
+  const info = checkShape(InfoSchema, value, what);
   const first = info["default-release"] ?? undefined;
   const own = info.chp ?? undefined;
   const rows = info["channel-map"] ?? (first ? [first] : []);
@@ -234,7 +219,7 @@ function fromInfo(value: unknown, what: string): Declaration {
 }
 
 function fromRefresh(values: readonly unknown[], what: string): Declaration | undefined {
-  const results = values.map((value, i) => check(ResultSchema, value, `${what}: results.${i}`)).filter((result) => result.charm);
+  const results = values.map((value, i) => checkShape(ResultSchema, value, `${what}: results.${i}`)).filter((result) => result.charm);
   const charms = results.flatMap((result) => result.charm ?? []);
   const [first, firstCharm] = [results[0], charms[0]];
   const name = firstCharm?.name ?? first?.name;
@@ -262,7 +247,7 @@ function fromRefresh(values: readonly unknown[], what: string): Declaration | un
 }
 
 function fromFlat(value: unknown, what: string): Declaration {
-  const flat = check(FlatSchema, value, what);
+  const flat = checkShape(FlatSchema, value, what);
   const bases = known([...(flat.bases ?? []), ...(flat.base ? [flat.base] : [])]);
   const common =
     flat.revision === undefined || flat.revision === null || !flat.channel

@@ -29,10 +29,10 @@ export interface Passed {
   readonly what: string;
 }
 
-const EXPORT_SNAPS = "chp missing --yaml > snaps.yaml, and on the connected side: store-admin export snaps --from-yaml snaps.yaml";
+const EXPORT_SNAPS = "chp missing --yaml > snaps.yaml, and on the connected side: chp export snaps --from-yaml snaps.yaml";
 
 function exportCharms(...names: readonly string[]): string {
-  return `on the connected side, with ${names.join(", ")} in charms.yaml: store-admin export charms ./charms.yaml; here: chp import FILE`;
+  return `on the connected side, with ${names.join(", ")} in charms.yaml: chp export charms ./charms.yaml; here: chp import FILE`;
 }
 
 /** Bases and snapd for the held snaps, and what charms install. */

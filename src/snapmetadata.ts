@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { formatChannel, isRisk, parseChannel } from "./channel.ts";
 import { printable, refused } from "./errors.ts";
-import { mapOf } from "./schema.ts";
+import { checkShape, mapOf } from "./schema.ts";
 import { ARCHITECTURES, type SnapDetails } from "./snap.ts";
 
 export interface DeclaredSnapRow {
@@ -132,12 +132,12 @@ export function readSnapDeclarations(value: unknown, what: string): DeclaredSnap
   if (Array.isArray(value)) return declarationList(value, what);
   if (!isObject(value)) return undefined;
   if (isObject(value["snap"]) && typeof value["snap-id"] === "string" && Array.isArray(value["channel-map"]))
-    return [info(check(InfoSchema, value, what), what)];
+    return [info(checkShape(InfoSchema, value, what), what)];
   if (typeof value["snap-id"] === "string" && Array.isArray(value["channel-map"]) && isNested(value["channel-map"]))
-    return [info(check(InfoSchema, value, what), what)];
+    return [info(checkShape(InfoSchema, value, what), what)];
   const results = Array.isArray(value["results"]) ? value["results"] : [value];
   const snaps = results.filter((one) => isObject(one) && isObject(one["snap"]) && typeof one["snap-id"] === "string");
-  if (snaps.length > 0) return snaps.map((one) => result(check(ResultSchema, one, what), what));
+  if (snaps.length > 0) return snaps.map((one) => result(checkShape(ResultSchema, one, what), what));
   return channelMap(value, what);
 }
 
@@ -323,15 +323,5 @@ export function readSnapsYaml(value: unknown, what: string): DeclaredSnap[] | un
     revision === undefined || channel === undefined
       ? []
       : [{ name, details: {}, rows: [{ channel: channelName(channel, what), revision }], revisions: [] }],
-  );
-}
-
-function check<T extends v.GenericSchema>(schema: T, value: unknown, what: string): v.InferOutput<T> {
-  const parsed = v.safeParse(schema, value, { abortEarly: true });
-  if (parsed.success) return parsed.output;
-  const [issue] = parsed.issues;
-  const path = v.getDotPath(issue);
-  throw refused(
-    `${what}: ${path === null ? "" : `${printable(path, 200)} `}${issue.message.startsWith("is ") ? issue.message : `is not right (${printable(issue.message, 200)})`}`,
   );
 }

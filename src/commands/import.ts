@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { Command } from "commander";
 import type { Store } from "../../store/store.ts";
@@ -11,6 +11,7 @@ import { isLitter, LIMITS, type Limits, type ReadAt } from "../archive.ts";
 import { type Assertion, parseAssertions } from "../assertion.ts";
 import { parseChannel } from "../channel.ts";
 import { checkRoots } from "../config.ts";
+import { isContents, showSigner } from "../contents.ts";
 import { Failure, printable, reason } from "../errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PackageReport } from "../import.ts";
 import { showNeed } from "../lacking.ts";
@@ -33,8 +34,9 @@ import {
   wholeNumber,
   withStoreUnchanged,
 } from "./command.ts";
+import { joinParts } from "./parts.ts";
 import { progressOn } from "./progress.ts";
-import { keepRoots, loadSettings, registryOf, trustedRoots } from "./settings.ts";
+import { acceptedKeys, keepRoots, loadSettings, registryOf, trustedRoots } from "./settings.ts";
 import { hasImage, NO_REGISTRY_NOTE } from "./status.ts";
 
 interface ImportFlags extends CommonOptions {
@@ -44,6 +46,7 @@ interface ImportFlags extends CommonOptions {
   readonly pushChannelMap?: boolean;
   readonly trust?: string[];
   readonly allowUnverified?: boolean;
+  readonly allowUnsigned?: boolean;
   readonly dryRun?: boolean;
   readonly maxEntries?: number;
   readonly maxDepth?: number;
@@ -69,7 +72,7 @@ export const importCommand: Register = (program, io) => {
     .action((files: string[], options: ImportFlags) => runImport("import", files, options, options.keepChannels ? "keep" : "apply", io));
 };
 
-/** What concerns the signatures of snaps. */
+/** What concerns signatures: of snaps, and of what was exported. */
 function withTrust(command: Command): Command {
   return command
     .option(
@@ -77,13 +80,15 @@ function withTrust(command: Command): Command {
       "assertions of a root besides Canonical's that snaps may be signed below, repeatable; kept in the config",
       (file: string, before: string[] | undefined) => [...(before ?? []), file],
     )
-    .option("--allow-unverified", "take in snaps and assertions that do not verify, and mark them");
+    .option("--allow-unverified", "take in snaps and assertions that do not verify, and mark them")
+    .option("--allow-unsigned", "take in what none of the accepted keys signed (chp accept-key), and mark it in the log");
 }
 
 const EXAMPLES = `
 Examples:
   chp import charms-export-20260426T163115.tar.gz cos-lite-20260426T143758.tar.gz
   chp import --dry-run /media/usb
+  chp import site-20260426T163115.tar.1of3     the other parts are found beside it
   chp import --channel 14/edge ./postgresql-k8s_r960.charm
   chp import jq-20260426T143758.tar.gz core22_1612.snap
   ssh outside cat export.tar.gz | chp import -`;
@@ -167,6 +172,8 @@ async function importInto(
       channels,
       trust,
       allowUnverified: options.allowUnverified ?? false,
+      accepted: await acceptedKeys(store, io),
+      allowUnsigned: options.allowUnsigned ?? false,
       unsquash,
       dryRun: options.dryRun ?? false,
       now: new Date().toISOString(),
@@ -236,9 +243,9 @@ async function findSources(files: readonly string[], io: Io): Promise<ImportSour
   const found = new Map<string, ImportSource>();
   for (const file of files) {
     if (file === "-") found.set("-", { name: "-", open: () => io.input() });
-    else for (const source of await sourcesAt(file, io.signal)) found.set(source.name, source);
+    else for (const source of await sourcesAt(file, io.signal)) found.set(source.path ?? source.name, source);
   }
-  return [...found.values()];
+  return joinParts([...found.values()], async (path) => fromFile(path, (await look(path)).size, io.signal));
 }
 
 async function sourcesAt(path: string, signal: AbortSignal): Promise<ImportSource[]> {
@@ -294,7 +301,12 @@ async function assertionsBeside(path: string, signal: AbortSignal): Promise<Impo
 }
 
 function fromFile(path: string, size: number | undefined, signal: AbortSignal): ImportSource {
-  return { name: path, ...(size !== undefined && { size }), open: () => createReadStream(path, { highWaterMark: READ_SIZE, signal }) };
+  return {
+    name: path,
+    path: resolve(path),
+    ...(size !== undefined && { size }),
+    open: () => createReadStream(path, { highWaterMark: READ_SIZE, signal }),
+  };
 }
 
 /* ---- what is said ---- */
@@ -302,6 +314,7 @@ function fromFile(path: string, size: number | undefined, signal: AbortSignal): 
 function render(report: ImportReport, policy: ChannelPolicy): string {
   const lines = [...report.packages.flatMap(renderPackage), ...report.snaps.flatMap(renderSnap)];
   const { charms, resources, revisions, snapRevisions, snaps } = report.missing;
+  lines.push(...renderSigners(report.sources));
   if (report.assertions.new > 0) lines.push(`assertions: ${report.assertions.new} new, ${report.assertions.known} known`);
   if (charms.length + resources.length + revisions.length + snapRevisions.length + snaps.length > 0) lines.push("", "missing");
   for (const { bundle, charm } of charms) lines.push(`  charm ${charm}, which the bundle ${bundle} names`);
@@ -316,6 +329,17 @@ function render(report: ImportReport, policy: ChannelPolicy): string {
   for (const file of report.ignored) lines.push(`  ${file} was left out: chp has no use for it`);
   lines.push("", summary(report, policy));
   return `${lines.map((line) => printable(line)).join("\n")}\n`;
+}
+
+/** `site.tar: signed by 62196CEF1DA5E212 (site), chp export of 2026-04-26T16:31:15Z`: one line a signature, by what it covers. */
+function renderSigners(sources: ImportReport["sources"]): string[] {
+  const covered = new Map<string, string[]>();
+  for (const { name, signers = [] } of sources)
+    for (const signer of signers) {
+      const by = `signed by ${showSigner(signer)}, ${signer.comment}`;
+      covered.set(by, [...(covered.get(by) ?? []), ...(isContents(name) ? [] : [name])]);
+    }
+  return [...covered].map(([by, names]) => `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}: ${by}`);
 }
 
 function renderPackage(pkg: PackageReport): string[] {

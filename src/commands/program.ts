@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import type { ProgramName } from "../documented.ts";
 import { VERSION } from "../version.ts";
+import { acceptKeyCommand } from "./accept-key.ts";
 import { backupCommand, restoreCommand } from "./backup.ts";
 import { closeCommand, defaultTrackCommand, releaseCommand, rollbackCommand } from "./change.ts";
 import type { Io, Register } from "./command.ts";
@@ -18,7 +19,9 @@ import { helpCommand } from "./help.ts";
 import { imagesCommand } from "./images.ts";
 import { importCommand, pushCommands } from "./import.ts";
 import { importCertificateCommand } from "./import-certificate.ts";
+import { inventoryCommand } from "./inventory.ts";
 import { jujuConfigCommand } from "./juju-config.ts";
+import { keygenCommand } from "./keygen.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
 import { missingCommand } from "./missing.ts";
@@ -33,7 +36,6 @@ import { verifyCommand } from "./verify.ts";
 
 const commandsOf = (name: ProgramName): readonly Register[] => [
   importCommand,
-  exportCommand,
   serveCommand,
   listCommand,
   showCommand,
@@ -54,6 +56,10 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   gcCommand,
   backupCommand,
   restoreCommand,
+  exportCommand,
+  inventoryCommand,
+  keygenCommand,
+  acceptKeyCommand,
   configCommand,
   snapdConfigCommand,
   unitCommand,

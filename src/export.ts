@@ -327,7 +327,7 @@ class Export {
   /** Who a publisher is, is good to know and needed by nobody: Charmhub's replies tell it as well. */
   async #accountOf(id: string, name: string): Promise<string | undefined> {
     try {
-      const text = await this.#assertions.text("account", [id]);
+      const text = await this.#assertions.account(id);
       if (text === undefined) this.#note(`the Snap Store has no account assertion of ${id}, the publisher of ${name}`);
       return text;
     } catch (error) {

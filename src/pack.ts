@@ -31,7 +31,7 @@ export interface Packed {
 export interface CharmParts {
   /** `NAME_REVISION` of an oci-image to its blob, without credentials */
   readonly images: ReadonlyMap<string, Uint8Array>;
-  /** the publisher's account assertion */
+  /** the publisher's account assertion, with the keys that signed it */
   readonly account: string | undefined;
   /** what the other side has already */
   readonly inventory: Inventory | undefined;

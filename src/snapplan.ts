@@ -270,9 +270,16 @@ export class AssertionFetcher {
     this.#upstream = upstream;
   }
 
-  /** The text of one assertion alone, the newest; undefined where the store has none. */
-  async text(type: string, key: readonly string[]): Promise<string | undefined> {
-    return (await this.#get([type, key]))[0]?.text;
+  /** An account's own assertion, and behind it the keys that signed it, as far as the store has them; undefined where it has none. */
+  async account(id: string): Promise<string | undefined> {
+    const found: Assertion[] = [];
+    for (let ref: Ref = ["account", [id]]; !BUILT_IN.has(keyText(...ref)); ) {
+      const [one] = await this.#get(ref);
+      if (!one || one.signKey === one.key[0] || found.includes(one)) break;
+      found.push(one);
+      ref = ["account-key", [one.signKey]];
+    }
+    return found.length > 0 ? encodeStream(found.map((one) => one.text)) : undefined;
   }
 
   /** The assertions of a snap revision and its components, dependencies first. Throws where one is lacking. */

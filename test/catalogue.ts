@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { LIMITS } from "../src/archive.ts";
 import { ASSERTION_TYPES, parseAssertions } from "../src/assertion.ts";
+import { sameBase } from "../src/base.ts";
 import { type ImportReport, importSources } from "../src/import.ts";
 import { ARCHITECTURES } from "../src/snap.ts";
 import type { Store } from "../store/store.ts";
@@ -66,6 +67,8 @@ interface PackageModel {
 }
 
 interface CharmModel extends PackageModel {
+  /** what lies beside it of its publisher: the account's assertion, and the key that signed that */
+  readonly account: "none" | "alone" | "with its key";
   readonly revisions: readonly RevisionModel[];
   readonly resources: readonly ResourceModel[];
 }
@@ -104,6 +107,18 @@ interface SnapModel {
 }
 
 /* ---- words ---- */
+
+function idOf(name: string): string {
+  return createHash("sha256")
+    .update(name)
+    .digest("base64")
+    .replace(/[^A-Za-z0-9]/g, "")
+    .slice(0, 32);
+}
+
+function accountId(name: string): string {
+  return idOf(`account ${name}`);
+}
 
 const TRACKS = ["latest", "14", "3.x", "alpha"];
 const RISKS = ["stable", "candidate", "beta", "edge"];
@@ -144,12 +159,6 @@ function some<T>(values: Readonly<Record<string, fc.Arbitrary<T>>>): fc.Arbitrar
     .map((entries) => Object.fromEntries(entries));
 }
 
-const idOf = (name: string) =>
-  createHash("sha256")
-    .update(name)
-    .digest("base64")
-    .replace(/[^A-Za-z0-9]/g, "")
-    .slice(0, 32);
 const numbers = (most: number, maxLength: number) =>
   fc.uniqueArray(fc.integer({ min: 1, max: most }), { minLength: 1, maxLength }).map((all) => all.toSorted((a, b) => a - b));
 /** one of `all`, by a number that does not depend on how many there are */
@@ -160,7 +169,7 @@ const pick = fc.nat({ max: 11 });
 
 const categories = fc.uniqueArray(fc.constantFrom(...CATEGORIES), { maxLength: 2 });
 const publisher = some<unknown>({
-  id: fc.constantFrom("aCmE", "other"),
+  id: fc.constantFrom("acme", "other").map(accountId),
   username: fc.constantFrom("acme", "other"),
   "display-name": text,
   validation: fc.constantFrom("unproven", "verified", "partner"),
@@ -210,6 +219,7 @@ const places = fc.array(place, { minLength: 1, maxLength: 8 });
 const charm = fc
   .record({
     name: fc.constantFrom("acme-db", "tiny", "x1-k8s", "constructor"),
+    account: fc.constantFrom<CharmModel["account"]>("none", "alone", "with its key"),
     details,
     trackOrder: fc.shuffledSubarray(TRACKS, { minLength: 1 }),
     defaultTrack: pick,
@@ -257,6 +267,7 @@ const charm = fc
     return {
       name,
       id: idOf(name),
+      account: given.account,
       details: given.details,
       defaultTrack: at(trackOrder, given.defaultTrack),
       rows: [...rows.values()],
@@ -378,7 +389,7 @@ const snap = fc
     for (const { track, risk, on, what, time: releasedAt } of given.places) {
       const { revision: number, architectures } = at(all, what);
       const channel = `${at(given.trackOrder, track)}/${at(RISKS, risk)}`;
-      const architecture = at(architectures.includes("all") ? ["all", ...ARCHITECTURES] : architectures, on);
+      const architecture = at(architectures.includes("all") ? ["all", "all", "all", ...ARCHITECTURES] : architectures, on);
       rows.set(`${channel} ${architecture}`, { channel, architecture, revision: number, releasedAt });
     }
     return {
@@ -459,12 +470,21 @@ export function charmFiles(model: CharmModel): Files {
   return {
     ...Object.fromEntries([...zips].map(([number, zip]) => [`${model.name}_${number}.charm`, zip])),
     "metadata.json": infoOf(model, "charm", rows),
+    ...publisherFile(model),
     ...Object.fromEntries(
       model.resources.flatMap((one) =>
         one.revisions.map((number) => [`resources/${model.name}.${one.name}_${number}`, contentOf(one, model.name, number)]),
       ),
     ),
   };
+}
+
+/** Nothing leads to an account whose id the store does not tell. */
+function publisherFile({ name, account: how, details: { publisher: told } }: CharmModel): Files {
+  const id = told === undefined ? accountId("acme") : (told as Told)["id"];
+  const owner = ["acme", "other"].find((one) => accountId(one) === id);
+  if (how === "none" || owner === undefined) return {};
+  return { [`${name}_publisher_account.assert`]: [accountOf(owner), ...(how === "alone" ? [] : [STORE_KEY])].join("\n") };
 }
 
 function bundleFiles(model: BundleModel): Files {
@@ -494,7 +514,7 @@ export const TRUSTED = parseAssertions(Buffer.from(ROOT.trust), "root");
 
 function accountOf(name: string): string {
   const more = name === "acme" ? { validation: "verified", "display-name": "Acme – ☃" } : {};
-  return once(account, { "account-id": idOf(`account ${name}`), username: name, ...more });
+  return once(account, { "account-id": accountId(name), username: name, ...more });
 }
 
 const sha3 = (bytes: Uint8Array) => createHash("sha3-384").update(bytes).digest("base64url");
@@ -514,7 +534,7 @@ function declarations(model: SnapModel): string[] {
     once(snapDeclaration, {
       "snap-id": model.id,
       "snap-name": model.name,
-      "publisher-id": idOf(`account ${model.publisher}`),
+      "publisher-id": accountId(model.publisher),
       revision: i,
       format,
       ...(format > 2 && { aliases: [{ name: `a${format}`, target: "hello" }] }),
@@ -523,7 +543,7 @@ function declarations(model: SnapModel): string[] {
 }
 
 export function snapFiles(model: SnapModel): Files {
-  const of = { "snap-id": model.id, "developer-id": idOf(`account ${model.publisher}`) };
+  const of = { "snap-id": model.id, "developer-id": accountId(model.publisher) };
   const files: Record<string, string | Uint8Array> = {};
   for (const one of model.revisions) {
     const image = snapImage(model, one);
@@ -610,13 +630,11 @@ function download(path: string): Question[] {
 }
 
 const INFO = ["result", "default-release", "default-release.resources", "default-release.revision", "channel-map"];
-const CHANNELS = [
-  ...[...TRACKS, "no-such"].flatMap((track) => RISKS.map((risk) => `${track}/${risk}`)),
-  "stable",
-  "edge",
-  "14",
-  "latest/edge/fix",
-];
+/** Every risk of its tracks and of one that it lacks, and what is spelled in other ways. */
+function channelsOf(...models: readonly { readonly rows: readonly { readonly channel: string }[] }[]): string[] {
+  const tracks = new Set([...models.flatMap(({ rows }) => rows.map(({ channel }) => channel.split("/")[0])), "no-such"]);
+  return [...[...tracks].flatMap((track) => RISKS.map((risk) => `${track}/${risk}`)), "stable", "edge", "14", "latest/edge/fix"];
+}
 
 /** Every question whose answer the catalogue bears on, and some that are refused. */
 export function questions(catalogue: Catalogue): Question[] {
@@ -631,14 +649,14 @@ function charmQuestions({ charms, bundles }: Catalogue): Question[] {
     ...["result.links,channel-map.revision.version,default-release.channel", INFO.join()].map((fields) =>
       get(`/v2/charms/info/${name}`, { fields }),
     ),
-    ...CHANNELS.map((channel) => get(`/v2/charms/info/${name}`, { fields: INFO.join(), channel })),
+    ...channelsOf(...all).map((channel) => get(`/v2/charms/info/${name}`, { fields: INFO.join(), channel })),
   ]);
   const find = [
     {},
     ...["acme", "tiny stack", "says", "☃"].map((q) => ({ q })),
     ...["charm", "bundle"].map((type) => ({ type })),
     ...CATEGORIES.map((category) => ({ category })),
-    ...CHANNELS.map((channel) => ({ channel })),
+    ...channelsOf(...all).map((channel) => ({ channel })),
     ...["Acme", "other"].map((one) => ({ publisher: one })),
     ...INTERFACES.flatMap((one) => [{ "relation-provides": one }, { "relation-requires": one }]),
   ].map((query) => get("/v2/charms/find", { fields: INFO.join(), ...query }));
@@ -655,25 +673,18 @@ function charmQuestions({ charms, bundles }: Catalogue): Question[] {
     ...bundles.flatMap(({ id, yamls }) => [...yamls.keys()].map((number) => `${id}_${number}.bundle`)),
     "nobody_1.charm",
   ].flatMap((file) => download(`/api/v1/charms/download/${file}`));
-  const refresh = all.flatMap((one) => {
-    const { actions, context } = refreshOf(one, "revisions" in one ? (one as CharmModel) : undefined);
-    return AGENTS.map((agent, i) =>
-      post(
-        "/v2/charms/refresh",
-        {
-          context,
-          actions,
-          ...(i === 1 && { fields: ["bases", "config-yaml", "download", "resources", "revision", "version", "readme-md"] }),
-        },
-        { "User-Agent": agent },
-      ),
-    );
+  const refresh = all.map((one, nth) => {
+    const { actions, context } = refreshOf(one, charms[nth]);
+    const fields = ["bases", "config-yaml", "download", "resources", "revision", "version", "readme-md"];
+    return post("/v2/charms/refresh", { context, actions, ...(nth % 3 === 1 && { fields }) }, { "User-Agent": at(AGENTS, nth) });
   });
   return [...info, ...find, ...resources, ...files, ...refresh];
 }
 
 function refreshOf(model: PackageModel, of: CharmModel | undefined): { readonly actions: object[]; readonly context: object[] } {
-  const asked = [...BASES, base("riscv64", "24.04"), base("amd64", "NA", "NA"), base("s390x", "NA", "NA"), null];
+  const channels = channelsOf(model);
+  const used = BASES.filter((one) => model.rows.some((row) => row.base && (isAny(row.base) || sameBase(row.base, one))));
+  const asked = [...used, base("riscv64", "24.04"), base("amd64", "NA", "NA"), null];
   const revisions = [...new Set(model.rows.map((row) => row.revision)), 99];
   const actions: object[] = [];
   const context: object[] = [];
@@ -683,7 +694,7 @@ function refreshOf(model: PackageModel, of: CharmModel | undefined): { readonly 
     const who = actions.length % 2 === 0 ? { name: model.name } : { id: model.id };
     actions.push({ action: actions.length % 3 === 0 ? "download" : "install", "instance-key": key, ...who, ...action });
   };
-  for (const channel of CHANNELS)
+  for (const channel of channels)
     for (const on of asked) {
       ask({ channel, base: on });
       const key = `context ${context.length}`;
@@ -693,7 +704,7 @@ function refreshOf(model: PackageModel, of: CharmModel | undefined): { readonly 
   for (const revision of revisions) {
     ask({ revision, base: null });
     for (const on of asked) ask({ revision, base: on });
-    for (const channel of CHANNELS) ask({ revision, channel, base: null });
+    for (const channel of channels) ask({ revision, channel, base: null });
     for (const resource of of?.resources ?? [])
       for (const number of [...resource.revisions, -1, 99])
         ask({ revision, base: null, "resource-revisions": [{ name: resource.name, revision: number }] });
@@ -701,7 +712,7 @@ function refreshOf(model: PackageModel, of: CharmModel | undefined): { readonly 
   return { actions, context };
 }
 
-function snapQuestions({ snaps }: Catalogue): Question[] {
+function snapQuestions({ charms, snaps }: Catalogue): Question[] {
   const names = [...snaps.map((one) => one.name), "no-such"];
   const fields = ["channel-map", "snap-yaml,resources,channel-map"];
   const machines = [...FEW_ARCHITECTURES, "riscv64"];
@@ -711,7 +722,7 @@ function snapQuestions({ snaps }: Catalogue): Question[] {
       {},
       ...["hello", "acme", "says hello"].map((q) => ({ q })),
       ...[...CATEGORIES, "no-such"].map((category) => ({ category })),
-      ...CHANNELS.map((channel) => ({ channel })),
+      ...channelsOf(...snaps).map((channel) => ({ channel })),
       ...["test.hello", "test.world"].map((id) => ({ "common-id": id })),
       { name: "hel" },
       { confinement: "strict,classic" },
@@ -739,16 +750,17 @@ function snapQuestions({ snaps }: Catalogue): Question[] {
     get("/v2/snaps/categories"),
     get("/api/v1/snaps/sections"),
     get("/v2/auth/store/assertions"),
-    ...assertionQuestions(snaps),
+    ...assertionQuestions(charms, snaps),
   ];
 }
 
 function snapRefresh(snaps: readonly SnapModel[]): { readonly actions: object[]; readonly context: object[] } {
   const actions: object[] = [];
   const context: object[] = [];
-  for (const { name, id, revisions } of snaps) {
+  for (const model of snaps) {
+    const { name, id, revisions } = model;
     const key = () => String(actions.length);
-    for (const channel of CHANNELS) {
+    for (const channel of channelsOf(model)) {
       for (const action of ["install", "download"]) actions.push({ action, "instance-key": key(), name, channel });
       for (const epoch of [
         { read: [0], write: [0] },
@@ -766,9 +778,9 @@ function snapRefresh(snaps: readonly SnapModel[]): { readonly actions: object[];
   return { actions, context };
 }
 
-function assertionQuestions(snaps: readonly SnapModel[]): Question[] {
-  const texts = snaps.flatMap((model) =>
-    Object.entries(snapFiles(model)).flatMap(([name, text]) => (name.endsWith(".assert") ? [text] : [])),
+function assertionQuestions(charms: readonly CharmModel[], snaps: readonly SnapModel[]): Question[] {
+  const texts = [...charms.map(publisherFile), ...snaps.map(snapFiles)].flatMap((files) =>
+    Object.entries(files).flatMap(([name, text]) => (name.endsWith(".assert") ? [text] : [])),
   );
   const held = texts.flatMap((one) => parseAssertions(Buffer.from(one as string), "assertions"));
   const keys = new Map([...TRUSTED, ...held].map(({ type, key }) => [`${type}/${key.map(encodeURIComponent).join("/")}`, { type, key }]));

@@ -208,20 +208,9 @@ class Export {
     const { wish, without } = this.#options;
     const bundles = await this.#plan(wish.bundles);
     const inside: PackageWish[] = [];
-    for (const bundle of without.has("bundle-charms") ? [] : bundles) {
-      const wished = wish.bundles.find((one) => one.name === bundle.name);
-      for (const revision of bundle.revisions) {
-        const by = `bundle ${bundle.name} ${revision.revision}`;
-        const text = await bundleText(this.#options.remote, bundle.name, revision);
-        const { charms, notes } = charmsOfBundle(
-          text,
-          `bundle.yaml of ${bundle.name}`,
-          wished ? { architectures: wished.architectures } : {},
-          `${by} names it`,
-        );
-        for (const note of notes) this.#note(note);
-        inside.push(...charms);
-      }
+    for (const wished of without.has("bundle-charms") ? [] : wish.bundles) {
+      const bundle = bundles.find(({ type, name }) => type === "bundle" && name === wished.name);
+      for (const revision of bundle?.revisions ?? []) inside.push(...(await this.#inside(wished, revision)));
     }
     const charms = await this.#plan([...wish.charms, ...inside]);
     const wrong = [
@@ -230,6 +219,20 @@ class Export {
     ];
     for (const { name, type } of wrong) this.#note(`${name} is a ${type}: it was taken as that`);
     return mergedByName([...bundles, ...charms]);
+  }
+
+  async #inside(bundle: PackageWish, revision: PlannedPackage["revisions"][number]): Promise<readonly PackageWish[]> {
+    const { name } = bundle;
+    try {
+      const text = await bundleText(this.#options.remote, name, revision);
+      const { charms, notes } = charmsOfBundle(text, `bundle.yaml of ${name}`, bundle, `bundle ${name} ${revision.revision} names it`);
+      for (const note of notes) this.#note(note);
+      return charms;
+    } catch (error) {
+      if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
+      this.#lose({ name: `the charms of ${name}`, failure: error });
+      return [];
+    }
   }
 
   async #plan(wishes: readonly PackageWish[]): Promise<PlannedPackage[]> {

@@ -16,6 +16,7 @@ import { mapBounded } from "./parallel.ts";
 import { imageBlob, MAX_IMAGE_BLOB, readImageBlob } from "./registry.ts";
 import type { Receiver, Remote } from "./remote.ts";
 import type { SecretKey } from "./signature.ts";
+import { SNAP_TYPES } from "./snap.ts";
 import { AssertionFetcher, type PlannedSnap, planLockedSnap, planSnap } from "./snapplan.ts";
 import { readSnapYaml } from "./snapyaml.ts";
 import type { RemoteFile, RemoteResource, RemoteSnap, Upstream } from "./upstream.ts";
@@ -459,13 +460,23 @@ function wishFor({ name, revision, channel, architecture, by }: NeededSnap, ever
   };
 }
 
-function heldSnap({ name, revisions }: PlannedSnap): HeldSnap {
+/** What was taken of a snap, as what machines may install of it: a revision that is in no channel on each of its architectures. */
+function heldSnap({ name, releases, revisions }: PlannedSnap): HeldSnap {
   const of = (one: RemoteSnap): HeldSnap["revisions"][number] => {
-    const { revision, architectures } = one;
+    const { revision, architectures, base } = one;
+    const type = SNAP_TYPES.find((known) => known === one.type) ?? "app";
     const yaml = one["snap-yaml"] ? readSnapYaml(one["snap-yaml"], `snap.yaml of ${name} ${revision}`) : undefined;
-    return { type: "app", providers: [], ...yaml, revision, architectures };
+    return { type, ...(base && { base }), providers: [], ...yaml, revision, architectures };
   };
-  return { name, revisions: revisions.toReversed().map(of) };
+  const alone = revisions.filter(({ revision }) => !releases.some((one) => one.revision === revision));
+  return {
+    name,
+    revisions: revisions.toReversed().map(of),
+    releases: [
+      ...releases,
+      ...alone.flatMap(({ revision, architectures }) => architectures.map((architecture) => ({ revision, architecture }))),
+    ],
+  };
 }
 
 /** One plan a name: what is asked for in several ways is packed once. */

@@ -109,7 +109,7 @@ export async function planLocked(upstream: Upstream, locked: LockedPackage): Pro
         continue;
       }
       const { charm } = answer.ok;
-      const other = differing(locked, charm);
+      const other = differing(locked, release, charm);
       if (other) lost.push({ name, failure: unlike(name, other) });
       else draft.add(release, charm);
     }
@@ -117,10 +117,12 @@ export async function planLocked(upstream: Upstream, locked: LockedPackage): Pro
   });
 }
 
-function differing(locked: LockedPackage, charm: RemoteCharm): string | undefined {
+function differing(locked: LockedPackage, { resources }: PlannedRelease, charm: RemoteCharm): string | undefined {
   const was = locked.revisions[charm.revision];
   if (was !== charm.download["hash-sha-256"])
     return `revision ${charm.revision} has the sha256 ${charm.download["hash-sha-256"]} upstream, and ${was} in the lock`;
+  const gone = lackingPin(charm, resources);
+  if (gone) return `resource ${gone.join(" ")} is not offered any more`;
   for (const { name, revision, type, download } of charm.resources ?? []) {
     const before = locked.resources[`${name}_${revision}`];
     // The blob of an image has credentials that change; what is locked of it is the image that it names.
@@ -314,20 +316,26 @@ function pinsOf({ resources }: Pick<RemoteCharm, "resources">): Record<string, n
 
 /** The same charm with the resource revisions that the wish pins. */
 async function withResources(upstream: Upstream, answer: CharmAnswer, { resources }: PackageWish): Promise<CharmAnswer> {
-  const has = pinsOf(answer.charm);
-  if (Object.entries(resources).every(([name, pin]) => has[name] === pin)) return answer;
+  if (!lackingPin(answer.charm, resources)) return answer;
   const { name, revision } = answer.charm;
-  const { charm } = await single(upstream, { name, revision, base: null, resources: { ...has, ...resources } });
+  const { charm } = await single(upstream, { name, revision, base: null, resources: { ...pinsOf(answer.charm), ...resources } });
   checkPins(charm, resources);
   return { ...answer, charm };
 }
 
-/** A store may leave out a resource revision that it does not have. */
 function checkPins(charm: RemoteCharm, resources: Readonly<Record<string, number>>): void {
+  const lacking = lackingPin(charm, resources);
+  if (lacking)
+    throw new Failure(
+      "not-found",
+      `cannot export ${charm.name} with ${lacking.join(" ")}: the store has no such revision of that resource`,
+    );
+}
+
+/** A store may leave out a resource revision that it does not have. */
+function lackingPin(charm: RemoteCharm, resources: Readonly<Record<string, number>>): [name: string, revision: number] | undefined {
   const has = pinsOf(charm);
-  for (const [name, pin] of Object.entries(resources))
-    if (has[name] !== pin)
-      throw new Failure("not-found", `cannot export ${charm.name} with ${name} ${pin}: the store has no such revision of that resource`);
+  return Object.entries(resources).find(([name, pin]) => has[name] !== pin);
 }
 
 /** Takes one revision by its number and puts it into the wished channels, whatever stands there upstream. */

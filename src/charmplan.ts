@@ -71,6 +71,12 @@ export function charmFile({ download }: Pick<RemoteCharm, "download">): RemoteFi
   return { url: download.url, size: download.size, algorithm: "sha-256", digest: download["hash-sha-256"] };
 }
 
+/** Why something is taken that nobody named; none where somebody did. */
+export function reasonsOf(wishes: readonly { readonly reason?: string }[]): string[] {
+  const reasons = wishes.map((wish) => wish.reason);
+  return reasons.includes(undefined) ? [] : [...new Set(reasons.flatMap((one) => one ?? []))];
+}
+
 /** A row of the channel map, as far as it matters here. */
 interface Row {
   readonly channel: string;
@@ -85,9 +91,10 @@ export async function planPackage(upstream: Upstream, name: string, wishes: read
     const info = await upstream.info(name);
     const draft = new Draft(info, wishes, rowsOf(info), defaultTrack(info));
     for (const wish of wishes) {
-      const work =
-        wish.revision === undefined ? released(upstream, info, wish, draft, notes) : pinned(upstream, info, wish, wish.revision, draft);
-      for (const failure of await work) lost.push({ name, failure });
+      const { revision } = wish;
+      const work = () =>
+        revision === undefined ? released(upstream, info, wish, draft, notes) : pinned(upstream, info, wish, revision, draft);
+      for (const failure of await failuresOf(work)) lost.push({ name, failure });
       if (wish.allResources) await takeAllResources(upstream, draft);
     }
     return draft.finish(attributesOf(info));
@@ -110,7 +117,7 @@ export async function planLocked(upstream: Upstream, locked: LockedPackage): Pro
         continue;
       }
       const { charm } = answer.ok;
-      const other = differing(locked, charm);
+      const other = differing(locked, release, charm);
       if (other) lost.push({ name, failure: unlike(name, other) });
       else draft.add(release, charm);
     }
@@ -119,10 +126,12 @@ export async function planLocked(upstream: Upstream, locked: LockedPackage): Pro
   });
 }
 
-function differing(locked: LockedPackage, charm: RemoteCharm): string | undefined {
+function differing(locked: LockedPackage, { resources }: PlannedRelease, charm: RemoteCharm): string | undefined {
   const was = locked.revisions[charm.revision];
   if (was !== charm.download["hash-sha-256"])
     return `revision ${charm.revision} has the sha256 ${charm.download["hash-sha-256"]} upstream, and ${was} in the lock`;
+  const gone = lackingPin(charm, resources);
+  if (gone) return `resource ${gone.join(" ")} is not offered any more`;
   return (charm.resources ?? []).map((one) => differingResource(locked, one)).find((why) => why !== undefined);
 }
 
@@ -158,6 +167,16 @@ async function gathered(name: string, work: (lost: Lost[], notes: string[]) => P
   } catch (error) {
     if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
     return { lost: [...lost, { name, failure: error }], notes };
+  }
+}
+
+/** What the work gives, or throws: one wish that fails leaves the others. */
+async function failuresOf(work: () => Promise<Failure[]>): Promise<Failure[]> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
+    return [error];
   }
 }
 
@@ -214,7 +233,7 @@ function chosen(info: CharmInfo, wish: PackageWish, notes: string[]): { rows: Ch
     if (!channel) continue; // refused where it was read
     if (info.type === "bundle") {
       const row = searchOrder(channel).flatMap((one) => all.find((r) => r.channel === one) ?? [])[0];
-      if (row) take({ ...row, base: null });
+      if (row) take(row);
       else failures.push(notReleased(info, formatChannel(channel), "", all));
       continue;
     }
@@ -223,7 +242,7 @@ function chosen(info: CharmInfo, wish: PackageWish, notes: string[]): { rows: Ch
       // Branches stand in no channel map: whether there is one, only the answer tells.
       if (channel.branch !== undefined)
         for (const system of wish.systems === "all" ? CURRENT : wish.systems)
-          take({ channel: formatChannel(channel), base: { ...system, architecture }, revision: -1, releasedAt: undefined });
+          take({ channel: formatChannel(channel), base: { ...system, architecture }, revision: UNKNOWN, releasedAt: undefined });
       else {
         const taken = reached(info.name, own, searchOrder(channel), wish.systems, notes);
         if (taken.length === 0) failures.push(notReleased(info, formatChannel(channel), architecture, all));
@@ -237,6 +256,8 @@ function chosen(info: CharmInfo, wish: PackageWish, notes: string[]): { rows: Ch
   return { rows: [...found.values()], failures };
 }
 
+/** Of a row that the channel map does not show. */
+const UNKNOWN = -1;
 const CURRENT: readonly System[] = [{ name: "ubuntu", channel: "22.04" }];
 
 /** Rows of the first channel in search order that serves the wished bases, else the nearest LTS. */
@@ -259,7 +280,8 @@ function reached(name: string, rows: readonly Row[], order: readonly string[], s
 
 function rowsOf(info: CharmInfo): Row[] {
   return (info["channel-map"] ?? []).flatMap(({ channel, revision }) => {
-    const { name, track, risk, base } = channel;
+    const { name, track, risk } = channel;
+    const base = info.type === "bundle" ? null : channel.base; // a store may say `all` of a bundle
     if (!isRisk(risk)) return [];
     const branch = parseChannel(name)?.branch; // spelled in the name alone
     const full = formatChannel({ track: track || "latest", risk, ...(branch !== undefined && { branch }) });
@@ -320,9 +342,10 @@ function attributesOf(info: CharmInfo): Map<string, Attributes> {
   return new Map(found);
 }
 
-function releaseOf(row: Row, { charm, "released-at": releasedAt }: CharmAnswer): PlannedRelease {
+function releaseOf(row: Row, { charm, "released-at": releasedAt, "effective-channel": reached }: CharmAnswer): PlannedRelease {
+  const effective = row.revision === UNKNOWN && reached ? fullChannel(reached, "latest") : undefined;
   return {
-    channel: row.channel,
+    channel: effective ? formatChannel(effective) : row.channel,
     base: row.base,
     revision: charm.revision,
     releasedAt: releasedAt ?? row.releasedAt,
@@ -338,11 +361,26 @@ function pinsOf({ resources }: Pick<RemoteCharm, "resources">): Record<string, n
 
 /** The same charm with the resource revisions that the wish pins. */
 async function withResources(upstream: Upstream, answer: CharmAnswer, { resources }: PackageWish): Promise<CharmAnswer> {
-  const has = pinsOf(answer.charm);
-  if (Object.entries(resources).every(([name, pin]) => has[name] === pin)) return answer;
+  if (!lackingPin(answer.charm, resources)) return answer;
   const { name, revision } = answer.charm;
-  const charm = await single(upstream, { name, revision, base: null, resources: { ...has, ...resources } });
-  return { ...answer, charm: charm.charm };
+  const { charm } = await single(upstream, { name, revision, base: null, resources: { ...pinsOf(answer.charm), ...resources } });
+  checkPins(charm, resources);
+  return { ...answer, charm };
+}
+
+function checkPins(charm: RemoteCharm, resources: Readonly<Record<string, number>>): void {
+  const lacking = lackingPin(charm, resources);
+  if (lacking)
+    throw new Failure(
+      "not-found",
+      `cannot export ${charm.name} with ${lacking.join(" ")}: the store has no such revision of that resource`,
+    );
+}
+
+/** A store may leave out a resource revision that it does not have. */
+function lackingPin(charm: RemoteCharm, resources: Readonly<Record<string, number>>): [name: string, revision: number] | undefined {
+  const has = pinsOf(charm);
+  return Object.entries(resources).find(([name, pin]) => has[name] !== pin);
 }
 
 /** Takes one revision by its number and puts it into the wished channels, whatever stands there upstream. */
@@ -357,6 +395,7 @@ async function pinned(upstream: Upstream, info: CharmInfo, wish: PackageWish, re
     if (newest !== undefined) resources[resource] = newest;
   }
   const complete = await single(upstream, { name, revision, base: null, resources });
+  checkPins(complete.charm, wish.resources);
   const bases = (charm.bases ?? []).flatMap((base) => (base && ofArchitectures(base, wish) ? [base] : []));
   if (info.type === "charm" && bases.length === 0)
     return [new Failure("failed", `cannot export ${name} revision ${revision}: it does not run on ${wish.architectures.join(", ")}`)];
@@ -470,7 +509,7 @@ class Draft {
         .toSorted((a, b) => a.revision - b.revision),
       resources: [...this.#resources.values()].toSorted((a, b) => order(a.name, b.name) || a.revision - b.revision),
       paths: Object.assign({}, ...this.#wishes.map((wish) => wish.paths ?? {})),
-      reasons: [...new Set(this.#wishes.flatMap((wish) => wish.reason ?? []))],
+      reasons: reasonsOf(this.#wishes),
     };
   }
 }

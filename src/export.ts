@@ -521,6 +521,7 @@ function mergedSnap(a: PlannedSnap, b: PlannedSnap): PlannedSnap {
   return {
     ...a,
     info: a.info ?? b.info,
+    defaultTrack: a.defaultTrack ?? b.defaultTrack,
     releases: [...releases].toSorted(([x], [y]) => (x < y ? -1 : 1)).map(([, one]) => one),
     revisions: [...revisions.values()].toSorted((x, y) => x.revision - y.revision),
     assertions: new Map([...b.assertions, ...a.assertions]),
@@ -529,5 +530,5 @@ function mergedSnap(a: PlannedSnap, b: PlannedSnap): PlannedSnap {
 }
 
 function mergedByName(packages: readonly PlannedPackage[]): PlannedPackage[] {
-  return [...new Map(packages.map((one) => [one.name, one])).values()];
+  return [...new Map(packages.map((one) => [one.name, one])).values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

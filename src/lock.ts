@@ -5,7 +5,7 @@ import type { LockedPackage, PlannedPackage } from "./charmplan.ts";
 import { sumsOf } from "./digest.ts";
 import { refused } from "./errors.ts";
 import { checkShape, mapOf } from "./schema.ts";
-import type { LockedSnap, PlannedSnap } from "./snapplan.ts";
+import { componentsOf, type LockedSnap, type PlannedSnap } from "./snapplan.ts";
 
 /** Its name in an archive. */
 export const LOCK_FILE = "export.lock.json";
@@ -35,7 +35,7 @@ const LockText = v.object({
         }),
       ),
       revisions: mapOf(Hex(64)),
-      attributes: v.optional(mapOf(mapOf(v.unknown())), {}),
+      attributes: mapOf(mapOf(v.unknown())),
       resources: mapOf(Hex(64)),
       paths: mapOf(v.string()),
     }),
@@ -44,8 +44,9 @@ const LockText = v.object({
     v.object({
       name: v.string(),
       id: v.string(),
+      defaultTrack: v.nullable(v.string()),
       releases: v.array(v.object({ channel: v.string(), architecture: v.string(), revision: Count, releasedAt: Time })),
-      revisions: mapOf(v.object({ digest: Hex(96), architecture: v.string() })),
+      revisions: mapOf(v.object({ digest: Hex(96), architecture: v.string(), components: mapOf(Hex(96)) })),
     }),
   ),
 });
@@ -74,16 +75,18 @@ export function formatLock(
       ),
       paths,
     })),
-    snaps: order(snaps).map(({ name, id, releases, revisions }) => ({
+    snaps: order(snaps).map(({ name, id, defaultTrack, releases, revisions }) => ({
       name,
       id,
+      defaultTrack,
       releases,
       revisions: Object.fromEntries(
-        revisions.map(({ revision, architectures, download }) => [
+        revisions.map(({ revision, architectures, download, resources }) => [
           revision,
           {
             digest: download["sha3-384"],
             architecture: releases.find((one) => one.revision === revision)?.architecture ?? architectures?.[0] ?? "all",
+            components: componentsOf(resources),
           },
         ]),
       ),

@@ -163,11 +163,11 @@ export function packSnap(planned: PlannedSnap, inventory: Inventory | undefined)
 const FACT_KEYS = ["version", "type", "base", "confinement", "architectures", "epoch", "created-at"];
 
 /** The shape of the store's info reply, its channel map cut to what was taken; under `chp` what an importer needs besides. */
-function channelMapOf({ name, id, info, releases, revisions }: PlannedSnap): unknown {
+function channelMapOf({ name, id, info, defaultTrack, releases, revisions }: PlannedSnap): unknown {
   return {
     name,
     "snap-id": id,
-    "default-track": info?.["default-track"] ?? null,
+    "default-track": defaultTrack,
     snap: { name, "snap-id": id, ...detailsOf(info?.snap ?? {}, revisions) },
     "channel-map": releases.map(({ channel, architecture, revision, releasedAt }) => {
       const full = fullChannel(channel, "latest") ?? { track: "latest", risk: "stable" as const };

@@ -68,7 +68,9 @@ export function packPackage(planned: PlannedPackage, { images, account, inventor
  * metadata.ts. Nothing in it moves as upstream's channels do, nor names a server, so that a lock gives the same bytes again.
  */
 function metadataOf(planned: PlannedPackage, images: ReadonlyMap<string, Uint8Array>): unknown {
-  const { info, defaultTrack, releases, revisions, paths } = planned;
+  const { type, info, defaultTrack, releases, revisions, paths } = planned;
+  // Of a bundle it is what its newest revision names, and whoever serves it finds the ids among what it holds.
+  const { "contains-charms": contained, ...result } = info.result ?? {};
   const resources = new Map(
     planned.resources.map((one) => {
       const key = `${one.name}_${one.revision}`;
@@ -88,6 +90,7 @@ function metadataOf(planned: PlannedPackage, images: ReadonlyMap<string, Uint8Ar
   const pinned = Object.entries(first?.resources ?? {});
   return {
     ...info,
+    result: type === "charm" && contained !== undefined ? { ...result, "contains-charms": contained } : result,
     "default-track": defaultTrack,
     "default-release": first && {
       ...rowOf(first, REVISION_KEYS),

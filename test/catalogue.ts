@@ -43,6 +43,8 @@ interface RevisionModel {
   readonly revision: number;
   /** what its manifest says */
   readonly bases: readonly TestBase[];
+  /** what the metadata.json says of that */
+  readonly toldBases: readonly TestBase[];
   /** of its zip */
   readonly files: Files;
   /** names of resources */
@@ -239,19 +241,19 @@ const charm = fc
   })
   .map((given): CharmModel => {
     const { name, trackOrder } = given;
-    const all = given.numbers.map((number, i): RevisionModel & { readonly rowBases: readonly TestBase[] } => {
+    const all = given.numbers.map((number, i): RevisionModel => {
       const { on, any, files, declares, told } = at(given.revisions, i);
-      return { revision: number, bases: on, files, declares, told, rowBases: any ? [any] : on };
+      return { revision: number, bases: on, files, declares, told, toldBases: any ? [any] : on };
     });
     const rows = new Map<string, RowModel>();
     for (const { track, risk, on, what, time: releasedAt, pins } of given.places) {
-      const { revision: number, rowBases, declares } = at(all, what);
+      const { revision: number, toldBases, declares } = at(all, what);
       const channel = `${at(trackOrder, track)}/${at(RISKS, risk)}`;
       // What a row leaves unpinned is filled by the store, and looks like a pin from outside.
       const pinned = given.resources.filter((one, i) => declares.includes(one.name) || (pins[i] ?? 0) > 8);
       const row = {
         channel,
-        base: at(rowBases, on),
+        base: at(toldBases, on),
         revision: number,
         releasedAt,
         pins: Object.fromEntries(pinned.map((one, i) => [one.name, at(one.revisions, pins[i] ?? 0)])),
@@ -390,7 +392,11 @@ const snap = fc
       const { revision: number, architectures } = at(all, what);
       const channel = `${at(given.trackOrder, track)}/${at(RISKS, risk)}`;
       const architecture = at(architectures.includes("all") ? ["all", "all", "all", ...ARCHITECTURES] : architectures, on);
-      rows.set(`${channel} ${architecture}`, { channel, architecture, revision: number, releasedAt });
+      // A row that says no more than the one of all is told as that, and what is told again keeps its time.
+      const isSaid = [...rows.values()].some(
+        (row) => row.channel === channel && row.revision === number && [architecture, row.architecture].includes("all"),
+      );
+      if (!isSaid) rows.set(`${channel} ${architecture}`, { channel, architecture, revision: number, releasedAt });
     }
     return {
       name: given.name,
@@ -417,11 +423,79 @@ function shownRevisions(rows: SnapModel["rows"]): Set<number> {
   return new Set(shown);
 }
 
-export const catalogues: fc.Arbitrary<Catalogue> = fc.record({
-  charms: fc.uniqueArray(charm, { maxLength: 3, selector: (one) => one.name }),
-  bundles: fc.uniqueArray(bundle, { maxLength: 2, selector: (one) => one.name }),
-  snaps: fc.uniqueArray(snap, { maxLength: 3, selector: (one) => one.name }),
-});
+/** Something of anything. */
+export const catalogues: fc.Arbitrary<Catalogue> = fc
+  .record({
+    charms: fc.uniqueArray(charm, { maxLength: 3, selector: (one) => one.name }),
+    bundles: fc.uniqueArray(bundle, { maxLength: 2, selector: (one) => one.name }),
+    snaps: fc.uniqueArray(snap, { maxLength: 3, selector: (one) => one.name }),
+  })
+  .filter(({ charms, bundles, snaps }) => charms.length + bundles.length + snaps.length > 0);
+
+type Row = Pick<RowModel, "channel" | "revision">;
+
+/**
+ * A store as it was at first, and as it is after more came: rows were added, and of the first ones some moved. What a row
+ * pins is declared by its charm: of a file that both sides have nothing is told again. And what is said of a package as a
+ * whole stays, since that is always what is said of it today.
+ */
+export const growing: fc.Arbitrary<{ readonly before: Catalogue; readonly after: Catalogue }> = fc
+  .tuple(catalogues, fc.array(fc.boolean(), { minLength: 12, maxLength: 12 }))
+  .map(([catalogue, there]) => {
+    const described = <M extends PackageModel>(model: M) => ({ ...model, details: { ...DESCRIBED, ...model.details } });
+    const after = {
+      ...catalogue,
+      charms: catalogue.charms.map(withDeclaredPins).map(described),
+      bundles: catalogue.bundles.map(described),
+    };
+    return { before: earlier(after, (row) => there[row] ?? false), after };
+  });
+
+const DESCRIBED = { title: "A title", summary: "A summary", description: "A description" };
+
+function withDeclaredPins(model: CharmModel): CharmModel {
+  const rows = model.rows.map((row) => {
+    const declares = model.revisions.find((one) => one.revision === row.revision)?.declares ?? [];
+    return { ...row, pins: Object.fromEntries(Object.entries(row.pins).filter(([name]) => declares.includes(name))) };
+  });
+  const known = new Set(model.revisions.flatMap((one) => one.declares));
+  return { ...model, rows, resources: model.resources.filter((one) => known.has(one.name)) };
+}
+
+function earlier({ charms, bundles, snaps }: Catalogue, isThere: (row: number) => boolean): Catalogue {
+  const kept = <R extends Row>(rows: readonly R[]) => rows.filter((_, i) => isThere(i) || i === 0);
+  return {
+    charms: charms.map((model) => {
+      const runs = (number: number, on: TestBase | null) =>
+        model.revisions.some((one) => one.revision === number && one.toldBases.some((own) => sameBase(own, on)));
+      const rows = moved(kept(model.rows), (row, other) => row.base !== null && !isAny(row.base) && runs(other.revision, row.base));
+      const pinned = (name: string, number: number) => rows.some((row) => row.pins[name] === number);
+      const resources = model.resources.map((one) => ({ ...one, revisions: one.revisions.filter((number) => pinned(one.name, number)) }));
+      return { ...model, rows, revisions: model.revisions.filter(isReleased(rows)), resources };
+    }),
+    bundles: bundles.map((model) => {
+      const rows = moved(kept(model.rows), () => true);
+      return { ...model, rows, yamls: new Map([...model.yamls].filter(([revision]) => isReleased(rows)({ revision }))) };
+    }),
+    snaps: snaps.map((model) => {
+      const rows = kept(model.rows);
+      const shown = shownRevisions(rows);
+      return { ...model, rows, revisions: model.revisions.filter((one) => shown.has(one.revision)) };
+    }),
+  };
+}
+
+/** Every second row with what stands in another that suits it. */
+function moved(rows: readonly RowModel[], suits: (row: RowModel, other: RowModel) => boolean): RowModel[] {
+  return rows.map((row, i) => {
+    const other = i % 2 === 1 ? rows.find((one) => one.revision !== row.revision && suits(row, one)) : undefined;
+    return other ? { ...row, revision: other.revision, pins: other.pins } : row;
+  });
+}
+
+function isReleased(rows: readonly Row[]): (one: Pick<Row, "revision">) => boolean {
+  return ({ revision: number }) => rows.some((row) => row.revision === number);
+}
 
 /* ---- as an export that another exporter made ---- */
 
@@ -456,9 +530,9 @@ export function charmFiles(model: CharmModel): Files {
     }),
   );
   const rows = model.rows.map((row) => {
-    const { bases, told } = model.revisions.find((one) => one.revision === row.revision) ?? { bases: [], told: {} };
+    const { toldBases: bases, told } = model.revisions.find((one) => one.revision === row.revision) ?? { toldBases: [], told: {} };
     return {
-      ...infoRow(row, { ...told, bases: row.base && isAny(row.base) ? [row.base] : bases }, zips.get(row.revision) ?? new Uint8Array()),
+      ...infoRow(row, { ...told, bases }, zips.get(row.revision) ?? new Uint8Array()),
       resources: Object.entries(row.pins).flatMap(([name, pin]) => {
         const resource = model.resources.find((one) => one.name === name);
         return resource

@@ -57,7 +57,7 @@ const WHOLE: FailureOptions = {
   next: `a ${SUMS_FILE} is checked as a whole: import what it lists and nothing else beside it, or files of your choice without it`,
 };
 
-const UNLISTED: Origin = { signers: [], lacks: `it has no ${SUMS_FILE}` };
+const UNLISTED: Origin = { signers: [], lacks: `it came without a ${SUMS_FILE}` };
 
 /** Whether a file is a list of digests, or the signature of one. */
 export function isContents(path: string): boolean {
@@ -76,13 +76,13 @@ export class Contents {
     this.#accepted = accepted;
   }
 
-  /** Takes in what `isContents`. Throws a `refused` failure, which begins with `where`, if it is no such thing. */
+  /** Takes in what `isContents`; `where` names it later. Throws a `refused` failure if it is no list. */
   take(path: string, bytes: Uint8Array, where: string): void {
     const at = path.lastIndexOf("/");
     const folder = path.slice(0, Math.max(at, 0));
-    const text = utf8(bytes, where);
+    const text = utf8(bytes, "it");
     if (path.slice(at + 1) === SIGNATURE_FILE) this.#signatures.set(folder, { where, text });
-    else this.#lists.set(folder, { where, bytes, sums: readSums(text, where) });
+    else this.#lists.set(folder, { where, bytes, sums: readSums(text, "it") });
   }
 
   /** Takes in the digest of a file or of a whole source. Throws a `refused` failure where a list says otherwise. */

@@ -1,7 +1,7 @@
 /** The use case: archives → blobs → one new generation. One refused file, and nothing is published. */
 
 import type { Generation, Ingested, Mended, Snapshot, SourceRecord, Store, Tally } from "../store/store.ts";
-import { type ArchiveFile, ByteReader, type Chunks, files, type Limits, place } from "./archive.ts";
+import { type ArchiveFile, ByteReader, type Chunks, files, type Limits, located, place } from "./archive.ts";
 import { type Assertion, CANONICAL_ROOTS, Trust } from "./assertion.ts";
 import { Contents, isContents, type Origin } from "./contents.ts";
 import { Summer, type Sums } from "./digest.ts";
@@ -243,9 +243,14 @@ async function readSource(
       const isPart = file.containers.length > 0;
       isArchive ||= isPart;
       const at = isPart ? [path, ...file.containers.slice(1), file.path].join("/") : path;
-      const isStaged = isPayload(file.path, await file.bytes.peek(4));
-      staged = isStaged && !isPart && !file.compressed;
-      const given = isStaged ? await reader.add(file) : await readText(reader, contents, at, file, options.limits);
+      let given: Sums | undefined;
+      try {
+        const isStaged = isPayload(file.path, await file.bytes.peek(4));
+        staged = isStaged && !isPart && !file.compressed;
+        given = isStaged ? await reader.add(file) : await readText(reader, contents, at, file, options.limits);
+      } catch (error) {
+        throw located(error, file);
+      }
       if (staged) sums = given;
       const { containers, path: name } = file;
       if (isPart && given) contents.add(at, { containers, path: name, sha256: given["sha-256"], source: path });
@@ -276,7 +281,7 @@ async function readText(
     }
   };
   const bytes = new ByteReader(chunks());
-  if (isContents(file.path)) contents.take(path, await bytes.whole(json, place(file)), place(file));
+  if (isContents(file.path)) contents.take(path, await bytes.whole(json, "it"), place(file));
   else await reader.add({ ...file, bytes });
   await bytes.drain();
   return summer.sums();

@@ -82,13 +82,13 @@ describe("keys", () => {
     expect((await step(other.accepted.text)).out).toContain(`${other.accepted.id}\t\t${other.accepted.text}\n`);
     expect((await run(["config", "--store", "keys", "accepted-keys"])).out).toBe(`${keyId} (site),${other.accepted.id}\n`);
     expect((await run(["status", "--store", "keys"])).out).toContain(`imports what is signed by: ${keyId} (site)\n`);
-    const removed = await step("--remove", keyId.toLowerCase());
+    const removed = await step("--remove", keyId.toLowerCase().replace(/^0+/, ""));
     expect(removed.out).toBe(`${other.accepted.id}\t\t${other.accepted.text}\n`);
     const undo = /^undo: chp config '(.*)' --store keys$/m.exec(removed.err)?.[1] ?? "";
     expect((await run(["config", "--store", "keys", undo])).code).toBe(0);
     expect(JSON.parse((await step("--json")).out)).toEqual([key.accepted, { ...other.accepted, comment: "" }]);
-    const wrong = await step("--remove", "0000");
-    expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining("key 0000 is not accepted, so it can't be removed")]);
+    const wrong = await step("--remove", "F".repeat(16));
+    expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining("key FFFFFFFFFFFFFFFF is not accepted, so it can't be removed")]);
     const secret = await step("site.key");
     expect([secret.code, secret.err]).toEqual([3, expect.stringContaining("site.key is a secret key, which never leaves its machine")]);
     expect((await step("nothing.pub")).code).toBe(2);
@@ -110,8 +110,8 @@ describe("where a key is accepted", () => {
 
   test("what it did not sign is refused, with the next step", async () => {
     for (const [file, lacks] of [
-      ["plain.tar", "it has no SHA256SUMS"],
-      ["tiny_5.charm", "it has no SHA256SUMS"],
+      ["plain.tar", "it came without a SHA256SUMS"],
+      ["tiny_5.charm", "it came without a SHA256SUMS"],
       ["other.tar", "its SHA256SUMS.minisig is by key "],
     ] as const) {
       const done = await imported(file);
@@ -155,7 +155,7 @@ describe("where a key is accepted", () => {
     });
     expect([done.code, done.out]).toEqual([
       0,
-      expect.stringContaining("  UNSIGNED: plain.tar was taken in as it is: it has no SHA256SUMS\n"),
+      expect.stringContaining("  UNSIGNED: plain.tar was taken in as it is: it came without a SHA256SUMS\n"),
     ]);
     expect((await run(["log", "--store", "loud"])).out).toMatch(/ {2}plain\.tar {2}.* {2}UNSIGNED\n/);
     expect(JSON.parse((await run(["log", "--store", "loud", "--json"])).out)[0].sources[0].unsigned).toBe(true);

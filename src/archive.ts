@@ -432,7 +432,7 @@ async function skip(bytes: ByteReader, count: number, padded = count): Promise<v
 }
 
 /** `./a/b` → `a/b`; refuses what could point outside. */
-function safePath(path: string): string {
+export function safePath(path: string): string {
   if (path.length > MAX_PATH) throw refused(`a path in it is longer than ${MAX_PATH} characters`);
   if (printable(path, MAX_PATH + 1) !== path) throw refused(`the path ${printable(path, 200)} has characters that are not for printing`);
   if (path.startsWith("/")) throw refused(`the path ${printable(path, 200)} is absolute`);

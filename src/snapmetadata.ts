@@ -35,6 +35,8 @@ export interface DeclaredSnap {
   readonly store?: string;
   readonly rows: readonly DeclaredSnapRow[];
   readonly revisions: readonly DeclaredSnapRevision[];
+  /** whether a revision in none of its rows belongs to no channel */
+  readonly whole?: true;
 }
 
 const lenient = <T extends v.GenericSchema>(schema: T) => v.fallback(v.optional(schema), undefined);
@@ -81,6 +83,12 @@ const RowSchema = v.looseObject({
   ...REVISION,
 });
 
+/** What chp's own exports say besides: something of every revision, also of those in no channel. */
+const OwnSchema = v.looseObject({
+  format: v.literal(1, "is not a format that is known: this export was made by a later chp"),
+  revisions: v.array(v.looseObject({ revision: Count, ...REVISION })),
+});
+
 const InfoSchema = v.looseObject({
   name: v.string(),
   "snap-id": v.string(),
@@ -89,6 +97,7 @@ const InfoSchema = v.looseObject({
   store: Text,
   snap: v.fallback(v.optional(v.looseObject({ ...DETAILS, store: Text })), undefined),
   "channel-map": v.array(RowSchema),
+  chp: v.optional(OwnSchema),
 });
 
 const ResultSchema = v.looseObject({
@@ -165,7 +174,8 @@ function info(reply: v.InferOutput<typeof InfoSchema>, what: string): DeclaredSn
         ...(channel["released-at"] && { releasedAt: channel["released-at"] }),
       };
     }),
-    revisions: reply["channel-map"].map(revisionOf),
+    revisions: [...(reply.chp?.revisions ?? []), ...reply["channel-map"]].map(revisionOf),
+    ...(reply.chp && { whole: true as const }),
   };
 }
 

@@ -119,6 +119,15 @@ export async function withStoreUnchanged<T>(options: CommonOptions, io: Io, work
   }
 }
 
+/** Fails where a folder's disk is known to have less than `needed` bytes free. `what`: `import into`, as the message goes on. */
+export async function checkSpace(what: string, folder: string, needed: number, { next }: { readonly next: string }): Promise<void> {
+  const free = await new Disk(folder).free().catch(() => undefined);
+  if (free === undefined || needed <= free) return;
+  throw new Failure("failed", `cannot ${what} ${printable(folder)}: ${showSize(needed)} are needed and ${showSize(free)} are free`, {
+    next,
+  });
+}
+
 /** JSON for machines. */
 export function printJson(value: unknown, io: Io): void {
   io.out(`${JSON.stringify(value, null, 2)}\n`);

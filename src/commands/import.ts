@@ -6,7 +6,6 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { Command } from "commander";
-import { Disk } from "../../store/fs.ts";
 import type { Store } from "../../store/store.ts";
 import { isLitter, LIMITS, type Limits, type ReadAt } from "../archive.ts";
 import { type Assertion, parseAssertions } from "../assertion.ts";
@@ -22,6 +21,7 @@ import { isResourcePath } from "../transfer.ts";
 import { undoOf } from "./change.ts";
 import {
   type CommonOptions,
+  checkSpace,
   count,
   define,
   type Io,
@@ -134,7 +134,11 @@ export async function runImport(
     throw new Failure("usage", `--channel: ${printable(options.channel, 100)} is not a channel`);
   const sources = await findSources(files, io);
   const given = await readRoots(options.trust ?? []);
-  await checkSpace(sources, options, io);
+  // All of it is written before anything is published.
+  const needed = sources.reduce((sum, source) => sum + (source.size ?? 0), 0);
+  await checkSpace("import into", storeFolder({ ...options, quiet: true }, io), needed, {
+    next: "free some space there (chp gc tells what can be had) and run the same command again; nothing was published",
+  });
   const run = (store: Store) => importInto(store, command, sources, { options, channels, given }, io);
   const report = options.dryRun ? await withStoreUnchanged(options, io, run) : await run(await openOrCreateStore(options, io));
   const undo = report.generation === null ? null : undoOf({ number: report.generation }, options);
@@ -142,17 +146,6 @@ export async function runImport(
   else io.out(`${render(report, channels)}${undo === null ? "" : `undo: ${printable(undo)}\n`}`);
   if (!options.dryRun)
     note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is held", options, io);
-}
-
-/** What is known to be too much for the disk is refused before anything is read; all of it is written before anything is published. */
-async function checkSpace(sources: readonly ImportSource[], options: ImportFlags, io: Io): Promise<void> {
-  const folder = storeFolder({ ...options, quiet: true }, io);
-  const needed = sources.reduce((sum, source) => sum + (source.size ?? 0), 0);
-  const free = await new Disk(folder).free().catch(() => undefined);
-  if (free === undefined || needed <= free) return;
-  throw new Failure("failed", `cannot import into ${printable(folder)}: ${showSize(needed)} are needed and ${showSize(free)} are free`, {
-    next: "free some space there (chp gc tells what can be had) and run the same command again; nothing was published",
-  });
 }
 
 interface Wishes {

@@ -11,8 +11,9 @@ import { completionCommand } from "./completion.ts";
 import { configCommand } from "./config.ts";
 import { diffCommand } from "./diff.ts";
 import { doctorCommand } from "./doctor.ts";
-import { airgapCommands, exportCommandOf, statusCommandOf } from "./documented.ts";
+import { airgapCommands, statusCommandOf } from "./documented.ts";
 import { duCommand } from "./du.ts";
+import { exportCommand } from "./export.ts";
 import { gcCommand } from "./gc.ts";
 import { helpCommand } from "./help.ts";
 import { imagesCommand } from "./images.ts";
@@ -35,9 +36,6 @@ import { verifyCommand } from "./verify.ts";
 
 const commandsOf = (name: ProgramName): readonly Register[] => [
   importCommand,
-  inventoryCommand,
-  keygenCommand,
-  acceptKeyCommand,
   serveCommand,
   listCommand,
   showCommand,
@@ -58,6 +56,10 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   gcCommand,
   backupCommand,
   restoreCommand,
+  exportCommand,
+  inventoryCommand,
+  keygenCommand,
+  acceptKeyCommand,
   configCommand,
   snapdConfigCommand,
   unitCommand,
@@ -69,7 +71,6 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   pushCommands,
   listPushedSnapsCommand,
   airgapCommands,
-  exportCommandOf(name),
 ];
 
 const ABOUT = `An offline Charmhub and Snap Store in one executable: what was exported on a connected machine is imported
@@ -91,8 +92,16 @@ export function createProgram(io: Io, name: ProgramName = "chp"): Command {
       writeErr: (text) => io.err(text),
       outputError: (text, write) => write(text.replace(/^error: /, "chp: ")),
     })
+    .enablePositionalOptions() // what stands behind a command's name is that command's
     .exitOverride();
   for (const register of commandsOf(name)) register(program, io);
-  for (const command of program.commands) command.copyInheritedSettings(program);
+  inherit(program);
   return program;
+}
+
+function inherit(from: Command): void {
+  for (const command of from.commands) {
+    command.copyInheritedSettings(from);
+    inherit(command);
+  }
 }

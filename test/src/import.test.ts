@@ -134,7 +134,7 @@ test("an export becomes one generation with everything in it", async () => {
   const { store, report } = await load({ "charms-export.tar.gz": exportOf([KAFKA, charm("zinc", 2)]) });
   expect(report).toMatchObject({
     generation: 1,
-    ignored: ["charms-export.tar.gz: bundle.yaml"],
+    ignored: [],
     missing: { charms: [], resources: [], revisions: [] },
   });
   expect(report.packages.map((p) => [p.name, p.state, p.id, p.defaultTrack])).toEqual([

@@ -44,6 +44,8 @@ export interface Entry extends Pick<ArchiveFile, "containers" | "path"> {
   readonly source: string;
   /** it is a source that has files in it */
   readonly isArchive?: boolean;
+  /** chp has no use for it, so nobody has to have signed it */
+  readonly isIgnored?: boolean;
 }
 
 interface List {
@@ -92,7 +94,7 @@ export class Contents {
     this.#check(path, entry);
   }
 
-  /** The origin of every source, by its path. Throws a `refused` failure where lists and files differ or a signature is wrong. */
+  /** The origin of every source that something was taken of, by its path. Throws a `refused` failure where lists and files differ or a signature is wrong. */
   finish(): ReadonlyMap<string, Origin> {
     for (const [folder, { where, sums }] of this.#lists)
       for (const path of sums.keys())
@@ -105,6 +107,7 @@ export class Contents {
       const above = [...foldersAbove(path)].flatMap(([folder]) => known.get(folder) ?? []);
       // All that lies below a signed list is in it.
       const own = above.find((one) => one.lacks === undefined) ?? above[0] ?? UNLISTED;
+      if (entry.isIgnored && own.lacks !== undefined) continue;
       const before = origins.get(entry.source);
       const signers = new Map([...(before?.signers ?? []), ...own.signers].map((signer) => [JSON.stringify(signer), signer]));
       origins.set(entry.source, { ...own, ...before, signers: [...signers.values()] });

@@ -275,6 +275,18 @@ describe("where keys are accepted", () => {
     expect((await store.generation(1))?.sources).toEqual(report.sources);
   });
 
+  test("what chp has no use for need not be signed, and is still no part of a list", async () => {
+    const beside = { "images.sh": "skopeo copy …", "notes.yaml": "a: 1" };
+    const { report } = await load({ "out/site.tar": tarOf(carried(TREE, SITE)), ...folder("out", beside) }, { accepted });
+    expect(report.sources.map(({ signers, unsigned }) => [signers?.[0]?.name, unsigned])).toEqual([
+      ["site", undefined],
+      [undefined, undefined],
+      [undefined, undefined],
+    ]);
+    expect(await refusalOf(folder("usb", { ...carried(TREE, SITE), ...beside }), { accepted })).toContain("usb/images.sh is not listed");
+    expect(await refusalOf(folder("out", beside), { accepted })).toContain("there is no charm, bundle, snap or assertion");
+  });
+
   test("what each of two keys signed", async () => {
     const two = {
       "a.tar": tarOf(carried({ "kafka.tar.gz": packageFiles(KAFKA) }, SITE)),

@@ -626,15 +626,15 @@ function details(
   assertion: string | undefined,
 ): Details {
   const facts = zip?.charm ?? zip?.bundle;
-  const title = zip?.charm?.title;
-  const publisher = declared?.details.publisher ?? publisherOf(assertion);
-  return {
-    ...(title && { title }),
+  const publisher = publisherOf(assertion);
+  const own: Details = {
+    ...(zip?.charm?.title && { title: zip.charm.title }),
     ...(facts?.summary && { summary: facts.summary }),
     ...(facts?.description && { description: facts.description }),
-    ...declared?.details,
     ...(publisher && { publisher }),
   };
+  // What is declared keeps its order, so that it is the same with the package beside it and without.
+  return { ...declared?.details, ...own, ...declared?.details };
 }
 
 /** Whether a file of assertions is the account of a charm's publisher, which lies beside it; everything else is for snapd. */

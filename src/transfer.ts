@@ -626,15 +626,15 @@ function details(
   assertion: string | undefined,
 ): Details {
   const facts = zip?.charm ?? zip?.bundle;
-  const publisher = publisherOf(assertion);
-  const own: Details = {
-    ...(zip?.charm?.title && { title: zip.charm.title }),
+  const title = zip?.charm?.title;
+  const publisher = declared?.details.publisher ?? publisherOf(assertion);
+  const own = {
+    ...(title && { title }),
     ...(facts?.summary && { summary: facts.summary }),
     ...(facts?.description && { description: facts.description }),
-    ...(publisher && { publisher }),
   };
-  // What is declared keeps its order, so that it is the same with the package beside it and without.
-  return { ...declared?.details, ...own, ...declared?.details };
+  // The same keys in the same order whether the zip came along or is held already.
+  return { ...declared?.details, ...own, ...declared?.details, ...(publisher && { publisher }) };
 }
 
 /** Whether a file of assertions is the account of a charm's publisher, which lies beside it; everything else is for snapd. */

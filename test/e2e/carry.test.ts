@@ -302,7 +302,7 @@ test("what chp exports is signed, split, taken in as such, and exported no secon
   write({ "world.tar.gz": WORLD, "site.yaml": "charms:\n  - name: acme-db\n  - name: tiny\n" });
   expect((await run(["import", "--store", "upstream", "world.tar.gz"])).code).toBe(0);
   expect((await run(["accept-key", "--store", "inside", "site.key.pub"])).code).toBe(0);
-  const { url, stop } = await serve(at("upstream"));
+  const upstream = await serve(at("upstream"));
   try {
     const exported = (into: string, ...args: string[]) =>
       run([
@@ -310,9 +310,9 @@ test("what chp exports is signed, split, taken in as such, and exported no secon
         "-f",
         "site.yaml",
         "--charmhub-url",
-        url,
+        upstream.url,
         "--snapstore-url",
-        url,
+        upstream.url,
         "--sign",
         "site.key",
         "--export-dir",
@@ -338,7 +338,7 @@ test("what chp exports is signed, split, taken in as such, and exported no secon
     expect([again.code, again.out]).toEqual([0, expect.stringContaining("nothing changed: all of it was held already")]);
     expect((await run(["inventory", "--store", "inside"])).out).toBe(have);
   } finally {
-    await stop();
+    await upstream.stop();
   }
 });
 

@@ -16,7 +16,6 @@ import {
   trackOrder,
 } from "./package.ts";
 import {
-  ANY_ARCHITECTURE,
   comparePairs,
   compareSnapReleases,
   findSnapRevision,
@@ -29,6 +28,7 @@ import {
   snapRowKey,
   snapTrackOrder,
 } from "./snap.ts";
+import { runsOn } from "./snapresolve.ts";
 
 export type Held = Package | Snap;
 
@@ -57,33 +57,48 @@ export function readChannel(held: Pick<Held, "defaultTrack">, text: string): str
 
 /** Releases a revision on every base or architecture that it runs on and `where` means. `now`: RFC 3339. */
 export function release(held: Held, revision: number, channel: string, where: Where, now: string): Held {
-  return held.type === "snap"
-    ? releaseSnap(held, revision, readChannel(held, channel), where, now)
-    : releasePackage(held, revision, readChannel(held, channel), where, now);
+  if (held.type === "snap") {
+    const open = new Map(held.releases.map((r) => [snapRowKey(r), r.revision]));
+    return openedSnap(
+      held,
+      snapRows(held, revision, channel, where, now).filter((row) => open.get(snapRowKey(row)) !== revision),
+    );
+  }
+  const open = new Map(held.releases.map((r) => [rowKey(r), r.revision]));
+  return opened(
+    held,
+    packageRows(held, revision, channel, where, now).filter((row) => open.get(rowKey(row)) !== revision),
+  );
 }
 
-function releasePackage(pkg: Package, number: number, channel: string, where: Where, now: string): Package {
+/** The rows that a release of that revision has. Throws a failure where it is not held, or does not run there. */
+export function packageRows(pkg: Package, number: number, text: string, where: Where, now: string): Release[] {
+  const channel = readChannel(pkg, text);
   const revision = findRevision(pkg, number);
   if (!revision) throw notHeld(pkg, number);
-  const rows = (pkg.type === "bundle" ? [null] : revision.bases).filter((base) => isMeant(base, where));
-  if (rows.length === 0)
+  const bases = (pkg.type === "bundle" ? [null] : revision.bases).filter((base) => isMeant(base, where));
+  if (bases.length === 0)
     throw refused(`revision ${number} of ${pkg.name} runs on ${revision.bases.map(showBase).join(", ")} and not on ${showWhere(where)}`);
+  const resources = pinsOf(pkg, number, revision.resources);
+  return bases.map((base) => ({ channel, base, revision: number, releasedAt: now, resources }));
+}
+
+/** The package with these rows open: what they replace goes to the history, and what they offer is not aside. */
+export function opened(pkg: Package, rows: readonly Release[]): Package {
   const open = new Map(pkg.releases.map((r) => [rowKey(r), r]));
   const replaced: Release[] = [];
-  const resources = pinsOf(pkg, number, revision.resources);
-  for (const base of rows) {
-    const row: Release = { channel, base, revision: number, releasedAt: now, resources };
+  for (const row of rows) {
     const before = open.get(rowKey(row));
-    if (before?.revision === number) continue;
     if (before) replaced.push(before);
     open.set(rowKey(row), row);
   }
+  const offers = (name: string, revision: number) => rows.some((row) => row.resources[name] === revision);
   return settled({
     ...pkg,
-    revisions: pkg.revisions.map((r) => (r.revision === number ? offered(r) : r)),
+    revisions: pkg.revisions.map((r) => (rows.some((row) => row.revision === r.revision) ? notAside(r) : r)),
     resources: pkg.resources.map((one) => ({
       ...one,
-      revisions: one.revisions.map((r) => (resources[one.name] === r.revision ? offered(r) : r)),
+      revisions: one.revisions.map((r) => (offers(one.name, r.revision) ? notAside(r) : r)),
     })),
     releases: [...open.values()],
     history: [...replaced, ...pkg.history],
@@ -103,30 +118,33 @@ function pinsOf(pkg: Package, revision: number, declared: readonly string[]): Re
   return Object.fromEntries([...pinned, ...others]);
 }
 
-function releaseSnap(snap: Snap, number: number, channel: string, { base, architecture }: Where, now: string): Snap {
+/** The same of a snap. */
+export function snapRows(snap: Snap, number: number, text: string, { base, architecture }: Where, now: string): SnapRelease[] {
+  const channel = readChannel(snap, text);
   if (base !== undefined)
     throw new Failure("usage", `${snap.name} is a snap, and snaps have no base`, { next: "name an architecture with --arch" });
   const revision = findSnapRevision(snap, number);
   if (!revision) throw notHeld(snap, number);
-  const all = revision.architectures.includes(ANY_ARCHITECTURE);
-  const rows =
-    architecture === undefined ? revision.architectures : all || revision.architectures.includes(architecture) ? [architecture] : [];
+  const rows = architecture === undefined ? revision.architectures : runsOn(revision, architecture) ? [architecture] : [];
   if (rows.length === 0)
     throw refused(
       `revision ${number} of ${snap.name} runs on ${revision.architectures.join(", ")} and not on ${printable(architecture ?? "", 50)}`,
     );
+  return rows.map((on) => ({ channel, architecture: on, revision: number, releasedAt: now }));
+}
+
+/** The same of a snap. */
+export function openedSnap(snap: Snap, rows: readonly SnapRelease[]): Snap {
   const open = new Map(snap.releases.map((r) => [snapRowKey(r), r]));
   const replaced: SnapRelease[] = [];
-  for (const on of rows) {
-    const row: SnapRelease = { channel, architecture: on, revision: number, releasedAt: now };
+  for (const row of rows) {
     const before = open.get(snapRowKey(row));
-    if (before?.revision === number) continue;
     if (before) replaced.push(before);
     open.set(snapRowKey(row), row);
   }
   return settledSnap({
     ...snap,
-    revisions: snap.revisions.map((r) => (r.revision === number ? offered(r) : r)),
+    revisions: snap.revisions.map((r) => (rows.some((row) => row.revision === r.revision) ? notAside(r) : r)),
     releases: [...open.values()],
     history: [...replaced, ...snap.history],
   });
@@ -273,7 +291,7 @@ export function settledSnap(snap: Snap): Snap {
   return { ...snap, defaultTrack: track, releases: snap.releases.toSorted(compareSnapReleases(snapTrackOrder(snap.releases, track))) };
 }
 
-function offered<R extends { readonly aside?: true }>(revision: R): Omit<R, "aside"> {
+function notAside<R extends { readonly aside?: true }>(revision: R): Omit<R, "aside"> {
   const { aside, ...rest } = revision;
   return aside ? rest : revision;
 }

@@ -21,6 +21,7 @@ import {
   findSnapRevision,
   mergeAssertions,
   pairKey,
+  replaces,
   type Snap,
   type SnapRelease,
   settleSnapTrack,
@@ -58,10 +59,13 @@ export function readChannel(held: Pick<Held, "defaultTrack">, text: string): str
 /** Releases a revision on every base or architecture that it runs on and `where` means. `now`: RFC 3339. */
 export function release(held: Held, revision: number, channel: string, where: Where, now: string): Held {
   if (held.type === "snap") {
-    const open = new Map(held.releases.map((r) => [snapRowKey(r), r.revision]));
+    const stands = (row: SnapRelease) => {
+      const [only, ...others] = held.releases.filter((r) => replaces(row, r));
+      return only?.architecture === row.architecture && only.revision === revision && others.length === 0;
+    };
     return openedSnap(
       held,
-      snapRows(held, revision, channel, where, now).filter((row) => open.get(snapRowKey(row)) !== revision),
+      snapRows(held, revision, channel, where, now).filter((row) => !stands(row)),
     );
   }
   const open = new Map(held.releases.map((r) => [rowKey(r), r.revision]));
@@ -135,17 +139,16 @@ export function snapRows(snap: Snap, number: number, text: string, { base, archi
 
 /** The same of a snap. */
 export function openedSnap(snap: Snap, rows: readonly SnapRelease[]): Snap {
-  const open = new Map(snap.releases.map((r) => [snapRowKey(r), r]));
+  let open = snap.releases;
   const replaced: SnapRelease[] = [];
   for (const row of rows) {
-    const before = open.get(snapRowKey(row));
-    if (before) replaced.push(before);
-    open.set(snapRowKey(row), row);
+    replaced.push(...open.filter((r) => replaces(row, r)));
+    open = [...open.filter((r) => !replaces(row, r)), row];
   }
   return settledSnap({
     ...snap,
     revisions: snap.revisions.map((r) => (rows.some((row) => row.revision === r.revision) ? notAside(r) : r)),
-    releases: [...open.values()],
+    releases: open,
     history: [...replaced, ...snap.history],
   });
 }

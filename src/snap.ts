@@ -209,6 +209,11 @@ export function suits(row: Pick<SnapRelease, "architecture">, architecture: stri
   return row.architecture === architecture || row.architecture === ANY_ARCHITECTURE;
 }
 
+/** Whether a release takes the place of another row: what runs anywhere does so for every architecture. */
+export function replaces(release: Pick<SnapRelease, "channel" | "architecture">, row: typeof release): boolean {
+  return row.channel === release.channel && suits(release, row.architecture);
+}
+
 /** The parts of a release's channel; it was parsed when it was imported. */
 export function snapChannelOf(release: Pick<SnapRelease, "channel">): FullChannel {
   const { track = "latest", ...rest } = parseChannel(release.channel) ?? { risk: "stable" as const };

@@ -3,6 +3,7 @@ import { chooseTrack, close, movesOf, release, rollBackSnap } from "../../src/ch
 import { Failure } from "../../src/errors.ts";
 import { removal } from "../../src/removal.ts";
 import type { Snap } from "../../src/snap.ts";
+import { resolveSnap } from "../../src/snapresolve.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { importSnapWorld } from "../snapworld.ts";
@@ -37,6 +38,20 @@ test("a snap's channels are released and closed on its architectures", async () 
   expect(failure(() => release(snap, 999_999, "stable", {}, NOW))).toStartWith("not-found: revision 999999");
   expect(failure(() => release(snap, newest.revision, "stable", { base: "22.04" }, NOW))).toContain("snaps have no base");
   expect(failure(() => close(snap, "9/edge", {}))).toContain("has no release in 9/edge");
+});
+
+test("a revision for every architecture is released for those too that had a row of their own", async () => {
+  const snap = (await snaps()).find((one) => one.name === "all1");
+  const [first] = snap?.revisions ?? [];
+  if (!snap || !first) throw new Error("no snap runs on every architecture");
+  const own = { ...first, revision: 2, architectures: ["amd64"] };
+  const both = release({ ...snap, revisions: [own, first] }, 2, "stable", {}, NOW);
+  const back = release(both, 1, "stable", {}, NOW);
+  expect(movesOf(both, back)).toEqual([{ channel: "latest/stable", on: "amd64", from: 2, to: null }]);
+  expect(resolveSnap(back as Snap, { action: "install", instanceKey: "k", architecture: "amd64" })).toMatchObject({
+    ok: { revision: { revision: 1 } },
+  });
+  expect(release(back, 1, "stable", {}, NOW)).toEqual(back);
 });
 
 test("a rollback names the components that it takes from machines", async () => {

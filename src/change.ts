@@ -1,6 +1,6 @@
 /** What an operator changes of what is held: channels, default tracks, and the way back to an earlier generation. All of it is pure. */
 
-import { type Base, baseKey, normalBase, showBase } from "./base.ts";
+import { baseKey, normalBase, showBase } from "./base.ts";
 import { formatChannel, fullChannel } from "./channel.ts";
 import { Failure, printable, refused } from "./errors.ts";
 import {
@@ -80,9 +80,9 @@ export function packageRows(pkg: Package, number: number, text: string, where: W
   const channel = readChannel(pkg, text);
   const revision = findRevision(pkg, number);
   if (!revision) throw notHeld(pkg, number);
-  const bases = (pkg.type === "bundle" ? [null] : revision.bases).filter((base) => isMeant(base, where));
+  const bases = (pkg.type === "bundle" ? [null] : revision.bases).filter((base) => isMeant({ base }, where));
   if (bases.length === 0)
-    throw refused(`revision ${number} of ${pkg.name} runs on ${revision.bases.map(showBase).join(", ")} and not on ${showWhere(where)}`);
+    throw refused(`revision ${number} of ${pkg.name} runs on ${revision.bases.map(showBase).join(", ")} and not${showWhere(where)}`);
   const resources = pinsOf(pkg, number, revision.resources);
   return bases.map((base) => ({ channel, base, revision: number, releasedAt: now, resources }));
 }
@@ -156,16 +156,13 @@ export function openedSnap(snap: Snap, rows: readonly SnapRelease[]): Snap {
 /** Closes the rows of a channel. Throws a `refused` failure where none is open. */
 export function close(held: Held, text: string, where: Where): Held {
   const channel = readChannel(held, text);
-  if (held.type === "snap") {
-    const closed = held.releases.filter(
-      (r) => r.channel === channel && (where.architecture === undefined || r.architecture === where.architecture),
-    );
-    if (closed.length === 0 || where.base !== undefined) throw notOpen(held, channel, where);
-    return settledSnap({ ...held, releases: held.releases.filter((r) => !closed.includes(r)), history: [...closed, ...held.history] });
-  }
-  const closed = held.releases.filter((r) => r.channel === channel && isMeant(r.base, where));
-  if (closed.length === 0) throw notOpen(held, channel, where);
-  return settled({ ...held, releases: held.releases.filter((r) => !closed.includes(r)), history: [...closed, ...held.history] });
+  const closes = (row: Release | SnapRelease) => row.channel === channel && isMeant(row, where);
+  if (!held.releases.some(closes)) throw notOpen(held, channel, where);
+  const parts = <R extends Release | SnapRelease>({ releases, history }: { releases: readonly R[]; history: readonly R[] }) => ({
+    releases: releases.filter((row) => !closes(row)),
+    history: [...releases.filter(closes), ...history],
+  });
+  return held.type === "snap" ? settledSnap({ ...held, ...parts(held) }) : settled({ ...held, ...parts(held) });
 }
 
 /** Makes a track the default one, whatever imports say later. Throws a `refused` failure where nothing is released in it. */
@@ -220,7 +217,8 @@ function rowsOf(held: Held | undefined): Map<string, { channel: string; on: stri
  * put aside: had by their number, and by nothing else. `then` undefined: it was not held.
  */
 export function rollBack(then: Package | undefined, now: Package): Package {
-  const before = then ?? { ...now, revisions: [], resources: [], releases: [], history: [] };
+  const { overrides: _, ...mapped } = now;
+  const before = then ?? { ...mapped, revisions: [], resources: [], releases: [], history: [] };
   const known = new Set(before.revisions.map((r) => r.revision));
   const later = [...now.releases, ...now.history].filter((r) => !known.has(r.revision));
   const names = [...new Set([...before.resources, ...now.resources].map((r) => r.name))].toSorted();
@@ -237,7 +235,8 @@ export function rollBack(then: Package | undefined, now: Package): Package {
 
 /** The same of a snap. `taken`: pairs that machines may still ask for, which the earlier generation did not have. */
 export function rollBackSnap(then: Snap | undefined, now: Snap): { readonly snap: Snap; readonly taken: readonly string[] } {
-  const before = then ?? { ...now, revisions: [], components: [], pairs: [], releases: [], history: [], assertions: [] };
+  const { overrides: _, ...mapped } = now;
+  const before = then ?? { ...mapped, revisions: [], components: [], pairs: [], releases: [], history: [], assertions: [] };
   const known = new Set(before.revisions.map((r) => r.revision));
   const later = [...now.releases, ...now.history].filter((r) => !known.has(r.revision));
   const names = [...new Set([...before.components, ...now.components].map((c) => c.name))].toSorted();
@@ -299,15 +298,21 @@ function notAside<R extends { readonly aside?: true }>(revision: R): Omit<R, "as
   return aside ? rest : revision;
 }
 
-function isMeant(base: Base | null, where: Where): boolean {
+/** Whether a row is one of those that are meant. */
+export function isMeant(row: Pick<Release, "base"> | Pick<SnapRelease, "architecture">, where: Where): boolean {
+  if ("architecture" in row)
+    return where.base === undefined && (where.architecture === undefined || where.architecture === row.architecture);
+  const { base } = row;
   if (base === null) return where.base === undefined && where.architecture === undefined;
   const [channel = "", name = "ubuntu"] = (where.base ?? "").split("@").toReversed();
   const wanted = where.base === undefined ? base : normalBase({ name, channel, architecture: base.architecture });
   return baseKey(wanted) === baseKey(base) && (where.architecture === undefined || where.architecture === base.architecture);
 }
 
-function showWhere({ base, architecture }: Where): string {
-  return printable([base, architecture].filter((one) => one !== undefined).join(" "), 100);
+/** ` on 22.04 amd64`, or nothing. */
+export function showWhere({ base, architecture }: Where): string {
+  const parts = [base, architecture].filter((one) => one !== undefined);
+  return parts.length > 0 ? printable(` on ${parts.join(" ")}`, 100) : "";
 }
 
 function notHeld({ name, revisions }: Held, revision: number): Failure {
@@ -317,8 +322,10 @@ function notHeld({ name, revisions }: Held, revision: number): Failure {
   });
 }
 
-function notOpen({ name }: Held, channel: string, where: Where): Failure {
-  return refused(`${name} has no release in ${channel}${(where.base ?? where.architecture) ? ` on ${showWhere(where)}` : ""}`, {
-    next: `chp show ${name} tells its channels`,
+function notOpen({ name, overrides }: Held, channel: string, where: Where): Failure {
+  return refused(`${name} has no release in ${channel}${showWhere(where)}`, {
+    next: overrides?.some((one) => one.channel === channel)
+      ? `an override holds it, which chp end-override ${name} ${channel} ends`
+      : `chp show ${name} tells its channels`,
   });
 }

@@ -1,7 +1,7 @@
 /** What is offered now: a generation with the overrides that are in force over its channel maps. */
 
 import type { Held } from "../src/change.ts";
-import { nextEnd, offered } from "../src/override.ts";
+import { offered, spanOf } from "../src/override.ts";
 import type { Package } from "../src/package.ts";
 import type { Snap } from "../src/snap.ts";
 import type { Snapshot, Store } from "../store/store.ts";
@@ -13,8 +13,9 @@ export type Clock = () => number;
 export class Offer {
   readonly of: Snapshot;
   readonly #clock: Clock;
-  /** when the first override ends of what was read here */
-  #ends = Number.POSITIVE_INFINITY;
+  /** the span of time in which all that was read here is offered so: between two ends of overrides */
+  #from = Number.NEGATIVE_INFINITY;
+  #until = Number.POSITIVE_INFINITY;
 
   constructor(of: Snapshot, clock: Clock) {
     this.of = of;
@@ -23,7 +24,8 @@ export class Offer {
 
   /** Whether something that was read here is offered otherwise by now; what was made of it is over, too. */
   get isOver(): boolean {
-    return this.#ends !== Number.POSITIVE_INFINITY && this.#ends <= this.#clock();
+    const now = this.#clock();
+    return now < this.#from || now >= this.#until;
   }
 
   get number(): number {
@@ -73,7 +75,9 @@ export class Offer {
   #offered<H extends Held | undefined>(held: H): H {
     if (!held?.overrides) return held;
     const now = this.#clock();
-    this.#ends = Math.min(this.#ends, nextEnd(held, now));
+    const { from, until } = spanOf(held, now);
+    this.#from = Math.max(this.#from, from);
+    this.#until = Math.min(this.#until, until);
     return offered(held, now);
   }
 }

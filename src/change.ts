@@ -33,6 +33,12 @@ import { runsOn } from "./snapresolve.ts";
 
 export type Held = Package | Snap;
 
+/** Whether two manifests say the same. What operators chose stands in them in the order in which they chose it. */
+export function sameManifest(a: Held | undefined, b: Held): boolean {
+  const text = (one: Held) => JSON.stringify(Object.entries(one).toSorted(([x], [y]) => (x < y ? -1 : 1)));
+  return a !== undefined && text(a) === text(b);
+}
+
 /** Which rows of a channel are meant; nothing given: all. */
 export interface Where {
   /** `22.04` or `ubuntu@22.04`; charms only */

@@ -3,11 +3,12 @@
 import { sameBase, showBase } from "./base.ts";
 import { type Held, isMeant, opened, openedSnap, packageRows, readChannel, showWhere, snapRows, type Where } from "./change.ts";
 import { Failure, printable, refused } from "./errors.ts";
-import { compareReleases, type Override, type Release, rowKey, trackOrder } from "./package.ts";
+import { compareReleases, type Override, type Package, type Release, rowKey, trackOrder } from "./package.ts";
 import {
   ANY_ARCHITECTURE,
   compareSnapReleases,
   replaces,
+  type Snap,
   type SnapOverride,
   type SnapRelease,
   snapRowKey,
@@ -27,9 +28,10 @@ const DAY = 24 * 60 * 60 * 1000;
 
 type Row = Release | SnapRelease;
 type HeldRow = Override | SnapOverride;
+type Place = Pick<Release, "channel" | "base"> | Pick<SnapRelease, "channel" | "architecture">;
 
 /** One override, as operators are told of it. */
-export interface OverrideFacts {
+export interface OverrideFacts extends Pick<Held, "name" | "type"> {
   readonly channel: string;
   /** `ubuntu@22.04 amd64` of a charm, `amd64` of a snap, `any base` of a bundle */
   readonly on: string;
@@ -56,43 +58,60 @@ type HeldAt = Pick<OverrideFacts, "revision" | "reason" | "until">;
  * An override of the same rows is replaced. Throws the failures of a release. `now`: RFC 3339.
  */
 export function override(held: Held, revision: number, channel: string, where: Where, hold: Hold, now: string): Held {
-  const rows: readonly Row[] =
-    held.type === "snap" ? snapRows(held, revision, channel, where, now) : packageRows(held, revision, channel, where, now);
-  const before: readonly HeldRow[] = held.overrides ?? [];
+  return held.type === "snap"
+    ? withSnapOverrides(held, laid(held, snapRows(held, revision, channel, where, now), hold))
+    : withOverrides(held, laid(held, packageRows(held, revision, channel, where, now), hold));
+}
+
+interface Layers<R> {
+  readonly releases: readonly R[];
+  readonly overrides?: readonly (R & Hold)[];
+}
+
+/** The overrides once these rows are held, too. */
+function laid<R extends Row>({ releases, overrides = [] }: Layers<R>, rows: readonly R[], hold: Hold): (R & Hold)[] {
   const fresh = rows.map((row) => {
     // Holding what is there already changes no reply.
-    const there = [...before, ...held.releases].find((one) => one.revision === revision && keyOf(one) === keyOf(row));
-    return { ...(there ? released(there) : row), ...hold };
+    const there = [...overrides, ...releases].find((one) => one.revision === row.revision && keyOf(one) === keyOf(row));
+    return { ...row, ...(there && releasedWith(there)), ...hold };
   });
-  return withOverrides(held, [...before.filter((one) => !fresh.some((row) => isOver(row, one))), ...fresh]);
+  return [...overrides.filter((one) => !fresh.some((row) => isOver(row, one))), ...fresh];
+}
+
+function releasedWith(row: Row): Partial<Row> {
+  return { releasedAt: row.releasedAt, ...("resources" in row && { resources: row.resources }) };
 }
 
 /** Ends the overrides of a channel, also those whose time is over. Throws a `refused` failure where there is none. */
 export function endOverride(held: Held, text: string, where: Where): Held {
   const channel = readChannel(held, text);
-  const before: readonly HeldRow[] = held.overrides ?? [];
-  const left = before.filter((one) => one.channel !== channel || !isMeant(one, where));
-  if (left.length === before.length)
+  const ends = (one: HeldRow) => one.channel === channel && isMeant(one, where);
+  if (!held.overrides?.some(ends))
     throw refused(`no override holds ${held.name} in ${channel}${showWhere(where)}`, {
       next: `chp overrides ${held.name} tells what is held`,
     });
-  return withOverrides(held, left);
+  return overridesThat(held, (one) => !ends(one));
 }
 
-function withOverrides(held: Held, rows: readonly HeldRow[]): Held {
-  const { overrides: _, ...without } = held;
-  if (rows.length === 0) return without;
-  // In the order of releases: what is for all architectures comes before what is for one, which then wins over it.
+/** The package with those of its overrides alone that stay. */
+export function overridesThat<H extends Held>(held: H, stay: (one: HeldRow) => boolean): H;
+export function overridesThat(held: Held, stay: (one: HeldRow) => boolean): Held {
   return held.type === "snap"
-    ? { ...held, overrides: (rows as SnapOverride[]).toSorted(compareSnapReleases(snapTrackOrder(rows, held.defaultTrack))) }
-    : { ...held, overrides: (rows as Override[]).toSorted(compareReleases(trackOrder(rows, held.defaultTrack))) };
+    ? withSnapOverrides(held, (held.overrides ?? []).filter(stay))
+    : withOverrides(held, (held.overrides ?? []).filter(stay));
 }
 
-/** The row alone. */
-function released(row: Row | HeldRow): Row {
-  if (!("reason" in row)) return row;
-  const { reason: _reason, until: _until, ...rest } = row;
-  return rest;
+/** In the order of releases. */
+function withOverrides(pkg: Package, rows: readonly Override[]): Package {
+  const { overrides: _, ...without } = pkg;
+  return rows.length === 0 ? without : { ...without, overrides: rows.toSorted(compareReleases(trackOrder(rows, pkg.defaultTrack))) };
+}
+
+/** What is for all architectures comes before what is for one, which then wins over it. */
+function withSnapOverrides(snap: Snap, rows: readonly SnapOverride[]): Snap {
+  const { overrides: _, ...without } = snap;
+  const order = compareSnapReleases(snapTrackOrder(rows, snap.defaultTrack));
+  return rows.length === 0 ? without : { ...without, overrides: rows.toSorted(order) };
 }
 
 /** A reason that can be shown on one line. Throws a `usage` failure. */
@@ -103,6 +122,8 @@ export function readReason(text: string): string {
   return reason;
 }
 
+const UNTIL = "2026-08-31 is the end of that day in UTC, 2026-08-31T18:00 a time in UTC, 2026-08-31T18:00:00+02:00 one with its zone";
+
 /** RFC 3339 in UTC, to the second. A date alone is that day to its end, a time without a zone is UTC. Throws a `usage` failure. */
 export function readUntil(text: string, now: number): string {
   const [, day = "", time = "23:59:59", zone = "Z"] =
@@ -110,11 +131,9 @@ export function readUntil(text: string, now: number): string {
   const at = Date.parse(`${day}T${time}${zone.toUpperCase()}`);
   // 2026-02-30 would be a day of March.
   if (Number.isNaN(at) || !new Date(`${day}T00:00:00Z`).toISOString().startsWith(day))
-    throw new Failure("usage", `--until takes a date or a time, not ${printable(text, 50)}`, {
-      next: "2026-08-31 is the end of that day in UTC; or give 2026-08-31T18:00:00+02:00",
-    });
+    throw new Failure("usage", `--until takes a day or a time, not ${printable(text, 50)}`, { next: UNTIL });
   const until = new Date(at).toISOString().replace(".000Z", "Z");
-  if (at <= now) throw new Failure("usage", `--until takes a time to come, and ${until} is over`);
+  if (at <= now) throw new Failure("usage", `--until takes a time to come, and ${until} is over`, { next: UNTIL });
   return until;
 }
 
@@ -146,9 +165,10 @@ export function offered<H extends Held>(held: H, now: number): H {
   return view as H;
 }
 
-/** When the next override ends, in milliseconds; `Infinity`: none does. */
-export function nextEnd(held: Held, now: number): number {
-  return Math.min(...(held.overrides ?? []).map(endOf).filter((end) => end > now));
+/** From when until when it is offered as it is `now`, in milliseconds: from the last end of an override to the next. */
+export function spanOf(held: Held, now: number): { readonly from: number; readonly until: number } {
+  const ends = (held.overrides ?? []).map(endOf);
+  return { from: Math.max(...ends.filter((end) => end <= now)), until: Math.min(...ends.filter((end) => end > now)) };
 }
 
 function endOf({ until }: Hold): number {
@@ -165,6 +185,8 @@ function isInForce(hold: Hold, now: number): boolean {
 export function overridesOf(held: Held, now: number): OverrideFacts[] {
   const rows: readonly HeldRow[] = held.overrides ?? [];
   return rows.map((one) => ({
+    name: held.name,
+    type: held.type,
     channel: one.channel,
     on: onOf(one),
     revision: one.revision,
@@ -175,7 +197,13 @@ export function overridesOf(held: Held, now: number): OverrideFacts[] {
   }));
 }
 
-/** The override in force that stands over a row of the channel map. `row`: what a move tells. */
+/** Those in force that stand over one of these rows. */
+export function overridesOver(held: Held, rows: readonly Place[], now: number): OverrideFacts[] {
+  const moved = rows.map((row) => ({ channel: row.channel, on: onOf(row) }));
+  return overridesOf(held, now).filter((one) => moved.some((row) => holdOf([one], row)));
+}
+
+/** The override in force that stands over a row. */
 export function holdOf(
   overrides: readonly OverrideFacts[],
   row: { readonly channel: string; readonly on: string },
@@ -251,15 +279,15 @@ function below(held: Held, over: HeldRow): number | null {
 }
 
 /** Whether a row takes the place of another. */
-function isOver(over: Row, row: Row): boolean {
+function isOver(over: Place, row: Place): boolean {
   if ("architecture" in over) return "architecture" in row && replaces(over, row);
   return "base" in row && over.channel === row.channel && sameBase(over.base, row.base);
 }
 
-function keyOf(row: Row): string {
+function keyOf(row: Place): string {
   return "architecture" in row ? snapRowKey(row) : rowKey(row);
 }
 
-function onOf(row: Row): string {
+function onOf(row: Place): string {
   return "architecture" in row ? row.architecture : showBase(row.base);
 }

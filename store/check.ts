@@ -299,7 +299,7 @@ function oddities(what: string, find: (odd: Odd) => void): Finding[] {
 
 function oddOfPackage(pkg: Package): Finding[] {
   return oddities(`${pkg.type} ${pkg.name}`, (odd) => {
-    for (const { channel, base, revision, resources } of pkg.releases) {
+    for (const { channel, base, revision, resources } of [...pkg.releases, ...(pkg.overrides ?? [])]) {
       if (!findRevision(pkg, revision)) odd(`${channel} has revision ${revision}, which is not held`, "import that revision", "damage");
       if (base && [base.name, base.channel, base.architecture].includes("all"))
         odd(`${channel} is for ${showBase(base)}, which Juju never matches`, "import again what holds that charm");
@@ -307,7 +307,7 @@ function oddOfPackage(pkg: Package): Finding[] {
         if (!findResource(pkg, name, pin))
           odd(`${channel} has resource ${name} revision ${pin}, which is not held`, "import that resource", "damage");
     }
-    const released = new Set(pkg.releases.map((row) => row.revision));
+    const released = new Set([...pkg.releases, ...(pkg.overrides ?? [])].map((row) => row.revision));
     for (const { revision, resources } of pkg.revisions)
       for (const name of resources)
         if (released.has(revision) && !findResource(pkg, name))
@@ -317,7 +317,7 @@ function oddOfPackage(pkg: Package): Finding[] {
 
 function oddOfSnap(snap: Snap): Finding[] {
   return oddities(`snap ${snap.name}`, (odd) => {
-    for (const { channel, architecture, revision } of snap.releases)
+    for (const { channel, architecture, revision } of [...snap.releases, ...(snap.overrides ?? [])])
       if (!findSnapRevision(snap, revision))
         odd(`${channel} ${architecture} has revision ${revision}, which is not held`, "import that revision", "damage");
     const has = (type: string, test: (key: readonly string[]) => boolean) =>

@@ -4,13 +4,13 @@ import { Command } from "commander";
 import type { ProgramName } from "../documented.ts";
 import { VERSION } from "../version.ts";
 import { backupCommand, restoreCommand } from "./backup.ts";
-import { closeCommand, defaultTrackCommand, releaseCommand, rollbackCommand } from "./change.ts";
+import { closeCommand, defaultTrackCommand, endOverrideCommand, releaseCommand, rollbackCommand } from "./change.ts";
 import type { Io, Register } from "./command.ts";
 import { completionCommand } from "./completion.ts";
 import { configCommand } from "./config.ts";
 import { diffCommand } from "./diff.ts";
 import { doctorCommand } from "./doctor.ts";
-import { airgapCommands, exportCommandOf, statusCommandOf } from "./documented.ts";
+import { airgapCommands, documentedOverridesCommands, exportCommandOf, overrideCommandOf, statusCommandOf } from "./documented.ts";
 import { duCommand } from "./du.ts";
 import { gcCommand } from "./gc.ts";
 import { helpCommand } from "./help.ts";
@@ -21,6 +21,7 @@ import { jujuConfigCommand } from "./juju-config.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
 import { missingCommand } from "./missing.ts";
+import { overridesCommand } from "./overrides.ts";
 import { removeCommand } from "./remove.ts";
 import { searchCommand } from "./search.ts";
 import { serveCommand } from "./serve.ts";
@@ -47,6 +48,9 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   releaseCommand,
   closeCommand,
   defaultTrackCommand,
+  overrideCommandOf(name),
+  endOverrideCommand,
+  overridesCommand,
   rollbackCommand,
   removeCommand,
   gcCommand,
@@ -63,6 +67,7 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   pushCommands,
   listPushedSnapsCommand,
   airgapCommands,
+  documentedOverridesCommands,
   exportCommandOf(name),
 ];
 

@@ -70,11 +70,11 @@ test("what machines may still need of a snap is named before it is removed", asy
   const [snap] = (await snaps()).filter((one) => one.pairs.length > 0 && one.revisions.length > 1);
   const revision = snap?.pairs[0]?.revision;
   if (!snap || revision === undefined) throw new Error("no snap has components and several revisions");
-  const { needed, after } = removal(snap, revision, []);
+  const { needed, after } = removal(snap, revision, [], Date.parse(NOW));
   expect(needed[0]).toBe(`snap ${snap.name} revision ${revision}`);
   expect(needed.length).toBeGreaterThan(1);
   expect(after?.type === "snap" && [after.pairs, after.releases, after.revisions].flat().some((one) => one.revision === revision)).toBe(
     false,
   );
-  expect(removal(snap, undefined, []).after).toBeUndefined();
+  expect(removal(snap, undefined, [], Date.parse(NOW)).after).toBeUndefined();
 });

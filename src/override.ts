@@ -150,17 +150,8 @@ export function offered<H extends Held>(held: H, now: number): H {
   if (count === 0) return held;
   const known = views.get(held);
   if (known?.count === count) return known.view as H; // they end one after the other, so their number tells which are left
-  const of: Held = held;
-  const view =
-    of.type === "snap"
-      ? openedSnap(
-          of,
-          (of.overrides ?? []).filter((one) => isInForce(one, now)),
-        )
-      : opened(
-          of,
-          (of.overrides ?? []).filter((one) => isInForce(one, now)),
-        );
+  const left: Held = overridesThat(held, (one) => isInForce(one, now));
+  const view = left.type === "snap" ? openedSnap(left, left.overrides ?? []) : opened(left, left.overrides ?? []);
   views.set(held, { count, view });
   return view as H;
 }
@@ -232,7 +223,7 @@ export function overrideWarnings(held: Held, now: number): string[] {
   return overridesOf(held, now).flatMap((one) => {
     const row = `${held.name} ${one.channel} ${one.on}`;
     const end = endCommand(held.name, one.channel);
-    if (one.state === "ended") return [`${row}: its override ended, so it offers ${showWithout(one)} again; ${end} takes it off the list`];
+    if (one.state === "ended") return [`${row}: its override ended, so it offers ${showWithout(one)}; ${end} takes it off the list`];
     const newer = one.without !== null && one.without > one.revision;
     return [
       ...(endOfFacts(one) - now < SOON_DAYS * DAY ? [`${row}: its override ends at ${one.until}; then it offers ${showWithout(one)}`] : []),

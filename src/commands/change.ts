@@ -153,7 +153,8 @@ async function runChange(
   work: (held: Held, now: string) => Held,
 ): Promise<void> {
   const store = await openStore(options, io);
-  const { generation, told } = await changeHeld(store, command, (base) => find(base, name, options.snap ?? false), work);
+  const where = [options.base && ` --base ${options.base}`, options.arch && ` --arch ${options.arch}`].filter(Boolean).join("");
+  const { generation, told } = await changeHeld(store, `${command}${where}`, (base) => find(base, name, options.snap ?? false), work);
   report(generation, [told], options, io);
 }
 

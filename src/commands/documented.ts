@@ -59,9 +59,13 @@ export const airgapCommands: Register = (program, io) => {
   });
 };
 
-/** An override, as the readers of a program's documents write it. */
-export function overrideCommandOf(name: ProgramName): Register {
-  return name === "chp" ? overrideCommand : documentedOverrideCommand(name);
+/** Overrides, as the readers of a program's documents write them. */
+export function overrideCommandsOf(name: ProgramName): Register {
+  if (name === "chp") return overrideCommand;
+  return (program, io) => {
+    documentedOverrideCommand(name)(program, io);
+    documentedOverridesCommands(program, io);
+  };
 }
 
 const OVERRIDE_EXITS = "0 done, 1 failed, 2 usage, 3 refused, 10 no store, 11 store format too new, 12 another change came in between";
@@ -105,7 +109,7 @@ function showPlace({ name, type }: Held, { channel, on }: Pick<OverrideFacts, "c
   return `${name} ${type === "snap" ? shortChannel(snapChannelOf({ channel })) : channel} ${on}`;
 }
 
-export const documentedOverridesCommands: Register = (program, io) => {
+const documentedOverridesCommands: Register = (program, io) => {
   define(program, "list-overrides", "list what overrides hold of a snap or charm (chp overrides tells more)", EXITS)
     .argument("<name>", "snap, charm or bundle")
     .action(async (name: string, options: CommonOptions) => {

@@ -10,7 +10,7 @@ import { completionCommand } from "./completion.ts";
 import { configCommand } from "./config.ts";
 import { diffCommand } from "./diff.ts";
 import { doctorCommand } from "./doctor.ts";
-import { airgapCommands, documentedOverridesCommands, exportCommandOf, overrideCommandOf, statusCommandOf } from "./documented.ts";
+import { airgapCommands, exportCommandOf, overrideCommandsOf, statusCommandOf } from "./documented.ts";
 import { duCommand } from "./du.ts";
 import { gcCommand } from "./gc.ts";
 import { helpCommand } from "./help.ts";
@@ -48,7 +48,7 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   releaseCommand,
   closeCommand,
   defaultTrackCommand,
-  overrideCommandOf(name),
+  overrideCommandsOf(name),
   endOverrideCommand,
   overridesCommand,
   rollbackCommand,
@@ -67,7 +67,6 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   pushCommands,
   listPushedSnapsCommand,
   airgapCommands,
-  documentedOverridesCommands,
   exportCommandOf(name),
 ];
 

@@ -79,6 +79,7 @@ test("each change says what moved and how to undo it, and a running server answe
   expect((await run("rollback", "2"))[1]).toContain("tiny latest/stable ubuntu@22.04 amd64: opened at 2");
   expect(await head()).toBe("2");
   expect((await run("log"))[1]).toContain("rollback 2  1 package");
+  expect((await run("log"))[1]).toContain("close tiny latest/stable --base 22.04 --arch amd64  1 package");
   await served.stop();
 });
 
@@ -163,7 +164,7 @@ test("an override holds a channel over imports and releases, until it ends or is
   while ((await head()) === "3") await Bun.sleep(100); // it ends by itself
   expect(await head()).toBe("2");
   expect((await run("status"))[1]).toContain(
-    "its override ended, so it offers 2 again; chp end-override tiny latest/stable takes it off the list",
+    "its override ended, so it offers 2; chp end-override tiny latest/stable takes it off the list",
   );
   expect((await run("end-override", "tiny", "stable"))[1]).toStartWith(`${row}: offers 2, was held at 3\n`);
   expect((await run("verify", "--read-data"))[0]).toBe(0);

@@ -162,7 +162,7 @@ describe("an override", () => {
       `acme-db 14/edge ubuntu@24.04 amd64: its override ends at ${UNTIL}; then it offers 25`,
     );
     expect(overrideWarnings(set, end)).toEqual([
-      "acme-db 14/edge ubuntu@24.04 amd64: its override ended, so it offers 25 again; chp end-override acme-db 14/edge takes it off the list",
+      "acme-db 14/edge ubuntu@24.04 amd64: its override ended, so it offers 25; chp end-override acme-db 14/edge takes it off the list",
     ]);
     const [facts] = overridesOf(set, end);
     expect(facts && showOverride(facts)).toBe(`was held at 20 instead of 25 until ${UNTIL}: 25 breaks backups`);

@@ -7,13 +7,14 @@ import { Failure, printable, reason } from "../src/errors.ts";
 import { NO_REGISTRY, type Registries } from "../src/registry.ts";
 import { Sessions } from "../src/session.ts";
 import { errorList } from "../src/wire/charmhub.ts";
-import type { Snapshot, Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { assertions } from "./assertions.ts";
 import { charmhub } from "./charmhub.ts";
 import type { Fetch } from "./listen.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { MissingList } from "./missing.ts";
+import { type Clock, type Offer, type Offers, offersOf } from "./offer.ts";
 import { Lasting, replyWith } from "./replies.ts";
 import { snapstore } from "./snapstore.ts";
 import { status } from "./status.ts";
@@ -31,6 +32,13 @@ export interface Deps {
   readonly registries?: () => Registries | Promise<Registries>;
   /** signs device sessions; servers that share it know each other's. Absent: one for as long as the process lives */
   readonly sessionKey?: Uint8Array;
+  /** what overrides end by; the machine's by default */
+  readonly clock?: Clock;
+}
+
+/** What the handlers have of it. */
+export interface Parts extends Pick<Deps, "log" | "registries"> {
+  readonly store: Offers;
 }
 
 /** One request on its way; a handler has it as `c.env`. */
@@ -55,15 +63,17 @@ const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(
 
 /** The whole application; it listens to nothing and reads no environment. */
 export function createApp(deps: Deps): { readonly fetch: Fetch } {
-  const { config, log, store, registries = () => NO_REGISTRY } = deps;
-  const metrics = createMetrics(deps);
+  const { config, log, registries = () => NO_REGISTRY } = deps;
+  const store = offersOf(deps.store, deps.clock ?? Date.now);
+  const parts: Parts = { store, log, registries };
+  const metrics = createMetrics(parts);
   const missing = new MissingList();
   const sessions = new Sessions(deps.sessionKey ?? randomBytes(32));
   const apis = new Hono<Env>()
-    .route("/", charmhub(deps))
-    .route("/", snapstore({ ...deps, sessions, missing }))
-    .route("/", assertions(deps))
-    .route("/", status(deps, missing))
+    .route("/", charmhub(parts))
+    .route("/", snapstore({ ...parts, sessions, missing }))
+    .route("/", assertions(parts))
+    .route("/", status(parts, missing))
     .route("/", metrics.routes);
   const routes = mount(apis, config.publicUrl === undefined ? "" : new URL(config.publicUrl).pathname.replace(/\/+$/, ""));
   const lasting = new Lasting<{ readonly route: string; readonly body: Uint8Array<ArrayBuffer> }>();
@@ -96,7 +106,7 @@ export function createApp(deps: Deps): { readonly fetch: Fetch } {
     call.origin = config.publicUrl ?? originOf(request.url);
     if (request.method !== "GET") return routes.fetch(request, call);
     const snapshot = await store.snapshot();
-    if (store.damage !== damage) tellDamage(snapshot);
+    if (deps.store.damage !== damage) tellDamage(snapshot);
     const replies = lasting.of(snapshot, (await registries()).current);
     const known = replies.get(request.url);
     if (known) {
@@ -108,8 +118,8 @@ export function createApp(deps: Deps): { readonly fetch: Fetch } {
     return response;
   }
 
-  function tellDamage({ number }: Snapshot): void {
-    damage = store.damage;
+  function tellDamage({ number }: Offer): void {
+    damage = deps.store.damage;
     if (damage) log({ level: "error", message: `${damage.message}: generation ${number} is served in its place` });
   }
 

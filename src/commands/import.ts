@@ -9,16 +9,18 @@ import type { Command } from "commander";
 import type { Store } from "../../store/store.ts";
 import { isLitter, LIMITS, type Limits, type ReadAt } from "../archive.ts";
 import { type Assertion, parseAssertions } from "../assertion.ts";
+import { showBase } from "../base.ts";
 import { parseChannel } from "../channel.ts";
 import { checkRoots } from "../config.ts";
 import { isContents, showSigner } from "../contents.ts";
 import { Failure, printable, reason } from "../errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PackageReport } from "../import.ts";
 import { showNeed } from "../lacking.ts";
+import { endCommand, holdOf, showHold } from "../override.ts";
 import { type ChannelPolicy, showRow } from "../package.ts";
 import type { SnapReport } from "../snapimport.ts";
 import { isResourcePath } from "../transfer.ts";
-import { undoOf } from "./change.ts";
+import { storeFlag, undoOf } from "./change.ts";
 import {
   type CommonOptions,
   checkSpace,
@@ -143,7 +145,7 @@ export async function runImport(
   const report = options.dryRun ? await withStoreUnchanged(options, io, run) : await run(await openOrCreateStore(options, io));
   const undo = report.generation === null ? null : undoOf({ number: report.generation }, options);
   if (options.json) printJson({ ...report, undo }, io);
-  else io.out(`${render(report, channels)}${undo === null ? "" : `undo: ${printable(undo)}\n`}`);
+  else io.out(`${render(report, channels, options)}${undo === null ? "" : `undo: ${printable(undo)}\n`}`);
   if (!options.dryRun)
     note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is held", options, io);
 }
@@ -311,8 +313,11 @@ function fromFile(path: string, size: number | undefined, signal: AbortSignal): 
 
 /* ---- what is said ---- */
 
-function render(report: ImportReport, policy: ChannelPolicy): string {
-  const lines = [...report.packages.flatMap(renderPackage), ...report.snaps.flatMap(renderSnap)];
+function render(report: ImportReport, policy: ChannelPolicy, options: CommonOptions): string {
+  const lines = [
+    ...report.packages.flatMap((pkg) => renderPackage(pkg, options)),
+    ...report.snaps.flatMap((snap) => renderSnap(snap, options)),
+  ];
   const { charms, resources, revisions, snapRevisions, snaps } = report.missing;
   lines.push(...renderSigners(report.sources));
   if (report.assertions.new > 0) lines.push(`assertions: ${report.assertions.new} new, ${report.assertions.known} known`);
@@ -342,26 +347,33 @@ function renderSigners(sources: ImportReport["sources"]): string[] {
   return [...covered].map(([by, names]) => `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}: ${by}`);
 }
 
-function renderPackage(pkg: PackageReport): string[] {
+function renderPackage(pkg: PackageReport, options: CommonOptions): string[] {
   const revisions = [...pkg.revisions.new.map((r) => `${r} new`), ...pkg.revisions.known.map((r) => `${r} known`)];
   const resources = [...pkg.resources.new.map((r) => `${r} new`), ...pkg.resources.known.map((r) => `${r} known`)];
   return [
     `${pkg.name}: ${pkg.type}, ${pkg.state}`,
     ...(revisions.length > 0 ? [`  revisions  ${revisions.join(", ")}`] : []),
     ...(resources.length > 0 ? [`  resources  ${resources.join(", ")}`] : []),
-    ...pkg.channels.map((change) => `  ${showRow(change)}: ${renderMove(change)}`),
+    ...pkg.channels.map(
+      (change) => `  ${showRow(change)}: ${renderMove(change)}${renderHold(pkg, { ...change, on: showBase(change.base) })}`,
+    ),
+    ...renderEnds(pkg, options),
     ...pkg.notes.map((text) => `  note: ${text}`),
   ];
 }
 
-function renderSnap(snap: SnapReport): string[] {
+function renderSnap(snap: SnapReport, options: CommonOptions): string[] {
   const revisions = [...snap.revisions.new.map((r) => `${r} new`), ...snap.revisions.known.map((r) => `${r} known`)];
   const components = [...snap.components.new.map((c) => `${c} new`), ...snap.components.known.map((c) => `${c} known`)];
   return [
     `${snap.name}: snap, ${snap.state}`,
     ...(revisions.length > 0 ? [`  revisions  ${revisions.join(", ")}`] : []),
     ...(components.length > 0 ? [`  components  ${components.join(", ")}`] : []),
-    ...snap.channels.map((change) => `  ${change.channel} ${change.architecture}: ${renderMove(change)}`),
+    ...snap.channels.map(
+      (change) =>
+        `  ${change.channel} ${change.architecture}: ${renderMove(change)}${renderHold(snap, { ...change, on: change.architecture })}`,
+    ),
+    ...renderEnds(snap, options),
     ...snap.unverified.map(({ revision, reason: why }) => `  UNVERIFIED revision ${revision}: ${why}`),
     ...snap.notes.map((text) => `  note: ${text}`),
   ];
@@ -370,6 +382,16 @@ function renderSnap(snap: SnapReport): string[] {
 function renderMove({ from, to }: { from: number | null; to: number }): string {
   if (from === null) return `opened at ${to}`;
   return from === to ? `${to}, with other resources` : `${from} → ${to}`;
+}
+
+/** What is offered all the same. */
+function renderHold({ overrides }: Pick<PackageReport, "overrides">, row: Parameters<typeof holdOf>[1]): string {
+  const hold = holdOf(overrides, row);
+  return hold ? `; ${showHold(hold)}` : "";
+}
+
+function renderEnds({ name, overrides }: Pick<PackageReport, "name" | "overrides">, options: CommonOptions): string[] {
+  return [...new Set(overrides.map((one) => one.channel))].map((channel) => `  end it: ${endCommand(name, channel)}${storeFlag(options)}`);
 }
 
 function summary(report: ImportReport, policy: ChannelPolicy): string {

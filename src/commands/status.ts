@@ -4,6 +4,7 @@ import { factsOf, warningsOf } from "../certificate.ts";
 import { parseAddress } from "../config.ts";
 import { printable } from "../errors.ts";
 import { neededSnaps, showNeed } from "../lacking.ts";
+import { overridesOf, overrideWarnings, showOverride } from "../override.ts";
 import type { Package } from "../package.ts";
 import { showKey } from "../signature.ts";
 import { VERSION } from "../version.ts";
@@ -40,6 +41,8 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   const settings = await loadSettings(store, { environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0] ?? null;
   const listen = settings.get("listen")?.values ?? [];
+  const now = Date.now();
+  const held = [...packages, ...snaps];
   const lacking = neededSnaps(packages, snaps).filter((one) => !one.held);
   const certificate = (await servedCertificate(store, settings))?.certificate;
   const facts = {
@@ -51,10 +54,11 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     charms: packages.filter((pkg) => pkg.type === "charm").length,
     bundles: packages.filter((pkg) => pkg.type === "bundle").length,
     snaps: snaps.length,
-    revisions: [...packages, ...snaps].reduce((sum, one) => sum + one.revisions.length, 0),
+    revisions: held.reduce((sum, one) => sum + one.revisions.length, 0),
     unverified: snaps.flatMap(({ name, revisions }) =>
       revisions.filter((r) => r.unverified !== undefined).map(({ revision }) => ({ name, revision })),
     ),
+    overrides: held.flatMap((one) => overridesOf(one, now)),
     size: packages.reduce((sum, pkg) => sum + sizeOf(pkg), 0) + snaps.reduce((sum, snap) => sum + sizeOfSnap(snap), 0),
     publicUrl,
     listen,
@@ -67,7 +71,8 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   };
   const notes = [
     ...notesOf(facts, packages),
-    ...(certificate === undefined ? [] : warningsOf(certificate, publicUrl ?? undefined, Date.now())),
+    ...(certificate === undefined ? [] : warningsOf(certificate, publicUrl ?? undefined, now)),
+    ...held.flatMap((one) => overrideWarnings(one, now)),
   ];
   if (options.json) {
     printJson({ ...facts, notes }, io);
@@ -80,6 +85,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     `generation: ${facts.generation}${facts.changed ? `, ${facts.changed.slice(0, 19)}Z` : ""}`,
     `holds: ${[count(facts.charms, "charm"), count(facts.bundles, "bundle"), count(facts.snaps, "snap"), count(facts.revisions, "revision")].join(", ")}, ${showSize(facts.size)}`,
     ...facts.unverified.map(({ name, revision }) => `UNVERIFIED: snap ${name} revision ${revision}`),
+    ...facts.overrides.map((one) => `override: ${one.name} ${one.channel} ${one.on} ${showOverride(one)}`),
     `listen: ${listen.join(", ")}`,
     `public URL: ${publicUrl ?? "not set"}`,
     `certificate: ${facts.certificate ? `${facts.certificate.subject}, until ${facts.certificate.notAfter.slice(0, 10)}` : "none"}`,

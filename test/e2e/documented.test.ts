@@ -77,6 +77,25 @@ const OTHER_LINES: readonly Line[] = [
     says: "hello: snap, new",
   },
   { line: "sudo snap-store-proxy list-pushed-snaps", says: "hello\tsnap\t" },
+  { line: "sudo enterprise-store override hello stable=6", says: "hello stable amd64 6\ngeneration" },
+  { line: "sudo snap-proxy override hello stable=8 edge=5", says: "hello stable arm64 8\nhello edge amd64 5\ngeneration" },
+  {
+    line: "sudo enterprise-store list-overrides hello",
+    does: ({ out }) =>
+      expect(out).toBe("hello stable amd64 6 (upstream 5)\nhello stable arm64 8 (upstream 8)\nhello edge amd64 5 (upstream 6)\n"),
+  },
+  {
+    line: "enterprise-store overrides hello --json",
+    does: ({ out }) => expect(JSON.parse(out)[0]).toMatchObject({ revision: 6, reason: "set by enterprise-store override", until: null }),
+  },
+  { line: "sudo enterprise-store override hello stable", code: 2, says: "stable is not CHANNEL=REVISION" },
+  {
+    line: "sudo enterprise-store delete-override hello stable",
+    says: "hello stable amd64 is tracking upstream (revision 5)\nhello stable arm64 is tracking upstream (revision 8)\n",
+  },
+  { line: "sudo snap-store-proxy delete-override hello --channel=edge", says: "hello edge amd64 is tracking upstream (revision 6)\n" },
+  { line: "sudo snap-store-proxy delete-override hello", code: 2, says: "name the channel" },
+  { line: "sudo snap-store-proxy list-overrides hello", does: ({ out }) => expect(out).toBe("") },
   { line: 'sudo snap-proxy config proxy.domain="snaps.myorg.internal"' },
   { line: "snap-store-proxy config proxy.domain", says: "snaps.myorg.internal\n" },
   {

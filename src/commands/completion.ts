@@ -4,6 +4,7 @@ import { Argument, type Command, type Option } from "commander";
 import { SETTINGS } from "../config.ts";
 import { PROXY_DOMAIN } from "../documented.ts";
 import { printable } from "../errors.ts";
+import { readTokens } from "../token.ts";
 import { type CommonOptions, type Io, openStore, printJson, type Register } from "./command.ts";
 import { TOPICS } from "./help.ts";
 
@@ -72,6 +73,10 @@ const ARGUMENTS: Readonly<Record<string, (program: Command, options: CommonOptio
     return [...snapshot.names, ...snapshot.snapNames];
   },
   config: async () => [...SETTINGS.map(({ key }) => key), PROXY_DOMAIN],
+  token: async (_program, options, io) => {
+    const tokens = readTokens(await (await openStore({ ...options, quiet: true }, io)).tokens());
+    return tokens.map((one) => one.name);
+  },
   help: async (program) => [
     ...program
       .createHelp()

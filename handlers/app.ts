@@ -14,6 +14,7 @@ import type { Peer } from "./listen.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { MissingList } from "./missing.ts";
+import { type RemoteImport, remote } from "./remote.ts";
 import { Lasting, replyWith } from "./replies.ts";
 import { snapstore } from "./snapstore.ts";
 import { status } from "./status.ts";
@@ -31,6 +32,8 @@ export interface Deps {
   readonly registries?: () => Registries | Promise<Registries>;
   /** signs device sessions; servers that share it know each other's. Absent: one for as long as the process lives */
   readonly sessionKey?: Uint8Array;
+  /** takes imports from other machines; absent: never */
+  readonly remoteImport?: RemoteImport;
 }
 
 /** One request on its way; a handler has it as `c.env`. */
@@ -66,6 +69,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     .route("/", snapstore({ ...deps, sessions, missing }))
     .route("/", assertions(deps))
     .route("/", status(deps, missing))
+    .route("/", remote(deps))
     .route("/", metrics.routes);
   const routes = mount(apis, config.publicUrl === undefined ? "" : new URL(config.publicUrl).pathname.replace(/\/+$/, ""));
   const lasting = new Lasting<{ readonly route: string; readonly body: Uint8Array<ArrayBuffer> }>();

@@ -1,10 +1,13 @@
 import { createApp } from "../../handlers/app.ts";
 import { type Listener, listen } from "../../handlers/listen.ts";
-import { createLog } from "../../handlers/log.ts";
+import { createLog, type Log } from "../../handlers/log.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { factsOf, warningsOf } from "../certificate.ts";
 import { parseAddress, SETTINGS } from "../config.ts";
+import { reason } from "../errors.ts";
+import { readTokens, type Token } from "../token.ts";
+import { importInChild } from "./child.ts";
 import { type CommonOptions, define, type Io, note, printJson, type Register, storeFolder } from "./command.ts";
 import { loadSettings, watchRegistries } from "./settings.ts";
 import { servedPair, watchCertificate } from "./tls.ts";
@@ -72,6 +75,10 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     log,
     registries: watchRegistries(store, io.environment),
     ...(sessionKey && { sessionKey }),
+    remoteImport: {
+      tokens: () => takenTokens(store, log),
+      run: (job) => importInChild(store.storage.place, job),
+    },
   });
   const addresses = (name: string) => (settings.get(name)?.values ?? []).map(parseAddress);
   const secure = addresses("tls-listen");
@@ -103,6 +110,16 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     unwatch();
     await Promise.all(listeners.map((one) => one.drain()));
     flush();
+  }
+}
+
+/** The tokens as they are at this moment. Who can't read them can't write into the store either: there is no remote import. */
+async function takenTokens(store: Store, log: Log): Promise<readonly Token[]> {
+  try {
+    return readTokens(await store.tokens());
+  } catch (error) {
+    log({ level: "warn", message: "there is no remote import: the tokens cannot be read", why: reason(error) });
+    return [];
   }
 }
 

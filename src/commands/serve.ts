@@ -82,6 +82,8 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
   });
   const addresses = (name: string) => (settings.get(name)?.values ?? []).map(parseAddress);
   const secure = addresses("tls-listen");
+  if (secure.length === 0 && (await takenTokens(store, log)).length > 0)
+    note("there are tokens, but imports from other machines are taken over TLS alone: --tls-listen HOST:PORT", options, io);
   const load = () => servedPair(store, settings);
   const tls = secure.length === 0 ? undefined : await load();
   for (const warning of tls ? warningsOf(tls.cert, publicUrl, Date.now()) : []) note(warning, options, io);

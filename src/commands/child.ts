@@ -26,7 +26,7 @@ export async function importInChild(folder: string, { words, body, size }: Impor
   let timer: ReturnType<typeof setTimeout> | undefined;
   pipeline(withMark(body, mark), child.stdin).catch(() => {
     child.kill("SIGTERM"); // also where it ended by itself, which changes nothing
-    timer = setTimeout(() => child.kill("SIGKILL"), GRACE);
+    timer = setTimeout(() => child.kill("SIGKILL"), GRACE).unref();
   });
   try {
     const [exit, out, err] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);

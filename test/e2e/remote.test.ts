@@ -76,6 +76,12 @@ class Hub {
     return JSON.parse((await chp(["log", "--store", this.store, "--json"])).out);
   }
 
+  /** What it shows, for a server of a test that its clients trust too. */
+  pair(): { cert: string; key: string } {
+    const read = (name: string) => JSON.parse(readFileSync(join(this.store, name), "utf8"));
+    return { cert: read("tls.json").certificate, key: read("secrets/tls.json").keys[0] };
+  }
+
   /** What a request over TLS says, as raw bytes; `body` is written piece by piece. */
   async raw(head: string): Promise<TLSSocket> {
     const socket = await new Promise<TLSSocket>((resolve, reject) => {
@@ -236,16 +242,12 @@ describe("chp import --to", () => {
   test("brings its token to no other place, and takes no reply that is none for a report", async () => {
     const file = hub.file("r.tar.gz", exportOf([spec("redirected", 1)]));
     const seen: string[] = [];
-    const pair = {
-      cert: JSON.parse(readFileSync(join(hub.store, "tls.json"), "utf8")).certificate,
-      key: JSON.parse(readFileSync(join(hub.store, "secrets", "tls.json"), "utf8")).keys[0],
-    };
     const answers: Record<string, Response> = {};
     const start = (name: string) =>
       Bun.serve({
         hostname: "127.0.0.1",
         port: 0,
-        tls: pair,
+        tls: hub.pair(),
         fetch: (request) => {
           seen.push(`${name} ${request.headers.get("Authorization")}`);
           return answers[name]?.clone() ?? new Response("", { status: 500 });
@@ -263,6 +265,30 @@ describe("chp import --to", () => {
       expect(seen.every((one) => one === `front Bearer ${hub.token}`)).toBe(true);
     } finally {
       await Promise.all([front.stop(true), other.stop(true)]);
+    }
+  });
+
+  test("waits where there are enough imports, before it sends anything", async () => {
+    const file = hub.file("b.tar.gz", exportOf([spec("busy", 1)]));
+    const error = (code: string, status: number) =>
+      Response.json({ "error-list": [{ code, message: `it is ${code}` }] }, { status, headers: { "Retry-After": "1" } });
+    const replies = [error("busy", 503), error("busy", 503), Response.json({}), error("refused", 422)];
+    const seen: string[] = [];
+    const server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      tls: hub.pair(),
+      fetch: async (request) => {
+        seen.push(`${request.method} ${(await request.arrayBuffer()).byteLength}`);
+        return replies.shift() ?? error("failed", 500);
+      },
+    });
+    try {
+      const done = await hub.send(["--to", `https://127.0.0.1:${server.port}`, file]);
+      expect([done.code, seen]).toEqual([3, ["GET 0", "GET 0", "GET 0", `PUT ${statSync(file).size}`]]);
+      expect(done.err).toMatch(/^127.0.0.1:\d+ has enough imports to do: asking again every 1 s\nchp: 127.0.0.1:\d+: it is refused\n$/);
+    } finally {
+      await server.stop(true);
     }
   });
 

@@ -227,10 +227,11 @@ function flood(head: string): Promise<{ closed: boolean; status: number }> {
       socket.destroy();
       resolve({ closed, status: statusOf(reply) });
     };
-    const send = () => {
+    const send = (failed?: Error | null) => {
+      if (failed) return; // and closed, which is told
       sent += piece.byteLength;
       if (sent > 2 ** 30) end(false);
-      else if (!socket.destroyed) socket.write(piece, send);
+      else socket.write(piece, send);
     };
     socket.on("data", (chunk: Buffer) => (reply += chunk.toString("latin1")));
     socket.on("error", () => {});

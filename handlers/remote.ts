@@ -3,7 +3,7 @@
 import { type Context, Hono } from "hono";
 import * as v from "valibot";
 import { Failure, type FailureKind, isFailureKind, printable } from "../src/errors.ts";
-import { IMPORT_PATH, wordsOf } from "../src/remote.ts";
+import { IMPORT_PATH, wordsOf } from "../src/remoteimport.ts";
 import { isExpired, type Token, tokenOf } from "../src/token.ts";
 import { VERSION } from "../src/version.ts";
 import type { Deps, Env } from "./app.ts";

@@ -6,7 +6,7 @@ import { text } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import type { ImportEnd, ImportJob } from "../../handlers/remote.ts";
 import { Failure, reason } from "../errors.ts";
-import { withMark } from "../remote.ts";
+import { withMark } from "../remoteimport.ts";
 import { ownExecutable } from "./command.ts";
 
 /** From when it was told to end until it is ended: milliseconds. */

@@ -16,7 +16,7 @@ import { Failure, printable, reason } from "../errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PackageReport } from "../import.ts";
 import { showNeed } from "../lacking.ts";
 import { type ChannelPolicy, showRow } from "../package.ts";
-import { sourcesOf, untilMark } from "../remote.ts";
+import { sourcesOf, untilMark } from "../remoteimport.ts";
 import type { SnapReport } from "../snapimport.ts";
 import { isResourcePath } from "../transfer.ts";
 import { undoOf } from "./change.ts";

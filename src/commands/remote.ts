@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { readPem } from "../certificate.ts";
 import { Failure, isFailureKind, printable, reason } from "../errors.ts";
 import type { ImportSource } from "../import.ts";
-import { IMPORT_PATH, parametersOf, type SizedSource, sized, sizeOfTar, tarOfSources } from "../remote.ts";
+import { IMPORT_PATH, parametersOf, type SizedSource, sized, sizeOfTar, tarOfSources } from "../remoteimport.ts";
 import { type CommonOptions, type Io, note } from "./command.ts";
 import { type Ask, ask, type Reply, Unanswered } from "./http.ts";
 import type { Told } from "./import.ts";

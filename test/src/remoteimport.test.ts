@@ -14,7 +14,7 @@ import {
   untilMark,
   withMark,
   wordsOf,
-} from "../../src/remote.ts";
+} from "../../src/remoteimport.ts";
 import { tarOf } from "../build.ts";
 
 const NOBODY: Io = {

@@ -46,6 +46,8 @@ export interface ArchiveFile {
   readonly containers: readonly string[];
   /** path in the innermost of them */
   readonly path: string;
+  /** its bytes were compressed, outside any tar: they are not those of the file that has this path */
+  readonly compressed?: true;
   /** its bytes; what is not read is skipped before the next file */
   readonly bytes: ByteReader;
 }
@@ -175,7 +177,7 @@ async function* walk(file: ArchiveFile, opaque: (path: string) => boolean, budge
     if (decompress) {
       const inner = new ByteReader(bounded(decompress.run, bytes.chunks(), budget));
       try {
-        yield* walk({ containers, path, bytes: inner }, opaque, budget, depth + 1);
+        yield* walk({ containers, path, bytes: inner, compressed: true }, opaque, budget, depth + 1);
         await inner.drain();
       } finally {
         await inner.close();
@@ -430,7 +432,7 @@ async function skip(bytes: ByteReader, count: number, padded = count): Promise<v
 }
 
 /** `./a/b` → `a/b`; refuses what could point outside. */
-function safePath(path: string): string {
+export function safePath(path: string): string {
   if (path.length > MAX_PATH) throw refused(`a path in it is longer than ${MAX_PATH} characters`);
   if (printable(path, MAX_PATH + 1) !== path) throw refused(`the path ${printable(path, 200)} has characters that are not for printing`);
   if (path.startsWith("/")) throw refused(`the path ${printable(path, 200)} is absolute`);

@@ -73,7 +73,8 @@ export interface AssertionType {
   readonly allowed?: Rule;
 }
 
-type Ref = readonly [type: string, key: readonly string[]];
+/** A primary key. */
+export type Ref = readonly [type: string, key: readonly string[]];
 type Shapes = Readonly<Record<string, Shape>>;
 type Rule = (assertion: Assertion, known: Known) => void;
 

@@ -91,8 +91,41 @@ export function uniqueBases(bases: readonly Base[]): Base[] {
 
 /** The bases of a Juju `series`, on every architecture; none where the series is unknown. */
 export function basesOfSeries(series: string): Base[] {
+  const found = systemOfSeries(series);
+  return found === undefined ? [] : expandAny([{ ...found, architecture: ANY }], []);
+}
+
+/** A base without its architecture. */
+export type System = Pick<Base, "name" | "channel">;
+
+export function systemOfSeries(series: string): System | undefined {
   const channel = Object.hasOwn(SERIES, series) ? SERIES[series] : undefined;
-  return channel === undefined ? [] : expandAny([{ name: "ubuntu", channel, architecture: ANY }], []);
+  return channel === undefined ? undefined : { name: "ubuntu", channel };
+}
+
+/** `ubuntu@24.04`, `ubuntu@24.04/stable`, `24.04`, or a series; undefined where it is none of these. */
+export function parseSystem(text: string): System | undefined {
+  const [, name = "ubuntu", channel] = /^(?:([a-z][a-z0-9-]*)@)?(\d+(?:\.\d+)*)(?:\/[a-z]+)?$/.exec(text) ?? [];
+  return channel === undefined ? systemOfSeries(text) : { name, channel };
+}
+
+/** The one of `offered` to take where `wanted` is not among them: the nearest LTS of Ubuntu, the older of two that are as near. */
+export function nearestSystem<T extends System>(offered: readonly T[], wanted: System): T | undefined {
+  const distance = ({ name, channel }: System) => {
+    const isLts = name === "ubuntu" && /^\d*[02468]\.04$/.test(channel);
+    return Math.abs(Number(channel) - Number(wanted.channel)) + (isLts ? 0 : 1000);
+  };
+  return offered.toSorted((a, b) => distance(a) - distance(b) || Number(a.channel) - Number(b.channel))[0];
+}
+
+/** Whether a row of that base is for `wanted`; `all` is for everything. */
+export function suitsSystem(base: System, wanted: System): boolean {
+  return [base.name, wanted.name].includes(ANY) || base.channel === ANY || (base.name === wanted.name && base.channel === wanted.channel);
+}
+
+/** Whether a row of that base is for an architecture; `all` is for every one. */
+export function suitsArchitecture({ architecture }: Base, wanted: string): boolean {
+  return architecture === ANY || architecture === wanted;
 }
 
 /**

@@ -216,7 +216,7 @@ export function readBundle(text: string, what: string): BundleFacts {
 }
 
 /** `ch:amd64/jammy/kafka-12` → `kafka`; undefined for a path. */
-function charmName(reference: string): string | undefined {
+export function charmName(reference: string): string | undefined {
   if (/^(\.|\/|local:)/.test(reference)) return undefined;
   const last =
     reference

@@ -5,6 +5,7 @@ import { factsOf } from "./certificate.ts";
 import { PROXY_DOMAIN, whyWithoutMeaning } from "./documented.ts";
 import { Failure, printable } from "./errors.ts";
 import { checkDomain } from "./registry.ts";
+import { keyLine, readKeyLine, showKey } from "./signature.ts";
 
 export interface Setting {
   readonly key: string;
@@ -26,6 +27,8 @@ export interface Setting {
   /** the value in its one spelling; throws an Error that says what is wrong */
   readonly check: (text: string) => string;
 }
+
+export const ACCEPTED_KEYS = "accepted-keys";
 
 export const SETTINGS: readonly Setting[] = [
   {
@@ -83,6 +86,14 @@ export const SETTINGS: readonly Setting[] = [
       parseAssertions(Buffer.from(text), "it")
         .map((one) => keyText(one.type, one.key))
         .join(" "),
+  },
+  {
+    key: ACCEPTED_KEYS,
+    twin: "CHP_ACCEPTED_KEYS",
+    about: "public keys, one of which must have signed what is imported; chp accept-key FILE.pub adds one",
+    many: true,
+    check: (text) => keyLine(readKeyLine(text, "it")),
+    show: (text) => showKey(readKeyLine(text, "it")),
   },
 ];
 

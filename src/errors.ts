@@ -21,6 +21,7 @@ const KINDS = {
   malformed: { exit: 2, status: 400, code: "bad-argument" },
   usage: { exit: 2, status: 400, code: "bad-argument" },
   refused: { exit: 3, status: 400, code: "bad-argument" },
+  partly: { exit: 4, status: 500, code: "api-error" },
   "no-store": { exit: 10, status: 500, code: "api-error" },
   "store-too-new": { exit: 11, status: 500, code: "api-error" },
   conflict: { exit: 12, status: 500, code: "api-error" },

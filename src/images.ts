@@ -1,7 +1,7 @@
 /** Which OCI images the held charms need, what they are called here and upstream, and how they are copied. */
 
 import { printable } from "./errors.ts";
-import type { Package } from "./package.ts";
+import type { ResourceRevision } from "./package.ts";
 import { domainOf, localReference, pathOf, type Registry, splitPath } from "./registry.ts";
 
 /** One image: the same reference upstream and the same path here. */
@@ -24,8 +24,17 @@ export interface NeededBy {
   readonly revision: number;
 }
 
+/** What matters here of a charm. */
+export interface ImageUser {
+  readonly name: string;
+  readonly resources: readonly {
+    readonly name: string;
+    readonly revisions: readonly Pick<ResourceRevision, "revision" | "image">[];
+  }[];
+}
+
 /** Sorted by upstream's reference. */
-export function neededImages(packages: readonly Package[], registry: Registry | undefined): NeededImage[] {
+export function neededImages(packages: readonly ImageUser[], registry: Registry | undefined): NeededImage[] {
   const found = new Map<string, NeededImage & { neededBy: NeededBy[] }>();
   for (const pkg of packages)
     for (const { name, revisions } of pkg.resources)
@@ -77,27 +86,48 @@ function repositoryOf(reference: string): string {
   return `${domain}/${domain === "docker.io" && !name.includes("/") ? `library/${name}` : name}`;
 }
 
-/**
- * A POSIX shell script for both sides: `fetch` copies from upstream into folders, `push` from these into the registry. Credentials
- * come from the environment and go to skopeo in a file, never in its arguments.
- */
-export function skopeoScript(images: readonly NeededImage[], registry: Registry | undefined): string {
+/** Each image once, in the order in which the script numbers them. */
+function fetchedOf(images: readonly NeededImage[]): [folder: string, image: NeededImage][] {
   const fetched = new Map<string, NeededImage>();
   for (const image of images) if (!fetched.has(folderOf(image))) fetched.set(folderOf(image), image);
+  return [...fetched];
+}
+
+/** What the script's environment needs of credentials, to be sourced by a shell; empty where no image has any. */
+export function skopeoCredentials(
+  images: readonly NeededImage[],
+  loginOf: (image: NeededImage) => { readonly username: string; readonly password: string } | undefined,
+): string {
+  return fetchedOf(images)
+    .flatMap(([, image], i) => {
+      const { username = "", password = "" } = loginOf(image) ?? {};
+      if (username === "" || password === "") return [];
+      return [`export UPSTREAM_USERNAME_${i + 1}=${quoted(username)} UPSTREAM_PASSWORD_${i + 1}=${quoted(password)}\n`];
+    })
+    .join("");
+}
+
+/**
+ * A POSIX shell script for both sides: `fetch` copies from upstream into folders, `push` from these into the registry, which
+ * REGISTRY names where none is set. Credentials come from the environment and go to skopeo in a file, never in its arguments.
+ */
+export function skopeoScript(images: readonly NeededImage[], registry: Registry | undefined): string {
   const pushed = new Map(images.map((image) => [`${folderOf(image)}\n${image.path}`, image]));
-  const fetchLines = [...fetched].flatMap(([folder, image], i) => [
+  const fetchLines = fetchedOf(images).flatMap(([folder, image], i) => [
     ...image.neededBy.map((one) => `    # image ${i + 1}: ${printable(showNeededBy(one))}`),
     `    login UPSTREAM _${i + 1} ${quoted(repositoryOf(image.upstream))}`,
     `    held ${folder} || skopeo copy --all --preserve-digests --src-tls-verify="\${UPSTREAM_TLS_VERIFY:-true}" \${login:+--src-authfile "$login"} ${quoted(`docker://${skopeoReference(image.upstream)}`)} dir:${folder}`,
   ]);
-  const pushLines = registry
-    ? [
-        `    login REGISTRY "" ${quoted(registry.domain)}`,
-        ...[...pushed.values()].flatMap((image) => [
-          `    skopeo copy --all --preserve-digests --dest-tls-verify="\${REGISTRY_TLS_VERIFY:-true}" \${login:+--dest-authfile "$login"} dir:${folderOf(image)} ${quoted(`docker://${skopeoReference(localReference(image.path, registry))}`)}`,
-        ]),
-      ]
-    : [`    echo "no local registry was set when this was printed: chp config proxy.oci-registry.domain=HOST:PORT" >&2`, "    exit 1"];
+  // The registry's name stands alone between its quotes, where the shell puts in what the environment says.
+  const target = registry ? quoted(registry.domain) : '"$REGISTRY"';
+  const pushLines = [
+    ...(registry ? [] : [`    : "\${REGISTRY:?set it to HOST:PORT of the local registry}"`]),
+    `    login REGISTRY "" ${target}`,
+    ...[...pushed.values()].map((image) => {
+      const path = quoted(`/${skopeoReference(image.path)}`);
+      return `    skopeo copy --all --preserve-digests --dest-tls-verify="\${REGISTRY_TLS_VERIFY:-true}" \${login:+--dest-authfile "$login"} dir:${folderOf(image)} docker://${target}${path}`;
+    }),
+  ];
   return `${[
     ...HEAD,
     "case ${1-} in",
@@ -119,7 +149,7 @@ const HEAD = `#!/bin/sh
 # Copies the images that the held charms need. Printed by chp images --script skopeo.
 #
 #   sh images.sh fetch    on the connected side: from upstream into images/, here
-#   sh images.sh push     where images/ was carried to: from there into the local registry
+#   sh images.sh push     where images/ was carried to: from there into the local registry, or into REGISTRY
 #
 # Credentials come from the environment alone. Those that are not set are skopeo's own (skopeo login).
 #   UPSTREAM_USERNAME, UPSTREAM_PASSWORD       for fetch, of every image

@@ -1,10 +1,11 @@
 /** The use case: archives → blobs → one new generation. One refused file, and nothing is published. */
 
 import type { Generation, Ingested, Mended, Snapshot, SourceRecord, Store, Tally } from "../store/store.ts";
-import { type Chunks, files, type Limits } from "./archive.ts";
+import { type ArchiveFile, ByteReader, type Chunks, files, type Limits, place } from "./archive.ts";
 import { type Assertion, CANONICAL_ROOTS, Trust } from "./assertion.ts";
+import { Contents, isContents, type Origin } from "./contents.ts";
 import { Summer, type Sums } from "./digest.ts";
-import { Failure, refused } from "./errors.ts";
+import { Failure, printable, refused } from "./errors.ts";
 import { type NeededSnap, neededSnaps } from "./lacking.ts";
 import {
   type Change,
@@ -17,6 +18,7 @@ import {
   type Package,
   type PackageType,
 } from "./package.ts";
+import { type PublicKey, showKey } from "./signature.ts";
 import type { SnapReadOptions } from "./snapexport.ts";
 import { importSnaps, type SnapBase, type SnapReport, type SnapResult } from "./snapimport.ts";
 import { ExportReader, isPayload, isResourcePath, type Reading } from "./transfer.ts";
@@ -24,9 +26,13 @@ import { ExportReader, isPayload, isResourcePath, type Reading } from "./transfe
 export interface ImportSource {
   /** as the operator named it; `-` is standard input */
   readonly name: string;
+  /** where it lies, absolute: files are held against a SHA256SUMS beside them. Absent: nowhere */
+  readonly path?: string;
   /** bytes, where it is known before */
   readonly size?: number;
   open(): Chunks;
+  /** what is wrong with the source itself, asked where its content was refused; undefined: nothing that it knows of */
+  whyWrong?(): Promise<Failure | undefined>;
 }
 
 export interface ImportOptions {
@@ -39,6 +45,10 @@ export interface ImportOptions {
   readonly trust?: readonly Assertion[];
   /** whether snaps and assertions are taken in that do not verify */
   readonly allowUnverified?: boolean;
+  /** where there are any, only what one of them signed is taken in */
+  readonly accepted?: readonly PublicKey[];
+  /** whether that is taken in, too, which none of them signed */
+  readonly allowUnsigned?: boolean;
   readonly unsquash?: SnapReadOptions["unsquash"];
   readonly dryRun: boolean;
   /** RFC 3339 */
@@ -109,8 +119,10 @@ export async function importSources(
 ): Promise<ImportReport> {
   const reader = new ExportReader<Ingested>(store, options);
   try {
-    const records: SourceRecord[] = [];
-    for await (const source of sources) records.push(await readSource(reader, source, options));
+    const contents = new Contents(options.accepted ?? []);
+    const read = new Map<string, SourceRecord>();
+    for await (const source of sources) read.set(pathOf(source), await readSource(reader, contents, source, options));
+    const { records, notes: signing } = withOrigins(read, contents.finish(), options);
     const reading = await reader.finish();
     if (isEmpty(reading)) throw nothingFound(records, reading);
 
@@ -154,7 +166,7 @@ export async function importSources(
       snaps: snaps.reports,
       assertions: snaps.assertions,
       missing: { ...packages.missing, snapRevisions: snaps.dropped, snaps: needed },
-      notes: [...packages.notes, ...snaps.notes, ...notes],
+      notes: [...signing, ...packages.notes, ...snaps.notes, ...notes],
       ignored: reading.ignored,
       bytes,
     };
@@ -200,12 +212,22 @@ async function putBack(
   };
 }
 
-async function readSource(reader: ExportReader<Ingested>, source: ImportSource, options: ImportOptions): Promise<SourceRecord> {
+function pathOf({ path, name }: ImportSource): string {
+  return path ?? name;
+}
+
+async function readSource(
+  reader: ExportReader<Ingested>,
+  contents: Contents,
+  source: ImportSource,
+  options: ImportOptions,
+): Promise<SourceRecord> {
   const summer = new Summer();
   let read = 0;
   // What goes into the store as it is was hashed on the way there.
   let sums: Sums | undefined;
   let staged = false;
+  let isArchive = false;
   const chunks = async function* () {
     for await (const chunk of source.open()) {
       if (options.signal?.aborted) throw interrupted();
@@ -215,18 +237,77 @@ async function readSource(reader: ExportReader<Ingested>, source: ImportSource, 
       yield chunk;
     }
   };
+  const path = pathOf(source);
   try {
     for await (const file of files({ name: source.name, chunks: chunks() }, isResourcePath, options.limits)) {
-      staged = file.containers.length === 0 && isPayload(file.path, await file.bytes.peek(4));
-      const given = await reader.add(file);
+      const isPart = file.containers.length > 0;
+      isArchive ||= isPart;
+      const at = isPart ? [path, ...file.containers.slice(1), file.path].join("/") : path;
+      const isStaged = isPayload(file.path, await file.bytes.peek(4));
+      staged = isStaged && !isPart && !file.compressed;
+      const given = isStaged ? await reader.add(file) : await readText(reader, contents, at, file, options.limits);
       if (staged) sums = given;
+      const { containers, path: name } = file;
+      if (isPart && given) contents.add(at, { containers, path: name, sha256: given["sha-256"], source: path });
     }
+    const { size, "sha-256": sha256 } = sums ?? summer.sums();
+    contents.add(path, { containers: [], path: source.name, sha256, source: path, isArchive });
+    return { name: source.name, size, sha256 };
   } catch (error) {
-    throw options.signal?.aborted ? interrupted() : error;
+    if (options.signal?.aborted) throw interrupted();
+    const isRefused = error instanceof Failure && error.kind === "refused";
+    throw (isRefused && (await source.whyWrong?.())) || error;
   }
-  const { size, "sha-256": sha256 } = sums ?? summer.sums();
-  return { name: source.name, size, sha256 };
 }
+
+/** Reads a file that is no payload, and gives its sums. */
+async function readText(
+  reader: ExportReader<Ingested>,
+  contents: Contents,
+  path: string,
+  file: ArchiveFile,
+  { json }: Limits,
+): Promise<Sums> {
+  const summer = new Summer();
+  const chunks = async function* () {
+    for await (const chunk of file.bytes.chunks()) {
+      summer.update(chunk);
+      yield chunk;
+    }
+  };
+  const bytes = new ByteReader(chunks());
+  if (isContents(file.path)) contents.take(path, await bytes.whole(json, place(file)), place(file));
+  else await reader.add({ ...file, bytes });
+  await bytes.drain();
+  return summer.sums();
+}
+
+/** The sources with who signed them. Throws a `refused` failure where keys are accepted and none of them signed one of these. */
+function withOrigins(
+  read: ReadonlyMap<string, SourceRecord>,
+  origins: ReadonlyMap<string, Origin>,
+  { accepted = [], allowUnsigned = false }: ImportOptions,
+): { readonly records: SourceRecord[]; readonly notes: string[] } {
+  const notes = new Set<string>();
+  const records = [...read].map(([path, record]): SourceRecord => {
+    const { signers, lacks, unknownKey } = origins.get(path) ?? NO_ORIGIN;
+    if (lacks === undefined) return { ...record, signers };
+    if (accepted.length === 0) {
+      if (unknownKey !== undefined)
+        notes.add(`the signature by key ${unknownKey} was not checked, since that key is not accepted; chp accept-key FILE.pub accepts it`);
+      return record;
+    }
+    if (!allowUnsigned)
+      throw refused(`${printable(record.name)} is not signed by a key that is accepted here: ${lacks}`, {
+        next: `accepted is ${accepted.map(showKey).join(", ")}; chp accept-key FILE.pub accepts one more, --allow-unsigned takes this in as it is`,
+      });
+    notes.add(`UNSIGNED: ${record.name} was taken in as it is: ${lacks}`);
+    return { ...record, unsigned: true };
+  });
+  return { records, notes: [...notes] };
+}
+
+const NO_ORIGIN: Origin = { signers: [], lacks: "it was not read" };
 
 /** What is held of snaps, as an import asks for it. */
 async function snapBase(base: Snapshot): Promise<SnapBase> {

@@ -6,6 +6,7 @@ import { formatChannel, parseChannel } from "./channel.ts";
 import { ALGORITHMS, type Algorithm } from "./digest.ts";
 import { printable, refused } from "./errors.ts";
 import { type Details, type PackageType, type Publisher, TEXTS, type TextName } from "./package.ts";
+import { checkShape, mapOf } from "./schema.ts";
 
 /** A row of the channel map as declared; null parts are unknown. */
 export interface DeclaredRow {
@@ -48,6 +49,8 @@ export interface Declaration {
   readonly rows: readonly DeclaredRow[];
   readonly revisions: readonly DeclaredRevision[];
   readonly resources: readonly DeclaredResource[];
+  /** resource name to the path of its image in the local registry, where the operator named one */
+  readonly paths?: Readonly<Record<string, string>>;
 }
 
 /* ---- what must be right is strict, what is only shown falls back to nothing ---- */
@@ -101,11 +104,29 @@ const RowSchema = v.looseObject({
 
 const Head = { type: lenient(v.picklist(["charm", "bundle"])), name: v.string(), id: lenient(v.string()), "default-track": Text };
 
+/** What chp's own exports say besides the info reply: each release with its resources, and what is told of each file as it lies there. */
+const OwnSchema = v.looseObject({
+  format: v.literal(1, "is not a format that is known: this export was made by a later chp"),
+  releases: v.array(
+    v.looseObject({
+      channel: v.string(),
+      base: absent(BaseSchema),
+      revision: Count,
+      "released-at": Text,
+      resources: mapOf(Count),
+    }),
+  ),
+  revisions: v.array(RevisionSchema),
+  resources: v.array(ResourceSchema),
+  paths: v.optional(mapOf(v.string()), {}),
+});
+
 const InfoSchema = v.looseObject({
   ...Head,
   result: Strings,
   "channel-map": absent(v.array(RowSchema)),
   "default-release": absent(RowSchema),
+  chp: absent(OwnSchema),
 });
 
 const ResultSchema = v.looseObject({
@@ -138,21 +159,6 @@ function channelName(text: string, what: string): string {
   return formatChannel({ ...channel, track: channel.track ?? "latest" });
 }
 
-function check<T extends v.GenericSchema>(schema: T, value: unknown, what: string): v.InferOutput<T> {
-  const parsed = v.safeParse(schema, value, { abortEarly: true });
-  if (parsed.success) return parsed.output;
-  const [issue] = parsed.issues;
-  throw refused(`${what}: ${describe(issue)}`);
-}
-
-/** `channel-map.0.revision.revision is negative` */
-function describe(issue: v.BaseIssue<unknown>): string {
-  const path = v.getDotPath(issue);
-  const field = path === null ? "" : `${printable(path, 200)} `;
-  if (issue.received === "undefined") return `${field}is missing`;
-  return issue.message.startsWith("is ") ? `${field}${issue.message}` : `${field}is not right (${printable(issue.message, 200)})`;
-}
-
 /**
  * Reads the value of a metadata.json; undefined where its shape is none that is known. Throws a `refused` failure, with
  * `what` and the field named, where the shape is known and a value that matters is wrong.
@@ -173,11 +179,19 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function fromInfo(value: unknown, what: string): Declaration {
-  const info = check(InfoSchema, value, what);
+  const info = checkShape(InfoSchema, value, what);
   const first = info["default-release"] ?? undefined;
+  const own = info.chp ?? undefined;
   const rows = info["channel-map"] ?? (first ? [first] : []);
   const shared = first?.resources ?? undefined;
-  const declared = rows.map((row, i) => {
+  const declared = own?.releases.map((row, i) => ({
+    channel: channelName(row.channel, `${what}: chp.releases.${i}.channel`),
+    base: row.base ? normalBase(row.base) : null,
+    releasedAt: time(row["released-at"]),
+    revision: row.revision,
+    resources: row.resources,
+  }));
+  const mapped = rows.map((row, i) => {
     const { name, track, risk, base } = row.channel;
     const text = name ?? (track && risk ? `${track}/${risk}` : (risk ?? track ?? ""));
     const same = first?.revision.revision === row.revision.revision ? shared : undefined;
@@ -196,14 +210,16 @@ function fromInfo(value: unknown, what: string): Declaration {
     id: info.id,
     details: details(info.result ?? {}),
     defaultTrack: info["default-track"] ?? nonEmpty(info.result?.["default-track"]) ?? firstTrack ?? undefined,
-    rows: declared,
-    revisions: revisions([...rows, ...(first ? [first] : [])].map((row) => row.revision)),
-    resources: resources([...rows, ...(first ? [first] : [])].flatMap((row) => row.resources ?? [])),
+    rows: declared ?? mapped,
+    revisions: revisions([...(own?.revisions ?? []), ...[...rows, ...(first ? [first] : [])].map((row) => row.revision)]),
+    // What chp packed without upstream's credentials has other digests than upstream tells.
+    ...(own && { paths: own.paths }),
+    resources: own ? resources(own.resources) : resources([...rows, ...(first ? [first] : [])].flatMap((row) => row.resources ?? [])),
   };
 }
 
 function fromRefresh(values: readonly unknown[], what: string): Declaration | undefined {
-  const results = values.map((value, i) => check(ResultSchema, value, `${what}: results.${i}`)).filter((result) => result.charm);
+  const results = values.map((value, i) => checkShape(ResultSchema, value, `${what}: results.${i}`)).filter((result) => result.charm);
   const charms = results.flatMap((result) => result.charm ?? []);
   const [first, firstCharm] = [results[0], charms[0]];
   const name = firstCharm?.name ?? first?.name;
@@ -231,7 +247,7 @@ function fromRefresh(values: readonly unknown[], what: string): Declaration | un
 }
 
 function fromFlat(value: unknown, what: string): Declaration {
-  const flat = check(FlatSchema, value, what);
+  const flat = checkShape(FlatSchema, value, what);
   const bases = known([...(flat.bases ?? []), ...(flat.base ? [flat.base] : [])]);
   const common =
     flat.revision === undefined || flat.revision === null || !flat.channel

@@ -2,8 +2,7 @@
 
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
-import type { Base } from "./base.ts";
-import { showBase } from "./base.ts";
+import { type Base, type System, showBase } from "./base.ts";
 import { hostOf, WARN_DAYS } from "./certificate.ts";
 import { Failure, printable } from "./errors.ts";
 import { neededSnaps, showNeed } from "./lacking.ts";
@@ -30,10 +29,10 @@ export interface Passed {
   readonly what: string;
 }
 
-const EXPORT_SNAPS = "chp missing --yaml > snaps.yaml, and on the connected side: store-admin export snaps --from-yaml snaps.yaml";
+const EXPORT_SNAPS = "chp missing --yaml > snaps.yaml, and on the connected side: chp export snaps --from-yaml snaps.yaml";
 
 function exportCharms(...names: readonly string[]): string {
-  return `on the connected side, with ${names.join(", ")} in charms.yaml: store-admin export charms ./charms.yaml; here: chp import FILE`;
+  return `on the connected side, with ${names.join(", ")} in charms.yaml: chp export charms ./charms.yaml; here: chp import FILE`;
 }
 
 /** Bases and snapd for the held snaps, and what charms install. */
@@ -106,7 +105,7 @@ export function resourceFindings(packages: readonly Package[]): Finding[] {
 
 export const CONTROLLER = "juju-controller";
 /** What controllers run on: machines by their operator's choice, Kubernetes on the first. */
-const CONTROLLER_BASES = ["24.04", "22.04"];
+export const CONTROLLER_SYSTEMS: readonly System[] = ["24.04", "22.04"].map((channel) => ({ name: "ubuntu", channel }));
 const USUAL_ARCHITECTURE = "amd64";
 
 export interface ControllerCheck {
@@ -130,7 +129,7 @@ export function checkController(pkg: Package | undefined, tracks?: readonly stri
     const own = stable.flatMap((release) => (channelOf(release).track === track && release.base ? [release.base.architecture] : []));
     const architectures = own.length > 0 ? [...new Set(own)] : [USUAL_ARCHITECTURE];
     const channel = `${track}/stable`;
-    const bases = architectures.flatMap((architecture) => CONTROLLER_BASES.map((on) => ({ name: "ubuntu", channel: on, architecture })));
+    const bases = architectures.flatMap((architecture) => CONTROLLER_SYSTEMS.map((system) => ({ ...system, architecture })));
     const isHeld = (base: Base) =>
       "ok" in
       resolve(pkg, { action: "install", instanceKey: "", name: CONTROLLER, channel, base, resourceRevisions: [], preferred: base.channel });

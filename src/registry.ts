@@ -1,6 +1,9 @@
 /** OCI resources for a local registry: the blob that Juju reads, and what is said of it. Source: contract/juju.md §5.4. */
 
+import { parse as parseYaml } from "yaml";
+import { utf8 } from "./charm.ts";
 import { ALGORITHMS, sumsOf } from "./digest.ts";
+import { printable } from "./errors.ts";
 import type { Package, ResourceRevision } from "./package.ts";
 
 export interface Registry {
@@ -46,6 +49,28 @@ export function pathOf(reference: string): string {
   const domain = domainOf(reference);
   return domain === undefined ? reference : reference.slice(domain.length + 1);
 }
+
+/** What an oci-image resource says, as JSON or YAML; undefined where it names no image. Source: contract/juju.md §5.4. */
+export function readImageBlob(
+  bytes: Uint8Array,
+): { readonly reference: string; readonly username: string; readonly password: string } | undefined {
+  let value: unknown;
+  try {
+    value = parseYaml(utf8(bytes, "it"), { maxAliasCount: 0, logLevel: "silent" });
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const entries = new Map(Object.entries(value).map(([key, one]) => [key.toLowerCase(), one as unknown]));
+  const text = (...keys: string[]) =>
+    keys.map((key) => entries.get(key)).find((one) => typeof one === "string" && one !== "") as string | undefined;
+  const reference = text("imagename", "registrypath");
+  if (reference === undefined || printable(reference) !== reference) return undefined;
+  return { reference, username: text("username") ?? "", password: text("password") ?? "" };
+}
+
+/** bytes; more is no blob of an image */
+export const MAX_IMAGE_BLOB = 64 * 1024;
 
 /** The blob of an oci-image resource: the same bytes for the same words; empty credentials leave both keys out. */
 export function imageBlob(

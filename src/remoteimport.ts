@@ -1,7 +1,8 @@
 /** What goes from `chp import --to URL` to the server, and from there to the import that it starts: options, files, the end. */
 
+import { resolve } from "node:path/posix";
 import { Header, Pax } from "tar";
-import { type Chunks, files, type Limits } from "./archive.ts";
+import { type Chunks, files, LIMITS, type Limits } from "./archive.ts";
 import { Failure, printable, refused } from "./errors.ts";
 import type { ImportSource } from "./import.ts";
 
@@ -10,13 +11,14 @@ export const IMPORT_PATH = "/_import";
 
 /**
  * Every option of `chp import` that may come from another machine, as `--NAME` and as a parameter of the request. What
- * names files or a store is not among them.
+ * names files of the server, or a store, is not among them: `name` and `folder` only tell where the sender's lay.
  */
 export const REMOTE_OPTIONS: readonly { readonly name: string; readonly takesValue: boolean }[] = [
   { name: "channel", takesValue: true },
   { name: "revision", takesValue: true },
   { name: "keep-channels", takesValue: false },
   { name: "allow-unverified", takesValue: false },
+  { name: "allow-unsigned", takesValue: false },
   { name: "dry-run", takesValue: false },
   { name: "max-entries", takesValue: true },
   { name: "max-depth", takesValue: true },
@@ -25,6 +27,7 @@ export const REMOTE_OPTIONS: readonly { readonly name: string; readonly takesVal
   { name: "max-json", takesValue: true },
   { name: "name", takesValue: true },
   { name: "tar-of-files", takesValue: false },
+  { name: "folder", takesValue: true },
 ];
 
 /** The parameters of a request for those of `options`, as commander gives them, that may go along. */
@@ -87,11 +90,12 @@ export async function* sized(source: SizedSource): AsyncGenerator<Uint8Array> {
   if (size < source.size) throw changed();
 }
 
-/** The files of such a tar, one after the other. */
-export async function* sourcesOf(body: ImportSource, limits: Limits): AsyncGenerator<ImportSource> {
+/** The files of such a tar, one after the other. `folder`: what their names are told from; it is only compared, never opened. */
+export async function* sourcesOf(body: ImportSource, folder = "/", limits: Limits = LIMITS): AsyncGenerator<ImportSource> {
   for await (const file of files({ name: body.name, chunks: body.open() }, (path) => path !== body.name, limits)) {
     if (file.containers.length === 0) throw refused(`${printable(body.name)} is no tar, so it holds no files`);
-    yield { name: nameIn(file.path), open: () => file.bytes.chunks() };
+    const name = nameIn(file.path);
+    yield { name, path: resolve("/", folder, name), open: () => file.bytes.chunks() };
   }
 }
 

@@ -1,13 +1,44 @@
 /** What valibot lacks. */
 
 import * as v from "valibot";
+import { type FailureOptions, printable, refused } from "./errors.ts";
+
+/** The value as a schema has it. Throws a `refused` failure: `what`, and the field that is wrong as `charms.kafka.id is missing`. */
+export function checkShape<T extends v.GenericSchema>(schema: T, value: unknown, what: string, options?: FailureOptions): v.InferOutput<T> {
+  const parsed = v.safeParse(schema, value, { abortEarly: true });
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw refused(`${what}: ${describe(issue)}`, options);
+}
+
+function describe(issue: v.BaseIssue<unknown>): string {
+  const path = v.getDotPath(issue);
+  const field = path === null ? "" : `${printable(path, 200)} `;
+  if (issue.received === "undefined") return `${field}is missing`;
+  return issue.message.startsWith("is ") ? `${field}${issue.message}` : `${field}is not right (${printable(issue.message, 200)})`;
+}
 
 /** A map by name. Valibot's `record` drops `constructor` and `prototype`, which are names like any other. */
 export function mapOf<T extends v.GenericSchema>(value: T) {
   return v.pipe(
-    v.custom<Readonly<Record<string, unknown>>>((map) => typeof map === "object" && map !== null && !Array.isArray(map)),
-    v.transform((map) => Object.entries(map)),
-    v.array(v.tuple([v.string(), value])),
-    v.transform((entries): Record<string, v.InferOutput<T>> => Object.fromEntries(entries)),
+    v.custom<Readonly<Record<string, unknown>>>(
+      (map) => typeof map === "object" && map !== null && !Array.isArray(map),
+      "is not a map by name",
+    ),
+    v.rawTransform(({ dataset, addIssue, NEVER }): Record<string, v.InferOutput<T>> => {
+      const entries = Object.entries(dataset.value).map(([key, one]) => {
+        const parsed = v.safeParse(value, one, { abortEarly: true });
+        for (const { message, received, expected, input, path = [] } of parsed.issues ?? [])
+          addIssue({
+            message,
+            received,
+            input,
+            ...(expected !== null && { expected }),
+            path: [{ type: "object", origin: "value", input: dataset.value, key, value: one }, ...path],
+          });
+        return [key, parsed.output] as const;
+      });
+      return dataset.issues ? NEVER : Object.fromEntries(entries);
+    }),
   );
 }

@@ -455,7 +455,7 @@ function releasesOf(
       else notes.push(`${channel} ${one} was not released: revision ${revision} runs on ${runs.architectures.join(", ")} only`);
     }
   }
-  if (rows.size === 0 && revisions.length > 0) {
+  if (rows.size === 0 && revisions.length > 0 && !told.some((one) => one.whole)) {
     const channel = channelFor(options);
     for (const { architectures, revision } of revisions.toSorted((a, b) => a.revision - b.revision))
       for (const architecture of architectures) put({ channel, architecture, revision, releasedAt: options.now });

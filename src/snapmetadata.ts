@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { formatChannel, isRisk, parseChannel } from "./channel.ts";
 import { printable, refused } from "./errors.ts";
-import { mapOf } from "./schema.ts";
+import { checkShape, mapOf } from "./schema.ts";
 import { ARCHITECTURES, type SnapDetails } from "./snap.ts";
 
 export interface DeclaredSnapRow {
@@ -35,6 +35,8 @@ export interface DeclaredSnap {
   readonly store?: string;
   readonly rows: readonly DeclaredSnapRow[];
   readonly revisions: readonly DeclaredSnapRevision[];
+  /** whether a revision in none of its rows belongs to no channel */
+  readonly whole?: true;
 }
 
 const lenient = <T extends v.GenericSchema>(schema: T) => v.fallback(v.optional(schema), undefined);
@@ -81,6 +83,12 @@ const RowSchema = v.looseObject({
   ...REVISION,
 });
 
+/** What chp's own exports say besides: something of every revision, also of those in no channel. */
+const OwnSchema = v.looseObject({
+  format: v.literal(1, "is not a format that is known: this export was made by a later chp"),
+  revisions: v.array(v.looseObject({ revision: Count, ...REVISION })),
+});
+
 const InfoSchema = v.looseObject({
   name: v.string(),
   "snap-id": v.string(),
@@ -89,6 +97,7 @@ const InfoSchema = v.looseObject({
   store: Text,
   snap: v.fallback(v.optional(v.looseObject({ ...DETAILS, store: Text })), undefined),
   "channel-map": v.array(RowSchema),
+  chp: v.optional(OwnSchema),
 });
 
 const ResultSchema = v.looseObject({
@@ -123,12 +132,12 @@ export function readSnapDeclarations(value: unknown, what: string): DeclaredSnap
   if (Array.isArray(value)) return declarationList(value, what);
   if (!isObject(value)) return undefined;
   if (isObject(value["snap"]) && typeof value["snap-id"] === "string" && Array.isArray(value["channel-map"]))
-    return [info(check(InfoSchema, value, what), what)];
+    return [info(checkShape(InfoSchema, value, what), what)];
   if (typeof value["snap-id"] === "string" && Array.isArray(value["channel-map"]) && isNested(value["channel-map"]))
-    return [info(check(InfoSchema, value, what), what)];
+    return [info(checkShape(InfoSchema, value, what), what)];
   const results = Array.isArray(value["results"]) ? value["results"] : [value];
   const snaps = results.filter((one) => isObject(one) && isObject(one["snap"]) && typeof one["snap-id"] === "string");
-  if (snaps.length > 0) return snaps.map((one) => result(check(ResultSchema, one, what), what));
+  if (snaps.length > 0) return snaps.map((one) => result(checkShape(ResultSchema, one, what), what));
   return channelMap(value, what);
 }
 
@@ -165,7 +174,8 @@ function info(reply: v.InferOutput<typeof InfoSchema>, what: string): DeclaredSn
         ...(channel["released-at"] && { releasedAt: channel["released-at"] }),
       };
     }),
-    revisions: reply["channel-map"].map(revisionOf),
+    revisions: [...(reply.chp?.revisions ?? []), ...reply["channel-map"]].map(revisionOf),
+    ...(reply.chp && { whole: true as const }),
   };
 }
 
@@ -313,15 +323,5 @@ export function readSnapsYaml(value: unknown, what: string): DeclaredSnap[] | un
     revision === undefined || channel === undefined
       ? []
       : [{ name, details: {}, rows: [{ channel: channelName(channel, what), revision }], revisions: [] }],
-  );
-}
-
-function check<T extends v.GenericSchema>(schema: T, value: unknown, what: string): v.InferOutput<T> {
-  const parsed = v.safeParse(schema, value, { abortEarly: true });
-  if (parsed.success) return parsed.output;
-  const [issue] = parsed.issues;
-  const path = v.getDotPath(issue);
-  throw refused(
-    `${what}: ${path === null ? "" : `${printable(path, 200)} `}${issue.message.startsWith("is ") ? issue.message : `is not right (${printable(issue.message, 200)})`}`,
   );
 }

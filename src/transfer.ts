@@ -6,7 +6,6 @@
  */
 
 import { createHash } from "node:crypto";
-import { parse as parseYaml } from "yaml";
 import { type ArchiveFile, isLitter, isZip, type Limits, located, place, type ReadAt, zipFiles, zipTexts } from "./archive.ts";
 import { type Base, compareBases, expandAny } from "./base.ts";
 import { formatChannel, fullChannel } from "./channel.ts";
@@ -22,7 +21,8 @@ import {
   utf8,
 } from "./charm.ts";
 import { ALGORITHMS, type Algorithm, type Digest, type Sums, sumsOf } from "./digest.ts";
-import { Failure, printable, reason, refused } from "./errors.ts";
+import { printable, reason, refused } from "./errors.ts";
+import { LOCK_FILE } from "./lock.ts";
 import { type Declaration, type DeclaredSums, readDeclaration } from "./metadata.ts";
 import { mayNameSnaps, type Need, needsOf } from "./needs.ts";
 import {
@@ -35,7 +35,7 @@ import {
   type TextName,
   UNNUMBERED,
 } from "./package.ts";
-import { domainOf, imageBlob, pathOf } from "./registry.ts";
+import { domainOf, imageBlob, MAX_IMAGE_BLOB, pathOf, readImageBlob } from "./registry.ts";
 import { isRegistration, SnapReader, type SnapReading, type SnapReadOptions } from "./snapexport.ts";
 import { isSquashfs } from "./squashfs.ts";
 
@@ -80,7 +80,6 @@ const NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9._+-]{0,126}[a-zA-Z0-9])?$/;
 const ID = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}$/;
 const RESOURCE_NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,126}$/;
 const ALL_SUMS: readonly Algorithm[] = ALGORITHMS;
-const MAX_IMAGE_BLOB = 64 * 1024;
 const MAX_NESTING = 100;
 /** Bytes of a zip; a larger one is read in the dozen places where something is needed of it. */
 const MAX_READ_AT_ONCE = 2 ** 20;
@@ -153,7 +152,7 @@ export class ExportReader<S extends Staged> {
   }
 
   async #add(file: ArchiveFile): Promise<Sums | undefined> {
-    if (isLitter(file.path)) return undefined;
+    if (isLitter(file.path) || file.path === LOCK_FILE) return undefined;
     const at = { containers: file.containers, path: file.path }; // what is kept of a file must not keep its reader and buffers
     const group = this.#group(at);
     const name = file.path.split("/").at(-1) ?? "";
@@ -242,7 +241,8 @@ export class ExportReader<S extends Staged> {
     const facts = readBundle(text, "it");
     if (facts.charms.length > 0) group.bundle = facts;
     else if (this.#snaps.declares(readYaml(text, "it"), file, group.key)) return;
-    else this.#ignored.push(place(file));
+    // What an export was asked for goes along with it; there is nothing in it to import.
+    else if (file.path !== "bundle.yaml") this.#ignored.push(place(file));
   }
 
   /** The packages that the files hold. Throws a `refused` failure where they contradict themselves. */
@@ -444,11 +444,15 @@ export class ExportReader<S extends Staged> {
     for (const one of group.resources) {
       const owned = resourceOf(one.file.path, charm, declaredNames(zips, group));
       if (!owned) continue;
-      const resource = await this.#resource(one, owned, metas.get(owned.name), declared, subpaths.get(owned.name)).catch(
-        (error: unknown) => {
-          throw located(error, one.file);
-        },
-      );
+      const resource = await this.#resource(
+        one,
+        owned,
+        metas.get(owned.name),
+        declared,
+        subpaths.get(owned.name) ?? declared?.paths?.[owned.name],
+      ).catch((error: unknown) => {
+        throw located(error, one.file);
+      });
       const list = found.get(owned.name) ?? [];
       if (list.some((r) => r.revision === resource.revision))
         throw refused(`${place(one.file)}: resource ${owned.name} revision ${resource.revision} is in the archive twice`);
@@ -619,13 +623,13 @@ function details(
   const facts = zip?.charm ?? zip?.bundle;
   const title = zip?.charm?.title;
   const publisher = declared?.details.publisher ?? publisherOf(assertion);
-  return {
+  const own = {
     ...(title && { title }),
     ...(facts?.summary && { summary: facts.summary }),
     ...(facts?.description && { description: facts.description }),
-    ...declared?.details,
-    ...(publisher && { publisher }),
   };
+  // The same keys in the same order whether the zip came along or is held already.
+  return { ...declared?.details, ...own, ...declared?.details, ...(publisher && { publisher }) };
 }
 
 /** Whether a file of assertions is the account of a charm's publisher, which lies beside it; everything else is for snapd. */
@@ -667,18 +671,8 @@ export function mintId(name: string): string {
   return id;
 }
 
-/** The image that an oci-image blob names, as JSON or YAML; undefined where it names none. */
+/** The image that an oci-image blob names; undefined where it names none. */
 async function readImage(staged: Staged): Promise<string | undefined> {
   if (staged.sums.size > MAX_IMAGE_BLOB) return undefined;
-  let value: unknown;
-  try {
-    value = parseYaml(utf8(await staged.bytes(0, staged.sums.size), "it"), { maxAliasCount: 0, logLevel: "silent" });
-  } catch (error) {
-    if (error instanceof Failure && error.kind !== "refused") throw error;
-    return undefined;
-  }
-  if (typeof value !== "object" || value === null) return undefined;
-  const entries = Object.entries(value).map(([key, one]) => [key.toLowerCase(), one] as const);
-  const image = entries.find(([key]) => key === "imagename" || key === "registrypath")?.[1];
-  return typeof image === "string" && image !== "" && printable(image) === image ? image : undefined;
+  return readImageBlob(await staged.bytes(0, staged.sums.size))?.reference;
 }

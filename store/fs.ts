@@ -12,6 +12,7 @@ import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
 const TMP = "tmp";
 const DAY = 24 * 60 * 60 * 1000;
 const MAX_UNSYNCED = 16;
+const ADVICE: Advice = { kept: "nothing was published", elsewhere: "name another store with --store" };
 
 const MODES: Readonly<Record<ObjectKind, { readonly file: number; readonly folder: number }>> = {
   immutable: { file: 0o444, folder: 0o755 },
@@ -113,7 +114,7 @@ export class Disk implements Storage {
       try {
         await fs.link(from.#path(key), this.#path(key));
       } catch (error) {
-        if (["EXDEV", "EPERM", "EMLINK", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(codeOf(error))) return false;
+        if (codeOf(error) === "EXDEV" || lacksLinks(error)) return false;
         throw error;
       }
       this.#touched.add(dirname(this.#path(key)));
@@ -142,7 +143,7 @@ export class Disk implements Storage {
         await fs.writeFile(a, "");
         await fs.link(a, b);
       } catch (error) {
-        if (!["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EMLINK"].includes(codeOf(error))) throw error;
+        if (!lacksLinks(error)) throw error;
         throw new Failure("failed", `cannot keep a store in ${this.place}: its file system has no hard links (${codeOf(error)})`, {
           next: "choose a folder on ext4, xfs, btrfs, zfs or apfs",
           cause: error,
@@ -247,7 +248,7 @@ export class Disk implements Storage {
       await this.#mkdir(this.#path(TMP));
     }
     this.#staged += 1;
-    return join(this.#path(TMP), `${hostname()}.${process.pid}.${randomUUID()}`);
+    return join(this.#path(TMP), ownedName());
   }
 
   /** Run as root, what is created belongs to the owner of the store's folder. */
@@ -275,7 +276,7 @@ export class Disk implements Storage {
     try {
       return await work();
     } catch (error) {
-      throw told(error, this.place);
+      throw told(error, this.place, ADVICE);
     }
   }
 }
@@ -391,11 +392,16 @@ async function readRange(path: string, start: number, end: number): Promise<Uint
   return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
 }
 
-/** Of this host and a process that has ended, or a day old: tmp/ may be shared by several hosts. */
-function abandoned(name: string, stat: Stats): boolean {
+/** A name that tells, in a folder that several hosts may share, whose process it belongs to. */
+export function ownedName(): string {
+  return `${hostname()}.${process.pid}.${randomUUID()}`;
+}
+
+/** Whether a file of an `ownedName` is nobody's: of this host and a process that has ended, or untouched for `age` milliseconds. */
+export function abandoned(name: string, stat: Pick<Stats, "mtimeMs">, age = DAY): boolean {
   const match = /^(.+)\.(\d+)\.[0-9a-f-]{36}$/.exec(name);
   if (match?.[1] === hostname() && !isRunning(Number(match[2]))) return true;
-  return Date.now() - stat.mtimeMs > DAY;
+  return Date.now() - stat.mtimeMs > age;
 }
 
 function isRunning(pid: number): boolean {
@@ -407,11 +413,18 @@ function isRunning(pid: number): boolean {
   }
 }
 
-function codeOf(error: unknown): string {
+/** Whether it was a hard link, which not every file system has. */
+export function lacksLinks(error: unknown): boolean {
+  return ["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EMLINK"].includes(codeOf(error));
+}
+
+/** The code of an error of the system, as `ENOENT`; else empty. */
+export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
-async function missing<T>(work: Promise<T>): Promise<T | undefined> {
+/** Undefined where there is no such file. */
+export async function missing<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
   } catch (error) {
@@ -420,22 +433,33 @@ async function missing<T>(work: Promise<T>): Promise<T | undefined> {
   }
 }
 
-const TOLD: Readonly<Record<string, { message: string; next: string }>> = {
-  ENOSPC: { message: "no space is left on its disk", next: "free some space there and run the same command again; nothing was published" },
-  EDQUOT: { message: "the disk quota is used up", next: "free some space there and run the same command again; nothing was published" },
+/** What the next steps of a failure name. */
+export interface Advice {
+  /** what is not lost: `nothing was published` */
+  readonly kept: string;
+  /** how to write to another place: `name another store with --store` */
+  readonly elsewhere: string;
+  /** how to make smaller files: `give --chunk 4G` */
+  readonly smaller?: string;
+}
+
+const TOLD: Readonly<Record<string, { message: string; next: (advice: Advice) => string }>> = {
+  ENOSPC: { message: "no space is left on its disk", next: ({ kept }) => `free some space there and run the same command again; ${kept}` },
+  EDQUOT: { message: "the disk quota is used up", next: ({ kept }) => `free some space there and run the same command again; ${kept}` },
   EFBIG: {
     message: "a file is larger than its file system or the process may write",
-    next: "raise the limit (ulimit -f) or use another file system; nothing was published",
+    next: ({ kept, smaller }) => `${smaller ? `${smaller}, ` : ""}raise the limit (ulimit -f) or use another file system; ${kept}`,
   },
-  EROFS: { message: "its file system is read-only", next: "mount it writable, or name another store with --store" },
-  EACCES: { message: "permission is denied", next: "run as the owner of that folder, or name another store with --store" },
-  EPERM: { message: "the operation is not permitted", next: "run as the owner of that folder, or name another store with --store" },
+  EROFS: { message: "its file system is read-only", next: ({ elsewhere }) => `mount it writable, or ${elsewhere}` },
+  EACCES: { message: "permission is denied", next: ({ elsewhere }) => `run as the owner of that folder, or ${elsewhere}` },
+  EPERM: { message: "the operation is not permitted", next: ({ elsewhere }) => `run as the owner of that folder, or ${elsewhere}` },
 };
 
-function told(error: unknown, place: string): unknown {
+/** An error of the disk in words, with the next step. */
+export function told(error: unknown, place: string, advice: Advice): unknown {
   if (error instanceof Failure) return error;
   const known = TOLD[codeOf(error)];
   if (!known) return error;
-  const options: FailureOptions = { next: known.next, cause: error };
+  const options: FailureOptions = { next: known.next(advice), cause: error };
   return new Failure("failed", `cannot write to ${place}: ${known.message} (${reason(error).split(",")[0]})`, options);
 }

@@ -2,6 +2,7 @@
 
 import * as v from "valibot";
 import { AssertionSet } from "../src/assertionset.ts";
+import type { Signer } from "../src/contents.ts";
 import { type Algorithm, type Digest, isDigest, Summer, type Sums, sumsOf } from "../src/digest.ts";
 import { Failure, isCorrupt, reason } from "../src/errors.ts";
 import type { Package } from "../src/package.ts";
@@ -36,6 +37,10 @@ export interface SourceRecord {
   /** bytes */
   readonly size: number;
   readonly sha256: Digest;
+  /** whose signatures cover all of it */
+  readonly signers?: readonly Signer[];
+  /** keys were accepted, and none of them signed it: it was taken in as it is */
+  readonly unsigned?: true;
 }
 
 /** One step of the store's history: what it held from then on. */
@@ -70,6 +75,13 @@ const DigestText = v.pipe(
   v.transform((text) => text as Digest),
 );
 const Tallies = mapOf(v.object({ revisions: v.array(v.number()), channels: v.number() }));
+const SourceText = v.object({
+  name: v.string(),
+  size: v.number(),
+  sha256: DigestText,
+  signers: v.exactOptional(v.array(v.object({ key: v.string(), name: v.string(), comment: v.string() }))),
+  unsigned: v.exactOptional(v.literal(true)),
+});
 const GenerationText = v.looseObject({
   format: v.number(),
   number: v.number(),
@@ -77,7 +89,7 @@ const GenerationText = v.looseObject({
   time: v.string(),
   tool: v.string(),
   command: v.string(),
-  sources: v.array(v.object({ name: v.string(), size: v.number(), sha256: DigestText })),
+  sources: v.array(SourceText),
   changed: Tallies,
   snaps: v.optional(Tallies, {}),
   assertions: v.optional(v.number(), 0),

@@ -35,13 +35,13 @@ export interface CommonOptions {
 /** Adds a command to the program; one file a command. */
 export type Register = (program: Command, io: Io) => void;
 
-/** A command with the options that all have. */
-export function define(program: Command, name: string, summary: string, exits: string): Command {
+/** A command with the options that all have. `store`: what the store is to it. */
+export function define(program: Command, name: string, summary: string, exits: string, store = "the store (CHP_STORE)"): Command {
   return program
     .command(name)
     .summary(summary)
     .description(`${summary}.`)
-    .option("--store <DIR>", "the store (CHP_STORE)")
+    .option("--store <DIR>", store)
     .option("--json", "print the result as JSON")
     .option("--quiet", "print no progress and no hints (CHP_QUIET)")
     .addHelpText("after", `\nExit codes: ${exits}`);
@@ -123,6 +123,15 @@ export async function withStoreUnchanged<T>(options: CommonOptions, io: Io, work
 export function ownExecutable(): string[] {
   const script = process.argv[1];
   return script === undefined || script.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, realpathSync(script)];
+}
+
+/** Fails where a folder's disk is known to have less than `needed` bytes free. `what`: `import into`, as the message goes on. */
+export async function checkSpace(what: string, folder: string, needed: number, { next }: { readonly next: string }): Promise<void> {
+  const free = await new Disk(folder).free().catch(() => undefined);
+  if (free === undefined || needed <= free) return;
+  throw new Failure("failed", `cannot ${what} ${printable(folder)}: ${showSize(needed)} are needed and ${showSize(free)} are free`, {
+    next,
+  });
 }
 
 /** JSON for machines. */

@@ -53,20 +53,3 @@ export const airgapCommands: Register = (program, io) => {
     throw new Failure("usage", "chp is always offline: it has no mode in which it asks a service outside");
   });
 };
-
-/** What is exported is the other side's. */
-export function exportCommandOf(name: ProgramName): Register {
-  return (program) => {
-    if (name !== "store-admin") return;
-    program
-      .command("export")
-      .summary("refused: exporting is not in this version")
-      .argument("[what...]")
-      .allowUnknownOption()
-      .action(() => {
-        throw new Failure("failed", "exporting is not in this version of chp", {
-          next: "run this line with Canonical's store-admin on the connected machine; chp import takes in what it writes",
-        });
-      });
-  };
-}

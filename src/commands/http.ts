@@ -35,7 +35,8 @@ const MAX_BODY = 256 * 1024;
 const BUNDLES = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
 let known: readonly string[] | undefined;
 
-function machineRoots(): readonly string[] {
+/** Certificates of authorities, PEM; several may stand in one. */
+export function machineRoots(): readonly string[] {
   known ??= [
     ...rootCertificates,
     ...[process.env["SSL_CERT_FILE"] ?? "", ...BUNDLES].flatMap(tryRead).slice(0, 1),
@@ -129,20 +130,4 @@ async function* told(body: AsyncIterable<Uint8Array>, failed: (why: unknown) => 
 
 function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
-}
-
-/** Applies `work` to all, at most `limit` at a time; in their order. */
-export async function mapBounded<T, R>(all: readonly T[], limit: number, work: (one: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  let next = 0;
-  const run = async () => {
-    while (next < all.length) {
-      const at = next;
-      next += 1;
-      const one = all[at];
-      if (one !== undefined) results[at] = await work(one);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, all.length) }, run));
-  return results;
 }

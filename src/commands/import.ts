@@ -3,15 +3,15 @@ import { randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { type Command, Option } from "commander";
-import { Disk } from "../../store/fs.ts";
 import type { Store } from "../../store/store.ts";
 import { isLitter, LIMITS, type Limits, type ReadAt } from "../archive.ts";
 import { type Assertion, parseAssertions } from "../assertion.ts";
 import { parseChannel } from "../channel.ts";
 import { checkRoots } from "../config.ts";
+import { isContents, showSigner } from "../contents.ts";
 import { Failure, printable, reason } from "../errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PackageReport } from "../import.ts";
 import { showNeed } from "../lacking.ts";
@@ -22,6 +22,7 @@ import { isResourcePath } from "../transfer.ts";
 import { undoOf } from "./change.ts";
 import {
   type CommonOptions,
+  checkSpace,
   count,
   define,
   type Io,
@@ -34,9 +35,10 @@ import {
   wholeNumber,
   withStoreUnchanged,
 } from "./command.ts";
+import { joinParts } from "./parts.ts";
 import { progressOn } from "./progress.ts";
 import { importTo, type RemoteFlags } from "./remote.ts";
-import { keepRoots, loadSettings, registryOf, trustedRoots } from "./settings.ts";
+import { acceptedKeys, keepRoots, loadSettings, registryOf, trustedRoots } from "./settings.ts";
 import { hasImage, NO_REGISTRY_NOTE } from "./status.ts";
 
 interface ImportFlags extends CommonOptions, RemoteFlags {
@@ -46,6 +48,7 @@ interface ImportFlags extends CommonOptions, RemoteFlags {
   readonly pushChannelMap?: boolean;
   readonly trust?: string[];
   readonly allowUnverified?: boolean;
+  readonly allowUnsigned?: boolean;
   readonly dryRun?: boolean;
   readonly maxEntries?: number;
   readonly maxDepth?: number;
@@ -54,6 +57,7 @@ interface ImportFlags extends CommonOptions, RemoteFlags {
   readonly maxJson?: number;
   readonly name?: string;
   readonly tarOfFiles?: boolean;
+  readonly folder?: string;
   readonly bodyMark?: string;
   readonly bodySize?: number;
 }
@@ -77,13 +81,14 @@ export const importCommand: Register = (program, io) => {
     .option("--ca <FILE>", "with --to: certificates, PEM, that are trusted besides those of this machine (CHP_CA)")
     // How chp serve hands on the body of a request.
     .addOption(new Option("--tar-of-files", "standard input is a tar, each entry of which is a file to import").hideHelp())
+    .addOption(new Option("--folder <DIR>", "the folder, there, that the names in it are told from").hideHelp())
     .addOption(new Option("--body-mark <TEXT>", "standard input ends with it, or was cut off").hideHelp())
     .addOption(new Option("--body-size <N>", "bytes of standard input").argParser(wholeNumber("--body-size", 0)).hideHelp())
     .addHelpText("after", EXAMPLES)
     .action((files: string[], options: ImportFlags) => runImport("import", files, options, options.keepChannels ? "keep" : "apply", io));
 };
 
-/** What concerns the signatures of snaps. */
+/** What concerns signatures: of snaps, and of what was exported. */
 function withTrust(command: Command): Command {
   return command
     .option(
@@ -91,13 +96,15 @@ function withTrust(command: Command): Command {
       "assertions of a root besides Canonical's that snaps may be signed below, repeatable; kept in the config",
       (file: string, before: string[] | undefined) => [...(before ?? []), file],
     )
-    .option("--allow-unverified", "take in snaps and assertions that do not verify, and mark them");
+    .option("--allow-unverified", "take in snaps and assertions that do not verify, and mark them")
+    .option("--allow-unsigned", "take in what none of the accepted keys signed (chp accept-key), and mark it in the log");
 }
 
 const EXAMPLES = `
 Examples:
   chp import charms-export-20260426T163115.tar.gz cos-lite-20260426T143758.tar.gz
   chp import --dry-run /media/usb
+  chp import site-20260426T163115.tar.1of3     the other parts are found beside it
   chp import --channel 14/edge ./postgresql-k8s_r960.charm
   chp import jq-20260426T143758.tar.gz core22_1612.snap
   ssh outside cat export.tar.gz | chp import --name export.tar.gz -
@@ -168,23 +175,16 @@ async function importHere(
   io: Io,
 ): Promise<Told> {
   const given = await readRoots(options.trust ?? []);
-  await checkSpace(sources, options, io);
   const limits = limitsOf(options);
-  const files = options.tarOfFiles && sources[0] ? sourcesOf(sources[0], limits) : sources;
+  const files = options.tarOfFiles && sources[0] ? sourcesOf(sources[0], options.folder, limits) : sources;
+  // All of it is written before anything is published.
+  const needed = sources.reduce((sum, source) => sum + (source.size ?? 0), 0);
+  await checkSpace("import into", storeFolder({ ...options, quiet: true }, io), needed, {
+    next: "free some space there (chp gc tells what can be had) and run the same command again; nothing was published",
+  });
   const run = (store: Store) => importInto(store, command, files, { options, channels, given, limits }, io);
   const report = options.dryRun ? await withStoreUnchanged(options, io, run) : await run(await openOrCreateStore(options, io));
   return { ...report, undo: report.generation === null ? null : undoOf({ number: report.generation }, options) };
-}
-
-/** What is known to be too much for the disk is refused before anything is read; all of it is written before anything is published. */
-async function checkSpace(sources: readonly ImportSource[], options: ImportFlags, io: Io): Promise<void> {
-  const folder = storeFolder({ ...options, quiet: true }, io);
-  const needed = sources.reduce((sum, source) => sum + (source.size ?? 0), 0);
-  const free = await new Disk(folder).free().catch(() => undefined);
-  if (free === undefined || needed <= free) return;
-  throw new Failure("failed", `cannot import into ${printable(folder)}: ${showSize(needed)} are needed and ${showSize(free)} are free`, {
-    next: "free some space there (chp gc tells what can be had) and run the same command again; nothing was published",
-  });
 }
 
 interface Wishes {
@@ -212,6 +212,8 @@ async function importInto(
       channels,
       trust,
       allowUnverified: options.allowUnverified ?? false,
+      accepted: await acceptedKeys(store, io),
+      allowUnsigned: options.allowUnsigned ?? false,
       unsquash,
       dryRun: options.dryRun ?? false,
       now: new Date().toISOString(),
@@ -281,9 +283,9 @@ async function findSources(files: readonly string[], options: ImportFlags, io: I
   const found = new Map<string, ImportSource>();
   for (const file of files) {
     if (file === "-") found.set("-", standardInput(options, io));
-    else for (const source of await sourcesAt(file, io.signal)) found.set(source.name, source);
+    else for (const source of await sourcesAt(file, io.signal)) found.set(source.path ?? source.name, source);
   }
-  return [...found.values()];
+  return joinParts([...found.values()], async (path) => fromFile(path, (await look(path)).size, io.signal));
 }
 
 function standardInput({ name = "-", bodyMark, bodySize }: ImportFlags, io: Io): ImportSource {
@@ -344,7 +346,12 @@ async function assertionsBeside(path: string, signal: AbortSignal): Promise<Impo
 }
 
 function fromFile(path: string, size: number | undefined, signal: AbortSignal): ImportSource {
-  return { name: path, ...(size !== undefined && { size }), open: () => createReadStream(path, { highWaterMark: READ_SIZE, signal }) };
+  return {
+    name: path,
+    path: resolve(path),
+    ...(size !== undefined && { size }),
+    open: () => createReadStream(path, { highWaterMark: READ_SIZE, signal }),
+  };
 }
 
 /* ---- what is said ---- */
@@ -352,6 +359,7 @@ function fromFile(path: string, size: number | undefined, signal: AbortSignal): 
 function render(report: ImportReport, policy: ChannelPolicy): string {
   const lines = [...report.packages.flatMap(renderPackage), ...report.snaps.flatMap(renderSnap)];
   const { charms, resources, revisions, snapRevisions, snaps } = report.missing;
+  lines.push(...renderSigners(report.sources));
   if (report.assertions.new > 0) lines.push(`assertions: ${report.assertions.new} new, ${report.assertions.known} known`);
   if (charms.length + resources.length + revisions.length + snapRevisions.length + snaps.length > 0) lines.push("", "missing");
   for (const { bundle, charm } of charms) lines.push(`  charm ${charm}, which the bundle ${bundle} names`);
@@ -366,6 +374,17 @@ function render(report: ImportReport, policy: ChannelPolicy): string {
   for (const file of report.ignored) lines.push(`  ${file} was left out: chp has no use for it`);
   lines.push("", summary(report, policy));
   return `${lines.map((line) => printable(line)).join("\n")}\n`;
+}
+
+/** `site.tar: signed by 62196CEF1DA5E212 (site), chp export of 2026-04-26T16:31:15Z`: one line a signature, by what it covers. */
+function renderSigners(sources: ImportReport["sources"]): string[] {
+  const covered = new Map<string, string[]>();
+  for (const { name, signers = [] } of sources)
+    for (const signer of signers) {
+      const by = `signed by ${showSigner(signer)}, ${signer.comment}`;
+      covered.set(by, [...(covered.get(by) ?? []), ...(isContents(name) ? [] : [name])]);
+    }
+  return [...covered].map(([by, names]) => `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}: ${by}`);
 }
 
 function renderPackage(pkg: PackageReport): string[] {

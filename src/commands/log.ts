@@ -1,4 +1,5 @@
-import type { Generation } from "../../store/store.ts";
+import type { Generation, SourceRecord } from "../../store/store.ts";
+import { showSigner } from "../contents.ts";
 import { printable } from "../errors.ts";
 import { type CommonOptions, count, define, EXITS, type Io, note, openStore, printJson, type Register, showSize } from "./command.ts";
 
@@ -32,7 +33,12 @@ function render(one: Generation): string[] {
   const assertions = one.assertions > 0 ? `, ${count(one.assertions, "new assertion")}` : "";
   return [
     `generation ${one.number}  ${one.time.slice(0, 19)}Z  ${one.command}  ${count(names.length, "package")}, ${count(revisions, "new revision")}, ${count(channels, "channel change")}${assertions}`,
-    ...one.sources.map((source) => `  ${source.name}  ${showSize(source.size)}  sha256 ${source.sha256}`),
+    ...one.sources.map((source) => `  ${source.name}  ${showSize(source.size)}  sha256 ${source.sha256}${originOf(source)}`),
     ...(names.length > 0 ? [`  ${names.join(", ")}`] : []),
   ];
+}
+
+function originOf({ signers = [], unsigned }: SourceRecord): string {
+  if (unsigned) return "  UNSIGNED";
+  return signers.length === 0 ? "" : `  signed by ${signers.map(showSigner).join(" and ")}`;
 }

@@ -33,7 +33,7 @@ What a charm's refresh_versions.toml names is certain; what its code, scripts an
 
 Examples:
   chp missing
-  chp missing --yaml > snaps.yaml     then, outside: store-admin export snaps --from-yaml snaps.yaml`;
+  chp missing --yaml > snaps.yaml     then, outside: chp export snaps --from-yaml snaps.yaml`;
 
 export async function runMissing(options: MissingFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);

@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import type { ProgramName } from "../documented.ts";
 import { VERSION } from "../version.ts";
+import { acceptKeyCommand } from "./accept-key.ts";
 import { backupCommand, restoreCommand } from "./backup.ts";
 import { closeCommand, defaultTrackCommand, releaseCommand, rollbackCommand } from "./change.ts";
 import type { Io, Register } from "./command.ts";
@@ -10,14 +11,17 @@ import { completionCommand } from "./completion.ts";
 import { configCommand } from "./config.ts";
 import { diffCommand } from "./diff.ts";
 import { doctorCommand } from "./doctor.ts";
-import { airgapCommands, exportCommandOf, statusCommandOf } from "./documented.ts";
+import { airgapCommands, statusCommandOf } from "./documented.ts";
 import { duCommand } from "./du.ts";
+import { exportCommand } from "./export.ts";
 import { gcCommand } from "./gc.ts";
 import { helpCommand } from "./help.ts";
 import { imagesCommand } from "./images.ts";
 import { importCommand, pushCommands } from "./import.ts";
 import { importCertificateCommand } from "./import-certificate.ts";
+import { inventoryCommand } from "./inventory.ts";
 import { jujuConfigCommand } from "./juju-config.ts";
+import { keygenCommand } from "./keygen.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
 import { missingCommand } from "./missing.ts";
@@ -53,6 +57,10 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   gcCommand,
   backupCommand,
   restoreCommand,
+  exportCommand,
+  inventoryCommand,
+  keygenCommand,
+  acceptKeyCommand,
   configCommand,
   snapdConfigCommand,
   unitCommand,
@@ -65,7 +73,6 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   pushCommands,
   listPushedSnapsCommand,
   airgapCommands,
-  exportCommandOf(name),
 ];
 
 const ABOUT = `An offline Charmhub and Snap Store in one executable: what was exported on a connected machine is imported
@@ -87,8 +94,16 @@ export function createProgram(io: Io, name: ProgramName = "chp"): Command {
       writeErr: (text) => io.err(text),
       outputError: (text, write) => write(text.replace(/^error: /, "chp: ")),
     })
+    .enablePositionalOptions() // what stands behind a command's name is that command's
     .exitOverride();
   for (const register of commandsOf(name)) register(program, io);
-  for (const command of program.commands) command.copyInheritedSettings(program);
+  inherit(program);
   return program;
+}
+
+function inherit(from: Command): void {
+  for (const command of from.commands) {
+    command.copyInheritedSettings(from);
+    inherit(command);
+  }
 }

@@ -3,8 +3,9 @@
 import * as v from "valibot";
 import { reason } from "../errors.ts";
 import type { NeededImage } from "../images.ts";
+import { mapBounded } from "../parallel.ts";
 import { type Registry, splitPath } from "../registry.ts";
-import { type Ask, ask, mapBounded, type Reply, Unanswered } from "./http.ts";
+import { type Ask, ask, type Reply, Unanswered } from "./http.ts";
 
 /** `different`: the tag is there, and names another image. */
 export type Presence = "present" | "absent" | "different" | "unknown" | "not asked";

@@ -36,8 +36,17 @@ export async function importTo(to: string, sources: readonly ImportSource[], opt
   const server = new Server(to, tokenOf(options, io), trustedOf(options, io), io.signal);
   const { body, headers, name } = bodyOf(sources, progressOn(options, io));
   await server.admits((text) => note(text, options, io));
-  const parameters = parametersOf({ ...options, ...(name === undefined ? { tarOfFiles: true } : { name }) });
-  return server.put(parameters, headers, body);
+  const parameters = parametersOf({ ...options, ...(name === undefined ? { tarOfFiles: true, folder: process.cwd() } : { name }) });
+  try {
+    return await server.put(parameters, headers, body);
+  } catch (error) {
+    const isRefused = error instanceof Failure && error.kind === "refused";
+    for (const source of isRefused ? sources : []) {
+      const why = await source.whyWrong?.();
+      if (why) throw why;
+    }
+    throw error;
+  }
 }
 
 class Server {

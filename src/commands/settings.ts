@@ -3,9 +3,10 @@
 import * as v from "valibot";
 import type { Store } from "../../store/store.ts";
 import { type Assertion, encodeStream, keyText, parseAssertions } from "../assertion.ts";
-import { checkSetting, readSettings, SETTINGS, type Setting, type Sources, settingOf, type Value } from "../config.ts";
+import { ACCEPTED_KEYS, checkSetting, readSettings, SETTINGS, type Setting, type Sources, settingOf, type Value } from "../config.ts";
 import { Failure } from "../errors.ts";
 import { FORMER_FOR, type Registries, type Registry } from "../registry.ts";
+import { type PublicKey, readKeyLine } from "../signature.ts";
 import { keptCertificate } from "./tls.ts";
 
 const SECRET_KEYS = SETTINGS.filter((setting) => setting.secret).map((setting) => setting.key);
@@ -94,6 +95,12 @@ export async function keepRoots(store: Store, roots: readonly Assertion[]): Prom
   const config = await store.config();
   const text = encodeStream(roots.map((one) => one.text));
   if (config[ROOTS] !== text) await store.writeConfig({ ...config, [ROOTS]: text });
+}
+
+/** The keys, one of which must have signed what is imported; none: anything is taken in. */
+export async function acceptedKeys(store: Store, io: { environment: Sources["environment"] }): Promise<PublicKey[]> {
+  const lines = (await loadSettings(store, io)).get(ACCEPTED_KEYS)?.values ?? [];
+  return lines.map((line) => readKeyLine(line, ACCEPTED_KEYS));
 }
 
 function formerOf(secret: Readonly<Record<string, unknown>>, now: number): v.InferOutput<typeof Former> {

@@ -6,6 +6,7 @@ import { parseAddress } from "../config.ts";
 import { printable, reason } from "../errors.ts";
 import { neededSnaps, showNeed } from "../lacking.ts";
 import type { Package } from "../package.ts";
+import { showKey } from "../signature.ts";
 import { isExpired, readTokens } from "../token.ts";
 import { VERSION } from "../version.ts";
 import {
@@ -21,7 +22,7 @@ import {
   showSize,
 } from "./command.ts";
 import { sizeOf, sizeOfSnap } from "./list.ts";
-import { loadSettings, registryOf } from "./settings.ts";
+import { acceptedKeys, loadSettings, registryOf } from "./settings.ts";
 import { servedCertificate } from "./tls.ts";
 
 interface StatusFlags extends CommonOptions {
@@ -61,6 +62,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     listen,
     certificate: certificate === undefined ? null : factsOf(certificate),
     registry: registryOf(settings)?.domain ?? null,
+    acceptedKeys: await acceptedKeys(store, io),
     remoteImport: await remoteImportOf(store),
     lacking,
     // A private authority is not trusted here: where the public URL does not answer, this machine's address may.
@@ -85,6 +87,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     `public URL: ${publicUrl ?? "not set"}`,
     `certificate: ${facts.certificate ? `${facts.certificate.subject}, until ${facts.certificate.notAfter.slice(0, 10)}` : "none"}`,
     `registry: ${facts.registry ?? "not set"}`,
+    ...facts.acceptedKeys.map((key) => `imports what is signed by: ${showKey(key)}`),
     `remote import: ${facts.remoteImport}`,
     ...lacking.map((one) => `lacks: snap ${showNeed(one)} (${one.sure}), needed by ${one.by.join(", ")}`),
     ...(asked ?? []).map(({ what, times, last }) => `asked for in vain: ${what}, ${count(times, "time")}, last ${last.slice(0, 19)}Z`),

@@ -327,22 +327,22 @@ function resource(pkg: Package, name: string, r: ResourceRevision) {
   };
 }
 
+/** Keys in one order, whatever order they were imported in: two stores that hold the same reply the same. */
 function result(pkg: Package, charmIds: ReadonlyMap<string, string>) {
-  const { details } = pkg;
-  const newest = newestRevision(pkg);
+  const { title, summary, description, license, "store-url": url, publisher, categories, "contains-charms": told, ...more } = pkg.details;
+  const charms = (newestRevision(pkg)?.charms ?? []).map((name) => ({ name, "package-id": charmIds.get(name) ?? "", "store-url": "" }));
+  const contained = pkg.type === "bundle" ? charms : told;
   return {
-    ...details,
-    title: details.title ?? pkg.name,
-    summary: details.summary ?? "",
-    description: details.description ?? "",
-    license: details.license ?? "",
-    "store-url": details["store-url"] ?? "",
-    publisher: details.publisher ?? {},
-    categories: details.categories ?? [],
+    title: title ?? pkg.name,
+    summary: summary ?? "",
+    description: description ?? "",
+    license: license ?? "",
+    "store-url": url ?? "",
+    ...Object.fromEntries(Object.entries(more).toSorted(([a], [b]) => (a < b ? -1 : 1))),
+    publisher: publisher ?? {},
+    categories: categories ?? [],
     media: [],
-    ...(pkg.type === "bundle" && {
-      "contains-charms": (newest?.charms ?? []).map((name) => ({ name, "package-id": charmIds.get(name) ?? "", "store-url": "" })),
-    }),
+    ...(contained !== undefined && { "contains-charms": contained }),
   };
 }
 

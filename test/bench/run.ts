@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { downloads } from "./downloads.ts";
+import { exporting } from "./exporting.ts";
 import { catalogue, writeExport } from "./exports.ts";
 import { Report } from "./figures.ts";
 import { imports } from "./imports.ts";
@@ -19,14 +20,15 @@ import { size, start } from "./start.ts";
 const { values: flags } = parseArgs({
   options: {
     smoke: { type: "boolean", default: false },
-    /** which of: requests downloads imports snaps start size */
-    only: { type: "string", default: "requests,downloads,imports,snaps,start,size" },
+    /** which of: requests downloads imports exports snaps start size */
+    only: { type: "string", default: "requests,downloads,imports,exports,snaps,start,size" },
     rounds: { type: "string" },
     seconds: { type: "string" },
     packages: { type: "string" },
     download: { type: "string" },
     import: { type: "string" },
     memory: { type: "string" },
+    export: { type: "string" },
     snap: { type: "string" },
   },
 });
@@ -77,6 +79,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
       mib: number(flags.import, 512, 16),
       memoryMib: number(flags.memory, 2048, 64),
     }),
+  exports: () => exporting(report, folder, { rounds: Math.min(rounds, 5), mib: number(flags.export, 512, 16) }),
   snaps: () =>
     snaps(report, folder, {
       rounds,

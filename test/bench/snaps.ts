@@ -27,6 +27,8 @@ const COMMON = [
   accountKey(ROOT, STORE.key, { "account-id": ROOT.account, name: "store" }),
   account(STORE, { "account-id": DEV, username: "dev", "display-name": "Dev" }),
 ];
+/** The root of all that is signed here. */
+export const TRUST = ROOT.trust;
 const BY_HAND = 'sha256sum "$1" && openssl dgst -sha3-384 "$1"';
 
 export async function snaps(report: Report, folder: string, options: SnapOptions) {
@@ -40,7 +42,7 @@ export async function snaps(report: Report, folder: string, options: SnapOptions
   const name = `import of a snap of ${options.mib} MiB`;
   await report.measure(name, async () => {
     await tool("openssl");
-    const file = write(root, "large", 1, noise(options.mib * MIB));
+    const file = largeSnap(root, options.mib * MIB).file;
     const pairs = await inTurns(
       Math.min(options.rounds, 5),
       async () => {
@@ -89,6 +91,11 @@ export async function snaps(report: Report, folder: string, options: SnapOptions
     const request = { path: "/v2/snaps/refresh", body: JSON.stringify({ context, actions, fields }) };
     await compare(report, `refresh of ${options.installed} installed snaps`, root, join(root, "machine"), [request], options);
   });
+}
+
+/** One snap of so many bytes, with its assertions beside it. */
+export function largeSnap(root: string, size: number): { readonly id: string; readonly file: string } {
+  return { id: idOf("large"), file: write(root, "large", 1, noise(size)) };
 }
 
 function idOf(name: string): string {

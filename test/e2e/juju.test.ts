@@ -112,7 +112,7 @@ describe("juju-config", () => {
     [["--juju", "3.6.11"], 0, "juju-controller is held in 3.6/stable"],
     [[], 0, "juju-controller is held in 4.1/stable, 3.6/stable"],
     [["--juju", "2.9.52"], 0, "Juju 2.9.52 needs no juju-controller"],
-    [["--juju", "4.2"], 1, "juju-controller (channel 4.2/stable) in charms.yaml: store-admin export charms"],
+    [["--juju", "4.2"], 1, "juju-controller (channel 4.2/stable) in charms.yaml: chp export charms"],
     [["--juju", "newest"], 2, "newest is not a version of Juju"],
   ])("--bootstrap %p", async (args, code, message) => {
     const done = await run("juju-config", "--public-url", "http://hub.lan", "--bootstrap", ...args);

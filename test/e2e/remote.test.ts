@@ -163,6 +163,31 @@ describe("chp import --to", () => {
     expect(hub.log()).toMatch(/"an import was done".*"token":"ci","address":"127.0.0.1","generation":1/);
   });
 
+  test("holds files against the SHA256SUMS beside them, and joins parts", async () => {
+    const media = join(hub.folder.path, "media");
+    mkdirSync(media);
+    const content = exportOf([spec("listed", 1)]);
+    hub.file("media/listed.tar.gz", content);
+    hub.file("media/SHA256SUMS", Buffer.from(`${sha256(Buffer.from("other"))}  listed.tar.gz\n`));
+    for (const args of [["SHA256SUMS", "listed.tar.gz"], ["../media"]])
+      expect([args, await hub.send(args, { cwd: media })]).toMatchObject([
+        args,
+        { code: 3, err: expect.stringContaining("SHA256SUMS says ") },
+      ]);
+    hub.file("media/SHA256SUMS", Buffer.from(`${sha256(content)}  listed.tar.gz\n`));
+    expect(await hub.send(["SHA256SUMS", "listed.tar.gz"], { cwd: media })).toMatchObject({ code: 0 });
+    const whole = exportOf([spec("split", 1)]);
+    hub.file("split.tar.gz.1of2", whole.subarray(0, 1000));
+    hub.file("split.tar.gz.2of2", whole.subarray(1000));
+    expect(await hub.send(["split.tar.gz.1of2"], { cwd: hub.folder.path })).toMatchObject({ code: 0 });
+    expect((await hub.generations())[0]?.sources).toMatchObject([{ name: "split.tar.gz", sha256: sha256(whole) }]);
+    hub.file("split.tar.gz.sha256", Buffer.from([1, 2].map((i) => `${sha256(whole)}  split.tar.gz.${i}of2\n`).join("")));
+    expect(await hub.send(["split.tar.gz.1of2"], { cwd: hub.folder.path })).toMatchObject({
+      code: 3,
+      err: expect.stringContaining("split.tar.gz.1of2: its sha256 is"),
+    });
+  });
+
   test("takes standard input, under a name", async () => {
     const charm = charmZip({ name: "piped", revision: 9, bases: [jammy] });
     const done = await hub.send(["--name", "piped_r9.charm", "--channel", "9/edge", "-"], { input: charm });

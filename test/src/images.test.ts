@@ -170,10 +170,15 @@ case $previous in dir:*) mkdir -p "\${previous#dir:}"; echo "{}" >"\${previous#d
     expect([code, words.length]).toEqual([3, 1]);
   });
 
-  test("says how it is called, and without a registry that it has nothing to push to", () => {
+  test("says how it is called, and where no registry is known that REGISTRY names it", () => {
     expect(run("").code).toBe(2);
-    writeFileSync(at("images.sh"), skopeoScript([], undefined));
-    expect([run("fetch").code, run("push").code]).toEqual([0, 1]);
+    writeFileSync(at("images.sh"), skopeoScript(IMAGES, undefined));
+    writeFileSync(at("bin/skopeo"), SKOPEO);
+    expect(run("push").words).toEqual([]);
+    expect(run("push").code).not.toBe(0);
+    const { code, words } = run("push", { REGISTRY: "10.0.0.9:5000" });
+    expect([code, words[0]?.at(-1)]).toEqual([0, `docker://10.0.0.9:5000/a/b@${D("1")}`]);
+    for (const call of words) expect(call.at(-1)).toStartWith("docker://10.0.0.9:5000/");
   });
 
   test("a word of the shell stays one", () => {

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { LIMITS, type Limits } from "../../src/archive.ts";
 import { sumsOf } from "../../src/digest.ts";
 import { Failure, type FailureKind } from "../../src/errors.ts";
@@ -133,7 +134,7 @@ test("an export becomes one generation with everything in it", async () => {
   const { store, report } = await load({ "charms-export.tar.gz": exportOf([KAFKA, charm("zinc", 2)]) });
   expect(report).toMatchObject({
     generation: 1,
-    ignored: ["charms-export.tar.gz: bundle.yaml"],
+    ignored: [],
     missing: { charms: [], resources: [], revisions: [] },
   });
   expect(report.packages.map((p) => [p.name, p.state, p.id, p.defaultTrack])).toEqual([
@@ -290,6 +291,15 @@ describe("layouts", () => {
       expect(await held(again.store, "kafka")).toEqual(expected);
       expect((await load({ in: bytes }, { store })).report.generation).toBeNull();
     }
+  });
+
+  test("a source has the sha256 and size of the file as it lies", async () => {
+    const bytes = { plain: KAFKA.revisions[195] ?? new Uint8Array(), packed: gzipSync(KAFKA.revisions[195] ?? "") };
+    const { report } = await load({ "kafka_195.charm": bytes.plain, "kafka_195.charm.gz": bytes.packed });
+    expect(report.sources).toEqual([
+      { name: "kafka_195.charm", size: bytes.plain.byteLength, sha256: sumsOf(bytes.plain)["sha-256"] },
+      { name: "kafka_195.charm.gz", size: bytes.packed.byteLength, sha256: sumsOf(bytes.packed)["sha-256"] },
+    ]);
   });
 
   test("several sources are one generation", async () => {

@@ -63,7 +63,7 @@ describe("what is held", () => {
         check: "charms",
         what: "the charm lost is not held; named by bundle one 2, bundle two 1",
         sure: "certain",
-        next: expect.stringContaining("lost in charms.yaml: store-admin export charms"),
+        next: expect.stringContaining("lost in charms.yaml: chp export charms"),
       },
     ]);
   });

@@ -1,6 +1,5 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { LIMITS } from "../../src/archive.ts";
 import type { Io } from "../../src/commands/command.ts";
 import { createProgram } from "../../src/commands/program.ts";
 import { Failure, reason } from "../../src/errors.ts";
@@ -94,7 +93,7 @@ async function unpacked(body: Uint8Array, piece = 1000): Promise<[string, string
   const open = async function* () {
     for (let at = 0; at < body.byteLength; at += piece) yield body.subarray(at, at + piece);
   };
-  for await (const one of sourcesOf({ name: "-", open }, LIMITS)) found.push([one.name, (await read(one.open())).toString("latin1")]);
+  for await (const one of sourcesOf({ name: "-", open })) found.push([one.name, (await read(one.open())).toString("latin1")]);
   return found;
 }
 

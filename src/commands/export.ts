@@ -1,0 +1,517 @@
+/** `chp export`: on the connected side, an archive of what an air-gapped store is to hold. */
+
+import { createHash } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import type { Command } from "commander";
+import { Disk } from "../../store/fs.ts";
+import { Store } from "../../store/store.ts";
+import type { Form } from "../archivewriter.ts";
+import { ARCHITECTURES as BASE_ARCHITECTURES } from "../base.ts";
+import { Failure, printable, reason } from "../errors.ts";
+import { type Exported, exportAll, planBundle } from "../export.ts";
+import { type NeededImage, neededImages, skopeoCredentials, skopeoScript } from "../images.ts";
+import { type Inventory, readInventory } from "../inventory.ts";
+import { type Lock, readLock } from "../lock.ts";
+import { ADDITIONS, type Addition, type Defaults, isAddition, placeOf, readManifest, type Wish } from "../manifest.ts";
+import { pathOf } from "../registry.ts";
+import { Remote, Unavailable } from "../remote.ts";
+import { readSecretKey, type SecretKey } from "../signature.ts";
+import { ARCHITECTURES } from "../snap.ts";
+import { type Addresses, Upstream } from "../upstream.ts";
+import { type CommonOptions, count, define, type Io, note, printJson, type Register, showSize, wholeNumber } from "./command.ts";
+import { type Downloads, downloadsOn } from "./downloads.ts";
+import { networkTransport, OWN_ADDRESS, storeTransport } from "./transport.ts";
+import { WorkFolder } from "./workfolder.ts";
+
+interface ExportFlags extends CommonOptions {
+  readonly channel?: string[];
+  readonly arch?: string[];
+  readonly base?: string[];
+  readonly series?: string[];
+  readonly charmhubUrl?: string;
+  readonly snapstoreUrl?: string;
+  readonly exportDir?: string;
+  readonly ca?: string[];
+  readonly since?: string;
+  readonly sign?: string;
+  readonly chunk?: number;
+  readonly parallel?: number;
+  readonly failFast?: boolean;
+}
+
+interface SiteFlags extends ExportFlags {
+  readonly file?: string;
+  readonly all?: boolean;
+  readonly locked?: boolean | string;
+  readonly without?: string[];
+}
+
+interface BundleFlags extends ExportFlags {
+  readonly onlyPrintYaml?: boolean | string;
+}
+
+interface SnapFlags extends ExportFlags {
+  readonly fromYaml?: string;
+}
+
+const FROM_STORE = "export from that store of this machine, for the next enclave, instead of over the network";
+const EXITS = "0 done, 1 failed, 2 usage, 3 a file given was refused, 4 partly done: the archive holds what could be had, 130 interrupted";
+
+const list = (value: string, before: string[] | undefined) => [...(before ?? []), ...value.split(",")];
+
+/** What all forms of it have. */
+function common(command: Command): Command {
+  return command
+    .option("--arch <ARCH>", "amd64, arm64, …; repeatable, or a list with commas (default: amd64)", list)
+    .option("--base <BASE>", "ubuntu@24.04, or all; repeatable; without a release there, the nearest LTS (default: ubuntu@22.04)", list)
+    .option("--series <SERIES>", "the same as a series, like jammy", list)
+    .option("--export-dir <DIR>", "where the archive goes (CHP_EXPORT_DIR; default: here)")
+    .option("--charmhub-url <URL>", `the Charmhub, or a chp (CHARMHUB_URL; default: ${PUBLIC.charmhub})`)
+    .option("--snapstore-url <URL>", `the Snap Store (CHP_SNAPSTORE_URL; default: ${PUBLIC.snapstore}, or where --charmhub-url leads)`)
+    .option("--ca <FILE>", "an authority that is trusted besides those of this machine, PEM; repeatable (CHP_CA)", list)
+    .option("--since <FILE>", "pack only what chp inventory > FILE on the other side does not list (CHP_SINCE)")
+    .option("--sign <FILE>", "sign with the secret key that chp keygen made (CHP_SIGN)")
+    .option("--chunk <SIZE>", "cut the archive into parts of at most that size, like 4G (CHP_CHUNK)", sizeOf)
+    .option("--parallel <N>", "downloads at once (CHP_PARALLEL; default: 4)", wholeNumber("--parallel", 1))
+    .option("--fail-fast", "end at the first thing that cannot be had (CHP_FAIL_FAST)");
+}
+
+export const exportCommand: Register = (program, io) => {
+  const site = common(define(program, "export", "write an archive of what an air-gapped store is to hold", EXITS, FROM_STORE))
+    .option("-f, --file <FILE>", "what is wanted: a manifest of the site, a bundle.yaml, a list of snaps; - for standard input")
+    .option("--all", "everything that the upstream lists: for a chp, not for the public stores")
+    .option("--channel <CHANNEL>", "what is taken where the file does not say it; repeatable, or all", list)
+    .option("--locked [FILE]", "take what an earlier export took, by its lock (default: beside the manifest), or fail")
+    .option("--without <WHAT>", `leave out what would be added: ${Object.keys(ADDITIONS).join(", ")}; repeatable (CHP_WITHOUT)`, list)
+    .addHelpText("after", SITE_HELP)
+    .action((options: SiteFlags) => runExport(options, io));
+  common(define(site, "bundle", "export a bundle and its charms", EXITS, FROM_STORE))
+    .argument("<name>", "of the bundle")
+    .option("--channel <CHANNEL>", "of the bundle (default: stable of its default track)", list)
+    .option("--only-print-yaml [BOOL]", "print its bundle.yaml and export nothing")
+    .action((name: string, options: BundleFlags) => runExportBundle(name, options, io));
+  common(define(site, "charms", "export the charms that a file names", EXITS, FROM_STORE))
+    .argument("<file>", "a bundle.yaml, or a file of that form; - for standard input")
+    .action((file: string, options: ExportFlags) => runExportCharms(file, options, io));
+  common(define(site, "snaps", "export snaps, one archive each", EXITS, FROM_STORE))
+    .argument("[names...]", "of snaps")
+    .option("--from-yaml <FILE>", "a file that names them: packages, each with name, revision and push_channel")
+    .option("--channel <CHANNEL>", "of all of them (default: stable); repeatable, or all", list)
+    .action((names: string[], options: SnapFlags) => runExportSnaps(names, options, io));
+};
+
+const SITE_HELP = `
+A manifest, of which every part may be missing; any bundle.yaml is one too:
+
+  architectures: [amd64]
+  bases: [ubuntu@24.04, ubuntu@22.04]    # or all
+  charms:
+    - postgresql-k8s                     # its default track's stable
+    - name: kafka
+      channels: [3/stable, 3/edge]       # or all
+      revision: 195                      # whatever is in the channel
+      resources: {kafka-image: 12}
+  bundles: [cos-lite]
+  snaps:
+    - {name: charmed-kafka, revision: 34, channel: 3/stable}
+  essentials: {juju: "3.6"}              # what Juju needs to bootstrap
+
+Charms of bundles, snaps that charms install, bases, snapd and default providers are added, each with its reason. What was
+taken stands in FILE.lock beside the manifest. An export that was broken off goes on where it was when it is run again.
+With --store DIR it exports from that store, for the next enclave.
+
+Examples:
+  chp export -f site.yaml
+  chp export -f site.yaml --since have.json --sign site.key --chunk 4G
+  chp export -f site.yaml --locked
+  chp export --all --charmhub-url http://hub.lan:8080`;
+
+const PUBLIC: Addresses = { charmhub: "https://api.charmhub.io", snapstore: "https://api.snapcraft.io" };
+
+export async function runExport(options: SiteFlags, io: Io): Promise<void> {
+  const { file, all } = options;
+  if ((file === undefined) === (all !== true))
+    throw new Failure("usage", "say what is wanted: -f FILE, or --all", { next: "chp help export shows what a file may say" });
+  const without = readWithout(options.without ?? io.environment["CHP_WITHOUT"]?.split(",") ?? []);
+  if (file === undefined)
+    return inSession(options, io, async (session) => {
+      const wish = await everything(session.upstream, given(options));
+      return [
+        await session.archive({
+          name: "chp-export",
+          wish,
+          form: "site",
+          closure: false,
+          without: new Set([...without, "bundle-charms"]),
+          said: TO,
+        }),
+      ];
+    });
+  const manifest = await read(file, io);
+  const wish = readManifest(manifest, shown(file), given(options));
+  const stem = file === "-" ? undefined : file.replace(/\.ya?ml$/, "");
+  const lockPath = typeof options.locked === "string" ? options.locked : stem && `${stem}.lock`;
+  if (options.locked && lockPath === undefined)
+    throw new Failure("usage", "the manifest comes from standard input: name its lock with --locked FILE");
+  const lock = options.locked && lockPath !== undefined ? readLock(await read(lockPath, io), lockPath) : undefined;
+  await inSession(options, io, async (session) => [
+    await session.archive({
+      name: stem === undefined ? "chp-export" : basename(stem),
+      wish,
+      form: "site",
+      closure: true,
+      without: new Set([...without, ...wish.without]),
+      manifest,
+      ...(lock && { lock }),
+      ...(lockPath !== undefined && !lock && { lockPath }),
+      said: TO,
+    }),
+  ]);
+}
+
+export async function runExportBundle(name: string, options: BundleFlags, io: Io): Promise<void> {
+  const bundle = { channels: [], systems: [JAMMY], architectures: ["amd64"], ...given(options), name, resources: {}, paths: {} };
+  const wish = { charms: [], bundles: [bundle], snaps: [], without: [], notes: [] };
+  const prints = options.onlyPrintYaml !== undefined && !/^(false|no|0)$/i.test(String(options.onlyPrintYaml));
+  await inSession(options, io, async (session) => {
+    if (!prints)
+      return [await session.archive({ ...PLAIN, name, wish, form: "documented", said: `Successfully exported charm bundle ${name}` })];
+    io.out(await planBundle(session.upstream, session.remote, bundle));
+    return [];
+  });
+}
+
+export async function runExportCharms(file: string, options: ExportFlags, io: Io): Promise<void> {
+  const manifest = await read(file, io);
+  const { charms, notes } = readManifest(manifest, shown(file), given(options));
+  const wish = { charms, bundles: [], snaps: [], without: [], notes };
+  await inSession(options, io, async (session) => [
+    await session.archive({ ...PLAIN, name: "charms-export", wish, form: "documented", manifest, said: "Successfully exported charms to" }),
+  ]);
+}
+
+export async function runExportSnaps(names: readonly string[], options: SnapFlags, io: Io): Promise<void> {
+  const { fromYaml } = options;
+  if (names.length > 0 === (fromYaml !== undefined)) throw new Failure("usage", "name snaps, or a file of them with --from-yaml FILE");
+  const text = fromYaml === undefined ? JSON.stringify({ snaps: names }) : await read(fromYaml, io);
+  const { snaps } = readManifest(text, fromYaml === undefined ? COMMAND_LINE : shown(fromYaml), given(options));
+  await inSession(
+    options,
+    io,
+    async (session) => {
+      const done: Done[] = [];
+      for (const name of new Set(snaps.map((one) => one.name))) {
+        const wish = { charms: [], bundles: [], snaps: snaps.filter((one) => one.name === name), without: [], notes: [] };
+        done.push(await session.archive({ ...PLAIN, name, wish, form: "snap", said: name }));
+      }
+      return done;
+    },
+    "Successfully exported snaps:",
+  );
+}
+
+const TO = "Successfully exported to";
+const COMMAND_LINE = "the command line";
+const JAMMY = { name: "ubuntu", channel: "22.04" };
+const PLAIN = { closure: false, without: new Set<Addition>() } as const;
+
+/* ---- what is given ---- */
+
+function given({ channel, arch, base, series }: Omit<ExportFlags, keyof CommonOptions>): Defaults {
+  return placeOf({ channel, arch, base, series }, COMMAND_LINE);
+}
+
+function shown(file: string): string {
+  return file === "-" ? "standard input" : file;
+}
+
+async function read(file: string, io: Io): Promise<string> {
+  try {
+    if (file !== "-") return await readFile(file, "utf8");
+    const parts: Uint8Array[] = [];
+    for await (const part of io.input()) parts.push(part);
+    return Buffer.concat(parts).toString("utf8");
+  } catch (error) {
+    throw new Failure("usage", `cannot read ${printable(shown(file))}: ${printable(reason(error).split(",")[0] ?? "", 100)}`, {
+      cause: error,
+    });
+  }
+}
+
+function readWithout(words: readonly string[]): Set<Addition> {
+  const wrong = words.find((one) => one !== "" && !isAddition(one));
+  if (wrong !== undefined)
+    throw new Failure("usage", `--without does not know ${printable(wrong, 50)}`, {
+      next: `it takes ${Object.keys(ADDITIONS).join(", ")}`,
+    });
+  return new Set(words.filter(isAddition));
+}
+
+const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
+
+/** `4G`, `650M`: bytes. */
+function sizeOf(text: string): number {
+  const [, number = "", unit = ""] = /^(\d+)([kmgt]?)(?:i?b)?$/i.exec(text) ?? [];
+  const size = Number(number) * (UNITS[unit.toLowerCase()] ?? 1);
+  if (number === "" || size < 2 ** 20)
+    throw new Failure("usage", `--chunk takes a size of at least 1M, like 4G, not ${printable(text, 50)}`);
+  return size;
+}
+
+/** Everything that a store lists. Architectures that it has nothing for cost a question each. */
+async function everything(upstream: Upstream, { channels = "all", systems = "all", architectures }: Defaults): Promise<Wish> {
+  const packages = await upstream.charmNames();
+  const names = new Set<string>();
+  const machines = architectures ?? ARCHITECTURES;
+  for (const machine of machines) for (const name of await upstream.snapNames(machine)) names.add(name);
+  const wishOf = (name: string) => ({
+    name,
+    channels,
+    systems,
+    architectures: architectures ?? BASE_ARCHITECTURES,
+    resources: {},
+    paths: {},
+  });
+  const of = (type: string) => packages.filter((one) => one.type === type).map(({ name }) => wishOf(name));
+  return {
+    charms: of("charm"),
+    bundles: of("bundle"),
+    snaps: [...names].toSorted().map((name) => ({ name, channels, architectures: machines })),
+    without: [],
+    notes: [],
+  };
+}
+
+/* ---- one run ---- */
+
+interface Request {
+  /** how the archive's name begins */
+  readonly name: string;
+  readonly wish: Wish;
+  readonly form: Form;
+  readonly closure: boolean;
+  readonly without: ReadonlySet<Addition>;
+  readonly manifest?: string;
+  readonly lock?: Lock;
+  /** where the new lock is written */
+  readonly lockPath?: string;
+  /** what is said of it when it is done */
+  readonly said: string;
+}
+
+interface Done {
+  readonly said: string;
+  /** of the archive or its parts, and of what lies beside */
+  readonly paths: readonly string[];
+  readonly beside: readonly string[];
+  readonly exported: Exported;
+}
+
+interface Session {
+  readonly upstream: Upstream;
+  readonly remote: Remote;
+  archive(request: Request): Promise<Done>;
+}
+
+/** Opens what an export needs, and tells what came of it. */
+async function inSession(
+  options: ExportFlags,
+  io: Io,
+  work: (session: Session) => Promise<readonly Done[]>,
+  heading?: string,
+): Promise<void> {
+  const flag = (name: string) => io.environment[name] || undefined;
+  const downloads = downloadsOn(options, io);
+  const trusted = await Promise.all((options.ca ?? flag("CHP_CA")?.split(",") ?? []).map((file) => read(file, io)));
+  const store = options.store === undefined ? undefined : await Store.open(new Disk(options.store));
+  const remote = new Remote({
+    transport: store ? storeTransport(store) : await networkTransport(trusted),
+    signal: io.signal,
+    onRetry: (why) => downloads.say(`${why}: trying again`),
+  });
+  const upstream = new Upstream(addressesOf(options, flag, store !== undefined), remote);
+  const since = options.since ?? flag("CHP_SINCE");
+  const sinceText = since === undefined ? undefined : await read(since, io);
+  const sign = options.sign ?? flag("CHP_SIGN");
+  const chunk = options.chunk ?? (flag("CHP_CHUNK") === undefined ? undefined : sizeOf(flag("CHP_CHUNK") ?? ""));
+  const parallel = options.parallel ?? wholeNumber("CHP_PARALLEL", 1)(flag("CHP_PARALLEL") ?? "4");
+  const settings: Settings = {
+    exportDir: resolve(options.exportDir ?? flag("CHP_EXPORT_DIR") ?? "."),
+    failFast: options.failFast ?? ["1", "true", "yes"].includes(flag("CHP_FAIL_FAST") ?? ""),
+    parallel,
+    ...(chunk !== undefined && { chunk }),
+    ...(sign !== undefined && { key: readSecretKey(await read(sign, io), sign) }),
+    ...(since !== undefined && sinceText !== undefined && { inventory: readInventory(sinceText, since), sinceText }),
+  };
+  await mkdir(settings.exportDir, { recursive: true });
+  try {
+    const archive = (request: Request) => exportArchive(request, { upstream, remote, settings, downloads, signal: io.signal });
+    const done = await work({ upstream, remote, archive });
+    downloads.end();
+    tell(done, heading, options, io);
+  } finally {
+    downloads.end();
+  }
+}
+
+interface Settings {
+  readonly exportDir: string;
+  readonly failFast: boolean;
+  readonly parallel: number;
+  readonly chunk?: number;
+  readonly key?: SecretKey;
+  readonly inventory?: Inventory;
+  readonly sinceText?: string;
+}
+
+function addressesOf(options: ExportFlags, flag: (name: string) => string | undefined, isOwn: boolean): Addresses {
+  if (isOwn) return { charmhub: OWN_ADDRESS, snapstore: OWN_ADDRESS };
+  const charmhub = options.charmhubUrl ?? flag("CHARMHUB_URL");
+  const snapstore = options.snapstoreUrl ?? flag("CHP_SNAPSTORE_URL") ?? charmhub;
+  const address = (text: string, what: string) => {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    if (!url || !["http:", "https:"].includes(url.protocol))
+      throw new Failure("usage", `${what}: ${printable(text, 200)} is not a URL that begins with http:// or https://`);
+    return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
+  };
+  return {
+    charmhub: address(charmhub ?? PUBLIC.charmhub, "--charmhub-url"),
+    snapstore: address(snapstore ?? PUBLIC.snapstore, "--snapstore-url"),
+  };
+}
+
+interface Tools {
+  readonly upstream: Upstream;
+  readonly remote: Remote;
+  readonly settings: Settings;
+  readonly downloads: Downloads;
+  readonly signal: AbortSignal;
+}
+
+async function exportArchive(request: Request, { upstream, remote, settings, downloads, signal }: Tools): Promise<Done> {
+  const { exportDir, chunk, key, inventory, failFast, parallel } = settings;
+  const now = Date.now();
+  const name = `${request.name}-${new Date(now).toISOString().replace(/[-:]|\..*/g, "")}`;
+  const identity = [request.wish, request.form, request.lock, [...request.without], upstream.addresses, settings.sinceText, chunk];
+  const opened = new Map<string, WorkFolder>();
+  const open = async (which: "all" | "rest") => {
+    const folder = await WorkFolder.open(exportDir, hashOf([which, ...identity]), chunk === undefined ? {} : { chunk });
+    opened.set(which, folder);
+    return folder;
+  };
+  try {
+    const exported = await exportAll({
+      upstream,
+      remote,
+      wish: request.wish,
+      ...(request.lock && { lock: request.lock }),
+      ...(inventory && { inventory }),
+      without: request.without,
+      closure: request.closure,
+      form: request.form,
+      failFast,
+      parallel,
+      ...(key && { key }),
+      now,
+      ...(request.manifest !== undefined && { manifest: request.manifest }),
+      open,
+      note: (text) => downloads.say(text),
+      onFetch: (label, size) => downloads.begin(label, size),
+    });
+    const paths = await opened
+      .get(exported.which)
+      ?.finish(`${name}.tar${request.form === "site" ? "" : ".gz"}`, exported.length, { signal });
+    const beside = await writeBeside(join(exportDir, name), exported);
+    // A lock of a part of what was wanted would make a later export leave out the rest without a word.
+    if (request.lockPath !== undefined && exported.lost.length === 0) {
+      await writeFile(request.lockPath, exported.lock);
+      beside.push(request.lockPath);
+    }
+    return { said: request.said, paths: paths ?? [], beside, exported };
+  } finally {
+    for (const folder of opened.values()) await folder.close();
+  }
+}
+
+function hashOf(value: unknown): string {
+  return createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 16);
+}
+
+/** The images' script, and in a file of its own what may not be carried: the credentials of the store. */
+async function writeBeside(stem: string, { images }: Exported): Promise<string[]> {
+  if (images.length === 0) return [];
+  const users = images.map(({ charm, resource, revision, reference, path }) => ({
+    name: charm,
+    resources: [{ name: resource, revisions: [{ revision, image: { reference, path: path || pathOf(reference) } }] }],
+  }));
+  const needed = neededImages(users, undefined);
+  const credentials = skopeoCredentials(needed, ({ upstream }: NeededImage) =>
+    images.find((one) => one.reference === upstream && one.password !== ""),
+  );
+  await writeFile(`${stem}.images.sh`, skopeoScript(needed, undefined), { mode: 0o755, flag: "wx" });
+  if (credentials !== "") await writeFile(`${stem}.images.env`, credentials, { mode: 0o600, flag: "wx" });
+  return [`${stem}.images.sh`, ...(credentials === "" ? [] : [`${stem}.images.env`])];
+}
+
+/* ---- what is said ---- */
+
+function tell(done: readonly Done[], heading: string | undefined, options: ExportFlags, io: Io): void {
+  if (done.length === 0) return;
+  const lost = done.flatMap(({ exported }) => exported.lost);
+  if (options.json) printJson({ archives: done.map(asJson) }, io);
+  else {
+    if (heading !== undefined) io.out(`${heading}\n`);
+    for (const { said, paths } of done) io.out(paths.map((path) => `${said}: ${path}\n`).join(""));
+  }
+  for (const { beside, exported } of done) {
+    const [script, credentials] = beside;
+    if (exported.images.length === 0 || script === undefined) continue;
+    const source = credentials?.endsWith(".env") ? `. ${credentials} && ` : "";
+    note(`${count(exported.images.length, "image")} for a registry of yours: ${source}sh ${script} fetch`, options, io);
+    if (source !== "") note(`${credentials} holds the store's credentials: do not carry it over`, options, io);
+  }
+  if (lost.length > 0) {
+    const names = [...new Set(lost.map((one) => one.name))];
+    throw new Failure("partly", `not exported: ${names.join(", ")}; the archive holds the rest (${count(lost.length, "failure")} above)`, {
+      next: done.some(({ exported }) => exported.which === "rest")
+        ? "run the same command again: it goes on with what came, and fetches only the rest"
+        : "what upstream does not have was left out; correct the manifest, or leave it out with --without",
+    });
+  }
+  const size = done.reduce((sum, { exported }) => sum + exported.length, 0);
+  note(
+    `${showSize(size)}; next, on the other side: chp import ${done.map(({ paths }) => paths.map((path) => basename(path)).join(" ")).join(" ")}`,
+    options,
+    io,
+  );
+}
+
+function asJson({ paths, beside, exported }: Done) {
+  return {
+    paths,
+    beside,
+    size: exported.length,
+    fetched: exported.fetched,
+    packages: exported.packages.map(({ name, type, id, releases, revisions, resources }) => ({
+      name,
+      type,
+      id,
+      revisions: revisions.map((one) => one.revision),
+      resources: resources.map((one) => `${one.name}_${one.revision}`),
+      releases,
+    })),
+    snaps: exported.snaps.map(({ name, id, releases, revisions }) => ({
+      name,
+      id,
+      revisions: revisions.map((one) => one.revision),
+      releases,
+    })),
+    notes: exported.notes,
+    lost: exported.lost.map(({ name, failure }) => ({
+      name,
+      error: failure.message,
+      ...(failure instanceof Unavailable && { url: failure.url, status: failure.circumstances.status ?? null }),
+    })),
+  };
+}

@@ -1,0 +1,493 @@
+/** The use case: what is wanted → what the stores have → one archive. */
+
+import { LIMITS, type ReadAt, zipFiles, zipTexts } from "./archive.ts";
+import { ArchiveWriter, type Fetching, type Form, type Work } from "./archivewriter.ts";
+import { utf8 } from "./charm.ts";
+import { charmFile, type LockedPackage, type Lost, type PackagePlan, type PlannedPackage, planLocked, planPackage } from "./charmplan.ts";
+import { sumsOf } from "./digest.ts";
+import { Failure, reason } from "./errors.ts";
+import type { Inventory } from "./inventory.ts";
+import { type HeldSnap, type NeededSnap, type Needer, neededSnaps, showNeed } from "./lacking.ts";
+import { formatLock, LOCK_FILE, type Lock } from "./lock.ts";
+import { type Addition, charmsOfBundle, type PackageWish, type SnapWish, type Wish } from "./manifest.ts";
+import { mayNameSnaps, type Need, needsOf } from "./needs.ts";
+import { type Packed, packPackage, packSnap } from "./pack.ts";
+import { mapBounded } from "./parallel.ts";
+import { imageBlob, MAX_IMAGE_BLOB, readImageBlob } from "./registry.ts";
+import type { Receiver, Remote } from "./remote.ts";
+import type { SecretKey } from "./signature.ts";
+import { AssertionFetcher, type PlannedSnap, planLockedSnap, planSnap } from "./snapplan.ts";
+import { readSnapYaml } from "./snapyaml.ts";
+import type { RemoteFile, RemoteResource, RemoteSnap, Upstream } from "./upstream.ts";
+
+export interface ExportOptions {
+  readonly upstream: Upstream;
+  readonly remote: Remote;
+  readonly wish: Wish;
+  /** in place of the wish: what an earlier export took */
+  readonly lock?: Lock;
+  /** what the other side has already */
+  readonly inventory?: Inventory;
+  readonly without: ReadonlySet<Addition>;
+  /** whether what is needed besides is looked for; a documented archive holds what was named, and the charms of bundles */
+  readonly closure: boolean;
+  readonly form: Form;
+  readonly failFast: boolean;
+  /** downloads at once */
+  readonly parallel: number;
+  readonly key?: SecretKey;
+  /** milliseconds */
+  readonly now: number;
+  /** the file that the wish was read from, if it goes along */
+  readonly manifest?: string;
+  /** where the archive is written; `rest`: the same without what failed */
+  readonly open: (which: "all" | "rest") => Promise<Work>;
+  /** what a person should know as it happens */
+  readonly note: (text: string) => void;
+  readonly onFetch?: (label: string, size: number) => Fetching;
+}
+
+/** An image that the charms need, with the credentials that the store gave for it. */
+export interface ExportedImage {
+  readonly charm: string;
+  readonly resource: string;
+  readonly revision: number;
+  /** upstream's */
+  readonly reference: string;
+  /** in the local registry */
+  readonly path: string;
+  readonly username: string;
+  readonly password: string;
+}
+
+export interface Exported {
+  readonly packages: readonly PlannedPackage[];
+  readonly snaps: readonly PlannedSnap[];
+  readonly lost: readonly Lost[];
+  readonly notes: readonly string[];
+  readonly images: readonly ExportedImage[];
+  readonly lock: string;
+  /** which of the archives that were opened it is in */
+  readonly which: "all" | "rest";
+  /** bytes of the archive */
+  readonly length: number;
+  /** bytes that came over the network */
+  readonly fetched: number;
+}
+
+const PARALLEL_ASKING = 8;
+/** rounds of looking for what the last round's snaps need */
+const MAX_ROUNDS = 10;
+
+/** Writes an archive of all that is wanted and can be had. Throws where nothing can, or at the first failure where that is asked. */
+export async function exportAll(options: ExportOptions): Promise<Exported> {
+  return new Export(options).run();
+}
+
+/** What would be taken, without any file being fetched: what `exportAll` begins with. */
+export async function planBundle(upstream: Upstream, remote: Remote, wish: PackageWish): Promise<string> {
+  const { planned, lost } = await planPackage(upstream, wish.name, [wish]);
+  const [bundle] = planned?.revisions.toReversed() ?? [];
+  if (!planned || !bundle) throw lost[0]?.failure ?? new Failure("failed", `cannot export ${wish.name}`);
+  if (planned.type !== "bundle")
+    throw new Failure("usage", `${wish.name} is a charm, not a bundle`, { next: `chp export charms takes charms` });
+  return bundleText(remote, planned.name, bundle);
+}
+
+class Export {
+  readonly #options: ExportOptions;
+  readonly #lost: Lost[] = [];
+  readonly #notes: string[] = [];
+  readonly #images = new Map<string, Map<string, Uint8Array>>();
+  readonly #credentials: ExportedImage[] = [];
+  readonly #assertions: AssertionFetcher;
+  #isSnapStoreSilent = false;
+
+  constructor(options: ExportOptions) {
+    this.#options = options;
+    this.#assertions = new AssertionFetcher(options.upstream);
+    for (const text of options.wish.notes) this.#note(text);
+  }
+
+  async run(): Promise<Exported> {
+    const { lock, wish, form, ...options } = this.#options;
+    const packages = await this.#withImages(lock ? await this.#lockedPackages(lock) : await this.#packages(), lock);
+    const named = lock ? await this.#lockedSnaps(lock) : await this.#snaps(wish.snaps);
+    if (packages.length + named.length === 0) throw this.#nothing();
+    const work = await options.open("all");
+    const writer = new ArchiveWriter({
+      work,
+      form,
+      remote: options.remote,
+      parallel: options.parallel,
+      ...(options.onFetch && { onFetch: options.onFetch }),
+    });
+    const packed = new Map<PlannedPackage | PlannedSnap, Packed>();
+    for (const pkg of packages) packed.set(pkg, packPackage(pkg, await this.#partsOf(pkg)));
+    await this.#bring(writer, [...packed.values()]);
+    const isThere = (one: PlannedPackage | PlannedSnap) => !this.#broken.has(packed.get(one) ?? NONE);
+    const added = options.closure && !lock ? await this.#closure(writer, packages.filter(isThere), named, packed) : [];
+    const snaps = merged([...named, ...added]);
+    for (const snap of snaps) packed.set(snap, packSnap(snap, options.inventory));
+    await this.#bring(
+      writer,
+      snaps.flatMap((snap) => packed.get(snap) ?? []),
+    );
+
+    const whole = { packages: packages.filter(isThere), snaps: snaps.filter(isThere) };
+    if (whole.packages.length + whole.snaps.length === 0) throw this.#nothing();
+    const lockText = formatLock(whole.packages, whole.snaps, this.#images);
+    const texts = [
+      ...(options.manifest === undefined ? [] : [{ path: "bundle.yaml", content: Buffer.from(options.manifest) }]),
+      { path: LOCK_FILE, content: Buffer.from(lockText) },
+    ];
+    const finished =
+      this.#broken.size === 0
+        ? { length: await writer.finish(texts, options.key, options.now), which: "all" as const }
+        : await this.#rest(
+            writer,
+            [...whole.packages, ...whole.snaps].flatMap((one) => packed.get(one) ?? []),
+            texts,
+          );
+    return {
+      ...whole,
+      lost: this.#lost,
+      notes: this.#notes,
+      images: this.#credentials.filter((image) => whole.packages.some((pkg) => pkg.name === image.charm)),
+      lock: lockText,
+      ...finished,
+      fetched: writer.fetched,
+    };
+  }
+
+  readonly #broken = new Set<Packed>();
+
+  async #bring(writer: ArchiveWriter, packed: readonly Packed[]): Promise<void> {
+    for (const { packed: one, failure } of await writer.add(packed, { failFast: this.#options.failFast })) {
+      this.#broken.add(one);
+      this.#lose({ name: one.name, failure });
+    }
+  }
+
+  /** Another archive, of what came whole; its bytes are copied from the first, which a later run goes on with. */
+  async #rest(
+    from: ArchiveWriter,
+    packed: readonly Packed[],
+    texts: Parameters<ArchiveWriter["finish"]>[0],
+  ): Promise<Pick<Exported, "which" | "length">> {
+    const { form, remote, parallel, key, now, open } = this.#options;
+    const work = await open("rest");
+    const writer = new ArchiveWriter({ work, form, remote, parallel });
+    await writer.add(
+      packed.map((one) => from.held(one)),
+      { failFast: true },
+    );
+    return { length: await writer.finish(texts, key, now), which: "rest" };
+  }
+
+  #note(text: string): void {
+    if (this.#notes.includes(text)) return;
+    this.#notes.push(text);
+    this.#options.note(text);
+  }
+
+  #lose(lost: Lost): void {
+    if (this.#options.failFast) throw lost.failure;
+    this.#lost.push(lost);
+    this.#options.note(lost.failure.message);
+  }
+
+  #nothing(): Failure {
+    const [first] = this.#lost;
+    return first?.failure ?? new Failure("usage", "there is nothing to export");
+  }
+
+  /* -- charms and bundles -- */
+
+  async #packages(): Promise<PlannedPackage[]> {
+    const { wish, without } = this.#options;
+    const bundles = await this.#plan(wish.bundles);
+    const inside: PackageWish[] = [];
+    for (const bundle of without.has("bundle-charms") ? [] : bundles) {
+      const wished = wish.bundles.find((one) => one.name === bundle.name);
+      for (const revision of bundle.revisions) {
+        const by = `bundle ${bundle.name} ${revision.revision}`;
+        const text = await bundleText(this.#options.remote, bundle.name, revision);
+        const { charms, notes } = charmsOfBundle(
+          text,
+          `bundle.yaml of ${bundle.name}`,
+          wished ? { architectures: wished.architectures } : {},
+          `${by} names it`,
+        );
+        for (const note of notes) this.#note(note);
+        inside.push(...charms);
+      }
+    }
+    const charms = await this.#plan([...wish.charms, ...inside]);
+    const wrong = [
+      ...bundles.filter((one) => one.type !== "bundle"),
+      ...charms.filter((one) => one.type !== "charm" && wish.charms.some(({ name }) => name === one.name)),
+    ];
+    for (const { name, type } of wrong) this.#note(`${name} is a ${type}: it was taken as that`);
+    return mergedByName([...bundles, ...charms]);
+  }
+
+  async #plan(wishes: readonly PackageWish[]): Promise<PlannedPackage[]> {
+    const names = [...new Set(wishes.map((one) => one.name))];
+    const plans = await mapBounded(names, PARALLEL_ASKING, (name) =>
+      planPackage(
+        this.#options.upstream,
+        name,
+        wishes.filter((one) => one.name === name),
+      ),
+    );
+    return this.#taken(plans);
+  }
+
+  async #lockedPackages({ packages }: Lock): Promise<PlannedPackage[]> {
+    return this.#taken(await mapBounded(packages, PARALLEL_ASKING, (one) => planLocked(this.#options.upstream, one)));
+  }
+
+  #taken(plans: readonly PackagePlan[]): PlannedPackage[] {
+    return plans.flatMap(({ planned, lost, notes }) => {
+      for (const note of notes) this.#note(note);
+      for (const one of lost) this.#lose(one);
+      for (const why of planned?.reasons ?? []) this.#note(`adding ${planned?.type} ${planned?.name}: ${why}`);
+      return planned ?? [];
+    });
+  }
+
+  /** Those whose images could be read. An image's blob goes along without credentials. */
+  async #withImages(packages: readonly PlannedPackage[], lock: Lock | undefined): Promise<PlannedPackage[]> {
+    const found = await mapBounded(packages, PARALLEL_ASKING, async (pkg) => {
+      try {
+        const locked = lock?.packages.find((one) => one.name === pkg.name);
+        for (const resource of pkg.resources) if (resource.type === "oci-image") await this.#image(pkg, resource, locked);
+        return [pkg];
+      } catch (error) {
+        if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
+        this.#lose({ name: pkg.name, failure: error });
+        return [];
+      }
+    });
+    return found.flat();
+  }
+
+  async #image(pkg: PlannedPackage, resource: RemoteResource, locked: LockedPackage | undefined): Promise<void> {
+    const { name, revision, download } = resource;
+    const what = `the resource ${name} ${revision} of ${pkg.name}`;
+    const file = { url: download.url, size: download.size, algorithm: "sha-256", digest: download["hash-sha-256"] } as const;
+    if (file.size > MAX_IMAGE_BLOB) throw new Failure("failed", `cannot export ${pkg.name}: ${what} is larger than an image's blob`);
+    const image = readImageBlob(await fetchSmall(this.#options.remote, what, file));
+    if (!image) throw new Failure("failed", `cannot export ${pkg.name}: ${what} names no image`);
+    const blob = imageBlob(image.reference);
+    const before = locked?.resources[`${name}_${revision}`];
+    if (before !== undefined && sumsOf(blob)["sha-256"] !== before)
+      throw new Failure("failed", `cannot export ${pkg.name} as locked: ${what} names another image now, ${image.reference}`);
+    const images = this.#images.get(pkg.name) ?? new Map<string, Uint8Array>();
+    this.#images.set(pkg.name, images.set(`${name}_${revision}`, blob));
+    if (pkg.paths[name] !== undefined) this.#note(`Overriding ${name} with local registry subpath.`);
+    const path = pkg.paths[name] ?? "";
+    this.#credentials.push({ charm: pkg.name, resource: name, revision, path, ...image });
+  }
+
+  async #partsOf(pkg: PlannedPackage) {
+    const publisher = publisherOf(pkg);
+    const account = publisher === undefined || this.#isSnapStoreSilent ? undefined : await this.#accountOf(publisher, pkg.name);
+    return { images: this.#images.get(pkg.name) ?? new Map<string, Uint8Array>(), account, inventory: this.#options.inventory };
+  }
+
+  /** Who a publisher is, is good to know and needed by nobody: Charmhub's replies tell it as well. */
+  async #accountOf(id: string, name: string): Promise<string | undefined> {
+    try {
+      const text = await this.#assertions.text("account", [id]);
+      if (text === undefined) this.#note(`the Snap Store has no account assertion of ${id}, the publisher of ${name}`);
+      return text;
+    } catch (error) {
+      if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
+      this.#isSnapStoreSilent = true;
+      this.#note(`account assertions of publishers were left out: ${reason(error)}`);
+      return undefined;
+    }
+  }
+
+  /* -- snaps -- */
+
+  async #snaps(wishes: readonly SnapWish[]): Promise<PlannedSnap[]> {
+    const names = [...new Set(wishes.map((one) => one.name))];
+    const plans = await mapBounded(names, PARALLEL_ASKING, (name) =>
+      planSnap(
+        this.#options.upstream,
+        name,
+        wishes.filter((one) => one.name === name),
+        this.#assertions,
+      ),
+    );
+    return plans.flatMap(({ planned, lost }) => {
+      for (const one of lost) this.#lose(one);
+      for (const why of planned?.reasons ?? []) this.#note(`adding snap ${planned?.name}: ${why}`);
+      return planned ?? [];
+    });
+  }
+
+  async #lockedSnaps({ snaps }: Lock): Promise<PlannedSnap[]> {
+    const plans = await mapBounded(snaps, PARALLEL_ASKING, (one) => planLockedSnap(this.#options.upstream, one, this.#assertions));
+    return plans.flatMap(({ planned, lost }) => {
+      for (const one of lost) this.#lose(one);
+      return planned ?? [];
+    });
+  }
+
+  /** What the charms and snaps need besides, and what that needs in turn. */
+  async #closure(
+    writer: ArchiveWriter,
+    packages: readonly PlannedPackage[],
+    named: readonly PlannedSnap[],
+    packed: ReadonlyMap<PlannedPackage | PlannedSnap, Packed>,
+  ): Promise<PlannedSnap[]> {
+    const { wish, without, upstream } = this.#options;
+    const needers: Needer[] = [];
+    for (const pkg of packages) needers.push(await this.#needer(writer, pkg, packed.get(pkg)));
+    const everywhere = [...new Set([...wish.charms, ...wish.bundles, ...wish.snaps].flatMap((one) => one.architectures))];
+    const tried = new Set<string>();
+    const added: PlannedSnap[] = [];
+    for (let round = 0; round < MAX_ROUNDS; round += 1) {
+      const needed = neededSnaps(needers, merged([...named, ...added]).map(heldSnap)).filter(
+        (one) =>
+          !one.held &&
+          one.kinds.some((kind) => !without.has(kind)) &&
+          (one.sure === "certain" || !without.has("likely")) &&
+          (one.architecture === undefined || everywhere.includes(one.architecture)) &&
+          !tried.has(showNeed(one)),
+      );
+      if (needed.length === 0) break;
+      const plans = await mapBounded(needed, PARALLEL_ASKING, async (one) => ({
+        one,
+        plan: await planSnap(upstream, one.name, [wishFor(one, everywhere)], this.#assertions),
+      }));
+      for (const { one, plan } of plans) {
+        tried.add(showNeed(one));
+        const why = one.by.join(", ");
+        if (plan.planned) this.#note(`adding snap ${showNeed(one)}: ${one.sure === "likely" ? "likely " : ""}needed by ${why}`);
+        if (plan.planned) added.push(plan.planned);
+        // What a charm only seems to install may be no snap at all.
+        if (one.sure === "likely" && plan.lost.length > 0)
+          this.#note(`${why} seems to install the snap ${showNeed(one)}, which was not to be had: ${plan.lost[0]?.failure.message}`);
+        else for (const lost of plan.lost) this.#lose(lost);
+      }
+    }
+    return added;
+  }
+
+  async #needer(writer: ArchiveWriter, pkg: PlannedPackage, packed: Packed | undefined): Promise<Needer> {
+    const revisions: { revision: number; snaps: readonly Need[] }[] = [];
+    for (const { revision } of pkg.type === "charm" ? pkg.revisions : []) {
+      const zip =
+        packed && packed.files.some((file) => file.path === `${pkg.name}_${revision}.charm`)
+          ? writer.read(packed, `${pkg.name}_${revision}.charm`)
+          : undefined;
+      if (zip) revisions.push({ revision, snaps: needsOf(await zipTexts(await atHand(zip), mayNameSnaps, LIMITS)) });
+    }
+    return { name: pkg.name, revisions };
+  }
+}
+
+const NONE: Packed = { name: "", type: "charm", files: [] };
+/** bytes of a zip; a larger one is read in the places where something is needed of it */
+const MAX_READ_AT_ONCE = 2 ** 20;
+
+async function atHand(from: ReadAt): Promise<ReadAt> {
+  if (from.size > MAX_READ_AT_ONCE) return from;
+  const whole = await from.bytes(0, from.size);
+  return { size: from.size, bytes: async (start, end) => whole.subarray(start, end) };
+}
+
+async function bundleText(remote: Remote, name: string, revision: PlannedPackage["revisions"][number]): Promise<string> {
+  const told = revision["bundle-yaml"];
+  if (told) return told;
+  const zip = await fetchSmall(remote, `the bundle ${name} ${revision.revision}`, charmFile(revision));
+  const found = await zipFiles(
+    { size: zip.byteLength, bytes: async (start, end) => zip.subarray(start, end) },
+    new Map([["bundle.yaml", "needed"]]),
+  );
+  const bytes = found.get("bundle.yaml");
+  if (!bytes) throw new Failure("failed", `cannot export ${name}: there is no bundle.yaml in its revision ${revision.revision}`);
+  return utf8(bytes, `bundle.yaml of ${name} ${revision.revision}`);
+}
+
+const MAX_SMALL = 64 * 2 ** 20;
+
+/** A file that is needed in memory. */
+async function fetchSmall(remote: Remote, what: string, { url, size, digest }: RemoteFile): Promise<Uint8Array> {
+  if (size > MAX_SMALL) throw new Failure("failed", `cannot fetch ${what}: it has ${size} bytes, which is more than is read at once`);
+  const bytes = Buffer.alloc(size);
+  const receiver: Receiver & { at: number } = {
+    at: 0,
+    async write(chunk) {
+      bytes.set(chunk, this.at);
+      this.at += chunk.byteLength;
+    },
+    async restart() {
+      this.at = 0;
+    },
+  };
+  await remote.download(`cannot fetch ${what}`, url, size, receiver);
+  const is = sumsOf(bytes)["sha-256"];
+  if (is !== digest) throw new Failure("failed", `cannot fetch ${what}: its sha-256 is ${is}, but the store told ${digest}`);
+  return bytes;
+}
+
+function publisherOf({ info, revisions }: PlannedPackage): string | undefined {
+  for (const from of [info.result, revisions[0]]) {
+    const publisher = from?.["publisher"];
+    if (typeof publisher !== "object" || publisher === null || !("id" in publisher)) continue;
+    if (typeof publisher.id === "string" && publisher.id !== "") return publisher.id;
+  }
+  return undefined;
+}
+
+function wishFor({ name, revision, channel, architecture, by }: NeededSnap, everywhere: readonly string[]): SnapWish {
+  return {
+    name,
+    channels: channel === undefined ? [] : [channel],
+    architectures: architecture === undefined ? everywhere : [architecture],
+    ...(revision !== undefined && { revision }),
+    reason: by.join(", "),
+  };
+}
+
+function heldSnap({ name, revisions }: PlannedSnap): HeldSnap {
+  const of = (one: RemoteSnap): HeldSnap["revisions"][number] => {
+    const { revision, architectures } = one;
+    const yaml = one["snap-yaml"] ? readSnapYaml(one["snap-yaml"], `snap.yaml of ${name} ${revision}`) : undefined;
+    return { type: "app", providers: [], ...yaml, revision, architectures };
+  };
+  return { name, revisions: revisions.toReversed().map(of) };
+}
+
+/** One plan a name: what is asked for in several ways is packed once. */
+function merged(snaps: readonly PlannedSnap[]): PlannedSnap[] {
+  const byName = new Map<string, PlannedSnap>();
+  for (const snap of snaps) {
+    const before = byName.get(snap.name);
+    byName.set(snap.name, before ? mergedSnap(before, snap) : snap);
+  }
+  return [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function mergedSnap(a: PlannedSnap, b: PlannedSnap): PlannedSnap {
+  const releases = new Map([...b.releases, ...a.releases].map((one) => [`${one.channel} ${one.architecture}`, one]));
+  const revisions = new Map([...b.revisions, ...a.revisions].map((one) => [one.revision, one]));
+  return {
+    ...a,
+    info: a.info ?? b.info,
+    releases: [...releases].toSorted(([x], [y]) => (x < y ? -1 : 1)).map(([, one]) => one),
+    revisions: [...revisions.values()].toSorted((x, y) => x.revision - y.revision),
+    assertions: new Map([...b.assertions, ...a.assertions]),
+    reasons: [...new Set([...a.reasons, ...b.reasons])],
+  };
+}
+
+function mergedByName(packages: readonly PlannedPackage[]): PlannedPackage[] {
+  return [...new Map(packages.map((one) => [one.name, one])).values()];
+}

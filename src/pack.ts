@@ -1,0 +1,208 @@
+/** What stands in an archive of a charm, a bundle or a snap: the writer's side of transfer.ts, snapexport.ts and metadata.ts. */
+
+import type { ReadAt } from "./archive.ts";
+import { fullChannel } from "./channel.ts";
+import { charmFile, type PlannedPackage, type PlannedRelease } from "./charmplan.ts";
+import { ALGORITHMS, sumsOf } from "./digest.ts";
+import type { Inventory } from "./inventory.ts";
+import { TEXTS } from "./package.ts";
+import { shortChannel } from "./snap.ts";
+import { type PlannedSnap, snapFile } from "./snapplan.ts";
+import { type NamedFacts, readSnapYaml } from "./snapyaml.ts";
+import type { RemoteCharm, RemoteFile, RemoteResource, RemoteSnap } from "./upstream.ts";
+
+/** A file of an archive: bytes at hand, such as are fetched into it, or such as lie in another archive. */
+export interface PackedFile {
+  /** below its package */
+  readonly path: string;
+  readonly content: Uint8Array | RemoteFile | ReadAt;
+  /** what is fetched, in words; files of one label are told of together */
+  readonly label?: string;
+}
+
+/** The files of one package. */
+export interface Packed {
+  readonly name: string;
+  readonly type: "charm" | "bundle" | "snap";
+  readonly files: readonly PackedFile[];
+}
+
+/** What is known of a charm besides its plan. */
+export interface CharmParts {
+  /** `NAME_REVISION` of an oci-image to its blob, without credentials */
+  readonly images: ReadonlyMap<string, Uint8Array>;
+  /** the publisher's account assertion */
+  readonly account: string | undefined;
+  /** what the other side has already */
+  readonly inventory: Inventory | undefined;
+}
+
+export function resourceFile({ download }: RemoteResource): RemoteFile {
+  return { url: download.url, size: download.size, algorithm: "sha-256", digest: download["hash-sha-256"] };
+}
+
+export function packPackage(planned: PlannedPackage, { images, account, inventory }: CharmParts): Packed {
+  const { name, type, revisions, resources } = planned;
+  const isHeld = ({ algorithm, digest }: RemoteFile) =>
+    (algorithm === "sha-256" || algorithm === "sha3-384") && inventory?.has(algorithm, digest);
+  const fetched = (path: string, file: RemoteFile, label: string): PackedFile[] => (isHeld(file) ? [] : [{ path, content: file, label }]);
+  const channelOf = (revision: number) => planned.releases.find((one) => one.revision === revision)?.channel ?? "in no channel";
+  const files: PackedFile[] = [
+    ...revisions.flatMap((one) =>
+      fetched(`${name}_${one.revision}.${type}`, charmFile(one), `${name} revision ${one.revision} (${channelOf(one.revision)})`),
+    ),
+    { path: "metadata.json", content: Buffer.from(`${JSON.stringify(metadataOf(planned, images), null, 1)}\n`) },
+    ...(account === undefined ? [] : [{ path: `${name}_publisher_account.assert`, content: Buffer.from(account) }]),
+    ...resources.flatMap((one): PackedFile[] => {
+      const path = `resources/${name}.${one.name}_${one.revision}`;
+      const image = images.get(`${one.name}_${one.revision}`);
+      if (!image) return fetched(path, resourceFile(one), `resources for ${name}`);
+      return inventory?.has("sha-256", sumsOf(image)["sha-256"]) ? [] : [{ path, content: image }];
+    }),
+  ];
+  return { name, type, files };
+}
+
+/** The info reply, its channel map cut to what was taken, and under `chp` what an importer needs besides: see `OwnSchema` of metadata.ts. */
+function metadataOf({ info, releases, revisions, resources, paths }: PlannedPackage, images: ReadonlyMap<string, Uint8Array>): unknown {
+  return {
+    ...info,
+    "channel-map": releases.map((release) => rowOf(release, info["channel-map"] ?? [])),
+    chp: {
+      format: 1,
+      releases: releases.map(({ channel, base, revision, releasedAt, resources: pins }) => ({
+        channel,
+        base,
+        revision,
+        ...(releasedAt !== undefined && { "released-at": releasedAt }),
+        resources: pins,
+      })),
+      revisions: revisions.map(toldOf),
+      resources: resources.map((one) => {
+        const image = images.get(`${one.name}_${one.revision}`);
+        return { ...picked(one, RESOURCE_KEYS), download: image ? sumsAsTold(image) : withoutUrl(one.download) };
+      }),
+      ...(Object.keys(paths).length > 0 && { paths }),
+    },
+  };
+}
+
+const RESOURCE_KEYS = ["name", "revision", "type", "filename", "description", "created-at"];
+const REVISION_KEYS = ["revision", "version", "created-at", "bases", "attributes", ...TEXTS];
+
+function toldOf(charm: RemoteCharm): Record<string, unknown> {
+  return { ...picked(charm, REVISION_KEYS), download: withoutUrl(charm.download) };
+}
+
+function picked(from: Readonly<Record<string, unknown>>, keys: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(keys.flatMap((key) => (from[key] === undefined ? [] : [[key, from[key]]])));
+}
+
+function withoutUrl(download: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(download).filter(([key]) => key !== "url"));
+}
+
+function sumsAsTold(bytes: Uint8Array): Record<string, unknown> {
+  const sums = sumsOf(bytes, ALGORITHMS);
+  return { size: sums.size, ...Object.fromEntries(ALGORITHMS.map((algorithm) => [`hash-${algorithm}`, sums[algorithm]])) };
+}
+
+type InfoRow = NonNullable<PlannedPackage["info"]["channel-map"]>[number];
+
+/** The row of the reply where that says the same; for a pinned revision one that is made in its place. */
+function rowOf({ channel, base, revision, releasedAt }: PlannedRelease, rows: readonly InfoRow[]): unknown {
+  const { track = "latest", risk = "stable" } = fullChannel(channel, "latest") ?? {};
+  const same = rows.find(
+    (row) =>
+      row.channel.track === track &&
+      row.channel.risk === risk &&
+      row.revision.revision === revision &&
+      JSON.stringify(row.channel.base ?? null) === JSON.stringify(base),
+  );
+  return same ?? { channel: { name: channel, track, risk, base, "released-at": releasedAt ?? null }, revision: { revision } };
+}
+
+/* ---- snaps ---- */
+
+export function packSnap(planned: PlannedSnap, inventory: Inventory | undefined): Packed {
+  const { name, revisions, assertions } = planned;
+  const fetched = (path: string, file: RemoteFile, label: string): PackedFile[] =>
+    inventory?.has("sha3-384", file.digest) ? [] : [{ path, content: file, label }];
+  const placeOf = ({ revision, architectures }: RemoteSnap) => {
+    const release = planned.releases.find((one) => one.revision === revision);
+    return release ? `${release.channel} ${release.architecture}` : (architectures ?? []).join(", ");
+  };
+  const components = new Map(
+    revisions.flatMap((one) =>
+      (one.resources ?? []).map((component) => [`${name}+${component.name}_${component.revision}.comp`, snapFile(component)]),
+    ),
+  );
+  return {
+    name,
+    type: "snap",
+    files: [
+      ...revisions.flatMap((one) =>
+        fetched(`${name}_${one.revision}.snap`, snapFile(one), `${name} revision ${one.revision} (${placeOf(one)})`),
+      ),
+      ...revisions.map((one) => ({ path: `${name}_${one.revision}.assert`, content: Buffer.from(assertions.get(one.revision) ?? "") })),
+      ...[...components].flatMap(([path, file]) => fetched(path, file, `components of ${name}`)),
+      { path: "channel-map.json", content: Buffer.from(`${JSON.stringify(channelMapOf(planned), null, 1)}\n`) },
+    ],
+  };
+}
+
+const FACT_KEYS = ["version", "type", "base", "confinement", "architectures", "epoch", "created-at"];
+
+/** The shape of the store's info reply, its channel map cut to what was taken; under `chp` what an importer needs besides. */
+function channelMapOf({ name, id, info, releases, revisions }: PlannedSnap): unknown {
+  return {
+    name,
+    "snap-id": id,
+    "default-track": info?.["default-track"] ?? null,
+    snap: { name, "snap-id": id, ...detailsOf(info?.snap ?? {}, revisions) },
+    "channel-map": releases.map(({ channel, architecture, revision, releasedAt }) => {
+      const full = fullChannel(channel, "latest") ?? { track: "latest", risk: "stable" as const };
+      const snap = revisions.find((one) => one.revision === revision);
+      return {
+        channel: {
+          architecture,
+          name: shortChannel(full),
+          track: full.track,
+          risk: full.risk,
+          ...(releasedAt !== undefined && { "released-at": releasedAt }),
+        },
+        revision,
+        ...picked(snap ?? {}, FACT_KEYS),
+      };
+    }),
+    chp: { format: 1, revisions: revisions.map((one) => picked(one, ["revision", ...FACT_KEYS, "snap-yaml"])) },
+  };
+}
+
+/** What a snap.yaml says of the same, as a store shows it. */
+const OWN: Readonly<Record<string, (yaml: NamedFacts) => unknown>> = {
+  title: (yaml) => yaml.title ?? yaml.name,
+  summary: (yaml) => yaml.summary ?? "",
+  description: (yaml) => yaml.description ?? "",
+  license: (yaml) => yaml.license ?? "",
+  contact: (yaml) => yaml.contact ?? "",
+  website: (yaml) => yaml.website ?? null,
+  links: (yaml) => yaml.links,
+};
+
+/** What the store says over the snap.yaml of its revisions: what only repeats that is left out, so that each keeps its own. */
+function detailsOf(told: Readonly<Record<string, unknown>>, revisions: readonly RemoteSnap[]): Record<string, unknown> {
+  const yamls = revisions.map((one) =>
+    one["snap-yaml"] ? readSnapYaml(one["snap-yaml"], `snap.yaml of ${one.name} ${one.revision}`) : undefined,
+  );
+  const [newest] = revisions.toReversed();
+  const shown = { ...newest, ...told };
+  const over = Object.entries(OWN).flatMap(([key, own]) => {
+    const repeats = revisions.every((one, i) => {
+      const yaml = yamls[i];
+      return yaml && JSON.stringify(one[key] ?? own(yaml)) === JSON.stringify(own(yaml));
+    });
+    return repeats || shown[key] === undefined ? [] : [[key, shown[key]]];
+  });
+  return { ...Object.fromEntries(over), ...picked(shown, ["store-url", "categories", "store"]) };
+}

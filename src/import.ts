@@ -1,7 +1,7 @@
 /** The use case: archives → blobs → one new generation. One refused file, and nothing is published. */
 
 import type { Generation, Ingested, Mended, Snapshot, SourceRecord, Store, Tally } from "../store/store.ts";
-import { type ArchiveFile, ByteReader, type Chunks, files, type Limits, place } from "./archive.ts";
+import { type ArchiveFile, ByteReader, type Chunks, files, type Limits, located, place } from "./archive.ts";
 import { type Assertion, CANONICAL_ROOTS, Trust } from "./assertion.ts";
 import { Contents, isContents, type Origin } from "./contents.ts";
 import { Summer, type Sums } from "./digest.ts";
@@ -228,6 +228,7 @@ async function readSource(
   let sums: Sums | undefined;
   let staged = false;
   let isArchive = false;
+  let isIgnored = false;
   const chunks = async function* () {
     for await (const chunk of source.open()) {
       if (options.signal?.aborted) throw interrupted();
@@ -243,15 +244,22 @@ async function readSource(
       const isPart = file.containers.length > 0;
       isArchive ||= isPart;
       const at = isPart ? [path, ...file.containers.slice(1), file.path].join("/") : path;
-      const isStaged = isPayload(file.path, await file.bytes.peek(4));
-      staged = isStaged && !isPart && !file.compressed;
-      const given = isStaged ? await reader.add(file) : await readText(reader, contents, at, file, options.limits);
+      let given: Sums | undefined;
+      const ignored = reader.ignored;
+      try {
+        const isStaged = isPayload(file.path, await file.bytes.peek(4));
+        staged = isStaged && !isPart && !file.compressed;
+        given = isStaged ? await reader.add(file) : await readText(reader, contents, at, file, options.limits);
+      } catch (error) {
+        throw located(error, file);
+      }
       if (staged) sums = given;
+      isIgnored = reader.ignored > ignored;
       const { containers, path: name } = file;
-      if (isPart && given) contents.add(at, { containers, path: name, sha256: given["sha-256"], source: path });
+      if (isPart && given) contents.add(at, { containers, path: name, sha256: given["sha-256"], source: path, isIgnored });
     }
     const { size, "sha-256": sha256 } = sums ?? summer.sums();
-    contents.add(path, { containers: [], path: source.name, sha256, source: path, isArchive });
+    contents.add(path, { containers: [], path: source.name, sha256, source: path, isArchive, isIgnored });
     return { name: source.name, size, sha256 };
   } catch (error) {
     if (options.signal?.aborted) throw interrupted();
@@ -276,7 +284,7 @@ async function readText(
     }
   };
   const bytes = new ByteReader(chunks());
-  if (isContents(file.path)) contents.take(path, await bytes.whole(json, place(file)), place(file));
+  if (isContents(file.path)) contents.take(path, await bytes.whole(json, "it"), place(file));
   else await reader.add({ ...file, bytes });
   await bytes.drain();
   return summer.sums();
@@ -290,7 +298,9 @@ function withOrigins(
 ): { readonly records: SourceRecord[]; readonly notes: string[] } {
   const notes = new Set<string>();
   const records = [...read].map(([path, record]): SourceRecord => {
-    const { signers, lacks, unknownKey } = origins.get(path) ?? NO_ORIGIN;
+    const origin = origins.get(path);
+    if (!origin) return record; // nothing was taken of it
+    const { signers, lacks, unknownKey } = origin;
     if (lacks === undefined) return { ...record, signers };
     if (accepted.length === 0) {
       if (unknownKey !== undefined)
@@ -306,8 +316,6 @@ function withOrigins(
   });
   return { records, notes: [...notes] };
 }
-
-const NO_ORIGIN: Origin = { signers: [], lacks: "it was not read" };
 
 /** What is held of snaps, as an import asks for it. */
 async function snapBase(base: Snapshot): Promise<SnapBase> {

@@ -270,6 +270,13 @@ describe("metadata.json", () => {
   });
 });
 
+test("metadata.json alone, of what is held, changes nothing", async () => {
+  const { store } = await load({ in: exportOf([KAFKA]) });
+  const metadata = JSON.stringify(metadataOf(KAFKA));
+  const { report } = await load({ in: tgzOf({ "kafka.tar.gz": tgzOf({ "metadata.json": metadata }) }) }, { store });
+  expect([report.generation, report.packages.map((p) => p.state)]).toEqual([null, ["known"]]);
+});
+
 describe("layouts", () => {
   test("files in any order, at any depth, are the same import", async () => {
     const files = Object.entries(packageFiles(KAFKA));

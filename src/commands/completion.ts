@@ -4,6 +4,7 @@ import { Argument, type Command, type Option } from "commander";
 import { SETTINGS } from "../config.ts";
 import { PROXY_DOMAIN } from "../documented.ts";
 import { printable } from "../errors.ts";
+import { readTokens } from "../token.ts";
 import { type CommonOptions, type Io, openStore, printJson, type Register } from "./command.ts";
 import { TOPICS } from "./help.ts";
 
@@ -78,6 +79,10 @@ const OF_HELD = ["show", "release", "close", "default-track", "override", "end-o
 const ARGUMENTS: Readonly<Record<string, Words>> = {
   ...Object.fromEntries(OF_HELD.map((name) => [name, heldNames])),
   config: async () => [...SETTINGS.map(({ key }) => key), PROXY_DOMAIN],
+  token: async (_program, options, io) => {
+    const tokens = readTokens(await (await openStore({ ...options, quiet: true }, io)).tokens());
+    return tokens.map((one) => one.name);
+  },
   help: async (program) => [
     ...program
       .createHelp()

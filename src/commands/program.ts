@@ -31,6 +31,7 @@ import { searchCommand } from "./search.ts";
 import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
 import { snapdConfigCommand } from "./snapd-config.ts";
+import { tokenCommand } from "./token.ts";
 import { trustCommand } from "./trust.ts";
 import { unitCommand } from "./unit.ts";
 import { verifyCommand } from "./verify.ts";
@@ -72,6 +73,7 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   jujuConfigCommand,
   importCertificateCommand,
   trustCommand,
+  tokenCommand,
   pushCommands,
   listPushedSnapsCommand,
   airgapCommands,

@@ -1,12 +1,14 @@
 import * as v from "valibot";
 import { FORMAT } from "../../store/keys.ts";
+import type { Store } from "../../store/store.ts";
 import { factsOf, warningsOf } from "../certificate.ts";
 import { parseAddress } from "../config.ts";
-import { printable } from "../errors.ts";
+import { printable, reason } from "../errors.ts";
 import { neededSnaps, showNeed } from "../lacking.ts";
 import { overridesOf, overrideWarnings, showOverride } from "../override.ts";
 import type { Package } from "../package.ts";
 import { showKey } from "../signature.ts";
+import { isExpired, readTokens } from "../token.ts";
 import { VERSION } from "../version.ts";
 import {
   type CommonOptions,
@@ -65,6 +67,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     certificate: certificate === undefined ? null : factsOf(certificate),
     registry: registryOf(settings)?.domain ?? null,
     acceptedKeys: await acceptedKeys(store, io),
+    remoteImport: await remoteImportOf(store),
     lacking,
     // A private authority is not trusted here: where the public URL does not answer, this machine's address may.
     askedInVain: await askedInVain(...(options.server === undefined ? [publicUrl, localUrl(listen[0])] : [options.server])),
@@ -91,12 +94,25 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     `certificate: ${facts.certificate ? `${facts.certificate.subject}, until ${facts.certificate.notAfter.slice(0, 10)}` : "none"}`,
     `registry: ${facts.registry ?? "not set"}`,
     ...facts.acceptedKeys.map((key) => `imports what is signed by: ${showKey(key)}`),
+    `remote import: ${facts.remoteImport}`,
     ...lacking.map((one) => `lacks: snap ${showNeed(one)} (${one.sure}), needed by ${one.by.join(", ")}`),
     ...(asked ?? []).map(({ what, times, last }) => `asked for in vain: ${what}, ${count(times, "time")}, last ${last.slice(0, 19)}Z`),
     ...notes.map((text) => `note: ${text}`),
   ];
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
   await failOnDamage(store);
+}
+
+/** Whose tokens are taken, in words. */
+async function remoteImportOf(store: Store): Promise<string> {
+  try {
+    const tokens = readTokens(await store.tokens());
+    const now = Date.now();
+    const names = tokens.map((one) => `${one.name}${isExpired(one, now) ? " (expired)" : ""}`);
+    return names.length === 0 ? "off" : `by ${names.join(", ")}`;
+  } catch (error) {
+    return `not known: ${reason(error).split(",")[0]}`;
+  }
 }
 
 const SERVER_TIMEOUT = 2000;

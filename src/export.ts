@@ -256,7 +256,9 @@ class Export {
     return plans.flatMap(({ planned, lost, notes }) => {
       for (const note of notes) this.#note(note);
       for (const one of lost) this.#lose(one);
-      for (const why of planned?.reasons ?? []) this.#note(`adding ${planned?.type} ${planned?.name}: ${why}`);
+      // A documented archive adds nothing but the charms of a bundle, which its lines name as they come.
+      if (this.#options.form === "site")
+        for (const why of planned?.reasons ?? []) this.#note(`adding ${planned?.type} ${planned?.name}: ${why}`);
       return planned ?? [];
     });
   }

@@ -10,7 +10,7 @@ import type { Inventory } from "./inventory.ts";
 import { type HeldSnap, type NeededSnap, type Needer, neededSnaps, showNeed } from "./lacking.ts";
 import { formatLock, LOCK_FILE, type Lock } from "./lock.ts";
 import { type Addition, charmsOfBundle, type PackageWish, type SnapWish, type Wish } from "./manifest.ts";
-import { mayNameSnaps, type Need, needsOf } from "./needs.ts";
+import { mayNameSnaps, needsOf } from "./needs.ts";
 import { type Packed, packPackage, packSnap } from "./pack.ts";
 import { mapBounded } from "./parallel.ts";
 import { imageBlob, MAX_IMAGE_BLOB, readImageBlob } from "./registry.ts";
@@ -386,15 +386,16 @@ class Export {
   }
 
   async #needer(writer: ArchiveWriter, pkg: PlannedPackage, packed: Packed | undefined): Promise<Needer> {
-    const revisions: { revision: number; snaps: readonly Need[] }[] = [];
-    for (const { revision } of pkg.type === "charm" ? pkg.revisions : []) {
+    const revisions: Needer["revisions"][number][] = [];
+    for (const { revision, bases } of pkg.type === "charm" ? pkg.revisions : []) {
       const zip =
         packed && packed.files.some((file) => file.path === `${pkg.name}_${revision}.charm`)
           ? writer.read(packed, `${pkg.name}_${revision}.charm`)
           : undefined;
-      if (zip) revisions.push({ revision, snaps: needsOf(await zipTexts(await atHand(zip), mayNameSnaps, LIMITS)) });
+      const snaps = zip ? needsOf(await zipTexts(await atHand(zip), mayNameSnaps, LIMITS)) : [];
+      revisions.push({ revision, snaps, bases: bases.filter((base) => base !== null) });
     }
-    return { name: pkg.name, revisions };
+    return { name: pkg.name, revisions, releases: pkg.releases };
   }
 }
 

@@ -298,8 +298,8 @@ function said({ code, message }: StoreError): string {
   return printable(message || code || "no reason was given", 300);
 }
 
-function releaseOf(row: Row, { charm, "released-at": releasedAt, "effective-channel": reached }: CharmAnswer): PlannedRelease {
-  const effective = row.revision === UNKNOWN && reached ? fullChannel(reached, "latest") : undefined;
+function releaseOf(row: Row, { charm, "released-at": releasedAt, "effective-channel": told }: CharmAnswer): PlannedRelease {
+  const effective = row.revision === UNKNOWN && told ? fullChannel(told, "latest") : undefined;
   return {
     channel: effective ? formatChannel(effective) : row.channel,
     base: row.base,

@@ -75,10 +75,10 @@ export function signed(spec: SnapSpec): SignedSnap {
 
 /** What a store has at `/v2/assertions/…`, by what stands behind that. */
 export function assertionsOf(snaps: readonly SignedSnap[]): Map<string, string> {
-  const [account = "", key = ""] = SIGNED_ROOT.split(/\n\n(?=type: )/).map((text) => `${text.trimEnd()}\n`);
+  const [rootAccount = "", rootKey = ""] = SIGNED_ROOT.split(/\n\n(?=type: )/).map((text) => `${text.trimEnd()}\n`);
   return new Map([
-    [`account/${ROOT_ACCOUNT.account}`, account],
-    [`account-key/${ROOT_ACCOUNT.key.id}`, key],
+    [`account/${ROOT_ACCOUNT.account}`, rootAccount],
+    [`account-key/${ROOT_ACCOUNT.key.id}`, rootKey],
     [`account-key/${STORE_KEY.id}`, STORE_KEY_TEXT],
     [`account/${PUBLISHER.id}`, PUBLISHER_TEXT],
     ...snaps.flatMap(({ id, signed: all }) =>

@@ -122,6 +122,11 @@ beforeAll(async () => {
 
 afterAll(() => folder[Symbol.dispose]());
 
+/** An object of what a command prints as JSON. */
+type Told = Readonly<Record<string, unknown>>;
+const namesOf = (all: readonly Told[]) => all.map((one) => String(one["name"]));
+const check = (one: Told) => String(one["check"]);
+
 let sites = 0;
 
 interface Site extends Run {
@@ -167,7 +172,7 @@ async function inside(path: string, work: (store: string) => Promise<void>): Pro
 }
 
 const missing = async (store: string): Promise<string[]> =>
-  JSON.parse((await runProgram(["missing", "--json", "--store", store])).out).map((one: any) => `${one.sure} ${one.name}`);
+  JSON.parse((await runProgram(["missing", "--json", "--store", store])).out).map((one: Told) => [one["sure"], one["name"]].join(" "));
 
 const KAFKA = ["charmed-kafka 69", "core20 20", "core24 24", "kafka-libs 11", "snapd 200"];
 const BY_KAFKA = "charm kafka 195 (refresh_versions.toml)";
@@ -187,7 +192,7 @@ describe("the closure", () => {
     await inside(done.path, async (store) => {
       expect(await missing(store)).toEqual([]);
       const { out } = await runProgram(["doctor", "--offline", "--json", "--store", store]);
-      const found = JSON.parse(out || "{}").findings.filter((one: any) => one.check === "snaps");
+      const found = JSON.parse(out || "{}").findings.filter((one: Told) => check(one) === "snaps");
       expect(found).toEqual([]);
     });
   });
@@ -211,7 +216,7 @@ describe("the closure", () => {
     writeFileSync(join(where, "site.yaml"), "charms: [kafka]\nbases: noble\n");
     const args = ["export", "-f", join(where, "site.yaml"), "--store", OUTSIDE, "--export-dir", where, "--json"];
     const done = await runProgram(args, { CHP_WITHOUT: "bases,providers,snapd" });
-    expect(JSON.parse(done.out).archives[0].snaps.map((one: any) => one.name)).toEqual(["charmed-kafka"]);
+    expect(namesOf(JSON.parse(done.out).archives[0].snaps)).toEqual(["charmed-kafka"]);
     expect(await runProgram([...args, "--without", "everything"])).toMatchObject({ code: 2 });
   });
 
@@ -282,7 +287,7 @@ describe("the closure", () => {
     expect([done.code, done.snaps]).toEqual([0, KAFKA.map((one) => one.replace("69", "69,70"))]);
     expect(done.notes.filter((one) => one.includes("snap charmed-kafka"))).toEqual([]);
     const [{ snaps }] = JSON.parse(done.out).archives;
-    expect(snaps[0].releases.map((one: any) => [one.channel, one.revision])).toEqual([
+    expect(snaps[0].releases.map((one: Told) => [one["channel"], one["revision"]])).toEqual([
       ["4/edge", 70],
       ["4/stable", 69],
     ]);
@@ -297,7 +302,7 @@ describe("the closure", () => {
     await inside(done.path, async (store) => {
       expect(await missing(store)).toEqual([]);
       const { out } = await runProgram(["doctor", "--juju", "3.6", "--offline", "--json", "--store", store]);
-      expect(JSON.parse(out).findings.filter((one: any) => ["juju", "snaps", "charms", "resources"].includes(one.check))).toEqual([]);
+      expect(JSON.parse(out).findings.filter((one: Told) => ["juju", "snaps", "charms", "resources"].includes(check(one)))).toEqual([]);
       expect(JSON.parse(out).passed).toContainEqual(expect.objectContaining({ check: "juju", state: "ok" }));
     });
   });
@@ -311,7 +316,7 @@ describe("pins", () => {
     expect([done.code, done.packages]).toEqual([0, ["pinned 1,2"]]);
     await inside(done.path, async (store) => {
       const pkg = JSON.parse((await runProgram(["show", "--json", "--store", store, "pinned"])).out);
-      const rows = pkg.releases.map(({ channel, revision, resources }: any) => [channel, revision, resources]);
+      const rows = pkg.releases.map(({ channel, revision, resources }: Told) => [channel, revision, resources]);
       expect(rows.toSorted()).toEqual([
         ["chp/edge", 1, { image: 6 }],
         ["latest/stable", 2, { image: 5 }],
@@ -324,15 +329,15 @@ describe("pins", () => {
     const done = await runProgram(["export", "--all", "--store", OUTSIDE, "--export-dir", where, "--json"]);
     expect(done.code).toBe(0);
     const [{ packages, snaps, paths }] = JSON.parse(done.out).archives;
-    expect(packages.map((one: any) => one.name).toSorted()).toEqual(PACKAGES.map((one) => one.name).toSorted());
-    expect(snaps.map((one: any) => one.name)).toEqual(
+    expect(namesOf(packages).toSorted()).toEqual(PACKAGES.map((one) => one.name).toSorted());
+    expect(namesOf(snaps)).toEqual(
       SNAPS.filter((one) => one.channels)
         .map((one) => one.name)
         .toSorted(),
     );
     const rows = async (store: string) =>
       JSON.parse((await runProgram(["list", "--json", "--store", store])).out)
-        .map((one: any) => JSON.stringify([one.name, one.channels]))
+        .map((one: Told) => JSON.stringify([one["name"], one["channels"]]))
         .toSorted();
     await inside(paths[0], async (store) => expect(await rows(store)).toEqual(await rows(OUTSIDE)));
   });

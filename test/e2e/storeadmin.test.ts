@@ -186,7 +186,7 @@ const DOCUMENTED: readonly Line[] = [
           context: [],
           actions: [{ action: "install", "instance-key": "k", name: "postgresql-k8s", channel: "latest/stable", base: JAMMY }],
         });
-        const blob = await fetch(results[0].charm.resources[0].download.url);
+        const blob = await fetch(results[0]?.charm.resources[0]?.download.url ?? "");
         expect(await blob.json()).toEqual({ ImageName: "registry.lan:5000/postgres:local-image" });
       });
     },
@@ -207,7 +207,8 @@ const DOCUMENTED: readonly Line[] = [
       await imported("charmed-postgresql", async (url) => {
         // The track is created by the push, and the revision can be had by number.
         const { "channel-map": rows } = await (await fetch(`${url}/v2/snaps/info/charmed-postgresql?architecture=amd64`)).json();
-        expect(rows.map((row: any) => [row.channel.name, row.revision])).toEqual([["chp_14/edge", 96]]);
+        expect(rows).toMatchObject([{ channel: { name: "chp_14/edge" }, revision: 96 }]);
+        expect(rows).toHaveLength(1);
         const actions = [{ action: "install", "instance-key": "k", name: "charmed-postgresql", revision: 96 }];
         expect((await post(`${url}/v2/snaps/refresh`, { context: [], actions })).results).toMatchObject([{ snap: { revision: 96 } }]);
       });
@@ -319,13 +320,21 @@ async function imported(name: string, ask: (url: string) => Promise<void>): Prom
     expect([done.code, done.err]).toEqual([0, expect.any(String)]);
     await chp(["config", "--store", inside.path, "proxy.oci-registry.domain=registry.lan:5000"]);
     const server = await serve(inside.path);
-    await ask(server.url).finally(() => server.stop());
+    try {
+      await ask(server.url);
+    } finally {
+      await server.stop();
+    }
   } finally {
     inside[Symbol.dispose]();
   }
 }
 
-async function post(url: string, body: object): Promise<any> {
+interface Result {
+  readonly charm: { readonly resources: readonly { readonly download: { readonly url: string } }[] };
+}
+
+async function post(url: string, body: object): Promise<{ readonly results: readonly Result[] }> {
   const headers = { "Content-Type": "application/json", "Snap-Device-Architecture": "amd64", "Snap-Device-Series": "16" };
   return (await fetch(url, { method: "POST", headers, body: JSON.stringify(body) })).json();
 }

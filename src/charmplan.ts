@@ -64,6 +64,12 @@ export function charmFile({ download }: Pick<RemoteCharm, "download">): RemoteFi
   return { url: download.url, size: download.size, algorithm: "sha-256", digest: download["hash-sha-256"] };
 }
 
+/** Why something is taken that nobody named; none where somebody did. */
+export function reasonsOf(wishes: readonly { readonly reason?: string }[]): string[] {
+  const reasons = wishes.map((wish) => wish.reason);
+  return reasons.includes(undefined) ? [] : [...new Set(reasons.flatMap((one) => one ?? []))];
+}
+
 /** A row of the channel map, as far as it matters here. */
 interface Row {
   readonly channel: string;
@@ -78,9 +84,10 @@ export async function planPackage(upstream: Upstream, name: string, wishes: read
     const info = await upstream.info(name);
     const draft = new Draft(info, wishes);
     for (const wish of wishes) {
-      const work =
-        wish.revision === undefined ? released(upstream, info, wish, draft, notes) : pinned(upstream, info, wish, wish.revision, draft);
-      for (const failure of await work) lost.push({ name, failure });
+      const { revision } = wish;
+      const work = () =>
+        revision === undefined ? released(upstream, info, wish, draft, notes) : pinned(upstream, info, wish, revision, draft);
+      for (const failure of await failuresOf(work)) lost.push({ name, failure });
     }
     return draft.finish();
   });
@@ -102,7 +109,7 @@ export async function planLocked(upstream: Upstream, locked: LockedPackage): Pro
         continue;
       }
       const { charm } = answer.ok;
-      const other = differing(locked, charm);
+      const other = differing(locked, release, charm);
       if (other) lost.push({ name, failure: unlike(name, other) });
       else draft.add(release, charm);
     }
@@ -110,10 +117,12 @@ export async function planLocked(upstream: Upstream, locked: LockedPackage): Pro
   });
 }
 
-function differing(locked: LockedPackage, charm: RemoteCharm): string | undefined {
+function differing(locked: LockedPackage, { resources }: PlannedRelease, charm: RemoteCharm): string | undefined {
   const was = locked.revisions[charm.revision];
   if (was !== charm.download["hash-sha-256"])
     return `revision ${charm.revision} has the sha256 ${charm.download["hash-sha-256"]} upstream, and ${was} in the lock`;
+  const gone = lackingPin(charm, resources);
+  if (gone) return `resource ${gone.join(" ")} is not offered any more`;
   for (const { name, revision, type, download } of charm.resources ?? []) {
     const before = locked.resources[`${name}_${revision}`];
     // The blob of an image has credentials that change; what is locked of it is the image that it names.
@@ -138,6 +147,16 @@ async function gathered(name: string, work: (lost: Lost[], notes: string[]) => P
   } catch (error) {
     if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
     return { lost: [...lost, { name, failure: error }], notes };
+  }
+}
+
+/** What the work gives, or throws: one wish that fails leaves the others. */
+async function failuresOf(work: () => Promise<Failure[]>): Promise<Failure[]> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
+    return [error];
   }
 }
 
@@ -194,7 +213,7 @@ function chosen(info: CharmInfo, wish: PackageWish, notes: string[]): { rows: Ch
     if (!channel) continue; // refused where it was read
     if (info.type === "bundle") {
       const row = searchOrder(channel).flatMap((one) => all.find((r) => r.channel === one) ?? [])[0];
-      if (row) take({ ...row, base: null });
+      if (row) take(row);
       else failures.push(notReleased(info, formatChannel(channel), "", all));
       continue;
     }
@@ -203,7 +222,7 @@ function chosen(info: CharmInfo, wish: PackageWish, notes: string[]): { rows: Ch
       // Branches stand in no channel map: whether there is one, only the answer tells.
       if (channel.branch !== undefined)
         for (const system of wish.systems === "all" ? CURRENT : wish.systems)
-          take({ channel: formatChannel(channel), base: { ...system, architecture }, revision: -1, releasedAt: undefined });
+          take({ channel: formatChannel(channel), base: { ...system, architecture }, revision: UNKNOWN, releasedAt: undefined });
       else {
         const taken = reached(info.name, own, searchOrder(channel), wish.systems, notes);
         if (taken.length === 0) failures.push(notReleased(info, formatChannel(channel), architecture, all));
@@ -213,10 +232,13 @@ function chosen(info: CharmInfo, wish: PackageWish, notes: string[]): { rows: Ch
   }
   const main = [...found.values()];
   for (const row of all)
-    if (main.some((one) => one.channel === row.channel && one.revision === row.revision)) take({ ...row, extra: true });
+    if (row.base && ofArchitectures(row.base, wish) && main.some((one) => one.channel === row.channel && one.revision === row.revision))
+      take({ ...row, extra: true });
   return { rows: [...found.values()], failures };
 }
 
+/** Of a row that the channel map does not show. */
+const UNKNOWN = -1;
 const CURRENT: readonly System[] = [{ name: "ubuntu", channel: "22.04" }];
 
 /** Rows of the first channel in search order that serves the wished bases, else the nearest LTS. */
@@ -239,7 +261,8 @@ function reached(name: string, rows: readonly Row[], order: readonly string[], s
 
 function rowsOf(info: CharmInfo): Row[] {
   return (info["channel-map"] ?? []).flatMap(({ channel, revision }) => {
-    const { name, track, risk, base } = channel;
+    const { name, track, risk } = channel;
+    const base = info.type === "bundle" ? null : channel.base; // a store may say `all` of a bundle
     if (!isRisk(risk)) return [];
     const branch = parseChannel(name)?.branch; // spelled in the name alone
     const full = formatChannel({ track: track || "latest", risk, ...(branch !== undefined && { branch }) });
@@ -275,9 +298,10 @@ function said({ code, message }: StoreError): string {
   return printable(message || code || "no reason was given", 300);
 }
 
-function releaseOf(row: Row, { charm, "released-at": releasedAt }: CharmAnswer): PlannedRelease {
+function releaseOf(row: Row, { charm, "released-at": releasedAt, "effective-channel": told }: CharmAnswer): PlannedRelease {
+  const effective = row.revision === UNKNOWN && told ? fullChannel(told, "latest") : undefined;
   return {
-    channel: row.channel,
+    channel: effective ? formatChannel(effective) : row.channel,
     base: row.base,
     revision: charm.revision,
     releasedAt: releasedAt ?? row.releasedAt,
@@ -293,11 +317,26 @@ function pinsOf({ resources }: Pick<RemoteCharm, "resources">): Record<string, n
 
 /** The same charm with the resource revisions that the wish pins. */
 async function withResources(upstream: Upstream, answer: CharmAnswer, { resources }: PackageWish): Promise<CharmAnswer> {
-  const has = pinsOf(answer.charm);
-  if (Object.entries(resources).every(([name, pin]) => has[name] === pin)) return answer;
+  if (!lackingPin(answer.charm, resources)) return answer;
   const { name, revision } = answer.charm;
-  const charm = await single(upstream, { name, revision, base: null, resources: { ...has, ...resources } });
-  return { ...answer, charm: charm.charm };
+  const { charm } = await single(upstream, { name, revision, base: null, resources: { ...pinsOf(answer.charm), ...resources } });
+  checkPins(charm, resources);
+  return { ...answer, charm };
+}
+
+function checkPins(charm: RemoteCharm, resources: Readonly<Record<string, number>>): void {
+  const lacking = lackingPin(charm, resources);
+  if (lacking)
+    throw new Failure(
+      "not-found",
+      `cannot export ${charm.name} with ${lacking.join(" ")}: the store has no such revision of that resource`,
+    );
+}
+
+/** A store may leave out a resource revision that it does not have. */
+function lackingPin(charm: RemoteCharm, resources: Readonly<Record<string, number>>): [name: string, revision: number] | undefined {
+  const has = pinsOf(charm);
+  return Object.entries(resources).find(([name, pin]) => has[name] !== pin);
 }
 
 /** Takes one revision by its number and puts it into the wished channels, whatever stands there upstream. */
@@ -312,6 +351,7 @@ async function pinned(upstream: Upstream, info: CharmInfo, wish: PackageWish, re
     if (newest !== undefined) resources[resource] = newest;
   }
   const complete = await single(upstream, { name, revision, base: null, resources });
+  checkPins(complete.charm, wish.resources);
   const bases = (charm.bases ?? []).flatMap((base) => (base && ofArchitectures(base, wish) ? [base] : []));
   if (info.type === "charm" && bases.length === 0)
     return [new Failure("failed", `cannot export ${name} revision ${revision}: it does not run on ${wish.architectures.join(", ")}`)];
@@ -395,7 +435,7 @@ class Draft {
       revisions: [...this.#revisions.values()].toSorted((a, b) => a.revision - b.revision),
       resources: [...this.#resources.values()].toSorted((a, b) => order(a.name, b.name) || a.revision - b.revision),
       paths: Object.assign({}, ...this.#wishes.map((wish) => wish.paths ?? {})),
-      reasons: [...new Set(this.#wishes.flatMap((wish) => wish.reason ?? []))],
+      reasons: reasonsOf(this.#wishes),
     };
   }
 }

@@ -10,8 +10,8 @@ import {
   parseAssertions,
   type Ref,
 } from "./assertion.ts";
-import { formatChannel, fullChannel, isRisk } from "./channel.ts";
-import type { Lost } from "./charmplan.ts";
+import { formatChannel, fullChannel, isRisk, parseChannel } from "./channel.ts";
+import { type Lost, reasonsOf } from "./charmplan.ts";
 import { Failure, printable } from "./errors.ts";
 import type { SnapWish } from "./manifest.ts";
 import { mapBounded } from "./parallel.ts";
@@ -72,17 +72,13 @@ export async function planSnap(
     const found = await Promise.all(
       wish.architectures.map((architecture) => collected(name, () => wished(upstream, wish, architecture, draft))),
     );
-    // A mirror takes what there is: not every snap is there for every architecture.
+    // A mirror takes what there is, and a revision is of the architectures that it was built for.
+    const isOfSome = wish.channels === "all" || wish.revision !== undefined;
     const missing = found.flat();
     const isNowhere = missing.length >= wish.architectures.length;
-    lost.push(...missing.filter(({ failure }) => wish.channels !== "all" || isNowhere || failure.kind !== "not-found"));
+    lost.push(...missing.filter(({ failure }) => !isOfSome || isNowhere || failure.kind !== "not-found"));
   }
-  return finished(
-    draft,
-    lost,
-    wishes.flatMap((wish) => wish.reason ?? []),
-    assertions,
-  );
+  return finished(draft, lost, reasonsOf(wishes), assertions);
 }
 
 /** The same snap again: every revision and digest of `locked`, or nothing. */
@@ -122,7 +118,7 @@ async function finished(draft: Draft, lost: readonly Lost[], reasons: readonly s
     );
   const all = [...lost, ...failed];
   if (failed.length > 0 || draft.revisions.size === 0) return { lost: all };
-  return { planned: await draft.finish(streams, [...new Set(reasons)]), lost: all };
+  return { planned: await draft.finish(streams, reasons), lost: all };
 }
 
 async function collected(name: string, work: () => Promise<void>): Promise<Lost[]> {
@@ -151,8 +147,7 @@ async function wished(upstream: Upstream, wish: SnapWish, architecture: string, 
     const { snap, "released-at": releasedAt } = answer;
     draft.add(snap);
     await draft.tell(upstream, architecture);
-    const reached = answer["redirect-channel"] || answer["effective-channel"] || channel;
-    draft.release({ channel: full(reached), architecture, revision: snap.revision, releasedAt: releasedAt ?? undefined });
+    draft.release({ channel: reachedOf(answer, channel), architecture, revision: snap.revision, releasedAt: releasedAt ?? undefined });
   }
 }
 
@@ -172,6 +167,13 @@ async function everything(upstream: Upstream, name: string, architecture: string
         releasedAt: releasedAt ?? undefined,
       });
   }
+}
+
+/** Where the store found it: the default track that it led to, and the risk that was open there. */
+function reachedOf({ "effective-channel": effective, "redirect-channel": redirect }: SnapAnswer, asked: string): string {
+  const led = redirect ? parseChannel(redirect) : undefined;
+  const found = parseChannel(effective || redirect || asked);
+  return found ? formatChannel({ ...found, track: led?.track ?? found.track ?? "latest" }) : asked;
 }
 
 function full(text: string): string {

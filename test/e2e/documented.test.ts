@@ -20,7 +20,7 @@ interface Line {
 
 const COMMON = "/var/snap/snap-store-proxy/common";
 
-/** In the order of the document: a later line may build on an earlier one. */
+/** In the order of the document: a later line may build on an earlier one. Those of store-admin stand in storeadmin.test.ts. */
 const LINES: readonly Line[] = [
   {
     line: "sudo snap-store-proxy config proxy.oci-registry.domain=<registry-domain>",
@@ -34,14 +34,6 @@ const LINES: readonly Line[] = [
       expect(await setting("proxy.oci-registry.password")).toBe("(set, not shown)");
     },
   },
-  {
-    line: "store-admin export bundle cos-lite --channel=latest/stable --series=kubernetes --arch=amd64",
-    code: 1,
-    says: "exporting is not in this version of chp",
-  },
-  { line: "store-admin export bundle cos-lite --only-print-yaml=True", code: 1, says: "exporting is not in this version of chp" },
-  { line: "store-admin export charms ./charms.yaml", code: 1, says: "exporting is not in this version of chp" },
-  { line: "store-admin export snaps --from-yaml snaps.yaml", code: 1, says: "exporting is not in this version of chp" },
   {
     line: `sudo snap-store-proxy push-charms ${COMMON}/charms-to-push/charms-export-20240429T090849.tar.gz`,
     says: "acme-db: charm, new",

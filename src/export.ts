@@ -2,6 +2,7 @@
 
 import { LIMITS, type ReadAt, zipFiles, zipTexts } from "./archive.ts";
 import { ArchiveWriter, type Fetching, type Form, type Work } from "./archivewriter.ts";
+import { ARCHITECTURES as BASE_ARCHITECTURES } from "./base.ts";
 import { utf8 } from "./charm.ts";
 import { charmFile, type LockedPackage, type Lost, type PackagePlan, type PlannedPackage, planLocked, planPackage } from "./charmplan.ts";
 import { sumsOf } from "./digest.ts";
@@ -9,14 +10,14 @@ import { Failure, reason } from "./errors.ts";
 import type { Inventory } from "./inventory.ts";
 import { type HeldSnap, type NeededSnap, type Needer, neededSnaps, showNeed } from "./lacking.ts";
 import { formatLock, LOCK_FILE, type Lock } from "./lock.ts";
-import { type Addition, charmsOfBundle, type PackageWish, type SnapWish, type Wish } from "./manifest.ts";
+import { type Addition, charmsOfBundle, type Defaults, type PackageWish, type SnapWish, type Wish } from "./manifest.ts";
 import { mayNameSnaps, needsOf } from "./needs.ts";
 import { type Packed, packPackage, packSnap } from "./pack.ts";
 import { mapBounded } from "./parallel.ts";
 import { imageBlob, MAX_IMAGE_BLOB, readImageBlob } from "./registry.ts";
 import type { Receiver, Remote } from "./remote.ts";
 import type { SecretKey } from "./signature.ts";
-import { SNAP_TYPES } from "./snap.ts";
+import { ARCHITECTURES, SNAP_TYPES } from "./snap.ts";
 import { AssertionFetcher, type PlannedSnap, planLockedSnap, planSnap } from "./snapplan.ts";
 import { readSnapYaml } from "./snapyaml.ts";
 import type { RemoteFile, RemoteResource, RemoteSnap, Upstream } from "./upstream.ts";
@@ -93,6 +94,31 @@ export async function planBundle(upstream: Upstream, remote: Remote, wish: Packa
   if (planned.type !== "bundle")
     throw new Failure("usage", `${wish.name} is a charm, not a bundle`, { next: `chp export charms takes charms` });
   return bundleText(remote, planned.name, bundle);
+}
+
+/** Everything that a store lists. Architectures that it has nothing for cost a question each. */
+export async function everything(upstream: Upstream, { channels = "all", systems = "all", architectures }: Defaults): Promise<Wish> {
+  const packages = await upstream.charmNames();
+  const names = new Set<string>();
+  const machines = architectures ?? ARCHITECTURES;
+  for (const machine of machines) for (const name of await upstream.snapNames(machine)) names.add(name);
+  const wishOf = (name: string) => ({
+    name,
+    channels,
+    systems,
+    architectures: architectures ?? BASE_ARCHITECTURES,
+    resources: {},
+    allResources: true as const,
+    paths: {},
+  });
+  const of = (type: string) => packages.filter((one) => one.type === type).map(({ name }) => wishOf(name));
+  return {
+    charms: of("charm"),
+    bundles: of("bundle"),
+    snaps: [...names].toSorted().map((name) => ({ name, channels, architectures: machines })),
+    without: [],
+    notes: [],
+  };
 }
 
 class Export {
@@ -306,7 +332,7 @@ class Export {
   /** Who a publisher is, is good to know and needed by nobody: Charmhub's replies tell it as well. */
   async #accountOf(id: string, name: string): Promise<string | undefined> {
     try {
-      const text = await this.#assertions.text("account", [id]);
+      const text = await this.#assertions.account(id);
       if (text === undefined) this.#note(`the Snap Store has no account assertion of ${id}, the publisher of ${name}`);
       return text;
     } catch (error) {
@@ -498,6 +524,7 @@ function mergedSnap(a: PlannedSnap, b: PlannedSnap): PlannedSnap {
   return {
     ...a,
     info: a.info ?? b.info,
+    defaultTrack: a.defaultTrack ?? b.defaultTrack,
     releases: [...releases].toSorted(([x], [y]) => (x < y ? -1 : 1)).map(([, one]) => one),
     revisions: [...revisions.values()].toSorted((x, y) => x.revision - y.revision),
     assertions: new Map([...b.assertions, ...a.assertions]),
@@ -506,5 +533,5 @@ function mergedSnap(a: PlannedSnap, b: PlannedSnap): PlannedSnap {
 }
 
 function mergedByName(packages: readonly PlannedPackage[]): PlannedPackage[] {
-  return [...new Map(packages.map((one) => [one.name, one])).values()];
+  return [...new Map(packages.map((one) => [one.name, one])).values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

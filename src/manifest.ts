@@ -23,6 +23,8 @@ export interface PackageWish {
   readonly revision?: number;
   /** resource name to the revision that is wanted in place of the released one */
   readonly resources: Readonly<Record<string, number>>;
+  /** whether every revision of its resources is wanted, released or not */
+  readonly allResources?: true;
   /** resource name to the path of its image in the local registry */
   readonly paths: Readonly<Record<string, string>>;
   /** why it is wanted, where nobody named it */

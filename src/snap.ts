@@ -231,7 +231,7 @@ export function shortChannel(channel: FullChannel): string {
   return formatChannel(channel).replace(/^latest\//, "");
 }
 
-/** Default track first, then `latest`, then tracks in held order; inside a track stable to edge; then by architecture. */
+/** Default track first, then `latest`, then the newer tracks; inside a track stable to edge; then by architecture. */
 export function compareSnapReleases(tracks: readonly string[]): (a: SnapRelease, b: SnapRelease) => number {
   return (a, b) => {
     const [x, y] = [snapChannelOf(a), snapChannelOf(b)];
@@ -240,7 +240,9 @@ export function compareSnapReleases(tracks: readonly string[]): (a: SnapRelease,
 }
 
 export function snapTrackOrder(releases: readonly Pick<SnapRelease, "channel">[], defaultTrack: string): string[] {
-  return [...new Set([defaultTrack, "latest", ...releases.map((r) => snapChannelOf(r).track)])];
+  // No reply tells all tracks of all architectures in one order, so it is one that two stores agree on without being told.
+  const others = releases.map((r) => snapChannelOf(r).track).toSorted((a, b) => b.localeCompare(a, "en", { numeric: true }));
+  return [...new Set([defaultTrack, "latest", ...others])];
 }
 
 /** Adds what an archive says to what is held. Throws a `refused` failure where the two contradict each other. */

@@ -152,10 +152,12 @@ interface Accepted {
 }
 
 function accept(reading: SnapReading, base: SnapBase, { trust, allowUnverified, now }: SnapImportOptions): Accepted[] {
-  const places = new Map(reading.assertions.map(({ value, where }) => [value, where]));
+  const places = new Map([...reading.assertions, ...reading.publishers].map(({ value, where }) => [value, where]));
   const find = (type: string, key: readonly string[]) => base.assertions(type, key)[0];
   const given = reading.assertions.map(({ value }) => value);
-  const { verified, refused: wrong } = verifyAll(given, { trust, find, now: new Date(now) });
+  const publishers = reading.publishers.map(({ value }) => value);
+  const { verified, refused: all } = verifyAll([...given, ...publishers], { trust, find, now: new Date(now) });
+  const wrong = all.filter(({ assertion }) => !publishers.includes(assertion));
   const [first] = wrong;
   if (first && !allowUnverified) {
     const { assertion, reason } = first;

@@ -109,13 +109,13 @@ describe("releases", () => {
     [
       "several channels and architectures",
       { channels: ["14/stable", "14/edge"], architectures: ["amd64", "arm64"] },
-      ["14/edge 22.04/amd64 971", "14/edge 22.04/arm64 972", "14/stable 22.04/amd64 960", "14/stable 22.04/arm64 959"],
+      ["14/stable 22.04/amd64 960", "14/stable 22.04/arm64 959", "14/edge 22.04/amd64 971", "14/edge 22.04/arm64 972"],
       [],
     ],
     [
       "several bases",
       { channels: ["14/stable", "16/stable"], systems: [SYSTEM.noble, SYSTEM.jammy] },
-      ["14/stable 22.04/amd64 960", "16/stable 24.04/amd64 957"],
+      ["16/stable 24.04/amd64 957", "14/stable 22.04/amd64 960"],
       [
         "postgresql-k8s has no release for ubuntu@24.04 in 14/stable: the one for ubuntu@22.04 amd64 was taken",
         "postgresql-k8s has no release for ubuntu@22.04 in 16/stable: the one for ubuntu@24.04 amd64 was taken",
@@ -125,7 +125,7 @@ describe("releases", () => {
     [
       "all channels of an architecture and a base",
       { channels: "all", architectures: ["arm64"] },
-      ["14/beta 22.04/arm64 959", "14/candidate 22.04/arm64 959", "14/edge 22.04/arm64 972", "14/stable 22.04/arm64 959"],
+      ["14/stable 22.04/arm64 959", "14/candidate 22.04/arm64 959", "14/beta 22.04/arm64 959", "14/edge 22.04/arm64 972"],
       [],
     ],
   ])("%s", async (_, more, releases, notes) => {
@@ -330,6 +330,7 @@ describe("a lock", () => {
   const locked: LockedPackage = {
     name: NAME,
     id: INFO.id,
+    defaultTrack: "14",
     releases: [
       {
         channel: "14/stable",
@@ -340,6 +341,7 @@ describe("a lock", () => {
       },
     ],
     revisions: { 960: SUCCESS.charm.download["hash-sha-256"] },
+    attributes: {},
     resources: { "postgresql-image_200": "0".repeat(64) },
     paths: { "postgresql-image": "postgres:local" },
   };

@@ -11,6 +11,7 @@ const PACKAGE = {
   name: "postgresql-k8s",
   id: "IDP",
   info: {} as never,
+  defaultTrack: "14",
   releases: [
     { channel: "14/stable", base: JAMMY, revision: 960, releasedAt: "2026-01-01T00:00:00Z", resources: { "postgresql-image": 7, data: 3 } },
   ],
@@ -30,6 +31,7 @@ const SNAP = {
   name: "go",
   id: "IDS",
   info: undefined,
+  defaultTrack: null,
   releases: [{ channel: "latest/stable", architecture: "amd64", revision: 5, releasedAt: undefined }],
   revisions: [snap(5, ["amd64", "i386"]), snap(6, ["arm64"]), snap(7, ["all"])],
   assertions: new Map(),
@@ -40,14 +42,26 @@ const IMAGES = new Map([["postgresql-k8s", new Map([["postgresql-image_7", Buffe
 
 test("a lock says every revision and digest, of an image what is packed of it", () => {
   const text = formatLock([PACKAGE, { ...BUNDLE, releases: [BUNDLE_RELEASE] }] as never, [SNAP], IMAGES);
-  expect(readLock(text, "x.lock")).toEqual({
+  expect<unknown>(readLock(text, "x.lock")).toEqual({
+    format: 1,
     packages: [
-      { name: "cos-lite", id: "IDB", releases: [BUNDLE_RELEASE], revisions: { 960: HEX("a") }, resources: {}, paths: {} },
+      {
+        name: "cos-lite",
+        id: "IDB",
+        defaultTrack: "14",
+        releases: [BUNDLE_RELEASE],
+        revisions: { 960: HEX("a") },
+        attributes: {},
+        resources: {},
+        paths: {},
+      },
       {
         name: "postgresql-k8s",
         id: "IDP",
+        defaultTrack: "14",
         releases: [...PACKAGE.releases],
         revisions: { 960: HEX("a") },
+        attributes: {},
         resources: { data_3: HEX("b"), "postgresql-image_7": new Bun.CryptoHasher("sha256").update('{"ImageName":"x"}').digest("hex") },
         paths: { "postgresql-image": "postgres:local" },
       },
@@ -56,11 +70,12 @@ test("a lock says every revision and digest, of an image what is packed of it", 
       {
         name: "go",
         id: "IDS",
+        defaultTrack: null,
         releases: [{ channel: "latest/stable", architecture: "amd64", revision: 5, releasedAt: undefined }],
         revisions: {
-          5: { digest: HEX("d", 96), architecture: "amd64" },
-          6: { digest: HEX("d", 96), architecture: "arm64" },
-          7: { digest: HEX("d", 96), architecture: "all" },
+          5: { digest: HEX("d", 96), architecture: "amd64", components: {} },
+          6: { digest: HEX("d", 96), architecture: "arm64", components: {} },
+          7: { digest: HEX("d", 96), architecture: "all", components: {} },
         },
       },
     ],
@@ -109,7 +124,7 @@ describe("what is no lock is refused, with the field", () => {
       readLock(text, "x.lock");
       throw new Error("it was read");
     } catch (error) {
-      expect(error instanceof Failure && [error.kind, error.message]).toEqual(["usage", expect.stringContaining(message)]);
+      expect(error instanceof Failure && [error.kind, error.message]).toEqual(["refused", expect.stringContaining(message)]);
     }
   });
 });

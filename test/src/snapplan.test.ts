@@ -210,10 +210,11 @@ describe("assertions", () => {
     ]);
   });
 
-  test("a key of another's is taken as text alone", async () => {
-    const fetcher = new AssertionFetcher(fakeUpstream(() => assertion("account-key.test-snapd")).upstream);
-    expect(await fetcher.text("account-key", ["x"])).toBe(assertion("account-key.test-snapd"));
-    expect(await new AssertionFetcher(fakeUpstream(() => 404).upstream).text("account", ["x"])).toBeUndefined();
+  test("a publisher's account comes with the keys that signed it, as far as the store has them", async () => {
+    const alone = fakeUpstream(({ url }) => (url.pathname.split("/")[3] === "account" ? assertion("account.popey") : 404));
+    expect(await new AssertionFetcher(alone.upstream).account("popey")).toBe(assertion("account.popey"));
+    expect(alone.asked.map(({ url }) => url.pathname.split("/")[3])).toEqual(["account", "account-key"]);
+    expect(await new AssertionFetcher(fakeUpstream(() => 404).upstream).account("popey")).toBeUndefined();
   });
 });
 
@@ -222,10 +223,11 @@ describe("a lock", () => {
   const locked: LockedSnap = {
     name: KAFKA.name,
     id: KAFKA.id,
+    defaultTrack: null,
     releases: [{ channel: "3/stable", architecture: "amd64", revision: 34, releasedAt: undefined }],
     revisions: {
-      34: { digest: first?.digest ?? "", architecture: "amd64" },
-      50: { digest: KAFKA.signed[4]?.digest ?? "", architecture: "all" },
+      34: { digest: first?.digest ?? "", architecture: "amd64", components: {} },
+      50: { digest: KAFKA.signed[4]?.digest ?? "", architecture: "all", components: {} },
     },
   };
   const follow = (one: LockedSnap, upstream = store()) => planLockedSnap(upstream.upstream, one, new AssertionFetcher(upstream.upstream));
@@ -249,12 +251,12 @@ describe("a lock", () => {
     ],
     [
       "other bytes",
-      { revisions: { 34: { digest: "0".repeat(96), architecture: "amd64" } } },
+      { revisions: { 34: { digest: "0".repeat(96), architecture: "amd64", components: {} } } },
       `cannot export charmed-kafka as locked: revision 34 has the sha3-384 ${first?.digest} upstream, and ${"0".repeat(96)} in the lock`,
     ],
     [
       "a revision that is gone",
-      { revisions: { 9: { digest: "0".repeat(96), architecture: "amd64" } } },
+      { revisions: { 9: { digest: "0".repeat(96), architecture: "amd64", components: {} } } },
       "cannot export the snap charmed-kafka revision 9 for amd64: No revision was found.",
     ],
   ])("that upstream does not fulfil: %s", async (_, change, message) => {

@@ -293,6 +293,8 @@ class Export {
   async #withImages(packages: readonly PlannedPackage[], lock: Lock | undefined): Promise<PlannedPackage[]> {
     const found = await mapBounded(packages, PARALLEL_ASKING, async (pkg) => {
       try {
+        const lacking = Object.keys(pkg.paths).filter((name) => !pkg.resources.some((one) => one.name === name));
+        if (lacking.length > 0) this.#note(`${pkg.name} has no resource ${lacking.join(", ")}, whose path was given`);
         const locked = lock?.packages.find((one) => one.name === pkg.name);
         for (const resource of pkg.resources) if (resource.type === "oci-image") await this.#image(pkg, resource, locked);
         return [pkg];

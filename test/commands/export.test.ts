@@ -62,6 +62,14 @@ const PACKAGES: readonly PackageSpec[] = [
     releases: [{ channel: "latest/stable", base: null, revision: 3 }],
   },
   {
+    name: "odd",
+    id: "IDodd",
+    type: "bundle",
+    publisher: PUBLISHER,
+    revisions: { 1: bundleZip("applications:\n  a: {charm: plain, series: hirsute7}\n") },
+    releases: [{ channel: "latest/stable", base: null, revision: 1 }],
+  },
+  {
     ...charm("pinned", { on: [NOBLE] }),
     revisions: Object.fromEntries(
       [1, 2].map((one) => [one, charmZip({ name: "pinned", revision: one, bases: [NOBLE], resources: { image: { type: "oci-image" } } })]),
@@ -305,6 +313,29 @@ describe("the closure", () => {
       expect(JSON.parse(out).findings.filter((one: Told) => ["juju", "snaps", "charms", "resources"].includes(check(one)))).toEqual([]);
       expect(JSON.parse(out).passed).toContainEqual(expect.objectContaining({ check: "juju", state: "ok" }));
     });
+  });
+});
+
+describe("what is not what it was named", () => {
+  test("a charm among the bundles, which is taken as that", async () => {
+    const done = await site("bundles: [{name: kafka, bases: noble}]\ncharms: [stack]\nwithout: charm-snaps\n");
+    expect([done.code, done.packages.toSorted()]).toEqual([0, ["kafka 195", "stack 3"]]);
+    expect(done.notes).toContain("kafka is a charm: it was taken as that");
+    expect(done.notes).toContain("stack is a bundle: it was taken as that");
+    const printed = await runProgram(["export", "bundle", "kafka", "--base", "noble", "--only-print-yaml", "--store", OUTSIDE]);
+    expect([printed.code, printed.err]).toEqual([2, "chp: kafka is a charm, not a bundle\n"]);
+  });
+
+  test("a bundle that names what cannot be read costs its charms alone", async () => {
+    const done = await site("bundles: [odd, stack]\nwithout: charm-snaps\n");
+    expect([done.code, done.packages]).toEqual([4, ["odd 1", "stack 3", "kafka 195", "plain 4"]]);
+    expect(done.lost).toEqual(["bundle.yaml of odd: applications.a: hirsute7 is neither a base like ubuntu@24.04 nor a series like jammy"]);
+    expect(done.err).toContain("chp: not exported: the charms of odd; ");
+  });
+
+  test("a path for a resource that the charm does not have", async () => {
+    const done = await site("charms: [{name: pinned, resources: {imgae: a/b, image: c/d}}]\nbases: noble\n");
+    expect(done.notes).toEqual(["pinned has no resource imgae, whose path was given", "Overriding image with local registry subpath."]);
   });
 });
 

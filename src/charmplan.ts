@@ -252,7 +252,8 @@ function chosen(info: CharmInfo, wish: PackageWish, notes: string[]): { rows: Ch
   }
   const main = [...found.values()];
   for (const row of all)
-    if (main.some((one) => one.channel === row.channel && one.revision === row.revision)) take({ ...row, extra: true });
+    if (row.base && ofArchitectures(row.base, wish) && main.some((one) => one.channel === row.channel && one.revision === row.revision))
+      take({ ...row, extra: true });
   return { rows: [...found.values()], failures };
 }
 

@@ -11,7 +11,7 @@ import type { Inventory } from "./inventory.ts";
 import { type HeldSnap, type NeededSnap, type Needer, neededSnaps, showNeed } from "./lacking.ts";
 import { formatLock, LOCK_FILE, type Lock } from "./lock.ts";
 import { type Addition, charmsOfBundle, type Defaults, type PackageWish, type SnapWish, type Wish } from "./manifest.ts";
-import { mayNameSnaps, type Need, needsOf } from "./needs.ts";
+import { mayNameSnaps, needsOf } from "./needs.ts";
 import { type Packed, packPackage, packSnap } from "./pack.ts";
 import { mapBounded } from "./parallel.ts";
 import { imageBlob, MAX_IMAGE_BLOB, readImageBlob } from "./registry.ts";
@@ -282,7 +282,9 @@ class Export {
     return plans.flatMap(({ planned, lost, notes }) => {
       for (const note of notes) this.#note(note);
       for (const one of lost) this.#lose(one);
-      for (const why of planned?.reasons ?? []) this.#note(`adding ${planned?.type} ${planned?.name}: ${why}`);
+      // A documented archive adds nothing but the charms of a bundle, which its lines name as they come.
+      if (this.#options.form === "site")
+        for (const why of planned?.reasons ?? []) this.#note(`adding ${planned?.type} ${planned?.name}: ${why}`);
       return planned ?? [];
     });
   }
@@ -291,6 +293,8 @@ class Export {
   async #withImages(packages: readonly PlannedPackage[], lock: Lock | undefined): Promise<PlannedPackage[]> {
     const found = await mapBounded(packages, PARALLEL_ASKING, async (pkg) => {
       try {
+        const lacking = Object.keys(pkg.paths).filter((name) => !pkg.resources.some((one) => one.name === name));
+        if (lacking.length > 0) this.#note(`${pkg.name} has no resource ${lacking.join(", ")}, whose path was given`);
         const locked = lock?.packages.find((one) => one.name === pkg.name);
         for (const resource of pkg.resources) if (resource.type === "oci-image") await this.#image(pkg, resource, locked);
         return [pkg];
@@ -410,15 +414,16 @@ class Export {
   }
 
   async #needer(writer: ArchiveWriter, pkg: PlannedPackage, packed: Packed | undefined): Promise<Needer> {
-    const revisions: { revision: number; snaps: readonly Need[] }[] = [];
-    for (const { revision } of pkg.type === "charm" ? pkg.revisions : []) {
+    const revisions: Needer["revisions"][number][] = [];
+    for (const { revision, bases } of pkg.type === "charm" ? pkg.revisions : []) {
       const zip =
         packed && packed.files.some((file) => file.path === `${pkg.name}_${revision}.charm`)
           ? writer.read(packed, `${pkg.name}_${revision}.charm`)
           : undefined;
-      if (zip) revisions.push({ revision, snaps: needsOf(await zipTexts(await atHand(zip), mayNameSnaps, LIMITS)) });
+      const snaps = zip ? needsOf(await zipTexts(await atHand(zip), mayNameSnaps, LIMITS)) : [];
+      revisions.push({ revision, snaps, bases: bases.filter((base) => base !== null) });
     }
-    return { name: pkg.name, revisions };
+    return { name: pkg.name, revisions, releases: pkg.releases };
   }
 }
 

@@ -24,7 +24,10 @@ const NO_BASES = new Set(["none", "bare", ""]);
 const OLD_BASE = "core";
 
 /** What matters here of a charm, and of a snap. */
-export type Needer = Pick<Package, "name"> & { readonly revisions: readonly Pick<Package["revisions"][number], "revision" | "snaps">[] };
+export type Needer = Pick<Package, "name"> & {
+  readonly revisions: readonly Pick<Package["revisions"][number], "revision" | "snaps" | "bases">[];
+  readonly releases: readonly Pick<Package["releases"][number], "revision" | "base">[];
+};
 export type HeldSnap = Pick<Snap, "name"> & {
   /** newest first */
   readonly revisions: readonly Pick<Snap["revisions"][number], "revision" | "base" | "type" | "providers" | "architectures">[];
@@ -52,8 +55,12 @@ export function neededSnaps<S extends HeldSnap>(
     });
   };
   for (const pkg of packages)
-    for (const revision of pkg.revisions)
-      for (const { where, ...one } of revision.snaps ?? []) need(one, "charm-snaps", `charm ${pkg.name} ${revision.revision} (${where})`);
+    for (const revision of pkg.revisions) {
+      const machines = machinesOf(pkg, revision);
+      for (const { where, ...one } of revision.snaps ?? [])
+        if (machines.length === 0 || one.architecture === undefined || machines.includes(one.architecture))
+          need(one, "charm-snaps", `charm ${pkg.name} ${revision.revision} (${where})`);
+    }
   for (const [{ name: snap }, revision, architecture] of snaps.filter(asks).flatMap(heads)) {
     const certain = (name: string) => ({ name, ...(architecture !== ANY_ARCHITECTURE && { architecture }), sure: "certain" as const });
     const base = revision.base ?? (revision.type === "app" ? OLD_BASE : "");
@@ -70,6 +77,13 @@ export function neededSnaps<S extends HeldSnap>(
   return needed.toSorted(
     (a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : a.name > b.name ? 1 : (a.revision ?? 0) - (b.revision ?? 0)),
   );
+}
+
+/** On what architectures a charm's revision is to be had: by its releases, else by its bases; none: on any. */
+function machinesOf({ releases }: Needer, { revision, bases }: Needer["revisions"][number]): string[] {
+  const released = releases.flatMap((one) => (one.revision === revision && one.base ? [one.base.architecture] : []));
+  const machines = released.length > 0 ? released : bases.map((one) => one.architecture);
+  return machines.includes(ANY_ARCHITECTURE) ? [] : machines;
 }
 
 /** What machines install of a snap, and on which architecture: what is released, else the newest. */

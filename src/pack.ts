@@ -16,7 +16,7 @@ export interface PackedFile {
   /** below its package */
   readonly path: string;
   readonly content: Uint8Array | RemoteFile | ReadAt;
-  /** what is fetched, in words; files of one label are told of together */
+  /** what is told of it as it comes, in words; files of one label are told of together */
   readonly label?: string;
 }
 
@@ -46,7 +46,13 @@ export function packPackage(planned: PlannedPackage, { images, account, inventor
   const isHeld = ({ algorithm, digest }: RemoteFile) =>
     (algorithm === "sha-256" || algorithm === "sha3-384") && inventory?.has(algorithm, digest);
   const fetched = (path: string, file: RemoteFile, label: string): PackedFile[] => (isHeld(file) ? [] : [{ path, content: file, label }]);
-  const channelOf = (revision: number) => planned.releases.find((one) => one.revision === revision)?.channel ?? "in no channel";
+  const channelOf = (revision: number) => {
+    const channel = planned.releases.find((one) => one.revision === revision)?.channel;
+    if (channel === undefined) return "in no channel";
+    // As documented: in full where a file names the charm, by the store's short name where a bundle does.
+    const full = planned.type === "bundle" || planned.reasons.length > 0 ? fullChannel(channel, "latest") : undefined;
+    return full ? shortChannel(full) : channel;
+  };
   const files: PackedFile[] = [
     ...revisions.flatMap((one) =>
       fetched(`${name}_${one.revision}.${type}`, charmFile(one), `${name} revision ${one.revision} (${channelOf(one.revision)})`),
@@ -56,8 +62,9 @@ export function packPackage(planned: PlannedPackage, { images, account, inventor
     ...resources.flatMap((one): PackedFile[] => {
       const path = `resources/${name}.${one.name}_${one.revision}`;
       const image = images.get(`${one.name}_${one.revision}`);
-      if (!image) return fetched(path, resourceFile(one), `resources for ${name}`);
-      return inventory?.has("sha-256", sumsOf(image)["sha-256"]) ? [] : [{ path, content: image }];
+      const label = `resources for ${name}`;
+      if (!image) return fetched(path, resourceFile(one), label);
+      return inventory?.has("sha-256", sumsOf(image)["sha-256"]) ? [] : [{ path, content: image, label }];
     }),
   ];
   return { name, type, files };

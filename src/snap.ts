@@ -3,6 +3,7 @@
 import { compareRisk, type FullChannel, formatChannel, parseChannel } from "./channel.ts";
 import type { Digest } from "./digest.ts";
 import { refused } from "./errors.ts";
+import type { Hold } from "./override.ts";
 
 /** What snapd knows a snap to be. */
 export const SNAP_TYPES = ["app", "base", "gadget", "kernel", "os", "snapd"] as const;
@@ -101,6 +102,9 @@ export interface SnapRelease {
   readonly releasedAt: string;
 }
 
+/** A row that stands over the channel map. */
+export interface SnapOverride extends SnapRelease, Hold {}
+
 /** An assertion as it is served: byte for byte what was imported. */
 export interface StoredAssertion {
   readonly type: string;
@@ -156,10 +160,12 @@ export interface Snap {
   readonly history: readonly SnapRelease[];
   /** its declaration, revisions, resource revisions and pairs, in every revision and format that was imported */
   readonly assertions: readonly StoredAssertion[];
+  /** rows that are offered in place of those of the channel map until they end; absent: none */
+  readonly overrides?: readonly SnapOverride[];
 }
 
 /** What an archive says of a snap, before the store's own knowledge is added. */
-export interface IncomingSnap extends Omit<Snap, "defaultTrack" | "chosenTrack" | "history" | "store" | "type"> {
+export interface IncomingSnap extends Omit<Snap, "defaultTrack" | "chosenTrack" | "history" | "overrides" | "store" | "type"> {
   /** undefined: the archive does not say */
   readonly defaultTrack?: string;
   /** null: anyone may have it; undefined: the archive does not say */
@@ -207,6 +213,11 @@ export function componentsOf(snap: Pick<Snap, "components" | "pairs">, revision:
 
 export function suits(row: Pick<SnapRelease, "architecture">, architecture: string): boolean {
   return row.architecture === architecture || row.architecture === ANY_ARCHITECTURE;
+}
+
+/** Whether a release takes the place of another row: what runs anywhere does so for every architecture. */
+export function replaces(release: Pick<SnapRelease, "channel" | "architecture">, row: typeof release): boolean {
+  return row.channel === release.channel && suits(release, row.architecture);
 }
 
 /** The parts of a release's channel; it was parsed when it was imported. */
@@ -261,6 +272,7 @@ export function mergeSnap(held: Snap | undefined, incoming: IncomingSnap, policy
     releases: releases.toSorted(compareSnapReleases(snapTrackOrder(releases, track))),
     history,
     assertions: mergeAssertions(held?.assertions ?? [], incoming.assertions),
+    ...(held?.overrides && { overrides: held.overrides }),
   };
   return {
     snap,

@@ -146,6 +146,11 @@ export class ExportReader<S extends Staged> {
     }
   }
 
+  /** How many files were of no use so far. */
+  get ignored(): number {
+    return this.#ignored.length;
+  }
+
   /** Forgets everything that was staged and is not committed. */
   async discard(): Promise<void> {
     await Promise.all(this.#staged.map((staged) => staged.discard()));

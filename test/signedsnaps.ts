@@ -17,7 +17,12 @@ export interface SnapSpec {
   readonly defaultTrack?: string;
 }
 
-const PUBLISHER = "aCmEaCmEaCmEaCmEaCmEaCmEaCmEaCmE";
+export const PUBLISHER = {
+  id: "aCmEaCmEaCmEaCmEaCmEaCmEaCmEaCmE",
+  username: "acme",
+  "display-name": "Acme",
+  validation: "verified",
+};
 const ROOT_ACCOUNT = rootOf("testroot");
 const STORE_KEY = testKey("store of testroot");
 const STORE: Signatory = { ...ROOT_ACCOUNT, key: STORE_KEY };
@@ -26,7 +31,12 @@ const STORE: Signatory = { ...ROOT_ACCOUNT, key: STORE_KEY };
 export const SIGNED_ROOT: string = ROOT_ACCOUNT.trust;
 
 const STORE_KEY_TEXT = accountKey(ROOT_ACCOUNT, STORE_KEY, { "account-id": ROOT_ACCOUNT.account, name: "store" });
-const PUBLISHER_TEXT = account(STORE, { "account-id": PUBLISHER, username: "acme", "display-name": "Acme", validation: "verified" });
+const PUBLISHER_TEXT = account(STORE, {
+  "account-id": PUBLISHER.id,
+  username: PUBLISHER.username,
+  "display-name": PUBLISHER["display-name"],
+  validation: PUBLISHER.validation,
+});
 
 export interface SignedRevision {
   readonly revision: number;
@@ -45,7 +55,7 @@ export interface SignedSnap extends SnapSpec {
 
 export function signed(spec: SnapSpec): SignedSnap {
   const id = createHash("sha256").update(spec.name).digest("hex").slice(0, 32);
-  const declaration = snapDeclaration(STORE, { "snap-id": id, "snap-name": spec.name, "publisher-id": PUBLISHER });
+  const declaration = snapDeclaration(STORE, { "snap-id": id, "snap-name": spec.name, "publisher-id": PUBLISHER.id });
   const all = Object.entries(spec.revisions).map(([number, architectures]): SignedRevision => {
     const facts = { name: spec.name, version: `1.${number}`, summary: spec.name, description: spec.name, architectures, ...spec.yaml };
     const yaml = toYaml(facts);
@@ -56,7 +66,7 @@ export function signed(spec: SnapSpec): SignedSnap {
       "snap-id": id,
       "snap-size": image.byteLength,
       "snap-revision": number,
-      "developer-id": PUBLISHER,
+      "developer-id": PUBLISHER.id,
     });
     return { revision: Number(number), architectures, yaml, image, digest, assertions: { declaration, revision } };
   });
@@ -65,12 +75,12 @@ export function signed(spec: SnapSpec): SignedSnap {
 
 /** What a store has at `/v2/assertions/…`, by what stands behind that. */
 export function assertionsOf(snaps: readonly SignedSnap[]): Map<string, string> {
-  const [account = "", key = ""] = SIGNED_ROOT.split(/\n\n(?=type: )/).map((text) => `${text.trimEnd()}\n`);
+  const [rootAccount = "", rootKey = ""] = SIGNED_ROOT.split(/\n\n(?=type: )/).map((text) => `${text.trimEnd()}\n`);
   return new Map([
-    [`account/${ROOT_ACCOUNT.account}`, account],
-    [`account-key/${ROOT_ACCOUNT.key.id}`, key],
+    [`account/${ROOT_ACCOUNT.account}`, rootAccount],
+    [`account-key/${ROOT_ACCOUNT.key.id}`, rootKey],
     [`account-key/${STORE_KEY.id}`, STORE_KEY_TEXT],
-    [`account/${PUBLISHER}`, PUBLISHER_TEXT],
+    [`account/${PUBLISHER.id}`, PUBLISHER_TEXT],
     ...snaps.flatMap(({ id, signed: all }) =>
       all.flatMap(({ digest, assertions }): [string, string][] => [
         [`snap-declaration/16/${id}`, assertions.declaration],

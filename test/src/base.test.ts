@@ -153,9 +153,9 @@ test.each<[string, string | undefined]>([
   ["ubuntu@noble", undefined],
   ["24.04 amd64", undefined],
   ["", undefined],
-])("%j means %s", (text, base) => {
+])("%j means %s", (text, meant) => {
   const found = parseSystem(text);
-  expect(found && `${found.name}@${found.channel}`).toBe(base);
+  expect(found && `${found.name}@${found.channel}`).toBe(meant);
 });
 
 test.each<[string, string, boolean]>([

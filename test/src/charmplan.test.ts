@@ -21,7 +21,12 @@ interface Row {
   readonly revision: number;
 }
 
-const ROWS: readonly Row[] = INFO["channel-map"].map(({ channel, revision }: any) => ({
+interface RecordedRow {
+  readonly channel: { readonly name: string; readonly base: Base };
+  readonly revision: { readonly revision: number };
+}
+
+const ROWS: readonly Row[] = INFO["channel-map"].map(({ channel, revision }: RecordedRow) => ({
   channel: channel.name,
   base: channel.base,
   revision: revision.revision,

@@ -26,7 +26,11 @@ function snap(name: string, revisions: readonly Revision[], releases: readonly (
 }
 
 function charm(name: string, ...snaps: readonly Omit<Need, "where">[]): Needer {
-  return { name, revisions: [{ revision: 1, snaps: snaps.map((one) => ({ ...one, where: "refresh_versions.toml" })) }] };
+  return {
+    name,
+    revisions: [{ revision: 1, bases: [], snaps: snaps.map((one) => ({ ...one, where: "refresh_versions.toml" })) }],
+    releases: [],
+  };
 }
 
 /** `!core22 amd64: base of hello`, with the mark where it is certain; `+` where it is held. */
@@ -131,6 +135,29 @@ describe("what charms need", () => {
       `+y 4/edge: ${where}`,
       `z arm64: ${where}`,
     ]);
+  });
+
+  test.each<[string, readonly string[], readonly string[], string[]]>([
+    ["no base that is known", [], [], ["amd64", "arm64"]],
+    ["its bases", ["amd64"], [], ["amd64"]],
+    ["its releases, before its bases", ["amd64", "arm64"], ["arm64"], ["arm64"]],
+    ["a release for all", ["amd64"], ["all"], ["amd64", "arm64"]],
+    ["none that it names a snap for", ["s390x"], [], []],
+  ])("by architecture: %s", (_, bases, releases, machines) => {
+    const base = (architecture: string) => ({ name: "ubuntu", channel: "24.04", architecture });
+    const snaps = ["amd64", "arm64"].map((architecture) => ({
+      name: "x",
+      revision: 1,
+      architecture,
+      sure: "certain" as const,
+      where: "y",
+    }));
+    const needer = {
+      name: "c",
+      revisions: [{ revision: 1, bases: bases.map(base), snaps }],
+      releases: releases.map((one) => ({ revision: 1, base: base(one) })),
+    };
+    expect(shown([needer], [])).toEqual(machines.map((one) => `!x revision 1 ${one}: charm c 1 (y)`));
   });
 
   test("what one charm seems to need and another does is certain, and told once", () => {

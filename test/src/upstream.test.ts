@@ -118,18 +118,17 @@ describe("Charmhub", () => {
     expect(asked.map((one) => actionsOf(one).length)).toEqual([40, 40, 10]);
   });
 
-  test.each<[string, (result: Record<string, any>) => void, string]>([
-    ["a missing result", (result) => (result["instance-key"] = "other"), "the reply has no result for it"],
-    ["a charm without a digest", (result) => delete result["charm"].download["hash-sha-256"], "charm.download.hash-sha-256"],
-    ["a digest in upper case", (result) => (result["charm"].download["hash-sha-256"] = "A".repeat(64)), "is no digest in lower-case hex"],
-    ["a URL that is none", (result) => (result["charm"].download.url = "/api/v1/x.charm"), "charm.download.url: is no URL"],
-    ["a revision that is text", (result) => (result["charm"].revision = "959"), "charm.revision"],
+  const { charm: whole } = recorded("charmhub/refresh-install-postgresql-k8s-arm64.json").results[0];
+  const withDownload = (change: object) => ({ charm: { ...whole, download: { ...whole.download, ...change } } });
+
+  test.each<[string, object, string]>([
+    ["a missing result", { "instance-key": "other" }, "the reply has no result for it"],
+    ["a charm without a digest", withDownload({ "hash-sha-256": undefined }), "charm.download.hash-sha-256"],
+    ["a digest in upper case", withDownload({ "hash-sha-256": "A".repeat(64) }), "is no digest in lower-case hex"],
+    ["a URL that is none", withDownload({ url: "/api/v1/x.charm" }), "charm.download.url: is no URL"],
+    ["a revision that is text", { charm: { ...whole, revision: "959" } }, "charm.revision"],
   ])("refresh: %s is refused, and the field named", async (_, change, why) => {
-    const { upstream } = fakeUpstream((asked) => {
-      const reply = always("charmhub/refresh-install-postgresql-k8s-arm64.json")(asked) as { results: Record<string, unknown>[] };
-      for (const result of reply.results) change(result);
-      return reply;
-    });
+    const { upstream } = fakeUpstream(() => ({ results: [{ "instance-key": "download-0", charm: whole, ...change }] }));
     const error = await failure(upstream.charms([{ name: "postgresql-k8s", revision: 959, base: null }]));
     expect(error).toBeInstanceOf(Unavailable);
     expect(error.message).toStartWith(`cannot resolve postgresql-k8s: ${CHARMHUB}/v2/charms/refresh: `);

@@ -37,6 +37,13 @@ export function assertions({ store }: Parts): Hono<Env> {
     return c.body(found.text, 200, { "Content-Type": MEDIA_TYPE });
   });
 
+  // Whoever mirrors this store finds those of snaps by the snaps, and these by nothing. A store's own names its own address.
+  app.get("/_status/assertions", async (c) => {
+    const { others } = await (await store.snapshot()).assertions();
+    const texts = others.flatMap(({ type, unverified, text }) => (type === "store" || unverified !== undefined ? [] : [text]));
+    return c.body(encodeStream(texts), 200, { "Content-Type": MEDIA_TYPE });
+  });
+
   app.get("/v2/auth/store/assertions", async (c) => {
     const texts = storeStream(await (await store.snapshot()).assertions());
     if (texts.length === 0) throw new Failure("not-found", "No store assertion is held: import proxy.assert or the registration bundle.");

@@ -106,7 +106,7 @@ export async function everything(upstream: Upstream, { channels = "all", systems
     name,
     channels,
     systems,
-    architectures: architectures ?? BASE_ARCHITECTURES,
+    architectures: architectures ?? [...new Set([...BASE_ARCHITECTURES, ...ARCHITECTURES])],
     resources: {},
     allResources: true as const,
     paths: {},
@@ -117,9 +117,13 @@ export async function everything(upstream: Upstream, { channels = "all", systems
     bundles: of("bundle"),
     snaps: [...names].toSorted().map((name) => ({ name, channels, architectures: machines })),
     without: [],
+    mirror: true,
     notes: [],
   };
 }
+
+/** Where assertions of no snap lie in an archive. */
+const ASSERTIONS_FILE = "assertions.assert";
 
 class Export {
   readonly #options: ExportOptions;
@@ -164,7 +168,9 @@ class Export {
     const whole = { packages: packages.filter(isThere), snaps: snaps.filter(isThere) };
     if (whole.packages.length + whole.snaps.length === 0) throw this.#nothing();
     const lockText = formatLock(whole.packages, whole.snaps, this.#images);
+    const assertions = wish.mirror && !lock ? await options.upstream.otherAssertions() : "";
     const texts = [
+      ...(assertions === "" ? [] : [{ path: ASSERTIONS_FILE, content: Buffer.from(assertions) }]),
       ...(options.manifest === undefined ? [] : [{ path: "bundle.yaml", content: Buffer.from(options.manifest) }]),
       { path: LOCK_FILE, content: Buffer.from(lockText) },
     ];
@@ -404,9 +410,11 @@ class Export {
         const why = one.by.join(", ");
         if (plan.planned) this.#note(`adding snap ${showNeed(one)}: ${one.sure === "likely" ? "likely " : ""}needed by ${why}`);
         if (plan.planned) added.push(plan.planned);
-        // What a charm only seems to install may be no snap at all.
-        if (one.sure === "likely" && plan.lost.length > 0)
-          this.#note(`${why} seems to install the snap ${showNeed(one)}, which was not to be had: ${plan.lost[0]?.failure.message}`);
+        // What a charm only seems to install may be no snap at all, and a mirror may lack what its packages need.
+        if ((one.sure === "likely" || wish.mirror) && plan.lost.length > 0)
+          this.#note(
+            `${why} ${one.sure === "likely" ? "seems to install" : "needs"} the snap ${showNeed(one)}, which was not to be had: ${plan.lost[0]?.failure.message}`,
+          );
         else for (const lost of plan.lost) this.#lose(lost);
       }
     }

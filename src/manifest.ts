@@ -60,6 +60,8 @@ export interface Wish {
   readonly bundles: readonly PackageWish[];
   readonly snaps: readonly SnapWish[];
   readonly without: readonly Addition[];
+  /** whether it is all that a store lists: what that needs besides goes along as far as the store has it, and so do assertions of no snap */
+  readonly mirror?: true;
   /** what was named and cannot be exported, in words */
   readonly notes: readonly string[];
 }

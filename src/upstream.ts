@@ -244,6 +244,17 @@ export class Upstream {
     }
   }
 
+  /** Those of no snap, which nothing else leads to, as a stream; empty where the store is no chp. */
+  async otherAssertions(): Promise<string> {
+    const url = `${this.addresses.snapstore}/_status/assertions`;
+    try {
+      return await this.#remote.text("cannot list the assertions", url, { headers: { Accept: "application/x.ubuntu.assertion" } });
+    } catch (error) {
+      if (error instanceof Unavailable && error.kind === "not-found") return "";
+      throw error;
+    }
+  }
+
   /** Asks in batches; what a store refuses is an answer. */
   async #refresh<Q extends { readonly name: string; readonly channel?: string; readonly revision?: number }, S extends v.GenericSchema>(
     url: string,

@@ -131,6 +131,7 @@ const BASES = [
   base("s390x", "22.04"),
   base("amd64", "20.04"),
   base("amd64", "9", "centos"),
+  base("armhf", "22.04"),
 ];
 /** What the public store writes where any will do. */
 const ANY_BASES = [base("all", "22.04"), base("amd64", "all", "all"), base("all", "all", "all")];

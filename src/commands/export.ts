@@ -140,7 +140,7 @@ export async function runExport(options: SiteFlags, io: Io): Promise<void> {
           name: "chp-export",
           wish,
           form: "site",
-          closure: false,
+          closure: true,
           without: new Set([...without, "bundle-charms"]),
           said: TO,
         }),

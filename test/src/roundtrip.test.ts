@@ -7,7 +7,6 @@ import { OWN_ADDRESS, storeTransport } from "../../src/commands/transport.ts";
 import { type Exported, type ExportOptions, everything, exportAll } from "../../src/export.ts";
 import { formatInventory, readInventory } from "../../src/inventory.ts";
 import { readLock } from "../../src/lock.ts";
-import type { Defaults } from "../../src/manifest.ts";
 import { Remote, type Transport } from "../../src/remote.ts";
 import { isResourcePath } from "../../src/transfer.ts";
 import { Upstream } from "../../src/upstream.ts";
@@ -40,16 +39,20 @@ interface Made extends Exported {
   readonly bytes: Uint8Array;
 }
 
-async function exported(transport: Transport, address: string, more: Partial<ExportOptions> = {}, given: Defaults = {}): Promise<Made> {
+function upstreamOf(transport: Transport, address: string) {
   const remote = new Remote({ transport, sleep: async () => {} });
-  const upstream = new Upstream({ charmhub: address, snapstore: address }, remote);
+  return { remote, upstream: new Upstream({ charmhub: address, snapstore: address }, remote) };
+}
+
+async function exported(transport: Transport, address: string, more: Partial<ExportOptions> = {}): Promise<Made> {
+  const { remote, upstream } = upstreamOf(transport, address);
   const works = new Map<string, ReturnType<typeof workInMemory>>();
   const done = await exportAll({
     upstream,
     remote,
-    wish: more.wish ?? (await everything(upstream, given)),
+    wish: more.wish ?? (await everything(upstream, {})),
     without: new Set(["bundle-charms"]),
-    closure: false,
+    closure: true,
     form: "site",
     failFast: false,
     parallel: 2,
@@ -206,7 +209,8 @@ test("a lock makes the same archive again after the channels have moved", async 
   await fc.assert(
     fc.asyncProperty(growing, async ({ before, after }) => {
       const a = await storeOf(archiveOf(before));
-      const made = await exported(storeTransport(a), OWN_ADDRESS);
+      const { mirror: _, ...wish } = await everything(upstreamOf(storeTransport(a), OWN_ADDRESS).upstream, {});
+      const made = await exported(storeTransport(a), OWN_ADDRESS, { wish });
       await importBytes(a, archiveOf(after), "2026-07-01T00:00:00Z");
       const again = await exported(storeTransport(a), OWN_ADDRESS, { lock: readLock(made.lock, "site.lock") });
       expect(again.lost).toEqual([]);

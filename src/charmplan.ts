@@ -6,6 +6,7 @@ import { readMetadata } from "./charm.ts";
 import { Failure, printable } from "./errors.ts";
 import type { PackageWish } from "./manifest.ts";
 import type { PackageType } from "./package.ts";
+import { valueOf } from "./schema.ts";
 import type { CharmAnswer, CharmInfo, CharmQuery, RemoteCharm, RemoteFile, RemoteResource, StoreError, Upstream } from "./upstream.ts";
 
 export interface PlannedRelease {
@@ -392,7 +393,8 @@ async function pinned(upstream: Upstream, info: CharmInfo, wish: PackageWish, re
   const metadata = charm["metadata-yaml"] ? readMetadata(charm["metadata-yaml"], `metadata.yaml of ${name} ${revision}`) : undefined;
   const resources: Record<string, number> = { ...pinsOf(charm), ...wish.resources };
   for (const { name: resource } of metadata?.resources ?? []) {
-    const newest = resources[resource] ?? own[resource] ?? (await upstream.resourceRevisions(name, resource))[0]?.revision;
+    const newest =
+      valueOf(resources, resource) ?? valueOf(own, resource) ?? (await upstream.resourceRevisions(name, resource))[0]?.revision;
     if (newest !== undefined) resources[resource] = newest;
   }
   const complete = await single(upstream, { name, revision, base: null, resources });

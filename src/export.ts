@@ -16,6 +16,7 @@ import { type Packed, packPackage, packSnap } from "./pack.ts";
 import { mapBounded } from "./parallel.ts";
 import { imageBlob, MAX_IMAGE_BLOB, readImageBlob } from "./registry.ts";
 import type { Receiver, Remote } from "./remote.ts";
+import { valueOf } from "./schema.ts";
 import type { SecretKey } from "./signature.ts";
 import { ARCHITECTURES, SNAP_TYPES } from "./snap.ts";
 import { AssertionFetcher, type PlannedSnap, planLockedSnap, planSnap } from "./snapplan.ts";
@@ -326,8 +327,8 @@ class Export {
       throw new Failure("failed", `cannot export ${pkg.name} as locked: ${what} names another image now, ${image.reference}`);
     const images = this.#images.get(pkg.name) ?? new Map<string, Uint8Array>();
     this.#images.set(pkg.name, images.set(`${name}_${revision}`, blob));
-    if (pkg.paths[name] !== undefined) this.#note(`Overriding ${name} with local registry subpath.`);
-    const path = pkg.paths[name] ?? "";
+    const path = valueOf(pkg.paths, name) ?? "";
+    if (path !== "") this.#note(`Overriding ${name} with local registry subpath.`);
     this.#credentials.push({ charm: pkg.name, resource: name, revision, path, ...image });
   }
 

@@ -36,6 +36,7 @@ import {
   UNNUMBERED,
 } from "./package.ts";
 import { domainOf, imageBlob, MAX_IMAGE_BLOB, pathOf, readImageBlob } from "./registry.ts";
+import { valueOf } from "./schema.ts";
 import { isRegistration, SnapReader, type SnapReading, type SnapReadOptions } from "./snapexport.ts";
 import { isSquashfs } from "./squashfs.ts";
 
@@ -456,7 +457,7 @@ export class ExportReader<S extends Staged> {
         owned,
         metas.get(owned.name),
         declared,
-        subpaths.get(owned.name) ?? declared?.paths?.[owned.name],
+        subpaths.get(owned.name) ?? valueOf(declared?.paths ?? {}, owned.name),
       ).catch((error: unknown) => {
         throw located(error, one.file);
       });

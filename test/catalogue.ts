@@ -585,7 +585,8 @@ function once(make: (by: Signatory, headers: Told) => string, headers: Told): st
 }
 
 /** What is trusted besides Canonical's root. */
-export const TRUSTED = parseAssertions(Buffer.from(ROOT.trust), "root");
+export const ROOT_TEXT: string = ROOT.trust;
+const TRUSTED = parseAssertions(Buffer.from(ROOT_TEXT), "root");
 
 function accountOf(name: string): string {
   const more = name === "acme" ? { validation: "verified", "display-name": "Acme – ☃" } : {};

@@ -13,6 +13,7 @@ import { Upstream } from "../../src/upstream.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { archiveOf, catalogues, growing, importBytes, type Question, questions } from "../catalogue.ts";
+import { expectAlike, readReply } from "../replies.ts";
 
 const ORIGIN = "http://hub.test";
 
@@ -78,43 +79,14 @@ function appOf(store: Store) {
   return createApp({ store, config: {}, log: () => {} });
 }
 
-interface Reply {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
-}
-
-async function reply(app: ReturnType<typeof appOf>, { method, path, headers, body }: Question): Promise<Reply> {
-  const response = await app.fetch(new Request(`${ORIGIN}${path}`, { method, headers, ...(body !== undefined && { body }) }));
-  const kept = [...response.headers].filter(([name]) => name !== "x-request-id" && name !== "date" && name !== "last-modified");
-  return {
-    status: response.status,
-    headers: Object.fromEntries(kept),
-    body: Buffer.from(await response.arrayBuffer()).toString("latin1"),
-  };
-}
-
-/** Asks both everything; what a text is compared as, is its bytes. */
-async function expectEqual(a: Store, b: Store, asked: readonly Question[]): Promise<void> {
-  const [first, second] = [appOf(a), appOf(b)];
-  for (const question of asked) {
-    const [x, y] = [await reply(first, question), await reply(second, question)];
-    if (x.body !== y.body || x.status !== y.status || JSON.stringify(x.headers) !== JSON.stringify(y.headers))
-      expect({ question: told(question), ...readable(y) }).toEqual({ question: told(question), ...readable(x) });
-  }
-}
-
-function told({ method, path, headers }: Question): string {
-  return `${method} ${path} ${JSON.stringify(headers)}`;
-}
-
-/** JSON as a value, so that a difference can be seen; as text besides, for the order of its keys. */
-function readable({ status, headers, body }: Reply): object {
-  try {
-    return { status, headers, value: JSON.parse(Buffer.from(body, "latin1").toString()), body };
-  } catch {
-    return { status, headers, body };
-  }
+/** Asks both everything. */
+function expectEqual(a: Store, b: Store, asked: readonly Question[]): Promise<void> {
+  const [first, second] = [a, b].map((store) => {
+    const app = appOf(store);
+    return async ({ path, ...request }: Question) => readReply(await app.fetch(new Request(`${ORIGIN}${path}`, request)), ORIGIN);
+  });
+  if (!first || !second) throw new Error("internal error: two stores are two");
+  return expectAlike(first, second, asked);
 }
 
 function sha256(bytes: Uint8Array): string {
@@ -165,7 +137,7 @@ test("what was exported from a store and imported again is served alike to the b
     fc.asyncProperty(catalogues, async (catalogue) => {
       const a = await storeOf(archiveOf(catalogue));
       const made = await exported(storeTransport(a), OWN_ADDRESS);
-      expect(made.lost).toEqual([]);
+      expect([made.lost, made.notes.filter((one) => !/snap|account/.test(one))]).toEqual([[], []]);
       await expectEqual(a, await storeOf(made.bytes), questions(catalogue));
     }),
     { numRuns: RUNS, endOnFailure: true },

@@ -91,7 +91,7 @@ interface SnapRevisionModel {
   readonly components: Readonly<Record<string, number>>;
 }
 
-interface SnapModel {
+export interface SnapModel {
   readonly name: string;
   readonly id: string;
   readonly publisher: string;
@@ -593,6 +593,14 @@ function accountOf(name: string): string {
   return once(account, { "account-id": accountId(name), username: name, ...more });
 }
 
+/** The account of a publisher, and its own key. */
+export const ACME: string = accountId("acme");
+export const ACME_KEY: string = [
+  STORE_KEY,
+  accountOf("acme"),
+  accountKey(STORE, testKey("acme"), { "account-id": ACME, name: "default" }),
+].join("\n");
+
 const sha3 = (bytes: Uint8Array) => createHash("sha3-384").update(bytes).digest("base64url");
 
 function snapImage({ name }: SnapModel, { revision: number, architectures, lines, hasIcon }: SnapRevisionModel): Uint8Array {
@@ -652,7 +660,14 @@ export function snapFiles(model: SnapModel): Files {
     };
   });
   const { name, id } = model;
-  const info = { name, "snap-id": id, "default-track": model.defaultTrack, snap: { ...model.details, name }, "channel-map": rows };
+  const info = {
+    name,
+    "snap-id": id,
+    "default-track": model.defaultTrack,
+    snap: { ...model.details, name },
+    "channel-map": rows,
+    ...(rows.length === 0 && { chp: { format: 1, revisions: [] } }),
+  };
   return { ...files, "channel-map.json": JSON.stringify(info) };
 }
 

@@ -12,8 +12,21 @@ import { isResourcePath } from "../../src/transfer.ts";
 import { Upstream } from "../../src/upstream.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
-import { archiveOf, catalogues, growing, importBytes, type Question, questions } from "../catalogue.ts";
+import { base, charmZip, tgzOf } from "../build.ts";
+import {
+  ACME,
+  ACME_KEY,
+  archiveOf,
+  catalogues,
+  growing,
+  importBytes,
+  type Question,
+  questions,
+  type SnapModel,
+  snapFiles,
+} from "../catalogue.ts";
 import { expectAlike, readReply } from "../replies.ts";
+import { testKey, validationSet } from "../signer.ts";
 
 const ORIGIN = "http://hub.test";
 
@@ -130,7 +143,7 @@ async function expectSame(is: Uint8Array, should: Uint8Array): Promise<void> {
   throw new Error("the archives differ in what is around their files");
 }
 
-const RUNS = Number(process.env["RUNS"] ?? 30);
+const RUNS = 25;
 
 test("what was exported from a store and imported again is served alike to the byte", async () => {
   await fc.assert(
@@ -191,3 +204,56 @@ test("a lock makes the same archive again after the channels have moved", async 
     { numRuns: RUNS, endOnFailure: true },
   );
 }, 300_000);
+
+/** Of which nothing is in a channel. */
+const CHARMED: SnapModel = {
+  name: "charmed",
+  id: "charmedcharmedcharmedcharmed1234",
+  publisher: "acme",
+  details: {},
+  defaultTrack: null,
+  formats: [0],
+  revisions: [{ revision: 7, architectures: ["amd64"], lines: ["base: bare"], hasIcon: false, createdAt: undefined, components: {} }],
+  rows: [],
+};
+
+test("a whole store comes with what its charms need by number, with assertions of no snap, and tells what it lacks", async () => {
+  const files = snapFiles(CHARMED);
+  const yaml = 'charm_major = 1\n[snap]\nname = "charmed"\n[snap.revisions]\nx86_64 = "7"\naarch64 = "8"\n';
+  const zip = charmZip({
+    name: "tiny",
+    revision: 5,
+    bases: [base("amd64", "22.04"), base("arm64", "22.04")],
+    files: { "refresh_versions.toml": yaml },
+  });
+  const set = validationSet(
+    { account: ACME, key: testKey("acme") },
+    { snaps: [{ name: "charmed", id: CHARMED.id, presence: "required" }] },
+  );
+  const a = await storeOf(tgzOf({ "tiny_5.charm": zip, "charmed.tar.gz": tgzOf(files), "set.assert": [ACME_KEY, set].join("\n") }));
+  const made = await exported(storeTransport(a), OWN_ADDRESS);
+  expect(made.snaps.map(({ name, revisions }) => [name, revisions.map(({ revision }) => revision)])).toEqual([["charmed", [7]]]);
+  expect([made.lost, made.notes.filter((one) => one.includes("charmed"))]).toEqual([
+    [],
+    [
+      "adding snap charmed revision 7 amd64: needed by charm tiny 5 (refresh_versions.toml)",
+      expect.stringMatching(/^charm tiny 5 \(refresh_versions.toml\) needs the snap charmed revision 8 arm64, which was not to be had: ./),
+    ],
+  ]);
+  const b = await storeOf(made.bytes);
+  const setPath = `/v2/assertions/validation-set/16/${ACME}/set/1`;
+  const wanted = { action: "download", "instance-key": "x", name: "charmed", revision: 7 };
+  const asked: Question[] = [
+    { method: "GET", path: setPath, headers: {} },
+    { method: "GET", path: `/v2/assertions/account-key/${testKey("acme").id}`, headers: {} },
+    {
+      method: "POST",
+      path: "/v2/snaps/refresh",
+      headers: { "Snap-Device-Architecture": "amd64" },
+      body: JSON.stringify({ context: [], actions: [wanted] }),
+    },
+  ];
+  await expectEqual(a, b, asked);
+  const statuses = asked.slice(0, 2).map(async ({ path }) => (await appOf(b).fetch(new Request(`${ORIGIN}${path}`))).status);
+  expect(await Promise.all(statuses)).toEqual([200, 200]);
+});

@@ -7,7 +7,7 @@ import { type ImportOptions, type ImportReport, importSources } from "../../src/
 import type { Snap } from "../../src/snap.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
-import { type Files, tarOf, tgzOf } from "../build.ts";
+import { base, charmZip, type Files, type PackageSpec, packageFiles, tarOf, tgzOf } from "../build.ts";
 import {
   account,
   accountKey,
@@ -510,5 +510,44 @@ test("snaps and charms of one name live side by side, and both are told", async 
     snaps: { hello: { revisions: [5], channels: 1 } },
     assertions: 4,
     changed: {},
+  });
+});
+
+describe("the account of a charm's publisher", () => {
+  const TINY: PackageSpec = {
+    name: "tiny",
+    id: "IDtiny",
+    type: "charm",
+    revisions: { 5: charmZip({ name: "tiny", revision: 5, bases: [base("amd64", "22.04")] }) },
+    releases: [{ channel: "latest/stable", base: base("amd64", "22.04"), revision: 5 }],
+  };
+  const files = packageFiles(TINY);
+  const beside = (text: string): Files => ({ ...files, "tiny_publisher_account.assert": text });
+  const held = async (store: Store) => (await (await store.snapshot()).assertions()).of("account", [DEV]).map(({ text }) => text);
+
+  test("is kept and served where it verifies", async () => {
+    const store = await Store.openOrCreate(new Memory());
+    const report = await importInto(store, beside(stream(ACCOUNT, STORE_KEY)));
+    expect([await held(store), report.assertions]).toEqual([[ACCOUNT], { new: 2, known: 0 }]);
+    expect((await importInto(store, beside(stream(ACCOUNT, STORE_KEY)))).generation).toBeNull();
+  });
+
+  test.each<[string, string]>([
+    ["without its key", ACCOUNT],
+    ["signed by nobody who is trusted", account({ account: "other", key: testKey("other") }, { "account-id": DEV })],
+    ["with another name in it", stream(ACCOUNT.replace("username: dev", "username: root"), STORE_KEY)],
+    ["no assertion at all", "type: account\nauthority-id: canonical\naccount-id: aCmE\n\nsignature\n"],
+  ])("is no reason to refuse the charm: %s", async (_, text) => {
+    const store = await Store.openOrCreate(new Memory());
+    const report = await importInto(store, beside(text), { allowUnverified: true });
+    expect([await held(store), report.packages.map(({ name, state }) => `${name} ${state}`)]).toEqual([[], ["tiny new"]]);
+  });
+
+  test("is taken without the charm's bytes, which the store has already", async () => {
+    const store = await Store.openOrCreate(new Memory());
+    await importInto(store, files);
+    const { "tiny_5.charm": _, ...rest } = beside(ACCOUNT);
+    const report = await importInto(store, rest);
+    expect([await held(store), report.packages.map(({ name, state }) => `${name} ${state}`)]).toEqual([[], ["tiny changed"]]);
   });
 });

@@ -18,7 +18,6 @@ export const REMOTE_OPTIONS: readonly { readonly name: string; readonly takesVal
   { name: "revision", takesValue: true },
   { name: "keep-channels", takesValue: false },
   { name: "allow-unverified", takesValue: false },
-  { name: "allow-unsigned", takesValue: false },
   { name: "dry-run", takesValue: false },
   { name: "max-entries", takesValue: true },
   { name: "max-depth", takesValue: true },

@@ -17,6 +17,7 @@ export interface RemoteFlags extends CommonOptions {
   readonly tokenFile?: string;
   readonly ca?: string;
   readonly trust?: string[];
+  readonly allowUnsigned?: boolean;
   readonly name?: string;
 }
 
@@ -32,6 +33,10 @@ export async function importTo(to: string, sources: readonly ImportSource[], opt
   if (options.trust)
     throw new Failure("usage", "--trust can't go with --to: a root is taken in where the store is", {
       next: "there: chp import --trust FILE",
+    });
+  if (options.allowUnsigned)
+    throw new Failure("usage", "--allow-unsigned can't go with --to: whose signatures are asked for is decided where the store is", {
+      next: "sign it (chp export --sign FILE), or there: chp import --allow-unsigned FILE",
     });
   const server = new Server(to, tokenOf(options, io), trustedOf(options, io), io.signal);
   const { body, headers, name } = bodyOf(sources, progressOn(options, io));

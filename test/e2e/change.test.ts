@@ -265,6 +265,7 @@ test("a backup has all of it, secrets with their modes, and is restored into an 
   using folder = tempFolder();
   const store = await filled(folder.path, ["tiny", "two"], 2);
   await chp(["config", "--store", store, "proxy.oci-registry.domain=r.test", "proxy.oci-registry.password=hush"]);
+  await chp(["import-certificate", "--selfsigned", "--store", store]);
   const [backup, back] = [join(folder.path, "backup"), join(folder.path, "back")];
   const made = await chp(["backup", backup, "--store", store]);
   expect([made.code, made.out]).toEqual([0, expect.stringContaining("secrets/oci-registry.json")]);
@@ -272,7 +273,8 @@ test("a backup has all of it, secrets with their modes, and is restored into an 
   expect((await chp(["backup", backup, "--store", store])).code).toBe(2);
   expect((await chp(["restore", backup, "--store", back])).code).toBe(0);
   expect(await verified(back)).toEqual(await verified(store));
-  for (const file of ["format.json", "config.json", "secrets/oci-registry.json", "catalog/0000000001.json"]) {
+  const settings = ["config.json", "tls.json", "secrets/oci-registry.json", "secrets/tls.json", "secrets/tls-ca.json"];
+  for (const file of ["format.json", "catalog/0000000001.json", ...settings]) {
     expect(readFileSync(join(back, file), "utf8")).toBe(readFileSync(join(store, file), "utf8"));
     expect(statSync(join(back, file)).mode).toBe(statSync(join(store, file)).mode);
   }

@@ -243,6 +243,7 @@ describe("chp import --to", () => {
       [[file], { CHP_TOKEN: `${hub.token}x` }, 1, "the token is not known", "chp token NAME"],
       [["--store", "x", file], {}, 2, "--to and --store", ""],
       [["--trust", hub.ca, file], {}, 2, "--trust can't go with --to", "there: chp import --trust"],
+      [["--allow-unsigned", file], {}, 2, "--allow-unsigned can't go with --to", "there: chp import --allow-unsigned"],
       [["--to", plain, file], {}, 2, "--to takes a URL like https://", "chp serve --tls-listen"],
       [["--to", plain.replace("http:", "https:"), file], {}, 1, "does not speak TLS", "chp serve --tls-listen"],
       [["--to", "https://127.0.0.1:1", file], {}, 1, "nothing listens at 127.0.0.1:1", "chp serve --tls-listen"],

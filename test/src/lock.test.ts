@@ -42,7 +42,8 @@ const IMAGES = new Map([["postgresql-k8s", new Map([["postgresql-image_7", Buffe
 
 test("a lock says every revision and digest, of an image what is packed of it", () => {
   const text = formatLock([PACKAGE, { ...BUNDLE, releases: [BUNDLE_RELEASE] }] as never, [SNAP], IMAGES);
-  expect<unknown>(readLock(text, "x.lock")).toEqual({
+  const read: unknown = readLock(text, "x.lock");
+  expect(read).toEqual({
     format: 1,
     packages: [
       {

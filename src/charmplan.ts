@@ -147,7 +147,7 @@ function differingResource(locked: LockedPackage, { name, revision, type, downlo
 async function takeLockedResource(upstream: Upstream, locked: LockedPackage, key: string, draft: Draft, lost: Lost[]): Promise<void> {
   if (draft.hasResource(key)) return;
   const [, resource = "", revision = ""] = /^(.+)_(\d+)$/.exec(key) ?? [];
-  const found = (await offered(upstream, locked.name, resource)).find((one) => one.revision === Number(revision));
+  const found = (await revisionsOf(upstream, locked.name, resource)).find((one) => one.revision === Number(revision));
   const why = found ? differingResource(locked, found) : `resource ${resource} ${revision} is not offered any more`;
   if (why !== undefined) lost.push({ name: locked.name, failure: unlike(locked.name, why) });
   else if (found) draft.addResource(found);
@@ -321,11 +321,11 @@ function said({ code, message }: StoreError): string {
 
 /** Takes every revision of the resources that the taken revisions declare or go with, released or not. */
 async function takeAllResources(upstream: Upstream, draft: Draft): Promise<void> {
-  for (const resource of draft.resourceNames()) for (const one of await offered(upstream, draft.name, resource)) draft.addResource(one);
+  for (const resource of draft.resourceNames()) for (const one of await revisionsOf(upstream, draft.name, resource)) draft.addResource(one);
 }
 
 /** Revisions of a resource; none where the store has no such resource. */
-async function offered(upstream: Upstream, charm: string, resource: string): Promise<readonly RemoteResource[]> {
+async function revisionsOf(upstream: Upstream, charm: string, resource: string): Promise<readonly RemoteResource[]> {
   try {
     return await upstream.resourceRevisions(charm, resource);
   } catch (error) {
@@ -344,8 +344,8 @@ function attributesOf(info: CharmInfo): Map<string, Attributes> {
   return new Map(found);
 }
 
-function releaseOf(row: Row, { charm, "released-at": releasedAt, "effective-channel": reached }: CharmAnswer): PlannedRelease {
-  const effective = row.revision === UNKNOWN && reached ? fullChannel(reached, "latest") : undefined;
+function releaseOf(row: Row, { charm, "released-at": releasedAt, "effective-channel": found }: CharmAnswer): PlannedRelease {
+  const effective = row.revision === UNKNOWN && found ? fullChannel(found, "latest") : undefined;
   return {
     channel: effective ? formatChannel(effective) : row.channel,
     base: row.base,

@@ -255,7 +255,7 @@ class Draft {
 
   async finish(assertions: ReadonlyMap<number, string>, reasons: readonly string[], track?: string | null): Promise<PlannedSnap> {
     const revisions = [...this.revisions.values()].toSorted((a, b) => a.revision - b.revision);
-    const infos = await Promise.all(ARCHITECTURES.map((architecture) => this.#infos.get(architecture)));
+    const infos = await Promise.all(ARCHITECTURES.map(async (architecture) => this.#infos.get(architecture)));
     const info = infos.find((one) => one !== undefined);
     return {
       name: this.name,

@@ -1,7 +1,7 @@
 /** Random catalogues: what a store may hold that came with one import, and everything that can be asked of it. */
 
 import { createHash } from "node:crypto";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { LIMITS } from "../src/archive.ts";
 import { ASSERTION_TYPES, parseAssertions } from "../src/assertion.ts";
 import { sameBase } from "../src/base.ts";
@@ -149,7 +149,7 @@ const CATEGORIES = ["databases", "devices", "featured"];
 const INTERFACES = ["pgsql", "http"];
 
 const time = fc.constantFrom(...TIMES);
-const text = fc.oneof(
+const anyText = fc.oneof(
   fc.constantFrom("", "Acme", "line\nline  \n", "  à la “carte” ☃ 𝄞 ", '"quoted" \\ <b>', "https://acme.test/x"),
   fc.string({ unit: "grapheme", maxLength: 12 }),
 );
@@ -174,44 +174,44 @@ const categories = fc.uniqueArray(fc.constantFrom(...CATEGORIES), { maxLength: 2
 const publisher = some<unknown>({
   id: fc.constantFrom("acme", "other").map(accountId),
   username: fc.constantFrom("acme", "other"),
-  "display-name": text,
+  "display-name": anyText,
   validation: fc.constantFrom("unproven", "verified", "partner"),
-  "odd key": text,
+  "odd key": anyText,
   // Juju cannot decode what is no string, so it is dropped when it comes in.
   number: fc.constant(3),
 });
 
 const details = some<unknown>({
-  title: text,
-  summary: text,
-  description: text,
-  license: text,
-  "store-url": text,
-  website: text,
-  "bugs-url": text,
-  links: some<unknown>({ 2: fc.constant(["b"]), 1: fc.constant(["a"]), docs: fc.array(text, { maxLength: 2 }) }),
+  title: anyText,
+  summary: anyText,
+  description: anyText,
+  license: anyText,
+  "store-url": anyText,
+  website: anyText,
+  "bugs-url": anyText,
+  links: some<unknown>({ 2: fc.constant(["b"]), 1: fc.constant(["a"]), docs: fc.array(anyText, { maxLength: 2 }) }),
   unlisted: fc.boolean(),
   "deployable-on": fc.subarray(["kubernetes", "machine"]),
   "contains-charms": fc.constant([{ name: "x" }]),
-  "no such key": text,
+  "no such key": anyText,
   publisher,
   categories: categories.map((names) => names.map((name) => ({ featured: name.length % 2 === 0, name }))),
 });
 
-const revision = fc.record({
+const charmRevision = fc.record({
   on: fc.subarray(BASES, { minLength: 1 }),
   any: fc.option(fc.constantFrom(...ANY_BASES), { freq: 4 }),
   files: some({
     "config.yaml": fc.constantFrom("options: {}\n", "{}\n", "options:\n  port: {type: int, default: 5}\n"),
     "actions.yaml": fc.constantFrom("", "backup: {description: writes}\n"),
-    "README.md": text,
+    "README.md": anyText,
   }),
   declares: fc.subarray(RESOURCES),
   told: some<unknown>({
-    version: text,
+    version: anyText,
     "created-at": time,
-    attributes: some({ language: text, framework: text, 1: text }),
-    "readme-md": text,
+    attributes: some({ language: anyText, framework: anyText, 1: anyText }),
+    "readme-md": anyText,
     "actions-yaml": fc.constant("told: {}\n"),
   }),
 });
@@ -227,13 +227,13 @@ const charm = fc
     trackOrder: fc.shuffledSubarray(TRACKS, { minLength: 1 }),
     defaultTrack: pick,
     numbers: numbers(40, 4),
-    revisions: fc.array(revision, { minLength: 4, maxLength: 4 }),
+    revisions: fc.array(charmRevision, { minLength: 4, maxLength: 4 }),
     resources: fc.tuple(
       ...RESOURCES.map((name) =>
         fc.record({
           name: fc.constant(name),
           type: fc.constantFrom("file" as const, "oci-image" as const),
-          told: some<unknown>({ description: text, filename: text, "created-at": time }),
+          told: some<unknown>({ description: anyText, filename: anyText, "created-at": time }),
           revisions: numbers(20, 3),
         }),
       ),
@@ -345,13 +345,13 @@ const snapRevisionOf = fc.record({
 });
 
 const snapDetails = some<unknown>({
-  title: text,
-  summary: text,
-  description: text,
-  license: text,
-  contact: text,
-  website: fc.oneof(text, fc.constant(null)),
-  "store-url": text,
+  title: anyText,
+  summary: anyText,
+  description: anyText,
+  license: anyText,
+  contact: anyText,
+  website: fc.oneof(anyText, fc.constant(null)),
+  "store-url": anyText,
   links: fc.constantFrom({}, { contact: ["mailto:told@acme.test"], 7: ["x"] }),
   categories: categories.map((names) => names.map((name) => ({ name, featured: name.length % 2 === 0 }))),
   media: fc.constant([{ type: "icon", url: "https://media.internet.test/x.png" }]),

@@ -186,18 +186,18 @@ async function startExecutable({ publicUrl, registry, empty }: Setup, isCarried:
   };
 }
 
-const skip = built ? {} : { skip: `${EXECUTABLE} is not built` };
+const unlessBuilt = built ? {} : { skip: `${EXECUTABLE} is not built` };
 
 const executable: Target = {
   name: EXECUTABLE,
-  ...skip,
+  ...unlessBuilt,
   lacks: { brokenStore: "nothing breaks its store" },
   start: (setup) => startExecutable(setup, false),
 };
 
 const carried: Target = {
   name: `${EXECUTABLE}, exported and imported again`,
-  ...skip,
+  ...unlessBuilt,
   lacks: { brokenStore: "nothing breaks its store", empty: "there is nothing to export" },
   exempt: {
     "Snap Store": {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { archiveOf, growing, type Question, questions, ROOT_TEXT } from "../catalogue.ts";
 import { expectAlike, readReply } from "../replies.ts";
 import { ROOT, SNAP_WORLD } from "../snapworld.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { createApp } from "../../handlers/app.ts";
 import { files, LIMITS } from "../../src/archive.ts";
 import type { Work } from "../../src/archivewriter.ts";
@@ -163,8 +163,8 @@ test("the same store gives the same archive, wherever it is reached and whenever
       const a = await storeOf(archiveOf(catalogue));
       const made = await exported(storeTransport(a), OWN_ADDRESS);
       const app = appOf(a);
-      const elsewhere: Transport = async (url, { signal: _, headers, ...request }) =>
-        app.fetch(new Request(url, { ...request, headers: { ...headers } }));
+      const elsewhere: Transport = async (url, { method = "GET", headers = {}, body }) =>
+        app.fetch(new Request(url, { method, headers, ...(body !== undefined && { body }) }));
       const again = await exported(elsewhere, "http://hub.lan:8080", { now: 86_400_000, parallel: 1 });
       await expectSame(again.bytes, made.bytes);
     }),
@@ -218,7 +218,6 @@ const CHARMED: SnapModel = {
 };
 
 test("a whole store comes with what its charms need by number, with assertions of no snap, and tells what it lacks", async () => {
-  const files = snapFiles(CHARMED);
   const yaml = 'charm_major = 1\n[snap]\nname = "charmed"\n[snap.revisions]\nx86_64 = "7"\naarch64 = "8"\n';
   const zip = charmZip({
     name: "tiny",
@@ -230,7 +229,9 @@ test("a whole store comes with what its charms need by number, with assertions o
     { account: ACME, key: testKey("acme") },
     { snaps: [{ name: "charmed", id: CHARMED.id, presence: "required" }] },
   );
-  const a = await storeOf(tgzOf({ "tiny_5.charm": zip, "charmed.tar.gz": tgzOf(files), "set.assert": [ACME_KEY, set].join("\n") }));
+  const a = await storeOf(
+    tgzOf({ "tiny_5.charm": zip, "charmed.tar.gz": tgzOf(snapFiles(CHARMED)), "set.assert": [ACME_KEY, set].join("\n") }),
+  );
   const made = await exported(storeTransport(a), OWN_ADDRESS);
   expect(made.snaps.map(({ name, revisions }) => [name, revisions.map(({ revision }) => revision)])).toEqual([["charmed", [7]]]);
   expect([made.lost, made.notes.filter((one) => one.includes("charmed"))]).toEqual([

@@ -418,7 +418,8 @@ async function bundleText(remote: Remote, name: string, revision: PlannedPackage
 const MAX_SMALL = 64 * 2 ** 20;
 
 /** A file that is needed in memory. */
-async function fetchSmall(remote: Remote, what: string, { url, size, digest }: RemoteFile): Promise<Uint8Array> {
+async function fetchSmall(remote: Remote, what: string, file: RemoteFile): Promise<Uint8Array> {
+  const { size } = file;
   if (size > MAX_SMALL) throw new Failure("failed", `cannot fetch ${what}: it has ${size} bytes, which is more than is read at once`);
   const bytes = Buffer.alloc(size);
   const receiver: Receiver & { at: number } = {
@@ -427,13 +428,12 @@ async function fetchSmall(remote: Remote, what: string, { url, size, digest }: R
       bytes.set(chunk, this.at);
       this.at += chunk.byteLength;
     },
+    sums: () => sumsOf(bytes, [file.algorithm]),
     async restart() {
       this.at = 0;
     },
   };
-  await remote.download(`cannot fetch ${what}`, url, size, receiver);
-  const is = sumsOf(bytes)["sha-256"];
-  if (is !== digest) throw new Failure("failed", `cannot fetch ${what}: its sha-256 is ${is}, but the store told ${digest}`);
+  await remote.download(`cannot fetch ${what}`, file, receiver);
   return bytes;
 }
 

@@ -325,9 +325,9 @@ async function inSession(
   const trusted = await Promise.all((options.ca ?? flag("CHP_CA")?.split(",") ?? []).map((file) => read(file, io)));
   const store = options.store === undefined ? undefined : await Store.open(new Disk(options.store));
   const remote = new Remote({
-    transport: store ? storeTransport(store) : await networkTransport(trusted),
+    transport: store ? storeTransport(store) : await networkTransport(trusted, io.environment),
     signal: io.signal,
-    onRetry: (why) => downloads.say(`${why}: trying again`),
+    onRetry: (why, wait) => downloads.say(`${why}: trying again${wait > 0 ? ` in ${Math.ceil(wait / 1000)} s` : ""}`),
   });
   const upstream = new Upstream(addressesOf(options, flag, store !== undefined), remote);
   const since = options.since ?? flag("CHP_SINCE");

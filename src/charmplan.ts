@@ -14,7 +14,7 @@ export interface PlannedRelease {
   /** null: a bundle */
   readonly base: Base | null;
   readonly revision: number;
-  readonly releasedAt: string | undefined;
+  readonly releasedAt?: string | undefined;
   /** resource name to the revision that goes with it */
   readonly resources: Readonly<Record<string, number>>;
 }
@@ -69,7 +69,7 @@ interface Row {
   readonly channel: string;
   readonly base: Base | null;
   readonly revision: number;
-  readonly releasedAt: string | undefined;
+  readonly releasedAt?: string | undefined;
 }
 
 /** What is taken of one package for all that wish for it. Never throws but where the store cannot be asked at all, or was interrupted. */

@@ -3,8 +3,8 @@
 import * as v from "valibot";
 import type { LockedPackage, PlannedPackage } from "./charmplan.ts";
 import { sumsOf } from "./digest.ts";
-import { Failure, printable } from "./errors.ts";
-import { mapOf } from "./schema.ts";
+import { refused } from "./errors.ts";
+import { checkShape, mapOf } from "./schema.ts";
 import type { LockedSnap, PlannedSnap } from "./snapplan.ts";
 
 /** Its name in an archive. */
@@ -88,24 +88,13 @@ export function formatLock(
   return `${JSON.stringify(lock, null, 1)}\n`;
 }
 
-/** Throws a `usage` failure that names the file and the field. */
+/** Throws a `refused` failure that names the file and the field. */
 export function readLock(text: string, what: string): Lock {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    throw new Failure("usage", `${what} is not JSON, so it is no lock of an export`);
+    throw refused(`${what} is not JSON, so it is no lock of an export`);
   }
-  const parsed = v.safeParse(LockText, value, { abortEarly: true });
-  if (!parsed.success) {
-    const [issue] = parsed.issues;
-    throw new Failure("usage", `${what}: ${printable(`${v.getDotPath(issue) ?? "it"} ${issue.message}`, 300)}`);
-  }
-  const { packages, snaps } = parsed.output;
-  const timed = <T extends { releasedAt?: string | undefined }>(rows: readonly T[]) =>
-    rows.map((row) => ({ ...row, releasedAt: row.releasedAt }));
-  return {
-    packages: packages.map((one) => ({ ...one, releases: timed(one.releases) })),
-    snaps: snaps.map((one) => ({ ...one, releases: timed(one.releases) })),
-  };
+  return checkShape(LockText, value, what);
 }

@@ -25,7 +25,7 @@ export interface PlannedSnapRelease {
   /** dpkg name, or `all` */
   readonly architecture: string;
   readonly revision: number;
-  readonly releasedAt: string | undefined;
+  readonly releasedAt?: string | undefined;
 }
 
 export interface PlannedSnap {

@@ -203,6 +203,11 @@ export class PieceWriter {
     this.#runs = new Runs(room, piece);
   }
 
+  /** Bytes of the payload so far. */
+  get at(): number {
+    return this.#taken;
+  }
+
   /** Bytes of the payload that are in the room for sure: a later writer can `replay` so many. */
   get landed(): number {
     return this.#runs.landed;

@@ -623,13 +623,13 @@ function details(
   const facts = zip?.charm ?? zip?.bundle;
   const title = zip?.charm?.title;
   const publisher = declared?.details.publisher ?? publisherOf(assertion);
-  return {
+  const own = {
     ...(title && { title }),
     ...(facts?.summary && { summary: facts.summary }),
     ...(facts?.description && { description: facts.description }),
-    ...declared?.details,
-    ...(publisher && { publisher }),
   };
+  // The same keys in the same order whether the zip came along or is held already.
+  return { ...declared?.details, ...own, ...declared?.details, ...(publisher && { publisher }) };
 }
 
 /** Whether a file of assertions is the account of a charm's publisher, which lies beside it; everything else is for snapd. */

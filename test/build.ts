@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { zipSync } from "fflate";
 import { Header } from "tar";
+import { Layout, type Piece, PieceWriter } from "../src/tarball.ts";
 
 export type Files = Readonly<Record<string, string | Uint8Array>>;
 
@@ -197,4 +198,30 @@ export function exportOf(specs: readonly PackageSpec[], bundleYaml = "applicatio
     "bundle.yaml": bundleYaml,
     ...Object.fromEntries(specs.map((spec) => [`${spec.name}.tar.gz`, tgzOf(packageFiles(spec))])),
   });
+}
+
+/** The same as the exporter writes it: every file a gzip member of its own, at both levels. */
+export async function membersOf(specs: readonly PackageSpec[], bundleYaml = "applications: {}\n"): Promise<Uint8Array> {
+  const layout = new Layout({ compress: true });
+  const contents: (readonly [Piece, Uint8Array])[] = [];
+  const add = (pieces: readonly Piece[], files: Files) =>
+    contents.push(...Object.values(files).map((content, i) => [pieces[i] as Piece, bytesOf(content)] as const));
+  add([layout.file("bundle.yaml", Buffer.byteLength(bundleYaml))], { "bundle.yaml": bundleYaml });
+  for (const spec of specs) {
+    const files = packageFiles(spec);
+    const sizes = Object.entries(files).map(([path, content]) => ({ path, size: bytesOf(content).byteLength }));
+    add(layout.container(`${spec.name}.tar.gz`, sizes), files);
+  }
+  contents.push(...layout.end().map((piece) => [piece, new Uint8Array()] as const));
+  const all = new Uint8Array(layout.length);
+  const room = {
+    write: async (at: number, bytes: Uint8Array) => all.set(bytes, at),
+    bytes: async (from: number, to: number) => all.slice(from, to),
+  };
+  for (const [piece, content] of contents) {
+    const writer = new PieceWriter(piece, room);
+    await writer.write(content);
+    await writer.end();
+  }
+  return all;
 }

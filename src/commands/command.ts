@@ -35,13 +35,13 @@ export interface CommonOptions {
 /** Adds a command to the program; one file a command. */
 export type Register = (program: Command, io: Io) => void;
 
-/** A command with the options that all have. */
-export function define(program: Command, name: string, summary: string, exits: string): Command {
+/** A command with the options that all have. `store`: what the store is to it. */
+export function define(program: Command, name: string, summary: string, exits: string, store = "the store (CHP_STORE)"): Command {
   return program
     .command(name)
     .summary(summary)
     .description(`${summary}.`)
-    .option("--store <DIR>", "the store (CHP_STORE)")
+    .option("--store <DIR>", store)
     .option("--json", "print the result as JSON")
     .option("--quiet", "print no progress and no hints (CHP_QUIET)")
     .addHelpText("after", `\nExit codes: ${exits}`);

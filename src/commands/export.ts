@@ -55,6 +55,7 @@ interface SnapFlags extends ExportFlags {
   readonly fromYaml?: string;
 }
 
+const FROM_STORE = "export from that store of this machine, for the next enclave, instead of over the network";
 const EXITS = "0 done, 1 failed, 2 usage, 3 a file given was refused, 4 partly done: the archive holds what could be had, 130 interrupted";
 
 const list = (value: string, before: string[] | undefined) => [...(before ?? []), ...value.split(",")];
@@ -77,7 +78,7 @@ function common(command: Command): Command {
 }
 
 export const exportCommand: Register = (program, io) => {
-  const site = common(define(program, "export", "write an archive of what an air-gapped store is to hold", EXITS))
+  const site = common(define(program, "export", "write an archive of what an air-gapped store is to hold", EXITS, FROM_STORE))
     .option("-f, --file <FILE>", "what is wanted: a manifest of the site, a bundle.yaml, a list of snaps; - for standard input")
     .option("--all", "everything that the upstream lists: for a chp, not for the public stores")
     .option("--channel <CHANNEL>", "what is taken where the file does not say it; repeatable, or all", list)
@@ -85,15 +86,15 @@ export const exportCommand: Register = (program, io) => {
     .option("--without <WHAT>", `leave out what would be added: ${Object.keys(ADDITIONS).join(", ")}; repeatable (CHP_WITHOUT)`, list)
     .addHelpText("after", SITE_HELP)
     .action((options: SiteFlags) => runExport(options, io));
-  common(define(site, "bundle", "export a bundle and its charms", EXITS))
+  common(define(site, "bundle", "export a bundle and its charms", EXITS, FROM_STORE))
     .argument("<name>", "of the bundle")
     .option("--channel <CHANNEL>", "of the bundle (default: stable of its default track)", list)
     .option("--only-print-yaml [BOOL]", "print its bundle.yaml and export nothing")
     .action((name: string, options: BundleFlags) => runExportBundle(name, options, io));
-  common(define(site, "charms", "export the charms that a file names", EXITS))
+  common(define(site, "charms", "export the charms that a file names", EXITS, FROM_STORE))
     .argument("<file>", "a bundle.yaml, or a file of that form; - for standard input")
     .action((file: string, options: ExportFlags) => runExportCharms(file, options, io));
-  common(define(site, "snaps", "export snaps, one archive each", EXITS))
+  common(define(site, "snaps", "export snaps, one archive each", EXITS, FROM_STORE))
     .argument("[names...]", "of snaps")
     .option("--from-yaml <FILE>", "a file that names them: packages, each with name, revision and push_channel")
     .option("--channel <CHANNEL>", "of all of them (default: stable); repeatable, or all", list)
@@ -473,7 +474,9 @@ function tell(done: readonly Done[], heading: string | undefined, options: Expor
   if (lost.length > 0) {
     const names = [...new Set(lost.map((one) => one.name))];
     throw new Failure("partly", `not exported: ${names.join(", ")}; the archive holds the rest (${count(lost.length, "failure")} above)`, {
-      next: "run the same command again: it fetches only what is lacking",
+      next: done.some(({ exported }) => exported.which === "rest")
+        ? "run the same command again: it goes on with what came, and fetches only the rest"
+        : "what upstream does not have was left out; correct the manifest, or leave it out with --without",
     });
   }
   const size = done.reduce((sum, { exported }) => sum + exported.length, 0);

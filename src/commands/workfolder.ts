@@ -15,6 +15,7 @@ import type { Piece, Room } from "../tarball.ts";
 import { checkSpace } from "./command.ts";
 
 const MIB = 2 ** 20;
+/** of the journal, and of what tarball.ts puts around payloads: what has another is begun anew */
 const FORMAT = 1;
 /** bytes of one payload between two lines of the journal */
 const STEP = 8 * MIB;
@@ -80,7 +81,7 @@ export class WorkFolder implements Room {
 
   private constructor(place: string, folder: string, lock: Lock, chunk = Number.MAX_SAFE_INTEGER) {
     [this.#place, this.#folder, this.#lock] = [place, folder, lock];
-    // Who says 4G means a stick, and the file must go on it.
+    // Who says 4G means a stick.
     this.#chunk = chunk === FAT_LIMIT + 1 ? FAT_LIMIT : chunk;
   }
 
@@ -161,7 +162,8 @@ export class WorkFolder implements Room {
       for (const part of await this.#parts()) if (part >= count) await this.#drop(part);
       for (const part of parts)
         await this.#with(part, async (file) => {
-          await file.truncate(Math.min(this.#chunk, length - part * this.#chunk));
+          const size = Math.min(this.#chunk, length - part * this.#chunk);
+          if ((await file.stat()).size !== size) await file.truncate(size);
           await file.sync();
         });
       if (count > 1) await this.#writeSums(ending.slice(0, count), signal);

@@ -9,6 +9,7 @@ import {
   exportOf,
   type Files,
   imageBlob,
+  membersOf,
   metadataOf,
   type PackageSpec,
   packageFiles,
@@ -54,6 +55,7 @@ const listed = async (store: string) =>
 
 const INPUTS: readonly { readonly what: string; readonly files: Files; readonly args: readonly string[]; readonly input?: Uint8Array }[] = [
   { what: "an export", files: { "e.tar.gz": exportOf([demo()]) }, args: ["e.tar.gz"] },
+  { what: "an export of a gzip member a file", files: { "e.tar.gz": await membersOf([demo()]) }, args: ["e.tar.gz"] },
   { what: "one inner archive", files: { "demo.tar.gz": tgzOf(packageFiles(demo())) }, args: ["demo.tar.gz"] },
   { what: "a plain tar with a top folder", files: { "e.tar": tarOf({ "top/demo.tar.gz": tgzOf(packageFiles(demo())) }) }, args: ["e.tar"] },
   {

@@ -16,7 +16,7 @@ export interface Work extends Room {
   reserve(length: number): Promise<void>;
   /** bytes of that very payload that an earlier run left at that very place */
   kept(piece: Piece, digest: string): number;
-  /** Notes that so many bytes of a payload are there. */
+  /** Notes that so many bytes of a payload are there; cheap enough for every chunk. */
   keep(piece: Piece, digest: string, bytes: number): Promise<void>;
 }
 
@@ -194,8 +194,6 @@ export class ArchiveWriter {
 }
 
 const MIB = 2 ** 20;
-/** bytes between two notes of how far a download is */
-const NOTED = 8 * MIB;
 
 function readerOf(bytes: Uint8Array): ReadAt {
   return { size: bytes.byteLength, bytes: async (start, end) => bytes.subarray(start, end) };
@@ -215,7 +213,6 @@ class Incoming implements Receiver {
   #writer: PieceWriter;
   #summer: Summer;
   #sums: Sums | undefined;
-  #noted = 0;
   at = 0;
   /** bytes that came over the network */
   fetched = 0;
@@ -230,7 +227,7 @@ class Incoming implements Receiver {
   async resume(): Promise<void> {
     const kept = this.#work.kept(this.#piece, this.#file.digest);
     if (kept > 0) await this.#writer.replay(kept, (chunk) => this.#summer.update(chunk));
-    this.at = this.#noted = kept;
+    this.at = kept;
     this.#advance(kept);
   }
 
@@ -240,7 +237,7 @@ class Incoming implements Receiver {
     this.at += chunk.byteLength;
     this.fetched += chunk.byteLength;
     this.#advance(chunk.byteLength);
-    if (this.#writer.landed - this.#noted >= NOTED) await this.#note();
+    await this.#note();
   }
 
   async restart(): Promise<void> {
@@ -258,9 +255,8 @@ class Incoming implements Receiver {
     await this.#note();
   }
 
-  async #note(): Promise<void> {
-    this.#noted = this.#writer.landed;
-    await this.#work.keep(this.#piece, this.#file.digest, this.#noted);
+  #note(): Promise<void> {
+    return this.#work.keep(this.#piece, this.#file.digest, this.#writer.landed);
   }
 
   sums(): Sums {

@@ -67,8 +67,8 @@ export interface Exported {
   readonly notes: readonly string[];
   readonly images: readonly ExportedImage[];
   readonly lock: string;
-  /** which of the archives that were opened it is in */
-  readonly which: "all" | "rest";
+  /** which of the archives that were opened it is in; undefined: nothing could be had */
+  readonly which: "all" | "rest" | undefined;
   /** bytes of the archive */
   readonly length: number;
   /** bytes that came over the network */
@@ -79,7 +79,7 @@ const PARALLEL_ASKING = 8;
 /** rounds of looking for what the last round's snaps need */
 const MAX_ROUNDS = 10;
 
-/** Writes an archive of all that is wanted and can be had. Throws where nothing can, or at the first failure where that is asked. */
+/** Writes an archive of all that is wanted and can be had. Throws where nothing is wanted, or at the first failure where that is asked. */
 export async function exportAll(options: ExportOptions): Promise<Exported> {
   return new Export(options).run();
 }
@@ -113,7 +113,7 @@ class Export {
     const { lock, wish, form, ...options } = this.#options;
     const packages = await this.#withImages(lock ? await this.#lockedPackages(lock) : await this.#packages(), lock);
     const named = lock ? await this.#lockedSnaps(lock) : await this.#snaps(wish.snaps);
-    if (packages.length + named.length === 0) throw this.#nothing();
+    if (packages.length + named.length === 0) return this.#nothing();
     const work = await options.open("all");
     const writer = new ArchiveWriter({
       work,
@@ -135,7 +135,7 @@ class Export {
     );
 
     const whole = { packages: packages.filter(isThere), snaps: snaps.filter(isThere) };
-    if (whole.packages.length + whole.snaps.length === 0) throw this.#nothing();
+    if (whole.packages.length + whole.snaps.length === 0) return this.#nothing(writer.fetched);
     const lockText = formatLock(whole.packages, whole.snaps, this.#images);
     const texts = [
       ...(options.manifest === undefined ? [] : [{ path: "bundle.yaml", content: Buffer.from(options.manifest) }]),
@@ -197,9 +197,10 @@ class Export {
     this.#options.note(lost.failure.message);
   }
 
-  #nothing(): Failure {
-    const [first] = this.#lost;
-    return first?.failure ?? new Failure("usage", "there is nothing to export");
+  /** Where nothing can be had. */
+  #nothing(fetched = 0): Exported {
+    if (this.#lost.length === 0) throw new Failure("usage", "there is nothing to export");
+    return { packages: [], snaps: [], lost: this.#lost, notes: this.#notes, images: [], lock: "", which: undefined, length: 0, fetched };
   }
 
   /* -- charms and bundles -- */

@@ -102,6 +102,7 @@ class Export {
   readonly #credentials: ExportedImage[] = [];
   readonly #assertions: AssertionFetcher;
   #isSnapStoreSilent = false;
+  #isBegun = false;
 
   constructor(options: ExportOptions) {
     this.#options = options;
@@ -114,6 +115,7 @@ class Export {
     const packages = await this.#withImages(lock ? await this.#lockedPackages(lock) : await this.#packages(), lock);
     const named = lock ? await this.#lockedSnaps(lock) : await this.#snaps(wish.snaps);
     if (packages.length + named.length === 0) return this.#nothing();
+    this.#begin();
     const work = await options.open("all");
     const writer = new ArchiveWriter({
       work,
@@ -165,7 +167,7 @@ class Export {
   async #bring(writer: ArchiveWriter, packed: readonly Packed[]): Promise<void> {
     for (const { packed: one, failure } of await writer.add(packed, { failFast: this.#options.failFast })) {
       this.#broken.add(one);
-      this.#lose({ name: one.name, failure });
+      this.#lost.push({ name: one.name, failure });
     }
   }
 
@@ -191,10 +193,16 @@ class Export {
     this.#options.note(text);
   }
 
+  /** A name that is wrong is told of before anything is fetched, not hours later; where nothing is left, that is the error. */
+  #begin(): void {
+    this.#isBegun = true;
+    for (const { failure } of this.#lost) this.#options.note(failure.message);
+  }
+
   #lose(lost: Lost): void {
     if (this.#options.failFast) throw lost.failure;
     this.#lost.push(lost);
-    this.#options.note(lost.failure.message);
+    if (this.#isBegun) this.#options.note(lost.failure.message);
   }
 
   /** Where nothing can be had. */

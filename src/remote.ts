@@ -336,11 +336,16 @@ function noReply(what: string, url: string, error: unknown, body?: { readonly st
   const known = REASONS.find(([codes]) => codes.test(code))?.[1];
   // Bun advises its own users behind what went wrong.
   const why = known ?? printable(reason(root).replace(/\.? For more information, pass `verbose.*/s, "") || code || "no reply", 300);
+  // A proxy that opens no tunnel is no reply; both runtimes tell its status in words.
+  const wantsLogin = /\b407\b/.test(reason(root));
   const own = error instanceof Failure ? error.next : undefined;
-  const next = UNKNOWN_AUTHORITY.test(code) ? "name the authority that issued its certificate with --ca FILE" : own;
-  const isUntrusted = UNTRUSTED.test(code);
+  const next = wantsLogin
+    ? PROXY_LOGIN
+    : UNKNOWN_AUTHORITY.test(code)
+      ? "name the authority that issued its certificate with --ca FILE"
+      : own;
   return new Unavailable(what, url, body && body.size > 0 ? `${why} after ${body.size} bytes` : why, {
-    passing: !isUntrusted,
+    passing: !wantsLogin && !UNTRUSTED.test(code),
     cause: error,
     ...(body && { status: body.status }),
     ...(next !== undefined && { next }),

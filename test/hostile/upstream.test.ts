@@ -9,9 +9,11 @@ import { createAuthority, issueServer } from "../../src/authority.ts";
 import { importSources } from "../../src/import.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
+import { peakMemory } from "../bench/processes.ts";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
 import { COMMAND, chp, type Done, type RunOptions, serve, spawn, tempFolder } from "../e2e/chp.ts";
 import { type App, FakeUpstream, type Fault, type Rule } from "../fakeupstream.ts";
+import { importSnapWorld } from "../snapworld.ts";
 
 const MIB = 2 ** 20;
 const JAMMY = base("amd64", "22.04");
@@ -122,7 +124,7 @@ const PASSING: Readonly<Record<string, readonly [faults: readonly Fault[], from:
   "too-many": [[{ status: 429, headers: { "Retry-After": "0" }, ...storeError("slow down") }, { cut: 100_000 }], "any"],
   unavailable: [
     [
-      { status: 503, ...HTML, headers: { "Retry-After": "0" } },
+      { status: 503, body: HTML.body, headers: { "Retry-After": "0" } },
       { status: 502, ...HTML },
     ],
     [0, 0, 0],
@@ -161,7 +163,7 @@ const PASSING: Readonly<Record<string, readonly [faults: readonly Fault[], from:
 const PASSING_INFO: Readonly<Record<string, Rule["fault"]>> = {
   "info-cut": { cut: 40 },
   "info-half": { framing: "close", cut: 40 },
-  "info-busy": { status: 500, headers: { "Retry-After": "0" }, ...HTML },
+  "info-busy": { status: 500, headers: { "Retry-After": "0" }, body: HTML.body },
   "info-refused": { refuse: true },
   "info-led-on": ({ path }) => ({ status: 301, headers: { Location: `${path}&again` } }),
 };
@@ -241,7 +243,7 @@ describe.each(RUNTIMES)("%s", (_, command) => {
         "status 429 (slow\\u{1b}down), in 6 tries",
       ],
       unavailable: [
-        { path: fileOf("unavailable"), fault: { status: 503, ...HTML, headers: { "Retry-After": "0" } } },
+        { path: fileOf("unavailable"), fault: { status: 503, body: HTML.body, headers: { "Retry-After": "0" } } },
         "status 503, in 6 tries",
       ],
       "led-on": [
@@ -444,4 +446,171 @@ describe("an export that breaks off", () => {
     expect(done.err).toMatch(/^chp: cannot fetch resources for big-two: .*: status 404; (9|10)\.\d MiB are kept in .*\n {2}run the same/m);
     expect(leftIn(to)).toHaveLength(1);
   }, 60_000);
+});
+
+/* ---- ways to a server ---- */
+
+describe("the way to a server", () => {
+  const ca = join(folder.path, "authority.crt");
+  let secure: FakeUpstream;
+  let proxy: string;
+
+  beforeAll(async () => {
+    const authority = await createAuthority("an authority of a site", Date.now());
+    const { certificate, key } = await issueServer(authority, ["hub.test", "localhost", "127.0.0.1"], Date.now());
+    writeFileSync(ca, authority.certificate);
+    secure = await FakeUpstream.start(await appOf([spec("kafka", 100_000)]), { tls: { cert: certificate, key } });
+    proxy = secure.url.replace("//", "//me:secret@");
+  });
+
+  beforeEach(() => {
+    [secure.rules, secure.asked.length, secure.connects.length] = [[], 0, 0];
+  });
+
+  afterAll(() => secure[Symbol.asyncDispose]());
+
+  const LOGIN = `Basic ${Buffer.from("me:secret").toString("base64")}`;
+  const seen = () => ({
+    secure: [...new Set(secure.asked.map((one) => one.secure))],
+    absolute: [...new Set(secure.asked.map((one) => one.absolute))],
+    hosts: [...new Set(secure.asked.map((one) => one.host))],
+    connects: [...new Set(secure.connects.map(({ host }) => host))],
+    logins: [...new Set([...secure.connects, ...secure.asked].map(({ headers }) => headers.get("proxy-authorization")))],
+  });
+
+  describe.each(RUNTIMES)("%s", (_, command) => {
+    const run = (from: string, env: Readonly<Record<string, string>> = {}, ...args: string[]) =>
+      exported({ names: ["kafka"], from, args }, { command, env });
+
+    test("an authority is trusted by --ca, CHP_CA or SSL_CERT_FILE, and else none but the known", async () => {
+      const untrusted = await run(secure.secureUrl);
+      expect([untrusted.code, untrusted.err]).toEqual([
+        1,
+        `chp: cannot get what Charmhub tells of kafka: ${secure.secureUrl}/v2/charms/info/kafka: unable to verify the first certificate\n` +
+          "  name the authority that issued its certificate with --ca FILE\n",
+      ]);
+      expect(await run(secure.secureUrl, {}, "--ca", ca)).toMatchObject({ code: 0 });
+      expect(await run(secure.secureUrl, { CHP_CA: ca })).toMatchObject({ code: 0 });
+      expect(await run(secure.secureUrl, { SSL_CERT_FILE: ca })).toMatchObject({ code: 0 });
+      expect(seen()).toMatchObject({ secure: [true], absolute: [false] });
+    }, 60_000);
+
+    test("a certificate for another name is refused", async () => {
+      const done = await run("https://other.test", { HTTPS_PROXY: secure.url }, "--ca", ca);
+      expect([done.code, done.err]).toEqual([1, expect.stringMatching(/other\.test\/v2\/charms\/info\/kafka: .*(altname|certificate)/i)]);
+      expect(done.err).not.toContain("trying again");
+      expect(seen()).toMatchObject({ connects: ["other.test:443"], secure: [] });
+    }, 60_000);
+
+    test("HTTPS goes through the proxy by CONNECT, HTTP by whole URLs, with the proxy's login, which is never shown", async () => {
+      const env = { HTTP_PROXY: proxy, HTTPS_PROXY: proxy };
+      const byTls = await run("https://hub.test", env, "--ca", ca);
+      expect(byTls).toMatchObject({ code: 0 });
+      expect(seen()).toEqual({ secure: [true], absolute: [false], hosts: ["hub.test"], connects: ["hub.test:443"], logins: [LOGIN, null] });
+      [secure.asked.length, secure.connects.length] = [0, 0];
+      const plain = await run("http://hub.test", env);
+      expect(plain).toMatchObject({ code: 0 });
+      expect(seen()).toEqual({ secure: [false], absolute: [true], hosts: ["hub.test"], connects: [], logins: [LOGIN] });
+      expect(byTls.out + byTls.err + plain.out + plain.err).not.toContain("secret");
+    }, 60_000);
+
+    test("a proxy may be named without its protocol, in lower case, and NO_PROXY leaves hosts out", async () => {
+      const bare = secure.url.replace("http://", "");
+      expect(await run("http://hub.test", { http_proxy: bare })).toMatchObject({ code: 0 });
+      expect(seen()).toMatchObject({ absolute: [true], logins: [null] });
+      secure.asked.length = 0;
+      expect(await run(secure.url, { HTTP_PROXY: "http://127.0.0.1:1", NO_PROXY: "other.test,127.0.0.1" })).toMatchObject({ code: 0 });
+      expect(seen()).toMatchObject({ absolute: [false] });
+    }, 60_000);
+
+    test("a proxy that wants a login, and one of another kind, is told of", async () => {
+      secure.rules = [{ path: "/", fault: { status: 407, body: "who are you?" } }];
+      const refused = await run("http://hub.test", { HTTP_PROXY: secure.url });
+      expect([refused.code, refused.err]).toEqual([
+        1,
+        expect.stringMatching(/ \(?407\)?\n {2}the proxy wants a login: HTTPS_PROXY=http:\/\/USER:PASSWORD@/),
+      ]);
+      const odd = await run("http://hub.test", { HTTP_PROXY: "socks5://me:secret@127.0.0.1:1" });
+      expect([odd.code, odd.err]).toEqual([2, "chp: HTTP_PROXY names no proxy of the form http://HOST:PORT\n"]);
+    }, 60_000);
+  });
+});
+
+test.skipIf(process.platform !== "linux")(
+  "an export of some hundred MiB takes no more memory than one of a few",
+  async () => {
+    const parts = ["a", "b", "c"].map((letter) => `huge-${letter}`);
+    const file = join(folder.path, "huge.tar.gz");
+    const store = join(folder.path, "huge");
+    writeFileSync(file, exportOf([...parts.map((name) => spec(name, 110 * MIB)), spec("tiny-one", 1000)]));
+    expect(await chp(["import", "--store", store, file])).toMatchObject({ code: 0 });
+    const served = await serve(store);
+    const peakOf = async (charms: readonly string[]) => {
+      const run = spawn(argumentsOf({ names: charms, from: served.url, args: ["--parallel", "3"] }).args);
+      // What the system tells of an ended process includes the one that started it.
+      let peak = 0;
+      const look = setInterval(() => (peak = Math.max(peak, peakMemory(run.pid))), 5);
+      const code = await run.exited;
+      clearInterval(look);
+      expect(code).toBe(0);
+      return peak;
+    };
+    const [few, many] = [await peakOf(["tiny-one"]), await peakOf(parts)];
+    expect(few).toBeGreaterThan(0);
+    expect(many).toBeLessThan(few + 100 * MIB);
+    expect(await served.stop()).toBe(0);
+  },
+  120_000,
+);
+
+describe("snaps", () => {
+  let snaps: FakeUpstream;
+
+  beforeAll(async () => {
+    const store = await Store.openOrCreate(new Memory());
+    await importSnapWorld(store);
+    snaps = await FakeUpstream.start(createApp({ store, config: {}, log: () => {} }));
+  });
+
+  beforeEach(() => {
+    [snaps.rules, snaps.asked.length] = [[], 0];
+  });
+
+  afterAll(() => snaps[Symbol.asyncDispose]());
+
+  const run = (to: string, ...args: string[]) =>
+    chp(["export", "snaps", "all1", "classy", "hello", "--charmhub-url", snaps.url, "--export-dir", to, ...args]);
+
+  test("one that cannot be had is exit 4, and the others are there and told", async () => {
+    const to = freshFolder();
+    snaps.rules = [
+      { path: /download.*classy|cL7bNm3vXz9kWj1rTy5hPd8sFf2gKa6Q.*\.snap/, fault: { status: 403, ...storeError("not for you") } },
+    ];
+    const done = await run(to, "--channel", "candidate", "--quiet");
+    expect([done.code, done.out]).toEqual([4, expect.stringMatching(/^Successfully exported snaps:\nall1: \S+\nhello: \S+\n$/)]);
+    expect(done.err).toMatch(
+      /^not exported: classy: cannot fetch classy revision 4 \(.*\): http.*: status 403 \(not for you\)\nchp: 1 failure: the archive is without classy/,
+    );
+    snaps.rules = [];
+    expect(await run(to, "--channel", "candidate")).toMatchObject({ code: 0 });
+  }, 60_000);
+
+  test("a wrong digest of a snap and a broken assertion are told of as well", async () => {
+    snaps.rules = [
+      { path: /\.snap/, fault: { flip: 100 } },
+      { path: "/v2/assertions/", fault: { body: "type: account\n" } },
+    ];
+    const done = await run(freshFolder(), "--channel", "candidate", "--quiet");
+    expect([done.code, done.err]).toEqual([1, expect.stringContaining("chp: nothing could be exported of all1, classy, hello\n")]);
+  }, 60_000);
+});
+
+test("an address that is no store's is told of at once", async () => {
+  upstream.rules = [{ path: "/", fault: HTML }];
+  const done = await exported({ names: ["all-well"], from: upstream.url });
+  expect([done.code, done.err, readdirSync(done.to)]).toEqual([
+    1,
+    `chp: cannot get what Charmhub tells of all-well: ${upstream.url}/v2/charms/info/all-well: the reply is not JSON\n  is that the address of a Charmhub or Snap Store?\n`,
+    [],
+  ]);
 });

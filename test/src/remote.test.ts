@@ -282,6 +282,8 @@ describe("a download fails, and says why", () => {
     expect(await of(reply(407))).toEqual(["failed", 407, expect.stringContaining("HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT")]);
     expect(await of(BREAK)).toEqual(["failed", undefined, undefined]);
     expect(await of(coded("SELF_SIGNED_CERT_IN_CHAIN"))).toEqual(["failed", undefined, expect.stringContaining("--ca FILE")]);
+    for (const words of ["Proxy refused to open a tunnel: 407 Nope", "Proxy response (407) !== 200 when HTTP Tunneling"])
+      expect(await of(coded("X", words))).toEqual(["failed", undefined, expect.stringContaining("the proxy wants a login")]);
     expect(await of(coded("CERT_HAS_EXPIRED"))).toEqual(["failed", undefined, undefined]);
     expect(await of(new Failure("failed", "x", { next: "is the proxy right?", cause: BREAK }))).toEqual([
       "failed",

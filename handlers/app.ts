@@ -7,13 +7,15 @@ import { Failure, printable, reason } from "../src/errors.ts";
 import { NO_REGISTRY, type Registries } from "../src/registry.ts";
 import { Sessions } from "../src/session.ts";
 import { errorList } from "../src/wire/charmhub.ts";
-import type { Snapshot, Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { assertions } from "./assertions.ts";
 import { charmhub } from "./charmhub.ts";
-import type { Fetch } from "./listen.ts";
+import type { Peer } from "./listen.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { MissingList } from "./missing.ts";
+import { type Clock, type Offer, type Offers, offersOf } from "./offer.ts";
+import { type RemoteImport, remote } from "./remote.ts";
 import { Lasting, replyWith } from "./replies.ts";
 import { snapstore } from "./snapstore.ts";
 import { status } from "./status.ts";
@@ -31,6 +33,15 @@ export interface Deps {
   readonly registries?: () => Registries | Promise<Registries>;
   /** signs device sessions; servers that share it know each other's. Absent: one for as long as the process lives */
   readonly sessionKey?: Uint8Array;
+  /** what overrides end by; the machine's by default */
+  readonly clock?: Clock;
+  /** takes imports from other machines; absent: never */
+  readonly remoteImport?: RemoteImport;
+}
+
+/** What the handlers have of it. */
+export interface Parts extends Pick<Deps, "log" | "registries"> {
+  readonly store: Offers;
 }
 
 /** One request on its way; a handler has it as `c.env`. */
@@ -41,6 +52,7 @@ export interface Call {
   origin: string;
   /** pattern of the route that took the request; empty: none */
   route: string;
+  readonly peer: Peer;
   /** set by `lasting`: what the next request for the same URL may have too */
   lasting?: Uint8Array<ArrayBuffer>;
 }
@@ -49,21 +61,25 @@ export interface Env {
   Bindings: Call;
 }
 
-const METHODS = new Set(["GET", "HEAD", "POST"]);
+const METHODS = new Set(["GET", "HEAD", "POST", "PUT"]);
+const UNKNOWN: Peer = { tls: false, address: () => "" };
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/;
 
 /** The whole application; it listens to nothing and reads no environment. */
-export function createApp(deps: Deps): { readonly fetch: Fetch } {
-  const { config, log, store, registries = () => NO_REGISTRY } = deps;
-  const metrics = createMetrics(deps);
+export function createApp(deps: Deps): { readonly fetch: (request: Request, peer?: Peer) => Promise<Response> } {
+  const { config, log, registries = () => NO_REGISTRY } = deps;
+  const store = offersOf(deps.store, deps.clock ?? Date.now);
+  const parts: Parts = { store, log, registries };
+  const metrics = createMetrics(parts);
   const missing = new MissingList();
   const sessions = new Sessions(deps.sessionKey ?? randomBytes(32));
   const apis = new Hono<Env>()
-    .route("/", charmhub(deps))
-    .route("/", snapstore({ ...deps, sessions, missing }))
-    .route("/", assertions(deps))
-    .route("/", status(deps, missing))
+    .route("/", charmhub(parts))
+    .route("/", snapstore({ ...parts, sessions, missing }))
+    .route("/", assertions(parts))
+    .route("/", status(parts, missing))
+    .route("/", remote(deps))
     .route("/", metrics.routes);
   const routes = mount(apis, config.publicUrl === undefined ? "" : new URL(config.publicUrl).pathname.replace(/\/+$/, ""));
   const lasting = new Lasting<{ readonly route: string; readonly body: Uint8Array<ArrayBuffer> }>();
@@ -71,11 +87,12 @@ export function createApp(deps: Deps): { readonly fetch: Fetch } {
   let damage: Failure | undefined;
 
   /** Every request enters here, and is logged and counted when its reply leaves. */
-  async function enter(request: Request): Promise<Response> {
+  async function enter(request: Request, peer: Peer = UNKNOWN): Promise<Response> {
     const started = performance.now();
-    const call: Call = { id: idOf(request), origin: "", route: "" };
+    const call: Call = { id: idOf(request), origin: "", route: "", peer };
     const response = await answer(request, call).catch((error: unknown) => refuse(error, call));
     response.headers.set("X-Request-Id", call.id);
+    if (hasBody(request) && (!request.bodyUsed || CUT.has(response.status))) response.headers.set("Connection", "close");
     const ms = performance.now() - started;
     metrics.observe(METHODS.has(request.method) ? request.method : "other", call.route, response.status, ms / 1000);
     log({
@@ -96,7 +113,7 @@ export function createApp(deps: Deps): { readonly fetch: Fetch } {
     call.origin = config.publicUrl ?? originOf(request.url);
     if (request.method !== "GET") return routes.fetch(request, call);
     const snapshot = await store.snapshot();
-    if (store.damage !== damage) tellDamage(snapshot);
+    if (deps.store.damage !== damage) tellDamage(snapshot);
     const replies = lasting.of(snapshot, (await registries()).current);
     const known = replies.get(request.url);
     if (known) {
@@ -108,8 +125,8 @@ export function createApp(deps: Deps): { readonly fetch: Fetch } {
     return response;
   }
 
-  function tellDamage({ number }: Snapshot): void {
-    damage = store.damage;
+  function tellDamage({ number }: Offer): void {
+    damage = deps.store.damage;
     if (damage) log({ level: "error", message: `${damage.message}: generation ${number} is served in its place` });
   }
 
@@ -141,6 +158,13 @@ function mount(apis: Hono<Env>, prefix: string): Hono<Env> {
 
 function errorReply(code: number, kind: string, message: string): Response {
   return replyWith(JSON.stringify(errorList(kind, message)), code);
+}
+
+/** Refusals of a body that was not read to its end. */
+const CUT = new Set([408, 413]);
+
+function hasBody({ headers }: Request): boolean {
+  return headers.has("Transfer-Encoding") || (headers.get("Content-Length") ?? "0") !== "0";
 }
 
 function idOf(request: Request): string {

@@ -5,7 +5,7 @@ import { ASSERTION_TYPES, CANONICAL_ROOTS, encodeStream } from "../src/assertion
 import { AssertionSet } from "../src/assertionset.ts";
 import { Failure, printable } from "../src/errors.ts";
 import { reducedKey, storeStream } from "../src/wire/snapstore.ts";
-import type { Deps, Env } from "./app.ts";
+import type { Env, Parts } from "./app.ts";
 import { snapErrors } from "./errors.ts";
 
 const MEDIA_TYPE = "application/x.ubuntu.assertion";
@@ -14,7 +14,7 @@ const PATH = "/v2/assertions/";
 /** Clients have them built in; people with curl do not. */
 const ROOTS = new AssertionSet([], CANONICAL_ROOTS);
 
-export function assertions({ store }: Deps): Hono<Env> {
+export function assertions({ store }: Parts): Hono<Env> {
   const app = snapErrors(new Hono<Env>());
 
   app.get(`${PATH}*`, async (c) => {

@@ -26,17 +26,17 @@ import {
   resourceRevisions,
 } from "../src/wire/charmhub.ts";
 import { TemplateCache } from "../src/wire/template.ts";
-import type { Snapshot } from "../store/store.ts";
-import type { Deps, Env } from "./app.ts";
+import type { Env, Parts } from "./app.ts";
 import { inMemory, sendBlob } from "./blobs.ts";
 import { readBody } from "./body.ts";
 import { Latest, toldOfDamage, unlessDamaged } from "./damage.ts";
+import type { Offer } from "./offer.ts";
 import { Lasting, lasting, replyWith } from "./replies.ts";
 
 /** A revision check carries a whole model: 1,000 applications are about 500 KiB. */
 const MAX_REFRESH = 16 * 2 ** 20;
 
-export function charmhub({ store, log, registries = () => NO_REGISTRY }: Deps): Hono<Env> {
+export function charmhub({ store, log, registries = () => NO_REGISTRY }: Parts): Hono<Env> {
   const app = new Hono<Env>();
   const answers = new Lasting<string>();
   const templates = new TemplateCache();
@@ -168,7 +168,7 @@ function question(query: (name: string) => string | undefined): Question {
   return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined && value !== ""));
 }
 
-async function idsOf(snapshot: Snapshot, pkg: Package): Promise<Map<string, string>> {
+async function idsOf(snapshot: Offer, pkg: Package): Promise<Map<string, string>> {
   const ids = (newestRevision(pkg)?.charms ?? []).map(async (name) => {
     const charm = await unlessDamaged(snapshot.package(name));
     return [name, charm && newestRevision(charm) ? charm.id : ""] as const;

@@ -1,9 +1,10 @@
 /** What of the store cannot be read must not keep the rest from being served: it is left out, and the log says so. */
 
 import { isCorrupt, reason } from "../src/errors.ts";
-import type { Snapshot, Unreadable } from "../store/store.ts";
+import type { Unreadable } from "../store/store.ts";
 import type { Call } from "./app.ts";
 import type { Log } from "./log.ts";
+import type { Offer } from "./offer.ts";
 
 /** The message for a client whose question is about something damaged; any other error is thrown on. */
 export function toldOfDamage({ id }: Pick<Call, "id">, log: Log, error: unknown): string {
@@ -22,19 +23,19 @@ export async function unlessDamaged<T>(work: Promise<T>): Promise<T | undefined>
   }
 }
 
-/** A search index of the newest generation that was asked for. */
+/** A search index of what was offered when it was last asked for. */
 export class Latest<T, Index> {
   readonly #log: Log;
-  readonly #read: (snapshot: Snapshot) => Promise<readonly T[]>;
+  readonly #read: (snapshot: Offer) => Promise<readonly T[]>;
   readonly #make: (held: readonly T[], before?: Index) => Index;
   readonly #section: Unreadable["section"];
-  #number = -1;
+  #snapshot: Offer | undefined;
   #found: Promise<{ readonly index: Index; readonly whole: boolean }> | undefined;
 
   constructor(
     log: Log,
     section: Unreadable["section"],
-    read: (snapshot: Snapshot) => Promise<readonly T[]>,
+    read: (snapshot: Offer) => Promise<readonly T[]>,
     make: (held: readonly T[], before?: Index) => Index,
   ) {
     this.#log = log;
@@ -44,10 +45,10 @@ export class Latest<T, Index> {
   }
 
   /** `whole`: whether nothing had to be left out; else what is damaged is tried again by the next who asks. */
-  of(snapshot: Snapshot): Promise<{ readonly index: Index; readonly whole: boolean }> {
-    if (!this.#found || snapshot.number !== this.#number) {
+  of(snapshot: Offer): Promise<{ readonly index: Index; readonly whole: boolean }> {
+    if (!this.#found || snapshot !== this.#snapshot) {
       const before = this.#found?.catch(() => undefined);
-      this.#number = snapshot.number;
+      this.#snapshot = snapshot;
       const found = this.#build(snapshot, before);
       this.#found = found;
       found.then(
@@ -58,7 +59,7 @@ export class Latest<T, Index> {
     return this.#found;
   }
 
-  async #build(snapshot: Snapshot, before: Promise<{ readonly index: Index } | undefined> | undefined) {
+  async #build(snapshot: Offer, before: Promise<{ readonly index: Index } | undefined> | undefined) {
     const held = await this.#read(snapshot);
     const unreadable = (await snapshot.unreadable()).filter(({ section }) => section === this.#section);
     for (const { name, failure } of unreadable) this.#log({ level: "error", message: `left out of a search: ${name}: ${reason(failure)}` });
@@ -67,6 +68,6 @@ export class Latest<T, Index> {
 
   /** What was found stays a start for the next index. */
   #forget(found: unknown): void {
-    if (this.#found === found) this.#number = -1;
+    if (this.#found === found) this.#snapshot = undefined;
   }
 }

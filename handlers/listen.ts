@@ -25,10 +25,19 @@ export interface ListenOptions {
   readonly tls?: Certified;
 }
 
-export type Fetch = (request: Request) => Response | Promise<Response>;
+/** Who asks. */
+export interface Peer {
+  /** whether the request came over TLS to this very process; what a URL says may be made up */
+  readonly tls: boolean;
+  /** address of the other end; empty where it has gone */
+  address(): string;
+}
 
-/** No route takes a larger body; each route has its own, smaller limit. */
-const MAX_BODY = 64 * 2 ** 20;
+export type Fetch = (request: Request, peer: Peer) => Response | Promise<Response>;
+
+/** The routes limit their bodies, and one has no limit. A reply to a body that was not read ends the connection (app.ts). */
+const MAX_BODY = Number.MAX_SAFE_INTEGER;
+const HEADERS_TIMEOUT = 60_000;
 
 /** Throws a `failed` failure where the address cannot be had. */
 export async function listen(fetch: Fetch, options: ListenOptions): Promise<Listener> {
@@ -56,7 +65,7 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
       // A download may stall as long as its reader does: Juju never resumes one. Headers that do not come Bun ends by itself.
       idleTimeout: 0,
       maxRequestBodySize: MAX_BODY,
-      fetch,
+      fetch: (request, from) => fetch(request, { tls: certified !== undefined, address: () => from.requestIP(request)?.address ?? "" }),
       // A file that vanished after its headers were made: the application cannot know.
       error: () =>
         new Response('{"error-list":[{"code":"api-error","message":"An internal error."}]}', {
@@ -90,7 +99,12 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
 
 async function onNode(fetch: Fetch, { host, port, tls }: ListenOptions): Promise<Listener> {
   // It is not told its name, which it would put in the place of a Host that is not there.
-  const server = createAdaptorServer({ fetch, ...(tls && { createServer, serverOptions: tls }) });
+  const server = createAdaptorServer({
+    fetch: (request, { incoming }) => fetch(request, { tls: tls !== undefined, address: () => incoming.socket.remoteAddress ?? "" }),
+    ...(tls && { createServer }),
+    // A body may take as long as it keeps coming, which body.ts and remote.ts look after.
+    serverOptions: { ...tls, requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT },
+  });
   return new Promise((resolve, reject) => {
     server.on("error", reject);
     server.listen(port, host.replace(/^\[|\]$/g, ""), () => {

@@ -2,7 +2,7 @@
 
 import { Hono } from "hono";
 import { VERSION } from "../src/version.ts";
-import type { Deps, Env } from "./app.ts";
+import type { Env, Parts } from "./app.ts";
 
 const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -44,7 +44,7 @@ class Durations {
   }
 }
 
-export function createMetrics({ store }: Pick<Deps, "store">): Metrics {
+export function createMetrics({ store }: Pick<Parts, "store">): Metrics {
   const requests = new Map<string, Durations>();
   const routes = new Hono<Env>().get("/metrics", async (c) => {
     const snapshot = await store.snapshot();

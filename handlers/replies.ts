@@ -3,8 +3,8 @@
 import type { Context } from "hono";
 import { ByteCache } from "../src/cache.ts";
 import type { Registry } from "../src/registry.ts";
-import type { Snapshot } from "../store/store.ts";
 import type { Env } from "./app.ts";
+import type { Offer } from "./offer.ts";
 
 const LIMIT = 64 * 2 ** 20;
 
@@ -23,12 +23,12 @@ export function lasting(c: Context<Env>, json: string): Response {
 
 /** Keeps what a key, the snapshot and the registry decide. */
 export class Lasting<T> {
-  #snapshot: Snapshot | undefined;
+  #snapshot: Offer | undefined;
   #registry: Registry | undefined;
   #kept = new ByteCache<T>(LIMIT);
 
   /** What is known of these; what was known of those before is forgotten. */
-  of(snapshot: Snapshot, registry: Registry | undefined): ByteCache<T> {
+  of(snapshot: Offer, registry: Registry | undefined): ByteCache<T> {
     if (snapshot !== this.#snapshot || registry !== this.#registry) {
       this.#snapshot = snapshot;
       this.#registry = registry;

@@ -31,13 +31,13 @@ import {
   snapTemplate,
 } from "../src/wire/snapstore.ts";
 import { TemplateCache } from "../src/wire/template.ts";
-import type { Snapshot } from "../store/store.ts";
-import type { Deps, Env } from "./app.ts";
+import type { Env, Parts } from "./app.ts";
 import { sendBlob } from "./blobs.ts";
 import { readBody } from "./body.ts";
 import { Latest, toldOfDamage } from "./damage.ts";
 import { snapErrors } from "./errors.ts";
 import type { MissingList } from "./missing.ts";
+import type { Offer } from "./offer.ts";
 import { replyWith } from "./replies.ts";
 
 /** Assertion groups of 256 snaps a request, and every installed snap as context. */
@@ -54,7 +54,7 @@ export function snapstore({
   log,
   sessions,
   missing,
-}: Deps & { readonly sessions: Sessions; readonly missing: MissingList }): Hono<Env> {
+}: Parts & { readonly sessions: Sessions; readonly missing: MissingList }): Hono<Env> {
   const app = snapErrors(new Hono<Env>());
   const templates = new TemplateCache();
   const read = (digest: Digest) => store.text(digest);
@@ -211,12 +211,12 @@ function offered(snap: Snap | undefined, brand: string | undefined): Snap | unde
   return snap && newestSnapRevision(snap) && visible(snap, brand);
 }
 
-async function findSnap(snapshot: Snapshot, { id, name }: SnapQuery, brand: string | undefined): Promise<Snap | undefined> {
+async function findSnap(snapshot: Offer, { id, name }: SnapQuery, brand: string | undefined): Promise<Snap | undefined> {
   return visible(await (id === undefined ? snapshot.snap(name ?? "") : snapshot.snapById(id)), brand);
 }
 
 /** The query at the revision that an enforced validation set pins, where the client names none. */
-async function withPin({ query, sets }: SnapItem, snap: Snap | undefined, snapshot: Snapshot): Promise<SnapQuery> {
+async function withPin({ query, sets }: SnapItem, snap: Snap | undefined, snapshot: Offer): Promise<SnapQuery> {
   if (sets.length === 0 || !snap || query.revision !== undefined) return query;
   const revision = pinnedRevision(sets, snap, await snapshot.assertions());
   return revision === undefined ? query : { ...query, revision };

@@ -2,10 +2,10 @@
 
 import { Hono } from "hono";
 import { VERSION } from "../src/version.ts";
-import type { Deps, Env } from "./app.ts";
+import type { Env, Parts } from "./app.ts";
 import type { MissingList } from "./missing.ts";
 
-export function status({ store }: Deps, missing: MissingList): Hono<Env> {
+export function status({ store }: Parts, missing: MissingList): Hono<Env> {
   const app = new Hono<Env>();
   app.get("/_status/check", async (c) => {
     const snapshot = await store.snapshot();

@@ -20,12 +20,19 @@ const BEST_FIRST = ["24.04", "22.04", "20.04", "26.04", "18.04", "16.04"];
 
 /** The Ubuntu releases that `series` of old charms named. */
 const SERIES: Readonly<Record<string, string>> = {
+  precise: "12.04",
+  trusty: "14.04",
   xenial: "16.04",
   bionic: "18.04",
   focal: "20.04",
   jammy: "22.04",
   kubernetes: "22.04",
+  lunar: "23.04",
+  mantic: "23.10",
   noble: "24.04",
+  oracular: "24.10",
+  plucky: "25.04",
+  questing: "25.10",
   resolute: "26.04",
 };
 

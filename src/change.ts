@@ -1,6 +1,6 @@
 /** What an operator changes of what is held: channels, default tracks, and the way back to an earlier generation. All of it is pure. */
 
-import { type Base, baseKey, normalBase, showBase } from "./base.ts";
+import { baseKey, normalBase, showBase } from "./base.ts";
 import { formatChannel, fullChannel } from "./channel.ts";
 import { Failure, printable, refused } from "./errors.ts";
 import {
@@ -16,12 +16,12 @@ import {
   trackOrder,
 } from "./package.ts";
 import {
-  ANY_ARCHITECTURE,
   comparePairs,
   compareSnapReleases,
   findSnapRevision,
   mergeAssertions,
   pairKey,
+  replaces,
   type Snap,
   type SnapRelease,
   settleSnapTrack,
@@ -29,8 +29,15 @@ import {
   snapRowKey,
   snapTrackOrder,
 } from "./snap.ts";
+import { runsOn } from "./snapresolve.ts";
 
 export type Held = Package | Snap;
+
+/** Whether two manifests say the same. What operators chose stands in them in the order in which they chose it. */
+export function sameManifest(a: Held | undefined, b: Held): boolean {
+  const text = (one: Held) => JSON.stringify(Object.entries(one).toSorted(([x], [y]) => (x < y ? -1 : 1)));
+  return a !== undefined && text(a) === text(b);
+}
 
 /** Which rows of a channel are meant; nothing given: all. */
 export interface Where {
@@ -57,33 +64,51 @@ export function readChannel(held: Pick<Held, "defaultTrack">, text: string): str
 
 /** Releases a revision on every base or architecture that it runs on and `where` means. `now`: RFC 3339. */
 export function release(held: Held, revision: number, channel: string, where: Where, now: string): Held {
-  return held.type === "snap"
-    ? releaseSnap(held, revision, readChannel(held, channel), where, now)
-    : releasePackage(held, revision, readChannel(held, channel), where, now);
+  if (held.type === "snap") {
+    const stands = (row: SnapRelease) => {
+      const [only, ...others] = held.releases.filter((r) => replaces(row, r));
+      return only?.architecture === row.architecture && only.revision === revision && others.length === 0;
+    };
+    return openedSnap(
+      held,
+      snapRows(held, revision, channel, where, now).filter((row) => !stands(row)),
+    );
+  }
+  const open = new Map(held.releases.map((r) => [rowKey(r), r.revision]));
+  return opened(
+    held,
+    packageRows(held, revision, channel, where, now).filter((row) => open.get(rowKey(row)) !== revision),
+  );
 }
 
-function releasePackage(pkg: Package, number: number, channel: string, where: Where, now: string): Package {
+/** The rows that a release of that revision has. Throws a failure where it is not held, or does not run there. */
+export function packageRows(pkg: Package, number: number, text: string, where: Where, now: string): Release[] {
+  const channel = readChannel(pkg, text);
   const revision = findRevision(pkg, number);
   if (!revision) throw notHeld(pkg, number);
-  const rows = (pkg.type === "bundle" ? [null] : revision.bases).filter((base) => isMeant(base, where));
-  if (rows.length === 0)
-    throw refused(`revision ${number} of ${pkg.name} runs on ${revision.bases.map(showBase).join(", ")} and not on ${showWhere(where)}`);
+  const bases = (pkg.type === "bundle" ? [null] : revision.bases).filter((base) => isMeant({ base }, where));
+  if (bases.length === 0)
+    throw refused(`revision ${number} of ${pkg.name} runs on ${revision.bases.map(showBase).join(", ")} and not${showWhere(where)}`);
+  const resources = pinsOf(pkg, number, revision.resources);
+  return bases.map((base) => ({ channel, base, revision: number, releasedAt: now, resources }));
+}
+
+/** The package with these rows open: what they replace goes to the history, and what they offer is not aside. */
+export function opened(pkg: Package, rows: readonly Release[]): Package {
   const open = new Map(pkg.releases.map((r) => [rowKey(r), r]));
   const replaced: Release[] = [];
-  const resources = pinsOf(pkg, number, revision.resources);
-  for (const base of rows) {
-    const row: Release = { channel, base, revision: number, releasedAt: now, resources };
+  for (const row of rows) {
     const before = open.get(rowKey(row));
-    if (before?.revision === number) continue;
     if (before) replaced.push(before);
     open.set(rowKey(row), row);
   }
+  const offers = (name: string, revision: number) => rows.some((row) => row.resources[name] === revision);
   return settled({
     ...pkg,
-    revisions: pkg.revisions.map((r) => (r.revision === number ? offered(r) : r)),
+    revisions: pkg.revisions.map((r) => (rows.some((row) => row.revision === r.revision) ? notAside(r) : r)),
     resources: pkg.resources.map((one) => ({
       ...one,
-      revisions: one.revisions.map((r) => (resources[one.name] === r.revision ? offered(r) : r)),
+      revisions: one.revisions.map((r) => (offers(one.name, r.revision) ? notAside(r) : r)),
     })),
     releases: [...open.values()],
     history: [...replaced, ...pkg.history],
@@ -103,31 +128,33 @@ function pinsOf(pkg: Package, revision: number, declared: readonly string[]): Re
   return Object.fromEntries([...pinned, ...others]);
 }
 
-function releaseSnap(snap: Snap, number: number, channel: string, { base, architecture }: Where, now: string): Snap {
+/** The same of a snap. */
+export function snapRows(snap: Snap, number: number, text: string, { base, architecture }: Where, now: string): SnapRelease[] {
+  const channel = readChannel(snap, text);
   if (base !== undefined)
     throw new Failure("usage", `${snap.name} is a snap, and snaps have no base`, { next: "name an architecture with --arch" });
   const revision = findSnapRevision(snap, number);
   if (!revision) throw notHeld(snap, number);
-  const all = revision.architectures.includes(ANY_ARCHITECTURE);
-  const rows =
-    architecture === undefined ? revision.architectures : all || revision.architectures.includes(architecture) ? [architecture] : [];
+  const rows = architecture === undefined ? revision.architectures : runsOn(revision, architecture) ? [architecture] : [];
   if (rows.length === 0)
     throw refused(
       `revision ${number} of ${snap.name} runs on ${revision.architectures.join(", ")} and not on ${printable(architecture ?? "", 50)}`,
     );
-  const open = new Map(snap.releases.map((r) => [snapRowKey(r), r]));
+  return rows.map((on) => ({ channel, architecture: on, revision: number, releasedAt: now }));
+}
+
+/** The same of a snap. */
+export function openedSnap(snap: Snap, rows: readonly SnapRelease[]): Snap {
+  let open = snap.releases;
   const replaced: SnapRelease[] = [];
-  for (const on of rows) {
-    const row: SnapRelease = { channel, architecture: on, revision: number, releasedAt: now };
-    const before = open.get(snapRowKey(row));
-    if (before?.revision === number) continue;
-    if (before) replaced.push(before);
-    open.set(snapRowKey(row), row);
+  for (const row of rows) {
+    replaced.push(...open.filter((r) => replaces(row, r)));
+    open = [...open.filter((r) => !replaces(row, r)), row];
   }
   return settledSnap({
     ...snap,
-    revisions: snap.revisions.map((r) => (r.revision === number ? offered(r) : r)),
-    releases: [...open.values()],
+    revisions: snap.revisions.map((r) => (rows.some((row) => row.revision === r.revision) ? notAside(r) : r)),
+    releases: open,
     history: [...replaced, ...snap.history],
   });
 }
@@ -135,16 +162,13 @@ function releaseSnap(snap: Snap, number: number, channel: string, { base, archit
 /** Closes the rows of a channel. Throws a `refused` failure where none is open. */
 export function close(held: Held, text: string, where: Where): Held {
   const channel = readChannel(held, text);
-  if (held.type === "snap") {
-    const closed = held.releases.filter(
-      (r) => r.channel === channel && (where.architecture === undefined || r.architecture === where.architecture),
-    );
-    if (closed.length === 0 || where.base !== undefined) throw notOpen(held, channel, where);
-    return settledSnap({ ...held, releases: held.releases.filter((r) => !closed.includes(r)), history: [...closed, ...held.history] });
-  }
-  const closed = held.releases.filter((r) => r.channel === channel && isMeant(r.base, where));
-  if (closed.length === 0) throw notOpen(held, channel, where);
-  return settled({ ...held, releases: held.releases.filter((r) => !closed.includes(r)), history: [...closed, ...held.history] });
+  const closes = (row: Release | SnapRelease) => row.channel === channel && isMeant(row, where);
+  if (!held.releases.some(closes)) throw notOpen(held, channel, where);
+  const parts = <R extends Release | SnapRelease>({ releases, history }: { releases: readonly R[]; history: readonly R[] }) => ({
+    releases: releases.filter((row) => !closes(row)),
+    history: [...releases.filter(closes), ...history],
+  });
+  return held.type === "snap" ? settledSnap({ ...held, ...parts(held) }) : settled({ ...held, ...parts(held) });
 }
 
 /** Makes a track the default one, whatever imports say later. Throws a `refused` failure where nothing is released in it. */
@@ -199,7 +223,8 @@ function rowsOf(held: Held | undefined): Map<string, { channel: string; on: stri
  * put aside: had by their number, and by nothing else. `then` undefined: it was not held.
  */
 export function rollBack(then: Package | undefined, now: Package): Package {
-  const before = then ?? { ...now, revisions: [], resources: [], releases: [], history: [] };
+  const { overrides: _, ...mapped } = now;
+  const before = then ?? { ...mapped, revisions: [], resources: [], releases: [], history: [] };
   const known = new Set(before.revisions.map((r) => r.revision));
   const later = [...now.releases, ...now.history].filter((r) => !known.has(r.revision));
   const names = [...new Set([...before.resources, ...now.resources].map((r) => r.name))].toSorted();
@@ -216,7 +241,8 @@ export function rollBack(then: Package | undefined, now: Package): Package {
 
 /** The same of a snap. `taken`: pairs that machines may still ask for, which the earlier generation did not have. */
 export function rollBackSnap(then: Snap | undefined, now: Snap): { readonly snap: Snap; readonly taken: readonly string[] } {
-  const before = then ?? { ...now, revisions: [], components: [], pairs: [], releases: [], history: [], assertions: [] };
+  const { overrides: _, ...mapped } = now;
+  const before = then ?? { ...mapped, revisions: [], components: [], pairs: [], releases: [], history: [], assertions: [] };
   const known = new Set(before.revisions.map((r) => r.revision));
   const later = [...now.releases, ...now.history].filter((r) => !known.has(r.revision));
   const names = [...new Set([...before.components, ...now.components].map((c) => c.name))].toSorted();
@@ -273,20 +299,26 @@ export function settledSnap(snap: Snap): Snap {
   return { ...snap, defaultTrack: track, releases: snap.releases.toSorted(compareSnapReleases(snapTrackOrder(snap.releases, track))) };
 }
 
-function offered<R extends { readonly aside?: true }>(revision: R): Omit<R, "aside"> {
+function notAside<R extends { readonly aside?: true }>(revision: R): Omit<R, "aside"> {
   const { aside, ...rest } = revision;
   return aside ? rest : revision;
 }
 
-function isMeant(base: Base | null, where: Where): boolean {
+/** Whether a row is one of those that are meant. */
+export function isMeant(row: Pick<Release, "base"> | Pick<SnapRelease, "architecture">, where: Where): boolean {
+  if ("architecture" in row)
+    return where.base === undefined && (where.architecture === undefined || where.architecture === row.architecture);
+  const { base } = row;
   if (base === null) return where.base === undefined && where.architecture === undefined;
   const [channel = "", name = "ubuntu"] = (where.base ?? "").split("@").toReversed();
   const wanted = where.base === undefined ? base : normalBase({ name, channel, architecture: base.architecture });
   return baseKey(wanted) === baseKey(base) && (where.architecture === undefined || where.architecture === base.architecture);
 }
 
-function showWhere({ base, architecture }: Where): string {
-  return printable([base, architecture].filter((one) => one !== undefined).join(" "), 100);
+/** ` on 22.04 amd64`, or nothing. */
+export function showWhere({ base, architecture }: Where): string {
+  const parts = [base, architecture].filter((one) => one !== undefined);
+  return parts.length > 0 ? printable(` on ${parts.join(" ")}`, 100) : "";
 }
 
 function notHeld({ name, revisions }: Held, revision: number): Failure {
@@ -296,8 +328,10 @@ function notHeld({ name, revisions }: Held, revision: number): Failure {
   });
 }
 
-function notOpen({ name }: Held, channel: string, where: Where): Failure {
-  return refused(`${name} has no release in ${channel}${(where.base ?? where.architecture) ? ` on ${showWhere(where)}` : ""}`, {
-    next: `chp show ${name} tells its channels`,
+function notOpen({ name, overrides }: Held, channel: string, where: Where): Failure {
+  return refused(`${name} has no release in ${channel}${showWhere(where)}`, {
+    next: overrides?.some((one) => one.channel === channel)
+      ? `an override holds it, which chp end-override ${name} ${channel} ends`
+      : `chp show ${name} tells its channels`,
   });
 }

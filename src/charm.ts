@@ -1,7 +1,7 @@
 /** What stands in a charm's and a bundle's own files: metadata.yaml, manifest.yaml, bundle.yaml. */
 
 import * as v from "valibot";
-import { parseAllDocuments, parseDocument } from "yaml";
+import { type Document, parseAllDocuments, parseDocument } from "yaml";
 import { type Base, basesOfSeries, compareBases, expandAny, normalBase, uniqueBases } from "./base.ts";
 import { type Failure, printable, reason, refused } from "./errors.ts";
 import type { Relations } from "./package.ts";
@@ -21,14 +21,27 @@ export function utf8(bytes: Uint8Array, what: string): string {
   }
 }
 
+type YamlSchema = "core" | "failsafe";
+
 /** The value of a YAML text of one document. `failsafe`: every scalar is text, as it is written. */
-export function readYaml(text: string, what: string, schema: "core" | "failsafe" = "core"): unknown {
+export function readYaml(text: string, what: string, schema: YamlSchema = "core"): unknown {
+  return guarded(what, () => valueOf(parseDocument(text, { ...YAML, schema })));
+}
+
+/** The values of all documents of a YAML text. */
+export function readYamls(text: string, what: string, schema: YamlSchema = "core"): unknown[] {
   return guarded(what, () => {
-    const document = parseDocument(text, { strict: false, uniqueKeys: false, logLevel: "silent", schema });
-    const [error] = document.errors;
-    if (error) throw error;
-    return document.toJS({ maxAliasCount: MAX_ALIASES });
+    const all = parseAllDocuments(text, { ...YAML, schema });
+    return (Array.isArray(all) ? all : []).map(valueOf);
   });
+}
+
+const YAML = { strict: false, uniqueKeys: false, logLevel: "silent" } as const;
+
+function valueOf(document: Document.Parsed): unknown {
+  const [error] = document.errors;
+  if (error) throw error;
+  return document.toJS({ maxAliasCount: MAX_ALIASES });
 }
 
 function guarded<T>(what: string, read: () => T): T {
@@ -180,15 +193,7 @@ export interface BundleFacts {
 
 /** Facts of a bundle.yaml, overlays included. `what` names the file in errors. */
 export function readBundle(text: string, what: string): BundleFacts {
-  const documents = guarded(what, () => {
-    const all = parseAllDocuments(text, { strict: false, uniqueKeys: false, logLevel: "silent" });
-    return (Array.isArray(all) ? all : []).map((document) => {
-      const [error] = document.errors;
-      if (error) throw error;
-      return document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown;
-    });
-  });
-  const parts = documents.flatMap((value) => {
+  const parts = readYamls(text, what).flatMap((value) => {
     const parsed = v.safeParse(Bundle, value);
     return parsed.success ? [parsed.output] : [];
   });

@@ -24,8 +24,10 @@ export interface PlannedPackage {
   readonly name: string;
   readonly id: string;
   readonly info: CharmInfo;
+  readonly defaultTrack: string;
+  /** in upstream's order, which is that of its tracks */
   readonly releases: readonly PlannedRelease[];
-  /** oldest first */
+  /** oldest first, with the attributes that upstream tells in its channel map alone */
   readonly revisions: readonly RemoteCharm[];
   /** by name, oldest first */
   readonly resources: readonly RemoteResource[];
@@ -52,16 +54,27 @@ export interface PackagePlan {
 export interface LockedPackage {
   readonly name: string;
   readonly id: string;
+  readonly defaultTrack: string;
   readonly releases: readonly PlannedRelease[];
   /** revision to its sha256 */
   readonly revisions: Readonly<Record<string, string>>;
+  /** revision to its attributes, where it has any */
+  readonly attributes: Readonly<Record<string, Attributes>>;
   /** `NAME_REVISION` to the sha256 of what is packed */
   readonly resources: Readonly<Record<string, string>>;
   readonly paths: Readonly<Record<string, string>>;
 }
 
+export type Attributes = Readonly<Record<string, unknown>>;
+
 export function charmFile({ download }: Pick<RemoteCharm, "download">): RemoteFile {
   return { url: download.url, size: download.size, algorithm: "sha-256", digest: download["hash-sha-256"] };
+}
+
+/** Why something is taken that nobody named; none where somebody did. */
+export function reasonsOf(wishes: readonly { readonly reason?: string }[]): string[] {
+  const reasons = wishes.map((wish) => wish.reason);
+  return reasons.includes(undefined) ? [] : [...new Set(reasons.flatMap((one) => one ?? []))];
 }
 
 /** A row of the channel map, as far as it matters here. */
@@ -76,13 +89,15 @@ interface Row {
 export async function planPackage(upstream: Upstream, name: string, wishes: readonly PackageWish[]): Promise<PackagePlan> {
   return gathered(name, async (lost, notes) => {
     const info = await upstream.info(name);
-    const draft = new Draft(info, wishes);
+    const draft = new Draft(info, wishes, rowsOf(info), defaultTrack(info));
     for (const wish of wishes) {
-      const work =
-        wish.revision === undefined ? released(upstream, info, wish, draft, notes) : pinned(upstream, info, wish, wish.revision, draft);
-      for (const failure of await work) lost.push({ name, failure });
+      const { revision } = wish;
+      const work = () =>
+        revision === undefined ? released(upstream, info, wish, draft, notes) : pinned(upstream, info, wish, revision, draft);
+      for (const failure of await failuresOf(work)) lost.push({ name, failure });
+      if (wish.allResources) await takeAllResources(upstream, draft);
     }
-    return draft.finish();
+    return draft.finish(attributesOf(info));
   });
 }
 
@@ -92,7 +107,7 @@ export async function planLocked(upstream: Upstream, locked: LockedPackage): Pro
   return gathered(name, async (lost) => {
     const info = await upstream.info(name);
     if (info.id !== locked.id) throw unlike(name, `its id is ${info.id} upstream, and ${locked.id} in the lock`);
-    const draft = new Draft(info, [{ paths: locked.paths }]);
+    const draft = new Draft(info, [{ paths: locked.paths }], locked.releases, locked.defaultTrack);
     const answers = await upstream.charms(locked.releases.map(({ revision, resources }) => ({ name, revision, base: null, resources })));
     for (const [i, answer] of answers.entries()) {
       const release = locked.releases[i];
@@ -102,25 +117,39 @@ export async function planLocked(upstream: Upstream, locked: LockedPackage): Pro
         continue;
       }
       const { charm } = answer.ok;
-      const other = differing(locked, charm);
+      const other = differing(locked, release, charm);
       if (other) lost.push({ name, failure: unlike(name, other) });
       else draft.add(release, charm);
     }
-    return lost.length === 0 ? draft.finish() : undefined;
+    for (const key of Object.keys(locked.resources)) if (lost.length === 0) await takeLockedResource(upstream, locked, key, draft, lost);
+    return lost.length === 0 ? draft.finish(new Map(Object.entries(locked.attributes))) : undefined;
   });
 }
 
-function differing(locked: LockedPackage, charm: RemoteCharm): string | undefined {
+function differing(locked: LockedPackage, { resources }: PlannedRelease, charm: RemoteCharm): string | undefined {
   const was = locked.revisions[charm.revision];
   if (was !== charm.download["hash-sha-256"])
     return `revision ${charm.revision} has the sha256 ${charm.download["hash-sha-256"]} upstream, and ${was} in the lock`;
-  for (const { name, revision, type, download } of charm.resources ?? []) {
-    const before = locked.resources[`${name}_${revision}`];
-    // The blob of an image has credentials that change; what is locked of it is the image that it names.
-    if (type === "file" && before !== undefined && before !== download["hash-sha-256"])
-      return `resource ${name} ${revision} has the sha256 ${download["hash-sha-256"]} upstream, and ${before} in the lock`;
-  }
-  return undefined;
+  const gone = lackingPin(charm, resources);
+  if (gone) return `resource ${gone.join(" ")} is not offered any more`;
+  return (charm.resources ?? []).map((one) => differingResource(locked, one)).find((why) => why !== undefined);
+}
+
+function differingResource(locked: LockedPackage, { name, revision, type, download }: RemoteResource): string | undefined {
+  const before = locked.resources[`${name}_${revision}`];
+  // The blob of an image has credentials that change; what is locked of it is the image that it names.
+  if (type !== "file" || before === undefined || before === download["hash-sha-256"]) return undefined;
+  return `resource ${name} ${revision} has the sha256 ${download["hash-sha-256"]} upstream, and ${before} in the lock`;
+}
+
+/** Takes one that goes with no release. */
+async function takeLockedResource(upstream: Upstream, locked: LockedPackage, key: string, draft: Draft, lost: Lost[]): Promise<void> {
+  if (draft.hasResource(key)) return;
+  const [, resource = "", revision = ""] = /^(.+)_(\d+)$/.exec(key) ?? [];
+  const found = (await offered(upstream, locked.name, resource)).find((one) => one.revision === Number(revision));
+  const why = found ? differingResource(locked, found) : `resource ${resource} ${revision} is not offered any more`;
+  if (why !== undefined) lost.push({ name: locked.name, failure: unlike(locked.name, why) });
+  else if (found) draft.addResource(found);
 }
 
 function unlike(name: string, why: string): Failure {
@@ -138,6 +167,16 @@ async function gathered(name: string, work: (lost: Lost[], notes: string[]) => P
   } catch (error) {
     if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
     return { lost: [...lost, { name, failure: error }], notes };
+  }
+}
+
+/** What the work gives, or throws: one wish that fails leaves the others. */
+async function failuresOf(work: () => Promise<Failure[]>): Promise<Failure[]> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
+    return [error];
   }
 }
 
@@ -177,7 +216,7 @@ function chosen(info: CharmInfo, wish: PackageWish, notes: string[]): { rows: Ch
   const found = new Map<string, ChosenRow>();
   const failures: Failure[] = [];
   const take = (row: ChosenRow) => {
-    const key = `${row.channel} ${baseKey(row.base)}`;
+    const key = placeKey(row);
     const before = found.get(key);
     if (!before || (before.extra && !row.extra)) found.set(key, row);
   };
@@ -194,7 +233,7 @@ function chosen(info: CharmInfo, wish: PackageWish, notes: string[]): { rows: Ch
     if (!channel) continue; // refused where it was read
     if (info.type === "bundle") {
       const row = searchOrder(channel).flatMap((one) => all.find((r) => r.channel === one) ?? [])[0];
-      if (row) take({ ...row, base: null });
+      if (row) take(row);
       else failures.push(notReleased(info, formatChannel(channel), "", all));
       continue;
     }
@@ -203,7 +242,7 @@ function chosen(info: CharmInfo, wish: PackageWish, notes: string[]): { rows: Ch
       // Branches stand in no channel map: whether there is one, only the answer tells.
       if (channel.branch !== undefined)
         for (const system of wish.systems === "all" ? CURRENT : wish.systems)
-          take({ channel: formatChannel(channel), base: { ...system, architecture }, revision: -1, releasedAt: undefined });
+          take({ channel: formatChannel(channel), base: { ...system, architecture }, revision: UNKNOWN, releasedAt: undefined });
       else {
         const taken = reached(info.name, own, searchOrder(channel), wish.systems, notes);
         if (taken.length === 0) failures.push(notReleased(info, formatChannel(channel), architecture, all));
@@ -213,10 +252,13 @@ function chosen(info: CharmInfo, wish: PackageWish, notes: string[]): { rows: Ch
   }
   const main = [...found.values()];
   for (const row of all)
-    if (main.some((one) => one.channel === row.channel && one.revision === row.revision)) take({ ...row, extra: true });
+    if (row.base && ofArchitectures(row.base, wish) && main.some((one) => one.channel === row.channel && one.revision === row.revision))
+      take({ ...row, extra: true });
   return { rows: [...found.values()], failures };
 }
 
+/** Of a row that the channel map does not show. */
+const UNKNOWN = -1;
 const CURRENT: readonly System[] = [{ name: "ubuntu", channel: "22.04" }];
 
 /** Rows of the first channel in search order that serves the wished bases, else the nearest LTS. */
@@ -239,7 +281,8 @@ function reached(name: string, rows: readonly Row[], order: readonly string[], s
 
 function rowsOf(info: CharmInfo): Row[] {
   return (info["channel-map"] ?? []).flatMap(({ channel, revision }) => {
-    const { name, track, risk, base } = channel;
+    const { name, track, risk } = channel;
+    const base = info.type === "bundle" ? null : channel.base; // a store may say `all` of a bundle
     if (!isRisk(risk)) return [];
     const branch = parseChannel(name)?.branch; // spelled in the name alone
     const full = formatChannel({ track: track || "latest", risk, ...(branch !== undefined && { branch }) });
@@ -275,9 +318,35 @@ function said({ code, message }: StoreError): string {
   return printable(message || code || "no reason was given", 300);
 }
 
-function releaseOf(row: Row, { charm, "released-at": releasedAt }: CharmAnswer): PlannedRelease {
+/** Takes every revision of the resources that the taken revisions declare or go with, released or not. */
+async function takeAllResources(upstream: Upstream, draft: Draft): Promise<void> {
+  for (const resource of draft.resourceNames()) for (const one of await offered(upstream, draft.name, resource)) draft.addResource(one);
+}
+
+/** Revisions of a resource; none where the store has no such resource. */
+async function offered(upstream: Upstream, charm: string, resource: string): Promise<readonly RemoteResource[]> {
+  try {
+    return await upstream.resourceRevisions(charm, resource);
+  } catch (error) {
+    if (error instanceof Failure && error.kind === "not-found") return [];
+    throw error;
+  }
+}
+
+/** By revision; upstream tells them in its channel map alone. */
+function attributesOf(info: CharmInfo): Map<string, Attributes> {
+  const found = (info["channel-map"] ?? []).flatMap(({ revision }): [string, Attributes][] => {
+    const { attributes } = revision;
+    const isTold = typeof attributes === "object" && attributes !== null && Object.keys(attributes).length > 0;
+    return isTold ? [[String(revision.revision), attributes as Attributes]] : [];
+  });
+  return new Map(found);
+}
+
+function releaseOf(row: Row, { charm, "released-at": releasedAt, "effective-channel": reached }: CharmAnswer): PlannedRelease {
+  const effective = row.revision === UNKNOWN && reached ? fullChannel(reached, "latest") : undefined;
   return {
-    channel: row.channel,
+    channel: effective ? formatChannel(effective) : row.channel,
     base: row.base,
     revision: charm.revision,
     releasedAt: releasedAt ?? row.releasedAt,
@@ -293,11 +362,26 @@ function pinsOf({ resources }: Pick<RemoteCharm, "resources">): Record<string, n
 
 /** The same charm with the resource revisions that the wish pins. */
 async function withResources(upstream: Upstream, answer: CharmAnswer, { resources }: PackageWish): Promise<CharmAnswer> {
-  const has = pinsOf(answer.charm);
-  if (Object.entries(resources).every(([name, pin]) => has[name] === pin)) return answer;
+  if (!lackingPin(answer.charm, resources)) return answer;
   const { name, revision } = answer.charm;
-  const charm = await single(upstream, { name, revision, base: null, resources: { ...has, ...resources } });
-  return { ...answer, charm: charm.charm };
+  const { charm } = await single(upstream, { name, revision, base: null, resources: { ...pinsOf(answer.charm), ...resources } });
+  checkPins(charm, resources);
+  return { ...answer, charm };
+}
+
+function checkPins(charm: RemoteCharm, resources: Readonly<Record<string, number>>): void {
+  const lacking = lackingPin(charm, resources);
+  if (lacking)
+    throw new Failure(
+      "not-found",
+      `cannot export ${charm.name} with ${lacking.join(" ")}: the store has no such revision of that resource`,
+    );
+}
+
+/** A store may leave out a resource revision that it does not have. */
+function lackingPin(charm: RemoteCharm, resources: Readonly<Record<string, number>>): [name: string, revision: number] | undefined {
+  const has = pinsOf(charm);
+  return Object.entries(resources).find(([name, pin]) => has[name] !== pin);
 }
 
 /** Takes one revision by its number and puts it into the wished channels, whatever stands there upstream. */
@@ -312,6 +396,7 @@ async function pinned(upstream: Upstream, info: CharmInfo, wish: PackageWish, re
     if (newest !== undefined) resources[resource] = newest;
   }
   const complete = await single(upstream, { name, revision, base: null, resources });
+  checkPins(complete.charm, wish.resources);
   const bases = (charm.bases ?? []).flatMap((base) => (base && ofArchitectures(base, wish) ? [base] : []));
   if (info.type === "charm" && bases.length === 0)
     return [new Failure("failed", `cannot export ${name} revision ${revision}: it does not run on ${wish.architectures.join(", ")}`)];
@@ -351,18 +436,40 @@ async function single(upstream: Upstream, query: CharmQuery): Promise<CharmAnswe
 class Draft {
   readonly #info: CharmInfo;
   readonly #wishes: readonly Partial<PackageWish>[];
+  readonly #order: ReadonlyMap<string, number>;
+  readonly #defaultTrack: string;
   readonly #releases = new Map<string, PlannedRelease>();
   readonly #revisions = new Map<number, RemoteCharm>();
   readonly #resources = new Map<string, RemoteResource>();
 
-  constructor(info: CharmInfo, wishes: readonly Partial<PackageWish>[]) {
+  /** `order`: rows as they are to stand; others come last */
+  constructor(info: CharmInfo, wishes: readonly Partial<PackageWish>[], order: readonly Place[], track: string) {
     this.#info = info;
     this.#wishes = wishes;
+    this.#order = new Map(order.map((one, i) => [placeKey(one), i]));
+    this.#defaultTrack = track;
+  }
+
+  get name(): string {
+    return this.#info.name;
   }
 
   /** Whether taking it adds no file. */
   has({ revision, resources }: RemoteCharm): boolean {
-    return this.#revisions.has(revision) && (resources ?? []).every((one) => this.#resources.has(`${one.name}_${one.revision}`));
+    return this.#revisions.has(revision) && (resources ?? []).every((one) => this.hasResource(`${one.name}_${one.revision}`));
+  }
+
+  /** `key`: `NAME_REVISION` */
+  hasResource(key: string): boolean {
+    return this.#resources.has(key);
+  }
+
+  /** Of those that are taken, and that the taken revisions declare. */
+  resourceNames(): Set<string> {
+    const declared = [...this.#revisions.values()].flatMap(({ revision, "metadata-yaml": yaml }) =>
+      yaml ? readMetadata(yaml, `metadata.yaml of ${this.name} ${revision}`).resources : [],
+    );
+    return new Set([...this.#resources.values(), ...declared].map((one) => one.name));
   }
 
   /** The first to name a channel and base has it; a file is there once. Throws where a store contradicts itself. */
@@ -373,29 +480,43 @@ class Draft {
         "failed",
         `cannot export ${name}: the store tells of ${printable(charm.name, 100)} with the id ${printable(charm.id, 100)} in its place`,
       );
-    const key = `${release.channel} ${baseKey(release.base)}`;
+    const key = placeKey(release);
     if (!this.#releases.has(key)) this.#releases.set(key, release);
     this.#revisions.set(charm.revision, this.#revisions.get(charm.revision) ?? charm);
-    for (const one of charm.resources ?? []) {
-      const file = `${one.name}_${one.revision}`;
-      this.#resources.set(file, this.#resources.get(file) ?? one);
-    }
+    for (const one of charm.resources ?? []) this.addResource(one);
   }
 
-  finish(): PlannedPackage | undefined {
+  addResource(resource: RemoteResource): void {
+    const key = `${resource.name}_${resource.revision}`;
+    this.#resources.set(key, this.#resources.get(key) ?? resource);
+  }
+
+  /** `attributes`: by revision */
+  finish(attributes: ReadonlyMap<string, Attributes>): PlannedPackage | undefined {
     if (this.#revisions.size === 0) return undefined;
     const { type, name, id } = this.#info;
     const order = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+    const rank = (key: string) => this.#order.get(key) ?? this.#order.size;
+    const told = ({ revision }: RemoteCharm) => attributes.get(String(revision));
     return {
       type,
       name,
       id,
       info: this.#info,
-      releases: [...this.#releases].toSorted(([a], [b]) => order(a, b)).map(([, release]) => release),
-      revisions: [...this.#revisions.values()].toSorted((a, b) => a.revision - b.revision),
+      defaultTrack: this.#defaultTrack,
+      releases: [...this.#releases].toSorted(([a], [b]) => rank(a) - rank(b) || order(a, b)).map(([, release]) => release),
+      revisions: [...this.#revisions.values()]
+        .map((one) => ({ ...one, ...(told(one) && { attributes: told(one) }) }))
+        .toSorted((a, b) => a.revision - b.revision),
       resources: [...this.#resources.values()].toSorted((a, b) => order(a.name, b.name) || a.revision - b.revision),
       paths: Object.assign({}, ...this.#wishes.map((wish) => wish.paths ?? {})),
-      reasons: [...new Set(this.#wishes.flatMap((wish) => wish.reason ?? []))],
+      reasons: reasonsOf(this.#wishes),
     };
   }
+}
+
+type Place = Pick<PlannedRelease, "channel" | "base">;
+
+function placeKey({ channel, base }: Place): string {
+  return `${channel} ${baseKey(base)}`;
 }

@@ -44,6 +44,8 @@ export interface Entry extends Pick<ArchiveFile, "containers" | "path"> {
   readonly source: string;
   /** it is a source that has files in it */
   readonly isArchive?: boolean;
+  /** chp has no use for it, so nobody has to have signed it */
+  readonly isIgnored?: boolean;
 }
 
 interface List {
@@ -57,7 +59,7 @@ const WHOLE: FailureOptions = {
   next: `a ${SUMS_FILE} is checked as a whole: import what it lists and nothing else beside it, or files of your choice without it`,
 };
 
-const UNLISTED: Origin = { signers: [], lacks: `it has no ${SUMS_FILE}` };
+const UNLISTED: Origin = { signers: [], lacks: `it came without a ${SUMS_FILE}` };
 
 /** Whether a file is a list of digests, or the signature of one. */
 export function isContents(path: string): boolean {
@@ -76,13 +78,13 @@ export class Contents {
     this.#accepted = accepted;
   }
 
-  /** Takes in what `isContents`. Throws a `refused` failure, which begins with `where`, if it is no such thing. */
+  /** Takes in what `isContents`; `where` names it later. Throws a `refused` failure if it is no list. */
   take(path: string, bytes: Uint8Array, where: string): void {
     const at = path.lastIndexOf("/");
     const folder = path.slice(0, Math.max(at, 0));
-    const text = utf8(bytes, where);
+    const text = utf8(bytes, "it");
     if (path.slice(at + 1) === SIGNATURE_FILE) this.#signatures.set(folder, { where, text });
-    else this.#lists.set(folder, { where, bytes, sums: readSums(text, where) });
+    else this.#lists.set(folder, { where, bytes, sums: readSums(text, "it") });
   }
 
   /** Takes in the digest of a file or of a whole source. Throws a `refused` failure where a list says otherwise. */
@@ -92,7 +94,7 @@ export class Contents {
     this.#check(path, entry);
   }
 
-  /** The origin of every source, by its path. Throws a `refused` failure where lists and files differ or a signature is wrong. */
+  /** The origin of every source that something was taken of, by its path. Throws a `refused` failure where lists and files differ or a signature is wrong. */
   finish(): ReadonlyMap<string, Origin> {
     for (const [folder, { where, sums }] of this.#lists)
       for (const path of sums.keys())
@@ -105,6 +107,7 @@ export class Contents {
       const above = [...foldersAbove(path)].flatMap(([folder]) => known.get(folder) ?? []);
       // All that lies below a signed list is in it.
       const own = above.find((one) => one.lacks === undefined) ?? above[0] ?? UNLISTED;
+      if (entry.isIgnored && own.lacks !== undefined) continue;
       const before = origins.get(entry.source);
       const signers = new Map([...(before?.signers ?? []), ...own.signers].map((signer) => [JSON.stringify(signer), signer]));
       origins.set(entry.source, { ...own, ...before, signers: [...signers.values()] });

@@ -4,7 +4,7 @@ interface Kind {
   /** exit code of a command */
   readonly exit: number;
   /** HTTP status of a reply */
-  readonly status: 400 | 404 | 405 | 408 | 413 | 500;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 413 | 500 | 503;
   /** code in the `error-list` of a Charmhub reply */
   readonly code: string;
 }
@@ -13,6 +13,9 @@ const KINDS = {
   failed: { exit: 1, status: 500, code: "api-error" },
   "not-found": { exit: 1, status: 404, code: "resource-not-found" },
   "not-allowed": { exit: 1, status: 405, code: "api-error" },
+  unauthorized: { exit: 1, status: 401, code: "unauthorized" },
+  forbidden: { exit: 1, status: 403, code: "forbidden" },
+  busy: { exit: 1, status: 503, code: "busy" },
   "too-large": { exit: 3, status: 413, code: "bad-argument" },
   "too-slow": { exit: 1, status: 408, code: "api-error" },
   malformed: { exit: 2, status: 400, code: "bad-argument" },
@@ -27,6 +30,10 @@ const KINDS = {
 } as const satisfies Record<string, Kind>;
 
 export type FailureKind = keyof typeof KINDS;
+
+export function isFailureKind(text: string): text is FailureKind {
+  return Object.hasOwn(KINDS, text);
+}
 
 export interface FailureOptions {
   /** the next thing to type or to do, printed on a line of its own */

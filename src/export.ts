@@ -2,6 +2,7 @@
 
 import { LIMITS, type ReadAt, zipFiles, zipTexts } from "./archive.ts";
 import { ArchiveWriter, type Fetching, type Form, type Work } from "./archivewriter.ts";
+import { ARCHITECTURES as BASE_ARCHITECTURES } from "./base.ts";
 import { utf8 } from "./charm.ts";
 import { charmFile, type LockedPackage, type Lost, type PackagePlan, type PlannedPackage, planLocked, planPackage } from "./charmplan.ts";
 import { sumsOf } from "./digest.ts";
@@ -9,13 +10,14 @@ import { Failure, reason } from "./errors.ts";
 import type { Inventory } from "./inventory.ts";
 import { type HeldSnap, type NeededSnap, type Needer, neededSnaps, showNeed } from "./lacking.ts";
 import { formatLock, LOCK_FILE, type Lock } from "./lock.ts";
-import { type Addition, charmsOfBundle, type PackageWish, type SnapWish, type Wish } from "./manifest.ts";
-import { mayNameSnaps, type Need, needsOf } from "./needs.ts";
+import { type Addition, charmsOfBundle, type Defaults, type PackageWish, type SnapWish, type Wish } from "./manifest.ts";
+import { mayNameSnaps, needsOf } from "./needs.ts";
 import { type Packed, packPackage, packSnap } from "./pack.ts";
 import { mapBounded } from "./parallel.ts";
 import { imageBlob, MAX_IMAGE_BLOB, readImageBlob } from "./registry.ts";
 import type { Receiver, Remote } from "./remote.ts";
 import type { SecretKey } from "./signature.ts";
+import { ARCHITECTURES, SNAP_TYPES } from "./snap.ts";
 import { AssertionFetcher, type PlannedSnap, planLockedSnap, planSnap } from "./snapplan.ts";
 import { readSnapYaml } from "./snapyaml.ts";
 import type { RemoteFile, RemoteResource, RemoteSnap, Upstream } from "./upstream.ts";
@@ -92,6 +94,31 @@ export async function planBundle(upstream: Upstream, remote: Remote, wish: Packa
   if (planned.type !== "bundle")
     throw new Failure("usage", `${wish.name} is a charm, not a bundle`, { next: `chp export charms takes charms` });
   return bundleText(remote, planned.name, bundle);
+}
+
+/** Everything that a store lists. Architectures that it has nothing for cost a question each. */
+export async function everything(upstream: Upstream, { channels = "all", systems = "all", architectures }: Defaults): Promise<Wish> {
+  const packages = await upstream.charmNames();
+  const names = new Set<string>();
+  const machines = architectures ?? ARCHITECTURES;
+  for (const machine of machines) for (const name of await upstream.snapNames(machine)) names.add(name);
+  const wishOf = (name: string) => ({
+    name,
+    channels,
+    systems,
+    architectures: architectures ?? BASE_ARCHITECTURES,
+    resources: {},
+    allResources: true as const,
+    paths: {},
+  });
+  const of = (type: string) => packages.filter((one) => one.type === type).map(({ name }) => wishOf(name));
+  return {
+    charms: of("charm"),
+    bundles: of("bundle"),
+    snaps: [...names].toSorted().map((name) => ({ name, channels, architectures: machines })),
+    without: [],
+    notes: [],
+  };
 }
 
 class Export {
@@ -217,20 +244,9 @@ class Export {
     const { wish, without } = this.#options;
     const bundles = await this.#plan(wish.bundles);
     const inside: PackageWish[] = [];
-    for (const bundle of without.has("bundle-charms") ? [] : bundles) {
-      const wished = wish.bundles.find((one) => one.name === bundle.name);
-      for (const revision of bundle.revisions) {
-        const by = `bundle ${bundle.name} ${revision.revision}`;
-        const text = await bundleText(this.#options.remote, bundle.name, revision);
-        const { charms, notes } = charmsOfBundle(
-          text,
-          `bundle.yaml of ${bundle.name}`,
-          wished ? { architectures: wished.architectures } : {},
-          `${by} names it`,
-        );
-        for (const note of notes) this.#note(note);
-        inside.push(...charms);
-      }
+    for (const wished of without.has("bundle-charms") ? [] : wish.bundles) {
+      const bundle = bundles.find(({ type, name }) => type === "bundle" && name === wished.name);
+      for (const revision of bundle?.revisions ?? []) inside.push(...(await this.#inside(wished, revision)));
     }
     const charms = await this.#plan([...wish.charms, ...inside]);
     const wrong = [
@@ -239,6 +255,20 @@ class Export {
     ];
     for (const { name, type } of wrong) this.#note(`${name} is a ${type}: it was taken as that`);
     return mergedByName([...bundles, ...charms]);
+  }
+
+  async #inside(bundle: PackageWish, revision: PlannedPackage["revisions"][number]): Promise<readonly PackageWish[]> {
+    const { name } = bundle;
+    try {
+      const text = await bundleText(this.#options.remote, name, revision);
+      const { charms, notes } = charmsOfBundle(text, `bundle.yaml of ${name}`, bundle, `bundle ${name} ${revision.revision} names it`);
+      for (const note of notes) this.#note(note);
+      return charms;
+    } catch (error) {
+      if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
+      this.#lose({ name: `the charms of ${name}`, failure: error });
+      return [];
+    }
   }
 
   async #plan(wishes: readonly PackageWish[]): Promise<PlannedPackage[]> {
@@ -261,7 +291,9 @@ class Export {
     return plans.flatMap(({ planned, lost, notes }) => {
       for (const note of notes) this.#note(note);
       for (const one of lost) this.#lose(one);
-      for (const why of planned?.reasons ?? []) this.#note(`adding ${planned?.type} ${planned?.name}: ${why}`);
+      // A documented archive adds nothing but the charms of a bundle, which its lines name as they come.
+      if (this.#options.form === "site")
+        for (const why of planned?.reasons ?? []) this.#note(`adding ${planned?.type} ${planned?.name}: ${why}`);
       return planned ?? [];
     });
   }
@@ -270,6 +302,8 @@ class Export {
   async #withImages(packages: readonly PlannedPackage[], lock: Lock | undefined): Promise<PlannedPackage[]> {
     const found = await mapBounded(packages, PARALLEL_ASKING, async (pkg) => {
       try {
+        const lacking = Object.keys(pkg.paths).filter((name) => !pkg.resources.some((one) => one.name === name));
+        if (lacking.length > 0) this.#note(`${pkg.name} has no resource ${lacking.join(", ")}, whose path was given`);
         const locked = lock?.packages.find((one) => one.name === pkg.name);
         for (const resource of pkg.resources) if (resource.type === "oci-image") await this.#image(pkg, resource, locked);
         return [pkg];
@@ -309,7 +343,7 @@ class Export {
   /** Who a publisher is, is good to know and needed by nobody: Charmhub's replies tell it as well. */
   async #accountOf(id: string, name: string): Promise<string | undefined> {
     try {
-      const text = await this.#assertions.text("account", [id]);
+      const text = await this.#assertions.account(id);
       if (text === undefined) this.#note(`the Snap Store has no account assertion of ${id}, the publisher of ${name}`);
       return text;
     } catch (error) {
@@ -389,15 +423,16 @@ class Export {
   }
 
   async #needer(writer: ArchiveWriter, pkg: PlannedPackage, packed: Packed | undefined): Promise<Needer> {
-    const revisions: { revision: number; snaps: readonly Need[] }[] = [];
-    for (const { revision } of pkg.type === "charm" ? pkg.revisions : []) {
+    const revisions: Needer["revisions"][number][] = [];
+    for (const { revision, bases } of pkg.type === "charm" ? pkg.revisions : []) {
       const zip =
         packed && packed.files.some((file) => file.path === `${pkg.name}_${revision}.charm`)
           ? writer.read(packed, `${pkg.name}_${revision}.charm`)
           : undefined;
-      if (zip) revisions.push({ revision, snaps: needsOf(await zipTexts(await atHand(zip), mayNameSnaps, LIMITS)) });
+      const snaps = zip ? needsOf(await zipTexts(await atHand(zip), mayNameSnaps, LIMITS)) : [];
+      revisions.push({ revision, snaps, bases: bases.filter((base) => base !== null) });
     }
-    return { name: pkg.name, revisions };
+    return { name: pkg.name, revisions, releases: pkg.releases };
   }
 }
 
@@ -465,13 +500,23 @@ function wishFor({ name, revision, channel, architecture, by }: NeededSnap, ever
   };
 }
 
-function heldSnap({ name, revisions }: PlannedSnap): HeldSnap {
+/** What was taken of a snap, as what machines may install of it: a revision that is in no channel on each of its architectures. */
+function heldSnap({ name, releases, revisions }: PlannedSnap): HeldSnap {
   const of = (one: RemoteSnap): HeldSnap["revisions"][number] => {
-    const { revision, architectures } = one;
+    const { revision, architectures, base } = one;
+    const type = SNAP_TYPES.find((known) => known === one.type) ?? "app";
     const yaml = one["snap-yaml"] ? readSnapYaml(one["snap-yaml"], `snap.yaml of ${name} ${revision}`) : undefined;
-    return { type: "app", providers: [], ...yaml, revision, architectures };
+    return { type, ...(base && { base }), providers: [], ...yaml, revision, architectures };
   };
-  return { name, revisions: revisions.toReversed().map(of) };
+  const alone = revisions.filter(({ revision }) => !releases.some((one) => one.revision === revision));
+  return {
+    name,
+    revisions: revisions.toReversed().map(of),
+    releases: [
+      ...releases,
+      ...alone.flatMap(({ revision, architectures }) => architectures.map((architecture) => ({ revision, architecture }))),
+    ],
+  };
 }
 
 /** One plan a name: what is asked for in several ways is packed once. */
@@ -490,6 +535,7 @@ function mergedSnap(a: PlannedSnap, b: PlannedSnap): PlannedSnap {
   return {
     ...a,
     info: a.info ?? b.info,
+    defaultTrack: a.defaultTrack ?? b.defaultTrack,
     releases: [...releases].toSorted(([x], [y]) => (x < y ? -1 : 1)).map(([, one]) => one),
     revisions: [...revisions.values()].toSorted((x, y) => x.revision - y.revision),
     assertions: new Map([...b.assertions, ...a.assertions]),
@@ -498,5 +544,5 @@ function mergedSnap(a: PlannedSnap, b: PlannedSnap): PlannedSnap {
 }
 
 function mergedByName(packages: readonly PlannedPackage[]): PlannedPackage[] {
-  return [...new Map(packages.map((one) => [one.name, one])).values()];
+  return [...new Map(packages.map((one) => [one.name, one])).values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

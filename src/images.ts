@@ -118,15 +118,15 @@ export function skopeoScript(images: readonly NeededImage[], registry: Registry 
     `    login UPSTREAM _${i + 1} ${quoted(repositoryOf(image.upstream))}`,
     `    held ${folder} || skopeo copy --all --preserve-digests --src-tls-verify="\${UPSTREAM_TLS_VERIFY:-true}" \${login:+--src-authfile "$login"} ${quoted(`docker://${skopeoReference(image.upstream)}`)} dir:${folder}`,
   ]);
-  // The registry's name stands alone between its quotes, where the shell puts in what the environment says.
-  const target = registry ? quoted(registry.domain) : '"$REGISTRY"';
+  // What the shell puts in from the environment stands between quotes of its own.
+  const target = (path: string) => (registry ? quoted(`docker://${registry.domain}/${path}`) : `docker://"$REGISTRY"${quoted(`/${path}`)}`);
   const pushLines = [
     ...(registry ? [] : [`    : "\${REGISTRY:?set it to HOST:PORT of the local registry}"`]),
-    `    login REGISTRY "" ${target}`,
-    ...[...pushed.values()].map((image) => {
-      const path = quoted(`/${skopeoReference(image.path)}`);
-      return `    skopeo copy --all --preserve-digests --dest-tls-verify="\${REGISTRY_TLS_VERIFY:-true}" \${login:+--dest-authfile "$login"} dir:${folderOf(image)} docker://${target}${path}`;
-    }),
+    `    login REGISTRY "" ${registry ? quoted(registry.domain) : '"$REGISTRY"'}`,
+    ...[...pushed.values()].map(
+      (image) =>
+        `    skopeo copy --all --preserve-digests --dest-tls-verify="\${REGISTRY_TLS_VERIFY:-true}" \${login:+--dest-authfile "$login"} dir:${folderOf(image)} ${target(skopeoReference(image.path))}`,
+    ),
   ];
   return `${[
     ...HEAD,
@@ -146,15 +146,15 @@ export function skopeoScript(images: readonly NeededImage[], registry: Registry 
 }
 
 const HEAD = `#!/bin/sh
-# Copies the images that the held charms need. Printed by chp images --script skopeo.
+# Copies the images that charms need. Written by chp export, and by chp images --script skopeo.
 #
 #   sh images.sh fetch    on the connected side: from upstream into images/, here
 #   sh images.sh push     where images/ was carried to: from there into the local registry, or into REGISTRY
 #
 # Credentials come from the environment alone. Those that are not set are skopeo's own (skopeo login).
 #   UPSTREAM_USERNAME, UPSTREAM_PASSWORD       for fetch, of every image
-#   UPSTREAM_USERNAME_1, UPSTREAM_PASSWORD_1   of image 1 alone, and so on: Charmhub gives each image its own,
-#                                              which the file of the resource in the charm's export names
+#   UPSTREAM_USERNAME_1, UPSTREAM_PASSWORD_1   of image 1 alone, and so on: Charmhub gives each image its own;
+#                                              chp export writes them into a file beside this one, to be sourced
 #   REGISTRY_USERNAME, REGISTRY_PASSWORD       for push; an account that may write
 # UPSTREAM_TLS_VERIFY=false and REGISTRY_TLS_VERIFY=false are for registries without TLS, or without a known certificate.
 set -eu

@@ -1,12 +1,14 @@
 /** The use case: archives → blobs → one new generation. One refused file, and nothing is published. */
 
 import type { Generation, Ingested, Mended, Snapshot, SourceRecord, Store, Tally } from "../store/store.ts";
-import { type ArchiveFile, ByteReader, type Chunks, files, type Limits, place } from "./archive.ts";
+import { type ArchiveFile, ByteReader, type Chunks, files, type Limits, located, place } from "./archive.ts";
 import { type Assertion, CANONICAL_ROOTS, Trust } from "./assertion.ts";
+import { sameManifest } from "./change.ts";
 import { Contents, isContents, type Origin } from "./contents.ts";
 import { Summer, type Sums } from "./digest.ts";
 import { Failure, printable, refused } from "./errors.ts";
 import { type NeededSnap, neededSnaps } from "./lacking.ts";
+import { type OverrideFacts, overridesOver } from "./override.ts";
 import {
   type Change,
   type ChannelPolicy,
@@ -68,6 +70,8 @@ export interface PackageReport {
   readonly revisions: { readonly new: readonly number[]; readonly known: readonly number[] };
   readonly resources: { readonly new: readonly string[]; readonly known: readonly string[] };
   readonly channels: readonly Change[];
+  /** in force over channels that moved, so that these are not offered */
+  readonly overrides: readonly OverrideFacts[];
   readonly notes: readonly string[];
 }
 
@@ -132,7 +136,7 @@ export async function importSources(
     const draft = async (newest: Snapshot) => {
       const mended: Mended[] = [];
       const base = store.mendable(newest, (one) => void mended.push(one));
-      const merged = await mergeAll(reading, base, options.channels);
+      const merged = await mergeAll(reading, base, options);
       const imported = await importSnaps(reading.snaps, await snapBase(base), {
         trust,
         roots: options.trust ?? [],
@@ -228,6 +232,7 @@ async function readSource(
   let sums: Sums | undefined;
   let staged = false;
   let isArchive = false;
+  let isIgnored = false;
   const chunks = async function* () {
     for await (const chunk of source.open()) {
       if (options.signal?.aborted) throw interrupted();
@@ -243,15 +248,22 @@ async function readSource(
       const isPart = file.containers.length > 0;
       isArchive ||= isPart;
       const at = isPart ? [path, ...file.containers.slice(1), file.path].join("/") : path;
-      const isStaged = isPayload(file.path, await file.bytes.peek(4));
-      staged = isStaged && !isPart && !file.compressed;
-      const given = isStaged ? await reader.add(file) : await readText(reader, contents, at, file, options.limits);
+      let given: Sums | undefined;
+      const ignored = reader.ignored;
+      try {
+        const isStaged = isPayload(file.path, await file.bytes.peek(4));
+        staged = isStaged && !isPart && !file.compressed;
+        given = isStaged ? await reader.add(file) : await readText(reader, contents, at, file, options.limits);
+      } catch (error) {
+        throw located(error, file);
+      }
       if (staged) sums = given;
+      isIgnored = reader.ignored > ignored;
       const { containers, path: name } = file;
-      if (isPart && given) contents.add(at, { containers, path: name, sha256: given["sha-256"], source: path });
+      if (isPart && given) contents.add(at, { containers, path: name, sha256: given["sha-256"], source: path, isIgnored });
     }
     const { size, "sha-256": sha256 } = sums ?? summer.sums();
-    contents.add(path, { containers: [], path: source.name, sha256, source: path, isArchive });
+    contents.add(path, { containers: [], path: source.name, sha256, source: path, isArchive, isIgnored });
     return { name: source.name, size, sha256 };
   } catch (error) {
     if (options.signal?.aborted) throw interrupted();
@@ -276,7 +288,7 @@ async function readText(
     }
   };
   const bytes = new ByteReader(chunks());
-  if (isContents(file.path)) contents.take(path, await bytes.whole(json, place(file)), place(file));
+  if (isContents(file.path)) contents.take(path, await bytes.whole(json, "it"), place(file));
   else await reader.add({ ...file, bytes });
   await bytes.drain();
   return summer.sums();
@@ -290,7 +302,9 @@ function withOrigins(
 ): { readonly records: SourceRecord[]; readonly notes: string[] } {
   const notes = new Set<string>();
   const records = [...read].map(([path, record]): SourceRecord => {
-    const { signers, lacks, unknownKey } = origins.get(path) ?? NO_ORIGIN;
+    const origin = origins.get(path);
+    if (!origin) return record; // nothing was taken of it
+    const { signers, lacks, unknownKey } = origin;
     if (lacks === undefined) return { ...record, signers };
     if (accepted.length === 0) {
       if (unknownKey !== undefined)
@@ -306,8 +320,6 @@ function withOrigins(
   });
   return { records, notes: [...notes] };
 }
-
-const NO_ORIGIN: Origin = { signers: [], lacks: "it was not read" };
 
 /** What is held of snaps, as an import asks for it. */
 async function snapBase(base: Snapshot): Promise<SnapBase> {
@@ -351,7 +363,7 @@ function nothingFound(records: readonly SourceRecord[], reading: Reading<Ingeste
 async function mergeAll(
   reading: Reading<Ingested>,
   base: { package(name: string): Promise<Package | undefined> },
-  policy: ChannelPolicy,
+  { channels: policy, now }: Pick<ImportOptions, "channels" | "now">,
 ): Promise<Result> {
   const [before, after] = [new Map<string, Package | undefined>(), new Map<string, Package>()];
   const notes = new Map<string, string[]>();
@@ -374,7 +386,7 @@ async function mergeAll(
   if (empty) throw refused(`${empty.name}: the archive has its metadata.json, but no charm or bundle of it`);
 
   const packages = [...after.values()].map((pkg) =>
-    report(pkg, before.get(pkg.name), given.get(pkg.name) ?? [], notes.get(pkg.name) ?? []),
+    report(pkg, before.get(pkg.name), { given: given.get(pkg.name) ?? [], notes: notes.get(pkg.name) ?? [], now }),
   );
   const held = async (name: string) => after.has(name) || (await base.package(name)) !== undefined;
   const charms: Missing["charms"][number][] = [];
@@ -394,7 +406,7 @@ async function mergeAll(
       revisions: revisions.map(({ name, row }) => ({ name, channel: row.channel, base: row.base, revision: row.revision })),
     },
     after: [...after.values()],
-    changed: [...after.values()].filter((pkg) => !same(before.get(pkg.name), pkg)),
+    changed: [...after.values()].filter((pkg) => !sameManifest(before.get(pkg.name), pkg)),
   };
 }
 
@@ -406,7 +418,12 @@ function weigh(store: Store, blobs: readonly Ingested[]): ImportReport["bytes"] 
   return bytes;
 }
 
-function report(pkg: Package, before: Package | undefined, given: readonly Incoming[], notes: readonly string[]): PackageReport {
+function report(
+  pkg: Package,
+  before: Package | undefined,
+  { given, notes, now }: { readonly given: readonly Incoming[]; readonly notes: readonly string[]; readonly now: string },
+): PackageReport {
+  const channels = changes(before, pkg);
   const heldRevisions = new Set(before?.revisions.map((r) => r.revision));
   const heldResources = new Set(before?.resources.flatMap((r) => r.revisions.map((one) => `${r.name}_${one.revision}`)));
   const revisions = [...new Set(given.flatMap((one) => one.revisions.map((r) => r.revision)))].toSorted((a, b) => a - b);
@@ -417,17 +434,14 @@ function report(pkg: Package, before: Package | undefined, given: readonly Incom
     name: pkg.name,
     type: pkg.type,
     id: pkg.id,
-    state: before === undefined ? "new" : same(before, pkg) ? "known" : "changed",
+    state: before === undefined ? "new" : sameManifest(before, pkg) ? "known" : "changed",
     defaultTrack: pkg.defaultTrack,
     revisions: { new: revisions.filter((r) => !heldRevisions.has(r)), known: revisions.filter((r) => heldRevisions.has(r)) },
     resources: { new: resources.filter((r) => !heldResources.has(r)), known: resources.filter((r) => heldResources.has(r)) },
-    channels: changes(before, pkg),
+    channels,
+    overrides: overridesOver(pkg, channels, Date.parse(now)),
     notes,
   };
-}
-
-function same(before: Package | undefined, after: Package): boolean {
-  return before !== undefined && JSON.stringify(before) === JSON.stringify(after);
 }
 
 /** Resources that the newest revision declares and of which no revision is held. */

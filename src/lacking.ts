@@ -2,7 +2,7 @@
 
 import type { Need } from "./needs.ts";
 import type { Package } from "./package.ts";
-import type { Snap } from "./snap.ts";
+import { ANY_ARCHITECTURE, type Snap } from "./snap.ts";
 import { runsOn } from "./snapresolve.ts";
 
 /** What makes a snap needed. */
@@ -24,10 +24,16 @@ const NO_BASES = new Set(["none", "bare", ""]);
 const OLD_BASE = "core";
 
 /** What matters here of a charm, and of a snap. */
-export type Needer = Pick<Package, "name"> & { readonly revisions: readonly Pick<Package["revisions"][number], "revision" | "snaps">[] };
-export type HeldSnap = Pick<Snap, "name"> & {
-  readonly revisions: readonly Pick<Snap["revisions"][number], "revision" | "base" | "type" | "providers" | "architectures">[];
+export type Needer = Pick<Package, "name"> & {
+  readonly revisions: readonly Pick<Package["revisions"][number], "revision" | "snaps" | "bases">[];
+  readonly releases: readonly Pick<Package["releases"][number], "revision" | "base">[];
 };
+export type HeldSnap = Pick<Snap, "name"> & {
+  /** newest first */
+  readonly revisions: readonly Pick<Snap["revisions"][number], "revision" | "base" | "type" | "providers" | "architectures">[];
+  readonly releases: readonly Pick<Snap["releases"][number], "revision" | "architecture">[];
+};
+type HeldRevision = HeldSnap["revisions"][number];
 
 /** Sorted by name; what is certain before what is likely. `asks`: whose needs count; all by default. */
 export function neededSnaps<S extends HeldSnap>(
@@ -49,20 +55,46 @@ export function neededSnaps<S extends HeldSnap>(
     });
   };
   for (const pkg of packages)
-    for (const revision of pkg.revisions)
-      for (const { where, ...one } of revision.snaps ?? []) need(one, "charm-snaps", `charm ${pkg.name} ${revision.revision} (${where})`);
-  for (const snap of snaps) {
-    const [newest] = snap.revisions;
-    if (!newest || !asks(snap)) continue;
-    const base = newest.base ?? (newest.type === "app" ? OLD_BASE : "");
-    if (!NO_BASES.has(base)) need({ name: base, sure: "certain" }, "bases", `base of ${snap.name}`);
-    for (const provider of newest.providers) need({ name: provider, sure: "certain" }, "providers", `default provider of ${snap.name}`);
-    if (newest.type === "app") need({ name: SNAPD, sure: "certain" }, "snapd", "every machine that installs a snap");
+    for (const revision of pkg.revisions) {
+      const machines = machinesOf(pkg, revision);
+      for (const { where, ...one } of revision.snaps ?? [])
+        if (machines.length === 0 || one.architecture === undefined || machines.includes(one.architecture))
+          need(one, "charm-snaps", `charm ${pkg.name} ${revision.revision} (${where})`);
+    }
+  for (const [{ name: snap }, revision, architecture] of snaps.filter(asks).flatMap(heads)) {
+    const certain = (name: string) => ({ name, ...(architecture !== ANY_ARCHITECTURE && { architecture }), sure: "certain" as const });
+    const base = revision.base ?? (revision.type === "app" ? OLD_BASE : "");
+    if (!NO_BASES.has(base)) need(certain(base), "bases", `base of ${snap}`);
+    for (const provider of revision.providers) need(certain(provider), "providers", `default provider of ${snap}`);
+    if (revision.type === "app") need(certain(SNAPD), "snapd", "every machine that installs a snap");
   }
+  // What serves one architecture serves those who do not mind which.
+  const everywhere = (one: NeededSnap) => [one.revision, one.channel, one.architecture].every((part) => part === undefined);
+  const isSaid = (one: NeededSnap) =>
+    [...found.values()].some((other) => other.name === one.name && other.revision === undefined && other.architecture !== undefined);
   const rank = (one: NeededSnap) => (one.sure === "certain" ? 0 : 1);
-  return [...found.values()].toSorted(
+  const needed = [...found.values()].filter((one) => one.sure === "likely" || !everywhere(one) || !isSaid(one));
+  return needed.toSorted(
     (a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : a.name > b.name ? 1 : (a.revision ?? 0) - (b.revision ?? 0)),
   );
+}
+
+/** On what architectures a charm's revision is to be had: by its releases, else by its bases; none: on any. */
+function machinesOf({ releases }: Needer, { revision, bases }: Needer["revisions"][number]): string[] {
+  const released = releases.flatMap((one) => (one.revision === revision && one.base ? [one.base.architecture] : []));
+  const machines = released.length > 0 ? released : bases.map((one) => one.architecture);
+  return machines.includes(ANY_ARCHITECTURE) ? [] : machines;
+}
+
+/** What machines install of a snap, and on which architecture: what is released, else the newest. */
+function heads<S extends HeldSnap>(snap: S): (readonly [S, HeldRevision, string])[] {
+  const released = snap.releases.flatMap(({ revision: number, architecture }) => {
+    const revision = snap.revisions.find((one) => one.revision === number);
+    return revision ? [[snap, revision, architecture] as const] : [];
+  });
+  const [newest] = snap.revisions;
+  if (released.length > 0 || !newest) return released;
+  return newest.architectures.map((architecture) => [snap, newest, architecture] as const);
 }
 
 function isHeld({ revision, architecture }: Omit<Need, "where">, snap: HeldSnap | undefined): boolean {

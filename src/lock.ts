@@ -5,7 +5,7 @@ import type { LockedPackage, PlannedPackage } from "./charmplan.ts";
 import { sumsOf } from "./digest.ts";
 import { refused } from "./errors.ts";
 import { checkShape, mapOf } from "./schema.ts";
-import type { LockedSnap, PlannedSnap } from "./snapplan.ts";
+import { componentsOf, type LockedSnap, type PlannedSnap } from "./snapplan.ts";
 
 /** Its name in an archive. */
 export const LOCK_FILE = "export.lock.json";
@@ -24,6 +24,7 @@ const LockText = v.object({
     v.object({
       name: v.string(),
       id: v.string(),
+      defaultTrack: v.string(),
       releases: v.array(
         v.object({
           channel: v.string(),
@@ -34,6 +35,7 @@ const LockText = v.object({
         }),
       ),
       revisions: mapOf(Hex(64)),
+      attributes: mapOf(mapOf(v.unknown())),
       resources: mapOf(Hex(64)),
       paths: mapOf(v.string()),
     }),
@@ -42,8 +44,9 @@ const LockText = v.object({
     v.object({
       name: v.string(),
       id: v.string(),
+      defaultTrack: v.nullable(v.string()),
       releases: v.array(v.object({ channel: v.string(), architecture: v.string(), revision: Count, releasedAt: Time })),
-      revisions: mapOf(v.object({ digest: Hex(96), architecture: v.string() })),
+      revisions: mapOf(v.object({ digest: Hex(96), architecture: v.string(), components: mapOf(Hex(96)) })),
     }),
   ),
 });
@@ -57,11 +60,13 @@ export function formatLock(
   const order = <T extends { readonly name: string }>(all: readonly T[]) => all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const lock = {
     format: 1,
-    packages: order(packages).map(({ name, id, releases, revisions, resources, paths }) => ({
+    packages: order(packages).map(({ name, id, defaultTrack, releases, revisions, resources, paths }) => ({
       name,
       id,
+      defaultTrack,
       releases,
       revisions: Object.fromEntries(revisions.map((one) => [one.revision, one.download["hash-sha-256"]])),
+      attributes: Object.fromEntries(revisions.flatMap(({ revision, attributes }) => (attributes ? [[revision, attributes]] : []))),
       resources: Object.fromEntries(
         resources.map((one) => {
           const image = images.get(name)?.get(`${one.name}_${one.revision}`);
@@ -70,16 +75,18 @@ export function formatLock(
       ),
       paths,
     })),
-    snaps: order(snaps).map(({ name, id, releases, revisions }) => ({
+    snaps: order(snaps).map(({ name, id, defaultTrack, releases, revisions }) => ({
       name,
       id,
+      defaultTrack,
       releases,
       revisions: Object.fromEntries(
-        revisions.map(({ revision, architectures, download }) => [
+        revisions.map(({ revision, architectures, download, resources }) => [
           revision,
           {
             digest: download["sha3-384"],
             architecture: releases.find((one) => one.revision === revision)?.architecture ?? architectures?.[0] ?? "all",
+            components: componentsOf(resources),
           },
         ]),
       ),

@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { parseSystem, type System } from "./base.ts";
 import { parseChannel } from "./channel.ts";
-import { charmName, readYaml } from "./charm.ts";
+import { charmName, readYamls } from "./charm.ts";
 import { Failure, printable } from "./errors.ts";
 import { CONTROLLER, CONTROLLER_SYSTEMS, controllerTracks } from "./readiness.ts";
 import { mapOf } from "./schema.ts";
@@ -23,6 +23,8 @@ export interface PackageWish {
   readonly revision?: number;
   /** resource name to the revision that is wanted in place of the released one */
   readonly resources: Readonly<Record<string, number>>;
+  /** whether every revision of its resources is wanted, released or not */
+  readonly allResources?: true;
   /** resource name to the path of its image in the local registry */
   readonly paths: Readonly<Record<string, string>>;
   /** why it is wanted, where nobody named it */
@@ -70,14 +72,14 @@ export interface Defaults {
 }
 
 /** As the exporter documents it whose files these are. */
-const DOCUMENTED = { channels: [], systems: [{ name: "ubuntu", channel: "22.04" }], architectures: ["amd64"] } as const;
+const DOCUMENTED: Required<Defaults> = { channels: [], systems: [{ name: "ubuntu", channel: "22.04" }], architectures: ["amd64"] };
 
 /* ---- words: every scalar is read as text, so that 1.10 stays 1.10 ---- */
 
 const Word = v.pipe(v.string("is not a word"), v.nonEmpty("is empty"));
 const Words = v.union(
   [
-    v.pipe(v.array(Word), v.minLength(1)),
+    v.pipe(v.array(Word), v.minLength(1, "is empty")),
     v.pipe(
       Word,
       v.transform((word) => [word]),
@@ -120,7 +122,9 @@ const Application = v.looseObject({
   revision: v.optional(Revision),
   resources: v.fallback(mapOf(v.string()), {}),
   constraints: v.fallback(v.string(), ""),
+  to: v.fallback(v.optional(Words), undefined),
 });
+const isJuju = (word: string) => /^\d{1,3}\.\d{1,3}([.-]|$)/.test(word);
 const List = v.optional(v.array(v.unknown(), "is not a list"), []);
 const SITE = {
   ...PLACE,
@@ -129,7 +133,7 @@ const SITE = {
   bundles: List,
   snaps: List,
   packages: List,
-  essentials: v.optional(v.strictObject({ juju: Words })),
+  essentials: v.optional(v.strictObject({ juju: v.pipe(Words, v.everyItem(isJuju, "is not a version of Juju, like 3.6")) })),
   without: v.optional(Words),
 };
 const Site = v.strictObject(SITE);
@@ -139,26 +143,30 @@ const Bundle = v.looseObject({
   applications: Applications,
   services: Applications,
   "default-base": v.optional(Words),
+  machines: v.fallback(mapOf(v.fallback(v.looseObject({ base: v.optional(Words), series: v.optional(Words) }), {})), {}),
 });
+type Machines = v.InferOutput<typeof Bundle>["machines"];
 type Place = Partial<Record<keyof typeof PLACE | keyof typeof MACHINES | "push_channel", readonly string[] | undefined>>;
 
 /* ---- reading ---- */
 
 /**
  * Reads what an operator gives. `what` names the file in errors; `given` stands over what the file says for all of it, and
- * below what it says of one entry. Throws a `usage` failure that names the entry and the field.
+ * below what it says of one entry; `otherwise` stands below the file. Throws a `usage` failure that names the entry and the
+ * field.
  */
-export function readManifest(text: string, what: string, given: Defaults = {}): Wish {
-  const value = readYaml(text, what, "failsafe");
-  const isBundle = typeof value === "object" && value !== null && ("applications" in value || "services" in value);
-  const none = { applications: {}, services: {}, "default-base": undefined };
-  const site = isBundle ? check(Bundle, value, what) : { ...check(Site, value, what), ...none };
+export function readManifest(text: string, what: string, given: Defaults = {}, otherwise: Defaults = {}): Wish {
+  const value = wholeOf(text, what);
+  const none = { applications: {}, services: {}, machines: {}, "default-base": undefined };
+  const site = isBundle(value) ? check(Bundle, withoutBlanks(value), what) : { ...check(Site, value, what), ...none };
   const base = site.base ?? site["default-base"];
-  const defaults = { ...DOCUMENTED, ...placeOf({ ...site, base }, what), ...given };
+  const defaults = { ...DOCUMENTED, ...otherwise, ...placeOf({ ...site, base }, what), ...given };
   const applications = Object.entries({ ...site.services, ...site.applications });
   const notes: string[] = [];
   const charms = [
-    ...applications.flatMap(([name, entry]) => application(entry, `${what}: applications.${printable(name, 100)}`, defaults, notes)),
+    ...applications.flatMap(([name, entry]) =>
+      application(entry, `${what}: applications.${printable(name, 100)}`, { defaults, machines: site.machines, notes }),
+    ),
     ...site.charms.map((entry, i) => packageWish(entry, `${what}: charms.${i}`, defaults)),
     ...(site.essentials?.juju.flatMap((juju) => essentialCharms(juju, defaults.architectures)) ?? []),
   ];
@@ -176,21 +184,64 @@ export function readManifest(text: string, what: string, given: Defaults = {}): 
   return { charms, bundles, snaps, without, notes };
 }
 
-/** The charms of a bundle.yaml that was exported with `given`. */
-export function charmsOfBundle(text: string, what: string, given: Defaults, reason: string): Pick<Wish, "charms" | "notes"> {
-  const { charms, notes } = readManifest(text, what, { ...(given.architectures && { architectures: given.architectures }) });
+/** The charms of a bundle.yaml of which `wish` was the wish: where it names no base itself, that of the wish holds. */
+export function charmsOfBundle(text: string, what: string, wish: PackageWish, reason: string): Pick<Wish, "charms" | "notes"> {
+  const { charms, notes } = readManifest(text, what, { architectures: wish.architectures }, { systems: wish.systems });
   return { charms: charms.map((one) => ({ ...one, reason })), notes };
 }
 
-function application(value: unknown, what: string, defaults: Required<Defaults>, notes: string[]): PackageWish[] {
-  const entry = check(Application, value, what);
+/** One value of all documents: those behind the first are overlays of a bundle, merged as Juju merges them. */
+function wholeOf(text: string, what: string): unknown {
+  const [first = {}, ...overlays] = readYamls(text, what, "failsafe").filter((one) => one !== "");
+  if (!isMap(first)) fail(what, "it is not a map of keys to what they say");
+  if (overlays.length === 0) return first;
+  if (!isBundle(first)) fail(what, "it has several documents, which only a bundle with overlays has");
+  const applications = new Map(applicationsOf(first));
+  for (const [name, entry] of overlays.flatMap(applicationsOf))
+    if (isMap(entry)) applications.set(name, { ...asMap(applications.get(name)), ...entry });
+    else applications.delete(name);
+  return { ...first, services: {}, applications: Object.fromEntries(applications) };
+}
+
+function applicationsOf(value: unknown): [string, unknown][] {
+  const { services, applications } = asMap(value);
+  return Object.entries({ ...asMap(services), ...asMap(applications) });
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function asMap(value: unknown): Record<string, unknown> {
+  return isMap(value) ? value : {};
+}
+
+function isBundle(value: unknown): value is Record<string, unknown> {
+  return isMap(value) && ("applications" in value || "services" in value);
+}
+
+/** A key of a bundle that stands there without a value says nothing. */
+function withoutBlanks(value: unknown): unknown {
+  return isMap(value) ? Object.fromEntries(Object.entries(value).filter(([, one]) => one !== "")) : value;
+}
+
+interface Surroundings {
+  readonly defaults: Required<Defaults>;
+  readonly machines: Machines;
+  readonly notes: string[];
+}
+
+function application(value: unknown, what: string, { defaults, machines, notes }: Surroundings): PackageWish[] {
+  const entry = check(Application, withoutBlanks(value), what);
   const name = charmName(entry.charm);
   if (name === undefined) {
     notes.push(`${what}: ${printable(entry.charm, 200)} is a charm of yours, not of a store; chp import takes it in where it is built`);
     return [];
   }
   const arch = /(?:^|\s)arch=(\S+)/.exec(entry.constraints)?.[1];
-  const { channel, base, series, revision, resources } = entry;
+  const { channel, revision, resources } = entry;
+  const id = entry.to?.map((one) => one.split(":").at(-1) ?? "").find((one) => Object.hasOwn(machines, one));
+  const { base, series } = entry.base || entry.series || id === undefined ? entry : (machines[id] ?? entry);
   return [wishOf(name, { channel, base, series, ...(arch !== undefined && { arch: [arch] }) }, { revision, resources }, what, defaults)];
 }
 

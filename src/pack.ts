@@ -16,7 +16,7 @@ export interface PackedFile {
   /** below its package */
   readonly path: string;
   readonly content: Uint8Array | RemoteFile | ReadAt;
-  /** what is fetched, in words; files of one label are told of together */
+  /** what is told of it as it comes, in words; files of one label are told of together */
   readonly label?: string;
 }
 
@@ -31,7 +31,7 @@ export interface Packed {
 export interface CharmParts {
   /** `NAME_REVISION` of an oci-image to its blob, without credentials */
   readonly images: ReadonlyMap<string, Uint8Array>;
-  /** the publisher's account assertion */
+  /** the publisher's account assertion, with the keys that signed it */
   readonly account: string | undefined;
   /** what the other side has already */
   readonly inventory: Inventory | undefined;
@@ -46,7 +46,13 @@ export function packPackage(planned: PlannedPackage, { images, account, inventor
   const isHeld = ({ algorithm, digest }: RemoteFile) =>
     (algorithm === "sha-256" || algorithm === "sha3-384") && inventory?.has(algorithm, digest);
   const fetched = (path: string, file: RemoteFile, label: string): PackedFile[] => (isHeld(file) ? [] : [{ path, content: file, label }]);
-  const channelOf = (revision: number) => planned.releases.find((one) => one.revision === revision)?.channel ?? "in no channel";
+  const channelOf = (revision: number) => {
+    const channel = planned.releases.find((one) => one.revision === revision)?.channel;
+    if (channel === undefined) return "in no channel";
+    // As documented: in full where a file names the charm, by the store's short name where a bundle does.
+    const full = planned.type === "bundle" || planned.reasons.length > 0 ? fullChannel(channel, "latest") : undefined;
+    return full ? shortChannel(full) : channel;
+  };
   const files: PackedFile[] = [
     ...revisions.flatMap((one) =>
       fetched(`${name}_${one.revision}.${type}`, charmFile(one), `${name} revision ${one.revision} (${channelOf(one.revision)})`),
@@ -56,18 +62,45 @@ export function packPackage(planned: PlannedPackage, { images, account, inventor
     ...resources.flatMap((one): PackedFile[] => {
       const path = `resources/${name}.${one.name}_${one.revision}`;
       const image = images.get(`${one.name}_${one.revision}`);
-      if (!image) return fetched(path, resourceFile(one), `resources for ${name}`);
-      return inventory?.has("sha-256", sumsOf(image)["sha-256"]) ? [] : [{ path, content: image }];
+      const label = `resources for ${name}`;
+      if (!image) return fetched(path, resourceFile(one), label);
+      return inventory?.has("sha-256", sumsOf(image)["sha-256"]) ? [] : [{ path, content: image, label }];
     }),
   ];
   return { name, type, files };
 }
 
-/** The info reply, its channel map cut to what was taken, and under `chp` what an importer needs besides: see `OwnSchema` of metadata.ts. */
-function metadataOf({ info, releases, revisions, resources, paths }: PlannedPackage, images: ReadonlyMap<string, Uint8Array>): unknown {
+/**
+ * The info reply, its channel map cut to what was taken, and under `chp` what an importer needs besides: see `OwnSchema` of
+ * metadata.ts. Nothing in it moves as upstream's channels do, nor names a server, so that a lock gives the same bytes again.
+ */
+function metadataOf(planned: PlannedPackage, images: ReadonlyMap<string, Uint8Array>): unknown {
+  const { info, defaultTrack, releases, revisions, paths } = planned;
+  const resources = new Map(
+    planned.resources.map((one) => {
+      const key = `${one.name}_${one.revision}`;
+      const image = images.get(key);
+      return [key, { ...picked(one, RESOURCE_KEYS), download: image ? sumsAsTold(image) : withoutUrl(one.download) }];
+    }),
+  );
+  const rowOf = ({ channel, base, revision, releasedAt }: PlannedRelease, keys: readonly string[]) => {
+    const { track = "latest", risk = "stable" } = fullChannel(channel, "latest") ?? {};
+    const charm = revisions.find((one) => one.revision === revision);
+    return {
+      channel: { name: channel, track, risk, base, "released-at": releasedAt ?? null },
+      revision: charm ? toldOf(charm, keys) : { revision },
+    };
+  };
+  const first = releases.find((one) => fullChannel(one.channel, "latest")?.track === defaultTrack) ?? releases[0];
+  const pinned = Object.entries(first?.resources ?? {});
   return {
     ...info,
-    "channel-map": releases.map((release) => rowOf(release, info["channel-map"] ?? [])),
+    "default-track": defaultTrack,
+    "default-release": first && {
+      ...rowOf(first, REVISION_KEYS),
+      resources: pinned.flatMap(([name, pin]) => resources.get(`${name}_${pin}`) ?? []),
+    },
+    "channel-map": releases.map((release) => rowOf(release, ROW_KEYS)),
     chp: {
       format: 1,
       releases: releases.map(({ channel, base, revision, releasedAt, resources: pins }) => ({
@@ -77,21 +110,19 @@ function metadataOf({ info, releases, revisions, resources, paths }: PlannedPack
         ...(releasedAt !== undefined && { "released-at": releasedAt }),
         resources: pins,
       })),
-      revisions: revisions.map(toldOf),
-      resources: resources.map((one) => {
-        const image = images.get(`${one.name}_${one.revision}`);
-        return { ...picked(one, RESOURCE_KEYS), download: image ? sumsAsTold(image) : withoutUrl(one.download) };
-      }),
+      revisions: revisions.map((one) => toldOf(one, REVISION_KEYS)),
+      resources: [...resources.values()],
       ...(Object.keys(paths).length > 0 && { paths }),
     },
   };
 }
 
 const RESOURCE_KEYS = ["name", "revision", "type", "filename", "description", "created-at"];
-const REVISION_KEYS = ["revision", "version", "created-at", "bases", "attributes", ...TEXTS];
+const ROW_KEYS = ["revision", "version", "created-at", "bases", "attributes"];
+const REVISION_KEYS = [...ROW_KEYS, ...TEXTS];
 
-function toldOf(charm: RemoteCharm): Record<string, unknown> {
-  return { ...picked(charm, REVISION_KEYS), download: withoutUrl(charm.download) };
+function toldOf(charm: RemoteCharm, keys: readonly string[]): Record<string, unknown> {
+  return { ...picked(charm, keys), download: withoutUrl(charm.download) };
 }
 
 function picked(from: Readonly<Record<string, unknown>>, keys: readonly string[]): Record<string, unknown> {
@@ -105,21 +136,6 @@ function withoutUrl(download: Readonly<Record<string, unknown>>): Record<string,
 function sumsAsTold(bytes: Uint8Array): Record<string, unknown> {
   const sums = sumsOf(bytes, ALGORITHMS);
   return { size: sums.size, ...Object.fromEntries(ALGORITHMS.map((algorithm) => [`hash-${algorithm}`, sums[algorithm]])) };
-}
-
-type InfoRow = NonNullable<PlannedPackage["info"]["channel-map"]>[number];
-
-/** The row of the reply where that says the same; for a pinned revision one that is made in its place. */
-function rowOf({ channel, base, revision, releasedAt }: PlannedRelease, rows: readonly InfoRow[]): unknown {
-  const { track = "latest", risk = "stable" } = fullChannel(channel, "latest") ?? {};
-  const same = rows.find(
-    (row) =>
-      row.channel.track === track &&
-      row.channel.risk === risk &&
-      row.revision.revision === revision &&
-      JSON.stringify(row.channel.base ?? null) === JSON.stringify(base),
-  );
-  return same ?? { channel: { name: channel, track, risk, base, "released-at": releasedAt ?? null }, revision: { revision } };
 }
 
 /* ---- snaps ---- */
@@ -154,11 +170,11 @@ export function packSnap(planned: PlannedSnap, inventory: Inventory | undefined)
 const FACT_KEYS = ["version", "type", "base", "confinement", "architectures", "epoch", "created-at"];
 
 /** The shape of the store's info reply, its channel map cut to what was taken; under `chp` what an importer needs besides. */
-function channelMapOf({ name, id, info, releases, revisions }: PlannedSnap): unknown {
+function channelMapOf({ name, id, info, defaultTrack, releases, revisions }: PlannedSnap): unknown {
   return {
     name,
     "snap-id": id,
-    "default-track": info?.["default-track"] ?? null,
+    "default-track": defaultTrack,
     snap: { name, "snap-id": id, ...detailsOf(info?.snap ?? {}, revisions) },
     "channel-map": releases.map(({ channel, architecture, revision, releasedAt }) => {
       const full = fullChannel(channel, "latest") ?? { track: "latest", risk: "stable" as const };

@@ -5,6 +5,7 @@ import { compareRisk, type FullChannel, parseChannel } from "./channel.ts";
 import type { Algorithm, Digest } from "./digest.ts";
 import { refused } from "./errors.ts";
 import type { Need } from "./needs.ts";
+import type { Hold } from "./override.ts";
 
 export type PackageType = "charm" | "bundle";
 
@@ -74,6 +75,9 @@ export interface Release {
   readonly resources: Readonly<Record<string, number>>;
 }
 
+/** A row that stands over the channel map. */
+export interface Override extends Release, Hold {}
+
 /** A map of strings, which is all that Juju can decode. */
 export type Publisher = Readonly<Record<string, string>>;
 
@@ -114,10 +118,12 @@ export interface Package {
   readonly history: readonly Release[];
   /** account assertion of the publisher, as imported */
   readonly publisherAssertion?: Digest;
+  /** rows that are offered in place of those of the channel map until they end; absent: none */
+  readonly overrides?: readonly Override[];
 }
 
 /** What an archive says of a package, before the store's own knowledge is added. */
-export interface Incoming extends Omit<Package, "formerIds" | "defaultTrack" | "chosenTrack" | "releases" | "history"> {
+export interface Incoming extends Omit<Package, "formerIds" | "defaultTrack" | "chosenTrack" | "releases" | "history" | "overrides"> {
   readonly releases: readonly IncomingRelease[];
 }
 
@@ -218,6 +224,7 @@ export function merge(held: Package | undefined, incoming: Incoming, policy: Cha
       releases: releases.toSorted(compareReleases(trackOrder(releases, track))),
       history,
       ...(publisherAssertion && { publisherAssertion }),
+      ...(held?.overrides && { overrides: held.overrides }),
     },
     dropped,
     missingResources,

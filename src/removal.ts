@@ -2,11 +2,12 @@
 
 import { type Held, settled, settledSnap } from "./change.ts";
 import { Failure } from "./errors.ts";
+import { overridesOf, overridesThat } from "./override.ts";
 import { findResource, type Package, showRow } from "./package.ts";
 import { componentsOf, type Snap } from "./snap.ts";
 
 export interface Removal {
-  /** why it should stay: channels and bundles that use it */
+  /** why it should stay: channels, overrides and bundles that use it */
   readonly uses: readonly string[];
   /** what machines that have it ask for again, and fail without */
   readonly needed: readonly string[];
@@ -14,14 +15,14 @@ export interface Removal {
   readonly after: Held | undefined;
 }
 
-/** Takes a revision away, or without a number the whole package. Throws a `not-found` failure. */
-export function removal(held: Held, revision: number | undefined, bundles: readonly Package[]): Removal {
+/** Takes a revision away, or without a number the whole package. Throws a `not-found` failure. `now`: milliseconds. */
+export function removal(held: Held, revision: number | undefined, bundles: readonly Package[], now: number): Removal {
   const gone = held.revisions.filter((r) => revision === undefined || r.revision === revision).map((r) => r.revision);
   if (gone.length === 0 && revision !== undefined)
     throw new Failure("not-found", `revision ${revision} of ${held.name} is not held`, { next: `chp show ${held.name} tells what is` });
   const all = gone.length === held.revisions.length;
   return {
-    uses: [...channelsOf(held, gone), ...(all && held.type === "charm" ? bundlesOf(held.name, bundles) : [])],
+    uses: [...channelsOf(held, gone), ...holdsOf(held, gone, now), ...(all && held.type === "charm" ? bundlesOf(held.name, bundles) : [])],
     needed: held.type === "snap" ? neededOf(held, gone) : [],
     after: all ? undefined : held.type === "snap" ? snapWithout(held, gone) : packageWithout(held, gone),
   };
@@ -33,6 +34,12 @@ function channelsOf(held: Held, gone: readonly number[]): string[] {
       ? held.releases.map((r) => [`${r.channel} ${r.architecture}`, r.revision])
       : held.releases.map((r) => [showRow(r), r.revision]);
   return rows.flatMap(([row, revision]) => (gone.includes(revision) ? [`${row} releases revision ${revision}`] : []));
+}
+
+function holdsOf(held: Held, gone: readonly number[], now: number): string[] {
+  return overridesOf(held, now)
+    .filter((one) => one.state === "in force" && gone.includes(one.revision))
+    .map((one) => `an override holds ${one.channel} ${one.on} at revision ${one.revision}: ${one.reason}`);
 }
 
 function bundlesOf(name: string, bundles: readonly Package[]): string[] {
@@ -52,10 +59,10 @@ function packageWithout(pkg: Package, gone: readonly number[]): Package {
   const stays = (r: { readonly revision: number }) => !gone.includes(r.revision);
   const pins = (rows: Package["history"]) =>
     new Set(rows.flatMap((r) => Object.entries(r.resources).map(([name, pin]) => `${name}_${pin}`)));
-  const rows = [...pkg.releases, ...pkg.history];
+  const rows = [...pkg.releases, ...(pkg.overrides ?? []), ...pkg.history];
   const [were, are] = [pins(rows), pins(rows.filter(stays))];
   return settled({
-    ...pkg,
+    ...overridesThat(pkg, stays),
     revisions: pkg.revisions.filter(stays),
     // Resources go with the revision that they were released with, where no other was.
     resources: pkg.resources.map(({ name, revisions }) => ({
@@ -76,7 +83,7 @@ function snapWithout(snap: Snap, gone: readonly number[]): Snap {
   const isIn = (all: Snap["pairs"], name: string, revision: number) =>
     all.some((pair) => pair.component === name && pair.componentRevision === revision);
   return settledSnap({
-    ...snap,
+    ...overridesThat(snap, stays),
     revisions: snap.revisions.filter(stays),
     components: snap.components.flatMap(({ name, revisions }) => {
       const left = revisions.filter((r) => isIn(pairs, name, r.revision) || !isIn(snap.pairs, name, r.revision));

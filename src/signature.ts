@@ -45,9 +45,9 @@ export function readSums(text: string, what: string): Map<string, Digest> {
     const [, sha256 = "", path = ""] = /^([0-9a-fA-F]{64}) [ *](.+)$/.exec(line) ?? [];
     const digest = sha256.toLowerCase();
     if (!isDigest(digest) || printable(path) !== path)
-      throw refused(`${what}: line ${i + 1} is not a sha256, two spaces and a path, as sha256sum writes it`);
+      throw refused(`${what} has a line ${i + 1} that is not a sha256, two spaces and a path, as sha256sum writes them`);
     const normal = path.replace(/^(\.\/)+/, "");
-    if (found.has(normal)) throw refused(`${what}: ${normal} is in it twice`);
+    if (found.has(normal)) throw refused(`${what} lists ${normal} twice`);
     found.set(normal, digest);
   }
   return found;

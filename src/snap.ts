@@ -3,6 +3,7 @@
 import { compareRisk, type FullChannel, formatChannel, parseChannel } from "./channel.ts";
 import type { Digest } from "./digest.ts";
 import { refused } from "./errors.ts";
+import type { Hold } from "./override.ts";
 
 /** What snapd knows a snap to be. */
 export const SNAP_TYPES = ["app", "base", "gadget", "kernel", "os", "snapd"] as const;
@@ -101,6 +102,9 @@ export interface SnapRelease {
   readonly releasedAt: string;
 }
 
+/** A row that stands over the channel map. */
+export interface SnapOverride extends SnapRelease, Hold {}
+
 /** An assertion as it is served: byte for byte what was imported. */
 export interface StoredAssertion {
   readonly type: string;
@@ -156,10 +160,12 @@ export interface Snap {
   readonly history: readonly SnapRelease[];
   /** its declaration, revisions, resource revisions and pairs, in every revision and format that was imported */
   readonly assertions: readonly StoredAssertion[];
+  /** rows that are offered in place of those of the channel map until they end; absent: none */
+  readonly overrides?: readonly SnapOverride[];
 }
 
 /** What an archive says of a snap, before the store's own knowledge is added. */
-export interface IncomingSnap extends Omit<Snap, "defaultTrack" | "chosenTrack" | "history" | "store" | "type"> {
+export interface IncomingSnap extends Omit<Snap, "defaultTrack" | "chosenTrack" | "history" | "overrides" | "store" | "type"> {
   /** undefined: the archive does not say */
   readonly defaultTrack?: string;
   /** null: anyone may have it; undefined: the archive does not say */
@@ -209,6 +215,11 @@ export function suits(row: Pick<SnapRelease, "architecture">, architecture: stri
   return row.architecture === architecture || row.architecture === ANY_ARCHITECTURE;
 }
 
+/** Whether a release takes the place of another row: what runs anywhere does so for every architecture. */
+export function replaces(release: Pick<SnapRelease, "channel" | "architecture">, row: typeof release): boolean {
+  return row.channel === release.channel && suits(release, row.architecture);
+}
+
 /** The parts of a release's channel; it was parsed when it was imported. */
 export function snapChannelOf(release: Pick<SnapRelease, "channel">): FullChannel {
   const { track = "latest", ...rest } = parseChannel(release.channel) ?? { risk: "stable" as const };
@@ -220,7 +231,7 @@ export function shortChannel(channel: FullChannel): string {
   return formatChannel(channel).replace(/^latest\//, "");
 }
 
-/** Default track first, then `latest`, then tracks in held order; inside a track stable to edge; then by architecture. */
+/** Default track first, then `latest`, then the newer tracks; inside a track stable to edge; then by architecture. */
 export function compareSnapReleases(tracks: readonly string[]): (a: SnapRelease, b: SnapRelease) => number {
   return (a, b) => {
     const [x, y] = [snapChannelOf(a), snapChannelOf(b)];
@@ -229,7 +240,9 @@ export function compareSnapReleases(tracks: readonly string[]): (a: SnapRelease,
 }
 
 export function snapTrackOrder(releases: readonly Pick<SnapRelease, "channel">[], defaultTrack: string): string[] {
-  return [...new Set([defaultTrack, "latest", ...releases.map((r) => snapChannelOf(r).track)])];
+  // No reply tells all tracks of all architectures in one order, so it is one that two stores agree on without being told.
+  const others = releases.map((r) => snapChannelOf(r).track).toSorted((a, b) => b.localeCompare(a, "en", { numeric: true }));
+  return [...new Set([defaultTrack, "latest", ...others])];
 }
 
 /** Adds what an archive says to what is held. Throws a `refused` failure where the two contradict each other. */
@@ -259,6 +272,7 @@ export function mergeSnap(held: Snap | undefined, incoming: IncomingSnap, policy
     releases: releases.toSorted(compareSnapReleases(snapTrackOrder(releases, track))),
     history,
     assertions: mergeAssertions(held?.assertions ?? [], incoming.assertions),
+    ...(held?.overrides && { overrides: held.overrides }),
   };
   return {
     snap,

@@ -46,6 +46,8 @@ export interface Found<T> {
 export interface SnapReading {
   readonly images: readonly Image[];
   readonly assertions: readonly Found<Assertion>[];
+  /** who published charms, and the keys that signed that: good to know where it verifies, and needed by nobody */
+  readonly publishers: readonly Found<Assertion>[];
   readonly declared: readonly Found<DeclaredSnap>[];
   /** the brand store whose export a group is of */
   readonly stores: ReadonlyMap<string, string>;
@@ -69,6 +71,7 @@ export class SnapReader {
   readonly #options: SnapReadOptions;
   readonly #images: (Omit<Image, "content"> & { readonly content: Content | UnreadableSquashfs })[] = [];
   readonly #assertions: Found<Assertion>[] = [];
+  readonly #publishers: Found<Assertion>[] = [];
   readonly #declared: Found<DeclaredSnap>[] = [];
   readonly #stores = new Map<string, string>();
 
@@ -83,7 +86,13 @@ export class SnapReader {
       ...image,
       content: content instanceof UnreadableSquashfs ? await this.#told(image, content) : content,
     }));
-    return { images: await Promise.all(images), assertions: this.#assertions, declared: this.#declared, stores: this.#stores };
+    return {
+      images: await Promise.all(images),
+      assertions: this.#assertions,
+      publishers: this.#publishers,
+      declared: this.#declared,
+      stores: this.#stores,
+    };
   }
 
   /** Takes in a snap or a component. */
@@ -158,6 +167,15 @@ export class SnapReader {
   /** Takes in a stream of assertions. */
   assertions(bytes: Uint8Array, where: string, group: string): void {
     for (const value of parseAssertions(bytes, where)) this.#assertions.push({ where, group, value });
+  }
+
+  /** Takes in the account assertion of a charm's publisher, if it is one. */
+  publisher(bytes: Uint8Array, where: string, group: string): void {
+    try {
+      for (const value of parseAssertions(bytes, where)) this.#publishers.push({ where, group, value });
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+    }
   }
 
   /** Whether a value of JSON or YAML tells something of snaps. */

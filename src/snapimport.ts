@@ -1,8 +1,10 @@
 /** From the files of an import to snaps: every assertion is verified, every image matched with its own. Rules: contract/snapd.md §6.3, §8. */
 
 import { type Assertion, header, keyText, optionalHeader, type Trust, verifyAll } from "./assertion.ts";
+import { sameManifest } from "./change.ts";
 import { formatChannel, fullChannel } from "./channel.ts";
 import { printable, refused } from "./errors.ts";
+import { type OverrideFacts, overridesOver } from "./override.ts";
 import {
   ANY_ARCHITECTURE,
   type ComponentRevision,
@@ -57,6 +59,8 @@ export interface SnapReport {
   /** `NAME_REVISION` */
   readonly components: { readonly new: readonly string[]; readonly known: readonly string[] };
   readonly channels: readonly SnapChange[];
+  /** in force over channels that moved, so that these are not offered */
+  readonly overrides: readonly OverrideFacts[];
   /** held revisions whose assertions do not verify */
   readonly unverified: readonly { readonly revision: number; readonly reason: string }[];
   readonly notes: readonly string[];
@@ -109,7 +113,7 @@ export async function importSnaps(reading: SnapReading, base: SnapBase, options:
     if (other && other.id !== draft.id) throw refused(`${name} has the snap id ${other.id} in the store and ${draft.id} in the archive`);
     const merged = mergeSnap(held, incoming, options.policy);
     after.set(draft.id, merged.snap);
-    const one = report(merged.snap, held, incoming, [...notes, ...merged.notes]);
+    const one = report(merged.snap, held, { given: incoming, notes: [...notes, ...merged.notes], now: options.now });
     reports.push(one);
     if (one.state !== "known") changed.push(merged.snap);
     if (held && held.name !== name) renamed.push(held.name);
@@ -148,10 +152,12 @@ interface Accepted {
 }
 
 function accept(reading: SnapReading, base: SnapBase, { trust, allowUnverified, now }: SnapImportOptions): Accepted[] {
-  const places = new Map(reading.assertions.map(({ value, where }) => [value, where]));
+  const places = new Map([...reading.assertions, ...reading.publishers].map(({ value, where }) => [value, where]));
   const find = (type: string, key: readonly string[]) => base.assertions(type, key)[0];
   const given = reading.assertions.map(({ value }) => value);
-  const { verified, refused: wrong } = verifyAll(given, { trust, find, now: new Date(now) });
+  const publishers = reading.publishers.map(({ value }) => value);
+  const { verified, refused: all } = verifyAll([...given, ...publishers], { trust, find, now: new Date(now) });
+  const wrong = all.filter(({ assertion }) => !publishers.includes(assertion));
   const [first] = wrong;
   if (first && !allowUnverified) {
     const { assertion, reason } = first;
@@ -501,7 +507,12 @@ function named({ declared, images }: SnapReading): NamedDeclaration[] {
   });
 }
 
-function report(snap: Snap, held: Snap | undefined, given: IncomingSnap, notes: readonly string[]): SnapReport {
+function report(
+  snap: Snap,
+  held: Snap | undefined,
+  { given, notes, now }: { readonly given: IncomingSnap; readonly notes: readonly string[]; readonly now: string },
+): SnapReport {
+  const channels = snapChanges(held, snap);
   const hadRevisions = new Set(held?.revisions.map((r) => r.revision));
   const hadComponents = new Set(held?.components.flatMap((c) => c.revisions.map((r) => `${c.name}_${r.revision}`)));
   const revisions = given.revisions.map((r) => r.revision).toSorted((a, b) => a - b);
@@ -510,11 +521,12 @@ function report(snap: Snap, held: Snap | undefined, given: IncomingSnap, notes: 
     name: snap.name,
     type: "snap",
     id: snap.id,
-    state: held === undefined ? "new" : JSON.stringify(held) === JSON.stringify(snap) ? "known" : "changed",
+    state: held === undefined ? "new" : sameManifest(held, snap) ? "known" : "changed",
     defaultTrack: snap.defaultTrack,
     revisions: { new: revisions.filter((r) => !hadRevisions.has(r)), known: revisions.filter((r) => hadRevisions.has(r)) },
     components: { new: components.filter((c) => !hadComponents.has(c)), known: components.filter((c) => hadComponents.has(c)) },
-    channels: snapChanges(held, snap),
+    channels,
+    overrides: overridesOver(snap, channels, Date.parse(now)),
     unverified: snap.revisions.flatMap(({ revision, unverified: reason }) => (reason === undefined ? [] : [{ revision, reason }])),
     notes: [...new Set(notes)],
   };

@@ -10,8 +10,8 @@ import {
   parseAssertions,
   type Ref,
 } from "./assertion.ts";
-import { formatChannel, fullChannel, isRisk } from "./channel.ts";
-import type { Lost } from "./charmplan.ts";
+import { formatChannel, fullChannel, isRisk, parseChannel } from "./channel.ts";
+import { type Lost, reasonsOf } from "./charmplan.ts";
 import { Failure, printable } from "./errors.ts";
 import type { SnapWish } from "./manifest.ts";
 import { mapBounded } from "./parallel.ts";
@@ -33,6 +33,8 @@ export interface PlannedSnap {
   readonly id: string;
   /** of the best architecture that was asked for; undefined: the store tells nothing of it but single revisions */
   readonly info: SnapInfo | undefined;
+  /** null: the publisher set none */
+  readonly defaultTrack: string | null;
   readonly releases: readonly PlannedSnapRelease[];
   /** oldest first */
   readonly revisions: readonly RemoteSnap[];
@@ -45,9 +47,17 @@ export interface PlannedSnap {
 export interface LockedSnap {
   readonly name: string;
   readonly id: string;
+  readonly defaultTrack: string | null;
   readonly releases: readonly PlannedSnapRelease[];
-  /** revision to its sha3-384 and an architecture that it is offered for */
-  readonly revisions: Readonly<Record<string, { readonly digest: string; readonly architecture: string }>>;
+  /** revision to its sha3-384, an architecture that it is offered for, and its components, `NAME_REVISION` to their sha3-384 */
+  readonly revisions: Readonly<
+    Record<string, { readonly digest: string; readonly architecture: string; readonly components: Readonly<Record<string, string>> }>
+  >;
+}
+
+/** `NAME_REVISION` to its sha3-384. */
+export function componentsOf(components: readonly RemoteComponent[] | null | undefined): Record<string, string> {
+  return Object.fromEntries((components ?? []).map(({ name, revision, download }) => [`${name}_${revision}`, download["sha3-384"]]));
 }
 
 export interface SnapPlan {
@@ -72,17 +82,13 @@ export async function planSnap(
     const found = await Promise.all(
       wish.architectures.map((architecture) => collected(name, () => wished(upstream, wish, architecture, draft))),
     );
-    // A mirror takes what there is: not every snap is there for every architecture.
+    // A mirror takes what there is, and a revision is of the architectures that it was built for.
+    const isOfSome = wish.channels === "all" || wish.revision !== undefined;
     const missing = found.flat();
     const isNowhere = missing.length >= wish.architectures.length;
-    lost.push(...missing.filter(({ failure }) => wish.channels !== "all" || isNowhere || failure.kind !== "not-found"));
+    lost.push(...missing.filter(({ failure }) => !isOfSome || isNowhere || failure.kind !== "not-found"));
   }
-  return finished(
-    draft,
-    lost,
-    wishes.flatMap((wish) => wish.reason ?? []),
-    assertions,
-  );
+  return finished(draft, lost, reasonsOf(wishes), assertions);
 }
 
 /** The same snap again: every revision and digest of `locked`, or nothing. */
@@ -90,15 +96,12 @@ export async function planLockedSnap(upstream: Upstream, locked: LockedSnap, ass
   const { name } = locked;
   const draft = new Draft(name);
   const lost = await Promise.all(
-    Object.entries(locked.revisions).map(([revision, { digest, architecture }]) =>
+    Object.entries(locked.revisions).map(([revision, { architecture }]) =>
       collected(name, async () => {
         const machine = architecture === ANY_ARCHITECTURE ? ARCHITECTURES[0] : architecture;
         const { snap } = await single(upstream, { name, revision: Number(revision) }, machine);
-        const why =
-          snap["snap-id"] !== locked.id
-            ? `its snap id is ${snap["snap-id"]} upstream, and ${locked.id} in the lock`
-            : `revision ${revision} has the sha3-384 ${snap.download["sha3-384"]} upstream, and ${digest} in the lock`;
-        if (snap["snap-id"] !== locked.id || snap.download["sha3-384"] !== digest)
+        const why = differing(locked, snap);
+        if (why !== undefined)
           throw new Failure("failed", `cannot export ${name} as locked: ${why}`, {
             next: "export without --locked to take what upstream has now",
           });
@@ -108,10 +111,30 @@ export async function planLockedSnap(upstream: Upstream, locked: LockedSnap, ass
     ),
   );
   for (const release of locked.releases) draft.release(release);
-  return lost.flat().length > 0 ? { lost: lost.flat() } : finished(draft, [], [], assertions);
+  return lost.flat().length > 0 ? { lost: lost.flat() } : finished(draft, [], [], assertions, locked.defaultTrack);
 }
 
-async function finished(draft: Draft, lost: readonly Lost[], reasons: readonly string[], assertions: AssertionFetcher): Promise<SnapPlan> {
+function differing(locked: LockedSnap, snap: RemoteSnap): string | undefined {
+  const { revision, download } = snap;
+  const was = locked.revisions[revision];
+  if (snap["snap-id"] !== locked.id) return `its snap id is ${snap["snap-id"]} upstream, and ${locked.id} in the lock`;
+  if (download["sha3-384"] !== was?.digest)
+    return `revision ${revision} has the sha3-384 ${download["sha3-384"]} upstream, and ${was?.digest} in the lock`;
+  const has = componentsOf(snap.resources);
+  const other = [...new Set([...Object.keys(has), ...Object.keys(was.components)])].find((key) => has[key] !== was.components[key]);
+  if (other === undefined) return undefined;
+  const [now, before] = [has[other], was.components[other]].map((one) => (one === undefined ? "is not there" : `has the sha3-384 ${one}`));
+  return `component ${other.replace("_", " ")} of revision ${revision} ${now} upstream, and ${before} in the lock`;
+}
+
+/** `track`: the default one; undefined: what the store says */
+async function finished(
+  draft: Draft,
+  lost: readonly Lost[],
+  reasons: readonly string[],
+  assertions: AssertionFetcher,
+  track?: string | null,
+): Promise<SnapPlan> {
   const failed: Lost[] = [];
   const streams = new Map<number, string>();
   for (const snap of draft.revisions.values())
@@ -122,7 +145,7 @@ async function finished(draft: Draft, lost: readonly Lost[], reasons: readonly s
     );
   const all = [...lost, ...failed];
   if (failed.length > 0 || draft.revisions.size === 0) return { lost: all };
-  return { planned: await draft.finish(streams, [...new Set(reasons)]), lost: all };
+  return { planned: await draft.finish(streams, reasons, track), lost: all };
 }
 
 async function collected(name: string, work: () => Promise<void>): Promise<Lost[]> {
@@ -151,8 +174,7 @@ async function wished(upstream: Upstream, wish: SnapWish, architecture: string, 
     const { snap, "released-at": releasedAt } = answer;
     draft.add(snap);
     await draft.tell(upstream, architecture);
-    const reached = answer["redirect-channel"] || answer["effective-channel"] || channel;
-    draft.release({ channel: full(reached), architecture, revision: snap.revision, releasedAt: releasedAt ?? undefined });
+    draft.release({ channel: reachedOf(answer, channel), architecture, revision: snap.revision, releasedAt: releasedAt ?? undefined });
   }
 }
 
@@ -172,6 +194,13 @@ async function everything(upstream: Upstream, name: string, architecture: string
         releasedAt: releasedAt ?? undefined,
       });
   }
+}
+
+/** Where the store found it: the default track that it led to, and the risk that was open there. */
+function reachedOf({ "effective-channel": effective, "redirect-channel": redirect }: SnapAnswer, asked: string): string {
+  const led = redirect ? parseChannel(redirect) : undefined;
+  const found = parseChannel(effective || redirect || asked);
+  return found ? formatChannel({ ...found, track: led?.track ?? found.track ?? "latest" }) : asked;
 }
 
 function full(text: string): string {
@@ -224,13 +253,15 @@ class Draft {
     if (!this.#releases.has(key)) this.#releases.set(key, release);
   }
 
-  async finish(assertions: ReadonlyMap<number, string>, reasons: readonly string[]): Promise<PlannedSnap> {
+  async finish(assertions: ReadonlyMap<number, string>, reasons: readonly string[], track?: string | null): Promise<PlannedSnap> {
     const revisions = [...this.revisions.values()].toSorted((a, b) => a.revision - b.revision);
-    const infos = (await Promise.all(this.#infos.values())).filter((one) => one !== undefined);
+    const infos = await Promise.all(ARCHITECTURES.map((architecture) => this.#infos.get(architecture)));
+    const info = infos.find((one) => one !== undefined);
     return {
       name: this.name,
       id: revisions[0]?.["snap-id"] ?? "",
-      info: infos[0],
+      info,
+      defaultTrack: track === undefined ? (info?.["default-track"] ?? null) : track,
       releases: joined([...this.#releases.values()], revisions),
       revisions,
       assertions,
@@ -247,7 +278,10 @@ function joined(releases: readonly PlannedSnapRelease[], revisions: readonly Rem
     const [first] = rows;
     const snap = revisions.find((one) => one.revision === first?.revision);
     const runsAnywhere = (snap?.architectures ?? []).includes(ANY_ARCHITECTURE);
-    const isEverywhere = runsAnywhere && rows.length === ARCHITECTURES.length && rows.every((row) => row.revision === first?.revision);
+    const isEverywhere =
+      runsAnywhere &&
+      rows.length === ARCHITECTURES.length &&
+      rows.every((row) => row.revision === first?.revision && row.releasedAt === first?.releasedAt);
     if (first && isEverywhere) return [{ ...first, architecture: ANY_ARCHITECTURE }];
     return rows.toSorted((a, b) => order(a.architecture, b.architecture));
   });
@@ -267,9 +301,16 @@ export class AssertionFetcher {
     this.#upstream = upstream;
   }
 
-  /** The text of one assertion alone, the newest; undefined where the store has none. */
-  async text(type: string, key: readonly string[]): Promise<string | undefined> {
-    return (await this.#get([type, key]))[0]?.text;
+  /** An account's own assertion, and behind it the keys that signed it, as far as the store has them; undefined where it has none. */
+  async account(id: string): Promise<string | undefined> {
+    const found: Assertion[] = [];
+    for (let ref: Ref = ["account", [id]]; !BUILT_IN.has(keyText(...ref)); ) {
+      const [one] = await this.#get(ref);
+      if (!one || one.signKey === one.key[0] || found.includes(one)) break;
+      found.push(one);
+      ref = ["account-key", [one.signKey]];
+    }
+    return found.length > 0 ? encodeStream(found.map((one) => one.text)) : undefined;
   }
 
   /** The assertions of a snap revision and its components, dependencies first. Throws where one is lacking. */

@@ -146,6 +146,11 @@ export class ExportReader<S extends Staged> {
     }
   }
 
+  /** How many files were of no use so far. */
+  get ignored(): number {
+    return this.#ignored.length;
+  }
+
   /** Forgets everything that was staged and is not committed. */
   async discard(): Promise<void> {
     await Promise.all(this.#staged.map((staged) => staged.discard()));
@@ -254,7 +259,9 @@ export class ExportReader<S extends Staged> {
     const packages: Incoming[] = [];
     for (const group of this.#groups.values()) {
       packages.push(...(await this.#packages(group, subpaths)));
-      for (const one of group.assertions) if (!isPublishers(one, group)) this.#snaps.assertions(one.bytes, one.where, group.key);
+      for (const one of group.assertions)
+        if (isPublishers(one, group)) this.#snaps.publisher(one.bytes, one.where, group.key);
+        else this.#snaps.assertions(one.bytes, one.where, group.key);
     }
     return { packages, snaps: await this.#snaps.finish(), blobs: this.#staged, notes: this.#notes, ignored: this.#ignored };
   }
@@ -633,8 +640,13 @@ function details(
 }
 
 /** Whether a file of assertions is the account of a charm's publisher, which lies beside it; everything else is for snapd. */
-function isPublishers({ bytes }: { readonly bytes: Uint8Array }, { zips }: { readonly zips: readonly unknown[] }): boolean {
-  return zips.length > 0 && Buffer.from(bytes.subarray(0, 64)).toString("latin1").startsWith("type: account\n");
+function isPublishers(
+  { bytes }: { readonly bytes: Uint8Array },
+  { zips, declaration }: { readonly zips: readonly unknown[]; readonly declaration?: Declaration },
+): boolean {
+  return (
+    (zips.length > 0 || declaration !== undefined) && Buffer.from(bytes.subarray(0, 64)).toString("latin1").startsWith("type: account\n")
+  );
 }
 
 /** The publisher of an account assertion's headers. */

@@ -117,6 +117,8 @@ const SnapSchema = v.looseObject({
   revision: Positive,
   architectures: v.nullish(v.array(v.string()), ["all"]),
   "created-at": Text,
+  type: Text,
+  base: Text,
   "snap-yaml": Text,
   store: Text,
   publisher: v.fallback(v.nullish(v.looseObject({ id: v.string() })), undefined),
@@ -303,6 +305,7 @@ function check<T extends v.GenericSchema>(schema: T, value: unknown, what: strin
   throw new Unavailable(what, url, `the reply has no shape that is known: ${field}: ${printable(issue.message, 200)}`);
 }
 
+/** Without its capability a machine gets track `latest` where a snap has another default track. */
 function deviceHeaders(architecture: string): Readonly<Record<string, string>> {
-  return { "Snap-Device-Series": "16", "Snap-Device-Architecture": architecture };
+  return { "Snap-Device-Series": "16", "Snap-Device-Architecture": architecture, "Snap-Device-Capabilities": "default-tracks" };
 }

@@ -3,7 +3,18 @@
 import type { Digest } from "../src/digest.ts";
 import { Failure } from "../src/errors.ts";
 import type { Disk } from "./fs.ts";
-import { blobKey, CONFIG_KEY, FORMAT_KEY, generationKey, OCI_SECRET_KEY, SESSION_SECRET_KEY } from "./keys.ts";
+import {
+  AUTHORITY_SECRET_KEY,
+  blobKey,
+  CONFIG_KEY,
+  FORMAT_KEY,
+  generationKey,
+  OCI_SECRET_KEY,
+  SESSION_SECRET_KEY,
+  TLS_KEY,
+  TLS_SECRET_KEY,
+  TOKENS_SECRET_KEY,
+} from "./keys.ts";
 import { blobsOf } from "./reach.ts";
 import { Store } from "./store.ts";
 
@@ -24,6 +35,11 @@ const SETTINGS = [
   [CONFIG_KEY, "mutable"],
   [OCI_SECRET_KEY, "secret"],
   [SESSION_SECRET_KEY, "secret"],
+  [TOKENS_SECRET_KEY, "secret"],
+  // Its key after it: that file has the keys of this certificate and of the one before.
+  [TLS_KEY, "mutable"],
+  [TLS_SECRET_KEY, "secret"],
+  [AUTHORITY_SECRET_KEY, "secret"],
 ] as const;
 
 /** Copies every kept generation and the settings into an empty folder. What tells that it is a store comes last. */

@@ -3,6 +3,7 @@
 import { showBase } from "../src/base.ts";
 import { type Digest, isDigest, Summer } from "../src/digest.ts";
 import { isCorrupt, reason } from "../src/errors.ts";
+import type { Hold } from "../src/override.ts";
 import { findResource, findRevision, type Package } from "../src/package.ts";
 import { findComponent, findSnapRevision, type Snap } from "../src/snap.ts";
 import { BLOB_FOLDERS, blobKey, CONFIG_KEY, generationKey, QUARANTINE, SECRETS } from "./keys.ts";
@@ -297,9 +298,21 @@ function oddities(what: string, find: (odd: Odd) => void): Finding[] {
   return [...found.values()];
 }
 
+/** What is released and what overrides hold, whose channels say so. */
+function rowsOf<R extends { readonly channel: string }>(
+  { releases, overrides = [] }: { readonly releases: readonly R[]; readonly overrides?: readonly (R & Hold)[] },
+  odd: Odd,
+): R[] {
+  for (const { channel, until } of overrides)
+    if (until !== undefined && Number.isNaN(Date.parse(until)))
+      odd(`the override of ${channel} ends at no time that can be read`, "chp end-override takes it away", "damage");
+  return [...releases, ...overrides.map((one) => ({ ...one, channel: `the override of ${one.channel}` }))];
+}
+
 function oddOfPackage(pkg: Package): Finding[] {
   return oddities(`${pkg.type} ${pkg.name}`, (odd) => {
-    for (const { channel, base, revision, resources } of pkg.releases) {
+    const rows = rowsOf(pkg, odd);
+    for (const { channel, base, revision, resources } of rows) {
       if (!findRevision(pkg, revision)) odd(`${channel} has revision ${revision}, which is not held`, "import that revision", "damage");
       if (base && [base.name, base.channel, base.architecture].includes("all"))
         odd(`${channel} is for ${showBase(base)}, which Juju never matches`, "import again what holds that charm");
@@ -307,7 +320,7 @@ function oddOfPackage(pkg: Package): Finding[] {
         if (!findResource(pkg, name, pin))
           odd(`${channel} has resource ${name} revision ${pin}, which is not held`, "import that resource", "damage");
     }
-    const released = new Set(pkg.releases.map((row) => row.revision));
+    const released = new Set(rows.map((row) => row.revision));
     for (const { revision, resources } of pkg.revisions)
       for (const name of resources)
         if (released.has(revision) && !findResource(pkg, name))
@@ -317,7 +330,7 @@ function oddOfPackage(pkg: Package): Finding[] {
 
 function oddOfSnap(snap: Snap): Finding[] {
   return oddities(`snap ${snap.name}`, (odd) => {
-    for (const { channel, architecture, revision } of snap.releases)
+    for (const { channel, architecture, revision } of rowsOf(snap, odd))
       if (!findSnapRevision(snap, revision))
         odd(`${channel} ${architecture} has revision ${revision}, which is not held`, "import that revision", "damage");
     const has = (type: string, test: (key: readonly string[]) => boolean) =>

@@ -9,7 +9,7 @@ import { type Digest, isDigest } from "../src/digest.ts";
  *     config.json                  settings
  *     tls.json                     the certificate that is served
  *     trash/                       what gc put aside: TIME.SHA256
- *     secrets/                     passwords and keys; folder 0700, files 0600
+ *     secrets/                     passwords, keys, hashes of tokens; folder 0700, files 0600
  *     quarantine/                  what a check found damaged
  *     tmp/                         what is being written; owned by the storage
  */
@@ -21,6 +21,7 @@ export const FORMAT_KEY = "format.json";
 export const CONFIG_KEY = "config.json";
 export const OCI_SECRET_KEY = "secrets/oci-registry.json";
 export const SESSION_SECRET_KEY = "secrets/session.json";
+export const TOKENS_SECRET_KEY = "secrets/tokens.json";
 export const TLS_KEY = "tls.json";
 export const TLS_SECRET_KEY = "secrets/tls.json";
 export const AUTHORITY_SECRET_KEY = "secrets/tls-ca.json";

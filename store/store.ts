@@ -22,6 +22,7 @@ import {
   SESSION_SECRET_KEY,
   TLS_KEY,
   TLS_SECRET_KEY,
+  TOKENS_SECRET_KEY,
 } from "./keys.ts";
 import { blobsOfPackage, blobsOfSnap } from "./reach.ts";
 import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
@@ -654,6 +655,15 @@ export class Store {
 
   async writeSessionKey(key: Uint8Array): Promise<void> {
     await this.#replace(SESSION_SECRET_KEY, { key: Buffer.from(key).toString("base64") }, "secret");
+  }
+
+  /** The hashes of the tokens of remote import; {} where none was made. */
+  tokens(): Promise<Record<string, unknown>> {
+    return this.#object(TOKENS_SECRET_KEY);
+  }
+
+  writeTokens(tokens: Record<string, unknown>): Promise<void> {
+    return this.#replace(TOKENS_SECRET_KEY, tokens, "secret");
   }
 
   /** The certificate that is served, and what was said of it; {} where there is none. */

@@ -37,12 +37,13 @@ Examples:
   chp accept-key                                  lists what is accepted
   chp accept-key new.key.pub --remove 62196CEF1DA5E212`;
 
+const ID_LENGTH = 16;
 /** The second line of a public key's file. */
 const KEY_TEXT = /^RW[A-Za-z0-9+/]{54}$/;
 
 export async function runAcceptKey(given: readonly string[], options: AcceptFlags, io: Io): Promise<void> {
   const wanted = await Promise.all(given.map(readKey));
-  const removed = (options.remove ?? []).map((id) => id.toUpperCase());
+  const removed = (options.remove ?? []).map((id) => id.toUpperCase().padStart(ID_LENGTH, "0")); // minisign prints no leading zeros
   const isChange = wanted.length + removed.length > 0;
   const store = await (wanted.length > 0 ? openOrCreateStore : openStore)(options, io);
   const before = await acceptedKeys(store, isChange ? { environment: {} } : io);

@@ -1,9 +1,22 @@
-/** release, close, default-track and rollback: what an operator moves by hand, each one generation. */
+/** release, close, default-track, override and rollback: what an operator moves by hand, each one generation. */
 
 import type { Command } from "commander";
 import type { Draft, Generation, Snapshot, Store, Tally } from "../../store/store.ts";
-import { chooseTrack, close, type Held, type Move, movesOf, release, rollBack, rollBackSnap } from "../change.ts";
+import { chooseTrack, close, type Held, type Move, movesOf, release, rollBack, rollBackSnap, sameManifest } from "../change.ts";
 import { Failure, printable, refused } from "../errors.ts";
+import {
+  endCommand,
+  endOverride,
+  holdOf,
+  type OverrideMove,
+  override,
+  overrideMoves,
+  overridesOf,
+  readReason,
+  readUntil,
+  showHold,
+  showOverride,
+} from "../override.ts";
 import { type CommonOptions, count, define, type Io, openStore, printJson, type Register, wholeNumber } from "./command.ts";
 
 const CHANGE_EXITS = "0 done, 1 failed, 2 usage, 3 refused, 10 no store, 11 store format too new, 12 another change came in between";
@@ -70,6 +83,50 @@ export const defaultTrackCommand: Register = (program, io) => {
     );
 };
 
+interface OverrideFlags extends ChangeFlags {
+  readonly reason: string;
+  readonly until?: string;
+}
+
+export const overrideCommand: Register = (program, io) => {
+  withWhere(
+    change(program, "override", "hold a channel at a revision, whatever is released there, for a reason and a time", [
+      'override postgresql-k8s 381 14/stable --reason "987 breaks backups" --until 2026-08-31',
+      'override jq 6 stable --arch arm64 --reason "not tested on arm64 yet"',
+      "overrides",
+    ]),
+  )
+    .argument("<name>", "charm, bundle or snap")
+    .argument("<revision>", "a revision that is held", wholeNumber("the revision", 0))
+    .argument("<channel>", "TRACK/RISK, TRACK/RISK/BRANCH or RISK")
+    .requiredOption("--reason <TEXT>", "why, for those who come after you")
+    .option(
+      "--until <DATE>",
+      "when it ends by itself: a day, to its end in UTC, or a time like 2026-08-31T18:00Z (default: when you end it)",
+    )
+    .action((name: string, revision: number, channel: string, options: OverrideFlags) => {
+      const reason = readReason(options.reason);
+      const until = options.until === undefined ? undefined : readUntil(options.until, Date.now());
+      const hold = { reason, ...(until !== undefined && { until }) };
+      const command = `override ${name} ${revision} ${channel}${until === undefined ? "" : ` --until ${until}`} --reason ${JSON.stringify(reason)}`;
+      return runChange(name, command, options, io, (held, now) => override(held, revision, channel, whereOf(options), hold, now));
+    });
+};
+
+export const endOverrideCommand: Register = (program, io) => {
+  withWhere(
+    change(program, "end-override", "offer again what is released in a channel that an override holds", [
+      "end-override postgresql-k8s 14/stable",
+      "end-override jq stable --arch arm64",
+    ]),
+  )
+    .argument("<name>", "charm, bundle or snap")
+    .argument("<channel>", "TRACK/RISK, TRACK/RISK/BRANCH or RISK")
+    .action((name: string, channel: string, options: ChangeFlags) =>
+      runChange(name, `end-override ${name} ${channel}`, options, io, (held) => endOverride(held, channel, whereOf(options))),
+    );
+};
+
 interface RollbackFlags extends CommonOptions {
   readonly yes?: boolean;
 }
@@ -96,16 +153,28 @@ async function runChange(
   work: (held: Held, now: string) => Held,
 ): Promise<void> {
   const store = await openStore(options, io);
+  const where = [options.base && ` --base ${options.base}`, options.arch && ` --arch ${options.arch}`].filter(Boolean).join("");
+  const { generation, told } = await changeHeld(store, `${command}${where}`, (base) => find(base, name, options.snap ?? false), work);
+  report(generation, [told], options, io);
+}
+
+/** Publishes what `work` makes of one package; undefined where that is the same. */
+export async function changeHeld(
+  store: Store,
+  command: string,
+  choose: (base: Snapshot) => Promise<Held>,
+  work: (held: Held, now: string) => Held,
+): Promise<{ generation: Generation | undefined; told: { before: Held; after: Held } }> {
   const now = new Date().toISOString();
   let told: { before: Held; after: Held } | undefined;
   const generation = await publishChange(store, now, async (base) => {
-    const before = await find(base, name, options.snap ?? false);
+    const before = await choose(base);
     const after = work(before, now);
     told = { before, after };
-    return draftOf(command, JSON.stringify(before) === JSON.stringify(after) ? [] : [[before, after]]);
+    return draftOf(command, sameManifest(before, after) ? [] : [[before, after]]);
   });
   if (!told) throw new Error("internal error: nothing was drafted");
-  report(generation, [told], options, io);
+  return { generation, told };
 }
 
 /** What is held by that name. Fails with `not-found`. */
@@ -132,7 +201,7 @@ export function draftOf(
     Object.fromEntries(
       pairs
         .filter(([, one]) => (one.type === "snap") === isSnap)
-        .map(([was, is]) => [is.name, { revisions: [], channels: movesOf(was, is).length }]),
+        .map(([was, is]) => [is.name, { revisions: [], channels: movesOf(was, is).length + overrideMoves(was, is).length }]),
     );
   return {
     command: printable(command, 300),
@@ -178,7 +247,7 @@ export async function rolledBack(then: Snapshot, now: Snapshot) {
   const pairs: (readonly [Held | undefined, Held])[] = [];
   const taken: string[] = [];
   const add = (before: Held | undefined, after: Held | undefined) => {
-    if (after && JSON.stringify(before) !== JSON.stringify(after)) pairs.push([before, after]);
+    if (after && !sameManifest(before, after)) pairs.push([before, after]);
   };
   for (const name of new Set([...then.names, ...now.names])) {
     const [was, is] = [await then.package(name), await now.package(name)];
@@ -206,19 +275,33 @@ interface Told {
 /** What moved, and the command that undoes it. */
 export function report(generation: Generation | undefined, told: readonly Told[], options: CommonOptions, io: Io): void {
   const undo = generation ? undoOf(generation, options) : null;
-  const packages = told.map(({ before, after }) => ({
-    name: (after ?? before)?.name ?? "",
-    type: (after ?? before)?.type ?? "charm",
-    moves: movesOf(before, after),
-    defaultTrack: { from: before?.defaultTrack ?? null, to: after?.defaultTrack ?? null },
-  }));
+  const packages = told.map(({ before, after }) => {
+    const overrides = after ? overridesOf(after, Date.now()) : [];
+    return {
+      name: (after ?? before)?.name ?? "",
+      type: (after ?? before)?.type ?? "charm",
+      // what is offered all the same
+      moves: movesOf(before, after).map((move) => ({ ...move, override: holdOf(overrides, move) ?? null })),
+      overrides: overrideMoves(before, after),
+      defaultTrack: { from: before?.defaultTrack ?? null, to: after?.defaultTrack ?? null },
+    };
+  });
   if (options.json) return printJson({ generation: generation?.number ?? null, packages, undo }, io);
-  const lines = packages.flatMap(({ name, moves, defaultTrack: { from, to } }) => [
-    ...moves.map((move) => `${name} ${move.channel} ${move.on}: ${showMove(move)}`),
+  const lines = packages.flatMap(({ name, moves, overrides, defaultTrack: { from, to } }) => [
+    ...moves.map((move) => `${name} ${move.channel} ${move.on}: ${showMove(move)}${move.override ? `; ${showHold(move.override)}` : ""}`),
+    ...overrides.map((move) => `${name} ${move.channel} ${move.on}: ${showOverrideMove(move)}`),
     ...(from !== to && from !== null && to !== null ? [`${name}: default track ${from} → ${to}`] : []),
+    ...[...new Set(moves.flatMap((move) => (move.override ? [move.override.channel] : [])))].map(
+      (channel) => `end it: ${endCommand(name, channel)}${storeFlag(options)}`,
+    ),
   ]);
+  tell(lines, generation, packages.length, options, io);
+}
+
+/** The lines of a change, and how it is undone. `changed`: packages. */
+export function tell(lines: readonly string[], generation: Generation | undefined, changed: number, options: CommonOptions, io: Io): void {
   const last = generation
-    ? [`generation ${generation.number}: ${count(packages.length, "package")} changed`, `undo: ${undo}`]
+    ? [`generation ${generation.number}: ${count(changed, "package")} changed`, `undo: ${undoOf(generation, options)}`]
     : ["nothing changed"];
   io.out([...lines, ...last].map((line) => `${printable(line)}\n`).join(""));
 }
@@ -231,6 +314,11 @@ export function undoOf({ number }: Pick<Generation, "number">, { store }: Common
 /** What names the same store on another command line. */
 export function storeFlag({ store }: { readonly store?: string | undefined }): string {
   return store === undefined ? "" : ` --store ${store}`;
+}
+
+function showOverrideMove({ from, to, without }: OverrideMove): string {
+  if (to === null) return `${without === null ? "closed" : `offers ${without}`}, was held at ${from?.revision}`;
+  return `${showOverride({ ...to, without })}${from && from.revision !== to.revision ? ` (was held at ${from.revision})` : ""}`;
 }
 
 function showMove({ from, to }: Move): string {

@@ -1,6 +1,6 @@
 /** What every command has: its options, where it writes to, and the store it works on. */
 
-import { accessSync, constants, existsSync } from "node:fs";
+import { accessSync, constants, existsSync, realpathSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -117,6 +117,12 @@ export async function withStoreUnchanged<T>(options: CommonOptions, io: Io, work
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** What was started: the executable, or Node with its script. */
+export function ownExecutable(): string[] {
+  const script = process.argv[1];
+  return script === undefined || script.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, realpathSync(script)];
 }
 
 /** Fails where a folder's disk is known to have less than `needed` bytes free. `what`: `import into`, as the message goes on. */

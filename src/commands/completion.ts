@@ -4,6 +4,7 @@ import { Argument, type Command, type Option } from "commander";
 import { SETTINGS } from "../config.ts";
 import { PROXY_DOMAIN } from "../documented.ts";
 import { printable } from "../errors.ts";
+import { readTokens } from "../token.ts";
 import { type CommonOptions, type Io, openStore, printJson, type Register } from "./command.ts";
 import { TOPICS } from "./help.ts";
 
@@ -65,13 +66,23 @@ export const completionCommand: Register = (program, io) => {
     });
 };
 
+type Words = (program: Command, options: CommonOptions, io: Io) => Promise<readonly string[]>;
+
+const heldNames: Words = async (_program, options, io) => {
+  const snapshot = await (await openStore({ ...options, quiet: true }, io)).snapshot();
+  return [...snapshot.names, ...snapshot.snapNames];
+};
+
+const OF_HELD = ["show", "release", "close", "default-track", "override", "end-override", "overrides", "remove"];
+
 /** What an argument of a command may be, besides a file. */
-const ARGUMENTS: Readonly<Record<string, (program: Command, options: CommonOptions, io: Io) => Promise<readonly string[]>>> = {
-  show: async (_program, options, io) => {
-    const snapshot = await (await openStore({ ...options, quiet: true }, io)).snapshot();
-    return [...snapshot.names, ...snapshot.snapNames];
-  },
+const ARGUMENTS: Readonly<Record<string, Words>> = {
+  ...Object.fromEntries(OF_HELD.map((name) => [name, heldNames])),
   config: async () => [...SETTINGS.map(({ key }) => key), PROXY_DOMAIN],
+  token: async (_program, options, io) => {
+    const tokens = readTokens(await (await openStore({ ...options, quiet: true }, io)).tokens());
+    return tokens.map((one) => one.name);
+  },
   help: async (program) => [
     ...program
       .createHelp()

@@ -1,6 +1,7 @@
 import { type Generation, Snapshot, type Store } from "../../store/store.ts";
 import { showBase } from "../base.ts";
 import { Failure, printable } from "../errors.ts";
+import { type OverrideMove, overrideMoves } from "../override.ts";
 import type { Package } from "../package.ts";
 import type { Snap, StoredAssertion } from "../snap.ts";
 import { type CommonOptions, define, EXITS, type Io, note, openStore, printJson, type Register, wholeNumber } from "./command.ts";
@@ -23,6 +24,7 @@ interface PackageDiff {
   readonly parts: Sides<string>;
   /** `from` null: opened; `to` null: closed */
   readonly channels: readonly { readonly channel: string; readonly from: number | null; readonly to: number | null }[];
+  readonly overrides: readonly OverrideMove[];
 }
 
 interface Sides<T> {
@@ -86,6 +88,7 @@ function compare(before: Package | Snap | undefined, after: Package | Snap | und
       revisions: sides(numbers(before), numbers(after)),
       parts: sides(partsOf(before), partsOf(after)),
       channels,
+      overrides: overrideMoves(before, after),
     },
   ];
 }
@@ -109,7 +112,7 @@ function sides<T>(before: readonly T[], after: readonly T[]): Sides<T> {
   return { added: after.filter((one) => !was.has(one)), removed: before.filter((one) => !is.has(one)) };
 }
 
-function render({ name, type, state, revisions, parts, channels }: PackageDiff): string[] {
+function render({ name, type, state, revisions, parts, channels, overrides }: PackageDiff): string[] {
   const list = ({ added, removed }: Sides<string | number>) =>
     [...added.map((one) => `+${one}`), ...removed.map((one) => `-${one}`)].join(" ");
   const what = type === "snap" ? "components" : "resources";
@@ -118,5 +121,10 @@ function render({ name, type, state, revisions, parts, channels }: PackageDiff):
     ...(list(revisions) === "" ? [] : [`  revisions  ${list(revisions)}`]),
     ...(list(parts) === "" ? [] : [`  ${what}  ${list(parts)}`]),
     ...channels.map(({ channel, from, to }) => `  ${channel}: ${from ?? "closed"} → ${to ?? "closed"}`),
+    ...overrides.map(({ channel, on, from, to }) => `  override ${channel} ${on}: ${showSide(from)} → ${showSide(to)}`),
   ];
+}
+
+function showSide(side: OverrideMove["from"]): string {
+  return side === null ? "none" : `${side.revision}${side.until === null ? "" : ` until ${side.until}`} (${side.reason})`;
 }

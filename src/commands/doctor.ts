@@ -6,6 +6,7 @@ import { hostOf } from "../certificate.ts";
 import { readBundle } from "../charm.ts";
 import { Failure, printable, reason } from "../errors.ts";
 import { type NeededImage, neededImages, showNeededBy } from "../images.ts";
+import { offered } from "../override.ts";
 import type { Package } from "../package.ts";
 import {
   bundleFindings,
@@ -60,7 +61,8 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
   const snapshot = await store.snapshot();
-  const [packages, snaps] = [await snapshot.packages(), await snapshot.snaps()];
+  const packages = (await snapshot.packages()).map((pkg) => offered(pkg, Date.now()));
+  const snaps = await snapshot.snaps();
   const publicUrl = settings.get("public-url")?.values[0];
   const registry = registryOf(settings);
   const certificates = await certificatesOf(store, settings, publicUrl);

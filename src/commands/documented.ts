@@ -1,8 +1,13 @@
 /** What only the documented names of chp have (a link `snap-store-proxy` to it): their own status, and what chp has no use for. */
 
+import type { Snapshot } from "../../store/store.ts";
 import { header } from "../assertion.ts";
+import type { Held } from "../change.ts";
 import type { ProgramName } from "../documented.ts";
 import { Failure, printable } from "../errors.ts";
+import { endOverride, type OverrideFacts, override, overrideMoves, overridesOf } from "../override.ts";
+import { shortChannel, snapChannelOf } from "../snap.ts";
+import { changeHeld, find, overrideCommand, report, tell } from "./change.ts";
 import { type CommonOptions, define, EXITS, type Io, openStore, printJson, type Register } from "./command.ts";
 import { loadSettings } from "./settings.ts";
 import { statusCommand } from "./status.ts";
@@ -52,4 +57,87 @@ export const airgapCommands: Register = (program, io) => {
   define(program, "disable-airgap-mode", "refused: chp is always offline", "2 usage").action(() => {
     throw new Failure("usage", "chp is always offline: it has no mode in which it asks a service outside");
   });
+};
+
+/** Overrides, as the readers of a program's documents write them. */
+export function overrideCommandsOf(name: ProgramName): Register {
+  if (name === "chp") return overrideCommand;
+  return (program, io) => {
+    documentedOverrideCommand(name)(program, io);
+    documentedOverridesCommands(program, io);
+  };
+}
+
+const OVERRIDE_EXITS = "0 done, 1 failed, 2 usage, 3 refused, 10 no store, 11 store format too new, 12 another change came in between";
+
+const documentedOverrideCommand =
+  (program: ProgramName): Register =>
+  (commands, io) => {
+    define(commands, "override", "hold channels at revisions (chp override takes a reason and an end, too)", OVERRIDE_EXITS)
+      .argument("<name>", "snap, charm or bundle")
+      .argument("<channel=revision...>", "a channel and a revision that is held")
+      .action(async (name: string, texts: readonly string[], options: CommonOptions) => {
+        const wanted = texts.map(readAssignment);
+        const reason = `set by ${program} override`;
+        const { generation, told } = await changeHeld(
+          await openStore(options, io),
+          `override ${name} ${texts.join(" ")}`,
+          (base) => findSnapFirst(base, name),
+          (held, now) => wanted.reduce((one, { channel, revision }) => override(one, revision, channel, {}, { reason }, now), held),
+        );
+        if (options.json) return report(generation, [told], options, io);
+        const lines = overrideMoves(told.before, told.after).flatMap((one) =>
+          one.to ? [`${showPlace(told.after, one)} ${one.to.revision}`] : [],
+        );
+        tell(lines, generation, 1, options, io);
+      });
+  };
+
+function readAssignment(text: string): { channel: string; revision: number } {
+  const [, channel, revision] = /^([^=]+)=(\d{1,15})$/.exec(text) ?? [];
+  if (channel === undefined) throw new Failure("usage", `${printable(text, 100)} is not CHANNEL=REVISION`);
+  return { channel, revision: Number(revision) };
+}
+
+/** Canonical's overrides are of snaps alone. */
+async function findSnapFirst(base: Snapshot, name: string): Promise<Held> {
+  return find(base, name, (await base.snap(name)) !== undefined);
+}
+
+/** `core18 stable amd64` */
+function showPlace({ name, type }: Held, { channel, on }: Pick<OverrideFacts, "channel" | "on">): string {
+  return `${name} ${type === "snap" ? shortChannel(snapChannelOf({ channel })) : channel} ${on}`;
+}
+
+const documentedOverridesCommands: Register = (program, io) => {
+  define(program, "list-overrides", "list what overrides hold of a snap or charm (chp overrides tells more)", EXITS)
+    .argument("<name>", "snap, charm or bundle")
+    .action(async (name: string, options: CommonOptions) => {
+      const held = await findSnapFirst(await (await openStore(options, io)).snapshot(), name);
+      const found = overridesOf(held, Date.now()).filter((one) => one.state === "in force");
+      if (options.json) return printJson(found, io);
+      const lines = found.map(
+        (one) => `${showPlace(held, one)} ${one.revision}${one.without === null ? "" : ` (upstream ${one.without})`}`,
+      );
+      io.out(lines.map((line) => `${printable(line)}\n`).join(""));
+    });
+  define(program, "delete-override", "end the overrides of a channel (chp end-override does the same and more)", OVERRIDE_EXITS)
+    .argument("<name>", "snap, charm or bundle")
+    .argument("[channel]", "the channel")
+    .option("--channel <CHANNEL>", "the same")
+    .action(async (name: string, given: string | undefined, options: CommonOptions & { readonly channel?: string }) => {
+      const channel = given ?? options.channel;
+      if (channel === undefined) throw new Failure("usage", "name the channel: delete-override NAME CHANNEL");
+      const { generation, told } = await changeHeld(
+        await openStore(options, io),
+        `delete-override ${name} ${channel}`,
+        (base) => findSnapFirst(base, name),
+        (held) => endOverride(held, channel, {}),
+      );
+      if (options.json) return report(generation, [told], options, io);
+      const lines = overrideMoves(told.before, told.after).map(
+        (one) => `${showPlace(told.after, one)} is ${one.without === null ? "closed" : `tracking upstream (revision ${one.without})`}`,
+      );
+      tell(lines, generation, 1, options, io);
+    });
 };

@@ -7,9 +7,8 @@ import type { Command } from "commander";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import type { Form } from "../archivewriter.ts";
-import { ARCHITECTURES as BASE_ARCHITECTURES } from "../base.ts";
 import { Failure, printable, reason } from "../errors.ts";
-import { type Exported, exportAll, planBundle } from "../export.ts";
+import { type Exported, everything, exportAll, planBundle } from "../export.ts";
 import { type NeededImage, neededImages, skopeoCredentials, skopeoScript } from "../images.ts";
 import { type Inventory, readInventory } from "../inventory.ts";
 import { type Lock, readLock } from "../lock.ts";
@@ -17,7 +16,6 @@ import { ADDITIONS, type Addition, type Defaults, isAddition, placeOf, readManif
 import { pathOf } from "../registry.ts";
 import { Remote, Unavailable } from "../remote.ts";
 import { readSecretKey, type SecretKey } from "../signature.ts";
-import { ARCHITECTURES } from "../snap.ts";
 import { type Addresses, Upstream } from "../upstream.ts";
 import { type CommonOptions, count, define, type Io, note, printJson, type Register, showSize, wholeNumber } from "./command.ts";
 import { type Downloads, downloadsOn } from "./downloads.ts";
@@ -251,30 +249,6 @@ function sizeOf(text: string): number {
   if (number === "" || size < 2 ** 20)
     throw new Failure("usage", `--chunk takes a size of at least 1M, like 4G, not ${printable(text, 50)}`);
   return size;
-}
-
-/** Everything that a store lists. Architectures that it has nothing for cost a question each. */
-async function everything(upstream: Upstream, { channels = "all", systems = "all", architectures }: Defaults): Promise<Wish> {
-  const packages = await upstream.charmNames();
-  const names = new Set<string>();
-  const machines = architectures ?? ARCHITECTURES;
-  for (const machine of machines) for (const name of await upstream.snapNames(machine)) names.add(name);
-  const wishOf = (name: string) => ({
-    name,
-    channels,
-    systems,
-    architectures: architectures ?? BASE_ARCHITECTURES,
-    resources: {},
-    paths: {},
-  });
-  const of = (type: string) => packages.filter((one) => one.type === type).map(({ name }) => wishOf(name));
-  return {
-    charms: of("charm"),
-    bundles: of("bundle"),
-    snaps: [...names].toSorted().map((name) => ({ name, channels, architectures: machines })),
-    without: [],
-    notes: [],
-  };
 }
 
 /* ---- one run ---- */

@@ -1,8 +1,10 @@
-/** Small requests to servers of the operator's own network: certificates as the machine trusts them, no redirects, all of it bounded. */
+/** Requests to servers of the operator's own network: certificates as the machine trusts them, no redirects, replies bounded. */
 
 import { readFileSync } from "node:fs";
 import { request as plain } from "node:http";
 import { request as secure } from "node:https";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { rootCertificates } from "node:tls";
 import { reason } from "../errors.ts";
 
@@ -13,12 +15,17 @@ export interface Reply {
 }
 
 export interface Ask {
-  readonly method?: "GET" | "HEAD";
+  readonly method?: "GET" | "HEAD" | "PUT";
   readonly headers?: Readonly<Record<string, string>>;
+  /** sent as it comes; the reply may come before its end, which then is not read */
+  readonly body?: AsyncIterable<Uint8Array>;
   /** PEM of certificates that are trusted besides */
   readonly trusted?: readonly string[];
-  /** milliseconds for all of it */
+  /** milliseconds for all of it; infinite where a body takes its time */
   readonly timeout?: number;
+  /** bytes of the reply's body that are read */
+  readonly limit?: number;
+  readonly signal?: AbortSignal;
 }
 
 const TIMEOUT = 5000;
@@ -30,7 +37,11 @@ let known: readonly string[] | undefined;
 
 /** Certificates of authorities, PEM; several may stand in one. */
 export function machineRoots(): readonly string[] {
-  known ??= [...rootCertificates, ...[process.env["SSL_CERT_FILE"] ?? "", ...BUNDLES].flatMap(tryRead).slice(0, 1)];
+  known ??= [
+    ...rootCertificates,
+    ...[process.env["SSL_CERT_FILE"] ?? "", ...BUNDLES].flatMap(tryRead).slice(0, 1),
+    ...tryRead(process.env["NODE_EXTRA_CA_CERTS"] ?? ""),
+  ];
   return known;
 }
 
@@ -57,41 +68,64 @@ export class Unanswered extends Error {
   }
 }
 
-/** One request; a redirect is a reply. Throws `Unanswered`. */
-export function ask(url: string, { method = "GET", headers = {}, trusted = [], timeout = TIMEOUT }: Ask = {}): Promise<Reply> {
+/** One request; a redirect is a reply. Throws `Unanswered`, or what reading `body` throws. */
+export function ask(
+  url: string,
+  { method = "GET", headers = {}, body, trusted = [], timeout = TIMEOUT, limit = MAX_BODY, signal }: Ask = {},
+): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const request =
       new URL(url).protocol === "https:"
         ? secure(url, { method, headers, ca: [...machineRoots(), ...trusted], agent: false })
         : plain(url, { method, headers, agent: false });
-    const fail = (error: unknown) => {
+    const end = () => {
       clearTimeout(timer);
+      signal?.removeEventListener("abort", interrupt);
+    };
+    const fail = (error: unknown) => {
+      end();
       reject(error instanceof Unanswered ? error : new Unanswered(codeOf(error), reason(error) || codeOf(error)));
     };
-    const timer = setTimeout(() => {
-      fail(new Unanswered("ETIMEDOUT", `no answer within ${timeout / 1000} s`));
+    const give = (up: unknown) => {
+      fail(up);
       request.destroy();
-    }, timeout);
+    };
+    const interrupt = () => give(new Unanswered("ABORT_ERR", "interrupted"));
+    const late = () => give(new Unanswered("ETIMEDOUT", `no answer within ${timeout / 1000} s`));
+    const timer = Number.isFinite(timeout) ? setTimeout(late, timeout) : undefined;
+    signal?.addEventListener("abort", interrupt);
     request.on("error", fail);
     request.on("response", (response) => {
       const chunks: Buffer[] = [];
       let size = 0;
-      const end = () => {
-        clearTimeout(timer);
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString().slice(0, MAX_BODY) });
+      const done = () => {
+        end();
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString().slice(0, limit) });
+        if (body) request.destroy(); // what was not sent yet is not wanted
       };
       response.on("data", (chunk: Buffer) => {
         chunks.push(chunk);
         size += chunk.byteLength;
-        if (size <= MAX_BODY) return;
-        end();
+        if (size <= limit) return;
+        done();
         request.destroy();
       });
-      response.on("end", end);
+      response.on("end", done);
       response.on("error", fail);
     });
-    request.end();
+    if (body) pipeline(Readable.from(told(body, reject), { objectMode: false }), request).catch(fail);
+    else request.end();
   });
+}
+
+/** A body, of which `failed` is told first why it can't be read. */
+async function* told(body: AsyncIterable<Uint8Array>, failed: (why: unknown) => void): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    failed(error);
+    throw error;
+  }
 }
 
 function codeOf(error: unknown): string {

@@ -5,20 +5,23 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { Store } from "../../store/store.ts";
 import { isLitter, LIMITS, type Limits, type ReadAt } from "../archive.ts";
 import { type Assertion, parseAssertions } from "../assertion.ts";
+import { showBase } from "../base.ts";
 import { parseChannel } from "../channel.ts";
 import { checkRoots } from "../config.ts";
 import { isContents, showSigner } from "../contents.ts";
 import { Failure, printable, reason } from "../errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PackageReport } from "../import.ts";
 import { showNeed } from "../lacking.ts";
+import { endCommand, holdOf, showHold } from "../override.ts";
 import { type ChannelPolicy, showRow } from "../package.ts";
+import { sourcesOf, untilMark } from "../remoteimport.ts";
 import type { SnapReport } from "../snapimport.ts";
 import { isResourcePath } from "../transfer.ts";
-import { undoOf } from "./change.ts";
+import { storeFlag, undoOf } from "./change.ts";
 import {
   type CommonOptions,
   checkSpace,
@@ -36,10 +39,11 @@ import {
 } from "./command.ts";
 import { joinParts } from "./parts.ts";
 import { progressOn } from "./progress.ts";
+import { importTo, type RemoteFlags } from "./remote.ts";
 import { acceptedKeys, keepRoots, loadSettings, registryOf, trustedRoots } from "./settings.ts";
 import { hasImage, NO_REGISTRY_NOTE } from "./status.ts";
 
-interface ImportFlags extends CommonOptions {
+interface ImportFlags extends CommonOptions, RemoteFlags {
   readonly channel?: string;
   readonly revision?: number;
   readonly keepChannels?: boolean;
@@ -53,6 +57,11 @@ interface ImportFlags extends CommonOptions {
   readonly maxSize?: number;
   readonly maxRatio?: number;
   readonly maxJson?: number;
+  readonly name?: string;
+  readonly tarOfFiles?: boolean;
+  readonly folder?: string;
+  readonly bodyMark?: string;
+  readonly bodySize?: number;
 }
 
 const IMPORT_EXITS = "0 done, 1 failed, 2 usage, 3 the content was refused and nothing published, 11 store format too new, 130 interrupted";
@@ -68,6 +77,15 @@ export const importCommand: Register = (program, io) => {
     .option("--revision <N>", "revision of a lone charm whose file name has none", wholeNumber("--revision", 0))
     .option("--keep-channels", "leave the channels of packages already held as they are")
     .option("--dry-run", "say what would change, and change nothing")
+    .option("--name <FILE>", "what standard input is called, in the log and where a file's name matters")
+    .option("--to <URL>", "import into the chp serve that answers there, over TLS")
+    .option("--token-file <FILE>", "with --to: the file that holds the token (CHP_TOKEN_FILE; or the token itself in CHP_TOKEN)")
+    .option("--ca <FILE>", "with --to: certificates, PEM, that are trusted besides those of this machine (CHP_CA)")
+    // How chp serve hands on the body of a request.
+    .addOption(new Option("--tar-of-files", "standard input is a tar, each entry of which is a file to import").hideHelp())
+    .addOption(new Option("--folder <DIR>", "the folder, there, that the names in it are told from").hideHelp())
+    .addOption(new Option("--body-mark <TEXT>", "standard input ends with it, or was cut off").hideHelp())
+    .addOption(new Option("--body-size <N>", "bytes of standard input").argParser(wholeNumber("--body-size", 0)).hideHelp())
     .addHelpText("after", EXAMPLES)
     .action((files: string[], options: ImportFlags) => runImport("import", files, options, options.keepChannels ? "keep" : "apply", io));
 };
@@ -91,7 +109,8 @@ Examples:
   chp import site-20260426T163115.tar.1of3     the other parts are found beside it
   chp import --channel 14/edge ./postgresql-k8s_r960.charm
   chp import jq-20260426T143758.tar.gz core22_1612.snap
-  ssh outside cat export.tar.gz | chp import -`;
+  ssh outside cat export.tar.gz | chp import --name export.tar.gz -
+  chp import --to https://hub.lan:8443 --token-file hub.token --ca hub-ca.crt charms-export-20260426T163115.tar.gz`;
 
 /** The documented commands of the system that chp stands in for: a package already held keeps its channel map unless told otherwise. */
 export const pushCommands: Register = (program, io) => {
@@ -132,20 +151,42 @@ export async function runImport(
 ): Promise<void> {
   if (options.channel !== undefined && !parseChannel(options.channel))
     throw new Failure("usage", `--channel: ${printable(options.channel, 100)} is not a channel`);
-  const sources = await findSources(files, io);
+  if (options.name !== undefined && !files.includes("-"))
+    throw new Failure("usage", "--name is for standard input, which is given as -; files have their names");
+  const sources = await findSources(files, options, io);
+  const { undo, ...report } =
+    options.to === undefined ? await importHere(command, sources, options, channels, io) : await importTo(options.to, sources, options, io);
+  const where = options.to === undefined ? "" : " (there)";
+  if (options.json) printJson({ ...report, undo }, io);
+  else io.out(`${render(report, channels, options)}${undo === null ? "" : `undo${where}: ${printable(undo)}\n`}`);
+  if (!options.dryRun && options.to === undefined)
+    note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is held", options, io);
+}
+
+/** What an import prints as JSON. */
+export type Told = ImportReport & {
+  /** the command that undoes it */
+  readonly undo: string | null;
+};
+
+async function importHere(
+  command: string,
+  sources: readonly ImportSource[],
+  options: ImportFlags,
+  channels: ChannelPolicy,
+  io: Io,
+): Promise<Told> {
   const given = await readRoots(options.trust ?? []);
+  const limits = limitsOf(options);
+  const files = options.tarOfFiles && sources[0] ? sourcesOf(sources[0], options.folder, limits) : sources;
   // All of it is written before anything is published.
   const needed = sources.reduce((sum, source) => sum + (source.size ?? 0), 0);
   await checkSpace("import into", storeFolder({ ...options, quiet: true }, io), needed, {
     next: "free some space there (chp gc tells what can be had) and run the same command again; nothing was published",
   });
-  const run = (store: Store) => importInto(store, command, sources, { options, channels, given }, io);
+  const run = (store: Store) => importInto(store, command, files, { options, channels, given, limits }, io);
   const report = options.dryRun ? await withStoreUnchanged(options, io, run) : await run(await openOrCreateStore(options, io));
-  const undo = report.generation === null ? null : undoOf({ number: report.generation }, options);
-  if (options.json) printJson({ ...report, undo }, io);
-  else io.out(`${render(report, channels)}${undo === null ? "" : `undo: ${printable(undo)}\n`}`);
-  if (!options.dryRun)
-    note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is held", options, io);
+  return { ...report, undo: report.generation === null ? null : undoOf({ number: report.generation }, options) };
 }
 
 interface Wishes {
@@ -153,13 +194,14 @@ interface Wishes {
   readonly channels: ChannelPolicy;
   /** roots that the command line names */
   readonly given: readonly Assertion[];
+  readonly limits: Limits;
 }
 
 async function importInto(
   store: Store,
   command: string,
-  sources: readonly ImportSource[],
-  { options, channels, given }: Wishes,
+  sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
+  { options, channels, given, limits }: Wishes,
   io: Io,
 ): Promise<ImportReport> {
   const trust = await trustedRoots(store, given, io);
@@ -177,7 +219,7 @@ async function importInto(
       unsquash,
       dryRun: options.dryRun ?? false,
       now: new Date().toISOString(),
-      limits: limitsOf(options),
+      limits,
       signal: io.signal,
       onProgress: (source, bytes) => progress.update(source.name, bytes, source.size),
     });
@@ -239,13 +281,18 @@ function fullName(channel: string): string {
 
 /* ---- what is read ---- */
 
-async function findSources(files: readonly string[], io: Io): Promise<ImportSource[]> {
+async function findSources(files: readonly string[], options: ImportFlags, io: Io): Promise<ImportSource[]> {
   const found = new Map<string, ImportSource>();
   for (const file of files) {
-    if (file === "-") found.set("-", { name: "-", open: () => io.input() });
+    if (file === "-") found.set("-", standardInput(options, io));
     else for (const source of await sourcesAt(file, io.signal)) found.set(source.path ?? source.name, source);
   }
   return joinParts([...found.values()], async (path) => fromFile(path, (await look(path)).size, io.signal));
+}
+
+function standardInput({ name = "-", bodyMark, bodySize }: ImportFlags, io: Io): ImportSource {
+  const open = () => (bodyMark === undefined ? io.input() : untilMark(io.input(), bodyMark));
+  return { name, ...(bodySize !== undefined && { size: bodySize }), open };
 }
 
 async function sourcesAt(path: string, signal: AbortSignal): Promise<ImportSource[]> {
@@ -311,8 +358,11 @@ function fromFile(path: string, size: number | undefined, signal: AbortSignal): 
 
 /* ---- what is said ---- */
 
-function render(report: ImportReport, policy: ChannelPolicy): string {
-  const lines = [...report.packages.flatMap(renderPackage), ...report.snaps.flatMap(renderSnap)];
+function render(report: ImportReport, policy: ChannelPolicy, options: CommonOptions): string {
+  const lines = [
+    ...report.packages.flatMap((pkg) => renderPackage(pkg, options)),
+    ...report.snaps.flatMap((snap) => renderSnap(snap, options)),
+  ];
   const { charms, resources, revisions, snapRevisions, snaps } = report.missing;
   lines.push(...renderSigners(report.sources));
   if (report.assertions.new > 0) lines.push(`assertions: ${report.assertions.new} new, ${report.assertions.known} known`);
@@ -342,26 +392,33 @@ function renderSigners(sources: ImportReport["sources"]): string[] {
   return [...covered].map(([by, names]) => `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}: ${by}`);
 }
 
-function renderPackage(pkg: PackageReport): string[] {
+function renderPackage(pkg: PackageReport, options: CommonOptions): string[] {
   const revisions = [...pkg.revisions.new.map((r) => `${r} new`), ...pkg.revisions.known.map((r) => `${r} known`)];
   const resources = [...pkg.resources.new.map((r) => `${r} new`), ...pkg.resources.known.map((r) => `${r} known`)];
   return [
     `${pkg.name}: ${pkg.type}, ${pkg.state}`,
     ...(revisions.length > 0 ? [`  revisions  ${revisions.join(", ")}`] : []),
     ...(resources.length > 0 ? [`  resources  ${resources.join(", ")}`] : []),
-    ...pkg.channels.map((change) => `  ${showRow(change)}: ${renderMove(change)}`),
+    ...pkg.channels.map(
+      (change) => `  ${showRow(change)}: ${renderMove(change)}${renderHold(pkg, { ...change, on: showBase(change.base) })}`,
+    ),
+    ...renderEnds(pkg, options),
     ...pkg.notes.map((text) => `  note: ${text}`),
   ];
 }
 
-function renderSnap(snap: SnapReport): string[] {
+function renderSnap(snap: SnapReport, options: CommonOptions): string[] {
   const revisions = [...snap.revisions.new.map((r) => `${r} new`), ...snap.revisions.known.map((r) => `${r} known`)];
   const components = [...snap.components.new.map((c) => `${c} new`), ...snap.components.known.map((c) => `${c} known`)];
   return [
     `${snap.name}: snap, ${snap.state}`,
     ...(revisions.length > 0 ? [`  revisions  ${revisions.join(", ")}`] : []),
     ...(components.length > 0 ? [`  components  ${components.join(", ")}`] : []),
-    ...snap.channels.map((change) => `  ${change.channel} ${change.architecture}: ${renderMove(change)}`),
+    ...snap.channels.map(
+      (change) =>
+        `  ${change.channel} ${change.architecture}: ${renderMove(change)}${renderHold(snap, { ...change, on: change.architecture })}`,
+    ),
+    ...renderEnds(snap, options),
     ...snap.unverified.map(({ revision, reason: why }) => `  UNVERIFIED revision ${revision}: ${why}`),
     ...snap.notes.map((text) => `  note: ${text}`),
   ];
@@ -370,6 +427,16 @@ function renderSnap(snap: SnapReport): string[] {
 function renderMove({ from, to }: { from: number | null; to: number }): string {
   if (from === null) return `opened at ${to}`;
   return from === to ? `${to}, with other resources` : `${from} → ${to}`;
+}
+
+/** What is offered all the same. */
+function renderHold({ overrides }: Pick<PackageReport, "overrides">, row: Parameters<typeof holdOf>[1]): string {
+  const hold = holdOf(overrides, row);
+  return hold ? `; ${showHold(hold)}` : "";
+}
+
+function renderEnds({ name, overrides }: Pick<PackageReport, "name" | "overrides">, options: CommonOptions): string[] {
+  return [...new Set(overrides.map((one) => one.channel))].map((channel) => `  end it: ${endCommand(name, channel)}${storeFlag(options)}`);
 }
 
 function summary(report: ImportReport, policy: ChannelPolicy): string {

@@ -1,4 +1,5 @@
 import { Failure, printable } from "../errors.ts";
+import { offered } from "../override.ts";
 import { anchorsOf, CONTROLLER, checkController, controllerFindings, controllerTracks } from "../readiness.ts";
 import { type CommonOptions, define, EXITS, type Io, note, openStore, printJson, type Register } from "./command.ts";
 import { loadSettings } from "./settings.ts";
@@ -43,7 +44,8 @@ export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<v
   const config = jujuConfig(url, proxy, certificates);
   let controller: ReturnType<typeof checkController> | undefined;
   if (options.bootstrap) {
-    const pkg = await snapshot.package(CONTROLLER);
+    const held = await snapshot.package(CONTROLLER);
+    const pkg = held && offered(held, Date.now());
     const tracks = options.juju === undefined ? undefined : controllerTracks(options.juju);
     const [finding] = controllerFindings(pkg, tracks);
     if (finding) throw new Failure("failed", finding.what, { next: finding.next });

@@ -1,3 +1,4 @@
+import { offered, overridesOf } from "../override.ts";
 import type { Package } from "../package.ts";
 import type { Snap } from "../snap.ts";
 import {
@@ -36,9 +37,12 @@ export function printHeld(found: readonly (Summary | SnapSummary)[], otherwise: 
   const rows = found.map((one) => {
     const doubtful = "unverified" in one ? one.unverified : [];
     const revisions = one.revisions.map((r) => (doubtful.includes(r) ? `${r}!` : String(r)));
-    return [one.name, one.type, one.defaultTrack, one.channels.join(" "), revisions.join(" "), showSize(one.size)];
+    const channels = one.channels.map((channel) => (one.overridden.includes(channel) ? `${channel}*` : channel));
+    return [one.name, one.type, one.defaultTrack, channels.join(" "), revisions.join(" "), showSize(one.size)];
   });
   printTable(["NAME", "TYPE", "DEFAULT TRACK", "CHANNELS", "REVISIONS", "SIZE"], rows, io);
+  if (found.some((one) => one.overridden.length > 0))
+    note("channels marked * are held by an override: chp overrides tells why", options, io);
   if (found.some((one) => "unverified" in one && one.unverified.length > 0))
     note("revisions marked ! do not verify: they were taken in with --allow-unverified", options, io);
 }
@@ -56,29 +60,39 @@ export const listPushedSnapsCommand: Register = (program, io) => {
 type Summary = ReturnType<typeof summaryOf>;
 type SnapSummary = ReturnType<typeof summaryOfSnap>;
 
-export function summaryOf(pkg: Package) {
+export function summaryOf(held: Package) {
+  const pkg = offered(held, Date.now());
   return {
     name: pkg.name,
     type: pkg.type,
     id: pkg.id,
     defaultTrack: pkg.defaultTrack,
     channels: [...new Set(pkg.releases.map((r) => r.channel))],
+    overridden: overriddenOf(pkg),
     revisions: pkg.revisions.map((r) => r.revision),
     size: sizeOf(pkg),
   };
 }
 
-export function summaryOfSnap(snap: Snap) {
+export function summaryOfSnap(held: Snap) {
+  const snap = offered(held, Date.now());
   return {
     name: snap.name,
     type: snap.type,
     id: snap.id,
     defaultTrack: snap.defaultTrack,
     channels: [...new Set(snap.releases.map((r) => r.channel))],
+    overridden: overriddenOf(snap),
     revisions: snap.revisions.map((r) => r.revision),
     unverified: snap.revisions.filter((r) => r.unverified !== undefined).map((r) => r.revision),
     size: sizeOfSnap(snap),
   };
+}
+
+/** Channels that an override holds. */
+function overriddenOf(held: Package | Snap): string[] {
+  const inForce = overridesOf(held, Date.now()).filter((one) => one.state === "in force");
+  return [...new Set(inForce.map((one) => one.channel))];
 }
 
 /** Bytes of its revisions and components, each blob once. */

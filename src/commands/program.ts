@@ -5,13 +5,13 @@ import type { ProgramName } from "../documented.ts";
 import { VERSION } from "../version.ts";
 import { acceptKeyCommand } from "./accept-key.ts";
 import { backupCommand, restoreCommand } from "./backup.ts";
-import { closeCommand, defaultTrackCommand, releaseCommand, rollbackCommand } from "./change.ts";
+import { closeCommand, defaultTrackCommand, endOverrideCommand, releaseCommand, rollbackCommand } from "./change.ts";
 import type { Io, Register } from "./command.ts";
 import { completionCommand } from "./completion.ts";
 import { configCommand } from "./config.ts";
 import { diffCommand } from "./diff.ts";
 import { doctorCommand } from "./doctor.ts";
-import { airgapCommands, statusCommandOf } from "./documented.ts";
+import { airgapCommands, overrideCommandsOf, statusCommandOf } from "./documented.ts";
 import { duCommand } from "./du.ts";
 import { exportCommand } from "./export.ts";
 import { gcCommand } from "./gc.ts";
@@ -25,11 +25,13 @@ import { keygenCommand } from "./keygen.ts";
 import { listCommand, listPushedSnapsCommand } from "./list.ts";
 import { logCommand } from "./log.ts";
 import { missingCommand } from "./missing.ts";
+import { overridesCommand } from "./overrides.ts";
 import { removeCommand } from "./remove.ts";
 import { searchCommand } from "./search.ts";
 import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
 import { snapdConfigCommand } from "./snapd-config.ts";
+import { tokenCommand } from "./token.ts";
 import { trustCommand } from "./trust.ts";
 import { unitCommand } from "./unit.ts";
 import { verifyCommand } from "./verify.ts";
@@ -51,6 +53,9 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   releaseCommand,
   closeCommand,
   defaultTrackCommand,
+  overrideCommandsOf(name),
+  endOverrideCommand,
+  overridesCommand,
   rollbackCommand,
   removeCommand,
   gcCommand,
@@ -68,6 +73,7 @@ const commandsOf = (name: ProgramName): readonly Register[] => [
   jujuConfigCommand,
   importCertificateCommand,
   trustCommand,
+  tokenCommand,
   pushCommands,
   listPushedSnapsCommand,
   airgapCommands,

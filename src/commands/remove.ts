@@ -37,7 +37,7 @@ export const removeCommand: Register = (program, io) => {
     .argument("[name]", "NAME, or NAME@REVISION")
     .option("--plan <FILE>", "write what would be removed, and change nothing")
     .option("--apply <FILE>", "do what a plan says")
-    .option("--force", "also where a channel or a bundle uses it")
+    .option("--force", "also where a channel, a bundle or an override uses it")
     .option("--yes", "also what machines may still need")
     .option("--snap", "the snap, where a charm has the same name")
     .addHelpText(
@@ -113,7 +113,7 @@ async function applyPlan(plan: Plan, options: RemoveFlags, io: Io): Promise<void
     const { uses, needed, after } = await removalIn(base, plan);
     if (uses.length > 0 && !options.force)
       throw refused(`${plan.name} is used: ${uses.join("; ")}`, {
-        next: "chp close or chp release frees a channel; --force removes it all the same",
+        next: "chp close or chp release frees a channel, chp end-override ends an override; --force removes it all the same",
       });
     if (needed.length > 0 && !options.yes)
       throw refused(`machines may still need ${needed.join("; ")}`, {
@@ -128,7 +128,7 @@ async function applyPlan(plan: Plan, options: RemoveFlags, io: Io): Promise<void
 
 async function removalIn(base: Snapshot, { name, snap, revision }: Pick<Plan, "name" | "snap" | "revision">): Promise<Removal> {
   const bundles = (await base.packages()).filter((pkg) => pkg.type === "bundle");
-  return removal(await find(base, name, snap), revision ?? undefined, bundles);
+  return removal(await find(base, name, snap), revision ?? undefined, bundles, Date.now());
 }
 
 /** What a removal publishes. */

@@ -1,3 +1,4 @@
+import { offered } from "../override.ts";
 import { SearchIndex } from "../search.ts";
 import { ARCHITECTURES } from "../snap.ts";
 import { SnapIndex } from "../snapsearch.ts";
@@ -17,9 +18,10 @@ export const searchCommand: Register = (program, io) => {
 export async function runSearch(words: readonly string[], options: CommonOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
+  const now = Date.now();
   const text = words.join(" ");
-  const packages = new SearchIndex(await snapshot.packages()).find({ text });
-  const index = new SnapIndex(await snapshot.snaps());
+  const packages = new SearchIndex((await snapshot.packages()).map((pkg) => offered(pkg, now))).find({ text });
+  const index = new SnapIndex((await snapshot.snaps()).map((snap) => offered(snap, now)));
   // Devices find what runs on them; an operator finds all of it, snaps of brand stores included.
   const stores = [undefined, ...new Set(index.snaps().flatMap(({ store: brand }) => brand ?? []))];
   const snaps = new Set(

@@ -1,10 +1,13 @@
 import { createApp } from "../../handlers/app.ts";
 import { type Listener, listen } from "../../handlers/listen.ts";
-import { createLog } from "../../handlers/log.ts";
+import { createLog, type Log } from "../../handlers/log.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { factsOf, warningsOf } from "../certificate.ts";
 import { parseAddress, SETTINGS } from "../config.ts";
+import { reason } from "../errors.ts";
+import { readTokens, type Token } from "../token.ts";
+import { importInChild } from "./child.ts";
 import { type CommonOptions, define, type Io, note, printJson, type Register, storeFolder } from "./command.ts";
 import { loadSettings, watchRegistries } from "./settings.ts";
 import { servedPair, watchCertificate } from "./tls.ts";
@@ -72,9 +75,15 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     log,
     registries: watchRegistries(store, io.environment),
     ...(sessionKey && { sessionKey }),
+    remoteImport: {
+      tokens: () => takenTokens(store, log),
+      run: (job) => importInChild(store.storage.place, job),
+    },
   });
   const addresses = (name: string) => (settings.get(name)?.values ?? []).map(parseAddress);
   const secure = addresses("tls-listen");
+  if (secure.length === 0 && (await takenTokens(store, log)).length > 0)
+    note("there are tokens, but imports from other machines are taken over TLS alone: --tls-listen HOST:PORT", options, io);
   const load = () => servedPair(store, settings);
   const tls = secure.length === 0 ? undefined : await load();
   for (const warning of tls ? warningsOf(tls.cert, publicUrl, Date.now()) : []) note(warning, options, io);
@@ -103,6 +112,16 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     unwatch();
     await Promise.all(listeners.map((one) => one.drain()));
     flush();
+  }
+}
+
+/** The tokens as they are at this moment. Who can't read them can't write into the store either: there is no remote import. */
+async function takenTokens(store: Store, log: Log): Promise<readonly Token[]> {
+  try {
+    return readTokens(await store.tokens());
+  } catch (error) {
+    log({ level: "warn", message: "there is no remote import: the tokens cannot be read", why: reason(error) });
+    return [];
   }
 }
 

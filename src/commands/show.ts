@@ -1,7 +1,9 @@
 import type { Store } from "../../store/store.ts";
 import { showBase } from "../base.ts";
+import type { Held } from "../change.ts";
 import { Failure, printable } from "../errors.ts";
 import { neededSnaps, showNeed } from "../lacking.ts";
+import { overridesOf, showOverride } from "../override.ts";
 import type { Package } from "../package.ts";
 import { componentsOf, type Snap } from "../snap.ts";
 import { type CommonOptions, define, EXITS, type Io, openStore, printJson, type Register, showSize } from "./command.ts";
@@ -81,6 +83,7 @@ function renderSnap(snap: Snap): string[] {
     ...(snap.store === undefined ? [] : [`store: only for devices of ${snap.store}`]),
     "channels:",
     ...snap.releases.map((r) => `  ${r.channel}  ${r.architecture}  revision ${r.revision}  ${r.releasedAt.slice(0, 10)}`),
+    ...renderOverrides(snap),
     "revisions:",
     ...snap.revisions.map((r) => {
       const parts = [r.version, showSize(r.size), r.architectures.join(", "), r.confinement, ...(r.base ? [`base ${r.base}`] : [])];
@@ -114,6 +117,7 @@ function render(pkg: Package, snaps: readonly Snap[]): string[] {
     ...pkg.releases.map(
       (r) => `  ${r.channel}  ${showBase(r.base)}  revision ${r.revision}${renderPins(r.resources)}  ${r.releasedAt.slice(0, 10)}`,
     ),
+    ...renderOverrides(pkg),
     "revisions:",
     ...pkg.revisions.map(
       (r) => `  ${r.revision}  ${showSize(r.size)}  ${r.bases.map(showBase).join(", ") || "any base"}  sha256 ${r.blob}${asideMark(r)}`,
@@ -128,6 +132,12 @@ function render(pkg: Package, snaps: readonly Snap[]): string[] {
       ),
     ),
   ];
+}
+
+/** What is offered in place of some of its channels. */
+function renderOverrides(held: Held): string[] {
+  const all = overridesOf(held, Date.now());
+  return all.length === 0 ? [] : ["overrides:", ...all.map((one) => `  ${one.channel}  ${one.on}  ${showOverride(one)}`)];
 }
 
 /** What came after the generation that was rolled back to. */

@@ -1,11 +1,14 @@
 import * as v from "valibot";
 import { FORMAT } from "../../store/keys.ts";
+import type { Store } from "../../store/store.ts";
 import { factsOf, warningsOf } from "../certificate.ts";
 import { parseAddress } from "../config.ts";
-import { printable } from "../errors.ts";
+import { printable, reason } from "../errors.ts";
 import { neededSnaps, showNeed } from "../lacking.ts";
+import { overridesOf, overrideWarnings, showOverride } from "../override.ts";
 import type { Package } from "../package.ts";
 import { showKey } from "../signature.ts";
+import { isExpired, readTokens } from "../token.ts";
 import { VERSION } from "../version.ts";
 import {
   type CommonOptions,
@@ -40,6 +43,8 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   const settings = await loadSettings(store, { environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0] ?? null;
   const listen = settings.get("listen")?.values ?? [];
+  const now = Date.now();
+  const held = [...packages, ...snaps];
   const lacking = neededSnaps(packages, snaps).filter((one) => !one.held);
   const certificate = (await servedCertificate(store, settings))?.certificate;
   const facts = {
@@ -51,23 +56,26 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     charms: packages.filter((pkg) => pkg.type === "charm").length,
     bundles: packages.filter((pkg) => pkg.type === "bundle").length,
     snaps: snaps.length,
-    revisions: [...packages, ...snaps].reduce((sum, one) => sum + one.revisions.length, 0),
+    revisions: held.reduce((sum, one) => sum + one.revisions.length, 0),
     unverified: snaps.flatMap(({ name, revisions }) =>
       revisions.filter((r) => r.unverified !== undefined).map(({ revision }) => ({ name, revision })),
     ),
+    overrides: held.flatMap((one) => overridesOf(one, now)),
     size: packages.reduce((sum, pkg) => sum + sizeOf(pkg), 0) + snaps.reduce((sum, snap) => sum + sizeOfSnap(snap), 0),
     publicUrl,
     listen,
     certificate: certificate === undefined ? null : factsOf(certificate),
     registry: registryOf(settings)?.domain ?? null,
     acceptedKeys: await acceptedKeys(store, io),
+    remoteImport: await remoteImportOf(store),
     lacking,
     // A private authority is not trusted here: where the public URL does not answer, this machine's address may.
     askedInVain: await askedInVain(...(options.server === undefined ? [publicUrl, localUrl(listen[0])] : [options.server])),
   };
   const notes = [
     ...notesOf(facts, packages),
-    ...(certificate === undefined ? [] : warningsOf(certificate, publicUrl ?? undefined, Date.now())),
+    ...(certificate === undefined ? [] : warningsOf(certificate, publicUrl ?? undefined, now)),
+    ...held.flatMap((one) => overrideWarnings(one, now)),
   ];
   if (options.json) {
     printJson({ ...facts, notes }, io);
@@ -80,17 +88,31 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     `generation: ${facts.generation}${facts.changed ? `, ${facts.changed.slice(0, 19)}Z` : ""}`,
     `holds: ${[count(facts.charms, "charm"), count(facts.bundles, "bundle"), count(facts.snaps, "snap"), count(facts.revisions, "revision")].join(", ")}, ${showSize(facts.size)}`,
     ...facts.unverified.map(({ name, revision }) => `UNVERIFIED: snap ${name} revision ${revision}`),
+    ...facts.overrides.map((one) => `override: ${one.name} ${one.channel} ${one.on} ${showOverride(one)}`),
     `listen: ${listen.join(", ")}`,
     `public URL: ${publicUrl ?? "not set"}`,
     `certificate: ${facts.certificate ? `${facts.certificate.subject}, until ${facts.certificate.notAfter.slice(0, 10)}` : "none"}`,
     `registry: ${facts.registry ?? "not set"}`,
     ...facts.acceptedKeys.map((key) => `imports what is signed by: ${showKey(key)}`),
+    `remote import: ${facts.remoteImport}`,
     ...lacking.map((one) => `lacks: snap ${showNeed(one)} (${one.sure}), needed by ${one.by.join(", ")}`),
     ...(asked ?? []).map(({ what, times, last }) => `asked for in vain: ${what}, ${count(times, "time")}, last ${last.slice(0, 19)}Z`),
     ...notes.map((text) => `note: ${text}`),
   ];
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
   await failOnDamage(store);
+}
+
+/** Whose tokens are taken, in words. */
+async function remoteImportOf(store: Store): Promise<string> {
+  try {
+    const tokens = readTokens(await store.tokens());
+    const now = Date.now();
+    const names = tokens.map((one) => `${one.name}${isExpired(one, now) ? " (expired)" : ""}`);
+    return names.length === 0 ? "off" : `by ${names.join(", ")}`;
+  } catch (error) {
+    return `not known: ${reason(error).split(",")[0]}`;
+  }
 }
 
 const SERVER_TIMEOUT = 2000;

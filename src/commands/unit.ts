@@ -1,15 +1,16 @@
-import { existsSync, realpathSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { SETTINGS, type Value } from "../config.ts";
 import { Failure, printable } from "../errors.ts";
-import { type CommonOptions, define, type Io, note, printJson, type Register, storeFolder } from "./command.ts";
+import { type CommonOptions, define, type Io, note, ownExecutable, printJson, type Register, storeFolder } from "./command.ts";
 import { loadSettings } from "./settings.ts";
 
 interface UnitFlags extends CommonOptions {
   readonly user: string;
   readonly executable?: string;
+  readonly remoteImport?: boolean;
 }
 
 const NAME = "chp.service";
@@ -19,6 +20,7 @@ export const unitCommand: Register = (program, io) => {
   define(program, "unit", "print a systemd unit for chp serve, and the commands that install it", "0 done, 1 failed, 2 usage")
     .option("--user <NAME>", "who the service runs as", "chp")
     .option("--executable <FILE>", "what the service runs (default: this executable)")
+    .option("--remote-import", "let it write into the store, which chp import --to needs and nothing else does")
     .addHelpText("after", EXAMPLES)
     .action((options: UnitFlags) => runUnit(options, io));
 };
@@ -28,6 +30,7 @@ The commands stand in it as comments. Settings of the store hold for the service
 
 Examples:
   chp unit --store /var/lib/chp
+  chp unit --store /var/lib/chp --remote-import
   chp unit --store /var/lib/chp | sudo tee ${PATH}`;
 
 export async function runUnit(options: UnitFlags, io: Io): Promise<void> {
@@ -39,6 +42,7 @@ export async function runUnit(options: UnitFlags, io: Io): Promise<void> {
     user: options.user,
     store: folder,
     exists: existsSync(folder),
+    writes: options.remoteImport ?? false,
     executable: options.executable === undefined ? ownExecutable() : [resolve(options.executable)],
     flags: flagsOf(settings),
     addresses: ["listen", "tls-listen"].flatMap((key) => settings.get(key)?.values ?? []),
@@ -56,18 +60,14 @@ interface Unit {
   readonly store: string;
   /** whether there is a store there now */
   readonly exists: boolean;
+  /** whether it takes imports from other machines */
+  readonly writes: boolean;
   readonly executable: readonly string[];
   /** of `chp serve` */
   readonly flags: readonly string[];
   readonly addresses: readonly string[];
   /** what else it reads */
   readonly files: readonly string[];
-}
-
-/** What was started: the executable, or Node with its script. */
-function ownExecutable(): string[] {
-  const script = process.argv[1];
-  return script === undefined || script.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, realpathSync(script)];
 }
 
 /** The environment of who types this is not the service's. */
@@ -105,11 +105,8 @@ function notesOf(unit: Unit): string[] {
   );
 }
 
-const STATE = "/var/lib";
-
 function render(unit: Unit): string {
   const { user, store, executable, flags, addresses } = unit;
-  const state = within(store, [STATE]) && !/[\s:%"'\\]/.test(store) ? store.slice(STATE.length + 1) : undefined;
   return `# ${NAME}: answers on ${addresses.map((one) => printable(one)).join(", ")}. To install it, as printed by chp unit:
 #
 ${commandsOf(unit)
@@ -135,7 +132,8 @@ KillSignal=SIGTERM
 TimeoutStopSec=5min
 LimitNOFILE=65536
 UMask=0077
-${state === undefined ? "" : `StateDirectory=${state}\nStateDirectoryMode=0755\n`}
+
+${accessOf(unit)}
 # Ports below 1024, such as 443, and no other privilege.
 AmbientCapabilities=CAP_NET_BIND_SERVICE
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE
@@ -167,12 +165,17 @@ WantedBy=multi-user.target
 `;
 }
 
-function commandsOf({ user, store, exists, executable }: Unit): string[] {
+function accessOf({ store, writes }: Unit): string {
+  if (!writes) return "# Serving writes nothing: the store is read-only for it.";
+  return `# Imports of other machines are processes of their own, which may end when it is stopped.\nReadWritePaths=${pathWord(store)}\nKillMode=mixed`;
+}
+
+function commandsOf({ user, store, exists, writes, executable }: Unit): string[] {
   const folder = shellWord(store);
   return [
     `sudo useradd --system --user-group --no-create-home --home-dir ${folder} --shell /usr/sbin/nologin ${user}`,
     exists ? `sudo chown -R ${user}:${user} ${folder}` : `sudo install -d -o ${user} -g ${user} ${folder}`,
-    `${executable.map(shellWord).join(" ")} unit --store ${folder}${user === "chp" ? "" : ` --user ${user}`} | sudo tee ${PATH} >/dev/null`,
+    `${executable.map(shellWord).join(" ")} unit --store ${folder}${user === "chp" ? "" : ` --user ${user}`}${writes ? " --remote-import" : ""} | sudo tee ${PATH} >/dev/null`,
     "sudo systemctl daemon-reload",
     `sudo systemctl enable --now ${NAME}`,
     `systemctl status ${NAME}`,

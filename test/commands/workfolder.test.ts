@@ -255,6 +255,18 @@ describe("the end", () => {
     expect(readdirSync(folder.path)).toHaveLength(4);
   });
 
+  test.each([
+    [CHUNK, 1],
+    [CHUNK + 1, 2],
+    [2 * CHUNK, 2],
+    [0, 1],
+  ])("gives no part without bytes: %i bytes are %i", async (length, count) => {
+    using folder = tempFolder();
+    const paths = await (await opened(folder.path)).finish(NAME, length);
+    expect(paths).toHaveLength(count === 1 ? 1 : count + 1);
+    expect(joined(folder.path)).toEqual(Buffer.from(bytes.subarray(0, length)));
+  });
+
   test.each([NAME, `${NAME}.1of3`, `${NAME}.3of3`, `${NAME}.sha256`])("never comes over an existing file: %s", async (name) => {
     using folder = tempFolder();
     writeFileSync(join(folder.path, name), "mine");

@@ -79,6 +79,95 @@ test("each change says what moved and how to undo it, and a running server answe
   expect((await run("rollback", "2"))[1]).toContain("tiny latest/stable ubuntu@22.04 amd64: opened at 2");
   expect(await head()).toBe("2");
   expect((await run("log"))[1]).toContain("rollback 2  1 package");
+  expect((await run("log"))[1]).toContain("close tiny latest/stable --base 22.04 --arch amd64  1 package");
+  await served.stop();
+});
+
+test("an override holds a channel over imports and releases, until it ends or is ended", async () => {
+  using folder = tempFolder();
+  const store = await filled(folder.path, ["tiny"], 2);
+  const served = await serve(store);
+  const head = async () =>
+    (await (await fetch(`${served.url}/v2/charms/info/tiny?fields=channel-map.revision.revision`)).text()).match(
+      /"revision":\{"revision":(\d+)/,
+    )?.[1];
+  const run = async (...args: string[]) => {
+    const done = await chp([...args, "--store", store]);
+    return [done.code, done.out, done.err] as const;
+  };
+  const row = "tiny latest/stable ubuntu@22.04 amd64";
+  const hold = "by an override until 2999-12-31T23:59:59Z: 2 breaks backups";
+  expect(await run("override", "tiny", "1", "stable", "--reason", "2 breaks backups", "--until", "2999-12-31")).toEqual([
+    0,
+    `${row}: held at 1 instead of 2 until 2999-12-31T23:59:59Z: 2 breaks backups\ngeneration 3: 1 package changed\nundo: chp rollback 2 --store ${store}\n`,
+    "",
+  ]);
+  expect(await head()).toBe("1");
+  writeFileSync(join(folder.path, "3.tar.gz"), exportOf([spec("tiny", 3)]));
+  const end = `end it: chp end-override tiny latest/stable --store ${store}\n`;
+  expect((await run("import", join(folder.path, "3.tar.gz")))[1]).toContain(
+    `  latest/stable ubuntu@22.04 amd64: 2 → 3; held at 1 ${hold}\n  ${end}`,
+  );
+  expect((await run("release", "tiny", "2", "stable"))[1]).toStartWith(`${row}: 3 → 2; held at 1 ${hold}\n${end}`);
+  expect(await head()).toBe("1");
+
+  const facts = {
+    name: "tiny",
+    type: "charm",
+    channel: "latest/stable",
+    on: "ubuntu@22.04 amd64",
+    revision: 1,
+    without: 2,
+    reason: "2 breaks backups",
+    until: "2999-12-31T23:59:59Z",
+    state: "in force",
+  };
+  expect(JSON.parse((await run("overrides", "--json"))[1])).toEqual([facts]);
+  expect(await run("overrides", "tiny")).toEqual([
+    0,
+    "tiny\tcharm\tlatest/stable\tubuntu@22.04 amd64\t1\t2\t2999-12-31T23:59:59Z\t2 breaks backups\n",
+    expect.stringContaining("is held at 1, while 2 is released below (2 breaks backups); chp end-override tiny latest/stable offers it"),
+  ]);
+  expect(await run("overrides", "nope")).toMatchObject([1, "", expect.stringContaining("nothing named nope is held")]);
+  expect((await run("show", "tiny"))[1]).toContain("overrides:\n  latest/stable  ubuntu@22.04 amd64  held at 1 instead of 2 until");
+  expect((await run("list"))[1]).toContain("\tlatest/stable*\t");
+  expect(JSON.parse((await run("status", "--json"))[1])).toMatchObject({
+    overrides: [facts],
+    notes: expect.arrayContaining([expect.stringContaining("while 2 is released below")]),
+  });
+  expect((await run("diff", "2", "3"))[1]).toContain(
+    "override latest/stable ubuntu@22.04 amd64: none → 1 until 2999-12-31T23:59:59Z (2 breaks backups)",
+  );
+  expect((await run("log"))[1]).toContain('override tiny 1 stable --until 2999-12-31T23:59:59Z --reason "2 breaks backups"  1 package');
+
+  const plan = join(folder.path, "plan.json");
+  expect((await run("remove", "tiny@1", "--plan", plan))[1]).toContain(
+    "used: an override holds latest/stable ubuntu@22.04 amd64 at revision 1: 2 breaks backups",
+  );
+  expect(await run("remove", "--apply", plan)).toMatchObject([3, "", expect.stringContaining("chp end-override ends an override")]);
+  expect((await run("close", "tiny", "stable"))[1]).toStartWith(`${row}: closed, was 2; held at 1 ${hold}`);
+  expect(await head()).toBe("1");
+  expect(await run("close", "tiny", "stable")).toMatchObject([
+    3,
+    "",
+    expect.stringContaining("which chp end-override tiny latest/stable ends"),
+  ]);
+  expect((await run("end-override", "tiny", "stable"))[1]).toStartWith(`${row}: closed, was held at 1\n`);
+  expect(await head()).toBeUndefined();
+  expect((await run("rollback", "5"))[1]).toContain(`${row}: held at 1 instead of 2 until`);
+  expect(await head()).toBe("1");
+
+  const until = new Date(Date.now() + 3000).toISOString();
+  expect((await run("override", "tiny", "3", "stable", "--reason", "a while", "--until", until.replace(/\.\d+/, "")))[1]).toContain(
+    "held at 3 instead of 2 until",
+  );
+  while ((await head()) === "3") await Bun.sleep(100); // it ends by itself
+  expect(await head()).toBe("2");
+  expect((await run("status"))[1]).toContain(
+    "its override ended, so it offers 2; chp end-override tiny latest/stable takes it off the list",
+  );
+  expect((await run("end-override", "tiny", "stable"))[1]).toStartWith(`${row}: offers 2, was held at 3\n`);
+  expect((await run("verify", "--read-data"))[0]).toBe(0);
   await served.stop();
 });
 
@@ -89,6 +178,13 @@ test.each([
   ["a base that it does not run on", ["release", "tiny", "1", "stable", "--base", "20.04"], 3, "and not on 20.04"],
   ["a channel that is closed", ["close", "tiny", "edge"], 3, "tiny has no release in latest/edge"],
   ["a track without a release", ["default-track", "tiny", "9"], 3, "tiny has no release in the track 9"],
+  ["an override without a reason", ["override", "tiny", "1", "stable"], 2, "required option '--reason <TEXT>'"],
+  ["an empty reason", ["override", "tiny", "1", "stable", "--reason", " "], 2, "--reason takes a line of text"],
+  ["an end that is over", ["override", "tiny", "1", "stable", "--reason", "x", "--until", "2020-01-01"], 2, "takes a time to come"],
+  ["no date", ["override", "tiny", "1", "stable", "--reason", "x", "--until", "soon"], 2, "takes a day or a time, not soon"],
+  ["a revision that can't be held", ["override", "tiny", "9", "stable", "--reason", "x"], 1, "revision 9 of tiny is not held"],
+  ["an override on another base", ["override", "tiny", "1", "stable", "--reason", "x", "--base", "20.04"], 3, "and not on 20.04"],
+  ["to end what is not there", ["end-override", "tiny", "stable"], 3, "no override holds tiny in latest/stable"],
   ["a generation that was never made", ["rollback", "9"], 3, "generation 9 was never made"],
   ["no number", ["rollback", "x"], 2, "takes a whole number"],
 ] as const)("refused: %s", async (_, args, code, err) => {
@@ -169,6 +265,7 @@ test("a backup has all of it, secrets with their modes, and is restored into an 
   using folder = tempFolder();
   const store = await filled(folder.path, ["tiny", "two"], 2);
   await chp(["config", "--store", store, "proxy.oci-registry.domain=r.test", "proxy.oci-registry.password=hush"]);
+  await chp(["import-certificate", "--selfsigned", "--store", store]);
   const [backup, back] = [join(folder.path, "backup"), join(folder.path, "back")];
   const made = await chp(["backup", backup, "--store", store]);
   expect([made.code, made.out]).toEqual([0, expect.stringContaining("secrets/oci-registry.json")]);
@@ -176,7 +273,8 @@ test("a backup has all of it, secrets with their modes, and is restored into an 
   expect((await chp(["backup", backup, "--store", store])).code).toBe(2);
   expect((await chp(["restore", backup, "--store", back])).code).toBe(0);
   expect(await verified(back)).toEqual(await verified(store));
-  for (const file of ["format.json", "config.json", "secrets/oci-registry.json", "catalog/0000000001.json"]) {
+  const settings = ["config.json", "tls.json", "secrets/oci-registry.json", "secrets/tls.json", "secrets/tls-ca.json"];
+  for (const file of ["format.json", "catalog/0000000001.json", ...settings]) {
     expect(readFileSync(join(back, file), "utf8")).toBe(readFileSync(join(store, file), "utf8"));
     expect(statSync(join(back, file)).mode).toBe(statSync(join(store, file)).mode);
   }
@@ -208,6 +306,8 @@ test("kill -9 in the middle of any change: nothing that was published is lost", 
     ["config", `public-url=http://h${i}.test`],
     ["import", join(folder.path, "dan.tar.gz")],
     ["remove", "--apply", plan, "--force"],
+    ["override", "bob", String(1 + (i % 3)), "latest/stable", "--reason", `round ${i}`, "--until", "2999-12-31"],
+    ["end-override", "bob", "latest/stable"],
   ];
   writeFileSync(join(folder.path, "dan.tar.gz"), exportOf([spec("dan", 1)]));
   const plan = join(folder.path, "plan.json");

@@ -20,7 +20,7 @@ interface Line {
 
 const COMMON = "/var/snap/snap-store-proxy/common";
 
-/** In the order of the document: a later line may build on an earlier one. */
+/** In the order of the document: a later line may build on an earlier one. Those of store-admin stand in storeadmin.test.ts. */
 const LINES: readonly Line[] = [
   {
     line: "sudo snap-store-proxy config proxy.oci-registry.domain=<registry-domain>",
@@ -34,14 +34,6 @@ const LINES: readonly Line[] = [
       expect(await setting("proxy.oci-registry.password")).toBe("(set, not shown)");
     },
   },
-  {
-    line: "store-admin export bundle cos-lite --channel=latest/stable --series=kubernetes --arch=amd64",
-    code: 1,
-    says: "exporting is not in this version of chp",
-  },
-  { line: "store-admin export bundle cos-lite --only-print-yaml=True", code: 1, says: "exporting is not in this version of chp" },
-  { line: "store-admin export charms ./charms.yaml", code: 1, says: "exporting is not in this version of chp" },
-  { line: "store-admin export snaps --from-yaml snaps.yaml", code: 1, says: "exporting is not in this version of chp" },
   {
     line: `sudo snap-store-proxy push-charms ${COMMON}/charms-to-push/charms-export-20240429T090849.tar.gz`,
     says: "acme-db: charm, new",
@@ -77,6 +69,25 @@ const OTHER_LINES: readonly Line[] = [
     says: "hello: snap, new",
   },
   { line: "sudo snap-store-proxy list-pushed-snaps", says: "hello\tsnap\t" },
+  { line: "sudo enterprise-store override hello stable=6", says: "hello stable amd64 6\ngeneration" },
+  { line: "sudo snap-proxy override hello stable=8 edge=5", says: "hello stable arm64 8\nhello edge amd64 5\ngeneration" },
+  {
+    line: "sudo enterprise-store list-overrides hello",
+    does: ({ out }) =>
+      expect(out).toBe("hello stable amd64 6 (upstream 5)\nhello stable arm64 8 (upstream 8)\nhello edge amd64 5 (upstream 6)\n"),
+  },
+  {
+    line: "enterprise-store overrides hello --json",
+    does: ({ out }) => expect(JSON.parse(out)[0]).toMatchObject({ revision: 6, reason: "set by enterprise-store override", until: null }),
+  },
+  { line: "sudo enterprise-store override hello stable", code: 2, says: "stable is not CHANNEL=REVISION" },
+  {
+    line: "sudo enterprise-store delete-override hello stable",
+    says: "hello stable amd64 is tracking upstream (revision 5)\nhello stable arm64 is tracking upstream (revision 8)\n",
+  },
+  { line: "sudo snap-store-proxy delete-override hello --channel=edge", says: "hello edge amd64 is tracking upstream (revision 6)\n" },
+  { line: "sudo snap-store-proxy delete-override hello", code: 2, says: "name the channel" },
+  { line: "sudo snap-store-proxy list-overrides hello", does: ({ out }) => expect(out).toBe("") },
   { line: 'sudo snap-proxy config proxy.domain="snaps.myorg.internal"' },
   { line: "snap-store-proxy config proxy.domain", says: "snaps.myorg.internal\n" },
   {

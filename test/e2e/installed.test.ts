@@ -44,7 +44,6 @@ test("the unit is confined, says where it listens and how it is installed", asyn
     "ExecStart=/usr/local/bin/chp serve --store /var/lib/hub",
     "Restart=on-failure",
     "KillSignal=SIGTERM",
-    "StateDirectory=hub",
     "AmbientCapabilities=CAP_NET_BIND_SERVICE",
     "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
     "NoNewPrivileges=yes",
@@ -54,6 +53,14 @@ test("the unit is confined, says where it listens and how it is installed", asyn
   ])
     expect(lines).toContain(line);
   expect(out).not.toMatch(/^MemoryDenyWriteExecute/m);
+  expect(out).not.toMatch(/^(ReadWritePaths|StateDirectory|KillMode)=/m);
+});
+
+test("the unit may write into the store only where imports of other machines are wanted", async () => {
+  const { out } = await unit("--store", "/srv/with space", "--executable", "/usr/local/bin/chp", "--remote-import");
+  const lines = out.split("\n");
+  for (const line of ['ReadWritePaths="/srv/with space"', "KillMode=mixed", "ProtectSystem=strict"]) expect(lines).toContain(line);
+  expect(out).toContain("unit --store '/srv/with space' --remote-import | sudo tee ");
 });
 
 test("it tells the true store, addresses and executable, and warns of what a service does not see", async () => {
@@ -62,7 +69,6 @@ test("it tells the true store, addresses and executable, and warns of what a ser
   expect(facts.addresses).toEqual(["127.0.0.1:8081", "0.0.0.0:443"]);
   expect(facts.commands).toContain(`sudo chown -R chp:chp ${STORE}`);
   expect(facts.unit).toMatch(new RegExp(`^ExecStart=.*${COMMAND.at(-1)} serve --store ${STORE}$`, "m"));
-  expect(facts.unit).not.toContain("StateDirectory=");
   expect([facts.unit.includes("PrivateTmp=no"), facts.notes.join()]).toEqual(
     STORE.startsWith("/tmp/") ? [true, expect.stringContaining(`${STORE} lies where services should see nothing`)] : [false, ""],
   );
@@ -96,14 +102,16 @@ test.skipIf(systemd !== "")(`systemd takes every unit${systemd}`, async () => {
     [STORE, {}],
     ["/srv/with space", { CHP_PUBLIC_URL: "https://hub.lan/100%25", CHP_TLS_LISTEN: "0.0.0.0:443" }],
   ] as const) {
-    const { out } = await chp(["unit", "--store", store, "--executable", executable, "--user", "root"], { env });
-    writeFileSync(at("chp.service"), out);
-    const verify = Bun.spawnSync(["systemd-analyze", "verify", at("chp.service")]);
-    const said = Buffer.concat([verify.stdout, verify.stderr])
-      .toString()
-      .split("\n")
-      .filter((line) => line.includes("chp.service"));
-    expect([verify.exitCode, said]).toEqual([0, []]);
+    for (const more of [[], ["--remote-import"]]) {
+      const { out } = await chp(["unit", "--store", store, "--executable", executable, "--user", "root", ...more], { env });
+      writeFileSync(at("chp.service"), out);
+      const verify = Bun.spawnSync(["systemd-analyze", "verify", at("chp.service")]);
+      const said = Buffer.concat([verify.stdout, verify.stderr])
+        .toString()
+        .split("\n")
+        .filter((line) => line.includes("chp.service"));
+      expect([verify.exitCode, said]).toEqual([0, []]);
+    }
   }
 });
 

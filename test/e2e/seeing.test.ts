@@ -88,6 +88,7 @@ test("diff tells packages, revisions, resources, channels and assertions", async
         revisions: { added: [2], removed: [] },
         parts: { added: ["data_2"], removed: [] },
         channels: [{ channel: "latest/stable ubuntu@22.04 amd64", from: 1, to: 2 }],
+        overrides: [],
       },
       expect.objectContaining({ name: "two", state: "added" }),
     ],

@@ -76,7 +76,7 @@ test("missing tells which snaps are needed, and prints the yaml for the connecte
     writeFileSync(join(machine.path, "a.tar.gz"), readFileSync(at("hello_5.snap")));
     writeFileSync(join(machine.path, "b.assert"), readFileSync(at("hello_5.assert")));
     const done = await chp(["import", "--store", "store", "--trust", at("root.assert"), "a.tar.gz", "b.assert"], { cwd: machine.path });
-    expect(done.out).toContain("snap core22 (certain), needed by base of hello");
+    expect(done.out).toContain("snap core22 amd64 (certain), needed by base of hello");
     const { out } = await chp(["missing", "--yaml", "--store", "store"], { cwd: machine.path });
     expect(Bun.YAML.parse(out)).toEqual({
       packages: [

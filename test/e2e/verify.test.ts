@@ -244,12 +244,15 @@ test("a release without its revision is damage, a declared resource that is not 
     revisions: [{ ...revision, resources: ["data"] }],
     resources: [],
     releases: [row(revision.revision, "latest/stable", { data: 3 }), row(77, "latest/edge"), row(revision.revision, "any/stable")],
+    overrides: [{ ...row(78, "latest/beta"), reason: "why", until: "whenever" }],
   };
   await store.publish("2026-05-01T00:00:00Z", async () => ({ command: "test", sources: [], changed: {}, packages: [odd], blobs: [] }));
   const done = await verify("odd");
   expect(done.code).toBe(13);
   expect(done.out).toContain("DAMAGED  charm odd: latest/edge has revision 77, which is not held");
   expect(done.out).toContain("DAMAGED  charm odd: latest/stable has resource data revision 3, which is not held");
+  expect(done.out).toContain("DAMAGED  charm odd: the override of latest/beta has revision 78, which is not held");
+  expect(done.out).toContain("DAMAGED  charm odd: the override of latest/beta ends at no time that can be read");
   expect(done.out).toContain("lacking  charm odd: any/stable is for ubuntu@22.04 all, which Juju never matches");
   expect(done.out).toContain("lacking  charm odd: no revision of its resource data is held");
 });

@@ -1,7 +1,7 @@
 /** Archives damaged at random: imported as what they then are, or refused by name; never an internal error, never half. */
 
 import { expect, test } from "bun:test";
-import { gunzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import * as fc from "fast-check";
 import { LIMITS } from "../../src/archive.ts";
 import { Failure } from "../../src/errors.ts";
@@ -21,6 +21,7 @@ import {
   tgzOf,
   zipOf,
 } from "../build.ts";
+import { sealOf, testKey } from "../carried.ts";
 
 const jammy = base("amd64", "22.04");
 const CHARM: PackageSpec = {
@@ -100,6 +101,9 @@ const INNER = tarOf(packageFiles(CHARM));
 const ZIP = CHARM.revisions[7] ?? new Uint8Array();
 const METADATA = Buffer.from(JSON.stringify(metadataOf(CHARM)));
 
+const TREE = packageFiles(CHARM);
+const SEAL = sealOf(TREE, testKey("site"));
+
 const LAYERS: readonly { readonly what: string; readonly bytes: fc.Arbitrary<Uint8Array> }[] = [
   { what: "the outer gzip", bytes: damaged(EXPORT) },
   { what: "the outer tar", bytes: damaged(gunzipSync(EXPORT)) },
@@ -117,6 +121,16 @@ const LAYERS: readonly { readonly what: string; readonly bytes: fc.Arbitrary<Uin
       }),
     ),
   },
+  {
+    what: "SHA256SUMS",
+    bytes: damaged(Buffer.from(SEAL["SHA256SUMS"] ?? "")).map((sums) => tarOf({ ...TREE, ...SEAL, SHA256SUMS: sums })),
+  },
+  {
+    what: "SHA256SUMS.minisig",
+    bytes: damaged(Buffer.from(SEAL["SHA256SUMS.minisig"] ?? "")).map((signature) =>
+      tarOf({ ...TREE, ...SEAL, "SHA256SUMS.minisig": signature }),
+    ),
+  },
 ];
 
 test.each(LAYERS)(
@@ -126,6 +140,14 @@ test.each(LAYERS)(
   },
   60_000,
 );
+
+test("a compressed file that is no archive and is cut short is named", async () => {
+  const text = Array.from({ length: 50_000 }, (_, i) => `line ${i * 7919}\n`).join("");
+  for (const packed of [gzipSync(text), Bun.zstdCompressSync(text)]) {
+    const { failure } = await outcome(packed.subarray(0, packed.byteLength / 2));
+    expect(failure?.message).toStartWith("e.tar.gz: it is cut short");
+  }
+});
 
 const anything = fc.jsonValue({ maxDepth: 3 });
 const shape = fc.record(

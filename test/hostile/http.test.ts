@@ -217,6 +217,45 @@ test("a body over the limit is a 413, told or not", async () => {
   await alive();
 });
 
+/** Sends a body without an end until the connection is closed; whether it was, and the status of the reply. */
+function flood(head: string): Promise<{ closed: boolean; status: number }> {
+  const piece = Buffer.from(`ffff7\r\n${"x".repeat(0xffff7)}\r\n`); // a chunk, where there are chunks
+  return new Promise((resolve) => {
+    let [reply, sent] = ["", 0];
+    const socket = connect(Number(new URL(served.url).port), "127.0.0.1", () => socket.write(head, send));
+    const end = (closed: boolean) => {
+      socket.destroy();
+      resolve({ closed, status: statusOf(reply) });
+    };
+    const send = (failed?: Error | null) => {
+      if (failed) return; // and closed, which is told
+      sent += piece.byteLength;
+      if (sent > 2 ** 30) end(false);
+      else socket.write(piece, send);
+    };
+    socket.on("data", (chunk: Buffer) => (reply += chunk.toString("latin1")));
+    socket.on("error", () => {});
+    socket.on("close", () => end(true));
+  });
+}
+
+const UNREAD: readonly (readonly [string, number])[] = [
+  ["PUT /v2/charms/info/demo", 404],
+  ["PUT /_import", 404],
+  ["GET /v2/charms/info/demo", 200],
+  ["DELETE /", 404],
+  ["POST /v2/charms/refresh", 413],
+];
+
+test.each(UNREAD)("%s with a body without an end is answered with %d and closed", async (request, status) => {
+  for (const how of ["Content-Length: 9000000000000", "Transfer-Encoding: chunked"]) {
+    const end = await flood(`${request} HTTP/1.1\r\nHost: hub.test\r\n${how}\r\n\r\n`);
+    // The reply may be lost with the connection, which is closed under who sends.
+    expect([how, end.closed, [status, 0].includes(end.status)]).toEqual([how, true, true]);
+  }
+  await alive();
+});
+
 describe("requests that are no HTTP, or not finished", () => {
   const CASES: readonly (readonly [string, string | Uint8Array])[] = [
     ["noise", Buffer.from(Array.from({ length: 4096 }, (_, i) => (i * 7919) & 255))],

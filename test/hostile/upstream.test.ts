@@ -10,9 +10,9 @@ import { importSources } from "../../src/import.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { peakMemory } from "../bench/processes.ts";
+import { type App, BrokenUpstream, type Fault, type Rule } from "../brokenupstream.ts";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
 import { COMMAND, chp, type Done, type RunOptions, serve, spawn, tempFolder } from "../e2e/chp.ts";
-import { type App, FakeUpstream, type Fault, type Rule } from "../fakeupstream.ts";
 import { importSnapWorld } from "../snapworld.ts";
 
 const MIB = 2 ** 20;
@@ -172,14 +172,14 @@ const names = [...Object.keys(PASSING), ...Object.keys(PASSING_INFO)];
 const lead = (url: URL, name: string) => (url.pathname === "/elsewhere" ? `/api/v1/resources/download/${fileOf(name)}` : undefined);
 
 /** One address for all: replies name it, and so do archives. */
-let upstream: FakeUpstream;
-let cdn: FakeUpstream;
+let upstream: BrokenUpstream;
+let cdn: BrokenUpstream;
 let undisturbed: Buffer;
 
 beforeAll(async () => {
   const app = await appOf(names.map((name) => spec(name, SIZE)));
-  upstream = await FakeUpstream.start(elsewhere(app, "led-on"));
-  cdn = await FakeUpstream.start(elsewhere(app, "led-away"));
+  upstream = await BrokenUpstream.start(elsewhere(app, "led-on"));
+  cdn = await BrokenUpstream.start(elsewhere(app, "led-away"));
   const done = await exported({ names, from: upstream.url });
   expect(done).toMatchObject({ code: 0 });
   undisturbed = archiveIn(done.to);
@@ -295,12 +295,12 @@ const BROKEN = "small-c";
 const LARGE_SIZE = 21 * MIB;
 
 describe("an export that breaks off", () => {
-  let large: FakeUpstream;
+  let large: BrokenUpstream;
   let whole: Buffer;
   const all = [...LARGE, ...SMALL];
 
   beforeAll(async () => {
-    large = await FakeUpstream.start(
+    large = await BrokenUpstream.start(
       await appOf([...LARGE.map((name) => spec(name, LARGE_SIZE)), ...SMALL.map((name) => spec(name, MIB))]),
     );
     const done = await exported({ names: all, from: large.url });
@@ -452,14 +452,14 @@ describe("an export that breaks off", () => {
 
 describe("the way to a server", () => {
   const ca = join(folder.path, "authority.crt");
-  let secure: FakeUpstream;
+  let secure: BrokenUpstream;
   let proxy: string;
 
   beforeAll(async () => {
     const authority = await createAuthority("an authority of a site", Date.now());
     const { certificate, key } = await issueServer(authority, ["hub.test", "localhost", "127.0.0.1"], Date.now());
     writeFileSync(ca, authority.certificate);
-    secure = await FakeUpstream.start(await appOf([spec("kafka", 100_000)]), { tls: { cert: certificate, key } });
+    secure = await BrokenUpstream.start(await appOf([spec("kafka", 100_000)]), { tls: { cert: certificate, key } });
     proxy = secure.url.replace("//", "//me:secret@");
   });
 
@@ -564,12 +564,12 @@ test.skipIf(process.platform !== "linux")(
 );
 
 describe("snaps", () => {
-  let snaps: FakeUpstream;
+  let snaps: BrokenUpstream;
 
   beforeAll(async () => {
     const store = await Store.openOrCreate(new Memory());
     await importSnapWorld(store);
-    snaps = await FakeUpstream.start(createApp({ store, config: {}, log: () => {} }));
+    snaps = await BrokenUpstream.start(createApp({ store, config: {}, log: () => {} }));
   });
 
   beforeEach(() => {

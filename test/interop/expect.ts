@@ -109,6 +109,14 @@ const UPDATES_LATER: readonly Update[] = [
   [{ name: "acme-db", channel: "14/stable", base: "24.04" }, 20, [20, "14/stable"]],
 ];
 
+/** While an override holds what the second export moved. */
+const UPDATES_HELD: readonly Update[] = [
+  [NOBLE, 31, [31, "2/stable"]],
+  [NOBLE, 34, [31, "2/stable"]],
+  [{ ...NOBLE, channel: "2/beta" }, 30, [31, "2/stable"]],
+  [{ ...NOBLE, base: "22.04" }, 30, [30, "2/stable"]],
+];
+
 /** What the hub holds when both are imported: the channels of the later, the revisions of both. */
 function both(earlier: readonly PackageSpec[], later: readonly PackageSpec[]): readonly PackageSpec[] {
   const newer = new Map(later.map((spec) => [spec.name, spec]));
@@ -179,3 +187,11 @@ export function sha256(bytes: string | Uint8Array): string {
 export const EXPECT_FIRST: object = expectation(FIRST, RESOLVE, UPDATES, REFUSE, PINNED);
 
 export const EXPECT_LATER: object = expectation(both(FIRST, SECOND), RESOLVE_LATER, UPDATES_LATER);
+
+/** What was had of the first export by its channels is had so again; refusals list its channels. */
+export const EXPECT_HELD: object = expectation(
+  both(FIRST, SECOND).map((spec) => ({ ...spec, releases: FIRST.find(({ name }) => name === spec.name)?.releases ?? [] })),
+  RESOLVE,
+  UPDATES_HELD,
+  REFUSE,
+);

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { basename, join, resolve } from "node:path";
 import { chp, serve, tempFolder } from "../e2e/chp.ts";
 import { commands } from "./cli.ts";
-import { EXPECT_FIRST, EXPECT_LATER, REGISTRY } from "./expect.ts";
+import { EXPECT_FIRST, EXPECT_HELD, EXPECT_LATER, REGISTRY } from "./expect.ts";
 import { SNAPS, SNAPS_LATER, snapCommands, writeSnaps } from "./snap.ts";
 import { snapDaemon } from "./snapdaemon.ts";
 import { fromNothing, overTls } from "./tls.ts";
@@ -106,6 +106,9 @@ async function juju(): Promise<void> {
     await first(served.url);
     await check("import the next export while it serves", () => done(["import", "--store", store, later]));
     await controller(await program("controller36"), served.url, EXPECT_LATER);
+    const hold = ["acme-web", "31", "2/stable", "--reason", "34 is not tested yet"];
+    await check("hold a channel while it serves", () => done(["override", "--store", store, ...hold]));
+    await controller(await program("controller36"), served.url, EXPECT_HELD);
     await check("roll back while it serves", () => done(["rollback", "--store", store, "1"]));
     await controller(await program("controller36"), served.url, EXPECT_FIRST);
   } finally {

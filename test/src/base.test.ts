@@ -7,8 +7,11 @@ import {
   compareBases,
   expandAny,
   isConcrete,
+  nearestSystem,
   normalBase,
+  parseSystem,
   preferredBase,
+  suitsSystem,
   uniqueBases,
 } from "../../src/base.ts";
 import { base } from "../build.ts";
@@ -103,10 +106,65 @@ test.each([
   ["focal", "20.04"],
   ["jammy", "22.04"],
   ["kubernetes", "22.04"],
+  ["trusty", "14.04"],
+  ["mantic", "23.10"],
 ])("series %s is %s on every architecture", (series, channel) => {
   expect(basesOfSeries(series)).toEqual(ARCHITECTURES.map((architecture) => base(architecture, channel)));
 });
 
 test.each(["win2012", "", "constructor", "__proto__"])("series %j has no base", (series) => {
   expect(basesOfSeries(series)).toEqual([]);
+});
+
+describe("the nearest base", () => {
+  const system = (text: string) => {
+    const found = parseSystem(text);
+    if (!found) throw new Error(`${text} is no base`);
+    return found;
+  };
+
+  test.each<[string, string[], string | undefined]>([
+    ["22.04", ["22.04", "24.04"], "22.04"],
+    ["22.04", ["20.04", "26.04"], "20.04"],
+    ["22.04", ["18.04", "24.04"], "24.04"],
+    ["22.04", ["24.04", "20.04"], "20.04"], // as near: the older, which more versions of Juju know
+    ["24.04", ["20.04", "22.04"], "22.04"],
+    ["20.04", ["26.04", "24.04"], "24.04"],
+    ["22.04", ["23.10", "16.04"], "16.04"], // an LTS, however far, before what is none
+    ["22.04", ["23.10", "21.04"], "21.04"],
+    ["22.04", ["centos@9", "23.10"], "23.10"],
+    ["22.04", ["centos@9"], "centos@9"],
+    ["22.04", [], undefined],
+  ])("to %s of %j is %s", (wanted, offered, nearest) => {
+    expect(nearestSystem(offered.map(system), system(wanted))).toEqual(nearest === undefined ? undefined : system(nearest));
+    expect(nearestSystem(offered.toReversed().map(system), system(wanted))).toEqual(nearest === undefined ? undefined : system(nearest));
+  });
+});
+
+test.each<[string, string | undefined]>([
+  ["ubuntu@24.04", "ubuntu@24.04"],
+  ["ubuntu@24.04/stable", "ubuntu@24.04"],
+  ["24.04", "ubuntu@24.04"],
+  ["noble", "ubuntu@24.04"],
+  ["kubernetes", "ubuntu@22.04"],
+  ["centos@9", "centos@9"],
+  ["Ubuntu@24.04", undefined],
+  ["ubuntu", undefined],
+  ["ubuntu@noble", undefined],
+  ["24.04 amd64", undefined],
+  ["", undefined],
+])("%j means %s", (text, meant) => {
+  const found = parseSystem(text);
+  expect(found && `${found.name}@${found.channel}`).toBe(meant);
+});
+
+test.each<[string, string, boolean]>([
+  ["ubuntu@24.04", "ubuntu@24.04", true],
+  ["ubuntu@24.04", "ubuntu@22.04", false],
+  ["ubuntu@all", "ubuntu@22.04", true],
+  ["all@all", "centos@9", true],
+  ["centos@9", "ubuntu@9", false],
+])("a row for %s suits %s: %s", (row, wanted, suits) => {
+  const [one = "", two = "", three = "", four = ""] = `${row}@${wanted}`.split("@");
+  expect(suitsSystem({ name: one, channel: two }, { name: three, channel: four })).toBe(suits);
 });

@@ -3,6 +3,7 @@ import { chooseTrack, close, movesOf, release, rollBackSnap } from "../../src/ch
 import { Failure } from "../../src/errors.ts";
 import { removal } from "../../src/removal.ts";
 import type { Snap } from "../../src/snap.ts";
+import { resolveSnap } from "../../src/snapresolve.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { importSnapWorld } from "../snapworld.ts";
@@ -39,6 +40,20 @@ test("a snap's channels are released and closed on its architectures", async () 
   expect(failure(() => close(snap, "9/edge", {}))).toContain("has no release in 9/edge");
 });
 
+test("a revision for every architecture is released for those too that had a row of their own", async () => {
+  const snap = (await snaps()).find((one) => one.name === "all1");
+  const [first] = snap?.revisions ?? [];
+  if (!snap || !first) throw new Error("no snap runs on every architecture");
+  const own = { ...first, revision: 2, architectures: ["amd64"] };
+  const both = release({ ...snap, revisions: [own, first] }, 2, "stable", {}, NOW);
+  const back = release(both, 1, "stable", {}, NOW);
+  expect(movesOf(both, back)).toEqual([{ channel: "latest/stable", on: "amd64", from: 2, to: null }]);
+  expect(resolveSnap(back as Snap, { action: "install", instanceKey: "k", architecture: "amd64" })).toMatchObject({
+    ok: { revision: { revision: 1 } },
+  });
+  expect(release(back, 1, "stable", {}, NOW)).toEqual(back);
+});
+
 test("a rollback names the components that it takes from machines", async () => {
   const [snap] = (await snaps()).filter((one) => one.pairs.length > 0);
   if (!snap) throw new Error("no snap has components");
@@ -55,11 +70,11 @@ test("what machines may still need of a snap is named before it is removed", asy
   const [snap] = (await snaps()).filter((one) => one.pairs.length > 0 && one.revisions.length > 1);
   const revision = snap?.pairs[0]?.revision;
   if (!snap || revision === undefined) throw new Error("no snap has components and several revisions");
-  const { needed, after } = removal(snap, revision, []);
+  const { needed, after } = removal(snap, revision, [], Date.parse(NOW));
   expect(needed[0]).toBe(`snap ${snap.name} revision ${revision}`);
   expect(needed.length).toBeGreaterThan(1);
   expect(after?.type === "snap" && [after.pairs, after.releases, after.revisions].flat().some((one) => one.revision === revision)).toBe(
     false,
   );
-  expect(removal(snap, undefined, []).after).toBeUndefined();
+  expect(removal(snap, undefined, [], Date.parse(NOW)).after).toBeUndefined();
 });

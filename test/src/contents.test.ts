@@ -1,11 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { LIMITS } from "../../src/archive.ts";
+import { files as filesOf, LIMITS } from "../../src/archive.ts";
+import { parseAssertions } from "../../src/assertion.ts";
 import { isContents } from "../../src/contents.ts";
 import { sumsOf } from "../../src/digest.ts";
 import { Failure, type FailureKind } from "../../src/errors.ts";
 import { type ImportOptions, type ImportSource, importSources } from "../../src/import.ts";
-import { sign } from "../../src/signature.ts";
+import { formatSums, sign } from "../../src/signature.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import {
@@ -22,6 +23,7 @@ import {
   tgzOf,
 } from "../build.ts";
 import { carried, leavesOf, packed, SIGNED_AT, sealOf, sumsText, type Tree, testKey } from "../carried.ts";
+import { ROOT, SNAP_WORLD } from "../snapworld.ts";
 
 const JAMMY = base("amd64", "22.04");
 const KAFKA: PackageSpec = {
@@ -162,6 +164,25 @@ describe("what is listed is taken in", () => {
   });
 });
 
+test("snaps and components are held against the list by what was hashed on their way in", async () => {
+  const trust = parseAssertions(Buffer.from(ROOT), "root.assert");
+  const sums: { path: string; sha256: string }[] = [];
+  const chunks = async function* () {
+    yield SNAP_WORLD;
+  };
+  for await (const file of filesOf({ name: "snaps.tar.gz", chunks: chunks() }, () => false)) {
+    const bytes = await file.bytes.whole(SNAP_WORLD.byteLength, file.path);
+    sums.push({ path: [...file.containers, file.path].join("/"), sha256: sumsOf(bytes)["sha-256"] });
+  }
+  const given = (list: string) => folder("usb", { "snaps.tar.gz": SNAP_WORLD, SHA256SUMS: list });
+  const { store } = await load(given(formatSums(sums)), { trust });
+  expect((await store.snapshot()).snapNames).toContain("hello");
+  for (const path of ["snaps.tar.gz/hello.tar.gz/hello_7.snap", "snaps.tar.gz/all1.tar.gz/all1_1.assert"]) {
+    const wrong = sums.map((one) => (one.path === path ? { path, sha256: "0".repeat(64) } : one));
+    expect(await refusalOf(given(formatSums(wrong)), { trust })).toStartWith(`usb/${path.replaceAll("/", ": ")}: its sha256 is `);
+  }
+});
+
 describe("what differs from its list is refused, named, and nothing is published", () => {
   // As the archive and as the folder that it was unpacked into, the list before the files and after them.
   const forms: readonly (readonly [string, (files: Files, seal: Files) => Files, (path: string) => string])[] = [
@@ -207,9 +228,11 @@ describe("what differs from its list is refused, named, and nothing is published
     });
 
     test("a list that is none, and a signature of no list", async () => {
-      expect(await refusalOf(form(packed(TREE), { SHA256SUMS: "hello\n" }))).toStartWith(`${place("SHA256SUMS")}: line 1 is not a sha256`);
+      expect(await refusalOf(form(packed(TREE), { SHA256SUMS: "hello\n" }))).toStartWith(
+        `${place("SHA256SUMS")}: it has a line 1 that is not a sha256`,
+      );
       expect(await refusalOf(form(packed(TREE), { SHA256SUMS: Buffer.from([0xff, 0xfe]) }))).toBe(
-        `${place("SHA256SUMS")} is not UTF-8 text`,
+        `${place("SHA256SUMS")}: it is not UTF-8 text`,
       );
       const { "SHA256SUMS.minisig": signature = "" } = sealOf(TREE, SITE);
       expect(await refusalOf(form(packed(TREE), { "SHA256SUMS.minisig": signature }))).toBe(
@@ -252,6 +275,18 @@ describe("where keys are accepted", () => {
     expect((await store.generation(1))?.sources).toEqual(report.sources);
   });
 
+  test("what chp has no use for need not be signed, and is still no part of a list", async () => {
+    const beside = { "images.sh": "skopeo copy …", "notes.yaml": "a: 1" };
+    const { report } = await load({ "out/site.tar": tarOf(carried(TREE, SITE)), ...folder("out", beside) }, { accepted });
+    expect(report.sources.map(({ signers, unsigned }) => [signers?.[0]?.name, unsigned])).toEqual([
+      ["site", undefined],
+      [undefined, undefined],
+      [undefined, undefined],
+    ]);
+    expect(await refusalOf(folder("usb", { ...carried(TREE, SITE), ...beside }), { accepted })).toContain("usb/images.sh is not listed");
+    expect(await refusalOf(folder("out", beside), { accepted })).toContain("there is no charm, bundle, snap or assertion");
+  });
+
   test("what each of two keys signed", async () => {
     const two = {
       "a.tar": tarOf(carried({ "kafka.tar.gz": packageFiles(KAFKA) }, SITE)),
@@ -268,18 +303,23 @@ describe("where keys are accepted", () => {
   const { "SHA256SUMS.minisig": signature = "", ...listed } = signed;
   const ofOther = { ...listed, "SHA256SUMS.minisig": sealOf(TREE, OTHER)["SHA256SUMS.minisig"] ?? "" };
   const UNSIGNED: readonly (readonly [what: string, sources: Files, name: string, lacks: string])[] = [
-    ["a lone charm", { "zinc_2.charm": zinc }, "zinc_2.charm", "it has no SHA256SUMS"],
-    ["an archive without a list", { "x.tar": tarOf(packed(TREE)) }, "x.tar", "it has no SHA256SUMS"],
-    ["standard input without a list", { "-": tgzOf(packed(TREE)) }, "-", "it has no SHA256SUMS"],
+    ["a lone charm", { "zinc_2.charm": zinc }, "zinc_2.charm", "it came without a SHA256SUMS"],
+    ["an archive without a list", { "x.tar": tarOf(packed(TREE)) }, "x.tar", "it came without a SHA256SUMS"],
+    ["standard input without a list", { "-": tgzOf(packed(TREE)) }, "-", "it came without a SHA256SUMS"],
     ["a list that nobody signed", { "x.tar": tarOf(listed) }, "x.tar", "it has no SHA256SUMS.minisig"],
     ["a folder that nobody signed", folder("usb", listed), "usb/SHA256SUMS", "it has no SHA256SUMS.minisig"],
-    ["a charm beside a signed folder", { ...folder("usb", signed), "zinc_2.charm": zinc }, "zinc_2.charm", "it has no SHA256SUMS"],
-    ["one file of a signed folder", { "usb/zinc.tar.gz": packed(TREE)["zinc.tar.gz"] ?? "" }, "usb/zinc.tar.gz", "it has no SHA256SUMS"],
+    ["a charm beside a signed folder", { ...folder("usb", signed), "zinc_2.charm": zinc }, "zinc_2.charm", "it came without a SHA256SUMS"],
+    [
+      "one file of a signed folder",
+      { "usb/zinc.tar.gz": packed(TREE)["zinc.tar.gz"] ?? "" },
+      "usb/zinc.tar.gz",
+      "it came without a SHA256SUMS",
+    ],
     [
       "a signed archive inside one that is not",
       { "x.tar": tarOf({ "site.tar": tarOf(signed), "zinc_2.charm": zinc }) },
       "x.tar",
-      "it has no SHA256SUMS",
+      "it came without a SHA256SUMS",
     ],
     [
       "the signature of a key that is not accepted",

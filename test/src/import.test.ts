@@ -5,9 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { LIMITS, type Limits } from "../../src/archive.ts";
+import { chooseTrack, type Held } from "../../src/change.ts";
+import { draftOf, find, publishChange } from "../../src/commands/change.ts";
 import { sumsOf } from "../../src/digest.ts";
 import { Failure, type FailureKind } from "../../src/errors.ts";
 import { type ImportOptions, type ImportReport, type ImportSource, importSources } from "../../src/import.ts";
+import { override } from "../../src/override.ts";
 import type { Package } from "../../src/package.ts";
 import { Disk } from "../../store/fs.ts";
 import { blobKey } from "../../store/keys.ts";
@@ -270,6 +273,13 @@ describe("metadata.json", () => {
   });
 });
 
+test("metadata.json alone, of what is held, changes nothing", async () => {
+  const { store } = await load({ in: exportOf([KAFKA]) });
+  const metadata = JSON.stringify(metadataOf(KAFKA));
+  const { report } = await load({ in: tgzOf({ "kafka.tar.gz": tgzOf({ "metadata.json": metadata }) }) }, { store });
+  expect([report.generation, report.packages.map((p) => p.state)]).toEqual([null, ["known"]]);
+});
+
 describe("layouts", () => {
   test("files in any order, at any depth, are the same import", async () => {
     const files = Object.entries(packageFiles(KAFKA));
@@ -501,6 +511,36 @@ describe("again and at the same time", () => {
     const { report } = await load({ in: exportOf([KAFKA]) }, { store, now: "2027-01-01T00:00:00+00:00" });
     expect([report.generation, report.packages[0]?.state, report.bytes.new]).toEqual([null, "known", 0]);
     expect(await store.generationNumbers()).toEqual([1]);
+  });
+
+  test("nor where a default track was chosen, or a channel is held", async () => {
+    const { store } = await load({ in: exportOf([KAFKA]) });
+    const now = "2026-06-01T00:00:00.000Z";
+    for (const work of [
+      (pkg: Held) => chooseTrack(pkg, "3"),
+      (pkg: Held) => override(pkg, 195, "edge", {}, { reason: "why" }, now),
+      (pkg: Held) => chooseTrack(override(pkg, 195, "edge", {}, { reason: "why" }, now), "3"),
+    ]) {
+      await publishChange(store, now, async (at) => {
+        const pkg = await find(at, "kafka", false);
+        return draftOf("test", [[pkg, work(pkg)]]);
+      });
+      const { report } = await load({ in: exportOf([KAFKA]) }, { store });
+      expect([report.generation, report.packages[0]?.state]).toEqual([null, "known"]);
+    }
+  });
+
+  test("tells of overrides over what it moves", async () => {
+    const { store } = await load({ in: exportOf([KAFKA]) });
+    await publishChange(store, "2026-06-01T00:00:00.000Z", async (at) => {
+      const pkg = await find(at, "kafka", false);
+      return draftOf("test", [[pkg, override(pkg, 195, "3/stable", {}, { reason: "why" }, "2026-06-01T00:00:00.000Z")]]);
+    });
+    const { report } = await load({ in: exportOf([charm("kafka", 196)]) }, { store });
+    expect(report.packages[0]).toMatchObject({
+      channels: [{ channel: "3/stable", from: 195, to: 196 }],
+      overrides: [{ channel: "3/stable", on: "ubuntu@22.04 amd64", revision: 195, without: 196, reason: "why" }],
+    });
   });
 
   test("the same import mends blobs that were damaged", async () => {

@@ -108,7 +108,8 @@ describe("what is held", () => {
         },
       ],
     });
-    const snap = { name: "hello", revisions: [{ revision: 1, type: "app", base: "core22", providers: [], architectures: ["all"] }] };
+    const revision = { revision: 1, type: "app", base: "core22", providers: [], architectures: ["all"] };
+    const snap = { name: "hello", revisions: [revision], releases: [{ channel: "latest/stable", architecture: "all", revision: 1 }] };
     expect(snapFindings([charm], [snap as unknown as Snap]).map(({ what, sure }) => [what, sure])).toEqual([
       ["the snap core22 is not held; needed by base of hello", "certain"],
       ["the snap postgresql revision 96 is not held; needed by charm c 1 (refresh_versions.toml)", "certain"],

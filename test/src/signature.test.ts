@@ -68,13 +68,13 @@ describe("SHA256SUMS", () => {
   });
 
   test.each([
-    ["a path twice", `${A}  x\n${B}  ./x\n`, "it: x is in it twice"],
-    ["a short digest", `${A.slice(1)}  x\n`, "it: line 1 is not a sha256, two spaces and a path, as sha256sum writes it"],
-    ["no path", `${A}  \n`, "it: line 1 is not"],
-    ["one space", `${A} x\n`, "it: line 1 is not"],
-    ["an empty line", `${A}  x\n\n`, "it: line 2 is not"],
-    ["a path that acts on a terminal", `${A}  x\u001b[2J\n`, "it: line 1 is not"],
-    ["a carriage return", `${A}  x\r\n`, "it: line 1 is not"],
+    ["a path twice", `${A}  x\n${B}  ./x\n`, "it lists x twice"],
+    ["a short digest", `${A.slice(1)}  x\n`, "it has a line 1 that is not a sha256, two spaces and a path, as sha256sum writes them"],
+    ["no path", `${A}  \n`, "it has a line 1 that is not"],
+    ["one space", `${A} x\n`, "it has a line 1 that is not"],
+    ["an empty line", `${A}  x\n\n`, "it has a line 2 that is not"],
+    ["a path that acts on a terminal", `${A}  x\u001b[2J\n`, "it has a line 1 that is not"],
+    ["a carriage return", `${A}  x\r\n`, "it has a line 1 that is not"],
     ["a last line without an end", `${A}  x\n${B}  y`, "it is cut short: its last line has no end"],
   ])("%s is refused", (_, text, message) => {
     expect(refusalOf(() => readSums(text, "it"))).toStartWith(message);

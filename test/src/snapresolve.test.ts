@@ -141,8 +141,8 @@ test("a channel map is of one architecture, the default track first, stable befo
   expect(channelMapOf(HELLO, "amd64").map((r) => `${r.channel} ${r.revision}`)).toEqual([
     "latest/stable 5",
     "latest/edge 6",
-    "2.0/stable 7",
     "any/stable 10",
+    "2.0/stable 7",
   ]);
   expect(channelMapOf(TRACKED, "amd64").map((r) => r.channel)).toEqual(["3/stable", "latest/edge"]);
 });

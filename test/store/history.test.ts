@@ -9,6 +9,8 @@ import { draftOf, publishChange, rolledBack } from "../../src/commands/change.ts
 import { removalDraft } from "../../src/commands/remove.ts";
 import { Failure } from "../../src/errors.ts";
 import { importSources } from "../../src/import.ts";
+import { endOverride, override } from "../../src/override.ts";
+import type { Package, Release } from "../../src/package.ts";
 import { removal } from "../../src/removal.ts";
 import { collectGarbage } from "../../store/gc.ts";
 import { Memory } from "../../store/memory.ts";
@@ -30,12 +32,25 @@ const Step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant("import" as const), name, revision, channel, title: fc.constantFrom("A", "B") }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("release" as const), name, revision, channel }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("close" as const), name, channel }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant("override" as const), name, revision, channel, days: fc.constantFrom(1, 3, 9, undefined) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("end-override" as const), name, channel }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("track" as const), name, track: fc.constantFrom("latest", "2") }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("snaps" as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("close-snap" as const), name: fc.constantFrom(...SNAPS) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("override-snap" as const),
+      revision: fc.constantFrom(5, 6, 7),
+      days: fc.constantFrom(1, 3, undefined),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("remove" as const), name, revision: fc.option(revision, { nil: undefined }) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("gc" as const), keep: fc.integer({ min: 1, max: 4 }) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant("rollback" as const), to: fc.nat(12) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("rollback" as const), to: fc.nat(12) }) },
 );
 
 /** A resource comes with each revision, so that a later one could change what an earlier release answers. */
@@ -70,7 +85,10 @@ async function world() {
   let now = Date.parse("2026-01-01T00:00:00Z");
   const storage = new Memory(() => now);
   const store = await Store.openOrCreate(storage);
-  const app = createApp({ store, config: {}, log: () => {}, registries: async () => ({ current: undefined, former: [] }) });
+  /** by which the server ends overrides; absent: now */
+  let asked: number | undefined;
+  const clock = () => asked ?? now;
+  const app = createApp({ store, config: {}, log: () => {}, registries: async () => ({ current: undefined, former: [] }), clock });
   const ask = async (path: string, body?: unknown, headers?: Record<string, string>) => {
     const init = body === undefined ? { headers } : { method: "POST", body: JSON.stringify(body), headers };
     const reply = await app.fetch(new Request(new URL(path, "http://hub.test"), init as RequestInit));
@@ -109,7 +127,38 @@ async function world() {
     found["snap find"] = await ask("/v2/snaps/find?q=hello", undefined, { "Snap-Device-Series": "16" });
     return found;
   };
-  return { store, storage, replies, install, tick: (ms: number) => (now += ms), time: () => new Date(now).toISOString() };
+  /** what `work` sees of the server at another time */
+  const at = async <T>(time: number, work: () => Promise<T>): Promise<T> => {
+    asked = time;
+    return work().finally(() => (asked = undefined));
+  };
+  return {
+    store,
+    storage,
+    replies,
+    install,
+    at,
+    tick: (ms: number) => (now += ms),
+    now: () => now,
+    time: () => new Date(now).toISOString(),
+  };
+}
+
+/** The revision that each open channel of a charm gives at a time: what an override holds, else what is released. */
+function heads(pkg: Package, time: number): [channel: string, on: (typeof BASES)[number], revision: number][] {
+  return CHANNELS.flatMap((into) =>
+    BASES.flatMap((on) => {
+      const isIt = (row: Release) => row.channel === into && row.base?.architecture === on.architecture;
+      const row =
+        pkg.overrides?.find((one) => isIt(one) && (one.until === undefined || Date.parse(one.until) > time)) ?? pkg.releases.find(isIt);
+      return row ? [[into, on, row.revision] as [string, (typeof BASES)[number], number]] : [];
+    }),
+  );
+}
+
+/** A revision that is held, if one is. */
+function oneOf({ revisions }: Held, number: number): number {
+  return revisions[number % revisions.length]?.revision ?? number;
 }
 
 async function heldRevisions(snapshot: Snapshot): Promise<string[]> {
@@ -130,11 +179,15 @@ async function refuses(work: () => Promise<unknown>): Promise<boolean> {
 }
 
 test("after a rollback every reply is byte for byte what it was, and no revision is lost", async () => {
-  let rollbacks = 0;
+  let [rollbacks, overridden] = [0, 0];
   await fc.assert(
     fc.asyncProperty(fc.array(Step, { minLength: 4, maxLength: 14 }), async (steps) => {
-      const { store, replies, install, tick, time } = await world();
-      const model = new Map<number, Record<string, string>>([[0, await replies()]]);
+      const { store, replies, install, at, tick, now, time } = await world();
+      const model = new Map([[0, { time: now(), replies: await replies() }]]);
+      const hold = (days: number | undefined) => ({
+        reason: "why",
+        ...(days !== undefined && { until: new Date(now() + days * 24 * HOUR).toISOString() }),
+      });
       const change = (of: string, work: (held: Held) => Held, isSnap = false) =>
         refuses(() =>
           publishChange(store, time(), async (snapshot) => {
@@ -159,13 +212,18 @@ test("after a rollback every reply is byte for byte what it was, and no revision
           await importSources(store, [source], { command: "import", channels: "apply", dryRun: false, now: time(), limits: LIMITS });
         } else if (step.do === "release") await change(step.name, (held) => release(held, step.revision, step.channel, {}, time()));
         else if (step.do === "close") await change(step.name, (held) => close(held, step.channel, {}));
+        else if (step.do === "override")
+          await change(step.name, (held) => override(held, oneOf(held, step.revision), step.channel, {}, hold(step.days), time()));
+        else if (step.do === "end-override") await change(step.name, (held) => endOverride(held, step.channel, {}));
+        else if (step.do === "override-snap")
+          await change("hello", (held) => override(held, step.revision, "stable", {}, hold(step.days), time()), true);
         else if (step.do === "track") await change(step.name, (held) => chooseTrack(held, step.track));
         else if (step.do === "remove")
           await refuses(() =>
             publishChange(store, time(), async (snapshot) => {
               const held = await snapshot.package(step.name);
               if (!held) throw new Failure("not-found", "nothing is held");
-              return removalDraft("remove", held, removal(held, step.revision, []).after);
+              return removalDraft("remove", held, removal(held, step.revision, [], Date.parse(time())).after);
             }),
           );
         else if (step.do === "snaps") await importSnapWorld(store);
@@ -185,7 +243,8 @@ test("after a rollback every reply is byte for byte what it was, and no revision
               return draftOf(`rollback ${to}`, rolled.pairs, rolled.dropped);
             });
             await turn();
-            expect(await replies()).toMatchObject(model.get(to) ?? {});
+            const was = model.get(to);
+            if (was) expect(await at(was.time, replies)).toMatchObject(was.replies);
           }
         }
         await turn();
@@ -194,7 +253,17 @@ test("after a rollback every reply is byte for byte what it was, and no revision
         for (const pkg of await after.packages())
           for (const { revision: number } of pkg.revisions)
             expect(await install(pkg.name, { revision: number }, BASES[0])).toContain('"result":"install"');
-        model.set(after.number, await replies());
+        for (const then of [now() + 8 * 24 * HOUR, now()])
+          for (const pkg of await after.packages())
+            for (const [into, on, number] of heads(pkg, then)) {
+              const reply = await at(then, () => install(pkg.name, { channel: into }, on));
+              expect([into, /"charm":\{"type":"charm","id":"[^"]*","name":"[^"]*","revision":(\d+)/.exec(reply)?.[1]]).toEqual([
+                into,
+                `${number}`,
+              ]);
+            }
+        overridden += (await after.packages()).filter((pkg) => pkg.overrides).length;
+        model.set(after.number, { time: now(), replies: await replies() });
         for (const number of await store.generationNumbers()) {
           const generation = await store.generation(number);
           if (generation) for await (const { digest } of blobsOf(store, generation)) expect(store.has(digest)).toBe(true);
@@ -204,4 +273,5 @@ test("after a rollback every reply is byte for byte what it was, and no revision
     { numRuns: 40 },
   );
   expect(rollbacks).toBeGreaterThan(10);
+  expect(overridden).toBeGreaterThan(10);
 }, 300_000);

@@ -1,0 +1,105 @@
+/** What is offered now: a generation with the overrides that are in force over its channel maps. */
+
+import type { Held } from "../src/change.ts";
+import { offered, spanOf } from "../src/override.ts";
+import type { Package } from "../src/package.ts";
+import type { Snap } from "../src/snap.ts";
+import type { Snapshot, Store } from "../store/store.ts";
+
+/** Milliseconds since 1970. */
+export type Clock = () => number;
+
+/** One consistent view of a generation, as long as no override ends in it; readers hold it for a whole request. */
+export class Offer {
+  readonly of: Snapshot;
+  readonly #clock: Clock;
+  /** the span of time in which all that was read here is offered so: between two ends of overrides */
+  #from = Number.NEGATIVE_INFINITY;
+  #until = Number.POSITIVE_INFINITY;
+
+  constructor(of: Snapshot, clock: Clock) {
+    this.of = of;
+    this.#clock = clock;
+  }
+
+  /** Whether something that was read here is offered otherwise by now; what was made of it is over, too. */
+  get isOver(): boolean {
+    const now = this.#clock();
+    return now < this.#from || now >= this.#until;
+  }
+
+  get number(): number {
+    return this.of.number;
+  }
+
+  get names(): string[] {
+    return this.of.names;
+  }
+
+  get snapNames(): string[] {
+    return this.of.snapNames;
+  }
+
+  async package(name: string): Promise<Package | undefined> {
+    return this.#offered(await this.of.package(name));
+  }
+
+  async packageById(id: string): Promise<Package | undefined> {
+    return this.#offered(await this.of.packageById(id));
+  }
+
+  async packages(): Promise<Package[]> {
+    return (await this.of.packages()).map((pkg) => this.#offered(pkg));
+  }
+
+  async snap(name: string): Promise<Snap | undefined> {
+    return this.#offered(await this.of.snap(name));
+  }
+
+  async snapById(id: string): Promise<Snap | undefined> {
+    return this.#offered(await this.of.snapById(id));
+  }
+
+  async snaps(): Promise<Snap[]> {
+    return (await this.of.snaps()).map((snap) => this.#offered(snap));
+  }
+
+  unreadable(): ReturnType<Snapshot["unreadable"]> {
+    return this.of.unreadable();
+  }
+
+  assertions(): ReturnType<Snapshot["assertions"]> {
+    return this.of.assertions();
+  }
+
+  #offered<H extends Held | undefined>(held: H): H {
+    if (!held?.overrides) return held;
+    const now = this.#clock();
+    const { from, until } = spanOf(held, now);
+    this.#from = Math.max(this.#from, from);
+    this.#until = Math.min(this.#until, until);
+    return offered(held, now);
+  }
+}
+
+/** What handlers read of a store. */
+export interface Offers extends Pick<Store, "blob" | "text"> {
+  /** the newest generation: another object when it is another, and when an override has ended */
+  snapshot(): Offer | Promise<Offer>;
+}
+
+export function offersOf(store: Pick<Store, "snapshot" | "blob" | "text">, clock: Clock): Offers {
+  let current: Offer | undefined;
+  const offer = (newest: Snapshot): Offer => {
+    if (current?.of !== newest || current.isOver) current = new Offer(newest, clock);
+    return current;
+  };
+  return {
+    snapshot: () => {
+      const newest = store.snapshot();
+      return newest instanceof Promise ? newest.then(offer) : offer(newest);
+    },
+    blob: (digest) => store.blob(digest),
+    text: (digest, mend) => store.text(digest, mend),
+  };
+}

@@ -1,0 +1,141 @@
+/** What goes from `chp import --to URL` to the server, and from there to the import that it starts: options, files, the end. */
+
+import { resolve } from "node:path/posix";
+import { Header, Pax } from "tar";
+import { type Chunks, files, LIMITS, type Limits } from "./archive.ts";
+import { Failure, printable, refused } from "./errors.ts";
+import type { ImportSource } from "./import.ts";
+
+/** Where a server takes imports, below its public URL. */
+export const IMPORT_PATH = "/_import";
+
+/**
+ * Every option of `chp import` that may come from another machine, as `--NAME` and as a parameter of the request. What
+ * names files of the server, or a store, is not among them: `name` and `folder` only tell where the sender's lay.
+ */
+export const REMOTE_OPTIONS: readonly { readonly name: string; readonly takesValue: boolean }[] = [
+  { name: "channel", takesValue: true },
+  { name: "revision", takesValue: true },
+  { name: "keep-channels", takesValue: false },
+  { name: "allow-unverified", takesValue: false },
+  { name: "dry-run", takesValue: false },
+  { name: "max-entries", takesValue: true },
+  { name: "max-depth", takesValue: true },
+  { name: "max-size", takesValue: true },
+  { name: "max-ratio", takesValue: true },
+  { name: "max-json", takesValue: true },
+  { name: "name", takesValue: true },
+  { name: "tar-of-files", takesValue: false },
+  { name: "folder", takesValue: true },
+];
+
+/** The parameters of a request for those of `options`, as commander gives them, that may go along. */
+export function parametersOf(options: Readonly<Record<string, unknown>>): URLSearchParams {
+  const parameters = new URLSearchParams();
+  for (const { name } of REMOTE_OPTIONS) {
+    const value = options[name.replace(/-./g, (part) => part.slice(1).toUpperCase())];
+    if (typeof value === "string" || typeof value === "number" || value === true) parameters.set(name, String(value));
+  }
+  return parameters;
+}
+
+/** The parameters of a request as words of a command line. Throws a `usage` failure that names the wrong one. */
+export function wordsOf(parameters: URLSearchParams): string[] {
+  return [...parameters].map(([name, value]) => {
+    const option = REMOTE_OPTIONS.find((one) => one.name === name);
+    if (!option)
+      throw new Failure("usage", `${printable(name, 100)} is not a parameter of ${IMPORT_PATH}`, {
+        next: `known are ${REMOTE_OPTIONS.map((one) => one.name).join(", ")}`,
+      });
+    if (parameters.getAll(name).length > 1) throw new Failure("usage", `${name} is given more than once`);
+    if (value.includes("\0")) throw new Failure("usage", `${name} holds a zero byte`);
+    if (!option.takesValue && value !== "true") throw new Failure("usage", `${name} takes no value but true`);
+    return option.takesValue ? `--${name}=${value}` : `--${name}`;
+  });
+}
+
+/* ---- several files as one body ---- */
+
+export type SizedSource = ImportSource & { readonly size: number };
+
+const BLOCK = 512;
+const END = new Uint8Array(2 * BLOCK);
+
+/** Bytes of `tarOfSources`. */
+export function sizeOfTar(sources: readonly SizedSource[]): number {
+  return sources.reduce((sum, source) => sum + headOf(source).byteLength + source.size + paddingOf(source), END.byteLength);
+}
+
+/** Files as one tar, under their own names. Throws a `failed` failure where a file has another size than it had. */
+export async function* tarOfSources(sources: readonly SizedSource[]): AsyncGenerator<Uint8Array> {
+  for (const source of sources) {
+    yield headOf(source);
+    yield* sized(source);
+    yield new Uint8Array(paddingOf(source));
+  }
+  yield END;
+}
+
+/** The bytes of a file, which must be as many as was said. */
+export async function* sized(source: SizedSource): AsyncGenerator<Uint8Array> {
+  const changed = () =>
+    new Failure("failed", `${printable(source.name)} changed while it was read`, { next: "run the same command again" });
+  let size = 0;
+  for await (const chunk of source.open()) {
+    size += chunk.byteLength;
+    if (size > source.size) throw changed();
+    yield chunk;
+  }
+  if (size < source.size) throw changed();
+}
+
+/** The files of such a tar, one after the other. `folder`: what their names are told from; it is only compared, never opened. */
+export async function* sourcesOf(body: ImportSource, folder = "/", limits: Limits = LIMITS): AsyncGenerator<ImportSource> {
+  for await (const file of files({ name: body.name, chunks: body.open() }, (path) => path !== body.name, limits)) {
+    if (file.containers.length === 0) throw refused(`${printable(body.name)} is no tar, so it holds no files`);
+    const name = nameIn(file.path);
+    yield { name, path: resolve("/", folder, name), open: () => file.bytes.chunks() };
+  }
+}
+
+/** Any name, absolute or with `..`, stands in the tar as one plain part of a path. */
+function headOf({ name, size }: SizedSource): Uint8Array {
+  const fields = { path: encodeURIComponent(name), size };
+  const block = Buffer.alloc(BLOCK);
+  const needsMore = new Header({ ...fields, type: "File", mode: 0o644 }).encode(block);
+  return needsMore ? Buffer.concat([new Pax(fields).encode(), block]) : block;
+}
+
+function paddingOf({ size }: SizedSource): number {
+  return (BLOCK - (size % BLOCK)) % BLOCK;
+}
+
+function nameIn(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    throw refused(`the name ${printable(path, 200)} has a % that encodes nothing`);
+  }
+}
+
+/* ---- the end ---- */
+
+/** A body with a mark at its end, by which its reader tells it from one whose writer was cut off. */
+export async function* withMark(body: Chunks, mark: string): AsyncGenerator<Uint8Array> {
+  yield* body;
+  yield Buffer.from(mark);
+}
+
+/** What comes before the mark. Throws an `interrupted` failure where it is not at the end. */
+export async function* untilMark(chunks: Chunks, mark: string): AsyncGenerator<Uint8Array> {
+  const end = Buffer.from(mark);
+  let held = Buffer.alloc(0);
+  for await (const chunk of chunks) {
+    held = Buffer.concat([held, chunk]);
+    const ready = held.byteLength - end.byteLength;
+    if (ready <= 0) continue;
+    yield held.subarray(0, ready);
+    held = held.subarray(ready);
+  }
+  if (!held.equals(end)) throw new Failure("interrupted", "interrupted: nothing was published");
+}

@@ -1,0 +1,30 @@
+/** Runs a command line in this process: what it prints, and the exit code that it would have. */
+
+import { createProgram } from "../src/commands/program.ts";
+import { Failure } from "../src/errors.ts";
+
+export interface Run {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+export async function runProgram(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Run> {
+  let [out, err] = ["", ""];
+  const program = createProgram({
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+    log: () => {},
+    terminal: { out: false, err: false },
+    environment,
+    input: async function* () {},
+    signal: new AbortController().signal,
+  });
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return { code: 0, out, err };
+  } catch (error) {
+    if (error instanceof Failure) return { code: error.exit, out, err: `${err}chp: ${error.message}\n` };
+    throw error;
+  }
+}

@@ -61,9 +61,13 @@ const list = (value: string, before: string[] | undefined) => [...(before ?? [])
 /** What all forms of it have. */
 function common(command: Command): Command {
   return command
-    .option("--arch <ARCH>", "amd64, arm64, …; repeatable, or a list with commas (default: amd64)", list)
-    .option("--base <BASE>", "ubuntu@24.04, or all; repeatable; without a release there, the nearest LTS (default: ubuntu@22.04)", list)
-    .option("--series <SERIES>", "the same as a series, like jammy", list)
+    .option("--arch <ARCH>", "amd64, arm64, …; repeatable, or a list with commas (CHP_ARCH; default: amd64)", list)
+    .option(
+      "--base <BASE>",
+      "ubuntu@24.04, or all; repeatable; without a release there, the nearest LTS (CHP_BASE; default: ubuntu@22.04)",
+      list,
+    )
+    .option("--series <SERIES>", "the same as a series, like jammy (CHP_SERIES)", list)
     .option("--export-dir <DIR>", "where the archive goes (CHP_EXPORT_DIR; default: here)")
     .option("--charmhub-url <URL>", `the Charmhub, or a chp (CHARMHUB_URL; default: ${PUBLIC.charmhub})`)
     .option("--snapstore-url <URL>", `the Snap Store (CHP_SNAPSTORE_URL; default: ${PUBLIC.snapstore}, or where --charmhub-url leads)`)
@@ -79,7 +83,7 @@ export const exportCommand: Register = (program, io) => {
   const site = common(define(program, "export", "write an archive of what an air-gapped store is to hold", EXITS, FROM_STORE))
     .option("-f, --file <FILE>", "what is wanted: a manifest of the site, a bundle.yaml, a list of snaps; - for standard input")
     .option("--all", "everything that the upstream lists: for a chp, not for the public stores")
-    .option("--channel <CHANNEL>", "what is taken where the file does not say it; repeatable, or all", list)
+    .option("--channel <CHANNEL>", "what is taken where the file does not say it; repeatable, or all (CHP_CHANNEL)", list)
     .option("--locked [FILE]", "take what an earlier export took, by its lock (default: beside the manifest), or fail")
     .option("--without <WHAT>", `leave out what would be added: ${Object.keys(ADDITIONS).join(", ")}; repeatable (CHP_WITHOUT)`, list)
     .addHelpText("after", SITE_HELP)
@@ -134,7 +138,7 @@ export async function runExport(options: SiteFlags, io: Io): Promise<void> {
   const without = readWithout(options.without ?? io.environment["CHP_WITHOUT"]?.split(",") ?? []);
   if (file === undefined)
     return inSession(options, io, async (session) => {
-      const wish = await everything(session.upstream, given(options));
+      const wish = await everything(session.upstream, given(options, io));
       await session.archive({
         name: "chp-export",
         wish,
@@ -145,7 +149,7 @@ export async function runExport(options: SiteFlags, io: Io): Promise<void> {
       });
     });
   const manifest = await read(file, io);
-  const wish = readManifest(manifest, shown(file), given(options));
+  const wish = readManifest(manifest, shown(file), given(options, io));
   const stem = file === "-" ? undefined : file.replace(/\.ya?ml$/, "");
   const lockPath = typeof options.locked === "string" ? options.locked : stem && `${stem}.lock`;
   if (options.locked && lockPath === undefined)
@@ -167,7 +171,7 @@ export async function runExport(options: SiteFlags, io: Io): Promise<void> {
 }
 
 export async function runExportBundle(name: string, options: BundleFlags, io: Io): Promise<void> {
-  const bundle = { channels: [], systems: [JAMMY], architectures: ["amd64"], ...given(options), name, resources: {}, paths: {} };
+  const bundle = { channels: [], systems: [JAMMY], architectures: ["amd64"], ...given(options, io), name, resources: {}, paths: {} };
   const wish = { charms: [], bundles: [bundle], snaps: [], without: [], notes: [] };
   const prints = options.onlyPrintYaml !== undefined && !/^(false|no|0)$/i.test(String(options.onlyPrintYaml));
   await inSession(options, io, async (session) => {
@@ -178,7 +182,7 @@ export async function runExportBundle(name: string, options: BundleFlags, io: Io
 
 export async function runExportCharms(file: string, options: ExportFlags, io: Io): Promise<void> {
   const manifest = await read(file, io);
-  const { charms, notes } = readManifest(manifest, shown(file), given(options));
+  const { charms, notes } = readManifest(manifest, shown(file), given(options, io));
   const wish = { charms, bundles: [], snaps: [], without: [], notes };
   await inSession(options, io, (session) =>
     session.archive({ ...PLAIN, name: "charms-export", wish, form: "documented", manifest, said: "Successfully exported charms to" }),
@@ -189,7 +193,7 @@ export async function runExportSnaps(names: readonly string[], options: SnapFlag
   const { fromYaml } = options;
   if (names.length > 0 === (fromYaml !== undefined)) throw new Failure("usage", "name snaps, or a file of them with --from-yaml FILE");
   const text = fromYaml === undefined ? JSON.stringify({ snaps: names }) : await read(fromYaml, io);
-  const { snaps } = readManifest(text, fromYaml === undefined ? COMMAND_LINE : shown(fromYaml), given(options));
+  const { snaps } = readManifest(text, fromYaml === undefined ? COMMAND_LINE : shown(fromYaml), given(options, io));
   await inSession(
     options,
     io,
@@ -210,8 +214,13 @@ const PLAIN = { closure: false, without: new Set<Addition>() } as const;
 
 /* ---- what is given ---- */
 
-function given({ channel, arch, base, series }: Omit<ExportFlags, keyof CommonOptions>): Defaults {
-  return placeOf({ channel, arch, base, series }, COMMAND_LINE);
+/** What the flags say, or their twins. */
+function given(options: Omit<ExportFlags, keyof CommonOptions>, io: Io): Defaults {
+  const words = ["channel", "arch", "base", "series"].map((name) => {
+    const twin = io.environment[`CHP_${name.toUpperCase()}`] || undefined;
+    return [name, options[name as "channel" | "arch" | "base" | "series"] ?? twin?.split(",")];
+  });
+  return placeOf(Object.fromEntries(words) as Parameters<typeof placeOf>[0], COMMAND_LINE);
 }
 
 function shown(file: string): string {
@@ -508,7 +517,7 @@ function failOnLost(done: readonly Done[], isPart: boolean, options: ExportFlags
         ? "run the same command again in a while"
         : "what upstream does not have was left out; correct the manifest, or leave it out with --without";
   throw isPart
-    ? goingOn(new Failure("partly", `${count(lost.length, "failure")}: the archive is without ${names}`, { next }), kept)
+    ? goingOn(new Failure("partly", `not exported: ${names}; the archive holds the rest`, { next }), kept)
     : goingOn(new Failure("failed", `nothing could be exported of ${names}`, { next }), kept);
 }
 

@@ -1,11 +1,11 @@
 /** Writes one archive: what is at hand and what is fetched, several files at once, each straight to where it stays. */
 
 import type { ReadAt } from "./archive.ts";
-import { type Algorithm, Summer, type Sums } from "./digest.ts";
-import { Failure } from "./errors.ts";
+import { Summer, type Sums } from "./digest.ts";
+import type { Failure } from "./errors.ts";
 import type { Packed, PackedFile } from "./pack.ts";
 import { mapBounded } from "./parallel.ts";
-import { type Remote, Unavailable } from "./remote.ts";
+import { type Receiver, type Remote, Unavailable } from "./remote.ts";
 import { formatSums, type SecretKey, SIGNATURE_FILE, SUMS_FILE, sign } from "./signature.ts";
 import { Layout, type Piece, PieceWriter, payloadOf, type Room } from "./tarball.ts";
 import type { RemoteFile } from "./upstream.ts";
@@ -16,7 +16,7 @@ export interface Work extends Room {
   reserve(length: number): Promise<void>;
   /** bytes of that very payload that an earlier run left at that very place */
   kept(piece: Piece, digest: string): number;
-  /** Notes that so many bytes of a payload are there. */
+  /** Notes that so many bytes of a payload are there; cheap enough for every chunk. */
   keep(piece: Piece, digest: string, bytes: number): Promise<void>;
 }
 
@@ -69,22 +69,23 @@ export class ArchiveWriter {
     return this.#fetched;
   }
 
-  /** Lays out packages and brings their files in. What fails is given back; the archive can't be finished then. */
+  /** Lays out packages and brings their files in. Those that can't be had are given back; the archive can't be finished then. */
   async add(packages: readonly Packed[], options: { readonly failFast?: boolean } = {}): Promise<Broken[]> {
     const placed = packages.flatMap((packed) => this.#place(packed));
     this.#placed.push(...placed);
     await this.#options.work.reserve(this.#layout.length);
     const fetching = this.#fetchings(placed);
     const broken: Broken[] = [];
-    await mapBounded(placed, this.#options.parallel, async ({ packed, file, piece }) => {
+    await mapBounded(placed, this.#options.parallel, async ({ packed, file, piece }, signal) => {
       const told = fetching.get(file.label ?? "");
       if (broken.some((one) => one.packed === packed)) return told?.end(false);
       try {
-        await this.#bring(file, piece, told);
+        await this.#bring(file, piece, told, signal);
         told?.end(true);
       } catch (error) {
         told?.end(false);
-        if (!(error instanceof Failure) || error.kind === "interrupted" || options.failFast) throw error;
+        // Anything else, like a full disk, concerns them all.
+        if (!(error instanceof Unavailable) || options.failFast) throw error;
         broken.push({ packed, failure: error });
       }
     });
@@ -128,9 +129,9 @@ export class ArchiveWriter {
     return new Map(all);
   }
 
-  async #bring(file: PackedFile, piece: Piece, fetching: Fetching | undefined): Promise<void> {
+  async #bring(file: PackedFile, piece: Piece, fetching: Fetching | undefined, signal: AbortSignal): Promise<void> {
     const { content } = file;
-    if ("url" in content) await this.#fetch(content, file.label ?? file.path, piece, fetching);
+    if ("url" in content) await this.#fetch(content, file.label ?? file.path, piece, fetching, signal);
     else await this.#copy(content instanceof Uint8Array ? readerOf(content) : content, piece);
   }
 
@@ -139,6 +140,7 @@ export class ArchiveWriter {
     const writer = new PieceWriter(piece, this.#options.work);
     const summer = new Summer();
     for (let at = 0; at < from.size; at += MIB) {
+      this.#options.remote.throwIfInterrupted();
       const chunk = await from.bytes(at, Math.min(from.size, at + MIB));
       summer.update(chunk);
       await writer.write(chunk);
@@ -147,30 +149,17 @@ export class ArchiveWriter {
     this.#sums.set(piece, summer.sums());
   }
 
-  async #fetch({ url, size, algorithm, digest }: RemoteFile, label: string, piece: Piece, fetching: Fetching | undefined): Promise<void> {
+  async #fetch(file: RemoteFile, label: string, piece: Piece, fetching: Fetching | undefined, signal: AbortSignal): Promise<void> {
     const { work, remote } = this.#options;
-    const what = `cannot fetch ${label}`;
-    for (const isLast of [false, true]) {
-      const incoming = new Incoming(piece, work, { algorithm, digest }, (bytes) => fetching?.advance(bytes));
-      await incoming.resume();
-      const before = incoming.at;
-      try {
-        await remote.download(what, url, size, incoming);
-      } finally {
-        this.#fetched += Math.max(0, incoming.at - before);
-        await incoming.settle();
-      }
-      const sums = incoming.sums();
-      if (sums[algorithm] === digest) {
-        await incoming.end();
-        this.#sums.set(piece, sums);
-        return;
-      }
-      await work.keep(piece, digest, 0);
-      // What an earlier run left may be what is wrong; a server that gives other bytes twice means it.
-      if (isLast) throw new Unavailable(what, url, `its ${algorithm} is ${sums[algorithm]}, but the store told ${digest}`);
-      fetching?.advance(-incoming.at);
+    const incoming = new Incoming(piece, work, file, signal, (bytes) => fetching?.advance(bytes));
+    await incoming.resume();
+    try {
+      await remote.download(`cannot fetch ${label}`, file, incoming);
+    } finally {
+      this.#fetched += incoming.fetched;
+      await incoming.settle();
     }
+    this.#sums.set(piece, await incoming.end());
   }
 
   /** What a file of a package holds; it must have come. */
@@ -205,8 +194,6 @@ export class ArchiveWriter {
 }
 
 const MIB = 2 ** 20;
-/** bytes between two notes of how far a download is */
-const NOTED = 8 * MIB;
 
 function readerOf(bytes: Uint8Array): ReadAt {
   return { size: bytes.byteLength, bytes: async (start, end) => bytes.subarray(start, end) };
@@ -217,32 +204,30 @@ function sizeOf({ content }: PackedFile): number {
 }
 
 /** A download on its way into its place. */
-class Incoming {
+class Incoming implements Receiver {
+  readonly signal: AbortSignal;
   readonly #piece: Piece;
   readonly #work: Work;
-  readonly #expected: { readonly algorithm: Algorithm; readonly digest: string };
+  readonly #file: RemoteFile;
   readonly #advance: (bytes: number) => void;
   #writer: PieceWriter;
   #summer: Summer;
-  #noted = 0;
+  #sums: Sums | undefined;
   at = 0;
+  /** bytes that came over the network */
+  fetched = 0;
 
-  constructor(
-    piece: Piece,
-    work: Work,
-    expected: { readonly algorithm: Algorithm; readonly digest: string },
-    advance: (bytes: number) => void,
-  ) {
-    [this.#piece, this.#work, this.#expected, this.#advance] = [piece, work, expected, advance];
+  constructor(piece: Piece, work: Work, file: RemoteFile, signal: AbortSignal, advance: (bytes: number) => void) {
+    [this.#piece, this.#work, this.#file, this.signal, this.#advance] = [piece, work, file, signal, advance];
     this.#writer = new PieceWriter(piece, work);
-    this.#summer = new Summer([expected.algorithm]);
+    this.#summer = new Summer([file.algorithm]);
   }
 
   /** Takes over what an earlier run left. */
   async resume(): Promise<void> {
-    const kept = this.#work.kept(this.#piece, this.#expected.digest);
+    const kept = this.#work.kept(this.#piece, this.#file.digest);
     if (kept > 0) await this.#writer.replay(kept, (chunk) => this.#summer.update(chunk));
-    this.at = this.#noted = kept;
+    this.at = kept;
     this.#advance(kept);
   }
 
@@ -250,17 +235,18 @@ class Incoming {
     this.#summer.update(chunk);
     await this.#writer.write(chunk);
     this.at += chunk.byteLength;
+    this.fetched += chunk.byteLength;
     this.#advance(chunk.byteLength);
-    if (this.#writer.landed - this.#noted >= NOTED) await this.#note();
+    await this.#note();
   }
 
   async restart(): Promise<void> {
-    await this.settle();
+    await this.#writer.flush();
     this.#advance(-this.at);
-    await this.#work.keep(this.#piece, this.#expected.digest, 0);
     this.#writer = new PieceWriter(this.#piece, this.#work);
-    this.#summer = new Summer([this.#expected.algorithm]);
-    this.at = this.#noted = 0;
+    this.#summer = new Summer([this.#file.algorithm]);
+    this.at = 0;
+    await this.#note();
   }
 
   /** After it the next run can go on from here. */
@@ -269,17 +255,18 @@ class Incoming {
     await this.#note();
   }
 
-  async #note(): Promise<void> {
-    this.#noted = this.#writer.landed;
-    await this.#work.keep(this.#piece, this.#expected.digest, this.#noted);
+  #note(): Promise<void> {
+    return this.#work.keep(this.#piece, this.#file.digest, this.#writer.landed);
   }
 
-  /** Ends the sums; call once. */
   sums(): Sums {
-    return this.#summer.sums();
+    this.#sums = this.#summer.sums();
+    return this.#sums;
   }
 
-  async end(): Promise<void> {
+  /** After a download that came right; its sums. */
+  async end(): Promise<Sums> {
     await this.#writer.end();
+    return this.#sums ?? this.sums();
   }
 }

@@ -70,8 +70,8 @@ export interface Exported {
   readonly notes: readonly string[];
   readonly images: readonly ExportedImage[];
   readonly lock: string;
-  /** which of the archives that were opened it is in */
-  readonly which: "all" | "rest";
+  /** which of the archives that were opened it is in; undefined: nothing could be had */
+  readonly which: "all" | "rest" | undefined;
   /** bytes of the archive */
   readonly length: number;
   /** bytes that came over the network */
@@ -82,7 +82,7 @@ const PARALLEL_ASKING = 8;
 /** rounds of looking for what the last round's snaps need */
 const MAX_ROUNDS = 10;
 
-/** Writes an archive of all that is wanted and can be had. Throws where nothing can, or at the first failure where that is asked. */
+/** Writes an archive of all that is wanted and can be had. Throws where nothing is wanted, or at the first failure where that is asked. */
 export async function exportAll(options: ExportOptions): Promise<Exported> {
   return new Export(options).run();
 }
@@ -134,6 +134,7 @@ class Export {
   readonly #credentials: ExportedImage[] = [];
   readonly #assertions: AssertionFetcher;
   #isSnapStoreSilent = false;
+  #isBegun = false;
 
   constructor(options: ExportOptions) {
     this.#options = options;
@@ -145,7 +146,8 @@ class Export {
     const { lock, wish, form, ...options } = this.#options;
     const packages = await this.#withImages(lock ? await this.#lockedPackages(lock) : await this.#packages(), lock);
     const named = lock ? await this.#lockedSnaps(lock) : await this.#snaps(wish.snaps);
-    if (packages.length + named.length === 0) throw this.#nothing();
+    if (packages.length + named.length === 0) return this.#nothing();
+    this.#begin();
     const work = await options.open("all");
     const writer = new ArchiveWriter({
       work,
@@ -167,7 +169,7 @@ class Export {
     );
 
     const whole = { packages: packages.filter(isThere), snaps: snaps.filter(isThere) };
-    if (whole.packages.length + whole.snaps.length === 0) throw this.#nothing();
+    if (whole.packages.length + whole.snaps.length === 0) return this.#nothing(writer.fetched);
     const lockText = formatLock(whole.packages, whole.snaps, this.#images);
     const assertions = wish.mirror && !lock ? await options.upstream.otherAssertions() : "";
     const texts = [
@@ -199,7 +201,7 @@ class Export {
   async #bring(writer: ArchiveWriter, packed: readonly Packed[]): Promise<void> {
     for (const { packed: one, failure } of await writer.add(packed, { failFast: this.#options.failFast })) {
       this.#broken.add(one);
-      this.#lose({ name: one.name, failure });
+      this.#lost.push({ name: one.name, failure });
     }
   }
 
@@ -225,15 +227,22 @@ class Export {
     this.#options.note(text);
   }
 
+  /** A name that is wrong is told of before anything is fetched, not hours later; where nothing is left, that is the error. */
+  #begin(): void {
+    this.#isBegun = true;
+    for (const { failure } of this.#lost) this.#options.note(failure.message);
+  }
+
   #lose(lost: Lost): void {
     if (this.#options.failFast) throw lost.failure;
     this.#lost.push(lost);
-    this.#options.note(lost.failure.message);
+    if (this.#isBegun) this.#options.note(lost.failure.message);
   }
 
-  #nothing(): Failure {
-    const [first] = this.#lost;
-    return first?.failure ?? new Failure("usage", "there is nothing to export");
+  /** Where nothing can be had. */
+  #nothing(fetched = 0): Exported {
+    if (this.#lost.length === 0) throw new Failure("usage", "there is nothing to export");
+    return { packages: [], snaps: [], lost: this.#lost, notes: this.#notes, images: [], lock: "", which: undefined, length: 0, fetched };
   }
 
   /* -- charms and bundles -- */
@@ -462,7 +471,8 @@ async function bundleText(remote: Remote, name: string, revision: PlannedPackage
 const MAX_SMALL = 64 * 2 ** 20;
 
 /** A file that is needed in memory. */
-async function fetchSmall(remote: Remote, what: string, { url, size, digest }: RemoteFile): Promise<Uint8Array> {
+async function fetchSmall(remote: Remote, what: string, file: RemoteFile): Promise<Uint8Array> {
+  const { size } = file;
   if (size > MAX_SMALL) throw new Failure("failed", `cannot fetch ${what}: it has ${size} bytes, which is more than is read at once`);
   const bytes = Buffer.alloc(size);
   const receiver: Receiver & { at: number } = {
@@ -471,13 +481,12 @@ async function fetchSmall(remote: Remote, what: string, { url, size, digest }: R
       bytes.set(chunk, this.at);
       this.at += chunk.byteLength;
     },
+    sums: () => sumsOf(bytes, [file.algorithm]),
     async restart() {
       this.at = 0;
     },
   };
-  await remote.download(`cannot fetch ${what}`, url, size, receiver);
-  const is = sumsOf(bytes)["sha-256"];
-  if (is !== digest) throw new Failure("failed", `cannot fetch ${what}: its sha-256 is ${is}, but the store told ${digest}`);
+  await remote.download(`cannot fetch ${what}`, file, receiver);
   return bytes;
 }
 

@@ -1,6 +1,8 @@
 /** Requests to servers outside, and downloads from them: bounded, tried again where that may help, and told by their URL. */
 
+import type { Sums } from "./digest.ts";
 import { Failure, printable, reason } from "./errors.ts";
+import type { RemoteFile } from "./upstream.ts";
 
 export interface Request {
   readonly method?: "GET" | "POST";
@@ -8,23 +10,27 @@ export interface Request {
   readonly body?: string;
 }
 
-/** Sends one request; redirects are followed. Rejects where no reply comes. */
+/** Sends one request; a redirect is a reply. Rejects where no reply comes, or the signal is aborted. */
 export type Transport = (url: string, request: Request & { readonly signal: AbortSignal }) => Promise<Response>;
 
 export interface RemoteOptions {
   readonly transport: Transport;
   readonly signal?: AbortSignal;
-  /** milliseconds; rejects where the signal is aborted. Tests wait for nothing. */
-  readonly sleep?: (time: number, signal?: AbortSignal) => Promise<void>;
-  /** told why something is asked again */
-  readonly onRetry?: (why: string) => void;
+  /** milliseconds; rejects where a signal is aborted. Tests wait for nothing. */
+  readonly sleep?: (time: number, signals: readonly AbortSignal[]) => Promise<void>;
+  /** told why something is asked again, and after how many milliseconds */
+  readonly onRetry?: (why: string, wait: number) => void;
 }
 
 /** Where the bytes of a download go. */
 export interface Receiver {
   /** bytes that are there already */
   readonly at: number;
+  /** aborted where the download is not wanted any more */
+  readonly signal?: AbortSignal;
   write(chunk: Uint8Array): Promise<void>;
+  /** of all bytes; called once, before another `restart` */
+  sums(): Sums;
   /** Forgets what is there. */
   restart(): Promise<void>;
 }
@@ -67,19 +73,21 @@ export class Unavailable extends Failure {
 
 /** Signed URLs carry credentials in their query. */
 function shownUrl(url: string): string {
-  return printable(url.replace(/[?#].*$/s, "").replace(/\/\/[^/@]*@/, "//"), 500);
+  return printable(url.replace(/[?#].*$/s, "").replace(/\/\/[^/]*@/, "//"), 500);
 }
 
 /** tries in a row without a byte of progress */
 const TRIES = 6;
 /** milliseconds */
 const [FIRST_PAUSE, LONGEST_PAUSE] = [500, 60_000];
-const REPLY_TIMEOUT = 60_000;
-const STALL_TIMEOUT = 60_000;
+/** milliseconds without a byte */
+const SILENCE = 60_000;
 /** bytes */
 const MAX_REPLY = 64 * 2 ** 20;
 const MAX_ERROR = 64 * 2 ** 10;
+const MAX_REDIRECTS = 10;
 const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 export class Remote {
   readonly #options: RemoteOptions;
@@ -88,180 +96,277 @@ export class Remote {
     this.#options = options;
   }
 
-  /** The body of a success. `what`: `cannot get …`, as errors begin. Throws `Unavailable`. */
-  text(what: string, url: string, request: Request = {}): Promise<string> {
-    return this.#trying(async () => {
-      const watch = new Watch(REPLY_TIMEOUT, this.#options.signal);
-      try {
-        const response = await this.#send(what, url, request, watch);
-        const parts: Uint8Array[] = [];
-        let size = 0;
-        for await (const chunk of watch.chunks(response, what, url)) {
-          size += chunk.byteLength;
-          if (size > MAX_REPLY)
-            throw new Unavailable(what, url, `the reply is larger than ${MAX_REPLY} bytes`, { status: response.status });
-          parts.push(chunk);
-        }
-        return Buffer.concat(parts).toString("utf8");
-      } finally {
-        watch.end();
-      }
+  /** Throws where the process was told to end: for long work between two requests. */
+  throwIfInterrupted(): void {
+    if (this.#options.signal?.aborted) throw interrupted();
+  }
+
+  /** What `read` makes of the body of a success. `what`: `cannot get …`, as errors begin. Throws `Unavailable`. */
+  text<T>(what: string, url: string, request: Request, read: (text: string) => T): Promise<T> {
+    return this.#trying(this.#signals(), async () => {
+      const reply = await this.#send(what, url, request, this.#signals());
+      return read((await reply.upTo(MAX_REPLY)).toString());
     });
   }
 
   /**
-   * Brings a file of `size` bytes to `receiver`, from where that is on: asked again after a break, with growing pauses, as
-   * long as something comes. Its digest is the caller's to check. Throws `Unavailable`.
+   * Brings a file to `receiver`, from where that is on: asked again after a break, with growing pauses, as long as something
+   * comes. A digest that is wrong is not believed before the second time. Throws `Unavailable`.
    */
-  async download(what: string, url: string, size: number, receiver: Receiver): Promise<void> {
-    await this.#trying(
-      () => this.#transfer(what, url, size, receiver),
-      () => receiver.at,
-    );
-  }
-
-  async #transfer(what: string, url: string, size: number, receiver: Receiver): Promise<void> {
-    const from = receiver.at;
-    if (from === size && size > 0) return;
-    const watch = new Watch(STALL_TIMEOUT, this.#options.signal);
-    try {
-      const headers = { "Accept-Encoding": "identity", ...(from > 0 && { Range: `bytes=${from}-` }) };
-      const response = await this.#send(what, url, { headers }, watch);
-      const { status } = response;
-      const goesOn = status === 206 && /^bytes (\d+)-/.exec(response.headers.get("Content-Range") ?? "")?.[1] === String(from);
-      if (from > 0 && !goesOn) await receiver.restart();
-      if (status === 206 && !goesOn) throw new Unavailable(what, url, "it does not go on where it broke off", { status, passing: true });
-      for await (const chunk of watch.chunks(response, what, url)) {
-        if (receiver.at + chunk.byteLength > size)
-          throw new Unavailable(what, url, `it has more than the ${size} bytes that were told`, { status });
-        await receiver.write(chunk);
-      }
-      if (receiver.at < size) throw new Unavailable(what, url, `it ended after ${receiver.at} of ${size} bytes`, { status, passing: true });
-    } finally {
-      watch.end();
+  async download(what: string, file: RemoteFile, receiver: Receiver): Promise<void> {
+    const { url, algorithm, digest } = file;
+    for (const isLast of [false, true]) {
+      await this.#transfer(what, file, receiver);
+      const is = receiver.sums()[algorithm];
+      if (is === digest) return;
+      // What an earlier run left may be what is wrong; a server that gives other bytes twice means it.
+      await receiver.restart();
+      const wrong = new Unavailable(what, url, `its ${algorithm} is ${is}, but the store told ${digest}`);
+      if (isLast) throw wrong.after(2);
+      this.#options.onRetry?.(wrong.message, 0);
     }
   }
 
-  async #send(what: string, url: string, request: Request, watch: Watch): Promise<Response> {
+  async #transfer(what: string, { url, size }: RemoteFile, receiver: Receiver): Promise<void> {
+    const signals = this.#signals(receiver.signal);
+    // Where a server can't give the rest, all of it is asked for, and what is there already is passed over.
+    let asksForRest = true;
+    const work = async () => {
+      const from = receiver.at;
+      if (from === size && size > 0) return;
+      const headers = { "Accept-Encoding": "identity", ...(asksForRest && from > 0 && { Range: `bytes=${from}-` }) };
+      const reply = await this.#send(what, url, { headers }, signals);
+      const { start, length = size - start } = reply;
+      if (start > from) {
+        asksForRest = false;
+        throw reply.unusable(`it does not go on at byte ${from}`);
+      }
+      if (start + length > size || (start + length < size && reply.status !== 206))
+        throw reply.unusable(`it has ${start + length} bytes, but the store told ${size}`);
+      let known = from - start;
+      for await (const chunk of reply.chunks()) {
+        if (receiver.at === size) return; // what comes after it is nobody's; the digest tells
+        const fresh = chunk.subarray(known, known + size - receiver.at);
+        known = Math.max(0, known - chunk.byteLength);
+        if (fresh.byteLength > 0) await receiver.write(fresh);
+      }
+      if (receiver.at < size) throw reply.unusable(`it ended after ${receiver.at} of ${size} bytes`);
+    };
+    await this.#trying(signals, work, () => receiver.at);
+  }
+
+  /** Asks, and goes where the answer leads to. */
+  async #send(what: string, url: string, request: Request, signals: readonly AbortSignal[]): Promise<Reply> {
     const headers = { "User-Agent": "chp", ...request.headers };
-    const response = await watch
-      .until(this.#options.transport(url, { ...request, headers, signal: watch.signal }))
-      .catch((error: unknown) => Promise.reject(noReply(what, url, error)));
-    if (response.ok) return response;
-    const { status } = response;
-    if (status === 416 && request.headers?.["Range"]) return new Response(null, { status: 206 });
-    const wait = waitOf(response.headers.get("Retry-After"));
-    throw new Unavailable(what, url, `status ${status}${await messageOf(response, watch)}`, {
-      status,
-      passing: PASSING.has(status),
-      ...(wait !== undefined && { wait }),
-    });
+    for (let [at, redirects] = [url, 0]; ; redirects += 1) {
+      // A fetch may know other protocols, and files of this machine are none of a server's business.
+      if (!URL.canParse(at) || !["http:", "https:"].includes(new URL(at).protocol))
+        throw new Unavailable(what, at, "that is no URL that begins with http:// or https://");
+      const watch = new Watch(signals);
+      const response = await watch
+        .until(this.#options.transport(at, { ...request, headers, signal: watch.signal }))
+        .catch((error: unknown) => Promise.reject(noReply(what, at, error)));
+      const reply = new Reply(what, at, response, watch);
+      if (response.ok || (reply.status === 416 && request.headers?.["Range"])) return reply;
+      const next = REDIRECTS.has(reply.status) ? response.headers.get("Location") : null;
+      if (next === null) throw await reply.refusal();
+      if (redirects === MAX_REDIRECTS) throw reply.unusable(`after ${redirects} redirects there is another`, { passing: false });
+      watch.end();
+      at = URL.canParse(next, at) ? new URL(next, at).href : next;
+    }
   }
 
   /** Tries until it works, or until nothing speaks for another try. `progress`: a number that grows. */
-  async #trying<T>(work: () => Promise<T>, progress: () => number = () => 0): Promise<T> {
+  async #trying<T>(signals: readonly AbortSignal[], work: () => Promise<T>, progress: () => number = () => 0): Promise<T> {
     for (let [failures, reached] = [0, progress()]; ; ) {
       try {
         return await work();
       } catch (error) {
-        if (this.#options.signal?.aborted) throw new Failure("interrupted", "interrupted", { cause: error });
+        if (signals.some((signal) => signal.aborted)) throw interrupted();
+        if (!(error instanceof Unavailable)) throw error;
         failures = progress() > reached ? 1 : failures + 1;
         reached = progress();
-        if (!(error instanceof Unavailable)) throw error;
         if (!error.circumstances.passing || failures >= TRIES) throw error.after(failures);
-        this.#options.onRetry?.(error.message);
-        const wait = error.circumstances.wait ?? FIRST_PAUSE * 2 ** (failures - 1);
-        await (this.#options.sleep ?? pause)(Math.min(wait, LONGEST_PAUSE), this.#options.signal);
+        const wait = Math.min(error.circumstances.wait ?? FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE);
+        this.#options.onRetry?.(error.message, wait);
+        await (this.#options.sleep ?? pause)(wait, signals);
       }
     }
   }
+
+  #signals(own?: AbortSignal): AbortSignal[] {
+    return [this.#options.signal, own].filter((signal) => signal !== undefined);
+  }
 }
 
-/** Ends a request that goes silent for too long, or that nobody waits for any more. */
+/** Ends a request that goes silent for too long, or that nobody waits for any more. Time in which nothing is awaited of it does not count. */
 class Watch {
   readonly #own = new AbortController();
-  readonly #time: number;
   readonly signal: AbortSignal;
-  #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(time: number, signal: AbortSignal | undefined) {
-    this.#time = time;
-    this.signal = signal ? AbortSignal.any([this.#own.signal, signal]) : this.#own.signal;
+  constructor(signals: readonly AbortSignal[]) {
+    this.signal = AbortSignal.any([this.#own.signal, ...signals]);
   }
 
   async until<T>(work: Promise<T>): Promise<T> {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#own.abort(new Error(`nothing came for ${this.#time / 1000} s`)), this.#time);
+    const timer = setTimeout(() => this.#own.abort(new Error(`nothing came for ${SILENCE / 1000} s`)), SILENCE);
     try {
       return await work;
     } catch (error) {
       throw this.#own.signal.aborted ? this.#own.signal.reason : error;
-    }
-  }
-
-  async *chunks(response: Response, what: string, url: string): AsyncGenerator<Uint8Array> {
-    const reader = response.body?.getReader();
-    try {
-      for (;;) {
-        const read = reader?.read() ?? Promise.resolve({ done: true as const, value: undefined });
-        const { done, value } = await this.until(read).catch((error: unknown) =>
-          Promise.reject(noReply(what, url, error, response.status)),
-        );
-        if (done) return;
-        yield value;
-      }
     } finally {
-      reader?.cancel().catch(() => {});
+      clearTimeout(timer);
     }
   }
 
+  /** Closes the connection, if it is still in use. */
   end(): void {
-    clearTimeout(this.#timer);
     this.#own.abort();
   }
 }
 
-/** Why nothing came: a certificate that is not trusted stays so. */
-function noReply(what: string, url: string, error: unknown, status?: number): Unavailable {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const untrusted = /CERT|SIGNATURE|ISSUER/.test(code);
-  return new Unavailable(what, url, printable(reason(error).split("\n")[0] || code || "no reply", 300), {
-    passing: !untrusted,
-    cause: error,
-    ...(status !== undefined && { status }),
-    ...(untrusted && { next: "name the authority that issued its certificate with --ca FILE" }),
-  });
+/** A reply whose body is still to be read: to its end, or the connection is closed. */
+class Reply {
+  readonly status: number;
+  /** which byte of the file the body begins with; infinite: none that helps */
+  readonly start: number;
+  /** bytes that the body is told to have */
+  readonly length: number | undefined;
+  readonly #what: string;
+  readonly #url: string;
+  readonly #response: Response;
+  readonly #watch: Watch;
+
+  constructor(what: string, url: string, response: Response, watch: Watch) {
+    [this.#what, this.#url, this.#response, this.#watch] = [what, url, response, watch];
+    const { status, headers } = response;
+    this.status = status;
+    const isPart = status === 206 || status === 416;
+    this.start = isPart ? Number(/^bytes (\d+)-/.exec(headers.get("Content-Range") ?? "")?.[1] ?? Infinity) : 0;
+    const length = headers.get("Content-Length");
+    this.length = length === null || headers.has("Content-Encoding") ? undefined : Number(length);
+  }
+
+  async *chunks(): AsyncGenerator<Uint8Array> {
+    const reader = this.#response.body?.getReader();
+    if (!reader) return;
+    let [isWhole, size] = [false, 0];
+    try {
+      for (;;) {
+        const { done, value } = await this.#watch
+          .until(reader.read())
+          .catch((error: unknown) => Promise.reject(noReply(this.#what, this.#url, error, { status: this.status, size })));
+        if (done) break;
+        size += value.byteLength;
+        yield value;
+      }
+      isWhole = true;
+    } finally {
+      if (!isWhole) this.#watch.end();
+    }
+  }
+
+  /** All of it, if it is not more than so many bytes. */
+  async upTo(limit: number): Promise<Buffer> {
+    const parts: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of this.chunks()) {
+      size += chunk.byteLength;
+      if (size > limit) throw this.unusable(`the reply is larger than ${limit} bytes`, { passing: false });
+      parts.push(chunk);
+    }
+    return Buffer.concat(parts);
+  }
+
+  /** What to throw where the body does not help; another reply may. */
+  unusable(why: string, more: Circumstances = {}): Unavailable {
+    this.#watch.end();
+    return new Unavailable(this.#what, this.#url, why, { status: this.status, passing: true, ...more });
+  }
+
+  /** What to throw of a reply that is no success, with its reason in the form that the stores have. */
+  async refusal(): Promise<Unavailable> {
+    const wait = waitOf(this.#response.headers);
+    const text = await this.upTo(MAX_ERROR).then(String, () => "");
+    const message = messageOf(text);
+    return this.unusable(`status ${this.status}${message && ` (${printable(message, 300)})`}`, {
+      passing: PASSING.has(this.status),
+      ...(wait !== undefined && { wait }),
+      ...(this.status === 407 && { next: PROXY_LOGIN }),
+    });
+  }
 }
 
-/** What an error reply says, in the forms that the stores have. */
-async function messageOf(response: Response, watch: Watch): Promise<string> {
-  const text = await watch.until(response.text()).catch(() => "");
+const PROXY_LOGIN = "the proxy wants a login: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, and HTTP_PROXY alike";
+
+function messageOf(text: string): string {
   try {
-    const { "error-list": list } = JSON.parse(text.slice(0, MAX_ERROR)) as { "error-list"?: { message?: unknown }[] };
+    const { "error-list": list } = JSON.parse(text) as { "error-list"?: { message?: unknown }[] };
     const message = list?.[0]?.message;
-    return typeof message === "string" && message !== "" ? ` (${printable(message, 300)})` : "";
+    return typeof message === "string" ? message : "";
   } catch {
     return "";
   }
 }
 
-/** Milliseconds of a Retry-After header, which has seconds or a date. */
-function waitOf(header: string | null): number | undefined {
+/** Milliseconds of a Retry-After header, which has seconds, or a date by the server's clock. */
+function waitOf(headers: Headers): number | undefined {
+  const header = headers.get("Retry-After");
   if (header === null) return undefined;
-  const time = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+  const time = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.parse(headers.get("Date") ?? "");
   return Number.isFinite(time) ? Math.max(0, time) : undefined;
 }
 
-function pause(time: number, signal?: AbortSignal): Promise<void> {
+/** What the codes of both runtimes mean; all else is told in their words. */
+const REASONS: readonly (readonly [RegExp, string])[] = [
+  [/^ECONNREFUSED$/, "nothing answers at that address"],
+  [/^(ENOTFOUND|EAI_AGAIN|EAI_NODATA|DNS_)/, "its host has no address in DNS"],
+  [/^(EHOSTUNREACH|ENETUNREACH)$/, "there is no way to its host"],
+  [/^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/, "its host does not answer"],
+  [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET|ConnectionClosed)$/, "the connection broke"],
+];
+/** A certificate that is not taken stays so; one whose authority is unknown becomes known by a flag. */
+const [UNTRUSTED, UNKNOWN_AUTHORITY] = [/CERT|SIGNATURE|ISSUER/, /ISSUER|LEAF_SIGNATURE|SELF_SIGNED/];
+
+/** Why nothing came, or nothing more. */
+function noReply(what: string, url: string, error: unknown, body?: { readonly status: number; readonly size: number }): Unavailable {
+  let root = error;
+  while (root instanceof Error && root.cause instanceof Error) root = root.cause;
+  const code = root instanceof Error && "code" in root ? String(root.code) : "";
+  const known = REASONS.find(([codes]) => codes.test(code))?.[1];
+  // Bun advises its own users behind what went wrong.
+  const why = known ?? printable(reason(root).replace(/\.? For more information, pass `verbose.*/s, "") || code || "no reply", 300);
+  // A proxy that opens no tunnel is no reply; both runtimes tell its status in words.
+  const wantsLogin = /\b407\b/.test(reason(root));
+  const own = error instanceof Failure ? error.next : undefined;
+  const next = wantsLogin
+    ? PROXY_LOGIN
+    : UNKNOWN_AUTHORITY.test(code)
+      ? "name the authority that issued its certificate with --ca FILE"
+      : own;
+  return new Unavailable(what, url, body && body.size > 0 ? `${why} after ${body.size} bytes` : why, {
+    passing: !wantsLogin && !UNTRUSTED.test(code),
+    cause: error,
+    ...(body && { status: body.status }),
+    ...(next !== undefined && { next }),
+  });
+}
+
+function interrupted(): Failure {
+  return new Failure("interrupted", "interrupted");
+}
+
+function pause(time: number, signals: readonly AbortSignal[]): Promise<void> {
   return new Promise((resolve, reject) => {
+    const signal = AbortSignal.any([...signals]);
     const stop = () => {
       clearTimeout(timer);
-      reject(new Failure("interrupted", "interrupted"));
+      reject(interrupted());
     };
     const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
+      signal.removeEventListener("abort", stop);
       resolve();
     }, time);
-    signal?.addEventListener("abort", stop, { once: true });
+    signal.addEventListener("abort", stop, { once: true });
   });
 }

@@ -214,7 +214,9 @@ export class Upstream {
   async snapInfo(name: string, architecture: string): Promise<SnapInfo> {
     const query = new URLSearchParams({ architecture, fields: SNAP_INFO_FIELDS });
     const url = `${this.addresses.snapstore}/v2/snaps/info/${encodeURIComponent(name)}?${query}`;
-    return this.#json(SnapInfoReply, `cannot get what the Snap Store tells of ${printable(name, 100)}`, url, deviceHeaders(architecture));
+    return this.#json(SnapInfoReply, `cannot get what the Snap Store tells of ${printable(name, 100)}`, url, {
+      headers: deviceHeaders(architecture),
+    });
   }
 
   /** One answer a query, in their order. */
@@ -227,7 +229,7 @@ export class Upstream {
   async snapNames(architecture: string): Promise<string[]> {
     const query = new URLSearchParams({ architecture, confinement: "strict,classic,devmode", fields: "title,channel" });
     const url = `${this.addresses.snapstore}/v2/snaps/find?${query}`;
-    const { results } = await this.#json(Found, "cannot list the snaps", url, deviceHeaders(architecture));
+    const { results } = await this.#json(Found, "cannot list the snaps", url, { headers: deviceHeaders(architecture) });
     return results.map(({ name }) => name);
   }
 
@@ -237,7 +239,7 @@ export class Upstream {
     const url = `${this.addresses.snapstore}/v2/assertions/${path}${maxFormat === undefined ? "" : `?max-format=${maxFormat}`}`;
     const what = `cannot get the assertion ${printable([type, ...key].join("/"), 200)}`;
     try {
-      return await this.#remote.text(what, url, { headers: { Accept: "application/x.ubuntu.assertion" } });
+      return await this.#remote.text(what, url, { headers: { Accept: "application/x.ubuntu.assertion" } }, (text) => text);
     } catch (error) {
       if (error instanceof Unavailable && error.kind === "not-found") return undefined;
       throw error;
@@ -275,12 +277,11 @@ export class Upstream {
         ...(query.revision !== undefined && { revision: query.revision }),
         ...action(query),
       }));
-      const text = await this.#remote.text(`cannot resolve ${names}`, url, {
+      const { results } = await this.#json(RefreshReply, `cannot resolve ${names}`, url, {
         method: "POST",
-        headers: { Accept: "application/json", "Content-Type": "application/json", ...headers },
+        headers: { "Content-Type": "application/json", ...headers },
         body: JSON.stringify({ context: [], actions, ...body }),
       });
-      const { results } = check(RefreshReply, parse(text, `cannot resolve ${names}`, url), `cannot resolve ${names}`, url);
       batch.forEach(({ name }, i) => {
         const what = `cannot resolve ${printable(name, 100)}`;
         const result = results.find((one) => one["instance-key"] === `download-${i}`);
@@ -291,14 +292,9 @@ export class Upstream {
     return answers;
   }
 
-  async #json<T extends v.GenericSchema>(
-    schema: T,
-    what: string,
-    url: string,
-    headers: Request["headers"] = {},
-  ): Promise<v.InferOutput<T>> {
-    const text = await this.#remote.text(what, url, { headers: { Accept: "application/json", ...headers } });
-    return check(schema, parse(text, what, url), what, url);
+  #json<T extends v.GenericSchema>(schema: T, what: string, url: string, request: Request = {}): Promise<v.InferOutput<T>> {
+    const headers = { Accept: "application/json", ...request.headers };
+    return this.#remote.text(what, url, { ...request, headers }, (text) => check(schema, parse(text, what, url), what, url));
   }
 }
 
@@ -306,6 +302,8 @@ function parse(text: string, what: string, url: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
+    // JSON that breaks off may be whole the next time.
+    if (/^\s*[{[]/.test(text)) throw new Unavailable(what, url, "the reply is broken JSON", { passing: true });
     throw new Unavailable(what, url, "the reply is not JSON", { next: "is that the address of a Charmhub or Snap Store?" });
   }
 }

@@ -6,6 +6,8 @@ import { type CommonOptions, type Io, isQuiet } from "./command.ts";
 
 const WIDTH = 36;
 const INTERVAL = 100;
+/** what is drawn again and again must fit: characters of a label, and bars */
+const [MAX_LABEL, MAX_BARS] = [60, 8];
 
 export interface Downloads {
   begin(label: string, size: number): Fetching;
@@ -42,8 +44,8 @@ export function downloadsOn(options: CommonOptions, io: Io): Downloads {
     for (const bar of printed) io.err(show(bar));
     bars = bars.filter((bar) => !printed.includes(bar));
     if (!live) return;
-    const running = bars.filter((bar) => bar.done > 0);
-    io.err(running.map(show).join(""));
+    const running = bars.filter((bar) => bar.done > 0).slice(0, MAX_BARS);
+    io.err(running.map((bar) => show(bar, MAX_LABEL)).join(""));
     lines = running.length * 2;
     drawn = performance.now();
   };
@@ -76,10 +78,10 @@ function firstRunning(bars: readonly Bar[]): number {
 }
 
 /** As the documented exporter shows one. */
-function show({ label, size, done, outcome }: Bar): string {
+function show({ label, size, done, outcome }: Bar, limit?: number): string {
   const share = outcome === "whole" ? 1 : size === 0 ? 0 : Math.min(1, done / size);
   const filled = Math.floor(share * WIDTH);
   const bar = `[${"#".repeat(filled)}${"-".repeat(WIDTH - filled)}]`;
   const state = outcome === "broken" ? "broken off" : `${String(Math.floor(share * 100)).padStart(3)}%`;
-  return `Downloading ${printable(label)}\n  ${bar}  ${state}\n`;
+  return `Downloading ${printable(label, limit)}\n  ${bar}  ${state}\n`;
 }

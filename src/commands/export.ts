@@ -139,16 +139,14 @@ export async function runExport(options: SiteFlags, io: Io): Promise<void> {
   if (file === undefined)
     return inSession(options, io, async (session) => {
       const wish = await everything(session.upstream, given(options, io));
-      return [
-        await session.archive({
-          name: "chp-export",
-          wish,
-          form: "site",
-          closure: true,
-          without: new Set([...without, "bundle-charms"]),
-          said: TO,
-        }),
-      ];
+      await session.archive({
+        name: "chp-export",
+        wish,
+        form: "site",
+        closure: true,
+        without: new Set([...without, "bundle-charms"]),
+        said: TO,
+      });
     });
   const manifest = await read(file, io);
   const wish = readManifest(manifest, shown(file), given(options, io));
@@ -157,8 +155,8 @@ export async function runExport(options: SiteFlags, io: Io): Promise<void> {
   if (options.locked && lockPath === undefined)
     throw new Failure("usage", "the manifest comes from standard input: name its lock with --locked FILE");
   const lock = options.locked && lockPath !== undefined ? readLock(await read(lockPath, io), lockPath) : undefined;
-  await inSession(options, io, async (session) => [
-    await session.archive({
+  await inSession(options, io, (session) =>
+    session.archive({
       name: stem === undefined ? "chp-export" : basename(stem),
       wish,
       form: "site",
@@ -169,7 +167,7 @@ export async function runExport(options: SiteFlags, io: Io): Promise<void> {
       ...(lockPath !== undefined && !lock && { lockPath }),
       said: TO,
     }),
-  ]);
+  );
 }
 
 export async function runExportBundle(name: string, options: BundleFlags, io: Io): Promise<void> {
@@ -177,10 +175,8 @@ export async function runExportBundle(name: string, options: BundleFlags, io: Io
   const wish = { charms: [], bundles: [bundle], snaps: [], without: [], notes: [] };
   const prints = options.onlyPrintYaml !== undefined && !/^(false|no|0)$/i.test(String(options.onlyPrintYaml));
   await inSession(options, io, async (session) => {
-    if (!prints)
-      return [await session.archive({ ...PLAIN, name, wish, form: "documented", said: `Successfully exported charm bundle ${name}` })];
-    io.out(await planBundle(session.upstream, session.remote, bundle));
-    return [];
+    if (prints) io.out(await planBundle(session.upstream, session.remote, bundle));
+    else await session.archive({ ...PLAIN, name, wish, form: "documented", said: `Successfully exported charm bundle ${name}` });
   });
 }
 
@@ -188,9 +184,9 @@ export async function runExportCharms(file: string, options: ExportFlags, io: Io
   const manifest = await read(file, io);
   const { charms, notes } = readManifest(manifest, shown(file), given(options, io));
   const wish = { charms, bundles: [], snaps: [], without: [], notes };
-  await inSession(options, io, async (session) => [
-    await session.archive({ ...PLAIN, name: "charms-export", wish, form: "documented", manifest, said: "Successfully exported charms to" }),
-  ]);
+  await inSession(options, io, (session) =>
+    session.archive({ ...PLAIN, name: "charms-export", wish, form: "documented", manifest, said: "Successfully exported charms to" }),
+  );
 }
 
 export async function runExportSnaps(names: readonly string[], options: SnapFlags, io: Io): Promise<void> {
@@ -202,12 +198,10 @@ export async function runExportSnaps(names: readonly string[], options: SnapFlag
     options,
     io,
     async (session) => {
-      const done: Done[] = [];
       for (const name of new Set(snaps.map((one) => one.name))) {
         const wish = { charms: [], bundles: [], snaps: snaps.filter((one) => one.name === name), without: [], notes: [] };
-        done.push(await session.archive({ ...PLAIN, name, wish, form: "snap", said: name }));
+        await session.archive({ ...PLAIN, name, wish, form: "snap", said: name });
       }
-      return done;
     },
     "Successfully exported snaps:",
   );
@@ -289,29 +283,33 @@ interface Done {
   readonly paths: readonly string[];
   readonly beside: readonly string[];
   readonly exported: Exported;
+  /** nothing where all of it came */
+  readonly kept: readonly Kept[];
+}
+
+/** What the same command goes on with. */
+interface Kept {
+  readonly bytes: number;
+  readonly folder: string;
 }
 
 interface Session {
   readonly upstream: Upstream;
   readonly remote: Remote;
-  archive(request: Request): Promise<Done>;
+  /** Makes one archive; what came of all of them is told at the end. */
+  archive(request: Request): Promise<void>;
 }
 
 /** Opens what an export needs, and tells what came of it. */
-async function inSession(
-  options: ExportFlags,
-  io: Io,
-  work: (session: Session) => Promise<readonly Done[]>,
-  heading?: string,
-): Promise<void> {
+async function inSession(options: ExportFlags, io: Io, work: (session: Session) => Promise<void>, heading?: string): Promise<void> {
   const flag = (name: string) => io.environment[name] || undefined;
   const downloads = downloadsOn(options, io);
   const trusted = await Promise.all((options.ca ?? flag("CHP_CA")?.split(",") ?? []).map((file) => read(file, io)));
   const store = options.store === undefined ? undefined : await Store.open(new Disk(options.store));
   const remote = new Remote({
-    transport: store ? storeTransport(store) : await networkTransport(trusted),
+    transport: store ? storeTransport(store) : await networkTransport(trusted, io.environment),
     signal: io.signal,
-    onRetry: (why) => downloads.say(`${why}: trying again`),
+    onRetry: (why, wait) => downloads.say(`${why}: trying again${wait > 0 ? ` in ${Math.ceil(wait / 1000)} s` : ""}`),
   });
   const upstream = new Upstream(addressesOf(options, flag, store !== undefined), remote);
   const since = options.since ?? flag("CHP_SINCE");
@@ -328,14 +326,18 @@ async function inSession(
     ...(since !== undefined && sinceText !== undefined && { inventory: readInventory(sinceText, since), sinceText }),
   };
   await mkdir(settings.exportDir, { recursive: true });
+  const done: Done[] = [];
+  const archive = async (request: Request) =>
+    void done.push(await exportArchive(request, { upstream, remote, settings, downloads, signal: io.signal }));
   try {
-    const archive = (request: Request) => exportArchive(request, { upstream, remote, settings, downloads, signal: io.signal });
-    const done = await work({ upstream, remote, archive });
+    await work({ upstream, remote, archive });
+  } catch (error) {
     downloads.end();
-    tell(done, heading, options, io);
-  } finally {
-    downloads.end();
+    tellPaths(done, heading, options, io);
+    throw error;
   }
+  downloads.end();
+  tell(done, heading, options, io);
 }
 
 interface Settings {
@@ -377,7 +379,12 @@ async function exportArchive(request: Request, { upstream, remote, settings, dow
   const now = Date.now();
   const name = `${request.name}-${new Date(now).toISOString().replace(/[-:]|\..*/g, "")}`;
   const identity = [request.wish, request.form, request.lock, [...request.without], upstream.addresses, settings.sinceText, chunk];
-  const opened = new Map<string, WorkFolder>();
+  const opened = new Map<Exported["which"], WorkFolder>();
+  let came = 0;
+  const kept = (): Kept[] => {
+    const folder = opened.get("all")?.path;
+    return folder === undefined || came === 0 ? [] : [{ bytes: came, folder }];
+  };
   const open = async (which: "all" | "rest") => {
     const folder = await WorkFolder.open(exportDir, hashOf([which, ...identity]), chunk === undefined ? {} : { chunk });
     opened.set(which, folder);
@@ -400,21 +407,46 @@ async function exportArchive(request: Request, { upstream, remote, settings, dow
       ...(request.manifest !== undefined && { manifest: request.manifest }),
       open,
       note: (text) => downloads.say(text),
-      onFetch: (label, size) => downloads.begin(label, size),
+      onFetch: (label, size) => {
+        const told = downloads.begin(label, size);
+        return {
+          advance: (bytes) => {
+            came += bytes;
+            told.advance(bytes);
+          },
+          end: (isWhole) => told.end(isWhole),
+        };
+      },
     });
     const paths = await opened
       .get(exported.which)
       ?.finish(`${name}.tar${request.form === "site" ? "" : ".gz"}`, exported.length, { signal });
+    opened.delete(exported.which);
     const beside = await writeBeside(join(exportDir, name), exported);
     // A lock of a part of what was wanted would make a later export leave out the rest without a word.
     if (request.lockPath !== undefined && exported.lost.length === 0) {
       await writeFile(request.lockPath, exported.lock);
       beside.push(request.lockPath);
     }
-    return { said: request.said, paths: paths ?? [], beside, exported };
+    return { said: request.said, paths: paths ?? [], beside, exported, kept: kept() };
+  } catch (error) {
+    throw error instanceof Failure ? goingOn(error, kept()) : error;
   } finally {
+    // What an archive without something has was copied from the other, which is the one to go on with.
+    await opened
+      .get("rest")
+      ?.discard()
+      .catch(() => {});
     for (const folder of opened.values()) await folder.close();
   }
+}
+
+/** The failure, with what of the work is not lost. */
+function goingOn(failure: Failure, kept: readonly Kept[]): Failure {
+  if (kept.length === 0) return failure;
+  const { kind, message, next = "run the same command again: it goes on from there" } = failure;
+  const places = kept.map(({ bytes, folder }) => `${showSize(bytes)} are kept in ${folder}`);
+  return new Failure(kind, `${message}; ${places.join(", ")}`, { next, cause: failure });
 }
 
 function hashOf(value: unknown): string {
@@ -439,14 +471,18 @@ async function writeBeside(stem: string, { images }: Exported): Promise<string[]
 
 /* ---- what is said ---- */
 
+/** Where the archives are that came about. */
+function tellPaths(done: readonly Done[], heading: string | undefined, options: ExportFlags, io: Io): void {
+  const written = done.filter(({ paths }) => paths.length > 0);
+  if (written.length === 0 || options.json) return;
+  if (heading !== undefined) io.out(`${heading}\n`);
+  for (const { said, paths } of written) io.out(paths.map((path) => `${said}: ${path}\n`).join(""));
+}
+
 function tell(done: readonly Done[], heading: string | undefined, options: ExportFlags, io: Io): void {
   if (done.length === 0) return;
-  const lost = done.flatMap(({ exported }) => exported.lost);
   if (options.json) printJson({ archives: done.map(asJson) }, io);
-  else {
-    if (heading !== undefined) io.out(`${heading}\n`);
-    for (const { said, paths } of done) io.out(paths.map((path) => `${said}: ${path}\n`).join(""));
-  }
+  tellPaths(done, heading, options, io);
   for (const { beside, exported } of done) {
     const [script, credentials] = beside;
     if (exported.images.length === 0 || script === undefined) continue;
@@ -454,23 +490,38 @@ function tell(done: readonly Done[], heading: string | undefined, options: Expor
     note(`${count(exported.images.length, "image")} for a registry of yours: ${source}sh ${script} fetch`, options, io);
     if (source !== "") note(`${credentials} holds the store's credentials: do not carry it over`, options, io);
   }
-  if (lost.length > 0) {
-    const names = [...new Set(lost.map((one) => one.name))];
-    throw new Failure("partly", `not exported: ${names.join(", ")}; the archive holds the rest (${count(lost.length, "failure")} above)`, {
-      next: done.some(({ exported }) => exported.which === "rest")
-        ? "run the same command again: it goes on with what came, and fetches only the rest"
-        : "what upstream does not have was left out; correct the manifest, or leave it out with --without",
-    });
-  }
+  const written = done.flatMap(({ paths }) => paths.map((path) => basename(path)));
   const size = done.reduce((sum, { exported }) => sum + exported.length, 0);
-  note(
-    `${showSize(size)}; next, on the other side: chp import ${done.map(({ paths }) => paths.map((path) => basename(path)).join(" ")).join(" ")}`,
-    options,
-    io,
-  );
+  if (written.length > 0) note(`${showSize(size)}; next, on the other side: chp import ${written.join(" ")}`, options, io);
+  failOnLost(done, written.length > 0, options, io);
 }
 
-function asJson({ paths, beside, exported }: Done) {
+/** Fails where something was lost; says again what, since that may have been said hours ago. */
+function failOnLost(done: readonly Done[], isPart: boolean, options: ExportFlags, io: Io): void {
+  const lost = done.flatMap(({ exported }) => exported.lost);
+  const [first] = lost;
+  if (!first) return;
+  const kept = done.flatMap((one) => one.kept);
+  if (lost.length === 1 && !isPart) throw goingOn(first.failure, kept);
+  if (!options.json)
+    for (const { name, failure } of lost)
+      io.err(
+        `${printable(`not exported: ${name}: ${failure.message}`)}\n${failure.next === undefined ? "" : `  ${printable(failure.next)}\n`}`,
+      );
+  const names = [...new Set(lost.map((one) => one.name))].join(", ");
+  const mayPass = lost.some(({ failure }) => failure instanceof Unavailable && failure.circumstances.passing);
+  const next =
+    kept.length > 0
+      ? "run the same command again: it goes on with what came, and fetches only the rest"
+      : mayPass
+        ? "run the same command again in a while"
+        : "what upstream does not have was left out; correct the manifest, or leave it out with --without";
+  throw isPart
+    ? goingOn(new Failure("partly", `not exported: ${names}; the archive holds the rest`, { next }), kept)
+    : goingOn(new Failure("failed", `nothing could be exported of ${names}`, { next }), kept);
+}
+
+function asJson({ paths, beside, exported, kept }: Done) {
   return {
     paths,
     beside,
@@ -491,6 +542,7 @@ function asJson({ paths, beside, exported }: Done) {
       releases,
     })),
     notes: exported.notes,
+    kept,
     lost: exported.lost.map(({ name, failure }) => ({
       name,
       error: failure.message,

@@ -53,6 +53,8 @@ export class WorkFolder implements Room {
   readonly #lock: Lock;
   readonly #chunk: number;
   readonly #kept = new Map<string, number>();
+  /** what of it is written down, by the same keys */
+  readonly #noted = new Map<string, number>();
   /** bytes of each part when it was opened */
   readonly #sizes = new Map<number, number>();
   readonly #open = new Map<number, { readonly file: Promise<fs.FileHandle>; uses: number }>();
@@ -83,6 +85,11 @@ export class WorkFolder implements Room {
     [this.#place, this.#folder, this.#lock] = [place, folder, lock];
     // Who says 4G means a stick.
     this.#chunk = chunk === FAT_LIMIT + 1 ? FAT_LIMIT : chunk;
+  }
+
+  /** Where it is. */
+  get path(): string {
+    return this.#folder;
   }
 
   /* ---- the room ---- */
@@ -136,14 +143,12 @@ export class WorkFolder implements Room {
     return this.#has(piece.offset, piece.offset + bytes) ? bytes : 0;
   }
 
-  /** Notes that the first `bytes` of a payload are in the room. May be called at every chunk: only some are written down. */
+  /** Notes that the first `bytes` of a payload are in the room. May be called at every chunk: few are written down before `close`. */
   async keep(piece: Piece, digest: string, bytes: number): Promise<void> {
-    const line = { piece: identity(piece, digest), kept: bytes };
-    const key = JSON.stringify(line.piece);
-    const before = this.#kept.get(key) ?? 0;
-    if (bytes === before || (bytes > before && bytes < before + STEP && bytes < piece.size)) return;
+    const key = JSON.stringify(identity(piece, digest));
+    const noted = this.#noted.get(key) ?? 0;
     this.#kept.set(key, bytes);
-    await this.#run(() => this.#note(line));
+    if (bytes < noted || bytes >= noted + STEP || bytes === piece.size) await this.#run(() => this.#noteKept(key));
   }
 
   /* ---- the end ---- */
@@ -190,6 +195,8 @@ export class WorkFolder implements Room {
 
   /** Leaves it to the next export with the same key. Does nothing after `finish` and `discard`. */
   async close(): Promise<void> {
+    // There is nothing to be noted where this fails: the folder is gone, or another's.
+    for (const key of this.#kept.keys()) await this.#run(() => this.#noteKept(key)).catch(() => {});
     this.#lock.end();
     await this.#settle();
     await this.#closeFiles();
@@ -207,7 +214,8 @@ export class WorkFolder implements Room {
     if (!goesOn) await this.#empty();
     else {
       await this.#takeBack(ending);
-      for (const line of lines) if ("piece" in line) this.#kept.set(JSON.stringify(line.piece), line.kept);
+      for (const line of lines)
+        if ("piece" in line) for (const map of [this.#kept, this.#noted]) map.set(JSON.stringify(line.piece), line.kept);
     }
     for (const part of await this.#parts()) this.#sizes.set(part, (await fs.stat(this.#path(part))).size);
     this.#journal = await fs.open(join(this.#folder, JOURNAL), "a");
@@ -217,6 +225,13 @@ export class WorkFolder implements Room {
   /** A line begins with its line feed, so that one which a crash cut spoils no other. */
   async #note(line: Line): Promise<void> {
     await this.#journal?.appendFile(`\n${JSON.stringify(line)}`);
+  }
+
+  async #noteKept(key: string): Promise<void> {
+    const kept = this.#kept.get(key) ?? 0;
+    if (kept === (this.#noted.get(key) ?? 0)) return;
+    this.#noted.set(key, kept);
+    await this.#note({ piece: JSON.parse(key) as Identity, kept });
   }
 
   /** Whether all of it was moved out, and only the work folder not removed. */

@@ -22,18 +22,22 @@ export interface RunOptions {
   readonly input?: Uint8Array | "ignore" | "pipe";
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** what is run in place of COMMAND */
+  readonly command?: readonly string[];
 }
+
+const OWN_SETTINGS = /^CHP_|_proxy$|^CHARMHUB_URL$|^SSL_CERT_FILE$/i;
 
 /** Nothing of the machine's own settings reaches the command. */
 function environment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
   const kept = Object.entries(process.env).flatMap(([name, value]) =>
-    value === undefined || name.startsWith("CHP_") ? [] : [[name, value]],
+    value === undefined || OWN_SETTINGS.test(name) ? [] : [[name, value]],
   );
   return { ...Object.fromEntries(kept), ...extra };
 }
 
-export function spawn(args: readonly string[], { input = "ignore", env, cwd }: RunOptions = {}) {
-  return Bun.spawn([...COMMAND, ...args], {
+export function spawn(args: readonly string[], { input = "ignore", env, cwd, command = COMMAND }: RunOptions = {}) {
+  return Bun.spawn([...command, ...args], {
     env: environment(env),
     stdin: input,
     stdout: "pipe",

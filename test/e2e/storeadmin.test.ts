@@ -247,8 +247,8 @@ const OTHERS: readonly Line[] = [
     code: 4,
     out: ["Successfully exported charms to: HERE/out/charms-export-TIME.tar.gz"],
     err: [
-      "cannot export kafka-k8s: it has no release in 3/stable for arm64",
       "Overriding postgresql-image with local registry subpath.",
+      "cannot export kafka-k8s: it has no release in 3/stable for arm64",
       ...DOWNLOADING("postgresql-k8s revision 20 (latest/stable)"),
       ...DOWNLOADING("resources for postgresql-k8s"),
     ],
@@ -303,7 +303,7 @@ const TIME = /-\d{8}T\d{6}(?=\.tar\.gz)/g;
 
 /** What stands after the documented lines: what to do next. */
 const HINTS =
-  /^(\d+ images? for a registry of yours: |\S+ holds the store's credentials: |\d\S* \S+; next, |chp: not exported: | {2}run the same)/;
+  /^(\d+ images? for a registry of yours: |\S+ holds the store's credentials: |\d\S* \S+; next, |(chp: )?not exported: | {2}(run the same|what upstream|its channels))/;
 
 /** The newest archive of that name. */
 function archiveOf(name: string): string {

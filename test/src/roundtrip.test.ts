@@ -79,7 +79,7 @@ async function exported(transport: Transport, address: string, more: Partial<Exp
     note: () => {},
     ...more,
   });
-  return { ...done, bytes: works.get(done.which)?.whole(done.length) ?? new Uint8Array() };
+  return { ...done, bytes: works.get(done.which ?? "")?.whole(done.length) ?? new Uint8Array() };
 }
 
 async function storeOf(bytes: Uint8Array): Promise<Store> {

@@ -250,7 +250,12 @@ export class Upstream {
   async otherAssertions(): Promise<string> {
     const url = `${this.addresses.snapstore}/_status/assertions`;
     try {
-      return await this.#remote.text("cannot list the assertions", url, { headers: { Accept: "application/x.ubuntu.assertion" } });
+      return await this.#remote.text(
+        "cannot list the assertions",
+        url,
+        { headers: { Accept: "application/x.ubuntu.assertion" } },
+        (text) => text,
+      );
     } catch (error) {
       if (error instanceof Unavailable && error.kind === "not-found") return "";
       throw error;

@@ -277,7 +277,7 @@ describe("what is wrong is named by entry and field", () => {
     ["charms: a", "charms is not a list"],
     ["charms: [{nam: a}]", "charms.0: name is missing"],
     ["charms: [a, {name: b, chanel: edge}]", "charms.1: chanel means nothing here"],
-    ["charms: [{name: a, resources: [3]}]", "charms.0: resources is not what it should be"],
+    ["charms: [{name: a, resources: [3]}]", "charms.0: resources is not a map by name"],
     ["charms: [{name: a, resources: {image: [3]}}]", "charms.0: resources.image is not a word"],
     ["charms: [[a]]", "charms.0: name is missing"],
     ["charms: [{name: a, revision: x1}]", "charms.0: revision is not a whole number"],
@@ -296,7 +296,7 @@ describe("what is wrong is named by entry and field", () => {
     ["essentials: {juju: latest}", "essentials.juju is not a version of Juju, like 3.6"],
     ["essentials: {lxd: 5}", "essentials.juju is missing"],
     ["charms: [a]\nwithout: [everything]", "without: everything is none of bundle-charms, charm-snaps, likely, bases, providers, snapd"],
-    ["applications: [a]", "applications is not what it should be"],
+    ["applications: [a]", "applications is not a map by name"],
     ["applications: {a: {chram: a}}", "applications.a: charm is missing"],
     ["applications: {a: {charm: a, channel: [x, {}]}}", "applications.a: channel is neither a word nor a list of words"],
     [

@@ -5,23 +5,23 @@ import { ArchiveWriter, type Fetching, type Form, type Work } from "./archivewri
 import { ARCHITECTURES as BASE_ARCHITECTURES } from "./base.ts";
 import { utf8 } from "./charm.ts";
 import { charmFile, type LockedPackage, type Lost, type PackagePlan, type PlannedPackage, planLocked, planPackage } from "./charmplan.ts";
+import { closureOf } from "./closure.ts";
 import { sumsOf } from "./digest.ts";
 import { Failure, reason } from "./errors.ts";
 import type { Inventory } from "./inventory.ts";
-import { type HeldSnap, type NeededSnap, type Needer, neededSnaps, showNeed } from "./lacking.ts";
+import { type Needer, showNeed } from "./lacking.ts";
 import { formatLock, LOCK_FILE, type Lock } from "./lock.ts";
 import { type Addition, charmsOfBundle, type Defaults, type PackageWish, type SnapWish, type Wish } from "./manifest.ts";
 import { mayNameSnaps, needsOf } from "./needs.ts";
 import { type Packed, packPackage, packSnap } from "./pack.ts";
 import { mapBounded } from "./parallel.ts";
 import { imageBlob, MAX_IMAGE_BLOB, readImageBlob } from "./registry.ts";
-import type { Receiver, Remote } from "./remote.ts";
+import type { Remote } from "./remote.ts";
 import { valueOf } from "./schema.ts";
 import type { SecretKey } from "./signature.ts";
-import { ARCHITECTURES, SNAP_TYPES } from "./snap.ts";
-import { AssertionFetcher, type PlannedSnap, planLockedSnap, planSnap } from "./snapplan.ts";
-import { readSnapYaml } from "./snapyaml.ts";
-import type { RemoteFile, RemoteResource, RemoteSnap, Upstream } from "./upstream.ts";
+import { ARCHITECTURES } from "./snap.ts";
+import { AssertionFetcher, mergedSnaps, type PlannedSnap, planLockedSnap, planSnap } from "./snapplan.ts";
+import type { RemoteResource, Upstream } from "./upstream.ts";
 
 export interface ExportOptions {
   readonly upstream: Upstream;
@@ -79,8 +79,6 @@ export interface Exported {
 }
 
 const PARALLEL_ASKING = 8;
-/** rounds of looking for what the last round's snaps need */
-const MAX_ROUNDS = 10;
 
 /** Writes an archive of all that is wanted and can be had. Throws where nothing is wanted, or at the first failure where that is asked. */
 export async function exportAll(options: ExportOptions): Promise<Exported> {
@@ -161,7 +159,7 @@ class Export {
     await this.#bring(writer, [...packed.values()]);
     const isThere = (one: PlannedPackage | PlannedSnap) => !this.#broken.has(packed.get(one) ?? NONE);
     const added = options.closure && !lock ? await this.#closure(writer, packages.filter(isThere), named, packed) : [];
-    const snaps = merged([...named, ...added]);
+    const snaps = mergedSnaps([...named, ...added]);
     for (const snap of snaps) packed.set(snap, packSnap(snap, options.inventory));
     await this.#bring(
       writer,
@@ -328,7 +326,7 @@ class Export {
     const what = `the resource ${name} ${revision} of ${pkg.name}`;
     const file = { url: download.url, size: download.size, algorithm: "sha-256", digest: download["hash-sha-256"] } as const;
     if (file.size > MAX_IMAGE_BLOB) throw new Failure("failed", `cannot export ${pkg.name}: ${what} is larger than an image's blob`);
-    const image = readImageBlob(await fetchSmall(this.#options.remote, what, file));
+    const image = readImageBlob(await this.#options.remote.bytes(what, file));
     if (!image) throw new Failure("failed", `cannot export ${pkg.name}: ${what} names no image`);
     const blob = imageBlob(image.reference);
     const before = locked?.resources[`${name}_${revision}`];
@@ -388,7 +386,7 @@ class Export {
     });
   }
 
-  /** What the charms and snaps need besides, and what that needs in turn. */
+  /** What the charms and snaps need besides. */
   async #closure(
     writer: ArchiveWriter,
     packages: readonly PlannedPackage[],
@@ -398,37 +396,22 @@ class Export {
     const { wish, without, upstream } = this.#options;
     const needers: Needer[] = [];
     for (const pkg of packages) needers.push(await this.#needer(writer, pkg, packed.get(pkg)));
-    const everywhere = [...new Set([...wish.charms, ...wish.bundles, ...wish.snaps].flatMap((one) => one.architectures))];
-    const tried = new Set<string>();
-    const added: PlannedSnap[] = [];
-    for (let round = 0; round < MAX_ROUNDS; round += 1) {
-      const needed = neededSnaps(needers, merged([...named, ...added]).map(heldSnap)).filter(
-        (one) =>
-          !one.held &&
-          one.kinds.some((kind) => !without.has(kind)) &&
-          (one.sure === "certain" || !without.has("likely")) &&
-          (one.architecture === undefined || everywhere.includes(one.architecture)) &&
-          !tried.has(showNeed(one)),
-      );
-      if (needed.length === 0) break;
-      const plans = await mapBounded(needed, PARALLEL_ASKING, async (one) => ({
-        one,
-        plan: await planSnap(upstream, one.name, [wishFor(one, everywhere)], this.#assertions),
-      }));
-      for (const { one, plan } of plans) {
-        tried.add(showNeed(one));
-        const why = one.by.join(", ");
-        if (plan.planned) this.#note(`adding snap ${showNeed(one)}: ${one.sure === "likely" ? "likely " : ""}needed by ${why}`);
-        if (plan.planned) added.push(plan.planned);
-        // What a charm only seems to install may be no snap at all, and a mirror may lack what its packages need.
-        if ((one.sure === "likely" || wish.mirror) && plan.lost.length > 0)
-          this.#note(
-            `${why} ${one.sure === "likely" ? "seems to install" : "needs"} the snap ${showNeed(one)}, which was not to be had: ${plan.lost[0]?.failure.message}`,
-          );
-        else for (const lost of plan.lost) this.#lose(lost);
-      }
-    }
-    return added;
+    const architectures = [...new Set([...wish.charms, ...wish.bundles, ...wish.snaps].flatMap((one) => one.architectures))];
+    return closureOf(
+      { needers, named, architectures, without },
+      {
+        plan: (one) => planSnap(upstream, one.name, [one], this.#assertions),
+        added: (need) =>
+          this.#note(`adding snap ${showNeed(need)}: ${need.sure === "likely" ? "likely " : ""}needed by ${need.by.join(", ")}`),
+        lacking: (need, lost) => {
+          const isLikely = need.sure === "likely";
+          const needs = `${need.by.join(", ")} ${isLikely ? "seems to install" : "needs"} the snap ${showNeed(need)}`;
+          // What a charm only seems to install may be no snap at all, and a mirror may lack what its packages need.
+          if (isLikely || wish.mirror) this.#note(`${needs}, which was not to be had: ${lost[0]?.failure.message}`);
+          else for (const one of lost) this.#lose(one);
+        },
+      },
+    );
   }
 
   async #needer(writer: ArchiveWriter, pkg: PlannedPackage, packed: Packed | undefined): Promise<Needer> {
@@ -458,7 +441,7 @@ async function atHand(from: ReadAt): Promise<ReadAt> {
 async function bundleText(remote: Remote, name: string, revision: PlannedPackage["revisions"][number]): Promise<string> {
   const told = revision["bundle-yaml"];
   if (told) return told;
-  const zip = await fetchSmall(remote, `the bundle ${name} ${revision.revision}`, charmFile(revision));
+  const zip = await remote.bytes(`the bundle ${name} ${revision.revision}`, charmFile(revision));
   const found = await zipFiles(
     { size: zip.byteLength, bytes: async (start, end) => zip.subarray(start, end) },
     new Map([["bundle.yaml", "needed"]]),
@@ -468,28 +451,6 @@ async function bundleText(remote: Remote, name: string, revision: PlannedPackage
   return utf8(bytes, `bundle.yaml of ${name} ${revision.revision}`);
 }
 
-const MAX_SMALL = 64 * 2 ** 20;
-
-/** A file that is needed in memory. */
-async function fetchSmall(remote: Remote, what: string, file: RemoteFile): Promise<Uint8Array> {
-  const { size } = file;
-  if (size > MAX_SMALL) throw new Failure("failed", `cannot fetch ${what}: it has ${size} bytes, which is more than is read at once`);
-  const bytes = Buffer.alloc(size);
-  const receiver: Receiver & { at: number } = {
-    at: 0,
-    async write(chunk) {
-      bytes.set(chunk, this.at);
-      this.at += chunk.byteLength;
-    },
-    sums: () => sumsOf(bytes, [file.algorithm]),
-    async restart() {
-      this.at = 0;
-    },
-  };
-  await remote.download(`cannot fetch ${what}`, file, receiver);
-  return bytes;
-}
-
 function publisherOf({ info, revisions }: PlannedPackage): string | undefined {
   for (const from of [info.result, revisions[0]]) {
     const publisher = from?.["publisher"];
@@ -497,59 +458,6 @@ function publisherOf({ info, revisions }: PlannedPackage): string | undefined {
     if (typeof publisher.id === "string" && publisher.id !== "") return publisher.id;
   }
   return undefined;
-}
-
-function wishFor({ name, revision, channel, architecture, by }: NeededSnap, everywhere: readonly string[]): SnapWish {
-  return {
-    name,
-    channels: channel === undefined ? [] : [channel],
-    architectures: architecture === undefined ? everywhere : [architecture],
-    ...(revision !== undefined && { revision }),
-    reason: by.join(", "),
-  };
-}
-
-/** What was taken of a snap, as what machines may install of it: a revision that is in no channel on each of its architectures. */
-function heldSnap({ name, releases, revisions }: PlannedSnap): HeldSnap {
-  const of = (one: RemoteSnap): HeldSnap["revisions"][number] => {
-    const { revision, architectures, base } = one;
-    const type = SNAP_TYPES.find((known) => known === one.type) ?? "app";
-    const yaml = one["snap-yaml"] ? readSnapYaml(one["snap-yaml"], `snap.yaml of ${name} ${revision}`) : undefined;
-    return { type, ...(base && { base }), providers: [], ...yaml, revision, architectures };
-  };
-  const alone = revisions.filter(({ revision }) => !releases.some((one) => one.revision === revision));
-  return {
-    name,
-    revisions: revisions.toReversed().map(of),
-    releases: [
-      ...releases,
-      ...alone.flatMap(({ revision, architectures }) => architectures.map((architecture) => ({ revision, architecture }))),
-    ],
-  };
-}
-
-/** One plan a name: what is asked for in several ways is packed once. */
-function merged(snaps: readonly PlannedSnap[]): PlannedSnap[] {
-  const byName = new Map<string, PlannedSnap>();
-  for (const snap of snaps) {
-    const before = byName.get(snap.name);
-    byName.set(snap.name, before ? mergedSnap(before, snap) : snap);
-  }
-  return [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-function mergedSnap(a: PlannedSnap, b: PlannedSnap): PlannedSnap {
-  const releases = new Map([...b.releases, ...a.releases].map((one) => [`${one.channel} ${one.architecture}`, one]));
-  const revisions = new Map([...b.revisions, ...a.revisions].map((one) => [one.revision, one]));
-  return {
-    ...a,
-    info: a.info ?? b.info,
-    defaultTrack: a.defaultTrack ?? b.defaultTrack,
-    releases: [...releases].toSorted(([x], [y]) => (x < y ? -1 : 1)).map(([, one]) => one),
-    revisions: [...revisions.values()].toSorted((x, y) => x.revision - y.revision),
-    assertions: new Map([...b.assertions, ...a.assertions]),
-    reasons: [...new Set([...a.reasons, ...b.reasons])],
-  };
 }
 
 function mergedByName(packages: readonly PlannedPackage[]): PlannedPackage[] {

@@ -1,6 +1,6 @@
 /** Requests to servers outside, and downloads from them: bounded, tried again where that may help, and told by their URL. */
 
-import type { Sums } from "./digest.ts";
+import { type Sums, sumsOf } from "./digest.ts";
 import { Failure, printable, reason } from "./errors.ts";
 import type { RemoteFile } from "./upstream.ts";
 
@@ -125,6 +125,26 @@ export class Remote {
       if (isLast) throw wrong.after(2);
       this.#options.onRetry?.(wrong.message, 0);
     }
+  }
+
+  /** A file that is needed in memory. `what`: what it is, in words. Throws `Unavailable`, a `failed` failure where it is large. */
+  async bytes(what: string, file: RemoteFile): Promise<Uint8Array> {
+    const { size, algorithm } = file;
+    if (size > MAX_REPLY) throw new Failure("failed", `cannot fetch ${what}: it has ${size} bytes, which is more than is read at once`);
+    const bytes = Buffer.alloc(size);
+    const receiver: Receiver & { at: number } = {
+      at: 0,
+      async write(chunk) {
+        bytes.set(chunk, this.at);
+        this.at += chunk.byteLength;
+      },
+      sums: () => sumsOf(bytes, [algorithm]),
+      async restart() {
+        this.at = 0;
+      },
+    };
+    await this.download(`cannot fetch ${what}`, file, receiver);
+    return bytes;
   }
 
   async #transfer(what: string, { url, size }: RemoteFile, receiver: Receiver): Promise<void> {

@@ -287,6 +287,30 @@ function joined(releases: readonly PlannedSnapRelease[], revisions: readonly Rem
   });
 }
 
+/** One plan a name: what is asked for in several ways is packed once. */
+export function mergedSnaps(snaps: readonly PlannedSnap[]): PlannedSnap[] {
+  const byName = new Map<string, PlannedSnap>();
+  for (const snap of snaps) {
+    const before = byName.get(snap.name);
+    byName.set(snap.name, before ? mergedSnap(before, snap) : snap);
+  }
+  return [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function mergedSnap(a: PlannedSnap, b: PlannedSnap): PlannedSnap {
+  const releases = new Map([...b.releases, ...a.releases].map((one) => [`${one.channel} ${one.architecture}`, one]));
+  const revisions = new Map([...b.revisions, ...a.revisions].map((one) => [one.revision, one]));
+  return {
+    ...a,
+    info: a.info ?? b.info,
+    defaultTrack: a.defaultTrack ?? b.defaultTrack,
+    releases: [...releases].toSorted(([x], [y]) => (x < y ? -1 : 1)).map(([, one]) => one),
+    revisions: [...revisions.values()].toSorted((x, y) => x.revision - y.revision),
+    assertions: new Map([...b.assertions, ...a.assertions]),
+    reasons: [...new Set([...a.reasons, ...b.reasons])],
+  };
+}
+
 /* ---- assertions ---- */
 
 const PARALLEL = 8;

@@ -1,7 +1,7 @@
 /** `chp export`: on the connected side, an archive of what an air-gapped store is to hold. */
 
 import { createHash } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { Disk } from "../../store/fs.ts";
@@ -377,7 +377,7 @@ interface Tools {
 async function exportArchive(request: Request, { upstream, remote, settings, downloads, signal }: Tools): Promise<Done> {
   const { exportDir, chunk, key, inventory, failFast, parallel } = settings;
   const now = Date.now();
-  const name = `${request.name}-${new Date(now).toISOString().replace(/[-:]|\..*/g, "")}`;
+  const name = await freeName(exportDir, request.name, now);
   const identity = [request.wish, request.form, request.lock, [...request.without], upstream.addresses, settings.sinceText, chunk];
   const opened = new Map<Exported["which"], WorkFolder>();
   let came = 0;
@@ -447,6 +447,15 @@ function goingOn(failure: Failure, kept: readonly Kept[]): Failure {
   const { kind, message, next = "run the same command again: it goes on from there" } = failure;
   const places = kept.map(({ bytes, folder }) => `${showSize(bytes)} are kept in ${folder}`);
   return new Failure(kind, `${message}; ${places.join(", ")}`, { next, cause: failure });
+}
+
+/** `NAME-20260426T163115`, in UTC; one of the same second before moves it on. */
+async function freeName(folder: string, name: string, now: number): Promise<string> {
+  const taken = await readdir(folder);
+  for (let time = now; ; time += 1000) {
+    const stamped = `${name}-${new Date(time).toISOString().replace(/[-:]|\..*/g, "")}`;
+    if (!taken.some((one) => one.startsWith(`${stamped}.`))) return stamped;
+  }
 }
 
 function hashOf(value: unknown): string {

@@ -400,7 +400,8 @@ async function exportArchive(request: Request, { upstream, remote, settings, dow
       without: request.without,
       closure: request.closure,
       form: request.form,
-      failFast,
+      // What a lock says is had whole or not at all.
+      failFast: failFast || request.lock !== undefined,
       parallel,
       ...(key && { key }),
       now,

@@ -128,11 +128,13 @@ describe("the worlds of the conformance cases", () => {
     const lock = JSON.parse(readFileSync(at("site.lock"), "utf8"));
     const charm = lock.packages.find((one: { name: string }) => one.name === "acme-db");
     const failing = async (change: object) => {
-      write("changed.lock", JSON.stringify({ ...lock, packages: [{ ...charm, ...change }], snaps: [] }));
+      const packages = lock.packages.map((one: object) => (one === charm ? { ...charm, ...change } : one));
+      write("changed.lock", JSON.stringify({ ...lock, packages }));
       const { code, err } = await chp(
         ["export", "-f", "site.yaml", "--locked", "changed.lock", "--charmhub-url", world.url, "--export-dir", "failing"],
         { cwd: folder.path },
       );
+      expect(readdirSync(at("failing")).filter((one) => one.includes(".tar"))).toEqual([]);
       return [code, err];
     };
     const [row] = charm.releases;

@@ -156,7 +156,9 @@ class Export {
     });
     const packed = new Map<PlannedPackage | PlannedSnap, Packed>();
     for (const pkg of packages) packed.set(pkg, packPackage(pkg, await this.#partsOf(pkg)));
-    await this.#bring(writer, [...packed.values()]);
+    // A lock has them by name, and makes the same archive; the documented ones have them as they were named.
+    const inOrder = [...packed.values()];
+    await this.#bring(writer, form === "site" ? inOrder.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inOrder);
     const isThere = (one: PlannedPackage | PlannedSnap) => !this.#broken.has(packed.get(one) ?? NONE);
     const added = options.closure && !lock ? await this.#closure(writer, packages.filter(isThere), named, packed) : [];
     const snaps = mergedSnaps([...named, ...added]);
@@ -461,5 +463,5 @@ function publisherOf({ info, revisions }: PlannedPackage): string | undefined {
 }
 
 function mergedByName(packages: readonly PlannedPackage[]): PlannedPackage[] {
-  return [...new Map(packages.map((one) => [one.name, one])).values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  return [...new Map(packages.map((one) => [one.name, one])).values()];
 }

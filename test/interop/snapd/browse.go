@@ -16,7 +16,7 @@ var maps = []struct {
 	tracks     string
 	rows       []string
 }{
-	{"hello", "amd64", "latest 2.0 3.0", []string{"latest/stable 5", "latest/edge 6", "2.0/stable 7", "3.0/stable 10", "3.0/edge 11"}},
+	{"hello", "amd64", "latest 3.0 2.0", []string{"latest/stable 5", "latest/edge 6", "2.0/stable 7", "3.0/stable 10", "3.0/edge 11"}},
 	{"hello", "arm64", "latest", []string{"latest/stable 8"}},
 	{"all1", "riscv64", "latest", []string{"latest/stable 3", "latest/beta 4"}},
 	{"tracked", "amd64", "3 latest", []string{"3/stable 2", "3/edge 3", "latest/stable 1"}},

@@ -13,7 +13,7 @@ import { type Needer, showNeed } from "./lacking.ts";
 import { formatLock, LOCK_FILE, type Lock } from "./lock.ts";
 import { type Addition, charmsOfBundle, type Defaults, type PackageWish, type SnapWish, type Wish } from "./manifest.ts";
 import { mayNameSnaps, needsOf } from "./needs.ts";
-import { type Packed, packPackage, packSnap } from "./pack.ts";
+import { type Packed, packPackage, packSnap, resourceFile } from "./pack.ts";
 import { mapBounded } from "./parallel.ts";
 import { imageBlob, MAX_IMAGE_BLOB, readImageBlob } from "./registry.ts";
 import type { Remote } from "./remote.ts";
@@ -324,9 +324,9 @@ class Export {
   }
 
   async #image(pkg: PlannedPackage, resource: RemoteResource, locked: LockedPackage | undefined): Promise<void> {
-    const { name, revision, download } = resource;
+    const { name, revision } = resource;
     const what = `the resource ${name} ${revision} of ${pkg.name}`;
-    const file = { url: download.url, size: download.size, algorithm: "sha-256", digest: download["hash-sha-256"] } as const;
+    const file = resourceFile(resource);
     if (file.size > MAX_IMAGE_BLOB) throw new Failure("failed", `cannot export ${pkg.name}: ${what} is larger than an image's blob`);
     const image = readImageBlob(await this.#options.remote.bytes(what, file));
     if (!image) throw new Failure("failed", `cannot export ${pkg.name}: ${what} names no image`);

@@ -176,9 +176,6 @@ interface ReadSignature extends Signature {
   readonly global: Uint8Array;
 }
 
-/** Bytes of every signature that `sign` makes. */
-export const signatureSize = Buffer.byteLength(signatureText("0".repeat(16), Buffer.alloc(SIZES.signature), 0, Buffer.alloc(SIZES.global)));
-
 /** The text of SHA256SUMS.minisig; the same bytes for the same list, key and time. `now`: milliseconds. */
 export function sign(sumsText: string, { id, key }: SecretKey, { now }: { readonly now: number }): string {
   const bytes = signBytes(null, hashed(Buffer.from(sumsText)), key);
@@ -191,7 +188,6 @@ function signatureText(id: string, signature: Buffer, now: number, global: Buffe
   return `${[...lines, global.toString("base64")].join("\n")}\n`;
 }
 
-/** Always as long, so that it can be counted before it is made. */
 function trustedComment(now: number): string {
   return `chp export of ${new Date(now).toISOString().slice(0, 19)}Z`;
 }

@@ -50,7 +50,6 @@ const InfoReply = v.looseObject({
 });
 /** The info reply of a charm or bundle, unknown keys kept. */
 export type CharmInfo = v.InferOutput<typeof InfoReply>;
-export type CharmInfoRow = v.InferOutput<typeof InfoRow>;
 
 const ResourceSchema = v.looseObject({
   name: v.string(),

@@ -32,7 +32,7 @@ export class Disk implements Storage {
   /** folders that got or lost a name since the last sync */
   readonly #touched = new Set<string>();
   readonly #syncing = new Set<Promise<void>>();
-  #staged = 0;
+  #preparing: Promise<void> | undefined;
 
   constructor(folder: string, { sync = true }: DiskOptions = {}) {
     this.place = resolve(folder);
@@ -78,9 +78,13 @@ export class Disk implements Storage {
   move(from: string, to: string): Promise<boolean> {
     return this.#guard(async () => {
       const [source, target] = [this.#path(from), this.#path(to)];
-      await this.#tmpPath(); // whose the folders are that are made
-      await this.#mkdir(dirname(target));
-      const moved = await missing(fs.rename(source, target).then(() => true));
+      await this.#prepared();
+      const rename = () => missing(fs.rename(source, target).then(() => true));
+      let moved = await rename();
+      if (!moved && existsSync(source)) {
+        await this.#mkdir(dirname(target)); // that was what is missing
+        moved = await rename();
+      }
       if (moved) for (const path of [source, target]) this.#touched.add(dirname(path));
       return moved ?? false;
     });
@@ -109,7 +113,7 @@ export class Disk implements Storage {
   /** Takes an object of another disk over as a hard link: its bytes are shared. False where that cannot be. */
   link(from: Disk, key: string): Promise<boolean> {
     return this.#guard(async () => {
-      await this.#tmpPath();
+      await this.#prepared();
       await this.#mkdir(dirname(this.#path(key)));
       try {
         await fs.link(from.#path(key), this.#path(key));
@@ -243,12 +247,14 @@ export class Disk implements Storage {
   }
 
   async #tmpPath(): Promise<string> {
-    if (this.#staged === 0) {
-      await this.#adopt();
-      await this.#mkdir(this.#path(TMP));
-    }
-    this.#staged += 1;
+    await this.#prepared();
     return join(this.#path(TMP), ownedName());
+  }
+
+  /** Before the first change: whose the folders are that are made. */
+  #prepared(): Promise<void> {
+    this.#preparing ??= this.#adopt().then(() => this.#mkdir(this.#path(TMP)));
+    return this.#preparing;
   }
 
   /** Run as root, what is created belongs to the owner of the store's folder. */

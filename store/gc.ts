@@ -1,11 +1,14 @@
 /** The garbage collector: what no kept generation names is put aside, and deleted by a later collection. It runs beside servers and imports. */
 
 import type { Digest } from "../src/digest.ts";
+import { mapBounded } from "../src/parallel.ts";
 import { BLOB_FOLDERS, blobDigest, blobKey, generationKey, TRASH, trashed, trashKey } from "./keys.ts";
 import { blobsOf } from "./reach.ts";
 import type { Generation, Store } from "./store.ts";
 import { takeBack } from "./trash.ts";
 
+/** small steps, of which each waits for the system */
+const AT_ONCE = 64;
 const HOUR = 60 * 60 * 1000;
 const DAY = 24 * HOUR;
 
@@ -55,14 +58,14 @@ export async function collectGarbage(store: Store, options: GcOptions): Promise<
   const limit = now - options.hours * HOUR;
   for (const folder of BLOB_FOLDERS) {
     if (options.signal?.aborted) break;
-    for (const key of await storage.list(folder)) {
+    await mapBounded(await storage.list(folder), AT_ONCE, async (key) => {
       const digest = blobDigest(key);
-      if (digest === undefined || seen.has(digest)) continue;
+      if (digest === undefined || seen.has(digest)) return;
       const object = await storage.open(key);
-      if (!object) continue;
+      if (!object) return;
       if (object.modified > limit) add(young, object.size);
       else if (options.dryRun || (await putAside(store, digest, now, limit))) add(aside, object.size);
-    }
+    });
   }
   if (!options.dryRun) await storage.flush();
   // What was published meanwhile is kept whole: its makers look after themselves once more when this has been read.
@@ -121,12 +124,12 @@ async function empty(
   const { storage } = store;
   const deleted = { blobs: 0, bytes: 0 };
   const limit = now - Math.min(1, hours) * HOUR;
-  for (const key of keys) {
+  await mapBounded(keys, AT_ONCE, async (key) => {
     const found = trashed(key);
-    if (!found || found.time > limit || (seen.has(found.digest) && !storage.has(blobKey(found.digest)))) continue;
+    if (!found || found.time > limit || (seen.has(found.digest) && !storage.has(blobKey(found.digest)))) return;
     const object = await storage.open(key);
     if (object && (dryRun || (await storage.remove(key)))) add(deleted, object.size);
-  }
+  });
   if (!dryRun) await storage.flush();
   return deleted;
 }

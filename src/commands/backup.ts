@@ -4,12 +4,7 @@ import { printable } from "../errors.ts";
 import { type CommonOptions, count, define, EXITS, type Io, note, printJson, type Register, showSize, storeFolder } from "./command.ts";
 
 export const backupCommand: Register = (program, io) => {
-  define(
-    program,
-    "backup",
-    "copy the store into an empty folder, while it serves and imports",
-    `${EXITS}, 13 corruption found, 130 interrupted`,
-  )
+  define(program, "backup", "copy the store into an empty folder, while it serves and imports", `${EXITS}, 130 interrupted`)
     .argument("<dir>", "a folder that is empty or not there yet")
     .addHelpText(
       "after",
@@ -24,12 +19,7 @@ Examples:
 };
 
 export const restoreCommand: Register = (program, io) => {
-  define(
-    program,
-    "restore",
-    "make the store from a backup; the store's folder must be empty",
-    `${EXITS}, 13 corruption found, 130 interrupted`,
-  )
+  define(program, "restore", "make the store from a backup; the store's folder must be empty", `${EXITS}, 130 interrupted`)
     .argument("<dir>", "what chp backup made")
     .addHelpText("after", "\nExamples:\n  chp restore /mnt/backup/chp-20260426 --store /var/lib/chp")
     .action((dir: string, options: CommonOptions) => runCopy(new Disk(dir), new Disk(storeFolder(options, io)), "restore", options, io));

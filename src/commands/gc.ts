@@ -23,7 +23,7 @@ interface GcFlags extends CommonOptions {
 const { generations, days, hours } = GC_DEFAULTS;
 
 export const gcCommand: Register = (program, io) => {
-  define(program, "gc", "free the space of what no kept generation names", `${EXITS}, 13 corruption found`)
+  define(program, "gc", "free the space of what no kept generation names", EXITS)
     .option("--dry-run", "say what would be freed, and change nothing")
     .option(
       "--keep-generations <N>",

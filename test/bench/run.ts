@@ -11,6 +11,7 @@ import { downloads } from "./downloads.ts";
 import { exporting } from "./exporting.ts";
 import { catalogue, writeExport } from "./exports.ts";
 import { Report } from "./figures.ts";
+import { garbage } from "./garbage.ts";
 import { imports } from "./imports.ts";
 import { runChp } from "./processes.ts";
 import { requests } from "./requests.ts";
@@ -20,8 +21,8 @@ import { size, start } from "./start.ts";
 const { values: flags } = parseArgs({
   options: {
     smoke: { type: "boolean", default: false },
-    /** which of: requests downloads imports exports snaps start size */
-    only: { type: "string", default: "requests,downloads,imports,exports,snaps,start,size" },
+    /** which of: requests downloads imports exports snaps garbage start size */
+    only: { type: "string", default: "requests,downloads,imports,exports,snaps,garbage,start,size" },
     rounds: { type: "string" },
     seconds: { type: "string" },
     packages: { type: "string" },
@@ -88,6 +89,8 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
       assertions: smoke ? 100 : 1000,
       installed: smoke ? 20 : 500,
     }),
+  garbage: async () =>
+    garbage(report, folder, await storeOf(packages, REVISIONS), await storeOf(packages / 2, REVISIONS), Math.min(rounds, 3)),
   start: async () => {
     await start(report, await storeOf(1, 10), 10, 2 * rounds + 1);
     await start(report, await storeOf(packages, REVISIONS), packages * REVISIONS, 2 * rounds + 1);

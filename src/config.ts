@@ -48,7 +48,7 @@ export const SETTINGS: readonly Setting[] = [
     flag: true,
     twin: "CHP_PUBLIC_URL",
     about: "what clients reach this server by; Juju 4 stores it, so it should never change",
-    check: publicUrl,
+    check: checkUrl,
   },
   {
     key: "proxy.tls.cert",
@@ -192,8 +192,8 @@ function roots(text: string): string {
   return stream;
 }
 
-/** An http(s) URL without a query; a path prefix is kept, a trailing slash is not. */
-function publicUrl(text: string): string {
+/** An http(s) URL without a query; a path prefix is kept, a trailing slash is not. Throws an `Error` that says what it lacks. */
+export function checkUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !["http:", "https:"].includes(url.protocol)) throw new Error(`${text} is not a URL that begins with http:// or https://`);
   if (url.search || url.hash || url.username || url.password) throw new Error(`${url.origin}… has a query, a fragment or a user in it`);

@@ -90,9 +90,12 @@ export async function planBundle(upstream: Upstream, remote: Remote, wish: Packa
   const { planned, lost } = await planPackage(upstream, wish.name, [wish]);
   const [bundle] = planned?.revisions.toReversed() ?? [];
   if (!planned || !bundle) throw lost[0]?.failure ?? new Failure("failed", `cannot export ${wish.name}`);
-  if (planned.type !== "bundle")
-    throw new Failure("usage", `${wish.name} is a charm, not a bundle`, { next: `chp export charms takes charms` });
+  if (planned.type !== "bundle") throw notABundle(planned.name);
   return bundleText(remote, planned.name, bundle);
+}
+
+function notABundle(name: string): Failure {
+  return new Failure("usage", `${name} is a charm, not a bundle`, { next: "chp export charms takes charms, in a file that names them" });
 }
 
 /** Everything that a store lists. Architectures that it has nothing for cost a question each. */
@@ -248,8 +251,11 @@ class Export {
   /* -- charms and bundles -- */
 
   async #packages(): Promise<PlannedPackage[]> {
-    const { wish, without } = this.#options;
+    const { wish, without, form } = this.#options;
     const bundles = await this.#plan(wish.bundles);
+    // A manifest may mix the two up and still says what is wanted; a command that takes one bundle was mistyped.
+    const [charm] = form === "documented" ? bundles.filter((one) => one.type !== "bundle") : [];
+    if (charm) throw notABundle(charm.name);
     const inside: PackageWish[] = [];
     for (const wished of without.has("bundle-charms") ? [] : wish.bundles) {
       const bundle = bundles.find(({ type, name }) => type === "bundle" && name === wished.name);

@@ -41,11 +41,15 @@ export function resourceFile({ download }: RemoteResource): RemoteFile {
   return { url: download.url, size: download.size, algorithm: "sha-256", digest: download["hash-sha-256"] };
 }
 
+/** A file to fetch, where the other side does not have it. */
+function fetchedUnlessIn(inventory: Inventory | undefined) {
+  return (path: string, file: RemoteFile, label: string): PackedFile[] =>
+    inventory?.has(file.algorithm, file.digest) ? [] : [{ path, content: file, label }];
+}
+
 export function packPackage(planned: PlannedPackage, { images, account, inventory }: CharmParts): Packed {
   const { name, type, revisions, resources } = planned;
-  const isHeld = ({ algorithm, digest }: RemoteFile) =>
-    (algorithm === "sha-256" || algorithm === "sha3-384") && inventory?.has(algorithm, digest);
-  const fetched = (path: string, file: RemoteFile, label: string): PackedFile[] => (isHeld(file) ? [] : [{ path, content: file, label }]);
+  const fetched = fetchedUnlessIn(inventory);
   const channelOf = (revision: number) => {
     const channel = planned.releases.find((one) => one.revision === revision)?.channel;
     if (channel === undefined) return "in no channel";
@@ -145,8 +149,7 @@ function sumsAsTold(bytes: Uint8Array): Record<string, unknown> {
 
 export function packSnap(planned: PlannedSnap, inventory: Inventory | undefined): Packed {
   const { name, revisions, assertions } = planned;
-  const fetched = (path: string, file: RemoteFile, label: string): PackedFile[] =>
-    inventory?.has("sha3-384", file.digest) ? [] : [{ path, content: file, label }];
+  const fetched = fetchedUnlessIn(inventory);
   const placeOf = ({ revision, architectures }: RemoteSnap) => {
     const release = planned.releases.find((one) => one.revision === revision);
     return release ? `${release.channel} ${release.architecture}` : (architectures ?? []).join(", ");

@@ -16,7 +16,7 @@ export interface RemoteFile {
   /** bytes */
   readonly size: number;
   /** what the bytes are checked by */
-  readonly algorithm: Algorithm;
+  readonly algorithm: Extract<Algorithm, "sha-256" | "sha3-384">;
   /** lower-case hex */
   readonly digest: string;
 }

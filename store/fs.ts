@@ -456,6 +456,8 @@ const TOLD: Readonly<Record<string, { message: string; next: (advice: Advice) =>
     message: "a file is larger than its file system or the process may write",
     next: ({ kept, smaller }) => `${smaller ? `${smaller}, ` : ""}raise the limit (ulimit -f) or use another file system; ${kept}`,
   },
+  ENOTDIR: { message: "a part of its path is a file, not a folder", next: () => "name another folder" },
+  EEXIST: { message: "there is a file of that name", next: () => "name another folder" },
   EROFS: { message: "its file system is read-only", next: ({ elsewhere }) => `mount it writable, or ${elsewhere}` },
   EACCES: { message: "permission is denied", next: ({ elsewhere }) => `run as the owner of that folder, or ${elsewhere}` },
   EPERM: { message: "the operation is not permitted", next: ({ elsewhere }) => `run as the owner of that folder, or ${elsewhere}` },

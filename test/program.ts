@@ -7,6 +7,8 @@ export interface Run {
   readonly code: number;
   readonly out: string;
   readonly err: string;
+  /** what the failure says to type */
+  readonly next?: string;
 }
 
 export async function runProgram(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Run> {
@@ -24,7 +26,10 @@ export async function runProgram(args: readonly string[], environment: Readonly<
     await program.parseAsync([...args], { from: "user" });
     return { code: 0, out, err };
   } catch (error) {
-    if (error instanceof Failure) return { code: error.exit, out, err: `${err}chp: ${error.message}\n` };
+    if (error instanceof Failure) {
+      const { exit, message, next } = error;
+      return { code: exit, out, err: `${err}chp: ${message}\n`, ...(next !== undefined && { next }) };
+    }
     throw error;
   }
 }

@@ -54,7 +54,8 @@ export function isQuiet(options: CommonOptions, io: Io): boolean {
   return options.quiet === true || isSet(io.environment["CHP_QUIET"]);
 }
 
-function isSet(value: string | undefined): boolean {
+/** Whether a variable of the environment switches something on. */
+export function isSet(value: string | undefined): boolean {
   return value !== undefined && !["", "0", "false", "no"].includes(value.toLowerCase());
 }
 

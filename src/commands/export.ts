@@ -1,12 +1,13 @@
 /** `chp export`: on the connected side, an archive of what an air-gapped store is to hold. */
 
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import type { Form } from "../archivewriter.ts";
+import { checkUrl } from "../config.ts";
 import { Failure, printable, reason } from "../errors.ts";
 import { type Exported, everything, exportAll, planBundle } from "../export.ts";
 import { type NeededImage, neededImages, skopeoCredentials, skopeoScript } from "../images.ts";
@@ -17,10 +18,10 @@ import { pathOf } from "../registry.ts";
 import { Remote, Unavailable } from "../remote.ts";
 import { readSecretKey, type SecretKey } from "../signature.ts";
 import { type Addresses, Upstream } from "../upstream.ts";
-import { type CommonOptions, count, define, type Io, note, printJson, type Register, showSize, wholeNumber } from "./command.ts";
+import { type CommonOptions, count, define, type Io, isSet, note, printJson, type Register, showSize, wholeNumber } from "./command.ts";
 import { type Downloads, downloadsOn } from "./downloads.ts";
 import { networkTransport, OWN_ADDRESS, storeTransport } from "./transport.ts";
-import { WorkFolder } from "./workfolder.ts";
+import { makeExportDir, WorkFolder } from "./workfolder.ts";
 
 interface ExportFlags extends CommonOptions {
   readonly channel?: string[];
@@ -154,7 +155,10 @@ export async function runExport(options: SiteFlags, io: Io): Promise<void> {
   const lockPath = typeof options.locked === "string" ? options.locked : stem && `${stem}.lock`;
   if (options.locked && lockPath === undefined)
     throw new Failure("usage", "the manifest comes from standard input: name its lock with --locked FILE");
-  const lock = options.locked && lockPath !== undefined ? readLock(await read(lockPath, io), lockPath) : undefined;
+  const lock =
+    options.locked && lockPath !== undefined
+      ? readLock(await read(lockPath, io, "an export of it without --locked writes its lock"), lockPath)
+      : undefined;
   await inSession(options, io, (session) =>
     session.archive({
       name: stem === undefined ? "chp-export" : basename(stem),
@@ -227,7 +231,7 @@ function shown(file: string): string {
   return file === "-" ? "standard input" : file;
 }
 
-async function read(file: string, io: Io): Promise<string> {
+async function read(file: string, io: Io, next?: string): Promise<string> {
   try {
     if (file !== "-") return await readFile(file, "utf8");
     const parts: Uint8Array[] = [];
@@ -236,6 +240,7 @@ async function read(file: string, io: Io): Promise<string> {
   } catch (error) {
     throw new Failure("usage", `cannot read ${printable(shown(file))}: ${printable(reason(error).split(",")[0] ?? "", 100)}`, {
       cause: error,
+      ...(next !== undefined && { next }),
     });
   }
 }
@@ -319,13 +324,13 @@ async function inSession(options: ExportFlags, io: Io, work: (session: Session) 
   const parallel = options.parallel ?? wholeNumber("CHP_PARALLEL", 1)(flag("CHP_PARALLEL") ?? "4");
   const settings: Settings = {
     exportDir: resolve(options.exportDir ?? flag("CHP_EXPORT_DIR") ?? "."),
-    failFast: options.failFast ?? ["1", "true", "yes"].includes(flag("CHP_FAIL_FAST") ?? ""),
+    failFast: options.failFast ?? isSet(flag("CHP_FAIL_FAST")),
     parallel,
     ...(chunk !== undefined && { chunk }),
     ...(sign !== undefined && { key: readSecretKey(await read(sign, io), sign) }),
     ...(since !== undefined && sinceText !== undefined && { inventory: readInventory(sinceText, since), sinceText }),
   };
-  await mkdir(settings.exportDir, { recursive: true });
+  await makeExportDir(settings.exportDir);
   const done: Done[] = [];
   const archive = async (request: Request) =>
     void done.push(await exportArchive(request, { upstream, remote, settings, downloads, signal: io.signal }));
@@ -355,10 +360,11 @@ function addressesOf(options: ExportFlags, flag: (name: string) => string | unde
   const charmhub = options.charmhubUrl ?? flag("CHARMHUB_URL");
   const snapstore = options.snapstoreUrl ?? flag("CHP_SNAPSTORE_URL") ?? charmhub;
   const address = (text: string, what: string) => {
-    const url = URL.canParse(text) ? new URL(text) : undefined;
-    if (!url || !["http:", "https:"].includes(url.protocol))
-      throw new Failure("usage", `${what}: ${printable(text, 200)} is not a URL that begins with http:// or https://`);
-    return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
+    try {
+      return checkUrl(text);
+    } catch (error) {
+      throw new Failure("usage", `${what}: ${printable(reason(error), 300)}`);
+    }
   };
   return {
     charmhub: address(charmhub ?? PUBLIC.charmhub, "--charmhub-url"),

@@ -389,6 +389,11 @@ export class WorkFolder implements Room {
   }
 }
 
+/** Makes the folder that archives go to, where it is not there yet. Throws a `failed` failure. */
+export async function makeExportDir(folder: string): Promise<void> {
+  await guarded(folder, () => fs.mkdir(folder, { recursive: true }));
+}
+
 async function guarded<T>(place: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();

@@ -322,8 +322,28 @@ describe("what is not what it was named", () => {
     expect([done.code, done.packages.toSorted()]).toEqual([0, ["kafka 195", "stack 3"]]);
     expect(done.notes).toContain("kafka is a charm: it was taken as that");
     expect(done.notes).toContain("stack is a bundle: it was taken as that");
-    const printed = await runProgram(["export", "bundle", "kafka", "--base", "noble", "--only-print-yaml", "--store", OUTSIDE]);
-    expect([printed.code, printed.err]).toEqual([2, "chp: kafka is a charm, not a bundle\n"]);
+  });
+
+  test.each([[["--only-print-yaml"]], [[]]])("a charm in place of the one bundle, with %p", async (flags) => {
+    const where = at(`mistyped${flags.length}`);
+    const command = ["export", "bundle", "kafka", "--base", "noble", "--store", OUTSIDE, "--export-dir", where];
+    const { code, out, err, next } = await runProgram([...command, ...flags]);
+    expect([code, out, err]).toEqual([2, "", "chp: kafka is a charm, not a bundle\n"]);
+    expect(next).toBe("chp export charms takes charms, in a file that names them");
+    expect(readdirSync(where)).toEqual([]);
+  });
+
+  test("a file in place of the folder that archives go to", async () => {
+    writeFileSync(at("file"), "");
+    const { code, err } = await runProgram(["export", "bundle", "stack", "--store", OUTSIDE, "--export-dir", at("file", "out")]);
+    expect([code, err]).toEqual([1, expect.stringMatching(/^chp: cannot write .*file\/out: .*\n$/)]);
+  });
+
+  test("a manifest without a lock, told to keep to it", async () => {
+    writeFileSync(at("unlocked.yaml"), "charms: [plain]\n");
+    const { code, err, next } = await runProgram(["export", "-f", at("unlocked.yaml"), "--locked", "--store", OUTSIDE]);
+    expect([code, err]).toEqual([2, expect.stringContaining(`cannot read ${at("unlocked.lock")}: `)]);
+    expect(next).toBe("an export of it without --locked writes its lock");
   });
 
   test("a bundle that names what cannot be read costs its charms alone", async () => {

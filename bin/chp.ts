@@ -4,10 +4,10 @@
 import { writeSync } from "node:fs";
 import { addAbortSignal } from "node:stream";
 import { CommanderError } from "commander";
-import type { Io } from "../src/commands/command.ts";
-import { createProgram } from "../src/commands/program.ts";
-import { programName } from "../src/documented.ts";
 import { Failure, printable, reason } from "../src/errors.ts";
+import { programName } from "../src/settings/documented.ts";
+import { createProgram } from "./commands/program.ts";
+import type { Io } from "./machine/io.ts";
 
 const ending = new AbortController();
 let ended: NodeJS.Signals | undefined;

@@ -3,63 +3,21 @@
 import { randomBytes } from "node:crypto";
 import { Hono } from "hono";
 import { getPath } from "hono/utils/url";
+import { NO_REGISTRY } from "../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../src/errors.ts";
-import { NO_REGISTRY, type Registries } from "../src/registry.ts";
-import { Sessions } from "../src/session.ts";
-import { errorList } from "../src/wire/charmhub.ts";
-import type { Store } from "../store/store.ts";
+import { errorList } from "../src/wire/json.ts";
+import { Sessions } from "../src/wire/session.ts";
 import { assertions } from "./assertions.ts";
+import type { Call, Deps, Env, Parts } from "./call.ts";
 import { charmhub } from "./charmhub.ts";
 import type { Peer } from "./listen.ts";
-import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { MissingList } from "./missing.ts";
-import { type Clock, type Offer, type Offers, offersOf } from "./offer.ts";
-import { type RemoteImport, remote } from "./remote.ts";
+import { type Offer, offersOf } from "./offer.ts";
+import { remote } from "./remoteimport.ts";
 import { Lasting, replyWith } from "./replies.ts";
 import { snapstore } from "./snapstore.ts";
 import { status } from "./status.ts";
-
-export interface ServeConfig {
-  /** what clients reach this server by, without a trailing slash; else it is taken from each request */
-  readonly publicUrl?: string;
-}
-
-export interface Deps {
-  readonly store: Pick<Store, "snapshot" | "blob" | "text"> & Partial<Pick<Store, "damage">>;
-  readonly config: ServeConfig;
-  readonly log: Log;
-  /** where images are pulled from; it may change at any time */
-  readonly registries?: () => Registries | Promise<Registries>;
-  /** signs device sessions; servers that share it know each other's. Absent: one for as long as the process lives */
-  readonly sessionKey?: Uint8Array;
-  /** what overrides end by; the machine's by default */
-  readonly clock?: Clock;
-  /** takes imports from other machines; absent: never */
-  readonly remoteImport?: RemoteImport;
-}
-
-/** What the handlers have of it. */
-export interface Parts extends Pick<Deps, "log" | "registries"> {
-  readonly store: Offers;
-}
-
-/** One request on its way; a handler has it as `c.env`. */
-export interface Call {
-  /** in the log and in X-Request-Id */
-  readonly id: string;
-  /** public URL of this server, without a trailing slash */
-  origin: string;
-  /** pattern of the route that took the request; empty: none */
-  route: string;
-  readonly peer: Peer;
-  /** set by `lasting`: what the next request for the same URL may have too */
-  lasting?: Uint8Array<ArrayBuffer>;
-}
-
-export interface Env {
-  Bindings: Call;
-}
 
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT"]);
 const UNKNOWN: Peer = { tls: false, address: () => "" };

@@ -1,11 +1,13 @@
 /** Assertions, byte for byte as they were imported. Source: contract/snapd.md §6.4, §7.1. */
 
 import { type Context, Hono } from "hono";
-import { ASSERTION_TYPES, CANONICAL_ROOTS, encodeStream } from "../src/assertion.ts";
-import { AssertionSet } from "../src/assertionset.ts";
+import { encodeStream } from "../src/assertions/text.ts";
+import { ASSERTION_TYPES } from "../src/assertions/types.ts";
+import { CANONICAL_ROOTS } from "../src/assertions/verify.ts";
+import { AssertionSet } from "../src/catalog/assertionset.ts";
 import { Failure, printable } from "../src/errors.ts";
 import { reducedKey, storeStream } from "../src/wire/snapstore.ts";
-import type { Env, Parts } from "./app.ts";
+import type { Env, Parts } from "./call.ts";
 import { snapErrors } from "./errors.ts";
 
 const MEDIA_TYPE = "application/x.ubuntu.assertion";

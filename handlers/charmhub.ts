@@ -1,13 +1,13 @@
 /** The Charmhub API. Routes and replies: contract/juju.md §1, §2, §5. */
 
 import { type Context, Hono } from "hono";
-import { preferredBase } from "../src/base.ts";
+import { preferredBase } from "../src/catalog/base.ts";
+import { findResource, findRevision, newestRevision, type Package, type ResourceRevision } from "../src/catalog/package.ts";
+import { NO_REGISTRY, retarget, servedImage } from "../src/catalog/registry.ts";
+import { knownTo, resolve } from "../src/catalog/resolve.ts";
+import { type Question, SearchIndex } from "../src/catalog/search.ts";
 import { type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, printable } from "../src/errors.ts";
-import { findResource, findRevision, newestRevision, type Package, type ResourceRevision } from "../src/package.ts";
-import { NO_REGISTRY, retarget, servedImage } from "../src/registry.ts";
-import { knownTo, resolve } from "../src/resolve.ts";
-import { type Question, SearchIndex } from "../src/search.ts";
 import {
   charmKey,
   charmTemplate,
@@ -26,9 +26,9 @@ import {
   resourceRevisions,
 } from "../src/wire/charmhub.ts";
 import { TemplateCache } from "../src/wire/template.ts";
-import type { Env, Parts } from "./app.ts";
 import { inMemory, sendBlob } from "./blobs.ts";
 import { readBody } from "./body.ts";
+import type { Env, Parts } from "./call.ts";
 import { Latest, toldOfDamage, unlessDamaged } from "./damage.ts";
 import type { Offer } from "./offer.ts";
 import { Lasting, lasting, replyWith } from "./replies.ts";

@@ -1,8 +1,8 @@
 /** What of the store cannot be read must not keep the rest from being served: it is left out, and the log says so. */
 
+import type { Unreadable } from "../src/catalog/generation-types.ts";
 import { isCorrupt, reason } from "../src/errors.ts";
-import type { Unreadable } from "../store/store.ts";
-import type { Call } from "./app.ts";
+import type { Call } from "./call.ts";
 import type { Log } from "./log.ts";
 import type { Offer } from "./offer.ts";
 

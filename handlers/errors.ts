@@ -2,8 +2,8 @@
 
 import type { Hono } from "hono";
 import { Failure } from "../src/errors.ts";
-import { errorList } from "../src/wire/charmhub.ts";
-import type { Env } from "./app.ts";
+import { errorList } from "../src/wire/json.ts";
+import type { Env } from "./call.ts";
 import { replyWith } from "./replies.ts";
 
 /** Routes whose refusals speak snapd's dialect; what is no refusal goes on to the application. */

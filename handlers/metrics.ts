@@ -2,7 +2,7 @@
 
 import { Hono } from "hono";
 import { VERSION } from "../src/version.ts";
-import type { Env, Parts } from "./app.ts";
+import type { Env, Parts } from "./call.ts";
 
 const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 

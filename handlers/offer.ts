@@ -1,10 +1,11 @@
 /** What is offered now: a generation with the overrides that are in force over its channel maps. */
 
-import type { Held } from "../src/change.ts";
-import { offered, spanOf } from "../src/override.ts";
-import type { Package } from "../src/package.ts";
-import type { Snap } from "../src/snap.ts";
-import type { Snapshot, Store } from "../store/store.ts";
+import type { Held } from "../src/catalog/change.ts";
+import { offered, spanOf } from "../src/catalog/override.ts";
+import type { Package } from "../src/catalog/package.ts";
+import type { Snap } from "../src/catalog/snap.ts";
+import type { Snapshot } from "../store/snapshot.ts";
+import type { Store } from "../store/store.ts";
 
 /** Milliseconds since 1970. */
 export type Clock = () => number;

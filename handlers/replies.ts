@@ -2,8 +2,8 @@
 
 import type { Context } from "hono";
 import { ByteCache } from "../src/cache.ts";
-import type { Registry } from "../src/registry.ts";
-import type { Env } from "./app.ts";
+import type { Registry } from "../src/catalog/registry.ts";
+import type { Env } from "./call.ts";
 import type { Offer } from "./offer.ts";
 
 const LIMIT = 64 * 2 ** 20;

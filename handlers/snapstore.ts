@@ -1,14 +1,16 @@
 /** The Snap Store API, but for assertions. Routes and replies: contract/snapd.md §1 to §5, §7. */
 
 import { type Context, Hono } from "hono";
-import { CANONICAL_ROOTS, header, optionalHeader, parseAssertions, Trust, verifyAll, verifySelfSigned } from "../src/assertion.ts";
-import type { AssertionSet } from "../src/assertionset.ts";
+import { header, optionalHeader } from "../src/assertions/assertion.ts";
+import { parseAssertions } from "../src/assertions/text.ts";
+import { CANONICAL_ROOTS, Trust, verifyAll, verifySelfSigned } from "../src/assertions/verify.ts";
+import type { AssertionSet } from "../src/catalog/assertionset.ts";
+import { componentsOf, findComponent, findSnapRevision, newestSnapRevision, type Snap } from "../src/catalog/snap.ts";
+import { knownTo, resolveSnap, type SnapQuery } from "../src/catalog/snapresolve.ts";
+import { isVisible, SnapIndex, type SnapQuestion } from "../src/catalog/snapsearch.ts";
 import type { Digest } from "../src/digest.ts";
 import { Failure, printable } from "../src/errors.ts";
-import { type Device, Sessions } from "../src/session.ts";
-import { componentsOf, findComponent, findSnapRevision, newestSnapRevision, type Snap } from "../src/snap.ts";
-import { knownTo, resolveSnap, type SnapQuery } from "../src/snapresolve.ts";
-import { isVisible, SnapIndex, type SnapQuestion } from "../src/snapsearch.ts";
+import type { Device, Sessions } from "../src/wire/session.ts";
 import {
   categoriesReply,
   fetchResult,
@@ -31,9 +33,9 @@ import {
   snapTemplate,
 } from "../src/wire/snapstore.ts";
 import { TemplateCache } from "../src/wire/template.ts";
-import type { Env, Parts } from "./app.ts";
 import { sendBlob } from "./blobs.ts";
 import { readBody } from "./body.ts";
+import type { Env, Parts } from "./call.ts";
 import { Latest, toldOfDamage } from "./damage.ts";
 import { snapErrors } from "./errors.ts";
 import type { MissingList } from "./missing.ts";

@@ -2,7 +2,7 @@
 
 import { Hono } from "hono";
 import { VERSION } from "../src/version.ts";
-import type { Env, Parts } from "./app.ts";
+import type { Env, Parts } from "./call.ts";
 import type { MissingList } from "./missing.ts";
 
 export function status({ store }: Parts, missing: MissingList): Hono<Env> {

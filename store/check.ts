@@ -1,14 +1,16 @@
 /** What of the store is damaged or lacking. Runs beside imports and servers: all that a generation names was there before it. */
 
-import { showBase } from "../src/base.ts";
+import { showBase } from "../src/catalog/base.ts";
+import type { Hold } from "../src/catalog/channelmap.ts";
+import type { Generation, SourceRecord } from "../src/catalog/generation-types.ts";
+import { findResource, findRevision, type Package } from "../src/catalog/package.ts";
+import { findComponent, findSnapRevision, type Snap } from "../src/catalog/snap.ts";
 import { type Digest, isDigest, Summer } from "../src/digest.ts";
 import { isCorrupt, reason } from "../src/errors.ts";
-import type { Hold } from "../src/override.ts";
-import { findResource, findRevision, type Package } from "../src/package.ts";
-import { findComponent, findSnapRevision, type Snap } from "../src/snap.ts";
 import { BLOB_FOLDERS, blobKey, CONFIG_KEY, generationKey, QUARANTINE, SECRETS } from "./keys.ts";
-import { blobsOf, type Named, type What } from "./reach.ts";
-import type { Generation, SourceRecord, Store } from "./store.ts";
+import type { Named, What } from "./named.ts";
+import { blobsOf } from "./reach.ts";
+import type { Store } from "./store.ts";
 
 /** what names other things */
 const LISTS: ReadonlySet<What["kind"]> = new Set(["index", "manifest", "assertions"]);

@@ -1,16 +1,16 @@
 /** The storage on a local disk. Every state that a crash can leave is a valid store. */
 
-import { randomUUID } from "node:crypto";
 import { existsSync, constants as fsConstants, type Stats } from "node:fs";
 import * as fs from "node:fs/promises";
-import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { Readable } from "node:stream";
-import { Failure, type FailureOptions, reason } from "../src/errors.ts";
+import { Failure } from "../src/errors.ts";
+import { type Advice, codeOf, lacksLinks, missing, told } from "./diskerrors.ts";
+import { abandoned, ownedName } from "./liveness.ts";
 import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
 
 const TMP = "tmp";
-const DAY = 24 * 60 * 60 * 1000;
+
 const MAX_UNSYNCED = 16;
 const ADVICE: Advice = { kept: "nothing was published", elsewhere: "name another store with --store" };
 
@@ -396,78 +396,4 @@ async function readRange(path: string, start: number, end: number): Promise<Uint
   const parts: Uint8Array[] = [];
   for await (const part of ranges(path, start, end)) parts.push(part);
   return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
-}
-
-/** A name that tells, in a folder that several hosts may share, whose process it belongs to. */
-export function ownedName(): string {
-  return `${hostname()}.${process.pid}.${randomUUID()}`;
-}
-
-/** Whether a file of an `ownedName` is nobody's: of this host and a process that has ended, or untouched for `age` milliseconds. */
-export function abandoned(name: string, stat: Pick<Stats, "mtimeMs">, age = DAY): boolean {
-  const match = /^(.+)\.(\d+)\.[0-9a-f-]{36}$/.exec(name);
-  if (match?.[1] === hostname() && !isRunning(Number(match[2]))) return true;
-  return Date.now() - stat.mtimeMs > age;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return codeOf(error) === "EPERM";
-  }
-}
-
-/** Whether it was a hard link, which not every file system has. */
-export function lacksLinks(error: unknown): boolean {
-  return ["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EMLINK"].includes(codeOf(error));
-}
-
-/** The code of an error of the system, as `ENOENT`; else empty. */
-export function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
-}
-
-/** Undefined where there is no such file. */
-export async function missing<T>(work: Promise<T>): Promise<T | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-/** What the next steps of a failure name. */
-export interface Advice {
-  /** what is not lost: `nothing was published` */
-  readonly kept: string;
-  /** how to write to another place: `name another store with --store` */
-  readonly elsewhere: string;
-  /** how to make smaller files: `give --chunk 4G` */
-  readonly smaller?: string;
-}
-
-const TOLD: Readonly<Record<string, { message: string; next: (advice: Advice) => string }>> = {
-  ENOSPC: { message: "no space is left on its disk", next: ({ kept }) => `free some space there and run the same command again; ${kept}` },
-  EDQUOT: { message: "the disk quota is used up", next: ({ kept }) => `free some space there and run the same command again; ${kept}` },
-  EFBIG: {
-    message: "a file is larger than its file system or the process may write",
-    next: ({ kept, smaller }) => `${smaller ? `${smaller}, ` : ""}raise the limit (ulimit -f) or use another file system; ${kept}`,
-  },
-  ENOTDIR: { message: "a part of its path is a file, not a folder", next: () => "name another folder" },
-  EEXIST: { message: "there is a file of that name", next: () => "name another folder" },
-  EROFS: { message: "its file system is read-only", next: ({ elsewhere }) => `mount it writable, or ${elsewhere}` },
-  EACCES: { message: "permission is denied", next: ({ elsewhere }) => `run as the owner of that folder, or ${elsewhere}` },
-  EPERM: { message: "the operation is not permitted", next: ({ elsewhere }) => `run as the owner of that folder, or ${elsewhere}` },
-};
-
-/** An error of the disk in words, with the next step. */
-export function told(error: unknown, place: string, advice: Advice): unknown {
-  if (error instanceof Failure) return error;
-  const known = TOLD[codeOf(error)];
-  if (!known) return error;
-  const options: FailureOptions = { next: known.next(advice), cause: error };
-  return new Failure("failed", `cannot write to ${place}: ${known.message} (${reason(error).split(",")[0]})`, options);
 }

@@ -1,10 +1,11 @@
 /** The garbage collector: what no kept generation names is put aside, and deleted by a later collection. It runs beside servers and imports. */
 
+import type { Generation } from "../src/catalog/generation-types.ts";
 import type { Digest } from "../src/digest.ts";
 import { mapBounded } from "../src/parallel.ts";
 import { BLOB_FOLDERS, blobDigest, blobKey, generationKey, TRASH, trashed, trashKey } from "./keys.ts";
 import { blobsOf } from "./reach.ts";
-import type { Generation, Store } from "./store.ts";
+import type { Store } from "./store.ts";
 import { takeBack } from "./trash.ts";
 
 /** small steps, of which each waits for the system */

@@ -1,14 +1,26 @@
 /** What is kept: blobs by digest, manifests, and generations that name them. Format: store/README.md. */
 
 import * as v from "valibot";
-import { AssertionSet } from "../src/assertionset.ts";
-import type { Signer } from "../src/contents.ts";
-import { type Algorithm, type Digest, isDigest, Summer, type Sums, sumsOf } from "../src/digest.ts";
-import { Failure, isCorrupt, reason } from "../src/errors.ts";
-import type { Package } from "../src/package.ts";
+import type { Draft, Generation, Index, Ingested, Mended, SnapDraft } from "../src/catalog/generation-types.ts";
+import type { Package } from "../src/catalog/package.ts";
+import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
+import { type Algorithm, type Digest, Summer, type Sums, sumsOf } from "../src/digest.ts";
+import { Failure, isCorrupt } from "../src/errors.ts";
 import { mapOf } from "../src/schema.ts";
-import type { Snap, StoredAssertion } from "../src/snap.ts";
 import { VERSION } from "../src/version.ts";
+import {
+  brought,
+  checkFormat,
+  GenerationText,
+  IndexText,
+  jsonBytes,
+  namedBy,
+  readable,
+  readBytes,
+  readsFormat,
+  sorted,
+  tryJson,
+} from "./generation.ts";
 import {
   AUTHORITY_SECRET_KEY,
   blobKey,
@@ -24,304 +36,14 @@ import {
   TLS_SECRET_KEY,
   TOKENS_SECRET_KEY,
 } from "./keys.ts";
-import { blobsOfPackage, blobsOfSnap } from "./reach.ts";
+import { type Older, Snapshot } from "./snapshot.ts";
 import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
 import { openTrashed, takeBack } from "./trash.ts";
 
 const LISTING_INTERVAL = 1000;
 const MAX_ATTEMPTS = 1000;
 
-/** A file that an import read. */
-export interface SourceRecord {
-  readonly name: string;
-  /** bytes */
-  readonly size: number;
-  readonly sha256: Digest;
-  /** whose signatures cover all of it */
-  readonly signers?: readonly Signer[];
-  /** keys were accepted, and none of them signed it: it was taken in as it is */
-  readonly unsigned?: true;
-}
-
-/** One step of the store's history: what it held from then on. */
-export interface Generation {
-  readonly format: number;
-  readonly number: number;
-  readonly parent: number;
-  /** RFC 3339 */
-  readonly time: string;
-  /** `chp 0.1.0` */
-  readonly tool: string;
-  /** the command that made it */
-  readonly command: string;
-  readonly sources: readonly SourceRecord[];
-  /** names of the charms and bundles that it changed, and what came to them */
-  readonly changed: Readonly<Record<string, Tally>>;
-  /** the same of snaps, which have names of their own */
-  readonly snaps: Readonly<Record<string, Tally>>;
-  /** how many assertions came */
-  readonly assertions: number;
-  readonly index: Digest;
-}
-
-export interface Tally {
-  readonly revisions: readonly number[];
-  readonly channels: number;
-}
-
-const DigestText = v.pipe(
-  v.string(),
-  v.check(isDigest),
-  v.transform((text) => text as Digest),
-);
-const Tallies = mapOf(v.object({ revisions: v.array(v.number()), channels: v.number() }));
-const SourceText = v.object({
-  name: v.string(),
-  size: v.number(),
-  sha256: DigestText,
-  signers: v.exactOptional(v.array(v.object({ key: v.string(), name: v.string(), comment: v.string() }))),
-  unsigned: v.exactOptional(v.literal(true)),
-});
-const GenerationText = v.looseObject({
-  format: v.number(),
-  number: v.number(),
-  parent: v.number(),
-  time: v.string(),
-  tool: v.string(),
-  command: v.string(),
-  sources: v.array(SourceText),
-  changed: Tallies,
-  snaps: v.optional(Tallies, {}),
-  assertions: v.optional(v.number(), 0),
-  index: DigestText,
-});
-
-/** Name → digest of its manifest, then its ids, the present one first. */
-const Rows = mapOf(v.tupleWithRest([DigestText, v.string()], v.string()));
-type Row = v.InferOutput<typeof Rows>[string];
-
-/** Charms and bundles share their names, as on Charmhub; snaps have their own. `assertions`: those that belong to no held snap. */
-const IndexText = v.object({ packages: Rows, snaps: v.optional(Rows, {}), assertions: v.optional(DigestText) });
-export type Index = v.InferOutput<typeof IndexText>;
-
-/** A change to publish: new or changed packages, and how the generation tells of them. */
-export interface Draft extends Pick<Generation, "command" | "sources" | "changed"> {
-  readonly packages: readonly Package[];
-  /** names of charms and bundles that are not held any more */
-  readonly dropped?: readonly string[];
-  readonly snaps?: SnapDraft;
-  /** what the packages name that is not in the store yet */
-  readonly blobs: readonly Ingested[];
-  /** not merged: a generation that came in between is a `conflict` */
-  readonly exclusive?: true;
-}
-
-export interface SnapDraft {
-  readonly changed: readonly Snap[];
-  /** names that no snap has any more */
-  readonly dropped: readonly string[];
-  /** the assertions that belong to no held snap; undefined: unchanged */
-  readonly others?: readonly StoredAssertion[];
-  readonly tally: Generation["snaps"];
-  /** how many assertions came */
-  readonly assertions: number;
-}
-
 const NO_SNAPS: SnapDraft = { changed: [], dropped: [], tally: {}, assertions: 0 };
-
-/** A blob on its way into the store: hashed and counted, not visible. */
-export interface Ingested {
-  readonly sums: Sums;
-  bytes(start: number, end: number): Promise<Uint8Array>;
-  commit(): Promise<void>;
-  discard(): Promise<void>;
-}
-
-/** A package whose manifest is not read. */
-export interface Unreadable {
-  readonly section: "packages" | "snaps";
-  readonly name: string;
-  readonly failure: Failure;
-}
-
-/** What stands in place of something that cannot be read. */
-export interface Mended {
-  readonly section: "packages" | "snaps" | "assertions";
-  /** of the package */
-  readonly name: string;
-  /** whose state it is; 0: of none, nothing is known */
-  readonly generation: number;
-  /** names of files that changed it after that generation */
-  readonly since: readonly string[];
-}
-
-type Older = <T>(section: Mended["section"], name: string, digestOf: (index: Index) => Digest | undefined) => Promise<T | undefined>;
-
-/** The manifests of one kind, by name and by id. */
-class Section<T> {
-  readonly rows: ReadonlyMap<string, Row>;
-  readonly #section: Unreadable["section"];
-  readonly #older: Older | undefined;
-  readonly #store: Store;
-  readonly #names: ReadonlyMap<string, string>;
-  readonly #manifests: Map<Digest, Promise<T>>;
-
-  constructor(store: Store, index: Index, section: Unreadable["section"], { before, older }: { before?: Section<T>; older?: Older }) {
-    this.#store = store;
-    this.#section = section;
-    this.#older = older;
-    const rows = index[section];
-    this.rows = new Map(Object.entries(rows));
-    const names = new Map<string, string>();
-    // A present id wins over another package's former one.
-    for (const present of [false, true])
-      for (const [name, [, id, ...former]] of this.rows) for (const one of present ? [id] : former) names.set(one, name);
-    this.#names = names;
-    const known = before ? before.#manifests : new Map<Digest, Promise<T>>();
-    this.#manifests = new Map([...this.rows.values()].flatMap(([digest]) => withValue(digest, known.get(digest))));
-  }
-
-  /** Names in order. */
-  get names(): string[] {
-    return [...this.rows.keys()];
-  }
-
-  async byName(name: string): Promise<T | undefined> {
-    const row = this.rows.get(name);
-    try {
-      return row && (await this.#manifest(row[0]));
-    } catch (error) {
-      const section = this.#section;
-      if (!this.#older || !isCorrupt(error)) throw error;
-      return this.#older(section, name, (index) => (Object.hasOwn(index[section], name) ? index[section][name]?.[0] : undefined));
-    }
-  }
-
-  /** By an id that is or was the package's. */
-  async byId(id: string): Promise<T | undefined> {
-    const name = this.#names.get(id);
-    return name === undefined ? undefined : this.byName(name);
-  }
-
-  /** Those that can be read, and those that can't. */
-  async all(): Promise<{ held: T[]; unreadable: Unreadable[] }> {
-    const unreadable: Unreadable[] = [];
-    const read = this.names.map(async (name) => {
-      try {
-        return (await this.byName(name)) ?? [];
-      } catch (error) {
-        if (!isCorrupt(error)) throw error;
-        unreadable.push({ section: this.#section, name, failure: error });
-        return [];
-      }
-    });
-    return { held: (await Promise.all(read)).flat() as T[], unreadable };
-  }
-
-  /** A manifest is read once, however many requests ask for it. */
-  #manifest(digest: Digest): Promise<T> {
-    let found = this.#manifests.get(digest);
-    if (!found) {
-      found = this.#store.json<T>(digest);
-      found.catch(() => this.#manifests.delete(digest));
-      this.#manifests.set(digest, found);
-    }
-    return found;
-  }
-}
-
-/** One consistent view of a generation; readers hold it for a whole request. */
-export class Snapshot {
-  /** undefined: nothing was ever published */
-  readonly generation: Generation | undefined;
-  readonly index: Index;
-  readonly #store: Store;
-  readonly #packages: Section<Package>;
-  readonly #snaps: Section<Snap>;
-  readonly #older: Older | undefined;
-  #assertions: Promise<AssertionSet> | undefined;
-
-  /** `older`: asked in place of what cannot be read; else that fails. */
-  constructor(store: Store, generation: Generation | undefined, index: Index, before?: Snapshot, older?: Older) {
-    this.generation = generation;
-    this.index = index;
-    this.#store = store;
-    this.#older = older;
-    const how = older ? { older } : {};
-    this.#packages = new Section(store, index, "packages", { ...(before && { before: before.#packages }), ...how });
-    this.#snaps = new Section(store, index, "snaps", { ...(before && { before: before.#snaps }), ...how });
-  }
-
-  get number(): number {
-    return this.generation?.number ?? 0;
-  }
-
-  /** Names of all charms and bundles, in order. */
-  get names(): string[] {
-    return this.#packages.names;
-  }
-
-  package(name: string): Promise<Package | undefined> {
-    return this.#packages.byName(name);
-  }
-
-  packageById(id: string): Promise<Package | undefined> {
-    return this.#packages.byId(id);
-  }
-
-  /** All that can be read. */
-  async packages(): Promise<Package[]> {
-    return (await this.#packages.all()).held;
-  }
-
-  /** What `packages` and `snaps` leave out. */
-  async unreadable(): Promise<Unreadable[]> {
-    return [...(await this.#packages.all()).unreadable, ...(await this.#snaps.all()).unreadable];
-  }
-
-  /** Names of all snaps, in order. */
-  get snapNames(): string[] {
-    return this.#snaps.names;
-  }
-
-  snap(name: string): Promise<Snap | undefined> {
-    return this.#snaps.byName(name);
-  }
-
-  snapById(id: string): Promise<Snap | undefined> {
-    return this.#snaps.byId(id);
-  }
-
-  /** All that can be read. */
-  async snaps(): Promise<Snap[]> {
-    return (await this.#snaps.all()).held;
-  }
-
-  /** Every assertion that is held and can be read. */
-  assertions(): Promise<AssertionSet> {
-    if (!this.#assertions) {
-      this.#assertions = this.#readAssertions();
-      this.#assertions.catch(() => (this.#assertions = undefined));
-    }
-    return this.#assertions;
-  }
-
-  async #readAssertions(): Promise<AssertionSet> {
-    return new AssertionSet(await this.snaps(), await this.#others());
-  }
-
-  /** Those that belong to no held snap. What cannot be read is asked for again the next time. */
-  async #others(): Promise<readonly StoredAssertion[]> {
-    const { assertions } = this.index;
-    try {
-      return assertions === undefined ? [] : await this.#store.json<StoredAssertion[]>(assertions);
-    } catch (error) {
-      if (!isCorrupt(error)) throw error;
-      if (!this.#older) this.#assertions = undefined;
-      return (await this.#older?.<StoredAssertion[]>("assertions", "", (index) => index.assertions)) ?? [];
-    }
-  }
-}
 
 export class Store {
   readonly storage: Storage;
@@ -709,77 +431,5 @@ export class Store {
     } finally {
       await stage.discard();
     }
-  }
-}
-
-/** Undefined for what is damaged. */
-async function readable<T>(work: Promise<T>): Promise<T | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if (isCorrupt(error)) return undefined;
-    throw error;
-  }
-}
-
-function brought(generation: Generation, section: Mended["section"], name: string): boolean {
-  if (section === "assertions") return generation.assertions > 0;
-  return Object.hasOwn(section === "packages" ? generation.changed : generation.snaps, name);
-}
-
-/** A disk that does not give what it holds is damage too. */
-async function readBytes(object: StoredObject, what: string): Promise<Uint8Array> {
-  try {
-    return await object.bytes();
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EIO")) throw error;
-    throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify tells more", cause: error });
-  }
-}
-
-/** Whether there is a store. Fails with `store-too-new` where this chp cannot read it. */
-async function readsFormat(storage: Storage): Promise<boolean> {
-  const format = await storage.open(FORMAT_KEY);
-  if (!format) return false;
-  if (!checkFormat(tryJson(new TextDecoder().decode(await format.bytes())), storage))
-    throw new Failure("corrupt", `${storage.place}/${FORMAT_KEY} is not readable`);
-  return true;
-}
-
-/** Whether it tells its format. Fails with `store-too-new` where this chp cannot read that. */
-function checkFormat(value: unknown, { place }: Storage): boolean {
-  const parsed = v.safeParse(v.looseObject({ format: v.number() }), value);
-  if (parsed.success && parsed.output.format > FORMAT)
-    throw new Failure("store-too-new", `the store in ${place} has format ${parsed.output.format}; this chp reads up to ${FORMAT}`, {
-      next: "use a newer chp",
-    });
-  return parsed.success;
-}
-
-/** What a collector might have put aside while this generation was made: its index, every manifest, and what changed ones name. */
-function namedBy(digest: Digest, index: Index, packages: readonly Package[], snaps: readonly Snap[]): Digest[] {
-  const manifests = [...Object.values(index.packages), ...Object.values(index.snaps)].map(([manifest]) => manifest);
-  const blobs = [...packages.map(blobsOfPackage), ...snaps.map(blobsOfSnap)].flatMap((all) => [...all].map((named) => named.digest));
-  return [...new Set([digest, ...(index.assertions ? [index.assertions] : []), ...manifests, ...blobs])];
-}
-
-function sorted<T>(map: ReadonlyMap<string, T>): Record<string, T> {
-  return Object.fromEntries([...map].toSorted(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-function withValue<K, V>(key: K, value: V | undefined): [K, V][] {
-  return value === undefined ? [] : [[key, value]];
-}
-
-function jsonBytes(value: unknown): Uint8Array {
-  return Buffer.from(`${JSON.stringify(value, null, 1)}\n`);
-}
-
-/** Undefined where it is no JSON. */
-function tryJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { zipSync } from "fflate";
 import { Header } from "tar";
-import { Layout, type Piece, PieceWriter } from "../src/tarball.ts";
+import { Layout, type Piece, PieceWriter } from "../src/archives/tarball.ts";
 
 export type Files = Readonly<Record<string, string | Uint8Array>>;
 

@@ -1,7 +1,7 @@
 /** Archives as an exporter makes them: with a SHA256SUMS of all that is inside, signed or not. */
 
+import { createKey, formatSums, type PublicKey, readPublicKey, readSecretKey, type SecretKey, sign } from "../src/archives/signature.ts";
 import { sumsOf } from "../src/digest.ts";
-import { createKey, formatSums, type PublicKey, readPublicKey, readSecretKey, type SecretKey, sign } from "../src/signature.ts";
 import { bytesOf, type Files, tgzOf } from "./build.ts";
 
 /** Files, and nested archives as the files in them. */

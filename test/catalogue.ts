@@ -2,11 +2,12 @@
 
 import { createHash } from "node:crypto";
 import * as fc from "fast-check";
-import { LIMITS } from "../src/archive.ts";
-import { ASSERTION_TYPES, parseAssertions } from "../src/assertion.ts";
-import { sameBase } from "../src/base.ts";
-import { type ImportReport, importSources } from "../src/import.ts";
-import { ARCHITECTURES } from "../src/snap.ts";
+import { LIMITS } from "../src/archives/archive.ts";
+import { parseAssertions } from "../src/assertions/text.ts";
+import { ASSERTION_TYPES } from "../src/assertions/types.ts";
+import { sameBase } from "../src/catalog/base.ts";
+import { ARCHITECTURES } from "../src/catalog/snap.ts";
+import { type ImportReport, importSources } from "../src/import/import.ts";
 import type { Store } from "../store/store.ts";
 import { base, bundleZip, charmZip, downloadOf, type Files, imageBlob, type TestBase, tgzOf } from "./build.ts";
 import {

@@ -1,7 +1,7 @@
 /** Stands in for the public stores: answers by a table, in this process, and keeps what it was asked. */
 
-import { Remote, type Request as RemoteRequest } from "../src/remote.ts";
-import { Upstream } from "../src/upstream.ts";
+import { Remote, type Request as RemoteRequest } from "../src/export/client.ts";
+import { Upstream } from "../src/export/upstream.ts";
 
 export const CHARMHUB = "https://charmhub.test";
 export const SNAPSTORE = "https://snaps.test";

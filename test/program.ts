@@ -1,6 +1,6 @@
 /** Runs a command line in this process: what it prints, and the exit code that it would have. */
 
-import { createProgram } from "../src/commands/program.ts";
+import { createProgram } from "../bin/commands/program.ts";
 import { Failure } from "../src/errors.ts";
 
 export interface Run {

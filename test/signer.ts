@@ -1,7 +1,8 @@
 /** Makes keys and signs assertions as snapd does. Its keys are no secret: whoever trusts one of them outside a test trusts everybody. */
 
 import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import { ASSERTION_TYPES, keyIdOf } from "../src/assertion.ts";
+import { keyIdOf } from "../src/assertions/openpgp.ts";
+import { ASSERTION_TYPES } from "../src/assertions/types.ts";
 
 export interface TestKey {
   readonly id: string;

@@ -1,9 +1,9 @@
 /** The snaps and assertions that the conformance cases of the Snap Store ask for, as one export. */
 
 import { createHash } from "node:crypto";
-import { LIMITS } from "../src/archive.ts";
-import { parseAssertions } from "../src/assertion.ts";
-import { type ImportReport, importSources } from "../src/import.ts";
+import { LIMITS } from "../src/archives/archive.ts";
+import { parseAssertions } from "../src/assertions/text.ts";
+import { type ImportReport, importSources } from "../src/import/import.ts";
 import type { Store } from "../store/store.ts";
 import { type Files, tgzOf } from "./build.ts";
 import {

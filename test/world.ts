@@ -1,7 +1,7 @@
 /** The packages that the conformance cases ask for, as one export. */
 
-import { LIMITS } from "../src/archive.ts";
-import { type ImportReport, importSources } from "../src/import.ts";
+import { LIMITS } from "../src/archives/archive.ts";
+import { type ImportReport, importSources } from "../src/import/import.ts";
 import type { Store } from "../store/store.ts";
 import { base, bundleZip, type CharmSpec, charmZip, exportOf, imageBlob, type PackageSpec, PUBLISHER, type TestBase } from "./build.ts";
 

@@ -1,10 +1,8 @@
 /** The Charmhub API on the wire: requests as schemas, replies as builders. Source: contract/juju.md §1. */
 
 import * as v from "valibot";
-import type { Base } from "../base.ts";
-import { formatChannel, fullChannel } from "../channel.ts";
-import type { Digest } from "../digest.ts";
-import { Failure, printable } from "../errors.ts";
+import type { Base } from "../catalog/base.ts";
+import { formatChannel, fullChannel } from "../catalog/channel.ts";
 import {
   channelOf,
   findResource,
@@ -15,19 +13,15 @@ import {
   type ResourceRevision,
   type Revision,
   TEXTS,
-} from "../package.ts";
-import { defaultRelease, type Query, type Refusal, type Resolved } from "../resolve.ts";
+} from "../catalog/package.ts";
+import { defaultRelease, type Query, type Refusal, type Resolved } from "../catalog/resolve.ts";
+import type { Digest } from "../digest.ts";
+import { Failure, printable } from "../errors.ts";
+import { check, parseJson } from "./json.ts";
 import { ORIGIN, Template } from "./template.ts";
 
 /** Reads a text of the store. */
 export type ReadText = (digest: Digest) => Promise<string>;
-
-/* ---- errors ---- */
-
-/** The body of every reply that is not a success. */
-export function errorList(code: string, message: string): { "error-list": { code: string; message: string }[] } {
-  return { "error-list": [{ code, message }] };
-}
 
 /* ---- POST refresh ---- */
 
@@ -108,24 +102,6 @@ function named(id: string | null | undefined, name: string | null | undefined): 
 
 function given<K extends string>(key: K, value: string | null | undefined): Partial<Record<K, string>> {
   return value ? ({ [key]: value } as Record<K, string>) : {};
-}
-
-export function parseJson(text: string): unknown {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new Failure("malformed", "the body is not JSON");
-  }
-  if (Array.isArray(value)) throw new Failure("malformed", "the body is a list, not an object"); // valibot takes one for an empty object
-  return value;
-}
-
-export function check<T extends v.GenericSchema>(schema: T, value: unknown): v.InferOutput<T> {
-  const parsed = v.safeParse(schema, value, { abortEarly: true });
-  if (parsed.success) return parsed.output;
-  const [issue] = parsed.issues;
-  throw new Failure("malformed", `${printable(v.getDotPath(issue) ?? "the body", 200)}: ${printable(issue.message, 200)}`);
 }
 
 /** What tells apart the `fields` of two requests. */

@@ -1,10 +1,9 @@
 /** The Snap Store API on the wire: requests as schemas, replies as builders. Source: contract/snapd.md §1.5, §2, §4. */
 
 import * as v from "valibot";
-import { ASSERTION_TYPES, type Assertion, header, optionalHeader } from "../assertion.ts";
-import { type AssertionSet, numberOf } from "../assertionset.ts";
-import { Failure, printable } from "../errors.ts";
-import { mapOf } from "../schema.ts";
+import { type Assertion, header, optionalHeader } from "../assertions/assertion.ts";
+import { ASSERTION_TYPES } from "../assertions/types.ts";
+import { type AssertionSet, numberOf } from "../catalog/assertionset.ts";
 import {
   type ComponentRevision,
   componentsOf,
@@ -14,10 +13,13 @@ import {
   type StoredAssertion,
   shortChannel,
   snapChannelOf,
-} from "../snap.ts";
-import { channelMapOf, type ResolvedSnap, type SnapQuery, type SnapRefusal } from "../snapresolve.ts";
-import type { FoundSnap } from "../snapsearch.ts";
-import { check, parseJson, type ReadText } from "./charmhub.ts";
+} from "../catalog/snap.ts";
+import { channelMapOf, type ResolvedSnap, type SnapQuery, type SnapRefusal } from "../catalog/snapresolve.ts";
+import type { FoundSnap } from "../catalog/snapsearch.ts";
+import { Failure, printable } from "../errors.ts";
+import { mapOf } from "../schema.ts";
+import type { ReadText } from "./charmhub.ts";
+import { check, parseJson } from "./json.ts";
 import { ORIGIN, Template } from "./template.ts";
 
 /* ---- POST refresh ---- */

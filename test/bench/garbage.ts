@@ -2,7 +2,7 @@
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { draftOf, publishChange } from "../../src/commands/change.ts";
+import { draftOf, publishChange } from "../../bin/commands/change.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { beside, inTurns, type Report } from "./figures.ts";

@@ -3,7 +3,7 @@
 import { createCipheriv, createHash } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { encodeStream } from "../../src/assertion.ts";
+import { encodeStream } from "../../src/assertions/text.ts";
 import { account, accountKey, rootOf, type Signatory, snapDeclaration, snapRevision, testKey } from "../signer.ts";
 import { squashfs } from "../squashfs.ts";
 import { beside, inTurns, type Report } from "./figures.ts";

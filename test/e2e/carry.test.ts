@@ -3,10 +3,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { partName, partSumsName } from "../../src/archives/parts.ts";
+import { formatSums, readPublicKey, readSecretKey } from "../../src/archives/signature.ts";
 import { sumsOf } from "../../src/digest.ts";
-import { readInventory } from "../../src/inventory.ts";
-import { partName, partSumsName } from "../../src/parts.ts";
-import { formatSums, readPublicKey, readSecretKey } from "../../src/signature.ts";
+import { readInventory } from "../../src/export/inventory.ts";
 import { type Files, packageFiles, tarOf, tgzOf } from "../build.ts";
 import { carried, packed, type TestKey, type Tree, testKey } from "../carried.ts";
 import { PACKAGES, WORLD } from "../world.ts";

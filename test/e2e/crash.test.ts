@@ -3,8 +3,8 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Package } from "../../src/catalog/package.ts";
 import { sumsOf } from "../../src/digest.ts";
-import type { Package } from "../../src/package.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";

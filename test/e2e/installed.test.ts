@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { TOPICS, topicsOf } from "../../src/commands/help.ts";
+import { TOPICS, topicsOf } from "../../bin/commands/help.ts";
 import { WORLD } from "../world.ts";
 import { COMMAND, chp, tempFolder } from "./chp.ts";
 

@@ -3,8 +3,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createReadStream, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, delimiter, join } from "node:path";
-import { files, LIMITS } from "../../src/archive.ts";
-import { isResourcePath } from "../../src/transfer.ts";
+import { files, LIMITS } from "../../src/archives/archive.ts";
+import { isResourcePath } from "../../src/archives/names.ts";
 import { base, bundleZip, charmZip, exportOf, imageBlob, type PackageSpec } from "../build.ts";
 import { exportOfSnaps, PUBLISHER, SIGNED_ROOT, signed } from "../signedsnaps.ts";
 import { COMMAND, chp, type Done, type Served, serve, tempFolder } from "./chp.ts";

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync }
 import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
 import { parse } from "yaml";
-import { createAuthority, issueServer } from "../../src/authority.ts";
+import { createAuthority, issueServer } from "../../src/settings/authority.ts";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
 import { chp, type Served, serve, tempFolder } from "./chp.ts";
 

@@ -5,7 +5,8 @@ import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 import { join } from "node:path";
 import { Disk } from "../../store/fs.ts";
 import { blobKey } from "../../store/keys.ts";
-import { blobsOf, type Named, type What } from "../../store/reach.ts";
+import type { Named, What } from "../../store/named.ts";
+import { blobsOf } from "../../store/reach.ts";
 import { Store } from "../../store/store.ts";
 import { HELLO, ROOT, SNAP_WORLD, SNAPD } from "../snapworld.ts";
 import { WORLD } from "../world.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createApp } from "../../handlers/app.ts";
 import { createLog, type LogLine } from "../../handlers/log.ts";
-import type { Registries, Registry } from "../../src/registry.ts";
+import type { Registries, Registry } from "../../src/catalog/registry.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { importWorld } from "../world.ts";

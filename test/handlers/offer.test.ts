@@ -1,10 +1,10 @@
 /** Overrides in what is answered: as if what they hold were released, until they end. */
 
 import { describe, expect, test } from "bun:test";
+import { draftOf, find, publishChange } from "../../bin/commands/change.ts";
 import { createApp } from "../../handlers/app.ts";
-import { type Held, release } from "../../src/change.ts";
-import { draftOf, find, publishChange } from "../../src/commands/change.ts";
-import { override } from "../../src/override.ts";
+import { type Held, release } from "../../src/catalog/change.ts";
+import { override } from "../../src/catalog/override.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { importSnapWorld } from "../snapworld.ts";

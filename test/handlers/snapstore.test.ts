@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { createApp } from "../../handlers/app.ts";
-import { LIMITS } from "../../src/archive.ts";
-import { parseAssertions } from "../../src/assertion.ts";
-import { importSources } from "../../src/import.ts";
+import { LIMITS } from "../../src/archives/archive.ts";
+import { parseAssertions } from "../../src/assertions/text.ts";
+import { importSources } from "../../src/import/import.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { type Files, tgzOf } from "../build.ts";

@@ -3,9 +3,9 @@
 import { expect, test } from "bun:test";
 import { gunzipSync, gzipSync } from "node:zlib";
 import * as fc from "fast-check";
-import { LIMITS } from "../../src/archive.ts";
+import { LIMITS } from "../../src/archives/archive.ts";
 import { Failure } from "../../src/errors.ts";
-import { importSources } from "../../src/import.ts";
+import { importSources } from "../../src/import/import.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import {

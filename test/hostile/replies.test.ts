@@ -1,8 +1,8 @@
 /** What a store may answer in place of what it should. */
 
 import { describe, expect, test } from "bun:test";
-import { Remote, Unavailable } from "../../src/remote.ts";
-import { Upstream } from "../../src/upstream.ts";
+import { Remote, Unavailable } from "../../src/export/client.ts";
+import { Upstream } from "../../src/export/upstream.ts";
 
 /** Asks a store that gives one reply to everything; a text, or a status. */
 function upstreamOf(reply: unknown, asked: string[] = []): Upstream {

@@ -4,9 +4,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:tes
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createApp } from "../../handlers/app.ts";
-import { LIMITS } from "../../src/archive.ts";
-import { createAuthority, issueServer } from "../../src/authority.ts";
-import { importSources } from "../../src/import.ts";
+import { LIMITS } from "../../src/archives/archive.ts";
+import { importSources } from "../../src/import/import.ts";
+import { createAuthority, issueServer } from "../../src/settings/authority.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { peakMemory } from "../bench/processes.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { release } from "../../src/change.ts";
-import { draftOf, publishChange } from "../../src/commands/change.ts";
+import { draftOf, publishChange } from "../../bin/commands/change.ts";
+import { release } from "../../src/catalog/change.ts";
+import type { Package, Revision } from "../../src/catalog/package.ts";
 import { type Digest, sumsOf } from "../../src/digest.ts";
-import type { Package, Revision } from "../../src/package.ts";
 import { collectGarbage } from "../../store/gc.ts";
 import { blobKey, TRASH } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";

@@ -2,20 +2,21 @@
 
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
+import { draftOf, publishChange, rolledBack } from "../../bin/commands/change.ts";
+import { removalDraft } from "../../bin/commands/remove.ts";
 import { createApp } from "../../handlers/app.ts";
-import { LIMITS } from "../../src/archive.ts";
-import { chooseTrack, close, type Held, release } from "../../src/change.ts";
-import { draftOf, publishChange, rolledBack } from "../../src/commands/change.ts";
-import { removalDraft } from "../../src/commands/remove.ts";
+import { LIMITS } from "../../src/archives/archive.ts";
+import { chooseTrack, close, type Held, release } from "../../src/catalog/change.ts";
+import { endOverride, override } from "../../src/catalog/override.ts";
+import type { Package, Release } from "../../src/catalog/package.ts";
+import { removal } from "../../src/catalog/removal.ts";
 import { Failure } from "../../src/errors.ts";
-import { importSources } from "../../src/import.ts";
-import { endOverride, override } from "../../src/override.ts";
-import type { Package, Release } from "../../src/package.ts";
-import { removal } from "../../src/removal.ts";
+import { importSources } from "../../src/import/import.ts";
 import { collectGarbage } from "../../store/gc.ts";
 import { Memory } from "../../store/memory.ts";
 import { blobsOf } from "../../store/reach.ts";
-import { type Snapshot, Store } from "../../store/store.ts";
+import type { Snapshot } from "../../store/snapshot.ts";
+import { Store } from "../../store/store.ts";
 import { base, charmZip, exportOf } from "../build.ts";
 import { importSnapWorld } from "../snapworld.ts";
 

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import type { Generation } from "../../src/catalog/generation-types.ts";
 import type { Digest } from "../../src/digest.ts";
 import { blobKey } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
-import { blobsOf, type Named, type Walk } from "../../store/reach.ts";
-import { type Generation, Store } from "../../store/store.ts";
+import type { Named } from "../../store/named.ts";
+import { blobsOf, type Walk } from "../../store/reach.ts";
+import { Store } from "../../store/store.ts";
 import { importSnapWorld } from "../snapworld.ts";
 import { importWorld } from "../world.ts";
 

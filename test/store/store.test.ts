@@ -1,10 +1,12 @@
 import { describe, expect, test } from "bun:test";
+import type { Draft, Generation, Ingested } from "../../src/catalog/generation-types.ts";
+import type { Package } from "../../src/catalog/package.ts";
 import { type Digest, sumsOf } from "../../src/digest.ts";
 import { Failure, type FailureKind } from "../../src/errors.ts";
-import type { Package } from "../../src/package.ts";
 import { blobKey, CONFIG_KEY, FORMAT_KEY, generationKey } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
-import { type Draft, type Generation, type Ingested, type Snapshot, Store } from "../../store/store.ts";
+import type { Snapshot } from "../../store/snapshot.ts";
+import { Store } from "../../store/store.ts";
 
 const NOW = "2026-05-01T00:00:00+00:00";
 

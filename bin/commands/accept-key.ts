@@ -1,0 +1,75 @@
+import { readFile } from "node:fs/promises";
+import { keyLine, type PublicKey, readPublicKey } from "../../src/archives/signature.ts";
+import { quoted } from "../../src/catalog/images.ts";
+import { Failure, printable, reason, refused } from "../../src/errors.ts";
+import { ACCEPTED_KEYS, settingOf } from "../../src/settings/config.ts";
+import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
+import { openOrCreateStore, openStore } from "../machine/openstore.ts";
+import { acceptedKeys, changeSettings } from "../machine/settings.ts";
+import { define, type Register } from "./command.ts";
+
+interface AcceptFlags extends CommonOptions {
+  readonly remove?: string[];
+}
+
+const ACCEPT_EXITS = "0 done, 1 failed, 2 usage, 3 a key was refused and nothing changed, 10 no store, 11 store format too new";
+
+export const acceptKeyCommand: Register = (program, io) => {
+  define(program, "accept-key", "accept keys: chp import then refuses what none of them signed", ACCEPT_EXITS)
+    .argument("[key...]", "public keys to accept: files as chp keygen and minisign write them, or their second lines; nothing to list them")
+    .option("--remove <ID>", "do not accept that key any more (repeatable)", (id: string, before?: string[]) => [...(before ?? []), id])
+    .addHelpText("after", EXAMPLES)
+    .action((given: string[], options: AcceptFlags) => runAcceptKey(given, options, io));
+};
+
+const EXAMPLES = `
+Examples:
+  chp accept-key site.key.pub
+  chp accept-key                                  lists what is accepted
+  chp accept-key new.key.pub --remove 62196CEF1DA5E212`;
+
+const ID_LENGTH = 16;
+/** The second line of a public key's file. */
+const KEY_TEXT = /^RW[A-Za-z0-9+/]{54}$/;
+
+export async function runAcceptKey(given: readonly string[], options: AcceptFlags, io: Io): Promise<void> {
+  const wanted = await Promise.all(given.map(readKey));
+  const removed = (options.remove ?? []).map((id) => id.toUpperCase().padStart(ID_LENGTH, "0")); // minisign prints no leading zeros
+  const isChange = wanted.length + removed.length > 0;
+  const store = await (wanted.length > 0 ? openOrCreateStore : openStore)(options, io);
+  const before = await acceptedKeys(store, isChange ? { environment: {} } : io);
+  if (!isChange) return tell(before, options, io);
+  for (const id of removed)
+    if (!before.some((key) => key.id === id))
+      throw new Failure("usage", `key ${printable(id, 50)} is not accepted, so it can't be removed`, {
+        next: "chp accept-key lists the accepted keys",
+      });
+  const after = new Map(before.filter(({ id }) => !removed.includes(id)).map((key) => [key.id, key]));
+  for (const key of wanted) {
+    const other = after.get(key.id);
+    if (other && other.text !== key.text)
+      throw refused(`another key is accepted as ${key.id} already`, { next: `chp accept-key --remove ${key.id}` });
+    after.set(key.id, key);
+  }
+  const value = [...after.values()].map(keyLine);
+  await changeSettings(store, [{ setting: settingOf(ACCEPTED_KEYS), value: value.length === 0 ? undefined : value }], Date.now());
+  tell([...after.values()], options, io);
+  note(`undo: chp config ${quoted(`${ACCEPTED_KEYS}=${before.map(keyLine).join(",")}`)}${storeFlag(options)}`, options, io);
+  note(after.size === 0 ? "chp import takes in what nobody signed" : "chp import refuses what none of these signed", options, io);
+  if (io.environment["CHP_ACCEPTED_KEYS"]) note("CHP_ACCEPTED_KEYS is set here, and wins over what the store says", options, io);
+}
+
+function tell(keys: readonly PublicKey[], options: CommonOptions, io: Io): void {
+  const rows = keys.map(({ id, comment, text }) => [id, comment, text]);
+  if (options.json) return printJson(keys, io);
+  if (rows.length === 0) note("no key is accepted, so chp import takes in what nobody signed", options, io);
+  else printTable(["ID", "COMMENT", "KEY"], rows, io);
+}
+
+async function readKey(given: string): Promise<PublicKey> {
+  if (KEY_TEXT.test(given)) return readPublicKey(given, "it");
+  const text = await readFile(given, "utf8").catch((error: unknown) => {
+    throw new Failure("usage", `cannot read ${printable(given)}: ${printable(reason(error).split(",")[0] ?? "", 200)}`, { cause: error });
+  });
+  return readPublicKey(text, printable(given));
+}

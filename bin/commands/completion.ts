@@ -1,0 +1,121 @@
+/** Completion of a shell's command line: the scripts ask chp itself, so they know what this chp knows. */
+
+import { Argument, type Command, type Option } from "commander";
+import { printable } from "../../src/errors.ts";
+import { SETTINGS } from "../../src/settings/config.ts";
+import { PROXY_DOMAIN } from "../../src/settings/documented.ts";
+import { readTokens } from "../../src/settings/token.ts";
+import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
+import { openStore } from "../machine/openstore.ts";
+import type { Register } from "./command.ts";
+import { TOPICS } from "./help.ts";
+
+const NAMES = "chp snap-store-proxy enterprise-store snap-proxy store-admin";
+const ASK = "__complete";
+
+/** What the shell sources. Where chp names nothing, files are completed. */
+const SCRIPTS = {
+  bash: `# chp completion bash > /etc/bash_completion.d/chp
+_chp() {
+  local line
+  COMPREPLY=()
+  while IFS= read -r line; do
+    COMPREPLY+=("$line")
+  done < <("\${1/#\\~/$HOME}" ${ASK} -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+}
+complete -o default -F _chp ${NAMES}
+`,
+  zsh: `#compdef ${NAMES}
+# chp completion zsh > /usr/local/share/zsh/site-functions/_chp
+_chp() {
+  local -a found
+  found=("\${(@f)$("\${words[1]/#\\~/$HOME}" ${ASK} -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  if [[ -n "$found" ]]; then compadd -a found; else _files; fi
+}
+if [[ "\${funcstack[1]}" == _chp ]]; then _chp "$@"; else compdef _chp ${NAMES}; fi
+`,
+  fish: `# chp completion fish > /etc/fish/completions/chp.fish
+function __chp_complete
+  set -l words (commandline -opc)
+  $words[1] ${ASK} -- $words[2..-1] (commandline -ct) 2>/dev/null
+end
+for name in ${NAMES}
+  complete -c $name -a '(__chp_complete)'
+end
+`,
+} as const;
+
+type Shell = keyof typeof SCRIPTS;
+
+export const completionCommand: Register = (program, io) => {
+  program
+    .command("completion")
+    .summary("print what completes chp's command line in a shell")
+    .description("print what completes chp's command line in a shell.")
+    .addArgument(new Argument("<shell>", "whose script is printed").choices(Object.keys(SCRIPTS)))
+    .option("--json", "print it as JSON")
+    .addHelpText("after", `\nExamples:\n  source <(chp completion bash)\n  chp completion zsh > /usr/local/share/zsh/site-functions/_chp`)
+    .action((shell: Shell, options: CommonOptions) => {
+      if (options.json) printJson({ shell, script: SCRIPTS[shell] }, io);
+      else io.out(SCRIPTS[shell]);
+    });
+  program
+    .command(ASK, { hidden: true })
+    .argument("[words...]")
+    .action(async (words: string[]) => {
+      const found = await candidates(program, words, io).catch(() => []);
+      io.out(found.map((one) => `${one}\n`).join(""));
+    });
+};
+
+type Words = (program: Command, options: CommonOptions, io: Io) => Promise<readonly string[]>;
+
+const heldNames: Words = async (_program, options, io) => {
+  const snapshot = await (await openStore({ ...options, quiet: true }, io)).snapshot();
+  return [...snapshot.names, ...snapshot.snapNames];
+};
+
+const OF_HELD = ["show", "release", "close", "default-track", "override", "end-override", "overrides", "remove"];
+
+/** What an argument of a command may be, besides a file. */
+const ARGUMENTS: Readonly<Record<string, Words>> = {
+  ...Object.fromEntries(OF_HELD.map((name) => [name, heldNames])),
+  config: async () => [...SETTINGS.map(({ key }) => key), PROXY_DOMAIN],
+  token: async (_program, options, io) => {
+    const tokens = readTokens(await (await openStore({ ...options, quiet: true }, io)).tokens());
+    return tokens.map((one) => one.name);
+  },
+  help: async (program) => [
+    ...program
+      .createHelp()
+      .visibleCommands(program)
+      .map((one) => one.name()),
+    ...TOPICS.map((one) => one.name),
+  ],
+};
+
+/** What the last of `words`, which may be empty, can become. */
+export async function candidates(program: Command, words: readonly string[], io: Io): Promise<string[]> {
+  const last = words.at(-1) ?? "";
+  const before = words.slice(0, -1);
+  const help = program.createHelp();
+  const command = program.commands.find((one) => one.name() === before[0]);
+  const pending = command?.options.find((option) => option.long === before.at(-1) && (option.required || option.optional));
+  const all = async (): Promise<readonly string[]> => {
+    if (before.length > 0 && !command) return [];
+    if (pending) return pending.argChoices ?? [];
+    if (last.startsWith("-")) return help.visibleOptions(command ?? program).flatMap((option) => spellings(option, before));
+    if (!command) return help.visibleCommands(program).map((one) => one.name());
+    const store = before[before.indexOf("--store") + 1];
+    const options = before.includes("--store") && store !== undefined ? { store } : {};
+    return (await ARGUMENTS[command.name()]?.(program, options, io)) ?? command.registeredArguments[0]?.argChoices ?? [];
+  };
+  const found = (await all()).filter((one) => one.startsWith(last) && printable(one) === one);
+  return [...new Set(found)].toSorted();
+}
+
+/** Its long flag, unless it was given and can't be given again. */
+function spellings(option: Option, before: readonly string[]): string[] {
+  const again = option.parseArg !== undefined || !before.includes(option.long ?? "");
+  return option.long && again ? [option.long] : [];
+}

@@ -1,0 +1,186 @@
+import { readFile } from "node:fs/promises";
+import { quoted } from "../../src/catalog/images.ts";
+import { Failure, printable, reason, refused } from "../../src/errors.ts";
+import { SETTINGS, settingOf, type Value } from "../../src/settings/config.ts";
+import { domainOfUrl, PROXY_DOMAIN, withDomain } from "../../src/settings/documented.ts";
+import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
+import { openOrCreateStore, openStore } from "../machine/openstore.ts";
+import { changeSettings, loadSettings, readChanges } from "../machine/settings.ts";
+import { readSettingsYaml, settingsYaml } from "../machine/settingsyaml.ts";
+import { define, type Register } from "./command.ts";
+
+interface ConfigFlags extends CommonOptions {
+  readonly exportYaml?: boolean;
+  /** true: standard input */
+  readonly importYaml?: string | true;
+}
+
+const CONFIG_EXITS = "0 done, 1 failed, 2 usage, 3 the file was refused and nothing changed, 10 no store, 11 store format too new";
+
+export const configCommand: Register = (program, io) => {
+  define(program, "config", "show and change settings", CONFIG_EXITS)
+    .argument("[setting...]", "KEY to show one, KEY=VALUE to set it, KEY= to unset it; nothing to show all")
+    .option("--export-yaml", "print all that is set as YAML, without secrets")
+    .option("--import-yaml [FILE]", "set what a YAML file says, checked whole before anything is changed; - or nothing: standard input")
+    .addHelpText(
+      "after",
+      `\nSettings:\n${[...SETTINGS, DOMAIN].map(({ key, twin, about }) => `  ${key.padEnd(26)}  ${about}${twin ? ` (${twin})` : ""}`).join("\n")}\n${EXAMPLES}`,
+    )
+    .action((given: string[], options: ConfigFlags) => runConfig(given, options, io));
+};
+
+const DOMAIN = { key: PROXY_DOMAIN, twin: "", about: "the host of public-url, whose protocol, port and path stay" };
+
+const EXAMPLES = `
+A flag wins over the environment, that over the store, that over the default: SOURCE tells which one it was.
+
+Examples:
+  chp config public-url=https://hub.lan
+  chp config proxy.oci-registry.domain=registry.lan:5000
+  chp config --export-yaml > chp.yaml     then, elsewhere: chp config --import-yaml chp.yaml`;
+
+export async function runConfig(given: readonly string[], options: ConfigFlags, io: Io): Promise<void> {
+  const { exportYaml, importYaml } = options;
+  if ([exportYaml, importYaml !== undefined, given.length > 0].filter(Boolean).length > 1)
+    throw new Failure("usage", "--export-yaml, --import-yaml and settings exclude each other");
+  if (exportYaml) return io.out(settingsYaml(await settingsOf(options, io)));
+  if (importYaml !== undefined) return runImportYaml(importYaml === true ? "-" : importYaml, options, io);
+  const asked = given.filter((one) => !one.includes("=")).map((key) => (key === PROXY_DOMAIN ? key : settingOf(key).key));
+  const changes = given.filter((one) => one.includes("="));
+  if (changes.length > 0) {
+    checkTexts(changes);
+    await change(changes, options, io);
+  }
+  if (changes.length > 0 && asked.length === 0) return;
+  show(asked, await settingsOf(options, io), options, io);
+}
+
+async function settingsOf(options: CommonOptions, io: Io): Promise<Map<string, Value>> {
+  return loadSettings(await openStore(options, io), { environment: io.environment });
+}
+
+function show(asked: readonly string[], settings: ReadonlyMap<string, Value>, options: CommonOptions, io: Io): void {
+  const wanted = SETTINGS.filter(({ key }) => asked.length === 0 || asked.includes(key)).map(
+    ({ key, secret, setBy, show: told = same }) => {
+      const found = settings.get(key);
+      const shown = setBy !== undefined && asked.length > 0 ? same : told;
+      return {
+        key,
+        value: found && secret ? "(set, not shown)" : (found?.values.map(shown).join(",") ?? null),
+        source: found?.source ?? null,
+      };
+    },
+  );
+  if (asked.includes(PROXY_DOMAIN)) {
+    const url = settings.get("public-url");
+    wanted.push({ key: PROXY_DOMAIN, value: url ? domainOfUrl(url.values[0] ?? "") : null, source: url?.source ?? null });
+  }
+  if (options.json) return printJson(wanted, io);
+  // Lines are shown as lines: PEM has them.
+  if (asked.length > 0)
+    return io.out(
+      wanted
+        .map(
+          ({ value }) =>
+            `${(value ?? "")
+              .split("\n")
+              .map((line) => printable(line))
+              .join("\n")}\n`,
+        )
+        .join(""),
+    );
+  printTable(
+    ["KEY", "VALUE", "SOURCE"],
+    wanted.map(({ key, value, source }) => [key, value ?? "", source ?? "not set"]),
+    io,
+  );
+}
+
+function same(text: string): string {
+  return text;
+}
+
+const DOMAIN_IS = `${PROXY_DOMAIN}=`;
+
+/** Throws a `usage` failure where one of the `KEY=VALUE` texts can't be, before there is a store. */
+function checkTexts(texts: readonly string[]): void {
+  if (texts.some((one) => one.startsWith(DOMAIN_IS)) && texts.some((one) => one.startsWith("public-url=")))
+    throw new Failure("usage", `${PROXY_DOMAIN} is the host of public-url: give one of them`);
+  readChanges(texts.map((one) => translate(one, new Map())));
+}
+
+async function change(texts: readonly string[], options: CommonOptions, io: Io): Promise<void> {
+  const store = await openOrCreateStore(options, io);
+  const settings = await loadSettings(store, { environment: io.environment });
+  const changes = readChanges(texts.map((one) => translate(one, settings)));
+  const before = await store.config();
+  await changeSettings(store, changes, Date.now());
+  const told = changes.flatMap(({ setting: { key, secret } }) => (secret ? [] : [quoted(`${key}=${textOf(before[key])}`)]));
+  if (told.length > 0) note(`undo: chp config ${told.join(" ")}${storeFlag(options)}`, options, io);
+  note("saved; a running chp serve sees proxy.oci-registry.* within a second, and the rest when it is started again", options, io);
+}
+
+/** A value of the file as it is given on a command line; empty where there is none. */
+function textOf(value: unknown): string {
+  return (Array.isArray(value) ? value : [value]).filter((one) => typeof one === "string").join();
+}
+
+/** The documented domain as the setting that it is part of. */
+function translate(text: string, settings: ReadonlyMap<string, Value>): string {
+  if (!text.startsWith(DOMAIN_IS)) return text;
+  const domain = text.slice(DOMAIN_IS.length);
+  return domain === ""
+    ? "public-url="
+    : `public-url=${withDomain(domain, settings.get("public-url")?.values[0] ?? listeningUrl(settings))}`;
+}
+
+/** What reaches the first address that is listened on, HTTPS before HTTP. */
+function listeningUrl(settings: ReadonlyMap<string, Value>): string {
+  const tls = settings.get("tls-listen")?.values[0];
+  const port = (tls ?? settings.get("listen")?.values[0] ?? "80").split(":").at(-1);
+  return `${tls === undefined ? "http" : "https"}://host${port === "0" ? "" : `:${port}`}`;
+}
+
+const YAML_LIMIT = 2 ** 20;
+
+async function runImportYaml(file: string, options: CommonOptions, io: Io): Promise<void> {
+  const name = file === "-" ? "standard input" : file;
+  const { texts, leftOut } = readSettingsYaml(await readText(file, io), name);
+  const mistakes = texts.flatMap(mistakesOf);
+  if (mistakes.length > 0) throw refused(`${printable(name)}: ${mistakes.join("; ")}`, { next: "nothing was changed" });
+  try {
+    checkTexts(texts);
+  } catch (error) {
+    throw refused(`${printable(name)}: ${reason(error)}`, { cause: error });
+  }
+  if (texts.length > 0) await change(texts, options, io);
+  const states = texts.map((text) => ({ key: text.slice(0, text.indexOf("=")), state: text.endsWith("=") ? "unset" : "set" }));
+  if (options.json) return printJson({ settings: states, leftOut }, io);
+  io.out(states.map(({ key, state }) => `${state} ${printable(key)}\n`).join(""));
+  for (const { key, why } of leftOut) note(`left out ${printable(key)}: ${why}`, options, io);
+}
+
+function mistakesOf(text: string): string[] {
+  try {
+    readChanges([translate(text, new Map())]);
+    return [];
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return [error.next === undefined ? error.message : `${error.message} (${error.next})`];
+  }
+}
+
+async function readText(file: string, io: Io): Promise<string> {
+  if (file !== "-")
+    return readFile(file, "utf8").catch((error: unknown) => {
+      throw new Failure("usage", `cannot read ${printable(file)}: ${reason(error).split(",")[0]}`, { cause: error });
+    });
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of io.input()) {
+    chunks.push(chunk);
+    size += chunk.byteLength;
+    if (size > YAML_LIMIT) throw refused("standard input: it is too large for a file of settings");
+  }
+  return Buffer.concat(chunks).toString();
+}

@@ -1,0 +1,134 @@
+import { showBase } from "../../src/catalog/base.ts";
+import type { Generation } from "../../src/catalog/generation-types.ts";
+import { type OverrideMove, overrideMoves } from "../../src/catalog/override.ts";
+import type { Package } from "../../src/catalog/package.ts";
+import type { Snap, StoredAssertion } from "../../src/catalog/snap.ts";
+import { Failure, printable } from "../../src/errors.ts";
+import { Snapshot } from "../../store/snapshot.ts";
+import type { Store } from "../../store/store.ts";
+import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { openStore } from "../machine/openstore.ts";
+import { define, EXITS, type Register, wholeNumber } from "./command.ts";
+
+export const diffCommand: Register = (program, io) => {
+  const number = wholeNumber("a generation", 0);
+  define(program, "diff", "show what differs between two generations", EXITS)
+    .argument("<from>", "number of a generation, as chp log tells; 0 is the empty store", number)
+    .argument("[to]", "number of another (default: the newest)", number)
+    .addHelpText("after", "\nExamples:\n  chp diff 41\n  chp diff --json 41 42")
+    .action((from: number, to: number | undefined, options: CommonOptions) => runDiff(from, to, options, io));
+};
+
+interface PackageDiff {
+  readonly name: string;
+  readonly type: "charm" | "bundle" | "snap";
+  readonly state: "added" | "removed" | "changed";
+  readonly revisions: Sides<number>;
+  /** resources and components: `NAME_REVISION` */
+  readonly parts: Sides<string>;
+  /** `from` null: opened; `to` null: closed */
+  readonly channels: readonly { readonly channel: string; readonly from: number | null; readonly to: number | null }[];
+  readonly overrides: readonly OverrideMove[];
+}
+
+interface Sides<T> {
+  readonly added: readonly T[];
+  readonly removed: readonly T[];
+}
+
+export async function runDiff(from: number, to: number | undefined, options: CommonOptions, io: Io): Promise<void> {
+  const store = await openStore(options, io);
+  const [before, after] = [await snapshotOf(store, from), await snapshotOf(store, to ?? (await store.snapshot()).number)];
+  const packages: PackageDiff[] = [];
+  for (const section of ["packages", "snaps"] as const) {
+    const [old, now] = [before.index[section], after.index[section]];
+    for (const name of [...new Set([...Object.keys(old), ...Object.keys(now)])].toSorted()) {
+      const rowOf = (rows: typeof old) => (Object.hasOwn(rows, name) ? rows[name]?.[0] : undefined);
+      if (rowOf(old) === rowOf(now)) continue; // most are, and are not read
+      const read = (snapshot: Snapshot) => (section === "snaps" ? snapshot.snap(name) : snapshot.package(name));
+      packages.push(...compare(await read(before), await read(after)));
+    }
+  }
+  const assertions = sides(await assertionsOf(before), await assertionsOf(after));
+  if (options.json) return printJson({ from: before.number, to: after.number, packages, assertions }, io);
+  const lines = [
+    ...packages.flatMap(render),
+    ...assertions.added.map((one) => `assertion added: ${one}`),
+    ...assertions.removed.map((one) => `assertion removed: ${one}`),
+  ];
+  if (lines.length === 0) return note(`generations ${before.number} and ${after.number} hold the same`, options, io);
+  io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
+}
+
+async function snapshotOf(store: Store, number: number): Promise<Snapshot> {
+  if (number === 0) return new Snapshot(store, undefined, { packages: {}, snaps: {} });
+  const generation: Generation | undefined = await store.generation(number);
+  if (!generation) throw new Failure("not-found", `generation ${number} is not held`, { next: "chp log tells which are" });
+  return new Snapshot(store, generation, await store.index(generation));
+}
+
+async function assertionsOf(snapshot: Snapshot): Promise<string[]> {
+  const others: readonly StoredAssertion[] = (await snapshot.assertions()).others;
+  const all = [...others, ...(await snapshot.snaps()).flatMap((snap) => snap.assertions)];
+  return all.map(
+    ({ type, key, revision, format }) => `${type} ${key.join("/")} revision ${revision}${format > 0 ? ` format ${format}` : ""}`,
+  );
+}
+
+function compare(before: Package | Snap | undefined, after: Package | Snap | undefined): PackageDiff[] {
+  const one = after ?? before;
+  if (!one) return [];
+  const [was, is] = [channelsOf(before), channelsOf(after)];
+  const channels = [...new Set([...is.keys(), ...was.keys()])].flatMap((channel) => {
+    const [from, to] = [was.get(channel) ?? null, is.get(channel) ?? null];
+    return from === to ? [] : [{ channel, from, to }];
+  });
+  const numbers = (held: Package | Snap | undefined) => held?.revisions.map((r) => r.revision) ?? [];
+  return [
+    {
+      name: one.name,
+      type: one.type,
+      state: before && after ? "changed" : after ? "added" : "removed",
+      revisions: sides(numbers(before), numbers(after)),
+      parts: sides(partsOf(before), partsOf(after)),
+      channels,
+      overrides: overrideMoves(before, after),
+    },
+  ];
+}
+
+/** `14/stable ubuntu@22.04 amd64` → revision */
+function channelsOf(held: Package | Snap | undefined): Map<string, number> {
+  const rows =
+    held?.type === "snap"
+      ? held.releases.map((r) => [`${r.channel} ${r.architecture}`, r.revision] as const)
+      : (held?.releases ?? []).map((r) => [r.base ? `${r.channel} ${showBase(r.base)}` : r.channel, r.revision] as const);
+  return new Map(rows);
+}
+
+function partsOf(held: Package | Snap | undefined): string[] {
+  const parts = held?.type === "snap" ? held.components : (held?.resources ?? []);
+  return parts.flatMap(({ name, revisions }) => revisions.map(({ revision }) => `${name}_${revision}`));
+}
+
+function sides<T>(before: readonly T[], after: readonly T[]): Sides<T> {
+  const [was, is] = [new Set(before), new Set(after)];
+  return { added: after.filter((one) => !was.has(one)), removed: before.filter((one) => !is.has(one)) };
+}
+
+function render({ name, type, state, revisions, parts, channels, overrides }: PackageDiff): string[] {
+  const list = ({ added, removed }: Sides<string | number>) =>
+    [...added.map((one) => `+${one}`), ...removed.map((one) => `-${one}`)].join(" ");
+  const what = type === "snap" ? "components" : "resources";
+  return [
+    `${name}: ${type}, ${state}`,
+    ...(list(revisions) === "" ? [] : [`  revisions  ${list(revisions)}`]),
+    ...(list(parts) === "" ? [] : [`  ${what}  ${list(parts)}`]),
+    ...channels.map(({ channel, from, to }) => `  ${channel}: ${from ?? "closed"} → ${to ?? "closed"}`),
+    ...overrides.map(({ channel, on, from, to }) => `  override ${channel} ${on}: ${showSide(from)} → ${showSide(to)}`),
+  ];
+}
+
+function showSide(side: OverrideMove["from"]): string {
+  return side === null ? "none" : `${side.revision}${side.until === null ? "" : ` until ${side.until}`} (${side.reason})`;
+}

@@ -1,0 +1,273 @@
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import * as v from "valibot";
+import { readBundle } from "../../src/archives/charm.ts";
+import { CONTROLLER, controllerFindings, controllerTracks } from "../../src/catalog/controller.ts";
+import type { Check, Finding, Passed } from "../../src/catalog/finding.ts";
+import { type NeededImage, neededImages, showNeededBy } from "../../src/catalog/images.ts";
+import { offered } from "../../src/catalog/override.ts";
+import type { Package } from "../../src/catalog/package.ts";
+import { bundleFindings, type NamedCharm, resourceFindings, snapFindings } from "../../src/catalog/readiness.ts";
+import type { Registry } from "../../src/catalog/registry.ts";
+import { Failure, printable, reason } from "../../src/errors.ts";
+import { certificateFindings, hostOf } from "../../src/settings/certificate.ts";
+import type { Store } from "../../store/store.ts";
+import { ask, Unanswered } from "../machine/http.ts";
+import { type CommonOptions, count, type Io, printJson, printTable } from "../machine/io.ts";
+import { openStore } from "../machine/openstore.ts";
+import { askRegistry } from "../machine/registryclient.ts";
+import { loadSettings, registryOf } from "../machine/settings.ts";
+import { RENEW, trustedCertificates } from "../machine/tls.ts";
+import { define, type Register } from "./command.ts";
+
+interface DoctorFlags extends CommonOptions {
+  readonly publicUrl?: string;
+  readonly juju?: string;
+  readonly offline?: boolean;
+}
+
+export const doctorCommand: Register = (program, io) => {
+  define(program, "doctor", "tell what is missing for a deployment to work, and what to do about it", EXITS)
+    .option("--public-url <URL>", "what clients reach this store by (CHP_PUBLIC_URL)")
+    .option("--juju <VERSION>", "also whether a Juju of that version, like 3.6, can bootstrap")
+    .option("--offline", "ask nothing of the network: no names, no registry, no public URL")
+    .addHelpText("after", EXAMPLES)
+    .action((options: DoctorFlags) => runDoctor(options, io));
+};
+
+const EXITS = "0 nothing is missing, 1 something is, 2 usage, 10 no store, 11 store format too new";
+const EXAMPLES = `
+Looks at what is held (snaps, charms of bundles, resources), at the certificate, and asks the registry for each image by its
+digest, the names of registry and public URL, and the public URL itself. Run it where the network is that of the clients.
+
+Examples:
+  chp doctor
+  chp doctor --juju 3.6
+  chp doctor --json --offline`;
+
+/** What one check came to. */
+type Result = Finding | Passed;
+
+export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
+  const tracks = options.juju === undefined ? undefined : controllerTracks(options.juju);
+  const store = await openStore(options, io);
+  const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
+  const snapshot = await store.snapshot();
+  const packages = (await snapshot.packages()).map((pkg) => offered(pkg, Date.now()));
+  const snaps = await snapshot.snaps();
+  const publicUrl = settings.get("public-url")?.values[0];
+  const registry = registryOf(settings);
+  const certificates = await certificatesOf(store, settings, publicUrl);
+  const network: Network = { offline: options.offline === true, trusted: certificates.trusted };
+  const [images, address] = await Promise.all([
+    imageResults(neededImages(packages, registry), registry, network),
+    publicUrlResults(publicUrl, snapshot.number, network),
+  ]);
+  const results: Result[] = [
+    ...summed("snaps", snapFindings(packages, snaps), "all snaps that are known to be needed are held"),
+    ...summed("charms", bundleFindings(packages, await charmsOfBundles(store, packages)), "all charms that bundles name are held"),
+    ...summed("resources", resourceFindings(packages), "all resources that charms declare are held"),
+    ...(tracks === undefined ? [] : jujuResults(packages, tracks, options.juju ?? "")),
+    ...images,
+    ...certificates.results,
+    ...address,
+  ];
+  const findings = results.filter((one): one is Finding => "next" in one);
+  const passed = results.filter((one): one is Passed => "state" in one);
+  if (options.json) printJson({ ready: findings.length === 0, findings, passed }, io);
+  else print(results, io);
+  if (findings.length > 0)
+    throw new Failure(
+      "failed",
+      `${count(findings.length, "thing")} ${findings.length === 1 ? "is" : "are"} missing for a deployment to work`,
+      {
+        next: findings[0]?.next ?? "",
+      },
+    );
+}
+
+interface Network {
+  readonly offline: boolean;
+  readonly trusted: readonly string[];
+}
+
+/** The findings, or that there are none. */
+function summed(check: Check, findings: readonly Finding[], fine: string): readonly Result[] {
+  return findings.length > 0 ? findings : [{ check, state: "ok", what: fine }];
+}
+
+function skipped(check: Check, why: string): Result[] {
+  return [{ check, state: "skipped", what: why }];
+}
+
+function found(check: Check, what: string, next: string): Finding {
+  return { check, what, sure: "certain", next };
+}
+
+/** What the bundles name; of one that is released, only what its released revisions do. */
+async function charmsOfBundles(store: Store, packages: readonly Package[]): Promise<NamedCharm[]> {
+  const named: NamedCharm[] = [];
+  for (const { name, revisions, releases } of packages) {
+    const released = new Set(releases.map((one) => one.revision));
+    for (const { revision, charms, texts } of revisions) {
+      if (charms.length === 0 || (released.size > 0 && !released.has(revision))) continue;
+      const by = `bundle ${name} ${revision}`;
+      const text = texts["bundle-yaml"];
+      const channels = text === undefined ? undefined : readBundle(await store.text(text), `bundle.yaml of ${by}`).channels;
+      for (const charm of charms)
+        named.push(
+          ...[...(channels?.get(charm) ?? [undefined])].map((channel) => ({ by, charm, ...(channel !== undefined && { channel }) })),
+        );
+    }
+  }
+  return named;
+}
+
+function jujuResults(packages: readonly Package[], tracks: readonly string[], version: string): readonly Result[] {
+  const findings = controllerFindings(
+    packages.find((pkg) => pkg.name === CONTROLLER),
+    tracks,
+  );
+  return summed("juju", findings, `Juju ${version} can bootstrap`);
+}
+
+async function certificatesOf(
+  store: Store,
+  settings: Parameters<typeof trustedCertificates>[1],
+  publicUrl: string | undefined,
+): Promise<{ trusted: readonly string[]; results: readonly Result[] }> {
+  try {
+    const trusted = await trustedCertificates(store, settings);
+    if (trusted.length === 0) return { trusted, results: skipped("certificate", "none is set") };
+    return { trusted, results: summed("certificate", certificateFindings(trusted, publicUrl, Date.now(), RENEW), "it is valid") };
+  } catch (error) {
+    return { trusted: [], results: [found("certificate", reason(error), RENEW)] };
+  }
+}
+
+const SCRIPT = "chp images --missing --script skopeo > images.sh, and run it on both sides";
+
+async function imageResults(
+  images: readonly NeededImage[],
+  registry: Registry | undefined,
+  { offline, trusted }: Network,
+): Promise<readonly Result[]> {
+  if (images.length === 0) return [{ check: "images", state: "ok", what: "no held charm needs an image" }];
+  if (!registry)
+    return [
+      found(
+        "registry",
+        `no local registry is set, so Juju is sent upstream for ${count(images.length, "image")}`,
+        "chp config proxy.oci-registry.domain=HOST:PORT",
+      ),
+    ];
+  if (offline) return skipped("images", `${count(images.length, "image")} not asked of ${registry.domain}, as --offline says`);
+  const unknown = await unresolved("registry", registry.domain);
+  if (unknown) return [unknown];
+  const { failure, scheme, images: answers } = await askRegistry(registry, images, { trusted });
+  if (failure)
+    return [found("registry", `the registry ${registry.domain} cannot be asked: ${failure.message}`, nextOf(failure, registry.domain))];
+  const findings = images.flatMap((image, i) => {
+    const { presence, why } = answers[i] ?? { presence: "unknown" as const };
+    if (presence === "present") return [];
+    const by = image.neededBy.map(showNeededBy).join("; ");
+    if (presence === "unknown") {
+      const login = "chp config proxy.oci-registry.username=NAME proxy.oci-registry.password=PASSWORD, or look into the registry's log";
+      return [found("images", `the registry does not tell whether it has ${image.local}: ${why ?? "no answer"}; needed by ${by}`, login)];
+    }
+    const what = presence === "different" ? `${image.local} is another image than ${image.upstream}` : `the registry lacks ${image.local}`;
+    return [found("images", `${what}; needed by ${by}`, SCRIPT)];
+  });
+  return summed("images", findings, `${registry.domain} (${scheme}) has all ${count(images.length, "image")}`);
+}
+
+function nextOf(failure: Unanswered, domain: string): string {
+  return failure.untrusted
+    ? "put the certificate of its CA into /usr/local/share/ca-certificates/NAME.crt, here and on every node, and: sudo update-ca-certificates"
+    : `start it, or open its port; then: curl -sS http://${domain}/v2/`;
+}
+
+const LOOKUP_TIMEOUT = 5000;
+
+/** The finding that a name does not resolve here; undefined where it does. */
+async function unresolved(check: Check, place: string): Promise<Finding | undefined> {
+  const host = hostOf(place);
+  if (isIP(host)) return undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("no answer")), LOOKUP_TIMEOUT);
+  });
+  try {
+    await Promise.race([lookup(host), late]);
+    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? ` (${String(error.code)})` : "";
+    return found(check, `the name ${host} does not resolve here${code}`, `make it known to the network's DNS; then: getent hosts ${host}`);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const Status = v.object({ status: v.literal("ok"), version: v.string(), generation: v.number() });
+
+async function publicUrlResults(url: string | undefined, generation: number, { offline, trusted }: Network): Promise<readonly Result[]> {
+  if (url === undefined)
+    return skipped("public URL", "none is set; chp config public-url=URL settles what replies say, which Juju 4 needs");
+  if (offline) return skipped("public URL", `${url} not asked, as --offline says`);
+  const unknown = await unresolved("public URL", url);
+  if (unknown) return [unknown];
+  const place = `${url}/_status/check`;
+  try {
+    const { status, body } = await ask(place, { trusted });
+    const parsed = v.safeParse(Status, status === 200 ? tryJson(body) : undefined);
+    if (!parsed.success)
+      return [
+        found(
+          "public URL",
+          `what answers at ${place}, with status ${status}, is not chp`,
+          `curl -sS ${place} tells what it is; chp config public-url=URL`,
+        ),
+      ];
+    const other = parsed.output.generation;
+    if (other !== generation)
+      return [
+        found(
+          "public URL",
+          `${url} serves another store: its generation is ${other}, and ${generation} here`,
+          `curl -sS ${place}; chp serve --store DIR`,
+        ),
+      ];
+    return [{ check: "public URL", state: "ok", what: `chp ${parsed.output.version} answers at ${url}` }];
+  } catch (error) {
+    const failure = error instanceof Unanswered ? error : new Unanswered("", reason(error));
+    if (failure.untrusted) return [found("public URL", `the certificate at ${url} is not taken: ${failure.message}`, RENEW)];
+    return [found("public URL", `nothing answers at ${url}: ${failure.message}`, `chp serve; then: curl -sS ${place}`)];
+  }
+}
+
+function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function print(results: readonly Result[], io: Io): void {
+  const rows = results.map((one) => {
+    const state = "state" in one ? one.state : one.sure === "likely" ? "likely missing" : "missing";
+    return { state, check: one.check, what: one.what, next: "next" in one ? one.next : "" };
+  });
+  if (!io.terminal.out)
+    return printTable(
+      [],
+      rows.map(({ state, check, what, next }) => [state, check, what, next]),
+      io,
+    );
+  const width = Math.max(...rows.map(({ state }) => state.length));
+  const lines = rows.flatMap(({ state, check, what, next }) => [
+    `${state.padEnd(width)}  ${check}: ${what}`,
+    ...(next === "" ? [] : [`${"".padEnd(width)}  next: ${next}`]),
+  ]);
+  io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
+}

@@ -1,0 +1,145 @@
+/** What only the documented names of chp have (a link `snap-store-proxy` to it): their own status, and what chp has no use for. */
+
+import { header } from "../../src/assertions/assertion.ts";
+import type { Held } from "../../src/catalog/change.ts";
+import { endOverride, type OverrideFacts, override, overrideMoves, overridesOf } from "../../src/catalog/override.ts";
+import { shortChannel, snapChannelOf } from "../../src/catalog/snap.ts";
+import { Failure, printable } from "../../src/errors.ts";
+import type { ProgramName } from "../../src/settings/documented.ts";
+import type { Snapshot } from "../../store/snapshot.ts";
+import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
+import { openStore } from "../machine/openstore.ts";
+import { loadSettings } from "../machine/settings.ts";
+import { changeHeld, find, overrideCommand, report, tell } from "./change.ts";
+import { define, EXITS, type Register } from "./command.ts";
+import { statusCommand } from "./status.ts";
+
+/** The status that the readers of a program's documents expect. */
+export function statusCommandOf(name: ProgramName): Register {
+  return name === "chp" ? statusCommand : documentedStatusCommand;
+}
+
+const documentedStatusCommand: Register = (program, io) => {
+  define(program, "status", "show which store this is (chp status tells more)", EXITS).action((options: CommonOptions) =>
+    runDocumentedStatus(options, io),
+  );
+};
+
+export async function runDocumentedStatus(options: CommonOptions, io: Io): Promise<void> {
+  const store = await openStore(options, io);
+  const settings = await loadSettings(store, { environment: io.environment });
+  const held = await (await store.snapshot()).assertions();
+  const [registered] = held.ofType("store").flatMap(({ type, key }) => held.verified(type, key).slice(0, 1));
+  const facts = {
+    storeUrl: settings.get("public-url")?.values[0] ?? null,
+    airgap: true,
+    storeId: registered ? header(registered, "store") : null,
+    signedBy: registered?.authority ?? null,
+  };
+  if (options.json) return printJson(facts, io);
+  const lines = [
+    `Store URL: ${facts.storeUrl ?? "not set (chp config public-url=URL sets it)"}`,
+    "Store is in air-gapped mode",
+    `Store ID: ${facts.storeId ?? "none"}`,
+    facts.signedBy === null
+      ? "Status: not registered, which charms do not need (chp snapd-config tells what snaps need)"
+      : `Status: registered, by a store assertion that ${facts.signedBy} signed`,
+    "Connected Devices: not counted",
+  ];
+  io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
+}
+
+export const airgapCommands: Register = (program, io) => {
+  define(program, "enable-airgap-mode", "do nothing: chp is always offline", "0 done, 2 usage")
+    .option("--password <TEXT>", "taken and not used")
+    .action((options: CommonOptions) => {
+      if (options.json) printJson({ airgap: true }, io);
+      else io.out("chp is always offline: there is nothing to enable\n");
+    });
+  define(program, "disable-airgap-mode", "refused: chp is always offline", "2 usage").action(() => {
+    throw new Failure("usage", "chp is always offline: it has no mode in which it asks a service outside");
+  });
+};
+
+/** Overrides, as the readers of a program's documents write them. */
+export function overrideCommandsOf(name: ProgramName): Register {
+  if (name === "chp") return overrideCommand;
+  return (program, io) => {
+    documentedOverrideCommand(name)(program, io);
+    documentedOverridesCommands(program, io);
+  };
+}
+
+const OVERRIDE_EXITS = "0 done, 1 failed, 2 usage, 3 refused, 10 no store, 11 store format too new, 12 another change came in between";
+
+const documentedOverrideCommand =
+  (program: ProgramName): Register =>
+  (commands, io) => {
+    define(commands, "override", "hold channels at revisions (chp override takes a reason and an end, too)", OVERRIDE_EXITS)
+      .argument("<name>", "snap, charm or bundle")
+      .argument("<channel=revision...>", "a channel and a revision that is held")
+      .action(async (name: string, texts: readonly string[], options: CommonOptions) => {
+        const wanted = texts.map(readAssignment);
+        const reason = `set by ${program} override`;
+        const { generation, told } = await changeHeld(
+          await openStore(options, io),
+          `override ${name} ${texts.join(" ")}`,
+          (base) => findSnapFirst(base, name),
+          (held, now) => wanted.reduce((one, { channel, revision }) => override(one, revision, channel, {}, { reason }, now), held),
+        );
+        if (options.json) return report(generation, [told], options, io);
+        const lines = overrideMoves(told.before, told.after).flatMap((one) =>
+          one.to ? [`${showPlace(told.after, one)} ${one.to.revision}`] : [],
+        );
+        tell(lines, generation, 1, options, io);
+      });
+  };
+
+function readAssignment(text: string): { channel: string; revision: number } {
+  const [, channel, revision] = /^([^=]+)=(\d{1,15})$/.exec(text) ?? [];
+  if (channel === undefined) throw new Failure("usage", `${printable(text, 100)} is not CHANNEL=REVISION`);
+  return { channel, revision: Number(revision) };
+}
+
+/** Canonical's overrides are of snaps alone. */
+async function findSnapFirst(base: Snapshot, name: string): Promise<Held> {
+  return find(base, name, (await base.snap(name)) !== undefined);
+}
+
+/** `core18 stable amd64` */
+function showPlace({ name, type }: Held, { channel, on }: Pick<OverrideFacts, "channel" | "on">): string {
+  return `${name} ${type === "snap" ? shortChannel(snapChannelOf({ channel })) : channel} ${on}`;
+}
+
+const documentedOverridesCommands: Register = (program, io) => {
+  define(program, "list-overrides", "list what overrides hold of a snap or charm (chp overrides tells more)", EXITS)
+    .argument("<name>", "snap, charm or bundle")
+    .action(async (name: string, options: CommonOptions) => {
+      const held = await findSnapFirst(await (await openStore(options, io)).snapshot(), name);
+      const found = overridesOf(held, Date.now()).filter((one) => one.state === "in force");
+      if (options.json) return printJson(found, io);
+      const lines = found.map(
+        (one) => `${showPlace(held, one)} ${one.revision}${one.without === null ? "" : ` (upstream ${one.without})`}`,
+      );
+      io.out(lines.map((line) => `${printable(line)}\n`).join(""));
+    });
+  define(program, "delete-override", "end the overrides of a channel (chp end-override does the same and more)", OVERRIDE_EXITS)
+    .argument("<name>", "snap, charm or bundle")
+    .argument("[channel]", "the channel")
+    .option("--channel <CHANNEL>", "the same")
+    .action(async (name: string, given: string | undefined, options: CommonOptions & { readonly channel?: string }) => {
+      const channel = given ?? options.channel;
+      if (channel === undefined) throw new Failure("usage", "name the channel: delete-override NAME CHANNEL");
+      const { generation, told } = await changeHeld(
+        await openStore(options, io),
+        `delete-override ${name} ${channel}`,
+        (base) => findSnapFirst(base, name),
+        (held) => endOverride(held, channel, {}),
+      );
+      if (options.json) return report(generation, [told], options, io);
+      const lines = overrideMoves(told.before, told.after).map(
+        (one) => `${showPlace(told.after, one)} is ${one.without === null ? "closed" : `tracking upstream (revision ${one.without})`}`,
+      );
+      tell(lines, generation, 1, options, io);
+    });
+};

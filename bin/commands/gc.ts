@@ -1,0 +1,68 @@
+import { collectGarbage, GC_DEFAULTS, type GcReport } from "../../store/gc.ts";
+import { type CommonOptions, count, type Io, printJson, showSize } from "../machine/io.ts";
+import { openOrCreateStore, openStore } from "../machine/openstore.ts";
+import { define, EXITS, type Register, wholeNumber } from "./command.ts";
+
+interface GcFlags extends CommonOptions {
+  readonly dryRun?: boolean;
+  readonly keepGenerations?: number;
+  readonly keepDays?: number;
+  readonly olderThan?: number;
+}
+
+const { generations, days, hours } = GC_DEFAULTS;
+
+export const gcCommand: Register = (program, io) => {
+  define(program, "gc", "free the space of what no kept generation names", EXITS)
+    .option("--dry-run", "say what would be freed, and change nothing")
+    .option(
+      "--keep-generations <N>",
+      `generations that stay whatever their age (default: ${generations})`,
+      wholeNumber("--keep-generations", 1),
+    )
+    .option("--keep-days <N>", `generations of so many days stay (default: ${days})`, wholeNumber("--keep-days", 0))
+    .option(
+      "--older-than <HOURS>",
+      `leave younger files alone, which an import may be about to name (default: ${hours})`,
+      wholeNumber("--older-than", 0),
+    )
+    .addHelpText(
+      "after",
+      `
+What is found is put aside first; a gc an hour later deletes it. Servers and imports may run meanwhile.
+A generation that is not kept can't be rolled back to.
+
+Examples:
+  chp gc --dry-run
+  chp gc
+  chp gc --keep-generations 1 --keep-days 0 --older-than 0   # now, all that can be had: run it twice`,
+    )
+    .action((options: GcFlags) => runGc(options, io));
+};
+
+export async function runGc(options: GcFlags, io: Io): Promise<void> {
+  await openStore(options, io); // gc makes no store
+  const store = await (options.dryRun ? openStore(options, io) : openOrCreateStore({ ...options, quiet: true }, io));
+  const report = await collectGarbage(store, {
+    generations: options.keepGenerations ?? generations,
+    days: options.keepDays ?? days,
+    hours: options.olderThan ?? hours,
+    dryRun: options.dryRun ?? false,
+    signal: io.signal,
+  });
+  if (options.json) return printJson(report, io);
+  io.out(render(report));
+}
+
+function render({ dryRun, pruned, kept, aside, deleted, restored, young }: GcReport): string {
+  const show = ({ blobs, bytes }: GcReport["aside"]) => `${count(blobs, "file")}, ${showSize(bytes)}`;
+  const lines = [
+    `generations: ${kept.length} kept (from ${kept[0] ?? 0} on), ${pruned.length} pruned${pruned.length > 0 ? ` (${pruned.join(", ")})` : ""}`,
+    `freed: ${show(deleted)}`,
+    `put aside: ${show(aside)}${aside.blobs > 0 ? "; a gc an hour later frees them" : ""}`,
+    ...(young.blobs > 0 ? [`too young: ${show(young)}`] : []),
+    ...(restored > 0 ? [`taken back from the trash: ${count(restored, "file")}`] : []),
+    ...(dryRun ? ["dry run: nothing was changed"] : []),
+  ];
+  return `${lines.join("\n")}\n`;
+}

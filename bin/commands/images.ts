@@ -1,0 +1,83 @@
+import { type NeededImage, neededImages, showNeededBy, skopeoScript } from "../../src/catalog/images.ts";
+import { Failure, printable } from "../../src/errors.ts";
+import { type CommonOptions, count, type Io, note, printJson, printTable } from "../machine/io.ts";
+import { openStore } from "../machine/openstore.ts";
+import { type Asked, askRegistry, NOT_ASKED } from "../machine/registryclient.ts";
+import { loadSettings, registryOf } from "../machine/settings.ts";
+import { trustedCertificates } from "../machine/tls.ts";
+import { define, EXITS, type Register } from "./command.ts";
+
+interface ImagesFlags extends CommonOptions {
+  readonly script?: string;
+  readonly missing?: boolean;
+  readonly offline?: boolean;
+}
+
+export const imagesCommand: Register = (program, io) => {
+  define(program, "images", "list the OCI images that the held charms need, and whether the local registry has them", EXITS)
+    .option("--script <TOOL>", "print the shell script that copies them; the tool is skopeo")
+    .option("--missing", "only those that the registry is not known to have")
+    .option("--offline", "do not ask the registry")
+    .addHelpText("after", EXAMPLES)
+    .action((options: ImagesFlags) => runImages(options, io));
+};
+
+const EXAMPLES = `
+The registry is what proxy.oci-registry.domain names; it is asked by digest, with the login that Juju gets.
+
+Examples:
+  chp images
+  chp images --missing --script skopeo > images.sh
+  sh images.sh fetch       on the connected side, into images/
+  sh images.sh push        where the registry is, with images/ beside it`;
+
+const TOOL = "skopeo";
+
+export async function runImages(options: ImagesFlags, io: Io): Promise<void> {
+  if (options.script !== undefined && options.script !== TOOL)
+    throw new Failure("usage", `--script takes ${TOOL}, not ${printable(options.script, 50)}`);
+  const store = await openStore(options, io);
+  const settings = await loadSettings(store, { environment: io.environment });
+  const registry = registryOf(settings);
+  const needed = neededImages(await (await store.snapshot()).packages(), registry);
+  const asks = registry !== undefined && !options.offline && (options.script === undefined || options.missing === true);
+  const answers = asks ? await askRegistry(registry, needed, { trusted: await trustedCertificates(store, settings) }) : undefined;
+  const all = needed.map((image, i) => ({ ...image, registry: answers?.images[i] ?? NOT_ASKED }));
+  const wanted = all.filter((one) => !options.missing || one.registry.presence !== "present");
+  if (answers?.failure)
+    note(`the registry ${registry?.domain} cannot be asked: ${printable(answers.failure.message)}; chp doctor tells more`, options, io);
+  if (registry === undefined && needed.length > 0)
+    note("no local registry is set; next: chp config proxy.oci-registry.domain=HOST:PORT", options, io);
+  if (options.script) return io.out(skopeoScript(wanted, registry));
+  if (options.json) return printJson(wanted.map(toJson), io);
+  if (wanted.length === 0)
+    return note(
+      needed.length === 0 ? "no held charm needs an image" : `the registry has all ${count(needed.length, "image")}`,
+      options,
+      io,
+    );
+  printTable(
+    ["UPSTREAM", "LOCAL", "DIGEST", "IN REGISTRY", "NEEDED BY"],
+    wanted.map((one) => [
+      one.upstream,
+      one.local ?? "no registry is set",
+      one.digest ?? "none",
+      showPresence(one.registry),
+      one.neededBy.map(showNeededBy).join("; "),
+    ]),
+    io,
+  );
+  if (asks && all.some((one) => one.registry.presence !== "present"))
+    note("next: chp images --missing --script skopeo > images.sh, and run it on both sides", options, io);
+}
+
+export function showPresence({ presence, why }: Asked): string {
+  const word = { present: "yes", absent: "no", different: "another image has that tag", unknown: "unknown", "not asked": "not asked" }[
+    presence
+  ];
+  return why === undefined ? word : `${word}: ${why}`;
+}
+
+function toJson({ upstream, local, path, digest, neededBy, registry }: NeededImage & { readonly registry: Asked }) {
+  return { upstream, local, path, digest, neededBy, registry: registry.presence, ...(registry.why !== undefined && { why: registry.why }) };
+}

@@ -1,0 +1,29 @@
+import { formatInventory } from "../../src/export/inventory.ts";
+import { type CommonOptions, count, type Io, note } from "../machine/io.ts";
+import { failOnDamage, openStore } from "../machine/openstore.ts";
+import { define, EXITS, type Register } from "./command.ts";
+
+export const inventoryCommand: Register = (program, io) => {
+  define(program, "inventory", "print what is held, by digest, so that the other side exports only what is missing here", EXITS)
+    .addHelpText("after", EXAMPLES)
+    .action((options: CommonOptions) => runInventory(options, io));
+};
+
+const EXAMPLES = `
+It is always JSON, and the same for the same holdings. No setting, channel or secret is in it.
+
+Example:
+  chp inventory > have.json        then, on the connected side: chp export … --since have.json`;
+
+export async function runInventory(options: CommonOptions, io: Io): Promise<void> {
+  const store = await openStore(options, io);
+  const snapshot = await store.snapshot();
+  const [packages, snaps] = [await snapshot.packages(), await snapshot.snaps()];
+  io.out(await formatInventory(packages, snaps, async (blob, size) => (await store.blob(blob))?.size === size));
+  note(
+    `${count(packages.length + snaps.length, "package")}; on the connected side: chp export … --since FILE packs what is not in it`,
+    options,
+    io,
+  );
+  await failOnDamage(store);
+}

@@ -1,0 +1,103 @@
+import { CONTROLLER, checkController, controllerFindings, controllerTracks } from "../../src/catalog/controller.ts";
+import { offered } from "../../src/catalog/override.ts";
+import { Failure, printable } from "../../src/errors.ts";
+import { anchorsOf } from "../../src/settings/certificate.ts";
+import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { openStore } from "../machine/openstore.ts";
+import { loadSettings } from "../machine/settings.ts";
+import { CANONICAL, type StoreProxy, storeProxyOf, userData } from "../machine/storeproxy.ts";
+import { trustedCertificates } from "../machine/tls.ts";
+import { define, EXITS, type Register } from "./command.ts";
+
+interface JujuConfigFlags extends CommonOptions {
+  readonly publicUrl?: string;
+  readonly bootstrap?: boolean;
+  readonly juju?: string;
+}
+
+export const jujuConfigCommand: Register = (program, io) => {
+  define(program, "juju-config", "print the configuration file that juju bootstrap and add-model take", EXITS)
+    .option("--public-url <URL>", "what Juju reaches this store by (CHP_PUBLIC_URL)")
+    .option("--bootstrap", "check first that the controller's charm is held")
+    .option("--juju <VERSION>", "with --bootstrap: the Juju that bootstraps, like 3.6 (default: every track that is held)")
+    .addHelpText("after", EXAMPLES)
+    .action((options: JujuConfigFlags) => runJujuConfig(options, io));
+};
+
+const EXAMPLES = `
+Examples:
+  chp juju-config > juju-config.yaml
+  juju add-model m --config juju-config.yaml
+  chp juju-config --bootstrap --juju 3.6.11 > juju-config.yaml
+  juju bootstrap lxd machine-controller --config juju-config.yaml`;
+
+export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<void> {
+  if (options.juju !== undefined && !options.bootstrap)
+    throw new Failure("usage", "--juju says which Juju bootstraps", { next: "give --bootstrap with it" });
+  const store = await openStore(options, io);
+  const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
+  const url = settings.get("public-url")?.values[0];
+  if (url === undefined)
+    throw new Failure("failed", "no public URL is set, and a model keeps the address that its configuration names", {
+      next: "chp config public-url=URL, or give --public-url URL",
+    });
+  const snapshot = await store.snapshot();
+  const proxy = storeProxyOf(await snapshot.assertions(), url);
+  const certificates = url.startsWith("https:") ? anchorsOf(await trustedCertificates(store, settings)) : [];
+  const config = jujuConfig(url, proxy, certificates);
+  let controller: ReturnType<typeof checkController> | undefined;
+  if (options.bootstrap) {
+    const held = await snapshot.package(CONTROLLER);
+    const pkg = held && offered(held, Date.now());
+    const tracks = options.juju === undefined ? undefined : controllerTracks(options.juju);
+    const [finding] = controllerFindings(pkg, tracks);
+    if (finding) throw new Failure("failed", finding.what, { next: finding.next });
+    controller = checkController(pkg, tracks);
+    const channels = controller.map((one) => one.channel).join(", ");
+    note(controller.length === 0 ? `Juju ${options.juju} needs no ${CONTROLLER}` : `${CONTROLLER} is held in ${channels}`, options, io);
+  }
+  if (options.json)
+    return printJson(
+      { "charmhub-url": url, "snap-store-proxy-url": proxyUrl(url, proxy) ?? null, why: proxy.why, certificates, config, controller },
+      io,
+    );
+  io.out(config);
+}
+
+/** The public URL with host and port as the assertion spells them: Juju compares them as text, and drops the path. */
+function proxyUrl(url: string, { fitting }: StoreProxy): string | undefined {
+  const [, host] = /^https?:\/\/([^/]+)/i.exec(fitting?.url ?? "") ?? [];
+  return host === undefined ? undefined : `${new URL(url).protocol}//${host}`;
+}
+
+/** The documented file. Machines without a proxy.store get snapd's environment by cloud-init. */
+export function jujuConfig(url: string, proxy: StoreProxy, certificates: readonly string[]): string {
+  const { fitting, why } = proxy;
+  const data = [...(certificates.length > 0 ? [caCerts(certificates)] : []), ...(fitting ? [] : [userData(url, "preruncmd")])].join("");
+  const lines = [
+    "# For juju bootstrap and juju add-model, as --config FILE.",
+    ...(fitting
+      ? []
+      : [
+          `# snap-store-proxy-url is left out, since ${why}.`,
+          "# With it no machine could be made; what stands under write_files leads its snapd here instead.",
+        ]),
+    ...(fitting && fitting.authority !== CANONICAL
+      ? [`# The store assertion is signed by ${fitting.authority}: a snapd that trusts Canonical alone does not take it.`]
+      : []),
+    ...(url.startsWith("https:") && certificates.length === 0
+      ? ["# ca-certs is left out, since chp has no certificate: machines must trust the one of the public URL already."]
+      : []),
+  ].map((line) => printable(line));
+  return [
+    ...lines,
+    ...(data === "" ? [] : [`cloudinit-userdata: |\n${data.trimEnd().replace(/^(?=.)/gm, "  ")}`]),
+    `charmhub-url: ${url}`,
+    ...(fitting ? [`snap-store-proxy-url: ${proxyUrl(url, proxy)}`] : []),
+    "",
+  ].join("\n");
+}
+
+function caCerts(certificates: readonly string[]): string {
+  return `ca-certs:\n  trusted:\n${certificates.map((pem) => `  - |\n${pem.trim().replace(/^/gm, "    ")}\n`).join("")}`;
+}

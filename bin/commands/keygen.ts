@@ -1,0 +1,66 @@
+import { rm, writeFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { createKey } from "../../src/archives/signature.ts";
+import { quoted } from "../../src/catalog/images.ts";
+import { Failure, printable, reason } from "../../src/errors.ts";
+import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import type { Register } from "./command.ts";
+
+interface KeygenFlags extends CommonOptions {
+  readonly comment?: string;
+}
+
+export const keygenCommand: Register = (program, io) => {
+  program
+    .command("keygen")
+    .summary("make a key pair that exports are signed with")
+    .description(
+      "make a key pair that exports are signed with, as minisign's: chp export --sign FILE signs, chp accept-key FILE.pub accepts.",
+    )
+    .argument("<file>", "where the secret key is written, readable by you alone; the public key is FILE.pub")
+    .option("--comment <TEXT>", "what the public key is called (default: the name of the file)")
+    .option("--json", "print the result as JSON")
+    .option("--quiet", "print no hints (CHP_QUIET)")
+    .addHelpText("after", EXAMPLES)
+    .action((file: string, options: KeygenFlags) => runKeygen(file, options, io));
+};
+
+const EXAMPLES = `
+A file that exists is never overwritten. The secret key has no password: keep it where only who exports can read it.
+
+Exit codes: 0 done, 1 failed, 2 usage
+
+Examples:
+  chp keygen site.key --comment "site 2026"
+  minisign -V -p site.key.pub -m SHA256SUMS     checks without chp what was signed`;
+
+export async function runKeygen(file: string, options: KeygenFlags, io: Io): Promise<void> {
+  const comment = options.comment ?? basename(file);
+  if (comment.trim() === "" || printable(comment, 100) !== comment || comment.includes(","))
+    throw new Failure("usage", "--comment takes a line of at most 100 characters, without a comma");
+  const publicFile = `${file}.pub`;
+  const pair = createKey(comment.trim());
+  await write(publicFile, pair.public, 0o644);
+  await write(file, pair.secret, 0o600).catch(async (error: unknown) => {
+    await rm(publicFile, { force: true });
+    throw error;
+  });
+  if (options.json) return printJson({ id: pair.id, comment: comment.trim(), secret: file, public: publicFile }, io);
+  io.out(`key: ${pair.id}\nsecret: ${printable(file)} (keep it to yourself)\npublic: ${printable(publicFile)}\n`);
+  note(`here: chp export … --sign ${quoted(file)}`, options, io);
+  note(
+    `on the other side, with ${publicFile} brought there by a way you trust: chp accept-key ${quoted(basename(publicFile))}`,
+    options,
+    io,
+  );
+}
+
+async function write(file: string, text: string, mode: number): Promise<void> {
+  try {
+    await writeFile(file, text, { flag: "wx", mode });
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EEXIST")
+      throw new Failure("usage", `${printable(file)} exists already, and a key is never overwritten`, { next: "name another file" });
+    throw new Failure("failed", `cannot write ${printable(file)}: ${printable(reason(error).split(",")[0] ?? "", 200)}`, { cause: error });
+  }
+}

@@ -1,0 +1,62 @@
+import { stringify as toYaml } from "yaml";
+import { type NeededSnap, neededSnaps, showNeed } from "../../src/catalog/lacking.ts";
+import { printable } from "../../src/errors.ts";
+import { type CommonOptions, count, type Io, note, printJson, printTable } from "../machine/io.ts";
+import { failOnDamage, openStore } from "../machine/openstore.ts";
+import { define, EXITS, type Register } from "./command.ts";
+
+interface MissingFlags extends CommonOptions {
+  readonly yaml?: boolean;
+  readonly all?: boolean;
+}
+
+export const missingCommand: Register = (program, io) => {
+  define(program, "missing", "list the snaps that held charms and snaps need and the store lacks", EXITS)
+    .option("--yaml", "print them as the snaps.yaml from which the connected side exports")
+    .option("--all", "list those too that are held")
+    .addHelpText("after", EXAMPLES)
+    .action((options: MissingFlags) => runMissing(options, io));
+};
+
+const EXAMPLES = `
+What a charm's refresh_versions.toml names is certain; what its code, scripts and data seem to name is likely.
+
+Examples:
+  chp missing
+  chp missing --yaml > snaps.yaml     then, outside: chp export snaps --from-yaml snaps.yaml`;
+
+export async function runMissing(options: MissingFlags, io: Io): Promise<void> {
+  const store = await openStore(options, io);
+  const snapshot = await store.snapshot();
+  await failOnDamage(store); // what is left out may need more
+  const needed = neededSnaps(await snapshot.packages(), await snapshot.snaps());
+  const wanted = needed.filter((one) => options.all || !one.held);
+  if (options.yaml) return io.out(snapsYaml(wanted));
+  if (options.json) return printJson(wanted, io);
+  if (wanted.length === 0)
+    return note(`nothing is missing: all ${count(needed.length, "snap")} that are known to be needed are held`, options, io);
+  const headings = ["SNAP", "REVISION", "CHANNEL", "ARCHITECTURE", "SURE", "HELD", "NEEDED BY"];
+  const rows = wanted.map((one) => [
+    one.name,
+    String(one.revision ?? "any"),
+    one.channel ?? "",
+    one.architecture ?? "any",
+    one.sure,
+    one.held ? "yes" : "no",
+    one.by.join(", "),
+  ]);
+  printTable(headings, rows, io);
+  if (!options.all) note("next: chp missing --yaml > snaps.yaml, and export these on the connected side", options, io);
+}
+
+/** The documented form: a revision can be had by number once it was released to some channel, so each gets one. */
+function snapsYaml(wanted: readonly NeededSnap[]): string {
+  const packages = wanted.map(({ name, revision, channel }) => ({
+    name,
+    ...(revision !== undefined && { revision }),
+    push_channel: channel ?? (revision === undefined ? "latest/stable" : `chp_${revision}/stable`),
+  }));
+  const unique = new Map(packages.map((one) => [JSON.stringify(one), one]));
+  const why = wanted.map((one) => `# ${one.sure}: ${showNeed(one)}: ${one.by.join(", ")}\n`);
+  return `${why.map((line) => `${printable(line.trimEnd())}\n`).join("")}${toYaml({ packages: [...unique.values()] })}`;
+}

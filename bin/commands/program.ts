@@ -1,0 +1,114 @@
+/** All commands of chp, as a commander program. */
+
+import { Command } from "commander";
+import type { ProgramName } from "../../src/settings/documented.ts";
+import { VERSION } from "../../src/version.ts";
+import type { Io } from "../machine/io.ts";
+import { acceptKeyCommand } from "./accept-key.ts";
+import { backupCommand, restoreCommand } from "./backup.ts";
+import { closeCommand, defaultTrackCommand, endOverrideCommand, releaseCommand, rollbackCommand } from "./change.ts";
+import type { Register } from "./command.ts";
+import { completionCommand } from "./completion.ts";
+import { configCommand } from "./config.ts";
+import { diffCommand } from "./diff.ts";
+import { doctorCommand } from "./doctor.ts";
+import { airgapCommands, overrideCommandsOf, statusCommandOf } from "./documented.ts";
+import { duCommand } from "./du.ts";
+import { exportCommand } from "./export.ts";
+import { gcCommand } from "./gc.ts";
+import { helpCommand } from "./help.ts";
+import { imagesCommand } from "./images.ts";
+import { importCommand, pushCommands } from "./import.ts";
+import { importCertificateCommand } from "./import-certificate.ts";
+import { inventoryCommand } from "./inventory.ts";
+import { jujuConfigCommand } from "./juju-config.ts";
+import { keygenCommand } from "./keygen.ts";
+import { listCommand, listPushedSnapsCommand } from "./list.ts";
+import { logCommand } from "./log.ts";
+import { missingCommand } from "./missing.ts";
+import { overridesCommand } from "./overrides.ts";
+import { removeCommand } from "./remove.ts";
+import { searchCommand } from "./search.ts";
+import { serveCommand } from "./serve.ts";
+import { showCommand } from "./show.ts";
+import { snapdConfigCommand } from "./snapd-config.ts";
+import { tokenCommand } from "./token.ts";
+import { trustCommand } from "./trust.ts";
+import { unitCommand } from "./unit.ts";
+import { verifyCommand } from "./verify.ts";
+
+const commandsOf = (name: ProgramName): readonly Register[] => [
+  importCommand,
+  serveCommand,
+  listCommand,
+  showCommand,
+  statusCommandOf(name),
+  missingCommand,
+  imagesCommand,
+  doctorCommand,
+  logCommand,
+  diffCommand,
+  searchCommand,
+  duCommand,
+  verifyCommand,
+  releaseCommand,
+  closeCommand,
+  defaultTrackCommand,
+  overrideCommandsOf(name),
+  endOverrideCommand,
+  overridesCommand,
+  rollbackCommand,
+  removeCommand,
+  gcCommand,
+  backupCommand,
+  restoreCommand,
+  exportCommand,
+  inventoryCommand,
+  keygenCommand,
+  acceptKeyCommand,
+  configCommand,
+  snapdConfigCommand,
+  unitCommand,
+  completionCommand,
+  helpCommand,
+  jujuConfigCommand,
+  importCertificateCommand,
+  trustCommand,
+  tokenCommand,
+  pushCommands,
+  listPushedSnapsCommand,
+  airgapCommands,
+];
+
+const ABOUT = `An offline Charmhub and Snap Store in one executable: what was exported on a connected machine is imported
+into a folder and served to Juju and snapd as if Canonical's services were in the room.
+
+  chp import charms-export-….tar.gz
+  chp serve --public-url http://hub.lan:8080
+  juju add-model m --config charmhub-url=http://hub.lan:8080`;
+
+/** `name`: the one that it was started by. Usage errors are thrown as commander's own error; what it prints goes to `io`. */
+export function createProgram(io: Io, name: ProgramName = "chp"): Command {
+  const program = new Command(name)
+    .description(ABOUT)
+    .version(VERSION, "--version", "print the version")
+    .showSuggestionAfterError()
+    .showHelpAfterError("chp help COMMAND explains a command")
+    .configureOutput({
+      writeOut: (text) => io.out(text),
+      writeErr: (text) => io.err(text),
+      outputError: (text, write) => write(text.replace(/^error: /, "chp: ")),
+    })
+    .enablePositionalOptions() // what stands behind a command's name is that command's
+    .exitOverride();
+  for (const register of commandsOf(name)) register(program, io);
+  inherit(program);
+  return program;
+}
+
+function inherit(from: Command): void {
+  for (const command of from.commands) {
+    command.copyInheritedSettings(from);
+    inherit(command);
+  }
+}

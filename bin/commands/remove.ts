@@ -1,0 +1,144 @@
+/** remove: a plan first, which changes nothing; then what it says, if nothing changed since. */
+
+import { readFile, writeFile } from "node:fs/promises";
+import * as v from "valibot";
+import type { Draft } from "../../src/catalog/generation-types.ts";
+import { type Removal, removal } from "../../src/catalog/removal.ts";
+import { Failure, printable, reason, refused } from "../../src/errors.ts";
+import type { Snapshot } from "../../store/snapshot.ts";
+import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
+import { openStore } from "../machine/openstore.ts";
+import { draftOf, find, publishChange, report } from "./change.ts";
+import { define, type Register } from "./command.ts";
+
+interface RemoveFlags extends CommonOptions {
+  readonly plan?: string;
+  readonly apply?: string;
+  readonly force?: boolean;
+  readonly yes?: boolean;
+  readonly snap?: boolean;
+}
+
+const PlanText = v.object({
+  generation: v.number(),
+  name: v.string(),
+  snap: v.boolean(),
+  /** null: the whole package */
+  revision: v.nullable(v.number()),
+  uses: v.array(v.string()),
+  needed: v.array(v.string()),
+});
+type Plan = v.InferOutput<typeof PlanText>;
+
+export const removeCommand: Register = (program, io) => {
+  define(
+    program,
+    "remove",
+    "take a package or a revision away, in two steps",
+    "0 done, 1 failed, 2 usage, 3 refused since it is used, 10 no store, 11 store format too new, 12 the store changed since the plan",
+  )
+    .argument("[name]", "NAME, or NAME@REVISION")
+    .option("--plan <FILE>", "write what would be removed, and change nothing")
+    .option("--apply <FILE>", "do what a plan says")
+    .option("--force", "also where a channel, a bundle or an override uses it")
+    .option("--yes", "also what machines may still need")
+    .option("--snap", "the snap, where a charm has the same name")
+    .addHelpText(
+      "after",
+      `
+The space is free once gc has pruned the generations that still have it.
+
+Examples:
+  chp remove kafka@195 --plan remove.json
+  chp remove --apply remove.json`,
+    )
+    .action((name: string | undefined, options: RemoveFlags) => runRemove(name, options, io));
+};
+
+async function runRemove(name: string | undefined, options: RemoveFlags, io: Io): Promise<void> {
+  if ((name === undefined) === (options.apply === undefined))
+    throw new Failure("usage", "name what to remove, or a plan with --apply", {
+      next: "chp remove NAME@REVISION --plan FILE writes a plan",
+    });
+  if (name !== undefined) await makePlan(name, options, io);
+  else await applyPlan(await readPlan(options.apply ?? ""), options, io);
+}
+
+async function makePlan(text: string, options: RemoveFlags, io: Io): Promise<void> {
+  const [, name = "", number] = /^(.+?)(?:@(\d+))?$/.exec(text) ?? [];
+  const base = await (await openStore(options, io)).snapshot();
+  const revision = number === undefined ? undefined : Number(number);
+  const held = await find(base, name, options.snap ?? false);
+  const { uses, needed } = await removalIn(base, { name, snap: held.type === "snap", revision: revision ?? null });
+  const plan: Plan = {
+    generation: base.number,
+    name,
+    snap: held.type === "snap",
+    revision: revision ?? null,
+    uses: [...uses],
+    needed: [...needed],
+  };
+  if (options.plan !== undefined) {
+    await writeFile(options.plan, `${JSON.stringify(plan, null, 2)}\n`).catch((error: unknown) => {
+      throw new Failure("failed", `cannot write ${printable(options.plan ?? "")}: ${printable(reason(error), 200)}`);
+    });
+  }
+  if (options.json) return printJson(plan, io);
+  const flags = [...(uses.length > 0 ? [" --force"] : []), ...(needed.length > 0 ? [" --yes"] : [])].join("");
+  const lines = [
+    `would remove ${held.type} ${name}${revision === undefined ? "" : ` revision ${revision}`}`,
+    ...uses.map((use) => `used: ${use}`),
+    ...needed.map((one) => `machines may need: ${one}`),
+    options.plan === undefined
+      ? `nothing was changed; next: chp remove ${text} --plan FILE`
+      : `nothing was changed; next: chp remove --apply ${options.plan}${flags}`,
+  ];
+  io.out(lines.map((line) => `${printable(line)}\n`).join(""));
+}
+
+async function readPlan(file: string): Promise<Plan> {
+  try {
+    return v.parse(PlanText, JSON.parse(await readFile(file, "utf8")));
+  } catch (error) {
+    throw new Failure("usage", `${printable(file)} is not a plan of chp remove: ${printable(reason(error), 200)}`, { cause: error });
+  }
+}
+
+async function applyPlan(plan: Plan, options: RemoveFlags, io: Io): Promise<void> {
+  const store = await openStore(options, io);
+  let told: Parameters<typeof report>[1] = [];
+  const generation = await publishChange(store, new Date().toISOString(), async (base): Promise<Draft> => {
+    if (base.number !== plan.generation)
+      throw new Failure("conflict", `the plan is of generation ${plan.generation}, and the store is at ${base.number}`, {
+        next: "make the plan anew with chp remove NAME@REVISION --plan FILE",
+      });
+    const before = await find(base, plan.name, plan.snap);
+    const { uses, needed, after } = await removalIn(base, plan);
+    if (uses.length > 0 && !options.force)
+      throw refused(`${plan.name} is used: ${uses.join("; ")}`, {
+        next: "chp close or chp release frees a channel, chp end-override ends an override; --force removes it all the same",
+      });
+    if (needed.length > 0 && !options.yes)
+      throw refused(`machines may still need ${needed.join("; ")}`, {
+        next: "a machine that lacks it can't refresh any snap; --yes removes it all the same",
+      });
+    told = [{ before, after }];
+    const command = `remove ${plan.name}${plan.revision === null ? "" : `@${plan.revision}`}`;
+    return removalDraft(command, before, after);
+  });
+  report(generation, told, options, io);
+}
+
+async function removalIn(base: Snapshot, { name, snap, revision }: Pick<Plan, "name" | "snap" | "revision">): Promise<Removal> {
+  const bundles = (await base.packages()).filter((pkg) => pkg.type === "bundle");
+  return removal(await find(base, name, snap), revision ?? undefined, bundles, Date.now());
+}
+
+/** What a removal publishes. */
+export function removalDraft(command: string, before: Parameters<typeof removal>[0], after: Removal["after"]): Draft {
+  if (after) return draftOf(command, [[before, after]]);
+  const tally = { [before.name]: { revisions: [], channels: before.releases.length } };
+  const none = draftOf(command, [], before.type === "snap" ? [before.name] : []);
+  if (before.type !== "snap") return { ...none, changed: tally, dropped: [before.name] };
+  return { ...none, snaps: { changed: [], dropped: [before.name], tally, assertions: 0 } };
+}

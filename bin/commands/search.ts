@@ -1,0 +1,38 @@
+import { offered } from "../../src/catalog/override.ts";
+import { SearchIndex } from "../../src/catalog/search.ts";
+import { ARCHITECTURES } from "../../src/catalog/snap.ts";
+import { SnapIndex } from "../../src/catalog/snapsearch.ts";
+import type { CommonOptions, Io } from "../machine/io.ts";
+import { failOnDamage, openStore } from "../machine/openstore.ts";
+import { define, EXITS, type Register } from "./command.ts";
+import { printHeld, summaryOf, summaryOfSnap } from "./list.ts";
+
+export const searchCommand: Register = (program, io) => {
+  define(program, "search", "search the charms, bundles and snaps that are held", EXITS)
+    .argument("<word...>", "every word must be found in name, title, summary, description, publisher or the like")
+    .addHelpText(
+      "after",
+      "\nThe best match comes first, as juju find and snap find show it.\n\nExamples:\n  chp search postgresql\n  chp search --json database operator",
+    )
+    .action((words: string[], options: CommonOptions) => runSearch(words, options, io));
+};
+
+export async function runSearch(words: readonly string[], options: CommonOptions, io: Io): Promise<void> {
+  const store = await openStore(options, io);
+  const snapshot = await store.snapshot();
+  const now = Date.now();
+  const text = words.join(" ");
+  const packages = new SearchIndex((await snapshot.packages()).map((pkg) => offered(pkg, now))).find({ text });
+  const index = new SnapIndex((await snapshot.snaps()).map((snap) => offered(snap, now)));
+  // Devices find what runs on them; an operator finds all of it, snaps of brand stores included.
+  const stores = [undefined, ...new Set(index.snaps().flatMap(({ store: brand }) => brand ?? []))];
+  const snaps = new Set(
+    ARCHITECTURES.flatMap((architecture) =>
+      stores.flatMap((brand) =>
+        index.find({ text, architecture, confinements: [], ...(brand !== undefined && { store: brand }) }).map(({ snap }) => snap),
+      ),
+    ),
+  );
+  printHeld([...packages.map(summaryOf), ...[...snaps].map(summaryOfSnap)], `nothing that is held has ${text} in it`, options, io);
+  await failOnDamage(store);
+}

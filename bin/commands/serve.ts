@@ -1,0 +1,135 @@
+import { createApp } from "../../handlers/app.ts";
+import { type Listener, listen } from "../../handlers/listen.ts";
+import { createLog, type Log } from "../../handlers/log.ts";
+import { reason } from "../../src/errors.ts";
+import { factsOf, warningsOf } from "../../src/settings/certificate.ts";
+import { parseAddress, SETTINGS } from "../../src/settings/config.ts";
+import { readTokens, type Token } from "../../src/settings/token.ts";
+import { Disk } from "../../store/fs.ts";
+import { Store } from "../../store/store.ts";
+import { importInChild } from "../machine/child.ts";
+import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { storeFolder } from "../machine/openstore.ts";
+import { loadSettings, watchRegistries } from "../machine/settings.ts";
+import { servedPair, watchCertificate } from "../machine/tls.ts";
+import { define, type Register } from "./command.ts";
+
+interface ServeFlags extends CommonOptions {
+  readonly listen?: string[];
+  readonly tlsListen?: string[];
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly publicUrl?: string;
+}
+
+export const serveCommand: Register = (program, io) => {
+  const command = define(
+    program,
+    "serve",
+    "answer Juju's and snapd's questions",
+    "0 ended as asked, 1 failed, 2 usage, 10 no store, 11 store format too new",
+  );
+  for (const { key, twin, about, many, fallback } of SETTINGS.filter((setting) => setting.flag)) {
+    const help = `${about} (${twin}${many ? ", repeatable" : ""}${fallback ? `; default: ${fallback.join()}` : ""})`;
+    const argument = key.endsWith("listen") ? "HOST:PORT" : key.endsWith("url") ? "URL" : "FILE";
+    if (many) command.option(`--${key} <${argument}>`, help, (value: string, before: string[] | undefined) => [...(before ?? []), value]);
+    else command.option(`--${key} <${argument}>`, help);
+  }
+  command.addHelpText("after", EXAMPLES).action((options: ServeFlags) => runServe(options, io));
+};
+
+const EXAMPLES = `
+The addresses go to stdout, the log goes to stderr as JSON lines. A new import is visible at the next request.
+SIGTERM takes no new requests and ends when the running ones are done; a second one ends at once.
+
+Examples:
+  chp serve --public-url http://hub.lan:8080
+  chp serve --listen 127.0.0.1:0
+  chp import-certificate --selfsigned && chp serve --tls-listen 0.0.0.0:443`;
+
+export async function runServe(options: ServeFlags, io: Io): Promise<void> {
+  const store = await Store.openOrAwait(new Disk(storeFolder(options, io)));
+  const flags = {
+    listen: options.listen,
+    "tls-listen": options.tlsListen,
+    "tls-cert": options.tlsCert,
+    "tls-key": options.tlsKey,
+    "public-url": options.publicUrl,
+  };
+  const settings = await loadSettings(store, { flags, environment: io.environment });
+  const publicUrl = settings.get("public-url")?.values[0];
+  if (publicUrl === undefined)
+    note(
+      "no public URL is set, so download URLs are made from each request's Host; Juju 4 stores them: set one with --public-url URL",
+      options,
+      io,
+    );
+  const snapshot = await store.snapshot();
+  if (snapshot.names.length + snapshot.snapNames.length === 0)
+    note(`the store in ${store.storage.place} is empty; chp import FILE fills it while this serves`, options, io);
+
+  // Without it sessions last as long as this process, and are taken by no other.
+  const sessionKey = await store.sessionKey().catch(() => undefined);
+  const { log, flush } = createLog((text) => io.log(text));
+  const app = createApp({
+    store,
+    config: publicUrl === undefined ? {} : { publicUrl },
+    log,
+    registries: watchRegistries(store, io.environment),
+    ...(sessionKey && { sessionKey }),
+    remoteImport: {
+      tokens: () => takenTokens(store, log),
+      run: (job) => importInChild(store.storage.place, job),
+    },
+  });
+  const addresses = (name: string) => (settings.get(name)?.values ?? []).map(parseAddress);
+  const secure = addresses("tls-listen");
+  if (secure.length === 0 && (await takenTokens(store, log)).length > 0)
+    note("there are tokens, but imports from other machines are taken over TLS alone: --tls-listen HOST:PORT", options, io);
+  const load = () => servedPair(store, settings);
+  const tls = secure.length === 0 ? undefined : await load();
+  for (const warning of tls ? warningsOf(tls.cert, publicUrl, Date.now()) : []) note(warning, options, io);
+  const listeners: Listener[] = [];
+  let unwatch = () => {};
+  try {
+    for (const address of addresses("listen")) listeners.push(await listen(app.fetch, address));
+    if (tls) {
+      const certified: Listener[] = [];
+      for (const address of secure) certified.push(await listen(app.fetch, { ...address, tls }));
+      listeners.push(...certified);
+      unwatch = watchCertificate({
+        load,
+        shown: tls,
+        renew: async (pair) => {
+          for (const one of certified) await one.renew(pair);
+          log({ level: "info", message: "the certificate was changed", expires: factsOf(pair.cert).notAfter });
+        },
+        failed: (why) => log({ level: "error", message: "the certificate cannot be changed", why }),
+      });
+    }
+    if (options.json) printJson({ addresses: listeners.map((one) => one.url) }, io);
+    else io.out(listeners.map((one) => `${one.url}\n`).join(""));
+    await ended(io.signal);
+  } finally {
+    unwatch();
+    await Promise.all(listeners.map((one) => one.drain()));
+    flush();
+  }
+}
+
+/** The tokens as they are at this moment. Who can't read them can't write into the store either: there is no remote import. */
+async function takenTokens(store: Store, log: Log): Promise<readonly Token[]> {
+  try {
+    return readTokens(await store.tokens());
+  } catch (error) {
+    log({ level: "warn", message: "there is no remote import: the tokens cannot be read", why: reason(error) });
+    return [];
+  }
+}
+
+function ended(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,153 @@
+import { showBase } from "../../src/catalog/base.ts";
+import type { Held } from "../../src/catalog/change.ts";
+import { neededSnaps, showNeed } from "../../src/catalog/lacking.ts";
+import { overridesOf, showOverride } from "../../src/catalog/override.ts";
+import type { Package } from "../../src/catalog/package.ts";
+import { componentsOf, type Snap } from "../../src/catalog/snap.ts";
+import { Failure, printable } from "../../src/errors.ts";
+import type { Store } from "../../store/store.ts";
+import { type CommonOptions, type Io, printJson, showSize } from "../machine/io.ts";
+import { openStore } from "../machine/openstore.ts";
+import { define, EXITS, type Register } from "./command.ts";
+
+const TYPES = ["charm", "bundle", "snap"] as const;
+
+interface ShowFlags extends CommonOptions {
+  readonly type?: string;
+}
+
+export const showCommand: Register = (program, io) => {
+  define(program, "show", "show one package: channels, revisions, what belongs to it, where it came from", EXITS)
+    .argument("<name>", "a charm, bundle or snap")
+    .option("--type <TYPE>", `${TYPES.join(", ")}: where a snap has the name of a charm`)
+    .action((name: string, options: ShowFlags) => runShow(name, options, io));
+};
+
+export async function runShow(name: string, options: ShowFlags, io: Io): Promise<void> {
+  const { type } = options;
+  if (type !== undefined && !TYPES.some((one) => one === type))
+    throw new Failure("usage", `--type takes ${TYPES.join(", ")}, not ${printable(type, 50)}`);
+  const store = await openStore(options, io);
+  const snapshot = await store.snapshot();
+  const held = [await snapshot.package(name), await snapshot.snap(name)].flatMap((one) =>
+    one && (type === undefined || one.type === type) ? [one] : [],
+  );
+  if (held.length === 0) throw new Failure("not-found", `${printable(name, 200)} is not held`, { next: "chp list tells what is" });
+  const found = await Promise.all(held.map(async (one) => ({ one, origins: await originsOf(store, one) })));
+  if (options.json) {
+    const all = found.map(({ one, origins }) => ({ ...one, origins }));
+    return printJson(all.length === 1 ? all[0] : all, io);
+  }
+  const snaps = await snapshot.snaps();
+  const lines = found.flatMap(({ one, origins }, i) => [
+    ...(i > 0 ? [""] : []),
+    ...(one.type === "snap" ? renderSnap(one) : render(one, snaps)),
+    "came from:",
+    ...origins.map(renderOrigin),
+  ]);
+  io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
+}
+
+interface Origin {
+  readonly generation: number;
+  readonly time: string;
+  readonly files: readonly string[];
+  readonly revisions: readonly number[];
+}
+
+/** The generations that brought something of the package, oldest first. */
+async function originsOf(store: Store, { type, name }: Pick<Package | Snap, "type" | "name">): Promise<Origin[]> {
+  const numbers = await store.generationNumbers();
+  const generations = await Promise.all(numbers.map((number) => store.generation(number)));
+  return generations.flatMap((one) => {
+    const tallies = one && (type === "snap" ? one.snaps : one.changed);
+    if (!one || !tallies || !Object.hasOwn(tallies, name)) return [];
+    const files = one.sources.map((source) => source.name);
+    return [{ generation: one.number, time: one.time, files, revisions: tallies[name]?.revisions ?? [] }];
+  });
+}
+
+function renderOrigin(one: Origin): string {
+  const brought = one.revisions.length > 0 ? `: revision ${one.revisions.join(", ")}` : "";
+  return `  generation ${one.generation}, ${one.time.slice(0, 19)}Z, ${one.files.join(", ")}${brought}`;
+}
+
+function renderSnap(snap: Snap): string[] {
+  const [newest] = snap.revisions;
+  const summary = snap.details.summary ?? newest?.summary;
+  const had = (revision: number) => componentsOf(snap, revision).map(([name, one]) => `${name} ${one.revision}`);
+  return [
+    `${snap.name}: snap${newest && newest.type !== "app" ? ` (${newest.type})` : ""}`,
+    ...(summary ? [`summary: ${summary.split("\n")[0]}`] : []),
+    `publisher: ${snap.publisher["display-name"]} (${snap.publisher.username}, ${snap.publisher.validation})`,
+    `id: ${snap.id}`,
+    `default track: ${snap.defaultTrack}`,
+    ...(snap.store === undefined ? [] : [`store: only for devices of ${snap.store}`]),
+    "channels:",
+    ...snap.releases.map((r) => `  ${r.channel}  ${r.architecture}  revision ${r.revision}  ${r.releasedAt.slice(0, 10)}`),
+    ...renderOverrides(snap),
+    "revisions:",
+    ...snap.revisions.map((r) => {
+      const parts = [r.version, showSize(r.size), r.architectures.join(", "), r.confinement, ...(r.base ? [`base ${r.base}`] : [])];
+      const components = had(r.revision);
+      const mark = `${asideMark(r)}${r.unverified === undefined ? "" : `  UNVERIFIED: ${r.unverified}`}`;
+      return `  ${r.revision}  ${parts.join("  ")}${components.length > 0 ? `  (${components.join(", ")})` : ""}  sha3-384 ${r["sha3-384"]}${mark}`;
+    }),
+    ...(snap.components.length > 0 ? ["components:"] : []),
+    ...snap.components.flatMap(({ name, revisions }) =>
+      revisions.map((r) => `  ${name}  revision ${r.revision}  ${r.type}  ${showSize(r.size)}  sha3-384 ${r["sha3-384"]}`),
+    ),
+    "assertions:",
+    ...snap.assertions.map((one) => {
+      const version = `revision ${one.revision}${one.format > 0 ? ` format ${one.format}` : ""}`;
+      return `  ${one.type}  ${one.key.join("/")}  ${version}${one.unverified === undefined ? "" : `  UNVERIFIED: ${one.unverified}`}`;
+    }),
+  ];
+}
+
+function render(pkg: Package, snaps: readonly Snap[]): string[] {
+  const needs = neededSnaps([pkg], snaps, () => false);
+  const { details } = pkg;
+  const publisher = details.publisher?.["display-name"];
+  return [
+    `${pkg.name}: ${pkg.type}`,
+    ...(details.summary ? [`summary: ${details.summary.split("\n")[0]}`] : []),
+    ...(publisher ? [`publisher: ${publisher}`] : []),
+    `id: ${pkg.id}${pkg.formerIds.length > 0 ? ` (formerly ${pkg.formerIds.join(", ")})` : ""}`,
+    `default track: ${pkg.defaultTrack}${pkg.declaredTrack && pkg.declaredTrack !== pkg.defaultTrack ? ` (upstream: ${pkg.declaredTrack})` : ""}`,
+    "channels:",
+    ...pkg.releases.map(
+      (r) => `  ${r.channel}  ${showBase(r.base)}  revision ${r.revision}${renderPins(r.resources)}  ${r.releasedAt.slice(0, 10)}`,
+    ),
+    ...renderOverrides(pkg),
+    "revisions:",
+    ...pkg.revisions.map(
+      (r) => `  ${r.revision}  ${showSize(r.size)}  ${r.bases.map(showBase).join(", ") || "any base"}  sha256 ${r.blob}${asideMark(r)}`,
+    ),
+    ...(needs.length > 0 ? ["installs snaps:"] : []),
+    ...needs.map((one) => `  ${showNeed(one)}  ${one.sure}  ${one.held ? "held" : "NOT HELD"}  ${one.by.join(", ")}`),
+    ...(pkg.resources.length > 0 ? ["resources:"] : []),
+    ...pkg.resources.flatMap(({ name, revisions }) =>
+      revisions.map(
+        (r) =>
+          `  ${name}  revision ${r.revision}  ${r.type}  ${showSize(r.size)}${r.image ? `  ${r.image.reference}` : ""}  sha256 ${r.blob}${asideMark(r)}`,
+      ),
+    ),
+  ];
+}
+
+/** What is offered in place of some of its channels. */
+function renderOverrides(held: Held): string[] {
+  const all = overridesOf(held, Date.now());
+  return all.length === 0 ? [] : ["overrides:", ...all.map((one) => `  ${one.channel}  ${one.on}  ${showOverride(one)}`)];
+}
+
+/** What came after the generation that was rolled back to. */
+function asideMark({ aside }: { readonly aside?: true }): string {
+  return aside ? "  (by its number alone, since a rollback)" : "";
+}
+
+function renderPins(pins: Readonly<Record<string, number>>): string {
+  const all = Object.entries(pins).map(([name, revision]) => `${name} ${revision}`);
+  return all.length > 0 ? `  (${all.join(", ")})` : "";
+}

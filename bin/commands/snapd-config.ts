@@ -1,0 +1,111 @@
+import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
+import { openStore } from "../machine/openstore.ts";
+import { loadSettings } from "../machine/settings.ts";
+import { CANONICAL, DROP_IN, dropIn, storeProxyOf, userData } from "../machine/storeproxy.ts";
+import { define, EXITS, type Register } from "./command.ts";
+
+interface SnapdConfigFlags extends CommonOptions {
+  readonly publicUrl?: string;
+  readonly cloudInit?: boolean;
+  readonly juju?: boolean;
+}
+
+export const snapdConfigCommand: Register = (program, io) => {
+  define(program, "snapd-config", "print what points a device's snapd at this store", EXITS)
+    .option("--public-url <URL>", "what devices reach this store by (CHP_PUBLIC_URL)")
+    .option("--cloud-init", "print only the cloud-init user data")
+    .option("--juju", "print only the Juju configuration with it, for models whose machines have no proxy.store")
+    .action((options: SnapdConfigFlags) => runSnapdConfig(options, io));
+};
+
+const PLACEHOLDER = "http://HUB:8080";
+
+export async function runSnapdConfig(options: SnapdConfigFlags, io: Io): Promise<void> {
+  const store = await openStore(options, io);
+  const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
+  const url = settings.get("public-url")?.values[0];
+  const { fitting, why } = storeProxyOf(await (await store.snapshot()).assertions(), url);
+  const facts = {
+    publicUrl: url ?? null,
+    route: fitting ? "proxy.store" : "environment",
+    why,
+    store: fitting?.id ?? null,
+    authority: fitting?.authority ?? null,
+    commands: commandsOf(fitting?.id, url ?? PLACEHOLDER),
+    dropIn: { path: DROP_IN, text: dropIn(url ?? PLACEHOLDER) },
+    cloudInit: cloudInit(url ?? PLACEHOLDER),
+    juju: jujuConfig(url ?? PLACEHOLDER),
+  };
+  if (options.json) return printJson(facts, io);
+  if (options.cloudInit) return io.out(facts.cloudInit);
+  if (options.juju) return io.out(facts.juju);
+  io.out(render(facts));
+}
+
+function commandsOf(store: string | undefined, url: string): string[] {
+  if (store !== undefined)
+    return [`curl -sL ${url}/v2/auth/store/assertions | sudo snap ack /dev/stdin`, `sudo snap set core proxy.store=${store}`];
+  return [
+    `sudo mkdir -p ${DROP_IN.slice(0, DROP_IN.lastIndexOf("/"))}`,
+    `sudo tee ${DROP_IN} >/dev/null <<'EOF'\n${dropIn(url)}EOF`,
+    "sudo systemctl daemon-reload",
+    "sudo systemctl restart snapd",
+  ];
+}
+
+function cloudInit(url: string): string {
+  return `#cloud-config\n${userData(url, "runcmd")}`;
+}
+
+/** For the file that juju bootstrap, add-model and model-config take. */
+function jujuConfig(url: string): string {
+  return `cloudinit-userdata: |\n${userData(url, "preruncmd").trimEnd().replace(/^/gm, "  ")}\n`;
+}
+
+function render({
+  publicUrl,
+  route,
+  why,
+  store,
+  authority,
+  commands,
+  cloudInit: machines,
+  juju,
+}: {
+  readonly publicUrl: string | null;
+  readonly route: string;
+  readonly why: string;
+  readonly store: string | null;
+  readonly authority: string | null;
+  readonly commands: readonly string[];
+  readonly cloudInit: string;
+  readonly juju: string;
+}): string {
+  const lines = [
+    store === null ? `# Route: the environment of snapd, since ${why}.` : `# Route: proxy.store=${store}, since ${why}.`,
+    ...(authority === null || authority === CANONICAL
+      ? []
+      : [`# It is signed by ${authority}: a snapd that trusts Canonical alone does not take it.`]),
+    ...(publicUrl === null
+      ? [`# No public URL is set: put the address of this server for ${PLACEHOLDER}, or chp config public-url=URL.`]
+      : []),
+    "# On each device:",
+    ...commands,
+  ];
+  if (route === "environment")
+    lines.push(
+      "",
+      "# The commands snap download and snap known take the same two from the shell:",
+      ...dropIn(publicUrl ?? PLACEHOLDER)
+        .split("\n")
+        .filter((line) => line.startsWith("Environment="))
+        .map((line) => `export ${line.slice("Environment=".length)}`),
+      "",
+      "# For new machines, as cloud-init user data (chp snapd-config --cloud-init prints it alone):",
+      machines.trimEnd(),
+      "",
+      "# For the machines of a Juju model, in the file of juju add-model --config FILE (--juju prints it alone):",
+      juju.trimEnd(),
+    );
+  return `${lines.join("\n")}\n`;
+}

@@ -1,0 +1,159 @@
+import * as v from "valibot";
+import { showKey } from "../../src/archives/signature.ts";
+import { neededSnaps, showNeed } from "../../src/catalog/lacking.ts";
+import { overridesOf, overrideWarnings, showOverride } from "../../src/catalog/override.ts";
+import type { Package } from "../../src/catalog/package.ts";
+import { printable, reason } from "../../src/errors.ts";
+import { factsOf, warningsOf } from "../../src/settings/certificate.ts";
+import { parseAddress } from "../../src/settings/config.ts";
+import { isExpired, readTokens } from "../../src/settings/token.ts";
+import { VERSION } from "../../src/version.ts";
+import { FORMAT } from "../../store/keys.ts";
+import type { Store } from "../../store/store.ts";
+import { type CommonOptions, count, type Io, printJson, showSize } from "../machine/io.ts";
+import { failOnDamage, openStore } from "../machine/openstore.ts";
+import { acceptedKeys, loadSettings, registryOf } from "../machine/settings.ts";
+import { servedCertificate } from "../machine/tls.ts";
+import { define, EXITS, type Register } from "./command.ts";
+import { sizeOf, sizeOfSnap } from "./list.ts";
+
+interface StatusFlags extends CommonOptions {
+  readonly server?: string;
+}
+
+export const statusCommand: Register = (program, io) => {
+  define(program, "status", "show what the store holds, how it is set up, and what machines asked for in vain", EXITS)
+    .option("--server <URL>", "the running chp serve to ask (default: the public URL, else the first listening address)")
+    .action((options: StatusFlags) => runStatus(options, io));
+};
+
+export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
+  const store = await openStore(options, io);
+  const snapshot = await store.snapshot();
+  const [packages, snaps] = [await snapshot.packages(), await snapshot.snaps()];
+  const settings = await loadSettings(store, { environment: io.environment });
+  const publicUrl = settings.get("public-url")?.values[0] ?? null;
+  const listen = settings.get("listen")?.values ?? [];
+  const now = Date.now();
+  const held = [...packages, ...snaps];
+  const lacking = neededSnaps(packages, snaps).filter((one) => !one.held);
+  const certificate = (await servedCertificate(store, settings))?.certificate;
+  const facts = {
+    version: VERSION,
+    store: store.storage.place,
+    format: FORMAT,
+    generation: snapshot.number,
+    changed: snapshot.generation?.time ?? null,
+    charms: packages.filter((pkg) => pkg.type === "charm").length,
+    bundles: packages.filter((pkg) => pkg.type === "bundle").length,
+    snaps: snaps.length,
+    revisions: held.reduce((sum, one) => sum + one.revisions.length, 0),
+    unverified: snaps.flatMap(({ name, revisions }) =>
+      revisions.filter((r) => r.unverified !== undefined).map(({ revision }) => ({ name, revision })),
+    ),
+    overrides: held.flatMap((one) => overridesOf(one, now)),
+    size: packages.reduce((sum, pkg) => sum + sizeOf(pkg), 0) + snaps.reduce((sum, snap) => sum + sizeOfSnap(snap), 0),
+    publicUrl,
+    listen,
+    certificate: certificate === undefined ? null : factsOf(certificate),
+    registry: registryOf(settings)?.domain ?? null,
+    acceptedKeys: await acceptedKeys(store, io),
+    remoteImport: await remoteImportOf(store),
+    lacking,
+    // A private authority is not trusted here: where the public URL does not answer, this machine's address may.
+    askedInVain: await askedInVain(...(options.server === undefined ? [publicUrl, localUrl(listen[0])] : [options.server])),
+  };
+  const notes = [
+    ...notesOf(facts, packages),
+    ...(certificate === undefined ? [] : warningsOf(certificate, publicUrl ?? undefined, now)),
+    ...held.flatMap((one) => overrideWarnings(one, now)),
+  ];
+  if (options.json) {
+    printJson({ ...facts, notes }, io);
+    return failOnDamage(store);
+  }
+  const { askedInVain: asked } = facts;
+  const lines = [
+    `chp ${VERSION}`,
+    `store: ${facts.store} (format ${FORMAT})`,
+    `generation: ${facts.generation}${facts.changed ? `, ${facts.changed.slice(0, 19)}Z` : ""}`,
+    `holds: ${[count(facts.charms, "charm"), count(facts.bundles, "bundle"), count(facts.snaps, "snap"), count(facts.revisions, "revision")].join(", ")}, ${showSize(facts.size)}`,
+    ...facts.unverified.map(({ name, revision }) => `UNVERIFIED: snap ${name} revision ${revision}`),
+    ...facts.overrides.map((one) => `override: ${one.name} ${one.channel} ${one.on} ${showOverride(one)}`),
+    `listen: ${listen.join(", ")}`,
+    `public URL: ${publicUrl ?? "not set"}`,
+    `certificate: ${facts.certificate ? `${facts.certificate.subject}, until ${facts.certificate.notAfter.slice(0, 10)}` : "none"}`,
+    `registry: ${facts.registry ?? "not set"}`,
+    ...facts.acceptedKeys.map((key) => `imports what is signed by: ${showKey(key)}`),
+    `remote import: ${facts.remoteImport}`,
+    ...lacking.map((one) => `lacks: snap ${showNeed(one)} (${one.sure}), needed by ${one.by.join(", ")}`),
+    ...(asked ?? []).map(({ what, times, last }) => `asked for in vain: ${what}, ${count(times, "time")}, last ${last.slice(0, 19)}Z`),
+    ...notes.map((text) => `note: ${text}`),
+  ];
+  io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
+  await failOnDamage(store);
+}
+
+/** Whose tokens are taken, in words. */
+async function remoteImportOf(store: Store): Promise<string> {
+  try {
+    const tokens = readTokens(await store.tokens());
+    const now = Date.now();
+    const names = tokens.map((one) => `${one.name}${isExpired(one, now) ? " (expired)" : ""}`);
+    return names.length === 0 ? "off" : `by ${names.join(", ")}`;
+  } catch (error) {
+    return `not known: ${reason(error).split(",")[0]}`;
+  }
+}
+
+const SERVER_TIMEOUT = 2000;
+
+const MissingReply = v.object({
+  missing: v.array(v.object({ what: v.string(), times: v.number(), first: v.string(), last: v.string() })),
+});
+
+/** What the first running server tells; null where none answers. */
+async function askedInVain(...servers: readonly (string | null | undefined)[]) {
+  for (const server of servers) {
+    if (server === null || server === undefined) continue;
+    const reply = await fetch(`${server}/_status/missing`, { signal: AbortSignal.timeout(SERVER_TIMEOUT) })
+      .then((one) => one.json())
+      .catch(() => undefined);
+    const parsed = v.safeParse(MissingReply, reply);
+    if (parsed.success) return parsed.output.missing;
+  }
+  return null;
+}
+
+function localUrl(listen: string | undefined): string | undefined {
+  if (listen === undefined) return undefined;
+  const { host, port } = parseAddress(listen);
+  if (port === 0) return undefined;
+  return `http://${["0.0.0.0", "[::]"].includes(host) ? "127.0.0.1" : host}:${port}`;
+}
+
+interface Facts {
+  readonly publicUrl: string | null;
+  readonly registry: string | null;
+  readonly snaps: number;
+  readonly lacking: readonly unknown[];
+}
+
+function notesOf({ publicUrl, registry, snaps, lacking }: Facts, packages: readonly Package[]): string[] {
+  return [
+    ...(packages.length + snaps === 0 ? ["nothing is held yet; chp import FILE takes in what was exported"] : []),
+    ...(publicUrl === null
+      ? ["download URLs are made from each request's Host; chp config public-url=URL settles them, which Juju 4 needs"]
+      : []),
+    ...(registry === null && packages.some(hasImage) ? [NO_REGISTRY_NOTE] : []),
+    ...(lacking.length > 0 ? ["chp missing --yaml prints what to export on the connected side"] : []),
+  ];
+}
+
+/** Said wherever images are held and no registry is set. */
+export const NO_REGISTRY_NOTE =
+  "no local registry is set, so Juju gets upstream's image references, without credentials; chp config proxy.oci-registry.domain=HOST:PORT names yours";
+
+export function hasImage(pkg: Package): boolean {
+  return pkg.resources.some((r) => r.revisions.some((one) => one.image));
+}

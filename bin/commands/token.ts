@@ -1,0 +1,90 @@
+import { Failure, printable } from "../../src/errors.ts";
+import { isExpired, makeToken, readTokens, readUntil } from "../../src/settings/token.ts";
+import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
+import { openOrCreateStore, openStore } from "../machine/openstore.ts";
+import { define, EXITS, type Register } from "./command.ts";
+
+interface TokenFlags extends CommonOptions {
+  readonly until?: string;
+  readonly revoke?: boolean;
+  readonly list?: boolean;
+}
+
+export const tokenCommand: Register = (program, io) => {
+  define(program, "token", "make, list and revoke the tokens that chp import --to needs; one switches remote import on", EXITS)
+    .argument("[name]", "what the token is called in lists and in the log; nothing to list all")
+    .option("--until <DATE>", "the last day of a new token (2026-12-31), or a time of RFC 3339; without it, it has no end")
+    .option("--revoke", "take the token of that name away")
+    .option("--list", "list all, without their secrets")
+    .addHelpText("after", EXAMPLES)
+    .action((name: string | undefined, options: TokenFlags) => runToken(name, options, io));
+};
+
+const EXAMPLES = `
+A new token is printed once, on stdout, and kept as a hash. A running chp serve takes it, and ceases to take a revoked
+one, at the next request. Without any token there is no remote import.
+
+Examples:
+  chp token build-host > build-host.token
+  chp token build-host --until 2026-12-31
+  chp token --list
+  chp token --revoke build-host`;
+
+export async function runToken(name: string | undefined, options: TokenFlags, io: Io): Promise<void> {
+  if (options.list && (name !== undefined || options.revoke || options.until !== undefined))
+    throw new Failure("usage", "--list takes no name and nothing else");
+  if (options.revoke && (name === undefined || options.until !== undefined))
+    throw new Failure("usage", "--revoke takes the name of a token and nothing else", { next: "chp token --list shows them" });
+  if (options.until !== undefined && name === undefined) throw new Failure("usage", "--until is for a new token, which needs a name");
+  if (name === undefined) return list(options, io);
+  return options.revoke ? revoke(name, options, io) : make(name, options, io);
+}
+
+async function list(options: TokenFlags, io: Io): Promise<void> {
+  const tokens = readTokens(await (await openStore(options, io)).tokens());
+  const now = Date.now();
+  const shown = tokens.map((one) => ({ name: one.name, created: one.created, until: one.until ?? null, expired: isExpired(one, now) }));
+  if (options.json) return printJson(shown, io);
+  if (tokens.length === 0) return note("there is no token, so remote import is off; chp token NAME makes one", options, io);
+  const time = (text: string) => `${text.slice(0, 19)}Z`;
+  printTable(
+    ["NAME", "CREATED", "UNTIL"],
+    shown.map(({ name, created, until, expired }) => [
+      name,
+      time(created),
+      until === null ? "-" : `${time(until)}${expired ? " (expired)" : ""}`,
+    ]),
+    io,
+  );
+}
+
+async function make(name: string, options: TokenFlags, io: Io): Promise<void> {
+  const now = Date.now();
+  const until = options.until === undefined ? undefined : readUntil(options.until, now);
+  const { token, text } = makeToken(name, { created: new Date(now).toISOString(), ...(until !== undefined && { until }) });
+  const store = await openOrCreateStore(options, io);
+  const tokens = readTokens(await store.tokens());
+  const undo = `chp token --revoke ${name}${storeFlag(options)}`;
+  if (tokens.some((one) => one.name === name))
+    throw new Failure("usage", `there is a token named ${name} already, and its secret is not kept`, {
+      next: `choose another name, or first take that one away: ${undo}`,
+    });
+  await store.writeTokens({ tokens: [...tokens, token] });
+  if (options.json) printJson({ name, token: text, created: token.created, until: until ?? null, undo }, io);
+  else io.out(`${text}\n`);
+  note("it is shown this once, and kept as a hash; chp import --to URL takes it from CHP_TOKEN or --token-file FILE", options, io);
+  if (tokens.length === 0) note("remote import is on now, over TLS: chp serve --tls-listen HOST:PORT", options, io);
+  if (!options.json) note(`undo: ${printable(undo)}`, options, io);
+}
+
+async function revoke(name: string, options: TokenFlags, io: Io): Promise<void> {
+  const store = await openStore(options, io);
+  const tokens = readTokens(await store.tokens());
+  const left = tokens.filter((one) => one.name !== name);
+  if (left.length === tokens.length)
+    throw new Failure("not-found", `there is no token named ${printable(name, 100)}`, { next: "chp token --list shows them" });
+  await store.writeTokens({ tokens: left });
+  if (options.json) return printJson({ revoked: name, left: left.map((one) => one.name) }, io);
+  io.out(`${name} is revoked${left.length === 0 ? ": there is no token left, so remote import is off" : ""}\n`);
+  note(`that can't be undone; chp token ${name}${storeFlag(options)} makes another`, options, io);
+}

@@ -1,0 +1,162 @@
+import { readFileSync } from "node:fs";
+import { Failure, reason, refused } from "../../src/errors.ts";
+import { factsOf, hostOf, readPem, rootOf } from "../../src/settings/certificate.ts";
+import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { openStore } from "../machine/openstore.ts";
+import { loadSettings, registryOf } from "../machine/settings.ts";
+import { servedCertificate, trustedOf } from "../machine/tls.ts";
+import { define, EXITS, type Register } from "./command.ts";
+
+/** What is filled in. */
+interface Truth {
+  /** the certificate to trust, PEM, without a newline at its end */
+  readonly pem: string;
+  readonly url: string;
+  readonly host: string;
+  /** of the local registry; null where none is set */
+  readonly registry: string | null;
+}
+
+const FILE = "/usr/local/share/ca-certificates/chp.crt";
+
+const PARTS: readonly { readonly key: string; readonly about: string; readonly text: (truth: Truth) => string }[] = [
+  {
+    key: "os",
+    about: "the operating system",
+    text: ({ pem, url }) => `# The operating system: wherever juju, curl or snapd talk to chp. Debian and Ubuntu:
+sudo tee ${FILE} >/dev/null <<'EOF'
+${pem}
+EOF
+sudo update-ca-certificates
+# It works when this says ok:
+curl ${url}/_status/check
+`,
+  },
+  {
+    key: "snapd",
+    about: "snapd's store-certs",
+    text: ({ pem }) => `# snapd, where the operating system does not trust it yet (snapd 2.45 or later):
+sudo snap set system store-certs.chp="$(cat <<'EOF'
+${pem}
+EOF
+)"
+`,
+  },
+  {
+    key: "juju",
+    about: "Juju's cloudinit-userdata",
+    text: ({
+      pem,
+      url,
+    }) => `# Juju: the file of juju bootstrap --config FILE and juju add-model --config FILE. Its machines trust it from their first start.
+# A model has one cloudinit-userdata: chp juju-config prints it together with what leads snapd here.
+cloudinit-userdata: |
+  ca-certs:
+    trusted:
+    - |
+${indent(pem, 6)}
+charmhub-url: ${url}
+# juju info, find and download ask from where they run, whose operating system has to trust it (chp trust --os):
+# CHARMHUB_URL=${url} juju info NAME
+`,
+  },
+  {
+    key: "containerd",
+    about: "containerd",
+    text: ({ registry }) => {
+      const name = registry ?? "REGISTRY:5000";
+      return `# containerd pulls nothing from chp, so chp's certificate is nothing to it. Images come from
+# ${registry ?? "the local registry (none is set: chp config proxy.oci-registry.domain=HOST:PORT)"}.
+# Where that registry has a certificate of a private authority, on each node:
+sudo mkdir -p /etc/containerd/certs.d/${name}
+sudo cp REGISTRY-CA.crt /etc/containerd/certs.d/${name}/ca.crt
+sudo tee /etc/containerd/certs.d/${name}/hosts.toml >/dev/null <<'EOF'
+server = "https://${name}"
+
+[host."https://${name}"]
+  ca = "/etc/containerd/certs.d/${name}/ca.crt"
+EOF
+`;
+    },
+  },
+  {
+    key: "kubernetes",
+    about: "Kubernetes",
+    text: ({
+      pem,
+      host,
+    }) => `# Kubernetes: charms are fetched by the Juju controller, not by pods. A controller that runs on Kubernetes cannot be told of
+# a private authority: bootstrap it on a machine (chp trust --juju) and give it the cluster with juju add-k8s.
+# For pods of your own that talk to ${host}: kubectl apply -n NAMESPACE -f this, and mount it.
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: chp-ca
+data:
+  ca.crt: |
+${indent(pem, 4)}
+`,
+  },
+];
+
+type TrustFlags = CommonOptions &
+  Readonly<Record<string, string | boolean | undefined>> & { readonly publicUrl?: string; readonly ca?: string };
+
+export const trustCommand: Register = (program, io) => {
+  const command = define(program, "trust", "print how machines come to trust the certificate of this store", EXITS);
+  for (const { key, about } of PARTS) command.option(`--${key}`, `print only what ${about} needs`);
+  command
+    .option("--ca <FILE>", "the certificate to trust, PEM, where the store does not hold it")
+    .option("--public-url <URL>", "what machines reach this store by (CHP_PUBLIC_URL)")
+    .addHelpText("after", EXAMPLES)
+    .action((options: TrustFlags) => runTrust(options, io));
+};
+
+const EXAMPLES = `
+Nothing is changed here: what is printed is run elsewhere.
+
+Examples:
+  chp trust --os | ssh machine sh
+  chp trust --juju > juju-config.yaml`;
+
+export async function runTrust(options: TrustFlags, io: Io): Promise<void> {
+  const store = await openStore(options, io);
+  const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
+  const served = await servedCertificate(store, settings);
+  if (!served && options.ca === undefined)
+    throw new Failure("failed", "there is no certificate to trust", { next: "chp import-certificate --selfsigned makes one" });
+  const trusted = options.ca === undefined ? served && trustedOf(served) : readAuthority(options.ca);
+  const facts = served && factsOf(served.certificate);
+  if (trusted === undefined)
+    throw new Failure("failed", `the certificate of ${facts?.issuer}, which clients have to trust, is not in the chain that was imported`, {
+      next: "nothing is to be done where machines trust it already; else name its file with --ca FILE",
+    });
+  const publicUrl = settings.get("public-url")?.values[0];
+  const url = publicUrl ?? `https://${facts?.names.find((name) => !name.startsWith("*")) ?? "HUB"}`;
+  const truth: Truth = { pem: trusted.trimEnd(), url, host: hostOf(url), registry: registryOf(settings)?.domain ?? null };
+  if (publicUrl === undefined) note(`no public URL is set, so ${url} is a guess; chp config public-url=URL settles it`, options, io);
+  const asked = PARTS.filter(({ key }) => options[key] === true);
+  const texts = (asked.length === 0 ? PARTS : asked).map(({ key, text }) => [key, text(truth)] as const);
+  if (options.json) {
+    const certificate = { pem: trusted, ...factsOf(trusted) };
+    return printJson({ publicUrl: url, hosts: facts?.names ?? [], certificate, parts: Object.fromEntries(texts) }, io);
+  }
+  io.out(texts.map(([, text]) => text).join("\n"));
+}
+
+/** The root among the certificates of a file, or the first of them. */
+function readAuthority(file: string): string {
+  let text: string;
+  try {
+    text = readFileSync(file, "latin1");
+  } catch (error) {
+    throw new Failure("failed", `cannot read ${file}: ${reason(error).split(",")[0]}`, { cause: error });
+  }
+  const [first] = readPem(text, file).certificates;
+  if (!first) throw refused(`there is no certificate in ${file}, or it is not PEM`);
+  return rootOf(text) ?? first.toString();
+}
+
+function indent(text: string, by: number): string {
+  return text.replace(/^/gm, " ".repeat(by));
+}

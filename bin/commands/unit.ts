@@ -1,0 +1,203 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { Failure, printable } from "../../src/errors.ts";
+import { SETTINGS, type Value } from "../../src/settings/config.ts";
+import { Disk } from "../../store/fs.ts";
+import { Store } from "../../store/store.ts";
+import { ownExecutable } from "../machine/child.ts";
+import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { storeFolder } from "../machine/openstore.ts";
+import { loadSettings } from "../machine/settings.ts";
+import { define, type Register } from "./command.ts";
+
+interface UnitFlags extends CommonOptions {
+  readonly user: string;
+  readonly executable?: string;
+  readonly remoteImport?: boolean;
+}
+
+const NAME = "chp.service";
+const PATH = `/etc/systemd/system/${NAME}`;
+
+export const unitCommand: Register = (program, io) => {
+  define(program, "unit", "print a systemd unit for chp serve, and the commands that install it", "0 done, 1 failed, 2 usage")
+    .option("--user <NAME>", "who the service runs as", "chp")
+    .option("--executable <FILE>", "what the service runs (default: this executable)")
+    .option("--remote-import", "let it write into the store, which chp import --to needs and nothing else does")
+    .addHelpText("after", EXAMPLES)
+    .action((options: UnitFlags) => runUnit(options, io));
+};
+
+const EXAMPLES = `
+The commands stand in it as comments. Settings of the store hold for the service too; those of the environment become flags.
+
+Examples:
+  chp unit --store /var/lib/chp
+  chp unit --store /var/lib/chp --remote-import
+  chp unit --store /var/lib/chp | sudo tee ${PATH}`;
+
+export async function runUnit(options: UnitFlags, io: Io): Promise<void> {
+  if (!/^[a-z_][a-z0-9_-]{0,31}$/.test(options.user))
+    throw new Failure("usage", `--user: ${printable(options.user, 50)} is not a user's name`);
+  const folder = resolve(storeFolder(options, io));
+  const settings = await loadSettings(await Store.openOrAwait(new Disk(folder)), { environment: io.environment });
+  const unit: Unit = {
+    user: options.user,
+    store: folder,
+    exists: existsSync(folder),
+    writes: options.remoteImport ?? false,
+    executable: options.executable === undefined ? ownExecutable() : [resolve(options.executable)],
+    flags: flagsOf(settings),
+    addresses: ["listen", "tls-listen"].flatMap((key) => settings.get(key)?.values ?? []),
+    files: ["tls-cert", "tls-key"].flatMap((key) => settings.get(key)?.values ?? []).map((file) => resolve(file)),
+  };
+  const notes = [...notesOf(unit), ...unseen(settings)];
+  if (options.json)
+    return printJson({ name: NAME, path: PATH, unit: render(unit), commands: commandsOf(unit), addresses: unit.addresses, notes }, io);
+  io.out(render(unit));
+  for (const text of notes) note(text, options, io);
+}
+
+interface Unit {
+  readonly user: string;
+  readonly store: string;
+  /** whether there is a store there now */
+  readonly exists: boolean;
+  /** whether it takes imports from other machines */
+  readonly writes: boolean;
+  readonly executable: readonly string[];
+  /** of `chp serve` */
+  readonly flags: readonly string[];
+  readonly addresses: readonly string[];
+  /** what else it reads */
+  readonly files: readonly string[];
+}
+
+/** The environment of who types this is not the service's. */
+function flagsOf(settings: ReadonlyMap<string, Value>): string[] {
+  return SETTINGS.filter(({ key, flag }) => flag && settings.get(key)?.source === "environment").flatMap(({ key }) =>
+    (settings.get(key)?.values ?? []).flatMap((value) => [`--${key}`, /^tls-(cert|key)$/.test(key) ? resolve(value) : value]),
+  );
+}
+
+function unseen(settings: ReadonlyMap<string, Value>): string[] {
+  return SETTINGS.filter(({ key, flag }) => !flag && settings.get(key)?.source === "environment").map(
+    ({ key, twin }) => `the service does not see ${twin} of this environment; chp config ${key}=… keeps it in the store`,
+  );
+}
+
+/** Folders whose files a confined service does not see, and what lets it. */
+const HIDDEN = [
+  { folders: ["/tmp", "/var/tmp"], line: (open: boolean) => `PrivateTmp=${open ? "no" : "yes"}` },
+  { folders: ["/home", "/root", "/run/user"], line: (open: boolean) => `ProtectHome=${open ? "read-only" : "yes"}` },
+];
+
+function within(path: string, folders: readonly string[]): boolean {
+  return folders.some((folder) => path.startsWith(`${folder}/`));
+}
+
+function needed({ store, executable, files }: Unit): string[] {
+  return [store, ...executable, ...files];
+}
+
+function notesOf(unit: Unit): string[] {
+  return needed(unit).flatMap((path) =>
+    HIDDEN.some(({ folders }) => within(path, folders))
+      ? [`${printable(path)} lies where services should see nothing, and ${unit.user} must be able to read it: better move it`]
+      : [],
+  );
+}
+
+function render(unit: Unit): string {
+  const { user, store, executable, flags, addresses } = unit;
+  return `# ${NAME}: answers on ${addresses.map((one) => printable(one)).join(", ")}. To install it, as printed by chp unit:
+#
+${commandsOf(unit)
+  .map((line) => `#   ${line}\n`)
+  .join("")}
+[Unit]
+Description=chp, an offline Charmhub and Snap Store
+Wants=network-online.target
+After=network-online.target
+RequiresMountsFor=${pathWord(store)}
+
+[Service]
+Type=exec
+User=${user}
+Group=${user}
+ExecStart=${[...executable, "serve", "--store", store, ...flags].map(commandWord).join(" ")}
+Restart=on-failure
+RestartSec=2
+# What a wrong setting or a newer store ends with: trying again does not help.
+RestartPreventExitStatus=2 11
+KillSignal=SIGTERM
+# Downloads that are under way may end.
+TimeoutStopSec=5min
+LimitNOFILE=65536
+UMask=0077
+
+${accessOf(unit)}
+# Ports below 1024, such as 443, and no other privilege.
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE
+NoNewPrivileges=yes
+ProtectSystem=strict
+${HIDDEN.map(({ folders, line }) => line(needed(unit).some((path) => within(path, folders)))).join("\n")}
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+RemoveIPC=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+# As from an older kernel, for which the engine has other ways.
+SystemCallErrorNumber=ENOSYS
+# Not MemoryDenyWriteExecute: the engine compiles while it runs.
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
+function accessOf({ store, writes }: Unit): string {
+  if (!writes) return "# Serving writes nothing: the store is read-only for it.";
+  return `# Imports of other machines are processes of their own, which may end when it is stopped.\nReadWritePaths=${pathWord(store)}\nKillMode=mixed`;
+}
+
+function commandsOf({ user, store, exists, writes, executable }: Unit): string[] {
+  const folder = shellWord(store);
+  return [
+    `sudo useradd --system --user-group --no-create-home --home-dir ${folder} --shell /usr/sbin/nologin ${user}`,
+    exists ? `sudo chown -R ${user}:${user} ${folder}` : `sudo install -d -o ${user} -g ${user} ${folder}`,
+    `${executable.map(shellWord).join(" ")} unit --store ${folder}${user === "chp" ? "" : ` --user ${user}`}${writes ? " --remote-import" : ""} | sudo tee ${PATH} >/dev/null`,
+    "sudo systemctl daemon-reload",
+    `sudo systemctl enable --now ${NAME}`,
+    `systemctl status ${NAME}`,
+    `journalctl -u ${NAME}`,
+  ];
+}
+
+/** A word of ExecStart, where % and $ would be expanded. */
+function commandWord(text: string): string {
+  const word = pathWord(text).replaceAll("$", () => "$$");
+  return /[\s"'\\;]/.test(text) ? `"${word.replace(/^"|"$/g, "")}"` : word;
+}
+
+function pathWord(text: string): string {
+  if (printable(text) !== text) throw new Failure("usage", `${printable(text)} can't stand in a unit`);
+  const word = text.replaceAll("%", "%%");
+  return /[\s"'\\]/.test(text) ? `"${word.replace(/[\\"]/g, "\\$&")}"` : word;
+}
+
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}

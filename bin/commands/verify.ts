@@ -1,0 +1,81 @@
+import { Failure, printable } from "../../src/errors.ts";
+import { check, type Finding, type ReadData } from "../../store/check.ts";
+import { type CommonOptions, count, type Io, printJson, showSize } from "../machine/io.ts";
+import { openStore } from "../machine/openstore.ts";
+import { progressOn } from "../machine/progress.ts";
+import { define, type Register } from "./command.ts";
+
+interface VerifyFlags extends CommonOptions {
+  readonly readData?: string | true;
+  readonly dryRun?: boolean;
+}
+
+export const verifyCommand: Register = (program, io) => {
+  define(
+    program,
+    "verify",
+    "check that all that is held is whole",
+    "0 clean, 1 failed, 2 usage, 10 no store, 13 corruption found, 130 interrupted",
+  )
+    .option("--read-data [PART]", "read the payloads too: all, the n-th of t parts (n/t), or about x of a hundred by chance (x%)")
+    .option("--dry-run", "leave damaged files where they are")
+    .addHelpText("after", EXAMPLES)
+    .action((options: VerifyFlags) => runVerify(options, io));
+};
+
+const EXAMPLES = `
+Generations, indexes, manifests and texts are read, payloads are asked for their size. What is damaged is moved to
+quarantine/ of the store, and named together with the file to import again. A server and imports may run meanwhile.
+
+Examples:
+  chp verify
+  chp verify --read-data
+  chp verify --read-data=$(date +%u)/7     a seventh a day, all of it in a week
+  chp verify --read-data=5%`;
+
+export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
+  const readData = options.readData === undefined ? undefined : readWish(options.readData);
+  const store = await openStore(options, io);
+  const progress = progressOn(options, io);
+  const report = await check(store, {
+    dryRun: options.dryRun ?? false,
+    signal: io.signal,
+    ...(readData && { readData }),
+    onProgress: (bytes, what) => progress.update(what, bytes, undefined),
+  })
+    .catch((error: unknown) => {
+      throw io.signal.aborted ? new Failure("interrupted", "interrupted: what was not checked yet may be damaged") : error;
+    })
+    .finally(() => progress.end());
+  const damaged = report.findings.filter((one) => one.severity === "damage").length;
+  if (options.json) printJson({ ...report, damaged, payloadsRead: readData !== undefined }, io);
+  else {
+    const read = `${count(report.read.blobs, "blob")} (${showSize(report.read.bytes)}) read`;
+    const hint = readData ? "" : "; payloads were only asked for their size: chp verify --read-data reads them";
+    const summary = `${count(report.generations, "generation")}, ${count(report.blobs, "blob")}, ${read}: ${damaged === 0 ? "no damage" : `${damaged} damaged`}${hint}`;
+    io.out(`${[...report.findings.flatMap(render), summary].map((line) => printable(line)).join("\n")}\n`);
+  }
+  if (damaged > 0)
+    throw new Failure("corrupt", `${store.storage.place} is damaged in ${count(damaged, "place")}`, {
+      next: "import again the files that are named, then chp verify",
+    });
+}
+
+function render({ severity, what, problem, digest, movedTo, mend }: Finding): string[] {
+  return [
+    `${severity === "damage" ? "DAMAGED" : "lacking"}  ${what.join(", ")}: ${problem}`,
+    ...(digest === undefined ? [] : [`  sha256 ${digest}`]),
+    ...(movedTo === undefined ? [] : [`  moved to ${movedTo}`]),
+    `  to mend it: ${mend}`,
+  ];
+}
+
+/** `true`: all; `n/t`; `x%` */
+function readWish(text: string | true): ReadData {
+  if (text === true) return { part: 1, of: 1 };
+  const part = /^(\d{1,9})\/(\d{1,9})$/.exec(text);
+  const percent = /^(\d{1,3}(?:\.\d+)?)%$/.exec(text);
+  const found = part ? { part: Number(part[1]), of: Number(part[2]) } : { percent: Number(percent?.[1]) };
+  if ("percent" in found ? found.percent > 0 && found.percent <= 100 : found.part >= 1 && found.part <= found.of) return found;
+  throw new Failure("usage", `--read-data takes n/t with n from 1 to t, or x% up to 100%, not ${printable(text, 50)}`);
+}

@@ -1,0 +1,43 @@
+/** An import in a process of its own, for a server: hashing never blocks its replies, and it writes nothing itself. */
+
+import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { realpathSync } from "node:fs";
+import { text } from "node:stream/consumers";
+import { pipeline } from "node:stream/promises";
+import type { ImportEnd, ImportJob } from "../../handlers/call.ts";
+import { Failure, reason } from "../../src/errors.ts";
+import { withMark } from "../../src/import/remoteprotocol.ts";
+
+/** From when it was told to end until it is ended: milliseconds. */
+const GRACE = 10_000;
+
+/** Runs `chp import -` on the store in `folder` over a body, as fast as it reads. */
+export async function importInChild(folder: string, { words, body, size }: ImportJob): Promise<ImportEnd> {
+  // Where this process is killed, the child reads an end that is none: the mark tells it.
+  const mark = randomUUID();
+  const [command = "", ...script] = ownExecutable();
+  const own = [`--store=${folder}`, "--json", "--quiet", `--body-mark=${mark}`, ...(size === undefined ? [] : [`--body-size=${size}`])];
+  const child = spawn(command, [...script, "import", ...own, ...words, "-"], { stdio: "pipe" });
+  const ended = new Promise<number | string>((resolve, reject) => {
+    child.on("error", (error) => reject(new Failure("failed", `cannot start an import: ${reason(error)}`, { cause: error })));
+    child.on("close", (code, signal) => resolve(code ?? signal ?? "no exit code"));
+  });
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  pipeline(withMark(body, mark), child.stdin).catch(() => {
+    child.kill("SIGTERM"); // also where it ended by itself, which changes nothing
+    timer = setTimeout(() => child.kill("SIGKILL"), GRACE).unref();
+  });
+  try {
+    const [exit, out, err] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
+    return { exit, out, err };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What was started: the executable, or Node with its script. */
+export function ownExecutable(): string[] {
+  const script = process.argv[1];
+  return script === undefined || script.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, realpathSync(script)];
+}

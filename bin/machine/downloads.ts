@@ -1,0 +1,87 @@
+/** What is said of downloads on stderr: a bar each where a person reads it, else the documented lines once one is done. */
+
+import { printable } from "../../src/errors.ts";
+import type { Fetching } from "../../src/export/archivewriter.ts";
+import { type CommonOptions, type Io, isQuiet } from "./io.ts";
+
+const WIDTH = 36;
+const INTERVAL = 100;
+/** what is drawn again and again must fit: characters of a label, and bars */
+const [MAX_LABEL, MAX_BARS] = [60, 8];
+
+export interface Downloads {
+  begin(label: string, size: number): Fetching;
+  /** A line of its own, above the bars. */
+  say(text: string): void;
+  /** Removes the bars. */
+  end(): void;
+}
+
+interface Bar {
+  readonly label: string;
+  readonly size: number;
+  done: number;
+  /** undefined: it runs */
+  outcome?: "whole" | "broken";
+}
+
+export function downloadsOn(options: CommonOptions, io: Io): Downloads {
+  if (isQuiet(options, io)) return { begin: () => ({ advance() {}, end() {} }), say() {}, end() {} };
+  const live = io.terminal.err;
+  /** in the order in which they began, from the first that is not printed yet */
+  let bars: Bar[] = [];
+  let drawn = 0;
+  let lines = 0;
+
+  const clear = () => {
+    if (lines > 0) io.err(`\u001b[${lines}A\r\u001b[J`);
+    lines = 0;
+  };
+  const draw = () => {
+    clear();
+    // On a terminal what is done moves above the bars that run; elsewhere the lines keep the order of the export.
+    const printed = live ? bars.filter((bar) => bar.outcome) : bars.slice(0, firstRunning(bars));
+    for (const bar of printed) io.err(show(bar));
+    bars = bars.filter((bar) => !printed.includes(bar));
+    if (!live) return;
+    const running = bars.filter((bar) => bar.done > 0).slice(0, MAX_BARS);
+    io.err(running.map((bar) => show(bar, MAX_LABEL)).join(""));
+    lines = running.length * 2;
+    drawn = performance.now();
+  };
+  return {
+    begin(label, size) {
+      const bar: Bar = { label, size, done: 0 };
+      bars.push(bar);
+      return {
+        advance(bytes) {
+          bar.done += bytes;
+          if (live && performance.now() - drawn >= INTERVAL) draw();
+        },
+        end(isWhole) {
+          bar.outcome = isWhole ? "whole" : "broken";
+          draw();
+        },
+      };
+    },
+    say(text) {
+      clear();
+      io.err(`${printable(text)}\n`);
+    },
+    end: clear,
+  };
+}
+
+function firstRunning(bars: readonly Bar[]): number {
+  const at = bars.findIndex((bar) => !bar.outcome);
+  return at < 0 ? bars.length : at;
+}
+
+/** As the documented exporter shows one. */
+function show({ label, size, done, outcome }: Bar, limit?: number): string {
+  const share = outcome === "whole" ? 1 : size === 0 ? 0 : Math.min(1, done / size);
+  const filled = Math.floor(share * WIDTH);
+  const bar = `[${"#".repeat(filled)}${"-".repeat(WIDTH - filled)}]`;
+  const state = outcome === "broken" ? "broken off" : `${String(Math.floor(share * 100)).padStart(3)}%`;
+  return `Downloading ${printable(label, limit)}\n  ${bar}  ${state}\n`;
+}

@@ -1,0 +1,75 @@
+/** The store that a command works on: which folder it is, and how it is opened or made. */
+
+import { accessSync, constants, existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { homedir, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { Failure, printable } from "../../src/errors.ts";
+import { Disk } from "../../store/fs.ts";
+import { Store } from "../../store/store.ts";
+import { type CommonOptions, type Io, note, showSize } from "./io.ts";
+
+const SYSTEM_STORE = "/var/lib/chp";
+
+/** The folder of the store. Where it was not named, a line says which one it is. */
+export function storeFolder(options: CommonOptions, io: Io): string {
+  const named = options.store ?? (io.environment["CHP_STORE"] || undefined);
+  if (named !== undefined) return named;
+  const own = join(io.environment["XDG_DATA_HOME"] || join(io.environment["HOME"] || homedir(), ".local", "share"), "chp");
+  if (existsSync(SYSTEM_STORE) && existsSync(own))
+    throw new Failure("usage", `there are stores in ${SYSTEM_STORE} and in ${own}`, { next: "say which one is meant with --store DIR" });
+  const folder = existsSync(SYSTEM_STORE) || (!existsSync(own) && mayWrite(dirname(SYSTEM_STORE))) ? SYSTEM_STORE : own;
+  note(`using the store in ${folder} (name another with --store DIR)`, options, io);
+  return folder;
+}
+
+function mayWrite(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function openStore(options: CommonOptions, io: Io): Promise<Store> {
+  return Store.open(new Disk(storeFolder(options, io)));
+}
+
+/** After all was told that can be read: fails where something had to be left out. */
+export async function failOnDamage(store: Store): Promise<void> {
+  const next = "chp verify tells what is damaged and what to import again";
+  if (store.damage) throw new Failure("corrupt", `an older generation was read: ${store.damage.message}`, { next });
+  const unreadable = await (await store.snapshot()).unreadable();
+  if (unreadable.length > 0)
+    throw new Failure("corrupt", `left out: ${unreadable.map(({ name }) => name).join(", ")}: not readable`, { next });
+}
+
+/** Opens the store and makes it first where there is none; leftovers of killed imports are removed. */
+export async function openOrCreateStore(options: CommonOptions, io: Io): Promise<Store> {
+  const disk = new Disk(storeFolder(options, io));
+  const store = await Store.openOrCreate(disk);
+  await disk.sweep();
+  return store;
+}
+
+/** What `work` makes of the store; where there is none yet, of a scratch one that is gone afterwards. */
+export async function withStoreUnchanged<T>(options: CommonOptions, io: Io, work: (store: Store) => Promise<T>): Promise<T> {
+  const store = await Store.openOrAwait(new Disk(storeFolder(options, io)));
+  if (store.exists) return work(store);
+  const folder = await mkdtemp(join(tmpdir(), "chp-dry-run-"));
+  try {
+    return await work(await Store.openOrCreate(new Disk(folder)));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Fails where a folder's disk is known to have less than `needed` bytes free. `what`: `import into`, as the message goes on. */
+export async function checkSpace(what: string, folder: string, needed: number, { next }: { readonly next: string }): Promise<void> {
+  const free = await new Disk(folder).free().catch(() => undefined);
+  if (free === undefined || needed <= free) return;
+  throw new Failure("failed", `cannot ${what} ${printable(folder)}: ${showSize(needed)} are needed and ${showSize(free)} are free`, {
+    next,
+  });
+}

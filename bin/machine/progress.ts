@@ -1,0 +1,35 @@
+/** A progress bar on stderr, only where a person reads it. */
+
+import { basename } from "node:path";
+import { printable } from "../../src/errors.ts";
+import { type CommonOptions, type Io, isQuiet, showSize } from "./io.ts";
+
+const INTERVAL = 100;
+const WIDTH = 24;
+
+export interface Progress {
+  /** `size`: bytes in all, where that is known */
+  update(name: string, done: number, size: number | undefined): void;
+  /** Removes the bar. */
+  end(): void;
+}
+
+export function progressOn(options: CommonOptions, io: Io): Progress {
+  if (!io.terminal.err || isQuiet(options, io)) return { update() {}, end() {} };
+  let drawn = 0;
+  return {
+    update(name, done, size) {
+      const now = performance.now();
+      if (now - drawn < INTERVAL) return;
+      drawn = now;
+      const share = size ? Math.min(1, done / size) : undefined;
+      const filled = Math.round((share ?? 0) * WIDTH);
+      const bar =
+        share === undefined ? "" : `[${"#".repeat(filled)}${".".repeat(WIDTH - filled)}] ${String(Math.floor(share * 100)).padStart(3)}%  `;
+      io.err(`\r\u001b[K${bar}${showSize(done)}  ${printable(basename(name), 60)}`);
+    },
+    end() {
+      if (drawn > 0) io.err("\r\u001b[K");
+    },
+  };
+}

@@ -1,0 +1,128 @@
+/** What a registry holds, asked over the OCI distribution API v2: manifests by digest or tag, with the configured login. */
+
+import * as v from "valibot";
+import type { NeededImage } from "../../src/catalog/images.ts";
+import { type Registry, splitPath } from "../../src/catalog/registry.ts";
+import { reason } from "../../src/errors.ts";
+import { mapBounded } from "../../src/parallel.ts";
+import { type Ask, ask, type Reply, Unanswered } from "./http.ts";
+
+/** `different`: the tag is there, and names another image. */
+export type Presence = "present" | "absent" | "different" | "unknown" | "not asked";
+
+export interface Asked {
+  readonly presence: Presence;
+  /** of `unknown` */
+  readonly why?: string;
+}
+
+export const NOT_ASKED: Asked = { presence: "not asked" };
+
+export interface RegistryAnswers {
+  /** undefined: nothing answers, or nothing was asked */
+  readonly scheme?: "http" | "https";
+  /** why nothing could be asked */
+  readonly failure?: Unanswered;
+  /** of each image, in their order */
+  readonly images: readonly Asked[];
+}
+
+const PARALLEL = 8;
+const MANIFESTS = [
+  "application/vnd.oci.image.index.v1+json",
+  "application/vnd.docker.distribution.manifest.list.v2+json",
+  "application/vnd.oci.image.manifest.v1+json",
+  "application/vnd.docker.distribution.manifest.v2+json",
+].join(", ");
+
+/** Asks the registry for all of them; never throws. */
+export async function askRegistry(registry: Registry, images: readonly NeededImage[], options: Ask = {}): Promise<RegistryAnswers> {
+  try {
+    const scheme = await schemeOf(registry.domain, options);
+    const client = new RegistryClient(`${scheme}://${registry.domain}`, registry, options);
+    return { scheme, images: await mapBounded(images, PARALLEL, (image) => client.presence(image)) };
+  } catch (error) {
+    const failure = error instanceof Unanswered ? error : new Unanswered("", reason(error));
+    return { failure, images: images.map(() => ({ presence: "unknown", why: failure.message })) };
+  }
+}
+
+/** TLS where the registry speaks it at all, trusted or not: no password may go another way. */
+async function schemeOf(domain: string, options: Ask): Promise<"http" | "https"> {
+  try {
+    await ask(`https://${domain}/v2/`, options);
+    return "https";
+  } catch (error) {
+    if (!(error instanceof Unanswered) || error.untrusted || ["ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT"].includes(error.code)) throw error;
+    const reply = await ask(`http://${domain}/v2/`, options).catch(() => undefined);
+    if (reply?.status === 200 || reply?.status === 401) return "http";
+    throw error;
+  }
+}
+
+const Token = v.object({ token: v.optional(v.string()), access_token: v.optional(v.string()) });
+
+class RegistryClient {
+  readonly #url: string;
+  readonly #login: Registry;
+  readonly #options: Ask;
+  /** the Authorization header of a repository */
+  readonly #authorizations = new Map<string, string>();
+
+  constructor(url: string, login: Registry, options: Ask) {
+    this.#url = url;
+    this.#login = login;
+    this.#options = options;
+  }
+
+  async presence({ path, digest }: NeededImage): Promise<Asked> {
+    const { name, tag, digest: own } = splitPath(path);
+    const wanted = own ?? digest;
+    const reference = own ?? tag ?? "latest";
+    try {
+      const { status, headers } = await this.#manifest(name, reference);
+      if (status === 404) return { presence: "absent" };
+      if (status === 401 || status === 403) return { presence: "unknown", why: "it does not let the login of proxy.oci-registry read it" };
+      if (status !== 200) return { presence: "unknown", why: `it answers with status ${status}` };
+      const is = headers["docker-content-digest"];
+      return { presence: wanted !== undefined && wanted !== null && is !== undefined && is !== wanted ? "different" : "present" };
+    } catch (error) {
+      return { presence: "unknown", why: reason(error) };
+    }
+  }
+
+  async #manifest(name: string, reference: string): Promise<Reply> {
+    const url = `${this.#url}/v2/${name.split("/").map(encodeURIComponent).join("/")}/manifests/${encodeURIComponent(reference)}`;
+    const head = (authorization: string | undefined) =>
+      ask(url, { ...this.#options, method: "HEAD", headers: { accept: MANIFESTS, ...(authorization !== undefined && { authorization }) } });
+    const reply = await head(this.#authorizations.get(name));
+    if (reply.status !== 401) return reply;
+    const authorization = await this.#authorize(String(reply.headers["www-authenticate"] ?? ""), name);
+    if (authorization === undefined) return reply;
+    this.#authorizations.set(name, authorization);
+    return head(authorization);
+  }
+
+  /** The header that the challenge asks for; undefined where there is none. */
+  async #authorize(challenge: string, name: string): Promise<string | undefined> {
+    const { username, password } = this.#login;
+    const basic = username === "" || password === "" ? undefined : `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
+    if (/^basic\b/i.test(challenge)) return basic;
+    if (!/^bearer\b/i.test(challenge)) return undefined;
+    const parameters = new Map([...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, key = "", value = ""]) => [key.toLowerCase(), value]));
+    const realm = parameters.get("realm") ?? "";
+    if (!URL.canParse(realm)) return undefined;
+    const url = new URL(realm);
+    if (!["http:", "https:"].includes(url.protocol)) return undefined;
+    // What came over TLS does not go out without it.
+    if (url.protocol === "http:" && this.#url.startsWith("https:")) throw new Error(`it asks for the login at ${url.origin}, without TLS`);
+    const service = parameters.get("service");
+    if (service !== undefined) url.searchParams.set("service", service);
+    url.searchParams.set("scope", `repository:${name}:pull`);
+    const reply = await ask(url.href, { ...this.#options, headers: basic === undefined ? {} : { authorization: basic } });
+    if (reply.status !== 200) return undefined;
+    const { token, access_token: other } = v.parse(Token, JSON.parse(reply.body));
+    const found = token ?? other;
+    return found === undefined ? undefined : `Bearer ${found}`;
+  }
+}

@@ -1,0 +1,262 @@
+/** `chp import --to URL`: the files go to a server that imports them, and its report comes back. */
+
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import * as v from "valibot";
+import { Failure, isFailureKind, printable, reason } from "../../src/errors.ts";
+import type { ImportSource, Told } from "../../src/import/import.ts";
+import { type SizedSource, sized, sizeOfTar, tarOfSources } from "../../src/import/remoteprotocol.ts";
+import { readPem } from "../../src/settings/certificate.ts";
+import { IMPORT_PATH, parametersOf } from "../../src/wire/remoteimport.ts";
+import { type Ask, ask, type Reply, Unanswered } from "./http.ts";
+import { type CommonOptions, type Io, note } from "./io.ts";
+import { progressOn } from "./progress.ts";
+
+export interface RemoteFlags extends CommonOptions {
+  readonly to?: string;
+  readonly tokenFile?: string;
+  readonly ca?: string;
+  readonly trust?: string[];
+  readonly allowUnsigned?: boolean;
+  readonly name?: string;
+}
+
+/** Of a report, which grows with what was imported. */
+const MAX_REPORT = 256 * 2 ** 20;
+const TIMEOUT = 15_000;
+/** How often a server is asked that has too many imports at once. */
+const ATTEMPTS = 60;
+
+/** Imports on the server at `to` as one step, and gives its report. Throws a `Failure`, the server's own where it refused. */
+export async function importTo(to: string, sources: readonly ImportSource[], options: RemoteFlags, io: Io): Promise<Told> {
+  if (options.store !== undefined) throw new Failure("usage", "--to and --store are two places: give one of them");
+  if (options.trust)
+    throw new Failure("usage", "--trust can't go with --to: a root is taken in where the store is", {
+      next: "there: chp import --trust FILE",
+    });
+  if (options.allowUnsigned)
+    throw new Failure("usage", "--allow-unsigned can't go with --to: whose signatures are asked for is decided where the store is", {
+      next: "sign it (chp export --sign FILE), or there: chp import --allow-unsigned FILE",
+    });
+  const server = new Server(to, tokenOf(options, io), trustedOf(options, io), io.signal);
+  const { body, headers, name } = bodyOf(sources, progressOn(options, io));
+  await server.admits((text) => note(text, options, io));
+  const parameters = parametersOf({ ...options, ...(name === undefined ? { tarOfFiles: true, folder: process.cwd() } : { name }) });
+  try {
+    return await server.put(parameters, headers, body);
+  } catch (error) {
+    const isRefused = error instanceof Failure && error.kind === "refused";
+    for (const source of isRefused ? sources : []) {
+      const why = await source.whyWrong?.();
+      if (why) throw why;
+    }
+    throw error;
+  }
+}
+
+class Server {
+  readonly #url: string;
+  readonly #host: string;
+  readonly #common: Pick<Ask, "headers" | "trusted" | "signal">;
+
+  constructor(to: string, token: string, trusted: readonly string[], signal: AbortSignal) {
+    const url = URL.canParse(to) ? new URL(to) : undefined;
+    if (url?.protocol !== "https:" || url.username || url.password || url.search || url.hash)
+      throw new Failure("usage", `--to takes a URL like https://hub.lan:8443, not ${printable(to, 200)}`, {
+        ...(url?.protocol === "http:" && { next: "a token is sent over TLS alone: chp serve --tls-listen HOST:PORT there" }),
+      });
+    this.#host = url.host;
+    this.#url = `${url.origin}${url.pathname.replace(/\/+$/, "")}${IMPORT_PATH}`;
+    this.#common = { headers: { Authorization: `Bearer ${token}` }, trusted, signal };
+  }
+
+  /** Returns where the server would take an import. Asked first: who refuses a body may close the connection before its reply is read. */
+  async admits(tell: (text: string) => void): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      const reply = await this.#ask({ timeout: TIMEOUT });
+      if (reply.status === 200) return;
+      if (reply.status !== 503 || attempt === ATTEMPTS) throw this.#refusal(reply);
+      const seconds = Math.min(60, Math.max(1, Number(reply.headers["retry-after"]) || 10));
+      if (attempt === 1) tell(`${this.#host} has enough imports to do: asking again every ${seconds} s`);
+      await sleep(seconds * 1000, undefined, this.#common.signal && { signal: this.#common.signal }).catch(() => {
+        throw interrupted();
+      });
+    }
+  }
+
+  async put(parameters: URLSearchParams, headers: Readonly<Record<string, string>>, body: AsyncIterable<Uint8Array>): Promise<Told> {
+    let sent = false;
+    const counted = async function* () {
+      yield* body;
+      sent = true;
+    };
+    const url = parameters.size > 0 ? `?${parameters}` : "";
+    const reply = await this.#ask(
+      { method: "PUT", headers, body: counted(), timeout: Number.POSITIVE_INFINITY, limit: MAX_REPORT },
+      url,
+      () => sent,
+    );
+    if (reply.status !== 200 && reply.status !== 201) throw this.#refusal(reply);
+    const report = tryJson(reply.body);
+    if (!v.is(Report, report))
+      throw new Failure("failed", `${this.#host} imported it, but its report can't be read: is it another version of chp?`);
+    return report as unknown as Told;
+  }
+
+  async #ask(how: Ask, parameters = "", sent = () => false): Promise<Reply> {
+    const { headers, ...common } = this.#common;
+    try {
+      return await ask(`${this.#url}${parameters}`, { ...common, ...how, headers: { ...headers, ...how.headers } });
+    } catch (error) {
+      if (this.#common.signal?.aborted) throw sent() ? unsure("interrupted", "interrupted") : interrupted();
+      throw error instanceof Unanswered ? this.#unanswered(error, sent()) : error;
+    }
+  }
+
+  #unanswered(error: Unanswered, sent: boolean): Failure {
+    const host = this.#host;
+    const why = printable(error.message, 300);
+    const fail = (message: string, next: string) => new Failure("failed", message, { next, cause: error });
+    if (error.code === "ERR_TLS_CERT_ALTNAME_INVALID")
+      return fail(
+        `the certificate of ${host} is for other names: ${why}`,
+        "there: chp import-certificate --selfsigned --name NAME adds one",
+      );
+    if (error.untrusted)
+      return fail(
+        `the certificate of ${host} is not trusted here: ${why}`,
+        "there: chp config proxy.tls.cert prints what to trust; give it with --ca FILE",
+      );
+    if (/^(ERR_SSL_|EPROTO)|WRONG_VERSION/.test(error.code))
+      return fail(`${host} does not speak TLS there: ${why}`, "--to takes an address of chp serve --tls-listen HOST:PORT");
+    if (error.code === "ECONNREFUSED")
+      return fail(`nothing listens at ${host}`, "there: chp serve --tls-listen HOST:PORT, or name its address with --to URL");
+    if (sent) return unsure("failed", `the connection to ${host} ended before its reply came (${why})`);
+    return fail(`cannot import into ${host}: ${why}`, "nothing was published; run the same command again");
+  }
+
+  /** What the server says, in its words. */
+  #refusal({ status, headers, body }: Reply): Failure {
+    const host = this.#host;
+    if (status === 404)
+      return new Failure("failed", `${host} takes no imports from other machines`, {
+        next: "there: chp token NAME makes a token, and with the first one remote import is on; its user must be able to read secrets/",
+      });
+    if (status >= 300 && status < 400)
+      return new Failure("failed", `${host} redirects to ${printable(String(headers["location"]), 200)}, where the token is not sent`, {
+        next: "name the address of chp serve itself with --to URL",
+      });
+    const parsed = v.safeParse(ErrorReply, tryJson(body));
+    const [told] = parsed.success ? parsed.output["error-list"] : [];
+    if (!told) return new Failure("failed", `${host} answered with status ${status}`, { next: "is chp serve at that address?" });
+    const kind = isFailureKind(told.code) ? told.code : "failed";
+    return new Failure(
+      kind,
+      `${host}: ${printable(told.message)}`,
+      told.next === undefined ? {} : { next: `there: ${printable(told.next)}` },
+    );
+  }
+}
+
+const ErrorReply = v.object({
+  "error-list": v.array(v.object({ code: v.string(), message: v.string(), next: v.optional(v.string()) })),
+});
+
+const List = v.array(v.unknown());
+/** As much of a report as tells that it is one. */
+const Report = v.looseObject({
+  generation: v.nullable(v.number()),
+  undo: v.nullable(v.string()),
+  sources: List,
+  packages: List,
+  snaps: List,
+  notes: List,
+  ignored: List,
+  assertions: v.looseObject({ new: v.number(), known: v.number() }),
+  bytes: v.looseObject({ new: v.number(), known: v.number() }),
+  missing: v.looseObject({ charms: List, resources: List, revisions: List, snapRevisions: List, snaps: List }),
+});
+
+function interrupted(): Failure {
+  return new Failure("interrupted", "interrupted: nothing was published");
+}
+
+function unsure(kind: "failed" | "interrupted", message: string): Failure {
+  return new Failure(kind, `${message}: all of it was published, or nothing`, {
+    next: "run the same command again: what is held already changes nothing",
+  });
+}
+
+/** One file as it is; several as a tar, so that they are one step there. */
+function bodyOf(sources: readonly ImportSource[], progress: ReturnType<typeof progressOn>) {
+  const watched = sources.map((source): ImportSource => ({ ...source, open: () => watch(source, progress) }));
+  const files = watched.filter((one): one is SizedSource => one.size !== undefined);
+  const [only] = watched;
+  if (only && watched.length === 1) {
+    const length: Record<string, string> = only.size === undefined ? {} : { "Content-Length": String(only.size) };
+    const [file] = files;
+    return { name: only.name, headers: length, body: file ? sized(file) : stream(only) };
+  }
+  if (files.length < watched.length)
+    throw new Failure("usage", "standard input and named pipes can only be sent alone: their size is not known before", {
+      next: "save it to a file first, or send it by a command of its own",
+    });
+  return { headers: { "Content-Length": String(sizeOfTar(files)) }, body: tarOfSources(files) };
+}
+
+async function* stream(source: ImportSource): AsyncGenerator<Uint8Array> {
+  yield* source.open();
+}
+
+async function* watch(source: ImportSource, progress: ReturnType<typeof progressOn>): AsyncGenerator<Uint8Array> {
+  let read = 0;
+  try {
+    for await (const chunk of source.open()) {
+      read += chunk.byteLength;
+      progress.update(source.name, read, source.size);
+      yield chunk;
+    }
+  } finally {
+    progress.end();
+  }
+}
+
+/** From the environment or a file: a command line is read by everybody on the machine. */
+function tokenOf({ tokenFile }: RemoteFlags, io: Io): string {
+  const file = tokenFile ?? (io.environment["CHP_TOKEN_FILE"] || undefined);
+  const fromFile = tokenFile !== undefined || !io.environment["CHP_TOKEN"];
+  const token = fromFile ? file && readText(file, "the token") : io.environment["CHP_TOKEN"];
+  if (token === undefined)
+    throw new Failure("usage", "--to needs a token, in CHP_TOKEN or in a file that --token-file names", {
+      next: "on the machine of the store: chp token NAME makes one",
+    });
+  if (!/^[\x21-\x7e]{1,512}$/.test(token.trim()))
+    throw new Failure("usage", `${fromFile ? printable(file ?? "") : "CHP_TOKEN"} does not hold a token`, {
+      next: "chp token NAME prints one, where the store is",
+    });
+  return token.trim();
+}
+
+function trustedOf({ ca }: RemoteFlags, io: Io): string[] {
+  const file = ca ?? (io.environment["CHP_CA"] || undefined);
+  if (file === undefined) return [];
+  const { certificates } = readPem(readText(file, "what to trust"), file);
+  if (certificates.length === 0) throw new Failure("usage", `${printable(file)} holds no certificate`);
+  return certificates.map(String);
+}
+
+function readText(file: string, what: string): string {
+  try {
+    return readFileSync(file, "latin1");
+  } catch (error) {
+    throw new Failure("usage", `cannot read ${printable(file)}, ${what}: ${reason(error).split(",")[0]}`, { cause: error });
+  }
+}
+
+function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

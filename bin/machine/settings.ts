@@ -1,0 +1,149 @@
+/** Settings as the store keeps them: config.json, and secrets apart from it. */
+
+import * as v from "valibot";
+import { type PublicKey, readKeyLine } from "../../src/archives/signature.ts";
+import { type Assertion, keyText } from "../../src/assertions/assertion.ts";
+import { encodeStream, parseAssertions } from "../../src/assertions/text.ts";
+import { FORMER_FOR, type Registries, type Registry } from "../../src/catalog/registry.ts";
+import { Failure } from "../../src/errors.ts";
+import {
+  ACCEPTED_KEYS,
+  checkSetting,
+  readSettings,
+  SETTINGS,
+  type Setting,
+  type Sources,
+  settingOf,
+  type Value,
+} from "../../src/settings/config.ts";
+import type { Store } from "../../store/store.ts";
+import { keptCertificate } from "./tls.ts";
+
+const SECRET_KEYS = SETTINGS.filter((setting) => setting.secret).map((setting) => setting.key);
+const REGISTRY = "proxy.oci-registry.";
+const TLS_CERT = "proxy.tls.cert";
+const REGISTRY_CHECK_INTERVAL = 1000;
+
+const FormerText = v.object({ domain: v.string(), username: v.string(), password: v.string(), until: v.string() });
+const Former = v.fallback(v.array(FormerText), []);
+
+/** Every setting that has a value; a secret's too, so what this returns is not for printing. */
+export async function loadSettings(store: Store, from: Omit<Sources, "file">): Promise<Map<string, Value>> {
+  const config = await store.config();
+  const secret = await ociSecretOf(store, config);
+  const secrets = Object.fromEntries(SECRET_KEYS.map((key) => [key, secret[key]]));
+  const kept = await keptCertificate(store);
+  const cert = kept && { [TLS_CERT]: (kept.authority ?? kept.certificate).trimEnd() };
+  return readSettings({ ...from, file: { ...config, ...secrets, ...cert } });
+}
+
+/** Who serves may be somebody who cannot read secrets, which matters only where a registry is set. */
+function ociSecretOf(store: Store, config: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>> {
+  return store.ociSecret().catch((error: unknown) => {
+    if (config[`${REGISTRY}domain`] === undefined) return {};
+    throw error;
+  });
+}
+
+export interface SettingChange {
+  readonly setting: Setting;
+  /** undefined: unset */
+  readonly value: string | string[] | undefined;
+}
+
+/** Reads `KEY=VALUE` texts; an empty value unsets. Throws a `usage` failure. */
+export function readChanges(texts: readonly string[]): SettingChange[] {
+  return texts.map((text) => {
+    const at = text.indexOf("=");
+    const setting = settingOf(text.slice(0, at));
+    const value = text.slice(at + 1);
+    if (setting.setBy !== undefined)
+      throw new Failure("usage", `${setting.key} is not set by chp config`, { next: `${setting.setBy} sets it` });
+    return { setting, value: value === "" ? undefined : checkSetting(setting, value) };
+  });
+}
+
+/** `now`: milliseconds. */
+export async function changeSettings(store: Store, changes: readonly SettingChange[], now: number): Promise<void> {
+  const [config, secret] = [await store.config(), await store.ociSecret()];
+  const before = registryOf(readSettings({ environment: {}, file: { ...config, ...secret } }));
+  for (const { setting, value } of changes) {
+    const kept = setting.secret ? secret : config;
+    if (value === undefined) delete kept[setting.key];
+    else kept[setting.key] = value;
+  }
+  if (changes.some(({ setting }) => setting.key.startsWith(REGISTRY))) {
+    const until = new Date(now + FORMER_FOR * 1000).toISOString();
+    secret["former"] = [...(before ? [{ ...before, until }] : []), ...formerOf(secret, now)];
+    await store.writeOciSecret(secret);
+  }
+  await store.writeConfig(config);
+}
+
+/** The registry that the settings name; undefined where no domain is set. */
+export function registryOf(settings: ReadonlyMap<string, Value>): Registry | undefined {
+  const value = (name: string) => settings.get(`${REGISTRY}${name}`)?.values[0] ?? "";
+  const domain = value("domain");
+  return domain === "" ? undefined : { domain, username: value("username"), password: value("password") };
+}
+
+const ROOTS = "trusted-roots";
+
+/** The roots besides Canonical's that snaps may be signed below: those of the settings and `given`. */
+export async function trustedRoots(
+  store: Store,
+  given: readonly Assertion[],
+  io: { environment: Sources["environment"] },
+): Promise<Assertion[]> {
+  const text = (await loadSettings(store, io)).get(ROOTS)?.values[0] ?? "";
+  const held = text === "" ? [] : parseAssertions(Buffer.from(text), ROOTS);
+  const all = new Map([...held, ...given].map((one) => [keyText(one.type, one.key), one]));
+  return [...all.values()];
+}
+
+export async function keepRoots(store: Store, roots: readonly Assertion[]): Promise<void> {
+  const config = await store.config();
+  const text = encodeStream(roots.map((one) => one.text));
+  if (config[ROOTS] !== text) await store.writeConfig({ ...config, [ROOTS]: text });
+}
+
+/** The keys, one of which must have signed what is imported; none: anything is taken in. */
+export async function acceptedKeys(store: Store, io: { environment: Sources["environment"] }): Promise<PublicKey[]> {
+  const lines = (await loadSettings(store, io)).get(ACCEPTED_KEYS)?.values ?? [];
+  return lines.map((line) => readKeyLine(line, ACCEPTED_KEYS));
+}
+
+function formerOf(secret: Readonly<Record<string, unknown>>, now: number): v.InferOutput<typeof Former> {
+  return v.parse(Former, secret["former"]).filter(({ until }) => Date.parse(until) > now);
+}
+
+/** The registries of a running server: a change of settings is seen within a second, without a restart. */
+export function watchRegistries(store: Store, environment: Sources["environment"]): () => Promise<Registries> {
+  let checked = Number.NEGATIVE_INFINITY;
+  let known: { text: string; registries: Registries } | undefined;
+  const load = async () => {
+    const settings = await loadSettings(store, { environment });
+    const now = Date.now();
+    const former = formerOf(await ociSecretOf(store, await store.config()), now).map(({ domain, username, password }) => ({
+      domain,
+      username,
+      password,
+    }));
+    const registries = { current: registryOf(settings), former };
+    const text = JSON.stringify(registries);
+    // The same registry stays the same object: replies are cached by it.
+    if (known?.text !== text) known = { text, registries };
+    return known.registries;
+  };
+  let loading: Promise<Registries> | undefined;
+  return () => {
+    const now = performance.now();
+    if (!loading || now - checked > REGISTRY_CHECK_INTERVAL) {
+      checked = now;
+      const before = loading;
+      // A file that is being mended does not take the registry away.
+      loading = load().catch((error: unknown) => before ?? Promise.reject(error));
+    }
+    return loading;
+  };
+}

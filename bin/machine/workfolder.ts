@@ -1,0 +1,426 @@
+/**
+ * Where an archive lies while it is made: `EXPORTDIR/.chp-export-KEY/`, with its parts, a journal of what is in them, and a
+ * lock. What a killed export left there is where the next one with the same key goes on; a finished one is moved out.
+ */
+
+import { randomUUID } from "node:crypto";
+import * as fs from "node:fs/promises";
+import { basename, join } from "node:path";
+import { partName, partSumsName } from "../../src/archives/parts.ts";
+import type { Piece, Room } from "../../src/archives/tarball.ts";
+import { Summer } from "../../src/digest.ts";
+import { Failure, printable } from "../../src/errors.ts";
+import { type Advice, codeOf, lacksLinks, missing, told } from "../../store/diskerrors.ts";
+import { checkSpace } from "./openstore.ts";
+import { LOCK, Lock } from "./worklock.ts";
+
+const MIB = 2 ** 20;
+/** of the journal, and of what tarball.ts puts around payloads: what has another is begun anew */
+const FORMAT = 1;
+/** bytes of one payload between two lines of the journal */
+const STEP = 8 * MIB;
+/** parts that are open without being in use */
+const MAX_OPEN = 16;
+/** the most that a file on a FAT32 stick can have */
+const FAT_LIMIT = 2 ** 32 - 1;
+
+const JOURNAL = "journal";
+const SUMS = "sums";
+const PART = "part.";
+
+const KEPT = "what was fetched is kept";
+const ADVICE: Advice = { kept: KEPT, elsewhere: "name another folder with --export-dir", smaller: "give --chunk 4G" };
+
+/** Which file of the work folder becomes which of the export folder. */
+type Ending = readonly (readonly [inside: string, outside: string])[];
+
+/** A line of the journal; later ones win. */
+type Line =
+  | { readonly format: number; readonly chunk: number }
+  | { readonly piece: Identity; readonly kept: number }
+  | { readonly end: Ending };
+
+/** A payload counts as kept only at the same place and with the same expected digest. */
+type Identity = readonly [path: string, offset: number, length: number, size: number, digest: string];
+
+function identity({ path, offset, length, size }: Piece, digest: string): Identity {
+  return [path, offset, length, size, digest];
+}
+
+export class WorkFolder implements Room {
+  readonly #place: string;
+  readonly #folder: string;
+  readonly #lock: Lock;
+  readonly #chunk: number;
+  readonly #kept = new Map<string, number>();
+  /** what of it is written down, by the same keys */
+  readonly #noted = new Map<string, number>();
+  /** bytes of each part when it was opened */
+  readonly #sizes = new Map<number, number>();
+  readonly #open = new Map<number, { readonly file: Promise<fs.FileHandle>; uses: number }>();
+  readonly #running = new Set<Promise<unknown>>();
+  #journal: fs.FileHandle | undefined;
+
+  /**
+   * The work folder of that key, made where there is none; `key` is a hash, in hex, of all that is asked for. `chunk`: the
+   * most bytes of a part. One process has it at a time: throws a `conflict` failure where another, that runs, has it.
+   */
+  static async open(exportDir: string, key: string, { chunk }: { readonly chunk?: number } = {}): Promise<WorkFolder> {
+    if (!/^[0-9a-f]{8,64}$/.test(key)) throw new Error(`internal error: ${key} is no key of a work folder`);
+    return guarded(exportDir, async () => {
+      const folder = join(exportDir, `.chp-export-${key}`);
+      const lock = await Lock.take(folder);
+      const opened = new WorkFolder(exportDir, folder, lock, chunk);
+      try {
+        await opened.#load();
+      } catch (error) {
+        await opened.close();
+        throw error;
+      }
+      return opened;
+    });
+  }
+
+  private constructor(place: string, folder: string, lock: Lock, chunk = Number.MAX_SAFE_INTEGER) {
+    [this.#place, this.#folder, this.#lock] = [place, folder, lock];
+    // Who says 4G means a stick.
+    this.#chunk = chunk === FAT_LIMIT + 1 ? FAT_LIMIT : chunk;
+  }
+
+  /** Where it is. */
+  get path(): string {
+    return this.#folder;
+  }
+
+  /* ---- the room ---- */
+
+  write(at: number, bytes: Uint8Array): Promise<void> {
+    return this.#run(async () => {
+      for (const { part, start, from, to } of this.#spans(at, at + bytes.byteLength)) {
+        const all = bytes.subarray(start - at, start - at + to - from);
+        await this.#with(part, async (file) => {
+          for (let done = 0; done < all.byteLength; )
+            done += (await file.write(all, done, all.byteLength - done, from + done)).bytesWritten;
+        });
+      }
+    });
+  }
+
+  bytes(start: number, end: number): Promise<Uint8Array> {
+    return this.#run(async () => {
+      const all = new Uint8Array(end - start);
+      for (const span of this.#spans(start, end))
+        await this.#with(span.part, async (file) => {
+          for (let at = span.from; at < span.to; ) {
+            const { bytesRead } = await file.read(all, span.start - start + at - span.from, span.to - at, at);
+            if (bytesRead === 0) return;
+            at += bytesRead;
+          }
+        });
+      return all;
+    });
+  }
+
+  /** Fails where the disk has no space for what an archive of `length` bytes still needs. */
+  reserve(length: number): Promise<void> {
+    return this.#run(async () => {
+      const stats = await Promise.all((await this.#parts()).map((part) => fs.stat(this.#path(part))));
+      const held = stats.reduce((sum, { blocks }) => sum + blocks * 512, 0);
+      await checkSpace("export into", this.#place, length - held, {
+        next: `free some space there or ${ADVICE.elsewhere}, and run the same command again; ${KEPT}`,
+      });
+    });
+  }
+
+  /* ---- the journal ---- */
+
+  /**
+   * How many bytes of a payload an earlier export left. A power cut may have spoiled them: replay them, all of them too, and
+   * compare the digest.
+   */
+  kept(piece: Piece, digest: string): number {
+    const bytes = this.#kept.get(JSON.stringify(identity(piece, digest))) ?? 0;
+    return this.#has(piece.offset, piece.offset + bytes) ? bytes : 0;
+  }
+
+  /** Notes that the first `bytes` of a payload are in the room. May be called at every chunk: few are written down before `close`. */
+  async keep(piece: Piece, digest: string, bytes: number): Promise<void> {
+    const key = JSON.stringify(identity(piece, digest));
+    const noted = this.#noted.get(key) ?? 0;
+    this.#kept.set(key, bytes);
+    if (bytes < noted || bytes >= noted + STEP || bytes === piece.size) await this.#run(() => this.#noteKept(key));
+  }
+
+  /* ---- the end ---- */
+
+  /**
+   * Brings an archive of `length` bytes to the disk and out of the work folder, which is gone then: as `name`, or as parts
+   * with their sums beside them where it is longer than a chunk. Gives the paths. No file is overwritten.
+   */
+  finish(name: string, length: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<string[]> {
+    return this.#run(async () => {
+      const count = Math.max(1, Math.ceil(length / this.#chunk));
+      const parts = Array.from({ length: count }, (_, part) => part);
+      const ending: [string, string][] = parts.map((part) => [PART + part, count === 1 ? name : partName(name, part + 1, count)]);
+      if (count > 1) ending.push([SUMS, partSumsName(name)]);
+      for (const [, outside] of ending) if (await missing(fs.lstat(join(this.#place, outside)))) throw this.#exists(outside);
+      for (const part of await this.#parts()) if (part >= count) await this.#drop(part);
+      for (const part of parts)
+        await this.#with(part, async (file) => {
+          const size = Math.min(this.#chunk, length - part * this.#chunk);
+          if ((await file.stat()).size !== size) await file.truncate(size);
+          await file.sync();
+        });
+      if (count > 1) await this.#writeSums(ending.slice(0, count), signal);
+      await this.#note({ end: ending });
+      await this.#journal?.sync();
+      await this.#closeFiles();
+      try {
+        for (const [inside, outside] of ending) await this.#moveOut(inside, outside);
+      } catch (error) {
+        await this.#takeBack(ending);
+        throw error;
+      }
+      await syncFolder(this.#place);
+      await this.#remove();
+      return ending.map(([, outside]) => join(this.#place, outside));
+    });
+  }
+
+  /** Removes the work folder with all that is in it. */
+  async discard(): Promise<void> {
+    await this.#settle();
+    await this.#run(() => this.#remove());
+  }
+
+  /** Leaves it to the next export with the same key. Does nothing after `finish` and `discard`. */
+  async close(): Promise<void> {
+    // There is nothing to be noted where this fails: the folder is gone, or another's.
+    for (const key of this.#kept.keys()) await this.#run(() => this.#noteKept(key)).catch(() => {});
+    this.#lock.end();
+    await this.#settle();
+    await this.#closeFiles();
+    await this.#lock.release();
+  }
+
+  /* ---- how ---- */
+
+  async #load(): Promise<void> {
+    await this.#sweep();
+    const lines = await readJournal(join(this.#folder, JOURNAL));
+    const head = lines.find((line) => "format" in line);
+    const ending = lines.findLast((line) => "end" in line)?.end ?? [];
+    const goesOn = head?.format === FORMAT && head.chunk === this.#chunk && !(await this.#isOut(ending));
+    if (!goesOn) await this.#empty();
+    else {
+      await this.#takeBack(ending);
+      for (const line of lines)
+        if ("piece" in line) for (const map of [this.#kept, this.#noted]) map.set(JSON.stringify(line.piece), line.kept);
+    }
+    for (const part of await this.#parts()) this.#sizes.set(part, (await fs.stat(this.#path(part))).size);
+    this.#journal = await fs.open(join(this.#folder, JOURNAL), "a");
+    await this.#note(goesOn ? { end: [] } : { format: FORMAT, chunk: this.#chunk });
+  }
+
+  /** A line begins with its line feed, so that one which a crash cut spoils no other. */
+  async #note(line: Line): Promise<void> {
+    await this.#journal?.appendFile(`\n${JSON.stringify(line)}`);
+  }
+
+  async #noteKept(key: string): Promise<void> {
+    const kept = this.#kept.get(key) ?? 0;
+    if (kept === (this.#noted.get(key) ?? 0)) return;
+    this.#noted.set(key, kept);
+    await this.#note({ piece: JSON.parse(key) as Identity, kept });
+  }
+
+  /** Whether all of it was moved out, and only the work folder not removed. */
+  async #isOut(ending: Ending): Promise<boolean> {
+    if (ending.length === 0) return false;
+    for (const [inside, outside] of ending)
+      if ((await missing(fs.lstat(join(this.#folder, inside)))) || !(await missing(fs.lstat(join(this.#place, outside))))) return false;
+    return true;
+  }
+
+  async #moveOut(inside: string, outside: string): Promise<void> {
+    const [from, to] = [join(this.#folder, inside), join(this.#place, outside)];
+    try {
+      await fs.link(from, to);
+    } catch (error) {
+      if (codeOf(error) === "EEXIST") throw this.#exists(outside);
+      if (!lacksLinks(error)) throw error;
+      if (await missing(fs.lstat(to))) throw this.#exists(outside);
+      await fs.rename(from, to);
+      return;
+    }
+    await fs.unlink(from);
+  }
+
+  /** Undoes what was moved out so far. What lies out there without being ours stays. */
+  async #takeBack(ending: Ending): Promise<void> {
+    for (const [inside, outside] of ending) {
+      const [from, to] = [join(this.#place, outside), join(this.#folder, inside)];
+      const [out, within] = await Promise.all([from, to].map((path) => missing(fs.lstat(path))));
+      if (out && !within) await fs.rename(from, to);
+      else if (out && within && out.ino === within.ino && out.dev === within.dev) await fs.unlink(from);
+    }
+  }
+
+  #exists(name: string): Failure {
+    return new Failure("failed", `${printable(join(this.#place, name))} is there already`, {
+      next: `move it away and run the same command again; ${KEPT}`,
+    });
+  }
+
+  async #writeSums(parts: Ending, signal: AbortSignal | undefined): Promise<void> {
+    const lines: string[] = [];
+    for (const [part, [, name]] of parts.entries())
+      await this.#with(part, async (file) => {
+        const summer = new Summer();
+        const { size } = await file.stat();
+        const buffer = Buffer.allocUnsafe(Math.min(size, MIB));
+        while (summer.size < size) {
+          if (signal?.aborted) throw new Failure("interrupted", "interrupted", { next: `the same command goes on: ${KEPT}` });
+          const { bytesRead } = await file.read(buffer, 0, buffer.byteLength, summer.size);
+          if (bytesRead === 0) throw new Error(`${this.#path(part)} ends after ${summer.size} of ${size} bytes`);
+          summer.update(buffer.subarray(0, bytesRead));
+        }
+        lines.push(`${summer.sums()["sha-256"]}  ${name}\n`);
+      });
+    const file = await fs.open(join(this.#folder, SUMS), "w");
+    try {
+      await file.writeFile(lines.join(""));
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Numbers of the parts that are there. */
+  async #parts(): Promise<number[]> {
+    const names = await fs.readdir(this.#folder);
+    return names.filter((name) => name.startsWith(PART)).map((name) => Number(name.slice(PART.length)));
+  }
+
+  #path(part: number): string {
+    return join(this.#folder, PART + part);
+  }
+
+  /** The parts from `start` up to `end`: from where to where in each, and where that starts in the archive. */
+  *#spans(start: number, end: number): Generator<{ part: number; start: number; from: number; to: number }> {
+    for (let at = start; at < end; ) {
+      const part = Math.floor(at / this.#chunk);
+      const from = at - part * this.#chunk;
+      const to = Math.min(this.#chunk, from + end - at);
+      yield { part, start: at, from, to };
+      at += to - from;
+    }
+  }
+
+  #has(start: number, end: number): boolean {
+    return [...this.#spans(start, end)].every(({ part, to }) => (this.#sizes.get(part) ?? 0) >= to);
+  }
+
+  /** An open part. Those that are not in use are closed when they are many. */
+  async #with<T>(part: number, work: (file: fs.FileHandle) => Promise<T>): Promise<T> {
+    const { O_RDWR, O_CREAT } = fs.constants;
+    const open = this.#open.get(part) ?? { file: fs.open(this.#path(part), O_RDWR | O_CREAT), uses: 0 };
+    this.#open.set(part, open);
+    open.uses += 1;
+    try {
+      return await work(await open.file);
+    } finally {
+      open.uses -= 1;
+      if (open.uses === 0 && this.#open.size > MAX_OPEN) await this.#closePart(part);
+    }
+  }
+
+  async #closePart(part: number): Promise<void> {
+    const open = this.#open.get(part);
+    this.#open.delete(part);
+    await (await open?.file.catch(() => undefined))?.close();
+  }
+
+  async #drop(part: number): Promise<void> {
+    await this.#closePart(part);
+    await fs.unlink(this.#path(part));
+  }
+
+  async #closeFiles(): Promise<void> {
+    for (const part of this.#open.keys()) await this.#closePart(part);
+    await this.#journal?.close();
+    this.#journal = undefined;
+  }
+
+  /** All but the lock. */
+  async #empty(): Promise<void> {
+    for (const name of await fs.readdir(this.#folder))
+      if (!name.startsWith(LOCK)) await fs.rm(join(this.#folder, name), { recursive: true });
+  }
+
+  /** The folder gets another name first, so that nobody finds half of it. */
+  async #remove(): Promise<void> {
+    await this.#closeFiles();
+    this.#lock.end();
+    const gone = `${this.#folder}.gone-${randomUUID()}`;
+    await fs.rename(this.#folder, gone);
+    await fs.rm(gone, { recursive: true });
+  }
+
+  /** Removes what exports that were killed while they removed their folder left. */
+  async #sweep(): Promise<void> {
+    for (const name of await fs.readdir(this.#place))
+      if (name.startsWith(`${basename(this.#folder)}.gone-`)) await fs.rm(join(this.#place, name), { recursive: true, force: true });
+  }
+
+  /** Waits for what runs, whatever becomes of it. */
+  async #settle(): Promise<void> {
+    await Promise.allSettled(this.#running);
+  }
+
+  #run<T>(work: () => Promise<T>): Promise<T> {
+    const done = guarded(this.#place, () => {
+      this.#lock.check();
+      return work();
+    });
+    const settled = done.catch(() => {}).then(() => void this.#running.delete(settled));
+    this.#running.add(settled);
+    return done;
+  }
+}
+
+/** Makes the folder that archives go to, where it is not there yet. Throws a `failed` failure. */
+export async function makeExportDir(folder: string): Promise<void> {
+  await guarded(folder, () => fs.mkdir(folder, { recursive: true }));
+}
+
+async function guarded<T>(place: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw told(error, printable(place), ADVICE);
+  }
+}
+
+async function readJournal(path: string): Promise<Line[]> {
+  const text = (await missing(fs.readFile(path, "utf8"))) ?? "";
+  return text.split("\n").flatMap((line) => {
+    try {
+      const parsed: unknown = JSON.parse(line);
+      return typeof parsed === "object" && parsed !== null ? [parsed as Line] : [];
+    } catch {
+      return []; // cut by a crash
+    }
+  });
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await fs.open(folder, "r");
+  try {
+    await handle.sync();
+  } catch (error) {
+    if (!["EINVAL", "ENOTSUP", "EPERM"].includes(codeOf(error))) throw error; // not every file system can
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,439 @@
+/**
+ * Entries of a tar, gz, zst or plain file, nested at any depth, in one pass and with flat memory.
+ *
+ * Nothing is unpacked: an entry's name is data to look up, its bytes are a stream. The next entry is read only after
+ * the last one was drained, so one entry is open at a time and a cut archive can only end in an error.
+ */
+
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import zlib from "node:zlib";
+import { Decompress } from "fzstd";
+import { Header, Pax } from "tar";
+import { Failure, printable, reason, refused } from "../errors.ts";
+import { isLitter, safePath } from "./names.ts";
+
+export const MIB = 2 ** 20;
+
+/** What an archive may hold; an operator can raise these with flags of `chp import`. */
+export interface Limits {
+  /** entries of all tars together, and of one zip */
+  readonly entries: number;
+  /** archives inside archives */
+  readonly depth: number;
+  /** bytes after decompression, of all archives together */
+  readonly size: number;
+  /** decompressed over compressed bytes, once more than `RATIO_FROM` came out */
+  readonly ratio: number;
+  /** bytes of a JSON or assertion file */
+  readonly json: number;
+  /** bytes of a YAML or other text that is read */
+  readonly text: number;
+}
+
+export const LIMITS: Limits = { entries: 100_000, depth: 8, size: 2 ** 40, ratio: 200, json: 32 * MIB, text: 2 * MIB };
+
+const RATIO_FROM = 32 * MIB;
+const MAX_HEADER = MIB;
+
+const BLOCK = 512;
+
+export type Chunks = AsyncIterable<Uint8Array>;
+
+/** A regular file found in an archive, or given as it is. */
+export interface ArchiveFile {
+  /** names of the archives on the way, outermost first */
+  readonly containers: readonly string[];
+  /** path in the innermost of them */
+  readonly path: string;
+  /** its bytes were compressed, outside any tar: they are not those of the file that has this path */
+  readonly compressed?: true;
+  /** its bytes; what is not read is skipped before the next file */
+  readonly bytes: ByteReader;
+}
+
+/** Where a file was found, for messages: `export.tar.gz: kafka.tar.gz: metadata.json`. */
+export function place(file: Pick<ArchiveFile, "containers" | "path">): string {
+  return printable([...file.containers, file.path].join(": "));
+}
+
+/** Pull access to a stream of bytes: look ahead, take exactly so many, take what is left. */
+export class ByteReader {
+  readonly #source: AsyncIterator<Uint8Array>;
+  #held: Uint8Array = new Uint8Array();
+  #ended = false;
+
+  constructor(source: Chunks) {
+    this.#source = source[Symbol.asyncIterator]();
+  }
+
+  /** The next `count` bytes, or fewer at the end, without taking them. */
+  async peek(count: number): Promise<Uint8Array> {
+    while (this.#held.byteLength < count && (await this.#pull()));
+    return this.#held.subarray(0, count);
+  }
+
+  /** The next `count` bytes, or fewer at the end. */
+  async take(count: number): Promise<Uint8Array> {
+    const bytes = await this.peek(count);
+    this.#held = this.#held.subarray(bytes.byteLength);
+    return bytes;
+  }
+
+  /** At most `count` bytes, in chunks as they come. */
+  async *chunks(count = Number.POSITIVE_INFINITY): AsyncGenerator<Uint8Array> {
+    for (let left = count; left > 0; ) {
+      if (this.#held.byteLength === 0 && !(await this.#pull())) return;
+      const chunk = this.#held.subarray(0, left);
+      this.#held = this.#held.subarray(chunk.byteLength);
+      left -= chunk.byteLength;
+      yield chunk;
+    }
+  }
+
+  /** All that is left, which must not be more than `limit` bytes. */
+  async whole(limit: number, what: string): Promise<Uint8Array> {
+    const parts: Uint8Array[] = [];
+    for await (const chunk of this.chunks(limit + 1)) parts.push(chunk);
+    const bytes = Buffer.concat(parts);
+    if (bytes.byteLength > limit) throw refused(`${what} is larger than ${limit} bytes`);
+    return bytes;
+  }
+
+  async drain(): Promise<void> {
+    for await (const _ of this.chunks());
+  }
+
+  /** Lets go of the source; a stream that was not read to its end is closed. */
+  async close(): Promise<void> {
+    this.#ended = true;
+    await this.#source.return?.();
+  }
+
+  async #pull(): Promise<boolean> {
+    if (this.#ended) return false;
+    const next = await this.#source.next();
+    if (next.done) {
+      this.#ended = true;
+      return false;
+    }
+    this.#held = this.#held.byteLength === 0 ? next.value : Buffer.concat([this.#held, next.value]);
+    return true;
+  }
+}
+
+/** What all archives of one import have used up so far. */
+class Budget {
+  readonly limits: Limits;
+  #entries = 0;
+  #size = 0;
+
+  constructor(limits: Limits) {
+    this.limits = limits;
+  }
+
+  entry(): void {
+    this.#entries += 1;
+    if (this.#entries > this.limits.entries)
+      throw refused(`it holds more than ${this.limits.entries} entries`, { next: "if that is right, give --max-entries" });
+  }
+
+  bytes(count: number): void {
+    this.#size += count;
+    if (this.#size > this.limits.size)
+      throw refused(`it unpacks to more than ${this.limits.size} bytes`, { next: "if that is right, give --max-size" });
+  }
+}
+
+/**
+ * The regular files of a source, in order. A source that is no archive is one file.
+ * `opaque` says of a file by its name that it is kept as it is, even where its content is an archive.
+ */
+export async function* files(
+  source: { readonly name: string; readonly chunks: Chunks },
+  opaque: (path: string) => boolean,
+  limits: Limits = LIMITS,
+): AsyncGenerator<ArchiveFile> {
+  const bytes = new ByteReader(source.chunks);
+  try {
+    yield* walk({ containers: [], path: source.name, bytes }, opaque, new Budget(limits), 0);
+    await bytes.drain();
+  } finally {
+    await bytes.close();
+  }
+}
+
+async function* walk(file: ArchiveFile, opaque: (path: string) => boolean, budget: Budget, depth: number): AsyncGenerator<ArchiveFile> {
+  const { containers, path, bytes } = file;
+  const head = opaque(path) ? new Uint8Array() : await bytes.peek(BLOCK);
+  const decompress = DECOMPRESSORS.find(({ magic }) => magic.every((byte, i) => head[i] === byte));
+  const tar = isTar(head);
+  if (!decompress && !tar) {
+    yield file;
+    return;
+  }
+  if (depth >= budget.limits.depth) throw refused(`${place(file)}: archives are nested more than ${budget.limits.depth} deep`);
+  try {
+    if (decompress) {
+      const inner = new ByteReader(bounded(decompress.run, bytes.chunks(), budget));
+      try {
+        yield* walk({ containers, path, bytes: inner, compressed: true }, opaque, budget, depth + 1);
+        await inner.drain();
+      } finally {
+        await inner.close();
+      }
+      return;
+    }
+    for await (const entry of entries(bytes, budget)) {
+      const child: ArchiveFile = { containers: [...containers, path], ...entry };
+      yield* walk(child, opaque, budget, depth + 1);
+    }
+  } catch (error) {
+    throw located(error, file);
+  }
+}
+
+/** The failure with the file where it happened, unless it says that already. */
+export function located(error: unknown, file: Pick<ArchiveFile, "containers" | "path">): unknown {
+  const where = place(file);
+  return error instanceof Failure && !error.message.startsWith(`${where}: `) ? error.within(where) : error;
+}
+
+/* ---- compression ---- */
+
+interface Decompressor {
+  readonly magic: readonly number[];
+  readonly run: (source: Chunks) => Chunks;
+}
+
+const DECOMPRESSORS: readonly Decompressor[] = [
+  { magic: [0x1f, 0x8b], run: (source) => through(source, zlib.createGunzip({ chunkSize: MIB / 16 })) },
+  { magic: [0x28, 0xb5, 0x2f, 0xfd], run: (source) => zstd(wholeFrames(source)) },
+];
+
+async function* through(source: Chunks, transform: NodeJS.ReadWriteStream): Chunks & AsyncGenerator<Uint8Array> {
+  const input = Readable.from(source, { objectMode: false });
+  const pumped = pipeline(input, transform);
+  pumped.catch(() => {}); // told by the loop below
+  try {
+    for await (const chunk of transform) yield chunk as unknown as Uint8Array;
+    await pumped;
+  } finally {
+    input.destroy();
+  }
+}
+
+/** Node has zstd from 22.15 on; before, a library reads it. */
+function zstd(source: Chunks): Chunks {
+  return typeof zlib.createZstdDecompress === "function" ? through(source, zlib.createZstdDecompress()) : zstdByLibrary(source);
+}
+
+async function* zstdByLibrary(source: Chunks): AsyncGenerator<Uint8Array> {
+  let ready: Uint8Array[] = [];
+  const decompress = new Decompress((chunk) => ready.push(chunk));
+  const flush = function* () {
+    const out = ready;
+    ready = [];
+    yield* out;
+  };
+  for await (const chunk of source) {
+    decompress.push(chunk);
+    yield* flush();
+  }
+  decompress.push(new Uint8Array(), true);
+  yield* flush();
+}
+
+/** Zstd frames as they are, refused where one is cut short: Bun's decompressor takes a cut for the end. */
+async function* wholeFrames(source: Chunks): AsyncGenerator<Uint8Array> {
+  const bytes = new ByteReader(source);
+  try {
+    while ((await bytes.peek(1)).byteLength > 0) yield* frame(bytes);
+  } finally {
+    await bytes.close();
+  }
+}
+
+/** One frame, a chunk a block. Layout: RFC 8878, section 3.1. */
+async function* frame(bytes: ByteReader): AsyncGenerator<Uint8Array> {
+  const next = async (count: number) => {
+    const taken = await bytes.take(count);
+    if (taken.byteLength < count) throw refused("it is cut short inside a zstd frame");
+    return taken;
+  };
+  const magic = await next(4);
+  yield magic;
+  if (littleEndian(magic) >>> 4 === 0x184d2a5) {
+    const size = await next(4);
+    yield size;
+    for (let left = littleEndian(size); left > 0; left -= Math.min(left, MIB)) yield await next(Math.min(left, MIB));
+    return;
+  }
+  if (littleEndian(magic) !== 0xfd2fb528) throw refused("it is corrupt: something follows its last zstd frame");
+  const descriptor = await next(1);
+  yield descriptor;
+  const flags = littleEndian(descriptor);
+  const single = (flags >> 5) & 1;
+  const contentSize = [single, 2, 4, 8][flags >> 6] ?? 0;
+  const dictionary = [0, 1, 2, 4][flags & 3] ?? 0;
+  yield await next(1 - single + dictionary + contentSize);
+  for (let last = false; !last; ) {
+    const block = littleEndian(await bytes.peek(3));
+    last = (block & 1) === 1;
+    const isRun = ((block >> 1) & 3) === 1;
+    yield await next(3 + (isRun ? 1 : block >> 3));
+  }
+  if (((flags >> 2) & 1) === 1) yield await next(4);
+}
+
+function littleEndian(bytes: Uint8Array): number {
+  return bytes.reduceRight((number, byte) => number * 256 + byte, 0);
+}
+
+/** Decompressed bytes, refused where they grow out of proportion or do not decompress. */
+async function* bounded(run: (source: Chunks) => Chunks, source: Chunks, budget: Budget): AsyncGenerator<Uint8Array> {
+  let [taken, given] = [0, 0];
+  const counted = async function* () {
+    for await (const chunk of source) {
+      taken += chunk.byteLength;
+      yield chunk;
+    }
+  };
+  try {
+    for await (const chunk of run(counted())) {
+      given += chunk.byteLength;
+      budget.bytes(chunk.byteLength);
+      if (given > RATIO_FROM && given > taken * budget.limits.ratio)
+        throw refused(`it unpacks to more than ${budget.limits.ratio} times its size`, { next: "if that is right, give --max-ratio" });
+      yield chunk;
+    }
+  } catch (error) {
+    // Errors of the source below are Failures or carry a system call; what is left is the decompressor's.
+    if (error instanceof Failure || (error instanceof Error && "syscall" in error)) throw error;
+    throw refused(`it is cut short or corrupt (${reason(error)})`, { cause: error });
+  }
+}
+
+/* ---- tar ---- */
+
+const ZERO_BLOCK = new Uint8Array(BLOCK);
+
+function isTar(head: Uint8Array): boolean {
+  if (head.byteLength < BLOCK) return false;
+  return !isZero(head) && readHeader(head) !== undefined;
+}
+
+/** Undefined where the block is no header; node-tar throws on numbers that are none. */
+function readHeader(block: Uint8Array, pax?: Pax, global?: Pax): Header | undefined {
+  try {
+    const header = new Header(Buffer.from(block), 0, pax, global);
+    return header.cksumValid ? header : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isZero(block: Uint8Array): boolean {
+  return Buffer.compare(block, ZERO_BLOCK) === 0;
+}
+
+type TarEntry = Pick<ArchiveFile, "path" | "bytes">;
+
+async function* entries(bytes: ByteReader, budget: Budget): AsyncGenerator<TarEntry> {
+  let pax: Pax | undefined;
+  let global: Pax | undefined;
+  let longPath: string | undefined;
+  const seen = new Set<string>();
+  for (;;) {
+    const block = await bytes.take(BLOCK);
+    if (block.byteLength < BLOCK) throw refused("it is cut short: the end of the tar is missing");
+    if (isZero(block)) {
+      await endOfTar(bytes);
+      return;
+    }
+    const header = readHeader(block, pax, global);
+    if (!header) throw refused("it is corrupt: a tar header is wrong");
+    const size = header.size ?? Number.NaN;
+    if (!Number.isSafeInteger(size) || size < 0) throw refused("a tar header has a size that is no number of bytes");
+    budget.entry();
+
+    if (header.type === "ExtendedHeader" || header.type === "GlobalExtendedHeader" || header.type === "OldExtendedHeader") {
+      const text = await meta(bytes, size);
+      if (/ GNU\.sparse\./.test(text)) throw refused("it holds a sparse file", { next: "make the tar without --sparse" });
+      if (header.type === "GlobalExtendedHeader") global = Pax.parse(text, global, true);
+      else pax = Pax.parse(text, pax);
+    } else if (header.type === "NextFileHasLongPath" || header.type === "OldGnuLongPath") {
+      longPath = (await meta(bytes, size)).replace(/\0.*$/s, "");
+    } else if (header.type === "NextFileHasLongLinkpath") {
+      await meta(bytes, size);
+    } else {
+      const path = safePath(longPath ?? pax?.path ?? header.path ?? "");
+      [pax, longPath] = [undefined, undefined];
+      if (header.type === "Directory") continue;
+      if (header.type !== "File" && header.type !== "OldFile" && header.type !== "ContiguousFile")
+        throw refused(`${printable(path)} is a ${WORDS[header.type] ?? "special file"}: only files and folders are read`);
+      if (isLitter(path)) {
+        await skip(bytes, size);
+        continue;
+      }
+      if (seen.has(path)) throw refused(`${printable(path)} is in it twice`);
+      seen.add(path);
+      yield* oneEntry(bytes, path, size);
+    }
+  }
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  Link: "hard link",
+  SymbolicLink: "symbolic link",
+  CharacterDevice: "device",
+  BlockDevice: "device",
+  FIFO: "named pipe",
+};
+
+/** The second block of the end, and the padding of the last record: what followed would be lost without a word. */
+async function endOfTar(bytes: ByteReader): Promise<void> {
+  if ((await bytes.peek(BLOCK)).byteLength < BLOCK) throw refused("it is cut short: the end of the tar is missing");
+  for await (const chunk of bytes.chunks())
+    if (chunk.some((byte) => byte !== 0)) throw refused("it is corrupt: something follows the end of the tar");
+}
+
+async function* oneEntry(bytes: ByteReader, path: string, size: number): AsyncGenerator<TarEntry> {
+  const body = new ByteReader(exactly(bytes, size, path));
+  yield { path, bytes: body };
+  await body.drain();
+  await skip(bytes, 0, size);
+}
+
+async function* exactly(bytes: ByteReader, size: number, path: string): AsyncGenerator<Uint8Array> {
+  let got = 0;
+  for await (const chunk of bytes.chunks(size)) {
+    got += chunk.byteLength;
+    yield chunk;
+  }
+  if (got < size) throw refused(`it is cut short: ${printable(path)} ends after ${got} of ${size} bytes`);
+}
+
+/** Text of a tar extension header. */
+async function meta(bytes: ByteReader, size: number): Promise<string> {
+  if (size > MAX_HEADER) throw refused(`an extended tar header is larger than ${MAX_HEADER} bytes`);
+  const text = Buffer.from(await bytes.take(size));
+  if (text.byteLength < size) throw refused("it is cut short inside a tar header");
+  await skip(bytes, 0, size);
+  return text.toString("utf8");
+}
+
+/** Skips `count` bytes and the padding that follows `padded` (or `count`) bytes. */
+async function skip(bytes: ByteReader, count: number, padded = count): Promise<void> {
+  const all = count + ((BLOCK - (padded % BLOCK)) % BLOCK);
+  let got = 0;
+  for await (const chunk of bytes.chunks(all)) got += chunk.byteLength;
+  if (got < all) throw refused("it is cut short inside an entry");
+}
+
+/** Random access to bytes at rest. */
+export interface ReadAt {
+  readonly size: number;
+  /** bytes from `start` up to, not including, `end` */
+  bytes(start: number, end: number): Promise<Uint8Array>;
+}

@@ -1,0 +1,499 @@
+/**
+ * Which snaps a charm installs, as far as its own files say so. Nothing is run: literals are read, what is computed is left
+ * out. refresh_versions.toml is made to be read by machines, so it is certain; all else is how the field writes it.
+ */
+
+import { parse as parseToml } from "smol-toml";
+import * as v from "valibot";
+import { RISKS } from "../../catalog/channel.ts";
+import type { Need } from "../../catalog/need.ts";
+import { mapOf } from "../../schema.ts";
+import { readYaml } from "../../text.ts";
+import {
+  kindOf,
+  type Language,
+  MAX_COMMAND,
+  MAX_DEFINITIONS,
+  MAX_DEPTH,
+  MAX_FINDINGS,
+  MAX_NEEDS,
+  MAX_STEPS,
+  METADATA,
+  mayNameSnaps,
+  REFRESH_VERSIONS,
+} from "./files.ts";
+import { Python } from "./python.ts";
+import { architectureOf, channelOf, isSame, type Pin, revisionOf, riskyChannelOf, snapNameOf, type Value, valueOf } from "./values.ts";
+
+/* ---- what names mean ---- */
+
+/** `SNAPS`, `SNAP_PACKAGES`, `VAULT_SNAP_REVISION`, `_grafana_agent_snaps`; what is before it tells snaps apart. */
+const SNAP_VARIABLE = /^(?:(.*?)_)?snaps?(?:[_-](?:packages?|revisions?|revs?|versions?|maps?|list|specs?|pins?|info))?$/i;
+const SNAP_NAME_VARIABLE = /^(?:(.*?)_)?snap(?:_name)?$/i;
+const SNAP_CHANNEL_VARIABLE = /^(?:(.*?)_)?snap_channel$/i;
+const REVISION_VARIABLE = /(?:^|_)rev(?:ision)?s?$/i;
+const MAX_VARIABLE = 200;
+/** `snap_revisions.json`, `snaps.yaml`, `snap-installation.yaml` */
+const SNAP_FILE = /(?:^|[-_./])snaps?(?:[-_.][^/]*)?$/;
+
+/** The part of a variable before `SNAP`, as names are compared: `_grafana_agent_snaps` → `GRAFANA_AGENT`. */
+function prefixOf(variable: string, pattern: RegExp): string | undefined {
+  if (variable.length > MAX_VARIABLE) return undefined;
+  const match = pattern.exec(variable.replace(/^_+/, ""));
+  return match ? (match[1] ?? "").toUpperCase() : undefined;
+}
+
+/** Keys that say something of a snap and are none. */
+const NO_NAMES = new Set<string>([
+  ...RISKS,
+  "latest",
+  "strict",
+  "classic",
+  "default",
+  "name",
+  "channel",
+  "revision",
+  "revisions",
+  "version",
+]);
+
+/** Where a pin without a name was found. */
+interface Nameless {
+  readonly pin: Pin;
+  readonly path: string;
+  readonly prefix: string;
+  /** whether only the same file may name the snap */
+  readonly local: boolean;
+}
+
+interface Siblings {
+  readonly names: Map<string, Set<string>>;
+  readonly channels: Map<string, Set<string>>;
+}
+
+function only(texts: Set<string> | undefined): string | undefined {
+  return texts?.size === 1 ? [...texts][0] : undefined;
+}
+
+/** Calls whose first argument is a snap, or several. */
+const INSTALLS = new Set(["install_snap", "snap_install", "ensure_snap"]);
+const SNAP_MODULE = /^_?snap(?:_?lib)?$/i;
+const STATES = new Set(["latest", "present", "available", "absent"]);
+/** Calls whose first argument is a command line. */
+const RUNS = new Set(["run", "call", "check_call", "check_output", "Popen", "system", "getoutput"]);
+
+const Refresh = v.object({ snap: v.object({ name: v.string(), revisions: mapOf(v.unknown()) }) });
+const Assuming = v.object({ assumes: v.pipe(v.array(v.unknown()), v.includes("k8s-api")) });
+
+class Charm {
+  readonly #files: readonly (readonly [path: string, text: string])[];
+  readonly #pythons = new Map<string, Python>();
+  readonly #needs: Need[] = [];
+  readonly #nameless: Nameless[] = [];
+  /** snaps that a file names, whatever for */
+  readonly #named = new Map<string, Set<string>>();
+  readonly #resolved = new Map<string, Value>();
+  /** constants of all files, for those that import them */
+  readonly #constants = new Map<string, { readonly path: string; readonly value: Value }[]>();
+  readonly #siblingsOf = new Map<string, Siblings>();
+  readonly #spent = new Map<Language, number>();
+  #steps = 0;
+
+  constructor(files: ReadonlyMap<string, string>) {
+    this.#files = [...files].toSorted(([a], [b]) => order(a, b));
+  }
+
+  needs(): Need[] {
+    for (const [path, text] of this.#files) if (path === REFRESH_VERSIONS) this.#refreshVersions(path, text);
+    // A pod has no snapd: what such a charm says of snaps is for its twin on machines.
+    const metadata = this.#files.find(([path]) => path === METADATA);
+    if (metadata && v.is(Assuming, this.#data(METADATA, metadata[1], "yaml"))) return this.#needs;
+
+    for (const [path, text] of this.#files) this.#read(path, text);
+    for (const [path, file] of this.#pythons)
+      for (const [name, values] of file.definitions)
+        if (/^_*[A-Z][A-Z0-9_]*$/.test(name))
+          for (const value of values) {
+            const all = this.#constants.get(name) ?? [];
+            if (all.length <= MAX_DEFINITIONS) all.push({ path, value });
+            this.#constants.set(name, all);
+          }
+    for (const [path, file] of this.#pythons) {
+      this.#variables(path, file);
+      if (!path.startsWith("lib/")) this.#calls(path, file);
+    }
+    const everywhere = new Set([...this.#named.values()].flatMap((names) => [...names]));
+    const names = this.#nameless.map((one) => this.#nameFor(one, everywhere));
+    for (const [i, { pin, path }] of this.#nameless.entries()) this.#add({ ...pin, name: names[i] }, path);
+    return this.#needs;
+  }
+
+  #add(pin: Pin, path: string, sure: Need["sure"] = "likely"): void {
+    const { name, revision, channel, architecture } = pin;
+    if (name === undefined || this.#needs.length >= MAX_FINDINGS) return;
+    this.#mention(path, name);
+    this.#needs.push({
+      name,
+      ...(revision !== undefined && { revision }),
+      ...(channel !== undefined && { channel }),
+      ...(architecture !== undefined && { architecture }),
+      sure,
+      where: path,
+    });
+  }
+
+  #mention(path: string, name: string): void {
+    const names = this.#named.get(path) ?? new Set();
+    this.#named.set(path, names.add(name));
+  }
+
+  /* -- files -- */
+
+  #refreshVersions(path: string, text: string): void {
+    const parsed = v.safeParse(Refresh, this.#data(path, text, "toml"));
+    const name = parsed.success ? snapNameOf(parsed.output.snap.name) : undefined;
+    if (!parsed.success || name === undefined) return;
+    for (const [key, value] of Object.entries(parsed.output.snap.revisions)) {
+      const [architecture, revision] = [architectureOf(key), revisionOf(valueOf(value))];
+      if (architecture !== undefined && revision !== undefined) this.#add({ name, revision, architecture }, path, "certain");
+    }
+  }
+
+  /** What a JSON, YAML or TOML text says; undefined where it is broken. */
+  #data(path: string, text: string, language: Language): unknown {
+    try {
+      if (language === "json") return JSON.parse(text);
+      return language === "toml" ? parseToml(text) : readYaml(text, path);
+    } catch {
+      return undefined;
+    }
+  }
+
+  #read(path: string, text: string): void {
+    const kind = kindOf(path);
+    if (!kind || path === REFRESH_VERSIONS || path === METADATA || !/snap|revision/i.test(text + path)) return;
+    const { language } = kind;
+    const spent = (this.#spent.get(language) ?? 0) + text.length;
+    if (spent > kind.all) return;
+    this.#spent.set(language, spent);
+    const script = language === "script" ? /^#!.*?\b(python|(?:ba|da)?sh)/.exec(text)?.[1] : undefined;
+    if (language === "python" || script === "python") this.#pythons.set(path, new Python(text));
+    else if (language === "shell" || script !== undefined) this.#shell(path, text);
+    else if (language !== "script") {
+      const value = valueOf(this.#data(path, text, language));
+      if (SNAP_FILE.test(path)) this.#specs(value, { path, prefix: "", variable: path.replace(/\.\w+$/, "") });
+      else this.#keys(path, value, 0);
+    }
+  }
+
+  /** Looks for keys that are named as variables with snaps are. */
+  #keys(path: string, value: Value, depth: number): void {
+    if (typeof value !== "object" || !("map" in value) || depth > MAX_DEPTH) return;
+    for (const [key, inner] of value.map) {
+      const prefix = typeof key === "string" ? prefixOf(key, SNAP_VARIABLE) : undefined;
+      if (prefix !== undefined && typeof key === "string") this.#specs(inner, { path, prefix, variable: key });
+      else this.#keys(path, inner, depth + 1);
+    }
+  }
+
+  #shell(path: string, text: string): void {
+    for (const line of text.replaceAll(/\\\r?\n/g, " ").split("\n")) {
+      if (!line.includes("snap")) continue;
+      // Quoted texts with blanks are for echo, not for snap.
+      const bare = line.replaceAll(/"([^"]*)"|'([^']*)'/g, (_, a?: string, b?: string) =>
+        /^[\w./=-]+$/.test(a ?? b ?? "") ? (a ?? b ?? "") : "$",
+      );
+      for (const part of bare.replace(/(?:^|\s)#.*/, "").split(/[;&|()`]/)) {
+        const words = part.split(/\s+/).filter((word) => word !== "");
+        const start = words.findIndex((word) => !/^(?:if|then|else|elif|do|while|until|!|time|exec|\w+=.*)$/.test(word));
+        if (start >= 0) this.#command(path, words.slice(start));
+      }
+    }
+  }
+
+  /** `[sudo] snap install NAME… [--revision N] [--channel C]`; an unknown word is one that a run would tell. */
+  #command(path: string, command: readonly Value[]): void {
+    const words = command[0] === "sudo" ? command.slice(1) : command;
+    if (words[0] !== "snap" && words[0] !== "/usr/bin/snap") return;
+    const names: Value[] = [];
+    let [revision, channel, bare]: [Value, Value, boolean] = [undefined, undefined, words[1] === "refresh"];
+    if (words[1] !== "install" && words[1] !== "download" && !bare) return;
+    for (let i = 2; i < words.length; i += 1) {
+      const word = words[i];
+      if (typeof word !== "string" || !word.startsWith("-")) {
+        names.push(word);
+        continue;
+      }
+      const [option = "", inline] = word.split("=", 2);
+      if (option === "--dangerous") return;
+      const risk = RISKS.find((one) => option === `--${one}`);
+      if (risk) channel = risk;
+      if (!["--revision", "--channel", "--cohort", "--name", "--basename", "--target-directory"].includes(option)) continue;
+      const given = inline ?? words[i + 1];
+      if (inline === undefined) i += 1;
+      if (option === "--revision") revision = given;
+      if (option === "--channel") channel = given;
+    }
+    const unquoted = (value: Value) => (typeof value === "string" ? value.replaceAll(/["']/g, "") : value);
+    const pin = { revision: names.length === 1 ? revisionOf(unquoted(revision)) : undefined, channel: channelOf(unquoted(channel)) };
+    bare &&= pin.revision === undefined && pin.channel === undefined;
+    if (!bare) for (const name of names) this.#add({ ...pin, name: snapNameOf(name) }, path);
+  }
+
+  /* -- variables -- */
+
+  /** What a value stands for; undefined where that is not one literal. */
+  #resolve(value: Value, path: string, depth = 0): Value {
+    this.#steps += 1;
+    if (this.#steps > MAX_STEPS || depth > MAX_DEPTH) return undefined;
+    if (typeof value !== "object" || !("ref" in value)) return value;
+    const key = JSON.stringify([path, value.ref]);
+    if (this.#resolved.has(key)) return this.#resolved.get(key);
+    this.#resolved.set(key, undefined); // a name that stands for itself
+    const own = this.#pythons.get(path)?.definitions.get(value.ref);
+    const all = own?.map((one) => ({ path, value: one })) ?? this.#constants.get(value.ref) ?? [];
+    const [first, ...more] = all.slice(0, MAX_DEFINITIONS + 1).map((one) => this.#resolve(one.value, one.path, depth + 1));
+    const found = all.length <= MAX_DEFINITIONS && more.every((one) => isSame(one, first)) ? first : undefined;
+    this.#resolved.set(key, found);
+    return found;
+  }
+
+  #variables(path: string, file: Python): void {
+    const { names, channels } = this.#siblings(path);
+    for (const all of names.values()) for (const name of all) this.#mention(path, name);
+    for (const prefix of channels.keys()) this.#add({ name: only(names.get(prefix)), channel: only(channels.get(prefix)) }, path);
+    for (const [variable, values] of file.definitions)
+      for (const value of values) {
+        const prefix = prefixOf(variable, SNAP_VARIABLE);
+        if (prefix !== undefined) this.#specs(value, { path, prefix, variable });
+        else if (REVISION_VARIABLE.test(variable.slice(-MAX_VARIABLE)))
+          for (const pin of this.#revisions(value, path) ?? [])
+            if (pin.architecture !== undefined) this.#leave({ pin, path, prefix: "", local: true });
+      }
+  }
+
+  #leave(one: Nameless): void {
+    if (this.#nameless.length < MAX_FINDINGS) this.#nameless.push(one);
+  }
+
+  /** The name and the channel that `PREFIX_SNAP_NAME` and `PREFIX_SNAP_CHANNEL` give in a file, by prefix. */
+  #siblings(path: string): Siblings {
+    const before = this.#siblingsOf.get(path);
+    if (before) return before;
+    const found: Siblings = { names: new Map(), channels: new Map() };
+    const note = (map: Map<string, Set<string>>, prefix: string | undefined, text: string | undefined) => {
+      if (prefix !== undefined && text !== undefined) map.set(prefix, (map.get(prefix) ?? new Set()).add(text));
+    };
+    for (const [variable, values] of this.#pythons.get(path)?.definitions ?? [])
+      for (const value of values) {
+        note(found.names, prefixOf(variable, SNAP_NAME_VARIABLE), snapNameOf(this.#resolve(value, path)));
+        note(found.channels, prefixOf(variable, SNAP_CHANNEL_VARIABLE), riskyChannelOf(this.#resolve(value, path)));
+      }
+    this.#siblingsOf.set(path, found);
+    return found;
+  }
+
+  /** The snap that a pin beside no name is of: its sibling's, the one called like its variable, or the only one there is. */
+  #nameFor({ path, prefix, local }: Nameless, everywhere: ReadonlySet<string>): string | undefined {
+    const sibling = only(this.#siblings(path).names.get(prefix));
+    if (sibling !== undefined) return sibling;
+    const here = this.#named.get(path) ?? new Set();
+    const alike = prefix.toLowerCase().replaceAll("_", "-");
+    if (everywhere.has(alike) && !local) return alike;
+    return only(here.size > 0 || local ? here : new Set(everywhere));
+  }
+
+  /** `51`, `"51"`, `{"x86_64": 51}` or `{("strict", "amd64"): 51}`; undefined where it is none of these. */
+  #revisions(given: Value, path: string): Pin[] | undefined {
+    const value = this.#resolve(given, path);
+    const revision = revisionOf(value);
+    if (revision !== undefined) return [{ revision }];
+    if (typeof value !== "object" || !("map" in value) || value.map.length === 0) return undefined;
+    const pins = value.map.map(([key, one]) => ({ architecture: architectureOf(key), revision: revisionOf(this.#resolve(one, path)) }));
+    return pins.every((pin) => pin.architecture !== undefined && pin.revision !== undefined) ? pins : undefined;
+  }
+
+  #specs(given: Value, at: { path: string; prefix: string; variable: string }, known: Pin = {}, depth = 0): void {
+    const { path } = at;
+    const value = this.#resolve(given, path);
+    if (depth > MAX_DEPTH) return;
+    const emit = (pin: Pin) => {
+      const whole = { ...known, ...pin };
+      if (whole.name !== undefined) this.#add(whole, path);
+      else
+        this.#leave({
+          pin: { ...whole, channel: whole.channel ?? only(this.#siblings(path).channels.get(at.prefix)) },
+          path,
+          prefix: at.prefix,
+          local: false,
+        });
+    };
+    const saysRevision = REVISION_VARIABLE.test(at.variable.slice(-MAX_VARIABLE));
+    if (typeof value !== "object") {
+      if (saysRevision && depth === 0) for (const pin of this.#revisions(value, path) ?? []) emit(pin);
+      return;
+    }
+    if ("list" in value) {
+      if (!this.#tuple(value.list, path)) for (const item of value.list) this.#specs(item, at, known, depth + 1);
+      return;
+    }
+    if (!("map" in value)) return;
+
+    const fields = new Map(value.map.flatMap(([key, one]) => (typeof key === "string" ? [[key, this.#resolve(one, path)] as const] : [])));
+    const name = snapNameOf(fields.get("name")) ?? known.name;
+    const revisions = this.#revisions(fields.get("revision") ?? fields.get("revisions"), path);
+    const channel = channelOf(fields.get("channel"));
+    if (revisions || channel !== undefined) {
+      const named = { ...(name !== undefined && { name }), ...(channel !== undefined && { channel }) };
+      for (const pin of revisions ?? [{}]) emit({ ...named, ...pin });
+      return;
+    }
+    const byArchitecture = this.#revisions(value, path);
+    if (byArchitecture) {
+      for (const pin of byArchitecture) emit(pin);
+      return;
+    }
+    for (const [key, one] of value.map) {
+      const architecture = architectureOf(key);
+      const snap = known.name === undefined ? snapNameOf(this.#resolve(key, path)) : undefined;
+      if (architecture !== undefined) this.#specs(one, at, { ...known, architecture }, depth + 1);
+      else if (snap !== undefined && NO_NAMES.has(snap)) this.#specs(one, at, known, depth + 1);
+      else if (snap !== undefined) this.#ofSnap(one, at, { ...known, name: snap }, saysRevision, depth);
+    }
+  }
+
+  /** What stands behind the name of a snap in a map. */
+  #ofSnap(given: Value, at: { path: string; prefix: string; variable: string }, known: Pin, saysRevision: boolean, depth: number): void {
+    const value = this.#resolve(given, at.path);
+    if (typeof value === "object") {
+      this.#specs(value, at, known, depth + 1);
+      return;
+    }
+    const [channel, revision] = [riskyChannelOf(value), saysRevision ? revisionOf(value) : undefined];
+    if (channel !== undefined || revision !== undefined) this.#add({ ...known, channel, revision }, at.path);
+  }
+
+  /** `("charmed-x", "6/edge", 123)`, `("charmed-x", {"revision": …})` */
+  #tuple(list: readonly Value[], path: string): boolean {
+    const [name, ...parts] = list.slice(0, 8).map((part) => this.#resolve(part, path));
+    const snap = snapNameOf(name);
+    if (snap === undefined) return false;
+    const maps = parts.filter((part) => typeof part === "object" && "map" in part);
+    const channel = parts.map(riskyChannelOf).find((one) => one !== undefined);
+    const revisions = parts.map((part) => this.#revisions(part, path)).find((one) => one !== undefined);
+    for (const pin of revisions ?? (channel === undefined ? [] : [{}])) this.#add({ ...pin, name: snap, channel }, path);
+    if (!revisions) for (const map of maps) this.#specs(map, { path, prefix: "", variable: "" }, { name: snap, channel }, 1);
+    return true;
+  }
+
+  /* -- calls -- */
+
+  #calls(path: string, file: Python): void {
+    const { tokens } = file;
+    const cached = tokens.some((token) => token.kind === "name" && token.text === "SnapCache");
+    for (let i = 0; i < tokens.length; i += 1) {
+      const token = tokens[i];
+      if (token?.kind === "string") this.#commandText(path, file, i);
+      else if (token?.kind === "name" && file.word(i + 1) === "(" && file.word(i - 1) !== "def") this.#call(path, file, i, cached);
+      else if (token?.kind === "op" && (token.text === "[" || token.text === "(") && tokens[i + 1]?.kind === "string") {
+        const list = /^(?:sudo|(?:\/usr\/bin\/)?snap)$/.test(tokens[i + 1]?.text ?? "") ? file.expression(i, file.after(i)) : undefined;
+        if (typeof list === "object" && "list" in list) this.#command(path, this.#words(list.list, path));
+      } else if (cached && token?.text === "]") {
+        const name = snapNameOf(this.#resolve(file.snapAt(i)?.snap, path));
+        if (name !== undefined) this.#mention(path, name);
+      }
+    }
+  }
+
+  #words(list: readonly Value[], path: string): Value[] {
+    return list.slice(0, 100).map((word) => {
+      const value = this.#resolve(word, path);
+      return typeof value === "number" ? String(value) : value;
+    });
+  }
+
+  /** A command line in one text; one without an option is a message unless it is run at once. */
+  #commandText(path: string, file: Python, at: number): void {
+    const text = file.tokens[at]?.text ?? "";
+    if (text.length > MAX_COMMAND || !/^(?:sudo )?(?:\/usr\/bin\/)?snap \w+ /.test(text) || this.#startsStatement(file, at)) return;
+    if (file.tokens[at + 1]?.kind === "string" || file.tokens[at + 1]?.kind === "unknown") return;
+    const run = file.word(at - 1) === "(" && RUNS.has(file.word(at - 2));
+    if (run || text.includes(" --"))
+      this.#command(
+        path,
+        text.split(/\s+/).filter((word) => word !== ""),
+      );
+  }
+
+  #startsStatement(file: Python, at: number): boolean {
+    const before = file.tokens[at - 1];
+    return before === undefined || before.kind === "newline" || before.text === ":";
+  }
+
+  #call(path: string, file: Python, at: number, cached: boolean): void {
+    const name = file.word(at);
+    const bound = file.word(at - 1) === ".";
+    const module = bound && SNAP_MODULE.test(file.word(at - 2));
+    const installs = INSTALLS.has(name) || (module && (name === "add" || name === "install" || name === "ensure"));
+    const ensures = bound && cached && name === "ensure";
+    if (!installs && !ensures) return;
+
+    const { positional, named } = file.arguments(at + 1);
+    const given = [...positional, ...named.values()];
+    if (given.some((one) => one === "absent" || (typeof one === "object" && "ref" in one && one.ref === "Absent"))) return;
+    const channel = channelOf(this.#resolve(named.get("channel"), path));
+    const revisions = this.#revisions(named.get("revision"), path) ?? [{}];
+    const snap = ensures ? (file.snapAt(at - 2) ?? this.#resolve({ ref: file.word(at - 2) }, path)) : undefined;
+    const asked =
+      typeof snap === "object" && "snap" in snap
+        ? snap.snap
+        : installs
+          ? (positional[0] ?? named.get("name") ?? named.get("snap_names"))
+          : undefined;
+    const value = this.#resolve(asked, path);
+    const names = (typeof value === "object" && "list" in value ? this.#words(value.list, path) : [value]).map(snapNameOf);
+    for (const one of names)
+      if (one !== undefined && !(snap === undefined && STATES.has(one)))
+        for (const pin of revisions) this.#add({ ...(names.length === 1 && pin), name: one, channel }, path);
+  }
+}
+
+/** The snaps that the files of a charm name, of those that `mayNameSnaps`. Sorted, without doubles; never throws. */
+export function needsOf(files: ReadonlyMap<string, string>): Need[] {
+  const wanted = new Map([...files].filter(([path, text]) => mayNameSnaps(path, text.length)));
+  const found = new Map<string, Need>();
+  for (const need of new Charm(wanted).needs()) {
+    const { name, revision, architecture, channel } = need;
+    const key = JSON.stringify([name, revision, architecture, revision === undefined ? channel : ""]);
+    const before = found.get(key);
+    const better = before && (before.sure === "certain" || need.sure === "likely") ? before : need;
+    const known = better.channel ?? before?.channel ?? channel;
+    found.set(key, { ...better, ...(known !== undefined && { channel: known }) });
+  }
+  const all = [...found.values()];
+  return all
+    .filter((need) => !all.some((other) => saysMore(other, need)))
+    .toSorted(compare)
+    .slice(0, MAX_NEEDS);
+}
+
+/** Whether `b` is no more than a part of `a`: a snap without a revision beside one with it, or one for any architecture. */
+function saysMore(a: Need, b: Need): boolean {
+  if (a.name !== b.name || b.sure === "certain") return false;
+  const alike = a.architecture === b.architecture || a.architecture === undefined || b.architecture === undefined;
+  if (b.revision === undefined) return alike && (a.revision !== undefined || (b.channel === undefined && a.channel !== undefined));
+  return a.revision === b.revision && b.architecture === undefined && a.architecture !== undefined;
+}
+
+function compare(a: Need, b: Need): number {
+  return (
+    order(a.name, b.name) ||
+    (a.revision ?? 0) - (b.revision ?? 0) ||
+    order(a.architecture ?? "", b.architecture ?? "") ||
+    order(a.channel ?? "", b.channel ?? "")
+  );
+}
+
+function order(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,69 @@
+/** Which files of a charm may name snaps. */
+
+import { printable } from "../../errors.ts";
+
+const KIB = 1024;
+export const REFRESH_VERSIONS = "refresh_versions.toml";
+export const METADATA = "metadata.yaml";
+
+/** A charm with more is no charm; the rest is left out. */
+export const MAX_NEEDS = 200;
+/** findings before doubles are taken out */
+export const MAX_FINDINGS = 2000;
+const MAX_PATH = 500;
+/** values that are looked at for one charm: names that stand for names must not multiply */
+export const MAX_STEPS = 500_000;
+export const MAX_DEPTH = 16;
+export const MAX_DEFINITIONS = 16;
+export const MAX_COMMAND = 4 * KIB;
+
+export type Language = "python" | "shell" | "script" | "json" | "yaml" | "toml";
+
+interface Kind {
+  readonly language: Language;
+  /** bytes of one file */
+  readonly size: number;
+  /** characters of all that are read: a token of Python takes much memory, and the parser of YAML more than linear time */
+  readonly all: number;
+}
+
+const PYTHON_FILE: Kind = { language: "python", size: 512 * KIB, all: 4096 * KIB };
+const YAML_FILE: Kind = { language: "yaml", size: 32 * KIB, all: 256 * KIB };
+const DATA = { size: 128 * KIB, all: 1024 * KIB };
+const KINDS: ReadonlyMap<string, Kind> = new Map([
+  ["py", PYTHON_FILE],
+  ["sh", { language: "shell", size: 256 * KIB, all: 4096 * KIB }],
+  ["json", { language: "json", ...DATA }],
+  ["yaml", YAML_FILE],
+  ["yml", YAML_FILE],
+  ["toml", { language: "toml", ...DATA }],
+]);
+/** its first line says what it is written in */
+const SCRIPT: Kind = { language: "script", size: 256 * KIB, all: 4096 * KIB };
+const SCRIPT_FOLDERS = new Set(["hooks", "actions", "scripts", "bin", "files"]);
+
+/** Folders of what a charm does not run itself: other projects' code, tests, texts. Those with a leading dot are such too. */
+const FOREIGN_FOLDERS = new Set(
+  `venv env node_modules site-packages wheelhouse __pycache__ tests test testing docs doc examples terraform operator_libs_linux
+  grafana_dashboards prometheus_alert_rules loki_alert_rules alert_rules dashboards`.split(/\s+/),
+);
+/** Files of the tools that build and test a charm: the snaps that they name are for the builder's machine. */
+const FOREIGN_FILES =
+  /^(?:(?:charmcraft|snapcraft|spread|concierge.*|manifest|config|actions|bundle|pyproject|poetry)\.(?:ya?ml|toml|json)|(?:conftest|setup|test_.*|.*_test)\.py)$/;
+
+export function kindOf(path: string): Kind | undefined {
+  const folders = path.split("/");
+  const file = folders.pop() ?? "";
+  const dot = file.lastIndexOf(".");
+  if (dot >= 0) return KINDS.get(file.slice(dot + 1));
+  return folders.length === 1 && SCRIPT_FOLDERS.has(folders[0] ?? "") ? SCRIPT : undefined;
+}
+
+/** Whether a file of a charm's zip may name snaps: its path and size, in bytes, alone decide. */
+export function mayNameSnaps(path: string, size: number): boolean {
+  const found = kindOf(path);
+  if (!found || size > found.size || path.length > MAX_PATH || printable(path) !== path) return false;
+  const folders = path.split("/");
+  const file = folders.pop() ?? "";
+  return !FOREIGN_FILES.test(file) && !folders.some((folder) => folder.startsWith(".") || FOREIGN_FOLDERS.has(folder));
+}

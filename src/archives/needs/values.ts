@@ -1,0 +1,81 @@
+/** Literals of any language, and what of a snap they may be. */
+
+import { parseChannel, RISKS } from "../../catalog/channel.ts";
+import { SNAP_NAME } from "../../catalog/snap.ts";
+import { MAX_DEPTH } from "./files.ts";
+
+/** A literal of any language; undefined: something that only a run would tell. */
+export type Value =
+  | string
+  | number
+  | { readonly list: readonly Value[] }
+  | { readonly map: readonly (readonly [key: Value, value: Value])[] }
+  /** a variable, by the last part of its name */
+  | { readonly ref: string }
+  /** what `SnapCache()[…]` gives */
+  | { readonly snap: Value }
+  | undefined;
+
+/** The same of what a parser gives. */
+export function valueOf(data: unknown, depth = 0): Value {
+  if (typeof data === "string" || typeof data === "number") return data;
+  if (typeof data === "bigint") return Number(data);
+  if (typeof data !== "object" || data === null || depth > MAX_DEPTH) return undefined;
+  if (Array.isArray(data)) return { list: data.map((item) => valueOf(item, depth + 1)) };
+  return { map: Object.entries(data).map(([key, value]) => [key, valueOf(value, depth + 1)] as const) };
+}
+
+/** Names of the kernel and of dpkg → dpkg's. */
+const ARCHITECTURES: ReadonlyMap<Value, string> = new Map([
+  ["x86_64", "amd64"],
+  ["amd64", "amd64"],
+  ["aarch64", "arm64"],
+  ["arm64", "arm64"],
+  ["armv7l", "armhf"],
+  ["armhf", "armhf"],
+  ["i386", "i386"],
+  ["i686", "i386"],
+  ["ppc64le", "ppc64el"],
+  ["ppc64el", "ppc64el"],
+  ["riscv64", "riscv64"],
+  ["s390x", "s390x"],
+]);
+
+/** `amd64`, or `("strict", "amd64")` */
+export function architectureOf(key: Value): string | undefined {
+  if (typeof key !== "object" || !("list" in key)) return ARCHITECTURES.get(key);
+  return key.list.map((part) => ARCHITECTURES.get(part)).find((name) => name !== undefined);
+}
+
+export function revisionOf(value: Value): number | undefined {
+  const text = typeof value === "number" ? String(value) : value;
+  return typeof text === "string" && /^[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined;
+}
+
+/** A channel where one is expected. */
+export function channelOf(value: Value): string | undefined {
+  return typeof value === "string" && parseChannel(value) ? value : undefined;
+}
+
+/** A channel among other texts: one that names its risk. */
+export function riskyChannelOf(value: Value): string | undefined {
+  return typeof value === "string" && RISKS.some((risk) => value.split("/").includes(risk)) ? channelOf(value) : undefined;
+}
+
+export function snapNameOf(value: Value): string | undefined {
+  return typeof value === "string" && SNAP_NAME.test(value) ? value : undefined;
+}
+
+export function isSame(a: Value, b: Value): boolean {
+  if (typeof a !== "object" || typeof b !== "object") return a === b;
+  if ("ref" in a && "ref" in b) return a.ref === b.ref;
+  return a === b || ("snap" in a && "snap" in b && isSame(a.snap, b.snap));
+}
+
+/** What is known of a snap before its name is. */
+export interface Pin {
+  readonly name?: string | undefined;
+  readonly revision?: number | undefined;
+  readonly channel?: string | undefined;
+  readonly architecture?: string | undefined;
+}

@@ -1,0 +1,327 @@
+/** What an export's JSON and YAML say of snaps: the store's info and refresh replies, or a map channel → revision (contract/formats.md §1.3). */
+
+import * as v from "valibot";
+import { formatChannel, isRisk, parseChannel } from "../catalog/channel.ts";
+import { ARCHITECTURES, type SnapDetails } from "../catalog/snap.ts";
+import { printable, refused } from "../errors.ts";
+import { checkShape, mapOf } from "../schema.ts";
+
+export interface DeclaredSnapRow {
+  /** in full */
+  readonly channel: string;
+  /** undefined: every one that the revision runs on */
+  readonly architecture?: string;
+  readonly revision: number;
+  readonly releasedAt?: string;
+}
+
+export interface DeclaredSnapRevision {
+  readonly revision: number;
+  readonly createdAt?: string;
+  /** meta/snap.yaml, where the reply has it */
+  readonly yaml?: string;
+  /** what a snap.yaml would say; for images that cannot be read */
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+/** What one text says of one snap. */
+export interface DeclaredSnap {
+  /** undefined: the only snap that is beside it */
+  readonly name?: string;
+  readonly id?: string;
+  readonly details: SnapDetails;
+  readonly defaultTrack?: string;
+  /** the brand store that it belongs to */
+  readonly store?: string;
+  readonly rows: readonly DeclaredSnapRow[];
+  readonly revisions: readonly DeclaredSnapRevision[];
+  /** whether a revision in none of its rows belongs to no channel */
+  readonly whole?: true;
+}
+
+const lenient = <T extends v.GenericSchema>(schema: T) => v.fallback(v.optional(schema), undefined);
+
+const Count = v.pipe(v.number("is not a number"), v.safeInteger("is not a whole number"), v.minValue(1, "is less than 1"));
+const Text = lenient(v.string());
+const Links = lenient(mapOf(v.fallback(v.array(v.string()), [])));
+const Categories = lenient(v.array(v.object({ name: v.string(), featured: v.fallback(v.boolean(), false) })));
+
+const DETAILS = {
+  title: Text,
+  summary: Text,
+  description: Text,
+  license: Text,
+  contact: Text,
+  website: Text,
+  "store-url": Text,
+  links: Links,
+  categories: Categories,
+};
+const DetailsSchema = v.object(DETAILS);
+
+const REVISION = {
+  "created-at": Text,
+  "snap-yaml": Text,
+  version: Text,
+  type: Text,
+  base: Text,
+  confinement: Text,
+  architectures: lenient(v.array(v.string())),
+  epoch: lenient(v.union([v.string(), v.object({ read: v.array(v.number()), write: v.array(v.number()) })])),
+};
+
+const RowSchema = v.looseObject({
+  channel: v.looseObject({
+    architecture: Text,
+    name: Text,
+    track: Text,
+    risk: Text,
+    branch: Text,
+    "released-at": Text,
+  }),
+  revision: Count,
+  ...REVISION,
+});
+
+/** What chp's own exports say besides: something of every revision, also of those in no channel. */
+const OwnSchema = v.looseObject({
+  format: v.literal(1, "is not a format that is known: this export was made by a later chp"),
+  revisions: v.array(v.looseObject({ revision: Count, ...REVISION })),
+});
+
+const InfoSchema = v.looseObject({
+  name: v.string(),
+  "snap-id": v.string(),
+  /** null: the publisher set none */
+  "default-track": v.fallback(v.nullish(v.string()), undefined),
+  store: Text,
+  snap: v.fallback(v.optional(v.looseObject({ ...DETAILS, store: Text })), undefined),
+  "channel-map": v.array(RowSchema),
+  chp: v.optional(OwnSchema),
+});
+
+const ResultSchema = v.looseObject({
+  name: v.string(),
+  "snap-id": v.string(),
+  "effective-channel": Text,
+  "redirect-channel": Text,
+  "released-at": Text,
+  store: Text,
+  snap: v.looseObject({ ...DETAILS, ...REVISION, revision: Count, store: Text }),
+});
+
+const MapValue = v.union([
+  Count,
+  v.pipe(
+    v.looseObject({ revision: Count }),
+    v.transform(({ revision }) => revision),
+  ),
+]);
+const ChannelMap = mapOf(v.union([MapValue, mapOf(MapValue)]));
+const RowList = v.array(v.looseObject({ channel: v.string(), revision: Count, architecture: Text, "released-at": Text }));
+const MapSchema = v.looseObject({
+  name: Text,
+  "snap-id": Text,
+  "default-track": Text,
+  store: Text,
+  categories: Categories,
+});
+
+/** Says what `value` tells of snaps; undefined where it tells nothing. Throws a `refused` failure where a value that matters is wrong. */
+export function readSnapDeclarations(value: unknown, what: string): DeclaredSnap[] | undefined {
+  if (Array.isArray(value)) return declarationList(value, what);
+  if (!isObject(value)) return undefined;
+  if (isObject(value["snap"]) && typeof value["snap-id"] === "string" && Array.isArray(value["channel-map"]))
+    return [info(checkShape(InfoSchema, value, what), what)];
+  if (typeof value["snap-id"] === "string" && Array.isArray(value["channel-map"]) && isNested(value["channel-map"]))
+    return [info(checkShape(InfoSchema, value, what), what)];
+  const results = Array.isArray(value["results"]) ? value["results"] : [value];
+  const snaps = results.filter((one) => isObject(one) && isObject(one["snap"]) && typeof one["snap-id"] === "string");
+  if (snaps.length > 0) return snaps.map((one) => result(checkShape(ResultSchema, one, what), what));
+  return channelMap(value, what);
+}
+
+/** Rows of one snap, or what is told of several. */
+function declarationList(list: readonly unknown[], what: string): DeclaredSnap[] | undefined {
+  const rows = rowsOf(list, what);
+  if (rows) return [{ details: {}, rows, revisions: [] }];
+  const each = list.map((one) => (isObject(one) ? readSnapDeclarations(one, what) : undefined));
+  return each.length > 0 && each.every((one) => one !== undefined) ? each.flat() : undefined;
+}
+
+function isNested(rows: readonly unknown[]): boolean {
+  return rows.every((row) => isObject(row) && isObject(row["channel"]));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function info(reply: v.InferOutput<typeof InfoSchema>, what: string): DeclaredSnap {
+  const store = reply.store ?? reply.snap?.store;
+  return {
+    name: reply.name,
+    id: reply["snap-id"],
+    details: detailsOf(reply.snap),
+    ...(reply["default-track"] !== undefined && { defaultTrack: reply["default-track"] || "latest" }),
+    ...(store && { store }),
+    rows: reply["channel-map"].map((row) => {
+      const { channel } = row;
+      return {
+        channel: channelOfRow(channel, what),
+        ...(channel.architecture && { architecture: architecture(channel.architecture, what) }),
+        revision: row.revision,
+        ...(channel["released-at"] && { releasedAt: channel["released-at"] }),
+      };
+    }),
+    revisions: [...(reply.chp?.revisions ?? []), ...reply["channel-map"]].map(revisionOf),
+    ...(reply.chp && { whole: true as const }),
+  };
+}
+
+/** A reply spells a branch in the name alone. */
+function channelOfRow(channel: v.InferOutput<typeof RowSchema>["channel"], what: string): string {
+  const { name, track, risk, branch } = channel;
+  const full = [track || "latest", ...(risk ? [risk] : []), ...(branch ? [branch] : [])].join("/");
+  const named = name === undefined ? undefined : parseChannel(name);
+  if (named?.branch !== undefined && !branch) return formatChannel({ ...named, track: named.track ?? (track || "latest") });
+  return risk ? channelName(full, what) : channelName(name ?? full, what);
+}
+
+function result(reply: v.InferOutput<typeof ResultSchema>, what: string): DeclaredSnap {
+  const { snap } = reply;
+  const store = reply.store ?? snap.store;
+  const redirect = reply["redirect-channel"];
+  const channel = reply["effective-channel"] || redirect;
+  const track = redirect ? parseChannel(redirect)?.track : undefined;
+  return {
+    name: reply.name,
+    id: reply["snap-id"],
+    details: detailsOf(snap),
+    ...(track !== undefined && { defaultTrack: track }),
+    ...(store && { store }),
+    rows: channel
+      ? [
+          {
+            channel: channelName(channel, what),
+            revision: snap.revision,
+            ...(reply["released-at"] && { releasedAt: reply["released-at"] }),
+          },
+        ]
+      : [],
+    revisions: [revisionOf(snap)],
+  };
+}
+
+function revisionOf(row: v.InferOutput<v.ObjectSchema<typeof REVISION, undefined>> & { revision: number }): DeclaredSnapRevision {
+  const { version, type, base, confinement, architectures, epoch } = row;
+  const facts = Object.entries({ version, type, base, confinement, architectures, epoch }).filter(([, value]) => value !== undefined);
+  return {
+    revision: row.revision,
+    ...(row["created-at"] && { createdAt: row["created-at"] }),
+    ...(row["snap-yaml"] && { yaml: row["snap-yaml"] }),
+    facts: Object.fromEntries(facts),
+  };
+}
+
+function detailsOf(reply: v.InferInput<typeof DetailsSchema> | undefined): SnapDetails {
+  const parsed = v.parse(DetailsSchema, reply ?? {});
+  return Object.fromEntries(Object.entries(parsed).filter(([, value]) => value !== undefined && value !== ""));
+}
+
+/**
+ * A map channel → revision: alone, by architecture, below the snap's name, under `channel-map` or `channels`, or as a list
+ * of rows there.
+ */
+function channelMap(value: Record<string, unknown>, what: string): DeclaredSnap[] | undefined {
+  for (const key of ["channel-map", "channels", "channel_map"]) {
+    if (!Object.hasOwn(value, key)) continue;
+    const rows = rowsOf(value[key], what);
+    if (!rows) continue;
+    const head = v.parse(MapSchema, value);
+    if (head.name === undefined && head["snap-id"] === undefined && Object.hasOwn(value, "name")) return undefined;
+    return [
+      {
+        ...(head.name && { name: head.name }),
+        ...(head["snap-id"] && { id: head["snap-id"] }),
+        details: head.categories ? { categories: head.categories } : {},
+        ...(head["default-track"] && { defaultTrack: head["default-track"] }),
+        ...(head.store && { store: head.store }),
+        rows,
+        revisions: [],
+      },
+    ];
+  }
+  const alone = rowsOf(value, what);
+  if (alone) return [{ details: {}, rows: alone, revisions: [] }];
+  const named = Object.entries(value).map(([name, map]) => {
+    const [only, ...more] = isObject(map) || Array.isArray(map) ? (readSnapDeclarations(map, what) ?? []) : [];
+    return only && more.length === 0 ? { ...only, name: only.name ?? name } : undefined;
+  });
+  return named.length > 0 && named.every((one) => one !== undefined) ? named : undefined;
+}
+
+/** Undefined where it is no map of channels. */
+function rowsOf(value: unknown, what: string): DeclaredSnapRow[] | undefined {
+  if (Array.isArray(value)) {
+    const list = v.safeParse(RowList, value);
+    if (!list.success || list.output.length === 0) return undefined;
+    return list.output.map((row) => ({
+      channel: channelName(row.channel, what),
+      revision: row.revision,
+      ...(row.architecture && { architecture: architecture(row.architecture, what) }),
+      ...(row["released-at"] && { releasedAt: row["released-at"] }),
+    }));
+  }
+  const map = v.safeParse(ChannelMap, value);
+  if (!map.success || Object.keys(map.output).length === 0) return undefined;
+  const rows: DeclaredSnapRow[] = [];
+  for (const [key, one] of Object.entries(map.output)) {
+    if (isArchitecture(key) && typeof one === "object")
+      for (const [channel, revision] of Object.entries(one))
+        rows.push({ channel: channelName(channel, what), architecture: key, revision });
+    else if (!looksLikeChannel(key)) return undefined;
+    else if (typeof one === "number") rows.push({ channel: channelName(key, what), revision: one });
+    else if (Object.keys(one).every(isArchitecture))
+      for (const [arch, revision] of Object.entries(one)) rows.push({ channel: channelName(key, what), architecture: arch, revision });
+    else return undefined;
+  }
+  return rows;
+}
+
+/** A word alone may be anything; with a risk in it, it is meant. */
+function looksLikeChannel(text: string): boolean {
+  const channel = parseChannel(text);
+  return channel !== undefined && text.split("/").some(isRisk);
+}
+
+function isArchitecture(text: string): boolean {
+  return text === "all" || ARCHITECTURES.some((one) => one === text);
+}
+
+function architecture(text: string, what: string): string {
+  if (!isArchitecture(text)) throw refused(`${what}: ${printable(text, 100)} is not an architecture that snapd has`);
+  return text;
+}
+
+/** One name for a channel; a risk alone means track `latest`. */
+function channelName(text: string, what: string): string {
+  const channel = parseChannel(text);
+  if (!channel) throw refused(`${what}: ${printable(text, 100)} is not a channel`);
+  return formatChannel({ ...channel, track: channel.track ?? "latest" });
+}
+
+const PackagesYaml = v.looseObject({
+  packages: v.array(v.looseObject({ name: v.string(), revision: v.optional(v.number()), push_channel: v.optional(v.string()) })),
+});
+
+/** The yaml of a snap export: `packages: [{name, revision, push_channel}]`; undefined where it is none. */
+export function readSnapsYaml(value: unknown, what: string): DeclaredSnap[] | undefined {
+  const parsed = v.safeParse(PackagesYaml, value);
+  if (!parsed.success) return undefined;
+  return parsed.output.packages.flatMap(({ name, revision, push_channel: channel }) =>
+    revision === undefined || channel === undefined
+      ? []
+      : [{ name, details: {}, rows: [{ channel: channelName(channel, what), revision }], revisions: [] }],
+  );
+}

@@ -1,0 +1,141 @@
+/** The files of a zip: charms and bundles. */
+
+import { Readable } from "node:stream";
+import zlib from "node:zlib";
+import yauzl from "yauzl";
+import { Failure, printable, reason, refused } from "../errors.ts";
+import { LIMITS, type Limits, MIB, type ReadAt } from "./archive.ts";
+
+const LINK_MODE = 0o120000;
+
+/**
+ * Those files of a zip's top level that `wanted` names, as bytes. Links in a zip are ordinary and never followed. A
+ * wanted file that is a link or too large is refused where it is "needed", and left out where it is "optional".
+ */
+export async function zipFiles(
+  zip: ReadAt,
+  wanted: ReadonlyMap<string, "needed" | "optional">,
+  limits: Limits = LIMITS,
+): Promise<Map<string, Uint8Array>> {
+  const found = new Map<string, Uint8Array>();
+  await eachEntry(zip, limits, async (reader, entry) => {
+    const need = wanted.get(entry.fileName);
+    if (need === undefined) return;
+    const wrong = unfit(entry, limits);
+    if (wrong && need === "optional") return;
+    if (wrong) throw refused(`${entry.fileName} in its zip ${wrong}`);
+    if (found.has(entry.fileName)) throw refused(`${entry.fileName} is in its zip twice`);
+    found.set(entry.fileName, await zipEntry(reader, entry));
+  });
+  return found;
+}
+
+/** How much text `zipTexts` gives: files, and bytes of them all. */
+export const TEXTS = { files: 2000, size: 32 * MIB } as const;
+
+/**
+ * The UTF-8 texts of a zip, at any depth, whose path and size in bytes `wanted` takes. What cannot be had is left out: a
+ * link, a file that is too large, corrupt or no text, the second of a name, and all that comes after `texts` is full.
+ * Refuses only a zip that is corrupt as a whole.
+ */
+export async function zipTexts(
+  zip: ReadAt,
+  wanted: (path: string, size: number) => boolean,
+  limits: Limits = LIMITS,
+  texts: { readonly files: number; readonly size: number } = TEXTS,
+): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let left = texts.size;
+  await eachEntry(zip, limits, async (reader, entry) => {
+    const { fileName: path, uncompressedSize: size } = entry;
+    if (path.endsWith("/") || found.has(path) || unfit(entry, limits) || !wanted(path, size)) return;
+    if (found.size >= texts.files || size > left) return;
+    left -= size;
+    try {
+      found.set(path, decoder.decode(await zipEntry(reader, entry)));
+    } catch (error) {
+      if (error instanceof Error && "syscall" in error) throw error;
+    }
+  });
+  return found;
+}
+
+async function eachEntry(zip: ReadAt, limits: Limits, visit: (reader: yauzl.ZipFile, entry: yauzl.Entry) => Promise<void>): Promise<void> {
+  const reader = await openZip(zip);
+  try {
+    if (reader.entryCount > limits.entries)
+      throw refused(`its zip holds more than ${limits.entries} entries`, { next: "if that is right, give --max-entries" });
+    for await (const entry of zipEntries(reader)) await visit(reader, entry);
+  } catch (error) {
+    if (error instanceof Failure || (error instanceof Error && "syscall" in error)) throw error;
+    throw refused(`its zip is corrupt (${printable(reason(error), 200)})`, { cause: error });
+  } finally {
+    reader.close();
+  }
+}
+
+function unfit(entry: yauzl.Entry, limits: Limits): string | undefined {
+  if (((entry.externalFileAttributes >>> 16) & 0o170000) === LINK_MODE) return "is a link";
+  return entry.uncompressedSize > limits.text ? `is larger than ${limits.text} bytes` : undefined;
+}
+
+class ZipAccess extends yauzl.RandomAccessReader {
+  readonly #zip: ReadAt;
+  constructor(zip: ReadAt) {
+    super();
+    this.#zip = zip;
+  }
+
+  override _readStreamForRange(start: number, end: number): Readable {
+    const zip = this.#zip;
+    return Readable.from(
+      (async function* () {
+        for (let at = start; at < end; at += MIB) yield await zip.bytes(at, Math.min(end, at + MIB));
+      })(),
+      { objectMode: false },
+    );
+  }
+}
+
+function openZip(zip: ReadAt): Promise<yauzl.ZipFile> {
+  const options = { lazyEntries: true, autoClose: false };
+  return new Promise((resolve, reject) => {
+    yauzl.fromRandomAccessReader(new ZipAccess(zip), zip.size, options, (error, reader) =>
+      error ? reject(refused(`its zip is corrupt (${printable(reason(error), 200)})`, { cause: error })) : resolve(reader),
+    );
+  });
+}
+
+async function* zipEntries(reader: yauzl.ZipFile): AsyncGenerator<yauzl.Entry> {
+  for (let i = 0; i < reader.entryCount; i += 1) {
+    yield await new Promise<yauzl.Entry>((resolve, reject) => {
+      const done = () => {
+        reader.off("entry", onEntry);
+        reader.off("error", onError);
+      };
+      const onEntry = (entry: yauzl.Entry) => {
+        done();
+        resolve(entry);
+      };
+      const onError = (error: Error) => {
+        done();
+        reject(error);
+      };
+      reader.on("entry", onEntry);
+      reader.on("error", onError);
+      reader.readEntry();
+    });
+  }
+}
+
+async function zipEntry(reader: yauzl.ZipFile, entry: yauzl.Entry): Promise<Uint8Array> {
+  const stream = await new Promise<Readable>((resolve, reject) => {
+    reader.openReadStream(entry, (error, opened) => (error ? reject(error) : resolve(opened)));
+  });
+  const parts: Uint8Array[] = [];
+  for await (const part of stream) parts.push(part as Uint8Array);
+  const bytes = Buffer.concat(parts);
+  if (zlib.crc32(bytes) !== entry.crc32) throw refused(`${entry.fileName} in its zip has other bytes than its checksum says`);
+  return bytes;
+}

@@ -1,0 +1,404 @@
+/** Assertions: the signed statements by which a machine knows that a snap is what it says; every type, its headers and who may sign it. Rules: handlers/snapd.md. */
+
+import { refused } from "../errors.ts";
+import { type Assertion, type HeaderValue, header, isList, isMap, optionalHeader } from "./assertion.ts";
+import { isHeaderPattern } from "./constraints.ts";
+import { keyIdOf, publicKeyOf } from "./openpgp.ts";
+
+export interface AssertionType {
+  /** headers of the primary key, in the order of a URL */
+  readonly key: readonly string[];
+  /** headers of the primary key that may be left out, with their default */
+  readonly optional?: Readonly<Record<string, string>>;
+  /** whether the last part of the key counts from 1 */
+  readonly sequence?: true;
+  /** the highest format that is read here */
+  readonly maxFormat: number;
+  /** self-signed and sent by machines, never kept */
+  readonly request?: true;
+  /** headers that it must have */
+  readonly must: Shapes;
+  /** headers that it may have */
+  readonly may: Shapes;
+  /** throws where its parts contradict each other */
+  readonly consistent?: (assertion: Assertion) => void;
+  /** primary keys without which it does not hold */
+  readonly needs: (assertion: Assertion) => readonly Ref[];
+  /** primary keys that, where they are known, say more about it */
+  readonly uses: (assertion: Assertion) => readonly Ref[];
+  /** throws where its authority may not say this */
+  readonly allowed?: Rule;
+}
+
+/** A primary key. */
+export type Ref = readonly [type: string, key: readonly string[]];
+type Shapes = Readonly<Record<string, Shape>>;
+type Rule = (assertion: Assertion, known: Known) => void;
+
+/** What is known when an assertion is checked. */
+export interface Known {
+  readonly trust: { isTrustedAccount(id: string): boolean };
+  find(type: string, key: readonly string[]): Assertion | undefined;
+  /** id of the key that an account has under a name */
+  keyNamed(account: string, name: string): string | undefined;
+}
+
+interface Shape {
+  /** for messages: `header "series" is not …` */
+  readonly is: string;
+  readonly fits: (value: HeaderValue) => boolean;
+}
+
+function shape(is: string, pattern: RegExp): Shape {
+  return { is, fits: (value) => typeof value === "string" && pattern.test(value) };
+}
+
+const DEFAULT_PROVENANCE = "global-upload";
+const SERIES = "16";
+
+const WORDS = /^[a-zA-Z0-9](?:-?[a-zA-Z0-9])*$/;
+const Text = shape("text", /^/);
+const Filled = shape("text that is not empty", /./s);
+const AccountId = shape("an account id", /^(?:[a-zA-Z0-9]{32}|[-a-z0-9]{2,28})$/);
+const SnapId = shape("a snap id", /^[a-zA-Z0-9]{32}$/);
+const Series = shape(`series ${SERIES}`, /^16$/);
+const Size = shape("a whole number", /^(?:0|[1-9]\d{0,14})$/);
+const Count = shape("a whole number from 1 on", /^[1-9]\d{0,14}$/);
+export const Digest = shape("a sha3-384 as 64 characters of base64url", /^[A-Za-z0-9_-]{64}$/);
+const Provenance = shape("a provenance", WORDS);
+const Model = shape("a model's name", WORDS);
+const Name = shape("a name", /^(?=.*[a-z])[a-z0-9](?:-?[a-z0-9])*$/);
+const SetName = shape("a name", /^[a-z0-9](?:-?[a-z0-9])*$/);
+const Presence = shape("required, optional or invalid", /^(?:required|optional|invalid)$/);
+const Boolish = shape("true or false", /^(?:true|false)$/);
+const Time: Shape = { is: "a time as in RFC 3339", fits: (value) => typeof value === "string" && !Number.isNaN(readTime(value)) };
+const StoreUrl: Shape = { is: "an http(s) URL with a host, without query and fragment", fits: isStoreUrl };
+const Texts = listOf(Text, "a list of texts");
+const Accounts: Shape = { is: "a list of account ids", fits: (value) => value === "*" || listOf(AccountId, "").fits(value) };
+const Patterns = listOf(mapOf({ headers: { is: "", fits: isHeaderPattern } }), "a list of patterns for headers that name the type");
+const RevisionAuthority = listOf(
+  mapOf({ "account-id": AccountId, provenance: listOf(Provenance, "") }, { "min-revision": Count, "max-revision": Count }),
+  "a list of accounts with the provenances and revisions that they may sign",
+);
+const SetSnaps = listOf(
+  mapOf({ name: Filled, id: SnapId }, { presence: Presence, revision: Count }),
+  "a list of snaps with name, id, presence and revision",
+);
+const Developers = listOf(mapOf({ "developer-id": AccountId, since: Time }, { until: Time }), "a list of developers with their times");
+
+function listOf(one: Shape, is: string): Shape {
+  return { is, fits: (value) => isList(value) && value.length > 0 && value.every(one.fits) };
+}
+
+function mapOf(must: Shapes, may: Shapes = {}): Shape {
+  return { is: "a map", fits: (value) => isMap(value) && misfit(value, must, may) === undefined };
+}
+
+/** The first entry that is missing or has not its shape, in words. */
+export function misfit(values: ReadonlyMap<string, HeaderValue>, must: Shapes, may: Shapes): string | undefined {
+  for (const [entry, { is, fits }] of Object.entries({ ...must, ...may })) {
+    const value = values.get(entry);
+    if (value === undefined ? Object.hasOwn(must, entry) : !fits(value))
+      return `header "${entry}" ${value === undefined ? "is missing" : `is not ${is}`}`;
+  }
+  return undefined;
+}
+
+/** Milliseconds since 1970 of an RFC 3339 time; NaN where it is none. */
+export function readTime(value: string): number {
+  const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))$/.exec(value);
+  const [, local = "", fraction = "", sign, hours, minutes] = match ?? [];
+  const utc = Date.parse(`${local}Z`);
+  // Date.parse would take February 30 for March 1.
+  if (Number.isNaN(utc) || !new Date(utc).toISOString().startsWith(local)) return Number.NaN;
+  const offset = sign === undefined ? 0 : (Number(hours) * 60 + Number(minutes)) * (sign === "-" ? -60_000 : 60_000);
+  return utc - offset + Number(`0${fraction}`) * 1000;
+}
+
+function isStoreUrl(value: HeaderValue): boolean {
+  if (value === "") return true;
+  if (typeof value !== "string" || !URL.canParse(value)) return false;
+  const { protocol, host } = new URL(value);
+  return /^https?:$/.test(protocol) && host !== "" && !/[?#]/.test(value);
+}
+
+/* What an authority may say. */
+
+function trusted({ authority = "" }: Assertion, { trust }: Known): void {
+  if (!trust.isTrustedAccount(authority)) throw refused(`its authority ${authority} is no trusted root`);
+}
+
+/** Signed by the account that a header names. */
+function by(owner: string): Rule {
+  return (one) => {
+    if (one.authority !== header(one, owner)) throw refused(`its authority ${one.authority} is not its ${owner} ${header(one, owner)}`);
+  };
+}
+
+/** Signed by a root or, under another provenance, by whom the snap's declaration lets sign such revisions. `revision`: the header that counts. */
+function delegated(revision: string): Rule {
+  return (one, known) => {
+    const origin = optionalHeader(one, "provenance") ?? DEFAULT_PROVENANCE;
+    if (origin === DEFAULT_PROVENANCE) return trusted(one, known);
+    const entries = known.find(...declarationOf(one))?.headers.get("revision-authority");
+    const number = Number(header(one, revision));
+    const fits = (entry: HeaderValue) => {
+      if (!isMap(entry)) return false;
+      const origins = entry.get("provenance");
+      const [least, most] = [Number(entry.get("min-revision") ?? 1), Number(entry.get("max-revision") ?? Number.POSITIVE_INFINITY)];
+      return entry.get("account-id") === one.authority && isList(origins) && origins.includes(origin) && least <= number && number <= most;
+    };
+    if (!isList(entries) || !entries.some(fits))
+      throw refused(`its snap-declaration lets ${one.authority} sign no ${revision} ${number} of provenance ${origin}`);
+  };
+}
+
+function accountOf(owner: string): (one: Assertion) => Ref {
+  return (one) => ["account", [header(one, owner)]];
+}
+
+function declarationOf(one: Assertion, id = "snap-id"): Ref {
+  return ["snap-declaration", [SERIES, header(one, id)]];
+}
+
+function modelOf(one: Assertion): Ref {
+  return ["model", [SERIES, header(one, "brand-id"), header(one, "model")]];
+}
+
+function uniqueName(one: Assertion, known: Known): void {
+  trusted(one, known);
+  const label = optionalHeader(one, "name");
+  const other = label === undefined ? undefined : known.keyNamed(header(one, "account-id"), label);
+  if (other !== undefined && other !== one.key[0]) throw refused(`its account has the key ${other} of the same name ${label}`);
+}
+
+function byBrandOrWhomItNames(one: Assertion, known: Known): void {
+  const brand = header(one, "brand-id");
+  const others = known.find(...modelOf(one))?.headers.get("serial-authority");
+  const named = others === "*" || (isList(others) && others.includes(one.authority ?? ""));
+  if (one.authority !== brand && !named)
+    throw refused(`its authority ${one.authority} is neither its brand ${brand} nor named by a known model`);
+}
+
+function byPublisher(one: Assertion, known: Known): void {
+  const publisher = known.find(...declarationOf(one))?.headers.get("publisher-id");
+  if (one.authority !== publisher) throw refused(`its authority ${one.authority} is not the snap's publisher`);
+}
+
+function byPublisherOrRoot(one: Assertion, known: Known): void {
+  if (one.authority !== header(one, "publisher-id")) trusted(one, known);
+}
+
+function developersOf(one: Assertion): Ref[] {
+  const list = one.headers.get("developers");
+  const ids = isList(list) ? list.map((entry) => isMap(entry) && entry.get("developer-id")) : [];
+  return ids.flatMap((id): Ref[] => (typeof id === "string" ? [["account", [id]]] : []));
+}
+
+/* What contradicts itself. */
+
+function goodAccountKey(one: Assertion): void {
+  const [since, until] = validity(one);
+  if (until <= since) throw refused("it ends before it begins");
+  const { id } = publicKeyOf(one);
+  if (id !== one.key[0]) throw refused(`its body is the key ${id}, not ${one.key[0]}`);
+}
+
+function goodDeviceKey(one: Assertion): void {
+  const id = keyIdOf(header(one, "device-key"));
+  if (id !== header(one, "device-key-sha3-384"))
+    throw refused(`its device-key is the key ${id}, not ${header(one, "device-key-sha3-384")}`);
+}
+
+function goodRevisionAuthority(one: Assertion): void {
+  const list = one.headers.get("revision-authority");
+  if (!isList(list)) return;
+  const crossed = (entry: HeaderValue) =>
+    isMap(entry) && Number(entry.get("min-revision") ?? 1) > Number(entry.get("max-revision") ?? Number.POSITIVE_INFINITY);
+  if (list.some(crossed)) throw refused("a revision-authority ends before it begins");
+}
+
+const none = () => [];
+const upload = { optional: { provenance: DEFAULT_PROVENANCE }, may: { provenance: Provenance } };
+const ofRevision = (one: Assertion) => [declarationOf(one), accountOf("developer-id")(one)];
+
+function define(key: readonly string[], rest: Partial<AssertionType> = {}): AssertionType {
+  return { key, maxFormat: 0, must: {}, may: {}, needs: none, uses: none, ...rest };
+}
+
+/** Every type that is known, with its primary key. */
+export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
+  [
+    "account",
+    define(["account-id"], {
+      must: { "account-id": AccountId, "display-name": Filled, validation: Filled, timestamp: Time },
+      may: { username: Text },
+      allowed: trusted,
+    }),
+  ],
+  [
+    "account-key",
+    define(["public-key-sha3-384"], {
+      maxFormat: 1,
+      must: { "public-key-sha3-384": Digest, "account-id": AccountId, since: Time },
+      may: { until: Time, name: Name, constraints: Patterns },
+      consistent: goodAccountKey,
+      needs: (one) => [accountOf("account-id")(one)],
+      allowed: uniqueName,
+    }),
+  ],
+  [
+    "snap-declaration",
+    define(["series", "snap-id"], {
+      maxFormat: 7,
+      must: { series: Series, "snap-id": SnapId, "snap-name": Text, "publisher-id": AccountId, timestamp: Time },
+      may: { "revision-authority": RevisionAuthority },
+      consistent: goodRevisionAuthority,
+      needs: (one) => [accountOf("publisher-id")(one)],
+      allowed: trusted,
+    }),
+  ],
+  [
+    "snap-revision",
+    define(["snap-sha3-384", "provenance"], {
+      ...upload,
+      must: {
+        "snap-sha3-384": Digest,
+        "snap-id": SnapId,
+        "snap-size": Size,
+        "snap-revision": Count,
+        "developer-id": AccountId,
+        timestamp: Time,
+      },
+      needs: ofRevision,
+      allowed: delegated("snap-revision"),
+    }),
+  ],
+  [
+    "snap-resource-revision",
+    define(["snap-id", "resource-name", "resource-sha3-384", "provenance"], {
+      ...upload,
+      must: {
+        "snap-id": SnapId,
+        "resource-name": Name,
+        "resource-sha3-384": Digest,
+        "resource-size": Size,
+        "resource-revision": Count,
+        "developer-id": AccountId,
+        timestamp: Time,
+      },
+      needs: ofRevision,
+      allowed: delegated("resource-revision"),
+    }),
+  ],
+  [
+    "snap-resource-pair",
+    define(["snap-id", "resource-name", "resource-revision", "snap-revision", "provenance"], {
+      ...upload,
+      must: {
+        "snap-id": SnapId,
+        "resource-name": Name,
+        "resource-revision": Count,
+        "snap-revision": Count,
+        "developer-id": AccountId,
+        timestamp: Time,
+      },
+      needs: ofRevision,
+      allowed: delegated("snap-revision"),
+    }),
+  ],
+  [
+    "store",
+    define(["store"], {
+      must: { "operator-id": AccountId, timestamp: Time },
+      may: { url: StoreUrl, "friendly-stores": Texts, location: Text },
+      needs: (one) => [accountOf("operator-id")(one)],
+      allowed: trusted,
+    }),
+  ],
+  [
+    "model",
+    define(["series", "brand-id", "model"], {
+      must: { series: Series, "brand-id": AccountId, model: Model, timestamp: Time },
+      may: { store: Text, classic: Boolish, "serial-authority": Accounts },
+      allowed: by("brand-id"),
+    }),
+  ],
+  [
+    "serial",
+    define(["brand-id", "model", "serial"], {
+      must: { "brand-id": AccountId, model: Model, "device-key": Filled, "device-key-sha3-384": Digest, timestamp: Time },
+      consistent: goodDeviceKey,
+      uses: (one) => [modelOf(one)],
+      allowed: byBrandOrWhomItNames,
+    }),
+  ],
+  [
+    "validation-set",
+    define(["series", "account-id", "name", "sequence"], {
+      sequence: true,
+      must: { series: Series, "account-id": AccountId, name: SetName, sequence: Count, snaps: SetSnaps, timestamp: Time },
+      allowed: by("account-id"),
+    }),
+  ],
+  [
+    "validation",
+    define(["series", "snap-id", "approved-snap-id", "approved-snap-revision"], {
+      must: { series: Series, "snap-id": SnapId, "approved-snap-id": SnapId, "approved-snap-revision": Count, timestamp: Time },
+      may: { revoked: Boolish },
+      needs: (one) => [declarationOf(one), declarationOf(one, "approved-snap-id")],
+      allowed: byPublisher,
+    }),
+  ],
+  [
+    "system-user",
+    define(["brand-id", "email"], {
+      maxFormat: 2,
+      must: { "brand-id": AccountId, email: Filled, username: Filled, since: Time, until: Time },
+    }),
+  ],
+  ["base-declaration", define(["series"], { must: { series: Series, timestamp: Time }, allowed: trusted })],
+  [
+    "repair",
+    define(["brand-id", "repair-id"], {
+      sequence: true,
+      must: { "brand-id": AccountId, "repair-id": Count, summary: Filled, timestamp: Time },
+      allowed: by("brand-id"),
+    }),
+  ],
+  ["confdb-schema", define(["account-id", "name"], { must: { timestamp: Time }, allowed: by("account-id") })],
+  [
+    "preseed",
+    define(["series", "brand-id", "model", "system-label"], {
+      must: { series: Series, model: Model, "artifact-sha3-384": Digest, timestamp: Time },
+    }),
+  ],
+  [
+    "snap-build",
+    define(["snap-sha3-384"], { must: { "snap-sha3-384": Digest, "snap-id": Filled, "snap-size": Size, grade: Filled, timestamp: Time } }),
+  ],
+  [
+    "snap-developer",
+    define(["snap-id", "publisher-id"], {
+      must: { "snap-id": SnapId, "publisher-id": AccountId },
+      may: { developers: Developers },
+      needs: (one) => [declarationOf(one), accountOf("publisher-id")(one), ...developersOf(one)],
+      allowed: byPublisherOrRoot,
+    }),
+  ],
+  ["cluster", define(["cluster-id", "sequence"], { sequence: true, must: { sequence: Count } })],
+  ["request-message", define(["account-id", "message-id"], { must: { "account-id": AccountId } })],
+  ["hardware-identity", define(["issuer-id", "hardware-id-key-sha3-384"], { allowed: by("issuer-id") })],
+  ["authority-delegation", define(["account-id", "delegate-id"], { allowed: by("account-id") })],
+  ["device-session-request", define(["brand-id", "model", "serial"], { request: true, must: { nonce: Filled, timestamp: Time } })],
+  ["serial-request", define([], { request: true, must: { "brand-id": Filled, model: Model, "request-id": Filled, "device-key": Filled } })],
+  ["account-key-request", define(["public-key-sha3-384"], { request: true })],
+  ["confdb-control", define(["brand-id", "model", "serial"], { request: true })],
+  ["response-message", define(["account-id", "message-id", "device"], { request: true })],
+]);
+
+/** From when on, in milliseconds, and before when an account-key may sign. */
+export function validity(accountKey: Assertion): [since: number, until: number] {
+  const until = optionalHeader(accountKey, "until");
+  return [readTime(header(accountKey, "since")), until === undefined ? Number.POSITIVE_INFINITY : readTime(until)];
+}

@@ -1,0 +1,292 @@
+/** Verifies assertions up to the roots that are trusted: who signed, with which key, at what time, within its constraints. */
+
+import { Failure, printable, refused } from "../errors.ts";
+import { type Assertion, header, keyText, optionalHeader } from "./assertion.ts";
+import { CANONICAL, GENERIC } from "./builtin.ts";
+import { checkConstraints } from "./constraints.ts";
+import { checkSignature, keyIdOf, publicKeyOf, readKey, readSignature } from "./openpgp.ts";
+import { parseAssertions } from "./text.ts";
+import { ASSERTION_TYPES, type AssertionType, type Known, misfit, type Ref, readTime, validity } from "./types.ts";
+
+/** Whether a request is signed with the key that it is sent with. Undefined: it is; else why not. */
+export function verifySelfSigned(request: Assertion, encodedKey: string): string | undefined {
+  return reasonAgainst(() => {
+    checkShapes(request);
+    if (!typeOf(request).request) throw refused(`${request.type} is no request that signs itself`);
+    const key = readKey(encodedKey);
+    if (request.signKey !== key.id) throw refused(`it is signed with the key ${request.signKey}, not with ${key.id}`);
+    const own = optionalHeader(request, "device-key");
+    if (own !== undefined && keyIdOf(own) !== key.id) throw refused("its device-key is another key");
+    checkSignature(request, key);
+  });
+}
+
+function reasonAgainst(check: () => void): string | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    if (error instanceof Failure) return printable(error.message, 500);
+    throw error;
+  }
+}
+
+function typeOf({ type }: Assertion): AssertionType {
+  const found = ASSERTION_TYPES.get(type);
+  if (!found) throw refused(`its type ${type} is not known`);
+  return found;
+}
+
+/** Throws where a header that its type asks for is missing or malformed, or its parts contradict each other. */
+function checkShapes(assertion: Assertion): void {
+  const { maxFormat, must, may, consistent } = typeOf(assertion);
+  if (assertion.format > maxFormat) throw refused(`its format ${assertion.format} is newer than what is known here, ${maxFormat}`);
+  const wrong = misfit(assertion.headers, must, may);
+  if (wrong !== undefined) throw refused(wrong);
+  consistent?.(assertion);
+}
+
+function isValidAt(accountKey: Assertion, time: number): boolean {
+  const [since, until] = validity(accountKey);
+  return since <= time && time < until;
+}
+
+function checkSignedWith(assertion: Assertion, accountKey: Assertion): void {
+  const owner = header(accountKey, "account-id");
+  if (owner !== assertion.authority)
+    throw refused(`the key ${assertion.signKey} is of ${owner}, not of its authority ${assertion.authority}`);
+  const { issuer, fields } = checkSignature(assertion, publicKeyOf(accountKey));
+  // It is not signed, and only a root's own signature tells how its key is called.
+  const own = isSelfSigned(accountKey) ? readSignature(accountKey).issuer : undefined;
+  if (own && own.byteLength > 0 && issuer.byteLength > 0 && !issuer.equals(own)) throw fields.wrong("names another key");
+  checkConstraints(assertion, accountKey);
+}
+
+/** Canonical's account and root key. */
+export const CANONICAL_ROOTS: readonly Assertion[] = parseAssertions(Buffer.from(CANONICAL), "Canonical's roots");
+
+/** What every machine that trusts Canonical knows besides: they verify below its root, and sign no more than their account may. */
+export const PREDEFINED: readonly Assertion[] = parseAssertions(Buffer.from(GENERIC), "the generic brand");
+
+/** The roots that everything must be signed below. */
+export class Trust {
+  readonly #roots = new Map<string, Assertion>();
+  readonly #predefined = new Map<string, Assertion>();
+
+  /** Account-keys that sign themselves, and the accounts that they belong to, which may be left out. Throws a `refused` failure that names what is none. */
+  constructor(roots: readonly Assertion[]) {
+    for (const one of roots) if (one.type === "account-key") this.#add(one, one);
+    for (const one of roots) if (one.type !== "account-key") this.#add(one, this.#roots.get(keyText("account-key", [one.signKey])));
+    for (const one of PREDEFINED) if (this.find("account-key", [one.signKey])) this.#predefined.set(keyText(one.type, one.key), one);
+  }
+
+  #add(one: Assertion, key: Assertion | undefined): void {
+    const isRoot = isSelfSigned(one) || (one.type === "account" && one.authority === one.key[0]);
+    if (!isRoot || !key) throw notRoot(one, "a root is an account-key that signs itself, or the account that it belongs to");
+    const wrong = reasonAgainst(() => {
+      checkShapes(one);
+      checkSignedWith(one, key);
+    });
+    if (wrong !== undefined) throw notRoot(one, wrong);
+    const name = keyText(one.type, one.key);
+    if (!this.#roots.has(name)) this.#roots.set(name, one);
+  }
+
+  keys(): Assertion[] {
+    return [...this.#roots.values()].filter((one) => one.type === "account-key");
+  }
+
+  /** Whether a root has its primary key. */
+  isRoot({ type, key }: Pick<Assertion, "type" | "key">): boolean {
+    return this.#roots.has(keyText(type, key));
+  }
+
+  /** Whether an account may say who others are and what snaps are. */
+  isTrustedAccount(id: string): boolean {
+    return this.keys().some((key) => header(key, "account-id") === id);
+  }
+
+  /** A root, or what is predefined below it. */
+  find(type: string, key: readonly string[]): Assertion | undefined {
+    const name = keyText(type, key);
+    return this.#roots.get(name) ?? this.#predefined.get(name);
+  }
+}
+
+function notRoot(assertion: Assertion, why: string): Failure {
+  return refused(printable(`${keyText(assertion.type, assertion.key)} is no root: ${why}`, 500));
+}
+
+export interface Refusal {
+  readonly assertion: Assertion;
+  readonly reason: string;
+}
+
+export interface VerifyOptions {
+  readonly trust: Trust;
+  /** what the store holds and has verified: the newest revision of a primary key */
+  readonly find: (type: string, key: readonly string[]) => Assertion | undefined;
+  readonly now: Date;
+}
+
+/**
+ * Checks every assertion against the roots, what is held and each other. `verified` has dependencies first, each text once, of two
+ * signatures of one revision the first, and nothing that every machine has compiled in; what it lacks is in `refused` or was such.
+ */
+export function verifyAll(given: readonly Assertion[], options: VerifyOptions): { verified: Assertion[]; refused: Refusal[] } {
+  return new Verification(given, options).run();
+}
+
+class Verification implements Known {
+  readonly trust: Trust;
+  readonly #find: VerifyOptions["find"];
+  readonly #now: number;
+  readonly #given: readonly Assertion[];
+  /** what is given, by primary key */
+  readonly #groups = new Map<string, Assertion[]>();
+  /** how many of a group had their turn, because something depends on it */
+  readonly #turns = new Map<string, number>();
+  /** texts that had their turn */
+  readonly #visited = new Set<string>();
+  /** by text: the reason against it, undefined where it verified */
+  readonly #settled = new Map<string, string | undefined>();
+  readonly #verified = new Map<string, Assertion>();
+  /** the newest that verified, by primary key */
+  readonly #newest = new Map<string, Assertion>();
+  readonly #held = new Map<string, Assertion | undefined>();
+  /** id of a key, by its account and name */
+  readonly #names = new Map<string, string>();
+
+  constructor(given: readonly Assertion[], { trust, find, now }: VerifyOptions) {
+    this.trust = trust;
+    this.#find = find;
+    this.#now = now.getTime();
+    this.#given = given;
+    for (const one of given) {
+      const group = this.#groups.get(nameOf(one));
+      if (group) group.push(one);
+      else this.#groups.set(nameOf(one), [one]);
+    }
+    for (const key of trust.keys()) this.#nameKey(key);
+  }
+
+  run(): { verified: Assertion[]; refused: Refusal[] } {
+    for (const one of this.#given) if (!this.#visited.has(one.text)) this.#settle(one);
+    const wrong = this.#given.flatMap((assertion) => {
+      const reason = this.#settled.get(assertion.text);
+      return reason === undefined ? [] : [{ assertion, reason }];
+    });
+    return { verified: [...this.#verified.values()], refused: wrong };
+  }
+
+  /** Settles what an assertion depends on, then itself. A list instead of recursion: a chain may be as long as its file. */
+  #settle(first: Assertion): void {
+    const path: { one: Assertion; refs: Ref[] }[] = [];
+    for (let next: Assertion | undefined = first; next || path.length > 0; ) {
+      if (next) {
+        const one = next;
+        this.#visited.add(one.text);
+        const wrong = reasonAgainst(() => this.#checkAlone(one));
+        if (wrong === undefined) path.push({ one, refs: refsOf(one) });
+        else this.#settled.set(one.text, wrong);
+      }
+      const top = path.at(-1);
+      next = top && this.#nextOf(top.refs);
+      if (top && !next) {
+        path.pop();
+        this.#conclude(top.one);
+      }
+    }
+  }
+
+  /** The first of what is given of these primary keys that had no turn. Takes the keys off that have none left. */
+  #nextOf(refs: Ref[]): Assertion | undefined {
+    for (let ref = refs[0]; ref; ref = refs[0]) {
+      const name = keyText(...ref);
+      const group = this.trust.find(...ref) ? [] : (this.#groups.get(name) ?? []);
+      for (let turn = this.#turns.get(name) ?? 0; turn < group.length; turn += 1) {
+        this.#turns.set(name, turn + 1); // each member is looked at once, however many depend on it
+        const one = group[turn];
+        if (one && !this.#visited.has(one.text)) return one;
+      }
+      refs.shift();
+    }
+    return undefined;
+  }
+
+  #conclude(one: Assertion): void {
+    const builtIn = this.trust.find(one.type, one.key);
+    const wrong = builtIn?.text === one.text ? undefined : reasonAgainst(() => this.#check(one));
+    this.#settled.set(one.text, wrong);
+    if (wrong !== undefined || builtIn) return;
+    const name = nameOf(one);
+    const id = JSON.stringify([name, one.revision, one.format]);
+    if (!this.#verified.has(id)) this.#verified.set(id, one);
+    const newest = this.#newest.get(name);
+    if (!newest || newest.revision < one.revision) this.#newest.set(name, one);
+    if (one.type === "account-key") this.#nameKey(one);
+  }
+
+  /** What can be said of it without others. */
+  #checkAlone(one: Assertion): void {
+    if (typeOf(one).request) throw refused(`${one.type} is a request, which is not kept`);
+    checkShapes(one);
+    if (isSelfSigned(one) && !this.trust.isRoot(one)) throw refused(`the key ${one.signKey} signs itself, and is no trusted root`);
+  }
+
+  #check(one: Assertion): void {
+    const { must, needs, allowed } = typeOf(one);
+    const key = this.find("account-key", [one.signKey]);
+    if (!key) throw this.#lacking("account-key", [one.signKey], "that signed it");
+    if (!isValidAt(key, this.#now)) throw refused(`the key ${one.signKey} that signed it is not valid now`);
+    checkSignedWith(one, key);
+    if (Object.hasOwn(must, "timestamp") && !isValidAt(key, readTime(header(one, "timestamp"))))
+      throw refused(`the key ${one.signKey} that signed it was not valid at its timestamp`);
+    for (const ref of needs(one)) if (!this.find(...ref) && !this.#isOfRoot(...ref)) throw this.#lacking(...ref, "that it needs");
+    allowed?.(one, this);
+  }
+
+  find(type: string, key: readonly string[]): Assertion | undefined {
+    const builtIn = this.trust.find(type, key);
+    if (builtIn) return builtIn;
+    const name = keyText(type, key);
+    if (!this.#held.has(name)) this.#held.set(name, this.#find(type, key));
+    const [held, given] = [this.#held.get(name), this.#newest.get(name)];
+    return given && given.revision >= (held?.revision ?? 0) ? given : held;
+  }
+
+  /** Whether it is the account of a root, which is known by its key. */
+  #isOfRoot(type: string, [id = ""]: readonly string[]): boolean {
+    return type === "account" && this.trust.isTrustedAccount(id);
+  }
+
+  keyNamed(account: string, name: string): string | undefined {
+    return this.#names.get(`${account}/${name}`);
+  }
+
+  #nameKey(key: Assertion): void {
+    const name = optionalHeader(key, "name");
+    if (name !== undefined) this.#names.set(`${header(key, "account-id")}/${name}`, key.key[0] ?? "");
+  }
+
+  #lacking(type: string, key: readonly string[], role: string): Failure {
+    const name = keyText(type, key);
+    const group = this.#groups.get(name) ?? [];
+    if (group.some((one) => this.#settled.has(one.text))) return refused(`${name} ${role} is refused itself`);
+    return refused(`${name} ${role} ${group.length > 0 ? "needs it in turn" : "is neither given nor held"}`);
+  }
+}
+
+/** The primary keys that an assertion depends on. */
+function refsOf(one: Assertion): Ref[] {
+  const { needs, uses } = typeOf(one);
+  return [["account-key", [one.signKey]], ...needs(one), ...uses(one)];
+}
+
+function nameOf({ type, key }: Assertion): string {
+  return keyText(type, key);
+}
+
+function isSelfSigned({ type, key, signKey }: Assertion): boolean {
+  return type === "account-key" && key[0] === signKey;
+}

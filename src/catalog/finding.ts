@@ -1,0 +1,26 @@
+/** What a check of the store tells an operator, and what to do next. */
+
+export type Check = "snaps" | "charms" | "resources" | "juju" | "images" | "registry" | "certificate" | "public URL";
+
+export interface Finding {
+  readonly check: Check;
+  /** what is wrong, lower-case */
+  readonly what: string;
+  /** `likely`: a charm's code seems to say so */
+  readonly sure: "certain" | "likely";
+  /** the next thing to type or to do */
+  readonly next: string;
+}
+
+/** What a check came to where it found nothing, or was not made. */
+export interface Passed {
+  readonly check: Check;
+  readonly state: "ok" | "skipped";
+  readonly what: string;
+}
+
+export const EXPORT_SNAPS = "chp missing --yaml > snaps.yaml, and on the connected side: chp export snaps --from-yaml snaps.yaml";
+
+export function exportCharms(...names: readonly string[]): string {
+  return `on the connected side, with ${names.join(", ")} in charms.yaml: chp export charms ./charms.yaml; here: chp import FILE`;
+}

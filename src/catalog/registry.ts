@@ -1,0 +1,130 @@
+/** OCI resources for a local registry: the blob that Juju reads, and what is said of it. Source: contract/juju.md §5.4. */
+
+import { parse as parseYaml } from "yaml";
+import { ALGORITHMS, sumsOf } from "../digest.ts";
+import { printable } from "../errors.ts";
+import { utf8 } from "../text.ts";
+import type { Package, ResourceRevision } from "./package.ts";
+
+export interface Registry {
+  /** host[:port], as image references begin */
+  readonly domain: string;
+  /** empty: none */
+  readonly username: string;
+  readonly password: string;
+}
+
+/** The registry of now, and those that replies of the last day may still name. */
+export interface Registries {
+  readonly current: Registry | undefined;
+  readonly former: readonly Registry[];
+}
+
+export const NO_REGISTRY: Registries = { current: undefined, former: [] };
+
+/** Seconds for which a resource stays available as an earlier reply described it. */
+export const FORMER_FOR = 24 * 60 * 60;
+
+/** The domain in its one spelling. Throws an Error that says what is wrong. */
+export function checkDomain(text: string): string {
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) throw new Error(`${text} begins with a protocol: give the domain alone, as host or host:port`);
+  if (text.includes("/")) throw new Error(`${text} has a path: give the domain alone, as host or host:port`);
+  if (!/^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/.test(text))
+    throw new Error(`${text} is not host or host:port`);
+  if (!/[.:]/.test(text) && text !== "localhost")
+    throw new Error(
+      `${text} has neither a dot nor a port, so it would be read as a folder of docker.io: give ${text}:PORT or its full name`,
+    );
+  return text;
+}
+
+/** The registry of an image reference; undefined where it begins with a path, as Docker reads it. */
+export function domainOf(reference: string): string | undefined {
+  const [first = "", ...rest] = reference.split("/");
+  return rest.length > 0 && (/[.:]/.test(first) || first === "localhost") ? first : undefined;
+}
+
+/** The path of an image without its registry. */
+export function pathOf(reference: string): string {
+  const domain = domainOf(reference);
+  return domain === undefined ? reference : reference.slice(domain.length + 1);
+}
+
+/** What an oci-image resource says, as JSON or YAML; undefined where it names no image. Source: contract/juju.md §5.4. */
+export function readImageBlob(
+  bytes: Uint8Array,
+): { readonly reference: string; readonly username: string; readonly password: string } | undefined {
+  let value: unknown;
+  try {
+    value = parseYaml(utf8(bytes, "it"), { maxAliasCount: 0, logLevel: "silent" });
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const entries = new Map(Object.entries(value).map(([key, one]) => [key.toLowerCase(), one as unknown]));
+  const text = (...keys: string[]) =>
+    keys.map((key) => entries.get(key)).find((one) => typeof one === "string" && one !== "") as string | undefined;
+  const reference = text("imagename", "registrypath");
+  if (reference === undefined || printable(reference) !== reference) return undefined;
+  return { reference, username: text("username") ?? "", password: text("password") ?? "" };
+}
+
+/** bytes; more is no blob of an image */
+export const MAX_IMAGE_BLOB = 64 * 1024;
+
+/** The blob of an oci-image resource: the same bytes for the same words; empty credentials leave both keys out. */
+export function imageBlob(
+  reference: string,
+  { username, password }: Pick<Registry, "username" | "password"> = { username: "", password: "" },
+): Uint8Array {
+  return Buffer.from(
+    JSON.stringify({ ImageName: reference, ...(username !== "" && password !== "" && { Password: password, Username: username }) }),
+  );
+}
+
+/** The bytes of an oci-image resource as that registry's clients get it; undefined for a file. */
+export function servedImage(resource: ResourceRevision, registry: Registry | undefined): Uint8Array | undefined {
+  return resource.image && registry && imageBlob(localReference(resource.image.path, registry), registry);
+}
+
+/** What an image is called in that registry. */
+export function localReference(path: string, registry: Registry): string {
+  return `${registry.domain}/${path}`;
+}
+
+export interface ImagePath {
+  /** the repository, without a registry */
+  readonly name: string;
+  readonly tag?: string;
+  /** `sha256:…` */
+  readonly digest?: string;
+}
+
+/** The parts of a path without its registry: `team/app:1.2@sha256:…`. */
+export function splitPath(path: string): ImagePath {
+  const { name = path, tag, digest } = /^(?<name>[^@]+?)(?::(?<tag>[\w.-]+))?(?:@(?<digest>sha\d+:[0-9a-f]+))?$/.exec(path)?.groups ?? {};
+  return { name, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
+}
+
+const views = new WeakMap<Package, WeakMap<Registry, Package>>();
+
+/** The package as that registry's clients see it: size and digests of its images are those of the bytes that they get. */
+export function retarget(pkg: Package, registry: Registry | undefined): Package {
+  if (!registry || !pkg.resources.some((r) => r.revisions.some((one) => one.image))) return pkg;
+  const known = views.get(pkg) ?? new WeakMap<Registry, Package>();
+  views.set(pkg, known);
+  let view = known.get(registry);
+  if (!view) {
+    const resources = pkg.resources.map(({ name, revisions }) => ({ name, revisions: revisions.map((one) => retargetOne(one, registry)) }));
+    view = { ...pkg, resources };
+    known.set(registry, view);
+  }
+  return view;
+}
+
+function retargetOne(resource: ResourceRevision, registry: Registry): ResourceRevision {
+  const bytes = servedImage(resource, registry);
+  if (!bytes) return resource;
+  const { size, "sha-256": blob, "sha-384": a = "", "sha-512": b = "", "sha3-384": c = "" } = sumsOf(bytes, ALGORITHMS);
+  return { ...resource, blob, size, digests: { "sha-384": a, "sha-512": b, "sha3-384": c }, retargeted: true };
+}

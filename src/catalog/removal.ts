@@ -1,0 +1,96 @@
+/** Taking packages and revisions away: what uses them, what machines may still need, and what is left. All of it is pure. */
+
+import { Failure } from "../errors.ts";
+import { type Held, settled, settledSnap } from "./change.ts";
+import { overridesOf, overridesThat } from "./override.ts";
+import { findResource, type Package, showRow } from "./package.ts";
+import { componentsOf, type Snap } from "./snap.ts";
+
+export interface Removal {
+  /** why it should stay: channels, overrides and bundles that use it */
+  readonly uses: readonly string[];
+  /** what machines that have it ask for again, and fail without */
+  readonly needed: readonly string[];
+  /** undefined: nothing is left of the package */
+  readonly after: Held | undefined;
+}
+
+/** Takes a revision away, or without a number the whole package. Throws a `not-found` failure. `now`: milliseconds. */
+export function removal(held: Held, revision: number | undefined, bundles: readonly Package[], now: number): Removal {
+  const gone = held.revisions.filter((r) => revision === undefined || r.revision === revision).map((r) => r.revision);
+  if (gone.length === 0 && revision !== undefined)
+    throw new Failure("not-found", `revision ${revision} of ${held.name} is not held`, { next: `chp show ${held.name} tells what is` });
+  const all = gone.length === held.revisions.length;
+  return {
+    uses: [...channelsOf(held, gone), ...holdsOf(held, gone, now), ...(all && held.type === "charm" ? bundlesOf(held.name, bundles) : [])],
+    needed: held.type === "snap" ? neededOf(held, gone) : [],
+    after: all ? undefined : held.type === "snap" ? snapWithout(held, gone) : packageWithout(held, gone),
+  };
+}
+
+function channelsOf(held: Held, gone: readonly number[]): string[] {
+  const rows: readonly (readonly [row: string, revision: number])[] =
+    held.type === "snap"
+      ? held.releases.map((r) => [`${r.channel} ${r.architecture}`, r.revision])
+      : held.releases.map((r) => [showRow(r), r.revision]);
+  return rows.flatMap(([row, revision]) => (gone.includes(revision) ? [`${row} releases revision ${revision}`] : []));
+}
+
+function holdsOf(held: Held, gone: readonly number[], now: number): string[] {
+  return overridesOf(held, now)
+    .filter((one) => one.state === "in force" && gone.includes(one.revision))
+    .map((one) => `an override holds ${one.channel} ${one.on} at revision ${one.revision}: ${one.reason}`);
+}
+
+function bundlesOf(name: string, bundles: readonly Package[]): string[] {
+  return bundles.flatMap((bundle) =>
+    bundle.revisions.flatMap((r) => (r.charms.includes(name) ? [`bundle ${bundle.name} revision ${r.revision} names it`] : [])),
+  );
+}
+
+function neededOf(snap: Snap, gone: readonly number[]): string[] {
+  return gone.flatMap((revision) => [
+    `snap ${snap.name} revision ${revision}`,
+    ...componentsOf(snap, revision).map(([name, one]) => `component ${name} revision ${one.revision} of ${snap.name} revision ${revision}`),
+  ]);
+}
+
+function packageWithout(pkg: Package, gone: readonly number[]): Package {
+  const stays = (r: { readonly revision: number }) => !gone.includes(r.revision);
+  const pins = (rows: Package["history"]) =>
+    new Set(rows.flatMap((r) => Object.entries(r.resources).map(([name, pin]) => `${name}_${pin}`)));
+  const rows = [...pkg.releases, ...(pkg.overrides ?? []), ...pkg.history];
+  const [were, are] = [pins(rows), pins(rows.filter(stays))];
+  return settled({
+    ...overridesThat(pkg, stays),
+    revisions: pkg.revisions.filter(stays),
+    // Resources go with the revision that they were released with, where no other was.
+    resources: pkg.resources.map(({ name, revisions }) => ({
+      name,
+      revisions: revisions.filter((r) => {
+        const pin = `${name}_${r.revision}`;
+        return !were.has(pin) || are.has(pin) || r === findResource(pkg, name);
+      }),
+    })),
+    releases: pkg.releases.filter(stays),
+    history: pkg.history.filter(stays),
+  });
+}
+
+function snapWithout(snap: Snap, gone: readonly number[]): Snap {
+  const stays = (r: { readonly revision: number }) => !gone.includes(r.revision);
+  const pairs = snap.pairs.filter(stays);
+  const isIn = (all: Snap["pairs"], name: string, revision: number) =>
+    all.some((pair) => pair.component === name && pair.componentRevision === revision);
+  return settledSnap({
+    ...overridesThat(snap, stays),
+    revisions: snap.revisions.filter(stays),
+    components: snap.components.flatMap(({ name, revisions }) => {
+      const left = revisions.filter((r) => isIn(pairs, name, r.revision) || !isIn(snap.pairs, name, r.revision));
+      return left.length > 0 ? [{ name, revisions: left }] : [];
+    }),
+    pairs,
+    releases: snap.releases.filter(stays),
+    history: snap.history.filter(stays),
+  });
+}

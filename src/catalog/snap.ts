@@ -1,0 +1,399 @@
+/** What the store knows of one snap: its manifest, and how an import is merged into it. Rules: contract/snapd.md §2 to §4, §6. */
+
+import type { Digest } from "../digest.ts";
+import { refused } from "../errors.ts";
+import { compareRisk, type FullChannel, formatChannel, parseChannel } from "./channel.ts";
+import type { Hold } from "./channelmap.ts";
+
+/** What snapd knows a snap to be. */
+export const SNAP_TYPES = ["app", "base", "gadget", "kernel", "os", "snapd"] as const;
+export type SnapType = (typeof SNAP_TYPES)[number];
+
+/** The formats of its data that a revision reads and writes; strictly increasing, never empty. */
+export interface Epoch {
+  readonly read: readonly number[];
+  readonly write: readonly number[];
+}
+
+/** Runs on every architecture. */
+export const ANY_ARCHITECTURE = "all";
+
+/** Architectures that snapd has, for clients that compare them literally. */
+export const ARCHITECTURES = ["amd64", "arm64", "armhf", "i386", "ppc64el", "riscv64", "s390x"] as const;
+
+/** A file that snapd verifies: by size and sha3-384, which its assertion names. */
+export interface Asserted {
+  /** sha256, the name of the blob */
+  readonly blob: Digest;
+  /** bytes */
+  readonly size: number;
+  /** 96 lower-case hex digits */
+  readonly "sha3-384": string;
+  /** why its assertions do not verify; only where the operator took it in all the same */
+  readonly unverified?: string;
+}
+
+/** What its meta/snap.yaml tells. */
+export interface SnapFacts {
+  readonly version: string;
+  readonly type: SnapType;
+  readonly base?: string;
+  readonly confinement: "strict" | "classic" | "devmode";
+  readonly architectures: readonly string[];
+  readonly epoch: Epoch;
+  readonly title?: string;
+  readonly summary?: string;
+  readonly description?: string;
+  readonly license?: string;
+  readonly website?: string;
+  readonly contact?: string;
+  /** kind of link to addresses */
+  readonly links: Readonly<Record<string, readonly string[]>>;
+  readonly apps: readonly string[];
+  readonly commonIds: readonly string[];
+  /** names of the components that it declares */
+  readonly components: readonly string[];
+  /** snaps that its content plugs are given by default */
+  readonly providers: readonly string[];
+  readonly provenance?: string;
+}
+
+export interface SnapRevision extends SnapFacts, Asserted {
+  readonly revision: number;
+  /** RFC 3339 */
+  readonly createdAt: string;
+  /** meta/snap.yaml as it is */
+  readonly yaml: Digest;
+  readonly icon?: { readonly blob: Digest; readonly size: number; readonly extension: "png" | "svg" };
+  /** came after the generation that was rolled back to: had by its number alone */
+  readonly aside?: true;
+}
+
+export interface ComponentRevision extends Asserted {
+  readonly revision: number;
+  /** as in `component/standard`, without the first part */
+  readonly type: string;
+  readonly version: string;
+  readonly description: string;
+  /** RFC 3339 */
+  readonly createdAt: string;
+}
+
+export interface Component {
+  readonly name: string;
+  /** newest first */
+  readonly revisions: readonly ComponentRevision[];
+}
+
+/** A component revision that a snap revision was published with (snap-resource-pair). */
+export interface Pair {
+  readonly component: string;
+  readonly componentRevision: number;
+  readonly revision: number;
+}
+
+export interface SnapRelease {
+  /** in full: `latest/stable`, `2.0/edge/fix` */
+  readonly channel: string;
+  /** dpkg name, or `all` */
+  readonly architecture: string;
+  readonly revision: number;
+  /** RFC 3339 with a zone */
+  readonly releasedAt: string;
+}
+
+/** A row that stands over the channel map. */
+export interface SnapOverride extends SnapRelease, Hold {}
+
+/** An assertion as it is served: byte for byte what was imported. */
+export interface StoredAssertion {
+  readonly type: string;
+  /** the primary key, trailing optional values that equal their default left out */
+  readonly key: readonly string[];
+  readonly revision: number;
+  readonly format: number;
+  readonly text: string;
+  /** why it does not verify; only where the operator took it in all the same */
+  readonly unverified?: string;
+}
+
+export interface SnapPublisher {
+  readonly id: string;
+  readonly username: string;
+  readonly "display-name": string;
+  readonly validation: "unproven" | "starred" | "verified";
+}
+
+/** What the store's own replies tell of a snap, over what its revisions tell. */
+export interface SnapDetails {
+  readonly title?: string;
+  readonly summary?: string;
+  readonly description?: string;
+  readonly license?: string;
+  readonly contact?: string;
+  readonly website?: string;
+  readonly "store-url"?: string;
+  readonly links?: Readonly<Record<string, readonly string[]>>;
+  readonly categories?: readonly { readonly name: string; readonly featured: boolean }[];
+}
+
+/** The stored manifest. Shape of the JSON blob; see store/README.md. */
+export interface Snap {
+  readonly type: "snap";
+  readonly name: string;
+  readonly id: string;
+  readonly publisher: SnapPublisher;
+  readonly details: SnapDetails;
+  /** what a risk without a track means to a new install; `latest` where the publisher set none */
+  readonly defaultTrack: string;
+  /** the default track that the operator chose, over what the publisher set */
+  readonly chosenTrack?: string;
+  /** the brand store whose devices alone may have it */
+  readonly store?: string;
+  /** newest first */
+  readonly revisions: readonly SnapRevision[];
+  readonly components: readonly Component[];
+  readonly pairs: readonly Pair[];
+  /** the open channel map, one row a channel and architecture, in the order of `compareSnapReleases` */
+  readonly releases: readonly SnapRelease[];
+  /** rows that were replaced, newest first */
+  readonly history: readonly SnapRelease[];
+  /** its declaration, revisions, resource revisions and pairs, in every revision and format that was imported */
+  readonly assertions: readonly StoredAssertion[];
+  /** rows that are offered in place of those of the channel map until they end; absent: none */
+  readonly overrides?: readonly SnapOverride[];
+}
+
+/** What an archive says of a snap, before the store's own knowledge is added. */
+export interface IncomingSnap extends Omit<Snap, "defaultTrack" | "chosenTrack" | "history" | "overrides" | "store" | "type"> {
+  /** undefined: the archive does not say */
+  readonly defaultTrack?: string;
+  /** null: anyone may have it; undefined: the archive does not say */
+  readonly store?: string | null;
+}
+
+/** A channel that moved. `from` null: it was opened. */
+export interface SnapChange {
+  readonly channel: string;
+  readonly architecture: string;
+  readonly from: number | null;
+  readonly to: number;
+}
+
+export interface MergedSnap {
+  readonly snap: Snap;
+  /** rows not published: their revision is neither in the archive nor in the store */
+  readonly dropped: readonly SnapRelease[];
+  readonly notes: readonly string[];
+}
+
+export function findSnapRevision(snap: Pick<Snap, "revisions">, revision: number): SnapRevision | undefined {
+  return snap.revisions.find((r) => r.revision === revision);
+}
+
+/** The newest revision that is not aside; undefined: all that is held is had by number alone. */
+export function newestSnapRevision(snap: Pick<Snap, "revisions">): SnapRevision | undefined {
+  return snap.revisions.find((r) => !r.aside);
+}
+
+export function findComponent(snap: Pick<Snap, "components">, name: string, revision: number): ComponentRevision | undefined {
+  return snap.components.find((c) => c.name === name)?.revisions.find((r) => r.revision === revision);
+}
+
+/** The components that a revision was published with, the newest of each. */
+export function componentsOf(snap: Pick<Snap, "components" | "pairs">, revision: number): [name: string, component: ComponentRevision][] {
+  const newest = new Map<string, ComponentRevision>();
+  for (const pair of snap.pairs) {
+    if (pair.revision !== revision) continue;
+    const found = findComponent(snap, pair.component, pair.componentRevision);
+    if (found && found.revision >= (newest.get(pair.component)?.revision ?? 0)) newest.set(pair.component, found);
+  }
+  return [...newest].toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
+
+export function suits(row: Pick<SnapRelease, "architecture">, architecture: string): boolean {
+  return row.architecture === architecture || row.architecture === ANY_ARCHITECTURE;
+}
+
+/** Whether a release takes the place of another row: what runs anywhere does so for every architecture. */
+export function replaces(release: Pick<SnapRelease, "channel" | "architecture">, row: typeof release): boolean {
+  return row.channel === release.channel && suits(release, row.architecture);
+}
+
+/** The parts of a release's channel; it was parsed when it was imported. */
+export function snapChannelOf(release: Pick<SnapRelease, "channel">): FullChannel {
+  const { track = "latest", ...rest } = parseChannel(release.channel) ?? { risk: "stable" as const };
+  return { ...rest, track };
+}
+
+/** As snapd shows a channel: without the track `latest`. */
+export function shortChannel(channel: FullChannel): string {
+  return formatChannel(channel).replace(/^latest\//, "");
+}
+
+/** Default track first, then `latest`, then the newer tracks; inside a track stable to edge; then by architecture. */
+export function compareSnapReleases(tracks: readonly string[]): (a: SnapRelease, b: SnapRelease) => number {
+  return (a, b) => {
+    const [x, y] = [snapChannelOf(a), snapChannelOf(b)];
+    return tracks.indexOf(x.track) - tracks.indexOf(y.track) || compareRisk(x, y) || a.architecture.localeCompare(b.architecture, "en");
+  };
+}
+
+export function snapTrackOrder(releases: readonly Pick<SnapRelease, "channel">[], defaultTrack: string): string[] {
+  // No reply tells all tracks of all architectures in one order, so it is one that two stores agree on without being told.
+  const others = releases.map((r) => snapChannelOf(r).track).toSorted((a, b) => b.localeCompare(a, "en", { numeric: true }));
+  return [...new Set([defaultTrack, "latest", ...others])];
+}
+
+/** Adds what an archive says to what is held. Throws a `refused` failure where the two contradict each other. */
+export function mergeSnap(held: Snap | undefined, incoming: IncomingSnap, policy: "apply" | "keep" = "apply"): MergedSnap {
+  const revisions = mergeRevisions(incoming.name, "revision", held?.revisions, incoming.revisions);
+  const components = mergeComponents(held, incoming);
+  const pairs = uniqueBy([...(held?.pairs ?? []), ...incoming.pairs], pairKey).toSorted(comparePairs);
+  const keep = held !== undefined && policy === "keep";
+  const { releases, history, dropped } = keep
+    ? { releases: held.releases, history: held.history, dropped: [] }
+    : mergeReleases(held, incoming, revisions);
+  const { track, note } = settleSnapTrack(held?.chosenTrack ?? incoming.defaultTrack ?? held?.defaultTrack ?? "latest", releases);
+  const store = incoming.store === undefined ? held?.store : (incoming.store ?? undefined);
+  const snap: Snap = {
+    type: "snap",
+    name: incoming.name,
+    id: incoming.id,
+    publisher: incoming.publisher,
+    details: { ...held?.details, ...incoming.details },
+    defaultTrack: track,
+    ...(held?.chosenTrack !== undefined && { chosenTrack: held.chosenTrack }),
+    // What anyone could have before is not taken away by a brand store's export.
+    ...(store !== undefined && (!held || held.store !== undefined) && { store }),
+    revisions,
+    components,
+    pairs,
+    releases: releases.toSorted(compareSnapReleases(snapTrackOrder(releases, track))),
+    history,
+    assertions: mergeAssertions(held?.assertions ?? [], incoming.assertions),
+    ...(held?.overrides && { overrides: held.overrides }),
+  };
+  return {
+    snap,
+    dropped,
+    notes: [...(keep ? ["its channel map was kept as it is"] : []), ...(note ? [note] : []), ...lostComponents(held, snap)],
+  };
+}
+
+/** The same assertion in the same revision and format is kept once: two valid signatures of it may meet, the first stays. */
+export function mergeAssertions(held: readonly StoredAssertion[], incoming: readonly StoredAssertion[]): StoredAssertion[] {
+  const all = new Map<string, StoredAssertion>();
+  for (const one of [...held, ...incoming]) {
+    const name = JSON.stringify([one.type, ...one.key, one.revision, one.format]);
+    const known = all.get(name);
+    if (!known || (known.unverified !== undefined && one.unverified === undefined)) all.set(name, one);
+  }
+  return [...all].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
+}
+
+function mergeRevisions<R extends Asserted & { readonly revision: number; readonly aside?: true }>(
+  name: string,
+  what: string,
+  held: readonly R[] = [],
+  incoming: readonly R[] = [],
+): R[] {
+  const all = new Map(held.map((r) => [r.revision, r]));
+  for (const r of incoming) {
+    const known = all.get(r.revision);
+    if (known && known["sha3-384"] !== r["sha3-384"])
+      throw refused(
+        `${name} ${what} ${r.revision} has other bytes than before: sha3-384 ${known["sha3-384"]} is held, ${r["sha3-384"]} was given`,
+      );
+    if (!known || known.aside || (known.unverified !== undefined && r.unverified === undefined)) all.set(r.revision, r);
+  }
+  return [...all.values()].toSorted((a, b) => b.revision - a.revision);
+}
+
+function mergeComponents(held: Snap | undefined, incoming: IncomingSnap): Component[] {
+  const names = [...new Set([...(held?.components ?? []), ...incoming.components].map((c) => c.name))].toSorted();
+  const of = (from: Pick<Snap, "components"> | undefined, name: string) => from?.components.find((c) => c.name === name)?.revisions;
+  return names.map((name) => ({
+    name,
+    revisions: mergeRevisions(incoming.name, `component ${name} revision`, of(held, name), of(incoming, name)),
+  }));
+}
+
+function mergeReleases(held: Snap | undefined, incoming: IncomingSnap, revisions: readonly SnapRevision[]) {
+  const open = new Map(held?.releases.map((r) => [snapRowKey(r), r]));
+  const history = [...(held?.history ?? [])];
+  const dropped: SnapRelease[] = [];
+  for (const row of incoming.releases) {
+    if (!findSnapRevision({ revisions }, row.revision)) {
+      dropped.push(row);
+      continue;
+    }
+    const before = open.get(snapRowKey(row));
+    if (before?.revision === row.revision) continue;
+    if (before) history.unshift(before);
+    open.set(snapRowKey(row), row);
+  }
+  return { releases: [...open.values()], history, dropped };
+}
+
+/** A default track without a release would make a plain `snap install` fail. */
+export function settleSnapTrack(wanted: string, releases: readonly SnapRelease[]): { track: string; note?: string } {
+  const held = new Set(releases.map((r) => snapChannelOf(r).track));
+  if (held.size === 0 || held.has(wanted) || (wanted === "latest" && held.has("latest"))) return { track: wanted };
+  if (held.has("latest")) return { track: "latest", note: `no release of its default track ${wanted} is held, so it is latest` };
+  const [first = wanted] = held;
+  const why = wanted === "latest" ? "no release of the track latest is held" : `no release of its default track ${wanted} is held`;
+  return { track: first, note: `${why}, so its default track is ${first}` };
+}
+
+/** A machine that has a component of the old head fails to refresh all its snaps when the new one lacks it. */
+function lostComponents(held: Snap | undefined, after: Snap): string[] {
+  const lacking = after.revisions
+    .filter((r) => !findSnapRevision(held ?? { revisions: [] }, r.revision))
+    .flatMap((r) => {
+      const had = new Set(componentsOf(after, r.revision).map(([name]) => name));
+      return r.components
+        .filter((name) => !had.has(name))
+        .map((name) => `revision ${r.revision} declares the component ${name}, which was not in the archive`);
+    });
+  const moved = snapChanges(held, after).flatMap(({ channel, architecture, from, to }) => {
+    if (from === null) return [];
+    const has = new Set(componentsOf(after, to).map(([name]) => name));
+    return componentsOf(after, from).flatMap(([name]) =>
+      has.has(name) ? [] : [`${channel} ${architecture}: revision ${to} comes without the component ${name}, which revision ${from} has`],
+    );
+  });
+  return [...new Set([...lacking, ...moved])];
+}
+
+/** The channels that differ between two states of a snap, in the order of the later one. */
+export function snapChanges(before: Snap | undefined, after: Snap): SnapChange[] {
+  const was = new Map(before?.releases.map((r) => [snapRowKey(r), r]));
+  return after.releases.flatMap((r) => {
+    const from = was.get(snapRowKey(r));
+    if (from?.revision === r.revision) return [];
+    return [{ channel: r.channel, architecture: r.architecture, from: from?.revision ?? null, to: r.revision }];
+  });
+}
+
+export function snapRowKey(row: Pick<SnapRelease, "channel" | "architecture">): string {
+  return `${row.channel} ${row.architecture}`;
+}
+
+export function pairKey(pair: Pair): string {
+  return `${pair.component} ${pair.componentRevision} ${pair.revision}`;
+}
+
+export function comparePairs(a: Pair, b: Pair): number {
+  return b.revision - a.revision || a.component.localeCompare(b.component, "en") || b.componentRevision - a.componentRevision;
+}
+
+function uniqueBy<T>(all: readonly T[], key: (one: T) => string): T[] {
+  return [...new Map(all.map((one) => [key(one), one])).values()];
+}
+
+export function runsOn(revision: Pick<SnapRevision, "architectures">, architecture: string): boolean {
+  return revision.architectures.includes(architecture) || revision.architectures.includes(ANY_ARCHITECTURE);
+}
+
+export const SNAP_NAME = /^(?=.{2,40}$)(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*$/;

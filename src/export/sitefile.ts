@@ -1,0 +1,374 @@
+/** What an operator wants exported: a site's manifest, a bundle.yaml, or the documented yaml of charms and of snaps. */
+
+import * as v from "valibot";
+import { charmName } from "../archives/charm.ts";
+import { parseSystem, type System } from "../catalog/base.ts";
+import { parseChannel } from "../catalog/channel.ts";
+import { CONTROLLER, CONTROLLER_SYSTEMS, controllerTracks } from "../catalog/controller.ts";
+import { ARCHITECTURES } from "../catalog/snap.ts";
+import { Failure, printable } from "../errors.ts";
+import { mapOf } from "../schema.ts";
+import { readYamls } from "../text.ts";
+
+/** Everything that a store has of it. */
+export type All = "all";
+
+/** A charm or bundle that is wanted. */
+export interface PackageWish {
+  readonly name: string;
+  /** as written; none: the default track's stable */
+  readonly channels: readonly string[] | All;
+  readonly systems: readonly System[] | All;
+  /** dpkg names */
+  readonly architectures: readonly string[];
+  readonly revision?: number;
+  /** resource name to the revision that is wanted in place of the released one */
+  readonly resources: Readonly<Record<string, number>>;
+  /** whether every revision of its resources is wanted, released or not */
+  readonly allResources?: true;
+  /** resource name to the path of its image in the local registry */
+  readonly paths: Readonly<Record<string, string>>;
+  /** why it is wanted, where nobody named it */
+  readonly reason?: string;
+}
+
+export interface SnapWish {
+  readonly name: string;
+  /** as written; none: stable of the default track, or with a revision no channel at all */
+  readonly channels: readonly string[] | All;
+  readonly architectures: readonly string[];
+  readonly revision?: number;
+  readonly reason?: string;
+}
+
+/** What is added by itself, and may be left out. */
+export const ADDITIONS = {
+  "bundle-charms": "the charms of bundles",
+  "charm-snaps": "the snaps that charms install",
+  likely: "of these, those that a charm's code only seems to install",
+  bases: "the bases of snaps",
+  providers: "the default providers of content plugs",
+  snapd: "snapd, which every machine with a snap needs",
+} as const;
+export type Addition = keyof typeof ADDITIONS;
+
+export function isAddition(text: string): text is Addition {
+  return Object.hasOwn(ADDITIONS, text);
+}
+
+export interface Wish {
+  readonly charms: readonly PackageWish[];
+  readonly bundles: readonly PackageWish[];
+  readonly snaps: readonly SnapWish[];
+  readonly without: readonly Addition[];
+  /** whether it is all that a store lists: what that needs besides goes along as far as the store has it, and so do assertions of no snap */
+  readonly mirror?: true;
+  /** what was named and cannot be exported, in words */
+  readonly notes: readonly string[];
+}
+
+/** What holds where an entry does not say it. */
+export interface Defaults {
+  readonly channels?: readonly string[] | All;
+  readonly systems?: readonly System[] | All;
+  readonly architectures?: readonly string[];
+}
+
+/** As the exporter documents it whose files these are. */
+const DOCUMENTED: Required<Defaults> = { channels: [], systems: [{ name: "ubuntu", channel: "22.04" }], architectures: ["amd64"] };
+
+/* ---- words: every scalar is read as text, so that 1.10 stays 1.10 ---- */
+
+const Word = v.pipe(v.string("is not a word"), v.nonEmpty("is empty"));
+const Words = v.union(
+  [
+    v.pipe(v.array(Word), v.minLength(1, "is empty")),
+    v.pipe(
+      Word,
+      v.transform((word) => [word]),
+    ),
+  ],
+  "is neither a word nor a list of words",
+);
+const Revision = v.pipe(v.string("is not a number"), v.regex(/^\d{1,15}$/, "is not a whole number"), v.transform(Number));
+
+const PLACE = {
+  channel: v.optional(Words),
+  channels: v.optional(Words),
+  base: v.optional(Words),
+  bases: v.optional(Words),
+  series: v.optional(Words),
+};
+const MACHINES = { arch: v.optional(Words), architectures: v.optional(Words) };
+const PackageEntry = v.strictObject({
+  name: Word,
+  ...PLACE,
+  ...MACHINES,
+  revision: v.optional(Revision),
+  resources: v.optional(mapOf(Word), {}),
+});
+/** A `push_channel` is the documented word for the channel that a revision goes to. */
+const SnapEntry = v.strictObject({
+  name: Word,
+  channel: v.optional(Words),
+  channels: v.optional(Words),
+  push_channel: v.optional(Words),
+  ...MACHINES,
+  revision: v.optional(Revision),
+});
+/** Any bundle is a valid manifest: what else it says is left alone. */
+const Application = v.looseObject({
+  charm: Word,
+  channel: v.optional(Words),
+  base: v.optional(Words),
+  series: v.optional(Words),
+  revision: v.optional(Revision),
+  resources: v.fallback(mapOf(v.string()), {}),
+  constraints: v.fallback(v.string(), ""),
+  to: v.fallback(v.optional(Words), undefined),
+});
+const isJuju = (word: string) => /^\d{1,3}\.\d{1,3}([.-]|$)/.test(word);
+const List = v.optional(v.array(v.unknown(), "is not a list"), []);
+const SITE = {
+  ...PLACE,
+  ...MACHINES,
+  charms: List,
+  bundles: List,
+  snaps: List,
+  packages: List,
+  essentials: v.optional(v.strictObject({ juju: v.pipe(Words, v.everyItem(isJuju, "is not a version of Juju, like 3.6")) })),
+  without: v.optional(Words),
+};
+const Site = v.strictObject(SITE);
+const Applications = v.optional(mapOf(v.unknown()), {});
+const Bundle = v.looseObject({
+  ...SITE,
+  applications: Applications,
+  services: Applications,
+  "default-base": v.optional(Words),
+  machines: v.fallback(mapOf(v.fallback(v.looseObject({ base: v.optional(Words), series: v.optional(Words) }), {})), {}),
+});
+type Machines = v.InferOutput<typeof Bundle>["machines"];
+type Place = Partial<Record<keyof typeof PLACE | keyof typeof MACHINES | "push_channel", readonly string[] | undefined>>;
+
+/* ---- reading ---- */
+
+/**
+ * Reads what an operator gives. `what` names the file in errors; `given` stands over what the file says for all of it, and
+ * below what it says of one entry; `otherwise` stands below the file. Throws a `usage` failure that names the entry and the
+ * field.
+ */
+export function readManifest(text: string, what: string, given: Defaults = {}, otherwise: Defaults = {}): Wish {
+  const value = wholeOf(text, what);
+  const none = { applications: {}, services: {}, machines: {}, "default-base": undefined };
+  const site = isBundle(value) ? check(Bundle, withoutBlanks(value), what) : { ...check(Site, value, what), ...none };
+  const base = site.base ?? site["default-base"];
+  const defaults = { ...DOCUMENTED, ...otherwise, ...placeOf({ ...site, base }, what), ...given };
+  const applications = Object.entries({ ...site.services, ...site.applications });
+  const notes: string[] = [];
+  const charms = [
+    ...applications.flatMap(([name, entry]) =>
+      application(entry, `${what}: applications.${printable(name, 100)}`, { defaults, machines: site.machines, notes }),
+    ),
+    ...site.charms.map((entry, i) => packageWish(entry, `${what}: charms.${i}`, defaults)),
+    ...(site.essentials?.juju.flatMap((juju) => essentialCharms(juju, defaults.architectures)) ?? []),
+  ];
+  const bundles = site.bundles.map((entry, i) => packageWish(entry, `${what}: bundles.${i}`, defaults));
+  const snaps = [
+    ...site.snaps.map((entry, i) => snapWish(entry, `${what}: snaps.${i}`, defaults)),
+    ...site.packages.map((entry, i) => snapWish(entry, `${what}: packages.${i}`, defaults)),
+    ...(site.essentials?.juju.flatMap((juju) => essentialSnaps(juju, defaults.architectures)) ?? []),
+  ];
+  if (charms.length + bundles.length + snaps.length + notes.length === 0)
+    fail(what, "it names nothing to export", "name applications, charms, bundles, snaps or essentials in it");
+  const without = (site.without ?? []).map((one) =>
+    isAddition(one) ? one : fail(what, `without: ${printable(one, 50)} is none of ${Object.keys(ADDITIONS).join(", ")}`),
+  );
+  return { charms, bundles, snaps, without, notes };
+}
+
+/** The charms of a bundle.yaml of which `wish` was the wish: where it names no base itself, that of the wish holds. */
+export function charmsOfBundle(text: string, what: string, wish: PackageWish, reason: string): Pick<Wish, "charms" | "notes"> {
+  const { charms, notes } = readManifest(text, what, { architectures: wish.architectures }, { systems: wish.systems });
+  return { charms: charms.map((one) => ({ ...one, reason })), notes };
+}
+
+/** One value of all documents: those behind the first are overlays of a bundle, merged as Juju merges them. */
+function wholeOf(text: string, what: string): unknown {
+  const [first = {}, ...overlays] = readYamls(text, what, "failsafe").filter((one) => one !== "");
+  if (!isMap(first)) fail(what, "it is not a map of keys to what they say");
+  if (overlays.length === 0) return first;
+  if (!isBundle(first)) fail(what, "it has several documents, which only a bundle with overlays has");
+  const applications = new Map(applicationsOf(first));
+  for (const [name, entry] of overlays.flatMap(applicationsOf))
+    if (isMap(entry)) applications.set(name, { ...asMap(applications.get(name)), ...entry });
+    else applications.delete(name);
+  return { ...first, services: {}, applications: Object.fromEntries(applications) };
+}
+
+function applicationsOf(value: unknown): [string, unknown][] {
+  const { services, applications } = asMap(value);
+  return Object.entries({ ...asMap(services), ...asMap(applications) });
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function asMap(value: unknown): Record<string, unknown> {
+  return isMap(value) ? value : {};
+}
+
+function isBundle(value: unknown): value is Record<string, unknown> {
+  return isMap(value) && ("applications" in value || "services" in value);
+}
+
+/** A key of a bundle that stands there without a value says nothing. */
+function withoutBlanks(value: unknown): unknown {
+  return isMap(value) ? Object.fromEntries(Object.entries(value).filter(([, one]) => one !== "")) : value;
+}
+
+interface Surroundings {
+  readonly defaults: Required<Defaults>;
+  readonly machines: Machines;
+  readonly notes: string[];
+}
+
+function application(value: unknown, what: string, { defaults, machines, notes }: Surroundings): PackageWish[] {
+  const entry = check(Application, withoutBlanks(value), what);
+  const name = charmName(entry.charm);
+  if (name === undefined) {
+    notes.push(`${what}: ${printable(entry.charm, 200)} is a charm of yours, not of a store; chp import takes it in where it is built`);
+    return [];
+  }
+  const arch = /(?:^|\s)arch=(\S+)/.exec(entry.constraints)?.[1];
+  const { channel, revision, resources } = entry;
+  const id = entry.to?.map((one) => one.split(":").at(-1) ?? "").find((one) => Object.hasOwn(machines, one));
+  const { base, series } = entry.base || entry.series || id === undefined ? entry : (machines[id] ?? entry);
+  return [wishOf(name, { channel, base, series, ...(arch !== undefined && { arch: [arch] }) }, { revision, resources }, what, defaults)];
+}
+
+function packageWish(value: unknown, what: string, defaults: Required<Defaults>): PackageWish {
+  const { name, revision, resources, ...place } = check(PackageEntry, named(value), what);
+  return wishOf(name, place, { revision, resources }, what, defaults);
+}
+
+function wishOf(
+  name: string,
+  place: Place,
+  { revision, resources }: { readonly revision?: number | undefined; readonly resources: Readonly<Record<string, string>> },
+  what: string,
+  defaults: Required<Defaults>,
+): PackageWish {
+  const isRevision = ([, value]: readonly [string, string]) => /^\d{1,15}$/.test(value);
+  const entries = Object.entries(resources);
+  return {
+    name: checkName(name, what),
+    ...defaults,
+    ...placeOf(place, what),
+    ...(revision !== undefined && { revision }),
+    resources: Object.fromEntries(entries.filter(isRevision).map(([resource, value]) => [resource, Number(value)])),
+    paths: Object.fromEntries(entries.filter((entry) => !isRevision(entry))),
+  };
+}
+
+function snapWish(value: unknown, what: string, defaults: Required<Defaults>): SnapWish {
+  const { name, revision, ...place } = check(SnapEntry, named(value), what);
+  const { channels, architectures } = placeOf(place, what);
+  const pinned = revision === undefined ? defaults.channels : [];
+  return {
+    name: checkName(name, what),
+    channels: channels ?? pinned,
+    architectures: architectures ?? defaults.architectures,
+    ...(revision !== undefined && { revision }),
+  };
+}
+
+function named(value: unknown): unknown {
+  return typeof value === "string" ? { name: value } : value;
+}
+
+/** Reads the flags and keys that say which channels, bases and architectures. Throws a `usage` failure. */
+export function placeOf(place: Place, what: string): Defaults {
+  const channels = [place.channels, place.channel, place.push_channel].find((one) => one !== undefined);
+  const systems = [place.bases, place.base, place.series].find((one) => one !== undefined);
+  const architectures = place.architectures ?? place.arch;
+  for (const one of channels ?? []) if (one !== "all" && !parseChannel(one)) fail(what, `${printable(one, 100)} is not a channel`);
+  for (const one of architectures ?? [])
+    if (!(ARCHITECTURES as readonly string[]).includes(one))
+      fail(what, `${printable(one, 50)} is not an architecture; known are ${ARCHITECTURES.join(", ")}`);
+  return {
+    ...(channels && { channels: channels.includes("all") ? "all" : channels }),
+    ...(systems && {
+      systems: systems.includes("all")
+        ? "all"
+        : systems.map(
+            (one) => parseSystem(one) ?? fail(what, `${printable(one, 50)} is neither a base like ubuntu@24.04 nor a series like jammy`),
+          ),
+    }),
+    ...(architectures && { architectures }),
+  };
+}
+
+const NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9._+-]{0,126}[a-zA-Z0-9])?$/;
+
+function checkName(name: string, what: string): string {
+  return NAME.test(name) ? name : fail(what, `${printable(name, 100)} is not a name of a charm, bundle or snap`);
+}
+
+function check<T extends v.GenericSchema>(schema: T, value: unknown, what: string): v.InferOutput<T> {
+  const parsed = v.safeParse(schema, value, { abortEarly: true });
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  const path = v.getDotPath(issue);
+  const field = path === null ? "" : `${printable(path, 100)} `;
+  if (issue.type === "strict_object" && issue.expected === "never") return fail(what, `${field}means nothing here`);
+  return fail(
+    what,
+    `${field}${issue.received === "undefined" ? "is missing" : issue.message.startsWith("is ") ? issue.message : "is not what it should be"}`,
+  );
+}
+
+function fail(what: string, why: string, next = "chp help export shows what such a file may say"): never {
+  throw new Failure("usage", `${what}: ${why}`, { next });
+}
+
+/* ---- what Juju itself needs ---- */
+
+function essentialCharms(juju: string, architectures: readonly string[]): PackageWish[] {
+  return controllerTracks(juju).map((track) => ({
+    name: CONTROLLER,
+    channels: [`${track}/stable`],
+    systems: CONTROLLER_SYSTEMS,
+    architectures,
+    resources: {},
+    paths: {},
+    reason: `Juju ${juju} bootstraps with it`,
+  }));
+}
+
+/** By version of Juju; the first that fits. Source: contract/juju.md §8.1. */
+const ESSENTIAL_SNAPS: readonly (readonly [juju: RegExp, snaps: readonly (readonly [name: string, channel: string, reason: string])[]])[] =
+  [
+    [
+      /^2\./,
+      [
+        ["juju-db", "4.4/stable", "controllers keep their state in it"],
+        ["core", "latest/stable", "juju-db runs on it"],
+      ],
+    ],
+    [
+      /^3\./,
+      [
+        ["juju-db", "4.4.30/stable", "controllers on machines keep their state in it"],
+        ["core", "latest/stable", "old snaps run on it"],
+      ],
+    ],
+    [/^/, [["core", "latest/stable", "old snaps run on it"]]],
+  ];
+
+function essentialSnaps(juju: string, architectures: readonly string[]): SnapWish[] {
+  const [, snaps = []] = ESSENTIAL_SNAPS.find(([pattern]) => pattern.test(juju)) ?? [];
+  const all = [...snaps, ["snapd", "latest/stable", "every machine with a snap needs it"] as const];
+  return all.map(([name, channel, why]) => ({ name, channels: [channel], architectures, reason: `essential for Juju ${juju}: ${why}` }));
+}

@@ -1,0 +1,464 @@
+/** The use case: archives → blobs → one new generation. One refused file, and nothing is published. */
+
+import { type ArchiveFile, ByteReader, type Chunks, files, type Limits, located, place } from "../archives/archive.ts";
+import { isPayload, isResourcePath } from "../archives/names.ts";
+import { type PublicKey, showKey } from "../archives/signature.ts";
+import type { Assertion } from "../assertions/assertion.ts";
+import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
+import { sameManifest } from "../catalog/change.ts";
+import type { CatalogView, Generation, ImportStore, Ingested, Mended, SourceRecord, Tally } from "../catalog/generation-types.ts";
+import { type NeededSnap, neededSnaps } from "../catalog/lacking.ts";
+import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
+import {
+  type Change,
+  type ChannelPolicy,
+  changes,
+  type Incoming,
+  type IncomingRelease,
+  merge,
+  numbered,
+  type Package,
+  type PackageType,
+} from "../catalog/package.ts";
+import { Summer, type Sums } from "../digest.ts";
+import { Failure, printable, refused } from "../errors.ts";
+import { ExportReader, type Reading } from "./reader.ts";
+import { importSnaps, type SnapBase, type SnapReport, type SnapResult } from "./snapimport.ts";
+import type { SnapReadOptions } from "./snapreader.ts";
+import { Contents, isContents, type Origin } from "./sums.ts";
+
+export interface ImportSource {
+  /** as the operator named it; `-` is standard input */
+  readonly name: string;
+  /** where it lies, absolute: files are held against a SHA256SUMS beside them. Absent: nowhere */
+  readonly path?: string;
+  /** bytes, where it is known before */
+  readonly size?: number;
+  open(): Chunks;
+  /** what is wrong with the source itself, asked where its content was refused; undefined: nothing that it knows of */
+  whyWrong?(): Promise<Failure | undefined>;
+}
+
+export interface ImportOptions {
+  /** what is told in the log, without secrets */
+  readonly command: string;
+  readonly channel?: string;
+  readonly revision?: number;
+  readonly channels: ChannelPolicy;
+  /** roots of snaps besides Canonical's: accounts and their self-signed account-keys */
+  readonly trust?: readonly Assertion[];
+  /** whether snaps and assertions are taken in that do not verify */
+  readonly allowUnverified?: boolean;
+  /** where there are any, only what one of them signed is taken in */
+  readonly accepted?: readonly PublicKey[];
+  /** whether that is taken in, too, which none of them signed */
+  readonly allowUnsigned?: boolean;
+  readonly unsquash?: SnapReadOptions["unsquash"];
+  readonly dryRun: boolean;
+  /** RFC 3339 */
+  readonly now: string;
+  readonly limits: Limits;
+  readonly signal?: AbortSignal;
+  /** called with every chunk: the source and how many of its bytes were read */
+  onProgress?(source: ImportSource, bytes: number): void;
+}
+
+export interface PackageReport {
+  readonly name: string;
+  readonly type: PackageType;
+  readonly id: string;
+  readonly state: "new" | "changed" | "known";
+  readonly defaultTrack: string;
+  readonly revisions: { readonly new: readonly number[]; readonly known: readonly number[] };
+  readonly resources: { readonly new: readonly string[]; readonly known: readonly string[] };
+  readonly channels: readonly Change[];
+  /** in force over channels that moved, so that these are not offered */
+  readonly overrides: readonly OverrideFacts[];
+  readonly notes: readonly string[];
+}
+
+export interface Missing {
+  /** charms that a bundle names and the store lacks */
+  readonly charms: readonly { readonly bundle: string; readonly charm: string }[];
+  /** resources that a charm declares or a row pins and the store lacks; `revision` null: any */
+  readonly resources: readonly { readonly charm: string; readonly resource: string; readonly revision: number | null }[];
+  /** rows of a channel map whose revision is neither in the archive nor in the store: not published */
+  readonly revisions: readonly {
+    readonly name: string;
+    readonly channel: string;
+    readonly base: IncomingRelease["base"];
+    readonly revision: number;
+  }[];
+  /** the same of snaps */
+  readonly snapRevisions: SnapResult["dropped"];
+  /** snaps that what came in needs and the store lacks */
+  readonly snaps: readonly NeededSnap[];
+}
+
+export interface ImportReport {
+  /** the generation that was made; null: nothing changed, or a dry run */
+  readonly generation: number | null;
+  readonly dryRun: boolean;
+  readonly sources: readonly SourceRecord[];
+  readonly packages: readonly PackageReport[];
+  readonly snaps: readonly SnapReport[];
+  readonly assertions: { readonly new: number; readonly known: number };
+  readonly missing: Missing;
+  readonly notes: readonly string[];
+  readonly ignored: readonly string[];
+  /** bytes of blobs that came in, and that the store had already */
+  readonly bytes: { readonly new: number; readonly known: number };
+}
+
+type Result = Pick<ImportReport, "packages" | "notes"> & {
+  readonly missing: Omit<Missing, "snapRevisions" | "snaps">;
+  readonly changed: readonly Package[];
+  /** all that the archive holds something of */
+  readonly after: readonly Package[];
+};
+
+/** Imports all sources as one generation. Throws a `Failure`; then nothing was published. */
+export async function importSources(
+  store: ImportStore,
+  sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
+  options: ImportOptions,
+): Promise<ImportReport> {
+  const reader = new ExportReader<Ingested>(store, options);
+  try {
+    const contents = new Contents(options.accepted ?? []);
+    const read = new Map<string, SourceRecord>();
+    for await (const source of sources) read.set(pathOf(source), await readSource(reader, contents, source, options));
+    const { records, notes: signing } = withOrigins(read, contents.finish(), options);
+    const reading = await reader.finish();
+    if (isEmpty(reading)) throw nothingFound(records, reading);
+
+    const bytes = weigh(store, reading.blobs); // before they are in the store
+    const trust = new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]);
+    let drafted: { packages: Result; snaps: SnapResult; lacking: readonly NeededSnap[]; notes: readonly string[] } | undefined;
+    const draft = async (newest: CatalogView) => {
+      const mended: Mended[] = [];
+      const base = store.mendable(newest, (one) => void mended.push(one));
+      const merged = await mergeAll(reading, base, options);
+      const imported = await importSnaps(reading.snaps, await snapBase(base), {
+        trust,
+        roots: options.trust ?? [],
+        allowUnverified: options.allowUnverified ?? false,
+        ...(options.channel !== undefined && { channel: options.channel }),
+        policy: options.channels,
+        now: options.now,
+      });
+      const { packages, snaps, notes } = await putBack(store, { newest, base, mended }, merged, imported);
+      drafted = { packages, snaps, lacking: await lackingAfter(base, packages, snaps), notes };
+      const { changed, renamed, otherAssertions: others, assertions } = snaps;
+      return {
+        command: options.command,
+        sources: records,
+        changed: tally(packages.packages),
+        packages: packages.changed,
+        blobs: reading.blobs,
+        snaps: { changed, dropped: renamed, ...(others && { others }), tally: tally(snaps.reports), assertions: assertions.new },
+      };
+    };
+    let generation: Generation | undefined;
+    if (options.dryRun) await draft(await store.snapshot());
+    else generation = await store.publish(options.now, draft);
+    if (!drafted) throw new Error("internal error: nothing was drafted");
+    const { packages, snaps, lacking: needed, notes } = drafted;
+    return {
+      generation: generation?.number ?? null,
+      dryRun: options.dryRun,
+      sources: records,
+      packages: packages.packages,
+      snaps: snaps.reports,
+      assertions: snaps.assertions,
+      missing: { ...packages.missing, snapRevisions: snaps.dropped, snaps: needed },
+      notes: [...signing, ...packages.notes, ...snaps.notes, ...notes],
+      ignored: reading.ignored,
+      bytes,
+    };
+  } finally {
+    await reader.discard();
+  }
+}
+
+/** Publishes again what came in of packages whose manifests could not be read, and says what may be lacking. */
+async function putBack(
+  store: ImportStore,
+  { newest, base, mended }: { readonly newest: CatalogView; readonly base: CatalogView; readonly mended: readonly Mended[] },
+  packages: Result,
+  snaps: SnapResult,
+) {
+  const notes = new Set(store.damage ? [`${store.damage.message}: the import was added to generation ${newest.number}`] : []);
+  const unread = { packages: new Map<string, Mended>(), snaps: new Map<string, Mended>(), assertions: new Map<string, Mended>() };
+  for (const one of mended) unread[one.section].set(one.name, one);
+  const tell = (one: Mended, what: string, asItWas: boolean) => {
+    const from = one.generation === 0 ? "this import alone" : `generation ${one.generation} and this import`;
+    const since = one.since.length > 0 ? `; import again what changed it since: ${one.since.join(", ")}` : "";
+    notes.add(`${what} could not be read: ${asItWas ? "it was put back as it was" : `it was made again from ${from}${since}`}`);
+  };
+  const changed = packages.after.filter((pkg) => packages.changed.includes(pkg) || unread.packages.has(pkg.name));
+  const changedSnaps = snaps.after.filter((snap) => snaps.changed.includes(snap) || unread.snaps.has(snap.name));
+  for (const [section, all] of [["packages", changed] as const, ["snaps", changedSnaps] as const])
+    for (const held of all) {
+      const one = unread[section].get(held.name);
+      if (one) tell(one, `the manifest of ${held.type} ${held.name}`, newest.index[section][held.name]?.[0] === store.digestOf(held));
+    }
+  const lost = unread.assertions.get("");
+  const others =
+    snaps.otherAssertions ?? (lost && snaps.assertions.new + snaps.assertions.known > 0 ? (await base.assertions()).others : undefined);
+  if (lost && others) tell(lost, "the list of assertions", newest.index.assertions === store.digestOf(others));
+  const told = <T extends { readonly name: string; readonly state: "new" | "changed" | "known" }>(
+    reports: readonly T[],
+    names: Map<string, Mended>,
+  ) => reports.map((one) => (one.state === "known" && names.has(one.name) ? { ...one, state: "changed" as const } : one));
+  return {
+    packages: { ...packages, changed, packages: told(packages.packages, unread.packages) },
+    snaps: { ...snaps, changed: changedSnaps, reports: told(snaps.reports, unread.snaps), ...(others && { otherAssertions: others }) },
+    notes: [...notes],
+  };
+}
+
+function pathOf({ path, name }: ImportSource): string {
+  return path ?? name;
+}
+
+async function readSource(
+  reader: ExportReader<Ingested>,
+  contents: Contents,
+  source: ImportSource,
+  options: ImportOptions,
+): Promise<SourceRecord> {
+  const summer = new Summer();
+  let read = 0;
+  // What goes into the store as it is was hashed on the way there.
+  let sums: Sums | undefined;
+  let staged = false;
+  let isArchive = false;
+  let isIgnored = false;
+  const chunks = async function* () {
+    for await (const chunk of source.open()) {
+      if (options.signal?.aborted) throw interrupted();
+      read += chunk.byteLength;
+      if (!staged) summer.update(chunk);
+      options.onProgress?.(source, read);
+      yield chunk;
+    }
+  };
+  const path = pathOf(source);
+  try {
+    for await (const file of files({ name: source.name, chunks: chunks() }, isResourcePath, options.limits)) {
+      const isPart = file.containers.length > 0;
+      isArchive ||= isPart;
+      const at = isPart ? [path, ...file.containers.slice(1), file.path].join("/") : path;
+      let given: Sums | undefined;
+      const ignored = reader.ignored;
+      try {
+        const isStaged = isPayload(file.path, await file.bytes.peek(4));
+        staged = isStaged && !isPart && !file.compressed;
+        given = isStaged ? await reader.add(file) : await readText(reader, contents, at, file, options.limits);
+      } catch (error) {
+        throw located(error, file);
+      }
+      if (staged) sums = given;
+      isIgnored = reader.ignored > ignored;
+      const { containers, path: name } = file;
+      if (isPart && given) contents.add(at, { containers, path: name, sha256: given["sha-256"], source: path, isIgnored });
+    }
+    const { size, "sha-256": sha256 } = sums ?? summer.sums();
+    contents.add(path, { containers: [], path: source.name, sha256, source: path, isArchive, isIgnored });
+    return { name: source.name, size, sha256 };
+  } catch (error) {
+    if (options.signal?.aborted) throw interrupted();
+    const isRefused = error instanceof Failure && error.kind === "refused";
+    throw (isRefused && (await source.whyWrong?.())) || error;
+  }
+}
+
+/** Reads a file that is no payload, and gives its sums. */
+async function readText(
+  reader: ExportReader<Ingested>,
+  contents: Contents,
+  path: string,
+  file: ArchiveFile,
+  { json }: Limits,
+): Promise<Sums> {
+  const summer = new Summer();
+  const chunks = async function* () {
+    for await (const chunk of file.bytes.chunks()) {
+      summer.update(chunk);
+      yield chunk;
+    }
+  };
+  const bytes = new ByteReader(chunks());
+  if (isContents(file.path)) contents.take(path, await bytes.whole(json, "it"), place(file));
+  else await reader.add({ ...file, bytes });
+  await bytes.drain();
+  return summer.sums();
+}
+
+/** The sources with who signed them. Throws a `refused` failure where keys are accepted and none of them signed one of these. */
+function withOrigins(
+  read: ReadonlyMap<string, SourceRecord>,
+  origins: ReadonlyMap<string, Origin>,
+  { accepted = [], allowUnsigned = false }: ImportOptions,
+): { readonly records: SourceRecord[]; readonly notes: string[] } {
+  const notes = new Set<string>();
+  const records = [...read].map(([path, record]): SourceRecord => {
+    const origin = origins.get(path);
+    if (!origin) return record; // nothing was taken of it
+    const { signers, lacks, unknownKey } = origin;
+    if (lacks === undefined) return { ...record, signers };
+    if (accepted.length === 0) {
+      if (unknownKey !== undefined)
+        notes.add(`the signature by key ${unknownKey} was not checked, since that key is not accepted; chp accept-key FILE.pub accepts it`);
+      return record;
+    }
+    if (!allowUnsigned)
+      throw refused(`${printable(record.name)} is not signed by a key that is accepted here: ${lacks}`, {
+        next: `accepted is ${accepted.map(showKey).join(", ")}; chp accept-key FILE.pub accepts one more, --allow-unsigned takes this in as it is`,
+      });
+    notes.add(`UNSIGNED: ${record.name} was taken in as it is: ${lacks}`);
+    return { ...record, unsigned: true };
+  });
+  return { records, notes: [...notes] };
+}
+
+/** What is held of snaps, as an import asks for it. */
+async function snapBase(base: CatalogView): Promise<SnapBase> {
+  const assertions = await base.assertions();
+  return {
+    snapById: (id) => base.snapById(id),
+    snap: (name) => base.snap(name),
+    snaps: () => base.snaps(),
+    assertions: (type, key) => assertions.verified(type, key),
+    otherAssertions: assertions.others,
+  };
+}
+
+/** What the packages of the archive need, held ones included, once all of it is in the store. */
+async function lackingAfter(base: CatalogView, packages: Result, { reports, after }: SnapResult): Promise<NeededSnap[]> {
+  const held = new Map((await base.snaps()).map((snap) => [snap.id, snap]));
+  for (const snap of after) held.set(snap.id, snap);
+  const names = new Set(reports.map((one) => one.name));
+  const needed = neededSnaps(packages.after, [...held.values()], (snap) => names.has(snap.name));
+  return needed.filter((one) => !one.held);
+}
+
+function isEmpty({ packages, snaps }: Reading<Ingested>): boolean {
+  return packages.length + snaps.images.length + snaps.assertions.length === 0;
+}
+
+function interrupted(): Failure {
+  return new Failure("interrupted", "interrupted: nothing was published");
+}
+
+function nothingFound(records: readonly SourceRecord[], reading: Reading<Ingested>): Failure {
+  if (records.length === 0) return refused("there is no file to import");
+  const found =
+    reading.ignored.length > 0 ? `; found only ${reading.ignored.slice(0, 3).join(", ")}${reading.ignored.length > 3 ? ", …" : ""}` : "";
+  return refused(`there is no charm, bundle, snap or assertion in ${records.map((r) => r.name).join(", ")}${found}`, {
+    next: "chp help import tells what can be imported",
+  });
+}
+
+/** What the store holds after all packages of the archives were merged into `base`. */
+async function mergeAll(
+  reading: Reading<Ingested>,
+  base: { package(name: string): Promise<Package | undefined> },
+  { channels: policy, now }: Pick<ImportOptions, "channels" | "now">,
+): Promise<Result> {
+  const [before, after] = [new Map<string, Package | undefined>(), new Map<string, Package>()];
+  const notes = new Map<string, string[]>();
+  const dropped: { name: string; row: IncomingRelease }[] = [];
+  const missingPins = new Map<string, Missing["resources"][number]>();
+  const given = new Map<string, Incoming[]>();
+  for (const unnumbered of reading.packages) {
+    const { name } = unnumbered;
+    if (!before.has(name)) before.set(name, await base.package(name));
+    const incoming = numbered(after.get(name) ?? before.get(name), unnumbered);
+    given.set(name, [...(given.get(name) ?? []), incoming]);
+    const merged = merge(after.get(name) ?? before.get(name), incoming, before.get(name) ? policy : "apply");
+    after.set(name, merged.package);
+    notes.set(name, [...new Set([...(notes.get(name) ?? []), ...merged.notes])]);
+    dropped.push(...merged.dropped.map((row) => ({ name, row })));
+    for (const pin of merged.missingResources)
+      missingPins.set(`${name} ${pin.name} ${pin.revision}`, { charm: name, resource: pin.name, revision: pin.revision });
+  }
+  const empty = [...after.values()].find((pkg) => pkg.revisions.length === 0);
+  if (empty) throw refused(`${empty.name}: the archive has its metadata.json, but no charm or bundle of it`);
+
+  const packages = [...after.values()].map((pkg) =>
+    report(pkg, before.get(pkg.name), { given: given.get(pkg.name) ?? [], notes: notes.get(pkg.name) ?? [], now }),
+  );
+  const held = async (name: string) => after.has(name) || (await base.package(name)) !== undefined;
+  const charms: Missing["charms"][number][] = [];
+  for (const pkg of after.values())
+    for (const charm of pkg.revisions[0]?.charms ?? []) if (!(await held(charm))) charms.push({ bundle: pkg.name, charm });
+  const undeclared = [...after.values()].flatMap((pkg) => lacking(pkg).map((resource) => ({ charm: pkg.name, resource, revision: null })));
+  const revisions = dropped.filter(({ name, row }) => !after.get(name)?.revisions.some((r) => r.revision === row.revision));
+  return {
+    packages,
+    notes: reading.notes,
+    missing: {
+      charms,
+      resources: [
+        ...undeclared,
+        ...[...missingPins.values()].filter((pin) => !undeclared.some((one) => one.charm === pin.charm && one.resource === pin.resource)),
+      ],
+      revisions: revisions.map(({ name, row }) => ({ name, channel: row.channel, base: row.base, revision: row.revision })),
+    },
+    after: [...after.values()],
+    changed: [...after.values()].filter((pkg) => !sameManifest(before.get(pkg.name), pkg)),
+  };
+}
+
+/** Bytes of the blobs that the store lacks, and of those that it has. */
+function weigh(store: ImportStore, blobs: readonly Ingested[]): ImportReport["bytes"] {
+  const bytes = { new: 0, known: 0 };
+  for (const { sums } of new Map(blobs.map((blob) => [blob.sums["sha-256"], blob])).values())
+    bytes[store.has(sums["sha-256"]) ? "known" : "new"] += sums.size;
+  return bytes;
+}
+
+function report(
+  pkg: Package,
+  before: Package | undefined,
+  { given, notes, now }: { readonly given: readonly Incoming[]; readonly notes: readonly string[]; readonly now: string },
+): PackageReport {
+  const channels = changes(before, pkg);
+  const heldRevisions = new Set(before?.revisions.map((r) => r.revision));
+  const heldResources = new Set(before?.resources.flatMap((r) => r.revisions.map((one) => `${r.name}_${one.revision}`)));
+  const revisions = [...new Set(given.flatMap((one) => one.revisions.map((r) => r.revision)))].toSorted((a, b) => a - b);
+  const resources = [
+    ...new Set(given.flatMap((one) => one.resources.flatMap((r) => r.revisions.map((rev) => `${r.name}_${rev.revision}`)))),
+  ].toSorted();
+  return {
+    name: pkg.name,
+    type: pkg.type,
+    id: pkg.id,
+    state: before === undefined ? "new" : sameManifest(before, pkg) ? "known" : "changed",
+    defaultTrack: pkg.defaultTrack,
+    revisions: { new: revisions.filter((r) => !heldRevisions.has(r)), known: revisions.filter((r) => heldRevisions.has(r)) },
+    resources: { new: resources.filter((r) => !heldResources.has(r)), known: resources.filter((r) => heldResources.has(r)) },
+    channels,
+    overrides: overridesOver(pkg, channels, Date.parse(now)),
+    notes,
+  };
+}
+
+/** Resources that the newest revision declares and of which no revision is held. */
+function lacking(pkg: Package): string[] {
+  const held = new Set(pkg.resources.map((r) => r.name));
+  return (pkg.revisions[0]?.resources ?? []).filter((name) => !held.has(name));
+}
+
+function tally(reports: readonly (PackageReport | SnapReport)[]): Record<string, Tally> {
+  const told = reports.filter((one) => one.state !== "known");
+  return Object.fromEntries(told.map((one) => [one.name, { revisions: one.revisions.new, channels: one.channels.length }]));
+}
+
+/** What an import prints as JSON. */
+export type Told = ImportReport & {
+  /** the command that undoes it */
+  readonly undo: string | null;
+};

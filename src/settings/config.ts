@@ -1,0 +1,215 @@
+/** Settings: names, where they come from, what they may be. A flag wins over the environment, that over the file, that over the default. */
+
+import { keyLine, readKeyLine, showKey } from "../archives/signature.ts";
+import { type Assertion, keyText } from "../assertions/assertion.ts";
+import { parseAssertions } from "../assertions/text.ts";
+import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
+import { checkDomain } from "../catalog/registry.ts";
+import { Failure, printable } from "../errors.ts";
+import { factsOf } from "./certificate.ts";
+import { PROXY_DOMAIN, whyWithoutMeaning } from "./documented.ts";
+
+export interface Setting {
+  readonly key: string;
+  /** of the environment; empty: none */
+  readonly twin: string;
+  readonly about: string;
+  /** what holds where nothing is said; undefined: nothing */
+  readonly fallback?: readonly string[];
+  /** kept apart, readable by the owner alone, and never printed */
+  readonly secret?: true;
+  /** whether `chp serve` has a flag of that name */
+  readonly flag?: true;
+  /** whether it may be given more than once, in the environment and in the file as a list with commas */
+  readonly many?: boolean;
+  /** the command that sets it, where `chp config` does not */
+  readonly setBy?: string;
+  /** how a long value is told in a line */
+  readonly show?: (text: string) => string;
+  /** the value in its one spelling; throws an Error that says what is wrong */
+  readonly check: (text: string) => string;
+}
+
+export const ACCEPTED_KEYS = "accepted-keys";
+
+export const SETTINGS: readonly Setting[] = [
+  {
+    key: "listen",
+    twin: "CHP_LISTEN",
+    flag: true,
+    about: "HOST:PORT to answer HTTP on; port 0 takes a free one",
+    fallback: ["0.0.0.0:8080"],
+    many: true,
+    check: address,
+  },
+  { key: "tls-listen", flag: true, twin: "CHP_TLS_LISTEN", about: "HOST:PORT to answer HTTPS on", many: true, check: address },
+  { key: "tls-cert", flag: true, twin: "CHP_TLS_CERT", about: "file with the server's certificate and its chain, PEM", check: nonEmpty },
+  { key: "tls-key", flag: true, twin: "CHP_TLS_KEY", about: "file with its private key, PEM", check: nonEmpty },
+  {
+    key: "public-url",
+    flag: true,
+    twin: "CHP_PUBLIC_URL",
+    about: "what clients reach this server by; Juju 4 stores it, so it should never change",
+    check: checkUrl,
+  },
+  {
+    key: "proxy.tls.cert",
+    twin: "",
+    about: "what clients have to trust: the certificate of chp's own authority, or the one that was imported, PEM",
+    setBy: "chp import-certificate",
+    check: nonEmpty,
+    show: (text) => `${factsOf(text).subject}, until ${factsOf(text).notAfter.slice(0, 10)}`,
+  },
+  {
+    key: "proxy.oci-registry.domain",
+    twin: "CHP_OCI_REGISTRY_DOMAIN",
+    about: "host[:port] of the local registry that images are pulled from",
+    check: checkDomain,
+  },
+  {
+    key: "proxy.oci-registry.username",
+    twin: "CHP_OCI_REGISTRY_USERNAME",
+    about: "who may pull from it; every client of chp can read this",
+    check: nonEmpty,
+  },
+  {
+    key: "proxy.oci-registry.password",
+    twin: "CHP_OCI_REGISTRY_PASSWORD",
+    about: "the password of a pull-only account; every client of chp can read this",
+    secret: true,
+    check: nonEmpty,
+  },
+  {
+    key: "trusted-roots",
+    twin: "CHP_TRUSTED_ROOTS",
+    about: "assertions of roots besides Canonical's that snaps may be signed below; chp import --trust FILE adds one",
+    check: roots,
+    show: (text) =>
+      parseAssertions(Buffer.from(text), "it")
+        .map((one) => keyText(one.type, one.key))
+        .join(" "),
+  },
+  {
+    key: ACCEPTED_KEYS,
+    twin: "CHP_ACCEPTED_KEYS",
+    about: "public keys, one of which must have signed what is imported; chp accept-key FILE.pub adds one",
+    many: true,
+    check: (text) => keyLine(readKeyLine(text, "it")),
+    show: (text) => showKey(readKeyLine(text, "it")),
+  },
+];
+
+export type Source = "flag" | "environment" | "file" | "default";
+
+export interface Value {
+  readonly values: readonly string[];
+  readonly source: Source;
+}
+
+export interface Sources {
+  readonly flags?: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly file: Readonly<Record<string, unknown>>;
+}
+
+/** Every setting that has a value, with where it comes from. Throws a `usage` failure that names the setting. */
+export function readSettings({ flags = {}, environment, file }: Sources): Map<string, Value> {
+  const found = new Map<string, Value>();
+  for (const setting of SETTINGS) {
+    const given: readonly (readonly [Source, unknown])[] = [
+      ["flag", flags[setting.key]],
+      ["environment", environment[setting.twin] || undefined],
+      ["file", file[setting.key]],
+      ["default", setting.fallback],
+    ];
+    const [source, value] = given.find(([, one]) => one !== undefined) ?? [];
+    if (source) found.set(setting.key, { values: checkAll(setting, value, source), source });
+  }
+  return found;
+}
+
+function checkAll(setting: Setting, value: unknown, source: Source): string[] {
+  const what = { flag: `--${setting.key}`, environment: setting.twin, file: `${setting.key} in config.json`, default: setting.key }[source];
+  const list = Array.isArray(value) ? value : [value];
+  const texts = list.flatMap((one) => (typeof one !== "string" ? [one] : setting.many && source !== "flag" ? one.split(",") : [one]));
+  if (texts.length > 1 && !setting.many) throw new Failure("usage", `${what} takes one value`);
+  return texts.map((text) => {
+    if (typeof text !== "string") throw new Failure("usage", `${what} is not text`);
+    try {
+      return setting.check(text.trim());
+    } catch (error) {
+      throw new Failure("usage", `${what}: ${printable(error instanceof Error ? error.message : String(error), 300)}`);
+    }
+  });
+}
+
+/** The setting of that key. Unknown ones are refused with the nearest name. */
+export function settingOf(key: string): Setting {
+  const found = SETTINGS.find((setting) => setting.key === key);
+  if (found) return found;
+  const why = whyWithoutMeaning(key);
+  if (why !== undefined) throw new Failure("usage", `${printable(key, 100)} means nothing here: ${why}`);
+  const nearest = [...SETTINGS.map((setting) => setting.key), PROXY_DOMAIN].toSorted((a, b) => distance(key, a) - distance(key, b))[0];
+  throw new Failure("usage", `there is no setting ${printable(key, 100)}`, { next: `the nearest is ${nearest}; chp config lists all` });
+}
+
+/** One value as it is kept in the file. */
+export function checkSetting(setting: Setting, text: string): string | string[] {
+  const values = checkAll(setting, text, "default");
+  return setting.many ? values : (values[0] ?? "");
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `HOST:PORT`, `[::1]:8080`, `:8080` or a port alone. */
+export function parseAddress(text: string): Address {
+  const match = /^(?:(\[[0-9a-fA-F:.]+\]|[^:\s/[\]]*):)?(\d{1,5})$/.exec(text);
+  const port = Number(match?.[2]);
+  if (!match || port > 65_535) throw new Error(`${text} is not HOST:PORT`);
+  return { host: match[1] || "0.0.0.0", port };
+}
+
+function address(text: string): string {
+  const { host, port } = parseAddress(text);
+  return `${host}:${port}`;
+}
+
+function nonEmpty(text: string): string {
+  if (text === "") throw new Error("it is empty");
+  return text;
+}
+
+/** Accounts and their self-signed account-keys. Throws a `refused` failure that names what is no root. */
+export function checkRoots(given: readonly Assertion[]): Assertion[] {
+  const trust = new Trust([...CANONICAL_ROOTS, ...given]);
+  return given.filter((one) => trust.isRoot(one));
+}
+
+function roots(text: string): string {
+  const stream = text.endsWith("\n") ? text : `${text}\n`;
+  checkRoots(parseAssertions(Buffer.from(stream), "it"));
+  return stream;
+}
+
+/** An http(s) URL without a query; a path prefix is kept, a trailing slash is not. Throws an `Error` that says what it lacks. */
+export function checkUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !["http:", "https:"].includes(url.protocol)) throw new Error(`${text} is not a URL that begins with http:// or https://`);
+  if (url.search || url.hash || url.username || url.password) throw new Error(`${url.origin}… has a query, a fragment or a user in it`);
+  return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
+}
+
+/** Edits between two words (Levenshtein). */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1)
+      next[j] = Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1));
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

@@ -1,0 +1,53 @@
+/** Text and YAML of files that strangers wrote. */
+
+import { type Document, parseAllDocuments, parseDocument } from "yaml";
+import { type Failure, printable, reason, refused } from "./errors.ts";
+
+/** A YAML file may name the same node so often; more is meant to fill the memory. */
+const MAX_ALIASES = 100;
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** Text of a file that must be UTF-8. */
+export function utf8(bytes: Uint8Array, what: string): string {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    throw refused(`${what} is not UTF-8 text`);
+  }
+}
+
+type YamlSchema = "core" | "failsafe";
+
+/** The value of a YAML text of one document. `failsafe`: every scalar is text, as it is written. */
+export function readYaml(text: string, what: string, schema: YamlSchema = "core"): unknown {
+  return guarded(what, () => valueOf(parseDocument(text, { ...YAML, schema })));
+}
+
+/** The values of all documents of a YAML text. */
+export function readYamls(text: string, what: string, schema: YamlSchema = "core"): unknown[] {
+  return guarded(what, () => {
+    const all = parseAllDocuments(text, { ...YAML, schema });
+    return (Array.isArray(all) ? all : []).map(valueOf);
+  });
+}
+
+const YAML = { strict: false, uniqueKeys: false, logLevel: "silent" } as const;
+
+function valueOf(document: Document.Parsed): unknown {
+  const [error] = document.errors;
+  if (error) throw error;
+  return document.toJS({ maxAliasCount: MAX_ALIASES });
+}
+
+function guarded<T>(what: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw unreadable(what, error);
+  }
+}
+
+function unreadable(what: string, error: unknown): Failure {
+  return refused(`${what} cannot be read: ${printable(reason(error).split("\n")[0] ?? "", 200)}`, { cause: error });
+}

@@ -1,0 +1,464 @@
+import { describe, expect, test } from "bun:test";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { WorkFolder } from "../../../bin/machine/workfolder.ts";
+import { files, place } from "../../../src/archives/archive.ts";
+import { Layout, type Piece } from "../../../src/archives/tarball.ts";
+import { type Digest, sumsOf } from "../../../src/digest.ts";
+import { Failure } from "../../../src/errors.ts";
+import { tempFolder } from "../../e2e/chp.ts";
+import { KEY, makeArchive, NAME } from "./exporting.ts";
+
+const MIB = 2 ** 20;
+
+async function failureOf(work: Promise<unknown>): Promise<Failure> {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof Failure) return error;
+  throw error ?? new Error("it did not fail");
+}
+
+const own = (folder: string) => join(folder, `.chp-export-${KEY}`);
+const visible = (folder: string) => readdirSync(folder).filter((name) => !name.startsWith("."));
+
+/** All parts of what lies in a folder, one after the other. */
+const joined = (folder: string) =>
+  Buffer.concat(
+    visible(folder)
+      .filter((name) => !name.endsWith(".sha256"))
+      .toSorted()
+      .map((name) => readFileSync(join(folder, name))),
+  );
+
+const [piece, other] = ((): [Piece, Piece] => {
+  const layout = new Layout({ compress: true });
+  return [layout.file("a.charm", 30 * MIB), layout.file("b.charm", 30 * MIB)];
+})();
+
+describe("the room", () => {
+  test("is one run of bytes, however it is divided", async () => {
+    const range = fc.tuple(fc.nat(5000), fc.nat(700));
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 2000 }), fc.array(range, { maxLength: 20 }), range, async (chunk, writes, [at, size]) => {
+        using folder = tempFolder();
+        const work = await WorkFolder.open(folder.path, KEY, { chunk: Math.max(chunk, 100) });
+        const model = new Uint8Array(6000);
+        for (const [i, [from, length]] of writes.entries()) {
+          const bytes = new Uint8Array(length).fill(i + 1);
+          await work.write(from, bytes);
+          model.set(bytes, from);
+        }
+        expect(await work.bytes(at, at + size)).toEqual(model.slice(at, at + size));
+        const paths = await work.finish("all", 6000);
+        expect(Buffer.concat(paths.filter((path) => !path.endsWith(".sha256")).map((path) => readFileSync(path)))).toEqual(
+          Buffer.from(model),
+        );
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test("goes to parts that a FAT32 stick takes where 4G is asked for", async () => {
+    using folder = tempFolder();
+    const work = await WorkFolder.open(folder.path, KEY, { chunk: 4 * 2 ** 30 });
+    await work.write(4 * 2 ** 30 - 1, Uint8Array.of(1));
+    await work.close();
+    expect(readdirSync(own(folder.path)).toSorted()).toEqual(["journal", "part.1"]);
+    expect(statSync(join(own(folder.path), "part.1")).size).toBe(1);
+  });
+
+  test("takes nothing any more after its end", async () => {
+    using folder = tempFolder();
+    const work = await WorkFolder.open(folder.path, KEY);
+    await work.close();
+    expect((await failureOf(work.write(0, new Uint8Array(1)))).message).toBe("the export has ended");
+    expect(readdirSync(own(folder.path))).toEqual(["journal"]);
+    await work.close();
+  });
+});
+
+describe("the journal", () => {
+  const filled = async (folder: string) => {
+    const work = await WorkFolder.open(folder, KEY);
+    await work.write(0, new Uint8Array(piece.length + other.length));
+    return work;
+  };
+  const reopened = async (folder: string, ask: (work: WorkFolder) => unknown) => {
+    const work = await WorkFolder.open(folder, KEY);
+    try {
+      return ask(work);
+    } finally {
+      await work.close();
+    }
+  };
+
+  test("remembers what is whole and what is not", async () => {
+    using folder = tempFolder();
+    const work = await filled(folder.path);
+    await work.keep(piece, "aa", piece.size);
+    for (let at = 0; at <= 20 * MIB; at += 100_000) await work.keep(other, "bb", at);
+    await work.close();
+    const [whole, part] = (await reopened(folder.path, (one) => [one.kept(piece, "aa"), one.kept(other, "bb")])) as [number, number];
+    expect(whole).toBe(piece.size);
+    expect(part).toBeGreaterThan(12 * MIB);
+    expect(part).toBeLessThanOrEqual(20 * MIB);
+  });
+
+  test("counts nothing at another place, of another size or with another digest", async () => {
+    using folder = tempFolder();
+    const work = await filled(folder.path);
+    await work.keep(piece, "aa", piece.size);
+    await work.close();
+    const { offset, length, size, path } = piece;
+    await reopened(folder.path, (one) => {
+      expect(one.kept(piece, "aa")).toBe(size);
+      expect(one.kept(piece, "ab")).toBe(0);
+      for (const changed of [{ offset: offset + 1 }, { length: length + 1 }, { size: size + 1 }, { path: `${path}x` }])
+        expect(one.kept({ ...piece, ...changed }, "aa")).toBe(0);
+    });
+  });
+
+  test("believes the last line: what is fetched again is not there any more", async () => {
+    using folder = tempFolder();
+    const work = await filled(folder.path);
+    await work.keep(piece, "aa", piece.size);
+    await work.keep(piece, "aa", 1000);
+    await work.close();
+    expect(await reopened(folder.path, (one) => one.kept(piece, "aa"))).toBe(1000);
+  });
+
+  test("may be cut at any byte", async () => {
+    using folder = tempFolder();
+    const work = await filled(folder.path);
+    await work.keep(piece, "aa", 10 * MIB);
+    await work.keep(piece, "aa", 20 * MIB);
+    await work.close();
+    const journal = join(own(folder.path), "journal");
+    const text = readFileSync(journal, "utf8");
+    const seen = new Set<number>();
+    for (let cut = text.length; cut > 0; cut -= 7) {
+      writeFileSync(journal, text.slice(0, cut));
+      // Each time it goes on after the cut, and knows that afterwards.
+      const kept = (await reopened(folder.path, (one) => one.kept(piece, "aa"))) as number;
+      seen.add(kept);
+      if (kept === 0) break;
+      const again = await WorkFolder.open(folder.path, KEY);
+      await again.keep(other, "bb", other.size);
+      await again.close();
+      expect(await reopened(folder.path, (one) => [one.kept(piece, "aa"), one.kept(other, "bb")])).toEqual([kept, other.size]);
+    }
+    expect([...seen]).toEqual([20 * MIB, 10 * MIB, 0]);
+  });
+
+  test("counts nothing of a part that is gone or was cut", async () => {
+    using folder = tempFolder();
+    const work = await filled(folder.path);
+    await work.keep(piece, "aa", piece.size);
+    await work.keep(other, "bb", other.size);
+    await work.close();
+    truncateSync(join(own(folder.path), "part.0"), other.offset + 1);
+    expect(await reopened(folder.path, (one) => [one.kept(piece, "aa"), one.kept(other, "bb")])).toEqual([piece.size, 0]);
+  });
+
+  test("is of no use for parts of another size", async () => {
+    using folder = tempFolder();
+    const work = await filled(folder.path);
+    await work.keep(piece, "aa", piece.size);
+    await work.close();
+    const smaller = await WorkFolder.open(folder.path, KEY, { chunk: 10 * MIB });
+    expect(smaller.kept(piece, "aa")).toBe(0);
+    await smaller.discard();
+    expect(readdirSync(folder.path)).toEqual([]);
+  });
+});
+
+describe("the lock", () => {
+  test("refuses a second export of the same, not one of something else", async () => {
+    using folder = tempFolder();
+    const work = await WorkFolder.open(folder.path, KEY);
+    const { kind, exit, message, next } = await failureOf(WorkFolder.open(folder.path, KEY));
+    expect([kind, exit, message]).toEqual([
+      "conflict",
+      12,
+      `the same export is being made already, by process ${process.pid} on ${hostname()}`,
+    ]);
+    expect(next).toContain("wait for it to end");
+    await (await WorkFolder.open(folder.path, `${KEY}00`)).close();
+    await work.close();
+    await (await WorkFolder.open(folder.path, KEY)).close();
+  });
+
+  test("is had by one at most of many that come at once", async () => {
+    using folder = tempFolder();
+    for (let round = 0; round < 5; round += 1) {
+      const all = await Promise.allSettled(Array.from({ length: 8 }, () => WorkFolder.open(folder.path, KEY)));
+      const opened = all.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+      expect(opened.length).toBeLessThanOrEqual(1);
+      for (const one of all) if (one.status === "rejected") expect(one.reason).toBeInstanceOf(Failure);
+      await opened[0]?.close();
+    }
+  });
+
+  test.each<[string, () => string, number, boolean]>([
+    ["a process that ended", () => `${hostname()}.${Bun.spawnSync(["true"]).pid}`, 0, true],
+    ["a process that runs", () => `${hostname()}.${process.pid}`, 0, false],
+    ["a process of another machine", () => "elsewhere.example.42", 0, false],
+    ["a process of another machine that gives no sign of life", () => "elsewhere.example.42", 120, true],
+  ])("of %s", async (_, owner, age, isFree) => {
+    using folder = tempFolder();
+    mkdirSync(own(folder.path));
+    const lock = join(own(folder.path), `lock.${owner()}.${crypto.randomUUID()}`);
+    writeFileSync(lock, "");
+    const then = Date.now() / 1000 - age;
+    utimesSync(lock, then, then);
+    const opened = WorkFolder.open(folder.path, KEY);
+    if (!isFree) return expect((await failureOf(opened)).kind).toBe("conflict");
+    await (await opened).discard();
+    expect(readdirSync(folder.path)).toEqual([]);
+  });
+});
+
+describe("the end", () => {
+  const CHUNK = 20_000;
+  const bytes = Uint8Array.from({ length: 3 * CHUNK - 1 }, (_, i) => i * 7);
+  const opened = async (folder: string, chunk = CHUNK) => {
+    const work = await WorkFolder.open(folder, KEY, { chunk });
+    await work.write(0, bytes);
+    return work;
+  };
+
+  test("moves the archive out and leaves nothing else", async () => {
+    using folder = tempFolder();
+    const work = await opened(folder.path, MIB);
+    // What an earlier try wrote beyond the end is cut off.
+    await work.write(2 * MIB, bytes);
+    const paths = await work.finish(NAME, bytes.byteLength);
+    await work.close();
+    expect(paths).toEqual([join(folder.path, NAME)]);
+    expect(readdirSync(folder.path)).toEqual([NAME]);
+    expect(readFileSync(join(folder.path, NAME))).toEqual(Buffer.from(bytes));
+  });
+
+  test("gives parts with their sums, as sha256sum reads them", async () => {
+    using folder = tempFolder();
+    const paths = await (await opened(folder.path)).finish(NAME, bytes.byteLength);
+    const parts = [1, 2, 3].map((i) => `${NAME}.${i}of3`);
+    expect(paths).toEqual([...parts, `${NAME}.sha256`].map((name) => join(folder.path, name)));
+    expect(parts.map((name) => statSync(join(folder.path, name)).size)).toEqual([CHUNK, CHUNK, CHUNK - 1]);
+    expect(joined(folder.path)).toEqual(Buffer.from(bytes));
+    const lines = parts.map((name) => `${sumsOf(readFileSync(join(folder.path, name)))["sha-256"]}  ${name}\n`);
+    expect(readFileSync(join(folder.path, `${NAME}.sha256`), "utf8")).toBe(lines.join(""));
+    expect(readdirSync(folder.path)).toHaveLength(4);
+  });
+
+  test.each([
+    [CHUNK, 1],
+    [CHUNK + 1, 2],
+    [2 * CHUNK, 2],
+    [0, 1],
+  ])("gives no part without bytes: %i bytes are %i", async (length, count) => {
+    using folder = tempFolder();
+    const paths = await (await opened(folder.path)).finish(NAME, length);
+    expect(paths).toHaveLength(count === 1 ? 1 : count + 1);
+    expect(joined(folder.path)).toEqual(Buffer.from(bytes.subarray(0, length)));
+  });
+
+  test.each([NAME, `${NAME}.1of3`, `${NAME}.3of3`, `${NAME}.sha256`])("never comes over an existing file: %s", async (name) => {
+    using folder = tempFolder();
+    writeFileSync(join(folder.path, name), "mine");
+    const chunk = name === NAME ? MIB : CHUNK;
+    const work = await opened(folder.path, chunk);
+    const { message, next } = await failureOf(work.finish(NAME, bytes.byteLength));
+    expect([message, next]).toEqual([
+      `${join(folder.path, name)} is there already`,
+      "move it away and run the same command again; what was fetched is kept",
+    ]);
+    await work.close();
+    expect([visible(folder.path), readFileSync(join(folder.path, name), "utf8")]).toEqual([[name], "mine"]);
+    const again = await WorkFolder.open(folder.path, KEY, { chunk });
+    expect(await again.bytes(0, bytes.byteLength)).toEqual(bytes);
+    await again.finish("other", bytes.byteLength);
+  });
+
+  test("is taken back where a crash left half of it, as if it had not begun", async () => {
+    const names = [...[1, 2, 3].map((i) => `${NAME}.${i}of3`), `${NAME}.sha256`];
+    const inside = ["part.0", "part.1", "part.2", "sums"];
+    for (let moved = 0; moved <= names.length; moved += 1) {
+      using folder = tempFolder();
+      const before = tempFolder();
+      await (await opened(before.path)).finish(NAME, bytes.byteLength);
+      await (await opened(folder.path)).close();
+      const ending = inside.map((from, i) => [from, names[i]]);
+      const journal = join(own(folder.path), "journal");
+      writeFileSync(journal, `${readFileSync(journal, "utf8")}\n${JSON.stringify({ end: ending })}`);
+      for (const [i, name] of names.entries()) {
+        const [out, within] = [join(folder.path, name), join(own(folder.path), inside[i] ?? "")];
+        writeFileSync(i < moved ? out : within, readFileSync(join(before.path, name)));
+        if (i < moved) rmSync(within, { force: true });
+      }
+      before[Symbol.dispose]();
+      const work = await WorkFolder.open(folder.path, KEY, { chunk: CHUNK });
+      // All of it outside is a finished export, which stays; the next begins anew.
+      const isDone = moved === names.length;
+      expect(visible(folder.path).toSorted()).toEqual(isDone ? names : []);
+      expect(await work.bytes(0, bytes.byteLength)).toEqual(isDone ? new Uint8Array(bytes.byteLength) : bytes);
+      await work.close();
+    }
+  });
+
+  test("that is interrupted while it sums goes on later", async () => {
+    using folder = tempFolder();
+    const work = await opened(folder.path);
+    const aborted = await failureOf(work.finish(NAME, bytes.byteLength, { signal: AbortSignal.abort() }));
+    expect(aborted.kind).toBe("interrupted");
+    await work.close();
+    const again = await WorkFolder.open(folder.path, KEY, { chunk: CHUNK });
+    await again.finish(NAME, bytes.byteLength);
+    expect(joined(folder.path)).toEqual(Buffer.from(bytes));
+  });
+});
+
+/* ---- whole exports ---- */
+
+const DRIVER = join(import.meta.dir, "exporting.ts");
+
+function driver(folder: string, chunk: number | undefined, ...log: readonly string[]): string[] {
+  return [process.execPath, DRIVER, folder, chunk === undefined ? "" : String(chunk), ...log];
+}
+
+const UNLINKED = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=link,linkat", "-e", "inject=link,linkat:error=EPERM"];
+const straces = Bun.which("strace") !== null && Bun.spawnSync([...UNLINKED, "true"]).exitCode === 0;
+
+async function untouched(chunk: number | undefined): Promise<Digest> {
+  using folder = tempFolder();
+  await makeArchive(folder.path, chunk === undefined ? {} : { chunk });
+  return sumsOf(joined(folder.path))["sha-256"];
+}
+
+/** What each run had of each piece when it started, against what the one before had noted. */
+function fetchedTwice(log: string): string[] {
+  const had = new Map<string, number>();
+  return readFileSync(log, "utf8")
+    .trimEnd()
+    .split("\n")
+    .flatMap((line) => {
+      const [path = "", verb, bytes] = line.split(" ");
+      if (verb === "had") had.set(path, Number(bytes));
+      return verb === "has" && Number(bytes) <= (had.get(path) ?? 0) - 8 * MIB ? [line] : [];
+    });
+}
+
+describe("an export", () => {
+  test("is read by the importer", async () => {
+    using folder = tempFolder();
+    await makeArchive(folder.path);
+    const found: string[] = [];
+    const chunks = Bun.file(join(folder.path, NAME)).stream();
+    for await (const file of files({ name: NAME, chunks }, () => false)) found.push(place(file));
+    expect(found).toContain(`${NAME}: kafka.tar.gz: kafka_195.charm`);
+    expect(found).toHaveLength(43);
+  });
+
+  test.each([undefined, 5 * MIB])("that is killed at any moment goes on to the same bytes (parts of %p)", async (chunk) => {
+    const expected = await untouched(chunk);
+    let [killed, resumed] = [0, 0];
+    for (let round = 0; round < 5 && resumed < 4; round += 1) {
+      using folder = tempFolder();
+      using logs = tempFolder();
+      const log = join(logs.path, "log");
+      writeFileSync(log, "");
+      const started = performance.now();
+      for (let ended = false; !ended; ) {
+        const run = Bun.spawn(driver(folder.path, chunk, log), { stderr: "pipe" });
+        // Ever later, so that it ends.
+        const timer = setTimeout(() => run.kill("SIGKILL"), 100 + Math.random() * Math.max(200, (performance.now() - started) / 5));
+        const [code, error] = await Promise.all([run.exited, new Response(run.stderr).text()]);
+        clearTimeout(timer);
+        ended = code === 0;
+        if (ended) break;
+        expect([code, error]).toEqual([137, ""]);
+        killed += 1;
+      }
+      expect(sumsOf(joined(folder.path))["sha-256"]).toBe(expected);
+      expect(readdirSync(folder.path)).toEqual(visible(folder.path));
+      expect(fetchedTwice(log)).toEqual([]);
+      resumed += [...readFileSync(log, "utf8").matchAll(/ has [1-9]/g)].length;
+      if (chunk !== undefined)
+        expect(Bun.spawnSync(["sha256sum", "--check", "--quiet", `${NAME}.sha256`], { cwd: folder.path }).exitCode).toBe(0);
+    }
+    expect(killed).toBeGreaterThan(1);
+    expect(resumed).toBeGreaterThan(3);
+  });
+
+  test.skipIf(!straces)("that is killed at any step of moving its parts out goes on to the same bytes (needs strace)", async () => {
+    const chunk = 10 * MIB;
+    const expected = await untouched(chunk);
+    const killed: string[] = [];
+    for (const step of ["link:when=1", "link:when=2", "unlink:when=1", "unlink:when=2", "rename:when=1"]) {
+      using folder = tempFolder();
+      const [call = "", when] = step.split(":");
+      const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${call}`, "-e", `inject=${call}:signal=SIGKILL:${when}`];
+      if (!Bun.spawnSync([...strace, ...driver(folder.path, chunk)]).success) killed.push(step);
+      const isOut = visible(folder.path).includes(`${NAME}.sha256`);
+      const again = Bun.spawnSync(driver(folder.path, chunk));
+      // Where all was outside already, the next export of that name has to say so.
+      expect([step, again.exitCode, again.stderr.toString()]).toEqual([
+        step,
+        isOut ? 1 : 0,
+        isOut ? expect.stringContaining("is there already") : "",
+      ]);
+      expect(sumsOf(joined(folder.path))["sha-256"]).toBe(expected);
+    }
+    expect(killed).toEqual(expect.arrayContaining(["link:when=1", "unlink:when=1", "rename:when=1"]));
+  });
+});
+
+/* ---- disks ---- */
+
+test.skipIf(!straces)("a file system without hard links, as on a stick, is as good (needs strace)", async () => {
+  using folder = tempFolder();
+  const chunk = 20 * MIB;
+  const run = () => Bun.spawnSync([...UNLINKED, ...driver(folder.path, chunk)]);
+  writeFileSync(join(folder.path, `${NAME}.2of3`), "mine");
+  const refusal = run();
+  expect([refusal.exitCode, refusal.stderr.toString()]).toEqual([1, expect.stringContaining(`${NAME}.2of3 is there already`)]);
+  expect([visible(folder.path), readFileSync(join(folder.path, `${NAME}.2of3`), "utf8")]).toEqual([[`${NAME}.2of3`], "mine"]);
+  rmSync(join(folder.path, `${NAME}.2of3`));
+  expect(run().exitCode).toBe(0);
+  expect(sumsOf(joined(folder.path))["sha-256"]).toBe(await untouched(chunk));
+});
+
+const system = (...command: string[]) => Bun.spawnSync(command, { stdout: "ignore", stderr: "ignore" }).exitCode === 0;
+
+const mounts = (() => {
+  using folder = tempFolder();
+  return system("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder.path) && system("umount", folder.path);
+})();
+
+test.skipIf(!mounts)("a disk that is too small is refused at once, one that gets full says what to do (needs mount)", async () => {
+  using folder = tempFolder();
+  const disk = join(folder.path, "disk");
+  mkdirSync(disk);
+  expect(system("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk)).toBe(true);
+  try {
+    const work = await WorkFolder.open(disk, KEY);
+    const small = await failureOf(work.reserve(4 * MIB));
+    expect(small.message).toMatch(/^cannot export into .*disk: 4\.0 MiB are needed and 2\.0 MiB are free$/);
+    expect(small.next).toContain("name another folder with --export-dir");
+    await work.write(0, new Uint8Array(MIB));
+    await work.reserve(2 * MIB - 65_536); // what is written is not needed again
+    const full = await failureOf(work.write(MIB, new Uint8Array(2 * MIB)));
+    expect([full.kind, full.message, full.next]).toEqual([
+      "failed",
+      expect.stringContaining(`cannot write to ${disk}: no space is left on its disk`),
+      "free some space there and run the same command again; what was fetched is kept",
+    ]);
+    await work.close();
+  } finally {
+    system("umount", disk);
+  }
+});

@@ -1,0 +1,509 @@
+import { describe, expect, test } from "bun:test";
+import * as fc from "fast-check";
+import { needsOf } from "../../../src/archives/needs/charm.ts";
+import { mayNameSnaps } from "../../../src/archives/needs/files.ts";
+import type { Need } from "../../../src/catalog/need.ts";
+
+/** `charmed-kafka 69 amd64 4/edge`, with `-` where nothing is said; with a `!` where it is certain. */
+function show(need: Need): string {
+  const { name, revision = "-", architecture = "-", channel = "-", sure } = need;
+  return `${sure === "certain" ? "!" : ""}${name} ${revision} ${architecture} ${channel}`;
+}
+
+function found(files: Readonly<Record<string, string>>): string[] {
+  return needsOf(new Map(Object.entries(files))).map(show);
+}
+
+const python = (text: string) => found({ "src/charm.py": text });
+
+const REFRESH = `charm_major = 1
+workload = "4.2.0"
+[snap]
+name = "charmed-x"
+[snap.revisions]
+# amd64
+x86_64 = "69"
+aarch64 = "70"
+`;
+
+describe("which files", () => {
+  test.each([
+    "refresh_versions.toml",
+    "metadata.yaml",
+    "layer.yaml",
+    "snap_revisions.json",
+    "src/charm.py",
+    "src/config.py",
+    "src/deep/er/snap.py",
+    "reactive/etcd.py",
+    "lib/charms/opensearch/v0/constants_charm.py",
+    "templates/snap_installation.yaml",
+    "scripts/install.sh",
+    "hooks/install",
+    "actions/upgrade",
+  ])("%s may", (path) => {
+    expect(mayNameSnaps(path, 1000)).toBe(true);
+  });
+
+  test.each([
+    "venv/snap.py",
+    "src/venv/lib/x.py",
+    "lib/charms/operator_libs_linux/v2/snap.py",
+    "node_modules/a/snap.json",
+    "tests/unit/test_snap.py",
+    "src/test_snap.py",
+    "tests/conftest.py",
+    "src/grafana_dashboards/a.json",
+    "src/prometheus_alert_rules/a.yaml",
+    ".github/snaps.yaml",
+    "docs/snaps.yaml",
+    "charmcraft.yaml",
+    "concierge.yaml",
+    "concierge-k8s.yaml",
+    "snap/snapcraft.yaml",
+    "config.yaml",
+    "manifest.yaml",
+    "pyproject.toml",
+    "poetry.lock",
+    "README.md",
+    "icon.svg",
+    "dispatch",
+    "src/hooks/install",
+    "templates/x.sh.j2",
+    "src/a\u001b[31m.py",
+    `${"a/".repeat(300)}x.py`,
+    "",
+  ])("%j may not", (path) => {
+    expect(mayNameSnaps(path, 1000)).toBe(false);
+  });
+
+  test("nor one that is too large", () => {
+    for (const path of ["src/charm.py", "refresh_versions.toml", "hooks/install"]) expect(mayNameSnaps(path, 2 ** 20)).toBe(false);
+  });
+
+  test("what may not is not read where it is given", () => {
+    expect(found({ "venv/x.py": 'SNAPS = [("a1", "edge")]', "docs/refresh_versions.toml": REFRESH })).toEqual([]);
+  });
+});
+
+describe("refresh_versions.toml", () => {
+  test("is certain", () => {
+    expect(needsOf(new Map([["refresh_versions.toml", REFRESH]]))).toEqual([
+      { name: "charmed-x", revision: 69, architecture: "amd64", sure: "certain", where: "refresh_versions.toml" },
+      { name: "charmed-x", revision: 70, architecture: "arm64", sure: "certain", where: "refresh_versions.toml" },
+    ]);
+  });
+
+  test.each<[string, string, string[]]>([
+    ["numbers", '[snap]\nname = "charmed-x"\nrevisions = { x86_64 = 69 }', ["!charmed-x 69 amd64 -"]],
+    ["no snap", 'charm_major = 1\nworkload = "4.1.1"', []],
+    ["a name that is none", '[snap]\nname = "Charmed X"\n[snap.revisions]\nx86_64 = "69"', []],
+    ["revisions that are none", '[snap]\nname = "charmed-x"\n[snap.revisions]\nx86_64 = "x1"\naarch64 = 0\ns390x = -3\nppc64le = 1.5', []],
+    ["an architecture that is none", '[snap]\nname = "charmed-x"\n[snap.revisions]\nvax = "69"\nconstructor = "1"\n__proto__ = "2"', []],
+    ["no TOML", "[snap\nname = ", []],
+    ["nothing", "", []],
+    ["brackets, deep", `a = ${"[".repeat(50_000)}`, []],
+    ["bytes of no text", "\u0000\ufffd\u0001", []],
+  ])("%s", (_, text, needs) => {
+    expect(found({ "refresh_versions.toml": text })).toEqual(needs);
+  });
+
+  test("only that of the top level counts", () => {
+    expect(found({ "machine/refresh_versions.toml": REFRESH }).some((need) => need.startsWith("!"))).toBe(false);
+  });
+
+  test("wins over what is likely of the same snap, and says no less", () => {
+    const code = 'SNAP_PACKAGES = [("charmed-x", {"revision": {"x86_64": "69", "aarch64": "1"}, "channel": "4/edge"})]';
+    expect(found({ "refresh_versions.toml": REFRESH, "src/a.py": code })).toEqual([
+      "charmed-x 1 arm64 4/edge",
+      "!charmed-x 69 amd64 4/edge",
+      "!charmed-x 70 arm64 -",
+    ]);
+  });
+});
+
+describe("python", () => {
+  test.each<[string, string, string[]]>([
+    ["tuples", 'SNAP_PACKAGES = [("charmed-x", "6/edge", 123)]', ["charmed-x 123 - 6/edge"]],
+    ["tuples of a class", 'class Config:\n    """Doc."""\n    SNAP_PACKAGES = [("charmed-x", "6/edge", 123)]', ["charmed-x 123 - 6/edge"]],
+    ["a tuple with a channel alone", 'SNAP_PACKAGES = [("charmed-x", "14/edge/charm-fixes")]', ["charmed-x - - 14/edge/charm-fixes"]],
+    [
+      "a tuple with a map",
+      'X_SNAP_NAME = "charmed-x"\nSNAP_PACKAGES = [\n    (\n        X_SNAP_NAME,\n        {"revision": {"aarch64": "110", "x86_64": "111"}, "channel": "14/stable"},\n    )\n]',
+      ["charmed-x 110 arm64 14/stable", "charmed-x 111 amd64 14/stable"],
+    ],
+    ["a tuple with a channel in a map", 'SNAP_PACKAGES = [("charmed-x", {"channel": "14/stable"})]', ["charmed-x - - 14/stable"]],
+    [
+      "maps with a name",
+      'SNAPS = [{"name": "x1", "revision": {"x86_64": 5}}, {"name": "y1", "channel": "latest"}]',
+      ["x1 5 amd64 -", "y1 - - latest"],
+    ],
+    [
+      "maps by name",
+      'SNAPS = {"charmed-x": {"revision": "7", "channel": "6/edge"}, "core20": "stable"}',
+      ["charmed-x 7 - 6/edge", "core20 - - stable"],
+    ],
+    ["revisions by name", 'SNAP_REVISIONS = {"x1": 3, "y1": "4"}', ["x1 3 - -", "y1 4 - -"]],
+    [
+      "by confinement and architecture",
+      '_x_agent_snap_name = "x-agent"\n_x_agent_snaps = {\n    # (confinement, arch): revision\n    ("strict", "amd64"): 16,  # 0.44\n    ("classic", "s390x"): 14,\n}',
+      ["x-agent 14 s390x -", "x-agent 16 amd64 -"],
+    ],
+    [
+      "the same of several",
+      'class SnapMap:\n    snap_maps = {\n        "x1": {("strict", "amd64"): 80},\n        "node-exporter": {("strict", "arm64"): 2157},\n    }',
+      ["node-exporter 2157 arm64 -", "x1 80 amd64 -"],
+    ],
+    [
+      "a revision beside a name",
+      'X_SNAP_NAME = "sdcore-x"\nX_SNAP_CHANNEL = "1.4/edge"\nX_SNAP_REVISION = "42"',
+      ["sdcore-x 42 - 1.4/edge"],
+    ],
+    ["with a comment behind", 'SNAP_NAME = "x1"\nX_SNAP_REVISION = 62  # Keep in sync with `workload_version` file', ["x1 62 - -"]],
+    ["with a type", 'SNAP_NAME: str = "x1"\nSNAP_REVISION: typing.Final[int] = 62', ["x1 62 - -"]],
+    [
+      "two names, told apart by prefix",
+      'A_SNAP_NAME = "a1"\nB_SNAP_NAME = "b1"\nA_SNAP_REVISION = 1\nB_SNAP_REVISION = 2',
+      ["a1 1 - -", "b1 2 - -"],
+    ],
+    ["told apart by the variable", 'A_SNAP = "x-y"\nB_SNAP = "b1"\nX_Y_SNAP_REVISION = 4', ["x-y 4 - -"]],
+    ["a map of revisions", 'SNAP_NAME = "x1"\nSNAP_REVISIONS = {"x86_64": 18, "aarch64": 17}', ["x1 17 arm64 -", "x1 18 amd64 -"]],
+    ["one of another name", '_SNAP_NAME = "x1"\nREVISIONS: typing.Dict[str, str] = {\n    "x86_64": "139",\n}', ["x1 139 amd64 -"]],
+    ["a name and a channel", 'X_SNAP_NAME = "x1"\nX_SNAP_CHANNEL = "latest/edge"', ["x1 - - latest/edge"]],
+    ["add", 'snap.add("core26", channel="beta")', ["core26 - - beta"]],
+    ["add of several", 'snap.add(["a1", "b1"], channel="beta")', ["a1 - - beta", "b1 - - beta"]],
+    ["add without a channel", 'snap.add("lxd")', ["lxd - - -"]],
+    ["ensure of the module", 'snap.ensure("x1", "latest", classic=True, channel="latest/beta")', ["x1 - - latest/beta"]],
+    ["install of the module", 'snap.install("core")', ["core - - -"]],
+    [
+      "install_snap",
+      'kubernetes_snaps.install_snap(\n    "cdk-addons", channel=channel_of(self.config["channel"])\n)',
+      ["cdk-addons - - -"],
+    ],
+    ["ensure", 'snap.SnapCache()["x1"].ensure(snap.SnapState.Latest, channel="4/edge", revision="5")', ["x1 5 - 4/edge"]],
+    [
+      "ensure of a variable",
+      'NAME = "x1"\ncache = snap.SnapCache()\nx = cache[NAME]\nx.ensure(snap.SnapState.Latest, revision=str(5))',
+      ["x1 5 - -"],
+    ],
+    [
+      "ensure of a property",
+      'class X:\n    @property\n    def _snap(self):\n        """Doc."""\n        cache = snap.SnapCache()\n        return cache["x1"]\n\n    def install(self) -> None:\n        self._snap.ensure(state=snap.SnapState.Latest, channel="edge")',
+      ["x1 - - edge"],
+    ],
+    [
+      "ensure of a member",
+      'class X:\n    SNAP_NAME = "x1"\n    def __init__(self):\n        self.x = None\n        self.x = snap.SnapCache()[self.SNAP_NAME]\n    async def install(self):\n        self.x.ensure(SnapState.Present, revision=REVISION)\nREVISION = "7"',
+      ["x1 7 - -"],
+    ],
+    [
+      "ensure by architecture",
+      'R = {"x86_64": "8", "aarch64": 9}\nrevision = R[platform.machine()]\n_snap = lib.SnapCache()["x1"]\n_snap.ensure(state=lib.SnapState.Present, revision=revision)',
+      ["x1 8 amd64 -", "x1 9 arm64 -"],
+    ],
+    ["ensure of what only a run would tell", 'SnapCache()["x1"].ensure(SnapState.Latest, channel=config("snap-channel"))', ["x1 - - -"]],
+    ["a command", 'run(["snap", "install", "x1", "--classic", "--channel=4/stable"])', ["x1 - - 4/stable"]],
+    [
+      "a command in parts",
+      'C = "4/edge"\ncmd = [\n  "sudo",\n  "snap",\n  "install",\n  "x1",\n  "--channel", C, "--revision", str(5)]',
+      ["x1 5 - 4/edge"],
+    ],
+    ["a command in one text", 'run("snap install x1 --revision=5 --edge".split())', ["x1 5 - edge"]],
+    ["a bare one", 'subprocess.check_call("sudo snap install x1 y1", shell=True)', ["x1 - - -", "y1 - - -"]],
+    ["a refresh to a revision", 'cmd = ["snap", "refresh", "x1", \'--revision="7"\']', ["x1 7 - -"]],
+    ["texts that are joined, and of other quotes", 'SNAPS = [(\'charmed\'\n  \'-x\', """6/edge""", 12_3, 5,)]', ["charmed-x 5 - 6/edge"]],
+    ["lines that go on", 'SNAP_PACKAGES = \\\n  [("x1", "edge", 3)]; A = 1', ["x1 3 - edge"]],
+    ["windows' lines", 'SNAP_NAME = "x1"\r\nSNAP_REVISION = 3\r\n', ["x1 3 - -"]],
+  ])("%s", (_, text, needs) => {
+    expect(python(text)).toEqual(needs);
+  });
+
+  test.each<[string, string]>([
+    ["a comment", '# SNAP_PACKAGES = [("x1", "edge", 3)]\n#snap.add("x1")'],
+    ["a docstring", 'def f():\n    """Doc:\n\n    SNAPS = [("x1", "edge", 3)]\n    snap.add("x1")\n    snap install x1 --edge\n    """\n'],
+    ["a docstring that is a command", 'def install():\n    """snap install x1 --classic"""\n    go()'],
+    ["a message", 'log.info("snap install failed")\nlog.info("snap install of x1")\nerror("snap refresh x1")'],
+    ["a removal", 'snap.remove("x1")\nrun(["snap", "remove", "x1"])\nSnapCache()["x1"].ensure(snap.SnapState.Absent)'],
+    ["a look", 'cache = snap.SnapCache()\nx = cache["x1"]\nx.hold()\nif x.present: pass'],
+    ["a definition", 'def install_snap(name="x1", revision=5):\n    pass'],
+    ["paths", '_SNAP = "/snap/x1/current"\nSNAP_COMMON_PATH = "/var/snap/x1"\nSNAP_SERVICE = "daemon"'],
+    ["odd names", 'SNAPSHOT_REVISION = 3\nSNAPPY = [("x1", "edge", 3)]\nSNAP_NAME = "x1"\nSNAP_PORTS = [("http", 8080)]'],
+    ["a revision and no name", "X_SNAP_REVISION = 3"],
+    ["a revision and two names", 'A_SNAP = "a1"\nB_SNAP = "b1"\nC_SNAP_REVISION = 3'],
+    [
+      "a revision that is none",
+      'SNAP_NAME = "x1"\nSNAP_REVISION = "-1"\nA_SNAP_REVISION = 0\nB_SNAP_REVISION = "x1"\nC_SNAP_REVISION = 1e3',
+    ],
+    ["a revision of something else", 'SNAP_NAME = "x1"\nMODEL_REVISION = "51"\nREVISION = 4'],
+    ["names that are none", 'SNAPS = [("X", "edge", 3), ("-x", "edge", 4), ("a_b", "edge", 4)]\nsnap.add("x1.snap")\nsnap.add("")'],
+    [
+      "what only a run would tell",
+      'SNAPS = [(f"{a}-x", "edge", 3), (b"x1", "edge", 3)]\nsnap.add(name)\nsnap.add("a" + b)\nsnap.add("a" if b else "c")',
+    ],
+    ["a variable that is several things", 'n = "x1"\nn = "y1"\nsnap.add(n)'],
+    ["a loop", 'for name, c in PACKAGES:\n    x = cache[name]\n    x.ensure(snap.SnapState.Latest, channel=c["channel"])\nSnapCache()'],
+    ["packages of apt", 'x = apt.DebianPackage.from_system("x1")\nx.ensure(state=apt.PackageState.Latest)'],
+    [
+      "a file at hand",
+      'run(["snap", "install", "--dangerous", "x1"])\nrun(["snap", "install", "./x1.snap"])\nsnap.install_local("x1.snap")',
+    ],
+    ["other commands", 'run(["snap", "set", "x1", "a=b"])\nrun(["snap", "run", "x1"])\nrun(["apt", "install", "snap", "x1"])'],
+    ["a name that stands for itself", "SNAP_NAME = SNAP_NAME\na = b\nb = a\nsnap.add(a)"],
+    ["a text without an end", 'SNAP_NAME = "x1\nSNAP_REVISION = """3\nsnap.add("x1")'],
+    ["brackets without an end", '((([\nsnap.add("x1"'],
+    ["brackets that do not match", 'SNAPS = [("x1", "edge", 3]\n)'],
+  ])("%s is none", (_, text) => {
+    expect(python(text)).toEqual([]);
+  });
+
+  test("constants of other files", () => {
+    const files = {
+      "src/literals.py": 'CHARMED_X_SNAP_REVISION = 40\nCHANNEL = "3/edge"\nname = "y1"\n',
+      "src/workload.py":
+        'from literals import *\nclass W:\n    SNAP_NAME = "charmed-x"\n    def i(self):\n        x = snap.SnapCache()[self.SNAP_NAME]\n        x.ensure(snap.SnapState.Present, revision=CHARMED_X_SNAP_REVISION, channel=CHANNEL)\n',
+      "src/other.py": "snap.add(name)\n",
+    };
+    expect(found(files)).toEqual(["charmed-x 40 - 3/edge"]);
+  });
+
+  test("a constant of a library is taken, what it calls is not", () => {
+    const files = {
+      "lib/charms/x1/v0/constants.py": "X_SNAP_REVISION = 79\n",
+      "lib/charms/y/v0/y.py": 'snap.add("y1")\n',
+      "src/x.py": 'cache = snap.SnapCache()\nself._x = cache["x1"]\n',
+    };
+    expect(found(files)).toEqual(["x1 79 - -"]);
+  });
+
+  test("names that stand for other things in the language that reads them", () => {
+    expect(python('constructor = "x1"\n__proto__ = "y1"\nsnap.add(constructor)\nsnap.add(__proto__)\nsnap.add(toString)')).toEqual([
+      "x1 - - -",
+      "y1 - - -",
+    ]);
+  });
+});
+
+describe("data", () => {
+  test.each<[string, Record<string, string>, string[]]>([
+    [
+      "revisions by architecture, with the snap named elsewhere",
+      { "snap_revisions.json": '{"x86_64": "159", "s390x": "158"}', "src/constants.py": 'CHARMED_X_SNAP_NAME = "charmed-x"' },
+      ["charmed-x 158 s390x -", "charmed-x 159 amd64 -"],
+    ],
+    [
+      "lists by architecture",
+      {
+        "templates/snap_installation.yaml":
+          "amd64:\n  - {name: k8s, install-type: store, channel: 1.33-classic/stable}\narm64:\n  - {name: k8s, revision: 12}\n",
+      },
+      ["k8s - amd64 1.33-classic/stable", "k8s 12 arm64 -"],
+    ],
+    [
+      "options of a layer",
+      { "layer.yaml": "includes: ['layer:snap']\noptions:\n  snap:\n    core: {channel: stable}\n    etcd: {channel: auto}\n" },
+      ["core - - stable", "etcd - - auto"],
+    ],
+    [
+      "a list of maps",
+      { "src/snaps.yaml": "- name: x1\n  revision: 5\n- name: y1\n  channel: latest/edge\n" },
+      ["x1 5 - -", "y1 - - latest/edge"],
+    ],
+    ["TOML", { "versions.toml": '[snaps.x1]\nchannel = "4/stable"\nrevision = 8\n' }, ["x1 8 - 4/stable"]],
+    ["JSON", { "src/versions.json": '{"a": {"snap_packages": {"x1": {"revision": {"aarch64": 3}}}}}' }, ["x1 3 arm64 -"]],
+  ])("%s", (_, files, needs) => {
+    expect(found(files)).toEqual(needs);
+  });
+
+  test.each<[string, Record<string, string>]>([
+    [
+      "a dependency without a revision",
+      { "src/dependency.json": '{"snap": {"dependencies": {}, "name": "charmed-x", "version": "14.23"}}' },
+    ],
+    ["a revision of something else", { "a.json": '{"revision": 9, "name": "x1"}', "b.yaml": "snapshot: {x1: {revision: 3}}" }],
+    ["keys that are no snaps", { "snaps.json": '{"stable": {"revision": 3}}' }],
+    ["revisions and no name", { "snap_revisions.json": '{"x86_64": "159"}' }],
+    ["broken JSON", { "snaps.json": '{"x1": {"revision": 3}' }],
+    ["broken YAML", { "snaps.yaml": "x1: {revision: 3\n  - [" }],
+    ["other things", { "snaps.json": "null", "snaps.yaml": "- 3\n- [[]]\n", "a/snaps.yaml": "x1\n", "b/snaps.yaml": "" }],
+    [
+      "aliases that fill the memory",
+      { "snaps.yaml": `a: &a [x]\n${Array.from("bcdefgh", (c, i) => `${c}: &${c} [${`*${"abcdefg"[i]},`.repeat(20)}]`).join("\n")}` },
+    ],
+    ["brackets, deep", { "snaps.json": "[".repeat(100_000), "snaps.yaml": "[".repeat(30_000), "snaps.toml": `a = ${"[".repeat(100_000)}` }],
+    ["deep, and sound", { "snaps.json": `${"[".repeat(60_000)}${"]".repeat(60_000)}` }],
+  ])("%s is none", (_, files) => {
+    expect(found(files)).toEqual([]);
+  });
+});
+
+describe("scripts", () => {
+  test.each<[string, string, string[]]>([
+    ["a revision", "snap install x1 --revision 5", ["x1 5 - -"]],
+    ["options first", "sudo snap install --classic --channel=4/edge x1", ["x1 - - 4/edge"]],
+    ["several", "snap install a1 b1 --stable", ["a1 - - stable", "b1 - - stable"]],
+    ["in a condition", 'if ! snap install "x1" --revision="5"; then exit 1; fi', ["x1 5 - -"]],
+    ["after another command", "apt update && A=1 snap install x1", ["x1 - - -"]],
+    ["over lines", "snap install \\\n  x1 \\\n  --revision=5", ["x1 5 - -"]],
+    ["what only a run would tell", 'snap install x1 --revision "$REV" --channel="${C}"', ["x1 - - -"]],
+    ["a variable for a name", "snap install $SNAP --edge", []],
+    ["a comment", "# snap install x1\ntrue # snap install x1", []],
+    ["a message", "echo 'run: snap install x1'\necho snap install x1\necho \"a; snap install x1\"", []],
+    ["a file", "snap install --dangerous x1\nsnap install ./x1.snap", []],
+    ["other things", "snap remove x1\nsnap refresh x1\nsnap list\nsnap install\nsnap", []],
+  ])("%s", (_, text, needs) => {
+    expect(found({ "hooks/install": `#!/bin/bash -e\n${text}\n`, "scripts/x.sh": text })).toEqual(needs);
+  });
+
+  test("a hook in Python, and one that is neither", () => {
+    expect(found({ "hooks/install": '#!/usr/bin/env python3\nsnap.add("x1")', "hooks/stop": "snap install y1" })).toEqual(["x1 - - -"]);
+  });
+});
+
+describe("a charm", () => {
+  test("on Kubernetes installs none, whatever it shares with its twin", () => {
+    const code = { "src/literals.py": 'SNAP_NAME = "x1"\nSNAP_REVISION = 5' };
+    expect(found({ ...code, "metadata.yaml": "name: x-k8s\nassumes:\n  - k8s-api\ncontainers: {x: {}}\n" })).toEqual([]);
+    expect(found({ ...code, "metadata.yaml": "name: x\nassumes: [juju, {any-of: [k8s-api]}]\ncontainers: {x: {}}\n" })).toEqual([
+      "x1 5 - -",
+    ]);
+    expect(found({ ...code, "metadata.yaml": "- [" })).toEqual(["x1 5 - -"]);
+  });
+
+  test("says where, and the order of its files does not matter", () => {
+    const files: [string, string][] = [
+      ["src/b.py", 'snap.add("x1", channel="edge")'],
+      ["src/a.py", 'snap.add("x1", channel="edge")\nsnap.add("a1")'],
+    ];
+    const needs = needsOf(new Map(files));
+    expect(needs.map((need) => [need.name, need.where])).toEqual([
+      ["a1", "src/a.py"],
+      ["x1", "src/a.py"],
+    ]);
+    expect(needsOf(new Map(files.toReversed()))).toEqual(needs);
+  });
+
+  test("a snap alone says less than one with a channel, and that less than one with a revision", () => {
+    expect(python('snap.add("x1")\nsnap.add("x1", channel="edge")\nsnap.add("x1", channel="beta")')).toEqual([
+      "x1 - - beta",
+      "x1 - - edge",
+    ]);
+    expect(python('snap.add("x1", channel="edge")\nsnap.add("x1", revision=3)\nsnap.add("x1", revision={"amd64": 3})')).toEqual([
+      "x1 3 amd64 -",
+    ]);
+  });
+
+  test("with no end of snaps gives some", () => {
+    const many = Array.from({ length: 5000 }, (_, i) => `("x${i}", "edge", ${i + 1})`).join(",");
+    expect(python(`SNAPS = [${many}]`)).toHaveLength(200);
+  });
+});
+
+describe("bad input", () => {
+  const KIB = 1024;
+  const fill = (text: string, size: number) => text.repeat(Math.ceil(size / text.length)).slice(0, size);
+
+  // Each is near what a file may have; what takes more than linear time does not end within the test's.
+  test.each<[string, string]>([
+    ["(", "("],
+    ["[", "SNAPS = ["],
+    ["nested calls", "snap.add("],
+    ["calls of calls", 'x.ensure(cache["a"].'],
+    ["nested commands", '["snap", "install", '],
+    ["quotes", "'\"snap"],
+    ["backslashes", '"\\snap\\'],
+    ["names", "a.snap_b."],
+    ["underscores", "_snap_"],
+    ["keywords", "async snap def return "],
+    ["names for names", "SNAPS = a\na = b\nb = a\n"],
+    ["channels", "\na_snap_channel = 'edge'"],
+    ["joined texts", '"snap install x1 --edge" '],
+    ["equal signs", "snap=="],
+    ["digits", "1_snap."],
+    ["comments", "#snap"],
+    ["blanks", "snap \t \\\n"],
+  ])("python of %s", (_, text) => {
+    expect(() => found({ "src/a.py": fill(text, 512 * KIB), "src/b.py": `SNAPS = 1\n${fill(text, 500 * KIB)}` })).not.toThrow();
+  });
+
+  test.each<[string, string]>([
+    ["quotes", "snap ' \" "],
+    ["keywords", "if then "],
+    ["commands", "snap install x1 "],
+    ["separators", "snap;&|"],
+    ["blanks", "snap  \t"],
+    ["hashes", "snap #"],
+  ])("a script of %s", (_, text) => {
+    expect(() => found({ "a.sh": fill(text, 256 * KIB), "b.sh": `snap ${fill(text, 250 * KIB).replaceAll("\n", " ")}` })).not.toThrow();
+  });
+
+  test.each<[string, string]>([
+    ["{", "snap: {"],
+    ["dashes", "- "],
+    ["indents", " snap:\n"],
+    ["quotes", "'\""],
+    ["tables", "[snap.a]\n"],
+    ["keys", "a.b.snap = 1\n"],
+    ["anchors", "&a *a "],
+  ])("data of %s", (_, text) => {
+    const all = fill(text, 128 * KIB);
+    expect(() =>
+      found({
+        "snaps.yaml": all.slice(0, 32 * KIB),
+        "snaps.toml": all,
+        "snaps.json": all,
+        "refresh_versions.toml": all,
+        "metadata.yaml": all,
+      }),
+    ).not.toThrow();
+  });
+
+  test("values that multiply", () => {
+    const lines = Array.from({ length: 40 }, (_, i) => `SNAPS${i} = [${`SNAPS${i + 1},`.repeat(300)}]`);
+    expect(python(`${lines.join("\n")}\nSNAPS40 = ("x1", "edge")\nA_SNAPS = SNAPS0\n`)).toEqual([]);
+  });
+
+  test("a large value of many names", () => {
+    const names = Array.from({ length: 15_000 }, (_, i) => `A${i}_SNAPS = BIG\n`).join("");
+    const big = `BIG = {${Array.from({ length: 10_000 }, (_, i) => `"a${i}": 1,`).join("")}}\n`;
+    expect(python(big + names)).toEqual([]);
+  });
+
+  test("more than a file may have is not read", () => {
+    expect(
+      found({ "src/a.py": `snap.add("x1")\n${fill("#", 2 ** 21)}`, "snaps.yaml": `x1: {revision: 3}\n${fill("#", 2 ** 21)}` }),
+    ).toEqual([]);
+  });
+
+  test("nor more than a charm may have", () => {
+    const text = `snap.add("x1")\n${fill("#", 400 * KIB)}`;
+    const files = Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`src/a${i}.py`, text.replace("x1", `x${i}`)]));
+    expect(found(files)).toHaveLength(10);
+  });
+
+  test("any text gives needs of names and revisions that can be, or none", () => {
+    const word = fc.constantFrom(
+      ...'SNAPS|SNAP_NAME|_REVISION|=|[|]|(|)|{|}|,|:|\n|"x1"|\'|"|"""|\\|#|snap|.add|.ensure|SnapCache()|install|--revision|5|"amd64"| |f"|-1|\u0000|é'.split(
+        "|",
+      ),
+    );
+    const path = fc.constantFrom(
+      "src/a.py",
+      "hooks/install",
+      "a.sh",
+      "snaps.json",
+      "snaps.yaml",
+      "snaps.toml",
+      "refresh_versions.toml",
+      "metadata.yaml",
+    );
+    fc.assert(
+      fc.property(fc.array(fc.tuple(path, fc.array(word, { maxLength: 60 })), { maxLength: 4 }), (files) => {
+        for (const need of needsOf(new Map(files.map(([name, words]) => [name, words.join("")])))) {
+          expect(need.name).toMatch(/^[a-z0-9-]{2,40}$/);
+          expect(need.revision ?? 1).toBeGreaterThan(0);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});

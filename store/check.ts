@@ -1,7 +1,7 @@
 /** What of the store is damaged or lacking. Runs beside imports and servers: all that a generation names was there before it. */
 
 import { showBase } from "../src/catalog/base.ts";
-import type { Hold } from "../src/catalog/channelmap.ts";
+import type { OverrideTerms } from "../src/catalog/channelmap.ts";
 import type { Generation, SourceRecord } from "../src/catalog/generation-types.ts";
 import { findResource, findRevision, type Package } from "../src/catalog/package.ts";
 import { findComponent, findSnapRevision, type Snap } from "../src/catalog/snap.ts";
@@ -302,7 +302,7 @@ function oddities(what: string, find: (odd: Odd) => void): Finding[] {
 
 /** What is released and what overrides hold, whose channels say so. */
 function rowsOf<R extends { readonly channel: string }>(
-  { releases, overrides = [] }: { readonly releases: readonly R[]; readonly overrides?: readonly (R & Hold)[] },
+  { releases, overrides = [] }: { readonly releases: readonly R[]; readonly overrides?: readonly (R & OverrideTerms)[] },
   odd: Odd,
 ): R[] {
   for (const { channel, until } of overrides)

@@ -2,8 +2,9 @@
 
 import { header } from "../../src/assertions/assertion.ts";
 import type { Held } from "../../src/catalog/change.ts";
+import { channelOf } from "../../src/catalog/channelmap.ts";
 import { endOverride, type OverrideFacts, override, overrideMoves, overridesOf } from "../../src/catalog/override.ts";
-import { shortChannel, snapChannelOf } from "../../src/catalog/snap.ts";
+import { shortChannel } from "../../src/catalog/snap.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import type { ProgramName } from "../../src/settings/documented.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
@@ -108,7 +109,7 @@ async function findSnapFirst(base: Snapshot, name: string): Promise<Held> {
 
 /** `core18 stable amd64` */
 function showPlace({ name, type }: Held, { channel, on }: Pick<OverrideFacts, "channel" | "on">): string {
-  return `${name} ${type === "snap" ? shortChannel(snapChannelOf({ channel })) : channel} ${on}`;
+  return `${name} ${type === "snap" ? shortChannel(channelOf({ channel })) : channel} ${on}`;
 }
 
 const documentedOverridesCommands: Register = (program, io) => {

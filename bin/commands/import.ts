@@ -12,10 +12,11 @@ import { showSigner } from "../../src/archives/signature.ts";
 import type { Assertion } from "../../src/assertions/assertion.ts";
 import { parseAssertions } from "../../src/assertions/text.ts";
 import { showBase } from "../../src/catalog/base.ts";
+import { showRow } from "../../src/catalog/change.ts";
 import { parseChannel } from "../../src/catalog/channel.ts";
 import { showNeed } from "../../src/catalog/lacking.ts";
 import { endCommand, holdOf, showHold } from "../../src/catalog/override.ts";
-import { type ChannelPolicy, showRow } from "../../src/catalog/package.ts";
+import type { ChannelPolicy } from "../../src/catalog/package.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PackageReport, type Told } from "../../src/import/import.ts";
 import { sourcesOf, untilMark } from "../../src/import/remoteprotocol.ts";
@@ -398,8 +399,7 @@ function renderSnap(snap: SnapReport, options: CommonOptions): string[] {
     ...(revisions.length > 0 ? [`  revisions  ${revisions.join(", ")}`] : []),
     ...(components.length > 0 ? [`  components  ${components.join(", ")}`] : []),
     ...snap.channels.map(
-      (change) =>
-        `  ${change.channel} ${change.architecture}: ${renderMove(change)}${renderHold(snap, { ...change, on: change.architecture })}`,
+      (change) => `  ${showRow(change)}: ${renderMove(change)}${renderHold(snap, { ...change, on: change.architecture })}`,
     ),
     ...renderEnds(snap, options),
     ...snap.unverified.map(({ revision, reason: why }) => `  UNVERIFIED revision ${revision}: ${why}`),
@@ -407,8 +407,9 @@ function renderSnap(snap: SnapReport, options: CommonOptions): string[] {
   ];
 }
 
-function renderMove({ from, to }: { from: number | null; to: number }): string {
+function renderMove({ from, to }: { from: number | null; to: number | null }): string {
   if (from === null) return `opened at ${to}`;
+  if (to === null) return `replaced by all, was ${from}`;
   return from === to ? `${to}, with other resources` : `${from} → ${to}`;
 }
 

@@ -1,8 +1,296 @@
-/** The channel map. */
+/**
+ * The channel map: which revision is released in which channel, on which place. A place is a base of a charm, an architecture
+ * of a snap, and nothing of a bundle; what differs between the three is in their `Rules`. All of it is pure.
+ *
+ * What is released last wins. A release on a place takes the rows of that channel on every place that it covers: that of a snap
+ * on `all` covers every architecture, any other its own place alone. A row of one architecture beside one of `all` was
+ * therefore released after it, and stands over it.
+ */
 
-/** Why a row is held, and until when. */
-export interface Hold {
+import { compareRisk, type FullChannel, parseChannel } from "./channel.ts";
+
+export interface Row {
+  /** in full: `14/stable`, `latest/edge/fix` */
+  readonly channel: string;
+  readonly revision: number;
+  /** RFC 3339 with a zone */
+  readonly releasedAt: string;
+}
+
+/** Why a row is overridden, and until when. */
+export interface OverrideTerms {
   readonly reason: string;
   /** RFC 3339 in UTC; absent: until it is ended by hand */
   readonly until?: string;
+}
+
+/** Which rows of a channel are meant; nothing given: all. */
+export interface Where {
+  /** `22.04` or `ubuntu@22.04`; charms only */
+  readonly base?: string;
+  readonly architecture?: string;
+}
+
+/** The tracks that a package may have as its default. */
+export interface Tracks {
+  /** the default track that the operator chose */
+  readonly chosenTrack?: string | undefined;
+  /** what upstream calls the default track */
+  readonly declaredTrack?: string | undefined;
+  /** the default track so far */
+  readonly defaultTrack?: string | undefined;
+}
+
+/** What a package is to its channel map. */
+export interface Mapped<R extends Row> extends Tracks {
+  readonly revisions: readonly { readonly revision: number; readonly aside?: true }[];
+  /** the channel map: one row a channel and place, in the order of `sorted` */
+  readonly releases: readonly R[];
+  /** rows that were replaced, newest first */
+  readonly history: readonly R[];
+}
+
+/** What is special of the channel maps of one kind of package. `P`: the fields of a row that are its place. */
+export interface Rules<R extends Row & P, P extends object> {
+  placeOf(row: P): P;
+  /** one text for each place */
+  placeKey(place: P): string;
+  /** as operators read it: `ubuntu@22.04 amd64`, `any base`, `amd64` */
+  showPlace(place: P): string;
+  /** whether what is released on a place is for the other one, too */
+  covers(place: P, other: P): boolean;
+  /** best first */
+  comparePlaces(a: P, b: P): number;
+  isMeant(place: P, where: Where): boolean;
+  /** whether machines get the same by both rows, whose channel and place are the same */
+  same(a: R, b: R): boolean;
+  /** tracks of these rows, in the order in which replies list them */
+  tracks(rows: readonly Pick<R, "channel">[], defaultTrack: string): string[];
+  /** the tracks that may be the default one, best first */
+  wantedTracks(tracks: Tracks): readonly (string | undefined)[];
+}
+
+type OnPlace<P> = Pick<Row, "channel"> & P;
+
+/** The parts of a row's channel; it was parsed when it was imported. */
+export function channelOf(row: Pick<Row, "channel">): FullChannel {
+  const { track = "latest", ...rest } = parseChannel(row.channel) ?? { risk: "stable" as const };
+  return { ...rest, track };
+}
+
+/** Names a row: there is one of that key in a channel map. */
+export function rowKey<R extends Row & P, P extends object>(rules: Rules<R, P>, row: OnPlace<P>): string {
+  return `${row.channel} ${rules.placeKey(row)}`;
+}
+
+/** Whether a release takes the place of another row. */
+export function replaces<R extends Row & P, P extends object>(rules: Rules<R, P>, release: OnPlace<P>, row: OnPlace<P>): boolean {
+  return row.channel === release.channel && rules.covers(release, row);
+}
+
+/** Default track first; inside a track stable to edge, best place first. */
+export function sorted<R extends Row & P, P extends object>(rules: Rules<R, P>, rows: readonly R[], defaultTrack: string): R[] {
+  const tracks = rules.tracks(rows, defaultTrack);
+  return rows.toSorted((a, b) => {
+    const [x, y] = [channelOf(a), channelOf(b)];
+    return tracks.indexOf(x.track) - tracks.indexOf(y.track) || compareRisk(x, y) || rules.comparePlaces(a, b) || b.revision - a.revision;
+  });
+}
+
+/* ---- releasing ---- */
+
+/** What is left of rows that come together, as those of one archive. */
+export interface LastReleased<R> {
+  /** one a channel and place, in the order in which these were first named */
+  readonly rows: readonly R[];
+  /** those that others of them replace, newest first */
+  readonly replaced: readonly R[];
+}
+
+/**
+ * Of rows that come together the ones that were released last, in whatever order they are given. At equal times one place
+ * wins over all, then the higher revision. A row of one architecture that repeats the revision of `all` says nothing more.
+ */
+export function lastReleased<R extends Row & P, P extends object>(rules: Rules<R, P>, rows: readonly R[]): LastReleased<R> {
+  const key = (row: R) => rowKey(rules, row);
+  const channels = new Map<string, R[]>();
+  for (const row of rows) channels.set(row.channel, [...(channels.get(row.channel) ?? []), row]);
+  const last = new Map<string, R>();
+  const replaced: R[] = [];
+  for (const all of channels.values()) {
+    const open = new Map<string, R>();
+    for (const row of all.toSorted(byRelease(rules))) {
+      const before = open.get(key(row)) ?? [...open.values()].find((one) => rules.covers(one, row));
+      const covered = [...open.values()].filter((one) => rules.covers(row, one));
+      if (before && rules.same(before, row) && covered.every((one) => one === before)) continue;
+      for (const one of covered) open.delete(key(one));
+      open.set(key(row), row);
+      replaced.push(...covered);
+    }
+    for (const [name, row] of open) last.set(name, row);
+  }
+  const compare = byRelease(rules);
+  return {
+    rows: [...new Set(rows.map(key))].flatMap((name) => last.get(name) ?? []),
+    replaced: replaced.toSorted((a, b) => compare(b, a)),
+  };
+}
+
+function byRelease<R extends Row & P, P extends object>(rules: Rules<R, P>): (a: R, b: R) => number {
+  return (a, b) =>
+    instantOf(a.releasedAt) - instantOf(b.releasedAt) ||
+    Number(rules.covers(b, a)) - Number(rules.covers(a, b)) ||
+    a.revision - b.revision ||
+    compareText(JSON.stringify(a), JSON.stringify(b));
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Seconds since 1970, with their fraction, which `Date` cuts to thousandths; one that cannot be read is before all others. */
+function instantOf(time: string): number {
+  const [, day = "", clock = "", fraction = "", zone = ""] = /^(\S{10})[Tt ](\d\d:\d\d:\d\d)(\.\d+)?(.*)$/.exec(time) ?? [];
+  const whole = Date.parse(`${day}T${clock}${zone.toUpperCase() || "Z"}`);
+  return Number.isNaN(whole) ? 0 : whole / 1000 + Number(`0${fraction}`);
+}
+
+/**
+ * The package once these rows are released, all at once: at most one a channel and place, as of `lastReleased`. Rows that are
+ * there already, and hide nothing else, stay as they are; those that are replaced go to the history.
+ */
+export function released<R extends Row & P, P extends object, M extends Mapped<R>>(
+  rules: Rules<R, P>,
+  pkg: M,
+  { rows, replaced: earlier = [] }: { readonly rows: readonly R[]; readonly replaced?: readonly R[] },
+): M {
+  const key = (row: R) => rowKey(rules, row);
+  const byKey = new Map(rows.map((row) => [key(row), row]));
+  const taken = new Map<R, R[]>(rows.map((row) => [row, []]));
+  const left: R[] = [];
+  for (const row of pkg.releases) {
+    const taker = byKey.get(key(row)) ?? rows.find((one) => replaces(rules, one, row));
+    (taker ? taken.get(taker) : left)?.push(row);
+  }
+  const isThere = (row: R, [first, ...others]: readonly R[]) =>
+    first
+      ? others.length === 0 && key(first) === key(row) && rules.same(first, row)
+      : left.some((one) => replaces(rules, one, row) && rules.same(one, row));
+  const open = new Map(pkg.releases.map((row) => [key(row), row]));
+  const gone = new Set<R>();
+  for (const [row, before] of taken) {
+    if (isThere(row, before)) continue;
+    for (const one of before) if (key(one) !== key(row)) open.delete(key(one));
+    open.set(key(row), row); // where it was, since charms list their tracks in the order in which they came
+    for (const one of before) gone.add(one);
+  }
+  const replaced = pkg.releases.filter((row) => gone.has(row));
+  // The same archive again adds nothing.
+  const stored = [...open.values(), ...replaced, ...pkg.history];
+  const fresh = earlier.filter((row) => !stored.some((one) => key(one) === key(row) && rules.same(one, row)));
+  const revisions = new Set(rows.map((row) => row.revision));
+  return {
+    ...pkg,
+    revisions: pkg.revisions.map((r) => (revisions.has(r.revision) ? notAside(r) : r)),
+    releases: [...open.values()],
+    history: [...fresh, ...replaced, ...pkg.history],
+  };
+}
+
+/** What is offered again is not aside any more. */
+export function notAside<R extends { readonly aside?: true }>(revision: R): Omit<R, "aside"> {
+  const { aside, ...rest } = revision;
+  return aside ? rest : revision;
+}
+
+/** The package with some rows closed. */
+export function closed<R extends Row, M extends Mapped<R>>(pkg: M, closes: (row: R) => boolean): M {
+  return {
+    ...pkg,
+    releases: pkg.releases.filter((row) => !closes(row)),
+    history: [...pkg.releases.filter(closes), ...pkg.history],
+  };
+}
+
+/* ---- default track ---- */
+
+/** The package with its default track chosen anew, and its rows in their order. */
+export function settled<R extends Row & P, P extends object, M extends Mapped<R>>(rules: Rules<R, P>, pkg: M): M {
+  const defaultTrack = settleTrack(rules, pkg, pkg.releases);
+  return { ...pkg, defaultTrack, releases: sorted(rules, pkg.releases, defaultTrack) };
+}
+
+/** A default track without a release would make a plain install fail, so it is one that has a release. */
+export function settleTrack<R extends Row & P, P extends object>(rules: Rules<R, P>, tracks: Tracks, rows: readonly R[]): string {
+  const open = new Set(rows.map((row) => channelOf(row).track));
+  const wanted = rules.wantedTracks(tracks).filter((track) => track !== undefined);
+  const first = rows.find((row) => channelOf(row).risk === "stable") ?? rows[0];
+  return wanted.find((track) => open.has(track)) ?? (first ? channelOf(first).track : (wanted[0] ?? "latest"));
+}
+
+/* ---- comparing ---- */
+
+/** A row that moved. `from` null: it was opened; `to` null: it was closed, or replaced by one that covers it. */
+export type RowChange<P> = P & {
+  readonly channel: string;
+  readonly from: number | null;
+  /** the same as `from`: only the resources that go with it moved */
+  readonly to: number | null;
+};
+
+/** The rows that differ between two states of a package, in the order of the later one; what is gone comes last. */
+export function changes<R extends Row & P, P extends object>(
+  rules: Rules<R, P>,
+  before: Pick<Mapped<R>, "releases"> | undefined,
+  after: Pick<Mapped<R>, "releases"> | undefined,
+): RowChange<P>[] {
+  const key = (row: R) => rowKey(rules, row);
+  const [was, is] = [before, after].map((one) => new Map(one?.releases.map((row) => [key(row), row])));
+  const change = (row: R, from: number | null, to: number | null) => ({ channel: row.channel, ...rules.placeOf(row), from, to });
+  const moved = (after?.releases ?? []).flatMap((row) => {
+    const from = was?.get(key(row));
+    return from && rules.same(from, row) ? [] : [change(row, from?.revision ?? null, row.revision)];
+  });
+  const gone = (before?.releases ?? []).flatMap((row) => (is?.has(key(row)) ? [] : [change(row, row.revision, null)]));
+  return [...moved, ...gone];
+}
+
+/** The row that a machine of that place gets: its own, else one that covers it. */
+export function rowFor<R extends Row & P, P extends object>(rules: Rules<R, P>, rows: readonly R[], at: OnPlace<P>): R | undefined {
+  return rows.find((row) => rowKey(rules, row) === rowKey(rules, at)) ?? rows.find((row) => replaces(rules, row, at));
+}
+
+/* ---- rolling back ---- */
+
+/**
+ * Revisions and history of a package that is rolled back: as they were, and beside them what came later, its revisions put
+ * aside.
+ */
+export function rolledBack<R extends Row, V extends { readonly revision: number; readonly aside?: true }>(
+  before: Mapped<R> & { readonly revisions: readonly V[] },
+  now: Mapped<R> & { readonly revisions: readonly V[] },
+): { readonly revisions: V[]; readonly history: R[] } {
+  const known = new Set(before.revisions.map((r) => r.revision));
+  // Rows of revisions that came later say what these go with; those of earlier ones stay as they were.
+  const name = (row: R) => JSON.stringify(row);
+  const stored = new Set(before.history.map(name));
+  const later = [...now.releases, ...now.history].filter((row) => !known.has(row.revision) && !stored.has(name(row)));
+  return {
+    revisions: withAside(before.revisions, now.revisions),
+    history: [...before.history, ...new Map(later.map((row) => [name(row), row])).values()],
+  };
+}
+
+/** Newest first; what only `later` has is put aside. */
+export function withAside<V extends { readonly revision: number; readonly aside?: true }>(before: readonly V[], later: readonly V[]): V[] {
+  return withLater(
+    before,
+    later.map((r) => ({ ...r, aside: true })),
+  );
+}
+
+/** Newest first, those of `before` where both have one. */
+export function withLater<V extends { readonly revision: number }>(before: readonly V[], later: readonly V[]): V[] {
+  const known = new Set(before.map((r) => r.revision));
+  return [...before, ...later.filter((r) => !known.has(r.revision))].toSorted((a, b) => b.revision - a.revision);
 }

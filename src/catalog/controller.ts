@@ -2,8 +2,9 @@
 
 import { Failure, printable } from "../errors.ts";
 import { type Base, type System, showBase } from "./base.ts";
+import { channelOf } from "./channelmap.ts";
 import { exportCharms, type Finding } from "./finding.ts";
-import { channelOf, type Package } from "./package.ts";
+import type { Package } from "./package.ts";
 import { resolve } from "./resolve.ts";
 
 export const CONTROLLER = "juju-controller";

@@ -1,28 +1,16 @@
 /** Overrides: a layer above the channel map that holds a channel at a revision, with a reason and often an end. All of it is pure. */
 
 import { Failure, printable, refused } from "../errors.ts";
-import { sameBase, showBase } from "./base.ts";
-import { type Held, isMeant, opened, openedSnap, packageRows, readChannel, showWhere, snapRows, type Where } from "./change.ts";
-import type { Hold } from "./channelmap.ts";
-import { compareReleases, type Override, type Package, type Release, rowKey, trackOrder } from "./package.ts";
-import {
-  ANY_ARCHITECTURE,
-  compareSnapReleases,
-  replaces,
-  type Snap,
-  type SnapOverride,
-  type SnapRelease,
-  snapRowKey,
-  snapTrackOrder,
-} from "./snap.ts";
+import { type AnyPlace, type AnyRow, type Held, opened, readChannel, rowsOf, rulesOf, showWhere } from "./change.ts";
+import { type OverrideTerms, replaces, rowKey, sorted, type Where } from "./channelmap.ts";
+import type { Override } from "./package.ts";
+import { ANY_ARCHITECTURE, type SnapOverride } from "./snap.ts";
 
 /** Days before its end from which on an override is warned of. */
 const SOON_DAYS = 7;
 const DAY = 24 * 60 * 60 * 1000;
 
-type Row = Release | SnapRelease;
-type HeldRow = Override | SnapOverride;
-type Place = Pick<Release, "channel" | "base"> | Pick<SnapRelease, "channel" | "architecture">;
+type AnyOverride = Override | SnapOverride;
 
 /** One override, as operators are told of it. */
 export interface OverrideFacts extends Pick<Held, "name" | "type"> {
@@ -39,11 +27,11 @@ export interface OverrideFacts extends Pick<Held, "name" | "type"> {
 
 /** An override that was set (`from` null), replaced, or ended (`to` null). */
 export interface OverrideMove extends Pick<OverrideFacts, "channel" | "on" | "without"> {
-  readonly from: HeldAt | null;
-  readonly to: HeldAt | null;
+  readonly from: Overridden | null;
+  readonly to: Overridden | null;
 }
 
-type HeldAt = Pick<OverrideFacts, "revision" | "reason" | "until">;
+type Overridden = Pick<OverrideFacts, "revision" | "reason" | "until">;
 
 /* ---- changing ---- */
 
@@ -51,35 +39,25 @@ type HeldAt = Pick<OverrideFacts, "revision" | "reason" | "until">;
  * Holds a channel at a revision on every base or architecture that it runs on and `where` means, whatever is released there.
  * An override of the same rows is replaced. Throws the failures of a release. `now`: RFC 3339.
  */
-export function override(held: Held, revision: number, channel: string, where: Where, hold: Hold, now: string): Held {
-  return held.type === "snap"
-    ? withSnapOverrides(held, laid(held, snapRows(held, revision, channel, where, now), hold))
-    : withOverrides(held, laid(held, packageRows(held, revision, channel, where, now), hold));
-}
-
-interface Layers<R> {
-  readonly releases: readonly R[];
-  readonly overrides?: readonly (R & Hold)[];
-}
-
-/** The overrides once these rows are held, too. */
-function laid<R extends Row>({ releases, overrides = [] }: Layers<R>, rows: readonly R[], hold: Hold): (R & Hold)[] {
-  const fresh = rows.map((row) => {
-    // Holding what is there already changes no reply.
-    const there = [...overrides, ...releases].find((one) => one.revision === row.revision && keyOf(one) === keyOf(row));
-    return { ...row, ...(there && releasedWith(there)), ...hold };
+export function override<H extends Held>(held: H, revision: number, channel: string, where: Where, terms: OverrideTerms, now: string): H {
+  const rules = rulesOf(held);
+  const overrides: readonly AnyOverride[] = held.overrides ?? [];
+  const fresh = rowsOf(held, revision, channel, where, now).map((row): AnyOverride => {
+    // Overriding with what is there already changes no reply.
+    const there = [...overrides, ...held.releases].find((one) => rowKey(rules, one) === rowKey(rules, row) && one.revision === revision);
+    return { ...row, ...(there && releasedWith(there)), ...terms };
   });
-  return [...overrides.filter((one) => !fresh.some((row) => isOver(row, one))), ...fresh];
+  return withOverrides(held, [...overrides.filter((one) => !fresh.some((row) => replaces(rules, row, one))), ...fresh]);
 }
 
-function releasedWith(row: Row): Partial<Row> {
+function releasedWith(row: AnyRow): Partial<AnyRow> {
   return { releasedAt: row.releasedAt, ...("resources" in row && { resources: row.resources }) };
 }
 
 /** Ends the overrides of a channel, also those whose time is over. Throws a `refused` failure where there is none. */
-export function endOverride(held: Held, text: string, where: Where): Held {
+export function endOverride<H extends Held>(held: H, text: string, where: Where): H {
   const channel = readChannel(held, text);
-  const ends = (one: HeldRow) => one.channel === channel && isMeant(one, where);
+  const ends = (one: AnyOverride) => one.channel === channel && rulesOf(held).isMeant(one, where);
   if (!held.overrides?.some(ends))
     throw refused(`no override holds ${held.name} in ${channel}${showWhere(where)}`, {
       next: `chp overrides ${held.name} tells what is held`,
@@ -87,25 +65,15 @@ export function endOverride(held: Held, text: string, where: Where): Held {
   return overridesThat(held, (one) => !ends(one));
 }
 
-/** The package with those of its overrides alone that stay. */
-export function overridesThat<H extends Held>(held: H, stay: (one: HeldRow) => boolean): H;
-export function overridesThat(held: Held, stay: (one: HeldRow) => boolean): Held {
-  return held.type === "snap"
-    ? withSnapOverrides(held, (held.overrides ?? []).filter(stay))
-    : withOverrides(held, (held.overrides ?? []).filter(stay));
+/** The package with only some of its overrides. */
+export function overridesThat<H extends Held>(held: H, stay: (one: AnyOverride) => boolean): H {
+  return withOverrides(held, (held.overrides ?? []).filter(stay));
 }
 
 /** In the order of releases. */
-function withOverrides(pkg: Package, rows: readonly Override[]): Package {
-  const { overrides: _, ...without } = pkg;
-  return rows.length === 0 ? without : { ...without, overrides: rows.toSorted(compareReleases(trackOrder(rows, pkg.defaultTrack))) };
-}
-
-/** What is for all architectures comes before what is for one, which then wins over it. */
-function withSnapOverrides(snap: Snap, rows: readonly SnapOverride[]): Snap {
-  const { overrides: _, ...without } = snap;
-  const order = compareSnapReleases(snapTrackOrder(rows, snap.defaultTrack));
-  return rows.length === 0 ? without : { ...without, overrides: rows.toSorted(order) };
+function withOverrides<H extends Held>(held: H, rows: readonly AnyOverride[]): H {
+  const { overrides: _, ...without } = held;
+  return (rows.length === 0 ? without : { ...without, overrides: sorted(rulesOf(held), rows, held.defaultTrack) }) as H;
 }
 
 /** A reason that can be shown on one line. Throws a `usage` failure. */
@@ -144,10 +112,10 @@ export function offered<H extends Held>(held: H, now: number): H {
   if (count === 0) return held;
   const known = views.get(held);
   if (known?.count === count) return known.view as H; // they end one after the other, so their number tells which are left
-  const left: Held = overridesThat(held, (one) => isInForce(one, now));
-  const view = left.type === "snap" ? openedSnap(left, left.overrides ?? []) : opened(left, left.overrides ?? []);
+  const left = overridesThat(held, (one) => isInForce(one, now));
+  const view = opened(left, left.overrides ?? []);
   views.set(held, { count, view });
-  return view as H;
+  return view;
 }
 
 /** From when until when it is offered as it is `now`, in milliseconds: from the last end of an override to the next. */
@@ -156,24 +124,24 @@ export function spanOf(held: Held, now: number): { readonly from: number; readon
   return { from: Math.max(...ends.filter((end) => end <= now)), until: Math.min(...ends.filter((end) => end > now)) };
 }
 
-function endOf({ until }: Hold): number {
+function endOf({ until }: OverrideTerms): number {
   return until === undefined ? Number.POSITIVE_INFINITY : Date.parse(until);
 }
 
-function isInForce(hold: Hold, now: number): boolean {
-  return endOf(hold) > now;
+function isInForce(terms: OverrideTerms, now: number): boolean {
+  return endOf(terms) > now;
 }
 
 /* ---- what is told ---- */
 
 /** In the order of releases. `now`: milliseconds. */
 export function overridesOf(held: Held, now: number): OverrideFacts[] {
-  const rows: readonly HeldRow[] = held.overrides ?? [];
+  const rows: readonly AnyOverride[] = held.overrides ?? [];
   return rows.map((one) => ({
     name: held.name,
     type: held.type,
     channel: one.channel,
-    on: onOf(one),
+    on: rulesOf(held).showPlace(one),
     revision: one.revision,
     without: below(held, one),
     reason: one.reason,
@@ -183,8 +151,8 @@ export function overridesOf(held: Held, now: number): OverrideFacts[] {
 }
 
 /** Those in force that stand over one of these rows. */
-export function overridesOver(held: Held, rows: readonly Place[], now: number): OverrideFacts[] {
-  const moved = rows.map((row) => ({ channel: row.channel, on: onOf(row) }));
+export function overridesOver(held: Held, rows: readonly (Pick<AnyRow, "channel"> & AnyPlace)[], now: number): OverrideFacts[] {
+  const moved = rows.map((row) => ({ channel: row.channel, on: rulesOf(held).showPlace(row) }));
   return overridesOf(held, now).filter((one) => moved.some((row) => holdOf([one], row)));
 }
 
@@ -199,16 +167,20 @@ export function holdOf(
 
 /** What differs between the overrides of two states, in the order of the later one; what was ended comes last. */
 export function overrideMoves(before: Held | undefined, after: Held | undefined): OverrideMove[] {
-  const rows = (held: Held | undefined): Map<string, HeldRow> => new Map((held?.overrides ?? []).map((one) => [keyOf(one), one]));
+  const owner = after ?? before;
+  if (!owner) return [];
+  const rules = rulesOf(owner);
+  const rows = (held: Held | undefined): Map<string, AnyOverride> =>
+    new Map((held?.overrides ?? []).map((one) => [rowKey(rules, one), one]));
   const [was, is] = [rows(before), rows(after)];
-  const at = (one: HeldRow | undefined): HeldAt | null =>
+  const at = (one: AnyOverride | undefined): Overridden | null =>
     one ? { revision: one.revision, reason: one.reason, until: one.until ?? null } : null;
   return [...new Set([...is.keys(), ...was.keys()])].flatMap((key) => {
     const [from, to] = [was.get(key), is.get(key)];
     const one = to ?? from;
     if (!one || JSON.stringify(from) === JSON.stringify(to)) return [];
     const without = after ? below(after, one) : null;
-    return [{ channel: one.channel, on: onOf(one), without, from: at(from), to: at(to) }];
+    return [{ channel: one.channel, on: rules.showPlace(one), without, from: at(from), to: at(to) }];
   });
 }
 
@@ -236,7 +208,7 @@ export function endCommand(name: string, channel: string): string {
 }
 
 /** `held at 6 instead of 8 until 2026-08-31T23:59:59Z: why` */
-export function showOverride(one: OverrideFacts | (HeldAt & Pick<OverrideFacts, "without">)): string {
+export function showOverride(one: OverrideFacts | (Overridden & Pick<OverrideFacts, "without">)): string {
   const instead = one.without === one.revision ? "" : ` instead of ${showWithout(one)}`;
   const ended = "state" in one && one.state === "ended";
   return `${ended ? "was " : ""}held at ${one.revision}${instead}${showUntil(one)}: ${one.reason}`;
@@ -257,22 +229,9 @@ export function showWithout({ without }: Pick<OverrideFacts, "without">): string
 
 /* ---- parts ---- */
 
-function below(held: Held, over: HeldRow): number | null {
-  const rows: readonly Row[] = held.releases;
-  const revisions = rows.filter((row) => isOver(over, row)).map((row) => row.revision);
+/** The newest revision that an override stands over; null: nothing. */
+function below(held: Held, over: AnyOverride): number | null {
+  const rows: readonly AnyRow[] = held.releases;
+  const revisions = rows.filter((row) => replaces(rulesOf(held), over, row)).map((row) => row.revision);
   return revisions.length > 0 ? Math.max(...revisions) : null;
-}
-
-/** Whether a row takes the place of another. */
-function isOver(over: Place, row: Place): boolean {
-  if ("architecture" in over) return "architecture" in row && replaces(over, row);
-  return "base" in row && over.channel === row.channel && sameBase(over.base, row.base);
-}
-
-function keyOf(row: Place): string {
-  return "architecture" in row ? snapRowKey(row) : rowKey(row);
-}
-
-function onOf(row: Place): string {
-  return "architecture" in row ? row.architecture : showBase(row.base);
 }

@@ -3,9 +3,18 @@
 import { createHash } from "node:crypto";
 import type { Algorithm, Digest } from "../digest.ts";
 import { refused } from "../errors.ts";
-import { type Base, baseKey, compareBases, showBase } from "./base.ts";
-import { compareRisk, type FullChannel, parseChannel } from "./channel.ts";
-import type { Hold } from "./channelmap.ts";
+import { type Base, baseKey, compareBases, normalBase, sameBase, showBase } from "./base.ts";
+import {
+  channelOf,
+  lastReleased,
+  notAside,
+  type OverrideTerms,
+  type Row,
+  type Rules,
+  released,
+  settleTrack,
+  sorted,
+} from "./channelmap.ts";
 import type { Need } from "./need.ts";
 
 export type PackageType = "charm" | "bundle";
@@ -64,20 +73,15 @@ export interface Resource {
   readonly revisions: readonly ResourceRevision[];
 }
 
-export interface Release {
-  /** in full: `14/stable`, `latest/edge/fix` */
-  readonly channel: string;
+export interface Release extends Row {
   /** null: a bundle */
   readonly base: Base | null;
-  readonly revision: number;
-  /** RFC 3339 with a zone */
-  readonly releasedAt: string;
   /** resource name to the revision that was released together with the charm */
   readonly resources: Readonly<Record<string, number>>;
 }
 
 /** A row that stands over the channel map. */
-export interface Override extends Release, Hold {}
+export interface Override extends Release, OverrideTerms {}
 
 /** A map of strings, which is all that Juju can decode. */
 export type Publisher = Readonly<Record<string, string>>;
@@ -113,7 +117,7 @@ export interface Package {
   /** newest first */
   readonly revisions: readonly Revision[];
   readonly resources: readonly Resource[];
-  /** the open channel map, one row a channel and base, in the order of `compareReleases` */
+  /** the open channel map, one row a channel and base, in the order of `sorted` */
   readonly releases: readonly Release[];
   /** rows that were replaced, newest first */
   readonly history: readonly Release[];
@@ -131,14 +135,6 @@ export interface Incoming extends Omit<Package, "formerIds" | "defaultTrack" | "
 export interface IncomingRelease extends Omit<Release, "resources"> {
   /** absent: the archive does not say */
   readonly resources?: Readonly<Record<string, number>>;
-}
-
-/** A channel that moved. `from` null: it was opened. Equal revisions: only its resources moved. */
-export interface Change {
-  readonly channel: string;
-  readonly base: Base | null;
-  readonly from: number | null;
-  readonly to: number;
 }
 
 export interface Merged {
@@ -167,69 +163,75 @@ export function newestRevision(pkg: Pick<Package, "revisions">): Revision | unde
   return pkg.revisions.find((r) => !r.aside);
 }
 
-/** The parts of a release's channel; it was parsed when it was imported. */
-export function channelOf(release: Pick<Release, "channel">): FullChannel {
-  const { track = "latest", ...rest } = parseChannel(release.channel) ?? { risk: "stable" as const };
-  return { ...rest, track };
-}
+/** Channel maps of charms and bundles. */
+export const PACKAGE_RULES: Rules<Release, Pick<Release, "base">> = {
+  placeOf: ({ base }) => ({ base }),
+  placeKey: ({ base }) => baseKey(base),
+  showPlace: ({ base }) => showBase(base),
+  // A base `all` covers nothing, since none gets here: an import expands it (`expandAny`) to the bases that Juju asks for.
+  covers: (place, other) => sameBase(place.base, other.base),
+  comparePlaces: (a, b) => (a.base && b.base ? byBase(a.base, b.base) : 0),
+  isMeant: ({ base }, where) => {
+    if (base === null) return where.base === undefined && where.architecture === undefined;
+    const [channel = "", name = "ubuntu"] = (where.base ?? "").split("@").toReversed();
+    const wanted = where.base === undefined ? base : normalBase({ name, channel, architecture: base.architecture });
+    return sameBase(wanted, base) && (where.architecture === undefined || where.architecture === base.architecture);
+  },
+  same: (a, b) => a.revision === b.revision && samePins(a.resources, b.resources),
+  tracks: (rows, defaultTrack) => [...new Set([defaultTrack, ...rows.map((row) => channelOf(row).track)])],
+  wantedTracks: ({ chosenTrack, declaredTrack, defaultTrack }) => [chosenTrack, declaredTrack, defaultTrack],
+};
 
-/** Default track first, then tracks in held order; inside a track stable to edge, best base first, newest revision first. */
-export function compareReleases(tracks: readonly string[]): (a: Release, b: Release) => number {
-  const bases = compareBases("24.04");
-  return (a, b) => {
-    const [x, y] = [channelOf(a), channelOf(b)];
-    return (
-      tracks.indexOf(x.track) - tracks.indexOf(y.track) ||
-      compareRisk(x, y) ||
-      (a.base && b.base ? bases(a.base, b.base) : 0) ||
-      b.revision - a.revision
-    );
+const byBase = compareBases("24.04");
+
+/**
+ * Adds what the archives of one import say of a package to what is stored. Throws a `refused` failure where they contradict it
+ * or each other. `keep`: a package that is stored keeps its channel map.
+ */
+export function merge(stored: Package | undefined, given: Incoming | readonly Incoming[], policy: ChannelPolicy = "apply"): Merged {
+  const archives = [given].flat();
+  const merged = archives.reduce(mergeFacts, stored);
+  if (!merged) throw new Error("internal error: nothing is merged");
+  const keep = stored !== undefined && policy === "keep";
+  const { rows, dropped, missingResources } = keep ? { rows: [], dropped: [], missingResources: [] } : releasesOf(merged, archives);
+  const mapped = { ...released(PACKAGE_RULES, merged, lastReleased(PACKAGE_RULES, rows)), resources: offeredBy(rows, merged.resources) };
+  const defaultTrack = settleTrack(PACKAGE_RULES, { ...merged, defaultTrack: stored?.defaultTrack }, mapped.releases);
+  return {
+    package: { ...mapped, defaultTrack, releases: sorted(PACKAGE_RULES, mapped.releases, defaultTrack) },
+    dropped,
+    missingResources,
+    notes: [...(keep ? ["its channel map was kept as it is"] : []), ...noteOfTrack(stored, { ...mapped, defaultTrack })],
   };
 }
 
-/** Tracks of these rows in first-seen order, the default track first. */
-export function trackOrder(releases: readonly Pick<Release, "channel">[], defaultTrack: string): string[] {
-  return [...new Set([defaultTrack, ...releases.map((r) => channelOf(r).track)])];
+/** Why its default track is none that was asked for. */
+function noteOfTrack(stored: Package | undefined, { releases, defaultTrack, chosenTrack, declaredTrack }: Package): string[] {
+  if (releases.length === 0 || [chosenTrack, declaredTrack, stored?.defaultTrack].includes(defaultTrack)) return [];
+  if (declaredTrack !== undefined)
+    return [`no release of its default track ${declaredTrack} is held, so its default track is ${defaultTrack}`];
+  const isOnly = new Set(releases.map((row) => channelOf(row).track)).size === 1;
+  return isOnly ? [] : [`its default track is not known, so it is ${defaultTrack}`];
 }
 
-/**
- * Adds what an archive says to what is held. Throws a `refused` failure where the two contradict each other.
- * `keep`: a package already held keeps its channel map.
- */
-export function merge(held: Package | undefined, incoming: Incoming, policy: ChannelPolicy = "apply"): Merged {
-  if (held && held.type !== incoming.type)
-    throw refused(`${incoming.name} is a ${held.type} in the store and a ${incoming.type} in the archive`);
-  const notes: string[] = [];
-  const revisions = mergeRevisions(held, incoming);
-  const resources = mergeResources(held, incoming);
-  const keep = held !== undefined && policy === "keep";
-  const { releases, history, dropped, missingResources } = keep
-    ? { releases: held.releases, history: held.history, dropped: [], missingResources: [] }
-    : mergeReleases(held, incoming, { revisions, resources });
-  if (keep) notes.push("its channel map was kept as it is");
-
-  const declaredTrack = incoming.declaredTrack ?? held?.declaredTrack;
-  const { track, note } = settleTrack({ declared: declaredTrack, chosen: held?.chosenTrack, current: held?.defaultTrack }, releases);
-  if (note && track !== held?.defaultTrack) notes.push(note);
-  const publisherAssertion = incoming.publisherAssertion ?? held?.publisherAssertion;
+/** All but the channel map, which stays as it is stored. */
+function mergeFacts(stored: Package | undefined, incoming: Incoming): Package {
+  if (stored && stored.type !== incoming.type)
+    throw refused(`${incoming.name} is a ${stored.type} in the store and a ${incoming.type} in the archive`);
+  const declaredTrack = incoming.declaredTrack ?? stored?.declaredTrack;
+  const publisherAssertion = incoming.publisherAssertion ?? stored?.publisherAssertion;
   return {
-    package: {
-      type: incoming.type,
-      name: incoming.name,
-      ...mergeIdentity(held, incoming),
-      ...(declaredTrack !== undefined && { declaredTrack }),
-      ...(held?.chosenTrack !== undefined && { chosenTrack: held.chosenTrack }),
-      defaultTrack: track,
-      revisions,
-      resources,
-      releases: releases.toSorted(compareReleases(trackOrder(releases, track))),
-      history,
-      ...(publisherAssertion && { publisherAssertion }),
-      ...(held?.overrides && { overrides: held.overrides }),
-    },
-    dropped,
-    missingResources,
-    notes,
+    type: incoming.type,
+    name: incoming.name,
+    ...mergeIdentity(stored, incoming),
+    ...(declaredTrack !== undefined && { declaredTrack }),
+    ...(stored?.chosenTrack !== undefined && { chosenTrack: stored.chosenTrack }),
+    defaultTrack: stored?.defaultTrack ?? "",
+    revisions: mergeRevisions(stored, incoming),
+    resources: mergeResources(stored, incoming),
+    releases: stored?.releases ?? [],
+    history: stored?.history ?? [],
+    ...(publisherAssertion && { publisherAssertion }),
+    ...(stored?.overrides && { overrides: stored.overrides }),
   };
 }
 
@@ -281,52 +283,47 @@ function created(held: Package | undefined, before: { createdAt: string } | unde
   return held?.declared && before ? before.createdAt : now.createdAt;
 }
 
-function mergeReleases(
-  held: Package | undefined,
-  incoming: Incoming,
+/** The rows of the archives, each with the resources that it was released with, and what of them nobody has. */
+function releasesOf(
   all: Pick<Package, "revisions" | "resources">,
-): Pick<Merged, "dropped" | "missingResources"> & Pick<Package, "releases" | "history"> {
-  const open = new Map(held?.releases.map((r) => [rowKey(r), r]));
-  const history = [...(held?.history ?? [])];
+  archives: readonly Incoming[],
+): Pick<Merged, "dropped" | "missingResources"> & { readonly rows: readonly Release[] } {
+  const rows: Release[] = [];
   const dropped: IncomingRelease[] = [];
   const missing = new Map<string, { name: string; revision: number }>();
-  for (const row of incoming.releases) {
-    const revision = findRevision(all, row.revision);
-    if (!revision) {
-      dropped.push(row);
-      continue;
+  for (const incoming of archives)
+    for (const row of incoming.releases) {
+      const revision = findRevision(all, row.revision);
+      if (!revision) {
+        dropped.push(row);
+        continue;
+      }
+      const resources: Record<string, number> = {};
+      for (const [name, pin] of Object.entries(row.resources ?? newest(incoming, revision))) {
+        if (findResource(all, name, pin)) resources[name] = pin;
+        else missing.set(`${name}_${pin}`, { name, revision: pin });
+      }
+      rows.push({ channel: row.channel, base: row.base, revision: row.revision, releasedAt: row.releasedAt, resources });
     }
-    const resources: Record<string, number> = {};
-    for (const [name, pin] of Object.entries(row.resources ?? newest(incoming, revision))) {
-      if (findResource(all, name, pin)) resources[name] = pin;
-      else missing.set(`${name}_${pin}`, { name, revision: pin });
-    }
-    const before = open.get(rowKey(row));
-    if (before?.revision === row.revision && samePins(before.resources, resources)) continue;
-    if (before) history.unshift(before);
-    open.set(rowKey(row), { channel: row.channel, base: row.base, revision: row.revision, releasedAt: row.releasedAt, resources });
-  }
-  return { releases: [...open.values()], history, dropped, missingResources: [...missing.values()] };
+  return { rows, dropped, missingResources: [...missing.values()] };
 }
 
-/** The channels that differ between two states of a package, in the order of the later one. */
-export function changes(before: Package | undefined, after: Package): Change[] {
-  const was = new Map(before?.releases.map((r) => [rowKey(r), r]));
-  return after.releases.flatMap((r) => {
-    const from = was.get(rowKey(r));
-    if (from?.revision === r.revision && samePins(from.resources, r.resources)) return [];
-    return [{ channel: r.channel, base: r.base, from: from?.revision ?? null, to: r.revision }];
-  });
+/** The resources of a package: what these rows offer is not aside any more. */
+export function offeredBy(rows: readonly Pick<Release, "resources">[], resources: readonly Resource[]): Resource[] {
+  return resources.map(({ name, revisions }) => ({
+    name,
+    revisions: revisions.map((r) => (rows.some((row) => row.resources[name] === r.revision) ? notAside(r) : r)),
+  }));
 }
 
 /** Revisions below 0 have no number yet: charms built here, -1 for the first of an archive, -2 for the second. */
 export const UNNUMBERED = -1;
 
 /** Gives unnumbered revisions their numbers: the one that the bytes have already, else the next. */
-export function numbered(held: Package | undefined, incoming: Incoming): Incoming {
+export function numbered(stored: Pick<Package, "revisions"> | undefined, incoming: Incoming): Incoming {
   const own = incoming.revisions.filter((r) => r.revision <= UNNUMBERED).toSorted((a, b) => b.revision - a.revision);
-  let highest = Math.max(0, ...[...(held?.revisions ?? []), ...incoming.revisions].map((r) => r.revision));
-  const numbers = new Map(own.map((r) => [r.revision, held?.revisions.find(({ blob }) => blob === r.blob)?.revision ?? (highest += 1)]));
+  let highest = Math.max(0, ...[...(stored?.revisions ?? []), ...incoming.revisions].map((r) => r.revision));
+  const numbers = new Map(own.map((r) => [r.revision, stored?.revisions.find(({ blob }) => blob === r.blob)?.revision ?? (highest += 1)]));
   const renumber = <T extends { readonly revision: number }>(one: T): T => ({
     ...one,
     revision: numbers.get(one.revision) ?? one.revision,
@@ -344,36 +341,9 @@ function newest(incoming: Incoming, revision: Revision): Record<string, number> 
   return Object.fromEntries(carried.flatMap(({ name, revisions: [first] }) => (first ? [[name, first.revision]] : [])));
 }
 
-export function rowKey(row: Pick<Release, "channel" | "base">): string {
-  return `${row.channel} ${baseKey(row.base)}`;
-}
-
 function samePins(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): boolean {
   const [x, y] = [Object.entries(a), Object.entries(b)];
   return x.length === y.length && x.every(([name, pin]) => Object.hasOwn(b, name) && b[name] === pin);
-}
-
-/** A default track without a release would make a plain `juju deploy` fail, so one that is held is chosen. */
-export function settleTrack(
-  {
-    declared,
-    chosen,
-    current,
-  }: { readonly declared?: string | undefined; readonly chosen?: string | undefined; readonly current?: string | undefined },
-  releases: readonly Release[],
-): { track: string; note?: string } {
-  const held = new Set(releases.map((r) => channelOf(r).track));
-  for (const track of [chosen, declared, current]) if (track !== undefined && held.has(track)) return { track };
-  const stable = releases.find((r) => channelOf(r).risk === "stable") ?? releases[0];
-  if (!stable) return { track: declared ?? current ?? "latest" };
-  const { track } = channelOf(stable);
-  if (declared === undefined) return held.size === 1 ? { track } : { track, note: `its default track is not known, so it is ${track}` };
-  return { track, note: `no release of its default track ${declared} is held, so its default track is ${track}` };
-}
-
-/** `14/stable  ubuntu@22.04 amd64`, as operators read a row. */
-export function showRow(row: Pick<Release, "channel" | "base">): string {
-  return row.base ? `${row.channel} ${showBase(row.base)}` : row.channel;
 }
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

@@ -1,10 +1,11 @@
 /** Taking packages and revisions away: what uses them, what machines may still need, and what is left. All of it is pure. */
 
 import { Failure } from "../errors.ts";
-import { type Held, settled, settledSnap } from "./change.ts";
+import { type AnyRow, type Held, showRow } from "./change.ts";
+import { settled } from "./channelmap.ts";
 import { overridesOf, overridesThat } from "./override.ts";
-import { findResource, type Package, showRow } from "./package.ts";
-import { componentsOf, type Snap } from "./snap.ts";
+import { findResource, PACKAGE_RULES, type Package } from "./package.ts";
+import { componentsOf, SNAP_RULES, type Snap } from "./snap.ts";
 
 export interface Removal {
   /** why it should stay: channels, overrides and bundles that use it */
@@ -29,11 +30,8 @@ export function removal(held: Held, revision: number | undefined, bundles: reado
 }
 
 function channelsOf(held: Held, gone: readonly number[]): string[] {
-  const rows: readonly (readonly [row: string, revision: number])[] =
-    held.type === "snap"
-      ? held.releases.map((r) => [`${r.channel} ${r.architecture}`, r.revision])
-      : held.releases.map((r) => [showRow(r), r.revision]);
-  return rows.flatMap(([row, revision]) => (gone.includes(revision) ? [`${row} releases revision ${revision}`] : []));
+  const rows: readonly AnyRow[] = held.releases;
+  return rows.flatMap((row) => (gone.includes(row.revision) ? [`${showRow(row)} releases revision ${row.revision}`] : []));
 }
 
 function holdsOf(held: Held, gone: readonly number[], now: number): string[] {
@@ -61,7 +59,7 @@ function packageWithout(pkg: Package, gone: readonly number[]): Package {
     new Set(rows.flatMap((r) => Object.entries(r.resources).map(([name, pin]) => `${name}_${pin}`)));
   const rows = [...pkg.releases, ...(pkg.overrides ?? []), ...pkg.history];
   const [were, are] = [pins(rows), pins(rows.filter(stays))];
-  return settled({
+  return settled(PACKAGE_RULES, {
     ...overridesThat(pkg, stays),
     revisions: pkg.revisions.filter(stays),
     // Resources go with the revision that they were released with, where no other was.
@@ -82,7 +80,7 @@ function snapWithout(snap: Snap, gone: readonly number[]): Snap {
   const pairs = snap.pairs.filter(stays);
   const isIn = (all: Snap["pairs"], name: string, revision: number) =>
     all.some((pair) => pair.component === name && pair.componentRevision === revision);
-  return settledSnap({
+  return settled(SNAP_RULES, {
     ...overridesThat(snap, stays),
     revisions: snap.revisions.filter(stays),
     components: snap.components.flatMap(({ name, revisions }) => {

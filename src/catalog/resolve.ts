@@ -2,16 +2,8 @@
 
 import { agrees, type Base, baseKey, compareBases, isConcrete, normalBase, uniqueBases } from "./base.ts";
 import { type FullChannel, formatChannel, fullChannel, RISKS, searchOrder } from "./channel.ts";
-import {
-  channelOf,
-  findResource,
-  findRevision,
-  newestRevision,
-  type Package,
-  type Release,
-  type ResourceRevision,
-  type Revision,
-} from "./package.ts";
+import { channelOf } from "./channelmap.ts";
+import { findResource, findRevision, newestRevision, type Package, type Release, type ResourceRevision, type Revision } from "./package.ts";
 
 export type Verb = "install" | "download" | "refresh";
 

@@ -2,8 +2,19 @@
 
 import type { Digest } from "../digest.ts";
 import { refused } from "../errors.ts";
-import { compareRisk, type FullChannel, formatChannel, parseChannel } from "./channel.ts";
-import type { Hold } from "./channelmap.ts";
+import { type FullChannel, formatChannel } from "./channel.ts";
+import {
+  changes,
+  channelOf,
+  lastReleased,
+  type OverrideTerms,
+  type Row,
+  type Rules,
+  released,
+  rowFor,
+  settleTrack,
+  sorted,
+} from "./channelmap.ts";
 
 /** What snapd knows a snap to be. */
 export const SNAP_TYPES = ["app", "base", "gadget", "kernel", "os", "snapd"] as const;
@@ -92,18 +103,13 @@ export interface Pair {
   readonly revision: number;
 }
 
-export interface SnapRelease {
-  /** in full: `latest/stable`, `2.0/edge/fix` */
-  readonly channel: string;
+export interface SnapRelease extends Row {
   /** dpkg name, or `all` */
   readonly architecture: string;
-  readonly revision: number;
-  /** RFC 3339 with a zone */
-  readonly releasedAt: string;
 }
 
 /** A row that stands over the channel map. */
-export interface SnapOverride extends SnapRelease, Hold {}
+export interface SnapOverride extends SnapRelease, OverrideTerms {}
 
 /** An assertion as it is served: byte for byte what was imported. */
 export interface StoredAssertion {
@@ -154,7 +160,7 @@ export interface Snap {
   readonly revisions: readonly SnapRevision[];
   readonly components: readonly Component[];
   readonly pairs: readonly Pair[];
-  /** the open channel map, one row a channel and architecture, in the order of `compareSnapReleases` */
+  /** the open channel map, one row a channel and architecture, in the order of `sorted` */
   readonly releases: readonly SnapRelease[];
   /** rows that were replaced, newest first */
   readonly history: readonly SnapRelease[];
@@ -170,14 +176,6 @@ export interface IncomingSnap extends Omit<Snap, "defaultTrack" | "chosenTrack" 
   readonly defaultTrack?: string;
   /** null: anyone may have it; undefined: the archive does not say */
   readonly store?: string | null;
-}
-
-/** A channel that moved. `from` null: it was opened. */
-export interface SnapChange {
-  readonly channel: string;
-  readonly architecture: string;
-  readonly from: number | null;
-  readonly to: number;
 }
 
 export interface MergedSnap {
@@ -215,70 +213,84 @@ export function suits(row: Pick<SnapRelease, "architecture">, architecture: stri
   return row.architecture === architecture || row.architecture === ANY_ARCHITECTURE;
 }
 
-/** Whether a release takes the place of another row: what runs anywhere does so for every architecture. */
-export function replaces(release: Pick<SnapRelease, "channel" | "architecture">, row: typeof release): boolean {
-  return row.channel === release.channel && suits(release, row.architecture);
-}
-
-/** The parts of a release's channel; it was parsed when it was imported. */
-export function snapChannelOf(release: Pick<SnapRelease, "channel">): FullChannel {
-  const { track = "latest", ...rest } = parseChannel(release.channel) ?? { risk: "stable" as const };
-  return { ...rest, track };
-}
+/** Channel maps of snaps. */
+export const SNAP_RULES: Rules<SnapRelease, Pick<SnapRelease, "architecture">> = {
+  placeOf: ({ architecture }) => ({ architecture }),
+  placeKey: ({ architecture }) => architecture,
+  showPlace: ({ architecture }) => architecture,
+  covers: (place, other) => suits(place, other.architecture),
+  comparePlaces: (a, b) => a.architecture.localeCompare(b.architecture, "en"),
+  isMeant: (place, { base, architecture }) => base === undefined && (architecture === undefined || architecture === place.architecture),
+  same: (a, b) => a.revision === b.revision,
+  // No reply tells all tracks of all architectures in one order, so it is one that two stores agree on without being told.
+  tracks: (rows, defaultTrack) => {
+    const others = rows.map((row) => channelOf(row).track).toSorted((a, b) => b.localeCompare(a, "en", { numeric: true }));
+    return [...new Set([defaultTrack, "latest", ...others])];
+  },
+  wantedTracks: ({ chosenTrack, declaredTrack, defaultTrack }) => [
+    chosenTrack ?? declaredTrack ?? defaultTrack ?? "latest",
+    "latest",
+    defaultTrack,
+  ],
+};
 
 /** As snapd shows a channel: without the track `latest`. */
 export function shortChannel(channel: FullChannel): string {
   return formatChannel(channel).replace(/^latest\//, "");
 }
 
-/** Default track first, then `latest`, then the newer tracks; inside a track stable to edge; then by architecture. */
-export function compareSnapReleases(tracks: readonly string[]): (a: SnapRelease, b: SnapRelease) => number {
-  return (a, b) => {
-    const [x, y] = [snapChannelOf(a), snapChannelOf(b)];
-    return tracks.indexOf(x.track) - tracks.indexOf(y.track) || compareRisk(x, y) || a.architecture.localeCompare(b.architecture, "en");
+/** Adds what an archive says to what is stored. Throws a `refused` failure where the two contradict each other. */
+export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, policy: "apply" | "keep" = "apply"): MergedSnap {
+  const merged = {
+    revisions: mergeRevisions(incoming.name, "revision", stored?.revisions, incoming.revisions),
+    releases: stored?.releases ?? [],
+    history: stored?.history ?? [],
   };
-}
-
-export function snapTrackOrder(releases: readonly Pick<SnapRelease, "channel">[], defaultTrack: string): string[] {
-  // No reply tells all tracks of all architectures in one order, so it is one that two stores agree on without being told.
-  const others = releases.map((r) => snapChannelOf(r).track).toSorted((a, b) => b.localeCompare(a, "en", { numeric: true }));
-  return [...new Set([defaultTrack, "latest", ...others])];
-}
-
-/** Adds what an archive says to what is held. Throws a `refused` failure where the two contradict each other. */
-export function mergeSnap(held: Snap | undefined, incoming: IncomingSnap, policy: "apply" | "keep" = "apply"): MergedSnap {
-  const revisions = mergeRevisions(incoming.name, "revision", held?.revisions, incoming.revisions);
-  const components = mergeComponents(held, incoming);
-  const pairs = uniqueBy([...(held?.pairs ?? []), ...incoming.pairs], pairKey).toSorted(comparePairs);
-  const keep = held !== undefined && policy === "keep";
-  const { releases, history, dropped } = keep
-    ? { releases: held.releases, history: held.history, dropped: [] }
-    : mergeReleases(held, incoming, revisions);
-  const { track, note } = settleSnapTrack(held?.chosenTrack ?? incoming.defaultTrack ?? held?.defaultTrack ?? "latest", releases);
-  const store = incoming.store === undefined ? held?.store : (incoming.store ?? undefined);
+  const pairs = uniqueBy([...(stored?.pairs ?? []), ...incoming.pairs], pairKey).toSorted(comparePairs);
+  const keep = stored !== undefined && policy === "keep";
+  const given = keep ? [] : incoming.releases;
+  const rows = given.filter((row) => findSnapRevision(merged, row.revision));
+  const { revisions, releases, history } = released(SNAP_RULES, merged, lastReleased(SNAP_RULES, rows));
+  const tracks = { chosenTrack: stored?.chosenTrack, declaredTrack: incoming.defaultTrack, defaultTrack: stored?.defaultTrack };
+  // In an order of their own: the files of an archive may come in any.
+  const defaultTrack = settleTrack(SNAP_RULES, tracks, sorted(SNAP_RULES, releases, "latest"));
+  const store = incoming.store === undefined ? stored?.store : (incoming.store ?? undefined);
   const snap: Snap = {
     type: "snap",
     name: incoming.name,
     id: incoming.id,
     publisher: incoming.publisher,
-    details: { ...held?.details, ...incoming.details },
-    defaultTrack: track,
-    ...(held?.chosenTrack !== undefined && { chosenTrack: held.chosenTrack }),
+    details: { ...stored?.details, ...incoming.details },
+    defaultTrack,
+    ...(stored?.chosenTrack !== undefined && { chosenTrack: stored.chosenTrack }),
     // What anyone could have before is not taken away by a brand store's export.
-    ...(store !== undefined && (!held || held.store !== undefined) && { store }),
+    ...(store !== undefined && (!stored || stored.store !== undefined) && { store }),
     revisions,
-    components,
+    components: mergeComponents(stored, incoming),
     pairs,
-    releases: releases.toSorted(compareSnapReleases(snapTrackOrder(releases, track))),
+    releases: sorted(SNAP_RULES, releases, defaultTrack),
     history,
-    assertions: mergeAssertions(held?.assertions ?? [], incoming.assertions),
-    ...(held?.overrides && { overrides: held.overrides }),
+    assertions: mergeAssertions(stored?.assertions ?? [], incoming.assertions),
+    ...(stored?.overrides && { overrides: stored.overrides }),
   };
+  const [wanted = defaultTrack] = SNAP_RULES.wantedTracks(tracks);
   return {
     snap,
-    dropped,
-    notes: [...(keep ? ["its channel map was kept as it is"] : []), ...(note ? [note] : []), ...lostComponents(held, snap)],
+    dropped: given.filter((row) => !rows.includes(row)),
+    notes: [
+      ...(keep ? ["its channel map was kept as it is"] : []),
+      ...(releases.length > 0 ? noteOfTrack(wanted, defaultTrack) : []),
+      ...lostComponents(stored, snap),
+    ],
   };
+}
+
+/** Why its default track is not the wanted one. */
+function noteOfTrack(wanted: string, track: string): string[] {
+  if (track === wanted) return [];
+  if (track === "latest") return [`no release of its default track ${wanted} is held, so it is latest`];
+  const why = wanted === "latest" ? "no release of the track latest is held" : `no release of its default track ${wanted} is held`;
+  return [`${why}, so its default track is ${track}`];
 }
 
 /** The same assertion in the same revision and format is kept once: two valid signatures of it may meet, the first stays. */
@@ -319,33 +331,6 @@ function mergeComponents(held: Snap | undefined, incoming: IncomingSnap): Compon
   }));
 }
 
-function mergeReleases(held: Snap | undefined, incoming: IncomingSnap, revisions: readonly SnapRevision[]) {
-  const open = new Map(held?.releases.map((r) => [snapRowKey(r), r]));
-  const history = [...(held?.history ?? [])];
-  const dropped: SnapRelease[] = [];
-  for (const row of incoming.releases) {
-    if (!findSnapRevision({ revisions }, row.revision)) {
-      dropped.push(row);
-      continue;
-    }
-    const before = open.get(snapRowKey(row));
-    if (before?.revision === row.revision) continue;
-    if (before) history.unshift(before);
-    open.set(snapRowKey(row), row);
-  }
-  return { releases: [...open.values()], history, dropped };
-}
-
-/** A default track without a release would make a plain `snap install` fail. */
-export function settleSnapTrack(wanted: string, releases: readonly SnapRelease[]): { track: string; note?: string } {
-  const held = new Set(releases.map((r) => snapChannelOf(r).track));
-  if (held.size === 0 || held.has(wanted) || (wanted === "latest" && held.has("latest"))) return { track: wanted };
-  if (held.has("latest")) return { track: "latest", note: `no release of its default track ${wanted} is held, so it is latest` };
-  const [first = wanted] = held;
-  const why = wanted === "latest" ? "no release of the track latest is held" : `no release of its default track ${wanted} is held`;
-  return { track: first, note: `${why}, so its default track is ${first}` };
-}
-
 /** A machine that has a component of the old head fails to refresh all its snaps when the new one lacks it. */
 function lostComponents(held: Snap | undefined, after: Snap): string[] {
   const lacking = after.revisions
@@ -356,28 +341,16 @@ function lostComponents(held: Snap | undefined, after: Snap): string[] {
         .filter((name) => !had.has(name))
         .map((name) => `revision ${r.revision} declares the component ${name}, which was not in the archive`);
     });
-  const moved = snapChanges(held, after).flatMap(({ channel, architecture, from, to }) => {
-    if (from === null) return [];
+  const moved = changes(SNAP_RULES, held, after).flatMap(({ channel, architecture }) => {
+    // Of one that came beside that of all, or went into it, machines had or get the revision of all.
+    const [from, to] = [held, after].map((one) => rowFor(SNAP_RULES, one?.releases ?? [], { channel, architecture })?.revision);
+    if (from === undefined || to === undefined) return [];
     const has = new Set(componentsOf(after, to).map(([name]) => name));
     return componentsOf(after, from).flatMap(([name]) =>
       has.has(name) ? [] : [`${channel} ${architecture}: revision ${to} comes without the component ${name}, which revision ${from} has`],
     );
   });
   return [...new Set([...lacking, ...moved])];
-}
-
-/** The channels that differ between two states of a snap, in the order of the later one. */
-export function snapChanges(before: Snap | undefined, after: Snap): SnapChange[] {
-  const was = new Map(before?.releases.map((r) => [snapRowKey(r), r]));
-  return after.releases.flatMap((r) => {
-    const from = was.get(snapRowKey(r));
-    if (from?.revision === r.revision) return [];
-    return [{ channel: r.channel, architecture: r.architecture, from: from?.revision ?? null, to: r.revision }];
-  });
-}
-
-export function snapRowKey(row: Pick<SnapRelease, "channel" | "architecture">): string {
-  return `${row.channel} ${row.architecture}`;
 }
 
 export function pairKey(pair: Pair): string {

@@ -1,6 +1,7 @@
 /** The heart for snaps: snap × action → revision | refusal. Rules: contract/snapd.md §2.3, §2.4, §3. */
 
 import { type FullChannel, formatChannel, parseChannel, searchOrder } from "./channel.ts";
+import { channelOf } from "./channelmap.ts";
 import {
   ANY_ARCHITECTURE,
   ARCHITECTURES,
@@ -11,7 +12,6 @@ import {
   type Snap,
   type SnapRelease,
   type SnapRevision,
-  snapChannelOf,
   suits,
 } from "./snap.ts";
 
@@ -151,7 +151,7 @@ function notFound(snap: Snap, { architecture }: SnapQuery, message = "No revisio
 /** Every open channel × architecture, the asked one first. Branches are left out: clients show what is listed as installable. */
 export function reachableSnapReleases(snap: Snap, asked: string): SnapReleaseRow[] {
   const rows = snap.releases
-    .filter((r) => snapChannelOf(r).branch === undefined)
+    .filter((r) => channelOf(r).branch === undefined)
     .flatMap(({ channel, architecture }) =>
       (architecture === ANY_ARCHITECTURE ? ARCHITECTURES : [architecture]).map((one) => ({ architecture: one, channel })),
     );
@@ -163,7 +163,7 @@ export function reachableSnapReleases(snap: Snap, asked: string): SnapReleaseRow
 export function channelMapOf(snap: Snap, architecture: string): SnapRelease[] {
   const best = new Map<string, SnapRelease>();
   for (const row of snap.releases) {
-    if (!suits(row, architecture) || snapChannelOf(row).branch !== undefined) continue;
+    if (!suits(row, architecture) || channelOf(row).branch !== undefined) continue;
     if (!best.has(row.channel) || row.architecture === architecture) best.set(row.channel, row);
   }
   return [...best.values()];

@@ -6,19 +6,20 @@ import { type PublicKey, showKey } from "../archives/signature.ts";
 import type { Assertion } from "../assertions/assertion.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { sameManifest } from "../catalog/change.ts";
+import { changes, type RowChange } from "../catalog/channelmap.ts";
 import type { CatalogView, Generation, ImportStore, Ingested, Mended, SourceRecord, Tally } from "../catalog/generation-types.ts";
 import { type NeededSnap, neededSnaps } from "../catalog/lacking.ts";
 import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
 import {
-  type Change,
   type ChannelPolicy,
-  changes,
   type Incoming,
   type IncomingRelease,
   merge,
   numbered,
+  PACKAGE_RULES,
   type Package,
   type PackageType,
+  type Release,
 } from "../catalog/package.ts";
 import { Summer, type Sums } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
@@ -71,7 +72,7 @@ export interface PackageReport {
   readonly defaultTrack: string;
   readonly revisions: { readonly new: readonly number[]; readonly known: readonly number[] };
   readonly resources: { readonly new: readonly string[]; readonly known: readonly string[] };
-  readonly channels: readonly Change[];
+  readonly channels: readonly RowChange<Pick<Release, "base">>[];
   /** in force over channels that moved, so that these are not offered */
   readonly overrides: readonly OverrideFacts[];
   readonly notes: readonly string[];
@@ -367,35 +368,34 @@ async function mergeAll(
   base: { package(name: string): Promise<Package | undefined> },
   { channels: policy, now }: Pick<ImportOptions, "channels" | "now">,
 ): Promise<Result> {
-  const [before, after] = [new Map<string, Package | undefined>(), new Map<string, Package>()];
-  const notes = new Map<string, string[]>();
-  const dropped: { name: string; row: IncomingRelease }[] = [];
-  const missingPins = new Map<string, Missing["resources"][number]>();
+  const before = new Map<string, Package | undefined>();
   const given = new Map<string, Incoming[]>();
-  for (const unnumbered of reading.packages) {
-    const { name } = unnumbered;
+  for (const one of reading.packages) {
+    const { name } = one;
     if (!before.has(name)) before.set(name, await base.package(name));
-    const incoming = numbered(after.get(name) ?? before.get(name), unnumbered);
-    given.set(name, [...(given.get(name) ?? []), incoming]);
-    const merged = merge(after.get(name) ?? before.get(name), incoming, before.get(name) ? policy : "apply");
-    after.set(name, merged.package);
-    notes.set(name, [...new Set([...(notes.get(name) ?? []), ...merged.notes])]);
-    dropped.push(...merged.dropped.map((row) => ({ name, row })));
-    for (const pin of merged.missingResources)
-      missingPins.set(`${name} ${pin.name} ${pin.revision}`, { charm: name, resource: pin.name, revision: pin.revision });
+    const archives = given.get(name) ?? [];
+    const known = [...(before.get(name)?.revisions ?? []), ...archives.flatMap(({ revisions }) => revisions)];
+    given.set(name, [...archives, numbered({ revisions: known }, one)]);
   }
+  const merged = [...given].map(([name, archives]) => merge(before.get(name), archives, policy));
+  const after = new Map(merged.map(({ package: pkg }) => [pkg.name, pkg]));
   const empty = [...after.values()].find((pkg) => pkg.revisions.length === 0);
   if (empty) throw refused(`${empty.name}: the archive has its metadata.json, but no charm or bundle of it`);
 
-  const packages = [...after.values()].map((pkg) =>
-    report(pkg, before.get(pkg.name), { given: given.get(pkg.name) ?? [], notes: notes.get(pkg.name) ?? [], now }),
+  const packages = merged.map(({ package: pkg, notes }) =>
+    report(pkg, before.get(pkg.name), { given: given.get(pkg.name) ?? [], notes, now }),
   );
   const held = async (name: string) => after.has(name) || (await base.package(name)) !== undefined;
   const charms: Missing["charms"][number][] = [];
   for (const pkg of after.values())
     for (const charm of pkg.revisions[0]?.charms ?? []) if (!(await held(charm))) charms.push({ bundle: pkg.name, charm });
   const undeclared = [...after.values()].flatMap((pkg) => lacking(pkg).map((resource) => ({ charm: pkg.name, resource, revision: null })));
-  const revisions = dropped.filter(({ name, row }) => !after.get(name)?.revisions.some((r) => r.revision === row.revision));
+  const missingPins = merged.flatMap(({ package: { name }, missingResources }) =>
+    missingResources.map((pin) => ({ charm: name, resource: pin.name, revision: pin.revision })),
+  );
+  const revisions = merged.flatMap(({ package: { name }, dropped }) =>
+    dropped.map(({ channel, base: on, revision }) => ({ name, channel, base: on, revision })),
+  );
   return {
     packages,
     notes: reading.notes,
@@ -403,9 +403,9 @@ async function mergeAll(
       charms,
       resources: [
         ...undeclared,
-        ...[...missingPins.values()].filter((pin) => !undeclared.some((one) => one.charm === pin.charm && one.resource === pin.resource)),
+        ...missingPins.filter((pin) => !undeclared.some((one) => one.charm === pin.charm && one.resource === pin.resource)),
       ],
-      revisions: revisions.map(({ name, row }) => ({ name, channel: row.channel, base: row.base, revision: row.revision })),
+      revisions,
     },
     after: [...after.values()],
     changed: [...after.values()].filter((pkg) => !sameManifest(before.get(pkg.name), pkg)),
@@ -425,7 +425,7 @@ function report(
   before: Package | undefined,
   { given, notes, now }: { readonly given: readonly Incoming[]; readonly notes: readonly string[]; readonly now: string },
 ): PackageReport {
-  const channels = changes(before, pkg);
+  const channels = changes(PACKAGE_RULES, before, pkg);
   const heldRevisions = new Set(before?.revisions.map((r) => r.revision));
   const heldResources = new Set(before?.resources.flatMap((r) => r.revisions.map((one) => `${r.name}_${one.revision}`)));
   const revisions = [...new Set(given.flatMap((one) => one.revisions.map((r) => r.revision)))].toSorted((a, b) => a - b);

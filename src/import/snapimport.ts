@@ -5,6 +5,7 @@ import { type Assertion, header, keyText, optionalHeader } from "../assertions/a
 import { type Trust, verifyAll } from "../assertions/verify.ts";
 import { sameManifest } from "../catalog/change.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
+import { changes, lastReleased, type RowChange } from "../catalog/channelmap.ts";
 import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
 import { mintId } from "../catalog/package.ts";
 import {
@@ -16,13 +17,12 @@ import {
   mergeSnap,
   type Pair,
   runsOn,
+  SNAP_RULES,
   type Snap,
-  type SnapChange,
   type SnapPublisher,
   type SnapRelease,
   type SnapRevision,
   type StoredAssertion,
-  snapChanges,
 } from "../catalog/snap.ts";
 import { printable, refused } from "../errors.ts";
 import type { Image, SnapReading } from "./snapreader.ts";
@@ -59,7 +59,7 @@ export interface SnapReport {
   readonly revisions: { readonly new: readonly number[]; readonly known: readonly number[] };
   /** `NAME_REVISION` */
   readonly components: { readonly new: readonly string[]; readonly known: readonly string[] };
-  readonly channels: readonly SnapChange[];
+  readonly channels: readonly RowChange<Pick<SnapRelease, "architecture">>[];
   /** in force over channels that moved, so that these are not offered */
   readonly overrides: readonly OverrideFacts[];
   /** held revisions whose assertions do not verify */
@@ -452,27 +452,26 @@ function releasesOf(
   options: SnapImportOptions,
   notes: string[],
 ): SnapRelease[] {
-  const rows = new Map<string, SnapRelease>();
-  const put = (row: SnapRelease) => rows.set(`${row.channel} ${row.architecture}`, row);
+  const rows: SnapRelease[] = [];
   for (const { channel, architecture, revision, releasedAt = options.now } of told.flatMap((one) => one.rows)) {
     const runs = revisions.find((r) => r.revision === revision) ?? (held && findSnapRevision(held, revision));
     const wanted = architecture === undefined ? (runs?.architectures ?? [ANY_ARCHITECTURE]) : [architecture];
     for (const one of wanted) {
-      if (!runs || one === ANY_ARCHITECTURE || runsOn(runs, one)) put({ channel, architecture: one, revision, releasedAt });
+      if (!runs || one === ANY_ARCHITECTURE || runsOn(runs, one)) rows.push({ channel, architecture: one, revision, releasedAt });
       else notes.push(`${channel} ${one} was not released: revision ${revision} runs on ${runs.architectures.join(", ")} only`);
     }
   }
-  if (rows.size === 0 && revisions.length > 0 && !told.some((one) => one.whole)) {
+  if (rows.length === 0 && revisions.length > 0 && !told.some((one) => one.whole)) {
     const channel = channelFor(options);
-    for (const { architectures, revision } of revisions.toSorted((a, b) => a.revision - b.revision))
-      for (const architecture of architectures) put({ channel, architecture, revision, releasedAt: options.now });
+    for (const { architectures, revision } of revisions)
+      for (const architecture of architectures) rows.push({ channel, architecture, revision, releasedAt: options.now });
     if (options.channel === undefined)
       notes.push(`no channel map of ${name} was found, so it was released to ${channel}; --channel names another`);
   }
-  const released = new Set([...rows.values()].map((row) => row.revision));
+  const released = new Set(lastReleased(SNAP_RULES, rows).rows.map((row) => row.revision));
   for (const { revision } of revisions)
     if (!released.has(revision)) notes.push(`revision ${revision} is in no channel; it can be had by number`);
-  return [...rows.values()];
+  return rows;
 }
 
 function channelFor({ channel: text = "stable" }: SnapImportOptions): string {
@@ -513,7 +512,7 @@ function report(
   held: Snap | undefined,
   { given, notes, now }: { readonly given: IncomingSnap; readonly notes: readonly string[]; readonly now: string },
 ): SnapReport {
-  const channels = snapChanges(held, snap);
+  const channels = changes(SNAP_RULES, held, snap);
   const hadRevisions = new Set(held?.revisions.map((r) => r.revision));
   const hadComponents = new Set(held?.components.flatMap((c) => c.revisions.map((r) => `${c.name}_${r.revision}`)));
   const revisions = given.revisions.map((r) => r.revision).toSorted((a, b) => a - b);

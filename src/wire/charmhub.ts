@@ -3,8 +3,8 @@
 import * as v from "valibot";
 import type { Base } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
+import { channelOf } from "../catalog/channelmap.ts";
 import {
-  channelOf,
   findResource,
   findRevision,
   newestRevision,

@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { type Assertion, header, optionalHeader } from "../assertions/assertion.ts";
 import { ASSERTION_TYPES } from "../assertions/types.ts";
 import { type AssertionSet, numberOf } from "../catalog/assertionset.ts";
+import { channelOf } from "../catalog/channelmap.ts";
 import {
   type ComponentRevision,
   componentsOf,
@@ -12,7 +13,6 @@ import {
   type SnapRevision,
   type StoredAssertion,
   shortChannel,
-  snapChannelOf,
 } from "../catalog/snap.ts";
 import { channelMapOf, type ResolvedSnap, type SnapQuery, type SnapRefusal } from "../catalog/snapresolve.ts";
 import type { FoundSnap } from "../catalog/snapsearch.ts";
@@ -365,7 +365,7 @@ export function snapInfoTemplate(snap: Snap, architecture: string, resources: bo
   const rows = channelMapOf(snap, architecture).flatMap((row) => {
     const revision = findSnapRevision(snap, row.revision);
     if (!revision) return [];
-    const channel = snapChannelOf(row);
+    const channel = channelOf(row);
     const { track, risk } = channel;
     return [
       {
@@ -399,7 +399,7 @@ export function foundTemplate({ snap, revision, release }: FoundSnap): Template 
     name: snap.name,
     "snap-id": snap.id,
     snap: level,
-    revision: { ...revisionLevel(snap, revision), channel: shortChannel(snapChannelOf(release)) },
+    revision: { ...revisionLevel(snap, revision), channel: shortChannel(channelOf(release)) },
   });
 }
 

@@ -146,7 +146,7 @@ describe("an override", () => {
     const { charm } = await held();
     const end = Date.parse(UNTIL);
     const set = override(charm, 20, "14/edge", {}, WHY, NOW);
-    const head = (now: number) => offered(set as Package, now).releases.find((r) => r.channel === "14/edge")?.revision;
+    const head = (now: number) => offered(set, now).releases.find((r) => r.channel === "14/edge")?.revision;
     expect([head(AT), head(end - 1), head(end)]).toEqual([20, 20, 25]);
     expect(offered(set, end)).toBe(set);
     expect(offered(set, end - 1)).toBe(offered(set, AT));
@@ -201,7 +201,7 @@ describe("an override", () => {
 
   test("is of the generation that is rolled back to", async () => {
     const { charm } = await held();
-    const set = override(charm, 20, "14/edge", {}, WHY, NOW) as Package;
+    const set = override(charm, 20, "14/edge", {}, WHY, NOW);
     expect(rollBack(charm, set)).not.toHaveProperty("overrides");
     expect(rollBack(undefined, set)).not.toHaveProperty("overrides");
     expect(rollBack(set, charm).overrides).toEqual(set.overrides);

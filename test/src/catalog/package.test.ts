@@ -1,11 +1,12 @@
 import { describe, expect, test } from "bun:test";
+import { changes as changesOf } from "../../../src/catalog/channelmap.ts";
 import {
-  changes,
   findResource,
   type Incoming,
   type IncomingRelease,
   merge,
   numbered,
+  PACKAGE_RULES,
   type Package,
   type ResourceRevision,
   type Revision,
@@ -71,6 +72,7 @@ function refusal(work: () => unknown): Failure {
   throw new Error("it was not refused");
 }
 
+const changes = (before: Package, after: Package) => changesOf(PACKAGE_RULES, before, after);
 const open = (pkg: Package) => pkg.releases.map((r) => `${r.channel} ${r.revision}`);
 
 test("the same import again changes nothing", () => {

@@ -1,15 +1,16 @@
 import { describe, expect, test } from "bun:test";
+import { changes } from "../../../src/catalog/channelmap.ts";
 import {
   type ComponentRevision,
   componentsOf,
   type IncomingSnap,
   mergeAssertions,
   mergeSnap,
+  SNAP_RULES,
   type Snap,
   type SnapRelease,
   type SnapRevision,
   type StoredAssertion,
-  snapChanges,
 } from "../../../src/catalog/snap.ts";
 import type { Digest } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
@@ -93,7 +94,7 @@ describe("merging a snap", () => {
     expect(snap.releases.map((r) => `${r.channel} ${r.revision}`)).toEqual(["latest/stable 6"]);
     expect(snap.history.map((r) => r.revision)).toEqual([5]);
     expect(dropped.map((r) => r.revision)).toEqual([7]);
-    expect(snapChanges(held, snap)).toEqual([{ channel: "latest/stable", architecture: "amd64", from: 5, to: 6 }]);
+    expect(changes(SNAP_RULES, held, snap)).toEqual([{ channel: "latest/stable", architecture: "amd64", from: 5, to: 6 }]);
   });
 
   test("twice changes nothing, though the times differ", () => {

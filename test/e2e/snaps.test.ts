@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { exportOfSnaps, SIGNED_ROOT, signed } from "../signedsnaps.ts";
 import { ASSERTIONS, HELLO, IMAGES, ROOT, SNAP_WORLD, STORE_STREAM } from "../snapworld.ts";
 import { chp, type Served, serve, tempFolder } from "./chp.ts";
 
@@ -144,3 +145,66 @@ test("the documented commands: a snap that is held keeps its channels unless tol
   );
   expect(store.code).toBe(0);
 });
+
+test("what is released last wins on every architecture that it is for, wherever it is told", async () => {
+  using own = tempFolder();
+  const store = join(own.path, "store");
+  const chpOn = (...args: string[]) => chp([...args, "--store", store], { cwd: own.path });
+  writeFileSync(join(own.path, "root.assert"), SIGNED_ROOT);
+  const importOf = async (revision: number, architecture: string) => {
+    const spec = { name: "one", revisions: { [revision]: [architecture] }, channels: { "latest/stable": { [architecture]: revision } } };
+    writeFileSync(join(own.path, "one.tar.gz"), exportOfSnaps([signed(spec)]));
+    const { code, out } = await chpOn("import", "--trust", "root.assert", "one.tar.gz");
+    expect(code).toBe(0);
+    return out.split("\n").filter((line) => line.includes("latest/stable"));
+  };
+  const hub = await serve(store);
+  const machines = ["amd64", "arm64", "riscv64"];
+  /** by refresh and by info */
+  const offered = () =>
+    Promise.all(
+      machines.map(async (architecture) => {
+        const headers = { "Snap-Device-Architecture": architecture, "Snap-Device-Series": "16" };
+        const body = JSON.stringify({ context: [], actions: [{ action: "install", "instance-key": "k", name: "one" }] });
+        const refreshed = await (await fetch(`${hub.url}/v2/snaps/refresh`, { method: "POST", headers, body })).json();
+        const info = await (await fetch(`${hub.url}/v2/snaps/info/one?architecture=${architecture}&fields=revision`, { headers })).json();
+        const [byRefresh, byInfo] = [refreshed, info] as [Refreshed, Info];
+        return [byRefresh.results[0]?.snap?.revision ?? null, byInfo["channel-map"]?.[0]?.revision ?? null];
+      }),
+    );
+  const shown = async () => (await chpOn("show", "one")).out.match(/latest\/stable {2}\S+ {2}revision \d+/g);
+
+  expect(await importOf(5, "amd64")).toEqual(["  latest/stable amd64: opened at 5"]);
+  expect(await importOf(10, "all")).toEqual(["  latest/stable all: opened at 10", "  latest/stable amd64: replaced by all, was 5"]);
+  expect(await offered()).toEqual(machines.map(() => [10, 10]));
+  expect(await shown()).toEqual(["latest/stable  all  revision 10"]);
+  expect(JSON.parse((await chpOn("diff", "1", "2", "--json")).out).packages).toMatchObject([
+    {
+      channels: [
+        { channel: "latest/stable all", from: null, to: 10 },
+        { channel: "latest/stable amd64", from: 5, to: null },
+      ],
+    },
+  ]);
+  expect(await importOf(11, "arm64")).toEqual(["  latest/stable arm64: opened at 11"]);
+  expect(await offered()).toEqual([10, 11, 10].map((one) => [one, one]));
+  expect(await shown()).toEqual(["latest/stable  all  revision 10", "latest/stable  arm64  revision 11"]);
+  expect((await chpOn("close", "one", "stable", "--arch", "arm64")).out).toContain("one latest/stable arm64: closed, was 11\n");
+  expect(await offered()).toEqual(machines.map(() => [10, 10]));
+  expect((await chpOn("rollback", "1")).out).toContain("one latest/stable amd64: opened at 5\none latest/stable all: closed, was 10\n");
+  expect(await offered()).toEqual([5, null, null].map((one) => [one, one]));
+  // A release says the same as the import did.
+  expect((await chpOn("release", "one", "10", "stable")).out).toContain(
+    "one latest/stable all: opened at 10\none latest/stable amd64: closed, was 5\n",
+  );
+  expect(await offered()).toEqual(machines.map(() => [10, 10]));
+  expect(await hub.stop()).toBe(0);
+}, 120_000);
+
+interface Refreshed {
+  readonly results: readonly { readonly snap?: { readonly revision?: number } }[];
+}
+
+interface Info {
+  readonly "channel-map"?: readonly { readonly revision?: number }[];
+}

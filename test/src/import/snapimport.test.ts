@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { LIMITS } from "../../../src/archives/archive.ts";
 import { parseAssertions } from "../../../src/assertions/text.ts";
 import type { Snap } from "../../../src/catalog/snap.ts";
+import { channelMapOf } from "../../../src/catalog/snapresolve.ts";
 import { Failure } from "../../../src/errors.ts";
 import { type ImportOptions, type ImportReport, importSources } from "../../../src/import/import.ts";
 import { Memory } from "../../../store/memory.ts";
@@ -265,6 +266,59 @@ describe("channels", () => {
   test("of another id than the assertions is refused", async () => {
     const wrong = JSON.stringify({ name: "hello", "snap-id": OTHER, snap: {}, "channel-map": [row("latest", "stable", 5)] });
     expect(await refusal(importInto(await newStore(), { ...pair(5), "x.json": wrong }))).toContain(`gives hello the snap id ${OTHER}`);
+  });
+});
+
+/** Each revision on its own architecture, the one for all released after the first. */
+describe("one for all architectures", () => {
+  const anywhere = (revision: number, architecture: string) =>
+    squashfs({ "meta/snap.yaml": `name: hello\nversion: "1.${revision}"\nbase: bare\narchitectures: [${architecture}]\n` });
+  const at = (releases: Readonly<Record<string, readonly [number, string]>>) =>
+    JSON.stringify({
+      name: "hello",
+      channels: Object.entries(releases).map(([architecture, [revision, day]]) => ({
+        channel: "stable",
+        architecture,
+        revision,
+        "released-at": `2026-01-${day}T00:00:00Z`,
+      })),
+    });
+  const five = { ...pair(5, anywhere(5, "amd64")), "map5.json": at({ amd64: [5, "05"] }) };
+  const ten = { ...pair(10, anywhere(10, "all")), "map10.json": at({ all: [10, "10"] }) };
+  const eleven = { ...pair(11, anywhere(11, "arm64")), "map11.json": at({ arm64: [11, "11"] }) };
+  const channels = (report: ImportReport) =>
+    report.snaps[0]?.channels.map(({ channel, architecture, from, to }) => `${channel} ${architecture}: ${from} → ${to}`);
+
+  test("takes every architecture, and a later one of one architecture that alone", async () => {
+    const store = await newStore();
+    const map = async () => {
+      const snap = await (await store.snapshot()).snap("hello");
+      return snap && [rows(snap), ["amd64", "arm64", "riscv64"].map((one) => channelMapOf(snap, one).map((row) => row.revision))];
+    };
+    await importInto(store, five);
+    expect(channels(await importInto(store, ten))).toEqual(["latest/stable all: null → 10", "latest/stable amd64: 5 → null"]);
+    expect(await map()).toEqual([["latest/stable all 10"], [[10], [10], [10]]]);
+    expect(channels(await importInto(store, eleven))).toEqual(["latest/stable arm64: null → 11"]);
+    expect(await map()).toEqual([
+      ["latest/stable all 10", "latest/stable arm64 11"],
+      [[10], [11], [10]],
+    ]);
+  });
+
+  test("in one archive as well, in every order of its files", async () => {
+    const both = Object.entries({ ...five, ...ten, ...eleven });
+    for (const files of [both, both.toReversed()]) {
+      const snap = await heldAfter(Object.fromEntries(files));
+      expect(rows(snap)).toEqual(["latest/stable all 10", "latest/stable arm64 11"]);
+      expect(snap.history.map((row) => `${row.architecture} ${row.revision}`)).toEqual(["amd64 5"]);
+    }
+  });
+
+  test("tells what machines lose that go to it", async () => {
+    const store = await newStore();
+    await importInto(store, { ...pair(6, image(6, "components: {extra: {type: standard}}\n"), COMPONENT_ASSERTIONS), "e.comp": COMPONENT });
+    const { snaps } = await importInto(store, ten);
+    expect(snaps[0]?.notes).toContain("latest/stable amd64: revision 10 comes without the component extra, which revision 6 has");
   });
 });
 

@@ -3,6 +3,7 @@
 import { createServer, Server } from "node:https";
 import { createAdaptorServer } from "@hono/node-server";
 import { Failure, reason } from "../src/errors.ts";
+import { internalError } from "./errors.ts";
 
 export interface Listener {
   /** `http://127.0.0.1:8080`, with the port that was taken */
@@ -39,7 +40,7 @@ export type Fetch = (request: Request, peer: Peer) => Response | Promise<Respons
 const MAX_BODY = Number.MAX_SAFE_INTEGER;
 const HEADERS_TIMEOUT = 60_000;
 
-/** Throws a `failed` failure where the address cannot be had. */
+/** Throws a `failed` failure where it cannot listen on the address. */
 export async function listen(fetch: Fetch, options: ListenOptions): Promise<Listener> {
   try {
     return typeof Bun === "undefined" ? await onNode(fetch, options) : onBun(fetch, options);
@@ -67,11 +68,7 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
       maxRequestBodySize: MAX_BODY,
       fetch: (request, from) => fetch(request, { tls: certified !== undefined, address: () => from.requestIP(request)?.address ?? "" }),
       // A file that vanished after its headers were made: the application cannot know.
-      error: () =>
-        new Response('{"error-list":[{"code":"api-error","message":"An internal error."}]}', {
-          status: 500,
-          headers: { "Content-Type": "application/json" },
-        }),
+      error: () => internalError(),
     });
   let [server, current] = [start(port, tls), tls];
   const taken = server.port ?? port;
@@ -102,7 +99,7 @@ async function onNode(fetch: Fetch, { host, port, tls }: ListenOptions): Promise
   const server = createAdaptorServer({
     fetch: (request, { incoming }) => fetch(request, { tls: tls !== undefined, address: () => incoming.socket.remoteAddress ?? "" }),
     ...(tls && { createServer }),
-    // A body may take as long as it keeps coming, which body.ts and remote.ts look after.
+    // A body may take as long as it keeps coming, which body.ts and remoteimport.ts look after.
     serverOptions: { ...tls, requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT },
   });
   return new Promise((resolve, reject) => {

@@ -22,7 +22,7 @@ import { snapstoreRoutes } from "./snapstore.ts";
 import { statusRoutes } from "./status.ts";
 
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT"]);
-const UNKNOWN: Peer = { tls: false, address: () => "" };
+const UNKNOWN_PEER: Peer = { tls: false, address: () => "" };
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/;
 
@@ -65,7 +65,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   let damage: Failure | undefined;
 
   /** Every request enters here, and is logged and counted when its reply leaves. */
-  async function enter(request: Request, peer: Peer = UNKNOWN): Promise<Response> {
+  async function enter(request: Request, peer: Peer = UNKNOWN_PEER): Promise<Response> {
     const started = performance.now();
     const call: Entered = { id: requestId(request), origin: "", route: "", peer };
     const response = await answer(request, call).catch((error: unknown) => refuse(error, call));

@@ -13,7 +13,7 @@ import { type Api, get } from "./routes.ts";
 const HEADERS = { "Content-Type": "application/x.ubuntu.assertion" };
 
 /** Clients have them built in; people with curl do not. */
-const ROOTS = new AssertionSet([], CANONICAL_ROOTS);
+const BUILT_IN_ROOTS = new AssertionSet([], CANONICAL_ROOTS);
 
 export function assertionRoutes({ store }: HandlerDeps): Api {
   const assertion = get(URLS.assertion, async (c) => {
@@ -32,7 +32,7 @@ export function assertionRoutes({ store }: HandlerDeps): Api {
     const found =
       sequence === "latest"
         ? stored.latest(type, fullKey, maxFormat)
-        : (stored.newest(type, reducedKey(type, fullKey), maxFormat) ?? ROOTS.newest(type, fullKey, maxFormat));
+        : (stored.newest(type, reducedKey(type, fullKey), maxFormat) ?? BUILT_IN_ROOTS.newest(type, fullKey, maxFormat));
     if (!found) throw noAssertion(type, key);
     return c.body(found.text, 200, HEADERS);
   });

@@ -9,18 +9,18 @@ import { type Question, SearchIndex } from "../src/catalog/search.ts";
 import { type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, printable } from "../src/errors.ts";
 import {
+  type CharmRefreshItem,
+  type CharmRefreshResult,
   charmKey,
+  charmRefreshReply,
   charmTemplate,
   fieldsKey,
   findReply,
   findTemplate,
   infoTemplate,
   queryKey,
-  type RefreshItem,
-  type RefreshResult,
+  readCharmRefresh,
   readFields,
-  readRefresh,
-  refreshReply,
   refusedResult,
   resolvedResult,
   resourceRevisions,
@@ -48,11 +48,11 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
 
   const refresh = post(URLS.charmRefresh, async (c) => {
     const preferred = preferredBase(c.req.header("User-Agent") ?? "");
-    const { items, fields } = readRefresh(await readBody(c, MAX_REFRESH), preferred);
+    const { items, fields } = readCharmRefresh(await readBody(c, MAX_REFRESH), preferred);
     const snapshot = await store.snapshot();
     const { current } = await registries();
     const [kept, key] = [results.of(snapshot, current), fieldsKey(fields)];
-    const answer = async ({ query, refusal }: RefreshItem) => {
+    const answer = async ({ query, refusal }: CharmRefreshItem) => {
       const name = `${c.env.origin} ${key} ${queryKey(query)}`;
       const before = refusal ? undefined : kept.get(name);
       if (before !== undefined) return before;
@@ -67,17 +67,17 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
       kept.set(name, text, text.length);
       return text;
     };
-    const replies: RefreshResult[] = [];
+    const replies: CharmRefreshResult[] = [];
     for (const item of items)
       replies.push({
         instanceKey: item.query.instanceKey,
         rest: await answer(item).catch((error: unknown) => damagedResult(c, item.query, error)),
       });
-    return replyWith(refreshReply(replies));
+    return replyWith(charmRefreshReply(replies));
   });
 
   /** One charm that is damaged must not keep the others of a model from being refreshed. */
-  function damagedResult(c: Context<Env>, query: RefreshItem["query"], error: unknown): string {
+  function damagedResult(c: Context<Env>, query: CharmRefreshItem["query"], error: unknown): string {
     return refusedResult(query, undefined, { code: "api-error", message: damageMessage(c.env, log, error) });
   }
 

@@ -10,7 +10,7 @@ import { replyWith } from "./replies.ts";
  */
 export type Dialect = "charmhub" | "snapd" | "remote-import";
 
-/** Seconds after which one who found all places for imports taken asks again. */
+/** Seconds after which a client that was refused as busy asks again. */
 export const RETRY_AFTER = 10;
 
 interface ErrorForm {

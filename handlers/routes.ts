@@ -1,7 +1,7 @@
-/** What a handler file gives to the application: routes, and the dialect in which their errors are told. */
+/** What a handler file gives to the application: routes, and the dialect of their errors. */
 
 import type { Context } from "hono";
-import type { Url } from "../src/wire/urls.ts";
+import type { UrlEntry } from "../src/wire/urls.ts";
 import type { Env } from "./call.ts";
 import type { Dialect } from "./errors.ts";
 import type { LastingReply } from "./replies.ts";
@@ -11,7 +11,7 @@ export type Handler = (c: Context<Env>) => Response | LastingReply | Promise<Res
 export interface Route {
   readonly method: "GET" | "POST" | "PUT" | "ALL";
   /** an entry of `URLS` */
-  readonly url: Pick<Url<never>, "pattern">;
+  readonly url: Pick<UrlEntry<never>, "pattern">;
   readonly handle: Handler;
 }
 

@@ -65,16 +65,16 @@ type CharmAction = v.InferOutput<typeof CharmRefreshRequest>["actions"][number];
 type CharmContext = v.InferOutput<typeof CharmRefreshRequest>["context"][number];
 
 /** One action, as the resolver takes it; or a refusal that needs no package. */
-export type RefreshItem = { readonly query: Query; readonly refusal?: Refusal };
+export type CharmRefreshItem = { readonly query: Query; readonly refusal?: Refusal };
 
-export interface Refresh {
-  readonly items: readonly RefreshItem[];
+export interface CharmRefresh {
+  readonly items: readonly CharmRefreshItem[];
   /** undefined: everything */
   readonly fields: readonly string[] | undefined;
 }
 
 /** Reads the body of a refresh request. Throws a `malformed` failure that names the field. */
-export function readRefresh(text: string, preferred: string): Refresh {
+export function readCharmRefresh(text: string, preferred: string): CharmRefresh {
   const { context, actions, fields } = checkBody(CharmRefreshRequest, parseJson(text));
   const contexts = new Map(context.map((entry) => [entry["instance-key"], entry]));
   return {
@@ -83,7 +83,7 @@ export function readRefresh(text: string, preferred: string): Refresh {
   };
 }
 
-function readCharmAction(action: CharmAction, context: CharmContext | undefined, preferred: string): RefreshItem {
+function readCharmAction(action: CharmAction, context: CharmContext | undefined, preferred: string): CharmRefreshItem {
   const instanceKey = action["instance-key"];
   const common = { action: action.action, instanceKey, resourceRevisions: action["resource-revisions"], preferred };
   if (action.action === "refresh") {
@@ -91,7 +91,7 @@ function readCharmAction(action: CharmAction, context: CharmContext | undefined,
     const query = {
       ...common,
       ...idAndName(id, action.name),
-      ...nonEmpty("channel", context?.["tracking-channel"]),
+      ...ifNonEmpty("channel", context?.["tracking-channel"]),
       base: context?.base ?? null,
     };
     if (context) return { query };
@@ -101,7 +101,7 @@ function readCharmAction(action: CharmAction, context: CharmContext | undefined,
     query: {
       ...common,
       ...idAndName(action.id, action.name),
-      ...nonEmpty("channel", action.channel),
+      ...ifNonEmpty("channel", action.channel),
       ...(typeof action.revision === "number" && { revision: action.revision }),
       base: action.base ?? null,
     },
@@ -109,10 +109,10 @@ function readCharmAction(action: CharmAction, context: CharmContext | undefined,
 }
 
 function idAndName(id: string | null | undefined, name: string | null | undefined): Pick<Query, "id" | "name"> {
-  return { ...nonEmpty("id", id), ...nonEmpty("name", name) };
+  return { ...ifNonEmpty("id", id), ...ifNonEmpty("name", name) };
 }
 
-function nonEmpty<K extends string>(key: K, value: string | null | undefined): Partial<Record<K, string>> {
+function ifNonEmpty<K extends string>(key: K, value: string | null | undefined): Partial<Record<K, string>> {
   return value ? ({ [key]: value } as Record<K, string>) : {};
 }
 
@@ -126,7 +126,7 @@ export function queryKey(query: Query): string {
   return JSON.stringify({ ...query, instanceKey: undefined });
 }
 
-/** Identifies the `charm` of a success among all of one package. */
+/** Identifies the `charm` object of a success among those of its package. */
 export function charmKey(resolved: Resolved, fields: string): string {
   return `charm ${resolved.revision.revision} ${resolved.resources.map(([name, r]) => `${name}_${r.revision}`).join()} ${fields}`;
 }
@@ -171,13 +171,13 @@ function resultHead(query: Query, pkg: Package | undefined) {
   return { id: pkg?.id ?? query.id ?? null, name: pkg?.name ?? query.name ?? null };
 }
 
-export interface RefreshResult {
+export interface CharmRefreshResult {
   readonly instanceKey: string;
   /** of `resolvedResult` or `refusedResult` */
   readonly rest: string;
 }
 
-export function refreshReply(results: readonly RefreshResult[]): string {
+export function charmRefreshReply(results: readonly CharmRefreshResult[]): string {
   const all = results.map(({ instanceKey, rest }) => `{"instance-key":${JSON.stringify(instanceKey)},${rest}`);
   return `{${NO_ERRORS},"results":[${all.join()}]}`;
 }

@@ -5,7 +5,7 @@ import { URLS } from "./urls.ts";
 
 /**
  * Every option of `chp import` that may come from another machine, as `--NAME` and as a parameter of the request. What
- * names files of the server, or a store, is not among them: `name` and `folder` only tell where the sender's lay.
+ * names files of the server, or a store, is not among them: `name` and `folder` only say where the sender's files were.
  */
 export const REMOTE_OPTIONS: readonly { readonly name: string; readonly takesValue: boolean }[] = [
   { name: "channel", takesValue: true },
@@ -33,7 +33,7 @@ export function parametersOf(options: Readonly<Record<string, unknown>>): URLSea
   return parameters;
 }
 
-/** The parameters of a request as words of a command line. Throws a `usage` failure that names the wrong one. */
+/** The parameters of a request as arguments of a command line. Throws a `usage` failure that names the wrong one. */
 export function wordsOf(parameters: URLSearchParams): string[] {
   return [...parameters].map(([name, value]) => {
     const option = REMOTE_OPTIONS.find((known) => known.name === name);

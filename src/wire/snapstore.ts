@@ -24,8 +24,8 @@ import { type SnapFile, URLS } from "./urls.ts";
 
 /* ---- POST refresh ---- */
 
-const Epoch = v.fallback(v.nullish(v.object({ read: v.array(v.number()), write: v.array(v.number()) })), null);
-const Strings = v.nullish(v.array(v.string()));
+const RequestEpoch = v.fallback(v.nullish(v.object({ read: v.array(v.number()), write: v.array(v.number()) })), null);
+const OptionalStrings = v.nullish(v.array(v.string()));
 
 const SnapRefreshRequest = v.object({
   context: v.nullish(
@@ -35,7 +35,7 @@ const SnapRefreshRequest = v.object({
         "instance-key": v.string(),
         revision: v.nullish(Integer, 0),
         "tracking-channel": OptionalText,
-        epoch: Epoch,
+        epoch: RequestEpoch,
       }),
     ),
     [],
@@ -59,8 +59,8 @@ const SnapRefreshRequest = v.object({
             v.array(
               v.object({
                 type: v.string(),
-                "primary-key": Strings,
-                "sequence-key": Strings,
+                "primary-key": OptionalStrings,
+                "sequence-key": OptionalStrings,
                 sequence: v.nullish(Integer),
                 "if-sequence-equal-or-newer-than": v.nullish(Integer),
                 "if-newer-than": v.nullish(Integer),
@@ -73,7 +73,7 @@ const SnapRefreshRequest = v.object({
     ),
     [],
   ),
-  fields: Strings,
+  fields: OptionalStrings,
   "assertion-max-formats": v.nullish(mapOf(Integer), {}),
 });
 

@@ -10,7 +10,7 @@ export interface UrlReader {
   query(name: string): string | undefined;
 }
 
-export interface Url<P> {
+export interface UrlEntry<P> {
   /** for a router: `/v2/charms/info/:name` */
   readonly pattern: string;
   /** path and query, to follow the address of a server */
@@ -26,7 +26,7 @@ type Segment<T extends string> = T extends `${string}:${infer Name}/${infer Rest
     : never;
 
 /** Each `:name` of the pattern is one segment. */
-function path<T extends string>(pattern: T): Url<Readonly<Record<Segment<T>, string>>> {
+function segmentsUrl<T extends string>(pattern: T): UrlEntry<Readonly<Record<Segment<T>, string>>> {
   const names = [...pattern.matchAll(/:(\w+)/g)].map(([, name = ""]) => name as Segment<T>);
   return {
     pattern,
@@ -36,7 +36,7 @@ function path<T extends string>(pattern: T): Url<Readonly<Record<Segment<T>, str
 }
 
 /** What is below a folder: any number of segments. `parse` throws a `malformed` failure for a path that cannot be decoded. */
-function below(folder: string): Url<readonly string[]> {
+function folderUrl(folder: string): UrlEntry<readonly string[]> {
   return {
     pattern: `${folder}/*`,
     build: (segments) => `${folder}/${segments.map(encodeURIComponent).join("/")}`,
@@ -55,7 +55,7 @@ function below(folder: string): Url<readonly string[]> {
 }
 
 /** A file whose name holds the parameters: `read` is given what `name` wrote. */
-function file<P>(folder: string, name: (params: P) => string, read: (name: string) => P | undefined): Url<P> {
+function fileUrl<P>(folder: string, name: (params: P) => string, read: (name: string) => P | undefined): UrlEntry<P> {
   return {
     pattern: `${folder}/:file`,
     build: (params) => `${folder}/${encodeURIComponent(name(params))}`,
@@ -77,7 +77,7 @@ export interface CharmFile {
 }
 
 /** `ID_REVISION.charm`; also `.bundle` and `.zip`. */
-const charmFile = file<CharmFile>(
+const charmFileUrl = fileUrl<CharmFile>(
   "/api/v1/charms/download",
   ({ id, revision, extension }) => `${id}_${revision}.${extension}`,
   (name) => {
@@ -95,7 +95,7 @@ export interface ResourceFile {
 }
 
 /** `charm_ID.RESOURCE_REVISION`. */
-const resourceName = file<ResourceFile>(
+const resourcePath = fileUrl<ResourceFile>(
   "/api/v1/resources/download",
   ({ id, resource, revision }) => `charm_${id}.${resource}_${revision}`,
   (name) => {
@@ -104,11 +104,11 @@ const resourceName = file<ResourceFile>(
   },
 );
 
-const resourceFile: Url<ResourceFile> = {
-  pattern: resourceName.pattern,
-  build: (params) => resourceName.build(params) + query({ sha256: params.sha256 }),
+const resourceFileUrl: UrlEntry<ResourceFile> = {
+  pattern: resourcePath.pattern,
+  build: (params) => resourcePath.build(params) + query({ sha256: params.sha256 }),
   parse: (request) => {
-    const named = resourceName.parse(request);
+    const named = resourcePath.parse(request);
     const sha256 = request.query("sha256");
     return named && sha256 !== undefined ? { ...named, sha256 } : named;
   },
@@ -122,7 +122,7 @@ export interface SnapFile {
 }
 
 /** `ID_REVISION.snap`, `ID.COMPONENT_REVISION.comp`. */
-const snapFile = file<SnapFile>(
+const snapFileUrl = fileUrl<SnapFile>(
   "/api/v1/snaps/download",
   ({ id, component, revision }) => (component === undefined ? `${id}_${revision}.snap` : `${id}.${component}_${revision}.comp`),
   (name) => {
@@ -138,7 +138,7 @@ export interface SnapIcon {
 }
 
 /** `ID_REVISION.png`, `ID_REVISION.svg`. */
-const snapIcon = file<SnapIcon>(
+const snapIconUrl = fileUrl<SnapIcon>(
   "/api/v1/snaps/icons",
   ({ id, revision, extension }) => `${id}_${revision}.${extension}`,
   (name) => {
@@ -157,13 +157,13 @@ export interface AssertionUrl {
   readonly sequence?: string;
 }
 
-const assertionPath = below("/v2/assertions");
+const assertionFolder = folderUrl("/v2/assertions");
 
-const assertion: Url<AssertionUrl> = {
-  pattern: assertionPath.pattern,
-  build: ({ type, key, maxFormat, sequence }) => assertionPath.build([type, ...key]) + query({ "max-format": maxFormat, sequence }),
+const assertionUrl: UrlEntry<AssertionUrl> = {
+  pattern: assertionFolder.pattern,
+  build: ({ type, key, maxFormat, sequence }) => assertionFolder.build([type, ...key]) + query({ "max-format": maxFormat, sequence }),
   parse: (request) => {
-    const [type = "", ...key] = assertionPath.parse(request) ?? [];
+    const [type = "", ...key] = assertionFolder.parse(request) ?? [];
     const [maxFormat, sequence] = [request.query("max-format"), request.query("sequence")];
     return {
       type,
@@ -175,36 +175,36 @@ const assertion: Url<AssertionUrl> = {
 };
 
 export const URLS = {
-  charmRefresh: path("/v2/charms/refresh"),
-  charmInfo: path("/v2/charms/info/:name"),
-  charmFind: path("/v2/charms/find"),
-  resourceRevisions: path("/v2/charms/resources/:charm/:resource/revisions"),
-  charmFile,
-  resourceFile,
+  charmRefresh: segmentsUrl("/v2/charms/refresh"),
+  charmInfo: segmentsUrl("/v2/charms/info/:name"),
+  charmFind: segmentsUrl("/v2/charms/find"),
+  resourceRevisions: segmentsUrl("/v2/charms/resources/:charm/:resource/revisions"),
+  charmFile: charmFileUrl,
+  resourceFile: resourceFileUrl,
 
-  snapRefresh: path("/v2/snaps/refresh"),
-  snapInfo: path("/v2/snaps/info/:name"),
-  snapFind: path("/v2/snaps/find"),
-  snapCategories: path("/v2/snaps/categories"),
-  snapSections: path("/api/v1/snaps/sections"),
-  snapNames: path("/api/v1/snaps/names"),
-  snapFile,
-  snapIcon,
-  cohorts: path("/v2/cohorts"),
-  nonces: path("/api/v1/snaps/auth/nonces"),
-  sessions: path("/api/v1/snaps/auth/sessions"),
-  registrationId: path("/api/v1/snaps/auth/request-id"),
-  registration: path("/api/v1/snaps/auth/devices"),
-  messages: path("/v2/messages"),
-  repairs: below("/v2/repairs"),
-  purchases: below("/api/v1/snaps/purchases"),
+  snapRefresh: segmentsUrl("/v2/snaps/refresh"),
+  snapInfo: segmentsUrl("/v2/snaps/info/:name"),
+  snapFind: segmentsUrl("/v2/snaps/find"),
+  snapCategories: segmentsUrl("/v2/snaps/categories"),
+  snapSections: segmentsUrl("/api/v1/snaps/sections"),
+  snapNames: segmentsUrl("/api/v1/snaps/names"),
+  snapFile: snapFileUrl,
+  snapIcon: snapIconUrl,
+  cohorts: segmentsUrl("/v2/cohorts"),
+  nonces: segmentsUrl("/api/v1/snaps/auth/nonces"),
+  sessions: segmentsUrl("/api/v1/snaps/auth/sessions"),
+  registrationId: segmentsUrl("/api/v1/snaps/auth/request-id"),
+  registration: segmentsUrl("/api/v1/snaps/auth/devices"),
+  messages: segmentsUrl("/v2/messages"),
+  repairs: folderUrl("/v2/repairs"),
+  purchases: folderUrl("/api/v1/snaps/purchases"),
 
-  assertion,
-  storeAssertions: path("/v2/auth/store/assertions"),
-  otherAssertions: path("/_status/assertions"),
+  assertion: assertionUrl,
+  storeAssertions: segmentsUrl("/v2/auth/store/assertions"),
+  otherAssertions: segmentsUrl("/_status/assertions"),
 
-  check: path("/_status/check"),
-  missing: path("/_status/missing"),
-  metrics: path("/metrics"),
-  remoteImport: path("/_import"),
+  check: segmentsUrl("/_status/check"),
+  missing: segmentsUrl("/_status/missing"),
+  metrics: segmentsUrl("/metrics"),
+  remoteImport: segmentsUrl("/_import"),
 } as const;

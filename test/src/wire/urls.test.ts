@@ -4,9 +4,9 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { Hono } from "hono";
-import { URLS, type Url } from "../../../src/wire/urls.ts";
+import { URLS, type UrlEntry } from "../../../src/wire/urls.ts";
 
-type Params<U> = U extends Url<infer P> ? P : never;
+type Params<U> = U extends UrlEntry<infer P> ? P : never;
 
 // `.` and `..` are no names of anything: every client resolves them before it asks.
 const segment = fc.string({ minLength: 1, unit: "grapheme" }).filter((text) => text !== "." && text !== "..");
@@ -64,7 +64,7 @@ const app = new Hono();
 for (const [name, url] of Object.entries(URLS)) app.on("GET", url.pattern, (c) => c.json({ name, params: url.parse(c.req) }));
 
 test.each(Object.keys(URLS) as (keyof typeof URLS)[])("%s: what is built leads to its own route, and is read as it was", async (name) => {
-  const url = URLS[name] as Url<unknown>;
+  const url = URLS[name] as UrlEntry<unknown>;
   await fc.assert(
     fc.asyncProperty(PARAMS[name] as fc.Arbitrary<unknown>, async (params) => {
       const reply = await app.fetch(new Request(`http://hub.test${url.build(params)}`));

@@ -1,4 +1,4 @@
-/** The only file that sends payload bytes: length, HEAD, ranges, conditions. Never chunked, never compressed. */
+/** The only file that sends payload bytes: length, HEAD, ranges, conditions. Never chunked, never compressed (handlers/juju.md, Downloads). */
 
 import type { Context } from "hono";
 import type { StoredObject } from "../store/storage.ts";
@@ -7,9 +7,9 @@ export interface Payload {
   readonly object: Omit<StoredObject, "modified">;
   /** sha256 in hex: the content never changes under it */
   readonly digest: string;
-  /** what the client asked for, and may save it as */
+  /** what the client asked for, and what it may save it as */
   readonly filename: string;
-  /** whether a range that there is nothing of is answered with the whole: for snapd a 416 is final */
+  /** whether a range behind the end is answered with the whole: for snapd a 416 is final (handlers/snapd.md, Downloads) */
   readonly lenient?: true;
 }
 
@@ -22,6 +22,11 @@ export function inMemory(bytes: Uint8Array): Payload["object"] {
   };
 }
 
+/** The last segment of the path: what the client asked for. */
+export function filenameOf(c: Context): string {
+  return c.req.param("file") ?? "";
+}
+
 /** A whole blob, or the one range that is asked for. */
 export function sendBlob(c: Context, { object, digest, filename, lenient }: Payload): Response {
   const etag = `"${digest}"`;
@@ -31,9 +36,9 @@ export function sendBlob(c: Context, { object, digest, filename, lenient }: Payl
     "Content-Type": "application/octet-stream",
     "Content-Disposition": `attachment; filename="${filename}"`,
   };
-  if (matches(c.req.header("If-None-Match"), etag)) return new Response(null, { status: 304, headers });
+  if (matchesEtag(c.req.header("If-None-Match"), etag)) return new Response(null, { status: 304, headers });
   const condition = c.req.header("If-Range");
-  const range = condition === undefined || condition === etag ? readRange(c.req.header("Range"), object.size) : undefined;
+  const range = condition === undefined || condition === etag ? parseRange(c.req.header("Range"), object.size) : undefined;
   if (range === "unsatisfiable" && !lenient)
     return new Response(null, { status: 416, headers: { ...headers, "Content-Range": `bytes */${object.size}`, "Content-Length": "0" } });
   const part = range === "unsatisfiable" ? undefined : range;
@@ -44,12 +49,12 @@ export function sendBlob(c: Context, { object, digest, filename, lenient }: Payl
   return new Response(body, { status: part ? 206 : 200, headers });
 }
 
-function matches(header: string | undefined, etag: string): boolean {
-  return header !== undefined && (header.trim() === "*" || header.split(",").some((one) => one.trim().replace(/^W\//, "") === etag));
+function matchesEtag(header: string | undefined, etag: string): boolean {
+  return header !== undefined && (header.trim() === "*" || header.split(",").some((tag) => tag.trim().replace(/^W\//, "") === etag));
 }
 
 /** `bytes=0-99`, `bytes=100-`, `bytes=-50` → [start, end); undefined: the whole. Several ranges are answered with the whole. */
-function readRange(header: string | undefined, size: number): { start: number; end: number } | "unsatisfiable" | undefined {
+function parseRange(header: string | undefined, size: number): { start: number; end: number } | "unsatisfiable" | undefined {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header?.trim() ?? "");
   if (!match || (match[1] === "" && match[2] === "")) return undefined;
   const [from, to] = [match[1] === "" ? undefined : Number(match[1]), match[2] === "" ? undefined : Number(match[2])];

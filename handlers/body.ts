@@ -3,16 +3,22 @@
 import type { Context } from "hono";
 import { Failure } from "../src/errors.ts";
 
+/** Bytes: a revision check of Juju carries a whole model, about 500 KiB for 1,000 applications, and snapd every snap of a machine. */
+export const MAX_REFRESH = 16 * 2 ** 20;
+
+/** Bytes of any other body. */
+export const MAX_SMALL = 2 ** 20;
+
 const DEADLINE = 30_000;
 
 /** The body as text. Throws `too-large` and `too-slow` failures. */
 export async function readBody(c: Context, limit: number): Promise<string> {
-  const told = c.req.header("Content-Length");
-  if (Number(told ?? 0) > limit) throw tooLarge(limit);
-  return inTime(told === undefined ? collect(c.req.raw.body, limit) : c.req.raw.text());
+  const length = c.req.header("Content-Length");
+  if (Number(length ?? 0) > limit) throw tooLarge(limit);
+  return beforeDeadline(length === undefined ? collect(c.req.raw.body, limit) : c.req.raw.text());
 }
 
-function inTime<T>(work: Promise<T>): Promise<T> {
+function beforeDeadline<T>(work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const late = () => reject(new Failure("too-slow", `the body did not arrive within ${DEADLINE / 1000} seconds`));
     const timer = setTimeout(late, DEADLINE);

@@ -27,7 +27,7 @@ export interface Deps {
 }
 
 /** What the handlers have of it. */
-export interface Parts extends Pick<Deps, "log" | "registries"> {
+export interface HandlerDeps extends Pick<Deps, "log" | "registries"> {
   readonly store: Offers;
 }
 
@@ -36,12 +36,8 @@ export interface Call {
   /** in the log and in X-Request-Id */
   readonly id: string;
   /** public URL of this server, without a trailing slash */
-  origin: string;
-  /** pattern of the route that took the request; empty: none */
-  route: string;
+  readonly origin: string;
   readonly peer: Peer;
-  /** set by `lasting`: what the next request for the same URL may have too */
-  lasting?: Uint8Array<ArrayBuffer>;
 }
 
 export interface Env {
@@ -49,11 +45,11 @@ export interface Env {
 }
 
 export interface RemoteImport {
-  /** those that are taken now; none: there is no remote import */
+  /** those that are accepted now; none: there is no remote import */
   readonly tokens: () => Promise<readonly Token[]>;
-  /** Runs one import. It is ended where reading its body throws; where it ends before, the rest of the body is not read. */
+  /** Runs one import. It is ended when reading its body throws; when it ends before, the rest of the body is not read. */
   readonly run: (job: ImportJob) => Promise<ImportEnd>;
-  /** milliseconds within which something of a body must come */
+  /** milliseconds after which a body of which nothing arrives is given up */
   readonly idle?: number;
 }
 
@@ -61,7 +57,7 @@ export interface ImportJob {
   /** options of `chp import` */
   readonly words: readonly string[];
   readonly body: AsyncIterable<Uint8Array>;
-  /** bytes of the body, where that is known before */
+  /** bytes of the body, where the client says so */
   readonly size?: number;
 }
 

@@ -1,6 +1,6 @@
-/** The Charmhub API. Routes and replies: contract/juju.md §1, §2, §5. */
+/** The Charmhub API. What clients rely on: handlers/juju.md. */
 
-import { type Context, Hono } from "hono";
+import type { Context } from "hono";
 import { preferredBase } from "../src/catalog/base.ts";
 import { findResource, findRevision, newestRevision, type Package, type ResourceRevision } from "../src/catalog/package.ts";
 import { NO_REGISTRY, retarget, servedImage } from "../src/catalog/registry.ts";
@@ -9,57 +9,55 @@ import { type Question, SearchIndex } from "../src/catalog/search.ts";
 import { type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, printable } from "../src/errors.ts";
 import {
+  type CharmRefreshItem,
+  type CharmRefreshResult,
   charmKey,
+  charmRefreshReply,
   charmTemplate,
   fieldsKey,
   findReply,
   findTemplate,
   infoTemplate,
   queryKey,
-  type RefreshItem,
-  type RefreshResult,
+  readCharmRefresh,
   readFields,
-  readRefresh,
-  refreshReply,
   refusedResult,
   resolvedResult,
   resourceRevisions,
 } from "../src/wire/charmhub.ts";
 import { TemplateCache } from "../src/wire/template.ts";
-import { inMemory, sendBlob } from "./blobs.ts";
-import { readBody } from "./body.ts";
-import type { Env, Parts } from "./call.ts";
-import { Latest, toldOfDamage, unlessDamaged } from "./damage.ts";
+import { URLS } from "../src/wire/urls.ts";
+import { filenameOf, inMemory, sendBlob } from "./blobs.ts";
+import { MAX_REFRESH, readBody } from "./body.ts";
+import type { Env, HandlerDeps } from "./call.ts";
+import { damageMessage, IndexCache, unlessDamaged } from "./damage.ts";
 import type { Offer } from "./offer.ts";
-import { Lasting, lasting, replyWith } from "./replies.ts";
+import { LastingReply, replyWith, SnapshotCache } from "./replies.ts";
+import { type Api, get, post } from "./routes.ts";
 
-/** A revision check carries a whole model: 1,000 applications are about 500 KiB. */
-const MAX_REFRESH = 16 * 2 ** 20;
-
-export function charmhub({ store, log, registries = () => NO_REGISTRY }: Parts): Hono<Env> {
-  const app = new Hono<Env>();
-  const answers = new Lasting<string>();
+export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: HandlerDeps): Api {
+  const results = new SnapshotCache<string>();
   const templates = new TemplateCache();
   const read = (digest: Digest) => store.text(digest);
-  const index = new Latest(
+  const index = new IndexCache(
     log,
     "packages",
     (snapshot) => snapshot.packages(),
     (packages: readonly Package[], before?: SearchIndex) => new SearchIndex(packages, before),
   );
 
-  app.post("/v2/charms/refresh", async (c) => {
+  const refresh = post(URLS.charmRefresh, async (c) => {
     const preferred = preferredBase(c.req.header("User-Agent") ?? "");
-    const { items, fields } = readRefresh(await readBody(c, MAX_REFRESH), preferred);
+    const { items, fields } = readCharmRefresh(await readBody(c, MAX_REFRESH), preferred);
     const snapshot = await store.snapshot();
     const { current } = await registries();
-    const [kept, key] = [answers.of(snapshot, current), fieldsKey(fields)];
-    const answer = async ({ query, refusal }: RefreshItem) => {
+    const [kept, key] = [results.of(snapshot, current), fieldsKey(fields)];
+    const answer = async ({ query, refusal }: CharmRefreshItem) => {
       const name = `${c.env.origin} ${key} ${queryKey(query)}`;
       const before = refusal ? undefined : kept.get(name);
       if (before !== undefined) return before;
-      const held = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
-      const known = knownTo(query, held);
+      const stored = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
+      const known = knownTo(query, stored);
       const pkg = known && retarget(known, current);
       const outcome = refusal ? { refusal } : resolve(pkg, query);
       if ("refusal" in outcome) return refusedResult(query, pkg, outcome.refusal);
@@ -69,94 +67,94 @@ export function charmhub({ store, log, registries = () => NO_REGISTRY }: Parts):
       kept.set(name, text, text.length);
       return text;
     };
-    const results: RefreshResult[] = [];
+    const replies: CharmRefreshResult[] = [];
     for (const item of items)
-      results.push({
+      replies.push({
         instanceKey: item.query.instanceKey,
-        rest: await answer(item).catch((error: unknown) => broken(c, item.query, error)),
+        rest: await answer(item).catch((error: unknown) => damagedResult(c, item.query, error)),
       });
-    return replyWith(refreshReply(results));
+    return replyWith(charmRefreshReply(replies));
   });
 
   /** One charm that is damaged must not keep the others of a model from being refreshed. */
-  function broken(c: Context<Env>, query: RefreshItem["query"], error: unknown): string {
-    return refusedResult(query, undefined, { code: "api-error", message: toldOfDamage(c.env, log, error) });
+  function damagedResult(c: Context<Env>, query: CharmRefreshItem["query"], error: unknown): string {
+    return refusedResult(query, undefined, { code: "api-error", message: damageMessage(c.env, log, error) });
   }
 
-  app.get("/v2/charms/info/:name", async (c) => {
-    const name = c.req.param("name").replace(/^ch:/, "");
+  const info = get(URLS.charmInfo, async (c) => {
+    const name = bareName(URLS.charmInfo.parse(c.req)?.name);
     const snapshot = await store.snapshot();
-    const held = await snapshot.package(name);
-    const pkg = held && retarget(held, (await registries()).current);
+    const stored = await snapshot.package(name);
+    const pkg = stored && retarget(stored, (await registries()).current);
     if (!pkg || !newestRevision(pkg)) throw new Failure("not-found", `No charm or bundle with name '${printable(name, 200)}'.`);
     const fields = readFields(c.req.query("fields"));
     const channel = c.req.query("channel");
-    const charmIds = await idsOf(snapshot, pkg);
+    const charmIds = await charmIdsOf(snapshot, pkg);
     const template = await infoTemplate(pkg, { fields, ...(channel && { channel }), charmIds, read });
-    return lasting(c, template.render(c.env.origin));
+    return new LastingReply(template.render(c.env.origin));
   });
 
-  app.get("/v2/charms/find", async (c) => {
+  const find = get(URLS.charmFind, async (c) => {
     const snapshot = await store.snapshot();
     const fields = readFields(c.req.query("fields"));
     const { index: packages, whole } = await index.of(snapshot);
-    const found = packages.find(question((name) => c.req.query(name)));
+    const found = packages.find(readCharmSearch((name) => c.req.query(name)));
     const key = `find ${fieldsKey(fields)}`;
-    const results = found.map(async (pkg) => (await templates.get(pkg, key, () => findTemplate(pkg, fields))).render(c.env.origin));
-    const reply = findReply(await Promise.all(results));
-    return whole ? lasting(c, reply) : replyWith(reply);
+    const texts = found.map(async (pkg) => (await templates.get(pkg, key, () => findTemplate(pkg, fields))).render(c.env.origin));
+    const reply = findReply(await Promise.all(texts));
+    return whole ? new LastingReply(reply) : replyWith(reply);
   });
 
-  app.get("/v2/charms/resources/:charm/:resource/revisions", async (c) => {
-    const { charm, resource } = c.req.param();
-    const pkg = await (await store.snapshot()).package(charm.replace(/^ch:/, ""));
+  const revisions = get(URLS.resourceRevisions, async (c) => {
+    const { charm = "", resource = "" } = URLS.resourceRevisions.parse(c.req) ?? {};
+    const pkg = await (await store.snapshot()).package(bareName(charm));
     const template = pkg && resourceRevisions(retarget(pkg, (await registries()).current), resource);
     if (!template)
       throw new Failure("not-found", `No resource '${printable(resource, 200)}' of a charm with name '${printable(charm, 200)}'.`);
-    return lasting(c, template.render(c.env.origin));
+    return new LastingReply(template.render(c.env.origin));
   });
 
-  // `ID_REVISION.charm`, `ID_REVISION.bundle`
-  app.get("/api/v1/charms/download/:file", async (c) => {
-    const file = c.req.param("file");
-    const [, id = "", revision = ""] = /^(.+)_(\d+)\.(?:charm|bundle|zip)$/.exec(file) ?? [];
-    const pkg = await (await store.snapshot()).packageById(id);
-    return send(c, file, pkg && findRevision(pkg, Number(revision))?.blob);
+  const charmFile = get(URLS.charmFile, async (c) => {
+    const file = URLS.charmFile.parse(c.req);
+    const pkg = file && (await (await store.snapshot()).packageById(file.id));
+    return send(c, pkg && findRevision(pkg, file.revision)?.blob);
   });
 
-  // `charm_ID.RESOURCE_REVISION`
-  app.get("/api/v1/resources/download/:file", async (c) => {
-    const file = c.req.param("file");
-    const [, id = "", name = "", revision = ""] = /^charm_([^.]+)\.(.+)_(\d+)$/.exec(file) ?? [];
-    const pkg = await (await store.snapshot()).packageById(id);
-    const resource = pkg && findResource(pkg, name, Number(revision));
-    return resource?.image ? sendImage(c, file, resource) : send(c, file, resource?.blob);
+  const resourceFile = get(URLS.resourceFile, async (c) => {
+    const file = URLS.resourceFile.parse(c.req);
+    const pkg = file && (await (await store.snapshot()).packageById(file.id));
+    const resource = pkg && findResource(pkg, file.resource, file.revision);
+    return resource?.image && file?.sha256 !== undefined ? sendImage(c, resource, file.sha256) : send(c, resource?.blob);
   });
 
-  return app;
+  return { dialect: "charmhub", routes: [refresh, info, find, revisions, charmFile, resourceFile] };
 
-  /** Every URL names bytes that never change: an image's own, or with `sha256` those for a registry of now or lately. */
-  async function sendImage(c: Context, filename: string, resource: ResourceRevision): Promise<Response> {
-    const wanted = c.req.query("sha256");
-    if (wanted === undefined) return send(c, filename, resource.blob);
+  /** The variant of an image that was written for a registry of now or lately. Every URL names bytes that never change. */
+  async function sendImage(c: Context<Env>, resource: ResourceRevision, sha256: string): Promise<Response> {
     const { current, former } = await registries();
     for (const registry of [current, ...former]) {
       const bytes = servedImage(resource, registry);
       const digest = bytes && sumsOf(bytes)["sha-256"];
-      if (bytes && digest === wanted) return sendBlob(c, { object: inMemory(bytes), digest, filename });
+      if (bytes && digest === sha256) return sendBlob(c, { object: inMemory(bytes), digest, filename: filenameOf(c) });
     }
-    return send(c, filename, undefined);
+    return send(c, undefined);
   }
 
-  async function send(c: Context, filename: string, digest: Digest | undefined): Promise<Response> {
+  async function send(c: Context<Env>, digest: Digest | undefined): Promise<Response> {
+    const filename = filenameOf(c);
     const object = digest && (await store.blob(digest));
     if (!object) throw new Failure("not-found", `No file '${printable(filename, 200)}'.`);
     return sendBlob(c, { object, digest, filename });
   }
 }
 
-function question(query: (name: string) => string | undefined): Question {
-  const asked = {
+/** Some clients write `ch:NAME`. */
+function bareName(name = ""): string {
+  return name.replace(/^ch:/, "");
+}
+
+function readCharmSearch(query: (name: string) => string | undefined): Question {
+  const given = {
     text: query("q"),
     category: query("category"),
     channel: query("channel"),
@@ -165,10 +163,11 @@ function question(query: (name: string) => string | undefined): Question {
     provides: query("relation-provides") || query("provides"),
     requires: query("relation-requires") || query("requires"),
   };
-  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined && value !== ""));
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== ""));
 }
 
-async function idsOf(snapshot: Offer, pkg: Package): Promise<Map<string, string>> {
+/** Of the charms that a bundle names; empty where one is not stored. */
+async function charmIdsOf(snapshot: Offer, pkg: Package): Promise<Map<string, string>> {
   const ids = (newestRevision(pkg)?.charms ?? []).map(async (name) => {
     const charm = await unlessDamaged(snapshot.package(name));
     return [name, charm && newestRevision(charm) ? charm.id : ""] as const;

@@ -1,16 +1,17 @@
-/** What of the store cannot be read must not keep the rest from being served: it is left out, and the log says so. */
+/** What cannot be read from the store must not keep the rest from being served: it is left out, and the log says so. */
 
 import type { Unreadable } from "../src/catalog/generation-types.ts";
 import { isCorrupt, reason } from "../src/errors.ts";
 import type { Call } from "./call.ts";
+import { internalErrorMessage } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { Offer } from "./offer.ts";
 
-/** The message for a client whose question is about something damaged; any other error is thrown on. */
-export function toldOfDamage({ id }: Pick<Call, "id">, log: Log, error: unknown): string {
+/** Logs that something stored is damaged, and returns the message for the client; any other error is thrown on. */
+export function damageMessage({ id }: Pick<Call, "id">, log: Log, error: unknown): string {
   if (!isCorrupt(error)) throw error;
   log({ level: "error", message: error.message, id });
-  return `An internal error, see request ${id} in the log.`;
+  return internalErrorMessage(id);
 }
 
 /** Undefined for what is damaged. */
@@ -23,20 +24,20 @@ export async function unlessDamaged<T>(work: Promise<T>): Promise<T | undefined>
   }
 }
 
-/** A search index of what was offered when it was last asked for. */
-export class Latest<T, Index> {
+/** The search index of the newest snapshot, built when it is first asked for. */
+export class IndexCache<T, Index> {
   readonly #log: Log;
   readonly #read: (snapshot: Offer) => Promise<readonly T[]>;
-  readonly #make: (held: readonly T[], before?: Index) => Index;
+  readonly #make: (all: readonly T[], before?: Index) => Index;
   readonly #section: Unreadable["section"];
   #snapshot: Offer | undefined;
-  #found: Promise<{ readonly index: Index; readonly whole: boolean }> | undefined;
+  #built: Promise<{ readonly index: Index; readonly whole: boolean }> | undefined;
 
   constructor(
     log: Log,
     section: Unreadable["section"],
     read: (snapshot: Offer) => Promise<readonly T[]>,
-    make: (held: readonly T[], before?: Index) => Index,
+    make: (all: readonly T[], before?: Index) => Index,
   ) {
     this.#log = log;
     this.#section = section;
@@ -44,30 +45,30 @@ export class Latest<T, Index> {
     this.#make = make;
   }
 
-  /** `whole`: whether nothing had to be left out; else what is damaged is tried again by the next who asks. */
+  /** `whole`: whether nothing had to be left out; else the next request tries again to read what is damaged. */
   of(snapshot: Offer): Promise<{ readonly index: Index; readonly whole: boolean }> {
-    if (!this.#found || snapshot !== this.#snapshot) {
-      const before = this.#found?.catch(() => undefined);
+    if (!this.#built || snapshot !== this.#snapshot) {
+      const before = this.#built?.catch(() => undefined);
       this.#snapshot = snapshot;
-      const found = this.#build(snapshot, before);
-      this.#found = found;
-      found.then(
-        ({ whole }) => whole || this.#forget(found),
-        () => this.#forget(found),
+      const built = this.#build(snapshot, before);
+      this.#built = built;
+      built.then(
+        ({ whole }) => whole || this.#forget(built),
+        () => this.#forget(built),
       );
     }
-    return this.#found;
+    return this.#built;
   }
 
   async #build(snapshot: Offer, before: Promise<{ readonly index: Index } | undefined> | undefined) {
-    const held = await this.#read(snapshot);
+    const all = await this.#read(snapshot);
     const unreadable = (await snapshot.unreadable()).filter(({ section }) => section === this.#section);
     for (const { name, failure } of unreadable) this.#log({ level: "error", message: `left out of a search: ${name}: ${reason(failure)}` });
-    return { index: this.#make(held, (await before)?.index), whole: unreadable.length === 0 };
+    return { index: this.#make(all, (await before)?.index), whole: unreadable.length === 0 };
   }
 
-  /** What was found stays a start for the next index. */
-  #forget(found: unknown): void {
-    if (this.#found === found) this.#snapshot = undefined;
+  /** The index stays as a start for the next one. */
+  #forget(built: unknown): void {
+    if (this.#built === built) this.#snapshot = undefined;
   }
 }

@@ -1,15 +1,73 @@
-/** Errors as snapd reads them: the code decides, the status hardly. Source: contract/snapd.md §1.2, §6.4. */
+/** Errors as replies: always an error list; one table says which status, code and headers each kind of failure gets. */
 
-import type { Hono } from "hono";
-import { Failure } from "../src/errors.ts";
-import { errorList } from "../src/wire/json.ts";
-import type { Env } from "./call.ts";
+import { Failure, type FailureKind } from "../src/errors.ts";
+import { type ErrorEntry, errorList } from "../src/wire/json.ts";
 import { replyWith } from "./replies.ts";
 
-/** Routes whose refusals speak snapd's dialect; what is no refusal goes on to the application. */
-export function snapErrors(app: Hono<Env>): Hono<Env> {
-  return app.onError((error) => {
-    if (!(error instanceof Failure) || error.status >= 500) throw error;
-    return replyWith(JSON.stringify(errorList(error.status === 404 ? "not-found" : "invalid-request", error.message)), error.status);
-  });
+/**
+ * Who reads an error. Juju wants one of a few codes (handlers/juju.md, Errors). For snapd the code decides, and the status hardly
+ * (handlers/snapd.md, Errors). `chp import --to` reads the kind itself, and `next`.
+ */
+export type Dialect = "charmhub" | "snapd" | "remote-import";
+
+/** Seconds after which a client that was refused as busy asks again. */
+export const RETRY_AFTER = 10;
+
+interface ErrorForm {
+  readonly status: number;
+  /** for Juju */
+  readonly code: string;
+  /** for snapd, where it is not `invalid-request` */
+  readonly snapCode?: string;
+  /** status of a remote import, where it is another */
+  readonly importStatus?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const RETRY = { "Retry-After": String(RETRY_AFTER) };
+
+const FORMS: Readonly<Record<FailureKind, ErrorForm>> = {
+  failed: { status: 500, code: "api-error" },
+  "not-found": { status: 404, code: "resource-not-found", snapCode: "not-found" },
+  "not-allowed": { status: 405, code: "api-error" },
+  unauthorized: { status: 401, code: "unauthorized", headers: { "WWW-Authenticate": 'Bearer realm="chp"' } },
+  forbidden: { status: 403, code: "forbidden" },
+  busy: { status: 503, code: "busy", headers: RETRY },
+  "too-large": { status: 413, code: "bad-argument" },
+  "too-slow": { status: 408, code: "api-error" },
+  malformed: { status: 400, code: "bad-argument" },
+  usage: { status: 400, code: "bad-argument" },
+  refused: { status: 400, code: "bad-argument", importStatus: 422 },
+  partly: { status: 500, code: "api-error" },
+  "no-store": { status: 500, code: "api-error" },
+  "store-too-new": { status: 500, code: "api-error" },
+  conflict: { status: 500, code: "api-error", importStatus: 409 },
+  corrupt: { status: 500, code: "api-error" },
+  interrupted: { status: 500, code: "api-error", importStatus: 503, headers: RETRY },
+};
+
+/** The reply to what a handler threw; undefined for an internal error, which only the log describes. */
+export function failureReply(error: unknown, dialect: Dialect): Response | undefined {
+  if (!(error instanceof Failure)) return undefined;
+  const { kind, message, next } = error;
+  const { status, code, snapCode = "invalid-request", importStatus = status, headers } = FORMS[kind];
+  if (dialect === "remote-import") return errorReply(importStatus, { code: kind, message, ...(next !== undefined && { next }) }, headers);
+  if (status >= 500) return undefined;
+  return errorReply(status, { code: dialect === "snapd" ? snapCode : code, message }, headers);
+}
+
+/** A reply that is no success. */
+export function errorReply(status: number, error: ErrorEntry, headers: Readonly<Record<string, string>> = {}): Response {
+  const reply = replyWith(JSON.stringify(errorList(error)), status);
+  for (const [name, value] of Object.entries(headers)) reply.headers.set(name, value);
+  return reply;
+}
+
+/** `id`: of the request; absent where it is not known. */
+export function internalError(id?: string): Response {
+  return errorReply(500, { code: "api-error", message: internalErrorMessage(id) });
+}
+
+export function internalErrorMessage(id?: string): string {
+  return id === undefined ? "An internal error." : `An internal error, see request ${id} in the log.`;
 }

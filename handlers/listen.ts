@@ -3,13 +3,14 @@
 import { createServer, Server } from "node:https";
 import { createAdaptorServer } from "@hono/node-server";
 import { Failure, reason } from "../src/errors.ts";
+import { internalError } from "./errors.ts";
 
 export interface Listener {
   /** `http://127.0.0.1:8080`, with the port that was taken */
   readonly url: string;
   /** Takes no new requests; resolves when the running ones are done. */
   drain(): Promise<void>;
-  /** The next connection gets this certificate; transfers that run end on the old one. Only where it was begun with one. */
+  /** The next connection gets this certificate; transfers that run end on the old one. Only for a listener that was started with one. */
   renew(tls: Certified): Promise<void>;
 }
 
@@ -36,10 +37,10 @@ export interface Peer {
 export type Fetch = (request: Request, peer: Peer) => Response | Promise<Response>;
 
 /** The routes limit their bodies, and one has no limit. A reply to a body that was not read ends the connection (app.ts). */
-const MAX_BODY = Number.MAX_SAFE_INTEGER;
+const NO_BODY_LIMIT = Number.MAX_SAFE_INTEGER;
 const HEADERS_TIMEOUT = 60_000;
 
-/** Throws a `failed` failure where the address cannot be had. */
+/** Throws a `failed` failure where it cannot listen on the address. */
 export async function listen(fetch: Fetch, options: ListenOptions): Promise<Listener> {
   try {
     return typeof Bun === "undefined" ? await onNode(fetch, options) : onBun(fetch, options);
@@ -64,14 +65,10 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
       reusePort: false, // Bun turns it on outside development: a second chp would take half of the requests unnoticed
       // A download may stall as long as its reader does: Juju never resumes one. Headers that do not come Bun ends by itself.
       idleTimeout: 0,
-      maxRequestBodySize: MAX_BODY,
+      maxRequestBodySize: NO_BODY_LIMIT,
       fetch: (request, from) => fetch(request, { tls: certified !== undefined, address: () => from.requestIP(request)?.address ?? "" }),
       // A file that vanished after its headers were made: the application cannot know.
-      error: () =>
-        new Response('{"error-list":[{"code":"api-error","message":"An internal error."}]}', {
-          status: 500,
-          headers: { "Content-Type": "application/json" },
-        }),
+      error: () => internalError(),
     });
   let [server, current] = [start(port, tls), tls];
   const taken = server.port ?? port;
@@ -98,11 +95,11 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
 }
 
 async function onNode(fetch: Fetch, { host, port, tls }: ListenOptions): Promise<Listener> {
-  // It is not told its name, which it would put in the place of a Host that is not there.
+  // No `hostname`: it would be taken for the Host of a request without one.
   const server = createAdaptorServer({
     fetch: (request, { incoming }) => fetch(request, { tls: tls !== undefined, address: () => incoming.socket.remoteAddress ?? "" }),
     ...(tls && { createServer }),
-    // A body may take as long as it keeps coming, which body.ts and remote.ts look after.
+    // A body may take as long as it keeps coming, which body.ts and remoteimport.ts look after.
     serverOptions: { ...tls, requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT },
   });
   return new Promise((resolve, reject) => {

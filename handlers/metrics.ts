@@ -1,8 +1,9 @@
-/** `/metrics`, in the text format of Prometheus. */
+/** Metrics, in the text format of Prometheus. */
 
-import { Hono } from "hono";
 import { VERSION } from "../src/version.ts";
-import type { Env, Parts } from "./call.ts";
+import { URLS } from "../src/wire/urls.ts";
+import type { HandlerDeps } from "./call.ts";
+import { type Api, get } from "./routes.ts";
 
 const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -12,7 +13,7 @@ const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10];
 const REQUESTS = "chp_http_request_seconds";
 
 export interface Metrics {
-  readonly routes: Hono<Env>;
+  readonly api: Api;
   /** `route`: the pattern, never the path, which anyone can make up */
   observe(method: string, route: string, status: number, seconds: number): void;
 }
@@ -44,9 +45,9 @@ class Durations {
   }
 }
 
-export function createMetrics({ store }: Pick<Parts, "store">): Metrics {
+export function createMetrics({ store }: Pick<HandlerDeps, "store">): Metrics {
   const requests = new Map<string, Durations>();
-  const routes = new Hono<Env>().get("/metrics", async (c) => {
+  const metrics = get(URLS.metrics, async (c) => {
     const snapshot = await store.snapshot();
     const text = [
       ...metric("chp_generation", "gauge", "Number of the generation that is served.", [`chp_generation ${snapshot.number}`]),
@@ -56,14 +57,14 @@ export function createMetrics({ store }: Pick<Parts, "store">): Metrics {
         REQUESTS,
         "histogram",
         "Time from a request to its reply's headers.",
-        [...requests.values()].flatMap((one) => one.lines()),
+        [...requests.values()].flatMap((durations) => durations.lines()),
       ),
-      ...OF_PROCESS.flatMap(([name, type, help, read]) => metric(name, type, help, [`${name} ${read()}`])),
+      ...PROCESS_METRICS.flatMap(([name, type, help, read]) => metric(name, type, help, [`${name} ${read()}`])),
     ];
     return c.body(`${text.join("\n")}\n`, 200, { "Content-Type": CONTENT_TYPE });
   });
   return {
-    routes,
+    api: { dialect: "charmhub", routes: [metrics] },
     observe: (method, route, status, seconds) => {
       const labels = `method="${method}",route="${route}",status="${status}"`;
       let durations = requests.get(labels);
@@ -73,9 +74,9 @@ export function createMetrics({ store }: Pick<Parts, "store">): Metrics {
   };
 }
 
-type Kind = "gauge" | "counter" | "histogram";
+type MetricType = "gauge" | "counter" | "histogram";
 
-const OF_PROCESS: readonly (readonly [name: string, kind: Kind, help: string, read: () => number])[] = [
+const PROCESS_METRICS: readonly (readonly [name: string, type: MetricType, help: string, read: () => number])[] = [
   ["process_cpu_seconds_total", "counter", "Time of processors, the system's for it included.", cpuSeconds],
   ["process_resident_memory_bytes", "gauge", "Memory that it occupies.", () => process.memoryUsage.rss()],
   ["process_start_time_seconds", "gauge", "When it was started, in seconds since 1970.", () => performance.timeOrigin / 1000],
@@ -86,6 +87,6 @@ function cpuSeconds(): number {
   return (user + system) / 1e6;
 }
 
-function metric(name: string, kind: Kind, help: string, lines: readonly string[]): string[] {
-  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`, ...lines];
+function metric(name: string, type: MetricType, help: string, lines: readonly string[]): string[] {
+  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...lines];
 }

@@ -1,4 +1,4 @@
-/** What is offered now: a generation with the overrides that are in force over its channel maps. */
+/** What is offered now: a generation, with the overrides that are in force applied to its channel maps. */
 
 import type { Held } from "../src/catalog/change.ts";
 import { offered, spanOf } from "../src/catalog/override.ts";
@@ -10,11 +10,11 @@ import type { Store } from "../store/store.ts";
 /** Milliseconds since 1970. */
 export type Clock = () => number;
 
-/** One consistent view of a generation, as long as no override ends in it; readers hold it for a whole request. */
+/** One consistent view of a generation until an override begins or ends in it. Handlers use one for a whole request. */
 export class Offer {
   readonly of: Snapshot;
   readonly #clock: Clock;
-  /** the span of time in which all that was read here is offered so: between two ends of overrides */
+  /** the span of time in which everything that was read here is offered like this */
   #from = Number.NEGATIVE_INFINITY;
   #until = Number.POSITIVE_INFINITY;
 
@@ -23,8 +23,8 @@ export class Offer {
     this.#clock = clock;
   }
 
-  /** Whether something that was read here is offered otherwise by now; what was made of it is over, too. */
-  get isOver(): boolean {
+  /** Whether something that was read here is offered differently by now; then what was built from it is out of date, too. */
+  get isExpired(): boolean {
     const now = this.#clock();
     return now < this.#from || now >= this.#until;
   }
@@ -92,7 +92,7 @@ export interface Offers extends Pick<Store, "blob" | "text"> {
 export function offersOf(store: Pick<Store, "snapshot" | "blob" | "text">, clock: Clock): Offers {
   let current: Offer | undefined;
   const offer = (newest: Snapshot): Offer => {
-    if (current?.of !== newest || current.isOver) current = new Offer(newest, clock);
+    if (current?.of !== newest || current.isExpired) current = new Offer(newest, clock);
     return current;
   };
   return {

@@ -1,29 +1,23 @@
 /** Imports from other machines: a token over TLS, and a body without a limit that an import of its own process reads. */
 
-import { type Context, Hono } from "hono";
+import type { Context } from "hono";
 import * as v from "valibot";
-import { Failure, type FailureKind, isFailureKind, printable } from "../src/errors.ts";
+import { Failure, isFailureKind, printable } from "../src/errors.ts";
 import { isExpired, type Token, tokenOf } from "../src/settings/token.ts";
 import { VERSION } from "../src/version.ts";
-import { IMPORT_PATH, wordsOf } from "../src/wire/remoteimport.ts";
+import { tryJson } from "../src/wire/json.ts";
+import { wordsOf } from "../src/wire/remoteimport.ts";
+import { URLS } from "../src/wire/urls.ts";
 import type { Deps, Env, ImportEnd, RemoteImport } from "./call.ts";
+import { RETRY_AFTER } from "./errors.ts";
 import { replyWith } from "./replies.ts";
+import { type Api, get } from "./routes.ts";
 
 const MOST_AT_ONCE = 4;
-const RETRY_AFTER = 10;
 const IDLE = 60_000;
 
-/** What an import ends with that has a status of its own here; the rest have the one of errors.ts. */
-const STATUSES: Readonly<Partial<Record<FailureKind, number>>> = { refused: 422, conflict: 409, interrupted: 503 };
-
-const HEADERS: Readonly<Record<number, Record<string, string>>> = {
-  401: { "WWW-Authenticate": 'Bearer realm="chp"' },
-  503: { "Retry-After": String(RETRY_AFTER) },
-};
-
-export function remote({ remoteImport, log }: Deps): Hono<Env> {
-  const app = new Hono<Env>();
-  if (!remoteImport) return app;
+export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
+  if (!remoteImport) return { dialect: "remote-import", routes: [] };
   const { idle = IDLE } = remoteImport;
   let running = 0;
 
@@ -44,28 +38,28 @@ export function remote({ remoteImport, log }: Deps): Hono<Env> {
     throw new Failure("unauthorized", why, { next: "chp token NAME makes one; it is sent as Authorization: Bearer TOKEN" });
   }
 
-  function makeRoom(): void {
+  function refuseIfBusy(): void {
     if (running < MOST_AT_ONCE) return;
     throw new Failure("busy", `${running} imports of other machines run already`, { next: `try again in ${RETRY_AFTER} s` });
   }
 
-  // Whether an import would be taken: who is refused may find the connection closed before its reply was read.
-  app.get(IMPORT_PATH, async (c) => {
+  // Asked before an import is sent: a client that is refused in the midst of it may lose the connection before it reads the reply.
+  const probe = get(URLS.remoteImport, async (c) => {
     const token = await admit(c, remoteImport);
     if (!token) return c.notFound();
-    makeRoom();
+    refuseIfBusy();
     return c.json({ version: VERSION, token: token.name });
   });
 
-  app.put(IMPORT_PATH, async (c) => {
+  const runImport = async (c: Context<Env>): Promise<Response> => {
     const token = await admit(c, remoteImport);
     if (!token) return c.notFound();
     const words = wordsOf(new URL(c.req.url).searchParams);
-    makeRoom();
+    refuseIfBusy();
     running += 1;
     const by = { id: c.env.id, token: token.name, address: c.env.peer.address() };
     const size = c.req.header("Content-Length");
-    const body = new Received(c.req.raw.body, idle);
+    const body = new RequestBody(c.req.raw.body, idle);
     try {
       const end = await remoteImport.run({ words, body: body.parts(), ...(size !== undefined && { size: Number(size) }) });
       const failure = body.failure ?? failureOf(end);
@@ -80,20 +74,13 @@ export function remote({ remoteImport, log }: Deps): Hono<Env> {
       running -= 1;
       void body.drain();
     }
-  });
+  };
 
-  return app.onError((error) => {
-    if (!(error instanceof Failure)) throw error;
-    const { kind: code, message, next } = error;
-    const status = STATUSES[code] ?? error.status;
-    const reply = replyWith(JSON.stringify({ "error-list": [{ code, message, ...(next !== undefined && { next }) }] }), status);
-    for (const [name, value] of Object.entries(HEADERS[status] ?? {})) reply.headers.set(name, value);
-    return reply;
-  });
+  return { dialect: "remote-import", routes: [probe, { method: "PUT", url: URLS.remoteImport, handle: runImport }] };
 }
 
-/** A request's body as it comes. It is never cancelled: that would end the connection before the reply is read. */
-class Received {
+/** A request's body as it arrives. It is never cancelled: that would end the connection before the client has read the reply. */
+class RequestBody {
   /** why it was not read to its end */
   failure: Failure | undefined;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
@@ -112,7 +99,7 @@ class Received {
     }
   }
 
-  /** Reads what nobody wants any more, so that its sender comes to read the reply. */
+  /** Reads the rest and drops it, so that the client comes to read the reply. */
   async drain(): Promise<void> {
     while (!this.failure && (await this.#next().catch(() => undefined)));
   }
@@ -139,7 +126,7 @@ class Received {
 const ErrorText = v.object({ error: v.string(), kind: v.string(), next: v.optional(v.string()) });
 const ReportText = v.looseObject({ generation: v.nullable(v.number()) });
 
-/** What the command told of its failure. */
+/** The failure that the command printed. */
 function failureOf({ exit, err }: ImportEnd): Failure | undefined {
   if (exit === 0) return undefined;
   const parsed = v.safeParse(ErrorText, tryJson(err.trimEnd().split("\n").at(-1) ?? ""));
@@ -151,12 +138,4 @@ function failureOf({ exit, err }: ImportEnd): Failure | undefined {
 
 function generationOf(report: string): number | null {
   return v.parse(ReportText, tryJson(report)).generation;
-}
-
-function tryJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

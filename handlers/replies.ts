@@ -1,38 +1,42 @@
-/** Replies of JSON, and what is kept of them: as long as it lasts, and within a number of bytes. */
+/** Replies of JSON, and what is kept of them: for as long as they stay true, and within a number of bytes. */
 
-import type { Context } from "hono";
 import { ByteCache } from "../src/cache.ts";
 import type { Registry } from "../src/catalog/registry.ts";
-import type { Env } from "./call.ts";
 import type { Offer } from "./offer.ts";
 
-const LIMIT = 64 * 2 ** 20;
+const MAX_KEPT = 64 * 2 ** 20;
 
-/** Clients want that type to the letter. */
-const HEADERS = { "Content-Type": "application/json" };
+/** Clients want that type to the letter (handlers/juju.md, Content types; handlers/snapd.md, Content types). */
+const JSON_HEADERS = { "Content-Type": "application/json" };
 
 export function replyWith(json: string | Uint8Array<ArrayBuffer>, status = 200): Response {
-  return new Response(json, { status, headers: HEADERS });
+  return new Response(json, { status, headers: JSON_HEADERS });
 }
 
-/** A success that also serves whoever asks for that URL while snapshot and registry stay: nothing else of the request may be in it. */
-export function lasting(c: Context<Env>, json: string): Response {
-  c.env.lasting = Buffer.from(json);
-  return replyWith(c.env.lasting);
+/**
+ * A success whose bytes also answer whoever asks for the same URL while snapshot and registry stay the same. So nothing else of the
+ * request, nor the time, may have a part in them.
+ */
+export class LastingReply {
+  readonly body: Uint8Array<ArrayBuffer>;
+
+  constructor(json: string) {
+    this.body = Buffer.from(json);
+  }
 }
 
-/** Keeps what a key, the snapshot and the registry decide. */
-export class Lasting<T> {
+/** Keeps what depends on nothing but a key, the snapshot and the registry. */
+export class SnapshotCache<T> {
   #snapshot: Offer | undefined;
   #registry: Registry | undefined;
-  #kept = new ByteCache<T>(LIMIT);
+  #kept = new ByteCache<T>(MAX_KEPT);
 
-  /** What is known of these; what was known of those before is forgotten. */
+  /** What is kept for these two; what was kept for those before is forgotten. */
   of(snapshot: Offer, registry: Registry | undefined): ByteCache<T> {
     if (snapshot !== this.#snapshot || registry !== this.#registry) {
       this.#snapshot = snapshot;
       this.#registry = registry;
-      this.#kept = new ByteCache(LIMIT);
+      this.#kept = new ByteCache(MAX_KEPT);
     }
     return this.#kept;
   }

@@ -1,6 +1,6 @@
-/** The Snap Store API, but for assertions. Routes and replies: contract/snapd.md §1 to §5, §7. */
+/** The Snap Store API, but for assertions. What clients rely on: handlers/snapd.md. */
 
-import { type Context, Hono } from "hono";
+import type { Context } from "hono";
 import { header, optionalHeader } from "../src/assertions/assertion.ts";
 import { parseAssertions } from "../src/assertions/text.ts";
 import { CANONICAL_ROOTS, Trust, verifyAll, verifySelfSigned } from "../src/assertions/verify.ts";
@@ -33,34 +33,30 @@ import {
   snapTemplate,
 } from "../src/wire/snapstore.ts";
 import { TemplateCache } from "../src/wire/template.ts";
-import { sendBlob } from "./blobs.ts";
-import { readBody } from "./body.ts";
-import type { Env, Parts } from "./call.ts";
-import { Latest, toldOfDamage } from "./damage.ts";
-import { snapErrors } from "./errors.ts";
-import type { MissingList } from "./missing.ts";
+import { URLS } from "../src/wire/urls.ts";
+import { filenameOf, sendBlob } from "./blobs.ts";
+import { MAX_REFRESH, MAX_SMALL, readBody } from "./body.ts";
+import type { Env, HandlerDeps } from "./call.ts";
+import { damageMessage, IndexCache } from "./damage.ts";
+import type { MissingRequests } from "./missingrequests.ts";
 import type { Offer } from "./offer.ts";
 import { replyWith } from "./replies.ts";
-
-/** Assertion groups of 256 snaps a request, and every installed snap as context. */
-const MAX_REFRESH = 16 * 2 ** 20;
-const MAX_SMALL = 2 ** 20;
+import { type Api, get, post, type Route } from "./routes.ts";
 
 const HAL_TYPE = { "Content-Type": "application/hal+json" };
 
 const NO_REGISTRATION = { message: "device registration is not available on this store" };
 const NO_SHOP = "Nothing is sold or messaged here.";
 
-export function snapstore({
+export function snapstoreRoutes({
   store,
   log,
   sessions,
   missing,
-}: Parts & { readonly sessions: Sessions; readonly missing: MissingList }): Hono<Env> {
-  const app = snapErrors(new Hono<Env>());
+}: HandlerDeps & { readonly sessions: Sessions; readonly missing: MissingRequests }): Api {
   const templates = new TemplateCache();
   const read = (digest: Digest) => store.text(digest);
-  const index = new Latest(
+  const index = new IndexCache(
     log,
     "snaps",
     (snapshot) => snapshot.snaps(),
@@ -68,48 +64,48 @@ export function snapstore({
   );
   const trust = new Trust(CANONICAL_ROOTS);
 
-  app.post("/v2/snaps/refresh", async (c) => {
+  const refresh = post(URLS.snapRefresh, async (c) => {
     const {
       items,
       wantsYaml: yaml,
       wantsResources: resources,
       maxFormats,
-    } = readSnapRefresh(await readBody(c, MAX_REFRESH), architectureOf(c));
+    } = readSnapRefresh(await readBody(c, MAX_REFRESH), deviceArchitecture(c));
     const snapshot = await store.snapshot();
     const brand = deviceOf(c)?.store;
     const origin = c.env.origin;
     const answer = async (item: SnapItem): Promise<string> => {
-      const held = await findSnap(snapshot, item.query, brand);
-      const query = await withPin(item, held, snapshot);
-      const snap = knownTo(query, held);
+      const stored = await findSnap(snapshot, item.query, brand);
+      const query = await withPin(item, stored, snapshot);
+      const snap = knownTo(query, stored);
       const outcome = resolveSnap(snap, query);
       if ("refusal" in outcome) {
-        missing.note(lackOf(query, snap), Date.now());
+        missing.note(missingRelease(query, snap), Date.now());
         return snapRefusal(query, snap, outcome.refusal);
       }
       const { ok } = outcome;
-      if (resources) for (const lack of lackingComponents(ok.snap, ok.revision.revision)) missing.note(lack, Date.now());
+      if (resources) for (const what of missingComponents(ok.snap, ok.revision.revision)) missing.note(what, Date.now());
       const template = await templates.get(ok.snap, snapKey(ok, { yaml, resources }), () => snapTemplate(ok, { yaml, resources }, read));
       return snapResult(query, ok, template.render(origin));
     };
     // One snap that is damaged must not keep the others of a machine from being refreshed.
-    const broken = ({ query }: SnapItem, error: unknown) =>
-      snapRefusal(query, undefined, { code: "api-error", message: toldOfDamage(c.env, log, error) });
+    const damaged = ({ query }: SnapItem, error: unknown) =>
+      snapRefusal(query, undefined, { code: "api-error", message: damageMessage(c.env, log, error) });
     const results: string[] = [];
     for (const item of items)
       results.push(
         "query" in item
-          ? await answer(item).catch((error: unknown) => broken(item, error))
+          ? await answer(item).catch((error: unknown) => damaged(item, error))
           : fetchResult(item, await snapshot.assertions(), maxFormats, origin),
       );
     return replyWith(snapRefreshReply(results));
   });
 
-  app.get("/v2/snaps/info/:name", async (c) => {
-    const name = c.req.param("name");
-    const architecture = c.req.query("architecture") || architectureOf(c);
+  const info = get(URLS.snapInfo, async (c) => {
+    const { name = "" } = URLS.snapInfo.parse(c.req) ?? {};
+    const architecture = c.req.query("architecture") || deviceArchitecture(c);
     const fields = c.req.query("fields");
-    const snap = offered(await (await store.snapshot()).snap(name), deviceOf(c)?.store);
+    const snap = installable(await (await store.snapshot()).snap(name), deviceOf(c)?.store);
     if (!snap && fields === "download" && (name === "snapd" || name === "core")) return c.json(reachable(name, architecture, c.env.origin));
     const resources = fields?.split(",").includes("resources") ?? false;
     if (!snap) throw noSnap(name, architecture);
@@ -118,89 +114,116 @@ export function snapstore({
     return replyWith(template.render(c.env.origin));
   });
 
-  app.get("/v2/snaps/find", async (c) => {
-    const found = (await index.of(await store.snapshot())).index.find(question(c, deviceOf(c)));
-    const results = found.map(async (one) => {
-      const key = `found ${one.revision.revision} ${one.release.channel}`;
-      return (await templates.get(one.snap, key, async () => foundTemplate(one))).render(c.env.origin);
+  const find = get(URLS.snapFind, async (c) => {
+    const found = (await index.of(await store.snapshot())).index.find(readSnapSearch(c, deviceOf(c)));
+    const results = found.map(async (match) => {
+      const key = `found ${match.revision.revision} ${match.release.channel}`;
+      return (await templates.get(match.snap, key, async () => foundTemplate(match))).render(c.env.origin);
     });
     return replyWith(snapFindReply(await Promise.all(results)));
   });
 
-  app.get("/v2/snaps/categories", async (c) => c.json(categoriesReply((await index.of(await store.snapshot())).index.categories())));
+  const readCategories = async () => (await index.of(await store.snapshot())).index.categories();
 
-  app.get("/api/v1/snaps/sections", async (c) =>
-    c.body(JSON.stringify(sectionsReply((await index.of(await store.snapshot())).index.categories())), 200, HAL_TYPE),
-  );
+  const categories = get(URLS.snapCategories, async (c) => c.json(categoriesReply(await readCategories())));
 
-  app.get("/api/v1/snaps/names", async (c) => {
+  const sections = get(URLS.snapSections, async (c) => c.body(JSON.stringify(sectionsReply(await readCategories())), 200, HAL_TYPE));
+
+  const names = get(URLS.snapNames, async (c) => {
     const snapshot = await store.snapshot();
-    const found = (await index.of(snapshot)).index.find(question(c, deviceOf(c)));
+    const found = (await index.of(snapshot)).index.find(readSnapSearch(c, deviceOf(c)));
     return c.body(JSON.stringify(namesReply(found, await snapshot.assertions())), 200, HAL_TYPE);
   });
 
   // A cohort keeps machines on one revision of a progressive release; here every release is whole at once.
-  app.post("/v2/cohorts", async (c) => {
-    const names = readCohortRequest(await readBody(c, MAX_SMALL));
+  const cohorts = post(URLS.cohorts, async (c) => {
+    const requested = readCohortRequest(await readBody(c, MAX_SMALL));
     const snapshot = await store.snapshot();
     const brand = deviceOf(c)?.store;
     const keys: [string, string][] = [];
-    for (const name of names) {
-      const snap = offered(await snapshot.snap(name), brand);
+    for (const name of requested) {
+      const snap = installable(await snapshot.snap(name), brand);
       if (!snap) throw new Failure("not-found", `No snap named '${printable(name, 200)}'.`);
       keys.push([name, Buffer.from(JSON.stringify({ "snap-id": snap.id, generation: snapshot.number })).toString("base64url")]);
     }
     return c.json({ "cohort-keys": Object.fromEntries(keys) });
   });
 
-  app.post("/api/v1/snaps/auth/nonces", (c) => c.json({ nonce: sessions.nonce(Date.now()) }));
+  const nonces = post(URLS.nonces, (c) => c.json({ nonce: sessions.nonce(Date.now()) }));
 
-  app.post("/api/v1/snaps/auth/sessions", async (c) => {
+  const openSession = post(URLS.sessions, async (c) => {
     const request = readSessionRequest(await readBody(c, MAX_SMALL));
-    const held = await (await store.snapshot()).assertions();
-    return c.json({ macaroon: sessions.open(deviceFrom(request, held, sessions, trust)) });
+    const stored = await (await store.snapshot()).assertions();
+    return c.json({ macaroon: sessions.open(deviceFrom(request, stored, sessions, trust)) });
   });
 
-  for (const path of ["/api/v1/snaps/auth/request-id", "/api/v1/snaps/auth/devices"]) app.all(path, (c) => c.json(NO_REGISTRATION, 404));
-  for (const path of ["/v2/messages", "/v2/repairs/*", "/api/v1/snaps/purchases/*"])
-    app.all(path, () => {
-      throw new Failure("not-found", NO_SHOP);
-    });
+  const noRegistration = [URLS.registrationId, URLS.registration].map(
+    (url): Route => ({ method: "ALL", url, handle: (c) => c.json(NO_REGISTRATION, 404) }),
+  );
 
-  // `ID_REVISION.snap`, `ID.COMPONENT_REVISION.comp`
-  app.get("/api/v1/snaps/download/:file", async (c) => {
-    const file = c.req.param("file");
-    const [, id = "", component, revision = ""] = /^([A-Za-z0-9]+)(?:\.([a-z0-9-]+))?_(\d+)\.(?:snap|comp)$/.exec(file) ?? [];
-    const snap = visible(await (await store.snapshot()).snapById(id), deviceOf(c)?.store);
-    const found =
-      snap && (component === undefined ? findSnapRevision(snap, Number(revision)) : findComponent(snap, component, Number(revision)));
-    return send(c, file, found?.blob);
+  const noShop = [URLS.messages, URLS.repairs, URLS.purchases].map(
+    (url): Route => ({
+      method: "ALL",
+      url,
+      handle: () => {
+        throw new Failure("not-found", NO_SHOP);
+      },
+    }),
+  );
+
+  const snapFile = get(URLS.snapFile, async (c) => {
+    const file = URLS.snapFile.parse(c.req);
+    const snap = file && (await visibleById(c, file.id));
+    if (!file || !snap) return send(c, undefined);
+    const { component, revision } = file;
+    const found = component === undefined ? findSnapRevision(snap, revision) : findComponent(snap, component, revision);
+    return send(c, found?.blob);
   });
 
-  // `ID_REVISION.png`
-  app.get("/api/v1/snaps/icons/:file", async (c) => {
-    const file = c.req.param("file");
-    const [, id = "", revision = "", extension] = /^([A-Za-z0-9]+)_(\d+)\.(png|svg)$/.exec(file) ?? [];
-    const snap = visible(await (await store.snapshot()).snapById(id), deviceOf(c)?.store);
-    const icon = snap && findSnapRevision(snap, Number(revision))?.icon;
-    return send(c, file, icon?.extension === extension ? icon?.blob : undefined);
+  const snapIcon = get(URLS.snapIcon, async (c) => {
+    const file = URLS.snapIcon.parse(c.req);
+    const snap = file && (await visibleById(c, file.id));
+    const icon = snap && findSnapRevision(snap, file.revision)?.icon;
+    return send(c, icon?.extension === file?.extension ? icon?.blob : undefined);
   });
 
-  return app;
+  return {
+    dialect: "snapd",
+    routes: [
+      refresh,
+      info,
+      find,
+      categories,
+      sections,
+      names,
+      cohorts,
+      nonces,
+      openSession,
+      ...noRegistration,
+      ...noShop,
+      snapFile,
+      snapIcon,
+    ],
+  };
 
-  async function send(c: Context, filename: string, digest: Digest | undefined): Promise<Response> {
+  async function visibleById(c: Context<Env>, id: string): Promise<Snap | undefined> {
+    return visible(await (await store.snapshot()).snapById(id), deviceOf(c)?.store);
+  }
+
+  async function send(c: Context<Env>, digest: Digest | undefined): Promise<Response> {
+    const filename = filenameOf(c);
     const object = digest && (await store.blob(digest));
     if (!object) throw new Failure("not-found", `No file '${printable(filename, 200)}'.`);
     return sendBlob(c, { object, digest, filename, lenient: true });
   }
 
-  function deviceOf(c: Context): Device | undefined {
+  function deviceOf(c: Context<Env>): Device | undefined {
     return sessions.device(c.req.header("Snap-Device-Authorization") ?? c.req.header("X-Device-Authorization"));
   }
 }
 
-/** The two families of requests name it differently. */
-function architectureOf(c: Context): string {
+/** The two families of requests name the header differently (handlers/snapd.md, Request headers). */
+function deviceArchitecture(c: Context<Env>): string {
   return c.req.header("Snap-Device-Architecture") || c.req.header("X-Ubuntu-Architecture") || "amd64";
 }
 
@@ -208,8 +231,8 @@ function visible(snap: Snap | undefined, brand: string | undefined): Snap | unde
   return snap && isVisible(snap, brand) ? snap : undefined;
 }
 
-/** One that has more than what is had by its number alone. */
-function offered(snap: Snap | undefined, brand: string | undefined): Snap | undefined {
+/** A snap with at least one revision that can be installed without naming its number. */
+function installable(snap: Snap | undefined, brand: string | undefined): Snap | undefined {
   return snap && newestSnapRevision(snap) && visible(snap, brand);
 }
 
@@ -217,30 +240,30 @@ async function findSnap(snapshot: Offer, { id, name }: SnapQuery, brand: string 
   return visible(await (id === undefined ? snapshot.snap(name ?? "") : snapshot.snapById(id)), brand);
 }
 
-/** The query at the revision that an enforced validation set pins, where the client names none. */
+/** The query for the revision that an enforced validation set pins, where the client names none. */
 async function withPin({ query, sets }: SnapItem, snap: Snap | undefined, snapshot: Offer): Promise<SnapQuery> {
   if (sets.length === 0 || !snap || query.revision !== undefined) return query;
   const revision = pinnedRevision(sets, snap, await snapshot.assertions());
   return revision === undefined ? query : { ...query, revision };
 }
 
-function lackOf({ name, id, revision, channel, architecture }: SnapQuery, snap: Snap | undefined): string {
+function missingRelease({ name, id, revision, channel, architecture }: SnapQuery, snap: Snap | undefined): string {
   const which = printable(snap?.name ?? name ?? `with the id ${id}`, 100);
   if (!snap) return `snap ${which}`;
   const what = revision === undefined ? `a release in ${printable(channel ?? "stable", 100)}` : `revision ${revision}`;
   return `${what} of snap ${which} for ${printable(architecture, 20)}`;
 }
 
-/** A machine that has one of these can't refresh any of its snaps. */
-function lackingComponents(snap: Snap, revision: number): string[] {
+/** A machine that has one of these installed can't refresh any of its snaps (handlers/snapd.md, Components). */
+function missingComponents(snap: Snap, revision: number): string[] {
   const declared = findSnapRevision(snap, revision)?.components ?? [];
   if (declared.length === 0) return [];
-  const had = new Set(componentsOf(snap, revision).map(([name]) => name));
-  return declared.filter((name) => !had.has(name)).map((name) => `component ${name} of revision ${revision} of snap ${snap.name}`);
+  const stored = new Set(componentsOf(snap, revision).map(([name]) => name));
+  return declared.filter((name) => !stored.has(name)).map((name) => `component ${name} of revision ${revision} of snap ${snap.name}`);
 }
 
-function question(c: Context, device: Device | undefined): SnapQuestion {
-  const asked = {
+function readSnapSearch(c: Context<Env>, device: Device | undefined): SnapQuestion {
+  const given = {
     text: c.req.query("q"),
     name: c.req.query("name"),
     commonId: c.req.query("common-id"),
@@ -249,14 +272,14 @@ function question(c: Context, device: Device | undefined): SnapQuestion {
     store: device?.store,
   };
   return {
-    ...Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined && value !== "")),
-    architecture: c.req.query("architecture") || architectureOf(c),
+    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== "")),
+    architecture: c.req.query("architecture") || deviceArchitecture(c),
     confinements: (c.req.query("confinement") ?? "").split(",").filter(Boolean),
   };
 }
 
-/** The device of a session request. Only what verifies up to a root makes it one of a brand store. */
-function deviceFrom(request: ReturnType<typeof readSessionRequest>, held: AssertionSet, sessions: Sessions, trust: Trust): Device {
+/** The device of a session request. It is one of a brand store only where serial and model verify up to a root. */
+function deviceFrom(request: ReturnType<typeof readSessionRequest>, stored: AssertionSet, sessions: Sessions, trust: Trust): Device {
   const [session, serial, model] = (["device-session-request", "serial-assertion", "model-assertion"] as const).map((name) => {
     const [first] = parseAssertions(Buffer.from(request[name]), name);
     if (first?.type !== name.replace(/-assertion$/, "")) throw new Failure("malformed", `${name} is not such an assertion`);
@@ -269,12 +292,12 @@ function deviceFrom(request: ReturnType<typeof readSessionRequest>, held: Assert
   if (wrong !== undefined) throw new Failure("malformed", `device-session-request: ${wrong}`);
   const [brand, name] = [header(serial, "brand-id"), header(serial, "model")];
   if (
-    ["brand-id", "model", "serial"].some((one) => header(session, one) !== header(serial, one)) ||
+    ["brand-id", "model", "serial"].some((field) => header(session, field) !== header(serial, field)) ||
     model.key[1] !== brand ||
     model.key[2] !== name
   )
     throw new Failure("malformed", "the three assertions are not of one device");
-  const find = (type: string, key: readonly string[]) => held.verified(type, key)[0];
+  const find = (type: string, key: readonly string[]) => stored.verified(type, key)[0];
   const { refused } = verifyAll([serial, model], { trust, find, now: new Date() });
   const store = refused.length === 0 ? optionalHeader(model, "store") : undefined;
   return { brand, model: name, serial: header(serial, "serial"), ...(store !== undefined && { store }) };

@@ -1,13 +1,13 @@
 /** Health, for people and probes, and what machines asked for in vain. */
 
-import { Hono } from "hono";
 import { VERSION } from "../src/version.ts";
-import type { Env, Parts } from "./call.ts";
-import type { MissingList } from "./missing.ts";
+import { URLS } from "../src/wire/urls.ts";
+import type { HandlerDeps } from "./call.ts";
+import type { MissingRequests } from "./missingrequests.ts";
+import { type Api, get } from "./routes.ts";
 
-export function status({ store }: Parts, missing: MissingList): Hono<Env> {
-  const app = new Hono<Env>();
-  app.get("/_status/check", async (c) => {
+export function statusRoutes({ store }: HandlerDeps, missing: MissingRequests): Api {
+  const check = get(URLS.check, async (c) => {
     const snapshot = await store.snapshot();
     return c.json({
       status: "ok",
@@ -17,6 +17,5 @@ export function status({ store }: Parts, missing: MissingList): Hono<Env> {
       snaps: snapshot.snapNames.length,
     });
   });
-  app.get("/_status/missing", (c) => c.json({ missing: missing.entries }));
-  return app;
+  return { dialect: "charmhub", routes: [check, get(URLS.missing, (c) => c.json({ missing: missing.all }))] };
 }

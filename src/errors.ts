@@ -1,38 +1,30 @@
 /** The one error type. Every refusal that a person or a client sees is a `Failure` of one of these kinds. */
 
-interface Kind {
-  /** exit code of a command */
-  readonly exit: number;
-  /** HTTP status of a reply */
-  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 413 | 500 | 503;
-  /** code in the `error-list` of a Charmhub reply */
-  readonly code: string;
-}
+/** By kind the exit code of a command. What it is in a reply: handlers/errors.ts. */
+const EXIT_CODES = {
+  failed: 1,
+  "not-found": 1,
+  "not-allowed": 1,
+  unauthorized: 1,
+  forbidden: 1,
+  busy: 1,
+  "too-large": 3,
+  "too-slow": 1,
+  malformed: 2,
+  usage: 2,
+  refused: 3,
+  partly: 4,
+  "no-store": 10,
+  "store-too-new": 11,
+  conflict: 12,
+  corrupt: 13,
+  interrupted: 130,
+} as const satisfies Record<string, number>;
 
-const KINDS = {
-  failed: { exit: 1, status: 500, code: "api-error" },
-  "not-found": { exit: 1, status: 404, code: "resource-not-found" },
-  "not-allowed": { exit: 1, status: 405, code: "api-error" },
-  unauthorized: { exit: 1, status: 401, code: "unauthorized" },
-  forbidden: { exit: 1, status: 403, code: "forbidden" },
-  busy: { exit: 1, status: 503, code: "busy" },
-  "too-large": { exit: 3, status: 413, code: "bad-argument" },
-  "too-slow": { exit: 1, status: 408, code: "api-error" },
-  malformed: { exit: 2, status: 400, code: "bad-argument" },
-  usage: { exit: 2, status: 400, code: "bad-argument" },
-  refused: { exit: 3, status: 400, code: "bad-argument" },
-  partly: { exit: 4, status: 500, code: "api-error" },
-  "no-store": { exit: 10, status: 500, code: "api-error" },
-  "store-too-new": { exit: 11, status: 500, code: "api-error" },
-  conflict: { exit: 12, status: 500, code: "api-error" },
-  corrupt: { exit: 13, status: 500, code: "api-error" },
-  interrupted: { exit: 130, status: 500, code: "api-error" },
-} as const satisfies Record<string, Kind>;
-
-export type FailureKind = keyof typeof KINDS;
+export type FailureKind = keyof typeof EXIT_CODES;
 
 export function isFailureKind(text: string): text is FailureKind {
-  return Object.hasOwn(KINDS, text);
+  return Object.hasOwn(EXIT_CODES, text);
 }
 
 export interface FailureOptions {
@@ -54,15 +46,7 @@ export class Failure extends Error {
   }
 
   get exit(): number {
-    return KINDS[this.kind].exit;
-  }
-
-  get status(): Kind["status"] {
-    return KINDS[this.kind].status;
-  }
-
-  get code(): string {
-    return KINDS[this.kind].code;
+    return EXIT_CODES[this.kind];
   }
 
   /** The same refusal, told from where it happened: `outer.tar.gz: kafka.tar.gz: metadata.json: …`. */

@@ -7,7 +7,8 @@ import { Failure, isFailureKind, printable, reason } from "../../src/errors.ts";
 import type { ImportSource, Told } from "../../src/import/import.ts";
 import { type SizedSource, sized, sizeOfTar, tarOfSources } from "../../src/import/remoteprotocol.ts";
 import { readPem } from "../../src/settings/certificate.ts";
-import { IMPORT_PATH, parametersOf } from "../../src/wire/remoteimport.ts";
+import { parametersOf } from "../../src/wire/remoteimport.ts";
+import { URLS } from "../../src/wire/urls.ts";
 import { type Ask, ask, type Reply, Unanswered } from "./http.ts";
 import { type CommonOptions, type Io, note } from "./io.ts";
 import { progressOn } from "./progress.ts";
@@ -66,7 +67,7 @@ class Server {
         ...(url?.protocol === "http:" && { next: "a token is sent over TLS alone: chp serve --tls-listen HOST:PORT there" }),
       });
     this.#host = url.host;
-    this.#url = `${url.origin}${url.pathname.replace(/\/+$/, "")}${IMPORT_PATH}`;
+    this.#url = `${url.origin}${url.pathname.replace(/\/+$/, "")}${URLS.remoteImport.build({})}`;
     this.#common = { headers: { Authorization: `Bearer ${token}` }, trusted, signal };
   }
 

@@ -1,4 +1,4 @@
-/** All assertions that are held, by primary key. What is asked for: contract/snapd.md §2.5, §6.4. */
+/** All assertions that are held, by primary key. What clients ask for: handlers/snapd.md, Assertions. */
 
 import { type Assertion, keyText } from "../assertions/assertion.ts";
 import { parseAssertions } from "../assertions/text.ts";

@@ -1,4 +1,4 @@
-/** Bases: what a charm runs on. Words and rules: contract/juju.md §2.3, §2.7. */
+/** Bases: what a charm runs on. Rules: handlers/juju.md, Bases. */
 
 export interface Base {
   readonly name: string;

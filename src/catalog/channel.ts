@@ -1,4 +1,4 @@
-/** Channels: `track/risk[/branch]`. Grammar: Juju's and snapd's, contract/juju.md §4. */
+/** Channels: `track/risk[/branch]`. Grammar: handlers/juju.md, Channels; handlers/snapd.md, Channels. */
 
 /** From safest to riskiest. */
 export const RISKS = ["stable", "candidate", "beta", "edge"] as const;

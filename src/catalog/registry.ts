@@ -1,4 +1,4 @@
-/** OCI resources for a local registry: the blob that Juju reads, and what is said of it. Source: contract/juju.md §5.4. */
+/** OCI resources for a local registry: the blob that Juju reads, and its size and sums. Rules: handlers/juju.md, Images. */
 
 import { parse as parseYaml } from "yaml";
 import { ALGORITHMS, sumsOf } from "../digest.ts";
@@ -50,7 +50,7 @@ export function pathOf(reference: string): string {
   return domain === undefined ? reference : reference.slice(domain.length + 1);
 }
 
-/** What an oci-image resource says, as JSON or YAML; undefined where it names no image. Source: contract/juju.md §5.4. */
+/** What an oci-image resource says, as JSON or YAML; undefined where it names no image. Rules: handlers/juju.md, Images. */
 export function readImageBlob(
   bytes: Uint8Array,
 ): { readonly reference: string; readonly username: string; readonly password: string } | undefined {

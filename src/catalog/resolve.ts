@@ -1,4 +1,4 @@
-/** The heart: package × request → release | refusal. Rules: contract/juju.md §2.4 to §2.7. */
+/** The heart: package × request → release | refusal. Rules: handlers/juju.md, Choosing a release. */
 
 import { agrees, type Base, baseKey, compareBases, isConcrete, normalBase, uniqueBases } from "./base.ts";
 import { type FullChannel, formatChannel, fullChannel, RISKS, searchOrder } from "./channel.ts";

@@ -1,4 +1,4 @@
-/** Find: which packages a question names, best first. Source: contract/juju.md §1.5. */
+/** Find: which packages a question names, best first. Rules: handlers/juju.md, Find. */
 
 import { formatChannel, fullChannel } from "./channel.ts";
 import { findRevision, newestRevision, type Package } from "./package.ts";

@@ -1,4 +1,4 @@
-/** What the store knows of one snap: its manifest, and how an import is merged into it. Rules: contract/snapd.md §2 to §4, §6. */
+/** What the store knows of one snap: its manifest, and how an import is merged into it. What clients rely on: handlers/snapd.md. */
 
 import type { Digest } from "../digest.ts";
 import { refused } from "../errors.ts";

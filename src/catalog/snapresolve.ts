@@ -1,4 +1,4 @@
-/** The heart for snaps: snap × action → revision | refusal. Rules: contract/snapd.md §2.3, §2.4, §3. */
+/** The heart for snaps: snap × action → revision | refusal. Rules: handlers/snapd.md, Choosing a revision. */
 
 import { type FullChannel, formatChannel, parseChannel, searchOrder } from "./channel.ts";
 import { channelOf } from "./channelmap.ts";

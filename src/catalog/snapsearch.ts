@@ -1,4 +1,4 @@
-/** Find for snaps: which a question names, best first. Source: contract/snapd.md §4.2. */
+/** Find for snaps: which a question names, best first. Rules: handlers/snapd.md, Find. */
 
 import { parseChannel, searchOrder } from "./channel.ts";
 import { findSnapRevision, newestSnapRevision, type Snap, type SnapRelease, type SnapRevision } from "./snap.ts";

@@ -347,7 +347,7 @@ function essentialCharms(juju: string, architectures: readonly string[]): Packag
   }));
 }
 
-/** By version of Juju; the first that fits. Source: contract/juju.md §8.1. */
+/** By version of Juju; the first that fits. Source: handlers/juju.md, Bootstrap. */
 const ESSENTIAL_SNAPS: readonly (readonly [juju: RegExp, snaps: readonly (readonly [name: string, channel: string, reason: string])[]])[] =
   [
     [

@@ -1,6 +1,6 @@
 /**
- * A client of the public stores, or of a chp: what an export asks of Charmhub and of the Snap Store. Requests and replies:
- * contract/juju.md §1, §2, §7; contract/snapd.md §1, §2, §4, §6.
+ * A client of the public stores, or of a chp: what an export asks of Charmhub and of the Snap Store. The APIs are
+ * those that handlers/ serves: handlers/juju.md, handlers/snapd.md.
  */
 
 import * as v from "valibot";

@@ -1,4 +1,4 @@
-/** The Charmhub API on the wire: requests as schemas, replies as builders. Source: contract/juju.md §1. */
+/** The Charmhub API on the wire: requests as schemas, replies as builders. What clients rely on: handlers/juju.md. */
 
 import * as v from "valibot";
 import type { Base } from "../catalog/base.ts";
@@ -17,23 +17,30 @@ import {
 import { defaultRelease, type Query, type Refusal, type Resolved } from "../catalog/resolve.ts";
 import type { Digest } from "../digest.ts";
 import { Failure, printable } from "../errors.ts";
-import { check, parseJson } from "./json.ts";
+import { checkBody, Integer, NO_ERRORS, OptionalText, parseJson } from "./json.ts";
 import { ORIGIN, Template } from "./template.ts";
+import { URLS } from "./urls.ts";
 
-/** Reads a text of the store. */
+/** Reads a text that is stored as a blob. */
 export type ReadText = (digest: Digest) => Promise<string>;
 
 /* ---- POST refresh ---- */
 
-const Integer = v.pipe(v.number(), v.safeInteger());
-const Text = v.nullish(v.string());
-const BaseSchema = v.nullish(
+const RequestBase = v.nullish(
   v.object({ architecture: v.nullish(v.string(), ""), name: v.nullish(v.string(), ""), channel: v.nullish(v.string(), "") }),
 );
 
-const RefreshRequest = v.object({
+const CharmRefreshRequest = v.object({
   context: v.nullish(
-    v.array(v.object({ "instance-key": v.string(), id: Text, revision: v.nullish(Integer), base: BaseSchema, "tracking-channel": Text })),
+    v.array(
+      v.object({
+        "instance-key": v.string(),
+        id: OptionalText,
+        revision: v.nullish(Integer),
+        base: RequestBase,
+        "tracking-channel": OptionalText,
+      }),
+    ),
     [],
   ),
   actions: v.nullish(
@@ -41,11 +48,11 @@ const RefreshRequest = v.object({
       v.object({
         action: v.picklist(["install", "download", "refresh"]),
         "instance-key": v.string(),
-        id: Text,
-        name: Text,
-        channel: Text,
+        id: OptionalText,
+        name: OptionalText,
+        channel: OptionalText,
         revision: v.nullish(Integer),
-        base: BaseSchema,
+        base: RequestBase,
         "resource-revisions": v.nullish(v.array(v.object({ name: v.string(), revision: Integer })), []),
       }),
     ),
@@ -54,67 +61,72 @@ const RefreshRequest = v.object({
   fields: v.nullish(v.array(v.string())),
 });
 
-type Action = v.InferOutput<typeof RefreshRequest>["actions"][number];
-type Context = v.InferOutput<typeof RefreshRequest>["context"][number];
+type CharmAction = v.InferOutput<typeof CharmRefreshRequest>["actions"][number];
+type CharmContext = v.InferOutput<typeof CharmRefreshRequest>["context"][number];
 
 /** One action, as the resolver takes it; or a refusal that needs no package. */
-export type RefreshItem = { readonly query: Query; readonly refusal?: Refusal };
+export type CharmRefreshItem = { readonly query: Query; readonly refusal?: Refusal };
 
-export interface Refresh {
-  readonly items: readonly RefreshItem[];
+export interface CharmRefresh {
+  readonly items: readonly CharmRefreshItem[];
   /** undefined: everything */
   readonly fields: readonly string[] | undefined;
 }
 
 /** Reads the body of a refresh request. Throws a `malformed` failure that names the field. */
-export function readRefresh(text: string, preferred: string): Refresh {
-  const { context, actions, fields } = check(RefreshRequest, parseJson(text));
-  const contexts = new Map(context.map((one) => [one["instance-key"], one]));
+export function readCharmRefresh(text: string, preferred: string): CharmRefresh {
+  const { context, actions, fields } = checkBody(CharmRefreshRequest, parseJson(text));
+  const contexts = new Map(context.map((entry) => [entry["instance-key"], entry]));
   return {
-    items: actions.map((action) => readAction(action, contexts.get(action["instance-key"]), preferred)),
+    items: actions.map((action) => readCharmAction(action, contexts.get(action["instance-key"]), preferred)),
     fields: fields ?? undefined,
   };
 }
 
-function readAction(action: Action, context: Context | undefined, preferred: string): RefreshItem {
+function readCharmAction(action: CharmAction, context: CharmContext | undefined, preferred: string): CharmRefreshItem {
   const instanceKey = action["instance-key"];
   const common = { action: action.action, instanceKey, resourceRevisions: action["resource-revisions"], preferred };
   if (action.action === "refresh") {
     const id = context?.id || action.id;
-    const query = { ...common, ...named(id, action.name), ...given("channel", context?.["tracking-channel"]), base: context?.base ?? null };
+    const query = {
+      ...common,
+      ...idAndName(id, action.name),
+      ...ifNonEmpty("channel", context?.["tracking-channel"]),
+      base: context?.base ?? null,
+    };
     if (context) return { query };
     return { query, refusal: { code: "missing-context", message: `Instance key '${printable(instanceKey, 200)}' has no context` } };
   }
   return {
     query: {
       ...common,
-      ...named(action.id, action.name),
-      ...given("channel", action.channel),
+      ...idAndName(action.id, action.name),
+      ...ifNonEmpty("channel", action.channel),
       ...(typeof action.revision === "number" && { revision: action.revision }),
       base: action.base ?? null,
     },
   };
 }
 
-function named(id: string | null | undefined, name: string | null | undefined): Pick<Query, "id" | "name"> {
-  return { ...given("id", id), ...given("name", name) };
+function idAndName(id: string | null | undefined, name: string | null | undefined): Pick<Query, "id" | "name"> {
+  return { ...ifNonEmpty("id", id), ...ifNonEmpty("name", name) };
 }
 
-function given<K extends string>(key: K, value: string | null | undefined): Partial<Record<K, string>> {
+function ifNonEmpty<K extends string>(key: K, value: string | null | undefined): Partial<Record<K, string>> {
   return value ? ({ [key]: value } as Record<K, string>) : {};
 }
 
-/** What tells apart the `fields` of two requests. */
+/** Equal for two requests of the same `fields`. */
 export function fieldsKey(fields: readonly string[] | undefined): string {
   return JSON.stringify(fields ?? "*");
 }
 
-/** What tells apart the results of two queries, but for their instance keys. */
+/** Equal for two queries whose results differ in nothing but the instance key. */
 export function queryKey(query: Query): string {
   return JSON.stringify({ ...query, instanceKey: undefined });
 }
 
-/** What identifies the `charm` of a success among all of one package. */
+/** Identifies the `charm` object of a success among those of its package. */
 export function charmKey(resolved: Resolved, fields: string): string {
   return `charm ${resolved.revision.revision} ${resolved.resources.map(([name, r]) => `${name}_${r.revision}`).join()} ${fields}`;
 }
@@ -124,15 +136,15 @@ export async function charmTemplate(resolved: Resolved, fields: readonly string[
   const { package: pkg, revision } = resolved;
   const wanted = fields && new Set([...fields, "type", "id", "name"]);
   const all = {
-    ...identity(pkg),
+    ...packageIdentity(pkg),
     revision: revision.revision,
     version: revision.version,
     "created-at": revision.createdAt,
-    ...subject(pkg),
+    ...packageSummary(pkg),
     bases: revision.bases,
     download: charmDownload(pkg, revision),
-    resources: resolved.resources.map(([name, r]) => resource(pkg, name, r)),
-    ...(await texts(revision, read, (name) => !wanted || wanted.has(name))),
+    resources: resolved.resources.map(([name, r]) => resourceReply(pkg, name, r)),
+    ...(await revisionTexts(revision, read, (name) => !wanted || wanted.has(name))),
   };
   return new Template(Object.fromEntries(Object.entries(all).filter(([key]) => !wanted || wanted.has(key))));
 }
@@ -140,7 +152,7 @@ export async function charmTemplate(resolved: Resolved, fields: readonly string[
 /** One element of `results`, from behind its instance key on: a success. `charm`: its rendered charm. */
 export function resolvedResult(query: Query, { package: pkg, channel, releasedAt }: Resolved, charm: string): string {
   const head = {
-    ...outer(query, pkg),
+    ...resultHead(query, pkg),
     result: query.action,
     ...(channel !== undefined && { "effective-channel": channel }),
     "released-at": releasedAt ?? null,
@@ -148,37 +160,37 @@ export function resolvedResult(query: Query, { package: pkg, channel, releasedAt
   return `${JSON.stringify(head).slice(1, -1)},"charm":${charm}}`;
 }
 
-/** The same of a refusal, which is no error of the request. */
+/** The same for a refusal, which is an error of that action and not of the request. */
 export function refusedResult(query: Query, pkg: Package | undefined, { code, message, extra }: Refusal): string {
-  const charm = pkg && code === "revision-not-found" ? { ...identity(pkg), ...subject(pkg) } : null;
+  const charm = pkg && code === "revision-not-found" ? { ...packageIdentity(pkg), ...packageSummary(pkg) } : null;
   const error = { code, message, ...(extra && { extra }) };
-  return JSON.stringify({ ...outer(query, pkg), result: "error", charm, "released-at": null, error }).slice(1);
+  return JSON.stringify({ ...resultHead(query, pkg), result: "error", charm, "released-at": null, error }).slice(1);
 }
 
-function outer(query: Query, pkg: Package | undefined) {
+function resultHead(query: Query, pkg: Package | undefined) {
   return { id: pkg?.id ?? query.id ?? null, name: pkg?.name ?? query.name ?? null };
 }
 
-export interface RefreshResult {
+export interface CharmRefreshResult {
   readonly instanceKey: string;
   /** of `resolvedResult` or `refusedResult` */
   readonly rest: string;
 }
 
-export function refreshReply(results: readonly RefreshResult[]): string {
+export function charmRefreshReply(results: readonly CharmRefreshResult[]): string {
   const all = results.map(({ instanceKey, rest }) => `{"instance-key":${JSON.stringify(instanceKey)},${rest}`);
-  return `{"error-list":[],"results":[${all.join()}]}`;
+  return `{${NO_ERRORS},"results":[${all.join()}]}`;
 }
 
 /* ---- GET info, GET find ---- */
 
-/** `a,b.c` → names; undefined where nothing is asked, which means `type`, `id` and `name` alone. */
+/** `a,b.c` → names; undefined where none is given, which means `type`, `id` and `name` alone. */
 export function readFields(text: string | undefined): string[] | undefined {
   const names = text?.split(",").filter((name) => name !== "");
   return names && names.length > 0 ? names : undefined;
 }
 
-/** What an info reply adds that stands in other packages. */
+/** What an info reply depends on besides its package. */
 export interface InfoContext {
   readonly fields: readonly string[] | undefined;
   /** limits rows to one channel */
@@ -196,9 +208,9 @@ export async function infoTemplate(pkg: Package, context: InfoContext): Promise<
   const rows = pkg.releases.filter((r) => channelOf(r).branch === undefined && (channel === undefined || r.channel === channel));
   const asksText = context.fields?.some((name) => name.startsWith("default-release")) ?? false;
   const full = {
-    ...identity(pkg),
-    result: result(pkg, context.charmIds),
-    "default-release": await release(pkg, defaultRelease(pkg, channel), asksText ? context.read : undefined),
+    ...packageIdentity(pkg),
+    result: infoResult(pkg, context.charmIds),
+    "default-release": await releaseReply(pkg, defaultRelease(pkg, channel), asksText ? context.read : undefined),
     "channel-map": rows.flatMap((row) => channelMapRow(pkg, row) ?? []),
   };
   return new Template(select(full, context.fields));
@@ -206,12 +218,16 @@ export async function infoTemplate(pkg: Package, context: InfoContext): Promise<
 
 /** One result of find; `fields` as in info. */
 export async function findTemplate(pkg: Package, fields: readonly string[] | undefined): Promise<Template> {
-  const full = { ...identity(pkg), result: result(pkg, new Map()), "default-release": await release(pkg, defaultRelease(pkg), undefined) };
+  const full = {
+    ...packageIdentity(pkg),
+    result: infoResult(pkg, new Map()),
+    "default-release": await releaseReply(pkg, defaultRelease(pkg), undefined),
+  };
   return new Template(select(full, fields));
 }
 
 export function findReply(results: readonly string[]): string {
-  return `{"results":[${results.join()}],"error-list":[]}`;
+  return `{"results":[${results.join()}],${NO_ERRORS}}`;
 }
 
 /** Keeps `type`, `id`, `name` and what `fields` names: a leaf, or a prefix with all below it. Unknown names are ignored. */
@@ -235,11 +251,11 @@ type FieldTree = Map<string, FieldTree>;
 
 function prune(value: unknown, tree: FieldTree): unknown {
   if (tree.has("*") || typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map((one) => prune(one, tree));
+  if (Array.isArray(value)) return value.map((element) => prune(element, tree));
   return Object.fromEntries(
-    Object.entries(value).flatMap(([key, one]) => {
+    Object.entries(value).flatMap(([key, inner]) => {
       const below = tree.get(key);
-      return below ? [[key, prune(one, below)]] : [];
+      return below ? [[key, prune(inner, below)]] : [];
     }),
   );
 }
@@ -250,20 +266,20 @@ function prune(value: unknown, tree: FieldTree): unknown {
 export function resourceRevisions(pkg: Package, name: string): Template | undefined {
   const found = pkg.resources.find((r) => r.name === name);
   const offered = found?.revisions.filter((r) => !r.aside) ?? [];
-  return offered.length > 0 ? new Template({ revisions: offered.map((r) => resource(pkg, name, r)) }) : undefined;
+  return offered.length > 0 ? new Template({ revisions: offered.map((r) => resourceReply(pkg, name, r)) }) : undefined;
 }
 
 /* ---- parts ---- */
 
-function identity(pkg: Package) {
+function packageIdentity(pkg: Package) {
   return { type: pkg.type, id: pkg.id, name: pkg.name };
 }
 
-function subject({ details }: Package) {
+function packageSummary({ details }: Package) {
   return { summary: details.summary ?? "", license: details.license ?? "", publisher: details.publisher ?? {} };
 }
 
-async function texts(revision: Revision, read: ReadText, wanted: (name: string) => boolean): Promise<Record<string, string>> {
+async function revisionTexts(revision: Revision, read: ReadText, wanted: (name: string) => boolean): Promise<Record<string, string>> {
   const found = TEXTS.filter(wanted).map(async (name) => {
     const digest = revision.texts[name];
     return [name, digest === undefined ? emptyText(name, revision) : await read(digest)] as const;
@@ -278,13 +294,13 @@ function emptyText(name: string, revision: Revision): string {
 
 function charmDownload(pkg: Package, revision: Revision) {
   return {
-    url: `${ORIGIN}/api/v1/charms/download/${pkg.id}_${revision.revision}.${pkg.type}`,
+    url: ORIGIN + URLS.charmFile.build({ id: pkg.id, revision: revision.revision, extension: pkg.type }),
     size: revision.size,
     "hash-sha-256": revision.blob,
   };
 }
 
-function resource(pkg: Package, name: string, r: ResourceRevision) {
+function resourceReply(pkg: Package, name: string, r: ResourceRevision) {
   return {
     name,
     type: r.type,
@@ -293,7 +309,7 @@ function resource(pkg: Package, name: string, r: ResourceRevision) {
     revision: r.revision,
     "created-at": r.createdAt,
     download: {
-      url: `${ORIGIN}/api/v1/resources/download/charm_${pkg.id}.${name}_${r.revision}${r.retargeted ? `?sha256=${r.blob}` : ""}`,
+      url: ORIGIN + URLS.resourceFile.build({ id: pkg.id, resource: name, revision: r.revision, ...(r.retargeted && { sha256: r.blob }) }),
       size: r.size,
       "hash-sha-256": r.blob,
       "hash-sha-384": r.digests["sha-384"],
@@ -303,11 +319,21 @@ function resource(pkg: Package, name: string, r: ResourceRevision) {
   };
 }
 
-/** Keys in one order, whatever order they were imported in: two stores that hold the same reply the same. */
-function result(pkg: Package, charmIds: ReadonlyMap<string, string>) {
-  const { title, summary, description, license, "store-url": url, publisher, categories, "contains-charms": told, ...more } = pkg.details;
+/** Keys in one order, whatever order they were imported in: two stores with the same content reply the same. */
+function infoResult(pkg: Package, charmIds: ReadonlyMap<string, string>) {
+  const {
+    title,
+    summary,
+    description,
+    license,
+    "store-url": url,
+    publisher,
+    categories,
+    "contains-charms": declared,
+    ...more
+  } = pkg.details;
   const charms = (newestRevision(pkg)?.charms ?? []).map((name) => ({ name, "package-id": charmIds.get(name) ?? "", "store-url": "" }));
-  const contained = pkg.type === "bundle" ? charms : told;
+  const contained = pkg.type === "bundle" ? charms : declared;
   return {
     title: title ?? pkg.name,
     summary: summary ?? "",
@@ -322,17 +348,17 @@ function result(pkg: Package, charmIds: ReadonlyMap<string, string>) {
   };
 }
 
-function shownChannel(row: Release) {
+function channelReply(row: Release) {
   const { track, risk } = channelOf(row);
   return { name: row.channel, track, risk, base: row.base, "released-at": row.releasedAt };
 }
 
 function channelMapRow(pkg: Package, row: Release) {
   const revision = findRevision(pkg, row.revision);
-  return revision && { channel: shownChannel(row), revision: brief(pkg, revision) };
+  return revision && { channel: channelReply(row), revision: revisionSummary(pkg, revision) };
 }
 
-function brief(pkg: Package, revision: Revision) {
+function revisionSummary(pkg: Package, revision: Revision) {
   return {
     revision: revision.revision,
     version: revision.version,
@@ -344,20 +370,20 @@ function brief(pkg: Package, revision: Revision) {
 }
 
 /** `read`: with the long texts. */
-async function release(pkg: Package, row: Release | undefined, read: ReadText | undefined) {
+async function releaseReply(pkg: Package, row: Release | undefined, read: ReadText | undefined) {
   const revision = row && findRevision(pkg, row.revision);
   if (!row || !revision) return null;
   return {
-    channel: shownChannel(row),
+    channel: channelReply(row),
     resources: Object.entries(row.resources).flatMap(([name, pin]) => {
       const found = findResource(pkg, name, pin);
-      return found ? [resource(pkg, name, found)] : [];
+      return found ? [resourceReply(pkg, name, found)] : [];
     }),
     revision: {
-      ...brief(pkg, revision),
+      ...revisionSummary(pkg, revision),
       subordinate: revision.subordinate,
       relations: revision.relations,
-      ...(read && (await texts(revision, read, () => true))),
+      ...(read && (await revisionTexts(revision, read, () => true))),
     },
   };
 }

@@ -3,23 +3,43 @@
 import * as v from "valibot";
 import { Failure, printable } from "../errors.ts";
 
-/** The body of every reply that is not a success. */
-export function errorList(code: string, message: string): { "error-list": { code: string; message: string }[] } {
-  return { "error-list": [{ code, message }] };
+export const Integer = v.pipe(v.number(), v.safeInteger());
+/** Clients send null for what they leave out. */
+export const OptionalText = v.nullish(v.string());
+
+export interface ErrorEntry {
+  readonly code: string;
+  readonly message: string;
+  readonly [more: string]: unknown;
 }
 
-export function parseJson(text: string): unknown {
-  let value: unknown;
+/** The error list, in every dialect: the body of a reply that is no success, and part of some that are. */
+export function errorList(...errors: readonly ErrorEntry[]): { readonly "error-list": readonly ErrorEntry[] } {
+  return { "error-list": errors };
+}
+
+/** The error list of a success, as the inside of a JSON object: clients take any entry for a failure of the whole request. */
+export const NO_ERRORS = JSON.stringify(errorList()).slice(1, -1);
+
+/** Undefined where it is not JSON. */
+export function tryJson(text: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
-    throw new Failure("malformed", "the body is not JSON");
+    return undefined;
   }
+}
+
+/** Throws a `malformed` failure for what is not a JSON object. */
+export function parseJson(text: string): unknown {
+  const value = tryJson(text);
+  if (value === undefined) throw new Failure("malformed", "the body is not JSON");
   if (Array.isArray(value)) throw new Failure("malformed", "the body is a list, not an object"); // valibot takes one for an empty object
   return value;
 }
 
-export function check<T extends v.GenericSchema>(schema: T, value: unknown): v.InferOutput<T> {
+/** Throws a `malformed` failure that names the field. */
+export function checkBody<T extends v.GenericSchema>(schema: T, value: unknown): v.InferOutput<T> {
   const parsed = v.safeParse(schema, value, { abortEarly: true });
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;

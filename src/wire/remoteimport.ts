@@ -1,13 +1,11 @@
-/** The address of remote import and its parameters, as `chp import --to` sends and the server reads them. */
+/** The parameters of a remote import, as `chp import --to` sends and the server reads them. */
 
 import { Failure, printable } from "../errors.ts";
-
-/** Where a server takes imports, below its public URL. */
-export const IMPORT_PATH = "/_import";
+import { URLS } from "./urls.ts";
 
 /**
  * Every option of `chp import` that may come from another machine, as `--NAME` and as a parameter of the request. What
- * names files of the server, or a store, is not among them: `name` and `folder` only tell where the sender's lay.
+ * names files of the server, or a store, is not among them: `name` and `folder` only say where the sender's files were.
  */
 export const REMOTE_OPTIONS: readonly { readonly name: string; readonly takesValue: boolean }[] = [
   { name: "channel", takesValue: true },
@@ -25,7 +23,7 @@ export const REMOTE_OPTIONS: readonly { readonly name: string; readonly takesVal
   { name: "folder", takesValue: true },
 ];
 
-/** The parameters of a request for those of `options`, as commander gives them, that may go along. */
+/** The parameters of a request: those of `options`, as commander gives them, that are sent. */
 export function parametersOf(options: Readonly<Record<string, unknown>>): URLSearchParams {
   const parameters = new URLSearchParams();
   for (const { name } of REMOTE_OPTIONS) {
@@ -35,13 +33,13 @@ export function parametersOf(options: Readonly<Record<string, unknown>>): URLSea
   return parameters;
 }
 
-/** The parameters of a request as words of a command line. Throws a `usage` failure that names the wrong one. */
+/** The parameters of a request as arguments of a command line. Throws a `usage` failure that names the wrong one. */
 export function wordsOf(parameters: URLSearchParams): string[] {
   return [...parameters].map(([name, value]) => {
-    const option = REMOTE_OPTIONS.find((one) => one.name === name);
+    const option = REMOTE_OPTIONS.find((known) => known.name === name);
     if (!option)
-      throw new Failure("usage", `${printable(name, 100)} is not a parameter of ${IMPORT_PATH}`, {
-        next: `known are ${REMOTE_OPTIONS.map((one) => one.name).join(", ")}`,
+      throw new Failure("usage", `${printable(name, 100)} is not a parameter of ${URLS.remoteImport.pattern}`, {
+        next: `known are ${REMOTE_OPTIONS.map((known) => known.name).join(", ")}`,
       });
     if (parameters.getAll(name).length > 1) throw new Failure("usage", `${name} is given more than once`);
     if (value.includes("\0")) throw new Failure("usage", `${name} holds a zero byte`);

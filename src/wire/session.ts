@@ -1,4 +1,4 @@
-/** Nonces and device sessions without state: what a client brings back was signed here. Source: contract/snapd.md §7.2. */
+/** Nonces and device sessions without state: what a client brings back was signed here. Rules: handlers/snapd.md, Sessions. */
 
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import * as v from "valibot";
@@ -42,7 +42,7 @@ export class Sessions {
     return this.#sign("session", Buffer.from(JSON.stringify(device)).toString("base64url"));
   }
 
-  /** The device of `Macaroon root="SESSION"`; undefined where the session is none of ours. */
+  /** The device of `Macaroon root="SESSION"`; undefined where the session was not signed with this key. */
   device(header: string | undefined): Device | undefined {
     const root = /^Macaroon\s+root="([^"]{1,4096})"/.exec(header ?? "")?.[1];
     const text = root === undefined ? undefined : this.#read("session", root);

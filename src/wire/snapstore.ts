@@ -1,4 +1,4 @@
-/** The Snap Store API on the wire: requests as schemas, replies as builders. Source: contract/snapd.md §1.5, §2, §4. */
+/** The Snap Store API on the wire: requests as schemas, replies as builders. What clients rely on: handlers/snapd.md. */
 
 import * as v from "valibot";
 import { type Assertion, header, optionalHeader } from "../assertions/assertion.ts";
@@ -6,7 +6,6 @@ import { ASSERTION_TYPES } from "../assertions/types.ts";
 import { type AssertionSet, numberOf } from "../catalog/assertionset.ts";
 import { channelOf } from "../catalog/channelmap.ts";
 import {
-  type ComponentRevision,
   componentsOf,
   findSnapRevision,
   type Snap,
@@ -19,25 +18,24 @@ import type { FoundSnap } from "../catalog/snapsearch.ts";
 import { Failure, printable } from "../errors.ts";
 import { mapOf } from "../schema.ts";
 import type { ReadText } from "./charmhub.ts";
-import { check, parseJson } from "./json.ts";
+import { checkBody, type ErrorEntry, errorList, Integer, NO_ERRORS, OptionalText, parseJson } from "./json.ts";
 import { ORIGIN, Template } from "./template.ts";
+import { type SnapFile, URLS } from "./urls.ts";
 
 /* ---- POST refresh ---- */
 
-const Integer = v.pipe(v.number(), v.safeInteger());
-const Text = v.nullish(v.string());
-const Formats = v.fallback(v.nullish(v.object({ read: v.array(v.number()), write: v.array(v.number()) })), null);
-const Words = v.nullish(v.array(v.string()));
+const RequestEpoch = v.fallback(v.nullish(v.object({ read: v.array(v.number()), write: v.array(v.number()) })), null);
+const OptionalStrings = v.nullish(v.array(v.string()));
 
-const RefreshRequest = v.object({
+const SnapRefreshRequest = v.object({
   context: v.nullish(
     v.array(
       v.object({
         "snap-id": v.string(),
         "instance-key": v.string(),
         revision: v.nullish(Integer, 0),
-        "tracking-channel": Text,
-        epoch: Formats,
+        "tracking-channel": OptionalText,
+        epoch: RequestEpoch,
       }),
     ),
     [],
@@ -48,9 +46,9 @@ const RefreshRequest = v.object({
         v.object({
           action: v.picklist(["install", "download", "refresh"]),
           "instance-key": v.string(),
-          name: Text,
-          "snap-id": Text,
-          channel: Text,
+          name: OptionalText,
+          "snap-id": OptionalText,
+          channel: OptionalText,
           revision: v.nullish(Integer),
           "validation-sets": v.nullish(v.array(v.array(v.union([v.string(), v.number()]))), []),
         }),
@@ -61,8 +59,8 @@ const RefreshRequest = v.object({
             v.array(
               v.object({
                 type: v.string(),
-                "primary-key": Words,
-                "sequence-key": Words,
+                "primary-key": OptionalStrings,
+                "sequence-key": OptionalStrings,
                 sequence: v.nullish(Integer),
                 "if-sequence-equal-or-newer-than": v.nullish(Integer),
                 "if-newer-than": v.nullish(Integer),
@@ -75,14 +73,14 @@ const RefreshRequest = v.object({
     ),
     [],
   ),
-  fields: Words,
+  fields: OptionalStrings,
   "assertion-max-formats": v.nullish(mapOf(Integer), {}),
 });
 
-type Action = v.InferOutput<typeof RefreshRequest>["actions"][number];
-export type FetchAssertions = Extract<Action, { action: "fetch-assertions" }>;
-type SnapAction = Exclude<Action, FetchAssertions>;
-type Wanted = FetchAssertions["assertions"][number];
+type AnyAction = v.InferOutput<typeof SnapRefreshRequest>["actions"][number];
+export type FetchAssertions = Extract<AnyAction, { action: "fetch-assertions" }>;
+type SnapAction = Exclude<AnyAction, FetchAssertions>;
+type RequestedAssertion = FetchAssertions["assertions"][number];
 
 export interface SnapItem {
   readonly query: SnapQuery;
@@ -99,8 +97,8 @@ export interface SnapRefresh {
 
 /** Reads the body of a refresh request. Throws a `malformed` failure that names the field. */
 export function readSnapRefresh(text: string, architecture: string): SnapRefresh {
-  const { context, actions, fields, "assertion-max-formats": maxFormats } = check(RefreshRequest, parseJson(text));
-  const contexts = new Map(context.map((one) => [one["instance-key"], one]));
+  const { context, actions, fields, "assertion-max-formats": maxFormats } = checkBody(SnapRefreshRequest, parseJson(text));
+  const contexts = new Map(context.map((entry) => [entry["instance-key"], entry]));
   const item = (action: SnapAction): SnapItem => {
     const installed = action.action === "refresh" ? contexts.get(action["instance-key"]) : undefined;
     const id = action["snap-id"] || installed?.["snap-id"];
@@ -162,50 +160,50 @@ export function snapRefusal(query: SnapQuery, snap: Snap | undefined, { code, me
 
 /** `results`: as JSON */
 export function snapRefreshReply(results: readonly string[]): string {
-  return `{"results":[${results.join()}],"error-list":[]}`;
+  return `{"results":[${results.join()}],${NO_ERRORS}}`;
 }
 
 /* ---- fetch-assertions ---- */
 
 /**
- * One element of `results`: URLs of what is newer than what the client has. What it has and the store lacks is "unchanged":
+ * One element of `results`: URLs of what is newer than what the client has. What it has and is not stored here is "unchanged":
  * not-found would make the refresh of every snap of that machine fail.
  */
 export function fetchResult(
   { key, assertions }: FetchAssertions,
-  held: AssertionSet,
+  stored: AssertionSet,
   maxFormats: Readonly<Record<string, number>>,
   origin: string,
 ): string {
   const urls: string[] = [];
-  const errors: unknown[] = [];
-  for (const wanted of assertions) {
-    const maxFormat = maxFormats[wanted.type] ?? 0;
-    const found = findWanted(wanted, held, maxFormat);
+  const errors: ErrorEntry[] = [];
+  for (const requested of assertions) {
+    const maxFormat = maxFormats[requested.type] ?? 0;
+    const found = findRequested(requested, stored, maxFormat);
     if (found) {
-      if (isNews(wanted, found)) urls.push(assertionUrl(found, maxFormat, origin));
-    } else if (typeof wanted["if-newer-than"] !== "number") errors.push(notFoundError(wanted));
+      if (isNewer(requested, found)) urls.push(assertionUrl(found, maxFormat, origin));
+    } else if (typeof requested["if-newer-than"] !== "number") errors.push(notFoundError(requested));
   }
   return JSON.stringify({
     result: "fetch-assertions",
     key,
     "assertion-stream-urls": urls,
-    ...(errors.length > 0 && { "error-list": errors }),
+    ...(errors.length > 0 && errorList(...errors)),
   });
 }
 
-function findWanted(wanted: Wanted, held: AssertionSet, maxFormat: number): StoredAssertion | undefined {
-  const { type, sequence } = wanted;
-  const [primary, sequenceKey] = [wanted["primary-key"], wanted["sequence-key"]];
-  if (primary) return held.newest(type, reducedKey(type, primary), maxFormat);
+function findRequested(requested: RequestedAssertion, stored: AssertionSet, maxFormat: number): StoredAssertion | undefined {
+  const { type, sequence } = requested;
+  const [primary, sequenceKey] = [requested["primary-key"], requested["sequence-key"]];
+  if (primary) return stored.newest(type, reducedKey(type, primary), maxFormat);
   if (!sequenceKey) return undefined;
   return typeof sequence === "number"
-    ? held.newest(type, [...sequenceKey, String(sequence)], maxFormat)
-    : held.latest(type, sequenceKey, maxFormat);
+    ? stored.newest(type, [...sequenceKey, String(sequence)], maxFormat)
+    : stored.latest(type, sequenceKey, maxFormat);
 }
 
-function isNews(wanted: Wanted, found: StoredAssertion): boolean {
-  const { "if-newer-than": newer, "if-sequence-equal-or-newer-than": least } = wanted;
+function isNewer(requested: RequestedAssertion, found: StoredAssertion): boolean {
+  const { "if-newer-than": newer, "if-sequence-equal-or-newer-than": least } = requested;
   if (typeof least === "number") {
     const number = numberOf(found);
     return number > least || (number === least && found.revision > (newer ?? -1));
@@ -213,13 +211,13 @@ function isNews(wanted: Wanted, found: StoredAssertion): boolean {
   return found.revision > (newer ?? -1);
 }
 
-function notFoundError(wanted: Wanted) {
-  const [primary, sequence] = [wanted["primary-key"], wanted["sequence-key"]];
+function notFoundError(requested: RequestedAssertion) {
+  const [primary, sequence] = [requested["primary-key"], requested["sequence-key"]];
   const key = primary ?? sequence ?? [];
   return {
     code: "not-found",
-    message: printable(`no ${wanted.type} assertion with the key ${key.join("/")} is held`, 500),
-    type: wanted.type,
+    message: printable(`no ${requested.type} assertion with the key ${key.join("/")} is held`, 500),
+    type: requested.type,
     ...(primary && { "primary-key": primary }),
     ...(!primary && sequence && { "sequence-key": sequence }),
   };
@@ -239,16 +237,17 @@ export function reducedKey(type: string, key: readonly string[]): string[] {
 
 function assertionUrl({ type, key }: StoredAssertion, maxFormat: number, origin: string): string {
   const sequence = ASSERTION_TYPES.get(type)?.sequence ? key.at(-1) : undefined;
-  const path = (sequence === undefined ? key : key.slice(0, -1)).map(encodeURIComponent).join("/");
-  return `${origin}/v2/assertions/${type}/${path}?max-format=${maxFormat}${sequence === undefined ? "" : `&sequence=${sequence}`}`;
+  const asked = { type, key: sequence === undefined ? key : key.slice(0, -1), maxFormat: String(maxFormat) };
+  return origin + URLS.assertion.build(sequence === undefined ? asked : { ...asked, sequence });
 }
 
 /** The revision that one of the enforced validation sets pins the snap at. */
-export function pinnedRevision(sets: SnapItem["sets"], snap: Snap, held: AssertionSet): number | undefined {
+export function pinnedRevision(sets: SnapItem["sets"], snap: Snap, stored: AssertionSet): number | undefined {
   for (const [series, account, name, sequence] of sets) {
     const key = [String(series), String(account), String(name)];
-    const found = sequence === undefined ? held.latest("validation-set", key) : held.newest("validation-set", [...key, String(sequence)]);
-    const [set] = found ? held.verified(found.type, found.key) : [];
+    const found =
+      sequence === undefined ? stored.latest("validation-set", key) : stored.newest("validation-set", [...key, String(sequence)]);
+    const [set] = found ? stored.verified(found.type, found.key) : [];
     const pinned = set && pinOf(set, snap);
     if (pinned !== undefined) return pinned;
   }
@@ -304,7 +303,7 @@ function snapLevel(snap: Snap, revision: SnapRevision) {
       ? [
           {
             type: "icon",
-            url: `${ORIGIN}/api/v1/snaps/icons/${snap.id}_${revision.revision}.${revision.icon.extension}`,
+            url: ORIGIN + URLS.snapIcon.build({ id: snap.id, revision: revision.revision, extension: revision.icon.extension }),
             width: null,
             height: null,
           },
@@ -329,7 +328,7 @@ function revisionLevel(snap: Snap, revision: SnapRevision) {
     epoch,
     "created-at": createdAt,
     "common-ids": commonIds,
-    download: { ...download(`${snap.id}_${revision.revision}.snap`, revision), deltas: [] },
+    download: { ...download({ id: snap.id, revision: revision.revision }, revision), deltas: [] },
   };
 }
 
@@ -341,17 +340,12 @@ function resourcesOf(snap: Snap, revision: SnapRevision) {
     version: component.version,
     "created-at": component.createdAt,
     description: component.description,
-    download: download(componentFile(snap, name, component), component),
+    download: download({ id: snap.id, component: name, revision: component.revision }, component),
   }));
 }
 
-/** What the file of a component is called in its URL. */
-function componentFile(snap: Snap, name: string, { revision }: ComponentRevision): string {
-  return `${snap.id}.${name}_${revision}.comp`;
-}
-
-function download(file: string, { size, "sha3-384": sha3 }: Pick<SnapRevision, "size" | "sha3-384">) {
-  return { url: `${ORIGIN}/api/v1/snaps/download/${file}`, size, "sha3-384": sha3 };
+function download(file: SnapFile, { size, "sha3-384": sha3 }: Pick<SnapRevision, "size" | "sha3-384">) {
+  return { url: ORIGIN + URLS.snapFile.build(file), size, "sha3-384": sha3 };
 }
 
 /* ---- GET info, find, names, sections, categories ---- */
@@ -386,10 +380,10 @@ export function snapInfoTemplate(snap: Snap, architecture: string, resources: bo
   });
 }
 
-/** What a machine's connectivity check asks of a snap that is not held: something that answers HEAD. */
+/** What a machine's connectivity check asks of a snap that is not stored: something that answers HEAD. */
 export function reachable(name: string, architecture: string, origin: string) {
   const channel = { architecture, name: "stable", risk: "stable", track: "latest", "released-at": null };
-  const downloadable = { url: `${origin}/_status/check`, size: 0, "sha3-384": "", deltas: [] };
+  const downloadable = { url: origin + URLS.check.build({}), size: 0, "sha3-384": "", deltas: [] };
   return { name, "snap-id": "", "default-track": null, snap: { name }, "channel-map": [{ channel, download: downloadable }] };
 }
 
@@ -409,19 +403,19 @@ export function snapFindReply(results: readonly string[]): string {
 }
 
 /** Key order matters: snapd reads it as a stream. */
-export function namesReply(found: readonly FoundSnap[], held: AssertionSet) {
+export function namesReply(found: readonly FoundSnap[], stored: AssertionSet) {
   const packages = found.map(({ snap, revision }) => ({
     package_name: snap.name,
     version: revision.version,
     summary: snap.details.summary ?? revision.summary ?? "",
-    aliases: aliasesOf(snap, held),
+    aliases: aliasesOf(snap, stored),
     apps: revision.apps,
   }));
   return { _embedded: { "clickindex:package": packages } };
 }
 
-function aliasesOf(snap: Snap, held: AssertionSet): { name: string; target: string }[] {
-  const [declaration] = held.verified("snap-declaration", ["16", snap.id]);
+function aliasesOf(snap: Snap, stored: AssertionSet): { name: string; target: string }[] {
+  const [declaration] = stored.verified("snap-declaration", ["16", snap.id]);
   const aliases = declaration?.headers.get("aliases");
   return (Array.isArray(aliases) ? aliases : []).flatMap((entry) => {
     const [name, target] = entry instanceof Map ? [entry.get("name"), entry.get("target")] : [];
@@ -446,43 +440,43 @@ const SessionRequest = v.object({
 });
 
 export function readSessionRequest(text: string): v.InferOutput<typeof SessionRequest> {
-  return check(SessionRequest, parseJson(text));
+  return checkBody(SessionRequest, parseJson(text));
 }
 
 const CohortRequest = v.object({ snaps: v.array(v.string()) });
 
 /** Names of snaps. */
 export function readCohortRequest(text: string): readonly string[] {
-  return check(CohortRequest, parseJson(text)).snaps;
+  return checkBody(CohortRequest, parseJson(text)).snaps;
 }
 
 /* ---- the store's own assertions ---- */
 
 /**
  * What `snap ack` needs to know a store: for each URL the newest `store` assertion, its operator's account and the
- * account-keys that signed, dependencies first. Two stores at one URL would confuse Juju. Roots are left out: a client has
- * them, and refuses to be told.
+ * account-keys that signed, dependencies first. Two stores at one URL would confuse Juju. Roots are left out: a client
+ * has them built in, and refuses a stream that holds one.
  */
-export function storeStream(held: AssertionSet): string[] {
+export function storeStream(stored: AssertionSet): string[] {
   const texts = new Map<string, string>();
   const add = (type: string, key: readonly string[]): void => {
-    const [one] = held.verified(type, key);
-    if (!one || texts.has(`${type} ${key.join("/")}`)) return;
-    const isRootKey = type === "account-key" && one.signKey === key[0];
-    const isRootAccount = type === "account" && one.authority === key[0];
+    const [assertion] = stored.verified(type, key);
+    if (!assertion || texts.has(`${type} ${key.join("/")}`)) return;
+    const isRootKey = type === "account-key" && assertion.signKey === key[0];
+    const isRootAccount = type === "account" && assertion.authority === key[0];
     if (isRootKey || isRootAccount) return;
-    add("account-key", [one.signKey]);
-    const account = optionalHeader(one, type === "store" ? "operator-id" : "account-id");
+    add("account-key", [assertion.signKey]);
+    const account = optionalHeader(assertion, type === "store" ? "operator-id" : "account-id");
     if (type !== "account" && account !== undefined) add("account", [account]);
-    texts.set(`${type} ${key.join("/")}`, one.text);
+    texts.set(`${type} ${key.join("/")}`, assertion.text);
   };
-  const stores = held.ofType("store").flatMap(({ type, key }) => held.verified(type, key).slice(0, 1));
+  const stores = stored.ofType("store").flatMap(({ type, key }) => stored.verified(type, key).slice(0, 1));
   const oldestFirst = stores.toSorted((a, b) => Date.parse(header(a, "timestamp")) - Date.parse(header(b, "timestamp")));
-  const urlOf = (one: Assertion) => {
-    const url = optionalHeader(one, "url") ?? "";
+  const urlOf = (assertion: Assertion) => {
+    const url = optionalHeader(assertion, "url") ?? "";
     return URL.canParse(url) ? new URL(url).href : url;
   };
-  const byUrl = new Map(oldestFirst.map((one) => [urlOf(one), one.key]));
+  const byUrl = new Map(oldestFirst.map((assertion) => [urlOf(assertion), assertion.key]));
   for (const key of byUrl.values()) add("store", key);
   return [...texts.values()];
 }

@@ -26,7 +26,7 @@ export class Template {
   }
 }
 
-/** Templates by an owner, an immutable object that they tell of, and a key. */
+/** Templates by owner, the immutable object that they describe, and a key. */
 export class TemplateCache {
   readonly #kept: ByteCache<Template>;
   readonly #building = new Map<string, Promise<Template>>();
@@ -37,7 +37,7 @@ export class TemplateCache {
     this.#kept = new ByteCache(limit);
   }
 
-  /** The template of `owner` and `key`; `build` is asked where it is not kept, once for all who ask meanwhile. */
+  /** The template of `owner` and `key`; where it is not kept it is built, once for all requests that wait for it. */
   get(owner: object, key: string, build: () => Promise<Template>): Template | Promise<Template> {
     const name = `${this.#serialOf(owner)} ${key}`;
     return this.#kept.get(name) ?? this.#building.get(name) ?? this.#build(name, build);

@@ -224,7 +224,7 @@ describe("the Snap Store", () => {
   });
 });
 
-/** What snapd 2.77 asks for. Source: contract/snapd.md §2.1, without what chp has no use for. */
+/** What snapd 2.77 asks for, without what chp has no use for. */
 const SNAPD_FIELDS =
   "architectures,base,confinement,links,contact,created-at,description,download,epoch,license,name,prices,private,publisher,revision,snap-id,snap-yaml,summary,title,type,version,website,store-url,media,common-ids,categories,resources".split(
     ",",

@@ -1,0 +1,31 @@
+/** Requests for what is not stored: bounded, in memory, for the operator to see what to import. */
+
+const MAX_REQUESTS = 1000;
+
+export interface MissingRequest {
+  /** `snap NAME`, `revision 6 of snap NAME`, … */
+  readonly what: string;
+  readonly times: number;
+  /** RFC 3339 */
+  readonly first: string;
+  readonly last: string;
+}
+
+export class MissingRequests {
+  readonly #requests = new Map<string, MissingRequest>();
+
+  /** `now`: milliseconds since 1970. Of too many the least recent is forgotten. */
+  note(what: string, now: number): void {
+    const last = new Date(now).toISOString();
+    const before = this.#requests.get(what);
+    this.#requests.delete(what);
+    this.#requests.set(what, { what, times: (before?.times ?? 0) + 1, first: before?.first ?? last, last });
+    const [oldest] = this.#requests.keys();
+    if (this.#requests.size > MAX_REQUESTS && oldest !== undefined) this.#requests.delete(oldest);
+  }
+
+  /** Newest first. */
+  get all(): MissingRequest[] {
+    return [...this.#requests.values()].toReversed();
+  }
+}

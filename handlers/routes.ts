@@ -1,0 +1,29 @@
+/** What a handler file gives to the application: routes, and the dialect of their errors. */
+
+import type { Context } from "hono";
+import type { UrlEntry } from "../src/wire/urls.ts";
+import type { Env } from "./call.ts";
+import type { Dialect } from "./errors.ts";
+import type { LastingReply } from "./replies.ts";
+
+export type Handler = (c: Context<Env>) => Response | LastingReply | Promise<Response | LastingReply>;
+
+export interface Route {
+  readonly method: "GET" | "POST" | "PUT" | "ALL";
+  /** an entry of `URLS` */
+  readonly url: Pick<UrlEntry<never>, "pattern">;
+  readonly handle: Handler;
+}
+
+export interface Api {
+  readonly dialect: Dialect;
+  readonly routes: readonly Route[];
+}
+
+export function get(url: Route["url"], handle: Handler): Route {
+  return { method: "GET", url, handle };
+}
+
+export function post(url: Route["url"], handle: Handler): Route {
+  return { method: "POST", url, handle };
+}

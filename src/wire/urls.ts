@@ -1,0 +1,210 @@
+/** Every URL of the server, below its public address: routers match, replies name and handlers read it by one entry. */
+
+import { Failure } from "../errors.ts";
+
+/** What is read of a request. Hono's is one. */
+export interface UrlReader {
+  readonly url: string;
+  /** a segment of the path, decoded */
+  param(name: string): string | undefined;
+  query(name: string): string | undefined;
+}
+
+export interface UrlEntry<P> {
+  /** for a router: `/v2/charms/info/:name` */
+  readonly pattern: string;
+  /** path and query, to follow the address of a server */
+  build(params: P): string;
+  /** The parameters of a request that the pattern matched; undefined where it names nothing that `build` could name. */
+  parse(request: UrlReader): P | undefined;
+}
+
+type Segment<T extends string> = T extends `${string}:${infer Name}/${infer Rest}`
+  ? Name | Segment<Rest>
+  : T extends `${string}:${infer Name}`
+    ? Name
+    : never;
+
+/** Each `:name` of the pattern is one segment. */
+function segmentsUrl<T extends string>(pattern: T): UrlEntry<Readonly<Record<Segment<T>, string>>> {
+  const names = [...pattern.matchAll(/:(\w+)/g)].map(([, name = ""]) => name as Segment<T>);
+  return {
+    pattern,
+    build: (params) => pattern.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(params[name as Segment<T>])),
+    parse: (request) => Object.fromEntries(names.map((name) => [name, request.param(name) ?? ""])) as Record<Segment<T>, string>,
+  };
+}
+
+/** What is below a folder: any number of segments. `parse` throws a `malformed` failure for a path that cannot be decoded. */
+function folderUrl(folder: string): UrlEntry<readonly string[]> {
+  return {
+    pattern: `${folder}/*`,
+    build: (segments) => `${folder}/${segments.map(encodeURIComponent).join("/")}`,
+    parse: ({ url }) => {
+      const { pathname } = new URL(url);
+      try {
+        return pathname
+          .slice(pathname.indexOf(`${folder}/`) + folder.length + 1)
+          .split("/")
+          .map(decodeURIComponent);
+      } catch {
+        throw new Failure("malformed", "the path is not percent-encoded UTF-8");
+      }
+    },
+  };
+}
+
+/** A file whose name holds the parameters: `read` is given what `name` wrote. */
+function fileUrl<P>(folder: string, name: (params: P) => string, read: (name: string) => P | undefined): UrlEntry<P> {
+  return {
+    pattern: `${folder}/:file`,
+    build: (params) => `${folder}/${encodeURIComponent(name(params))}`,
+    parse: (request) => read(request.param("file") ?? ""),
+  };
+}
+
+function query(values: Readonly<Record<string, string | undefined>>): string {
+  let text = "";
+  for (const [name, value] of Object.entries(values))
+    if (value !== undefined) text += `${text === "" ? "?" : "&"}${name}=${encodeURIComponent(value)}`;
+  return text;
+}
+
+export interface CharmFile {
+  readonly id: string;
+  readonly revision: number;
+  readonly extension: string;
+}
+
+/** `ID_REVISION.charm`; also `.bundle` and `.zip`. */
+const charmFileUrl = fileUrl<CharmFile>(
+  "/api/v1/charms/download",
+  ({ id, revision, extension }) => `${id}_${revision}.${extension}`,
+  (name) => {
+    const [, id, revision, extension] = /^(.+)_(\d+)\.(charm|bundle|zip)$/.exec(name) ?? [];
+    return id === undefined || extension === undefined ? undefined : { id, revision: Number(revision), extension };
+  },
+);
+
+export interface ResourceFile {
+  readonly id: string;
+  readonly resource: string;
+  readonly revision: number;
+  /** in hex; names the variant of an image that was written for one registry */
+  readonly sha256?: string;
+}
+
+/** `charm_ID.RESOURCE_REVISION`. */
+const resourcePath = fileUrl<ResourceFile>(
+  "/api/v1/resources/download",
+  ({ id, resource, revision }) => `charm_${id}.${resource}_${revision}`,
+  (name) => {
+    const [, id, resource, revision] = /^charm_([^.]+)\.(.+)_(\d+)$/.exec(name) ?? [];
+    return id === undefined || resource === undefined ? undefined : { id, resource, revision: Number(revision) };
+  },
+);
+
+const resourceFileUrl: UrlEntry<ResourceFile> = {
+  pattern: resourcePath.pattern,
+  build: (params) => resourcePath.build(params) + query({ sha256: params.sha256 }),
+  parse: (request) => {
+    const named = resourcePath.parse(request);
+    const sha256 = request.query("sha256");
+    return named && sha256 !== undefined ? { ...named, sha256 } : named;
+  },
+};
+
+export interface SnapFile {
+  readonly id: string;
+  /** absent: the snap itself */
+  readonly component?: string;
+  readonly revision: number;
+}
+
+/** `ID_REVISION.snap`, `ID.COMPONENT_REVISION.comp`. */
+const snapFileUrl = fileUrl<SnapFile>(
+  "/api/v1/snaps/download",
+  ({ id, component, revision }) => (component === undefined ? `${id}_${revision}.snap` : `${id}.${component}_${revision}.comp`),
+  (name) => {
+    const [, id, component, revision] = /^([A-Za-z0-9]+)(?:\.([a-z0-9-]+))?_(\d+)\.(?:snap|comp)$/.exec(name) ?? [];
+    return id === undefined ? undefined : { id, ...(component !== undefined && { component }), revision: Number(revision) };
+  },
+);
+
+export interface SnapIcon {
+  readonly id: string;
+  readonly revision: number;
+  readonly extension: string;
+}
+
+/** `ID_REVISION.png`, `ID_REVISION.svg`. */
+const snapIconUrl = fileUrl<SnapIcon>(
+  "/api/v1/snaps/icons",
+  ({ id, revision, extension }) => `${id}_${revision}.${extension}`,
+  (name) => {
+    const [, id, revision, extension] = /^([A-Za-z0-9]+)_(\d+)\.(png|svg)$/.exec(name) ?? [];
+    return id === undefined || extension === undefined ? undefined : { id, revision: Number(revision), extension };
+  },
+);
+
+/** A request for one assertion, as it came: whether its key and its numbers are any is not decided here. */
+export interface AssertionUrl {
+  readonly type: string;
+  /** of a sequence without its last part where `sequence` is given */
+  readonly key: readonly string[];
+  readonly maxFormat?: string;
+  /** `latest` or a number */
+  readonly sequence?: string;
+}
+
+const assertionFolder = folderUrl("/v2/assertions");
+
+const assertionUrl: UrlEntry<AssertionUrl> = {
+  pattern: assertionFolder.pattern,
+  build: ({ type, key, maxFormat, sequence }) => assertionFolder.build([type, ...key]) + query({ "max-format": maxFormat, sequence }),
+  parse: (request) => {
+    const [type = "", ...key] = assertionFolder.parse(request) ?? [];
+    const [maxFormat, sequence] = [request.query("max-format"), request.query("sequence")];
+    return {
+      type,
+      key: key.at(-1) === "" ? key.slice(0, -1) : key,
+      ...(maxFormat !== undefined && { maxFormat }),
+      ...(sequence !== undefined && { sequence }),
+    };
+  },
+};
+
+export const URLS = {
+  charmRefresh: segmentsUrl("/v2/charms/refresh"),
+  charmInfo: segmentsUrl("/v2/charms/info/:name"),
+  charmFind: segmentsUrl("/v2/charms/find"),
+  resourceRevisions: segmentsUrl("/v2/charms/resources/:charm/:resource/revisions"),
+  charmFile: charmFileUrl,
+  resourceFile: resourceFileUrl,
+
+  snapRefresh: segmentsUrl("/v2/snaps/refresh"),
+  snapInfo: segmentsUrl("/v2/snaps/info/:name"),
+  snapFind: segmentsUrl("/v2/snaps/find"),
+  snapCategories: segmentsUrl("/v2/snaps/categories"),
+  snapSections: segmentsUrl("/api/v1/snaps/sections"),
+  snapNames: segmentsUrl("/api/v1/snaps/names"),
+  snapFile: snapFileUrl,
+  snapIcon: snapIconUrl,
+  cohorts: segmentsUrl("/v2/cohorts"),
+  nonces: segmentsUrl("/api/v1/snaps/auth/nonces"),
+  sessions: segmentsUrl("/api/v1/snaps/auth/sessions"),
+  registrationId: segmentsUrl("/api/v1/snaps/auth/request-id"),
+  registration: segmentsUrl("/api/v1/snaps/auth/devices"),
+  messages: segmentsUrl("/v2/messages"),
+  repairs: folderUrl("/v2/repairs"),
+  purchases: folderUrl("/api/v1/snaps/purchases"),
+
+  assertion: assertionUrl,
+  storeAssertions: segmentsUrl("/v2/auth/store/assertions"),
+  otherAssertions: segmentsUrl("/_status/assertions"),
+
+  check: segmentsUrl("/_status/check"),
+  missing: segmentsUrl("/_status/missing"),
+  metrics: segmentsUrl("/metrics"),
+  remoteImport: segmentsUrl("/_import"),
+} as const;

@@ -255,7 +255,7 @@ class Check {
   /** Settings and secrets. */
   async #config(): Promise<void> {
     try {
-      await this.#store.config();
+      await this.#store.settings.read("config");
     } catch (error) {
       this.#damage([CONFIG_KEY], reason(error), true);
     }

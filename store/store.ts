@@ -6,7 +6,6 @@ import type { Package } from "../src/catalog/package.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import { type Algorithm, type Digest, Summer, type Sums, sumsOf } from "../src/digest.ts";
 import { Failure, isCorrupt } from "../src/errors.ts";
-import { mapOf } from "../src/schema.ts";
 import { VERSION } from "../src/version.ts";
 import {
   brought,
@@ -21,23 +20,10 @@ import {
   sorted,
   tryJson,
 } from "./generation.ts";
-import {
-  AUTHORITY_SECRET_KEY,
-  blobKey,
-  CATALOG,
-  CONFIG_KEY,
-  FORMAT,
-  FORMAT_KEY,
-  generationKey,
-  generationNumber,
-  OCI_SECRET_KEY,
-  SESSION_SECRET_KEY,
-  TLS_KEY,
-  TLS_SECRET_KEY,
-  TOKENS_SECRET_KEY,
-} from "./keys.ts";
+import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber } from "./keys.ts";
+import { Settings } from "./settings.ts";
 import { type Older, Snapshot } from "./snapshot.ts";
-import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
+import type { Stage, Storage, StoredObject } from "./storage.ts";
 import { openTrashed, takeBack } from "./trash.ts";
 
 const LISTING_INTERVAL = 1000;
@@ -47,6 +33,7 @@ const NO_SNAPS: SnapDraft = { changed: [], dropped: [], tally: {}, assertions: 0
 
 export class Store {
   readonly storage: Storage;
+  readonly settings: Settings;
   #snapshot: Snapshot;
   /** number of the newest generation, which may be one that cannot be read */
   #newest = 0;
@@ -60,6 +47,7 @@ export class Store {
 
   private constructor(storage: Storage) {
     this.storage = storage;
+    this.settings = new Settings(storage);
     this.#snapshot = new Snapshot(this, undefined, { packages: {}, snaps: {} });
   }
 
@@ -349,87 +337,5 @@ export class Store {
     const blob = await this.ingestBytes(jsonBytes(value));
     await blob.commit();
     return blob.sums["sha-256"];
-  }
-
-  /** The settings as they stand in the file; {} where there is none. */
-  config(): Promise<Record<string, unknown>> {
-    return this.#object(CONFIG_KEY);
-  }
-
-  writeConfig(config: Record<string, unknown>): Promise<void> {
-    return this.#replace(CONFIG_KEY, config, "mutable");
-  }
-
-  /** What is kept of the local registry and must not be printed; {} where there is nothing. */
-  ociSecret(): Promise<Record<string, unknown>> {
-    return this.#object(OCI_SECRET_KEY);
-  }
-
-  writeOciSecret(secret: Record<string, unknown>): Promise<void> {
-    return this.#replace(OCI_SECRET_KEY, secret, "secret");
-  }
-
-  /** What device sessions are signed with; undefined where none was made yet. */
-  async sessionKey(): Promise<Uint8Array | undefined> {
-    const { key } = await this.#object(SESSION_SECRET_KEY);
-    return typeof key === "string" && key !== "" ? Buffer.from(key, "base64") : undefined;
-  }
-
-  async writeSessionKey(key: Uint8Array): Promise<void> {
-    await this.#replace(SESSION_SECRET_KEY, { key: Buffer.from(key).toString("base64") }, "secret");
-  }
-
-  /** The hashes of the tokens of remote import; {} where none was made. */
-  tokens(): Promise<Record<string, unknown>> {
-    return this.#object(TOKENS_SECRET_KEY);
-  }
-
-  writeTokens(tokens: Record<string, unknown>): Promise<void> {
-    return this.#replace(TOKENS_SECRET_KEY, tokens, "secret");
-  }
-
-  /** The certificate that is served, and what was said of it; {} where there is none. */
-  tls(): Promise<Record<string, unknown>> {
-    return this.#object(TLS_KEY);
-  }
-
-  /** Its private key, and the one before: whoever reads between two writes finds the key of either certificate. */
-  tlsSecret(): Promise<Record<string, unknown>> {
-    return this.#object(TLS_SECRET_KEY);
-  }
-
-  /** The key goes first, so that the certificate never stands without it. */
-  async writeTls(tls: Record<string, unknown>, secret: Record<string, unknown>): Promise<void> {
-    await this.#replace(TLS_SECRET_KEY, secret, "secret");
-    await this.#replace(TLS_KEY, tls, "mutable");
-  }
-
-  /** The authority that issues certificates here; {} where there is none. */
-  authority(): Promise<Record<string, unknown>> {
-    return this.#object(AUTHORITY_SECRET_KEY);
-  }
-
-  writeAuthority(authority: Record<string, unknown>): Promise<void> {
-    return this.#replace(AUTHORITY_SECRET_KEY, authority, "secret");
-  }
-
-  async #object(key: string): Promise<Record<string, unknown>> {
-    const object = await this.storage.open(key);
-    if (!object) return {};
-    const parsed = v.safeParse(mapOf(v.unknown()), tryJson(new TextDecoder().decode(await object.bytes())));
-    if (!parsed.success)
-      throw new Failure("failed", `${this.storage.place}/${key} is not a JSON object`, { next: "mend or remove that file" });
-    return parsed.output;
-  }
-
-  async #replace(key: string, value: Record<string, unknown>, kind: ObjectKind): Promise<void> {
-    const stage = await this.storage.stage(kind);
-    try {
-      await stage.write(jsonBytes(value));
-      await stage.end();
-      await stage.commit(key);
-    } finally {
-      await stage.discard();
-    }
   }
 }

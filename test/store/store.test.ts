@@ -3,7 +3,7 @@ import type { Draft, Generation, Ingested } from "../../src/catalog/generation-t
 import type { Package } from "../../src/catalog/package.ts";
 import { type Digest, sumsOf } from "../../src/digest.ts";
 import { Failure, type FailureKind } from "../../src/errors.ts";
-import { blobKey, CONFIG_KEY, FORMAT_KEY, generationKey } from "../../store/keys.ts";
+import { blobKey, FORMAT_KEY, generationKey } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
 import { Store } from "../../store/store.ts";
@@ -434,25 +434,5 @@ describe("blobs", () => {
     };
     await failureOf(store.ingest(chunks()), "interrupted");
     expect(await store.storage.list("blobs/")).toEqual([]);
-  });
-});
-
-describe("settings", () => {
-  test("are kept, and {} at first", async () => {
-    const { store } = await stored();
-    expect(await store.config()).toEqual({});
-    await store.writeConfig({ "public-url": "http://hub" });
-    expect(await (await Store.open(store.storage)).config()).toEqual({ "public-url": "http://hub" });
-  });
-
-  test.each(["", "[]", "7", "{"])("a file with %j in it is refused, and named", async (text) => {
-    const { storage, store } = await stored();
-    await overwrite(storage, CONFIG_KEY, text);
-    const error = await store.config().then(
-      () => undefined,
-      (thrown: unknown) => thrown,
-    );
-    expect(error).toBeInstanceOf(Failure);
-    expect((error as Failure).message).toContain(CONFIG_KEY);
   });
 });

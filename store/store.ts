@@ -1,7 +1,7 @@
 /** What is kept: blobs by digest, manifests, and generations that name them. Format: store/README.md. */
 
 import * as v from "valibot";
-import type { Draft, Generation, Index, Ingested, Mended, SnapDraft } from "../src/catalog/generation-types.ts";
+import type { Drafted, Generation, Index, Ingested, Mended, Published, SnapDraft } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import { type Algorithm, type Digest, Summer, type Sums, sumsOf } from "../src/digest.ts";
@@ -281,17 +281,18 @@ export class Store {
   /**
    * Publishes one generation. `draft` is asked with the newest snapshot, and again with a newer one if another process
    * published in between, so that what both brought is kept. Without a changed package no generation is made, but blobs
-   * that the store had lost are put back.
+   * that the store had lost are put back. `result` is that of the draft that was published.
    */
-  async publish(time: string, draft: (base: Snapshot) => Promise<Draft>): Promise<Generation | undefined> {
+  async publish<T>(time: string, draft: (base: Snapshot) => Promise<Drafted<T>>): Promise<Published<T>> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
       this.#outdated();
       const base = await this.snapshot();
-      const change = await draft(base);
+      const { draft: change, result } = await draft(base);
       for (const blob of change.blobs) await blob.commit();
       const { snaps = NO_SNAPS } = change;
       const { packages, dropped = [] } = change;
-      if (packages.length + dropped.length + snaps.changed.length + snaps.dropped.length === 0 && !snaps.others) return undefined;
+      if (packages.length + dropped.length + snaps.changed.length + snaps.dropped.length === 0 && !snaps.others)
+        return { generation: undefined, result };
       const number = Math.max(base.number, this.#newest) + 1;
       const index = await this.#indexAfter(base.index, packages, dropped, snaps);
       const { command, sources, changed } = change;
@@ -313,7 +314,7 @@ export class Store {
       if (await this.storage.create(generationKey(number), jsonBytes(generation))) {
         await takeBack(this.storage, named);
         this.#outdated();
-        return generation;
+        return { generation, result };
       }
       if (change.exclusive)
         throw new Failure("conflict", `generation ${number} came in between, so nothing was changed`, {

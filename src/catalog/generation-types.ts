@@ -77,6 +77,19 @@ export interface Draft extends Pick<Generation, "command" | "sources" | "changed
   readonly exclusive?: true;
 }
 
+/** A draft, and whatever its maker wants to have with what was published. */
+export interface Drafted<T> {
+  readonly draft: Draft;
+  readonly result: T;
+}
+
+export interface Published<T> {
+  /** undefined: there was nothing to change */
+  readonly generation: Generation | undefined;
+  /** of the draft that was published */
+  readonly result: T;
+}
+
 export interface SnapDraft {
   readonly changed: readonly Snap[];
   /** names that no snap has any more */
@@ -132,7 +145,7 @@ export interface ImportStore {
   readonly damage: Failure | undefined;
   snapshot(): CatalogView | Promise<CatalogView>;
   mendable(base: CatalogView, mended: (one: Mended) => void): CatalogView;
-  publish(time: string, draft: (base: CatalogView) => Promise<Draft>): Promise<Generation | undefined>;
+  publish<T>(time: string, draft: (base: CatalogView) => Promise<Drafted<T>>): Promise<Published<T>>;
   has(digest: Digest): boolean;
   digestOf(manifest: Package | Snap | readonly StoredAssertion[]): Digest;
   ingest(chunks: AsyncIterable<Uint8Array>, also?: readonly Algorithm[]): Promise<Ingested>;

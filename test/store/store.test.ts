@@ -34,7 +34,8 @@ function draftOf(packages: readonly Package[], blobs: readonly Ingested[] = []):
 /** What another process publishes, no request sees in the same turn of the event loop. */
 const turn = () => new Promise((resolve) => void setImmediate(resolve));
 
-const publish = (store: Store, ...packages: Package[]) => store.publish(NOW, async () => draftOf(packages));
+const publish = async (store: Store, ...packages: Package[]) =>
+  (await store.publish(NOW, async () => ({ draft: draftOf(packages), result: undefined }))).generation;
 
 async function failureOf(work: Promise<unknown>, kind: FailureKind): Promise<Failure> {
   const error = await work.then(
@@ -118,12 +119,13 @@ describe("publishing", () => {
   test("makes generations that name their parent", async () => {
     const { store } = await stored();
     await publish(store, pkg("a"));
-    const made = await store.publish(NOW, async () => ({
+    const draft: Draft = {
       ...draftOf([pkg("b")]),
       command: "chp import x",
       sources: [{ name: "x", size: 3, sha256: sumsOf(Buffer.from("abc"))["sha-256"] }],
       changed: { b: { revisions: [1], channels: 2 } },
-    }));
+    };
+    const { generation: made } = await store.publish(NOW, async () => ({ draft, result: undefined }));
     expect(made).toMatchObject({ number: 2, parent: 1, time: NOW, command: "chp import x", format: 1 });
     expect(made?.tool).toMatch(/^chp \d/);
     expect(await (await Store.open(store.storage)).generation(2)).toEqual(made as Generation);
@@ -135,7 +137,8 @@ describe("publishing", () => {
     const { store } = await stored();
     const blob = await store.ingestBytes(Buffer.from("payload"));
     expect(store.has(blob.sums["sha-256"])).toBe(false);
-    expect(await store.publish(NOW, async () => draftOf([], [blob]))).toBeUndefined();
+    const done = await store.publish(NOW, async () => ({ draft: draftOf([], [blob]), result: "none" }));
+    expect(done).toEqual({ generation: undefined, result: "none" });
     expect([store.has(blob.sums["sha-256"]), await store.generationNumbers()]).toEqual([true, []]);
   });
 
@@ -164,9 +167,16 @@ describe("publishing", () => {
       return pkg("shared", { formerIds: [...before, `n${before.length}`] });
     };
     const made = await Promise.all(
-      stores.map((store, i) => store.publish(NOW, async (base) => draftOf([pkg(`own-${i}`), await count(base)]))),
+      stores.map((store, i) =>
+        store.publish(NOW, async (base) => {
+          const shared = await count(base);
+          return { draft: draftOf([pkg(`own-${i}`), shared]), result: shared.formerIds.length };
+        }),
+      ),
     );
-    expect(new Set(made.map((one) => one?.number))).toEqual(new Set([1, 2, 3, 4, 5, 6]));
+    expect(new Set(made.map(({ generation }) => generation?.number))).toEqual(new Set([1, 2, 3, 4, 5, 6]));
+    // Those that lost the race were drafted again, and the result is of the draft that was published.
+    for (const { generation, result } of made) expect(result).toBe(generation?.number ?? 0);
     const last = await (await Store.open(storage)).snapshot();
     expect(last.names).toHaveLength(7);
     expect((await last.package("shared"))?.formerIds).toEqual(["n0", "n1", "n2", "n3", "n4", "n5"]);

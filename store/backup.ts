@@ -62,13 +62,11 @@ async function copyBlob(from: Disk, target: Store, digest: Digest): Promise<numb
     for (let at = 0; at < object.size; at += 2 ** 20) yield await object.bytes(at, Math.min(object.size, at + 2 ** 20));
   };
   const blob = await target.ingest(read());
-  if (blob.sums["sha-256"] !== digest) {
+  try {
+    await blob.commit({ digest, what: `blob ${digest} in ${from.place}`, next: "chp verify tells what is damaged" });
+  } finally {
     await blob.discard();
-    throw new Failure("corrupt", `blob ${digest} in ${from.place} has other bytes than its name says`, {
-      next: "chp verify tells what is damaged",
-    });
   }
-  await blob.commit();
   return object.size;
 }
 

@@ -4,10 +4,12 @@ import { existsSync, constants as fsConstants, type Stats } from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Readable } from "node:stream";
+import type { Expected } from "../src/catalog/generation-types.ts";
+import { type Algorithm, Summer, type Sums } from "../src/digest.ts";
 import { Failure } from "../src/errors.ts";
 import { type Advice, errorCode, explainDiskError, isLinkUnsupported, undefinedIfMissing } from "./diskerrors.ts";
 import { isAbandoned, ownedName } from "./liveness.ts";
-import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
+import { checkExpected, type ObjectKind, type Stage, type Storage, type StoredObject } from "./storage.ts";
 
 const TMP = "tmp";
 
@@ -54,11 +56,11 @@ export class Disk implements Storage {
     return names.toSorted().map((name) => prefix + name);
   }
 
-  stage(kind: ObjectKind = "immutable"): Promise<Stage> {
+  stage(kind: ObjectKind = "immutable", also?: readonly Algorithm[]): Promise<Stage> {
     return this.guard(async () => {
       const path = await this.#tmpPath();
       const file = await fs.open(path, fsConstants.O_RDWR | fsConstants.O_CREAT | fsConstants.O_EXCL, 0o600);
-      return new DiskStage(this, path, file, kind);
+      return new DiskStage(this, path, file, { kind, also });
     });
   }
 
@@ -288,12 +290,20 @@ class DiskStage implements Stage {
   readonly #disk: Disk;
   readonly #path: string;
   readonly #kind: ObjectKind;
+  readonly #summer: Summer;
+  #sums: Sums | undefined;
   #file: fs.FileHandle | undefined;
   #synced: Promise<void> = Promise.resolve();
   #committed = false;
 
-  constructor(disk: Disk, path: string, file: fs.FileHandle, kind: ObjectKind) {
-    this.#kind = kind;
+  constructor(
+    disk: Disk,
+    path: string,
+    file: fs.FileHandle,
+    how: { readonly kind: ObjectKind; readonly also: readonly Algorithm[] | undefined },
+  ) {
+    this.#kind = how.kind;
+    this.#summer = new Summer(how.also);
     this.#disk = disk;
     this.#path = path;
     this.#file = file;
@@ -301,21 +311,23 @@ class DiskStage implements Stage {
 
   write(chunk: Uint8Array): Promise<void> {
     return this.#disk.guard(async () => {
-      for (let at = 0; at < chunk.byteLength; ) {
-        const { bytesWritten } = await this.#open().write(chunk, at);
-        at += bytesWritten;
-      }
+      const written = writeAll(this.#open(), chunk);
+      this.#summer.update(chunk); // while the disk writes
+      await written;
     });
   }
 
-  end(): Promise<void> {
+  end(): Promise<Sums> {
     return this.#disk.guard(async () => {
       const file = this.#open();
+      const sums = this.#summer.sums();
+      this.#sums = sums;
       this.#file = undefined;
       await this.#disk.finish(file, MODES[this.#kind].file);
       await this.#disk.slot();
       this.#synced = this.#disk.closeSynced(file);
       this.#synced.catch(() => {}); // commit waits for it, and fails with its error
+      return sums;
     });
   }
 
@@ -323,9 +335,11 @@ class DiskStage implements Stage {
     return this.#disk.guard(() => readRange(this.#path, start, end));
   }
 
-  commit(key: string): Promise<void> {
+  commit(key: string, expected: Expected = {}): Promise<void> {
     return this.#disk.guard(async () => {
       await this.#synced;
+      if (!this.#sums) throw new Error("internal error: a stage is used before its end");
+      checkExpected(this.#sums, expected);
       await this.#disk.install(this.#path, key, "rename", MODES[this.#kind].folder);
       this.#committed = true;
     });
@@ -347,6 +361,13 @@ class DiskStage implements Stage {
   #open(): fs.FileHandle {
     if (!this.#file) throw new Error("internal error: a stage is used after its end");
     return this.#file;
+  }
+}
+
+async function writeAll(file: fs.FileHandle, chunk: Uint8Array): Promise<void> {
+  for (let at = 0; at < chunk.byteLength; ) {
+    const { bytesWritten } = await file.write(chunk, at);
+    at += bytesWritten;
   }
 }
 

@@ -1,10 +1,10 @@
 /** What is kept: blobs by digest, manifests, and generations that name them. Format: store/README.md. */
 
 import * as v from "valibot";
-import type { Drafted, Generation, Index, Ingested, Mended, Published, SnapDraft } from "../src/catalog/generation-types.ts";
+import type { Draft, Drafted, Generation, Index, Ingested, Mended, Published, SnapDraft } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
-import { type Algorithm, type Digest, Summer, type Sums, sumsOf } from "../src/digest.ts";
+import { type Algorithm, type Digest, type Sums, sumsOf } from "../src/digest.ts";
 import { Failure, isCorrupt } from "../src/errors.ts";
 import { VERSION } from "../src/version.ts";
 import {
@@ -21,6 +21,7 @@ import {
   tryJson,
 } from "./generation.ts";
 import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber } from "./keys.ts";
+import { blobsOfPackage, blobsOfSnap } from "./named.ts";
 import { Settings } from "./settings.ts";
 import { type Older, Snapshot } from "./snapshot.ts";
 import type { Stage, Storage, StoredObject } from "./storage.ts";
@@ -238,15 +239,10 @@ export class Store {
 
   /** Reads a stream into the staging area, hashing while it is written. */
   async ingest(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<Ingested> {
-    const stage = await this.storage.stage();
+    const stage = await this.storage.stage("immutable", also);
     try {
-      const summer = new Summer(also);
-      for await (const chunk of chunks) {
-        const written = stage.write(chunk);
-        summer.update(chunk); // while the disk writes
-        await written;
-      }
-      return await this.#ingested(stage, summer.sums());
+      for await (const chunk of chunks) await stage.write(chunk);
+      return ingested(stage, await stage.end());
     } catch (error) {
       await stage.discard();
       throw error;
@@ -262,22 +258,6 @@ export class Store {
     );
   }
 
-  async #ingested(stage: Stage, sums: Sums): Promise<Ingested> {
-    const digest = sums["sha-256"];
-    await stage.end();
-    let committed = false;
-    return {
-      sums,
-      bytes: (start, end) => stage.bytes(start, end),
-      // Also where a blob of that name is held: its bytes may have been damaged since, and these are right.
-      commit: async () => {
-        if (!committed) await stage.commit(blobKey(digest));
-        committed = true;
-      },
-      discard: () => stage.discard(),
-    };
-  }
-
   /**
    * Publishes one generation. `draft` is asked with the newest snapshot, and again with a newer one if another process
    * published in between, so that what both brought is kept. Without a changed package no generation is made, but blobs
@@ -288,7 +268,11 @@ export class Store {
       this.#outdated();
       const base = await this.snapshot();
       const { draft: change, result } = await draft(base);
-      for (const blob of change.blobs) await blob.commit();
+      const sizes = sizesIn(change);
+      for (const blob of change.blobs) {
+        const { "sha-256": digest } = blob.sums;
+        await blob.commit({ size: sizes.get(digest), what: `blob ${digest}` });
+      }
       const { snaps = NO_SNAPS } = change;
       const { packages, dropped = [] } = change;
       if (packages.length + dropped.length + snaps.changed.length + snaps.dropped.length === 0 && !snaps.others)
@@ -339,4 +323,24 @@ export class Store {
     await blob.commit();
     return blob.sums["sha-256"];
   }
+}
+
+function ingested(stage: Stage, sums: Sums): Ingested {
+  let committed = false;
+  return {
+    sums,
+    bytes: (start, end) => stage.bytes(start, end),
+    // Also where a blob of that name is stored: its bytes may have been damaged since, and these are right.
+    commit: async (expected) => {
+      if (!committed) await stage.commit(blobKey(sums["sha-256"]), expected);
+      committed = true;
+    },
+    discard: () => stage.discard(),
+  };
+}
+
+/** Sizes in bytes of the blobs that changed manifests name, where they say them. */
+function sizesIn({ packages, snaps = NO_SNAPS }: Draft): Map<Digest, number> {
+  const named = [...packages.map(blobsOfPackage), ...snaps.changed.map(blobsOfSnap)].flatMap((blobs) => [...blobs]);
+  return new Map(named.flatMap(({ digest, size }) => (size === undefined ? [] : [[digest, size]])));
 }

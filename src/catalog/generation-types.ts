@@ -105,8 +105,20 @@ export interface SnapDraft {
 export interface Ingested {
   readonly sums: Sums;
   bytes(start: number, end: number): Promise<Uint8Array>;
-  commit(): Promise<void>;
+  /** Fails with `corrupt` where the bytes are not what is expected, and then nothing is visible. */
+  commit(expected?: Expected): Promise<void>;
   discard(): Promise<void>;
+}
+
+/** What bytes must be to be committed. */
+export interface Expected {
+  /** bytes */
+  readonly size?: number | undefined;
+  readonly digest?: Digest;
+  /** what they are, for the failure: `blob 3fa9… in /var/lib/chp` */
+  readonly what?: string;
+  /** its next step */
+  readonly next?: string;
 }
 
 /** A package whose manifest is not read. */

@@ -80,17 +80,17 @@ class Watched extends Memory {
     return super.list(prefix);
   }
 
-  override async stage(): Promise<Stage> {
-    const stage = await super.stage();
+  override async stage(...how: Parameters<Memory["stage"]>): Promise<Stage> {
+    const stage = await super.stage(...how);
     return {
       ...stage,
       write: async (chunk) => {
         this.written += chunk.byteLength;
         await stage.write(chunk);
       },
-      commit: async (key) => {
+      commit: async (key, expected) => {
         await this.onStep("commit");
-        await stage.commit(key);
+        await stage.commit(key, expected);
       },
     };
   }

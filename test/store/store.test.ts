@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { Draft, Generation, Ingested } from "../../src/catalog/generation-types.ts";
-import type { Package } from "../../src/catalog/package.ts";
+import type { Package, Revision } from "../../src/catalog/package.ts";
 import { type Digest, sumsOf } from "../../src/digest.ts";
 import { Failure, type FailureKind } from "../../src/errors.ts";
 import { blobKey, FORMAT_KEY, generationKey } from "../../store/keys.ts";
@@ -420,6 +420,43 @@ describe("blobs", () => {
     expect(store.has(blob.sums["sha-256"])).toBe(false);
     await blob.commit();
     expect(await store.text(blob.sums["sha-256"])).toBe("abc");
+  });
+
+  test("are refused where they are not what was expected, and are not visible then", async () => {
+    const { store } = await stored();
+    const blob = await store.ingestBytes(Buffer.from("abc"));
+    const { "sha-256": digest } = blob.sums;
+    await failureOf(blob.commit({ size: 4 }), "corrupt");
+    await failureOf(blob.commit({ digest: sumsOf(Buffer.from("x"))["sha-256"] }), "corrupt");
+    expect([store.has(digest), await store.blob(digest)]).toEqual([false, undefined]);
+    await blob.commit({ size: 3, digest });
+    expect(await store.text(digest)).toBe("abc");
+  });
+
+  test("of another size than their manifest says are not published", async () => {
+    const { store } = await stored();
+    const blob = await store.ingestBytes(Buffer.from("abc"));
+    const { "sha-256": digest } = blob.sums;
+    const revision: Revision = {
+      revision: 1,
+      version: "1",
+      createdAt: NOW,
+      bases: [],
+      blob: digest,
+      size: 4,
+      texts: {},
+      resources: [],
+      charms: [],
+      relations: {},
+      subordinate: false,
+    };
+    const draft = draftOf([pkg("a", { revisions: [revision] })], [blob]);
+    const failure = await failureOf(
+      store.publish(NOW, async () => ({ draft, result: undefined })),
+      "corrupt",
+    );
+    expect(failure.message).toBe(`blob ${digest} has 3 bytes instead of 4`);
+    expect([store.has(digest), await store.generationNumbers()]).toEqual([false, []]);
   });
 
   test("of the same bytes are kept once", async () => {

@@ -7,7 +7,7 @@ import { mapOf } from "../src/schema.ts";
 import type { Issued } from "../src/settings/authority.ts";
 import { readPem } from "../src/settings/certificate.ts";
 import { type Token, Tokens } from "../src/settings/token.ts";
-import { jsonBytes, tryJson } from "./generation.ts";
+import { jsonBytes, tryJson } from "./json.ts";
 import {
   AUTHORITY_SECRET_KEY,
   CONFIG_KEY,

@@ -1,27 +1,16 @@
-/** What is kept: blobs by digest, manifests, and generations that name them. Format: store/README.md. */
+/** Blobs by digest, manifests, and generations that name them. Format: store/README.md. */
 
-import * as v from "valibot";
 import type { Draft, Drafted, Generation, Index, Ingested, Mended, Published, SnapDraft } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import { type Algorithm, type Digest, type Sums, sumsOf } from "../src/digest.ts";
-import { Failure, isCorrupt } from "../src/errors.ts";
+import { Failure, isCorrupt, reason } from "../src/errors.ts";
 import { VERSION } from "../src/version.ts";
-import {
-  brought,
-  checkFormat,
-  GenerationText,
-  IndexText,
-  jsonBytes,
-  namedBy,
-  readable,
-  readBytes,
-  readsFormat,
-  sorted,
-  tryJson,
-} from "./generation.ts";
+import { parseGeneration, parseIndex, readsFormat } from "./generation.ts";
+import { jsonBytes, tryJson } from "./json.ts";
 import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber } from "./keys.ts";
-import { blobsOfPackage, blobsOfSnap } from "./named.ts";
+import { type Manifests, manifestProblem } from "./manifest.ts";
+import { blobsOfPackage, blobsOfSnap, dependencies } from "./named.ts";
 import { Settings } from "./settings.ts";
 import { type Older, Snapshot } from "./snapshot.ts";
 import type { Stage, Storage, StoredObject } from "./storage.ts";
@@ -29,6 +18,7 @@ import { openTrashed, takeBack } from "./trash.ts";
 
 const LISTING_INTERVAL = 1000;
 const MAX_ATTEMPTS = 1000;
+const IMPORT_AGAIN = "import again what brought it, which chp verify tells";
 
 const NO_SNAPS: SnapDraft = { changed: [], dropped: [], tally: {}, assertions: 0 };
 
@@ -83,12 +73,12 @@ export class Store {
   }
 
   /**
-   * The newest generation, as of this turn of the event loop: what was published before a request came in is seen by it,
-   * and what this process published at once.
+   * The newest generation, as of this turn of the event loop: a request sees what was published before it came in, and
+   * what this process published at once.
    */
   snapshot(): Snapshot | Promise<Snapshot> {
     if (this.#fresh) return this.#snapshot;
-    // The next number is asked for; a listing each second finds what that would miss.
+    // Only the next number is looked for; a listing each second finds what that would miss.
     const listed = performance.now() - this.#listed < LISTING_INTERVAL && this.#listed > 0;
     if (!listed || this.storage.has(generationKey(this.#newest + 1))) return this.#refresh();
     this.#fresh = true;
@@ -96,7 +86,7 @@ export class Store {
     return this.#snapshot;
   }
 
-  /** One reads the folder at a time; who comes meanwhile waits, and asks again for what came since it was begun. */
+  /** One call reads the folder at a time; others wait for it, and then look again for what came since it began. */
   async #refresh(): Promise<Snapshot> {
     if (this.#refreshing) {
       await this.#refreshing;
@@ -117,7 +107,7 @@ export class Store {
     this.#listed = performance.now();
   }
 
-  /** One that cannot be read does not end the service of those before it. */
+  /** A generation that cannot be read does not end the service of those before it. */
   async #newestReadable(numbers: readonly number[]): Promise<Snapshot> {
     let damage: Failure | undefined;
     for (const number of numbers.toReversed()) {
@@ -136,30 +126,30 @@ export class Store {
     return this.#snapshot;
   }
 
-  /** Why an older generation is served than the newest, if so. */
+  /** Why a generation before the newest is served, if so. */
   get damage(): Failure | undefined {
     return this.#damage;
   }
 
   /**
-   * `base` for an import to be merged into: in place of what cannot be read stands what the newest generation tells whose
-   * own can be, and `mended` is told of it.
+   * `base` for an import to be merged into: what cannot be read is replaced by what the newest generation has whose own can
+   * be, and `mended` is called with it.
    */
-  mendable(base: Snapshot, mended: (one: Mended) => void): Snapshot {
+  mendable(base: Snapshot, mended: (replaced: Mended) => void): Snapshot {
     const { generation, index } = base;
     if (!generation) return base;
-    const older: Older = async <T>(section: Mended["section"], name: string, digestOf: (index: Index) => Digest | undefined) => {
+    const older: Older = async (section, name, digestOf) => {
       const since: string[] = [];
-      for (const number of (await this.generationNumbers()).filter((one) => one <= generation.number).toReversed()) {
-        const one = await readable(this.generation(number));
-        const within = one && (await readable(this.index(one)));
-        const digest = within && digestOf(within);
-        const value = digest && (await readable(this.json<T>(digest)));
-        if (value) {
+      for (const number of (await this.generationNumbers()).filter((known) => known <= generation.number).toReversed()) {
+        const earlier = await readable(this.generation(number));
+        const named = earlier && (await readable(this.index(earlier)));
+        const digest = named && digestOf(named);
+        const manifest = digest && (await readable(this.manifest(section, digest)));
+        if (manifest) {
           mended({ section, name, generation: number, since });
-          return value;
+          return manifest;
         }
-        if (one && brought(one, section, name)) since.unshift(...one.sources.map((source) => source.name));
+        if (earlier && isChangedBy(earlier, section, name)) since.unshift(...earlier.sources.map((source) => source.name));
       }
       mended({ section, name, generation: 0, since });
       return undefined;
@@ -172,7 +162,7 @@ export class Store {
     this.#fresh = false;
   }
 
-  /** What an earlier generation held; 0 is the empty store before the first. Undefined: it was pruned, or never was. */
+  /** An earlier generation; 0 is the empty store before the first. Undefined: it was pruned, or never was. */
   async snapshotAt(number: number): Promise<Snapshot | undefined> {
     if (number === 0) return (await this.generation(1)) && new Snapshot(this, undefined, { packages: {}, snaps: {} });
     const generation = await this.generation(number);
@@ -188,22 +178,23 @@ export class Store {
   async generation(number: number): Promise<Generation | undefined> {
     const object = await this.storage.open(generationKey(number));
     if (!object) return undefined;
-    const value = tryJson(new TextDecoder().decode(await readBytes(object, `generation ${number} in ${this.storage.place}`)));
-    checkFormat(value, this.storage);
-    const parsed = v.safeParse(GenerationText, value);
-    if (!parsed.success) throw new Failure("corrupt", `generation ${number} in ${this.storage.place} is not readable`);
-    return parsed.output;
+    return parseGeneration(number, await readBytes(object, `generation ${number} in ${this.storage.place}`), this.storage);
   }
 
-  /** Which manifests it names. */
+  /** The manifests that a generation names. */
   async index(generation: Generation): Promise<Index> {
-    const parsed = v.safeParse(IndexText, await this.json(generation.index));
-    if (!parsed.success)
-      throw new Failure("corrupt", `the index of generation ${generation.number} in ${this.storage.place} is not readable`);
-    return parsed.output;
+    return parseIndex(generation, await this.#json(generation.index), this.storage);
   }
 
-  /** A blob, or undefined if the store lacks it. */
+  /** The manifest or list that an index names in a section. Fails with `corrupt`, and its cause says what is wrong with the blob. */
+  async manifest<S extends keyof Manifests>(section: S, digest: Digest): Promise<Manifests[S]> {
+    const value = await this.#json(digest);
+    const problem = manifestProblem(section, value);
+    if (problem !== undefined) throw this.#malformed(digest, problem);
+    return value as Manifests[S];
+  }
+
+  /** A blob; undefined if it is missing. */
   async blob(digest: Digest): Promise<StoredObject | undefined> {
     return (await this.storage.open(blobKey(digest))) ?? openTrashed(this.storage, digest);
   }
@@ -213,7 +204,7 @@ export class Store {
   }
 
   /** The text of a blob that a manifest names; verified, since what it says is served as it is or decides what is served. */
-  async text(digest: Digest, mend = "import again what held it"): Promise<string> {
+  async text(digest: Digest, next = "import again what held it"): Promise<string> {
     const read = async () => {
       const object = await this.blob(digest);
       return object && readBytes(object, `blob ${digest} in ${this.storage.place}`);
@@ -221,15 +212,17 @@ export class Store {
     const bytes = await read().catch(read); // a collector may have given it another name since it was found
     if (bytes && sumsOf(bytes)["sha-256"] === digest) return new TextDecoder().decode(bytes);
     const what = bytes ? "has other bytes than its name says" : "is missing";
-    throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} ${what}`, { next: mend });
+    throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} ${what}`, { next });
   }
 
-  async json<T>(digest: Digest): Promise<T> {
-    const value = tryJson(
-      await this.text(digest, "import again what brought it, which chp verify tells, or put that file back from a copy of the store"),
-    );
-    if (value === undefined) throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} is not JSON`);
-    return value as T;
+  async #json(digest: Digest): Promise<unknown> {
+    const value = tryJson(await this.text(digest, `${IMPORT_AGAIN}, or put that file back from a copy of the store`));
+    if (value === undefined) throw this.#malformed(digest, "is not JSON");
+    return value;
+  }
+
+  #malformed(digest: Digest, problem: string): Failure {
+    return new Failure("corrupt", `blob ${digest} in ${this.storage.place} ${problem}`, { next: IMPORT_AGAIN, cause: new Error(problem) });
   }
 
   /** The name that a manifest gets. */
@@ -293,7 +286,7 @@ export class Store {
         assertions: snaps.assertions,
         index: await this.#put(index),
       };
-      const named = namedBy(generation.index, index, packages, snaps.changed);
+      const named = dependencies(generation.index, index, packages, snaps.changed);
       await takeBack(this.storage, named);
       if (await this.storage.create(generationKey(number), jsonBytes(generation))) {
         await takeBack(this.storage, named);
@@ -337,6 +330,35 @@ function ingested(stage: Stage, sums: Sums): Ingested {
     },
     discard: () => stage.discard(),
   };
+}
+
+/** Undefined for what is damaged. */
+async function readable<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isCorrupt(error)) return undefined;
+    throw error;
+  }
+}
+
+/** A disk that cannot give what it stores is damage too. */
+async function readBytes(object: StoredObject, what: string): Promise<Uint8Array> {
+  try {
+    return await object.bytes();
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EIO")) throw error;
+    throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify tells more", cause: error });
+  }
+}
+
+function isChangedBy(generation: Generation, section: Mended["section"], name: string): boolean {
+  if (section === "assertions") return generation.assertions > 0;
+  return Object.hasOwn(section === "packages" ? generation.changed : generation.snaps, name);
+}
+
+function sorted<T>(map: ReadonlyMap<string, T>): Record<string, T> {
+  return Object.fromEntries([...map].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** Sizes in bytes of the blobs that changed manifests name, where they say them. */

@@ -3,19 +3,9 @@
 import type { Digest } from "../src/digest.ts";
 import { Failure } from "../src/errors.ts";
 import type { Disk } from "./fs.ts";
-import {
-  AUTHORITY_SECRET_KEY,
-  blobKey,
-  CONFIG_KEY,
-  FORMAT_KEY,
-  generationKey,
-  OCI_SECRET_KEY,
-  SESSION_SECRET_KEY,
-  TLS_KEY,
-  TLS_SECRET_KEY,
-  TOKENS_SECRET_KEY,
-} from "./keys.ts";
+import { blobKey, FORMAT_KEY, generationKey } from "./keys.ts";
 import { blobsOf } from "./reach.ts";
+import { DOCUMENTS } from "./settings.ts";
 import { Store } from "./store.ts";
 
 export interface CopyReport {
@@ -30,17 +20,6 @@ export interface CopyReport {
   /** secrets that went with it, by key */
   readonly secrets: readonly string[];
 }
-
-const SETTINGS = [
-  [CONFIG_KEY, "mutable"],
-  [OCI_SECRET_KEY, "secret"],
-  [SESSION_SECRET_KEY, "secret"],
-  [TOKENS_SECRET_KEY, "secret"],
-  // Its key after it: that file has the keys of this certificate and of the one before.
-  [TLS_KEY, "mutable"],
-  [TLS_SECRET_KEY, "secret"],
-  [AUTHORITY_SECRET_KEY, "secret"],
-] as const;
 
 /** Copies every kept generation and the settings into an empty folder. What tells that it is a store comes last. */
 export async function copyStore(from: Disk, to: Disk, signal?: AbortSignal): Promise<CopyReport> {
@@ -69,7 +48,7 @@ export async function copyStore(from: Disk, to: Disk, signal?: AbortSignal): Pro
   for (const number of generations)
     if (!(await to.link(from, generationKey(number)))) await copyObject(from, to, generationKey(number), "immutable");
   const secrets: string[] = [];
-  for (const [key, kind] of SETTINGS) if ((await copyObject(from, to, key, kind)) && kind === "secret") secrets.push(key);
+  for (const { key, kind } of Object.values(DOCUMENTS)) if ((await copyObject(from, to, key, kind)) && kind === "secret") secrets.push(key);
   await to.flush();
   await to.create(FORMAT_KEY, (await (await from.open(FORMAT_KEY))?.bytes()) ?? new Uint8Array());
   return { generations, ...sum, secrets };
@@ -83,13 +62,11 @@ async function copyBlob(from: Disk, target: Store, digest: Digest): Promise<numb
     for (let at = 0; at < object.size; at += 2 ** 20) yield await object.bytes(at, Math.min(object.size, at + 2 ** 20));
   };
   const blob = await target.ingest(read());
-  if (blob.sums["sha-256"] !== digest) {
+  try {
+    await blob.commit({ digest, what: `blob ${digest} in ${from.place}`, next: "chp verify tells what is damaged" });
+  } finally {
     await blob.discard();
-    throw new Failure("corrupt", `blob ${digest} in ${from.place} has other bytes than its name says`, {
-      next: "chp verify tells what is damaged",
-    });
   }
-  await blob.commit();
   return object.size;
 }
 

@@ -1,4 +1,4 @@
-/** What of the store is damaged or lacking. Runs beside imports and servers: all that a generation names was there before it. */
+/** What of the store is damaged or missing. Runs beside imports and servers: all that a generation names was there before it. */
 
 import { showBase } from "../src/catalog/base.ts";
 import type { OverrideTerms } from "../src/catalog/channelmap.ts";
@@ -6,7 +6,7 @@ import type { Generation, SourceRecord } from "../src/catalog/generation-types.t
 import { findResource, findRevision, type Package } from "../src/catalog/package.ts";
 import { findComponent, findSnapRevision, type Snap } from "../src/catalog/snap.ts";
 import { type Digest, isDigest, Summer } from "../src/digest.ts";
-import { isCorrupt, reason } from "../src/errors.ts";
+import { type Failure, isCorrupt, reason } from "../src/errors.ts";
 import { BLOB_FOLDERS, blobKey, CONFIG_KEY, generationKey, QUARANTINE, SECRETS } from "./keys.ts";
 import type { Named, What } from "./named.ts";
 import { blobsOf } from "./reach.ts";
@@ -32,7 +32,7 @@ export interface CheckOptions {
 }
 
 export interface Finding {
-  /** damage: bytes or references that are not what they were; lacking: what was never there, or odd */
+  /** damage: bytes or references that are not what they were; lacking: what was never stored, or odd */
   readonly severity: "damage" | "lacking";
   /** what it is about: `charm kafka revision 195` */
   readonly what: readonly string[];
@@ -65,8 +65,8 @@ export async function check(store: Store, options: CheckOptions): Promise<CheckR
 interface Bad {
   readonly digest: Digest;
   readonly problem: string;
-  /** whether other bytes were seen under its name, rather than none */
-  readonly bytes: boolean;
+  /** `other`: what has its name has other bytes; `malformed`: its bytes are right, but not what a list has to be */
+  readonly state: "missing" | "unreadable" | "other" | "malformed";
 }
 
 class Check {
@@ -86,12 +86,12 @@ class Check {
     const numbers = await this.#store.generationNumbers();
     const generations = await this.#generations(numbers);
     const seen = new Set<Digest>();
-    // Oldest first: the first that names a blob is the one that brought it.
+    // Oldest first: the first generation that names a blob is the one that brought it.
     for (const generation of generations)
-      for await (const named of blobsOf(this.#store, generation, { seen, unreadable: () => {} })) await this.#blob(named);
+      for await (const named of blobsOf(this.#store, generation, { seen, unreadable: this.#malformed.bind(this) })) await this.#blob(named);
     const newest = generations.at(-1);
     if (this.#options.readData) await this.#payloads(this.#options.readData, seen);
-    if (this.#bad.size > 0) await this.#tellBad(generations);
+    if (this.#bad.size > 0) await this.#reportBad(generations);
     if (newest) await this.#semantics(newest);
     await this.#config();
     return { findings: this.#findings, generations: numbers.length, blobs: seen.size, read: this.#read };
@@ -106,9 +106,9 @@ class Check {
         const generation = await this.#store.generation(number);
         if (!generation) continue; // collected meanwhile
         if (generation.number !== number || generation.parent >= number)
-          this.#damage(what, `says that it is number ${generation.number} after ${generation.parent}`, newest);
+          this.#addDamage(what, `says that it is number ${generation.number} after ${generation.parent}`, newest);
         else if (generation.parent > (numbers[0] ?? 0) && !numbers.includes(generation.parent))
-          this.#damage(what, `was made after generation ${generation.parent}, which is missing`, false);
+          this.#addDamage(what, `was made after generation ${generation.parent}, which is missing`, false);
         found.push(generation);
       } catch (error) {
         if (!isCorrupt(error)) throw error;
@@ -134,11 +134,11 @@ class Check {
     return found;
   }
 
-  #damage(what: readonly string[], problem: string, current: boolean): void {
+  #addDamage(what: readonly string[], problem: string, current: boolean): void {
     this.#findings.push({ severity: "damage", what, problem, current, mend: "put that file back from a copy of the store" });
   }
 
-  #lacking(what: string, problem: string, mend: string): void {
+  #addLacking(what: string, problem: string, mend: string): void {
     this.#findings.push({ severity: "lacking", what: [what], problem, current: true, mend });
   }
 
@@ -146,11 +146,24 @@ class Check {
   async #blob({ digest, size, what }: Named): Promise<void> {
     this.#stopIfAsked();
     const object = await this.#store.blob(digest);
-    if (!object) this.#bad.set(digest, { digest, problem: MISSING, bytes: false });
-    else if (((object.mode ?? 0) & 0o222) !== 0) this.#lacking(showWhat(what), "may be written to", `chmod 0444 ${blobKey(digest)}`);
+    if (!object) this.#bad.set(digest, { digest, problem: MISSING, state: "missing" });
+    else if (((object.mode ?? 0) & 0o222) !== 0) this.#addLacking(showWhat(what), "may be written to", `chmod 0444 ${blobKey(digest)}`);
     if (!object) return;
     if (size === undefined) await this.#hash(digest);
-    else if (object.size !== size) this.#bad.set(digest, { digest, problem: `has ${object.size} bytes instead of ${size}`, bytes: true });
+    else if (object.size !== size)
+      this.#bad.set(digest, { digest, problem: `has ${object.size} bytes instead of ${size}`, state: "other" });
+    // Of lists the walk itself reads indexes and manifests.
+    if (what.kind === "assertions" && what.package === undefined && !this.#bad.has(digest))
+      await this.#store.manifest("assertions", digest).catch((error: unknown) => {
+        if (!isCorrupt(error)) throw error;
+        this.#malformed({ digest, what }, error);
+      });
+  }
+
+  /** A list that the walk cannot read, though its bytes are right. */
+  #malformed({ digest }: Named, { cause, message }: Failure): void {
+    if (!this.#bad.has(digest))
+      this.#bad.set(digest, { digest, problem: cause === undefined ? message : reason(cause), state: "malformed" });
   }
 
   async #payloads(which: ReadData, named: ReadonlySet<Digest>): Promise<void> {
@@ -171,12 +184,12 @@ class Check {
     try {
       const sum = await this.#sum(blobKey(digest));
       if (sum !== undefined && sum !== digest)
-        this.#bad.set(digest, { digest, problem: "has other bytes than its name says", bytes: true });
+        this.#bad.set(digest, { digest, problem: "has other bytes than its name says", state: "other" });
       else if (sum === undefined && named && !(await this.#store.blob(digest)))
-        this.#bad.set(digest, { digest, problem: MISSING, bytes: false });
+        this.#bad.set(digest, { digest, problem: MISSING, state: "missing" });
     } catch (error) {
       this.#stopIfAsked();
-      this.#bad.set(digest, { digest, problem: `cannot be read: ${reason(error).split(",")[0]}`, bytes: false });
+      this.#bad.set(digest, { digest, problem: `cannot be read: ${reason(error).split(",")[0]}`, state: "unreadable" });
     }
   }
 
@@ -197,7 +210,7 @@ class Check {
   }
 
   /** Everything that names what is bad, and where it came from. */
-  async #tellBad(generations: readonly Generation[]): Promise<void> {
+  async #reportBad(generations: readonly Generation[]): Promise<void> {
     const origins = new Map<Digest, Generation>();
     const named = new Map<Digest, Set<string>>();
     const [current, payloads] = [new Set<Digest>(), new Set<Digest>()];
@@ -209,13 +222,13 @@ class Check {
         if (generation === generations.at(-1)) current.add(digest);
         if (!LISTS.has(what.kind)) payloads.add(digest);
       }
-    for (const { digest, problem, bytes } of this.#bad.values()) {
-      const movedTo = bytes && !this.#options.dryRun ? await this.#quarantine(digest) : undefined;
+    for (const { digest, problem, state } of this.#bad.values()) {
+      const movedTo = state === "other" && !this.#options.dryRun ? await this.#quarantine(digest) : undefined;
       if (movedTo === "whole") continue; // an import put it back meanwhile
       const origin = origins.get(digest);
       const from = origin && { generation: origin.number, sources: origin.sources };
       // An import makes lists again, but not as they once were: such a step of the history is lost, and nothing else.
-      const past = !bytes && problem === MISSING && !current.has(digest) && !payloads.has(digest);
+      const past = (state === "missing" || state === "malformed") && !current.has(digest) && !payloads.has(digest);
       this.#findings.push({
         severity: past ? "lacking" : "damage",
         what: [...(named.get(digest) ?? ["a blob that nothing names"])],
@@ -224,7 +237,7 @@ class Check {
         current: current.has(digest),
         ...(from && { from }),
         ...(movedTo !== undefined && { movedTo }),
-        mend: mendOf(origin, current.has(digest)),
+        mend: past && state === "malformed" ? "nothing is lost but this step of the history" : mendOf(origin, current.has(digest)),
       });
     }
   }
@@ -247,21 +260,21 @@ class Check {
     for (const section of ["packages", "snaps"] as const)
       for (const [digest] of Object.values(index[section])) {
         if (this.#bad.has(digest)) continue;
-        const held = await this.#store.json<Package | Snap>(digest).catch(() => undefined);
-        if (held) this.#findings.push(...(held.type === "snap" ? oddOfSnap(held) : oddOfPackage(held)));
+        const manifest = await this.#store.manifest(section, digest).catch(() => undefined);
+        if (manifest) this.#findings.push(...(manifest.type === "snap" ? oddOfSnap(manifest) : oddOfPackage(manifest)));
       }
   }
 
   /** Settings and secrets. */
   async #config(): Promise<void> {
     try {
-      await this.#store.config();
+      await this.#store.settings.read("config");
     } catch (error) {
-      this.#damage([CONFIG_KEY], reason(error), true);
+      this.#addDamage([CONFIG_KEY], reason(error), true);
     }
     for (const key of await this.#store.storage.list(SECRETS)) {
       const object = await this.#store.storage.open(key);
-      if (((object?.mode ?? 0) & 0o077) !== 0) this.#lacking(key, "others may read it", `chmod 0600 ${key}`);
+      if (((object?.mode ?? 0) & 0o077) !== 0) this.#addLacking(key, "others may read it", `chmod 0600 ${key}`);
     }
   }
 
@@ -300,7 +313,7 @@ function oddities(what: string, find: (odd: Odd) => void): Finding[] {
   return [...found.values()];
 }
 
-/** What is released and what overrides hold, whose channels say so. */
+/** What is released and what overrides pin, whose channels say so. */
 function rowsOf<R extends { readonly channel: string }>(
   { releases, overrides = [] }: { readonly releases: readonly R[]; readonly overrides?: readonly (R & OverrideTerms)[] },
   odd: Odd,
@@ -308,7 +321,7 @@ function rowsOf<R extends { readonly channel: string }>(
   for (const { channel, until } of overrides)
     if (until !== undefined && Number.isNaN(Date.parse(until)))
       odd(`the override of ${channel} ends at no time that can be read`, "chp end-override takes it away", "damage");
-  return [...releases, ...overrides.map((one) => ({ ...one, channel: `the override of ${one.channel}` }))];
+  return [...releases, ...overrides.map((row) => ({ ...row, channel: `the override of ${row.channel}` }))];
 }
 
 function oddOfPackage(pkg: Package): Finding[] {
@@ -336,7 +349,7 @@ function oddOfSnap(snap: Snap): Finding[] {
       if (!findSnapRevision(snap, revision))
         odd(`${channel} ${architecture} has revision ${revision}, which is not held`, "import that revision", "damage");
     const has = (type: string, test: (key: readonly string[]) => boolean) =>
-      snap.assertions.some((one) => one.type === type && test(one.key));
+      snap.assertions.some((assertion) => assertion.type === type && test(assertion.key));
     if (!has("snap-declaration", () => true) && snap.revisions.some((r) => r.unverified === undefined))
       odd("its snap-declaration is not held", "import its .assert file");
     for (const r of snap.revisions) {

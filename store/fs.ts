@@ -4,15 +4,17 @@ import { existsSync, constants as fsConstants, type Stats } from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Readable } from "node:stream";
+import type { Expected } from "../src/catalog/generation-types.ts";
+import { type Algorithm, Summer, type Sums } from "../src/digest.ts";
 import { Failure } from "../src/errors.ts";
-import { type Advice, codeOf, lacksLinks, missing, told } from "./diskerrors.ts";
-import { abandoned, ownedName } from "./liveness.ts";
-import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
+import { type Advice, errorCode, explainDiskError, isLinkUnsupported, undefinedIfMissing } from "./diskerrors.ts";
+import { isAbandoned, ownedName } from "./liveness.ts";
+import { checkExpected, type ObjectKind, type Stage, type Storage, type StoredObject } from "./storage.ts";
 
 const TMP = "tmp";
 
 const MAX_UNSYNCED = 16;
-const ADVICE: Advice = { kept: "nothing was published", elsewhere: "name another store with --store" };
+const ADVICE: Advice = { unharmed: "nothing was published", elsewhere: "name another store with --store" };
 
 const MODES: Readonly<Record<ObjectKind, { readonly file: number; readonly folder: number }>> = {
   immutable: { file: 0o444, folder: 0o755 },
@@ -41,7 +43,7 @@ export class Disk implements Storage {
 
   async open(key: string): Promise<StoredObject | undefined> {
     const path = this.#path(key);
-    const stat = await missing(fs.stat(path));
+    const stat = await undefinedIfMissing(fs.stat(path));
     return stat?.isFile() ? new DiskObject(path, stat) : undefined;
   }
 
@@ -50,20 +52,20 @@ export class Disk implements Storage {
   }
 
   async list(prefix: string): Promise<string[]> {
-    const names = (await missing(fs.readdir(this.#path(prefix)))) ?? [];
+    const names = (await undefinedIfMissing(fs.readdir(this.#path(prefix)))) ?? [];
     return names.toSorted().map((name) => prefix + name);
   }
 
-  stage(kind: ObjectKind = "immutable"): Promise<Stage> {
-    return this.#guard(async () => {
+  stage(kind: ObjectKind = "immutable", also?: readonly Algorithm[]): Promise<Stage> {
+    return this.guard(async () => {
       const path = await this.#tmpPath();
       const file = await fs.open(path, fsConstants.O_RDWR | fsConstants.O_CREAT | fsConstants.O_EXCL, 0o600);
-      return new DiskStage(this, path, file, kind);
+      return new DiskStage(this, path, file, { kind, also });
     });
   }
 
   create(key: string, bytes: Uint8Array): Promise<boolean> {
-    return this.#guard(async () => {
+    return this.guard(async () => {
       const stage = await this.stage();
       try {
         await stage.write(bytes);
@@ -76,13 +78,13 @@ export class Disk implements Storage {
   }
 
   move(from: string, to: string): Promise<boolean> {
-    return this.#guard(async () => {
+    return this.guard(async () => {
       const [source, target] = [this.#path(from), this.#path(to)];
       await this.#prepared();
-      const rename = () => missing(fs.rename(source, target).then(() => true));
+      const rename = () => undefinedIfMissing(fs.rename(source, target).then(() => true));
       let moved = await rename();
       if (!moved && existsSync(source)) {
-        await this.#mkdir(dirname(target)); // that was what is missing
+        await this.#mkdir(dirname(target)); // it was the target's folder that is missing
         moved = await rename();
       }
       if (moved) for (const path of [source, target]) this.#touched.add(dirname(path));
@@ -91,34 +93,34 @@ export class Disk implements Storage {
   }
 
   remove(key: string): Promise<boolean> {
-    return this.#guard(async () => {
-      const removed = await missing(fs.unlink(this.#path(key)).then(() => true));
+    return this.guard(async () => {
+      const removed = await undefinedIfMissing(fs.unlink(this.#path(key)).then(() => true));
       if (removed) this.#touched.add(dirname(this.#path(key)));
       return removed ?? false;
     });
   }
 
   clock(): Promise<number> {
-    return this.#guard(async () => {
+    return this.guard(async () => {
       const path = await this.#tmpPath();
       try {
         await fs.writeFile(path, "");
         return (await fs.stat(path)).mtimeMs;
       } finally {
-        await missing(fs.unlink(path));
+        await undefinedIfMissing(fs.unlink(path));
       }
     });
   }
 
-  /** Takes an object of another disk over as a hard link: its bytes are shared. False where that cannot be. */
+  /** Takes over an object of another disk as a hard link: both share its bytes. False where the file systems do not allow it. */
   link(from: Disk, key: string): Promise<boolean> {
-    return this.#guard(async () => {
+    return this.guard(async () => {
       await this.#prepared();
       await this.#mkdir(dirname(this.#path(key)));
       try {
         await fs.link(from.#path(key), this.#path(key));
       } catch (error) {
-        if (codeOf(error) === "EXDEV" || lacksLinks(error)) return false;
+        if (errorCode(error) === "EXDEV" || isLinkUnsupported(error)) return false;
         throw error;
       }
       this.#touched.add(dirname(this.#path(key)));
@@ -126,9 +128,9 @@ export class Disk implements Storage {
     });
   }
 
-  /** Whether nothing is there, or not even the folder. */
+  /** Whether the folder is empty or missing. */
   async isEmpty(): Promise<boolean> {
-    return ((await missing(fs.readdir(this.place))) ?? []).length === 0;
+    return ((await undefinedIfMissing(fs.readdir(this.place))) ?? []).length === 0;
   }
 
   /** Free bytes for this user. */
@@ -139,7 +141,7 @@ export class Disk implements Storage {
 
   /** Makes the folder a place for a store: refused where the file system has no hard links, which publishing needs. */
   prepare(): Promise<void> {
-    return this.#guard(async () => {
+    return this.guard(async () => {
       await this.#mkdir(this.place);
       await this.#adopt();
       const [a, b] = [await this.#tmpPath(), await this.#tmpPath()];
@@ -147,30 +149,30 @@ export class Disk implements Storage {
         await fs.writeFile(a, "");
         await fs.link(a, b);
       } catch (error) {
-        if (!lacksLinks(error)) throw error;
-        throw new Failure("failed", `cannot keep a store in ${this.place}: its file system has no hard links (${codeOf(error)})`, {
+        if (!isLinkUnsupported(error)) throw error;
+        throw new Failure("failed", `cannot keep a store in ${this.place}: its file system has no hard links (${errorCode(error)})`, {
           next: "choose a folder on ext4, xfs, btrfs, zfs or apfs",
           cause: error,
         });
       } finally {
-        await Promise.all([a, b].map((path) => missing(fs.unlink(path))));
+        await Promise.all([a, b].map((path) => undefinedIfMissing(fs.unlink(path))));
       }
     });
   }
 
-  /** Removes what imports that were killed left in tmp/. */
+  /** Removes what killed imports left in tmp/. */
   sweep(): Promise<void> {
-    return this.#guard(async () => {
+    return this.guard(async () => {
       const folder = this.#path(TMP);
-      for (const name of (await missing(fs.readdir(folder))) ?? []) {
+      for (const name of (await undefinedIfMissing(fs.readdir(folder))) ?? []) {
         const path = join(folder, name);
-        const stat = await missing(fs.stat(path));
-        if (stat && abandoned(name, stat)) await missing(fs.unlink(path));
+        const stat = await undefinedIfMissing(fs.stat(path));
+        if (stat && isAbandoned(name, stat)) await undefinedIfMissing(fs.unlink(path));
       }
     });
   }
 
-  /** Internal to this file: what a stage needs of its disk. */
+  /** Internal to this file, as `finish`, `closeSynced`, `slot` and `guard` are: gives a staged file its name. False where a link lost to another's. */
   async install(from: string, key: string, how: "rename" | "link", mode: number): Promise<boolean> {
     const to = this.#path(key);
     await this.#mkdir(dirname(to), mode);
@@ -191,7 +193,7 @@ export class Disk implements Storage {
       await fs.link(from, to);
       return true;
     } catch (error) {
-      if (codeOf(error) !== "EEXIST") throw error;
+      if (errorCode(error) !== "EEXIST") throw error;
       // A network file system may have linked it and lost the answer: two links to our own file mean that we won.
       return (await fs.stat(from)).nlink === 2;
     }
@@ -202,7 +204,7 @@ export class Disk implements Storage {
     await file.chmod(mode);
   }
 
-  /** Starts bringing a file to the disk and closes it then. */
+  /** Starts to sync a file, and closes it after that. */
   closeSynced(file: fs.FileHandle): Promise<void> {
     const synced = this.#syncAndClose(file);
     const done = synced.catch(() => {}).then(() => void this.#syncing.delete(done));
@@ -218,12 +220,12 @@ export class Disk implements Storage {
     }
   }
 
-  /** Waits while too many files are on their way to the disk: each is open until it is there. */
+  /** Waits while too many files are being synced, each of which is open until it is. */
   async slot(): Promise<void> {
     while (this.#syncing.size >= MAX_UNSYNCED) await Promise.race(this.#syncing);
   }
 
-  /** Brings every touched folder to the disk. */
+  /** Syncs every touched folder. */
   async flush(): Promise<void> {
     const folders = [...this.#touched];
     this.#touched.clear();
@@ -238,8 +240,13 @@ export class Disk implements Storage {
     }
   }
 
-  guard<T>(work: () => Promise<T>): Promise<T> {
-    return this.#guard(work);
+  /** Explains the errors of the disk that `work` fails with. */
+  async guard<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw explainDiskError(error, this.place, ADVICE);
+    }
   }
 
   #path(key: string): string {
@@ -251,7 +258,7 @@ export class Disk implements Storage {
     return join(this.#path(TMP), ownedName());
   }
 
-  /** Before the first change: whose the folders are that are made. */
+  /** Before the first change: who is to own what is made, and the folder of temporary files. */
   #prepared(): Promise<void> {
     this.#preparing ??= this.#adopt().then(() => this.#mkdir(this.#path(TMP)));
     return this.#preparing;
@@ -260,7 +267,7 @@ export class Disk implements Storage {
   /** Run as root, what is created belongs to the owner of the store's folder. */
   async #adopt(): Promise<void> {
     if (process.getuid?.() !== 0) return;
-    const stat = await missing(fs.stat(this.place));
+    const stat = await undefinedIfMissing(fs.stat(this.place));
     this.#owner = stat && stat.uid !== 0 ? { uid: stat.uid, gid: stat.gid } : undefined;
   }
 
@@ -270,20 +277,12 @@ export class Disk implements Storage {
     try {
       await fs.mkdir(folder);
     } catch (error) {
-      if (codeOf(error) === "EEXIST") return;
+      if (errorCode(error) === "EEXIST") return;
       throw error;
     }
     await fs.chmod(folder, mode); // whatever the umask: `serve` may run as another user
     if (this.#owner) await fs.chown(folder, this.#owner.uid, this.#owner.gid);
     this.#touched.add(dirname(folder));
-  }
-
-  async #guard<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw told(error, this.place, ADVICE);
-    }
   }
 }
 
@@ -291,12 +290,20 @@ class DiskStage implements Stage {
   readonly #disk: Disk;
   readonly #path: string;
   readonly #kind: ObjectKind;
+  readonly #summer: Summer;
+  #sums: Sums | undefined;
   #file: fs.FileHandle | undefined;
   #synced: Promise<void> = Promise.resolve();
   #committed = false;
 
-  constructor(disk: Disk, path: string, file: fs.FileHandle, kind: ObjectKind) {
-    this.#kind = kind;
+  constructor(
+    disk: Disk,
+    path: string,
+    file: fs.FileHandle,
+    how: { readonly kind: ObjectKind; readonly also: readonly Algorithm[] | undefined },
+  ) {
+    this.#kind = how.kind;
+    this.#summer = new Summer(how.also);
     this.#disk = disk;
     this.#path = path;
     this.#file = file;
@@ -304,21 +311,23 @@ class DiskStage implements Stage {
 
   write(chunk: Uint8Array): Promise<void> {
     return this.#disk.guard(async () => {
-      for (let at = 0; at < chunk.byteLength; ) {
-        const { bytesWritten } = await this.#open().write(chunk, at);
-        at += bytesWritten;
-      }
+      const written = writeAll(this.#open(), chunk);
+      this.#summer.update(chunk); // while the disk writes
+      await written;
     });
   }
 
-  end(): Promise<void> {
+  end(): Promise<Sums> {
     return this.#disk.guard(async () => {
       const file = this.#open();
+      const sums = this.#summer.sums();
+      this.#sums = sums;
       this.#file = undefined;
       await this.#disk.finish(file, MODES[this.#kind].file);
       await this.#disk.slot();
       this.#synced = this.#disk.closeSynced(file);
-      this.#synced.catch(() => {}); // told by commit
+      this.#synced.catch(() => {}); // commit waits for it, and fails with its error
+      return sums;
     });
   }
 
@@ -326,9 +335,11 @@ class DiskStage implements Stage {
     return this.#disk.guard(() => readRange(this.#path, start, end));
   }
 
-  commit(key: string): Promise<void> {
+  commit(key: string, expected: Expected = {}): Promise<void> {
     return this.#disk.guard(async () => {
       await this.#synced;
+      if (!this.#sums) throw new Error("internal error: a stage is used before its end");
+      checkExpected(this.#sums, expected);
       await this.#disk.install(this.#path, key, "rename", MODES[this.#kind].folder);
       this.#committed = true;
     });
@@ -344,12 +355,19 @@ class DiskStage implements Stage {
     await this.#file?.close();
     this.#file = undefined;
     await this.#synced.catch(() => {});
-    await missing(fs.unlink(this.#path));
+    await undefinedIfMissing(fs.unlink(this.#path));
   }
 
   #open(): fs.FileHandle {
     if (!this.#file) throw new Error("internal error: a stage is used after its end");
     return this.#file;
+  }
+}
+
+async function writeAll(file: fs.FileHandle, chunk: Uint8Array): Promise<void> {
+  for (let at = 0; at < chunk.byteLength; ) {
+    const { bytesWritten } = await file.write(chunk, at);
+    at += bytesWritten;
   }
 }
 

@@ -1,15 +1,13 @@
-/** Generations and indexes as they are read: schemas, and what is told of damage. */
+/** Generations and indexes as they are read, and the format of the store. */
 
 import * as v from "valibot";
-import type { Generation, Index, Mended } from "../src/catalog/generation-types.ts";
-import type { Package } from "../src/catalog/package.ts";
-import type { Snap } from "../src/catalog/snap.ts";
+import type { Generation, Index } from "../src/catalog/generation-types.ts";
 import { type Digest, isDigest } from "../src/digest.ts";
-import { Failure, isCorrupt, reason } from "../src/errors.ts";
+import { Failure } from "../src/errors.ts";
 import { mapOf } from "../src/schema.ts";
+import { tryJson } from "./json.ts";
 import { FORMAT, FORMAT_KEY } from "./keys.ts";
-import { blobsOfPackage, blobsOfSnap } from "./named.ts";
-import type { Storage, StoredObject } from "./storage.ts";
+import type { Storage } from "./storage.ts";
 
 const DigestText = v.pipe(
   v.string(),
@@ -24,7 +22,7 @@ const SourceText = v.object({
   signers: v.exactOptional(v.array(v.object({ key: v.string(), name: v.string(), comment: v.string() }))),
   unsigned: v.exactOptional(v.literal(true)),
 });
-export const GenerationText = v.looseObject({
+const GenerationText = v.looseObject({
   format: v.number(),
   number: v.number(),
   parent: v.number(),
@@ -39,31 +37,22 @@ export const GenerationText = v.looseObject({
 });
 
 const Rows = mapOf(v.tupleWithRest([DigestText, v.string()], v.string()));
-export const IndexText = v.object({ packages: Rows, snaps: v.optional(Rows, {}), assertions: v.optional(DigestText) });
+const IndexText = v.object({ packages: Rows, snaps: v.optional(Rows, {}), assertions: v.optional(DigestText) });
 
-/** Undefined for what is damaged. */
-export async function readable<T>(work: Promise<T>): Promise<T | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if (isCorrupt(error)) return undefined;
-    throw error;
-  }
+/** Fails with `corrupt`, or with `store-too-new` where the generation is of a newer format. */
+export function parseGeneration(number: number, bytes: Uint8Array, storage: Storage): Generation {
+  const value = tryJson(new TextDecoder().decode(bytes));
+  checkFormat(value, storage);
+  const parsed = v.safeParse(GenerationText, value);
+  if (!parsed.success) throw new Failure("corrupt", `generation ${number} in ${storage.place} is not readable`);
+  return parsed.output;
 }
 
-export function brought(generation: Generation, section: Mended["section"], name: string): boolean {
-  if (section === "assertions") return generation.assertions > 0;
-  return Object.hasOwn(section === "packages" ? generation.changed : generation.snaps, name);
-}
-
-/** A disk that does not give what it holds is damage too. */
-export async function readBytes(object: StoredObject, what: string): Promise<Uint8Array> {
-  try {
-    return await object.bytes();
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EIO")) throw error;
-    throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify tells more", cause: error });
-  }
+/** Fails with `corrupt`. */
+export function parseIndex({ number }: Generation, value: unknown, { place }: Storage): Index {
+  const parsed = v.safeParse(IndexText, value);
+  if (parsed.success) return parsed.output;
+  throw new Failure("corrupt", `the index of generation ${number} in ${place} is not readable`, { cause: new Error("is not an index") });
 }
 
 /** Whether there is a store. Fails with `store-too-new` where this chp cannot read it. */
@@ -75,40 +64,12 @@ export async function readsFormat(storage: Storage): Promise<boolean> {
   return true;
 }
 
-/** Whether it tells its format. Fails with `store-too-new` where this chp cannot read that. */
-export function checkFormat(value: unknown, { place }: Storage): boolean {
+/** Whether a value says its format. Fails with `store-too-new` where that is newer than this chp reads. */
+function checkFormat(value: unknown, { place }: Storage): boolean {
   const parsed = v.safeParse(v.looseObject({ format: v.number() }), value);
   if (parsed.success && parsed.output.format > FORMAT)
     throw new Failure("store-too-new", `the store in ${place} has format ${parsed.output.format}; this chp reads up to ${FORMAT}`, {
       next: "use a newer chp",
     });
   return parsed.success;
-}
-
-/** What a collector might have put aside while this generation was made: its index, every manifest, and what changed ones name. */
-export function namedBy(digest: Digest, index: Index, packages: readonly Package[], snaps: readonly Snap[]): Digest[] {
-  const manifests = [...Object.values(index.packages), ...Object.values(index.snaps)].map(([manifest]) => manifest);
-  const blobs = [...packages.map(blobsOfPackage), ...snaps.map(blobsOfSnap)].flatMap((all) => [...all].map((named) => named.digest));
-  return [...new Set([digest, ...(index.assertions ? [index.assertions] : []), ...manifests, ...blobs])];
-}
-
-export function sorted<T>(map: ReadonlyMap<string, T>): Record<string, T> {
-  return Object.fromEntries([...map].toSorted(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-export function withValue<K, V>(key: K, value: V | undefined): [K, V][] {
-  return value === undefined ? [] : [[key, value]];
-}
-
-export function jsonBytes(value: unknown): Uint8Array {
-  return Buffer.from(`${JSON.stringify(value, null, 1)}\n`);
-}
-
-/** Undefined where it is no JSON. */
-export function tryJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

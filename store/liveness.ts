@@ -1,19 +1,19 @@
-/** Names of staged files tell the process that writes them, so that those of dead ones can be swept. */
+/** Temporary files are named after the process that writes them, so that those of dead processes can be removed. */
 
 import { randomUUID } from "node:crypto";
 import type { Stats } from "node:fs";
 import { hostname } from "node:os";
-import { codeOf } from "./diskerrors.ts";
+import { errorCode } from "./diskerrors.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 
-/** A name that tells, in a folder that several hosts may share, whose process it belongs to. */
+/** A new name `HOST.PID.UUID`: several hosts may share the folder. */
 export function ownedName(): string {
   return `${hostname()}.${process.pid}.${randomUUID()}`;
 }
 
-/** Whether a file of an `ownedName` is nobody's: of this host and a process that has ended, or untouched for `age` milliseconds. */
-export function abandoned(name: string, stat: Pick<Stats, "mtimeMs">, age = DAY): boolean {
+/** Whether the owner of a file named by `ownedName` is gone: a process of this host that has ended, or the file is untouched for `age` milliseconds. */
+export function isAbandoned(name: string, stat: Pick<Stats, "mtimeMs">, age = DAY): boolean {
   const match = /^(.+)\.(\d+)\.[0-9a-f-]{36}$/.exec(name);
   if (match?.[1] === hostname() && !isRunning(Number(match[2]))) return true;
   return Date.now() - stat.mtimeMs > age;
@@ -24,6 +24,6 @@ function isRunning(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return codeOf(error) === "EPERM";
+    return errorCode(error) === "EPERM";
   }
 }

@@ -1,6 +1,7 @@
 /** The storage in memory: what tests run on, and the second implementation that keeps the seam honest. */
 
-import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
+import { type Algorithm, type Sums, sumsOf } from "../src/digest.ts";
+import { checkExpected, type ObjectKind, type Stage, type Storage, type StoredObject } from "./storage.ts";
 
 export class Memory implements Storage {
   readonly place = "memory";
@@ -31,27 +32,25 @@ export class Memory implements Storage {
     return [...this.#objects.keys()].filter((key) => key.startsWith(prefix) && !key.slice(prefix.length).includes("/")).toSorted();
   }
 
-  async stage(_kind?: ObjectKind): Promise<Stage> {
+  async stage(_kind?: ObjectKind, also?: readonly Algorithm[]): Promise<Stage> {
     let bytes = Buffer.alloc(0);
-    let ended = false;
-    const check = (wanted: boolean) => {
-      if (ended !== wanted) throw new Error("internal error: a stage is used out of order");
+    let sums: Sums | undefined;
+    const ended = () => {
+      if (!sums) throw new Error("internal error: a stage is used before its end");
+      return sums;
     };
     return {
       write: async (chunk) => {
-        check(false);
+        if (sums) throw new Error("internal error: a stage is used after its end");
         bytes = Buffer.concat([bytes, chunk]);
       },
-      end: async () => {
-        check(false);
-        ended = true;
-      },
+      end: async () => (sums ??= sumsOf(bytes, also)),
       bytes: async (start, end) => {
-        check(true);
+        ended();
         return Uint8Array.from(bytes.subarray(start, end));
       },
-      commit: async (key) => {
-        check(true);
+      commit: async (key, expected = {}) => {
+        checkExpected(ended(), expected);
         this.#objects.set(key, { bytes, modified: this.#now() });
       },
       discard: async () => {},

@@ -1,8 +1,6 @@
 /** What a generation names: index → manifests and assertions → payloads and texts. What no kept generation names is garbage. */
 
-import type { Generation, Index } from "../src/catalog/generation-types.ts";
-import type { Package } from "../src/catalog/package.ts";
-import type { Snap } from "../src/catalog/snap.ts";
+import type { Generation } from "../src/catalog/generation-types.ts";
 import type { Digest } from "../src/digest.ts";
 import { type Failure, isCorrupt } from "../src/errors.ts";
 import { blobsOfPackage, blobsOfSnap, type Named } from "./named.ts";
@@ -11,7 +9,7 @@ import type { Store } from "./store.ts";
 export interface Walk {
   /** Digests that are not named again, and whose manifests are not read again; what is named is added. */
   readonly seen?: Set<Digest>;
-  /** Told of what names others and cannot be read, and the walk goes on. Absent: the walk fails. */
+  /** Called with what names others and cannot be read, and the walk goes on. Absent: the walk fails. */
   unreadable?(named: Named, failure: Failure): void;
 }
 
@@ -41,15 +39,13 @@ export async function* blobsOf(store: Store, generation: Generation, walk: Walk 
     const others: Named = { digest: index.assertions, what: { kind: "assertions" } };
     if (isNew(others)) yield others;
   }
-  for (const manifest of manifestsOf(index)) {
-    if (!isNew(manifest)) continue;
-    yield manifest;
-    const held = await read(manifest, () => store.json<Package | Snap>(manifest.digest));
-    if (held) for (const named of held.type === "snap" ? blobsOfSnap(held) : blobsOfPackage(held)) if (isNew(named)) yield named;
-  }
-}
-
-function* manifestsOf({ packages, snaps }: Index): Generator<Named> {
-  for (const [section, rows] of [["packages", packages] as const, ["snaps", snaps] as const])
-    for (const [name, [digest]] of Object.entries(rows)) yield { digest, what: { kind: "manifest", package: { section, name } } };
+  for (const section of ["packages", "snaps"] as const)
+    for (const [name, [digest]] of Object.entries(index[section])) {
+      const named: Named = { digest, what: { kind: "manifest", package: { section, name } } };
+      if (!isNew(named)) continue;
+      yield named;
+      const manifest = await read(named, () => store.manifest(section, digest));
+      if (!manifest) continue;
+      for (const blob of manifest.type === "snap" ? blobsOfSnap(manifest) : blobsOfPackage(manifest)) if (isNew(blob)) yield blob;
+    }
 }

@@ -1,42 +1,49 @@
 /** One generation as readers see it. */
 
 import { AssertionSet } from "../src/catalog/assertionset.ts";
-import type { Generation, Index, Mended, Row, Unreadable } from "../src/catalog/generation-types.ts";
+import type { Generation, Index, Row, Unreadable } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import type { Digest } from "../src/digest.ts";
 import { isCorrupt } from "../src/errors.ts";
-import { withValue } from "./generation.ts";
+import type { Manifests } from "./manifest.ts";
 
 /** What a snapshot is read from. */
-export interface JsonBlobs {
-  json<T>(digest: Digest): Promise<T>;
+export interface ManifestReader {
+  manifest<S extends keyof Manifests>(section: S, digest: Digest): Promise<Manifests[S]>;
 }
 
-export type Older = <T>(section: Mended["section"], name: string, digestOf: (index: Index) => Digest | undefined) => Promise<T | undefined>;
+/** Reads the newest that can be read, of an earlier generation; undefined: there is none. */
+export type Older = <S extends keyof Manifests>(
+  section: S,
+  name: string,
+  digestOf: (index: Index) => Digest | undefined,
+) => Promise<Manifests[S] | undefined>;
 
-/** The manifests of one kind, by name and by id. */
-class Section<T> {
+/** The manifests of one section, by name and by id. */
+class Section<S extends Unreadable["section"]> {
   readonly rows: ReadonlyMap<string, Row>;
-  readonly #section: Unreadable["section"];
+  readonly #section: S;
   readonly #older: Older | undefined;
-  readonly #store: JsonBlobs;
+  readonly #reader: ManifestReader;
   readonly #names: ReadonlyMap<string, string>;
-  readonly #manifests: Map<Digest, Promise<T>>;
+  readonly #manifests: Map<Digest, Promise<Manifests[S]>>;
 
-  constructor(store: JsonBlobs, index: Index, section: Unreadable["section"], { before, older }: { before?: Section<T>; older?: Older }) {
-    this.#store = store;
+  constructor(reader: ManifestReader, index: Index, section: S, { before, older }: { before?: Section<S>; older?: Older }) {
+    this.#reader = reader;
     this.#section = section;
     this.#older = older;
-    const rows = index[section];
-    this.rows = new Map(Object.entries(rows));
+    this.rows = new Map(Object.entries(index[section]));
     const names = new Map<string, string>();
     // A present id wins over another package's former one.
     for (const present of [false, true])
-      for (const [name, [, id, ...former]] of this.rows) for (const one of present ? [id] : former) names.set(one, name);
+      for (const [name, [, id, ...former]] of this.rows) for (const known of present ? [id] : former) names.set(known, name);
     this.#names = names;
-    const known = before ? before.#manifests : new Map<Digest, Promise<T>>();
-    this.#manifests = new Map([...this.rows.values()].flatMap(([digest]) => withValue(digest, known.get(digest))));
+    this.#manifests = new Map();
+    for (const [digest] of this.rows.values()) {
+      const read = before ? before.#manifests.get(digest) : undefined;
+      if (read) this.#manifests.set(digest, read);
+    }
   }
 
   /** Names in order. */
@@ -44,7 +51,7 @@ class Section<T> {
     return [...this.rows.keys()];
   }
 
-  async byName(name: string): Promise<T | undefined> {
+  async byName(name: string): Promise<Manifests[S] | undefined> {
     const row = this.rows.get(name);
     try {
       return row && (await this.#manifest(row[0]));
@@ -56,13 +63,12 @@ class Section<T> {
   }
 
   /** By an id that is or was the package's. */
-  async byId(id: string): Promise<T | undefined> {
+  async byId(id: string): Promise<Manifests[S] | undefined> {
     const name = this.#names.get(id);
     return name === undefined ? undefined : this.byName(name);
   }
 
-  /** Those that can be read, and those that can't. */
-  async all(): Promise<{ held: T[]; unreadable: Unreadable[] }> {
+  async all(): Promise<{ readable: Manifests[S][]; unreadable: Unreadable[] }> {
     const unreadable: Unreadable[] = [];
     const read = this.names.map(async (name) => {
       try {
@@ -73,14 +79,14 @@ class Section<T> {
         return [];
       }
     });
-    return { held: (await Promise.all(read)).flat() as T[], unreadable };
+    return { readable: (await Promise.all(read)).flat() as Manifests[S][], unreadable };
   }
 
   /** A manifest is read once, however many requests ask for it. */
-  #manifest(digest: Digest): Promise<T> {
+  #manifest(digest: Digest): Promise<Manifests[S]> {
     let found = this.#manifests.get(digest);
     if (!found) {
-      found = this.#store.json<T>(digest);
+      found = this.#reader.manifest(this.#section, digest);
       found.catch(() => this.#manifests.delete(digest));
       this.#manifests.set(digest, found);
     }
@@ -88,26 +94,26 @@ class Section<T> {
   }
 }
 
-/** One consistent view of a generation; readers hold it for a whole request. */
+/** One consistent view of a generation; readers keep it for a whole request. */
 export class Snapshot {
   /** undefined: nothing was ever published */
   readonly generation: Generation | undefined;
   readonly index: Index;
-  readonly #store: JsonBlobs;
-  readonly #packages: Section<Package>;
-  readonly #snaps: Section<Snap>;
+  readonly #reader: ManifestReader;
+  readonly #packages: Section<"packages">;
+  readonly #snaps: Section<"snaps">;
   readonly #older: Older | undefined;
   #assertions: Promise<AssertionSet> | undefined;
 
-  /** `older`: asked in place of what cannot be read; else that fails. */
-  constructor(store: JsonBlobs, generation: Generation | undefined, index: Index, before?: Snapshot, older?: Older) {
+  /** `older`: reads in place of what cannot be read; else reading that fails. */
+  constructor(reader: ManifestReader, generation: Generation | undefined, index: Index, before?: Snapshot, older?: Older) {
     this.generation = generation;
     this.index = index;
-    this.#store = store;
+    this.#reader = reader;
     this.#older = older;
     const how = older ? { older } : {};
-    this.#packages = new Section(store, index, "packages", { ...(before && { before: before.#packages }), ...how });
-    this.#snaps = new Section(store, index, "snaps", { ...(before && { before: before.#snaps }), ...how });
+    this.#packages = new Section(reader, index, "packages", { ...(before && { before: before.#packages }), ...how });
+    this.#snaps = new Section(reader, index, "snaps", { ...(before && { before: before.#snaps }), ...how });
   }
 
   get number(): number {
@@ -129,7 +135,7 @@ export class Snapshot {
 
   /** All that can be read. */
   async packages(): Promise<Package[]> {
-    return (await this.#packages.all()).held;
+    return (await this.#packages.all()).readable;
   }
 
   /** What `packages` and `snaps` leave out. */
@@ -152,10 +158,10 @@ export class Snapshot {
 
   /** All that can be read. */
   async snaps(): Promise<Snap[]> {
-    return (await this.#snaps.all()).held;
+    return (await this.#snaps.all()).readable;
   }
 
-  /** Every assertion that is held and can be read. */
+  /** Every stored assertion that can be read. */
   assertions(): Promise<AssertionSet> {
     if (!this.#assertions) {
       this.#assertions = this.#readAssertions();
@@ -168,15 +174,15 @@ export class Snapshot {
     return new AssertionSet(await this.snaps(), await this.#others());
   }
 
-  /** Those that belong to no held snap. What cannot be read is asked for again the next time. */
+  /** Those that belong to no stored snap. A list that cannot be read is read again the next time. */
   async #others(): Promise<readonly StoredAssertion[]> {
     const { assertions } = this.index;
     try {
-      return assertions === undefined ? [] : await this.#store.json<StoredAssertion[]>(assertions);
+      return assertions === undefined ? [] : await this.#reader.manifest("assertions", assertions);
     } catch (error) {
       if (!isCorrupt(error)) throw error;
       if (!this.#older) this.#assertions = undefined;
-      return (await this.#older?.<StoredAssertion[]>("assertions", "", (index) => index.assertions)) ?? [];
+      return (await this.#older?.("assertions", "", (index) => index.assertions)) ?? [];
     }
   }
 }

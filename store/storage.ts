@@ -1,9 +1,14 @@
 /**
- * The seam under the store: keys and bytes, nothing else. It knows no digests, packages or HTTP.
+ * The seam under the store: keys and bytes, which are hashed while they are written. It knows no packages or HTTP.
  *
  * A key is a relative path of letters, digits, `.`, `_`, `-` and `/`; only keys.ts makes them. Every implementation
  * passes test/store/storage.test.ts.
  */
+
+import type { Expected } from "../src/catalog/generation-types.ts";
+import { type Algorithm, type Sums } from "../src/digest.ts";
+import { Failure } from "../src/errors.ts";
+
 export interface Storage {
   /** where it is, for messages */
   readonly place: string;
@@ -17,8 +22,8 @@ export interface Storage {
   /** Keys that begin with `prefix`, a folder with its `/`, in order. */
   list(prefix: string): Promise<string[]>;
 
-  /** Room for the bytes of a new object, invisible until it is committed. */
-  stage(kind?: ObjectKind): Promise<Stage>;
+  /** Room for the bytes of a new object, invisible until it is committed. `also`: what to compute besides sha256. */
+  stage(kind?: ObjectKind, also?: readonly Algorithm[]): Promise<Stage>;
 
   /**
    * Makes every object committed so far durable, then creates `key` with `bytes`, durable too. False if the key exists
@@ -57,12 +62,22 @@ export interface StoredObject {
 export interface Stage {
   /** Appends; the chunk may be re-used after the promise resolved. */
   write(chunk: Uint8Array): Promise<void>;
-  /** No more writes. The bytes are on their way to the disk: `commit` waits for them. */
-  end(): Promise<void>;
+  /** No more writes. The bytes are on their way to the disk: `commit` waits for them. Returns their size and digests. */
+  end(): Promise<Sums>;
   /** Bytes written so far, from `start` up to, not including, `end`. After `end` only. */
   bytes(start: number, end: number): Promise<Uint8Array>;
-  /** Makes the bytes visible as `key`, whole. An object of that name is replaced. After `end` only. */
-  commit(key: string): Promise<void>;
+  /**
+   * Makes the bytes visible as `key`, whole. An object of that name is replaced. After `end` only. Fails with `corrupt`
+   * where they are not what is expected, and leaves everything as it was.
+   */
+  commit(key: string, expected?: Expected): Promise<void>;
   /** Forgets the bytes; does nothing after a commit. */
   discard(): Promise<void>;
+}
+
+/** What every `commit` begins with. Fails with `corrupt` where the bytes are not what is expected. */
+export function checkExpected(sums: Sums, { size = sums.size, digest = sums["sha-256"], what = "what was staged", next }: Expected): void {
+  const hint = next === undefined ? {} : { next };
+  if (sums.size !== size) throw new Failure("corrupt", `${what} has ${sums.size} bytes instead of ${size}`, hint);
+  if (sums["sha-256"] !== digest) throw new Failure("corrupt", `${what} has other bytes than its name says`, hint);
 }

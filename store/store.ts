@@ -1,52 +1,30 @@
-/** What is kept: blobs by digest, manifests, and generations that name them. Format: store/README.md. */
+/** Blobs by digest, manifests, and generations that name them. Format: store/README.md. */
 
-import * as v from "valibot";
-import type { Draft, Generation, Index, Ingested, Mended, SnapDraft } from "../src/catalog/generation-types.ts";
+import type { Draft, Drafted, Generation, Index, Ingested, Mended, Published, SnapDraft } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
-import { type Algorithm, type Digest, Summer, type Sums, sumsOf } from "../src/digest.ts";
-import { Failure, isCorrupt } from "../src/errors.ts";
-import { mapOf } from "../src/schema.ts";
+import { type Algorithm, type Digest, type Sums, sumsOf } from "../src/digest.ts";
+import { Failure, isCorrupt, reason } from "../src/errors.ts";
 import { VERSION } from "../src/version.ts";
-import {
-  brought,
-  checkFormat,
-  GenerationText,
-  IndexText,
-  jsonBytes,
-  namedBy,
-  readable,
-  readBytes,
-  readsFormat,
-  sorted,
-  tryJson,
-} from "./generation.ts";
-import {
-  AUTHORITY_SECRET_KEY,
-  blobKey,
-  CATALOG,
-  CONFIG_KEY,
-  FORMAT,
-  FORMAT_KEY,
-  generationKey,
-  generationNumber,
-  OCI_SECRET_KEY,
-  SESSION_SECRET_KEY,
-  TLS_KEY,
-  TLS_SECRET_KEY,
-  TOKENS_SECRET_KEY,
-} from "./keys.ts";
+import { parseGeneration, parseIndex, readsFormat } from "./generation.ts";
+import { jsonBytes, tryJson } from "./json.ts";
+import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber } from "./keys.ts";
+import { type Manifests, manifestProblem } from "./manifest.ts";
+import { blobsOfPackage, blobsOfSnap, dependencies } from "./named.ts";
+import { Settings } from "./settings.ts";
 import { type Older, Snapshot } from "./snapshot.ts";
-import type { ObjectKind, Stage, Storage, StoredObject } from "./storage.ts";
+import type { Stage, Storage, StoredObject } from "./storage.ts";
 import { openTrashed, takeBack } from "./trash.ts";
 
 const LISTING_INTERVAL = 1000;
 const MAX_ATTEMPTS = 1000;
+const IMPORT_AGAIN = "import again what brought it, which chp verify tells";
 
 const NO_SNAPS: SnapDraft = { changed: [], dropped: [], tally: {}, assertions: 0 };
 
 export class Store {
   readonly storage: Storage;
+  readonly settings: Settings;
   #snapshot: Snapshot;
   /** number of the newest generation, which may be one that cannot be read */
   #newest = 0;
@@ -60,6 +38,7 @@ export class Store {
 
   private constructor(storage: Storage) {
     this.storage = storage;
+    this.settings = new Settings(storage);
     this.#snapshot = new Snapshot(this, undefined, { packages: {}, snaps: {} });
   }
 
@@ -94,12 +73,12 @@ export class Store {
   }
 
   /**
-   * The newest generation, as of this turn of the event loop: what was published before a request came in is seen by it,
-   * and what this process published at once.
+   * The newest generation, as of this turn of the event loop: a request sees what was published before it came in, and
+   * what this process published at once.
    */
   snapshot(): Snapshot | Promise<Snapshot> {
     if (this.#fresh) return this.#snapshot;
-    // The next number is asked for; a listing each second finds what that would miss.
+    // Only the next number is looked for; a listing each second finds what that would miss.
     const listed = performance.now() - this.#listed < LISTING_INTERVAL && this.#listed > 0;
     if (!listed || this.storage.has(generationKey(this.#newest + 1))) return this.#refresh();
     this.#fresh = true;
@@ -107,7 +86,7 @@ export class Store {
     return this.#snapshot;
   }
 
-  /** One reads the folder at a time; who comes meanwhile waits, and asks again for what came since it was begun. */
+  /** One call reads the folder at a time; others wait for it, and then look again for what came since it began. */
   async #refresh(): Promise<Snapshot> {
     if (this.#refreshing) {
       await this.#refreshing;
@@ -128,7 +107,7 @@ export class Store {
     this.#listed = performance.now();
   }
 
-  /** One that cannot be read does not end the service of those before it. */
+  /** A generation that cannot be read does not end the service of those before it. */
   async #newestReadable(numbers: readonly number[]): Promise<Snapshot> {
     let damage: Failure | undefined;
     for (const number of numbers.toReversed()) {
@@ -147,30 +126,30 @@ export class Store {
     return this.#snapshot;
   }
 
-  /** Why an older generation is served than the newest, if so. */
+  /** Why a generation before the newest is served, if so. */
   get damage(): Failure | undefined {
     return this.#damage;
   }
 
   /**
-   * `base` for an import to be merged into: in place of what cannot be read stands what the newest generation tells whose
-   * own can be, and `mended` is told of it.
+   * `base` for an import to be merged into: what cannot be read is replaced by what the newest generation has whose own can
+   * be, and `mended` is called with it.
    */
-  mendable(base: Snapshot, mended: (one: Mended) => void): Snapshot {
+  mendable(base: Snapshot, mended: (replaced: Mended) => void): Snapshot {
     const { generation, index } = base;
     if (!generation) return base;
-    const older: Older = async <T>(section: Mended["section"], name: string, digestOf: (index: Index) => Digest | undefined) => {
+    const older: Older = async (section, name, digestOf) => {
       const since: string[] = [];
-      for (const number of (await this.generationNumbers()).filter((one) => one <= generation.number).toReversed()) {
-        const one = await readable(this.generation(number));
-        const within = one && (await readable(this.index(one)));
-        const digest = within && digestOf(within);
-        const value = digest && (await readable(this.json<T>(digest)));
-        if (value) {
+      for (const number of (await this.generationNumbers()).filter((known) => known <= generation.number).toReversed()) {
+        const earlier = await readable(this.generation(number));
+        const named = earlier && (await readable(this.index(earlier)));
+        const digest = named && digestOf(named);
+        const manifest = digest && (await readable(this.manifest(section, digest)));
+        if (manifest) {
           mended({ section, name, generation: number, since });
-          return value;
+          return manifest;
         }
-        if (one && brought(one, section, name)) since.unshift(...one.sources.map((source) => source.name));
+        if (earlier && isChangedBy(earlier, section, name)) since.unshift(...earlier.sources.map((source) => source.name));
       }
       mended({ section, name, generation: 0, since });
       return undefined;
@@ -183,7 +162,7 @@ export class Store {
     this.#fresh = false;
   }
 
-  /** What an earlier generation held; 0 is the empty store before the first. Undefined: it was pruned, or never was. */
+  /** An earlier generation; 0 is the empty store before the first. Undefined: it was pruned, or never was. */
   async snapshotAt(number: number): Promise<Snapshot | undefined> {
     if (number === 0) return (await this.generation(1)) && new Snapshot(this, undefined, { packages: {}, snaps: {} });
     const generation = await this.generation(number);
@@ -199,22 +178,23 @@ export class Store {
   async generation(number: number): Promise<Generation | undefined> {
     const object = await this.storage.open(generationKey(number));
     if (!object) return undefined;
-    const value = tryJson(new TextDecoder().decode(await readBytes(object, `generation ${number} in ${this.storage.place}`)));
-    checkFormat(value, this.storage);
-    const parsed = v.safeParse(GenerationText, value);
-    if (!parsed.success) throw new Failure("corrupt", `generation ${number} in ${this.storage.place} is not readable`);
-    return parsed.output;
+    return parseGeneration(number, await readBytes(object, `generation ${number} in ${this.storage.place}`), this.storage);
   }
 
-  /** Which manifests it names. */
+  /** The manifests that a generation names. */
   async index(generation: Generation): Promise<Index> {
-    const parsed = v.safeParse(IndexText, await this.json(generation.index));
-    if (!parsed.success)
-      throw new Failure("corrupt", `the index of generation ${generation.number} in ${this.storage.place} is not readable`);
-    return parsed.output;
+    return parseIndex(generation, await this.#json(generation.index), this.storage);
   }
 
-  /** A blob, or undefined if the store lacks it. */
+  /** The manifest or list that an index names in a section. Fails with `corrupt`, and its cause says what is wrong with the blob. */
+  async manifest<S extends keyof Manifests>(section: S, digest: Digest): Promise<Manifests[S]> {
+    const value = await this.#json(digest);
+    const problem = manifestProblem(section, value);
+    if (problem !== undefined) throw this.#malformed(digest, problem);
+    return value as Manifests[S];
+  }
+
+  /** A blob; undefined if it is missing. */
   async blob(digest: Digest): Promise<StoredObject | undefined> {
     return (await this.storage.open(blobKey(digest))) ?? openTrashed(this.storage, digest);
   }
@@ -224,7 +204,7 @@ export class Store {
   }
 
   /** The text of a blob that a manifest names; verified, since what it says is served as it is or decides what is served. */
-  async text(digest: Digest, mend = "import again what held it"): Promise<string> {
+  async text(digest: Digest, next = "import again what held it"): Promise<string> {
     const read = async () => {
       const object = await this.blob(digest);
       return object && readBytes(object, `blob ${digest} in ${this.storage.place}`);
@@ -232,15 +212,17 @@ export class Store {
     const bytes = await read().catch(read); // a collector may have given it another name since it was found
     if (bytes && sumsOf(bytes)["sha-256"] === digest) return new TextDecoder().decode(bytes);
     const what = bytes ? "has other bytes than its name says" : "is missing";
-    throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} ${what}`, { next: mend });
+    throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} ${what}`, { next });
   }
 
-  async json<T>(digest: Digest): Promise<T> {
-    const value = tryJson(
-      await this.text(digest, "import again what brought it, which chp verify tells, or put that file back from a copy of the store"),
-    );
-    if (value === undefined) throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} is not JSON`);
-    return value as T;
+  async #json(digest: Digest): Promise<unknown> {
+    const value = tryJson(await this.text(digest, `${IMPORT_AGAIN}, or put that file back from a copy of the store`));
+    if (value === undefined) throw this.#malformed(digest, "is not JSON");
+    return value;
+  }
+
+  #malformed(digest: Digest, problem: string): Failure {
+    return new Failure("corrupt", `blob ${digest} in ${this.storage.place} ${problem}`, { next: IMPORT_AGAIN, cause: new Error(problem) });
   }
 
   /** The name that a manifest gets. */
@@ -250,15 +232,10 @@ export class Store {
 
   /** Reads a stream into the staging area, hashing while it is written. */
   async ingest(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<Ingested> {
-    const stage = await this.storage.stage();
+    const stage = await this.storage.stage("immutable", also);
     try {
-      const summer = new Summer(also);
-      for await (const chunk of chunks) {
-        const written = stage.write(chunk);
-        summer.update(chunk); // while the disk writes
-        await written;
-      }
-      return await this.#ingested(stage, summer.sums());
+      for await (const chunk of chunks) await stage.write(chunk);
+      return ingested(stage, await stage.end());
     } catch (error) {
       await stage.discard();
       throw error;
@@ -274,36 +251,25 @@ export class Store {
     );
   }
 
-  async #ingested(stage: Stage, sums: Sums): Promise<Ingested> {
-    const digest = sums["sha-256"];
-    await stage.end();
-    let committed = false;
-    return {
-      sums,
-      bytes: (start, end) => stage.bytes(start, end),
-      // Also where a blob of that name is held: its bytes may have been damaged since, and these are right.
-      commit: async () => {
-        if (!committed) await stage.commit(blobKey(digest));
-        committed = true;
-      },
-      discard: () => stage.discard(),
-    };
-  }
-
   /**
    * Publishes one generation. `draft` is asked with the newest snapshot, and again with a newer one if another process
    * published in between, so that what both brought is kept. Without a changed package no generation is made, but blobs
-   * that the store had lost are put back.
+   * that the store had lost are put back. `result` is that of the draft that was published.
    */
-  async publish(time: string, draft: (base: Snapshot) => Promise<Draft>): Promise<Generation | undefined> {
+  async publish<T>(time: string, draft: (base: Snapshot) => Promise<Drafted<T>>): Promise<Published<T>> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
       this.#outdated();
       const base = await this.snapshot();
-      const change = await draft(base);
-      for (const blob of change.blobs) await blob.commit();
+      const { draft: change, result } = await draft(base);
+      const sizes = sizesIn(change);
+      for (const blob of change.blobs) {
+        const { "sha-256": digest } = blob.sums;
+        await blob.commit({ size: sizes.get(digest), what: `blob ${digest}` });
+      }
       const { snaps = NO_SNAPS } = change;
       const { packages, dropped = [] } = change;
-      if (packages.length + dropped.length + snaps.changed.length + snaps.dropped.length === 0 && !snaps.others) return undefined;
+      if (packages.length + dropped.length + snaps.changed.length + snaps.dropped.length === 0 && !snaps.others)
+        return { generation: undefined, result };
       const number = Math.max(base.number, this.#newest) + 1;
       const index = await this.#indexAfter(base.index, packages, dropped, snaps);
       const { command, sources, changed } = change;
@@ -320,12 +286,12 @@ export class Store {
         assertions: snaps.assertions,
         index: await this.#put(index),
       };
-      const named = namedBy(generation.index, index, packages, snaps.changed);
+      const named = dependencies(generation.index, index, packages, snaps.changed);
       await takeBack(this.storage, named);
       if (await this.storage.create(generationKey(number), jsonBytes(generation))) {
         await takeBack(this.storage, named);
         this.#outdated();
-        return generation;
+        return { generation, result };
       }
       if (change.exclusive)
         throw new Failure("conflict", `generation ${number} came in between, so nothing was changed`, {
@@ -350,86 +316,53 @@ export class Store {
     await blob.commit();
     return blob.sums["sha-256"];
   }
+}
 
-  /** The settings as they stand in the file; {} where there is none. */
-  config(): Promise<Record<string, unknown>> {
-    return this.#object(CONFIG_KEY);
-  }
+function ingested(stage: Stage, sums: Sums): Ingested {
+  let committed = false;
+  return {
+    sums,
+    bytes: (start, end) => stage.bytes(start, end),
+    // Also where a blob of that name is stored: its bytes may have been damaged since, and these are right.
+    commit: async (expected) => {
+      if (!committed) await stage.commit(blobKey(sums["sha-256"]), expected);
+      committed = true;
+    },
+    discard: () => stage.discard(),
+  };
+}
 
-  writeConfig(config: Record<string, unknown>): Promise<void> {
-    return this.#replace(CONFIG_KEY, config, "mutable");
+/** Undefined for what is damaged. */
+async function readable<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isCorrupt(error)) return undefined;
+    throw error;
   }
+}
 
-  /** What is kept of the local registry and must not be printed; {} where there is nothing. */
-  ociSecret(): Promise<Record<string, unknown>> {
-    return this.#object(OCI_SECRET_KEY);
+/** A disk that cannot give what it stores is damage too. */
+async function readBytes(object: StoredObject, what: string): Promise<Uint8Array> {
+  try {
+    return await object.bytes();
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EIO")) throw error;
+    throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify tells more", cause: error });
   }
+}
 
-  writeOciSecret(secret: Record<string, unknown>): Promise<void> {
-    return this.#replace(OCI_SECRET_KEY, secret, "secret");
-  }
+function isChangedBy(generation: Generation, section: Mended["section"], name: string): boolean {
+  if (section === "assertions") return generation.assertions > 0;
+  return Object.hasOwn(section === "packages" ? generation.changed : generation.snaps, name);
+}
 
-  /** What device sessions are signed with; undefined where none was made yet. */
-  async sessionKey(): Promise<Uint8Array | undefined> {
-    const { key } = await this.#object(SESSION_SECRET_KEY);
-    return typeof key === "string" && key !== "" ? Buffer.from(key, "base64") : undefined;
-  }
+function sorted<T>(map: ReadonlyMap<string, T>): Record<string, T> {
+  return Object.fromEntries([...map].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
 
-  async writeSessionKey(key: Uint8Array): Promise<void> {
-    await this.#replace(SESSION_SECRET_KEY, { key: Buffer.from(key).toString("base64") }, "secret");
-  }
-
-  /** The hashes of the tokens of remote import; {} where none was made. */
-  tokens(): Promise<Record<string, unknown>> {
-    return this.#object(TOKENS_SECRET_KEY);
-  }
-
-  writeTokens(tokens: Record<string, unknown>): Promise<void> {
-    return this.#replace(TOKENS_SECRET_KEY, tokens, "secret");
-  }
-
-  /** The certificate that is served, and what was said of it; {} where there is none. */
-  tls(): Promise<Record<string, unknown>> {
-    return this.#object(TLS_KEY);
-  }
-
-  /** Its private key, and the one before: whoever reads between two writes finds the key of either certificate. */
-  tlsSecret(): Promise<Record<string, unknown>> {
-    return this.#object(TLS_SECRET_KEY);
-  }
-
-  /** The key goes first, so that the certificate never stands without it. */
-  async writeTls(tls: Record<string, unknown>, secret: Record<string, unknown>): Promise<void> {
-    await this.#replace(TLS_SECRET_KEY, secret, "secret");
-    await this.#replace(TLS_KEY, tls, "mutable");
-  }
-
-  /** The authority that issues certificates here; {} where there is none. */
-  authority(): Promise<Record<string, unknown>> {
-    return this.#object(AUTHORITY_SECRET_KEY);
-  }
-
-  writeAuthority(authority: Record<string, unknown>): Promise<void> {
-    return this.#replace(AUTHORITY_SECRET_KEY, authority, "secret");
-  }
-
-  async #object(key: string): Promise<Record<string, unknown>> {
-    const object = await this.storage.open(key);
-    if (!object) return {};
-    const parsed = v.safeParse(mapOf(v.unknown()), tryJson(new TextDecoder().decode(await object.bytes())));
-    if (!parsed.success)
-      throw new Failure("failed", `${this.storage.place}/${key} is not a JSON object`, { next: "mend or remove that file" });
-    return parsed.output;
-  }
-
-  async #replace(key: string, value: Record<string, unknown>, kind: ObjectKind): Promise<void> {
-    const stage = await this.storage.stage(kind);
-    try {
-      await stage.write(jsonBytes(value));
-      await stage.end();
-      await stage.commit(key);
-    } finally {
-      await stage.discard();
-    }
-  }
+/** Sizes in bytes of the blobs that changed manifests name, where they say them. */
+function sizesIn({ packages, snaps = NO_SNAPS }: Draft): Map<Digest, number> {
+  const named = [...packages.map(blobsOfPackage), ...snaps.changed.map(blobsOfSnap)].flatMap((blobs) => [...blobs]);
+  return new Map(named.flatMap(({ digest, size }) => (size === undefined ? [] : [[digest, size]])));
 }

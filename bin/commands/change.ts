@@ -12,7 +12,7 @@ import {
   rollBackSnap,
   sameManifest,
 } from "../../src/catalog/change.ts";
-import type { Draft, Generation, Tally } from "../../src/catalog/generation-types.ts";
+import type { Draft, Drafted, Generation, Published, Tally } from "../../src/catalog/generation-types.ts";
 import {
   endCommand,
   endOverride,
@@ -180,15 +180,12 @@ export async function changeHeld(
   work: (held: Held, now: string) => Held,
 ): Promise<{ generation: Generation | undefined; told: { before: Held; after: Held } }> {
   const now = new Date().toISOString();
-  let told: { before: Held; after: Held } | undefined;
-  const generation = await publishChange(store, now, async (base) => {
+  const { generation, result } = await publishChange(store, now, async (base) => {
     const before = await choose(base);
     const after = work(before, now);
-    told = { before, after };
-    return draftOf(command, sameManifest(before, after) ? [] : [[before, after]]);
+    return { draft: draftOf(command, sameManifest(before, after) ? [] : [[before, after]]), result: { before, after } };
   });
-  if (!told) throw new Error("internal error: nothing was drafted");
-  return { generation, told };
+  return { generation, told: result };
 }
 
 /** What is held by that name. Fails with `not-found`. */
@@ -201,8 +198,11 @@ export async function find(base: Snapshot, name: string, isSnap: boolean): Promi
 }
 
 /** Unlike an import, it is not merged into what came in between. */
-export function publishChange(store: Store, now: string, draft: (base: Snapshot) => Promise<Draft>): Promise<Generation | undefined> {
-  return store.publish(now, async (base) => ({ ...(await draft(base)), exclusive: true }));
+export function publishChange<T>(store: Store, now: string, drafted: (base: Snapshot) => Promise<Drafted<T>>): Promise<Published<T>> {
+  return store.publish(now, async (base) => {
+    const { draft, result } = await drafted(base);
+    return { draft: { ...draft, exclusive: true }, result };
+  });
 }
 
 export function draftOf(
@@ -231,15 +231,13 @@ async function runRollback(number: number, options: RollbackFlags, io: Io): Prom
   const store = await openStore(options, io);
   const then = await store.snapshotAt(number);
   if (!then) throw await pruned(store, number);
-  let pairs: (readonly [Held | undefined, Held])[] = [];
-  const generation = await publishChange(store, new Date().toISOString(), async (base) => {
+  const { generation, result: pairs } = await publishChange(store, new Date().toISOString(), async (base) => {
     const rolled = await rolledBack(then, base);
     if (rolled.taken.length > 0 && !options.yes)
       throw refused(`machines may have installed what generation ${number} does not have: ${rolled.taken.join("; ")}`, {
         next: "a machine without it can't refresh any snap; with --yes it is taken all the same",
       });
-    ({ pairs } = rolled);
-    return draftOf(`rollback ${number}`, pairs, rolled.dropped);
+    return { draft: draftOf(`rollback ${number}`, rolled.pairs, rolled.dropped), result: rolled.pairs };
   });
   report(
     generation,

@@ -4,7 +4,6 @@ import { Argument, type Command, type Option } from "commander";
 import { printable } from "../../src/errors.ts";
 import { SETTINGS } from "../../src/settings/config.ts";
 import { PROXY_DOMAIN } from "../../src/settings/documented.ts";
-import { readTokens } from "../../src/settings/token.ts";
 import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import type { Register } from "./command.ts";
@@ -82,7 +81,7 @@ const ARGUMENTS: Readonly<Record<string, Words>> = {
   ...Object.fromEntries(OF_HELD.map((name) => [name, heldNames])),
   config: async () => [...SETTINGS.map(({ key }) => key), PROXY_DOMAIN],
   token: async (_program, options, io) => {
-    const tokens = readTokens(await (await openStore({ ...options, quiet: true }, io)).tokens());
+    const { tokens } = await (await openStore({ ...options, quiet: true }, io)).settings.read("tokens");
     return tokens.map((one) => one.name);
   },
   help: async (program) => [

@@ -113,7 +113,7 @@ async function change(texts: readonly string[], options: CommonOptions, io: Io):
   const store = await openOrCreateStore(options, io);
   const settings = await loadSettings(store, { environment: io.environment });
   const changes = readChanges(texts.map((one) => translate(one, settings)));
-  const before = await store.config();
+  const before = await store.settings.read("config");
   await changeSettings(store, changes, Date.now());
   const told = changes.flatMap(({ setting: { key, secret } }) => (secret ? [] : [quoted(`${key}=${textOf(before[key])}`)]));
   if (told.length > 0) note(`undo: chp config ${told.join(" ")}${storeFlag(options)}`, options, io);

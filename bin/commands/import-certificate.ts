@@ -7,7 +7,7 @@ import { checkTime, factsOf, hostOf, readPair, WARN_DAYS, warningsOf } from "../
 import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
 import { openOrCreateStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
-import { keepCertificate, keptCertificate, ownAuthority } from "../machine/tls.ts";
+import { keepCertificate } from "../machine/tls.ts";
 import { define, type Register } from "./command.ts";
 
 interface CertificateFlags extends CommonOptions {
@@ -73,20 +73,20 @@ export async function runImportCertificate(options: CertificateFlags, io: Io): P
   let authority: Issued | undefined;
   if (pair) await keepCertificate(store, { certificate: pair.cert, names: [] }, pair.key);
   else {
-    const kept = await keptCertificate(store).catch(() => undefined);
+    const kept = await store.settings.read("tls").catch(() => undefined);
     const own = url === undefined ? [hostname()].flatMap(nameOrNone) : await namesOfHost(hostOf(url));
     // What a flag says is not known the next time.
     const extra = [...new Set([...(kept?.names ?? []), ...names, ...(options.publicUrl === undefined ? [] : own)])];
-    const held = await ownAuthority(store);
+    const held = await store.settings.read("authority");
     authority = held && !isEnding(held, now) ? held : await createAuthority(`chp CA ${new Date(now).toISOString().slice(0, 19)}Z`, now);
     if (authority !== held) {
-      await store.writeAuthority({ ...authority });
+      await store.settings.write("authority", authority);
       if (held) note("the authority was at its end: a new one was made, which clients have to trust anew", options, io);
     }
     const issued = await issueServer(authority, [...new Set([...own, ...extra, ...LOCAL])], now);
     await keepCertificate(store, { certificate: issued.certificate, authority: authority.certificate, names: extra }, issued.key);
   }
-  const { certificate } = (await keptCertificate(store)) ?? { certificate: "" };
+  const { certificate } = (await store.settings.read("tls")) ?? { certificate: "" };
   const facts = factsOf(certificate);
   const warnings = [
     ...warningsOf(certificate, url, now),

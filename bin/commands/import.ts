@@ -209,7 +209,8 @@ async function importInto(
     });
     if (given.length > 0 && !options.dryRun) await keepRoots(store, trust);
     // serve writes nothing, so what it signs the sessions of devices with is made here.
-    if (report.generation !== null && report.snaps.length > 0 && !(await store.sessionKey())) await store.writeSessionKey(randomBytes(32));
+    if (report.generation !== null && report.snaps.length > 0 && !(await store.settings.read("session")))
+      await store.settings.write("session", { key: randomBytes(32).toString("base64") });
     return (await lacksRegistry(store, report, io)) ? { ...report, notes: [...report.notes, NO_REGISTRY_NOTE] } : report;
   } finally {
     progress.end();

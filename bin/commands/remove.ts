@@ -106,8 +106,7 @@ async function readPlan(file: string): Promise<Plan> {
 
 async function applyPlan(plan: Plan, options: RemoveFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
-  let told: Parameters<typeof report>[1] = [];
-  const generation = await publishChange(store, new Date().toISOString(), async (base): Promise<Draft> => {
+  const { generation, result } = await publishChange(store, new Date().toISOString(), async (base) => {
     if (base.number !== plan.generation)
       throw new Failure("conflict", `the plan is of generation ${plan.generation}, and the store is at ${base.number}`, {
         next: "make the plan anew with chp remove NAME@REVISION --plan FILE",
@@ -122,11 +121,10 @@ async function applyPlan(plan: Plan, options: RemoveFlags, io: Io): Promise<void
       throw refused(`machines may still need ${needed.join("; ")}`, {
         next: "a machine that lacks it can't refresh any snap; --yes removes it all the same",
       });
-    told = [{ before, after }];
     const command = `remove ${plan.name}${plan.revision === null ? "" : `@${plan.revision}`}`;
-    return removalDraft(command, before, after);
+    return { draft: removalDraft(command, before, after), result: { before, after } };
   });
-  report(generation, told, options, io);
+  report(generation, [result], options, io);
 }
 
 async function removalIn(base: Snapshot, { name, snap, revision }: Pick<Plan, "name" | "snap" | "revision">): Promise<Removal> {

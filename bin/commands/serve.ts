@@ -4,7 +4,7 @@ import { createLog, type Log } from "../../handlers/log.ts";
 import { reason } from "../../src/errors.ts";
 import { factsOf, warningsOf } from "../../src/settings/certificate.ts";
 import { parseAddress, SETTINGS } from "../../src/settings/config.ts";
-import { readTokens, type Token } from "../../src/settings/token.ts";
+import type { Token } from "../../src/settings/token.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { importInChild } from "../machine/child.ts";
@@ -69,14 +69,14 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     note(`the store in ${store.storage.place} is empty; chp import FILE fills it while this serves`, options, io);
 
   // Without it sessions last as long as this process, and are taken by no other.
-  const sessionKey = await store.sessionKey().catch(() => undefined);
+  const session = await store.settings.read("session").catch(() => undefined);
   const { log, flush } = createLog((text) => io.log(text));
   const app = createApp({
     store,
     config: publicUrl === undefined ? {} : { publicUrl },
     log,
     registries: watchRegistries(store, io.environment),
-    ...(sessionKey && { sessionKey }),
+    ...(session && { sessionKey: Buffer.from(session.key, "base64") }),
     remoteImport: {
       tokens: () => takenTokens(store, log),
       run: (job) => importInChild(store.storage.place, job),
@@ -120,7 +120,7 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
 /** The tokens as they are at this moment. Who can't read them can't write into the store either: there is no remote import. */
 async function takenTokens(store: Store, log: Log): Promise<readonly Token[]> {
   try {
-    return readTokens(await store.tokens());
+    return (await store.settings.read("tokens")).tokens;
   } catch (error) {
     log({ level: "warn", message: "there is no remote import: the tokens cannot be read", why: reason(error) });
     return [];

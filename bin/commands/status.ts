@@ -6,7 +6,7 @@ import type { Package } from "../../src/catalog/package.ts";
 import { printable, reason } from "../../src/errors.ts";
 import { factsOf, warningsOf } from "../../src/settings/certificate.ts";
 import { parseAddress } from "../../src/settings/config.ts";
-import { isExpired, readTokens } from "../../src/settings/token.ts";
+import { isExpired } from "../../src/settings/token.ts";
 import { VERSION } from "../../src/version.ts";
 import { FORMAT } from "../../store/keys.ts";
 import type { Store } from "../../store/store.ts";
@@ -97,7 +97,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
 /** Whose tokens are taken, in words. */
 async function remoteImportOf(store: Store): Promise<string> {
   try {
-    const tokens = readTokens(await store.tokens());
+    const { tokens } = await store.settings.read("tokens");
     const now = Date.now();
     const names = tokens.map((one) => `${one.name}${isExpired(one, now) ? " (expired)" : ""}`);
     return names.length === 0 ? "off" : `by ${names.join(", ")}`;

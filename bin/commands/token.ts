@@ -1,5 +1,5 @@
 import { Failure, printable } from "../../src/errors.ts";
-import { isExpired, makeToken, readTokens, readUntil } from "../../src/settings/token.ts";
+import { isExpired, makeToken, readUntil } from "../../src/settings/token.ts";
 import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { define, EXITS, type Register } from "./command.ts";
@@ -41,7 +41,7 @@ export async function runToken(name: string | undefined, options: TokenFlags, io
 }
 
 async function list(options: TokenFlags, io: Io): Promise<void> {
-  const tokens = readTokens(await (await openStore(options, io)).tokens());
+  const { tokens } = await (await openStore(options, io)).settings.read("tokens");
   const now = Date.now();
   const shown = tokens.map((one) => ({ name: one.name, created: one.created, until: one.until ?? null, expired: isExpired(one, now) }));
   if (options.json) return printJson(shown, io);
@@ -63,13 +63,13 @@ async function make(name: string, options: TokenFlags, io: Io): Promise<void> {
   const until = options.until === undefined ? undefined : readUntil(options.until, now);
   const { token, text } = makeToken(name, { created: new Date(now).toISOString(), ...(until !== undefined && { until }) });
   const store = await openOrCreateStore(options, io);
-  const tokens = readTokens(await store.tokens());
+  const { tokens } = await store.settings.read("tokens");
   const undo = `chp token --revoke ${name}${storeFlag(options)}`;
   if (tokens.some((one) => one.name === name))
     throw new Failure("usage", `there is a token named ${name} already, and its secret is not kept`, {
       next: `choose another name, or first take that one away: ${undo}`,
     });
-  await store.writeTokens({ tokens: [...tokens, token] });
+  await store.settings.write("tokens", { tokens: [...tokens, token] });
   if (options.json) printJson({ name, token: text, created: token.created, until: until ?? null, undo }, io);
   else io.out(`${text}\n`);
   note("it is shown this once, and kept as a hash; chp import --to URL takes it from CHP_TOKEN or --token-file FILE", options, io);
@@ -79,11 +79,11 @@ async function make(name: string, options: TokenFlags, io: Io): Promise<void> {
 
 async function revoke(name: string, options: TokenFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
-  const tokens = readTokens(await store.tokens());
+  const { tokens } = await store.settings.read("tokens");
   const left = tokens.filter((one) => one.name !== name);
   if (left.length === tokens.length)
     throw new Failure("not-found", `there is no token named ${printable(name, 100)}`, { next: "chp token --list shows them" });
-  await store.writeTokens({ tokens: left });
+  await store.settings.write("tokens", { tokens: left });
   if (options.json) return printJson({ revoked: name, left: left.map((one) => one.name) }, io);
   io.out(`${name} is revoked${left.length === 0 ? ": there is no token left, so remote import is off" : ""}\n`);
   note(`that can't be undone; chp token ${name}${storeFlag(options)} makes another`, options, io);

@@ -1,6 +1,5 @@
-/** Settings as the store keeps them: config.json, and secrets apart from it. */
+/** Settings as commands read and change them, over the documents of the store. */
 
-import * as v from "valibot";
 import { type PublicKey, readKeyLine } from "../../src/archives/signature.ts";
 import { type Assertion, keyText } from "../../src/assertions/assertion.ts";
 import { encodeStream, parseAssertions } from "../../src/assertions/text.ts";
@@ -16,31 +15,28 @@ import {
   settingOf,
   type Value,
 } from "../../src/settings/config.ts";
+import type { Documents, FormerRegistry, OciSecret } from "../../store/settings.ts";
 import type { Store } from "../../store/store.ts";
-import { keptCertificate } from "./tls.ts";
 
 const SECRET_KEYS = SETTINGS.filter((setting) => setting.secret).map((setting) => setting.key);
 const REGISTRY = "proxy.oci-registry.";
 const TLS_CERT = "proxy.tls.cert";
 const REGISTRY_CHECK_INTERVAL = 1000;
 
-const FormerText = v.object({ domain: v.string(), username: v.string(), password: v.string(), until: v.string() });
-const Former = v.fallback(v.array(FormerText), []);
-
 /** Every setting that has a value; a secret's too, so what this returns is not for printing. */
 export async function loadSettings(store: Store, from: Omit<Sources, "file">): Promise<Map<string, Value>> {
-  const config = await store.config();
+  const config = await store.settings.read("config");
   const secret = await ociSecretOf(store, config);
   const secrets = Object.fromEntries(SECRET_KEYS.map((key) => [key, secret[key]]));
-  const kept = await keptCertificate(store);
-  const cert = kept && { [TLS_CERT]: (kept.authority ?? kept.certificate).trimEnd() };
+  const stored = await store.settings.read("tls");
+  const cert = stored && { [TLS_CERT]: (stored.authority ?? stored.certificate).trimEnd() };
   return readSettings({ ...from, file: { ...config, ...secrets, ...cert } });
 }
 
 /** Who serves may be somebody who cannot read secrets, which matters only where a registry is set. */
-function ociSecretOf(store: Store, config: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>> {
-  return store.ociSecret().catch((error: unknown) => {
-    if (config[`${REGISTRY}domain`] === undefined) return {};
+function ociSecretOf(store: Store, config: Documents["config"]): Promise<OciSecret> {
+  return store.settings.read("ociSecret").catch((error: unknown) => {
+    if (config[`${REGISTRY}domain`] === undefined) return { former: [] };
     throw error;
   });
 }
@@ -65,19 +61,20 @@ export function readChanges(texts: readonly string[]): SettingChange[] {
 
 /** `now`: milliseconds. */
 export async function changeSettings(store: Store, changes: readonly SettingChange[], now: number): Promise<void> {
-  const [config, secret] = [await store.config(), await store.ociSecret()];
-  const before = registryOf(readSettings({ environment: {}, file: { ...config, ...secret } }));
+  const { settings } = store;
+  const [oldConfig, oldSecret] = [await settings.read("config"), await settings.read("ociSecret")];
+  const before = registryOf(readSettings({ environment: {}, file: { ...oldConfig, ...oldSecret } }));
+  const [config, secret] = [{ ...oldConfig }, { ...oldSecret }];
   for (const { setting, value } of changes) {
-    const kept = setting.secret ? secret : config;
-    if (value === undefined) delete kept[setting.key];
-    else kept[setting.key] = value;
+    const file: Record<string, unknown> = setting.secret ? secret : config;
+    if (value === undefined) delete file[setting.key];
+    else file[setting.key] = value;
   }
   if (changes.some(({ setting }) => setting.key.startsWith(REGISTRY))) {
     const until = new Date(now + FORMER_FOR * 1000).toISOString();
-    secret["former"] = [...(before ? [{ ...before, until }] : []), ...formerOf(secret, now)];
-    await store.writeOciSecret(secret);
+    await settings.write("ociSecret", { ...secret, former: [...(before ? [{ ...before, until }] : []), ...stillNamed(oldSecret, now)] });
   }
-  await store.writeConfig(config);
+  await settings.write("config", config);
 }
 
 /** The registry that the settings name; undefined where no domain is set. */
@@ -96,15 +93,15 @@ export async function trustedRoots(
   io: { environment: Sources["environment"] },
 ): Promise<Assertion[]> {
   const text = (await loadSettings(store, io)).get(ROOTS)?.values[0] ?? "";
-  const held = text === "" ? [] : parseAssertions(Buffer.from(text), ROOTS);
-  const all = new Map([...held, ...given].map((one) => [keyText(one.type, one.key), one]));
+  const stored = text === "" ? [] : parseAssertions(Buffer.from(text), ROOTS);
+  const all = new Map([...stored, ...given].map((root) => [keyText(root.type, root.key), root]));
   return [...all.values()];
 }
 
 export async function keepRoots(store: Store, roots: readonly Assertion[]): Promise<void> {
-  const config = await store.config();
-  const text = encodeStream(roots.map((one) => one.text));
-  if (config[ROOTS] !== text) await store.writeConfig({ ...config, [ROOTS]: text });
+  const config = await store.settings.read("config");
+  const text = encodeStream(roots.map((root) => root.text));
+  if (config[ROOTS] !== text) await store.settings.write("config", { ...config, [ROOTS]: text });
 }
 
 /** The keys, one of which must have signed what is imported; none: anything is taken in. */
@@ -113,8 +110,9 @@ export async function acceptedKeys(store: Store, io: { environment: Sources["env
   return lines.map((line) => readKeyLine(line, ACCEPTED_KEYS));
 }
 
-function formerOf(secret: Readonly<Record<string, unknown>>, now: number): v.InferOutput<typeof Former> {
-  return v.parse(Former, secret["former"]).filter(({ until }) => Date.parse(until) > now);
+/** Former registries that replies may still name at this time. */
+function stillNamed({ former }: OciSecret, now: number): FormerRegistry[] {
+  return former.filter(({ until }) => Date.parse(until) > now);
 }
 
 /** The registries of a running server: a change of settings is seen within a second, without a restart. */
@@ -124,11 +122,8 @@ export function watchRegistries(store: Store, environment: Sources["environment"
   const load = async () => {
     const settings = await loadSettings(store, { environment });
     const now = Date.now();
-    const former = formerOf(await ociSecretOf(store, await store.config()), now).map(({ domain, username, password }) => ({
-      domain,
-      username,
-      password,
-    }));
+    const secret = await ociSecretOf(store, await store.settings.read("config"));
+    const former = stillNamed(secret, now).map(({ domain, username, password }) => ({ domain, username, password }));
     const registries = { current: registryOf(settings), former };
     const text = JSON.stringify(registries);
     // The same registry stays the same object: replies are cached by it.

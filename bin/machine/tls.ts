@@ -2,68 +2,35 @@
 
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import * as v from "valibot";
 import { Failure, reason } from "../../src/errors.ts";
-import type { Issued } from "../../src/settings/authority.ts";
 import { type Pair, readPair, readPem, rootOf } from "../../src/settings/certificate.ts";
 import type { Value } from "../../src/settings/config.ts";
+import type { StoredCertificate } from "../../store/settings.ts";
 import type { Store } from "../../store/store.ts";
 
 const CHECK_INTERVAL = 1000;
 
-const Kept = v.object({ certificate: v.string(), authority: v.optional(v.string()), names: v.optional(v.array(v.string()), []) });
-const Keys = v.object({ keys: v.array(v.string()) });
-const AuthorityText = v.object({ certificate: v.string(), key: v.string() });
-
-/** What the store keeps of its certificate, all of it public. PEM. */
-export type KeptCertificate = v.InferOutput<typeof Kept>;
-
-/** Undefined where none was imported. */
-export async function keptCertificate(store: Store): Promise<KeptCertificate | undefined> {
-  const text = await store.tls();
-  if (Object.keys(text).length === 0) return undefined;
-  const parsed = v.safeParse(Kept, text);
-  if (parsed.success && isReadable(parsed.output.certificate) && isReadable(parsed.output.authority)) return parsed.output;
-  throw new Failure("failed", `${store.storage.place}/tls.json is not readable`, {
-    next: "remove that file, and run chp import-certificate again",
-  });
+/** Stores a certificate and its key in place of the one before. */
+export async function keepCertificate(store: Store, certificate: StoredCertificate, key: string): Promise<void> {
+  const [before] = (await store.settings.read("tlsSecret")).keys;
+  await store.settings.writeCertificate(certificate, { keys: [key, ...(before === undefined ? [] : [before])] });
 }
 
-function isReadable(pem: string | undefined): boolean {
-  try {
-    return pem === undefined || readPem(pem, "it").certificates.length > 0;
-  } catch {
-    return false;
-  }
-}
-
-/** Keeps a certificate and its key in place of the one before. */
-export async function keepCertificate(store: Store, kept: KeptCertificate, key: string): Promise<void> {
-  const before = v.safeParse(Keys, await store.tlsSecret());
-  await store.writeTls({ ...kept }, { keys: [key, ...(before.success ? before.output.keys.slice(0, 1) : [])] });
-}
-
-/** The store's own authority, with its key; undefined where there is none. */
-export async function ownAuthority(store: Store): Promise<Issued | undefined> {
-  const parsed = v.safeParse(AuthorityText, await store.authority());
-  return parsed.success ? parsed.output : undefined;
-}
-
-/** What clients have to trust to take the store's certificate: one certificate, PEM. Undefined where the store does not hold it. */
-export function trustedOf(kept: KeptCertificate): string | undefined {
-  return kept.authority ?? rootOf(kept.certificate);
+/** What clients have to trust to take the store's certificate: one certificate, PEM. Undefined where the store does not have it. */
+export function trustedOf({ authority, certificate }: StoredCertificate): string | undefined {
+  return authority ?? rootOf(certificate);
 }
 
 /** The certificate that a server would show, without its key; undefined where none is set. */
-export async function servedCertificate(store: Store, settings: ReadonlyMap<string, Value>): Promise<KeptCertificate | undefined> {
+export async function servedCertificate(store: Store, settings: ReadonlyMap<string, Value>): Promise<StoredCertificate | undefined> {
   const file = settings.get("tls-cert")?.values[0];
-  if (file === undefined) return keptCertificate(store);
+  if (file === undefined) return store.settings.read("tls");
   const { certificates } = readPem(readText(file, "tls-cert"), file);
   if (certificates.length === 0) throw new Failure("usage", `there is no certificate in ${file}, the tls-cert`);
   return { certificate: certificates.map(String).join(""), names: [] };
 }
 
-/** Certificates as PEM, the server's own first, its authority's last where that is held; none where no certificate is set. */
+/** Certificates as PEM, the server's own first, its authority's last where that is stored; none where no certificate is set. */
 export async function trustedCertificates(store: Store, settings: ReadonlyMap<string, Value>): Promise<string[]> {
   const served = await servedCertificate(store, settings);
   if (!served) return [];
@@ -84,25 +51,24 @@ export async function servedPair(store: Store, settings: ReadonlyMap<string, Val
     );
   if (cert !== undefined || key !== undefined)
     throw new Failure("usage", `--tls-${cert === undefined ? "key" : "cert"} needs --tls-${cert === undefined ? "cert" : "key"} FILE`);
-  const kept = await keptCertificate(store);
-  if (!kept)
+  const stored = await store.settings.read("tls");
+  if (!stored)
     throw new Failure("usage", "--tls-listen needs a certificate", {
       next: "chp import-certificate --selfsigned makes one; or name files with --tls-cert FILE --tls-key FILE",
     });
-  return { cert: kept.certificate, key: await keyOf(store, kept) };
+  return { cert: stored.certificate, key: await keyOf(store, stored) };
 }
 
-async function keyOf(store: Store, { certificate }: KeptCertificate): Promise<string> {
-  const secret = await store.tlsSecret().catch((error: unknown) => {
+async function keyOf(store: Store, { certificate }: StoredCertificate): Promise<string> {
+  const { keys } = await store.settings.read("tlsSecret").catch((error: unknown) => {
     if (error instanceof Failure) throw error;
     throw new Failure("failed", `cannot read the private key in ${store.storage.place}/secrets: ${reason(error).split(",")[0]}`, {
       next: "run as the owner of the store",
       cause: error,
     });
   });
-  const parsed = v.safeParse(Keys, secret);
   const leaf = new X509Certificate(certificate);
-  const key = parsed.success ? parsed.output.keys.find((one) => leaf.checkPrivateKey(createPrivateKey(one))) : undefined;
+  const key = keys.find((pem) => leaf.checkPrivateKey(createPrivateKey(pem)));
   if (key !== undefined) return key;
   throw new Failure("failed", `${store.storage.place}/secrets lacks the private key of the certificate`, {
     next: "chp import-certificate takes both in again",
@@ -122,13 +88,13 @@ export interface Watch {
   /** what is served now */
   readonly shown: Pair;
   readonly renew: (pair: Pair) => Promise<void>;
-  /** told once for each thing that is wrong */
+  /** called once for each thing that is wrong */
   readonly failed: (why: string) => void;
 }
 
 /** Looks each second whether certificate or key are others. What cannot be served leaves the old ones. Ends it when called. */
 export function watchCertificate({ load, shown, renew, failed }: Watch): () => void {
-  let [current, told, busy] = [shown, "", false];
+  let [current, reported, busy] = [shown, "", false];
   const look = async () => {
     if (busy) return;
     busy = true;
@@ -138,11 +104,11 @@ export function watchCertificate({ load, shown, renew, failed }: Watch): () => v
         await renew(next);
         current = next;
       }
-      told = "";
+      reported = "";
     } catch (error) {
       const why = reason(error);
-      if (why !== told) failed(why);
-      told = why;
+      if (why !== reported) failed(why);
+      reported = why;
     } finally {
       busy = false;
     }

@@ -10,7 +10,7 @@ import { partName, partSumsName } from "../../src/archives/parts.ts";
 import type { Piece, Room } from "../../src/archives/tarball.ts";
 import { Summer } from "../../src/digest.ts";
 import { Failure, printable } from "../../src/errors.ts";
-import { type Advice, codeOf, lacksLinks, missing, told } from "../../store/diskerrors.ts";
+import { type Advice, errorCode, explainDiskError, isLinkUnsupported, undefinedIfMissing } from "../../store/diskerrors.ts";
 import { checkSpace } from "./openstore.ts";
 import { LOCK, Lock } from "./worklock.ts";
 
@@ -29,7 +29,7 @@ const SUMS = "sums";
 const PART = "part.";
 
 const KEPT = "what was fetched is kept";
-const ADVICE: Advice = { kept: KEPT, elsewhere: "name another folder with --export-dir", smaller: "give --chunk 4G" };
+const ADVICE: Advice = { unharmed: KEPT, elsewhere: "name another folder with --export-dir", smaller: "give --chunk 4G" };
 
 /** Which file of the work folder becomes which of the export folder. */
 type Ending = readonly (readonly [inside: string, outside: string])[];
@@ -163,7 +163,7 @@ export class WorkFolder implements Room {
       const parts = Array.from({ length: count }, (_, part) => part);
       const ending: [string, string][] = parts.map((part) => [PART + part, count === 1 ? name : partName(name, part + 1, count)]);
       if (count > 1) ending.push([SUMS, partSumsName(name)]);
-      for (const [, outside] of ending) if (await missing(fs.lstat(join(this.#place, outside)))) throw this.#exists(outside);
+      for (const [, outside] of ending) if (await undefinedIfMissing(fs.lstat(join(this.#place, outside)))) throw this.#exists(outside);
       for (const part of await this.#parts()) if (part >= count) await this.#drop(part);
       for (const part of parts)
         await this.#with(part, async (file) => {
@@ -238,7 +238,11 @@ export class WorkFolder implements Room {
   async #isOut(ending: Ending): Promise<boolean> {
     if (ending.length === 0) return false;
     for (const [inside, outside] of ending)
-      if ((await missing(fs.lstat(join(this.#folder, inside)))) || !(await missing(fs.lstat(join(this.#place, outside))))) return false;
+      if (
+        (await undefinedIfMissing(fs.lstat(join(this.#folder, inside)))) ||
+        !(await undefinedIfMissing(fs.lstat(join(this.#place, outside))))
+      )
+        return false;
     return true;
   }
 
@@ -247,9 +251,9 @@ export class WorkFolder implements Room {
     try {
       await fs.link(from, to);
     } catch (error) {
-      if (codeOf(error) === "EEXIST") throw this.#exists(outside);
-      if (!lacksLinks(error)) throw error;
-      if (await missing(fs.lstat(to))) throw this.#exists(outside);
+      if (errorCode(error) === "EEXIST") throw this.#exists(outside);
+      if (!isLinkUnsupported(error)) throw error;
+      if (await undefinedIfMissing(fs.lstat(to))) throw this.#exists(outside);
       await fs.rename(from, to);
       return;
     }
@@ -260,7 +264,7 @@ export class WorkFolder implements Room {
   async #takeBack(ending: Ending): Promise<void> {
     for (const [inside, outside] of ending) {
       const [from, to] = [join(this.#place, outside), join(this.#folder, inside)];
-      const [out, within] = await Promise.all([from, to].map((path) => missing(fs.lstat(path))));
+      const [out, within] = await Promise.all([from, to].map((path) => undefinedIfMissing(fs.lstat(path))));
       if (out && !within) await fs.rename(from, to);
       else if (out && within && out.ino === within.ino && out.dev === within.dev) await fs.unlink(from);
     }
@@ -398,12 +402,12 @@ async function guarded<T>(place: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw told(error, printable(place), ADVICE);
+    throw explainDiskError(error, printable(place), ADVICE);
   }
 }
 
 async function readJournal(path: string): Promise<Line[]> {
-  const text = (await missing(fs.readFile(path, "utf8"))) ?? "";
+  const text = (await undefinedIfMissing(fs.readFile(path, "utf8"))) ?? "";
   return text.split("\n").flatMap((line) => {
     try {
       const parsed: unknown = JSON.parse(line);
@@ -419,7 +423,7 @@ async function syncFolder(folder: string): Promise<void> {
   try {
     await handle.sync();
   } catch (error) {
-    if (!["EINVAL", "ENOTSUP", "EPERM"].includes(codeOf(error))) throw error; // not every file system can
+    if (!["EINVAL", "ENOTSUP", "EPERM"].includes(errorCode(error))) throw error; // not every file system can
   } finally {
     await handle.close();
   }

@@ -4,8 +4,8 @@ import * as fs from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, printable } from "../../src/errors.ts";
-import { missing } from "../../store/diskerrors.ts";
-import { abandoned, ownedName } from "../../store/liveness.ts";
+import { undefinedIfMissing } from "../../store/diskerrors.ts";
+import { isAbandoned, ownedName } from "../../store/liveness.ts";
 
 export const LOCK = "lock.";
 
@@ -32,12 +32,12 @@ export class Lock {
     for (let tries = 1; ; tries += 1) {
       await fs.mkdir(folder, { recursive: true });
       const own = LOCK + ownedName();
-      await missing(fs.writeFile(join(folder, own), "")); // the folder may be removed at any moment
-      const names = ((await missing(fs.readdir(folder))) ?? []).filter((name) => name.startsWith(LOCK));
+      await undefinedIfMissing(fs.writeFile(join(folder, own), "")); // the folder may be removed at any moment
+      const names = ((await undefinedIfMissing(fs.readdir(folder))) ?? []).filter((name) => name.startsWith(LOCK));
       const others: string[] = [];
       for (const name of names) if (name !== own && (await isAlive(folder, name))) others.push(name);
       if (names.includes(own) && others.length === 0) return new Lock(join(folder, own));
-      await missing(fs.unlink(join(folder, own)));
+      await undefinedIfMissing(fs.unlink(join(folder, own)));
       if (tries === TRIES) throw inUse(folder, others);
       await sleep(Math.random() * 50); // two that started at the same moment both stepped back
     }
@@ -59,22 +59,22 @@ export class Lock {
   }
 
   async release(): Promise<void> {
-    await missing(fs.unlink(this.#path));
+    await undefinedIfMissing(fs.unlink(this.#path));
   }
 
   async #beat(): Promise<void> {
     const now = new Date();
-    const beaten = await missing(fs.utimes(this.#path, now, now).then(() => true)).catch(() => true);
+    const beaten = await undefinedIfMissing(fs.utimes(this.#path, now, now).then(() => true)).catch(() => true);
     if (!beaten && this.#state === "held") this.#state = "lost";
   }
 }
 
 /** Whether the lock is one of a process that lives; removes it where not. */
 async function isAlive(folder: string, name: string): Promise<boolean> {
-  const stat = await missing(fs.stat(join(folder, name)));
+  const stat = await undefinedIfMissing(fs.stat(join(folder, name)));
   if (!stat) return false;
-  if (!abandoned(name.slice(LOCK.length), stat, DEAD)) return true;
-  await missing(fs.unlink(join(folder, name)));
+  if (!isAbandoned(name.slice(LOCK.length), stat, DEAD)) return true;
+  await undefinedIfMissing(fs.unlink(join(folder, name)));
   return false;
 }
 

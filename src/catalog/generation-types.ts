@@ -77,6 +77,19 @@ export interface Draft extends Pick<Generation, "command" | "sources" | "changed
   readonly exclusive?: true;
 }
 
+/** A draft, and whatever its maker wants to have with what was published. */
+export interface Drafted<T> {
+  readonly draft: Draft;
+  readonly result: T;
+}
+
+export interface Published<T> {
+  /** undefined: there was nothing to change */
+  readonly generation: Generation | undefined;
+  /** of the draft that was published */
+  readonly result: T;
+}
+
 export interface SnapDraft {
   readonly changed: readonly Snap[];
   /** names that no snap has any more */
@@ -92,8 +105,20 @@ export interface SnapDraft {
 export interface Ingested {
   readonly sums: Sums;
   bytes(start: number, end: number): Promise<Uint8Array>;
-  commit(): Promise<void>;
+  /** Fails with `corrupt` where the bytes are not what is expected, and then nothing is visible. */
+  commit(expected?: Expected): Promise<void>;
   discard(): Promise<void>;
+}
+
+/** What bytes must be to be committed. */
+export interface Expected {
+  /** bytes */
+  readonly size?: number | undefined;
+  readonly digest?: Digest;
+  /** what they are, for the failure: `blob 3fa9… in /var/lib/chp` */
+  readonly what?: string;
+  /** its next step */
+  readonly next?: string;
 }
 
 /** A package whose manifest is not read. */
@@ -132,7 +157,7 @@ export interface ImportStore {
   readonly damage: Failure | undefined;
   snapshot(): CatalogView | Promise<CatalogView>;
   mendable(base: CatalogView, mended: (one: Mended) => void): CatalogView;
-  publish(time: string, draft: (base: CatalogView) => Promise<Draft>): Promise<Generation | undefined>;
+  publish<T>(time: string, draft: (base: CatalogView) => Promise<Drafted<T>>): Promise<Published<T>>;
   has(digest: Digest): boolean;
   digestOf(manifest: Package | Snap | readonly StoredAssertion[]): Digest;
   ingest(chunks: AsyncIterable<Uint8Array>, also?: readonly Algorithm[]): Promise<Ingested>;

@@ -7,7 +7,7 @@ import type { Assertion } from "../assertions/assertion.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { sameManifest } from "../catalog/change.ts";
 import { changes, type RowChange } from "../catalog/channelmap.ts";
-import type { CatalogView, Generation, ImportStore, Ingested, Mended, SourceRecord, Tally } from "../catalog/generation-types.ts";
+import type { CatalogView, ImportStore, Ingested, Mended, SourceRecord, Tally } from "../catalog/generation-types.ts";
 import { type NeededSnap, neededSnaps } from "../catalog/lacking.ts";
 import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
 import {
@@ -135,7 +135,6 @@ export async function importSources(
 
     const bytes = weigh(store, reading.blobs); // before they are in the store
     const trust = new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]);
-    let drafted: { packages: Result; snaps: SnapResult; lacking: readonly NeededSnap[]; notes: readonly string[] } | undefined;
     const draft = async (newest: CatalogView) => {
       const mended: Mended[] = [];
       const base = store.mendable(newest, (one) => void mended.push(one));
@@ -149,22 +148,24 @@ export async function importSources(
         now: options.now,
       });
       const { packages, snaps, notes } = await putBack(store, { newest, base, mended }, merged, imported);
-      drafted = { packages, snaps, lacking: await lackingAfter(base, packages, snaps), notes };
+      const result = { packages, snaps, lacking: await lackingAfter(base, packages, snaps), notes };
       const { changed, renamed, otherAssertions: others, assertions } = snaps;
       return {
-        command: options.command,
-        sources: records,
-        changed: tally(packages.packages),
-        packages: packages.changed,
-        blobs: reading.blobs,
-        snaps: { changed, dropped: renamed, ...(others && { others }), tally: tally(snaps.reports), assertions: assertions.new },
+        draft: {
+          command: options.command,
+          sources: records,
+          changed: tally(packages.packages),
+          packages: packages.changed,
+          blobs: reading.blobs,
+          snaps: { changed, dropped: renamed, ...(others && { others }), tally: tally(snaps.reports), assertions: assertions.new },
+        },
+        result,
       };
     };
-    let generation: Generation | undefined;
-    if (options.dryRun) await draft(await store.snapshot());
-    else generation = await store.publish(options.now, draft);
-    if (!drafted) throw new Error("internal error: nothing was drafted");
-    const { packages, snaps, lacking: needed, notes } = drafted;
+    const { generation, result } = options.dryRun
+      ? { generation: undefined, ...(await draft(await store.snapshot())) }
+      : await store.publish(options.now, draft);
+    const { packages, snaps, lacking: needed, notes } = result;
     return {
       generation: generation?.number ?? null,
       dryRun: options.dryRun,

@@ -7,8 +7,13 @@ import { Failure, printable } from "../errors.ts";
 const PREFIX = "chp_"; // scanners for secrets that were committed know tokens by such a beginning
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
-const TokenText = v.object({ name: v.string(), sha256: v.string(), created: v.string(), until: v.optional(v.string()) });
-const Kept = v.object({ tokens: v.optional(v.array(TokenText), []) });
+/** As they are stored. */
+export const Tokens = v.object({
+  tokens: v.optional(
+    v.array(v.object({ name: v.string(), sha256: v.string(), created: v.string(), until: v.exactOptional(v.string()) })),
+    [],
+  ),
+});
 
 /** What is kept of a token. Times are RFC 3339; without `until` it has no end. */
 export interface Token {
@@ -51,13 +56,6 @@ export function readUntil(text: string, now: number): string {
   const end = new Date(day ? time + 24 * 60 * 60 * 1000 : time);
   if (end.getTime() <= now) throw new Failure("usage", `--until: ${text} is over`);
   return end.toISOString();
-}
-
-/** Of the store's file. Throws a failure where it is not readable. */
-export function readTokens(value: Readonly<Record<string, unknown>>): readonly Token[] {
-  const parsed = v.safeParse(Kept, value);
-  if (parsed.success) return parsed.output.tokens.map(({ until, ...token }) => ({ ...token, ...(until !== undefined && { until }) }));
-  throw new Failure("failed", "secrets/tokens.json of the store is not readable", { next: "remove that file, which revokes every token" });
 }
 
 function hashOf(text: string): Buffer {

@@ -46,7 +46,7 @@ async function removeHalf(folder: string): Promise<void> {
   const store = await Store.open(new Disk(folder));
   await publishChange(store, new Date().toISOString(), async (snapshot) => {
     const names = snapshot.names.toSorted();
-    return { ...draftOf("remove half", []), dropped: names.slice(names.length / 2) };
+    return { draft: { ...draftOf("remove half", []), dropped: names.slice(names.length / 2) }, result: undefined };
   });
 }
 

@@ -26,7 +26,8 @@ async function served({ publicUrl }: { publicUrl?: string } = {}) {
     store.publish("2026-05-01T00:00:00Z", async (base) => {
       const pkg = await base.package(name);
       if (!pkg) throw new Error(`no ${name}`);
-      return { command: "test", sources: [], changed: {}, packages: [{ ...pkg, details: { ...pkg.details, title } }], blobs: [] };
+      const packages = [{ ...pkg, details: { ...pkg.details, title } }];
+      return { draft: { command: "test", sources: [], changed: {}, packages, blobs: [] }, result: undefined };
     });
   return { ask, lines, setRegistry, retitle };
 }

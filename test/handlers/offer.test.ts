@@ -21,7 +21,7 @@ async function served(...changes: readonly { readonly name: string; readonly wor
   for (const { name, work } of changes)
     await publishChange(store, SET, async (base) => {
       const held = await find(base, name, false);
-      return draftOf("test", [[held, work(held)]]);
+      return { draft: draftOf("test", [[held, work(held)]]), result: undefined };
     });
   let now = BEFORE;
   const app = createApp({ store, config: {}, log: () => {}, clock: () => now });
@@ -176,7 +176,7 @@ describe("an override", () => {
     const before = await replies();
     await publishChange(store, SET, async (base) => {
       const held = await find(base, "acme-db", false);
-      return draftOf("test", [[held, release(held, 25, "14/stable", WHERE, SET)]]);
+      return { draft: draftOf("test", [[held, release(held, 25, "14/stable", WHERE, SET)]]), result: undefined };
     });
     await new Promise((resolve) => void setImmediate(resolve));
     const below = await replies();

@@ -80,17 +80,17 @@ class Watched extends Memory {
     return super.list(prefix);
   }
 
-  override async stage(): Promise<Stage> {
-    const stage = await super.stage();
+  override async stage(...how: Parameters<Memory["stage"]>): Promise<Stage> {
+    const stage = await super.stage(...how);
     return {
       ...stage,
       write: async (chunk) => {
         this.written += chunk.byteLength;
         await stage.write(chunk);
       },
-      commit: async (key) => {
+      commit: async (key, expected) => {
         await this.onStep("commit");
-        await stage.commit(key);
+        await stage.commit(key, expected);
       },
     };
   }
@@ -104,8 +104,8 @@ async function world() {
     const blob = await store.ingestBytes(Buffer.from(text));
     const { "sha-256": digest, size } = blob.sums;
     await store.publish(new Date(now).toISOString(), async () => ({
-      ...draftOf("import", [[undefined, pkg(name, [revisionOf(1, digest, size)], text)]]),
-      blobs: [blob],
+      draft: { ...draftOf("import", [[undefined, pkg(name, [revisionOf(1, digest, size)], text)]]), blobs: [blob] },
+      result: undefined,
     }));
     return digest;
   };
@@ -177,7 +177,7 @@ describe("a collection", () => {
       const publish = async (by: Store) => {
         const { "sha-256": digest, size } = stray.sums;
         const draft = draftOf("test", [[undefined, pkg("b", [revisionOf(1, digest, size)])]]);
-        await publishChange(by, time(), async () => draft);
+        await publishChange(by, time(), async () => ({ draft, result: undefined }));
       };
       const gc = async (by: Store) => void (await collectGarbage(by, { ...ALL, generations: 2 }));
       const [first, second] = stopped === "gc" ? [gc, publish] : [publish, gc];
@@ -200,9 +200,10 @@ describe("a collection", () => {
         counted.storage.onStep = async () => void (all += 1);
         if (stopped === "gc") await gc(counted.store);
         else
-          await publishChange(counted.store, counted.time(), async () =>
-            draftOf("test", [[undefined, pkg("b", [revisionOf(1, same.sums["sha-256"], same.sums.size)])]]),
-          );
+          await publishChange(counted.store, counted.time(), async () => ({
+            draft: draftOf("test", [[undefined, pkg("b", [revisionOf(1, same.sums["sha-256"], same.sums.size)])]]),
+            result: undefined,
+          }));
         steps = all;
       }
       expect([at, await whole(await Store.open(storage))]).toEqual([at, true]);
@@ -223,17 +224,18 @@ test("a release in a store of 1,000 packages × 20 revisions writes less than 20
       }),
     ),
   );
-  await store.publish(time(), async () =>
-    draftOf(
+  await store.publish(time(), async () => ({
+    draft: draftOf(
       "import",
       packages.map((one) => [undefined, one] as const),
     ),
-  );
+    result: undefined,
+  }));
   storage.written = 0;
   await publishChange(store, time(), async (snapshot) => {
     const held = await snapshot.package("some-charm-of-a-usual-name-500");
     if (!held) throw new Error("it is not held");
-    return draftOf("release", [[held, release(held, 7, "latest/edge", {}, time())]]);
+    return { draft: draftOf("release", [[held, release(held, 7, "latest/edge", {}, time())]]), result: undefined };
   });
   expect(storage.written).toBeGreaterThan(1000);
   expect(storage.written).toBeLessThan(200 * 1024);

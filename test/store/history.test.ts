@@ -195,7 +195,8 @@ test("after a rollback every reply is byte for byte what it was, and no revision
             const held = await (isSnap ? snapshot.snap(of) : snapshot.package(of));
             if (!held) throw new Failure("not-found", "nothing is held");
             const after = work(held);
-            return draftOf("test", JSON.stringify(held) === JSON.stringify(after) ? [] : [[held, after]]);
+            const changed = JSON.stringify(held) !== JSON.stringify(after);
+            return { draft: draftOf("test", changed ? [[held, after]] : []), result: undefined };
           }),
         );
       for (const step of steps) {
@@ -224,7 +225,8 @@ test("after a rollback every reply is byte for byte what it was, and no revision
             publishChange(store, time(), async (snapshot) => {
               const held = await snapshot.package(step.name);
               if (!held) throw new Failure("not-found", "nothing is held");
-              return removalDraft("remove", held, removal(held, step.revision, [], Date.parse(time())).after);
+              const { after } = removal(held, step.revision, [], Date.parse(time()));
+              return { draft: removalDraft("remove", held, after), result: undefined };
             }),
           );
         else if (step.do === "snaps") await importSnapWorld(store);
@@ -241,7 +243,7 @@ test("after a rollback every reply is byte for byte what it was, and no revision
             rollbacks += 1;
             await publishChange(store, time(), async (snapshot) => {
               const rolled = await rolledBack(then, snapshot);
-              return draftOf(`rollback ${to}`, rolled.pairs, rolled.dropped);
+              return { draft: draftOf(`rollback ${to}`, rolled.pairs, rolled.dropped), result: undefined };
             });
             await turn();
             const was = model.get(to);

@@ -2,6 +2,8 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Expected } from "../../src/catalog/generation-types.ts";
+import { sumsOf } from "../../src/digest.ts";
 import { Disk } from "../../store/fs.ts";
 import { Memory } from "../../store/memory.ts";
 import type { ObjectKind, Stage, Storage } from "../../store/storage.ts";
@@ -94,6 +96,50 @@ describe.each(IMPLEMENTATIONS)("%s", (_, make) => {
     const opened = await storage.open("k");
     await put(storage, "k", "after it");
     expect([await get(storage, "k"), opened?.size]).toEqual(["after it", 6]);
+  });
+
+  test("staged bytes are hashed, and by what else was asked for", async () => {
+    const stage = await fresh().stage("immutable", ["sha-384"]);
+    for (const part of ["one ", "two"]) await stage.write(bytes(part));
+    expect(await stage.end()).toEqual(sumsOf(bytes("one two"), ["sha-384"]));
+    await stage.discard();
+  });
+
+  test.each<[string, Expected, string]>([
+    ["size", { size: 4 }, "what was staged has 3 bytes instead of 4"],
+    ["digest", { digest: sumsOf(bytes("not"))["sha-256"] }, "what was staged has other bytes than its name says"],
+    [
+      "digest, named",
+      { size: 3, digest: sumsOf(bytes("not"))["sha-256"], what: "blob b", next: "n" },
+      "blob b has other bytes than its name says",
+    ],
+  ])("a commit of another %s than expected is refused, and leaves nothing visible", async (_what, expected, message) => {
+    const storage = fresh();
+    const stage = await stageOf(storage, "abc");
+    const error = await stage.commit("a/b", expected).then(
+      () => "it was committed",
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toMatchObject({ kind: "corrupt", message, next: expected.next });
+    expect([storage.has("a/b"), await storage.list("a/"), await storage.open("a/b")]).toEqual([false, [], undefined]);
+    await stage.discard();
+    expect(await storage.list("tmp/")).toEqual([]);
+  });
+
+  test("a refused commit leaves what had that name", async () => {
+    const storage = fresh();
+    await put(storage, "k", "before");
+    const stage = await stageOf(storage, "after");
+    await stage.commit("k", { size: 6 }).catch(() => {});
+    await stage.discard();
+    expect(await get(storage, "k")).toBe("before");
+  });
+
+  test("a commit of what is expected is done", async () => {
+    const storage = fresh();
+    const stage = await stageOf(storage, "abc");
+    await stage.commit("k", { size: 3, digest: sumsOf(bytes("abc"))["sha-256"] });
+    expect(await get(storage, "k")).toBe("abc");
   });
 
   test("bytes that were staged can be read, whole and in part", async () => {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import type { Draft, Generation, Ingested } from "../../src/catalog/generation-types.ts";
-import type { Package } from "../../src/catalog/package.ts";
+import type { Package, Revision } from "../../src/catalog/package.ts";
 import { type Digest, sumsOf } from "../../src/digest.ts";
 import { Failure, type FailureKind } from "../../src/errors.ts";
-import { blobKey, CONFIG_KEY, FORMAT_KEY, generationKey } from "../../store/keys.ts";
+import { blobKey, FORMAT_KEY, generationKey } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
 import { Store } from "../../store/store.ts";
@@ -34,7 +34,8 @@ function draftOf(packages: readonly Package[], blobs: readonly Ingested[] = []):
 /** What another process publishes, no request sees in the same turn of the event loop. */
 const turn = () => new Promise((resolve) => void setImmediate(resolve));
 
-const publish = (store: Store, ...packages: Package[]) => store.publish(NOW, async () => draftOf(packages));
+const publish = async (store: Store, ...packages: Package[]) =>
+  (await store.publish(NOW, async () => ({ draft: draftOf(packages), result: undefined }))).generation;
 
 async function failureOf(work: Promise<unknown>, kind: FailureKind): Promise<Failure> {
   const error = await work.then(
@@ -118,12 +119,13 @@ describe("publishing", () => {
   test("makes generations that name their parent", async () => {
     const { store } = await stored();
     await publish(store, pkg("a"));
-    const made = await store.publish(NOW, async () => ({
+    const draft: Draft = {
       ...draftOf([pkg("b")]),
       command: "chp import x",
       sources: [{ name: "x", size: 3, sha256: sumsOf(Buffer.from("abc"))["sha-256"] }],
       changed: { b: { revisions: [1], channels: 2 } },
-    }));
+    };
+    const { generation: made } = await store.publish(NOW, async () => ({ draft, result: undefined }));
     expect(made).toMatchObject({ number: 2, parent: 1, time: NOW, command: "chp import x", format: 1 });
     expect(made?.tool).toMatch(/^chp \d/);
     expect(await (await Store.open(store.storage)).generation(2)).toEqual(made as Generation);
@@ -135,7 +137,8 @@ describe("publishing", () => {
     const { store } = await stored();
     const blob = await store.ingestBytes(Buffer.from("payload"));
     expect(store.has(blob.sums["sha-256"])).toBe(false);
-    expect(await store.publish(NOW, async () => draftOf([], [blob]))).toBeUndefined();
+    const done = await store.publish(NOW, async () => ({ draft: draftOf([], [blob]), result: "none" }));
+    expect(done).toEqual({ generation: undefined, result: "none" });
     expect([store.has(blob.sums["sha-256"]), await store.generationNumbers()]).toEqual([true, []]);
   });
 
@@ -164,9 +167,16 @@ describe("publishing", () => {
       return pkg("shared", { formerIds: [...before, `n${before.length}`] });
     };
     const made = await Promise.all(
-      stores.map((store, i) => store.publish(NOW, async (base) => draftOf([pkg(`own-${i}`), await count(base)]))),
+      stores.map((store, i) =>
+        store.publish(NOW, async (base) => {
+          const shared = await count(base);
+          return { draft: draftOf([pkg(`own-${i}`), shared]), result: shared.formerIds.length };
+        }),
+      ),
     );
-    expect(new Set(made.map((one) => one?.number))).toEqual(new Set([1, 2, 3, 4, 5, 6]));
+    expect(new Set(made.map(({ generation }) => generation?.number))).toEqual(new Set([1, 2, 3, 4, 5, 6]));
+    // Those that lost the race were drafted again, and the result is of the draft that was published.
+    for (const { generation, result } of made) expect(result).toBe(generation?.number ?? 0);
     const last = await (await Store.open(storage)).snapshot();
     expect(last.names).toHaveLength(7);
     expect((await last.package("shared"))?.formerIds).toEqual(["n0", "n1", "n2", "n3", "n4", "n5"]);
@@ -412,6 +422,43 @@ describe("blobs", () => {
     expect(await store.text(blob.sums["sha-256"])).toBe("abc");
   });
 
+  test("are refused where they are not what was expected, and are not visible then", async () => {
+    const { store } = await stored();
+    const blob = await store.ingestBytes(Buffer.from("abc"));
+    const { "sha-256": digest } = blob.sums;
+    await failureOf(blob.commit({ size: 4 }), "corrupt");
+    await failureOf(blob.commit({ digest: sumsOf(Buffer.from("x"))["sha-256"] }), "corrupt");
+    expect([store.has(digest), await store.blob(digest)]).toEqual([false, undefined]);
+    await blob.commit({ size: 3, digest });
+    expect(await store.text(digest)).toBe("abc");
+  });
+
+  test("of another size than their manifest says are not published", async () => {
+    const { store } = await stored();
+    const blob = await store.ingestBytes(Buffer.from("abc"));
+    const { "sha-256": digest } = blob.sums;
+    const revision: Revision = {
+      revision: 1,
+      version: "1",
+      createdAt: NOW,
+      bases: [],
+      blob: digest,
+      size: 4,
+      texts: {},
+      resources: [],
+      charms: [],
+      relations: {},
+      subordinate: false,
+    };
+    const draft = draftOf([pkg("a", { revisions: [revision] })], [blob]);
+    const failure = await failureOf(
+      store.publish(NOW, async () => ({ draft, result: undefined })),
+      "corrupt",
+    );
+    expect(failure.message).toBe(`blob ${digest} has 3 bytes instead of 4`);
+    expect([store.has(digest), await store.generationNumbers()]).toEqual([false, []]);
+  });
+
   test("of the same bytes are kept once", async () => {
     const { storage, store } = await stored();
     for (let i = 0; i < 3; i += 1) await (await store.ingestBytes(Buffer.from("same"))).commit();
@@ -434,25 +481,5 @@ describe("blobs", () => {
     };
     await failureOf(store.ingest(chunks()), "interrupted");
     expect(await store.storage.list("blobs/")).toEqual([]);
-  });
-});
-
-describe("settings", () => {
-  test("are kept, and {} at first", async () => {
-    const { store } = await stored();
-    expect(await store.config()).toEqual({});
-    await store.writeConfig({ "public-url": "http://hub" });
-    expect(await (await Store.open(store.storage)).config()).toEqual({ "public-url": "http://hub" });
-  });
-
-  test.each(["", "[]", "7", "{"])("a file with %j in it is refused, and named", async (text) => {
-    const { storage, store } = await stored();
-    await overwrite(storage, CONFIG_KEY, text);
-    const error = await store.config().then(
-      () => undefined,
-      (thrown: unknown) => thrown,
-    );
-    expect(error).toBeInstanceOf(Failure);
-    expect((error as Failure).message).toContain(CONFIG_KEY);
   });
 });

@@ -523,7 +523,7 @@ describe("again and at the same time", () => {
     ]) {
       await publishChange(store, now, async (at) => {
         const pkg = await find(at, "kafka", false);
-        return draftOf("test", [[pkg, work(pkg)]]);
+        return { draft: draftOf("test", [[pkg, work(pkg)]]), result: undefined };
       });
       const { report } = await load({ in: exportOf([KAFKA]) }, { store });
       expect([report.generation, report.packages[0]?.state]).toEqual([null, "known"]);
@@ -534,7 +534,8 @@ describe("again and at the same time", () => {
     const { store } = await load({ in: exportOf([KAFKA]) });
     await publishChange(store, "2026-06-01T00:00:00.000Z", async (at) => {
       const pkg = await find(at, "kafka", false);
-      return draftOf("test", [[pkg, override(pkg, 195, "3/stable", {}, { reason: "why" }, "2026-06-01T00:00:00.000Z")]]);
+      const after = override(pkg, 195, "3/stable", {}, { reason: "why" }, "2026-06-01T00:00:00.000Z");
+      return { draft: draftOf("test", [[pkg, after]]), result: undefined };
     });
     const { report } = await load({ in: exportOf([charm("kafka", 196)]) }, { store });
     expect(report.packages[0]).toMatchObject({

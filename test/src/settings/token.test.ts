@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { isExpired, makeToken, readTokens, readUntil, tokenOf } from "../../../src/settings/token.ts";
+import { isExpired, makeToken, readUntil, tokenOf } from "../../../src/settings/token.ts";
 
 const NOW = Date.parse("2026-05-01T12:00:00Z");
 const CREATED = "2026-05-01T12:00:00.000Z";
@@ -45,15 +45,4 @@ describe("a token", () => {
   });
 
   test("without an end has none", () => expect(isExpired({}, Number.MAX_SAFE_INTEGER)).toBe(false));
-});
-
-test("what is kept is read back; what is damaged is named", () => {
-  const tokens = [
-    makeToken("one", { created: CREATED }).token,
-    makeToken("two", { created: CREATED, until: "2027-01-01T00:00:00.000Z" }).token,
-  ];
-  expect(readTokens(JSON.parse(JSON.stringify({ tokens })))).toEqual(tokens);
-  expect(readTokens({})).toEqual([]);
-  for (const value of [{ tokens: {} }, { tokens: [{ name: "x" }] }, { tokens: [null] }])
-    expect(() => readTokens(value)).toThrow("tokens.json");
 });

@@ -1,0 +1,213 @@
+/**
+ * Manifests, and the list of assertions that belong to no stored snap, as they are read. They are only checked: what is
+ * read is the value as it stands, so fields that another chp wrote are kept, and its digest stays the same.
+ */
+
+import type { Base } from "../src/catalog/base.ts";
+import type { Need } from "../src/catalog/need.ts";
+import type {
+  Details,
+  Override,
+  Package,
+  Relations,
+  Release,
+  Resource,
+  ResourceRevision,
+  Revision,
+  TextName,
+} from "../src/catalog/package.ts";
+import type {
+  Component,
+  ComponentRevision,
+  Pair,
+  Snap,
+  SnapDetails,
+  SnapOverride,
+  SnapPublisher,
+  SnapRelease,
+  SnapRevision,
+  StoredAssertion,
+} from "../src/catalog/snap.ts";
+import { type Digest, isDigest } from "../src/digest.ts";
+import { printable } from "../src/errors.ts";
+import { boolean, type Guard, guard, list, map, nullable, number, object, oneOf, optional, showProblem, text } from "./guard.ts";
+
+/** What the digests of an index stand for, by its sections. */
+export interface Manifests {
+  readonly packages: Package;
+  readonly snaps: Snap;
+  readonly assertions: readonly StoredAssertion[];
+}
+
+const digest: Guard<Digest> = guard((value) => typeof value === "string" && isDigest(value), "is not a sha256");
+const texts = list(text());
+const onlyTrue = optional(oneOf<true>(true));
+const categories = optional(list(object<{ readonly featured: boolean; readonly name: string }>({ featured: boolean, name: text() })));
+const hold = { reason: text(), until: optional(text()) };
+
+/* ---- charms and bundles ---- */
+
+const base = object<Base>({ name: text(), channel: text(), architecture: text() });
+const release = { channel: text(), base: nullable(base), revision: number, releasedAt: text(), resources: map(number) };
+const endpoints = optional(map(object<{ interface: string }>({ interface: text() })));
+
+const revision = object<Revision>({
+  revision: number,
+  version: text(),
+  createdAt: text(),
+  bases: list(base),
+  blob: digest,
+  size: number,
+  texts: map(digest) as Guard<Partial<Record<TextName, Digest>>>,
+  resources: texts,
+  charms: texts,
+  relations: object<Relations>({ provides: endpoints, requires: endpoints, peers: endpoints }),
+  subordinate: boolean,
+  attributes: optional(map(text())),
+  snaps: optional(
+    list(
+      object<Need>({
+        name: text(),
+        revision: optional(number),
+        channel: optional(text()),
+        architecture: optional(text()),
+        sure: text(),
+        where: text(),
+      }),
+    ),
+  ),
+  aside: onlyTrue,
+});
+
+const resourceRevision = object<Omit<ResourceRevision, "retargeted">>({
+  revision: number,
+  type: text(),
+  filename: text(),
+  description: text(),
+  createdAt: text(),
+  blob: digest,
+  size: number,
+  digests: object<ResourceRevision["digests"]>({ "sha-384": text(), "sha-512": text(), "sha3-384": text() }),
+  image: optional(object<NonNullable<ResourceRevision["image"]>>({ reference: text(), path: text() })),
+  aside: onlyTrue,
+});
+
+/** The fields that it names, without those that are kept as they came. */
+type Named<T> = { readonly [K in keyof T as string extends K ? never : K]: T[K] };
+
+const charm = object<Package>({
+  type: oneOf("charm", "bundle"),
+  name: text(),
+  id: text(),
+  formerIds: texts,
+  declared: boolean,
+  details: object<Named<Details>>({
+    title: optional(text()),
+    summary: optional(text()),
+    description: optional(text()),
+    license: optional(text()),
+    "store-url": optional(text()),
+    publisher: optional(map(text())),
+    categories,
+  }),
+  declaredTrack: optional(text()),
+  chosenTrack: optional(text()),
+  defaultTrack: text(),
+  revisions: list(revision),
+  resources: list(object<Resource>({ name: text(), revisions: list(resourceRevision) })),
+  releases: list(object<Release>(release)),
+  history: list(object<Release>(release)),
+  publisherAssertion: optional(digest),
+  overrides: optional(list(object<Override>({ ...release, ...hold }))),
+});
+
+/* ---- snaps ---- */
+
+const assertion = object<StoredAssertion>({
+  type: text(),
+  key: texts,
+  revision: number,
+  format: number,
+  text: text(),
+  unverified: optional(text()),
+});
+const asserted = { blob: digest, size: number, "sha3-384": text(), unverified: optional(text()) };
+const snapRelease = { channel: text(), architecture: text(), revision: number, releasedAt: text() };
+
+const snapRevision = object<SnapRevision>({
+  ...asserted,
+  revision: number,
+  createdAt: text(),
+  yaml: digest,
+  icon: optional(object<NonNullable<SnapRevision["icon"]>>({ blob: digest, size: number, extension: text() })),
+  aside: onlyTrue,
+  version: text(),
+  type: text(),
+  base: optional(text()),
+  confinement: text(),
+  architectures: texts,
+  epoch: object<SnapRevision["epoch"]>({ read: list(number), write: list(number) }),
+  title: optional(text()),
+  summary: optional(text()),
+  description: optional(text()),
+  license: optional(text()),
+  website: optional(text()),
+  contact: optional(text()),
+  links: map(texts),
+  apps: texts,
+  commonIds: texts,
+  components: texts,
+  providers: texts,
+  provenance: optional(text()),
+});
+
+const componentRevision = object<ComponentRevision>({
+  ...asserted,
+  revision: number,
+  type: text(),
+  version: text(),
+  description: text(),
+  createdAt: text(),
+});
+
+const snap = object<Snap>({
+  type: oneOf("snap"),
+  name: text(),
+  id: text(),
+  publisher: object<SnapPublisher>({ id: text(), username: text(), "display-name": text(), validation: text() }),
+  details: object<SnapDetails>({
+    title: optional(text()),
+    summary: optional(text()),
+    description: optional(text()),
+    license: optional(text()),
+    contact: optional(text()),
+    website: optional(text()),
+    "store-url": optional(text()),
+    links: optional(map(texts)),
+    categories,
+  }),
+  defaultTrack: text(),
+  chosenTrack: optional(text()),
+  store: optional(text()),
+  revisions: list(snapRevision),
+  components: list(object<Component>({ name: text(), revisions: list(componentRevision) })),
+  pairs: list(object<Pair>({ component: text(), componentRevision: number, revision: number })),
+  releases: list(object<SnapRelease>(snapRelease)),
+  history: list(object<SnapRelease>(snapRelease)),
+  assertions: list(assertion),
+  overrides: optional(list(object<SnapOverride>({ ...snapRelease, ...hold }))),
+});
+
+const GUARDS: { readonly [S in keyof Manifests]: Guard<Manifests[S]> } = { packages: charm, snaps: snap, assertions: list(assertion) };
+
+const WHAT: Readonly<Record<keyof Manifests, string>> = {
+  packages: "a manifest of a charm or bundle",
+  snaps: "a manifest of a snap",
+  assertions: "a list of assertions",
+};
+
+/** Why a value is not of that section: `is not a manifest of a snap: revisions.0.blob is missing`; undefined: it is. */
+export function manifestProblem(section: keyof Manifests, value: unknown): string | undefined {
+  const problem = GUARDS[section](value);
+  return problem && `is not ${WHAT[section]}: ${printable(showProblem(problem), 300)}`;
+}

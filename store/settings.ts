@@ -1,0 +1,170 @@
+/** Settings and secrets: one small JSON document each, replaced whole. What each holds, and how it is kept, is in `DOCUMENTS`. */
+
+import * as v from "valibot";
+import type { Registry } from "../src/catalog/registry.ts";
+import { Failure } from "../src/errors.ts";
+import { mapOf } from "../src/schema.ts";
+import type { Issued } from "../src/settings/authority.ts";
+import { readPem } from "../src/settings/certificate.ts";
+import { type Token, Tokens } from "../src/settings/token.ts";
+import { jsonBytes, tryJson } from "./json.ts";
+import {
+  AUTHORITY_SECRET_KEY,
+  CONFIG_KEY,
+  OCI_SECRET_KEY,
+  SESSION_SECRET_KEY,
+  TLS_KEY,
+  TLS_SECRET_KEY,
+  TOKENS_SECRET_KEY,
+} from "./keys.ts";
+import type { ObjectKind, Storage } from "./storage.ts";
+
+/** A registry that replies may still name. */
+export interface FormerRegistry extends Registry {
+  /** RFC 3339 */
+  readonly until: string;
+}
+
+/** Settings of the local registry that must not be printed, by their keys. */
+export interface OciSecret {
+  readonly [key: string]: unknown;
+  readonly former: readonly FormerRegistry[];
+}
+
+/** The certificate that is served, all of it public. PEM. */
+export interface StoredCertificate {
+  readonly certificate: string;
+  /** of the one that issued it, where that is known */
+  readonly authority?: string | undefined;
+  /** names that it was asked for besides the host's own */
+  readonly names: readonly string[];
+}
+
+/** Every document by its name. Undefined: it may be missing. */
+export interface Documents {
+  /** settings by their keys, as they stand in the file */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly ociSecret: OciSecret;
+  /** what device sessions are signed with, in base64 */
+  readonly session: { readonly key: string } | undefined;
+  /** of remote import, by their hashes */
+  readonly tokens: { readonly tokens: readonly Token[] };
+  readonly tls: StoredCertificate | undefined;
+  /** private keys, PEM: of the certificate, and of the one before, so that whoever reads between two writes finds the key of either */
+  readonly tlsSecret: { readonly keys: readonly string[] };
+  /** the authority that issues certificates here */
+  readonly authority: Issued | undefined;
+}
+
+interface Document<T> {
+  readonly key: string;
+  readonly kind: ObjectKind;
+  readonly schema: v.GenericSchema<unknown, T>;
+  /** what a missing file stands for, and one that is an empty object */
+  readonly missing: T;
+  /** the failure where the schema refuses a JSON object; a schema with a fallback refuses none */
+  readonly refusal?: (path: string) => Failure;
+}
+
+const Pem = v.pipe(v.string(), v.check(isCertificate));
+
+/** In the order that a copy takes them. */
+export const DOCUMENTS: { readonly [N in keyof Documents]: Document<Documents[N]> } = {
+  config: { key: CONFIG_KEY, kind: "mutable", schema: mapOf(v.unknown()), missing: {} },
+  ociSecret: {
+    key: OCI_SECRET_KEY,
+    kind: "secret",
+    schema: v.looseObject({
+      former: v.fallback(v.array(v.object({ domain: v.string(), username: v.string(), password: v.string(), until: v.string() })), []),
+    }),
+    missing: { former: [] },
+  },
+  session: {
+    key: SESSION_SECRET_KEY,
+    kind: "secret",
+    schema: v.fallback(v.optional(v.object({ key: v.pipe(v.string(), v.nonEmpty()) })), undefined),
+    missing: undefined,
+  },
+  tokens: {
+    key: TOKENS_SECRET_KEY,
+    kind: "secret",
+    schema: Tokens,
+    missing: { tokens: [] },
+    refusal: () =>
+      new Failure("failed", `${TOKENS_SECRET_KEY} of the store is not readable`, { next: "remove that file, which revokes every token" }),
+  },
+  // The certificate before its keys: what is copied later has the keys of this certificate and of the one before.
+  tls: {
+    key: TLS_KEY,
+    kind: "mutable",
+    schema: v.object({ certificate: Pem, authority: v.optional(Pem), names: v.optional(v.array(v.string()), []) }),
+    missing: undefined,
+    refusal: (path) => new Failure("failed", `${path} is not readable`, { next: "remove that file, and run chp import-certificate again" }),
+  },
+  tlsSecret: {
+    key: TLS_SECRET_KEY,
+    kind: "secret",
+    schema: v.fallback(v.object({ keys: v.array(v.string()) }), { keys: [] }),
+    missing: { keys: [] },
+  },
+  authority: {
+    key: AUTHORITY_SECRET_KEY,
+    kind: "secret",
+    schema: v.fallback(v.optional(v.object({ certificate: v.string(), key: v.string() })), undefined),
+    missing: undefined,
+  },
+};
+
+function isCertificate(pem: string): boolean {
+  try {
+    return readPem(pem, "it").certificates.length > 0;
+  } catch {
+    return false;
+  }
+}
+
+export class Settings {
+  readonly #storage: Storage;
+
+  constructor(storage: Storage) {
+    this.#storage = storage;
+  }
+
+  /** Reads a document anew. Fails where its file is no JSON object, and with the document's own refusal where it has another shape. */
+  async read<N extends keyof Documents>(name: N): Promise<Documents[N]> {
+    const { key, schema, missing, refusal }: Document<Documents[N]> = DOCUMENTS[name];
+    const path = `${this.#storage.place}/${key}`;
+    const file = await this.#storage.open(key);
+    if (!file) return missing;
+    const object = v.safeParse(mapOf(v.unknown()), tryJson(new TextDecoder().decode(await file.bytes())));
+    const notAnObject = () => new Failure("failed", `${path} is not a JSON object`, { next: "mend or remove that file" });
+    if (!object.success) throw notAnObject();
+    if (Object.keys(object.output).length === 0) return missing;
+    const parsed = v.safeParse(schema, object.output);
+    if (parsed.success) return parsed.output;
+    throw refusal?.(path) ?? notAnObject();
+  }
+
+  async write<N extends keyof Documents>(name: N, value: NonNullable<Documents[N]>): Promise<void> {
+    const { key, kind } = DOCUMENTS[name];
+    await this.#replace(key, value, kind);
+  }
+
+  /** The key goes first, so that the certificate never stands without it. */
+  async writeCertificate(certificate: StoredCertificate, secret: Documents["tlsSecret"]): Promise<void> {
+    await this.write("tlsSecret", secret);
+    await this.write("tls", certificate);
+  }
+
+  /** The only place where a document is replaced. */
+  async #replace(key: string, value: object, kind: ObjectKind): Promise<void> {
+    const stage = await this.#storage.stage(kind);
+    try {
+      await stage.write(jsonBytes(value));
+      await stage.end();
+      await stage.commit(key);
+    } finally {
+      await stage.discard();
+    }
+  }
+}

@@ -17,7 +17,7 @@ import { showNeed } from "../../src/catalog/lacking.ts";
 import { endCommand, holdOf, showHold } from "../../src/catalog/override.ts";
 import { type ChannelPolicy, showRow } from "../../src/catalog/package.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
-import { type ImportReport, type ImportSource, importSources, type PackageReport, type Told } from "../../src/import/import.ts";
+import { type ImportReport, type ImportSource, importSources, type PackageReport, type PrintedReport } from "../../src/import/import.ts";
 import { sourcesOf, untilMark } from "../../src/import/remoteprotocol.ts";
 import type { SnapReport } from "../../src/import/snapimport.ts";
 import { isContents } from "../../src/import/sums.ts";
@@ -158,7 +158,7 @@ async function importHere(
   options: ImportFlags,
   channels: ChannelPolicy,
   io: Io,
-): Promise<Told> {
+): Promise<PrintedReport> {
   const given = await readRoots(options.trust ?? []);
   const limits = limitsOf(options);
   const files = options.tarOfFiles && sources[0] ? sourcesOf(sources[0], options.folder, limits) : sources;

@@ -44,12 +44,12 @@ const SnapYaml = v.looseObject({
   provenance: Text,
 });
 
-export interface NamedFacts extends SnapFacts {
+export interface SnapYamlFacts extends SnapFacts {
   readonly name: string;
 }
 
 /** Facts of a snap.yaml. Every scalar is read as text: a version of 1.10 stays one. */
-export function readSnapYaml(text: string, what: string): NamedFacts {
+export function readSnapYaml(text: string, what: string): SnapYamlFacts {
   const parsed = v.safeParse(SnapYaml, readYaml(text, what, "failsafe"));
   if (!parsed.success) throw refused(`${what} has no name`);
   const y = parsed.output;

@@ -22,7 +22,7 @@ const MAX_KEY_BITS = 8192;
 /** 2016-01-01, which every key is given before its id is made */
 const KEY_TIME = Buffer.from("5685c180", "hex");
 
-interface PublicKey {
+interface RsaKey {
   readonly id: string;
   readonly key: KeyObject;
   /** length of its modulus, and of its signatures */
@@ -107,7 +107,7 @@ function oldLength(fields: Fields, kind: number): number {
   return fields.number(2 ** kind);
 }
 
-export function readKey(encoded: string): PublicKey {
+export function readKey(encoded: string): RsaKey {
   const { fields } = readPacket(encoded, KEY_PACKET, "the public key");
   const version = fields.number(1);
   fields.take(KEY_TIME.byteLength); // when it was made is of no account
@@ -142,16 +142,16 @@ export function keyIdOf(encoded: string): string {
   return readKey(encoded).id;
 }
 
-const keys = new WeakMap<Assertion, PublicKey>();
+const keys = new WeakMap<Assertion, RsaKey>();
 
 /** The key of an account-key, decoded once. */
-export function publicKeyOf(accountKey: Assertion): PublicKey {
+export function publicKeyOf(accountKey: Assertion): RsaKey {
   const key = keys.get(accountKey) ?? readKey(accountKey.body);
   keys.set(accountKey, key);
   return key;
 }
 
-interface Signature {
+interface RsaSignature {
   readonly hash: string;
   /** what the digest is made of: the text, and what the packet signs of itself */
   readonly signed: Buffer;
@@ -162,7 +162,7 @@ interface Signature {
   readonly fields: Fields;
 }
 
-export function readSignature({ text }: Assertion): Signature {
+export function readSignature({ text }: Assertion): RsaSignature {
   const split = text.lastIndexOf(BLANK_LINE);
   const { fields, body } = readPacket(text.slice(split + BLANK_LINE.length), SIGNATURE_PACKET, "the signature");
   const [version, kind, algorithm, hashId = 0] = fields.take(4);
@@ -183,7 +183,7 @@ export function readSignature({ text }: Assertion): Signature {
 }
 
 /** Throws where the signature is not made with that key over exactly this text. */
-export function checkSignature(assertion: Assertion, { key, length }: PublicKey): Signature {
+export function checkSignature(assertion: Assertion, { key, length }: RsaKey): RsaSignature {
   const signature = readSignature(assertion);
   const { hash, signed, sumStart, number, fields } = signature;
   const sum = createHash(hash).update(signed).digest();

@@ -6,7 +6,15 @@ import { CANONICAL, GENERIC } from "./builtin.ts";
 import { checkConstraints } from "./constraints.ts";
 import { checkSignature, keyIdOf, publicKeyOf, readKey, readSignature } from "./openpgp.ts";
 import { parseAssertions } from "./text.ts";
-import { ASSERTION_TYPES, type AssertionType, type Known, misfit, type Ref, readTime, validity } from "./types.ts";
+import {
+  ASSERTION_TYPES,
+  type AssertionLookup,
+  type AssertionType,
+  misfit,
+  type PrimaryKey,
+  timeInMilliseconds,
+  validity,
+} from "./types.ts";
 
 /** Whether a request is signed with the key that it is sent with. Undefined: it is; else why not. */
 export function verifySelfSigned(request: Assertion, encodedKey: string): string | undefined {
@@ -117,7 +125,7 @@ function notRoot(assertion: Assertion, why: string): Failure {
   return refused(printable(`${keyText(assertion.type, assertion.key)} is no root: ${why}`, 500));
 }
 
-export interface Refusal {
+export interface UnverifiedAssertion {
   readonly assertion: Assertion;
   readonly reason: string;
 }
@@ -133,11 +141,11 @@ export interface VerifyOptions {
  * Checks every assertion against the roots, what is held and each other. `verified` has dependencies first, each text once, of two
  * signatures of one revision the first, and nothing that every machine has compiled in; what it lacks is in `refused` or was such.
  */
-export function verifyAll(given: readonly Assertion[], options: VerifyOptions): { verified: Assertion[]; refused: Refusal[] } {
+export function verifyAll(given: readonly Assertion[], options: VerifyOptions): { verified: Assertion[]; refused: UnverifiedAssertion[] } {
   return new Verification(given, options).run();
 }
 
-class Verification implements Known {
+class Verification implements AssertionLookup {
   readonly trust: Trust;
   readonly #find: VerifyOptions["find"];
   readonly #now: number;
@@ -170,7 +178,7 @@ class Verification implements Known {
     for (const key of trust.keys()) this.#nameKey(key);
   }
 
-  run(): { verified: Assertion[]; refused: Refusal[] } {
+  run(): { verified: Assertion[]; refused: UnverifiedAssertion[] } {
     for (const one of this.#given) if (!this.#visited.has(one.text)) this.#settle(one);
     const wrong = this.#given.flatMap((assertion) => {
       const reason = this.#settled.get(assertion.text);
@@ -181,7 +189,7 @@ class Verification implements Known {
 
   /** Settles what an assertion depends on, then itself. A list instead of recursion: a chain may be as long as its file. */
   #settle(first: Assertion): void {
-    const path: { one: Assertion; refs: Ref[] }[] = [];
+    const path: { one: Assertion; refs: PrimaryKey[] }[] = [];
     for (let next: Assertion | undefined = first; next || path.length > 0; ) {
       if (next) {
         const one = next;
@@ -200,7 +208,7 @@ class Verification implements Known {
   }
 
   /** The first of what is given of these primary keys that had no turn. Takes the keys off that have none left. */
-  #nextOf(refs: Ref[]): Assertion | undefined {
+  #nextOf(refs: PrimaryKey[]): Assertion | undefined {
     for (let ref = refs[0]; ref; ref = refs[0]) {
       const name = keyText(...ref);
       const group = this.trust.find(...ref) ? [] : (this.#groups.get(name) ?? []);
@@ -240,7 +248,7 @@ class Verification implements Known {
     if (!key) throw this.#lacking("account-key", [one.signKey], "that signed it");
     if (!isValidAt(key, this.#now)) throw refused(`the key ${one.signKey} that signed it is not valid now`);
     checkSignedWith(one, key);
-    if (Object.hasOwn(must, "timestamp") && !isValidAt(key, readTime(header(one, "timestamp"))))
+    if (Object.hasOwn(must, "timestamp") && !isValidAt(key, timeInMilliseconds(header(one, "timestamp"))))
       throw refused(`the key ${one.signKey} that signed it was not valid at its timestamp`);
     for (const ref of needs(one)) if (!this.find(...ref) && !this.#isOfRoot(...ref)) throw this.#lacking(...ref, "that it needs");
     allowed?.(one, this);
@@ -278,7 +286,7 @@ class Verification implements Known {
 }
 
 /** The primary keys that an assertion depends on. */
-function refsOf(one: Assertion): Ref[] {
+function refsOf(one: Assertion): PrimaryKey[] {
   const { needs, uses } = typeOf(one);
   return [["account-key", [one.signKey]], ...needs(one), ...uses(one)];
 }

@@ -23,9 +23,9 @@ import {
 import { Summer, type Sums } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
 import { ExportReader, type Reading } from "./reader.ts";
-import { importSnaps, type SnapBase, type SnapReport, type SnapResult } from "./snapimport.ts";
+import { type ImportedSnaps, importSnaps, type SnapBase, type SnapReport } from "./snapimport.ts";
 import type { SnapReadOptions } from "./snapreader.ts";
-import { Contents, isContents, type Origin } from "./sums.ts";
+import { ChecksumLists, isContents, type SourceOrigin } from "./sums.ts";
 
 export interface ImportSource {
   /** as the operator named it; `-` is standard input */
@@ -90,7 +90,7 @@ export interface Missing {
     readonly revision: number;
   }[];
   /** the same of snaps */
-  readonly snapRevisions: SnapResult["dropped"];
+  readonly snapRevisions: ImportedSnaps["dropped"];
   /** snaps that what came in needs and the store lacks */
   readonly snaps: readonly NeededSnap[];
 }
@@ -110,7 +110,7 @@ export interface ImportReport {
   readonly bytes: { readonly new: number; readonly known: number };
 }
 
-type Result = Pick<ImportReport, "packages" | "notes"> & {
+type MergedPackages = Pick<ImportReport, "packages" | "notes"> & {
   readonly missing: Omit<Missing, "snapRevisions" | "snaps">;
   readonly changed: readonly Package[];
   /** all that the archive holds something of */
@@ -125,7 +125,7 @@ export async function importSources(
 ): Promise<ImportReport> {
   const reader = new ExportReader<Ingested>(store, options);
   try {
-    const contents = new Contents(options.accepted ?? []);
+    const contents = new ChecksumLists(options.accepted ?? []);
     const read = new Map<string, SourceRecord>();
     for await (const source of sources) read.set(pathOf(source), await readSource(reader, contents, source, options));
     const { records, notes: signing } = withOrigins(read, contents.finish(), options);
@@ -134,7 +134,7 @@ export async function importSources(
 
     const bytes = weigh(store, reading.blobs); // before they are in the store
     const trust = new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]);
-    let drafted: { packages: Result; snaps: SnapResult; lacking: readonly NeededSnap[]; notes: readonly string[] } | undefined;
+    let drafted: { packages: MergedPackages; snaps: ImportedSnaps; lacking: readonly NeededSnap[]; notes: readonly string[] } | undefined;
     const draft = async (newest: CatalogView) => {
       const mended: Mended[] = [];
       const base = store.mendable(newest, (one) => void mended.push(one));
@@ -185,8 +185,8 @@ export async function importSources(
 async function putBack(
   store: ImportStore,
   { newest, base, mended }: { readonly newest: CatalogView; readonly base: CatalogView; readonly mended: readonly Mended[] },
-  packages: Result,
-  snaps: SnapResult,
+  packages: MergedPackages,
+  snaps: ImportedSnaps,
 ) {
   const notes = new Set(store.damage ? [`${store.damage.message}: the import was added to generation ${newest.number}`] : []);
   const unread = { packages: new Map<string, Mended>(), snaps: new Map<string, Mended>(), assertions: new Map<string, Mended>() };
@@ -224,7 +224,7 @@ function pathOf({ path, name }: ImportSource): string {
 
 async function readSource(
   reader: ExportReader<Ingested>,
-  contents: Contents,
+  contents: ChecksumLists,
   source: ImportSource,
   options: ImportOptions,
 ): Promise<SourceRecord> {
@@ -277,7 +277,7 @@ async function readSource(
 /** Reads a file that is no payload, and gives its sums. */
 async function readText(
   reader: ExportReader<Ingested>,
-  contents: Contents,
+  contents: ChecksumLists,
   path: string,
   file: ArchiveFile,
   { json }: Limits,
@@ -299,7 +299,7 @@ async function readText(
 /** The sources with who signed them. Throws a `refused` failure where keys are accepted and none of them signed one of these. */
 function withOrigins(
   read: ReadonlyMap<string, SourceRecord>,
-  origins: ReadonlyMap<string, Origin>,
+  origins: ReadonlyMap<string, SourceOrigin>,
   { accepted = [], allowUnsigned = false }: ImportOptions,
 ): { readonly records: SourceRecord[]; readonly notes: string[] } {
   const notes = new Set<string>();
@@ -336,7 +336,7 @@ async function snapBase(base: CatalogView): Promise<SnapBase> {
 }
 
 /** What the packages of the archive need, held ones included, once all of it is in the store. */
-async function lackingAfter(base: CatalogView, packages: Result, { reports, after }: SnapResult): Promise<NeededSnap[]> {
+async function lackingAfter(base: CatalogView, packages: MergedPackages, { reports, after }: ImportedSnaps): Promise<NeededSnap[]> {
   const held = new Map((await base.snaps()).map((snap) => [snap.id, snap]));
   for (const snap of after) held.set(snap.id, snap);
   const names = new Set(reports.map((one) => one.name));
@@ -366,7 +366,7 @@ async function mergeAll(
   reading: Reading<Ingested>,
   base: { package(name: string): Promise<Package | undefined> },
   { channels: policy, now }: Pick<ImportOptions, "channels" | "now">,
-): Promise<Result> {
+): Promise<MergedPackages> {
   const [before, after] = [new Map<string, Package | undefined>(), new Map<string, Package>()];
   const notes = new Map<string, string[]>();
   const dropped: { name: string; row: IncomingRelease }[] = [];
@@ -458,7 +458,7 @@ function tally(reports: readonly (PackageReport | SnapReport)[]): Record<string,
 }
 
 /** What an import prints as JSON. */
-export type Told = ImportReport & {
+export type PrintedReport = ImportReport & {
   /** the command that undoes it */
   readonly undo: string | null;
 };

@@ -9,7 +9,7 @@ import { type ArchiveFile, type Limits, located, place, type ReadAt } from "../a
 import {
   type BundleFacts,
   type CharmFacts,
-  type DeclaredResource as CharmResource,
+  type CharmResource,
   ownBases,
   readBundle,
   readManifest,
@@ -17,8 +17,8 @@ import {
 } from "../archives/charm.ts";
 import { type Declaration, type DeclaredSums, readDeclaration } from "../archives/metadata.ts";
 import { isLitter, isResourcePath, isSquashfs, isZip, LOCK_FILE } from "../archives/names.ts";
-import { needsOf } from "../archives/needs/charm.ts";
-import { mayNameSnaps } from "../archives/needs/files.ts";
+import { needsOf } from "../archives/needs/snapfinder.ts";
+import { mayNameSnaps } from "../archives/needs/sourcefiles.ts";
 import { zipFiles, zipTexts } from "../archives/zip.ts";
 import { type Base, compareBases, expandAny } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";

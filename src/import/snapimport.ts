@@ -25,7 +25,7 @@ import {
   snapChanges,
 } from "../catalog/snap.ts";
 import { printable, refused } from "../errors.ts";
-import type { Image, SnapReading } from "./snapreader.ts";
+import type { SnapImage, SnapReading } from "./snapreader.ts";
 
 export interface SnapImportOptions {
   readonly trust: Trust;
@@ -67,7 +67,7 @@ export interface SnapReport {
   readonly notes: readonly string[];
 }
 
-export interface SnapResult {
+export interface ImportedSnaps {
   readonly reports: readonly SnapReport[];
   /** every snap that the archive holds something of */
   readonly after: readonly Snap[];
@@ -83,13 +83,13 @@ export interface SnapResult {
 }
 
 /** What the store holds after the snaps and assertions of an import. Throws a `refused` failure where one does not verify. */
-export async function importSnaps(reading: SnapReading, base: SnapBase, options: SnapImportOptions): Promise<SnapResult> {
+export async function importSnaps(reading: SnapReading, base: SnapBase, options: SnapImportOptions): Promise<ImportedSnaps> {
   const declared = named(reading);
   const accepted = accept(reading, base, options);
-  const known = new Known(accepted, base);
-  const drafts = new Map<string, Draft>();
-  const draftOf: DraftOf = (id, name = "") => {
-    const draft = drafts.get(id) ?? new Draft(id, name);
+  const known = new KnownAssertions(accepted, base);
+  const drafts = new Map<string, SnapBuilder>();
+  const draftOf: BuilderOf = (id, name = "") => {
+    const draft = drafts.get(id) ?? new SnapBuilder(id, name);
     drafts.set(id, draft);
     draft.name ||= name;
     return draft;
@@ -104,7 +104,7 @@ export async function importSnaps(reading: SnapReading, base: SnapBase, options:
   const reports: SnapReport[] = [];
   const changed: Snap[] = [];
   const renamed: string[] = [];
-  const dropped: SnapResult["dropped"][number][] = [];
+  const dropped: ImportedSnaps["dropped"][number][] = [];
   const after = new Map<string, Snap>();
   for (const draft of drafts.values()) {
     const held = await base.snapById(draft.id);
@@ -137,7 +137,7 @@ export async function importSnaps(reading: SnapReading, base: SnapBase, options:
 }
 
 /** An assertion of a revision whose snap never came. */
-function lonely(assertion: Assertion, after: ReadonlyMap<string, Snap>, known: Known): string[] {
+function lonely(assertion: Assertion, after: ReadonlyMap<string, Snap>, known: KnownAssertions): string[] {
   if (assertion.type !== "snap-revision") return [];
   const [id, number] = [header(assertion, "snap-id"), header(assertion, "snap-revision")];
   if (after.get(id)?.revisions.some((r) => r.revision === Number(number))) return [];
@@ -206,7 +206,7 @@ function isHeld(assertion: Assertion, base: SnapBase): boolean {
 }
 
 /** All that is known after the import: what came, and what is held. */
-class Known {
+class KnownAssertions {
   readonly #accepted: readonly Accepted[];
   readonly #base: SnapBase;
   readonly #byKey = new Map<string, Accepted[]>();
@@ -278,7 +278,7 @@ const VALIDATIONS: ReadonlyMap<string, SnapPublisher["validation"]> = new Map([
 /* ---- images ---- */
 
 /** One snap while it is put together. */
-class Draft {
+class SnapBuilder {
   readonly revisions: SnapRevision[] = [];
   readonly components = new Map<string, ComponentRevision[]>();
   readonly assertions: StoredAssertion[] = [];
@@ -294,9 +294,9 @@ class Draft {
   }
 }
 
-type DraftOf = (id: string, name?: string) => Draft;
+type BuilderOf = (id: string, name?: string) => SnapBuilder;
 
-function placeImage(image: Image, known: Known, options: SnapImportOptions, reading: SnapReading, draftOf: DraftOf): void {
+function placeImage(image: SnapImage, known: KnownAssertions, options: SnapImportOptions, reading: SnapReading, draftOf: BuilderOf): void {
   const sha3 = image.sums["sha3-384"] ?? "";
   const { content, where } = image;
   const type = content.kind === "snap" ? "snap-revision" : "snap-resource-revision";
@@ -310,7 +310,13 @@ function placeImage(image: Image, known: Known, options: SnapImportOptions, read
     });
 }
 
-function placeSnap(image: Image, content: SnapContent, { assertion, unverified }: Accepted, known: Known, draftOf: DraftOf): void {
+function placeSnap(
+  image: SnapImage,
+  content: SnapContent,
+  { assertion, unverified }: Accepted,
+  known: KnownAssertions,
+  draftOf: BuilderOf,
+): void {
   const { where } = image;
   const id = header(assertion, "snap-id");
   checkSize(image, header(assertion, "snap-size"));
@@ -331,11 +337,11 @@ function placeSnap(image: Image, content: SnapContent, { assertion, unverified }
 const GLOBAL = "global-upload";
 
 function placeComponent(
-  image: Image,
+  image: SnapImage,
   content: ComponentContent,
   { assertion, unverified }: Accepted,
   { now }: SnapImportOptions,
-  draftOf: DraftOf,
+  draftOf: BuilderOf,
 ): void {
   const [id = "", name = ""] = assertion.key;
   checkSize(image, header(assertion, "resource-size"));
@@ -351,7 +357,7 @@ function placeComponent(
 }
 
 /** Without any assertion: what the file name and the export's JSON say is believed, since the operator asked for it. */
-function placeUnasserted(image: Image, reading: SnapReading, { now }: SnapImportOptions, draftOf: DraftOf): void {
+function placeUnasserted(image: SnapImage, reading: SnapReading, { now }: SnapImportOptions, draftOf: BuilderOf): void {
   const { where, content } = image;
   if (content.kind === "component") throw refused(`${where}: a component without assertions can't be taken in`);
   const number = Number(/_(\d+)\.snap$/.exec(image.path)?.[1]);
@@ -363,31 +369,37 @@ function placeUnasserted(image: Image, reading: SnapReading, { now }: SnapImport
   draft.revisions.push(snapRevision(image, content, number, now, "no snap-revision assertion names its bytes"));
 }
 
-type SnapContent = Extract<Image["content"], { kind: "snap" }>;
-type ComponentContent = Extract<Image["content"], { kind: "component" }>;
+type SnapContent = Extract<SnapImage["content"], { kind: "snap" }>;
+type ComponentContent = Extract<SnapImage["content"], { kind: "component" }>;
 
-function checkSize(image: Image, told: string): void {
+function checkSize(image: SnapImage, told: string): void {
   if (Number(told) !== image.sums.size)
     throw refused(`${image.where}: it has ${image.sums.size} bytes, but its assertion says ${printable(told, 50)}`);
 }
 
-function assertedOf({ sums }: Image, unverified: string | undefined) {
+function assertedOf({ sums }: SnapImage, unverified: string | undefined) {
   const { size, "sha-256": blob, "sha3-384": sha3 = "" } = sums;
   return { blob, size, "sha3-384": sha3, ...(unverified !== undefined && { unverified }) };
 }
 
-function snapRevision(image: Image, content: SnapContent, revision: number, createdAt: string, unverified?: string): SnapRevision {
+function snapRevision(image: SnapImage, content: SnapContent, revision: number, createdAt: string, unverified?: string): SnapRevision {
   const { kind: _kind, name: _name, ...facts } = content;
   return { revision, createdAt, ...facts, ...assertedOf(image, unverified) };
 }
 
 /* ---- channels ---- */
 
-interface Told extends Pick<SnapReading, "stores"> {
+interface DeclaredSnaps extends Pick<SnapReading, "stores"> {
   readonly declared: readonly NamedDeclaration[];
 }
 
-function finish(draft: Draft, held: Snap | undefined, known: Known, { declared, stores }: Told, options: SnapImportOptions): Finished {
+function finish(
+  draft: SnapBuilder,
+  held: Snap | undefined,
+  known: KnownAssertions,
+  { declared, stores }: DeclaredSnaps,
+  options: SnapImportOptions,
+): FinishedSnap {
   const { id, assertions } = draft;
   const declaration = known.newest("snap-declaration", ["16", id])?.assertion;
   const name = (declaration && optionalHeader(declaration, "snap-name")) || draft.name || held?.name;
@@ -418,7 +430,7 @@ function finish(draft: Draft, held: Snap | undefined, known: Known, { declared, 
   return { snap, notes };
 }
 
-interface Finished {
+interface FinishedSnap {
   readonly snap: IncomingSnap;
   readonly notes: readonly string[];
 }
@@ -435,7 +447,7 @@ function timeOf(told: readonly DeclaredSnap[], { revision, createdAt: asserted }
   return found?.createdAt ?? asserted;
 }
 
-function brandOf(draft: Draft, stores: SnapReading["stores"]): string | undefined {
+function brandOf(draft: SnapBuilder, stores: SnapReading["stores"]): string | undefined {
   for (const group of draft.groups) {
     const found = stores.get(group);
     if (found !== undefined) return found;
@@ -482,7 +494,7 @@ function channelFor({ channel: text = "stable" }: SnapImportOptions): string {
 }
 
 /** Held snaps of an account of which a newer assertion came. */
-async function republish(accepted: readonly Accepted[], base: SnapBase, draftOf: DraftOf): Promise<void> {
+async function republish(accepted: readonly Accepted[], base: SnapBase, draftOf: BuilderOf): Promise<void> {
   const accounts = new Set(
     accepted.filter(({ assertion }) => assertion.type === "account" && !isHeld(assertion, base)).map(({ assertion }) => assertion.key[0]),
   );

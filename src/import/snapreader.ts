@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { stringify as toYaml } from "yaml";
 import { type ArchiveFile, place, type ReadAt } from "../archives/archive.ts";
 import { type DeclaredSnap, type DeclaredSnapRevision, readSnapDeclarations, readSnapsYaml } from "../archives/snapmetadata.ts";
-import { type ComponentFacts, type NamedFacts, readComponentYaml, readSnapYaml } from "../archives/snapyaml.ts";
+import { type ComponentFacts, readComponentYaml, readSnapYaml, type SnapYamlFacts } from "../archives/snapyaml.ts";
 import { squashfsFiles, UnreadableSquashfs } from "../archives/squashfs.ts";
 import { type Assertion, header } from "../assertions/assertion.ts";
 import { parseAssertions } from "../assertions/text.ts";
@@ -23,21 +23,21 @@ const ICONS = ["png", "svg"] as const;
 const MAX_ICON = 300_000;
 
 /** A snap or component that was read. */
-export interface Image {
+export interface SnapImage {
   readonly where: string;
   /** tells what lies beside it */
   readonly group: string;
   readonly path: string;
   readonly sums: Sums;
-  readonly content: Content;
+  readonly content: SnapContents;
 }
 
 /** What stands inside. */
-export type Content =
-  | ({ readonly kind: "snap"; readonly yaml: Digest; readonly icon?: NonNullable<SnapRevision["icon"]> } & NamedFacts)
+export type SnapContents =
+  | ({ readonly kind: "snap"; readonly yaml: Digest; readonly icon?: NonNullable<SnapRevision["icon"]> } & SnapYamlFacts)
   | ({ readonly kind: "component" } & ComponentFacts);
 
-export interface Found<T> {
+export interface FoundIn<T> {
   readonly where: string;
   readonly group: string;
   readonly value: T;
@@ -45,11 +45,11 @@ export interface Found<T> {
 
 /** What was found in the files of one import. */
 export interface SnapReading {
-  readonly images: readonly Image[];
-  readonly assertions: readonly Found<Assertion>[];
+  readonly images: readonly SnapImage[];
+  readonly assertions: readonly FoundIn<Assertion>[];
   /** who published charms, and the keys that signed that: good to know where it verifies, and needed by nobody */
-  readonly publishers: readonly Found<Assertion>[];
-  readonly declared: readonly Found<DeclaredSnap>[];
+  readonly publishers: readonly FoundIn<Assertion>[];
+  readonly declared: readonly FoundIn<DeclaredSnap>[];
   /** the brand store whose export a group is of */
   readonly stores: ReadonlyMap<string, string>;
 }
@@ -70,10 +70,10 @@ export interface SnapReadOptions {
 export class SnapReader {
   readonly #keeper: Keeper;
   readonly #options: SnapReadOptions;
-  readonly #images: (Omit<Image, "content"> & { readonly content: Content | UnreadableSquashfs })[] = [];
-  readonly #assertions: Found<Assertion>[] = [];
-  readonly #publishers: Found<Assertion>[] = [];
-  readonly #declared: Found<DeclaredSnap>[] = [];
+  readonly #images: (Omit<SnapImage, "content"> & { readonly content: SnapContents | UnreadableSquashfs })[] = [];
+  readonly #assertions: FoundIn<Assertion>[] = [];
+  readonly #publishers: FoundIn<Assertion>[] = [];
+  readonly #declared: FoundIn<DeclaredSnap>[] = [];
   readonly #stores = new Map<string, string>();
 
   constructor(keeper: Keeper, options: SnapReadOptions) {
@@ -109,7 +109,7 @@ export class SnapReader {
     return staged.sums;
   }
 
-  async #inside(staged: ReadAt): Promise<Content> {
+  async #inside(staged: ReadAt): Promise<SnapContents> {
     const files = await this.#files(staged);
     const yaml = files.get(SNAP_YAML);
     if (yaml) {
@@ -123,12 +123,12 @@ export class SnapReader {
     return { kind: "component", ...readComponentYaml(utf8(component, COMPONENT_YAML), `${COMPONENT_YAML} in it`) };
   }
 
-  async #snap(yaml: Uint8Array): Promise<Content & { kind: "snap" }> {
+  async #snap(yaml: Uint8Array): Promise<SnapContents & { kind: "snap" }> {
     return { kind: "snap", ...readSnapYaml(utf8(yaml, SNAP_YAML), `${SNAP_YAML} in it`), yaml: await this.#keeper.keep(yaml) };
   }
 
   /** What the export's JSON tells of an image that can't be read. */
-  async #told(image: Pick<Image, "where" | "sums">, why: UnreadableSquashfs): Promise<Content> {
+  async #told(image: Pick<SnapImage, "where" | "sums">, why: UnreadableSquashfs): Promise<SnapContents> {
     const digest = Buffer.from(image.sums["sha3-384"] ?? "", "hex").toString("base64url");
     const of = (type: string, at: number) => this.#assertions.find(({ value }) => value.type === type && value.key[at] === digest)?.value;
     const component = of("snap-resource-revision", 2);

@@ -15,7 +15,7 @@ import { type FailureOptions, refused } from "../errors.ts";
 import { utf8 } from "../text.ts";
 
 /** What is known of where a source comes from. */
-export interface Origin {
+export interface SourceOrigin {
   readonly signers: readonly Signer[];
   /** why not all of it counts as signed by an accepted key; absent: all of it does */
   readonly lacks?: string;
@@ -24,7 +24,7 @@ export interface Origin {
 }
 
 /** A file of an archive, or a whole source. */
-export interface Entry extends Pick<ArchiveFile, "containers" | "path"> {
+export interface CheckedFile extends Pick<ArchiveFile, "containers" | "path"> {
   readonly sha256: Digest;
   /** the source that it is, or that it is in, by its path */
   readonly source: string;
@@ -34,7 +34,7 @@ export interface Entry extends Pick<ArchiveFile, "containers" | "path"> {
   readonly isIgnored?: boolean;
 }
 
-interface List {
+interface ChecksumList {
   readonly where: string;
   readonly bytes: Uint8Array;
   readonly sums: ReadonlyMap<string, Digest>;
@@ -45,7 +45,7 @@ const WHOLE: FailureOptions = {
   next: `a ${SUMS_FILE} is checked as a whole: import what it lists and nothing else beside it, or files of your choice without it`,
 };
 
-const UNLISTED: Origin = { signers: [], lacks: `it came without a ${SUMS_FILE}` };
+const UNLISTED: SourceOrigin = { signers: [], lacks: `it came without a ${SUMS_FILE}` };
 
 /** Whether a file is a list of digests, or the signature of one. */
 export function isContents(path: string): boolean {
@@ -53,11 +53,11 @@ export function isContents(path: string): boolean {
 }
 
 /** Paths have the archives on the way as folders: `/media/usb/site.tar/kafka.tar.gz/kafka_195.charm`. */
-export class Contents {
+export class ChecksumLists {
   readonly #accepted: readonly PublicKey[];
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, CheckedFile>();
   /** by their folders */
-  readonly #lists = new Map<string, List>();
+  readonly #lists = new Map<string, ChecksumList>();
   readonly #signatures = new Map<string, { readonly where: string; readonly text: string }>();
 
   constructor(accepted: readonly PublicKey[]) {
@@ -74,20 +74,20 @@ export class Contents {
   }
 
   /** Takes in the digest of a file or of a whole source. Throws a `refused` failure where a list says otherwise. */
-  add(path: string, entry: Entry): void {
+  add(path: string, entry: CheckedFile): void {
     if (this.#entries.has(path)) throw refused(`${place(entry)} is there twice`);
     this.#entries.set(path, entry);
     this.#check(path, entry);
   }
 
   /** The origin of every source that something was taken of, by its path. Throws a `refused` failure where lists and files differ or a signature is wrong. */
-  finish(): ReadonlyMap<string, Origin> {
+  finish(): ReadonlyMap<string, SourceOrigin> {
     for (const [folder, { where, sums }] of this.#lists)
       for (const path of sums.keys())
         if (!this.#entries.has(`${folder}/${path}`)) throw refused(`${where} lists ${path}, which is not there`, WHOLE);
     for (const [path, entry] of this.#entries) this.#check(path, entry);
     const known = this.#listOrigins();
-    const origins = new Map<string, Origin>();
+    const origins = new Map<string, SourceOrigin>();
     for (const [path, entry] of this.#entries) {
       if (entry.isArchive) continue;
       const above = [...foldersAbove(path)].flatMap(([folder]) => known.get(folder) ?? []);
@@ -102,8 +102,8 @@ export class Contents {
   }
 
   /** What the signature of each list tells, by the list's folder. */
-  #listOrigins(): Map<string, Origin> {
-    const found = new Map<string, Origin>();
+  #listOrigins(): Map<string, SourceOrigin> {
+    const found = new Map<string, SourceOrigin>();
     for (const folder of this.#lists.keys()) found.set(folder, { signers: [], lacks: `it has no ${SIGNATURE_FILE}` });
     for (const [folder, { where, text }] of this.#signatures) {
       const list = this.#lists.get(folder);
@@ -121,7 +121,7 @@ export class Contents {
   }
 
   /** Holds a file against every list that it lies below and that is known by now. */
-  #check(path: string, entry: Entry): void {
+  #check(path: string, entry: CheckedFile): void {
     for (const [folder, rest] of foldersAbove(path)) {
       const list = this.#lists.get(folder);
       if (!list || rest === SUMS_FILE || rest === SIGNATURE_FILE) continue;

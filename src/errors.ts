@@ -1,6 +1,7 @@
 /** The one error type. Every refusal that a person or a client sees is a `Failure` of one of these kinds. */
 
-interface Kind {
+/** How a kind of failure is reported. */
+interface FailureCodes {
   /** exit code of a command */
   readonly exit: number;
   /** HTTP status of a reply */
@@ -27,7 +28,7 @@ const KINDS = {
   conflict: { exit: 12, status: 500, code: "api-error" },
   corrupt: { exit: 13, status: 500, code: "api-error" },
   interrupted: { exit: 130, status: 500, code: "api-error" },
-} as const satisfies Record<string, Kind>;
+} as const satisfies Record<string, FailureCodes>;
 
 export type FailureKind = keyof typeof KINDS;
 
@@ -39,25 +40,36 @@ export interface FailureOptions {
   /** the next thing to type or to do, printed on a line of its own */
   next?: string;
   cause?: unknown;
+  /** see `Failure.at` */
+  at?: readonly string[];
 }
 
-/** Says what cannot be done in the user's words: lower-case, no trailing full stop, the file or field named. */
+/**
+ * Says what cannot be done in the user's words: lower-case, no trailing full stop, the file or field named. The message is
+ * the place and the reason, `outer.tar.gz: kafka.tar.gz: metadata.json: it is not UTF-8 text`.
+ */
 export class Failure extends Error {
   override readonly name = "Failure";
   readonly kind: FailureKind;
   readonly next: string | undefined;
+  /** where it happened, outermost first: archives, a file, a part of it; empty: the reason says it */
+  readonly at: readonly string[];
+  /** the message without the place */
+  readonly reason: string;
 
-  constructor(kind: FailureKind, message: string, options: FailureOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+  constructor(kind: FailureKind, message: string, { next, cause, at = [] }: FailureOptions = {}) {
+    super(at.length === 0 ? message : `${showPlace(at)}: ${message}`, cause === undefined ? undefined : { cause });
     this.kind = kind;
-    this.next = options.next;
+    this.next = next;
+    this.at = at;
+    this.reason = message;
   }
 
   get exit(): number {
     return KINDS[this.kind].exit;
   }
 
-  get status(): Kind["status"] {
+  get status(): FailureCodes["status"] {
     return KINDS[this.kind].status;
   }
 
@@ -65,10 +77,16 @@ export class Failure extends Error {
     return KINDS[this.kind].code;
   }
 
-  /** The same refusal, told from where it happened: `outer.tar.gz: kafka.tar.gz: metadata.json: …`. */
-  within(place: string): Failure {
-    return new Failure(this.kind, `${place}: ${this.message}`, { ...(this.next && { next: this.next }), cause: this });
+  /** The same failure, seen from `places` around it; those that it names already are not added again. */
+  within(...places: readonly string[]): Failure {
+    if (places.every((place, i) => place === this.at[i])) return this;
+    return new Failure(this.kind, this.reason, { ...(this.next && { next: this.next }), cause: this, at: [...places, ...this.at] });
   }
+}
+
+/** A place as text: `outer.tar.gz: kafka.tar.gz: metadata.json`. */
+export function showPlace(at: readonly string[]): string {
+  return printable(at.join(": "));
 }
 
 /** A `refused` failure: the content is wrong, exit code 3. */

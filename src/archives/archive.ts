@@ -10,7 +10,7 @@ import { pipeline } from "node:stream/promises";
 import zlib from "node:zlib";
 import { Decompress } from "fzstd";
 import { Header, Pax } from "tar";
-import { Failure, printable, reason, refused } from "../errors.ts";
+import { Failure, printable, reason, refused, showPlace } from "../errors.ts";
 import { isLitter, safePath } from "./names.ts";
 
 export const MIB = 2 ** 20;
@@ -52,9 +52,17 @@ export interface ArchiveFile {
   readonly bytes: ByteReader;
 }
 
-/** Where a file was found, for messages: `export.tar.gz: kafka.tar.gz: metadata.json`. */
-export function place(file: Pick<ArchiveFile, "containers" | "path">): string {
-  return printable([...file.containers, file.path].join(": "));
+/** What says where a file was found. */
+export type FileLocation = Pick<ArchiveFile, "containers" | "path">;
+
+/** Where a file was found, as `Failure.at` has it: the archives on the way, outermost first, and its path. */
+export function placeOf({ containers, path }: FileLocation): readonly string[] {
+  return [...containers, path];
+}
+
+/** The same as text: `export.tar.gz: kafka.tar.gz: metadata.json`. */
+export function showPlaceOf(file: FileLocation): string {
+  return showPlace(placeOf(file));
 }
 
 /** Pull access to a stream of bytes: look ahead, take exactly so many, take what is left. */
@@ -172,7 +180,7 @@ async function* walk(file: ArchiveFile, opaque: (path: string) => boolean, budge
     yield file;
     return;
   }
-  if (depth >= budget.limits.depth) throw refused(`${place(file)}: archives are nested more than ${budget.limits.depth} deep`);
+  if (depth >= budget.limits.depth) throw refused(`archives are nested more than ${budget.limits.depth} deep`, { at: placeOf(file) });
   try {
     if (decompress) {
       const inner = new ByteReader(bounded(decompress.run, bytes.chunks(), budget));
@@ -193,10 +201,9 @@ async function* walk(file: ArchiveFile, opaque: (path: string) => boolean, budge
   }
 }
 
-/** The failure with the file where it happened, unless it says that already. */
-export function located(error: unknown, file: Pick<ArchiveFile, "containers" | "path">): unknown {
-  const where = place(file);
-  return error instanceof Failure && !error.message.startsWith(`${where}: `) ? error.within(where) : error;
+/** The failure with the file where it happened, unless it has that already; an error that is no `Failure` is given back as it is. */
+export function located(error: unknown, file: FileLocation): unknown {
+  return error instanceof Failure ? error.within(...placeOf(file)) : error;
 }
 
 /* ---- compression ---- */

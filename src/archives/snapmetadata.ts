@@ -300,14 +300,14 @@ function isArchitecture(text: string): boolean {
 }
 
 function architecture(text: string, what: string): string {
-  if (!isArchitecture(text)) throw refused(`${what}: ${printable(text, 100)} is not an architecture that snapd has`);
+  if (!isArchitecture(text)) throw refused(`${printable(text, 100)} is not an architecture that snapd has`, { at: [what] });
   return text;
 }
 
 /** One name for a channel; a risk alone means track `latest`. */
 function channelName(text: string, what: string): string {
   const channel = parseChannel(text);
-  if (!channel) throw refused(`${what}: ${printable(text, 100)} is not a channel`);
+  if (!channel) throw refused(`${printable(text, 100)} is not a channel`, { at: [what] });
   return formatChannel({ ...channel, track: channel.track ?? "latest" });
 }
 

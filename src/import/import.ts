@@ -1,6 +1,6 @@
 /** The use case: archives → blobs → one new generation. One refused file, and nothing is published. */
 
-import { type ArchiveFile, ByteReader, type Chunks, files, type Limits, located, place } from "../archives/archive.ts";
+import { type ArchiveFile, ByteReader, type Chunks, files, type Limits, located, showPlaceOf } from "../archives/archive.ts";
 import { isPayload, isResourcePath } from "../archives/names.ts";
 import { type PublicKey, showKey } from "../archives/signature.ts";
 import type { Assertion } from "../assertions/assertion.ts";
@@ -290,7 +290,7 @@ async function readText(
     }
   };
   const bytes = new ByteReader(chunks());
-  if (isContents(file.path)) contents.take(path, await bytes.whole(json, "it"), place(file));
+  if (isContents(file.path)) contents.take(path, await bytes.whole(json, "it"), showPlaceOf(file));
   else await reader.add({ ...file, bytes });
   await bytes.drain();
   return summer.sums();

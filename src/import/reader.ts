@@ -5,7 +5,7 @@
  * metadata.json, resources and assertion, in any order. What a group means is worked out when all of it was read.
  */
 
-import { type ArchiveFile, type Limits, located, place, type ReadAt } from "../archives/archive.ts";
+import { type ArchiveFile, type Limits, located, placeOf, type ReadAt, showPlaceOf } from "../archives/archive.ts";
 import {
   type BundleFacts,
   type CharmFacts,
@@ -36,7 +36,7 @@ import {
 } from "../catalog/package.ts";
 import { domainOf, imageBlob, MAX_IMAGE_BLOB, pathOf, readImageBlob } from "../catalog/registry.ts";
 import { ALGORITHMS, type Algorithm, type Digest, type Sums, sumsOf } from "../digest.ts";
-import { printable, reason, refused } from "../errors.ts";
+import { printable, reason, refused, showPlace } from "../errors.ts";
 import { valueOf } from "../schema.ts";
 import { readYaml, utf8 } from "../text.ts";
 import { isRegistration, SnapReader, type SnapReading, type SnapReadOptions } from "./snapreader.ts";
@@ -98,12 +98,13 @@ interface Located {
 
 interface Group<S> {
   readonly key: string;
-  readonly where: string;
+  /** the archives and the folder that it is of, as `Failure.at` has them */
+  readonly at: readonly string[];
   readonly zips: Package<S>[];
   readonly resources: Package<S>[];
   declaration?: Declaration;
   metadataNote?: string;
-  readonly assertions: { readonly where: string; readonly bytes: Uint8Array }[];
+  readonly assertions: { readonly at: readonly string[]; readonly bytes: Uint8Array }[];
   bundle?: BundleFacts;
 }
 
@@ -168,12 +169,12 @@ export class ExportReader<S extends Staged> {
     }
     if (/\.(snap|comp)$/.test(name)) throw refused("it is not a squashfs, so it is neither a snap nor a component");
     else if (start.startsWith("type: ") || name.endsWith(".assert"))
-      group.assertions.push({ where: place(file), bytes: await file.bytes.whole(json, "it") });
-    else if (isRegistration(file.path)) this.#snaps.registration(await file.bytes.whole(json, "it"), place(file), group.key);
+      group.assertions.push({ at: placeOf(file), bytes: await file.bytes.whole(json, "it") });
+    else if (isRegistration(file.path)) this.#snaps.registration(await file.bytes.whole(json, "it"), placeOf(file), group.key);
     else if (/\.(charm|bundle)$/.test(name)) throw refused("it is not a zip, so it is neither a charm nor a bundle");
     else if (name === "metadata.json" || /^\s*[{[]/.test(start)) this.#metadata(group, file, await file.bytes.whole(json, "it"));
     else if (/\.ya?ml$/.test(name)) this.#bundleYaml(group, file, await file.bytes.whole(text, "it"));
-    else this.#ignored.push(place(file));
+    else this.#ignored.push(showPlaceOf(file));
     return undefined;
   }
 
@@ -181,9 +182,10 @@ export class ExportReader<S extends Staged> {
     const folder = path.split("/").slice(0, -1);
     if (folder.at(-1) === "resources") folder.pop();
     const key = JSON.stringify([containers, folder]);
+    const at = [...containers, folder.join("/")].filter((part) => part !== "");
     const group: Group<S> = this.#groups.get(key) ?? {
       key,
-      where: printable([...containers, ...(folder.length > 0 ? [folder.join("/")] : [])].join(": ")) || "this folder",
+      at: at.length > 0 ? at : ["this folder"],
       zips: [],
       resources: [],
       assertions: [],
@@ -218,18 +220,18 @@ export class ExportReader<S extends Staged> {
     try {
       value = JSON.parse(utf8(bytes, "it"));
     } catch (error) {
-      if (isOurs) group.metadataNote = `${place(file)} cannot be read (${printable(reason(error), 200)})`;
-      else this.#ignored.push(place(file));
+      if (isOurs) group.metadataNote = `${showPlaceOf(file)} cannot be read (${printable(reason(error), 200)})`;
+      else this.#ignored.push(showPlaceOf(file));
       return;
     }
     if (this.#snaps.declares(value, file, group.key)) return;
-    const declaration = readDeclaration(value, place(file));
+    const declaration = readDeclaration(value, placeOf(file));
     if (declaration) {
       checkName(declaration.name);
       if (declaration.id !== undefined && !ID.test(declaration.id)) throw refused(`${printable(declaration.id, 200)} is not a package id`);
       group.declaration = declaration;
-    } else if (isOurs) group.metadataNote = `${place(file)} has no shape that chp knows`;
-    else this.#ignored.push(place(file));
+    } else if (isOurs) group.metadataNote = `${showPlaceOf(file)} has no shape that chp knows`;
+    else this.#ignored.push(showPlaceOf(file));
   }
 
   #bundleYaml(group: Group<S>, file: ArchiveFile, bytes: Uint8Array): void {
@@ -238,7 +240,7 @@ export class ExportReader<S extends Staged> {
     if (facts.charms.length > 0) group.bundle = facts;
     else if (this.#snaps.declares(readYaml(text, "it"), file, group.key)) return;
     // What an export was asked for goes along with it; there is nothing in it to import.
-    else if (file.path !== "bundle.yaml") this.#ignored.push(place(file));
+    else if (file.path !== "bundle.yaml") this.#ignored.push(showPlaceOf(file));
   }
 
   /** The packages that the files hold. Throws a `refused` failure where they contradict themselves. */
@@ -251,8 +253,8 @@ export class ExportReader<S extends Staged> {
     for (const group of this.#groups.values()) {
       packages.push(...(await this.#packages(group, subpaths)));
       for (const one of group.assertions)
-        if (isPublishers(one, group)) this.#snaps.publisher(one.bytes, one.where, group.key);
-        else this.#snaps.assertions(one.bytes, one.where, group.key);
+        if (isPublishers(one, group)) this.#snaps.publisher(one.bytes, one.at, group.key);
+        else this.#snaps.assertions(one.bytes, one.at, group.key);
     }
     return { packages, snaps: await this.#snaps.finish(), blobs: this.#staged, notes: this.#notes, ignored: this.#ignored };
   }
@@ -267,7 +269,7 @@ export class ExportReader<S extends Staged> {
     }
     const { declaration } = group;
     if (declaration && found.size > 0 && !found.has(declaration.name))
-      throw refused(`${group.where}: metadata.json is of ${declaration.name}, but the archive holds ${[...found.keys()].join(", ")}`);
+      throw refused(`metadata.json is of ${declaration.name}, but the archive holds ${[...found.keys()].join(", ")}`, { at: group.at });
     if (declaration && found.size === 0) found.set(declaration.name, []);
     this.#unclaimed(group, found);
     const all: Incoming[] = [];
@@ -280,7 +282,7 @@ export class ExportReader<S extends Staged> {
   }
 
   #rebuilt(group: Group<S>, name: string): string {
-    const why = group.metadataNote ?? `${group.where} has no metadata.json`;
+    const why = group.metadataNote ?? `${showPlace(group.at)} has no metadata.json`;
     return `${why}: ${name} was rebuilt from the charm itself, on ${this.#channel()}`;
   }
 
@@ -345,7 +347,8 @@ export class ExportReader<S extends Staged> {
       const before = revisions.get(revision.revision);
       if (before && before.blob !== revision.blob)
         throw refused(
-          `${group.where}: revision ${revision.revision} of ${name} is in it twice, with other bytes: sha256 ${before.blob} and ${revision.blob}`,
+          `revision ${revision.revision} of ${name} is in it twice, with other bytes: sha256 ${before.blob} and ${revision.blob}`,
+          { at: group.at },
         );
       revisions.set(revision.revision, revision);
       manifests.set(revision.revision, zip.manifest);
@@ -361,7 +364,7 @@ export class ExportReader<S extends Staged> {
       if (!rows.some((row) => row.revision === r.revision))
         this.#notes.push(`${name} revision ${r.revision} is in no channel; it can be had by number`);
     const account = group.assertions.findLast((one) => isPublishers(one, group));
-    const assertion = account && utf8(account.bytes, account.where);
+    const assertion = account && utf8(account.bytes, showPlace(account.at));
     const publisherAssertion = assertion === undefined ? undefined : await this.#text(assertion);
     return {
       type,
@@ -422,11 +425,11 @@ export class ExportReader<S extends Staged> {
   #unclaimed(group: Group<S>, found: ReadonlyMap<string, readonly Unpacked<S>[]>): void {
     for (const { file } of group.resources) {
       const owners = [...found].filter(([name, zips]) => resourceOf(file.path, name, declaredNames(zips, group)));
-      if (owners.length === 0) this.#notes.push(`${place(file)} is a resource of no charm that is beside it; it was left out`);
+      if (owners.length === 0) this.#notes.push(`${showPlaceOf(file)} is a resource of no charm that is beside it; it was left out`);
       if (owners.length > 1)
-        throw refused(
-          `${place(file)}: ${owners.map(([name]) => name).join(" and ")} declare that resource; name the file CHARM.RESOURCE_REVISION`,
-        );
+        throw refused(`${owners.map(([name]) => name).join(" and ")} declare that resource; name the file CHARM.RESOURCE_REVISION`, {
+          at: placeOf(file),
+        });
     }
   }
 
@@ -453,7 +456,7 @@ export class ExportReader<S extends Staged> {
       });
       const list = found.get(owned.name) ?? [];
       if (list.some((r) => r.revision === resource.revision))
-        throw refused(`${place(one.file)}: resource ${owned.name} revision ${resource.revision} is in the archive twice`);
+        throw refused(`resource ${owned.name} revision ${resource.revision} is in the archive twice`, { at: placeOf(one.file) });
       found.set(owned.name, [...list, resource]);
     }
     return [...found].map(([name, list]) => ({ name, revisions: list.toSorted((a, b) => b.revision - a.revision) }));

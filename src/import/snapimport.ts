@@ -121,7 +121,7 @@ export async function importSnaps(reading: SnapReading, base: SnapBase, options:
     dropped.push(...merged.dropped.map(({ channel, architecture, revision }) => ({ name, channel, architecture, revision })));
   }
   const others = accepted.filter(({ assertion }) => !drafts.has(ownerOf(assertion) ?? "")).map(stored);
-  const roots = accepted.length > 0 ? options.roots.map((assertion) => stored({ assertion, where: "" })) : [];
+  const roots = accepted.length > 0 ? options.roots.map((assertion) => stored({ assertion })) : [];
   const otherAssertions = mergeAssertions(base.otherAssertions, [...roots, ...others]);
   const fresh = accepted.filter(({ assertion }) => !isHeld(assertion, base)).length;
   return {
@@ -148,12 +148,12 @@ function lonely(assertion: Assertion, after: ReadonlyMap<string, Snap>, known: K
 
 interface Accepted {
   readonly assertion: Assertion;
-  readonly where: string;
+  /** why it does not verify; absent: it does */
   readonly unverified?: string;
 }
 
 function accept(reading: SnapReading, base: SnapBase, { trust, allowUnverified, now }: SnapImportOptions): Accepted[] {
-  const places = new Map([...reading.assertions, ...reading.publishers].map(({ value, where }) => [value, where]));
+  const places = new Map([...reading.assertions, ...reading.publishers].map(({ value, at }) => [value, at]));
   const find = (type: string, key: readonly string[]) => base.assertions(type, key)[0];
   const given = reading.assertions.map(({ value }) => value);
   const publishers = reading.publishers.map(({ value }) => value);
@@ -162,15 +162,12 @@ function accept(reading: SnapReading, base: SnapBase, { trust, allowUnverified, 
   const [first] = wrong;
   if (first && !allowUnverified) {
     const { assertion, reason } = first;
-    throw refused(`${places.get(assertion) ?? "it"}: ${describe(assertion)} does not verify: ${reason}`, {
+    throw refused(`${describe(assertion)} does not verify: ${reason}`, {
+      at: places.get(assertion) ?? ["it"],
       next: "name the root that you trust with --trust FILE, or take it in as it is with --allow-unverified",
     });
   }
-  const whereOf = (assertion: Assertion) => places.get(assertion) ?? "";
-  return [
-    ...verified.map((assertion) => ({ assertion, where: whereOf(assertion) })),
-    ...wrong.map(({ assertion, reason }) => ({ assertion, where: whereOf(assertion), unverified: reason })),
-  ];
+  return [...verified.map((assertion) => ({ assertion })), ...wrong.map(({ assertion, reason }) => ({ assertion, unverified: reason }))];
 }
 
 function describe(assertion: Assertion): string {
@@ -227,7 +224,7 @@ class KnownAssertions {
 
   /** The newest of a primary key. */
   newest(type: string, key: readonly string[]): Accepted | undefined {
-    const held = this.#base.assertions(type, key).map((assertion) => ({ assertion, where: "" }));
+    const held = this.#base.assertions(type, key).map((assertion) => ({ assertion }));
     const all: Accepted[] = [...(this.#byKey.get(keyText(type, key)) ?? []), ...held];
     return all.toSorted((a, b) => b.assertion.revision - a.assertion.revision)[0];
   }
@@ -238,7 +235,7 @@ class KnownAssertions {
     const found = this.#byDigest.get(`${type} ${digest}`);
     if (found || type === "snap-resource-revision") return found;
     const [held] = this.#base.assertions(type, [digest]);
-    return held && { assertion: held, where: "" };
+    return held && { assertion: held };
   }
 
   /** What came of the pairs of a snap. */
@@ -298,14 +295,15 @@ type BuilderOf = (id: string, name?: string) => SnapBuilder;
 
 function placeImage(image: SnapImage, known: KnownAssertions, options: SnapImportOptions, reading: SnapReading, draftOf: BuilderOf): void {
   const sha3 = image.sums["sha3-384"] ?? "";
-  const { content, where } = image;
+  const { content, at } = image;
   const type = content.kind === "snap" ? "snap-revision" : "snap-resource-revision";
   const asserted = known.ofBytes(type, sha3);
   if (asserted && content.kind === "snap") placeSnap(image, content, asserted, known, draftOf);
   else if (asserted && content.kind === "component") placeComponent(image, content, asserted, options, draftOf);
   else if (options.allowUnverified) placeUnasserted(image, reading, options, draftOf);
   else
-    throw refused(`${where}: no ${type} assertion names its bytes (sha3-384 ${sha3})`, {
+    throw refused(`no ${type} assertion names its bytes (sha3-384 ${sha3})`, {
+      at,
       next: "import its .assert file together with it, or take it in as it is with --allow-unverified",
     });
 }
@@ -317,16 +315,16 @@ function placeSnap(
   known: KnownAssertions,
   draftOf: BuilderOf,
 ): void {
-  const { where } = image;
+  const { at } = image;
   const id = header(assertion, "snap-id");
   checkSize(image, header(assertion, "snap-size"));
   const declaration = known.newest("snap-declaration", ["16", id])?.assertion;
   if (declaration && !optionalHeader(declaration, "snap-name"))
-    throw refused(`${where}: the declaration of snap ${id} names no snap any more: it was revoked`);
+    throw refused(`the declaration of snap ${id} names no snap any more: it was revoked`, { at });
   const name = declaration ? header(declaration, "snap-name") : content.name;
-  if (content.name !== name) throw refused(`${where}: its snap.yaml says ${content.name}, but its declaration says ${name}`);
+  if (content.name !== name) throw refused(`its snap.yaml says ${content.name}, but its declaration says ${name}`, { at });
   const [is, should] = [content.provenance ?? GLOBAL, optionalHeader(assertion, "provenance") ?? GLOBAL];
-  if (is !== should) throw refused(`${where}: its snap.yaml has the provenance ${is}, but its assertion ${should}`);
+  if (is !== should) throw refused(`its snap.yaml has the provenance ${is}, but its assertion ${should}`, { at });
   const draft = draftOf(id, name);
   draft.groups.add(image.group);
   draft.revisions.push(
@@ -345,7 +343,7 @@ function placeComponent(
 ): void {
   const [id = "", name = ""] = assertion.key;
   checkSize(image, header(assertion, "resource-size"));
-  if (content.name !== name) throw refused(`${image.where}: its component.yaml says ${content.name}, but its assertion says ${name}`);
+  if (content.name !== name) throw refused(`its component.yaml says ${content.name}, but its assertion says ${name}`, { at: image.at });
   const { components } = draftOf(id);
   const { type, version, description } = content;
   const revision = Number(header(assertion, "resource-revision"));
@@ -358,11 +356,11 @@ function placeComponent(
 
 /** Without any assertion: what the file name and the export's JSON say is believed, since the operator asked for it. */
 function placeUnasserted(image: SnapImage, reading: SnapReading, { now }: SnapImportOptions, draftOf: BuilderOf): void {
-  const { where, content } = image;
-  if (content.kind === "component") throw refused(`${where}: a component without assertions can't be taken in`);
+  const { at, content } = image;
+  if (content.kind === "component") throw refused("a component without assertions can't be taken in", { at });
   const number = Number(/_(\d+)\.snap$/.exec(image.path)?.[1]);
   if (!Number.isSafeInteger(number) || number < 1)
-    throw refused(`${where}: it has no assertion, and its file name no revision`, { next: `name it ${content.name}_REVISION.snap` });
+    throw refused("it has no assertion, and its file name no revision", { at, next: `name it ${content.name}_REVISION.snap` });
   const told = reading.declared.find(({ value }) => value.name === content.name && value.id !== undefined);
   const draft = draftOf(told?.value.id ?? mintId(`snap ${content.name}`), content.name);
   draft.groups.add(image.group);
@@ -374,7 +372,7 @@ type ComponentContent = Extract<SnapImage["content"], { kind: "component" }>;
 
 function checkSize(image: SnapImage, told: string): void {
   if (Number(told) !== image.sums.size)
-    throw refused(`${image.where}: it has ${image.sums.size} bytes, but its assertion says ${printable(told, 50)}`);
+    throw refused(`it has ${image.sums.size} bytes, but its assertion says ${printable(told, 50)}`, { at: image.at });
 }
 
 function assertedOf({ sums }: SnapImage, unverified: string | undefined) {
@@ -406,9 +404,9 @@ function finish(
   if (name === undefined || (!held && draft.revisions.length === 0))
     throw refused(`the archive has components of snap ${name ?? id}, but no such snap, and the store holds none`);
   const own = declared.filter((one) => one.name === name || one.value.id === id);
-  for (const { where, value } of own)
+  for (const { at, value } of own)
     if (value.id !== undefined && value.id !== id)
-      throw refused(`${where}: it gives ${name} the snap id ${value.id}, but its assertions say ${id}`);
+      throw refused(`it gives ${name} the snap id ${value.id}, but its assertions say ${id}`, { at });
   const told = own.map(({ value }) => value);
   const notes: string[] = [];
   const revisions = draft.revisions.map((one) => ({ ...one, createdAt: timeOf(told, one) }));
@@ -503,7 +501,7 @@ async function republish(accepted: readonly Accepted[], base: SnapBase, draftOf:
 }
 
 interface NamedDeclaration {
-  readonly where: string;
+  readonly at: readonly string[];
   readonly name: string | undefined;
   readonly value: DeclaredSnap;
 }
@@ -511,12 +509,12 @@ interface NamedDeclaration {
 /** A nameless channel map is of the only snap beside it, else of the only one at all. */
 function named({ declared, images }: SnapReading): NamedDeclaration[] {
   const snaps = images.flatMap(({ group, content }) => (content.kind === "snap" ? [{ group, name: content.name }] : []));
-  return declared.map(({ where, group, value }) => {
-    if (value.name !== undefined || value.id !== undefined) return { where, name: value.name, value };
+  return declared.map(({ at, group, value }) => {
+    if (value.name !== undefined || value.id !== undefined) return { at, name: value.name, value };
     const beside = snaps.filter((one) => one.group === group);
     const names = new Set((beside.length > 0 ? beside : snaps).map((one) => one.name));
-    if (names.size > 1) throw refused(`${where}: it does not say of which snap it is, and ${[...names].join(", ")} lie beside it`);
-    return { where, name: [...names][0], value };
+    if (names.size > 1) throw refused(`it does not say of which snap it is, and ${[...names].join(", ")} lie beside it`, { at });
+    return { at, name: [...names][0], value };
   });
 }
 

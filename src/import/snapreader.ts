@@ -2,7 +2,7 @@
 
 import * as v from "valibot";
 import { stringify as toYaml } from "yaml";
-import { type ArchiveFile, place, type ReadAt } from "../archives/archive.ts";
+import { type ArchiveFile, placeOf, type ReadAt } from "../archives/archive.ts";
 import { type DeclaredSnap, type DeclaredSnapRevision, readSnapDeclarations, readSnapsYaml } from "../archives/snapmetadata.ts";
 import { type ComponentFacts, readComponentYaml, readSnapYaml, type SnapYamlFacts } from "../archives/snapyaml.ts";
 import { squashfsFiles, UnreadableSquashfs } from "../archives/squashfs.ts";
@@ -24,7 +24,8 @@ const MAX_ICON = 300_000;
 
 /** A snap or component that was read. */
 export interface SnapImage {
-  readonly where: string;
+  /** where it was found, as `Failure.at` has it */
+  readonly at: readonly string[];
   /** tells what lies beside it */
   readonly group: string;
   readonly path: string;
@@ -38,7 +39,8 @@ export type SnapContents =
   | ({ readonly kind: "component" } & ComponentFacts);
 
 export interface FoundIn<T> {
-  readonly where: string;
+  /** where it was found, as `Failure.at` has it */
+  readonly at: readonly string[];
   readonly group: string;
   readonly value: T;
 }
@@ -105,7 +107,7 @@ export class SnapReader {
       if (error instanceof UnreadableSquashfs) return error;
       throw error;
     });
-    this.#images.push({ where: place(file), group, path: file.path, sums: staged.sums, content });
+    this.#images.push({ at: placeOf(file), group, path: file.path, sums: staged.sums, content });
     return staged.sums;
   }
 
@@ -128,7 +130,7 @@ export class SnapReader {
   }
 
   /** What the export's JSON tells of an image that can't be read. */
-  async #told(image: Pick<SnapImage, "where" | "sums">, why: UnreadableSquashfs): Promise<SnapContents> {
+  async #told(image: Pick<SnapImage, "at" | "sums">, why: UnreadableSquashfs): Promise<SnapContents> {
     const digest = Buffer.from(image.sums["sha3-384"] ?? "", "hex").toString("base64url");
     const of = (type: string, at: number) => this.#assertions.find(({ value }) => value.type === type && value.key[at] === digest)?.value;
     const component = of("snap-resource-revision", 2);
@@ -142,7 +144,7 @@ export class SnapReader {
       .filter(({ value }) => revision && value.id === header(revision, "snap-id"))
       .flatMap(({ value }) => value.revisions.filter((one) => one.revision === number).map((one) => one.yaml ?? yamlOf(value, one)));
     if (told[0] === undefined)
-      throw refused(`${image.where}: ${why.message}`, { next: "install squashfs-tools: chp uses its unsquashfs where it must" });
+      throw refused(why.reason, { next: "install squashfs-tools: chp uses its unsquashfs where it must", at: image.at });
     return this.#snap(Buffer.from(told[0]));
   }
 
@@ -166,14 +168,14 @@ export class SnapReader {
   }
 
   /** Takes in a stream of assertions. */
-  assertions(bytes: Uint8Array, where: string, group: string): void {
-    for (const value of parseAssertions(bytes, where)) this.#assertions.push({ where, group, value });
+  assertions(bytes: Uint8Array, at: readonly string[], group: string): void {
+    for (const value of parseAssertions(bytes, ...at)) this.#assertions.push({ at, group, value });
   }
 
   /** Takes in the account assertion of a charm's publisher, if it is one. */
-  publisher(bytes: Uint8Array, where: string, group: string): void {
+  publisher(bytes: Uint8Array, at: readonly string[], group: string): void {
     try {
-      for (const value of parseAssertions(bytes, where)) this.#publishers.push({ where, group, value });
+      for (const value of parseAssertions(bytes, ...at)) this.#publishers.push({ at, group, value });
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
     }
@@ -181,14 +183,13 @@ export class SnapReader {
 
   /** Whether a value of JSON or YAML tells something of snaps. */
   declares(value: unknown, file: ArchiveFile, group: string): boolean {
-    const where = place(file);
     const found = readSnapDeclarations(value, "it") ?? readSnapsYaml(value, "it");
-    for (const one of found ?? []) this.#declared.push({ where, group, value: one });
+    for (const one of found ?? []) this.#declared.push({ at: placeOf(file), group, value: one });
     return found !== undefined;
   }
 
   /** registration_bundle.b64: JSON in base64, of which only the store's assertion is taken; the private key ends here. */
-  registration(bytes: Uint8Array, where: string, group: string): void {
+  registration(bytes: Uint8Array, at: readonly string[], group: string): void {
     let value: unknown;
     try {
       value = JSON.parse(Buffer.from(utf8(bytes, "it"), "base64").toString("utf8"));
@@ -199,7 +200,7 @@ export class SnapReader {
     if (!parsed.success) throw refused("it has no store_assertion");
     const { store_assertion: given } = parsed.output;
     const text = given.startsWith("type: ") ? given : Buffer.from(given, "base64").toString("utf8");
-    this.assertions(Buffer.from(text), `${where}: store_assertion`, group);
+    this.assertions(Buffer.from(text), [...at, "store_assertion"], group);
   }
 }
 

@@ -6,7 +6,7 @@
  * out of the folder that one was unpacked into.
  */
 
-import { type ArchiveFile, place } from "../archives/archive.ts";
+import { type ArchiveFile, placeOf, showPlaceOf } from "../archives/archive.ts";
 import { isResourcePath } from "../archives/names.ts";
 import { type PublicKey, readSignature, readSums, SIGNATURE_FILE, SUMS_FILE, verify } from "../archives/signature.ts";
 import type { Signer } from "../catalog/generation-types.ts";
@@ -75,7 +75,7 @@ export class ChecksumLists {
 
   /** Takes in the digest of a file or of a whole source. Throws a `refused` failure where a list says otherwise. */
   add(path: string, entry: CheckedFile): void {
-    if (this.#entries.has(path)) throw refused(`${place(entry)} is there twice`);
+    if (this.#entries.has(path)) throw refused(`${showPlaceOf(entry)} is there twice`);
     this.#entries.set(path, entry);
     this.#check(path, entry);
   }
@@ -127,9 +127,10 @@ export class ChecksumLists {
       if (!list || rest === SUMS_FILE || rest === SIGNATURE_FILE) continue;
       const digest = list.sums.get(rest);
       if (digest !== undefined && digest !== entry.sha256)
-        throw refused(`${place(entry)}: its sha256 is ${entry.sha256}, but ${list.where} says ${digest}`, AGAIN);
+        throw refused(`its sha256 is ${entry.sha256}, but ${list.where} says ${digest}`, { ...AGAIN, at: placeOf(entry) });
       const ofSource = list.sums.has(entry.source.slice(folder.length + 1));
-      if (digest === undefined && !ofSource && !entry.isArchive) throw refused(`${place(entry)} is not listed in ${list.where}`, WHOLE);
+      if (digest === undefined && !ofSource && !entry.isArchive)
+        throw refused(`${showPlaceOf(entry)} is not listed in ${list.where}`, WHOLE);
     }
   }
 }

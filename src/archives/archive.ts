@@ -9,9 +9,10 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import zlib from "node:zlib";
 import { Decompress } from "fzstd";
-import { Header, Pax } from "tar";
+import { Pax } from "tar";
 import { Failure, printable, reason, refused, showPlace } from "../errors.ts";
-import { isLitter, safePath } from "./names.ts";
+import { classify, HEAD_SIZE, isLitter, safePath } from "./names.ts";
+import { isZeroBlock, readTarHeader, TAR_BLOCK } from "./tarheader.ts";
 
 export const MIB = 2 ** 20;
 
@@ -35,8 +36,6 @@ export const LIMITS: Limits = { entries: 100_000, depth: 8, size: 2 ** 40, ratio
 
 const RATIO_FROM = 32 * MIB;
 const MAX_HEADER = MIB;
-
-const BLOCK = 512;
 
 export type Chunks = AsyncIterable<Uint8Array>;
 
@@ -173,17 +172,16 @@ export async function* files(
 
 async function* walk(file: ArchiveFile, opaque: (path: string) => boolean, budget: Budget, depth: number): AsyncGenerator<ArchiveFile> {
   const { containers, path, bytes } = file;
-  const head = opaque(path) ? new Uint8Array() : await bytes.peek(BLOCK);
-  const decompress = DECOMPRESSORS.find(({ magic }) => magic.every((byte, i) => head[i] === byte));
-  const tar = isTar(head);
-  if (!decompress && !tar) {
+  const kind = opaque(path) ? undefined : classify(path, await bytes.peek(HEAD_SIZE));
+  const decompress = kind === "gzip" || kind === "zstd" ? DECOMPRESSORS[kind] : undefined;
+  if (!decompress && kind !== "tar") {
     yield file;
     return;
   }
   if (depth >= budget.limits.depth) throw refused(`archives are nested more than ${budget.limits.depth} deep`, { at: placeOf(file) });
   try {
     if (decompress) {
-      const inner = new ByteReader(bounded(decompress.run, bytes.chunks(), budget));
+      const inner = new ByteReader(bounded(decompress, bytes.chunks(), budget));
       try {
         yield* walk({ containers, path, bytes: inner, compressed: true }, opaque, budget, depth + 1);
         await inner.drain();
@@ -208,15 +206,10 @@ export function located(error: unknown, file: FileLocation): unknown {
 
 /* ---- compression ---- */
 
-interface Decompressor {
-  readonly magic: readonly number[];
-  readonly run: (source: Chunks) => Chunks;
-}
-
-const DECOMPRESSORS: readonly Decompressor[] = [
-  { magic: [0x1f, 0x8b], run: (source) => through(source, zlib.createGunzip({ chunkSize: MIB / 16 })) },
-  { magic: [0x28, 0xb5, 0x2f, 0xfd], run: (source) => zstd(wholeFrames(source)) },
-];
+const DECOMPRESSORS = {
+  gzip: (source: Chunks): Chunks => through(source, zlib.createGunzip({ chunkSize: MIB / 16 })),
+  zstd: (source: Chunks): Chunks => zstd(wholeFrames(source)),
+} as const;
 
 async function* through(source: Chunks, transform: NodeJS.ReadWriteStream): Chunks & AsyncGenerator<Uint8Array> {
   const input = Readable.from(source, { objectMode: false });
@@ -323,27 +316,6 @@ async function* bounded(run: (source: Chunks) => Chunks, source: Chunks, budget:
 
 /* ---- tar ---- */
 
-const ZERO_BLOCK = new Uint8Array(BLOCK);
-
-function isTar(head: Uint8Array): boolean {
-  if (head.byteLength < BLOCK) return false;
-  return !isZero(head) && readHeader(head) !== undefined;
-}
-
-/** Undefined where the block is no header; node-tar throws on numbers that are none. */
-function readHeader(block: Uint8Array, pax?: Pax, global?: Pax): Header | undefined {
-  try {
-    const header = new Header(Buffer.from(block), 0, pax, global);
-    return header.cksumValid ? header : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isZero(block: Uint8Array): boolean {
-  return Buffer.compare(block, ZERO_BLOCK) === 0;
-}
-
 type TarEntry = Pick<ArchiveFile, "path" | "bytes">;
 
 async function* entries(bytes: ByteReader, budget: Budget): AsyncGenerator<TarEntry> {
@@ -352,13 +324,13 @@ async function* entries(bytes: ByteReader, budget: Budget): AsyncGenerator<TarEn
   let longPath: string | undefined;
   const seen = new Set<string>();
   for (;;) {
-    const block = await bytes.take(BLOCK);
-    if (block.byteLength < BLOCK) throw refused("it is cut short: the end of the tar is missing");
-    if (isZero(block)) {
+    const block = await bytes.take(TAR_BLOCK);
+    if (block.byteLength < TAR_BLOCK) throw refused("it is cut short: the end of the tar is missing");
+    if (isZeroBlock(block)) {
       await endOfTar(bytes);
       return;
     }
-    const header = readHeader(block, pax, global);
+    const header = readTarHeader(block, pax, global);
     if (!header) throw refused("it is corrupt: a tar header is wrong");
     const size = header.size ?? Number.NaN;
     if (!Number.isSafeInteger(size) || size < 0) throw refused("a tar header has a size that is no number of bytes");
@@ -400,7 +372,7 @@ const WORDS: Readonly<Record<string, string>> = {
 
 /** The second block of the end, and the padding of the last record: what followed would be lost without a word. */
 async function endOfTar(bytes: ByteReader): Promise<void> {
-  if ((await bytes.peek(BLOCK)).byteLength < BLOCK) throw refused("it is cut short: the end of the tar is missing");
+  if ((await bytes.peek(TAR_BLOCK)).byteLength < TAR_BLOCK) throw refused("it is cut short: the end of the tar is missing");
   for await (const chunk of bytes.chunks())
     if (chunk.some((byte) => byte !== 0)) throw refused("it is corrupt: something follows the end of the tar");
 }
@@ -432,7 +404,7 @@ async function meta(bytes: ByteReader, size: number): Promise<string> {
 
 /** Skips `count` bytes and the padding that follows `padded` (or `count`) bytes. */
 async function skip(bytes: ByteReader, count: number, padded = count): Promise<void> {
-  const all = count + ((BLOCK - (padded % BLOCK)) % BLOCK);
+  const all = count + ((TAR_BLOCK - (padded % TAR_BLOCK)) % TAR_BLOCK);
   let got = 0;
   for await (const chunk of bytes.chunks(all)) got += chunk.byteLength;
   if (got < all) throw refused("it is cut short inside an entry");

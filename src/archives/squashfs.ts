@@ -8,7 +8,7 @@
 import { Failure, printable, reason, refused } from "../errors.ts";
 import type { ReadAt } from "./archive.ts";
 import { type Decompress, inflate, Unsupported, unlz4, unlzo, unxz, unzstd } from "./decompress.ts";
-import { isSquashfs } from "./names.ts";
+import { classify } from "./names.ts";
 
 const MIB = 2 ** 20;
 
@@ -309,7 +309,7 @@ class Cursor {
 }
 
 function superblockOf(head: Uint8Array, available: number): Superblock {
-  if (!isSquashfs(head)) throw refused("it is no squashfs");
+  if (classify("", head) !== "squashfs") throw refused("it is no squashfs");
   if (head.byteLength < SUPERBLOCK) throw corrupt("it is cut short");
   const view = viewOf(head);
   const version = `${u16(view, 28)}.${u16(view, 30)}`;

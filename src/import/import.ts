@@ -1,7 +1,7 @@
 /** The use case: archives → blobs → one new generation. One refused file, and nothing is published. */
 
-import { type ArchiveFile, ByteReader, type Chunks, files, type Limits, located, showPlaceOf } from "../archives/archive.ts";
-import { isPayload, isResourcePath } from "../archives/names.ts";
+import { type Chunks, files, type Limits, showPlaceOf } from "../archives/archive.ts";
+import { isResource } from "../archives/names.ts";
 import { type PublicKey, showKey } from "../archives/signature.ts";
 import type { Assertion } from "../assertions/assertion.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
@@ -20,12 +20,12 @@ import {
   type Package,
   type PackageType,
 } from "../catalog/package.ts";
-import { Summer, type Sums } from "../digest.ts";
+import { Summer } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
-import { ExportReader, type Reading } from "./reader.ts";
+import { ExportReader, type Outcome, type Reading } from "./reader.ts";
 import { type ImportedSnaps, importSnaps, type SnapBase, type SnapReport } from "./snapimport.ts";
 import type { SnapReadOptions } from "./snapreader.ts";
-import { ChecksumLists, isContents, type SourceOrigin } from "./sums.ts";
+import { ChecksumLists, type SourceOrigin } from "./sums.ts";
 
 export interface ImportSource {
   /** as the operator named it; `-` is standard input */
@@ -125,12 +125,13 @@ export async function importSources(
 ): Promise<ImportReport> {
   const reader = new ExportReader<Ingested>(store, options);
   try {
-    const contents = new ChecksumLists(options.accepted ?? []);
+    const lists = new ChecksumLists(options.accepted ?? []);
+    const ignored: string[] = [];
     const read = new Map<string, SourceRecord>();
-    for await (const source of sources) read.set(pathOf(source), await readSource(reader, contents, source, options));
-    const { records, notes: signing } = withOrigins(read, contents.finish(), options);
+    for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored }, source, options));
+    const { records, notes: signing } = withOrigins(read, lists.finish(), options);
     const reading = await reader.finish();
-    if (isEmpty(reading)) throw nothingFound(records, reading);
+    if (isEmpty(reading)) throw nothingFound(records, ignored);
 
     const bytes = weigh(store, reading.blobs); // before they are in the store
     const trust = new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]);
@@ -173,7 +174,7 @@ export async function importSources(
       assertions: snaps.assertions,
       missing: { ...packages.missing, snapRevisions: snaps.dropped, snaps: needed },
       notes: [...signing, ...packages.notes, ...snaps.notes, ...notes],
-      ignored: reading.ignored,
+      ignored,
       bytes,
     };
   } finally {
@@ -224,76 +225,47 @@ function pathOf({ path, name }: ImportSource): string {
 
 async function readSource(
   reader: ExportReader<Ingested>,
-  contents: ChecksumLists,
+  { lists, ignored }: { readonly lists: ChecksumLists; readonly ignored: string[] },
   source: ImportSource,
   options: ImportOptions,
 ): Promise<SourceRecord> {
   const summer = new Summer();
   let read = 0;
-  // What goes into the store as it is was hashed on the way there.
-  let sums: Sums | undefined;
-  let staged = false;
+  // The only file of a source that is no archive has the source's bytes, so these are not hashed twice.
+  let isOneFile = false;
+  let outcome: Outcome | undefined;
   let isArchive = false;
-  let isIgnored = false;
   const chunks = async function* () {
     for await (const chunk of source.open()) {
       if (options.signal?.aborted) throw interrupted();
       read += chunk.byteLength;
-      if (!staged) summer.update(chunk);
+      if (!isOneFile) summer.update(chunk);
       options.onProgress?.(source, read);
       yield chunk;
     }
   };
   const path = pathOf(source);
   try {
-    for await (const file of files({ name: source.name, chunks: chunks() }, isResourcePath, options.limits)) {
+    for await (const file of files({ name: source.name, chunks: chunks() }, isResource, options.limits)) {
       const isPart = file.containers.length > 0;
       isArchive ||= isPart;
       const at = isPart ? [path, ...file.containers.slice(1), file.path].join("/") : path;
-      let given: Sums | undefined;
-      const ignored = reader.ignored;
-      try {
-        const isStaged = isPayload(file.path, await file.bytes.peek(4));
-        staged = isStaged && !isPart && !file.compressed;
-        given = isStaged ? await reader.add(file) : await readText(reader, contents, at, file, options.limits);
-      } catch (error) {
-        throw located(error, file);
-      }
-      if (staged) sums = given;
-      isIgnored = reader.ignored > ignored;
+      isOneFile = !isPart && !file.compressed;
+      outcome = await reader.add(file);
+      if (outcome.kind === "checksums") lists.take(at, outcome.bytes, file);
+      if (outcome.kind === "ignored") ignored.push(showPlaceOf(file));
       const { containers, path: name } = file;
-      if (isPart && given) contents.add(at, { containers, path: name, sha256: given["sha-256"], source: path, isIgnored });
+      const isIgnored = outcome.kind === "ignored";
+      if (isPart) lists.add(at, { containers, path: name, sha256: outcome.sums["sha-256"], source: path, isIgnored });
     }
-    const { size, "sha-256": sha256 } = sums ?? summer.sums();
-    contents.add(path, { containers: [], path: source.name, sha256, source: path, isArchive, isIgnored });
+    const { size, "sha-256": sha256 } = isOneFile && outcome ? outcome.sums : summer.sums();
+    lists.add(path, { containers: [], path: source.name, sha256, source: path, isArchive, isIgnored: outcome?.kind === "ignored" });
     return { name: source.name, size, sha256 };
   } catch (error) {
     if (options.signal?.aborted) throw interrupted();
     const isRefused = error instanceof Failure && error.kind === "refused";
     throw (isRefused && (await source.whyWrong?.())) || error;
   }
-}
-
-/** Reads a file that is no payload, and gives its sums. */
-async function readText(
-  reader: ExportReader<Ingested>,
-  contents: ChecksumLists,
-  path: string,
-  file: ArchiveFile,
-  { json }: Limits,
-): Promise<Sums> {
-  const summer = new Summer();
-  const chunks = async function* () {
-    for await (const chunk of file.bytes.chunks()) {
-      summer.update(chunk);
-      yield chunk;
-    }
-  };
-  const bytes = new ByteReader(chunks());
-  if (isContents(file.path)) contents.take(path, await bytes.whole(json, "it"), showPlaceOf(file));
-  else await reader.add({ ...file, bytes });
-  await bytes.drain();
-  return summer.sums();
 }
 
 /** The sources with who signed them. Throws a `refused` failure where keys are accepted and none of them signed one of these. */
@@ -352,10 +324,9 @@ function interrupted(): Failure {
   return new Failure("interrupted", "interrupted: nothing was published");
 }
 
-function nothingFound(records: readonly SourceRecord[], reading: Reading<Ingested>): Failure {
+function nothingFound(records: readonly SourceRecord[], ignored: readonly string[]): Failure {
   if (records.length === 0) return refused("there is no file to import");
-  const found =
-    reading.ignored.length > 0 ? `; found only ${reading.ignored.slice(0, 3).join(", ")}${reading.ignored.length > 3 ? ", …" : ""}` : "";
+  const found = ignored.length > 0 ? `; found only ${ignored.slice(0, 3).join(", ")}${ignored.length > 3 ? ", …" : ""}` : "";
   return refused(`there is no charm, bundle, snap or assertion in ${records.map((r) => r.name).join(", ")}${found}`, {
     next: "chp help import tells what can be imported",
   });

@@ -12,6 +12,7 @@ import type { SnapRevision } from "../catalog/snap.ts";
 import type { Algorithm, Digest, Sums } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
 import { utf8 } from "../text.ts";
+import { readAt, type Staged, type Staging } from "./staging.ts";
 
 /** What snapd verifies a snap by. */
 const SNAP_SUMS: readonly Algorithm[] = ["sha3-384"];
@@ -56,21 +57,14 @@ export interface SnapReading {
   readonly stores: ReadonlyMap<string, string>;
 }
 
-/** Where bytes go while they are read; the caller commits or discards them. */
-export interface Keeper {
-  stage(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[]): Promise<ReadAt & { readonly sums: Sums }>;
-  /** a short text or picture */
-  keep(bytes: Uint8Array): Promise<Digest>;
-}
-
 export interface SnapReadOptions {
   readonly limits: { readonly json: number; readonly text: number };
   /** reads one file of an image that our own reader can't; undefined where that can't either */
-  readonly unsquash?: (image: ReadAt, path: string) => Promise<Uint8Array | undefined>;
+  readonly unsquash?: ((image: ReadAt, path: string) => Promise<Uint8Array | undefined>) | undefined;
 }
 
 export class SnapReader {
-  readonly #keeper: Keeper;
+  readonly #staging: Pick<Staging<Staged>, "stage" | "stageSmall">;
   readonly #options: SnapReadOptions;
   readonly #images: (Omit<SnapImage, "content"> & { readonly content: SnapContents | UnreadableSquashfs })[] = [];
   readonly #assertions: FoundIn<Assertion>[] = [];
@@ -78,8 +72,8 @@ export class SnapReader {
   readonly #declared: FoundIn<DeclaredSnap>[] = [];
   readonly #stores = new Map<string, string>();
 
-  constructor(keeper: Keeper, options: SnapReadOptions) {
-    this.#keeper = keeper;
+  constructor(staging: Pick<Staging<Staged>, "stage" | "stageSmall">, options: SnapReadOptions) {
+    this.#staging = staging;
     this.#options = options;
   }
 
@@ -100,10 +94,10 @@ export class SnapReader {
 
   /** Takes in a snap or a component. */
   async image(file: ArchiveFile, group: string): Promise<Sums> {
-    const staged = await this.#keeper.stage(file.bytes.chunks(), SNAP_SUMS);
+    const staged = await this.#staging.stage(file.bytes.chunks(), SNAP_SUMS);
     const brand = storeOf(file);
     if (brand !== undefined) this.#stores.set(group, brand);
-    const content = await this.#inside(staged).catch((error: unknown) => {
+    const content = await this.#inside(readAt(staged)).catch((error: unknown) => {
       if (error instanceof UnreadableSquashfs) return error;
       throw error;
     });
@@ -117,7 +111,7 @@ export class SnapReader {
     if (yaml) {
       const extension = ICONS.find((one) => (files.get(iconPath(one))?.byteLength ?? 0) > 0);
       const picture = extension && files.get(iconPath(extension));
-      const icon = extension && picture && { blob: await this.#keeper.keep(picture), size: picture.byteLength, extension };
+      const icon = extension && picture && { blob: await this.#staging.stageSmall(picture), size: picture.byteLength, extension };
       return { ...(await this.#snap(yaml)), ...(icon && { icon }) };
     }
     const component = files.get(COMPONENT_YAML);
@@ -126,7 +120,7 @@ export class SnapReader {
   }
 
   async #snap(yaml: Uint8Array): Promise<SnapContents & { kind: "snap" }> {
-    return { kind: "snap", ...readSnapYaml(utf8(yaml, SNAP_YAML), `${SNAP_YAML} in it`), yaml: await this.#keeper.keep(yaml) };
+    return { kind: "snap", ...readSnapYaml(utf8(yaml, SNAP_YAML), `${SNAP_YAML} in it`), yaml: await this.#staging.stageSmall(yaml) };
   }
 
   /** What the export's JSON tells of an image that can't be read. */
@@ -202,11 +196,6 @@ export class SnapReader {
     const text = given.startsWith("type: ") ? given : Buffer.from(given, "base64").toString("utf8");
     this.assertions(Buffer.from(text), [...at, "store_assertion"], group);
   }
-}
-
-/** Whether a file is a registration bundle; its content does not tell. */
-export function isRegistration(path: string): boolean {
-  return /(^|\/)registration_bundle[^/]*\.b64$/.test(path);
 }
 
 /** A snap.yaml of what a reply tells. */

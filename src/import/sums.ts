@@ -6,8 +6,7 @@
  * out of the folder that one was unpacked into.
  */
 
-import { type ArchiveFile, placeOf, showPlaceOf } from "../archives/archive.ts";
-import { isResourcePath } from "../archives/names.ts";
+import { type FileLocation, located, placeOf, showPlaceOf } from "../archives/archive.ts";
 import { type PublicKey, readSignature, readSums, SIGNATURE_FILE, SUMS_FILE, verify } from "../archives/signature.ts";
 import type { Signer } from "../catalog/generation-types.ts";
 import type { Digest } from "../digest.ts";
@@ -24,7 +23,7 @@ export interface SourceOrigin {
 }
 
 /** A file of an archive, or a whole source. */
-export interface CheckedFile extends Pick<ArchiveFile, "containers" | "path"> {
+export interface CheckedFile extends FileLocation {
   readonly sha256: Digest;
   /** the source that it is, or that it is in, by its path */
   readonly source: string;
@@ -47,11 +46,6 @@ const WHOLE: FailureOptions = {
 
 const UNLISTED: SourceOrigin = { signers: [], lacks: `it came without a ${SUMS_FILE}` };
 
-/** Whether a file is a list of digests, or the signature of one. */
-export function isContents(path: string): boolean {
-  return [SUMS_FILE, SIGNATURE_FILE].includes(path.slice(path.lastIndexOf("/") + 1)) && !isResourcePath(path);
-}
-
 /** Paths have the archives on the way as folders: `/media/usb/site.tar/kafka.tar.gz/kafka_195.charm`. */
 export class ChecksumLists {
   readonly #accepted: readonly PublicKey[];
@@ -64,13 +58,18 @@ export class ChecksumLists {
     this.#accepted = accepted;
   }
 
-  /** Takes in what `isContents`; `where` names it later. Throws a `refused` failure if it is no list. */
-  take(path: string, bytes: Uint8Array, where: string): void {
-    const at = path.lastIndexOf("/");
-    const folder = path.slice(0, Math.max(at, 0));
-    const text = utf8(bytes, "it");
-    if (path.slice(at + 1) === SIGNATURE_FILE) this.#signatures.set(folder, { where, text });
-    else this.#lists.set(folder, { where, bytes, sums: readSums(text, "it") });
+  /** Takes in a file of the kind `checksums`. Throws a `refused` failure at `file` if it is no list. */
+  take(path: string, bytes: Uint8Array, file: FileLocation): void {
+    const slash = path.lastIndexOf("/");
+    const folder = path.slice(0, Math.max(slash, 0));
+    const where = showPlaceOf(file);
+    try {
+      const text = utf8(bytes, "it");
+      if (path.slice(slash + 1) === SIGNATURE_FILE) this.#signatures.set(folder, { where, text });
+      else this.#lists.set(folder, { where, bytes, sums: readSums(text, "it") });
+    } catch (error) {
+      throw located(error, file);
+    }
   }
 
   /** Takes in the digest of a file or of a whole source. Throws a `refused` failure where a list says otherwise. */

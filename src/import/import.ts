@@ -23,8 +23,9 @@ import {
 import { Summer } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
 import { ExportReader, type Outcome, type Reading } from "./reader.ts";
-import { type ImportedSnaps, importSnaps, type SnapBase, type SnapReport } from "./snapimport.ts";
+import { type ImportedSnaps, importSnaps, type SnapReport } from "./snapimport.ts";
 import type { SnapReadOptions } from "./snapreader.ts";
+import type { SnapBase } from "./snaptrust.ts";
 import { ChecksumLists, type SourceOrigin } from "./sums.ts";
 
 export interface ImportSource {

@@ -1,4 +1,4 @@
-/** The one error type. Every refusal that a person or a client sees is a `Failure` of one of these kinds. */
+/** The only error type of the program. Everything that a person or a client sees as an error is a `Failure` of one of these kinds. */
 
 /** How a kind of failure is reported. */
 interface FailureCodes {

@@ -67,7 +67,7 @@ export function showPlaceOf(file: FileLocation): string {
 /** Pull access to a stream of bytes: look ahead, take exactly so many, take what is left. */
 export class ByteReader {
   readonly #source: AsyncIterator<Uint8Array>;
-  #held: Uint8Array = new Uint8Array();
+  #buffered: Uint8Array = new Uint8Array();
   #ended = false;
 
   constructor(source: Chunks) {
@@ -76,23 +76,23 @@ export class ByteReader {
 
   /** The next `count` bytes, or fewer at the end, without taking them. */
   async peek(count: number): Promise<Uint8Array> {
-    while (this.#held.byteLength < count && (await this.#pull()));
-    return this.#held.subarray(0, count);
+    while (this.#buffered.byteLength < count && (await this.#pull()));
+    return this.#buffered.subarray(0, count);
   }
 
   /** The next `count` bytes, or fewer at the end. */
   async take(count: number): Promise<Uint8Array> {
     const bytes = await this.peek(count);
-    this.#held = this.#held.subarray(bytes.byteLength);
+    this.#buffered = this.#buffered.subarray(bytes.byteLength);
     return bytes;
   }
 
   /** At most `count` bytes, in chunks as they come. */
   async *chunks(count = Number.POSITIVE_INFINITY): AsyncGenerator<Uint8Array> {
     for (let left = count; left > 0; ) {
-      if (this.#held.byteLength === 0 && !(await this.#pull())) return;
-      const chunk = this.#held.subarray(0, left);
-      this.#held = this.#held.subarray(chunk.byteLength);
+      if (this.#buffered.byteLength === 0 && !(await this.#pull())) return;
+      const chunk = this.#buffered.subarray(0, left);
+      this.#buffered = this.#buffered.subarray(chunk.byteLength);
       left -= chunk.byteLength;
       yield chunk;
     }
@@ -124,12 +124,12 @@ export class ByteReader {
       this.#ended = true;
       return false;
     }
-    this.#held = this.#held.byteLength === 0 ? next.value : Buffer.concat([this.#held, next.value]);
+    this.#buffered = this.#buffered.byteLength === 0 ? next.value : Buffer.concat([this.#buffered, next.value]);
     return true;
   }
 }
 
-/** What all archives of one import have used up so far. */
+/** How much of the limits all archives of one import have used so far. */
 class Budget {
   readonly limits: Limits;
   #entries = 0;
@@ -214,7 +214,7 @@ const DECOMPRESSORS = {
 async function* through(source: Chunks, transform: NodeJS.ReadWriteStream): Chunks & AsyncGenerator<Uint8Array> {
   const input = Readable.from(source, { objectMode: false });
   const pumped = pipeline(input, transform);
-  pumped.catch(() => {}); // told by the loop below
+  pumped.catch(() => {}); // the loop below throws it
   try {
     for await (const chunk of transform) yield chunk as unknown as Uint8Array;
     await pumped;

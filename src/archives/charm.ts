@@ -105,7 +105,7 @@ const Manifest = v.looseObject({
   ),
 });
 
-/** The bases of a manifest.yaml, best first, one an architecture; `all` is kept for `expandAny`. */
+/** The bases of a manifest.yaml, best first, one for each architecture; `all` is kept for `expandAny`. */
 export function readManifest(text: string, what: string): Base[] {
   const parsed = v.safeParse(Manifest, readYaml(text, what));
   if (!parsed.success) return [];

@@ -1,4 +1,4 @@
-/** metadata.json of a charm or bundle export, in the three shapes that are met: info, refresh, flat (contract/formats.md §1.5). */
+/** metadata.json of a charm or bundle export, in the three shapes that exporters write: info, refresh, flat. See handlers/juju.md, Charmhub. */
 
 import * as v from "valibot";
 import { type Base, normalBase } from "../catalog/base.ts";
@@ -104,7 +104,7 @@ const RowSchema = v.looseObject({
 
 const Head = { type: lenient(v.picklist(["charm", "bundle"])), name: v.string(), id: lenient(v.string()), "default-track": Text };
 
-/** What chp's own exports say besides the info reply: each release with its resources, and what is told of each file as it lies there. */
+/** What chp's own exports say besides the info reply: each release with its resources, and the checksums of each file as it is packed. */
 const OwnSchema = v.looseObject({
   format: v.literal(1, "is not a format that is known: this export was made by a later chp"),
   releases: v.array(
@@ -212,7 +212,7 @@ function fromInfo(value: unknown, at: readonly string[]): Declaration {
     defaultTrack: info["default-track"] ?? nonEmpty(info.result?.["default-track"]) ?? firstTrack ?? undefined,
     rows: declared ?? mapped,
     revisions: revisions([...(own?.revisions ?? []), ...[...rows, ...(first ? [first] : [])].map((row) => row.revision)]),
-    // What chp packed without upstream's credentials has other digests than upstream tells.
+    // What chp packed without upstream's credentials has other digests than upstream says.
     ...(own && { paths: own.paths }),
     resources: own ? resources(own.resources) : resources([...rows, ...(first ? [first] : [])].flatMap((row) => row.resources ?? [])),
   };
@@ -278,7 +278,7 @@ function pins(listed: readonly { name: string; revision: number }[] | null | und
   return listed ? Object.fromEntries(listed.map(({ name, revision }) => [name, revision])) : undefined;
 }
 
-/** One entry a revision: the first that tells of it, with the texts that later ones add. */
+/** Each revision once: the first that describes it, with the texts that later ones add. */
 function revisions(all: readonly Record<string, unknown>[]): DeclaredRevision[] {
   const found = new Map<number, DeclaredRevision>();
   for (const one of all) {

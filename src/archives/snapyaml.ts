@@ -1,4 +1,4 @@
-/** What stands in a snap's own files: meta/snap.yaml and, of a component, meta/component.yaml. Source: contract/snapd.md §1.5, §8. */
+/** What a snap's own files say: meta/snap.yaml and, of a component, meta/component.yaml. See handlers/snapd.md, Snaps. */
 
 import * as v from "valibot";
 import { ANY_ARCHITECTURE, type Epoch, SNAP_NAME, SNAP_TYPES, type SnapFacts, type SnapType } from "../catalog/snap.ts";

@@ -60,7 +60,7 @@ class Fields {
     return this.take(count).readUIntBE(0, count);
   }
 
-  /** A long integer without leading zeros. Its length in bits may be told exactly, or in whole bytes as snapd itself does. */
+  /** A long integer without leading zeros. Its length may be given in bits exactly, or in whole bytes as snapd itself does. */
   integer(): Buffer {
     const bits = this.number(2);
     const bytes = this.take(Math.ceil(bits / 8));
@@ -107,10 +107,11 @@ function oldLength(fields: Fields, kind: number): number {
   return fields.number(2 ** kind);
 }
 
+/** A public key as assertions encode it. Throws a `refused` failure where it is none, or of a kind that is not accepted. */
 export function readKey(encoded: string): RsaKey {
   const { fields } = readPacket(encoded, KEY_PACKET, "the public key");
   const version = fields.number(1);
-  fields.take(KEY_TIME.byteLength); // when it was made is of no account
+  fields.take(KEY_TIME.byteLength); // when it was made does not matter
   if (version !== PACKET_VERSION || fields.number(1) !== RSA) throw fields.wrong("is no RSA key of version 4");
   const [n, e] = [fields.integer(), fields.integer()];
   fields.end();
@@ -162,6 +163,7 @@ interface RsaSignature {
   readonly fields: Fields;
 }
 
+/** The signature at the end of an assertion, unchecked. Throws a `refused` failure where it is malformed. */
 export function readSignature({ text }: Assertion): RsaSignature {
   const split = text.lastIndexOf(BLANK_LINE);
   const { fields, body } = readPacket(text.slice(split + BLANK_LINE.length), SIGNATURE_PACKET, "the signature");
@@ -194,7 +196,7 @@ export function checkSignature(assertion: Assertion, { key, length }: RsaKey): R
   return signature;
 }
 
-/** Throws where the signed subpackets are not well-formed, or do not tell when the signature was made. */
+/** Throws where the signed subpackets are not well-formed, or do not say when the signature was made. */
 function checkSubpackets(bytes: Buffer): void {
   const fields = new Fields(bytes, "the signature");
   let dated = false;

@@ -36,7 +36,7 @@ export function parseAssertions(bytes: Uint8Array, ...places: readonly string[])
   return found;
 }
 
-/** The assertion that begins at `at`, and where the next one would. `place.name` tells more of it the more is known. */
+/** The assertion that begins at `at`, and where the next one would. `place.name` names it, more precisely the more of it is read. */
 function parseNext(stream: Buffer, at: number, place: { name: string }): { assertion: Assertion; end: number } {
   if (stream[at] === NEWLINE) throw refused("there is a blank line where it should begin");
   const headEnd = stream.indexOf(BLANK_LINE, at);

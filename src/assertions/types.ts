@@ -1,4 +1,4 @@
-/** Assertions: the signed statements by which a machine knows that a snap is what it says; every type, its headers and who may sign it. Rules: handlers/snapd.md. */
+/** Assertions: the signed statements by which a machine knows that a snap is what it says; every type, its headers and who may sign it. Rules: handlers/snapd.md, Assertions. */
 
 import { refused } from "../errors.ts";
 import { type Assertion, type HeaderValue, header, isList, isMap, optionalHeader } from "./assertion.ts";
@@ -22,7 +22,7 @@ export interface AssertionType {
   readonly may: Shapes;
   /** throws where its parts contradict each other */
   readonly consistent?: (assertion: Assertion) => void;
-  /** primary keys without which it does not hold */
+  /** primary keys of the assertions without which it is not valid */
   readonly needs: (assertion: Assertion) => readonly PrimaryKey[];
   /** primary keys that, where they are known, say more about it */
   readonly uses: (assertion: Assertion) => readonly PrimaryKey[];

@@ -447,7 +447,7 @@ function details(
     ...(facts?.summary && { summary: facts.summary }),
     ...(facts?.description && { description: facts.description }),
   };
-  // The same keys in the same order whether the zip came along or is held already.
+  // The same keys in the same order whether the zip came along or is stored already.
   return { ...declared?.details, ...own, ...declared?.details, ...(publisher && { publisher }) };
 }
 

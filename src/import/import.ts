@@ -1,4 +1,4 @@
-/** The use case: archives → blobs → one new generation. One refused file, and nothing is published. */
+/** Imports archives as one new generation: all of it, or nothing where one file is refused. */
 
 import { type Chunks, files, type Limits, showPlaceOf } from "../archives/archive.ts";
 import { isResource } from "../archives/names.ts";
@@ -31,7 +31,7 @@ import { ChecksumLists, type SourceOrigin } from "./sums.ts";
 export interface ImportSource {
   /** as the operator named it; `-` is standard input */
   readonly name: string;
-  /** where it lies, absolute: files are held against a SHA256SUMS beside them. Absent: nowhere */
+  /** absolute path: files are checked against a SHA256SUMS beside them. Absent: it is no file */
   readonly path?: string;
   /** bytes, where it is known before */
   readonly size?: number;
@@ -41,18 +41,18 @@ export interface ImportSource {
 }
 
 export interface ImportOptions {
-  /** what is told in the log, without secrets */
+  /** as the log shows it, without secrets */
   readonly command: string;
   readonly channel?: string;
   readonly revision?: number;
   readonly channels: ChannelPolicy;
   /** roots of snaps besides Canonical's: accounts and their self-signed account-keys */
   readonly trust?: readonly Assertion[];
-  /** whether snaps and assertions are taken in that do not verify */
+  /** whether snaps and assertions that do not verify are imported all the same, and marked */
   readonly allowUnverified?: boolean;
-  /** where there are any, only what one of them signed is taken in */
+  /** keys of which one must have signed what is imported; empty: nothing has to be signed */
   readonly accepted?: readonly PublicKey[];
-  /** whether that is taken in, too, which none of them signed */
+  /** whether what none of them signed is imported all the same, and marked */
   readonly allowUnsigned?: boolean;
   readonly unsquash?: SnapReadOptions["unsquash"];
   readonly dryRun: boolean;
@@ -79,9 +79,9 @@ export interface PackageReport {
 }
 
 export interface Missing {
-  /** charms that a bundle names and the store lacks */
+  /** charms that a bundle names and that are not in the store */
   readonly charms: readonly { readonly bundle: string; readonly charm: string }[];
-  /** resources that a charm declares or a row pins and the store lacks; `revision` null: any */
+  /** resources that a charm declares or a release pins and that are not in the store; `revision` null: any */
   readonly resources: readonly { readonly charm: string; readonly resource: string; readonly revision: number | null }[];
   /** rows of a channel map whose revision is neither in the archive nor in the store: not published */
   readonly revisions: readonly {
@@ -92,7 +92,7 @@ export interface Missing {
   }[];
   /** the same of snaps */
   readonly snapRevisions: ImportedSnaps["dropped"];
-  /** snaps that what came in needs and the store lacks */
+  /** snaps that imported packages need and that are not in the store */
   readonly snaps: readonly NeededSnap[];
 }
 
@@ -278,25 +278,25 @@ function withOrigins(
   const notes = new Set<string>();
   const records = [...read].map(([path, record]): SourceRecord => {
     const origin = origins.get(path);
-    if (!origin) return record; // nothing was taken of it
-    const { signers, lacks, unknownKey } = origin;
-    if (lacks === undefined) return { ...record, signers };
+    if (!origin) return record; // nothing of it was used
+    const { signers, unsignedBecause, unknownKey } = origin;
+    if (unsignedBecause === undefined) return { ...record, signers };
     if (accepted.length === 0) {
       if (unknownKey !== undefined)
         notes.add(`the signature by key ${unknownKey} was not checked, since that key is not accepted; chp accept-key FILE.pub accepts it`);
       return record;
     }
     if (!allowUnsigned)
-      throw refused(`${printable(record.name)} is not signed by a key that is accepted here: ${lacks}`, {
+      throw refused(`${printable(record.name)} is not signed by a key that is accepted here: ${unsignedBecause}`, {
         next: `accepted is ${accepted.map(showKey).join(", ")}; chp accept-key FILE.pub accepts one more, --allow-unsigned takes this in as it is`,
       });
-    notes.add(`UNSIGNED: ${record.name} was taken in as it is: ${lacks}`);
+    notes.add(`UNSIGNED: ${record.name} was taken in as it is: ${unsignedBecause}`);
     return { ...record, unsigned: true };
   });
   return { records, notes: [...notes] };
 }
 
-/** What is held of snaps, as an import asks for it. */
+/** What is stored of snaps, as an import asks for it. */
 async function snapBase(base: CatalogView): Promise<SnapBase> {
   const assertions = await base.assertions();
   return {
@@ -308,7 +308,7 @@ async function snapBase(base: CatalogView): Promise<SnapBase> {
   };
 }
 
-/** What the packages of the archive need, held ones included, once all of it is in the store. */
+/** The snaps that packages of the archive need and that are missing once all of it is in the store. */
 async function lackingAfter(base: CatalogView, packages: MergedPackages, { reports, after }: ImportedSnaps): Promise<NeededSnap[]> {
   const held = new Map((await base.snaps()).map((snap) => [snap.id, snap]));
   for (const snap of after) held.set(snap.id, snap);
@@ -384,7 +384,7 @@ async function mergeAll(
   };
 }
 
-/** Bytes of the blobs that the store lacks, and of those that it has. */
+/** Bytes of the blobs that are new to the store, and of those that it has. */
 function weigh(store: ImportStore, blobs: readonly Ingested[]): ImportReport["bytes"] {
   const bytes = { new: 0, known: 0 };
   for (const { sums } of new Map(blobs.map((blob) => [blob.sums["sha-256"], blob])).values())
@@ -418,7 +418,7 @@ function report(
   };
 }
 
-/** Resources that the newest revision declares and of which no revision is held. */
+/** Resources that the newest revision declares and of which no revision is stored. */
 function lacking(pkg: Package): string[] {
   const held = new Set(pkg.resources.map((r) => r.name));
   return (pkg.revisions[0]?.resources ?? []).filter((name) => !held.has(name));

@@ -102,8 +102,8 @@ function placeUnasserted(image: SnapImage, reading: SnapReading, { now }: SnapIm
   const number = Number(/_(\d+)\.snap$/.exec(image.path)?.[1]);
   if (!Number.isSafeInteger(number) || number < 1)
     throw refused("it has no assertion, and its file name no revision", { at, next: `name it ${content.name}_REVISION.snap` });
-  const told = reading.declared.find(({ value }) => value.name === content.name && value.id !== undefined);
-  const builder = builderOf(told?.value.id ?? mintId(`snap ${content.name}`), content.name);
+  const declared = reading.declared.find(({ value }) => value.name === content.name && value.id !== undefined);
+  const builder = builderOf(declared?.value.id ?? mintId(`snap ${content.name}`), content.name);
   builder.groups.add(image.group);
   builder.revisions.push(snapRevision(image, content, number, now, "no snap-revision assertion names its bytes"));
 }
@@ -111,9 +111,9 @@ function placeUnasserted(image: SnapImage, reading: SnapReading, { now }: SnapIm
 type SnapContent = Extract<SnapImage["content"], { kind: "snap" }>;
 type ComponentContent = Extract<SnapImage["content"], { kind: "component" }>;
 
-function checkSize(image: SnapImage, told: string): void {
-  if (Number(told) !== image.sums.size)
-    throw refused(`it has ${image.sums.size} bytes, but its assertion says ${printable(told, 50)}`, { at: image.at });
+function checkSize(image: SnapImage, stated: string): void {
+  if (Number(stated) !== image.sums.size)
+    throw refused(`it has ${image.sums.size} bytes, but its assertion says ${printable(stated, 50)}`, { at: image.at });
 }
 
 function assertedOf({ sums }: SnapImage, unverified: string | undefined) {

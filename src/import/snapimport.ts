@@ -46,7 +46,7 @@ export interface SnapReport {
   readonly channels: readonly SnapChange[];
   /** in force over channels that moved, so that these are not offered */
   readonly overrides: readonly OverrideFacts[];
-  /** held revisions whose assertions do not verify */
+  /** stored revisions whose assertions do not verify */
   readonly unverified: readonly { readonly revision: number; readonly reason: string }[];
   readonly notes: readonly string[];
 }
@@ -56,7 +56,7 @@ export interface ImportedSnaps {
   /** every snap that the archive holds something of */
   readonly after: readonly Snap[];
   readonly changed: readonly Snap[];
-  /** names under which a snap was held that has another now */
+  /** names that snaps have no more, since they have another now */
   readonly renamed: readonly string[];
   /** undefined: nothing changed */
   readonly otherAssertions?: readonly StoredAssertion[];
@@ -249,7 +249,7 @@ interface NamedDeclaration {
   readonly value: DeclaredSnap;
 }
 
-/** A nameless channel map is of the only snap beside it, else of the only one at all. */
+/** A channel map without a name belongs to the only snap in the same folder, else to the only snap of the import. */
 function named({ declared, images }: SnapReading): NamedDeclaration[] {
   const snaps = images.flatMap(({ group, content }) => (content.kind === "snap" ? [{ group, name: content.name }] : []));
   return declared.map(({ at, group, value }) => {

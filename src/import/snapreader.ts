@@ -1,4 +1,4 @@
-/** The files of an import that concern snaps: images, assertions, channel maps. What they mean is worked out in snapimport.ts. */
+/** The files of an import that are about snaps: images, assertions, channel maps. What they mean together is worked out in snapimport.ts. */
 
 import * as v from "valibot";
 import { stringify as toYaml } from "yaml";
@@ -14,7 +14,7 @@ import { Failure, printable, refused } from "../errors.ts";
 import { utf8 } from "../text.ts";
 import { readAt, type Staged, type Staging } from "./staging.ts";
 
-/** What snapd verifies a snap by. */
+/** The checksum by which assertions name a snap. */
 const SNAP_SUMS: readonly Algorithm[] = ["sha3-384"];
 
 const SNAP_YAML = "meta/snap.yaml";
@@ -27,7 +27,7 @@ const MAX_ICON = 300_000;
 export interface SnapImage {
   /** where it was found, as `Failure.at` has it */
   readonly at: readonly string[];
-  /** tells what lies beside it */
+  /** the same for files that lie together */
   readonly group: string;
   readonly path: string;
   readonly sums: Sums;
@@ -50,7 +50,7 @@ export interface FoundIn<T> {
 export interface SnapReading {
   readonly images: readonly SnapImage[];
   readonly assertions: readonly FoundIn<Assertion>[];
-  /** who published charms, and the keys that signed that: good to know where it verifies, and needed by nobody */
+  /** accounts of who published charms, and their keys: kept where they verify, and never a reason to refuse */
   readonly publishers: readonly FoundIn<Assertion>[];
   readonly declared: readonly FoundIn<DeclaredSnap>[];
   /** the brand store whose export a group is of */
@@ -59,7 +59,7 @@ export interface SnapReading {
 
 export interface SnapReadOptions {
   readonly limits: { readonly json: number; readonly text: number };
-  /** reads one file of an image that our own reader can't; undefined where that can't either */
+  /** reads one file of an image whose compression chp does not read; gives undefined where it can't either */
   readonly unsquash?: ((image: ReadAt, path: string) => Promise<Uint8Array | undefined>) | undefined;
 }
 
@@ -77,11 +77,11 @@ export class SnapReader {
     this.#options = options;
   }
 
-  /** All that was found. Throws a `refused` failure where an image can't be read and no JSON tells what is in it. */
+  /** All that was found. Throws a `refused` failure where an image can't be read and no JSON of the export describes it. */
   async finish(): Promise<SnapReading> {
     const images = this.#images.map(async ({ content, ...image }) => ({
       ...image,
-      content: content instanceof UnreadableSquashfs ? await this.#told(image, content) : content,
+      content: content instanceof UnreadableSquashfs ? await this.#described(image, content) : content,
     }));
     return {
       images: await Promise.all(images),
@@ -123,8 +123,8 @@ export class SnapReader {
     return { kind: "snap", ...readSnapYaml(utf8(yaml, SNAP_YAML), `${SNAP_YAML} in it`), yaml: await this.#staging.stageSmall(yaml) };
   }
 
-  /** What the export's JSON tells of an image that can't be read. */
-  async #told(image: Pick<SnapImage, "at" | "sums">, why: UnreadableSquashfs): Promise<SnapContents> {
+  /** The contents of an image that can't be read, as the export's JSON describes them. */
+  async #described(image: Pick<SnapImage, "at" | "sums">, why: UnreadableSquashfs): Promise<SnapContents> {
     const digest = Buffer.from(image.sums["sha3-384"] ?? "", "hex").toString("base64url");
     const of = (type: string, at: number) => this.#assertions.find(({ value }) => value.type === type && value.key[at] === digest)?.value;
     const component = of("snap-resource-revision", 2);
@@ -134,12 +134,12 @@ export class SnapReader {
     }
     const revision = of("snap-revision", 0);
     const number = revision && Number(header(revision, "snap-revision"));
-    const told = this.#declared
+    const yamls = this.#declared
       .filter(({ value }) => revision && value.id === header(revision, "snap-id"))
       .flatMap(({ value }) => value.revisions.filter((one) => one.revision === number).map((one) => one.yaml ?? yamlOf(value, one)));
-    if (told[0] === undefined)
+    if (yamls[0] === undefined)
       throw refused(why.reason, { next: "install squashfs-tools: chp uses its unsquashfs where it must", at: image.at });
-    return this.#snap(Buffer.from(told[0]));
+    return this.#snap(Buffer.from(yamls[0]));
   }
 
   async #files(staged: ReadAt): Promise<Map<string, Uint8Array>> {
@@ -175,7 +175,7 @@ export class SnapReader {
     }
   }
 
-  /** Whether a value of JSON or YAML tells something of snaps. */
+  /** Takes in a value of JSON or YAML that describes snaps; whether it does. */
   declares(value: unknown, file: ArchiveFile, group: string): boolean {
     const found = readSnapDeclarations(value, "it") ?? readSnapsYaml(value, "it");
     for (const one of found ?? []) this.#declared.push({ at: placeOf(file), group, value: one });
@@ -198,7 +198,7 @@ export class SnapReader {
   }
 }
 
-/** A snap.yaml of what a reply tells. */
+/** A snap.yaml made of what a reply of the store says. */
 function yamlOf({ name }: DeclaredSnap, { facts }: DeclaredSnapRevision): string {
   return toYaml({ name, ...facts });
 }

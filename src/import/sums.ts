@@ -1,5 +1,5 @@
 /**
- * What the files of an import are held against: the SHA256SUMS beside them, and its signature.
+ * What the files of an import are checked against: the SHA256SUMS beside them, and its signature.
  *
  * A SHA256SUMS is of the folder or archive that it lies in. It lists every file there, at any depth and in nested archives
  * as in folders, or a whole archive by its own digest. It may come before what it lists or after it, out of an archive or
@@ -13,11 +13,11 @@ import type { Digest } from "../digest.ts";
 import { type FailureOptions, refused } from "../errors.ts";
 import { utf8 } from "../text.ts";
 
-/** What is known of where a source comes from. */
+/** Who signed a source, as far as that is known. */
 export interface SourceOrigin {
   readonly signers: readonly Signer[];
   /** why not all of it counts as signed by an accepted key; absent: all of it does */
-  readonly lacks?: string;
+  readonly unsignedBecause?: string;
   /** the key that a signature says it is by, and that is not accepted */
   readonly unknownKey?: string;
 }
@@ -29,7 +29,7 @@ export interface CheckedFile extends FileLocation {
   readonly source: string;
   /** it is a source that has files in it */
   readonly isArchive?: boolean;
-  /** chp has no use for it, so nobody has to have signed it */
+  /** chp has no use for it, so it need not be signed */
   readonly isIgnored?: boolean;
 }
 
@@ -44,7 +44,7 @@ const WHOLE: FailureOptions = {
   next: `a ${SUMS_FILE} is checked as a whole: import what it lists and nothing else beside it, or files of your choice without it`,
 };
 
-const UNLISTED: SourceOrigin = { signers: [], lacks: `it came without a ${SUMS_FILE}` };
+const UNLISTED: SourceOrigin = { signers: [], unsignedBecause: `it came without a ${SUMS_FILE}` };
 
 /** Paths have the archives on the way as folders: `/media/usb/site.tar/kafka.tar.gz/kafka_195.charm`. */
 export class ChecksumLists {
@@ -91,8 +91,8 @@ export class ChecksumLists {
       if (entry.isArchive) continue;
       const above = [...foldersAbove(path)].flatMap(([folder]) => known.get(folder) ?? []);
       // All that lies below a signed list is in it.
-      const own = above.find((one) => one.lacks === undefined) ?? above[0] ?? UNLISTED;
-      if (entry.isIgnored && own.lacks !== undefined) continue;
+      const own = above.find((one) => one.unsignedBecause === undefined) ?? above[0] ?? UNLISTED;
+      if (entry.isIgnored && own.unsignedBecause !== undefined) continue;
       const before = origins.get(entry.source);
       const signers = new Map([...(before?.signers ?? []), ...own.signers].map((signer) => [JSON.stringify(signer), signer]));
       origins.set(entry.source, { ...own, ...before, signers: [...signers.values()] });
@@ -100,17 +100,17 @@ export class ChecksumLists {
     return origins;
   }
 
-  /** What the signature of each list tells, by the list's folder. */
+  /** Who signed each list, by the list's folder. */
   #listOrigins(): Map<string, SourceOrigin> {
     const found = new Map<string, SourceOrigin>();
-    for (const folder of this.#lists.keys()) found.set(folder, { signers: [], lacks: `it has no ${SIGNATURE_FILE}` });
+    for (const folder of this.#lists.keys()) found.set(folder, { signers: [], unsignedBecause: `it has no ${SIGNATURE_FILE}` });
     for (const [folder, { where, text }] of this.#signatures) {
       const list = this.#lists.get(folder);
       if (!list) throw refused(`${where} has no ${SUMS_FILE} beside it`, WHOLE);
       const { keyId } = readSignature(text, where);
       if (!this.#accepted.some(({ id }) => id === keyId)) {
-        const lacks = `its ${SIGNATURE_FILE} is by key ${keyId}, which is not accepted`;
-        found.set(folder, { signers: [], lacks, unknownKey: keyId });
+        const unsignedBecause = `its ${SIGNATURE_FILE} is by key ${keyId}, which is not accepted`;
+        found.set(folder, { signers: [], unsignedBecause, unknownKey: keyId });
         continue;
       }
       const { key, comment } = verify(list.bytes, text, this.#accepted, where);
@@ -119,7 +119,7 @@ export class ChecksumLists {
     return found;
   }
 
-  /** Holds a file against every list that it lies below and that is known by now. */
+  /** Checks a file against every list above it that is known by now. */
   #check(path: string, entry: CheckedFile): void {
     for (const [folder, rest] of foldersAbove(path)) {
       const list = this.#lists.get(folder);

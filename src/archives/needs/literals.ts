@@ -1,10 +1,10 @@
-/** Literals of any language, and what of a snap they may be. */
+/** Literals of any language, and whether they are a name, revision, channel or architecture of a snap. */
 
 import { parseChannel, RISKS } from "../../catalog/channel.ts";
 import { SNAP_NAME } from "../../catalog/snap.ts";
 import { MAX_DEPTH } from "./sourcefiles.ts";
 
-/** A literal of any language; undefined: something that only a run would tell. */
+/** A literal of any language; undefined: something that only a run would give. */
 export type Literal =
   | string
   | number
@@ -16,7 +16,7 @@ export type Literal =
   | { readonly snap: Literal }
   | undefined;
 
-/** The same of what a parser gives. */
+/** A literal of a value that a parser of JSON, YAML or TOML gives. */
 export function literalOf(data: unknown, depth = 0): Literal {
   if (typeof data === "string" || typeof data === "number") return data;
   if (typeof data === "bigint") return Number(data);
@@ -25,7 +25,7 @@ export function literalOf(data: unknown, depth = 0): Literal {
   return { map: Object.entries(data).map(([key, value]) => [key, literalOf(value, depth + 1)] as const) };
 }
 
-/** Names of the kernel and of dpkg → dpkg's. */
+/** Architectures as the kernel and dpkg call them → as dpkg does. */
 const ARCHITECTURES: ReadonlyMap<Literal, string> = new Map([
   ["x86_64", "amd64"],
   ["amd64", "amd64"],
@@ -57,7 +57,7 @@ export function channelOf(value: Literal): string | undefined {
   return typeof value === "string" && parseChannel(value) ? value : undefined;
 }
 
-/** A channel among other texts: one that names its risk. */
+/** A channel among other texts, which only the name of a risk distinguishes. */
 export function riskyChannelOf(value: Literal): string | undefined {
   return typeof value === "string" && RISKS.some((risk) => value.split("/").includes(risk)) ? channelOf(value) : undefined;
 }

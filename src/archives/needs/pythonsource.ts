@@ -1,4 +1,4 @@
-/** Python as far as literals go: tokens, assignments and calls. */
+/** The tokens, assignments and calls of a Python file, as far as they are literals. Nothing is evaluated. */
 
 import type { Literal } from "./literals.ts";
 import { MAX_DEFINITIONS, MAX_DEPTH } from "./sourcefiles.ts";

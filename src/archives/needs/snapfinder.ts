@@ -1,6 +1,6 @@
 /**
  * Which snaps a charm installs, as far as its own files say so. Nothing is run: literals are read, what is computed is left
- * out. refresh_versions.toml is made to be read by machines, so it is certain; all else is how the field writes it.
+ * out. refresh_versions.toml is written for machines, so it is certain; all else follows the habits of charm authors.
  */
 
 import { parse as parseToml } from "smol-toml";
@@ -35,9 +35,9 @@ import {
   REFRESH_VERSIONS,
 } from "./sourcefiles.ts";
 
-/* ---- what names mean ---- */
+/* ---- names of variables, keys and files ---- */
 
-/** `SNAPS`, `SNAP_PACKAGES`, `VAULT_SNAP_REVISION`, `_grafana_agent_snaps`; what is before it tells snaps apart. */
+/** `SNAPS`, `SNAP_PACKAGES`, `VAULT_SNAP_REVISION`, `_grafana_agent_snaps`; what comes before it distinguishes several snaps. */
 const SNAP_VARIABLE = /^(?:(.*?)_)?snaps?(?:[_-](?:packages?|revisions?|revs?|versions?|maps?|list|specs?|pins?|info))?$/i;
 const SNAP_NAME_VARIABLE = /^(?:(.*?)_)?snap(?:_name)?$/i;
 const SNAP_CHANNEL_VARIABLE = /^(?:(.*?)_)?snap_channel$/i;
@@ -53,7 +53,7 @@ function prefixOf(variable: string, pattern: RegExp): string | undefined {
   return match ? (match[1] ?? "").toUpperCase() : undefined;
 }
 
-/** Keys that say something of a snap and are none. */
+/** Keys that describe a snap and are no names of snaps. */
 const NO_NAMES = new Set<string>([
   ...RISKS,
   "latest",
@@ -221,7 +221,7 @@ class SnapFinder {
     }
   }
 
-  /** `[sudo] snap install NAME… [--revision N] [--channel C]`; an unknown word is one that a run would tell. */
+  /** `[sudo] snap install NAME… [--revision N] [--channel C]`; an undefined word is one that only a run would give. */
   #command(path: string, command: readonly Literal[]): void {
     const words = command[0] === "sudo" ? command.slice(1) : command;
     if (words[0] !== "snap" && words[0] !== "/usr/bin/snap") return;
@@ -252,7 +252,7 @@ class SnapFinder {
 
   /* -- variables -- */
 
-  /** What a value stands for; undefined where that is not one literal. */
+  /** The literal that a value stands for; undefined where there is none, or several. */
   #resolve(value: Literal, path: string, depth = 0): Literal {
     this.#steps += 1;
     if (this.#steps > MAX_STEPS || depth > MAX_DEPTH) return undefined;
@@ -303,7 +303,7 @@ class SnapFinder {
     return found;
   }
 
-  /** The snap that a pin beside no name is of: its sibling's, the one called like its variable, or the only one there is. */
+  /** The snap of a pin that has no name: that of the variable beside it, the snap called like its variable, or the only one there is. */
   #nameFor({ path, prefix, local }: Nameless, everywhere: ReadonlySet<string>): string | undefined {
     const sibling = only(this.#siblings(path).names.get(prefix));
     if (sibling !== undefined) return sibling;
@@ -428,7 +428,7 @@ class SnapFinder {
     });
   }
 
-  /** A command line in one text; one without an option is a message unless it is run at once. */
+  /** A command line in a string; without an option it is taken for a message, unless it is run at once. */
   #commandText(path: string, file: PythonSource, at: number): void {
     const text = file.tokens[at]?.text ?? "";
     if (text.length > MAX_COMMAND || !/^(?:sudo )?(?:\/usr\/bin\/)?snap \w+ /.test(text) || this.#startsStatement(file, at)) return;
@@ -493,7 +493,7 @@ export function needsOf(files: ReadonlyMap<string, string>): Need[] {
     .slice(0, MAX_NEEDS);
 }
 
-/** Whether `b` is no more than a part of `a`: a snap without a revision beside one with it, or one for any architecture. */
+/** Whether `a` says all that `b` says: `b` has no revision and `a` has, or `b` is of any architecture and `a` of one. */
 function saysMore(a: Need, b: Need): boolean {
   if (a.name !== b.name || b.sure === "certain") return false;
   const alike = a.architecture === b.architecture || a.architecture === undefined || b.architecture === undefined;

@@ -6,12 +6,12 @@ const KIB = 1024;
 export const REFRESH_VERSIONS = "refresh_versions.toml";
 export const METADATA = "metadata.yaml";
 
-/** A charm with more is no charm; the rest is left out. */
+/** No real charm has more; the rest is left out. */
 export const MAX_NEEDS = 200;
-/** findings before doubles are taken out */
+/** findings before duplicates are removed */
 export const MAX_FINDINGS = 2000;
 const MAX_PATH = 500;
-/** values that are looked at for one charm: names that stand for names must not multiply */
+/** values that are resolved for one charm: names that stand for names must not multiply */
 export const MAX_STEPS = 500_000;
 export const MAX_DEPTH = 16;
 export const MAX_DEFINITIONS = 16;

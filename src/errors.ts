@@ -1,4 +1,4 @@
-/** The one error type. Every refusal that a person or a client sees is a `Failure` of one of these kinds. */
+/** The only error type of the program. Everything that a person or a client sees as an error is a `Failure` of one of these kinds. */
 
 /** By kind the exit code of a command. What it is in a reply: handlers/errors.ts. */
 const EXIT_CODES = {
@@ -31,28 +31,45 @@ export interface FailureOptions {
   /** the next thing to type or to do, printed on a line of its own */
   next?: string;
   cause?: unknown;
+  /** see `Failure.at` */
+  at?: readonly string[];
 }
 
-/** Says what cannot be done in the user's words: lower-case, no trailing full stop, the file or field named. */
+/**
+ * Says what cannot be done in the user's words: lower-case, no trailing full stop, the file or field named. The message is
+ * the place and the reason, `outer.tar.gz: kafka.tar.gz: metadata.json: it is not UTF-8 text`.
+ */
 export class Failure extends Error {
   override readonly name = "Failure";
   readonly kind: FailureKind;
   readonly next: string | undefined;
+  /** where it happened, outermost first: archives, a file, a part of it; empty: the reason says it */
+  readonly at: readonly string[];
+  /** the message without the place */
+  readonly reason: string;
 
-  constructor(kind: FailureKind, message: string, options: FailureOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+  constructor(kind: FailureKind, message: string, { next, cause, at = [] }: FailureOptions = {}) {
+    super(at.length === 0 ? message : `${showPlace(at)}: ${message}`, cause === undefined ? undefined : { cause });
     this.kind = kind;
-    this.next = options.next;
+    this.next = next;
+    this.at = at;
+    this.reason = message;
   }
 
   get exit(): number {
     return EXIT_CODES[this.kind];
   }
 
-  /** The same refusal, told from where it happened: `outer.tar.gz: kafka.tar.gz: metadata.json: …`. */
-  within(place: string): Failure {
-    return new Failure(this.kind, `${place}: ${this.message}`, { ...(this.next && { next: this.next }), cause: this });
+  /** The same failure, seen from `places` around it; those that it names already are not added again. */
+  within(...places: readonly string[]): Failure {
+    if (places.every((place, i) => place === this.at[i])) return this;
+    return new Failure(this.kind, this.reason, { ...(this.next && { next: this.next }), cause: this, at: [...places, ...this.at] });
   }
+}
+
+/** A place as text: `outer.tar.gz: kafka.tar.gz: metadata.json`. */
+export function showPlace(at: readonly string[]): string {
+  return printable(at.join(": "));
 }
 
 /** A `refused` failure: the content is wrong, exit code 3. */

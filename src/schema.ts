@@ -3,12 +3,17 @@
 import * as v from "valibot";
 import { type FailureOptions, printable, refused } from "./errors.ts";
 
-/** The value as a schema has it. Throws a `refused` failure: `what`, and the field that is wrong as `charms.kafka.id is missing`. */
-export function checkShape<T extends v.GenericSchema>(schema: T, value: unknown, what: string, options?: FailureOptions): v.InferOutput<T> {
+/** The value as a schema has it. Throws a `refused` failure at `at`, which names the field that is wrong as `charms.kafka.id is missing`. */
+export function checkShape<T extends v.GenericSchema>(
+  schema: T,
+  value: unknown,
+  at: string | readonly string[],
+  options?: Omit<FailureOptions, "at">,
+): v.InferOutput<T> {
   const parsed = v.safeParse(schema, value, { abortEarly: true });
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
-  throw refused(`${what}: ${describe(issue)}`, options);
+  throw refused(describe(issue), { ...options, at: typeof at === "string" ? [at] : at });
 }
 
 function describe(issue: v.BaseIssue<unknown>): string {

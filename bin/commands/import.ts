@@ -7,7 +7,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { type Command, Option } from "commander";
 import { LIMITS, type Limits, type ReadAt } from "../../src/archives/archive.ts";
-import { isLitter, isResourcePath } from "../../src/archives/names.ts";
+import { classify, isLitter, isResource } from "../../src/archives/names.ts";
 import { showSigner } from "../../src/archives/signature.ts";
 import type { Assertion } from "../../src/assertions/assertion.ts";
 import { parseAssertions } from "../../src/assertions/text.ts";
@@ -18,10 +18,9 @@ import { showNeed } from "../../src/catalog/lacking.ts";
 import { endCommand, holdOf, showHold } from "../../src/catalog/override.ts";
 import type { ChannelPolicy } from "../../src/catalog/package.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
-import { type ImportReport, type ImportSource, importSources, type PackageReport, type Told } from "../../src/import/import.ts";
+import { type ImportReport, type ImportSource, importSources, type PackageReport, type PrintedReport } from "../../src/import/import.ts";
 import { sourcesOf, untilMark } from "../../src/import/remoteprotocol.ts";
 import type { SnapReport } from "../../src/import/snapimport.ts";
-import { isContents } from "../../src/import/sums.ts";
 import { checkRoots } from "../../src/settings/config.ts";
 import type { Store } from "../../store/store.ts";
 import { type CommonOptions, count, type Io, note, printJson, showSize, storeFlag, undoOf } from "../machine/io.ts";
@@ -159,7 +158,7 @@ async function importHere(
   options: ImportFlags,
   channels: ChannelPolicy,
   io: Io,
-): Promise<Told> {
+): Promise<PrintedReport> {
   const given = await readRoots(options.trust ?? []);
   const limits = limitsOf(options);
   const files = options.tarOfFiles && sources[0] ? sourcesOf(sources[0], options.folder, limits) : sources;
@@ -284,7 +283,7 @@ async function sourcesAt(path: string, signal: AbortSignal): Promise<ImportSourc
   const at = await look(path);
   if (at.isDirectory()) return inFolder(path, signal);
   if (!at.isFile() && !at.isFIFO()) throw new Failure("usage", `${printable(path)} is neither a file nor a folder`);
-  const beside = /\.(charm|bundle)$/.test(path) ? await resourcesBeside(path, signal) : await assertionsBeside(path, signal);
+  const beside = classify(path) === "charm" ? await resourcesBeside(path, signal) : await assertionsBeside(path, signal);
   return [fromFile(path, at.isFile() ? at.size : undefined, signal), ...beside];
 }
 
@@ -320,7 +319,7 @@ async function resourcesBeside(path: string, signal: AbortSignal): Promise<Impor
       .map((entry) => join(within, entry.name));
   const beside = [...(await listed(folder)), ...(await listed(join(folder, "resources")))];
   const own = beside.filter(
-    (file) => isResourcePath(file) && (basename(file).startsWith(`${charm}.`) || basename(file).startsWith("resource_")),
+    (file) => isResource(file) && (basename(file).startsWith(`${charm}.`) || basename(file).startsWith("resource_")),
   );
   return Promise.all(own.toSorted().map(async (file) => fromFile(file, (await stat(file)).size, signal)));
 }
@@ -372,7 +371,7 @@ function renderSigners(sources: ImportReport["sources"]): string[] {
   for (const { name, signers = [] } of sources)
     for (const signer of signers) {
       const by = `signed by ${showSigner(signer)}, ${signer.comment}`;
-      covered.set(by, [...(covered.get(by) ?? []), ...(isContents(name) ? [] : [name])]);
+      covered.set(by, [...(covered.get(by) ?? []), ...(classify(name) === "checksums" ? [] : [name])]);
     }
   return [...covered].map(([by, names]) => `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}: ${by}`);
 }

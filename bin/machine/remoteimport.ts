@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import { Failure, isFailureKind, printable, reason } from "../../src/errors.ts";
-import type { ImportSource, Told } from "../../src/import/import.ts";
+import type { ImportSource, PrintedReport } from "../../src/import/import.ts";
 import { type SizedSource, sized, sizeOfTar, tarOfSources } from "../../src/import/remoteprotocol.ts";
 import { readPem } from "../../src/settings/certificate.ts";
 import { parametersOf } from "../../src/wire/remoteimport.ts";
@@ -29,7 +29,7 @@ const TIMEOUT = 15_000;
 const ATTEMPTS = 60;
 
 /** Imports on the server at `to` as one step, and gives its report. Throws a `Failure`, the server's own where it refused. */
-export async function importTo(to: string, sources: readonly ImportSource[], options: RemoteFlags, io: Io): Promise<Told> {
+export async function importTo(to: string, sources: readonly ImportSource[], options: RemoteFlags, io: Io): Promise<PrintedReport> {
   if (options.store !== undefined) throw new Failure("usage", "--to and --store are two places: give one of them");
   if (options.trust)
     throw new Failure("usage", "--trust can't go with --to: a root is taken in where the store is", {
@@ -85,7 +85,11 @@ class Server {
     }
   }
 
-  async put(parameters: URLSearchParams, headers: Readonly<Record<string, string>>, body: AsyncIterable<Uint8Array>): Promise<Told> {
+  async put(
+    parameters: URLSearchParams,
+    headers: Readonly<Record<string, string>>,
+    body: AsyncIterable<Uint8Array>,
+  ): Promise<PrintedReport> {
     let sent = false;
     const counted = async function* () {
       yield* body;
@@ -101,7 +105,7 @@ class Server {
     const report = tryJson(reply.body);
     if (!v.is(Report, report))
       throw new Failure("failed", `${this.#host} imported it, but its report can't be read: is it another version of chp?`);
-    return report as unknown as Told;
+    return report as unknown as PrintedReport;
   }
 
   async #ask(how: Ask, parameters = "", sent = () => false): Promise<Reply> {

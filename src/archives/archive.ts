@@ -9,9 +9,10 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import zlib from "node:zlib";
 import { Decompress } from "fzstd";
-import { Header, Pax } from "tar";
-import { Failure, printable, reason, refused } from "../errors.ts";
-import { isLitter, safePath } from "./names.ts";
+import { Pax } from "tar";
+import { Failure, printable, reason, refused, showPlace } from "../errors.ts";
+import { classify, HEAD_SIZE, isLitter, safePath } from "./names.ts";
+import { isZeroBlock, readTarHeader, TAR_BLOCK } from "./tarheader.ts";
 
 export const MIB = 2 ** 20;
 
@@ -36,8 +37,6 @@ export const LIMITS: Limits = { entries: 100_000, depth: 8, size: 2 ** 40, ratio
 const RATIO_FROM = 32 * MIB;
 const MAX_HEADER = MIB;
 
-const BLOCK = 512;
-
 export type Chunks = AsyncIterable<Uint8Array>;
 
 /** A regular file found in an archive, or given as it is. */
@@ -52,15 +51,23 @@ export interface ArchiveFile {
   readonly bytes: ByteReader;
 }
 
-/** Where a file was found, for messages: `export.tar.gz: kafka.tar.gz: metadata.json`. */
-export function place(file: Pick<ArchiveFile, "containers" | "path">): string {
-  return printable([...file.containers, file.path].join(": "));
+/** What says where a file was found. */
+export type FileLocation = Pick<ArchiveFile, "containers" | "path">;
+
+/** Where a file was found, as `Failure.at` has it: the archives on the way, outermost first, and its path. */
+export function placeOf({ containers, path }: FileLocation): readonly string[] {
+  return [...containers, path];
+}
+
+/** The same as text: `export.tar.gz: kafka.tar.gz: metadata.json`. */
+export function showPlaceOf(file: FileLocation): string {
+  return showPlace(placeOf(file));
 }
 
 /** Pull access to a stream of bytes: look ahead, take exactly so many, take what is left. */
 export class ByteReader {
   readonly #source: AsyncIterator<Uint8Array>;
-  #held: Uint8Array = new Uint8Array();
+  #buffered: Uint8Array = new Uint8Array();
   #ended = false;
 
   constructor(source: Chunks) {
@@ -69,23 +76,23 @@ export class ByteReader {
 
   /** The next `count` bytes, or fewer at the end, without taking them. */
   async peek(count: number): Promise<Uint8Array> {
-    while (this.#held.byteLength < count && (await this.#pull()));
-    return this.#held.subarray(0, count);
+    while (this.#buffered.byteLength < count && (await this.#pull()));
+    return this.#buffered.subarray(0, count);
   }
 
   /** The next `count` bytes, or fewer at the end. */
   async take(count: number): Promise<Uint8Array> {
     const bytes = await this.peek(count);
-    this.#held = this.#held.subarray(bytes.byteLength);
+    this.#buffered = this.#buffered.subarray(bytes.byteLength);
     return bytes;
   }
 
   /** At most `count` bytes, in chunks as they come. */
   async *chunks(count = Number.POSITIVE_INFINITY): AsyncGenerator<Uint8Array> {
     for (let left = count; left > 0; ) {
-      if (this.#held.byteLength === 0 && !(await this.#pull())) return;
-      const chunk = this.#held.subarray(0, left);
-      this.#held = this.#held.subarray(chunk.byteLength);
+      if (this.#buffered.byteLength === 0 && !(await this.#pull())) return;
+      const chunk = this.#buffered.subarray(0, left);
+      this.#buffered = this.#buffered.subarray(chunk.byteLength);
       left -= chunk.byteLength;
       yield chunk;
     }
@@ -117,12 +124,12 @@ export class ByteReader {
       this.#ended = true;
       return false;
     }
-    this.#held = this.#held.byteLength === 0 ? next.value : Buffer.concat([this.#held, next.value]);
+    this.#buffered = this.#buffered.byteLength === 0 ? next.value : Buffer.concat([this.#buffered, next.value]);
     return true;
   }
 }
 
-/** What all archives of one import have used up so far. */
+/** How much of the limits all archives of one import have used so far. */
 class Budget {
   readonly limits: Limits;
   #entries = 0;
@@ -165,17 +172,16 @@ export async function* files(
 
 async function* walk(file: ArchiveFile, opaque: (path: string) => boolean, budget: Budget, depth: number): AsyncGenerator<ArchiveFile> {
   const { containers, path, bytes } = file;
-  const head = opaque(path) ? new Uint8Array() : await bytes.peek(BLOCK);
-  const decompress = DECOMPRESSORS.find(({ magic }) => magic.every((byte, i) => head[i] === byte));
-  const tar = isTar(head);
-  if (!decompress && !tar) {
+  const kind = opaque(path) ? undefined : classify(path, await bytes.peek(HEAD_SIZE));
+  const decompress = kind === "gzip" || kind === "zstd" ? DECOMPRESSORS[kind] : undefined;
+  if (!decompress && kind !== "tar") {
     yield file;
     return;
   }
-  if (depth >= budget.limits.depth) throw refused(`${place(file)}: archives are nested more than ${budget.limits.depth} deep`);
+  if (depth >= budget.limits.depth) throw refused(`archives are nested more than ${budget.limits.depth} deep`, { at: placeOf(file) });
   try {
     if (decompress) {
-      const inner = new ByteReader(bounded(decompress.run, bytes.chunks(), budget));
+      const inner = new ByteReader(bounded(decompress, bytes.chunks(), budget));
       try {
         yield* walk({ containers, path, bytes: inner, compressed: true }, opaque, budget, depth + 1);
         await inner.drain();
@@ -193,28 +199,22 @@ async function* walk(file: ArchiveFile, opaque: (path: string) => boolean, budge
   }
 }
 
-/** The failure with the file where it happened, unless it says that already. */
-export function located(error: unknown, file: Pick<ArchiveFile, "containers" | "path">): unknown {
-  const where = place(file);
-  return error instanceof Failure && !error.message.startsWith(`${where}: `) ? error.within(where) : error;
+/** The failure with the file where it happened, unless it has that already; an error that is no `Failure` is given back as it is. */
+export function located(error: unknown, file: FileLocation): unknown {
+  return error instanceof Failure ? error.within(...placeOf(file)) : error;
 }
 
 /* ---- compression ---- */
 
-interface Decompressor {
-  readonly magic: readonly number[];
-  readonly run: (source: Chunks) => Chunks;
-}
-
-const DECOMPRESSORS: readonly Decompressor[] = [
-  { magic: [0x1f, 0x8b], run: (source) => through(source, zlib.createGunzip({ chunkSize: MIB / 16 })) },
-  { magic: [0x28, 0xb5, 0x2f, 0xfd], run: (source) => zstd(wholeFrames(source)) },
-];
+const DECOMPRESSORS = {
+  gzip: (source: Chunks): Chunks => through(source, zlib.createGunzip({ chunkSize: MIB / 16 })),
+  zstd: (source: Chunks): Chunks => zstd(wholeFrames(source)),
+} as const;
 
 async function* through(source: Chunks, transform: NodeJS.ReadWriteStream): Chunks & AsyncGenerator<Uint8Array> {
   const input = Readable.from(source, { objectMode: false });
   const pumped = pipeline(input, transform);
-  pumped.catch(() => {}); // told by the loop below
+  pumped.catch(() => {}); // the loop below throws it
   try {
     for await (const chunk of transform) yield chunk as unknown as Uint8Array;
     await pumped;
@@ -316,27 +316,6 @@ async function* bounded(run: (source: Chunks) => Chunks, source: Chunks, budget:
 
 /* ---- tar ---- */
 
-const ZERO_BLOCK = new Uint8Array(BLOCK);
-
-function isTar(head: Uint8Array): boolean {
-  if (head.byteLength < BLOCK) return false;
-  return !isZero(head) && readHeader(head) !== undefined;
-}
-
-/** Undefined where the block is no header; node-tar throws on numbers that are none. */
-function readHeader(block: Uint8Array, pax?: Pax, global?: Pax): Header | undefined {
-  try {
-    const header = new Header(Buffer.from(block), 0, pax, global);
-    return header.cksumValid ? header : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isZero(block: Uint8Array): boolean {
-  return Buffer.compare(block, ZERO_BLOCK) === 0;
-}
-
 type TarEntry = Pick<ArchiveFile, "path" | "bytes">;
 
 async function* entries(bytes: ByteReader, budget: Budget): AsyncGenerator<TarEntry> {
@@ -345,13 +324,13 @@ async function* entries(bytes: ByteReader, budget: Budget): AsyncGenerator<TarEn
   let longPath: string | undefined;
   const seen = new Set<string>();
   for (;;) {
-    const block = await bytes.take(BLOCK);
-    if (block.byteLength < BLOCK) throw refused("it is cut short: the end of the tar is missing");
-    if (isZero(block)) {
+    const block = await bytes.take(TAR_BLOCK);
+    if (block.byteLength < TAR_BLOCK) throw refused("it is cut short: the end of the tar is missing");
+    if (isZeroBlock(block)) {
       await endOfTar(bytes);
       return;
     }
-    const header = readHeader(block, pax, global);
+    const header = readTarHeader(block, pax, global);
     if (!header) throw refused("it is corrupt: a tar header is wrong");
     const size = header.size ?? Number.NaN;
     if (!Number.isSafeInteger(size) || size < 0) throw refused("a tar header has a size that is no number of bytes");
@@ -393,7 +372,7 @@ const WORDS: Readonly<Record<string, string>> = {
 
 /** The second block of the end, and the padding of the last record: what followed would be lost without a word. */
 async function endOfTar(bytes: ByteReader): Promise<void> {
-  if ((await bytes.peek(BLOCK)).byteLength < BLOCK) throw refused("it is cut short: the end of the tar is missing");
+  if ((await bytes.peek(TAR_BLOCK)).byteLength < TAR_BLOCK) throw refused("it is cut short: the end of the tar is missing");
   for await (const chunk of bytes.chunks())
     if (chunk.some((byte) => byte !== 0)) throw refused("it is corrupt: something follows the end of the tar");
 }
@@ -425,7 +404,7 @@ async function meta(bytes: ByteReader, size: number): Promise<string> {
 
 /** Skips `count` bytes and the padding that follows `padded` (or `count`) bytes. */
 async function skip(bytes: ByteReader, count: number, padded = count): Promise<void> {
-  const all = count + ((BLOCK - (padded % BLOCK)) % BLOCK);
+  const all = count + ((TAR_BLOCK - (padded % TAR_BLOCK)) % TAR_BLOCK);
   let got = 0;
   for await (const chunk of bytes.chunks(all)) got += chunk.byteLength;
   if (got < all) throw refused("it is cut short inside an entry");

@@ -25,7 +25,7 @@ const Metadata = v.looseObject({
   peers: Names,
 });
 
-export interface DeclaredResource {
+export interface CharmResource {
   readonly name: string;
   readonly type: "file" | "oci-image";
   readonly filename: string;
@@ -38,7 +38,7 @@ export interface CharmFacts {
   readonly summary: string;
   readonly description: string;
   readonly subordinate: boolean;
-  readonly resources: readonly DeclaredResource[];
+  readonly resources: readonly CharmResource[];
   readonly relations: Relations;
   /** Juju series of an old charm that has no manifest */
   readonly series: readonly string[];
@@ -105,7 +105,7 @@ const Manifest = v.looseObject({
   ),
 });
 
-/** The bases of a manifest.yaml, best first, one an architecture; `all` is kept for `expandAny`. */
+/** The bases of a manifest.yaml, best first, one for each architecture; `all` is kept for `expandAny`. */
 export function readManifest(text: string, what: string): Base[] {
   const parsed = v.safeParse(Manifest, readYaml(text, what));
   if (!parsed.success) return [];

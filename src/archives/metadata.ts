@@ -1,4 +1,4 @@
-/** metadata.json of a charm or bundle export, in the three shapes that are met: info, refresh, flat (contract/formats.md §1.5). */
+/** metadata.json of a charm or bundle export, in the three shapes that exporters write: info, refresh, flat. See handlers/juju.md, Charmhub. */
 
 import * as v from "valibot";
 import { type Base, normalBase } from "../catalog/base.ts";
@@ -104,7 +104,7 @@ const RowSchema = v.looseObject({
 
 const Head = { type: lenient(v.picklist(["charm", "bundle"])), name: v.string(), id: lenient(v.string()), "default-track": Text };
 
-/** What chp's own exports say besides the info reply: each release with its resources, and what is told of each file as it lies there. */
+/** What chp's own exports say besides the info reply: each release with its resources, and the checksums of each file as it is packed. */
 const OwnSchema = v.looseObject({
   format: v.literal(1, "is not a format that is known: this export was made by a later chp"),
   releases: v.array(
@@ -153,24 +153,24 @@ const FlatSchema = v.looseObject({
 });
 
 /** One name for a channel: `14/stable`; a risk alone means track `latest`, which is how the public store shortens it. */
-function channelName(text: string, what: string): string {
+function channelName(text: string, at: readonly string[]): string {
   const channel = parseChannel(text);
-  if (!channel) throw refused(`${what}: ${printable(text, 100)} is not a channel`);
+  if (!channel) throw refused(`${printable(text, 100)} is not a channel`, { at });
   return formatChannel({ ...channel, track: channel.track ?? "latest" });
 }
 
 /**
- * Reads the value of a metadata.json; undefined where its shape is none that is known. Throws a `refused` failure, with
- * `what` and the field named, where the shape is known and a value that matters is wrong.
+ * Reads the value of a metadata.json; undefined where its shape is not a known one. Throws a `refused` failure at `at` that
+ * names the field, where the shape is known and a value that matters is wrong.
  */
-export function readDeclaration(value: unknown, what: string): Declaration | undefined {
-  if (Array.isArray(value)) return value.every((one) => isObject(one) && "charm" in one) ? fromRefresh(value, what) : undefined;
+export function readDeclaration(value: unknown, at: readonly string[]): Declaration | undefined {
+  if (Array.isArray(value)) return value.every((one) => isObject(one) && "charm" in one) ? fromRefresh(value, at) : undefined;
   if (!isObject(value)) return undefined;
-  if (Array.isArray(value["results"])) return fromRefresh(value["results"], what);
-  if (isObject(value["charm"])) return fromRefresh([value], what);
+  if (Array.isArray(value["results"])) return fromRefresh(value["results"], at);
+  if (isObject(value["charm"])) return fromRefresh([value], at);
   if (typeof value["name"] !== "string") return undefined;
-  if (value["channel-map"] || value["default-release"] || isObject(value["result"])) return fromInfo(value, what);
-  if (["revision", "channel", "base", "bases"].some((key) => key in value)) return fromFlat(value, what);
+  if (value["channel-map"] || value["default-release"] || isObject(value["result"])) return fromInfo(value, at);
+  if (["revision", "channel", "base", "bases"].some((key) => key in value)) return fromFlat(value, at);
   return undefined;
 }
 
@@ -178,14 +178,14 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function fromInfo(value: unknown, what: string): Declaration {
-  const info = checkShape(InfoSchema, value, what);
+function fromInfo(value: unknown, at: readonly string[]): Declaration {
+  const info = checkShape(InfoSchema, value, at);
   const first = info["default-release"] ?? undefined;
   const own = info.chp ?? undefined;
   const rows = info["channel-map"] ?? (first ? [first] : []);
   const shared = first?.resources ?? undefined;
   const declared = own?.releases.map((row, i) => ({
-    channel: channelName(row.channel, `${what}: chp.releases.${i}.channel`),
+    channel: channelName(row.channel, [...at, `chp.releases.${i}.channel`]),
     base: row.base ? normalBase(row.base) : null,
     releasedAt: time(row["released-at"]),
     revision: row.revision,
@@ -196,7 +196,7 @@ function fromInfo(value: unknown, what: string): Declaration {
     const text = name ?? (track && risk ? `${track}/${risk}` : (risk ?? track ?? ""));
     const same = first?.revision.revision === row.revision.revision ? shared : undefined;
     return {
-      channel: channelName(text, `${what}: channel-map.${i}.channel`),
+      channel: channelName(text, [...at, `channel-map.${i}.channel`]),
       base: base ? normalBase(base) : null,
       releasedAt: time(row.channel["released-at"]),
       revision: row.revision.revision,
@@ -212,24 +212,24 @@ function fromInfo(value: unknown, what: string): Declaration {
     defaultTrack: info["default-track"] ?? nonEmpty(info.result?.["default-track"]) ?? firstTrack ?? undefined,
     rows: declared ?? mapped,
     revisions: revisions([...(own?.revisions ?? []), ...[...rows, ...(first ? [first] : [])].map((row) => row.revision)]),
-    // What chp packed without upstream's credentials has other digests than upstream tells.
+    // What chp packed without upstream's credentials has other digests than upstream says.
     ...(own && { paths: own.paths }),
     resources: own ? resources(own.resources) : resources([...rows, ...(first ? [first] : [])].flatMap((row) => row.resources ?? [])),
   };
 }
 
-function fromRefresh(values: readonly unknown[], what: string): Declaration | undefined {
-  const results = values.map((value, i) => checkShape(ResultSchema, value, `${what}: results.${i}`)).filter((result) => result.charm);
+function fromRefresh(values: readonly unknown[], at: readonly string[]): Declaration | undefined {
+  const results = values.map((value, i) => checkShape(ResultSchema, value, [...at, `results.${i}`])).filter((result) => result.charm);
   const charms = results.flatMap((result) => result.charm ?? []);
   const [first, firstCharm] = [results[0], charms[0]];
   const name = firstCharm?.name ?? first?.name;
   if (!first || !firstCharm || name === undefined) return undefined;
   const other = results.find((result) => (result.charm?.name ?? result.name) !== name);
-  if (other) throw refused(`${what}: it tells of ${printable(name)} and of ${printable(other.charm?.name ?? other.name ?? "")}`);
+  if (other) throw refused(`it tells of ${printable(name)} and of ${printable(other.charm?.name ?? other.name ?? "")}`, { at });
   const rows = results.flatMap((result, i): DeclaredRow[] => {
     const charm = result.charm;
     if (!charm || !result["effective-channel"]) return [];
-    const channel = channelName(result["effective-channel"], `${what}: results.${i}.effective-channel`);
+    const channel = channelName(result["effective-channel"], [...at, `results.${i}.effective-channel`]);
     const common = { channel, releasedAt: time(result["released-at"]), revision: charm.revision, resources: pins(charm.resources) };
     const bases = known(charm.bases);
     return bases.length > 0 ? bases.map((base) => ({ ...common, base })) : [{ ...common, base: null }];
@@ -246,14 +246,14 @@ function fromRefresh(values: readonly unknown[], what: string): Declaration | un
   };
 }
 
-function fromFlat(value: unknown, what: string): Declaration {
-  const flat = checkShape(FlatSchema, value, what);
+function fromFlat(value: unknown, at: readonly string[]): Declaration {
+  const flat = checkShape(FlatSchema, value, at);
   const bases = known([...(flat.bases ?? []), ...(flat.base ? [flat.base] : [])]);
   const common =
     flat.revision === undefined || flat.revision === null || !flat.channel
       ? undefined
       : {
-          channel: channelName(flat.channel, `${what}: channel`),
+          channel: channelName(flat.channel, [...at, "channel"]),
           releasedAt: time(flat["released-at"]),
           revision: flat.revision,
           resources: pins(flat.resources),
@@ -278,7 +278,7 @@ function pins(listed: readonly { name: string; revision: number }[] | null | und
   return listed ? Object.fromEntries(listed.map(({ name, revision }) => [name, revision])) : undefined;
 }
 
-/** One entry a revision: the first that tells of it, with the texts that later ones add. */
+/** Each revision once: the first that describes it, with the texts that later ones add. */
 function revisions(all: readonly Record<string, unknown>[]): DeclaredRevision[] {
   const found = new Map<number, DeclaredRevision>();
   for (const one of all) {

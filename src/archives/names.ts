@@ -1,10 +1,12 @@
-/** What the name of a file in an export tells. */
+/** What a file is, by its name and its first bytes; and which paths are safe. */
 
 import { printable, refused } from "../errors.ts";
+import { SIGNATURE_FILE, SUMS_FILE } from "./signature.ts";
+import { isTarHeader, TAR_BLOCK } from "./tarheader.ts";
 
 const MAX_PATH = 4096;
 
-/** `./a/b` → `a/b`; refuses what could point outside. */
+/** `./a/b` → `a/b`. Throws a `refused` failure for what could point outside, and for characters that are not for printing. */
 export function safePath(path: string): string {
   if (path.length > MAX_PATH) throw refused(`a path in it is longer than ${MAX_PATH} characters`);
   if (printable(path, MAX_PATH + 1) !== path) throw refused(`the path ${printable(path, 200)} has characters that are not for printing`);
@@ -14,31 +16,75 @@ export function safePath(path: string): string {
   return parts.join("/");
 }
 
-/** What macOS leaves in archives and folders. */
-export function isLitter(path: string): boolean {
-  const parts = path.split("/");
-  const name = parts.at(-1) ?? "";
-  return name.startsWith("._") || name === ".DS_Store" || parts.includes("__MACOSX");
-}
-
-export function isZip(head: Uint8Array): boolean {
-  return head[0] === 0x50 && head[1] === 0x4b && ((head[2] === 3 && head[3] === 4) || (head[2] === 5 && head[3] === 6));
-}
-
-/** Its name in an archive. */
+/** Name of the lock in an archive. */
 export const LOCK_FILE = "export.lock.json";
 
-export function isSquashfs(head: Uint8Array): boolean {
-  return Buffer.from(head.subarray(0, 4)).toString("latin1") === "hsqs";
+/** Bytes of the beginning of a file that `classify` looks at; fewer are given of a smaller file. */
+export const HEAD_SIZE = TAR_BLOCK;
+
+export type FileKind = (typeof KINDS)[number]["kind"] | "unknown";
+
+/** What makes a file one of a kind: its path, its first bytes, or either. */
+interface FileRule<K extends string> {
+  readonly kind: K;
+  readonly path?: (path: string, name: string) => boolean;
+  readonly head?: (head: Uint8Array) => boolean;
 }
 
-/** Whether a file goes into the store as it is; `head`: its first bytes. */
-export function isPayload(path: string, head: Uint8Array): boolean {
-  return !isLitter(path) && (isResourcePath(path) || isSquashfs(head) || isZip(head));
+function rule<const K extends string>(kind: K, parts: Omit<FileRule<K>, "kind">): FileRule<K> {
+  return { kind, ...parts };
 }
 
-/** Files whose content is payload whatever it looks like: a resource may itself be an archive. */
-export function isResourcePath(path: string): boolean {
-  const [name = "", folder] = path.split("/").toReversed();
-  return folder === "resources" || /^[^.]+\..+_\d+$/.test(name) || /^resource_.+_r\d+(_.*)?$/.test(name);
+/** Every kind of file that an import knows. The first rule that holds decides, so the order is part of the meaning. */
+const KINDS = [
+  // What macOS leaves in archives and folders.
+  rule("litter", { path: (path, name) => name.startsWith("._") || name === ".DS_Store" || path.split("/").includes("__MACOSX") }),
+  // Stored as it is whatever it looks like: a resource may itself be an archive.
+  rule("resource", {
+    path: (path, name) => path.split("/").at(-2) === "resources" || /^[^.]+\..+_\d+$/.test(name) || /^resource_.+_r\d+(_.*)?$/.test(name),
+  }),
+  // Archives, which are read file by file.
+  rule("gzip", { head: startsWith(0x1f, 0x8b) }),
+  rule("zstd", { head: startsWith(0x28, 0xb5, 0x2f, 0xfd) }),
+  rule("tar", { head: isTarHeader }),
+  // Stored as they are: snaps and components, charms and bundles.
+  rule("squashfs", { head: startsWith(...Buffer.from("hsqs")) }),
+  rule("zip", { head: startsWith(0x50, 0x4b, 3, 4) }),
+  rule("zip", { head: startsWith(0x50, 0x4b, 5, 6) }),
+  // Read, and not stored.
+  rule("checksums", { path: (_, name) => name === SUMS_FILE || name === SIGNATURE_FILE }),
+  rule("lock", { path: (path) => path === LOCK_FILE }),
+  // By its name a snap or a component, but no squashfs.
+  rule("snap", { path: (_, name) => /\.(snap|comp)$/.test(name) }),
+  rule("assertions", { head: startsWith(...Buffer.from("type: ")) }),
+  rule("assertions", { path: (_, name) => name.endsWith(".assert") }),
+  rule("registration", { path: (_, name) => /^registration_bundle[^/]*\.b64$/.test(name) }),
+  // By its name a charm or a bundle, but no zip.
+  rule("charm", { path: (_, name) => /\.(charm|bundle)$/.test(name) }),
+  rule("json", { path: (_, name) => name === "metadata.json" }),
+  rule("json", { head: (head) => /^\s*[{[]/.test(Buffer.from(head.subarray(0, 64)).toString("latin1")) }),
+  rule("yaml", { path: (_, name) => /\.ya?ml$/.test(name) }),
+] as const;
+
+function startsWith(...magic: readonly number[]): (head: Uint8Array) => boolean {
+  return (head) => magic.every((byte, i) => head[i] === byte);
+}
+
+const NOTHING = new Uint8Array();
+
+/** What a file is. `head`: its first `HEAD_SIZE` bytes; without them, what its name alone says. */
+export function classify(path: string, head: Uint8Array = NOTHING): FileKind {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const found = KINDS.find((one: FileRule<string>) => (one.path?.(path, name) ?? false) || (one.head?.(head) ?? false));
+  return found?.kind ?? "unknown";
+}
+
+/** Whether a file is a resource by its name, so that its content is never opened. */
+export function isResource(path: string): boolean {
+  return classify(path) === "resource";
+}
+
+/** Whether a path is of what macOS leaves behind, which is never read. */
+export function isLitter(path: string): boolean {
+  return classify(path) === "litter";
 }

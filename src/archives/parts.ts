@@ -1,6 +1,6 @@
 /** A file that was split for media: `site.tar.1of3` … `site.tar.3of3`, which `cat` joins in the order of their names. */
 
-import { isResourcePath } from "./names.ts";
+import { isResource } from "./names.ts";
 
 export interface Part {
   /** of the whole file, without a folder */
@@ -20,7 +20,7 @@ export function partOf(name: string): Part | undefined {
   const [, whole = "", of = "", all = ""] = /^(.+)\.(\d{1,6})of([1-9]\d{0,5})$/.exec(name) ?? [];
   const [index, count] = [Number(of), Number(all)];
   const isPart = whole !== "" && index >= 1 && index <= count && partName(whole, index, count) === name;
-  return isPart && !isResourcePath(name) ? { whole, index, count } : undefined;
+  return isPart && !isResource(name) ? { whole, index, count } : undefined;
 }
 
 /** The list of the parts' digests, which lies beside them: what `sha256sum --check` reads. */

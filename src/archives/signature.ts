@@ -117,11 +117,11 @@ export function readPublicKey(text: string, what: string): PublicKey {
   const bytes = bytesOf(key, SIZES.public);
   if (!bytes || !startsWith(bytes, ALGORITHM)) throw refused(`${what} is not a public key as chp keygen or minisign writes it`);
   // minisign's own comment says no more than the id.
-  const told = /^minisign public key [0-9A-F]+$/.test(comment) ? "" : printable(comment, MAX_COMMENT);
-  return { id: idOf(bytes.subarray(2, 10)), text: key, comment: told };
+  const named = /^minisign public key [0-9A-F]+$/.test(comment) ? "" : printable(comment, MAX_COMMENT);
+  return { id: idOf(bytes.subarray(2, 10)), text: key, comment: named };
 }
 
-/** Reads a secret key without a password. Throws a `refused` failure that begins with `what` and tells nothing of the key. */
+/** Reads a secret key without a password. Throws a `refused` failure that begins with `what` and shows nothing of the key. */
 export function readSecretKey(text: string, what: string): SecretKey {
   const bytes = bytesOf(text.split(/\r?\n/)[1]?.trim() ?? "", SIZES.secret);
   if (!bytes || !startsWith(bytes, ALGORITHM) || !startsWith(bytes.subarray(SECRET.checksum), CHECKSUM))
@@ -136,7 +136,7 @@ export function readSecretKey(text: string, what: string): SecretKey {
   return { id: idOf(bytes.subarray(SECRET.id, SECRET.seed)), key };
 }
 
-/** A public key in one line, as a setting: its text and what it is called, without the comma that parts several. */
+/** A public key in one line, as a setting: its text and what it is called, without commas, which separate several keys. */
 export function keyLine({ text, comment }: PublicKey): string {
   return `${text} ${comment.replaceAll(",", " ")}`.trimEnd();
 }
@@ -163,7 +163,7 @@ function publicBytes(key: KeyObject): Buffer {
 
 /* ---- signatures ---- */
 
-/** What a signature tells of itself; it was checked only where `verify` gave it. */
+/** What a signature says of itself; it was checked only where `verify` gave it. */
 export interface Signature {
   /** id of the key that it says it is by */
   readonly keyId: string;
@@ -200,7 +200,7 @@ export function readSignature(text: string, what: string): Signature {
 }
 
 /**
- * The key that signed the list, with what the signature tells. Throws a `refused` failure that begins with `what`: by none
+ * The key that signed the list, with the comment that the signature covers. Throws a `refused` failure that begins with `what`: by none
  * of these keys, or a signature that is wrong.
  */
 export function verify(

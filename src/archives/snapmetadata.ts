@@ -1,4 +1,4 @@
-/** What an export's JSON and YAML say of snaps: the store's info and refresh replies, or a map channel → revision (contract/formats.md §1.3). */
+/** What an export's JSON and YAML say of snaps: the store's info and refresh replies, or a map channel → revision. See handlers/snapd.md, Channel maps. */
 
 import * as v from "valibot";
 import { formatChannel, isRisk, parseChannel } from "../catalog/channel.ts";
@@ -9,7 +9,7 @@ import { checkShape, mapOf } from "../schema.ts";
 export interface DeclaredSnapRow {
   /** in full */
   readonly channel: string;
-  /** undefined: every one that the revision runs on */
+  /** undefined: every architecture that the revision runs on */
   readonly architecture?: string;
   readonly revision: number;
   readonly releasedAt?: string;
@@ -127,7 +127,7 @@ const MapSchema = v.looseObject({
   categories: Categories,
 });
 
-/** Says what `value` tells of snaps; undefined where it tells nothing. Throws a `refused` failure where a value that matters is wrong. */
+/** What `value` says of snaps; undefined where it is about something else. Throws a `refused` failure where a value that matters is wrong. */
 export function readSnapDeclarations(value: unknown, what: string): DeclaredSnap[] | undefined {
   if (Array.isArray(value)) return declarationList(value, what);
   if (!isObject(value)) return undefined;
@@ -141,7 +141,7 @@ export function readSnapDeclarations(value: unknown, what: string): DeclaredSnap
   return channelMap(value, what);
 }
 
-/** Rows of one snap, or what is told of several. */
+/** Rows of one snap, or a list of declarations of several. */
 function declarationList(list: readonly unknown[], what: string): DeclaredSnap[] | undefined {
   const rows = rowsOf(list, what);
   if (rows) return [{ details: {}, rows, revisions: [] }];
@@ -300,14 +300,14 @@ function isArchitecture(text: string): boolean {
 }
 
 function architecture(text: string, what: string): string {
-  if (!isArchitecture(text)) throw refused(`${what}: ${printable(text, 100)} is not an architecture that snapd has`);
+  if (!isArchitecture(text)) throw refused(`${printable(text, 100)} is not an architecture that snapd has`, { at: [what] });
   return text;
 }
 
 /** One name for a channel; a risk alone means track `latest`. */
 function channelName(text: string, what: string): string {
   const channel = parseChannel(text);
-  if (!channel) throw refused(`${what}: ${printable(text, 100)} is not a channel`);
+  if (!channel) throw refused(`${printable(text, 100)} is not a channel`, { at: [what] });
   return formatChannel({ ...channel, track: channel.track ?? "latest" });
 }
 

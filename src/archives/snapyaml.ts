@@ -1,4 +1,4 @@
-/** What stands in a snap's own files: meta/snap.yaml and, of a component, meta/component.yaml. Source: contract/snapd.md §1.5, §8. */
+/** What a snap's own files say: meta/snap.yaml and, of a component, meta/component.yaml. See handlers/snapd.md, Snaps. */
 
 import * as v from "valibot";
 import { ANY_ARCHITECTURE, type Epoch, SNAP_NAME, SNAP_TYPES, type SnapFacts, type SnapType } from "../catalog/snap.ts";
@@ -44,12 +44,12 @@ const SnapYaml = v.looseObject({
   provenance: Text,
 });
 
-export interface NamedFacts extends SnapFacts {
+export interface SnapYamlFacts extends SnapFacts {
   readonly name: string;
 }
 
 /** Facts of a snap.yaml. Every scalar is read as text: a version of 1.10 stays one. */
-export function readSnapYaml(text: string, what: string): NamedFacts {
+export function readSnapYaml(text: string, what: string): SnapYamlFacts {
   const parsed = v.safeParse(SnapYaml, readYaml(text, what, "failsafe"));
   if (!parsed.success) throw refused(`${what} has no name`);
   const y = parsed.output;

@@ -8,7 +8,7 @@
 import { Failure, printable, reason, refused } from "../errors.ts";
 import type { ReadAt } from "./archive.ts";
 import { type Decompress, inflate, Unsupported, unlz4, unlzo, unxz, unzstd } from "./decompress.ts";
-import { isSquashfs } from "./names.ts";
+import { classify } from "./names.ts";
 
 const MIB = 2 ** 20;
 
@@ -42,7 +42,7 @@ export async function squashfsFiles(
   paths: readonly string[],
   limits: Partial<SquashfsLimits> = {},
 ): Promise<Map<string, Uint8Array>> {
-  const image = await Image.open(snap, { ...SQUASHFS_LIMITS, ...limits });
+  const image = await SquashfsImage.open(snap, { ...SQUASHFS_LIMITS, ...limits });
   const found = new Map<string, Uint8Array>();
   for (const path of paths) {
     const bytes = await image.file(path);
@@ -91,19 +91,19 @@ interface Reference {
 }
 
 /** A block in the image. */
-interface Stored {
+interface BlockReference {
   readonly start: number;
   readonly size: number;
   readonly compressed: boolean;
 }
 
-interface Folder {
+interface FolderInode {
   readonly kind: "folder";
   readonly listing: Reference;
   readonly size: number;
 }
 
-interface File {
+interface FileInode {
   readonly kind: "file";
   readonly start: number;
   readonly size: number;
@@ -114,31 +114,32 @@ interface File {
   readonly rest: Cursor;
 }
 
-interface Other {
+interface OtherInode {
   readonly kind: "other";
 }
 
 const COMMON = 16;
 
 /** What is read of an inode, by its type: bytes after those that all have, and what they say. */
-const INODES: ReadonlyMap<number, { readonly bytes: number; readonly read: (view: DataView, rest: Cursor) => Folder | File }> = new Map([
-  [1, { bytes: 16, read: (view) => folder(u32(view, 0), u16(view, 10), u16(view, 8)) }],
-  [2, { bytes: 16, read: (view, rest) => file(u32(view, 0), u32(view, 12), u32(view, 4), u32(view, 8), rest) }],
-  [8, { bytes: 24, read: (view) => folder(u32(view, 8), u16(view, 18), u32(view, 4)) }],
-  [9, { bytes: 40, read: (view, rest) => file(u64(view, 0), u64(view, 8), u32(view, 28), u32(view, 32), rest) }],
-]);
+const INODES: ReadonlyMap<number, { readonly bytes: number; readonly read: (view: DataView, rest: Cursor) => FolderInode | FileInode }> =
+  new Map([
+    [1, { bytes: 16, read: (view) => folder(u32(view, 0), u16(view, 10), u16(view, 8)) }],
+    [2, { bytes: 16, read: (view, rest) => file(u32(view, 0), u32(view, 12), u32(view, 4), u32(view, 8), rest) }],
+    [8, { bytes: 24, read: (view) => folder(u32(view, 8), u16(view, 18), u32(view, 4)) }],
+    [9, { bytes: 40, read: (view, rest) => file(u64(view, 0), u64(view, 8), u32(view, 28), u32(view, 32), rest) }],
+  ]);
 const LAST_TYPE = 14;
 
-function folder(block: number, offset: number, size: number): Folder {
+function folder(block: number, offset: number, size: number): FolderInode {
   // The size counts three bytes for "." and "..", which are not there.
   return { kind: "folder", listing: { block, offset }, size: Math.max(size - 3, 0) };
 }
 
-function file(start: number, size: number, fragment: number, offset: number, rest: Cursor): File {
+function file(start: number, size: number, fragment: number, offset: number, rest: Cursor): FileInode {
   return { kind: "file", start, size, fragment, offset, rest };
 }
 
-class Image {
+class SquashfsImage {
   readonly #snap: ReadAt;
   readonly #limits: SquashfsLimits;
   readonly #superblock: Superblock;
@@ -151,9 +152,9 @@ class Image {
     this.#superblock = superblock;
   }
 
-  static async open(snap: ReadAt, limits: SquashfsLimits): Promise<Image> {
+  static async open(snap: ReadAt, limits: SquashfsLimits): Promise<SquashfsImage> {
     const head = await exactly(snap, 0, Math.min(snap.size, SUPERBLOCK));
-    return new Image(snap, limits, superblockOf(head, snap.size));
+    return new SquashfsImage(snap, limits, superblockOf(head, snap.size));
   }
 
   async file(path: string): Promise<Uint8Array | undefined> {
@@ -167,7 +168,7 @@ class Image {
     return inode.kind === "file" ? this.#content(inode, path) : undefined;
   }
 
-  async #inode({ block, offset }: Reference): Promise<Folder | File | Other> {
+  async #inode({ block, offset }: Reference): Promise<FolderInode | FileInode | OtherInode> {
     const { inodeTable, folderTable } = this.#superblock;
     const cursor = new Cursor((at) => this.#block(at, folderTable), inodeTable + block, offset);
     const type = u16(viewOf(await cursor.take(COMMON)), 0);
@@ -178,7 +179,7 @@ class Image {
   }
 
   /** Where the inode of a folder's entry is. */
-  async #child({ listing, size }: Folder, name: string): Promise<Reference | undefined> {
+  async #child({ listing, size }: FolderInode, name: string): Promise<Reference | undefined> {
     if (size > this.#limits.metadata) throw refused(`its squashfs has a folder whose list is larger than ${this.#limits.metadata} bytes`);
     const { folderTable, size: end } = this.#superblock;
     const cursor = new Cursor((at) => this.#block(at, end), folderTable + listing.block, listing.offset);
@@ -193,7 +194,7 @@ class Image {
     return found;
   }
 
-  async #content({ start, size, fragment, offset, rest }: File, path: string): Promise<Uint8Array> {
+  async #content({ start, size, fragment, offset, rest }: FileInode, path: string): Promise<Uint8Array> {
     if (size > this.#limits.file) throw refused(`${printable(path)} in its squashfs is larger than ${this.#limits.file} bytes`);
     const { blockSize } = this.#superblock;
     const tail = fragment === NO_FRAGMENT ? 0 : size % blockSize;
@@ -202,7 +203,7 @@ class Image {
     // Zeros to begin with: a block without a size is a hole.
     const bytes = new Uint8Array(size);
     for (let [i, at] = [0, start]; i < count; i += 1) {
-      const stored = storedOf(at, u32(sizes, i * 4));
+      const stored = blockReferenceOf(at, u32(sizes, i * 4));
       const end = Math.min((i + 1) * blockSize, size - tail);
       if (stored.size > 0) bytes.set(await this.#data(stored, end - i * blockSize, "exactly"), i * blockSize);
       at += stored.size;
@@ -223,14 +224,14 @@ class Image {
     const pointer = viewOf(await this.#read(fragmentTable + Math.floor(index / perBlock) * 8, 8));
     const cursor = new Cursor((at) => this.#block(at, size), u64(pointer, 0), (index % perBlock) * FRAGMENT_ENTRY);
     const entry = viewOf(await cursor.take(FRAGMENT_ENTRY));
-    const stored = storedOf(u64(entry, 0), u32(entry, 8));
+    const stored = blockReferenceOf(u64(entry, 0), u32(entry, 8));
     if (stored.size === 0) throw corrupt("a fragment of it is empty");
     this.#fragment = { index, bytes: await this.#data(stored, blockSize, "at most") };
     return this.#fragment.bytes;
   }
 
   /** A data block, of so many bytes once decompressed. */
-  async #data({ start, size, compressed }: Stored, length: number, exact: "exactly" | "at most"): Promise<Uint8Array> {
+  async #data({ start, size, compressed }: BlockReference, length: number, exact: "exactly" | "at most"): Promise<Uint8Array> {
     if (size > this.#superblock.blockSize) throw corrupt("a block of it is larger than its blocks may be");
     const block = await this.#read(start, size);
     const bytes = compressed ? await this.#decompressed(block, length) : block;
@@ -308,7 +309,7 @@ class Cursor {
 }
 
 function superblockOf(head: Uint8Array, available: number): Superblock {
-  if (!isSquashfs(head)) throw refused("it is no squashfs");
+  if (classify("", head) !== "squashfs") throw refused("it is no squashfs");
   if (head.byteLength < SUPERBLOCK) throw corrupt("it is cut short");
   const view = viewOf(head);
   const version = `${u16(view, 28)}.${u16(view, 30)}`;
@@ -334,7 +335,7 @@ function superblockOf(head: Uint8Array, available: number): Superblock {
   return superblock;
 }
 
-function storedOf(start: number, field: number): Stored {
+function blockReferenceOf(start: number, field: number): BlockReference {
   if (field >= 2 * STORED_DATA) throw corrupt("a block of it has a size that is none");
   return { start, size: field % STORED_DATA, compressed: field < STORED_DATA };
 }

@@ -246,7 +246,7 @@ export class PieceWriter {
     await this.#runs.settle();
   }
 
-  /** Ends the piece; refuses one that has less bytes than its size. */
+  /** Ends the piece; refuses one that has fewer bytes than its size. */
   async end(): Promise<void> {
     if (this.#taken < this.#piece.size) throw this.#refuse(`it ends after ${this.#taken} of ${this.#piece.size} bytes`);
     await this.#start();
@@ -318,7 +318,7 @@ class Framer {
 
 /** Gathers bytes and writes them by the MiB. */
 class Runs {
-  /** bytes of payload before those that come: told as landed once they are */
+  /** bytes of payload before those that come: `landed` once they are written */
   mark = 0;
   /** what comes is in the room already */
   kept = false;
@@ -359,7 +359,7 @@ class Runs {
     this.#filled = 0;
     [this.#buffer, this.#spare] = [this.#spare ?? Buffer.allocUnsafe(this.#buffer.byteLength), this.#buffer];
     this.#writing = this.#room.write(at, full).then(() => void (this.landed = mark));
-    this.#writing.catch(() => {}); // told by the next flush
+    this.#writing.catch(() => {}); // the next flush throws it
   }
 
   async settle(): Promise<void> {

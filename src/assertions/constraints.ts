@@ -3,6 +3,7 @@
 import { refused } from "../errors.ts";
 import { type Assertion, type HeaderValue, isList, isMap } from "./assertion.ts";
 
+/** Whether a value of `constraints` can be a pattern of headers: one that names the type of assertion exactly. */
 export function isHeaderPattern(value: HeaderValue): boolean {
   if (!isMap(value)) return false;
   const kind = value.get("type");
@@ -35,6 +36,7 @@ function matches(pattern: HeaderValue, value: HeaderValue | undefined): boolean 
   return typeof value === "string" && (patternOf(pattern)?.test(value) ?? false);
 }
 
+/** Throws a `refused` failure where the constraints of an account-key do not let it sign an assertion. */
 export function checkConstraints(assertion: Assertion, accountKey: Assertion): void {
   const constraints = accountKey.headers.get("constraints");
   const allows = (one: HeaderValue) => isMap(one) && matches(one.get("headers") ?? "", assertion.headers);

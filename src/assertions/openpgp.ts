@@ -22,7 +22,7 @@ const MAX_KEY_BITS = 8192;
 /** 2016-01-01, which every key is given before its id is made */
 const KEY_TIME = Buffer.from("5685c180", "hex");
 
-interface PublicKey {
+interface RsaKey {
   readonly id: string;
   readonly key: KeyObject;
   /** length of its modulus, and of its signatures */
@@ -60,7 +60,7 @@ class Fields {
     return this.take(count).readUIntBE(0, count);
   }
 
-  /** A long integer without leading zeros. Its length in bits may be told exactly, or in whole bytes as snapd itself does. */
+  /** A long integer without leading zeros. Its length may be given in bits exactly, or in whole bytes as snapd itself does. */
   integer(): Buffer {
     const bits = this.number(2);
     const bytes = this.take(Math.ceil(bits / 8));
@@ -107,10 +107,11 @@ function oldLength(fields: Fields, kind: number): number {
   return fields.number(2 ** kind);
 }
 
-export function readKey(encoded: string): PublicKey {
+/** A public key as assertions encode it. Throws a `refused` failure where it is none, or of a kind that is not accepted. */
+export function readKey(encoded: string): RsaKey {
   const { fields } = readPacket(encoded, KEY_PACKET, "the public key");
   const version = fields.number(1);
-  fields.take(KEY_TIME.byteLength); // when it was made is of no account
+  fields.take(KEY_TIME.byteLength); // when it was made does not matter
   if (version !== PACKET_VERSION || fields.number(1) !== RSA) throw fields.wrong("is no RSA key of version 4");
   const [n, e] = [fields.integer(), fields.integer()];
   fields.end();
@@ -142,16 +143,16 @@ export function keyIdOf(encoded: string): string {
   return readKey(encoded).id;
 }
 
-const keys = new WeakMap<Assertion, PublicKey>();
+const keys = new WeakMap<Assertion, RsaKey>();
 
 /** The key of an account-key, decoded once. */
-export function publicKeyOf(accountKey: Assertion): PublicKey {
+export function publicKeyOf(accountKey: Assertion): RsaKey {
   const key = keys.get(accountKey) ?? readKey(accountKey.body);
   keys.set(accountKey, key);
   return key;
 }
 
-interface Signature {
+interface RsaSignature {
   readonly hash: string;
   /** what the digest is made of: the text, and what the packet signs of itself */
   readonly signed: Buffer;
@@ -162,7 +163,8 @@ interface Signature {
   readonly fields: Fields;
 }
 
-export function readSignature({ text }: Assertion): Signature {
+/** The signature at the end of an assertion, unchecked. Throws a `refused` failure where it is malformed. */
+export function readSignature({ text }: Assertion): RsaSignature {
   const split = text.lastIndexOf(BLANK_LINE);
   const { fields, body } = readPacket(text.slice(split + BLANK_LINE.length), SIGNATURE_PACKET, "the signature");
   const [version, kind, algorithm, hashId = 0] = fields.take(4);
@@ -183,7 +185,7 @@ export function readSignature({ text }: Assertion): Signature {
 }
 
 /** Throws where the signature is not made with that key over exactly this text. */
-export function checkSignature(assertion: Assertion, { key, length }: PublicKey): Signature {
+export function checkSignature(assertion: Assertion, { key, length }: RsaKey): RsaSignature {
   const signature = readSignature(assertion);
   const { hash, signed, sumStart, number, fields } = signature;
   const sum = createHash(hash).update(signed).digest();
@@ -194,7 +196,7 @@ export function checkSignature(assertion: Assertion, { key, length }: PublicKey)
   return signature;
 }
 
-/** Throws where the signed subpackets are not well-formed, or do not tell when the signature was made. */
+/** Throws where the signed subpackets are not well-formed, or do not say when the signature was made. */
 function checkSubpackets(bytes: Buffer): void {
   const fields = new Fields(bytes, "the signature");
   let dated = false;

@@ -15,10 +15,13 @@ const INTEGER = /^(?:0|[1-9]\d{0,8})$/;
 // A byte order mark is a character of the text like any other.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Every assertion of a stream; nothing is verified. Throws a `refused` failure that names `what`, the assertion and the header. */
-export function parseAssertions(bytes: Uint8Array, what: string): Assertion[] {
+/**
+ * Every assertion of a stream; nothing is verified. `places`: where the stream was found, as `Failure.at`
+ * has it. Throws a `refused` failure there that names the assertion and the header.
+ */
+export function parseAssertions(bytes: Uint8Array, ...places: readonly string[]): Assertion[] {
   const stream = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (stream.byteLength === 0) throw refused(`${what} is empty`);
+  if (stream.byteLength === 0) throw refused(`${places.at(-1)} is empty`, { at: places.slice(0, -1) });
   const found: Assertion[] = [];
   for (let at = 0; at < stream.byteLength; ) {
     const place = { name: `assertion ${found.length + 1}` };
@@ -27,13 +30,13 @@ export function parseAssertions(bytes: Uint8Array, what: string): Assertion[] {
       found.push(next.assertion);
       at = next.end;
     } catch (error) {
-      throw error instanceof Failure ? error.within(`${what}: ${printable(place.name, 300)}`) : error;
+      throw error instanceof Failure ? error.within(...places, printable(place.name, 300)) : error;
     }
   }
   return found;
 }
 
-/** The assertion that begins at `at`, and where the next one would. `place.name` tells more of it the more is known. */
+/** The assertion that begins at `at`, and where the next one would. `place.name` names it, more precisely the more of it is read. */
 function parseNext(stream: Buffer, at: number, place: { name: string }): { assertion: Assertion; end: number } {
   if (stream[at] === NEWLINE) throw refused("there is a blank line where it should begin");
   const headEnd = stream.indexOf(BLANK_LINE, at);

@@ -1,4 +1,4 @@
-/** Assertions: the signed statements by which a machine knows that a snap is what it says; every type, its headers and who may sign it. Rules: handlers/snapd.md. */
+/** Assertions: the signed statements by which a machine knows that a snap is what it says; every type, its headers and who may sign it. Rules: handlers/snapd.md, Assertions. */
 
 import { refused } from "../errors.ts";
 import { type Assertion, type HeaderValue, header, isList, isMap, optionalHeader } from "./assertion.ts";
@@ -22,21 +22,21 @@ export interface AssertionType {
   readonly may: Shapes;
   /** throws where its parts contradict each other */
   readonly consistent?: (assertion: Assertion) => void;
-  /** primary keys without which it does not hold */
-  readonly needs: (assertion: Assertion) => readonly Ref[];
+  /** primary keys of the assertions without which it is not valid */
+  readonly needs: (assertion: Assertion) => readonly PrimaryKey[];
   /** primary keys that, where they are known, say more about it */
-  readonly uses: (assertion: Assertion) => readonly Ref[];
+  readonly uses: (assertion: Assertion) => readonly PrimaryKey[];
   /** throws where its authority may not say this */
   readonly allowed?: Rule;
 }
 
 /** A primary key. */
-export type Ref = readonly [type: string, key: readonly string[]];
+export type PrimaryKey = readonly [type: string, key: readonly string[]];
 type Shapes = Readonly<Record<string, Shape>>;
-type Rule = (assertion: Assertion, known: Known) => void;
+type Rule = (assertion: Assertion, known: AssertionLookup) => void;
 
 /** What is known when an assertion is checked. */
-export interface Known {
+export interface AssertionLookup {
   readonly trust: { isTrustedAccount(id: string): boolean };
   find(type: string, key: readonly string[]): Assertion | undefined;
   /** id of the key that an account has under a name */
@@ -71,7 +71,7 @@ const Name = shape("a name", /^(?=.*[a-z])[a-z0-9](?:-?[a-z0-9])*$/);
 const SetName = shape("a name", /^[a-z0-9](?:-?[a-z0-9])*$/);
 const Presence = shape("required, optional or invalid", /^(?:required|optional|invalid)$/);
 const Boolish = shape("true or false", /^(?:true|false)$/);
-const Time: Shape = { is: "a time as in RFC 3339", fits: (value) => typeof value === "string" && !Number.isNaN(readTime(value)) };
+const Time: Shape = { is: "a time as in RFC 3339", fits: (value) => typeof value === "string" && !Number.isNaN(timeInMilliseconds(value)) };
 const StoreUrl: Shape = { is: "an http(s) URL with a host, without query and fragment", fits: isStoreUrl };
 const Texts = listOf(Text, "a list of texts");
 const Accounts: Shape = { is: "a list of account ids", fits: (value) => value === "*" || listOf(AccountId, "").fits(value) };
@@ -105,7 +105,7 @@ export function misfit(values: ReadonlyMap<string, HeaderValue>, must: Shapes, m
 }
 
 /** Milliseconds since 1970 of an RFC 3339 time; NaN where it is none. */
-export function readTime(value: string): number {
+export function timeInMilliseconds(value: string): number {
   const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))$/.exec(value);
   const [, local = "", fraction = "", sign, hours, minutes] = match ?? [];
   const utc = Date.parse(`${local}Z`);
@@ -124,7 +124,7 @@ function isStoreUrl(value: HeaderValue): boolean {
 
 /* What an authority may say. */
 
-function trusted({ authority = "" }: Assertion, { trust }: Known): void {
+function trusted({ authority = "" }: Assertion, { trust }: AssertionLookup): void {
   if (!trust.isTrustedAccount(authority)) throw refused(`its authority ${authority} is no trusted root`);
 }
 
@@ -153,26 +153,26 @@ function delegated(revision: string): Rule {
   };
 }
 
-function accountOf(owner: string): (one: Assertion) => Ref {
+function accountOf(owner: string): (one: Assertion) => PrimaryKey {
   return (one) => ["account", [header(one, owner)]];
 }
 
-function declarationOf(one: Assertion, id = "snap-id"): Ref {
+function declarationOf(one: Assertion, id = "snap-id"): PrimaryKey {
   return ["snap-declaration", [SERIES, header(one, id)]];
 }
 
-function modelOf(one: Assertion): Ref {
+function modelOf(one: Assertion): PrimaryKey {
   return ["model", [SERIES, header(one, "brand-id"), header(one, "model")]];
 }
 
-function uniqueName(one: Assertion, known: Known): void {
+function uniqueName(one: Assertion, known: AssertionLookup): void {
   trusted(one, known);
   const label = optionalHeader(one, "name");
   const other = label === undefined ? undefined : known.keyNamed(header(one, "account-id"), label);
   if (other !== undefined && other !== one.key[0]) throw refused(`its account has the key ${other} of the same name ${label}`);
 }
 
-function byBrandOrWhomItNames(one: Assertion, known: Known): void {
+function byBrandOrWhomItNames(one: Assertion, known: AssertionLookup): void {
   const brand = header(one, "brand-id");
   const others = known.find(...modelOf(one))?.headers.get("serial-authority");
   const named = others === "*" || (isList(others) && others.includes(one.authority ?? ""));
@@ -180,19 +180,19 @@ function byBrandOrWhomItNames(one: Assertion, known: Known): void {
     throw refused(`its authority ${one.authority} is neither its brand ${brand} nor named by a known model`);
 }
 
-function byPublisher(one: Assertion, known: Known): void {
+function byPublisher(one: Assertion, known: AssertionLookup): void {
   const publisher = known.find(...declarationOf(one))?.headers.get("publisher-id");
   if (one.authority !== publisher) throw refused(`its authority ${one.authority} is not the snap's publisher`);
 }
 
-function byPublisherOrRoot(one: Assertion, known: Known): void {
+function byPublisherOrRoot(one: Assertion, known: AssertionLookup): void {
   if (one.authority !== header(one, "publisher-id")) trusted(one, known);
 }
 
-function developersOf(one: Assertion): Ref[] {
+function developersOf(one: Assertion): PrimaryKey[] {
   const list = one.headers.get("developers");
   const ids = isList(list) ? list.map((entry) => isMap(entry) && entry.get("developer-id")) : [];
-  return ids.flatMap((id): Ref[] => (typeof id === "string" ? [["account", [id]]] : []));
+  return ids.flatMap((id): PrimaryKey[] => (typeof id === "string" ? [["account", [id]]] : []));
 }
 
 /* What contradicts itself. */
@@ -400,5 +400,5 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
 /** From when on, in milliseconds, and before when an account-key may sign. */
 export function validity(accountKey: Assertion): [since: number, until: number] {
   const until = optionalHeader(accountKey, "until");
-  return [readTime(header(accountKey, "since")), until === undefined ? Number.POSITIVE_INFINITY : readTime(until)];
+  return [timeInMilliseconds(header(accountKey, "since")), until === undefined ? Number.POSITIVE_INFINITY : timeInMilliseconds(until)];
 }

@@ -6,7 +6,15 @@ import { CANONICAL, GENERIC } from "./builtin.ts";
 import { checkConstraints } from "./constraints.ts";
 import { checkSignature, keyIdOf, publicKeyOf, readKey, readSignature } from "./openpgp.ts";
 import { parseAssertions } from "./text.ts";
-import { ASSERTION_TYPES, type AssertionType, type Known, misfit, type Ref, readTime, validity } from "./types.ts";
+import {
+  ASSERTION_TYPES,
+  type AssertionLookup,
+  type AssertionType,
+  misfit,
+  type PrimaryKey,
+  timeInMilliseconds,
+  validity,
+} from "./types.ts";
 
 /** Whether a request is signed with the key that it is sent with. Undefined: it is; else why not. */
 export function verifySelfSigned(request: Assertion, encodedKey: string): string | undefined {
@@ -56,7 +64,7 @@ function checkSignedWith(assertion: Assertion, accountKey: Assertion): void {
   if (owner !== assertion.authority)
     throw refused(`the key ${assertion.signKey} is of ${owner}, not of its authority ${assertion.authority}`);
   const { issuer, fields } = checkSignature(assertion, publicKeyOf(accountKey));
-  // It is not signed, and only a root's own signature tells how its key is called.
+  // The issuer is not signed, and only a root's own signature says what its key is called there.
   const own = isSelfSigned(accountKey) ? readSignature(accountKey).issuer : undefined;
   if (own && own.byteLength > 0 && issuer.byteLength > 0 && !issuer.equals(own)) throw fields.wrong("names another key");
   checkConstraints(assertion, accountKey);
@@ -117,43 +125,43 @@ function notRoot(assertion: Assertion, why: string): Failure {
   return refused(printable(`${keyText(assertion.type, assertion.key)} is no root: ${why}`, 500));
 }
 
-export interface Refusal {
+export interface UnverifiedAssertion {
   readonly assertion: Assertion;
   readonly reason: string;
 }
 
 export interface VerifyOptions {
   readonly trust: Trust;
-  /** what the store holds and has verified: the newest revision of a primary key */
+  /** what is stored and was verified: the newest revision of a primary key */
   readonly find: (type: string, key: readonly string[]) => Assertion | undefined;
   readonly now: Date;
 }
 
 /**
- * Checks every assertion against the roots, what is held and each other. `verified` has dependencies first, each text once, of two
- * signatures of one revision the first, and nothing that every machine has compiled in; what it lacks is in `refused` or was such.
+ * Checks every assertion against the roots, what is stored and each other. `verified` has dependencies first and each text once; of
+ * two signatures of a revision it has the first. It leaves out what every machine has compiled in. All others are in `refused`.
  */
-export function verifyAll(given: readonly Assertion[], options: VerifyOptions): { verified: Assertion[]; refused: Refusal[] } {
+export function verifyAll(given: readonly Assertion[], options: VerifyOptions): { verified: Assertion[]; refused: UnverifiedAssertion[] } {
   return new Verification(given, options).run();
 }
 
-class Verification implements Known {
+class Verification implements AssertionLookup {
   readonly trust: Trust;
   readonly #find: VerifyOptions["find"];
   readonly #now: number;
   readonly #given: readonly Assertion[];
   /** what is given, by primary key */
   readonly #groups = new Map<string, Assertion[]>();
-  /** how many of a group had their turn, because something depends on it */
+  /** how many of a group were looked at, because something depends on it */
   readonly #turns = new Map<string, number>();
-  /** texts that had their turn */
+  /** texts that were looked at */
   readonly #visited = new Set<string>();
   /** by text: the reason against it, undefined where it verified */
   readonly #settled = new Map<string, string | undefined>();
   readonly #verified = new Map<string, Assertion>();
   /** the newest that verified, by primary key */
   readonly #newest = new Map<string, Assertion>();
-  readonly #held = new Map<string, Assertion | undefined>();
+  readonly #stored = new Map<string, Assertion | undefined>();
   /** id of a key, by its account and name */
   readonly #names = new Map<string, string>();
 
@@ -170,7 +178,7 @@ class Verification implements Known {
     for (const key of trust.keys()) this.#nameKey(key);
   }
 
-  run(): { verified: Assertion[]; refused: Refusal[] } {
+  run(): { verified: Assertion[]; refused: UnverifiedAssertion[] } {
     for (const one of this.#given) if (!this.#visited.has(one.text)) this.#settle(one);
     const wrong = this.#given.flatMap((assertion) => {
       const reason = this.#settled.get(assertion.text);
@@ -181,7 +189,7 @@ class Verification implements Known {
 
   /** Settles what an assertion depends on, then itself. A list instead of recursion: a chain may be as long as its file. */
   #settle(first: Assertion): void {
-    const path: { one: Assertion; refs: Ref[] }[] = [];
+    const path: { one: Assertion; refs: PrimaryKey[] }[] = [];
     for (let next: Assertion | undefined = first; next || path.length > 0; ) {
       if (next) {
         const one = next;
@@ -199,8 +207,8 @@ class Verification implements Known {
     }
   }
 
-  /** The first of what is given of these primary keys that had no turn. Takes the keys off that have none left. */
-  #nextOf(refs: Ref[]): Assertion | undefined {
+  /** The first given assertion of these primary keys that was not looked at. Removes the keys that have none left. */
+  #nextOf(refs: PrimaryKey[]): Assertion | undefined {
     for (let ref = refs[0]; ref; ref = refs[0]) {
       const name = keyText(...ref);
       const group = this.trust.find(...ref) ? [] : (this.#groups.get(name) ?? []);
@@ -227,7 +235,7 @@ class Verification implements Known {
     if (one.type === "account-key") this.#nameKey(one);
   }
 
-  /** What can be said of it without others. */
+  /** The checks that need no other assertion. */
   #checkAlone(one: Assertion): void {
     if (typeOf(one).request) throw refused(`${one.type} is a request, which is not kept`);
     checkShapes(one);
@@ -237,12 +245,12 @@ class Verification implements Known {
   #check(one: Assertion): void {
     const { must, needs, allowed } = typeOf(one);
     const key = this.find("account-key", [one.signKey]);
-    if (!key) throw this.#lacking("account-key", [one.signKey], "that signed it");
+    if (!key) throw this.#missing("account-key", [one.signKey], "that signed it");
     if (!isValidAt(key, this.#now)) throw refused(`the key ${one.signKey} that signed it is not valid now`);
     checkSignedWith(one, key);
-    if (Object.hasOwn(must, "timestamp") && !isValidAt(key, readTime(header(one, "timestamp"))))
+    if (Object.hasOwn(must, "timestamp") && !isValidAt(key, timeInMilliseconds(header(one, "timestamp"))))
       throw refused(`the key ${one.signKey} that signed it was not valid at its timestamp`);
-    for (const ref of needs(one)) if (!this.find(...ref) && !this.#isOfRoot(...ref)) throw this.#lacking(...ref, "that it needs");
+    for (const ref of needs(one)) if (!this.find(...ref) && !this.#isOfRoot(...ref)) throw this.#missing(...ref, "that it needs");
     allowed?.(one, this);
   }
 
@@ -250,9 +258,9 @@ class Verification implements Known {
     const builtIn = this.trust.find(type, key);
     if (builtIn) return builtIn;
     const name = keyText(type, key);
-    if (!this.#held.has(name)) this.#held.set(name, this.#find(type, key));
-    const [held, given] = [this.#held.get(name), this.#newest.get(name)];
-    return given && given.revision >= (held?.revision ?? 0) ? given : held;
+    if (!this.#stored.has(name)) this.#stored.set(name, this.#find(type, key));
+    const [stored, given] = [this.#stored.get(name), this.#newest.get(name)];
+    return given && given.revision >= (stored?.revision ?? 0) ? given : stored;
   }
 
   /** Whether it is the account of a root, which is known by its key. */
@@ -269,7 +277,7 @@ class Verification implements Known {
     if (name !== undefined) this.#names.set(`${header(key, "account-id")}/${name}`, key.key[0] ?? "");
   }
 
-  #lacking(type: string, key: readonly string[], role: string): Failure {
+  #missing(type: string, key: readonly string[], role: string): Failure {
     const name = keyText(type, key);
     const group = this.#groups.get(name) ?? [];
     if (group.some((one) => this.#settled.has(one.text))) return refused(`${name} ${role} is refused itself`);
@@ -278,7 +286,7 @@ class Verification implements Known {
 }
 
 /** The primary keys that an assertion depends on. */
-function refsOf(one: Assertion): Ref[] {
+function refsOf(one: Assertion): PrimaryKey[] {
   const { needs, uses } = typeOf(one);
   return [["account-key", [one.signKey]], ...needs(one), ...uses(one)];
 }

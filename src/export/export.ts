@@ -2,8 +2,8 @@
 
 import { LIMITS, type ReadAt } from "../archives/archive.ts";
 import { LOCK_FILE } from "../archives/names.ts";
-import { needsOf } from "../archives/needs/charm.ts";
-import { mayNameSnaps } from "../archives/needs/files.ts";
+import { needsOf } from "../archives/needs/snapfinder.ts";
+import { mayNameSnaps } from "../archives/needs/sourcefiles.ts";
 import type { SecretKey } from "../archives/signature.ts";
 import { zipFiles, zipTexts } from "../archives/zip.ts";
 import { ARCHITECTURES as BASE_ARCHITECTURES } from "../catalog/base.ts";

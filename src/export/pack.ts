@@ -1,7 +1,7 @@
 /** What stands in an archive of a charm, a bundle or a snap: the writer's side of transfer.ts, snapexport.ts and metadata.ts. */
 
 import type { ReadAt } from "../archives/archive.ts";
-import { type NamedFacts, readSnapYaml } from "../archives/snapyaml.ts";
+import { readSnapYaml, type SnapYamlFacts } from "../archives/snapyaml.ts";
 import { fullChannel } from "../catalog/channel.ts";
 import { TEXTS } from "../catalog/package.ts";
 import { shortChannel } from "../catalog/snap.ts";
@@ -203,7 +203,7 @@ function channelMapOf({ name, id, info, defaultTrack, releases, revisions }: Pla
 }
 
 /** What a snap.yaml says of the same, as a store shows it. */
-const OWN: Readonly<Record<string, (yaml: NamedFacts) => unknown>> = {
+const OWN: Readonly<Record<string, (yaml: SnapYamlFacts) => unknown>> = {
   title: (yaml) => yaml.title ?? yaml.name,
   summary: (yaml) => yaml.summary ?? "",
   description: (yaml) => yaml.description ?? "",

@@ -3,7 +3,7 @@
 import { readSnapYaml } from "../archives/snapyaml.ts";
 import { type Assertion, keyText } from "../assertions/assertion.ts";
 import { encodeStream, parseAssertions } from "../assertions/text.ts";
-import { ASSERTION_TYPES, type Ref } from "../assertions/types.ts";
+import { ASSERTION_TYPES, type PrimaryKey } from "../assertions/types.ts";
 import { CANONICAL_ROOTS, PREDEFINED } from "../assertions/verify.ts";
 import { formatChannel, fullChannel, isRisk, parseChannel } from "../catalog/channel.ts";
 import { ANY_ARCHITECTURE, ARCHITECTURES } from "../catalog/snap.ts";
@@ -323,7 +323,7 @@ export class AssertionFetcher {
   /** An account's own assertion, and behind it the keys that signed it, as far as the store has them; undefined where it has none. */
   async account(id: string): Promise<string | undefined> {
     const found: Assertion[] = [];
-    for (let ref: Ref = ["account", [id]]; !BUILT_IN.has(keyText(...ref)); ) {
+    for (let ref: PrimaryKey = ["account", [id]]; !BUILT_IN.has(keyText(...ref)); ) {
       const [one] = await this.#get(ref);
       if (!one || one.signKey === one.key[0] || found.includes(one)) break;
       found.push(one);
@@ -337,7 +337,7 @@ export class AssertionFetcher {
     const id = snap["snap-id"];
     const provenance = provenanceOf(snap);
     const digest = (hex: string) => Buffer.from(hex, "hex").toString("base64url");
-    const leaves: Ref[] = [["snap-revision", [digest(snap.download["sha3-384"]), ...provenance]]];
+    const leaves: PrimaryKey[] = [["snap-revision", [digest(snap.download["sha3-384"]), ...provenance]]];
     for (const { name, revision, download } of snap.resources ?? []) {
       leaves.push(["snap-resource-revision", [id, name, digest(download["sha3-384"]), ...provenance]]);
       leaves.push(["snap-resource-pair", [id, name, String(revision), String(snap.revision), ...provenance]]);
@@ -349,7 +349,7 @@ export class AssertionFetcher {
     return encodeStream([...found.values()].map((one) => one.text));
   }
 
-  async #collect(ref: Ref, found: Map<string, Assertion>, path: Set<string>, what: string): Promise<void> {
+  async #collect(ref: PrimaryKey, found: Map<string, Assertion>, path: Set<string>, what: string): Promise<void> {
     const name = keyText(...ref);
     if (BUILT_IN.has(name) || path.has(name) || found.has(`${name} 0`)) return;
     path.add(name);
@@ -366,14 +366,14 @@ export class AssertionFetcher {
   }
 
   /** The newest first, then what readers of older formats get in its place. */
-  #get(ref: Ref): Promise<readonly Assertion[]> {
+  #get(ref: PrimaryKey): Promise<readonly Assertion[]> {
     const name = keyText(...ref);
     const known = this.#fetched.get(name) ?? this.#ask(ref);
     this.#fetched.set(name, known);
     return known;
   }
 
-  async #ask([type, key]: Ref): Promise<readonly Assertion[]> {
+  async #ask([type, key]: PrimaryKey): Promise<readonly Assertion[]> {
     const all: Assertion[] = [];
     for (let format = ASSERTION_TYPES.get(type)?.maxFormat ?? 0; format >= 0; ) {
       const text = await this.#upstream.assertion(type, key, format);

@@ -1,7 +1,7 @@
-/** The use case: archives → blobs → one new generation. One refused file, and nothing is published. */
+/** Imports archives as one new generation: all of it, or nothing where one file is refused. */
 
-import { type ArchiveFile, ByteReader, type Chunks, files, type Limits, located, place } from "../archives/archive.ts";
-import { isPayload, isResourcePath } from "../archives/names.ts";
+import { type Chunks, files, type Limits, showPlaceOf } from "../archives/archive.ts";
+import { isResource } from "../archives/names.ts";
 import { type PublicKey, showKey } from "../archives/signature.ts";
 import type { Assertion } from "../assertions/assertion.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
@@ -21,17 +21,18 @@ import {
   type PackageType,
   type Release,
 } from "../catalog/package.ts";
-import { Summer, type Sums } from "../digest.ts";
+import { Summer } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
-import { ExportReader, type Reading } from "./reader.ts";
-import { importSnaps, type SnapBase, type SnapReport, type SnapResult } from "./snapimport.ts";
+import { ExportReader, type Outcome, type Reading } from "./reader.ts";
+import { type ImportedSnaps, importSnaps, type SnapReport } from "./snapimport.ts";
 import type { SnapReadOptions } from "./snapreader.ts";
-import { Contents, isContents, type Origin } from "./sums.ts";
+import type { SnapBase } from "./snaptrust.ts";
+import { ChecksumLists, type SourceOrigin } from "./sums.ts";
 
 export interface ImportSource {
   /** as the operator named it; `-` is standard input */
   readonly name: string;
-  /** where it lies, absolute: files are held against a SHA256SUMS beside them. Absent: nowhere */
+  /** absolute path: files are checked against a SHA256SUMS beside them. Absent: it is no file */
   readonly path?: string;
   /** bytes, where it is known before */
   readonly size?: number;
@@ -41,18 +42,18 @@ export interface ImportSource {
 }
 
 export interface ImportOptions {
-  /** what is told in the log, without secrets */
+  /** as the log shows it, without secrets */
   readonly command: string;
   readonly channel?: string;
   readonly revision?: number;
   readonly channels: ChannelPolicy;
   /** roots of snaps besides Canonical's: accounts and their self-signed account-keys */
   readonly trust?: readonly Assertion[];
-  /** whether snaps and assertions are taken in that do not verify */
+  /** whether snaps and assertions that do not verify are imported all the same, and marked */
   readonly allowUnverified?: boolean;
-  /** where there are any, only what one of them signed is taken in */
+  /** keys of which one must have signed what is imported; empty: nothing has to be signed */
   readonly accepted?: readonly PublicKey[];
-  /** whether that is taken in, too, which none of them signed */
+  /** whether what none of them signed is imported all the same, and marked */
   readonly allowUnsigned?: boolean;
   readonly unsquash?: SnapReadOptions["unsquash"];
   readonly dryRun: boolean;
@@ -79,9 +80,9 @@ export interface PackageReport {
 }
 
 export interface Missing {
-  /** charms that a bundle names and the store lacks */
+  /** charms that a bundle names and that are not in the store */
   readonly charms: readonly { readonly bundle: string; readonly charm: string }[];
-  /** resources that a charm declares or a row pins and the store lacks; `revision` null: any */
+  /** resources that a charm declares or a release pins and that are not in the store; `revision` null: any */
   readonly resources: readonly { readonly charm: string; readonly resource: string; readonly revision: number | null }[];
   /** rows of a channel map whose revision is neither in the archive nor in the store: not published */
   readonly revisions: readonly {
@@ -91,8 +92,8 @@ export interface Missing {
     readonly revision: number;
   }[];
   /** the same of snaps */
-  readonly snapRevisions: SnapResult["dropped"];
-  /** snaps that what came in needs and the store lacks */
+  readonly snapRevisions: ImportedSnaps["dropped"];
+  /** snaps that imported packages need and that are not in the store */
   readonly snaps: readonly NeededSnap[];
 }
 
@@ -111,7 +112,7 @@ export interface ImportReport {
   readonly bytes: { readonly new: number; readonly known: number };
 }
 
-type Result = Pick<ImportReport, "packages" | "notes"> & {
+type MergedPackages = Pick<ImportReport, "packages" | "notes"> & {
   readonly missing: Omit<Missing, "snapRevisions" | "snaps">;
   readonly changed: readonly Package[];
   /** all that the archive holds something of */
@@ -126,12 +127,13 @@ export async function importSources(
 ): Promise<ImportReport> {
   const reader = new ExportReader<Ingested>(store, options);
   try {
-    const contents = new Contents(options.accepted ?? []);
+    const lists = new ChecksumLists(options.accepted ?? []);
+    const ignored: string[] = [];
     const read = new Map<string, SourceRecord>();
-    for await (const source of sources) read.set(pathOf(source), await readSource(reader, contents, source, options));
-    const { records, notes: signing } = withOrigins(read, contents.finish(), options);
+    for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored }, source, options));
+    const { records, notes: signing } = withOrigins(read, lists.finish(), options);
     const reading = await reader.finish();
-    if (isEmpty(reading)) throw nothingFound(records, reading);
+    if (isEmpty(reading)) throw nothingFound(records, ignored);
 
     const bytes = weigh(store, reading.blobs); // before they are in the store
     const trust = new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]);
@@ -175,7 +177,7 @@ export async function importSources(
       assertions: snaps.assertions,
       missing: { ...packages.missing, snapRevisions: snaps.dropped, snaps: needed },
       notes: [...signing, ...packages.notes, ...snaps.notes, ...notes],
-      ignored: reading.ignored,
+      ignored,
       bytes,
     };
   } finally {
@@ -187,8 +189,8 @@ export async function importSources(
 async function putBack(
   store: ImportStore,
   { newest, base, mended }: { readonly newest: CatalogView; readonly base: CatalogView; readonly mended: readonly Mended[] },
-  packages: Result,
-  snaps: SnapResult,
+  packages: MergedPackages,
+  snaps: ImportedSnaps,
 ) {
   const notes = new Set(store.damage ? [`${store.damage.message}: the import was added to generation ${newest.number}`] : []);
   const unread = { packages: new Map<string, Mended>(), snaps: new Map<string, Mended>(), assertions: new Map<string, Mended>() };
@@ -226,48 +228,41 @@ function pathOf({ path, name }: ImportSource): string {
 
 async function readSource(
   reader: ExportReader<Ingested>,
-  contents: Contents,
+  { lists, ignored }: { readonly lists: ChecksumLists; readonly ignored: string[] },
   source: ImportSource,
   options: ImportOptions,
 ): Promise<SourceRecord> {
   const summer = new Summer();
   let read = 0;
-  // What goes into the store as it is was hashed on the way there.
-  let sums: Sums | undefined;
-  let staged = false;
+  // The only file of a source that is no archive has the source's bytes, so these are not hashed twice.
+  let isOneFile = false;
+  let outcome: Outcome | undefined;
   let isArchive = false;
-  let isIgnored = false;
   const chunks = async function* () {
     for await (const chunk of source.open()) {
       if (options.signal?.aborted) throw interrupted();
       read += chunk.byteLength;
-      if (!staged) summer.update(chunk);
+      if (!isOneFile) summer.update(chunk);
       options.onProgress?.(source, read);
       yield chunk;
     }
   };
   const path = pathOf(source);
   try {
-    for await (const file of files({ name: source.name, chunks: chunks() }, isResourcePath, options.limits)) {
+    for await (const file of files({ name: source.name, chunks: chunks() }, isResource, options.limits)) {
       const isPart = file.containers.length > 0;
       isArchive ||= isPart;
       const at = isPart ? [path, ...file.containers.slice(1), file.path].join("/") : path;
-      let given: Sums | undefined;
-      const ignored = reader.ignored;
-      try {
-        const isStaged = isPayload(file.path, await file.bytes.peek(4));
-        staged = isStaged && !isPart && !file.compressed;
-        given = isStaged ? await reader.add(file) : await readText(reader, contents, at, file, options.limits);
-      } catch (error) {
-        throw located(error, file);
-      }
-      if (staged) sums = given;
-      isIgnored = reader.ignored > ignored;
+      isOneFile = !isPart && !file.compressed;
+      outcome = await reader.add(file);
+      if (outcome.kind === "checksums") lists.take(at, outcome.bytes, file);
+      if (outcome.kind === "ignored") ignored.push(showPlaceOf(file));
       const { containers, path: name } = file;
-      if (isPart && given) contents.add(at, { containers, path: name, sha256: given["sha-256"], source: path, isIgnored });
+      const isIgnored = outcome.kind === "ignored";
+      if (isPart) lists.add(at, { containers, path: name, sha256: outcome.sums["sha-256"], source: path, isIgnored });
     }
-    const { size, "sha-256": sha256 } = sums ?? summer.sums();
-    contents.add(path, { containers: [], path: source.name, sha256, source: path, isArchive, isIgnored });
+    const { size, "sha-256": sha256 } = isOneFile && outcome ? outcome.sums : summer.sums();
+    lists.add(path, { containers: [], path: source.name, sha256, source: path, isArchive, isIgnored: outcome?.kind === "ignored" });
     return { name: source.name, size, sha256 };
   } catch (error) {
     if (options.signal?.aborted) throw interrupted();
@@ -276,56 +271,34 @@ async function readSource(
   }
 }
 
-/** Reads a file that is no payload, and gives its sums. */
-async function readText(
-  reader: ExportReader<Ingested>,
-  contents: Contents,
-  path: string,
-  file: ArchiveFile,
-  { json }: Limits,
-): Promise<Sums> {
-  const summer = new Summer();
-  const chunks = async function* () {
-    for await (const chunk of file.bytes.chunks()) {
-      summer.update(chunk);
-      yield chunk;
-    }
-  };
-  const bytes = new ByteReader(chunks());
-  if (isContents(file.path)) contents.take(path, await bytes.whole(json, "it"), place(file));
-  else await reader.add({ ...file, bytes });
-  await bytes.drain();
-  return summer.sums();
-}
-
 /** The sources with who signed them. Throws a `refused` failure where keys are accepted and none of them signed one of these. */
 function withOrigins(
   read: ReadonlyMap<string, SourceRecord>,
-  origins: ReadonlyMap<string, Origin>,
+  origins: ReadonlyMap<string, SourceOrigin>,
   { accepted = [], allowUnsigned = false }: ImportOptions,
 ): { readonly records: SourceRecord[]; readonly notes: string[] } {
   const notes = new Set<string>();
   const records = [...read].map(([path, record]): SourceRecord => {
     const origin = origins.get(path);
-    if (!origin) return record; // nothing was taken of it
-    const { signers, lacks, unknownKey } = origin;
-    if (lacks === undefined) return { ...record, signers };
+    if (!origin) return record; // nothing of it was used
+    const { signers, unsignedBecause, unknownKey } = origin;
+    if (unsignedBecause === undefined) return { ...record, signers };
     if (accepted.length === 0) {
       if (unknownKey !== undefined)
         notes.add(`the signature by key ${unknownKey} was not checked, since that key is not accepted; chp accept-key FILE.pub accepts it`);
       return record;
     }
     if (!allowUnsigned)
-      throw refused(`${printable(record.name)} is not signed by a key that is accepted here: ${lacks}`, {
+      throw refused(`${printable(record.name)} is not signed by a key that is accepted here: ${unsignedBecause}`, {
         next: `accepted is ${accepted.map(showKey).join(", ")}; chp accept-key FILE.pub accepts one more, --allow-unsigned takes this in as it is`,
       });
-    notes.add(`UNSIGNED: ${record.name} was taken in as it is: ${lacks}`);
+    notes.add(`UNSIGNED: ${record.name} was taken in as it is: ${unsignedBecause}`);
     return { ...record, unsigned: true };
   });
   return { records, notes: [...notes] };
 }
 
-/** What is held of snaps, as an import asks for it. */
+/** What is stored of snaps, as an import asks for it. */
 async function snapBase(base: CatalogView): Promise<SnapBase> {
   const assertions = await base.assertions();
   return {
@@ -337,8 +310,8 @@ async function snapBase(base: CatalogView): Promise<SnapBase> {
   };
 }
 
-/** What the packages of the archive need, held ones included, once all of it is in the store. */
-async function lackingAfter(base: CatalogView, packages: Result, { reports, after }: SnapResult): Promise<NeededSnap[]> {
+/** The snaps that packages of the archive need and that are missing once all of it is in the store. */
+async function lackingAfter(base: CatalogView, packages: MergedPackages, { reports, after }: ImportedSnaps): Promise<NeededSnap[]> {
   const held = new Map((await base.snaps()).map((snap) => [snap.id, snap]));
   for (const snap of after) held.set(snap.id, snap);
   const names = new Set(reports.map((one) => one.name));
@@ -354,10 +327,9 @@ function interrupted(): Failure {
   return new Failure("interrupted", "interrupted: nothing was published");
 }
 
-function nothingFound(records: readonly SourceRecord[], reading: Reading<Ingested>): Failure {
+function nothingFound(records: readonly SourceRecord[], ignored: readonly string[]): Failure {
   if (records.length === 0) return refused("there is no file to import");
-  const found =
-    reading.ignored.length > 0 ? `; found only ${reading.ignored.slice(0, 3).join(", ")}${reading.ignored.length > 3 ? ", …" : ""}` : "";
+  const found = ignored.length > 0 ? `; found only ${ignored.slice(0, 3).join(", ")}${ignored.length > 3 ? ", …" : ""}` : "";
   return refused(`there is no charm, bundle, snap or assertion in ${records.map((r) => r.name).join(", ")}${found}`, {
     next: "chp help import tells what can be imported",
   });
@@ -368,7 +340,7 @@ async function mergeAll(
   reading: Reading<Ingested>,
   base: { package(name: string): Promise<Package | undefined> },
   { channels: policy, now }: Pick<ImportOptions, "channels" | "now">,
-): Promise<Result> {
+): Promise<MergedPackages> {
   const before = new Map<string, Package | undefined>();
   const given = new Map<string, Incoming[]>();
   for (const one of reading.packages) {
@@ -413,7 +385,7 @@ async function mergeAll(
   };
 }
 
-/** Bytes of the blobs that the store lacks, and of those that it has. */
+/** Bytes of the blobs that are new to the store, and of those that it has. */
 function weigh(store: ImportStore, blobs: readonly Ingested[]): ImportReport["bytes"] {
   const bytes = { new: 0, known: 0 };
   for (const { sums } of new Map(blobs.map((blob) => [blob.sums["sha-256"], blob])).values())
@@ -447,7 +419,7 @@ function report(
   };
 }
 
-/** Resources that the newest revision declares and of which no revision is held. */
+/** Resources that the newest revision declares and of which no revision is stored. */
 function lacking(pkg: Package): string[] {
   const held = new Set(pkg.resources.map((r) => r.name));
   return (pkg.revisions[0]?.resources ?? []).filter((name) => !held.has(name));
@@ -459,7 +431,7 @@ function tally(reports: readonly (PackageReport | SnapReport)[]): Record<string,
 }
 
 /** What an import prints as JSON. */
-export type Told = ImportReport & {
+export type PrintedReport = ImportReport & {
   /** the command that undoes it */
   readonly undo: string | null;
 };

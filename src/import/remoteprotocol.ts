@@ -6,7 +6,7 @@ import { type Chunks, files, LIMITS, type Limits } from "../archives/archive.ts"
 import { Failure, printable, refused } from "../errors.ts";
 import type { ImportSource } from "./import.ts";
 
-/* ---- several files as one body ---- */
+/* ---- several files as one request body ---- */
 
 export type SizedSource = ImportSource & { readonly size: number };
 
@@ -41,7 +41,7 @@ export async function* sized(source: SizedSource): AsyncGenerator<Uint8Array> {
   if (size < source.size) throw changed();
 }
 
-/** The files of such a tar, one after the other. `folder`: what their names are told from; it is only compared, never opened. */
+/** The files of such a tar, one after the other. `folder`: what their names are relative to; it is only compared, never opened. */
 export async function* sourcesOf(body: ImportSource, folder = "/", limits: Limits = LIMITS): AsyncGenerator<ImportSource> {
   for await (const file of files({ name: body.name, chunks: body.open() }, (path) => path !== body.name, limits)) {
     if (file.containers.length === 0) throw refused(`${printable(body.name)} is no tar, so it holds no files`);
@@ -50,7 +50,7 @@ export async function* sourcesOf(body: ImportSource, folder = "/", limits: Limit
   }
 }
 
-/** Any name, absolute or with `..`, stands in the tar as one plain part of a path. */
+/** The header of a file. Its name is percent-encoded, so that any, absolute or with `..`, is one plain part of a path. */
 function headOf({ name, size }: SizedSource): Uint8Array {
   const fields = { path: encodeURIComponent(name), size };
   const block = Buffer.alloc(BLOCK);
@@ -72,7 +72,7 @@ function nameIn(path: string): string {
 
 /* ---- the end ---- */
 
-/** A body with a mark at its end, by which its reader tells it from one whose writer was cut off. */
+/** A body with a mark at its end, by which its reader knows that its writer was not cut off. */
 export async function* withMark(body: Chunks, mark: string): AsyncGenerator<Uint8Array> {
   yield* body;
   yield Buffer.from(mark);
@@ -81,13 +81,13 @@ export async function* withMark(body: Chunks, mark: string): AsyncGenerator<Uint
 /** What comes before the mark. Throws an `interrupted` failure where it is not at the end. */
 export async function* untilMark(chunks: Chunks, mark: string): AsyncGenerator<Uint8Array> {
   const end = Buffer.from(mark);
-  let held = Buffer.alloc(0);
+  let buffered = Buffer.alloc(0);
   for await (const chunk of chunks) {
-    held = Buffer.concat([held, chunk]);
-    const ready = held.byteLength - end.byteLength;
+    buffered = Buffer.concat([buffered, chunk]);
+    const ready = buffered.byteLength - end.byteLength;
     if (ready <= 0) continue;
-    yield held.subarray(0, ready);
-    held = held.subarray(ready);
+    yield buffered.subarray(0, ready);
+    buffered = buffered.subarray(ready);
   }
-  if (!held.equals(end)) throw new Failure("interrupted", "interrupted: nothing was published");
+  if (!buffered.equals(end)) throw new Failure("interrupted", "interrupted: nothing was published");
 }

@@ -1,21 +1,17 @@
-/** From the files of an import to snaps: every assertion is verified, every image matched with its own. Rules: contract/snapd.md §6.3, §8. */
+/** From the files of an import to snaps: every assertion is verified, every image matched with its own. Rules: handlers/snapd.md, Assertions. */
 
 import type { DeclaredSnap } from "../archives/snapmetadata.ts";
-import { type Assertion, header, keyText, optionalHeader } from "../assertions/assertion.ts";
-import { type Trust, verifyAll } from "../assertions/verify.ts";
+import { type Assertion, header, optionalHeader } from "../assertions/assertion.ts";
 import { sameManifest } from "../catalog/change.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
 import { changes, lastReleased, type RowChange } from "../catalog/channelmap.ts";
 import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
-import { mintId } from "../catalog/package.ts";
 import {
   ANY_ARCHITECTURE,
-  type ComponentRevision,
   findSnapRevision,
   type IncomingSnap,
   mergeAssertions,
   mergeSnap,
-  type Pair,
   runsOn,
   SNAP_RULES,
   type Snap,
@@ -25,30 +21,18 @@ import {
   type StoredAssertion,
 } from "../catalog/snap.ts";
 import { printable, refused } from "../errors.ts";
-import type { Image, SnapReading } from "./snapreader.ts";
-
-export interface SnapImportOptions {
-  readonly trust: Trust;
-  /** those of the roots that clients do not have compiled in */
-  readonly roots: readonly Assertion[];
-  readonly allowUnverified: boolean;
-  /** where snaps are released of which no channel map is found */
-  readonly channel?: string;
-  readonly policy: "apply" | "keep";
-  /** RFC 3339 */
-  readonly now: string;
-}
-
-/** What is held before the import. */
-export interface SnapBase {
-  snapById(id: string): Promise<Snap | undefined>;
-  snap(name: string): Promise<Snap | undefined>;
-  snaps(): Promise<readonly Snap[]>;
-  /** every held assertion of a primary key */
-  assertions(type: string, key: readonly string[]): readonly Assertion[];
-  /** those that belong to no held snap */
-  readonly otherAssertions: readonly StoredAssertion[];
-}
+import { type BuilderOf, placeImage, SnapBuilder } from "./snapbuilder.ts";
+import type { SnapReading } from "./snapreader.ts";
+import {
+  type Accepted,
+  acceptAssertions,
+  isStored,
+  KnownAssertions,
+  ownerOf,
+  type SnapBase,
+  type SnapImportOptions,
+  toStored,
+} from "./snaptrust.ts";
 
 export interface SnapReport {
   readonly name: string;
@@ -62,17 +46,17 @@ export interface SnapReport {
   readonly channels: readonly RowChange<Pick<SnapRelease, "architecture">>[];
   /** in force over channels that moved, so that these are not offered */
   readonly overrides: readonly OverrideFacts[];
-  /** held revisions whose assertions do not verify */
+  /** stored revisions whose assertions do not verify */
   readonly unverified: readonly { readonly revision: number; readonly reason: string }[];
   readonly notes: readonly string[];
 }
 
-export interface SnapResult {
+export interface ImportedSnaps {
   readonly reports: readonly SnapReport[];
   /** every snap that the archive holds something of */
   readonly after: readonly Snap[];
   readonly changed: readonly Snap[];
-  /** names under which a snap was held that has another now */
+  /** names that snaps have no more, since they have another now */
   readonly renamed: readonly string[];
   /** undefined: nothing changed */
   readonly otherAssertions?: readonly StoredAssertion[];
@@ -83,13 +67,13 @@ export interface SnapResult {
 }
 
 /** What the store holds after the snaps and assertions of an import. Throws a `refused` failure where one does not verify. */
-export async function importSnaps(reading: SnapReading, base: SnapBase, options: SnapImportOptions): Promise<SnapResult> {
+export async function importSnaps(reading: SnapReading, base: SnapBase, options: SnapImportOptions): Promise<ImportedSnaps> {
   const declared = named(reading);
-  const accepted = accept(reading, base, options);
-  const known = new Known(accepted, base);
-  const drafts = new Map<string, Draft>();
-  const draftOf: DraftOf = (id, name = "") => {
-    const draft = drafts.get(id) ?? new Draft(id, name);
+  const accepted = acceptAssertions(reading, base, options);
+  const known = new KnownAssertions(accepted, base);
+  const drafts = new Map<string, SnapBuilder>();
+  const draftOf: BuilderOf = (id, name = "") => {
+    const draft = drafts.get(id) ?? new SnapBuilder(id, name);
     drafts.set(id, draft);
     draft.name ||= name;
     return draft;
@@ -97,14 +81,14 @@ export async function importSnaps(reading: SnapReading, base: SnapBase, options:
   for (const image of reading.images) placeImage(image, known, options, reading, draftOf);
   for (const one of accepted) {
     const owner = ownerOf(one.assertion);
-    if (owner !== undefined && (drafts.has(owner) || (await base.snapById(owner)))) draftOf(owner).assertions.push(stored(one));
+    if (owner !== undefined && (drafts.has(owner) || (await base.snapById(owner)))) draftOf(owner).assertions.push(toStored(one));
   }
   await republish(accepted, base, draftOf);
 
   const reports: SnapReport[] = [];
   const changed: Snap[] = [];
   const renamed: string[] = [];
-  const dropped: SnapResult["dropped"][number][] = [];
+  const dropped: ImportedSnaps["dropped"][number][] = [];
   const after = new Map<string, Snap>();
   for (const draft of drafts.values()) {
     const held = await base.snapById(draft.id);
@@ -120,10 +104,10 @@ export async function importSnaps(reading: SnapReading, base: SnapBase, options:
     if (held && held.name !== name) renamed.push(held.name);
     dropped.push(...merged.dropped.map(({ channel, architecture, revision }) => ({ name, channel, architecture, revision })));
   }
-  const others = accepted.filter(({ assertion }) => !drafts.has(ownerOf(assertion) ?? "")).map(stored);
-  const roots = accepted.length > 0 ? options.roots.map((assertion) => stored({ assertion, where: "" })) : [];
+  const others = accepted.filter(({ assertion }) => !drafts.has(ownerOf(assertion) ?? "")).map(toStored);
+  const roots = accepted.length > 0 ? options.roots.map((assertion) => toStored({ assertion })) : [];
   const otherAssertions = mergeAssertions(base.otherAssertions, [...roots, ...others]);
-  const fresh = accepted.filter(({ assertion }) => !isHeld(assertion, base)).length;
+  const fresh = accepted.filter(({ assertion }) => !isStored(assertion, base)).length;
   return {
     reports: reports.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     after: [...after.values()],
@@ -132,271 +116,40 @@ export async function importSnaps(reading: SnapReading, base: SnapBase, options:
     ...(JSON.stringify(otherAssertions) !== JSON.stringify(base.otherAssertions) && { otherAssertions }),
     assertions: { new: fresh, known: accepted.length - fresh },
     dropped,
-    notes: accepted.flatMap(({ assertion }) => lonely(assertion, after, known)),
+    notes: accepted.flatMap(({ assertion }) => revisionsWithoutSnap(assertion, after, known)),
   };
 }
 
-/** An assertion of a revision whose snap never came. */
-function lonely(assertion: Assertion, after: ReadonlyMap<string, Snap>, known: Known): string[] {
+/** The note for an assertion of a revision whose snap is neither in the import nor stored. */
+function revisionsWithoutSnap(assertion: Assertion, after: ReadonlyMap<string, Snap>, known: KnownAssertions): string[] {
   if (assertion.type !== "snap-revision") return [];
   const [id, number] = [header(assertion, "snap-id"), header(assertion, "snap-revision")];
   if (after.get(id)?.revisions.some((r) => r.revision === Number(number))) return [];
   return [`revision ${number} of snap ${known.nameOf(id)} is asserted, but no such snap is in the archive`];
 }
 
-/* ---- trust ---- */
+/* ---- what came of one snap, and its channels ---- */
 
-interface Accepted {
-  readonly assertion: Assertion;
-  readonly where: string;
-  readonly unverified?: string;
-}
-
-function accept(reading: SnapReading, base: SnapBase, { trust, allowUnverified, now }: SnapImportOptions): Accepted[] {
-  const places = new Map([...reading.assertions, ...reading.publishers].map(({ value, where }) => [value, where]));
-  const find = (type: string, key: readonly string[]) => base.assertions(type, key)[0];
-  const given = reading.assertions.map(({ value }) => value);
-  const publishers = reading.publishers.map(({ value }) => value);
-  const { verified, refused: all } = verifyAll([...given, ...publishers], { trust, find, now: new Date(now) });
-  const wrong = all.filter(({ assertion }) => !publishers.includes(assertion));
-  const [first] = wrong;
-  if (first && !allowUnverified) {
-    const { assertion, reason } = first;
-    throw refused(`${places.get(assertion) ?? "it"}: ${describe(assertion)} does not verify: ${reason}`, {
-      next: "name the root that you trust with --trust FILE, or take it in as it is with --allow-unverified",
-    });
-  }
-  const whereOf = (assertion: Assertion) => places.get(assertion) ?? "";
-  return [
-    ...verified.map((assertion) => ({ assertion, where: whereOf(assertion) })),
-    ...wrong.map(({ assertion, reason }) => ({ assertion, where: whereOf(assertion), unverified: reason })),
-  ];
-}
-
-function describe(assertion: Assertion): string {
-  return printable(`the assertion ${keyText(assertion.type, assertion.key)}`, 300);
-}
-
-/** The snap that an assertion is of; undefined where it is of none. */
-export function ownerOf(assertion: Pick<Assertion, "type" | "key" | "headers">): string | undefined {
-  switch (assertion.type) {
-    case "snap-declaration":
-      return assertion.key[1];
-    case "snap-resource-revision":
-    case "snap-resource-pair":
-      return assertion.key[0];
-    case "snap-revision": {
-      const id = assertion.headers.get("snap-id");
-      return typeof id === "string" ? id : undefined;
-    }
-    default:
-      return undefined;
-  }
-}
-
-function stored({ assertion, unverified }: Accepted): StoredAssertion {
-  const { type, key, revision, format, text } = assertion;
-  return { type, key, revision, format, text, ...(unverified !== undefined && { unverified }) };
-}
-
-function isHeld(assertion: Assertion, base: SnapBase): boolean {
-  return base
-    .assertions(assertion.type, assertion.key)
-    .some((one) => one.revision === assertion.revision && one.format === assertion.format);
-}
-
-/** All that is known after the import: what came, and what is held. */
-class Known {
-  readonly #accepted: readonly Accepted[];
-  readonly #base: SnapBase;
-  readonly #byKey = new Map<string, Accepted[]>();
-  /** by the first part of its key, which is the digest */
-  readonly #byDigest = new Map<string, Accepted>();
-
-  constructor(accepted: readonly Accepted[], base: SnapBase) {
-    this.#accepted = accepted;
-    this.#base = base;
-    for (const one of accepted) {
-      const { type, key } = one.assertion;
-      const name = keyText(type, key);
-      this.#byKey.set(name, [...(this.#byKey.get(name) ?? []), one]);
-      const digest = type === "snap-revision" ? key[0] : type === "snap-resource-revision" ? key[2] : undefined;
-      if (digest !== undefined && !this.#byDigest.has(`${type} ${digest}`)) this.#byDigest.set(`${type} ${digest}`, one);
-    }
-  }
-
-  /** The newest of a primary key. */
-  newest(type: string, key: readonly string[]): Accepted | undefined {
-    const held = this.#base.assertions(type, key).map((assertion) => ({ assertion, where: "" }));
-    const all: Accepted[] = [...(this.#byKey.get(keyText(type, key)) ?? []), ...held];
-    return all.toSorted((a, b) => b.assertion.revision - a.assertion.revision)[0];
-  }
-
-  /** The assertion that names these bytes. */
-  ofBytes(type: "snap-revision" | "snap-resource-revision", sha3: string): Accepted | undefined {
-    const digest = Buffer.from(sha3, "hex").toString("base64url");
-    const found = this.#byDigest.get(`${type} ${digest}`);
-    if (found || type === "snap-resource-revision") return found;
-    const [held] = this.#base.assertions(type, [digest]);
-    return held && { assertion: held, where: "" };
-  }
-
-  /** What came of the pairs of a snap. */
-  pairs(id: string): Pair[] {
-    return this.#accepted.flatMap(({ assertion: { type, key } }) => {
-      const [owner, component = "", componentRevision, revision] = key;
-      if (type !== "snap-resource-pair" || owner !== id) return [];
-      return [{ component, componentRevision: Number(componentRevision), revision: Number(revision) }];
-    });
-  }
-
-  /** The name that the newest declaration gives; its id where there is none. */
-  nameOf(id: string): string {
-    const declaration = this.newest("snap-declaration", ["16", id])?.assertion;
-    return (declaration && optionalHeader(declaration, "snap-name")) || id;
-  }
-
-  publisher(id: string): SnapPublisher {
-    const account = this.newest("account", [id])?.assertion;
-    const username = (account && optionalHeader(account, "username")) || id;
-    const validation = account && optionalHeader(account, "validation");
-    return {
-      id,
-      username,
-      "display-name": (account && optionalHeader(account, "display-name")) || username,
-      validation: VALIDATIONS.get(validation ?? "") ?? "unproven",
-    };
-  }
-}
-
-const VALIDATIONS: ReadonlyMap<string, SnapPublisher["validation"]> = new Map([
-  ["certified", "verified"],
-  ["verified", "verified"],
-  ["starred", "starred"],
-]);
-
-/* ---- images ---- */
-
-/** One snap while it is put together. */
-class Draft {
-  readonly revisions: SnapRevision[] = [];
-  readonly components = new Map<string, ComponentRevision[]>();
-  readonly assertions: StoredAssertion[] = [];
-  /** what lies beside its images */
-  readonly groups = new Set<string>();
-  readonly id: string;
-  /** what its images say */
-  name: string;
-
-  constructor(id: string, name: string) {
-    this.id = id;
-    this.name = name;
-  }
-}
-
-type DraftOf = (id: string, name?: string) => Draft;
-
-function placeImage(image: Image, known: Known, options: SnapImportOptions, reading: SnapReading, draftOf: DraftOf): void {
-  const sha3 = image.sums["sha3-384"] ?? "";
-  const { content, where } = image;
-  const type = content.kind === "snap" ? "snap-revision" : "snap-resource-revision";
-  const asserted = known.ofBytes(type, sha3);
-  if (asserted && content.kind === "snap") placeSnap(image, content, asserted, known, draftOf);
-  else if (asserted && content.kind === "component") placeComponent(image, content, asserted, options, draftOf);
-  else if (options.allowUnverified) placeUnasserted(image, reading, options, draftOf);
-  else
-    throw refused(`${where}: no ${type} assertion names its bytes (sha3-384 ${sha3})`, {
-      next: "import its .assert file together with it, or take it in as it is with --allow-unverified",
-    });
-}
-
-function placeSnap(image: Image, content: SnapContent, { assertion, unverified }: Accepted, known: Known, draftOf: DraftOf): void {
-  const { where } = image;
-  const id = header(assertion, "snap-id");
-  checkSize(image, header(assertion, "snap-size"));
-  const declaration = known.newest("snap-declaration", ["16", id])?.assertion;
-  if (declaration && !optionalHeader(declaration, "snap-name"))
-    throw refused(`${where}: the declaration of snap ${id} names no snap any more: it was revoked`);
-  const name = declaration ? header(declaration, "snap-name") : content.name;
-  if (content.name !== name) throw refused(`${where}: its snap.yaml says ${content.name}, but its declaration says ${name}`);
-  const [is, should] = [content.provenance ?? GLOBAL, optionalHeader(assertion, "provenance") ?? GLOBAL];
-  if (is !== should) throw refused(`${where}: its snap.yaml has the provenance ${is}, but its assertion ${should}`);
-  const draft = draftOf(id, name);
-  draft.groups.add(image.group);
-  draft.revisions.push(
-    snapRevision(image, content, Number(header(assertion, "snap-revision")), header(assertion, "timestamp"), unverified),
-  );
-}
-
-const GLOBAL = "global-upload";
-
-function placeComponent(
-  image: Image,
-  content: ComponentContent,
-  { assertion, unverified }: Accepted,
-  { now }: SnapImportOptions,
-  draftOf: DraftOf,
-): void {
-  const [id = "", name = ""] = assertion.key;
-  checkSize(image, header(assertion, "resource-size"));
-  if (content.name !== name) throw refused(`${image.where}: its component.yaml says ${content.name}, but its assertion says ${name}`);
-  const { components } = draftOf(id);
-  const { type, version, description } = content;
-  const revision = Number(header(assertion, "resource-revision"));
-  const createdAt = optionalHeader(assertion, "timestamp") ?? now;
-  components.set(name, [
-    ...(components.get(name) ?? []),
-    { revision, type, version, description, createdAt, ...assertedOf(image, unverified) },
-  ]);
-}
-
-/** Without any assertion: what the file name and the export's JSON say is believed, since the operator asked for it. */
-function placeUnasserted(image: Image, reading: SnapReading, { now }: SnapImportOptions, draftOf: DraftOf): void {
-  const { where, content } = image;
-  if (content.kind === "component") throw refused(`${where}: a component without assertions can't be taken in`);
-  const number = Number(/_(\d+)\.snap$/.exec(image.path)?.[1]);
-  if (!Number.isSafeInteger(number) || number < 1)
-    throw refused(`${where}: it has no assertion, and its file name no revision`, { next: `name it ${content.name}_REVISION.snap` });
-  const told = reading.declared.find(({ value }) => value.name === content.name && value.id !== undefined);
-  const draft = draftOf(told?.value.id ?? mintId(`snap ${content.name}`), content.name);
-  draft.groups.add(image.group);
-  draft.revisions.push(snapRevision(image, content, number, now, "no snap-revision assertion names its bytes"));
-}
-
-type SnapContent = Extract<Image["content"], { kind: "snap" }>;
-type ComponentContent = Extract<Image["content"], { kind: "component" }>;
-
-function checkSize(image: Image, told: string): void {
-  if (Number(told) !== image.sums.size)
-    throw refused(`${image.where}: it has ${image.sums.size} bytes, but its assertion says ${printable(told, 50)}`);
-}
-
-function assertedOf({ sums }: Image, unverified: string | undefined) {
-  const { size, "sha-256": blob, "sha3-384": sha3 = "" } = sums;
-  return { blob, size, "sha3-384": sha3, ...(unverified !== undefined && { unverified }) };
-}
-
-function snapRevision(image: Image, content: SnapContent, revision: number, createdAt: string, unverified?: string): SnapRevision {
-  const { kind: _kind, name: _name, ...facts } = content;
-  return { revision, createdAt, ...facts, ...assertedOf(image, unverified) };
-}
-
-/* ---- channels ---- */
-
-interface Told extends Pick<SnapReading, "stores"> {
+interface DeclaredSnaps extends Pick<SnapReading, "stores"> {
   readonly declared: readonly NamedDeclaration[];
 }
 
-function finish(draft: Draft, held: Snap | undefined, known: Known, { declared, stores }: Told, options: SnapImportOptions): Finished {
+function finish(
+  draft: SnapBuilder,
+  held: Snap | undefined,
+  known: KnownAssertions,
+  { declared, stores }: DeclaredSnaps,
+  options: SnapImportOptions,
+): FinishedSnap {
   const { id, assertions } = draft;
   const declaration = known.newest("snap-declaration", ["16", id])?.assertion;
   const name = (declaration && optionalHeader(declaration, "snap-name")) || draft.name || held?.name;
   if (name === undefined || (!held && draft.revisions.length === 0))
     throw refused(`the archive has components of snap ${name ?? id}, but no such snap, and the store holds none`);
   const own = declared.filter((one) => one.name === name || one.value.id === id);
-  for (const { where, value } of own)
+  for (const { at, value } of own)
     if (value.id !== undefined && value.id !== id)
-      throw refused(`${where}: it gives ${name} the snap id ${value.id}, but its assertions say ${id}`);
+      throw refused(`it gives ${name} the snap id ${value.id}, but its assertions say ${id}`, { at });
   const told = own.map(({ value }) => value);
   const notes: string[] = [];
   const revisions = draft.revisions.map((one) => ({ ...one, createdAt: timeOf(told, one) }));
@@ -418,7 +171,7 @@ function finish(draft: Draft, held: Snap | undefined, known: Known, { declared, 
   return { snap, notes };
 }
 
-interface Finished {
+interface FinishedSnap {
   readonly snap: IncomingSnap;
   readonly notes: readonly string[];
 }
@@ -435,7 +188,7 @@ function timeOf(told: readonly DeclaredSnap[], { revision, createdAt: asserted }
   return found?.createdAt ?? asserted;
 }
 
-function brandOf(draft: Draft, stores: SnapReading["stores"]): string | undefined {
+function brandOf(draft: SnapBuilder, stores: SnapReading["stores"]): string | undefined {
   for (const group of draft.groups) {
     const found = stores.get(group);
     if (found !== undefined) return found;
@@ -481,29 +234,29 @@ function channelFor({ channel: text = "stable" }: SnapImportOptions): string {
 }
 
 /** Held snaps of an account of which a newer assertion came. */
-async function republish(accepted: readonly Accepted[], base: SnapBase, draftOf: DraftOf): Promise<void> {
+async function republish(accepted: readonly Accepted[], base: SnapBase, draftOf: BuilderOf): Promise<void> {
   const accounts = new Set(
-    accepted.filter(({ assertion }) => assertion.type === "account" && !isHeld(assertion, base)).map(({ assertion }) => assertion.key[0]),
+    accepted.filter(({ assertion }) => assertion.type === "account" && !isStored(assertion, base)).map(({ assertion }) => assertion.key[0]),
   );
   if (accounts.size === 0) return;
   for (const snap of await base.snaps()) if (accounts.has(snap.publisher.id)) draftOf(snap.id, snap.name);
 }
 
 interface NamedDeclaration {
-  readonly where: string;
+  readonly at: readonly string[];
   readonly name: string | undefined;
   readonly value: DeclaredSnap;
 }
 
-/** A nameless channel map is of the only snap beside it, else of the only one at all. */
+/** A channel map without a name belongs to the only snap in the same folder, else to the only snap of the import. */
 function named({ declared, images }: SnapReading): NamedDeclaration[] {
   const snaps = images.flatMap(({ group, content }) => (content.kind === "snap" ? [{ group, name: content.name }] : []));
-  return declared.map(({ where, group, value }) => {
-    if (value.name !== undefined || value.id !== undefined) return { where, name: value.name, value };
+  return declared.map(({ at, group, value }) => {
+    if (value.name !== undefined || value.id !== undefined) return { at, name: value.name, value };
     const beside = snaps.filter((one) => one.group === group);
     const names = new Set((beside.length > 0 ? beside : snaps).map((one) => one.name));
-    if (names.size > 1) throw refused(`${where}: it does not say of which snap it is, and ${[...names].join(", ")} lie beside it`);
-    return { where, name: [...names][0], value };
+    if (names.size > 1) throw refused(`it does not say of which snap it is, and ${[...names].join(", ")} lie beside it`, { at });
+    return { at, name: [...names][0], value };
   });
 }
 

@@ -1,10 +1,10 @@
-/** The files of an import that concern snaps: images, assertions, channel maps. What they mean is worked out in snapimport.ts. */
+/** The files of an import that are about snaps: images, assertions, channel maps. What they mean together is worked out in snapimport.ts. */
 
 import * as v from "valibot";
 import { stringify as toYaml } from "yaml";
-import { type ArchiveFile, place, type ReadAt } from "../archives/archive.ts";
+import { type ArchiveFile, placeOf, type ReadAt } from "../archives/archive.ts";
 import { type DeclaredSnap, type DeclaredSnapRevision, readSnapDeclarations, readSnapsYaml } from "../archives/snapmetadata.ts";
-import { type ComponentFacts, type NamedFacts, readComponentYaml, readSnapYaml } from "../archives/snapyaml.ts";
+import { type ComponentFacts, readComponentYaml, readSnapYaml, type SnapYamlFacts } from "../archives/snapyaml.ts";
 import { squashfsFiles, UnreadableSquashfs } from "../archives/squashfs.ts";
 import { type Assertion, header } from "../assertions/assertion.ts";
 import { parseAssertions } from "../assertions/text.ts";
@@ -12,8 +12,9 @@ import type { SnapRevision } from "../catalog/snap.ts";
 import type { Algorithm, Digest, Sums } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
 import { utf8 } from "../text.ts";
+import { readAt, type Staged, type Staging } from "./staging.ts";
 
-/** What snapd verifies a snap by. */
+/** The checksum by which assertions name a snap. */
 const SNAP_SUMS: readonly Algorithm[] = ["sha3-384"];
 
 const SNAP_YAML = "meta/snap.yaml";
@@ -23,69 +24,64 @@ const ICONS = ["png", "svg"] as const;
 const MAX_ICON = 300_000;
 
 /** A snap or component that was read. */
-export interface Image {
-  readonly where: string;
-  /** tells what lies beside it */
+export interface SnapImage {
+  /** where it was found, as `Failure.at` has it */
+  readonly at: readonly string[];
+  /** the same for files that lie together */
   readonly group: string;
   readonly path: string;
   readonly sums: Sums;
-  readonly content: Content;
+  readonly content: SnapContents;
 }
 
 /** What stands inside. */
-export type Content =
-  | ({ readonly kind: "snap"; readonly yaml: Digest; readonly icon?: NonNullable<SnapRevision["icon"]> } & NamedFacts)
+export type SnapContents =
+  | ({ readonly kind: "snap"; readonly yaml: Digest; readonly icon?: NonNullable<SnapRevision["icon"]> } & SnapYamlFacts)
   | ({ readonly kind: "component" } & ComponentFacts);
 
-export interface Found<T> {
-  readonly where: string;
+export interface FoundIn<T> {
+  /** where it was found, as `Failure.at` has it */
+  readonly at: readonly string[];
   readonly group: string;
   readonly value: T;
 }
 
 /** What was found in the files of one import. */
 export interface SnapReading {
-  readonly images: readonly Image[];
-  readonly assertions: readonly Found<Assertion>[];
-  /** who published charms, and the keys that signed that: good to know where it verifies, and needed by nobody */
-  readonly publishers: readonly Found<Assertion>[];
-  readonly declared: readonly Found<DeclaredSnap>[];
+  readonly images: readonly SnapImage[];
+  readonly assertions: readonly FoundIn<Assertion>[];
+  /** accounts of who published charms, and their keys: kept where they verify, and never a reason to refuse */
+  readonly publishers: readonly FoundIn<Assertion>[];
+  readonly declared: readonly FoundIn<DeclaredSnap>[];
   /** the brand store whose export a group is of */
   readonly stores: ReadonlyMap<string, string>;
 }
 
-/** Where bytes go while they are read; the caller commits or discards them. */
-export interface Keeper {
-  stage(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[]): Promise<ReadAt & { readonly sums: Sums }>;
-  /** a short text or picture */
-  keep(bytes: Uint8Array): Promise<Digest>;
-}
-
 export interface SnapReadOptions {
   readonly limits: { readonly json: number; readonly text: number };
-  /** reads one file of an image that our own reader can't; undefined where that can't either */
-  readonly unsquash?: (image: ReadAt, path: string) => Promise<Uint8Array | undefined>;
+  /** reads one file of an image whose compression chp does not read; gives undefined where it can't either */
+  readonly unsquash?: ((image: ReadAt, path: string) => Promise<Uint8Array | undefined>) | undefined;
 }
 
 export class SnapReader {
-  readonly #keeper: Keeper;
+  readonly #staging: Pick<Staging<Staged>, "stage" | "stageSmall">;
   readonly #options: SnapReadOptions;
-  readonly #images: (Omit<Image, "content"> & { readonly content: Content | UnreadableSquashfs })[] = [];
-  readonly #assertions: Found<Assertion>[] = [];
-  readonly #publishers: Found<Assertion>[] = [];
-  readonly #declared: Found<DeclaredSnap>[] = [];
+  readonly #images: (Omit<SnapImage, "content"> & { readonly content: SnapContents | UnreadableSquashfs })[] = [];
+  readonly #assertions: FoundIn<Assertion>[] = [];
+  readonly #publishers: FoundIn<Assertion>[] = [];
+  readonly #declared: FoundIn<DeclaredSnap>[] = [];
   readonly #stores = new Map<string, string>();
 
-  constructor(keeper: Keeper, options: SnapReadOptions) {
-    this.#keeper = keeper;
+  constructor(staging: Pick<Staging<Staged>, "stage" | "stageSmall">, options: SnapReadOptions) {
+    this.#staging = staging;
     this.#options = options;
   }
 
-  /** All that was found. Throws a `refused` failure where an image can't be read and no JSON tells what is in it. */
+  /** All that was found. Throws a `refused` failure where an image can't be read and no JSON of the export describes it. */
   async finish(): Promise<SnapReading> {
     const images = this.#images.map(async ({ content, ...image }) => ({
       ...image,
-      content: content instanceof UnreadableSquashfs ? await this.#told(image, content) : content,
+      content: content instanceof UnreadableSquashfs ? await this.#described(image, content) : content,
     }));
     return {
       images: await Promise.all(images),
@@ -98,24 +94,24 @@ export class SnapReader {
 
   /** Takes in a snap or a component. */
   async image(file: ArchiveFile, group: string): Promise<Sums> {
-    const staged = await this.#keeper.stage(file.bytes.chunks(), SNAP_SUMS);
+    const staged = await this.#staging.stage(file.bytes.chunks(), SNAP_SUMS);
     const brand = storeOf(file);
     if (brand !== undefined) this.#stores.set(group, brand);
-    const content = await this.#inside(staged).catch((error: unknown) => {
+    const content = await this.#inside(readAt(staged)).catch((error: unknown) => {
       if (error instanceof UnreadableSquashfs) return error;
       throw error;
     });
-    this.#images.push({ where: place(file), group, path: file.path, sums: staged.sums, content });
+    this.#images.push({ at: placeOf(file), group, path: file.path, sums: staged.sums, content });
     return staged.sums;
   }
 
-  async #inside(staged: ReadAt): Promise<Content> {
+  async #inside(staged: ReadAt): Promise<SnapContents> {
     const files = await this.#files(staged);
     const yaml = files.get(SNAP_YAML);
     if (yaml) {
       const extension = ICONS.find((one) => (files.get(iconPath(one))?.byteLength ?? 0) > 0);
       const picture = extension && files.get(iconPath(extension));
-      const icon = extension && picture && { blob: await this.#keeper.keep(picture), size: picture.byteLength, extension };
+      const icon = extension && picture && { blob: await this.#staging.stageSmall(picture), size: picture.byteLength, extension };
       return { ...(await this.#snap(yaml)), ...(icon && { icon }) };
     }
     const component = files.get(COMPONENT_YAML);
@@ -123,12 +119,12 @@ export class SnapReader {
     return { kind: "component", ...readComponentYaml(utf8(component, COMPONENT_YAML), `${COMPONENT_YAML} in it`) };
   }
 
-  async #snap(yaml: Uint8Array): Promise<Content & { kind: "snap" }> {
-    return { kind: "snap", ...readSnapYaml(utf8(yaml, SNAP_YAML), `${SNAP_YAML} in it`), yaml: await this.#keeper.keep(yaml) };
+  async #snap(yaml: Uint8Array): Promise<SnapContents & { kind: "snap" }> {
+    return { kind: "snap", ...readSnapYaml(utf8(yaml, SNAP_YAML), `${SNAP_YAML} in it`), yaml: await this.#staging.stageSmall(yaml) };
   }
 
-  /** What the export's JSON tells of an image that can't be read. */
-  async #told(image: Pick<Image, "where" | "sums">, why: UnreadableSquashfs): Promise<Content> {
+  /** The contents of an image that can't be read, as the export's JSON describes them. */
+  async #described(image: Pick<SnapImage, "at" | "sums">, why: UnreadableSquashfs): Promise<SnapContents> {
     const digest = Buffer.from(image.sums["sha3-384"] ?? "", "hex").toString("base64url");
     const of = (type: string, at: number) => this.#assertions.find(({ value }) => value.type === type && value.key[at] === digest)?.value;
     const component = of("snap-resource-revision", 2);
@@ -138,12 +134,12 @@ export class SnapReader {
     }
     const revision = of("snap-revision", 0);
     const number = revision && Number(header(revision, "snap-revision"));
-    const told = this.#declared
+    const yamls = this.#declared
       .filter(({ value }) => revision && value.id === header(revision, "snap-id"))
       .flatMap(({ value }) => value.revisions.filter((one) => one.revision === number).map((one) => one.yaml ?? yamlOf(value, one)));
-    if (told[0] === undefined)
-      throw refused(`${image.where}: ${why.message}`, { next: "install squashfs-tools: chp uses its unsquashfs where it must" });
-    return this.#snap(Buffer.from(told[0]));
+    if (yamls[0] === undefined)
+      throw refused(why.reason, { next: "install squashfs-tools: chp uses its unsquashfs where it must", at: image.at });
+    return this.#snap(Buffer.from(yamls[0]));
   }
 
   async #files(staged: ReadAt): Promise<Map<string, Uint8Array>> {
@@ -166,29 +162,28 @@ export class SnapReader {
   }
 
   /** Takes in a stream of assertions. */
-  assertions(bytes: Uint8Array, where: string, group: string): void {
-    for (const value of parseAssertions(bytes, where)) this.#assertions.push({ where, group, value });
+  assertions(bytes: Uint8Array, at: readonly string[], group: string): void {
+    for (const value of parseAssertions(bytes, ...at)) this.#assertions.push({ at, group, value });
   }
 
   /** Takes in the account assertion of a charm's publisher, if it is one. */
-  publisher(bytes: Uint8Array, where: string, group: string): void {
+  publisher(bytes: Uint8Array, at: readonly string[], group: string): void {
     try {
-      for (const value of parseAssertions(bytes, where)) this.#publishers.push({ where, group, value });
+      for (const value of parseAssertions(bytes, ...at)) this.#publishers.push({ at, group, value });
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
     }
   }
 
-  /** Whether a value of JSON or YAML tells something of snaps. */
+  /** Takes in a value of JSON or YAML that describes snaps; whether it does. */
   declares(value: unknown, file: ArchiveFile, group: string): boolean {
-    const where = place(file);
     const found = readSnapDeclarations(value, "it") ?? readSnapsYaml(value, "it");
-    for (const one of found ?? []) this.#declared.push({ where, group, value: one });
+    for (const one of found ?? []) this.#declared.push({ at: placeOf(file), group, value: one });
     return found !== undefined;
   }
 
   /** registration_bundle.b64: JSON in base64, of which only the store's assertion is taken; the private key ends here. */
-  registration(bytes: Uint8Array, where: string, group: string): void {
+  registration(bytes: Uint8Array, at: readonly string[], group: string): void {
     let value: unknown;
     try {
       value = JSON.parse(Buffer.from(utf8(bytes, "it"), "base64").toString("utf8"));
@@ -199,16 +194,11 @@ export class SnapReader {
     if (!parsed.success) throw refused("it has no store_assertion");
     const { store_assertion: given } = parsed.output;
     const text = given.startsWith("type: ") ? given : Buffer.from(given, "base64").toString("utf8");
-    this.assertions(Buffer.from(text), `${where}: store_assertion`, group);
+    this.assertions(Buffer.from(text), [...at, "store_assertion"], group);
   }
 }
 
-/** Whether a file is a registration bundle; its content does not tell. */
-export function isRegistration(path: string): boolean {
-  return /(^|\/)registration_bundle[^/]*\.b64$/.test(path);
-}
-
-/** A snap.yaml of what a reply tells. */
+/** A snap.yaml made of what a reply of the store says. */
 function yamlOf({ name }: DeclaredSnap, { facts }: DeclaredSnapRevision): string {
   return toYaml({ name, ...facts });
 }

@@ -1,40 +1,39 @@
 /**
- * What the files of an import are held against: the SHA256SUMS beside them, and its signature.
+ * What the files of an import are checked against: the SHA256SUMS beside them, and its signature.
  *
  * A SHA256SUMS is of the folder or archive that it lies in. It lists every file there, at any depth and in nested archives
  * as in folders, or a whole archive by its own digest. It may come before what it lists or after it, out of an archive or
  * out of the folder that one was unpacked into.
  */
 
-import { type ArchiveFile, place } from "../archives/archive.ts";
-import { isResourcePath } from "../archives/names.ts";
+import { type FileLocation, located, placeOf, showPlaceOf } from "../archives/archive.ts";
 import { type PublicKey, readSignature, readSums, SIGNATURE_FILE, SUMS_FILE, verify } from "../archives/signature.ts";
 import type { Signer } from "../catalog/generation-types.ts";
 import type { Digest } from "../digest.ts";
 import { type FailureOptions, refused } from "../errors.ts";
 import { utf8 } from "../text.ts";
 
-/** What is known of where a source comes from. */
-export interface Origin {
+/** Who signed a source, as far as that is known. */
+export interface SourceOrigin {
   readonly signers: readonly Signer[];
   /** why not all of it counts as signed by an accepted key; absent: all of it does */
-  readonly lacks?: string;
+  readonly unsignedBecause?: string;
   /** the key that a signature says it is by, and that is not accepted */
   readonly unknownKey?: string;
 }
 
 /** A file of an archive, or a whole source. */
-export interface Entry extends Pick<ArchiveFile, "containers" | "path"> {
+export interface CheckedFile extends FileLocation {
   readonly sha256: Digest;
   /** the source that it is, or that it is in, by its path */
   readonly source: string;
   /** it is a source that has files in it */
   readonly isArchive?: boolean;
-  /** chp has no use for it, so nobody has to have signed it */
+  /** chp has no use for it, so it need not be signed */
   readonly isIgnored?: boolean;
 }
 
-interface List {
+interface ChecksumList {
   readonly where: string;
   readonly bytes: Uint8Array;
   readonly sums: ReadonlyMap<string, Digest>;
@@ -45,55 +44,55 @@ const WHOLE: FailureOptions = {
   next: `a ${SUMS_FILE} is checked as a whole: import what it lists and nothing else beside it, or files of your choice without it`,
 };
 
-const UNLISTED: Origin = { signers: [], lacks: `it came without a ${SUMS_FILE}` };
-
-/** Whether a file is a list of digests, or the signature of one. */
-export function isContents(path: string): boolean {
-  return [SUMS_FILE, SIGNATURE_FILE].includes(path.slice(path.lastIndexOf("/") + 1)) && !isResourcePath(path);
-}
+const UNLISTED: SourceOrigin = { signers: [], unsignedBecause: `it came without a ${SUMS_FILE}` };
 
 /** Paths have the archives on the way as folders: `/media/usb/site.tar/kafka.tar.gz/kafka_195.charm`. */
-export class Contents {
+export class ChecksumLists {
   readonly #accepted: readonly PublicKey[];
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, CheckedFile>();
   /** by their folders */
-  readonly #lists = new Map<string, List>();
+  readonly #lists = new Map<string, ChecksumList>();
   readonly #signatures = new Map<string, { readonly where: string; readonly text: string }>();
 
   constructor(accepted: readonly PublicKey[]) {
     this.#accepted = accepted;
   }
 
-  /** Takes in what `isContents`; `where` names it later. Throws a `refused` failure if it is no list. */
-  take(path: string, bytes: Uint8Array, where: string): void {
-    const at = path.lastIndexOf("/");
-    const folder = path.slice(0, Math.max(at, 0));
-    const text = utf8(bytes, "it");
-    if (path.slice(at + 1) === SIGNATURE_FILE) this.#signatures.set(folder, { where, text });
-    else this.#lists.set(folder, { where, bytes, sums: readSums(text, "it") });
+  /** Takes in a file of the kind `checksums`. Throws a `refused` failure at `file` if it is no list. */
+  take(path: string, bytes: Uint8Array, file: FileLocation): void {
+    const slash = path.lastIndexOf("/");
+    const folder = path.slice(0, Math.max(slash, 0));
+    const where = showPlaceOf(file);
+    try {
+      const text = utf8(bytes, "it");
+      if (path.slice(slash + 1) === SIGNATURE_FILE) this.#signatures.set(folder, { where, text });
+      else this.#lists.set(folder, { where, bytes, sums: readSums(text, "it") });
+    } catch (error) {
+      throw located(error, file);
+    }
   }
 
   /** Takes in the digest of a file or of a whole source. Throws a `refused` failure where a list says otherwise. */
-  add(path: string, entry: Entry): void {
-    if (this.#entries.has(path)) throw refused(`${place(entry)} is there twice`);
+  add(path: string, entry: CheckedFile): void {
+    if (this.#entries.has(path)) throw refused(`${showPlaceOf(entry)} is there twice`);
     this.#entries.set(path, entry);
     this.#check(path, entry);
   }
 
   /** The origin of every source that something was taken of, by its path. Throws a `refused` failure where lists and files differ or a signature is wrong. */
-  finish(): ReadonlyMap<string, Origin> {
+  finish(): ReadonlyMap<string, SourceOrigin> {
     for (const [folder, { where, sums }] of this.#lists)
       for (const path of sums.keys())
         if (!this.#entries.has(`${folder}/${path}`)) throw refused(`${where} lists ${path}, which is not there`, WHOLE);
     for (const [path, entry] of this.#entries) this.#check(path, entry);
     const known = this.#listOrigins();
-    const origins = new Map<string, Origin>();
+    const origins = new Map<string, SourceOrigin>();
     for (const [path, entry] of this.#entries) {
       if (entry.isArchive) continue;
       const above = [...foldersAbove(path)].flatMap(([folder]) => known.get(folder) ?? []);
       // All that lies below a signed list is in it.
-      const own = above.find((one) => one.lacks === undefined) ?? above[0] ?? UNLISTED;
-      if (entry.isIgnored && own.lacks !== undefined) continue;
+      const own = above.find((one) => one.unsignedBecause === undefined) ?? above[0] ?? UNLISTED;
+      if (entry.isIgnored && own.unsignedBecause !== undefined) continue;
       const before = origins.get(entry.source);
       const signers = new Map([...(before?.signers ?? []), ...own.signers].map((signer) => [JSON.stringify(signer), signer]));
       origins.set(entry.source, { ...own, ...before, signers: [...signers.values()] });
@@ -101,17 +100,17 @@ export class Contents {
     return origins;
   }
 
-  /** What the signature of each list tells, by the list's folder. */
-  #listOrigins(): Map<string, Origin> {
-    const found = new Map<string, Origin>();
-    for (const folder of this.#lists.keys()) found.set(folder, { signers: [], lacks: `it has no ${SIGNATURE_FILE}` });
+  /** Who signed each list, by the list's folder. */
+  #listOrigins(): Map<string, SourceOrigin> {
+    const found = new Map<string, SourceOrigin>();
+    for (const folder of this.#lists.keys()) found.set(folder, { signers: [], unsignedBecause: `it has no ${SIGNATURE_FILE}` });
     for (const [folder, { where, text }] of this.#signatures) {
       const list = this.#lists.get(folder);
       if (!list) throw refused(`${where} has no ${SUMS_FILE} beside it`, WHOLE);
       const { keyId } = readSignature(text, where);
       if (!this.#accepted.some(({ id }) => id === keyId)) {
-        const lacks = `its ${SIGNATURE_FILE} is by key ${keyId}, which is not accepted`;
-        found.set(folder, { signers: [], lacks, unknownKey: keyId });
+        const unsignedBecause = `its ${SIGNATURE_FILE} is by key ${keyId}, which is not accepted`;
+        found.set(folder, { signers: [], unsignedBecause, unknownKey: keyId });
         continue;
       }
       const { key, comment } = verify(list.bytes, text, this.#accepted, where);
@@ -120,16 +119,17 @@ export class Contents {
     return found;
   }
 
-  /** Holds a file against every list that it lies below and that is known by now. */
-  #check(path: string, entry: Entry): void {
+  /** Checks a file against every list above it that is known by now. */
+  #check(path: string, entry: CheckedFile): void {
     for (const [folder, rest] of foldersAbove(path)) {
       const list = this.#lists.get(folder);
       if (!list || rest === SUMS_FILE || rest === SIGNATURE_FILE) continue;
       const digest = list.sums.get(rest);
       if (digest !== undefined && digest !== entry.sha256)
-        throw refused(`${place(entry)}: its sha256 is ${entry.sha256}, but ${list.where} says ${digest}`, AGAIN);
+        throw refused(`its sha256 is ${entry.sha256}, but ${list.where} says ${digest}`, { ...AGAIN, at: placeOf(entry) });
       const ofSource = list.sums.has(entry.source.slice(folder.length + 1));
-      if (digest === undefined && !ofSource && !entry.isArchive) throw refused(`${place(entry)} is not listed in ${list.where}`, WHOLE);
+      if (digest === undefined && !ofSource && !entry.isArchive)
+        throw refused(`${showPlaceOf(entry)} is not listed in ${list.where}`, WHOLE);
     }
   }
 }

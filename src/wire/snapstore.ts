@@ -5,14 +5,7 @@ import { type Assertion, header, optionalHeader } from "../assertions/assertion.
 import { ASSERTION_TYPES } from "../assertions/types.ts";
 import { type AssertionSet, numberOf } from "../catalog/assertionset.ts";
 import { channelOf } from "../catalog/channelmap.ts";
-import {
-  componentsOf,
-  findSnapRevision,
-  type Snap,
-  type SnapRevision,
-  type StoredAssertion,
-  shortChannel,
-} from "../catalog/snap.ts";
+import { componentsOf, findSnapRevision, type Snap, type SnapRevision, type StoredAssertion, shortChannel } from "../catalog/snap.ts";
 import { channelMapOf, type ResolvedSnap, type SnapQuery, type SnapRefusal } from "../catalog/snapresolve.ts";
 import type { FoundSnap } from "../catalog/snapsearch.ts";
 import { Failure, printable } from "../errors.ts";

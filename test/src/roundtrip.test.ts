@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { OWN_ADDRESS, storeTransport } from "../../bin/machine/transport.ts";
 import { createApp } from "../../handlers/app.ts";
 import { files, LIMITS } from "../../src/archives/archive.ts";
-import { isResourcePath } from "../../src/archives/names.ts";
+import { isResource } from "../../src/archives/names.ts";
 import type { Work } from "../../src/export/archivewriter.ts";
 import { Remote, type Transport } from "../../src/export/client.ts";
 import { type Exported, type ExportOptions, everything, exportAll } from "../../src/export/export.ts";
@@ -122,14 +122,14 @@ async function contentsOf(bytes: Uint8Array): Promise<Map<string, Uint8Array>> {
   const chunks = async function* () {
     yield bytes;
   };
-  for await (const file of files({ name: "export.tar", chunks: chunks() }, isResourcePath, LIMITS))
+  for await (const file of files({ name: "export.tar", chunks: chunks() }, isResource, LIMITS))
     found.set(file.path, await file.bytes.whole(2 ** 26, "it"));
   return found;
 }
 
 /** sha256 of its charms, bundles, resources, snaps and components. */
 async function payloadsIn(bytes: Uint8Array): Promise<string[]> {
-  const isPayload = (path: string) => /[.](charm|bundle|snap|comp)$/.test(path) || isResourcePath(path);
+  const isPayload = (path: string) => /[.](charm|bundle|snap|comp)$/.test(path) || isResource(path);
   return [...(await contentsOf(bytes))].flatMap(([path, content]) => (isPayload(path) ? [sha256(content)] : []));
 }
 

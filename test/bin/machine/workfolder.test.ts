@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { WorkFolder } from "../../../bin/machine/workfolder.ts";
-import { files, place } from "../../../src/archives/archive.ts";
+import { files, showPlaceOf } from "../../../src/archives/archive.ts";
 import { Layout, type Piece } from "../../../src/archives/tarball.ts";
 import { type Digest, sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
@@ -358,7 +358,7 @@ describe("an export", () => {
     await makeArchive(folder.path);
     const found: string[] = [];
     const chunks = Bun.file(join(folder.path, NAME)).stream();
-    for await (const file of files({ name: NAME, chunks }, () => false)) found.push(place(file));
+    for await (const file of files({ name: NAME, chunks }, () => false)) found.push(showPlaceOf(file));
     expect(found).toContain(`${NAME}: kafka.tar.gz: kafka_195.charm`);
     expect(found).toHaveLength(43);
   });

@@ -7,14 +7,14 @@ const JAMMY = base("amd64", "22.04");
 const NOBLE = base("arm64", "24.04");
 
 function read(value: unknown): Declaration {
-  const found = readDeclaration(value, "it");
+  const found = readDeclaration(value, ["it"]);
   if (!found) throw new Error("its shape is not known");
   return found;
 }
 
 function refusal(value: unknown): string {
   try {
-    readDeclaration(value, "it");
+    readDeclaration(value, ["it"]);
   } catch (error) {
     if (error instanceof Failure && error.kind === "refused") return error.message;
     throw error;
@@ -185,7 +185,7 @@ describe("the flat shape", () => {
 
 describe("unknown shapes", () => {
   test.each([[null], [7], ["text"], [{}], [[]], [{ name: "a" }], [{ results: [] }], [{ name: 7, revision: 1 }]])("%j", (value) => {
-    expect(readDeclaration(value, "it")).toBeUndefined();
+    expect(readDeclaration(value, ["it"])).toBeUndefined();
   });
 });
 

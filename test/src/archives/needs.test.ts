@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { needsOf } from "../../../src/archives/needs/charm.ts";
-import { mayNameSnaps } from "../../../src/archives/needs/files.ts";
+import { needsOf } from "../../../src/archives/needs/snapfinder.ts";
+import { mayNameSnaps } from "../../../src/archives/needs/sourcefiles.ts";
 import type { Need } from "../../../src/catalog/need.ts";
 
 /** `charmed-kafka 69 amd64 4/edge`, with `-` where nothing is said; with a `!` where it is certain. */

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { deflateSync, zstdCompressSync } from "node:zlib";
 import * as fc from "fast-check";
 import type { ReadAt } from "../../../src/archives/archive.ts";
-import { isSquashfs } from "../../../src/archives/names.ts";
+import { classify } from "../../../src/archives/names.ts";
 import { type SquashfsLimits, squashfsFiles, UnreadableSquashfs } from "../../../src/archives/squashfs.ts";
 import { Failure } from "../../../src/errors.ts";
 import type { Files } from "../../build.ts";
@@ -95,9 +95,9 @@ function plain(files: Files, options: SquashfsOptions = {}) {
 const YAML = "name: fixture\nsummary: It says some things twice, it says some things twice.\n";
 
 test("a squashfs is known by how it starts", () => {
-  expect(isSquashfs(squashfs({}))).toBe(true);
-  expect(isSquashfs(Buffer.from("hsqs"))).toBe(true);
-  for (const head of ["", "hsq", "sqsh", "PK\u0003\u0004"]) expect(isSquashfs(Buffer.from(head))).toBe(false);
+  expect(classify("", squashfs({}))).toBe("squashfs");
+  expect(classify("", Buffer.from("hsqs"))).toBe("squashfs");
+  for (const head of ["", "hsq", "sqsh", "PK\u0003\u0004"]) expect(classify("", Buffer.from(head))).not.toBe("squashfs");
 });
 
 describe("images of mksquashfs", () => {

@@ -4,7 +4,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import * as fc from "fast-check";
-import { files, place } from "../../../src/archives/archive.ts";
+import { files, showPlaceOf } from "../../../src/archives/archive.ts";
 import { Layout, type Piece, PieceWriter, payloadOf, type Room } from "../../../src/archives/tarball.ts";
 import { Summer, sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
@@ -75,7 +75,7 @@ async function imported(archive: Uint8Array, chunk = 64 * 1024): Promise<Record<
   for await (const file of files({ name: "in", chunks }, () => false)) {
     const summer = new Summer();
     for await (const part of file.bytes.chunks()) summer.update(part);
-    found[place(file)] = summer.sums()["sha-256"];
+    found[showPlaceOf(file)] = summer.sums()["sha-256"];
   }
   return found;
 }

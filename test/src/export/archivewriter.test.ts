@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { files, place } from "../../../src/archives/archive.ts";
+import { files, showPlaceOf } from "../../../src/archives/archive.ts";
 import type { Piece } from "../../../src/archives/tarball.ts";
 import { sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
@@ -116,7 +116,7 @@ async function imported(work: Memory, length: number): Promise<Record<string, Bu
   for await (const file of files({ name: "in", chunks }, () => false)) {
     const parts: Uint8Array[] = [];
     for await (const part of file.bytes.chunks()) parts.push(Uint8Array.from(part));
-    found[place(file).replace("in: ", "").replaceAll(": ", "/")] = Buffer.concat(parts);
+    found[showPlaceOf(file).replace("in: ", "").replaceAll(": ", "/")] = Buffer.concat(parts);
   }
   return found;
 }

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { files as filesOf, LIMITS } from "../../../src/archives/archive.ts";
+import { classify } from "../../../src/archives/names.ts";
 import { formatSums, sign } from "../../../src/archives/signature.ts";
 import { parseAssertions } from "../../../src/assertions/text.ts";
 import { sumsOf } from "../../../src/digest.ts";
 import { Failure, type FailureKind } from "../../../src/errors.ts";
 import { type ImportOptions, type ImportSource, importSources } from "../../../src/import/import.ts";
-import { isContents } from "../../../src/import/sums.ts";
 import { Memory } from "../../../store/memory.ts";
 import { Store } from "../../../store/store.ts";
 import {
@@ -419,7 +419,7 @@ test.each([
   ["xSHA256SUMS", false],
   ["resources/SHA256SUMS", false],
 ])("%s is a list or its signature: %s", (path, is) => {
-  expect(isContents(path)).toBe(is);
+  expect(classify(path) === "checksums").toBe(is);
 });
 
 /** The tree with one leaf changed; undefined: taken out. */

@@ -1,9 +1,9 @@
-/** Python as far as literals go: tokens, assignments and calls. */
+/** The tokens, assignments and calls of a Python file, as far as they are literals. Nothing is evaluated. */
 
-import { MAX_DEFINITIONS, MAX_DEPTH } from "./files.ts";
-import type { Value } from "./values.ts";
+import type { Literal } from "./literals.ts";
+import { MAX_DEFINITIONS, MAX_DEPTH } from "./sourcefiles.ts";
 
-interface Token {
+interface PythonToken {
   readonly kind: "name" | "number" | "string" | "op" | "newline" | "unknown";
   readonly text: string;
   /** of an opening bracket: where it closes; of a closing one: where it opens */
@@ -20,10 +20,10 @@ const PARTNERS: ReadonlyMap<string, string> = new Map([
 const OPENING = new Set(PARTNERS.values());
 
 /** Tokens of a Python text, comments and blanks left out; a newline only where a statement may end. Linear in its length. */
-function tokensOf(text: string): Token[] {
-  const tokens: Token[] = [];
+function tokensOf(text: string): PythonToken[] {
+  const tokens: PythonToken[] = [];
   const open: number[] = [];
-  const push = (kind: Token["kind"], word: string) => tokens.push({ kind, text: word, partner: -1 });
+  const push = (kind: PythonToken["kind"], word: string) => tokens.push({ kind, text: word, partner: -1 });
   let at = 0;
   while (at < text.length) {
     PYTHON.lastIndex = at;
@@ -72,16 +72,16 @@ function tokensOf(text: string): Token[] {
   }
 }
 
-interface Arguments {
-  readonly positional: readonly Value[];
-  readonly named: ReadonlyMap<string, Value>;
+interface CallArguments {
+  readonly positional: readonly Literal[];
+  readonly named: ReadonlyMap<string, Literal>;
 }
 
 /** A Python file: what its names stand for, and where it calls something. */
-export class Python {
-  readonly tokens: readonly Token[];
+export class PythonSource {
+  readonly tokens: readonly PythonToken[];
   /** every value that a name is given, or that a function of that name returns */
-  readonly definitions = new Map<string, Value[]>();
+  readonly definitions = new Map<string, Literal[]>();
 
   constructor(text: string) {
     this.tokens = tokensOf(text);
@@ -135,7 +135,7 @@ export class Python {
   }
 
   /** The value between two places; undefined where it is more than a literal, a name, or `SnapCache()[…]`. */
-  expression(start: number, end: number, depth = 0): Value {
+  expression(start: number, end: number, depth = 0): Literal {
     const token = this.tokens[start];
     if (!token || start >= end || depth > MAX_DEPTH) return undefined;
     if (token.kind === "string") {
@@ -160,7 +160,7 @@ export class Python {
     return { list: items.map(([from, to]) => this.expression(from, to, depth + 1)) };
   }
 
-  #named(start: number, end: number, depth: number): Value {
+  #named(start: number, end: number, depth: number): Literal {
     let at = start;
     while (this.word(at + 1) === "." && this.tokens[at + 2]?.kind === "name") at += 2;
     const name = this.word(at);
@@ -176,7 +176,7 @@ export class Python {
   }
 
   /** Of the `]` that ends `SnapCache()[…]` or `cache[…]`: what stands in it. */
-  snapAt(close: number): { readonly snap: Value } | undefined {
+  snapAt(close: number): { readonly snap: Literal } | undefined {
     const token = this.tokens[close];
     if (token?.text !== "]" || token.kind !== "op" || token.partner < 0) return undefined;
     const before = token.partner - 1;
@@ -198,10 +198,10 @@ export class Python {
   }
 
   /** What the bracket at `open` gives to the function before it. */
-  arguments(open: number): Arguments {
+  arguments(open: number): CallArguments {
     const close = this.tokens[open]?.partner ?? -1;
-    const positional: Value[] = [];
-    const named = new Map<string, Value>();
+    const positional: Literal[] = [];
+    const named = new Map<string, Literal>();
     if (close < 0) return { positional, named };
     for (const [from, to] of this.#items(open, close)) {
       if (this.tokens[from]?.kind === "name" && this.word(from + 1) === "=") named.set(this.word(from), this.expression(from + 2, to));

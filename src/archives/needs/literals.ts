@@ -1,32 +1,32 @@
-/** Literals of any language, and what of a snap they may be. */
+/** Literals of any language, and whether they are a name, revision, channel or architecture of a snap. */
 
 import { parseChannel, RISKS } from "../../catalog/channel.ts";
 import { SNAP_NAME } from "../../catalog/snap.ts";
-import { MAX_DEPTH } from "./files.ts";
+import { MAX_DEPTH } from "./sourcefiles.ts";
 
-/** A literal of any language; undefined: something that only a run would tell. */
-export type Value =
+/** A literal of any language; undefined: something that only a run would give. */
+export type Literal =
   | string
   | number
-  | { readonly list: readonly Value[] }
-  | { readonly map: readonly (readonly [key: Value, value: Value])[] }
+  | { readonly list: readonly Literal[] }
+  | { readonly map: readonly (readonly [key: Literal, value: Literal])[] }
   /** a variable, by the last part of its name */
   | { readonly ref: string }
   /** what `SnapCache()[…]` gives */
-  | { readonly snap: Value }
+  | { readonly snap: Literal }
   | undefined;
 
-/** The same of what a parser gives. */
-export function valueOf(data: unknown, depth = 0): Value {
+/** A literal of a value that a parser of JSON, YAML or TOML gives. */
+export function literalOf(data: unknown, depth = 0): Literal {
   if (typeof data === "string" || typeof data === "number") return data;
   if (typeof data === "bigint") return Number(data);
   if (typeof data !== "object" || data === null || depth > MAX_DEPTH) return undefined;
-  if (Array.isArray(data)) return { list: data.map((item) => valueOf(item, depth + 1)) };
-  return { map: Object.entries(data).map(([key, value]) => [key, valueOf(value, depth + 1)] as const) };
+  if (Array.isArray(data)) return { list: data.map((item) => literalOf(item, depth + 1)) };
+  return { map: Object.entries(data).map(([key, value]) => [key, literalOf(value, depth + 1)] as const) };
 }
 
-/** Names of the kernel and of dpkg → dpkg's. */
-const ARCHITECTURES: ReadonlyMap<Value, string> = new Map([
+/** Architectures as the kernel and dpkg call them → as dpkg does. */
+const ARCHITECTURES: ReadonlyMap<Literal, string> = new Map([
   ["x86_64", "amd64"],
   ["amd64", "amd64"],
   ["aarch64", "arm64"],
@@ -42,38 +42,38 @@ const ARCHITECTURES: ReadonlyMap<Value, string> = new Map([
 ]);
 
 /** `amd64`, or `("strict", "amd64")` */
-export function architectureOf(key: Value): string | undefined {
+export function architectureOf(key: Literal): string | undefined {
   if (typeof key !== "object" || !("list" in key)) return ARCHITECTURES.get(key);
   return key.list.map((part) => ARCHITECTURES.get(part)).find((name) => name !== undefined);
 }
 
-export function revisionOf(value: Value): number | undefined {
+export function revisionOf(value: Literal): number | undefined {
   const text = typeof value === "number" ? String(value) : value;
   return typeof text === "string" && /^[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined;
 }
 
 /** A channel where one is expected. */
-export function channelOf(value: Value): string | undefined {
+export function channelOf(value: Literal): string | undefined {
   return typeof value === "string" && parseChannel(value) ? value : undefined;
 }
 
-/** A channel among other texts: one that names its risk. */
-export function riskyChannelOf(value: Value): string | undefined {
+/** A channel among other texts, which only the name of a risk distinguishes. */
+export function riskyChannelOf(value: Literal): string | undefined {
   return typeof value === "string" && RISKS.some((risk) => value.split("/").includes(risk)) ? channelOf(value) : undefined;
 }
 
-export function snapNameOf(value: Value): string | undefined {
+export function snapNameOf(value: Literal): string | undefined {
   return typeof value === "string" && SNAP_NAME.test(value) ? value : undefined;
 }
 
-export function isSame(a: Value, b: Value): boolean {
+export function isSame(a: Literal, b: Literal): boolean {
   if (typeof a !== "object" || typeof b !== "object") return a === b;
   if ("ref" in a && "ref" in b) return a.ref === b.ref;
   return a === b || ("snap" in a && "snap" in b && isSame(a.snap, b.snap));
 }
 
 /** What is known of a snap before its name is. */
-export interface Pin {
+export interface SnapPin {
   readonly name?: string | undefined;
   readonly revision?: number | undefined;
   readonly channel?: string | undefined;

@@ -1,6 +1,6 @@
 /**
  * Which snaps a charm installs, as far as its own files say so. Nothing is run: literals are read, what is computed is left
- * out. refresh_versions.toml is made to be read by machines, so it is certain; all else is how the field writes it.
+ * out. refresh_versions.toml is written for machines, so it is certain; all else follows the habits of charm authors.
  */
 
 import { parse as parseToml } from "smol-toml";
@@ -10,8 +10,20 @@ import type { Need } from "../../catalog/need.ts";
 import { mapOf } from "../../schema.ts";
 import { readYaml } from "../../text.ts";
 import {
-  kindOf,
+  architectureOf,
+  channelOf,
+  isSame,
+  type Literal,
+  literalOf,
+  revisionOf,
+  riskyChannelOf,
+  type SnapPin,
+  snapNameOf,
+} from "./literals.ts";
+import { PythonSource } from "./pythonsource.ts";
+import {
   type Language,
+  limitsFor,
   MAX_COMMAND,
   MAX_DEFINITIONS,
   MAX_DEPTH,
@@ -21,13 +33,11 @@ import {
   METADATA,
   mayNameSnaps,
   REFRESH_VERSIONS,
-} from "./files.ts";
-import { Python } from "./python.ts";
-import { architectureOf, channelOf, isSame, type Pin, revisionOf, riskyChannelOf, snapNameOf, type Value, valueOf } from "./values.ts";
+} from "./sourcefiles.ts";
 
-/* ---- what names mean ---- */
+/* ---- names of variables, keys and files ---- */
 
-/** `SNAPS`, `SNAP_PACKAGES`, `VAULT_SNAP_REVISION`, `_grafana_agent_snaps`; what is before it tells snaps apart. */
+/** `SNAPS`, `SNAP_PACKAGES`, `VAULT_SNAP_REVISION`, `_grafana_agent_snaps`; what comes before it distinguishes several snaps. */
 const SNAP_VARIABLE = /^(?:(.*?)_)?snaps?(?:[_-](?:packages?|revisions?|revs?|versions?|maps?|list|specs?|pins?|info))?$/i;
 const SNAP_NAME_VARIABLE = /^(?:(.*?)_)?snap(?:_name)?$/i;
 const SNAP_CHANNEL_VARIABLE = /^(?:(.*?)_)?snap_channel$/i;
@@ -43,7 +53,7 @@ function prefixOf(variable: string, pattern: RegExp): string | undefined {
   return match ? (match[1] ?? "").toUpperCase() : undefined;
 }
 
-/** Keys that say something of a snap and are none. */
+/** Keys that describe a snap and are no names of snaps. */
 const NO_NAMES = new Set<string>([
   ...RISKS,
   "latest",
@@ -59,7 +69,7 @@ const NO_NAMES = new Set<string>([
 
 /** Where a pin without a name was found. */
 interface Nameless {
-  readonly pin: Pin;
+  readonly pin: SnapPin;
   readonly path: string;
   readonly prefix: string;
   /** whether only the same file may name the snap */
@@ -85,16 +95,16 @@ const RUNS = new Set(["run", "call", "check_call", "check_output", "Popen", "sys
 const Refresh = v.object({ snap: v.object({ name: v.string(), revisions: mapOf(v.unknown()) }) });
 const Assuming = v.object({ assumes: v.pipe(v.array(v.unknown()), v.includes("k8s-api")) });
 
-class Charm {
+class SnapFinder {
   readonly #files: readonly (readonly [path: string, text: string])[];
-  readonly #pythons = new Map<string, Python>();
+  readonly #pythons = new Map<string, PythonSource>();
   readonly #needs: Need[] = [];
   readonly #nameless: Nameless[] = [];
   /** snaps that a file names, whatever for */
   readonly #named = new Map<string, Set<string>>();
-  readonly #resolved = new Map<string, Value>();
+  readonly #resolved = new Map<string, Literal>();
   /** constants of all files, for those that import them */
-  readonly #constants = new Map<string, { readonly path: string; readonly value: Value }[]>();
+  readonly #constants = new Map<string, { readonly path: string; readonly value: Literal }[]>();
   readonly #siblingsOf = new Map<string, Siblings>();
   readonly #spent = new Map<Language, number>();
   #steps = 0;
@@ -128,7 +138,7 @@ class Charm {
     return this.#needs;
   }
 
-  #add(pin: Pin, path: string, sure: Need["sure"] = "likely"): void {
+  #add(pin: SnapPin, path: string, sure: Need["sure"] = "likely"): void {
     const { name, revision, channel, architecture } = pin;
     if (name === undefined || this.#needs.length >= MAX_FINDINGS) return;
     this.#mention(path, name);
@@ -154,7 +164,7 @@ class Charm {
     const name = parsed.success ? snapNameOf(parsed.output.snap.name) : undefined;
     if (!parsed.success || name === undefined) return;
     for (const [key, value] of Object.entries(parsed.output.snap.revisions)) {
-      const [architecture, revision] = [architectureOf(key), revisionOf(valueOf(value))];
+      const [architecture, revision] = [architectureOf(key), revisionOf(literalOf(value))];
       if (architecture !== undefined && revision !== undefined) this.#add({ name, revision, architecture }, path, "certain");
     }
   }
@@ -170,24 +180,24 @@ class Charm {
   }
 
   #read(path: string, text: string): void {
-    const kind = kindOf(path);
+    const kind = limitsFor(path);
     if (!kind || path === REFRESH_VERSIONS || path === METADATA || !/snap|revision/i.test(text + path)) return;
     const { language } = kind;
     const spent = (this.#spent.get(language) ?? 0) + text.length;
     if (spent > kind.all) return;
     this.#spent.set(language, spent);
     const script = language === "script" ? /^#!.*?\b(python|(?:ba|da)?sh)/.exec(text)?.[1] : undefined;
-    if (language === "python" || script === "python") this.#pythons.set(path, new Python(text));
+    if (language === "python" || script === "python") this.#pythons.set(path, new PythonSource(text));
     else if (language === "shell" || script !== undefined) this.#shell(path, text);
     else if (language !== "script") {
-      const value = valueOf(this.#data(path, text, language));
+      const value = literalOf(this.#data(path, text, language));
       if (SNAP_FILE.test(path)) this.#specs(value, { path, prefix: "", variable: path.replace(/\.\w+$/, "") });
       else this.#keys(path, value, 0);
     }
   }
 
   /** Looks for keys that are named as variables with snaps are. */
-  #keys(path: string, value: Value, depth: number): void {
+  #keys(path: string, value: Literal, depth: number): void {
     if (typeof value !== "object" || !("map" in value) || depth > MAX_DEPTH) return;
     for (const [key, inner] of value.map) {
       const prefix = typeof key === "string" ? prefixOf(key, SNAP_VARIABLE) : undefined;
@@ -211,12 +221,12 @@ class Charm {
     }
   }
 
-  /** `[sudo] snap install NAME… [--revision N] [--channel C]`; an unknown word is one that a run would tell. */
-  #command(path: string, command: readonly Value[]): void {
+  /** `[sudo] snap install NAME… [--revision N] [--channel C]`; an undefined word is one that only a run would give. */
+  #command(path: string, command: readonly Literal[]): void {
     const words = command[0] === "sudo" ? command.slice(1) : command;
     if (words[0] !== "snap" && words[0] !== "/usr/bin/snap") return;
-    const names: Value[] = [];
-    let [revision, channel, bare]: [Value, Value, boolean] = [undefined, undefined, words[1] === "refresh"];
+    const names: Literal[] = [];
+    let [revision, channel, bare]: [Literal, Literal, boolean] = [undefined, undefined, words[1] === "refresh"];
     if (words[1] !== "install" && words[1] !== "download" && !bare) return;
     for (let i = 2; i < words.length; i += 1) {
       const word = words[i];
@@ -234,7 +244,7 @@ class Charm {
       if (option === "--revision") revision = given;
       if (option === "--channel") channel = given;
     }
-    const unquoted = (value: Value) => (typeof value === "string" ? value.replaceAll(/["']/g, "") : value);
+    const unquoted = (value: Literal) => (typeof value === "string" ? value.replaceAll(/["']/g, "") : value);
     const pin = { revision: names.length === 1 ? revisionOf(unquoted(revision)) : undefined, channel: channelOf(unquoted(channel)) };
     bare &&= pin.revision === undefined && pin.channel === undefined;
     if (!bare) for (const name of names) this.#add({ ...pin, name: snapNameOf(name) }, path);
@@ -242,8 +252,8 @@ class Charm {
 
   /* -- variables -- */
 
-  /** What a value stands for; undefined where that is not one literal. */
-  #resolve(value: Value, path: string, depth = 0): Value {
+  /** The literal that a value stands for; undefined where there is none, or several. */
+  #resolve(value: Literal, path: string, depth = 0): Literal {
     this.#steps += 1;
     if (this.#steps > MAX_STEPS || depth > MAX_DEPTH) return undefined;
     if (typeof value !== "object" || !("ref" in value)) return value;
@@ -258,7 +268,7 @@ class Charm {
     return found;
   }
 
-  #variables(path: string, file: Python): void {
+  #variables(path: string, file: PythonSource): void {
     const { names, channels } = this.#siblings(path);
     for (const all of names.values()) for (const name of all) this.#mention(path, name);
     for (const prefix of channels.keys()) this.#add({ name: only(names.get(prefix)), channel: only(channels.get(prefix)) }, path);
@@ -293,7 +303,7 @@ class Charm {
     return found;
   }
 
-  /** The snap that a pin beside no name is of: its sibling's, the one called like its variable, or the only one there is. */
+  /** The snap of a pin that has no name: that of the variable beside it, the snap called like its variable, or the only one there is. */
   #nameFor({ path, prefix, local }: Nameless, everywhere: ReadonlySet<string>): string | undefined {
     const sibling = only(this.#siblings(path).names.get(prefix));
     if (sibling !== undefined) return sibling;
@@ -304,7 +314,7 @@ class Charm {
   }
 
   /** `51`, `"51"`, `{"x86_64": 51}` or `{("strict", "amd64"): 51}`; undefined where it is none of these. */
-  #revisions(given: Value, path: string): Pin[] | undefined {
+  #revisions(given: Literal, path: string): SnapPin[] | undefined {
     const value = this.#resolve(given, path);
     const revision = revisionOf(value);
     if (revision !== undefined) return [{ revision }];
@@ -313,11 +323,11 @@ class Charm {
     return pins.every((pin) => pin.architecture !== undefined && pin.revision !== undefined) ? pins : undefined;
   }
 
-  #specs(given: Value, at: { path: string; prefix: string; variable: string }, known: Pin = {}, depth = 0): void {
+  #specs(given: Literal, at: { path: string; prefix: string; variable: string }, known: SnapPin = {}, depth = 0): void {
     const { path } = at;
     const value = this.#resolve(given, path);
     if (depth > MAX_DEPTH) return;
-    const emit = (pin: Pin) => {
+    const emit = (pin: SnapPin) => {
       const whole = { ...known, ...pin };
       if (whole.name !== undefined) this.#add(whole, path);
       else
@@ -363,7 +373,13 @@ class Charm {
   }
 
   /** What stands behind the name of a snap in a map. */
-  #ofSnap(given: Value, at: { path: string; prefix: string; variable: string }, known: Pin, saysRevision: boolean, depth: number): void {
+  #ofSnap(
+    given: Literal,
+    at: { path: string; prefix: string; variable: string },
+    known: SnapPin,
+    saysRevision: boolean,
+    depth: number,
+  ): void {
     const value = this.#resolve(given, at.path);
     if (typeof value === "object") {
       this.#specs(value, at, known, depth + 1);
@@ -374,7 +390,7 @@ class Charm {
   }
 
   /** `("charmed-x", "6/edge", 123)`, `("charmed-x", {"revision": …})` */
-  #tuple(list: readonly Value[], path: string): boolean {
+  #tuple(list: readonly Literal[], path: string): boolean {
     const [name, ...parts] = list.slice(0, 8).map((part) => this.#resolve(part, path));
     const snap = snapNameOf(name);
     if (snap === undefined) return false;
@@ -388,7 +404,7 @@ class Charm {
 
   /* -- calls -- */
 
-  #calls(path: string, file: Python): void {
+  #calls(path: string, file: PythonSource): void {
     const { tokens } = file;
     const cached = tokens.some((token) => token.kind === "name" && token.text === "SnapCache");
     for (let i = 0; i < tokens.length; i += 1) {
@@ -405,15 +421,15 @@ class Charm {
     }
   }
 
-  #words(list: readonly Value[], path: string): Value[] {
+  #words(list: readonly Literal[], path: string): Literal[] {
     return list.slice(0, 100).map((word) => {
       const value = this.#resolve(word, path);
       return typeof value === "number" ? String(value) : value;
     });
   }
 
-  /** A command line in one text; one without an option is a message unless it is run at once. */
-  #commandText(path: string, file: Python, at: number): void {
+  /** A command line in a string; without an option it is taken for a message, unless it is run at once. */
+  #commandText(path: string, file: PythonSource, at: number): void {
     const text = file.tokens[at]?.text ?? "";
     if (text.length > MAX_COMMAND || !/^(?:sudo )?(?:\/usr\/bin\/)?snap \w+ /.test(text) || this.#startsStatement(file, at)) return;
     if (file.tokens[at + 1]?.kind === "string" || file.tokens[at + 1]?.kind === "unknown") return;
@@ -425,12 +441,12 @@ class Charm {
       );
   }
 
-  #startsStatement(file: Python, at: number): boolean {
+  #startsStatement(file: PythonSource, at: number): boolean {
     const before = file.tokens[at - 1];
     return before === undefined || before.kind === "newline" || before.text === ":";
   }
 
-  #call(path: string, file: Python, at: number, cached: boolean): void {
+  #call(path: string, file: PythonSource, at: number, cached: boolean): void {
     const name = file.word(at);
     const bound = file.word(at - 1) === ".";
     const module = bound && SNAP_MODULE.test(file.word(at - 2));
@@ -462,7 +478,7 @@ class Charm {
 export function needsOf(files: ReadonlyMap<string, string>): Need[] {
   const wanted = new Map([...files].filter(([path, text]) => mayNameSnaps(path, text.length)));
   const found = new Map<string, Need>();
-  for (const need of new Charm(wanted).needs()) {
+  for (const need of new SnapFinder(wanted).needs()) {
     const { name, revision, architecture, channel } = need;
     const key = JSON.stringify([name, revision, architecture, revision === undefined ? channel : ""]);
     const before = found.get(key);
@@ -477,7 +493,7 @@ export function needsOf(files: ReadonlyMap<string, string>): Need[] {
     .slice(0, MAX_NEEDS);
 }
 
-/** Whether `b` is no more than a part of `a`: a snap without a revision beside one with it, or one for any architecture. */
+/** Whether `a` says all that `b` says: `b` has no revision and `a` has, or `b` is of any architecture and `a` of one. */
 function saysMore(a: Need, b: Need): boolean {
   if (a.name !== b.name || b.sure === "certain") return false;
   const alike = a.architecture === b.architecture || a.architecture === undefined || b.architecture === undefined;

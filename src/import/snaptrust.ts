@@ -1,0 +1,161 @@
+/** The assertions of an import: which of them verify, and what they say of snaps. Rules: handlers/snapd.md, Assertions. */
+
+import { type Assertion, keyText, optionalHeader } from "../assertions/assertion.ts";
+import { type Trust, verifyAll } from "../assertions/verify.ts";
+import type { Pair, Snap, SnapPublisher, StoredAssertion } from "../catalog/snap.ts";
+import { printable, refused } from "../errors.ts";
+import type { SnapReading } from "./snapreader.ts";
+
+export interface SnapImportOptions {
+  readonly trust: Trust;
+  /** those of the roots that clients do not have compiled in */
+  readonly roots: readonly Assertion[];
+  readonly allowUnverified: boolean;
+  /** the channel of snaps that come without a channel map */
+  readonly channel?: string;
+  readonly policy: "apply" | "keep";
+  /** RFC 3339 */
+  readonly now: string;
+}
+
+/** What is stored before the import. */
+export interface SnapBase {
+  snapById(id: string): Promise<Snap | undefined>;
+  snap(name: string): Promise<Snap | undefined>;
+  snaps(): Promise<readonly Snap[]>;
+  /** every stored assertion of a primary key */
+  assertions(type: string, key: readonly string[]): readonly Assertion[];
+  /** those that belong to no stored snap */
+  readonly otherAssertions: readonly StoredAssertion[];
+}
+
+/** An assertion that is taken in. */
+export interface Accepted {
+  readonly assertion: Assertion;
+  /** why it does not verify; absent: it does */
+  readonly unverified?: string;
+}
+
+/** The assertions that are taken in, those that verify first. Throws a `refused` failure where one does not and that is not allowed. */
+export function acceptAssertions(reading: SnapReading, base: SnapBase, { trust, allowUnverified, now }: SnapImportOptions): Accepted[] {
+  const places = new Map([...reading.assertions, ...reading.publishers].map(({ value, at }) => [value, at]));
+  const find = (type: string, key: readonly string[]) => base.assertions(type, key)[0];
+  const given = reading.assertions.map(({ value }) => value);
+  const publishers = reading.publishers.map(({ value }) => value);
+  const { verified, refused: all } = verifyAll([...given, ...publishers], { trust, find, now: new Date(now) });
+  const wrong = all.filter(({ assertion }) => !publishers.includes(assertion));
+  const [first] = wrong;
+  if (first && !allowUnverified) {
+    const { assertion, reason } = first;
+    throw refused(`${describe(assertion)} does not verify: ${reason}`, {
+      at: places.get(assertion) ?? ["it"],
+      next: "name the root that you trust with --trust FILE, or take it in as it is with --allow-unverified",
+    });
+  }
+  return [...verified.map((assertion) => ({ assertion })), ...wrong.map(({ assertion, reason }) => ({ assertion, unverified: reason }))];
+}
+
+function describe(assertion: Assertion): string {
+  return printable(`the assertion ${keyText(assertion.type, assertion.key)}`, 300);
+}
+
+/** The snap that an assertion is of; undefined where it is of none. */
+export function ownerOf(assertion: Pick<Assertion, "type" | "key" | "headers">): string | undefined {
+  switch (assertion.type) {
+    case "snap-declaration":
+      return assertion.key[1];
+    case "snap-resource-revision":
+    case "snap-resource-pair":
+      return assertion.key[0];
+    case "snap-revision": {
+      const id = assertion.headers.get("snap-id");
+      return typeof id === "string" ? id : undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** An assertion as the store keeps it. */
+export function toStored({ assertion, unverified }: Accepted): StoredAssertion {
+  const { type, key, revision, format, text } = assertion;
+  return { type, key, revision, format, text, ...(unverified !== undefined && { unverified }) };
+}
+
+/** Whether the store has this revision and format of an assertion. */
+export function isStored(assertion: Assertion, base: SnapBase): boolean {
+  return base
+    .assertions(assertion.type, assertion.key)
+    .some((one) => one.revision === assertion.revision && one.format === assertion.format);
+}
+
+/** Every assertion that is known after the import: what came with it, and what is stored. */
+export class KnownAssertions {
+  readonly #accepted: readonly Accepted[];
+  readonly #base: SnapBase;
+  readonly #byKey = new Map<string, Accepted[]>();
+  /** by the first part of its key, which is the digest */
+  readonly #byDigest = new Map<string, Accepted>();
+
+  constructor(accepted: readonly Accepted[], base: SnapBase) {
+    this.#accepted = accepted;
+    this.#base = base;
+    for (const one of accepted) {
+      const { type, key } = one.assertion;
+      const name = keyText(type, key);
+      this.#byKey.set(name, [...(this.#byKey.get(name) ?? []), one]);
+      const digest = type === "snap-revision" ? key[0] : type === "snap-resource-revision" ? key[2] : undefined;
+      if (digest !== undefined && !this.#byDigest.has(`${type} ${digest}`)) this.#byDigest.set(`${type} ${digest}`, one);
+    }
+  }
+
+  /** The newest of a primary key. */
+  newest(type: string, key: readonly string[]): Accepted | undefined {
+    const known = this.#base.assertions(type, key).map((assertion) => ({ assertion }));
+    const all: Accepted[] = [...(this.#byKey.get(keyText(type, key)) ?? []), ...known];
+    return all.toSorted((a, b) => b.assertion.revision - a.assertion.revision)[0];
+  }
+
+  /** The assertion that names these bytes. */
+  ofBytes(type: "snap-revision" | "snap-resource-revision", sha3: string): Accepted | undefined {
+    const digest = Buffer.from(sha3, "hex").toString("base64url");
+    const found = this.#byDigest.get(`${type} ${digest}`);
+    if (found || type === "snap-resource-revision") return found;
+    const [assertion] = this.#base.assertions(type, [digest]);
+    return assertion && { assertion };
+  }
+
+  /** Which revisions of components belong to which revision of a snap, as far as assertions came that say it. */
+  pairs(id: string): Pair[] {
+    return this.#accepted.flatMap(({ assertion: { type, key } }) => {
+      const [owner, component = "", componentRevision, revision] = key;
+      if (type !== "snap-resource-pair" || owner !== id) return [];
+      return [{ component, componentRevision: Number(componentRevision), revision: Number(revision) }];
+    });
+  }
+
+  /** The name that the newest declaration gives; its id where there is none. */
+  nameOf(id: string): string {
+    const declaration = this.newest("snap-declaration", ["16", id])?.assertion;
+    return (declaration && optionalHeader(declaration, "snap-name")) || id;
+  }
+
+  /** The account of an id as the API shows a publisher; an unknown one is called like its id. */
+  publisher(id: string): SnapPublisher {
+    const account = this.newest("account", [id])?.assertion;
+    const username = (account && optionalHeader(account, "username")) || id;
+    const validation = account && optionalHeader(account, "validation");
+    return {
+      id,
+      username,
+      "display-name": (account && optionalHeader(account, "display-name")) || username,
+      validation: VALIDATIONS.get(validation ?? "") ?? "unproven",
+    };
+  }
+}
+
+const VALIDATIONS: ReadonlyMap<string, SnapPublisher["validation"]> = new Map([
+  ["certified", "verified"],
+  ["verified", "verified"],
+  ["starred", "starred"],
+]);

@@ -1,0 +1,70 @@
+/** The blobs of one import on their way into the store. */
+
+import type { ReadAt } from "../archives/archive.ts";
+import { type Algorithm, type Digest, type Sums, sumsOf } from "../digest.ts";
+
+/** A blob that was read, with its bytes still at hand. */
+export interface Staged {
+  readonly sums: Sums;
+  /** bytes from `start` up to, not including, `end` */
+  bytes(start: number, end: number): Promise<Uint8Array>;
+  discard(): Promise<void>;
+}
+
+/** The store's staging area. */
+export interface Ingest<S extends Staged> {
+  /** `also`: checksums besides the sha256 */
+  ingest(chunks: AsyncIterable<Uint8Array>, also?: readonly Algorithm[]): Promise<S>;
+  ingestBytes(bytes: Uint8Array, also?: readonly Algorithm[]): Promise<S>;
+}
+
+/** All that one import stages; who makes it commits or discards it. */
+export class Staging<S extends Staged> {
+  readonly #store: Ingest<S>;
+  readonly #staged = new Set<S>();
+  readonly #small = new Set<Digest>();
+
+  constructor(store: Ingest<S>) {
+    this.#store = store;
+  }
+
+  get blobs(): readonly S[] {
+    return [...this.#staged];
+  }
+
+  /** Stages a file. `also`: checksums besides the sha256. */
+  async stage(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<S> {
+    const staged = await this.#store.ingest(chunks, also);
+    this.#staged.add(staged);
+    return staged;
+  }
+
+  /** Stages a short text or picture; what many revisions share is staged once. */
+  async stageSmall(content: Uint8Array | string): Promise<Digest> {
+    const bytes = typeof content === "string" ? Buffer.from(content) : content;
+    const digest = sumsOf(bytes)["sha-256"];
+    if (this.#small.has(digest)) return digest;
+    this.#small.add(digest);
+    this.#staged.add(await this.#store.ingestBytes(bytes));
+    return digest;
+  }
+
+  /** Stages other bytes in place of what was staged, which is forgotten. `also`: checksums besides the sha256. */
+  async replace(staged: S, bytes: Uint8Array, also: readonly Algorithm[]): Promise<S> {
+    const other = await this.#store.ingestBytes(bytes, also);
+    this.#staged.add(other);
+    this.#staged.delete(staged);
+    await staged.discard();
+    return other;
+  }
+
+  /** Forgets everything that was staged and is not committed. */
+  async discard(): Promise<void> {
+    await Promise.all(this.blobs.map((staged) => staged.discard()));
+  }
+}
+
+/** Random access to what was staged. */
+export function readAt(staged: Staged): ReadAt {
+  return { size: staged.sums.size, bytes: (start, end) => staged.bytes(start, end) };
+}

@@ -1,0 +1,68 @@
+import { describe, expect, test } from "bun:test";
+import { ByteReader, LIMITS } from "../../../src/archives/archive.ts";
+import { type Sums, sumsOf } from "../../../src/digest.ts";
+import { ExportReader, type Outcome } from "../../../src/import/reader.ts";
+import type { Staged } from "../../../src/import/staging.ts";
+import { charmZip } from "../../build.ts";
+
+const NOW = "2026-04-26T16:31:15Z";
+
+function stagedOf(bytes: Uint8Array, discarded: Sums[]): Staged {
+  const sums = sumsOf(bytes);
+  return { sums, bytes: async (start, end) => bytes.subarray(start, end), discard: async () => void discarded.push(sums) };
+}
+
+function readerInMemory(discarded: Sums[] = []): ExportReader<Staged> {
+  const ingest = async (chunks: AsyncIterable<Uint8Array>) => {
+    const parts: Uint8Array[] = [];
+    for await (const chunk of chunks) parts.push(chunk);
+    return stagedOf(Buffer.concat(parts), discarded);
+  };
+  return new ExportReader({ ingest, ingestBytes: async (bytes) => stagedOf(bytes, discarded) }, { now: NOW, limits: LIMITS });
+}
+
+function add(reader: ExportReader<Staged>, path: string, content: string | Uint8Array): Promise<Outcome> {
+  const bytes = Buffer.from(content);
+  const chunks = async function* () {
+    for (let at = 0; at < bytes.byteLength; at += 100) yield bytes.subarray(at, at + 100);
+  };
+  return reader.add({ containers: ["export.tar"], path, bytes: new ByteReader(chunks()) });
+}
+
+describe("what becomes of a file", () => {
+  test.each<[path: string, content: string | Uint8Array, kind: Outcome["kind"]]>([
+    ["hello_1.charm", charmZip({ name: "hello", revision: 1, bases: [] }), "staged"],
+    ["resources/hello.file_1", "x".repeat(1000), "staged"],
+    ["metadata.json", "not JSON", "read"],
+    ["metadata.json", JSON.stringify({ name: "hello", revision: 1, channel: "stable" }), "read"],
+    ["bundle.yaml", "applications: {}", "read"],
+    ["export.lock.json", "{}", "read"],
+    ["._hello_1.charm", "litter", "read"],
+    ["other.json", "{}", "ignored"],
+    ["other.json", "{", "ignored"],
+    ["other.yaml", "a: b", "ignored"],
+    ["README.md", "y".repeat(100_000), "ignored"],
+    ["SHA256SUMS", "z".repeat(1000), "checksums"],
+  ])("%p", async (path, content, kind) => {
+    const outcome = await add(readerInMemory(), path, content);
+    expect(outcome.kind).toBe(kind);
+    expect(outcome.sums["sha-256"]).toBe(sumsOf(Buffer.from(content))["sha-256"]);
+    if (outcome.kind === "checksums") expect(Buffer.from(outcome.bytes).toString()).toBe(content as string);
+  });
+
+  test("a file that is none of what its name says is refused, and the failure names it", async () => {
+    for (const [path, message] of [
+      ["a_1.charm", "it is not a zip, so it is neither a charm nor a bundle"],
+      ["a_1.snap", "it is not a squashfs, so it is neither a snap nor a component"],
+    ] as const)
+      expect(await add(readerInMemory(), path, "x").catch((error) => [error.at, error.reason])).toEqual([["export.tar", path], message]);
+  });
+
+  test("what was staged is forgotten with the reader", async () => {
+    const discarded: Sums[] = [];
+    const reader = readerInMemory(discarded);
+    const outcome = await add(reader, "resources/hello.file_1", "x");
+    await reader.discard();
+    expect(discarded).toEqual([outcome.sums]);
+  });
+});

@@ -23,20 +23,20 @@ const NO_BASES = new Set(["none", "bare", ""]);
 const OLD_BASE = "core";
 
 /** What matters here of a charm, and of a snap. */
-export type Needer = Pick<Package, "name"> & {
+export type NeedingCharm = Pick<Package, "name"> & {
   readonly revisions: readonly Pick<Package["revisions"][number], "revision" | "snaps" | "bases">[];
   readonly releases: readonly Pick<Package["releases"][number], "revision" | "base">[];
 };
-export type HeldSnap = Pick<Snap, "name"> & {
+export type InstallableSnap = Pick<Snap, "name"> & {
   /** newest first */
   readonly revisions: readonly Pick<Snap["revisions"][number], "revision" | "base" | "type" | "providers" | "architectures">[];
   readonly releases: readonly Pick<Snap["releases"][number], "revision" | "architecture">[];
 };
-type HeldRevision = HeldSnap["revisions"][number];
+type InstallableRevision = InstallableSnap["revisions"][number];
 
 /** Sorted by name; what is certain before what is likely. `asks`: whose needs count; all by default. */
-export function neededSnaps<S extends HeldSnap>(
-  packages: readonly Needer[],
+export function neededSnaps<S extends InstallableSnap>(
+  packages: readonly NeedingCharm[],
   snaps: readonly S[],
   asks: (snap: S) => boolean = () => true,
 ): NeededSnap[] {
@@ -50,17 +50,17 @@ export function neededSnaps<S extends HeldSnap>(
       kinds: [...new Set([...(before?.kinds ?? []), kind])],
       sure: before?.sure === "certain" ? "certain" : one.sure,
       by: [...new Set([...(before?.by ?? []), by])],
-      held: isHeld(one, held.get(one.name)),
+      held: isSatisfied(one, held.get(one.name)),
     });
   };
   for (const pkg of packages)
     for (const revision of pkg.revisions) {
-      const machines = machinesOf(pkg, revision);
+      const machines = charmArchitectures(pkg, revision);
       for (const { where, ...one } of revision.snaps ?? [])
         if (machines.length === 0 || one.architecture === undefined || machines.includes(one.architecture))
           need(one, "charm-snaps", `charm ${pkg.name} ${revision.revision} (${where})`);
     }
-  for (const [{ name: snap }, revision, architecture] of snaps.filter(asks).flatMap(heads)) {
+  for (const [{ name: snap }, revision, architecture] of snaps.filter(asks).flatMap(installedRevisions)) {
     const certain = (name: string) => ({ name, ...(architecture !== ANY_ARCHITECTURE && { architecture }), sure: "certain" as const });
     const base = revision.base ?? (revision.type === "app" ? OLD_BASE : "");
     if (!NO_BASES.has(base)) need(certain(base), "bases", `base of ${snap}`);
@@ -79,14 +79,14 @@ export function neededSnaps<S extends HeldSnap>(
 }
 
 /** On what architectures a charm's revision is to be had: by its releases, else by its bases; none: on any. */
-function machinesOf({ releases }: Needer, { revision, bases }: Needer["revisions"][number]): string[] {
+function charmArchitectures({ releases }: NeedingCharm, { revision, bases }: NeedingCharm["revisions"][number]): string[] {
   const released = releases.flatMap((one) => (one.revision === revision && one.base ? [one.base.architecture] : []));
   const machines = released.length > 0 ? released : bases.map((one) => one.architecture);
   return machines.includes(ANY_ARCHITECTURE) ? [] : machines;
 }
 
 /** What machines install of a snap, and on which architecture: what is released, else the newest. */
-function heads<S extends HeldSnap>(snap: S): (readonly [S, HeldRevision, string])[] {
+function installedRevisions<S extends InstallableSnap>(snap: S): (readonly [S, InstallableRevision, string])[] {
   const released = snap.releases.flatMap(({ revision: number, architecture }) => {
     const revision = snap.revisions.find((one) => one.revision === number);
     return revision ? [[snap, revision, architecture] as const] : [];
@@ -96,7 +96,7 @@ function heads<S extends HeldSnap>(snap: S): (readonly [S, HeldRevision, string]
   return newest.architectures.map((architecture) => [snap, newest, architecture] as const);
 }
 
-function isHeld({ revision, architecture }: Omit<Need, "where">, snap: HeldSnap | undefined): boolean {
+function isSatisfied({ revision, architecture }: Omit<Need, "where">, snap: InstallableSnap | undefined): boolean {
   if (!snap) return false;
   if (revision !== undefined) return snap.revisions.some((r) => r.revision === revision);
   return snap.revisions.some((r) => architecture === undefined || runsOn(r, architecture));

@@ -2,15 +2,15 @@
 
 import type { ReadAt } from "../archives/archive.ts";
 import { formatSums, type SecretKey, SIGNATURE_FILE, SUMS_FILE, sign } from "../archives/signature.ts";
-import { Layout, type Piece, PieceWriter, payloadOf, type Room } from "../archives/tarball.ts";
+import { Layout, type Piece, PieceWriter, payloadOf, type RandomAccessOutput } from "../archives/tarball.ts";
 import { Summer, type Sums } from "../digest.ts";
 import type { Failure } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
-import { type Receiver, type Remote, type RemoteFile, Unavailable } from "./client.ts";
-import type { Packed, PackedFile } from "./pack.ts";
+import { type DownloadTarget, type HttpClient, Unavailable, type UpstreamFile } from "./client.ts";
+import type { PackedFile, PackedPackage } from "./pack.ts";
 
 /** Where an unfinished archive lies, and what of it is there already. */
-export interface Work extends Room {
+export interface ArchiveOutput extends RandomAccessOutput {
   /** Makes sure that there is room for so many bytes in all. */
   reserve(length: number): Promise<void>;
   /** bytes of that very payload that an earlier run left at that very place */
@@ -20,45 +20,45 @@ export interface Work extends Room {
 }
 
 /** Told of what is fetched; one a label. */
-export interface Fetching {
+export interface FetchProgress {
   /** less than 0: what had come was of no use */
   advance(bytes: number): void;
   end(isWhole: boolean): void;
 }
 
 /** `documented`: a .tar.gz of one NAME.tar.gz a package; `snap`: a .tar.gz of one snap's files; `site`: a .tar of folders. */
-export type Form = "documented" | "snap" | "site";
+export type ArchiveForm = "documented" | "snap" | "site";
 
-export interface ArchiveOptions {
-  readonly work: Work;
-  readonly remote: Remote;
-  readonly form: Form;
+export interface ArchiveWriterOptions {
+  readonly output: ArchiveOutput;
+  readonly client: HttpClient;
+  readonly form: ArchiveForm;
   /** downloads at once */
   readonly parallel: number;
   /** `size`: bytes of all files of the label */
-  readonly onFetch?: (label: string, size: number) => Fetching;
+  readonly onFetch?: (label: string, size: number) => FetchProgress;
 }
 
 /** A package that could not be brought in whole. */
-export interface Broken {
-  readonly packed: Packed;
+export interface FailedDownload {
+  readonly packed: PackedPackage;
   readonly failure: Failure;
 }
 
-interface Placed {
-  readonly packed: Packed;
+interface PlacedFile {
+  readonly packed: PackedPackage;
   readonly file: PackedFile;
   readonly piece: Piece;
 }
 
 export class ArchiveWriter {
-  readonly #options: ArchiveOptions;
+  readonly #options: ArchiveWriterOptions;
   readonly #layout: Layout;
-  readonly #placed: Placed[] = [];
+  readonly #placed: PlacedFile[] = [];
   readonly #sums = new Map<Piece, Sums>();
   #fetched = 0;
 
-  constructor(options: ArchiveOptions) {
+  constructor(options: ArchiveWriterOptions) {
     this.#options = options;
     this.#layout = new Layout({ compress: options.form !== "site" });
   }
@@ -69,12 +69,12 @@ export class ArchiveWriter {
   }
 
   /** Lays out packages and brings their files in. Those that can't be had are given back; the archive can't be finished then. */
-  async add(packages: readonly Packed[], options: { readonly failFast?: boolean } = {}): Promise<Broken[]> {
+  async add(packages: readonly PackedPackage[], options: { readonly failFast?: boolean } = {}): Promise<FailedDownload[]> {
     const placed = packages.flatMap((packed) => this.#place(packed));
     this.#placed.push(...placed);
-    await this.#options.work.reserve(this.#layout.length);
+    await this.#options.output.reserve(this.#layout.length);
     const fetching = this.#fetchings(placed);
-    const broken: Broken[] = [];
+    const broken: FailedDownload[] = [];
     await mapBounded(placed, this.#options.parallel, async ({ packed, file, piece }, signal) => {
       const told = fetching.get(file.label ?? "");
       if (broken.some((one) => one.packed === packed)) return told?.end(false);
@@ -91,7 +91,7 @@ export class ArchiveWriter {
     return broken;
   }
 
-  #place(packed: Packed): Placed[] {
+  #place(packed: PackedPackage): PlacedFile[] {
     const files = packed.files.map((file) => ({ path: file.path, size: sizeOf(file) }));
     const pieces = this.#pieces(packed, files);
     return packed.files.flatMap((file, i) => {
@@ -100,7 +100,7 @@ export class ArchiveWriter {
     });
   }
 
-  #pieces({ name, type }: Packed, files: readonly { readonly path: string; readonly size: number }[]): Piece[] {
+  #pieces({ name, type }: PackedPackage, files: readonly { readonly path: string; readonly size: number }[]): Piece[] {
     const { form } = this.#options;
     if (form === "documented") return this.#layout.container(`${name}.tar.gz`, files);
     const folder = form === "snap" ? "" : `${type === "snap" ? "snaps" : "charms"}/${name}/`;
@@ -108,14 +108,14 @@ export class ArchiveWriter {
   }
 
   /** One report a label; it ends with the last of its files. */
-  #fetchings(placed: readonly Placed[]): Map<string, Fetching> {
+  #fetchings(placed: readonly PlacedFile[]): Map<string, FetchProgress> {
     const labels = new Map<string, { size: number; left: number; isWhole: boolean }>();
     for (const { file } of placed) {
       if (file.label === undefined) continue;
       const one = labels.get(file.label) ?? { size: 0, left: 0, isWhole: true };
       labels.set(file.label, { ...one, size: one.size + sizeOf(file), left: one.left + 1 });
     }
-    const all = [...labels].flatMap(([label, one]): [string, Fetching][] => {
+    const all = [...labels].flatMap(([label, one]): [string, FetchProgress][] => {
       const fetching = this.#options.onFetch?.(label, one.size);
       if (!fetching) return [];
       const end = (isWhole: boolean) => {
@@ -128,7 +128,7 @@ export class ArchiveWriter {
     return new Map(all);
   }
 
-  async #bring(file: PackedFile, piece: Piece, fetching: Fetching | undefined, signal: AbortSignal): Promise<void> {
+  async #bring(file: PackedFile, piece: Piece, fetching: FetchProgress | undefined, signal: AbortSignal): Promise<void> {
     const { content } = file;
     if ("url" in content) await this.#fetch(content, file.label ?? file.path, piece, fetching, signal);
     else await this.#copy(content instanceof Uint8Array ? readerOf(content) : content, piece);
@@ -136,10 +136,10 @@ export class ArchiveWriter {
 
   /** Bytes at hand are there in a moment, so no run keeps account of them. */
   async #copy(from: ReadAt, piece: Piece): Promise<void> {
-    const writer = new PieceWriter(piece, this.#options.work);
+    const writer = new PieceWriter(piece, this.#options.output);
     const summer = new Summer();
     for (let at = 0; at < from.size; at += MIB) {
-      this.#options.remote.throwIfInterrupted();
+      this.#options.client.throwIfInterrupted();
       const chunk = await from.bytes(at, Math.min(from.size, at + MIB));
       summer.update(chunk);
       await writer.write(chunk);
@@ -148,9 +148,9 @@ export class ArchiveWriter {
     this.#sums.set(piece, summer.sums());
   }
 
-  async #fetch(file: RemoteFile, label: string, piece: Piece, fetching: Fetching | undefined, signal: AbortSignal): Promise<void> {
-    const { work, remote } = this.#options;
-    const incoming = new Incoming(piece, work, file, signal, (bytes) => fetching?.advance(bytes));
+  async #fetch(file: UpstreamFile, label: string, piece: Piece, fetching: FetchProgress | undefined, signal: AbortSignal): Promise<void> {
+    const { output: work, client: remote } = this.#options;
+    const incoming = new PieceDownload(piece, work, file, signal, (bytes) => fetching?.advance(bytes));
     await incoming.resume();
     try {
       await remote.download(`cannot fetch ${label}`, file, incoming);
@@ -162,13 +162,13 @@ export class ArchiveWriter {
   }
 
   /** What a file of a package holds; it must have come. */
-  read(packed: Packed, path: string): ReadAt | undefined {
+  read(packed: PackedPackage, path: string): ReadAt | undefined {
     const found = this.#placed.find((one) => one.packed === packed && one.file.path === path);
-    return found && payloadOf(found.piece, this.#options.work);
+    return found && payloadOf(found.piece, this.#options.output);
   }
 
   /** The same package as it lies here, for another archive. */
-  held(packed: Packed): Packed {
+  contentsOf(packed: PackedPackage): PackedPackage {
     return { ...packed, files: packed.files.map((file) => ({ ...file, content: this.read(packed, file.path) ?? file.content })) };
   }
 
@@ -182,7 +182,7 @@ export class ArchiveWriter {
     const list = formatSums([...this.#sums].map(([{ path }, { "sha-256": sha256 }]) => ({ path, sha256 })));
     await this.#text(SUMS_FILE, Buffer.from(list));
     if (key) await this.#text(SIGNATURE_FILE, Buffer.from(sign(list, key, { now })));
-    for (const piece of this.#layout.end()) await new PieceWriter(piece, this.#options.work).end();
+    for (const piece of this.#layout.end()) await new PieceWriter(piece, this.#options.output).end();
     return this.#layout.length;
   }
 
@@ -203,11 +203,11 @@ function sizeOf({ content }: PackedFile): number {
 }
 
 /** A download on its way into its place. */
-class Incoming implements Receiver {
+class PieceDownload implements DownloadTarget {
   readonly signal: AbortSignal;
   readonly #piece: Piece;
-  readonly #work: Work;
-  readonly #file: RemoteFile;
+  readonly #work: ArchiveOutput;
+  readonly #file: UpstreamFile;
   readonly #advance: (bytes: number) => void;
   #writer: PieceWriter;
   #summer: Summer;
@@ -216,7 +216,7 @@ class Incoming implements Receiver {
   /** bytes that came over the network */
   fetched = 0;
 
-  constructor(piece: Piece, work: Work, file: RemoteFile, signal: AbortSignal, advance: (bytes: number) => void) {
+  constructor(piece: Piece, work: ArchiveOutput, file: UpstreamFile, signal: AbortSignal, advance: (bytes: number) => void) {
     [this.#piece, this.#work, this.#file, this.signal, this.#advance] = [piece, work, file, signal, advance];
     this.#writer = new PieceWriter(piece, work);
     this.#summer = new Summer([file.algorithm]);

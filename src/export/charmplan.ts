@@ -6,9 +6,9 @@ import { formatChannel, fullChannel, isRisk, parseChannel, searchOrder } from ".
 import type { PackageType } from "../catalog/package.ts";
 import { Failure, printable } from "../errors.ts";
 import { valueOf } from "../schema.ts";
-import type { RemoteFile } from "./client.ts";
-import type { PackageWish } from "./sitefile.ts";
-import type { CharmAnswer, CharmInfo, CharmQuery, RemoteCharm, RemoteResource, StoreError, Upstream } from "./upstream.ts";
+import type { UpstreamFile } from "./client.ts";
+import type { PackageRequest } from "./sitefile.ts";
+import type { CharmInfo, CharmLookup, ResolvedCharm, StoreError, Upstream, UpstreamCharm, UpstreamResource } from "./upstream.ts";
 
 export interface PlannedRelease {
   /** in full */
@@ -30,16 +30,16 @@ export interface PlannedPackage {
   /** in upstream's order, which is that of its tracks */
   readonly releases: readonly PlannedRelease[];
   /** oldest first, with the attributes that upstream tells in its channel map alone */
-  readonly revisions: readonly RemoteCharm[];
+  readonly revisions: readonly UpstreamCharm[];
   /** by name, oldest first */
-  readonly resources: readonly RemoteResource[];
+  readonly resources: readonly UpstreamResource[];
   /** resource name to the path of its image that the operator chose */
   readonly paths: Readonly<Record<string, string>>;
   readonly reasons: readonly string[];
 }
 
 /** Something that was wanted and cannot be had. */
-export interface Lost {
+export interface FailedPackage {
   /** of the package */
   readonly name: string;
   readonly failure: Failure;
@@ -48,7 +48,7 @@ export interface Lost {
 export interface PackagePlan {
   /** undefined: nothing of it can be had */
   readonly planned?: PlannedPackage;
-  readonly lost: readonly Lost[];
+  readonly failed: readonly FailedPackage[];
   readonly notes: readonly string[];
 }
 
@@ -69,7 +69,7 @@ export interface LockedPackage {
 
 export type Attributes = Readonly<Record<string, unknown>>;
 
-export function charmFile({ download }: Pick<RemoteCharm, "download">): RemoteFile {
+export function charmFile({ download }: Pick<UpstreamCharm, "download">): UpstreamFile {
   return { url: download.url, size: download.size, algorithm: "sha-256", digest: download["hash-sha-256"] };
 }
 
@@ -80,7 +80,7 @@ export function reasonsOf(wishes: readonly { readonly reason?: string }[]): stri
 }
 
 /** A row of the channel map, as far as it matters here. */
-interface Row {
+interface ChannelMapRow {
   readonly channel: string;
   readonly base: Base | null;
   readonly revision: number;
@@ -88,10 +88,10 @@ interface Row {
 }
 
 /** What is taken of one package for all that wish for it. Never throws but where the store cannot be asked at all, or was interrupted. */
-export async function planPackage(upstream: Upstream, name: string, wishes: readonly PackageWish[]): Promise<PackagePlan> {
+export async function planPackage(upstream: Upstream, name: string, wishes: readonly PackageRequest[]): Promise<PackagePlan> {
   return gathered(name, async (lost, notes) => {
     const info = await upstream.info(name);
-    const draft = new Draft(info, wishes, rowsOf(info), defaultTrack(info));
+    const draft = new CharmPlanBuilder(info, wishes, rowsOf(info), defaultTrack(info));
     for (const wish of wishes) {
       const { revision } = wish;
       const work = () =>
@@ -104,12 +104,12 @@ export async function planPackage(upstream: Upstream, name: string, wishes: read
 }
 
 /** The same package again: every revision and digest of `locked`, or nothing. */
-export async function planLocked(upstream: Upstream, locked: LockedPackage): Promise<PackagePlan> {
+export async function planLockedPackage(upstream: Upstream, locked: LockedPackage): Promise<PackagePlan> {
   const { name } = locked;
   return gathered(name, async (lost) => {
     const info = await upstream.info(name);
     if (info.id !== locked.id) throw unlike(name, `its id is ${info.id} upstream, and ${locked.id} in the lock`);
-    const draft = new Draft(info, [{ paths: locked.paths }], locked.releases, locked.defaultTrack);
+    const draft = new CharmPlanBuilder(info, [{ paths: locked.paths }], locked.releases, locked.defaultTrack);
     const answers = await upstream.charms(locked.releases.map(({ revision, resources }) => ({ name, revision, base: null, resources })));
     for (const [i, answer] of answers.entries()) {
       const release = locked.releases[i];
@@ -128,7 +128,7 @@ export async function planLocked(upstream: Upstream, locked: LockedPackage): Pro
   });
 }
 
-function differing(locked: LockedPackage, { resources }: PlannedRelease, charm: RemoteCharm): string | undefined {
+function differing(locked: LockedPackage, { resources }: PlannedRelease, charm: UpstreamCharm): string | undefined {
   const was = locked.revisions[charm.revision];
   if (was !== charm.download["hash-sha-256"])
     return `revision ${charm.revision} has the sha256 ${charm.download["hash-sha-256"]} upstream, and ${was} in the lock`;
@@ -137,7 +137,7 @@ function differing(locked: LockedPackage, { resources }: PlannedRelease, charm: 
   return (charm.resources ?? []).map((one) => differingResource(locked, one)).find((why) => why !== undefined);
 }
 
-function differingResource(locked: LockedPackage, { name, revision, type, download }: RemoteResource): string | undefined {
+function differingResource(locked: LockedPackage, { name, revision, type, download }: UpstreamResource): string | undefined {
   const before = locked.resources[`${name}_${revision}`];
   // The blob of an image has credentials that change; what is locked of it is the image that it names.
   if (type !== "file" || before === undefined || before === download["hash-sha-256"]) return undefined;
@@ -145,7 +145,13 @@ function differingResource(locked: LockedPackage, { name, revision, type, downlo
 }
 
 /** Takes one that goes with no release. */
-async function takeLockedResource(upstream: Upstream, locked: LockedPackage, key: string, draft: Draft, lost: Lost[]): Promise<void> {
+async function takeLockedResource(
+  upstream: Upstream,
+  locked: LockedPackage,
+  key: string,
+  draft: CharmPlanBuilder,
+  lost: FailedPackage[],
+): Promise<void> {
   if (draft.hasResource(key)) return;
   const [, resource = "", revision = ""] = /^(.+)_(\d+)$/.exec(key) ?? [];
   const found = (await revisionsOf(upstream, locked.name, resource)).find((one) => one.revision === Number(revision));
@@ -160,15 +166,18 @@ function unlike(name: string, why: string): Failure {
   });
 }
 
-async function gathered(name: string, work: (lost: Lost[], notes: string[]) => Promise<PlannedPackage | undefined>): Promise<PackagePlan> {
-  const lost: Lost[] = [];
+async function gathered(
+  name: string,
+  work: (lost: FailedPackage[], notes: string[]) => Promise<PlannedPackage | undefined>,
+): Promise<PackagePlan> {
+  const lost: FailedPackage[] = [];
   const notes: string[] = [];
   try {
     const planned = await work(lost, notes);
-    return { ...(planned && { planned }), lost, notes };
+    return { ...(planned && { planned }), failed: lost, notes };
   } catch (error) {
     if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
-    return { lost: [...lost, { name, failure: error }], notes };
+    return { failed: [...lost, { name, failure: error }], notes };
   }
 }
 
@@ -185,12 +194,18 @@ async function failuresOf(work: () => Promise<Failure[]>): Promise<Failure[]> {
 /* ---- which releases ---- */
 
 /** Takes what the wished channels have; gives what they lack. */
-async function released(upstream: Upstream, info: CharmInfo, wish: PackageWish, draft: Draft, notes: string[]): Promise<Failure[]> {
+async function released(
+  upstream: Upstream,
+  info: CharmInfo,
+  wish: PackageRequest,
+  draft: CharmPlanBuilder,
+  notes: string[],
+): Promise<Failure[]> {
   const { name } = info;
   const { rows, failures } = chosen(info, wish, notes);
-  const queries = rows.map(({ channel, base }): CharmQuery => ({ name, channel, base: base && concrete(base, wish) }));
+  const queries = rows.map(({ channel, base }): CharmLookup => ({ name, channel, base: base && concrete(base, wish) }));
   const answers = await upstream.charms(queries);
-  const extra: { readonly row: Row; readonly ok: CharmAnswer }[] = [];
+  const extra: { readonly row: ChannelMapRow; readonly ok: ResolvedCharm }[] = [];
   for (const [i, answer] of answers.entries()) {
     const row = rows[i];
     if (!row) continue;
@@ -211,9 +226,9 @@ async function released(upstream: Upstream, info: CharmInfo, wish: PackageWish, 
   return failures;
 }
 
-type ChosenRow = Row & { readonly extra?: true };
+type ChosenRow = ChannelMapRow & { readonly extra?: true };
 
-function chosen(info: CharmInfo, wish: PackageWish, notes: string[]): { rows: ChosenRow[]; failures: Failure[] } {
+function chosen(info: CharmInfo, wish: PackageRequest, notes: string[]): { rows: ChosenRow[]; failures: Failure[] } {
   const all = rowsOf(info);
   const found = new Map<string, ChosenRow>();
   const failures: Failure[] = [];
@@ -223,7 +238,7 @@ function chosen(info: CharmInfo, wish: PackageWish, notes: string[]): { rows: Ch
     if (!before || (before.extra && !row.extra)) found.set(key, row);
   };
   if (wish.channels === "all") {
-    const fits = ({ base }: Row) =>
+    const fits = ({ base }: ChannelMapRow) =>
       !base || (ofArchitectures(base, wish) && (wish.systems === "all" || wish.systems.some((one) => suitsSystem(base, one))));
     const fitting = all.filter(fits);
     for (const row of fitting) take(row);
@@ -264,7 +279,13 @@ const UNKNOWN = -1;
 const CURRENT: readonly System[] = [{ name: "ubuntu", channel: "22.04" }];
 
 /** Rows of the first channel in search order that serves the wished bases, else the nearest LTS. */
-function reached(name: string, rows: readonly Row[], order: readonly string[], systems: PackageWish["systems"], notes: string[]): Row[] {
+function reached(
+  name: string,
+  rows: readonly ChannelMapRow[],
+  order: readonly string[],
+  systems: PackageRequest["systems"],
+  notes: string[],
+): ChannelMapRow[] {
   const at = (channel: string) => rows.filter((row) => row.channel === channel);
   const open = order.find((channel) => at(channel).length > 0);
   if (open === undefined) return [];
@@ -281,7 +302,7 @@ function reached(name: string, rows: readonly Row[], order: readonly string[], s
   });
 }
 
-function rowsOf(info: CharmInfo): Row[] {
+function rowsOf(info: CharmInfo): ChannelMapRow[] {
   return (info["channel-map"] ?? []).flatMap(({ channel, revision }) => {
     const { name, track, risk } = channel;
     const base = info.type === "bundle" ? null : channel.base; // a store may say `all` of a bundle
@@ -296,12 +317,12 @@ function defaultTrack(info: CharmInfo): string {
   return info["default-release"]?.channel.track || info["channel-map"]?.[0]?.channel.track || "latest";
 }
 
-function ofArchitectures(base: Base, { architectures }: Pick<PackageWish, "architectures">): boolean {
+function ofArchitectures(base: Base, { architectures }: Pick<PackageRequest, "architectures">): boolean {
   return architectures.some((one) => suitsArchitecture(base, one));
 }
 
 /** A base that can be asked for: what a row leaves open is said by the wish. */
-function concrete(base: Base, { systems, architectures }: PackageWish): Base {
+function concrete(base: Base, { systems, architectures }: PackageRequest): Base {
   const [system = CURRENT[0]] = systems === "all" ? CURRENT : systems;
   return {
     ...(base.name === "all" || base.channel === "all" ? { name: system?.name ?? "ubuntu", channel: system?.channel ?? "22.04" } : base),
@@ -309,7 +330,7 @@ function concrete(base: Base, { systems, architectures }: PackageWish): Base {
   };
 }
 
-function notReleased({ name }: CharmInfo, channel: string, architecture: string, rows: readonly Row[]): Failure {
+function notReleased({ name }: CharmInfo, channel: string, architecture: string, rows: readonly ChannelMapRow[]): Failure {
   const open = [...new Set(rows.map((row) => row.channel))];
   return new Failure("not-found", `cannot export ${name}: it has no release in ${channel}${architecture && ` for ${architecture}`}`, {
     next: open.length > 0 ? `its channels are ${open.join(", ")}` : "it is released in no channel",
@@ -321,12 +342,12 @@ function said({ code, message }: StoreError): string {
 }
 
 /** Takes every revision of the resources that the taken revisions declare or go with, released or not. */
-async function takeAllResources(upstream: Upstream, draft: Draft): Promise<void> {
+async function takeAllResources(upstream: Upstream, draft: CharmPlanBuilder): Promise<void> {
   for (const resource of draft.resourceNames()) for (const one of await revisionsOf(upstream, draft.name, resource)) draft.addResource(one);
 }
 
 /** Revisions of a resource; none where the store has no such resource. */
-async function revisionsOf(upstream: Upstream, charm: string, resource: string): Promise<readonly RemoteResource[]> {
+async function revisionsOf(upstream: Upstream, charm: string, resource: string): Promise<readonly UpstreamResource[]> {
   try {
     return await upstream.resourceRevisions(charm, resource);
   } catch (error) {
@@ -345,7 +366,7 @@ function attributesOf(info: CharmInfo): Map<string, Attributes> {
   return new Map(found);
 }
 
-function releaseOf(row: Row, { charm, "released-at": releasedAt, "effective-channel": found }: CharmAnswer): PlannedRelease {
+function releaseOf(row: ChannelMapRow, { charm, "released-at": releasedAt, "effective-channel": found }: ResolvedCharm): PlannedRelease {
   const effective = row.revision === UNKNOWN && found ? fullChannel(found, "latest") : undefined;
   return {
     channel: effective ? formatChannel(effective) : row.channel,
@@ -356,14 +377,14 @@ function releaseOf(row: Row, { charm, "released-at": releasedAt, "effective-chan
   };
 }
 
-function pinsOf({ resources }: Pick<RemoteCharm, "resources">): Record<string, number> {
+function pinsOf({ resources }: Pick<UpstreamCharm, "resources">): Record<string, number> {
   return Object.fromEntries((resources ?? []).map(({ name, revision }) => [name, revision]));
 }
 
 /* ---- what was pinned ---- */
 
 /** The same charm with the resource revisions that the wish pins. */
-async function withResources(upstream: Upstream, answer: CharmAnswer, { resources }: PackageWish): Promise<CharmAnswer> {
+async function withResources(upstream: Upstream, answer: ResolvedCharm, { resources }: PackageRequest): Promise<ResolvedCharm> {
   if (!lackingPin(answer.charm, resources)) return answer;
   const { name, revision } = answer.charm;
   const { charm } = await single(upstream, { name, revision, base: null, resources: { ...pinsOf(answer.charm), ...resources } });
@@ -371,7 +392,7 @@ async function withResources(upstream: Upstream, answer: CharmAnswer, { resource
   return { ...answer, charm };
 }
 
-function checkPins(charm: RemoteCharm, resources: Readonly<Record<string, number>>): void {
+function checkPins(charm: UpstreamCharm, resources: Readonly<Record<string, number>>): void {
   const lacking = lackingPin(charm, resources);
   if (lacking)
     throw new Failure(
@@ -381,13 +402,19 @@ function checkPins(charm: RemoteCharm, resources: Readonly<Record<string, number
 }
 
 /** A store may leave out a resource revision that it does not have. */
-function lackingPin(charm: RemoteCharm, resources: Readonly<Record<string, number>>): [name: string, revision: number] | undefined {
+function lackingPin(charm: UpstreamCharm, resources: Readonly<Record<string, number>>): [name: string, revision: number] | undefined {
   const has = pinsOf(charm);
   return Object.entries(resources).find(([name, pin]) => has[name] !== pin);
 }
 
 /** Takes one revision by its number and puts it into the wished channels, whatever stands there upstream. */
-async function pinned(upstream: Upstream, info: CharmInfo, wish: PackageWish, revision: number, draft: Draft): Promise<Failure[]> {
+async function pinned(
+  upstream: Upstream,
+  info: CharmInfo,
+  wish: PackageRequest,
+  revision: number,
+  draft: CharmPlanBuilder,
+): Promise<Failure[]> {
   const { name } = info;
   const { charm } = await single(upstream, { name, revision, base: null });
   const own = { ...(await releasedPins(upstream, info, wish)), ...pinsOf(charm) };
@@ -417,7 +444,7 @@ async function pinned(upstream: Upstream, info: CharmInfo, wish: PackageWish, re
 }
 
 /** The resources of what the wished channel has now: what a pinned revision goes with where nothing else is known. */
-async function releasedPins(upstream: Upstream, info: CharmInfo, wish: PackageWish): Promise<Record<string, number>> {
+async function releasedPins(upstream: Upstream, info: CharmInfo, wish: PackageRequest): Promise<Record<string, number>> {
   const { rows } = chosen(info, wish, []);
   const [row] = rows;
   if (!row) return {};
@@ -425,7 +452,7 @@ async function releasedPins(upstream: Upstream, info: CharmInfo, wish: PackageWi
   return answer && "ok" in answer ? pinsOf(answer.ok.charm) : {};
 }
 
-async function single(upstream: Upstream, query: CharmQuery): Promise<CharmAnswer> {
+async function single(upstream: Upstream, query: CharmLookup): Promise<ResolvedCharm> {
   const [answer] = await upstream.charms([query]);
   if (answer && "ok" in answer) return answer.ok;
   const which = query.revision === undefined ? "" : ` revision ${query.revision}`;
@@ -436,17 +463,17 @@ async function single(upstream: Upstream, query: CharmQuery): Promise<CharmAnswe
 
 /* ---- what comes of it ---- */
 
-class Draft {
+class CharmPlanBuilder {
   readonly #info: CharmInfo;
-  readonly #wishes: readonly Partial<PackageWish>[];
+  readonly #wishes: readonly Partial<PackageRequest>[];
   readonly #order: ReadonlyMap<string, number>;
   readonly #defaultTrack: string;
   readonly #releases = new Map<string, PlannedRelease>();
-  readonly #revisions = new Map<number, RemoteCharm>();
-  readonly #resources = new Map<string, RemoteResource>();
+  readonly #revisions = new Map<number, UpstreamCharm>();
+  readonly #resources = new Map<string, UpstreamResource>();
 
   /** `order`: rows as they are to stand; others come last */
-  constructor(info: CharmInfo, wishes: readonly Partial<PackageWish>[], order: readonly Place[], track: string) {
+  constructor(info: CharmInfo, wishes: readonly Partial<PackageRequest>[], order: readonly Place[], track: string) {
     this.#info = info;
     this.#wishes = wishes;
     this.#order = new Map(order.map((one, i) => [placeKey(one), i]));
@@ -458,7 +485,7 @@ class Draft {
   }
 
   /** Whether taking it adds no file. */
-  has({ revision, resources }: RemoteCharm): boolean {
+  has({ revision, resources }: UpstreamCharm): boolean {
     return this.#revisions.has(revision) && (resources ?? []).every((one) => this.hasResource(`${one.name}_${one.revision}`));
   }
 
@@ -476,7 +503,7 @@ class Draft {
   }
 
   /** The first to name a channel and base has it; a file is there once. Throws where a store contradicts itself. */
-  add(release: PlannedRelease, charm: RemoteCharm): void {
+  add(release: PlannedRelease, charm: UpstreamCharm): void {
     const { name, id } = this.#info;
     if (charm.id !== id || charm.name !== name)
       throw new Failure(
@@ -489,7 +516,7 @@ class Draft {
     for (const one of charm.resources ?? []) this.addResource(one);
   }
 
-  addResource(resource: RemoteResource): void {
+  addResource(resource: UpstreamResource): void {
     const key = `${resource.name}_${resource.revision}`;
     this.#resources.set(key, this.#resources.get(key) ?? resource);
   }
@@ -500,7 +527,7 @@ class Draft {
     const { type, name, id } = this.#info;
     const order = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
     const rank = (key: string) => this.#order.get(key) ?? this.#order.size;
-    const told = ({ revision }: RemoteCharm) => attributes.get(String(revision));
+    const told = ({ revision }: UpstreamCharm) => attributes.get(String(revision));
     return {
       type,
       name,

@@ -3,16 +3,16 @@
 import { type Algorithm, type Sums, sumsOf } from "../digest.ts";
 import { Failure, printable, reason } from "../errors.ts";
 
-export interface Request {
+export interface HttpRequest {
   readonly method?: "GET" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
 }
 
 /** Sends one request; a redirect is a reply. Rejects where no reply comes, or the signal is aborted. */
-export type Transport = (url: string, request: Request & { readonly signal: AbortSignal }) => Promise<Response>;
+export type Transport = (url: string, request: HttpRequest & { readonly signal: AbortSignal }) => Promise<Response>;
 
-export interface RemoteOptions {
+export interface HttpClientOptions {
   readonly transport: Transport;
   readonly signal?: AbortSignal;
   /** milliseconds; rejects where a signal is aborted. Tests wait for nothing. */
@@ -22,7 +22,7 @@ export interface RemoteOptions {
 }
 
 /** Where the bytes of a download go. */
-export interface Receiver {
+export interface DownloadTarget {
   /** bytes that are there already */
   readonly at: number;
   /** aborted where the download is not wanted any more */
@@ -34,11 +34,11 @@ export interface Receiver {
   restart(): Promise<void>;
 }
 
-interface Circumstances {
+interface UnavailableDetails {
   /** of the reply; undefined: none came, or it was none that can be read */
   readonly status?: number;
   /** whether a later try may fare better */
-  readonly passing?: boolean;
+  readonly retryable?: boolean;
   /** milliseconds that the server asks to wait */
   readonly wait?: number;
   readonly next?: string;
@@ -48,25 +48,25 @@ interface Circumstances {
 /** What could not be had of a server, and where it was asked. */
 export class Unavailable extends Failure {
   readonly url: string;
-  readonly circumstances: Circumstances;
+  readonly details: UnavailableDetails;
   readonly #what: string;
   readonly #why: string;
 
-  constructor(what: string, url: string, why: string, circumstances: Circumstances = {}) {
+  constructor(what: string, url: string, why: string, circumstances: UnavailableDetails = {}) {
     const { status, next, cause } = circumstances;
     super(status === 404 ? "not-found" : "failed", `${what}: ${shownUrl(url)}: ${why}`, {
       ...(next !== undefined && { next }),
       ...(cause !== undefined && { cause }),
     });
     this.url = shownUrl(url);
-    this.circumstances = circumstances;
+    this.details = circumstances;
     this.#what = what;
     this.#why = why;
   }
 
   /** The same, told after the last try. */
   after(tries: number): Unavailable {
-    return tries < 2 ? this : new Unavailable(this.#what, this.url, `${this.#why}, in ${tries} tries`, this.circumstances);
+    return tries < 2 ? this : new Unavailable(this.#what, this.url, `${this.#why}, in ${tries} tries`, this.details);
   }
 }
 
@@ -85,23 +85,23 @@ const SILENCE = 60_000;
 const MAX_REPLY = 64 * 2 ** 20;
 const MAX_ERROR = 64 * 2 ** 10;
 const MAX_REDIRECTS = 10;
-const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
+const RETRYABLE = new Set([408, 425, 429, 500, 502, 503, 504]);
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
-export class Remote {
-  readonly #options: RemoteOptions;
+export class HttpClient {
+  readonly #options: HttpClientOptions;
 
-  constructor(options: RemoteOptions) {
+  constructor(options: HttpClientOptions) {
     this.#options = options;
   }
 
   /** Throws where the process was told to end: for long work between two requests. */
   throwIfInterrupted(): void {
-    if (this.#options.signal?.aborted) throw interrupted();
+    if (this.#options.signal?.aborted) throw interruptedFailure();
   }
 
   /** What `read` makes of the body of a success. `what`: `cannot get …`, as errors begin. Throws `Unavailable`. */
-  text<T>(what: string, url: string, request: Request, read: (text: string) => T): Promise<T> {
+  text<T>(what: string, url: string, request: HttpRequest, read: (text: string) => T): Promise<T> {
     return this.#trying(this.#signals(), async () => {
       const reply = await this.#send(what, url, request, this.#signals());
       return read((await reply.upTo(MAX_REPLY)).toString());
@@ -112,7 +112,7 @@ export class Remote {
    * Brings a file to `receiver`, from where that is on: asked again after a break, with growing pauses, as long as something
    * comes. A digest that is wrong is not believed before the second time. Throws `Unavailable`.
    */
-  async download(what: string, file: RemoteFile, receiver: Receiver): Promise<void> {
+  async download(what: string, file: UpstreamFile, receiver: DownloadTarget): Promise<void> {
     const { url, algorithm, digest } = file;
     for (const isLast of [false, true]) {
       await this.#transfer(what, file, receiver);
@@ -127,11 +127,11 @@ export class Remote {
   }
 
   /** A file that is needed in memory. `what`: what it is, in words. Throws `Unavailable`, a `failed` failure where it is large. */
-  async bytes(what: string, file: RemoteFile): Promise<Uint8Array> {
+  async bytes(what: string, file: UpstreamFile): Promise<Uint8Array> {
     const { size, algorithm } = file;
     if (size > MAX_REPLY) throw new Failure("failed", `cannot fetch ${what}: it has ${size} bytes, which is more than is read at once`);
     const bytes = Buffer.alloc(size);
-    const receiver: Receiver & { at: number } = {
+    const receiver: DownloadTarget & { at: number } = {
       at: 0,
       async write(chunk) {
         bytes.set(chunk, this.at);
@@ -146,7 +146,7 @@ export class Remote {
     return bytes;
   }
 
-  async #transfer(what: string, { url, size }: RemoteFile, receiver: Receiver): Promise<void> {
+  async #transfer(what: string, { url, size }: UpstreamFile, receiver: DownloadTarget): Promise<void> {
     const signals = this.#signals(receiver.signal);
     // Where a server can't give the rest, all of it is asked for, and what is there already is passed over.
     let asksForRest = true;
@@ -175,21 +175,21 @@ export class Remote {
   }
 
   /** Asks, and goes where the answer leads to. */
-  async #send(what: string, url: string, request: Request, signals: readonly AbortSignal[]): Promise<Reply> {
+  async #send(what: string, url: string, request: HttpRequest, signals: readonly AbortSignal[]): Promise<HttpReply> {
     const headers = { "User-Agent": "chp", ...request.headers };
     for (let [at, redirects] = [url, 0]; ; redirects += 1) {
       // A fetch may know other protocols, and files of this machine are none of a server's business.
       if (!URL.canParse(at) || !["http:", "https:"].includes(new URL(at).protocol))
         throw new Unavailable(what, at, "that is no URL that begins with http:// or https://");
-      const watch = new Watch(signals);
+      const watch = new SilenceTimeout(signals);
       const response = await watch
         .until(this.#options.transport(at, { ...request, headers, signal: watch.signal }))
-        .catch((error: unknown) => Promise.reject(noReply(what, at, error)));
-      const reply = new Reply(what, at, response, watch);
+        .catch((error: unknown) => Promise.reject(connectionError(what, at, error)));
+      const reply = new HttpReply(what, at, response, watch);
       if (response.ok || (reply.status === 416 && request.headers?.["Range"])) return reply;
       const next = REDIRECTS.has(reply.status) ? response.headers.get("Location") : null;
       if (next === null) throw await reply.refusal();
-      if (redirects === MAX_REDIRECTS) throw reply.unusable(`after ${redirects} redirects there is another`, { passing: false });
+      if (redirects === MAX_REDIRECTS) throw reply.unusable(`after ${redirects} redirects there is another`, { retryable: false });
       watch.end();
       at = URL.canParse(next, at) ? new URL(next, at).href : next;
     }
@@ -201,12 +201,12 @@ export class Remote {
       try {
         return await work();
       } catch (error) {
-        if (signals.some((signal) => signal.aborted)) throw interrupted();
+        if (signals.some((signal) => signal.aborted)) throw interruptedFailure();
         if (!(error instanceof Unavailable)) throw error;
         failures = progress() > reached ? 1 : failures + 1;
         reached = progress();
-        if (!error.circumstances.passing || failures >= TRIES) throw error.after(failures);
-        const wait = Math.min(error.circumstances.wait ?? FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE);
+        if (!error.details.retryable || failures >= TRIES) throw error.after(failures);
+        const wait = Math.min(error.details.wait ?? FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE);
         this.#options.onRetry?.(error.message, wait);
         await (this.#options.sleep ?? pause)(wait, signals);
       }
@@ -219,7 +219,7 @@ export class Remote {
 }
 
 /** Ends a request that goes silent for too long, or that nobody waits for any more. Time in which nothing is awaited of it does not count. */
-class Watch {
+class SilenceTimeout {
   readonly #own = new AbortController();
   readonly signal: AbortSignal;
 
@@ -245,7 +245,7 @@ class Watch {
 }
 
 /** A reply whose body is still to be read: to its end, or the connection is closed. */
-class Reply {
+class HttpReply {
   readonly status: number;
   /** which byte of the file the body begins with; infinite: none that helps */
   readonly start: number;
@@ -254,9 +254,9 @@ class Reply {
   readonly #what: string;
   readonly #url: string;
   readonly #response: Response;
-  readonly #watch: Watch;
+  readonly #watch: SilenceTimeout;
 
-  constructor(what: string, url: string, response: Response, watch: Watch) {
+  constructor(what: string, url: string, response: Response, watch: SilenceTimeout) {
     [this.#what, this.#url, this.#response, this.#watch] = [what, url, response, watch];
     const { status, headers } = response;
     this.status = status;
@@ -274,7 +274,7 @@ class Reply {
       for (;;) {
         const { done, value } = await this.#watch
           .until(reader.read())
-          .catch((error: unknown) => Promise.reject(noReply(this.#what, this.#url, error, { status: this.status, size })));
+          .catch((error: unknown) => Promise.reject(connectionError(this.#what, this.#url, error, { status: this.status, size })));
         if (done) break;
         size += value.byteLength;
         yield value;
@@ -291,25 +291,25 @@ class Reply {
     let size = 0;
     for await (const chunk of this.chunks()) {
       size += chunk.byteLength;
-      if (size > limit) throw this.unusable(`the reply is larger than ${limit} bytes`, { passing: false });
+      if (size > limit) throw this.unusable(`the reply is larger than ${limit} bytes`, { retryable: false });
       parts.push(chunk);
     }
     return Buffer.concat(parts);
   }
 
   /** What to throw where the body does not help; another reply may. */
-  unusable(why: string, more: Circumstances = {}): Unavailable {
+  unusable(why: string, more: UnavailableDetails = {}): Unavailable {
     this.#watch.end();
-    return new Unavailable(this.#what, this.#url, why, { status: this.status, passing: true, ...more });
+    return new Unavailable(this.#what, this.#url, why, { status: this.status, retryable: true, ...more });
   }
 
   /** What to throw of a reply that is no success, with its reason in the form that the stores have. */
   async refusal(): Promise<Unavailable> {
-    const wait = waitOf(this.#response.headers);
+    const wait = retryAfter(this.#response.headers);
     const text = await this.upTo(MAX_ERROR).then(String, () => "");
-    const message = messageOf(text);
+    const message = storeMessage(text);
     return this.unusable(`status ${this.status}${message && ` (${printable(message, 300)})`}`, {
-      passing: PASSING.has(this.status),
+      retryable: RETRYABLE.has(this.status),
       ...(wait !== undefined && { wait }),
       ...(this.status === 407 && { next: PROXY_LOGIN }),
     });
@@ -318,7 +318,7 @@ class Reply {
 
 const PROXY_LOGIN = "the proxy wants a login: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, and HTTP_PROXY alike";
 
-function messageOf(text: string): string {
+function storeMessage(text: string): string {
   try {
     const { "error-list": list } = JSON.parse(text) as { "error-list"?: { message?: unknown }[] };
     const message = list?.[0]?.message;
@@ -329,7 +329,7 @@ function messageOf(text: string): string {
 }
 
 /** Milliseconds of a Retry-After header, which has seconds, or a date by the server's clock. */
-function waitOf(headers: Headers): number | undefined {
+function retryAfter(headers: Headers): number | undefined {
   const header = headers.get("Retry-After");
   if (header === null) return undefined;
   const time = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.parse(headers.get("Date") ?? "");
@@ -348,7 +348,12 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
 const [UNTRUSTED, UNKNOWN_AUTHORITY] = [/CERT|SIGNATURE|ISSUER/, /ISSUER|LEAF_SIGNATURE|SELF_SIGNED/];
 
 /** Why nothing came, or nothing more. */
-function noReply(what: string, url: string, error: unknown, body?: { readonly status: number; readonly size: number }): Unavailable {
+function connectionError(
+  what: string,
+  url: string,
+  error: unknown,
+  body?: { readonly status: number; readonly size: number },
+): Unavailable {
   let root = error;
   while (root instanceof Error && root.cause instanceof Error) root = root.cause;
   const code = root instanceof Error && "code" in root ? String(root.code) : "";
@@ -364,14 +369,14 @@ function noReply(what: string, url: string, error: unknown, body?: { readonly st
       ? "name the authority that issued its certificate with --ca FILE"
       : own;
   return new Unavailable(what, url, body && body.size > 0 ? `${why} after ${body.size} bytes` : why, {
-    passing: !wantsLogin && !UNTRUSTED.test(code),
+    retryable: !wantsLogin && !UNTRUSTED.test(code),
     cause: error,
     ...(body && { status: body.status }),
     ...(next !== undefined && { next }),
   });
 }
 
-function interrupted(): Failure {
+function interruptedFailure(): Failure {
   return new Failure("interrupted", "interrupted");
 }
 
@@ -380,7 +385,7 @@ function pause(time: number, signals: readonly AbortSignal[]): Promise<void> {
     const signal = AbortSignal.any([...signals]);
     const stop = () => {
       clearTimeout(timer);
-      reject(interrupted());
+      reject(interruptedFailure());
     };
     const timer = setTimeout(() => {
       signal.removeEventListener("abort", stop);
@@ -391,7 +396,7 @@ function pause(time: number, signals: readonly AbortSignal[]): Promise<void> {
 }
 
 /** A file that a store offers. */
-export interface RemoteFile {
+export interface UpstreamFile {
   readonly url: string;
   /** bytes */
   readonly size: number;

@@ -1,16 +1,16 @@
 /** What the charms and snaps of an export need besides, and what that needs in turn. */
 
 import { readSnapYaml } from "../archives/snapyaml.ts";
-import { type HeldSnap, type NeededSnap, type Needer, neededSnaps, showNeed } from "../catalog/lacking.ts";
+import { type InstallableSnap, type NeededSnap, type NeedingCharm, neededSnaps, showNeed } from "../catalog/lacking.ts";
 import { SNAP_TYPES } from "../catalog/snap.ts";
 import { mapBounded } from "../parallel.ts";
-import type { Lost } from "./charmplan.ts";
-import type { Addition, SnapWish } from "./sitefile.ts";
+import type { FailedPackage } from "./charmplan.ts";
+import type { Addition, SnapRequest } from "./sitefile.ts";
 import { mergedSnaps, type PlannedSnap, type SnapPlan } from "./snapplan.ts";
-import type { RemoteSnap } from "./upstream.ts";
+import type { UpstreamSnap } from "./upstream.ts";
 
-export interface Open {
-  readonly needers: readonly Needer[];
+export interface ClosureInput {
+  readonly needers: readonly NeedingCharm[];
   /** what is there already */
   readonly named: readonly PlannedSnap[];
   /** of the machines that are exported for */
@@ -19,10 +19,10 @@ export interface Open {
   readonly without: ReadonlySet<Addition>;
 }
 
-export interface ClosureSteps {
-  readonly plan: (wish: SnapWish) => Promise<SnapPlan>;
-  readonly added: (need: NeededSnap) => void;
-  readonly lacking: (need: NeededSnap, lost: readonly Lost[]) => void;
+export interface ClosureCallbacks {
+  readonly plan: (wish: SnapRequest) => Promise<SnapPlan>;
+  readonly onAdded: (need: NeededSnap) => void;
+  readonly onUnavailable: (need: NeededSnap, lost: readonly FailedPackage[]) => void;
 }
 
 const PARALLEL = 8;
@@ -30,7 +30,10 @@ const PARALLEL = 8;
 const MAX_ROUNDS = 10;
 
 /** The snaps to add until nothing that is looked for is needed any more, or nothing more can be had. */
-export async function closureOf({ needers, named, architectures, without }: Open, steps: ClosureSteps): Promise<PlannedSnap[]> {
+export async function snapClosure(
+  { needers, named, architectures, without }: ClosureInput,
+  steps: ClosureCallbacks,
+): Promise<PlannedSnap[]> {
   const tried = new Set<string>();
   const added: PlannedSnap[] = [];
   const isWanted = (need: NeededSnap) =>
@@ -46,16 +49,16 @@ export async function closureOf({ needers, named, architectures, without }: Open
     for (const { need, plan } of plans) {
       tried.add(showNeed(need));
       if (plan.planned) {
-        steps.added(need);
+        steps.onAdded(need);
         added.push(plan.planned);
       }
-      if (plan.lost.length > 0) steps.lacking(need, plan.lost);
+      if (plan.failed.length > 0) steps.onUnavailable(need, plan.failed);
     }
   }
   return added;
 }
 
-function wishFor({ name, revision, channel, architecture, by }: NeededSnap, everywhere: readonly string[]): SnapWish {
+function wishFor({ name, revision, channel, architecture, by }: NeededSnap, everywhere: readonly string[]): SnapRequest {
   return {
     name,
     channels: channel === undefined ? [] : [channel],
@@ -66,8 +69,8 @@ function wishFor({ name, revision, channel, architecture, by }: NeededSnap, ever
 }
 
 /** What was taken of a snap, as what machines may install of it: a revision that is in no channel on each of its architectures. */
-function heldSnap({ name, releases, revisions }: PlannedSnap): HeldSnap {
-  const of = (one: RemoteSnap): HeldSnap["revisions"][number] => {
+function heldSnap({ name, releases, revisions }: PlannedSnap): InstallableSnap {
+  const of = (one: UpstreamSnap): InstallableSnap["revisions"][number] => {
     const { revision, architectures, base } = one;
     const type = SNAP_TYPES.find((known) => known === one.type) ?? "app";
     const yaml = one["snap-yaml"] ? readSnapYaml(one["snap-yaml"], `snap.yaml of ${name} ${revision}`) : undefined;

@@ -7,7 +7,7 @@ import { mayNameSnaps } from "../archives/needs/files.ts";
 import type { SecretKey } from "../archives/signature.ts";
 import { zipFiles, zipTexts } from "../archives/zip.ts";
 import { ARCHITECTURES as BASE_ARCHITECTURES } from "../catalog/base.ts";
-import { type Needer, showNeed } from "../catalog/lacking.ts";
+import { type NeedingCharm, showNeed } from "../catalog/lacking.ts";
 import { imageBlob, MAX_IMAGE_BLOB, readImageBlob } from "../catalog/registry.ts";
 import { ARCHITECTURES } from "../catalog/snap.ts";
 import { sumsOf } from "../digest.ts";
@@ -15,29 +15,37 @@ import { Failure, reason } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
 import { valueOf } from "../schema.ts";
 import { utf8 } from "../text.ts";
-import { ArchiveWriter, type Fetching, type Form, type Work } from "./archivewriter.ts";
-import { charmFile, type LockedPackage, type Lost, type PackagePlan, type PlannedPackage, planLocked, planPackage } from "./charmplan.ts";
-import type { Remote } from "./client.ts";
-import { closureOf } from "./closure.ts";
+import { type ArchiveForm, type ArchiveOutput, ArchiveWriter, type FetchProgress } from "./archivewriter.ts";
+import {
+  charmFile,
+  type FailedPackage,
+  type LockedPackage,
+  type PackagePlan,
+  type PlannedPackage,
+  planLockedPackage,
+  planPackage,
+} from "./charmplan.ts";
+import type { HttpClient } from "./client.ts";
+import { snapClosure } from "./closure.ts";
 import type { Inventory } from "./inventory.ts";
-import { formatLock, type Lock } from "./lock.ts";
-import { type Packed, packPackage, packSnap, resourceFile } from "./pack.ts";
-import { type Addition, charmsOfBundle, type Defaults, type PackageWish, type SnapWish, type Wish } from "./sitefile.ts";
+import { type ExportLock, formatLock } from "./lock.ts";
+import { type PackedPackage, packPackage, packSnap, resourceFile } from "./pack.ts";
+import { type Addition, charmsOfBundle, type ExportRequest, type PackageRequest, type Selection, type SnapRequest } from "./sitefile.ts";
 import { AssertionFetcher, mergedSnaps, type PlannedSnap, planLockedSnap, planSnap } from "./snapplan.ts";
-import type { RemoteResource, Upstream } from "./upstream.ts";
+import type { Upstream, UpstreamResource } from "./upstream.ts";
 
 export interface ExportOptions {
   readonly upstream: Upstream;
-  readonly remote: Remote;
-  readonly wish: Wish;
+  readonly client: HttpClient;
+  readonly request: ExportRequest;
   /** in place of the wish: what an earlier export took */
-  readonly lock?: Lock;
+  readonly lock?: ExportLock;
   /** what the other side has already */
   readonly inventory?: Inventory;
   readonly without: ReadonlySet<Addition>;
   /** whether what is needed besides is looked for; a documented archive holds what was named, and the charms of bundles */
   readonly closure: boolean;
-  readonly form: Form;
+  readonly form: ArchiveForm;
   readonly failFast: boolean;
   /** downloads at once */
   readonly parallel: number;
@@ -45,12 +53,12 @@ export interface ExportOptions {
   /** milliseconds */
   readonly now: number;
   /** the file that the wish was read from, if it goes along */
-  readonly manifest?: string;
+  readonly siteFile?: string;
   /** where the archive is written; `rest`: the same without what failed */
-  readonly open: (which: "all" | "rest") => Promise<Work>;
+  readonly openOutput: (which: "all" | "rest") => Promise<ArchiveOutput>;
   /** what a person should know as it happens */
-  readonly note: (text: string) => void;
-  readonly onFetch?: (label: string, size: number) => Fetching;
+  readonly onNote: (text: string) => void;
+  readonly onFetch?: (label: string, size: number) => FetchProgress;
 }
 
 /** An image that the charms need, with the credentials that the store gave for it. */
@@ -66,10 +74,10 @@ export interface ExportedImage {
   readonly password: string;
 }
 
-export interface Exported {
+export interface ExportResult {
   readonly packages: readonly PlannedPackage[];
   readonly snaps: readonly PlannedSnap[];
-  readonly lost: readonly Lost[];
+  readonly failed: readonly FailedPackage[];
   readonly notes: readonly string[];
   readonly images: readonly ExportedImage[];
   readonly lock: string;
@@ -84,13 +92,13 @@ export interface Exported {
 const PARALLEL_ASKING = 8;
 
 /** Writes an archive of all that is wanted and can be had. Throws where nothing is wanted, or at the first failure where that is asked. */
-export async function exportAll(options: ExportOptions): Promise<Exported> {
+export async function exportAll(options: ExportOptions): Promise<ExportResult> {
   return new Export(options).run();
 }
 
 /** What would be taken, without any file being fetched: what `exportAll` begins with. */
-export async function planBundle(upstream: Upstream, remote: Remote, wish: PackageWish): Promise<string> {
-  const { planned, lost } = await planPackage(upstream, wish.name, [wish]);
+export async function resolveBundleYaml(upstream: Upstream, remote: HttpClient, wish: PackageRequest): Promise<string> {
+  const { planned, failed: lost } = await planPackage(upstream, wish.name, [wish]);
   const [bundle] = planned?.revisions.toReversed() ?? [];
   if (!planned || !bundle) throw lost[0]?.failure ?? new Failure("failed", `cannot export ${wish.name}`);
   if (planned.type !== "bundle") throw notABundle(planned.name);
@@ -102,7 +110,10 @@ function notABundle(name: string): Failure {
 }
 
 /** Everything that a store lists. Architectures that it has nothing for cost a question each. */
-export async function everything(upstream: Upstream, { channels = "all", systems = "all", architectures }: Defaults): Promise<Wish> {
+export async function requestEverything(
+  upstream: Upstream,
+  { channels = "all", systems = "all", architectures }: Selection,
+): Promise<ExportRequest> {
   const packages = await upstream.charmNames();
   const names = new Set<string>();
   const machines = architectures ?? ARCHITECTURES;
@@ -132,7 +143,7 @@ const ASSERTIONS_FILE = "assertions.assert";
 
 class Export {
   readonly #options: ExportOptions;
-  readonly #lost: Lost[] = [];
+  readonly #lost: FailedPackage[] = [];
   readonly #notes: string[] = [];
   readonly #images = new Map<string, Map<string, Uint8Array>>();
   readonly #credentials: ExportedImage[] = [];
@@ -143,24 +154,24 @@ class Export {
   constructor(options: ExportOptions) {
     this.#options = options;
     this.#assertions = new AssertionFetcher(options.upstream);
-    for (const text of options.wish.notes) this.#note(text);
+    for (const text of options.request.notes) this.#note(text);
   }
 
-  async run(): Promise<Exported> {
-    const { lock, wish, form, ...options } = this.#options;
+  async run(): Promise<ExportResult> {
+    const { lock, request: wish, form, ...options } = this.#options;
     const packages = await this.#withImages(lock ? await this.#lockedPackages(lock) : await this.#packages(), lock);
     const named = lock ? await this.#lockedSnaps(lock) : await this.#snaps(wish.snaps);
     if (packages.length + named.length === 0) return this.#nothing();
     this.#begin();
-    const work = await options.open("all");
+    const work = await options.openOutput("all");
     const writer = new ArchiveWriter({
-      work,
+      output: work,
       form,
-      remote: options.remote,
+      client: options.client,
       parallel: options.parallel,
       ...(options.onFetch && { onFetch: options.onFetch }),
     });
-    const packed = new Map<PlannedPackage | PlannedSnap, Packed>();
+    const packed = new Map<PlannedPackage | PlannedSnap, PackedPackage>();
     for (const pkg of packages) packed.set(pkg, packPackage(pkg, await this.#partsOf(pkg)));
     // A lock has them by name, and makes the same archive; the documented ones have them as they were named.
     const inOrder = [...packed.values()];
@@ -180,7 +191,7 @@ class Export {
     const assertions = wish.mirror && !lock ? await options.upstream.otherAssertions() : "";
     const texts = [
       ...(assertions === "" ? [] : [{ path: ASSERTIONS_FILE, content: Buffer.from(assertions) }]),
-      ...(options.manifest === undefined ? [] : [{ path: "bundle.yaml", content: Buffer.from(options.manifest) }]),
+      ...(options.siteFile === undefined ? [] : [{ path: "bundle.yaml", content: Buffer.from(options.siteFile) }]),
       { path: LOCK_FILE, content: Buffer.from(lockText) },
     ];
     const finished =
@@ -193,7 +204,7 @@ class Export {
           );
     return {
       ...whole,
-      lost: this.#lost,
+      failed: this.#lost,
       notes: this.#notes,
       images: this.#credentials.filter((image) => whole.packages.some((pkg) => pkg.name === image.charm)),
       lock: lockText,
@@ -202,9 +213,9 @@ class Export {
     };
   }
 
-  readonly #broken = new Set<Packed>();
+  readonly #broken = new Set<PackedPackage>();
 
-  async #bring(writer: ArchiveWriter, packed: readonly Packed[]): Promise<void> {
+  async #bring(writer: ArchiveWriter, packed: readonly PackedPackage[]): Promise<void> {
     for (const { packed: one, failure } of await writer.add(packed, { failFast: this.#options.failFast })) {
       this.#broken.add(one);
       this.#lost.push({ name: one.name, failure });
@@ -214,14 +225,14 @@ class Export {
   /** Another archive, of what came whole; its bytes are copied from the first, which a later run goes on with. */
   async #rest(
     from: ArchiveWriter,
-    packed: readonly Packed[],
+    packed: readonly PackedPackage[],
     texts: Parameters<ArchiveWriter["finish"]>[0],
-  ): Promise<Pick<Exported, "which" | "length">> {
-    const { form, remote, parallel, key, now, open } = this.#options;
+  ): Promise<Pick<ExportResult, "which" | "length">> {
+    const { form, client: remote, parallel, key, now, openOutput: open } = this.#options;
     const work = await open("rest");
-    const writer = new ArchiveWriter({ work, form, remote, parallel });
+    const writer = new ArchiveWriter({ output: work, form, client: remote, parallel });
     await writer.add(
-      packed.map((one) => from.held(one)),
+      packed.map((one) => from.contentsOf(one)),
       { failFast: true },
     );
     return { length: await writer.finish(texts, key, now), which: "rest" };
@@ -230,36 +241,36 @@ class Export {
   #note(text: string): void {
     if (this.#notes.includes(text)) return;
     this.#notes.push(text);
-    this.#options.note(text);
+    this.#options.onNote(text);
   }
 
   /** A name that is wrong is told of before anything is fetched, not hours later; where nothing is left, that is the error. */
   #begin(): void {
     this.#isBegun = true;
-    for (const { failure } of this.#lost) this.#options.note(failure.message);
+    for (const { failure } of this.#lost) this.#options.onNote(failure.message);
   }
 
-  #lose(lost: Lost): void {
+  #lose(lost: FailedPackage): void {
     if (this.#options.failFast) throw lost.failure;
     this.#lost.push(lost);
-    if (this.#isBegun) this.#options.note(lost.failure.message);
+    if (this.#isBegun) this.#options.onNote(lost.failure.message);
   }
 
   /** Where nothing can be had. */
-  #nothing(fetched = 0): Exported {
+  #nothing(fetched = 0): ExportResult {
     if (this.#lost.length === 0) throw new Failure("usage", "there is nothing to export");
-    return { packages: [], snaps: [], lost: this.#lost, notes: this.#notes, images: [], lock: "", which: undefined, length: 0, fetched };
+    return { packages: [], snaps: [], failed: this.#lost, notes: this.#notes, images: [], lock: "", which: undefined, length: 0, fetched };
   }
 
   /* -- charms and bundles -- */
 
   async #packages(): Promise<PlannedPackage[]> {
-    const { wish, without, form } = this.#options;
+    const { request: wish, without, form } = this.#options;
     const bundles = await this.#plan(wish.bundles);
     // A manifest may mix the two up and still says what is wanted; a command that takes one bundle was mistyped.
     const [charm] = form === "documented" ? bundles.filter((one) => one.type !== "bundle") : [];
     if (charm) throw notABundle(charm.name);
-    const inside: PackageWish[] = [];
+    const inside: PackageRequest[] = [];
     for (const wished of without.has("bundle-charms") ? [] : wish.bundles) {
       const bundle = bundles.find(({ type, name }) => type === "bundle" && name === wished.name);
       for (const revision of bundle?.revisions ?? []) inside.push(...(await this.#inside(wished, revision)));
@@ -273,10 +284,10 @@ class Export {
     return mergedByName([...bundles, ...charms]);
   }
 
-  async #inside(bundle: PackageWish, revision: PlannedPackage["revisions"][number]): Promise<readonly PackageWish[]> {
+  async #inside(bundle: PackageRequest, revision: PlannedPackage["revisions"][number]): Promise<readonly PackageRequest[]> {
     const { name } = bundle;
     try {
-      const text = await bundleText(this.#options.remote, name, revision);
+      const text = await bundleText(this.#options.client, name, revision);
       const { charms, notes } = charmsOfBundle(text, `bundle.yaml of ${name}`, bundle, `bundle ${name} ${revision.revision} names it`);
       for (const note of notes) this.#note(note);
       return charms;
@@ -287,7 +298,7 @@ class Export {
     }
   }
 
-  async #plan(wishes: readonly PackageWish[]): Promise<PlannedPackage[]> {
+  async #plan(wishes: readonly PackageRequest[]): Promise<PlannedPackage[]> {
     const names = [...new Set(wishes.map((one) => one.name))];
     const plans = await mapBounded(names, PARALLEL_ASKING, (name) =>
       planPackage(
@@ -299,12 +310,12 @@ class Export {
     return this.#taken(plans);
   }
 
-  async #lockedPackages({ packages }: Lock): Promise<PlannedPackage[]> {
-    return this.#taken(await mapBounded(packages, PARALLEL_ASKING, (one) => planLocked(this.#options.upstream, one)));
+  async #lockedPackages({ packages }: ExportLock): Promise<PlannedPackage[]> {
+    return this.#taken(await mapBounded(packages, PARALLEL_ASKING, (one) => planLockedPackage(this.#options.upstream, one)));
   }
 
   #taken(plans: readonly PackagePlan[]): PlannedPackage[] {
-    return plans.flatMap(({ planned, lost, notes }) => {
+    return plans.flatMap(({ planned, failed: lost, notes }) => {
       for (const note of notes) this.#note(note);
       for (const one of lost) this.#lose(one);
       // A documented archive adds nothing but the charms of a bundle, which its lines name as they come.
@@ -315,7 +326,7 @@ class Export {
   }
 
   /** Those whose images could be read. An image's blob goes along without credentials. */
-  async #withImages(packages: readonly PlannedPackage[], lock: Lock | undefined): Promise<PlannedPackage[]> {
+  async #withImages(packages: readonly PlannedPackage[], lock: ExportLock | undefined): Promise<PlannedPackage[]> {
     const found = await mapBounded(packages, PARALLEL_ASKING, async (pkg) => {
       try {
         const lacking = Object.keys(pkg.paths).filter((name) => !pkg.resources.some((one) => one.name === name));
@@ -332,12 +343,12 @@ class Export {
     return found.flat();
   }
 
-  async #image(pkg: PlannedPackage, resource: RemoteResource, locked: LockedPackage | undefined): Promise<void> {
+  async #image(pkg: PlannedPackage, resource: UpstreamResource, locked: LockedPackage | undefined): Promise<void> {
     const { name, revision } = resource;
     const what = `the resource ${name} ${revision} of ${pkg.name}`;
     const file = resourceFile(resource);
     if (file.size > MAX_IMAGE_BLOB) throw new Failure("failed", `cannot export ${pkg.name}: ${what} is larger than an image's blob`);
-    const image = readImageBlob(await this.#options.remote.bytes(what, file));
+    const image = readImageBlob(await this.#options.client.bytes(what, file));
     if (!image) throw new Failure("failed", `cannot export ${pkg.name}: ${what} names no image`);
     const blob = imageBlob(image.reference);
     const before = locked?.resources[`${name}_${revision}`];
@@ -372,7 +383,7 @@ class Export {
 
   /* -- snaps -- */
 
-  async #snaps(wishes: readonly SnapWish[]): Promise<PlannedSnap[]> {
+  async #snaps(wishes: readonly SnapRequest[]): Promise<PlannedSnap[]> {
     const names = [...new Set(wishes.map((one) => one.name))];
     const plans = await mapBounded(names, PARALLEL_ASKING, (name) =>
       planSnap(
@@ -382,16 +393,16 @@ class Export {
         this.#assertions,
       ),
     );
-    return plans.flatMap(({ planned, lost }) => {
+    return plans.flatMap(({ planned, failed: lost }) => {
       for (const one of lost) this.#lose(one);
       for (const why of planned?.reasons ?? []) this.#note(`adding snap ${planned?.name}: ${why}`);
       return planned ?? [];
     });
   }
 
-  async #lockedSnaps({ snaps }: Lock): Promise<PlannedSnap[]> {
+  async #lockedSnaps({ snaps }: ExportLock): Promise<PlannedSnap[]> {
     const plans = await mapBounded(snaps, PARALLEL_ASKING, (one) => planLockedSnap(this.#options.upstream, one, this.#assertions));
-    return plans.flatMap(({ planned, lost }) => {
+    return plans.flatMap(({ planned, failed: lost }) => {
       for (const one of lost) this.#lose(one);
       return planned ?? [];
     });
@@ -402,19 +413,19 @@ class Export {
     writer: ArchiveWriter,
     packages: readonly PlannedPackage[],
     named: readonly PlannedSnap[],
-    packed: ReadonlyMap<PlannedPackage | PlannedSnap, Packed>,
+    packed: ReadonlyMap<PlannedPackage | PlannedSnap, PackedPackage>,
   ): Promise<PlannedSnap[]> {
-    const { wish, without, upstream } = this.#options;
-    const needers: Needer[] = [];
+    const { request: wish, without, upstream } = this.#options;
+    const needers: NeedingCharm[] = [];
     for (const pkg of packages) needers.push(await this.#needer(writer, pkg, packed.get(pkg)));
     const architectures = [...new Set([...wish.charms, ...wish.bundles, ...wish.snaps].flatMap((one) => one.architectures))];
-    return closureOf(
+    return snapClosure(
       { needers, named, architectures, without },
       {
         plan: (one) => planSnap(upstream, one.name, [one], this.#assertions),
-        added: (need) =>
+        onAdded: (need) =>
           this.#note(`adding snap ${showNeed(need)}: ${need.sure === "likely" ? "likely " : ""}needed by ${need.by.join(", ")}`),
-        lacking: (need, lost) => {
+        onUnavailable: (need, lost) => {
           const isLikely = need.sure === "likely";
           const needs = `${need.by.join(", ")} ${isLikely ? "seems to install" : "needs"} the snap ${showNeed(need)}`;
           // What a charm only seems to install may be no snap at all, and a mirror may lack what its packages need.
@@ -425,8 +436,8 @@ class Export {
     );
   }
 
-  async #needer(writer: ArchiveWriter, pkg: PlannedPackage, packed: Packed | undefined): Promise<Needer> {
-    const revisions: Needer["revisions"][number][] = [];
+  async #needer(writer: ArchiveWriter, pkg: PlannedPackage, packed: PackedPackage | undefined): Promise<NeedingCharm> {
+    const revisions: NeedingCharm["revisions"][number][] = [];
     for (const { revision, bases } of pkg.type === "charm" ? pkg.revisions : []) {
       const zip =
         packed && packed.files.some((file) => file.path === `${pkg.name}_${revision}.charm`)
@@ -439,7 +450,7 @@ class Export {
   }
 }
 
-const NONE: Packed = { name: "", type: "charm", files: [] };
+const NONE: PackedPackage = { name: "", type: "charm", files: [] };
 /** bytes of a zip; a larger one is read in the places where something is needed of it */
 const MAX_READ_AT_ONCE = 2 ** 20;
 
@@ -449,7 +460,7 @@ async function atHand(from: ReadAt): Promise<ReadAt> {
   return { size: from.size, bytes: async (start, end) => whole.subarray(start, end) };
 }
 
-async function bundleText(remote: Remote, name: string, revision: PlannedPackage["revisions"][number]): Promise<string> {
+async function bundleText(remote: HttpClient, name: string, revision: PlannedPackage["revisions"][number]): Promise<string> {
   const told = revision["bundle-yaml"];
   if (told) return told;
   const zip = await remote.bytes(`the bundle ${name} ${revision.revision}`, charmFile(revision));

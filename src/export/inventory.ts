@@ -38,7 +38,7 @@ const InventoryText = v.object({
   snaps: mapOf(v.object({ revisions: Revisions, components: v.optional(Part, {}) })),
 });
 
-type Entry = { readonly revision: number; readonly blob: Digest; readonly size: number; readonly "sha3-384"?: string };
+type StoredFile = { readonly revision: number; readonly blob: Digest; readonly size: number; readonly "sha3-384"?: string };
 
 /**
  * The text of an inventory: the same bytes for the same holdings. Whatever a client can get counts, by channel or by number
@@ -49,12 +49,12 @@ export async function formatInventory(
   snaps: readonly Snap[],
   isHeld: (blob: Digest, size: number) => Promise<boolean>,
 ): Promise<string> {
-  const revisionsOf = async (entries: readonly Entry[]) => {
+  const revisionsOf = async (entries: readonly StoredFile[]) => {
     const found = await Promise.all(entries.map(async (one) => ((await isHeld(one.blob, one.size)) ? [one] : [])));
     const rows = found.flat().toSorted((a, b) => a.revision - b.revision);
     return Object.fromEntries(rows.map((one) => [String(one.revision), digestsOf(one)]));
   };
-  const partsOf = async (parts: readonly { readonly name: string; readonly revisions: readonly Entry[] }[]) => {
+  const partsOf = async (parts: readonly { readonly name: string; readonly revisions: readonly StoredFile[] }[]) => {
     const all = await Promise.all(parts.toSorted(byName).map(async ({ name, revisions }) => [name, await revisionsOf(revisions)] as const));
     return Object.fromEntries(all.filter(([, revisions]) => Object.keys(revisions).length > 0));
   };
@@ -72,7 +72,7 @@ export async function formatInventory(
   return `${JSON.stringify({ format: FORMAT, charms: ofCharms, bundles: ofBundles, snaps: ofSnaps }, null, 1)}\n`;
 }
 
-function digestsOf(entry: Entry): string {
+function digestsOf(entry: StoredFile): string {
   const sha3 = entry["sha3-384"];
   return `sha-256:${entry.blob}${sha3 === undefined ? "" : ` sha3-384:${sha3}`}`;
 }

@@ -5,9 +5,9 @@ import { sumsOf } from "../digest.ts";
 import { refused } from "../errors.ts";
 import { checkShape, mapOf } from "../schema.ts";
 import type { LockedPackage, PlannedPackage } from "./charmplan.ts";
-import { componentsOf, type LockedSnap, type PlannedSnap } from "./snapplan.ts";
+import { componentDigests, type LockedSnap, type PlannedSnap } from "./snapplan.ts";
 
-export interface Lock {
+export interface ExportLock {
   readonly packages: readonly LockedPackage[];
   readonly snaps: readonly LockedSnap[];
 }
@@ -83,7 +83,7 @@ export function formatLock(
           {
             digest: download["sha3-384"],
             architecture: releases.find((one) => one.revision === revision)?.architecture ?? architectures?.[0] ?? "all",
-            components: componentsOf(resources),
+            components: componentDigests(resources),
           },
         ]),
       ),
@@ -93,7 +93,7 @@ export function formatLock(
 }
 
 /** Throws a `refused` failure that names the file and the field. */
-export function readLock(text: string, what: string): Lock {
+export function readLock(text: string, what: string): ExportLock {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -7,29 +7,29 @@ import { TEXTS } from "../catalog/package.ts";
 import { shortChannel } from "../catalog/snap.ts";
 import { ALGORITHMS, sumsOf } from "../digest.ts";
 import { charmFile, type PlannedPackage, type PlannedRelease } from "./charmplan.ts";
-import type { RemoteFile } from "./client.ts";
+import type { UpstreamFile } from "./client.ts";
 import type { Inventory } from "./inventory.ts";
 import { type PlannedSnap, snapFile } from "./snapplan.ts";
-import type { RemoteCharm, RemoteResource, RemoteSnap } from "./upstream.ts";
+import type { UpstreamCharm, UpstreamResource, UpstreamSnap } from "./upstream.ts";
 
 /** A file of an archive: bytes at hand, such as are fetched into it, or such as lie in another archive. */
 export interface PackedFile {
   /** below its package */
   readonly path: string;
-  readonly content: Uint8Array | RemoteFile | ReadAt;
+  readonly content: Uint8Array | UpstreamFile | ReadAt;
   /** what is told of it as it comes, in words; files of one label are told of together */
   readonly label?: string;
 }
 
 /** The files of one package. */
-export interface Packed {
+export interface PackedPackage {
   readonly name: string;
   readonly type: "charm" | "bundle" | "snap";
   readonly files: readonly PackedFile[];
 }
 
 /** What is known of a charm besides its plan. */
-export interface CharmParts {
+export interface CharmExtras {
   /** `NAME_REVISION` of an oci-image to its blob, without credentials */
   readonly images: ReadonlyMap<string, Uint8Array>;
   /** the publisher's account assertion, with the keys that signed it */
@@ -38,17 +38,17 @@ export interface CharmParts {
   readonly inventory: Inventory | undefined;
 }
 
-export function resourceFile({ download }: RemoteResource): RemoteFile {
+export function resourceFile({ download }: UpstreamResource): UpstreamFile {
   return { url: download.url, size: download.size, algorithm: "sha-256", digest: download["hash-sha-256"] };
 }
 
 /** A file to fetch, where the other side does not have it. */
 function fetchedUnlessIn(inventory: Inventory | undefined) {
-  return (path: string, file: RemoteFile, label: string): PackedFile[] =>
+  return (path: string, file: UpstreamFile, label: string): PackedFile[] =>
     inventory?.has(file.algorithm, file.digest) ? [] : [{ path, content: file, label }];
 }
 
-export function packPackage(planned: PlannedPackage, { images, account, inventory }: CharmParts): Packed {
+export function packPackage(planned: PlannedPackage, { images, account, inventory }: CharmExtras): PackedPackage {
   const { name, type, revisions, resources } = planned;
   const fetched = fetchedUnlessIn(inventory);
   const channelOf = (revision: number) => {
@@ -129,7 +129,7 @@ const RESOURCE_KEYS = ["name", "revision", "type", "filename", "description", "c
 const ROW_KEYS = ["revision", "version", "created-at", "bases", "attributes"];
 const REVISION_KEYS = [...ROW_KEYS, ...TEXTS];
 
-function toldOf(charm: RemoteCharm, keys: readonly string[]): Record<string, unknown> {
+function toldOf(charm: UpstreamCharm, keys: readonly string[]): Record<string, unknown> {
   return { ...picked(charm, keys), download: withoutUrl(charm.download) };
 }
 
@@ -148,10 +148,10 @@ function sumsAsTold(bytes: Uint8Array): Record<string, unknown> {
 
 /* ---- snaps ---- */
 
-export function packSnap(planned: PlannedSnap, inventory: Inventory | undefined): Packed {
+export function packSnap(planned: PlannedSnap, inventory: Inventory | undefined): PackedPackage {
   const { name, revisions, assertions } = planned;
   const fetched = fetchedUnlessIn(inventory);
-  const placeOf = ({ revision, architectures }: RemoteSnap) => {
+  const placeOf = ({ revision, architectures }: UpstreamSnap) => {
     const release = planned.releases.find((one) => one.revision === revision);
     return release ? `${release.channel} ${release.architecture}` : (architectures ?? []).join(", ");
   };
@@ -214,7 +214,7 @@ const OWN: Readonly<Record<string, (yaml: NamedFacts) => unknown>> = {
 };
 
 /** What the store says over the snap.yaml of its revisions: what only repeats that is left out, so that each keeps its own. */
-function detailsOf(told: Readonly<Record<string, unknown>>, revisions: readonly RemoteSnap[]): Record<string, unknown> {
+function detailsOf(told: Readonly<Record<string, unknown>>, revisions: readonly UpstreamSnap[]): Record<string, unknown> {
   const yamls = revisions.map((one) =>
     one["snap-yaml"] ? readSnapYaml(one["snap-yaml"], `snap.yaml of ${one.name} ${one.revision}`) : undefined,
   );

@@ -9,10 +9,10 @@ import { formatChannel, fullChannel, isRisk, parseChannel } from "../catalog/cha
 import { ANY_ARCHITECTURE, ARCHITECTURES } from "../catalog/snap.ts";
 import { Failure, printable } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
-import { type Lost, reasonsOf } from "./charmplan.ts";
-import type { RemoteFile } from "./client.ts";
-import type { SnapWish } from "./sitefile.ts";
-import type { RemoteComponent, RemoteSnap, SnapAnswer, SnapInfo, SnapQuery, Upstream } from "./upstream.ts";
+import { type FailedPackage, reasonsOf } from "./charmplan.ts";
+import type { UpstreamFile } from "./client.ts";
+import type { SnapRequest } from "./sitefile.ts";
+import type { ResolvedSnap, SnapInfo, SnapLookup, Upstream, UpstreamComponent, UpstreamSnap } from "./upstream.ts";
 
 export interface PlannedSnapRelease {
   /** in full */
@@ -32,7 +32,7 @@ export interface PlannedSnap {
   readonly defaultTrack: string | null;
   readonly releases: readonly PlannedSnapRelease[];
   /** oldest first */
-  readonly revisions: readonly RemoteSnap[];
+  readonly revisions: readonly UpstreamSnap[];
   /** revision to its stream of assertions, dependencies first */
   readonly assertions: ReadonlyMap<number, string>;
   readonly reasons: readonly string[];
@@ -51,16 +51,16 @@ export interface LockedSnap {
 }
 
 /** `NAME_REVISION` to its sha3-384. */
-export function componentsOf(components: readonly RemoteComponent[] | null | undefined): Record<string, string> {
+export function componentDigests(components: readonly UpstreamComponent[] | null | undefined): Record<string, string> {
   return Object.fromEntries((components ?? []).map(({ name, revision, download }) => [`${name}_${revision}`, download["sha3-384"]]));
 }
 
 export interface SnapPlan {
   readonly planned?: PlannedSnap;
-  readonly lost: readonly Lost[];
+  readonly failed: readonly FailedPackage[];
 }
 
-export function snapFile({ download }: Pick<RemoteSnap | RemoteComponent, "download">): RemoteFile {
+export function snapFile({ download }: Pick<UpstreamSnap | UpstreamComponent, "download">): UpstreamFile {
   return { url: download.url, size: download.size, algorithm: "sha3-384", digest: download["sha3-384"] };
 }
 
@@ -68,11 +68,11 @@ export function snapFile({ download }: Pick<RemoteSnap | RemoteComponent, "downl
 export async function planSnap(
   upstream: Upstream,
   name: string,
-  wishes: readonly SnapWish[],
+  wishes: readonly SnapRequest[],
   assertions: AssertionFetcher,
 ): Promise<SnapPlan> {
-  const draft = new Draft(name);
-  const lost: Lost[] = [];
+  const draft = new SnapPlanBuilder(name);
+  const lost: FailedPackage[] = [];
   for (const wish of wishes) {
     const found = await Promise.all(
       wish.architectures.map((architecture) => collected(name, () => wished(upstream, wish, architecture, draft))),
@@ -89,7 +89,7 @@ export async function planSnap(
 /** The same snap again: every revision and digest of `locked`, or nothing. */
 export async function planLockedSnap(upstream: Upstream, locked: LockedSnap, assertions: AssertionFetcher): Promise<SnapPlan> {
   const { name } = locked;
-  const draft = new Draft(name);
+  const draft = new SnapPlanBuilder(name);
   const lost = await Promise.all(
     Object.entries(locked.revisions).map(([revision, { architecture }]) =>
       collected(name, async () => {
@@ -106,16 +106,16 @@ export async function planLockedSnap(upstream: Upstream, locked: LockedSnap, ass
     ),
   );
   for (const release of locked.releases) draft.release(release);
-  return lost.flat().length > 0 ? { lost: lost.flat() } : finished(draft, [], [], assertions, locked.defaultTrack);
+  return lost.flat().length > 0 ? { failed: lost.flat() } : finished(draft, [], [], assertions, locked.defaultTrack);
 }
 
-function differing(locked: LockedSnap, snap: RemoteSnap): string | undefined {
+function differing(locked: LockedSnap, snap: UpstreamSnap): string | undefined {
   const { revision, download } = snap;
   const was = locked.revisions[revision];
   if (snap["snap-id"] !== locked.id) return `its snap id is ${snap["snap-id"]} upstream, and ${locked.id} in the lock`;
   if (download["sha3-384"] !== was?.digest)
     return `revision ${revision} has the sha3-384 ${download["sha3-384"]} upstream, and ${was?.digest} in the lock`;
-  const has = componentsOf(snap.resources);
+  const has = componentDigests(snap.resources);
   const other = [...new Set([...Object.keys(has), ...Object.keys(was.components)])].find((key) => has[key] !== was.components[key]);
   if (other === undefined) return undefined;
   const [now, before] = [has[other], was.components[other]].map((one) => (one === undefined ? "is not there" : `has the sha3-384 ${one}`));
@@ -124,13 +124,13 @@ function differing(locked: LockedSnap, snap: RemoteSnap): string | undefined {
 
 /** `track`: the default one; undefined: what the store says */
 async function finished(
-  draft: Draft,
-  lost: readonly Lost[],
+  draft: SnapPlanBuilder,
+  lost: readonly FailedPackage[],
   reasons: readonly string[],
   assertions: AssertionFetcher,
   track?: string | null,
 ): Promise<SnapPlan> {
-  const failed: Lost[] = [];
+  const failed: FailedPackage[] = [];
   const streams = new Map<number, string>();
   for (const snap of draft.revisions.values())
     failed.push(
@@ -139,11 +139,11 @@ async function finished(
       })),
     );
   const all = [...lost, ...failed];
-  if (failed.length > 0 || draft.revisions.size === 0) return { lost: all };
-  return { planned: await draft.finish(streams, reasons, track), lost: all };
+  if (failed.length > 0 || draft.revisions.size === 0) return { failed: all };
+  return { planned: await draft.finish(streams, reasons, track), failed: all };
 }
 
-async function collected(name: string, work: () => Promise<void>): Promise<Lost[]> {
+async function collected(name: string, work: () => Promise<void>): Promise<FailedPackage[]> {
   try {
     await work();
     return [];
@@ -154,7 +154,7 @@ async function collected(name: string, work: () => Promise<void>): Promise<Lost[
 }
 
 /** Takes what one wish asks for on one architecture. */
-async function wished(upstream: Upstream, wish: SnapWish, architecture: string, draft: Draft): Promise<void> {
+async function wished(upstream: Upstream, wish: SnapRequest, architecture: string, draft: SnapPlanBuilder): Promise<void> {
   const { name, revision, channels } = wish;
   if (channels === "all") return everything(upstream, name, architecture, draft);
   if (revision !== undefined) {
@@ -173,7 +173,7 @@ async function wished(upstream: Upstream, wish: SnapWish, architecture: string, 
   }
 }
 
-async function everything(upstream: Upstream, name: string, architecture: string, draft: Draft): Promise<void> {
+async function everything(upstream: Upstream, name: string, architecture: string, draft: SnapPlanBuilder): Promise<void> {
   const info = await draft.tell(upstream, architecture);
   const rows = info?.["channel-map"] ?? [];
   if (rows.length === 0) throw new Failure("not-found", `cannot export ${name}: it has no release for ${architecture}`);
@@ -192,7 +192,7 @@ async function everything(upstream: Upstream, name: string, architecture: string
 }
 
 /** Where the store found it: the default track that it led to, and the risk that was open there. */
-function reachedOf({ "effective-channel": effective, "redirect-channel": redirect }: SnapAnswer, asked: string): string {
+function reachedOf({ "effective-channel": effective, "redirect-channel": redirect }: ResolvedSnap, asked: string): string {
   const led = redirect ? parseChannel(redirect) : undefined;
   const found = parseChannel(effective || redirect || asked);
   return found ? formatChannel({ ...found, track: led?.track ?? found.track ?? "latest" }) : asked;
@@ -203,7 +203,7 @@ function full(text: string): string {
   return channel ? formatChannel(channel) : text;
 }
 
-async function single(upstream: Upstream, query: SnapQuery, architecture: string): Promise<SnapAnswer> {
+async function single(upstream: Upstream, query: SnapLookup, architecture: string): Promise<ResolvedSnap> {
   const [answer] = await upstream.snaps([query], architecture);
   if (answer && "ok" in answer) return answer.ok;
   const { name, channel, revision } = query;
@@ -212,9 +212,9 @@ async function single(upstream: Upstream, query: SnapQuery, architecture: string
   throw new Failure("not-found", `cannot export the snap ${name}${which} for ${architecture}: ${why}`);
 }
 
-class Draft {
+class SnapPlanBuilder {
   readonly name: string;
-  readonly revisions = new Map<number, RemoteSnap>();
+  readonly revisions = new Map<number, UpstreamSnap>();
   readonly #releases = new Map<string, PlannedSnapRelease>();
   readonly #infos = new Map<string, Promise<SnapInfo | undefined>>();
 
@@ -235,7 +235,7 @@ class Draft {
   }
 
   /** Throws where a store contradicts itself. */
-  add(snap: RemoteSnap): void {
+  add(snap: UpstreamSnap): void {
     const [other] = this.revisions.values();
     if (snap.name !== this.name || (other && other["snap-id"] !== snap["snap-id"]))
       throw new Failure("failed", `cannot export the snap ${this.name}: the store tells of ${printable(snap.name, 100)} in its place`);
@@ -266,7 +266,7 @@ class Draft {
 }
 
 /** What every architecture has is told once, as `all`. */
-function joined(releases: readonly PlannedSnapRelease[], revisions: readonly RemoteSnap[]): PlannedSnapRelease[] {
+function joined(releases: readonly PlannedSnapRelease[], revisions: readonly UpstreamSnap[]): PlannedSnapRelease[] {
   const order = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
   return [...new Set(releases.map((one) => one.channel))].toSorted(order).flatMap((channel) => {
     const rows = releases.filter((one) => one.channel === channel);
@@ -333,7 +333,7 @@ export class AssertionFetcher {
   }
 
   /** The assertions of a snap revision and its components, dependencies first. Throws where one is lacking. */
-  async streamOf(snap: RemoteSnap): Promise<string> {
+  async streamOf(snap: UpstreamSnap): Promise<string> {
     const id = snap["snap-id"];
     const provenance = provenanceOf(snap);
     const digest = (hex: string) => Buffer.from(hex, "hex").toString("base64url");
@@ -386,7 +386,7 @@ export class AssertionFetcher {
   }
 }
 
-function provenanceOf(snap: RemoteSnap): string[] {
+function provenanceOf(snap: UpstreamSnap): string[] {
   const yaml = snap["snap-yaml"];
   const provenance = yaml ? readSnapYaml(yaml, `snap.yaml of ${snap.name} ${snap.revision}`).provenance : undefined;
   return provenance === undefined ? [] : [provenance];

@@ -7,7 +7,7 @@ import * as v from "valibot";
 import type { Base } from "../catalog/base.ts";
 import { printable } from "../errors.ts";
 import { mapOf } from "../schema.ts";
-import { type Remote, type Request, Unavailable } from "./client.ts";
+import { type HttpClient, type HttpRequest, Unavailable } from "./client.ts";
 
 /* ---- replies ---- */
 
@@ -48,7 +48,7 @@ const ResourceSchema = v.looseObject({
   "created-at": Text,
   download: v.looseObject({ url: Url, size: Count, "hash-sha-256": Hex(64) }),
 });
-export type RemoteResource = v.InferOutput<typeof ResourceSchema>;
+export type UpstreamResource = v.InferOutput<typeof ResourceSchema>;
 
 const CharmSchema = v.looseObject({
   type: v.picklist(["charm", "bundle"]),
@@ -61,7 +61,7 @@ const CharmSchema = v.looseObject({
   "metadata-yaml": Text,
   "bundle-yaml": Text,
 });
-export type RemoteCharm = v.InferOutput<typeof CharmSchema>;
+export type UpstreamCharm = v.InferOutput<typeof CharmSchema>;
 
 const ErrorSchema = v.looseObject({
   code: v.fallback(v.string(), ""),
@@ -74,11 +74,11 @@ const RefreshReply = v.looseObject({
   results: v.array(v.looseObject({ "instance-key": v.string(), error: v.nullish(ErrorSchema) })),
 });
 
-const CharmResult = v.looseObject({ "effective-channel": Text, "released-at": Text, charm: CharmSchema });
+const CharmResultSchema = v.looseObject({ "effective-channel": Text, "released-at": Text, charm: CharmSchema });
 /** A charm or bundle as one action of refresh told it. */
-export type CharmAnswer = v.InferOutput<typeof CharmResult>;
+export type ResolvedCharm = v.InferOutput<typeof CharmResultSchema>;
 
-export interface CharmQuery {
+export interface CharmLookup {
   readonly name: string;
   readonly channel?: string;
   readonly revision?: number;
@@ -87,8 +87,8 @@ export interface CharmQuery {
   readonly resources?: Readonly<Record<string, number>>;
 }
 
-const Revisions = v.looseObject({ revisions: v.nullish(v.array(ResourceSchema), []) });
-const Found = v.looseObject({ results: v.nullish(v.array(v.looseObject({ name: v.string(), type: Text })), []) });
+const ResourceRevisionsReply = v.looseObject({ revisions: v.nullish(v.array(ResourceSchema), []) });
+const FindReply = v.looseObject({ results: v.nullish(v.array(v.looseObject({ name: v.string(), type: Text })), []) });
 
 const ComponentSchema = v.looseObject({
   type: v.fallback(v.string(), ""),
@@ -96,7 +96,7 @@ const ComponentSchema = v.looseObject({
   revision: Positive,
   download: v.looseObject({ url: Url, size: Count, "sha3-384": Hex(96) }),
 });
-export type RemoteComponent = v.InferOutput<typeof ComponentSchema>;
+export type UpstreamComponent = v.InferOutput<typeof ComponentSchema>;
 
 const SnapSchema = v.looseObject({
   name: v.string(),
@@ -112,12 +112,12 @@ const SnapSchema = v.looseObject({
   download: v.looseObject({ url: Url, size: Count, "sha3-384": Hex(96) }),
   resources: v.nullish(v.array(ComponentSchema), []),
 });
-export type RemoteSnap = v.InferOutput<typeof SnapSchema>;
+export type UpstreamSnap = v.InferOutput<typeof SnapSchema>;
 
-const SnapResult = v.looseObject({ "effective-channel": Text, "redirect-channel": Text, "released-at": Text, snap: SnapSchema });
-export type SnapAnswer = v.InferOutput<typeof SnapResult>;
+const SnapResultSchema = v.looseObject({ "effective-channel": Text, "redirect-channel": Text, "released-at": Text, snap: SnapSchema });
+export type ResolvedSnap = v.InferOutput<typeof SnapResultSchema>;
 
-export interface SnapQuery {
+export interface SnapLookup {
   readonly name: string;
   readonly channel?: string;
   readonly revision?: number;
@@ -137,7 +137,7 @@ const SnapInfoReply = v.looseObject({
 export type SnapInfo = v.InferOutput<typeof SnapInfoReply>;
 
 /** What one action of a refresh came to. */
-export type Answer<T> = { readonly ok: T } | { readonly error: StoreError };
+export type RefreshResult<T> = { readonly ok: T } | { readonly error: StoreError };
 
 /* ---- the client ---- */
 
@@ -149,17 +149,17 @@ const SNAP_INFO_FIELDS =
 /** actions of one refresh request */
 const BATCH = 40;
 
-export interface Addresses {
+export interface UpstreamAddresses {
   /** without a trailing slash */
   readonly charmhub: string;
   readonly snapstore: string;
 }
 
 export class Upstream {
-  readonly addresses: Addresses;
-  readonly #remote: Remote;
+  readonly addresses: UpstreamAddresses;
+  readonly #remote: HttpClient;
 
-  constructor(addresses: Addresses, remote: Remote) {
+  constructor(addresses: UpstreamAddresses, remote: HttpClient) {
     this.addresses = addresses;
     this.#remote = remote;
   }
@@ -173,26 +173,26 @@ export class Upstream {
   }
 
   /** One answer a query, in their order. */
-  charms(queries: readonly CharmQuery[]): Promise<Answer<CharmAnswer>[]> {
-    const action = ({ base, resources = {} }: CharmQuery) => ({
+  charms(queries: readonly CharmLookup[]): Promise<RefreshResult<ResolvedCharm>[]> {
+    const action = ({ base, resources = {} }: CharmLookup) => ({
       base,
       ...(Object.keys(resources).length > 0 && {
         "resource-revisions": Object.entries(resources).map(([name, revision]) => ({ name, revision })),
       }),
     });
-    return this.#refresh(`${this.addresses.charmhub}/v2/charms/refresh`, queries, action, CharmResult);
+    return this.#refresh(`${this.addresses.charmhub}/v2/charms/refresh`, queries, action, CharmResultSchema);
   }
 
   /** Newest first. Throws `Unavailable`. */
-  async resourceRevisions(charm: string, resource: string): Promise<RemoteResource[]> {
+  async resourceRevisions(charm: string, resource: string): Promise<UpstreamResource[]> {
     const url = `${this.addresses.charmhub}/v2/charms/resources/${encodeURIComponent(charm)}/${encodeURIComponent(resource)}/revisions`;
-    return (await this.#json(Revisions, `cannot get the revisions of resource ${resource} of ${charm}`, url)).revisions;
+    return (await this.#json(ResourceRevisionsReply, `cannot get the revisions of resource ${resource} of ${charm}`, url)).revisions;
   }
 
   /** Everything that a store lists without being asked for something. */
   async charmNames(): Promise<{ name: string; type: "charm" | "bundle" }[]> {
     const url = `${this.addresses.charmhub}/v2/charms/find?fields=${encodeURIComponent("result.summary")}`;
-    const { results } = await this.#json(Found, "cannot list the charms and bundles", url);
+    const { results } = await this.#json(FindReply, "cannot list the charms and bundles", url);
     return results.map(({ name, type }) => ({ name, type: type === "bundle" ? "bundle" : "charm" }));
   }
 
@@ -207,16 +207,16 @@ export class Upstream {
   }
 
   /** One answer a query, in their order. */
-  snaps(queries: readonly SnapQuery[], architecture: string): Promise<Answer<SnapAnswer>[]> {
+  snaps(queries: readonly SnapLookup[], architecture: string): Promise<RefreshResult<ResolvedSnap>[]> {
     const url = `${this.addresses.snapstore}/v2/snaps/refresh`;
     const more = { headers: deviceHeaders(architecture), body: { fields: SNAP_FIELDS.split(",") } };
-    return this.#refresh(url, queries, () => ({ epoch: null }), SnapResult, more);
+    return this.#refresh(url, queries, () => ({ epoch: null }), SnapResultSchema, more);
   }
 
   async snapNames(architecture: string): Promise<string[]> {
     const query = new URLSearchParams({ architecture, confinement: "strict,classic,devmode", fields: "title,channel" });
     const url = `${this.addresses.snapstore}/v2/snaps/find?${query}`;
-    const { results } = await this.#json(Found, "cannot list the snaps", url, { headers: deviceHeaders(architecture) });
+    const { results } = await this.#json(FindReply, "cannot list the snaps", url, { headers: deviceHeaders(architecture) });
     return results.map(({ name }) => name);
   }
 
@@ -255,9 +255,9 @@ export class Upstream {
     queries: readonly Q[],
     action: (query: Q) => object,
     success: S,
-    { headers = {}, body = {} }: { readonly headers?: NonNullable<Request["headers"]>; readonly body?: object } = {},
-  ): Promise<Answer<v.InferOutput<S>>[]> {
-    const answers: Answer<v.InferOutput<S>>[] = [];
+    { headers = {}, body = {} }: { readonly headers?: NonNullable<HttpRequest["headers"]>; readonly body?: object } = {},
+  ): Promise<RefreshResult<v.InferOutput<S>>[]> {
+    const answers: RefreshResult<v.InferOutput<S>>[] = [];
     for (let at = 0; at < queries.length; at += BATCH) {
       const batch = queries.slice(at, at + BATCH);
       const names = printable([...new Set(batch.map((one) => one.name))].slice(0, 3).join(", "), 200);
@@ -278,29 +278,29 @@ export class Upstream {
         const what = `cannot resolve ${printable(name, 100)}`;
         const result = results.find((one) => one["instance-key"] === `download-${i}`);
         if (!result) throw new Unavailable(what, url, "the reply has no result for it");
-        answers.push(result.error ? { error: result.error } : { ok: check(success, result, what, url) });
+        answers.push(result.error ? { error: result.error } : { ok: checkReply(success, result, what, url) });
       });
     }
     return answers;
   }
 
-  #json<T extends v.GenericSchema>(schema: T, what: string, url: string, request: Request = {}): Promise<v.InferOutput<T>> {
+  #json<T extends v.GenericSchema>(schema: T, what: string, url: string, request: HttpRequest = {}): Promise<v.InferOutput<T>> {
     const headers = { Accept: "application/json", ...request.headers };
-    return this.#remote.text(what, url, { ...request, headers }, (text) => check(schema, parse(text, what, url), what, url));
+    return this.#remote.text(what, url, { ...request, headers }, (text) => checkReply(schema, parseReply(text, what, url), what, url));
   }
 }
 
-function parse(text: string, what: string, url: string): unknown {
+function parseReply(text: string, what: string, url: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
     // JSON that breaks off may be whole the next time.
-    if (/^\s*[{[]/.test(text)) throw new Unavailable(what, url, "the reply is broken JSON", { passing: true });
+    if (/^\s*[{[]/.test(text)) throw new Unavailable(what, url, "the reply is broken JSON", { retryable: true });
     throw new Unavailable(what, url, "the reply is not JSON", { next: "is that the address of a Charmhub or Snap Store?" });
   }
 }
 
-function check<T extends v.GenericSchema>(schema: T, value: unknown, what: string, url: string): v.InferOutput<T> {
+function checkReply<T extends v.GenericSchema>(schema: T, value: unknown, what: string, url: string): v.InferOutput<T> {
   const parsed = v.safeParse(schema, value, { abortEarly: true });
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;

@@ -1,8 +1,8 @@
 import * as v from "valibot";
 import { showKey } from "../../src/archives/signature.ts";
-import { neededSnaps, showNeed } from "../../src/catalog/lacking.ts";
 import { overridesOf, overrideWarnings, showOverride } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
+import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { printable, reason } from "../../src/errors.ts";
 import { factsOf, warningsOf } from "../../src/settings/certificate.ts";
 import { parseAddress } from "../../src/settings/config.ts";

@@ -2,10 +2,10 @@
 
 import { USUAL_ARCHITECTURE } from "./controller.ts";
 import { EXPORT_SNAPS, exportCharms, type Finding } from "./finding.ts";
-import { neededSnaps, showNeed } from "./lacking.ts";
 import type { Package } from "./package.ts";
 import { resolve } from "./resolve.ts";
 import type { Snap } from "./snap.ts";
+import { neededSnaps, showNeed } from "./snapneeds.ts";
 
 /** Bases and snapd for the held snaps, and what charms install. */
 export function snapFindings(packages: readonly Package[], snaps: readonly Snap[]): Finding[] {

@@ -1,4 +1,4 @@
-/** What an operator wants exported: a site's manifest, a bundle.yaml, or the documented yaml of charms and of snaps. */
+/** What an operator requests of an export: a site file, a bundle.yaml, or the documented YAML of charms and of snaps. */
 
 import * as v from "valibot";
 import { charmName } from "../archives/charm.ts";
@@ -10,10 +10,10 @@ import { Failure, printable } from "../errors.ts";
 import { mapOf } from "../schema.ts";
 import { readYamls } from "../text.ts";
 
-/** Everything that a store has of it. */
+/** Everything that a store has of a package: its channels, or its bases. */
 export type All = "all";
 
-/** A charm or bundle that is wanted. */
+/** A request of a charm or bundle. */
 export interface PackageRequest {
   readonly name: string;
   /** as written; none: the default track's stable */
@@ -22,26 +22,28 @@ export interface PackageRequest {
   /** dpkg names */
   readonly architectures: readonly string[];
   readonly revision?: number;
-  /** resource name to the revision that is wanted in place of the released one */
+  /** resource name to the revision to take in place of the released one */
   readonly resources: Readonly<Record<string, number>>;
-  /** whether every revision of its resources is wanted, released or not */
+  /** whether every revision of its resources is taken, released or not */
   readonly allResources?: true;
   /** resource name to the path of its image in the local registry */
   readonly paths: Readonly<Record<string, string>>;
-  /** why it is wanted, where nobody named it */
+  /** why it is taken, where nobody named it */
   readonly reason?: string;
 }
 
+/** A request of a snap. */
 export interface SnapRequest {
   readonly name: string;
   /** as written; none: stable of the default track, or with a revision no channel at all */
   readonly channels: readonly string[] | All;
   readonly architectures: readonly string[];
   readonly revision?: number;
+  /** why it is taken, where nobody named it */
   readonly reason?: string;
 }
 
-/** What is added by itself, and may be left out. */
+/** What an export adds to what was requested, unless the operator leaves it out. */
 export const ADDITIONS = {
   "bundle-charms": "the charms of bundles",
   "charm-snaps": "the snaps that charms install",
@@ -56,32 +58,33 @@ export function isAddition(text: string): text is Addition {
   return Object.hasOwn(ADDITIONS, text);
 }
 
+/** All that one export is asked for. */
 export interface ExportRequest {
   readonly charms: readonly PackageRequest[];
   readonly bundles: readonly PackageRequest[];
   readonly snaps: readonly SnapRequest[];
   readonly without: readonly Addition[];
-  /** whether it is all that a store lists: what that needs besides goes along as far as the store has it, and so do assertions of no snap */
+  /** whether it is all that a store lists: what that needs besides is added as far as the store has it, and so are assertions of no snap */
   readonly mirror?: true;
   /** what was named and cannot be exported, in words */
   readonly notes: readonly string[];
 }
 
-/** What holds where an entry does not say it. */
+/** Which releases of a package to take. Of a whole file: the defaults of its entries. */
 export interface Selection {
   readonly channels?: readonly string[] | All;
   readonly systems?: readonly System[] | All;
   readonly architectures?: readonly string[];
 }
 
-/** As the exporter documents it whose files these are. */
+/** As the exporter that these files were made for documents it. */
 const DOCUMENTED_DEFAULTS: Required<Selection> = {
   channels: [],
   systems: [{ name: "ubuntu", channel: "22.04" }],
   architectures: ["amd64"],
 };
 
-/* ---- words: every scalar is read as text, so that 1.10 stays 1.10 ---- */
+/* ---- schemas: every scalar is read as text, so that 1.10 stays 1.10 ---- */
 
 const Word = v.pipe(v.string("is not a word"), v.nonEmpty("is empty"));
 const Words = v.union(
@@ -120,7 +123,7 @@ const SnapEntry = v.strictObject({
   ...ARCHITECTURE_FIELDS,
   revision: v.optional(Revision),
 });
-/** Any bundle is a valid manifest: what else it says is left alone. */
+/** Any bundle is a valid site file: its other keys are ignored. */
 const ApplicationSchema = v.looseObject({
   charm: Word,
   channel: v.optional(Words),
@@ -160,16 +163,15 @@ type SelectionFields = Partial<
 /* ---- reading ---- */
 
 /**
- * Reads what an operator gives. `what` names the file in errors; `given` stands over what the file says for all of it, and
- * below what it says of one entry; `otherwise` stands below the file. Throws a `usage` failure that names the entry and the
- * field.
+ * Reads a site file. `what` names it in errors. What an entry says wins over `given`, that over the file's own defaults, these
+ * over `fallback`. Throws a `usage` failure that names the entry and the field.
  */
-export function readSiteFile(text: string, what: string, given: Selection = {}, otherwise: Selection = {}): ExportRequest {
+export function readSiteFile(text: string, what: string, given: Selection = {}, fallback: Selection = {}): ExportRequest {
   const value = mergeDocuments(text, what);
   const none = { applications: {}, services: {}, machines: {}, "default-base": undefined };
   const site = isBundle(value) ? checkEntry(BundleSchema, withoutBlanks(value), what) : { ...checkEntry(SiteSchema, value, what), ...none };
   const base = site.base ?? site["default-base"];
-  const defaults = { ...DOCUMENTED_DEFAULTS, ...otherwise, ...readSelection({ ...site, base }, what), ...given };
+  const defaults = { ...DOCUMENTED_DEFAULTS, ...fallback, ...readSelection({ ...site, base }, what), ...given };
   const applications = Object.entries({ ...site.services, ...site.applications });
   const notes: string[] = [];
   const charms = [
@@ -177,7 +179,7 @@ export function readSiteFile(text: string, what: string, given: Selection = {}, 
       readApplication(entry, `${what}: applications.${printable(name, 100)}`, { defaults, machines: site.machines, notes }),
     ),
     ...site.charms.map((entry, i) => readPackageEntry(entry, `${what}: charms.${i}`, defaults)),
-    ...(site.essentials?.juju.flatMap((juju) => essentialCharms(juju, defaults.architectures)) ?? []),
+    ...(site.essentials?.juju.flatMap((juju) => controllerCharms(juju, defaults.architectures)) ?? []),
   ];
   const bundles = site.bundles.map((entry, i) => readPackageEntry(entry, `${what}: bundles.${i}`, defaults));
   const snaps = [
@@ -187,19 +189,24 @@ export function readSiteFile(text: string, what: string, given: Selection = {}, 
   ];
   if (charms.length + bundles.length + snaps.length + notes.length === 0)
     invalid(what, "it names nothing to export", "name applications, charms, bundles, snaps or essentials in it");
-  const without = (site.without ?? []).map((one) =>
-    isAddition(one) ? one : invalid(what, `without: ${printable(one, 50)} is none of ${Object.keys(ADDITIONS).join(", ")}`),
+  const without = (site.without ?? []).map((word) =>
+    isAddition(word) ? word : invalid(what, `without: ${printable(word, 50)} is none of ${Object.keys(ADDITIONS).join(", ")}`),
   );
   return { charms, bundles, snaps, without, notes };
 }
 
-/** The charms of a bundle.yaml of which `wish` was the wish: where it names no base itself, that of the wish holds. */
-export function charmsOfBundle(text: string, what: string, wish: PackageRequest, reason: string): Pick<ExportRequest, "charms" | "notes"> {
-  const { charms, notes } = readSiteFile(text, what, { architectures: wish.architectures }, { systems: wish.systems });
-  return { charms: charms.map((one) => ({ ...one, reason })), notes };
+/** Requests of the charms of a bundle.yaml; where it names no base itself, those of the request of the bundle hold. */
+export function charmsOfBundle(
+  text: string,
+  what: string,
+  bundle: PackageRequest,
+  reason: string,
+): Pick<ExportRequest, "charms" | "notes"> {
+  const { charms, notes } = readSiteFile(text, what, { architectures: bundle.architectures }, { systems: bundle.systems });
+  return { charms: charms.map((charm) => ({ ...charm, reason })), notes };
 }
 
-/** One value of all documents: those behind the first are overlays of a bundle, merged as Juju merges them. */
+/** The value of all documents of the file: those after the first are overlays of a bundle, merged as Juju merges them. */
 function mergeDocuments(text: string, what: string): unknown {
   const [first = {}, ...overlays] = readYamls(text, what, "failsafe").filter((one) => one !== "");
   if (!isMapping(first)) invalid(what, "it is not a map of keys to what they say");
@@ -229,7 +236,7 @@ function isBundle(value: unknown): value is Record<string, unknown> {
   return isMapping(value) && ("applications" in value || "services" in value);
 }
 
-/** A key of a bundle that stands there without a value says nothing. */
+/** The keys of a bundle that have a value; in YAML one without a value is blank text here. */
 function withoutBlanks(value: unknown): unknown {
   return isMapping(value) ? Object.fromEntries(Object.entries(value).filter(([, one]) => one !== "")) : value;
 }
@@ -257,13 +264,13 @@ function readApplication(value: unknown, what: string, { defaults, machines, not
 }
 
 function readPackageEntry(value: unknown, what: string, defaults: Required<Selection>): PackageRequest {
-  const { name, revision, resources, ...place } = checkEntry(PackageEntry, expandName(value), what);
-  return packageRequest(name, place, { revision, resources }, what, defaults);
+  const { name, revision, resources, ...fields } = checkEntry(PackageEntry, expandName(value), what);
+  return packageRequest(name, fields, { revision, resources }, what, defaults);
 }
 
 function packageRequest(
   name: string,
-  place: SelectionFields,
+  fields: SelectionFields,
   { revision, resources }: { readonly revision?: number | undefined; readonly resources: Readonly<Record<string, string>> },
   what: string,
   defaults: Required<Selection>,
@@ -273,7 +280,7 @@ function packageRequest(
   return {
     name: checkPackageName(name, what),
     ...defaults,
-    ...readSelection(place, what),
+    ...readSelection(fields, what),
     ...(revision !== undefined && { revision }),
     resources: Object.fromEntries(entries.filter(isRevision).map(([resource, value]) => [resource, Number(value)])),
     paths: Object.fromEntries(entries.filter((entry) => !isRevision(entry))),
@@ -281,12 +288,12 @@ function packageRequest(
 }
 
 function readSnapEntry(value: unknown, what: string, defaults: Required<Selection>): SnapRequest {
-  const { name, revision, ...place } = checkEntry(SnapEntry, expandName(value), what);
-  const { channels, architectures } = readSelection(place, what);
-  const pinned = revision === undefined ? defaults.channels : [];
+  const { name, revision, ...fields } = checkEntry(SnapEntry, expandName(value), what);
+  const { channels, architectures } = readSelection(fields, what);
+  const defaultChannels = revision === undefined ? defaults.channels : [];
   return {
     name: checkPackageName(name, what),
-    channels: channels ?? pinned,
+    channels: channels ?? defaultChannels,
     architectures: architectures ?? defaults.architectures,
     ...(revision !== undefined && { revision }),
   };
@@ -296,22 +303,23 @@ function expandName(value: unknown): unknown {
   return typeof value === "string" ? { name: value } : value;
 }
 
-/** Reads the flags and keys that say which channels, bases and architectures. Throws a `usage` failure. */
-export function readSelection(place: SelectionFields, what: string): Selection {
-  const channels = [place.channels, place.channel, place.push_channel].find((one) => one !== undefined);
-  const systems = [place.bases, place.base, place.series].find((one) => one !== undefined);
-  const architectures = place.architectures ?? place.arch;
-  for (const one of channels ?? []) if (one !== "all" && !parseChannel(one)) invalid(what, `${printable(one, 100)} is not a channel`);
-  for (const one of architectures ?? [])
-    if (!(ARCHITECTURES as readonly string[]).includes(one))
-      invalid(what, `${printable(one, 50)} is not an architecture; known are ${ARCHITECTURES.join(", ")}`);
+/** Reads the flags or keys that name channels, bases and architectures. Throws a `usage` failure. */
+export function readSelection(fields: SelectionFields, what: string): Selection {
+  const channels = [fields.channels, fields.channel, fields.push_channel].find((words) => words !== undefined);
+  const systems = [fields.bases, fields.base, fields.series].find((words) => words !== undefined);
+  const architectures = fields.architectures ?? fields.arch;
+  for (const word of channels ?? []) if (word !== "all" && !parseChannel(word)) invalid(what, `${printable(word, 100)} is not a channel`);
+  for (const word of architectures ?? [])
+    if (!(ARCHITECTURES as readonly string[]).includes(word))
+      invalid(what, `${printable(word, 50)} is not an architecture; known are ${ARCHITECTURES.join(", ")}`);
   return {
     ...(channels && { channels: channels.includes("all") ? "all" : channels }),
     ...(systems && {
       systems: systems.includes("all")
         ? "all"
         : systems.map(
-            (one) => parseSystem(one) ?? invalid(what, `${printable(one, 50)} is neither a base like ubuntu@24.04 nor a series like jammy`),
+            (word) =>
+              parseSystem(word) ?? invalid(what, `${printable(word, 50)} is neither a base like ubuntu@24.04 nor a series like jammy`),
           ),
     }),
     ...(architectures && { architectures }),
@@ -341,9 +349,9 @@ function invalid(what: string, why: string, next = "chp help export shows what s
   throw new Failure("usage", `${what}: ${why}`, { next });
 }
 
-/* ---- what Juju itself needs ---- */
+/* ---- what Juju itself needs: `essentials` ---- */
 
-function essentialCharms(juju: string, architectures: readonly string[]): PackageRequest[] {
+function controllerCharms(juju: string, architectures: readonly string[]): PackageRequest[] {
   return controllerTracks(juju).map((track) => ({
     name: CONTROLLER,
     channels: [`${track}/stable`],

@@ -1,5 +1,5 @@
 /**
- * A client of the public stores, or of a chp: what an export asks of Charmhub and of the Snap Store. Requests and replies:
+ * A client of the public stores, or of a chp: what an export asks Charmhub and the Snap Store for. Requests and replies:
  * contract/juju.md §1, §2, §7; contract/snapd.md §1, §2, §4, §6.
  */
 
@@ -7,7 +7,7 @@ import * as v from "valibot";
 import type { Base } from "../catalog/base.ts";
 import { printable } from "../errors.ts";
 import { mapOf } from "../schema.ts";
-import { type HttpClient, type HttpRequest, Unavailable } from "./client.ts";
+import { type HttpClient, type HttpRequest, Unavailable, type UpstreamFile } from "./client.ts";
 
 /* ---- replies ---- */
 
@@ -75,7 +75,7 @@ const RefreshReply = v.looseObject({
 });
 
 const CharmResultSchema = v.looseObject({ "effective-channel": Text, "released-at": Text, charm: CharmSchema });
-/** A charm or bundle as one action of refresh told it. */
+/** A charm or bundle as the result of one refresh action. */
 export type ResolvedCharm = v.InferOutput<typeof CharmResultSchema>;
 
 export interface CharmLookup {
@@ -136,8 +136,25 @@ const SnapInfoReply = v.looseObject({
 });
 export type SnapInfo = v.InferOutput<typeof SnapInfoReply>;
 
-/** What one action of a refresh came to. */
+/** The result of one refresh action. */
 export type RefreshResult<T> = { readonly ok: T } | { readonly error: StoreError };
+
+/* ---- files ---- */
+
+/** The file of a charm, a bundle or a resource. */
+export function charmhubFile({ download }: Pick<UpstreamCharm | UpstreamResource, "download">): UpstreamFile {
+  return { url: download.url, size: download.size, algorithm: "sha-256", digest: download["hash-sha-256"] };
+}
+
+/** The file of a snap or a component. */
+export function snapStoreFile({ download }: Pick<UpstreamSnap | UpstreamComponent, "download">): UpstreamFile {
+  return { url: download.url, size: download.size, algorithm: "sha3-384", digest: download["sha3-384"] };
+}
+
+/** `NAME_REVISION` of a component to its sha3-384. */
+export function componentDigests(components: readonly UpstreamComponent[] | null | undefined): Record<string, string> {
+  return Object.fromEntries((components ?? []).map(({ name, revision, download }) => [`${name}_${revision}`, download["sha3-384"]]));
+}
 
 /* ---- the client ---- */
 
@@ -157,11 +174,11 @@ export interface UpstreamAddresses {
 
 export class Upstream {
   readonly addresses: UpstreamAddresses;
-  readonly #remote: HttpClient;
+  readonly #client: HttpClient;
 
-  constructor(addresses: UpstreamAddresses, remote: HttpClient) {
+  constructor(addresses: UpstreamAddresses, client: HttpClient) {
     this.addresses = addresses;
-    this.#remote = remote;
+    this.#client = client;
   }
 
   /* -- charms and bundles -- */
@@ -172,15 +189,15 @@ export class Upstream {
     return this.#json(InfoReply, `cannot get what Charmhub tells of ${printable(name, 100)}`, url);
   }
 
-  /** One answer a query, in their order. */
-  charms(queries: readonly CharmLookup[]): Promise<RefreshResult<ResolvedCharm>[]> {
+  /** One result for each lookup, in their order. */
+  charms(lookups: readonly CharmLookup[]): Promise<RefreshResult<ResolvedCharm>[]> {
     const action = ({ base, resources = {} }: CharmLookup) => ({
       base,
       ...(Object.keys(resources).length > 0 && {
         "resource-revisions": Object.entries(resources).map(([name, revision]) => ({ name, revision })),
       }),
     });
-    return this.#refresh(`${this.addresses.charmhub}/v2/charms/refresh`, queries, action, CharmResultSchema);
+    return this.#refresh(`${this.addresses.charmhub}/v2/charms/refresh`, lookups, action, CharmResultSchema);
   }
 
   /** Newest first. Throws `Unavailable`. */
@@ -189,7 +206,7 @@ export class Upstream {
     return (await this.#json(ResourceRevisionsReply, `cannot get the revisions of resource ${resource} of ${charm}`, url)).revisions;
   }
 
-  /** Everything that a store lists without being asked for something. */
+  /** Every charm and bundle that the store lists without a search term. */
   async charmNames(): Promise<{ name: string; type: "charm" | "bundle" }[]> {
     const url = `${this.addresses.charmhub}/v2/charms/find?fields=${encodeURIComponent("result.summary")}`;
     const { results } = await this.#json(FindReply, "cannot list the charms and bundles", url);
@@ -206,11 +223,11 @@ export class Upstream {
     });
   }
 
-  /** One answer a query, in their order. */
-  snaps(queries: readonly SnapLookup[], architecture: string): Promise<RefreshResult<ResolvedSnap>[]> {
+  /** One result for each lookup, in their order. */
+  snaps(lookups: readonly SnapLookup[], architecture: string): Promise<RefreshResult<ResolvedSnap>[]> {
     const url = `${this.addresses.snapstore}/v2/snaps/refresh`;
     const more = { headers: deviceHeaders(architecture), body: { fields: SNAP_FIELDS.split(",") } };
-    return this.#refresh(url, queries, () => ({ epoch: null }), SnapResultSchema, more);
+    return this.#refresh(url, lookups, () => ({ epoch: null }), SnapResultSchema, more);
   }
 
   async snapNames(architecture: string): Promise<string[]> {
@@ -226,18 +243,18 @@ export class Upstream {
     const url = `${this.addresses.snapstore}/v2/assertions/${path}${maxFormat === undefined ? "" : `?max-format=${maxFormat}`}`;
     const what = `cannot get the assertion ${printable([type, ...key].join("/"), 200)}`;
     try {
-      return await this.#remote.text(what, url, { headers: { Accept: "application/x.ubuntu.assertion" } }, (text) => text);
+      return await this.#client.text(what, url, { headers: { Accept: "application/x.ubuntu.assertion" } }, (text) => text);
     } catch (error) {
       if (error instanceof Unavailable && error.kind === "not-found") return undefined;
       throw error;
     }
   }
 
-  /** Those of no snap, which nothing else leads to, as a stream; empty where the store is no chp. */
+  /** A stream of the assertions that belong to no snap; empty where the store is no chp. */
   async otherAssertions(): Promise<string> {
     const url = `${this.addresses.snapstore}/_status/assertions`;
     try {
-      return await this.#remote.text(
+      return await this.#client.text(
         "cannot list the assertions",
         url,
         { headers: { Accept: "application/x.ubuntu.assertion" } },
@@ -249,25 +266,25 @@ export class Upstream {
     }
   }
 
-  /** Asks in batches; what a store refuses is an answer. */
-  async #refresh<Q extends { readonly name: string; readonly channel?: string; readonly revision?: number }, S extends v.GenericSchema>(
+  /** Asks in batches; what the store refuses is a result too. */
+  async #refresh<L extends { readonly name: string; readonly channel?: string; readonly revision?: number }, S extends v.GenericSchema>(
     url: string,
-    queries: readonly Q[],
-    action: (query: Q) => object,
+    lookups: readonly L[],
+    action: (lookup: L) => object,
     success: S,
     { headers = {}, body = {} }: { readonly headers?: NonNullable<HttpRequest["headers"]>; readonly body?: object } = {},
   ): Promise<RefreshResult<v.InferOutput<S>>[]> {
-    const answers: RefreshResult<v.InferOutput<S>>[] = [];
-    for (let at = 0; at < queries.length; at += BATCH) {
-      const batch = queries.slice(at, at + BATCH);
-      const names = printable([...new Set(batch.map((one) => one.name))].slice(0, 3).join(", "), 200);
-      const actions = batch.map((query, i) => ({
+    const all: RefreshResult<v.InferOutput<S>>[] = [];
+    for (let at = 0; at < lookups.length; at += BATCH) {
+      const batch = lookups.slice(at, at + BATCH);
+      const names = printable([...new Set(batch.map(({ name }) => name))].slice(0, 3).join(", "), 200);
+      const actions = batch.map((lookup, i) => ({
         action: "download",
         "instance-key": `download-${i}`,
-        name: query.name,
-        ...(query.channel !== undefined && { channel: query.channel }),
-        ...(query.revision !== undefined && { revision: query.revision }),
-        ...action(query),
+        name: lookup.name,
+        ...(lookup.channel !== undefined && { channel: lookup.channel }),
+        ...(lookup.revision !== undefined && { revision: lookup.revision }),
+        ...action(lookup),
       }));
       const { results } = await this.#json(RefreshReply, `cannot resolve ${names}`, url, {
         method: "POST",
@@ -276,17 +293,17 @@ export class Upstream {
       });
       batch.forEach(({ name }, i) => {
         const what = `cannot resolve ${printable(name, 100)}`;
-        const result = results.find((one) => one["instance-key"] === `download-${i}`);
+        const result = results.find((found) => found["instance-key"] === `download-${i}`);
         if (!result) throw new Unavailable(what, url, "the reply has no result for it");
-        answers.push(result.error ? { error: result.error } : { ok: checkReply(success, result, what, url) });
+        all.push(result.error ? { error: result.error } : { ok: checkReply(success, result, what, url) });
       });
     }
-    return answers;
+    return all;
   }
 
   #json<T extends v.GenericSchema>(schema: T, what: string, url: string, request: HttpRequest = {}): Promise<v.InferOutput<T>> {
     const headers = { Accept: "application/json", ...request.headers };
-    return this.#remote.text(what, url, { ...request, headers }, (text) => checkReply(schema, parseReply(text, what, url), what, url));
+    return this.#client.text(what, url, { ...request, headers }, (text) => checkReply(schema, parseReply(text, what, url), what, url));
   }
 }
 
@@ -294,7 +311,7 @@ function parseReply(text: string, what: string, url: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // JSON that breaks off may be whole the next time.
+    // The next reply may not be cut off.
     if (/^\s*[{[]/.test(text)) throw new Unavailable(what, url, "the reply is broken JSON", { retryable: true });
     throw new Unavailable(what, url, "the reply is not JSON", { next: "is that the address of a Charmhub or Snap Store?" });
   }

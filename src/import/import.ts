@@ -7,7 +7,6 @@ import type { Assertion } from "../assertions/assertion.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { sameManifest } from "../catalog/change.ts";
 import type { CatalogView, Generation, ImportStore, Ingested, Mended, SourceRecord, Tally } from "../catalog/generation-types.ts";
-import { type NeededSnap, neededSnaps } from "../catalog/lacking.ts";
 import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
 import {
   type Change,
@@ -20,6 +19,7 @@ import {
   type Package,
   type PackageType,
 } from "../catalog/package.ts";
+import { type NeededSnap, neededSnaps } from "../catalog/snapneeds.ts";
 import { Summer, type Sums } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
 import { ExportReader, type Reading } from "./reader.ts";

@@ -2,7 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Base, baseKey, sameBase } from "../../../src/catalog/base.ts";
-import { type LockedPackage, type PackagePlan, planLockedPackage, planPackage } from "../../../src/export/charmplan.ts";
+import { planLockedPackage, planPackage } from "../../../src/export/charmplan.ts";
+import type { LockedPackage } from "../../../src/export/lock.ts";
+import type { Plan, PlannedPackage } from "../../../src/export/plan.ts";
 import type { PackageRequest } from "../../../src/export/sitefile.ts";
 import { type Asked, actionsOf, type FakeUpstream, fakeUpstream, refreshReply } from "../../fakeupstream.ts";
 
@@ -74,7 +76,7 @@ function wish(more: Partial<PackageRequest> = {}): PackageRequest {
 }
 
 /** `14/stable 22.04/amd64 960 postgresql-image=200` */
-function shown({ planned }: PackagePlan): string[] {
+function shown({ planned }: Plan<PlannedPackage>): string[] {
   return (planned?.releases ?? []).map(({ channel, base, revision, resources }) =>
     [
       channel,
@@ -85,7 +87,7 @@ function shown({ planned }: PackagePlan): string[] {
   );
 }
 
-const failures = ({ failed: lost }: PackagePlan) => lost.map(({ failure }) => failure.message);
+const failures = ({ failed: lost }: Plan<PlannedPackage>) => lost.map(({ failure }) => failure.message);
 
 describe("releases", () => {
   test.each<[string, Partial<PackageRequest>, string[], string[]]>([

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { type InstallableSnap, type NeedingCharm, neededSnaps, showNeed } from "../../../src/catalog/lacking.ts";
 import type { Need } from "../../../src/catalog/need.ts";
+import { type InstallableSnap, type NeedingCharm, neededSnaps, showNeed } from "../../../src/catalog/snapneeds.ts";
 
 interface Revision {
   readonly revision: number;

@@ -22,7 +22,7 @@ export type Answering = (asked: Asked) => Answer | undefined;
 
 export interface FakeUpstream {
   readonly upstream: Upstream;
-  readonly remote: HttpClient;
+  readonly client: HttpClient;
   readonly asked: readonly Asked[];
 }
 
@@ -46,7 +46,7 @@ export function fakeUpstream(answering: Answering): FakeUpstream {
     return new Response(JSON.stringify(answer), { headers: { "Content-Type": "application/json" } });
   };
   const remote = new HttpClient({ transport, sleep: async () => {} });
-  return { upstream: new Upstream({ charmhub: CHARMHUB, snapstore: SNAPSTORE }, remote), remote, asked };
+  return { upstream: new Upstream({ charmhub: CHARMHUB, snapstore: SNAPSTORE }, remote), client: remote, asked };
 }
 
 /** The actions of a refresh request. */

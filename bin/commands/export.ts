@@ -6,7 +6,7 @@ import { basename, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { readSecretKey, type SecretKey } from "../../src/archives/signature.ts";
 import { type NeededImage, neededImages, skopeoCredentials, skopeoScript } from "../../src/catalog/images.ts";
-import { pathOf } from "../../src/catalog/registry.ts";
+import { pathOfReference } from "../../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import type { ArchiveForm } from "../../src/export/archivewriter.ts";
 import { HttpClient, Unavailable } from "../../src/export/client.ts";
@@ -483,7 +483,7 @@ async function writeBeside(stem: string, { images }: ExportResult): Promise<stri
   if (images.length === 0) return [];
   const users = images.map(({ charm, resource, revision, reference, path }) => ({
     name: charm,
-    resources: [{ name: resource, revisions: [{ revision, image: { reference, path: path || pathOf(reference) } }] }],
+    resources: [{ name: resource, revisions: [{ revision, image: { reference, path: path || pathOfReference(reference) } }] }],
   }));
   const needed = neededImages(users, undefined);
   const credentials = skopeoCredentials(needed, ({ upstream }: NeededImage) =>

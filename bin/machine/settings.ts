@@ -4,17 +4,17 @@ import * as v from "valibot";
 import { type PublicKey, readKeyLine } from "../../src/archives/signature.ts";
 import { type Assertion, keyText } from "../../src/assertions/assertion.ts";
 import { encodeStream, parseAssertions } from "../../src/assertions/text.ts";
-import { FORMER_FOR, type Registries, type Registry } from "../../src/catalog/registry.ts";
+import { FORMER_REGISTRY_SECONDS, type Registries, type Registry } from "../../src/catalog/registry.ts";
 import { Failure } from "../../src/errors.ts";
 import {
   ACCEPTED_KEYS,
   checkSetting,
+  findSetting,
   readSettings,
   SETTINGS,
   type Setting,
-  type Sources,
-  settingOf,
-  type Value,
+  type SettingSources,
+  type SettingValue,
 } from "../../src/settings/config.ts";
 import type { Store } from "../../store/store.ts";
 import { keptCertificate } from "./tls.ts";
@@ -28,7 +28,7 @@ const FormerText = v.object({ domain: v.string(), username: v.string(), password
 const Former = v.fallback(v.array(FormerText), []);
 
 /** Every setting that has a value; a secret's too, so what this returns is not for printing. */
-export async function loadSettings(store: Store, from: Omit<Sources, "file">): Promise<Map<string, Value>> {
+export async function loadSettings(store: Store, from: Omit<SettingSources, "file">): Promise<Map<string, SettingValue>> {
   const config = await store.config();
   const secret = await ociSecretOf(store, config);
   const secrets = Object.fromEntries(SECRET_KEYS.map((key) => [key, secret[key]]));
@@ -55,7 +55,7 @@ export interface SettingChange {
 export function readChanges(texts: readonly string[]): SettingChange[] {
   return texts.map((text) => {
     const at = text.indexOf("=");
-    const setting = settingOf(text.slice(0, at));
+    const setting = findSetting(text.slice(0, at));
     const value = text.slice(at + 1);
     if (setting.setBy !== undefined)
       throw new Failure("usage", `${setting.key} is not set by chp config`, { next: `${setting.setBy} sets it` });
@@ -73,7 +73,7 @@ export async function changeSettings(store: Store, changes: readonly SettingChan
     else kept[setting.key] = value;
   }
   if (changes.some(({ setting }) => setting.key.startsWith(REGISTRY))) {
-    const until = new Date(now + FORMER_FOR * 1000).toISOString();
+    const until = new Date(now + FORMER_REGISTRY_SECONDS * 1000).toISOString();
     secret["former"] = [...(before ? [{ ...before, until }] : []), ...formerOf(secret, now)];
     await store.writeOciSecret(secret);
   }
@@ -81,7 +81,7 @@ export async function changeSettings(store: Store, changes: readonly SettingChan
 }
 
 /** The registry that the settings name; undefined where no domain is set. */
-export function registryOf(settings: ReadonlyMap<string, Value>): Registry | undefined {
+export function registryOf(settings: ReadonlyMap<string, SettingValue>): Registry | undefined {
   const value = (name: string) => settings.get(`${REGISTRY}${name}`)?.values[0] ?? "";
   const domain = value("domain");
   return domain === "" ? undefined : { domain, username: value("username"), password: value("password") };
@@ -93,7 +93,7 @@ const ROOTS = "trusted-roots";
 export async function trustedRoots(
   store: Store,
   given: readonly Assertion[],
-  io: { environment: Sources["environment"] },
+  io: { environment: SettingSources["environment"] },
 ): Promise<Assertion[]> {
   const text = (await loadSettings(store, io)).get(ROOTS)?.values[0] ?? "";
   const held = text === "" ? [] : parseAssertions(Buffer.from(text), ROOTS);
@@ -108,7 +108,7 @@ export async function keepRoots(store: Store, roots: readonly Assertion[]): Prom
 }
 
 /** The keys, one of which must have signed what is imported; none: anything is taken in. */
-export async function acceptedKeys(store: Store, io: { environment: Sources["environment"] }): Promise<PublicKey[]> {
+export async function acceptedKeys(store: Store, io: { environment: SettingSources["environment"] }): Promise<PublicKey[]> {
   const lines = (await loadSettings(store, io)).get(ACCEPTED_KEYS)?.values ?? [];
   return lines.map((line) => readKeyLine(line, ACCEPTED_KEYS));
 }
@@ -118,7 +118,7 @@ function formerOf(secret: Readonly<Record<string, unknown>>, now: number): v.Inf
 }
 
 /** The registries of a running server: a change of settings is seen within a second, without a restart. */
-export function watchRegistries(store: Store, environment: Sources["environment"]): () => Promise<Registries> {
+export function watchRegistries(store: Store, environment: SettingSources["environment"]): () => Promise<Registries> {
   let checked = Number.NEGATIVE_INFINITY;
   let known: { text: string; registries: Registries } | undefined;
   const load = async () => {

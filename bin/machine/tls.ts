@@ -4,9 +4,9 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { Failure, reason } from "../../src/errors.ts";
-import type { Issued } from "../../src/settings/authority.ts";
-import { type Pair, readPair, readPem, rootOf } from "../../src/settings/certificate.ts";
-import type { Value } from "../../src/settings/config.ts";
+import type { IssuedCertificate } from "../../src/settings/authority.ts";
+import { type CertificateAndKey, readCertificateAndKey, readPem, rootOfChain } from "../../src/settings/certificate.ts";
+import type { SettingValue } from "../../src/settings/config.ts";
 import type { Store } from "../../store/store.ts";
 
 const CHECK_INTERVAL = 1000;
@@ -44,18 +44,18 @@ export async function keepCertificate(store: Store, kept: KeptCertificate, key: 
 }
 
 /** The store's own authority, with its key; undefined where there is none. */
-export async function ownAuthority(store: Store): Promise<Issued | undefined> {
+export async function ownAuthority(store: Store): Promise<IssuedCertificate | undefined> {
   const parsed = v.safeParse(AuthorityText, await store.authority());
   return parsed.success ? parsed.output : undefined;
 }
 
 /** What clients have to trust to take the store's certificate: one certificate, PEM. Undefined where the store does not hold it. */
-export function trustedOf(kept: KeptCertificate): string | undefined {
-  return kept.authority ?? rootOf(kept.certificate);
+export function trustedCertificate(kept: KeptCertificate): string | undefined {
+  return kept.authority ?? rootOfChain(kept.certificate);
 }
 
 /** The certificate that a server would show, without its key; undefined where none is set. */
-export async function servedCertificate(store: Store, settings: ReadonlyMap<string, Value>): Promise<KeptCertificate | undefined> {
+export async function servedCertificate(store: Store, settings: ReadonlyMap<string, SettingValue>): Promise<KeptCertificate | undefined> {
   const file = settings.get("tls-cert")?.values[0];
   if (file === undefined) return keptCertificate(store);
   const { certificates } = readPem(readText(file, "tls-cert"), file);
@@ -64,7 +64,7 @@ export async function servedCertificate(store: Store, settings: ReadonlyMap<stri
 }
 
 /** Certificates as PEM, the server's own first, its authority's last where that is held; none where no certificate is set. */
-export async function trustedCertificates(store: Store, settings: ReadonlyMap<string, Value>): Promise<string[]> {
+export async function trustedCertificates(store: Store, settings: ReadonlyMap<string, SettingValue>): Promise<string[]> {
   const served = await servedCertificate(store, settings);
   if (!served) return [];
   const chain = readPem(`${served.certificate}\n${served.authority ?? ""}`, "the certificate").certificates.map(String);
@@ -75,10 +75,10 @@ export async function trustedCertificates(store: Store, settings: ReadonlyMap<st
 export const RENEW = "chp import-certificate takes in another, or makes one with --selfsigned";
 
 /** Certificate and key that a server shows. Throws a failure where there are none, or where they don't fit each other. */
-export async function servedPair(store: Store, settings: ReadonlyMap<string, Value>): Promise<Pair> {
+export async function servedPair(store: Store, settings: ReadonlyMap<string, SettingValue>): Promise<CertificateAndKey> {
   const [cert, key] = ["tls-cert", "tls-key"].map((name) => settings.get(name)?.values[0]);
   if (cert !== undefined && key !== undefined)
-    return readPair(
+    return readCertificateAndKey(
       `${readText(cert, "tls-cert")}\n${cert === key ? "" : readText(key, "tls-key")}`,
       cert === key ? cert : `${cert} and ${key}`,
     );
@@ -118,10 +118,10 @@ function readText(file: string, what: string): string {
 }
 
 export interface Watch {
-  readonly load: () => Promise<Pair>;
+  readonly load: () => Promise<CertificateAndKey>;
   /** what is served now */
-  readonly shown: Pair;
-  readonly renew: (pair: Pair) => Promise<void>;
+  readonly shown: CertificateAndKey;
+  readonly renew: (pair: CertificateAndKey) => Promise<void>;
   /** told once for each thing that is wrong */
   readonly failed: (why: string) => void;
 }

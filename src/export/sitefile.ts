@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { charmName } from "../archives/charm.ts";
 import { parseSystem, type System } from "../catalog/base.ts";
 import { parseChannel } from "../catalog/channel.ts";
-import { CONTROLLER, CONTROLLER_SYSTEMS, controllerTracks } from "../catalog/controller.ts";
+import { CONTROLLER_CHARM, CONTROLLER_SYSTEMS, controllerTracks } from "../catalog/controller.ts";
 import { ARCHITECTURES } from "../catalog/snap.ts";
 import { Failure, printable } from "../errors.ts";
 import { mapOf } from "../schema.ts";
@@ -353,7 +353,7 @@ function invalid(what: string, why: string, next = "chp help export shows what s
 
 function controllerCharms(juju: string, architectures: readonly string[]): PackageRequest[] {
   return controllerTracks(juju).map((track) => ({
-    name: CONTROLLER,
+    name: CONTROLLER_CHARM,
     channels: [`${track}/stable`],
     systems: CONTROLLER_SYSTEMS,
     architectures,

@@ -1,5 +1,5 @@
 /**
- * A client of the public stores, or of a chp: what an export asks Charmhub and the Snap Store for. Requests and replies:
+ * A client of the public stores, or of a chp: what an export asks of Charmhub and of the Snap Store. Requests and replies:
  * contract/juju.md §1, §2, §7; contract/snapd.md §1, §2, §4, §6.
  */
 

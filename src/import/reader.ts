@@ -34,7 +34,7 @@ import {
   type TextName,
   UNNUMBERED,
 } from "../catalog/package.ts";
-import { domainOf, imageBlob, MAX_IMAGE_BLOB, pathOf, readImageBlob } from "../catalog/registry.ts";
+import { imageBlob, MAX_IMAGE_BLOB, pathOfReference, readImageBlob, registryOfReference } from "../catalog/registry.ts";
 import { ALGORITHMS, type Algorithm, type Digest, type Sums, sumsOf } from "../digest.ts";
 import { printable, reason, refused } from "../errors.ts";
 import { valueOf } from "../schema.ts";
@@ -484,12 +484,12 @@ export class ExportReader<S extends Staged> {
     const reference = await readImage(staged);
     if (reference === undefined) throw refused(`${name} is an oci-image, but the file names no image`);
     // An exporter may have put the operator's own path into the blob: then it is no longer what upstream hashed.
-    if (subpath === undefined && domainOf(reference) !== undefined) compareSums(staged.sums, told?.sums ?? {});
+    if (subpath === undefined && registryOfReference(reference) !== undefined) compareSums(staged.sums, told?.sums ?? {});
     // Upstream's credentials end here.
     const blob = await this.#store.ingestBytes(imageBlob(reference), ALL_SUMS);
     this.#staged.splice(this.#staged.indexOf(staged), 1, blob);
     await staged.discard();
-    return { ...common, ...blobOf(blob.sums), image: { reference, path: subpath ?? pathOf(reference) } };
+    return { ...common, ...blobOf(blob.sums), image: { reference, path: subpath ?? pathOfReference(reference) } };
   }
 }
 

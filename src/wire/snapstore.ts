@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { type Assertion, header, optionalHeader } from "../assertions/assertion.ts";
 import { ASSERTION_TYPES } from "../assertions/types.ts";
-import { type AssertionSet, numberOf } from "../catalog/assertionset.ts";
+import { type AssertionSet, sequenceNumber } from "../catalog/assertionset.ts";
 import {
   type ComponentRevision,
   componentsOf,
@@ -207,7 +207,7 @@ function findWanted(wanted: Wanted, held: AssertionSet, maxFormat: number): Stor
 function isNews(wanted: Wanted, found: StoredAssertion): boolean {
   const { "if-newer-than": newer, "if-sequence-equal-or-newer-than": least } = wanted;
   if (typeof least === "number") {
-    const number = numberOf(found);
+    const number = sequenceNumber(found);
     return number > least || (number === least && found.revision > (newer ?? -1));
   }
   return found.revision > (newer ?? -1);

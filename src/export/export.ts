@@ -239,10 +239,11 @@ class Export {
     for (const { failure } of this.#failed) this.#options.onNote(failure.message);
   }
 
-  #fail(failed: FailedPackage): void {
-    if (this.#options.failFast) throw failed.failure;
-    this.#failed.push(failed);
-    if (this.#isDownloading) this.#options.onNote(failed.failure.message);
+  #fail(failed: readonly FailedPackage[]): void {
+    const [first] = failed;
+    if (first && this.#options.failFast) throw first.failure;
+    this.#failed.push(...failed);
+    if (this.#isDownloading) for (const { failure } of failed) this.#options.onNote(failure.message);
   }
 
   /** Where nothing can be had. */
@@ -256,7 +257,7 @@ class Export {
   #accept<T extends PlannedPackage | PlannedSnap>(plans: readonly Plan<T>[]): T[] {
     return plans.flatMap(({ planned, failed, notes }) => {
       for (const note of notes) this.#note(note);
-      for (const one of failed) this.#fail(one);
+      this.#fail(failed);
       if (!planned) return [];
       const type = "type" in planned ? planned.type : "snap";
       // A documented archive adds no charms but those of a bundle, and these are listed as they are downloaded.
@@ -297,7 +298,7 @@ class Export {
       for (const note of notes) this.#note(note);
       requests.push(...charms);
     });
-    for (const one of failed) this.#fail(one);
+    this.#fail(failed);
     return requests;
   }
 
@@ -318,7 +319,7 @@ class Export {
         const locked = lock?.packages.find(({ name }) => name === pkg.name);
         for (const resource of pkg.resources) if (resource.type === "oci-image") await this.#readImage(pkg, resource, locked);
       });
-      for (const one of failed) this.#fail(one);
+      this.#fail(failed);
       return failed.length === 0 ? [pkg] : [];
     });
     return found.flat();
@@ -385,7 +386,7 @@ class Export {
     const charms: NeedingCharm[] = [];
     for (const pkg of packages) charms.push(await readNeeds(writer, pkg, packed.get(pkg)));
     const requests = [...request.charms, ...request.bundles, ...request.snaps];
-    const architectures = [...new Set(requests.flatMap((one) => one.architectures))];
+    const architectures = [...new Set(requests.flatMap((entry) => entry.architectures))];
     return snapClosure(
       { charms, requested, architectures, without },
       {
@@ -397,7 +398,7 @@ class Export {
           const needs = `${need.by.join(", ")} ${isLikely ? "seems to install" : "needs"} the snap ${showNeed(need)}`;
           // What a charm only seems to install may be no snap at all, and a mirror may not have what its packages need.
           if (isLikely || request.mirror) this.#note(`${needs}, which was not to be had: ${failed[0]?.failure.message}`);
-          else for (const one of failed) this.#fail(one);
+          else this.#fail(failed);
         },
       },
     );

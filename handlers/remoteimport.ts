@@ -3,7 +3,7 @@
 import type { Context } from "hono";
 import * as v from "valibot";
 import { Failure, isFailureKind, printable } from "../src/errors.ts";
-import { isExpired, type Token, tokenOf } from "../src/settings/token.ts";
+import { findToken, isExpired, type Token } from "../src/settings/token.ts";
 import { VERSION } from "../src/version.ts";
 import { tryJson } from "../src/wire/json.ts";
 import { wordsOf } from "../src/wire/remoteimport.ts";
@@ -31,7 +31,7 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
         next: "use the https:// address; a token that was sent without TLS may be known to others: chp token --revoke NAME",
       });
     const text = /^bearer +(\S{1,1000}) *$/i.exec(c.req.header("Authorization") ?? "")?.[1];
-    const token = text === undefined ? undefined : tokenOf(known, text);
+    const token = text === undefined ? undefined : findToken(known, text);
     if (token && !isExpired(token, Date.now())) return token;
     const why = token ? `the token ${token.name} has expired` : text === undefined ? "there is no token" : "the token is not known";
     log({ level: "warn", message: "an import was not admitted", id, address: peer.address(), why });

@@ -1,14 +1,15 @@
 /**
- * Values within a number of bytes; of too many those go that were not asked for lately. Half of them are young: when these
- * are as many as may be, they become the old ones, and the old ones that nobody asked for meanwhile are forgotten.
+ * A cache with a bound in bytes that evicts what was not read lately. It has two halves: when the young half is full it becomes
+ * the old one, and the entries of the old half that were not read meanwhile are evicted.
  */
 export class ByteCache<T> {
   readonly #half: number;
-  #young = new Map<string, Entry<T>>();
-  #old = new Map<string, Entry<T>>();
-  /** of the young */
+  #young = new Map<string, CacheEntry<T>>();
+  #old = new Map<string, CacheEntry<T>>();
+  /** bytes of the young half */
   #size = 0;
 
+  /** `limit`: bytes */
   constructor(limit: number) {
     this.#half = limit / 2;
   }
@@ -21,16 +22,16 @@ export class ByteCache<T> {
     return old?.value;
   }
 
-  /** `size`: bytes of the value, about. What would fill half of the cache is not kept. */
+  /** `size`: bytes of the value, about. A value that is larger than half of the cache is not cached. */
   set(key: string, value: T, size: number): void {
-    const entry = { value, size: size + 2 * key.length }; // a client can make keys up
+    const entry = { value, size: size + 2 * key.length }; // keys count too: clients can make them up
     this.#size -= this.#young.get(key)?.size ?? 0;
     this.#young.delete(key);
     this.#old.delete(key);
     if (entry.size <= this.#half) this.#put(key, entry);
   }
 
-  #put(key: string, entry: Entry<T>): void {
+  #put(key: string, entry: CacheEntry<T>): void {
     if (this.#size + entry.size > this.#half) {
       this.#old = this.#young;
       this.#young = new Map();
@@ -41,7 +42,7 @@ export class ByteCache<T> {
   }
 }
 
-interface Entry<T> {
+interface CacheEntry<T> {
   readonly value: T;
   readonly size: number;
 }

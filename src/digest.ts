@@ -3,14 +3,14 @@ import { createHash, type Hash } from "node:crypto";
 /** A sha256 in 64 lower-case hex digits: the name of a blob. */
 export type Digest = string & { readonly __digest: unique symbol };
 
-/** What the wire calls the digests of a download, as in `hash-sha-256`. */
+/** Digest algorithms, as the replies of the stores name them: `hash-sha-256`. */
 export type Algorithm = "sha-256" | "sha-384" | "sha-512" | "sha3-384";
 
 const NODE_NAMES: Record<Algorithm, string> = { "sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512", "sha3-384": "sha3-384" };
 
 export const ALGORITHMS = Object.keys(NODE_NAMES) as readonly Algorithm[];
 
-/** Size in bytes and the digests that were asked for, in lower-case hex. */
+/** Size in bytes and the requested digests of some bytes, in lower-case hex; sha-256 is always there. */
 export interface Sums extends Partial<Record<Algorithm, string>> {
   readonly size: number;
   readonly "sha-256": Digest;
@@ -20,14 +20,16 @@ export function isDigest(text: string): text is Digest {
   return /^[0-9a-f]{64}$/.test(text);
 }
 
-/** Size and digests of a stream, in one pass over its bytes. */
+/** Computes size and digests of a stream in one pass over its bytes. */
 export class Summer {
   #size = 0;
   readonly #hashes: Map<Algorithm, Hash>;
 
-  /** `also`: what to compute besides sha256. */
+  /** `also`: what to compute besides sha-256. */
   constructor(also: readonly Algorithm[] = []) {
-    this.#hashes = new Map([...new Set<Algorithm>(["sha-256", ...also])].map((a) => [a, createHash(NODE_NAMES[a])]));
+    this.#hashes = new Map(
+      [...new Set<Algorithm>(["sha-256", ...also])].map((algorithm) => [algorithm, createHash(NODE_NAMES[algorithm])]),
+    );
   }
 
   update(chunk: Uint8Array): void {
@@ -39,14 +41,14 @@ export class Summer {
     return this.#size;
   }
 
-  /** Ends the sums; call once. */
+  /** Size and digests of all bytes; call once, after the last update. */
   sums(): Sums {
-    const digests = Object.fromEntries([...this.#hashes].map(([a, hash]) => [a, hash.digest("hex")]));
+    const digests = Object.fromEntries([...this.#hashes].map(([algorithm, hash]) => [algorithm, hash.digest("hex")]));
     return { size: this.#size, ...(digests as { "sha-256": Digest }) };
   }
 }
 
-/** Sums of bytes at hand. */
+/** Size and digests of bytes in memory. `also`: what to compute besides sha-256. */
 export function sumsOf(bytes: Uint8Array, also: readonly Algorithm[] = []): Sums {
   const summer = new Summer(also);
   summer.update(bytes);

@@ -1,4 +1,4 @@
-/** What valibot lacks. */
+/** What valibot has no ready answer for: one failure for a wrong field, and maps by name. */
 
 import * as v from "valibot";
 import { type FailureOptions, printable, refused } from "./errors.ts";
@@ -23,12 +23,12 @@ function describe(issue: v.BaseIssue<unknown>): string {
   return issue.message.startsWith("is ") ? `${field}${issue.message}` : `${field}is not right (${printable(issue.message, 200)})`;
 }
 
-/** What a map by name has of one; `constructor` is a name like any other. */
+/** The value of a name in a map; `constructor` is a name like any other. */
 export function valueOf<T>(map: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(map, name) ? map[name] : undefined;
 }
 
-/** A map by name. Valibot's `record` drops `constructor` and `prototype`, which are names like any other. */
+/** The schema of a map by name. Valibot's `record` drops `constructor` and `prototype`, which are names like any other. */
 export function mapOf<T extends v.GenericSchema>(value: T) {
   return v.pipe(
     v.custom<Readonly<Record<string, unknown>>>(

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import type { Registry } from "../src/catalog/registry.ts";
 import { Failure } from "../src/errors.ts";
 import { mapOf } from "../src/schema.ts";
-import type { Issued } from "../src/settings/authority.ts";
+import type { IssuedCertificate } from "../src/settings/authority.ts";
 import { readPem } from "../src/settings/certificate.ts";
 import { type Token, Tokens } from "../src/settings/token.ts";
 import { jsonBytes, tryJson } from "./json.ts";
@@ -53,7 +53,7 @@ export interface Documents {
   /** private keys, PEM: of the certificate, and of the one before, so that whoever reads between two writes finds the key of either */
   readonly tlsSecret: { readonly keys: readonly string[] };
   /** the authority that issues certificates here */
-  readonly authority: Issued | undefined;
+  readonly authority: IssuedCertificate | undefined;
 }
 
 interface Document<T> {

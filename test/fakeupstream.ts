@@ -1,6 +1,6 @@
 /** Stands in for the public stores: answers by a table, in this process, and keeps what it was asked. */
 
-import { Remote, type Request as RemoteRequest } from "../src/export/client.ts";
+import { HttpClient, type HttpRequest as RemoteRequest } from "../src/export/client.ts";
 import { Upstream } from "../src/export/upstream.ts";
 
 export const CHARMHUB = "https://charmhub.test";
@@ -22,7 +22,7 @@ export type Answering = (asked: Asked) => Answer | undefined;
 
 export interface FakeUpstream {
   readonly upstream: Upstream;
-  readonly remote: Remote;
+  readonly client: HttpClient;
   readonly asked: readonly Asked[];
 }
 
@@ -45,8 +45,8 @@ export function fakeUpstream(answering: Answering): FakeUpstream {
       });
     return new Response(JSON.stringify(answer), { headers: { "Content-Type": "application/json" } });
   };
-  const remote = new Remote({ transport, sleep: async () => {} });
-  return { upstream: new Upstream({ charmhub: CHARMHUB, snapstore: SNAPSTORE }, remote), remote, asked };
+  const remote = new HttpClient({ transport, sleep: async () => {} });
+  return { upstream: new Upstream({ charmhub: CHARMHUB, snapstore: SNAPSTORE }, remote), client: remote, asked };
 }
 
 /** The actions of a refresh request. */

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { keyLine, type PublicKey, readPublicKey } from "../../src/archives/signature.ts";
-import { quoted } from "../../src/catalog/images.ts";
+import { shellQuote } from "../../src/catalog/images.ts";
 import { Failure, printable, reason, refused } from "../../src/errors.ts";
-import { ACCEPTED_KEYS, settingOf } from "../../src/settings/config.ts";
+import { ACCEPTED_KEYS, findSetting } from "../../src/settings/config.ts";
 import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { acceptedKeys, changeSettings } from "../machine/settings.ts";
@@ -52,9 +52,9 @@ export async function runAcceptKey(given: readonly string[], options: AcceptFlag
     after.set(key.id, key);
   }
   const value = [...after.values()].map(keyLine);
-  await changeSettings(store, [{ setting: settingOf(ACCEPTED_KEYS), value: value.length === 0 ? undefined : value }], Date.now());
+  await changeSettings(store, [{ setting: findSetting(ACCEPTED_KEYS), value: value.length === 0 ? undefined : value }], Date.now());
   tell([...after.values()], options, io);
-  note(`undo: chp config ${quoted(`${ACCEPTED_KEYS}=${before.map(keyLine).join(",")}`)}${storeFlag(options)}`, options, io);
+  note(`undo: chp config ${shellQuote(`${ACCEPTED_KEYS}=${before.map(keyLine).join(",")}`)}${storeFlag(options)}`, options, io);
   note(after.size === 0 ? "chp import takes in what nobody signed" : "chp import refuses what none of these signed", options, io);
   if (io.environment["CHP_ACCEPTED_KEYS"]) note("CHP_ACCEPTED_KEYS is set here, and wins over what the store says", options, io);
 }

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
-import { quoted } from "../../src/catalog/images.ts";
+import { shellQuote } from "../../src/catalog/images.ts";
 import { Failure, printable, reason, refused } from "../../src/errors.ts";
-import { SETTINGS, settingOf, type Value } from "../../src/settings/config.ts";
-import { domainOfUrl, PROXY_DOMAIN, withDomain } from "../../src/settings/documented.ts";
+import { findSetting, SETTINGS, type SettingValue } from "../../src/settings/config.ts";
+import { PROXY_DOMAIN, replaceHost, urlHost } from "../../src/settings/documented.ts";
 import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { changeSettings, loadSettings, readChanges } from "../machine/settings.ts";
@@ -45,7 +45,7 @@ export async function runConfig(given: readonly string[], options: ConfigFlags, 
     throw new Failure("usage", "--export-yaml, --import-yaml and settings exclude each other");
   if (exportYaml) return io.out(settingsYaml(await settingsOf(options, io)));
   if (importYaml !== undefined) return runImportYaml(importYaml === true ? "-" : importYaml, options, io);
-  const asked = given.filter((one) => !one.includes("=")).map((key) => (key === PROXY_DOMAIN ? key : settingOf(key).key));
+  const asked = given.filter((one) => !one.includes("=")).map((key) => (key === PROXY_DOMAIN ? key : findSetting(key).key));
   const changes = given.filter((one) => one.includes("="));
   if (changes.length > 0) {
     checkTexts(changes);
@@ -55,11 +55,11 @@ export async function runConfig(given: readonly string[], options: ConfigFlags, 
   show(asked, await settingsOf(options, io), options, io);
 }
 
-async function settingsOf(options: CommonOptions, io: Io): Promise<Map<string, Value>> {
+async function settingsOf(options: CommonOptions, io: Io): Promise<Map<string, SettingValue>> {
   return loadSettings(await openStore(options, io), { environment: io.environment });
 }
 
-function show(asked: readonly string[], settings: ReadonlyMap<string, Value>, options: CommonOptions, io: Io): void {
+function show(asked: readonly string[], settings: ReadonlyMap<string, SettingValue>, options: CommonOptions, io: Io): void {
   const wanted = SETTINGS.filter(({ key }) => asked.length === 0 || asked.includes(key)).map(
     ({ key, secret, setBy, show: told = same }) => {
       const found = settings.get(key);
@@ -73,7 +73,7 @@ function show(asked: readonly string[], settings: ReadonlyMap<string, Value>, op
   );
   if (asked.includes(PROXY_DOMAIN)) {
     const url = settings.get("public-url");
-    wanted.push({ key: PROXY_DOMAIN, value: url ? domainOfUrl(url.values[0] ?? "") : null, source: url?.source ?? null });
+    wanted.push({ key: PROXY_DOMAIN, value: url ? urlHost(url.values[0] ?? "") : null, source: url?.source ?? null });
   }
   if (options.json) return printJson(wanted, io);
   // Lines are shown as lines: PEM has them.
@@ -115,7 +115,7 @@ async function change(texts: readonly string[], options: CommonOptions, io: Io):
   const changes = readChanges(texts.map((one) => translate(one, settings)));
   const before = await store.settings.read("config");
   await changeSettings(store, changes, Date.now());
-  const told = changes.flatMap(({ setting: { key, secret } }) => (secret ? [] : [quoted(`${key}=${textOf(before[key])}`)]));
+  const told = changes.flatMap(({ setting: { key, secret } }) => (secret ? [] : [shellQuote(`${key}=${textOf(before[key])}`)]));
   if (told.length > 0) note(`undo: chp config ${told.join(" ")}${storeFlag(options)}`, options, io);
   note("saved; a running chp serve sees proxy.oci-registry.* within a second, and the rest when it is started again", options, io);
 }
@@ -126,16 +126,16 @@ function textOf(value: unknown): string {
 }
 
 /** The documented domain as the setting that it is part of. */
-function translate(text: string, settings: ReadonlyMap<string, Value>): string {
+function translate(text: string, settings: ReadonlyMap<string, SettingValue>): string {
   if (!text.startsWith(DOMAIN_IS)) return text;
   const domain = text.slice(DOMAIN_IS.length);
   return domain === ""
     ? "public-url="
-    : `public-url=${withDomain(domain, settings.get("public-url")?.values[0] ?? listeningUrl(settings))}`;
+    : `public-url=${replaceHost(domain, settings.get("public-url")?.values[0] ?? listeningUrl(settings))}`;
 }
 
 /** What reaches the first address that is listened on, HTTPS before HTTP. */
-function listeningUrl(settings: ReadonlyMap<string, Value>): string {
+function listeningUrl(settings: ReadonlyMap<string, SettingValue>): string {
   const tls = settings.get("tls-listen")?.values[0];
   const port = (tls ?? settings.get("listen")?.values[0] ?? "80").split(":").at(-1);
   return `${tls === undefined ? "http" : "https"}://host${port === "0" ? "" : `:${port}`}`;

@@ -2,12 +2,12 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import * as v from "valibot";
 import { readBundle } from "../../src/archives/charm.ts";
-import { CONTROLLER, controllerFindings, controllerTracks } from "../../src/catalog/controller.ts";
-import type { Check, Finding, Passed } from "../../src/catalog/finding.ts";
+import { CONTROLLER_CHARM, controllerFindings, controllerTracks } from "../../src/catalog/controller.ts";
+import type { PassedCheck, ReadinessCheck, ReadinessFinding } from "../../src/catalog/finding.ts";
 import { type NeededImage, neededImages, showNeededBy } from "../../src/catalog/images.ts";
 import { offered } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
-import { bundleFindings, type NamedCharm, resourceFindings, snapFindings } from "../../src/catalog/readiness.ts";
+import { type BundledCharm, bundleFindings, resourceFindings, snapFindings } from "../../src/catalog/readiness.ts";
 import type { Registry } from "../../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFindings, hostOf } from "../../src/settings/certificate.ts";
@@ -46,7 +46,7 @@ Examples:
   chp doctor --json --offline`;
 
 /** What one check came to. */
-type Result = Finding | Passed;
+type Result = ReadinessFinding | PassedCheck;
 
 export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
   const tracks = options.juju === undefined ? undefined : controllerTracks(options.juju);
@@ -72,8 +72,8 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
     ...certificates.results,
     ...address,
   ];
-  const findings = results.filter((one): one is Finding => "next" in one);
-  const passed = results.filter((one): one is Passed => "state" in one);
+  const findings = results.filter((one): one is ReadinessFinding => "next" in one);
+  const passed = results.filter((one): one is PassedCheck => "state" in one);
   if (options.json) printJson({ ready: findings.length === 0, findings, passed }, io);
   else print(results, io);
   if (findings.length > 0)
@@ -92,21 +92,21 @@ interface Network {
 }
 
 /** The findings, or that there are none. */
-function summed(check: Check, findings: readonly Finding[], fine: string): readonly Result[] {
+function summed(check: ReadinessCheck, findings: readonly ReadinessFinding[], fine: string): readonly Result[] {
   return findings.length > 0 ? findings : [{ check, state: "ok", what: fine }];
 }
 
-function skipped(check: Check, why: string): Result[] {
+function skipped(check: ReadinessCheck, why: string): Result[] {
   return [{ check, state: "skipped", what: why }];
 }
 
-function found(check: Check, what: string, next: string): Finding {
+function found(check: ReadinessCheck, what: string, next: string): ReadinessFinding {
   return { check, what, sure: "certain", next };
 }
 
 /** What the bundles name; of one that is released, only what its released revisions do. */
-async function charmsOfBundles(store: Store, packages: readonly Package[]): Promise<NamedCharm[]> {
-  const named: NamedCharm[] = [];
+async function charmsOfBundles(store: Store, packages: readonly Package[]): Promise<BundledCharm[]> {
+  const named: BundledCharm[] = [];
   for (const { name, revisions, releases } of packages) {
     const released = new Set(releases.map((one) => one.revision));
     for (const { revision, charms, texts } of revisions) {
@@ -125,7 +125,7 @@ async function charmsOfBundles(store: Store, packages: readonly Package[]): Prom
 
 function jujuResults(packages: readonly Package[], tracks: readonly string[], version: string): readonly Result[] {
   const findings = controllerFindings(
-    packages.find((pkg) => pkg.name === CONTROLLER),
+    packages.find((pkg) => pkg.name === CONTROLLER_CHARM),
     tracks,
   );
   return summed("juju", findings, `Juju ${version} can bootstrap`);
@@ -190,7 +190,7 @@ function nextOf(failure: Unanswered, domain: string): string {
 const LOOKUP_TIMEOUT = 5000;
 
 /** The finding that a name does not resolve here; undefined where it does. */
-async function unresolved(check: Check, place: string): Promise<Finding | undefined> {
+async function unresolved(check: ReadinessCheck, place: string): Promise<ReadinessFinding | undefined> {
   const host = hostOf(place);
   if (isIP(host)) return undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;

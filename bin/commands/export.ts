@@ -6,15 +6,23 @@ import { basename, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { readSecretKey, type SecretKey } from "../../src/archives/signature.ts";
 import { type NeededImage, neededImages, skopeoCredentials, skopeoScript } from "../../src/catalog/images.ts";
-import { pathOf } from "../../src/catalog/registry.ts";
+import { pathOfReference } from "../../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
-import type { Form } from "../../src/export/archivewriter.ts";
-import { Remote, Unavailable } from "../../src/export/client.ts";
-import { type Exported, everything, exportAll, planBundle } from "../../src/export/export.ts";
+import type { ArchiveForm } from "../../src/export/archivewriter.ts";
+import { HttpClient, Unavailable } from "../../src/export/client.ts";
+import { type ExportResult, exportAll, requestEverything, resolveBundleYaml } from "../../src/export/export.ts";
 import { type Inventory, readInventory } from "../../src/export/inventory.ts";
-import { type Lock, readLock } from "../../src/export/lock.ts";
-import { ADDITIONS, type Addition, type Defaults, isAddition, placeOf, readManifest, type Wish } from "../../src/export/sitefile.ts";
-import { type Addresses, Upstream } from "../../src/export/upstream.ts";
+import { type ExportLock, readLock } from "../../src/export/lock.ts";
+import {
+  ADDITIONS,
+  type Addition,
+  type ExportRequest,
+  isAddition,
+  readSelection,
+  readSiteFile,
+  type Selection,
+} from "../../src/export/sitefile.ts";
+import { Upstream, type UpstreamAddresses } from "../../src/export/upstream.ts";
 import { checkUrl } from "../../src/settings/config.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
@@ -131,7 +139,7 @@ Examples:
   chp export -f site.yaml --locked
   chp export --all --charmhub-url http://hub.lan:8080`;
 
-const PUBLIC: Addresses = { charmhub: "https://api.charmhub.io", snapstore: "https://api.snapcraft.io" };
+const PUBLIC: UpstreamAddresses = { charmhub: "https://api.charmhub.io", snapstore: "https://api.snapcraft.io" };
 
 export async function runExport(options: SiteFlags, io: Io): Promise<void> {
   const { file, all } = options;
@@ -140,7 +148,7 @@ export async function runExport(options: SiteFlags, io: Io): Promise<void> {
   const without = readWithout(options.without ?? io.environment["CHP_WITHOUT"]?.split(",") ?? []);
   if (file === undefined)
     return inSession(options, io, async (session) => {
-      const wish = await everything(session.upstream, given(options, io));
+      const wish = await requestEverything(session.upstream, given(options, io));
       await session.archive({
         name: "chp-export",
         wish,
@@ -151,7 +159,7 @@ export async function runExport(options: SiteFlags, io: Io): Promise<void> {
       });
     });
   const manifest = await read(file, io);
-  const wish = readManifest(manifest, shown(file), given(options, io));
+  const wish = readSiteFile(manifest, shown(file), given(options, io));
   const stem = file === "-" ? undefined : file.replace(/\.ya?ml$/, "");
   const lockPath = typeof options.locked === "string" ? options.locked : stem && `${stem}.lock`;
   if (options.locked && lockPath === undefined)
@@ -180,14 +188,14 @@ export async function runExportBundle(name: string, options: BundleFlags, io: Io
   const wish = { charms: [], bundles: [bundle], snaps: [], without: [], notes: [] };
   const prints = options.onlyPrintYaml !== undefined && !/^(false|no|0)$/i.test(String(options.onlyPrintYaml));
   await inSession(options, io, async (session) => {
-    if (prints) io.out(await planBundle(session.upstream, session.remote, bundle));
+    if (prints) io.out(await resolveBundleYaml(session.upstream, session.remote, bundle));
     else await session.archive({ ...PLAIN, name, wish, form: "documented", said: `Successfully exported charm bundle ${name}` });
   });
 }
 
 export async function runExportCharms(file: string, options: ExportFlags, io: Io): Promise<void> {
   const manifest = await read(file, io);
-  const { charms, notes } = readManifest(manifest, shown(file), given(options, io));
+  const { charms, notes } = readSiteFile(manifest, shown(file), given(options, io));
   const wish = { charms, bundles: [], snaps: [], without: [], notes };
   await inSession(options, io, (session) =>
     session.archive({ ...PLAIN, name: "charms-export", wish, form: "documented", manifest, said: "Successfully exported charms to" }),
@@ -198,7 +206,7 @@ export async function runExportSnaps(names: readonly string[], options: SnapFlag
   const { fromYaml } = options;
   if (names.length > 0 === (fromYaml !== undefined)) throw new Failure("usage", "name snaps, or a file of them with --from-yaml FILE");
   const text = fromYaml === undefined ? JSON.stringify({ snaps: names }) : await read(fromYaml, io);
-  const { snaps } = readManifest(text, fromYaml === undefined ? COMMAND_LINE : shown(fromYaml), given(options, io));
+  const { snaps } = readSiteFile(text, fromYaml === undefined ? COMMAND_LINE : shown(fromYaml), given(options, io));
   await inSession(
     options,
     io,
@@ -220,12 +228,12 @@ const PLAIN = { closure: false, without: new Set<Addition>() } as const;
 /* ---- what is given ---- */
 
 /** What the flags say, or their twins. */
-function given(options: Omit<ExportFlags, keyof CommonOptions>, io: Io): Defaults {
+function given(options: Omit<ExportFlags, keyof CommonOptions>, io: Io): Selection {
   const words = ["channel", "arch", "base", "series"].map((name) => {
     const twin = io.environment[`CHP_${name.toUpperCase()}`] || undefined;
     return [name, options[name as "channel" | "arch" | "base" | "series"] ?? twin?.split(",")];
   });
-  return placeOf(Object.fromEntries(words) as Parameters<typeof placeOf>[0], COMMAND_LINE);
+  return readSelection(Object.fromEntries(words) as Parameters<typeof readSelection>[0], COMMAND_LINE);
 }
 
 function shown(file: string): string {
@@ -271,12 +279,12 @@ function sizeOf(text: string): number {
 interface Request {
   /** how the archive's name begins */
   readonly name: string;
-  readonly wish: Wish;
-  readonly form: Form;
+  readonly wish: ExportRequest;
+  readonly form: ArchiveForm;
   readonly closure: boolean;
   readonly without: ReadonlySet<Addition>;
   readonly manifest?: string;
-  readonly lock?: Lock;
+  readonly lock?: ExportLock;
   /** where the new lock is written */
   readonly lockPath?: string;
   /** what is said of it when it is done */
@@ -288,7 +296,7 @@ interface Done {
   /** of the archive or its parts, and of what lies beside */
   readonly paths: readonly string[];
   readonly beside: readonly string[];
-  readonly exported: Exported;
+  readonly exported: ExportResult;
   /** nothing where all of it came */
   readonly kept: readonly Kept[];
 }
@@ -301,7 +309,7 @@ interface Kept {
 
 interface Session {
   readonly upstream: Upstream;
-  readonly remote: Remote;
+  readonly remote: HttpClient;
   /** Makes one archive; what came of all of them is told at the end. */
   archive(request: Request): Promise<void>;
 }
@@ -312,7 +320,7 @@ async function inSession(options: ExportFlags, io: Io, work: (session: Session) 
   const downloads = downloadsOn(options, io);
   const trusted = await Promise.all((options.ca ?? flag("CHP_CA")?.split(",") ?? []).map((file) => read(file, io)));
   const store = options.store === undefined ? undefined : await Store.open(new Disk(options.store));
-  const remote = new Remote({
+  const remote = new HttpClient({
     transport: store ? storeTransport(store) : await networkTransport(trusted, io.environment),
     signal: io.signal,
     onRetry: (why, wait) => downloads.say(`${why}: trying again${wait > 0 ? ` in ${Math.ceil(wait / 1000)} s` : ""}`),
@@ -356,7 +364,7 @@ interface Settings {
   readonly sinceText?: string;
 }
 
-function addressesOf(options: ExportFlags, flag: (name: string) => string | undefined, isOwn: boolean): Addresses {
+function addressesOf(options: ExportFlags, flag: (name: string) => string | undefined, isOwn: boolean): UpstreamAddresses {
   if (isOwn) return { charmhub: OWN_ADDRESS, snapstore: OWN_ADDRESS };
   const charmhub = options.charmhubUrl ?? flag("CHARMHUB_URL");
   const snapstore = options.snapstoreUrl ?? flag("CHP_SNAPSTORE_URL") ?? charmhub;
@@ -375,7 +383,7 @@ function addressesOf(options: ExportFlags, flag: (name: string) => string | unde
 
 interface Tools {
   readonly upstream: Upstream;
-  readonly remote: Remote;
+  readonly remote: HttpClient;
   readonly settings: Settings;
   readonly downloads: Downloads;
   readonly signal: AbortSignal;
@@ -386,7 +394,7 @@ async function exportArchive(request: Request, { upstream, remote, settings, dow
   const now = Date.now();
   const name = await freeName(exportDir, request.name, now);
   const identity = [request.wish, request.form, request.lock, [...request.without], upstream.addresses, settings.sinceText, chunk];
-  const opened = new Map<Exported["which"], WorkFolder>();
+  const opened = new Map<ExportResult["which"], WorkFolder>();
   let came = 0;
   const kept = (): Kept[] => {
     const folder = opened.get("all")?.path;
@@ -400,8 +408,8 @@ async function exportArchive(request: Request, { upstream, remote, settings, dow
   try {
     const exported = await exportAll({
       upstream,
-      remote,
-      wish: request.wish,
+      client: remote,
+      request: request.wish,
       ...(request.lock && { lock: request.lock }),
       ...(inventory && { inventory }),
       without: request.without,
@@ -412,9 +420,9 @@ async function exportArchive(request: Request, { upstream, remote, settings, dow
       parallel,
       ...(key && { key }),
       now,
-      ...(request.manifest !== undefined && { manifest: request.manifest }),
-      open,
-      note: (text) => downloads.say(text),
+      ...(request.manifest !== undefined && { siteFile: request.manifest }),
+      openOutput: open,
+      onNote: (text) => downloads.say(text),
       onFetch: (label, size) => {
         const told = downloads.begin(label, size);
         return {
@@ -432,7 +440,7 @@ async function exportArchive(request: Request, { upstream, remote, settings, dow
     opened.delete(exported.which);
     const beside = await writeBeside(join(exportDir, name), exported);
     // A lock of a part of what was wanted would make a later export leave out the rest without a word.
-    if (request.lockPath !== undefined && exported.lost.length === 0) {
+    if (request.lockPath !== undefined && exported.failed.length === 0) {
       await writeFile(request.lockPath, exported.lock);
       beside.push(request.lockPath);
     }
@@ -471,11 +479,11 @@ function hashOf(value: unknown): string {
 }
 
 /** The images' script, and in a file of its own what may not be carried: the credentials of the store. */
-async function writeBeside(stem: string, { images }: Exported): Promise<string[]> {
+async function writeBeside(stem: string, { images }: ExportResult): Promise<string[]> {
   if (images.length === 0) return [];
   const users = images.map(({ charm, resource, revision, reference, path }) => ({
     name: charm,
-    resources: [{ name: resource, revisions: [{ revision, image: { reference, path: path || pathOf(reference) } }] }],
+    resources: [{ name: resource, revisions: [{ revision, image: { reference, path: path || pathOfReference(reference) } }] }],
   }));
   const needed = neededImages(users, undefined);
   const credentials = skopeoCredentials(needed, ({ upstream }: NeededImage) =>
@@ -515,7 +523,7 @@ function tell(done: readonly Done[], heading: string | undefined, options: Expor
 
 /** Fails where something was lost; says again what, since that may have been said hours ago. */
 function failOnLost(done: readonly Done[], isPart: boolean, options: ExportFlags, io: Io): void {
-  const lost = done.flatMap(({ exported }) => exported.lost);
+  const lost = done.flatMap(({ exported }) => exported.failed);
   const [first] = lost;
   if (!first) return;
   const kept = done.flatMap((one) => one.kept);
@@ -526,7 +534,7 @@ function failOnLost(done: readonly Done[], isPart: boolean, options: ExportFlags
         `${printable(`not exported: ${name}: ${failure.message}`)}\n${failure.next === undefined ? "" : `  ${printable(failure.next)}\n`}`,
       );
   const names = [...new Set(lost.map((one) => one.name))].join(", ");
-  const mayPass = lost.some(({ failure }) => failure instanceof Unavailable && failure.circumstances.passing);
+  const mayPass = lost.some(({ failure }) => failure instanceof Unavailable && failure.details.retryable);
   const next =
     kept.length > 0
       ? "run the same command again: it goes on with what came, and fetches only the rest"
@@ -560,10 +568,10 @@ function asJson({ paths, beside, exported, kept }: Done) {
     })),
     notes: exported.notes,
     kept,
-    lost: exported.lost.map(({ name, failure }) => ({
+    lost: exported.failed.map(({ name, failure }) => ({
       name,
       error: failure.message,
-      ...(failure instanceof Unavailable && { url: failure.url, status: failure.circumstances.status ?? null }),
+      ...(failure instanceof Unavailable && { url: failure.url, status: failure.details.status ?? null }),
     })),
   };
 }

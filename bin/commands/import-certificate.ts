@@ -2,8 +2,15 @@ import { lookup } from "node:dns/promises";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { Failure, printable, reason, refused } from "../../src/errors.ts";
-import { checkName, createAuthority, type Issued, issueServer } from "../../src/settings/authority.ts";
-import { checkTime, factsOf, hostOf, readPair, WARN_DAYS, warningsOf } from "../../src/settings/certificate.ts";
+import { checkCertificateName, createAuthority, type IssuedCertificate, issueServer } from "../../src/settings/authority.ts";
+import {
+  certificateFacts,
+  certificateWarnings,
+  checkTime,
+  hostOf,
+  readCertificateAndKey,
+  WARN_DAYS,
+} from "../../src/settings/certificate.ts";
 import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
 import { openOrCreateStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
@@ -61,16 +68,18 @@ export async function runImportCertificate(options: CertificateFlags, io: Io): P
   if (!selfsigned && given.length > 0) throw new Failure("usage", "--name is for --selfsigned; a certificate that is given has its names");
   if ((cert === undefined) !== (key === undefined))
     throw new Failure("usage", "--cert and --key come together", { next: "or give both on standard input" });
-  const names = given.map(checkName);
+  const names = given.map(checkCertificateName);
   // What is refused makes no store.
-  const pair = selfsigned ? undefined : readPair(await inputOf(options, io), cert === undefined ? "standard input" : `${cert} and ${key}`);
+  const pair = selfsigned
+    ? undefined
+    : readCertificateAndKey(await inputOf(options, io), cert === undefined ? "standard input" : `${cert} and ${key}`);
   const now = Date.now();
   if (pair) checkTime(pair.cert, now);
 
   const store = await openOrCreateStore(options, io);
   const flags = { "public-url": options.publicUrl };
   const url = (await loadSettings(store, { flags, environment: io.environment })).get("public-url")?.values[0];
-  let authority: Issued | undefined;
+  let authority: IssuedCertificate | undefined;
   if (pair) await keepCertificate(store, { certificate: pair.cert, names: [] }, pair.key);
   else {
     const kept = await store.settings.read("tls").catch(() => undefined);
@@ -87,15 +96,15 @@ export async function runImportCertificate(options: CertificateFlags, io: Io): P
     await keepCertificate(store, { certificate: issued.certificate, authority: authority.certificate, names: extra }, issued.key);
   }
   const { certificate } = (await store.settings.read("tls")) ?? { certificate: "" };
-  const facts = factsOf(certificate);
+  const facts = certificateFacts(certificate);
   const warnings = [
-    ...warningsOf(certificate, url, now),
+    ...certificateWarnings(certificate, url, now),
     ...(url === undefined && selfsigned
       ? ["no public URL is set: chp config public-url=https://HOST, and run this again, for a certificate that names it"]
       : []),
     ...(url?.startsWith("http:") ? [`the public URL ${url} does not begin with https://, so clients are sent there without TLS`] : []),
   ];
-  if (options.json) return printJson({ ...facts, ...(authority && { authority: factsOf(authority.certificate) }), warnings }, io);
+  if (options.json) return printJson({ ...facts, ...(authority && { authority: certificateFacts(authority.certificate) }), warnings }, io);
   const lines = [
     `certificate: ${facts.subject}, by ${facts.issuer}`,
     `names: ${facts.names.join(", ")}`,
@@ -133,7 +142,7 @@ function readFile(file: string): string {
 
 /** The host and, of a name, the addresses that it has as this machine sees it. */
 async function namesOfHost(host: string): Promise<string[]> {
-  const name = checkName(host);
+  const name = checkCertificateName(host);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never[]>((resolve) => (timer = setTimeout(() => resolve([]), LOOKUP_TIMEOUT)));
   const found = await Promise.race([lookup(name, { all: true }).catch(() => []), late]);
@@ -143,13 +152,13 @@ async function namesOfHost(host: string): Promise<string[]> {
 
 function nameOrNone(text: string): string[] {
   try {
-    return [checkName(text)];
+    return [checkCertificateName(text)];
   } catch {
     return [];
   }
 }
 
 /** A certificate below it would be worth a warning at once. */
-function isEnding({ certificate }: Issued, now: number): boolean {
-  return Date.parse(factsOf(certificate).notAfter) - now <= WARN_DAYS * DAY;
+function isEnding({ certificate }: IssuedCertificate, now: number): boolean {
+  return Date.parse(certificateFacts(certificate).notAfter) - now <= WARN_DAYS * DAY;
 }

@@ -1,7 +1,7 @@
-import { CONTROLLER, checkController, controllerFindings, controllerTracks } from "../../src/catalog/controller.ts";
+import { CONTROLLER_CHARM, checkController, controllerFindings, controllerTracks } from "../../src/catalog/controller.ts";
 import { offered } from "../../src/catalog/override.ts";
 import { Failure, printable } from "../../src/errors.ts";
-import { anchorsOf } from "../../src/settings/certificate.ts";
+import { trustAnchors } from "../../src/settings/certificate.ts";
 import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
@@ -43,18 +43,22 @@ export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<v
     });
   const snapshot = await store.snapshot();
   const proxy = storeProxyOf(await snapshot.assertions(), url);
-  const certificates = url.startsWith("https:") ? anchorsOf(await trustedCertificates(store, settings)) : [];
+  const certificates = url.startsWith("https:") ? trustAnchors(await trustedCertificates(store, settings)) : [];
   const config = jujuConfig(url, proxy, certificates);
   let controller: ReturnType<typeof checkController> | undefined;
   if (options.bootstrap) {
-    const held = await snapshot.package(CONTROLLER);
+    const held = await snapshot.package(CONTROLLER_CHARM);
     const pkg = held && offered(held, Date.now());
     const tracks = options.juju === undefined ? undefined : controllerTracks(options.juju);
     const [finding] = controllerFindings(pkg, tracks);
     if (finding) throw new Failure("failed", finding.what, { next: finding.next });
     controller = checkController(pkg, tracks);
     const channels = controller.map((one) => one.channel).join(", ");
-    note(controller.length === 0 ? `Juju ${options.juju} needs no ${CONTROLLER}` : `${CONTROLLER} is held in ${channels}`, options, io);
+    note(
+      controller.length === 0 ? `Juju ${options.juju} needs no ${CONTROLLER_CHARM}` : `${CONTROLLER_CHARM} is held in ${channels}`,
+      options,
+      io,
+    );
   }
   if (options.json)
     return printJson(

@@ -1,7 +1,7 @@
 import { rm, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { createKey } from "../../src/archives/signature.ts";
-import { quoted } from "../../src/catalog/images.ts";
+import { shellQuote } from "../../src/catalog/images.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
 import type { Register } from "./command.ts";
@@ -47,9 +47,9 @@ export async function runKeygen(file: string, options: KeygenFlags, io: Io): Pro
   });
   if (options.json) return printJson({ id: pair.id, comment: comment.trim(), secret: file, public: publicFile }, io);
   io.out(`key: ${pair.id}\nsecret: ${printable(file)} (keep it to yourself)\npublic: ${printable(publicFile)}\n`);
-  note(`here: chp export … --sign ${quoted(file)}`, options, io);
+  note(`here: chp export … --sign ${shellQuote(file)}`, options, io);
   note(
-    `on the other side, with ${publicFile} brought there by a way you trust: chp accept-key ${quoted(basename(publicFile))}`,
+    `on the other side, with ${publicFile} brought there by a way you trust: chp accept-key ${shellQuote(basename(publicFile))}`,
     options,
     io,
   );

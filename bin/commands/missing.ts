@@ -1,5 +1,5 @@
 import { stringify as toYaml } from "yaml";
-import { type NeededSnap, neededSnaps, showNeed } from "../../src/catalog/lacking.ts";
+import { type NeededSnap, neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { printable } from "../../src/errors.ts";
 import { type CommonOptions, count, type Io, note, printJson, printTable } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";

@@ -2,7 +2,7 @@ import { createApp } from "../../handlers/app.ts";
 import { type Listener, listen } from "../../handlers/listen.ts";
 import { createLog, type Log } from "../../handlers/log.ts";
 import { reason } from "../../src/errors.ts";
-import { factsOf, warningsOf } from "../../src/settings/certificate.ts";
+import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
 import { parseAddress, SETTINGS } from "../../src/settings/config.ts";
 import type { Token } from "../../src/settings/token.ts";
 import { Disk } from "../../store/fs.ts";
@@ -88,7 +88,7 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     note("there are tokens, but imports from other machines are taken over TLS alone: --tls-listen HOST:PORT", options, io);
   const load = () => servedPair(store, settings);
   const tls = secure.length === 0 ? undefined : await load();
-  for (const warning of tls ? warningsOf(tls.cert, publicUrl, Date.now()) : []) note(warning, options, io);
+  for (const warning of tls ? certificateWarnings(tls.cert, publicUrl, Date.now()) : []) note(warning, options, io);
   const listeners: Listener[] = [];
   let unwatch = () => {};
   try {
@@ -102,7 +102,7 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
         shown: tls,
         renew: async (pair) => {
           for (const one of certified) await one.renew(pair);
-          log({ level: "info", message: "the certificate was changed", expires: factsOf(pair.cert).notAfter });
+          log({ level: "info", message: "the certificate was changed", expires: certificateFacts(pair.cert).notAfter });
         },
         failed: (why) => log({ level: "error", message: "the certificate cannot be changed", why }),
       });

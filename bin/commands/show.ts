@@ -1,9 +1,9 @@
 import { showBase } from "../../src/catalog/base.ts";
 import type { Held } from "../../src/catalog/change.ts";
-import { neededSnaps, showNeed } from "../../src/catalog/lacking.ts";
 import { overridesOf, showOverride } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
 import { componentsOf, type Snap } from "../../src/catalog/snap.ts";
+import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import type { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, printJson, showSize } from "../machine/io.ts";

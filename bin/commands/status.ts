@@ -1,10 +1,10 @@
 import * as v from "valibot";
 import { showKey } from "../../src/archives/signature.ts";
-import { neededSnaps, showNeed } from "../../src/catalog/lacking.ts";
 import { overridesOf, overrideWarnings, showOverride } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
+import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { printable, reason } from "../../src/errors.ts";
-import { factsOf, warningsOf } from "../../src/settings/certificate.ts";
+import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
 import { parseAddress } from "../../src/settings/config.ts";
 import { isExpired } from "../../src/settings/token.ts";
 import { VERSION } from "../../src/version.ts";
@@ -55,7 +55,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     size: packages.reduce((sum, pkg) => sum + sizeOf(pkg), 0) + snaps.reduce((sum, snap) => sum + sizeOfSnap(snap), 0),
     publicUrl,
     listen,
-    certificate: certificate === undefined ? null : factsOf(certificate),
+    certificate: certificate === undefined ? null : certificateFacts(certificate),
     registry: registryOf(settings)?.domain ?? null,
     acceptedKeys: await acceptedKeys(store, io),
     remoteImport: await remoteImportOf(store),
@@ -65,7 +65,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   };
   const notes = [
     ...notesOf(facts, packages),
-    ...(certificate === undefined ? [] : warningsOf(certificate, publicUrl ?? undefined, now)),
+    ...(certificate === undefined ? [] : certificateWarnings(certificate, publicUrl ?? undefined, now)),
     ...held.flatMap((one) => overrideWarnings(one, now)),
   ];
   if (options.json) {

@@ -1,5 +1,5 @@
 import { Failure, printable } from "../../src/errors.ts";
-import { isExpired, makeToken, readUntil } from "../../src/settings/token.ts";
+import { isExpired, makeToken, parseTokenEnd } from "../../src/settings/token.ts";
 import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { define, EXITS, type Register } from "./command.ts";
@@ -60,7 +60,7 @@ async function list(options: TokenFlags, io: Io): Promise<void> {
 
 async function make(name: string, options: TokenFlags, io: Io): Promise<void> {
   const now = Date.now();
-  const until = options.until === undefined ? undefined : readUntil(options.until, now);
+  const until = options.until === undefined ? undefined : parseTokenEnd(options.until, now);
   const { token, text } = makeToken(name, { created: new Date(now).toISOString(), ...(until !== undefined && { until }) });
   const store = await openOrCreateStore(options, io);
   const { tokens } = await store.settings.read("tokens");

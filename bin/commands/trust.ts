@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { Failure, reason, refused } from "../../src/errors.ts";
-import { factsOf, hostOf, readPem, rootOf } from "../../src/settings/certificate.ts";
+import { certificateFacts, hostOf, readPem, rootOfChain } from "../../src/settings/certificate.ts";
 import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { loadSettings, registryOf } from "../machine/settings.ts";
-import { servedCertificate, trustedOf } from "../machine/tls.ts";
+import { servedCertificate, trustedCertificate } from "../machine/tls.ts";
 import { define, EXITS, type Register } from "./command.ts";
 
 /** What is filled in. */
@@ -125,8 +125,8 @@ export async function runTrust(options: TrustFlags, io: Io): Promise<void> {
   const served = await servedCertificate(store, settings);
   if (!served && options.ca === undefined)
     throw new Failure("failed", "there is no certificate to trust", { next: "chp import-certificate --selfsigned makes one" });
-  const trusted = options.ca === undefined ? served && trustedOf(served) : readAuthority(options.ca);
-  const facts = served && factsOf(served.certificate);
+  const trusted = options.ca === undefined ? served && trustedCertificate(served) : readAuthority(options.ca);
+  const facts = served && certificateFacts(served.certificate);
   if (trusted === undefined)
     throw new Failure("failed", `the certificate of ${facts?.issuer}, which clients have to trust, is not in the chain that was imported`, {
       next: "nothing is to be done where machines trust it already; else name its file with --ca FILE",
@@ -138,7 +138,7 @@ export async function runTrust(options: TrustFlags, io: Io): Promise<void> {
   const asked = PARTS.filter(({ key }) => options[key] === true);
   const texts = (asked.length === 0 ? PARTS : asked).map(({ key, text }) => [key, text(truth)] as const);
   if (options.json) {
-    const certificate = { pem: trusted, ...factsOf(trusted) };
+    const certificate = { pem: trusted, ...certificateFacts(trusted) };
     return printJson({ publicUrl: url, hosts: facts?.names ?? [], certificate, parts: Object.fromEntries(texts) }, io);
   }
   io.out(texts.map(([, text]) => text).join("\n"));
@@ -154,7 +154,7 @@ function readAuthority(file: string): string {
   }
   const [first] = readPem(text, file).certificates;
   if (!first) throw refused(`there is no certificate in ${file}, or it is not PEM`);
-  return rootOf(text) ?? first.toString();
+  return rootOfChain(text) ?? first.toString();
 }
 
 function indent(text: string, by: number): string {

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Failure, printable } from "../../src/errors.ts";
-import { SETTINGS, type Value } from "../../src/settings/config.ts";
+import { SETTINGS, type SettingValue } from "../../src/settings/config.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { ownExecutable } from "../machine/child.ts";
@@ -74,13 +74,13 @@ interface Unit {
 }
 
 /** The environment of who types this is not the service's. */
-function flagsOf(settings: ReadonlyMap<string, Value>): string[] {
+function flagsOf(settings: ReadonlyMap<string, SettingValue>): string[] {
   return SETTINGS.filter(({ key, flag }) => flag && settings.get(key)?.source === "environment").flatMap(({ key }) =>
     (settings.get(key)?.values ?? []).flatMap((value) => [`--${key}`, /^tls-(cert|key)$/.test(key) ? resolve(value) : value]),
   );
 }
 
-function unseen(settings: ReadonlyMap<string, Value>): string[] {
+function unseen(settings: ReadonlyMap<string, SettingValue>): string[] {
   return SETTINGS.filter(({ key, flag }) => !flag && settings.get(key)?.source === "environment").map(
     ({ key, twin }) => `the service does not see ${twin} of this environment; chp config ${key}=… keeps it in the store`,
   );

@@ -1,7 +1,7 @@
 /** What is said of downloads on stderr: a bar each where a person reads it, else the documented lines once one is done. */
 
 import { printable } from "../../src/errors.ts";
-import type { Fetching } from "../../src/export/archivewriter.ts";
+import type { FetchProgress } from "../../src/export/archivewriter.ts";
 import { type CommonOptions, type Io, isQuiet } from "./io.ts";
 
 const WIDTH = 36;
@@ -10,7 +10,7 @@ const INTERVAL = 100;
 const [MAX_LABEL, MAX_BARS] = [60, 8];
 
 export interface Downloads {
-  begin(label: string, size: number): Fetching;
+  begin(label: string, size: number): FetchProgress;
   /** A line of its own, above the bars. */
   say(text: string): void;
   /** Removes the bars. */

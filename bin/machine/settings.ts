@@ -3,17 +3,17 @@
 import { type PublicKey, readKeyLine } from "../../src/archives/signature.ts";
 import { type Assertion, keyText } from "../../src/assertions/assertion.ts";
 import { encodeStream, parseAssertions } from "../../src/assertions/text.ts";
-import { FORMER_FOR, type Registries, type Registry } from "../../src/catalog/registry.ts";
+import { FORMER_REGISTRY_SECONDS, type Registries, type Registry } from "../../src/catalog/registry.ts";
 import { Failure } from "../../src/errors.ts";
 import {
   ACCEPTED_KEYS,
   checkSetting,
+  findSetting,
   readSettings,
   SETTINGS,
   type Setting,
-  type Sources,
-  settingOf,
-  type Value,
+  type SettingSources,
+  type SettingValue,
 } from "../../src/settings/config.ts";
 import type { Documents, FormerRegistry, OciSecret } from "../../store/settings.ts";
 import type { Store } from "../../store/store.ts";
@@ -24,7 +24,7 @@ const TLS_CERT = "proxy.tls.cert";
 const REGISTRY_CHECK_INTERVAL = 1000;
 
 /** Every setting that has a value; a secret's too, so what this returns is not for printing. */
-export async function loadSettings(store: Store, from: Omit<Sources, "file">): Promise<Map<string, Value>> {
+export async function loadSettings(store: Store, from: Omit<SettingSources, "file">): Promise<Map<string, SettingValue>> {
   const config = await store.settings.read("config");
   const secret = await ociSecretOf(store, config);
   const secrets = Object.fromEntries(SECRET_KEYS.map((key) => [key, secret[key]]));
@@ -51,7 +51,7 @@ export interface SettingChange {
 export function readChanges(texts: readonly string[]): SettingChange[] {
   return texts.map((text) => {
     const at = text.indexOf("=");
-    const setting = settingOf(text.slice(0, at));
+    const setting = findSetting(text.slice(0, at));
     const value = text.slice(at + 1);
     if (setting.setBy !== undefined)
       throw new Failure("usage", `${setting.key} is not set by chp config`, { next: `${setting.setBy} sets it` });
@@ -71,14 +71,14 @@ export async function changeSettings(store: Store, changes: readonly SettingChan
     else file[setting.key] = value;
   }
   if (changes.some(({ setting }) => setting.key.startsWith(REGISTRY))) {
-    const until = new Date(now + FORMER_FOR * 1000).toISOString();
+    const until = new Date(now + FORMER_REGISTRY_SECONDS * 1000).toISOString();
     await settings.write("ociSecret", { ...secret, former: [...(before ? [{ ...before, until }] : []), ...stillNamed(oldSecret, now)] });
   }
   await settings.write("config", config);
 }
 
 /** The registry that the settings name; undefined where no domain is set. */
-export function registryOf(settings: ReadonlyMap<string, Value>): Registry | undefined {
+export function registryOf(settings: ReadonlyMap<string, SettingValue>): Registry | undefined {
   const value = (name: string) => settings.get(`${REGISTRY}${name}`)?.values[0] ?? "";
   const domain = value("domain");
   return domain === "" ? undefined : { domain, username: value("username"), password: value("password") };
@@ -90,7 +90,7 @@ const ROOTS = "trusted-roots";
 export async function trustedRoots(
   store: Store,
   given: readonly Assertion[],
-  io: { environment: Sources["environment"] },
+  io: { environment: SettingSources["environment"] },
 ): Promise<Assertion[]> {
   const text = (await loadSettings(store, io)).get(ROOTS)?.values[0] ?? "";
   const stored = text === "" ? [] : parseAssertions(Buffer.from(text), ROOTS);
@@ -105,7 +105,7 @@ export async function keepRoots(store: Store, roots: readonly Assertion[]): Prom
 }
 
 /** The keys, one of which must have signed what is imported; none: anything is taken in. */
-export async function acceptedKeys(store: Store, io: { environment: Sources["environment"] }): Promise<PublicKey[]> {
+export async function acceptedKeys(store: Store, io: { environment: SettingSources["environment"] }): Promise<PublicKey[]> {
   const lines = (await loadSettings(store, io)).get(ACCEPTED_KEYS)?.values ?? [];
   return lines.map((line) => readKeyLine(line, ACCEPTED_KEYS));
 }
@@ -116,7 +116,7 @@ function stillNamed({ former }: OciSecret, now: number): FormerRegistry[] {
 }
 
 /** The registries of a running server: a change of settings is seen within a second, without a restart. */
-export function watchRegistries(store: Store, environment: Sources["environment"]): () => Promise<Registries> {
+export function watchRegistries(store: Store, environment: SettingSources["environment"]): () => Promise<Registries> {
   let checked = Number.NEGATIVE_INFINITY;
   let known: { text: string; registries: Registries } | undefined;
   const load = async () => {

@@ -2,13 +2,13 @@
 
 import { isMap, isScalar, isSeq, type Node, parseDocument, stringify } from "yaml";
 import { printable, refused } from "../../src/errors.ts";
-import { SETTINGS, type Value } from "../../src/settings/config.ts";
-import { whyWithoutMeaning } from "../../src/settings/documented.ts";
+import { SETTINGS, type SettingValue } from "../../src/settings/config.ts";
+import { whyUnsupported } from "../../src/settings/documented.ts";
 
 const HEAD = "# Settings of chp; chp config --import-yaml FILE takes them in.\n";
 
 /** All that is set, without secrets: of these a comment tells the names. */
-export function settingsYaml(settings: ReadonlyMap<string, Value>): string {
+export function settingsYaml(settings: ReadonlyMap<string, SettingValue>): string {
   const parts = SETTINGS.flatMap(({ key, twin, secret, many, setBy }) => {
     const found = settings.get(key);
     if (!found || found.source === "default") return [];
@@ -59,7 +59,7 @@ export function readSettingsYaml(text: string, file: string): YamlSettings {
 
 function whyLeftOut(key: string): string | undefined {
   const setBy = SETTINGS.find((setting) => setting.key === key)?.setBy;
-  return setBy === undefined ? whyWithoutMeaning(key) : `${setBy} sets it`;
+  return setBy === undefined ? whyUnsupported(key) : `${setBy} sets it`;
 }
 
 function valueOf(node: unknown, wrong: () => Error): string {

@@ -3,8 +3,8 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Failure, reason } from "../../src/errors.ts";
-import { type Pair, readPair, readPem, rootOf } from "../../src/settings/certificate.ts";
-import type { Value } from "../../src/settings/config.ts";
+import { type CertificateAndKey, readCertificateAndKey, readPem, rootOfChain } from "../../src/settings/certificate.ts";
+import type { SettingValue } from "../../src/settings/config.ts";
 import type { StoredCertificate } from "../../store/settings.ts";
 import type { Store } from "../../store/store.ts";
 
@@ -17,12 +17,12 @@ export async function keepCertificate(store: Store, certificate: StoredCertifica
 }
 
 /** What clients have to trust to take the store's certificate: one certificate, PEM. Undefined where the store does not have it. */
-export function trustedOf({ authority, certificate }: StoredCertificate): string | undefined {
-  return authority ?? rootOf(certificate);
+export function trustedCertificate({ authority, certificate }: StoredCertificate): string | undefined {
+  return authority ?? rootOfChain(certificate);
 }
 
 /** The certificate that a server would show, without its key; undefined where none is set. */
-export async function servedCertificate(store: Store, settings: ReadonlyMap<string, Value>): Promise<StoredCertificate | undefined> {
+export async function servedCertificate(store: Store, settings: ReadonlyMap<string, SettingValue>): Promise<StoredCertificate | undefined> {
   const file = settings.get("tls-cert")?.values[0];
   if (file === undefined) return store.settings.read("tls");
   const { certificates } = readPem(readText(file, "tls-cert"), file);
@@ -31,7 +31,7 @@ export async function servedCertificate(store: Store, settings: ReadonlyMap<stri
 }
 
 /** Certificates as PEM, the server's own first, its authority's last where that is stored; none where no certificate is set. */
-export async function trustedCertificates(store: Store, settings: ReadonlyMap<string, Value>): Promise<string[]> {
+export async function trustedCertificates(store: Store, settings: ReadonlyMap<string, SettingValue>): Promise<string[]> {
   const served = await servedCertificate(store, settings);
   if (!served) return [];
   const chain = readPem(`${served.certificate}\n${served.authority ?? ""}`, "the certificate").certificates.map(String);
@@ -42,10 +42,10 @@ export async function trustedCertificates(store: Store, settings: ReadonlyMap<st
 export const RENEW = "chp import-certificate takes in another, or makes one with --selfsigned";
 
 /** Certificate and key that a server shows. Throws a failure where there are none, or where they don't fit each other. */
-export async function servedPair(store: Store, settings: ReadonlyMap<string, Value>): Promise<Pair> {
+export async function servedPair(store: Store, settings: ReadonlyMap<string, SettingValue>): Promise<CertificateAndKey> {
   const [cert, key] = ["tls-cert", "tls-key"].map((name) => settings.get(name)?.values[0]);
   if (cert !== undefined && key !== undefined)
-    return readPair(
+    return readCertificateAndKey(
       `${readText(cert, "tls-cert")}\n${cert === key ? "" : readText(key, "tls-key")}`,
       cert === key ? cert : `${cert} and ${key}`,
     );
@@ -84,10 +84,10 @@ function readText(file: string, what: string): string {
 }
 
 export interface Watch {
-  readonly load: () => Promise<Pair>;
+  readonly load: () => Promise<CertificateAndKey>;
   /** what is served now */
-  readonly shown: Pair;
-  readonly renew: (pair: Pair) => Promise<void>;
+  readonly shown: CertificateAndKey;
+  readonly renew: (pair: CertificateAndKey) => Promise<void>;
   /** called once for each thing that is wrong */
   readonly failed: (why: string) => void;
 }

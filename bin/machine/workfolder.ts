@@ -7,7 +7,7 @@ import { randomUUID } from "node:crypto";
 import * as fs from "node:fs/promises";
 import { basename, join } from "node:path";
 import { partName, partSumsName } from "../../src/archives/parts.ts";
-import type { Piece, Room } from "../../src/archives/tarball.ts";
+import type { Piece, RandomAccessOutput } from "../../src/archives/tarball.ts";
 import { Summer } from "../../src/digest.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { type Advice, errorCode, explainDiskError, isLinkUnsupported, undefinedIfMissing } from "../../store/diskerrors.ts";
@@ -47,7 +47,7 @@ function identity({ path, offset, length, size }: Piece, digest: string): Identi
   return [path, offset, length, size, digest];
 }
 
-export class WorkFolder implements Room {
+export class WorkFolder implements RandomAccessOutput {
   readonly #place: string;
   readonly #folder: string;
   readonly #lock: Lock;

@@ -37,7 +37,7 @@ export interface Frame {
 }
 
 /** Where an archive lies while it is written. Bytes that were never written read as anything. */
-export interface Room {
+export interface RandomAccessOutput {
   /** `bytes` are not used after the promise resolved */
   write(at: number, bytes: Uint8Array): Promise<void>;
   /** bytes from `start` up to, not including, `end` */
@@ -186,13 +186,13 @@ function claim(paths: Set<string>, path: string, shown: string, size: number): v
  */
 export class PieceWriter {
   readonly #piece: Piece;
-  readonly #room: Room;
+  readonly #room: RandomAccessOutput;
   readonly #framers: readonly Framer[];
   readonly #runs: Runs;
   #taken = 0;
   #started = false;
 
-  constructor(piece: Piece, room: Room) {
+  constructor(piece: Piece, room: RandomAccessOutput) {
     this.#piece = piece;
     this.#room = room;
     let size = piece.size;
@@ -323,14 +323,14 @@ class Runs {
   /** what comes is in the room already */
   kept = false;
   landed = 0;
-  readonly #room: Room;
+  readonly #room: RandomAccessOutput;
   #at: number;
   #buffer: Uint8Array;
   #spare: Uint8Array | undefined;
   #filled = 0;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(room: Room, { offset, length }: Piece) {
+  constructor(room: RandomAccessOutput, { offset, length }: Piece) {
     [this.#room, this.#at] = [room, offset];
     this.#buffer = Buffer.allocUnsafe(Math.min(length, MIB));
   }
@@ -370,12 +370,12 @@ class Runs {
 /* ---- reading back ---- */
 
 /** The payload of a piece, out of its frames; what was not written yet reads as anything. */
-export function payloadOf(piece: Piece, room: Room): ReadAt {
+export function payloadOf(piece: Piece, room: RandomAccessOutput): ReadAt {
   return { size: piece.size, bytes: (start, end) => unframed(piece, room, 0, start, end) };
 }
 
 /** Bytes of what the frame `level` is around. */
-async function unframed(piece: Piece, room: Room, level: number, start: number, end: number): Promise<Uint8Array> {
+async function unframed(piece: Piece, room: RandomAccessOutput, level: number, start: number, end: number): Promise<Uint8Array> {
   const frame = piece.frames[level];
   if (!frame || start >= end) return room.bytes(piece.offset + start, piece.offset + end);
   const [from, to] = [start + frame.before.byteLength, end + frame.before.byteLength];

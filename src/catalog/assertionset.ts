@@ -6,7 +6,7 @@ import { ASSERTION_TYPES } from "../assertions/types.ts";
 import type { Snap, StoredAssertion } from "./snap.ts";
 
 export class AssertionSet {
-  /** those that belong to no held snap */
+  /** those that belong to no stored snap */
   readonly others: readonly StoredAssertion[];
   readonly #byKey = new Map<string, StoredAssertion[]>();
   /** by the key without its last part, the sequence number */
@@ -15,40 +15,41 @@ export class AssertionSet {
 
   constructor(snaps: readonly Snap[], others: readonly StoredAssertion[]) {
     this.others = others;
-    for (const snap of snaps) for (const one of snap.assertions) this.#add(one);
-    for (const one of others) this.#add(one);
+    for (const snap of snaps) for (const stored of snap.assertions) this.#add(stored);
+    for (const stored of others) this.#add(stored);
     for (const list of this.#byKey.values()) list.sort((a, b) => b.revision - a.revision || b.format - a.format);
-    for (const list of this.#sequences.values()) list.sort((a, b) => numberOf(b) - numberOf(a) || b.revision - a.revision);
+    for (const list of this.#sequences.values()) list.sort((a, b) => sequenceNumber(b) - sequenceNumber(a) || b.revision - a.revision);
   }
 
-  #add(one: StoredAssertion): void {
-    push(this.#byKey, keyText(one.type, one.key), one);
-    if (ASSERTION_TYPES.get(one.type)?.sequence) push(this.#sequences, keyText(one.type, one.key.slice(0, -1)), one);
+  #add(stored: StoredAssertion): void {
+    const { type, key } = stored;
+    append(this.#byKey, keyText(type, key), stored);
+    if (ASSERTION_TYPES.get(type)?.sequence) append(this.#sequences, keyText(type, key.slice(0, -1)), stored);
   }
 
-  /** Every revision and format of a primary key, newest first. */
-  of(type: string, key: readonly string[]): readonly StoredAssertion[] {
+  /** Every revision and format of the assertion with that primary key, newest first. */
+  versions(type: string, key: readonly string[]): readonly StoredAssertion[] {
     return this.#byKey.get(keyText(type, key)) ?? [];
   }
 
-  /** The newest of a primary key that a client reads; `maxFormat` undefined: any. */
+  /** The newest version of an assertion in a format that the client reads; `maxFormat` undefined: any. */
   newest(type: string, key: readonly string[], maxFormat?: number): StoredAssertion | undefined {
-    return this.of(type, key).find((one) => maxFormat === undefined || one.format <= maxFormat);
+    return this.versions(type, key).find(({ format }) => maxFormat === undefined || format <= maxFormat);
   }
 
-  /** The highest of a sequence that a client reads. `key`: the primary key without its last part. */
+  /** The highest member of a sequence in a format that the client reads. `key`: the primary key without its last part. */
   latest(type: string, key: readonly string[], maxFormat?: number): StoredAssertion | undefined {
-    return this.#sequences.get(keyText(type, key))?.find((one) => maxFormat === undefined || one.format <= maxFormat);
+    return this.#sequences.get(keyText(type, key))?.find(({ format }) => maxFormat === undefined || format <= maxFormat);
   }
 
-  /** What verified of a primary key, newest first. */
+  /** The versions of an assertion that were verified, newest first. */
   verified(type: string, key: readonly string[]): Assertion[] {
-    return this.of(type, key).flatMap((one) => (one.unverified === undefined ? this.#parse(one) : []));
+    return this.versions(type, key).flatMap((stored) => (stored.unverified === undefined ? this.#parse(stored) : []));
   }
 
   /** Everything of a type. */
   ofType(type: string): StoredAssertion[] {
-    return [...this.#byKey.values()].flat().filter((one) => one.type === type);
+    return [...this.#byKey.values()].flat().filter((stored) => stored.type === type);
   }
 
   #parse(stored: StoredAssertion): Assertion[] {
@@ -61,12 +62,12 @@ export class AssertionSet {
   }
 }
 
-/** The sequence number, the last part of its key. */
-export function numberOf({ key }: Pick<StoredAssertion, "key">): number {
+/** The sequence number of a member of a sequence: the last part of its key. */
+export function sequenceNumber({ key }: Pick<StoredAssertion, "key">): number {
   return Number(key.at(-1));
 }
 
-function push<T>(map: Map<string, T[]>, key: string, value: T): void {
+function append<T>(map: Map<string, T[]>, key: string, value: T): void {
   const list = map.get(key);
   if (list) list.push(value);
   else map.set(key, [value]);

@@ -6,16 +6,16 @@ export interface Base {
   readonly architecture: string;
 }
 
-/** What Juju can run on, in the spelling that it compares to the letter. */
+/** The architectures of Juju, as it spells them. */
 export const ARCHITECTURES = ["amd64", "arm64", "ppc64el", "s390x", "riscv64"] as const;
 
-/** What a client sends where it does not know a part. */
-const UNKNOWN = "NA";
+/** What a client sends for a part of a base that it does not know. */
+const UNKNOWN_PART = "NA";
 
-/** What a store writes where any value will do. */
+/** What a store writes for a part of a base that may have any value. */
 const ANY = "all";
 
-// Juju <= 3.6 takes the first base that is suggested, so the one that most versions can run leads.
+// Juju <= 3.6 takes the first base that is suggested, so the one that most versions can run is first.
 const BEST_FIRST = ["24.04", "22.04", "20.04", "26.04", "18.04", "16.04"];
 
 /** The Ubuntu releases that `series` of old charms named. */
@@ -36,7 +36,7 @@ const SERIES: Readonly<Record<string, string>> = {
   resolute: "26.04",
 };
 
-/** Lower-case name, channel without a risk (`22.04/stable` is what Juju 2.9 sends). */
+/** The base with a lower-case name and a channel without its risk (Juju 2.9 sends `22.04/stable`). */
 export function normalBase(base: Base): Base {
   return { name: base.name.toLowerCase(), channel: base.channel.split("/")[0] ?? "", architecture: base.architecture };
 }
@@ -56,13 +56,13 @@ export function sameBase(a: Base | null, b: Base | null): boolean {
 
 /** Whether every part of a base is known: neither `NA` nor empty. */
 export function isConcrete(base: Base): boolean {
-  return [base.name, base.channel].every((part) => part !== "" && part.toUpperCase() !== UNKNOWN);
+  return [base.name, base.channel].every((part) => part !== "" && part.toUpperCase() !== UNKNOWN_PART);
 }
 
-/** Whether `base` agrees with `asked` on every part that is not `NA`. */
+/** Whether `base` agrees with `asked` on every part that is neither `NA` nor empty. */
 export function agrees(base: Base, asked: Base): boolean {
   const fits = (is: string, wanted: string) =>
-    wanted === "" || wanted.toUpperCase() === UNKNOWN || is.toLowerCase() === wanted.toLowerCase();
+    wanted === "" || wanted.toUpperCase() === UNKNOWN_PART || is.toLowerCase() === wanted.toLowerCase();
   return fits(base.name, asked.name) && fits(base.channel, asked.channel) && fits(base.architecture, asked.architecture);
 }
 
@@ -73,7 +73,7 @@ export function preferredBase(userAgent: string): string {
   return major === "3" && Number(minor) < 6 ? "22.04" : "24.04";
 }
 
-/** Sorts bases best first: the client's own LTS, then those that most Juju versions can run, then newest first. */
+/** Compares bases, the best first: the client's own LTS, then those that most versions of Juju can run, then newest first. */
 export function compareBases(preferred: string): (a: Base, b: Base) => number {
   const rank = ({ channel }: Base) => {
     if (channel === preferred) return -1;
@@ -96,7 +96,7 @@ export function uniqueBases(bases: readonly Base[]): Base[] {
   return [...new Map(bases.map((base) => [baseKey(base), base])).values()];
 }
 
-/** The bases of a Juju `series`, on every architecture; none where the series is unknown. */
+/** The bases of a Juju `series` on every architecture; empty where the series is unknown. */
 export function basesOfSeries(series: string): Base[] {
   const found = systemOfSeries(series);
   return found === undefined ? [] : expandAny([{ ...found, architecture: ANY }], []);
@@ -116,7 +116,7 @@ export function parseSystem(text: string): System | undefined {
   return channel === undefined ? systemOfSeries(text) : { name, channel };
 }
 
-/** The one of `offered` to take where `wanted` is not among them: the nearest LTS of Ubuntu, the older of two that are as near. */
+/** The system of `offered` to take in place of `wanted`: the nearest LTS of Ubuntu, of two that are equally near the older. */
 export function nearestSystem<T extends System>(offered: readonly T[], wanted: System): T | undefined {
   const distance = ({ name, channel }: System) => {
     const isLts = name === "ubuntu" && /^\d*[02468]\.04$/.test(channel);
@@ -125,28 +125,28 @@ export function nearestSystem<T extends System>(offered: readonly T[], wanted: S
   return offered.toSorted((a, b) => distance(a) - distance(b) || Number(a.channel) - Number(b.channel))[0];
 }
 
-/** Whether a row of that base is for `wanted`; `all` is for everything. */
+/** Whether a release for that base runs on the system `wanted`; `all` matches everything. */
 export function suitsSystem(base: System, wanted: System): boolean {
   return [base.name, wanted.name].includes(ANY) || base.channel === ANY || (base.name === wanted.name && base.channel === wanted.channel);
 }
 
-/** Whether a row of that base is for an architecture; `all` is for every one. */
+/** Whether a release for that base runs on the architecture `wanted`; `all` matches every one. */
 export function suitsArchitecture({ architecture }: Base, wanted: string): boolean {
   return architecture === ANY || architecture === wanted;
 }
 
 /**
- * Replaces `all`, which Juju never matches, by what a charm runs on: its `manifest` where that knows, else every
- * LTS and architecture.
+ * Replaces `all`, which Juju never matches, by the bases that a charm runs on: those of its `manifest` that fit, else every LTS
+ * and architecture.
  */
 export function expandAny(bases: readonly Base[], manifest: readonly Base[]): Base[] {
-  return uniqueBases(bases.flatMap((base) => expandOne(base, manifest)));
+  return uniqueBases(bases.flatMap((base) => expandBase(base, manifest)));
 }
 
-function expandOne(base: Base, manifest: readonly Base[]): Base[] {
+function expandBase(base: Base, manifest: readonly Base[]): Base[] {
   if (![base.name, base.channel, base.architecture].includes(ANY)) return [base];
   const fits = (is: string, wanted: string) => wanted === ANY || is === wanted;
-  const known = manifest.flatMap((m) => expandOne(m, []));
+  const known = manifest.flatMap((m) => expandBase(m, []));
   const found = known.filter((m) => fits(m.name, base.name) && fits(m.channel, base.channel) && fits(m.architecture, base.architecture));
   if (found.length > 0) return found;
   const channels = base.channel === ANY ? BEST_FIRST.slice(0, 3) : [base.channel];

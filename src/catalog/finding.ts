@@ -1,9 +1,9 @@
-/** What a check of the store tells an operator, and what to do next. */
+/** Results of `chp doctor`: what is wrong or missing, and what to do next. */
 
-export type Check = "snaps" | "charms" | "resources" | "juju" | "images" | "registry" | "certificate" | "public URL";
+export type ReadinessCheck = "snaps" | "charms" | "resources" | "juju" | "images" | "registry" | "certificate" | "public URL";
 
-export interface Finding {
-  readonly check: Check;
+export interface ReadinessFinding {
+  readonly check: ReadinessCheck;
   /** what is wrong, lower-case */
   readonly what: string;
   /** `likely`: a charm's code seems to say so */
@@ -12,15 +12,17 @@ export interface Finding {
   readonly next: string;
 }
 
-/** What a check came to where it found nothing, or was not made. */
-export interface Passed {
-  readonly check: Check;
+/** A check that found nothing, or was skipped. */
+export interface PassedCheck {
+  readonly check: ReadinessCheck;
   readonly state: "ok" | "skipped";
   readonly what: string;
 }
 
+/** The next step where snaps are missing. */
 export const EXPORT_SNAPS = "chp missing --yaml > snaps.yaml, and on the connected side: chp export snaps --from-yaml snaps.yaml";
 
+/** The next step where charms are missing; `names` as they are listed in charms.yaml. */
 export function exportCharms(...names: readonly string[]): string {
   return `on the connected side, with ${names.join(", ")} in charms.yaml: chp export charms ./charms.yaml; here: chp import FILE`;
 }

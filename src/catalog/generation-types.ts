@@ -6,7 +6,7 @@ import type { AssertionSet } from "./assertionset.ts";
 import type { Package } from "./package.ts";
 import type { Snap, StoredAssertion } from "./snap.ts";
 
-/** Whose signature covers a source. */
+/** A key whose signature covers a source. */
 export interface Signer {
   /** id of the key */
   readonly key: string;
@@ -22,13 +22,13 @@ export interface SourceRecord {
   /** bytes */
   readonly size: number;
   readonly sha256: Digest;
-  /** whose signatures cover all of it */
+  /** keys whose signatures cover all of it */
   readonly signers?: readonly Signer[];
-  /** keys were accepted, and none of them signed it: it was taken in as it is */
+  /** accepted keys were set, and none of them signed it: the operator imported it anyway */
   readonly unsigned?: true;
 }
 
-/** One step of the store's history: what it held from then on. */
+/** A published state of the store, and what it changed. */
 export interface Generation {
   readonly format: number;
   readonly number: number;
@@ -40,11 +40,11 @@ export interface Generation {
   /** the command that made it */
   readonly command: string;
   readonly sources: readonly SourceRecord[];
-  /** names of the charms and bundles that it changed, and what came to them */
+  /** charms and bundles that it changed, by name, and what was added to each */
   readonly changed: Readonly<Record<string, Tally>>;
-  /** the same of snaps, which have names of their own */
+  /** the same for snaps */
   readonly snaps: Readonly<Record<string, Tally>>;
-  /** how many assertions came */
+  /** number of assertions that were added */
   readonly assertions: number;
   readonly index: Digest;
 }
@@ -57,7 +57,7 @@ export interface Tally {
 /** Digest of a package's manifest, then its ids, the present one first. */
 export type Row = readonly [manifest: Digest, id: string, ...formerIds: string[]];
 
-/** What a generation holds, by name. Charms and bundles share their names, as on Charmhub; snaps have their own. */
+/** What is in a generation, by name. Charms and bundles share a namespace, as on Charmhub; snaps have another. */
 export interface Index {
   readonly packages: Readonly<Record<string, Row>>;
   readonly snaps: Readonly<Record<string, Row>>;
@@ -65,15 +65,15 @@ export interface Index {
   readonly assertions?: Digest | undefined;
 }
 
-/** A change to publish: new or changed packages, and how the generation tells of them. */
+/** A change to publish: new or changed packages, and what the generation records of it. */
 export interface Draft extends Pick<Generation, "command" | "sources" | "changed"> {
   readonly packages: readonly Package[];
-  /** names of charms and bundles that are not held any more */
+  /** names of the charms and bundles that were removed */
   readonly dropped?: readonly string[];
   readonly snaps?: SnapDraft;
-  /** what the packages name that is not in the store yet */
+  /** staged blobs that the packages refer to and the store does not have */
   readonly blobs: readonly Ingested[];
-  /** not merged: a generation that came in between is a `conflict` */
+  /** a generation that was published in between is a `conflict`, not merged with */
   readonly exclusive?: true;
 }
 
@@ -92,16 +92,16 @@ export interface Published<T> {
 
 export interface SnapDraft {
   readonly changed: readonly Snap[];
-  /** names that no snap has any more */
+  /** names of the snaps that were removed */
   readonly dropped: readonly string[];
-  /** the assertions that belong to no held snap; undefined: unchanged */
+  /** all assertions that belong to no stored snap; undefined: unchanged */
   readonly others?: readonly StoredAssertion[];
   readonly tally: Generation["snaps"];
   /** how many assertions came */
   readonly assertions: number;
 }
 
-/** A blob on its way into the store: hashed and counted, not visible. */
+/** A staged blob: its bytes are stored and hashed, and not visible until it is committed. */
 export interface Ingested {
   readonly sums: Sums;
   bytes(start: number, end: number): Promise<Uint8Array>;
@@ -121,21 +121,21 @@ export interface Expected {
   readonly next?: string;
 }
 
-/** A package whose manifest is not read. */
+/** A package whose manifest cannot be read. */
 export interface Unreadable {
   readonly section: "packages" | "snaps";
   readonly name: string;
   readonly failure: Failure;
 }
 
-/** What stands in place of something that cannot be read. */
+/** The older state that is served in place of something that cannot be read. */
 export interface Mended {
   readonly section: "packages" | "snaps" | "assertions";
   /** of the package */
   readonly name: string;
-  /** whose state it is; 0: of none, nothing is known */
+  /** the generation that the state is of; 0: no readable state is left */
   readonly generation: number;
-  /** names of files that changed it after that generation */
+  /** names of the imported files that changed it after that generation */
   readonly since: readonly string[];
 }
 
@@ -153,7 +153,7 @@ export interface CatalogView {
 
 /** The store, as an import uses it. */
 export interface ImportStore {
-  /** why an older generation is read than the newest, if so */
+  /** why a generation before the newest is read; undefined: it is not */
   readonly damage: Failure | undefined;
   snapshot(): CatalogView | Promise<CatalogView>;
   mendable(base: CatalogView, mended: (one: Mended) => void): CatalogView;

@@ -1,18 +1,18 @@
-/** Which OCI images the held charms need, what they are called here and upstream, and how they are copied. */
+/** Which OCI images the stored charms need, their references upstream and in the local registry, and a script that copies them. */
 
 import { printable } from "../errors.ts";
 import type { ResourceRevision } from "./package.ts";
-import { domainOf, localReference, pathOf, type Registry, splitPath } from "./registry.ts";
+import { localReference, pathOfReference, type Registry, registryOfReference, splitPath } from "./registry.ts";
 
-/** One image: the same reference upstream and the same path here. */
+/** An image. Two with the same reference upstream and the same path are one. */
 export interface NeededImage {
   /** upstream's reference, as the charm's resource names it */
   readonly upstream: string;
   /** its path in the local registry */
   readonly path: string;
-  /** what Juju is told; null where no registry is set */
+  /** the reference that Juju gets; null where no registry is set */
   readonly local: string | null;
-  /** `sha256:…`; null where upstream's reference has a tag alone */
+  /** `sha256:…`; null where upstream's reference has no digest */
   readonly digest: string | null;
   readonly neededBy: readonly NeededBy[];
 }
@@ -24,8 +24,8 @@ export interface NeededBy {
   readonly revision: number;
 }
 
-/** What matters here of a charm. */
-export interface ImageUser {
+/** The fields of a charm that name its images. */
+export interface CharmWithImages {
   readonly name: string;
   readonly resources: readonly {
     readonly name: string;
@@ -34,7 +34,7 @@ export interface ImageUser {
 }
 
 /** Sorted by upstream's reference. */
-export function neededImages(packages: readonly ImageUser[], registry: Registry | undefined): NeededImage[] {
+export function neededImages(packages: readonly CharmWithImages[], registry: Registry | undefined): NeededImage[] {
   const found = new Map<string, NeededImage & { neededBy: NeededBy[] }>();
   for (const pkg of packages)
     for (const { name, revisions } of pkg.resources)
@@ -42,17 +42,17 @@ export function neededImages(packages: readonly ImageUser[], registry: Registry 
         if (!image) continue;
         const { reference: upstream, path } = image;
         const key = `${upstream}\n${path}`;
-        const one = found.get(key) ?? {
+        const needed = found.get(key) ?? {
           upstream,
           path,
           local: registry ? localReference(path, registry) : null,
-          digest: splitPath(pathOf(upstream)).digest ?? null,
+          digest: splitPath(pathOfReference(upstream)).digest ?? null,
           neededBy: [],
         };
-        one.neededBy.push({ charm: pkg.name, resource: name, revision });
-        found.set(key, one);
+        needed.neededBy.push({ charm: pkg.name, resource: name, revision });
+        found.set(key, needed);
       }
-  const order = (one: NeededImage) => `${one.upstream}\n${one.path}`;
+  const order = ({ upstream, path }: NeededImage) => `${upstream}\n${path}`;
   return [...found.values()].toSorted((a, b) => (order(a) < order(b) ? -1 : 1));
 }
 
@@ -61,75 +61,76 @@ export function showNeededBy({ charm, resource, revision }: NeededBy): string {
   return `charm ${charm}, resource ${resource} ${revision}`;
 }
 
-/** A word of a POSIX shell, whatever is in it. */
-export function quoted(text: string): string {
+/** The text as one word of a POSIX shell. */
+export function shellQuote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** skopeo reads no reference that has both a tag and a digest. */
+/** The reference without its tag where it has a digest too: skopeo takes one of them only. */
 function skopeoReference(reference: string): string {
-  const domain = domainOf(reference);
-  const { name, tag, digest } = splitPath(pathOf(reference));
+  const domain = registryOfReference(reference);
+  const { name, tag, digest } = splitPath(pathOfReference(reference));
   const end = digest !== undefined ? `@${digest}` : tag !== undefined ? `:${tag}` : "";
   return `${domain === undefined ? "" : `${domain}/`}${name}${end}`;
 }
 
-/** The folder of an image under `images/`: by its digest, so that one image is fetched once. */
-function folderOf({ upstream, digest }: NeededImage): string {
+/** The folder of an image, named by its digest, so that an image with several references is fetched once. */
+function imageFolder({ upstream, digest }: NeededImage): string {
   return `images/${(digest ?? upstream).replace(/[^A-Za-z0-9.]+/g, "-").replace(/^\.+/, "")}`;
 }
 
-/** The registry and repository that a login is kept for. */
-function repositoryOf(reference: string): string {
-  const domain = domainOf(reference) ?? "docker.io";
-  const { name } = splitPath(pathOf(reference));
+/** The registry and repository that credentials are for, as `auth.json` names them. */
+function loginRepository(reference: string): string {
+  const domain = registryOfReference(reference) ?? "docker.io";
+  const { name } = splitPath(pathOfReference(reference));
   return `${domain}/${domain === "docker.io" && !name.includes("/") ? `library/${name}` : name}`;
 }
 
-/** Each image once, in the order in which the script numbers them. */
-function fetchedOf(images: readonly NeededImage[]): [folder: string, image: NeededImage][] {
+/** The images to fetch, one for each folder, in the order in which the script numbers them. */
+function imagesByFolder(images: readonly NeededImage[]): [folder: string, image: NeededImage][] {
   const fetched = new Map<string, NeededImage>();
-  for (const image of images) if (!fetched.has(folderOf(image))) fetched.set(folderOf(image), image);
+  for (const image of images) if (!fetched.has(imageFolder(image))) fetched.set(imageFolder(image), image);
   return [...fetched];
 }
 
-/** What the script's environment needs of credentials, to be sourced by a shell; empty where no image has any. */
+/** Shell assignments of the credentials that the script reads from its environment; empty where no image has any. */
 export function skopeoCredentials(
   images: readonly NeededImage[],
   loginOf: (image: NeededImage) => { readonly username: string; readonly password: string } | undefined,
 ): string {
-  return fetchedOf(images)
+  return imagesByFolder(images)
     .flatMap(([, image], i) => {
       const { username = "", password = "" } = loginOf(image) ?? {};
       if (username === "" || password === "") return [];
-      return [`export UPSTREAM_USERNAME_${i + 1}=${quoted(username)} UPSTREAM_PASSWORD_${i + 1}=${quoted(password)}\n`];
+      return [`export UPSTREAM_USERNAME_${i + 1}=${shellQuote(username)} UPSTREAM_PASSWORD_${i + 1}=${shellQuote(password)}\n`];
     })
     .join("");
 }
 
 /**
- * A POSIX shell script for both sides: `fetch` copies from upstream into folders, `push` from these into the registry, which
- * REGISTRY names where none is set. Credentials come from the environment and go to skopeo in a file, never in its arguments.
+ * A POSIX shell script for both sides: `fetch` copies from upstream into folders, `push` from these into the registry, or into
+ * $REGISTRY where none is set. Credentials come from the environment and go to skopeo in a file, never in its arguments.
  */
 export function skopeoScript(images: readonly NeededImage[], registry: Registry | undefined): string {
-  const pushed = new Map(images.map((image) => [`${folderOf(image)}\n${image.path}`, image]));
-  const fetchLines = fetchedOf(images).flatMap(([folder, image], i) => [
-    ...image.neededBy.map((one) => `    # image ${i + 1}: ${printable(showNeededBy(one))}`),
-    `    login UPSTREAM _${i + 1} ${quoted(repositoryOf(image.upstream))}`,
-    `    held ${folder} || skopeo copy --all --preserve-digests --src-tls-verify="\${UPSTREAM_TLS_VERIFY:-true}" \${login:+--src-authfile "$login"} ${quoted(`docker://${skopeoReference(image.upstream)}`)} dir:${folder}`,
+  const pushed = new Map(images.map((image) => [`${imageFolder(image)}\n${image.path}`, image]));
+  const fetchLines = imagesByFolder(images).flatMap(([folder, image], i) => [
+    ...image.neededBy.map((user) => `    # image ${i + 1}: ${printable(showNeededBy(user))}`),
+    `    login UPSTREAM _${i + 1} ${shellQuote(loginRepository(image.upstream))}`,
+    `    held ${folder} || skopeo copy --all --preserve-digests --src-tls-verify="\${UPSTREAM_TLS_VERIFY:-true}" \${login:+--src-authfile "$login"} ${shellQuote(`docker://${skopeoReference(image.upstream)}`)} dir:${folder}`,
   ]);
-  // What the shell puts in from the environment stands between quotes of its own.
-  const target = (path: string) => (registry ? quoted(`docker://${registry.domain}/${path}`) : `docker://"$REGISTRY"${quoted(`/${path}`)}`);
+  // A variable that the shell expands has quotes of its own.
+  const target = (path: string) =>
+    registry ? shellQuote(`docker://${registry.domain}/${path}`) : `docker://"$REGISTRY"${shellQuote(`/${path}`)}`;
   const pushLines = [
     ...(registry ? [] : [`    : "\${REGISTRY:?set it to HOST:PORT of the local registry}"`]),
-    `    login REGISTRY "" ${registry ? quoted(registry.domain) : '"$REGISTRY"'}`,
+    `    login REGISTRY "" ${registry ? shellQuote(registry.domain) : '"$REGISTRY"'}`,
     ...[...pushed.values()].map(
       (image) =>
-        `    skopeo copy --all --preserve-digests --dest-tls-verify="\${REGISTRY_TLS_VERIFY:-true}" \${login:+--dest-authfile "$login"} dir:${folderOf(image)} ${target(skopeoReference(image.path))}`,
+        `    skopeo copy --all --preserve-digests --dest-tls-verify="\${REGISTRY_TLS_VERIFY:-true}" \${login:+--dest-authfile "$login"} dir:${imageFolder(image)} ${target(skopeoReference(image.path))}`,
     ),
   ];
   return `${[
-    ...HEAD,
+    ...SCRIPT_HEAD,
     "case ${1-} in",
     "  fetch)",
     ...(fetchLines.length > 0 ? fetchLines : ["    :"]),
@@ -145,7 +146,7 @@ export function skopeoScript(images: readonly NeededImage[], registry: Registry 
   ].join("\n")}\n`;
 }
 
-const HEAD = `#!/bin/sh
+const SCRIPT_HEAD = `#!/bin/sh
 # Copies the images that charms need. Written by chp export, and by chp images --script skopeo.
 #
 #   sh images.sh fetch    on the connected side: from upstream into images/, here

@@ -1,25 +1,26 @@
-/** What a deployment needs and the store lacks: findings, each with what to do next. Pure; what the network tells is added by its asker. */
+/** Findings about what a deployment needs and the store does not have, each with what to do next. Findings of the network are not made here. */
 
-import { USUAL_ARCHITECTURE } from "./controller.ts";
-import { EXPORT_SNAPS, exportCharms, type Finding } from "./finding.ts";
-import { neededSnaps, showNeed } from "./lacking.ts";
+import { DEFAULT_ARCHITECTURE } from "./controller.ts";
+import { EXPORT_SNAPS, exportCharms, type ReadinessFinding } from "./finding.ts";
 import type { Package } from "./package.ts";
 import { resolve } from "./resolve.ts";
 import type { Snap } from "./snap.ts";
+import { neededSnaps, showNeed } from "./snapneeds.ts";
 
-/** Bases and snapd for the held snaps, and what charms install. */
-export function snapFindings(packages: readonly Package[], snaps: readonly Snap[]): Finding[] {
+/** Missing snaps: bases of the stored snaps, snapd, and what charms install. */
+export function snapFindings(packages: readonly Package[], snaps: readonly Snap[]): ReadinessFinding[] {
   return neededSnaps(packages, snaps)
-    .filter((one) => !one.held)
-    .map((one) => ({
+    .filter((need) => !need.held)
+    .map((need) => ({
       check: "snaps",
-      what: `the snap ${showNeed(one)} is not held; needed by ${one.by.join(", ")}`,
-      sure: one.sure,
+      what: `the snap ${showNeed(need)} is not held; needed by ${need.by.join(", ")}`,
+      sure: need.sure,
       next: EXPORT_SNAPS,
     }));
 }
 
-export interface NamedCharm {
+/** A charm that a bundle names. */
+export interface BundledCharm {
   /** `bundle cos-lite 11` */
   readonly by: string;
   readonly charm: string;
@@ -27,18 +28,18 @@ export interface NamedCharm {
   readonly channel?: string;
 }
 
-/** Charms that bundles name and that are not held, or not in the channel that is named. */
-export function bundleFindings(packages: readonly Package[], named: readonly NamedCharm[]): Finding[] {
-  const held = new Map(packages.map((pkg) => [pkg.name, pkg]));
+/** Charms of bundles that are not stored, or not released to the channel that the bundle names. */
+export function bundleFindings(packages: readonly Package[], bundled: readonly BundledCharm[]): ReadinessFinding[] {
+  const byName = new Map(packages.map((pkg) => [pkg.name, pkg]));
   const found = new Map<string, { readonly next: string; readonly by: Set<string> }>();
-  for (const { by, charm, channel } of named) {
-    const pkg = held.get(charm);
+  for (const { by, charm, channel } of bundled) {
+    const pkg = byName.get(charm);
     if (pkg && (channel === undefined || isReleased(pkg, channel))) continue;
     const what = pkg ? `the charm ${charm} is held, but not in ${channel}` : `the charm ${charm} is not held`;
     const next = exportCharms(channel === undefined ? charm : `${charm} (channel ${channel})`);
-    const one = found.get(what) ?? { next, by: new Set() };
-    found.set(what, one);
-    one.by.add(by);
+    const finding = found.get(what) ?? { next, by: new Set() };
+    found.set(what, finding);
+    finding.by.add(by);
   }
   return [...found].map(([what, { next, by }]) => ({
     check: "charms",
@@ -48,9 +49,9 @@ export function bundleFindings(packages: readonly Package[], named: readonly Nam
   }));
 }
 
-/** Whether a Juju that names no base gets something from that channel, on whatever architecture. */
+/** Whether the channel has a revision for a Juju that names no base, on any architecture. */
 function isReleased(pkg: Package, channel: string): boolean {
-  const architectures = new Set(pkg.releases.map((release) => release.base?.architecture ?? USUAL_ARCHITECTURE));
+  const architectures = new Set(pkg.releases.map((release) => release.base?.architecture ?? DEFAULT_ARCHITECTURE));
   return [...architectures].some((architecture) => {
     const base = { name: "NA", channel: "NA", architecture };
     const query = { action: "install", instanceKey: "", name: pkg.name, channel, base, resourceRevisions: [], preferred: "24.04" } as const;
@@ -59,13 +60,13 @@ function isReleased(pkg: Package, channel: string): boolean {
   });
 }
 
-/** Resources that charms declare, and of which no revision is held. */
-export function resourceFindings(packages: readonly Package[]): Finding[] {
+/** Resources that charms declare and of which no revision is stored. */
+export function resourceFindings(packages: readonly Package[]): ReadinessFinding[] {
   return packages.flatMap((pkg) => {
-    const held = new Set(pkg.resources.flatMap(({ name, revisions }) => (revisions.length > 0 ? [name] : [])));
+    const stored = new Set(pkg.resources.flatMap(({ name, revisions }) => (revisions.length > 0 ? [name] : [])));
     const declared = new Map<string, number[]>();
     for (const { revision, resources } of pkg.revisions)
-      for (const name of resources) if (!held.has(name)) declared.set(name, [...(declared.get(name) ?? []), revision]);
+      for (const name of resources) if (!stored.has(name)) declared.set(name, [...(declared.get(name) ?? []), revision]);
     return [...declared].map(([name, revisions]) => ({
       check: "resources" as const,
       what: `the resource ${name} is not held; declared by charm ${pkg.name} ${revisions.join(", ")}`,

@@ -14,7 +14,7 @@ export interface Registry {
   readonly password: string;
 }
 
-/** The registry of now, and those that replies of the last day may still name. */
+/** The registry that is set, and those that it replaced within `FORMER_REGISTRY_SECONDS`. */
 export interface Registries {
   readonly current: Registry | undefined;
   readonly former: readonly Registry[];
@@ -22,11 +22,11 @@ export interface Registries {
 
 export const NO_REGISTRY: Registries = { current: undefined, former: [] };
 
-/** Seconds for which a resource stays available as an earlier reply described it. */
-export const FORMER_FOR = 24 * 60 * 60;
+/** Seconds for which the bytes that an earlier reply described can still be downloaded. */
+export const FORMER_REGISTRY_SECONDS = 24 * 60 * 60;
 
-/** The domain in its one spelling. Throws an Error that says what is wrong. */
-export function checkDomain(text: string): string {
+/** The domain, if it is valid. Throws an Error that says what is wrong. */
+export function checkRegistryDomain(text: string): string {
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) throw new Error(`${text} begins with a protocol: give the domain alone, as host or host:port`);
   if (text.includes("/")) throw new Error(`${text} has a path: give the domain alone, as host or host:port`);
   if (!/^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/.test(text))
@@ -38,15 +38,15 @@ export function checkDomain(text: string): string {
   return text;
 }
 
-/** The registry of an image reference; undefined where it begins with a path, as Docker reads it. */
-export function domainOf(reference: string): string | undefined {
+/** The registry in an image reference, by the rules of Docker; undefined: it has none. */
+export function registryOfReference(reference: string): string | undefined {
   const [first = "", ...rest] = reference.split("/");
   return rest.length > 0 && (/[.:]/.test(first) || first === "localhost") ? first : undefined;
 }
 
-/** The path of an image without its registry. */
-export function pathOf(reference: string): string {
-  const domain = domainOf(reference);
+/** An image reference without its registry. */
+export function pathOfReference(reference: string): string {
+  const domain = registryOfReference(reference);
   return domain === undefined ? reference : reference.slice(domain.length + 1);
 }
 
@@ -61,9 +61,9 @@ export function readImageBlob(
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const entries = new Map(Object.entries(value).map(([key, one]) => [key.toLowerCase(), one as unknown]));
+  const entries = new Map(Object.entries(value).map(([key, field]) => [key.toLowerCase(), field as unknown]));
   const text = (...keys: string[]) =>
-    keys.map((key) => entries.get(key)).find((one) => typeof one === "string" && one !== "") as string | undefined;
+    keys.map((key) => entries.get(key)).find((field) => typeof field === "string" && field !== "") as string | undefined;
   const reference = text("imagename", "registrypath");
   if (reference === undefined || printable(reference) !== reference) return undefined;
   return { reference, username: text("username") ?? "", password: text("password") ?? "" };
@@ -72,7 +72,7 @@ export function readImageBlob(
 /** bytes; more is no blob of an image */
 export const MAX_IMAGE_BLOB = 64 * 1024;
 
-/** The blob of an oci-image resource: the same bytes for the same words; empty credentials leave both keys out. */
+/** The blob of an oci-image resource: the same bytes for the same arguments; with empty credentials both keys are left out. */
 export function imageBlob(
   reference: string,
   { username, password }: Pick<Registry, "username" | "password"> = { username: "", password: "" },
@@ -82,12 +82,12 @@ export function imageBlob(
   );
 }
 
-/** The bytes of an oci-image resource as that registry's clients get it; undefined for a file. */
+/** The blob that clients of a store with that registry get of a resource; undefined where they get the stored blob. */
 export function servedImage(resource: ResourceRevision, registry: Registry | undefined): Uint8Array | undefined {
   return resource.image && registry && imageBlob(localReference(resource.image.path, registry), registry);
 }
 
-/** What an image is called in that registry. */
+/** The reference of an image in that registry. */
 export function localReference(path: string, registry: Registry): string {
   return `${registry.domain}/${path}`;
 }
@@ -106,23 +106,26 @@ export function splitPath(path: string): ImagePath {
   return { name, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
 }
 
-const views = new WeakMap<Package, WeakMap<Registry, Package>>();
+const retargeted = new WeakMap<Package, WeakMap<Registry, Package>>();
 
-/** The package as that registry's clients see it: size and digests of its images are those of the bytes that they get. */
+/** The package with images of that registry: size and digests of its image resources are those of `servedImage`. */
 export function retarget(pkg: Package, registry: Registry | undefined): Package {
-  if (!registry || !pkg.resources.some((r) => r.revisions.some((one) => one.image))) return pkg;
-  const known = views.get(pkg) ?? new WeakMap<Registry, Package>();
-  views.set(pkg, known);
+  if (!registry || !pkg.resources.some((r) => r.revisions.some(({ image }) => image))) return pkg;
+  const known = retargeted.get(pkg) ?? new WeakMap<Registry, Package>();
+  retargeted.set(pkg, known);
   let view = known.get(registry);
   if (!view) {
-    const resources = pkg.resources.map(({ name, revisions }) => ({ name, revisions: revisions.map((one) => retargetOne(one, registry)) }));
+    const resources = pkg.resources.map(({ name, revisions }) => ({
+      name,
+      revisions: revisions.map((resource) => retargetResource(resource, registry)),
+    }));
     view = { ...pkg, resources };
     known.set(registry, view);
   }
   return view;
 }
 
-function retargetOne(resource: ResourceRevision, registry: Registry): ResourceRevision {
+function retargetResource(resource: ResourceRevision, registry: Registry): ResourceRevision {
   const bytes = servedImage(resource, registry);
   if (!bytes) return resource;
   const { size, "sha-256": blob, "sha-384": a = "", "sha-512": b = "", "sha3-384": c = "" } = sumsOf(bytes, ALGORITHMS);

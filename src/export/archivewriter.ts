@@ -1,64 +1,64 @@
-/** Writes one archive: what is at hand and what is fetched, several files at once, each straight to where it stays. */
+/** Writes one archive: bytes in memory and downloads, several files at once, each straight to its place in the archive. */
 
 import type { ReadAt } from "../archives/archive.ts";
 import { formatSums, type SecretKey, SIGNATURE_FILE, SUMS_FILE, sign } from "../archives/signature.ts";
-import { Layout, type Piece, PieceWriter, payloadOf, type Room } from "../archives/tarball.ts";
+import { Layout, type Piece, PieceWriter, payloadOf, type RandomAccessOutput } from "../archives/tarball.ts";
 import { Summer, type Sums } from "../digest.ts";
 import type { Failure } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
-import { type Receiver, type Remote, type RemoteFile, Unavailable } from "./client.ts";
-import type { Packed, PackedFile } from "./pack.ts";
+import { type DownloadTarget, type HttpClient, Unavailable, type UpstreamFile } from "./client.ts";
+import type { PackedFile, PackedPackage } from "./pack.ts";
 
-/** Where an unfinished archive lies, and what of it is there already. */
-export interface Work extends Room {
-  /** Makes sure that there is room for so many bytes in all. */
+/** An archive that is being written, and how much of each file an earlier run wrote. */
+export interface ArchiveOutput extends RandomAccessOutput {
+  /** Makes sure that there is space for an archive of so many bytes. Throws where there is not. */
   reserve(length: number): Promise<void>;
-  /** bytes of that very payload that an earlier run left at that very place */
+  /** bytes of the payload with that digest that an earlier run wrote to the same place */
   kept(piece: Piece, digest: string): number;
-  /** Notes that so many bytes of a payload are there; cheap enough for every chunk. */
+  /** Records that so many bytes of a payload are written; cheap enough for every chunk. */
   keep(piece: Piece, digest: string, bytes: number): Promise<void>;
 }
 
-/** Told of what is fetched; one a label. */
-export interface Fetching {
-  /** less than 0: what had come was of no use */
+/** Reports the downloads of one label. */
+export interface FetchProgress {
+  /** less than 0: these bytes have to be downloaded again */
   advance(bytes: number): void;
-  end(isWhole: boolean): void;
+  end(isComplete: boolean): void;
 }
 
 /** `documented`: a .tar.gz of one NAME.tar.gz a package; `snap`: a .tar.gz of one snap's files; `site`: a .tar of folders. */
-export type Form = "documented" | "snap" | "site";
+export type ArchiveForm = "documented" | "snap" | "site";
 
-export interface ArchiveOptions {
-  readonly work: Work;
-  readonly remote: Remote;
-  readonly form: Form;
+export interface ArchiveWriterOptions {
+  readonly output: ArchiveOutput;
+  readonly client: HttpClient;
+  readonly form: ArchiveForm;
   /** downloads at once */
   readonly parallel: number;
-  /** `size`: bytes of all files of the label */
-  readonly onFetch?: (label: string, size: number) => Fetching;
+  /** called for each label before its downloads; `size`: bytes of all its files */
+  readonly onFetch?: (label: string, size: number) => FetchProgress;
 }
 
-/** A package that could not be brought in whole. */
-export interface Broken {
-  readonly packed: Packed;
+/** A package of which a file could not be downloaded. */
+export interface FailedDownload {
+  readonly packed: PackedPackage;
   readonly failure: Failure;
 }
 
-interface Placed {
-  readonly packed: Packed;
+interface PlacedFile {
+  readonly packed: PackedPackage;
   readonly file: PackedFile;
   readonly piece: Piece;
 }
 
 export class ArchiveWriter {
-  readonly #options: ArchiveOptions;
+  readonly #options: ArchiveWriterOptions;
   readonly #layout: Layout;
-  readonly #placed: Placed[] = [];
+  readonly #placed: PlacedFile[] = [];
   readonly #sums = new Map<Piece, Sums>();
   #fetched = 0;
 
-  constructor(options: ArchiveOptions) {
+  constructor(options: ArchiveWriterOptions) {
     this.#options = options;
     this.#layout = new Layout({ compress: options.form !== "site" });
   }
@@ -68,30 +68,33 @@ export class ArchiveWriter {
     return this.#fetched;
   }
 
-  /** Lays out packages and brings their files in. Those that can't be had are given back; the archive can't be finished then. */
-  async add(packages: readonly Packed[], options: { readonly failFast?: boolean } = {}): Promise<Broken[]> {
+  /**
+   * Lays out packages and writes their files. Gives the packages of which a file could not be downloaded: then the archive cannot
+   * be finished. `failFast`: throws the first such failure.
+   */
+  async add(packages: readonly PackedPackage[], options: { readonly failFast?: boolean } = {}): Promise<FailedDownload[]> {
     const placed = packages.flatMap((packed) => this.#place(packed));
     this.#placed.push(...placed);
-    await this.#options.work.reserve(this.#layout.length);
-    const fetching = this.#fetchings(placed);
-    const broken: Broken[] = [];
+    await this.#options.output.reserve(this.#layout.length);
+    const progress = this.#progressByLabel(placed);
+    const failed: FailedDownload[] = [];
     await mapBounded(placed, this.#options.parallel, async ({ packed, file, piece }, signal) => {
-      const told = fetching.get(file.label ?? "");
-      if (broken.some((one) => one.packed === packed)) return told?.end(false);
+      const ofLabel = progress.get(file.label ?? "");
+      if (failed.some((download) => download.packed === packed)) return ofLabel?.end(false);
       try {
-        await this.#bring(file, piece, told, signal);
-        told?.end(true);
+        await this.#write(file, piece, ofLabel, signal);
+        ofLabel?.end(true);
       } catch (error) {
-        told?.end(false);
-        // Anything else, like a full disk, concerns them all.
+        ofLabel?.end(false);
+        // Anything else, like a full disk, concerns all packages.
         if (!(error instanceof Unavailable) || options.failFast) throw error;
-        broken.push({ packed, failure: error });
+        failed.push({ packed, failure: error });
       }
     });
-    return broken;
+    return failed;
   }
 
-  #place(packed: Packed): Placed[] {
+  #place(packed: PackedPackage): PlacedFile[] {
     const files = packed.files.map((file) => ({ path: file.path, size: sizeOf(file) }));
     const pieces = this.#pieces(packed, files);
     return packed.files.flatMap((file, i) => {
@@ -100,46 +103,46 @@ export class ArchiveWriter {
     });
   }
 
-  #pieces({ name, type }: Packed, files: readonly { readonly path: string; readonly size: number }[]): Piece[] {
+  #pieces({ name, type }: PackedPackage, files: readonly { readonly path: string; readonly size: number }[]): Piece[] {
     const { form } = this.#options;
     if (form === "documented") return this.#layout.container(`${name}.tar.gz`, files);
     const folder = form === "snap" ? "" : `${type === "snap" ? "snaps" : "charms"}/${name}/`;
     return files.map(({ path, size }) => this.#layout.file(folder + path, size));
   }
 
-  /** One report a label; it ends with the last of its files. */
-  #fetchings(placed: readonly Placed[]): Map<string, Fetching> {
-    const labels = new Map<string, { size: number; left: number; isWhole: boolean }>();
+  /** One report for each label; it ends with the last of its files. */
+  #progressByLabel(placed: readonly PlacedFile[]): Map<string, FetchProgress> {
+    const labels = new Map<string, { size: number; left: number; isComplete: boolean }>();
     for (const { file } of placed) {
       if (file.label === undefined) continue;
-      const one = labels.get(file.label) ?? { size: 0, left: 0, isWhole: true };
-      labels.set(file.label, { ...one, size: one.size + sizeOf(file), left: one.left + 1 });
+      const state = labels.get(file.label) ?? { size: 0, left: 0, isComplete: true };
+      labels.set(file.label, { ...state, size: state.size + sizeOf(file), left: state.left + 1 });
     }
-    const all = [...labels].flatMap(([label, one]): [string, Fetching][] => {
-      const fetching = this.#options.onFetch?.(label, one.size);
-      if (!fetching) return [];
-      const end = (isWhole: boolean) => {
-        one.left -= 1;
-        one.isWhole &&= isWhole;
-        if (one.left === 0) fetching.end(one.isWhole);
+    const all = [...labels].flatMap(([label, state]): [string, FetchProgress][] => {
+      const progress = this.#options.onFetch?.(label, state.size);
+      if (!progress) return [];
+      const end = (isComplete: boolean) => {
+        state.left -= 1;
+        state.isComplete &&= isComplete;
+        if (state.left === 0) progress.end(state.isComplete);
       };
-      return [[label, { advance: (bytes) => fetching.advance(bytes), end }]];
+      return [[label, { advance: (bytes) => progress.advance(bytes), end }]];
     });
     return new Map(all);
   }
 
-  async #bring(file: PackedFile, piece: Piece, fetching: Fetching | undefined, signal: AbortSignal): Promise<void> {
+  async #write(file: PackedFile, piece: Piece, progress: FetchProgress | undefined, signal: AbortSignal): Promise<void> {
     const { content } = file;
-    if ("url" in content) await this.#fetch(content, file.label ?? file.path, piece, fetching, signal);
+    if ("url" in content) await this.#fetch(content, file.label ?? file.path, piece, progress, signal);
     else await this.#copy(content instanceof Uint8Array ? readerOf(content) : content, piece);
   }
 
-  /** Bytes at hand are there in a moment, so no run keeps account of them. */
+  /** No progress is recorded of local bytes: writing them again takes a moment. */
   async #copy(from: ReadAt, piece: Piece): Promise<void> {
-    const writer = new PieceWriter(piece, this.#options.work);
+    const writer = new PieceWriter(piece, this.#options.output);
     const summer = new Summer();
     for (let at = 0; at < from.size; at += MIB) {
-      this.#options.remote.throwIfInterrupted();
+      this.#options.client.throwIfInterrupted();
       const chunk = await from.bytes(at, Math.min(from.size, at + MIB));
       summer.update(chunk);
       await writer.write(chunk);
@@ -148,53 +151,54 @@ export class ArchiveWriter {
     this.#sums.set(piece, summer.sums());
   }
 
-  async #fetch(file: RemoteFile, label: string, piece: Piece, fetching: Fetching | undefined, signal: AbortSignal): Promise<void> {
-    const { work, remote } = this.#options;
-    const incoming = new Incoming(piece, work, file, signal, (bytes) => fetching?.advance(bytes));
-    await incoming.resume();
+  async #fetch(file: UpstreamFile, label: string, piece: Piece, progress: FetchProgress | undefined, signal: AbortSignal): Promise<void> {
+    const { output, client } = this.#options;
+    const download = new PieceDownload(piece, output, file, signal, (bytes) => progress?.advance(bytes));
+    await download.resume();
     try {
-      await remote.download(`cannot fetch ${label}`, file, incoming);
+      await client.download(`cannot fetch ${label}`, file, download);
     } finally {
-      this.#fetched += incoming.fetched;
-      await incoming.settle();
+      this.#fetched += download.fetched;
+      await download.flush();
     }
-    this.#sums.set(piece, await incoming.end());
+    this.#sums.set(piece, await download.end());
   }
 
-  /** What a file of a package holds; it must have come. */
-  read(packed: Packed, path: string): ReadAt | undefined {
-    const found = this.#placed.find((one) => one.packed === packed && one.file.path === path);
-    return found && payloadOf(found.piece, this.#options.work);
+  /** The bytes of a file of a package that was added without a failure. */
+  read(packed: PackedPackage, path: string): ReadAt | undefined {
+    const found = this.#placed.find(({ packed: owner, file }) => owner === packed && file.path === path);
+    return found && payloadOf(found.piece, this.#options.output);
   }
 
-  /** The same package as it lies here, for another archive. */
-  held(packed: Packed): Packed {
+  /** The same package with its bytes read from this archive, to be written into another. */
+  contentsOf(packed: PackedPackage): PackedPackage {
     return { ...packed, files: packed.files.map((file) => ({ ...file, content: this.read(packed, file.path) ?? file.content })) };
   }
 
-  /** Adds what stands at the top, the sums of all and their signature; gives the length of the archive. */
+  /** Adds files at the top, the checksums of all and their signature. `now`: milliseconds. Gives the length of the archive in bytes. */
   async finish(
     texts: readonly { readonly path: string; readonly content: Uint8Array }[],
     key: SecretKey | undefined,
     now: number,
   ): Promise<number> {
-    for (const text of texts) await this.#text(text.path, text.content);
+    for (const { path, content } of texts) await this.#addText(path, content);
     const list = formatSums([...this.#sums].map(([{ path }, { "sha-256": sha256 }]) => ({ path, sha256 })));
-    await this.#text(SUMS_FILE, Buffer.from(list));
-    if (key) await this.#text(SIGNATURE_FILE, Buffer.from(sign(list, key, { now })));
-    for (const piece of this.#layout.end()) await new PieceWriter(piece, this.#options.work).end();
+    await this.#addText(SUMS_FILE, Buffer.from(list));
+    if (key) await this.#addText(SIGNATURE_FILE, Buffer.from(sign(list, key, { now })));
+    for (const piece of this.#layout.end()) await new PieceWriter(piece, this.#options.output).end();
     return this.#layout.length;
   }
 
   /** A file at the top of the archive. */
-  #text(path: string, content: Uint8Array): Promise<void> {
+  #addText(path: string, content: Uint8Array): Promise<void> {
     return this.#copy(readerOf(content), this.#layout.file(path, content.byteLength));
   }
 }
 
 const MIB = 2 ** 20;
 
-function readerOf(bytes: Uint8Array): ReadAt {
+/** Bytes in memory, to be read like a file. */
+export function readerOf(bytes: Uint8Array): ReadAt {
   return { size: bytes.byteLength, bytes: async (start, end) => bytes.subarray(start, end) };
 }
 
@@ -202,12 +206,12 @@ function sizeOf({ content }: PackedFile): number {
   return content instanceof Uint8Array ? content.byteLength : content.size;
 }
 
-/** A download on its way into its place. */
-class Incoming implements Receiver {
+/** A download that is written to its place in the archive. */
+class PieceDownload implements DownloadTarget {
   readonly signal: AbortSignal;
   readonly #piece: Piece;
-  readonly #work: Work;
-  readonly #file: RemoteFile;
+  readonly #output: ArchiveOutput;
+  readonly #file: UpstreamFile;
   readonly #advance: (bytes: number) => void;
   #writer: PieceWriter;
   #summer: Summer;
@@ -216,15 +220,15 @@ class Incoming implements Receiver {
   /** bytes that came over the network */
   fetched = 0;
 
-  constructor(piece: Piece, work: Work, file: RemoteFile, signal: AbortSignal, advance: (bytes: number) => void) {
-    [this.#piece, this.#work, this.#file, this.signal, this.#advance] = [piece, work, file, signal, advance];
-    this.#writer = new PieceWriter(piece, work);
+  constructor(piece: Piece, output: ArchiveOutput, file: UpstreamFile, signal: AbortSignal, advance: (bytes: number) => void) {
+    [this.#piece, this.#output, this.#file, this.signal, this.#advance] = [piece, output, file, signal, advance];
+    this.#writer = new PieceWriter(piece, output);
     this.#summer = new Summer([file.algorithm]);
   }
 
-  /** Takes over what an earlier run left. */
+  /** Goes on after the bytes that an earlier run wrote. */
   async resume(): Promise<void> {
-    const kept = this.#work.kept(this.#piece, this.#file.digest);
+    const kept = this.#output.kept(this.#piece, this.#file.digest);
     if (kept > 0) await this.#writer.replay(kept, (chunk) => this.#summer.update(chunk));
     this.at = kept;
     this.#advance(kept);
@@ -236,26 +240,26 @@ class Incoming implements Receiver {
     this.at += chunk.byteLength;
     this.fetched += chunk.byteLength;
     this.#advance(chunk.byteLength);
-    await this.#note();
+    await this.#recordProgress();
   }
 
   async restart(): Promise<void> {
     await this.#writer.flush();
     this.#advance(-this.at);
-    this.#writer = new PieceWriter(this.#piece, this.#work);
+    this.#writer = new PieceWriter(this.#piece, this.#output);
     this.#summer = new Summer([this.#file.algorithm]);
     this.at = 0;
-    await this.#note();
+    await this.#recordProgress();
   }
 
-  /** After it the next run can go on from here. */
-  async settle(): Promise<void> {
+  /** After it a later run can go on from here. */
+  async flush(): Promise<void> {
     await this.#writer.flush();
-    await this.#note();
+    await this.#recordProgress();
   }
 
-  #note(): Promise<void> {
-    return this.#work.keep(this.#piece, this.#file.digest, this.#writer.landed);
+  #recordProgress(): Promise<void> {
+    return this.#output.keep(this.#piece, this.#file.digest, this.#writer.landed);
   }
 
   sums(): Sums {
@@ -263,7 +267,7 @@ class Incoming implements Receiver {
     return this.#sums;
   }
 
-  /** After a download that came right; its sums. */
+  /** Ends a download whose digest is right; its checksums. */
   async end(): Promise<Sums> {
     await this.#writer.end();
     return this.#sums ?? this.sums();

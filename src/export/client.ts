@@ -1,72 +1,72 @@
-/** Requests to servers outside, and downloads from them: bounded, tried again where that may help, and told by their URL. */
+/** Requests to servers outside, and downloads from them: bounded, retried where that may help, with the URL in every error. */
 
 import { type Algorithm, type Sums, sumsOf } from "../digest.ts";
 import { Failure, printable, reason } from "../errors.ts";
 
-export interface Request {
+export interface HttpRequest {
   readonly method?: "GET" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
 }
 
 /** Sends one request; a redirect is a reply. Rejects where no reply comes, or the signal is aborted. */
-export type Transport = (url: string, request: Request & { readonly signal: AbortSignal }) => Promise<Response>;
+export type Transport = (url: string, request: HttpRequest & { readonly signal: AbortSignal }) => Promise<Response>;
 
-export interface RemoteOptions {
+export interface HttpClientOptions {
   readonly transport: Transport;
   readonly signal?: AbortSignal;
-  /** milliseconds; rejects where a signal is aborted. Tests wait for nothing. */
+  /** `time`: milliseconds; rejects where a signal is aborted. Tests do not wait. */
   readonly sleep?: (time: number, signals: readonly AbortSignal[]) => Promise<void>;
-  /** told why something is asked again, and after how many milliseconds */
+  /** called before a retry, with its reason and the milliseconds until then */
   readonly onRetry?: (why: string, wait: number) => void;
 }
 
 /** Where the bytes of a download go. */
-export interface Receiver {
-  /** bytes that are there already */
+export interface DownloadTarget {
+  /** bytes that it has already */
   readonly at: number;
-  /** aborted where the download is not wanted any more */
+  /** aborted where the download is not needed any more */
   readonly signal?: AbortSignal;
   write(chunk: Uint8Array): Promise<void>;
-  /** of all bytes; called once, before another `restart` */
+  /** checksums of all bytes; called once, or again after `restart` */
   sums(): Sums;
-  /** Forgets what is there. */
+  /** Drops all bytes. */
   restart(): Promise<void>;
 }
 
-interface Circumstances {
-  /** of the reply; undefined: none came, or it was none that can be read */
+interface UnavailableDetails {
+  /** of the reply; undefined: there was none, or it is not readable */
   readonly status?: number;
-  /** whether a later try may fare better */
-  readonly passing?: boolean;
-  /** milliseconds that the server asks to wait */
+  /** whether a later try may succeed */
+  readonly retryable?: boolean;
+  /** milliseconds that the server asks to wait before the next try */
   readonly wait?: number;
   readonly next?: string;
   readonly cause?: unknown;
 }
 
-/** What could not be had of a server, and where it was asked. */
+/** A request or download that failed, with its URL. */
 export class Unavailable extends Failure {
   readonly url: string;
-  readonly circumstances: Circumstances;
+  readonly details: UnavailableDetails;
   readonly #what: string;
   readonly #why: string;
 
-  constructor(what: string, url: string, why: string, circumstances: Circumstances = {}) {
+  constructor(what: string, url: string, why: string, circumstances: UnavailableDetails = {}) {
     const { status, next, cause } = circumstances;
     super(status === 404 ? "not-found" : "failed", `${what}: ${shownUrl(url)}: ${why}`, {
       ...(next !== undefined && { next }),
       ...(cause !== undefined && { cause }),
     });
     this.url = shownUrl(url);
-    this.circumstances = circumstances;
+    this.details = circumstances;
     this.#what = what;
     this.#why = why;
   }
 
-  /** The same, told after the last try. */
+  /** The same failure with the number of tries in its message. */
   after(tries: number): Unavailable {
-    return tries < 2 ? this : new Unavailable(this.#what, this.url, `${this.#why}, in ${tries} tries`, this.circumstances);
+    return tries < 2 ? this : new Unavailable(this.#what, this.url, `${this.#why}, in ${tries} tries`, this.details);
   }
 }
 
@@ -79,59 +79,60 @@ function shownUrl(url: string): string {
 const TRIES = 6;
 /** milliseconds */
 const [FIRST_PAUSE, LONGEST_PAUSE] = [500, 60_000];
-/** milliseconds without a byte */
-const SILENCE = 60_000;
+/** milliseconds without a byte after which a request fails */
+const MAX_SILENCE = 60_000;
 /** bytes */
 const MAX_REPLY = 64 * 2 ** 20;
 const MAX_ERROR = 64 * 2 ** 10;
 const MAX_REDIRECTS = 10;
-const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
+/** statuses of replies */
+const RETRYABLE = new Set([408, 425, 429, 500, 502, 503, 504]);
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
-export class Remote {
-  readonly #options: RemoteOptions;
+export class HttpClient {
+  readonly #options: HttpClientOptions;
 
-  constructor(options: RemoteOptions) {
+  constructor(options: HttpClientOptions) {
     this.#options = options;
   }
 
-  /** Throws where the process was told to end: for long work between two requests. */
+  /** Throws an `interrupted` failure where the process is to end: for long work between two requests. */
   throwIfInterrupted(): void {
-    if (this.#options.signal?.aborted) throw interrupted();
+    if (this.#options.signal?.aborted) throw interruptedFailure();
   }
 
-  /** What `read` makes of the body of a success. `what`: `cannot get …`, as errors begin. Throws `Unavailable`. */
-  text<T>(what: string, url: string, request: Request, read: (text: string) => T): Promise<T> {
-    return this.#trying(this.#signals(), async () => {
+  /** What `read` makes of the body of a successful reply. `what`: `cannot get …`, as errors begin. Throws `Unavailable`. */
+  text<T>(what: string, url: string, request: HttpRequest, read: (text: string) => T): Promise<T> {
+    return this.#retrying(this.#signals(), async () => {
       const reply = await this.#send(what, url, request, this.#signals());
-      return read((await reply.upTo(MAX_REPLY)).toString());
+      return read((await reply.body(MAX_REPLY)).toString());
     });
   }
 
   /**
-   * Brings a file to `receiver`, from where that is on: asked again after a break, with growing pauses, as long as something
-   * comes. A digest that is wrong is not believed before the second time. Throws `Unavailable`.
+   * Downloads a file into `target`, after the bytes that it has already: retried with growing pauses, as long as there is progress.
+   * Where the digest is wrong, all of it is downloaded once more. Throws `Unavailable`.
    */
-  async download(what: string, file: RemoteFile, receiver: Receiver): Promise<void> {
+  async download(what: string, file: UpstreamFile, target: DownloadTarget): Promise<void> {
     const { url, algorithm, digest } = file;
     for (const isLast of [false, true]) {
-      await this.#transfer(what, file, receiver);
-      const is = receiver.sums()[algorithm];
-      if (is === digest) return;
-      // What an earlier run left may be what is wrong; a server that gives other bytes twice means it.
-      await receiver.restart();
-      const wrong = new Unavailable(what, url, `its ${algorithm} is ${is}, but the store told ${digest}`);
+      await this.#transfer(what, file, target);
+      const actual = target.sums()[algorithm];
+      if (actual === digest) return;
+      // Bytes of an earlier run may be the wrong ones; a server that gives other bytes twice has no others.
+      await target.restart();
+      const wrong = new Unavailable(what, url, `its ${algorithm} is ${actual}, but the store told ${digest}`);
       if (isLast) throw wrong.after(2);
       this.#options.onRetry?.(wrong.message, 0);
     }
   }
 
-  /** A file that is needed in memory. `what`: what it is, in words. Throws `Unavailable`, a `failed` failure where it is large. */
-  async bytes(what: string, file: RemoteFile): Promise<Uint8Array> {
+  /** Downloads a file into memory. `what`: what it is, in words. Throws `Unavailable`, or a `failed` failure where it is too large. */
+  async bytes(what: string, file: UpstreamFile): Promise<Uint8Array> {
     const { size, algorithm } = file;
     if (size > MAX_REPLY) throw new Failure("failed", `cannot fetch ${what}: it has ${size} bytes, which is more than is read at once`);
     const bytes = Buffer.alloc(size);
-    const receiver: Receiver & { at: number } = {
+    const target: DownloadTarget & { at: number } = {
       at: 0,
       async write(chunk) {
         bytes.set(chunk, this.at);
@@ -142,16 +143,16 @@ export class Remote {
         this.at = 0;
       },
     };
-    await this.download(`cannot fetch ${what}`, file, receiver);
+    await this.download(`cannot fetch ${what}`, file, target);
     return bytes;
   }
 
-  async #transfer(what: string, { url, size }: RemoteFile, receiver: Receiver): Promise<void> {
-    const signals = this.#signals(receiver.signal);
-    // Where a server can't give the rest, all of it is asked for, and what is there already is passed over.
+  async #transfer(what: string, { url, size }: UpstreamFile, target: DownloadTarget): Promise<void> {
+    const signals = this.#signals(target.signal);
+    // Where a server cannot give the rest, all of the file is asked for, and its first bytes are skipped.
     let asksForRest = true;
     const work = async () => {
-      const from = receiver.at;
+      const from = target.at;
       if (from === size && size > 0) return;
       const headers = { "Accept-Encoding": "identity", ...(asksForRest && from > 0 && { Range: `bytes=${from}-` }) };
       const reply = await this.#send(what, url, { headers }, signals);
@@ -164,49 +165,49 @@ export class Remote {
         throw reply.unusable(`it has ${start + length} bytes, but the store told ${size}`);
       let known = from - start;
       for await (const chunk of reply.chunks()) {
-        if (receiver.at === size) return; // what comes after it is nobody's; the digest tells
-        const fresh = chunk.subarray(known, known + size - receiver.at);
+        if (target.at === size) return; // more than the file is ignored; its digest decides
+        const fresh = chunk.subarray(known, known + size - target.at);
         known = Math.max(0, known - chunk.byteLength);
-        if (fresh.byteLength > 0) await receiver.write(fresh);
+        if (fresh.byteLength > 0) await target.write(fresh);
       }
-      if (receiver.at < size) throw reply.unusable(`it ended after ${receiver.at} of ${size} bytes`);
+      if (target.at < size) throw reply.unusable(`it ended after ${target.at} of ${size} bytes`);
     };
-    await this.#trying(signals, work, () => receiver.at);
+    await this.#retrying(signals, work, () => target.at);
   }
 
-  /** Asks, and goes where the answer leads to. */
-  async #send(what: string, url: string, request: Request, signals: readonly AbortSignal[]): Promise<Reply> {
+  /** Sends a request and follows redirects. */
+  async #send(what: string, url: string, request: HttpRequest, signals: readonly AbortSignal[]): Promise<HttpReply> {
     const headers = { "User-Agent": "chp", ...request.headers };
     for (let [at, redirects] = [url, 0]; ; redirects += 1) {
-      // A fetch may know other protocols, and files of this machine are none of a server's business.
+      // A fetch may know other protocols, and a redirect must not read files of this machine.
       if (!URL.canParse(at) || !["http:", "https:"].includes(new URL(at).protocol))
         throw new Unavailable(what, at, "that is no URL that begins with http:// or https://");
-      const watch = new Watch(signals);
-      const response = await watch
-        .until(this.#options.transport(at, { ...request, headers, signal: watch.signal }))
-        .catch((error: unknown) => Promise.reject(noReply(what, at, error)));
-      const reply = new Reply(what, at, response, watch);
+      const timeout = new SilenceTimeout(signals);
+      const response = await timeout
+        .until(this.#options.transport(at, { ...request, headers, signal: timeout.signal }))
+        .catch((error: unknown) => Promise.reject(connectionError(what, at, error)));
+      const reply = new HttpReply(what, at, response, timeout);
       if (response.ok || (reply.status === 416 && request.headers?.["Range"])) return reply;
       const next = REDIRECTS.has(reply.status) ? response.headers.get("Location") : null;
       if (next === null) throw await reply.refusal();
-      if (redirects === MAX_REDIRECTS) throw reply.unusable(`after ${redirects} redirects there is another`, { passing: false });
-      watch.end();
+      if (redirects === MAX_REDIRECTS) throw reply.unusable(`after ${redirects} redirects there is another`, { retryable: false });
+      timeout.end();
       at = URL.canParse(next, at) ? new URL(next, at).href : next;
     }
   }
 
-  /** Tries until it works, or until nothing speaks for another try. `progress`: a number that grows. */
-  async #trying<T>(signals: readonly AbortSignal[], work: () => Promise<T>, progress: () => number = () => 0): Promise<T> {
+  /** Repeats `work` until it succeeds, fails for good or has failed too often. `progress`: grows with the work done. */
+  async #retrying<T>(signals: readonly AbortSignal[], work: () => Promise<T>, progress: () => number = () => 0): Promise<T> {
     for (let [failures, reached] = [0, progress()]; ; ) {
       try {
         return await work();
       } catch (error) {
-        if (signals.some((signal) => signal.aborted)) throw interrupted();
+        if (signals.some((signal) => signal.aborted)) throw interruptedFailure();
         if (!(error instanceof Unavailable)) throw error;
         failures = progress() > reached ? 1 : failures + 1;
         reached = progress();
-        if (!error.circumstances.passing || failures >= TRIES) throw error.after(failures);
-        const wait = Math.min(error.circumstances.wait ?? FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE);
+        if (!error.details.retryable || failures >= TRIES) throw error.after(failures);
+        const wait = Math.min(error.details.wait ?? FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE);
         this.#options.onRetry?.(error.message, wait);
         await (this.#options.sleep ?? pause)(wait, signals);
       }
@@ -218,8 +219,8 @@ export class Remote {
   }
 }
 
-/** Ends a request that goes silent for too long, or that nobody waits for any more. Time in which nothing is awaited of it does not count. */
-class Watch {
+/** Ends a request where nothing comes for too long, or where it is aborted. Only time in which the caller waits for it counts. */
+class SilenceTimeout {
   readonly #own = new AbortController();
   readonly signal: AbortSignal;
 
@@ -228,7 +229,7 @@ class Watch {
   }
 
   async until<T>(work: Promise<T>): Promise<T> {
-    const timer = setTimeout(() => this.#own.abort(new Error(`nothing came for ${SILENCE / 1000} s`)), SILENCE);
+    const timer = setTimeout(() => this.#own.abort(new Error(`nothing came for ${MAX_SILENCE / 1000} s`)), MAX_SILENCE);
     try {
       return await work;
     } catch (error) {
@@ -244,20 +245,20 @@ class Watch {
   }
 }
 
-/** A reply whose body is still to be read: to its end, or the connection is closed. */
-class Reply {
+/** A reply whose body is to be read to its end, or the connection is closed. */
+class HttpReply {
   readonly status: number;
-  /** which byte of the file the body begins with; infinite: none that helps */
+  /** offset in the file at which the body begins; infinite: unknown */
   readonly start: number;
-  /** bytes that the body is told to have */
+  /** bytes of the body by its header */
   readonly length: number | undefined;
   readonly #what: string;
   readonly #url: string;
   readonly #response: Response;
-  readonly #watch: Watch;
+  readonly #timeout: SilenceTimeout;
 
-  constructor(what: string, url: string, response: Response, watch: Watch) {
-    [this.#what, this.#url, this.#response, this.#watch] = [what, url, response, watch];
+  constructor(what: string, url: string, response: Response, timeout: SilenceTimeout) {
+    [this.#what, this.#url, this.#response, this.#timeout] = [what, url, response, timeout];
     const { status, headers } = response;
     this.status = status;
     const isPart = status === 206 || status === 416;
@@ -272,44 +273,44 @@ class Reply {
     let [isWhole, size] = [false, 0];
     try {
       for (;;) {
-        const { done, value } = await this.#watch
+        const { done, value } = await this.#timeout
           .until(reader.read())
-          .catch((error: unknown) => Promise.reject(noReply(this.#what, this.#url, error, { status: this.status, size })));
+          .catch((error: unknown) => Promise.reject(connectionError(this.#what, this.#url, error, { status: this.status, size })));
         if (done) break;
         size += value.byteLength;
         yield value;
       }
       isWhole = true;
     } finally {
-      if (!isWhole) this.#watch.end();
+      if (!isWhole) this.#timeout.end();
     }
   }
 
-  /** All of it, if it is not more than so many bytes. */
-  async upTo(limit: number): Promise<Buffer> {
+  /** The whole body. Throws where it has more bytes than `limit`. */
+  async body(limit: number): Promise<Buffer> {
     const parts: Uint8Array[] = [];
     let size = 0;
     for await (const chunk of this.chunks()) {
       size += chunk.byteLength;
-      if (size > limit) throw this.unusable(`the reply is larger than ${limit} bytes`, { passing: false });
+      if (size > limit) throw this.unusable(`the reply is larger than ${limit} bytes`, { retryable: false });
       parts.push(chunk);
     }
     return Buffer.concat(parts);
   }
 
-  /** What to throw where the body does not help; another reply may. */
-  unusable(why: string, more: Circumstances = {}): Unavailable {
-    this.#watch.end();
-    return new Unavailable(this.#what, this.#url, why, { status: this.status, passing: true, ...more });
+  /** The failure to throw where the body is of no use; by default another try may give a better one. */
+  unusable(why: string, details: UnavailableDetails = {}): Unavailable {
+    this.#timeout.end();
+    return new Unavailable(this.#what, this.#url, why, { status: this.status, retryable: true, ...details });
   }
 
-  /** What to throw of a reply that is no success, with its reason in the form that the stores have. */
+  /** The failure to throw of an unsuccessful reply, with the reason that the store gives in its body. */
   async refusal(): Promise<Unavailable> {
-    const wait = waitOf(this.#response.headers);
-    const text = await this.upTo(MAX_ERROR).then(String, () => "");
-    const message = messageOf(text);
+    const wait = retryAfter(this.#response.headers);
+    const text = await this.body(MAX_ERROR).then(String, () => "");
+    const message = storeMessage(text);
     return this.unusable(`status ${this.status}${message && ` (${printable(message, 300)})`}`, {
-      passing: PASSING.has(this.status),
+      retryable: RETRYABLE.has(this.status),
       ...(wait !== undefined && { wait }),
       ...(this.status === 407 && { next: PROXY_LOGIN }),
     });
@@ -318,7 +319,7 @@ class Reply {
 
 const PROXY_LOGIN = "the proxy wants a login: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, and HTTP_PROXY alike";
 
-function messageOf(text: string): string {
+function storeMessage(text: string): string {
   try {
     const { "error-list": list } = JSON.parse(text) as { "error-list"?: { message?: unknown }[] };
     const message = list?.[0]?.message;
@@ -329,14 +330,14 @@ function messageOf(text: string): string {
 }
 
 /** Milliseconds of a Retry-After header, which has seconds, or a date by the server's clock. */
-function waitOf(headers: Headers): number | undefined {
+function retryAfter(headers: Headers): number | undefined {
   const header = headers.get("Retry-After");
   if (header === null) return undefined;
   const time = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.parse(headers.get("Date") ?? "");
   return Number.isFinite(time) ? Math.max(0, time) : undefined;
 }
 
-/** What the codes of both runtimes mean; all else is told in their words. */
+/** What error codes of both runtimes mean; other errors keep their own message. */
 const REASONS: readonly (readonly [RegExp, string])[] = [
   [/^ECONNREFUSED$/, "nothing answers at that address"],
   [/^(ENOTFOUND|EAI_AGAIN|EAI_NODATA|DNS_)/, "its host has no address in DNS"],
@@ -344,34 +345,39 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/, "its host does not answer"],
   [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET|ConnectionClosed)$/, "the connection broke"],
 ];
-/** A certificate that is not taken stays so; one whose authority is unknown becomes known by a flag. */
+/** No retry helps against a certificate that is not trusted; an unknown authority can be named by a flag. */
 const [UNTRUSTED, UNKNOWN_AUTHORITY] = [/CERT|SIGNATURE|ISSUER/, /ISSUER|LEAF_SIGNATURE|SELF_SIGNED/];
 
-/** Why nothing came, or nothing more. */
-function noReply(what: string, url: string, error: unknown, body?: { readonly status: number; readonly size: number }): Unavailable {
+/** The failure of a request without a reply, or of a body that broke off. `body`: what came of it. */
+function connectionError(
+  what: string,
+  url: string,
+  error: unknown,
+  body?: { readonly status: number; readonly size: number },
+): Unavailable {
   let root = error;
   while (root instanceof Error && root.cause instanceof Error) root = root.cause;
   const code = root instanceof Error && "code" in root ? String(root.code) : "";
   const known = REASONS.find(([codes]) => codes.test(code))?.[1];
-  // Bun advises its own users behind what went wrong.
+  // Bun adds advice for its own users to the message.
   const why = known ?? printable(reason(root).replace(/\.? For more information, pass `verbose.*/s, "") || code || "no reply", 300);
-  // A proxy that opens no tunnel is no reply; both runtimes tell its status in words.
+  // Where a proxy refuses the tunnel there is no reply; both runtimes put its status into the message.
   const wantsLogin = /\b407\b/.test(reason(root));
-  const own = error instanceof Failure ? error.next : undefined;
+  const ownAdvice = error instanceof Failure ? error.next : undefined;
   const next = wantsLogin
     ? PROXY_LOGIN
     : UNKNOWN_AUTHORITY.test(code)
       ? "name the authority that issued its certificate with --ca FILE"
-      : own;
+      : ownAdvice;
   return new Unavailable(what, url, body && body.size > 0 ? `${why} after ${body.size} bytes` : why, {
-    passing: !wantsLogin && !UNTRUSTED.test(code),
+    retryable: !wantsLogin && !UNTRUSTED.test(code),
     cause: error,
     ...(body && { status: body.status }),
     ...(next !== undefined && { next }),
   });
 }
 
-function interrupted(): Failure {
+function interruptedFailure(): Failure {
   return new Failure("interrupted", "interrupted");
 }
 
@@ -380,7 +386,7 @@ function pause(time: number, signals: readonly AbortSignal[]): Promise<void> {
     const signal = AbortSignal.any([...signals]);
     const stop = () => {
       clearTimeout(timer);
-      reject(interrupted());
+      reject(interruptedFailure());
     };
     const timer = setTimeout(() => {
       signal.removeEventListener("abort", stop);
@@ -390,12 +396,12 @@ function pause(time: number, signals: readonly AbortSignal[]): Promise<void> {
   });
 }
 
-/** A file that a store offers. */
-export interface RemoteFile {
+/** A file that a store offers for download. */
+export interface UpstreamFile {
   readonly url: string;
   /** bytes */
   readonly size: number;
-  /** what the bytes are checked by */
+  /** of `digest` */
   readonly algorithm: Extract<Algorithm, "sha-256" | "sha3-384">;
   /** lower-case hex */
   readonly digest: string;

@@ -1,36 +1,39 @@
-/** What the charms and snaps of an export need besides, and what that needs in turn. */
+/** The snaps that the charms and snaps of an export need, and what those need in turn. */
 
 import { readSnapYaml } from "../archives/snapyaml.ts";
-import { type HeldSnap, type NeededSnap, type Needer, neededSnaps, showNeed } from "../catalog/lacking.ts";
 import { SNAP_TYPES } from "../catalog/snap.ts";
+import { type InstallableSnap, type NeededSnap, type NeedingCharm, neededSnaps, showNeed } from "../catalog/snapneeds.ts";
 import { mapBounded } from "../parallel.ts";
-import type { Lost } from "./charmplan.ts";
-import type { Addition, SnapWish } from "./sitefile.ts";
-import { mergedSnaps, type PlannedSnap, type SnapPlan } from "./snapplan.ts";
-import type { RemoteSnap } from "./upstream.ts";
+import type { FailedPackage, Plan, PlannedSnap } from "./plan.ts";
+import type { Addition, SnapRequest } from "./sitefile.ts";
+import { mergeSnaps } from "./snapplan.ts";
+import type { UpstreamSnap } from "./upstream.ts";
 
-export interface Open {
-  readonly needers: readonly Needer[];
-  /** what is there already */
-  readonly named: readonly PlannedSnap[];
+export interface ClosureInput {
+  readonly charms: readonly NeedingCharm[];
+  /** snaps that are exported already */
+  readonly requested: readonly PlannedSnap[];
   /** of the machines that are exported for */
   readonly architectures: readonly string[];
-  /** what is not looked for */
+  /** kinds of needs that are not looked for */
   readonly without: ReadonlySet<Addition>;
 }
 
-export interface ClosureSteps {
-  readonly plan: (wish: SnapWish) => Promise<SnapPlan>;
-  readonly added: (need: NeededSnap) => void;
-  readonly lacking: (need: NeededSnap, lost: readonly Lost[]) => void;
+export interface ClosureCallbacks {
+  readonly plan: (request: SnapRequest) => Promise<Plan<PlannedSnap>>;
+  readonly onAdded: (need: NeededSnap) => void;
+  readonly onUnavailable: (need: NeededSnap, failed: readonly FailedPackage[]) => void;
 }
 
-const PARALLEL = 8;
-/** rounds of looking for what the last round's snaps need */
+const PARALLEL_PLANS = 8;
+/** each round looks for what the snaps of the round before need */
 const MAX_ROUNDS = 10;
 
-/** The snaps to add until nothing that is looked for is needed any more, or nothing more can be had. */
-export async function closureOf({ needers, named, architectures, without }: Open, steps: ClosureSteps): Promise<PlannedSnap[]> {
+/** The snaps to add until nothing more is needed, or upstream has nothing more of it. */
+export async function snapClosure(
+  { charms, requested, architectures, without }: ClosureInput,
+  callbacks: ClosureCallbacks,
+): Promise<PlannedSnap[]> {
   const tried = new Set<string>();
   const added: PlannedSnap[] = [];
   const isWanted = (need: NeededSnap) =>
@@ -40,46 +43,49 @@ export async function closureOf({ needers, named, architectures, without }: Open
     (need.architecture === undefined || architectures.includes(need.architecture)) &&
     !tried.has(showNeed(need));
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
-    const needed = neededSnaps(needers, mergedSnaps([...named, ...added]).map(heldSnap)).filter(isWanted);
+    const needed = neededSnaps(charms, mergeSnaps([...requested, ...added]).map(installableSnap)).filter(isWanted);
     if (needed.length === 0) break;
-    const plans = await mapBounded(needed, PARALLEL, async (need) => ({ need, plan: await steps.plan(wishFor(need, architectures)) }));
+    const plans = await mapBounded(needed, PARALLEL_PLANS, async (need) => ({
+      need,
+      plan: await callbacks.plan(requestFor(need, architectures)),
+    }));
     for (const { need, plan } of plans) {
       tried.add(showNeed(need));
       if (plan.planned) {
-        steps.added(need);
+        callbacks.onAdded(need);
         added.push(plan.planned);
       }
-      if (plan.lost.length > 0) steps.lacking(need, plan.lost);
+      if (plan.failed.length > 0) callbacks.onUnavailable(need, plan.failed);
     }
   }
   return added;
 }
 
-function wishFor({ name, revision, channel, architecture, by }: NeededSnap, everywhere: readonly string[]): SnapWish {
+function requestFor({ name, revision, channel, architecture, by }: NeededSnap, allArchitectures: readonly string[]): SnapRequest {
   return {
     name,
     channels: channel === undefined ? [] : [channel],
-    architectures: architecture === undefined ? everywhere : [architecture],
+    architectures: architecture === undefined ? allArchitectures : [architecture],
     ...(revision !== undefined && { revision }),
     reason: by.join(", "),
   };
 }
 
-/** What was taken of a snap, as what machines may install of it: a revision that is in no channel on each of its architectures. */
-function heldSnap({ name, releases, revisions }: PlannedSnap): HeldSnap {
-  const of = (one: RemoteSnap): HeldSnap["revisions"][number] => {
-    const { revision, architectures, base } = one;
-    const type = SNAP_TYPES.find((known) => known === one.type) ?? "app";
-    const yaml = one["snap-yaml"] ? readSnapYaml(one["snap-yaml"], `snap.yaml of ${name} ${revision}`) : undefined;
+/** What machines may install of a planned snap: a revision that is in no channel, on each of its architectures. */
+function installableSnap({ name, releases, revisions }: PlannedSnap): InstallableSnap {
+  const revisionOf = (snap: UpstreamSnap): InstallableSnap["revisions"][number] => {
+    const { revision, architectures, base } = snap;
+    const type = SNAP_TYPES.find((known) => known === snap.type) ?? "app";
+    const yaml = snap["snap-yaml"] ? readSnapYaml(snap["snap-yaml"], `snap.yaml of ${name} ${revision}`) : undefined;
     return { type, ...(base && { base }), providers: [], ...yaml, revision, architectures };
   };
-  const alone = revisions.filter(({ revision }) => !releases.some((one) => one.revision === revision));
+  const unreleased = revisions.filter(({ revision }) => !releases.some((release) => release.revision === revision));
   return {
     name,
-    revisions: revisions.toReversed().map(of),
+    revisions: revisions.toReversed().map(revisionOf),
     releases: [
       ...releases,
-      ...alone.flatMap(({ revision, architectures }) => architectures.map((architecture) => ({ revision, architecture }))),
+      ...unreleased.flatMap(({ revision, architectures }) => architectures.map((architecture) => ({ revision, architecture }))),
     ],
   };
 }

@@ -1,4 +1,4 @@
-/** The use case: what is wanted → what the stores have → one archive. */
+/** The use case: what is requested → what upstream has → one archive. */
 
 import { LIMITS, type ReadAt } from "../archives/archive.ts";
 import { LOCK_FILE } from "../archives/names.ts";
@@ -7,50 +7,52 @@ import { mayNameSnaps } from "../archives/needs/sourcefiles.ts";
 import type { SecretKey } from "../archives/signature.ts";
 import { zipFiles, zipTexts } from "../archives/zip.ts";
 import { ARCHITECTURES as BASE_ARCHITECTURES } from "../catalog/base.ts";
-import { type Needer, showNeed } from "../catalog/lacking.ts";
 import { imageBlob, MAX_IMAGE_BLOB, readImageBlob } from "../catalog/registry.ts";
 import { ARCHITECTURES } from "../catalog/snap.ts";
+import { type NeedingCharm, showNeed } from "../catalog/snapneeds.ts";
 import { sumsOf } from "../digest.ts";
 import { Failure, reason } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
 import { valueOf } from "../schema.ts";
 import { utf8 } from "../text.ts";
-import { ArchiveWriter, type Fetching, type Form, type Work } from "./archivewriter.ts";
-import { charmFile, type LockedPackage, type Lost, type PackagePlan, type PlannedPackage, planLocked, planPackage } from "./charmplan.ts";
-import type { Remote } from "./client.ts";
-import { closureOf } from "./closure.ts";
+import { type ArchiveForm, type ArchiveOutput, ArchiveWriter, type FetchProgress, readerOf } from "./archivewriter.ts";
+import { AssertionFetcher } from "./assertionfetcher.ts";
+import { planLockedPackage, planPackage } from "./charmplan.ts";
+import type { HttpClient } from "./client.ts";
+import { snapClosure } from "./closure.ts";
 import type { Inventory } from "./inventory.ts";
-import { formatLock, type Lock } from "./lock.ts";
-import { type Packed, packPackage, packSnap, resourceFile } from "./pack.ts";
-import { type Addition, charmsOfBundle, type Defaults, type PackageWish, type SnapWish, type Wish } from "./sitefile.ts";
-import { AssertionFetcher, mergedSnaps, type PlannedSnap, planLockedSnap, planSnap } from "./snapplan.ts";
-import type { RemoteResource, Upstream } from "./upstream.ts";
+import { type ExportLock, formatLock, type LockedPackage } from "./lock.ts";
+import { type CharmExtras, type PackedPackage, packPackage, packSnap } from "./pack.ts";
+import { type FailedPackage, failuresOf, type Plan, type PlannedPackage, type PlannedSnap } from "./plan.ts";
+import { type Addition, charmsOfBundle, type ExportRequest, type PackageRequest, type Selection, type SnapRequest } from "./sitefile.ts";
+import { mergeSnaps, planLockedSnap, planSnap } from "./snapplan.ts";
+import { charmhubFile, type Upstream, type UpstreamResource } from "./upstream.ts";
 
 export interface ExportOptions {
   readonly upstream: Upstream;
-  readonly remote: Remote;
-  readonly wish: Wish;
-  /** in place of the wish: what an earlier export took */
-  readonly lock?: Lock;
+  readonly client: HttpClient;
+  readonly request: ExportRequest;
+  /** in place of the request: what an earlier export took */
+  readonly lock?: ExportLock;
   /** what the other side has already */
   readonly inventory?: Inventory;
   readonly without: ReadonlySet<Addition>;
-  /** whether what is needed besides is looked for; a documented archive holds what was named, and the charms of bundles */
+  /** whether what is needed besides is looked for; a documented archive has what was named, and the charms of bundles */
   readonly closure: boolean;
-  readonly form: Form;
+  readonly form: ArchiveForm;
   readonly failFast: boolean;
   /** downloads at once */
   readonly parallel: number;
   readonly key?: SecretKey;
   /** milliseconds */
   readonly now: number;
-  /** the file that the wish was read from, if it goes along */
-  readonly manifest?: string;
-  /** where the archive is written; `rest`: the same without what failed */
-  readonly open: (which: "all" | "rest") => Promise<Work>;
-  /** what a person should know as it happens */
-  readonly note: (text: string) => void;
-  readonly onFetch?: (label: string, size: number) => Fetching;
+  /** text of the site file that the request was read from, if the archive is to contain it */
+  readonly siteFile?: string;
+  /** where the archive is written; `rest`: the same without the packages that failed */
+  readonly openOutput: (which: "all" | "rest") => Promise<ArchiveOutput>;
+  /** called with what a person should know as it happens */
+  readonly onNote: (text: string) => void;
+  readonly onFetch?: (label: string, size: number) => FetchProgress;
 }
 
 /** An image that the charms need, with the credentials that the store gave for it. */
@@ -66,14 +68,14 @@ export interface ExportedImage {
   readonly password: string;
 }
 
-export interface Exported {
+export interface ExportResult {
   readonly packages: readonly PlannedPackage[];
   readonly snaps: readonly PlannedSnap[];
-  readonly lost: readonly Lost[];
+  readonly failed: readonly FailedPackage[];
   readonly notes: readonly string[];
   readonly images: readonly ExportedImage[];
   readonly lock: string;
-  /** which of the archives that were opened it is in; undefined: nothing could be had */
+  /** in which of the opened outputs the archive is; undefined: nothing could be had */
   readonly which: "all" | "rest" | undefined;
   /** bytes of the archive */
   readonly length: number;
@@ -81,33 +83,37 @@ export interface Exported {
   readonly fetched: number;
 }
 
-const PARALLEL_ASKING = 8;
+/** packages that are planned at once */
+const PARALLEL_PLANS = 8;
 
-/** Writes an archive of all that is wanted and can be had. Throws where nothing is wanted, or at the first failure where that is asked. */
-export async function exportAll(options: ExportOptions): Promise<Exported> {
+/** Writes an archive of all that is requested and can be had. Throws where nothing is requested, or, with `failFast`, the first failure. */
+export async function exportAll(options: ExportOptions): Promise<ExportResult> {
   return new Export(options).run();
 }
 
-/** What would be taken, without any file being fetched: what `exportAll` begins with. */
-export async function planBundle(upstream: Upstream, remote: Remote, wish: PackageWish): Promise<string> {
-  const { planned, lost } = await planPackage(upstream, wish.name, [wish]);
+/** The bundle.yaml of the newest revision that the request selects. Throws a `usage` failure where it is of a charm. */
+export async function resolveBundleYaml(upstream: Upstream, client: HttpClient, request: PackageRequest): Promise<string> {
+  const { planned, failed } = await planPackage(upstream, request.name, [request]);
   const [bundle] = planned?.revisions.toReversed() ?? [];
-  if (!planned || !bundle) throw lost[0]?.failure ?? new Failure("failed", `cannot export ${wish.name}`);
+  if (!planned || !bundle) throw failed[0]?.failure ?? new Failure("failed", `cannot export ${request.name}`);
   if (planned.type !== "bundle") throw notABundle(planned.name);
-  return bundleText(remote, planned.name, bundle);
+  return bundleYaml(client, planned.name, bundle);
 }
 
 function notABundle(name: string): Failure {
   return new Failure("usage", `${name} is a charm, not a bundle`, { next: "chp export charms takes charms, in a file that names them" });
 }
 
-/** Everything that a store lists. Architectures that it has nothing for cost a question each. */
-export async function everything(upstream: Upstream, { channels = "all", systems = "all", architectures }: Defaults): Promise<Wish> {
+/** A request of everything that a store lists. An architecture that it has nothing for costs a request per package. */
+export async function requestEverything(
+  upstream: Upstream,
+  { channels = "all", systems = "all", architectures }: Selection,
+): Promise<ExportRequest> {
   const packages = await upstream.charmNames();
-  const names = new Set<string>();
-  const machines = architectures ?? ARCHITECTURES;
-  for (const machine of machines) for (const name of await upstream.snapNames(machine)) names.add(name);
-  const wishOf = (name: string) => ({
+  const snapNames = new Set<string>();
+  const snapArchitectures = architectures ?? ARCHITECTURES;
+  for (const architecture of snapArchitectures) for (const name of await upstream.snapNames(architecture)) snapNames.add(name);
+  const packageRequest = (name: string) => ({
     name,
     channels,
     systems,
@@ -116,112 +122,106 @@ export async function everything(upstream: Upstream, { channels = "all", systems
     allResources: true as const,
     paths: {},
   });
-  const of = (type: string) => packages.filter((one) => one.type === type).map(({ name }) => wishOf(name));
+  const requestsOf = (type: "charm" | "bundle") => packages.filter((pkg) => pkg.type === type).map(({ name }) => packageRequest(name));
   return {
-    charms: of("charm"),
-    bundles: of("bundle"),
-    snaps: [...names].toSorted().map((name) => ({ name, channels, architectures: machines })),
+    charms: requestsOf("charm"),
+    bundles: requestsOf("bundle"),
+    snaps: [...snapNames].toSorted().map((name) => ({ name, channels, architectures: snapArchitectures })),
     without: [],
     mirror: true,
     notes: [],
   };
 }
 
-/** Where assertions of no snap lie in an archive. */
+/** The file of an archive with the assertions that belong to no snap. */
 const ASSERTIONS_FILE = "assertions.assert";
 
 class Export {
   readonly #options: ExportOptions;
-  readonly #lost: Lost[] = [];
+  readonly #failed: FailedPackage[] = [];
   readonly #notes: string[] = [];
-  readonly #images = new Map<string, Map<string, Uint8Array>>();
-  readonly #credentials: ExportedImage[] = [];
+  /** blobs of oci-images without credentials: package → `NAME_REVISION` → bytes */
+  readonly #imageBlobs = new Map<string, Map<string, Uint8Array>>();
+  readonly #images: ExportedImage[] = [];
   readonly #assertions: AssertionFetcher;
-  #isSnapStoreSilent = false;
-  #isBegun = false;
+  /** of which a download failed */
+  readonly #incomplete = new Set<PackedPackage>();
+  #isSnapStoreUnavailable = false;
+  #isDownloading = false;
 
   constructor(options: ExportOptions) {
     this.#options = options;
     this.#assertions = new AssertionFetcher(options.upstream);
-    for (const text of options.wish.notes) this.#note(text);
+    for (const text of options.request.notes) this.#note(text);
   }
 
-  async run(): Promise<Exported> {
-    const { lock, wish, form, ...options } = this.#options;
+  async run(): Promise<ExportResult> {
+    const { lock, request, form, ...options } = this.#options;
     const packages = await this.#withImages(lock ? await this.#lockedPackages(lock) : await this.#packages(), lock);
-    const named = lock ? await this.#lockedSnaps(lock) : await this.#snaps(wish.snaps);
-    if (packages.length + named.length === 0) return this.#nothing();
-    this.#begin();
-    const work = await options.open("all");
+    const requested = lock ? await this.#lockedSnaps(lock) : await this.#snaps(request.snaps);
+    if (packages.length + requested.length === 0) return this.#emptyResult();
+    this.#startDownloads();
     const writer = new ArchiveWriter({
-      work,
+      output: await options.openOutput("all"),
       form,
-      remote: options.remote,
+      client: options.client,
       parallel: options.parallel,
       ...(options.onFetch && { onFetch: options.onFetch }),
     });
-    const packed = new Map<PlannedPackage | PlannedSnap, Packed>();
-    for (const pkg of packages) packed.set(pkg, packPackage(pkg, await this.#partsOf(pkg)));
-    // A lock has them by name, and makes the same archive; the documented ones have them as they were named.
+    const packed = new Map<PlannedPackage | PlannedSnap, PackedPackage>();
+    for (const pkg of packages) packed.set(pkg, packPackage(pkg, await this.#charmExtras(pkg)));
+    // A lock lists packages by name and makes the same archive; the documented archives have them as they were named.
     const inOrder = [...packed.values()];
-    await this.#bring(writer, form === "site" ? inOrder.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inOrder);
-    const isThere = (one: PlannedPackage | PlannedSnap) => !this.#broken.has(packed.get(one) ?? NONE);
-    const added = options.closure && !lock ? await this.#closure(writer, packages.filter(isThere), named, packed) : [];
-    const snaps = mergedSnaps([...named, ...added]);
+    await this.#download(writer, form === "site" ? inOrder.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inOrder);
+    const isComplete = (planned: PlannedPackage | PlannedSnap) => !this.#incomplete.has(packed.get(planned) ?? NO_PACKAGE);
+    const added = options.closure && !lock ? await this.#closure(writer, packages.filter(isComplete), requested, packed) : [];
+    const snaps = mergeSnaps([...requested, ...added]);
     for (const snap of snaps) packed.set(snap, packSnap(snap, options.inventory));
-    await this.#bring(
-      writer,
-      snaps.flatMap((snap) => packed.get(snap) ?? []),
-    );
+    const packedSnaps = snaps.flatMap((snap) => packed.get(snap) ?? []);
+    await this.#download(writer, packedSnaps);
 
-    const whole = { packages: packages.filter(isThere), snaps: snaps.filter(isThere) };
-    if (whole.packages.length + whole.snaps.length === 0) return this.#nothing(writer.fetched);
-    const lockText = formatLock(whole.packages, whole.snaps, this.#images);
-    const assertions = wish.mirror && !lock ? await options.upstream.otherAssertions() : "";
+    const complete = { packages: packages.filter(isComplete), snaps: snaps.filter(isComplete) };
+    if (complete.packages.length + complete.snaps.length === 0) return this.#emptyResult(writer.fetched);
+    const lockText = formatLock(complete.packages, complete.snaps, this.#imageBlobs);
+    const assertions = request.mirror && !lock ? await options.upstream.otherAssertions() : "";
     const texts = [
       ...(assertions === "" ? [] : [{ path: ASSERTIONS_FILE, content: Buffer.from(assertions) }]),
-      ...(options.manifest === undefined ? [] : [{ path: "bundle.yaml", content: Buffer.from(options.manifest) }]),
+      ...(options.siteFile === undefined ? [] : [{ path: "bundle.yaml", content: Buffer.from(options.siteFile) }]),
       { path: LOCK_FILE, content: Buffer.from(lockText) },
     ];
+    const packedComplete = [...complete.packages, ...complete.snaps].flatMap((planned) => packed.get(planned) ?? []);
     const finished =
-      this.#broken.size === 0
+      this.#incomplete.size === 0
         ? { length: await writer.finish(texts, options.key, options.now), which: "all" as const }
-        : await this.#rest(
-            writer,
-            [...whole.packages, ...whole.snaps].flatMap((one) => packed.get(one) ?? []),
-            texts,
-          );
+        : await this.#writeRest(writer, packedComplete, texts);
     return {
-      ...whole,
-      lost: this.#lost,
+      ...complete,
+      failed: this.#failed,
       notes: this.#notes,
-      images: this.#credentials.filter((image) => whole.packages.some((pkg) => pkg.name === image.charm)),
+      images: this.#images.filter((image) => complete.packages.some((pkg) => pkg.name === image.charm)),
       lock: lockText,
       ...finished,
       fetched: writer.fetched,
     };
   }
 
-  readonly #broken = new Set<Packed>();
-
-  async #bring(writer: ArchiveWriter, packed: readonly Packed[]): Promise<void> {
-    for (const { packed: one, failure } of await writer.add(packed, { failFast: this.#options.failFast })) {
-      this.#broken.add(one);
-      this.#lost.push({ name: one.name, failure });
+  async #download(writer: ArchiveWriter, packages: readonly PackedPackage[]): Promise<void> {
+    for (const { packed, failure } of await writer.add(packages, { failFast: this.#options.failFast })) {
+      this.#incomplete.add(packed);
+      this.#failed.push({ name: packed.name, failure });
     }
   }
 
-  /** Another archive, of what came whole; its bytes are copied from the first, which a later run goes on with. */
-  async #rest(
+  /** Writes another archive, of the complete packages; their bytes are copied from the first, which a later run goes on with. */
+  async #writeRest(
     from: ArchiveWriter,
-    packed: readonly Packed[],
+    complete: readonly PackedPackage[],
     texts: Parameters<ArchiveWriter["finish"]>[0],
-  ): Promise<Pick<Exported, "which" | "length">> {
-    const { form, remote, parallel, key, now, open } = this.#options;
-    const work = await open("rest");
-    const writer = new ArchiveWriter({ work, form, remote, parallel });
+  ): Promise<Pick<ExportResult, "which" | "length">> {
+    const { form, client, parallel, key, now, openOutput } = this.#options;
+    const writer = new ArchiveWriter({ output: await openOutput("rest"), form, client, parallel });
     await writer.add(
-      packed.map((one) => from.held(one)),
+      complete.map((packed) => from.contentsOf(packed)),
       { failFast: true },
     );
     return { length: await writer.finish(texts, key, now), which: "rest" };
@@ -230,141 +230,134 @@ class Export {
   #note(text: string): void {
     if (this.#notes.includes(text)) return;
     this.#notes.push(text);
-    this.#options.note(text);
+    this.#options.onNote(text);
   }
 
-  /** A name that is wrong is told of before anything is fetched, not hours later; where nothing is left, that is the error. */
-  #begin(): void {
-    this.#isBegun = true;
-    for (const { failure } of this.#lost) this.#options.note(failure.message);
+  /** Reports failures so far before the downloads, which may take hours; where nothing can be had, they are the error instead. */
+  #startDownloads(): void {
+    this.#isDownloading = true;
+    for (const { failure } of this.#failed) this.#options.onNote(failure.message);
   }
 
-  #lose(lost: Lost): void {
-    if (this.#options.failFast) throw lost.failure;
-    this.#lost.push(lost);
-    if (this.#isBegun) this.#options.note(lost.failure.message);
+  #fail(failed: readonly FailedPackage[]): void {
+    const [first] = failed;
+    if (first && this.#options.failFast) throw first.failure;
+    this.#failed.push(...failed);
+    if (this.#isDownloading) for (const { failure } of failed) this.#options.onNote(failure.message);
   }
 
   /** Where nothing can be had. */
-  #nothing(fetched = 0): Exported {
-    if (this.#lost.length === 0) throw new Failure("usage", "there is nothing to export");
-    return { packages: [], snaps: [], lost: this.#lost, notes: this.#notes, images: [], lock: "", which: undefined, length: 0, fetched };
+  #emptyResult(fetched = 0): ExportResult {
+    if (this.#failed.length === 0) throw new Failure("usage", "there is nothing to export");
+    const [failed, notes] = [this.#failed, this.#notes];
+    return { packages: [], snaps: [], failed, notes, images: [], lock: "", which: undefined, length: 0, fetched };
+  }
+
+  /** Reports what plans failed at and what they add, and gives what they take. */
+  #accept<T extends PlannedPackage | PlannedSnap>(plans: readonly Plan<T>[]): T[] {
+    return plans.flatMap(({ planned, failed, notes }) => {
+      for (const note of notes) this.#note(note);
+      this.#fail(failed);
+      if (!planned) return [];
+      const type = "type" in planned ? planned.type : "snap";
+      // A documented archive adds no charms but those of a bundle, and these are listed as they are downloaded.
+      if (type === "snap" || this.#options.form === "site")
+        for (const why of planned.reasons) this.#note(`adding ${type} ${planned.name}: ${why}`);
+      return planned;
+    });
   }
 
   /* -- charms and bundles -- */
 
   async #packages(): Promise<PlannedPackage[]> {
-    const { wish, without, form } = this.#options;
-    const bundles = await this.#plan(wish.bundles);
-    // A manifest may mix the two up and still says what is wanted; a command that takes one bundle was mistyped.
-    const [charm] = form === "documented" ? bundles.filter((one) => one.type !== "bundle") : [];
+    const { request, without, form } = this.#options;
+    const bundles = await this.#plan(request.bundles);
+    // A site file may mix the two up, and what it requests is still clear; a command that takes one bundle was mistyped.
+    const [charm] = form === "documented" ? bundles.filter((pkg) => pkg.type !== "bundle") : [];
     if (charm) throw notABundle(charm.name);
-    const inside: PackageWish[] = [];
-    for (const wished of without.has("bundle-charms") ? [] : wish.bundles) {
-      const bundle = bundles.find(({ type, name }) => type === "bundle" && name === wished.name);
-      for (const revision of bundle?.revisions ?? []) inside.push(...(await this.#inside(wished, revision)));
+    const ofBundles: PackageRequest[] = [];
+    for (const bundleRequest of without.has("bundle-charms") ? [] : request.bundles) {
+      const bundle = bundles.find(({ type, name }) => type === "bundle" && name === bundleRequest.name);
+      for (const revision of bundle?.revisions ?? []) ofBundles.push(...(await this.#charmsOfBundle(bundleRequest, revision)));
     }
-    const charms = await this.#plan([...wish.charms, ...inside]);
-    const wrong = [
-      ...bundles.filter((one) => one.type !== "bundle"),
-      ...charms.filter((one) => one.type !== "charm" && wish.charms.some(({ name }) => name === one.name)),
+    const charms = await this.#plan([...request.charms, ...ofBundles]);
+    const mixedUp = [
+      ...bundles.filter((pkg) => pkg.type !== "bundle"),
+      ...charms.filter((pkg) => pkg.type !== "charm" && request.charms.some(({ name }) => name === pkg.name)),
     ];
-    for (const { name, type } of wrong) this.#note(`${name} is a ${type}: it was taken as that`);
-    return mergedByName([...bundles, ...charms]);
+    for (const { name, type } of mixedUp) this.#note(`${name} is a ${type}: it was taken as that`);
+    return [...new Map([...bundles, ...charms].map((pkg) => [pkg.name, pkg])).values()];
   }
 
-  async #inside(bundle: PackageWish, revision: PlannedPackage["revisions"][number]): Promise<readonly PackageWish[]> {
+  async #charmsOfBundle(bundle: PackageRequest, revision: PlannedPackage["revisions"][number]): Promise<PackageRequest[]> {
     const { name } = bundle;
-    try {
-      const text = await bundleText(this.#options.remote, name, revision);
+    const requests: PackageRequest[] = [];
+    const failed = await failuresOf(`the charms of ${name}`, async () => {
+      const text = await bundleYaml(this.#options.client, name, revision);
       const { charms, notes } = charmsOfBundle(text, `bundle.yaml of ${name}`, bundle, `bundle ${name} ${revision.revision} names it`);
       for (const note of notes) this.#note(note);
-      return charms;
-    } catch (error) {
-      if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
-      this.#lose({ name: `the charms of ${name}`, failure: error });
-      return [];
-    }
-  }
-
-  async #plan(wishes: readonly PackageWish[]): Promise<PlannedPackage[]> {
-    const names = [...new Set(wishes.map((one) => one.name))];
-    const plans = await mapBounded(names, PARALLEL_ASKING, (name) =>
-      planPackage(
-        this.#options.upstream,
-        name,
-        wishes.filter((one) => one.name === name),
-      ),
-    );
-    return this.#taken(plans);
-  }
-
-  async #lockedPackages({ packages }: Lock): Promise<PlannedPackage[]> {
-    return this.#taken(await mapBounded(packages, PARALLEL_ASKING, (one) => planLocked(this.#options.upstream, one)));
-  }
-
-  #taken(plans: readonly PackagePlan[]): PlannedPackage[] {
-    return plans.flatMap(({ planned, lost, notes }) => {
-      for (const note of notes) this.#note(note);
-      for (const one of lost) this.#lose(one);
-      // A documented archive adds nothing but the charms of a bundle, which its lines name as they come.
-      if (this.#options.form === "site")
-        for (const why of planned?.reasons ?? []) this.#note(`adding ${planned?.type} ${planned?.name}: ${why}`);
-      return planned ?? [];
+      requests.push(...charms);
     });
+    this.#fail(failed);
+    return requests;
   }
 
-  /** Those whose images could be read. An image's blob goes along without credentials. */
-  async #withImages(packages: readonly PlannedPackage[], lock: Lock | undefined): Promise<PlannedPackage[]> {
-    const found = await mapBounded(packages, PARALLEL_ASKING, async (pkg) => {
-      try {
-        const lacking = Object.keys(pkg.paths).filter((name) => !pkg.resources.some((one) => one.name === name));
-        if (lacking.length > 0) this.#note(`${pkg.name} has no resource ${lacking.join(", ")}, whose path was given`);
-        const locked = lock?.packages.find((one) => one.name === pkg.name);
-        for (const resource of pkg.resources) if (resource.type === "oci-image") await this.#image(pkg, resource, locked);
-        return [pkg];
-      } catch (error) {
-        if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
-        this.#lose({ name: pkg.name, failure: error });
-        return [];
-      }
+  async #plan(requests: readonly PackageRequest[]): Promise<PlannedPackage[]> {
+    return this.#accept(await planEach(requests, (name, own) => planPackage(this.#options.upstream, name, own)));
+  }
+
+  async #lockedPackages({ packages }: ExportLock): Promise<PlannedPackage[]> {
+    return this.#accept(await mapBounded(packages, PARALLEL_PLANS, (locked) => planLockedPackage(this.#options.upstream, locked)));
+  }
+
+  /** The packages whose images could be read. The archive contains their blobs without credentials. */
+  async #withImages(packages: readonly PlannedPackage[], lock: ExportLock | undefined): Promise<PlannedPackage[]> {
+    const found = await mapBounded(packages, PARALLEL_PLANS, async (pkg) => {
+      const failed = await failuresOf(pkg.name, async () => {
+        const unknown = Object.keys(pkg.paths).filter((name) => !pkg.resources.some((resource) => resource.name === name));
+        if (unknown.length > 0) this.#note(`${pkg.name} has no resource ${unknown.join(", ")}, whose path was given`);
+        const locked = lock?.packages.find(({ name }) => name === pkg.name);
+        for (const resource of pkg.resources) if (resource.type === "oci-image") await this.#readImage(pkg, resource, locked);
+      });
+      this.#fail(failed);
+      return failed.length === 0 ? [pkg] : [];
     });
     return found.flat();
   }
 
-  async #image(pkg: PlannedPackage, resource: RemoteResource, locked: LockedPackage | undefined): Promise<void> {
+  async #readImage(pkg: PlannedPackage, resource: UpstreamResource, locked: LockedPackage | undefined): Promise<void> {
     const { name, revision } = resource;
     const what = `the resource ${name} ${revision} of ${pkg.name}`;
-    const file = resourceFile(resource);
+    const file = charmhubFile(resource);
     if (file.size > MAX_IMAGE_BLOB) throw new Failure("failed", `cannot export ${pkg.name}: ${what} is larger than an image's blob`);
-    const image = readImageBlob(await this.#options.remote.bytes(what, file));
+    const image = readImageBlob(await this.#options.client.bytes(what, file));
     if (!image) throw new Failure("failed", `cannot export ${pkg.name}: ${what} names no image`);
     const blob = imageBlob(image.reference);
     const before = locked?.resources[`${name}_${revision}`];
     if (before !== undefined && sumsOf(blob)["sha-256"] !== before)
       throw new Failure("failed", `cannot export ${pkg.name} as locked: ${what} names another image now, ${image.reference}`);
-    const images = this.#images.get(pkg.name) ?? new Map<string, Uint8Array>();
-    this.#images.set(pkg.name, images.set(`${name}_${revision}`, blob));
+    const blobs = this.#imageBlobs.get(pkg.name) ?? new Map<string, Uint8Array>();
+    this.#imageBlobs.set(pkg.name, blobs.set(`${name}_${revision}`, blob));
     const path = valueOf(pkg.paths, name) ?? "";
     if (path !== "") this.#note(`Overriding ${name} with local registry subpath.`);
-    this.#credentials.push({ charm: pkg.name, resource: name, revision, path, ...image });
+    this.#images.push({ charm: pkg.name, resource: name, revision, path, ...image });
   }
 
-  async #partsOf(pkg: PlannedPackage) {
-    const publisher = publisherOf(pkg);
-    const account = publisher === undefined || this.#isSnapStoreSilent ? undefined : await this.#accountOf(publisher, pkg.name);
-    return { images: this.#images.get(pkg.name) ?? new Map<string, Uint8Array>(), account, inventory: this.#options.inventory };
+  async #charmExtras(pkg: PlannedPackage): Promise<CharmExtras> {
+    const publisher = publisherId(pkg);
+    const account = publisher === undefined || this.#isSnapStoreUnavailable ? undefined : await this.#accountAssertion(publisher, pkg.name);
+    return { images: this.#imageBlobs.get(pkg.name) ?? new Map(), account, inventory: this.#options.inventory };
   }
 
-  /** Who a publisher is, is good to know and needed by nobody: Charmhub's replies tell it as well. */
-  async #accountOf(id: string, name: string): Promise<string | undefined> {
+  /** The publisher's assertion; no client needs it, since Charmhub's replies name the publisher too, so it may be missing. */
+  async #accountAssertion(id: string, name: string): Promise<string | undefined> {
     try {
       const text = await this.#assertions.account(id);
       if (text === undefined) this.#note(`the Snap Store has no account assertion of ${id}, the publisher of ${name}`);
       return text;
     } catch (error) {
       if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
-      this.#isSnapStoreSilent = true;
+      this.#isSnapStoreUnavailable = true;
       this.#note(`account assertions of publishers were left out: ${reason(error)}`);
       return undefined;
     }
@@ -372,105 +365,93 @@ class Export {
 
   /* -- snaps -- */
 
-  async #snaps(wishes: readonly SnapWish[]): Promise<PlannedSnap[]> {
-    const names = [...new Set(wishes.map((one) => one.name))];
-    const plans = await mapBounded(names, PARALLEL_ASKING, (name) =>
-      planSnap(
-        this.#options.upstream,
-        name,
-        wishes.filter((one) => one.name === name),
-        this.#assertions,
-      ),
-    );
-    return plans.flatMap(({ planned, lost }) => {
-      for (const one of lost) this.#lose(one);
-      for (const why of planned?.reasons ?? []) this.#note(`adding snap ${planned?.name}: ${why}`);
-      return planned ?? [];
-    });
+  async #snaps(requests: readonly SnapRequest[]): Promise<PlannedSnap[]> {
+    const { upstream } = this.#options;
+    return this.#accept(await planEach(requests, (name, own) => planSnap(upstream, name, own, this.#assertions)));
   }
 
-  async #lockedSnaps({ snaps }: Lock): Promise<PlannedSnap[]> {
-    const plans = await mapBounded(snaps, PARALLEL_ASKING, (one) => planLockedSnap(this.#options.upstream, one, this.#assertions));
-    return plans.flatMap(({ planned, lost }) => {
-      for (const one of lost) this.#lose(one);
-      return planned ?? [];
-    });
+  async #lockedSnaps({ snaps }: ExportLock): Promise<PlannedSnap[]> {
+    const { upstream } = this.#options;
+    return this.#accept(await mapBounded(snaps, PARALLEL_PLANS, (locked) => planLockedSnap(upstream, locked, this.#assertions)));
   }
 
-  /** What the charms and snaps need besides. */
+  /** The snaps that the charms and the requested snaps need besides. */
   async #closure(
     writer: ArchiveWriter,
     packages: readonly PlannedPackage[],
-    named: readonly PlannedSnap[],
-    packed: ReadonlyMap<PlannedPackage | PlannedSnap, Packed>,
+    requested: readonly PlannedSnap[],
+    packed: ReadonlyMap<PlannedPackage | PlannedSnap, PackedPackage>,
   ): Promise<PlannedSnap[]> {
-    const { wish, without, upstream } = this.#options;
-    const needers: Needer[] = [];
-    for (const pkg of packages) needers.push(await this.#needer(writer, pkg, packed.get(pkg)));
-    const architectures = [...new Set([...wish.charms, ...wish.bundles, ...wish.snaps].flatMap((one) => one.architectures))];
-    return closureOf(
-      { needers, named, architectures, without },
+    const { request, without, upstream } = this.#options;
+    const charms: NeedingCharm[] = [];
+    for (const pkg of packages) charms.push(await readNeeds(writer, pkg, packed.get(pkg)));
+    const requests = [...request.charms, ...request.bundles, ...request.snaps];
+    const architectures = [...new Set(requests.flatMap((entry) => entry.architectures))];
+    return snapClosure(
+      { charms, requested, architectures, without },
       {
-        plan: (one) => planSnap(upstream, one.name, [one], this.#assertions),
-        added: (need) =>
+        plan: (snap) => planSnap(upstream, snap.name, [snap], this.#assertions),
+        onAdded: (need) =>
           this.#note(`adding snap ${showNeed(need)}: ${need.sure === "likely" ? "likely " : ""}needed by ${need.by.join(", ")}`),
-        lacking: (need, lost) => {
+        onUnavailable: (need, failed) => {
           const isLikely = need.sure === "likely";
           const needs = `${need.by.join(", ")} ${isLikely ? "seems to install" : "needs"} the snap ${showNeed(need)}`;
-          // What a charm only seems to install may be no snap at all, and a mirror may lack what its packages need.
-          if (isLikely || wish.mirror) this.#note(`${needs}, which was not to be had: ${lost[0]?.failure.message}`);
-          else for (const one of lost) this.#lose(one);
+          // What a charm only seems to install may be no snap at all, and a mirror may not have what its packages need.
+          if (isLikely || request.mirror) this.#note(`${needs}, which was not to be had: ${failed[0]?.failure.message}`);
+          else this.#fail(failed);
         },
       },
     );
   }
+}
 
-  async #needer(writer: ArchiveWriter, pkg: PlannedPackage, packed: Packed | undefined): Promise<Needer> {
-    const revisions: Needer["revisions"][number][] = [];
-    for (const { revision, bases } of pkg.type === "charm" ? pkg.revisions : []) {
-      const zip =
-        packed && packed.files.some((file) => file.path === `${pkg.name}_${revision}.charm`)
-          ? writer.read(packed, `${pkg.name}_${revision}.charm`)
-          : undefined;
-      const snaps = zip ? needsOf(await zipTexts(await atHand(zip), mayNameSnaps, LIMITS)) : [];
-      revisions.push({ revision, snaps, bases: bases.filter((base) => base !== null) });
-    }
-    return { name: pkg.name, revisions, releases: pkg.releases };
+/** One plan for each name, made of all requests of it. */
+function planEach<R extends { readonly name: string }, T>(
+  requests: readonly R[],
+  plan: (name: string, requests: readonly R[]) => Promise<Plan<T>>,
+): Promise<Plan<T>[]> {
+  const names = [...new Set(requests.map((request) => request.name))];
+  const requestsOf = (name: string) => requests.filter((request) => request.name === name);
+  return mapBounded(names, PARALLEL_PLANS, (name) => plan(name, requestsOf(name)));
+}
+
+/** Which snaps the downloaded revisions of a charm need. */
+async function readNeeds(writer: ArchiveWriter, pkg: PlannedPackage, packed: PackedPackage | undefined): Promise<NeedingCharm> {
+  const revisions: NeedingCharm["revisions"][number][] = [];
+  for (const { revision, bases } of pkg.type === "charm" ? pkg.revisions : []) {
+    const path = `${pkg.name}_${revision}.charm`;
+    const zip = packed?.files.some((file) => file.path === path) ? writer.read(packed, path) : undefined;
+    const snaps = zip ? needsOf(await zipTexts(await inMemoryIfSmall(zip), mayNameSnaps, LIMITS)) : [];
+    revisions.push({ revision, snaps, bases: bases.filter((base) => base !== null) });
   }
+  return { name: pkg.name, revisions, releases: pkg.releases };
 }
 
-const NONE: Packed = { name: "", type: "charm", files: [] };
-/** bytes of a zip; a larger one is read in the places where something is needed of it */
-const MAX_READ_AT_ONCE = 2 ** 20;
+const NO_PACKAGE: PackedPackage = { name: "", type: "charm", files: [] };
+/** bytes of a zip; of a larger one only the parts that are needed are read */
+const MAX_IN_MEMORY = 2 ** 20;
 
-async function atHand(from: ReadAt): Promise<ReadAt> {
-  if (from.size > MAX_READ_AT_ONCE) return from;
-  const whole = await from.bytes(0, from.size);
-  return { size: from.size, bytes: async (start, end) => whole.subarray(start, end) };
+async function inMemoryIfSmall(from: ReadAt): Promise<ReadAt> {
+  if (from.size > MAX_IN_MEMORY) return from;
+  return readerOf(await from.bytes(0, from.size));
 }
 
-async function bundleText(remote: Remote, name: string, revision: PlannedPackage["revisions"][number]): Promise<string> {
-  const told = revision["bundle-yaml"];
-  if (told) return told;
-  const zip = await remote.bytes(`the bundle ${name} ${revision.revision}`, charmFile(revision));
-  const found = await zipFiles(
-    { size: zip.byteLength, bytes: async (start, end) => zip.subarray(start, end) },
-    new Map([["bundle.yaml", "needed"]]),
-  );
+/** The bundle.yaml of a revision: upstream's reply has it, or its file. */
+async function bundleYaml(client: HttpClient, name: string, revision: PlannedPackage["revisions"][number]): Promise<string> {
+  const inReply = revision["bundle-yaml"];
+  if (inReply) return inReply;
+  const zip = await client.bytes(`the bundle ${name} ${revision.revision}`, charmhubFile(revision));
+  const found = await zipFiles(readerOf(zip), new Map([["bundle.yaml", "needed"]]));
   const bytes = found.get("bundle.yaml");
   if (!bytes) throw new Failure("failed", `cannot export ${name}: there is no bundle.yaml in its revision ${revision.revision}`);
   return utf8(bytes, `bundle.yaml of ${name} ${revision.revision}`);
 }
 
-function publisherOf({ info, revisions }: PlannedPackage): string | undefined {
+function publisherId({ info, revisions }: PlannedPackage): string | undefined {
   for (const from of [info.result, revisions[0]]) {
     const publisher = from?.["publisher"];
     if (typeof publisher !== "object" || publisher === null || !("id" in publisher)) continue;
     if (typeof publisher.id === "string" && publisher.id !== "") return publisher.id;
   }
   return undefined;
-}
-
-function mergedByName(packages: readonly PlannedPackage[]): PlannedPackage[] {
-  return [...new Map(packages.map((one) => [one.name, one])).values()];
 }

@@ -1,5 +1,5 @@
 /**
- * What an air-gapped store holds, by digest, for an exporter that packs only what is missing there: `chp inventory`.
+ * What an air-gapped store has, by digest, for an exporter that packs only what is missing there: `chp inventory`.
  *
  * The file names bytes and the revisions that they are of, so that a person can read it; no channel, setting, time or secret.
  */
@@ -10,16 +10,17 @@ import type { Snap } from "../catalog/snap.ts";
 import type { Algorithm, Digest } from "../digest.ts";
 import { type FailureOptions, refused } from "../errors.ts";
 import { checkShape, mapOf } from "../schema.ts";
+import { compareText } from "./plan.ts";
 
 const FORMAT = 1;
-const AGAIN: FailureOptions = { next: "chp inventory > FILE makes one on the other side" };
+const HOW_TO_MAKE: FailureOptions = { next: "chp inventory > FILE makes one on the other side" };
 
-/** What packages are told apart by: the digest that upstream names their bytes with. */
+/** The digest that upstream gives for files of packages. */
 export type InventoryAlgorithm = Extract<Algorithm, "sha-256" | "sha3-384">;
 
-/** What an exporter may leave out. */
+/** The files that an exporter may leave out. */
 export interface Inventory {
-  /** Whether bytes of that digest, in lower-case hex, are held. */
+  /** Whether the other store has bytes of that digest, in lower-case hex. */
   has(algorithm: InventoryAlgorithm, hex: string): boolean;
 }
 
@@ -28,57 +29,62 @@ const Digests = v.pipe(
   v.string("is not text"),
   v.regex(/^sha-256:[0-9a-f]{64}( sha3-384:[0-9a-f]{96})?$/, "is not sha-256:HEX or sha-256:HEX sha3-384:HEX"),
 );
-/** Revision → digests; negative ones are of what was built there. */
+/** Revision → digests; negative revisions were built by the operators there. */
 const Revisions = mapOf(Digests);
-const Part = mapOf(Revisions);
-const InventoryText = v.object({
+const RevisionsByName = mapOf(Revisions);
+const InventorySchema = v.object({
   format: v.literal(FORMAT, `is not ${FORMAT}, which this chp reads`),
-  charms: mapOf(v.object({ revisions: Revisions, resources: v.optional(Part, {}) })),
+  charms: mapOf(v.object({ revisions: Revisions, resources: v.optional(RevisionsByName, {}) })),
   bundles: mapOf(v.object({ revisions: Revisions })),
-  snaps: mapOf(v.object({ revisions: Revisions, components: v.optional(Part, {}) })),
+  snaps: mapOf(v.object({ revisions: Revisions, components: v.optional(RevisionsByName, {}) })),
 });
 
-type Entry = { readonly revision: number; readonly blob: Digest; readonly size: number; readonly "sha3-384"?: string };
+type StoredFile = { readonly revision: number; readonly blob: Digest; readonly size: number; readonly "sha3-384"?: string };
 
 /**
- * The text of an inventory: the same bytes for the same holdings. Whatever a client can get counts, by channel or by number
- * alone. `isHeld`: whether the store has so many bytes of that name.
+ * The text of an inventory: the same bytes for the same content. It lists every revision that a client can get, by channel or
+ * by revision number only. `isStored`: whether the store has that blob, at that size in bytes.
  */
 export async function formatInventory(
   packages: readonly Package[],
   snaps: readonly Snap[],
-  isHeld: (blob: Digest, size: number) => Promise<boolean>,
+  isStored: (blob: Digest, size: number) => Promise<boolean>,
 ): Promise<string> {
-  const revisionsOf = async (entries: readonly Entry[]) => {
-    const found = await Promise.all(entries.map(async (one) => ((await isHeld(one.blob, one.size)) ? [one] : [])));
-    const rows = found.flat().toSorted((a, b) => a.revision - b.revision);
-    return Object.fromEntries(rows.map((one) => [String(one.revision), digestsOf(one)]));
+  const revisionsOf = async (entries: readonly StoredFile[]) => {
+    const found = await Promise.all(entries.map(async (entry) => ((await isStored(entry.blob, entry.size)) ? [entry] : [])));
+    const stored = found.flat().toSorted((a, b) => a.revision - b.revision);
+    return Object.fromEntries(stored.map((entry) => [String(entry.revision), formatDigests(entry)]));
   };
-  const partsOf = async (parts: readonly { readonly name: string; readonly revisions: readonly Entry[] }[]) => {
+  const partsOf = async (parts: readonly { readonly name: string; readonly revisions: readonly StoredFile[] }[]) => {
     const all = await Promise.all(parts.toSorted(byName).map(async ({ name, revisions }) => [name, await revisionsOf(revisions)] as const));
     return Object.fromEntries(all.filter(([, revisions]) => Object.keys(revisions).length > 0));
   };
   const charms: [string, unknown][] = [];
   const bundles: [string, unknown][] = [];
   for (const { type, name, revisions, resources } of packages.toSorted(byName)) {
-    const held = await revisionsOf(revisions);
-    if (type === "bundle") bundles.push([name, { revisions: held }]);
-    else charms.push([name, { revisions: held, resources: await partsOf(resources) }]);
+    const stored = await revisionsOf(revisions);
+    if (type === "bundle") bundles.push([name, { revisions: stored }]);
+    else charms.push([name, { revisions: stored, resources: await partsOf(resources) }]);
   }
-  const held: [string, unknown][] = [];
+  const snapEntries: [string, unknown][] = [];
   for (const { name, revisions, components } of snaps.toSorted(byName))
-    held.push([name, { revisions: await revisionsOf(revisions), components: await partsOf(components) }]);
-  const [ofCharms, ofBundles, ofSnaps] = [charms, bundles, held].map((all) => Object.fromEntries(all));
-  return `${JSON.stringify({ format: FORMAT, charms: ofCharms, bundles: ofBundles, snaps: ofSnaps }, null, 1)}\n`;
+    snapEntries.push([name, { revisions: await revisionsOf(revisions), components: await partsOf(components) }]);
+  const inventory = {
+    format: FORMAT,
+    charms: Object.fromEntries(charms),
+    bundles: Object.fromEntries(bundles),
+    snaps: Object.fromEntries(snapEntries),
+  };
+  return `${JSON.stringify(inventory, null, 1)}\n`;
 }
 
-function digestsOf(entry: Entry): string {
+function formatDigests(entry: StoredFile): string {
   const sha3 = entry["sha3-384"];
   return `sha-256:${entry.blob}${sha3 === undefined ? "" : ` sha3-384:${sha3}`}`;
 }
 
 function byName(a: { readonly name: string }, b: { readonly name: string }): number {
-  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+  return compareText(a.name, b.name);
 }
 
 /** Reads what `chp inventory` printed. Throws a `refused` failure that begins with `what` and names the field. */
@@ -87,14 +93,14 @@ export function readInventory(text: string, what: string): Inventory {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw refused(`${what} is not JSON`, { ...AGAIN, cause: error });
+    throw refused(`${what} is not JSON`, { ...HOW_TO_MAKE, cause: error });
   }
-  const { charms, bundles, snaps } = checkShape(InventoryText, value, what, AGAIN);
+  const { charms, bundles, snaps } = checkShape(InventorySchema, value, what, HOW_TO_MAKE);
   const parts = [
     ...Object.values(charms).flatMap(({ revisions, resources }) => [revisions, ...Object.values(resources)]),
     ...Object.values(bundles).map(({ revisions }) => revisions),
     ...Object.values(snaps).flatMap(({ revisions, components }) => [revisions, ...Object.values(components)]),
   ];
-  const held = new Set(parts.flatMap((revisions) => Object.values(revisions).flatMap((digests) => digests.split(" "))));
-  return { has: (algorithm, hex) => held.has(`${algorithm}:${hex}`) };
+  const digests = new Set(parts.flatMap((revisions) => Object.values(revisions).flatMap((entry) => entry.split(" "))));
+  return { has: (algorithm, hex) => digests.has(`${algorithm}:${hex}`) };
 }

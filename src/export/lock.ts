@@ -1,13 +1,48 @@
-/** The lock of an export: every revision and digest that it took, so that a later one takes the same or fails. */
+/** The lock of an export: every revision and digest that it took, so that a later export takes the same or fails. */
 
 import * as v from "valibot";
 import { sumsOf } from "../digest.ts";
 import { refused } from "../errors.ts";
 import { checkShape, mapOf } from "../schema.ts";
-import type { LockedPackage, PlannedPackage } from "./charmplan.ts";
-import { componentsOf, type LockedSnap, type PlannedSnap } from "./snapplan.ts";
+import {
+  type Attributes,
+  compareText,
+  type PlannedPackage,
+  type PlannedRelease,
+  type PlannedSnap,
+  type PlannedSnapRelease,
+} from "./plan.ts";
+import { componentDigests } from "./upstream.ts";
 
-export interface Lock {
+/** A charm or bundle as an earlier export took it. */
+export interface LockedPackage {
+  readonly name: string;
+  readonly id: string;
+  readonly defaultTrack: string;
+  readonly releases: readonly PlannedRelease[];
+  /** revision to its sha256 */
+  readonly revisions: Readonly<Record<string, string>>;
+  /** revision to its attributes, where it has any */
+  readonly attributes: Readonly<Record<string, Attributes>>;
+  /** `NAME_REVISION` to the sha256 of what is packed */
+  readonly resources: Readonly<Record<string, string>>;
+  /** resource name to the path of its image that the operator chose */
+  readonly paths: Readonly<Record<string, string>>;
+}
+
+/** A snap as an earlier export took it. */
+export interface LockedSnap {
+  readonly name: string;
+  readonly id: string;
+  readonly defaultTrack: string | null;
+  readonly releases: readonly PlannedSnapRelease[];
+  /** revision to its sha3-384, an architecture that it is offered for, and its components, `NAME_REVISION` to their sha3-384 */
+  readonly revisions: Readonly<
+    Record<string, { readonly digest: string; readonly architecture: string; readonly components: Readonly<Record<string, string>> }>
+  >;
+}
+
+export interface ExportLock {
   readonly packages: readonly LockedPackage[];
   readonly snaps: readonly LockedSnap[];
 }
@@ -54,25 +89,26 @@ export function formatLock(
   snaps: readonly PlannedSnap[],
   images: ReadonlyMap<string, ReadonlyMap<string, Uint8Array>>,
 ): string {
-  const order = <T extends { readonly name: string }>(all: readonly T[]) => all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const sorted = <T extends { readonly name: string }>(all: readonly T[]) => all.toSorted((a, b) => compareText(a.name, b.name));
   const lock = {
     format: 1,
-    packages: order(packages).map(({ name, id, defaultTrack, releases, revisions, resources, paths }) => ({
+    packages: sorted(packages).map(({ name, id, defaultTrack, releases, revisions, resources, paths }) => ({
       name,
       id,
       defaultTrack,
       releases,
-      revisions: Object.fromEntries(revisions.map((one) => [one.revision, one.download["hash-sha-256"]])),
+      revisions: Object.fromEntries(revisions.map(({ revision, download }) => [revision, download["hash-sha-256"]])),
       attributes: Object.fromEntries(revisions.flatMap(({ revision, attributes }) => (attributes ? [[revision, attributes]] : []))),
       resources: Object.fromEntries(
-        resources.map((one) => {
-          const image = images.get(name)?.get(`${one.name}_${one.revision}`);
-          return [`${one.name}_${one.revision}`, image ? sumsOf(image)["sha-256"] : one.download["hash-sha-256"]];
+        resources.map((resource) => {
+          const key = `${resource.name}_${resource.revision}`;
+          const image = images.get(name)?.get(key);
+          return [key, image ? sumsOf(image)["sha-256"] : resource.download["hash-sha-256"]];
         }),
       ),
       paths,
     })),
-    snaps: order(snaps).map(({ name, id, defaultTrack, releases, revisions }) => ({
+    snaps: sorted(snaps).map(({ name, id, defaultTrack, releases, revisions }) => ({
       name,
       id,
       defaultTrack,
@@ -82,8 +118,8 @@ export function formatLock(
           revision,
           {
             digest: download["sha3-384"],
-            architecture: releases.find((one) => one.revision === revision)?.architecture ?? architectures?.[0] ?? "all",
-            components: componentsOf(resources),
+            architecture: releases.find((release) => release.revision === revision)?.architecture ?? architectures?.[0] ?? "all",
+            components: componentDigests(resources),
           },
         ]),
       ),
@@ -93,7 +129,7 @@ export function formatLock(
 }
 
 /** Throws a `refused` failure that names the file and the field. */
-export function readLock(text: string, what: string): Lock {
+export function readLock(text: string, what: string): ExportLock {
   let value: unknown;
   try {
     value = JSON.parse(text);

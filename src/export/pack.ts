@@ -1,35 +1,34 @@
-/** What stands in an archive of a charm, a bundle or a snap: the writer's side of transfer.ts, snapexport.ts and metadata.ts. */
+/** The files of a charm, a bundle or a snap in an archive: what `src/import` reads again. */
 
 import type { ReadAt } from "../archives/archive.ts";
 import { readSnapYaml, type SnapYamlFacts } from "../archives/snapyaml.ts";
-import { fullChannel } from "../catalog/channel.ts";
+import { type FullChannel, fullChannel } from "../catalog/channel.ts";
 import { TEXTS } from "../catalog/package.ts";
 import { shortChannel } from "../catalog/snap.ts";
 import { ALGORITHMS, sumsOf } from "../digest.ts";
-import { charmFile, type PlannedPackage, type PlannedRelease } from "./charmplan.ts";
-import type { RemoteFile } from "./client.ts";
+import type { UpstreamFile } from "./client.ts";
 import type { Inventory } from "./inventory.ts";
-import { type PlannedSnap, snapFile } from "./snapplan.ts";
-import type { RemoteCharm, RemoteResource, RemoteSnap } from "./upstream.ts";
+import type { PlannedPackage, PlannedRelease, PlannedSnap } from "./plan.ts";
+import { charmhubFile, snapStoreFile, type UpstreamCharm, type UpstreamSnap } from "./upstream.ts";
 
-/** A file of an archive: bytes at hand, such as are fetched into it, or such as lie in another archive. */
+/** A file of an archive: bytes in memory, a file to download, or bytes of another archive. */
 export interface PackedFile {
   /** below its package */
   readonly path: string;
-  readonly content: Uint8Array | RemoteFile | ReadAt;
-  /** what is told of it as it comes, in words; files of one label are told of together */
+  readonly content: Uint8Array | UpstreamFile | ReadAt;
+  /** what it is in reports of progress, in words; files of the same label are reported together */
   readonly label?: string;
 }
 
 /** The files of one package. */
-export interface Packed {
+export interface PackedPackage {
   readonly name: string;
   readonly type: "charm" | "bundle" | "snap";
   readonly files: readonly PackedFile[];
 }
 
-/** What is known of a charm besides its plan. */
-export interface CharmParts {
+/** What goes into the archive of a charm besides its plan. */
+export interface CharmExtras {
   /** `NAME_REVISION` of an oci-image to its blob, without credentials */
   readonly images: ReadonlyMap<string, Uint8Array>;
   /** the publisher's account assertion, with the keys that signed it */
@@ -38,87 +37,93 @@ export interface CharmParts {
   readonly inventory: Inventory | undefined;
 }
 
-export function resourceFile({ download }: RemoteResource): RemoteFile {
-  return { url: download.url, size: download.size, algorithm: "sha-256", digest: download["hash-sha-256"] };
-}
-
-/** A file to fetch, where the other side does not have it. */
-function fetchedUnlessIn(inventory: Inventory | undefined) {
-  return (path: string, file: RemoteFile, label: string): PackedFile[] =>
+/** Makes a file to download, or nothing where the other side has it. */
+function downloadUnlessIn(inventory: Inventory | undefined) {
+  return (path: string, file: UpstreamFile, label: string): PackedFile[] =>
     inventory?.has(file.algorithm, file.digest) ? [] : [{ path, content: file, label }];
 }
 
-export function packPackage(planned: PlannedPackage, { images, account, inventory }: CharmParts): Packed {
-  const { name, type, revisions, resources } = planned;
-  const fetched = fetchedUnlessIn(inventory);
-  const channelOf = (revision: number) => {
-    const channel = planned.releases.find((one) => one.revision === revision)?.channel;
+export function packPackage(planned: PlannedPackage, { images, account, inventory }: CharmExtras): PackedPackage {
+  const { name, type, releases, revisions, resources } = planned;
+  const download = downloadUnlessIn(inventory);
+  const channelText = (revision: number) => {
+    const channel = releases.find((release) => release.revision === revision)?.channel;
     if (channel === undefined) return "in no channel";
     // As documented: in full where a file names the charm, by the store's short name where a bundle does.
-    const full = planned.type === "bundle" || planned.reasons.length > 0 ? fullChannel(channel, "latest") : undefined;
-    return full ? shortChannel(full) : channel;
+    return type === "bundle" || planned.reasons.length > 0 ? shortChannel(splitChannel(channel)) : channel;
   };
   const files: PackedFile[] = [
-    ...revisions.flatMap((one) =>
-      fetched(`${name}_${one.revision}.${type}`, charmFile(one), `${name} revision ${one.revision} (${channelOf(one.revision)})`),
-    ),
-    { path: "metadata.json", content: Buffer.from(`${JSON.stringify(metadataOf(planned, images), null, 1)}\n`) },
+    ...revisions.flatMap((charm) => {
+      const { revision } = charm;
+      return download(`${name}_${revision}.${type}`, charmhubFile(charm), `${name} revision ${revision} (${channelText(revision)})`);
+    }),
+    { path: "metadata.json", content: jsonFile(charmMetadata(planned, images)) },
     ...(account === undefined ? [] : [{ path: `${name}_publisher_account.assert`, content: Buffer.from(account) }]),
-    ...resources.flatMap((one): PackedFile[] => {
-      const path = `resources/${name}.${one.name}_${one.revision}`;
-      const image = images.get(`${one.name}_${one.revision}`);
+    ...resources.flatMap((resource): PackedFile[] => {
+      const key = `${resource.name}_${resource.revision}`;
+      const path = `resources/${name}.${key}`;
+      const image = images.get(key);
       const label = `resources for ${name}`;
-      if (!image) return fetched(path, resourceFile(one), label);
+      if (!image) return download(path, charmhubFile(resource), label);
       return inventory?.has("sha-256", sumsOf(image)["sha-256"]) ? [] : [{ path, content: image, label }];
     }),
   ];
   return { name, type, files };
 }
 
+function jsonFile(value: unknown): Uint8Array {
+  return Buffer.from(`${JSON.stringify(value, null, 1)}\n`);
+}
+
+/** A channel of a plan, which is in full. */
+function splitChannel(channel: string): FullChannel {
+  return fullChannel(channel, "latest") ?? { track: "latest", risk: "stable" };
+}
+
 /**
  * The info reply, its channel map cut to what was taken, and under `chp` what an importer needs besides: see `OwnSchema` of
- * metadata.ts. Nothing in it moves as upstream's channels do, nor names a server, so that a lock gives the same bytes again.
+ * metadata.ts. Nothing in it changes when upstream releases something, nor names a server, so that a lock gives the same bytes again.
  */
-function metadataOf(planned: PlannedPackage, images: ReadonlyMap<string, Uint8Array>): unknown {
+function charmMetadata(planned: PlannedPackage, images: ReadonlyMap<string, Uint8Array>): unknown {
   const { type, info, defaultTrack, releases, revisions, paths } = planned;
-  // Of a bundle it is what its newest revision names, and whoever serves it finds the ids among what it holds.
+  // Of a bundle it is what its newest revision names, and whoever serves it finds the ids in its own store.
   const { "contains-charms": contained, ...result } = info.result ?? {};
   const resources = new Map(
-    planned.resources.map((one) => {
-      const key = `${one.name}_${one.revision}`;
+    planned.resources.map((resource) => {
+      const key = `${resource.name}_${resource.revision}`;
       const image = images.get(key);
-      return [key, { ...picked(one, RESOURCE_KEYS), download: image ? sumsAsTold(image) : withoutUrl(one.download) }];
+      return [key, { ...pick(resource, RESOURCE_KEYS), download: image ? downloadOfImage(image) : withoutUrl(resource.download) }];
     }),
   );
   const rowOf = ({ channel, base, revision, releasedAt }: PlannedRelease, keys: readonly string[]) => {
-    const { track = "latest", risk = "stable" } = fullChannel(channel, "latest") ?? {};
-    const charm = revisions.find((one) => one.revision === revision);
+    const { track, risk } = splitChannel(channel);
+    const charm = revisions.find((candidate) => candidate.revision === revision);
     return {
       channel: { name: channel, track, risk, base, "released-at": releasedAt ?? null },
-      revision: charm ? toldOf(charm, keys) : { revision },
+      revision: charm ? revisionFields(charm, keys) : { revision },
     };
   };
-  const first = releases.find((one) => fullChannel(one.channel, "latest")?.track === defaultTrack) ?? releases[0];
-  const pinned = Object.entries(first?.resources ?? {});
+  const first = releases.find((release) => splitChannel(release.channel).track === defaultTrack) ?? releases[0];
+  const pins = Object.entries(first?.resources ?? {});
   return {
     ...info,
     result: type === "charm" && contained !== undefined ? { ...result, "contains-charms": contained } : result,
     "default-track": defaultTrack,
     "default-release": first && {
       ...rowOf(first, REVISION_KEYS),
-      resources: pinned.flatMap(([name, pin]) => resources.get(`${name}_${pin}`) ?? []),
+      resources: pins.flatMap(([name, pin]) => resources.get(`${name}_${pin}`) ?? []),
     },
     "channel-map": releases.map((release) => rowOf(release, ROW_KEYS)),
     chp: {
       format: 1,
-      releases: releases.map(({ channel, base, revision, releasedAt, resources: pins }) => ({
+      releases: releases.map(({ channel, base, revision, releasedAt, resources: released }) => ({
         channel,
         base,
         revision,
         ...(releasedAt !== undefined && { "released-at": releasedAt }),
-        resources: pins,
+        resources: released,
       })),
-      revisions: revisions.map((one) => toldOf(one, REVISION_KEYS)),
+      revisions: revisions.map((charm) => revisionFields(charm, REVISION_KEYS)),
       resources: [...resources.values()],
       ...(Object.keys(paths).length > 0 && { paths }),
     },
@@ -129,11 +134,11 @@ const RESOURCE_KEYS = ["name", "revision", "type", "filename", "description", "c
 const ROW_KEYS = ["revision", "version", "created-at", "bases", "attributes"];
 const REVISION_KEYS = [...ROW_KEYS, ...TEXTS];
 
-function toldOf(charm: RemoteCharm, keys: readonly string[]): Record<string, unknown> {
-  return { ...picked(charm, keys), download: withoutUrl(charm.download) };
+function revisionFields(charm: UpstreamCharm, keys: readonly string[]): Record<string, unknown> {
+  return { ...pick(charm, keys), download: withoutUrl(charm.download) };
 }
 
-function picked(from: Readonly<Record<string, unknown>>, keys: readonly string[]): Record<string, unknown> {
+function pick(from: Readonly<Record<string, unknown>>, keys: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(keys.flatMap((key) => (from[key] === undefined ? [] : [[key, from[key]]])));
 }
 
@@ -141,35 +146,37 @@ function withoutUrl(download: Readonly<Record<string, unknown>>): Record<string,
   return Object.fromEntries(Object.entries(download).filter(([key]) => key !== "url"));
 }
 
-function sumsAsTold(bytes: Uint8Array): Record<string, unknown> {
+/** Size and digests of an image's blob in the fields of a `download`. */
+function downloadOfImage(bytes: Uint8Array): Record<string, unknown> {
   const sums = sumsOf(bytes, ALGORITHMS);
   return { size: sums.size, ...Object.fromEntries(ALGORITHMS.map((algorithm) => [`hash-${algorithm}`, sums[algorithm]])) };
 }
 
 /* ---- snaps ---- */
 
-export function packSnap(planned: PlannedSnap, inventory: Inventory | undefined): Packed {
-  const { name, revisions, assertions } = planned;
-  const fetched = fetchedUnlessIn(inventory);
-  const placeOf = ({ revision, architectures }: RemoteSnap) => {
-    const release = planned.releases.find((one) => one.revision === revision);
+export function packSnap(planned: PlannedSnap, inventory: Inventory | undefined): PackedPackage {
+  const { name, releases, revisions, assertions } = planned;
+  const download = downloadUnlessIn(inventory);
+  const placeText = ({ revision, architectures }: UpstreamSnap) => {
+    const release = releases.find((candidate) => candidate.revision === revision);
     return release ? `${release.channel} ${release.architecture}` : (architectures ?? []).join(", ");
   };
   const components = new Map(
-    revisions.flatMap((one) =>
-      (one.resources ?? []).map((component) => [`${name}+${component.name}_${component.revision}.comp`, snapFile(component)]),
+    revisions.flatMap((snap) =>
+      (snap.resources ?? []).map((component) => [`${name}+${component.name}_${component.revision}.comp`, snapStoreFile(component)]),
     ),
   );
   return {
     name,
     type: "snap",
     files: [
-      ...revisions.flatMap((one) =>
-        fetched(`${name}_${one.revision}.snap`, snapFile(one), `${name} revision ${one.revision} (${placeOf(one)})`),
-      ),
-      ...revisions.map((one) => ({ path: `${name}_${one.revision}.assert`, content: Buffer.from(assertions.get(one.revision) ?? "") })),
-      ...[...components].flatMap(([path, file]) => fetched(path, file, `components of ${name}`)),
-      { path: "channel-map.json", content: Buffer.from(`${JSON.stringify(channelMapOf(planned), null, 1)}\n`) },
+      ...revisions.flatMap((snap) => {
+        const { revision } = snap;
+        return download(`${name}_${revision}.snap`, snapStoreFile(snap), `${name} revision ${revision} (${placeText(snap)})`);
+      }),
+      ...revisions.map(({ revision }) => ({ path: `${name}_${revision}.assert`, content: Buffer.from(assertions.get(revision) ?? "") })),
+      ...[...components].flatMap(([path, file]) => download(path, file, `components of ${name}`)),
+      { path: "channel-map.json", content: jsonFile(snapChannelMap(planned)) },
     ],
   };
 }
@@ -177,15 +184,15 @@ export function packSnap(planned: PlannedSnap, inventory: Inventory | undefined)
 const FACT_KEYS = ["version", "type", "base", "confinement", "architectures", "epoch", "created-at"];
 
 /** The shape of the store's info reply, its channel map cut to what was taken; under `chp` what an importer needs besides. */
-function channelMapOf({ name, id, info, defaultTrack, releases, revisions }: PlannedSnap): unknown {
+function snapChannelMap({ name, id, info, defaultTrack, releases, revisions }: PlannedSnap): unknown {
   return {
     name,
     "snap-id": id,
     "default-track": defaultTrack,
-    snap: { name, "snap-id": id, ...detailsOf(info?.snap ?? {}, revisions) },
+    snap: { name, "snap-id": id, ...storeTexts(info?.snap ?? {}, revisions) },
     "channel-map": releases.map(({ channel, architecture, revision, releasedAt }) => {
-      const full = fullChannel(channel, "latest") ?? { track: "latest", risk: "stable" as const };
-      const snap = revisions.find((one) => one.revision === revision);
+      const full = splitChannel(channel);
+      const snap = revisions.find((candidate) => candidate.revision === revision);
       return {
         channel: {
           architecture,
@@ -195,15 +202,15 @@ function channelMapOf({ name, id, info, defaultTrack, releases, revisions }: Pla
           ...(releasedAt !== undefined && { "released-at": releasedAt }),
         },
         revision,
-        ...picked(snap ?? {}, FACT_KEYS),
+        ...pick(snap ?? {}, FACT_KEYS),
       };
     }),
-    chp: { format: 1, revisions: revisions.map((one) => picked(one, ["revision", ...FACT_KEYS, "snap-yaml"])) },
+    chp: { format: 1, revisions: revisions.map((snap) => pick(snap, ["revision", ...FACT_KEYS, "snap-yaml"])) },
   };
 }
 
-/** What a snap.yaml says of the same, as a store shows it. */
-const OWN: Readonly<Record<string, (yaml: SnapYamlFacts) => unknown>> = {
+/** What a store shows where the publisher gave no text of its own: the texts of snap.yaml. */
+const TEXTS_OF_YAML: Readonly<Record<string, (yaml: SnapYamlFacts) => unknown>> = {
   title: (yaml) => yaml.title ?? yaml.name,
   summary: (yaml) => yaml.summary ?? "",
   description: (yaml) => yaml.description ?? "",
@@ -213,19 +220,19 @@ const OWN: Readonly<Record<string, (yaml: SnapYamlFacts) => unknown>> = {
   links: (yaml) => yaml.links,
 };
 
-/** What the store says over the snap.yaml of its revisions: what only repeats that is left out, so that each keeps its own. */
-function detailsOf(told: Readonly<Record<string, unknown>>, revisions: readonly RemoteSnap[]): Record<string, unknown> {
-  const yamls = revisions.map((one) =>
-    one["snap-yaml"] ? readSnapYaml(one["snap-yaml"], `snap.yaml of ${one.name} ${one.revision}`) : undefined,
+/** The store's own texts of a snap: those that only repeat each revision's snap.yaml are left out, so that each keeps its own. */
+function storeTexts(details: Readonly<Record<string, unknown>>, revisions: readonly UpstreamSnap[]): Record<string, unknown> {
+  const yamls = revisions.map((snap) =>
+    snap["snap-yaml"] ? readSnapYaml(snap["snap-yaml"], `snap.yaml of ${snap.name} ${snap.revision}`) : undefined,
   );
   const [newest] = revisions.toReversed();
-  const shown = { ...newest, ...told };
-  const over = Object.entries(OWN).flatMap(([key, own]) => {
-    const repeats = revisions.every((one, i) => {
+  const shown = { ...newest, ...details };
+  const texts = Object.entries(TEXTS_OF_YAML).flatMap(([key, textOf]) => {
+    const isRepeated = revisions.every((snap, i) => {
       const yaml = yamls[i];
-      return yaml && JSON.stringify(one[key] ?? own(yaml)) === JSON.stringify(own(yaml));
+      return yaml && JSON.stringify(snap[key] ?? textOf(yaml)) === JSON.stringify(textOf(yaml));
     });
-    return repeats || shown[key] === undefined ? [] : [[key, shown[key]]];
+    return isRepeated || shown[key] === undefined ? [] : [[key, shown[key]]];
   });
-  return { ...Object.fromEntries(over), ...picked(shown, ["store-url", "categories", "store"]) };
+  return { ...Object.fromEntries(texts), ...pick(shown, ["store-url", "categories", "store"]) };
 }

@@ -1,20 +1,20 @@
-/** What an operator wants exported: a site's manifest, a bundle.yaml, or the documented yaml of charms and of snaps. */
+/** What an operator requests of an export: a site file, a bundle.yaml, or the documented YAML of charms and of snaps. */
 
 import * as v from "valibot";
 import { charmName } from "../archives/charm.ts";
 import { parseSystem, type System } from "../catalog/base.ts";
 import { parseChannel } from "../catalog/channel.ts";
-import { CONTROLLER, CONTROLLER_SYSTEMS, controllerTracks } from "../catalog/controller.ts";
+import { CONTROLLER_CHARM, CONTROLLER_SYSTEMS, controllerTracks } from "../catalog/controller.ts";
 import { ARCHITECTURES } from "../catalog/snap.ts";
 import { Failure, printable } from "../errors.ts";
 import { mapOf } from "../schema.ts";
 import { readYamls } from "../text.ts";
 
-/** Everything that a store has of it. */
+/** Everything that a store has of a package: its channels, or its bases. */
 export type All = "all";
 
-/** A charm or bundle that is wanted. */
-export interface PackageWish {
+/** A request of a charm or bundle. */
+export interface PackageRequest {
   readonly name: string;
   /** as written; none: the default track's stable */
   readonly channels: readonly string[] | All;
@@ -22,26 +22,28 @@ export interface PackageWish {
   /** dpkg names */
   readonly architectures: readonly string[];
   readonly revision?: number;
-  /** resource name to the revision that is wanted in place of the released one */
+  /** resource name to the revision to take in place of the released one */
   readonly resources: Readonly<Record<string, number>>;
-  /** whether every revision of its resources is wanted, released or not */
+  /** whether every revision of its resources is taken, released or not */
   readonly allResources?: true;
   /** resource name to the path of its image in the local registry */
   readonly paths: Readonly<Record<string, string>>;
-  /** why it is wanted, where nobody named it */
+  /** why it is taken, where nobody named it */
   readonly reason?: string;
 }
 
-export interface SnapWish {
+/** A request of a snap. */
+export interface SnapRequest {
   readonly name: string;
   /** as written; none: stable of the default track, or with a revision no channel at all */
   readonly channels: readonly string[] | All;
   readonly architectures: readonly string[];
   readonly revision?: number;
+  /** why it is taken, where nobody named it */
   readonly reason?: string;
 }
 
-/** What is added by itself, and may be left out. */
+/** What an export adds to what was requested, unless the operator leaves it out. */
 export const ADDITIONS = {
   "bundle-charms": "the charms of bundles",
   "charm-snaps": "the snaps that charms install",
@@ -56,28 +58,33 @@ export function isAddition(text: string): text is Addition {
   return Object.hasOwn(ADDITIONS, text);
 }
 
-export interface Wish {
-  readonly charms: readonly PackageWish[];
-  readonly bundles: readonly PackageWish[];
-  readonly snaps: readonly SnapWish[];
+/** All that one export is asked for. */
+export interface ExportRequest {
+  readonly charms: readonly PackageRequest[];
+  readonly bundles: readonly PackageRequest[];
+  readonly snaps: readonly SnapRequest[];
   readonly without: readonly Addition[];
-  /** whether it is all that a store lists: what that needs besides goes along as far as the store has it, and so do assertions of no snap */
+  /** whether it is all that a store lists: what that needs besides is added as far as the store has it, and so are assertions of no snap */
   readonly mirror?: true;
   /** what was named and cannot be exported, in words */
   readonly notes: readonly string[];
 }
 
-/** What holds where an entry does not say it. */
-export interface Defaults {
+/** Which releases of a package to take. Of a whole file: the defaults of its entries. */
+export interface Selection {
   readonly channels?: readonly string[] | All;
   readonly systems?: readonly System[] | All;
   readonly architectures?: readonly string[];
 }
 
-/** As the exporter documents it whose files these are. */
-const DOCUMENTED: Required<Defaults> = { channels: [], systems: [{ name: "ubuntu", channel: "22.04" }], architectures: ["amd64"] };
+/** As the exporter that these files were made for documents it. */
+const DOCUMENTED_DEFAULTS: Required<Selection> = {
+  channels: [],
+  systems: [{ name: "ubuntu", channel: "22.04" }],
+  architectures: ["amd64"],
+};
 
-/* ---- words: every scalar is read as text, so that 1.10 stays 1.10 ---- */
+/* ---- schemas: every scalar is read as text, so that 1.10 stays 1.10 ---- */
 
 const Word = v.pipe(v.string("is not a word"), v.nonEmpty("is empty"));
 const Words = v.union(
@@ -92,18 +99,18 @@ const Words = v.union(
 );
 const Revision = v.pipe(v.string("is not a number"), v.regex(/^\d{1,15}$/, "is not a whole number"), v.transform(Number));
 
-const PLACE = {
+const CHANNEL_AND_BASE_FIELDS = {
   channel: v.optional(Words),
   channels: v.optional(Words),
   base: v.optional(Words),
   bases: v.optional(Words),
   series: v.optional(Words),
 };
-const MACHINES = { arch: v.optional(Words), architectures: v.optional(Words) };
+const ARCHITECTURE_FIELDS = { arch: v.optional(Words), architectures: v.optional(Words) };
 const PackageEntry = v.strictObject({
   name: Word,
-  ...PLACE,
-  ...MACHINES,
+  ...CHANNEL_AND_BASE_FIELDS,
+  ...ARCHITECTURE_FIELDS,
   revision: v.optional(Revision),
   resources: v.optional(mapOf(Word), {}),
 });
@@ -113,11 +120,11 @@ const SnapEntry = v.strictObject({
   channel: v.optional(Words),
   channels: v.optional(Words),
   push_channel: v.optional(Words),
-  ...MACHINES,
+  ...ARCHITECTURE_FIELDS,
   revision: v.optional(Revision),
 });
-/** Any bundle is a valid manifest: what else it says is left alone. */
-const Application = v.looseObject({
+/** Any bundle is a valid site file: its other keys are ignored. */
+const ApplicationSchema = v.looseObject({
   charm: Word,
   channel: v.optional(Words),
   base: v.optional(Words),
@@ -129,9 +136,9 @@ const Application = v.looseObject({
 });
 const isJuju = (word: string) => /^\d{1,3}\.\d{1,3}([.-]|$)/.test(word);
 const List = v.optional(v.array(v.unknown(), "is not a list"), []);
-const SITE = {
-  ...PLACE,
-  ...MACHINES,
+const SITE_FIELDS = {
+  ...CHANNEL_AND_BASE_FIELDS,
+  ...ARCHITECTURE_FIELDS,
   charms: List,
   bundles: List,
   snaps: List,
@@ -139,103 +146,109 @@ const SITE = {
   essentials: v.optional(v.strictObject({ juju: v.pipe(Words, v.everyItem(isJuju, "is not a version of Juju, like 3.6")) })),
   without: v.optional(Words),
 };
-const Site = v.strictObject(SITE);
+const SiteSchema = v.strictObject(SITE_FIELDS);
 const Applications = v.optional(mapOf(v.unknown()), {});
-const Bundle = v.looseObject({
-  ...SITE,
+const BundleSchema = v.looseObject({
+  ...SITE_FIELDS,
   applications: Applications,
   services: Applications,
   "default-base": v.optional(Words),
   machines: v.fallback(mapOf(v.fallback(v.looseObject({ base: v.optional(Words), series: v.optional(Words) }), {})), {}),
 });
-type Machines = v.InferOutput<typeof Bundle>["machines"];
-type Place = Partial<Record<keyof typeof PLACE | keyof typeof MACHINES | "push_channel", readonly string[] | undefined>>;
+type Machines = v.InferOutput<typeof BundleSchema>["machines"];
+type SelectionFields = Partial<
+  Record<keyof typeof CHANNEL_AND_BASE_FIELDS | keyof typeof ARCHITECTURE_FIELDS | "push_channel", readonly string[] | undefined>
+>;
 
 /* ---- reading ---- */
 
 /**
- * Reads what an operator gives. `what` names the file in errors; `given` stands over what the file says for all of it, and
- * below what it says of one entry; `otherwise` stands below the file. Throws a `usage` failure that names the entry and the
- * field.
+ * Reads a site file. `what` names it in errors. What an entry says wins over `given`, that over the file's own defaults, these
+ * over `fallback`. Throws a `usage` failure that names the entry and the field.
  */
-export function readManifest(text: string, what: string, given: Defaults = {}, otherwise: Defaults = {}): Wish {
-  const value = wholeOf(text, what);
+export function readSiteFile(text: string, what: string, given: Selection = {}, fallback: Selection = {}): ExportRequest {
+  const value = mergeDocuments(text, what);
   const none = { applications: {}, services: {}, machines: {}, "default-base": undefined };
-  const site = isBundle(value) ? check(Bundle, withoutBlanks(value), what) : { ...check(Site, value, what), ...none };
+  const site = isBundle(value) ? checkEntry(BundleSchema, withoutBlanks(value), what) : { ...checkEntry(SiteSchema, value, what), ...none };
   const base = site.base ?? site["default-base"];
-  const defaults = { ...DOCUMENTED, ...otherwise, ...placeOf({ ...site, base }, what), ...given };
+  const defaults = { ...DOCUMENTED_DEFAULTS, ...fallback, ...readSelection({ ...site, base }, what), ...given };
   const applications = Object.entries({ ...site.services, ...site.applications });
   const notes: string[] = [];
   const charms = [
     ...applications.flatMap(([name, entry]) =>
-      application(entry, `${what}: applications.${printable(name, 100)}`, { defaults, machines: site.machines, notes }),
+      readApplication(entry, `${what}: applications.${printable(name, 100)}`, { defaults, machines: site.machines, notes }),
     ),
-    ...site.charms.map((entry, i) => packageWish(entry, `${what}: charms.${i}`, defaults)),
-    ...(site.essentials?.juju.flatMap((juju) => essentialCharms(juju, defaults.architectures)) ?? []),
+    ...site.charms.map((entry, i) => readPackageEntry(entry, `${what}: charms.${i}`, defaults)),
+    ...(site.essentials?.juju.flatMap((juju) => controllerCharms(juju, defaults.architectures)) ?? []),
   ];
-  const bundles = site.bundles.map((entry, i) => packageWish(entry, `${what}: bundles.${i}`, defaults));
+  const bundles = site.bundles.map((entry, i) => readPackageEntry(entry, `${what}: bundles.${i}`, defaults));
   const snaps = [
-    ...site.snaps.map((entry, i) => snapWish(entry, `${what}: snaps.${i}`, defaults)),
-    ...site.packages.map((entry, i) => snapWish(entry, `${what}: packages.${i}`, defaults)),
+    ...site.snaps.map((entry, i) => readSnapEntry(entry, `${what}: snaps.${i}`, defaults)),
+    ...site.packages.map((entry, i) => readSnapEntry(entry, `${what}: packages.${i}`, defaults)),
     ...(site.essentials?.juju.flatMap((juju) => essentialSnaps(juju, defaults.architectures)) ?? []),
   ];
   if (charms.length + bundles.length + snaps.length + notes.length === 0)
-    fail(what, "it names nothing to export", "name applications, charms, bundles, snaps or essentials in it");
-  const without = (site.without ?? []).map((one) =>
-    isAddition(one) ? one : fail(what, `without: ${printable(one, 50)} is none of ${Object.keys(ADDITIONS).join(", ")}`),
+    invalid(what, "it names nothing to export", "name applications, charms, bundles, snaps or essentials in it");
+  const without = (site.without ?? []).map((word) =>
+    isAddition(word) ? word : invalid(what, `without: ${printable(word, 50)} is none of ${Object.keys(ADDITIONS).join(", ")}`),
   );
   return { charms, bundles, snaps, without, notes };
 }
 
-/** The charms of a bundle.yaml of which `wish` was the wish: where it names no base itself, that of the wish holds. */
-export function charmsOfBundle(text: string, what: string, wish: PackageWish, reason: string): Pick<Wish, "charms" | "notes"> {
-  const { charms, notes } = readManifest(text, what, { architectures: wish.architectures }, { systems: wish.systems });
-  return { charms: charms.map((one) => ({ ...one, reason })), notes };
+/** Requests of the charms of a bundle.yaml; where it names no base itself, those of the request of the bundle hold. */
+export function charmsOfBundle(
+  text: string,
+  what: string,
+  bundle: PackageRequest,
+  reason: string,
+): Pick<ExportRequest, "charms" | "notes"> {
+  const { charms, notes } = readSiteFile(text, what, { architectures: bundle.architectures }, { systems: bundle.systems });
+  return { charms: charms.map((charm) => ({ ...charm, reason })), notes };
 }
 
-/** One value of all documents: those behind the first are overlays of a bundle, merged as Juju merges them. */
-function wholeOf(text: string, what: string): unknown {
+/** The value of all documents of the file: those after the first are overlays of a bundle, merged as Juju merges them. */
+function mergeDocuments(text: string, what: string): unknown {
   const [first = {}, ...overlays] = readYamls(text, what, "failsafe").filter((one) => one !== "");
-  if (!isMap(first)) fail(what, "it is not a map of keys to what they say");
+  if (!isMapping(first)) invalid(what, "it is not a map of keys to what they say");
   if (overlays.length === 0) return first;
-  if (!isBundle(first)) fail(what, "it has several documents, which only a bundle with overlays has");
+  if (!isBundle(first)) invalid(what, "it has several documents, which only a bundle with overlays has");
   const applications = new Map(applicationsOf(first));
   for (const [name, entry] of overlays.flatMap(applicationsOf))
-    if (isMap(entry)) applications.set(name, { ...asMap(applications.get(name)), ...entry });
+    if (isMapping(entry)) applications.set(name, { ...mappingOrEmpty(applications.get(name)), ...entry });
     else applications.delete(name);
   return { ...first, services: {}, applications: Object.fromEntries(applications) };
 }
 
 function applicationsOf(value: unknown): [string, unknown][] {
-  const { services, applications } = asMap(value);
-  return Object.entries({ ...asMap(services), ...asMap(applications) });
+  const { services, applications } = mappingOrEmpty(value);
+  return Object.entries({ ...mappingOrEmpty(services), ...mappingOrEmpty(applications) });
 }
 
-function isMap(value: unknown): value is Record<string, unknown> {
+function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function asMap(value: unknown): Record<string, unknown> {
-  return isMap(value) ? value : {};
+function mappingOrEmpty(value: unknown): Record<string, unknown> {
+  return isMapping(value) ? value : {};
 }
 
 function isBundle(value: unknown): value is Record<string, unknown> {
-  return isMap(value) && ("applications" in value || "services" in value);
+  return isMapping(value) && ("applications" in value || "services" in value);
 }
 
-/** A key of a bundle that stands there without a value says nothing. */
+/** The keys of a bundle that have a value; in YAML one without a value is blank text here. */
 function withoutBlanks(value: unknown): unknown {
-  return isMap(value) ? Object.fromEntries(Object.entries(value).filter(([, one]) => one !== "")) : value;
+  return isMapping(value) ? Object.fromEntries(Object.entries(value).filter(([, one]) => one !== "")) : value;
 }
 
-interface Surroundings {
-  readonly defaults: Required<Defaults>;
+interface BundleContext {
+  readonly defaults: Required<Selection>;
   readonly machines: Machines;
   readonly notes: string[];
 }
 
-function application(value: unknown, what: string, { defaults, machines, notes }: Surroundings): PackageWish[] {
-  const entry = check(Application, withoutBlanks(value), what);
+function readApplication(value: unknown, what: string, { defaults, machines, notes }: BundleContext): PackageRequest[] {
+  const entry = checkEntry(ApplicationSchema, withoutBlanks(value), what);
   const name = charmName(entry.charm);
   if (name === undefined) {
     notes.push(`${what}: ${printable(entry.charm, 200)} is a charm of yours, not of a store; chp import takes it in where it is built`);
@@ -245,65 +258,68 @@ function application(value: unknown, what: string, { defaults, machines, notes }
   const { channel, revision, resources } = entry;
   const id = entry.to?.map((one) => one.split(":").at(-1) ?? "").find((one) => Object.hasOwn(machines, one));
   const { base, series } = entry.base || entry.series || id === undefined ? entry : (machines[id] ?? entry);
-  return [wishOf(name, { channel, base, series, ...(arch !== undefined && { arch: [arch] }) }, { revision, resources }, what, defaults)];
+  return [
+    packageRequest(name, { channel, base, series, ...(arch !== undefined && { arch: [arch] }) }, { revision, resources }, what, defaults),
+  ];
 }
 
-function packageWish(value: unknown, what: string, defaults: Required<Defaults>): PackageWish {
-  const { name, revision, resources, ...place } = check(PackageEntry, named(value), what);
-  return wishOf(name, place, { revision, resources }, what, defaults);
+function readPackageEntry(value: unknown, what: string, defaults: Required<Selection>): PackageRequest {
+  const { name, revision, resources, ...fields } = checkEntry(PackageEntry, expandName(value), what);
+  return packageRequest(name, fields, { revision, resources }, what, defaults);
 }
 
-function wishOf(
+function packageRequest(
   name: string,
-  place: Place,
+  fields: SelectionFields,
   { revision, resources }: { readonly revision?: number | undefined; readonly resources: Readonly<Record<string, string>> },
   what: string,
-  defaults: Required<Defaults>,
-): PackageWish {
+  defaults: Required<Selection>,
+): PackageRequest {
   const isRevision = ([, value]: readonly [string, string]) => /^\d{1,15}$/.test(value);
   const entries = Object.entries(resources);
   return {
-    name: checkName(name, what),
+    name: checkPackageName(name, what),
     ...defaults,
-    ...placeOf(place, what),
+    ...readSelection(fields, what),
     ...(revision !== undefined && { revision }),
     resources: Object.fromEntries(entries.filter(isRevision).map(([resource, value]) => [resource, Number(value)])),
     paths: Object.fromEntries(entries.filter((entry) => !isRevision(entry))),
   };
 }
 
-function snapWish(value: unknown, what: string, defaults: Required<Defaults>): SnapWish {
-  const { name, revision, ...place } = check(SnapEntry, named(value), what);
-  const { channels, architectures } = placeOf(place, what);
-  const pinned = revision === undefined ? defaults.channels : [];
+function readSnapEntry(value: unknown, what: string, defaults: Required<Selection>): SnapRequest {
+  const { name, revision, ...fields } = checkEntry(SnapEntry, expandName(value), what);
+  const { channels, architectures } = readSelection(fields, what);
+  const defaultChannels = revision === undefined ? defaults.channels : [];
   return {
-    name: checkName(name, what),
-    channels: channels ?? pinned,
+    name: checkPackageName(name, what),
+    channels: channels ?? defaultChannels,
     architectures: architectures ?? defaults.architectures,
     ...(revision !== undefined && { revision }),
   };
 }
 
-function named(value: unknown): unknown {
+function expandName(value: unknown): unknown {
   return typeof value === "string" ? { name: value } : value;
 }
 
-/** Reads the flags and keys that say which channels, bases and architectures. Throws a `usage` failure. */
-export function placeOf(place: Place, what: string): Defaults {
-  const channels = [place.channels, place.channel, place.push_channel].find((one) => one !== undefined);
-  const systems = [place.bases, place.base, place.series].find((one) => one !== undefined);
-  const architectures = place.architectures ?? place.arch;
-  for (const one of channels ?? []) if (one !== "all" && !parseChannel(one)) fail(what, `${printable(one, 100)} is not a channel`);
-  for (const one of architectures ?? [])
-    if (!(ARCHITECTURES as readonly string[]).includes(one))
-      fail(what, `${printable(one, 50)} is not an architecture; known are ${ARCHITECTURES.join(", ")}`);
+/** Reads the flags or keys that name channels, bases and architectures. Throws a `usage` failure. */
+export function readSelection(fields: SelectionFields, what: string): Selection {
+  const channels = [fields.channels, fields.channel, fields.push_channel].find((words) => words !== undefined);
+  const systems = [fields.bases, fields.base, fields.series].find((words) => words !== undefined);
+  const architectures = fields.architectures ?? fields.arch;
+  for (const word of channels ?? []) if (word !== "all" && !parseChannel(word)) invalid(what, `${printable(word, 100)} is not a channel`);
+  for (const word of architectures ?? [])
+    if (!(ARCHITECTURES as readonly string[]).includes(word))
+      invalid(what, `${printable(word, 50)} is not an architecture; known are ${ARCHITECTURES.join(", ")}`);
   return {
     ...(channels && { channels: channels.includes("all") ? "all" : channels }),
     ...(systems && {
       systems: systems.includes("all")
         ? "all"
         : systems.map(
-            (one) => parseSystem(one) ?? fail(what, `${printable(one, 50)} is neither a base like ubuntu@24.04 nor a series like jammy`),
+            (word) =>
+              parseSystem(word) ?? invalid(what, `${printable(word, 50)} is neither a base like ubuntu@24.04 nor a series like jammy`),
           ),
     }),
     ...(architectures && { architectures }),
@@ -312,32 +328,32 @@ export function placeOf(place: Place, what: string): Defaults {
 
 const NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9._+-]{0,126}[a-zA-Z0-9])?$/;
 
-function checkName(name: string, what: string): string {
-  return NAME.test(name) ? name : fail(what, `${printable(name, 100)} is not a name of a charm, bundle or snap`);
+function checkPackageName(name: string, what: string): string {
+  return NAME.test(name) ? name : invalid(what, `${printable(name, 100)} is not a name of a charm, bundle or snap`);
 }
 
-function check<T extends v.GenericSchema>(schema: T, value: unknown, what: string): v.InferOutput<T> {
+function checkEntry<T extends v.GenericSchema>(schema: T, value: unknown, what: string): v.InferOutput<T> {
   const parsed = v.safeParse(schema, value, { abortEarly: true });
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
   const path = v.getDotPath(issue);
   const field = path === null ? "" : `${printable(path, 100)} `;
-  if (issue.type === "strict_object" && issue.expected === "never") return fail(what, `${field}means nothing here`);
-  return fail(
+  if (issue.type === "strict_object" && issue.expected === "never") return invalid(what, `${field}means nothing here`);
+  return invalid(
     what,
     `${field}${issue.received === "undefined" ? "is missing" : issue.message.startsWith("is ") ? issue.message : "is not what it should be"}`,
   );
 }
 
-function fail(what: string, why: string, next = "chp help export shows what such a file may say"): never {
+function invalid(what: string, why: string, next = "chp help export shows what such a file may say"): never {
   throw new Failure("usage", `${what}: ${why}`, { next });
 }
 
-/* ---- what Juju itself needs ---- */
+/* ---- what Juju itself needs: `essentials` ---- */
 
-function essentialCharms(juju: string, architectures: readonly string[]): PackageWish[] {
+function controllerCharms(juju: string, architectures: readonly string[]): PackageRequest[] {
   return controllerTracks(juju).map((track) => ({
-    name: CONTROLLER,
+    name: CONTROLLER_CHARM,
     channels: [`${track}/stable`],
     systems: CONTROLLER_SYSTEMS,
     architectures,
@@ -367,7 +383,7 @@ const ESSENTIAL_SNAPS: readonly (readonly [juju: RegExp, snaps: readonly (readon
     [/^/, [["core", "latest/stable", "old snaps run on it"]]],
   ];
 
-function essentialSnaps(juju: string, architectures: readonly string[]): SnapWish[] {
+function essentialSnaps(juju: string, architectures: readonly string[]): SnapRequest[] {
   const [, snaps = []] = ESSENTIAL_SNAPS.find(([pattern]) => pattern.test(juju)) ?? [];
   const all = [...snaps, ["snapd", "latest/stable", "every machine with a snap needs it"] as const];
   return all.map(([name, channel, why]) => ({ name, channels: [channel], architectures, reason: `essential for Juju ${juju}: ${why}` }));

@@ -1,188 +1,138 @@
-/** What an export takes of a snap: which of its releases, the components that belong to them, and all assertions up to a root. */
+/** What an export takes of a snap: its releases, the revisions and components that belong to them, and their assertions. */
 
-import { readSnapYaml } from "../archives/snapyaml.ts";
-import { type Assertion, keyText } from "../assertions/assertion.ts";
-import { encodeStream, parseAssertions } from "../assertions/text.ts";
-import { ASSERTION_TYPES, type PrimaryKey } from "../assertions/types.ts";
-import { CANONICAL_ROOTS, PREDEFINED } from "../assertions/verify.ts";
 import { formatChannel, fullChannel, isRisk, parseChannel } from "../catalog/channel.ts";
 import { ANY_ARCHITECTURE, ARCHITECTURES } from "../catalog/snap.ts";
 import { Failure, printable } from "../errors.ts";
-import { mapBounded } from "../parallel.ts";
-import { type Lost, reasonsOf } from "./charmplan.ts";
-import type { RemoteFile } from "./client.ts";
-import type { SnapWish } from "./sitefile.ts";
-import type { RemoteComponent, RemoteSnap, SnapAnswer, SnapInfo, SnapQuery, Upstream } from "./upstream.ts";
+import type { AssertionFetcher } from "./assertionfetcher.ts";
+import type { LockedSnap } from "./lock.ts";
+import {
+  addFirst,
+  compareText,
+  type FailedPackage,
+  failuresOf,
+  lockMismatch,
+  type Plan,
+  type PlannedSnap,
+  type PlannedSnapRelease,
+  reasonsOf,
+  resolvedOrThrow,
+} from "./plan.ts";
+import type { SnapRequest } from "./sitefile.ts";
+import { componentDigests, type ResolvedSnap, type SnapInfo, type SnapLookup, type Upstream, type UpstreamSnap } from "./upstream.ts";
 
-export interface PlannedSnapRelease {
-  /** in full */
-  readonly channel: string;
-  /** dpkg name, or `all` */
-  readonly architecture: string;
-  readonly revision: number;
-  readonly releasedAt?: string | undefined;
-}
-
-export interface PlannedSnap {
-  readonly name: string;
-  readonly id: string;
-  /** of the best architecture that was asked for; undefined: the store tells nothing of it but single revisions */
-  readonly info: SnapInfo | undefined;
-  /** null: the publisher set none */
-  readonly defaultTrack: string | null;
-  readonly releases: readonly PlannedSnapRelease[];
-  /** oldest first */
-  readonly revisions: readonly RemoteSnap[];
-  /** revision to its stream of assertions, dependencies first */
-  readonly assertions: ReadonlyMap<number, string>;
-  readonly reasons: readonly string[];
-}
-
-/** A snap as an earlier export took it. */
-export interface LockedSnap {
-  readonly name: string;
-  readonly id: string;
-  readonly defaultTrack: string | null;
-  readonly releases: readonly PlannedSnapRelease[];
-  /** revision to its sha3-384, an architecture that it is offered for, and its components, `NAME_REVISION` to their sha3-384 */
-  readonly revisions: Readonly<
-    Record<string, { readonly digest: string; readonly architecture: string; readonly components: Readonly<Record<string, string>> }>
-  >;
-}
-
-/** `NAME_REVISION` to its sha3-384. */
-export function componentsOf(components: readonly RemoteComponent[] | null | undefined): Record<string, string> {
-  return Object.fromEntries((components ?? []).map(({ name, revision, download }) => [`${name}_${revision}`, download["sha3-384"]]));
-}
-
-export interface SnapPlan {
-  readonly planned?: PlannedSnap;
-  readonly lost: readonly Lost[];
-}
-
-export function snapFile({ download }: Pick<RemoteSnap | RemoteComponent, "download">): RemoteFile {
-  return { url: download.url, size: download.size, algorithm: "sha3-384", digest: download["sha3-384"] };
-}
-
-/** What is taken of one snap for all that wish for it. Never throws but where it was interrupted. */
+/** What is taken of one snap for all requests of it. Throws only where it was interrupted. */
 export async function planSnap(
   upstream: Upstream,
   name: string,
-  wishes: readonly SnapWish[],
+  requests: readonly SnapRequest[],
   assertions: AssertionFetcher,
-): Promise<SnapPlan> {
-  const draft = new Draft(name);
-  const lost: Lost[] = [];
-  for (const wish of wishes) {
-    const found = await Promise.all(
-      wish.architectures.map((architecture) => collected(name, () => wished(upstream, wish, architecture, draft))),
+): Promise<Plan<PlannedSnap>> {
+  const builder = new SnapPlanBuilder(name);
+  const failed: FailedPackage[] = [];
+  for (const request of requests) {
+    const results = await Promise.all(
+      request.architectures.map((architecture) => failuresOf(name, () => takeRequest(upstream, request, architecture, builder))),
     );
+    const missing = results.flat();
     // A mirror takes what there is, and a revision is of the architectures that it was built for.
-    const isOfSome = wish.channels === "all" || wish.revision !== undefined;
-    const missing = found.flat();
-    const isNowhere = missing.length >= wish.architectures.length;
-    lost.push(...missing.filter(({ failure }) => !isOfSome || isNowhere || failure.kind !== "not-found"));
+    const mayMissSome = request.channels === "all" || request.revision !== undefined;
+    const isNowhere = missing.length >= request.architectures.length;
+    failed.push(...missing.filter(({ failure }) => !mayMissSome || isNowhere || failure.kind !== "not-found"));
   }
-  return finished(draft, lost, reasonsOf(wishes), assertions);
+  return planWithAssertions(builder, failed, reasonsOf(requests), assertions);
 }
 
 /** The same snap again: every revision and digest of `locked`, or nothing. */
-export async function planLockedSnap(upstream: Upstream, locked: LockedSnap, assertions: AssertionFetcher): Promise<SnapPlan> {
+export async function planLockedSnap(upstream: Upstream, locked: LockedSnap, assertions: AssertionFetcher): Promise<Plan<PlannedSnap>> {
   const { name } = locked;
-  const draft = new Draft(name);
-  const lost = await Promise.all(
+  const builder = new SnapPlanBuilder(name);
+  const takeLocked = async (revision: number, lockedArchitecture: string) => {
+    const architecture = lockedArchitecture === ANY_ARCHITECTURE ? ARCHITECTURES[0] : lockedArchitecture;
+    const { snap } = await resolveSnap(upstream, { name, revision }, architecture);
+    const difference = lockDifference(locked, snap);
+    if (difference !== undefined) throw lockMismatch(name, difference);
+    builder.add(snap);
+    await builder.info(upstream, architecture);
+  };
+  const failed = await Promise.all(
     Object.entries(locked.revisions).map(([revision, { architecture }]) =>
-      collected(name, async () => {
-        const machine = architecture === ANY_ARCHITECTURE ? ARCHITECTURES[0] : architecture;
-        const { snap } = await single(upstream, { name, revision: Number(revision) }, machine);
-        const why = differing(locked, snap);
-        if (why !== undefined)
-          throw new Failure("failed", `cannot export ${name} as locked: ${why}`, {
-            next: "export without --locked to take what upstream has now",
-          });
-        draft.add(snap);
-        await draft.tell(upstream, machine);
-      }),
+      failuresOf(name, () => takeLocked(Number(revision), architecture)),
     ),
   );
-  for (const release of locked.releases) draft.release(release);
-  return lost.flat().length > 0 ? { lost: lost.flat() } : finished(draft, [], [], assertions, locked.defaultTrack);
+  for (const release of locked.releases) builder.release(release);
+  if (failed.flat().length > 0) return { failed: failed.flat(), notes: [] };
+  return planWithAssertions(builder, [], [], assertions, locked.defaultTrack);
 }
 
-function differing(locked: LockedSnap, snap: RemoteSnap): string | undefined {
+/** Where upstream differs from the lock; undefined: nowhere. */
+function lockDifference(locked: LockedSnap, snap: UpstreamSnap): string | undefined {
   const { revision, download } = snap;
-  const was = locked.revisions[revision];
+  const before = locked.revisions[revision];
   if (snap["snap-id"] !== locked.id) return `its snap id is ${snap["snap-id"]} upstream, and ${locked.id} in the lock`;
-  if (download["sha3-384"] !== was?.digest)
-    return `revision ${revision} has the sha3-384 ${download["sha3-384"]} upstream, and ${was?.digest} in the lock`;
-  const has = componentsOf(snap.resources);
-  const other = [...new Set([...Object.keys(has), ...Object.keys(was.components)])].find((key) => has[key] !== was.components[key]);
-  if (other === undefined) return undefined;
-  const [now, before] = [has[other], was.components[other]].map((one) => (one === undefined ? "is not there" : `has the sha3-384 ${one}`));
-  return `component ${other.replace("_", " ")} of revision ${revision} ${now} upstream, and ${before} in the lock`;
+  if (download["sha3-384"] !== before?.digest)
+    return `revision ${revision} has the sha3-384 ${download["sha3-384"]} upstream, and ${before?.digest} in the lock`;
+  const components = componentDigests(snap.resources);
+  const keys = new Set([...Object.keys(components), ...Object.keys(before.components)]);
+  const different = [...keys].find((key) => components[key] !== before.components[key]);
+  if (different === undefined) return undefined;
+  const state = (digest: string | undefined) => (digest === undefined ? "is not there" : `has the sha3-384 ${digest}`);
+  return `component ${different.replace("_", " ")} of revision ${revision} ${state(components[different])} upstream, and ${state(before.components[different])} in the lock`;
 }
 
-/** `track`: the default one; undefined: what the store says */
-async function finished(
-  draft: Draft,
-  lost: readonly Lost[],
+/** The plan with the assertions of every revision, without which no machine takes them. `defaultTrack` undefined: the store's. */
+async function planWithAssertions(
+  builder: SnapPlanBuilder,
+  failed: readonly FailedPackage[],
   reasons: readonly string[],
   assertions: AssertionFetcher,
-  track?: string | null,
-): Promise<SnapPlan> {
-  const failed: Lost[] = [];
+  defaultTrack?: string | null,
+): Promise<Plan<PlannedSnap>> {
+  const unasserted: FailedPackage[] = [];
   const streams = new Map<number, string>();
-  for (const snap of draft.revisions.values())
-    failed.push(
-      ...(await collected(draft.name, async () => {
-        streams.set(snap.revision, await assertions.streamOf(snap));
-      })),
-    );
-  const all = [...lost, ...failed];
-  if (failed.length > 0 || draft.revisions.size === 0) return { lost: all };
-  return { planned: await draft.finish(streams, reasons, track), lost: all };
-}
-
-async function collected(name: string, work: () => Promise<void>): Promise<Lost[]> {
-  try {
-    await work();
-    return [];
-  } catch (error) {
-    if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
-    return [{ name, failure: error }];
+  for (const snap of builder.revisions.values()) {
+    const fetchStream = async () => void streams.set(snap.revision, await assertions.streamOf(snap));
+    unasserted.push(...(await failuresOf(builder.name, fetchStream)));
   }
+  const all = [...failed, ...unasserted];
+  if (unasserted.length > 0 || builder.revisions.size === 0) return { failed: all, notes: [] };
+  return { planned: await builder.finish(streams, reasons, defaultTrack), failed: all, notes: [] };
 }
 
-/** Takes what one wish asks for on one architecture. */
-async function wished(upstream: Upstream, wish: SnapWish, architecture: string, draft: Draft): Promise<void> {
-  const { name, revision, channels } = wish;
-  if (channels === "all") return everything(upstream, name, architecture, draft);
+/** Takes what one request asks for on one architecture. */
+async function takeRequest(upstream: Upstream, request: SnapRequest, architecture: string, builder: SnapPlanBuilder): Promise<void> {
+  const { name, revision, channels } = request;
+  if (channels === "all") return takeAllReleases(upstream, name, architecture, builder);
   if (revision !== undefined) {
-    const { snap } = await single(upstream, { name, revision }, architecture);
-    draft.add(snap);
-    await draft.tell(upstream, architecture);
-    for (const channel of channels) draft.release({ channel: full(channel), architecture, revision, releasedAt: undefined });
+    const { snap } = await resolveSnap(upstream, { name, revision }, architecture);
+    builder.add(snap);
+    await builder.info(upstream, architecture);
+    for (const channel of channels) builder.release({ channel: inFull(channel), architecture, revision, releasedAt: undefined });
     return;
   }
   for (const channel of channels.length > 0 ? channels : ["stable"]) {
-    const answer = await single(upstream, { name, channel }, architecture);
-    const { snap, "released-at": releasedAt } = answer;
-    draft.add(snap);
-    await draft.tell(upstream, architecture);
-    draft.release({ channel: reachedOf(answer, channel), architecture, revision: snap.revision, releasedAt: releasedAt ?? undefined });
+    const resolved = await resolveSnap(upstream, { name, channel }, architecture);
+    const { snap, "released-at": releasedAt } = resolved;
+    builder.add(snap);
+    await builder.info(upstream, architecture);
+    builder.release({
+      channel: channelFound(resolved, channel),
+      architecture,
+      revision: snap.revision,
+      releasedAt: releasedAt ?? undefined,
+    });
   }
 }
 
-async function everything(upstream: Upstream, name: string, architecture: string, draft: Draft): Promise<void> {
-  const info = await draft.tell(upstream, architecture);
-  const rows = info?.["channel-map"] ?? [];
-  if (rows.length === 0) throw new Failure("not-found", `cannot export ${name}: it has no release for ${architecture}`);
-  for (const revision of new Set(rows.map((row) => row.revision)))
-    draft.add((await single(upstream, { name, revision }, architecture)).snap);
-  for (const { channel, revision } of rows) {
+async function takeAllReleases(upstream: Upstream, name: string, architecture: string, builder: SnapPlanBuilder): Promise<void> {
+  const info = await builder.info(upstream, architecture);
+  const releases = info?.["channel-map"] ?? [];
+  if (releases.length === 0) throw new Failure("not-found", `cannot export ${name}: it has no release for ${architecture}`);
+  for (const revision of new Set(releases.map((release) => release.revision)))
+    builder.add((await resolveSnap(upstream, { name, revision }, architecture)).snap);
+  for (const { channel, revision } of releases) {
     const { track, risk, "released-at": releasedAt } = channel;
     if (isRisk(risk))
-      draft.release({
+      builder.release({
         channel: formatChannel({ track: track || "latest", risk }),
         architecture,
         revision,
@@ -191,30 +141,29 @@ async function everything(upstream: Upstream, name: string, architecture: string
   }
 }
 
-/** Where the store found it: the default track that it led to, and the risk that was open there. */
-function reachedOf({ "effective-channel": effective, "redirect-channel": redirect }: SnapAnswer, asked: string): string {
-  const led = redirect ? parseChannel(redirect) : undefined;
-  const found = parseChannel(effective || redirect || asked);
-  return found ? formatChannel({ ...found, track: led?.track ?? found.track ?? "latest" }) : asked;
+/** The channel where the store found it: in the default track if it redirected to that, and at the risk that was open there. */
+function channelFound({ "effective-channel": effective, "redirect-channel": redirect }: ResolvedSnap, requested: string): string {
+  const redirected = redirect ? parseChannel(redirect) : undefined;
+  const found = parseChannel(effective || redirect || requested);
+  return found ? formatChannel({ ...found, track: redirected?.track ?? found.track ?? "latest" }) : requested;
 }
 
-function full(text: string): string {
+function inFull(text: string): string {
   const channel = fullChannel(text, "latest");
   return channel ? formatChannel(channel) : text;
 }
 
-async function single(upstream: Upstream, query: SnapQuery, architecture: string): Promise<SnapAnswer> {
-  const [answer] = await upstream.snaps([query], architecture);
-  if (answer && "ok" in answer) return answer.ok;
-  const { name, channel, revision } = query;
+async function resolveSnap(upstream: Upstream, lookup: SnapLookup, architecture: string): Promise<ResolvedSnap> {
+  const [result] = await upstream.snaps([lookup], architecture);
+  const { name, channel, revision } = lookup;
   const which = revision === undefined ? ` from ${channel}` : ` revision ${revision}`;
-  const why = printable(answer?.error.message || answer?.error.code || "no answer came", 300);
-  throw new Failure("not-found", `cannot export the snap ${name}${which} for ${architecture}: ${why}`);
+  return resolvedOrThrow(result, `the snap ${name}${which} for ${architecture}`);
 }
 
-class Draft {
+/** Collects what is taken of a snap, each release and revision once, and puts it in order. */
+class SnapPlanBuilder {
   readonly name: string;
-  readonly revisions = new Map<number, RemoteSnap>();
+  readonly revisions = new Map<number, UpstreamSnap>();
   readonly #releases = new Map<string, PlannedSnapRelease>();
   readonly #infos = new Map<string, Promise<SnapInfo | undefined>>();
 
@@ -222,42 +171,46 @@ class Draft {
     this.name = name;
   }
 
-  /** What the store tells of it on that architecture; undefined where it is in no channel there. */
-  tell(upstream: Upstream, architecture: string): Promise<SnapInfo | undefined> {
-    const known = this.#infos.get(architecture);
-    if (known) return known;
-    const telling = upstream.snapInfo(this.name, architecture).catch((error: unknown) => {
+  /** The store's info of the snap on that architecture, asked for once; undefined where it is in no channel there. */
+  info(upstream: Upstream, architecture: string): Promise<SnapInfo | undefined> {
+    const asked = this.#infos.get(architecture);
+    if (asked) return asked;
+    const info = upstream.snapInfo(this.name, architecture).catch((error: unknown) => {
       if (error instanceof Failure && error.kind === "not-found") return undefined;
       throw error;
     });
-    this.#infos.set(architecture, telling);
-    return telling;
+    this.#infos.set(architecture, info);
+    return info;
   }
 
   /** Throws where a store contradicts itself. */
-  add(snap: RemoteSnap): void {
+  add(snap: UpstreamSnap): void {
     const [other] = this.revisions.values();
     if (snap.name !== this.name || (other && other["snap-id"] !== snap["snap-id"]))
       throw new Failure("failed", `cannot export the snap ${this.name}: the store tells of ${printable(snap.name, 100)} in its place`);
-    if (!this.revisions.has(snap.revision)) this.revisions.set(snap.revision, snap);
+    addFirst(this.revisions, snap.revision, snap);
   }
 
-  /** The first to name a channel and architecture has it. */
+  /** Of several releases in a channel for an architecture the first stays. */
   release(release: PlannedSnapRelease): void {
-    const key = `${release.channel} ${release.architecture}`;
-    if (!this.#releases.has(key)) this.#releases.set(key, release);
+    addFirst(this.#releases, releaseKey(release), release);
   }
 
-  async finish(assertions: ReadonlyMap<number, string>, reasons: readonly string[], track?: string | null): Promise<PlannedSnap> {
+  /** `defaultTrack` undefined: the store's */
+  async finish(
+    assertions: ReadonlyMap<number, string>,
+    reasons: readonly string[],
+    defaultTrack: string | null | undefined,
+  ): Promise<PlannedSnap> {
     const revisions = [...this.revisions.values()].toSorted((a, b) => a.revision - b.revision);
     const infos = await Promise.all(ARCHITECTURES.map(async (architecture) => this.#infos.get(architecture)));
-    const info = infos.find((one) => one !== undefined);
+    const info = infos.find((found) => found !== undefined);
     return {
       name: this.name,
       id: revisions[0]?.["snap-id"] ?? "",
       info,
-      defaultTrack: track === undefined ? (info?.["default-track"] ?? null) : track,
-      releases: joined([...this.#releases.values()], revisions),
+      defaultTrack: defaultTrack === undefined ? (info?.["default-track"] ?? null) : defaultTrack,
+      releases: joinArchitectures([...this.#releases.values()], revisions),
       revisions,
       assertions,
       reasons,
@@ -265,129 +218,47 @@ class Draft {
   }
 }
 
-/** What every architecture has is told once, as `all`. */
-function joined(releases: readonly PlannedSnapRelease[], revisions: readonly RemoteSnap[]): PlannedSnapRelease[] {
-  const order = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
-  return [...new Set(releases.map((one) => one.channel))].toSorted(order).flatMap((channel) => {
-    const rows = releases.filter((one) => one.channel === channel);
-    const [first] = rows;
-    const snap = revisions.find((one) => one.revision === first?.revision);
+function releaseKey({ channel, architecture }: PlannedSnapRelease): string {
+  return `${channel} ${architecture}`;
+}
+
+/** Sorted by channel; what every architecture has in a channel becomes one release for `all`. */
+function joinArchitectures(releases: readonly PlannedSnapRelease[], revisions: readonly UpstreamSnap[]): PlannedSnapRelease[] {
+  return [...new Set(releases.map(({ channel }) => channel))].toSorted(compareText).flatMap((channel) => {
+    const inChannel = releases.filter((release) => release.channel === channel);
+    const [first] = inChannel;
+    const snap = revisions.find(({ revision }) => revision === first?.revision);
     const runsAnywhere = (snap?.architectures ?? []).includes(ANY_ARCHITECTURE);
     const isEverywhere =
       runsAnywhere &&
-      rows.length === ARCHITECTURES.length &&
-      rows.every((row) => row.revision === first?.revision && row.releasedAt === first?.releasedAt);
+      inChannel.length === ARCHITECTURES.length &&
+      inChannel.every((release) => release.revision === first?.revision && release.releasedAt === first?.releasedAt);
     if (first && isEverywhere) return [{ ...first, architecture: ANY_ARCHITECTURE }];
-    return rows.toSorted((a, b) => order(a.architecture, b.architecture));
+    return inChannel.toSorted((a, b) => compareText(a.architecture, b.architecture));
   });
 }
 
-/** One plan a name: what is asked for in several ways is packed once. */
-export function mergedSnaps(snaps: readonly PlannedSnap[]): PlannedSnap[] {
+/** One plan per name, sorted by it: what is requested in several ways is packed once. */
+export function mergeSnaps(snaps: readonly PlannedSnap[]): PlannedSnap[] {
   const byName = new Map<string, PlannedSnap>();
   for (const snap of snaps) {
     const before = byName.get(snap.name);
-    byName.set(snap.name, before ? mergedSnap(before, snap) : snap);
+    byName.set(snap.name, before ? mergeSnap(before, snap) : snap);
   }
-  return [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  return [...byName.values()].toSorted((a, b) => compareText(a.name, b.name));
 }
 
-function mergedSnap(a: PlannedSnap, b: PlannedSnap): PlannedSnap {
-  const releases = new Map([...b.releases, ...a.releases].map((one) => [`${one.channel} ${one.architecture}`, one]));
-  const revisions = new Map([...b.revisions, ...a.revisions].map((one) => [one.revision, one]));
+/** What both have, `a` gives. */
+function mergeSnap(a: PlannedSnap, b: PlannedSnap): PlannedSnap {
+  const releases = new Map([...b.releases, ...a.releases].map((release) => [releaseKey(release), release]));
+  const revisions = new Map([...b.revisions, ...a.revisions].map((snap) => [snap.revision, snap]));
   return {
     ...a,
     info: a.info ?? b.info,
     defaultTrack: a.defaultTrack ?? b.defaultTrack,
-    releases: [...releases].toSorted(([x], [y]) => (x < y ? -1 : 1)).map(([, one]) => one),
+    releases: [...releases].toSorted(([x], [y]) => compareText(x, y)).map(([, release]) => release),
     revisions: [...revisions.values()].toSorted((x, y) => x.revision - y.revision),
     assertions: new Map([...b.assertions, ...a.assertions]),
     reasons: [...new Set([...a.reasons, ...b.reasons])],
   };
-}
-
-/* ---- assertions ---- */
-
-const PARALLEL = 8;
-const BUILT_IN: ReadonlySet<string> = new Set([...CANONICAL_ROOTS, ...PREDEFINED].map(({ type, key }) => keyText(type, key)));
-
-/** Fetches assertions with all that they need, each once. */
-export class AssertionFetcher {
-  readonly #upstream: Upstream;
-  readonly #fetched = new Map<string, Promise<readonly Assertion[]>>();
-
-  constructor(upstream: Upstream) {
-    this.#upstream = upstream;
-  }
-
-  /** An account's own assertion, and behind it the keys that signed it, as far as the store has them; undefined where it has none. */
-  async account(id: string): Promise<string | undefined> {
-    const found: Assertion[] = [];
-    for (let ref: PrimaryKey = ["account", [id]]; !BUILT_IN.has(keyText(...ref)); ) {
-      const [one] = await this.#get(ref);
-      if (!one || one.signKey === one.key[0] || found.includes(one)) break;
-      found.push(one);
-      ref = ["account-key", [one.signKey]];
-    }
-    return found.length > 0 ? encodeStream(found.map((one) => one.text)) : undefined;
-  }
-
-  /** The assertions of a snap revision and its components, dependencies first. Throws where one is lacking. */
-  async streamOf(snap: RemoteSnap): Promise<string> {
-    const id = snap["snap-id"];
-    const provenance = provenanceOf(snap);
-    const digest = (hex: string) => Buffer.from(hex, "hex").toString("base64url");
-    const leaves: PrimaryKey[] = [["snap-revision", [digest(snap.download["sha3-384"]), ...provenance]]];
-    for (const { name, revision, download } of snap.resources ?? []) {
-      leaves.push(["snap-resource-revision", [id, name, digest(download["sha3-384"]), ...provenance]]);
-      leaves.push(["snap-resource-pair", [id, name, String(revision), String(snap.revision), ...provenance]]);
-    }
-    await mapBounded(leaves, PARALLEL, (leaf) => this.#get(leaf)); // all at once; below, in order
-    const found = new Map<string, Assertion>();
-    const what = `cannot export the snap ${snap.name} revision ${snap.revision}`;
-    for (const leaf of leaves) await this.#collect(leaf, found, new Set(), what);
-    return encodeStream([...found.values()].map((one) => one.text));
-  }
-
-  async #collect(ref: PrimaryKey, found: Map<string, Assertion>, path: Set<string>, what: string): Promise<void> {
-    const name = keyText(...ref);
-    if (BUILT_IN.has(name) || path.has(name) || found.has(`${name} 0`)) return;
-    path.add(name);
-    const all = await this.#get(ref);
-    const [newest] = all;
-    if (!newest) throw new Failure("not-found", `${what}: the store has no assertion ${name}, without which no machine takes it`);
-    const type = ASSERTION_TYPES.get(newest.type);
-    for (const one of all) {
-      for (const need of type?.needs(one) ?? []) await this.#collect(need, found, path, what);
-      if (one.signKey !== newest.key[0]) await this.#collect(["account-key", [one.signKey]], found, path, what);
-    }
-    all.forEach((one, i) => found.set(`${name} ${i}`, one));
-    path.delete(name);
-  }
-
-  /** The newest first, then what readers of older formats get in its place. */
-  #get(ref: PrimaryKey): Promise<readonly Assertion[]> {
-    const name = keyText(...ref);
-    const known = this.#fetched.get(name) ?? this.#ask(ref);
-    this.#fetched.set(name, known);
-    return known;
-  }
-
-  async #ask([type, key]: PrimaryKey): Promise<readonly Assertion[]> {
-    const all: Assertion[] = [];
-    for (let format = ASSERTION_TYPES.get(type)?.maxFormat ?? 0; format >= 0; ) {
-      const text = await this.#upstream.assertion(type, key, format);
-      const [one] = text === undefined ? [] : parseAssertions(Buffer.from(text), keyText(type, key));
-      if (!one) break;
-      all.push(one);
-      format = one.format - 1;
-    }
-    return all;
-  }
-}
-
-function provenanceOf(snap: RemoteSnap): string[] {
-  const yaml = snap["snap-yaml"];
-  const provenance = yaml ? readSnapYaml(yaml, `snap.yaml of ${snap.name} ${snap.revision}`).provenance : undefined;
-  return provenance === undefined ? [] : [provenance];
 }

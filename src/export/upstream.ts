@@ -7,7 +7,7 @@ import * as v from "valibot";
 import type { Base } from "../catalog/base.ts";
 import { printable } from "../errors.ts";
 import { mapOf } from "../schema.ts";
-import { type Remote, type Request, Unavailable } from "./client.ts";
+import { type HttpClient, type HttpRequest, Unavailable, type UpstreamFile } from "./client.ts";
 
 /* ---- replies ---- */
 
@@ -48,7 +48,7 @@ const ResourceSchema = v.looseObject({
   "created-at": Text,
   download: v.looseObject({ url: Url, size: Count, "hash-sha-256": Hex(64) }),
 });
-export type RemoteResource = v.InferOutput<typeof ResourceSchema>;
+export type UpstreamResource = v.InferOutput<typeof ResourceSchema>;
 
 const CharmSchema = v.looseObject({
   type: v.picklist(["charm", "bundle"]),
@@ -61,7 +61,7 @@ const CharmSchema = v.looseObject({
   "metadata-yaml": Text,
   "bundle-yaml": Text,
 });
-export type RemoteCharm = v.InferOutput<typeof CharmSchema>;
+export type UpstreamCharm = v.InferOutput<typeof CharmSchema>;
 
 const ErrorSchema = v.looseObject({
   code: v.fallback(v.string(), ""),
@@ -74,11 +74,11 @@ const RefreshReply = v.looseObject({
   results: v.array(v.looseObject({ "instance-key": v.string(), error: v.nullish(ErrorSchema) })),
 });
 
-const CharmResult = v.looseObject({ "effective-channel": Text, "released-at": Text, charm: CharmSchema });
-/** A charm or bundle as one action of refresh told it. */
-export type CharmAnswer = v.InferOutput<typeof CharmResult>;
+const CharmResultSchema = v.looseObject({ "effective-channel": Text, "released-at": Text, charm: CharmSchema });
+/** A charm or bundle as the result of one refresh action. */
+export type ResolvedCharm = v.InferOutput<typeof CharmResultSchema>;
 
-export interface CharmQuery {
+export interface CharmLookup {
   readonly name: string;
   readonly channel?: string;
   readonly revision?: number;
@@ -87,8 +87,8 @@ export interface CharmQuery {
   readonly resources?: Readonly<Record<string, number>>;
 }
 
-const Revisions = v.looseObject({ revisions: v.nullish(v.array(ResourceSchema), []) });
-const Found = v.looseObject({ results: v.nullish(v.array(v.looseObject({ name: v.string(), type: Text })), []) });
+const ResourceRevisionsReply = v.looseObject({ revisions: v.nullish(v.array(ResourceSchema), []) });
+const FindReply = v.looseObject({ results: v.nullish(v.array(v.looseObject({ name: v.string(), type: Text })), []) });
 
 const ComponentSchema = v.looseObject({
   type: v.fallback(v.string(), ""),
@@ -96,7 +96,7 @@ const ComponentSchema = v.looseObject({
   revision: Positive,
   download: v.looseObject({ url: Url, size: Count, "sha3-384": Hex(96) }),
 });
-export type RemoteComponent = v.InferOutput<typeof ComponentSchema>;
+export type UpstreamComponent = v.InferOutput<typeof ComponentSchema>;
 
 const SnapSchema = v.looseObject({
   name: v.string(),
@@ -112,12 +112,12 @@ const SnapSchema = v.looseObject({
   download: v.looseObject({ url: Url, size: Count, "sha3-384": Hex(96) }),
   resources: v.nullish(v.array(ComponentSchema), []),
 });
-export type RemoteSnap = v.InferOutput<typeof SnapSchema>;
+export type UpstreamSnap = v.InferOutput<typeof SnapSchema>;
 
-const SnapResult = v.looseObject({ "effective-channel": Text, "redirect-channel": Text, "released-at": Text, snap: SnapSchema });
-export type SnapAnswer = v.InferOutput<typeof SnapResult>;
+const SnapResultSchema = v.looseObject({ "effective-channel": Text, "redirect-channel": Text, "released-at": Text, snap: SnapSchema });
+export type ResolvedSnap = v.InferOutput<typeof SnapResultSchema>;
 
-export interface SnapQuery {
+export interface SnapLookup {
   readonly name: string;
   readonly channel?: string;
   readonly revision?: number;
@@ -136,8 +136,25 @@ const SnapInfoReply = v.looseObject({
 });
 export type SnapInfo = v.InferOutput<typeof SnapInfoReply>;
 
-/** What one action of a refresh came to. */
-export type Answer<T> = { readonly ok: T } | { readonly error: StoreError };
+/** The result of one refresh action. */
+export type RefreshResult<T> = { readonly ok: T } | { readonly error: StoreError };
+
+/* ---- files ---- */
+
+/** The file of a charm, a bundle or a resource. */
+export function charmhubFile({ download }: Pick<UpstreamCharm | UpstreamResource, "download">): UpstreamFile {
+  return { url: download.url, size: download.size, algorithm: "sha-256", digest: download["hash-sha-256"] };
+}
+
+/** The file of a snap or a component. */
+export function snapStoreFile({ download }: Pick<UpstreamSnap | UpstreamComponent, "download">): UpstreamFile {
+  return { url: download.url, size: download.size, algorithm: "sha3-384", digest: download["sha3-384"] };
+}
+
+/** `NAME_REVISION` of a component to its sha3-384. */
+export function componentDigests(components: readonly UpstreamComponent[] | null | undefined): Record<string, string> {
+  return Object.fromEntries((components ?? []).map(({ name, revision, download }) => [`${name}_${revision}`, download["sha3-384"]]));
+}
 
 /* ---- the client ---- */
 
@@ -149,19 +166,19 @@ const SNAP_INFO_FIELDS =
 /** actions of one refresh request */
 const BATCH = 40;
 
-export interface Addresses {
+export interface UpstreamAddresses {
   /** without a trailing slash */
   readonly charmhub: string;
   readonly snapstore: string;
 }
 
 export class Upstream {
-  readonly addresses: Addresses;
-  readonly #remote: Remote;
+  readonly addresses: UpstreamAddresses;
+  readonly #client: HttpClient;
 
-  constructor(addresses: Addresses, remote: Remote) {
+  constructor(addresses: UpstreamAddresses, client: HttpClient) {
     this.addresses = addresses;
-    this.#remote = remote;
+    this.#client = client;
   }
 
   /* -- charms and bundles -- */
@@ -172,27 +189,27 @@ export class Upstream {
     return this.#json(InfoReply, `cannot get what Charmhub tells of ${printable(name, 100)}`, url);
   }
 
-  /** One answer a query, in their order. */
-  charms(queries: readonly CharmQuery[]): Promise<Answer<CharmAnswer>[]> {
-    const action = ({ base, resources = {} }: CharmQuery) => ({
+  /** One result for each lookup, in their order. */
+  charms(lookups: readonly CharmLookup[]): Promise<RefreshResult<ResolvedCharm>[]> {
+    const action = ({ base, resources = {} }: CharmLookup) => ({
       base,
       ...(Object.keys(resources).length > 0 && {
         "resource-revisions": Object.entries(resources).map(([name, revision]) => ({ name, revision })),
       }),
     });
-    return this.#refresh(`${this.addresses.charmhub}/v2/charms/refresh`, queries, action, CharmResult);
+    return this.#refresh(`${this.addresses.charmhub}/v2/charms/refresh`, lookups, action, CharmResultSchema);
   }
 
   /** Newest first. Throws `Unavailable`. */
-  async resourceRevisions(charm: string, resource: string): Promise<RemoteResource[]> {
+  async resourceRevisions(charm: string, resource: string): Promise<UpstreamResource[]> {
     const url = `${this.addresses.charmhub}/v2/charms/resources/${encodeURIComponent(charm)}/${encodeURIComponent(resource)}/revisions`;
-    return (await this.#json(Revisions, `cannot get the revisions of resource ${resource} of ${charm}`, url)).revisions;
+    return (await this.#json(ResourceRevisionsReply, `cannot get the revisions of resource ${resource} of ${charm}`, url)).revisions;
   }
 
-  /** Everything that a store lists without being asked for something. */
+  /** Every charm and bundle that the store lists without a search term. */
   async charmNames(): Promise<{ name: string; type: "charm" | "bundle" }[]> {
     const url = `${this.addresses.charmhub}/v2/charms/find?fields=${encodeURIComponent("result.summary")}`;
-    const { results } = await this.#json(Found, "cannot list the charms and bundles", url);
+    const { results } = await this.#json(FindReply, "cannot list the charms and bundles", url);
     return results.map(({ name, type }) => ({ name, type: type === "bundle" ? "bundle" : "charm" }));
   }
 
@@ -206,17 +223,17 @@ export class Upstream {
     });
   }
 
-  /** One answer a query, in their order. */
-  snaps(queries: readonly SnapQuery[], architecture: string): Promise<Answer<SnapAnswer>[]> {
+  /** One result for each lookup, in their order. */
+  snaps(lookups: readonly SnapLookup[], architecture: string): Promise<RefreshResult<ResolvedSnap>[]> {
     const url = `${this.addresses.snapstore}/v2/snaps/refresh`;
     const more = { headers: deviceHeaders(architecture), body: { fields: SNAP_FIELDS.split(",") } };
-    return this.#refresh(url, queries, () => ({ epoch: null }), SnapResult, more);
+    return this.#refresh(url, lookups, () => ({ epoch: null }), SnapResultSchema, more);
   }
 
   async snapNames(architecture: string): Promise<string[]> {
     const query = new URLSearchParams({ architecture, confinement: "strict,classic,devmode", fields: "title,channel" });
     const url = `${this.addresses.snapstore}/v2/snaps/find?${query}`;
-    const { results } = await this.#json(Found, "cannot list the snaps", url, { headers: deviceHeaders(architecture) });
+    const { results } = await this.#json(FindReply, "cannot list the snaps", url, { headers: deviceHeaders(architecture) });
     return results.map(({ name }) => name);
   }
 
@@ -226,18 +243,18 @@ export class Upstream {
     const url = `${this.addresses.snapstore}/v2/assertions/${path}${maxFormat === undefined ? "" : `?max-format=${maxFormat}`}`;
     const what = `cannot get the assertion ${printable([type, ...key].join("/"), 200)}`;
     try {
-      return await this.#remote.text(what, url, { headers: { Accept: "application/x.ubuntu.assertion" } }, (text) => text);
+      return await this.#client.text(what, url, { headers: { Accept: "application/x.ubuntu.assertion" } }, (text) => text);
     } catch (error) {
       if (error instanceof Unavailable && error.kind === "not-found") return undefined;
       throw error;
     }
   }
 
-  /** Those of no snap, which nothing else leads to, as a stream; empty where the store is no chp. */
+  /** A stream of the assertions that belong to no snap; empty where the store is no chp. */
   async otherAssertions(): Promise<string> {
     const url = `${this.addresses.snapstore}/_status/assertions`;
     try {
-      return await this.#remote.text(
+      return await this.#client.text(
         "cannot list the assertions",
         url,
         { headers: { Accept: "application/x.ubuntu.assertion" } },
@@ -249,25 +266,25 @@ export class Upstream {
     }
   }
 
-  /** Asks in batches; what a store refuses is an answer. */
-  async #refresh<Q extends { readonly name: string; readonly channel?: string; readonly revision?: number }, S extends v.GenericSchema>(
+  /** Asks in batches; what the store refuses is a result too. */
+  async #refresh<L extends { readonly name: string; readonly channel?: string; readonly revision?: number }, S extends v.GenericSchema>(
     url: string,
-    queries: readonly Q[],
-    action: (query: Q) => object,
+    lookups: readonly L[],
+    action: (lookup: L) => object,
     success: S,
-    { headers = {}, body = {} }: { readonly headers?: NonNullable<Request["headers"]>; readonly body?: object } = {},
-  ): Promise<Answer<v.InferOutput<S>>[]> {
-    const answers: Answer<v.InferOutput<S>>[] = [];
-    for (let at = 0; at < queries.length; at += BATCH) {
-      const batch = queries.slice(at, at + BATCH);
-      const names = printable([...new Set(batch.map((one) => one.name))].slice(0, 3).join(", "), 200);
-      const actions = batch.map((query, i) => ({
+    { headers = {}, body = {} }: { readonly headers?: NonNullable<HttpRequest["headers"]>; readonly body?: object } = {},
+  ): Promise<RefreshResult<v.InferOutput<S>>[]> {
+    const all: RefreshResult<v.InferOutput<S>>[] = [];
+    for (let at = 0; at < lookups.length; at += BATCH) {
+      const batch = lookups.slice(at, at + BATCH);
+      const names = printable([...new Set(batch.map(({ name }) => name))].slice(0, 3).join(", "), 200);
+      const actions = batch.map((lookup, i) => ({
         action: "download",
         "instance-key": `download-${i}`,
-        name: query.name,
-        ...(query.channel !== undefined && { channel: query.channel }),
-        ...(query.revision !== undefined && { revision: query.revision }),
-        ...action(query),
+        name: lookup.name,
+        ...(lookup.channel !== undefined && { channel: lookup.channel }),
+        ...(lookup.revision !== undefined && { revision: lookup.revision }),
+        ...action(lookup),
       }));
       const { results } = await this.#json(RefreshReply, `cannot resolve ${names}`, url, {
         method: "POST",
@@ -276,31 +293,31 @@ export class Upstream {
       });
       batch.forEach(({ name }, i) => {
         const what = `cannot resolve ${printable(name, 100)}`;
-        const result = results.find((one) => one["instance-key"] === `download-${i}`);
+        const result = results.find((found) => found["instance-key"] === `download-${i}`);
         if (!result) throw new Unavailable(what, url, "the reply has no result for it");
-        answers.push(result.error ? { error: result.error } : { ok: check(success, result, what, url) });
+        all.push(result.error ? { error: result.error } : { ok: checkReply(success, result, what, url) });
       });
     }
-    return answers;
+    return all;
   }
 
-  #json<T extends v.GenericSchema>(schema: T, what: string, url: string, request: Request = {}): Promise<v.InferOutput<T>> {
+  #json<T extends v.GenericSchema>(schema: T, what: string, url: string, request: HttpRequest = {}): Promise<v.InferOutput<T>> {
     const headers = { Accept: "application/json", ...request.headers };
-    return this.#remote.text(what, url, { ...request, headers }, (text) => check(schema, parse(text, what, url), what, url));
+    return this.#client.text(what, url, { ...request, headers }, (text) => checkReply(schema, parseReply(text, what, url), what, url));
   }
 }
 
-function parse(text: string, what: string, url: string): unknown {
+function parseReply(text: string, what: string, url: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // JSON that breaks off may be whole the next time.
-    if (/^\s*[{[]/.test(text)) throw new Unavailable(what, url, "the reply is broken JSON", { passing: true });
+    // The next reply may not be cut off.
+    if (/^\s*[{[]/.test(text)) throw new Unavailable(what, url, "the reply is broken JSON", { retryable: true });
     throw new Unavailable(what, url, "the reply is not JSON", { next: "is that the address of a Charmhub or Snap Store?" });
   }
 }
 
-function check<T extends v.GenericSchema>(schema: T, value: unknown, what: string, url: string): v.InferOutput<T> {
+function checkReply<T extends v.GenericSchema>(schema: T, value: unknown, what: string, url: string): v.InferOutput<T> {
   const parsed = v.safeParse(schema, value, { abortEarly: true });
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;

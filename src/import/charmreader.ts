@@ -31,7 +31,7 @@ import {
   type TextName,
   UNNUMBERED,
 } from "../catalog/package.ts";
-import { domainOf, imageBlob, MAX_IMAGE_BLOB, pathOf, readImageBlob } from "../catalog/registry.ts";
+import { imageBlob, MAX_IMAGE_BLOB, pathOfReference, readImageBlob, registryOfReference } from "../catalog/registry.ts";
 import { ALGORITHMS, type Digest, type Sums } from "../digest.ts";
 import { printable, refused, showPlace } from "../errors.ts";
 import { valueOf } from "../schema.ts";
@@ -314,10 +314,10 @@ export class CharmReader<S extends Staged> {
     const reference = await readImage(staged);
     if (reference === undefined) throw refused(`${name} is an oci-image, but the file names no image`);
     // An exporter may have put the operator's own path into the blob: then it is no longer what upstream hashed.
-    if (imagePath === undefined && domainOf(reference) !== undefined) compareSums(staged.sums, stated?.sums ?? {});
+    if (imagePath === undefined && registryOfReference(reference) !== undefined) compareSums(staged.sums, stated?.sums ?? {});
     // Upstream's credentials end here.
     const blob = await this.#staging.replace(staged, imageBlob(reference), ALGORITHMS);
-    return { ...common, ...blobOf(blob.sums), image: { reference, path: imagePath ?? pathOf(reference) } };
+    return { ...common, ...blobOf(blob.sums), image: { reference, path: imagePath ?? pathOfReference(reference) } };
   }
 }
 

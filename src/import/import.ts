@@ -8,7 +8,6 @@ import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { sameManifest } from "../catalog/change.ts";
 import { changes, type RowChange } from "../catalog/channelmap.ts";
 import type { CatalogView, ImportStore, Ingested, Mended, SourceRecord, Tally } from "../catalog/generation-types.ts";
-import { type NeededSnap, neededSnaps } from "../catalog/lacking.ts";
 import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
 import {
   type ChannelPolicy,
@@ -21,6 +20,7 @@ import {
   type PackageType,
   type Release,
 } from "../catalog/package.ts";
+import { type NeededSnap, neededSnaps } from "../catalog/snapneeds.ts";
 import { Summer } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
 import { ExportReader, type Outcome, type Reading } from "./reader.ts";

@@ -5,7 +5,8 @@ import { isIP } from "node:net";
 import type { X509CertificateGenerator } from "@peculiar/x509";
 import { Failure, printable } from "../errors.ts";
 
-export interface Issued {
+/** A certificate and its private key, both PEM. */
+export interface IssuedCertificate {
   readonly certificate: string;
   /** PKCS #8 */
   readonly key: string;
@@ -13,30 +14,30 @@ export interface Issued {
 
 const DAY = 24 * 60 * 60 * 1000;
 const AUTHORITY_DAYS = 3650;
-/** Apple's verifier takes no longer ones, whoever issued them. */
+/** Apple's verifier refuses certificates that are valid for longer, whoever issued them. */
 const SERVER_DAYS = 825;
 /** Clocks of machines without internet differ. */
 const BACKDATED = DAY;
-/** X.520's bound of a common name */
+/** characters, by X.520 */
 const MAX_COMMON_NAME = 64;
 
-const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
-/** Only the command that makes certificates waits for the library; it needs the polyfill before it. */
-async function library() {
+/** Loaded only by the command that makes certificates; the library needs the polyfill before it. */
+async function loadX509() {
   await import("reflect-metadata");
   return import("@peculiar/x509");
 }
 
 /** A new authority of that name. `now`: milliseconds. */
-export async function createAuthority(name: string, now: number): Promise<Issued> {
-  const x509 = await library();
-  const keys = await newKeys();
+export async function createAuthority(name: string, now: number): Promise<IssuedCertificate> {
+  const x509 = await loadX509();
+  const keys = await generateKeys();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     name: [{ CN: [name.slice(0, MAX_COMMON_NAME)] }],
     notBefore: new Date(now - BACKDATED),
     notAfter: new Date(now + AUTHORITY_DAYS * DAY),
-    signingAlgorithm: ALGORITHM,
+    signingAlgorithm: KEY_ALGORITHM,
     keys,
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
@@ -44,23 +45,23 @@ export async function createAuthority(name: string, now: number): Promise<Issued
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  return { certificate: pemOf(certificate), key: await exportKey(keys.privateKey) };
+  return { certificate: toPem(certificate), key: await exportCryptoKey(keys.privateKey) };
 }
 
-/** A new server certificate below `authority` for these names and addresses; it ends with the authority at the latest. `now`: milliseconds. */
-export async function issueServer(authority: Issued, names: readonly string[], now: number): Promise<Issued> {
-  const x509 = await library();
+/** A new server certificate of `authority` for these names and addresses, valid at most as long as the authority. `now`: milliseconds. */
+export async function issueServer(authority: IssuedCertificate, names: readonly string[], now: number): Promise<IssuedCertificate> {
+  const x509 = await loadX509();
   const issuer = new x509.X509Certificate(authority.certificate);
-  const keys = await newKeys();
+  const keys = await generateKeys();
   const short = names.find((name) => name.length <= MAX_COMMON_NAME);
   const certificate = await x509.X509CertificateGenerator.create({
     subject: short === undefined ? [] : [{ CN: [short] }],
     issuer: issuer.subjectName,
     notBefore: new Date(now - BACKDATED),
     notAfter: new Date(Math.min(now + SERVER_DAYS * DAY, issuer.notAfter.getTime())),
-    signingAlgorithm: ALGORITHM,
+    signingAlgorithm: KEY_ALGORITHM,
     publicKey: keys.publicKey,
-    signingKey: await importKey(authority.key),
+    signingKey: await importCryptoKey(authority.key),
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
@@ -73,11 +74,11 @@ export async function issueServer(authority: Issued, names: readonly string[], n
       await x509.AuthorityKeyIdentifierExtension.create(issuer),
     ],
   });
-  return { certificate: pemOf(certificate), key: await exportKey(keys.privateKey) };
+  return { certificate: toPem(certificate), key: await exportCryptoKey(keys.privateKey) };
 }
 
-/** A DNS name, which may begin with `*.`, or an address, as a certificate names it. Throws a `usage` failure. */
-export function checkName(text: string): string {
+/** A DNS name, which may begin with `*.`, or an address, as it is written in a certificate. Throws a `usage` failure. */
+export function checkCertificateName(text: string): string {
   const bare = text.trim().replace(/^\[(.*)\]$/, "$1");
   if (isIP(bare) && !bare.includes("%")) return bare;
   const name = bare.toLowerCase().replace(/\.$/, "");
@@ -88,20 +89,20 @@ export function checkName(text: string): string {
   });
 }
 
-function newKeys() {
-  return crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
+function generateKeys() {
+  return crypto.subtle.generateKey(KEY_ALGORITHM, true, ["sign", "verify"]);
 }
 
-async function exportKey(key: CryptoKey): Promise<string> {
+async function exportCryptoKey(key: CryptoKey): Promise<string> {
   const der = Buffer.from(await crypto.subtle.exportKey("pkcs8", key));
   return createPrivateKey({ key: der, format: "der", type: "pkcs8" }).export({ type: "pkcs8", format: "pem" });
 }
 
-function importKey(pem: string): Promise<CryptoKey> {
+function importCryptoKey(pem: string): Promise<CryptoKey> {
   const der = createPrivateKey(pem).export({ type: "pkcs8", format: "der" });
-  return crypto.subtle.importKey("pkcs8", new Uint8Array(der), ALGORITHM, false, ["sign"]);
+  return crypto.subtle.importKey("pkcs8", new Uint8Array(der), KEY_ALGORITHM, false, ["sign"]);
 }
 
-function pemOf(certificate: Awaited<ReturnType<typeof X509CertificateGenerator.create>>): string {
+function toPem(certificate: Awaited<ReturnType<typeof X509CertificateGenerator.create>>): string {
   return `${certificate.toString("pem").trimEnd()}\n`;
 }

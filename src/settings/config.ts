@@ -1,20 +1,20 @@
-/** Settings: names, where they come from, what they may be. A flag wins over the environment, that over the file, that over the default. */
+/** Settings: their names, sources and valid values. A flag wins over the environment, that over the file, that over the default. */
 
 import { keyLine, readKeyLine, showKey } from "../archives/signature.ts";
 import { type Assertion, keyText } from "../assertions/assertion.ts";
 import { parseAssertions } from "../assertions/text.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
-import { checkDomain } from "../catalog/registry.ts";
+import { checkRegistryDomain } from "../catalog/registry.ts";
 import { Failure, printable } from "../errors.ts";
-import { factsOf } from "./certificate.ts";
-import { PROXY_DOMAIN, whyWithoutMeaning } from "./documented.ts";
+import { certificateFacts } from "./certificate.ts";
+import { PROXY_DOMAIN, whyUnsupported } from "./documented.ts";
 
 export interface Setting {
   readonly key: string;
   /** of the environment; empty: none */
   readonly twin: string;
   readonly about: string;
-  /** what holds where nothing is said; undefined: nothing */
+  /** the default; undefined: none */
   readonly fallback?: readonly string[];
   /** kept apart, readable by the owner alone, and never printed */
   readonly secret?: true;
@@ -24,9 +24,9 @@ export interface Setting {
   readonly many?: boolean;
   /** the command that sets it, where `chp config` does not */
   readonly setBy?: string;
-  /** how a long value is told in a line */
+  /** shows a long value in one line */
   readonly show?: (text: string) => string;
-  /** the value in its one spelling; throws an Error that says what is wrong */
+  /** the value in its canonical spelling; throws an Error that says what is wrong */
   readonly check: (text: string) => string;
 }
 
@@ -58,13 +58,13 @@ export const SETTINGS: readonly Setting[] = [
     about: "what clients have to trust: the certificate of chp's own authority, or the one that was imported, PEM",
     setBy: "chp import-certificate",
     check: nonEmpty,
-    show: (text) => `${factsOf(text).subject}, until ${factsOf(text).notAfter.slice(0, 10)}`,
+    show: (text) => `${certificateFacts(text).subject}, until ${certificateFacts(text).notAfter.slice(0, 10)}`,
   },
   {
     key: "proxy.oci-registry.domain",
     twin: "CHP_OCI_REGISTRY_DOMAIN",
     about: "host[:port] of the local registry that images are pulled from",
-    check: checkDomain,
+    check: checkRegistryDomain,
   },
   {
     key: "proxy.oci-registry.username",
@@ -83,7 +83,7 @@ export const SETTINGS: readonly Setting[] = [
     key: "trusted-roots",
     twin: "CHP_TRUSTED_ROOTS",
     about: "assertions of roots besides Canonical's that snaps may be signed below; chp import --trust FILE adds one",
-    check: roots,
+    check: normalizeRoots,
     show: (text) =>
       parseAssertions(Buffer.from(text), "it")
         .map((one) => keyText(one.type, one.key))
@@ -99,39 +99,39 @@ export const SETTINGS: readonly Setting[] = [
   },
 ];
 
-export type Source = "flag" | "environment" | "file" | "default";
+export type SettingSource = "flag" | "environment" | "file" | "default";
 
-export interface Value {
+export interface SettingValue {
   readonly values: readonly string[];
-  readonly source: Source;
+  readonly source: SettingSource;
 }
 
-export interface Sources {
+export interface SettingSources {
   readonly flags?: Readonly<Record<string, string | readonly string[] | undefined>>;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly file: Readonly<Record<string, unknown>>;
 }
 
-/** Every setting that has a value, with where it comes from. Throws a `usage` failure that names the setting. */
-export function readSettings({ flags = {}, environment, file }: Sources): Map<string, Value> {
-  const found = new Map<string, Value>();
+/** Every setting that has a value, with its source. Throws a `usage` failure that names the setting. */
+export function readSettings({ flags = {}, environment, file }: SettingSources): Map<string, SettingValue> {
+  const found = new Map<string, SettingValue>();
   for (const setting of SETTINGS) {
-    const given: readonly (readonly [Source, unknown])[] = [
+    const given: readonly (readonly [SettingSource, unknown])[] = [
       ["flag", flags[setting.key]],
       ["environment", environment[setting.twin] || undefined],
       ["file", file[setting.key]],
       ["default", setting.fallback],
     ];
-    const [source, value] = given.find(([, one]) => one !== undefined) ?? [];
-    if (source) found.set(setting.key, { values: checkAll(setting, value, source), source });
+    const [source, value] = given.find(([, candidate]) => candidate !== undefined) ?? [];
+    if (source) found.set(setting.key, { values: checkValues(setting, value, source), source });
   }
   return found;
 }
 
-function checkAll(setting: Setting, value: unknown, source: Source): string[] {
+function checkValues(setting: Setting, value: unknown, source: SettingSource): string[] {
   const what = { flag: `--${setting.key}`, environment: setting.twin, file: `${setting.key} in config.json`, default: setting.key }[source];
   const list = Array.isArray(value) ? value : [value];
-  const texts = list.flatMap((one) => (typeof one !== "string" ? [one] : setting.many && source !== "flag" ? one.split(",") : [one]));
+  const texts = list.flatMap((item) => (typeof item === "string" && setting.many && source !== "flag" ? item.split(",") : [item]));
   if (texts.length > 1 && !setting.many) throw new Failure("usage", `${what} takes one value`);
   return texts.map((text) => {
     if (typeof text !== "string") throw new Failure("usage", `${what} is not text`);
@@ -143,19 +143,21 @@ function checkAll(setting: Setting, value: unknown, source: Source): string[] {
   });
 }
 
-/** The setting of that key. Unknown ones are refused with the nearest name. */
-export function settingOf(key: string): Setting {
+/** The setting of that key. Throws a `usage` failure for an unknown key, with the most similar one. */
+export function findSetting(key: string): Setting {
   const found = SETTINGS.find((setting) => setting.key === key);
   if (found) return found;
-  const why = whyWithoutMeaning(key);
+  const why = whyUnsupported(key);
   if (why !== undefined) throw new Failure("usage", `${printable(key, 100)} means nothing here: ${why}`);
-  const nearest = [...SETTINGS.map((setting) => setting.key), PROXY_DOMAIN].toSorted((a, b) => distance(key, a) - distance(key, b))[0];
+  const nearest = [...SETTINGS.map((setting) => setting.key), PROXY_DOMAIN].toSorted(
+    (a, b) => editDistance(key, a) - editDistance(key, b),
+  )[0];
   throw new Failure("usage", `there is no setting ${printable(key, 100)}`, { next: `the nearest is ${nearest}; chp config lists all` });
 }
 
-/** One value as it is kept in the file. */
+/** A value as it is stored in the file. Throws a `usage` failure. */
 export function checkSetting(setting: Setting, text: string): string | string[] {
-  const values = checkAll(setting, text, "default");
+  const values = checkValues(setting, text, "default");
   return setting.many ? values : (values[0] ?? "");
 }
 
@@ -182,19 +184,19 @@ function nonEmpty(text: string): string {
   return text;
 }
 
-/** Accounts and their self-signed account-keys. Throws a `refused` failure that names what is no root. */
+/** The roots among assertions: accounts and their self-signed account-keys. Throws a `refused` failure that names what is no root. */
 export function checkRoots(given: readonly Assertion[]): Assertion[] {
   const trust = new Trust([...CANONICAL_ROOTS, ...given]);
-  return given.filter((one) => trust.isRoot(one));
+  return given.filter((assertion) => trust.isRoot(assertion));
 }
 
-function roots(text: string): string {
+function normalizeRoots(text: string): string {
   const stream = text.endsWith("\n") ? text : `${text}\n`;
   checkRoots(parseAssertions(Buffer.from(stream), "it"));
   return stream;
 }
 
-/** An http(s) URL without a query; a path prefix is kept, a trailing slash is not. Throws an `Error` that says what it lacks. */
+/** An http(s) URL without a query; a path prefix is kept, a trailing slash is not. Throws an `Error` that says what is wrong. */
 export function checkUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !["http:", "https:"].includes(url.protocol)) throw new Error(`${text} is not a URL that begins with http:// or https://`);
@@ -202,8 +204,8 @@ export function checkUrl(text: string): string {
   return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
 }
 
-/** Edits between two words (Levenshtein). */
-function distance(a: string, b: string): number {
+/** The Levenshtein distance of two words. */
+function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i += 1) {
     const next = [i];

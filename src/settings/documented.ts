@@ -1,23 +1,23 @@
-/** The names of the system that chp stands in for: of its programs, and of its settings. Source: its operators' documents. */
+/** Names of the system that chp stands in for, as its documentation for operators has them: of its programs, and of its settings. */
 
 import { basename } from "node:path/posix";
 import { Failure, printable } from "../errors.ts";
 
-const NAMES = ["snap-store-proxy", "enterprise-store", "snap-proxy", "store-admin"] as const;
+const PROGRAM_NAMES = ["snap-store-proxy", "enterprise-store", "snap-proxy", "store-admin"] as const;
 
-export type ProgramName = (typeof NAMES)[number] | "chp";
+export type ProgramName = (typeof PROGRAM_NAMES)[number] | "chp";
 
-/** The name that chp was started by, of the paths that may tell it. */
+/** The name that chp was started by. `paths`: of the executable, as far as known */
 export function programName(paths: readonly (string | undefined)[]): ProgramName {
   const bases = paths.map((path) => basename(path ?? ""));
-  return NAMES.find((name) => bases.includes(name)) ?? "chp";
+  return PROGRAM_NAMES.find((name) => bases.includes(name)) ?? "chp";
 }
 
-/** The host of the public URL. */
+/** The setting of that system for the host of the public URL. */
 export const PROXY_DOMAIN = "proxy.domain";
 
-/** Settings without a meaning here: what their keys begin with, and why. */
-const WITHOUT_MEANING: readonly (readonly [prefix: string, why: string])[] = [
+/** Its settings that have no meaning here, and why. A prefix with a dot at its end stands for all keys that begin with it. */
+const UNSUPPORTED_SETTINGS: readonly (readonly [prefix: string, why: string])[] = [
   ["proxy.airgap", "chp is always offline"],
   ["proxy.port.https", "tls-listen=HOST:PORT says it here"],
   ["proxy.port.http", "listen=HOST:PORT says it here"],
@@ -43,12 +43,12 @@ const WITHOUT_MEANING: readonly (readonly [prefix: string, why: string])[] = [
 ];
 
 /** Why a documented setting has no meaning here; undefined for every other key. */
-export function whyWithoutMeaning(key: string): string | undefined {
-  return WITHOUT_MEANING.find(([prefix]) => (prefix.endsWith(".") ? key.startsWith(prefix) : key === prefix))?.[1];
+export function whyUnsupported(key: string): string | undefined {
+  return UNSUPPORTED_SETTINGS.find(([prefix]) => (prefix.endsWith(".") ? key.startsWith(prefix) : key === prefix))?.[1];
 }
 
 /** The public URL with another host: scheme, port and path stay. Throws a `usage` failure. */
-export function withDomain(domain: string, url: string): string {
+export function replaceHost(domain: string, url: string): string {
   const text = domain.trim();
   const parsed = URL.canParse(`http://${text}`) ? new URL(`http://${text}`) : undefined;
   if (!parsed || parsed.host !== text.toLowerCase() || parsed.port !== "" || /[/?#@]/.test(text))
@@ -59,6 +59,7 @@ export function withDomain(domain: string, url: string): string {
   return `${protocol}//${parsed.host}${port && `:${port}`}${pathname.replace(/\/+$/, "")}`;
 }
 
-export function domainOfUrl(url: string): string {
+/** The host of a URL, without its port. */
+export function urlHost(url: string): string {
   return new URL(url).hostname;
 }

@@ -1,11 +1,11 @@
-/** Tokens of remote import: shown once, kept as hashes. */
+/** Tokens of remote import: shown once, stored as hashes. */
 
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import * as v from "valibot";
 import { Failure, printable } from "../errors.ts";
 
-const PREFIX = "chp_"; // scanners for secrets that were committed know tokens by such a beginning
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const TOKEN_PREFIX = "chp_"; // scanners for secrets in repositories recognise tokens by a prefix
+const TOKEN_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** As they are stored. */
 export const Tokens = v.object({
@@ -15,29 +15,29 @@ export const Tokens = v.object({
   ),
 });
 
-/** What is kept of a token. Times are RFC 3339; without `until` it has no end. */
+/** What is stored of a token. Times are RFC 3339; without `until` it does not expire. */
 export interface Token {
   readonly name: string;
-  /** of its text. That is 256 random bits, which nobody guesses: no slow hash and no salt would add anything */
+  /** of its text, which has 256 random bits: a slow hash or a salt would add nothing */
   readonly sha256: string;
   readonly created: string;
   readonly until?: string;
 }
 
-/** A new token, and the text that is its secret. */
+/** A new token, and its text, which is the secret. Throws a `usage` failure where the name is not valid. */
 export function makeToken(name: string, { created, until }: Pick<Token, "created" | "until">): { token: Token; text: string } {
-  if (!NAME.test(name))
+  if (!TOKEN_NAME.test(name))
     throw new Failure("usage", `${printable(name, 100)} is not a name of a token: letters, digits, and . _ - between them`);
-  const text = `${PREFIX}${randomBytes(32).toString("base64url")}`;
-  return { token: { name, sha256: hashOf(text).toString("hex"), created, ...(until !== undefined && { until }) }, text };
+  const text = `${TOKEN_PREFIX}${randomBytes(32).toString("base64url")}`;
+  return { token: { name, sha256: hashToken(text).toString("hex"), created, ...(until !== undefined && { until }) }, text };
 }
 
-/** The token of that text, which may be one that has expired. Takes the same time whichever it is. */
-export function tokenOf(tokens: readonly Token[], text: string): Token | undefined {
-  const given = hashOf(text);
+/** The token with that text, even an expired one. The time it takes does not depend on which token it is. */
+export function findToken(tokens: readonly Token[], text: string): Token | undefined {
+  const given = hashToken(text);
   const found = tokens.filter(({ sha256 }) => {
-    const kept = Buffer.from(sha256, "hex");
-    return kept.byteLength === given.byteLength && timingSafeEqual(kept, given);
+    const stored = Buffer.from(sha256, "hex");
+    return stored.byteLength === given.byteLength && timingSafeEqual(stored, given);
   });
   return found[0];
 }
@@ -47,8 +47,11 @@ export function isExpired({ until }: Pick<Token, "until">, now: number): boolean
   return until !== undefined && Date.parse(until) <= now;
 }
 
-/** The end of a token as it is kept: `2026-12-31`, a day that belongs to it (UTC), or RFC 3339. Throws a `usage` failure. */
-export function readUntil(text: string, now: number): string {
+/**
+ * Parses `--until`: a last day like `2026-12-31` (UTC), or a time of RFC 3339. `now`: milliseconds. Gives RFC 3339. Throws a `usage`
+ * failure.
+ */
+export function parseTokenEnd(text: string, now: number): string {
   const day = /^\d{4}-\d\d-\d\d$/.test(text);
   const time = day || /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(time))
@@ -58,6 +61,6 @@ export function readUntil(text: string, now: number): string {
   return end.toISOString();
 }
 
-function hashOf(text: string): Buffer {
+function hashToken(text: string): Buffer {
   return createHash("sha256").update(text).digest();
 }

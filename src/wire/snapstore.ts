@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { type Assertion, header, optionalHeader } from "../assertions/assertion.ts";
 import { ASSERTION_TYPES } from "../assertions/types.ts";
-import { type AssertionSet, numberOf } from "../catalog/assertionset.ts";
+import { type AssertionSet, sequenceNumber } from "../catalog/assertionset.ts";
 import { channelOf } from "../catalog/channelmap.ts";
 import { componentsOf, findSnapRevision, type Snap, type SnapRevision, type StoredAssertion, shortChannel } from "../catalog/snap.ts";
 import { channelMapOf, type ResolvedSnap, type SnapQuery, type SnapRefusal } from "../catalog/snapresolve.ts";
@@ -198,7 +198,7 @@ function findRequested(requested: RequestedAssertion, stored: AssertionSet, maxF
 function isNewer(requested: RequestedAssertion, found: StoredAssertion): boolean {
   const { "if-newer-than": newer, "if-sequence-equal-or-newer-than": least } = requested;
   if (typeof least === "number") {
-    const number = numberOf(found);
+    const number = sequenceNumber(found);
     return number > least || (number === least && found.revision > (newer ?? -1));
   }
   return found.revision > (newer ?? -1);

@@ -1,12 +1,12 @@
 /** What a store may answer in place of what it should. */
 
 import { describe, expect, test } from "bun:test";
-import { Remote, Unavailable } from "../../src/export/client.ts";
+import { HttpClient, Unavailable } from "../../src/export/client.ts";
 import { Upstream } from "../../src/export/upstream.ts";
 
 /** Asks a store that gives one reply to everything; a text, or a status. */
 function upstreamOf(reply: unknown, asked: string[] = []): Upstream {
-  const remote = new Remote({
+  const remote = new HttpClient({
     transport: async (url) => {
       asked.push(url);
       if (typeof reply === "number") return new Response("", { status: reply });

@@ -4,9 +4,9 @@ import { OWN_ADDRESS, storeTransport } from "../../bin/machine/transport.ts";
 import { createApp } from "../../handlers/app.ts";
 import { files, LIMITS } from "../../src/archives/archive.ts";
 import { isResource } from "../../src/archives/names.ts";
-import type { Work } from "../../src/export/archivewriter.ts";
-import { Remote, type Transport } from "../../src/export/client.ts";
-import { type Exported, type ExportOptions, everything, exportAll } from "../../src/export/export.ts";
+import type { ArchiveOutput } from "../../src/export/archivewriter.ts";
+import { HttpClient, type Transport } from "../../src/export/client.ts";
+import { type ExportOptions, type ExportResult, exportAll, requestEverything } from "../../src/export/export.ts";
 import { formatInventory, readInventory } from "../../src/export/inventory.ts";
 import { readLock } from "../../src/export/lock.ts";
 import { Upstream } from "../../src/export/upstream.ts";
@@ -31,7 +31,7 @@ import { testKey, validationSet } from "../signer.ts";
 const ORIGIN = "http://hub.test";
 
 /** An archive in memory. */
-function workInMemory(): Work & { readonly whole: (length: number) => Uint8Array } {
+function workInMemory(): ArchiveOutput & { readonly whole: (length: number) => Uint8Array } {
   let bytes = Buffer.alloc(0);
   const reserve = async (length: number) => {
     if (length > bytes.byteLength) bytes = Buffer.concat([bytes, Buffer.alloc(length * 2 - bytes.byteLength)]);
@@ -49,12 +49,12 @@ function workInMemory(): Work & { readonly whole: (length: number) => Uint8Array
   };
 }
 
-interface Made extends Exported {
+interface Made extends ExportResult {
   readonly bytes: Uint8Array;
 }
 
 function upstreamOf(transport: Transport, address: string) {
-  const remote = new Remote({ transport, sleep: async () => {} });
+  const remote = new HttpClient({ transport, sleep: async () => {} });
   return { remote, upstream: new Upstream({ charmhub: address, snapstore: address }, remote) };
 }
 
@@ -63,20 +63,20 @@ async function exported(transport: Transport, address: string, more: Partial<Exp
   const works = new Map<string, ReturnType<typeof workInMemory>>();
   const done = await exportAll({
     upstream,
-    remote,
-    wish: more.wish ?? (await everything(upstream, {})),
+    client: remote,
+    request: more.request ?? (await requestEverything(upstream, {})),
     without: new Set(["bundle-charms"]),
     closure: true,
     form: "site",
     failFast: false,
     parallel: 2,
     now: 0,
-    open: async (which) => {
+    openOutput: async (which) => {
       const work = workInMemory();
       works.set(which, work);
       return work;
     },
-    note: () => {},
+    onNote: () => {},
     ...more,
   });
   return { ...done, bytes: works.get(done.which ?? "")?.whole(done.length) ?? new Uint8Array() };
@@ -150,7 +150,7 @@ test("what was exported from a store and imported again is served alike to the b
     fc.asyncProperty(catalogues, async (catalogue) => {
       const a = await storeOf(archiveOf(catalogue));
       const made = await exported(storeTransport(a), OWN_ADDRESS);
-      expect([made.lost, made.notes.filter((one) => !/snap|account/.test(one))]).toEqual([[], []]);
+      expect([made.failed, made.notes.filter((one) => !/snap|account/.test(one))]).toEqual([[], []]);
       await expectEqual(a, await storeOf(made.bytes), questions(catalogue));
     }),
     { numRuns: RUNS, endOnFailure: true },
@@ -194,11 +194,11 @@ test("a lock makes the same archive again after the channels have moved", async 
   await fc.assert(
     fc.asyncProperty(growing, async ({ before, after }) => {
       const a = await storeOf(archiveOf(before));
-      const { mirror: _, ...wish } = await everything(upstreamOf(storeTransport(a), OWN_ADDRESS).upstream, {});
-      const made = await exported(storeTransport(a), OWN_ADDRESS, { wish });
+      const { mirror: _, ...wish } = await requestEverything(upstreamOf(storeTransport(a), OWN_ADDRESS).upstream, {});
+      const made = await exported(storeTransport(a), OWN_ADDRESS, { request: wish });
       await importBytes(a, archiveOf(after), "2026-07-01T00:00:00Z");
       const again = await exported(storeTransport(a), OWN_ADDRESS, { lock: readLock(made.lock, "site.lock") });
-      expect(again.lost).toEqual([]);
+      expect(again.failed).toEqual([]);
       await expectSame(again.bytes, made.bytes);
     }),
     { numRuns: RUNS, endOnFailure: true },
@@ -234,7 +234,7 @@ test("a whole store comes with what its charms need by number, with assertions o
   );
   const made = await exported(storeTransport(a), OWN_ADDRESS);
   expect(made.snaps.map(({ name, revisions }) => [name, revisions.map(({ revision }) => revision)])).toEqual([["charmed", [7]]]);
-  expect([made.lost, made.notes.filter((one) => one.includes("charmed"))]).toEqual([
+  expect([made.failed, made.notes.filter((one) => one.includes("charmed"))]).toEqual([
     [],
     [
       "adding snap charmed revision 7 amd64: needed by charm tiny 5 (refresh_versions.toml)",

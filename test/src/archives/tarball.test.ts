@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import * as fc from "fast-check";
 import { files, showPlaceOf } from "../../../src/archives/archive.ts";
-import { Layout, type Piece, PieceWriter, payloadOf, type Room } from "../../../src/archives/tarball.ts";
+import { Layout, type Piece, PieceWriter, payloadOf, type RandomAccessOutput } from "../../../src/archives/tarball.ts";
 import { Summer, sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
 import { tempFolder } from "../../e2e/chp.ts";
@@ -13,7 +13,7 @@ import { tempFolder } from "../../e2e/chp.ts";
 const MIB = 2 ** 20;
 
 /** A room that is memory, which remembers what was written and may fail or be late. */
-class Memory implements Room {
+class Memory implements RandomAccessOutput {
   bytesOfAll: Uint8Array;
   written: [start: number, end: number][] = [];
   before: () => Promise<void> | void = () => {};
@@ -54,7 +54,13 @@ function payload(piece: Piece, start = 0, end = piece.size): Uint8Array {
   return Uint8Array.from({ length: end - start }, (_, i) => (seed + (start + i) * 31 + ((start + i) >> 8)) & 255);
 }
 
-async function writePiece(piece: Piece, room: Room, chunk = 64 * 1024, from = 0, writer = new PieceWriter(piece, room)): Promise<void> {
+async function writePiece(
+  piece: Piece,
+  room: RandomAccessOutput,
+  chunk = 64 * 1024,
+  from = 0,
+  writer = new PieceWriter(piece, room),
+): Promise<void> {
   for (let at = from; at < piece.size; at += chunk) await writer.write(payload(piece, at, Math.min(piece.size, at + chunk)));
   await writer.end();
 }
@@ -284,7 +290,7 @@ describe("is read by", () => {
     const [large, small] = [layout.file("huge.snap", huge), layout.file("small", 5)];
     const archive = join(folder.path, "site.tar");
     const file = openSync(archive, "w");
-    const room: Room = {
+    const room: RandomAccessOutput = {
       write: async (at, bytes) => void writeSync(file, bytes, 0, bytes.byteLength, at),
       bytes: async () => new Uint8Array(),
     };

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type NeededImage, neededImages, quoted, skopeoScript } from "../../../src/catalog/images.ts";
+import { type NeededImage, neededImages, shellQuote, skopeoScript } from "../../../src/catalog/images.ts";
 import type { Package } from "../../../src/catalog/package.ts";
 import { splitPath } from "../../../src/catalog/registry.ts";
 
@@ -182,6 +182,6 @@ case $previous in dir:*) mkdir -p "\${previous#dir:}"; echo "{}" >"\${previous#d
   });
 
   test("a word of the shell stays one", () => {
-    expect(quoted("a'b")).toBe("'a'\\''b'");
+    expect(shellQuote("a'b")).toBe("'a'\\''b'");
   });
 });

@@ -5,7 +5,7 @@ import { checkController, controllerFindings, controllerTracks } from "../../../
 import type { Package } from "../../../src/catalog/package.ts";
 import { bundleFindings, resourceFindings, snapFindings } from "../../../src/catalog/readiness.ts";
 import type { Snap } from "../../../src/catalog/snap.ts";
-import { anchorsOf, certificateFindings, hostOf } from "../../../src/settings/certificate.ts";
+import { certificateFindings, hostOf, trustAnchors } from "../../../src/settings/certificate.ts";
 
 interface Row {
   channel: string;
@@ -190,8 +190,8 @@ describe("the certificate", () => {
   });
 
   test("what clients trust is what is self-signed", () => {
-    expect(anchorsOf([PEM])).toEqual([PEM]);
-    expect(anchorsOf([])).toEqual([]);
+    expect(trustAnchors([PEM])).toEqual([PEM]);
+    expect(trustAnchors([])).toEqual([]);
   });
 });
 

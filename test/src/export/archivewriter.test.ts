@@ -3,14 +3,14 @@ import { files, showPlaceOf } from "../../../src/archives/archive.ts";
 import type { Piece } from "../../../src/archives/tarball.ts";
 import { sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
-import { ArchiveWriter, type Fetching, type Form, type Work } from "../../../src/export/archivewriter.ts";
-import { Remote } from "../../../src/export/client.ts";
-import type { Packed, PackedFile } from "../../../src/export/pack.ts";
+import { type ArchiveForm, type ArchiveOutput, ArchiveWriter, type FetchProgress } from "../../../src/export/archivewriter.ts";
+import { HttpClient } from "../../../src/export/client.ts";
+import type { PackedFile, PackedPackage } from "../../../src/export/pack.ts";
 
 const MIB = 2 ** 20;
 
 /** An unfinished archive in memory, which another writer goes on with. */
-class Memory implements Work {
+class Memory implements ArchiveOutput {
   room = new Uint8Array(40 * MIB);
   reserved = 0;
   readonly journal = new Map<string, number>();
@@ -62,7 +62,7 @@ function fetched(name: string): PackedFile {
   return { path: name, content, label: name };
 }
 
-function packed(name: string, ...names: string[]): Packed {
+function packed(name: string, ...names: string[]): PackedPackage {
   return { name, type: "charm", files: [{ path: "metadata.json", content: Buffer.from(`{"name":"${name}"}`) }, ...names.map(fetched)] };
 }
 
@@ -71,7 +71,7 @@ type Serve = (name: string, from: number, signal: AbortSignal) => Response | Pro
 /** A server that has them all, but for what `serve` answers in its place. */
 function remoteOf(serve: Serve = () => undefined, signal?: AbortSignal) {
   const asked: [name: string, from: number][] = [];
-  const remote = new Remote({
+  const remote = new HttpClient({
     transport: async (url, request) => {
       const name = url.replace("http://hub.test/", "");
       const from = Number(/\d+/.exec(request.headers?.["Range"] ?? "0")?.[0]);
@@ -104,8 +104,12 @@ function stalling(name: string, bytes: number, signal: AbortSignal): Response {
   );
 }
 
-const writerOf = (work: Work, remote: Remote, form: Form = "documented", onFetch?: (label: string, size: number) => Fetching) =>
-  new ArchiveWriter({ work, remote, form, parallel: 3, ...(onFetch && { onFetch }) });
+const writerOf = (
+  work: ArchiveOutput,
+  remote: HttpClient,
+  form: ArchiveForm = "documented",
+  onFetch?: (label: string, size: number) => FetchProgress,
+) => new ArchiveWriter({ output: work, client: remote, form, parallel: 3, ...(onFetch && { onFetch }) });
 
 /** What the importer finds: path → bytes. */
 async function imported(work: Memory, length: number): Promise<Record<string, Buffer>> {

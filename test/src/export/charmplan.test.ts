@@ -2,8 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Base, baseKey, sameBase } from "../../../src/catalog/base.ts";
-import { type LockedPackage, type PackagePlan, planLocked, planPackage } from "../../../src/export/charmplan.ts";
-import type { PackageWish } from "../../../src/export/sitefile.ts";
+import { planLockedPackage, planPackage } from "../../../src/export/charmplan.ts";
+import type { LockedPackage } from "../../../src/export/lock.ts";
+import type { Plan, PlannedPackage } from "../../../src/export/plan.ts";
+import type { PackageRequest } from "../../../src/export/sitefile.ts";
 import { type Asked, actionsOf, type FakeUpstream, fakeUpstream, refreshReply } from "../../fakeupstream.ts";
 
 const recorded = (name: string) => JSON.parse(readFileSync(join(import.meta.dir, "../../fixtures/charmhub", `${name}.json`), "utf8"));
@@ -69,12 +71,12 @@ function store(info: object = INFO, answering: typeof answer = answer): FakeUpst
 
 const SYSTEM = { jammy: { name: "ubuntu", channel: "22.04" }, noble: { name: "ubuntu", channel: "24.04" } };
 
-function wish(more: Partial<PackageWish> = {}): PackageWish {
+function wish(more: Partial<PackageRequest> = {}): PackageRequest {
   return { name: NAME, channels: [], systems: [SYSTEM.jammy], architectures: ["amd64"], resources: {}, paths: {}, ...more };
 }
 
 /** `14/stable 22.04/amd64 960 postgresql-image=200` */
-function shown({ planned }: PackagePlan): string[] {
+function shown({ planned }: Plan<PlannedPackage>): string[] {
   return (planned?.releases ?? []).map(({ channel, base, revision, resources }) =>
     [
       channel,
@@ -85,10 +87,10 @@ function shown({ planned }: PackagePlan): string[] {
   );
 }
 
-const failures = ({ lost }: PackagePlan) => lost.map(({ failure }) => failure.message);
+const failures = ({ failed: lost }: Plan<PlannedPackage>) => lost.map(({ failure }) => failure.message);
 
 describe("releases", () => {
-  test.each<[string, Partial<PackageWish>, string[], string[]]>([
+  test.each<[string, Partial<PackageRequest>, string[], string[]]>([
     [
       "the default track's stable, on the nearest LTS",
       {},
@@ -153,7 +155,7 @@ describe("releases", () => {
     ]);
   });
 
-  test.each<[string, Partial<PackageWish>, string]>([
+  test.each<[string, Partial<PackageRequest>, string]>([
     ["an unknown track", { channels: ["9/stable"] }, "cannot export postgresql-k8s: it has no release in 9/stable for amd64"],
     [
       "an architecture that it is not for",
@@ -168,7 +170,7 @@ describe("releases", () => {
   ])("%s is told, with what there is", async (_, more, message) => {
     const plan = await planPackage(store().upstream, NAME, [wish(more)]);
     expect([plan.planned, failures(plan)]).toEqual([undefined, [message]]);
-    expect(plan.lost[0]?.failure.next).toBe(
+    expect(plan.failed[0]?.failure.next).toBe(
       "its channels are 16/stable, 16/candidate, 16/beta, 16/edge, latest/stable, 14/stable, 14/candidate, 14/beta, 14/edge",
     );
   });
@@ -189,7 +191,7 @@ describe("releases", () => {
 
   test("a store that knows nothing of it", async () => {
     const plan = await planPackage(fakeUpstream(() => 404).upstream, "nope", [wish()]);
-    expect([plan.planned, plan.lost.map(({ failure }) => failure.kind)]).toEqual([undefined, ["not-found"]]);
+    expect([plan.planned, plan.failed.map(({ failure }) => failure.kind)]).toEqual([undefined, ["not-found"]]);
   });
 
   test("a revision that is there anyway is taken on the other bases of its channel, one that would be fetched is not", async () => {
@@ -255,7 +257,7 @@ describe("releases", () => {
 });
 
 describe("pins", () => {
-  test.each<[string, Partial<PackageWish>, string[]]>([
+  test.each<[string, Partial<PackageRequest>, string[]]>([
     [
       "a revision goes to the default track's stable",
       { revision: 960, systems: [SYSTEM.noble] },
@@ -291,7 +293,7 @@ describe("pins", () => {
     expect(shown(plan)).toEqual(["9/stable 22.04/amd64 960 postgresql-image=209"]);
   });
 
-  test.each<[string, Partial<PackageWish>, string]>([
+  test.each<[string, Partial<PackageRequest>, string]>([
     [
       "a revision that is not there",
       { revision: 5 },
@@ -348,7 +350,7 @@ describe("a lock", () => {
 
   test("is followed, whatever the channels have now", async () => {
     const { upstream, asked } = store({ ...INFO, "channel-map": [] });
-    const plan = await planLocked(upstream, locked);
+    const plan = await planLockedPackage(upstream, locked);
     expect([failures(plan), shown(plan), plan.planned?.paths]).toEqual([
       [],
       ["14/stable 22.04/amd64 960 postgresql-image=200"],
@@ -385,15 +387,15 @@ describe("a lock", () => {
       "resource postgresql-image 999 is not offered any more",
     ],
   ])("that upstream does not fulfil: %s", async (_, change, why) => {
-    const plan = await planLocked(store().upstream, { ...locked, ...change });
+    const plan = await planLockedPackage(store().upstream, { ...locked, ...change });
     expect([plan.planned, failures(plan)]).toEqual([undefined, [`cannot export ${NAME} as locked: ${why}`]]);
-    expect(plan.lost[0]?.failure.next).toBe("export without --locked to take what upstream has now");
+    expect(plan.failed[0]?.failure.next).toBe("export without --locked to take what upstream has now");
   });
 
   test("of a file's resource with other bytes", async () => {
     const file = { ...IMAGE, type: "file", filename: "a.bin", revision: 200 };
     const { upstream } = store(INFO, () => ({ ...SUCCESS, charm: { ...charmOf(960, {}), resources: [file] } }));
-    expect(failures(await planLocked(upstream, locked))).toEqual([
+    expect(failures(await planLockedPackage(upstream, locked))).toEqual([
       `cannot export ${NAME} as locked: resource postgresql-image 200 has the sha256 ${file.download["hash-sha-256"]} upstream, and ${"0".repeat(64)} in the lock`,
     ]);
   });

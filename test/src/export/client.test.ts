@@ -1,20 +1,20 @@
 import { describe, expect, test } from "bun:test";
 import { sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
-import { type Receiver, Remote, type RemoteFile, type Request, Unavailable } from "../../../src/export/client.ts";
+import { type DownloadTarget, HttpClient, type HttpRequest, Unavailable, type UpstreamFile } from "../../../src/export/client.ts";
 
 const ADDRESS = "https://me:secret@store.test/file?signature=secret#x";
 const SHOWN = "https://store.test/file";
 
 /** What the server does with one request: a reply, or why none comes. */
-type Step = Response | Error | ((request: Request & { url: string; signal: AbortSignal }) => Response | Promise<Response>);
+type Step = Response | Error | ((request: HttpRequest & { url: string; signal: AbortSignal }) => Response | Promise<Response>);
 
 /** A server that answers by a script; its last step is for all further requests. */
 function scripted(steps: readonly Step[], options: { readonly signal?: AbortSignal } = {}) {
   const asked: { readonly url: string; readonly range: string | undefined }[] = [];
   const waits: number[] = [];
   const notes: string[] = [];
-  const remote = new Remote({
+  const remote = new HttpClient({
     transport: async (url, request) => {
       asked.push({ url, range: request.headers?.["Range"] });
       const step = steps[Math.min(asked.length, steps.length) - 1] ?? new Error("no step");
@@ -33,7 +33,7 @@ function coded(code: string, message = "as the runtime says"): Error {
 }
 
 const CONTENT = Buffer.from("0123456789abcdef");
-const FILE: RemoteFile = { url: ADDRESS, size: 16, algorithm: "sha-256", digest: sumsOf(CONTENT)["sha-256"] };
+const FILE: UpstreamFile = { url: ADDRESS, size: 16, algorithm: "sha-256", digest: sumsOf(CONTENT)["sha-256"] };
 
 /** Bytes of the file; a break comes after them, where one is told. */
 function bytes(start: number, end: number, { status = 200, headers = {}, error }: ReplyOptions = {}): () => Response {
@@ -61,7 +61,7 @@ function part(start: number, end: number, options: Omit<ReplyOptions, "status"> 
   return bytes(start, end, { status: 206, ...options, headers: { "Content-Range": `bytes ${start}-15/16`, ...options.headers } });
 }
 
-class Received implements Receiver {
+class Received implements DownloadTarget {
   at: number;
   restarts = 0;
   readonly bytes: Buffer;
@@ -264,7 +264,7 @@ describe("a download fails, and says why", () => {
   test("what is told is where a redirect led", async () => {
     const server = scripted([reply(302, "", { Location: "https://cdn.test/y?signature=secret" }), reply(403)]);
     const failure = (await failing(server.remote.download("cannot fetch it", FILE, new Received()))) as Unavailable;
-    expect([failure.message, failure.url, failure.circumstances.status]).toEqual([
+    expect([failure.message, failure.url, failure.details.status]).toEqual([
       "cannot fetch it: https://cdn.test/y: status 403",
       "https://cdn.test/y",
       403,
@@ -274,7 +274,7 @@ describe("a download fails, and says why", () => {
   test("kinds, statuses and what to do next", async () => {
     const of = async (step: Step) => {
       const failure = (await failing(scripted([step]).remote.download("cannot fetch it", FILE, new Received()))) as Unavailable;
-      return [failure.kind, failure.circumstances.status, failure.next];
+      return [failure.kind, failure.details.status, failure.next];
     };
     expect(await of(reply(404))).toEqual(["not-found", 404, undefined]);
     expect(await of(reply(403))).toEqual(["failed", 403, undefined]);
@@ -352,7 +352,7 @@ describe("a text", () => {
   test("is asked for again where its reader says that another may fare better", async () => {
     const server = scripted([new Response("{"), new Response("{}")]);
     const parsed = await server.remote.text("cannot get it", ADDRESS, {}, (text) => {
-      if (text === "{") throw new Unavailable("cannot get it", ADDRESS, "broken", { passing: true });
+      if (text === "{") throw new Unavailable("cannot get it", ADDRESS, "broken", { retryable: true });
       return text;
     });
     expect([parsed, server.asked.length]).toEqual(["{}", 2]);
@@ -415,7 +415,7 @@ describe("an interruption", () => {
 
   test("ends a pause", async () => {
     const ending = new AbortController();
-    const remote = new Remote({
+    const remote = new HttpClient({
       transport: () => Promise.reject(BREAK),
       signal: ending.signal,
       onRetry: () => queueMicrotask(() => ending.abort()),

@@ -4,19 +4,19 @@ import { join } from "node:path";
 import { Failure } from "../../../src/errors.ts";
 import {
   charmsOfBundle,
-  type Defaults,
-  type PackageWish,
-  placeOf,
-  readManifest,
-  type SnapWish,
-  type Wish,
+  type ExportRequest,
+  type PackageRequest,
+  readSelection,
+  readSiteFile,
+  type Selection,
+  type SnapRequest,
 } from "../../../src/export/sitefile.ts";
 
 const NOBLE = { name: "ubuntu", channel: "24.04" };
 const FOCAL = { name: "ubuntu", channel: "20.04" };
 
 /** `kafka 3/stable,3/edge 22.04 amd64,arm64 r195 image=12 image:sub/path` */
-function showPackage({ name, channels, systems, architectures, revision, resources, paths }: PackageWish): string {
+function showPackage({ name, channels, systems, architectures, revision, resources, paths }: PackageRequest): string {
   const where = systems === "all" ? "all" : systems.map((one) => (one.name === "ubuntu" ? one.channel : `${one.name}@${one.channel}`));
   return [
     name,
@@ -30,11 +30,11 @@ function showPackage({ name, channels, systems, architectures, revision, resourc
 }
 
 /** `charmed-kafka 3/stable amd64 r34` */
-function showSnap({ name, channels, architectures, revision }: SnapWish): string {
+function showSnap({ name, channels, architectures, revision }: SnapRequest): string {
   return [name, String(channels) || "-", String(architectures), ...(revision === undefined ? [] : [`r${revision}`])].join(" ");
 }
 
-function shown({ charms, bundles, snaps }: Wish): string[] {
+function shown({ charms, bundles, snaps }: ExportRequest): string[] {
   return [
     ...charms.map((one) => `charm ${showPackage(one)}`),
     ...bundles.map((one) => `bundle ${showPackage(one)}`),
@@ -42,8 +42,8 @@ function shown({ charms, bundles, snaps }: Wish): string[] {
   ];
 }
 
-function read(text: string, given: Defaults = {}): string[] {
-  return shown(readManifest(text, "site.yaml", given));
+function read(text: string, given: Selection = {}): string[] {
+  return shown(readSiteFile(text, "site.yaml", given));
 }
 
 function complaint(work: () => unknown): string {
@@ -166,7 +166,7 @@ applications:
   });
 
   test("with charms of one's own, which are named and left out", () => {
-    const { charms, notes } = readManifest("applications: {a: {charm: ./a.charm}, b: {charm: 'local:b'}, c: {charm: c}}", "b.yaml");
+    const { charms, notes } = readSiteFile("applications: {a: {charm: ./a.charm}, b: {charm: 'local:b'}, c: {charm: c}}", "b.yaml");
     expect(charms.map((one) => one.name)).toEqual(["c"]);
     expect(notes).toEqual([
       "b.yaml: applications.a: ./a.charm is a charm of yours, not of a store; chp import takes it in where it is built",
@@ -208,7 +208,7 @@ snaps:
   - {name: mirror, channels: all, architectures: [armhf]}
 without: [likely, snapd]
 `;
-    const wish = readManifest(text, "site.yaml");
+    const wish = readSiteFile(text, "site.yaml");
     expect(shown(wish)).toEqual([
       "charm postgresql-k8s 3/stable 24.04,22.04 amd64,arm64",
       "charm kafka 3/stable,3/edge 20.04 amd64 r195 kafka-image=12 other:sub/path",
@@ -235,7 +235,7 @@ without: [likely, snapd]
     ["3.10", ["3.10/stable"], ["juju-db 4.4.30/stable", "core latest/stable", "snapd latest/stable"]],
     ["4.0.15", ["4.0/stable"], ["core latest/stable", "snapd latest/stable"]],
   ])("with what Juju %s needs", (juju, controller, snaps) => {
-    const wish = readManifest(`architectures: arm64\nbases: focal\nessentials: {juju: ${juju}}`, "site.yaml");
+    const wish = readSiteFile(`architectures: arm64\nbases: focal\nessentials: {juju: ${juju}}`, "site.yaml");
     expect(wish.charms.map(showPackage)).toEqual(controller.map((channel) => `juju-controller ${channel} 24.04,22.04 arm64`));
     expect(wish.snaps.map(showSnap)).toEqual(snaps.map((one) => `${one} arm64`));
     for (const one of [...wish.charms, ...wish.snaps]) expect(one.reason).toContain(`Juju ${juju}`);
@@ -243,7 +243,7 @@ without: [likely, snapd]
 });
 
 describe("what is given on the command line", () => {
-  const given = placeOf({ channel: ["edge"], arch: ["arm64"], base: ["ubuntu@20.04"] }, "the command line");
+  const given = readSelection({ channel: ["edge"], arch: ["arm64"], base: ["ubuntu@20.04"] }, "the command line");
 
   test("stands over the file, and below its entries", () => {
     expect(given).toEqual({ channels: ["edge"], systems: [FOCAL], architectures: ["arm64"] });
@@ -257,11 +257,11 @@ describe("what is given on the command line", () => {
   });
 
   test("is nothing where nothing is given", () => {
-    expect(placeOf({ channel: undefined, series: undefined }, "x")).toEqual({});
-    expect(placeOf({ channel: ["3/edge", "all"], bases: ["all"] }, "x")).toEqual({ channels: "all", systems: "all" });
+    expect(readSelection({ channel: undefined, series: undefined }, "x")).toEqual({});
+    expect(readSelection({ channel: ["3/edge", "all"], bases: ["all"] }, "x")).toEqual({ channels: "all", systems: "all" });
   });
 
-  test.each<[Parameters<typeof placeOf>[0], string]>([
+  test.each<[Parameters<typeof readSelection>[0], string]>([
     [{ channel: ["1/2/3"] }, "usage: the command line: 1/2/3 is not a channel"],
     [
       { arch: ["x86_64"] },
@@ -270,7 +270,7 @@ describe("what is given on the command line", () => {
     [{ base: ["jamy"] }, "usage: the command line: jamy is neither a base like ubuntu@24.04 nor a series like jammy"],
     [{ base: ["ubuntu@"] }, "usage: the command line: ubuntu@ is neither a base like ubuntu@24.04 nor a series like jammy"],
   ])("%j is refused", (place, text) => {
-    expect(complaint(() => placeOf(place, "the command line"))).toBe(text);
+    expect(complaint(() => readSelection(place, "the command line"))).toBe(text);
   });
 });
 
@@ -317,11 +317,11 @@ describe("what is wrong is named by entry and field", () => {
     ],
     ["series: lucid\napplications: {a: {charm: a}}", "lucid is neither a base like ubuntu@24.04 nor a series like jammy"],
   ])("%j", (text, what) => {
-    expect(complaint(() => readManifest(text, "site.yaml"))).toBe(`usage: site.yaml: ${what}`);
+    expect(complaint(() => readSiteFile(text, "site.yaml"))).toBe(`usage: site.yaml: ${what}`);
   });
 
   test("and so is what is no YAML", () => {
-    expect(complaint(() => readManifest("charms: [a", "site.yaml"))).toStartWith("refused: site.yaml cannot be read: ");
+    expect(complaint(() => readSiteFile("charms: [a", "site.yaml"))).toStartWith("refused: site.yaml cannot be read: ");
   });
 
   test("names that stand for other things in the language that reads them", () => {

@@ -1,8 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { SnapWish } from "../../../src/export/sitefile.ts";
-import { AssertionFetcher, type LockedSnap, planLockedSnap, planSnap, type SnapPlan } from "../../../src/export/snapplan.ts";
+import { AssertionFetcher } from "../../../src/export/assertionfetcher.ts";
+import type { LockedSnap } from "../../../src/export/lock.ts";
+import type { Plan, PlannedSnap } from "../../../src/export/plan.ts";
+import type { SnapRequest } from "../../../src/export/sitefile.ts";
+import { planLockedSnap, planSnap } from "../../../src/export/snapplan.ts";
 import { type Answering, actionsOf, type FakeUpstream, fakeUpstream, refreshReply } from "../../fakeupstream.ts";
 import { assertionsOf, type SignedSnap, type SnapSpec, signed } from "../../signedsnaps.ts";
 
@@ -80,20 +83,21 @@ function store(snap: SignedSnap = KAFKA): FakeUpstream {
   return fakeUpstream(answering);
 }
 
-function wish(more: Partial<SnapWish> = {}): SnapWish {
+function wish(more: Partial<SnapRequest> = {}): SnapRequest {
   return { name: KAFKA.name, channels: [], architectures: ["amd64"], ...more };
 }
 
-async function plan(upstream: FakeUpstream, ...wishes: Partial<SnapWish>[]): Promise<SnapPlan> {
+async function plan(upstream: FakeUpstream, ...wishes: Partial<SnapRequest>[]): Promise<Plan<PlannedSnap>> {
   return planSnap(upstream.upstream, KAFKA.name, wishes.map(wish), new AssertionFetcher(upstream.upstream));
 }
 
-const shown = ({ planned }: SnapPlan) => (planned?.releases ?? []).map((one) => `${one.channel} ${one.architecture} ${one.revision}`);
-const revisions = ({ planned }: SnapPlan) => (planned?.revisions ?? []).map((one) => one.revision);
-const failures = ({ lost }: SnapPlan) => lost.map(({ failure }) => failure.message);
+const shown = ({ planned }: Plan<PlannedSnap>) =>
+  (planned?.releases ?? []).map((one) => `${one.channel} ${one.architecture} ${one.revision}`);
+const revisions = ({ planned }: Plan<PlannedSnap>) => (planned?.revisions ?? []).map((one) => one.revision);
+const failures = ({ failed: lost }: Plan<PlannedSnap>) => lost.map(({ failure }) => failure.message);
 
 describe("what is taken of a snap", () => {
-  test.each<[string, Partial<SnapWish>[], string[], number[]]>([
+  test.each<[string, Partial<SnapRequest>[], string[], number[]]>([
     ["the default track's stable", [{}], ["3/stable amd64 34"], [34]],
     ["a risk of it, from where it is open", [{ channels: ["beta"] }], ["3/stable amd64 34"], [34]],
     ["an explicit latest is that", [{ channels: ["latest/edge"] }], ["latest/stable amd64 50"], [50]],
@@ -137,7 +141,7 @@ describe("what is taken of a snap", () => {
     expect([failures(done), shown(done), revisions(done)]).toEqual([[], releases, numbers]);
   });
 
-  test.each<[string, Partial<SnapWish>[], string[], string[]]>([
+  test.each<[string, Partial<SnapRequest>[], string[], string[]]>([
     [
       "a revision that is nowhere",
       [{ revision: 9, architectures: ["amd64", "arm64"] }],

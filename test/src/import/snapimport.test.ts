@@ -577,7 +577,7 @@ describe("the account of a charm's publisher", () => {
   };
   const files = packageFiles(TINY);
   const beside = (text: string): Files => ({ ...files, "tiny_publisher_account.assert": text });
-  const held = async (store: Store) => (await (await store.snapshot()).assertions()).of("account", [DEV]).map(({ text }) => text);
+  const held = async (store: Store) => (await (await store.snapshot()).assertions()).versions("account", [DEV]).map(({ text }) => text);
 
   test("is kept and served where it verifies", async () => {
     const store = await Store.openOrCreate(new Memory());

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
-import { checkName, createAuthority, type Issued, issueServer } from "../../../src/settings/authority.ts";
-import { checkTime, factsOf, readPair, rootOf, warningsOf } from "../../../src/settings/certificate.ts";
+import { checkCertificateName, createAuthority, type IssuedCertificate, issueServer } from "../../../src/settings/authority.ts";
+import { certificateFacts, certificateWarnings, checkTime, readCertificateAndKey, rootOfChain } from "../../../src/settings/certificate.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 const NOW = Date.parse("2026-05-01T12:00:00Z");
@@ -12,14 +12,14 @@ const other = await createAuthority("other authority", NOW);
 const server = await issueServer(authority, NAMES, NOW);
 const stranger = await issueServer(other, ["stranger.lan"], NOW);
 
-const all = (...parts: readonly (string | Issued)[]) =>
+const all = (...parts: readonly (string | IssuedCertificate)[]) =>
   parts.map((one) => (typeof one === "string" ? one : one.certificate + one.key)).join("");
 
 describe("a certificate of chp's own authority", () => {
   test("is for its names, below the authority, and no authority itself", () => {
     const [leaf, root] = [server, authority].map(({ certificate }) => new X509Certificate(certificate));
     if (!leaf || !root) throw new Error("none");
-    expect(factsOf(server.certificate)).toMatchObject({ subject: "CN=hub.lan", issuer: "CN=test authority", names: NAMES });
+    expect(certificateFacts(server.certificate)).toMatchObject({ subject: "CN=hub.lan", issuer: "CN=test authority", names: NAMES });
     expect([leaf.ca, root.ca]).toEqual([false, true]);
     expect(leaf.checkIssued(root) && leaf.verify(root.publicKey) && root.verify(root.publicKey)).toBe(true);
     for (const name of ["hub.lan", "HUB.lan", "a.hub.lan", "localhost"])
@@ -28,15 +28,15 @@ describe("a certificate of chp's own authority", () => {
       expect([address, leaf.checkIP(address)]).toEqual([address, expect.any(String)]);
     expect([leaf.checkHost("lan"), leaf.checkHost("hub.lan.evil"), leaf.checkIP("10.0.0.6")]).toEqual([undefined, undefined, undefined]);
     expect(leaf.publicKey.asymmetricKeyDetails).toMatchObject({ namedCurve: "prime256v1" });
-    expect(rootOf(authority.certificate)).toBe(authority.certificate);
-    expect(rootOf(server.certificate)).toBeUndefined();
-    expect(rootOf(server.certificate + authority.certificate)).toBe(authority.certificate);
+    expect(rootOfChain(authority.certificate)).toBe(authority.certificate);
+    expect(rootOfChain(server.certificate)).toBeUndefined();
+    expect(rootOfChain(server.certificate + authority.certificate)).toBe(authority.certificate);
   });
 
   test("ends before its authority does", async () => {
     const late = await issueServer(authority, ["hub.lan"], NOW + 3600 * DAY);
-    expect(factsOf(late.certificate).notAfter).toBe(factsOf(authority.certificate).notAfter);
-    expect(Date.parse(factsOf(server.certificate).notAfter)).toBeLessThanOrEqual(NOW + 825 * DAY);
+    expect(certificateFacts(late.certificate).notAfter).toBe(certificateFacts(authority.certificate).notAfter);
+    expect(Date.parse(certificateFacts(server.certificate).notAfter)).toBeLessThanOrEqual(NOW + 825 * DAY);
   });
 
   test("has another serial number and key each time", async () => {
@@ -61,7 +61,7 @@ test.each([
   ["10.0.0.5", "10.0.0.5"],
   ["[::1]", "::1"],
   ["fd00::5", "fd00::5"],
-])("the name %s is %s", (text, name) => expect(checkName(text)).toBe(name));
+])("the name %s is %s", (text, name) => expect(checkCertificateName(text)).toBe(name));
 
 test.each([
   "",
@@ -78,7 +78,7 @@ test.each([
   "hub lan",
   "ä.lan",
   `${"a".repeat(64)}.lan`,
-])("%p is no name", (text) => expect(() => checkName(text)).toThrow("neither a host name nor an address"));
+])("%p is no name", (text) => expect(() => checkCertificateName(text)).toThrow("neither a host name nor an address"));
 
 describe("a given pair", () => {
   test("may have its key anywhere, and text around", () => {
@@ -88,8 +88,8 @@ describe("a given pair", () => {
       cert + server.key,
       `Bag Attributes\n${server.certificate}\nxx\n${server.key}\n${authority.certificate}`,
     ])
-      expect(readPair(text, "it")).toEqual({ cert, key: server.key });
-    expect(readPair(all(server).replaceAll("\n", "\r\n"), "it")).toEqual({ cert: server.certificate, key: server.key });
+      expect(readCertificateAndKey(text, "it")).toEqual({ cert, key: server.key });
+    expect(readCertificateAndKey(all(server).replaceAll("\n", "\r\n"), "it")).toEqual({ cert: server.certificate, key: server.key });
   });
 
   const wrong: readonly (readonly [string, string, string])[] = [
@@ -108,10 +108,10 @@ describe("a given pair", () => {
     ["an encrypted key", server.certificate + server.key.replaceAll("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), "is encrypted"],
   ];
   test.each(wrong)("with %s is refused", (_, text, says) => {
-    expect(() => readPair(text, "it")).toThrow(says);
+    expect(() => readCertificateAndKey(text, "it")).toThrow(says);
     const key = server.key.split("\n")[1] ?? "";
     try {
-      readPair(text, "it");
+      readCertificateAndKey(text, "it");
     } catch (error) {
       expect(String(error)).not.toContain(key.slice(0, 20));
     }
@@ -119,7 +119,7 @@ describe("a given pair", () => {
 });
 
 describe("time and names", () => {
-  const end = Date.parse(factsOf(server.certificate).notAfter);
+  const end = Date.parse(certificateFacts(server.certificate).notAfter);
 
   test("an expired certificate and one of the future are refused", () => {
     expect(() => checkTime(server.certificate, NOW)).not.toThrow();
@@ -129,10 +129,10 @@ describe("time and names", () => {
   });
 
   test("an end within 30 days is told, and one that was", () => {
-    expect(warningsOf(server.certificate, undefined, end - 31 * DAY - 1)).toEqual([]);
-    expect(warningsOf(server.certificate, undefined, end - 30 * DAY)).toEqual([expect.stringContaining("in 30 days")]);
-    expect(warningsOf(server.certificate, undefined, end - DAY)).toEqual([expect.stringContaining("in 1 day")]);
-    expect(warningsOf(server.certificate, undefined, end + 1)).toEqual([expect.stringContaining("expired on")]);
+    expect(certificateWarnings(server.certificate, undefined, end - 31 * DAY - 1)).toEqual([]);
+    expect(certificateWarnings(server.certificate, undefined, end - 30 * DAY)).toEqual([expect.stringContaining("in 30 days")]);
+    expect(certificateWarnings(server.certificate, undefined, end - DAY)).toEqual([expect.stringContaining("in 1 day")]);
+    expect(certificateWarnings(server.certificate, undefined, end + 1)).toEqual([expect.stringContaining("expired on")]);
   });
 
   test.each([
@@ -144,6 +144,6 @@ describe("time and names", () => {
     ["https://10.0.0.6", false],
     ["https://[fd00::6]", false],
   ])("whether it is for %s: %p", (url, fits) => {
-    expect(warningsOf(server.certificate, url, NOW)).toEqual(fits ? [] : [expect.stringContaining("is not for")]);
+    expect(certificateWarnings(server.certificate, url, NOW)).toEqual(fits ? [] : [expect.stringContaining("is not for")]);
   });
 });

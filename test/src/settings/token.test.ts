@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { isExpired, makeToken, readUntil, tokenOf } from "../../../src/settings/token.ts";
+import { findToken, isExpired, makeToken, parseTokenEnd } from "../../../src/settings/token.ts";
 
 const NOW = Date.parse("2026-05-01T12:00:00Z");
 const CREATED = "2026-05-01T12:00:00.000Z";
@@ -10,11 +10,11 @@ describe("a token", () => {
     const tokens = made.map(({ token }) => token);
     for (const { text, token } of made) {
       expect(text).toMatch(/^chp_[A-Za-z0-9_-]{43}$/);
-      expect(tokenOf(tokens, text)).toBe(token);
+      expect(findToken(tokens, text)).toBe(token);
       expect(JSON.stringify(token)).not.toContain(text.slice(4));
       expect(token.sha256).toBe(new Bun.CryptoHasher("sha256").update(text).digest("hex"));
       for (const wrong of ["", text.slice(1), `${text}x`, text.toUpperCase(), token.sha256, token.name])
-        expect(tokenOf(tokens, wrong)).toBeUndefined();
+        expect(findToken(tokens, wrong)).toBeUndefined();
     }
     expect(new Set(made.map(({ text }) => text)).size).toBe(3);
   });
@@ -22,7 +22,7 @@ describe("a token", () => {
   test("is not known where its hash is damaged", () => {
     const { token, text } = makeToken("one", { created: CREATED });
     for (const sha256 of ["", "xx", token.sha256.slice(2), `${token.sha256}00`])
-      expect(tokenOf([{ ...token, sha256 }], text)).toBeUndefined();
+      expect(findToken([{ ...token, sha256 }], text)).toBeUndefined();
   });
 
   test.each(["", "-x", ".x", "a b", "a/b", "ä", "x".repeat(65), "a\nb"])("is not called %j", (name) => {
@@ -35,13 +35,13 @@ describe("a token", () => {
     ["2026-05-01T12:00:01Z", "2026-05-01T12:00:01.000Z"],
     ["2026-05-01T15:00+02:00", "2026-05-01T13:00:00.000Z"],
   ])("until %s ends at %s", (text, until) => {
-    expect(readUntil(text, NOW)).toBe(until);
+    expect(parseTokenEnd(text, NOW)).toBe(until);
     const { token } = makeToken("one", { created: CREATED, until });
     expect([isExpired(token, Date.parse(until) - 1), isExpired(token, Date.parse(until))]).toEqual([false, true]);
   });
 
   test.each(["2026-04-30", "2026-05-01T12:00:00Z", "tomorrow", "2026-13-01", "2026", ""])("until %j is no end", (text) => {
-    expect(() => readUntil(text, NOW)).toThrow(/^--until: /);
+    expect(() => parseTokenEnd(text, NOW)).toThrow(/^--until: /);
   });
 
   test("without an end has none", () => expect(isExpired({}, Number.MAX_SAFE_INTEGER)).toBe(false));

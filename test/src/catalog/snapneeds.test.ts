@@ -1,17 +1,17 @@
 import { describe, expect, test } from "bun:test";
-import { type HeldSnap, type Needer, neededSnaps, showNeed } from "../../../src/catalog/lacking.ts";
 import type { Need } from "../../../src/catalog/need.ts";
+import { type InstallableSnap, type NeedingCharm, neededSnaps, showNeed } from "../../../src/catalog/snapneeds.ts";
 
 interface Revision {
   readonly revision: number;
   readonly on?: readonly string[];
   readonly base?: string;
-  readonly type?: HeldSnap["revisions"][number]["type"];
+  readonly type?: InstallableSnap["revisions"][number]["type"];
   readonly providers?: readonly string[];
 }
 
 /** `releases`: revision and architecture. */
-function snap(name: string, revisions: readonly Revision[], releases: readonly (readonly [number, string])[] = []): HeldSnap {
+function snap(name: string, revisions: readonly Revision[], releases: readonly (readonly [number, string])[] = []): InstallableSnap {
   return {
     name,
     revisions: revisions.map(({ revision, on = ["amd64"], base, type = "app", providers = [] }) => ({
@@ -25,7 +25,7 @@ function snap(name: string, revisions: readonly Revision[], releases: readonly (
   };
 }
 
-function charm(name: string, ...snaps: readonly Omit<Need, "where">[]): Needer {
+function charm(name: string, ...snaps: readonly Omit<Need, "where">[]): NeedingCharm {
   return {
     name,
     revisions: [{ revision: 1, bases: [], snaps: snaps.map((one) => ({ ...one, where: "refresh_versions.toml" })) }],
@@ -34,7 +34,7 @@ function charm(name: string, ...snaps: readonly Omit<Need, "where">[]): Needer {
 }
 
 /** `!core22 amd64: base of hello`, with the mark where it is certain; `+` where it is held. */
-function shown(packages: readonly Needer[], snaps: readonly HeldSnap[]): string[] {
+function shown(packages: readonly NeedingCharm[], snaps: readonly InstallableSnap[]): string[] {
   return neededSnaps(packages, snaps).map(
     (one) => `${one.held ? "+" : ""}${one.sure === "certain" ? "!" : ""}${showNeed(one)}: ${one.by.join(", ")}`,
   );
@@ -43,7 +43,7 @@ function shown(packages: readonly Needer[], snaps: readonly HeldSnap[]): string[
 const EVERY = "every machine that installs a snap";
 
 describe("what snaps need", () => {
-  test.each<[string, readonly HeldSnap[], string[]]>([
+  test.each<[string, readonly InstallableSnap[], string[]]>([
     ["an app without a base", [snap("a", [{ revision: 1 }])], ["!core amd64: base of a", `!snapd amd64: ${EVERY}`]],
     ["an app on a base", [snap("a", [{ revision: 1, base: "core22" }])], ["!core22 amd64: base of a", `!snapd amd64: ${EVERY}`]],
     ["one with no base at all", [snap("a", [{ revision: 1, base: "bare" }])], [`!snapd amd64: ${EVERY}`]],

@@ -1,0 +1,100 @@
+/** What a request pins of a charm: its own revision, and the revisions of its resources. */
+
+import { readMetadata } from "../archives/charm.ts";
+import { formatChannel, fullChannel } from "../catalog/channel.ts";
+import { Failure } from "../errors.ts";
+import { valueOf } from "../schema.ts";
+import type { CharmPlanBuilder } from "./charmplanbuilder.ts";
+import { concreteBase, defaultTrack, selectReleases, suitsRequest } from "./charmreleases.ts";
+import { resolvedOrThrow } from "./plan.ts";
+import type { PackageRequest } from "./sitefile.ts";
+import type { CharmInfo, CharmLookup, ResolvedCharm, Upstream, UpstreamCharm } from "./upstream.ts";
+
+/** Resource name to revision. */
+type ResourceRevisions = Readonly<Record<string, number>>;
+
+export function resourceRevisions({ resources }: Pick<UpstreamCharm, "resources">): Record<string, number> {
+  return Object.fromEntries((resources ?? []).map(({ name, revision }) => [name, revision]));
+}
+
+/** The same charm with the resource revisions that the request pins. */
+export async function withPinnedResources(
+  upstream: Upstream,
+  resolved: ResolvedCharm,
+  { resources }: PackageRequest,
+): Promise<ResolvedCharm> {
+  if (!missingPin(resolved.charm, resources)) return resolved;
+  const { name, revision } = resolved.charm;
+  const pins = { ...resourceRevisions(resolved.charm), ...resources };
+  const { charm } = await resolveCharm(upstream, { name, revision, base: null, resources: pins });
+  checkPins(charm, resources);
+  return { ...resolved, charm };
+}
+
+function checkPins(charm: UpstreamCharm, pins: ResourceRevisions): void {
+  const missing = missingPin(charm, pins);
+  if (missing)
+    throw new Failure(
+      "not-found",
+      `cannot export ${charm.name} with ${missing.join(" ")}: the store has no such revision of that resource`,
+    );
+}
+
+/** A store may leave out a resource revision that it does not have. */
+export function missingPin(charm: UpstreamCharm, pins: ResourceRevisions): [name: string, revision: number] | undefined {
+  const offered = resourceRevisions(charm);
+  return Object.entries(pins).find(([name, pin]) => offered[name] !== pin);
+}
+
+/** Takes one revision by its number and puts it into the requested channels, whatever is released there upstream. */
+export async function takePinnedRevision(
+  upstream: Upstream,
+  info: CharmInfo,
+  request: PackageRequest,
+  revision: number,
+  builder: CharmPlanBuilder,
+): Promise<Failure[]> {
+  const { name } = info;
+  const { charm } = await resolveCharm(upstream, { name, revision, base: null });
+  const known = { ...(await releasedResources(upstream, info, request)), ...resourceRevisions(charm) };
+  const metadata = charm["metadata-yaml"] ? readMetadata(charm["metadata-yaml"], `metadata.yaml of ${name} ${revision}`) : undefined;
+  const resources: Record<string, number> = { ...resourceRevisions(charm), ...request.resources };
+  for (const { name: resource } of metadata?.resources ?? []) {
+    const newest =
+      valueOf(resources, resource) ?? valueOf(known, resource) ?? (await upstream.resourceRevisions(name, resource))[0]?.revision;
+    if (newest !== undefined) resources[resource] = newest;
+  }
+  const { charm: complete } = await resolveCharm(upstream, { name, revision, base: null, resources });
+  checkPins(complete, request.resources);
+  const bases = (charm.bases ?? []).flatMap((base) => (base && suitsRequest(base, request) ? [base] : []));
+  if (info.type === "charm" && bases.length === 0)
+    return [new Failure("failed", `cannot export ${name} revision ${revision}: it does not run on ${request.architectures.join(", ")}`)];
+  const channels = request.channels === "all" || request.channels.length === 0 ? ["stable"] : request.channels;
+  for (const text of channels) {
+    const channel = fullChannel(text, defaultTrack(info));
+    if (!channel) continue;
+    for (const base of info.type === "bundle" ? [null] : bases)
+      builder.add(
+        { channel: formatChannel(channel), base, revision, releasedAt: undefined, resources: resourceRevisions(complete) },
+        complete,
+      );
+  }
+  return [];
+}
+
+/** The resources of what the requested channel has now: what a pinned revision goes with where nothing else is known. */
+async function releasedResources(upstream: Upstream, info: CharmInfo, request: PackageRequest): Promise<Record<string, number>> {
+  const [release] = selectReleases(info, request, []).releases;
+  if (!release) return {};
+  const { channel, base } = release;
+  const [result] = await upstream.charms([{ name: info.name, channel, base: base && concreteBase(base, request) }]);
+  return result && "ok" in result ? resourceRevisions(result.ok.charm) : {};
+}
+
+async function resolveCharm(upstream: Upstream, lookup: CharmLookup): Promise<ResolvedCharm> {
+  const [result] = await upstream.charms([lookup]);
+  const which = lookup.revision === undefined ? "" : ` revision ${lookup.revision}`;
+  const resources = Object.entries(lookup.resources ?? {}).map(([name, pin]) => `${name} ${pin}`);
+  const having = resources.length > 0 ? ` with ${resources.join(", ")}` : "";
+  return resolvedOrThrow(result, `${lookup.name}${which}${having}`);
+}

@@ -2,13 +2,14 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import * as v from "valibot";
+import { type PackageChange, removalDraft } from "../../src/catalog/drafts.ts";
 import type { Draft } from "../../src/catalog/generation-types.ts";
 import { type Removal, removal } from "../../src/catalog/removal.ts";
 import { Failure, printable, reason, refused } from "../../src/errors.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
 import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
-import { draftOf, find, publishChange, report } from "./change.ts";
+import { findPackage, publishChange, reportChanges } from "./changing.ts";
 import { define, type Register } from "./command.ts";
 
 interface RemoveFlags extends CommonOptions {
@@ -68,7 +69,7 @@ async function makePlan(text: string, options: RemoveFlags, io: Io): Promise<voi
   const [, name = "", number] = /^(.+?)(?:@(\d+))?$/.exec(text) ?? [];
   const base = await (await openStore(options, io)).snapshot();
   const revision = number === undefined ? undefined : Number(number);
-  const held = await find(base, name, options.snap ?? false);
+  const held = await findPackage(base, name, options.snap ?? false);
   const { uses, needed } = await removalIn(base, { name, snap: held.type === "snap", revision: revision ?? null });
   const plan: Plan = {
     generation: base.number,
@@ -106,13 +107,13 @@ async function readPlan(file: string): Promise<Plan> {
 
 async function applyPlan(plan: Plan, options: RemoveFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
-  let told: Parameters<typeof report>[1] = [];
+  let changes: readonly PackageChange[] = [];
   const generation = await publishChange(store, new Date().toISOString(), async (base): Promise<Draft> => {
     if (base.number !== plan.generation)
       throw new Failure("conflict", `the plan is of generation ${plan.generation}, and the store is at ${base.number}`, {
         next: "make the plan anew with chp remove NAME@REVISION --plan FILE",
       });
-    const before = await find(base, plan.name, plan.snap);
+    const before = await findPackage(base, plan.name, plan.snap);
     const { uses, needed, after } = await removalIn(base, plan);
     if (uses.length > 0 && !options.force)
       throw refused(`${plan.name} is used: ${uses.join("; ")}`, {
@@ -122,23 +123,14 @@ async function applyPlan(plan: Plan, options: RemoveFlags, io: Io): Promise<void
       throw refused(`machines may still need ${needed.join("; ")}`, {
         next: "a machine that lacks it can't refresh any snap; --yes removes it all the same",
       });
-    told = [{ before, after }];
+    changes = [{ before, after }];
     const command = `remove ${plan.name}${plan.revision === null ? "" : `@${plan.revision}`}`;
     return removalDraft(command, before, after);
   });
-  report(generation, told, options, io);
+  reportChanges(generation, changes, options, io);
 }
 
 async function removalIn(base: Snapshot, { name, snap, revision }: Pick<Plan, "name" | "snap" | "revision">): Promise<Removal> {
   const bundles = (await base.packages()).filter((pkg) => pkg.type === "bundle");
-  return removal(await find(base, name, snap), revision ?? undefined, bundles, Date.now());
-}
-
-/** What a removal publishes. */
-export function removalDraft(command: string, before: Parameters<typeof removal>[0], after: Removal["after"]): Draft {
-  if (after) return draftOf(command, [[before, after]]);
-  const tally = { [before.name]: { revisions: [], channels: before.releases.length } };
-  const none = draftOf(command, [], before.type === "snap" ? [before.name] : []);
-  if (before.type !== "snap") return { ...none, changed: tally, dropped: [before.name] };
-  return { ...none, snaps: { changed: [], dropped: [before.name], tally, assertions: 0 } };
+  return removal(await findPackage(base, name, snap), revision ?? undefined, bundles, Date.now());
 }

@@ -2,11 +2,11 @@
 
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { draftOf, publishChange, rolledBack } from "../../bin/commands/change.ts";
-import { removalDraft } from "../../bin/commands/remove.ts";
+import { publishChange } from "../../bin/commands/changing.ts";
 import { createApp } from "../../handlers/app.ts";
 import { LIMITS } from "../../src/archives/archive.ts";
 import { chooseTrack, close, type Held, release } from "../../src/catalog/change.ts";
+import { changeDraft, removalDraft, rollbackTo } from "../../src/catalog/drafts.ts";
 import { endOverride, override } from "../../src/catalog/override.ts";
 import type { Package, Release } from "../../src/catalog/package.ts";
 import { removal } from "../../src/catalog/removal.ts";
@@ -195,7 +195,7 @@ test("after a rollback every reply is byte for byte what it was, and no revision
             const held = await (isSnap ? snapshot.snap(of) : snapshot.package(of));
             if (!held) throw new Failure("not-found", "nothing is held");
             const after = work(held);
-            return draftOf("test", JSON.stringify(held) === JSON.stringify(after) ? [] : [[held, after]]);
+            return changeDraft("test", JSON.stringify(held) === JSON.stringify(after) ? [] : [{ before: held, after }]);
           }),
         );
       for (const step of steps) {
@@ -240,8 +240,8 @@ test("after a rollback every reply is byte for byte what it was, and no revision
           if (then) {
             rollbacks += 1;
             await publishChange(store, time(), async (snapshot) => {
-              const rolled = await rolledBack(then, snapshot);
-              return draftOf(`rollback ${to}`, rolled.pairs, rolled.dropped);
+              const rolled = await rollbackTo(then, snapshot);
+              return changeDraft(`rollback ${to}`, rolled.updates, rolled.dropped);
             });
             await turn();
             const was = model.get(to);

@@ -60,7 +60,7 @@ export function remote({ remoteImport, log }: Deps): Hono<Env> {
   app.put(IMPORT_PATH, async (c) => {
     const token = await admit(c, remoteImport);
     if (!token) return c.notFound();
-    const words = wordsOf(new URL(c.req.url).searchParams);
+    const words = wordsOf(new URL(c.req.url).searchParams, remoteImport.options);
     makeRoom();
     running += 1;
     const by = { id: c.env.id, token: token.name, address: c.env.peer.address() };

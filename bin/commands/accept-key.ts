@@ -7,19 +7,18 @@ import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } f
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { acceptedKeys, changeSettings } from "../machine/settings.ts";
 import { define, type Register } from "./command.ts";
+import type { Options } from "./flags.ts";
 
-interface AcceptFlags extends CommonOptions {
-  readonly remove?: string[];
-}
+const TAKES = ["removeKey"] as const;
+type AcceptOptions = Options<typeof TAKES>;
 
 const ACCEPT_EXITS = "0 done, 1 failed, 2 usage, 3 a key was refused and nothing changed, 10 no store, 11 store format too new";
 
 export const acceptKeyCommand: Register = (program, io) => {
-  define(program, "accept-key", "accept keys: chp import then refuses what none of them signed", ACCEPT_EXITS)
+  define(program, "accept-key", "accept keys: chp import then refuses what none of them signed", ACCEPT_EXITS, TAKES)
     .argument("[key...]", "public keys to accept: files as chp keygen and minisign write them, or their second lines; nothing to list them")
-    .option("--remove <ID>", "do not accept that key any more (repeatable)", (id: string, before?: string[]) => [...(before ?? []), id])
     .addHelpText("after", EXAMPLES)
-    .action((given: string[], options: AcceptFlags) => runAcceptKey(given, options, io));
+    .action((given: string[], options: AcceptOptions) => runAcceptKey(given, options, io));
 };
 
 const EXAMPLES = `
@@ -32,7 +31,7 @@ const ID_LENGTH = 16;
 /** The second line of a public key's file. */
 const KEY_TEXT = /^RW[A-Za-z0-9+/]{54}$/;
 
-export async function runAcceptKey(given: readonly string[], options: AcceptFlags, io: Io): Promise<void> {
+export async function runAcceptKey(given: readonly string[], options: AcceptOptions, io: Io): Promise<void> {
   const wanted = await Promise.all(given.map(readKey));
   const removed = (options.remove ?? []).map((id) => id.toUpperCase().padStart(ID_LENGTH, "0")); // minisign prints no leading zeros
   const isChange = wanted.length + removed.length > 0;

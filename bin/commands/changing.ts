@@ -11,33 +11,28 @@ import type { Store } from "../../store/store.ts";
 import { type CommonOptions, count, type Io, printJson, storeFlag, undoOf } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { define } from "./command.ts";
+import type { FlagId, Options } from "./flags.ts";
 
 export const CHANGE_EXITS = "0 done, 1 failed, 2 usage, 3 refused, 10 no store, 11 store format too new, 12 another change came in between";
 
-/** The options of a command that changes one package. */
-export interface ChangeOptions extends CommonOptions {
-  readonly snap?: boolean;
-  readonly base?: string;
-  readonly arch?: string;
-}
+/** The flags that narrow a change of a channel. */
+export const PLACE_FLAGS = ["base", "arch", "snap"] as const;
+export type PlaceOptions = Options<typeof PLACE_FLAGS>;
 
 /** A command with its examples, which are told without `chp`. */
-export function defineChange(program: Command, name: string, summary: string, examples: readonly string[]): Command {
-  return define(program, name, summary, CHANGE_EXITS).addHelpText(
+export function defineChange(
+  program: Command,
+  name: string,
+  summary: string,
+  { flags, examples }: { readonly flags: readonly FlagId[]; readonly examples: readonly string[] },
+): Command {
+  return define(program, name, summary, CHANGE_EXITS, flags).addHelpText(
     "after",
     `\nExamples:\n${examples.map((one) => `  chp ${one}\n`).join("")}`,
   );
 }
 
-/** The options that narrow a change of a channel. */
-export function withPlace(command: Command): Command {
-  return command
-    .option("--base <BASE>", "only on this base: 22.04 or ubuntu@22.04")
-    .option("--arch <ARCH>", "only on this architecture")
-    .option("--snap", "the snap, where a charm has the same name");
-}
-
-export function placeOf({ base, arch }: ChangeOptions): Where {
+export function placeOf({ base, arch }: PlaceOptions): Where {
   return { ...(base !== undefined && { base }), ...(arch !== undefined && { architecture: arch }) };
 }
 
@@ -45,7 +40,7 @@ export function placeOf({ base, arch }: ChangeOptions): Where {
 export async function runChange(
   name: string,
   command: string,
-  options: ChangeOptions,
+  options: PlaceOptions,
   io: Io,
   work: (stored: Held, now: string) => Held,
 ): Promise<void> {

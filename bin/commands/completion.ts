@@ -8,6 +8,7 @@ import { readTokens } from "../../src/settings/token.ts";
 import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import type { Register } from "./command.ts";
+import { addFlags, FLAGS, valueOf } from "./flags.ts";
 import { TOPICS } from "./help.ts";
 
 const NAMES = "chp snap-store-proxy enterprise-store snap-proxy store-admin";
@@ -48,12 +49,12 @@ end
 type Shell = keyof typeof SCRIPTS;
 
 export const completionCommand: Register = (program, io) => {
-  program
+  const command = program
     .command("completion")
     .summary("print what completes chp's command line in a shell")
     .description("print what completes chp's command line in a shell.")
-    .addArgument(new Argument("<shell>", "whose script is printed").choices(Object.keys(SCRIPTS)))
-    .option("--json", "print it as JSON")
+    .addArgument(new Argument("<shell>", "whose script is printed").choices(Object.keys(SCRIPTS)));
+  addFlags(command, ["jsonText"])
     .addHelpText("after", `\nExamples:\n  source <(chp completion bash)\n  chp completion zsh > /usr/local/share/zsh/site-functions/_chp`)
     .action((shell: Shell, options: CommonOptions) => {
       if (options.json) printJson({ shell, script: SCRIPTS[shell] }, io);
@@ -107,7 +108,8 @@ export async function candidates(program: Command, words: readonly string[], io:
     if (last.startsWith("-")) return help.visibleOptions(command ?? program).flatMap((option) => spellings(option, before));
     if (!command) return help.visibleCommands(program).map((one) => one.name());
     const store = before[before.indexOf("--store") + 1];
-    const options = before.includes("--store") && store !== undefined ? { store } : {};
+    const found = valueOf(FLAGS.store, before.includes("--store") ? store : undefined, io.environment);
+    const options = typeof found === "string" ? { store: found } : {};
     return (await ARGUMENTS[command.name()]?.(program, options, io)) ?? command.registeredArguments[0]?.argChoices ?? [];
   };
   const found = (await all()).filter((one) => one.startsWith(last) && printable(one) === one);

@@ -8,25 +8,21 @@ import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { changeSettings, loadSettings, readChanges } from "../machine/settings.ts";
 import { readSettingsYaml, settingsYaml } from "../machine/settingsyaml.ts";
 import { define, type Register } from "./command.ts";
+import type { Options } from "./flags.ts";
 
-interface ConfigFlags extends CommonOptions {
-  readonly exportYaml?: boolean;
-  /** true: standard input */
-  readonly importYaml?: string | true;
-}
+const TAKES = ["exportYaml", "importYaml"] as const;
+type ConfigOptions = Options<typeof TAKES>;
 
 const CONFIG_EXITS = "0 done, 1 failed, 2 usage, 3 the file was refused and nothing changed, 10 no store, 11 store format too new";
 
 export const configCommand: Register = (program, io) => {
-  define(program, "config", "show and change settings", CONFIG_EXITS)
+  define(program, "config", "show and change settings", CONFIG_EXITS, TAKES)
     .argument("[setting...]", "KEY to show one, KEY=VALUE to set it, KEY= to unset it; nothing to show all")
-    .option("--export-yaml", "print all that is set as YAML, without secrets")
-    .option("--import-yaml [FILE]", "set what a YAML file says, checked whole before anything is changed; - or nothing: standard input")
     .addHelpText(
       "after",
       `\nSettings:\n${[...SETTINGS, DOMAIN].map(({ key, twin, about }) => `  ${key.padEnd(26)}  ${about}${twin ? ` (${twin})` : ""}`).join("\n")}\n${EXAMPLES}`,
     )
-    .action((given: string[], options: ConfigFlags) => runConfig(given, options, io));
+    .action((given: string[], options: ConfigOptions) => runConfig(given, options, io));
 };
 
 const DOMAIN = { key: PROXY_DOMAIN, twin: "", about: "the host of public-url, whose protocol, port and path stay" };
@@ -39,7 +35,7 @@ Examples:
   chp config proxy.oci-registry.domain=registry.lan:5000
   chp config --export-yaml > chp.yaml     then, elsewhere: chp config --import-yaml chp.yaml`;
 
-export async function runConfig(given: readonly string[], options: ConfigFlags, io: Io): Promise<void> {
+export async function runConfig(given: readonly string[], options: ConfigOptions, io: Io): Promise<void> {
   const { exportYaml, importYaml } = options;
   if ([exportYaml, importYaml !== undefined, given.length > 0].filter(Boolean).length > 1)
     throw new Failure("usage", "--export-yaml, --import-yaml and settings exclude each other");

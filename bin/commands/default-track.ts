@@ -1,15 +1,19 @@
 import { chooseTrack } from "../../src/catalog/change.ts";
-import { type ChangeOptions, defineChange, runChange } from "./changing.ts";
+import { defineChange, runChange } from "./changing.ts";
 import type { Register } from "./command.ts";
+import type { Options } from "./flags.ts";
+
+const TAKES = ["snap"] as const;
+type TrackOptions = Options<typeof TAKES>;
 
 export const defaultTrackCommand: Register = (program, io) => {
-  defineChange(program, "default-track", "choose what a channel without a track means, whatever imports say", [
-    "default-track postgresql-k8s 14",
-  ])
+  defineChange(program, "default-track", "choose what a channel without a track means, whatever imports say", {
+    flags: TAKES,
+    examples: ["default-track postgresql-k8s 14"],
+  })
     .argument("<name>", "charm, bundle or snap")
     .argument("<track>", "a track that has a release")
-    .option("--snap", "the snap, where a charm has the same name")
-    .action((name: string, track: string, options: ChangeOptions) =>
+    .action((name: string, track: string, options: TrackOptions) =>
       runChange(name, `default-track ${name} ${track}`, options, io, (stored) => chooseTrack(stored, track)),
     );
 };

@@ -8,10 +8,11 @@ import { Snapshot } from "../../store/snapshot.ts";
 import type { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
-import { define, EXITS, type Register, wholeNumber } from "./command.ts";
+import { argument, define, EXITS, type Register } from "./command.ts";
+import { wholeNumber } from "./flags.ts";
 
 export const diffCommand: Register = (program, io) => {
-  const number = wholeNumber("a generation", 0);
+  const number = argument("a generation", wholeNumber(0));
   define(program, "diff", "show what differs between two generations", EXITS)
     .argument("<from>", "number of a generation, as chp log tells; 0 is the empty store", number)
     .argument("[to]", "number of another (default: the newest)", number)

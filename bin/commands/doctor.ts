@@ -13,26 +13,21 @@ import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFindings, hostOf } from "../../src/settings/certificate.ts";
 import type { Store } from "../../store/store.ts";
 import { ask, Unanswered } from "../machine/http.ts";
-import { type CommonOptions, count, type Io, printJson, printTable } from "../machine/io.ts";
+import { count, type Io, printJson, printTable } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { askRegistry } from "../machine/registryclient.ts";
 import { loadSettings, registryOf } from "../machine/settings.ts";
 import { RENEW, trustedCertificates } from "../machine/tls.ts";
 import { define, type Register } from "./command.ts";
+import type { Options } from "./flags.ts";
 
-interface DoctorFlags extends CommonOptions {
-  readonly publicUrl?: string;
-  readonly juju?: string;
-  readonly offline?: boolean;
-}
+const TAKES = ["publicUrlOfStore", "doctorJuju", "offline"] as const;
+type DoctorOptions = Options<typeof TAKES>;
 
 export const doctorCommand: Register = (program, io) => {
-  define(program, "doctor", "tell what is missing for a deployment to work, and what to do about it", EXITS)
-    .option("--public-url <URL>", "what clients reach this store by (CHP_PUBLIC_URL)")
-    .option("--juju <VERSION>", "also whether a Juju of that version, like 3.6, can bootstrap")
-    .option("--offline", "ask nothing of the network: no names, no registry, no public URL")
+  define(program, "doctor", "tell what is missing for a deployment to work, and what to do about it", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
-    .action((options: DoctorFlags) => runDoctor(options, io));
+    .action((options: DoctorOptions) => runDoctor(options, io));
 };
 
 const EXITS = "0 nothing is missing, 1 something is, 2 usage, 10 no store, 11 store format too new";
@@ -48,7 +43,7 @@ Examples:
 /** What one check came to. */
 type Result = Finding | Passed;
 
-export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
+export async function runDoctor(options: DoctorOptions, io: Io): Promise<void> {
   const tracks = options.juju === undefined ? undefined : controllerTracks(options.juju);
   const store = await openStore(options, io);
   const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });

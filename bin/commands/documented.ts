@@ -12,6 +12,7 @@ import { openStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { CHANGE_EXITS, findPackage, printChange, publishUpdate, reportChanges } from "./changing.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import type { Options } from "./flags.ts";
 import { overrideCommand } from "./override.ts";
 import { statusCommand } from "./status.ts";
 
@@ -51,12 +52,12 @@ export async function runDocumentedStatus(options: CommonOptions, io: Io): Promi
 }
 
 export const airgapCommands: Register = (program, io) => {
-  define(program, "enable-airgap-mode", "do nothing: chp is always offline", "0 done, 2 usage")
-    .option("--password <TEXT>", "taken and not used")
-    .action((options: CommonOptions) => {
+  define(program, "enable-airgap-mode", "do nothing: chp is always offline", "0 done, 2 usage", ["password"]).action(
+    (options: CommonOptions) => {
       if (options.json) printJson({ airgap: true }, io);
       else io.out("chp is always offline: there is nothing to enable\n");
-    });
+    },
+  );
   define(program, "disable-airgap-mode", "refused: chp is always offline", "2 usage").action(() => {
     throw new Failure("usage", "chp is always offline: it has no mode in which it asks a service outside");
   });
@@ -122,11 +123,12 @@ const documentedOverridesCommands: Register = (program, io) => {
       );
       io.out(lines.map((line) => `${printable(line)}\n`).join(""));
     });
-  define(program, "delete-override", "end the overrides of a channel (chp end-override does the same and more)", CHANGE_EXITS)
+  define(program, "delete-override", "end the overrides of a channel (chp end-override does the same and more)", CHANGE_EXITS, [
+    "channelToo",
+  ])
     .argument("<name>", "snap, charm or bundle")
     .argument("[channel]", "the channel")
-    .option("--channel <CHANNEL>", "the same")
-    .action(async (name: string, given: string | undefined, options: CommonOptions & { readonly channel?: string }) => {
+    .action(async (name: string, given: string | undefined, options: Options<readonly ["channelToo"]>) => {
       const channel = given ?? options.channel;
       if (channel === undefined) throw new Failure("usage", "name the channel: delete-override NAME CHANNEL");
       const { generation, update } = await publishUpdate(

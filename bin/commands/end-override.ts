@@ -1,17 +1,15 @@
 import { endOverride } from "../../src/catalog/override.ts";
-import { type ChangeOptions, defineChange, placeOf, runChange, withPlace } from "./changing.ts";
+import { defineChange, PLACE_FLAGS, type PlaceOptions, placeOf, runChange } from "./changing.ts";
 import type { Register } from "./command.ts";
 
 export const endOverrideCommand: Register = (program, io) => {
-  withPlace(
-    defineChange(program, "end-override", "offer again what is released in a channel that an override holds", [
-      "end-override postgresql-k8s 14/stable",
-      "end-override jq stable --arch arm64",
-    ]),
-  )
+  defineChange(program, "end-override", "offer again what is released in a channel that an override holds", {
+    flags: PLACE_FLAGS,
+    examples: ["end-override postgresql-k8s 14/stable", "end-override jq stable --arch arm64"],
+  })
     .argument("<name>", "charm, bundle or snap")
     .argument("<channel>", "TRACK/RISK, TRACK/RISK/BRANCH or RISK")
-    .action((name: string, channel: string, options: ChangeOptions) =>
+    .action((name: string, channel: string, options: PlaceOptions) =>
       runChange(name, `end-override ${name} ${channel}`, options, io, (stored) => endOverride(stored, channel, placeOf(options))),
     );
 };

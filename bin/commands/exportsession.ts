@@ -18,30 +18,28 @@ import { checkUrl } from "../../src/settings/config.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { type Downloads, downloadsOn } from "../machine/downloads.ts";
-import { type CommonOptions, type Io, isSet } from "../machine/io.ts";
+import type { Io } from "../machine/io.ts";
 import { networkTransport, OWN_ADDRESS, storeTransport } from "../machine/transport.ts";
 import { makeExportDir, WorkFolder } from "../machine/workfolder.ts";
-import { wholeNumber } from "./command.ts";
 import { type ArchiveResult, type KeptWork, printPaths, reportArchives, withKeptWork } from "./exportreport.ts";
+import { type Options, PUBLIC } from "./flags.ts";
 
-/** The options that all forms of it have. */
-export interface ExportOptions extends CommonOptions {
-  readonly channel?: string[];
-  readonly arch?: string[];
-  readonly base?: string[];
-  readonly series?: string[];
-  readonly charmhubUrl?: string;
-  readonly snapstoreUrl?: string;
-  readonly exportDir?: string;
-  readonly ca?: string[];
-  readonly since?: string;
-  readonly sign?: string;
-  readonly chunk?: number;
-  readonly parallel?: number;
-  readonly failFast?: boolean;
-}
-
-export const PUBLIC: Addresses = { charmhub: "https://api.charmhub.io", snapstore: "https://api.snapcraft.io" };
+/** The flags that all forms of it have. */
+export const EXPORT_FLAGS = [
+  "archs",
+  "bases",
+  "series",
+  "exportDir",
+  "charmhubUrl",
+  "snapstoreUrl",
+  "exportCa",
+  "since",
+  "sign",
+  "chunk",
+  "parallel",
+  "failFast",
+] as const;
+export type ExportOptions = Options<typeof EXPORT_FLAGS>;
 
 /** How messages name the file. */
 export function inputName(file: string): string {
@@ -61,17 +59,6 @@ export async function readInput(file: string, io: Io, next?: string): Promise<st
       ...(next !== undefined && { next }),
     });
   }
-}
-
-const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
-
-/** `4G`, `650M`: bytes. */
-export function readSize(text: string): number {
-  const [, number = "", unit = ""] = /^(\d+)([kmgt]?)(?:i?b)?$/i.exec(text) ?? [];
-  const size = Number(number) * (UNITS[unit.toLowerCase()] ?? 1);
-  if (number === "" || size < 2 ** 20)
-    throw new Failure("usage", `--chunk takes a size of at least 1M, like 4G, not ${printable(text, 50)}`);
-  return size;
 }
 
 /** One archive that is to be made. */
@@ -104,24 +91,20 @@ export async function runSession(
   work: (session: ExportSession) => Promise<void>,
   heading?: string,
 ): Promise<void> {
-  const flag = (name: string) => io.environment[name] || undefined;
   const downloads = downloadsOn(options, io);
-  const trusted = await Promise.all((options.ca ?? flag("CHP_CA")?.split(",") ?? []).map((file) => readInput(file, io)));
+  const trusted = await Promise.all((options.ca ?? []).map((file) => readInput(file, io)));
   const store = options.store === undefined ? undefined : await Store.open(new Disk(options.store));
   const remote = new Remote({
     transport: store ? storeTransport(store) : await networkTransport(trusted, io.environment),
     signal: io.signal,
     onRetry: (why, wait) => downloads.say(`${why}: trying again${wait > 0 ? ` in ${Math.ceil(wait / 1000)} s` : ""}`),
   });
-  const upstream = new Upstream(addressesOf(options, flag, store !== undefined), remote);
-  const since = options.since ?? flag("CHP_SINCE");
+  const upstream = new Upstream(addressesOf(options, store !== undefined), remote);
+  const { since, sign, chunk, parallel } = options;
   const sinceText = since === undefined ? undefined : await readInput(since, io);
-  const sign = options.sign ?? flag("CHP_SIGN");
-  const chunk = options.chunk ?? (flag("CHP_CHUNK") === undefined ? undefined : readSize(flag("CHP_CHUNK") ?? ""));
-  const parallel = options.parallel ?? wholeNumber("CHP_PARALLEL", 1)(flag("CHP_PARALLEL") ?? "4");
   const settings: ExportSettings = {
-    exportDir: resolve(options.exportDir ?? flag("CHP_EXPORT_DIR") ?? "."),
-    failFast: options.failFast ?? isSet(flag("CHP_FAIL_FAST")),
+    exportDir: resolve(options.exportDir),
+    failFast: options.failFast ?? false,
     parallel,
     ...(chunk !== undefined && { chunk }),
     ...(sign !== undefined && { key: readSecretKey(await readInput(sign, io), sign) }),
@@ -152,10 +135,8 @@ interface ExportSettings {
   readonly sinceText?: string;
 }
 
-function addressesOf(options: ExportOptions, flag: (name: string) => string | undefined, isOwn: boolean): Addresses {
+function addressesOf({ charmhubUrl, snapstoreUrl }: ExportOptions, isOwn: boolean): Addresses {
   if (isOwn) return { charmhub: OWN_ADDRESS, snapstore: OWN_ADDRESS };
-  const charmhub = options.charmhubUrl ?? flag("CHARMHUB_URL");
-  const snapstore = options.snapstoreUrl ?? flag("CHP_SNAPSTORE_URL") ?? charmhub;
   const address = (text: string, what: string) => {
     try {
       return checkUrl(text);
@@ -164,8 +145,8 @@ function addressesOf(options: ExportOptions, flag: (name: string) => string | un
     }
   };
   return {
-    charmhub: address(charmhub ?? PUBLIC.charmhub, "--charmhub-url"),
-    snapstore: address(snapstore ?? PUBLIC.snapstore, "--snapstore-url"),
+    charmhub: address(charmhubUrl ?? PUBLIC.charmhub, "--charmhub-url"),
+    snapstore: address(snapstoreUrl ?? charmhubUrl ?? PUBLIC.snapstore, "--snapstore-url"),
   };
 }
 

@@ -1,25 +1,20 @@
 import { type NeededImage, neededImages, showNeededBy, skopeoScript } from "../../src/catalog/images.ts";
 import { Failure, printable } from "../../src/errors.ts";
-import { type CommonOptions, count, type Io, note, printJson, printTable } from "../machine/io.ts";
+import { count, type Io, note, printJson, printTable } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { type Asked, askRegistry, NOT_ASKED } from "../machine/registryclient.ts";
 import { loadSettings, registryOf } from "../machine/settings.ts";
 import { trustedCertificates } from "../machine/tls.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import type { Options } from "./flags.ts";
 
-interface ImagesFlags extends CommonOptions {
-  readonly script?: string;
-  readonly missing?: boolean;
-  readonly offline?: boolean;
-}
+const TAKES = ["script", "missing", "offlineRegistry"] as const;
+type ImagesOptions = Options<typeof TAKES>;
 
 export const imagesCommand: Register = (program, io) => {
-  define(program, "images", "list the OCI images that the held charms need, and whether the local registry has them", EXITS)
-    .option("--script <TOOL>", "print the shell script that copies them; the tool is skopeo")
-    .option("--missing", "only those that the registry is not known to have")
-    .option("--offline", "do not ask the registry")
+  define(program, "images", "list the OCI images that the held charms need, and whether the local registry has them", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
-    .action((options: ImagesFlags) => runImages(options, io));
+    .action((options: ImagesOptions) => runImages(options, io));
 };
 
 const EXAMPLES = `
@@ -33,7 +28,7 @@ Examples:
 
 const TOOL = "skopeo";
 
-export async function runImages(options: ImagesFlags, io: Io): Promise<void> {
+export async function runImages(options: ImagesOptions, io: Io): Promise<void> {
   if (options.script !== undefined && options.script !== TOOL)
     throw new Failure("usage", `--script takes ${TOOL}, not ${printable(options.script, 50)}`);
   const store = await openStore(options, io);

@@ -4,19 +4,15 @@ import { hostname } from "node:os";
 import { Failure, printable, reason, refused } from "../../src/errors.ts";
 import { checkName, createAuthority, type Issued, issueServer } from "../../src/settings/authority.ts";
 import { checkTime, factsOf, hostOf, readPair, WARN_DAYS, warningsOf } from "../../src/settings/certificate.ts";
-import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { type Io, note, printJson } from "../machine/io.ts";
 import { openOrCreateStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { keepCertificate, keptCertificate, ownAuthority } from "../machine/tls.ts";
 import { define, type Register } from "./command.ts";
+import type { Options } from "./flags.ts";
 
-interface CertificateFlags extends CommonOptions {
-  readonly selfsigned?: boolean;
-  readonly name?: string[];
-  readonly publicUrl?: string;
-  readonly cert?: string;
-  readonly key?: string;
-}
+const TAKES = ["selfsigned", "hostName", "publicUrlOfServer", "cert", "key"] as const;
+type CertificateOptions = Options<typeof TAKES>;
 
 export const importCertificateCommand: Register = (program, io) => {
   define(
@@ -24,18 +20,10 @@ export const importCertificateCommand: Register = (program, io) => {
     "import-certificate",
     "keep the certificate that chp serve shows on --tls-listen",
     "0 done, 1 failed, 2 usage, 3 the certificate was refused and the old one is kept",
+    TAKES,
   )
-    .option("--selfsigned", "make one below an authority of chp's own; again: renew it below the same authority")
-    .option(
-      "--name <NAME>",
-      "with --selfsigned: a further host name or address that it is for (repeatable)",
-      (one: string, before?: string[]) => [...(before ?? []), one],
-    )
-    .option("--public-url <URL>", "what clients reach this server by (CHP_PUBLIC_URL)")
-    .option("--cert <FILE>", "the server's certificate and its chain, PEM")
-    .option("--key <FILE>", "its private key, PEM")
     .addHelpText("after", EXAMPLES)
-    .action((options: CertificateFlags) => runImportCertificate(options, io));
+    .action((options: CertificateOptions) => runImportCertificate(options, io));
 };
 
 const EXAMPLES = `
@@ -54,7 +42,7 @@ const LOOKUP_TIMEOUT = 3000;
 const LOCAL = ["localhost", "127.0.0.1", "::1"];
 const DAY = 24 * 60 * 60 * 1000;
 
-export async function runImportCertificate(options: CertificateFlags, io: Io): Promise<void> {
+export async function runImportCertificate(options: CertificateOptions, io: Io): Promise<void> {
   const { selfsigned, cert, key, name: given = [] } = options;
   if (selfsigned && (cert !== undefined || key !== undefined))
     throw new Failure("usage", "--selfsigned makes both: it takes no --cert and no --key");
@@ -107,7 +95,7 @@ export async function runImportCertificate(options: CertificateFlags, io: Io): P
   note("chp serve --tls-listen HOST:PORT shows it; chp trust prints how machines come to trust it", options, io);
 }
 
-async function inputOf({ cert, key }: CertificateFlags, io: Io): Promise<string> {
+async function inputOf({ cert, key }: CertificateOptions, io: Io): Promise<string> {
   if (cert !== undefined && key !== undefined) return cert === key ? readFile(cert) : `${readFile(cert)}\n${readFile(key)}`;
   const parts: Uint8Array[] = [];
   let size = 0;

@@ -2,26 +2,21 @@ import { CONTROLLER, checkController, controllerFindings, controllerTracks } fro
 import { offered } from "../../src/catalog/override.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { anchorsOf } from "../../src/settings/certificate.ts";
-import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { type Io, note, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { CANONICAL, type StoreProxy, storeProxyOf, userData } from "../machine/storeproxy.ts";
 import { trustedCertificates } from "../machine/tls.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import type { Options } from "./flags.ts";
 
-interface JujuConfigFlags extends CommonOptions {
-  readonly publicUrl?: string;
-  readonly bootstrap?: boolean;
-  readonly juju?: string;
-}
+const TAKES = ["publicUrlForJuju", "bootstrap", "bootstrapJuju"] as const;
+type JujuConfigOptions = Options<typeof TAKES>;
 
 export const jujuConfigCommand: Register = (program, io) => {
-  define(program, "juju-config", "print the configuration file that juju bootstrap and add-model take", EXITS)
-    .option("--public-url <URL>", "what Juju reaches this store by (CHP_PUBLIC_URL)")
-    .option("--bootstrap", "check first that the controller's charm is held")
-    .option("--juju <VERSION>", "with --bootstrap: the Juju that bootstraps, like 3.6 (default: every track that is held)")
+  define(program, "juju-config", "print the configuration file that juju bootstrap and add-model take", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
-    .action((options: JujuConfigFlags) => runJujuConfig(options, io));
+    .action((options: JujuConfigOptions) => runJujuConfig(options, io));
 };
 
 const EXAMPLES = `
@@ -31,7 +26,7 @@ Examples:
   chp juju-config --bootstrap --juju 3.6.11 > juju-config.yaml
   juju bootstrap lxd machine-controller --config juju-config.yaml`;
 
-export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<void> {
+export async function runJujuConfig(options: JujuConfigOptions, io: Io): Promise<void> {
   if (options.juju !== undefined && !options.bootstrap)
     throw new Failure("usage", "--juju says which Juju bootstraps", { next: "give --bootstrap with it" });
   const store = await openStore(options, io);

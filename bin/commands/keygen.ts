@@ -3,26 +3,24 @@ import { basename } from "node:path";
 import { createKey } from "../../src/archives/signature.ts";
 import { quoted } from "../../src/catalog/images.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
-import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { type Io, note, printJson } from "../machine/io.ts";
 import type { Register } from "./command.ts";
+import { addFlags, type Options } from "./flags.ts";
 
-interface KeygenFlags extends CommonOptions {
-  readonly comment?: string;
-}
+const TAKES = ["comment", "json", "quietHints"] as const;
+type KeygenOptions = Options<typeof TAKES>;
 
 export const keygenCommand: Register = (program, io) => {
-  program
+  const command = program
     .command("keygen")
     .summary("make a key pair that exports are signed with")
     .description(
       "make a key pair that exports are signed with, as minisign's: chp export --sign FILE signs, chp accept-key FILE.pub accepts.",
     )
-    .argument("<file>", "where the secret key is written, readable by you alone; the public key is FILE.pub")
-    .option("--comment <TEXT>", "what the public key is called (default: the name of the file)")
-    .option("--json", "print the result as JSON")
-    .option("--quiet", "print no hints (CHP_QUIET)")
+    .argument("<file>", "where the secret key is written, readable by you alone; the public key is FILE.pub");
+  addFlags(command, TAKES)
     .addHelpText("after", EXAMPLES)
-    .action((file: string, options: KeygenFlags) => runKeygen(file, options, io));
+    .action((file: string, options: KeygenOptions) => runKeygen(file, options, io));
 };
 
 const EXAMPLES = `
@@ -34,7 +32,7 @@ Examples:
   chp keygen site.key --comment "site 2026"
   minisign -V -p site.key.pub -m SHA256SUMS     checks without chp what was signed`;
 
-export async function runKeygen(file: string, options: KeygenFlags, io: Io): Promise<void> {
+export async function runKeygen(file: string, options: KeygenOptions, io: Io): Promise<void> {
   const comment = options.comment ?? basename(file);
   if (comment.trim() === "" || printable(comment, 100) !== comment || comment.includes(","))
     throw new Failure("usage", "--comment takes a line of at most 100 characters, without a comma");

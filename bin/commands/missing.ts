@@ -1,21 +1,18 @@
 import { stringify as toYaml } from "yaml";
 import { type NeededSnap, neededSnaps, showNeed } from "../../src/catalog/lacking.ts";
 import { printable } from "../../src/errors.ts";
-import { type CommonOptions, count, type Io, note, printJson, printTable } from "../machine/io.ts";
+import { count, type Io, note, printJson, printTable } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import type { Options } from "./flags.ts";
 
-interface MissingFlags extends CommonOptions {
-  readonly yaml?: boolean;
-  readonly all?: boolean;
-}
+const TAKES = ["snapsYaml", "heldToo"] as const;
+type MissingOptions = Options<typeof TAKES>;
 
 export const missingCommand: Register = (program, io) => {
-  define(program, "missing", "list the snaps that held charms and snaps need and the store lacks", EXITS)
-    .option("--yaml", "print them as the snaps.yaml from which the connected side exports")
-    .option("--all", "list those too that are held")
+  define(program, "missing", "list the snaps that held charms and snaps need and the store lacks", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
-    .action((options: MissingFlags) => runMissing(options, io));
+    .action((options: MissingOptions) => runMissing(options, io));
 };
 
 const EXAMPLES = `
@@ -25,7 +22,7 @@ Examples:
   chp missing
   chp missing --yaml > snaps.yaml     then, outside: chp export snaps --from-yaml snaps.yaml`;
 
-export async function runMissing(options: MissingFlags, io: Io): Promise<void> {
+export async function runMissing(options: MissingOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
   await failOnDamage(store); // what is left out may need more

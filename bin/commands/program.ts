@@ -17,6 +17,7 @@ import { airgapCommands, overrideCommandsOf, statusCommandOf } from "./documente
 import { duCommand } from "./du.ts";
 import { endOverrideCommand } from "./end-override.ts";
 import { exportCommand } from "./export.ts";
+import { readFlags } from "./flags.ts";
 import { gcCommand } from "./gc.ts";
 import { helpCommand } from "./help.ts";
 import { imagesCommand } from "./images.ts";
@@ -107,7 +108,8 @@ export function createProgram(io: Io, name: ProgramName = "chp"): Command {
       outputError: (text, write) => write(text.replace(/^error: /, "chp: ")),
     })
     .enablePositionalOptions() // what stands behind a command's name is that command's
-    .exitOverride();
+    .exitOverride()
+    .hook("preAction", (_program, command) => readFlags(command, io.environment));
   for (const register of commandsOf(name)) register(program, io);
   inherit(program);
   return program;

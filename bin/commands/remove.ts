@@ -7,18 +7,14 @@ import type { Draft } from "../../src/catalog/generation-types.ts";
 import { type Removal, removal } from "../../src/catalog/removal.ts";
 import { Failure, printable, reason, refused } from "../../src/errors.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
-import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
+import { type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { findPackage, publishChange, reportChanges } from "./changing.ts";
 import { define, type Register } from "./command.ts";
+import type { Options } from "./flags.ts";
 
-interface RemoveFlags extends CommonOptions {
-  readonly plan?: string;
-  readonly apply?: string;
-  readonly force?: boolean;
-  readonly yes?: boolean;
-  readonly snap?: boolean;
-}
+const TAKES = ["plan", "apply", "force", "removeNeeded", "snap"] as const;
+type RemoveOptions = Options<typeof TAKES>;
 
 const PlanText = v.object({
   generation: v.number(),
@@ -37,13 +33,9 @@ export const removeCommand: Register = (program, io) => {
     "remove",
     "take a package or a revision away, in two steps",
     "0 done, 1 failed, 2 usage, 3 refused since it is used, 10 no store, 11 store format too new, 12 the store changed since the plan",
+    TAKES,
   )
     .argument("[name]", "NAME, or NAME@REVISION")
-    .option("--plan <FILE>", "write what would be removed, and change nothing")
-    .option("--apply <FILE>", "do what a plan says")
-    .option("--force", "also where a channel, a bundle or an override uses it")
-    .option("--yes", "also what machines may still need")
-    .option("--snap", "the snap, where a charm has the same name")
     .addHelpText(
       "after",
       `
@@ -53,10 +45,10 @@ Examples:
   chp remove kafka@195 --plan remove.json
   chp remove --apply remove.json`,
     )
-    .action((name: string | undefined, options: RemoveFlags) => runRemove(name, options, io));
+    .action((name: string | undefined, options: RemoveOptions) => runRemove(name, options, io));
 };
 
-async function runRemove(name: string | undefined, options: RemoveFlags, io: Io): Promise<void> {
+async function runRemove(name: string | undefined, options: RemoveOptions, io: Io): Promise<void> {
   if ((name === undefined) === (options.apply === undefined))
     throw new Failure("usage", "name what to remove, or a plan with --apply", {
       next: "chp remove NAME@REVISION --plan FILE writes a plan",
@@ -65,7 +57,7 @@ async function runRemove(name: string | undefined, options: RemoveFlags, io: Io)
   else await applyPlan(await readPlan(options.apply ?? ""), options, io);
 }
 
-async function makePlan(text: string, options: RemoveFlags, io: Io): Promise<void> {
+async function makePlan(text: string, options: RemoveOptions, io: Io): Promise<void> {
   const [, name = "", number] = /^(.+?)(?:@(\d+))?$/.exec(text) ?? [];
   const base = await (await openStore(options, io)).snapshot();
   const revision = number === undefined ? undefined : Number(number);
@@ -105,7 +97,7 @@ async function readPlan(file: string): Promise<Plan> {
   }
 }
 
-async function applyPlan(plan: Plan, options: RemoveFlags, io: Io): Promise<void> {
+async function applyPlan(plan: Plan, options: RemoveOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   let changes: readonly PackageChange[] = [];
   const generation = await publishChange(store, new Date().toISOString(), async (base): Promise<Draft> => {

@@ -1,22 +1,21 @@
 import { changeDraft, type PackageUpdate, rollbackTo } from "../../src/catalog/drafts.ts";
 import { type Failure, refused } from "../../src/errors.ts";
 import type { Store } from "../../store/store.ts";
-import type { CommonOptions, Io } from "../machine/io.ts";
+import type { Io } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { defineChange, publishChange, reportChanges } from "./changing.ts";
-import { type Register, wholeNumber } from "./command.ts";
+import { argument, type Register } from "./command.ts";
+import { type Options, wholeNumber } from "./flags.ts";
 
-interface RollbackOptions extends CommonOptions {
-  readonly yes?: boolean;
-}
+const TAKES = ["takeComponents"] as const;
+type RollbackOptions = Options<typeof TAKES>;
 
 export const rollbackCommand: Register = (program, io) => {
-  defineChange(program, "rollback", "answer again as in an earlier generation; what came later stays installable by number", [
-    "log",
-    "rollback 41",
-  ])
-    .argument("<generation>", "a number of chp log", wholeNumber("the generation", 0))
-    .option("--yes", "also where components are taken from snap revisions that machines may have installed")
+  defineChange(program, "rollback", "answer again as in an earlier generation; what came later stays installable by number", {
+    flags: TAKES,
+    examples: ["log", "rollback 41"],
+  })
+    .argument("<generation>", "a number of chp log", argument("the generation", wholeNumber(0)))
     .action((number: number, options: RollbackOptions) => runRollback(number, options, io));
 };
 

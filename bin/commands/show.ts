@@ -6,27 +6,24 @@ import type { Package } from "../../src/catalog/package.ts";
 import { componentsOf, type Snap } from "../../src/catalog/snap.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import type { Store } from "../../store/store.ts";
-import { type CommonOptions, type Io, printJson, showSize } from "../machine/io.ts";
+import { type Io, printJson, showSize } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import { type Options, PACKAGE_TYPES } from "./flags.ts";
 
-const TYPES = ["charm", "bundle", "snap"] as const;
-
-interface ShowFlags extends CommonOptions {
-  readonly type?: string;
-}
+const TAKES = ["type"] as const;
+type ShowOptions = Options<typeof TAKES>;
 
 export const showCommand: Register = (program, io) => {
-  define(program, "show", "show one package: channels, revisions, what belongs to it, where it came from", EXITS)
+  define(program, "show", "show one package: channels, revisions, what belongs to it, where it came from", EXITS, TAKES)
     .argument("<name>", "a charm, bundle or snap")
-    .option("--type <TYPE>", `${TYPES.join(", ")}: where a snap has the name of a charm`)
-    .action((name: string, options: ShowFlags) => runShow(name, options, io));
+    .action((name: string, options: ShowOptions) => runShow(name, options, io));
 };
 
-export async function runShow(name: string, options: ShowFlags, io: Io): Promise<void> {
+export async function runShow(name: string, options: ShowOptions, io: Io): Promise<void> {
   const { type } = options;
-  if (type !== undefined && !TYPES.some((one) => one === type))
-    throw new Failure("usage", `--type takes ${TYPES.join(", ")}, not ${printable(type, 50)}`);
+  if (type !== undefined && !PACKAGE_TYPES.some((one) => one === type))
+    throw new Failure("usage", `--type takes ${PACKAGE_TYPES.join(", ")}, not ${printable(type, 50)}`);
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
   const held = [await snapshot.package(name), await snapshot.snap(name)].flatMap((one) =>

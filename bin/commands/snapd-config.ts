@@ -1,26 +1,22 @@
-import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
+import { type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { CANONICAL, DROP_IN, dropIn, storeProxyOf, userData } from "../machine/storeproxy.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import type { Options } from "./flags.ts";
 
-interface SnapdConfigFlags extends CommonOptions {
-  readonly publicUrl?: string;
-  readonly cloudInit?: boolean;
-  readonly juju?: boolean;
-}
+const TAKES = ["publicUrlForDevices", "cloudInit", "jujuData"] as const;
+type SnapdConfigOptions = Options<typeof TAKES>;
 
 export const snapdConfigCommand: Register = (program, io) => {
-  define(program, "snapd-config", "print what points a device's snapd at this store", EXITS)
-    .option("--public-url <URL>", "what devices reach this store by (CHP_PUBLIC_URL)")
-    .option("--cloud-init", "print only the cloud-init user data")
-    .option("--juju", "print only the Juju configuration with it, for models whose machines have no proxy.store")
-    .action((options: SnapdConfigFlags) => runSnapdConfig(options, io));
+  define(program, "snapd-config", "print what points a device's snapd at this store", EXITS, TAKES).action((options: SnapdConfigOptions) =>
+    runSnapdConfig(options, io),
+  );
 };
 
 const PLACEHOLDER = "http://HUB:8080";
 
-export async function runSnapdConfig(options: SnapdConfigFlags, io: Io): Promise<void> {
+export async function runSnapdConfig(options: SnapdConfigOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
   const url = settings.get("public-url")?.values[0];

@@ -10,24 +10,24 @@ import { isExpired, readTokens } from "../../src/settings/token.ts";
 import { VERSION } from "../../src/version.ts";
 import { FORMAT } from "../../store/keys.ts";
 import type { Store } from "../../store/store.ts";
-import { type CommonOptions, count, type Io, printJson, showSize } from "../machine/io.ts";
+import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { acceptedKeys, loadSettings, registryOf } from "../machine/settings.ts";
 import { servedCertificate } from "../machine/tls.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import type { Options } from "./flags.ts";
 import { sizeOf, sizeOfSnap } from "./list.ts";
 
-interface StatusFlags extends CommonOptions {
-  readonly server?: string;
-}
+const TAKES = ["server"] as const;
+type StatusOptions = Options<typeof TAKES>;
 
 export const statusCommand: Register = (program, io) => {
-  define(program, "status", "show what the store holds, how it is set up, and what machines asked for in vain", EXITS)
-    .option("--server <URL>", "the running chp serve to ask (default: the public URL, else the first listening address)")
-    .action((options: StatusFlags) => runStatus(options, io));
+  define(program, "status", "show what the store holds, how it is set up, and what machines asked for in vain", EXITS, TAKES).action(
+    (options: StatusOptions) => runStatus(options, io),
+  );
 };
 
-export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
+export async function runStatus(options: StatusOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
   const [packages, snaps] = [await snapshot.packages(), await snapshot.snaps()];

@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import { Failure, reason, refused } from "../../src/errors.ts";
 import { factsOf, hostOf, readPem, rootOf } from "../../src/settings/certificate.ts";
-import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { type Io, note, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { loadSettings, registryOf } from "../machine/settings.ts";
 import { servedCertificate, trustedOf } from "../machine/tls.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import type { Options } from "./flags.ts";
 
 /** What is filled in. */
 interface Truth {
@@ -19,10 +20,9 @@ interface Truth {
 
 const FILE = "/usr/local/share/ca-certificates/chp.crt";
 
-const PARTS: readonly { readonly key: string; readonly about: string; readonly text: (truth: Truth) => string }[] = [
+const PARTS: readonly { readonly key: "os" | "snapd" | "juju" | "containerd" | "kubernetes"; readonly text: (truth: Truth) => string }[] = [
   {
     key: "os",
-    about: "the operating system",
     text: ({ pem, url }) => `# The operating system: wherever juju, curl or snapd talk to chp. Debian and Ubuntu:
 sudo tee ${FILE} >/dev/null <<'EOF'
 ${pem}
@@ -34,7 +34,6 @@ curl ${url}/_status/check
   },
   {
     key: "snapd",
-    about: "snapd's store-certs",
     text: ({ pem }) => `# snapd, where the operating system does not trust it yet (snapd 2.45 or later):
 sudo snap set system store-certs.chp="$(cat <<'EOF'
 ${pem}
@@ -44,7 +43,6 @@ EOF
   },
   {
     key: "juju",
-    about: "Juju's cloudinit-userdata",
     text: ({
       pem,
       url,
@@ -62,7 +60,6 @@ charmhub-url: ${url}
   },
   {
     key: "containerd",
-    about: "containerd",
     text: ({ registry }) => {
       const name = registry ?? "REGISTRY:5000";
       return `# containerd pulls nothing from chp, so chp's certificate is nothing to it. Images come from
@@ -81,7 +78,6 @@ EOF
   },
   {
     key: "kubernetes",
-    about: "Kubernetes",
     text: ({
       pem,
       host,
@@ -99,17 +95,13 @@ ${indent(pem, 4)}
   },
 ];
 
-type TrustFlags = CommonOptions &
-  Readonly<Record<string, string | boolean | undefined>> & { readonly publicUrl?: string; readonly ca?: string };
+const TAKES = ["trustOs", "trustSnapd", "trustJuju", "trustContainerd", "trustKubernetes", "trustCa", "publicUrlForMachines"] as const;
+type TrustOptions = Options<typeof TAKES>;
 
 export const trustCommand: Register = (program, io) => {
-  const command = define(program, "trust", "print how machines come to trust the certificate of this store", EXITS);
-  for (const { key, about } of PARTS) command.option(`--${key}`, `print only what ${about} needs`);
-  command
-    .option("--ca <FILE>", "the certificate to trust, PEM, where the store does not hold it")
-    .option("--public-url <URL>", "what machines reach this store by (CHP_PUBLIC_URL)")
+  define(program, "trust", "print how machines come to trust the certificate of this store", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
-    .action((options: TrustFlags) => runTrust(options, io));
+    .action((options: TrustOptions) => runTrust(options, io));
 };
 
 const EXAMPLES = `
@@ -119,7 +111,7 @@ Examples:
   chp trust --os | ssh machine sh
   chp trust --juju > juju-config.yaml`;
 
-export async function runTrust(options: TrustFlags, io: Io): Promise<void> {
+export async function runTrust(options: TrustOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
   const served = await servedCertificate(store, settings);

@@ -5,27 +5,22 @@ import { SETTINGS, type Value } from "../../src/settings/config.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { ownExecutable } from "../machine/child.ts";
-import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { type Io, note, printJson } from "../machine/io.ts";
 import { storeFolder } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { define, type Register } from "./command.ts";
+import type { Options } from "./flags.ts";
 
-interface UnitFlags extends CommonOptions {
-  readonly user: string;
-  readonly executable?: string;
-  readonly remoteImport?: boolean;
-}
+const TAKES = ["user", "executable", "remoteImport"] as const;
+type UnitOptions = Options<typeof TAKES>;
 
 const NAME = "chp.service";
 const PATH = `/etc/systemd/system/${NAME}`;
 
 export const unitCommand: Register = (program, io) => {
-  define(program, "unit", "print a systemd unit for chp serve, and the commands that install it", "0 done, 1 failed, 2 usage")
-    .option("--user <NAME>", "who the service runs as", "chp")
-    .option("--executable <FILE>", "what the service runs (default: this executable)")
-    .option("--remote-import", "let it write into the store, which chp import --to needs and nothing else does")
+  define(program, "unit", "print a systemd unit for chp serve, and the commands that install it", "0 done, 1 failed, 2 usage", TAKES)
     .addHelpText("after", EXAMPLES)
-    .action((options: UnitFlags) => runUnit(options, io));
+    .action((options: UnitOptions) => runUnit(options, io));
 };
 
 const EXAMPLES = `
@@ -36,7 +31,7 @@ Examples:
   chp unit --store /var/lib/chp --remote-import
   chp unit --store /var/lib/chp | sudo tee ${PATH}`;
 
-export async function runUnit(options: UnitFlags, io: Io): Promise<void> {
+export async function runUnit(options: UnitOptions, io: Io): Promise<void> {
   if (!/^[a-z_][a-z0-9_-]{0,31}$/.test(options.user))
     throw new Failure("usage", `--user: ${printable(options.user, 50)} is not a user's name`);
   const folder = resolve(storeFolder(options, io));

@@ -1,14 +1,13 @@
 import { Failure, printable } from "../../src/errors.ts";
 import { check, type Finding, type ReadData } from "../../store/check.ts";
-import { type CommonOptions, count, type Io, printJson, showSize } from "../machine/io.ts";
+import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { progressOn } from "../machine/progress.ts";
 import { define, type Register } from "./command.ts";
+import type { Options } from "./flags.ts";
 
-interface VerifyFlags extends CommonOptions {
-  readonly readData?: string | true;
-  readonly dryRun?: boolean;
-}
+const TAKES = ["readData", "leaveDamaged"] as const;
+type VerifyOptions = Options<typeof TAKES>;
 
 export const verifyCommand: Register = (program, io) => {
   define(
@@ -16,11 +15,10 @@ export const verifyCommand: Register = (program, io) => {
     "verify",
     "check that all that is held is whole",
     "0 clean, 1 failed, 2 usage, 10 no store, 13 corruption found, 130 interrupted",
+    TAKES,
   )
-    .option("--read-data [PART]", "read the payloads too: all, the n-th of t parts (n/t), or about x of a hundred by chance (x%)")
-    .option("--dry-run", "leave damaged files where they are")
     .addHelpText("after", EXAMPLES)
-    .action((options: VerifyFlags) => runVerify(options, io));
+    .action((options: VerifyOptions) => runVerify(options, io));
 };
 
 const EXAMPLES = `
@@ -33,7 +31,7 @@ Examples:
   chp verify --read-data=$(date +%u)/7     a seventh a day, all of it in a week
   chp verify --read-data=5%`;
 
-export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
+export async function runVerify(options: VerifyOptions, io: Io): Promise<void> {
   const readData = options.readData === undefined ? undefined : readWish(options.readData);
   const store = await openStore(options, io);
   const progress = progressOn(options, io);

@@ -2,7 +2,7 @@
 
 import { printable } from "../../src/errors.ts";
 import type { Fetching } from "../../src/export/archivewriter.ts";
-import { type CommonOptions, type Io, isQuiet } from "./io.ts";
+import { type CommonOptions, type Io } from "./io.ts";
 
 const WIDTH = 36;
 const INTERVAL = 100;
@@ -26,7 +26,7 @@ interface Bar {
 }
 
 export function downloadsOn(options: CommonOptions, io: Io): Downloads {
-  if (isQuiet(options, io)) return { begin: () => ({ advance() {}, end() {} }), say() {}, end() {} };
+  if (options.quiet) return { begin: () => ({ advance() {}, end() {} }), say() {}, end() {} };
   const live = io.terminal.err;
   /** in the order in which they began, from the first that is not printed yet */
   let bars: Bar[] = [];

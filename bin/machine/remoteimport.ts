@@ -7,16 +7,18 @@ import { Failure, isFailureKind, printable, reason } from "../../src/errors.ts";
 import type { ImportSource, Told } from "../../src/import/import.ts";
 import { type SizedSource, sized, sizeOfTar, tarOfSources } from "../../src/import/remoteprotocol.ts";
 import { readPem } from "../../src/settings/certificate.ts";
-import { IMPORT_PATH, parametersOf } from "../../src/wire/remoteimport.ts";
+import { IMPORT_PATH, parametersOf, type RemoteOption } from "../../src/wire/remoteimport.ts";
 import { type Ask, ask, type Reply, Unanswered } from "./http.ts";
 import { type CommonOptions, type Io, note } from "./io.ts";
 import { progressOn } from "./progress.ts";
 
-export interface RemoteFlags extends CommonOptions {
+export interface RemoteImportOptions extends CommonOptions {
+  /** options that may go along */
+  readonly sends: readonly RemoteOption[];
   readonly to?: string;
   readonly tokenFile?: string;
   readonly ca?: string;
-  readonly trust?: string[];
+  readonly trust?: readonly string[];
   readonly allowUnsigned?: boolean;
   readonly name?: string;
 }
@@ -28,8 +30,8 @@ const TIMEOUT = 15_000;
 const ATTEMPTS = 60;
 
 /** Imports on the server at `to` as one step, and gives its report. Throws a `Failure`, the server's own where it refused. */
-export async function importTo(to: string, sources: readonly ImportSource[], options: RemoteFlags, io: Io): Promise<Told> {
-  if (options.store !== undefined) throw new Failure("usage", "--to and --store are two places: give one of them");
+export async function importTo(to: string, sources: readonly ImportSource[], options: RemoteImportOptions, io: Io): Promise<Told> {
+  if (options.given?.["store"] !== undefined) throw new Failure("usage", "--to and --store are two places: give one of them");
   if (options.trust)
     throw new Failure("usage", "--trust can't go with --to: a root is taken in where the store is", {
       next: "there: chp import --trust FILE",
@@ -38,10 +40,13 @@ export async function importTo(to: string, sources: readonly ImportSource[], opt
     throw new Failure("usage", "--allow-unsigned can't go with --to: whose signatures are asked for is decided where the store is", {
       next: "sign it (chp export --sign FILE), or there: chp import --allow-unsigned FILE",
     });
-  const server = new Server(to, tokenOf(options, io), trustedOf(options, io), io.signal);
+  const server = new Server(to, tokenOf(options, io), trustedOf(options), io.signal);
   const { body, headers, name } = bodyOf(sources, progressOn(options, io));
   await server.admits((text) => note(text, options, io));
-  const parameters = parametersOf({ ...options, ...(name === undefined ? { tarOfFiles: true, folder: process.cwd() } : { name }) });
+  const parameters = parametersOf(
+    { ...options.given, ...(name === undefined ? { tarOfFiles: true, folder: process.cwd() } : { name }) },
+    options.sends,
+  );
   try {
     return await server.put(parameters, headers, body);
   } catch (error) {
@@ -222,23 +227,22 @@ async function* watch(source: ImportSource, progress: ReturnType<typeof progress
 }
 
 /** From the environment or a file: a command line is read by everybody on the machine. */
-function tokenOf({ tokenFile }: RemoteFlags, io: Io): string {
-  const file = tokenFile ?? (io.environment["CHP_TOKEN_FILE"] || undefined);
-  const fromFile = tokenFile !== undefined || !io.environment["CHP_TOKEN"];
-  const token = fromFile ? file && readText(file, "the token") : io.environment["CHP_TOKEN"];
+function tokenOf({ tokenFile, given }: RemoteImportOptions, io: Io): string {
+  // The token itself wins over a file that only the environment names.
+  const fromFile = given?.["tokenFile"] !== undefined || !io.environment["CHP_TOKEN"];
+  const token = fromFile ? tokenFile && readText(tokenFile, "the token") : io.environment["CHP_TOKEN"];
   if (token === undefined)
     throw new Failure("usage", "--to needs a token, in CHP_TOKEN or in a file that --token-file names", {
       next: "on the machine of the store: chp token NAME makes one",
     });
   if (!/^[\x21-\x7e]{1,512}$/.test(token.trim()))
-    throw new Failure("usage", `${fromFile ? printable(file ?? "") : "CHP_TOKEN"} does not hold a token`, {
+    throw new Failure("usage", `${fromFile ? printable(tokenFile ?? "") : "CHP_TOKEN"} does not hold a token`, {
       next: "chp token NAME prints one, where the store is",
     });
   return token.trim();
 }
 
-function trustedOf({ ca }: RemoteFlags, io: Io): string[] {
-  const file = ca ?? (io.environment["CHP_CA"] || undefined);
+function trustedOf({ ca: file }: RemoteImportOptions): string[] {
   if (file === undefined) return [];
   const { certificates } = readPem(readText(file, "what to trust"), file);
   if (certificates.length === 0) throw new Failure("usage", `${printable(file)} holds no certificate`);

@@ -45,47 +45,64 @@ import { trustCommand } from "./trust.ts";
 import { unitCommand } from "./unit.ts";
 import { verifyCommand } from "./verify.ts";
 
-const commandsOf = (name: ProgramName): readonly Register[] => [
-  importCommand,
-  serveCommand,
-  listCommand,
-  showCommand,
-  statusCommandOf(name),
-  missingCommand,
-  imagesCommand,
-  doctorCommand,
-  logCommand,
-  diffCommand,
-  searchCommand,
-  duCommand,
-  verifyCommand,
-  releaseCommand,
-  closeCommand,
-  defaultTrackCommand,
-  overrideCommandsOf(name),
-  endOverrideCommand,
-  overridesCommand,
-  rollbackCommand,
-  removeCommand,
-  gcCommand,
-  backupCommand,
-  restoreCommand,
-  exportCommand,
-  inventoryCommand,
-  keygenCommand,
-  acceptKeyCommand,
-  configCommand,
-  snapdConfigCommand,
-  unitCommand,
-  completionCommand,
-  helpCommand,
-  jujuConfigCommand,
-  importCertificateCommand,
-  trustCommand,
-  tokenCommand,
-  pushCommands,
-  listPushedSnapsCommand,
-  airgapCommands,
+interface Group {
+  readonly about: string;
+  /** in the order of help. `name`: what the program was started as */
+  readonly commands: (name: ProgramName) => readonly Register[];
+}
+
+/** All commands. A new one goes into its group: its flags are in flags.ts, and command.ts says how it is written. */
+const GROUPS: readonly Group[] = [
+  { about: "what comes in, and who answers", commands: () => [importCommand, serveCommand] },
+  {
+    about: "what tells of the store and changes nothing; images, doctor and status ask the network",
+    commands: (name) => [
+      listCommand,
+      showCommand,
+      statusCommandOf(name),
+      missingCommand,
+      imagesCommand,
+      doctorCommand,
+      logCommand,
+      diffCommand,
+      searchCommand,
+      duCommand,
+      verifyCommand,
+    ],
+  },
+  {
+    about: "what changes packages by hand",
+    commands: (name) => [
+      releaseCommand,
+      closeCommand,
+      defaultTrackCommand,
+      overrideCommandsOf(name),
+      endOverrideCommand,
+      overridesCommand,
+      rollbackCommand,
+      removeCommand,
+    ],
+  },
+  { about: "what keeps the store", commands: () => [gcCommand, backupCommand, restoreCommand] },
+  {
+    about: "the other side, and what goes between both; export asks an upstream",
+    commands: () => [exportCommand, inventoryCommand, keygenCommand, acceptKeyCommand],
+  },
+  {
+    about: "settings, and what this machine and clients need",
+    commands: () => [
+      configCommand,
+      snapdConfigCommand,
+      unitCommand,
+      completionCommand,
+      helpCommand,
+      jujuConfigCommand,
+      importCertificateCommand,
+      trustCommand,
+      tokenCommand,
+    ],
+  },
+  { about: "the documented names of other programs", commands: () => [pushCommands, listPushedSnapsCommand, airgapCommands] },
 ];
 
 const ABOUT = `An offline Charmhub and Snap Store in one executable: what was exported on a connected machine is imported
@@ -110,7 +127,7 @@ export function createProgram(io: Io, name: ProgramName = "chp"): Command {
     .enablePositionalOptions() // what stands behind a command's name is that command's
     .exitOverride()
     .hook("preAction", (_program, command) => readFlags(command, io.environment));
-  for (const register of commandsOf(name)) register(program, io);
+  for (const register of GROUPS.flatMap((group) => group.commands(name))) register(program, io);
   inherit(program);
   return program;
 }

@@ -11,15 +11,15 @@ import type { Store } from "../../store/store.ts";
 import { type CommonOptions, count, type Io, printJson, storeFlag, undoOf } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { define } from "./command.ts";
-import type { FlagId, Options } from "./flags.ts";
+import type { FlagId, FlagValues } from "./flags.ts";
 
 export const CHANGE_EXITS = "0 done, 1 failed, 2 usage, 3 refused, 10 no store, 11 store format too new, 12 another change came in between";
 
 /** The flags that narrow a change of a channel. */
 export const PLACE_FLAGS = ["base", "arch", "snap"] as const;
-export type PlaceOptions = Options<typeof PLACE_FLAGS>;
+export type PlaceFlags = FlagValues<typeof PLACE_FLAGS>;
 
-/** A command with its examples, which are told without `chp`. */
+/** A command with its examples, which are given without `chp`. */
 export function defineChange(
   program: Command,
   name: string,
@@ -32,7 +32,7 @@ export function defineChange(
   );
 }
 
-export function placeOf({ base, arch }: PlaceOptions): Where {
+export function placeOf({ base, arch }: PlaceFlags): Where {
   return { ...(base !== undefined && { base }), ...(arch !== undefined && { architecture: arch }) };
 }
 
@@ -40,7 +40,7 @@ export function placeOf({ base, arch }: PlaceOptions): Where {
 export async function runChange(
   name: string,
   command: string,
-  options: PlaceOptions,
+  options: PlaceFlags,
   io: Io,
   work: (stored: Held, now: string) => Held,
 ): Promise<void> {

@@ -8,7 +8,7 @@ import { readTokens } from "../../src/settings/token.ts";
 import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import type { Register } from "./command.ts";
-import { addFlags, FLAGS, valueOf } from "./flags.ts";
+import { addFlags, FLAGS, flagValue } from "./flags.ts";
 import { TOPICS } from "./help.ts";
 
 const NAMES = "chp snap-store-proxy enterprise-store snap-proxy store-admin";
@@ -69,18 +69,18 @@ export const completionCommand: Register = (program, io) => {
     });
 };
 
-type Words = (program: Command, options: CommonOptions, io: Io) => Promise<readonly string[]>;
+type CandidateSource = (program: Command, options: CommonOptions, io: Io) => Promise<readonly string[]>;
 
-const heldNames: Words = async (_program, options, io) => {
+const storedNames: CandidateSource = async (_program, options, io) => {
   const snapshot = await (await openStore({ ...options, quiet: true }, io)).snapshot();
   return [...snapshot.names, ...snapshot.snapNames];
 };
 
-const OF_HELD = ["show", "release", "close", "default-track", "override", "end-override", "overrides", "remove"];
+const NAMING_COMMANDS = ["show", "release", "close", "default-track", "override", "end-override", "overrides", "remove"];
 
 /** What an argument of a command may be, besides a file. */
-const ARGUMENTS: Readonly<Record<string, Words>> = {
-  ...Object.fromEntries(OF_HELD.map((name) => [name, heldNames])),
+const ARGUMENTS: Readonly<Record<string, CandidateSource>> = {
+  ...Object.fromEntries(NAMING_COMMANDS.map((name) => [name, storedNames])),
   config: async () => [...SETTINGS.map(({ key }) => key), PROXY_DOMAIN],
   token: async (_program, options, io) => {
     const tokens = readTokens(await (await openStore({ ...options, quiet: true }, io)).tokens());
@@ -108,7 +108,7 @@ export async function candidates(program: Command, words: readonly string[], io:
     if (last.startsWith("-")) return help.visibleOptions(command ?? program).flatMap((option) => spellings(option, before));
     if (!command) return help.visibleCommands(program).map((one) => one.name());
     const store = before[before.indexOf("--store") + 1];
-    const found = valueOf(FLAGS.store, before.includes("--store") ? store : undefined, io.environment);
+    const found = flagValue(FLAGS.store, before.includes("--store") ? store : undefined, io.environment);
     const options = typeof found === "string" ? { store: found } : {};
     return (await ARGUMENTS[command.name()]?.(program, options, io)) ?? command.registeredArguments[0]?.argChoices ?? [];
   };

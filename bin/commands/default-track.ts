@@ -1,10 +1,10 @@
 import { chooseTrack } from "../../src/catalog/change.ts";
 import { defineChange, runChange } from "./changing.ts";
 import type { Register } from "./command.ts";
-import type { Options } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["snap"] as const;
-type TrackOptions = Options<typeof TAKES>;
+type TrackFlags = FlagValues<typeof TAKES>;
 
 export const defaultTrackCommand: Register = (program, io) => {
   defineChange(program, "default-track", "choose what a channel without a track means, whatever imports say", {
@@ -13,7 +13,7 @@ export const defaultTrackCommand: Register = (program, io) => {
   })
     .argument("<name>", "charm, bundle or snap")
     .argument("<track>", "a track that has a release")
-    .action((name: string, track: string, options: TrackOptions) =>
+    .action((name: string, track: string, options: TrackFlags) =>
       runChange(name, `default-track ${name} ${track}`, options, io, (stored) => chooseTrack(stored, track)),
     );
 };

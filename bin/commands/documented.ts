@@ -12,7 +12,7 @@ import { openStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { CHANGE_EXITS, findPackage, printChange, publishUpdate, reportChanges } from "./changing.ts";
 import { define, EXITS, type Register } from "./command.ts";
-import type { Options } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
 import { overrideCommand } from "./override.ts";
 import { statusCommand } from "./status.ts";
 
@@ -128,7 +128,7 @@ const documentedOverridesCommands: Register = (program, io) => {
   ])
     .argument("<name>", "snap, charm or bundle")
     .argument("[channel]", "the channel")
-    .action(async (name: string, given: string | undefined, options: Options<readonly ["channelToo"]>) => {
+    .action(async (name: string, given: string | undefined, options: FlagValues<readonly ["channelToo"]>) => {
       const channel = given ?? options.channel;
       if (channel === undefined) throw new Failure("usage", "name the channel: delete-override NAME CHANNEL");
       const { generation, update } = await publishUpdate(

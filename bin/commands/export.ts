@@ -7,33 +7,33 @@ import { readLock } from "../../src/export/lock.ts";
 import { ADDITIONS, type Addition, type Defaults, isAddition, placeOf, readManifest } from "../../src/export/sitefile.ts";
 import type { Io } from "../machine/io.ts";
 import { define, type Register } from "./command.ts";
-import { EXPORT_FLAGS, type ExportOptions, inputName, readInput, runSession } from "./exportsession.ts";
-import { FLAGS, type Options, valueOf } from "./flags.ts";
+import { EXPORT_FLAGS, type ExportFlags, inputName, readInput, runSession } from "./exportsession.ts";
+import { FLAGS, type FlagValues, flagValue } from "./flags.ts";
 
 const EXITS = "0 done, 1 failed, 2 usage, 3 a file given was refused, 4 partly done: the archive holds what could be had, 130 interrupted";
 /** Without the twin of --store: what CHP_STORE names is where imports go. */
 const COMMON = ["exportedStore", "json", "quiet"] as const;
 
 const SITE_FLAGS = [...EXPORT_FLAGS, "file", "everything", "channels", "locked", "without"] as const;
-type SiteOptions = Options<typeof SITE_FLAGS>;
+type SiteFlags = FlagValues<typeof SITE_FLAGS>;
 const BUNDLE_FLAGS = [...EXPORT_FLAGS, "channelsOfBundle", "onlyPrintYaml"] as const;
-type BundleOptions = Options<typeof BUNDLE_FLAGS>;
+type BundleFlags = FlagValues<typeof BUNDLE_FLAGS>;
 const SNAP_FLAGS = [...EXPORT_FLAGS, "fromYaml", "channelsOfSnaps"] as const;
-type SnapOptions = Options<typeof SNAP_FLAGS>;
+type SnapFlags = FlagValues<typeof SNAP_FLAGS>;
 
 export const exportCommand: Register = (program, io) => {
   const site = define(program, "export", "write an archive of what an air-gapped store is to hold", EXITS, SITE_FLAGS, COMMON)
     .addHelpText("after", SITE_HELP)
-    .action((options: SiteOptions) => runExport(options, io));
+    .action((options: SiteFlags) => runExport(options, io));
   define(site, "bundle", "export a bundle and its charms", EXITS, BUNDLE_FLAGS, COMMON)
     .argument("<name>", "of the bundle")
-    .action((name: string, options: BundleOptions) => runExportBundle(name, options, io));
+    .action((name: string, options: BundleFlags) => runExportBundle(name, options, io));
   define(site, "charms", "export the charms that a file names", EXITS, EXPORT_FLAGS, COMMON)
     .argument("<file>", "a bundle.yaml, or a file of that form; - for standard input")
-    .action((file: string, options: ExportOptions) => runExportCharms(file, options, io));
+    .action((file: string, options: ExportFlags) => runExportCharms(file, options, io));
   define(site, "snaps", "export snaps, one archive each", EXITS, SNAP_FLAGS, COMMON)
     .argument("[names...]", "of snaps")
-    .action((names: string[], options: SnapOptions) => runExportSnaps(names, options, io));
+    .action((names: string[], options: SnapFlags) => runExportSnaps(names, options, io));
 };
 
 const SITE_HELP = `
@@ -62,7 +62,7 @@ Examples:
   chp export -f site.yaml --locked
   chp export --all --charmhub-url http://hub.lan:8080`;
 
-export async function runExport(options: SiteOptions, io: Io): Promise<void> {
+export async function runExport(options: SiteFlags, io: Io): Promise<void> {
   const { file, all } = options;
   if ((file === undefined) === (all !== true))
     throw new Failure("usage", "say what is wanted: -f FILE, or --all", { next: "chp help export shows what a file may say" });
@@ -104,7 +104,7 @@ export async function runExport(options: SiteOptions, io: Io): Promise<void> {
   );
 }
 
-export async function runExportBundle(name: string, options: BundleOptions, io: Io): Promise<void> {
+export async function runExportBundle(name: string, options: BundleFlags, io: Io): Promise<void> {
   const bundle = { channels: [], systems: [JAMMY], architectures: ["amd64"], ...defaultsOf(options), name, resources: {}, paths: {} };
   const wish = { charms: [], bundles: [bundle], snaps: [], without: [], notes: [] };
   const prints = options.onlyPrintYaml !== undefined && !/^(false|no|0)$/i.test(String(options.onlyPrintYaml));
@@ -114,9 +114,9 @@ export async function runExportBundle(name: string, options: BundleOptions, io: 
   });
 }
 
-export async function runExportCharms(file: string, options: ExportOptions, io: Io): Promise<void> {
+export async function runExportCharms(file: string, options: ExportFlags, io: Io): Promise<void> {
   // A file of charms says their channels, so there is no flag; the environment holds for all forms.
-  const channel = valueOf(FLAGS.channels, undefined, io.environment) as SiteOptions["channel"];
+  const channel = flagValue(FLAGS.channels, undefined, io.environment) as SiteFlags["channel"];
   const manifest = await readInput(file, io);
   const { charms, notes } = readManifest(manifest, inputName(file), defaultsOf({ ...options, channel }));
   const wish = { charms, bundles: [], snaps: [], without: [], notes };
@@ -125,7 +125,7 @@ export async function runExportCharms(file: string, options: ExportOptions, io: 
   );
 }
 
-export async function runExportSnaps(names: readonly string[], options: SnapOptions, io: Io): Promise<void> {
+export async function runExportSnaps(names: readonly string[], options: SnapFlags, io: Io): Promise<void> {
   const { fromYaml } = options;
   if (names.length > 0 === (fromYaml !== undefined)) throw new Failure("usage", "name snaps, or a file of them with --from-yaml FILE");
   const text = fromYaml === undefined ? JSON.stringify({ snaps: names }) : await readInput(fromYaml, io);
@@ -148,10 +148,10 @@ const COMMAND_LINE = "the command line";
 const JAMMY = { name: "ubuntu", channel: "22.04" };
 const PLAIN = { closure: false, without: new Set<Addition>() } as const;
 
-type Words = Readonly<Partial<Record<"channel" | "arch" | "base" | "series", readonly string[] | undefined>>>;
+type PlaceWords = Readonly<Partial<Record<"channel" | "arch" | "base" | "series", readonly string[] | undefined>>>;
 
 /** What the command line says of channels and systems, for what a file does not say it of. */
-function defaultsOf({ channel, arch, base, series }: Words): Defaults {
+function defaultsOf({ channel, arch, base, series }: PlaceWords): Defaults {
   const place = { channel, arch, base, series };
   return placeOf(Object.fromEntries(Object.entries(place).filter(([, words]) => words !== undefined)), COMMAND_LINE);
 }

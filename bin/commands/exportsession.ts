@@ -22,7 +22,7 @@ import type { Io } from "../machine/io.ts";
 import { networkTransport, OWN_ADDRESS, storeTransport } from "../machine/transport.ts";
 import { makeExportDir, WorkFolder } from "../machine/workfolder.ts";
 import { type ArchiveResult, type KeptWork, printPaths, reportArchives, withKeptWork } from "./exportreport.ts";
-import { type Options, PUBLIC } from "./flags.ts";
+import { type FlagValues, PUBLIC } from "./flags.ts";
 
 /** The flags that all forms of it have. */
 export const EXPORT_FLAGS = [
@@ -39,7 +39,7 @@ export const EXPORT_FLAGS = [
   "parallel",
   "failFast",
 ] as const;
-export type ExportOptions = Options<typeof EXPORT_FLAGS>;
+export type ExportFlags = FlagValues<typeof EXPORT_FLAGS>;
 
 /** How messages name the file. */
 export function inputName(file: string): string {
@@ -80,13 +80,13 @@ export interface ArchiveRequest {
 export interface ExportSession {
   readonly upstream: Upstream;
   readonly remote: Remote;
-  /** Makes one archive; what came of all of them is told at the end. */
+  /** Makes one archive; the results of all of them are reported at the end. */
   archive(request: ArchiveRequest): Promise<void>;
 }
 
 /** Opens what an export needs, and tells what came of it. */
 export async function runSession(
-  options: ExportOptions,
+  options: ExportFlags,
   io: Io,
   work: (session: ExportSession) => Promise<void>,
   heading?: string,
@@ -135,7 +135,7 @@ interface ExportSettings {
   readonly sinceText?: string;
 }
 
-function addressesOf({ charmhubUrl, snapstoreUrl }: ExportOptions, isOwn: boolean): Addresses {
+function addressesOf({ charmhubUrl, snapstoreUrl }: ExportFlags, isOwn: boolean): Addresses {
   if (isOwn) return { charmhub: OWN_ADDRESS, snapstore: OWN_ADDRESS };
   const address = (text: string, what: string) => {
     try {

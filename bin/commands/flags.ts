@@ -30,7 +30,7 @@ export interface Flag {
   readonly many?: "repeated" | "commas";
   readonly default?: unknown;
   readonly isRequired?: true;
-  /** help does not tell of it */
+  /** left out of help */
   readonly isHidden?: true;
   /** whether it may come from another machine, by `chp import --to` */
   readonly isRemote?: true;
@@ -415,8 +415,8 @@ export const FLAGS = {
 type Table = typeof FLAGS;
 export type FlagId = keyof Table;
 
-type Camel<Name extends string> = Name extends `${infer First}-${infer Rest}` ? `${First}${Capitalize<Camel<Rest>>}` : Name;
-type Value<F> = F extends { many: string }
+type CamelCase<Name extends string> = Name extends `${infer First}-${infer Rest}` ? `${First}${Capitalize<CamelCase<Rest>>}` : Name;
+type FlagValue<F> = F extends { many: string }
   ? readonly string[]
   : F extends { parse: (...given: never[]) => infer Parsed }
     ? Parsed
@@ -425,13 +425,13 @@ type Value<F> = F extends { many: string }
       : F extends { argument: string }
         ? string
         : boolean;
-type Always = { readonly default: unknown } | { readonly isRequired: true };
+type AlwaysThere = { readonly default: unknown } | { readonly isRequired: true };
 
 /** What a command is given that takes these flags, besides those that all have: `--dry-run` is `dryRun`. */
-export type Options<Ids extends readonly FlagId[]> = CommonOptions & {
-  readonly [K in Ids[number] as Table[K] extends Always ? Camel<Table[K]["name"]> : never]: Value<Table[K]>;
+export type FlagValues<Ids extends readonly FlagId[]> = CommonOptions & {
+  readonly [K in Ids[number] as Table[K] extends AlwaysThere ? CamelCase<Table[K]["name"]> : never]: FlagValue<Table[K]>;
 } & {
-  readonly [K in Ids[number] as Table[K] extends Always ? never : Camel<Table[K]["name"]>]?: Value<Table[K]>;
+  readonly [K in Ids[number] as Table[K] extends AlwaysThere ? never : CamelCase<Table[K]["name"]>]?: FlagValue<Table[K]>;
 };
 
 /** A flag as commander has it. */
@@ -460,7 +460,7 @@ export function addFlags(command: Command, ids: readonly FlagId[]): Command {
 }
 
 /** What holds for a flag: what was typed, else its twin in the environment, else its default. Throws a `usage` failure. */
-export function valueOf(flag: Flag, given: unknown, environment: Readonly<Record<string, string | undefined>>): unknown {
+export function flagValue(flag: Flag, given: unknown, environment: Readonly<Record<string, string | undefined>>): unknown {
   const text = flag.twin === undefined || flag.isSetting ? "" : (environment[flag.twin] ?? "");
   if (given !== undefined) return given;
   if (text === "") return flag.default;
@@ -475,7 +475,7 @@ export function readFlags(command: Command, environment: Readonly<Record<string,
   for (const option of command.options) {
     if (!(option instanceof FlagOption)) continue;
     const key = option.attributeName();
-    command.setOptionValue(key, valueOf(option.flag, given[key], environment));
+    command.setOptionValue(key, flagValue(option.flag, given[key], environment));
   }
   command.setOptionValue("given", given);
 }

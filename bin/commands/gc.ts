@@ -2,10 +2,10 @@ import { collectGarbage, type GcReport } from "../../store/gc.ts";
 import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { define, EXITS, type Register } from "./command.ts";
-import type { Options } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["gcDryRun", "keepGenerations", "keepDays", "olderThan"] as const;
-type GcOptions = Options<typeof TAKES>;
+type GcFlags = FlagValues<typeof TAKES>;
 
 export const gcCommand: Register = (program, io) => {
   define(program, "gc", "free the space of what no kept generation names", EXITS, TAKES)
@@ -20,10 +20,10 @@ Examples:
   chp gc
   chp gc --keep-generations 1 --keep-days 0 --older-than 0   # now, all that can be had: run it twice`,
     )
-    .action((options: GcOptions) => runGc(options, io));
+    .action((options: GcFlags) => runGc(options, io));
 };
 
-export async function runGc(options: GcOptions, io: Io): Promise<void> {
+export async function runGc(options: GcFlags, io: Io): Promise<void> {
   await openStore(options, io); // gc makes no store
   const store = await (options.dryRun ? openStore(options, io) : openOrCreateStore({ ...options, quiet: true }, io));
   const report = await collectGarbage(store, {
@@ -34,10 +34,10 @@ export async function runGc(options: GcOptions, io: Io): Promise<void> {
     signal: io.signal,
   });
   if (options.json) return printJson(report, io);
-  io.out(render(report));
+  io.out(renderGc(report));
 }
 
-function render({ dryRun, pruned, kept, aside, deleted, restored, young }: GcReport): string {
+function renderGc({ dryRun, pruned, kept, aside, deleted, restored, young }: GcReport): string {
   const show = ({ blobs, bytes }: GcReport["aside"]) => `${count(blobs, "file")}, ${showSize(bytes)}`;
   const lines = [
     `generations: ${kept.length} kept (from ${kept[0] ?? 0} on), ${pruned.length} pruned${pruned.length > 0 ? ` (${pruned.join(", ")})` : ""}`,

@@ -44,7 +44,7 @@ export const helpCommand: Register = (program, io) => {
   addFlags(command, ["jsonTopic"]).action((name: string | undefined, options: CommonOptions) => runHelp(program, name, options, io));
 };
 
-/** A topic may be named by its beginning; a command of that name is told first. */
+/** A topic may be named by its beginning; a command of that name is printed first. */
 export function runHelp(program: Command, name: string | undefined, options: CommonOptions, io: Io): void {
   if (name === undefined) return program.outputHelp();
   const command = program.commands.find((one) => one.name() === name);

@@ -9,10 +9,10 @@ import { openOrCreateStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { keepCertificate, keptCertificate, ownAuthority } from "../machine/tls.ts";
 import { define, type Register } from "./command.ts";
-import type { Options } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["selfsigned", "hostName", "publicUrlOfServer", "cert", "key"] as const;
-type CertificateOptions = Options<typeof TAKES>;
+type CertificateFlags = FlagValues<typeof TAKES>;
 
 export const importCertificateCommand: Register = (program, io) => {
   define(
@@ -23,7 +23,7 @@ export const importCertificateCommand: Register = (program, io) => {
     TAKES,
   )
     .addHelpText("after", EXAMPLES)
-    .action((options: CertificateOptions) => runImportCertificate(options, io));
+    .action((options: CertificateFlags) => runImportCertificate(options, io));
 };
 
 const EXAMPLES = `
@@ -42,7 +42,7 @@ const LOOKUP_TIMEOUT = 3000;
 const LOCAL = ["localhost", "127.0.0.1", "::1"];
 const DAY = 24 * 60 * 60 * 1000;
 
-export async function runImportCertificate(options: CertificateOptions, io: Io): Promise<void> {
+export async function runImportCertificate(options: CertificateFlags, io: Io): Promise<void> {
   const { selfsigned, cert, key, name: given = [] } = options;
   if (selfsigned && (cert !== undefined || key !== undefined))
     throw new Failure("usage", "--selfsigned makes both: it takes no --cert and no --key");
@@ -95,7 +95,7 @@ export async function runImportCertificate(options: CertificateOptions, io: Io):
   note("chp serve --tls-listen HOST:PORT shows it; chp trust prints how machines come to trust it", options, io);
 }
 
-async function inputOf({ cert, key }: CertificateOptions, io: Io): Promise<string> {
+async function inputOf({ cert, key }: CertificateFlags, io: Io): Promise<string> {
   if (cert !== undefined && key !== undefined) return cert === key ? readFile(cert) : `${readFile(cert)}\n${readFile(key)}`;
   const parts: Uint8Array[] = [];
   let size = 0;

@@ -5,6 +5,7 @@ import type { Assertion } from "../../src/assertions/assertion.ts";
 import { parseAssertions } from "../../src/assertions/text.ts";
 import { parseChannel } from "../../src/catalog/channel.ts";
 import type { ChannelPolicy } from "../../src/catalog/package.ts";
+import { hasImage, NO_REGISTRY_NOTE } from "../../src/catalog/readiness.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { type ImportReport, type ImportSource, importSources, type Told } from "../../src/import/import.ts";
 import { sourcesOf } from "../../src/import/remoteprotocol.ts";
@@ -18,9 +19,8 @@ import { importTo } from "../machine/remoteimport.ts";
 import { acceptedKeys, keepRoots, loadSettings, registryOf, trustedRoots } from "../machine/settings.ts";
 import { unsquash } from "../machine/unsquash.ts";
 import { define, type Register } from "./command.ts";
-import { type Options, REMOTE_OPTIONS } from "./flags.ts";
+import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
 import { renderImport } from "./importreport.ts";
-import { hasImage, NO_REGISTRY_NOTE } from "./status.ts";
 
 /** How much an archive may unpack to, and what is asked of signatures: of snaps, and of what was exported. */
 export const CONTENT_FLAGS = [
@@ -49,7 +49,7 @@ const TAKES = [
   "bodyMark",
   "bodySize",
 ] as const;
-export type ImportOptions = Options<typeof TAKES>;
+export type ImportFlags = FlagValues<typeof TAKES>;
 
 export const IMPORT_EXITS =
   "0 done, 1 failed, 2 usage, 3 the content was refused and nothing published, 11 store format too new, 130 interrupted";
@@ -61,7 +61,7 @@ export const importCommand: Register = (program, io) => {
       "exports of charms, bundles or snaps, lone .charm, .snap and .assert files, folders of these, or - for standard input",
     )
     .addHelpText("after", EXAMPLES)
-    .action((files: string[], options: ImportOptions) => runImport("import", files, options, options.keepChannels ? "keep" : "apply", io));
+    .action((files: string[], options: ImportFlags) => runImport("import", files, options, options.keepChannels ? "keep" : "apply", io));
 };
 
 const EXAMPLES = `
@@ -77,7 +77,7 @@ Examples:
 export async function runImport(
   command: string,
   files: readonly string[],
-  options: ImportOptions,
+  options: ImportFlags,
   channels: ChannelPolicy,
   io: Io,
 ): Promise<void> {
@@ -100,7 +100,7 @@ export async function runImport(
 async function importHere(
   command: string,
   sources: readonly ImportSource[],
-  options: ImportOptions,
+  options: ImportFlags,
   channels: ChannelPolicy,
   io: Io,
 ): Promise<Told> {
@@ -118,7 +118,7 @@ async function importHere(
 }
 
 interface ImportSettings {
-  readonly options: ImportOptions;
+  readonly options: ImportFlags;
   readonly channels: ChannelPolicy;
   /** roots that the command line names */
   readonly given: readonly Assertion[];
@@ -178,7 +178,7 @@ async function readRoots(files: readonly string[]): Promise<Assertion[]> {
   return checkRoots(roots);
 }
 
-function limitsOf({ maxEntries, maxDepth, maxSize, maxRatio, maxJson }: ImportOptions): Limits {
+function limitsOf({ maxEntries, maxDepth, maxSize, maxRatio, maxJson }: ImportFlags): Limits {
   return { ...LIMITS, entries: maxEntries, depth: maxDepth, size: maxSize, ratio: maxRatio, json: maxJson };
 }
 

@@ -8,15 +8,15 @@ import { loadSettings } from "../machine/settings.ts";
 import { CANONICAL, type StoreProxy, storeProxyOf, userData } from "../machine/storeproxy.ts";
 import { trustedCertificates } from "../machine/tls.ts";
 import { define, EXITS, type Register } from "./command.ts";
-import type { Options } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["publicUrlForJuju", "bootstrap", "bootstrapJuju"] as const;
-type JujuConfigOptions = Options<typeof TAKES>;
+type JujuConfigFlags = FlagValues<typeof TAKES>;
 
 export const jujuConfigCommand: Register = (program, io) => {
   define(program, "juju-config", "print the configuration file that juju bootstrap and add-model take", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
-    .action((options: JujuConfigOptions) => runJujuConfig(options, io));
+    .action((options: JujuConfigFlags) => runJujuConfig(options, io));
 };
 
 const EXAMPLES = `
@@ -26,7 +26,7 @@ Examples:
   chp juju-config --bootstrap --juju 3.6.11 > juju-config.yaml
   juju bootstrap lxd machine-controller --config juju-config.yaml`;
 
-export async function runJujuConfig(options: JujuConfigOptions, io: Io): Promise<void> {
+export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<void> {
   if (options.juju !== undefined && !options.bootstrap)
     throw new Failure("usage", "--juju says which Juju bootstraps", { next: "give --bootstrap with it" });
   const store = await openStore(options, io);

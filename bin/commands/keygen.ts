@@ -5,10 +5,10 @@ import { quoted } from "../../src/catalog/images.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import { type Io, note, printJson } from "../machine/io.ts";
 import type { Register } from "./command.ts";
-import { addFlags, type Options } from "./flags.ts";
+import { addFlags, type FlagValues } from "./flags.ts";
 
 const TAKES = ["comment", "json", "quietHints"] as const;
-type KeygenOptions = Options<typeof TAKES>;
+type KeygenFlags = FlagValues<typeof TAKES>;
 
 export const keygenCommand: Register = (program, io) => {
   const command = program
@@ -20,7 +20,7 @@ export const keygenCommand: Register = (program, io) => {
     .argument("<file>", "where the secret key is written, readable by you alone; the public key is FILE.pub");
   addFlags(command, TAKES)
     .addHelpText("after", EXAMPLES)
-    .action((file: string, options: KeygenOptions) => runKeygen(file, options, io));
+    .action((file: string, options: KeygenFlags) => runKeygen(file, options, io));
 };
 
 const EXAMPLES = `
@@ -32,14 +32,14 @@ Examples:
   chp keygen site.key --comment "site 2026"
   minisign -V -p site.key.pub -m SHA256SUMS     checks without chp what was signed`;
 
-export async function runKeygen(file: string, options: KeygenOptions, io: Io): Promise<void> {
+export async function runKeygen(file: string, options: KeygenFlags, io: Io): Promise<void> {
   const comment = options.comment ?? basename(file);
   if (comment.trim() === "" || printable(comment, 100) !== comment || comment.includes(","))
     throw new Failure("usage", "--comment takes a line of at most 100 characters, without a comma");
   const publicFile = `${file}.pub`;
   const pair = createKey(comment.trim());
-  await write(publicFile, pair.public, 0o644);
-  await write(file, pair.secret, 0o600).catch(async (error: unknown) => {
+  await writeKeyFile(publicFile, pair.public, 0o644);
+  await writeKeyFile(file, pair.secret, 0o600).catch(async (error: unknown) => {
     await rm(publicFile, { force: true });
     throw error;
   });
@@ -53,7 +53,7 @@ export async function runKeygen(file: string, options: KeygenOptions, io: Io): P
   );
 }
 
-async function write(file: string, text: string, mode: number): Promise<void> {
+async function writeKeyFile(file: string, text: string, mode: number): Promise<void> {
   try {
     await writeFile(file, text, { flag: "wx", mode });
   } catch (error) {

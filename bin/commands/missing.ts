@@ -4,15 +4,15 @@ import { printable } from "../../src/errors.ts";
 import { count, type Io, note, printJson, printTable } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { define, EXITS, type Register } from "./command.ts";
-import type { Options } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["snapsYaml", "heldToo"] as const;
-type MissingOptions = Options<typeof TAKES>;
+type MissingFlags = FlagValues<typeof TAKES>;
 
 export const missingCommand: Register = (program, io) => {
   define(program, "missing", "list the snaps that held charms and snaps need and the store lacks", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
-    .action((options: MissingOptions) => runMissing(options, io));
+    .action((options: MissingFlags) => runMissing(options, io));
 };
 
 const EXAMPLES = `
@@ -22,7 +22,7 @@ Examples:
   chp missing
   chp missing --yaml > snaps.yaml     then, outside: chp export snaps --from-yaml snaps.yaml`;
 
-export async function runMissing(options: MissingOptions, io: Io): Promise<void> {
+export async function runMissing(options: MissingFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
   await failOnDamage(store); // what is left out may need more

@@ -1,10 +1,10 @@
 import { override, readReason, readUntil } from "../../src/catalog/override.ts";
 import { defineChange, PLACE_FLAGS, placeOf, runChange } from "./changing.ts";
 import { argument, type Register } from "./command.ts";
-import { type Options, wholeNumber } from "./flags.ts";
+import { type FlagValues, wholeNumber } from "./flags.ts";
 
 const TAKES = [...PLACE_FLAGS, "overrideReason", "overrideUntil"] as const;
-type OverrideOptions = Options<typeof TAKES>;
+type OverrideFlags = FlagValues<typeof TAKES>;
 
 export const overrideCommand: Register = (program, io) => {
   defineChange(program, "override", "hold a channel at a revision, whatever is released there, for a reason and a time", {
@@ -18,7 +18,7 @@ export const overrideCommand: Register = (program, io) => {
     .argument("<name>", "charm, bundle or snap")
     .argument("<revision>", "a revision that is held", argument("the revision", wholeNumber(0)))
     .argument("<channel>", "TRACK/RISK, TRACK/RISK/BRANCH or RISK")
-    .action((name: string, revision: number, channel: string, options: OverrideOptions) => {
+    .action((name: string, revision: number, channel: string, options: OverrideFlags) => {
       const reason = readReason(options.reason);
       const until = options.until === undefined ? undefined : readUntil(options.until, Date.now());
       const command = `override ${name} ${revision} ${channel}${until === undefined ? "" : ` --until ${until}`} --reason ${JSON.stringify(reason)}`;

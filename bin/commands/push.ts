@@ -1,11 +1,11 @@
 /** The documented commands of the system that chp stands in for: a package already held keeps its channel map unless told otherwise. */
 
 import { define, type Register } from "./command.ts";
-import type { Options } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
 import { CONTENT_FLAGS, IMPORT_EXITS, runImport } from "./import.ts";
 
 const TAKES = [...CONTENT_FLAGS, "pushChannelMap"] as const;
-type PushOptions = Options<typeof TAKES>;
+type PushFlags = FlagValues<typeof TAKES>;
 
 const PUSHES = [
   { name: "push-charms", what: "charm export" },
@@ -22,5 +22,5 @@ export const pushCommands: Register = (program, io) => {
       ...("more" in one ? one.more : []),
     ])
       .argument("<file>", `the ${what}`)
-      .action((file: string, options: PushOptions) => runImport(name, [file], options, options.pushChannelMap ? "apply" : "keep", io));
+      .action((file: string, options: PushFlags) => runImport(name, [file], options, options.pushChannelMap ? "apply" : "keep", io));
 };

@@ -11,12 +11,12 @@ import { type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { findPackage, publishChange, reportChanges } from "./changing.ts";
 import { define, type Register } from "./command.ts";
-import type { Options } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["plan", "apply", "force", "removeNeeded", "snap"] as const;
-type RemoveOptions = Options<typeof TAKES>;
+type RemoveFlags = FlagValues<typeof TAKES>;
 
-const PlanText = v.object({
+const PlanSchema = v.object({
   generation: v.number(),
   name: v.string(),
   snap: v.boolean(),
@@ -25,7 +25,7 @@ const PlanText = v.object({
   uses: v.array(v.string()),
   needed: v.array(v.string()),
 });
-type Plan = v.InferOutput<typeof PlanText>;
+type RemovalPlan = v.InferOutput<typeof PlanSchema>;
 
 export const removeCommand: Register = (program, io) => {
   define(
@@ -45,10 +45,10 @@ Examples:
   chp remove kafka@195 --plan remove.json
   chp remove --apply remove.json`,
     )
-    .action((name: string | undefined, options: RemoveOptions) => runRemove(name, options, io));
+    .action((name: string | undefined, options: RemoveFlags) => runRemove(name, options, io));
 };
 
-async function runRemove(name: string | undefined, options: RemoveOptions, io: Io): Promise<void> {
+async function runRemove(name: string | undefined, options: RemoveFlags, io: Io): Promise<void> {
   if ((name === undefined) === (options.apply === undefined))
     throw new Failure("usage", "name what to remove, or a plan with --apply", {
       next: "chp remove NAME@REVISION --plan FILE writes a plan",
@@ -57,13 +57,13 @@ async function runRemove(name: string | undefined, options: RemoveOptions, io: I
   else await applyPlan(await readPlan(options.apply ?? ""), options, io);
 }
 
-async function makePlan(text: string, options: RemoveOptions, io: Io): Promise<void> {
+async function makePlan(text: string, options: RemoveFlags, io: Io): Promise<void> {
   const [, name = "", number] = /^(.+?)(?:@(\d+))?$/.exec(text) ?? [];
   const base = await (await openStore(options, io)).snapshot();
   const revision = number === undefined ? undefined : Number(number);
   const held = await findPackage(base, name, options.snap ?? false);
   const { uses, needed } = await removalIn(base, { name, snap: held.type === "snap", revision: revision ?? null });
-  const plan: Plan = {
+  const plan: RemovalPlan = {
     generation: base.number,
     name,
     snap: held.type === "snap",
@@ -89,15 +89,15 @@ async function makePlan(text: string, options: RemoveOptions, io: Io): Promise<v
   io.out(lines.map((line) => `${printable(line)}\n`).join(""));
 }
 
-async function readPlan(file: string): Promise<Plan> {
+async function readPlan(file: string): Promise<RemovalPlan> {
   try {
-    return v.parse(PlanText, JSON.parse(await readFile(file, "utf8")));
+    return v.parse(PlanSchema, JSON.parse(await readFile(file, "utf8")));
   } catch (error) {
     throw new Failure("usage", `${printable(file)} is not a plan of chp remove: ${printable(reason(error), 200)}`, { cause: error });
   }
 }
 
-async function applyPlan(plan: Plan, options: RemoveOptions, io: Io): Promise<void> {
+async function applyPlan(plan: RemovalPlan, options: RemoveFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   let changes: readonly PackageChange[] = [];
   const generation = await publishChange(store, new Date().toISOString(), async (base): Promise<Draft> => {
@@ -122,7 +122,7 @@ async function applyPlan(plan: Plan, options: RemoveOptions, io: Io): Promise<vo
   reportChanges(generation, changes, options, io);
 }
 
-async function removalIn(base: Snapshot, { name, snap, revision }: Pick<Plan, "name" | "snap" | "revision">): Promise<Removal> {
+async function removalIn(base: Snapshot, { name, snap, revision }: Pick<RemovalPlan, "name" | "snap" | "revision">): Promise<Removal> {
   const bundles = (await base.packages()).filter((pkg) => pkg.type === "bundle");
   return removal(await findPackage(base, name, snap), revision ?? undefined, bundles, Date.now());
 }

@@ -5,10 +5,10 @@ import type { Io } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { defineChange, publishChange, reportChanges } from "./changing.ts";
 import { argument, type Register } from "./command.ts";
-import { type Options, wholeNumber } from "./flags.ts";
+import { type FlagValues, wholeNumber } from "./flags.ts";
 
 const TAKES = ["takeComponents"] as const;
-type RollbackOptions = Options<typeof TAKES>;
+type RollbackFlags = FlagValues<typeof TAKES>;
 
 export const rollbackCommand: Register = (program, io) => {
   defineChange(program, "rollback", "answer again as in an earlier generation; what came later stays installable by number", {
@@ -16,10 +16,10 @@ export const rollbackCommand: Register = (program, io) => {
     examples: ["log", "rollback 41"],
   })
     .argument("<generation>", "a number of chp log", argument("the generation", wholeNumber(0)))
-    .action((number: number, options: RollbackOptions) => runRollback(number, options, io));
+    .action((number: number, options: RollbackFlags) => runRollback(number, options, io));
 };
 
-async function runRollback(number: number, options: RollbackOptions, io: Io): Promise<void> {
+async function runRollback(number: number, options: RollbackFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const then = await store.snapshotAt(number);
   if (!then) throw await noGeneration(store, number);

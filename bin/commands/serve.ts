@@ -13,10 +13,10 @@ import { storeFolder } from "../machine/openstore.ts";
 import { loadSettings, watchRegistries } from "../machine/settings.ts";
 import { servedPair, watchCertificate } from "../machine/tls.ts";
 import { define, type Register } from "./command.ts";
-import { type Options, REMOTE_OPTIONS } from "./flags.ts";
+import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
 
 const TAKES = ["listen", "tlsListen", "tlsCert", "tlsKey", "publicUrl"] as const;
-type ServeOptions = Options<typeof TAKES>;
+type ServeFlags = FlagValues<typeof TAKES>;
 
 export const serveCommand: Register = (program, io) => {
   define(
@@ -27,7 +27,7 @@ export const serveCommand: Register = (program, io) => {
     TAKES,
   )
     .addHelpText("after", EXAMPLES)
-    .action((options: ServeOptions) => runServe(options, io));
+    .action((options: ServeFlags) => runServe(options, io));
 };
 
 const EXAMPLES = `
@@ -39,7 +39,7 @@ Examples:
   chp serve --listen 127.0.0.1:0
   chp import-certificate --selfsigned && chp serve --tls-listen 0.0.0.0:443`;
 
-export async function runServe(options: ServeOptions, io: Io): Promise<void> {
+export async function runServe(options: ServeFlags, io: Io): Promise<void> {
   const store = await Store.openOrAwait(new Disk(storeFolder(options, io)));
   const flags = {
     listen: options.listen,

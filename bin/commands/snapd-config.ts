@@ -3,20 +3,20 @@ import { openStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { CANONICAL, DROP_IN, dropIn, storeProxyOf, userData } from "../machine/storeproxy.ts";
 import { define, EXITS, type Register } from "./command.ts";
-import type { Options } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["publicUrlForDevices", "cloudInit", "jujuData"] as const;
-type SnapdConfigOptions = Options<typeof TAKES>;
+type SnapdConfigFlags = FlagValues<typeof TAKES>;
 
 export const snapdConfigCommand: Register = (program, io) => {
-  define(program, "snapd-config", "print what points a device's snapd at this store", EXITS, TAKES).action((options: SnapdConfigOptions) =>
+  define(program, "snapd-config", "print what points a device's snapd at this store", EXITS, TAKES).action((options: SnapdConfigFlags) =>
     runSnapdConfig(options, io),
   );
 };
 
 const PLACEHOLDER = "http://HUB:8080";
 
-export async function runSnapdConfig(options: SnapdConfigOptions, io: Io): Promise<void> {
+export async function runSnapdConfig(options: SnapdConfigFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
   const url = settings.get("public-url")?.values[0];
@@ -27,18 +27,18 @@ export async function runSnapdConfig(options: SnapdConfigOptions, io: Io): Promi
     why,
     store: fitting?.id ?? null,
     authority: fitting?.authority ?? null,
-    commands: commandsOf(fitting?.id, url ?? PLACEHOLDER),
+    commands: deviceCommands(fitting?.id, url ?? PLACEHOLDER),
     dropIn: { path: DROP_IN, text: dropIn(url ?? PLACEHOLDER) },
     cloudInit: cloudInit(url ?? PLACEHOLDER),
-    juju: jujuConfig(url ?? PLACEHOLDER),
+    juju: jujuUserData(url ?? PLACEHOLDER),
   };
   if (options.json) return printJson(facts, io);
   if (options.cloudInit) return io.out(facts.cloudInit);
   if (options.juju) return io.out(facts.juju);
-  io.out(render(facts));
+  io.out(renderSnapdConfig(facts));
 }
 
-function commandsOf(store: string | undefined, url: string): string[] {
+function deviceCommands(store: string | undefined, url: string): string[] {
   if (store !== undefined)
     return [`curl -sL ${url}/v2/auth/store/assertions | sudo snap ack /dev/stdin`, `sudo snap set core proxy.store=${store}`];
   return [
@@ -54,11 +54,11 @@ function cloudInit(url: string): string {
 }
 
 /** For the file that juju bootstrap, add-model and model-config take. */
-function jujuConfig(url: string): string {
+function jujuUserData(url: string): string {
   return `cloudinit-userdata: |\n${userData(url, "preruncmd").trimEnd().replace(/^/gm, "  ")}\n`;
 }
 
-function render({
+function renderSnapdConfig({
   publicUrl,
   route,
   why,

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { showKey } from "../../src/archives/signature.ts";
 import { neededSnaps, showNeed } from "../../src/catalog/lacking.ts";
 import { overridesOf, overrideWarnings, showOverride } from "../../src/catalog/override.ts";
-import type { Package } from "../../src/catalog/package.ts";
+import { setupNotes } from "../../src/catalog/readiness.ts";
 import { printable, reason } from "../../src/errors.ts";
 import { factsOf, warningsOf } from "../../src/settings/certificate.ts";
 import { parseAddress } from "../../src/settings/config.ts";
@@ -15,19 +15,19 @@ import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { acceptedKeys, loadSettings, registryOf } from "../machine/settings.ts";
 import { servedCertificate } from "../machine/tls.ts";
 import { define, EXITS, type Register } from "./command.ts";
-import type { Options } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
 import { sizeOf, sizeOfSnap } from "./list.ts";
 
 const TAKES = ["server"] as const;
-type StatusOptions = Options<typeof TAKES>;
+type StatusFlags = FlagValues<typeof TAKES>;
 
 export const statusCommand: Register = (program, io) => {
   define(program, "status", "show what the store holds, how it is set up, and what machines asked for in vain", EXITS, TAKES).action(
-    (options: StatusOptions) => runStatus(options, io),
+    (options: StatusFlags) => runStatus(options, io),
   );
 };
 
-export async function runStatus(options: StatusOptions, io: Io): Promise<void> {
+export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
   const [packages, snaps] = [await snapshot.packages(), await snapshot.snaps()];
@@ -64,7 +64,7 @@ export async function runStatus(options: StatusOptions, io: Io): Promise<void> {
     askedInVain: await askedInVain(...(options.server === undefined ? [publicUrl, localUrl(listen[0])] : [options.server])),
   };
   const notes = [
-    ...notesOf(facts, packages),
+    ...setupNotes(facts, packages),
     ...(certificate === undefined ? [] : warningsOf(certificate, publicUrl ?? undefined, now)),
     ...held.flatMap((one) => overrideWarnings(one, now)),
   ];
@@ -130,30 +130,4 @@ function localUrl(listen: string | undefined): string | undefined {
   const { host, port } = parseAddress(listen);
   if (port === 0) return undefined;
   return `http://${["0.0.0.0", "[::]"].includes(host) ? "127.0.0.1" : host}:${port}`;
-}
-
-interface Facts {
-  readonly publicUrl: string | null;
-  readonly registry: string | null;
-  readonly snaps: number;
-  readonly lacking: readonly unknown[];
-}
-
-function notesOf({ publicUrl, registry, snaps, lacking }: Facts, packages: readonly Package[]): string[] {
-  return [
-    ...(packages.length + snaps === 0 ? ["nothing is held yet; chp import FILE takes in what was exported"] : []),
-    ...(publicUrl === null
-      ? ["download URLs are made from each request's Host; chp config public-url=URL settles them, which Juju 4 needs"]
-      : []),
-    ...(registry === null && packages.some(hasImage) ? [NO_REGISTRY_NOTE] : []),
-    ...(lacking.length > 0 ? ["chp missing --yaml prints what to export on the connected side"] : []),
-  ];
-}
-
-/** Said wherever images are held and no registry is set. */
-export const NO_REGISTRY_NOTE =
-  "no local registry is set, so Juju gets upstream's image references, without credentials; chp config proxy.oci-registry.domain=HOST:PORT names yours";
-
-export function hasImage(pkg: Package): boolean {
-  return pkg.resources.some((r) => r.revisions.some((one) => one.image));
 }

@@ -3,16 +3,16 @@ import { isExpired, makeToken, readTokens, readUntil } from "../../src/settings/
 import { type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { define, EXITS, type Register } from "./command.ts";
-import type { Options } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["tokenUntil", "revoke", "list"] as const;
-type TokenOptions = Options<typeof TAKES>;
+type TokenFlags = FlagValues<typeof TAKES>;
 
 export const tokenCommand: Register = (program, io) => {
   define(program, "token", "make, list and revoke the tokens that chp import --to needs; one switches remote import on", EXITS, TAKES)
     .argument("[name]", "what the token is called in lists and in the log; nothing to list all")
     .addHelpText("after", EXAMPLES)
-    .action((name: string | undefined, options: TokenOptions) => runToken(name, options, io));
+    .action((name: string | undefined, options: TokenFlags) => runToken(name, options, io));
 };
 
 const EXAMPLES = `
@@ -25,17 +25,17 @@ Examples:
   chp token --list
   chp token --revoke build-host`;
 
-export async function runToken(name: string | undefined, options: TokenOptions, io: Io): Promise<void> {
+export async function runToken(name: string | undefined, options: TokenFlags, io: Io): Promise<void> {
   if (options.list && (name !== undefined || options.revoke || options.until !== undefined))
     throw new Failure("usage", "--list takes no name and nothing else");
   if (options.revoke && (name === undefined || options.until !== undefined))
     throw new Failure("usage", "--revoke takes the name of a token and nothing else", { next: "chp token --list shows them" });
   if (options.until !== undefined && name === undefined) throw new Failure("usage", "--until is for a new token, which needs a name");
-  if (name === undefined) return list(options, io);
-  return options.revoke ? revoke(name, options, io) : make(name, options, io);
+  if (name === undefined) return listTokens(options, io);
+  return options.revoke ? revokeToken(name, options, io) : createToken(name, options, io);
 }
 
-async function list(options: TokenOptions, io: Io): Promise<void> {
+async function listTokens(options: TokenFlags, io: Io): Promise<void> {
   const tokens = readTokens(await (await openStore(options, io)).tokens());
   const now = Date.now();
   const shown = tokens.map((one) => ({ name: one.name, created: one.created, until: one.until ?? null, expired: isExpired(one, now) }));
@@ -53,7 +53,7 @@ async function list(options: TokenOptions, io: Io): Promise<void> {
   );
 }
 
-async function make(name: string, options: TokenOptions, io: Io): Promise<void> {
+async function createToken(name: string, options: TokenFlags, io: Io): Promise<void> {
   const now = Date.now();
   const until = options.until === undefined ? undefined : readUntil(options.until, now);
   const { token, text } = makeToken(name, { created: new Date(now).toISOString(), ...(until !== undefined && { until }) });
@@ -72,7 +72,7 @@ async function make(name: string, options: TokenOptions, io: Io): Promise<void> 
   if (!options.json) note(`undo: ${printable(undo)}`, options, io);
 }
 
-async function revoke(name: string, options: TokenOptions, io: Io): Promise<void> {
+async function revokeToken(name: string, options: TokenFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const tokens = readTokens(await store.tokens());
   const left = tokens.filter((one) => one.name !== name);

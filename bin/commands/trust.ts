@@ -6,10 +6,10 @@ import { openStore } from "../machine/openstore.ts";
 import { loadSettings, registryOf } from "../machine/settings.ts";
 import { servedCertificate, trustedOf } from "../machine/tls.ts";
 import { define, EXITS, type Register } from "./command.ts";
-import type { Options } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
 
 /** What is filled in. */
-interface Truth {
+interface TrustFacts {
   /** the certificate to trust, PEM, without a newline at its end */
   readonly pem: string;
   readonly url: string;
@@ -20,7 +20,10 @@ interface Truth {
 
 const FILE = "/usr/local/share/ca-certificates/chp.crt";
 
-const PARTS: readonly { readonly key: "os" | "snapd" | "juju" | "containerd" | "kubernetes"; readonly text: (truth: Truth) => string }[] = [
+const PARTS: readonly {
+  readonly key: "os" | "snapd" | "juju" | "containerd" | "kubernetes";
+  readonly text: (truth: TrustFacts) => string;
+}[] = [
   {
     key: "os",
     text: ({ pem, url }) => `# The operating system: wherever juju, curl or snapd talk to chp. Debian and Ubuntu:
@@ -96,12 +99,12 @@ ${indent(pem, 4)}
 ];
 
 const TAKES = ["trustOs", "trustSnapd", "trustJuju", "trustContainerd", "trustKubernetes", "trustCa", "publicUrlForMachines"] as const;
-type TrustOptions = Options<typeof TAKES>;
+type TrustFlags = FlagValues<typeof TAKES>;
 
 export const trustCommand: Register = (program, io) => {
   define(program, "trust", "print how machines come to trust the certificate of this store", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
-    .action((options: TrustOptions) => runTrust(options, io));
+    .action((options: TrustFlags) => runTrust(options, io));
 };
 
 const EXAMPLES = `
@@ -111,7 +114,7 @@ Examples:
   chp trust --os | ssh machine sh
   chp trust --juju > juju-config.yaml`;
 
-export async function runTrust(options: TrustOptions, io: Io): Promise<void> {
+export async function runTrust(options: TrustFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
   const served = await servedCertificate(store, settings);
@@ -125,7 +128,7 @@ export async function runTrust(options: TrustOptions, io: Io): Promise<void> {
     });
   const publicUrl = settings.get("public-url")?.values[0];
   const url = publicUrl ?? `https://${facts?.names.find((name) => !name.startsWith("*")) ?? "HUB"}`;
-  const truth: Truth = { pem: trusted.trimEnd(), url, host: hostOf(url), registry: registryOf(settings)?.domain ?? null };
+  const truth: TrustFacts = { pem: trusted.trimEnd(), url, host: hostOf(url), registry: registryOf(settings)?.domain ?? null };
   if (publicUrl === undefined) note(`no public URL is set, so ${url} is a guess; chp config public-url=URL settles it`, options, io);
   const asked = PARTS.filter(({ key }) => options[key] === true);
   const texts = (asked.length === 0 ? PARTS : asked).map(({ key, text }) => [key, text(truth)] as const);

@@ -9,10 +9,10 @@ import { type Io, note, printJson } from "../machine/io.ts";
 import { storeFolder } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { define, type Register } from "./command.ts";
-import type { Options } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["user", "executable", "remoteImport"] as const;
-type UnitOptions = Options<typeof TAKES>;
+type UnitFlags = FlagValues<typeof TAKES>;
 
 const NAME = "chp.service";
 const PATH = `/etc/systemd/system/${NAME}`;
@@ -20,7 +20,7 @@ const PATH = `/etc/systemd/system/${NAME}`;
 export const unitCommand: Register = (program, io) => {
   define(program, "unit", "print a systemd unit for chp serve, and the commands that install it", "0 done, 1 failed, 2 usage", TAKES)
     .addHelpText("after", EXAMPLES)
-    .action((options: UnitOptions) => runUnit(options, io));
+    .action((options: UnitFlags) => runUnit(options, io));
 };
 
 const EXAMPLES = `
@@ -31,7 +31,7 @@ Examples:
   chp unit --store /var/lib/chp --remote-import
   chp unit --store /var/lib/chp | sudo tee ${PATH}`;
 
-export async function runUnit(options: UnitOptions, io: Io): Promise<void> {
+export async function runUnit(options: UnitFlags, io: Io): Promise<void> {
   if (!/^[a-z_][a-z0-9_-]{0,31}$/.test(options.user))
     throw new Failure("usage", `--user: ${printable(options.user, 50)} is not a user's name`);
   const folder = resolve(storeFolder(options, io));
@@ -42,14 +42,17 @@ export async function runUnit(options: UnitOptions, io: Io): Promise<void> {
     exists: existsSync(folder),
     writes: options.remoteImport ?? false,
     executable: options.executable === undefined ? ownExecutable() : [resolve(options.executable)],
-    flags: flagsOf(settings),
+    flags: serveFlags(settings),
     addresses: ["listen", "tls-listen"].flatMap((key) => settings.get(key)?.values ?? []),
     files: ["tls-cert", "tls-key"].flatMap((key) => settings.get(key)?.values ?? []).map((file) => resolve(file)),
   };
-  const notes = [...notesOf(unit), ...unseen(settings)];
+  const notes = [...unitNotes(unit), ...unseenSettings(settings)];
   if (options.json)
-    return printJson({ name: NAME, path: PATH, unit: render(unit), commands: commandsOf(unit), addresses: unit.addresses, notes }, io);
-  io.out(render(unit));
+    return printJson(
+      { name: NAME, path: PATH, unit: renderUnit(unit), commands: installCommands(unit), addresses: unit.addresses, notes },
+      io,
+    );
+  io.out(renderUnit(unit));
   for (const text of notes) note(text, options, io);
 }
 
@@ -69,13 +72,13 @@ interface Unit {
 }
 
 /** The environment of who types this is not the service's. */
-function flagsOf(settings: ReadonlyMap<string, Value>): string[] {
+function serveFlags(settings: ReadonlyMap<string, Value>): string[] {
   return SETTINGS.filter(({ key, flag }) => flag && settings.get(key)?.source === "environment").flatMap(({ key }) =>
     (settings.get(key)?.values ?? []).flatMap((value) => [`--${key}`, /^tls-(cert|key)$/.test(key) ? resolve(value) : value]),
   );
 }
 
-function unseen(settings: ReadonlyMap<string, Value>): string[] {
+function unseenSettings(settings: ReadonlyMap<string, Value>): string[] {
   return SETTINGS.filter(({ key, flag }) => !flag && settings.get(key)?.source === "environment").map(
     ({ key, twin }) => `the service does not see ${twin} of this environment; chp config ${key}=… keeps it in the store`,
   );
@@ -95,7 +98,7 @@ function needed({ store, executable, files }: Unit): string[] {
   return [store, ...executable, ...files];
 }
 
-function notesOf(unit: Unit): string[] {
+function unitNotes(unit: Unit): string[] {
   return needed(unit).flatMap((path) =>
     HIDDEN.some(({ folders }) => within(path, folders))
       ? [`${printable(path)} lies where services should see nothing, and ${unit.user} must be able to read it: better move it`]
@@ -103,11 +106,11 @@ function notesOf(unit: Unit): string[] {
   );
 }
 
-function render(unit: Unit): string {
+function renderUnit(unit: Unit): string {
   const { user, store, executable, flags, addresses } = unit;
   return `# ${NAME}: answers on ${addresses.map((one) => printable(one)).join(", ")}. To install it, as printed by chp unit:
 #
-${commandsOf(unit)
+${installCommands(unit)
   .map((line) => `#   ${line}\n`)
   .join("")}
 [Unit]
@@ -168,7 +171,7 @@ function accessOf({ store, writes }: Unit): string {
   return `# Imports of other machines are processes of their own, which may end when it is stopped.\nReadWritePaths=${pathWord(store)}\nKillMode=mixed`;
 }
 
-function commandsOf({ user, store, exists, writes, executable }: Unit): string[] {
+function installCommands({ user, store, exists, writes, executable }: Unit): string[] {
   const folder = shellWord(store);
   return [
     `sudo useradd --system --user-group --no-create-home --home-dir ${folder} --shell /usr/sbin/nologin ${user}`,

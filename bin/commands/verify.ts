@@ -4,10 +4,10 @@ import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { progressOn } from "../machine/progress.ts";
 import { define, type Register } from "./command.ts";
-import type { Options } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["readData", "leaveDamaged"] as const;
-type VerifyOptions = Options<typeof TAKES>;
+type VerifyFlags = FlagValues<typeof TAKES>;
 
 export const verifyCommand: Register = (program, io) => {
   define(
@@ -18,7 +18,7 @@ export const verifyCommand: Register = (program, io) => {
     TAKES,
   )
     .addHelpText("after", EXAMPLES)
-    .action((options: VerifyOptions) => runVerify(options, io));
+    .action((options: VerifyFlags) => runVerify(options, io));
 };
 
 const EXAMPLES = `
@@ -31,8 +31,8 @@ Examples:
   chp verify --read-data=$(date +%u)/7     a seventh a day, all of it in a week
   chp verify --read-data=5%`;
 
-export async function runVerify(options: VerifyOptions, io: Io): Promise<void> {
-  const readData = options.readData === undefined ? undefined : readWish(options.readData);
+export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
+  const readData = options.readData === undefined ? undefined : parseReadData(options.readData);
   const store = await openStore(options, io);
   const progress = progressOn(options, io);
   const report = await check(store, {
@@ -51,7 +51,7 @@ export async function runVerify(options: VerifyOptions, io: Io): Promise<void> {
     const read = `${count(report.read.blobs, "blob")} (${showSize(report.read.bytes)}) read`;
     const hint = readData ? "" : "; payloads were only asked for their size: chp verify --read-data reads them";
     const summary = `${count(report.generations, "generation")}, ${count(report.blobs, "blob")}, ${read}: ${damaged === 0 ? "no damage" : `${damaged} damaged`}${hint}`;
-    io.out(`${[...report.findings.flatMap(render), summary].map((line) => printable(line)).join("\n")}\n`);
+    io.out(`${[...report.findings.flatMap(renderFinding), summary].map((line) => printable(line)).join("\n")}\n`);
   }
   if (damaged > 0)
     throw new Failure("corrupt", `${store.storage.place} is damaged in ${count(damaged, "place")}`, {
@@ -59,7 +59,7 @@ export async function runVerify(options: VerifyOptions, io: Io): Promise<void> {
     });
 }
 
-function render({ severity, what, problem, digest, movedTo, mend }: Finding): string[] {
+function renderFinding({ severity, what, problem, digest, movedTo, mend }: Finding): string[] {
   return [
     `${severity === "damage" ? "DAMAGED" : "lacking"}  ${what.join(", ")}: ${problem}`,
     ...(digest === undefined ? [] : [`  sha256 ${digest}`]),
@@ -69,7 +69,7 @@ function render({ severity, what, problem, digest, movedTo, mend }: Finding): st
 }
 
 /** `true`: all; `n/t`; `x%` */
-function readWish(text: string | true): ReadData {
+function parseReadData(text: string | true): ReadData {
   if (text === true) return { part: 1, of: 1 };
   const part = /^(\d{1,9})\/(\d{1,9})$/.exec(text);
   const percent = /^(\d{1,3}(?:\.\d+)?)%$/.exec(text);

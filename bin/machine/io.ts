@@ -27,7 +27,7 @@ export interface Io {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** standard input */
   readonly input: () => AsyncIterable<Uint8Array>;
-  /** aborted when the process is told to end */
+  /** aborted by SIGINT or SIGTERM */
   readonly signal: AbortSignal;
 }
 

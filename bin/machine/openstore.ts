@@ -35,7 +35,7 @@ export function openStore(options: CommonOptions, io: Io): Promise<Store> {
   return Store.open(new Disk(storeFolder(options, io)));
 }
 
-/** After all was told that can be read: fails where something had to be left out. */
+/** Fails where something could not be read. Called once all that can be read was printed. */
 export async function failOnDamage(store: Store): Promise<void> {
   const next = "chp verify tells what is damaged and what to import again";
   if (store.damage) throw new Failure("corrupt", `an older generation was read: ${store.damage.message}`, { next });

@@ -8,7 +8,7 @@ import type { ImportSource, Told } from "../../src/import/import.ts";
 import { type SizedSource, sized, sizeOfTar, tarOfSources } from "../../src/import/remoteprotocol.ts";
 import { readPem } from "../../src/settings/certificate.ts";
 import { IMPORT_PATH, parametersOf, type RemoteOption } from "../../src/wire/remoteimport.ts";
-import { type Ask, ask, type Reply, Unanswered } from "./http.ts";
+import { ask, type HttpOptions, type HttpReply, NoReply } from "./http.ts";
 import { type CommonOptions, type Io, note } from "./io.ts";
 import { progressOn } from "./progress.ts";
 
@@ -40,7 +40,7 @@ export async function importTo(to: string, sources: readonly ImportSource[], opt
     throw new Failure("usage", "--allow-unsigned can't go with --to: whose signatures are asked for is decided where the store is", {
       next: "sign it (chp export --sign FILE), or there: chp import --allow-unsigned FILE",
     });
-  const server = new Server(to, tokenOf(options, io), trustedOf(options), io.signal);
+  const server = new ImportServer(to, tokenOf(options, io), readAuthorities(options), io.signal);
   const { body, headers, name } = bodyOf(sources, progressOn(options, io));
   await server.admits((text) => note(text, options, io));
   const parameters = parametersOf(
@@ -59,10 +59,10 @@ export async function importTo(to: string, sources: readonly ImportSource[], opt
   }
 }
 
-class Server {
+class ImportServer {
   readonly #url: string;
   readonly #host: string;
-  readonly #common: Pick<Ask, "headers" | "trusted" | "signal">;
+  readonly #common: Pick<HttpOptions, "headers" | "trusted" | "signal">;
 
   constructor(to: string, token: string, trusted: readonly string[], signal: AbortSignal) {
     const url = URL.canParse(to) ? new URL(to) : undefined;
@@ -76,13 +76,13 @@ class Server {
   }
 
   /** Returns where the server would take an import. Asked first: who refuses a body may close the connection before its reply is read. */
-  async admits(tell: (text: string) => void): Promise<void> {
+  async admits(say: (text: string) => void): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       const reply = await this.#ask({ timeout: TIMEOUT });
       if (reply.status === 200) return;
       if (reply.status !== 503 || attempt === ATTEMPTS) throw this.#refusal(reply);
       const seconds = Math.min(60, Math.max(1, Number(reply.headers["retry-after"]) || 10));
-      if (attempt === 1) tell(`${this.#host} has enough imports to do: asking again every ${seconds} s`);
+      if (attempt === 1) say(`${this.#host} has enough imports to do: asking again every ${seconds} s`);
       await sleep(seconds * 1000, undefined, this.#common.signal && { signal: this.#common.signal }).catch(() => {
         throw interrupted();
       });
@@ -108,17 +108,17 @@ class Server {
     return report as unknown as Told;
   }
 
-  async #ask(how: Ask, parameters = "", sent = () => false): Promise<Reply> {
+  async #ask(how: HttpOptions, parameters = "", sent = () => false): Promise<HttpReply> {
     const { headers, ...common } = this.#common;
     try {
       return await ask(`${this.#url}${parameters}`, { ...common, ...how, headers: { ...headers, ...how.headers } });
     } catch (error) {
-      if (this.#common.signal?.aborted) throw sent() ? unsure("interrupted", "interrupted") : interrupted();
-      throw error instanceof Unanswered ? this.#unanswered(error, sent()) : error;
+      if (this.#common.signal?.aborted) throw sent() ? unknownOutcome("interrupted", "interrupted") : interrupted();
+      throw error instanceof NoReply ? this.#unanswered(error, sent()) : error;
     }
   }
 
-  #unanswered(error: Unanswered, sent: boolean): Failure {
+  #unanswered(error: NoReply, sent: boolean): Failure {
     const host = this.#host;
     const why = printable(error.message, 300);
     const fail = (message: string, next: string) => new Failure("failed", message, { next, cause: error });
@@ -136,12 +136,12 @@ class Server {
       return fail(`${host} does not speak TLS there: ${why}`, "--to takes an address of chp serve --tls-listen HOST:PORT");
     if (error.code === "ECONNREFUSED")
       return fail(`nothing listens at ${host}`, "there: chp serve --tls-listen HOST:PORT, or name its address with --to URL");
-    if (sent) return unsure("failed", `the connection to ${host} ended before its reply came (${why})`);
+    if (sent) return unknownOutcome("failed", `the connection to ${host} ended before its reply came (${why})`);
     return fail(`cannot import into ${host}: ${why}`, "nothing was published; run the same command again");
   }
 
   /** What the server says, in its words. */
-  #refusal({ status, headers, body }: Reply): Failure {
+  #refusal({ status, headers, body }: HttpReply): Failure {
     const host = this.#host;
     if (status === 404)
       return new Failure("failed", `${host} takes no imports from other machines`, {
@@ -152,13 +152,13 @@ class Server {
         next: "name the address of chp serve itself with --to URL",
       });
     const parsed = v.safeParse(ErrorReply, tryJson(body));
-    const [told] = parsed.success ? parsed.output["error-list"] : [];
-    if (!told) return new Failure("failed", `${host} answered with status ${status}`, { next: "is chp serve at that address?" });
-    const kind = isFailureKind(told.code) ? told.code : "failed";
+    const [refusal] = parsed.success ? parsed.output["error-list"] : [];
+    if (!refusal) return new Failure("failed", `${host} answered with status ${status}`, { next: "is chp serve at that address?" });
+    const kind = isFailureKind(refusal.code) ? refusal.code : "failed";
     return new Failure(
       kind,
-      `${host}: ${printable(told.message)}`,
-      told.next === undefined ? {} : { next: `there: ${printable(told.next)}` },
+      `${host}: ${printable(refusal.message)}`,
+      refusal.next === undefined ? {} : { next: `there: ${printable(refusal.next)}` },
     );
   }
 }
@@ -186,7 +186,7 @@ function interrupted(): Failure {
   return new Failure("interrupted", "interrupted: nothing was published");
 }
 
-function unsure(kind: "failed" | "interrupted", message: string): Failure {
+function unknownOutcome(kind: "failed" | "interrupted", message: string): Failure {
   return new Failure(kind, `${message}: all of it was published, or nothing`, {
     next: "run the same command again: what is held already changes nothing",
   });
@@ -194,7 +194,7 @@ function unsure(kind: "failed" | "interrupted", message: string): Failure {
 
 /** One file as it is; several as a tar, so that they are one step there. */
 function bodyOf(sources: readonly ImportSource[], progress: ReturnType<typeof progressOn>) {
-  const watched = sources.map((source): ImportSource => ({ ...source, open: () => watch(source, progress) }));
+  const watched = sources.map((source): ImportSource => ({ ...source, open: () => withProgress(source, progress) }));
   const files = watched.filter((one): one is SizedSource => one.size !== undefined);
   const [only] = watched;
   if (only && watched.length === 1) {
@@ -213,7 +213,7 @@ async function* stream(source: ImportSource): AsyncGenerator<Uint8Array> {
   yield* source.open();
 }
 
-async function* watch(source: ImportSource, progress: ReturnType<typeof progressOn>): AsyncGenerator<Uint8Array> {
+async function* withProgress(source: ImportSource, progress: ReturnType<typeof progressOn>): AsyncGenerator<Uint8Array> {
   let read = 0;
   try {
     for await (const chunk of source.open()) {
@@ -230,7 +230,7 @@ async function* watch(source: ImportSource, progress: ReturnType<typeof progress
 function tokenOf({ tokenFile, given }: RemoteImportOptions, io: Io): string {
   // The token itself wins over a file that only the environment names.
   const fromFile = given?.["tokenFile"] !== undefined || !io.environment["CHP_TOKEN"];
-  const token = fromFile ? tokenFile && readText(tokenFile, "the token") : io.environment["CHP_TOKEN"];
+  const token = fromFile ? tokenFile && readTextFile(tokenFile, "the token") : io.environment["CHP_TOKEN"];
   if (token === undefined)
     throw new Failure("usage", "--to needs a token, in CHP_TOKEN or in a file that --token-file names", {
       next: "on the machine of the store: chp token NAME makes one",
@@ -242,14 +242,14 @@ function tokenOf({ tokenFile, given }: RemoteImportOptions, io: Io): string {
   return token.trim();
 }
 
-function trustedOf({ ca: file }: RemoteImportOptions): string[] {
+function readAuthorities({ ca: file }: RemoteImportOptions): string[] {
   if (file === undefined) return [];
-  const { certificates } = readPem(readText(file, "what to trust"), file);
+  const { certificates } = readPem(readTextFile(file, "what to trust"), file);
   if (certificates.length === 0) throw new Failure("usage", `${printable(file)} holds no certificate`);
   return certificates.map(String);
 }
 
-function readText(file: string, what: string): string {
+function readTextFile(file: string, what: string): string {
   try {
     return readFileSync(file, "latin1");
   } catch (error) {

@@ -19,6 +19,22 @@ export interface Passed {
   readonly what: string;
 }
 
+/** What one check came to. */
+export type CheckResult = Finding | Passed;
+
+export function certainFinding(check: Check, what: string, next: string): Finding {
+  return { check, what, sure: "certain", next };
+}
+
+/** The findings, or that there are none: then `fine` says so. */
+export function resultsOf(check: Check, findings: readonly Finding[], fine: string): readonly CheckResult[] {
+  return findings.length > 0 ? findings : [{ check, state: "ok", what: fine }];
+}
+
+export function skippedCheck(check: Check, why: string): readonly CheckResult[] {
+  return [{ check, state: "skipped", what: why }];
+}
+
 export const EXPORT_SNAPS = "chp missing --yaml > snaps.yaml, and on the connected side: chp export snaps --from-yaml snaps.yaml";
 
 export function exportCharms(...names: readonly string[]): string {

@@ -50,15 +50,15 @@ process.exit(await main());
 
 async function main(): Promise<number> {
   try {
-    // An executable is told its name in argv0, a script that Node runs in argv[1].
+    // An executable finds its name in argv0, a script that Node runs in argv[1].
     await createProgram(io, programName([process.argv0, process.argv[1]])).parseAsync(process.argv);
     return 0;
   } catch (error) {
-    return tell(error);
+    return reportError(error);
   }
 }
 
-function tell(error: unknown): number {
+function reportError(error: unknown): number {
   // What commander has to say it has printed already: help and version are no errors.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const failure = error instanceof Failure ? error : undefined;

@@ -2,6 +2,7 @@
 
 import type { Registries } from "../src/catalog/registry.ts";
 import type { Token } from "../src/settings/token.ts";
+import type { RemoteOption } from "../src/wire/remoteimport.ts";
 import type { Store } from "../store/store.ts";
 import type { Peer } from "./listen.ts";
 import type { Log } from "./log.ts";
@@ -45,6 +46,8 @@ export interface Env {
 }
 
 export interface RemoteImport {
+  /** what a request may say. Nothing is among it that names files of the server, or a store */
+  readonly options: readonly RemoteOption[];
   /** those that are accepted now; none: there is no remote import */
   readonly tokens: () => Promise<readonly Token[]>;
   /** Runs one import. It is ended when reading its body throws; when it ends before, the rest of the body is not read. */

@@ -54,7 +54,7 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
   const runImport = async (c: Context<Env>): Promise<Response> => {
     const token = await admit(c, remoteImport);
     if (!token) return c.notFound();
-    const words = wordsOf(new URL(c.req.url).searchParams);
+    const words = wordsOf(new URL(c.req.url).searchParams, remoteImport.options);
     refuseIfBusy();
     running += 1;
     const by = { id: c.env.id, token: token.name, address: c.env.peer.address() };

@@ -7,17 +7,16 @@ import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } f
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { acceptedKeys, changeSettings } from "../machine/settings.ts";
 import { define, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 
-interface AcceptFlags extends CommonOptions {
-  readonly remove?: string[];
-}
+const TAKES = ["removeKey"] as const;
+type AcceptFlags = FlagValues<typeof TAKES>;
 
 const ACCEPT_EXITS = "0 done, 1 failed, 2 usage, 3 a key was refused and nothing changed, 10 no store, 11 store format too new";
 
 export const acceptKeyCommand: Register = (program, io) => {
-  define(program, "accept-key", "accept keys: chp import then refuses what none of them signed", ACCEPT_EXITS)
+  define(program, "accept-key", "accept keys: chp import then refuses what none of them signed", ACCEPT_EXITS, TAKES)
     .argument("[key...]", "public keys to accept: files as chp keygen and minisign write them, or their second lines; nothing to list them")
-    .option("--remove <ID>", "do not accept that key any more (repeatable)", (id: string, before?: string[]) => [...(before ?? []), id])
     .addHelpText("after", EXAMPLES)
     .action((given: string[], options: AcceptFlags) => runAcceptKey(given, options, io));
 };
@@ -38,7 +37,7 @@ export async function runAcceptKey(given: readonly string[], options: AcceptFlag
   const isChange = wanted.length + removed.length > 0;
   const store = await (wanted.length > 0 ? openOrCreateStore : openStore)(options, io);
   const before = await acceptedKeys(store, isChange ? { environment: {} } : io);
-  if (!isChange) return tell(before, options, io);
+  if (!isChange) return printKeys(before, options, io);
   for (const id of removed)
     if (!before.some((key) => key.id === id))
       throw new Failure("usage", `key ${printable(id, 50)} is not accepted, so it can't be removed`, {
@@ -53,13 +52,13 @@ export async function runAcceptKey(given: readonly string[], options: AcceptFlag
   }
   const value = [...after.values()].map(keyLine);
   await changeSettings(store, [{ setting: findSetting(ACCEPTED_KEYS), value: value.length === 0 ? undefined : value }], Date.now());
-  tell([...after.values()], options, io);
+  printKeys([...after.values()], options, io);
   note(`undo: chp config ${shellQuote(`${ACCEPTED_KEYS}=${before.map(keyLine).join(",")}`)}${storeFlag(options)}`, options, io);
   note(after.size === 0 ? "chp import takes in what nobody signed" : "chp import refuses what none of these signed", options, io);
   if (io.environment["CHP_ACCEPTED_KEYS"]) note("CHP_ACCEPTED_KEYS is set here, and wins over what the store says", options, io);
 }
 
-function tell(keys: readonly PublicKey[], options: CommonOptions, io: Io): void {
+function printKeys(keys: readonly PublicKey[], options: CommonOptions, io: Io): void {
   const rows = keys.map(({ id, comment, text }) => [id, comment, text]);
   if (options.json) return printJson(keys, io);
   if (rows.length === 0) note("no key is accepted, so chp import takes in what nobody signed", options, io);

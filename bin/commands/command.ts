@@ -1,32 +1,35 @@
-/** What every command has: its options and exit codes. */
+/**
+ * What every command has. To add one: a file here that exports a `Register`, a line for it in program.ts, its flags in
+ * flags.ts, and what it does with the disk or the network in bin/machine: a request to a server goes out by `ask`
+ * (machine/http.ts), to an upstream by a transport (machine/transport.ts). Facts that it tells are made in src.
+ */
 
 import type { Command } from "commander";
-import { Failure, printable } from "../../src/errors.ts";
 import type { Io } from "../machine/io.ts";
+import { addFlags, type FlagId } from "./flags.ts";
 
 /** Adds a command to the program; one file a command. */
 export type Register = (program: Command, io: Io) => void;
 
-/** A command with the options that all have. `store`: what the store is to it. */
-export function define(program: Command, name: string, summary: string, exits: string, store = "the store (CHP_STORE)"): Command {
-  return program
-    .command(name)
-    .summary(summary)
-    .description(`${summary}.`)
-    .option("--store <DIR>", store)
-    .option("--json", "print the result as JSON")
-    .option("--quiet", "print no progress and no hints (CHP_QUIET)")
-    .addHelpText("after", `\nExit codes: ${exits}`);
+/** The flags that nearly all commands have. */
+const COMMON: readonly FlagId[] = ["store", "json", "quiet"];
+
+/** A command with its flags and exit codes. `common`: in place of those that all have. */
+export function define(
+  program: Command,
+  name: string,
+  summary: string,
+  exits: string,
+  flags: readonly FlagId[] = [],
+  common: readonly FlagId[] = COMMON,
+): Command {
+  const command = program.command(name).summary(summary).description(`${summary}.`);
+  return addFlags(command, [...common, ...flags]).addHelpText("after", `\nExit codes: ${exits}`);
 }
 
 export const EXITS = "0 done, 1 failed, 2 usage, 10 no store, 11 store format too new, 13 corruption found";
 
-/** A whole number of at least `least` from a flag. */
-export function wholeNumber(what: string, least: number): (text: string) => number {
-  return (text) => {
-    const number = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(number) || number < least)
-      throw new Failure("usage", `${what} takes a whole number of at least ${least}, not ${printable(text, 50)}`);
-    return number;
-  };
+/** How a word of the command line is read; `what`: how messages call it. */
+export function argument<T>(what: string, parse: (text: string, what: string) => T): (text: string) => T {
+  return (text) => parse(text, what);
 }

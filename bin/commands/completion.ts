@@ -7,6 +7,7 @@ import { PROXY_DOMAIN } from "../../src/settings/documented.ts";
 import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import type { Register } from "./command.ts";
+import { addFlags, FLAGS, flagValue } from "./flags.ts";
 import { TOPICS } from "./help.ts";
 
 const NAMES = "chp snap-store-proxy enterprise-store snap-proxy store-admin";
@@ -47,12 +48,12 @@ end
 type Shell = keyof typeof SCRIPTS;
 
 export const completionCommand: Register = (program, io) => {
-  program
+  const command = program
     .command("completion")
     .summary("print what completes chp's command line in a shell")
     .description("print what completes chp's command line in a shell.")
-    .addArgument(new Argument("<shell>", "whose script is printed").choices(Object.keys(SCRIPTS)))
-    .option("--json", "print it as JSON")
+    .addArgument(new Argument("<shell>", "whose script is printed").choices(Object.keys(SCRIPTS)));
+  addFlags(command, ["jsonText"])
     .addHelpText("after", `\nExamples:\n  source <(chp completion bash)\n  chp completion zsh > /usr/local/share/zsh/site-functions/_chp`)
     .action((shell: Shell, options: CommonOptions) => {
       if (options.json) printJson({ shell, script: SCRIPTS[shell] }, io);
@@ -67,18 +68,18 @@ export const completionCommand: Register = (program, io) => {
     });
 };
 
-type Words = (program: Command, options: CommonOptions, io: Io) => Promise<readonly string[]>;
+type CandidateSource = (program: Command, options: CommonOptions, io: Io) => Promise<readonly string[]>;
 
-const heldNames: Words = async (_program, options, io) => {
+const storedNames: CandidateSource = async (_program, options, io) => {
   const snapshot = await (await openStore({ ...options, quiet: true }, io)).snapshot();
   return [...snapshot.names, ...snapshot.snapNames];
 };
 
-const OF_HELD = ["show", "release", "close", "default-track", "override", "end-override", "overrides", "remove"];
+const NAMING_COMMANDS = ["show", "release", "close", "default-track", "override", "end-override", "overrides", "remove"];
 
 /** What an argument of a command may be, besides a file. */
-const ARGUMENTS: Readonly<Record<string, Words>> = {
-  ...Object.fromEntries(OF_HELD.map((name) => [name, heldNames])),
+const ARGUMENTS: Readonly<Record<string, CandidateSource>> = {
+  ...Object.fromEntries(NAMING_COMMANDS.map((name) => [name, storedNames])),
   config: async () => [...SETTINGS.map(({ key }) => key), PROXY_DOMAIN],
   token: async (_program, options, io) => {
     const { tokens } = await (await openStore({ ...options, quiet: true }, io)).settings.read("tokens");
@@ -106,7 +107,8 @@ export async function candidates(program: Command, words: readonly string[], io:
     if (last.startsWith("-")) return help.visibleOptions(command ?? program).flatMap((option) => spellings(option, before));
     if (!command) return help.visibleCommands(program).map((one) => one.name());
     const store = before[before.indexOf("--store") + 1];
-    const options = before.includes("--store") && store !== undefined ? { store } : {};
+    const found = flagValue(FLAGS.store, before.includes("--store") ? store : undefined, io.environment);
+    const options = typeof found === "string" ? { store: found } : {};
     return (await ARGUMENTS[command.name()]?.(program, options, io)) ?? command.registeredArguments[0]?.argChoices ?? [];
   };
   const found = (await all()).filter((one) => one.startsWith(last) && printable(one) === one);

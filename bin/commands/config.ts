@@ -8,20 +8,16 @@ import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { changeSettings, loadSettings, readChanges } from "../machine/settings.ts";
 import { readSettingsYaml, settingsYaml } from "../machine/settingsyaml.ts";
 import { define, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 
-interface ConfigFlags extends CommonOptions {
-  readonly exportYaml?: boolean;
-  /** true: standard input */
-  readonly importYaml?: string | true;
-}
+const TAKES = ["exportYaml", "importYaml"] as const;
+type ConfigFlags = FlagValues<typeof TAKES>;
 
 const CONFIG_EXITS = "0 done, 1 failed, 2 usage, 3 the file was refused and nothing changed, 10 no store, 11 store format too new";
 
 export const configCommand: Register = (program, io) => {
-  define(program, "config", "show and change settings", CONFIG_EXITS)
+  define(program, "config", "show and change settings", CONFIG_EXITS, TAKES)
     .argument("[setting...]", "KEY to show one, KEY=VALUE to set it, KEY= to unset it; nothing to show all")
-    .option("--export-yaml", "print all that is set as YAML, without secrets")
-    .option("--import-yaml [FILE]", "set what a YAML file says, checked whole before anything is changed; - or nothing: standard input")
     .addHelpText(
       "after",
       `\nSettings:\n${[...SETTINGS, DOMAIN].map(({ key, twin, about }) => `  ${key.padEnd(26)}  ${about}${twin ? ` (${twin})` : ""}`).join("\n")}\n${EXAMPLES}`,
@@ -49,21 +45,21 @@ export async function runConfig(given: readonly string[], options: ConfigFlags, 
   const changes = given.filter((one) => one.includes("="));
   if (changes.length > 0) {
     checkTexts(changes);
-    await change(changes, options, io);
+    await saveChanges(changes, options, io);
   }
   if (changes.length > 0 && asked.length === 0) return;
-  show(asked, await settingsOf(options, io), options, io);
+  printSettings(asked, await settingsOf(options, io), options, io);
 }
 
 async function settingsOf(options: CommonOptions, io: Io): Promise<Map<string, SettingValue>> {
   return loadSettings(await openStore(options, io), { environment: io.environment });
 }
 
-function show(asked: readonly string[], settings: ReadonlyMap<string, SettingValue>, options: CommonOptions, io: Io): void {
+function printSettings(asked: readonly string[], settings: ReadonlyMap<string, SettingValue>, options: CommonOptions, io: Io): void {
   const wanted = SETTINGS.filter(({ key }) => asked.length === 0 || asked.includes(key)).map(
-    ({ key, secret, setBy, show: told = same }) => {
+    ({ key, secret, setBy, show: render = unchanged }) => {
       const found = settings.get(key);
-      const shown = setBy !== undefined && asked.length > 0 ? same : told;
+      const shown = setBy !== undefined && asked.length > 0 ? unchanged : render;
       return {
         key,
         value: found && secret ? "(set, not shown)" : (found?.values.map(shown).join(",") ?? null),
@@ -96,7 +92,7 @@ function show(asked: readonly string[], settings: ReadonlyMap<string, SettingVal
   );
 }
 
-function same(text: string): string {
+function unchanged(text: string): string {
   return text;
 }
 
@@ -109,14 +105,14 @@ function checkTexts(texts: readonly string[]): void {
   readChanges(texts.map((one) => translate(one, new Map())));
 }
 
-async function change(texts: readonly string[], options: CommonOptions, io: Io): Promise<void> {
+async function saveChanges(texts: readonly string[], options: CommonOptions, io: Io): Promise<void> {
   const store = await openOrCreateStore(options, io);
   const settings = await loadSettings(store, { environment: io.environment });
   const changes = readChanges(texts.map((one) => translate(one, settings)));
   const before = await store.settings.read("config");
   await changeSettings(store, changes, Date.now());
-  const told = changes.flatMap(({ setting: { key, secret } }) => (secret ? [] : [shellQuote(`${key}=${textOf(before[key])}`)]));
-  if (told.length > 0) note(`undo: chp config ${told.join(" ")}${storeFlag(options)}`, options, io);
+  const undo = changes.flatMap(({ setting: { key, secret } }) => (secret ? [] : [shellQuote(`${key}=${textOf(before[key])}`)]));
+  if (undo.length > 0) note(`undo: chp config ${undo.join(" ")}${storeFlag(options)}`, options, io);
   note("saved; a running chp serve sees proxy.oci-registry.* within a second, and the rest when it is started again", options, io);
 }
 
@@ -145,7 +141,7 @@ const YAML_LIMIT = 2 ** 20;
 
 async function runImportYaml(file: string, options: CommonOptions, io: Io): Promise<void> {
   const name = file === "-" ? "standard input" : file;
-  const { texts, leftOut } = readSettingsYaml(await readText(file, io), name);
+  const { texts, leftOut } = readSettingsYaml(await readYamlText(file, io), name);
   const mistakes = texts.flatMap(mistakesOf);
   if (mistakes.length > 0) throw refused(`${printable(name)}: ${mistakes.join("; ")}`, { next: "nothing was changed" });
   try {
@@ -153,7 +149,7 @@ async function runImportYaml(file: string, options: CommonOptions, io: Io): Prom
   } catch (error) {
     throw refused(`${printable(name)}: ${reason(error)}`, { cause: error });
   }
-  if (texts.length > 0) await change(texts, options, io);
+  if (texts.length > 0) await saveChanges(texts, options, io);
   const states = texts.map((text) => ({ key: text.slice(0, text.indexOf("=")), state: text.endsWith("=") ? "unset" : "set" }));
   if (options.json) return printJson({ settings: states, leftOut }, io);
   io.out(states.map(({ key, state }) => `${state} ${printable(key)}\n`).join(""));
@@ -170,7 +166,7 @@ function mistakesOf(text: string): string[] {
   }
 }
 
-async function readText(file: string, io: Io): Promise<string> {
+async function readYamlText(file: string, io: Io): Promise<string> {
   if (file !== "-")
     return readFile(file, "utf8").catch((error: unknown) => {
       throw new Failure("usage", `cannot read ${printable(file)}: ${reason(error).split(",")[0]}`, { cause: error });

@@ -8,10 +8,11 @@ import { Snapshot } from "../../store/snapshot.ts";
 import type { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
-import { define, EXITS, type Register, wholeNumber } from "./command.ts";
+import { argument, define, EXITS, type Register } from "./command.ts";
+import { wholeNumber } from "./flags.ts";
 
 export const diffCommand: Register = (program, io) => {
-  const number = wholeNumber("a generation", 0);
+  const number = argument("a generation", wholeNumber(0));
   define(program, "diff", "show what differs between two generations", EXITS)
     .argument("<from>", "number of a generation, as chp log tells; 0 is the empty store", number)
     .argument("[to]", "number of another (default: the newest)", number)
@@ -23,15 +24,15 @@ interface PackageDiff {
   readonly name: string;
   readonly type: "charm" | "bundle" | "snap";
   readonly state: "added" | "removed" | "changed";
-  readonly revisions: Sides<number>;
+  readonly revisions: ListDiff<number>;
   /** resources and components: `NAME_REVISION` */
-  readonly parts: Sides<string>;
+  readonly parts: ListDiff<string>;
   /** `from` null: opened; `to` null: closed */
   readonly channels: readonly { readonly channel: string; readonly from: number | null; readonly to: number | null }[];
   readonly overrides: readonly OverrideMove[];
 }
 
-interface Sides<T> {
+interface ListDiff<T> {
   readonly added: readonly T[];
   readonly removed: readonly T[];
 }
@@ -46,13 +47,13 @@ export async function runDiff(from: number, to: number | undefined, options: Com
       const rowOf = (rows: typeof old) => (Object.hasOwn(rows, name) ? rows[name]?.[0] : undefined);
       if (rowOf(old) === rowOf(now)) continue; // most are, and are not read
       const read = (snapshot: Snapshot) => (section === "snaps" ? snapshot.snap(name) : snapshot.package(name));
-      packages.push(...compare(await read(before), await read(after)));
+      packages.push(...diffPackage(await read(before), await read(after)));
     }
   }
-  const assertions = sides(await assertionsOf(before), await assertionsOf(after));
+  const assertions = diffLists(await assertionsOf(before), await assertionsOf(after));
   if (options.json) return printJson({ from: before.number, to: after.number, packages, assertions }, io);
   const lines = [
-    ...packages.flatMap(render),
+    ...packages.flatMap(renderDiff),
     ...assertions.added.map((one) => `assertion added: ${one}`),
     ...assertions.removed.map((one) => `assertion removed: ${one}`),
   ];
@@ -75,7 +76,7 @@ async function assertionsOf(snapshot: Snapshot): Promise<string[]> {
   );
 }
 
-function compare(before: Package | Snap | undefined, after: Package | Snap | undefined): PackageDiff[] {
+function diffPackage(before: Package | Snap | undefined, after: Package | Snap | undefined): PackageDiff[] {
   const one = after ?? before;
   if (!one) return [];
   const [was, is] = [channelsOf(before), channelsOf(after)];
@@ -89,8 +90,8 @@ function compare(before: Package | Snap | undefined, after: Package | Snap | und
       name: one.name,
       type: one.type,
       state: before && after ? "changed" : after ? "added" : "removed",
-      revisions: sides(numbers(before), numbers(after)),
-      parts: sides(partsOf(before), partsOf(after)),
+      revisions: diffLists(numbers(before), numbers(after)),
+      parts: diffLists(partsOf(before), partsOf(after)),
       channels,
       overrides: overrideMoves(before, after),
     },
@@ -111,13 +112,13 @@ function partsOf(held: Package | Snap | undefined): string[] {
   return parts.flatMap(({ name, revisions }) => revisions.map(({ revision }) => `${name}_${revision}`));
 }
 
-function sides<T>(before: readonly T[], after: readonly T[]): Sides<T> {
+function diffLists<T>(before: readonly T[], after: readonly T[]): ListDiff<T> {
   const [was, is] = [new Set(before), new Set(after)];
   return { added: after.filter((one) => !was.has(one)), removed: before.filter((one) => !is.has(one)) };
 }
 
-function render({ name, type, state, revisions, parts, channels, overrides }: PackageDiff): string[] {
-  const list = ({ added, removed }: Sides<string | number>) =>
+function renderDiff({ name, type, state, revisions, parts, channels, overrides }: PackageDiff): string[] {
+  const list = ({ added, removed }: ListDiff<string | number>) =>
     [...added.map((one) => `+${one}`), ...removed.map((one) => `-${one}`)].join(" ");
   const what = type === "snap" ? "components" : "resources";
   return [
@@ -125,10 +126,10 @@ function render({ name, type, state, revisions, parts, channels, overrides }: Pa
     ...(list(revisions) === "" ? [] : [`  revisions  ${list(revisions)}`]),
     ...(list(parts) === "" ? [] : [`  ${what}  ${list(parts)}`]),
     ...channels.map(({ channel, from, to }) => `  ${channel}: ${from ?? "closed"} → ${to ?? "closed"}`),
-    ...overrides.map(({ channel, on, from, to }) => `  override ${channel} ${on}: ${showSide(from)} → ${showSide(to)}`),
+    ...overrides.map(({ channel, on, from, to }) => `  override ${channel} ${on}: ${renderOverrideSide(from)} → ${renderOverrideSide(to)}`),
   ];
 }
 
-function showSide(side: OverrideMove["from"]): string {
+function renderOverrideSide(side: OverrideMove["from"]): string {
   return side === null ? "none" : `${side.revision}${side.until === null ? "" : ` until ${side.until}`} (${side.reason})`;
 }

@@ -2,35 +2,38 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import * as v from "valibot";
 import { readBundle } from "../../src/archives/charm.ts";
-import { CONTROLLER_CHARM, controllerFindings, controllerTracks } from "../../src/catalog/controller.ts";
-import type { PassedCheck, ReadinessCheck, ReadinessFinding } from "../../src/catalog/finding.ts";
-import { type NeededImage, neededImages, showNeededBy } from "../../src/catalog/images.ts";
+import { controllerTracks } from "../../src/catalog/controller.ts";
+import {
+  type CheckResult,
+  certainFinding,
+  type PassedCheck,
+  type ReadinessCheck,
+  type ReadinessFinding,
+  resultsOf,
+  skippedCheck,
+} from "../../src/catalog/finding.ts";
+import { type NeededImage, neededImages } from "../../src/catalog/images.ts";
 import { offered } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
-import { type BundledCharm, bundleFindings, resourceFindings, snapFindings } from "../../src/catalog/readiness.ts";
+import { type BundledCharm, imageFindings, jujuResults, storedResults } from "../../src/catalog/readiness.ts";
 import type { Registry } from "../../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFindings, hostOf } from "../../src/settings/certificate.ts";
 import type { Store } from "../../store/store.ts";
-import { ask, Unanswered } from "../machine/http.ts";
-import { type CommonOptions, count, type Io, printJson, printTable } from "../machine/io.ts";
+import { ask, NoReply } from "../machine/http.ts";
+import { count, type Io, printJson, printTable } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { askRegistry } from "../machine/registryclient.ts";
 import { loadSettings, registryOf } from "../machine/settings.ts";
 import { RENEW, trustedCertificates } from "../machine/tls.ts";
 import { define, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 
-interface DoctorFlags extends CommonOptions {
-  readonly publicUrl?: string;
-  readonly juju?: string;
-  readonly offline?: boolean;
-}
+const TAKES = ["publicUrlOfStore", "doctorJuju", "offline"] as const;
+type DoctorFlags = FlagValues<typeof TAKES>;
 
 export const doctorCommand: Register = (program, io) => {
-  define(program, "doctor", "tell what is missing for a deployment to work, and what to do about it", EXITS)
-    .option("--public-url <URL>", "what clients reach this store by (CHP_PUBLIC_URL)")
-    .option("--juju <VERSION>", "also whether a Juju of that version, like 3.6, can bootstrap")
-    .option("--offline", "ask nothing of the network: no names, no registry, no public URL")
+  define(program, "doctor", "tell what is missing for a deployment to work, and what to do about it", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: DoctorFlags) => runDoctor(options, io));
 };
@@ -44,9 +47,6 @@ Examples:
   chp doctor
   chp doctor --juju 3.6
   chp doctor --json --offline`;
-
-/** What one check came to. */
-type Result = ReadinessFinding | PassedCheck;
 
 export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
   const tracks = options.juju === undefined ? undefined : controllerTracks(options.juju);
@@ -63,10 +63,8 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
     imageResults(neededImages(packages, registry), registry, network),
     publicUrlResults(publicUrl, snapshot.number, network),
   ]);
-  const results: Result[] = [
-    ...summed("snaps", snapFindings(packages, snaps), "all snaps that are known to be needed are held"),
-    ...summed("charms", bundleFindings(packages, await charmsOfBundles(store, packages)), "all charms that bundles name are held"),
-    ...summed("resources", resourceFindings(packages), "all resources that charms declare are held"),
+  const results: CheckResult[] = [
+    ...storedResults(packages, snaps, await charmsOfBundles(store, packages)),
     ...(tracks === undefined ? [] : jujuResults(packages, tracks, options.juju ?? "")),
     ...images,
     ...certificates.results,
@@ -75,7 +73,7 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
   const findings = results.filter((one): one is ReadinessFinding => "next" in one);
   const passed = results.filter((one): one is PassedCheck => "state" in one);
   if (options.json) printJson({ ready: findings.length === 0, findings, passed }, io);
-  else print(results, io);
+  else printResults(results, io);
   if (findings.length > 0)
     throw new Failure(
       "failed",
@@ -89,19 +87,6 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
 interface Network {
   readonly offline: boolean;
   readonly trusted: readonly string[];
-}
-
-/** The findings, or that there are none. */
-function summed(check: ReadinessCheck, findings: readonly ReadinessFinding[], fine: string): readonly Result[] {
-  return findings.length > 0 ? findings : [{ check, state: "ok", what: fine }];
-}
-
-function skipped(check: ReadinessCheck, why: string): Result[] {
-  return [{ check, state: "skipped", what: why }];
-}
-
-function found(check: ReadinessCheck, what: string, next: string): ReadinessFinding {
-  return { check, what, sure: "certain", next };
 }
 
 /** What the bundles name; of one that is released, only what its released revisions do. */
@@ -123,65 +108,47 @@ async function charmsOfBundles(store: Store, packages: readonly Package[]): Prom
   return named;
 }
 
-function jujuResults(packages: readonly Package[], tracks: readonly string[], version: string): readonly Result[] {
-  const findings = controllerFindings(
-    packages.find((pkg) => pkg.name === CONTROLLER_CHARM),
-    tracks,
-  );
-  return summed("juju", findings, `Juju ${version} can bootstrap`);
-}
-
 async function certificatesOf(
   store: Store,
   settings: Parameters<typeof trustedCertificates>[1],
   publicUrl: string | undefined,
-): Promise<{ trusted: readonly string[]; results: readonly Result[] }> {
+): Promise<{ trusted: readonly string[]; results: readonly CheckResult[] }> {
   try {
     const trusted = await trustedCertificates(store, settings);
-    if (trusted.length === 0) return { trusted, results: skipped("certificate", "none is set") };
-    return { trusted, results: summed("certificate", certificateFindings(trusted, publicUrl, Date.now(), RENEW), "it is valid") };
+    if (trusted.length === 0) return { trusted, results: skippedCheck("certificate", "none is set") };
+    return { trusted, results: resultsOf("certificate", certificateFindings(trusted, publicUrl, Date.now(), RENEW), "it is valid") };
   } catch (error) {
-    return { trusted: [], results: [found("certificate", reason(error), RENEW)] };
+    return { trusted: [], results: [certainFinding("certificate", reason(error), RENEW)] };
   }
 }
-
-const SCRIPT = "chp images --missing --script skopeo > images.sh, and run it on both sides";
 
 async function imageResults(
   images: readonly NeededImage[],
   registry: Registry | undefined,
   { offline, trusted }: Network,
-): Promise<readonly Result[]> {
+): Promise<readonly CheckResult[]> {
   if (images.length === 0) return [{ check: "images", state: "ok", what: "no held charm needs an image" }];
   if (!registry)
     return [
-      found(
+      certainFinding(
         "registry",
         `no local registry is set, so Juju is sent upstream for ${count(images.length, "image")}`,
         "chp config proxy.oci-registry.domain=HOST:PORT",
       ),
     ];
-  if (offline) return skipped("images", `${count(images.length, "image")} not asked of ${registry.domain}, as --offline says`);
-  const unknown = await unresolved("registry", registry.domain);
+  if (offline) return skippedCheck("images", `${count(images.length, "image")} not asked of ${registry.domain}, as --offline says`);
+  const unknown = await nameFinding("registry", registry.domain);
   if (unknown) return [unknown];
   const { failure, scheme, images: answers } = await askRegistry(registry, images, { trusted });
   if (failure)
-    return [found("registry", `the registry ${registry.domain} cannot be asked: ${failure.message}`, nextOf(failure, registry.domain))];
-  const findings = images.flatMap((image, i) => {
-    const { presence, why } = answers[i] ?? { presence: "unknown" as const };
-    if (presence === "present") return [];
-    const by = image.neededBy.map(showNeededBy).join("; ");
-    if (presence === "unknown") {
-      const login = "chp config proxy.oci-registry.username=NAME proxy.oci-registry.password=PASSWORD, or look into the registry's log";
-      return [found("images", `the registry does not tell whether it has ${image.local}: ${why ?? "no answer"}; needed by ${by}`, login)];
-    }
-    const what = presence === "different" ? `${image.local} is another image than ${image.upstream}` : `the registry lacks ${image.local}`;
-    return [found("images", `${what}; needed by ${by}`, SCRIPT)];
-  });
-  return summed("images", findings, `${registry.domain} (${scheme}) has all ${count(images.length, "image")}`);
+    return [
+      certainFinding("registry", `the registry ${registry.domain} cannot be asked: ${failure.message}`, nextOf(failure, registry.domain)),
+    ];
+  const findings = imageFindings(images, answers);
+  return resultsOf("images", findings, `${registry.domain} (${scheme}) has all ${count(images.length, "image")}`);
 }
 
-function nextOf(failure: Unanswered, domain: string): string {
+function nextOf(failure: NoReply, domain: string): string {
   return failure.untrusted
     ? "put the certificate of its CA into /usr/local/share/ca-certificates/NAME.crt, here and on every node, and: sudo update-ca-certificates"
     : `start it, or open its port; then: curl -sS http://${domain}/v2/`;
@@ -190,7 +157,7 @@ function nextOf(failure: Unanswered, domain: string): string {
 const LOOKUP_TIMEOUT = 5000;
 
 /** The finding that a name does not resolve here; undefined where it does. */
-async function unresolved(check: ReadinessCheck, place: string): Promise<ReadinessFinding | undefined> {
+async function nameFinding(check: ReadinessCheck, place: string): Promise<ReadinessFinding | undefined> {
   const host = hostOf(place);
   if (isIP(host)) return undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -202,7 +169,11 @@ async function unresolved(check: ReadinessCheck, place: string): Promise<Readine
     return undefined;
   } catch (error) {
     const code = error instanceof Error && "code" in error ? ` (${String(error.code)})` : "";
-    return found(check, `the name ${host} does not resolve here${code}`, `make it known to the network's DNS; then: getent hosts ${host}`);
+    return certainFinding(
+      check,
+      `the name ${host} does not resolve here${code}`,
+      `make it known to the network's DNS; then: getent hosts ${host}`,
+    );
   } finally {
     clearTimeout(timer);
   }
@@ -210,11 +181,15 @@ async function unresolved(check: ReadinessCheck, place: string): Promise<Readine
 
 const Status = v.object({ status: v.literal("ok"), version: v.string(), generation: v.number() });
 
-async function publicUrlResults(url: string | undefined, generation: number, { offline, trusted }: Network): Promise<readonly Result[]> {
+async function publicUrlResults(
+  url: string | undefined,
+  generation: number,
+  { offline, trusted }: Network,
+): Promise<readonly CheckResult[]> {
   if (url === undefined)
-    return skipped("public URL", "none is set; chp config public-url=URL settles what replies say, which Juju 4 needs");
-  if (offline) return skipped("public URL", `${url} not asked, as --offline says`);
-  const unknown = await unresolved("public URL", url);
+    return skippedCheck("public URL", "none is set; chp config public-url=URL settles what replies say, which Juju 4 needs");
+  if (offline) return skippedCheck("public URL", `${url} not asked, as --offline says`);
+  const unknown = await nameFinding("public URL", url);
   if (unknown) return [unknown];
   const place = `${url}/_status/check`;
   try {
@@ -222,7 +197,7 @@ async function publicUrlResults(url: string | undefined, generation: number, { o
     const parsed = v.safeParse(Status, status === 200 ? tryJson(body) : undefined);
     if (!parsed.success)
       return [
-        found(
+        certainFinding(
           "public URL",
           `what answers at ${place}, with status ${status}, is not chp`,
           `curl -sS ${place} tells what it is; chp config public-url=URL`,
@@ -231,7 +206,7 @@ async function publicUrlResults(url: string | undefined, generation: number, { o
     const other = parsed.output.generation;
     if (other !== generation)
       return [
-        found(
+        certainFinding(
           "public URL",
           `${url} serves another store: its generation is ${other}, and ${generation} here`,
           `curl -sS ${place}; chp serve --store DIR`,
@@ -239,9 +214,9 @@ async function publicUrlResults(url: string | undefined, generation: number, { o
       ];
     return [{ check: "public URL", state: "ok", what: `chp ${parsed.output.version} answers at ${url}` }];
   } catch (error) {
-    const failure = error instanceof Unanswered ? error : new Unanswered("", reason(error));
-    if (failure.untrusted) return [found("public URL", `the certificate at ${url} is not taken: ${failure.message}`, RENEW)];
-    return [found("public URL", `nothing answers at ${url}: ${failure.message}`, `chp serve; then: curl -sS ${place}`)];
+    const failure = error instanceof NoReply ? error : new NoReply("", reason(error));
+    if (failure.untrusted) return [certainFinding("public URL", `the certificate at ${url} is not taken: ${failure.message}`, RENEW)];
+    return [certainFinding("public URL", `nothing answers at ${url}: ${failure.message}`, `chp serve; then: curl -sS ${place}`)];
   }
 }
 
@@ -253,7 +228,7 @@ function tryJson(text: string): unknown {
   }
 }
 
-function print(results: readonly Result[], io: Io): void {
+function printResults(results: readonly CheckResult[], io: Io): void {
   const rows = results.map((one) => {
     const state = "state" in one ? one.state : one.sure === "likely" ? "likely missing" : "missing";
     return { state, check: one.check, what: one.what, next: "next" in one ? one.next : "" };

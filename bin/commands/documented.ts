@@ -11,8 +11,10 @@ import type { Snapshot } from "../../store/snapshot.ts";
 import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
-import { changeHeld, find, overrideCommand, report, tell } from "./change.ts";
+import { CHANGE_EXITS, findPackage, printChange, publishUpdate, reportChanges } from "./changing.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
+import { overrideCommand } from "./override.ts";
 import { statusCommand } from "./status.ts";
 
 /** The status that the readers of a program's documents expect. */
@@ -51,12 +53,12 @@ export async function runDocumentedStatus(options: CommonOptions, io: Io): Promi
 }
 
 export const airgapCommands: Register = (program, io) => {
-  define(program, "enable-airgap-mode", "do nothing: chp is always offline", "0 done, 2 usage")
-    .option("--password <TEXT>", "taken and not used")
-    .action((options: CommonOptions) => {
+  define(program, "enable-airgap-mode", "do nothing: chp is always offline", "0 done, 2 usage", ["password"]).action(
+    (options: CommonOptions) => {
       if (options.json) printJson({ airgap: true }, io);
       else io.out("chp is always offline: there is nothing to enable\n");
-    });
+    },
+  );
   define(program, "disable-airgap-mode", "refused: chp is always offline", "2 usage").action(() => {
     throw new Failure("usage", "chp is always offline: it has no mode in which it asks a service outside");
   });
@@ -71,28 +73,26 @@ export function overrideCommandsOf(name: ProgramName): Register {
   };
 }
 
-const OVERRIDE_EXITS = "0 done, 1 failed, 2 usage, 3 refused, 10 no store, 11 store format too new, 12 another change came in between";
-
 const documentedOverrideCommand =
   (program: ProgramName): Register =>
   (commands, io) => {
-    define(commands, "override", "hold channels at revisions (chp override takes a reason and an end, too)", OVERRIDE_EXITS)
+    define(commands, "override", "hold channels at revisions (chp override takes a reason and an end, too)", CHANGE_EXITS)
       .argument("<name>", "snap, charm or bundle")
       .argument("<channel=revision...>", "a channel and a revision that is held")
       .action(async (name: string, texts: readonly string[], options: CommonOptions) => {
         const wanted = texts.map(readAssignment);
         const reason = `set by ${program} override`;
-        const { generation, told } = await changeHeld(
+        const { generation, update } = await publishUpdate(
           await openStore(options, io),
           `override ${name} ${texts.join(" ")}`,
           (base) => findSnapFirst(base, name),
           (held, now) => wanted.reduce((one, { channel, revision }) => override(one, revision, channel, {}, { reason }, now), held),
         );
-        if (options.json) return report(generation, [told], options, io);
-        const lines = overrideMoves(told.before, told.after).flatMap((one) =>
-          one.to ? [`${showPlace(told.after, one)} ${one.to.revision}`] : [],
+        if (options.json) return reportChanges(generation, [update], options, io);
+        const lines = overrideMoves(update.before, update.after).flatMap((one) =>
+          one.to ? [`${showPlace(update.after, one)} ${one.to.revision}`] : [],
         );
-        tell(lines, generation, 1, options, io);
+        printChange(lines, generation, 1, options, io);
       });
   };
 
@@ -104,7 +104,7 @@ function readAssignment(text: string): { channel: string; revision: number } {
 
 /** Canonical's overrides are of snaps alone. */
 async function findSnapFirst(base: Snapshot, name: string): Promise<Held> {
-  return find(base, name, (await base.snap(name)) !== undefined);
+  return findPackage(base, name, (await base.snap(name)) !== undefined);
 }
 
 /** `core18 stable amd64` */
@@ -124,23 +124,24 @@ const documentedOverridesCommands: Register = (program, io) => {
       );
       io.out(lines.map((line) => `${printable(line)}\n`).join(""));
     });
-  define(program, "delete-override", "end the overrides of a channel (chp end-override does the same and more)", OVERRIDE_EXITS)
+  define(program, "delete-override", "end the overrides of a channel (chp end-override does the same and more)", CHANGE_EXITS, [
+    "channelToo",
+  ])
     .argument("<name>", "snap, charm or bundle")
     .argument("[channel]", "the channel")
-    .option("--channel <CHANNEL>", "the same")
-    .action(async (name: string, given: string | undefined, options: CommonOptions & { readonly channel?: string }) => {
+    .action(async (name: string, given: string | undefined, options: FlagValues<readonly ["channelToo"]>) => {
       const channel = given ?? options.channel;
       if (channel === undefined) throw new Failure("usage", "name the channel: delete-override NAME CHANNEL");
-      const { generation, told } = await changeHeld(
+      const { generation, update } = await publishUpdate(
         await openStore(options, io),
         `delete-override ${name} ${channel}`,
         (base) => findSnapFirst(base, name),
         (held) => endOverride(held, channel, {}),
       );
-      if (options.json) return report(generation, [told], options, io);
-      const lines = overrideMoves(told.before, told.after).map(
-        (one) => `${showPlace(told.after, one)} is ${one.without === null ? "closed" : `tracking upstream (revision ${one.without})`}`,
+      if (options.json) return reportChanges(generation, [update], options, io);
+      const lines = overrideMoves(update.before, update.after).map(
+        (one) => `${showPlace(update.after, one)} is ${one.without === null ? "closed" : `tracking upstream (revision ${one.without})`}`,
       );
-      tell(lines, generation, 1, options, io);
+      printChange(lines, generation, 1, options, io);
     });
 };

@@ -21,7 +21,7 @@ Examples:
   chp du
   chp du --json`;
 
-interface Use {
+interface BlobUse {
   readonly size: number;
   readonly kind: What["kind"];
   /** `packages kafka`, of all that name it */
@@ -94,7 +94,7 @@ async function sizesOf(store: Store): Promise<Map<Digest, number>> {
 
 /** What the newest generation names, and what only older ones do. */
 async function usesOf(store: Store, sizes: ReadonlyMap<Digest, number>) {
-  const uses = new Map<Digest, Use>();
+  const uses = new Map<Digest, BlobUse>();
   const history = new Set<Digest>();
   const types = new Map<string, "charm" | "bundle" | "snap">();
   const { generation: newest } = await store.snapshot();

@@ -1,31 +1,14 @@
-import { collectGarbage, GC_DEFAULTS, type GcReport } from "../../store/gc.ts";
-import { type CommonOptions, count, type Io, printJson, showSize } from "../machine/io.ts";
+import { collectGarbage, type GcReport } from "../../store/gc.ts";
+import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
-import { define, EXITS, type Register, wholeNumber } from "./command.ts";
+import { define, EXITS, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 
-interface GcFlags extends CommonOptions {
-  readonly dryRun?: boolean;
-  readonly keepGenerations?: number;
-  readonly keepDays?: number;
-  readonly olderThan?: number;
-}
-
-const { generations, days, hours } = GC_DEFAULTS;
+const TAKES = ["gcDryRun", "keepGenerations", "keepDays", "olderThan"] as const;
+type GcFlags = FlagValues<typeof TAKES>;
 
 export const gcCommand: Register = (program, io) => {
-  define(program, "gc", "free the space of what no kept generation names", EXITS)
-    .option("--dry-run", "say what would be freed, and change nothing")
-    .option(
-      "--keep-generations <N>",
-      `generations that stay whatever their age (default: ${generations})`,
-      wholeNumber("--keep-generations", 1),
-    )
-    .option("--keep-days <N>", `generations of so many days stay (default: ${days})`, wholeNumber("--keep-days", 0))
-    .option(
-      "--older-than <HOURS>",
-      `leave younger files alone, which an import may be about to name (default: ${hours})`,
-      wholeNumber("--older-than", 0),
-    )
+  define(program, "gc", "free the space of what no kept generation names", EXITS, TAKES)
     .addHelpText(
       "after",
       `
@@ -44,17 +27,17 @@ export async function runGc(options: GcFlags, io: Io): Promise<void> {
   await openStore(options, io); // gc makes no store
   const store = await (options.dryRun ? openStore(options, io) : openOrCreateStore({ ...options, quiet: true }, io));
   const report = await collectGarbage(store, {
-    generations: options.keepGenerations ?? generations,
-    days: options.keepDays ?? days,
-    hours: options.olderThan ?? hours,
+    generations: options.keepGenerations,
+    days: options.keepDays,
+    hours: options.olderThan,
     dryRun: options.dryRun ?? false,
     signal: io.signal,
   });
   if (options.json) return printJson(report, io);
-  io.out(render(report));
+  io.out(renderGc(report));
 }
 
-function render({ dryRun, pruned, kept, aside, deleted, restored, young }: GcReport): string {
+function renderGc({ dryRun, pruned, kept, aside, deleted, restored, young }: GcReport): string {
   const show = ({ blobs, bytes }: GcReport["aside"]) => `${count(blobs, "file")}, ${showSize(bytes)}`;
   const lines = [
     `generations: ${kept.length} kept (from ${kept[0] ?? 0} on), ${pruned.length} pruned${pruned.length > 0 ? ` (${pruned.join(", ")})` : ""}`,

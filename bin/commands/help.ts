@@ -5,6 +5,7 @@ import readme from "../../README.md" with { type: "text" };
 import { Failure, printable } from "../../src/errors.ts";
 import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
 import type { Register } from "./command.ts";
+import { addFlags } from "./flags.ts";
 
 export interface Topic {
   /** what is typed */
@@ -33,18 +34,17 @@ export function topicsOf(markdown: string): Topic[] {
 export const TOPICS: readonly Topic[] = topicsOf(readme);
 
 export const helpCommand: Register = (program, io) => {
-  program
+  const command = program
     .helpCommand(false)
     .addHelpText("after", `\nTopics (chp help TOPIC):\n${TOPICS.map(({ name, title }) => `  ${name.padEnd(18)}  ${title}`).join("\n")}`)
     .command("help")
     .summary("explain a command or a topic")
     .description("explain a command or a topic.")
-    .argument("[name]", "a command or a topic; nothing to list both")
-    .option("--json", "print a topic as JSON")
-    .action((name: string | undefined, options: CommonOptions) => runHelp(program, name, options, io));
+    .argument("[name]", "a command or a topic; nothing to list both");
+  addFlags(command, ["jsonTopic"]).action((name: string | undefined, options: CommonOptions) => runHelp(program, name, options, io));
 };
 
-/** A topic may be named by its beginning; a command of that name is told first. */
+/** A topic may be named by its beginning; a command of that name is printed first. */
 export function runHelp(program: Command, name: string | undefined, options: CommonOptions, io: Io): void {
   if (name === undefined) return program.outputHelp();
   const command = program.commands.find((one) => one.name() === name);

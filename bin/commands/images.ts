@@ -1,23 +1,19 @@
 import { type NeededImage, neededImages, showNeededBy, skopeoScript } from "../../src/catalog/images.ts";
+import type { ImagePresence } from "../../src/catalog/readiness.ts";
 import { Failure, printable } from "../../src/errors.ts";
-import { type CommonOptions, count, type Io, note, printJson, printTable } from "../machine/io.ts";
+import { count, type Io, note, printJson, printTable } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
-import { type Asked, askRegistry, NOT_ASKED } from "../machine/registryclient.ts";
+import { askRegistry, NOT_ASKED } from "../machine/registryclient.ts";
 import { loadSettings, registryOf } from "../machine/settings.ts";
 import { trustedCertificates } from "../machine/tls.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 
-interface ImagesFlags extends CommonOptions {
-  readonly script?: string;
-  readonly missing?: boolean;
-  readonly offline?: boolean;
-}
+const TAKES = ["script", "missing", "offlineRegistry"] as const;
+type ImagesFlags = FlagValues<typeof TAKES>;
 
 export const imagesCommand: Register = (program, io) => {
-  define(program, "images", "list the OCI images that the held charms need, and whether the local registry has them", EXITS)
-    .option("--script <TOOL>", "print the shell script that copies them; the tool is skopeo")
-    .option("--missing", "only those that the registry is not known to have")
-    .option("--offline", "do not ask the registry")
+  define(program, "images", "list the OCI images that the held charms need, and whether the local registry has them", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: ImagesFlags) => runImages(options, io));
 };
@@ -71,13 +67,13 @@ export async function runImages(options: ImagesFlags, io: Io): Promise<void> {
     note("next: chp images --missing --script skopeo > images.sh, and run it on both sides", options, io);
 }
 
-export function showPresence({ presence, why }: Asked): string {
+export function showPresence({ presence, why }: ImagePresence): string {
   const word = { present: "yes", absent: "no", different: "another image has that tag", unknown: "unknown", "not asked": "not asked" }[
     presence
   ];
   return why === undefined ? word : `${word}: ${why}`;
 }
 
-function toJson({ upstream, local, path, digest, neededBy, registry }: NeededImage & { readonly registry: Asked }) {
+function toJson({ upstream, local, path, digest, neededBy, registry }: NeededImage & { readonly registry: ImagePresence }) {
   return { upstream, local, path, digest, neededBy, registry: registry.presence, ...(registry.why !== undefined && { why: registry.why }) };
 }

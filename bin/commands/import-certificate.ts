@@ -11,19 +11,15 @@ import {
   readCertificateAndKey,
   WARN_DAYS,
 } from "../../src/settings/certificate.ts";
-import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { type Io, note, printJson } from "../machine/io.ts";
 import { openOrCreateStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { keepCertificate } from "../machine/tls.ts";
 import { define, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 
-interface CertificateFlags extends CommonOptions {
-  readonly selfsigned?: boolean;
-  readonly name?: string[];
-  readonly publicUrl?: string;
-  readonly cert?: string;
-  readonly key?: string;
-}
+const TAKES = ["selfsigned", "hostName", "publicUrlOfServer", "cert", "key"] as const;
+type CertificateFlags = FlagValues<typeof TAKES>;
 
 export const importCertificateCommand: Register = (program, io) => {
   define(
@@ -31,16 +27,8 @@ export const importCertificateCommand: Register = (program, io) => {
     "import-certificate",
     "keep the certificate that chp serve shows on --tls-listen",
     "0 done, 1 failed, 2 usage, 3 the certificate was refused and the old one is kept",
+    TAKES,
   )
-    .option("--selfsigned", "make one below an authority of chp's own; again: renew it below the same authority")
-    .option(
-      "--name <NAME>",
-      "with --selfsigned: a further host name or address that it is for (repeatable)",
-      (one: string, before?: string[]) => [...(before ?? []), one],
-    )
-    .option("--public-url <URL>", "what clients reach this server by (CHP_PUBLIC_URL)")
-    .option("--cert <FILE>", "the server's certificate and its chain, PEM")
-    .option("--key <FILE>", "its private key, PEM")
     .addHelpText("after", EXAMPLES)
     .action((options: CertificateFlags) => runImportCertificate(options, io));
 };

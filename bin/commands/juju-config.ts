@@ -2,24 +2,19 @@ import { CONTROLLER_CHARM, checkController, controllerFindings, controllerTracks
 import { offered } from "../../src/catalog/override.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { trustAnchors } from "../../src/settings/certificate.ts";
-import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { type Io, note, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { CANONICAL, type StoreProxy, storeProxyOf, userData } from "../machine/storeproxy.ts";
 import { trustedCertificates } from "../machine/tls.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 
-interface JujuConfigFlags extends CommonOptions {
-  readonly publicUrl?: string;
-  readonly bootstrap?: boolean;
-  readonly juju?: string;
-}
+const TAKES = ["publicUrlForJuju", "bootstrap", "bootstrapJuju"] as const;
+type JujuConfigFlags = FlagValues<typeof TAKES>;
 
 export const jujuConfigCommand: Register = (program, io) => {
-  define(program, "juju-config", "print the configuration file that juju bootstrap and add-model take", EXITS)
-    .option("--public-url <URL>", "what Juju reaches this store by (CHP_PUBLIC_URL)")
-    .option("--bootstrap", "check first that the controller's charm is held")
-    .option("--juju <VERSION>", "with --bootstrap: the Juju that bootstraps, like 3.6 (default: every track that is held)")
+  define(program, "juju-config", "print the configuration file that juju bootstrap and add-model take", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: JujuConfigFlags) => runJujuConfig(options, io));
 };

@@ -3,24 +3,22 @@ import { basename } from "node:path";
 import { createKey } from "../../src/archives/signature.ts";
 import { shellQuote } from "../../src/catalog/images.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
-import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { type Io, note, printJson } from "../machine/io.ts";
 import type { Register } from "./command.ts";
+import { addFlags, type FlagValues } from "./flags.ts";
 
-interface KeygenFlags extends CommonOptions {
-  readonly comment?: string;
-}
+const TAKES = ["comment", "json", "quietHints"] as const;
+type KeygenFlags = FlagValues<typeof TAKES>;
 
 export const keygenCommand: Register = (program, io) => {
-  program
+  const command = program
     .command("keygen")
     .summary("make a key pair that exports are signed with")
     .description(
       "make a key pair that exports are signed with, as minisign's: chp export --sign FILE signs, chp accept-key FILE.pub accepts.",
     )
-    .argument("<file>", "where the secret key is written, readable by you alone; the public key is FILE.pub")
-    .option("--comment <TEXT>", "what the public key is called (default: the name of the file)")
-    .option("--json", "print the result as JSON")
-    .option("--quiet", "print no hints (CHP_QUIET)")
+    .argument("<file>", "where the secret key is written, readable by you alone; the public key is FILE.pub");
+  addFlags(command, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((file: string, options: KeygenFlags) => runKeygen(file, options, io));
 };
@@ -40,8 +38,8 @@ export async function runKeygen(file: string, options: KeygenFlags, io: Io): Pro
     throw new Failure("usage", "--comment takes a line of at most 100 characters, without a comma");
   const publicFile = `${file}.pub`;
   const pair = createKey(comment.trim());
-  await write(publicFile, pair.public, 0o644);
-  await write(file, pair.secret, 0o600).catch(async (error: unknown) => {
+  await writeKeyFile(publicFile, pair.public, 0o644);
+  await writeKeyFile(file, pair.secret, 0o600).catch(async (error: unknown) => {
     await rm(publicFile, { force: true });
     throw error;
   });
@@ -55,7 +53,7 @@ export async function runKeygen(file: string, options: KeygenFlags, io: Io): Pro
   );
 }
 
-async function write(file: string, text: string, mode: number): Promise<void> {
+async function writeKeyFile(file: string, text: string, mode: number): Promise<void> {
   try {
     await writeFile(file, text, { flag: "wx", mode });
   } catch (error) {

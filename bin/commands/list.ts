@@ -5,7 +5,7 @@ import { type CommonOptions, type Io, note, printJson, printTable, showSize } fr
 import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { define, EXITS, type Register } from "./command.ts";
 
-const NOTHING = "nothing is held; next: chp import FILE";
+export const NOTHING_STORED = "nothing is held; next: chp import FILE";
 
 export const listCommand: Register = (program, io) => {
   define(program, "list", "list the charms, bundles and snaps that are held", EXITS).action((options: CommonOptions) =>
@@ -16,12 +16,17 @@ export const listCommand: Register = (program, io) => {
 export async function runList(options: CommonOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
-  printHeld([...(await snapshot.packages()).map(summaryOf), ...(await snapshot.snaps()).map(summaryOfSnap)], NOTHING, options, io);
+  printSummaries(
+    [...(await snapshot.packages()).map(summaryOfPackage), ...(await snapshot.snaps()).map(summaryOfSnap)],
+    NOTHING_STORED,
+    options,
+    io,
+  );
   await failOnDamage(store);
 }
 
 /** `otherwise`: said where there is nothing. */
-export function printHeld(found: readonly (Summary | SnapSummary)[], otherwise: string, options: CommonOptions, io: Io): void {
+export function printSummaries(found: readonly (PackageSummary | SnapSummary)[], otherwise: string, options: CommonOptions, io: Io): void {
   if (options.json) return printJson(found, io);
   if (found.length === 0) return note(otherwise, options, io);
   const rows = found.map((one) => {
@@ -37,20 +42,10 @@ export function printHeld(found: readonly (Summary | SnapSummary)[], otherwise: 
     note("revisions marked ! do not verify: they were taken in with --allow-unverified", options, io);
 }
 
-/** The documented command of the system that chp stands in for. */
-export const listPushedSnapsCommand: Register = (program, io) => {
-  define(program, "list-pushed-snaps", "list the snaps that are held (chp list does the same and more)", EXITS).action(
-    async (options: CommonOptions) => {
-      const snapshot = await (await openStore(options, io)).snapshot();
-      printHeld((await snapshot.snaps()).map(summaryOfSnap), NOTHING, options, io);
-    },
-  );
-};
-
-type Summary = ReturnType<typeof summaryOf>;
+type PackageSummary = ReturnType<typeof summaryOfPackage>;
 type SnapSummary = ReturnType<typeof summaryOfSnap>;
 
-export function summaryOf(held: Package) {
+export function summaryOfPackage(held: Package) {
   const pkg = offered(held, Date.now());
   return {
     name: pkg.name,

@@ -19,7 +19,7 @@ export async function runLog(options: CommonOptions, io: Io): Promise<void> {
     generations
       .map(
         (one) =>
-          `${render(one)
+          `${renderGeneration(one)
             .map((line) => printable(line))
             .join("\n")}\n`,
       )
@@ -27,7 +27,7 @@ export async function runLog(options: CommonOptions, io: Io): Promise<void> {
   );
 }
 
-function render(one: Generation): string[] {
+function renderGeneration(one: Generation): string[] {
   const tallies = [...Object.values(one.changed), ...Object.values(one.snaps)];
   const names = [...Object.keys(one.changed), ...Object.keys(one.snaps)];
   const revisions = tallies.reduce((sum, { revisions: all }) => sum + all.length, 0);

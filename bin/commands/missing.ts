@@ -1,19 +1,16 @@
 import { stringify as toYaml } from "yaml";
 import { type NeededSnap, neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { printable } from "../../src/errors.ts";
-import { type CommonOptions, count, type Io, note, printJson, printTable } from "../machine/io.ts";
+import { count, type Io, note, printJson, printTable } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 
-interface MissingFlags extends CommonOptions {
-  readonly yaml?: boolean;
-  readonly all?: boolean;
-}
+const TAKES = ["snapsYaml", "heldToo"] as const;
+type MissingFlags = FlagValues<typeof TAKES>;
 
 export const missingCommand: Register = (program, io) => {
-  define(program, "missing", "list the snaps that held charms and snaps need and the store lacks", EXITS)
-    .option("--yaml", "print them as the snaps.yaml from which the connected side exports")
-    .option("--all", "list those too that are held")
+  define(program, "missing", "list the snaps that held charms and snaps need and the store lacks", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: MissingFlags) => runMissing(options, io));
 };

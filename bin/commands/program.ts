@@ -5,29 +5,37 @@ import type { ProgramName } from "../../src/settings/documented.ts";
 import { VERSION } from "../../src/version.ts";
 import type { Io } from "../machine/io.ts";
 import { acceptKeyCommand } from "./accept-key.ts";
-import { backupCommand, restoreCommand } from "./backup.ts";
-import { closeCommand, defaultTrackCommand, endOverrideCommand, releaseCommand, rollbackCommand } from "./change.ts";
+import { backupCommand } from "./backup.ts";
+import { closeCommand } from "./close.ts";
 import type { Register } from "./command.ts";
 import { completionCommand } from "./completion.ts";
 import { configCommand } from "./config.ts";
+import { defaultTrackCommand } from "./default-track.ts";
 import { diffCommand } from "./diff.ts";
 import { doctorCommand } from "./doctor.ts";
 import { airgapCommands, overrideCommandsOf, statusCommandOf } from "./documented.ts";
 import { duCommand } from "./du.ts";
+import { endOverrideCommand } from "./end-override.ts";
 import { exportCommand } from "./export.ts";
+import { readFlags } from "./flags.ts";
 import { gcCommand } from "./gc.ts";
 import { helpCommand } from "./help.ts";
 import { imagesCommand } from "./images.ts";
-import { importCommand, pushCommands } from "./import.ts";
+import { importCommand } from "./import.ts";
 import { importCertificateCommand } from "./import-certificate.ts";
 import { inventoryCommand } from "./inventory.ts";
 import { jujuConfigCommand } from "./juju-config.ts";
 import { keygenCommand } from "./keygen.ts";
-import { listCommand, listPushedSnapsCommand } from "./list.ts";
+import { listCommand } from "./list.ts";
+import { listPushedSnapsCommand } from "./list-pushed-snaps.ts";
 import { logCommand } from "./log.ts";
 import { missingCommand } from "./missing.ts";
 import { overridesCommand } from "./overrides.ts";
+import { pushCommands } from "./push.ts";
+import { releaseCommand } from "./release.ts";
 import { removeCommand } from "./remove.ts";
+import { restoreCommand } from "./restore.ts";
+import { rollbackCommand } from "./rollback.ts";
 import { searchCommand } from "./search.ts";
 import { serveCommand } from "./serve.ts";
 import { showCommand } from "./show.ts";
@@ -37,47 +45,64 @@ import { trustCommand } from "./trust.ts";
 import { unitCommand } from "./unit.ts";
 import { verifyCommand } from "./verify.ts";
 
-const commandsOf = (name: ProgramName): readonly Register[] => [
-  importCommand,
-  serveCommand,
-  listCommand,
-  showCommand,
-  statusCommandOf(name),
-  missingCommand,
-  imagesCommand,
-  doctorCommand,
-  logCommand,
-  diffCommand,
-  searchCommand,
-  duCommand,
-  verifyCommand,
-  releaseCommand,
-  closeCommand,
-  defaultTrackCommand,
-  overrideCommandsOf(name),
-  endOverrideCommand,
-  overridesCommand,
-  rollbackCommand,
-  removeCommand,
-  gcCommand,
-  backupCommand,
-  restoreCommand,
-  exportCommand,
-  inventoryCommand,
-  keygenCommand,
-  acceptKeyCommand,
-  configCommand,
-  snapdConfigCommand,
-  unitCommand,
-  completionCommand,
-  helpCommand,
-  jujuConfigCommand,
-  importCertificateCommand,
-  trustCommand,
-  tokenCommand,
-  pushCommands,
-  listPushedSnapsCommand,
-  airgapCommands,
+interface Group {
+  readonly about: string;
+  /** in the order of help. `name`: what the program was started as */
+  readonly commands: (name: ProgramName) => readonly Register[];
+}
+
+/** All commands. A new one goes into its group: its flags are in flags.ts, and command.ts says how it is written. */
+const GROUPS: readonly Group[] = [
+  { about: "what comes in, and who answers", commands: () => [importCommand, serveCommand] },
+  {
+    about: "what tells of the store and changes nothing; images, doctor and status ask the network",
+    commands: (name) => [
+      listCommand,
+      showCommand,
+      statusCommandOf(name),
+      missingCommand,
+      imagesCommand,
+      doctorCommand,
+      logCommand,
+      diffCommand,
+      searchCommand,
+      duCommand,
+      verifyCommand,
+    ],
+  },
+  {
+    about: "what changes packages by hand",
+    commands: (name) => [
+      releaseCommand,
+      closeCommand,
+      defaultTrackCommand,
+      overrideCommandsOf(name),
+      endOverrideCommand,
+      overridesCommand,
+      rollbackCommand,
+      removeCommand,
+    ],
+  },
+  { about: "what keeps the store", commands: () => [gcCommand, backupCommand, restoreCommand] },
+  {
+    about: "the other side, and what goes between both; export asks an upstream",
+    commands: () => [exportCommand, inventoryCommand, keygenCommand, acceptKeyCommand],
+  },
+  {
+    about: "settings, and what this machine and clients need",
+    commands: () => [
+      configCommand,
+      snapdConfigCommand,
+      unitCommand,
+      completionCommand,
+      helpCommand,
+      jujuConfigCommand,
+      importCertificateCommand,
+      trustCommand,
+      tokenCommand,
+    ],
+  },
+  { about: "the documented names of other programs", commands: () => [pushCommands, listPushedSnapsCommand, airgapCommands] },
 ];
 
 const ABOUT = `An offline Charmhub and Snap Store in one executable: what was exported on a connected machine is imported
@@ -100,8 +125,9 @@ export function createProgram(io: Io, name: ProgramName = "chp"): Command {
       outputError: (text, write) => write(text.replace(/^error: /, "chp: ")),
     })
     .enablePositionalOptions() // what stands behind a command's name is that command's
-    .exitOverride();
-  for (const register of commandsOf(name)) register(program, io);
+    .exitOverride()
+    .hook("preAction", (_program, command) => readFlags(command, io.environment));
+  for (const register of GROUPS.flatMap((group) => group.commands(name))) register(program, io);
   inherit(program);
   return program;
 }

@@ -2,24 +2,20 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import * as v from "valibot";
-import type { Draft } from "../../src/catalog/generation-types.ts";
+import { removalDraft } from "../../src/catalog/drafts.ts";
 import { type Removal, removal } from "../../src/catalog/removal.ts";
 import { Failure, printable, reason, refused } from "../../src/errors.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
-import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
+import { type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
-import { draftOf, find, publishChange, report } from "./change.ts";
+import { findPackage, publishChange, reportChanges } from "./changing.ts";
 import { define, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 
-interface RemoveFlags extends CommonOptions {
-  readonly plan?: string;
-  readonly apply?: string;
-  readonly force?: boolean;
-  readonly yes?: boolean;
-  readonly snap?: boolean;
-}
+const TAKES = ["plan", "apply", "force", "removeNeeded", "snap"] as const;
+type RemoveFlags = FlagValues<typeof TAKES>;
 
-const PlanText = v.object({
+const PlanSchema = v.object({
   generation: v.number(),
   name: v.string(),
   snap: v.boolean(),
@@ -28,7 +24,7 @@ const PlanText = v.object({
   uses: v.array(v.string()),
   needed: v.array(v.string()),
 });
-type Plan = v.InferOutput<typeof PlanText>;
+type RemovalPlan = v.InferOutput<typeof PlanSchema>;
 
 export const removeCommand: Register = (program, io) => {
   define(
@@ -36,13 +32,9 @@ export const removeCommand: Register = (program, io) => {
     "remove",
     "take a package or a revision away, in two steps",
     "0 done, 1 failed, 2 usage, 3 refused since it is used, 10 no store, 11 store format too new, 12 the store changed since the plan",
+    TAKES,
   )
     .argument("[name]", "NAME, or NAME@REVISION")
-    .option("--plan <FILE>", "write what would be removed, and change nothing")
-    .option("--apply <FILE>", "do what a plan says")
-    .option("--force", "also where a channel, a bundle or an override uses it")
-    .option("--yes", "also what machines may still need")
-    .option("--snap", "the snap, where a charm has the same name")
     .addHelpText(
       "after",
       `
@@ -68,9 +60,9 @@ async function makePlan(text: string, options: RemoveFlags, io: Io): Promise<voi
   const [, name = "", number] = /^(.+?)(?:@(\d+))?$/.exec(text) ?? [];
   const base = await (await openStore(options, io)).snapshot();
   const revision = number === undefined ? undefined : Number(number);
-  const held = await find(base, name, options.snap ?? false);
+  const held = await findPackage(base, name, options.snap ?? false);
   const { uses, needed } = await removalIn(base, { name, snap: held.type === "snap", revision: revision ?? null });
-  const plan: Plan = {
+  const plan: RemovalPlan = {
     generation: base.number,
     name,
     snap: held.type === "snap",
@@ -96,22 +88,22 @@ async function makePlan(text: string, options: RemoveFlags, io: Io): Promise<voi
   io.out(lines.map((line) => `${printable(line)}\n`).join(""));
 }
 
-async function readPlan(file: string): Promise<Plan> {
+async function readPlan(file: string): Promise<RemovalPlan> {
   try {
-    return v.parse(PlanText, JSON.parse(await readFile(file, "utf8")));
+    return v.parse(PlanSchema, JSON.parse(await readFile(file, "utf8")));
   } catch (error) {
     throw new Failure("usage", `${printable(file)} is not a plan of chp remove: ${printable(reason(error), 200)}`, { cause: error });
   }
 }
 
-async function applyPlan(plan: Plan, options: RemoveFlags, io: Io): Promise<void> {
+async function applyPlan(plan: RemovalPlan, options: RemoveFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
-  const { generation, result } = await publishChange(store, new Date().toISOString(), async (base) => {
+  const { generation, result: change } = await publishChange(store, new Date().toISOString(), async (base) => {
     if (base.number !== plan.generation)
       throw new Failure("conflict", `the plan is of generation ${plan.generation}, and the store is at ${base.number}`, {
         next: "make the plan anew with chp remove NAME@REVISION --plan FILE",
       });
-    const before = await find(base, plan.name, plan.snap);
+    const before = await findPackage(base, plan.name, plan.snap);
     const { uses, needed, after } = await removalIn(base, plan);
     if (uses.length > 0 && !options.force)
       throw refused(`${plan.name} is used: ${uses.join("; ")}`, {
@@ -124,19 +116,10 @@ async function applyPlan(plan: Plan, options: RemoveFlags, io: Io): Promise<void
     const command = `remove ${plan.name}${plan.revision === null ? "" : `@${plan.revision}`}`;
     return { draft: removalDraft(command, before, after), result: { before, after } };
   });
-  report(generation, [result], options, io);
+  reportChanges(generation, [change], options, io);
 }
 
-async function removalIn(base: Snapshot, { name, snap, revision }: Pick<Plan, "name" | "snap" | "revision">): Promise<Removal> {
+async function removalIn(base: Snapshot, { name, snap, revision }: Pick<RemovalPlan, "name" | "snap" | "revision">): Promise<Removal> {
   const bundles = (await base.packages()).filter((pkg) => pkg.type === "bundle");
-  return removal(await find(base, name, snap), revision ?? undefined, bundles, Date.now());
-}
-
-/** What a removal publishes. */
-export function removalDraft(command: string, before: Parameters<typeof removal>[0], after: Removal["after"]): Draft {
-  if (after) return draftOf(command, [[before, after]]);
-  const tally = { [before.name]: { revisions: [], channels: before.releases.length } };
-  const none = draftOf(command, [], before.type === "snap" ? [before.name] : []);
-  if (before.type !== "snap") return { ...none, changed: tally, dropped: [before.name] };
-  return { ...none, snaps: { changed: [], dropped: [before.name], tally, assertions: 0 } };
+  return removal(await findPackage(base, name, snap), revision ?? undefined, bundles, Date.now());
 }

@@ -5,7 +5,7 @@ import { SnapIndex } from "../../src/catalog/snapsearch.ts";
 import type { CommonOptions, Io } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { define, EXITS, type Register } from "./command.ts";
-import { printHeld, summaryOf, summaryOfSnap } from "./list.ts";
+import { printSummaries, summaryOfPackage, summaryOfSnap } from "./list.ts";
 
 export const searchCommand: Register = (program, io) => {
   define(program, "search", "search the charms, bundles and snaps that are held", EXITS)
@@ -33,6 +33,11 @@ export async function runSearch(words: readonly string[], options: CommonOptions
       ),
     ),
   );
-  printHeld([...packages.map(summaryOf), ...[...snaps].map(summaryOfSnap)], `nothing that is held has ${text} in it`, options, io);
+  printSummaries(
+    [...packages.map(summaryOfPackage), ...[...snaps].map(summaryOfSnap)],
+    `nothing that is held has ${text} in it`,
+    options,
+    io,
+  );
   await failOnDamage(store);
 }

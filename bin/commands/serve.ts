@@ -3,39 +3,31 @@ import { type Listener, listen } from "../../handlers/listen.ts";
 import { createLog, type Log } from "../../handlers/log.ts";
 import { reason } from "../../src/errors.ts";
 import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
-import { parseAddress, SETTINGS } from "../../src/settings/config.ts";
+import { parseAddress } from "../../src/settings/config.ts";
 import type { Token } from "../../src/settings/token.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { importInChild } from "../machine/child.ts";
-import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { type Io, note, printJson } from "../machine/io.ts";
 import { storeFolder } from "../machine/openstore.ts";
 import { loadSettings, watchRegistries } from "../machine/settings.ts";
 import { servedPair, watchCertificate } from "../machine/tls.ts";
 import { define, type Register } from "./command.ts";
+import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
 
-interface ServeFlags extends CommonOptions {
-  readonly listen?: string[];
-  readonly tlsListen?: string[];
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-  readonly publicUrl?: string;
-}
+const TAKES = ["listen", "tlsListen", "tlsCert", "tlsKey", "publicUrl"] as const;
+type ServeFlags = FlagValues<typeof TAKES>;
 
 export const serveCommand: Register = (program, io) => {
-  const command = define(
+  define(
     program,
     "serve",
     "answer Juju's and snapd's questions",
     "0 ended as asked, 1 failed, 2 usage, 10 no store, 11 store format too new",
-  );
-  for (const { key, twin, about, many, fallback } of SETTINGS.filter((setting) => setting.flag)) {
-    const help = `${about} (${twin}${many ? ", repeatable" : ""}${fallback ? `; default: ${fallback.join()}` : ""})`;
-    const argument = key.endsWith("listen") ? "HOST:PORT" : key.endsWith("url") ? "URL" : "FILE";
-    if (many) command.option(`--${key} <${argument}>`, help, (value: string, before: string[] | undefined) => [...(before ?? []), value]);
-    else command.option(`--${key} <${argument}>`, help);
-  }
-  command.addHelpText("after", EXAMPLES).action((options: ServeFlags) => runServe(options, io));
+    TAKES,
+  )
+    .addHelpText("after", EXAMPLES)
+    .action((options: ServeFlags) => runServe(options, io));
 };
 
 const EXAMPLES = `
@@ -78,6 +70,7 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     registries: watchRegistries(store, io.environment),
     ...(session && { sessionKey: Buffer.from(session.key, "base64") }),
     remoteImport: {
+      options: REMOTE_OPTIONS,
       tokens: () => takenTokens(store, log),
       run: (job) => importInChild(store.storage.place, job),
     },

@@ -6,27 +6,24 @@ import { componentsOf, type Snap } from "../../src/catalog/snap.ts";
 import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import type { Store } from "../../store/store.ts";
-import { type CommonOptions, type Io, printJson, showSize } from "../machine/io.ts";
+import { type Io, printJson, showSize } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import { type FlagValues, PACKAGE_TYPES } from "./flags.ts";
 
-const TYPES = ["charm", "bundle", "snap"] as const;
-
-interface ShowFlags extends CommonOptions {
-  readonly type?: string;
-}
+const TAKES = ["type"] as const;
+type ShowFlags = FlagValues<typeof TAKES>;
 
 export const showCommand: Register = (program, io) => {
-  define(program, "show", "show one package: channels, revisions, what belongs to it, where it came from", EXITS)
+  define(program, "show", "show one package: channels, revisions, what belongs to it, where it came from", EXITS, TAKES)
     .argument("<name>", "a charm, bundle or snap")
-    .option("--type <TYPE>", `${TYPES.join(", ")}: where a snap has the name of a charm`)
     .action((name: string, options: ShowFlags) => runShow(name, options, io));
 };
 
 export async function runShow(name: string, options: ShowFlags, io: Io): Promise<void> {
   const { type } = options;
-  if (type !== undefined && !TYPES.some((one) => one === type))
-    throw new Failure("usage", `--type takes ${TYPES.join(", ")}, not ${printable(type, 50)}`);
+  if (type !== undefined && !PACKAGE_TYPES.some((one) => one === type))
+    throw new Failure("usage", `--type takes ${PACKAGE_TYPES.join(", ")}, not ${printable(type, 50)}`);
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
   const held = [await snapshot.package(name), await snapshot.snap(name)].flatMap((one) =>
@@ -41,14 +38,14 @@ export async function runShow(name: string, options: ShowFlags, io: Io): Promise
   const snaps = await snapshot.snaps();
   const lines = found.flatMap(({ one, origins }, i) => [
     ...(i > 0 ? [""] : []),
-    ...(one.type === "snap" ? renderSnap(one) : render(one, snaps)),
+    ...(one.type === "snap" ? renderSnap(one) : renderPackage(one, snaps)),
     "came from:",
     ...origins.map(renderOrigin),
   ]);
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
 }
 
-interface Origin {
+interface PackageOrigin {
   readonly generation: number;
   readonly time: string;
   readonly files: readonly string[];
@@ -56,7 +53,7 @@ interface Origin {
 }
 
 /** The generations that brought something of the package, oldest first. */
-async function originsOf(store: Store, { type, name }: Pick<Package | Snap, "type" | "name">): Promise<Origin[]> {
+async function originsOf(store: Store, { type, name }: Pick<Package | Snap, "type" | "name">): Promise<PackageOrigin[]> {
   const numbers = await store.generationNumbers();
   const generations = await Promise.all(numbers.map((number) => store.generation(number)));
   return generations.flatMap((one) => {
@@ -67,7 +64,7 @@ async function originsOf(store: Store, { type, name }: Pick<Package | Snap, "typ
   });
 }
 
-function renderOrigin(one: Origin): string {
+function renderOrigin(one: PackageOrigin): string {
   const brought = one.revisions.length > 0 ? `: revision ${one.revisions.join(", ")}` : "";
   return `  generation ${one.generation}, ${one.time.slice(0, 19)}Z, ${one.files.join(", ")}${brought}`;
 }
@@ -105,7 +102,7 @@ function renderSnap(snap: Snap): string[] {
   ];
 }
 
-function render(pkg: Package, snaps: readonly Snap[]): string[] {
+function renderPackage(pkg: Package, snaps: readonly Snap[]): string[] {
   const needs = neededSnaps([pkg], snaps, () => false);
   const { details } = pkg;
   const publisher = details.publisher?.["display-name"];

@@ -1,21 +1,17 @@
-import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
+import { type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { CANONICAL, DROP_IN, dropIn, storeProxyOf, userData } from "../machine/storeproxy.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 
-interface SnapdConfigFlags extends CommonOptions {
-  readonly publicUrl?: string;
-  readonly cloudInit?: boolean;
-  readonly juju?: boolean;
-}
+const TAKES = ["publicUrlForDevices", "cloudInit", "jujuData"] as const;
+type SnapdConfigFlags = FlagValues<typeof TAKES>;
 
 export const snapdConfigCommand: Register = (program, io) => {
-  define(program, "snapd-config", "print what points a device's snapd at this store", EXITS)
-    .option("--public-url <URL>", "what devices reach this store by (CHP_PUBLIC_URL)")
-    .option("--cloud-init", "print only the cloud-init user data")
-    .option("--juju", "print only the Juju configuration with it, for models whose machines have no proxy.store")
-    .action((options: SnapdConfigFlags) => runSnapdConfig(options, io));
+  define(program, "snapd-config", "print what points a device's snapd at this store", EXITS, TAKES).action((options: SnapdConfigFlags) =>
+    runSnapdConfig(options, io),
+  );
 };
 
 const PLACEHOLDER = "http://HUB:8080";
@@ -31,18 +27,18 @@ export async function runSnapdConfig(options: SnapdConfigFlags, io: Io): Promise
     why,
     store: fitting?.id ?? null,
     authority: fitting?.authority ?? null,
-    commands: commandsOf(fitting?.id, url ?? PLACEHOLDER),
+    commands: deviceCommands(fitting?.id, url ?? PLACEHOLDER),
     dropIn: { path: DROP_IN, text: dropIn(url ?? PLACEHOLDER) },
     cloudInit: cloudInit(url ?? PLACEHOLDER),
-    juju: jujuConfig(url ?? PLACEHOLDER),
+    juju: jujuUserData(url ?? PLACEHOLDER),
   };
   if (options.json) return printJson(facts, io);
   if (options.cloudInit) return io.out(facts.cloudInit);
   if (options.juju) return io.out(facts.juju);
-  io.out(render(facts));
+  io.out(renderSnapdConfig(facts));
 }
 
-function commandsOf(store: string | undefined, url: string): string[] {
+function deviceCommands(store: string | undefined, url: string): string[] {
   if (store !== undefined)
     return [`curl -sL ${url}/v2/auth/store/assertions | sudo snap ack /dev/stdin`, `sudo snap set core proxy.store=${store}`];
   return [
@@ -58,11 +54,11 @@ function cloudInit(url: string): string {
 }
 
 /** For the file that juju bootstrap, add-model and model-config take. */
-function jujuConfig(url: string): string {
+function jujuUserData(url: string): string {
   return `cloudinit-userdata: |\n${userData(url, "preruncmd").trimEnd().replace(/^/gm, "  ")}\n`;
 }
 
-function render({
+function renderSnapdConfig({
   publicUrl,
   route,
   why,

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { showKey } from "../../src/archives/signature.ts";
 import { overridesOf, overrideWarnings, showOverride } from "../../src/catalog/override.ts";
-import type { Package } from "../../src/catalog/package.ts";
+import { setupNotes } from "../../src/catalog/readiness.ts";
 import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { printable, reason } from "../../src/errors.ts";
 import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
@@ -10,21 +10,21 @@ import { isExpired } from "../../src/settings/token.ts";
 import { VERSION } from "../../src/version.ts";
 import { FORMAT } from "../../store/keys.ts";
 import type { Store } from "../../store/store.ts";
-import { type CommonOptions, count, type Io, printJson, showSize } from "../machine/io.ts";
+import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { acceptedKeys, loadSettings, registryOf } from "../machine/settings.ts";
 import { servedCertificate } from "../machine/tls.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 import { sizeOf, sizeOfSnap } from "./list.ts";
 
-interface StatusFlags extends CommonOptions {
-  readonly server?: string;
-}
+const TAKES = ["server"] as const;
+type StatusFlags = FlagValues<typeof TAKES>;
 
 export const statusCommand: Register = (program, io) => {
-  define(program, "status", "show what the store holds, how it is set up, and what machines asked for in vain", EXITS)
-    .option("--server <URL>", "the running chp serve to ask (default: the public URL, else the first listening address)")
-    .action((options: StatusFlags) => runStatus(options, io));
+  define(program, "status", "show what the store holds, how it is set up, and what machines asked for in vain", EXITS, TAKES).action(
+    (options: StatusFlags) => runStatus(options, io),
+  );
 };
 
 export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
@@ -64,7 +64,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     askedInVain: await askedInVain(...(options.server === undefined ? [publicUrl, localUrl(listen[0])] : [options.server])),
   };
   const notes = [
-    ...notesOf(facts, packages),
+    ...setupNotes(facts, packages),
     ...(certificate === undefined ? [] : certificateWarnings(certificate, publicUrl ?? undefined, now)),
     ...held.flatMap((one) => overrideWarnings(one, now)),
   ];
@@ -130,30 +130,4 @@ function localUrl(listen: string | undefined): string | undefined {
   const { host, port } = parseAddress(listen);
   if (port === 0) return undefined;
   return `http://${["0.0.0.0", "[::]"].includes(host) ? "127.0.0.1" : host}:${port}`;
-}
-
-interface Facts {
-  readonly publicUrl: string | null;
-  readonly registry: string | null;
-  readonly snaps: number;
-  readonly lacking: readonly unknown[];
-}
-
-function notesOf({ publicUrl, registry, snaps, lacking }: Facts, packages: readonly Package[]): string[] {
-  return [
-    ...(packages.length + snaps === 0 ? ["nothing is held yet; chp import FILE takes in what was exported"] : []),
-    ...(publicUrl === null
-      ? ["download URLs are made from each request's Host; chp config public-url=URL settles them, which Juju 4 needs"]
-      : []),
-    ...(registry === null && packages.some(hasImage) ? [NO_REGISTRY_NOTE] : []),
-    ...(lacking.length > 0 ? ["chp missing --yaml prints what to export on the connected side"] : []),
-  ];
-}
-
-/** Said wherever images are held and no registry is set. */
-export const NO_REGISTRY_NOTE =
-  "no local registry is set, so Juju gets upstream's image references, without credentials; chp config proxy.oci-registry.domain=HOST:PORT names yours";
-
-export function hasImage(pkg: Package): boolean {
-  return pkg.resources.some((r) => r.revisions.some((one) => one.image));
 }

@@ -1,21 +1,16 @@
 import { Failure, printable } from "../../src/errors.ts";
 import { isExpired, makeToken, parseTokenEnd } from "../../src/settings/token.ts";
-import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
+import { type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 
-interface TokenFlags extends CommonOptions {
-  readonly until?: string;
-  readonly revoke?: boolean;
-  readonly list?: boolean;
-}
+const TAKES = ["tokenUntil", "revoke", "list"] as const;
+type TokenFlags = FlagValues<typeof TAKES>;
 
 export const tokenCommand: Register = (program, io) => {
-  define(program, "token", "make, list and revoke the tokens that chp import --to needs; one switches remote import on", EXITS)
+  define(program, "token", "make, list and revoke the tokens that chp import --to needs; one switches remote import on", EXITS, TAKES)
     .argument("[name]", "what the token is called in lists and in the log; nothing to list all")
-    .option("--until <DATE>", "the last day of a new token (2026-12-31), or a time of RFC 3339; without it, it has no end")
-    .option("--revoke", "take the token of that name away")
-    .option("--list", "list all, without their secrets")
     .addHelpText("after", EXAMPLES)
     .action((name: string | undefined, options: TokenFlags) => runToken(name, options, io));
 };
@@ -36,11 +31,11 @@ export async function runToken(name: string | undefined, options: TokenFlags, io
   if (options.revoke && (name === undefined || options.until !== undefined))
     throw new Failure("usage", "--revoke takes the name of a token and nothing else", { next: "chp token --list shows them" });
   if (options.until !== undefined && name === undefined) throw new Failure("usage", "--until is for a new token, which needs a name");
-  if (name === undefined) return list(options, io);
-  return options.revoke ? revoke(name, options, io) : make(name, options, io);
+  if (name === undefined) return listTokens(options, io);
+  return options.revoke ? revokeToken(name, options, io) : createToken(name, options, io);
 }
 
-async function list(options: TokenFlags, io: Io): Promise<void> {
+async function listTokens(options: TokenFlags, io: Io): Promise<void> {
   const { tokens } = await (await openStore(options, io)).settings.read("tokens");
   const now = Date.now();
   const shown = tokens.map((one) => ({ name: one.name, created: one.created, until: one.until ?? null, expired: isExpired(one, now) }));
@@ -58,7 +53,7 @@ async function list(options: TokenFlags, io: Io): Promise<void> {
   );
 }
 
-async function make(name: string, options: TokenFlags, io: Io): Promise<void> {
+async function createToken(name: string, options: TokenFlags, io: Io): Promise<void> {
   const now = Date.now();
   const until = options.until === undefined ? undefined : parseTokenEnd(options.until, now);
   const { token, text } = makeToken(name, { created: new Date(now).toISOString(), ...(until !== undefined && { until }) });
@@ -77,7 +72,7 @@ async function make(name: string, options: TokenFlags, io: Io): Promise<void> {
   if (!options.json) note(`undo: ${printable(undo)}`, options, io);
 }
 
-async function revoke(name: string, options: TokenFlags, io: Io): Promise<void> {
+async function revokeToken(name: string, options: TokenFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const { tokens } = await store.settings.read("tokens");
   const left = tokens.filter((one) => one.name !== name);

@@ -1,14 +1,15 @@
 import { readFileSync } from "node:fs";
 import { Failure, reason, refused } from "../../src/errors.ts";
 import { certificateFacts, hostOf, readPem, rootOfChain } from "../../src/settings/certificate.ts";
-import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { type Io, note, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { loadSettings, registryOf } from "../machine/settings.ts";
 import { servedCertificate, trustedCertificate } from "../machine/tls.ts";
 import { define, EXITS, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 
 /** What is filled in. */
-interface Truth {
+interface TrustFacts {
   /** the certificate to trust, PEM, without a newline at its end */
   readonly pem: string;
   readonly url: string;
@@ -19,10 +20,12 @@ interface Truth {
 
 const FILE = "/usr/local/share/ca-certificates/chp.crt";
 
-const PARTS: readonly { readonly key: string; readonly about: string; readonly text: (truth: Truth) => string }[] = [
+const PARTS: readonly {
+  readonly key: "os" | "snapd" | "juju" | "containerd" | "kubernetes";
+  readonly text: (truth: TrustFacts) => string;
+}[] = [
   {
     key: "os",
-    about: "the operating system",
     text: ({ pem, url }) => `# The operating system: wherever juju, curl or snapd talk to chp. Debian and Ubuntu:
 sudo tee ${FILE} >/dev/null <<'EOF'
 ${pem}
@@ -34,7 +37,6 @@ curl ${url}/_status/check
   },
   {
     key: "snapd",
-    about: "snapd's store-certs",
     text: ({ pem }) => `# snapd, where the operating system does not trust it yet (snapd 2.45 or later):
 sudo snap set system store-certs.chp="$(cat <<'EOF'
 ${pem}
@@ -44,7 +46,6 @@ EOF
   },
   {
     key: "juju",
-    about: "Juju's cloudinit-userdata",
     text: ({
       pem,
       url,
@@ -62,7 +63,6 @@ charmhub-url: ${url}
   },
   {
     key: "containerd",
-    about: "containerd",
     text: ({ registry }) => {
       const name = registry ?? "REGISTRY:5000";
       return `# containerd pulls nothing from chp, so chp's certificate is nothing to it. Images come from
@@ -81,7 +81,6 @@ EOF
   },
   {
     key: "kubernetes",
-    about: "Kubernetes",
     text: ({
       pem,
       host,
@@ -99,15 +98,11 @@ ${indent(pem, 4)}
   },
 ];
 
-type TrustFlags = CommonOptions &
-  Readonly<Record<string, string | boolean | undefined>> & { readonly publicUrl?: string; readonly ca?: string };
+const TAKES = ["trustOs", "trustSnapd", "trustJuju", "trustContainerd", "trustKubernetes", "trustCa", "publicUrlForMachines"] as const;
+type TrustFlags = FlagValues<typeof TAKES>;
 
 export const trustCommand: Register = (program, io) => {
-  const command = define(program, "trust", "print how machines come to trust the certificate of this store", EXITS);
-  for (const { key, about } of PARTS) command.option(`--${key}`, `print only what ${about} needs`);
-  command
-    .option("--ca <FILE>", "the certificate to trust, PEM, where the store does not hold it")
-    .option("--public-url <URL>", "what machines reach this store by (CHP_PUBLIC_URL)")
+  define(program, "trust", "print how machines come to trust the certificate of this store", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: TrustFlags) => runTrust(options, io));
 };
@@ -133,7 +128,7 @@ export async function runTrust(options: TrustFlags, io: Io): Promise<void> {
     });
   const publicUrl = settings.get("public-url")?.values[0];
   const url = publicUrl ?? `https://${facts?.names.find((name) => !name.startsWith("*")) ?? "HUB"}`;
-  const truth: Truth = { pem: trusted.trimEnd(), url, host: hostOf(url), registry: registryOf(settings)?.domain ?? null };
+  const truth: TrustFacts = { pem: trusted.trimEnd(), url, host: hostOf(url), registry: registryOf(settings)?.domain ?? null };
   if (publicUrl === undefined) note(`no public URL is set, so ${url} is a guess; chp config public-url=URL settles it`, options, io);
   const asked = PARTS.filter(({ key }) => options[key] === true);
   const texts = (asked.length === 0 ? PARTS : asked).map(({ key, text }) => [key, text(truth)] as const);

@@ -5,25 +5,20 @@ import { SETTINGS, type SettingValue } from "../../src/settings/config.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { ownExecutable } from "../machine/child.ts";
-import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
+import { type Io, note, printJson } from "../machine/io.ts";
 import { storeFolder } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { define, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 
-interface UnitFlags extends CommonOptions {
-  readonly user: string;
-  readonly executable?: string;
-  readonly remoteImport?: boolean;
-}
+const TAKES = ["user", "executable", "remoteImport"] as const;
+type UnitFlags = FlagValues<typeof TAKES>;
 
 const NAME = "chp.service";
 const PATH = `/etc/systemd/system/${NAME}`;
 
 export const unitCommand: Register = (program, io) => {
-  define(program, "unit", "print a systemd unit for chp serve, and the commands that install it", "0 done, 1 failed, 2 usage")
-    .option("--user <NAME>", "who the service runs as", "chp")
-    .option("--executable <FILE>", "what the service runs (default: this executable)")
-    .option("--remote-import", "let it write into the store, which chp import --to needs and nothing else does")
+  define(program, "unit", "print a systemd unit for chp serve, and the commands that install it", "0 done, 1 failed, 2 usage", TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: UnitFlags) => runUnit(options, io));
 };
@@ -47,14 +42,17 @@ export async function runUnit(options: UnitFlags, io: Io): Promise<void> {
     exists: existsSync(folder),
     writes: options.remoteImport ?? false,
     executable: options.executable === undefined ? ownExecutable() : [resolve(options.executable)],
-    flags: flagsOf(settings),
+    flags: serveFlags(settings),
     addresses: ["listen", "tls-listen"].flatMap((key) => settings.get(key)?.values ?? []),
     files: ["tls-cert", "tls-key"].flatMap((key) => settings.get(key)?.values ?? []).map((file) => resolve(file)),
   };
-  const notes = [...notesOf(unit), ...unseen(settings)];
+  const notes = [...unitNotes(unit), ...unseenSettings(settings)];
   if (options.json)
-    return printJson({ name: NAME, path: PATH, unit: render(unit), commands: commandsOf(unit), addresses: unit.addresses, notes }, io);
-  io.out(render(unit));
+    return printJson(
+      { name: NAME, path: PATH, unit: renderUnit(unit), commands: installCommands(unit), addresses: unit.addresses, notes },
+      io,
+    );
+  io.out(renderUnit(unit));
   for (const text of notes) note(text, options, io);
 }
 
@@ -74,13 +72,13 @@ interface Unit {
 }
 
 /** The environment of who types this is not the service's. */
-function flagsOf(settings: ReadonlyMap<string, SettingValue>): string[] {
+function serveFlags(settings: ReadonlyMap<string, SettingValue>): string[] {
   return SETTINGS.filter(({ key, flag }) => flag && settings.get(key)?.source === "environment").flatMap(({ key }) =>
     (settings.get(key)?.values ?? []).flatMap((value) => [`--${key}`, /^tls-(cert|key)$/.test(key) ? resolve(value) : value]),
   );
 }
 
-function unseen(settings: ReadonlyMap<string, SettingValue>): string[] {
+function unseenSettings(settings: ReadonlyMap<string, SettingValue>): string[] {
   return SETTINGS.filter(({ key, flag }) => !flag && settings.get(key)?.source === "environment").map(
     ({ key, twin }) => `the service does not see ${twin} of this environment; chp config ${key}=… keeps it in the store`,
   );
@@ -100,7 +98,7 @@ function needed({ store, executable, files }: Unit): string[] {
   return [store, ...executable, ...files];
 }
 
-function notesOf(unit: Unit): string[] {
+function unitNotes(unit: Unit): string[] {
   return needed(unit).flatMap((path) =>
     HIDDEN.some(({ folders }) => within(path, folders))
       ? [`${printable(path)} lies where services should see nothing, and ${unit.user} must be able to read it: better move it`]
@@ -108,11 +106,11 @@ function notesOf(unit: Unit): string[] {
   );
 }
 
-function render(unit: Unit): string {
+function renderUnit(unit: Unit): string {
   const { user, store, executable, flags, addresses } = unit;
   return `# ${NAME}: answers on ${addresses.map((one) => printable(one)).join(", ")}. To install it, as printed by chp unit:
 #
-${commandsOf(unit)
+${installCommands(unit)
   .map((line) => `#   ${line}\n`)
   .join("")}
 [Unit]
@@ -173,7 +171,7 @@ function accessOf({ store, writes }: Unit): string {
   return `# Imports of other machines are processes of their own, which may end when it is stopped.\nReadWritePaths=${pathWord(store)}\nKillMode=mixed`;
 }
 
-function commandsOf({ user, store, exists, writes, executable }: Unit): string[] {
+function installCommands({ user, store, exists, writes, executable }: Unit): string[] {
   const folder = shellWord(store);
   return [
     `sudo useradd --system --user-group --no-create-home --home-dir ${folder} --shell /usr/sbin/nologin ${user}`,

@@ -1,14 +1,13 @@
 import { Failure, printable } from "../../src/errors.ts";
 import { check, type Finding, type ReadData } from "../../store/check.ts";
-import { type CommonOptions, count, type Io, printJson, showSize } from "../machine/io.ts";
+import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { progressOn } from "../machine/progress.ts";
 import { define, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 
-interface VerifyFlags extends CommonOptions {
-  readonly readData?: string | true;
-  readonly dryRun?: boolean;
-}
+const TAKES = ["readData", "leaveDamaged"] as const;
+type VerifyFlags = FlagValues<typeof TAKES>;
 
 export const verifyCommand: Register = (program, io) => {
   define(
@@ -16,9 +15,8 @@ export const verifyCommand: Register = (program, io) => {
     "verify",
     "check that all that is held is whole",
     "0 clean, 1 failed, 2 usage, 10 no store, 13 corruption found, 130 interrupted",
+    TAKES,
   )
-    .option("--read-data [PART]", "read the payloads too: all, the n-th of t parts (n/t), or about x of a hundred by chance (x%)")
-    .option("--dry-run", "leave damaged files where they are")
     .addHelpText("after", EXAMPLES)
     .action((options: VerifyFlags) => runVerify(options, io));
 };
@@ -34,7 +32,7 @@ Examples:
   chp verify --read-data=5%`;
 
 export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
-  const readData = options.readData === undefined ? undefined : readWish(options.readData);
+  const readData = options.readData === undefined ? undefined : parseReadData(options.readData);
   const store = await openStore(options, io);
   const progress = progressOn(options, io);
   const report = await check(store, {
@@ -53,7 +51,7 @@ export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
     const read = `${count(report.read.blobs, "blob")} (${showSize(report.read.bytes)}) read`;
     const hint = readData ? "" : "; payloads were only asked for their size: chp verify --read-data reads them";
     const summary = `${count(report.generations, "generation")}, ${count(report.blobs, "blob")}, ${read}: ${damaged === 0 ? "no damage" : `${damaged} damaged`}${hint}`;
-    io.out(`${[...report.findings.flatMap(render), summary].map((line) => printable(line)).join("\n")}\n`);
+    io.out(`${[...report.findings.flatMap(renderFinding), summary].map((line) => printable(line)).join("\n")}\n`);
   }
   if (damaged > 0)
     throw new Failure("corrupt", `${store.storage.place} is damaged in ${count(damaged, "place")}`, {
@@ -61,7 +59,7 @@ export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
     });
 }
 
-function render({ severity, what, problem, digest, movedTo, mend }: Finding): string[] {
+function renderFinding({ severity, what, problem, digest, movedTo, mend }: Finding): string[] {
   return [
     `${severity === "damage" ? "DAMAGED" : "lacking"}  ${what.join(", ")}: ${problem}`,
     ...(digest === undefined ? [] : [`  sha256 ${digest}`]),
@@ -71,7 +69,7 @@ function render({ severity, what, problem, digest, movedTo, mend }: Finding): st
 }
 
 /** `true`: all; `n/t`; `x%` */
-function readWish(text: string | true): ReadData {
+function parseReadData(text: string | true): ReadData {
   if (text === true) return { part: 1, of: 1 };
   const part = /^(\d{1,9})\/(\d{1,9})$/.exec(text);
   const percent = /^(\d{1,3}(?:\.\d+)?)%$/.exec(text);

@@ -9,12 +9,12 @@ import type { ImportEnd, ImportJob } from "../../handlers/call.ts";
 import { Failure, reason } from "../../src/errors.ts";
 import { withMark } from "../../src/import/remoteprotocol.ts";
 
-/** From when it was told to end until it is ended: milliseconds. */
+/** Milliseconds from SIGTERM to SIGKILL. */
 const GRACE = 10_000;
 
 /** Runs `chp import -` on the store in `folder` over a body, as fast as it reads. */
 export async function importInChild(folder: string, { words, body, size }: ImportJob): Promise<ImportEnd> {
-  // Where this process is killed, the child reads an end that is none: the mark tells it.
+  // Where this process is killed, the child's input ends too early: without the mark at its end it publishes nothing.
   const mark = randomUUID();
   const [command = "", ...script] = ownExecutable();
   const own = [`--store=${folder}`, "--json", "--quiet", `--body-mark=${mark}`, ...(size === undefined ? [] : [`--body-size=${size}`])];

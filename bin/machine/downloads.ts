@@ -1,12 +1,12 @@
-/** What is said of downloads on stderr: a bar each where a person reads it, else the documented lines once one is done. */
+/** Progress of downloads on stderr: on a terminal a bar for each, elsewhere the documented lines as each one ends. */
 
 import { printable } from "../../src/errors.ts";
 import type { FetchProgress } from "../../src/export/archivewriter.ts";
-import { type CommonOptions, type Io, isQuiet } from "./io.ts";
+import { type CommonOptions, type Io } from "./io.ts";
 
 const WIDTH = 36;
 const INTERVAL = 100;
-/** what is drawn again and again must fit: characters of a label, and bars */
+/** limits of what is redrawn, so that it fits on the screen: characters of a label, and bars */
 const [MAX_LABEL, MAX_BARS] = [60, 8];
 
 export interface Downloads {
@@ -21,14 +21,14 @@ interface Bar {
   readonly label: string;
   readonly size: number;
   done: number;
-  /** undefined: it runs */
+  /** undefined: still running */
   outcome?: "whole" | "broken";
 }
 
 export function downloadsOn(options: CommonOptions, io: Io): Downloads {
-  if (isQuiet(options, io)) return { begin: () => ({ advance() {}, end() {} }), say() {}, end() {} };
+  if (options.quiet) return { begin: () => ({ advance() {}, end() {} }), say() {}, end() {} };
   const live = io.terminal.err;
-  /** in the order in which they began, from the first that is not printed yet */
+  /** in the order in which they began; those printed for good are removed */
   let bars: Bar[] = [];
   let drawn = 0;
   let lines = 0;
@@ -41,11 +41,11 @@ export function downloadsOn(options: CommonOptions, io: Io): Downloads {
     clear();
     // On a terminal what is done moves above the bars that run; elsewhere the lines keep the order of the export.
     const printed = live ? bars.filter((bar) => bar.outcome) : bars.slice(0, firstRunning(bars));
-    for (const bar of printed) io.err(show(bar));
+    for (const bar of printed) io.err(renderBar(bar));
     bars = bars.filter((bar) => !printed.includes(bar));
     if (!live) return;
     const running = bars.filter((bar) => bar.done > 0).slice(0, MAX_BARS);
-    io.err(running.map((bar) => show(bar, MAX_LABEL)).join(""));
+    io.err(running.map((bar) => renderBar(bar, MAX_LABEL)).join(""));
     lines = running.length * 2;
     drawn = performance.now();
   };
@@ -77,8 +77,8 @@ function firstRunning(bars: readonly Bar[]): number {
   return at < 0 ? bars.length : at;
 }
 
-/** As the documented exporter shows one. */
-function show({ label, size, done, outcome }: Bar, limit?: number): string {
+/** One download, as the documented exporter prints it. */
+function renderBar({ label, size, done, outcome }: Bar, limit?: number): string {
   const share = outcome === "whole" ? 1 : size === 0 ? 0 : Math.min(1, done / size);
   const filled = Math.floor(share * WIDTH);
   const bar = `[${"#".repeat(filled)}${"-".repeat(WIDTH - filled)}]`;

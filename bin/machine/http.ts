@@ -8,18 +8,18 @@ import { pipeline } from "node:stream/promises";
 import { rootCertificates } from "node:tls";
 import { reason } from "../../src/errors.ts";
 
-export interface Reply {
+export interface HttpReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: string;
 }
 
-export interface Ask {
+export interface HttpOptions {
   readonly method?: "GET" | "HEAD" | "PUT";
   readonly headers?: Readonly<Record<string, string>>;
   /** sent as it comes; the reply may come before its end, which then is not read */
   readonly body?: AsyncIterable<Uint8Array>;
-  /** PEM of certificates that are trusted besides */
+  /** PEM of further trusted certificates */
   readonly trusted?: readonly string[];
   /** milliseconds for all of it; infinite where a body takes its time */
   readonly timeout?: number;
@@ -31,7 +31,7 @@ export interface Ask {
 const TIMEOUT = 5000;
 const MAX_BODY = 256 * 1024;
 
-/** What the machine trusts: chp brings the public roots along, and the operator's own stand in one of these. */
+/** Files with the roots of this machine, an operator's own among them; the public roots are built in. */
 const BUNDLES = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
 let known: readonly string[] | undefined;
 
@@ -53,8 +53,8 @@ function tryRead(path: string): string[] {
   }
 }
 
-/** Why no reply came, with the code of the system or of TLS. */
-export class Unanswered extends Error {
+/** No reply came. `code`: of the system or of TLS, like `ECONNREFUSED`; may be empty. */
+export class NoReply extends Error {
   readonly code: string;
 
   constructor(code: string, message: string) {
@@ -62,7 +62,7 @@ export class Unanswered extends Error {
     this.code = code;
   }
 
-  /** Whether a server was there, and its certificate was not taken. */
+  /** Whether a server answered with a certificate that is not trusted. */
   get untrusted(): boolean {
     return /CERT|SIGNATURE|ISSUER/.test(this.code);
   }
@@ -71,8 +71,8 @@ export class Unanswered extends Error {
 /** One request; a redirect is a reply. Throws `Unanswered`, or what reading `body` throws. */
 export function ask(
   url: string,
-  { method = "GET", headers = {}, body, trusted = [], timeout = TIMEOUT, limit = MAX_BODY, signal }: Ask = {},
-): Promise<Reply> {
+  { method = "GET", headers = {}, body, trusted = [], timeout = TIMEOUT, limit = MAX_BODY, signal }: HttpOptions = {},
+): Promise<HttpReply> {
   return new Promise((resolve, reject) => {
     const request =
       new URL(url).protocol === "https:"
@@ -84,14 +84,14 @@ export function ask(
     };
     const fail = (error: unknown) => {
       end();
-      reject(error instanceof Unanswered ? error : new Unanswered(codeOf(error), reason(error) || codeOf(error)));
+      reject(error instanceof NoReply ? error : new NoReply(codeOf(error), reason(error) || codeOf(error)));
     };
     const give = (up: unknown) => {
       fail(up);
       request.destroy();
     };
-    const interrupt = () => give(new Unanswered("ABORT_ERR", "interrupted"));
-    const late = () => give(new Unanswered("ETIMEDOUT", `no answer within ${timeout / 1000} s`));
+    const interrupt = () => give(new NoReply("ABORT_ERR", "interrupted"));
+    const late = () => give(new NoReply("ETIMEDOUT", `no answer within ${timeout / 1000} s`));
     const timer = Number.isFinite(timeout) ? setTimeout(late, timeout) : undefined;
     signal?.addEventListener("abort", interrupt);
     request.on("error", fail);
@@ -113,13 +113,13 @@ export function ask(
       response.on("end", done);
       response.on("error", fail);
     });
-    if (body) pipeline(Readable.from(told(body, reject), { objectMode: false }), request).catch(fail);
+    if (body) pipeline(Readable.from(bodyOrFailure(body, reject), { objectMode: false }), request).catch(fail);
     else request.end();
   });
 }
 
-/** A body, of which `failed` is told first why it can't be read. */
-async function* told(body: AsyncIterable<Uint8Array>, failed: (why: unknown) => void): AsyncGenerator<Uint8Array> {
+/** The body; where it cannot be read, `failed` gets the reason before the request is destroyed with it. */
+async function* bodyOrFailure(body: AsyncIterable<Uint8Array>, failed: (why: unknown) => void): AsyncGenerator<Uint8Array> {
   try {
     yield* body;
   } catch (error) {

@@ -4,13 +4,14 @@ import type { Generation } from "../../src/catalog/generation-types.ts";
 import { printable } from "../../src/errors.ts";
 
 /** The command that undoes a generation. */
-export function undoOf({ number }: Pick<Generation, "number">, { store }: CommonOptions): string {
-  return `chp rollback ${number - 1}${storeFlag({ store })}`;
+export function undoOf({ number }: Pick<Generation, "number">, options: CommonOptions): string {
+  return `chp rollback ${number - 1}${storeFlag(options)}`;
 }
 
-/** What names the same store on another command line. */
-export function storeFlag({ store }: { readonly store?: string | undefined }): string {
-  return store === undefined ? "" : ` --store ${store}`;
+/** What names the same store on another command line; nothing where the environment or the default names it there too. */
+export function storeFlag({ given }: CommonOptions): string {
+  const store = given?.["store"];
+  return typeof store === "string" ? ` --store ${store}` : "";
 }
 
 /** The process around a command; tests give their own. */
@@ -26,29 +27,22 @@ export interface Io {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** standard input */
   readonly input: () => AsyncIterable<Uint8Array>;
-  /** aborted when the process is told to end */
+  /** aborted by SIGINT or SIGTERM */
   readonly signal: AbortSignal;
 }
 
+/** The values of flags, from the command line or the environment. */
 export interface CommonOptions {
   readonly store?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
-}
-
-/** Whether flags or environment ask for silence. */
-export function isQuiet(options: CommonOptions, io: Io): boolean {
-  return options.quiet === true || isSet(io.environment["CHP_QUIET"]);
-}
-
-/** Whether a variable of the environment switches something on. */
-export function isSet(value: string | undefined): boolean {
-  return value !== undefined && !["", "0", "false", "no"].includes(value.toLowerCase());
+  /** only what was typed on this command line */
+  readonly given?: Readonly<Record<string, unknown>>;
 }
 
 /** A hint or note, unless silence was asked for. */
 export function note(text: string, options: CommonOptions, io: Io): void {
-  if (!isQuiet(options, io)) io.err(`${text}\n`);
+  if (!options.quiet) io.err(`${text}\n`);
 }
 
 /** JSON for machines. */

@@ -13,8 +13,7 @@ const SYSTEM_STORE = "/var/lib/chp";
 
 /** The folder of the store. Where it was not named, a line says which one it is. */
 export function storeFolder(options: CommonOptions, io: Io): string {
-  const named = options.store ?? (io.environment["CHP_STORE"] || undefined);
-  if (named !== undefined) return named;
+  if (options.store !== undefined) return options.store;
   const own = join(io.environment["XDG_DATA_HOME"] || join(io.environment["HOME"] || homedir(), ".local", "share"), "chp");
   if (existsSync(SYSTEM_STORE) && existsSync(own))
     throw new Failure("usage", `there are stores in ${SYSTEM_STORE} and in ${own}`, { next: "say which one is meant with --store DIR" });
@@ -36,7 +35,7 @@ export function openStore(options: CommonOptions, io: Io): Promise<Store> {
   return Store.open(new Disk(storeFolder(options, io)));
 }
 
-/** After all was told that can be read: fails where something had to be left out. */
+/** Fails where something could not be read. Called once all that can be read was printed. */
 export async function failOnDamage(store: Store): Promise<void> {
   const next = "chp verify tells what is damaged and what to import again";
   if (store.damage) throw new Failure("corrupt", `an older generation was read: ${store.damage.message}`, { next });

@@ -2,7 +2,7 @@
 
 import { basename } from "node:path";
 import { printable } from "../../src/errors.ts";
-import { type CommonOptions, type Io, isQuiet, showSize } from "./io.ts";
+import { type CommonOptions, type Io, showSize } from "./io.ts";
 
 const INTERVAL = 100;
 const WIDTH = 24;
@@ -15,7 +15,7 @@ export interface Progress {
 }
 
 export function progressOn(options: CommonOptions, io: Io): Progress {
-  if (!io.terminal.err || isQuiet(options, io)) return { update() {}, end() {} };
+  if (!io.terminal.err || options.quiet) return { update() {}, end() {} };
   let drawn = 0;
   return {
     update(name, done, size) {

@@ -2,33 +2,25 @@
 
 import * as v from "valibot";
 import type { NeededImage } from "../../src/catalog/images.ts";
+import type { ImagePresence } from "../../src/catalog/readiness.ts";
 import { type Registry, splitPath } from "../../src/catalog/registry.ts";
 import { reason } from "../../src/errors.ts";
 import { mapBounded } from "../../src/parallel.ts";
-import { type Ask, ask, type Reply, Unanswered } from "./http.ts";
+import { ask, type HttpOptions, type HttpReply, NoReply } from "./http.ts";
 
-/** `different`: the tag is there, and names another image. */
-export type Presence = "present" | "absent" | "different" | "unknown" | "not asked";
-
-export interface Asked {
-  readonly presence: Presence;
-  /** of `unknown` */
-  readonly why?: string;
-}
-
-export const NOT_ASKED: Asked = { presence: "not asked" };
+export const NOT_ASKED: ImagePresence = { presence: "not asked" };
 
 export interface RegistryAnswers {
   /** undefined: nothing answers, or nothing was asked */
   readonly scheme?: "http" | "https";
   /** why nothing could be asked */
-  readonly failure?: Unanswered;
+  readonly failure?: NoReply;
   /** of each image, in their order */
-  readonly images: readonly Asked[];
+  readonly images: readonly ImagePresence[];
 }
 
 const PARALLEL = 8;
-const MANIFESTS = [
+const MANIFEST_TYPES = [
   "application/vnd.oci.image.index.v1+json",
   "application/vnd.docker.distribution.manifest.list.v2+json",
   "application/vnd.oci.image.manifest.v1+json",
@@ -36,46 +28,46 @@ const MANIFESTS = [
 ].join(", ");
 
 /** Asks the registry for all of them; never throws. */
-export async function askRegistry(registry: Registry, images: readonly NeededImage[], options: Ask = {}): Promise<RegistryAnswers> {
+export async function askRegistry(registry: Registry, images: readonly NeededImage[], options: HttpOptions = {}): Promise<RegistryAnswers> {
   try {
     const scheme = await schemeOf(registry.domain, options);
     const client = new RegistryClient(`${scheme}://${registry.domain}`, registry, options);
     return { scheme, images: await mapBounded(images, PARALLEL, (image) => client.presence(image)) };
   } catch (error) {
-    const failure = error instanceof Unanswered ? error : new Unanswered("", reason(error));
+    const failure = error instanceof NoReply ? error : new NoReply("", reason(error));
     return { failure, images: images.map(() => ({ presence: "unknown", why: failure.message })) };
   }
 }
 
 /** TLS where the registry speaks it at all, trusted or not: no password may go another way. */
-async function schemeOf(domain: string, options: Ask): Promise<"http" | "https"> {
+async function schemeOf(domain: string, options: HttpOptions): Promise<"http" | "https"> {
   try {
     await ask(`https://${domain}/v2/`, options);
     return "https";
   } catch (error) {
-    if (!(error instanceof Unanswered) || error.untrusted || ["ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT"].includes(error.code)) throw error;
+    if (!(error instanceof NoReply) || error.untrusted || ["ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT"].includes(error.code)) throw error;
     const reply = await ask(`http://${domain}/v2/`, options).catch(() => undefined);
     if (reply?.status === 200 || reply?.status === 401) return "http";
     throw error;
   }
 }
 
-const Token = v.object({ token: v.optional(v.string()), access_token: v.optional(v.string()) });
+const TokenReply = v.object({ token: v.optional(v.string()), access_token: v.optional(v.string()) });
 
 class RegistryClient {
   readonly #url: string;
   readonly #login: Registry;
-  readonly #options: Ask;
+  readonly #options: HttpOptions;
   /** the Authorization header of a repository */
   readonly #authorizations = new Map<string, string>();
 
-  constructor(url: string, login: Registry, options: Ask) {
+  constructor(url: string, login: Registry, options: HttpOptions) {
     this.#url = url;
     this.#login = login;
     this.#options = options;
   }
 
-  async presence({ path, digest }: NeededImage): Promise<Asked> {
+  async presence({ path, digest }: NeededImage): Promise<ImagePresence> {
     const { name, tag, digest: own } = splitPath(path);
     const wanted = own ?? digest;
     const reference = own ?? tag ?? "latest";
@@ -91,10 +83,14 @@ class RegistryClient {
     }
   }
 
-  async #manifest(name: string, reference: string): Promise<Reply> {
+  async #manifest(name: string, reference: string): Promise<HttpReply> {
     const url = `${this.#url}/v2/${name.split("/").map(encodeURIComponent).join("/")}/manifests/${encodeURIComponent(reference)}`;
     const head = (authorization: string | undefined) =>
-      ask(url, { ...this.#options, method: "HEAD", headers: { accept: MANIFESTS, ...(authorization !== undefined && { authorization }) } });
+      ask(url, {
+        ...this.#options,
+        method: "HEAD",
+        headers: { accept: MANIFEST_TYPES, ...(authorization !== undefined && { authorization }) },
+      });
     const reply = await head(this.#authorizations.get(name));
     if (reply.status !== 401) return reply;
     const authorization = await this.#authorize(String(reply.headers["www-authenticate"] ?? ""), name);
@@ -121,7 +117,7 @@ class RegistryClient {
     url.searchParams.set("scope", `repository:${name}:pull`);
     const reply = await ask(url.href, { ...this.#options, headers: basic === undefined ? {} : { authorization: basic } });
     if (reply.status !== 200) return undefined;
-    const { token, access_token: other } = v.parse(Token, JSON.parse(reply.body));
+    const { token, access_token: other } = v.parse(TokenReply, JSON.parse(reply.body));
     const found = token ?? other;
     return found === undefined ? undefined : `Bearer ${found}`;
   }

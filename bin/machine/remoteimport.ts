@@ -7,17 +7,19 @@ import { Failure, isFailureKind, printable, reason } from "../../src/errors.ts";
 import type { ImportSource, PrintedReport } from "../../src/import/import.ts";
 import { type SizedSource, sized, sizeOfTar, tarOfSources } from "../../src/import/remoteprotocol.ts";
 import { readPem } from "../../src/settings/certificate.ts";
-import { parametersOf } from "../../src/wire/remoteimport.ts";
+import { parametersOf, type RemoteOption } from "../../src/wire/remoteimport.ts";
 import { URLS } from "../../src/wire/urls.ts";
-import { type Ask, ask, type Reply, Unanswered } from "./http.ts";
+import { ask, type HttpOptions, type HttpReply, NoReply } from "./http.ts";
 import { type CommonOptions, type Io, note } from "./io.ts";
 import { progressOn } from "./progress.ts";
 
-export interface RemoteFlags extends CommonOptions {
+export interface RemoteImportOptions extends CommonOptions {
+  /** options that may go along */
+  readonly sends: readonly RemoteOption[];
   readonly to?: string;
   readonly tokenFile?: string;
   readonly ca?: string;
-  readonly trust?: string[];
+  readonly trust?: readonly string[];
   readonly allowUnsigned?: boolean;
   readonly name?: string;
 }
@@ -29,8 +31,8 @@ const TIMEOUT = 15_000;
 const ATTEMPTS = 60;
 
 /** Imports on the server at `to` as one step, and gives its report. Throws a `Failure`, the server's own where it refused. */
-export async function importTo(to: string, sources: readonly ImportSource[], options: RemoteFlags, io: Io): Promise<PrintedReport> {
-  if (options.store !== undefined) throw new Failure("usage", "--to and --store are two places: give one of them");
+export async function importTo(to: string, sources: readonly ImportSource[], options: RemoteImportOptions, io: Io): Promise<PrintedReport> {
+  if (options.given?.["store"] !== undefined) throw new Failure("usage", "--to and --store are two places: give one of them");
   if (options.trust)
     throw new Failure("usage", "--trust can't go with --to: a root is taken in where the store is", {
       next: "there: chp import --trust FILE",
@@ -39,10 +41,13 @@ export async function importTo(to: string, sources: readonly ImportSource[], opt
     throw new Failure("usage", "--allow-unsigned can't go with --to: whose signatures are asked for is decided where the store is", {
       next: "sign it (chp export --sign FILE), or there: chp import --allow-unsigned FILE",
     });
-  const server = new Server(to, tokenOf(options, io), trustedOf(options, io), io.signal);
+  const server = new ImportServer(to, tokenOf(options, io), readAuthorities(options), io.signal);
   const { body, headers, name } = bodyOf(sources, progressOn(options, io));
   await server.admits((text) => note(text, options, io));
-  const parameters = parametersOf({ ...options, ...(name === undefined ? { tarOfFiles: true, folder: process.cwd() } : { name }) });
+  const parameters = parametersOf(
+    { ...options.given, ...(name === undefined ? { tarOfFiles: true, folder: process.cwd() } : { name }) },
+    options.sends,
+  );
   try {
     return await server.put(parameters, headers, body);
   } catch (error) {
@@ -55,10 +60,10 @@ export async function importTo(to: string, sources: readonly ImportSource[], opt
   }
 }
 
-class Server {
+class ImportServer {
   readonly #url: string;
   readonly #host: string;
-  readonly #common: Pick<Ask, "headers" | "trusted" | "signal">;
+  readonly #common: Pick<HttpOptions, "headers" | "trusted" | "signal">;
 
   constructor(to: string, token: string, trusted: readonly string[], signal: AbortSignal) {
     const url = URL.canParse(to) ? new URL(to) : undefined;
@@ -72,13 +77,13 @@ class Server {
   }
 
   /** Returns where the server would take an import. Asked first: who refuses a body may close the connection before its reply is read. */
-  async admits(tell: (text: string) => void): Promise<void> {
+  async admits(say: (text: string) => void): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       const reply = await this.#ask({ timeout: TIMEOUT });
       if (reply.status === 200) return;
       if (reply.status !== 503 || attempt === ATTEMPTS) throw this.#refusal(reply);
       const seconds = Math.min(60, Math.max(1, Number(reply.headers["retry-after"]) || 10));
-      if (attempt === 1) tell(`${this.#host} has enough imports to do: asking again every ${seconds} s`);
+      if (attempt === 1) say(`${this.#host} has enough imports to do: asking again every ${seconds} s`);
       await sleep(seconds * 1000, undefined, this.#common.signal && { signal: this.#common.signal }).catch(() => {
         throw interrupted();
       });
@@ -108,17 +113,17 @@ class Server {
     return report as unknown as PrintedReport;
   }
 
-  async #ask(how: Ask, parameters = "", sent = () => false): Promise<Reply> {
+  async #ask(how: HttpOptions, parameters = "", sent = () => false): Promise<HttpReply> {
     const { headers, ...common } = this.#common;
     try {
       return await ask(`${this.#url}${parameters}`, { ...common, ...how, headers: { ...headers, ...how.headers } });
     } catch (error) {
-      if (this.#common.signal?.aborted) throw sent() ? unsure("interrupted", "interrupted") : interrupted();
-      throw error instanceof Unanswered ? this.#unanswered(error, sent()) : error;
+      if (this.#common.signal?.aborted) throw sent() ? unknownOutcome("interrupted", "interrupted") : interrupted();
+      throw error instanceof NoReply ? this.#unanswered(error, sent()) : error;
     }
   }
 
-  #unanswered(error: Unanswered, sent: boolean): Failure {
+  #unanswered(error: NoReply, sent: boolean): Failure {
     const host = this.#host;
     const why = printable(error.message, 300);
     const fail = (message: string, next: string) => new Failure("failed", message, { next, cause: error });
@@ -136,12 +141,12 @@ class Server {
       return fail(`${host} does not speak TLS there: ${why}`, "--to takes an address of chp serve --tls-listen HOST:PORT");
     if (error.code === "ECONNREFUSED")
       return fail(`nothing listens at ${host}`, "there: chp serve --tls-listen HOST:PORT, or name its address with --to URL");
-    if (sent) return unsure("failed", `the connection to ${host} ended before its reply came (${why})`);
+    if (sent) return unknownOutcome("failed", `the connection to ${host} ended before its reply came (${why})`);
     return fail(`cannot import into ${host}: ${why}`, "nothing was published; run the same command again");
   }
 
   /** What the server says, in its words. */
-  #refusal({ status, headers, body }: Reply): Failure {
+  #refusal({ status, headers, body }: HttpReply): Failure {
     const host = this.#host;
     if (status === 404)
       return new Failure("failed", `${host} takes no imports from other machines`, {
@@ -152,13 +157,13 @@ class Server {
         next: "name the address of chp serve itself with --to URL",
       });
     const parsed = v.safeParse(ErrorReply, tryJson(body));
-    const [told] = parsed.success ? parsed.output["error-list"] : [];
-    if (!told) return new Failure("failed", `${host} answered with status ${status}`, { next: "is chp serve at that address?" });
-    const kind = isFailureKind(told.code) ? told.code : "failed";
+    const [refusal] = parsed.success ? parsed.output["error-list"] : [];
+    if (!refusal) return new Failure("failed", `${host} answered with status ${status}`, { next: "is chp serve at that address?" });
+    const kind = isFailureKind(refusal.code) ? refusal.code : "failed";
     return new Failure(
       kind,
-      `${host}: ${printable(told.message)}`,
-      told.next === undefined ? {} : { next: `there: ${printable(told.next)}` },
+      `${host}: ${printable(refusal.message)}`,
+      refusal.next === undefined ? {} : { next: `there: ${printable(refusal.next)}` },
     );
   }
 }
@@ -186,7 +191,7 @@ function interrupted(): Failure {
   return new Failure("interrupted", "interrupted: nothing was published");
 }
 
-function unsure(kind: "failed" | "interrupted", message: string): Failure {
+function unknownOutcome(kind: "failed" | "interrupted", message: string): Failure {
   return new Failure(kind, `${message}: all of it was published, or nothing`, {
     next: "run the same command again: what is held already changes nothing",
   });
@@ -194,7 +199,7 @@ function unsure(kind: "failed" | "interrupted", message: string): Failure {
 
 /** One file as it is; several as a tar, so that they are one step there. */
 function bodyOf(sources: readonly ImportSource[], progress: ReturnType<typeof progressOn>) {
-  const watched = sources.map((source): ImportSource => ({ ...source, open: () => watch(source, progress) }));
+  const watched = sources.map((source): ImportSource => ({ ...source, open: () => withProgress(source, progress) }));
   const files = watched.filter((one): one is SizedSource => one.size !== undefined);
   const [only] = watched;
   if (only && watched.length === 1) {
@@ -213,7 +218,7 @@ async function* stream(source: ImportSource): AsyncGenerator<Uint8Array> {
   yield* source.open();
 }
 
-async function* watch(source: ImportSource, progress: ReturnType<typeof progressOn>): AsyncGenerator<Uint8Array> {
+async function* withProgress(source: ImportSource, progress: ReturnType<typeof progressOn>): AsyncGenerator<Uint8Array> {
   let read = 0;
   try {
     for await (const chunk of source.open()) {
@@ -227,30 +232,29 @@ async function* watch(source: ImportSource, progress: ReturnType<typeof progress
 }
 
 /** From the environment or a file: a command line is read by everybody on the machine. */
-function tokenOf({ tokenFile }: RemoteFlags, io: Io): string {
-  const file = tokenFile ?? (io.environment["CHP_TOKEN_FILE"] || undefined);
-  const fromFile = tokenFile !== undefined || !io.environment["CHP_TOKEN"];
-  const token = fromFile ? file && readText(file, "the token") : io.environment["CHP_TOKEN"];
+function tokenOf({ tokenFile, given }: RemoteImportOptions, io: Io): string {
+  // The token itself wins over a file that only the environment names.
+  const fromFile = given?.["tokenFile"] !== undefined || !io.environment["CHP_TOKEN"];
+  const token = fromFile ? tokenFile && readTextFile(tokenFile, "the token") : io.environment["CHP_TOKEN"];
   if (token === undefined)
     throw new Failure("usage", "--to needs a token, in CHP_TOKEN or in a file that --token-file names", {
       next: "on the machine of the store: chp token NAME makes one",
     });
   if (!/^[\x21-\x7e]{1,512}$/.test(token.trim()))
-    throw new Failure("usage", `${fromFile ? printable(file ?? "") : "CHP_TOKEN"} does not hold a token`, {
+    throw new Failure("usage", `${fromFile ? printable(tokenFile ?? "") : "CHP_TOKEN"} does not hold a token`, {
       next: "chp token NAME prints one, where the store is",
     });
   return token.trim();
 }
 
-function trustedOf({ ca }: RemoteFlags, io: Io): string[] {
-  const file = ca ?? (io.environment["CHP_CA"] || undefined);
+function readAuthorities({ ca: file }: RemoteImportOptions): string[] {
   if (file === undefined) return [];
-  const { certificates } = readPem(readText(file, "what to trust"), file);
+  const { certificates } = readPem(readTextFile(file, "what to trust"), file);
   if (certificates.length === 0) throw new Failure("usage", `${printable(file)} holds no certificate`);
   return certificates.map(String);
 }
 
-function readText(file: string, what: string): string {
+function readTextFile(file: string, what: string): string {
   try {
     return readFileSync(file, "latin1");
   } catch (error) {

@@ -1,6 +1,6 @@
 /**
- * Where an archive lies while it is made: `EXPORTDIR/.chp-export-KEY/`, with its parts, a journal of what is in them, and a
- * lock. What a killed export left there is where the next one with the same key goes on; a finished one is moved out.
+ * The folder in which an archive is written: `EXPORTDIR/.chp-export-KEY/`, with its parts, a journal of what is in them, and
+ * a lock. An export with the same key resumes from what a killed one left there; a finished archive is moved out.
  */
 
 import { randomUUID } from "node:crypto";
@@ -12,16 +12,16 @@ import { Summer } from "../../src/digest.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { type Advice, errorCode, explainDiskError, isLinkUnsupported, undefinedIfMissing } from "../../store/diskerrors.ts";
 import { checkSpace } from "./openstore.ts";
-import { LOCK, Lock } from "./worklock.ts";
+import { LOCK_PREFIX, WorkLock } from "./worklock.ts";
 
 const MIB = 2 ** 20;
-/** of the journal, and of what tarball.ts puts around payloads: what has another is begun anew */
+/** version of the journal, and of what tarball.ts puts around payloads: a folder of another version starts over */
 const FORMAT = 1;
-/** bytes of one payload between two lines of the journal */
+/** bytes of one payload that are written between two lines of the journal */
 const STEP = 8 * MIB;
-/** parts that are open without being in use */
+/** open files of parts that are not in use */
 const MAX_OPEN = 16;
-/** the most that a file on a FAT32 stick can have */
+/** largest file on FAT32, bytes */
 const FAT_LIMIT = 2 ** 32 - 1;
 
 const JOURNAL = "journal";
@@ -32,29 +32,29 @@ const KEPT = "what was fetched is kept";
 const ADVICE: Advice = { unharmed: KEPT, elsewhere: "name another folder with --export-dir", smaller: "give --chunk 4G" };
 
 /** Which file of the work folder becomes which of the export folder. */
-type Ending = readonly (readonly [inside: string, outside: string])[];
+type FinalNames = readonly (readonly [inside: string, outside: string])[];
 
-/** A line of the journal; later ones win. */
-type Line =
+/** A line of the journal; for the same piece the last one counts. */
+type JournalLine =
   | { readonly format: number; readonly chunk: number }
-  | { readonly piece: Identity; readonly kept: number }
-  | { readonly end: Ending };
+  | { readonly piece: PieceIdentity; readonly kept: number }
+  | { readonly end: FinalNames };
 
-/** A payload counts as kept only at the same place and with the same expected digest. */
-type Identity = readonly [path: string, offset: number, length: number, size: number, digest: string];
+/** Bytes are reused only for the same payload at the same offset with the same expected digest. */
+type PieceIdentity = readonly [path: string, offset: number, length: number, size: number, digest: string];
 
-function identity({ path, offset, length, size }: Piece, digest: string): Identity {
+function identity({ path, offset, length, size }: Piece, digest: string): PieceIdentity {
   return [path, offset, length, size, digest];
 }
 
 export class WorkFolder implements RandomAccessOutput {
   readonly #place: string;
   readonly #folder: string;
-  readonly #lock: Lock;
+  readonly #lock: WorkLock;
   readonly #chunk: number;
   readonly #kept = new Map<string, number>();
-  /** what of it is written down, by the same keys */
-  readonly #noted = new Map<string, number>();
+  /** how much of that is in the journal, by the same keys */
+  readonly #recorded = new Map<string, number>();
   /** bytes of each part when it was opened */
   readonly #sizes = new Map<number, number>();
   readonly #open = new Map<number, { readonly file: Promise<fs.FileHandle>; uses: number }>();
@@ -69,7 +69,7 @@ export class WorkFolder implements RandomAccessOutput {
     if (!/^[0-9a-f]{8,64}$/.test(key)) throw new Error(`internal error: ${key} is no key of a work folder`);
     return guarded(exportDir, async () => {
       const folder = join(exportDir, `.chp-export-${key}`);
-      const lock = await Lock.take(folder);
+      const lock = await WorkLock.take(folder);
       const opened = new WorkFolder(exportDir, folder, lock, chunk);
       try {
         await opened.#load();
@@ -81,9 +81,9 @@ export class WorkFolder implements RandomAccessOutput {
     });
   }
 
-  private constructor(place: string, folder: string, lock: Lock, chunk = Number.MAX_SAFE_INTEGER) {
+  private constructor(place: string, folder: string, lock: WorkLock, chunk = Number.MAX_SAFE_INTEGER) {
     [this.#place, this.#folder, this.#lock] = [place, folder, lock];
-    // Who says 4G means a stick.
+    // FAT32, as on most sticks, holds one byte less than 4 GiB.
     this.#chunk = chunk === FAT_LIMIT + 1 ? FAT_LIMIT : chunk;
   }
 
@@ -96,7 +96,7 @@ export class WorkFolder implements RandomAccessOutput {
 
   write(at: number, bytes: Uint8Array): Promise<void> {
     return this.#run(async () => {
-      for (const { part, start, from, to } of this.#spans(at, at + bytes.byteLength)) {
+      for (const { part, start, from, to } of this.#partRanges(at, at + bytes.byteLength)) {
         const all = bytes.subarray(start - at, start - at + to - from);
         await this.#with(part, async (file) => {
           for (let done = 0; done < all.byteLength; )
@@ -109,7 +109,7 @@ export class WorkFolder implements RandomAccessOutput {
   bytes(start: number, end: number): Promise<Uint8Array> {
     return this.#run(async () => {
       const all = new Uint8Array(end - start);
-      for (const span of this.#spans(start, end))
+      for (const span of this.#partRanges(start, end))
         await this.#with(span.part, async (file) => {
           for (let at = span.from; at < span.to; ) {
             const { bytesRead } = await file.read(all, span.start - start + at - span.from, span.to - at, at);
@@ -125,8 +125,8 @@ export class WorkFolder implements RandomAccessOutput {
   reserve(length: number): Promise<void> {
     return this.#run(async () => {
       const stats = await Promise.all((await this.#parts()).map((part) => fs.stat(this.#path(part))));
-      const held = stats.reduce((sum, { blocks }) => sum + blocks * 512, 0);
-      await checkSpace("export into", this.#place, length - held, {
+      const allocated = stats.reduce((sum, { blocks }) => sum + blocks * 512, 0);
+      await checkSpace("export into", this.#place, length - allocated, {
         next: `free some space there or ${ADVICE.elsewhere}, and run the same command again; ${KEPT}`,
       });
     });
@@ -135,27 +135,27 @@ export class WorkFolder implements RandomAccessOutput {
   /* ---- the journal ---- */
 
   /**
-   * How many bytes of a payload an earlier export left. A power cut may have spoiled them: replay them, all of them too, and
-   * compare the digest.
+   * How many bytes of a payload an earlier export left. A power cut may have damaged them: the caller reads them again, all of
+   * them, and checks the digest.
    */
   kept(piece: Piece, digest: string): number {
     const bytes = this.#kept.get(JSON.stringify(identity(piece, digest))) ?? 0;
     return this.#has(piece.offset, piece.offset + bytes) ? bytes : 0;
   }
 
-  /** Notes that the first `bytes` of a payload are in the room. May be called at every chunk: few are written down before `close`. */
+  /** Records that the first `bytes` of a payload are written. Cheap enough for every chunk: the journal gets a line per `STEP`. */
   async keep(piece: Piece, digest: string, bytes: number): Promise<void> {
     const key = JSON.stringify(identity(piece, digest));
-    const noted = this.#noted.get(key) ?? 0;
+    const recorded = this.#recorded.get(key) ?? 0;
     this.#kept.set(key, bytes);
-    if (bytes < noted || bytes >= noted + STEP || bytes === piece.size) await this.#run(() => this.#noteKept(key));
+    if (bytes < recorded || bytes >= recorded + STEP || bytes === piece.size) await this.#run(() => this.#recordKept(key));
   }
 
   /* ---- the end ---- */
 
   /**
-   * Brings an archive of `length` bytes to the disk and out of the work folder, which is gone then: as `name`, or as parts
-   * with their sums beside them where it is longer than a chunk. Gives the paths. No file is overwritten.
+   * Syncs an archive of `length` bytes, moves it out and removes the work folder: it becomes `name`, or parts with a file of
+   * their sums where it is longer than a chunk. Returns the paths. No file is overwritten.
    */
   finish(name: string, length: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<string[]> {
     return this.#run(async () => {
@@ -172,13 +172,13 @@ export class WorkFolder implements RandomAccessOutput {
           await file.sync();
         });
       if (count > 1) await this.#writeSums(ending.slice(0, count), signal);
-      await this.#note({ end: ending });
+      await this.#record({ end: ending });
       await this.#journal?.sync();
       await this.#closeFiles();
       try {
         for (const [inside, outside] of ending) await this.#moveOut(inside, outside);
       } catch (error) {
-        await this.#takeBack(ending);
+        await this.#moveBack(ending);
         throw error;
       }
       await syncFolder(this.#place);
@@ -189,16 +189,16 @@ export class WorkFolder implements RandomAccessOutput {
 
   /** Removes the work folder with all that is in it. */
   async discard(): Promise<void> {
-    await this.#settle();
+    await this.#waitForRunning();
     await this.#run(() => this.#remove());
   }
 
-  /** Leaves it to the next export with the same key. Does nothing after `finish` and `discard`. */
+  /** Leaves the folder for the next export with the same key. Does nothing after `finish` and `discard`. */
   async close(): Promise<void> {
-    // There is nothing to be noted where this fails: the folder is gone, or another's.
-    for (const key of this.#kept.keys()) await this.#run(() => this.#noteKept(key)).catch(() => {});
+    // This fails where the folder was removed or taken over: then nothing is to be recorded.
+    for (const key of this.#kept.keys()) await this.#run(() => this.#recordKept(key)).catch(() => {});
     this.#lock.end();
-    await this.#settle();
+    await this.#waitForRunning();
     await this.#closeFiles();
     await this.#lock.release();
   }
@@ -210,32 +210,32 @@ export class WorkFolder implements RandomAccessOutput {
     const lines = await readJournal(join(this.#folder, JOURNAL));
     const head = lines.find((line) => "format" in line);
     const ending = lines.findLast((line) => "end" in line)?.end ?? [];
-    const goesOn = head?.format === FORMAT && head.chunk === this.#chunk && !(await this.#isOut(ending));
-    if (!goesOn) await this.#empty();
+    const resumes = head?.format === FORMAT && head.chunk === this.#chunk && !(await this.#wasMovedOut(ending));
+    if (!resumes) await this.#empty();
     else {
-      await this.#takeBack(ending);
+      await this.#moveBack(ending);
       for (const line of lines)
-        if ("piece" in line) for (const map of [this.#kept, this.#noted]) map.set(JSON.stringify(line.piece), line.kept);
+        if ("piece" in line) for (const map of [this.#kept, this.#recorded]) map.set(JSON.stringify(line.piece), line.kept);
     }
     for (const part of await this.#parts()) this.#sizes.set(part, (await fs.stat(this.#path(part))).size);
     this.#journal = await fs.open(join(this.#folder, JOURNAL), "a");
-    await this.#note(goesOn ? { end: [] } : { format: FORMAT, chunk: this.#chunk });
+    await this.#record(resumes ? { end: [] } : { format: FORMAT, chunk: this.#chunk });
   }
 
-  /** A line begins with its line feed, so that one which a crash cut spoils no other. */
-  async #note(line: Line): Promise<void> {
+  /** The line feed comes first, so that a line cut by a crash does not run into the next one. */
+  async #record(line: JournalLine): Promise<void> {
     await this.#journal?.appendFile(`\n${JSON.stringify(line)}`);
   }
 
-  async #noteKept(key: string): Promise<void> {
+  async #recordKept(key: string): Promise<void> {
     const kept = this.#kept.get(key) ?? 0;
-    if (kept === (this.#noted.get(key) ?? 0)) return;
-    this.#noted.set(key, kept);
-    await this.#note({ piece: JSON.parse(key) as Identity, kept });
+    if (kept === (this.#recorded.get(key) ?? 0)) return;
+    this.#recorded.set(key, kept);
+    await this.#record({ piece: JSON.parse(key) as PieceIdentity, kept });
   }
 
-  /** Whether all of it was moved out, and only the work folder not removed. */
-  async #isOut(ending: Ending): Promise<boolean> {
+  /** Whether a killed export moved everything out and only did not remove the work folder. */
+  async #wasMovedOut(ending: FinalNames): Promise<boolean> {
     if (ending.length === 0) return false;
     for (const [inside, outside] of ending)
       if (
@@ -260,8 +260,8 @@ export class WorkFolder implements RandomAccessOutput {
     await fs.unlink(from);
   }
 
-  /** Undoes what was moved out so far. What lies out there without being ours stays. */
-  async #takeBack(ending: Ending): Promise<void> {
+  /** Moves back what was moved out so far; other files of the same names stay. */
+  async #moveBack(ending: FinalNames): Promise<void> {
     for (const [inside, outside] of ending) {
       const [from, to] = [join(this.#place, outside), join(this.#folder, inside)];
       const [out, within] = await Promise.all([from, to].map((path) => undefinedIfMissing(fs.lstat(path))));
@@ -276,7 +276,7 @@ export class WorkFolder implements RandomAccessOutput {
     });
   }
 
-  async #writeSums(parts: Ending, signal: AbortSignal | undefined): Promise<void> {
+  async #writeSums(parts: FinalNames, signal: AbortSignal | undefined): Promise<void> {
     const lines: string[] = [];
     for (const [part, [, name]] of parts.entries())
       await this.#with(part, async (file) => {
@@ -300,7 +300,7 @@ export class WorkFolder implements RandomAccessOutput {
     }
   }
 
-  /** Numbers of the parts that are there. */
+  /** Numbers of the parts on the disk. */
   async #parts(): Promise<number[]> {
     const names = await fs.readdir(this.#folder);
     return names.filter((name) => name.startsWith(PART)).map((name) => Number(name.slice(PART.length)));
@@ -311,7 +311,7 @@ export class WorkFolder implements RandomAccessOutput {
   }
 
   /** The parts from `start` up to `end`: from where to where in each, and where that starts in the archive. */
-  *#spans(start: number, end: number): Generator<{ part: number; start: number; from: number; to: number }> {
+  *#partRanges(start: number, end: number): Generator<{ part: number; start: number; from: number; to: number }> {
     for (let at = start; at < end; ) {
       const part = Math.floor(at / this.#chunk);
       const from = at - part * this.#chunk;
@@ -322,10 +322,10 @@ export class WorkFolder implements RandomAccessOutput {
   }
 
   #has(start: number, end: number): boolean {
-    return [...this.#spans(start, end)].every(({ part, to }) => (this.#sizes.get(part) ?? 0) >= to);
+    return [...this.#partRanges(start, end)].every(({ part, to }) => (this.#sizes.get(part) ?? 0) >= to);
   }
 
-  /** An open part. Those that are not in use are closed when they are many. */
+  /** Runs `work` on the open file of a part; idle ones are closed where more than `MAX_OPEN` are open. */
   async #with<T>(part: number, work: (file: fs.FileHandle) => Promise<T>): Promise<T> {
     const { O_RDWR, O_CREAT } = fs.constants;
     const open = this.#open.get(part) ?? { file: fs.open(this.#path(part), O_RDWR | O_CREAT), uses: 0 };
@@ -356,13 +356,13 @@ export class WorkFolder implements RandomAccessOutput {
     this.#journal = undefined;
   }
 
-  /** All but the lock. */
+  /** Removes everything but lock files. */
   async #empty(): Promise<void> {
     for (const name of await fs.readdir(this.#folder))
-      if (!name.startsWith(LOCK)) await fs.rm(join(this.#folder, name), { recursive: true });
+      if (!name.startsWith(LOCK_PREFIX)) await fs.rm(join(this.#folder, name), { recursive: true });
   }
 
-  /** The folder gets another name first, so that nobody finds half of it. */
+  /** Renames the folder first, so that no other export finds half of it. */
   async #remove(): Promise<void> {
     await this.#closeFiles();
     this.#lock.end();
@@ -371,14 +371,14 @@ export class WorkFolder implements RandomAccessOutput {
     await fs.rm(gone, { recursive: true });
   }
 
-  /** Removes what exports that were killed while they removed their folder left. */
+  /** Removes folders of exports that were killed in `#remove`. */
   async #sweep(): Promise<void> {
     for (const name of await fs.readdir(this.#place))
       if (name.startsWith(`${basename(this.#folder)}.gone-`)) await fs.rm(join(this.#place, name), { recursive: true, force: true });
   }
 
-  /** Waits for what runs, whatever becomes of it. */
-  async #settle(): Promise<void> {
+  /** Waits for all running operations, failed ones too. */
+  async #waitForRunning(): Promise<void> {
     await Promise.allSettled(this.#running);
   }
 
@@ -406,12 +406,12 @@ async function guarded<T>(place: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function readJournal(path: string): Promise<Line[]> {
+async function readJournal(path: string): Promise<JournalLine[]> {
   const text = (await undefinedIfMissing(fs.readFile(path, "utf8"))) ?? "";
   return text.split("\n").flatMap((line) => {
     try {
       const parsed: unknown = JSON.parse(line);
-      return typeof parsed === "object" && parsed !== null ? [parsed as Line] : [];
+      return typeof parsed === "object" && parsed !== null ? [parsed as JournalLine] : [];
     } catch {
       return []; // cut by a crash
     }

@@ -7,43 +7,44 @@ import { Failure, printable } from "../../src/errors.ts";
 import { undefinedIfMissing } from "../../store/diskerrors.ts";
 import { isAbandoned, ownedName } from "../../store/liveness.ts";
 
-export const LOCK = "lock.";
+export const LOCK_PREFIX = "lock.";
 
-/** milliseconds between two signs of life of who has a lock, and without one until it counts as dead */
-const [BEAT, DEAD] = [10_000, 60_000];
+/** milliseconds between two updates of the lock file's time, and without one until its process counts as dead */
+const [HEARTBEAT_INTERVAL, DEAD_AFTER] = [10_000, 60_000];
 const TRIES = 6;
 
 /**
- * A file in the folder whose name says whose it is: whoever sees that of another, which lives, after making its own steps
- * back. So at most one passes, on any file system, whatever was killed when.
+ * A lock file whose name has host, process and a random id in it. Each process creates its own, then lists the folder: if
+ * another live process has one too, it deletes its own and tries again. So at most one process holds the lock, on any file
+ * system, whichever process was killed at whatever moment.
  */
-export class Lock {
+export class WorkLock {
   readonly #path: string;
   readonly #timer: ReturnType<typeof setInterval>;
   #state: "held" | "lost" | "ended" = "held";
 
   private constructor(path: string) {
     this.#path = path;
-    this.#timer = setInterval(() => void this.#beat(), BEAT);
+    this.#timer = setInterval(() => void this.#heartbeat(), HEARTBEAT_INTERVAL);
     this.#timer.unref();
   }
 
-  static async take(folder: string): Promise<Lock> {
+  static async take(folder: string): Promise<WorkLock> {
     for (let tries = 1; ; tries += 1) {
       await fs.mkdir(folder, { recursive: true });
-      const own = LOCK + ownedName();
+      const own = LOCK_PREFIX + ownedName();
       await undefinedIfMissing(fs.writeFile(join(folder, own), "")); // the folder may be removed at any moment
-      const names = ((await undefinedIfMissing(fs.readdir(folder))) ?? []).filter((name) => name.startsWith(LOCK));
+      const names = ((await undefinedIfMissing(fs.readdir(folder))) ?? []).filter((name) => name.startsWith(LOCK_PREFIX));
       const others: string[] = [];
       for (const name of names) if (name !== own && (await isAlive(folder, name))) others.push(name);
-      if (names.includes(own) && others.length === 0) return new Lock(join(folder, own));
+      if (names.includes(own) && others.length === 0) return new WorkLock(join(folder, own));
       await undefinedIfMissing(fs.unlink(join(folder, own)));
       if (tries === TRIES) throw inUse(folder, others);
       await sleep(Math.random() * 50); // two that started at the same moment both stepped back
     }
   }
 
-  /** Throws where the folder is not ours any more. */
+  /** Throws a `conflict` failure where another process took the lock over, `failed` after `end`. */
   check(): void {
     if (this.#state === "lost")
       throw new Failure("conflict", `another chp took ${printable(dirname(this.#path))} over, since this one gave no sign of life`, {
@@ -52,7 +53,7 @@ export class Lock {
     if (this.#state === "ended") throw new Failure("failed", "the export has ended");
   }
 
-  /** Nothing more is to be done in the folder; others wait until it is released, or gone. */
+  /** Stops work in the folder; other processes can take the lock only after `release`, or in another folder. */
   end(): void {
     clearInterval(this.#timer);
     this.#state = "ended";
@@ -62,18 +63,18 @@ export class Lock {
     await undefinedIfMissing(fs.unlink(this.#path));
   }
 
-  async #beat(): Promise<void> {
+  async #heartbeat(): Promise<void> {
     const now = new Date();
-    const beaten = await undefinedIfMissing(fs.utimes(this.#path, now, now).then(() => true)).catch(() => true);
-    if (!beaten && this.#state === "held") this.#state = "lost";
+    const updated = await undefinedIfMissing(fs.utimes(this.#path, now, now).then(() => true)).catch(() => true);
+    if (!updated && this.#state === "held") this.#state = "lost";
   }
 }
 
-/** Whether the lock is one of a process that lives; removes it where not. */
+/** Whether the process of the lock file is alive; a dead one's file is removed. */
 async function isAlive(folder: string, name: string): Promise<boolean> {
   const stat = await undefinedIfMissing(fs.stat(join(folder, name)));
   if (!stat) return false;
-  if (!isAbandoned(name.slice(LOCK.length), stat, DEAD)) return true;
+  if (!isAbandoned(name.slice(LOCK_PREFIX.length), stat, DEAD_AFTER)) return true;
   await undefinedIfMissing(fs.unlink(join(folder, name)));
   return false;
 }

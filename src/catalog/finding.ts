@@ -19,6 +19,22 @@ export interface PassedCheck {
   readonly what: string;
 }
 
+/** What one check came to. */
+export type CheckResult = ReadinessFinding | PassedCheck;
+
+export function certainFinding(check: ReadinessCheck, what: string, next: string): ReadinessFinding {
+  return { check, what, sure: "certain", next };
+}
+
+/** The findings, or that there are none: then `fine` says so. */
+export function resultsOf(check: ReadinessCheck, findings: readonly ReadinessFinding[], fine: string): readonly CheckResult[] {
+  return findings.length > 0 ? findings : [{ check, state: "ok", what: fine }];
+}
+
+export function skippedCheck(check: ReadinessCheck, why: string): readonly CheckResult[] {
+  return [{ check, state: "skipped", what: why }];
+}
+
 /** The next step where snaps are missing. */
 export const EXPORT_SNAPS = "chp missing --yaml > snaps.yaml, and on the connected side: chp export snaps --from-yaml snaps.yaml";
 

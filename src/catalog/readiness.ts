@@ -1,7 +1,8 @@
 /** Findings about what a deployment needs and the store does not have, each with what to do next. Findings of the network are not made here. */
 
-import { DEFAULT_ARCHITECTURE } from "./controller.ts";
-import { EXPORT_SNAPS, exportCharms, type ReadinessFinding } from "./finding.ts";
+import { CONTROLLER_CHARM, controllerFindings, DEFAULT_ARCHITECTURE } from "./controller.ts";
+import { type CheckResult, certainFinding, EXPORT_SNAPS, exportCharms, type ReadinessFinding, resultsOf } from "./finding.ts";
+import { type NeededImage, showNeededBy } from "./images.ts";
 import type { Package } from "./package.ts";
 import { resolve } from "./resolve.ts";
 import type { Snap } from "./snap.ts";
@@ -74,4 +75,75 @@ export function resourceFindings(packages: readonly Package[]): ReadinessFinding
       next: exportCharms(pkg.name),
     }));
   });
+}
+
+/** What is held is looked at: snaps, charms of bundles, resources. `named`: what the bundles name. */
+export function storedResults(packages: readonly Package[], snaps: readonly Snap[], named: readonly BundledCharm[]): CheckResult[] {
+  return [
+    ...resultsOf("snaps", snapFindings(packages, snaps), "all snaps that are known to be needed are held"),
+    ...resultsOf("charms", bundleFindings(packages, named), "all charms that bundles name are held"),
+    ...resultsOf("resources", resourceFindings(packages), "all resources that charms declare are held"),
+  ];
+}
+
+/** Whether a Juju of that version can bootstrap; `tracks`: those of its controller's charm. */
+export function jujuResults(packages: readonly Package[], tracks: readonly string[], version: string): readonly CheckResult[] {
+  const controller = packages.find((pkg) => pkg.name === CONTROLLER_CHARM);
+  return resultsOf("juju", controllerFindings(controller, tracks), `Juju ${version} can bootstrap`);
+}
+
+/** What a registry says of one image. `different`: the tag is there, and names another image. */
+export interface ImagePresence {
+  readonly presence: "present" | "absent" | "different" | "unknown" | "not asked";
+  /** of `unknown` */
+  readonly why?: string;
+}
+
+/** The images that a registry lacks, or does not tell of. `answers`: of each image, in their order. */
+export function imageFindings(images: readonly NeededImage[], answers: readonly ImagePresence[]): ReadinessFinding[] {
+  return images.flatMap((image, i) => {
+    const { presence, why } = answers[i] ?? { presence: "unknown" as const };
+    if (presence === "present") return [];
+    const by = image.neededBy.map(showNeededBy).join("; ");
+    if (presence === "unknown") {
+      const login = "chp config proxy.oci-registry.username=NAME proxy.oci-registry.password=PASSWORD, or look into the registry's log";
+      return [
+        certainFinding("images", `the registry does not tell whether it has ${image.local}: ${why ?? "no answer"}; needed by ${by}`, login),
+      ];
+    }
+    const what = presence === "different" ? `${image.local} is another image than ${image.upstream}` : `the registry lacks ${image.local}`;
+    return [
+      certainFinding("images", `${what}; needed by ${by}`, "chp images --missing --script skopeo > images.sh, and run it on both sides"),
+    ];
+  });
+}
+
+/** For an operator, wherever images are stored and no registry is set. */
+export const NO_REGISTRY_NOTE =
+  "no local registry is set, so Juju gets upstream's image references, without credentials; chp config proxy.oci-registry.domain=HOST:PORT names yours";
+
+export function hasImage(pkg: Package): boolean {
+  return pkg.resources.some((r) => r.revisions.some((one) => one.image));
+}
+
+export interface StoreSetup {
+  readonly publicUrl: string | null;
+  /** null: no local registry is set */
+  readonly registry: string | null;
+  /** how many snaps are stored */
+  readonly snaps: number;
+  /** snaps that are needed and not stored */
+  readonly lacking: readonly unknown[];
+}
+
+/** What an operator should know of how a store is set up, with what to do next. */
+export function setupNotes({ publicUrl, registry, snaps, lacking }: StoreSetup, packages: readonly Package[]): string[] {
+  return [
+    ...(packages.length + snaps === 0 ? ["nothing is held yet; chp import FILE takes in what was exported"] : []),
+    ...(publicUrl === null
+      ? ["download URLs are made from each request's Host; chp config public-url=URL settles them, which Juju 4 needs"]
+      : []),
+    ...(registry === null && packages.some(hasImage) ? [NO_REGISTRY_NOTE] : []),
+    ...(lacking.length > 0 ? ["chp missing --yaml prints what to export on the connected side"] : []),
+  ];
 }

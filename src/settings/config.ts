@@ -18,8 +18,8 @@ export interface Setting {
   readonly fallback?: readonly string[];
   /** kept apart, readable by the owner alone, and never printed */
   readonly secret?: true;
-  /** whether `chp serve` has a flag of that name */
-  readonly flag?: true;
+  /** what the flag of that name takes, which `chp serve` has; undefined: there is none */
+  readonly flag?: "HOST:PORT" | "FILE" | "URL";
   /** whether it may be given more than once, in the environment and in the file as a list with commas */
   readonly many?: boolean;
   /** the command that sets it, where `chp config` does not */
@@ -36,18 +36,18 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "listen",
     twin: "CHP_LISTEN",
-    flag: true,
+    flag: "HOST:PORT",
     about: "HOST:PORT to answer HTTP on; port 0 takes a free one",
     fallback: ["0.0.0.0:8080"],
     many: true,
     check: address,
   },
-  { key: "tls-listen", flag: true, twin: "CHP_TLS_LISTEN", about: "HOST:PORT to answer HTTPS on", many: true, check: address },
-  { key: "tls-cert", flag: true, twin: "CHP_TLS_CERT", about: "file with the server's certificate and its chain, PEM", check: nonEmpty },
-  { key: "tls-key", flag: true, twin: "CHP_TLS_KEY", about: "file with its private key, PEM", check: nonEmpty },
+  { key: "tls-listen", flag: "HOST:PORT", twin: "CHP_TLS_LISTEN", about: "HOST:PORT to answer HTTPS on", many: true, check: address },
+  { key: "tls-cert", flag: "FILE", twin: "CHP_TLS_CERT", about: "file with the server's certificate and its chain, PEM", check: nonEmpty },
+  { key: "tls-key", flag: "FILE", twin: "CHP_TLS_KEY", about: "file with its private key, PEM", check: nonEmpty },
   {
     key: "public-url",
-    flag: true,
+    flag: "URL",
     twin: "CHP_PUBLIC_URL",
     about: "what clients reach this server by; Juju 4 stores it, so it should never change",
     check: checkUrl,

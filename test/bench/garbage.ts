@@ -2,7 +2,8 @@
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { draftOf, publishChange } from "../../bin/commands/change.ts";
+import { publishChange } from "../../bin/commands/changing.ts";
+import { changeDraft } from "../../src/catalog/drafts.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { beside, inTurns, type Report } from "./figures.ts";
@@ -46,7 +47,7 @@ async function removeHalf(folder: string): Promise<void> {
   const store = await Store.open(new Disk(folder));
   await publishChange(store, new Date().toISOString(), async (snapshot) => {
     const names = snapshot.names.toSorted();
-    return { draft: { ...draftOf("remove half", []), dropped: names.slice(names.length / 2) }, result: undefined };
+    return { draft: { ...changeDraft("remove half", []), dropped: names.slice(names.length / 2) }, result: undefined };
   });
 }
 

@@ -1,9 +1,10 @@
 /** Overrides in what is answered: as if what they hold were released, until they end. */
 
 import { describe, expect, test } from "bun:test";
-import { draftOf, find, publishChange } from "../../bin/commands/change.ts";
+import { findPackage, publishChange } from "../../bin/commands/changing.ts";
 import { createApp } from "../../handlers/app.ts";
 import { type Held, release } from "../../src/catalog/change.ts";
+import { changeDraft } from "../../src/catalog/drafts.ts";
 import { override } from "../../src/catalog/override.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
@@ -20,8 +21,8 @@ async function served(...changes: readonly { readonly name: string; readonly wor
   await importSnapWorld(store);
   for (const { name, work } of changes)
     await publishChange(store, SET, async (base) => {
-      const held = await find(base, name, false);
-      return { draft: draftOf("test", [[held, work(held)]]), result: undefined };
+      const held = await findPackage(base, name, false);
+      return { draft: changeDraft("test", [{ before: held, after: work(held) }]), result: undefined };
     });
   let now = BEFORE;
   const app = createApp({ store, config: {}, log: () => {}, clock: () => now });
@@ -175,8 +176,9 @@ describe("an override", () => {
     });
     const before = await replies();
     await publishChange(store, SET, async (base) => {
-      const held = await find(base, "acme-db", false);
-      return { draft: draftOf("test", [[held, release(held, 25, "14/stable", WHERE, SET)]]), result: undefined };
+      const held = await findPackage(base, "acme-db", false);
+      const after = release(held, 25, "14/stable", WHERE, SET);
+      return { draft: changeDraft("test", [{ before: held, after }]), result: undefined };
     });
     await new Promise((resolve) => void setImmediate(resolve));
     const below = await replies();

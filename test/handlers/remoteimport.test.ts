@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { REMOTE_OPTIONS } from "../../bin/commands/flags.ts";
 import { createApp } from "../../handlers/app.ts";
 import type { ImportEnd, ImportJob } from "../../handlers/call.ts";
 import type { Peer } from "../../handlers/listen.ts";
@@ -38,6 +39,7 @@ async function served({ tokens = known, run = reading(DONE), idle }: Given = {})
     config: {},
     log: (line) => void lines.push(line),
     remoteImport: {
+      options: REMOTE_OPTIONS,
       tokens: async () => tokens,
       run: (job) => {
         jobs.push(job);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { draftOf, publishChange } from "../../bin/commands/change.ts";
+import { publishChange } from "../../bin/commands/changing.ts";
 import { release } from "../../src/catalog/change.ts";
+import { changeDraft } from "../../src/catalog/drafts.ts";
 import type { Package, Revision } from "../../src/catalog/package.ts";
 import { type Digest, sumsOf } from "../../src/digest.ts";
 import { collectGarbage } from "../../store/gc.ts";
@@ -104,7 +105,10 @@ async function world() {
     const blob = await store.ingestBytes(Buffer.from(text));
     const { "sha-256": digest, size } = blob.sums;
     await store.publish(new Date(now).toISOString(), async () => ({
-      draft: { ...draftOf("import", [[undefined, pkg(name, [revisionOf(1, digest, size)], text)]]), blobs: [blob] },
+      draft: {
+        ...changeDraft("import", [{ before: undefined, after: pkg(name, [revisionOf(1, digest, size)], text) }]),
+        blobs: [blob],
+      },
       result: undefined,
     }));
     return digest;
@@ -176,7 +180,7 @@ describe("a collection", () => {
       // Names the stray blob without bringing it, as a rollback does.
       const publish = async (by: Store) => {
         const { "sha-256": digest, size } = stray.sums;
-        const draft = draftOf("test", [[undefined, pkg("b", [revisionOf(1, digest, size)])]]);
+        const draft = changeDraft("test", [{ before: undefined, after: pkg("b", [revisionOf(1, digest, size)]) }]);
         await publishChange(by, time(), async () => ({ draft, result: undefined }));
       };
       const gc = async (by: Store) => void (await collectGarbage(by, { ...ALL, generations: 2 }));
@@ -201,7 +205,7 @@ describe("a collection", () => {
         if (stopped === "gc") await gc(counted.store);
         else
           await publishChange(counted.store, counted.time(), async () => ({
-            draft: draftOf("test", [[undefined, pkg("b", [revisionOf(1, same.sums["sha-256"], same.sums.size)])]]),
+            draft: changeDraft("test", [{ before: undefined, after: pkg("b", [revisionOf(1, same.sums["sha-256"], same.sums.size)]) }]),
             result: undefined,
           }));
         steps = all;
@@ -225,9 +229,9 @@ test("a release in a store of 1,000 packages × 20 revisions writes less than 20
     ),
   );
   await store.publish(time(), async () => ({
-    draft: draftOf(
+    draft: changeDraft(
       "import",
-      packages.map((one) => [undefined, one] as const),
+      packages.map((after) => ({ before: undefined, after })),
     ),
     result: undefined,
   }));
@@ -235,7 +239,7 @@ test("a release in a store of 1,000 packages × 20 revisions writes less than 20
   await publishChange(store, time(), async (snapshot) => {
     const held = await snapshot.package("some-charm-of-a-usual-name-500");
     if (!held) throw new Error("it is not held");
-    return { draft: draftOf("release", [[held, release(held, 7, "latest/edge", {}, time())]]), result: undefined };
+    return { draft: changeDraft("release", [{ before: held, after: release(held, 7, "latest/edge", {}, time()) }]), result: undefined };
   });
   expect(storage.written).toBeGreaterThan(1000);
   expect(storage.written).toBeLessThan(200 * 1024);

@@ -2,11 +2,11 @@
 
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { draftOf, publishChange, rolledBack } from "../../bin/commands/change.ts";
-import { removalDraft } from "../../bin/commands/remove.ts";
+import { publishChange } from "../../bin/commands/changing.ts";
 import { createApp } from "../../handlers/app.ts";
 import { LIMITS } from "../../src/archives/archive.ts";
 import { chooseTrack, close, type Held, release } from "../../src/catalog/change.ts";
+import { changeDraft, removalDraft, rollbackTo } from "../../src/catalog/drafts.ts";
 import { endOverride, override } from "../../src/catalog/override.ts";
 import type { Package, Release } from "../../src/catalog/package.ts";
 import { removal } from "../../src/catalog/removal.ts";
@@ -196,7 +196,7 @@ test("after a rollback every reply is byte for byte what it was, and no revision
             if (!held) throw new Failure("not-found", "nothing is held");
             const after = work(held);
             const changed = JSON.stringify(held) !== JSON.stringify(after);
-            return { draft: draftOf("test", changed ? [[held, after]] : []), result: undefined };
+            return { draft: changeDraft("test", changed ? [{ before: held, after }] : []), result: undefined };
           }),
         );
       for (const step of steps) {
@@ -242,8 +242,8 @@ test("after a rollback every reply is byte for byte what it was, and no revision
           if (then) {
             rollbacks += 1;
             await publishChange(store, time(), async (snapshot) => {
-              const rolled = await rolledBack(then, snapshot);
-              return { draft: draftOf(`rollback ${to}`, rolled.pairs, rolled.dropped), result: undefined };
+              const rolled = await rollbackTo(then, snapshot);
+              return { draft: changeDraft(`rollback ${to}`, rolled.updates, rolled.dropped), result: undefined };
             });
             await turn();
             const was = model.get(to);

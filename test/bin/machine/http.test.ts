@@ -1,13 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { createServer } from "node:net";
-import { ask, Unanswered } from "../../../bin/machine/http.ts";
+import { ask, NoReply } from "../../../bin/machine/http.ts";
 
-async function failure(work: Promise<unknown>): Promise<Unanswered> {
+async function failure(work: Promise<unknown>): Promise<NoReply> {
   const error = await work.then(
     () => undefined,
     (one: unknown) => one,
   );
-  if (!(error instanceof Unanswered)) throw new Error("it was answered");
+  if (!(error instanceof NoReply)) throw new Error("it was answered");
   return error;
 }
 

@@ -4,9 +4,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { draftOf, find, publishChange } from "../../../bin/commands/change.ts";
+import { findPackage, publishChange } from "../../../bin/commands/changing.ts";
 import { LIMITS, type Limits } from "../../../src/archives/archive.ts";
 import { chooseTrack, type Held } from "../../../src/catalog/change.ts";
+import { changeDraft } from "../../../src/catalog/drafts.ts";
 import { override } from "../../../src/catalog/override.ts";
 import type { Package } from "../../../src/catalog/package.ts";
 import { sumsOf } from "../../../src/digest.ts";
@@ -522,8 +523,8 @@ describe("again and at the same time", () => {
       (pkg: Held) => chooseTrack(override(pkg, 195, "edge", {}, { reason: "why" }, now), "3"),
     ]) {
       await publishChange(store, now, async (at) => {
-        const pkg = await find(at, "kafka", false);
-        return { draft: draftOf("test", [[pkg, work(pkg)]]), result: undefined };
+        const pkg = await findPackage(at, "kafka", false);
+        return { draft: changeDraft("test", [{ before: pkg, after: work(pkg) }]), result: undefined };
       });
       const { report } = await load({ in: exportOf([KAFKA]) }, { store });
       expect([report.generation, report.packages[0]?.state]).toEqual([null, "known"]);
@@ -533,9 +534,9 @@ describe("again and at the same time", () => {
   test("tells of overrides over what it moves", async () => {
     const { store } = await load({ in: exportOf([KAFKA]) });
     await publishChange(store, "2026-06-01T00:00:00.000Z", async (at) => {
-      const pkg = await find(at, "kafka", false);
+      const pkg = await findPackage(at, "kafka", false);
       const after = override(pkg, 195, "3/stable", {}, { reason: "why" }, "2026-06-01T00:00:00.000Z");
-      return { draft: draftOf("test", [[pkg, after]]), result: undefined };
+      return { draft: changeDraft("test", [{ before: pkg, after }]), result: undefined };
     });
     const { report } = await load({ in: exportOf([charm("kafka", 196)]) }, { store });
     expect(report.packages[0]).toMatchObject({

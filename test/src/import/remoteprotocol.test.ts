@@ -1,10 +1,11 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
+import { REMOTE_OPTIONS } from "../../../bin/commands/flags.ts";
 import { createProgram } from "../../../bin/commands/program.ts";
 import type { Io } from "../../../bin/machine/io.ts";
 import { Failure, reason } from "../../../src/errors.ts";
 import { type SizedSource, sizeOfTar, sourcesOf, tarOfSources, untilMark, withMark } from "../../../src/import/remoteprotocol.ts";
-import { parametersOf, REMOTE_OPTIONS, wordsOf } from "../../../src/wire/remoteimport.ts";
+import { parametersOf, wordsOf } from "../../../src/wire/remoteimport.ts";
 import { tarOf } from "../../build.ts";
 
 const NOBODY: Io = {
@@ -31,9 +32,9 @@ test("every option of chp import is sent, or stays for a reason", () => {
 
 test("options become parameters, and parameters the words of the same options", () => {
   const given = { channel: "14/edge", keepChannels: true, dryRun: false, maxSize: 7, store: "/etc", trust: ["/etc/passwd"], json: true };
-  const parameters = parametersOf({ ...given, allowUnverified: undefined });
+  const parameters = parametersOf({ ...given, allowUnverified: undefined }, REMOTE_OPTIONS);
   expect(parameters.toString()).toBe("channel=14%2Fedge&keep-channels=true&max-size=7");
-  expect(wordsOf(parameters)).toEqual(["--channel=14/edge", "--keep-channels", "--max-size=7"]);
+  expect(wordsOf(parameters, REMOTE_OPTIONS)).toEqual(["--channel=14/edge", "--keep-channels", "--max-size=7"]);
 });
 
 test.each([
@@ -48,11 +49,11 @@ test.each([
   ["dry-run=false", "dry-run takes no value but true"],
   ["name=a%00b", "name holds a zero byte"],
 ])("?%s is refused", (query, says) => {
-  expect(() => wordsOf(new URLSearchParams(query))).toThrow(says);
+  expect(() => wordsOf(new URLSearchParams(query), REMOTE_OPTIONS)).toThrow(says);
 });
 
 test("a value that looks like an option is a value", () => {
-  expect(wordsOf(new URLSearchParams("name=--trust&channel=-"))).toEqual(["--name=--trust", "--channel=-"]);
+  expect(wordsOf(new URLSearchParams("name=--trust&channel=-"), REMOTE_OPTIONS)).toEqual(["--name=--trust", "--channel=-"]);
 });
 
 /* ---- several files as one body ---- */

@@ -1,0 +1,137 @@
+/** What the commands have in common that change packages by hand: each change is one generation, reported with the command that undoes it. */
+
+import type { Command } from "commander";
+import { type Held, type Move, movesOf, sameManifest } from "../../src/catalog/change.ts";
+import type { Where } from "../../src/catalog/channelmap.ts";
+import { changeDraft, type PackageChange, type PackageUpdate } from "../../src/catalog/drafts.ts";
+import type { Drafted, Generation, Published } from "../../src/catalog/generation-types.ts";
+import { endCommand, holdOf, type OverrideMove, overrideMoves, overridesOf, showHold, showOverride } from "../../src/catalog/override.ts";
+import { Failure, printable } from "../../src/errors.ts";
+import type { Snapshot } from "../../store/snapshot.ts";
+import type { Store } from "../../store/store.ts";
+import { type CommonOptions, count, type Io, printJson, storeFlag, undoOf } from "../machine/io.ts";
+import { openStore } from "../machine/openstore.ts";
+import { define } from "./command.ts";
+import type { FlagId, FlagValues } from "./flags.ts";
+
+export const CHANGE_EXITS = "0 done, 1 failed, 2 usage, 3 refused, 10 no store, 11 store format too new, 12 another change came in between";
+
+/** The flags that narrow a change of a channel. */
+export const PLACE_FLAGS = ["base", "arch", "snap"] as const;
+export type PlaceFlags = FlagValues<typeof PLACE_FLAGS>;
+
+/** A command with its examples, which are given without `chp`. */
+export function defineChange(
+  program: Command,
+  name: string,
+  summary: string,
+  { flags, examples }: { readonly flags: readonly FlagId[]; readonly examples: readonly string[] },
+): Command {
+  return define(program, name, summary, CHANGE_EXITS, flags).addHelpText(
+    "after",
+    `\nExamples:\n${examples.map((one) => `  chp ${one}\n`).join("")}`,
+  );
+}
+
+export function placeOf({ base, arch }: PlaceFlags): Where {
+  return { ...(base !== undefined && { base }), ...(arch !== undefined && { architecture: arch }) };
+}
+
+/** Publishes what `work` makes of the package of that name, and reports it. `command`: as `chp log` shows it, without the place. */
+export async function runChange(
+  name: string,
+  command: string,
+  options: PlaceFlags,
+  io: Io,
+  work: (stored: Held, now: string) => Held,
+): Promise<void> {
+  const store = await openStore(options, io);
+  const place = [options.base && ` --base ${options.base}`, options.arch && ` --arch ${options.arch}`].filter(Boolean).join("");
+  const choose = (base: Snapshot) => findPackage(base, name, options.snap ?? false);
+  const { generation, update } = await publishUpdate(store, `${command}${place}`, choose, work);
+  reportChanges(generation, [update], options, io);
+}
+
+/** Publishes what `work` makes of the package that `choose` finds. `generation` undefined: it is the same as before. */
+export async function publishUpdate(
+  store: Store,
+  command: string,
+  choose: (base: Snapshot) => Promise<Held>,
+  work: (stored: Held, now: string) => Held,
+): Promise<{ generation: Generation | undefined; update: PackageUpdate & { readonly before: Held } }> {
+  const now = new Date().toISOString();
+  const { generation, result: update } = await publishChange(store, now, async (base) => {
+    const before = await choose(base);
+    const result = { before, after: work(before, now) };
+    return { draft: changeDraft(command, sameManifest(before, result.after) ? [] : [result]), result };
+  });
+  return { generation, update };
+}
+
+/** The stored package of that name. Fails with `not-found`, or `usage` where a charm and a snap have it. */
+export async function findPackage(base: Snapshot, name: string, isSnap: boolean): Promise<Held> {
+  const [pkg, snap] = [isSnap ? undefined : await base.package(name), await base.snap(name)];
+  if (pkg && snap) throw new Failure("usage", `${name} is a ${pkg.type} and a snap`, { next: "say --snap where the snap is meant" });
+  const found = pkg ?? snap;
+  if (!found) throw new Failure("not-found", `nothing named ${printable(name, 100)} is held`, { next: "chp list shows what is" });
+  return found;
+}
+
+/** Unlike an import, it is not merged into what came in between. */
+export function publishChange<T>(store: Store, now: string, draft: (base: Snapshot) => Promise<Drafted<T>>): Promise<Published<T>> {
+  return store.publish(now, async (base) => {
+    const { draft: change, result } = await draft(base);
+    return { draft: { ...change, exclusive: true }, result };
+  });
+}
+
+/** Prints what moved, and the command that undoes it. */
+export function reportChanges(generation: Generation | undefined, changes: readonly PackageChange[], options: CommonOptions, io: Io): void {
+  const undo = generation ? undoOf(generation, options) : null;
+  const packages = changes.map(({ before, after }) => {
+    const overrides = after ? overridesOf(after, Date.now()) : [];
+    return {
+      name: (after ?? before)?.name ?? "",
+      type: (after ?? before)?.type ?? "charm",
+      // what is offered all the same
+      moves: movesOf(before, after).map((move) => ({ ...move, override: holdOf(overrides, move) ?? null })),
+      overrides: overrideMoves(before, after),
+      defaultTrack: { from: before?.defaultTrack ?? null, to: after?.defaultTrack ?? null },
+    };
+  });
+  if (options.json) return printJson({ generation: generation?.number ?? null, packages, undo }, io);
+  const lines = packages.flatMap(({ name, moves, overrides, defaultTrack: { from, to } }) => [
+    ...moves.map((move) => `${name} ${move.channel} ${move.on}: ${renderMove(move)}${move.override ? `; ${showHold(move.override)}` : ""}`),
+    ...overrides.map((move) => `${name} ${move.channel} ${move.on}: ${renderOverrideMove(move)}`),
+    ...(from !== to && from !== null && to !== null ? [`${name}: default track ${from} → ${to}`] : []),
+    ...[...new Set(moves.flatMap((move) => (move.override ? [move.override.channel] : [])))].map(
+      (channel) => `end it: ${endCommand(name, channel)}${storeFlag(options)}`,
+    ),
+  ]);
+  printChange(lines, generation, packages.length, options, io);
+}
+
+/** Prints the lines of a change, and how it is undone. `changed`: packages. */
+export function printChange(
+  lines: readonly string[],
+  generation: Generation | undefined,
+  changed: number,
+  options: CommonOptions,
+  io: Io,
+): void {
+  const last = generation
+    ? [`generation ${generation.number}: ${count(changed, "package")} changed`, `undo: ${undoOf(generation, options)}`]
+    : ["nothing changed"];
+  io.out([...lines, ...last].map((line) => `${printable(line)}\n`).join(""));
+}
+
+function renderOverrideMove({ from, to, without }: OverrideMove): string {
+  if (to === null) return `${without === null ? "closed" : `offers ${without}`}, was held at ${from?.revision}`;
+  return `${showOverride({ ...to, without })}${from && from.revision !== to.revision ? ` (was held at ${from.revision})` : ""}`;
+}
+
+function renderMove({ from, to }: Move): string {
+  if (from === null) return `opened at ${to}`;
+  if (to === null) return `closed, was ${from}`;
+  return from === to ? `${to}, with other resources` : `${from} → ${to}`;
+}

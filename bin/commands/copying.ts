@@ -1,0 +1,25 @@
+/** What backup and restore have in common: a store is copied from one folder into another. */
+
+import { printable } from "../../src/errors.ts";
+import { type CopyReport, copyStore } from "../../store/backup.ts";
+import type { Disk } from "../../store/fs.ts";
+import { type CommonOptions, count, type Io, note, printJson, showSize } from "../machine/io.ts";
+
+export async function runCopy(from: Disk, to: Disk, what: "backup" | "restore", options: CommonOptions, io: Io): Promise<void> {
+  const report = await copyStore(from, to, io.signal);
+  if (options.json) return printJson({ from: from.place, to: to.place, ...report }, io);
+  io.out(
+    renderCopy(report)
+      .map((line) => `${printable(line)}\n`)
+      .join(""),
+  );
+  note(what === "backup" ? `next: chp restore ${printable(to.place)} --store DIR brings it back` : "next: chp serve", options, io);
+}
+
+function renderCopy({ generations, linked, copied, bytes, secrets }: CopyReport): string[] {
+  return [
+    `generations: ${generations.length === 0 ? "none" : `${generations[0]} to ${generations.at(-1)}`}`,
+    `files: ${count(linked, "hard link")}, ${count(copied, "copy").replace("copys", "copies")} (${showSize(bytes)})`,
+    ...(secrets.length > 0 ? [`secrets went with it, readable by their owner alone: ${secrets.join(", ")}`] : []),
+  ];
+}

@@ -1,0 +1,113 @@
+/** What `chp export` prints at its end: where the archives are, what else was written, what is missing. */
+
+import { basename } from "node:path";
+import { Failure, printable } from "../../src/errors.ts";
+import { Unavailable } from "../../src/export/client.ts";
+import type { ExportResult } from "../../src/export/export.ts";
+import { type CommonOptions, count, type Io, note, printJson, showSize } from "../machine/io.ts";
+
+/** One archive that was made, or not. */
+export interface ArchiveResult {
+  readonly said: string;
+  /** of the archive or its parts, and of what lies beside */
+  readonly paths: readonly string[];
+  readonly beside: readonly string[];
+  readonly exported: ExportResult;
+  /** nothing where all of it came */
+  readonly kept: readonly KeptWork[];
+}
+
+/** What the same command goes on with. */
+export interface KeptWork {
+  readonly bytes: number;
+  readonly folder: string;
+}
+
+/** The failure, with what of the work is not lost. */
+export function withKeptWork(failure: Failure, kept: readonly KeptWork[]): Failure {
+  if (kept.length === 0) return failure;
+  const { kind, message, next = "run the same command again: it goes on from there" } = failure;
+  const places = kept.map(({ bytes, folder }) => `${showSize(bytes)} are kept in ${folder}`);
+  return new Failure(kind, `${message}; ${places.join(", ")}`, { next, cause: failure });
+}
+
+/** Where the archives are that came about. */
+export function printPaths(done: readonly ArchiveResult[], heading: string | undefined, options: CommonOptions, io: Io): void {
+  const written = done.filter(({ paths }) => paths.length > 0);
+  if (written.length === 0 || options.json) return;
+  if (heading !== undefined) io.out(`${heading}\n`);
+  for (const { said, paths } of written) io.out(paths.map((path) => `${said}: ${path}\n`).join(""));
+}
+
+/** Prints all of it. Throws a failure where something is missing. */
+export function reportArchives(done: readonly ArchiveResult[], heading: string | undefined, options: CommonOptions, io: Io): void {
+  if (done.length === 0) return;
+  if (options.json) printJson({ archives: done.map(archiveJson) }, io);
+  printPaths(done, heading, options, io);
+  for (const { beside, exported } of done) {
+    const [script, credentials] = beside;
+    if (exported.images.length === 0 || script === undefined) continue;
+    const source = credentials?.endsWith(".env") ? `. ${credentials} && ` : "";
+    note(`${count(exported.images.length, "image")} for a registry of yours: ${source}sh ${script} fetch`, options, io);
+    if (source !== "") note(`${credentials} holds the store's credentials: do not carry it over`, options, io);
+  }
+  const written = done.flatMap(({ paths }) => paths.map((path) => basename(path)));
+  const size = done.reduce((sum, { exported }) => sum + exported.length, 0);
+  if (written.length > 0) note(`${showSize(size)}; next, on the other side: chp import ${written.join(" ")}`, options, io);
+  failOnLost(done, written.length > 0, options, io);
+}
+
+/** Fails where something was lost; says again what, since that may have been said hours ago. */
+function failOnLost(done: readonly ArchiveResult[], isPart: boolean, options: CommonOptions, io: Io): void {
+  const lost = done.flatMap(({ exported }) => exported.failed);
+  const [first] = lost;
+  if (!first) return;
+  const kept = done.flatMap((one) => one.kept);
+  if (lost.length === 1 && !isPart) throw withKeptWork(first.failure, kept);
+  if (!options.json)
+    for (const { name, failure } of lost)
+      io.err(
+        `${printable(`not exported: ${name}: ${failure.message}`)}\n${failure.next === undefined ? "" : `  ${printable(failure.next)}\n`}`,
+      );
+  const names = [...new Set(lost.map((one) => one.name))].join(", ");
+  const mayPass = lost.some(({ failure }) => failure instanceof Unavailable && failure.details.retryable);
+  const next =
+    kept.length > 0
+      ? "run the same command again: it goes on with what came, and fetches only the rest"
+      : mayPass
+        ? "run the same command again in a while"
+        : "what upstream does not have was left out; correct the manifest, or leave it out with --without";
+  throw isPart
+    ? withKeptWork(new Failure("partly", `not exported: ${names}; the archive holds the rest`, { next }), kept)
+    : withKeptWork(new Failure("failed", `nothing could be exported of ${names}`, { next }), kept);
+}
+
+function archiveJson({ paths, beside, exported, kept }: ArchiveResult) {
+  return {
+    paths,
+    beside,
+    size: exported.length,
+    fetched: exported.fetched,
+    packages: exported.packages.map(({ name, type, id, releases, revisions, resources }) => ({
+      name,
+      type,
+      id,
+      revisions: revisions.map((one) => one.revision),
+      resources: resources.map((one) => `${one.name}_${one.revision}`),
+      releases,
+    })),
+    snaps: exported.snaps.map(({ name, id, releases, revisions }) => ({
+      name,
+      id,
+      revisions: revisions.map((one) => one.revision),
+      releases,
+    })),
+    notes: exported.notes,
+    kept,
+    lost: exported.failed.map(({ name, failure }) => ({
+      name,
+      error: failure.message,
+      ...(failure instanceof Unavailable && { url: failure.url, status: failure.details.status ?? null }),
+    })),
+  };
+}

@@ -1,0 +1,259 @@
+/** One run of `chp export`: what it needs of this machine is opened, each archive is made, and at the end the result is reported. */
+
+import { createHash } from "node:crypto";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { readSecretKey, type SecretKey } from "../../src/archives/signature.ts";
+import { type NeededImage, neededImages, skopeoCredentials, skopeoScript } from "../../src/catalog/images.ts";
+import { pathOfReference } from "../../src/catalog/registry.ts";
+import { Failure, printable, reason } from "../../src/errors.ts";
+import type { ArchiveForm } from "../../src/export/archivewriter.ts";
+import { HttpClient } from "../../src/export/client.ts";
+import { type ExportResult, exportAll } from "../../src/export/export.ts";
+import { type Inventory, readInventory } from "../../src/export/inventory.ts";
+import type { ExportLock } from "../../src/export/lock.ts";
+import type { Addition, ExportRequest } from "../../src/export/sitefile.ts";
+import { Upstream, type UpstreamAddresses } from "../../src/export/upstream.ts";
+import { checkUrl } from "../../src/settings/config.ts";
+import { Disk } from "../../store/fs.ts";
+import { Store } from "../../store/store.ts";
+import { type Downloads, downloadsOn } from "../machine/downloads.ts";
+import type { Io } from "../machine/io.ts";
+import { networkTransport, OWN_ADDRESS, storeTransport } from "../machine/transport.ts";
+import { makeExportDir, WorkFolder } from "../machine/workfolder.ts";
+import { type ArchiveResult, type KeptWork, printPaths, reportArchives, withKeptWork } from "./exportreport.ts";
+import { type FlagValues, PUBLIC } from "./flags.ts";
+
+/** The flags that all forms of it have. */
+export const EXPORT_FLAGS = [
+  "archs",
+  "bases",
+  "series",
+  "exportDir",
+  "charmhubUrl",
+  "snapstoreUrl",
+  "exportCa",
+  "since",
+  "sign",
+  "chunk",
+  "parallel",
+  "failFast",
+] as const;
+export type ExportFlags = FlagValues<typeof EXPORT_FLAGS>;
+
+/** How messages name the file. */
+export function inputName(file: string): string {
+  return file === "-" ? "standard input" : file;
+}
+
+/** The text of a file, or of standard input where it is `-`. `next`: what to do where it cannot be read. */
+export async function readInput(file: string, io: Io, next?: string): Promise<string> {
+  try {
+    if (file !== "-") return await readFile(file, "utf8");
+    const parts: Uint8Array[] = [];
+    for await (const part of io.input()) parts.push(part);
+    return Buffer.concat(parts).toString("utf8");
+  } catch (error) {
+    throw new Failure("usage", `cannot read ${printable(inputName(file))}: ${printable(reason(error).split(",")[0] ?? "", 100)}`, {
+      cause: error,
+      ...(next !== undefined && { next }),
+    });
+  }
+}
+
+/** One archive that is to be made. */
+export interface ArchiveRequest {
+  /** how the archive's name begins */
+  readonly name: string;
+  readonly wish: ExportRequest;
+  readonly form: ArchiveForm;
+  readonly closure: boolean;
+  readonly without: ReadonlySet<Addition>;
+  readonly manifest?: string;
+  readonly lock?: ExportLock;
+  /** where the new lock is written */
+  readonly lockPath?: string;
+  /** what is said of it when it is done */
+  readonly said: string;
+}
+
+export interface ExportSession {
+  readonly upstream: Upstream;
+  readonly remote: HttpClient;
+  /** Makes one archive; the results of all of them are reported at the end. */
+  archive(request: ArchiveRequest): Promise<void>;
+}
+
+/** Opens what an export needs, and tells what came of it. */
+export async function runSession(
+  options: ExportFlags,
+  io: Io,
+  work: (session: ExportSession) => Promise<void>,
+  heading?: string,
+): Promise<void> {
+  const downloads = downloadsOn(options, io);
+  const trusted = await Promise.all((options.ca ?? []).map((file) => readInput(file, io)));
+  const store = options.store === undefined ? undefined : await Store.open(new Disk(options.store));
+  const remote = new HttpClient({
+    transport: store ? storeTransport(store) : await networkTransport(trusted, io.environment),
+    signal: io.signal,
+    onRetry: (why, wait) => downloads.say(`${why}: trying again${wait > 0 ? ` in ${Math.ceil(wait / 1000)} s` : ""}`),
+  });
+  const upstream = new Upstream(addressesOf(options, store !== undefined), remote);
+  const { since, sign, chunk, parallel } = options;
+  const sinceText = since === undefined ? undefined : await readInput(since, io);
+  const settings: ExportSettings = {
+    exportDir: resolve(options.exportDir),
+    failFast: options.failFast ?? false,
+    parallel,
+    ...(chunk !== undefined && { chunk }),
+    ...(sign !== undefined && { key: readSecretKey(await readInput(sign, io), sign) }),
+    ...(since !== undefined && sinceText !== undefined && { inventory: readInventory(sinceText, since), sinceText }),
+  };
+  await makeExportDir(settings.exportDir);
+  const done: ArchiveResult[] = [];
+  const archive = async (request: ArchiveRequest) =>
+    void done.push(await exportArchive(request, { upstream, remote, settings, downloads, signal: io.signal }));
+  try {
+    await work({ upstream, remote, archive });
+  } catch (error) {
+    downloads.end();
+    printPaths(done, heading, options, io);
+    throw error;
+  }
+  downloads.end();
+  reportArchives(done, heading, options, io);
+}
+
+interface ExportSettings {
+  readonly exportDir: string;
+  readonly failFast: boolean;
+  readonly parallel: number;
+  readonly chunk?: number;
+  readonly key?: SecretKey;
+  readonly inventory?: Inventory;
+  readonly sinceText?: string;
+}
+
+function addressesOf({ charmhubUrl, snapstoreUrl }: ExportFlags, isOwn: boolean): UpstreamAddresses {
+  if (isOwn) return { charmhub: OWN_ADDRESS, snapstore: OWN_ADDRESS };
+  const address = (text: string, what: string) => {
+    try {
+      return checkUrl(text);
+    } catch (error) {
+      throw new Failure("usage", `${what}: ${printable(reason(error), 300)}`);
+    }
+  };
+  return {
+    charmhub: address(charmhubUrl ?? PUBLIC.charmhub, "--charmhub-url"),
+    snapstore: address(snapstoreUrl ?? charmhubUrl ?? PUBLIC.snapstore, "--snapstore-url"),
+  };
+}
+
+interface ExportTools {
+  readonly upstream: Upstream;
+  readonly remote: HttpClient;
+  readonly settings: ExportSettings;
+  readonly downloads: Downloads;
+  readonly signal: AbortSignal;
+}
+
+async function exportArchive(
+  request: ArchiveRequest,
+  { upstream, remote, settings, downloads, signal }: ExportTools,
+): Promise<ArchiveResult> {
+  const { exportDir, chunk, key, inventory, failFast, parallel } = settings;
+  const now = Date.now();
+  const name = await freeName(exportDir, request.name, now);
+  const identity = [request.wish, request.form, request.lock, [...request.without], upstream.addresses, settings.sinceText, chunk];
+  const opened = new Map<ExportResult["which"], WorkFolder>();
+  let came = 0;
+  const kept = (): KeptWork[] => {
+    const folder = opened.get("all")?.path;
+    return folder === undefined || came === 0 ? [] : [{ bytes: came, folder }];
+  };
+  const open = async (which: "all" | "rest") => {
+    const folder = await WorkFolder.open(exportDir, hashOf([which, ...identity]), chunk === undefined ? {} : { chunk });
+    opened.set(which, folder);
+    return folder;
+  };
+  try {
+    const exported = await exportAll({
+      upstream,
+      client: remote,
+      request: request.wish,
+      ...(request.lock && { lock: request.lock }),
+      ...(inventory && { inventory }),
+      without: request.without,
+      closure: request.closure,
+      form: request.form,
+      // What a lock says is had whole or not at all.
+      failFast: failFast || request.lock !== undefined,
+      parallel,
+      ...(key && { key }),
+      now,
+      ...(request.manifest !== undefined && { siteFile: request.manifest }),
+      openOutput: open,
+      onNote: (text) => downloads.say(text),
+      onFetch: (label, size) => {
+        const download = downloads.begin(label, size);
+        return {
+          advance: (bytes) => {
+            came += bytes;
+            download.advance(bytes);
+          },
+          end: (isWhole) => download.end(isWhole),
+        };
+      },
+    });
+    const paths = await opened
+      .get(exported.which)
+      ?.finish(`${name}.tar${request.form === "site" ? "" : ".gz"}`, exported.length, { signal });
+    opened.delete(exported.which);
+    const beside = await writeBeside(join(exportDir, name), exported);
+    // A lock of a part of what was wanted would make a later export leave out the rest without a word.
+    if (request.lockPath !== undefined && exported.failed.length === 0) {
+      await writeFile(request.lockPath, exported.lock);
+      beside.push(request.lockPath);
+    }
+    return { said: request.said, paths: paths ?? [], beside, exported, kept: kept() };
+  } catch (error) {
+    throw error instanceof Failure ? withKeptWork(error, kept()) : error;
+  } finally {
+    // What an archive without something has was copied from the other, which is the one to go on with.
+    await opened
+      .get("rest")
+      ?.discard()
+      .catch(() => {});
+    for (const folder of opened.values()) await folder.close();
+  }
+}
+
+/** `NAME-20260426T163115`, in UTC; one of the same second before moves it on. */
+async function freeName(folder: string, name: string, now: number): Promise<string> {
+  const taken = await readdir(folder);
+  for (let time = now; ; time += 1000) {
+    const stamped = `${name}-${new Date(time).toISOString().replace(/[-:]|\..*/g, "")}`;
+    if (!taken.some((one) => one.startsWith(`${stamped}.`))) return stamped;
+  }
+}
+
+function hashOf(value: unknown): string {
+  return createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 16);
+}
+
+/** The images' script, and in a file of its own what may not be carried: the credentials of the store. */
+async function writeBeside(stem: string, { images }: ExportResult): Promise<string[]> {
+  if (images.length === 0) return [];
+  const users = images.map(({ charm, resource, revision, reference, path }) => ({
+    name: charm,
+    resources: [{ name: resource, revisions: [{ revision, image: { reference, path: path || pathOfReference(reference) } }] }],
+  }));
+  const needed = neededImages(users, undefined);
+  const credentials = skopeoCredentials(needed, ({ upstream }: NeededImage) =>
+    images.find((one) => one.reference === upstream && one.password !== ""),
+  );
+  await writeFile(`${stem}.images.sh`, skopeoScript(needed, undefined), { mode: 0o755, flag: "wx" });
+  if (credentials !== "") await writeFile(`${stem}.images.env`, credentials, { mode: 0o600, flag: "wx" });
+  return [`${stem}.images.sh`, ...(credentials === "" ? [] : [`${stem}.images.env`])];
+}

@@ -1,0 +1,486 @@
+/**
+ * Every flag of every command: its name, its twin in the environment, how it is read, its default and its help. A command
+ * lists the flags that it takes; what was typed wins over the environment, and that over the default (`valueOf`).
+ */
+
+import { type Command, Option } from "commander";
+import { LIMITS } from "../../src/archives/archive.ts";
+import { Failure, printable } from "../../src/errors.ts";
+import { ADDITIONS } from "../../src/export/sitefile.ts";
+import type { UpstreamAddresses } from "../../src/export/upstream.ts";
+import { findSetting } from "../../src/settings/config.ts";
+import type { RemoteOption } from "../../src/wire/remoteimport.ts";
+import { GC_DEFAULTS } from "../../store/gc.ts";
+import type { CommonOptions } from "../machine/io.ts";
+
+export interface Flag {
+  /** as it is typed, after `--` */
+  readonly name: string;
+  /** one letter that stands for it */
+  readonly short?: string;
+  /** what help calls its value; in brackets: the value may be left out, which is `true`; undefined: a switch */
+  readonly argument?: string;
+  /** the variable of the environment that stands for it */
+  readonly twin?: string;
+  /** it is a setting: the store's file stands between environment and default, so loadSettings reads the twin */
+  readonly isSetting?: true;
+  /** of a flag that is given once: its value. `what`: how messages call it. Throws a `usage` failure. */
+  readonly parse?: (text: string, what: string) => unknown;
+  /** it may be given more than once; `commas`: or as a list, as in its twin */
+  readonly many?: "repeated" | "commas";
+  readonly default?: unknown;
+  readonly isRequired?: true;
+  /** left out of help */
+  readonly isHidden?: true;
+  /** whether it may come from another machine, by `chp import --to` */
+  readonly isRemote?: true;
+  /** with the twin and the default in it, where it has them */
+  readonly help: string;
+}
+
+/* ---- how values are read ---- */
+
+/** A whole number of at least `least`. */
+export function wholeNumber(least: number): (text: string, what: string) => number {
+  return (text, what) => {
+    const number = Number(text);
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(number) || number < least)
+      throw new Failure("usage", `${what} takes a whole number of at least ${least}, not ${printable(text, 50)}`);
+    return number;
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
+
+/** `4G`, `650M`: bytes. */
+function chunkSize(text: string): number {
+  const [, number = "", unit = ""] = /^(\d+)([kmgt]?)(?:i?b)?$/i.exec(text) ?? [];
+  const size = Number(number) * (UNITS[unit.toLowerCase()] ?? 1);
+  if (number === "" || size < 2 ** 20)
+    throw new Failure("usage", `--chunk takes a size of at least 1M, like 4G, not ${printable(text, 50)}`);
+  return size;
+}
+
+/** Whether a variable of the environment switches something on. */
+function isOn(text: string): boolean {
+  return !["0", "false", "no"].includes(text.toLowerCase());
+}
+
+/* ---- the table ---- */
+
+/** The public stores, where no other upstream is named. */
+export const PUBLIC: UpstreamAddresses = { charmhub: "https://api.charmhub.io", snapstore: "https://api.snapcraft.io" };
+
+/** The types that `chp show --type` takes. */
+export const PACKAGE_TYPES = ["charm", "bundle", "snap"] as const;
+
+/** A setting as `chp serve` takes it. */
+function setting<const Name extends string>(name: Name) {
+  const { twin, about, many, fallback, flag = "" } = findSetting(name);
+  const help = `${about} (${twin}${many ? ", repeatable" : ""}${fallback ? `; default: ${fallback.join()}` : ""})`;
+  return { name, argument: flag, twin, isSetting: true, help } as const;
+}
+
+/** `reached`: by whom, in words. */
+function publicUrl(reached: string) {
+  return { ...setting("public-url"), help: `what ${reached} by (CHP_PUBLIC_URL)` } as const;
+}
+
+function limit<const Name extends string>(name: Name, help: string, value: number) {
+  return {
+    name,
+    argument: "N",
+    parse: wholeNumber(1),
+    default: value,
+    isRemote: true,
+    help: `${help} (default: ${value})`,
+  } as const;
+}
+
+/** By what they mean: a name that means something else elsewhere has a key of its own there. */
+export const FLAGS = {
+  // of nearly all commands
+  store: { name: "store", argument: "DIR", twin: "CHP_STORE", help: "the store (CHP_STORE)" },
+  json: { name: "json", help: "print the result as JSON" },
+  quiet: { name: "quiet", twin: "CHP_QUIET", help: "print no progress and no hints (CHP_QUIET)" },
+  quietHints: { name: "quiet", twin: "CHP_QUIET", help: "print no hints (CHP_QUIET)" },
+  jsonText: { name: "json", help: "print it as JSON" },
+  jsonTopic: { name: "json", help: "print a topic as JSON" },
+
+  // serve, and what tells others where it is
+  listen: { ...setting("listen"), many: "repeated" },
+  tlsListen: { ...setting("tls-listen"), many: "repeated" },
+  tlsCert: setting("tls-cert"),
+  tlsKey: setting("tls-key"),
+  publicUrl: setting("public-url"),
+  publicUrlOfServer: publicUrl("clients reach this server"),
+  publicUrlOfStore: publicUrl("clients reach this store"),
+  publicUrlForJuju: publicUrl("Juju reaches this store"),
+  publicUrlForDevices: publicUrl("devices reach this store"),
+  publicUrlForMachines: publicUrl("machines reach this store"),
+  bootstrap: { name: "bootstrap", help: "check first that the controller's charm is held" },
+  bootstrapJuju: {
+    name: "juju",
+    argument: "VERSION",
+    help: "with --bootstrap: the Juju that bootstraps, like 3.6 (default: every track that is held)",
+  },
+  cloudInit: { name: "cloud-init", help: "print only the cloud-init user data" },
+  jujuData: { name: "juju", help: "print only the Juju configuration with it, for models whose machines have no proxy.store" },
+  trustOs: { name: "os", help: "print only what the operating system needs" },
+  trustSnapd: { name: "snapd", help: "print only what snapd's store-certs needs" },
+  trustJuju: { name: "juju", help: "print only what Juju's cloudinit-userdata needs" },
+  trustContainerd: { name: "containerd", help: "print only what containerd needs" },
+  trustKubernetes: { name: "kubernetes", help: "print only what Kubernetes needs" },
+  trustCa: { name: "ca", argument: "FILE", help: "the certificate to trust, PEM, where the store does not hold it" },
+  user: { name: "user", argument: "NAME", default: "chp", help: 'who the service runs as (default: "chp")' },
+  executable: { name: "executable", argument: "FILE", help: "what the service runs (default: this executable)" },
+  remoteImport: { name: "remote-import", help: "let it write into the store, which chp import --to needs and nothing else does" },
+
+  // import
+  importChannel: {
+    name: "channel",
+    argument: "CHANNEL",
+    isRemote: true,
+    help: "where packages are released that come without a channel map (default: latest/stable)",
+  },
+  revision: {
+    name: "revision",
+    argument: "N",
+    parse: wholeNumber(0),
+    isRemote: true,
+    help: "revision of a lone charm whose file name has none",
+  },
+  keepChannels: { name: "keep-channels", isRemote: true, help: "leave the channels of packages already held as they are" },
+  pushChannelMap: { name: "push-channel-map", help: "release what the file releases, also of packages already held" },
+  importDryRun: { name: "dry-run", isRemote: true, help: "say what would change, and change nothing" },
+  inputName: {
+    name: "name",
+    argument: "FILE",
+    isRemote: true,
+    help: "what standard input is called, in the log and where a file's name matters",
+  },
+  to: { name: "to", argument: "URL", help: "import into the chp serve that answers there, over TLS" },
+  tokenFile: {
+    name: "token-file",
+    argument: "FILE",
+    twin: "CHP_TOKEN_FILE",
+    help: "with --to: the file that holds the token (CHP_TOKEN_FILE; or the token itself in CHP_TOKEN)",
+  },
+  importCa: {
+    name: "ca",
+    argument: "FILE",
+    twin: "CHP_CA",
+    help: "with --to: certificates, PEM, that are trusted besides those of this machine (CHP_CA)",
+  },
+  trust: {
+    name: "trust",
+    argument: "FILE",
+    many: "repeated",
+    help: "assertions of a root besides Canonical's that snaps may be signed below, repeatable; kept in the config",
+  },
+  allowUnverified: { name: "allow-unverified", isRemote: true, help: "take in snaps and assertions that do not verify, and mark them" },
+  allowUnsigned: {
+    name: "allow-unsigned",
+    help: "take in what none of the accepted keys signed (chp accept-key), and mark it in the log",
+  },
+  maxEntries: limit("max-entries", "entries of an archive", LIMITS.entries),
+  maxDepth: limit("max-depth", "archives inside archives", LIMITS.depth),
+  maxSize: limit("max-size", "bytes that an archive may unpack to", LIMITS.size),
+  maxRatio: limit("max-ratio", "times its size that an archive may unpack to", LIMITS.ratio),
+  maxJson: limit("max-json", "bytes of a metadata.json", LIMITS.json),
+  authorityKeyId: { name: "revision-authority-key-id", argument: "ID", help: "taken and not used: chp signs no revisions" },
+  authorityKey: { name: "revision-authority-key", argument: "FILE", help: "taken and not used: chp signs no revisions" },
+  // how chp serve hands on the body of a request
+  tarOfFiles: {
+    name: "tar-of-files",
+    isHidden: true,
+    isRemote: true,
+    help: "standard input is a tar, each entry of which is a file to import",
+  },
+  folder: {
+    name: "folder",
+    argument: "DIR",
+    isHidden: true,
+    isRemote: true,
+    help: "the folder, there, that the names in it are told from",
+  },
+  bodyMark: { name: "body-mark", argument: "TEXT", isHidden: true, help: "standard input ends with it, or was cut off" },
+  bodySize: { name: "body-size", argument: "N", parse: wholeNumber(0), isHidden: true, help: "bytes of standard input" },
+
+  // export
+  exportedStore: {
+    name: "store",
+    argument: "DIR",
+    help: "export from that store of this machine, for the next enclave, instead of over the network",
+  },
+  archs: {
+    name: "arch",
+    argument: "ARCH",
+    many: "commas",
+    twin: "CHP_ARCH",
+    help: "amd64, arm64, …; repeatable, or a list with commas (CHP_ARCH; default: amd64)",
+  },
+  bases: {
+    name: "base",
+    argument: "BASE",
+    many: "commas",
+    twin: "CHP_BASE",
+    help: "ubuntu@24.04, or all; repeatable; without a release there, the nearest LTS (CHP_BASE; default: ubuntu@22.04)",
+  },
+  series: { name: "series", argument: "SERIES", many: "commas", twin: "CHP_SERIES", help: "the same as a series, like jammy (CHP_SERIES)" },
+  exportDir: {
+    name: "export-dir",
+    argument: "DIR",
+    twin: "CHP_EXPORT_DIR",
+    default: ".",
+    help: "where the archive goes (CHP_EXPORT_DIR; default: here)",
+  },
+  charmhubUrl: {
+    name: "charmhub-url",
+    argument: "URL",
+    twin: "CHARMHUB_URL",
+    help: `the Charmhub, or a chp (CHARMHUB_URL; default: ${PUBLIC.charmhub})`,
+  },
+  snapstoreUrl: {
+    name: "snapstore-url",
+    argument: "URL",
+    twin: "CHP_SNAPSTORE_URL",
+    help: `the Snap Store (CHP_SNAPSTORE_URL; default: ${PUBLIC.snapstore}, or where --charmhub-url leads)`,
+  },
+  exportCa: {
+    name: "ca",
+    argument: "FILE",
+    many: "commas",
+    twin: "CHP_CA",
+    help: "an authority that is trusted besides those of this machine, PEM; repeatable (CHP_CA)",
+  },
+  since: {
+    name: "since",
+    argument: "FILE",
+    twin: "CHP_SINCE",
+    help: "pack only what chp inventory > FILE on the other side does not list (CHP_SINCE)",
+  },
+  sign: { name: "sign", argument: "FILE", twin: "CHP_SIGN", help: "sign with the secret key that chp keygen made (CHP_SIGN)" },
+  chunk: {
+    name: "chunk",
+    argument: "SIZE",
+    twin: "CHP_CHUNK",
+    parse: chunkSize,
+    help: "cut the archive into parts of at most that size, like 4G (CHP_CHUNK)",
+  },
+  parallel: {
+    name: "parallel",
+    argument: "N",
+    twin: "CHP_PARALLEL",
+    parse: wholeNumber(1),
+    default: 4,
+    help: "downloads at once (CHP_PARALLEL; default: 4)",
+  },
+  failFast: { name: "fail-fast", twin: "CHP_FAIL_FAST", help: "end at the first thing that cannot be had (CHP_FAIL_FAST)" },
+  file: {
+    name: "file",
+    short: "f",
+    argument: "FILE",
+    help: "what is wanted: a manifest of the site, a bundle.yaml, a list of snaps; - for standard input",
+  },
+  everything: { name: "all", help: "everything that the upstream lists: for a chp, not for the public stores" },
+  channels: {
+    name: "channel",
+    argument: "CHANNEL",
+    many: "commas",
+    twin: "CHP_CHANNEL",
+    help: "what is taken where the file does not say it; repeatable, or all (CHP_CHANNEL)",
+  },
+  channelsOfBundle: {
+    name: "channel",
+    argument: "CHANNEL",
+    many: "commas",
+    twin: "CHP_CHANNEL",
+    help: "of the bundle (default: stable of its default track)",
+  },
+  channelsOfSnaps: {
+    name: "channel",
+    argument: "CHANNEL",
+    many: "commas",
+    twin: "CHP_CHANNEL",
+    help: "of all of them (default: stable); repeatable, or all",
+  },
+  locked: {
+    name: "locked",
+    argument: "[FILE]",
+    help: "take what an earlier export took, by its lock (default: beside the manifest), or fail",
+  },
+  without: {
+    name: "without",
+    argument: "WHAT",
+    many: "commas",
+    twin: "CHP_WITHOUT",
+    help: `leave out what would be added: ${Object.keys(ADDITIONS).join(", ")}; repeatable (CHP_WITHOUT)`,
+  },
+  onlyPrintYaml: { name: "only-print-yaml", argument: "[BOOL]", help: "print its bundle.yaml and export nothing" },
+  fromYaml: { name: "from-yaml", argument: "FILE", help: "a file that names them: packages, each with name, revision and push_channel" },
+
+  // what changes packages
+  base: { name: "base", argument: "BASE", help: "only on this base: 22.04 or ubuntu@22.04" },
+  arch: { name: "arch", argument: "ARCH", help: "only on this architecture" },
+  snap: { name: "snap", help: "the snap, where a charm has the same name" },
+  overrideReason: { name: "reason", argument: "TEXT", isRequired: true, help: "why, for those who come after you" },
+  overrideUntil: {
+    name: "until",
+    argument: "DATE",
+    help: "when it ends by itself: a day, to its end in UTC, or a time like 2026-08-31T18:00Z (default: when you end it)",
+  },
+  channelToo: { name: "channel", argument: "CHANNEL", help: "the same" },
+  takeComponents: { name: "yes", help: "also where components are taken from snap revisions that machines may have installed" },
+  plan: { name: "plan", argument: "FILE", help: "write what would be removed, and change nothing" },
+  apply: { name: "apply", argument: "FILE", help: "do what a plan says" },
+  force: { name: "force", help: "also where a channel, a bundle or an override uses it" },
+  removeNeeded: { name: "yes", help: "also what machines may still need" },
+
+  // what tells of the store
+  type: { name: "type", argument: "TYPE", help: `${PACKAGE_TYPES.join(", ")}: where a snap has the name of a charm` },
+  server: {
+    name: "server",
+    argument: "URL",
+    help: "the running chp serve to ask (default: the public URL, else the first listening address)",
+  },
+  snapsYaml: { name: "yaml", help: "print them as the snaps.yaml from which the connected side exports" },
+  heldToo: { name: "all", help: "list those too that are held" },
+  script: { name: "script", argument: "TOOL", help: "print the shell script that copies them; the tool is skopeo" },
+  missing: { name: "missing", help: "only those that the registry is not known to have" },
+  offlineRegistry: { name: "offline", help: "do not ask the registry" },
+  offline: { name: "offline", help: "ask nothing of the network: no names, no registry, no public URL" },
+  doctorJuju: { name: "juju", argument: "VERSION", help: "also whether a Juju of that version, like 3.6, can bootstrap" },
+
+  // what keeps the store
+  readData: {
+    name: "read-data",
+    argument: "[PART]",
+    help: "read the payloads too: all, the n-th of t parts (n/t), or about x of a hundred by chance (x%)",
+  },
+  leaveDamaged: { name: "dry-run", help: "leave damaged files where they are" },
+  gcDryRun: { name: "dry-run", help: "say what would be freed, and change nothing" },
+  keepGenerations: {
+    name: "keep-generations",
+    argument: "N",
+    parse: wholeNumber(1),
+    default: GC_DEFAULTS.generations,
+    help: `generations that stay whatever their age (default: ${GC_DEFAULTS.generations})`,
+  },
+  keepDays: {
+    name: "keep-days",
+    argument: "N",
+    parse: wholeNumber(0),
+    default: GC_DEFAULTS.days,
+    help: `generations of so many days stay (default: ${GC_DEFAULTS.days})`,
+  },
+  olderThan: {
+    name: "older-than",
+    argument: "HOURS",
+    parse: wholeNumber(0),
+    default: GC_DEFAULTS.hours,
+    help: `leave younger files alone, which an import may be about to name (default: ${GC_DEFAULTS.hours})`,
+  },
+
+  // settings, keys, certificates, tokens
+  exportYaml: { name: "export-yaml", help: "print all that is set as YAML, without secrets" },
+  importYaml: {
+    name: "import-yaml",
+    argument: "[FILE]",
+    help: "set what a YAML file says, checked whole before anything is changed; - or nothing: standard input",
+  },
+  comment: { name: "comment", argument: "TEXT", help: "what the public key is called (default: the name of the file)" },
+  removeKey: { name: "remove", argument: "ID", many: "repeated", help: "do not accept that key any more (repeatable)" },
+  selfsigned: { name: "selfsigned", help: "make one below an authority of chp's own; again: renew it below the same authority" },
+  hostName: {
+    name: "name",
+    argument: "NAME",
+    many: "repeated",
+    help: "with --selfsigned: a further host name or address that it is for (repeatable)",
+  },
+  cert: { name: "cert", argument: "FILE", help: "the server's certificate and its chain, PEM" },
+  key: { name: "key", argument: "FILE", help: "its private key, PEM" },
+  tokenUntil: {
+    name: "until",
+    argument: "DATE",
+    help: "the last day of a new token (2026-12-31), or a time of RFC 3339; without it, it has no end",
+  },
+  revoke: { name: "revoke", help: "take the token of that name away" },
+  list: { name: "list", help: "list all, without their secrets" },
+  password: { name: "password", argument: "TEXT", help: "taken and not used" },
+} as const satisfies Readonly<Record<string, Flag>>;
+
+/* ---- options ---- */
+
+type Table = typeof FLAGS;
+export type FlagId = keyof Table;
+
+type CamelCase<Name extends string> = Name extends `${infer First}-${infer Rest}` ? `${First}${Capitalize<CamelCase<Rest>>}` : Name;
+type FlagValue<F> = F extends { many: string }
+  ? readonly string[]
+  : F extends { parse: (...given: never[]) => infer Parsed }
+    ? Parsed
+    : F extends { argument: `[${string}]` }
+      ? string | true
+      : F extends { argument: string }
+        ? string
+        : boolean;
+type AlwaysThere = { readonly default: unknown } | { readonly isRequired: true };
+
+/** What a command is given that takes these flags, besides those that all have: `--dry-run` is `dryRun`. */
+export type FlagValues<Ids extends readonly FlagId[]> = CommonOptions & {
+  readonly [K in Ids[number] as Table[K] extends AlwaysThere ? CamelCase<Table[K]["name"]> : never]: FlagValue<Table[K]>;
+} & {
+  readonly [K in Ids[number] as Table[K] extends AlwaysThere ? never : CamelCase<Table[K]["name"]>]?: FlagValue<Table[K]>;
+};
+
+/** A flag as commander has it. */
+export class FlagOption extends Option {
+  readonly flag: Flag;
+
+  constructor(flag: Flag) {
+    const { name, short, argument, parse, many } = flag;
+    const value = argument === undefined ? "" : argument.startsWith("[") ? ` ${argument}` : ` <${argument}>`;
+    super(`${short === undefined ? "" : `-${short}, `}--${name}${value}`, flag.help);
+    this.flag = flag;
+    if (many)
+      this.argParser((text: string, before: readonly string[] | undefined) => [
+        ...(before ?? []),
+        ...(many === "commas" ? text.split(",") : [text]),
+      ]);
+    else if (parse) this.argParser((text) => parse(text, `--${name}`));
+    this.hideHelp(flag.isHidden ?? false);
+    this.makeOptionMandatory(flag.isRequired ?? false);
+  }
+}
+
+export function addFlags(command: Command, ids: readonly FlagId[]): Command {
+  for (const id of ids) command.addOption(new FlagOption(FLAGS[id]));
+  return command;
+}
+
+/** What holds for a flag: what was typed, else its twin in the environment, else its default. Throws a `usage` failure. */
+export function flagValue(flag: Flag, given: unknown, environment: Readonly<Record<string, string | undefined>>): unknown {
+  const text = flag.twin === undefined || flag.isSetting ? "" : (environment[flag.twin] ?? "");
+  if (given !== undefined) return given;
+  if (text === "") return flag.default;
+  if (flag.argument === undefined) return isOn(text);
+  if (flag.many) return text.split(",");
+  return flag.parse ? flag.parse(text, flag.twin ?? "") : text;
+}
+
+/** Gives a command the value of each of its flags, just before it runs; what was typed is kept apart as `given`. */
+export function readFlags(command: Command, environment: Readonly<Record<string, string | undefined>>): void {
+  const given = { ...command.opts() };
+  for (const option of command.options) {
+    if (!(option instanceof FlagOption)) continue;
+    const key = option.attributeName();
+    command.setOptionValue(key, flagValue(option.flag, given[key], environment));
+  }
+  command.setOptionValue("given", given);
+}
+
+/** The flags of `chp import` that may come from another machine. */
+export const REMOTE_OPTIONS: readonly RemoteOption[] = Object.values<Flag>(FLAGS)
+  .filter((flag) => flag.isRemote)
+  .map(({ name, argument }) => ({ name, takesValue: argument !== undefined }));

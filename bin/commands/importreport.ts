@@ -1,0 +1,108 @@
+/** What `chp import` prints of what it did. */
+
+import { classify } from "../../src/archives/names.ts";
+import { showSigner } from "../../src/archives/signature.ts";
+import { showBase } from "../../src/catalog/base.ts";
+import { showRow } from "../../src/catalog/change.ts";
+import { endCommand, holdOf, showHold } from "../../src/catalog/override.ts";
+import type { ChannelPolicy } from "../../src/catalog/package.ts";
+import { showNeed } from "../../src/catalog/snapneeds.ts";
+import { printable } from "../../src/errors.ts";
+import type { ImportReport, PackageReport } from "../../src/import/import.ts";
+import type { SnapReport } from "../../src/import/snapimport.ts";
+import { type CommonOptions, count, showSize, storeFlag } from "../machine/io.ts";
+
+export function renderImport(report: ImportReport, policy: ChannelPolicy, options: CommonOptions): string {
+  const lines = [
+    ...report.packages.flatMap((pkg) => renderPackageReport(pkg, options)),
+    ...report.snaps.flatMap((snap) => renderSnapReport(snap, options)),
+  ];
+  const { charms, resources, revisions, snapRevisions, snaps } = report.missing;
+  lines.push(...renderSigners(report.sources));
+  if (report.assertions.new > 0) lines.push(`assertions: ${report.assertions.new} new, ${report.assertions.known} known`);
+  if (charms.length + resources.length + revisions.length + snapRevisions.length + snaps.length > 0) lines.push("", "missing");
+  for (const { bundle, charm } of charms) lines.push(`  charm ${charm}, which the bundle ${bundle} names`);
+  for (const { charm, resource, revision } of resources)
+    lines.push(`  resource ${resource}${revision === null ? "" : ` revision ${revision}`} of ${charm}`);
+  for (const { name, revision, ...row } of revisions) lines.push(`  ${name} revision ${revision}, so ${showRow(row)} was not released`);
+  for (const { name, channel, architecture, revision } of snapRevisions)
+    lines.push(`  snap ${name} revision ${revision}, so ${channel} ${architecture} was not released`);
+  for (const one of snaps) lines.push(`  snap ${showNeed(one)} (${one.sure}), needed by ${one.by.join(", ")}`);
+  if (report.notes.length + report.ignored.length > 0) lines.push("", "notes");
+  for (const text of report.notes) lines.push(`  ${text}`);
+  for (const file of report.ignored) lines.push(`  ${file} was left out: chp has no use for it`);
+  lines.push("", renderSummary(report, policy));
+  return `${lines.map((line) => printable(line)).join("\n")}\n`;
+}
+
+/** `site.tar: signed by 62196CEF1DA5E212 (site), chp export of 2026-04-26T16:31:15Z`: one line a signature, by what it covers. */
+function renderSigners(sources: ImportReport["sources"]): string[] {
+  const covered = new Map<string, string[]>();
+  for (const { name, signers = [] } of sources)
+    for (const signer of signers) {
+      const by = `signed by ${showSigner(signer)}, ${signer.comment}`;
+      covered.set(by, [...(covered.get(by) ?? []), ...(classify(name) === "checksums" ? [] : [name])]);
+    }
+  return [...covered].map(([by, names]) => `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}: ${by}`);
+}
+
+function renderPackageReport(pkg: PackageReport, options: CommonOptions): string[] {
+  const revisions = [...pkg.revisions.new.map((r) => `${r} new`), ...pkg.revisions.known.map((r) => `${r} known`)];
+  const resources = [...pkg.resources.new.map((r) => `${r} new`), ...pkg.resources.known.map((r) => `${r} known`)];
+  return [
+    `${pkg.name}: ${pkg.type}, ${pkg.state}`,
+    ...(revisions.length > 0 ? [`  revisions  ${revisions.join(", ")}`] : []),
+    ...(resources.length > 0 ? [`  resources  ${resources.join(", ")}`] : []),
+    ...pkg.channels.map(
+      (change) => `  ${showRow(change)}: ${renderChannelMove(change)}${renderOverride(pkg, { ...change, on: showBase(change.base) })}`,
+    ),
+    ...renderEndCommands(pkg, options),
+    ...pkg.notes.map((text) => `  note: ${text}`),
+  ];
+}
+
+function renderSnapReport(snap: SnapReport, options: CommonOptions): string[] {
+  const revisions = [...snap.revisions.new.map((r) => `${r} new`), ...snap.revisions.known.map((r) => `${r} known`)];
+  const components = [...snap.components.new.map((c) => `${c} new`), ...snap.components.known.map((c) => `${c} known`)];
+  return [
+    `${snap.name}: snap, ${snap.state}`,
+    ...(revisions.length > 0 ? [`  revisions  ${revisions.join(", ")}`] : []),
+    ...(components.length > 0 ? [`  components  ${components.join(", ")}`] : []),
+    ...snap.channels.map(
+      (change) =>
+        `  ${change.channel} ${change.architecture}: ${renderChannelMove(change)}${renderOverride(snap, { ...change, on: change.architecture })}`,
+    ),
+    ...renderEndCommands(snap, options),
+    ...snap.unverified.map(({ revision, reason: why }) => `  UNVERIFIED revision ${revision}: ${why}`),
+    ...snap.notes.map((text) => `  note: ${text}`),
+  ];
+}
+
+function renderChannelMove({ from, to }: { from: number | null; to: number | null }): string {
+  if (from === null) return `opened at ${to}`;
+  if (to === null) return `replaced by all, was ${from}`;
+  return from === to ? `${to}, with other resources` : `${from} → ${to}`;
+}
+
+/** What is offered all the same. */
+function renderOverride({ overrides }: Pick<PackageReport, "overrides">, row: Parameters<typeof holdOf>[1]): string {
+  const hold = holdOf(overrides, row);
+  return hold ? `; ${showHold(hold)}` : "";
+}
+
+function renderEndCommands({ name, overrides }: Pick<PackageReport, "name" | "overrides">, options: CommonOptions): string[] {
+  return [...new Set(overrides.map((one) => one.channel))].map((channel) => `  end it: ${endCommand(name, channel)}${storeFlag(options)}`);
+}
+
+function renderSummary(report: ImportReport, policy: ChannelPolicy): string {
+  const all = [...report.packages, ...report.snaps];
+  const changed = all.filter((one) => one.state !== "known");
+  const amount = `${showSize(report.bytes.new)} new, ${showSize(report.bytes.known)} known`;
+  const kept =
+    policy === "keep" && all.some((one) => one.state !== "new")
+      ? "; channels of packages already held were kept (--push-channel-map or chp import releases them)"
+      : "";
+  if (report.dryRun) return `dry run: ${count(changed.length, "package")} would change, ${amount}; nothing was changed`;
+  if (report.generation === null) return `nothing changed: all of it was held already (${amount})${kept}`;
+  return `generation ${report.generation}: ${count(changed.length, "package")} changed, ${amount}${kept}`;
+}

@@ -1,0 +1,29 @@
+import { override, readReason, readUntil } from "../../src/catalog/override.ts";
+import { defineChange, PLACE_FLAGS, placeOf, runChange } from "./changing.ts";
+import { argument, type Register } from "./command.ts";
+import { type FlagValues, wholeNumber } from "./flags.ts";
+
+const TAKES = [...PLACE_FLAGS, "overrideReason", "overrideUntil"] as const;
+type OverrideFlags = FlagValues<typeof TAKES>;
+
+export const overrideCommand: Register = (program, io) => {
+  defineChange(program, "override", "hold a channel at a revision, whatever is released there, for a reason and a time", {
+    flags: TAKES,
+    examples: [
+      'override postgresql-k8s 381 14/stable --reason "987 breaks backups" --until 2026-08-31',
+      'override jq 6 stable --arch arm64 --reason "not tested on arm64 yet"',
+      "overrides",
+    ],
+  })
+    .argument("<name>", "charm, bundle or snap")
+    .argument("<revision>", "a revision that is held", argument("the revision", wholeNumber(0)))
+    .argument("<channel>", "TRACK/RISK, TRACK/RISK/BRANCH or RISK")
+    .action((name: string, revision: number, channel: string, options: OverrideFlags) => {
+      const reason = readReason(options.reason);
+      const until = options.until === undefined ? undefined : readUntil(options.until, Date.now());
+      const command = `override ${name} ${revision} ${channel}${until === undefined ? "" : ` --until ${until}`} --reason ${JSON.stringify(reason)}`;
+      return runChange(name, command, options, io, (stored, now) =>
+        override(stored, revision, channel, placeOf(options), { reason, ...(until !== undefined && { until }) }, now),
+      );
+    });
+};

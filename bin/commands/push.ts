@@ -1,0 +1,26 @@
+/** The documented commands of the system that chp stands in for: a package already held keeps its channel map unless told otherwise. */
+
+import { define, type Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
+import { CONTENT_FLAGS, IMPORT_EXITS, runImport } from "./import.ts";
+
+const TAKES = [...CONTENT_FLAGS, "pushChannelMap"] as const;
+type PushFlags = FlagValues<typeof TAKES>;
+
+const PUSHES = [
+  { name: "push-charms", what: "charm export" },
+  { name: "push-charm-bundle", what: "charm bundle export" },
+  { name: "push-snap", what: "snap export" },
+  { name: "push-store", what: "store export", more: ["authorityKeyId", "authorityKey"] },
+  { name: "push-account-keys", what: "file of account-keys" },
+] as const;
+
+export const pushCommands: Register = (program, io) => {
+  for (const { name, what, ...one } of PUSHES)
+    define(program, name, `take in a ${what} (chp import does the same and more)`, IMPORT_EXITS, [
+      ...TAKES,
+      ...("more" in one ? one.more : []),
+    ])
+      .argument("<file>", `the ${what}`)
+      .action((file: string, options: PushFlags) => runImport(name, [file], options, options.pushChannelMap ? "apply" : "keep", io));
+};

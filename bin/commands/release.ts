@@ -1,0 +1,19 @@
+import { release } from "../../src/catalog/change.ts";
+import { defineChange, PLACE_FLAGS, type PlaceFlags, placeOf, runChange } from "./changing.ts";
+import { argument, type Register } from "./command.ts";
+import { wholeNumber } from "./flags.ts";
+
+export const releaseCommand: Register = (program, io) => {
+  defineChange(program, "release", "release a held revision in a channel", {
+    flags: PLACE_FLAGS,
+    examples: ["release postgresql-k8s 381 14/stable", "release jq 6 latest/candidate --arch arm64"],
+  })
+    .argument("<name>", "charm, bundle or snap")
+    .argument("<revision>", "a revision that is held", argument("the revision", wholeNumber(0)))
+    .argument("<channel>", "TRACK/RISK, TRACK/RISK/BRANCH or RISK")
+    .action((name: string, revision: number, channel: string, options: PlaceFlags) =>
+      runChange(name, `release ${name} ${revision} ${channel}`, options, io, (stored, now) =>
+        release(stored, revision, channel, placeOf(options), now),
+      ),
+    );
+};

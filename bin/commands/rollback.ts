@@ -1,0 +1,42 @@
+import { changeDraft, rollbackTo } from "../../src/catalog/drafts.ts";
+import { type Failure, refused } from "../../src/errors.ts";
+import type { Store } from "../../store/store.ts";
+import type { Io } from "../machine/io.ts";
+import { openStore } from "../machine/openstore.ts";
+import { defineChange, publishChange, reportChanges } from "./changing.ts";
+import { argument, type Register } from "./command.ts";
+import { type FlagValues, wholeNumber } from "./flags.ts";
+
+const TAKES = ["takeComponents"] as const;
+type RollbackFlags = FlagValues<typeof TAKES>;
+
+export const rollbackCommand: Register = (program, io) => {
+  defineChange(program, "rollback", "answer again as in an earlier generation; what came later stays installable by number", {
+    flags: TAKES,
+    examples: ["log", "rollback 41"],
+  })
+    .argument("<generation>", "a number of chp log", argument("the generation", wholeNumber(0)))
+    .action((number: number, options: RollbackFlags) => runRollback(number, options, io));
+};
+
+async function runRollback(number: number, options: RollbackFlags, io: Io): Promise<void> {
+  const store = await openStore(options, io);
+  const then = await store.snapshotAt(number);
+  if (!then) throw await noGeneration(store, number);
+  const { generation, result: updates } = await publishChange(store, new Date().toISOString(), async (base) => {
+    const rollback = await rollbackTo(then, base);
+    if (rollback.lost.length > 0 && !options.yes)
+      throw refused(`machines may have installed what generation ${number} does not have: ${rollback.lost.join("; ")}`, {
+        next: "a machine without it can't refresh any snap; with --yes it is taken all the same",
+      });
+    return { draft: changeDraft(`rollback ${number}`, rollback.updates, rollback.dropped), result: rollback.updates };
+  });
+  reportChanges(generation, updates, options, io);
+}
+
+async function noGeneration(store: Store, number: number): Promise<Failure> {
+  const numbers = await store.generationNumbers();
+  const [first = 0] = numbers;
+  const why = number > 0 && number > (numbers.at(-1) ?? 0) ? "was never made" : "was pruned: gc keeps the last ones";
+  return refused(`generation ${number} ${why}`, { next: `generations ${first} to ${numbers.at(-1) ?? 0} are kept; chp log shows them` });
+}

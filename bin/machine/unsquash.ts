@@ -1,0 +1,28 @@
+/** The unsquashfs of this machine, for images that chp cannot read. */
+
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { LIMITS, type ReadAt } from "../../src/archives/archive.ts";
+
+const READ_SIZE = 2 ** 18;
+
+/** Reads a file of an image by the distribution's own tool, for compressions that chp can't read; undefined where it is not installed, or fails. */
+export async function unsquash(image: ReadAt, path: string): Promise<Uint8Array | undefined> {
+  const folder = await mkdtemp(join(tmpdir(), "chp-unsquashfs-"));
+  try {
+    const file = join(folder, "image");
+    const bytes = async function* () {
+      for (let at = 0; at < image.size; at += READ_SIZE) yield await image.bytes(at, Math.min(image.size, at + READ_SIZE));
+    };
+    await writeFile(file, bytes());
+    const { stdout } = await promisify(execFile)("unsquashfs", ["-cat", file, path], { encoding: "buffer", maxBuffer: LIMITS.text });
+    return stdout.byteLength > 0 ? stdout : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

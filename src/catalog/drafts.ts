@@ -1,0 +1,81 @@
+/** What an operator's change publishes: the draft of a generation, made from what a package was before it and is after it. */
+
+import { printable } from "../errors.ts";
+import { type Held, movesOf, rollBack, rollBackSnap, sameManifest } from "./change.ts";
+import type { CatalogView, Draft, Tally } from "./generation-types.ts";
+import { overrideMoves } from "./override.ts";
+
+/** One package on both sides of a change. `before` undefined: it is new; `after` undefined: it is removed. */
+export interface PackageChange {
+  readonly before: Held | undefined;
+  readonly after: Held | undefined;
+}
+
+/** A change that leaves something of the package. */
+export interface PackageUpdate extends PackageChange {
+  readonly after: Held;
+}
+
+/** The generation that has `after` of each; `dropped`: names that no snap has any more. `command`: as `chp log` shows it. */
+export function changeDraft(command: string, updates: readonly PackageUpdate[], dropped: readonly string[] = []): Draft {
+  const after = updates.map((one) => one.after);
+  const tally = (isSnap: boolean): Record<string, Tally> =>
+    Object.fromEntries(
+      updates
+        .filter((one) => (one.after.type === "snap") === isSnap)
+        .map((one) => [
+          one.after.name,
+          { revisions: [], channels: movesOf(one.before, one.after).length + overrideMoves(one.before, one.after).length },
+        ]),
+    );
+  return {
+    command: printable(command, 300),
+    sources: [],
+    changed: tally(false),
+    packages: after.filter((one) => one.type !== "snap"),
+    blobs: [],
+    snaps: { changed: after.filter((one) => one.type === "snap"), dropped, tally: tally(true), assertions: 0 },
+  };
+}
+
+/** The generation without what a removal takes away. `after` undefined: nothing is left of the package. */
+export function removalDraft(command: string, before: Held, after: Held | undefined): Draft {
+  if (after) return changeDraft(command, [{ before, after }]);
+  const tally = { [before.name]: { revisions: [], channels: before.releases.length } };
+  const none = changeDraft(command, [], before.type === "snap" ? [before.name] : []);
+  if (before.type !== "snap") return { ...none, changed: tally, dropped: [before.name] };
+  return { ...none, snaps: { changed: [], dropped: [before.name], tally, assertions: 0 } };
+}
+
+export interface Rollback {
+  readonly updates: readonly PackageUpdate[];
+  /** names of snaps that have another name in the earlier generation */
+  readonly dropped: readonly string[];
+  /** components that snap revisions lose, though machines may have installed them */
+  readonly lost: readonly string[];
+}
+
+/** What changes when the store answers as it did in the generation `then`. */
+export async function rollbackTo(then: CatalogView, now: CatalogView): Promise<Rollback> {
+  const updates: PackageUpdate[] = [];
+  const lost: string[] = [];
+  const add = (before: Held | undefined, after: Held | undefined) => {
+    if (after && !sameManifest(before, after)) updates.push({ before, after });
+  };
+  for (const name of new Set([...Object.keys(then.index.packages), ...Object.keys(now.index.packages)])) {
+    const [was, is] = [await then.package(name), await now.package(name)];
+    add(is, is ? rollBack(was, is) : was);
+  }
+  const dropped: string[] = [];
+  const done = new Set<string>();
+  for (const is of await now.snaps()) {
+    const was = await then.snapById(is.id); // by id: its name may have changed since
+    const rolled = rollBackSnap(was, is);
+    if (was && was.name !== is.name) dropped.push(is.name);
+    lost.push(...rolled.taken);
+    done.add(is.id);
+    add(is, rolled.snap);
+  }
+  for (const was of await then.snaps()) if (!done.has(was.id)) add(undefined, was);
+  return { updates, lost, dropped };
+}

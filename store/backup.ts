@@ -21,7 +21,7 @@ export interface CopyReport {
   readonly secrets: readonly string[];
 }
 
-/** Copies every kept generation and the settings into an empty folder. What tells that it is a store comes last. */
+/** Copies every kept generation and the settings into an empty folder. The file that makes it a store comes last. */
 export async function copyStore(from: Disk, to: Disk, signal?: AbortSignal): Promise<CopyReport> {
   const store = await Store.open(from);
   if (!(await to.isEmpty()))
@@ -54,7 +54,7 @@ export async function copyStore(from: Disk, to: Disk, signal?: AbortSignal): Pro
   return { generations, ...sum, secrets };
 }
 
-/** Its bytes are checked on the way. */
+/** Returns its size in bytes. */
 async function copyBlob(from: Disk, target: Store, digest: Digest): Promise<number> {
   const object = await from.open(blobKey(digest));
   if (!object) throw new Failure("corrupt", `blob ${digest} in ${from.place} is missing`, { next: "chp verify tells what is damaged" });

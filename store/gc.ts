@@ -1,4 +1,4 @@
-/** The garbage collector: what no kept generation names is put aside, and deleted by a later collection. It runs beside servers and imports. */
+/** The garbage collector: what no kept generation names is moved to the trash, and deleted by a later collection. It runs beside servers and imports. */
 
 import type { Generation } from "../src/catalog/generation-types.ts";
 import type { Digest } from "../src/digest.ts";
@@ -6,7 +6,7 @@ import { mapBounded } from "../src/parallel.ts";
 import { BLOB_FOLDERS, blobDigest, blobKey, generationKey, TRASH, trashed, trashKey } from "./keys.ts";
 import { blobsOf } from "./reach.ts";
 import type { Store } from "./store.ts";
-import { takeBack } from "./trash.ts";
+import { restore } from "./trash.ts";
 
 /** small steps, of which each waits for the system */
 const AT_ONCE = 64;
@@ -31,17 +31,17 @@ export interface GcReport {
   /** numbers of generations that can't be rolled back to any more */
   readonly pruned: readonly number[];
   readonly kept: readonly number[];
-  /** unnamed blobs that were put aside: a later collection deletes them */
+  /** unnamed blobs that were moved to the trash: a later collection deletes them */
   readonly aside: { readonly blobs: number; readonly bytes: number };
-  /** blobs that an earlier collection had put aside: their space is free */
+  /** blobs that an earlier collection had moved to the trash: their space is free */
   readonly deleted: { readonly blobs: number; readonly bytes: number };
-  /** blobs that were taken back from the trash, since a generation names them */
+  /** blobs that were restored from the trash, since a generation names them */
   readonly restored: number;
   /** unnamed blobs that are too young */
   readonly young: { readonly blobs: number; readonly bytes: number };
 }
 
-/** Collects. Fails with `corrupt` where a kept generation can't be read: what it names is not known then, and nothing is put aside. */
+/** Collects. Fails with `corrupt` where a kept generation can't be read: what it names is not known then, and nothing is moved. */
 export async function collectGarbage(store: Store, options: GcOptions): Promise<GcReport> {
   const { storage } = store;
   const now = await storage.clock();
@@ -49,7 +49,7 @@ export async function collectGarbage(store: Store, options: GcOptions): Promise<
   const { pruned, kept } = await divide(store, options, now);
   const seen = new Set<Digest>();
   for (const generation of kept) await walk(store, generation, seen);
-  // Pruned before anything is put aside: a generation that is listed has all that it names.
+  // Pruned before anything is moved: a generation that is listed has all that it names.
   if (!options.dryRun) {
     for (const number of pruned) await storage.remove(generationKey(number));
     await storage.flush();
@@ -65,21 +65,21 @@ export async function collectGarbage(store: Store, options: GcOptions): Promise<
       const object = await storage.open(key);
       if (!object) return;
       if (object.modified > limit) add(young, object.size);
-      else if (options.dryRun || (await putAside(store, digest, now, limit))) add(aside, object.size);
+      else if (options.dryRun || (await moveToTrash(store, digest, now, limit))) add(aside, object.size);
     });
   }
   if (!options.dryRun) await storage.flush();
-  // What was published meanwhile is kept whole: its makers look after themselves once more when this has been read.
+  // What was published meanwhile is kept whole: its publisher restores what it names once more after it is linked.
   const since = (kept.at(-1)?.number ?? 0) + 1;
   for (const number of await store.generationNumbers()) {
     const generation = number >= since ? await store.generation(number) : undefined;
     if (generation) await walk(store, generation, seen);
   }
-  const restored = options.dryRun ? 0 : await takeBack(storage, [...seen]);
+  const restored = options.dryRun ? 0 : await restore(storage, [...seen]);
   return {
     dryRun: options.dryRun,
     pruned,
-    kept: kept.map((one) => one.number),
+    kept: kept.map(({ number }) => number),
     aside,
     deleted: await empty(store, old, { seen, now, ...options }),
     restored,
@@ -106,17 +106,17 @@ async function walk(store: Store, generation: Generation, seen: Set<Digest>): Pr
 }
 
 /** False where an import brought the same bytes anew between the look at its age and this. */
-async function putAside(store: Store, digest: Digest, now: number, limit: number): Promise<boolean> {
+async function moveToTrash(store: Store, digest: Digest, now: number, limit: number): Promise<boolean> {
   const { storage } = store;
-  const aside = trashKey(digest, now);
-  if (!(await storage.move(blobKey(digest), aside))) return false;
-  const moved = await storage.open(aside);
+  const trashName = trashKey(digest, now);
+  if (!(await storage.move(blobKey(digest), trashName))) return false;
+  const moved = await storage.open(trashName);
   if (!moved || moved.modified <= limit) return true;
-  await storage.move(aside, blobKey(digest));
+  await storage.move(trashName, blobKey(digest));
   return false;
 }
 
-/** Deletes what an earlier collection put aside, an hour after it: who was publishing then has looked for its blobs since. */
+/** Deletes what an earlier collection moved to the trash, an hour after it: whoever was publishing then has looked for its blobs since. */
 async function empty(
   store: Store,
   keys: readonly string[],

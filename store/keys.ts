@@ -8,7 +8,7 @@ import { type Digest, isDigest } from "../src/digest.ts";
  *     catalog/0000000042.json      a generation
  *     config.json                  settings
  *     tls.json                     the certificate that is served
- *     trash/                       what gc put aside: TIME.SHA256
+ *     trash/                       what gc moved there: TIME.SHA256
  *     secrets/                     passwords, keys, hashes of tokens; folder 0700, files 0600
  *     quarantine/                  what a check found damaged
  *     tmp/                         what is being written; owned by the storage
@@ -42,7 +42,7 @@ export function blobDigest(key: string): Digest | undefined {
   return isDigest(name) && key === blobKey(name) ? name : undefined;
 }
 
-/** `time`: when it was put aside, in milliseconds. */
+/** `time`: when it was moved there, in milliseconds. */
 export function trashKey(digest: Digest, time: number): string {
   return `${TRASH}${Math.floor(time)}.${digest}`;
 }

@@ -14,7 +14,7 @@ import { blobsOfPackage, blobsOfSnap, dependencies } from "./named.ts";
 import { Settings } from "./settings.ts";
 import { type Older, Snapshot } from "./snapshot.ts";
 import type { Stage, Storage, StoredObject } from "./storage.ts";
-import { openTrashed, takeBack } from "./trash.ts";
+import { openTrashed, restore } from "./trash.ts";
 
 const LISTING_INTERVAL = 1000;
 const MAX_ATTEMPTS = 1000;
@@ -287,9 +287,9 @@ export class Store {
         index: await this.#put(index),
       };
       const named = dependencies(generation.index, index, packages, snaps.changed);
-      await takeBack(this.storage, named);
+      await restore(this.storage, named);
       if (await this.storage.create(generationKey(number), jsonBytes(generation))) {
-        await takeBack(this.storage, named);
+        await restore(this.storage, named);
         this.#outdated();
         return { generation, result };
       }

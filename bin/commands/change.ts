@@ -4,27 +4,27 @@ import type { Command } from "commander";
 import {
   chooseTrack,
   close,
-  type Held,
   type Move,
   movesOf,
   release,
   rollBack,
   rollBackSnap,
+  type StoredPackage,
   sameManifest,
 } from "../../src/catalog/change.ts";
 import type { Draft, Generation, Tally } from "../../src/catalog/generation-types.ts";
 import {
   endCommand,
   endOverride,
-  holdOf,
   type OverrideMove,
   override,
   overrideMoves,
+  overrideOn,
   overridesOf,
   readReason,
   readUntil,
-  showHold,
   showOverride,
+  showPinned,
 } from "../../src/catalog/override.ts";
 import { Failure, printable, refused } from "../../src/errors.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
@@ -164,7 +164,7 @@ async function runChange(
   command: string,
   options: ChangeFlags,
   io: Io,
-  work: (held: Held, now: string) => Held,
+  work: (held: StoredPackage, now: string) => StoredPackage,
 ): Promise<void> {
   const store = await openStore(options, io);
   const where = [options.base && ` --base ${options.base}`, options.arch && ` --arch ${options.arch}`].filter(Boolean).join("");
@@ -176,11 +176,11 @@ async function runChange(
 export async function changeHeld(
   store: Store,
   command: string,
-  choose: (base: Snapshot) => Promise<Held>,
-  work: (held: Held, now: string) => Held,
-): Promise<{ generation: Generation | undefined; told: { before: Held; after: Held } }> {
+  choose: (base: Snapshot) => Promise<StoredPackage>,
+  work: (held: StoredPackage, now: string) => StoredPackage,
+): Promise<{ generation: Generation | undefined; told: { before: StoredPackage; after: StoredPackage } }> {
   const now = new Date().toISOString();
-  let told: { before: Held; after: Held } | undefined;
+  let told: { before: StoredPackage; after: StoredPackage } | undefined;
   const generation = await publishChange(store, now, async (base) => {
     const before = await choose(base);
     const after = work(before, now);
@@ -192,7 +192,7 @@ export async function changeHeld(
 }
 
 /** What is held by that name. Fails with `not-found`. */
-export async function find(base: Snapshot, name: string, isSnap: boolean): Promise<Held> {
+export async function find(base: Snapshot, name: string, isSnap: boolean): Promise<StoredPackage> {
   const [pkg, snap] = [isSnap ? undefined : await base.package(name), await base.snap(name)];
   if (pkg && snap) throw new Failure("usage", `${name} is a ${pkg.type} and a snap`, { next: "say --snap where the snap is meant" });
   const found = pkg ?? snap;
@@ -207,7 +207,7 @@ export function publishChange(store: Store, now: string, draft: (base: Snapshot)
 
 export function draftOf(
   command: string,
-  pairs: readonly (readonly [before: Held | undefined, after: Held])[],
+  pairs: readonly (readonly [before: StoredPackage | undefined, after: StoredPackage])[],
   dropped: readonly string[] = [],
 ): Draft {
   const after = pairs.map(([, one]) => one);
@@ -231,7 +231,7 @@ async function runRollback(number: number, options: RollbackFlags, io: Io): Prom
   const store = await openStore(options, io);
   const then = await store.snapshotAt(number);
   if (!then) throw await pruned(store, number);
-  let pairs: (readonly [Held | undefined, Held])[] = [];
+  let pairs: (readonly [StoredPackage | undefined, StoredPackage])[] = [];
   const generation = await publishChange(store, new Date().toISOString(), async (base) => {
     const rolled = await rolledBack(then, base);
     if (rolled.taken.length > 0 && !options.yes)
@@ -258,9 +258,9 @@ async function pruned(store: Store, number: number): Promise<Failure> {
 
 /** What changes when the store answers as it did `then`. */
 export async function rolledBack(then: Snapshot, now: Snapshot) {
-  const pairs: (readonly [Held | undefined, Held])[] = [];
+  const pairs: (readonly [StoredPackage | undefined, StoredPackage])[] = [];
   const taken: string[] = [];
-  const add = (before: Held | undefined, after: Held | undefined) => {
+  const add = (before: StoredPackage | undefined, after: StoredPackage | undefined) => {
     if (after && !sameManifest(before, after)) pairs.push([before, after]);
   };
   for (const name of new Set([...then.names, ...now.names])) {
@@ -282,8 +282,8 @@ export async function rolledBack(then: Snapshot, now: Snapshot) {
 }
 
 interface Told {
-  readonly before: Held | undefined;
-  readonly after: Held | undefined;
+  readonly before: StoredPackage | undefined;
+  readonly after: StoredPackage | undefined;
 }
 
 /** What moved, and the command that undoes it. */
@@ -295,14 +295,14 @@ export function report(generation: Generation | undefined, told: readonly Told[]
       name: (after ?? before)?.name ?? "",
       type: (after ?? before)?.type ?? "charm",
       // what is offered all the same
-      moves: movesOf(before, after).map((move) => ({ ...move, override: holdOf(overrides, move) ?? null })),
+      moves: movesOf(before, after).map((move) => ({ ...move, override: overrideOn(overrides, move) ?? null })),
       overrides: overrideMoves(before, after),
       defaultTrack: { from: before?.defaultTrack ?? null, to: after?.defaultTrack ?? null },
     };
   });
   if (options.json) return printJson({ generation: generation?.number ?? null, packages, undo }, io);
   const lines = packages.flatMap(({ name, moves, overrides, defaultTrack: { from, to } }) => [
-    ...moves.map((move) => `${name} ${move.channel} ${move.on}: ${showMove(move)}${move.override ? `; ${showHold(move.override)}` : ""}`),
+    ...moves.map((move) => `${name} ${move.channel} ${move.on}: ${showMove(move)}${move.override ? `; ${showPinned(move.override)}` : ""}`),
     ...overrides.map((move) => `${name} ${move.channel} ${move.on}: ${showOverrideMove(move)}`),
     ...(from !== to && from !== null && to !== null ? [`${name}: default track ${from} → ${to}`] : []),
     ...[...new Set(moves.flatMap((move) => (move.override ? [move.override.channel] : [])))].map(

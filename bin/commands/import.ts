@@ -15,7 +15,7 @@ import { showBase } from "../../src/catalog/base.ts";
 import { showRow } from "../../src/catalog/change.ts";
 import { parseChannel } from "../../src/catalog/channel.ts";
 import { showNeed } from "../../src/catalog/lacking.ts";
-import { endCommand, holdOf, showHold } from "../../src/catalog/override.ts";
+import { endCommand, overrideOn, showPinned } from "../../src/catalog/override.ts";
 import type { ChannelPolicy } from "../../src/catalog/package.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PackageReport, type Told } from "../../src/import/import.ts";
@@ -414,9 +414,9 @@ function renderMove({ from, to }: { from: number | null; to: number | null }): s
 }
 
 /** What is offered all the same. */
-function renderHold({ overrides }: Pick<PackageReport, "overrides">, row: Parameters<typeof holdOf>[1]): string {
-  const hold = holdOf(overrides, row);
-  return hold ? `; ${showHold(hold)}` : "";
+function renderHold({ overrides }: Pick<PackageReport, "overrides">, row: Parameters<typeof overrideOn>[1]): string {
+  const hold = overrideOn(overrides, row);
+  return hold ? `; ${showPinned(hold)}` : "";
 }
 
 function renderEnds({ name, overrides }: Pick<PackageReport, "name" | "overrides">, options: CommonOptions): string[] {

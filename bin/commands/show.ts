@@ -1,5 +1,5 @@
 import { showBase } from "../../src/catalog/base.ts";
-import type { Held } from "../../src/catalog/change.ts";
+import type { StoredPackage } from "../../src/catalog/change.ts";
 import { neededSnaps, showNeed } from "../../src/catalog/lacking.ts";
 import { overridesOf, showOverride } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
@@ -137,7 +137,7 @@ function render(pkg: Package, snaps: readonly Snap[]): string[] {
 }
 
 /** What is offered in place of some of its channels. */
-function renderOverrides(held: Held): string[] {
+function renderOverrides(held: StoredPackage): string[] {
   const all = overridesOf(held, Date.now());
   return all.length === 0 ? [] : ["overrides:", ...all.map((one) => `  ${one.channel}  ${one.on}  ${showOverride(one)}`)];
 }

@@ -1,6 +1,6 @@
 /** What is offered now: a generation, with the overrides that are in force applied to its channel maps. */
 
-import type { Held } from "../src/catalog/change.ts";
+import type { StoredPackage } from "../src/catalog/change.ts";
 import { offered, spanOf } from "../src/catalog/override.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap } from "../src/catalog/snap.ts";
@@ -73,7 +73,7 @@ export class Offer {
     return this.of.assertions();
   }
 
-  #offered<H extends Held | undefined>(held: H): H {
+  #offered<H extends StoredPackage | undefined>(held: H): H {
     if (!held?.overrides) return held;
     const now = this.#clock();
     const { from, until } = spanOf(held, now);

@@ -1,11 +1,19 @@
 /** What the commands have in common that change packages by hand: each change is one generation, reported with the command that undoes it. */
 
 import type { Command } from "commander";
-import { type Held, type Move, movesOf, sameManifest } from "../../src/catalog/change.ts";
+import { type Move, movesOf, type StoredPackage, sameManifest } from "../../src/catalog/change.ts";
 import type { Where } from "../../src/catalog/channelmap.ts";
 import { changeDraft, type PackageChange, type PackageUpdate } from "../../src/catalog/drafts.ts";
 import type { Drafted, Generation, Published } from "../../src/catalog/generation-types.ts";
-import { endCommand, holdOf, type OverrideMove, overrideMoves, overridesOf, showHold, showOverride } from "../../src/catalog/override.ts";
+import {
+  endCommand,
+  type OverrideMove,
+  overrideMoves,
+  overrideOn,
+  overridesOf,
+  showOverride,
+  showPinned,
+} from "../../src/catalog/override.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
 import type { Store } from "../../store/store.ts";
@@ -43,7 +51,7 @@ export async function runChange(
   command: string,
   options: PlaceFlags,
   io: Io,
-  work: (stored: Held, now: string) => Held,
+  work: (stored: StoredPackage, now: string) => StoredPackage,
 ): Promise<void> {
   const store = await openStore(options, io);
   const place = [options.base && ` --base ${options.base}`, options.arch && ` --arch ${options.arch}`].filter(Boolean).join("");
@@ -56,9 +64,9 @@ export async function runChange(
 export async function publishUpdate(
   store: Store,
   command: string,
-  choose: (base: Snapshot) => Promise<Held>,
-  work: (stored: Held, now: string) => Held,
-): Promise<{ generation: Generation | undefined; update: PackageUpdate & { readonly before: Held } }> {
+  choose: (base: Snapshot) => Promise<StoredPackage>,
+  work: (stored: StoredPackage, now: string) => StoredPackage,
+): Promise<{ generation: Generation | undefined; update: PackageUpdate & { readonly before: StoredPackage } }> {
   const now = new Date().toISOString();
   const { generation, result: update } = await publishChange(store, now, async (base) => {
     const before = await choose(base);
@@ -69,7 +77,7 @@ export async function publishUpdate(
 }
 
 /** The stored package of that name. Fails with `not-found`, or `usage` where a charm and a snap have it. */
-export async function findPackage(base: Snapshot, name: string, isSnap: boolean): Promise<Held> {
+export async function findPackage(base: Snapshot, name: string, isSnap: boolean): Promise<StoredPackage> {
   const [pkg, snap] = [isSnap ? undefined : await base.package(name), await base.snap(name)];
   if (pkg && snap) throw new Failure("usage", `${name} is a ${pkg.type} and a snap`, { next: "say --snap where the snap is meant" });
   const found = pkg ?? snap;
@@ -94,14 +102,16 @@ export function reportChanges(generation: Generation | undefined, changes: reado
       name: (after ?? before)?.name ?? "",
       type: (after ?? before)?.type ?? "charm",
       // what is offered all the same
-      moves: movesOf(before, after).map((move) => ({ ...move, override: holdOf(overrides, move) ?? null })),
+      moves: movesOf(before, after).map((move) => ({ ...move, override: overrideOn(overrides, move) ?? null })),
       overrides: overrideMoves(before, after),
       defaultTrack: { from: before?.defaultTrack ?? null, to: after?.defaultTrack ?? null },
     };
   });
   if (options.json) return printJson({ generation: generation?.number ?? null, packages, undo }, io);
   const lines = packages.flatMap(({ name, moves, overrides, defaultTrack: { from, to } }) => [
-    ...moves.map((move) => `${name} ${move.channel} ${move.on}: ${renderMove(move)}${move.override ? `; ${showHold(move.override)}` : ""}`),
+    ...moves.map(
+      (move) => `${name} ${move.channel} ${move.on}: ${renderMove(move)}${move.override ? `; ${showPinned(move.override)}` : ""}`,
+    ),
     ...overrides.map((move) => `${name} ${move.channel} ${move.on}: ${renderOverrideMove(move)}`),
     ...(from !== to && from !== null && to !== null ? [`${name}: default track ${from} → ${to}`] : []),
     ...[...new Set(moves.flatMap((move) => (move.override ? [move.override.channel] : [])))].map(

@@ -1,7 +1,7 @@
 /** What only the documented names of chp have (a link `snap-store-proxy` to it): their own status, and what chp has no use for. */
 
 import { header } from "../../src/assertions/assertion.ts";
-import type { Held } from "../../src/catalog/change.ts";
+import type { StoredPackage } from "../../src/catalog/change.ts";
 import { channelOf } from "../../src/catalog/channelmap.ts";
 import { endOverride, type OverrideFacts, override, overrideMoves, overridesOf } from "../../src/catalog/override.ts";
 import { shortChannel } from "../../src/catalog/snap.ts";
@@ -103,12 +103,12 @@ function readAssignment(text: string): { channel: string; revision: number } {
 }
 
 /** Canonical's overrides are of snaps alone. */
-async function findSnapFirst(base: Snapshot, name: string): Promise<Held> {
+async function findSnapFirst(base: Snapshot, name: string): Promise<StoredPackage> {
   return findPackage(base, name, (await base.snap(name)) !== undefined);
 }
 
 /** `core18 stable amd64` */
-function showPlace({ name, type }: Held, { channel, on }: Pick<OverrideFacts, "channel" | "on">): string {
+function showPlace({ name, type }: StoredPackage, { channel, on }: Pick<OverrideFacts, "channel" | "on">): string {
   return `${name} ${type === "snap" ? shortChannel(channelOf({ channel })) : channel} ${on}`;
 }
 

@@ -4,7 +4,7 @@ import { classify } from "../../src/archives/names.ts";
 import { showSigner } from "../../src/archives/signature.ts";
 import { showBase } from "../../src/catalog/base.ts";
 import { showRow } from "../../src/catalog/change.ts";
-import { endCommand, holdOf, showHold } from "../../src/catalog/override.ts";
+import { endCommand, overrideOn, showPinned } from "../../src/catalog/override.ts";
 import type { ChannelPolicy } from "../../src/catalog/package.ts";
 import { showNeed } from "../../src/catalog/snapneeds.ts";
 import { printable } from "../../src/errors.ts";
@@ -85,9 +85,9 @@ function renderChannelMove({ from, to }: { from: number | null; to: number | nul
 }
 
 /** What is offered all the same. */
-function renderOverride({ overrides }: Pick<PackageReport, "overrides">, row: Parameters<typeof holdOf>[1]): string {
-  const hold = holdOf(overrides, row);
-  return hold ? `; ${showHold(hold)}` : "";
+function renderOverride({ overrides }: Pick<PackageReport, "overrides">, row: Parameters<typeof overrideOn>[1]): string {
+  const hold = overrideOn(overrides, row);
+  return hold ? `; ${showPinned(hold)}` : "";
 }
 
 function renderEndCommands({ name, overrides }: Pick<PackageReport, "name" | "overrides">, options: CommonOptions): string[] {

@@ -1,5 +1,5 @@
 import { showBase } from "../../src/catalog/base.ts";
-import type { Held } from "../../src/catalog/change.ts";
+import type { StoredPackage } from "../../src/catalog/change.ts";
 import { overridesOf, showOverride } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
 import { componentsOf, type Snap } from "../../src/catalog/snap.ts";
@@ -134,7 +134,7 @@ function renderPackage(pkg: Package, snaps: readonly Snap[]): string[] {
 }
 
 /** What is offered in place of some of its channels. */
-function renderOverrides(held: Held): string[] {
+function renderOverrides(held: StoredPackage): string[] {
   const all = overridesOf(held, Date.now());
   return all.length === 0 ? [] : ["overrides:", ...all.map((one) => `  ${one.channel}  ${one.on}  ${showOverride(one)}`)];
 }

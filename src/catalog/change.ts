@@ -1,4 +1,4 @@
-/** What an operator changes of what is held: channels, default tracks, and the way back to an earlier generation. All of it is pure. */
+/** What an operator changes in the store: channels, default tracks, and the way back to an earlier generation. All of it is pure. */
 
 import { Failure, printable, refused } from "../errors.ts";
 import { showBase } from "./base.ts";
@@ -19,11 +19,11 @@ import {
 import { findResource, findRevision, offeredBy, PACKAGE_RULES, type Package, type Release, type Resource } from "./package.ts";
 import { comparePairs, findSnapRevision, mergeAssertions, pairKey, runsOn, SNAP_RULES, type Snap, type SnapRelease } from "./snap.ts";
 
-export type Held = Package | Snap;
+export type StoredPackage = Package | Snap;
 
 /** Whether two manifests say the same. What operators chose stands in them in the order in which they chose it. */
-export function sameManifest(a: Held | undefined, b: Held): boolean {
-  const text = (one: Held) => JSON.stringify(Object.entries(one).toSorted(([x], [y]) => (x < y ? -1 : 1)));
+export function sameManifest(a: StoredPackage | undefined, b: StoredPackage): boolean {
+  const text = (one: StoredPackage) => JSON.stringify(Object.entries(one).toSorted(([x], [y]) => (x < y ? -1 : 1)));
   return a !== undefined && text(a) === text(b);
 }
 
@@ -31,7 +31,7 @@ export type AnyRow = Release | SnapRelease;
 export type AnyPlace = Pick<Release, "base"> | Pick<SnapRelease, "architecture">;
 
 /** The rules of a package's channel map. All rows of a package are of its own kind, so they may be used without asking which. */
-export function rulesOf({ type }: Pick<Held, "type">): Rules<AnyRow, AnyPlace> {
+export function rulesOf({ type }: Pick<StoredPackage, "type">): Rules<AnyRow, AnyPlace> {
   return type === "snap" ? SNAP_RULES : PACKAGE_RULES;
 }
 
@@ -51,54 +51,54 @@ export function showRow(row: Pick<AnyRow, "channel"> & AnyPlace): string {
 }
 
 /** The channel in full: the track that is not written is the package's default one. Throws a `usage` failure. */
-export function readChannel(held: Pick<Held, "defaultTrack">, text: string): string {
-  const channel = fullChannel(text, held.defaultTrack);
+export function readChannel(pkg: Pick<StoredPackage, "defaultTrack">, text: string): string {
+  const channel = fullChannel(text, pkg.defaultTrack);
   if (!channel) throw new Failure("usage", `${printable(text, 100)} is not a channel: TRACK/RISK, TRACK/RISK/BRANCH, RISK or TRACK`);
   return formatChannel(channel);
 }
 
 /** Releases a revision on every base or architecture that it runs on and `where` means. `now`: RFC 3339. */
-export function release<H extends Held>(held: H, revision: number, channel: string, where: Where, now: string): H {
-  return opened(held, rowsOf(held, revision, channel, where, now));
+export function release<H extends StoredPackage>(pkg: H, revision: number, channel: string, where: Where, now: string): H {
+  return opened(pkg, rowsOf(pkg, revision, channel, where, now));
 }
 
 /** The package with these rows open: what they replace goes to the history, and what they offer is not aside. */
-export function opened<H extends Held>(held: H, rows: readonly AnyRow[]): H {
-  const rules = rulesOf(held);
-  const mapped = settled(rules, released(rules, held, { rows }));
+export function opened<H extends StoredPackage>(pkg: H, rows: readonly AnyRow[]): H {
+  const rules = rulesOf(pkg);
+  const mapped = settled(rules, released(rules, pkg, { rows }));
   const pinned = rows.filter((row) => "resources" in row);
   return pinned.length > 0 && mapped.type !== "snap" ? { ...mapped, resources: offeredBy(pinned, mapped.resources) } : mapped;
 }
 
 /** The rows that a release of that revision has. Throws a failure where it is not stored, or does not run there. */
-export function rowsOf(held: Held, number: number, text: string, where: Where, now: string): AnyRow[] {
-  const channel = readChannel(held, text);
-  const rules = rulesOf(held);
-  const places = placesOf(held, number, where);
+export function rowsOf(pkg: StoredPackage, number: number, text: string, where: Where, now: string): AnyRow[] {
+  const channel = readChannel(pkg, text);
+  const rules = rulesOf(pkg);
+  const places = placesOf(pkg, number, where);
   const meant = places.filter((place) => rules.isMeant(place, where));
   if (meant.length === 0) {
     const runs = places.map((place) => rules.showPlace(place)).join(", ");
-    throw refused(`revision ${number} of ${held.name} runs on ${runs} and not${showWhere(where)}`);
+    throw refused(`revision ${number} of ${pkg.name} runs on ${runs} and not${showWhere(where)}`);
   }
   return meant.map((place) => {
     const row = { channel, ...place, revision: number, releasedAt: now };
-    return "architecture" in row ? row : { ...row, resources: pinsOf(held as Package, row) };
+    return "architecture" in row ? row : { ...row, resources: pinsOf(pkg as Package, row) };
   });
 }
 
 /** On what a revision can be released. Throws a failure where it is not stored. */
-function placesOf(held: Held, number: number, { base, architecture }: Where): AnyPlace[] {
-  if (held.type === "snap") {
+function placesOf(pkg: StoredPackage, number: number, { base, architecture }: Where): AnyPlace[] {
+  if (pkg.type === "snap") {
     if (base !== undefined)
-      throw new Failure("usage", `${held.name} is a snap, and snaps have no base`, { next: "name an architecture with --arch" });
-    const revision = findSnapRevision(held, number);
-    if (!revision) throw notStored(held, number);
+      throw new Failure("usage", `${pkg.name} is a snap, and snaps have no base`, { next: "name an architecture with --arch" });
+    const revision = findSnapRevision(pkg, number);
+    if (!revision) throw notStored(pkg, number);
     const architectures = architecture !== undefined && runsOn(revision, architecture) ? [architecture] : revision.architectures;
     return architectures.map((one) => ({ architecture: one }));
   }
-  const revision = findRevision(held, number);
-  if (!revision) throw notStored(held, number);
-  return (held.type === "bundle" ? [null] : revision.bases).map((one) => ({ base: one }));
+  const revision = findRevision(pkg, number);
+  if (!revision) throw notStored(pkg, number);
+  return (pkg.type === "bundle" ? [null] : revision.bases).map((one) => ({ base: one }));
 }
 
 /** What the revision was released with there, else anywhere last, else the newest of what it declares. */
@@ -117,27 +117,27 @@ function pinsOf(pkg: Package, { channel, base, revision }: Pick<Release, "channe
 }
 
 /** Closes the rows of a channel. Throws a `refused` failure where none is open. */
-export function close<H extends Held>(held: H, text: string, where: Where): H {
-  const channel = readChannel(held, text);
-  const rules = rulesOf(held);
+export function close<H extends StoredPackage>(pkg: H, text: string, where: Where): H {
+  const channel = readChannel(pkg, text);
+  const rules = rulesOf(pkg);
   const closes = (row: AnyRow) => row.channel === channel && rules.isMeant(row, where);
-  if (!held.releases.some(closes)) throw notOpen(held, channel, where);
-  return settled(rules, closed(held, closes));
+  if (!pkg.releases.some(closes)) throw notOpen(pkg, channel, where);
+  return settled(rules, closed(pkg, closes));
 }
 
 /** Makes a track the default one, whatever imports say later. Throws a `refused` failure where nothing is released in it. */
-export function chooseTrack<H extends Held>(held: H, track: string): H {
-  const tracks = new Set(held.releases.map((row) => channelOf(row).track));
+export function chooseTrack<H extends StoredPackage>(pkg: H, track: string): H {
+  const tracks = new Set(pkg.releases.map((row) => channelOf(row).track));
   if (!tracks.has(track))
-    throw refused(`${held.name} has no release in the track ${printable(track, 100)}, so a plain install would fail`, {
+    throw refused(`${pkg.name} has no release in the track ${printable(track, 100)}, so a plain install would fail`, {
       next:
-        tracks.size > 0 ? `it has ${[...tracks].join(", ")}` : `chp release ${held.name} REVISION ${printable(track, 100)}/stable opens it`,
+        tracks.size > 0 ? `it has ${[...tracks].join(", ")}` : `chp release ${pkg.name} REVISION ${printable(track, 100)}/stable opens it`,
     });
-  return settled(rulesOf(held), { ...held, chosenTrack: track });
+  return settled(rulesOf(pkg), { ...pkg, chosenTrack: track });
 }
 
 /** The rows that differ between two states, in the order of the later one; what was closed comes last. */
-export function movesOf(before: Held | undefined, after: Held | undefined): Move[] {
+export function movesOf(before: StoredPackage | undefined, after: StoredPackage | undefined): Move[] {
   const one = after ?? before;
   if (!one) return [];
   const rules = rulesOf(one);
@@ -203,14 +203,14 @@ export function showWhere({ base, architecture }: Where): string {
   return parts.length > 0 ? printable(` on ${parts.join(" ")}`, 100) : "";
 }
 
-function notStored({ name, revisions }: Held, revision: number): Failure {
+function notStored({ name, revisions }: StoredPackage, revision: number): Failure {
   const stored = revisions.map((r) => r.revision);
   return new Failure("not-found", `revision ${revision} of ${name} is not held`, {
     next: `held are ${stored.slice(0, 10).join(", ")}${stored.length > 10 ? ", …" : ""}; chp show ${name} tells more`,
   });
 }
 
-function notOpen({ name, overrides }: Held, channel: string, where: Where): Failure {
+function notOpen({ name, overrides }: StoredPackage, channel: string, where: Where): Failure {
   return refused(`${name} has no release in ${channel}${showWhere(where)}`, {
     next: overrides?.some((one) => one.channel === channel)
       ? `an override holds it, which chp end-override ${name} ${channel} ends`

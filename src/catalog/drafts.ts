@@ -1,19 +1,19 @@
 /** What an operator's change publishes: the draft of a generation, made from what a package was before it and is after it. */
 
 import { printable } from "../errors.ts";
-import { type Held, movesOf, rollBack, rollBackSnap, sameManifest } from "./change.ts";
+import { movesOf, rollBack, rollBackSnap, type StoredPackage, sameManifest } from "./change.ts";
 import type { CatalogView, Draft, Tally } from "./generation-types.ts";
 import { overrideMoves } from "./override.ts";
 
 /** One package on both sides of a change. `before` undefined: it is new; `after` undefined: it is removed. */
 export interface PackageChange {
-  readonly before: Held | undefined;
-  readonly after: Held | undefined;
+  readonly before: StoredPackage | undefined;
+  readonly after: StoredPackage | undefined;
 }
 
 /** A change that leaves something of the package. */
 export interface PackageUpdate extends PackageChange {
-  readonly after: Held;
+  readonly after: StoredPackage;
 }
 
 /** The generation that has `after` of each; `dropped`: names that no snap has any more. `command`: as `chp log` shows it. */
@@ -39,7 +39,7 @@ export function changeDraft(command: string, updates: readonly PackageUpdate[], 
 }
 
 /** The generation without what a removal takes away. `after` undefined: nothing is left of the package. */
-export function removalDraft(command: string, before: Held, after: Held | undefined): Draft {
+export function removalDraft(command: string, before: StoredPackage, after: StoredPackage | undefined): Draft {
   if (after) return changeDraft(command, [{ before, after }]);
   const tally = { [before.name]: { revisions: [], channels: before.releases.length } };
   const none = changeDraft(command, [], before.type === "snap" ? [before.name] : []);
@@ -59,7 +59,7 @@ export interface Rollback {
 export async function rollbackTo(then: CatalogView, now: CatalogView): Promise<Rollback> {
   const updates: PackageUpdate[] = [];
   const lost: string[] = [];
-  const add = (before: Held | undefined, after: Held | undefined) => {
+  const add = (before: StoredPackage | undefined, after: StoredPackage | undefined) => {
     if (after && !sameManifest(before, after)) updates.push({ before, after });
   };
   for (const name of new Set([...Object.keys(then.index.packages), ...Object.keys(now.index.packages)])) {

@@ -1,7 +1,7 @@
-/** Overrides: a layer above the channel map that holds a channel at a revision, with a reason and often an end. All of it is pure. */
+/** Overrides: a layer above the channel map that pins a channel to a revision, with a reason and often an end. All of it is pure. */
 
 import { Failure, printable, refused } from "../errors.ts";
-import { type AnyPlace, type AnyRow, type Held, opened, readChannel, rowsOf, rulesOf, showWhere } from "./change.ts";
+import { type AnyPlace, type AnyRow, opened, readChannel, rowsOf, rulesOf, type StoredPackage, showWhere } from "./change.ts";
 import { type OverrideTerms, replaces, rowKey, sorted, type Where } from "./channelmap.ts";
 import type { Override } from "./package.ts";
 import { ANY_ARCHITECTURE, type SnapOverride } from "./snap.ts";
@@ -12,8 +12,8 @@ const DAY = 24 * 60 * 60 * 1000;
 
 type AnyOverride = Override | SnapOverride;
 
-/** One override, as operators are told of it. */
-export interface OverrideFacts extends Pick<Held, "name" | "type"> {
+/** One override, as operators see it. */
+export interface OverrideFacts extends Pick<StoredPackage, "name" | "type"> {
   readonly channel: string;
   /** `ubuntu@22.04 amd64` of a charm, `amd64` of a snap, `any base` of a bundle */
   readonly on: string;
@@ -36,18 +36,25 @@ type Overridden = Pick<OverrideFacts, "revision" | "reason" | "until">;
 /* ---- changing ---- */
 
 /**
- * Holds a channel at a revision on every base or architecture that it runs on and `where` means, whatever is released there.
+ * Pins a channel to a revision on every base or architecture that it runs on and `where` means, whatever is released there.
  * An override of the same rows is replaced. Throws the failures of a release. `now`: RFC 3339.
  */
-export function override<H extends Held>(held: H, revision: number, channel: string, where: Where, terms: OverrideTerms, now: string): H {
-  const rules = rulesOf(held);
-  const overrides: readonly AnyOverride[] = held.overrides ?? [];
-  const fresh = rowsOf(held, revision, channel, where, now).map((row): AnyOverride => {
+export function override<H extends StoredPackage>(
+  pkg: H,
+  revision: number,
+  channel: string,
+  where: Where,
+  terms: OverrideTerms,
+  now: string,
+): H {
+  const rules = rulesOf(pkg);
+  const overrides: readonly AnyOverride[] = pkg.overrides ?? [];
+  const fresh = rowsOf(pkg, revision, channel, where, now).map((row): AnyOverride => {
     // Overriding with what is there already changes no reply.
-    const there = [...overrides, ...held.releases].find((one) => rowKey(rules, one) === rowKey(rules, row) && one.revision === revision);
+    const there = [...overrides, ...pkg.releases].find((one) => rowKey(rules, one) === rowKey(rules, row) && one.revision === revision);
     return { ...row, ...(there && releasedWith(there)), ...terms };
   });
-  return withOverrides(held, [...overrides.filter((one) => !fresh.some((row) => replaces(rules, row, one))), ...fresh]);
+  return withOverrides(pkg, [...overrides.filter((one) => !fresh.some((row) => replaces(rules, row, one))), ...fresh]);
 }
 
 function releasedWith(row: AnyRow): Partial<AnyRow> {
@@ -55,25 +62,25 @@ function releasedWith(row: AnyRow): Partial<AnyRow> {
 }
 
 /** Ends the overrides of a channel, also those whose time is over. Throws a `refused` failure where there is none. */
-export function endOverride<H extends Held>(held: H, text: string, where: Where): H {
-  const channel = readChannel(held, text);
-  const ends = (one: AnyOverride) => one.channel === channel && rulesOf(held).isMeant(one, where);
-  if (!held.overrides?.some(ends))
-    throw refused(`no override holds ${held.name} in ${channel}${showWhere(where)}`, {
-      next: `chp overrides ${held.name} tells what is held`,
+export function endOverride<H extends StoredPackage>(pkg: H, text: string, where: Where): H {
+  const channel = readChannel(pkg, text);
+  const ends = (one: AnyOverride) => one.channel === channel && rulesOf(pkg).isMeant(one, where);
+  if (!pkg.overrides?.some(ends))
+    throw refused(`no override holds ${pkg.name} in ${channel}${showWhere(where)}`, {
+      next: `chp overrides ${pkg.name} tells what is held`,
     });
-  return overridesThat(held, (one) => !ends(one));
+  return overridesThat(pkg, (one) => !ends(one));
 }
 
 /** The package with only some of its overrides. */
-export function overridesThat<H extends Held>(held: H, stay: (one: AnyOverride) => boolean): H {
-  return withOverrides(held, (held.overrides ?? []).filter(stay));
+export function overridesThat<H extends StoredPackage>(pkg: H, stay: (one: AnyOverride) => boolean): H {
+  return withOverrides(pkg, (pkg.overrides ?? []).filter(stay));
 }
 
 /** In the order of releases. */
-function withOverrides<H extends Held>(held: H, rows: readonly AnyOverride[]): H {
-  const { overrides: _, ...without } = held;
-  return (rows.length === 0 ? without : { ...without, overrides: sorted(rulesOf(held), rows, held.defaultTrack) }) as H;
+function withOverrides<H extends StoredPackage>(pkg: H, rows: readonly AnyOverride[]): H {
+  const { overrides: _, ...without } = pkg;
+  return (rows.length === 0 ? without : { ...without, overrides: sorted(rulesOf(pkg), rows, pkg.defaultTrack) }) as H;
 }
 
 /** A reason that can be shown on one line. Throws a `usage` failure. */
@@ -101,26 +108,26 @@ export function readUntil(text: string, now: number): string {
 
 /* ---- what is offered ---- */
 
-const views = new WeakMap<Held, { readonly count: number; readonly view: Held }>();
+const views = new WeakMap<StoredPackage, { readonly count: number; readonly view: StoredPackage }>();
 
 /**
  * The package as it is offered: every override in force stands over the channel map, as if its revision were released. The
  * same object for as long as that does not change. `now`: milliseconds.
  */
-export function offered<H extends Held>(held: H, now: number): H {
-  const count = held.overrides?.filter((one) => isInForce(one, now)).length ?? 0;
-  if (count === 0) return held;
-  const known = views.get(held);
+export function offered<H extends StoredPackage>(pkg: H, now: number): H {
+  const count = pkg.overrides?.filter((one) => isInForce(one, now)).length ?? 0;
+  if (count === 0) return pkg;
+  const known = views.get(pkg);
   if (known?.count === count) return known.view as H; // they end one after the other, so their number tells which are left
-  const left = overridesThat(held, (one) => isInForce(one, now));
+  const left = overridesThat(pkg, (one) => isInForce(one, now));
   const view = opened(left, left.overrides ?? []);
-  views.set(held, { count, view });
+  views.set(pkg, { count, view });
   return view;
 }
 
 /** From when until when it is offered as it is `now`, in milliseconds: from the last end of an override to the next. */
-export function spanOf(held: Held, now: number): { readonly from: number; readonly until: number } {
-  const ends = (held.overrides ?? []).map(endOf);
+export function spanOf(pkg: StoredPackage, now: number): { readonly from: number; readonly until: number } {
+  const ends = (pkg.overrides ?? []).map(endOf);
   return { from: Math.max(...ends.filter((end) => end <= now)), until: Math.min(...ends.filter((end) => end > now)) };
 }
 
@@ -132,18 +139,18 @@ function isInForce(terms: OverrideTerms, now: number): boolean {
   return endOf(terms) > now;
 }
 
-/* ---- what is told ---- */
+/* ---- what is shown ---- */
 
 /** In the order of releases. `now`: milliseconds. */
-export function overridesOf(held: Held, now: number): OverrideFacts[] {
-  const rows: readonly AnyOverride[] = held.overrides ?? [];
+export function overridesOf(pkg: StoredPackage, now: number): OverrideFacts[] {
+  const rows: readonly AnyOverride[] = pkg.overrides ?? [];
   return rows.map((one) => ({
-    name: held.name,
-    type: held.type,
+    name: pkg.name,
+    type: pkg.type,
     channel: one.channel,
-    on: rulesOf(held).showPlace(one),
+    on: rulesOf(pkg).showPlace(one),
     revision: one.revision,
-    without: below(held, one),
+    without: below(pkg, one),
     reason: one.reason,
     until: one.until ?? null,
     state: isInForce(one, now) ? "in force" : "ended",
@@ -151,13 +158,13 @@ export function overridesOf(held: Held, now: number): OverrideFacts[] {
 }
 
 /** Those in force that stand over one of these rows. */
-export function overridesOver(held: Held, rows: readonly (Pick<AnyRow, "channel"> & AnyPlace)[], now: number): OverrideFacts[] {
-  const moved = rows.map((row) => ({ channel: row.channel, on: rulesOf(held).showPlace(row) }));
-  return overridesOf(held, now).filter((one) => moved.some((row) => holdOf([one], row)));
+export function overridesOver(pkg: StoredPackage, rows: readonly (Pick<AnyRow, "channel"> & AnyPlace)[], now: number): OverrideFacts[] {
+  const moved = rows.map((row) => ({ channel: row.channel, on: rulesOf(pkg).showPlace(row) }));
+  return overridesOf(pkg, now).filter((one) => moved.some((row) => overrideOn([one], row)));
 }
 
 /** The override in force that stands over a row. */
-export function holdOf(
+export function overrideOn(
   overrides: readonly OverrideFacts[],
   row: { readonly channel: string; readonly on: string },
 ): OverrideFacts | undefined {
@@ -166,12 +173,12 @@ export function holdOf(
 }
 
 /** What differs between the overrides of two states, in the order of the later one; what was ended comes last. */
-export function overrideMoves(before: Held | undefined, after: Held | undefined): OverrideMove[] {
+export function overrideMoves(before: StoredPackage | undefined, after: StoredPackage | undefined): OverrideMove[] {
   const owner = after ?? before;
   if (!owner) return [];
   const rules = rulesOf(owner);
-  const rows = (held: Held | undefined): Map<string, AnyOverride> =>
-    new Map((held?.overrides ?? []).map((one) => [rowKey(rules, one), one]));
+  const rows = (pkg: StoredPackage | undefined): Map<string, AnyOverride> =>
+    new Map((pkg?.overrides ?? []).map((one) => [rowKey(rules, one), one]));
   const [was, is] = [rows(before), rows(after)];
   const at = (one: AnyOverride | undefined): Overridden | null =>
     one ? { revision: one.revision, reason: one.reason, until: one.until ?? null } : null;
@@ -185,10 +192,10 @@ export function overrideMoves(before: Held | undefined, after: Held | undefined)
 }
 
 /** What an operator should know of the overrides of a package, each with the next command. */
-export function overrideWarnings(held: Held, now: number): string[] {
-  return overridesOf(held, now).flatMap((one) => {
-    const row = `${held.name} ${one.channel} ${one.on}`;
-    const end = endCommand(held.name, one.channel);
+export function overrideWarnings(pkg: StoredPackage, now: number): string[] {
+  return overridesOf(pkg, now).flatMap((one) => {
+    const row = `${pkg.name} ${one.channel} ${one.on}`;
+    const end = endCommand(pkg.name, one.channel);
     if (one.state === "ended") return [`${row}: its override ended, so it offers ${showWithout(one)}; ${end} takes it off the list`];
     const newer = one.without !== null && one.without > one.revision;
     return [
@@ -215,7 +222,7 @@ export function showOverride(one: OverrideFacts | (Overridden & Pick<OverrideFac
 }
 
 /** `held at 6 by an override until 2026-08-31T23:59:59Z: why` */
-export function showHold(one: OverrideFacts): string {
+export function showPinned(one: OverrideFacts): string {
   return `held at ${one.revision} by an override${showUntil(one)}: ${one.reason}`;
 }
 
@@ -230,8 +237,8 @@ export function showWithout({ without }: Pick<OverrideFacts, "without">): string
 /* ---- parts ---- */
 
 /** The newest revision that an override stands over; null: nothing. */
-function below(held: Held, over: AnyOverride): number | null {
-  const rows: readonly AnyRow[] = held.releases;
-  const revisions = rows.filter((row) => replaces(rulesOf(held), over, row)).map((row) => row.revision);
+function below(pkg: StoredPackage, over: AnyOverride): number | null {
+  const rows: readonly AnyRow[] = pkg.releases;
+  const revisions = rows.filter((row) => replaces(rulesOf(pkg), over, row)).map((row) => row.revision);
   return revisions.length > 0 ? Math.max(...revisions) : null;
 }

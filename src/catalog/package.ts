@@ -46,7 +46,7 @@ export interface Revision {
   readonly attributes?: Readonly<Record<string, string>>;
   /** what the charm installs, as far as its files tell */
   readonly snaps?: readonly Need[];
-  /** came after the generation that was rolled back to: had by its number alone */
+  /** came after the generation that was rolled back to: can be installed only by its number */
   readonly aside?: true;
 }
 
@@ -63,7 +63,7 @@ export interface ResourceRevision {
   readonly image?: { readonly reference: string; readonly path: string };
   /** never stored: its bytes are made for the local registry, so there may be several of one revision */
   readonly retargeted?: true;
-  /** came after the generation that was rolled back to: had by its number alone */
+  /** came after the generation that was rolled back to: can be installed only by its number */
   readonly aside?: true;
 }
 
@@ -112,7 +112,7 @@ export interface Package {
   readonly declaredTrack?: string;
   /** the default track that the operator chose, over what upstream calls so */
   readonly chosenTrack?: string;
-  /** what a channel without a track means here; a release of it is held whenever any is */
+  /** what a channel without a track means here; it has a release whenever any track has one */
   readonly defaultTrack: string;
   /** newest first */
   readonly revisions: readonly Revision[];
@@ -158,7 +158,7 @@ export function findResource(pkg: Pick<Package, "resources">, name: string, revi
   return found?.find((r) => (revision === undefined ? !r.aside : r.revision === revision));
 }
 
-/** The newest revision that is not aside; undefined: all that is held is had by number alone. */
+/** The newest revision that is not aside; undefined: all that is stored can be installed only by number. */
 export function newestRevision(pkg: Pick<Package, "revisions">): Revision | undefined {
   return pkg.revisions.find((r) => !r.aside);
 }
@@ -235,32 +235,32 @@ function mergeFacts(stored: Package | undefined, incoming: Incoming): Package {
   };
 }
 
-function mergeIdentity(held: Package | undefined, incoming: Incoming): Pick<Package, "id" | "formerIds" | "declared" | "details"> {
-  if (!held) return { id: incoming.id, formerIds: [], declared: incoming.declared, details: incoming.details };
-  if (held.declared && incoming.declared && held.id !== incoming.id)
-    throw refused(`${incoming.name} has the package id ${held.id} in the store and ${incoming.id} in the archive`);
-  const winner = incoming.declared || !held.declared ? incoming : held;
-  // A rebuilt id never replaces another: applications were deployed under the one that is held.
-  const id = incoming.declared ? incoming.id : held.id;
-  const formerIds = [...new Set([...held.formerIds, held.id])].filter((former) => former !== id);
+function mergeIdentity(stored: Package | undefined, incoming: Incoming): Pick<Package, "id" | "formerIds" | "declared" | "details"> {
+  if (!stored) return { id: incoming.id, formerIds: [], declared: incoming.declared, details: incoming.details };
+  if (stored.declared && incoming.declared && stored.id !== incoming.id)
+    throw refused(`${incoming.name} has the package id ${stored.id} in the store and ${incoming.id} in the archive`);
+  const winner = incoming.declared || !stored.declared ? incoming : stored;
+  // A rebuilt id never replaces another: applications were deployed under the stored one.
+  const id = incoming.declared ? incoming.id : stored.id;
+  const formerIds = [...new Set([...stored.formerIds, stored.id])].filter((former) => former !== id);
   return { id, formerIds, declared: winner.declared, details: winner.details };
 }
 
-function mergeRevisions(held: Package | undefined, incoming: Incoming): Revision[] {
-  const all = new Map(held?.revisions.map((r) => [r.revision, r]));
+function mergeRevisions(stored: Package | undefined, incoming: Incoming): Revision[] {
+  const all = new Map(stored?.revisions.map((r) => [r.revision, r]));
   for (const r of incoming.revisions) {
     const known = all.get(r.revision);
     if (known && known.blob !== r.blob)
       throw refused(
         `${incoming.name} revision ${r.revision} has other bytes than before: sha256 ${known.blob} is held, ${r.blob} was given`,
       );
-    if (!known || known.aside || incoming.declared) all.set(r.revision, { ...r, createdAt: created(held, known, r) });
+    if (!known || known.aside || incoming.declared) all.set(r.revision, { ...r, createdAt: created(stored, known, r) });
   }
   return [...all.values()].toSorted((a, b) => b.revision - a.revision);
 }
 
-function mergeResources(held: Package | undefined, incoming: Incoming): Resource[] {
-  const all = new Map(held?.resources.map((r) => [r.name, new Map(r.revisions.map((one) => [one.revision, one]))]));
+function mergeResources(stored: Package | undefined, incoming: Incoming): Resource[] {
+  const all = new Map(stored?.resources.map((r) => [r.name, new Map(r.revisions.map((one) => [one.revision, one]))]));
   for (const { name, revisions } of incoming.resources) {
     const known = all.get(name) ?? new Map<number, ResourceRevision>();
     all.set(name, known);
@@ -270,7 +270,7 @@ function mergeResources(held: Package | undefined, incoming: Incoming): Resource
         throw refused(
           `resource ${name} revision ${r.revision} of ${incoming.name} has other bytes than before: sha256 ${before.blob} is held, ${r.blob} was given`,
         );
-      if (!before || before.aside || incoming.declared) known.set(r.revision, { ...r, createdAt: created(held, before, r) });
+      if (!before || before.aside || incoming.declared) known.set(r.revision, { ...r, createdAt: created(stored, before, r) });
     }
   }
   return [...all]
@@ -279,8 +279,8 @@ function mergeResources(held: Package | undefined, incoming: Incoming): Resource
 }
 
 /** An archive that tells no times is read with the time of the import, which must not make the same import a change. */
-function created(held: Package | undefined, before: { createdAt: string } | undefined, now: { createdAt: string }): string {
-  return held?.declared && before ? before.createdAt : now.createdAt;
+function created(stored: Package | undefined, before: { createdAt: string } | undefined, now: { createdAt: string }): string {
+  return stored?.declared && before ? before.createdAt : now.createdAt;
 }
 
 /** The rows of the archives, each with the resources that it was released with, and what of them nobody has. */

@@ -1,7 +1,7 @@
 /** Taking packages and revisions away: what uses them, what machines may still need, and what is left. All of it is pure. */
 
 import { Failure } from "../errors.ts";
-import { type AnyRow, type Held, showRow } from "./change.ts";
+import { type AnyRow, type StoredPackage, showRow } from "./change.ts";
 import { settled } from "./channelmap.ts";
 import { overridesOf, overridesThat } from "./override.ts";
 import { findResource, PACKAGE_RULES, type Package } from "./package.ts";
@@ -13,29 +13,33 @@ export interface Removal {
   /** what machines that have it ask for again, and fail without */
   readonly needed: readonly string[];
   /** undefined: nothing is left of the package */
-  readonly after: Held | undefined;
+  readonly after: StoredPackage | undefined;
 }
 
 /** Takes a revision away, or without a number the whole package. Throws a `not-found` failure. `now`: milliseconds. */
-export function removal(held: Held, revision: number | undefined, bundles: readonly Package[], now: number): Removal {
-  const gone = held.revisions.filter((r) => revision === undefined || r.revision === revision).map((r) => r.revision);
+export function removal(pkg: StoredPackage, revision: number | undefined, bundles: readonly Package[], now: number): Removal {
+  const gone = pkg.revisions.filter((r) => revision === undefined || r.revision === revision).map((r) => r.revision);
   if (gone.length === 0 && revision !== undefined)
-    throw new Failure("not-found", `revision ${revision} of ${held.name} is not held`, { next: `chp show ${held.name} tells what is` });
-  const all = gone.length === held.revisions.length;
+    throw new Failure("not-found", `revision ${revision} of ${pkg.name} is not held`, { next: `chp show ${pkg.name} tells what is` });
+  const all = gone.length === pkg.revisions.length;
   return {
-    uses: [...channelsOf(held, gone), ...holdsOf(held, gone, now), ...(all && held.type === "charm" ? bundlesOf(held.name, bundles) : [])],
-    needed: held.type === "snap" ? neededOf(held, gone) : [],
-    after: all ? undefined : held.type === "snap" ? snapWithout(held, gone) : packageWithout(held, gone),
+    uses: [
+      ...channelsOf(pkg, gone),
+      ...overridesUsing(pkg, gone, now),
+      ...(all && pkg.type === "charm" ? bundlesOf(pkg.name, bundles) : []),
+    ],
+    needed: pkg.type === "snap" ? neededOf(pkg, gone) : [],
+    after: all ? undefined : pkg.type === "snap" ? snapWithout(pkg, gone) : packageWithout(pkg, gone),
   };
 }
 
-function channelsOf(held: Held, gone: readonly number[]): string[] {
-  const rows: readonly AnyRow[] = held.releases;
+function channelsOf(pkg: StoredPackage, gone: readonly number[]): string[] {
+  const rows: readonly AnyRow[] = pkg.releases;
   return rows.flatMap((row) => (gone.includes(row.revision) ? [`${showRow(row)} releases revision ${row.revision}`] : []));
 }
 
-function holdsOf(held: Held, gone: readonly number[], now: number): string[] {
-  return overridesOf(held, now)
+function overridesUsing(pkg: StoredPackage, gone: readonly number[], now: number): string[] {
+  return overridesOf(pkg, now)
     .filter((one) => one.state === "in force" && gone.includes(one.revision))
     .map((one) => `an override holds ${one.channel} ${one.on} at revision ${one.revision}: ${one.reason}`);
 }

@@ -54,7 +54,7 @@ export interface ReleaseRow {
 
 export type Outcome = { readonly ok: Resolved } | { readonly refusal: Refusal };
 
-/** The package, if the query may know of it: what came after the generation that was rolled back to is had by number alone. */
+/** The package, if the query may know of it: what came after the generation that was rolled back to can be installed only by number. */
 export function knownTo(query: Pick<Query, "revision">, pkg: Package | undefined): Package | undefined {
   return pkg && (query.revision !== undefined || newestRevision(pkg)) ? pkg : undefined;
 }
@@ -83,7 +83,7 @@ function byRevision(pkg: Package, query: Query, number: number, base: Base | nul
 
   const channel = fullChannel(query.channel, pkg.defaultTrack);
   const released = channel && releasedTogether(pkg, number, channel, base);
-  // A mirror knows little history: a revision that it holds is served in any channel that has a release, with that one's resources.
+  // A mirror knows little history: a stored revision is served in any channel that has a release, with that one's resources.
   const row =
     released ?? (channel && (find(pkg, channel, (r) => !base || !r.base || agrees(r.base, base)) ?? find(pkg, channel, () => true)));
   if (!channel || !row) return { refusal: notFound(pkg, query, base) };

@@ -76,7 +76,7 @@ export interface SnapRevision extends SnapFacts, Asserted {
   /** meta/snap.yaml as it is */
   readonly yaml: Digest;
   readonly icon?: { readonly blob: Digest; readonly size: number; readonly extension: "png" | "svg" };
-  /** came after the generation that was rolled back to: had by its number alone */
+  /** came after the generation that was rolled back to: can be installed only by its number */
   readonly aside?: true;
 }
 
@@ -189,7 +189,7 @@ export function findSnapRevision(snap: Pick<Snap, "revisions">, revision: number
   return snap.revisions.find((r) => r.revision === revision);
 }
 
-/** The newest revision that is not aside; undefined: all that is held is had by number alone. */
+/** The newest revision that is not aside; undefined: all that is stored can be installed only by number. */
 export function newestSnapRevision(snap: Pick<Snap, "revisions">): SnapRevision | undefined {
   return snap.revisions.find((r) => !r.aside);
 }
@@ -222,7 +222,7 @@ export const SNAP_RULES: Rules<SnapRelease, Pick<SnapRelease, "architecture">> =
   comparePlaces: (a, b) => a.architecture.localeCompare(b.architecture, "en"),
   isMeant: (place, { base, architecture }) => base === undefined && (architecture === undefined || architecture === place.architecture),
   same: (a, b) => a.revision === b.revision,
-  // No reply tells all tracks of all architectures in one order, so it is one that two stores agree on without being told.
+  // No reply tells all tracks of all architectures in one order, so it is one on which two stores agree by themselves.
   tracks: (rows, defaultTrack) => {
     const others = rows.map((row) => channelOf(row).track).toSorted((a, b) => b.localeCompare(a, "en", { numeric: true }));
     return [...new Set([defaultTrack, "latest", ...others])];
@@ -294,9 +294,9 @@ function noteOfTrack(wanted: string, track: string): string[] {
 }
 
 /** The same assertion in the same revision and format is kept once: two valid signatures of it may meet, the first stays. */
-export function mergeAssertions(held: readonly StoredAssertion[], incoming: readonly StoredAssertion[]): StoredAssertion[] {
+export function mergeAssertions(stored: readonly StoredAssertion[], incoming: readonly StoredAssertion[]): StoredAssertion[] {
   const all = new Map<string, StoredAssertion>();
-  for (const one of [...held, ...incoming]) {
+  for (const one of [...stored, ...incoming]) {
     const name = JSON.stringify([one.type, ...one.key, one.revision, one.format]);
     const known = all.get(name);
     if (!known || (known.unverified !== undefined && one.unverified === undefined)) all.set(name, one);
@@ -307,10 +307,10 @@ export function mergeAssertions(held: readonly StoredAssertion[], incoming: read
 function mergeRevisions<R extends Asserted & { readonly revision: number; readonly aside?: true }>(
   name: string,
   what: string,
-  held: readonly R[] = [],
+  stored: readonly R[] = [],
   incoming: readonly R[] = [],
 ): R[] {
-  const all = new Map(held.map((r) => [r.revision, r]));
+  const all = new Map(stored.map((r) => [r.revision, r]));
   for (const r of incoming) {
     const known = all.get(r.revision);
     if (known && known["sha3-384"] !== r["sha3-384"])
@@ -322,35 +322,35 @@ function mergeRevisions<R extends Asserted & { readonly revision: number; readon
   return [...all.values()].toSorted((a, b) => b.revision - a.revision);
 }
 
-function mergeComponents(held: Snap | undefined, incoming: IncomingSnap): Component[] {
-  const names = [...new Set([...(held?.components ?? []), ...incoming.components].map((c) => c.name))].toSorted();
+function mergeComponents(stored: Snap | undefined, incoming: IncomingSnap): Component[] {
+  const names = [...new Set([...(stored?.components ?? []), ...incoming.components].map((c) => c.name))].toSorted();
   const of = (from: Pick<Snap, "components"> | undefined, name: string) => from?.components.find((c) => c.name === name)?.revisions;
   return names.map((name) => ({
     name,
-    revisions: mergeRevisions(incoming.name, `component ${name} revision`, of(held, name), of(incoming, name)),
+    revisions: mergeRevisions(incoming.name, `component ${name} revision`, of(stored, name), of(incoming, name)),
   }));
 }
 
-/** A machine that has a component of the old head fails to refresh all its snaps when the new one lacks it. */
-function lostComponents(held: Snap | undefined, after: Snap): string[] {
-  const lacking = after.revisions
-    .filter((r) => !findSnapRevision(held ?? { revisions: [] }, r.revision))
+/** A machine that has a component of the old head fails to refresh all its snaps when it is missing in the new one. */
+function lostComponents(stored: Snap | undefined, after: Snap): string[] {
+  const missing = after.revisions
+    .filter((r) => !findSnapRevision(stored ?? { revisions: [] }, r.revision))
     .flatMap((r) => {
       const had = new Set(componentsOf(after, r.revision).map(([name]) => name));
       return r.components
         .filter((name) => !had.has(name))
         .map((name) => `revision ${r.revision} declares the component ${name}, which was not in the archive`);
     });
-  const moved = changes(SNAP_RULES, held, after).flatMap(({ channel, architecture }) => {
+  const moved = changes(SNAP_RULES, stored, after).flatMap(({ channel, architecture }) => {
     // Of one that came beside that of all, or went into it, machines had or get the revision of all.
-    const [from, to] = [held, after].map((one) => rowFor(SNAP_RULES, one?.releases ?? [], { channel, architecture })?.revision);
+    const [from, to] = [stored, after].map((one) => rowFor(SNAP_RULES, one?.releases ?? [], { channel, architecture })?.revision);
     if (from === undefined || to === undefined) return [];
     const has = new Set(componentsOf(after, to).map(([name]) => name));
     return componentsOf(after, from).flatMap(([name]) =>
       has.has(name) ? [] : [`${channel} ${architecture}: revision ${to} comes without the component ${name}, which revision ${from} has`],
     );
   });
-  return [...new Set([...lacking, ...moved])];
+  return [...new Set([...missing, ...moved])];
 }
 
 export function pairKey(pair: Pair): string {

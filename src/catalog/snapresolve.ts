@@ -61,7 +61,7 @@ export interface SnapReleaseRow {
 
 export type SnapOutcome = { readonly ok: ResolvedSnap } | { readonly refusal: SnapRefusal };
 
-/** The snap, if the query may know of it: what came after the generation that was rolled back to is had by number alone. */
+/** The snap, if the query may know of it: what came after the generation that was rolled back to can be installed only by number. */
 export function knownTo(query: Pick<SnapQuery, "revision">, snap: Snap | undefined): Snap | undefined {
   return snap && (query.revision !== undefined || newestSnapRevision(snap)) ? snap : undefined;
 }

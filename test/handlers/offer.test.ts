@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { findPackage, publishChange } from "../../bin/commands/changing.ts";
 import { createApp } from "../../handlers/app.ts";
-import { type Held, release } from "../../src/catalog/change.ts";
+import { release, type StoredPackage } from "../../src/catalog/change.ts";
 import { changeDraft } from "../../src/catalog/drafts.ts";
 import { override } from "../../src/catalog/override.ts";
 import { Memory } from "../../store/memory.ts";
@@ -15,7 +15,7 @@ const SET = "2026-04-01T00:00:00.000Z";
 const END = "2026-05-01T00:00:00Z";
 const [BEFORE, AFTER] = [Date.parse(END) - 1, Date.parse(END)];
 
-async function served(...changes: readonly { readonly name: string; readonly work: (held: Held) => Held }[]) {
+async function served(...changes: readonly { readonly name: string; readonly work: (held: StoredPackage) => StoredPackage }[]) {
   const store = await Store.openOrCreate(new Memory());
   await importWorld(store);
   await importSnapWorld(store);
@@ -154,7 +154,7 @@ describe("an override", () => {
 
   test("ends for whom asks for the first time, and each by its own end", async () => {
     const hold = (until: string) => ({ reason: "why", until });
-    const work = (one: Held) =>
+    const work = (one: StoredPackage) =>
       override(override(one, 18, "3/stable", WHERE, hold(END), SET), 20, "4/stable", WHERE, hold("2026-06-01T00:00:00Z"), SET);
     const { ask, at } = await served({ name: "acme-db", work });
     const tracks = async () => {

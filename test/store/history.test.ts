@@ -5,7 +5,7 @@ import * as fc from "fast-check";
 import { publishChange } from "../../bin/commands/changing.ts";
 import { createApp } from "../../handlers/app.ts";
 import { LIMITS } from "../../src/archives/archive.ts";
-import { chooseTrack, close, type Held, release } from "../../src/catalog/change.ts";
+import { chooseTrack, close, release, type StoredPackage } from "../../src/catalog/change.ts";
 import { changeDraft, removalDraft, rollbackTo } from "../../src/catalog/drafts.ts";
 import { endOverride, override } from "../../src/catalog/override.ts";
 import type { Package, Release } from "../../src/catalog/package.ts";
@@ -158,7 +158,7 @@ function heads(pkg: Package, time: number): [channel: string, on: (typeof BASES)
 }
 
 /** A revision that is held, if one is. */
-function oneOf({ revisions }: Held, number: number): number {
+function oneOf({ revisions }: StoredPackage, number: number): number {
   return revisions[number % revisions.length]?.revision ?? number;
 }
 
@@ -189,7 +189,7 @@ test("after a rollback every reply is byte for byte what it was, and no revision
         reason: "why",
         ...(days !== undefined && { until: new Date(now() + days * 24 * HOUR).toISOString() }),
       });
-      const change = (of: string, work: (held: Held) => Held, isSnap = false) =>
+      const change = (of: string, work: (held: StoredPackage) => StoredPackage, isSnap = false) =>
         refuses(() =>
           publishChange(store, time(), async (snapshot) => {
             const held = await (isSnap ? snapshot.snap(of) : snapshot.package(of));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { close, type Held, movesOf, rollBack } from "../../../src/catalog/change.ts";
+import { close, movesOf, rollBack, type StoredPackage } from "../../../src/catalog/change.ts";
 import {
   endOverride,
   offered,
@@ -177,7 +177,7 @@ describe("an override", () => {
     const row = { channel: "latest/stable", architecture: "amd64", revision: 2, releasedAt: NOW };
     const snap: Snap = { ...all, revisions: [own, first], releases: [...all.releases, row] };
     const set = override(snap, 1, "stable", {}, WHY, NOW);
-    const heads = (one: Held) => (offered(one, AT) as Snap).releases.map((r) => `${r.architecture} ${r.revision}`);
+    const heads = (one: StoredPackage) => (offered(one, AT) as Snap).releases.map((r) => `${r.architecture} ${r.revision}`);
     expect(heads(set)).toEqual(["all 1"]);
     expect(overridesOf(set, AT)).toMatchObject([{ on: "all", without: 2 }]);
     const again = override(set, 2, "stable", {}, WHY, NOW);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { findPackage, publishChange } from "../../../bin/commands/changing.ts";
 import { LIMITS, type Limits } from "../../../src/archives/archive.ts";
-import { chooseTrack, type Held } from "../../../src/catalog/change.ts";
+import { chooseTrack, type StoredPackage } from "../../../src/catalog/change.ts";
 import { changeDraft } from "../../../src/catalog/drafts.ts";
 import { override } from "../../../src/catalog/override.ts";
 import type { Package } from "../../../src/catalog/package.ts";
@@ -518,9 +518,9 @@ describe("again and at the same time", () => {
     const { store } = await load({ in: exportOf([KAFKA]) });
     const now = "2026-06-01T00:00:00.000Z";
     for (const work of [
-      (pkg: Held) => chooseTrack(pkg, "3"),
-      (pkg: Held) => override(pkg, 195, "edge", {}, { reason: "why" }, now),
-      (pkg: Held) => chooseTrack(override(pkg, 195, "edge", {}, { reason: "why" }, now), "3"),
+      (pkg: StoredPackage) => chooseTrack(pkg, "3"),
+      (pkg: StoredPackage) => override(pkg, 195, "edge", {}, { reason: "why" }, now),
+      (pkg: StoredPackage) => chooseTrack(override(pkg, 195, "edge", {}, { reason: "why" }, now), "3"),
     ]) {
       await publishChange(store, now, async (at) => {
         const pkg = await findPackage(at, "kafka", false);

@@ -3,7 +3,7 @@
 import type { Command } from "./commands.ts";
 import { type Faults, failCalls } from "./faults.ts";
 import { generator, Model, readTree, type State, type Tree } from "./model.ts";
-import { Scene } from "./scene.ts";
+import { isAlike, Scene } from "./scene.ts";
 import { type Call, operationsOf } from "./trace.ts";
 
 export interface Limits {
@@ -57,7 +57,7 @@ export async function explore(
   for (const state of chosen) {
     scene.fill(state.tree);
     const wrong = await scene.problems(state.tree, views, state.exited);
-    if (wrong.length === 0 && !state.exited && again < AGAIN) {
+    if (wrong.length === 0 && again < AGAIN && !isAlike(await scene.view(state.tree), views[1])) {
       again += 1;
       wrong.push(...(await scene.again()));
     }

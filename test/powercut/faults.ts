@@ -20,7 +20,9 @@ const ERRORS: Readonly<Record<string, readonly string[]>> = {
   fchmod: ["EIO"],
 };
 
-const DOCUMENTED = new Set([0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 130]);
+/** published, but a later step failed */
+const PUBLISHED = 14;
+const DOCUMENTED = new Set([0, 1, 2, 3, 4, 10, 11, 12, 13, PUBLISHED, 130]);
 
 interface Found {
   readonly problem: string;
@@ -99,6 +101,8 @@ async function outcome(scene: Scene, run: Traced, { views: [before, after], tree
   const old = [...after.keys()].filter((key) => before.get(key) !== after.get(key) && view.get(key) === before.get(key));
   if (run.code !== scene.exit) {
     const problems = await scene.problems(now, [before, view], false);
+    if (run.code !== PUBLISHED && [...view].some(([key, text]) => /newest generation$/.test(key) && before.get(key) !== text))
+      problems.push(`exit ${run.code}, and the new generation is there`);
     return old.length === 0 ? problems : [...problems, ...(await scene.again())];
   }
   const problems = old.map((key) => `exit ${run.code} without ${nameOf(key)}`);

@@ -11,6 +11,11 @@ interface Known {
 
 const CERTIFICATES = ["certificate-selfsigned", "certificate-renew", "certificate-given"];
 
+const PUBLISHING = [
+  ...["import-new", "import", "import-several", "import-snap", "release", "close", "default-track"],
+  ...["override", "end-override", "rollback", "remove"],
+];
+
 export const KNOWN: readonly Known[] = [
   {
     commands: ["config", "config-change", "config-yaml", "config-secret", "accept-key", "accept-key-remove", "import-snap"],
@@ -56,10 +61,17 @@ export const KNOWN: readonly Known[] = [
     problem: "verify exits 13",
     why: "generations are pruned in no order that the disk keeps: one without the one before it counts as damage",
   },
+  ...["EIO", "ENOSPC", "EMFILE", "EINTR"].map((error) => ({
+    commands: PUBLISHING,
+    problem: `${error}: exit 1, and the new generation is there`,
+    why: "a step after the link failed: it is told as if nothing was published",
+  })),
   { problem: "EIO: internal error", why: "EIO has no words" },
   { problem: "EMFILE: internal error", why: "EMFILE has no words" },
   { problem: "EINTR: internal error", why: "EINTR (a network file system that is asked to stop) is not tried again, and has no words" },
 ];
+
+const FAULT = /^E[A-Z]+: /;
 
 /** What is wrong and not known, and what is known and not there any more. */
 export function unexpected(reports: readonly Report[]): string[] {
@@ -69,7 +81,8 @@ export function unexpected(reports: readonly Report[]): string[] {
     [...report.problems].flatMap(([problem, example]) => (isKnown(report, problem) ? [] : `${report.command}: ${problem}: ${example}`)),
   );
   const gone = KNOWN.flatMap(({ commands, problem }) => {
-    const whole = reports.filter((one) => (commands ? commands.includes(one.command) && one.states === one.reachable : one.exhausted));
+    const isWhole = (one: Report) => (FAULT.test(problem) ? one.exhausted : one.states === one.reachable);
+    const whole = reports.filter((one) => isWhole(one) && (commands?.includes(one.command) ?? true));
     const shows = (report: Report) => report.problems.has(problem);
     const lacking = commands ? whole.filter((one) => !shows(one)) : reports.some(shows) ? [] : whole;
     return lacking.map(({ command }) => `${command}: is known for “${problem}” and has it no more: remove it from known.ts`);

@@ -88,6 +88,21 @@ describe("what a power cut leaves", () => {
   });
 });
 
+test("a fault that is not listed is told, and one that is listed and gone", () => {
+  const counts = { changes: 4, reachable: 9, states: 9, bad: 0, exited: 3, durable: 3, possible: 0, faults: 0, wrong: 0, exhausted: false };
+  const reportOf = (...problems: readonly string[]): Report => ({
+    ...counts,
+    command: "token",
+    problems: new Map(problems.map((problem) => [problem, "an example"])),
+  });
+  const [lost, open] = ["not durable: store/secrets/tokens.json", "readable by others: store/secrets/"];
+  expect(unexpected([reportOf(lost, open)])).toEqual([]);
+  expect(unexpected([reportOf(lost, open, "a store does not open")])).toEqual(["token: a store does not open: an example"]);
+  expect(unexpected([reportOf(open)])).toEqual([expect.stringContaining(`“${lost}” and has it no more`)]);
+  // Not every state was looked at.
+  expect(unexpected([{ ...reportOf(open), states: 8 }])).toEqual([]);
+});
+
 const traces = Bun.spawnSync(["strace", "-o", "/dev/null", "true"]).success;
 
 async function report(name: string, limits: Partial<Parameters<typeof explore>[1]> = {}): Promise<Report> {

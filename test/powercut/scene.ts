@@ -160,6 +160,10 @@ export class Scene {
   }
 }
 
+export function isAlike(a: View, b: View): boolean {
+  return [...new Set([...a.keys(), ...b.keys()])].every((key) => a.get(key) === b.get(key));
+}
+
 /** The same whatever the run: names that are made up in it are left out. */
 export function nameOf(key: string): string {
   return key.replaceAll(/\d{8}T\d{6}Z?/g, "TIME").replace(/(^|\/)tmp\/.*/, "$1tmp/…");

@@ -11,10 +11,8 @@ interface Known {
 
 const CERTIFICATES = ["certificate-selfsigned", "certificate-renew", "certificate-given"];
 
-const PUBLISHING = [
-  ...["import-new", "import", "import-several", "import-snap", "release", "close", "default-track"],
-  ...["override", "end-override", "rollback", "remove"],
-];
+const CHANGES = ["release", "close", "default-track", "override", "end-override", "rollback", "remove"];
+const PUBLISHING = ["import-new", "import", "import-several", "import-snap", ...CHANGES];
 
 export const KNOWN: readonly Known[] = [
   {

@@ -124,7 +124,7 @@ export class Scene {
       for (const [path, { content, sum }] of inside) if (content && SETTINGS.test(path)) view.set(`${name}/${path}`, sum);
     }
     const hidden = (path: string) => this.stores.some((store) => path.startsWith(`${store}/`)) || /(^|\/)\./.test(path);
-    for (const [path, { content, sum }] of tree) if (content && !hidden(path)) view.set(path, sum);
+    for (const [path, { content, sum }] of tree) if (content && !hidden(path)) view.set(nameOf(path), sum);
     return view;
   }
 

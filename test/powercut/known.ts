@@ -46,6 +46,16 @@ export const KNOWN: readonly Known[] = [
   },
   { commands: ["backup"], problem: "readable by others: backup/secrets/", why: "the same of a backup's" },
   { commands: ["restore"], problem: "readable by others: restored/secrets/", why: "the same of a restored store's" },
+  {
+    commands: ["backup", "restore"],
+    problem: "the same command again exits 2",
+    why: "what a cut left must be removed by hand first: the folder is to be empty",
+  },
+  {
+    commands: ["backup", "restore", "gc", "gc-again"],
+    problem: "ENOSPC: internal error",
+    why: "a folder that is synced by itself, not by a commit, fails without words",
+  },
   { commands: ["keygen"], problem: "not durable: site.key", why: "neither the file nor its folder is synced" },
   { commands: ["keygen"], problem: "not durable: site.key.pub", why: "neither the file nor its folder is synced" },
   { commands: ["keygen"], problem: "neither old nor new: site.key", why: "it is written in its place, so it can be empty or cut" },

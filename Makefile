@@ -31,6 +31,9 @@ interop: dist/chp ## real clients of Juju and snapd (needs Go; snapd for some)
 images: dist/chp ## a real registry and the real skopeo (needs docker-registry and skopeo)
 	@$(BUN) test/interop/images.ts
 
+powercut: dist/chp ## each command under power cuts and failing disks (needs strace); COMMANDS=config,gc SEED=1 STATES=1000 FAULTS=12
+	@$(BUN) test/powercut/run.ts "$(COMMANDS)" $(or $(SEED),1) $(or $(STATES),1000) $(or $(FAULTS),12)
+
 check: $(BUN) ## types, lint, format
 	node_modules/.bin/tsc -p .
 	node_modules/.bin/oxlint --type-aware --deny-warnings
@@ -61,4 +64,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example test interop images bench check build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example test interop images bench powercut check build linux-x64 linux-arm64 darwin-arm64 release clean help

@@ -149,7 +149,7 @@ export class Scene {
       const code = await this.#verified(name);
       if (!this.#isClean(code)) problems.push(`verify exits ${code}`);
       const store = await Store.open(new Disk(join(this.root, name)));
-      if (Object.keys(await store.tls().catch(() => ({}))).length > 0)
+      if (await store.settings.read("tls").catch(() => undefined))
         await servedPair(store, new Map()).catch(() => problems.push("the certificate is without its key"));
     }
     return problems;

@@ -394,11 +394,7 @@ const snap = fc
       const { revision: number, architectures } = at(all, what);
       const channel = `${at(given.trackOrder, track)}/${at(RISKS, risk)}`;
       const architecture = at(architectures.includes("all") ? ["all", "all", "all", ...ARCHITECTURES] : architectures, on);
-      // A row that says no more than the one of all is told as that, and what is told again keeps its time.
-      const isSaid = [...rows.values()].some(
-        (row) => row.channel === channel && row.revision === number && [architecture, row.architecture].includes("all"),
-      );
-      if (!isSaid) rows.set(`${channel} ${architecture}`, { channel, architecture, revision: number, releasedAt });
+      rows.set(`${channel} ${architecture}`, { channel, architecture, revision: number, releasedAt });
     }
     return {
       name: given.name,
@@ -413,16 +409,23 @@ const snap = fc
     };
   });
 
-/** Those that a machine of some architecture can be told of: a row of its own hides the one of all. */
+/** Those that a machine of some architecture can be told of: of its own row and the one of all the later, at equal times its own. */
 function shownRevisions(rows: SnapModel["rows"]): Set<number> {
   const channels = new Set(rows.map((row) => row.channel));
   const shown = [...channels].flatMap((channel) =>
     ARCHITECTURES.flatMap((machine) => {
       const of = (architecture: string) => rows.find((row) => row.channel === channel && row.architecture === architecture);
-      return (of(machine) ?? of("all"))?.revision ?? [];
+      const [own, all] = [of(machine), of("all")];
+      return (own && all && releaseTime(own) < releaseTime(all) ? all : (own ?? all))?.revision ?? [];
     }),
   );
   return new Set(shown);
+}
+
+/** Milliseconds; what has no time is released when it is imported, after all others. */
+function releaseTime({ releasedAt: text }: Pick<RowModel, "releasedAt">): number {
+  if (text === undefined) return Number.POSITIVE_INFINITY;
+  return Date.parse(/(?:Z|[+-]\d\d:\d\d)$/.test(text) ? text : `${text.replace(" ", "T")}Z`);
 }
 
 /** Something of anything. */

@@ -1,7 +1,6 @@
 /** Listeners: Bun.serve where there is Bun, @hono/node-server elsewhere. Both run the same application. */
 
 import { createServer, Server } from "node:https";
-import { createAdaptorServer } from "@hono/node-server";
 import { Failure, reason } from "../src/errors.ts";
 
 export interface Listener {
@@ -98,6 +97,7 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
 }
 
 async function onNode(fetch: Fetch, { host, port, tls }: ListenOptions): Promise<Listener> {
+  const { createAdaptorServer } = await import("@hono/node-server"); // what runs in Bun never loads it
   // It is not told its name, which it would put in the place of a Host that is not there.
   const server = createAdaptorServer({
     fetch: (request, { incoming }) => fetch(request, { tls: tls !== undefined, address: () => incoming.socket.remoteAddress ?? "" }),

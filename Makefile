@@ -1,6 +1,6 @@
 # chp: an offline Charmhub in one executable. `make help` lists the verbs.
 #
-# Node.js >= 20.19, npm and make are all that is needed; everything else is installed from npm, at the pinned versions.
+# Node.js, npm and make are all that is needed; package.json says which Node, and pins everything else, which npm installs.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -9,6 +9,9 @@ SHELL := /bin/bash
 BUN := node_modules/bun/bin/bun.exe
 STORE ?= .run/store
 LISTEN ?= 0.0.0.0:8080
+# How long each test file took, so that the next run begins with the longest.
+TIMINGS ?= .run/timings.json
+TEST := $(BUN) test --no-orphans --parallel --timings=$(TIMINGS) --update-timings
 SOURCES := $(shell find bin src handlers store -name '*.ts') README.md package.json tsconfig.json
 
 run: dist/chp ## build, import the example export if the store is empty, and serve it
@@ -19,8 +22,11 @@ example: dist/chp ## import the example export again
 	@$(BUN) test/example.ts .run/example
 	dist/chp import --store $(STORE) .run/example/*.tar.gz
 
+unit: $(BUN) ## types, lint, format and the tests that start no process, side by side: the loop while working
+	@$(MAKE) -s --jobs=4 --output-sync=target types lint format inprocess
+
 test: build ## run every test that needs nothing but npm's packages
-	$(BUN) test --timeout 60000
+	$(TEST)
 
 bench: dist/chp ## figures: requests/s, downloads, import, memory, start
 	@$(BUN) test/bench/run.ts $(BENCH)
@@ -34,10 +40,20 @@ images: dist/chp ## a real registry and the real skopeo (needs docker-registry a
 powercut: dist/chp ## each command under power cuts and failing disks (needs strace); COMMANDS=config,gc SEED=1 STATES=1000 FAULTS=12
 	@$(BUN) test/powercut/run.ts "$(COMMANDS)" $(or $(SEED),1) $(or $(STATES),1000) $(or $(FAULTS),12)
 
-check: $(BUN) ## types, lint, format
+check: types lint format ## types, lint, format
+
+types: $(BUN)
 	node_modules/.bin/tsc -p .
+
+lint: $(BUN)
 	node_modules/.bin/oxlint --type-aware --deny-warnings
+
+format: $(BUN)
 	node_modules/.bin/biome ci
+
+# test/preload.ts refuses them to start a process, and test/thorough.ts tries what takes long less often.
+inprocess: $(BUN)
+	CHP_THOROUGH=0 $(TEST:.json=-unit.json) --dots --path-ignore-patterns='test/e2e/**' --path-ignore-patterns='test/tools/**'
 
 build: dist/chp dist/chp.mjs ## dist/chp for this machine, dist/chp.mjs for plain Node
 
@@ -64,4 +80,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example test interop images bench powercut check build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example unit inprocess test interop images bench powercut check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help

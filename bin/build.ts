@@ -21,12 +21,15 @@ const ISOLATED = [
   "--no-compile-autoload-package-json",
 ];
 
+/** Parsed once, here: what starts needs no parser for most of itself. Bytecode is of Bun's version, the same for every target. */
+const PRECOMPILED = ["--bytecode", "--format=esm"];
+
 // The name that is built is embedded in the executable, so every one is built as `chp` and renamed.
 async function executable(target: string | undefined, out: string): Promise<void> {
   const folder = `dist/.${crypto.randomUUID()}`;
   mkdirSync(folder, { recursive: true });
   try {
-    await $`${process.execPath} build --compile --minify-syntax --minify-whitespace ${target ? [`--target=${target}`] : []} ${ISOLATED} bin/chp.ts --outfile ${folder}/chp`.quiet();
+    await $`${process.execPath} build --compile ${PRECOMPILED} --minify-syntax --minify-whitespace ${target ? [`--target=${target}`] : []} ${ISOLATED} bin/chp.ts --outfile ${folder}/chp`.quiet();
     renameSync(`${folder}/chp`, out);
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -1,7 +1,6 @@
 /** Listeners: Bun.serve where there is Bun, @hono/node-server elsewhere. Both run the same application. */
 
 import { createServer, Server } from "node:https";
-import { createAdaptorServer } from "@hono/node-server";
 import { Failure, reason } from "../src/errors.ts";
 import { internalError } from "./errors.ts";
 
@@ -95,6 +94,7 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
 }
 
 async function onNode(fetch: Fetch, { host, port, tls }: ListenOptions): Promise<Listener> {
+  const { createAdaptorServer } = await import("@hono/node-server"); // what runs in Bun never loads it
   // No `hostname`: it would be taken for the Host of a request without one.
   const server = createAdaptorServer({
     fetch: (request, { incoming }) => fetch(request, { tls: tls !== undefined, address: () => incoming.socket.remoteAddress ?? "" }),

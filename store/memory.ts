@@ -12,6 +12,13 @@ export class Memory implements Storage {
     this.#now = now;
   }
 
+  /** The same objects in a storage of their own. */
+  copy(): Memory {
+    const copy = new Memory(this.#now);
+    for (const [key, object] of this.#objects) copy.#objects.set(key, object);
+    return copy;
+  }
+
   async open(key: string): Promise<StoredObject | undefined> {
     const object = this.#objects.get(key);
     if (!object) return undefined;

@@ -140,6 +140,17 @@ test("every import leads to a file", async () => {
   expect(lost).toEqual([]);
 });
 
+/** Modules that plain Node alone needs: loaded where it is Node, so that Bun's executable starts without them. */
+const NODE_ONLY = ["@hono/node-server", "undici", "fzstd"];
+
+test("nothing that Node alone needs is loaded at start", async () => {
+  const wrong: string[] = [];
+  for (const file of files)
+    for (const [line, name] of (await Bun.file(join(ROOT, file)).text()).matchAll(/^(?:import|export)\s(?!type\s)[^;]*?"([^"]+)";/gm))
+      if (NODE_ONLY.includes(name ?? "")) wrong.push(`${file}: ${line}`);
+  expect(wrong).toEqual([]);
+});
+
 describe("the walk itself", () => {
   const SAMPLE = `import { a, type B } from "./a.ts";
 import type { C } from "./c.ts";

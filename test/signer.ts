@@ -1,8 +1,9 @@
 /** Makes keys and signs assertions as snapd does. Its keys are no secret: whoever trusts one of them outside a test trusts everybody. */
 
-import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { createHash, createPrivateKey, type KeyObject, sign } from "node:crypto";
 import { keyIdOf } from "../src/assertions/openpgp.ts";
 import { ASSERTION_TYPES } from "../src/assertions/types.ts";
+import PRIVATE_KEYS from "./fixtures/keys.json" with { type: "json" };
 
 export interface TestKey {
   readonly id: string;
@@ -41,16 +42,16 @@ const HASH_IDS = { sha256: 8, sha512: 10 };
 
 const keys = new Map<string, TestKey>();
 
-/** The key of a name: the first few are always the same, further ones are made when they are asked for and live as long as the process. */
+/** The key of a name, of those in fixtures/keys.json: the same in every run, whatever else asked for keys before. */
 export function testKey(name: string): TestKey {
-  const made = keys.get(name) ?? keyOf(privateKey(keys.size));
+  const made = keys.get(name) ?? keyOf(privateKey(name));
   keys.set(name, made);
   return made;
 }
 
-function privateKey(index: number): KeyObject {
-  const pkcs8 = PRIVATE_KEYS[index];
-  if (pkcs8 === undefined) return generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
+function privateKey(name: string): KeyObject {
+  const pkcs8 = (PRIVATE_KEYS as Readonly<Record<string, string>>)[name];
+  if (pkcs8 === undefined) throw new Error(`test/fixtures/keys.json has no key named ${name}`);
   return createPrivateKey({ key: Buffer.from(pkcs8, "base64"), format: "der", type: "pkcs8" });
 }
 
@@ -194,63 +195,3 @@ export function rootOf(id: string): Root {
   const self = account(by, { "account-id": id, validation: "verified", username: id });
   return { ...by, trust: `${self}\n${accountKey(by, by.key, { "account-id": id, name: "root" })}` };
 }
-
-/** RSA keys of 2048 bits, PKCS #8, made for these tests. */
-const PRIVATE_KEYS: readonly string[] = [
-  `
-MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQDDMWM4fWPo0xFkXymdoQSf+zE+4KNZVPjbjpYu79PpWXVEZqVNR2hLCzzGNC8vq/wx96D+pP6vYlqJ
-EnN5AmIQ3tgrVvC/HwGvzmLdD68YCMs6jklcpq+bDjfNavcpNRRBP3/5BTsE16IAbu7Z0/sXzrTUZhWgBAcc3o85cBmVMJvzO+QSce85LkFQqNi4edxZN70kh4l4iao6
-F9CmEL/WY2BWel4IOLGKrbRLEIcjUzW0wQCBG9h3JIWgx5YKgtT6ZckC4UK+VzA4+ohcFMxqgdgoKcVsVDziOAbt6HNJkJ38KN7C6KkbxACEHCn7wQFNLV8R6AvOw6kD
-mrNSJyKFAgMBAAECggEAAIuEgZYno8ZlF4UaCJgnJd6abWnEHrm/y0MkAXDG8y0PWZwxBoeHS142R+lTBauJNhPngWNPHRFY6qpcCiUBV5cVS1R75X8c4gr2fok3MPRW
-h/4BrYfuNmwI0vOwBXpQ6Xp1j1zq9YSEz+SqEOT/3/WxNMtYX5ynABkvUNJ9WrrLjJkCTWGyaOrXqrvpU7GftX06NEMFjiluauHkpEGHdwkRpk4UHJ5byY4z8GpJ9gHy
-xiXWnD8bIo2AfhsZefUkn+cYjIFPt3eUygxM7rdre+onObYPko2xWTDk2duwKCUpcZYl6Sr789LYO7tNvWDD3aSgsbgWlg0Xmk68drQUUQKBgQDojD85SOFs+jNmKCDo
-HtKQjHbO4NtztJmSD9zMLzvhfTAOeir9F1R2+HTrSFE3iOK6+rvAa5NYKSlnqH+f/b+CYHLO7TbL0Gm35b4mQPeUKDR08KafLcLxqSns3TBrBzYRhG38OpP3M9005fqu
-2UAyZlnRUKdpdRYZnPVbRvnI0QKBgQDW4Lz26HAKMFtXbO1sqfN+MYbPaFBmpxEGHx3cUCpv098kYb0QFK2ofgrzeC4r0PErbhsKYeXLyyqNBNwwurqgfKJMCxa+H6qQ
-XvSX5fiKf0txWar/hItqTd1hRfGswy25qKNErP4W7bYrUkxI6Wpuruu0cVJ85PV3Dt81/d9rdQKBgQDjnoMz+xZLqQsubxDmo2TPf+26yXWEZ735rfUdFw6xw+uKACKb
-4H4YhVFMC1kT1rS2+D1WNvXeUUvp3pAtdh5B6031JVOBY9pW2lWo8+Zh6oiN/g/Ztt0d1crnwglmeYR+2PUe8edrDCT1ZjZdduDTdENuElgLbUPYhj3SvkI4QQKBgQCH
-p23keq1w4UJpGQ1y0oA0JNQ00GghxksLEE3rrnh8DMgM0d9n7YYMnzYOqsqLQudeQa60iUVnuSVtzams4dW8R7K2SzHaaWdmqWvFEZws41wffTplAap6PBoMtPlz1exi
-D0KzsnrewseE5fne9e0JX0jSq9AlpO4Kccsc7N9FmQKBgBhZ0s2je1IcYT+E9UGJwfyzy158V4vBJG+Tk0DvQcCYv+UkTqDh4rchge2hm19nZ5iy8L3q31gMjaivOGAN
-J6OamP7LdyCPdeBNSA6N3ca2uEPS2FGX1xzNrHjiVR+cGVyRNuipihpoFYp5Fo7hZ5mjHFvZwAIlFa292T7u+1gy`,
-  `
-MIIEvAIBADANBgkqhkiG9w0BAQEFAASCBKYwggSiAgEAAoIBAQC8nTmbmQJnXB15AtLtYHAjacDuYu7HXTxOFu3Ddz6PnXPxisGMAyss3MAeC6tL3b6n45s0xY34kkNO
-B1LI+335hMEV/hbWgyhGFMyWOdzwzuLJKUm90yLKJLVguu6aEBdFE3VZT6+2KFOPgeJBfOfdHmL8y6/wjm66S2Mj4AJHP4KBKRMjqxTFkrIVaw/r4bqs1Hs8V20+ZDH0
-qbDJ8/Tl5t79OzeItXxQJBxuaZHhmq3bUFBiqVcRuoEhUve3X5F85C6cg+Ve3hZnSMIDpWMfx24/vkqhj+Q41MwmzvpbW7tSoiPFcSeCLAlpwY0cnQKuCqszSanFIk6o
-N6zCdEPjAgMBAAECggEAANOoV1fLFQOQ1RG1elU4iQKFp1AB7aFhqxW4FahZtLiBkZ3deNGpIIi3h/9CPoRX3xWUqY2q0ryF+89rs169+T9QX9pRS61B0tovx+9i7M6T
-W7OT9fd2ASDc98yRx2gPW504L259d5suA3gXATCn6rW4YKe4v/KaOuYezCVZ9DrME54Hvl2U8VRMEBCeZN6KiKnOG/065ZQrrHLbnClvjk0APSYwF7DnoA5g67EPjEXz
-SdP0efpXTQl2c/6A+RE0+H4Vt2RYMyU2mq3g0o0KlzWMY+VdTYrL7+pxuVj/3i+415VXsvvCdDzh3ac0uBjVwlvpZsBWoGUKtuPcXIrp3QKBgQDheTFrwRBGUnmgFq47
-a+loGuAbcu1FUFFBizSTkTR+GCyc6kLu80FZPqeYpOJxItQTx5Ho0wG5TbHycaNsV+3ZwU66WE1vo8f+nk5VkiEtUcimEj58Mk/TVVXO6nmK7kHr2DrwelGS/SJm5JEc
-R5L8sq8mOqPRYrG0Dh1bPTBMhQKBgQDWJoHH9dOuw4qASk9QV8wU0GZsE4JtJp8Y8DdNoOyTXoxiehbgdr7DX5jKUX5qjSsUd1TwLc46qAskSnD3rYc5DJ1t6HXlsb3p
-MfMprERCtYSOZxNCyVwcbNVeNHZYRrl1KO4Bw22WMg9QIDCvWm4Tb77iwzeboqVMwVe49EpPRwKBgF7tb2k2d2uj/aDw65oI7NPvvLrRwCOWlR9LRG98iuUruFy4JEYG
-FFVGk7kock2/pBpPw5aKgAdMNsckIPHUc0dio4rA8pk2E1WXwNM2GtHBxQBmXfhcFk+bde0PuuxLM2XgO7BTT1TbTkiToqSNXc0WTbeCqMXXD4oHB0UKlfMhAoGANKhl
-UzkEYz3b6a3cEOJ14UxZUwv9Dz/m8SfoQWNnqNkf5fslcu5f/ASeumkNj7/ErxSkwyZQRqYZj0PqwUxfKs0KTQNTMjbhftz0cPPWGR0vSiDYYJzI1IiCctatnwlNAx0c
-YTyfzsXidA5mSkgPNyJMKtBb9R4qTVRhcK5JM3MCgYBxXv53CJZgE0/Vkv48zJFPrkTUT6lSC8BfapQm6E4JBq6huYoSX2jHn4CV5gSwi9kcb/8RHDfl0g33Hee62Mhy
-tj879O32TXBZDHgjJmqrb8Hv+zhQAwVO+iQ3VGsaxDIwREe1Q4jGdDNjyBic3X+7jrs+GY3WsPSEma0AnIIxvg==`,
-  `
-MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDZBZDfUNYMvkqua2V9Yv07FdO1qDJrcwKBYgeHWM7ULbywNdt0j7wkODEFOu+AN09lgi6oKpqzPnIi
-UXo5Z7/CBrJ8EX+lsA1Ebuv0QLIThi1ENtrRdSPpQzUnT4OgkS+eeP7Q6iCLmqZ1yuUeSweLHBtJTnqVXLi3dsHb1xuCE76AoPgM/hgou7D4Xzb8jONADE1xjoZP4OcQ
-znt3US3SVfhi6EkBWKJYbd+IE4jjTvmpu5pAeUFobseNtrh5U7QAvrH5LNnQ7UDxtn3aEIbwgPtG+WsO+WEaCSnxi76tQDwh0xtFgXlN1L+Jj0+y/UZ4EQJqVQzZeDkw
-mmdimtrVAgMBAAECggEAGfJf6Us1ZE2mCSd++VhJ9XP9HWVwLceQ3540TzrPc6/KNPkjdVKwCFaNidYLh3VVcUn4wRNi7pZDOBYsuktMsmpxkYLYE5uyYmGupUPM5qeu
-ps62J7/NHNjztHD9yEdDfbtyn9C2Nmq1hzTMYuxOiRPBsWiIIG53CTxSHjIgMFNqcQZrCJyrp9wL5ITRV3Wfn6iLqp6i29AMs+Wm9qIkHP0A9EWKTY5Fx6cqhP+q21rv
-kP2m0XD0URPEl7QtjZeoc//QXdYeK9wZtB+udoDL89X9xQEfUl78Q+okWcnWbOjaecgU20GxCTYLkxayKEiljZoCi8B0IgeyUBHmNsgi0QKBgQD/wbdD8/ba12HrbfS4
-XywZ08TZMK0tdzgui+H+wz8tLfrUMR+qzo7n5nwrTWvP6G6PlCdjU/q5qFHTd4oI+4F80rj3vnYUBTBLXA1nK3+kSvnzfeAnZzo4DYuzPuLJhtFbOkFr7fD8kbl25iPA
-kS5gtalzI8XNv88tUKUcxF5kbQKBgQDZOmq9KchBf7BkiTNEd1lmd5gowoMbHVaVVVu9PLus7r70peIVTOPrjaKh8aCnYq6G75dCX0tK3ZBgn5EoxtojEKyixB2jvHi0
-sOmc04q+lsL60KIRHLfWYEN+xSVlxzO2sCwSMidSzb8n/q4WVCVBImRrGXCWdxdJRdaadky/CQKBgQC9nxSPjzwA+Ruif/2nDPkXlQknto1PXksLR68hQgV/K84CsQE3
-lLojeaGqQVaj6UK/tSqW3FbSe9dfIAv5qO9SarG1DUNiiI5L8U4GphuW5ff37eXZkRF7KZ/gH8npfMmQB9sleF7qA+ksHGl5hqqKDWY69dTcPVAP2vDwKS+K6QKBgEiF
-FxNVupQbQ9EceLAXxBHQRUz+OvS3Y6txFrJjbyg5gCh+pK6Fv+VooG2+E+stp6RGolG3LJSuyT9opfZeBH8GVwvzuw1po0Z3dVY0zTH5dNh1BFYAJ2N7Oa09tdF3ok0Q
-HXZppfUf2PxKKuYra1CGYc3bbVneIjkFBrMEYXS5AoGAERQ3alrHMh/FMlj8w1NwIn5XefYM7VBlon72hiwXHUPr74j70eGuhs6epIpdW9h8tOqZDxnyXNyS9mKBvTCv
-36RETDScJIx9q2saeihf15mrLCUBSpJLvpU8HKXTde2qVYfVeWw4zkyqFF3FOJhh7EvwH9B1JgA0KTS9NY86SAU=`,
-  `
-MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQCf4mHh2ARj8fTecRDIjR/05zhUK5lYZicXVs2StreOZw8PrOeCP214Xksv07tiTdslq2KSYTC0yeIa
-hWSWwhhU2VQV07tkaU7nZzfHsuQvp10bI/NfhS+PBm+PYXEybP1NH9MH1HNNw496+bLtd+5YxttLPclSiQYqE8/WddCtf1Z+UoKY/KcbN2z5jN1aXbQFHL5KNAB+qs1C
-R5+/E2oGQFHrHYpECJ0ulH7VXnBfHM0SltfSWsoBex7hkMatZrsaB1TyaCMWOxW6Lqpwoi8OCMp1Pskcus3uhU9giBjedKZ1m7ODN472/cUVHBFoPZ2LLfNGgIs100NT
-08JFvWIrAgMBAAECggEACOZRDIE5vVZ6iudAR+mTHc7BE+5ZWtJU2re6ObByBzs1W2oEePuO3GRjSwY+J/qteCtSEVPXojianV9PehTTxeVTCOQASlaSTc8xC6yphv2J
-8TjPE0IWo594FkMWSfhHIUPkO0tYH7wDAJVloFJMsiRfkJCf5Dg8X5s6tnVYaE/Xuod+GrUZPQum4qwQiPql8V0P4Os5goCI3XgT+aM33PYaalCgGxniBgymXFhPpv0j
-FrajL80hmH44oiEx7lXdiP/ZjtyHJ03mZ/DA7hWPvG7UzTf7AR90C9dYh2bWLdRSPIyBxvIdm3tlQotqHBVwNlajRtK5m3ckO4e0MHIkAQKBgQDMNYD8ZPtySdVIdjK/
-zqcfILygq46sqAk4/p6m3vc+331g+ZnVar8LIOOIX5NQBFe6enrJwmSyHEjNMUaoquLPRvFnp1T+xYIN53pAE9eufVMa+b5cPetGdAKEBUGaLJO5kYfintKasCkUCUzq
-QSM9RKMnq5pz9UOuM01Qck2vSQKBgQDIbwxtWNUj00kqPqddMRqWS3Z8E8LpVM2xmO1cr1MUrsOL3Id3ZO/ynqBfX2423B4wo8cmT/BhmxqpPjJA2YwSFGRYDOSvRkNL
-54kgVriwtL11X6hE7us8lKipwp4+Xg3VQDxawVBslesYfSpVyNGnTws+Tz/im3SoBvxb67Gh0wKBgDAsHvVrTPW0/R9O4sHkmf/51QWB8vI/4Y0UY5Cx4Flwlz8dInD5
-8X9KjuJIyZOCsr9GzVhzBxYNHg9ppGV9imujLKdrDd3b8cYd6PTcuXBsGAKxD3rrEGlaTI2gP82C3oZUEl4fYUckb0xOtVo9a3a0jlh5XsIkBYc+iuqDTFghAoGAVZ4y
-JceLjHklyNjor0NZgxgLLedXHErwbsvPoQb3q18YAveaGmNQqEggY30lXGPctZRQbso4+cjCs8bwuojzb4msb3xad5DBEHyANAM3c6xRPgE1pPSWIdOy1IlhBW0x5YVC
-AtaPH0NPIK/e1LQq8pguSliaBpe3Vktdo3pj76cCgYEAl078Uy60o6KGkQWZ1r0FKUcaz3m0mpe5lO+J/HoKkfsoPpZS5UUDYZzbvA+SSbJac8zVJXEVpiHWPVZUJDTn
-geKpujcYsUEBRH4wyEL37uSvWPkWySo+3j1a+eM2/bVNXdZ04I1HP1ajd7sDGxeNxYelxfyVkhM23OBa8qAYLi4=`,
-];

@@ -23,7 +23,7 @@ import {
   validationSet,
 } from "./signer.ts";
 import { squashfs } from "./squashfs.ts";
-import { LARGE, noise } from "./world.ts";
+import { importWorld, LARGE, noise, once } from "./world.ts";
 
 export const HELLO = "hE7mQ2wXr9Tz4KbNc6VdYp1LsJf8Ga3U";
 export const ALL1 = "aL5nRw8cVb2yKq4hZj7mXd1sFg9pTa3E";
@@ -372,3 +372,11 @@ export async function importSnapWorld(store: Store): Promise<ImportReport> {
     limits: LIMITS,
   });
 }
+
+export const snapWorld = once(importSnapWorld);
+
+/** A store of this world and of the charms' (world.ts). */
+export const bothWorlds = once(async (store) => {
+  await importWorld(store);
+  await importSnapWorld(store);
+});

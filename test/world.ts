@@ -2,7 +2,8 @@
 
 import { LIMITS } from "../src/archives/archive.ts";
 import { type ImportReport, importSources } from "../src/import/import.ts";
-import type { Store } from "../store/store.ts";
+import { Memory } from "../store/memory.ts";
+import { Store } from "../store/store.ts";
 import { base, bundleZip, type CharmSpec, charmZip, exportOf, imageBlob, type PackageSpec, PUBLISHER, type TestBase } from "./build.ts";
 
 export const IDA = "Wd3kPq9ZrT1uYbN5sLc7vXe2HmJ8aQfG";
@@ -130,3 +131,16 @@ export async function importWorld(store: Store): Promise<ImportReport> {
     limits: LIMITS,
   });
 }
+
+/** A store in memory, filled when it is first asked for: each who asks gets a copy, so what is done to it, no other test sees. */
+export function once(fill: (store: Store) => Promise<unknown>): () => Promise<Memory> {
+  const make = async () => {
+    const storage = new Memory();
+    await fill(await Store.openOrCreate(storage));
+    return storage;
+  };
+  let made: Promise<Memory> | undefined;
+  return async () => (await (made ??= make())).copy();
+}
+
+export const charmWorld = once(importWorld);

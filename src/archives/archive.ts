@@ -8,7 +8,6 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import zlib from "node:zlib";
-import { Decompress } from "fzstd";
 import { Pax } from "tar";
 import { Failure, printable, reason, refused, showPlace } from "../errors.ts";
 import { classify, HEAD_SIZE, isLitter, safePath } from "./names.ts";
@@ -229,6 +228,7 @@ function zstd(source: Chunks): Chunks {
 }
 
 async function* zstdByLibrary(source: Chunks): AsyncGenerator<Uint8Array> {
+  const { Decompress } = await import("fzstd");
   let ready: Uint8Array[] = [];
   const decompress = new Decompress((chunk) => ready.push(chunk));
   const flush = function* () {

@@ -1,8 +1,9 @@
 /** Runs the executable as its user would: a process, a folder, an address. */
 
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+
+export { tempFolder } from "../temp.ts";
 
 /** What is run: dist/chp, or what CHP_EXECUTABLE names (`node dist/chp.mjs`). */
 export const COMMAND: readonly string[] = (process.env["CHP_EXECUTABLE"] ?? "dist/chp")
@@ -36,14 +37,24 @@ function environment(extra: Readonly<Record<string, string>> = {}): Record<strin
   return { ...Object.fromEntries(kept), ...extra };
 }
 
+const running = new Set<Bun.Subprocess>();
+
+// What a test that failed has left running ends with the run.
+process.on("exit", () => {
+  for (const one of running) one.kill("SIGKILL");
+});
+
 export function spawn(args: readonly string[], { input = "ignore", env, cwd, command = COMMAND }: RunOptions = {}) {
-  return Bun.spawn([...command, ...args], {
+  const process = Bun.spawn([...command, ...args], {
     env: environment(env),
     stdin: input,
     stdout: "pipe",
     stderr: "pipe",
     ...(cwd !== undefined && { cwd }),
+    onExit: (ended) => void running.delete(ended),
   });
+  running.add(process);
+  return process;
 }
 
 export async function chp(args: readonly string[], options: RunOptions = {}): Promise<Done> {
@@ -89,10 +100,4 @@ export async function serve(store: string, args: readonly string[] = [], env: Re
       return code;
     },
   };
-}
-
-/** A fresh folder that is removed at the end. */
-export function tempFolder(): { readonly path: string; readonly [Symbol.dispose]: () => void } {
-  const path = mkdtempSync(join(tmpdir(), "chp-test-"));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }

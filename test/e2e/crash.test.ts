@@ -85,7 +85,7 @@ test("kill -9 at any moment: the store is valid, and shows all of an import or n
   expect((await chp(["import", "--store", store, file(99)])).code).toBe(0);
   expect(readdirSync(join(store, "tmp"))).toEqual([]);
   expect(landed + killed).toBe(30);
-}, 120_000);
+});
 
 test("eight imports at the same time into a new store all land, one generation each", async () => {
   using folder = tempFolder();

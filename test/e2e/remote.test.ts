@@ -546,7 +546,7 @@ test("kill -9 of client, import or server at any moment: the store is valid, and
   expect(await own.send([moment(own, 99)])).toMatchObject({ code: 0 });
   expect(readdirSync(join(own.store, "tmp"))).toEqual([]);
   await own.stop();
-}, 120_000);
+});
 
 test("what was handed on when the server is killed is not taken for all of it", async () => {
   const own = await new Hub().start();

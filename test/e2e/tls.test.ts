@@ -173,7 +173,7 @@ test("a renewed certificate is shown without a restart, below the same authority
   expect(await last.resume()).toBe(sizes[0] ?? 0);
   expect(await stopping).toBe(0);
   expect(served.log()).toContain("the certificate was changed");
-}, 60_000);
+});
 
 test("files of --tls-cert and --tls-key are shown when they change; what does not fit leaves the old ones", async () => {
   using folder = tempFolder();

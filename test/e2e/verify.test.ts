@@ -8,6 +8,7 @@ import { blobKey } from "../../store/keys.ts";
 import type { Named, What } from "../../store/named.ts";
 import { blobsOf } from "../../store/reach.ts";
 import { Store } from "../../store/store.ts";
+import { type Run, runProgram } from "../program.ts";
 import { HELLO, ROOT, SNAP_WORLD, SNAPD } from "../snapworld.ts";
 import { WORLD } from "../world.ts";
 import { chp, serve, tempFolder } from "./chp.ts";
@@ -30,10 +31,16 @@ beforeAll(async () => {
 
 afterAll(() => folder[Symbol.dispose]());
 
-const importAgain = (store: string, what: string) =>
-  chp(["import", "--store", at(store), "--trust", at("root.assert"), at(`${what}.tar.gz`)]);
+const importAgain = (store: string, what: string, run: Runner = chp) =>
+  run(["import", "--store", at(store), "--trust", at("root.assert"), at(`${what}.tar.gz`)]);
 
-const verify = (store: string, ...args: string[]) => chp(["verify", "--store", at(store), "--quiet", ...args]);
+const verify = (store: string, ...args: string[]) => chp(verifying(store, ...args));
+
+/** The same in this process, for what is tried many times. */
+const verifyHere = (store: string, ...args: string[]) => runProgram(verifying(store, ...args));
+const verifying = (store: string, ...args: string[]) => ["verify", "--store", at(store), "--quiet", ...args];
+
+type Runner = (args: readonly string[]) => Promise<Run>;
 
 const HARM = {
   "a flipped bit": (path: string) => {
@@ -138,19 +145,19 @@ describe.each(Object.entries(KINDS))("%s", (_, kind) => {
           snaps: { ...WHOLE.snaps, ...(own in WHOLE.snaps && { [own]: hit }) },
         });
 
-      const dry = await verify(store, "--read-data", "--dry-run", "--json");
+      const dry = await verifyHere(store, "--read-data", "--dry-run", "--json");
       expect([dry.code, JSON.parse(dry.out).findings.filter((one: { severity: string }) => one.severity === "damage")]).toEqual([
         13,
         [expect.objectContaining({ digest, current: true })],
       ]);
-      const found = await verify(store, "--read-data");
+      const found = await verifyHere(store, "--read-data");
       expect([found.code, found.out]).toEqual([13, expect.stringContaining(digest)]);
       expect(found.out).toContain(`import again ${at(`${kind.from}.tar.gz`)} (sha256 `);
       expect(found.out.includes("moved to quarantine/")).toBe(harm !== "a deleted file");
       if (harm !== "a deleted file") expect(readdirSync(join(at(store), "quarantine"))).toEqual([digest]);
 
-      expect((await importAgain(store, kind.from)).code).toBe(0);
-      const clean = await verify(store, "--read-data");
+      expect((await importAgain(store, kind.from, runProgram)).code).toBe(0);
+      const clean = await verifyHere(store, "--read-data");
       expect([clean.code, clean.out]).toEqual([0, expect.stringContaining("no damage")]);
       expect(await ask(served.url)).toEqual(WHOLE);
       expect((await fetch(`${served.url}/api/v1/snaps/download/${SNAPD}_19.snap`)).status).toBe(200);
@@ -173,7 +180,7 @@ test("a clean store is clean, also by parts and by chance; payloads are read onl
 });
 
 test.each(["0/2", "3/2", "1/0", "101%", "0%", "x", "-1%"])("--read-data=%s is a usage error", async (text) => {
-  const done = await verify("clean", `--read-data=${text}`);
+  const done = await verifyHere("clean", `--read-data=${text}`);
   expect([done.code, done.err]).toEqual([2, expect.stringContaining("--read-data takes n/t")]);
 });
 

@@ -2,13 +2,11 @@ import { describe, expect, test } from "bun:test";
 import { createApp } from "../../handlers/app.ts";
 import { createLog, type LogLine } from "../../handlers/log.ts";
 import type { Registries, Registry } from "../../src/catalog/registry.ts";
-import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
-import { importWorld } from "../world.ts";
+import { charmWorld } from "../world.ts";
 
 async function served({ publicUrl }: { publicUrl?: string } = {}) {
-  const store = await Store.openOrCreate(new Memory());
-  await importWorld(store);
+  const store = await Store.open(await charmWorld());
   const lines: LogLine[] = [];
   let registries: Registries = { current: undefined, former: [] };
   const app = createApp({

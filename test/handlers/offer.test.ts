@@ -6,19 +6,16 @@ import { createApp } from "../../handlers/app.ts";
 import { release, type StoredPackage } from "../../src/catalog/change.ts";
 import { changeDraft } from "../../src/catalog/drafts.ts";
 import { override } from "../../src/catalog/override.ts";
-import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
-import { importSnapWorld } from "../snapworld.ts";
-import { FOCAL, IDA, importWorld, JAMMY, JAMMY_ARM, NOBLE, NOBLE_ARM } from "../world.ts";
+import { bothWorlds } from "../snapworld.ts";
+import { FOCAL, IDA, JAMMY, JAMMY_ARM, NOBLE, NOBLE_ARM } from "../world.ts";
 
 const SET = "2026-04-01T00:00:00.000Z";
 const END = "2026-05-01T00:00:00Z";
 const [BEFORE, AFTER] = [Date.parse(END) - 1, Date.parse(END)];
 
 async function served(...changes: readonly { readonly name: string; readonly work: (held: StoredPackage) => StoredPackage }[]) {
-  const store = await Store.openOrCreate(new Memory());
-  await importWorld(store);
-  await importSnapWorld(store);
+  const store = await Store.open(await bothWorlds());
   for (const { name, work } of changes)
     await publishChange(store, SET, async (base) => {
       const held = await findPackage(base, name, false);
@@ -128,14 +125,15 @@ const CASES = [
 ] as const;
 
 describe("an override", () => {
-  const none = served();
+  /** the replies where there is none */
+  const withoutAny = served().then(({ replies }) => replies());
 
   test.each(CASES)("is answered as if it were released: %s", async (_, name, revision, channel) => {
     const held = await served({ name, work: (one) => override(one, revision, channel, WHERE, { reason: "why" }, SET) });
     const released = await served({ name, work: (one) => release(one, revision, channel, WHERE, SET) });
     const replies = await held.replies();
     expect(replies).toEqual(await released.replies());
-    const without = await (await none).replies();
+    const without = await withoutAny;
     if (`${name} ${channel}` === "acme-db 14/stable" && revision === 20) expect(replies).toEqual(without);
     else expect(replies).not.toEqual(without);
   });
@@ -146,7 +144,7 @@ describe("an override", () => {
     const during = await replies();
     expect(await replies()).toEqual(during); // from what is kept of them
     at(AFTER);
-    const without = await (await none).replies();
+    const without = await withoutAny;
     expect(await replies()).toEqual(without);
     expect(await replies()).toEqual(without);
     expect(await store.generationNumbers()).toEqual([1, 2, 3]);

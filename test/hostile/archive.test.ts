@@ -22,6 +22,7 @@ import {
   zipOf,
 } from "../build.ts";
 import { sealOf, testKey } from "../carried.ts";
+import { runs } from "../thorough.ts";
 
 const jammy = base("amd64", "22.04");
 const CHARM: PackageSpec = {
@@ -133,13 +134,9 @@ const LAYERS: readonly { readonly what: string; readonly bytes: fc.Arbitrary<Uin
   },
 ];
 
-test.each(LAYERS)(
-  "damage to $what",
-  async ({ bytes }) => {
-    await fc.assert(fc.asyncProperty(bytes, holds), { numRuns: 400 });
-  },
-  60_000,
-);
+test.each(LAYERS)("damage to $what", async ({ bytes }) => {
+  await fc.assert(fc.asyncProperty(bytes, holds), { numRuns: runs(400) });
+});
 
 test("a compressed file that is no archive and is cut short is named", async () => {
   const text = Array.from({ length: 50_000 }, (_, i) => `line ${i * 7919}\n`).join("");
@@ -185,6 +182,6 @@ test("a metadata.json of any JSON", async () => {
     fc.asyncProperty(fc.oneof(anything, shape), (value) =>
       holds(tgzOf({ ...packageFiles(CHARM), "metadata.json": JSON.stringify(value) })),
     ),
-    { numRuns: 600 },
+    { numRuns: runs(600) },
   );
-}, 60_000);
+});

@@ -6,6 +6,7 @@ import { createApp } from "../../handlers/app.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { ASSERTIONS, deviceSessionRequest, HELLO, importSnapWorld } from "../snapworld.ts";
+import { runs } from "../thorough.ts";
 
 let ask: (path: string, init?: RequestInit) => Promise<Response>;
 
@@ -153,7 +154,7 @@ describe("POST refresh", () => {
       fc.asyncProperty(fc.json(), async (body) => {
         expect((await post("/v2/snaps/refresh", body)).status).toBeLessThan(500);
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 

@@ -1,6 +1,6 @@
 /** Real clients of Juju and snapd against chp: `make interop`. */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { chp, serve, tempFolder } from "../e2e/chp.ts";
 import { commands } from "./cli.ts";
@@ -10,7 +10,9 @@ import { snapDaemon } from "./snapdaemon.ts";
 import { fromNothing, overTls } from "./tls.ts";
 import { EXPORTS } from "./world.ts";
 
-const BUILT = resolve(".run/interop");
+const WORK = resolve(".run/interop");
+/** Where programs that were built are kept. */
+const BUILT = resolve(process.env["CHP_CLIENTS"] ?? WORK);
 const VERSIONS = { "2.9": "cli29", "3.6": "cli36", "4.1": "cli41" };
 const count = { passed: 0, failed: 0, skipped: 0 };
 
@@ -32,17 +34,18 @@ interface Build {
   readonly tags?: string;
 }
 
-/** The program of one of the Go modules here, built where its sources differ from those that it was last built from. */
+/** The program of one of the Go modules here, built where its sources, go.mod and go.sum among them, or Go differ from those that it was last built from. */
 async function program(name: string, { module = name, package: built = ".", tags = "" }: Build = {}): Promise<string> {
   const source = join(import.meta.dir, module);
-  const hash = new Bun.CryptoHasher("sha256");
+  const version = Bun.spawnSync(["go", "version"], { cwd: source }).stdout.toString();
+  const hash = new Bun.CryptoHasher("sha256").update([version, built, tags].join("\n"));
   for (const file of readdirSync(source).toSorted()) hash.update(`${file}\n`).update(readFileSync(join(source, file)));
   const current = `${name}-${hash.digest("hex").slice(0, 16)}`;
   const path = join(BUILT, current);
   if (existsSync(path)) return path;
   mkdirSync(BUILT, { recursive: true });
   console.log(`building ${name}, which takes minutes the first time`);
-  const go = Bun.spawn(["go", "build", "-tags", tags, "-o", path, built], {
+  const go = Bun.spawn(["go", "build", "-tags", tags, "-o", `${path}.new`, built], {
     cwd: source,
     env: { ...process.env, GOWORK: "off" },
     stdout: "pipe",
@@ -50,6 +53,7 @@ async function program(name: string, { module = name, package: built = ".", tags
   });
   const [err, code] = await Promise.all([new Response(go.stderr).text(), go.exited]);
   if (code !== 0) throw new Error(`go build: ${err}`);
+  renameSync(`${path}.new`, path);
   for (const old of readdirSync(BUILT)) if (old.startsWith(`${name}-`) && old !== current) rmSync(join(BUILT, old));
   return path;
 }
@@ -85,7 +89,7 @@ async function first(url: string): Promise<void> {
 }
 
 async function juju(): Promise<void> {
-  const folder = join(BUILT, "exports");
+  const folder = join(WORK, "exports");
   mkdirSync(folder, { recursive: true });
   for (const [name, bytes] of Object.entries(EXPORTS)) writeFileSync(join(folder, name), bytes);
   const [earlier = "", later = ""] = Object.keys(EXPORTS).map((name) => join(folder, name));

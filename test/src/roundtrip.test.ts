@@ -27,6 +27,7 @@ import {
 } from "../catalogue.ts";
 import { expectAlike, readReply } from "../replies.ts";
 import { testKey, validationSet } from "../signer.ts";
+import { runs } from "../thorough.ts";
 
 const ORIGIN = "http://hub.test";
 
@@ -143,7 +144,7 @@ async function expectSame(is: Uint8Array, should: Uint8Array): Promise<void> {
   throw new Error("the archives differ in what is around their files");
 }
 
-const RUNS = 25;
+const RUNS = runs(25);
 
 test("what was exported from a store and imported again is served alike to the byte", async () => {
   await fc.assert(
@@ -155,7 +156,7 @@ test("what was exported from a store and imported again is served alike to the b
     }),
     { numRuns: RUNS, endOnFailure: true },
   );
-}, 300_000);
+});
 
 test("the same store gives the same archive, wherever it is reached and whenever", async () => {
   await fc.assert(
@@ -170,7 +171,7 @@ test("the same store gives the same archive, wherever it is reached and whenever
     }),
     { numRuns: RUNS, endOnFailure: true },
   );
-}, 300_000);
+});
 
 test("an export since an inventory carries only what the other side lacks, and makes both alike again", async () => {
   await fc.assert(
@@ -188,7 +189,7 @@ test("an export since an inventory carries only what the other side lacks, and m
     }),
     { numRuns: RUNS, endOnFailure: true },
   );
-}, 300_000);
+});
 
 test("a lock makes the same archive again after the channels have moved", async () => {
   await fc.assert(
@@ -203,7 +204,7 @@ test("a lock makes the same archive again after the channels have moved", async 
     }),
     { numRuns: RUNS, endOnFailure: true },
   );
-}, 300_000);
+});
 
 /** Of which nothing is in a channel. */
 const CHARMED: SnapModel = {

@@ -2,18 +2,15 @@ import { describe, expect, test } from "bun:test";
 import type { Generation } from "../../src/catalog/generation-types.ts";
 import type { Digest } from "../../src/digest.ts";
 import { blobKey } from "../../store/keys.ts";
-import { Memory } from "../../store/memory.ts";
+import type { Memory } from "../../store/memory.ts";
 import type { Named } from "../../store/named.ts";
 import { blobsOf, type Walk } from "../../store/reach.ts";
 import { Store } from "../../store/store.ts";
-import { importSnapWorld } from "../snapworld.ts";
-import { importWorld } from "../world.ts";
+import { bothWorlds } from "../snapworld.ts";
 
 async function world(): Promise<{ storage: Memory; store: Store; newest: Generation }> {
-  const storage = new Memory();
-  const store = await Store.openOrCreate(storage);
-  await importWorld(store);
-  await importSnapWorld(store);
+  const storage = await bothWorlds();
+  const store = await Store.open(storage);
   const newest = await store.generation((await store.generationNumbers()).at(-1) ?? 0);
   if (!newest) throw new Error("nothing was published");
   return { storage, store, newest };

@@ -7,6 +7,7 @@ import { sumsOf } from "../../src/digest.ts";
 import { Disk } from "../../store/fs.ts";
 import { Memory } from "../../store/memory.ts";
 import type { ObjectKind, Stage, Storage } from "../../store/storage.ts";
+import { NO_PROCESS } from "../temp.ts";
 
 const folders: string[] = [];
 
@@ -335,11 +336,10 @@ describe("on the disk", () => {
     const tmp = join(disk.place, "tmp");
     mkdirSync(tmp, { recursive: true });
     const uuid = "00000000-0000-4000-8000-000000000000";
-    const dead = Bun.spawnSync(["true"]).pid;
     const names = {
-      dead: `${hostname()}.${dead}.${uuid}`,
+      dead: `${hostname()}.${NO_PROCESS}.${uuid}`,
       mine: `${hostname()}.${process.pid}.${uuid}`,
-      elsewhere: `other-host.${dead}.${uuid}`,
+      elsewhere: `other-host.${NO_PROCESS}.${uuid}`,
       old: `other-host.1.${uuid}`,
       unknown: "notes.txt",
     };

@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { base, bundleZip, charmZip, exportOf, type Files, imageBlob, type PackageSpec, type TestBase } from "../../build.ts";
-import { tempFolder } from "../../e2e/chp.ts";
 import { type Run, runProgram } from "../../program.ts";
 import { exportOfSnaps, PUBLISHER, SIGNED_ROOT, type SnapSpec, signed } from "../../signedsnaps.ts";
+import { tempFolder } from "../../temp.ts";
 
 /* ---- what is outside ---- */
 

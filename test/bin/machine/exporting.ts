@@ -1,10 +1,12 @@
 /** Makes an archive in a work folder as the exporter does, of made-up downloads. As a process of its own it can be killed. */
 
 import { createCipheriv } from "node:crypto";
-import { appendFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { WorkFolder } from "../../../bin/machine/workfolder.ts";
 import { Layout, type Piece, PieceWriter } from "../../../src/archives/tarball.ts";
 import { Summer } from "../../../src/digest.ts";
+import { Failure } from "../../../src/errors.ts";
 
 const MIB = 2 ** 20;
 export const KEY = "0123456789abcdef";
@@ -83,6 +85,28 @@ export async function makeArchive(
     await work.close();
   }
 }
+
+/* ---- what came of it ---- */
+
+export async function failureOf(work: Promise<unknown>): Promise<Failure> {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof Failure) return error;
+  throw error ?? new Error("it did not fail");
+}
+
+export const visible = (folder: string) => readdirSync(folder).filter((name) => !name.startsWith("."));
+
+/** All parts of what lies in a folder, one after the other. */
+export const joined = (folder: string) =>
+  Buffer.concat(
+    visible(folder)
+      .filter((name) => !name.endsWith(".sha256"))
+      .toSorted()
+      .map((name) => readFileSync(join(folder, name))),
+  );
 
 if (import.meta.main) {
   const [folder = "", chunk = "", log] = process.argv.slice(2);

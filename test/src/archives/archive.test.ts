@@ -7,6 +7,7 @@ import { TEXTS, zipFiles, zipTexts } from "../../../src/archives/zip.ts";
 import { sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
 import { bytesOf, type Files, tarEntry, tarOf, tgzOf, zipOf } from "../../build.ts";
+import { runs } from "../../thorough.ts";
 
 const MIB = 2 ** 20;
 const keep = (path: string) => path.startsWith("resources/");
@@ -187,7 +188,7 @@ describe("what an archive may look like", () => {
           );
         },
       ),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });
@@ -362,7 +363,7 @@ describe("hostile tars", () => {
         const head = { tar: tarEntry("a", "1"), gz: [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], zst: [0x28, 0xb5, 0x2f, 0xfd] }[kind];
         await refusalOf(read(Buffer.concat([Uint8Array.from(head), noise])));
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 });
@@ -502,7 +503,7 @@ describe("zips", () => {
         // A damaged name or mode may hide a file, but none may have other content.
         for (const [name, text] of Object.entries(found)) expect([name, text]).toEqual([name, FOUND[name as keyof typeof FOUND]]);
       }),
-      { numRuns: 400 },
+      { numRuns: runs(400) },
     );
   });
 

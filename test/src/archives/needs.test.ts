@@ -3,6 +3,7 @@ import * as fc from "fast-check";
 import { needsOf } from "../../../src/archives/needs/snapfinder.ts";
 import { mayNameSnaps } from "../../../src/archives/needs/sourcefiles.ts";
 import type { Need } from "../../../src/catalog/need.ts";
+import { runs } from "../../thorough.ts";
 
 /** `charmed-kafka 69 amd64 4/edge`, with `-` where nothing is said; with a `!` where it is certain. */
 function show(need: Need): string {
@@ -503,7 +504,7 @@ describe("bad input", () => {
           expect(need.revision ?? 1).toBeGreaterThan(0);
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     );
   });
 });

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { partName, partOf, partSumsName } from "../../../src/archives/parts.ts";
+import { runs } from "../../thorough.ts";
 
 test("names sort as numbers do, and tell them back", () => {
   fc.assert(
@@ -9,7 +10,7 @@ test("names sort as numbers do, and tell them back", () => {
       expect(names.toSorted()).toEqual(names);
       expect(names.map(partOf)).toEqual(names.map((_, i) => ({ whole, index: i + 1, count })));
     }),
-    { numRuns: 30 },
+    { numRuns: runs(30) },
   );
   expect([partName("site.tar", 1, 3), partName("site.tar", 2, 12), partSumsName("site.tar")]).toEqual([
     "site.tar.1of3",

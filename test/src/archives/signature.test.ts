@@ -1,7 +1,4 @@
-import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import {
   createKey,
@@ -16,9 +13,9 @@ import {
   sign,
   verify,
 } from "../../../src/archives/signature.ts";
-import { sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
 import { SIGNED_AT, testKey } from "../../carried.ts";
+import { runs } from "../../thorough.ts";
 
 const [A, B] = ["a".repeat(64), "b".repeat(64)];
 const SITE = testKey("site");
@@ -45,21 +42,6 @@ describe("SHA256SUMS", () => {
     expect(text).toBe(["Z", "a.b", "a/b", "b", "é", "\uff5e", "\u{1f4e6}"].map((path) => `${A}  ${path}\n`).join(""));
     expect([...readSums(text, "it").keys()].toSorted()).toEqual(paths.toSorted());
     expect([formatSums([]), readSums("", "it").size]).toEqual(["", 0]);
-  });
-
-  test("sha256sum checks it", () => {
-    const folder = mkdtempSync(join(tmpdir(), "chp-test-"));
-    try {
-      const files = { "a b": "one", c: "two" };
-      for (const [path, text] of Object.entries(files)) writeFileSync(join(folder, path), text);
-      const sums = Object.entries(files).map(([path, text]) => ({ path, sha256: sumsOf(Buffer.from(text))["sha-256"] }));
-      writeFileSync(join(folder, "SHA256SUMS"), formatSums(sums));
-      const run = (...args: string[]) => Bun.spawnSync(["sha256sum", ...args], { cwd: folder });
-      expect(run("--strict", "--check", "SHA256SUMS").stdout.toString()).toBe("a b: OK\nc: OK\n");
-      expect(run("a b", "c").stdout.toString()).toBe(formatSums(sums));
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
   });
 
   test("what sha256sum writes in other ways is the same", () => {
@@ -143,7 +125,7 @@ describe("signatures", () => {
         const { key, comment } = verify(text, sign(text, SITE.secret, { now: date.getTime() }), [SITE.accepted]);
         expect([key, comment]).toEqual([SITE.accepted, `chp export of ${date.toISOString().slice(0, 19)}Z`]);
       }),
-      { numRuns: 50 },
+      { numRuns: runs(50) },
     );
   });
 
@@ -176,7 +158,7 @@ describe("signatures", () => {
       fc.property(fc.string(), (text) => {
         expect(refusalOf(() => verify(SUMS, text, [SITE.accepted], "s"))).toBe("s is not a signature as chp or minisign writes it");
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 
@@ -204,48 +186,6 @@ trusted comment: a legacy one
     expect(verify("abc\n", text, [KEY])).toEqual({ key: KEY, comment });
     expect(KEY).toMatchObject({ id: "62196CEF1DA5E212", comment: "" });
     refusalOf(() => verify("abd\n", text, [KEY]));
-  });
-});
-
-const lacks = Bun.which("minisign") === null;
-
-describe(`beside minisign${lacks ? " (left out: there is no minisign)" : ""}`, () => {
-  const folder = mkdtempSync(join(tmpdir(), "chp-test-"));
-  const at = (name: string) => join(folder, name);
-  afterAll(() => rmSync(folder, { recursive: true }));
-  const minisign = (...args: string[]) => {
-    const { exitCode, stdout, stderr } = Bun.spawnSync(["minisign", ...args], { cwd: folder });
-    return { code: exitCode, text: stdout.toString() + stderr.toString() };
-  };
-
-  test.skipIf(lacks)("it verifies what chp signs, with and without -H, and nothing else", () => {
-    writeFileSync(at("site.pub"), SITE.texts.public);
-    writeFileSync(at("SHA256SUMS"), SUMS);
-    writeFileSync(at("SHA256SUMS.minisig"), SIGNED);
-    const id = SITE.accepted.id.replace(/^0+/, ""); // it pads none
-    for (const args of [
-      ["-p", "site.pub"],
-      ["-P", SITE.accepted.text],
-      ["-p", "site.pub", "-H"],
-    ]) {
-      const { code, text } = minisign("-V", "-m", "SHA256SUMS", ...args);
-      expect([code, text]).toEqual([0, expect.stringContaining("Trusted comment: chp export of 2026-04-26T16:31:15Z")]);
-    }
-    writeFileSync(at("SHA256SUMS"), `${SUMS}${A}  more\n`);
-    expect(minisign("-V", "-m", "SHA256SUMS", "-p", "site.pub").code).not.toBe(0);
-    writeFileSync(at("other.pub"), testKey("other").texts.public);
-    expect(minisign("-V", "-m", "SHA256SUMS", "-p", "other.pub").text).toContain(id);
-  });
-
-  test.skipIf(lacks)("it signs with chp's key, and chp with its own", () => {
-    writeFileSync(at("site.key"), SITE.texts.secret);
-    writeFileSync(at("list"), SUMS);
-    expect(minisign("-S", "-s", "site.key", "-m", "list", "-t", "by hand").code).toBe(0);
-    const byHand = readFileSync(at("list.minisig"), "utf8");
-    expect(verify(SUMS, byHand, [SITE.accepted])).toEqual({ key: SITE.accepted, comment: "by hand" });
-    expect(minisign("-G", "-W", "-s", "own.key", "-p", "own.pub").code).toBe(0);
-    writeFileSync(at("list.minisig"), sign(SUMS, readSecretKey(readFileSync(at("own.key"), "utf8"), "own.key"), { now: SIGNED_AT }));
-    expect(minisign("-V", "-m", "list", "-p", "own.pub").code).toBe(0);
   });
 });
 

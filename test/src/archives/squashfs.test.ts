@@ -1,8 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { deflateSync, zstdCompressSync } from "node:zlib";
 import * as fc from "fast-check";
@@ -12,29 +10,12 @@ import { type SquashfsLimits, squashfsFiles, UnreadableSquashfs } from "../../..
 import { Failure } from "../../../src/errors.ts";
 import type { Files } from "../../build.ts";
 import { type SquashfsOptions, squashfs } from "../../squashfs.ts";
+import { stride } from "../../thorough.ts";
 import { noise } from "../../world.ts";
+import { anyOptions, anyTree, read, snapOf } from "./trees.ts";
 
 const MIB = 2 ** 20;
 const FIXTURES = join(import.meta.dir, "../../fixtures/squashfs");
-
-/** A snap in memory, which may be read only where it is. */
-function snapOf(image: Uint8Array): ReadAt & { readonly given: () => number } {
-  let given = 0;
-  return {
-    size: image.byteLength,
-    bytes: async (start, end) => {
-      if (!(start >= 0 && start <= end && end <= image.byteLength))
-        throw new Error(`internal error: bytes ${start} to ${end} were asked for`);
-      given += end - start;
-      return image.slice(start, end);
-    },
-    given: () => given,
-  };
-}
-
-function read(image: Uint8Array, paths: readonly string[], limits?: Partial<SquashfsLimits>): Promise<Map<string, Uint8Array>> {
-  return squashfsFiles(snapOf(image), paths, limits);
-}
 
 async function text(image: Uint8Array, path: string): Promise<string | undefined> {
   const bytes = (await read(image, [path])).get(path);
@@ -126,7 +107,7 @@ describe("images of mksquashfs", () => {
 
   test.each(IMAGES)("%s with any byte wrong is read or refused", async (_, image) => {
     const limits = { file: 65536 };
-    for (let at = 0; at < fieldOf(image, "size"); at += 1) {
+    for (let at = 0; at < fieldOf(image, "size"); at += stride(23)) {
       const found = await outcome(patched(image, [at, 1, (image[at] ?? 0) ^ 0xff]), PATHS, limits);
       if (typeof found === "string")
         expect(found).toMatch(/^(it is corrupt: |its squashfs |it is no squashfs|.* in its squashfs is larger)/);
@@ -145,31 +126,9 @@ describe("images of mksquashfs", () => {
 });
 
 describe("trees", () => {
-  const name = fc.constantFrom("a", "b", "meta", "snap.yaml", "ä", "constructor", "__proto__", "x".repeat(255));
-  const content = fc.oneof(
-    fc.uint8Array({ maxLength: 300 }),
-    fc.string({ maxLength: 100 }).map((one) => Buffer.from(one.repeat(99))),
-    fc.nat({ max: 20_000 }).map((size) => new Uint8Array(size)),
-    fc.nat({ max: 20_000 }).map((size) => noise(size)),
-    fc.constantFrom(4096, 8192).map((size) => noise(size)),
-  );
-  const options = fc.record({
-    compression: fc.constantFrom("gzip", "zstd", "none"),
-    blockSize: fc.constantFrom(4096, 8192, 131072),
-    fragments: fc.boolean(),
-    sparse: fc.boolean(),
-    extended: fc.boolean(),
-    padding: fc.constantFrom(1, 4096),
-  } satisfies Record<keyof Omit<SquashfsOptions, "links">, unknown>);
-  /** No file is where another needs a folder. */
-  const files = fc
-    .array(fc.tuple(fc.array(name, { minLength: 1, maxLength: 3 }), content), { maxLength: 8 })
-    .map((all) => new Map(all.map(([names, bytes]) => [names.join("/"), bytes])))
-    .map((all) => new Map([...all].filter(([path]) => ![...all.keys()].some((other) => other.startsWith(`${path}/`)))));
-
   test("every file is read, by its path alone", async () => {
     await fc.assert(
-      fc.asyncProperty(files, options, async (tree, how) => {
+      fc.asyncProperty(anyTree, anyOptions, async (tree, how) => {
         const image = squashfs(Object.fromEntries(tree), how);
         const folders = [...tree.keys()].map(dirname);
         const others = [...tree.keys()].flatMap((path) => [`${path}/x`, `/${path}`, `${path}/`, `./${path}`, `${path}x`]);
@@ -198,63 +157,6 @@ describe("trees", () => {
     const snap = snapOf(squashfs({ "bin/large": noise(4 * MIB), "meta/snap.yaml": YAML }, { fragments: false }));
     expect((await squashfsFiles(snap, ["meta/snap.yaml", "meta/component.yaml"])).size).toBe(1);
     expect(snap.given()).toBeLessThan(32 * 1024);
-  });
-
-  const missing = ["mksquashfs", "unsquashfs"].filter((tool) => Bun.which(tool) === null);
-  describe(`beside squashfs-tools${missing.length > 0 ? ` (left out: there is no ${missing.join(", ")})` : ""}`, () => {
-    const work = async (run: (folder: string) => Promise<void>) => {
-      const folder = mkdtempSync(join(tmpdir(), "chp-squashfs-"));
-      try {
-        await run(folder);
-      } finally {
-        rmSync(folder, { recursive: true, force: true });
-      }
-    };
-    const cat = (image: string, path: string) =>
-      execFileSync("unsquashfs", ["-cat", image, path], { maxBuffer: 64 * MIB, stdio: ["ignore", "pipe", "ignore"] });
-
-    test.skipIf(missing.length > 0)("what tests write, unsquashfs reads", async () => {
-      await fc.assert(
-        fc.asyncProperty(files, options, (tree, how) =>
-          work(async (folder) => {
-            const image = join(folder, "image");
-            writeFileSync(image, squashfs(Object.fromEntries(tree), how));
-            for (const [path, bytes] of tree) expect(Buffer.compare(cat(image, path), bytes)).toBe(0);
-          }),
-        ),
-        { numRuns: 15 },
-      );
-    });
-
-    const lzo = ["lzo1x_1", "lzo1x_1_11", "lzo1x_1_12", "lzo1x_1_15"].map((algorithm) => `lzo -Xalgorithm ${algorithm}`);
-    const how = fc.constantFrom("gzip", "xz", "zstd", "lz4", "lz4 -Xhc", "lzo", ...lzo);
-    const also = fc.constantFrom("-b 4K", "-b 128K", "-b 1M -always-use-fragments", "-no-fragments", "-noI -noD");
-
-    test.skipIf(missing.length > 0)("what mksquashfs writes is read", async () => {
-      await fc.assert(
-        fc.asyncProperty(files, how, also, (tree, compression, more) =>
-          work(async (folder) => {
-            const image = join(folder, "image");
-            const code = readFileSync(process.execPath).subarray(MIB, MIB + 200_000);
-            for (const [path, bytes] of [...tree, ["code", code] as const]) {
-              mkdirSync(dirname(join(folder, "tree", path)), { recursive: true });
-              writeFileSync(join(folder, "tree", path), bytes);
-            }
-            execFileSync(
-              "mksquashfs",
-              [join(folder, "tree"), image, "-quiet", "-no-progress", ...`-comp ${compression} ${more}`.split(" ")],
-              {
-                stdio: "ignore",
-              },
-            );
-            const found = await read(readFileSync(image), [...tree.keys(), "code"]);
-            expect(found.size).toBe(tree.size + 1);
-            for (const [path, bytes] of found) expect(Buffer.compare(bytes, cat(image, path))).toBe(0);
-          }),
-        ),
-        { numRuns: 15 },
-      );
-    });
   });
 });
 
@@ -483,7 +385,7 @@ describe("hostile images", () => {
   test("what is protected by a checksum is never read wrong", async () => {
     const files = { "meta/snap.yaml": YAML.repeat(200), "bin/code": YAML.repeat(100) };
     const image = squashfs(files, { fragments: false, blockSize: 4096 });
-    for (let at = 96; at < fieldOf(image, "inodes"); at += 1)
+    for (let at = 96; at < fieldOf(image, "inodes"); at += stride(23))
       for (const [path, content] of Object.entries(files)) {
         const found = await outcome(patched(image, [at, 1, (image[at] ?? 0) ^ 0x10]), [path]);
         if (typeof found !== "string") expect(Buffer.from(found.get(path) ?? []).toString()).toBe(content);

@@ -1,76 +1,13 @@
 import { describe, expect, test } from "bun:test";
-import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import * as fc from "fast-check";
 import { files, showPlaceOf } from "../../../src/archives/archive.ts";
-import { Layout, type Piece, PieceWriter, payloadOf, type RandomAccessOutput } from "../../../src/archives/tarball.ts";
+import { Layout, PieceWriter, payloadOf } from "../../../src/archives/tarball.ts";
 import { Summer, sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
-import { tempFolder } from "../../e2e/chp.ts";
+import { runs } from "../../thorough.ts";
+import { EXAMPLE, expected, layOut, Memory, type Plan, payload, writePiece, written } from "./plans.ts";
 
 const MIB = 2 ** 20;
-
-/** A room that is memory, which remembers what was written and may fail or be late. */
-class Memory implements RandomAccessOutput {
-  bytesOfAll: Uint8Array;
-  written: [start: number, end: number][] = [];
-  before: () => Promise<void> | void = () => {};
-
-  constructor(size: number, fill = 0xee) {
-    this.bytesOfAll = new Uint8Array(size).fill(fill);
-  }
-
-  async write(at: number, bytes: Uint8Array): Promise<void> {
-    await this.before();
-    expect(at + bytes.byteLength).toBeLessThanOrEqual(this.bytesOfAll.byteLength);
-    this.bytesOfAll.set(bytes, at);
-    if (bytes.byteLength > 0) this.written.push([at, at + bytes.byteLength]);
-  }
-
-  async bytes(start: number, end: number): Promise<Uint8Array> {
-    return this.bytesOfAll.slice(start, end);
-  }
-}
-
-interface File {
-  readonly path: string;
-  readonly size: number;
-}
-/** Files of the top level, and containers as lists of files. */
-type Plan = readonly (File | { readonly path: string; readonly files: readonly File[] })[];
-
-function layOut(plan: Plan, compress: boolean): { pieces: Piece[]; fixed: readonly Piece[]; length: number } {
-  const layout = new Layout({ compress });
-  const pieces = plan.flatMap((one) => ("files" in one ? layout.container(one.path, one.files) : [layout.file(one.path, one.size)]));
-  const fixed = layout.end();
-  return { pieces, fixed, length: layout.length };
-}
-
-/** Bytes of a payload that differ from place to place and from piece to piece. */
-function payload(piece: Piece, start = 0, end = piece.size): Uint8Array {
-  const seed = piece.offset % 251;
-  return Uint8Array.from({ length: end - start }, (_, i) => (seed + (start + i) * 31 + ((start + i) >> 8)) & 255);
-}
-
-async function writePiece(
-  piece: Piece,
-  room: RandomAccessOutput,
-  chunk = 64 * 1024,
-  from = 0,
-  writer = new PieceWriter(piece, room),
-): Promise<void> {
-  for (let at = from; at < piece.size; at += chunk) await writer.write(payload(piece, at, Math.min(piece.size, at + chunk)));
-  await writer.end();
-}
-
-async function written(plan: Plan, compress = true): Promise<Uint8Array> {
-  const { pieces, fixed, length } = layOut(plan, compress);
-  const room = new Memory(length);
-  for (const piece of [...pieces, ...fixed]) await writePiece(piece, room);
-  return room.bytesOfAll;
-}
 
 /** What the importer finds: path → digest. */
 async function imported(archive: Uint8Array, chunk = 64 * 1024): Promise<Record<string, string>> {
@@ -85,9 +22,6 @@ async function imported(archive: Uint8Array, chunk = 64 * 1024): Promise<Record<
   }
   return found;
 }
-
-const expected = (pieces: readonly Piece[]) =>
-  Object.fromEntries(pieces.map((piece) => [`in: ${piece.path.replace(".gz/", ".gz: ")}`, sumsOf(payload(piece))["sha-256"]]));
 
 const STORED = 65535;
 const size = fc.oneof(
@@ -107,21 +41,6 @@ const plans: fc.Arbitrary<Plan> = fc
         : { path: `${i}.tar.gz`, files: one.map((n, k) => ({ path: `resources/${k}`, size: n })) },
     ),
   );
-
-const EXAMPLE: Plan = [
-  { path: "bundle.yaml", size: 300 },
-  {
-    path: "kafka.tar.gz",
-    files: [
-      { path: "kafka_195.charm", size: 3 * MIB + 7 },
-      { path: "metadata.json", size: 5000 },
-      { path: "resources/kafka.none_0", size: 0 },
-      { path: `resources/kafka.${"long".repeat(50)}_3`, size: 512 },
-    ],
-  },
-  { path: "empty.tar.gz", files: [] },
-  { path: "snaps/é_7.snap", size: 70_000 },
-];
 
 describe("an archive", () => {
   test("holds what was written, in whatever order, all at once and in chunks of any size", async () => {
@@ -147,7 +66,7 @@ describe("an archive", () => {
           expect(await imported(room.bytesOfAll)).toEqual(expected(pieces));
         },
       ),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 
@@ -216,94 +135,6 @@ describe("an archive", () => {
   });
 });
 
-/* ---- other readers ---- */
-
-const installed = (...command: string[]) => Bun.which(command[0] ?? "") !== null;
-
-function run(...command: string[]): string {
-  const { exitCode, stdout, stderr } = Bun.spawnSync(command, { env: { ...process.env, LC_ALL: "C.UTF-8" } });
-  expect([command.join(" "), exitCode, stderr.toString()]).toEqual([command.join(" "), 0, ""]);
-  return stdout.toString();
-}
-
-/** Unpacks both levels; prints every file's path and sha256. */
-const PYTHON = `
-import hashlib, io, sys, tarfile
-def walk(name, file, mode):
-    with tarfile.open(fileobj=file, mode=mode) as tar:
-        for member in tar:
-            data = tar.extractfile(member).read()
-            if member.name.endswith(".tar.gz"):
-                walk(name + member.name + ": ", io.BytesIO(data), "r:gz")
-            else:
-                print(name + member.name + "=" + hashlib.sha256(data).hexdigest())
-walk("in: ", open(sys.argv[1], "rb"), sys.argv[2])
-`;
-
-const TARS = ["tar", "bsdtar"].flatMap((tool) => ["gzip", "plain"].map((kind) => [tool, kind] as const));
-
-describe("is read by", () => {
-  const { pieces } = layOut(EXAMPLE, true);
-  const plain = layOut(EXAMPLE, false).pieces;
-
-  test.each(TARS)("%s, %s", async (tool, kind) => {
-    if (!installed(tool)) return;
-    using folder = tempFolder();
-    const archive = join(folder.path, "archive");
-    await writeFile(archive, await written(EXAMPLE, kind === "gzip"));
-    const out = join(folder.path, "out");
-    await mkdir(out);
-    run(tool, "-xf", archive, "-C", out);
-    for (const inner of ["kafka", "empty"]) {
-      await mkdir(join(out, inner));
-      run(tool, "-xf", join(out, `${inner}.tar.gz`), "-C", join(out, inner));
-    }
-    for (const piece of kind === "gzip" ? pieces : plain)
-      expect(sumsOf(await readFile(join(out, piece.path.replace(".tar.gz/", "/"))))).toEqual(sumsOf(payload(piece)));
-  });
-
-  test.skipIf(!installed("gzip"))("gzip, which finds the sizes and sums of all members right", async () => {
-    using folder = tempFolder();
-    const archive = join(folder.path, "archive.tar.gz");
-    const bytes = await written(EXAMPLE);
-    await writeFile(archive, bytes);
-    run("gzip", "-t", archive);
-    expect(sumsOf(gunzipSync(bytes))).toEqual(sumsOf(Bun.spawnSync(["gzip", "-dc", archive]).stdout));
-  });
-
-  test.skipIf(!installed("python3"))("Python's tarfile, where it is no stream: as such it reads no second member", async () => {
-    using folder = tempFolder();
-    const found = async (mode: string, compress: boolean) => {
-      const archive = join(folder.path, "archive");
-      await writeFile(archive, await written(EXAMPLE, compress));
-      const lines = run("python3", "-c", PYTHON, archive, mode).trimEnd().split("\n");
-      return Object.fromEntries(lines.map((line) => line.split("=")));
-    };
-    expect(await found("r:gz", true)).toEqual(expected(pieces));
-    for (const mode of ["r:", "r|"]) expect(await found(mode, false)).toEqual(expected(plain));
-  });
-
-  test.skipIf(!installed("tar") || !installed("python3"))("all, where a file has more than 8 GiB", async () => {
-    using folder = tempFolder();
-    const huge = 9 * 2 ** 30;
-    const layout = new Layout({ compress: false });
-    const [large, small] = [layout.file("huge.snap", huge), layout.file("small", 5)];
-    const archive = join(folder.path, "site.tar");
-    const file = openSync(archive, "w");
-    const room: RandomAccessOutput = {
-      write: async (at, bytes) => void writeSync(file, bytes, 0, bytes.byteLength, at),
-      bytes: async () => new Uint8Array(),
-    };
-    for (const { before } of large.frames) await room.write(large.offset, before);
-    for (const piece of [small, ...layout.end()]) await writePiece(piece, room);
-    ftruncateSync(file, layout.length);
-    closeSync(file);
-    expect(run("tar", "-tvf", archive)).toMatch(new RegExp(`${huge} 2000-01-01 00:00 huge.snap\\n.* 5 2000-01-01 00:00 small\\n$`));
-    const script = "import sys, tarfile; print([(m.name, m.size) for m in tarfile.open(sys.argv[1])])";
-    expect(run("python3", "-c", script, archive)).toBe(`[('huge.snap', ${huge}), ('small', 5)]\n`);
-  });
-});
-
 /* ---- pieces ---- */
 
 describe("a piece", () => {
@@ -355,7 +186,7 @@ describe("a piece", () => {
         const again = left.written.reduce((sum, [start, end]) => sum + end - start, 0);
         expect(again).toBeLessThan(piece.length - kept + 1024);
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 

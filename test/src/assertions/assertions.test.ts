@@ -28,6 +28,7 @@ import {
   testKey,
   validationSet,
 } from "../../signer.ts";
+import { runs } from "../../thorough.ts";
 
 const NOW = new Date("2026-06-01T00:00:00Z");
 const SHA = "A".repeat(64);
@@ -276,7 +277,7 @@ describe("text", () => {
           }
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     );
   });
 });

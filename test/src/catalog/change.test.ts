@@ -4,15 +4,13 @@ import { removal } from "../../../src/catalog/removal.ts";
 import type { Snap } from "../../../src/catalog/snap.ts";
 import { resolveSnap } from "../../../src/catalog/snapresolve.ts";
 import { Failure } from "../../../src/errors.ts";
-import { Memory } from "../../../store/memory.ts";
 import { Store } from "../../../store/store.ts";
-import { importSnapWorld } from "../../snapworld.ts";
+import { snapWorld } from "../../snapworld.ts";
 
 const NOW = "2026-05-01T00:00:00.000Z";
 
 async function snaps(): Promise<Snap[]> {
-  const store = await Store.openOrCreate(new Memory());
-  await importSnapWorld(store);
+  const store = await Store.open(await snapWorld());
   return (await store.snapshot()).snaps();
 }
 

@@ -16,10 +16,8 @@ import type { Package } from "../../../src/catalog/package.ts";
 import { removal } from "../../../src/catalog/removal.ts";
 import type { Snap } from "../../../src/catalog/snap.ts";
 import { Failure } from "../../../src/errors.ts";
-import { Memory } from "../../../store/memory.ts";
 import { Store } from "../../../store/store.ts";
-import { importSnapWorld } from "../../snapworld.ts";
-import { importWorld } from "../../world.ts";
+import { bothWorlds } from "../../snapworld.ts";
 
 const NOW = "2026-04-01T00:00:00.000Z";
 const AT = Date.parse(NOW);
@@ -27,9 +25,7 @@ const UNTIL = "2026-05-01T23:59:59Z";
 const WHY = { reason: "25 breaks backups", until: UNTIL };
 
 async function held(): Promise<{ charm: Package; bundle: Package; hello: Snap; all: Snap }> {
-  const store = await Store.openOrCreate(new Memory());
-  await importWorld(store);
-  await importSnapWorld(store);
+  const store = await Store.open(await bothWorlds());
   const snapshot = await store.snapshot();
   const [charm, bundle] = [await snapshot.package("acme-db"), await snapshot.package("acme-stack")];
   const [hello, all] = [await snapshot.snap("hello"), await snapshot.snap("all1")];

@@ -7,6 +7,7 @@ import { type Incoming, merge, type Package, type PackageType, type Release } fr
 import { defaultRelease, type Query, type Refusal, type Resolved, reachableReleases, resolve } from "../../../src/catalog/resolve.ts";
 import type { Digest } from "../../../src/digest.ts";
 import { base } from "../../build.ts";
+import { runs } from "../../thorough.ts";
 
 interface Row {
   channel: string;
@@ -320,7 +321,7 @@ const anyQuery: fc.Arbitrary<Query> = fc
   }));
 const byChannel = anyQuery.map(({ revision: _revision, ...query }) => query);
 
-const runs = { numRuns: 500 };
+const often = { numRuns: runs(500) };
 
 describe("whatever is held and asked", () => {
   test("there is an answer, and it is one of the two kinds", () => {
@@ -333,7 +334,7 @@ describe("whatever is held and asked", () => {
           expect(new Set(names).size).toBe(names.length);
         }
       }),
-      runs,
+      often,
     );
   });
 
@@ -353,7 +354,7 @@ describe("whatever is held and asked", () => {
           (query.base !== null && r.base !== null && agrees(r.base, { ...query.base, channel: query.base.channel.split("/")[0] ?? "" }));
         expect(pkg.releases.some((r) => r.channel === channel && r.revision === revision.revision && fits(r))).toBe(true);
       }),
-      runs,
+      often,
     );
   });
 
@@ -367,7 +368,7 @@ describe("whatever is held and asked", () => {
         const outcome = resolve(pkg, { ...query, base: on, resourceRevisions: [] });
         expect(outcome).toMatchObject({ ok: { channel: row.channel, revision: { revision: row.revision } } });
       }),
-      runs,
+      often,
     );
   });
 
@@ -386,7 +387,7 @@ describe("whatever is held and asked", () => {
           expect(resolve(pkg, { ...asked, base: suggested })).toHaveProperty("ok");
         }
       }),
-      runs,
+      often,
     );
   });
 
@@ -401,7 +402,7 @@ describe("whatever is held and asked", () => {
         for (const { channel, base: on } of rows)
           expect(resolve(pkg, { ...query, channel, base: on, resourceRevisions: [] })).toHaveProperty("ok");
       }),
-      runs,
+      often,
     );
   });
 
@@ -411,7 +412,7 @@ describe("whatever is held and asked", () => {
         const listed = new Set(reachableReleases(pkg, { preferred: "24.04" }, null).map((row) => `${row.channel} ${baseKey(row.base)}`));
         for (const r of pkg.releases) if (channelOf(r).branch === undefined) expect(listed).toContain(`${r.channel} ${baseKey(r.base)}`);
       }),
-      runs,
+      often,
     );
   });
 
@@ -422,7 +423,7 @@ describe("whatever is held and asked", () => {
         const once = pkgOf(rows, { track });
         expect(pkgOf(rows, { track, before: once })).toEqual(once);
       }),
-      runs,
+      often,
     );
   });
 });

@@ -7,17 +7,13 @@ import { sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
 import { formatInventory, readInventory } from "../../../src/export/inventory.ts";
 import { blobKey } from "../../../store/keys.ts";
-import { Memory } from "../../../store/memory.ts";
 import { blobsOf } from "../../../store/reach.ts";
 import { Store } from "../../../store/store.ts";
-import { importSnapWorld } from "../../snapworld.ts";
-import { importWorld, PACKAGES } from "../../world.ts";
+import { bothWorlds } from "../../snapworld.ts";
+import { PACKAGES } from "../../world.ts";
 
 async function worlds(): Promise<Store> {
-  const store = await Store.openOrCreate(new Memory());
-  await importWorld(store);
-  await importSnapWorld(store);
-  return store;
+  return Store.open(await bothWorlds());
 }
 
 async function inventoryOf(store: Store): Promise<string> {

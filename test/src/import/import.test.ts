@@ -77,7 +77,8 @@ function source(name: string, bytes: Uint8Array): ImportSource {
   return {
     name,
     async *open() {
-      for (let at = 0; at < bytes.byteLength; at += 500) yield bytes.subarray(at, at + 500);
+      const piece = Math.max(500, bytes.byteLength >> 8);
+      for (let at = 0; at < bytes.byteLength; at += piece) yield bytes.subarray(at, at + piece);
     },
   };
 }

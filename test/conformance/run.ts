@@ -1,20 +1,9 @@
-/**
- * Runs the cases against the application in this process, the executable (dist/chp, or what CHP_EXECUTABLE names), the
- * same over a store that was exported from the first one's and imported again, and the server that CHP_URL names, which
- * must hold the packages of test/world.ts and the snaps of test/snapworld.ts.
- */
+/** Runs the cases against a server: in this process by inprocess.test.ts, the executable and others by e2e/conformance.test.ts. */
 
 import { afterAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { existsSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { join } from "node:path";
 import { unzipSync } from "fflate";
-import { createApp } from "../../handlers/app.ts";
-import { Memory } from "../../store/memory.ts";
-import { Store } from "../../store/store.ts";
-import { importSnapWorld, ROOT, SNAP_WORLD, STORE_STREAM } from "../snapworld.ts";
-import { importWorld, WORLD } from "../world.ts";
 import * as charmhub from "./charmhub.ts";
 import {
   type Ask,
@@ -51,7 +40,7 @@ const DIGESTS = {
   "sha3-384": "sha3-384",
 };
 
-const FAMILIES: readonly Family[] = [
+export const FAMILIES: readonly Family[] = [
   {
     name: "Charmhub",
     cases: charmhub.CASES,
@@ -63,7 +52,7 @@ const FAMILIES: readonly Family[] = [
   { name: "Snap Store", cases: snapstore.CASES, count: 108, everywhere: snapstore.EVERYWHERE, headers: {}, digest: "sha3-384" },
 ];
 
-interface Sent {
+export interface Sent {
   readonly url: string;
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -71,7 +60,7 @@ interface Sent {
 }
 
 /** A running server. */
-interface Hub {
+export interface Hub {
   /** where paths of the cases begin */
   readonly origin: string;
   ask(sent: Sent): Promise<Response>;
@@ -82,7 +71,7 @@ interface Hub {
   stop?(): Promise<void>;
 }
 
-interface Target {
+export interface Target {
   readonly name: string;
   /** why it cannot be run here */
   readonly skip?: string;
@@ -93,145 +82,21 @@ interface Target {
   start(setup: Setup): Promise<Hub>;
 }
 
-const ORIGIN = "http://hub.test";
+export const ORIGIN = "http://hub.test";
 
-/* ---- targets ---- */
-
-const inProcess: Target = {
-  name: "in process",
-  lacks: { socket: "there is no connection" },
-  start: async ({ publicUrl, registry, brokenStore, empty }) => {
-    const storage = new Memory();
-    const world = await Store.openOrCreate(storage);
-    if (!empty) {
-      await importWorld(world);
-      await importSnapWorld(world);
-    }
-    const broken = { snapshot: () => Promise.reject(new Error("broken on purpose")), blob: async () => undefined, text: async () => "" };
-    let registries: { current: Login | undefined; former: readonly Login[] } = { current: registry, former: [] };
-    const start = async () =>
-      createApp({
-        store: brokenStore ? broken : await Store.open(storage),
-        config: publicUrl === undefined ? {} : { publicUrl },
-        log: () => {},
-        registries: () => registries,
-      });
-    let app = await start();
-    return {
-      origin: ORIGIN,
-      ask: async (sent) => app.fetch(new Request(sent.url, initOf(sent))),
-      restart: async () => {
-        app = await start();
-      },
-      setRegistry: async (login) => {
-        registries = { current: login, former: registries.current ? [registries.current] : [] };
-      },
-    };
-  },
-};
-
-const EXECUTABLE = process.env["CHP_EXECUTABLE"] ?? "dist/chp";
-const built = existsSync(EXECUTABLE.split(" ").at(-1) ?? "");
-
-async function startExecutable({ publicUrl, registry, empty }: Setup, isCarried: boolean): Promise<Hub> {
-  const { chp, serve, tempFolder } = await import("../e2e/chp.ts");
-  const folder = tempFolder();
-  let store = join(folder.path, "store");
-  const run = async (...args: string[]) => {
-    const done = await chp([...args, ...(args.includes("--charmhub-url") ? [] : ["--store", store])]);
-    if (done.code !== 0) throw new Error(`chp ${args.join(" ")}: exit ${done.code}: ${done.err}`);
-  };
-  const config = (login: Login) => run("config", ...Object.entries(login).map(([key, value]) => `proxy.oci-registry.${key}=${value}`));
-  const file = (name: string, content: string | Uint8Array) => {
-    writeFileSync(join(folder.path, name), content);
-    return join(folder.path, name);
-  };
-  if (!empty) {
-    await run("import", file("world.tar.gz", WORLD));
-    await run("import", "--trust", file("root.assert", ROOT), file("snaps.tar.gz", SNAP_WORLD));
-  }
-  if (isCarried) {
-    const first = await serve(store);
-    try {
-      await run("export", "--all", "--charmhub-url", first.url, "--export-dir", join(folder.path, "export"));
-    } finally {
-      await first.stop();
-    }
-    store = join(folder.path, "next");
-    await run("import", "--trust", join(folder.path, "root.assert"), join(folder.path, "export"));
-    // What names a store's own address is its operator's to import.
-    await run("import", file("store.assert", STORE_STREAM.join("\n")));
-  }
-  if (registry) await config(registry);
-  const start = () => serve(store, publicUrl === undefined ? [] : ["--public-url", publicUrl]);
-  let served = await start();
-  // What a name server would do.
-  const located = (sent: Sent) => ({ ...sent, url: sent.url.replace(ORIGIN, served.url) });
-  return {
-    origin: ORIGIN,
-    ask: (sent) => overHttp(located(sent)),
-    askAgain: (sent) => onOneConnection(located(sent)),
-    restart: async () => {
-      await served.stop();
-      served = await start();
-    },
-    setRegistry: async (login) => {
-      await config(login);
-      await Bun.sleep(1100); // a running server looks once a second
-    },
-    stop: async () => {
-      await served.stop();
-      folder[Symbol.dispose]();
-    },
-  };
-}
-
-const unlessBuilt = built ? {} : { skip: `${EXECUTABLE} is not built` };
-
-const executable: Target = {
-  name: EXECUTABLE,
-  ...unlessBuilt,
-  lacks: { brokenStore: "nothing breaks its store" },
-  start: (setup) => startExecutable(setup, false),
-};
-
-const carried: Target = {
-  name: `${EXECUTABLE}, exported and imported again`,
-  ...unlessBuilt,
-  lacks: { brokenStore: "nothing breaks its store", empty: "there is nothing to export" },
-  exempt: {
-    "Snap Store": {
-      7: "no reply lists branches, so they are exported where they are named",
-      32: "no reply lists revisions that are in no channel, so they are exported where they are named",
-      34: "no reply lists branches, so they are exported where they are named",
-    },
-  },
-  start: (setup) => startExecutable(setup, true),
-};
-
-const given = process.env["CHP_URL"]?.replace(/\/+$/, "");
-
-const remote: Target = {
-  name: given ?? "CHP_URL",
-  ...(given === undefined && { skip: "CHP_URL names no hub" }),
-  lacks: {
-    ...Object.fromEntries(["publicUrl", "registry", "restart", "brokenStore", "empty"].map((one) => [one, "it is not ours to set up"])),
-    ...(given?.startsWith("https:") && { socket: "it speaks TLS" }),
-  },
-  start: async () => ({ origin: given ?? "", ask: overHttp, askAgain: onOneConnection }),
-};
+/* ---- requests ---- */
 
 /** The bytes as they come, and no redirect followed. */
-function overHttp(sent: Sent): Promise<Response> {
+export function overHttp(sent: Sent): Promise<Response> {
   return fetch(sent.url, { ...initOf(sent), decompress: false, redirect: "manual" });
 }
 
 /** A body of bytes, since one of text would bring a Content-Type that nobody asked for. */
-function initOf({ method, headers, body }: Sent) {
+export function initOf({ method, headers, body }: Sent) {
   return { method, headers, ...(body !== undefined && { body: Buffer.from(body) }) };
 }
 
-async function onOneConnection({ url, method, headers, body = "" }: Sent): Promise<Response[]> {
+export async function onOneConnection({ url, method, headers, body = "" }: Sent): Promise<Response[]> {
   const { hostname, port, host, pathname, search } = new URL(url);
   const lines = Object.entries({ Host: host, ...headers, "Content-Length": String(Buffer.byteLength(body)) }).map(([k, v]) => `${k}: ${v}`);
   const socket = connect(Number(port || 80), hostname);
@@ -370,16 +235,11 @@ function headerProblems({ headers }: Response, wanted: Readonly<Record<string, s
 
 /* ---- all cases × all targets ---- */
 
-for (const { name, cases, count } of FAMILIES)
-  test(`the table has all ${count} cases of the ${name}`, () => {
-    expect([...new Set(cases.map(({ id }) => id))]).toEqual(Array.from({ length: count }, (_, i) => i + 1));
-  });
-
 function reasonToSkip({ skip, setup = {}, id }: Case, family: Family, target: Target): string | undefined {
   return skip ?? target.exempt?.[family.name]?.[id] ?? Object.entries(target.lacks).find(([what]) => Object.hasOwn(setup, what))?.[1];
 }
 
-for (const target of [inProcess, executable, carried, remote]) {
+export function runCases(target: Target): void {
   describe(target.name, () => {
     let shared: Promise<Hub> | undefined;
     afterAll(async () => (await shared)?.stop?.());

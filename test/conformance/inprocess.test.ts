@@ -1,0 +1,45 @@
+/** The cases against the application in this process. */
+
+import { expect, test } from "bun:test";
+import { createApp } from "../../handlers/app.ts";
+import { Memory } from "../../store/memory.ts";
+import { Store } from "../../store/store.ts";
+import { bothWorlds } from "../snapworld.ts";
+import type { Login } from "./match.ts";
+import { FAMILIES, initOf, ORIGIN, runCases, type Target } from "./run.ts";
+
+for (const { name, cases, count } of FAMILIES)
+  test(`the table has all ${count} cases of the ${name}`, () => {
+    expect([...new Set(cases.map(({ id }) => id))]).toEqual(Array.from({ length: count }, (_, i) => i + 1));
+  });
+
+const inProcess: Target = {
+  name: "in process",
+  lacks: { socket: "there is no connection" },
+  start: async ({ publicUrl, registry, brokenStore, empty }) => {
+    const storage = empty ? new Memory() : await bothWorlds();
+    await Store.openOrCreate(storage);
+    const broken = { snapshot: () => Promise.reject(new Error("broken on purpose")), blob: async () => undefined, text: async () => "" };
+    let registries: { current: Login | undefined; former: readonly Login[] } = { current: registry, former: [] };
+    const start = async () =>
+      createApp({
+        store: brokenStore ? broken : await Store.open(storage),
+        config: publicUrl === undefined ? {} : { publicUrl },
+        log: () => {},
+        registries: () => registries,
+      });
+    let app = await start();
+    return {
+      origin: ORIGIN,
+      ask: async (sent) => app.fetch(new Request(sent.url, initOf(sent))),
+      restart: async () => {
+        app = await start();
+      },
+      setRegistry: async (login) => {
+        registries = { current: login, former: registries.current ? [registries.current] : [] };
+      },
+    };
+  },
+};
+
+runCases(inProcess);

@@ -1,0 +1,12 @@
+/** CHP_THOROUGH=0, as `make unit` sets it: a few of the runs of properties that take long. All of them is what a change is held against. */
+export const thorough = process.env["CHP_THOROUGH"] !== "0";
+
+/** By how many bytes a test that damages each byte in turn goes on. */
+export function stride(quick: number): number {
+  return thorough ? 1 : quick;
+}
+
+/** How often a property that takes long is tried, of the number that `make test` tries it. */
+export function runs(all: number): number {
+  return thorough ? all : Math.max(3, Math.ceil(all / 20));
+}

@@ -1,6 +1,6 @@
 /** What cannot be read from the store must not keep the rest from being served: it is left out, and the log says so. */
 
-import type { Unreadable } from "../src/catalog/generation-types.ts";
+import type { UnreadablePackage } from "../src/catalog/generation-types.ts";
 import { isCorrupt, reason } from "../src/errors.ts";
 import type { Call } from "./call.ts";
 import { internalErrorMessage } from "./errors.ts";
@@ -29,13 +29,13 @@ export class IndexCache<T, Index> {
   readonly #log: Log;
   readonly #read: (snapshot: Offer) => Promise<readonly T[]>;
   readonly #make: (all: readonly T[], before?: Index) => Index;
-  readonly #section: Unreadable["section"];
+  readonly #section: UnreadablePackage["section"];
   #snapshot: Offer | undefined;
   #built: Promise<{ readonly index: Index; readonly whole: boolean }> | undefined;
 
   constructor(
     log: Log,
-    section: Unreadable["section"],
+    section: UnreadablePackage["section"],
     read: (snapshot: Offer) => Promise<readonly T[]>,
     make: (all: readonly T[], before?: Index) => Index,
   ) {

@@ -1,7 +1,7 @@
 /** One generation as readers see it. */
 
 import { AssertionSet } from "../src/catalog/assertionset.ts";
-import type { Generation, Index, Row, Unreadable } from "../src/catalog/generation-types.ts";
+import type { Generation, Index, IndexRow, UnreadablePackage } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import type { Digest } from "../src/digest.ts";
@@ -21,8 +21,8 @@ export type Older = <S extends keyof Manifests>(
 ) => Promise<Manifests[S] | undefined>;
 
 /** The manifests of one section, by name and by id. */
-class Section<S extends Unreadable["section"]> {
-  readonly rows: ReadonlyMap<string, Row>;
+class Section<S extends UnreadablePackage["section"]> {
+  readonly rows: ReadonlyMap<string, IndexRow>;
   readonly #section: S;
   readonly #older: Older | undefined;
   readonly #reader: ManifestReader;
@@ -68,8 +68,8 @@ class Section<S extends Unreadable["section"]> {
     return name === undefined ? undefined : this.byName(name);
   }
 
-  async all(): Promise<{ readable: Manifests[S][]; unreadable: Unreadable[] }> {
-    const unreadable: Unreadable[] = [];
+  async all(): Promise<{ readable: Manifests[S][]; unreadable: UnreadablePackage[] }> {
+    const unreadable: UnreadablePackage[] = [];
     const read = this.names.map(async (name) => {
       try {
         return (await this.byName(name)) ?? [];
@@ -139,7 +139,7 @@ export class Snapshot {
   }
 
   /** What `packages` and `snaps` leave out. */
-  async unreadable(): Promise<Unreadable[]> {
+  async unreadable(): Promise<UnreadablePackage[]> {
     return [...(await this.#packages.all()).unreadable, ...(await this.#snaps.all()).unreadable];
   }
 

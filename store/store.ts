@@ -1,6 +1,15 @@
 /** Blobs by digest, manifests, and generations that name them. Format: store/README.md. */
 
-import type { Draft, Drafted, Generation, Index, Ingested, Mended, Published, SnapDraft } from "../src/catalog/generation-types.ts";
+import type {
+  ChangeDraft,
+  Drafted,
+  Generation,
+  Index,
+  Published,
+  RepairedEntry,
+  SnapChangeDraft,
+  StagedBlob,
+} from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import { type Algorithm, type Digest, type Sums, sumsOf } from "../src/digest.ts";
@@ -20,7 +29,7 @@ const LISTING_INTERVAL = 1000;
 const MAX_ATTEMPTS = 1000;
 const IMPORT_AGAIN = "import again what brought it, which chp verify tells";
 
-const NO_SNAPS: SnapDraft = { changed: [], dropped: [], tally: {}, assertions: 0 };
+const NO_SNAPS: SnapChangeDraft = { changed: [], dropped: [], tally: {}, assertions: 0 };
 
 export class Store {
   readonly storage: Storage;
@@ -135,7 +144,7 @@ export class Store {
    * `base` for an import to be merged into: what cannot be read is replaced by what the newest generation has whose own can
    * be, and `mended` is called with it.
    */
-  mendable(base: Snapshot, mended: (replaced: Mended) => void): Snapshot {
+  mendable(base: Snapshot, mended: (replaced: RepairedEntry) => void): Snapshot {
     const { generation, index } = base;
     if (!generation) return base;
     const older: Older = async (section, name, digestOf) => {
@@ -231,7 +240,7 @@ export class Store {
   }
 
   /** Reads a stream into the staging area, hashing while it is written. */
-  async ingest(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<Ingested> {
+  async ingest(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<StagedBlob> {
     const stage = await this.storage.stage("immutable", also);
     try {
       for await (const chunk of chunks) await stage.write(chunk);
@@ -242,7 +251,7 @@ export class Store {
     }
   }
 
-  async ingestBytes(bytes: Uint8Array, also: readonly Algorithm[] = []): Promise<Ingested> {
+  async ingestBytes(bytes: Uint8Array, also: readonly Algorithm[] = []): Promise<StagedBlob> {
     return this.ingest(
       (async function* () {
         yield bytes;
@@ -301,7 +310,7 @@ export class Store {
     throw new Failure("conflict", `cannot publish: ${MAX_ATTEMPTS} other generations came in between`);
   }
 
-  async #indexAfter(before: Index, packages: readonly Package[], dropped: readonly string[], snaps: SnapDraft): Promise<Index> {
+  async #indexAfter(before: Index, packages: readonly Package[], dropped: readonly string[], snaps: SnapChangeDraft): Promise<Index> {
     const rows = { packages: new Map(Object.entries(before.packages)), snaps: new Map(Object.entries(before.snaps)) };
     for (const name of dropped) rows.packages.delete(name);
     for (const pkg of packages) rows.packages.set(pkg.name, [await this.#put(pkg), pkg.id, ...pkg.formerIds]);
@@ -318,7 +327,7 @@ export class Store {
   }
 }
 
-function ingested(stage: Stage, sums: Sums): Ingested {
+function ingested(stage: Stage, sums: Sums): StagedBlob {
   let committed = false;
   return {
     sums,
@@ -352,7 +361,7 @@ async function readBytes(object: StoredObject, what: string): Promise<Uint8Array
   }
 }
 
-function isChangedBy(generation: Generation, section: Mended["section"], name: string): boolean {
+function isChangedBy(generation: Generation, section: RepairedEntry["section"], name: string): boolean {
   if (section === "assertions") return generation.assertions > 0;
   return Object.hasOwn(section === "packages" ? generation.changed : generation.snaps, name);
 }
@@ -362,7 +371,7 @@ function sorted<T>(map: ReadonlyMap<string, T>): Record<string, T> {
 }
 
 /** Sizes in bytes of the blobs that changed manifests name, where they say them. */
-function sizesIn({ packages, snaps = NO_SNAPS }: Draft): Map<Digest, number> {
+function sizesIn({ packages, snaps = NO_SNAPS }: ChangeDraft): Map<Digest, number> {
   const named = [...packages.map(blobsOfPackage), ...snaps.changed.map(blobsOfSnap)].flatMap((blobs) => [...blobs]);
   return new Map(named.flatMap(({ digest, size }) => (size === undefined ? [] : [[digest, size]])));
 }

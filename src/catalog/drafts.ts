@@ -2,7 +2,7 @@
 
 import { printable } from "../errors.ts";
 import { movesOf, rollBack, rollBackSnap, type StoredPackage, sameManifest } from "./change.ts";
-import type { CatalogView, Draft, Tally } from "./generation-types.ts";
+import type { CatalogView, ChangeDraft, Tally } from "./generation-types.ts";
 import { overrideMoves } from "./override.ts";
 
 /** One package on both sides of a change. `before` undefined: it is new; `after` undefined: it is removed. */
@@ -17,7 +17,7 @@ export interface PackageUpdate extends PackageChange {
 }
 
 /** The generation that has `after` of each; `dropped`: names that no snap has any more. `command`: as `chp log` shows it. */
-export function changeDraft(command: string, updates: readonly PackageUpdate[], dropped: readonly string[] = []): Draft {
+export function changeDraft(command: string, updates: readonly PackageUpdate[], dropped: readonly string[] = []): ChangeDraft {
   const after = updates.map((one) => one.after);
   const tally = (isSnap: boolean): Record<string, Tally> =>
     Object.fromEntries(
@@ -39,7 +39,7 @@ export function changeDraft(command: string, updates: readonly PackageUpdate[], 
 }
 
 /** The generation without what a removal takes away. `after` undefined: nothing is left of the package. */
-export function removalDraft(command: string, before: StoredPackage, after: StoredPackage | undefined): Draft {
+export function removalDraft(command: string, before: StoredPackage, after: StoredPackage | undefined): ChangeDraft {
   if (after) return changeDraft(command, [{ before, after }]);
   const tally = { [before.name]: { revisions: [], channels: before.releases.length } };
   const none = changeDraft(command, [], before.type === "snap" ? [before.name] : []);

@@ -55,31 +55,31 @@ export interface Tally {
 }
 
 /** Digest of a package's manifest, then its ids, the present one first. */
-export type Row = readonly [manifest: Digest, id: string, ...formerIds: string[]];
+export type IndexRow = readonly [manifest: Digest, id: string, ...formerIds: string[]];
 
 /** What is in a generation, by name. Charms and bundles share a namespace, as on Charmhub; snaps have another. */
 export interface Index {
-  readonly packages: Readonly<Record<string, Row>>;
-  readonly snaps: Readonly<Record<string, Row>>;
+  readonly packages: Readonly<Record<string, IndexRow>>;
+  readonly snaps: Readonly<Record<string, IndexRow>>;
   /** the list of assertions that belong to no stored snap */
   readonly assertions?: Digest | undefined;
 }
 
 /** A change to publish: new or changed packages, and what the generation records of it. */
-export interface Draft extends Pick<Generation, "command" | "sources" | "changed"> {
+export interface ChangeDraft extends Pick<Generation, "command" | "sources" | "changed"> {
   readonly packages: readonly Package[];
   /** names of the charms and bundles that were removed */
   readonly dropped?: readonly string[];
-  readonly snaps?: SnapDraft;
+  readonly snaps?: SnapChangeDraft;
   /** staged blobs that the packages refer to and the store does not have */
-  readonly blobs: readonly Ingested[];
+  readonly blobs: readonly StagedBlob[];
   /** a generation that was published in between is a `conflict`, not merged with */
   readonly exclusive?: true;
 }
 
 /** A draft, and whatever its maker wants to have with what was published. */
 export interface Drafted<T> {
-  readonly draft: Draft;
+  readonly draft: ChangeDraft;
   readonly result: T;
 }
 
@@ -90,7 +90,7 @@ export interface Published<T> {
   readonly result: T;
 }
 
-export interface SnapDraft {
+export interface SnapChangeDraft {
   readonly changed: readonly Snap[];
   /** names of the snaps that were removed */
   readonly dropped: readonly string[];
@@ -102,7 +102,7 @@ export interface SnapDraft {
 }
 
 /** A staged blob: its bytes are stored and hashed, and not visible until it is committed. */
-export interface Ingested {
+export interface StagedBlob {
   readonly sums: Sums;
   bytes(start: number, end: number): Promise<Uint8Array>;
   /** Fails with `corrupt` where the bytes are not what is expected, and then nothing is visible. */
@@ -122,14 +122,14 @@ export interface Expected {
 }
 
 /** A package whose manifest cannot be read. */
-export interface Unreadable {
+export interface UnreadablePackage {
   readonly section: "packages" | "snaps";
   readonly name: string;
   readonly failure: Failure;
 }
 
 /** The older state that is served in place of something that cannot be read. */
-export interface Mended {
+export interface RepairedEntry {
   readonly section: "packages" | "snaps" | "assertions";
   /** of the package */
   readonly name: string;
@@ -156,10 +156,10 @@ export interface ImportStore {
   /** why a generation before the newest is read; undefined: it is not */
   readonly damage: Failure | undefined;
   snapshot(): CatalogView | Promise<CatalogView>;
-  mendable(base: CatalogView, mended: (one: Mended) => void): CatalogView;
+  mendable(base: CatalogView, mended: (one: RepairedEntry) => void): CatalogView;
   publish<T>(time: string, draft: (base: CatalogView) => Promise<Drafted<T>>): Promise<Published<T>>;
   has(digest: Digest): boolean;
   digestOf(manifest: Package | Snap | readonly StoredAssertion[]): Digest;
-  ingest(chunks: AsyncIterable<Uint8Array>, also?: readonly Algorithm[]): Promise<Ingested>;
-  ingestBytes(bytes: Uint8Array, also?: readonly Algorithm[]): Promise<Ingested>;
+  ingest(chunks: AsyncIterable<Uint8Array>, also?: readonly Algorithm[]): Promise<StagedBlob>;
+  ingestBytes(bytes: Uint8Array, also?: readonly Algorithm[]): Promise<StagedBlob>;
 }

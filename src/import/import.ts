@@ -7,7 +7,7 @@ import type { Assertion } from "../assertions/assertion.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { sameManifest } from "../catalog/change.ts";
 import { changes, type RowChange } from "../catalog/channelmap.ts";
-import type { CatalogView, ImportStore, Ingested, Mended, SourceRecord, Tally } from "../catalog/generation-types.ts";
+import type { CatalogView, ImportStore, RepairedEntry, SourceRecord, StagedBlob, Tally } from "../catalog/generation-types.ts";
 import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
 import {
   type ChannelPolicy,
@@ -125,7 +125,7 @@ export async function importSources(
   sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
   options: ImportOptions,
 ): Promise<ImportReport> {
-  const reader = new ExportReader<Ingested>(store, options);
+  const reader = new ExportReader<StagedBlob>(store, options);
   try {
     const lists = new ChecksumLists(options.accepted ?? []);
     const ignored: string[] = [];
@@ -138,7 +138,7 @@ export async function importSources(
     const bytes = weigh(store, reading.blobs); // before they are in the store
     const trust = new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]);
     const draft = async (newest: CatalogView) => {
-      const mended: Mended[] = [];
+      const mended: RepairedEntry[] = [];
       const base = store.mendable(newest, (one) => void mended.push(one));
       const merged = await mergeAll(reading, base, options);
       const imported = await importSnaps(reading.snaps, await snapBase(base), {
@@ -188,14 +188,18 @@ export async function importSources(
 /** Publishes again what came in of packages whose manifests could not be read, and says what may be lacking. */
 async function putBack(
   store: ImportStore,
-  { newest, base, mended }: { readonly newest: CatalogView; readonly base: CatalogView; readonly mended: readonly Mended[] },
+  { newest, base, mended }: { readonly newest: CatalogView; readonly base: CatalogView; readonly mended: readonly RepairedEntry[] },
   packages: MergedPackages,
   snaps: ImportedSnaps,
 ) {
   const notes = new Set(store.damage ? [`${store.damage.message}: the import was added to generation ${newest.number}`] : []);
-  const unread = { packages: new Map<string, Mended>(), snaps: new Map<string, Mended>(), assertions: new Map<string, Mended>() };
+  const unread = {
+    packages: new Map<string, RepairedEntry>(),
+    snaps: new Map<string, RepairedEntry>(),
+    assertions: new Map<string, RepairedEntry>(),
+  };
   for (const one of mended) unread[one.section].set(one.name, one);
-  const tell = (one: Mended, what: string, asItWas: boolean) => {
+  const tell = (one: RepairedEntry, what: string, asItWas: boolean) => {
     const from = one.generation === 0 ? "this import alone" : `generation ${one.generation} and this import`;
     const since = one.since.length > 0 ? `; import again what changed it since: ${one.since.join(", ")}` : "";
     notes.add(`${what} could not be read: ${asItWas ? "it was put back as it was" : `it was made again from ${from}${since}`}`);
@@ -213,7 +217,7 @@ async function putBack(
   if (lost && others) tell(lost, "the list of assertions", newest.index.assertions === store.digestOf(others));
   const told = <T extends { readonly name: string; readonly state: "new" | "changed" | "known" }>(
     reports: readonly T[],
-    names: Map<string, Mended>,
+    names: Map<string, RepairedEntry>,
   ) => reports.map((one) => (one.state === "known" && names.has(one.name) ? { ...one, state: "changed" as const } : one));
   return {
     packages: { ...packages, changed, packages: told(packages.packages, unread.packages) },
@@ -227,7 +231,7 @@ function pathOf({ path, name }: ImportSource): string {
 }
 
 async function readSource(
-  reader: ExportReader<Ingested>,
+  reader: ExportReader<StagedBlob>,
   { lists, ignored }: { readonly lists: ChecksumLists; readonly ignored: string[] },
   source: ImportSource,
   options: ImportOptions,
@@ -319,7 +323,7 @@ async function lackingAfter(base: CatalogView, packages: MergedPackages, { repor
   return needed.filter((one) => !one.held);
 }
 
-function isEmpty({ packages, snaps }: Reading<Ingested>): boolean {
+function isEmpty({ packages, snaps }: Reading<StagedBlob>): boolean {
   return packages.length + snaps.images.length + snaps.assertions.length === 0;
 }
 
@@ -337,7 +341,7 @@ function nothingFound(records: readonly SourceRecord[], ignored: readonly string
 
 /** What the store holds after all packages of the archives were merged into `base`. */
 async function mergeAll(
-  reading: Reading<Ingested>,
+  reading: Reading<StagedBlob>,
   base: { package(name: string): Promise<Package | undefined> },
   { channels: policy, now }: Pick<ImportOptions, "channels" | "now">,
 ): Promise<MergedPackages> {
@@ -386,7 +390,7 @@ async function mergeAll(
 }
 
 /** Bytes of the blobs that are new to the store, and of those that it has. */
-function weigh(store: ImportStore, blobs: readonly Ingested[]): ImportReport["bytes"] {
+function weigh(store: ImportStore, blobs: readonly StagedBlob[]): ImportReport["bytes"] {
   const bytes = { new: 0, known: 0 };
   for (const { sums } of new Map(blobs.map((blob) => [blob.sums["sha-256"], blob])).values())
     bytes[store.has(sums["sha-256"]) ? "known" : "new"] += sums.size;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { Draft, Generation, Ingested } from "../../src/catalog/generation-types.ts";
+import type { ChangeDraft, Generation, StagedBlob } from "../../src/catalog/generation-types.ts";
 import type { Package, Revision } from "../../src/catalog/package.ts";
 import { type Digest, sumsOf } from "../../src/digest.ts";
 import { Failure, type FailureKind } from "../../src/errors.ts";
@@ -27,7 +27,7 @@ function pkg(name: string, over: Partial<Package> = {}): Package {
   };
 }
 
-function draftOf(packages: readonly Package[], blobs: readonly Ingested[] = []): Draft {
+function draftOf(packages: readonly Package[], blobs: readonly StagedBlob[] = []): ChangeDraft {
   return { command: "test", sources: [], changed: {}, packages, blobs };
 }
 
@@ -119,7 +119,7 @@ describe("publishing", () => {
   test("makes generations that name their parent", async () => {
     const { store } = await stored();
     await publish(store, pkg("a"));
-    const draft: Draft = {
+    const draft: ChangeDraft = {
       ...draftOf([pkg("b")]),
       command: "chp import x",
       sources: [{ name: "x", size: 3, sha256: sumsOf(Buffer.from("abc"))["sha-256"] }],

@@ -161,17 +161,18 @@ test("what is released last wins on every architecture that it is for, wherever 
   const hub = await serve(store);
   const machines = ["amd64", "arm64", "riscv64"];
   /** by refresh and by info */
-  const offered = () =>
-    Promise.all(
-      machines.map(async (architecture) => {
-        const headers = { "Snap-Device-Architecture": architecture, "Snap-Device-Series": "16" };
-        const body = JSON.stringify({ context: [], actions: [{ action: "install", "instance-key": "k", name: "one" }] });
-        const refreshed = await (await fetch(`${hub.url}/v2/snaps/refresh`, { method: "POST", headers, body })).json();
-        const info = await (await fetch(`${hub.url}/v2/snaps/info/one?architecture=${architecture}&fields=revision`, { headers })).json();
-        const [byRefresh, byInfo] = [refreshed, info] as [Refreshed, Info];
-        return [byRefresh.results[0]?.snap?.revision ?? null, byInfo["channel-map"]?.[0]?.revision ?? null];
-      }),
-    );
+  const offered = async () => {
+    const all: (readonly [number | null, number | null])[] = [];
+    for (const architecture of machines) {
+      const headers = { "Snap-Device-Architecture": architecture, "Snap-Device-Series": "16" };
+      const body = JSON.stringify({ context: [], actions: [{ action: "install", "instance-key": "k", name: "one" }] });
+      const refreshed = await (await fetch(`${hub.url}/v2/snaps/refresh`, { method: "POST", headers, body })).json();
+      const info = await (await fetch(`${hub.url}/v2/snaps/info/one?architecture=${architecture}&fields=revision`, { headers })).json();
+      const [byRefresh, byInfo] = [refreshed, info] as [Refreshed, Info];
+      all.push([byRefresh.results[0]?.snap?.revision ?? null, byInfo["channel-map"]?.[0]?.revision ?? null]);
+    }
+    return all;
+  };
   const shown = async () => (await chpOn("show", "one")).out.match(/latest\/stable {2}\S+ {2}revision \d+/g);
 
   expect(await importOf(5, "amd64")).toEqual(["  latest/stable amd64: opened at 5"]);

@@ -73,6 +73,12 @@ test.each(Object.keys(URLS) as (keyof typeof URLS)[])("%s: what is built leads t
   );
 });
 
+test("a name may hold what ends a line", async () => {
+  const params = { id: "\u2028", resource: "\n", revision: 1 };
+  const reply = await app.fetch(new Request(`http://hub.test${URLS.resourceFile.build(params)}`));
+  expect(await reply.json()).toEqual({ name: "resourceFile", params });
+});
+
 test.each([
   ["/api/v1/charms/download/name.charm", "charmFile"],
   ["/api/v1/charms/download/ID_1.exe", "charmFile"],

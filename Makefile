@@ -53,7 +53,7 @@ format: $(BUN)
 
 # test/preload.ts refuses them to start a process, and test/thorough.ts tries what takes long less often.
 inprocess: $(BUN)
-	CHP_THOROUGH=0 $(TEST:.json=-unit.json) --dots --path-ignore-patterns='test/e2e/**' --path-ignore-patterns='test/tools/**'
+	CHP_THOROUGH=0 $(TEST:.json=-unit.json) --dots --path-ignore-patterns='test/e2e/**' --path-ignore-patterns='test/tools/**' --path-ignore-patterns='test/powercut/**'
 
 build: dist/chp dist/chp.mjs ## dist/chp for this machine, dist/chp.mjs for plain Node
 

@@ -11,7 +11,7 @@ import { join, relative } from "node:path";
 setDefaultTimeout(Number(process.env["CHP_TEST_TIMEOUT"] ?? 300_000));
 
 /** Folders of the tests that may start processes; `make unit` runs all others. */
-const STARTING = ["e2e", "tools"];
+const STARTING = ["e2e", "tools", "powercut"];
 
 type Starter = (...args: never[]) => unknown;
 

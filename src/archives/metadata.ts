@@ -1,4 +1,4 @@
-/** metadata.json of a charm or bundle export, in the three shapes that exporters write: info, refresh, flat. See handlers/juju.md, Charmhub. */
+/** metadata.json of a charm or bundle export, in the three shapes that exporters write: info, refresh, flat. See handlers/juju.md, Info. */
 
 import * as v from "valibot";
 import { type Base, normalBase } from "../catalog/base.ts";

@@ -1,4 +1,4 @@
-/** What an export's JSON and YAML say of snaps: the store's info and refresh replies, or a map channel → revision. See handlers/snapd.md, Channel maps. */
+/** What an export's JSON and YAML say of snaps: the store's info and refresh replies, or a map channel → revision. See handlers/snapd.md, Exported files. */
 
 import * as v from "valibot";
 import { formatChannel, isRisk, parseChannel } from "../catalog/channel.ts";

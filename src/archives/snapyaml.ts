@@ -1,4 +1,4 @@
-/** What a snap's own files say: meta/snap.yaml and, of a component, meta/component.yaml. See handlers/snapd.md, Snaps. */
+/** What a snap's own files say: meta/snap.yaml and, of a component, meta/component.yaml. See handlers/snapd.md, Exported files. */
 
 import * as v from "valibot";
 import { ANY_ARCHITECTURE, type Epoch, SNAP_NAME, SNAP_TYPES, type SnapFacts, type SnapType } from "../catalog/snap.ts";

@@ -79,16 +79,16 @@ function query(values: Readonly<Record<string, string | undefined>>): string {
 export interface CharmFile {
   readonly id: string;
   readonly revision: number;
-  readonly extension: string;
+  readonly extension: "charm" | "bundle" | "zip";
 }
 
 /** `ID_REVISION.charm`; also `.bundle` and `.zip`. */
 const charmFileUrl = fileUrl<CharmFile>(
   "/api/v1/charms/download",
-  ({ id, revision, extension }) => `${encode(id)}_${revision}.${encode(extension)}`,
+  ({ id, revision, extension }) => `${encode(id)}_${revision}.${extension}`,
   (name) => {
     const [, id, revision, extension] = /^(.+)_(\d+)\.(charm|bundle|zip)$/s.exec(name) ?? [];
-    return id === undefined || extension === undefined ? undefined : { id, revision: Number(revision), extension };
+    return id === undefined ? undefined : { id, revision: Number(revision), extension: extension as CharmFile["extension"] };
   },
 );
 
@@ -112,7 +112,8 @@ const resourcePath = fileUrl<ResourceFile>(
 
 const resourceFileUrl: UrlEntry<ResourceFile> = {
   pattern: resourcePath.pattern,
-  build: (params) => resourcePath.build(params) + query({ sha256: params.sha256 }),
+  build: (params) =>
+    params.sha256 === undefined ? resourcePath.build(params) : resourcePath.build(params) + query({ sha256: params.sha256 }),
   parse: (request) => {
     const named = resourcePath.parse(request);
     const sha256 = request.query("sha256");

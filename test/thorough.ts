@@ -8,5 +8,5 @@ export function stride(quick: number): number {
 
 /** How often a property that takes long is tried, of the number that `make test` tries it. */
 export function runs(all: number): number {
-  return thorough ? all : Math.max(3, Math.ceil(all / 20));
+  return thorough ? all : Math.max(2, Math.ceil(all / 50));
 }

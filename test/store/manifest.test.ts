@@ -10,16 +10,14 @@ import { type Manifests, manifestProblem } from "../../store/manifest.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { archiveOf, catalogues, importBytes } from "../catalogue.ts";
-import { importSnapWorld } from "../snapworld.ts";
+import { bothWorlds, importSnapWorld } from "../snapworld.ts";
+import { runs } from "../thorough.ts";
 import { importWorld } from "../world.ts";
 
 type Json = Record<string, unknown>;
 
 async function world(): Promise<Store> {
-  const store = await Store.openOrCreate(new Memory());
-  await importWorld(store);
-  await importSnapWorld(store);
-  return store;
+  return Store.open(await bothWorlds());
 }
 
 /** Every manifest and list of the newest generation. */
@@ -179,6 +177,6 @@ test("reading and writing a manifest does not change its digest", async () => {
       for (const { section, digest } of await manifestsOf(store))
         expect(store.digestOf(await store.manifest(section, digest))).toBe(digest);
     }),
-    { numRuns: 20 },
+    { numRuns: runs(20) },
   );
 });

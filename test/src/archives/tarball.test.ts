@@ -151,6 +151,7 @@ describe("a piece", () => {
           expect(await payloadOf(piece, room).bytes(start, end)).toEqual(payload(piece, start, end));
         }
       }),
+      { numRuns: runs(100) },
     );
   });
 

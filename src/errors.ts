@@ -49,7 +49,7 @@ export class Failure extends Error {
   readonly reason: string;
 
   constructor(kind: FailureKind, message: string, { next, cause, at = [] }: FailureOptions = {}) {
-    super(at.length === 0 ? message : `${showPlace(at)}: ${message}`, cause === undefined ? undefined : { cause });
+    super(at.length === 0 ? message : `${joinLocation(at)}: ${message}`, cause === undefined ? undefined : { cause });
     this.kind = kind;
     this.next = next;
     this.at = at;
@@ -68,7 +68,7 @@ export class Failure extends Error {
 }
 
 /** A place as text: `outer.tar.gz: kafka.tar.gz: metadata.json`. */
-export function showPlace(at: readonly string[]): string {
+export function joinLocation(at: readonly string[]): string {
   return printable(at.join(": "));
 }
 

@@ -13,28 +13,30 @@ export function checkShape<T extends v.GenericSchema>(
   const parsed = v.safeParse(schema, value, { abortEarly: true });
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
-  throw refused(describe(issue), { ...options, at: typeof at === "string" ? [at] : at });
+  throw refused(describeIssue(issue), { ...options, at: typeof at === "string" ? [at] : at });
 }
 
-function describe(issue: v.BaseIssue<unknown>): string {
+function describeIssue(issue: v.BaseIssue<unknown>): string {
   const path = v.getDotPath(issue);
   const field = path === null ? "" : `${printable(path, 200)} `;
   if (issue.received === "undefined") return `${field}is missing`;
   return issue.message.startsWith("is ") ? `${field}${issue.message}` : `${field}is not right (${printable(issue.message, 200)})`;
 }
 
+/** Whether it is an object of JSON, not a list or null. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** The value of a name in a map; `constructor` is a name like any other. */
-export function valueOf<T>(map: Readonly<Record<string, T>>, name: string): T | undefined {
+export function ownValue<T>(map: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(map, name) ? map[name] : undefined;
 }
 
 /** The schema of a map by name. Valibot's `record` drops `constructor` and `prototype`, which are names like any other. */
-export function mapOf<T extends v.GenericSchema>(value: T) {
+export function mapByName<T extends v.GenericSchema>(value: T) {
   return v.pipe(
-    v.custom<Readonly<Record<string, unknown>>>(
-      (map) => typeof map === "object" && map !== null && !Array.isArray(map),
-      "is not a map by name",
-    ),
+    v.custom<Readonly<Record<string, unknown>>>(isObject, "is not a map by name"),
     v.rawTransform(({ dataset, addIssue, NEVER }): Record<string, v.InferOutput<T>> => {
       const entries = Object.entries(dataset.value).map(([key, one]) => {
         const parsed = v.safeParse(value, one, { abortEarly: true });

@@ -9,7 +9,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import zlib from "node:zlib";
 import { Pax } from "tar";
-import { Failure, printable, reason, refused, showPlace } from "../errors.ts";
+import { Failure, joinLocation, printable, reason, refused } from "../errors.ts";
 import { classify, HEAD_SIZE, isLitter, safePath } from "./names.ts";
 import { isZeroBlock, readTarHeader, TAR_BLOCK } from "./tarheader.ts";
 
@@ -54,13 +54,13 @@ export interface ArchiveFile {
 export type FileLocation = Pick<ArchiveFile, "containers" | "path">;
 
 /** Where a file was found, as `Failure.at` has it: the archives on the way, outermost first, and its path. */
-export function placeOf({ containers, path }: FileLocation): readonly string[] {
+export function locationParts({ containers, path }: FileLocation): readonly string[] {
   return [...containers, path];
 }
 
 /** The same as text: `export.tar.gz: kafka.tar.gz: metadata.json`. */
-export function showPlaceOf(file: FileLocation): string {
-  return showPlace(placeOf(file));
+export function showLocation(file: FileLocation): string {
+  return joinLocation(locationParts(file));
 }
 
 /** Pull access to a stream of bytes: look ahead, take exactly so many, take what is left. */
@@ -162,14 +162,19 @@ export async function* files(
 ): AsyncGenerator<ArchiveFile> {
   const bytes = new ByteReader(source.chunks);
   try {
-    yield* walk({ containers: [], path: source.name, bytes }, opaque, new Budget(limits), 0);
+    yield* walkArchive({ containers: [], path: source.name, bytes }, opaque, new Budget(limits), 0);
     await bytes.drain();
   } finally {
     await bytes.close();
   }
 }
 
-async function* walk(file: ArchiveFile, opaque: (path: string) => boolean, budget: Budget, depth: number): AsyncGenerator<ArchiveFile> {
+async function* walkArchive(
+  file: ArchiveFile,
+  opaque: (path: string) => boolean,
+  budget: Budget,
+  depth: number,
+): AsyncGenerator<ArchiveFile> {
   const { containers, path, bytes } = file;
   const kind = opaque(path) ? undefined : classify(path, await bytes.peek(HEAD_SIZE));
   const decompress = kind === "gzip" || kind === "zstd" ? DECOMPRESSORS[kind] : undefined;
@@ -177,12 +182,12 @@ async function* walk(file: ArchiveFile, opaque: (path: string) => boolean, budge
     yield file;
     return;
   }
-  if (depth >= budget.limits.depth) throw refused(`archives are nested more than ${budget.limits.depth} deep`, { at: placeOf(file) });
+  if (depth >= budget.limits.depth) throw refused(`archives are nested more than ${budget.limits.depth} deep`, { at: locationParts(file) });
   try {
     if (decompress) {
       const inner = new ByteReader(bounded(decompress, bytes.chunks(), budget));
       try {
-        yield* walk({ containers, path, bytes: inner, compressed: true }, opaque, budget, depth + 1);
+        yield* walkArchive({ containers, path, bytes: inner, compressed: true }, opaque, budget, depth + 1);
         await inner.drain();
       } finally {
         await inner.close();
@@ -191,7 +196,7 @@ async function* walk(file: ArchiveFile, opaque: (path: string) => boolean, budge
     }
     for await (const entry of entries(bytes, budget)) {
       const child: ArchiveFile = { containers: [...containers, path], ...entry };
-      yield* walk(child, opaque, budget, depth + 1);
+      yield* walkArchive(child, opaque, budget, depth + 1);
     }
   } catch (error) {
     throw located(error, file);
@@ -200,7 +205,7 @@ async function* walk(file: ArchiveFile, opaque: (path: string) => boolean, budge
 
 /** The failure with the file where it happened, unless it has that already; an error that is no `Failure` is given back as it is. */
 export function located(error: unknown, file: FileLocation): unknown {
-  return error instanceof Failure ? error.within(...placeOf(file)) : error;
+  return error instanceof Failure ? error.within(...locationParts(file)) : error;
 }
 
 /* ---- compression ---- */
@@ -378,13 +383,13 @@ async function endOfTar(bytes: ByteReader): Promise<void> {
 }
 
 async function* oneEntry(bytes: ByteReader, path: string, size: number): AsyncGenerator<TarEntry> {
-  const body = new ByteReader(exactly(bytes, size, path));
+  const body = new ByteReader(exactChunks(bytes, size, path));
   yield { path, bytes: body };
   await body.drain();
   await skip(bytes, 0, size);
 }
 
-async function* exactly(bytes: ByteReader, size: number, path: string): AsyncGenerator<Uint8Array> {
+async function* exactChunks(bytes: ByteReader, size: number, path: string): AsyncGenerator<Uint8Array> {
   let got = 0;
   for await (const chunk of bytes.chunks(size)) {
     got += chunk.byteLength;

@@ -4,11 +4,11 @@ import * as v from "valibot";
 import { type Base, basesOfSeries, compareBases, expandAny, normalBase, uniqueBases } from "../catalog/base.ts";
 import type { Relations } from "../catalog/package.ts";
 import { refused } from "../errors.ts";
-import { mapOf } from "../schema.ts";
+import { mapByName } from "../schema.ts";
 import { readYaml, readYamls } from "../text.ts";
 
 const Text = v.fallback(v.string(), "");
-const Names = v.fallback(mapOf(v.unknown()), {});
+const Names = v.fallback(mapByName(v.unknown()), {});
 
 const ResourceMeta = v.looseObject({ type: v.fallback(v.string(), "file"), filename: Text, description: Text, "upstream-source": Text });
 
@@ -19,7 +19,7 @@ const Metadata = v.looseObject({
   "display-name": Text,
   subordinate: v.fallback(v.boolean(), false),
   series: v.fallback(v.array(v.string()), []),
-  resources: v.fallback(mapOf(v.fallback(ResourceMeta, { type: "file", filename: "", description: "", "upstream-source": "" })), {}),
+  resources: v.fallback(mapByName(v.fallback(ResourceMeta, { type: "file", filename: "", description: "", "upstream-source": "" })), {}),
   provides: Names,
   requires: Names,
   peers: Names,
@@ -127,7 +127,7 @@ const Application = v.looseObject({
   channel: v.fallback(v.optional(v.string()), undefined),
   resources: Names,
 });
-const Applications = v.fallback(mapOf(v.fallback(v.nullable(Application), null)), {});
+const Applications = v.fallback(mapByName(v.fallback(v.nullable(Application), null)), {});
 const Bundle = v.looseObject({ name: Text, description: Text, summary: Text, applications: Applications, services: Applications });
 
 export interface BundleFacts {

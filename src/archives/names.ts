@@ -44,19 +44,19 @@ const KINDS = [
     path: (path, name) => path.split("/").at(-2) === "resources" || /^[^.]+\..+_\d+$/.test(name) || /^resource_.+_r\d+(_.*)?$/.test(name),
   }),
   // Archives, which are read file by file.
-  rule("gzip", { head: startsWith(0x1f, 0x8b) }),
-  rule("zstd", { head: startsWith(0x28, 0xb5, 0x2f, 0xfd) }),
+  rule("gzip", { head: magicIs(0x1f, 0x8b) }),
+  rule("zstd", { head: magicIs(0x28, 0xb5, 0x2f, 0xfd) }),
   rule("tar", { head: isTarHeader }),
   // Stored as they are: snaps and components, charms and bundles.
-  rule("squashfs", { head: startsWith(...Buffer.from("hsqs")) }),
-  rule("zip", { head: startsWith(0x50, 0x4b, 3, 4) }),
-  rule("zip", { head: startsWith(0x50, 0x4b, 5, 6) }),
+  rule("squashfs", { head: magicIs(...Buffer.from("hsqs")) }),
+  rule("zip", { head: magicIs(0x50, 0x4b, 3, 4) }),
+  rule("zip", { head: magicIs(0x50, 0x4b, 5, 6) }),
   // Read, and not stored.
   rule("checksums", { path: (_, name) => name === SUMS_FILE || name === SIGNATURE_FILE }),
   rule("lock", { path: (path) => path === LOCK_FILE }),
   // By its name a snap or a component, but no squashfs.
   rule("snap", { path: (_, name) => /\.(snap|comp)$/.test(name) }),
-  rule("assertions", { head: startsWith(...Buffer.from("type: ")) }),
+  rule("assertions", { head: magicIs(...Buffer.from("type: ")) }),
   rule("assertions", { path: (_, name) => name.endsWith(".assert") }),
   rule("registration", { path: (_, name) => /^registration_bundle[^/]*\.b64$/.test(name) }),
   // By its name a charm or a bundle, but no zip.
@@ -66,7 +66,7 @@ const KINDS = [
   rule("yaml", { path: (_, name) => /\.ya?ml$/.test(name) }),
 ] as const;
 
-function startsWith(...magic: readonly number[]): (head: Uint8Array) => boolean {
+function magicIs(...magic: readonly number[]): (head: Uint8Array) => boolean {
   return (head) => magic.every((byte, i) => head[i] === byte);
 }
 

@@ -115,7 +115,7 @@ export function readPublicKey(text: string, what: string): PublicKey {
   const key = (comment === "" && !first.startsWith(COMMENT) ? first : (lines[1] ?? "")).trim();
   if (bytesOf(key, SIZES.secret)) throw refused(`${what} is a secret key, which never leaves its machine`, { next: "give its .pub file" });
   const bytes = bytesOf(key, SIZES.public);
-  if (!bytes || !startsWith(bytes, ALGORITHM)) throw refused(`${what} is not a public key as chp keygen or minisign writes it`);
+  if (!bytes || !hasPrefix(bytes, ALGORITHM)) throw refused(`${what} is not a public key as chp keygen or minisign writes it`);
   // minisign's own comment says no more than the id.
   const named = /^minisign public key [0-9A-F]+$/.test(comment) ? "" : printable(comment, MAX_COMMENT);
   return { id: idOf(bytes.subarray(2, 10)), text: key, comment: named };
@@ -124,9 +124,9 @@ export function readPublicKey(text: string, what: string): PublicKey {
 /** Reads a secret key without a password. Throws a `refused` failure that begins with `what` and shows nothing of the key. */
 export function readSecretKey(text: string, what: string): SecretKey {
   const bytes = bytesOf(text.split(/\r?\n/)[1]?.trim() ?? "", SIZES.secret);
-  if (!bytes || !startsWith(bytes, ALGORITHM) || !startsWith(bytes.subarray(SECRET.checksum), CHECKSUM))
+  if (!bytes || !hasPrefix(bytes, ALGORITHM) || !hasPrefix(bytes.subarray(SECRET.checksum), CHECKSUM))
     throw refused(`${what} is not a secret key as chp keygen or minisign -G -W writes it`, { next: "chp keygen FILE makes one" });
-  if (!startsWith(bytes.subarray(SECRET.password), NO_PASSWORD))
+  if (!hasPrefix(bytes.subarray(SECRET.password), NO_PASSWORD))
     throw refused(`${what} is protected by a password, which chp can't ask for`, {
       next: `minisign -C -W -s ${printable(what, 200)} takes the password away; or chp keygen FILE makes another key`,
     });
@@ -238,9 +238,9 @@ function parse(text: string, what: string): ReadSignature {
   const [first = "", second = "", third = "", fourth = "", ...rest] = text.replace(/\n$/, "").split("\n");
   const signature = bytesOf(second, SIZES.signature);
   const global = bytesOf(fourth, SIZES.global);
-  const prehashed = signature !== undefined && startsWith(signature, PREHASHED);
+  const prehashed = signature !== undefined && hasPrefix(signature, PREHASHED);
   const isWhole = first.startsWith(COMMENT) && third.startsWith(TRUSTED_COMMENT) && rest.length === 0;
-  if (!signature || !global || !isWhole || !(prehashed || startsWith(signature, ALGORITHM)))
+  if (!signature || !global || !isWhole || !(prehashed || hasPrefix(signature, ALGORITHM)))
     throw refused(`${what} is not a signature as chp or minisign writes it`);
   const comment = third.slice(TRUSTED_COMMENT.length);
   return { keyId: idOf(signature.subarray(2, 10)), comment, prehashed, bytes: signature.subarray(10), global };
@@ -256,7 +256,7 @@ function bytesOf(text: string, size: number): Buffer | undefined {
   return bytes.byteLength === size && bytes.toString("base64") === text ? bytes : undefined;
 }
 
-function startsWith(bytes: Uint8Array, head: Uint8Array): boolean {
+function hasPrefix(bytes: Uint8Array, head: Uint8Array): boolean {
   return head.every((byte, i) => bytes[i] === byte);
 }
 

@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { ANY_ARCHITECTURE, type Epoch, SNAP_NAME, SNAP_TYPES, type SnapFacts, type SnapType } from "../catalog/snap.ts";
 import { printable, refused } from "../errors.ts";
-import { mapOf } from "../schema.ts";
+import { mapByName } from "../schema.ts";
 import { readYaml } from "../text.ts";
 
 /** What snapd takes a list of formats for: strictly increasing, at most ten. */
@@ -21,7 +21,7 @@ const Texts = v.fallback(
   ]),
   [],
 );
-const Names = v.fallback(mapOf(v.unknown()), {});
+const Names = v.fallback(mapByName(v.unknown()), {});
 
 const SnapYaml = v.looseObject({
   name: v.string(),
@@ -37,8 +37,8 @@ const SnapYaml = v.looseObject({
   license: Text,
   website: Texts,
   contact: Texts,
-  links: v.fallback(mapOf(Texts), {}),
-  apps: v.fallback(mapOf(v.fallback(v.looseObject({ "common-id": Text }), { "common-id": undefined })), {}),
+  links: v.fallback(mapByName(Texts), {}),
+  apps: v.fallback(mapByName(v.fallback(v.looseObject({ "common-id": Text }), { "common-id": undefined })), {}),
   components: Names,
   plugs: Names,
   provenance: Text,

@@ -153,7 +153,7 @@ class SquashfsImage {
   }
 
   static async open(snap: ReadAt, limits: SquashfsLimits): Promise<SquashfsImage> {
-    const head = await exactly(snap, 0, Math.min(snap.size, SUPERBLOCK));
+    const head = await readExactly(snap, 0, Math.min(snap.size, SUPERBLOCK));
     return new SquashfsImage(snap, limits, superblockOf(head, snap.size));
   }
 
@@ -271,7 +271,7 @@ class SquashfsImage {
 
   #read(start: number, count: number): Promise<Uint8Array> {
     if (!(start >= SUPERBLOCK && start + count <= this.#superblock.size)) throw corrupt("it points beyond its end");
-    return exactly(this.#snap, start, start + count);
+    return readExactly(this.#snap, start, start + count);
   }
 }
 
@@ -362,7 +362,7 @@ function* entriesOf(list: Uint8Array): Generator<Reference & { readonly name: Ui
   }
 }
 
-async function exactly(snap: ReadAt, start: number, end: number): Promise<Uint8Array> {
+async function readExactly(snap: ReadAt, start: number, end: number): Promise<Uint8Array> {
   const bytes = await snap.bytes(start, end);
   if (bytes.byteLength !== end - start) throw corrupt("it is cut short");
   return bytes;

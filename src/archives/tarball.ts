@@ -52,7 +52,7 @@ const END_OF_TAR = new Uint8Array(2 * BLOCK);
 /** Of all files, so that the same input gives the same bytes; GNU tar warns of 1970. */
 const MODIFIED = new Date(Date.UTC(2000, 0, 1));
 
-function header(path: string, size: number): Uint8Array {
+function tarHeader(path: string, size: number): Uint8Array {
   const { block, needsPax } = headerBlock("File", path, size);
   if (!needsPax) return block;
   const text = Buffer.from(new Pax({ path, size }).encodeBody());
@@ -112,7 +112,7 @@ function lengthIn({ gzip }: Frame, content: number): number {
 }
 
 function entryFrame(path: string, size: number, gzip: boolean): Frame {
-  return { before: header(path, size), after: padding(size), gzip };
+  return { before: tarHeader(path, size), after: padding(size), gzip };
 }
 
 /**
@@ -150,7 +150,7 @@ export class Layout {
     const size = frames.reduce((sum, frame, i) => sum + lengthOf(files[i]?.size ?? 0, [frame]), lengthOf(0, [end]));
     claim(this.#paths, path, path, size);
     const around = { before: NOTHING, after: NOTHING, gzip: this.#gzip };
-    this.#fixed.push(this.#append(path, 0, [{ ...around, before: header(path, size) }]));
+    this.#fixed.push(this.#append(path, 0, [{ ...around, before: tarHeader(path, size) }]));
     const pieces = files.map((file, i) => this.#append(`${path}/${file.path}`, file.size, [frames[i] ?? end, around]));
     this.#fixed.push(this.#append(path, 0, [end, { ...around, after: padding(size) }]));
     return pieces;
@@ -230,13 +230,13 @@ export class PieceWriter {
   async replay(count: number, onChunk: (chunk: Uint8Array) => void): Promise<void> {
     if (this.#started) throw new Error("internal error: a piece is replayed after a write");
     const payload = payloadOf(this.#piece, this.#room);
-    this.#runs.kept = true;
+    this.#runs.alreadyWritten = true;
     for (let at = 0; at < count; at += MIB) {
       const chunk = await payload.bytes(at, Math.min(count, at + MIB));
       onChunk(chunk);
       await this.write(chunk);
     }
-    this.#runs.kept = false;
+    this.#runs.alreadyWritten = false;
     this.#runs.landed = this.#taken;
   }
 
@@ -321,7 +321,7 @@ class Runs {
   /** bytes of payload before those that come: `landed` once they are written */
   mark = 0;
   /** what comes is in the room already */
-  kept = false;
+  alreadyWritten = false;
   landed = 0;
   readonly #room: RandomAccessOutput;
   #at: number;
@@ -341,7 +341,7 @@ class Runs {
 
   /** How many of the bytes there was space for. */
   take(bytes: Uint8Array): number {
-    if (this.kept) {
+    if (this.alreadyWritten) {
       this.#at += bytes.byteLength;
       return bytes.byteLength;
     }

@@ -73,24 +73,27 @@ const Presence = shape("required, optional or invalid", /^(?:required|optional|i
 const Boolish = shape("true or false", /^(?:true|false)$/);
 const Time: Shape = { is: "a time as in RFC 3339", fits: (value) => typeof value === "string" && !Number.isNaN(timeInMilliseconds(value)) };
 const StoreUrl: Shape = { is: "an http(s) URL with a host, without query and fragment", fits: isStoreUrl };
-const Texts = listOf(Text, "a list of texts");
-const Accounts: Shape = { is: "a list of account ids", fits: (value) => value === "*" || listOf(AccountId, "").fits(value) };
-const Patterns = listOf(mapOf({ headers: { is: "", fits: isHeaderPattern } }), "a list of patterns for headers that name the type");
-const RevisionAuthority = listOf(
-  mapOf({ "account-id": AccountId, provenance: listOf(Provenance, "") }, { "min-revision": Count, "max-revision": Count }),
+const Texts = listShape(Text, "a list of texts");
+const Accounts: Shape = { is: "a list of account ids", fits: (value) => value === "*" || listShape(AccountId, "").fits(value) };
+const Patterns = listShape(mapShape({ headers: { is: "", fits: isHeaderPattern } }), "a list of patterns for headers that name the type");
+const RevisionAuthority = listShape(
+  mapShape({ "account-id": AccountId, provenance: listShape(Provenance, "") }, { "min-revision": Count, "max-revision": Count }),
   "a list of accounts with the provenances and revisions that they may sign",
 );
-const SetSnaps = listOf(
-  mapOf({ name: Filled, id: SnapId }, { presence: Presence, revision: Count }),
+const SetSnaps = listShape(
+  mapShape({ name: Filled, id: SnapId }, { presence: Presence, revision: Count }),
   "a list of snaps with name, id, presence and revision",
 );
-const Developers = listOf(mapOf({ "developer-id": AccountId, since: Time }, { until: Time }), "a list of developers with their times");
+const Developers = listShape(
+  mapShape({ "developer-id": AccountId, since: Time }, { until: Time }),
+  "a list of developers with their times",
+);
 
-function listOf(one: Shape, is: string): Shape {
+function listShape(one: Shape, is: string): Shape {
   return { is, fits: (value) => isList(value) && value.length > 0 && value.every(one.fits) };
 }
 
-function mapOf(must: Shapes, may: Shapes = {}): Shape {
+function mapShape(must: Shapes, may: Shapes = {}): Shape {
   return { is: "a map", fits: (value) => isMap(value) && misfit(value, must, may) === undefined };
 }
 
@@ -222,7 +225,7 @@ const none = () => [];
 const upload = { optional: { provenance: DEFAULT_PROVENANCE }, may: { provenance: Provenance } };
 const ofRevision = (one: Assertion) => [declarationOf(one), accountOf("developer-id")(one)];
 
-function define(key: readonly string[], rest: Partial<AssertionType> = {}): AssertionType {
+function defineType(key: readonly string[], rest: Partial<AssertionType> = {}): AssertionType {
   return { key, maxFormat: 0, must: {}, may: {}, needs: none, uses: none, ...rest };
 }
 
@@ -230,7 +233,7 @@ function define(key: readonly string[], rest: Partial<AssertionType> = {}): Asse
 export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   [
     "account",
-    define(["account-id"], {
+    defineType(["account-id"], {
       must: { "account-id": AccountId, "display-name": Filled, validation: Filled, timestamp: Time },
       may: { username: Text },
       allowed: trusted,
@@ -238,7 +241,7 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "account-key",
-    define(["public-key-sha3-384"], {
+    defineType(["public-key-sha3-384"], {
       maxFormat: 1,
       must: { "public-key-sha3-384": Digest, "account-id": AccountId, since: Time },
       may: { until: Time, name: Name, constraints: Patterns },
@@ -249,7 +252,7 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "snap-declaration",
-    define(["series", "snap-id"], {
+    defineType(["series", "snap-id"], {
       maxFormat: 7,
       must: { series: Series, "snap-id": SnapId, "snap-name": Text, "publisher-id": AccountId, timestamp: Time },
       may: { "revision-authority": RevisionAuthority },
@@ -260,7 +263,7 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "snap-revision",
-    define(["snap-sha3-384", "provenance"], {
+    defineType(["snap-sha3-384", "provenance"], {
       ...upload,
       must: {
         "snap-sha3-384": Digest,
@@ -276,7 +279,7 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "snap-resource-revision",
-    define(["snap-id", "resource-name", "resource-sha3-384", "provenance"], {
+    defineType(["snap-id", "resource-name", "resource-sha3-384", "provenance"], {
       ...upload,
       must: {
         "snap-id": SnapId,
@@ -293,7 +296,7 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "snap-resource-pair",
-    define(["snap-id", "resource-name", "resource-revision", "snap-revision", "provenance"], {
+    defineType(["snap-id", "resource-name", "resource-revision", "snap-revision", "provenance"], {
       ...upload,
       must: {
         "snap-id": SnapId,
@@ -309,7 +312,7 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "store",
-    define(["store"], {
+    defineType(["store"], {
       must: { "operator-id": AccountId, timestamp: Time },
       may: { url: StoreUrl, "friendly-stores": Texts, location: Text },
       needs: (one) => [accountOf("operator-id")(one)],
@@ -318,7 +321,7 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "model",
-    define(["series", "brand-id", "model"], {
+    defineType(["series", "brand-id", "model"], {
       must: { series: Series, "brand-id": AccountId, model: Model, timestamp: Time },
       may: { store: Text, classic: Boolish, "serial-authority": Accounts },
       allowed: by("brand-id"),
@@ -326,7 +329,7 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "serial",
-    define(["brand-id", "model", "serial"], {
+    defineType(["brand-id", "model", "serial"], {
       must: { "brand-id": AccountId, model: Model, "device-key": Filled, "device-key-sha3-384": Digest, timestamp: Time },
       consistent: goodDeviceKey,
       uses: (one) => [modelOf(one)],
@@ -335,7 +338,7 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "validation-set",
-    define(["series", "account-id", "name", "sequence"], {
+    defineType(["series", "account-id", "name", "sequence"], {
       sequence: true,
       must: { series: Series, "account-id": AccountId, name: SetName, sequence: Count, snaps: SetSnaps, timestamp: Time },
       allowed: by("account-id"),
@@ -343,7 +346,7 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "validation",
-    define(["series", "snap-id", "approved-snap-id", "approved-snap-revision"], {
+    defineType(["series", "snap-id", "approved-snap-id", "approved-snap-revision"], {
       must: { series: Series, "snap-id": SnapId, "approved-snap-id": SnapId, "approved-snap-revision": Count, timestamp: Time },
       may: { revoked: Boolish },
       needs: (one) => [declarationOf(one), declarationOf(one, "approved-snap-id")],
@@ -352,49 +355,54 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "system-user",
-    define(["brand-id", "email"], {
+    defineType(["brand-id", "email"], {
       maxFormat: 2,
       must: { "brand-id": AccountId, email: Filled, username: Filled, since: Time, until: Time },
     }),
   ],
-  ["base-declaration", define(["series"], { must: { series: Series, timestamp: Time }, allowed: trusted })],
+  ["base-declaration", defineType(["series"], { must: { series: Series, timestamp: Time }, allowed: trusted })],
   [
     "repair",
-    define(["brand-id", "repair-id"], {
+    defineType(["brand-id", "repair-id"], {
       sequence: true,
       must: { "brand-id": AccountId, "repair-id": Count, summary: Filled, timestamp: Time },
       allowed: by("brand-id"),
     }),
   ],
-  ["confdb-schema", define(["account-id", "name"], { must: { timestamp: Time }, allowed: by("account-id") })],
+  ["confdb-schema", defineType(["account-id", "name"], { must: { timestamp: Time }, allowed: by("account-id") })],
   [
     "preseed",
-    define(["series", "brand-id", "model", "system-label"], {
+    defineType(["series", "brand-id", "model", "system-label"], {
       must: { series: Series, model: Model, "artifact-sha3-384": Digest, timestamp: Time },
     }),
   ],
   [
     "snap-build",
-    define(["snap-sha3-384"], { must: { "snap-sha3-384": Digest, "snap-id": Filled, "snap-size": Size, grade: Filled, timestamp: Time } }),
+    defineType(["snap-sha3-384"], {
+      must: { "snap-sha3-384": Digest, "snap-id": Filled, "snap-size": Size, grade: Filled, timestamp: Time },
+    }),
   ],
   [
     "snap-developer",
-    define(["snap-id", "publisher-id"], {
+    defineType(["snap-id", "publisher-id"], {
       must: { "snap-id": SnapId, "publisher-id": AccountId },
       may: { developers: Developers },
       needs: (one) => [declarationOf(one), accountOf("publisher-id")(one), ...developersOf(one)],
       allowed: byPublisherOrRoot,
     }),
   ],
-  ["cluster", define(["cluster-id", "sequence"], { sequence: true, must: { sequence: Count } })],
-  ["request-message", define(["account-id", "message-id"], { must: { "account-id": AccountId } })],
-  ["hardware-identity", define(["issuer-id", "hardware-id-key-sha3-384"], { allowed: by("issuer-id") })],
-  ["authority-delegation", define(["account-id", "delegate-id"], { allowed: by("account-id") })],
-  ["device-session-request", define(["brand-id", "model", "serial"], { request: true, must: { nonce: Filled, timestamp: Time } })],
-  ["serial-request", define([], { request: true, must: { "brand-id": Filled, model: Model, "request-id": Filled, "device-key": Filled } })],
-  ["account-key-request", define(["public-key-sha3-384"], { request: true })],
-  ["confdb-control", define(["brand-id", "model", "serial"], { request: true })],
-  ["response-message", define(["account-id", "message-id", "device"], { request: true })],
+  ["cluster", defineType(["cluster-id", "sequence"], { sequence: true, must: { sequence: Count } })],
+  ["request-message", defineType(["account-id", "message-id"], { must: { "account-id": AccountId } })],
+  ["hardware-identity", defineType(["issuer-id", "hardware-id-key-sha3-384"], { allowed: by("issuer-id") })],
+  ["authority-delegation", defineType(["account-id", "delegate-id"], { allowed: by("account-id") })],
+  ["device-session-request", defineType(["brand-id", "model", "serial"], { request: true, must: { nonce: Filled, timestamp: Time } })],
+  [
+    "serial-request",
+    defineType([], { request: true, must: { "brand-id": Filled, model: Model, "request-id": Filled, "device-key": Filled } }),
+  ],
+  ["account-key-request", defineType(["public-key-sha3-384"], { request: true })],
+  ["confdb-control", defineType(["brand-id", "model", "serial"], { request: true })],
+  ["response-message", defineType(["account-id", "message-id", "device"], { request: true })],
 ]);
 
 /** From when on, in milliseconds, and before when an account-key may sign. */

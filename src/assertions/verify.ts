@@ -4,7 +4,7 @@ import { Failure, printable, refused } from "../errors.ts";
 import { type Assertion, header, keyText, optionalHeader } from "./assertion.ts";
 import { CANONICAL, GENERIC } from "./builtin.ts";
 import { checkConstraints } from "./constraints.ts";
-import { checkSignature, keyIdOf, publicKeyOf, readKey, readSignature } from "./openpgp.ts";
+import { checkSignature, keyIdOf, publicKeyOf, readAssertionSignature, readRsaKey } from "./openpgp.ts";
 import { parseAssertions } from "./text.ts";
 import {
   ASSERTION_TYPES,
@@ -21,7 +21,7 @@ export function verifySelfSigned(request: Assertion, encodedKey: string): string
   return reasonAgainst(() => {
     checkShapes(request);
     if (!typeOf(request).request) throw refused(`${request.type} is no request that signs itself`);
-    const key = readKey(encodedKey);
+    const key = readRsaKey(encodedKey);
     if (request.signKey !== key.id) throw refused(`it is signed with the key ${request.signKey}, not with ${key.id}`);
     const own = optionalHeader(request, "device-key");
     if (own !== undefined && keyIdOf(own) !== key.id) throw refused("its device-key is another key");
@@ -65,7 +65,7 @@ function checkSignedWith(assertion: Assertion, accountKey: Assertion): void {
     throw refused(`the key ${assertion.signKey} is of ${owner}, not of its authority ${assertion.authority}`);
   const { issuer, fields } = checkSignature(assertion, publicKeyOf(accountKey));
   // The issuer is not signed, and only a root's own signature says what its key is called there.
-  const own = isSelfSigned(accountKey) ? readSignature(accountKey).issuer : undefined;
+  const own = isSelfSigned(accountKey) ? readAssertionSignature(accountKey).issuer : undefined;
   if (own && own.byteLength > 0 && issuer.byteLength > 0 && !issuer.equals(own)) throw fields.wrong("names another key");
   checkConstraints(assertion, accountKey);
 }
@@ -171,9 +171,9 @@ class Verification implements AssertionLookup {
     this.#now = now.getTime();
     this.#given = given;
     for (const one of given) {
-      const group = this.#groups.get(nameOf(one));
+      const group = this.#groups.get(assertionKeyText(one));
       if (group) group.push(one);
-      else this.#groups.set(nameOf(one), [one]);
+      else this.#groups.set(assertionKeyText(one), [one]);
     }
     for (const key of trust.keys()) this.#nameKey(key);
   }
@@ -227,7 +227,7 @@ class Verification implements AssertionLookup {
     const wrong = builtIn?.text === one.text ? undefined : reasonAgainst(() => this.#check(one));
     this.#settled.set(one.text, wrong);
     if (wrong !== undefined || builtIn) return;
-    const name = nameOf(one);
+    const name = assertionKeyText(one);
     const id = JSON.stringify([name, one.revision, one.format]);
     if (!this.#verified.has(id)) this.#verified.set(id, one);
     const newest = this.#newest.get(name);
@@ -291,7 +291,7 @@ function refsOf(one: Assertion): PrimaryKey[] {
   return [["account-key", [one.signKey]], ...needs(one), ...uses(one)];
 }
 
-function nameOf({ type, key }: Assertion): string {
+function assertionKeyText({ type, key }: Assertion): string {
   return keyText(type, key);
 }
 

@@ -59,7 +59,7 @@ export function readChannel(pkg: Pick<StoredPackage, "defaultTrack">, text: stri
 
 /** Releases a revision on every base or architecture that it runs on and `where` means. `now`: RFC 3339. */
 export function release<H extends StoredPackage>(pkg: H, revision: number, channel: string, where: Where, now: string): H {
-  return opened(pkg, rowsOf(pkg, revision, channel, where, now));
+  return opened(pkg, rowsToRelease(pkg, revision, channel, where, now));
 }
 
 /** The package with these rows open: what they replace goes to the history, and what they offer is not aside. */
@@ -71,7 +71,7 @@ export function opened<H extends StoredPackage>(pkg: H, rows: readonly AnyRow[])
 }
 
 /** The rows that a release of that revision has. Throws a failure where it is not stored, or does not run there. */
-export function rowsOf(pkg: StoredPackage, number: number, text: string, where: Where, now: string): AnyRow[] {
+export function rowsToRelease(pkg: StoredPackage, number: number, text: string, where: Where, now: string): AnyRow[] {
   const channel = readChannel(pkg, text);
   const rules = rulesOf(pkg);
   const places = placesOf(pkg, number, where);

@@ -7,6 +7,7 @@
  * therefore released after it, and stands over it.
  */
 
+import { compareText } from "../text.ts";
 import { compareRisk, type FullChannel, parseChannel } from "./channel.ts";
 
 export interface Row {
@@ -89,7 +90,7 @@ export function replaces<R extends Row & P, P extends object>(rules: Rules<R, P>
 }
 
 /** Default track first; inside a track stable to edge, best place first. */
-export function sorted<R extends Row & P, P extends object>(rules: Rules<R, P>, rows: readonly R[], defaultTrack: string): R[] {
+export function sortedRows<R extends Row & P, P extends object>(rules: Rules<R, P>, rows: readonly R[], defaultTrack: string): R[] {
   const tracks = rules.tracks(rows, defaultTrack);
   return rows.toSorted((a, b) => {
     const [x, y] = [channelOf(a), channelOf(b)];
@@ -142,10 +143,6 @@ function byRelease<R extends Row & P, P extends object>(rules: Rules<R, P>): (a:
     Number(rules.covers(b, a)) - Number(rules.covers(a, b)) ||
     a.revision - b.revision ||
     compareText(JSON.stringify(a), JSON.stringify(b));
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** Seconds since 1970, with their fraction, which `Date` cuts to thousandths; one that cannot be read is before all others. */
@@ -217,7 +214,7 @@ export function closed<R extends Row, M extends Mapped<R>>(pkg: M, closes: (row:
 /** The package with its default track chosen anew, and its rows in their order. */
 export function settled<R extends Row & P, P extends object, M extends Mapped<R>>(rules: Rules<R, P>, pkg: M): M {
   const defaultTrack = settleTrack(rules, pkg, pkg.releases);
-  return { ...pkg, defaultTrack, releases: sorted(rules, pkg.releases, defaultTrack) };
+  return { ...pkg, defaultTrack, releases: sortedRows(rules, pkg.releases, defaultTrack) };
 }
 
 /** A default track without a release would make a plain install fail, so it is one that has a release. */

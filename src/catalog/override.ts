@@ -1,8 +1,8 @@
 /** Overrides: a layer above the channel map that pins a channel to a revision, with a reason and often an end. All of it is pure. */
 
 import { Failure, printable, refused } from "../errors.ts";
-import { type AnyPlace, type AnyRow, opened, readChannel, rowsOf, rulesOf, type StoredPackage, showWhere } from "./change.ts";
-import { type OverrideTerms, replaces, rowKey, sorted, type Where } from "./channelmap.ts";
+import { type AnyPlace, type AnyRow, opened, readChannel, rowsToRelease, rulesOf, type StoredPackage, showWhere } from "./change.ts";
+import { type OverrideTerms, replaces, rowKey, sortedRows, type Where } from "./channelmap.ts";
 import type { Override } from "./package.ts";
 import { ANY_ARCHITECTURE, type SnapOverride } from "./snap.ts";
 
@@ -49,7 +49,7 @@ export function override<H extends StoredPackage>(
 ): H {
   const rules = rulesOf(pkg);
   const overrides: readonly AnyOverride[] = pkg.overrides ?? [];
-  const fresh = rowsOf(pkg, revision, channel, where, now).map((row): AnyOverride => {
+  const fresh = rowsToRelease(pkg, revision, channel, where, now).map((row): AnyOverride => {
     // Overriding with what is there already changes no reply.
     const there = [...overrides, ...pkg.releases].find((one) => rowKey(rules, one) === rowKey(rules, row) && one.revision === revision);
     return { ...row, ...(there && releasedWith(there)), ...terms };
@@ -80,7 +80,7 @@ export function overridesThat<H extends StoredPackage>(pkg: H, stay: (one: AnyOv
 /** In the order of releases. */
 function withOverrides<H extends StoredPackage>(pkg: H, rows: readonly AnyOverride[]): H {
   const { overrides: _, ...without } = pkg;
-  return (rows.length === 0 ? without : { ...without, overrides: sorted(rulesOf(pkg), rows, pkg.defaultTrack) }) as H;
+  return (rows.length === 0 ? without : { ...without, overrides: sortedRows(rulesOf(pkg), rows, pkg.defaultTrack) }) as H;
 }
 
 /** A reason that can be shown on one line. Throws a `usage` failure. */

@@ -13,7 +13,7 @@ import {
   type Rules,
   released,
   settleTrack,
-  sorted,
+  sortedRows,
 } from "./channelmap.ts";
 import type { Need } from "./need.ts";
 
@@ -188,24 +188,24 @@ const byBase = compareBases("24.04");
  * Adds what the archives of one import say of a package to what is stored. Throws a `refused` failure where they contradict it
  * or each other. `keep`: a package that is stored keeps its channel map.
  */
-export function merge(stored: Package | undefined, given: Incoming | readonly Incoming[], policy: ChannelPolicy = "apply"): Merged {
+export function mergePackage(stored: Package | undefined, given: Incoming | readonly Incoming[], policy: ChannelPolicy = "apply"): Merged {
   const archives = [given].flat();
   const merged = archives.reduce(mergeFacts, stored);
   if (!merged) throw new Error("internal error: nothing is merged");
   const keep = stored !== undefined && policy === "keep";
-  const { rows, dropped, missingResources } = keep ? { rows: [], dropped: [], missingResources: [] } : releasesOf(merged, archives);
+  const { rows, dropped, missingResources } = keep ? { rows: [], dropped: [], missingResources: [] } : archivedReleases(merged, archives);
   const mapped = { ...released(PACKAGE_RULES, merged, lastReleased(PACKAGE_RULES, rows)), resources: offeredBy(rows, merged.resources) };
   const defaultTrack = settleTrack(PACKAGE_RULES, { ...merged, defaultTrack: stored?.defaultTrack }, mapped.releases);
   return {
-    package: { ...mapped, defaultTrack, releases: sorted(PACKAGE_RULES, mapped.releases, defaultTrack) },
+    package: { ...mapped, defaultTrack, releases: sortedRows(PACKAGE_RULES, mapped.releases, defaultTrack) },
     dropped,
     missingResources,
-    notes: [...(keep ? ["its channel map was kept as it is"] : []), ...noteOfTrack(stored, { ...mapped, defaultTrack })],
+    notes: [...(keep ? ["its channel map was kept as it is"] : []), ...packageTrackNote(stored, { ...mapped, defaultTrack })],
   };
 }
 
 /** Why its default track is none that was asked for. */
-function noteOfTrack(stored: Package | undefined, { releases, defaultTrack, chosenTrack, declaredTrack }: Package): string[] {
+function packageTrackNote(stored: Package | undefined, { releases, defaultTrack, chosenTrack, declaredTrack }: Package): string[] {
   if (releases.length === 0 || [chosenTrack, declaredTrack, stored?.defaultTrack].includes(defaultTrack)) return [];
   if (declaredTrack !== undefined)
     return [`no release of its default track ${declaredTrack} is held, so its default track is ${defaultTrack}`];
@@ -226,7 +226,7 @@ function mergeFacts(stored: Package | undefined, incoming: Incoming): Package {
     ...(declaredTrack !== undefined && { declaredTrack }),
     ...(stored?.chosenTrack !== undefined && { chosenTrack: stored.chosenTrack }),
     defaultTrack: stored?.defaultTrack ?? "",
-    revisions: mergeRevisions(stored, incoming),
+    revisions: mergePackageRevisions(stored, incoming),
     resources: mergeResources(stored, incoming),
     releases: stored?.releases ?? [],
     history: stored?.history ?? [],
@@ -246,7 +246,7 @@ function mergeIdentity(stored: Package | undefined, incoming: Incoming): Pick<Pa
   return { id, formerIds, declared: winner.declared, details: winner.details };
 }
 
-function mergeRevisions(stored: Package | undefined, incoming: Incoming): Revision[] {
+function mergePackageRevisions(stored: Package | undefined, incoming: Incoming): Revision[] {
   const all = new Map(stored?.revisions.map((r) => [r.revision, r]));
   for (const r of incoming.revisions) {
     const known = all.get(r.revision);
@@ -284,7 +284,7 @@ function created(stored: Package | undefined, before: { createdAt: string } | un
 }
 
 /** The rows of the archives, each with the resources that it was released with, and what of them nobody has. */
-function releasesOf(
+function archivedReleases(
   all: Pick<Package, "revisions" | "resources">,
   archives: readonly Incoming[],
 ): Pick<Merged, "dropped" | "missingResources"> & { readonly rows: readonly Release[] } {

@@ -24,7 +24,7 @@ export function removal(pkg: StoredPackage, revision: number | undefined, bundle
   const all = gone.length === pkg.revisions.length;
   return {
     uses: [
-      ...channelsOf(pkg, gone),
+      ...rowsUsing(pkg, gone),
       ...overridesUsing(pkg, gone, now),
       ...(all && pkg.type === "charm" ? bundlesOf(pkg.name, bundles) : []),
     ],
@@ -33,7 +33,7 @@ export function removal(pkg: StoredPackage, revision: number | undefined, bundle
   };
 }
 
-function channelsOf(pkg: StoredPackage, gone: readonly number[]): string[] {
+function rowsUsing(pkg: StoredPackage, gone: readonly number[]): string[] {
   const rows: readonly AnyRow[] = pkg.releases;
   return rows.flatMap((row) => (gone.includes(row.revision) ? [`${showRow(row)} releases revision ${row.revision}`] : []));
 }

@@ -13,7 +13,7 @@ import {
   released,
   rowFor,
   settleTrack,
-  sorted,
+  sortedRows,
 } from "./channelmap.ts";
 
 /** What snapd knows a snap to be. */
@@ -242,7 +242,7 @@ export function shortChannel(channel: FullChannel): string {
 /** Adds what an archive says to what is stored. Throws a `refused` failure where the two contradict each other. */
 export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, policy: "apply" | "keep" = "apply"): MergedSnap {
   const merged = {
-    revisions: mergeRevisions(incoming.name, "revision", stored?.revisions, incoming.revisions),
+    revisions: mergeSnapRevisions(incoming.name, "revision", stored?.revisions, incoming.revisions),
     releases: stored?.releases ?? [],
     history: stored?.history ?? [],
   };
@@ -253,7 +253,7 @@ export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, poli
   const { revisions, releases, history } = released(SNAP_RULES, merged, lastReleased(SNAP_RULES, rows));
   const tracks = { chosenTrack: stored?.chosenTrack, declaredTrack: incoming.defaultTrack, defaultTrack: stored?.defaultTrack };
   // In an order of their own: the files of an archive may come in any.
-  const defaultTrack = settleTrack(SNAP_RULES, tracks, sorted(SNAP_RULES, releases, "latest"));
+  const defaultTrack = settleTrack(SNAP_RULES, tracks, sortedRows(SNAP_RULES, releases, "latest"));
   const store = incoming.store === undefined ? stored?.store : (incoming.store ?? undefined);
   const snap: Snap = {
     type: "snap",
@@ -268,7 +268,7 @@ export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, poli
     revisions,
     components: mergeComponents(stored, incoming),
     pairs,
-    releases: sorted(SNAP_RULES, releases, defaultTrack),
+    releases: sortedRows(SNAP_RULES, releases, defaultTrack),
     history,
     assertions: mergeAssertions(stored?.assertions ?? [], incoming.assertions),
     ...(stored?.overrides && { overrides: stored.overrides }),
@@ -279,14 +279,14 @@ export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, poli
     dropped: given.filter((row) => !rows.includes(row)),
     notes: [
       ...(keep ? ["its channel map was kept as it is"] : []),
-      ...(releases.length > 0 ? noteOfTrack(wanted, defaultTrack) : []),
+      ...(releases.length > 0 ? snapTrackNote(wanted, defaultTrack) : []),
       ...lostComponents(stored, snap),
     ],
   };
 }
 
 /** Why its default track is not the wanted one. */
-function noteOfTrack(wanted: string, track: string): string[] {
+function snapTrackNote(wanted: string, track: string): string[] {
   if (track === wanted) return [];
   if (track === "latest") return [`no release of its default track ${wanted} is held, so it is latest`];
   const why = wanted === "latest" ? "no release of the track latest is held" : `no release of its default track ${wanted} is held`;
@@ -304,7 +304,7 @@ export function mergeAssertions(stored: readonly StoredAssertion[], incoming: re
   return [...all].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
 }
 
-function mergeRevisions<R extends Asserted & { readonly revision: number; readonly aside?: true }>(
+function mergeSnapRevisions<R extends Asserted & { readonly revision: number; readonly aside?: true }>(
   name: string,
   what: string,
   stored: readonly R[] = [],
@@ -327,7 +327,7 @@ function mergeComponents(stored: Snap | undefined, incoming: IncomingSnap): Comp
   const of = (from: Pick<Snap, "components"> | undefined, name: string) => from?.components.find((c) => c.name === name)?.revisions;
   return names.map((name) => ({
     name,
-    revisions: mergeRevisions(incoming.name, `component ${name} revision`, of(stored, name), of(incoming, name)),
+    revisions: mergeSnapRevisions(incoming.name, `component ${name} revision`, of(stored, name), of(incoming, name)),
   }));
 }
 

@@ -70,7 +70,7 @@ export function neededSnaps<S extends InstallableSnap>(
     if (revision.type === "app") addNeed(certain(SNAPD), "snapd", "every machine that installs a snap");
   }
   const all = [...found.values()];
-  const isCovered = (need: NeededSnap) => need.sure === "certain" && isUnspecific(need) && all.some((other) => covers(other, need));
+  const isCovered = (need: NeededSnap) => need.sure === "certain" && isUnspecific(need) && all.some((other) => impliesNeed(other, need));
   const rank = (need: NeededSnap) => (need.sure === "certain" ? 0 : 1);
   return all
     .filter((need) => !isCovered(need))
@@ -83,7 +83,7 @@ function isUnspecific({ revision, channel, architecture }: NeededSnap): boolean 
 }
 
 /** Whether what satisfies `other`, which is for one architecture, satisfies the unspecific `need` too. */
-function covers(other: NeededSnap, need: NeededSnap): boolean {
+function impliesNeed(other: NeededSnap, need: NeededSnap): boolean {
   return other.name === need.name && other.revision === undefined && other.architecture !== undefined;
 }
 

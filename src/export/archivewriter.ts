@@ -14,9 +14,9 @@ export interface ArchiveOutput extends RandomAccessOutput {
   /** Makes sure that there is space for an archive of so many bytes. Throws where there is not. */
   reserve(length: number): Promise<void>;
   /** bytes of the payload with that digest that an earlier run wrote to the same place */
-  kept(piece: Piece, digest: string): number;
+  resumableBytes(piece: Piece, digest: string): number;
   /** Records that so many bytes of a payload are written; cheap enough for every chunk. */
-  keep(piece: Piece, digest: string, bytes: number): Promise<void>;
+  recordWritten(piece: Piece, digest: string, bytes: number): Promise<void>;
 }
 
 /** Reports the downloads of one label. */
@@ -95,7 +95,7 @@ export class ArchiveWriter {
   }
 
   #place(packed: PackedPackage): PlacedFile[] {
-    const files = packed.files.map((file) => ({ path: file.path, size: sizeOf(file) }));
+    const files = packed.files.map((file) => ({ path: file.path, size: packedSize(file) }));
     const pieces = this.#pieces(packed, files);
     return packed.files.flatMap((file, i) => {
       const piece = pieces[i];
@@ -116,7 +116,7 @@ export class ArchiveWriter {
     for (const { file } of placed) {
       if (file.label === undefined) continue;
       const state = labels.get(file.label) ?? { size: 0, left: 0, isComplete: true };
-      labels.set(file.label, { ...state, size: state.size + sizeOf(file), left: state.left + 1 });
+      labels.set(file.label, { ...state, size: state.size + packedSize(file), left: state.left + 1 });
     }
     const all = [...labels].flatMap(([label, state]): [string, FetchProgress][] => {
       const progress = this.#options.onFetch?.(label, state.size);
@@ -202,7 +202,7 @@ export function readerOf(bytes: Uint8Array): ReadAt {
   return { size: bytes.byteLength, bytes: async (start, end) => bytes.subarray(start, end) };
 }
 
-function sizeOf({ content }: PackedFile): number {
+function packedSize({ content }: PackedFile): number {
   return content instanceof Uint8Array ? content.byteLength : content.size;
 }
 
@@ -228,7 +228,7 @@ class PieceDownload implements DownloadTarget {
 
   /** Goes on after the bytes that an earlier run wrote. */
   async resume(): Promise<void> {
-    const kept = this.#output.kept(this.#piece, this.#file.digest);
+    const kept = this.#output.resumableBytes(this.#piece, this.#file.digest);
     if (kept > 0) await this.#writer.replay(kept, (chunk) => this.#summer.update(chunk));
     this.at = kept;
     this.#advance(kept);
@@ -259,7 +259,7 @@ class PieceDownload implements DownloadTarget {
   }
 
   #recordProgress(): Promise<void> {
-    return this.#output.keep(this.#piece, this.#file.digest, this.#writer.landed);
+    return this.#output.recordWritten(this.#piece, this.#file.digest, this.#writer.landed);
   }
 
   sums(): Sums {

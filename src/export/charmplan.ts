@@ -3,7 +3,7 @@
 import { showBase } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
 import { Failure } from "../errors.ts";
-import { missingPin, resourceRevisions, takePinnedRevision, withPinnedResources } from "./charmpins.ts";
+import { missingPin, resourcePins, takePinnedRevision, withPinnedResources } from "./charmpins.ts";
 import { CharmPlanBuilder } from "./charmplanbuilder.ts";
 import { concreteBase, defaultTrack, type SelectedRelease, selectReleases, UNKNOWN_REVISION, upstreamReleases } from "./charmreleases.ts";
 import type { LockedPackage } from "./lock.ts";
@@ -18,7 +18,7 @@ import {
   type PlannedRelease,
 } from "./plan.ts";
 import type { PackageRequest } from "./sitefile.ts";
-import type { CharmInfo, CharmLookup, ResolvedCharm, Upstream, UpstreamCharm, UpstreamResource } from "./upstream.ts";
+import type { CharmInfo, CharmLookup, RefreshedCharm, Upstream, UpstreamCharm, UpstreamResource } from "./upstream.ts";
 
 /** What is taken of one package for all requests of it. Throws only where it was interrupted. */
 export async function planPackage(upstream: Upstream, name: string, requests: readonly PackageRequest[]): Promise<Plan<PlannedPackage>> {
@@ -59,7 +59,7 @@ export async function planLockedPackage(upstream: Upstream, locked: LockedPackag
         continue;
       }
       const { charm } = result.ok;
-      const difference = lockDifference(locked, release, charm);
+      const difference = charmLockDifference(locked, release, charm);
       if (difference === undefined) builder.add(release, charm);
       else fail(difference);
     }
@@ -73,7 +73,7 @@ export async function planLockedPackage(upstream: Upstream, locked: LockedPackag
 }
 
 /** Where upstream differs from the lock; undefined: nowhere. */
-function lockDifference(locked: LockedPackage, { resources }: PlannedRelease, charm: UpstreamCharm): string | undefined {
+function charmLockDifference(locked: LockedPackage, { resources }: PlannedRelease, charm: UpstreamCharm): string | undefined {
   const digest = locked.revisions[charm.revision];
   if (digest !== charm.download["hash-sha-256"])
     return `revision ${charm.revision} has the sha256 ${charm.download["hash-sha-256"]} upstream, and ${digest} in the lock`;
@@ -131,7 +131,7 @@ async function takeReleases(
   const { releases, failures } = selectReleases(info, request, notes);
   const lookups = releases.map(({ channel, base }): CharmLookup => ({ name, channel, base: base && concreteBase(base, request) }));
   const results = await upstream.charms(lookups);
-  const extra: { readonly release: SelectedRelease; readonly resolved: ResolvedCharm }[] = [];
+  const extra: { readonly release: SelectedRelease; readonly resolved: RefreshedCharm }[] = [];
   for (const [i, result] of results.entries()) {
     const release = releases[i];
     if (!release) continue;
@@ -181,7 +181,7 @@ function attributesOf(info: CharmInfo): Map<string, Attributes> {
 
 function plannedRelease(
   release: SelectedRelease,
-  { charm, "released-at": releasedAt, "effective-channel": effective }: ResolvedCharm,
+  { charm, "released-at": releasedAt, "effective-channel": effective }: RefreshedCharm,
 ): PlannedRelease {
   const branch = release.revision === UNKNOWN_REVISION && effective ? fullChannel(effective, "latest") : undefined;
   return {
@@ -189,6 +189,6 @@ function plannedRelease(
     base: release.base,
     revision: charm.revision,
     releasedAt: releasedAt ?? release.releasedAt,
-    resources: resourceRevisions(charm),
+    resources: resourcePins(charm),
   };
 }

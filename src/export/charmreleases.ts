@@ -3,7 +3,7 @@
 import { type Base, nearestSystem, type System, sameBase, showBase, suitsArchitecture, suitsSystem } from "../catalog/base.ts";
 import { formatChannel, fullChannel, isRisk, parseChannel, searchOrder } from "../catalog/channel.ts";
 import { Failure } from "../errors.ts";
-import { releaseKey } from "./charmplanbuilder.ts";
+import { charmReleaseKey } from "./charmplanbuilder.ts";
 import type { PlannedRelease } from "./plan.ts";
 import type { PackageRequest } from "./sitefile.ts";
 import type { CharmInfo } from "./upstream.ts";
@@ -32,7 +32,7 @@ export function selectReleases(
   const found = new Map<string, SelectedRelease>();
   const failures: Failure[] = [];
   const take = (release: SelectedRelease) => {
-    const key = releaseKey(release);
+    const key = charmReleaseKey(release);
     const before = found.get(key);
     if (!before || (before.extra && !release.extra)) found.set(key, release);
   };

@@ -13,7 +13,7 @@ import { type NeedingCharm, showNeed } from "../catalog/snapneeds.ts";
 import { sumsOf } from "../digest.ts";
 import { Failure, reason } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
-import { valueOf } from "../schema.ts";
+import { ownValue } from "../schema.ts";
 import { utf8 } from "../text.ts";
 import { type ArchiveForm, type ArchiveOutput, ArchiveWriter, type FetchProgress, readerOf } from "./archivewriter.ts";
 import { AssertionFetcher } from "./assertionfetcher.ts";
@@ -25,7 +25,7 @@ import { type ExportLock, formatLock, type LockedPackage } from "./lock.ts";
 import { type CharmExtras, type PackedPackage, packPackage, packSnap } from "./pack.ts";
 import { type FailedPackage, failuresOf, type Plan, type PlannedPackage, type PlannedSnap } from "./plan.ts";
 import { type Addition, charmsOfBundle, type ExportRequest, type PackageRequest, type Selection, type SnapRequest } from "./sitefile.ts";
-import { mergeSnaps, planLockedSnap, planSnap } from "./snapplan.ts";
+import { mergeSnapPlans, planLockedSnap, planSnap } from "./snapplan.ts";
 import { charmhubFile, type Upstream, type UpstreamResource } from "./upstream.ts";
 
 export interface ExportOptions {
@@ -175,7 +175,7 @@ class Export {
     await this.#download(writer, form === "site" ? inOrder.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inOrder);
     const isComplete = (planned: PlannedPackage | PlannedSnap) => !this.#incomplete.has(packed.get(planned) ?? NO_PACKAGE);
     const added = options.closure && !lock ? await this.#closure(writer, packages.filter(isComplete), requested, packed) : [];
-    const snaps = mergeSnaps([...requested, ...added]);
+    const snaps = mergeSnapPlans([...requested, ...added]);
     for (const snap of snaps) packed.set(snap, packSnap(snap, options.inventory));
     const packedSnaps = snaps.flatMap((snap) => packed.get(snap) ?? []);
     await this.#download(writer, packedSnaps);
@@ -338,7 +338,7 @@ class Export {
       throw new Failure("failed", `cannot export ${pkg.name} as locked: ${what} names another image now, ${image.reference}`);
     const blobs = this.#imageBlobs.get(pkg.name) ?? new Map<string, Uint8Array>();
     this.#imageBlobs.set(pkg.name, blobs.set(`${name}_${revision}`, blob));
-    const path = valueOf(pkg.paths, name) ?? "";
+    const path = ownValue(pkg.paths, name) ?? "";
     if (path !== "") this.#note(`Overriding ${name} with local registry subpath.`);
     this.#images.push({ charm: pkg.name, resource: name, revision, path, ...image });
   }

@@ -7,7 +7,7 @@ import { parseChannel } from "../catalog/channel.ts";
 import { CONTROLLER_CHARM, CONTROLLER_SYSTEMS, controllerTracks } from "../catalog/controller.ts";
 import { ARCHITECTURES } from "../catalog/snap.ts";
 import { Failure, printable } from "../errors.ts";
-import { mapOf } from "../schema.ts";
+import { mapByName } from "../schema.ts";
 import { readYamls } from "../text.ts";
 
 /** Everything that a store has of a package: its channels, or its bases. */
@@ -112,7 +112,7 @@ const PackageEntry = v.strictObject({
   ...CHANNEL_AND_BASE_FIELDS,
   ...ARCHITECTURE_FIELDS,
   revision: v.optional(Revision),
-  resources: v.optional(mapOf(Word), {}),
+  resources: v.optional(mapByName(Word), {}),
 });
 /** A `push_channel` is the documented word for the channel that a revision goes to. */
 const SnapEntry = v.strictObject({
@@ -130,7 +130,7 @@ const ApplicationSchema = v.looseObject({
   base: v.optional(Words),
   series: v.optional(Words),
   revision: v.optional(Revision),
-  resources: v.fallback(mapOf(v.string()), {}),
+  resources: v.fallback(mapByName(v.string()), {}),
   constraints: v.fallback(v.string(), ""),
   to: v.fallback(v.optional(Words), undefined),
 });
@@ -147,13 +147,13 @@ const SITE_FIELDS = {
   without: v.optional(Words),
 };
 const SiteSchema = v.strictObject(SITE_FIELDS);
-const Applications = v.optional(mapOf(v.unknown()), {});
+const Applications = v.optional(mapByName(v.unknown()), {});
 const BundleSchema = v.looseObject({
   ...SITE_FIELDS,
   applications: Applications,
   services: Applications,
   "default-base": v.optional(Words),
-  machines: v.fallback(mapOf(v.fallback(v.looseObject({ base: v.optional(Words), series: v.optional(Words) }), {})), {}),
+  machines: v.fallback(mapByName(v.fallback(v.looseObject({ base: v.optional(Words), series: v.optional(Words) }), {})), {}),
 });
 type Machines = v.InferOutput<typeof BundleSchema>["machines"];
 type SelectionFields = Partial<

@@ -3,7 +3,7 @@
  * "What an export looks like".
  */
 
-import { type FileLocation, type Limits, located, placeOf, type ReadAt, showPlaceOf } from "../archives/archive.ts";
+import { type FileLocation, type Limits, located, locationParts, type ReadAt, showLocation } from "../archives/archive.ts";
 import {
   type BundleFacts,
   type CharmFacts,
@@ -33,8 +33,8 @@ import {
 } from "../catalog/package.ts";
 import { imageBlob, MAX_IMAGE_BLOB, pathOfReference, readImageBlob, registryOfReference } from "../catalog/registry.ts";
 import { ALGORITHMS, type Digest, type Sums } from "../digest.ts";
-import { printable, refused, showPlace } from "../errors.ts";
-import { valueOf } from "../schema.ts";
+import { joinLocation, printable, refused } from "../errors.ts";
+import { ownValue } from "../schema.ts";
 import { utf8 } from "../text.ts";
 import { readAt, type Staged, type Staging } from "./staging.ts";
 
@@ -112,7 +112,7 @@ export class CharmReader<S extends Staged> {
   }
 
   #rebuilt(group: CharmGroup<S>, name: string): string {
-    const why = group.metadataNote ?? `${showPlace(group.at)} has no metadata.json`;
+    const why = group.metadataNote ?? `${joinLocation(group.at)} has no metadata.json`;
     return `${why}: ${name} was rebuilt from the charm itself, on ${this.#channel()}`;
   }
 
@@ -153,7 +153,7 @@ export class CharmReader<S extends Staged> {
     }
     if (bundleYaml === undefined) throw refused("its zip has neither metadata.yaml nor bundle.yaml, so it is neither a charm nor a bundle");
     const facts = readBundle(bundleYaml, "bundle.yaml in its zip");
-    const name = group.declaration?.name ?? (facts.name || nameOf(zip.file));
+    const name = group.declaration?.name ?? (facts.name || bundleNameOf(zip.file));
     return { ...zip, name: checkName(name), texts, bundle: facts, snaps: [], manifest: [] };
   }
 
@@ -191,14 +191,14 @@ export class CharmReader<S extends Staged> {
       if (!rows.some((row) => row.revision === r.revision))
         this.notes.push(`${name} revision ${r.revision} is in no channel; it can be had by number`);
     const account = group.assertions.findLast((one) => isPublisherAccount(one.bytes, group));
-    const assertion = account && utf8(account.bytes, showPlace(account.at));
+    const assertion = account && utf8(account.bytes, joinLocation(account.at));
     const publisherAssertion = assertion === undefined ? undefined : await this.#staging.stageSmall(assertion);
     return {
       type,
       name,
       id,
       declared: declared?.id !== undefined,
-      details: details(declared, facts, assertion),
+      details: packageDetails(declared, facts, assertion),
       ...(declared?.defaultTrack !== undefined && { declaredTrack: declared.defaultTrack }),
       revisions: [...revisions.values()],
       resources,
@@ -209,7 +209,7 @@ export class CharmReader<S extends Staged> {
 
   async #revision(zip: Unpacked<S>, declared: Declaration | undefined, others: ReadonlyMap<number, Revision>): Promise<Revision> {
     const { sums } = zip.staged;
-    const inName = revisionOf(zip.file.path);
+    const inName = revisionInName(zip.file.path);
     const byHash = declared?.revisions.find((r) => r.sums["sha-256"] === sums["sha-256"])?.revision;
     const only = declared?.revisions.length === 1 ? declared.revisions[0]?.revision : undefined;
     const revision = (declared ? undefined : this.#options.revision) ?? inName ?? byHash ?? only ?? unnumbered(sums["sha-256"], others);
@@ -252,10 +252,10 @@ export class CharmReader<S extends Staged> {
   #noteUnclaimed(group: CharmGroup<S>, found: ReadonlyMap<string, readonly Unpacked<S>[]>): void {
     for (const { file } of group.resources) {
       const owners = [...found].filter(([name, zips]) => resourceOf(file.path, name, resourceNames(zips, group)));
-      if (owners.length === 0) this.notes.push(`${showPlaceOf(file)} is a resource of no charm that is beside it; it was left out`);
+      if (owners.length === 0) this.notes.push(`${showLocation(file)} is a resource of no charm that is beside it; it was left out`);
       if (owners.length > 1)
         throw refused(`${owners.map(([name]) => name).join(" and ")} declare that resource; name the file CHARM.RESOURCE_REVISION`, {
-          at: placeOf(file),
+          at: locationParts(file),
         });
     }
   }
@@ -277,13 +277,13 @@ export class CharmReader<S extends Staged> {
         owned,
         metas.get(owned.name),
         declared,
-        imagePaths.get(owned.name) ?? valueOf(declared?.paths ?? {}, owned.name),
+        imagePaths.get(owned.name) ?? ownValue(declared?.paths ?? {}, owned.name),
       ).catch((error: unknown) => {
         throw located(error, one.file);
       });
       const list = found.get(owned.name) ?? [];
       if (list.some((r) => r.revision === resource.revision))
-        throw refused(`resource ${owned.name} revision ${resource.revision} is in the archive twice`, { at: placeOf(one.file) });
+        throw refused(`resource ${owned.name} revision ${resource.revision} is in the archive twice`, { at: locationParts(one.file) });
       found.set(owned.name, [...list, resource]);
     }
     return [...found].map(([name, list]) => ({ name, revisions: list.toSorted((a, b) => b.revision - a.revision) }));
@@ -291,7 +291,7 @@ export class CharmReader<S extends Staged> {
 
   async #resource(
     { staged }: StagedFile<S>,
-    { name, revision }: ResourceFile,
+    { name, revision }: ResourceFileName,
     meta: CharmResource | undefined,
     declared: Declaration | undefined,
     imagePath: string | undefined,
@@ -369,13 +369,13 @@ function unnumbered(blob: Digest, others: ReadonlyMap<number, Revision>): number
 }
 
 /** `kafka_195.charm`, `kafka_r195.charm` → 195. */
-function revisionOf(path: string): number | undefined {
+function revisionInName(path: string): number | undefined {
   const match = /_r?(\d+)\.[a-z]+$/.exec(path);
   return match ? Number(match[1]) : undefined;
 }
 
 /** The name of a bundle that does not say it: of its file, `cos-lite_11.bundle`, else of the archive around it. */
-function nameOf({ containers, path }: FileLocation): string {
+function bundleNameOf({ containers, path }: FileLocation): string {
   const base = (text: string) => text.split("/").at(-1) ?? "";
   const own = base(path).replace(/(_r?\d+)?\.[a-z]+$/, "");
   const around = base(containers.at(-1) ?? "").replace(/(-\d{8}T\d{6})?\.(tar|tgz)?(\.?(gz|zst))?$/, "");
@@ -383,7 +383,7 @@ function nameOf({ containers, path }: FileLocation): string {
 }
 
 /** What the name of a resource file says. */
-interface ResourceFile {
+interface ResourceFileName {
   readonly name: string;
   readonly revision: number;
 }
@@ -393,7 +393,7 @@ function resourceNames(zips: readonly { readonly charm?: CharmFacts }[], group: 
 }
 
 /** Which resource of `charm` a file is: `CHARM.RESOURCE_REV`, or `resource_RESOURCE_rREV[_FILE]` as `juju download` writes it. */
-function resourceOf(path: string, charm: string, names: ReadonlySet<string>): ResourceFile | undefined {
+function resourceOf(path: string, charm: string, names: ReadonlySet<string>): ResourceFileName | undefined {
   const file = path.split("/").at(-1) ?? "";
   const exported = file.startsWith(`${charm}.`) ? /^(.+)_(\d+)$/.exec(file.slice(charm.length + 1)) : null;
   if (exported) return { name: exported[1] ?? "", revision: Number(exported[2]) };
@@ -434,7 +434,7 @@ function declaredReleases(
   });
 }
 
-function details(
+function packageDetails(
   declared: Declaration | undefined,
   zip: { charm?: CharmFacts; bundle?: BundleFacts } | undefined,
   assertion: string | undefined,

@@ -1,6 +1,6 @@
 /** Imports archives as one new generation: all of it, or nothing where one file is refused. */
 
-import { type Chunks, files, type Limits, showPlaceOf } from "../archives/archive.ts";
+import { type Chunks, files, type Limits, showLocation } from "../archives/archive.ts";
 import { isResource } from "../archives/names.ts";
 import { type PublicKey, showKey } from "../archives/signature.ts";
 import type { Assertion } from "../assertions/assertion.ts";
@@ -13,7 +13,7 @@ import {
   type ChannelPolicy,
   type Incoming,
   type IncomingRelease,
-  merge,
+  mergePackage,
   numbered,
   PACKAGE_RULES,
   type Package,
@@ -23,7 +23,7 @@ import {
 import { type NeededSnap, neededSnaps } from "../catalog/snapneeds.ts";
 import { Summer } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
-import { ExportReader, type Outcome, type Reading } from "./reader.ts";
+import { ExportReader, type FileOutcome, type Reading } from "./reader.ts";
 import { type ImportedSnaps, importSnaps, type SnapReport } from "./snapimport.ts";
 import type { SnapReadOptions } from "./snapreader.ts";
 import type { SnapBase } from "./snaptrust.ts";
@@ -139,8 +139,8 @@ export async function importSources(
     const trust = new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]);
     const draft = async (newest: CatalogView) => {
       const mended: RepairedEntry[] = [];
-      const base = store.mendable(newest, (one) => void mended.push(one));
-      const merged = await mergeAll(reading, base, options);
+      const base = store.withRepairs(newest, (one) => void mended.push(one));
+      const merged = await mergePackages(reading, base, options);
       const imported = await importSnaps(reading.snaps, await snapBase(base), {
         trust,
         roots: options.trust ?? [],
@@ -149,8 +149,8 @@ export async function importSources(
         policy: options.channels,
         now: options.now,
       });
-      const { packages, snaps, notes } = await putBack(store, { newest, base, mended }, merged, imported);
-      const result = { packages, snaps, lacking: await lackingAfter(base, packages, snaps), notes };
+      const { packages, snaps, notes } = await restoreUnreadable(store, { newest, base, mended }, merged, imported);
+      const result = { packages, snaps, lacking: await missingSnaps(base, packages, snaps), notes };
       const { changed, renamed, otherAssertions: others, assertions } = snaps;
       return {
         draft: {
@@ -186,7 +186,7 @@ export async function importSources(
 }
 
 /** Publishes again what came in of packages whose manifests could not be read, and says what may be lacking. */
-async function putBack(
+async function restoreUnreadable(
   store: ImportStore,
   { newest, base, mended }: { readonly newest: CatalogView; readonly base: CatalogView; readonly mended: readonly RepairedEntry[] },
   packages: MergedPackages,
@@ -240,11 +240,11 @@ async function readSource(
   let read = 0;
   // The only file of a source that is no archive has the source's bytes, so these are not hashed twice.
   let isOneFile = false;
-  let outcome: Outcome | undefined;
+  let outcome: FileOutcome | undefined;
   let isArchive = false;
   const chunks = async function* () {
     for await (const chunk of source.open()) {
-      if (options.signal?.aborted) throw interrupted();
+      if (options.signal?.aborted) throw importInterrupted();
       read += chunk.byteLength;
       if (!isOneFile) summer.update(chunk);
       options.onProgress?.(source, read);
@@ -260,7 +260,7 @@ async function readSource(
       isOneFile = !isPart && !file.compressed;
       outcome = await reader.add(file);
       if (outcome.kind === "checksums") lists.take(at, outcome.bytes, file);
-      if (outcome.kind === "ignored") ignored.push(showPlaceOf(file));
+      if (outcome.kind === "ignored") ignored.push(showLocation(file));
       const { containers, path: name } = file;
       const isIgnored = outcome.kind === "ignored";
       if (isPart) lists.add(at, { containers, path: name, sha256: outcome.sums["sha-256"], source: path, isIgnored });
@@ -269,7 +269,7 @@ async function readSource(
     lists.add(path, { containers: [], path: source.name, sha256, source: path, isArchive, isIgnored: outcome?.kind === "ignored" });
     return { name: source.name, size, sha256 };
   } catch (error) {
-    if (options.signal?.aborted) throw interrupted();
+    if (options.signal?.aborted) throw importInterrupted();
     const isRefused = error instanceof Failure && error.kind === "refused";
     throw (isRefused && (await source.whyWrong?.())) || error;
   }
@@ -315,7 +315,7 @@ async function snapBase(base: CatalogView): Promise<SnapBase> {
 }
 
 /** The snaps that packages of the archive need and that are missing once all of it is in the store. */
-async function lackingAfter(base: CatalogView, packages: MergedPackages, { reports, after }: ImportedSnaps): Promise<NeededSnap[]> {
+async function missingSnaps(base: CatalogView, packages: MergedPackages, { reports, after }: ImportedSnaps): Promise<NeededSnap[]> {
   const held = new Map((await base.snaps()).map((snap) => [snap.id, snap]));
   for (const snap of after) held.set(snap.id, snap);
   const names = new Set(reports.map((one) => one.name));
@@ -327,7 +327,7 @@ function isEmpty({ packages, snaps }: Reading<StagedBlob>): boolean {
   return packages.length + snaps.images.length + snaps.assertions.length === 0;
 }
 
-function interrupted(): Failure {
+function importInterrupted(): Failure {
   return new Failure("interrupted", "interrupted: nothing was published");
 }
 
@@ -340,7 +340,7 @@ function nothingFound(records: readonly SourceRecord[], ignored: readonly string
 }
 
 /** What the store holds after all packages of the archives were merged into `base`. */
-async function mergeAll(
+async function mergePackages(
   reading: Reading<StagedBlob>,
   base: { package(name: string): Promise<Package | undefined> },
   { channels: policy, now }: Pick<ImportOptions, "channels" | "now">,
@@ -354,19 +354,21 @@ async function mergeAll(
     const known = [...(before.get(name)?.revisions ?? []), ...archives.flatMap(({ revisions }) => revisions)];
     given.set(name, [...archives, numbered({ revisions: known }, one)]);
   }
-  const merged = [...given].map(([name, archives]) => merge(before.get(name), archives, policy));
+  const merged = [...given].map(([name, archives]) => mergePackage(before.get(name), archives, policy));
   const after = new Map(merged.map(({ package: pkg }) => [pkg.name, pkg]));
   const empty = [...after.values()].find((pkg) => pkg.revisions.length === 0);
   if (empty) throw refused(`${empty.name}: the archive has its metadata.json, but no charm or bundle of it`);
 
   const packages = merged.map(({ package: pkg, notes }) =>
-    report(pkg, before.get(pkg.name), { given: given.get(pkg.name) ?? [], notes, now }),
+    packageReport(pkg, before.get(pkg.name), { given: given.get(pkg.name) ?? [], notes, now }),
   );
   const held = async (name: string) => after.has(name) || (await base.package(name)) !== undefined;
   const charms: Missing["charms"][number][] = [];
   for (const pkg of after.values())
     for (const charm of pkg.revisions[0]?.charms ?? []) if (!(await held(charm))) charms.push({ bundle: pkg.name, charm });
-  const undeclared = [...after.values()].flatMap((pkg) => lacking(pkg).map((resource) => ({ charm: pkg.name, resource, revision: null })));
+  const undeclared = [...after.values()].flatMap((pkg) =>
+    unstoredResources(pkg).map((resource) => ({ charm: pkg.name, resource, revision: null })),
+  );
   const missingPins = merged.flatMap(({ package: { name }, missingResources }) =>
     missingResources.map((pin) => ({ charm: name, resource: pin.name, revision: pin.revision })),
   );
@@ -397,7 +399,7 @@ function weigh(store: ImportStore, blobs: readonly StagedBlob[]): ImportReport["
   return bytes;
 }
 
-function report(
+function packageReport(
   pkg: Package,
   before: Package | undefined,
   { given, notes, now }: { readonly given: readonly Incoming[]; readonly notes: readonly string[]; readonly now: string },
@@ -424,7 +426,7 @@ function report(
 }
 
 /** Resources that the newest revision declares and of which no revision is stored. */
-function lacking(pkg: Package): string[] {
+function unstoredResources(pkg: Package): string[] {
   const held = new Set(pkg.resources.map((r) => r.name));
   return (pkg.revisions[0]?.resources ?? []).filter((name) => !held.has(name));
 }

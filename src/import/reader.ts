@@ -3,7 +3,7 @@
  * worked out by charmreader.ts and snapreader.ts when all files were read, since the files of a group come in any order.
  */
 
-import { type ArchiveFile, ByteReader, type FileLocation, located, placeOf, showPlaceOf } from "../archives/archive.ts";
+import { type ArchiveFile, ByteReader, type FileLocation, located, locationParts, showLocation } from "../archives/archive.ts";
 import { readBundle } from "../archives/charm.ts";
 import { type Declaration, readDeclaration } from "../archives/metadata.ts";
 import { classify, type FileKind, HEAD_SIZE } from "../archives/names.ts";
@@ -18,7 +18,7 @@ import { type Ingest, type Staged, Staging } from "./staging.ts";
 export type ReadOptions = CharmReadOptions & Pick<SnapReadOptions, "unsquash">;
 
 /** What became of a file, and the checksums of all of it. */
-export type Outcome = Handled & { readonly sums: Sums };
+export type FileOutcome = Handled & { readonly sums: Sums };
 
 /**
  * `staged`: it goes into the store as it is. `read`: what it says is known. `ignored`: chp has no use for it. `checksums`: a
@@ -65,7 +65,7 @@ export class ExportReader<S extends Staged> {
   }
 
   /** Takes in one file; its bytes are read now. Throws a `refused` failure that names it. */
-  async add(file: ArchiveFile): Promise<Outcome> {
+  async add(file: ArchiveFile): Promise<FileOutcome> {
     try {
       return await this.#add(file);
     } catch (error) {
@@ -78,7 +78,7 @@ export class ExportReader<S extends Staged> {
     await this.#staging.discard();
   }
 
-  async #add(file: ArchiveFile): Promise<Outcome> {
+  async #add(file: ArchiveFile): Promise<FileOutcome> {
     const kind = classify(file.path, await file.bytes.peek(HEAD_SIZE));
     const location = { containers: file.containers, path: file.path }; // what is kept of a file must not keep its reader and buffers
     switch (kind) {
@@ -100,7 +100,7 @@ export class ExportReader<S extends Staged> {
   }
 
   /** Reads a file that is not stored. */
-  async #summed(file: ArchiveFile, kind: FileKind): Promise<Outcome> {
+  async #summed(file: ArchiveFile, kind: FileKind): Promise<FileOutcome> {
     const summer = new Summer();
     const bytes = new ByteReader(
       (async function* () {
@@ -126,10 +126,10 @@ export class ExportReader<S extends Staged> {
       case "charm":
         throw refused("it is not a zip, so it is neither a charm nor a bundle");
       case "assertions":
-        group.assertions.push({ at: placeOf(file), bytes: await file.bytes.whole(json, "it") });
+        group.assertions.push({ at: locationParts(file), bytes: await file.bytes.whole(json, "it") });
         return { kind: "read" };
       case "registration":
-        this.#snaps.registration(await file.bytes.whole(json, "it"), placeOf(file), group.key);
+        this.#snaps.registration(await file.bytes.whole(json, "it"), locationParts(file), group.key);
         return { kind: "read" };
       case "json":
         return { kind: this.#readJson(group, file, await file.bytes.whole(json, "it")) ? "read" : "ignored" };
@@ -164,13 +164,13 @@ export class ExportReader<S extends Staged> {
     try {
       value = JSON.parse(utf8(bytes, "it"));
     } catch (error) {
-      if (isMetadata) group.metadataNote = `${showPlaceOf(file)} cannot be read (${printable(reason(error), 200)})`;
+      if (isMetadata) group.metadataNote = `${showLocation(file)} cannot be read (${printable(reason(error), 200)})`;
       return isMetadata;
     }
     if (this.#snaps.declares(value, file, group.key)) return true;
-    const declaration = readDeclaration(value, placeOf(file));
-    if (declaration) group.declaration = checked(declaration);
-    else if (isMetadata) group.metadataNote = `${showPlaceOf(file)} has no shape that chp knows`;
+    const declaration = readDeclaration(value, locationParts(file));
+    if (declaration) group.declaration = checkedDeclaration(declaration);
+    else if (isMetadata) group.metadataNote = `${showLocation(file)} has no shape that chp knows`;
     return isMetadata || declaration !== undefined;
   }
 
@@ -201,7 +201,7 @@ export class ExportReader<S extends Staged> {
   }
 }
 
-function checked(declaration: Declaration): Declaration {
+function checkedDeclaration(declaration: Declaration): Declaration {
   checkName(declaration.name);
   const { id } = declaration;
   if (id !== undefined && !ID.test(id)) throw refused(`${printable(id, 200)} is not a package id`);

@@ -98,7 +98,7 @@ export async function importSnaps(reading: SnapReading, base: SnapBase, options:
     if (other && other.id !== draft.id) throw refused(`${name} has the snap id ${other.id} in the store and ${draft.id} in the archive`);
     const merged = mergeSnap(held, incoming, options.policy);
     after.set(draft.id, merged.snap);
-    const one = report(merged.snap, held, { given: incoming, notes: [...notes, ...merged.notes], now: options.now });
+    const one = snapReport(merged.snap, held, { given: incoming, notes: [...notes, ...merged.notes], now: options.now });
     reports.push(one);
     if (one.state !== "known") changed.push(merged.snap);
     if (held && held.name !== name) renamed.push(held.name);
@@ -165,7 +165,7 @@ function finish(
     revisions,
     components: [...draft.components].map(([component, list]) => ({ name: component, revisions: list })),
     pairs: known.pairs(id),
-    releases: releasesOf(name, revisions, told, held, options, notes),
+    releases: declaredReleases(name, revisions, told, held, options, notes),
     assertions,
   };
   return { snap, notes };
@@ -197,7 +197,7 @@ function brandOf(draft: SnapBuilder, stores: SnapReading["stores"]): string | un
 }
 
 /** The rows that the archive tells; where it tells none, its revisions go to the operator's channel, or to latest/stable. */
-function releasesOf(
+function declaredReleases(
   name: string,
   revisions: readonly SnapRevision[],
   told: readonly DeclaredSnap[],
@@ -260,7 +260,7 @@ function named({ declared, images }: SnapReading): NamedDeclaration[] {
   });
 }
 
-function report(
+function snapReport(
   snap: Snap,
   held: Snap | undefined,
   { given, notes, now }: { readonly given: IncomingSnap; readonly notes: readonly string[]; readonly now: string },

@@ -2,7 +2,7 @@
 
 import * as v from "valibot";
 import { stringify as toYaml } from "yaml";
-import { type ArchiveFile, placeOf, type ReadAt } from "../archives/archive.ts";
+import { type ArchiveFile, locationParts, type ReadAt } from "../archives/archive.ts";
 import { type DeclaredSnap, type DeclaredSnapRevision, readSnapDeclarations, readSnapsYaml } from "../archives/snapmetadata.ts";
 import { type ComponentFacts, readComponentYaml, readSnapYaml, type SnapYamlFacts } from "../archives/snapyaml.ts";
 import { squashfsFiles, UnreadableSquashfs } from "../archives/squashfs.ts";
@@ -101,7 +101,7 @@ export class SnapReader {
       if (error instanceof UnreadableSquashfs) return error;
       throw error;
     });
-    this.#images.push({ at: placeOf(file), group, path: file.path, sums: staged.sums, content });
+    this.#images.push({ at: locationParts(file), group, path: file.path, sums: staged.sums, content });
     return staged.sums;
   }
 
@@ -178,7 +178,7 @@ export class SnapReader {
   /** Takes in a value of JSON or YAML that describes snaps; whether it does. */
   declares(value: unknown, file: ArchiveFile, group: string): boolean {
     const found = readSnapDeclarations(value, "it") ?? readSnapsYaml(value, "it");
-    for (const one of found ?? []) this.#declared.push({ at: placeOf(file), group, value: one });
+    for (const one of found ?? []) this.#declared.push({ at: locationParts(file), group, value: one });
     return found !== undefined;
   }
 

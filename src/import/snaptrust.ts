@@ -47,7 +47,7 @@ export function acceptAssertions(reading: SnapReading, base: SnapBase, { trust, 
   const [first] = wrong;
   if (first && !allowUnverified) {
     const { assertion, reason } = first;
-    throw refused(`${describe(assertion)} does not verify: ${reason}`, {
+    throw refused(`${describeAssertion(assertion)} does not verify: ${reason}`, {
       at: places.get(assertion) ?? ["it"],
       next: "name the root that you trust with --trust FILE, or take it in as it is with --allow-unverified",
     });
@@ -55,7 +55,7 @@ export function acceptAssertions(reading: SnapReading, base: SnapBase, { trust, 
   return [...verified.map((assertion) => ({ assertion })), ...wrong.map(({ assertion, reason }) => ({ assertion, unverified: reason }))];
 }
 
-function describe(assertion: Assertion): string {
+function describeAssertion(assertion: Assertion): string {
   return printable(`the assertion ${keyText(assertion.type, assertion.key)}`, 300);
 }
 

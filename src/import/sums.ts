@@ -6,7 +6,7 @@
  * out of the folder that one was unpacked into.
  */
 
-import { type FileLocation, located, placeOf, showPlaceOf } from "../archives/archive.ts";
+import { type FileLocation, located, locationParts, showLocation } from "../archives/archive.ts";
 import { type PublicKey, readSignature, readSums, SIGNATURE_FILE, SUMS_FILE, verify } from "../archives/signature.ts";
 import type { Signer } from "../catalog/generation-types.ts";
 import type { Digest } from "../digest.ts";
@@ -62,7 +62,7 @@ export class ChecksumLists {
   take(path: string, bytes: Uint8Array, file: FileLocation): void {
     const slash = path.lastIndexOf("/");
     const folder = path.slice(0, Math.max(slash, 0));
-    const where = showPlaceOf(file);
+    const where = showLocation(file);
     try {
       const text = utf8(bytes, "it");
       if (path.slice(slash + 1) === SIGNATURE_FILE) this.#signatures.set(folder, { where, text });
@@ -74,7 +74,7 @@ export class ChecksumLists {
 
   /** Takes in the digest of a file or of a whole source. Throws a `refused` failure where a list says otherwise. */
   add(path: string, entry: CheckedFile): void {
-    if (this.#entries.has(path)) throw refused(`${showPlaceOf(entry)} is there twice`);
+    if (this.#entries.has(path)) throw refused(`${showLocation(entry)} is there twice`);
     this.#entries.set(path, entry);
     this.#check(path, entry);
   }
@@ -126,10 +126,10 @@ export class ChecksumLists {
       if (!list || rest === SUMS_FILE || rest === SIGNATURE_FILE) continue;
       const digest = list.sums.get(rest);
       if (digest !== undefined && digest !== entry.sha256)
-        throw refused(`its sha256 is ${entry.sha256}, but ${list.where} says ${digest}`, { ...AGAIN, at: placeOf(entry) });
+        throw refused(`its sha256 is ${entry.sha256}, but ${list.where} says ${digest}`, { ...AGAIN, at: locationParts(entry) });
       const ofSource = list.sums.has(entry.source.slice(folder.length + 1));
       if (digest === undefined && !ofSource && !entry.isArchive)
-        throw refused(`${showPlaceOf(entry)} is not listed in ${list.where}`, WHOLE);
+        throw refused(`${showLocation(entry)} is not listed in ${list.where}`, WHOLE);
     }
   }
 }

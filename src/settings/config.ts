@@ -43,8 +43,14 @@ export const SETTINGS: readonly Setting[] = [
     check: address,
   },
   { key: "tls-listen", flag: "HOST:PORT", twin: "CHP_TLS_LISTEN", about: "HOST:PORT to answer HTTPS on", many: true, check: address },
-  { key: "tls-cert", flag: "FILE", twin: "CHP_TLS_CERT", about: "file with the server's certificate and its chain, PEM", check: nonEmpty },
-  { key: "tls-key", flag: "FILE", twin: "CHP_TLS_KEY", about: "file with its private key, PEM", check: nonEmpty },
+  {
+    key: "tls-cert",
+    flag: "FILE",
+    twin: "CHP_TLS_CERT",
+    about: "file with the server's certificate and its chain, PEM",
+    check: checkFilled,
+  },
+  { key: "tls-key", flag: "FILE", twin: "CHP_TLS_KEY", about: "file with its private key, PEM", check: checkFilled },
   {
     key: "public-url",
     flag: "URL",
@@ -57,7 +63,7 @@ export const SETTINGS: readonly Setting[] = [
     twin: "",
     about: "what clients have to trust: the certificate of chp's own authority, or the one that was imported, PEM",
     setBy: "chp import-certificate",
-    check: nonEmpty,
+    check: checkFilled,
     show: (text) => `${certificateFacts(text).subject}, until ${certificateFacts(text).notAfter.slice(0, 10)}`,
   },
   {
@@ -70,14 +76,14 @@ export const SETTINGS: readonly Setting[] = [
     key: "proxy.oci-registry.username",
     twin: "CHP_OCI_REGISTRY_USERNAME",
     about: "who may pull from it; every client of chp can read this",
-    check: nonEmpty,
+    check: checkFilled,
   },
   {
     key: "proxy.oci-registry.password",
     twin: "CHP_OCI_REGISTRY_PASSWORD",
     about: "the password of a pull-only account; every client of chp can read this",
     secret: true,
-    check: nonEmpty,
+    check: checkFilled,
   },
   {
     key: "trusted-roots",
@@ -179,7 +185,7 @@ function address(text: string): string {
   return `${host}:${port}`;
 }
 
-function nonEmpty(text: string): string {
+function checkFilled(text: string): string {
   if (text === "") throw new Error("it is empty");
   return text;
 }

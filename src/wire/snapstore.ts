@@ -9,7 +9,7 @@ import { componentsOf, findSnapRevision, type Snap, type SnapRevision, type Stor
 import { channelMapOf, type ResolvedSnap, type SnapQuery, type SnapRefusal } from "../catalog/snapresolve.ts";
 import type { FoundSnap } from "../catalog/snapsearch.ts";
 import { Failure, printable } from "../errors.ts";
-import { mapOf } from "../schema.ts";
+import { mapByName } from "../schema.ts";
 import type { ReadText } from "./charmhub.ts";
 import { checkBody, type ErrorEntry, errorList, Integer, NO_ERRORS, OptionalText, parseJson } from "./json.ts";
 import { ORIGIN, Template } from "./template.ts";
@@ -67,7 +67,7 @@ const SnapRefreshRequest = v.object({
     [],
   ),
   fields: OptionalStrings,
-  "assertion-max-formats": v.nullish(mapOf(Integer), {}),
+  "assertion-max-formats": v.nullish(mapByName(Integer), {}),
 });
 
 type AnyAction = v.InferOutput<typeof SnapRefreshRequest>["actions"][number];

@@ -42,27 +42,27 @@ const ARCHITECTURES: ReadonlyMap<Literal, string> = new Map([
 ]);
 
 /** `amd64`, or `("strict", "amd64")` */
-export function architectureOf(key: Literal): string | undefined {
+export function asArchitecture(key: Literal): string | undefined {
   if (typeof key !== "object" || !("list" in key)) return ARCHITECTURES.get(key);
   return key.list.map((part) => ARCHITECTURES.get(part)).find((name) => name !== undefined);
 }
 
-export function revisionOf(value: Literal): number | undefined {
+export function asRevision(value: Literal): number | undefined {
   const text = typeof value === "number" ? String(value) : value;
   return typeof text === "string" && /^[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined;
 }
 
 /** A channel where one is expected. */
-export function channelOf(value: Literal): string | undefined {
+export function asChannel(value: Literal): string | undefined {
   return typeof value === "string" && parseChannel(value) ? value : undefined;
 }
 
 /** A channel among other texts, which only the name of a risk distinguishes. */
-export function riskyChannelOf(value: Literal): string | undefined {
-  return typeof value === "string" && RISKS.some((risk) => value.split("/").includes(risk)) ? channelOf(value) : undefined;
+export function asRiskyChannel(value: Literal): string | undefined {
+  return typeof value === "string" && RISKS.some((risk) => value.split("/").includes(risk)) ? asChannel(value) : undefined;
 }
 
-export function snapNameOf(value: Literal): string | undefined {
+export function asSnapName(value: Literal): string | undefined {
   return typeof value === "string" && SNAP_NAME.test(value) ? value : undefined;
 }
 

@@ -1,9 +1,9 @@
-/** What valibot has no ready answer for: one failure for a wrong field, and maps by name. */
+/** Additions to valibot: a failure that names the wrong field, and maps by name. */
 
 import * as v from "valibot";
 import { type FailureOptions, printable, refused } from "./errors.ts";
 
-/** The value as a schema has it. Throws a `refused` failure at `at`, which names the field that is wrong as `charms.kafka.id is missing`. */
+/** The value, parsed by a schema. Throws a `refused` failure at `at`, which names the field that is wrong as `charms.kafka.id is missing`. */
 export function checkShape<T extends v.GenericSchema>(
   schema: T,
   value: unknown,
@@ -38,15 +38,15 @@ export function mapByName<T extends v.GenericSchema>(value: T) {
   return v.pipe(
     v.custom<Readonly<Record<string, unknown>>>(isObject, "is not a map by name"),
     v.rawTransform(({ dataset, addIssue, NEVER }): Record<string, v.InferOutput<T>> => {
-      const entries = Object.entries(dataset.value).map(([key, one]) => {
-        const parsed = v.safeParse(value, one, { abortEarly: true });
+      const entries = Object.entries(dataset.value).map(([key, item]) => {
+        const parsed = v.safeParse(value, item, { abortEarly: true });
         for (const { message, received, expected, input, path = [] } of parsed.issues ?? [])
           addIssue({
             message,
             received,
             input,
             ...(expected !== null && { expected }),
-            path: [{ type: "object", origin: "value", input: dataset.value, key, value: one }, ...path],
+            path: [{ type: "object", origin: "value", input: dataset.value, key, value: item }, ...path],
           });
         return [key, parsed.output] as const;
       });

@@ -1,9 +1,9 @@
-/** Text and YAML of files that strangers wrote. */
+/** Text, JSON and YAML of untrusted files. */
 
 import { type Document, parseAllDocuments, parseDocument } from "yaml";
 import { type Failure, printable, reason, refused } from "./errors.ts";
 
-/** A YAML file may name the same node so often; more is meant to fill the memory. */
+/** How often a YAML file may repeat a node; more repetitions would fill the memory. */
 const MAX_ALIASES = 100;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });

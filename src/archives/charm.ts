@@ -1,4 +1,4 @@
-/** What stands in a charm's and a bundle's own files: metadata.yaml, manifest.yaml, bundle.yaml. */
+/** Reads the files of a charm or a bundle: metadata.yaml, manifest.yaml, bundle.yaml. */
 
 import * as v from "valibot";
 import { type Base, basesOfSeries, compareBases, expandAny, normalBase, uniqueBases } from "../catalog/base.ts";
@@ -115,7 +115,7 @@ export function readManifest(text: string, what: string): Base[] {
   return uniqueBases(bases).toSorted(compareBases("24.04"));
 }
 
-/** What a charm runs on by its own files: manifest.yaml, else the series of metadata.yaml, else every LTS. */
+/** The bases of a charm by its own files: manifest.yaml, else the series of metadata.yaml, else every LTS. */
 export function ownBases(manifest: readonly Base[], series: readonly string[]): Base[] {
   if (manifest.length > 0) return expandAny(manifest, []);
   const named = uniqueBases(series.flatMap(basesOfSeries));
@@ -136,7 +136,7 @@ export interface BundleFacts {
   readonly description: string;
   /** Charmhub charms that it names; local ones are left out */
   readonly charms: readonly string[];
-  /** charm name to the channels that applications ask it from */
+  /** charm name to the channels that applications deploy it from */
   readonly channels: ReadonlyMap<string, ReadonlySet<string>>;
   /** charm name to resource name to the path of its image in the local registry, where the operator named one */
   readonly overrides: ReadonlyMap<string, ReadonlyMap<string, string>>;

@@ -53,7 +53,7 @@ export interface Declaration {
   readonly paths?: Readonly<Record<string, string>>;
 }
 
-/* ---- what must be right is strict, what is only shown falls back to nothing ---- */
+/* ---- fields that matter are strict; fields that are only shown fall back to nothing ---- */
 
 const lenient = <T extends v.GenericSchema>(schema: T) => v.fallback(v.optional(schema), undefined);
 const absent = <T extends v.GenericSchema>(schema: T) => v.nullish(schema);
@@ -104,7 +104,7 @@ const RowSchema = v.looseObject({
 
 const Head = { type: lenient(v.picklist(["charm", "bundle"])), name: v.string(), id: lenient(v.string()), "default-track": Text };
 
-/** What chp's own exports say besides the info reply: each release with its resources, and the checksums of each file as it is packed. */
+/** What chp's own exports add to the info reply: the resources of each release, and the checksums of each packed file. */
 const OwnSchema = v.looseObject({
   format: v.literal(1, "is not a format that is known: this export was made by a later chp"),
   releases: v.array(
@@ -157,7 +157,7 @@ const FlatSchema = v.looseObject({
  * names the field, where the shape is known and a value that matters is wrong.
  */
 export function readDeclaration(value: unknown, at: readonly string[]): Declaration | undefined {
-  if (Array.isArray(value)) return value.every((one) => isObject(one) && "charm" in one) ? fromRefresh(value, at) : undefined;
+  if (Array.isArray(value)) return value.every((item) => isObject(item) && "charm" in item) ? fromRefresh(value, at) : undefined;
   if (!isObject(value)) return undefined;
   if (Array.isArray(value["results"])) return fromRefresh(value["results"], at);
   if (isObject(value["charm"])) return fromRefresh([value], at);
@@ -267,23 +267,23 @@ function pins(listed: readonly { name: string; revision: number }[] | null | und
   return listed ? Object.fromEntries(listed.map(({ name, revision }) => [name, revision])) : undefined;
 }
 
-/** Each revision once: the first that describes it, with the texts that later ones add. */
+/** Each revision once: as first described, with the texts that later descriptions add. */
 function revisions(all: readonly Record<string, unknown>[]): DeclaredRevision[] {
   const found = new Map<number, DeclaredRevision>();
-  for (const one of all) {
-    const number = one["revision"] as number;
+  for (const described of all) {
+    const number = described["revision"] as number;
     const before = found.get(number);
     const texts = Object.fromEntries(
-      TEXTS.flatMap((name) => (typeof one[name] === "string" && one[name] !== "" ? [[name, one[name]]] : [])),
+      TEXTS.flatMap((name) => (typeof described[name] === "string" && described[name] !== "" ? [[name, described[name]]] : [])),
     );
     found.set(number, {
       revision: number,
-      version: before?.version ?? filledText(one["version"]),
-      createdAt: before?.createdAt ?? time(filledText(one["created-at"])),
-      bases: before && before.bases.length > 0 ? before.bases : known(one["bases"] as (Base | null)[] | undefined),
-      sums: { ...sums(one["download"]), ...before?.sums },
+      version: before?.version ?? filledText(described["version"]),
+      createdAt: before?.createdAt ?? time(filledText(described["created-at"])),
+      bases: before && before.bases.length > 0 ? before.bases : known(described["bases"] as (Base | null)[] | undefined),
+      sums: { ...sums(described["download"]), ...before?.sums },
       texts: { ...texts, ...before?.texts },
-      attributes: before?.attributes ?? (isObject(one["attributes"]) ? strings(one["attributes"]) : undefined),
+      attributes: before?.attributes ?? (isObject(described["attributes"]) ? strings(described["attributes"]) : undefined),
     });
   }
   return [...found.values()];

@@ -6,7 +6,7 @@ import { isTarHeader, TAR_BLOCK } from "./tarheader.ts";
 
 const MAX_PATH = 4096;
 
-/** `./a/b` → `a/b`. Throws a `refused` failure for what could point outside, and for characters that are not for printing. */
+/** `./a/b` → `a/b`. Throws a `refused` failure for a path that leaves its folder, and for unprintable characters. */
 export function safePath(path: string): string {
   if (path.length > MAX_PATH) throw refused(`a path in it is longer than ${MAX_PATH} characters`);
   if (printable(path, MAX_PATH + 1) !== path) throw refused(`the path ${printable(path, 200)} has characters that are not for printing`);
@@ -24,7 +24,7 @@ export const HEAD_SIZE = TAR_BLOCK;
 
 export type FileKind = (typeof KINDS)[number]["kind"] | "unknown";
 
-/** What makes a file one of a kind: its path, its first bytes, or either. */
+/** How files of a kind are recognised: by path, by the first bytes, or by either. */
 interface FileRule<K extends string> {
   readonly kind: K;
   readonly path?: (path: string, name: string) => boolean;
@@ -35,7 +35,7 @@ function rule<const K extends string>(kind: K, parts: Omit<FileRule<K>, "kind">)
   return { kind, ...parts };
 }
 
-/** Every kind of file that an import knows. The first rule that holds decides, so the order is part of the meaning. */
+/** Every kind of file that an import knows. The first rule that matches decides, so their order matters. */
 const KINDS = [
   // What macOS leaves in archives and folders.
   rule("litter", { path: (path, name) => name.startsWith("._") || name === ".DS_Store" || path.split("/").includes("__MACOSX") }),
@@ -72,10 +72,10 @@ function magicIs(...magic: readonly number[]): (head: Uint8Array) => boolean {
 
 const NOTHING = new Uint8Array();
 
-/** What a file is. `head`: its first `HEAD_SIZE` bytes; without them, what its name alone says. */
+/** The kind of a file. `head`: its first `HEAD_SIZE` bytes; without them the name alone decides. */
 export function classify(path: string, head: Uint8Array = NOTHING): FileKind {
   const name = path.slice(path.lastIndexOf("/") + 1);
-  const found = KINDS.find((one: FileRule<string>) => (one.path?.(path, name) ?? false) || (one.head?.(head) ?? false));
+  const found = KINDS.find((candidate: FileRule<string>) => (candidate.path?.(path, name) ?? false) || (candidate.head?.(head) ?? false));
   return found?.kind ?? "unknown";
 }
 
@@ -84,7 +84,7 @@ export function isResource(path: string): boolean {
   return classify(path) === "resource";
 }
 
-/** Whether a path is of what macOS leaves behind, which is never read. */
+/** Whether macOS left the file behind; such files are never read. */
 export function isLitter(path: string): boolean {
   return classify(path) === "litter";
 }

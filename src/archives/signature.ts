@@ -1,5 +1,5 @@
 /**
- * What is carried to the other side can be checked there: SHA256SUMS as coreutils writes it, signed as minisign signs.
+ * Lists of checksums and their signatures: SHA256SUMS in the format of coreutils, signed in the format of minisign.
  *
  * Keys and signatures are minisign's own (Ed25519 over BLAKE2b-512, the global signature over the trusted comment), so
  * `minisign -V` checks what chp signed, and chp what `minisign -S` did. A secret key has no password: its file is 0600.
@@ -62,7 +62,7 @@ export interface PublicKey {
   readonly id: string;
   /** the second line of its file: 56 characters of base64 */
   readonly text: string;
-  /** what its file calls it; empty: nothing. For people, it proves nothing */
+  /** the comment of its file, which may be empty; for people only, it proves nothing */
   readonly comment: string;
 }
 
@@ -116,7 +116,7 @@ export function readPublicKey(text: string, what: string): PublicKey {
   if (bytesOf(key, SIZES.secret)) throw refused(`${what} is a secret key, which never leaves its machine`, { next: "give its .pub file" });
   const bytes = bytesOf(key, SIZES.public);
   if (!bytes || !hasPrefix(bytes, ALGORITHM)) throw refused(`${what} is not a public key as chp keygen or minisign writes it`);
-  // minisign's own comment says no more than the id.
+  // minisign's default comment repeats the id.
   const named = /^minisign public key [0-9A-F]+$/.test(comment) ? "" : printable(comment, MAX_COMMENT);
   return { id: idOf(bytes.subarray(2, 10)), text: key, comment: named };
 }
@@ -163,7 +163,7 @@ function publicBytes(key: KeyObject): Buffer {
 
 /* ---- signatures ---- */
 
-/** What a signature says of itself; it was checked only where `verify` gave it. */
+/** The claims of a signature; they are verified only in the result of `verify`. */
 export interface Signature {
   /** id of the key that it says it is by */
   readonly keyId: string;
@@ -193,15 +193,15 @@ function trustedComment(now: number): string {
   return `chp export of ${new Date(now).toISOString().slice(0, 19)}Z`;
 }
 
-/** What a signature says of itself, unchecked. Throws a `refused` failure that begins with `what`. */
+/** The claims of a signature, unverified. Throws a `refused` failure that begins with `what`. */
 export function readSignature(text: string, what: string): Signature {
   const { keyId, comment } = parse(text, what);
   return { keyId, comment };
 }
 
 /**
- * The key that signed the list, with the comment that the signature covers. Throws a `refused` failure that begins with `what`: by none
- * of these keys, or a signature that is wrong.
+ * The key that signed the list, with the comment that the signature covers. Throws a `refused` failure that begins with `what`
+ * if none of these keys signed it, or the signature is invalid.
  */
 export function verify(
   sums: string | Uint8Array,
@@ -227,7 +227,7 @@ export function verify(
   return { key, comment: signature.comment };
 }
 
-/** That a key is not among the accepted ones. */
+/** The failure for a key that is not accepted. */
 export function notAccepted(keyId: string, accepted: readonly PublicKey[], what: string): Failure {
   return refused(`${what} is by key ${keyId}, and accepted are ${accepted.map(showKey).join(", ") || "none"}`, {
     next: "chp accept-key FILE.pub accepts its key, if that is one to be trusted",

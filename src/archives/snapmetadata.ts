@@ -1,4 +1,4 @@
-/** What an export's JSON and YAML say of snaps: the store's info and refresh replies, or a map channel → revision. See handlers/snapd.md, Exported files. */
+/** Reads the JSON and YAML of an export that describe snaps: the store's info and refresh replies, or a map channel → revision. See handlers/snapd.md, Exported files. */
 
 import * as v from "valibot";
 import { channelInFull, formatChannel, isRisk, parseChannel } from "../catalog/channel.ts";
@@ -24,9 +24,9 @@ export interface DeclaredSnapRevision {
   readonly facts: Readonly<Record<string, unknown>>;
 }
 
-/** What one text says of one snap. */
+/** What one file declares about one snap. */
 export interface DeclaredSnap {
-  /** undefined: the only snap that is beside it */
+  /** undefined: the only snap in the same folder */
   readonly name?: string;
   readonly id?: string;
   readonly details: SnapDetails;
@@ -83,7 +83,7 @@ const RowSchema = v.looseObject({
   ...REVISION,
 });
 
-/** What chp's own exports say besides: something of every revision, also of those in no channel. */
+/** What chp's own exports add: facts about every revision, including those in no channel. */
 const OwnSchema = v.looseObject({
   format: v.literal(1, "is not a format that is known: this export was made by a later chp"),
   revisions: v.array(v.looseObject({ revision: Count, ...REVISION })),
@@ -127,7 +127,7 @@ const MapSchema = v.looseObject({
   categories: Categories,
 });
 
-/** What `value` says of snaps; undefined where it is about something else. Throws a `refused` failure where a value that matters is wrong. */
+/** The snaps that `value` describes; undefined if it is about something else. Throws a `refused` failure where a value that matters is wrong. */
 export function readSnapDeclarations(value: unknown, what: string): DeclaredSnap[] | undefined {
   if (Array.isArray(value)) return declarationList(value, what);
   if (!isObject(value)) return undefined;
@@ -136,8 +136,8 @@ export function readSnapDeclarations(value: unknown, what: string): DeclaredSnap
   if (typeof value["snap-id"] === "string" && Array.isArray(value["channel-map"]) && isNested(value["channel-map"]))
     return [info(checkShape(InfoSchema, value, what), what)];
   const results = Array.isArray(value["results"]) ? value["results"] : [value];
-  const snaps = results.filter((one) => isObject(one) && isObject(one["snap"]) && typeof one["snap-id"] === "string");
-  if (snaps.length > 0) return snaps.map((one) => result(checkShape(ResultSchema, one, what), what));
+  const snaps = results.filter((item) => isObject(item) && isObject(item["snap"]) && typeof item["snap-id"] === "string");
+  if (snaps.length > 0) return snaps.map((snap) => result(checkShape(ResultSchema, snap, what), what));
   return channelMap(value, what);
 }
 
@@ -145,8 +145,8 @@ export function readSnapDeclarations(value: unknown, what: string): DeclaredSnap
 function declarationList(list: readonly unknown[], what: string): DeclaredSnap[] | undefined {
   const rows = declaredRows(list, what);
   if (rows) return [{ details: {}, rows, revisions: [] }];
-  const each = list.map((one) => (isObject(one) ? readSnapDeclarations(one, what) : undefined));
-  return each.length > 0 && each.every((one) => one !== undefined) ? each.flat() : undefined;
+  const each = list.map((item) => (isObject(item) ? readSnapDeclarations(item, what) : undefined));
+  return each.length > 0 && each.every((found) => found !== undefined) ? each.flat() : undefined;
 }
 
 function isNested(rows: readonly unknown[]): boolean {
@@ -175,7 +175,7 @@ function info(reply: v.InferOutput<typeof InfoSchema>, what: string): DeclaredSn
   };
 }
 
-/** A reply spells a branch in the name alone. */
+/** In a reply, only the name of a channel has the branch. */
 function channelOfRow(channel: v.InferOutput<typeof RowSchema>["channel"], what: string): string {
   const { name, track, risk, branch } = channel;
   const full = [track || "latest", ...(risk ? [risk] : []), ...(branch ? [branch] : [])].join("/");
@@ -254,7 +254,7 @@ function channelMap(value: Record<string, unknown>, what: string): DeclaredSnap[
     const [only, ...more] = isObject(map) || Array.isArray(map) ? (readSnapDeclarations(map, what) ?? []) : [];
     return only && more.length === 0 ? { ...only, name: only.name ?? name } : undefined;
   });
-  return named.length > 0 && named.every((one) => one !== undefined) ? named : undefined;
+  return named.length > 0 && named.every((snap) => snap !== undefined) ? named : undefined;
 }
 
 /** Undefined where it is no map of channels. */
@@ -272,27 +272,28 @@ function declaredRows(value: unknown, what: string): DeclaredSnapRow[] | undefin
   const map = v.safeParse(ChannelMap, value);
   if (!map.success || Object.keys(map.output).length === 0) return undefined;
   const rows: DeclaredSnapRow[] = [];
-  for (const [key, one] of Object.entries(map.output)) {
-    if (isArchitecture(key) && typeof one === "object")
-      for (const [channel, revision] of Object.entries(one))
+  for (const [key, target] of Object.entries(map.output)) {
+    if (isArchitecture(key) && typeof target === "object")
+      for (const [channel, revision] of Object.entries(target))
         rows.push({ channel: channelInFull(channel, [what]), architecture: key, revision });
     else if (!looksLikeChannel(key)) return undefined;
-    else if (typeof one === "number") rows.push({ channel: channelInFull(key, [what]), revision: one });
-    else if (Object.keys(one).every(isArchitecture))
-      for (const [arch, revision] of Object.entries(one)) rows.push({ channel: channelInFull(key, [what]), architecture: arch, revision });
+    else if (typeof target === "number") rows.push({ channel: channelInFull(key, [what]), revision: target });
+    else if (Object.keys(target).every(isArchitecture))
+      for (const [arch, revision] of Object.entries(target))
+        rows.push({ channel: channelInFull(key, [what]), architecture: arch, revision });
     else return undefined;
   }
   return rows;
 }
 
-/** A word alone may be anything; with a risk in it, it is meant. */
+/** A single word may be anything; a text that names a risk is a channel. */
 function looksLikeChannel(text: string): boolean {
   const channel = parseChannel(text);
   return channel !== undefined && text.split("/").some(isRisk);
 }
 
 function isArchitecture(text: string): boolean {
-  return text === "all" || ARCHITECTURES.some((one) => one === text);
+  return text === "all" || ARCHITECTURES.some((known) => known === text);
 }
 
 function architecture(text: string, what: string): string {

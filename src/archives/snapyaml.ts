@@ -16,7 +16,7 @@ const Texts = v.fallback(
     v.pipe(v.array(v.string()), v.maxLength(MAX_LIST)),
     v.pipe(
       v.string(),
-      v.transform((one) => (one === "" ? [] : [one])),
+      v.transform((text) => (text === "" ? [] : [text])),
     ),
   ]),
   [],
@@ -114,8 +114,8 @@ export function readEpoch(value: unknown, what: string): Epoch {
   }
   const parsed = v.safeParse(EpochMap, value);
   const lists = parsed.success ? [parsed.output.read ?? parsed.output.write, parsed.output.write ?? parsed.output.read] : [];
-  const [read = [], write = []] = lists.map((list) => list?.map((one) => (/^\d{1,9}$/.test(one) ? Number(one) : Number.NaN)));
-  if (!isEpochList(read) || !isEpochList(write) || !read.some((one) => write.includes(one)))
+  const [read = [], write = []] = lists.map((list) => list?.map((text) => (/^\d{1,9}$/.test(text) ? Number(text) : Number.NaN)));
+  if (!isEpochList(read) || !isEpochList(write) || !read.some((epoch) => write.includes(epoch)))
     throw refused(`${what}: its epoch is not one that snapd takes`);
   return { read, write };
 }
@@ -124,7 +124,7 @@ function isEpochList(list: readonly number[]): boolean {
   return (
     list.length > 0 &&
     list.length <= MAX_EPOCHS &&
-    list.every((one, i) => Number.isSafeInteger(one) && (i === 0 || one > (list[i - 1] ?? 0)))
+    list.every((epoch, i) => Number.isSafeInteger(epoch) && (i === 0 || epoch > (list[i - 1] ?? 0)))
   );
 }
 

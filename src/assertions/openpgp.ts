@@ -79,7 +79,7 @@ function bitLength(integer: Buffer): number {
   return integer.byteLength === 0 ? 0 : integer.byteLength * 8 - Math.clz32(integer[0] ?? 0) + 24;
 }
 
-/** The one OpenPGP packet that base64 text holds after the byte of the encoding. */
+/** The single OpenPGP packet in base64 text, after the byte of the encoding. */
 function readPacket(encoded: string, tag: number, what: string): { fields: PacketFields; body: Buffer } {
   const base64 = encoded.replaceAll("\n", "");
   const bytes = Buffer.from(base64, "base64");
@@ -154,9 +154,9 @@ export function publicKeyOf(accountKey: Assertion): RsaKey {
 
 interface RsaSignature {
   readonly hash: string;
-  /** what the digest is made of: the text, and what the packet signs of itself */
+  /** the input of the digest: the text, and the signed part of the packet */
   readonly signed: Buffer;
-  /** what OpenPGP calls the key; empty where it is not named */
+  /** the OpenPGP id of the key; empty if it is not named */
   readonly issuer: Buffer;
   readonly sumStart: Buffer;
   readonly number: Buffer;
@@ -184,7 +184,7 @@ export function readAssertionSignature({ text }: Assertion): RsaSignature {
   return { hash, signed: Buffer.concat([Buffer.from(text.slice(0, split)), hashed, trailer]), issuer, sumStart, number, fields };
 }
 
-/** Throws where the signature is not made with that key over exactly this text. */
+/** Throws if the signature is not by that key over exactly this text. */
 export function checkSignature(assertion: Assertion, { key, length }: RsaKey): RsaSignature {
   const signature = readAssertionSignature(assertion);
   const { hash, signed, sumStart, number, fields } = signature;

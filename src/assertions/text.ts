@@ -180,5 +180,5 @@ function readTextLines(lines: Lines, prefix: string): string[] {
 
 /** Texts of assertions as one stream: exactly one blank line between them. */
 export function encodeStream(texts: readonly string[]): string {
-  return texts.map((one) => (one.endsWith("\n") ? one : `${one}\n`)).join("\n");
+  return texts.map((text) => (text.endsWith("\n") ? text : `${text}\n`)).join("\n");
 }

@@ -1,4 +1,4 @@
-/** The heart: package × request → release | refusal. Rules: handlers/juju.md, Choosing a release. */
+/** Resolves requests for charms and bundles: package × request → release | refusal. Rules: handlers/juju.md, Choosing a release. */
 
 import { agrees, type Base, baseKey, compareBases, isConcrete, normalBase, uniqueBases } from "./base.ts";
 import { type FullChannel, formatChannel, fullChannel, RISKS, searchOrder } from "./channel.ts";
@@ -46,7 +46,7 @@ export interface Refusal {
   readonly extra?: { readonly "default-bases": readonly Base[] } | { readonly releases: readonly ReleaseRow[] };
 }
 
-/** What can be had, for the operator to choose from. */
+/** An available release, for the operator to choose from. */
 export interface ReleaseRow {
   readonly channel: string;
   readonly base: Base;
@@ -54,7 +54,7 @@ export interface ReleaseRow {
 
 export type PackageOutcome = { readonly ok: Resolved } | { readonly refusal: Refusal };
 
-/** The package, if the query may know of it: what came after the generation that was rolled back to can be installed only by number. */
+/** The package, if the query may see it: a package with nothing but aside revisions is visible only to requests by revision number. */
 export function packageForQuery(query: Pick<Query, "revision">, pkg: Package | undefined): Package | undefined {
   return pkg && (query.revision !== undefined || newestRevision(pkg)) ? pkg : undefined;
 }
@@ -85,7 +85,7 @@ function resolvePackageByRevision(pkg: Package, query: Query, number: number, ba
 
   const channel = fullChannel(query.channel, pkg.defaultTrack);
   const released = channel && releasedTogether(pkg, number, channel, base);
-  // A mirror knows little history: a stored revision is served in any channel that has a release, with that one's resources.
+  // A mirror has little history: a stored revision is served in any channel that has a release, with the resources of that release.
   const row =
     released ??
     (channel && (findRelease(pkg, channel, (r) => !base || !r.base || agrees(r.base, base)) ?? findRelease(pkg, channel, () => true)));
@@ -157,7 +157,7 @@ function complete(pkg: Package, query: Query, { revision, channel, releasedAt, p
   }
 }
 
-/** The row of the first place in search order that has one which fits. */
+/** The first row that fits, in search order of the channels. */
 function findRelease(pkg: Package, channel: FullChannel, fits: (row: Release) => boolean): Release | undefined {
   for (const name of searchOrder(channel)) {
     const row = pkg.releases.find((r) => r.channel === name && fits(r));
@@ -174,7 +174,7 @@ function releasedTogether(pkg: Package, revision: number, channel: FullChannel, 
   );
 }
 
-/** The resources of a revision where every release of it had the same; else none, as in production. */
+/** The resources of a revision if all of its releases had the same; else none, as in production. */
 function commonPins(pkg: Package, revision: number): Readonly<Record<string, number>> {
   const rows = [...pkg.releases, ...pkg.history].filter((r) => r.revision === revision);
   const sets = new Map(

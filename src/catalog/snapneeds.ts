@@ -4,7 +4,7 @@ import type { Need } from "./need.ts";
 import type { Package } from "./package.ts";
 import { ANY_ARCHITECTURE, runsOn, type Snap } from "./snap.ts";
 
-/** What makes a snap needed. */
+/** Why a snap is needed. */
 export type NeedKind = "charm-snaps" | "bases" | "providers" | "snapd";
 
 /** A snap that something stored needs; also the JSON of `chp missing`. */
@@ -16,11 +16,11 @@ export interface NeededSnap extends Omit<Need, "where"> {
   readonly held: boolean;
 }
 
-/** What every machine with a snap needs besides. */
+/** The snap that every machine with any snap needs. */
 const SNAPD = "snapd";
 /** bases that are no snaps, or a part of snapd */
 const NO_SNAP_BASES = new Set(["none", "bare", ""]);
-/** what a snap without a base runs on */
+/** the base of a snap that names none */
 const OLD_BASE = "core";
 
 /** The fields of a charm that say what it needs. */
@@ -28,7 +28,7 @@ export type NeedingCharm = Pick<Package, "name"> & {
   readonly revisions: readonly Pick<Package["revisions"][number], "revision" | "snaps" | "bases">[];
   readonly releases: readonly Pick<Package["releases"][number], "revision" | "base">[];
 };
-/** The fields of a snap that say what it needs, and what machines install of it. */
+/** The fields of a snap that say what it needs, and which revisions machines install. */
 export type InstallableSnap = Pick<Snap, "name"> & {
   /** newest first */
   readonly revisions: readonly Pick<Snap["revisions"][number], "revision" | "base" | "type" | "providers" | "architectures">[];
@@ -82,7 +82,7 @@ function isUnspecific({ revision, channel, architecture }: NeededSnap): boolean 
   return [revision, channel, architecture].every((part) => part === undefined);
 }
 
-/** Whether what satisfies `other`, which is for one architecture, satisfies the unspecific `need` too. */
+/** Whether every snap that satisfies `other`, which is for one architecture, satisfies the unspecific `need` too. */
 function impliesNeed(other: NeededSnap, need: NeededSnap): boolean {
   return other.name === need.name && other.revision === undefined && other.architecture !== undefined;
 }

@@ -1,4 +1,4 @@
-/** The heart for snaps: snap × action → revision | refusal. Rules: handlers/snapd.md, Choosing a revision. */
+/** Resolves requests for snaps: snap × action → revision | refusal. Rules: handlers/snapd.md, Choosing a revision. */
 
 import { type FullChannel, formatChannel, parseChannel, searchOrder } from "./channel.ts";
 import { channelOf } from "./channelmap.ts";
@@ -53,7 +53,7 @@ export interface SnapRefusal {
   readonly releases?: readonly SnapReleaseRow[];
 }
 
-/** What can be had; architectures are concrete, since snapd compares them to the letter. */
+/** An available release; architectures are concrete, since snapd compares them literally. */
 export interface SnapReleaseRow {
   readonly architecture: string;
   readonly channel: string;
@@ -61,7 +61,7 @@ export interface SnapReleaseRow {
 
 export type SnapOutcome = { readonly ok: ResolvedSnap } | { readonly refusal: SnapRefusal };
 
-/** The snap, if the query may know of it: what came after the generation that was rolled back to can be installed only by number. */
+/** The snap, if the query may see it: a snap with nothing but aside revisions is visible only to requests by revision number. */
 export function snapForQuery(query: Pick<SnapQuery, "revision">, snap: Snap | undefined): Snap | undefined {
   return snap && (query.revision !== undefined || newestSnapRevision(snap)) ? snap : undefined;
 }
@@ -78,7 +78,7 @@ function unknownSnap({ action }: SnapQuery): SnapRefusal {
     : { code: "name-not-found", message: "No snap with the given name was found in the store." };
 }
 
-/** A revision wins over a channel: a machine asks so for what it has, while its channel may have moved on. */
+/** A revision wins over a channel: a machine requests the revision that it has, while its channel may have moved on. */
 function resolveSnapByRevision(snap: Snap, query: SnapQuery, number: number): SnapOutcome {
   const revision = findSnapRevision(snap, number);
   if (!revision || !runsOn(revision, query.architecture))
@@ -94,7 +94,7 @@ function resolveSnapByChannel(snap: Snap, query: SnapQuery): SnapOutcome {
   if (!row || !head) return { refusal: snapRevisionNotFound(snap, query) };
   const { installed } = query;
   const readable = !installed?.epoch || canRead(head.epoch, installed.epoch);
-  // What cannot read the machine's data is not offered; the installed revision means that there is no update.
+  // A revision that cannot read the machine's data is not offered; the installed revision means that there is no update.
   const revision = readable || !installed ? head : findSnapRevision(snap, installed.revision);
   if (!revision) return { refusal: snapRevisionNotFound(snap, query, "No revision that reads the installed data was found in the store.") };
   return {
@@ -115,7 +115,7 @@ function wantedChannel(snap: Snap, { action, channel, installed }: SnapQuery): {
   return { channel: { ...asked, track: asked.track ?? (redirected ? snap.defaultTrack : "latest") }, redirected };
 }
 
-/** The first open place in search order. A branch is asked for to the letter, unless the machine follows one that is gone. */
+/** The first open place in search order. A branch must match exactly, unless the machine follows a branch that was closed. */
 function findSnapRelease(
   snap: Snap,
   channel: FullChannel,
@@ -145,19 +145,19 @@ function tolerant(channel: string): string {
 }
 
 function canRead(head: Epoch, installed: Epoch): boolean {
-  return head.read.some((one) => installed.write.includes(one));
+  return head.read.some((format) => installed.write.includes(format));
 }
 
 function snapRevisionNotFound(snap: Snap, { architecture }: SnapQuery, message = "No revision was found in the store."): SnapRefusal {
   return { code: "revision-not-found", message, releases: reachableSnapReleases(snap, architecture) };
 }
 
-/** Every open channel × architecture, the asked one first. Branches are left out: clients show what is listed as installable. */
+/** Every open channel × architecture, the requested one first. Branches are omitted: clients show what is listed as installable. */
 export function reachableSnapReleases(snap: Snap, asked: string): SnapReleaseRow[] {
   const rows = snap.releases
     .filter((r) => channelOf(r).branch === undefined)
     .flatMap(({ channel, architecture }) =>
-      (architecture === ANY_ARCHITECTURE ? ARCHITECTURES : [architecture]).map((one) => ({ architecture: one, channel })),
+      (architecture === ANY_ARCHITECTURE ? ARCHITECTURES : [architecture]).map((name) => ({ architecture: name, channel })),
     );
   const unique = [...new Map(rows.map((row) => [`${row.architecture} ${row.channel}`, row])).values()];
   return unique.toSorted((a, b) => Number(b.architecture === asked) - Number(a.architecture === asked));

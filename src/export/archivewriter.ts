@@ -13,7 +13,7 @@ import type { PackedFile, PackedPackage } from "./pack.ts";
 export interface ArchiveOutput extends RandomAccessOutput {
   /** Makes sure that there is space for an archive of so many bytes. Throws where there is not. */
   reserve(length: number): Promise<void>;
-  /** bytes of the payload with that digest that an earlier run wrote to the same place */
+  /** how many bytes of the payload with that digest an earlier run wrote to the same place */
   resumableBytes(piece: Piece, digest: string): number;
   /** Records that so many bytes of a payload are written; cheap enough for every chunk. */
   recordWritten(piece: Piece, digest: string, bytes: number): Promise<void>;
@@ -21,7 +21,7 @@ export interface ArchiveOutput extends RandomAccessOutput {
 
 /** Reports the downloads of one label. */
 export interface FetchProgress {
-  /** less than 0: these bytes have to be downloaded again */
+  /** negative: so many bytes have to be downloaded again */
   advance(bytes: number): void;
   end(isComplete: boolean): void;
 }
@@ -63,13 +63,13 @@ export class ArchiveWriter {
     this.#layout = new Layout({ compress: options.form !== "site" });
   }
 
-  /** Bytes that came over the network. */
+  /** Downloaded bytes. */
   get fetched(): number {
     return this.#fetched;
   }
 
   /**
-   * Lays out packages and writes their files. Gives the packages of which a file could not be downloaded: then the archive cannot
+   * Lays out packages and writes their files. Returns the packages that have a file that could not be downloaded: then the archive cannot
    * be finished. `failFast`: throws the first such failure.
    */
   async add(packages: readonly PackedPackage[], options: { readonly failFast?: boolean } = {}): Promise<FailedDownload[]> {
@@ -137,7 +137,7 @@ export class ArchiveWriter {
     else await this.#copy(content instanceof Uint8Array ? readerOf(content) : content, piece);
   }
 
-  /** No progress is recorded of local bytes: writing them again takes a moment. */
+  /** Progress of local bytes is not recorded: they are quickly written again. */
   async #copy(from: ReadAt, piece: Piece): Promise<void> {
     const writer = new PieceWriter(piece, this.#options.output);
     const summer = new Summer();
@@ -217,7 +217,7 @@ class PieceDownload implements DownloadTarget {
   #summer: Summer;
   #sums: Sums | undefined;
   at = 0;
-  /** bytes that came over the network */
+  /** downloaded bytes */
   fetched = 0;
 
   constructor(piece: Piece, output: ArchiveOutput, file: UpstreamFile, signal: AbortSignal, advance: (bytes: number) => void) {
@@ -226,7 +226,7 @@ class PieceDownload implements DownloadTarget {
     this.#summer = new Summer([file.algorithm]);
   }
 
-  /** Goes on after the bytes that an earlier run wrote. */
+  /** Continues after the bytes that an earlier run wrote. */
   async resume(): Promise<void> {
     const kept = this.#output.resumableBytes(this.#piece, this.#file.digest);
     if (kept > 0) await this.#writer.replay(kept, (chunk) => this.#summer.update(chunk));
@@ -252,7 +252,7 @@ class PieceDownload implements DownloadTarget {
     await this.#recordProgress();
   }
 
-  /** After it a later run can go on from here. */
+  /** Afterwards a later run can resume from here. */
   async flush(): Promise<void> {
     await this.#writer.flush();
     await this.#recordProgress();
@@ -267,7 +267,7 @@ class PieceDownload implements DownloadTarget {
     return this.#sums;
   }
 
-  /** Ends a download whose digest is right; its checksums. */
+  /** Ends a download with the right digest; returns its checksums. */
   async end(): Promise<Sums> {
     await this.#writer.end();
     return this.#sums ?? this.sums();

@@ -46,7 +46,7 @@ export function missingPin(charm: UpstreamCharm, pins: ResourceRevisions): [name
   return Object.entries(pins).find(([name, pin]) => offered[name] !== pin);
 }
 
-/** Takes one revision by its number and puts it into the requested channels, whatever is released there upstream. */
+/** Takes one revision by its number and puts it into the requested channels, regardless of what is released there upstream. */
 export async function takePinnedRevision(
   upstream: Upstream,
   info: CharmInfo,
@@ -79,7 +79,7 @@ export async function takePinnedRevision(
   return [];
 }
 
-/** The resources of what the requested channel has now: what a pinned revision goes with where nothing else is known. */
+/** The resources that are released in the requested channel now: those of a pinned revision if no others are known. */
 async function releasedResources(upstream: Upstream, info: CharmInfo, request: PackageRequest): Promise<Record<string, number>> {
   const [release] = selectReleases(info, request, []).releases;
   if (!release) return {};

@@ -1,4 +1,4 @@
-/** Collects what is taken of a charm or bundle, each release, revision and resource once, and puts it in order. */
+/** Collects the releases, revisions and resources of a plan, each once, and sorts them. */
 
 import { readMetadata } from "../archives/charm.ts";
 import { baseKey } from "../catalog/base.ts";

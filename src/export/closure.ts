@@ -1,4 +1,4 @@
-/** The snaps that the charms and snaps of an export need, and what those need in turn. */
+/** The snaps that the charms and snaps of an export need, and the snaps that those need in turn. */
 
 import { readSnapYaml } from "../archives/snapyaml.ts";
 import { SNAP_TYPES } from "../catalog/snap.ts";

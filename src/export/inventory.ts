@@ -1,7 +1,7 @@
 /**
- * What an air-gapped store has, by digest, for an exporter that packs only what is missing there: `chp inventory`.
+ * The files of an air-gapped store by digest, so that an export packs only those that are missing there: `chp inventory`.
  *
- * The file names bytes and the revisions that they are of, so that a person can read it; no channel, setting, time or secret.
+ * An inventory lists digests with their revisions, so that people can read it. It has no channels, settings, times or secrets.
  */
 
 import * as v from "valibot";

@@ -20,7 +20,7 @@ import {
 import type { SnapRequest } from "./sitefile.ts";
 import { componentDigests, type RefreshedSnap, type SnapInfo, type SnapLookup, type Upstream, type UpstreamSnap } from "./upstream.ts";
 
-/** What is taken of one snap for all requests of it. Throws only where it was interrupted. */
+/** The plan of a snap for all of its requests. Throws only if it was interrupted. */
 export async function planSnap(
   upstream: Upstream,
   name: string,
@@ -64,7 +64,7 @@ export async function planLockedSnap(upstream: Upstream, locked: LockedSnap, ass
   return planWithAssertions(builder, [], [], assertions, locked.defaultTrack);
 }
 
-/** Where upstream differs from the lock; undefined: nowhere. */
+/** How upstream differs from the lock; undefined: it does not. */
 function snapLockDifference(locked: LockedSnap, snap: UpstreamSnap): string | undefined {
   const { revision, download } = snap;
   const before = locked.revisions[revision];
@@ -98,7 +98,7 @@ async function planWithAssertions(
   return { planned: await builder.finish(streams, reasons, defaultTrack), failed: all, notes: [] };
 }
 
-/** Takes what one request asks for on one architecture. */
+/** Takes the revisions of one request on one architecture. */
 async function takeRequest(upstream: Upstream, request: SnapRequest, architecture: string, builder: SnapPlanBuilder): Promise<void> {
   const { name, revision, channels } = request;
   if (channels === "all") return takeAllReleases(upstream, name, architecture, builder);
@@ -160,7 +160,7 @@ async function resolveUpstreamSnap(upstream: Upstream, lookup: SnapLookup, archi
   return resolvedOrThrow(result, `the snap ${name}${which} for ${architecture}`);
 }
 
-/** Collects what is taken of a snap, each release and revision once, and puts it in order. */
+/** Collects the releases and revisions of a snap, each once, and sorts them. */
 class SnapPlanBuilder {
   readonly name: string;
   readonly revisions = new Map<number, UpstreamSnap>();
@@ -171,7 +171,7 @@ class SnapPlanBuilder {
     this.name = name;
   }
 
-  /** The store's info of the snap on that architecture, asked for once; undefined where it is in no channel there. */
+  /** The store's info of the snap on that architecture, requested once; undefined if it is in no channel there. */
   info(upstream: Upstream, architecture: string): Promise<SnapInfo | undefined> {
     const asked = this.#infos.get(architecture);
     if (asked) return asked;
@@ -222,7 +222,7 @@ function snapReleaseKey({ channel, architecture }: PlannedSnapRelease): string {
   return `${channel} ${architecture}`;
 }
 
-/** Sorted by channel; what every architecture has in a channel becomes one release for `all`. */
+/** Sorted by channel; a revision that every architecture has in a channel becomes one release for `all`. */
 function joinArchitectures(releases: readonly PlannedSnapRelease[], revisions: readonly UpstreamSnap[]): PlannedSnapRelease[] {
   return [...new Set(releases.map(({ channel }) => channel))].toSorted(compareText).flatMap((channel) => {
     const inChannel = releases.filter((release) => release.channel === channel);
@@ -248,7 +248,7 @@ export function mergeSnapPlans(snaps: readonly PlannedSnap[]): PlannedSnap[] {
   return [...byName.values()].toSorted((a, b) => compareText(a.name, b.name));
 }
 
-/** What both have, `a` gives. */
+/** Entries that both have are taken from `a`. */
 function joinSnapPlans(a: PlannedSnap, b: PlannedSnap): PlannedSnap {
   const releases = new Map([...b.releases, ...a.releases].map((release) => [snapReleaseKey(release), release]));
   const revisions = new Map([...b.revisions, ...a.revisions].map((snap) => [snap.revision, snap]));

@@ -1,5 +1,5 @@
 /**
- * A client of the public stores, or of a chp: what an export asks of Charmhub and of the Snap Store. The APIs are
+ * A client of the public stores, or of a chp, with the requests that an export makes to Charmhub and to the Snap Store. The APIs are
  * those that handlers/ serves: handlers/juju.md, handlers/snapd.md.
  */
 
@@ -266,7 +266,7 @@ export class Upstream {
     }
   }
 
-  /** Asks in batches; what the store refuses is a result too. */
+  /** Sends requests in batches; a refusal of the store is a result too. */
   async #refresh<L extends { readonly name: string; readonly channel?: string; readonly revision?: number }, S extends v.GenericSchema>(
     url: string,
     lookups: readonly L[],
@@ -311,7 +311,7 @@ function parseReply(text: string, what: string, url: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // The next reply may not be cut off.
+    // The next reply may be complete.
     if (/^\s*[{[]/.test(text)) throw new Unavailable(what, url, "the reply is broken JSON", { retryable: true });
     throw new Unavailable(what, url, "the reply is not JSON", { next: "is that the address of a Charmhub or Snap Store?" });
   }

@@ -54,16 +54,16 @@ export interface StagedFile<S> {
   readonly staged: S;
 }
 
-/** What lies together in one folder of an archive: the charms of one inner NAME.tar.gz with what belongs to them. */
+/** The files of one folder of an archive: the charms of one inner NAME.tar.gz with their resources and metadata. */
 export interface CharmGroup<S> {
   /** the archives and the folder, as `Failure.at` has them */
   readonly at: readonly string[];
   /** charms and bundles */
   readonly zips: readonly StagedFile<S>[];
   readonly resources: readonly StagedFile<S>[];
-  /** what its metadata.json says */
+  /** the content of its metadata.json */
   readonly declaration?: Declaration;
-  /** why its metadata.json is of no use, in words */
+  /** why its metadata.json is unusable */
   readonly metadataNote?: string;
   /** files of assertions */
   readonly assertions: readonly { readonly at: readonly string[]; readonly bytes: Uint8Array }[];
@@ -71,10 +71,10 @@ export interface CharmGroup<S> {
 
 const NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9._+-]{0,126}[a-zA-Z0-9])?$/;
 const RESOURCE_NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,126}$/;
-/** Bytes of a zip; a larger one is read in the dozen places where something is needed of it. */
+/** Bytes of a zip; of a larger one only the needed parts are read. */
 const MAX_READ_AT_ONCE = 2 ** 20;
 
-/** Assembles packages; `notes` has what the operator should know of them. */
+/** Assembles packages; `notes` are for the operator. */
 export class CharmReader<S extends Staged> {
   readonly notes: string[] = [];
   readonly #staging: Staging<S>;
@@ -190,7 +190,7 @@ export class CharmReader<S extends Staged> {
     for (const r of revisions.values())
       if (!rows.some((row) => row.revision === r.revision))
         this.notes.push(`${name} revision ${r.revision} is in no channel; it can be had by number`);
-    const account = group.assertions.findLast((one) => isPublisherAccount(one.bytes, group));
+    const account = group.assertions.findLast((file) => isPublisherAccount(file.bytes, group));
     const assertion = account && utf8(account.bytes, joinLocation(account.at));
     const publisherAssertion = assertion === undefined ? undefined : await this.#staging.stageSmall(assertion);
     return {
@@ -269,21 +269,21 @@ export class CharmReader<S extends Staged> {
   ): Promise<Resource[]> {
     const metas = new Map(zips.flatMap((zip) => zip.charm?.resources ?? []).map((r) => [r.name, r]));
     const found = new Map<string, ResourceRevision[]>();
-    for (const one of group.resources) {
-      const owned = resourceOf(one.file.path, charm, resourceNames(zips, group));
+    for (const file of group.resources) {
+      const owned = resourceOf(file.file.path, charm, resourceNames(zips, group));
       if (!owned) continue;
       const resource = await this.#resource(
-        one,
+        file,
         owned,
         metas.get(owned.name),
         declared,
         imagePaths.get(owned.name) ?? ownValue(declared?.paths ?? {}, owned.name),
       ).catch((error: unknown) => {
-        throw located(error, one.file);
+        throw located(error, file.file);
       });
       const list = found.get(owned.name) ?? [];
       if (list.some((r) => r.revision === resource.revision))
-        throw refused(`resource ${owned.name} revision ${resource.revision} is in the archive twice`, { at: locationParts(one.file) });
+        throw refused(`resource ${owned.name} revision ${resource.revision} is in the archive twice`, { at: locationParts(file.file) });
       found.set(owned.name, [...list, resource]);
     }
     return [...found].map(([name, list]) => ({ name, revisions: list.toSorted((a, b) => b.revision - a.revision) }));
@@ -328,7 +328,7 @@ async function zipAccess(staged: Staged): Promise<ReadAt> {
   return { size: access.size, bytes: async (start, end) => whole.subarray(start, end) };
 }
 
-/** A charm or bundle with what its zip says. */
+/** A charm or bundle with the facts in its zip. */
 interface Unpacked<S> extends StagedFile<S> {
   readonly name: string;
   readonly texts: Partial<Record<TextName, string>>;
@@ -356,7 +356,7 @@ const ZIP_FILES: ReadonlyMap<string, "needed" | "optional"> = new Map([
   ["README.md", "optional"],
 ]);
 
-/** Gives the name back. Throws a `refused` failure where no charm or bundle can be called so. */
+/** Returns the name. Throws a `refused` failure if it is not a valid name of a charm or bundle. */
 export function checkName(name: string): string {
   if (!NAME.test(name)) throw refused(`${printable(name, 200)} is not a name of a charm or bundle`);
   return name;
@@ -374,7 +374,7 @@ function revisionInName(path: string): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
-/** The name of a bundle that does not say it: of its file, `cos-lite_11.bundle`, else of the archive around it. */
+/** The name of a bundle without a name in it: that of its file, `cos-lite_11.bundle`, else of the archive around it. */
 function bundleNameOf({ containers, path }: FileLocation): string {
   const base = (text: string) => text.split("/").at(-1) ?? "";
   const own = base(path).replace(/(_r?\d+)?\.[a-z]+$/, "");
@@ -382,7 +382,7 @@ function bundleNameOf({ containers, path }: FileLocation): string {
   return own !== "" && own !== "bundle" ? own : around;
 }
 
-/** What the name of a resource file says. */
+/** The parts of a resource file's name. */
 interface ResourceFileName {
   readonly name: string;
   readonly revision: number;
@@ -458,7 +458,7 @@ export function isPublisherAccount(bytes: Uint8Array, { zips, declaration }: Pic
   );
 }
 
-/** The publisher of an account assertion's headers. */
+/** The publisher in the headers of an account assertion. */
 function publisherOf(assertion: string | undefined): Record<string, string> | undefined {
   const header = (name: string) => new RegExp(`^${name}: (.+)$`, "m").exec(assertion?.split("\n\n")[0] ?? "")?.[1];
   const [id, username, display, validation] = [header("account-id"), header("username"), header("display-name"), header("validation")];
@@ -471,7 +471,7 @@ function publisherOf(assertion: string | undefined): Record<string, string> | un
   };
 }
 
-/** The id that stands in the upstream path of a k8s charm's image: `charm/ID/RESOURCE@sha256:…`. */
+/** The charm id in the upstream path of a k8s charm's image: `charm/ID/RESOURCE@sha256:…`. */
 function imageId(resources: readonly Resource[]): string | undefined {
   for (const { revisions } of resources) {
     for (const { image } of revisions) {

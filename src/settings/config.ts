@@ -16,7 +16,7 @@ export interface Setting {
   readonly about: string;
   /** the default; undefined: none */
   readonly fallback?: readonly string[];
-  /** kept apart, readable by the owner alone, and never printed */
+  /** stored in a file of its own, readable by the owner only, and never printed */
   readonly secret?: true;
   /** what the flag of that name takes, which `chp serve` has; undefined: there is none */
   readonly flag?: "HOST:PORT" | "FILE" | "URL";
@@ -92,7 +92,7 @@ export const SETTINGS: readonly Setting[] = [
     check: normalizeRoots,
     show: (text) =>
       parseAssertions(Buffer.from(text), "it")
-        .map((one) => keyText(one.type, one.key))
+        .map((assertion) => keyText(assertion.type, assertion.key))
         .join(" "),
   },
   {

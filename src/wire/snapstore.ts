@@ -159,7 +159,7 @@ export function snapRefreshReply(results: readonly string[]): string {
 /* ---- fetch-assertions ---- */
 
 /**
- * One element of `results`: URLs of what is newer than what the client has. What it has and is not stored here is "unchanged":
+ * One element of `results`: URLs of assertions that are newer than the client's. An assertion of the client that is not stored is "unchanged":
  * not-found would make the refresh of every snap of that machine fail.
  */
 export function fetchResult(
@@ -259,7 +259,7 @@ function pinOf(set: Assertion, snap: Snap): number | undefined {
 
 /* ---- a snap ---- */
 
-/** What stands in a reply of one revision besides its channel. */
+/** The parts of a reply for one revision, without its channel. */
 export interface SnapParts {
   readonly yaml: boolean;
   readonly resources: boolean;
@@ -373,7 +373,7 @@ export function snapInfoTemplate(snap: Snap, architecture: string, resources: bo
   });
 }
 
-/** What a machine's connectivity check asks of a snap that is not stored: something that answers HEAD. */
+/** The reply to a machine's connectivity check for a snap that is not stored: its URL answers HEAD. */
 export function reachable(name: string, architecture: string, origin: string) {
   const channel = { architecture, name: "stable", risk: "stable", track: "latest", "released-at": null };
   const downloadable = { url: origin + URLS.check.build({}), size: 0, "sha3-384": "", deltas: [] };

@@ -1,6 +1,6 @@
 /**
- * Which snaps a charm installs, as far as its own files say so. Nothing is run: literals are read, what is computed is left
- * out. refresh_versions.toml is written for machines, so it is certain; all else follows the habits of charm authors.
+ * Which snaps a charm installs, as far as its files show. Nothing is run: literals are read, computed values are not.
+ * refresh_versions.toml is written for machines, so it is certain; everything else follows the habits of charm authors.
  */
 
 import { parse as parseToml } from "smol-toml";
@@ -77,7 +77,7 @@ class SnapFinder {
 
   needs(): Need[] {
     for (const [path, text] of this.#files) if (path === REFRESH_VERSIONS) this.#refreshVersions(path, text);
-    // A pod has no snapd: what such a charm says of snaps is for its twin on machines.
+    // A pod has no snapd: snaps that such a charm names are for its variant on machines.
     const metadata = this.#files.find(([path]) => path === METADATA);
     if (metadata && v.is(Assuming, this.#data(METADATA, metadata[1], "yaml"))) return this.#needs;
 
@@ -87,7 +87,7 @@ class SnapFinder {
       if (!path.startsWith("lib/")) this.#calls(path, file);
     }
     const everywhere = new Set([...this.#named.values()].flatMap((names) => [...names]));
-    const names = this.#nameless.map((one) => this.#nameFor(one, everywhere));
+    const names = this.#nameless.map((nameless) => this.#nameFor(nameless, everywhere));
     for (const [i, { pin, path }] of this.#nameless.entries()) this.#add({ ...pin, name: names[i] }, path);
     return this.#needs;
   }
@@ -123,7 +123,7 @@ class SnapFinder {
     }
   }
 
-  /** What a JSON, YAML or TOML text says; undefined where it is broken. */
+  /** The value of a JSON, YAML or TOML text; undefined if it is not valid. */
   #data(path: string, text: string, language: Language): unknown {
     try {
       if (language === "json") return JSON.parse(text);
@@ -150,7 +150,7 @@ class SnapFinder {
     }
   }
 
-  /** Looks for keys that are named as variables with snaps are. */
+  /** Looks for keys that have the names of snap variables. */
   #keys(path: string, value: Literal, depth: number): void {
     if (typeof value !== "object" || !("map" in value) || depth > MAX_DEPTH) return;
     for (const [key, inner] of value.map) {
@@ -175,7 +175,7 @@ class SnapFinder {
     }
   }
 
-  /** `[sudo] snap install NAME… [--revision N] [--channel C]`; an undefined word is one that only a run would give. */
+  /** `[sudo] snap install NAME… [--revision N] [--channel C]`; an undefined word is known only when the code runs. */
   #command(path: string, command: readonly Literal[]): void {
     const words = command[0] === "sudo" ? command.slice(1) : command;
     if (words[0] !== "snap" && words[0] !== "/usr/bin/snap") return;
@@ -190,7 +190,7 @@ class SnapFinder {
       }
       const [option = "", inline] = word.split("=", 2);
       if (option === "--dangerous") return;
-      const risk = RISKS.find((one) => option === `--${one}`);
+      const risk = RISKS.find((name) => option === `--${name}`);
       if (risk) channel = risk;
       if (!["--revision", "--channel", "--cohort", "--name", "--basename", "--target-directory"].includes(option)) continue;
       const given = inline ?? words[i + 1];
@@ -220,11 +220,11 @@ class SnapFinder {
       }
   }
 
-  #leave(one: Nameless): void {
-    if (this.#nameless.length < MAX_FINDINGS) this.#nameless.push(one);
+  #leave(nameless: Nameless): void {
+    if (this.#nameless.length < MAX_FINDINGS) this.#nameless.push(nameless);
   }
 
-  /** The snap of a pin that has no name: that of the variable beside it, the snap called like its variable, or the only one there is. */
+  /** The snap of a pin that has no name: that of the variable beside it, the snap with the name of its variable, or the only snap that is named. */
   #nameFor({ path, prefix, local }: Nameless, everywhere: ReadonlySet<string>): string | undefined {
     const sibling = only(this.#variables.siblings(path).names.get(prefix));
     if (sibling !== undefined) return sibling;
@@ -261,7 +261,7 @@ class SnapFinder {
     if (!("map" in value)) return;
 
     const fields = new Map(
-      value.map.flatMap(([key, one]) => (typeof key === "string" ? [[key, this.#variables.resolve(one, path)] as const] : [])),
+      value.map.flatMap(([key, inner]) => (typeof key === "string" ? [[key, this.#variables.resolve(inner, path)] as const] : [])),
     );
     const name = asSnapName(fields.get("name")) ?? known.name;
     const revisions = this.#variables.revisions(fields.get("revision") ?? fields.get("revisions"), path);
@@ -276,16 +276,16 @@ class SnapFinder {
       for (const pin of byArchitecture) emit(pin);
       return;
     }
-    for (const [key, one] of value.map) {
+    for (const [key, inner] of value.map) {
       const architecture = asArchitecture(key);
       const snap = known.name === undefined ? asSnapName(this.#variables.resolve(key, path)) : undefined;
-      if (architecture !== undefined) this.#specs(one, at, { ...known, architecture }, depth + 1);
-      else if (snap !== undefined && NO_NAMES.has(snap)) this.#specs(one, at, known, depth + 1);
-      else if (snap !== undefined) this.#ofSnap(one, at, { ...known, name: snap }, saysRevision, depth);
+      if (architecture !== undefined) this.#specs(inner, at, { ...known, architecture }, depth + 1);
+      else if (snap !== undefined && NO_NAMES.has(snap)) this.#specs(inner, at, known, depth + 1);
+      else if (snap !== undefined) this.#ofSnap(inner, at, { ...known, name: snap }, saysRevision, depth);
     }
   }
 
-  /** What stands behind the name of a snap in a map. */
+  /** Reads the value of a snap's name in a map. */
   #ofSnap(
     given: Literal,
     at: { path: string; prefix: string; variable: string },
@@ -308,8 +308,8 @@ class SnapFinder {
     const snap = asSnapName(name);
     if (snap === undefined) return false;
     const maps = parts.filter((part) => typeof part === "object" && "map" in part);
-    const channel = parts.map(asRiskyChannel).find((one) => one !== undefined);
-    const revisions = parts.map((part) => this.#variables.revisions(part, path)).find((one) => one !== undefined);
+    const channel = parts.map(asRiskyChannel).find((text) => text !== undefined);
+    const revisions = parts.map((part) => this.#variables.revisions(part, path)).find((pins) => pins !== undefined);
     for (const pin of revisions ?? (channel === undefined ? [] : [{}])) this.#add({ ...pin, name: snap, channel }, path);
     if (!revisions) for (const map of maps) this.#specs(map, { path, prefix: "", variable: "" }, { name: snap, channel }, 1);
     return true;
@@ -362,7 +362,8 @@ class SnapFinder {
 
     const { positional, named } = file.arguments(at + 1);
     const given = [...positional, ...named.values()];
-    if (given.some((one) => one === "absent" || (typeof one === "object" && "ref" in one && one.ref === "Absent"))) return;
+    if (given.some((argument) => argument === "absent" || (typeof argument === "object" && "ref" in argument && argument.ref === "Absent")))
+      return;
     const channel = asChannel(this.#variables.resolve(named.get("channel"), path));
     const revisions = this.#variables.revisions(named.get("revision"), path) ?? [{}];
     const snap = ensures ? (file.snapAt(at - 2) ?? this.#variables.resolve({ ref: file.word(at - 2) }, path)) : undefined;
@@ -374,13 +375,13 @@ class SnapFinder {
           : undefined;
     const value = this.#variables.resolve(asked, path);
     const names = (typeof value === "object" && "list" in value ? this.#variables.words(value.list, path) : [value]).map(asSnapName);
-    for (const one of names)
-      if (one !== undefined && !(snap === undefined && STATES.has(one)))
-        for (const pin of revisions) this.#add({ ...(names.length === 1 && pin), name: one, channel }, path);
+    for (const installed of names)
+      if (installed !== undefined && !(snap === undefined && STATES.has(installed)))
+        for (const pin of revisions) this.#add({ ...(names.length === 1 && pin), name: installed, channel }, path);
   }
 }
 
-/** The snaps that the files of a charm name, of those that `mayNameSnaps`. Sorted, without doubles; never throws. */
+/** The snaps that a charm needs by its files; files that `mayNameSnaps` rejects are not read. Sorted, without duplicates; never throws. */
 export function needsOf(files: ReadonlyMap<string, string>): Need[] {
   const wanted = new Map([...files].filter(([path, text]) => mayNameSnaps(path, text.length)));
   const found = new Map<string, Need>();
@@ -399,7 +400,7 @@ export function needsOf(files: ReadonlyMap<string, string>): Need[] {
     .slice(0, MAX_NEEDS);
 }
 
-/** Whether `a` says all that `b` says: `b` has no revision and `a` has, or `b` is of any architecture and `a` of one. */
+/** Whether `a` makes `b` redundant: only `a` has a revision, or only `a` names an architecture. */
 function saysMore(a: Need, b: Need): boolean {
   if (a.name !== b.name || b.sure === "certain") return false;
   const alike = a.architecture === b.architecture || a.architecture === undefined || b.architecture === undefined;

@@ -64,9 +64,11 @@ export class Variables {
     if (this.#resolved.has(key)) return this.#resolved.get(key);
     this.#resolved.set(key, undefined); // a name that stands for itself
     const own = this.files.get(path)?.definitions.get(value.ref);
-    const all = own?.map((one) => ({ path, value: one })) ?? this.#constants.get(value.ref) ?? [];
-    const [first, ...more] = all.slice(0, MAX_DEFINITIONS + 1).map((one) => this.resolve(one.value, one.path, depth + 1));
-    const found = all.length <= MAX_DEFINITIONS && more.every((one) => isSame(one, first)) ? first : undefined;
+    const all = own?.map((definition) => ({ path, value: definition })) ?? this.#constants.get(value.ref) ?? [];
+    const [first, ...more] = all
+      .slice(0, MAX_DEFINITIONS + 1)
+      .map((definition) => this.resolve(definition.value, definition.path, depth + 1));
+    const found = all.length <= MAX_DEFINITIONS && more.every((other) => isSame(other, first)) ? first : undefined;
     this.#resolved.set(key, found);
     return found;
   }
@@ -94,7 +96,7 @@ export class Variables {
     const revision = asRevision(value);
     if (revision !== undefined) return [{ revision }];
     if (typeof value !== "object" || !("map" in value) || value.map.length === 0) return undefined;
-    const pins = value.map.map(([key, one]) => ({ architecture: asArchitecture(key), revision: asRevision(this.resolve(one, path)) }));
+    const pins = value.map.map(([key, inner]) => ({ architecture: asArchitecture(key), revision: asRevision(this.resolve(inner, path)) }));
     return pins.every((pin) => pin.architecture !== undefined && pin.revision !== undefined) ? pins : undefined;
   }
 

@@ -4,7 +4,7 @@ import type { Context } from "hono";
 import { preferredBase } from "../src/catalog/base.ts";
 import { findResource, findRevision, newestRevision, type Package, type ResourceRevision } from "../src/catalog/package.ts";
 import { NO_REGISTRY, retarget, servedImage } from "../src/catalog/registry.ts";
-import { knownTo, resolve } from "../src/catalog/resolve.ts";
+import { packageForQuery, resolve } from "../src/catalog/resolve.ts";
 import { type Question, SearchIndex } from "../src/catalog/search.ts";
 import { type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, printable } from "../src/errors.ts";
@@ -23,7 +23,7 @@ import {
   readFields,
   refusedResult,
   resolvedResult,
-  resourceRevisions,
+  resourceRevisionsTemplate,
 } from "../src/wire/charmhub.ts";
 import { TemplateCache } from "../src/wire/template.ts";
 import { URLS } from "../src/wire/urls.ts";
@@ -57,7 +57,7 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
       const before = refusal ? undefined : kept.get(name);
       if (before !== undefined) return before;
       const stored = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
-      const known = knownTo(query, stored);
+      const known = packageForQuery(query, stored);
       const pkg = known && retarget(known, current);
       const outcome = refusal ? { refusal } : resolve(pkg, query);
       if ("refusal" in outcome) return refusedResult(query, pkg, outcome.refusal);
@@ -108,7 +108,7 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
   const revisions = get(URLS.resourceRevisions, async (c) => {
     const { charm = "", resource = "" } = URLS.resourceRevisions.parse(c.req) ?? {};
     const pkg = await (await store.snapshot()).package(bareName(charm));
-    const template = pkg && resourceRevisions(retarget(pkg, (await registries()).current), resource);
+    const template = pkg && resourceRevisionsTemplate(retarget(pkg, (await registries()).current), resource);
     if (!template)
       throw new Failure("not-found", `No resource '${printable(resource, 200)}' of a charm with name '${printable(charm, 200)}'.`);
     return new LastingReply(template.render(c.env.origin));

@@ -6,7 +6,7 @@ import { parseAssertions } from "../src/assertions/text.ts";
 import { CANONICAL_ROOTS, Trust, verifyAll, verifySelfSigned } from "../src/assertions/verify.ts";
 import type { AssertionSet } from "../src/catalog/assertionset.ts";
 import { componentsOf, findComponent, findSnapRevision, newestSnapRevision, type Snap } from "../src/catalog/snap.ts";
-import { knownTo, resolveSnap, type SnapQuery } from "../src/catalog/snapresolve.ts";
+import { resolveSnap, type SnapQuery, snapForQuery } from "../src/catalog/snapresolve.ts";
 import { isVisible, SnapIndex, type SnapQuestion } from "../src/catalog/snapsearch.ts";
 import type { Digest } from "../src/digest.ts";
 import { Failure, printable } from "../src/errors.ts";
@@ -77,7 +77,7 @@ export function snapstoreRoutes({
     const answer = async (item: SnapItem): Promise<string> => {
       const stored = await findSnap(snapshot, item.query, brand);
       const query = await withPin(item, stored, snapshot);
-      const snap = knownTo(query, stored);
+      const snap = snapForQuery(query, stored);
       const outcome = resolveSnap(snap, query);
       if ("refusal" in outcome) {
         missing.note(missingRelease(query, snap), Date.now());

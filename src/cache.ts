@@ -1,5 +1,5 @@
 /**
- * A cache with a bound in bytes that evicts what was not read lately. It has two halves: when the young half is full it becomes
+ * A cache with a bound in bytes that evicts entries that were not read lately. It has two halves: when the young half is full it becomes
  * the old one, and the entries of the old half that were not read meanwhile are evicted.
  */
 export class ByteCache<T> {

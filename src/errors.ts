@@ -36,20 +36,20 @@ export interface FailureOptions {
 }
 
 /**
- * Says what cannot be done in the user's words: lower-case, no trailing full stop, the file or field named. The message is
+ * The message says in the user's words what cannot be done: lower-case, no trailing full stop, the file or field named. The message is
  * the place and the reason, `outer.tar.gz: kafka.tar.gz: metadata.json: it is not UTF-8 text`.
  */
 export class Failure extends Error {
   override readonly name = "Failure";
   readonly kind: FailureKind;
   readonly next: string | undefined;
-  /** where it happened, outermost first: archives, a file, a part of it; empty: the reason says it */
+  /** where it happened, outermost first: archives, a file, a part of it; may be empty */
   readonly at: readonly string[];
   /** the message without the place */
   readonly reason: string;
 
   constructor(kind: FailureKind, message: string, { next, cause, at = [] }: FailureOptions = {}) {
-    super(at.length === 0 ? message : `${showPlace(at)}: ${message}`, cause === undefined ? undefined : { cause });
+    super(at.length === 0 ? message : `${joinLocation(at)}: ${message}`, cause === undefined ? undefined : { cause });
     this.kind = kind;
     this.next = next;
     this.at = at;
@@ -60,7 +60,7 @@ export class Failure extends Error {
     return EXIT_CODES[this.kind];
   }
 
-  /** The same failure, seen from `places` around it; those that it names already are not added again. */
+  /** The same failure, with the enclosing `places` in front; places that it names already are not repeated. */
   within(...places: readonly string[]): Failure {
     if (places.every((place, i) => place === this.at[i])) return this;
     return new Failure(this.kind, this.reason, { ...(this.next && { next: this.next }), cause: this, at: [...places, ...this.at] });
@@ -68,7 +68,7 @@ export class Failure extends Error {
 }
 
 /** A place as text: `outer.tar.gz: kafka.tar.gz: metadata.json`. */
-export function showPlace(at: readonly string[]): string {
+export function joinLocation(at: readonly string[]): string {
   return printable(at.join(": "));
 }
 

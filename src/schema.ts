@@ -1,9 +1,9 @@
-/** What valibot has no ready answer for: one failure for a wrong field, and maps by name. */
+/** Additions to valibot: a failure that names the wrong field, and maps by name. */
 
 import * as v from "valibot";
 import { type FailureOptions, printable, refused } from "./errors.ts";
 
-/** The value as a schema has it. Throws a `refused` failure at `at`, which names the field that is wrong as `charms.kafka.id is missing`. */
+/** The value, parsed by a schema. Throws a `refused` failure at `at`, which names the field that is wrong as `charms.kafka.id is missing`. */
 export function checkShape<T extends v.GenericSchema>(
   schema: T,
   value: unknown,
@@ -13,38 +13,40 @@ export function checkShape<T extends v.GenericSchema>(
   const parsed = v.safeParse(schema, value, { abortEarly: true });
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
-  throw refused(describe(issue), { ...options, at: typeof at === "string" ? [at] : at });
+  throw refused(describeIssue(issue), { ...options, at: typeof at === "string" ? [at] : at });
 }
 
-function describe(issue: v.BaseIssue<unknown>): string {
+function describeIssue(issue: v.BaseIssue<unknown>): string {
   const path = v.getDotPath(issue);
   const field = path === null ? "" : `${printable(path, 200)} `;
   if (issue.received === "undefined") return `${field}is missing`;
   return issue.message.startsWith("is ") ? `${field}${issue.message}` : `${field}is not right (${printable(issue.message, 200)})`;
 }
 
+/** Whether it is an object of JSON, not a list or null. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** The value of a name in a map; `constructor` is a name like any other. */
-export function valueOf<T>(map: Readonly<Record<string, T>>, name: string): T | undefined {
+export function ownValue<T>(map: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(map, name) ? map[name] : undefined;
 }
 
 /** The schema of a map by name. Valibot's `record` drops `constructor` and `prototype`, which are names like any other. */
-export function mapOf<T extends v.GenericSchema>(value: T) {
+export function mapByName<T extends v.GenericSchema>(value: T) {
   return v.pipe(
-    v.custom<Readonly<Record<string, unknown>>>(
-      (map) => typeof map === "object" && map !== null && !Array.isArray(map),
-      "is not a map by name",
-    ),
+    v.custom<Readonly<Record<string, unknown>>>(isObject, "is not a map by name"),
     v.rawTransform(({ dataset, addIssue, NEVER }): Record<string, v.InferOutput<T>> => {
-      const entries = Object.entries(dataset.value).map(([key, one]) => {
-        const parsed = v.safeParse(value, one, { abortEarly: true });
+      const entries = Object.entries(dataset.value).map(([key, item]) => {
+        const parsed = v.safeParse(value, item, { abortEarly: true });
         for (const { message, received, expected, input, path = [] } of parsed.issues ?? [])
           addIssue({
             message,
             received,
             input,
             ...(expected !== null && { expected }),
-            path: [{ type: "object", origin: "value", input: dataset.value, key, value: one }, ...path],
+            path: [{ type: "object", origin: "value", input: dataset.value, key, value: item }, ...path],
           });
         return [key, parsed.output] as const;
       });

@@ -1,12 +1,26 @@
-/** Text and YAML of files that strangers wrote. */
+/** Text, JSON and YAML of untrusted files. */
 
 import { type Document, parseAllDocuments, parseDocument } from "yaml";
 import { type Failure, printable, reason, refused } from "./errors.ts";
 
-/** A YAML file may name the same node so often; more is meant to fill the memory. */
+/** How often a YAML file may repeat a node; more repetitions would fill the memory. */
 const MAX_ALIASES = 100;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** Compares by UTF-16 code units, the same on every machine. */
+export function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** The value of a JSON text; undefined where it is not JSON. */
+export function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 
 /** Text of a file that must be UTF-8. */
 export function utf8(bytes: Uint8Array, what: string): string {
@@ -21,26 +35,26 @@ type YamlSchema = "core" | "failsafe";
 
 /** The value of a YAML text of one document. `failsafe`: every scalar is text, as it is written. */
 export function readYaml(text: string, what: string, schema: YamlSchema = "core"): unknown {
-  return guarded(what, () => valueOf(parseDocument(text, { ...YAML, schema })));
+  return readingYaml(what, () => documentValue(parseDocument(text, { ...YAML, schema })));
 }
 
 /** The values of all documents of a YAML text. */
 export function readYamls(text: string, what: string, schema: YamlSchema = "core"): unknown[] {
-  return guarded(what, () => {
+  return readingYaml(what, () => {
     const all = parseAllDocuments(text, { ...YAML, schema });
-    return (Array.isArray(all) ? all : []).map(valueOf);
+    return (Array.isArray(all) ? all : []).map(documentValue);
   });
 }
 
 const YAML = { strict: false, uniqueKeys: false, logLevel: "silent" } as const;
 
-function valueOf(document: Document.Parsed): unknown {
+function documentValue(document: Document.Parsed): unknown {
   const [error] = document.errors;
   if (error) throw error;
   return document.toJS({ maxAliasCount: MAX_ALIASES });
 }
 
-function guarded<T>(what: string, read: () => T): T {
+function readingYaml<T>(what: string, read: () => T): T {
   try {
     return read();
   } catch (error) {

@@ -4,8 +4,8 @@ import * as v from "valibot";
 import type { Generation, Index } from "../src/catalog/generation-types.ts";
 import { type Digest, isDigest } from "../src/digest.ts";
 import { Failure } from "../src/errors.ts";
-import { mapOf } from "../src/schema.ts";
-import { tryJson } from "./json.ts";
+import { mapByName } from "../src/schema.ts";
+import { tryJson } from "../src/text.ts";
 import { FORMAT, FORMAT_KEY } from "./keys.ts";
 import type { Storage } from "./storage.ts";
 
@@ -14,7 +14,7 @@ const DigestText = v.pipe(
   v.check(isDigest),
   v.transform((text) => text as Digest),
 );
-const Tallies = mapOf(v.object({ revisions: v.array(v.number()), channels: v.number() }));
+const Tallies = mapByName(v.object({ revisions: v.array(v.number()), channels: v.number() }));
 const SourceText = v.object({
   name: v.string(),
   size: v.number(),
@@ -36,7 +36,7 @@ const GenerationText = v.looseObject({
   index: DigestText,
 });
 
-const Rows = mapOf(v.tupleWithRest([DigestText, v.string()], v.string()));
+const Rows = mapByName(v.tupleWithRest([DigestText, v.string()], v.string()));
 const IndexText = v.object({ packages: Rows, snaps: v.optional(Rows, {}), assertions: v.optional(DigestText) });
 
 /** Fails with `corrupt`, or with `store-too-new` where the generation is of a newer format. */

@@ -3,6 +3,8 @@
  * valibot it took more than twice its time, and these add about a quarter.
  */
 
+import { isObject } from "../src/schema.ts";
+
 /** What is wrong, and where. */
 interface Problem {
   readonly path: readonly (string | number)[];
@@ -101,10 +103,6 @@ export function object<T>(fields: Fields<T>): Guard<T> {
 /** `revisions.0.blob is missing` */
 export function showProblem({ path, why }: Problem): string {
   return path.length === 0 ? `it ${why}` : `${path.join(".")} ${why}`;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function within(key: string | number, { path, why }: Problem): Problem {

@@ -3,11 +3,12 @@
 import * as v from "valibot";
 import type { Registry } from "../src/catalog/registry.ts";
 import { Failure } from "../src/errors.ts";
-import { mapOf } from "../src/schema.ts";
+import { mapByName } from "../src/schema.ts";
 import type { IssuedCertificate } from "../src/settings/authority.ts";
 import { readPem } from "../src/settings/certificate.ts";
 import { type Token, Tokens } from "../src/settings/token.ts";
-import { jsonBytes, tryJson } from "./json.ts";
+import { tryJson } from "../src/text.ts";
+import { jsonBytes } from "./json.ts";
 import {
   AUTHORITY_SECRET_KEY,
   CONFIG_KEY,
@@ -70,7 +71,7 @@ const Pem = v.pipe(v.string(), v.check(isCertificate));
 
 /** In the order that a copy takes them. */
 export const DOCUMENTS: { readonly [N in keyof Documents]: Document<Documents[N]> } = {
-  config: { key: CONFIG_KEY, kind: "mutable", schema: mapOf(v.unknown()), missing: {} },
+  config: { key: CONFIG_KEY, kind: "mutable", schema: mapByName(v.unknown()), missing: {} },
   ociSecret: {
     key: OCI_SECRET_KEY,
     kind: "secret",
@@ -136,7 +137,7 @@ export class Settings {
     const path = `${this.#storage.place}/${key}`;
     const file = await this.#storage.open(key);
     if (!file) return missing;
-    const object = v.safeParse(mapOf(v.unknown()), tryJson(new TextDecoder().decode(await file.bytes())));
+    const object = v.safeParse(mapByName(v.unknown()), tryJson(new TextDecoder().decode(await file.bytes())));
     const notAnObject = () => new Failure("failed", `${path} is not a JSON object`, { next: "mend or remove that file" });
     if (!object.success) throw notAnObject();
     if (Object.keys(object.output).length === 0) return missing;

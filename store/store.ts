@@ -14,9 +14,10 @@ import type { Package } from "../src/catalog/package.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import { type Algorithm, type Digest, type Sums, sumsOf } from "../src/digest.ts";
 import { Failure, isCorrupt, reason } from "../src/errors.ts";
+import { tryJson } from "../src/text.ts";
 import { VERSION } from "../src/version.ts";
 import { parseGeneration, parseIndex, readsFormat } from "./generation.ts";
-import { jsonBytes, tryJson } from "./json.ts";
+import { jsonBytes } from "./json.ts";
 import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber } from "./keys.ts";
 import { type Manifests, manifestProblem } from "./manifest.ts";
 import { blobsOfPackage, blobsOfSnap, dependencies } from "./named.ts";
@@ -144,7 +145,7 @@ export class Store {
    * `base` for an import to be merged into: what cannot be read is replaced by what the newest generation has whose own can
    * be, and `mended` is called with it.
    */
-  mendable(base: Snapshot, mended: (replaced: RepairedEntry) => void): Snapshot {
+  withRepairs(base: Snapshot, mended: (replaced: RepairedEntry) => void): Snapshot {
     const { generation, index } = base;
     if (!generation) return base;
     const older: Older = async (section, name, digestOf) => {

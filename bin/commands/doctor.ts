@@ -19,6 +19,7 @@ import { type BundledCharm, imageFindings, jujuResults, storedResults } from "..
 import type { Registry } from "../../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFindings, hostOf } from "../../src/settings/certificate.ts";
+import { tryJson } from "../../src/text.ts";
 import type { Store } from "../../store/store.ts";
 import { ask, NoReply } from "../machine/http.ts";
 import { count, type Io, printJson, printTable } from "../machine/io.ts";
@@ -217,14 +218,6 @@ async function publicUrlResults(
     const failure = error instanceof NoReply ? error : new NoReply("", reason(error));
     if (failure.untrusted) return [certainFinding("public URL", `the certificate at ${url} is not taken: ${failure.message}`, RENEW)];
     return [certainFinding("public URL", `nothing answers at ${url}: ${failure.message}`, `chp serve; then: curl -sS ${place}`)];
-  }
-}
-
-function tryJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
 

@@ -3,7 +3,7 @@
 import { header } from "../../src/assertions/assertion.ts";
 import type { StoredPackage } from "../../src/catalog/change.ts";
 import { channelOf } from "../../src/catalog/channelmap.ts";
-import { endOverride, type OverrideFacts, override, overrideMoves, overridesOf } from "../../src/catalog/override.ts";
+import { endOverride, type OverrideFacts, overrideMoves, overridesOf, setOverride } from "../../src/catalog/override.ts";
 import { shortChannel } from "../../src/catalog/snap.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import type { ProgramName } from "../../src/settings/documented.ts";
@@ -86,7 +86,7 @@ const documentedOverrideCommand =
           await openStore(options, io),
           `override ${name} ${texts.join(" ")}`,
           (base) => findSnapFirst(base, name),
-          (held, now) => wanted.reduce((one, { channel, revision }) => override(one, revision, channel, {}, { reason }, now), held),
+          (held, now) => wanted.reduce((one, { channel, revision }) => setOverride(one, revision, channel, {}, { reason }, now), held),
         );
         if (options.json) return reportChanges(generation, [update], options, io);
         const lines = overrideMoves(update.before, update.after).flatMap((one) =>

@@ -7,6 +7,7 @@ import { Failure, isFailureKind, printable, reason } from "../../src/errors.ts";
 import type { ImportSource, PrintedReport } from "../../src/import/import.ts";
 import { type SizedSource, sized, sizeOfTar, tarOfSources } from "../../src/import/remoteprotocol.ts";
 import { readPem } from "../../src/settings/certificate.ts";
+import { tryJson } from "../../src/text.ts";
 import { parametersOf, type RemoteOption } from "../../src/wire/remoteimport.ts";
 import { URLS } from "../../src/wire/urls.ts";
 import { ask, type HttpOptions, type HttpReply, NoReply } from "./http.ts";
@@ -259,13 +260,5 @@ function readTextFile(file: string, what: string): string {
     return readFileSync(file, "latin1");
   } catch (error) {
     throw new Failure("usage", `cannot read ${printable(file)}, ${what}: ${reason(error).split(",")[0]}`, { cause: error });
-  }
-}
-
-function tryJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

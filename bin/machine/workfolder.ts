@@ -138,13 +138,13 @@ export class WorkFolder implements RandomAccessOutput {
    * How many bytes of a payload an earlier export left. A power cut may have damaged them: the caller reads them again, all of
    * them, and checks the digest.
    */
-  kept(piece: Piece, digest: string): number {
+  resumableBytes(piece: Piece, digest: string): number {
     const bytes = this.#kept.get(JSON.stringify(identity(piece, digest))) ?? 0;
     return this.#has(piece.offset, piece.offset + bytes) ? bytes : 0;
   }
 
   /** Records that the first `bytes` of a payload are written. Cheap enough for every chunk: the journal gets a line per `STEP`. */
-  async keep(piece: Piece, digest: string, bytes: number): Promise<void> {
+  async recordWritten(piece: Piece, digest: string, bytes: number): Promise<void> {
     const key = JSON.stringify(identity(piece, digest));
     const recorded = this.#recorded.get(key) ?? 0;
     this.#kept.set(key, bytes);

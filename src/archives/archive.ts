@@ -2,20 +2,20 @@
  * Entries of a tar, gz, zst or plain file, nested at any depth, in one pass and with flat memory.
  *
  * Nothing is unpacked: an entry's name is data to look up, its bytes are a stream. The next entry is read only after
- * the last one was drained, so one entry is open at a time and a cut archive can only end in an error.
+ * its predecessor was drained: only one entry is open at a time, and a truncated archive always ends in an error.
  */
 
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import zlib from "node:zlib";
 import { Pax } from "tar";
-import { Failure, printable, reason, refused, showPlace } from "../errors.ts";
+import { Failure, joinLocation, printable, reason, refused } from "../errors.ts";
 import { classify, HEAD_SIZE, isLitter, safePath } from "./names.ts";
 import { isZeroBlock, readTarHeader, TAR_BLOCK } from "./tarheader.ts";
 
 export const MIB = 2 ** 20;
 
-/** What an archive may hold; an operator can raise these with flags of `chp import`. */
+/** Bounds on the content of an archive; an operator can raise these with flags of `chp import`. */
 export interface Limits {
   /** entries of all tars together, and of one zip */
   readonly entries: number;
@@ -46,24 +46,24 @@ export interface ArchiveFile {
   readonly path: string;
   /** its bytes were compressed, outside any tar: they are not those of the file that has this path */
   readonly compressed?: true;
-  /** its bytes; what is not read is skipped before the next file */
+  /** its bytes; the rest is skipped before the next file */
   readonly bytes: ByteReader;
 }
 
-/** What says where a file was found. */
+/** Where a file was found. */
 export type FileLocation = Pick<ArchiveFile, "containers" | "path">;
 
 /** Where a file was found, as `Failure.at` has it: the archives on the way, outermost first, and its path. */
-export function placeOf({ containers, path }: FileLocation): readonly string[] {
+export function locationParts({ containers, path }: FileLocation): readonly string[] {
   return [...containers, path];
 }
 
 /** The same as text: `export.tar.gz: kafka.tar.gz: metadata.json`. */
-export function showPlaceOf(file: FileLocation): string {
-  return showPlace(placeOf(file));
+export function showLocation(file: FileLocation): string {
+  return joinLocation(locationParts(file));
 }
 
-/** Pull access to a stream of bytes: look ahead, take exactly so many, take what is left. */
+/** Reads a stream of bytes on demand: peek, take a number of bytes, or take the rest. */
 export class ByteReader {
   readonly #source: AsyncIterator<Uint8Array>;
   #buffered: Uint8Array = new Uint8Array();
@@ -97,7 +97,7 @@ export class ByteReader {
     }
   }
 
-  /** All that is left, which must not be more than `limit` bytes. */
+  /** The rest, which must not be more than `limit` bytes. */
   async whole(limit: number, what: string): Promise<Uint8Array> {
     const parts: Uint8Array[] = [];
     for await (const chunk of this.chunks(limit + 1)) parts.push(chunk);
@@ -110,7 +110,7 @@ export class ByteReader {
     for await (const _ of this.chunks());
   }
 
-  /** Lets go of the source; a stream that was not read to its end is closed. */
+  /** Releases the source; closes a stream that was not read to its end. */
   async close(): Promise<void> {
     this.#ended = true;
     await this.#source.return?.();
@@ -153,7 +153,7 @@ class Budget {
 
 /**
  * The regular files of a source, in order. A source that is no archive is one file.
- * `opaque` says of a file by its name that it is kept as it is, even where its content is an archive.
+ * `opaque`: by its name, whether a file is stored as it is even if its content is an archive.
  */
 export async function* files(
   source: { readonly name: string; readonly chunks: Chunks },
@@ -162,14 +162,19 @@ export async function* files(
 ): AsyncGenerator<ArchiveFile> {
   const bytes = new ByteReader(source.chunks);
   try {
-    yield* walk({ containers: [], path: source.name, bytes }, opaque, new Budget(limits), 0);
+    yield* walkArchive({ containers: [], path: source.name, bytes }, opaque, new Budget(limits), 0);
     await bytes.drain();
   } finally {
     await bytes.close();
   }
 }
 
-async function* walk(file: ArchiveFile, opaque: (path: string) => boolean, budget: Budget, depth: number): AsyncGenerator<ArchiveFile> {
+async function* walkArchive(
+  file: ArchiveFile,
+  opaque: (path: string) => boolean,
+  budget: Budget,
+  depth: number,
+): AsyncGenerator<ArchiveFile> {
   const { containers, path, bytes } = file;
   const kind = opaque(path) ? undefined : classify(path, await bytes.peek(HEAD_SIZE));
   const decompress = kind === "gzip" || kind === "zstd" ? DECOMPRESSORS[kind] : undefined;
@@ -177,12 +182,12 @@ async function* walk(file: ArchiveFile, opaque: (path: string) => boolean, budge
     yield file;
     return;
   }
-  if (depth >= budget.limits.depth) throw refused(`archives are nested more than ${budget.limits.depth} deep`, { at: placeOf(file) });
+  if (depth >= budget.limits.depth) throw refused(`archives are nested more than ${budget.limits.depth} deep`, { at: locationParts(file) });
   try {
     if (decompress) {
       const inner = new ByteReader(bounded(decompress, bytes.chunks(), budget));
       try {
-        yield* walk({ containers, path, bytes: inner, compressed: true }, opaque, budget, depth + 1);
+        yield* walkArchive({ containers, path, bytes: inner, compressed: true }, opaque, budget, depth + 1);
         await inner.drain();
       } finally {
         await inner.close();
@@ -191,16 +196,16 @@ async function* walk(file: ArchiveFile, opaque: (path: string) => boolean, budge
     }
     for await (const entry of entries(bytes, budget)) {
       const child: ArchiveFile = { containers: [...containers, path], ...entry };
-      yield* walk(child, opaque, budget, depth + 1);
+      yield* walkArchive(child, opaque, budget, depth + 1);
     }
   } catch (error) {
     throw located(error, file);
   }
 }
 
-/** The failure with the file where it happened, unless it has that already; an error that is no `Failure` is given back as it is. */
+/** Adds the file to a `Failure` that does not name it yet; any other error is returned as it is. */
 export function located(error: unknown, file: FileLocation): unknown {
-  return error instanceof Failure ? error.within(...placeOf(file)) : error;
+  return error instanceof Failure ? error.within(...locationParts(file)) : error;
 }
 
 /* ---- compression ---- */
@@ -244,7 +249,7 @@ async function* zstdByLibrary(source: Chunks): AsyncGenerator<Uint8Array> {
   yield* flush();
 }
 
-/** Zstd frames as they are, refused where one is cut short: Bun's decompressor takes a cut for the end. */
+/** Passes zstd frames through and refuses a truncated one: Bun's decompressor takes a truncated frame for the end. */
 async function* wholeFrames(source: Chunks): AsyncGenerator<Uint8Array> {
   const bytes = new ByteReader(source);
   try {
@@ -290,7 +295,7 @@ function littleEndian(bytes: Uint8Array): number {
   return bytes.reduceRight((number, byte) => number * 256 + byte, 0);
 }
 
-/** Decompressed bytes, refused where they grow out of proportion or do not decompress. */
+/** Decompressed bytes; refuses those that exceed the limits or are corrupt. */
 async function* bounded(run: (source: Chunks) => Chunks, source: Chunks, budget: Budget): AsyncGenerator<Uint8Array> {
   let [taken, given] = [0, 0];
   const counted = async function* () {
@@ -370,7 +375,7 @@ const WORDS: Readonly<Record<string, string>> = {
   FIFO: "named pipe",
 };
 
-/** The second block of the end, and the padding of the last record: what followed would be lost without a word. */
+/** The second block of the end, and the padding of the last record. Refuses anything that follows: it would be ignored silently. */
 async function endOfTar(bytes: ByteReader): Promise<void> {
   if ((await bytes.peek(TAR_BLOCK)).byteLength < TAR_BLOCK) throw refused("it is cut short: the end of the tar is missing");
   for await (const chunk of bytes.chunks())
@@ -378,13 +383,13 @@ async function endOfTar(bytes: ByteReader): Promise<void> {
 }
 
 async function* oneEntry(bytes: ByteReader, path: string, size: number): AsyncGenerator<TarEntry> {
-  const body = new ByteReader(exactly(bytes, size, path));
+  const body = new ByteReader(exactChunks(bytes, size, path));
   yield { path, bytes: body };
   await body.drain();
   await skip(bytes, 0, size);
 }
 
-async function* exactly(bytes: ByteReader, size: number, path: string): AsyncGenerator<Uint8Array> {
+async function* exactChunks(bytes: ByteReader, size: number, path: string): AsyncGenerator<Uint8Array> {
   let got = 0;
   for await (const chunk of bytes.chunks(size)) {
     got += chunk.byteLength;

@@ -1,14 +1,14 @@
-/** What stands in a charm's and a bundle's own files: metadata.yaml, manifest.yaml, bundle.yaml. */
+/** Reads the files of a charm or a bundle: metadata.yaml, manifest.yaml, bundle.yaml. */
 
 import * as v from "valibot";
 import { type Base, basesOfSeries, compareBases, expandAny, normalBase, uniqueBases } from "../catalog/base.ts";
 import type { Relations } from "../catalog/package.ts";
 import { refused } from "../errors.ts";
-import { mapOf } from "../schema.ts";
+import { mapByName } from "../schema.ts";
 import { readYaml, readYamls } from "../text.ts";
 
 const Text = v.fallback(v.string(), "");
-const Names = v.fallback(mapOf(v.unknown()), {});
+const Names = v.fallback(mapByName(v.unknown()), {});
 
 const ResourceMeta = v.looseObject({ type: v.fallback(v.string(), "file"), filename: Text, description: Text, "upstream-source": Text });
 
@@ -19,7 +19,7 @@ const Metadata = v.looseObject({
   "display-name": Text,
   subordinate: v.fallback(v.boolean(), false),
   series: v.fallback(v.array(v.string()), []),
-  resources: v.fallback(mapOf(v.fallback(ResourceMeta, { type: "file", filename: "", description: "", "upstream-source": "" })), {}),
+  resources: v.fallback(mapByName(v.fallback(ResourceMeta, { type: "file", filename: "", description: "", "upstream-source": "" })), {}),
   provides: Names,
   requires: Names,
   peers: Names,
@@ -115,7 +115,7 @@ export function readManifest(text: string, what: string): Base[] {
   return uniqueBases(bases).toSorted(compareBases("24.04"));
 }
 
-/** What a charm runs on by its own files: manifest.yaml, else the series of metadata.yaml, else every LTS. */
+/** The bases of a charm by its own files: manifest.yaml, else the series of metadata.yaml, else every LTS. */
 export function ownBases(manifest: readonly Base[], series: readonly string[]): Base[] {
   if (manifest.length > 0) return expandAny(manifest, []);
   const named = uniqueBases(series.flatMap(basesOfSeries));
@@ -127,7 +127,7 @@ const Application = v.looseObject({
   channel: v.fallback(v.optional(v.string()), undefined),
   resources: Names,
 });
-const Applications = v.fallback(mapOf(v.fallback(v.nullable(Application), null)), {});
+const Applications = v.fallback(mapByName(v.fallback(v.nullable(Application), null)), {});
 const Bundle = v.looseObject({ name: Text, description: Text, summary: Text, applications: Applications, services: Applications });
 
 export interface BundleFacts {
@@ -136,7 +136,7 @@ export interface BundleFacts {
   readonly description: string;
   /** Charmhub charms that it names; local ones are left out */
   readonly charms: readonly string[];
-  /** charm name to the channels that applications ask it from */
+  /** charm name to the channels that applications deploy it from */
   readonly channels: ReadonlyMap<string, ReadonlySet<string>>;
   /** charm name to resource name to the path of its image in the local registry, where the operator named one */
   readonly overrides: ReadonlyMap<string, ReadonlyMap<string, string>>;

@@ -1,6 +1,6 @@
 /**
- * Single blocks, decompressed in memory with a bound on what comes out. All throw where the block is corrupt or holds
- * more than `limit` bytes; where it is cut short, some give less than was put in.
+ * Single blocks, decompressed in memory with a bound on the output. All throw if the block is corrupt or decompresses to
+ * more than `limit` bytes; if it is truncated, some return fewer bytes than were compressed.
  */
 
 import zlib from "node:zlib";
@@ -9,7 +9,7 @@ import { reason } from "../errors.ts";
 
 export type Decompress = (block: Uint8Array, limit: number) => Uint8Array | Promise<Uint8Array>;
 
-/** The block may be right, but uses what is not read here; the message names it. */
+/** The block may be valid, but uses a feature that is not supported; the message names it. */
 export class Unsupported extends Error {}
 
 /** A zlib stream. */
@@ -52,7 +52,7 @@ class Input {
   }
 }
 
-/** What came out so far is also the dictionary that matches copy from. */
+/** The output so far is also the dictionary that matches copy from. */
 class Output {
   readonly bytes: Uint8Array;
   at = 0;
@@ -70,7 +70,7 @@ class Output {
   match(distance: number, length: number): void {
     if (distance > this.at) throw new Error("it points before its start");
     this.#room(length);
-    // One by one: a match may run into what it writes.
+    // Byte by byte: a match may overlap the bytes that it writes.
     for (const end = this.at + length; this.at < end; this.at += 1) this.bytes[this.at] = this.bytes[this.at - distance] ?? 0;
   }
 
@@ -150,7 +150,7 @@ export const unlzo: Decompress = (block, limit) => {
 
 /* ---- xz ---- */
 
-/** What the library says of a filter for machine code, of which it reads none. */
+/** The library's error for a filter of machine code: it supports none. */
 const UNKNOWN_FILTER = /error code 6$/;
 
 /** An xz stream. */

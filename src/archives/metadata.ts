@@ -2,11 +2,11 @@
 
 import * as v from "valibot";
 import { type Base, normalBase } from "../catalog/base.ts";
-import { formatChannel, parseChannel } from "../catalog/channel.ts";
+import { channelInFull, parseChannel } from "../catalog/channel.ts";
 import { type Details, type PackageType, type Publisher, TEXTS, type TextName } from "../catalog/package.ts";
 import { ALGORITHMS, type Algorithm } from "../digest.ts";
 import { printable, refused } from "../errors.ts";
-import { checkShape, mapOf } from "../schema.ts";
+import { checkShape, isObject, mapByName } from "../schema.ts";
 
 /** A row of the channel map as declared; null parts are unknown. */
 export interface DeclaredRow {
@@ -53,7 +53,7 @@ export interface Declaration {
   readonly paths?: Readonly<Record<string, string>>;
 }
 
-/* ---- what must be right is strict, what is only shown falls back to nothing ---- */
+/* ---- fields that matter are strict; fields that are only shown fall back to nothing ---- */
 
 const lenient = <T extends v.GenericSchema>(schema: T) => v.fallback(v.optional(schema), undefined);
 const absent = <T extends v.GenericSchema>(schema: T) => v.nullish(schema);
@@ -104,7 +104,7 @@ const RowSchema = v.looseObject({
 
 const Head = { type: lenient(v.picklist(["charm", "bundle"])), name: v.string(), id: lenient(v.string()), "default-track": Text };
 
-/** What chp's own exports say besides the info reply: each release with its resources, and the checksums of each file as it is packed. */
+/** What chp's own exports add to the info reply: the resources of each release, and the checksums of each packed file. */
 const OwnSchema = v.looseObject({
   format: v.literal(1, "is not a format that is known: this export was made by a later chp"),
   releases: v.array(
@@ -113,12 +113,12 @@ const OwnSchema = v.looseObject({
       base: absent(BaseSchema),
       revision: Count,
       "released-at": Text,
-      resources: mapOf(Count),
+      resources: mapByName(Count),
     }),
   ),
   revisions: v.array(RevisionSchema),
   resources: v.array(ResourceSchema),
-  paths: v.optional(mapOf(v.string()), {}),
+  paths: v.optional(mapByName(v.string()), {}),
 });
 
 const InfoSchema = v.looseObject({
@@ -152,19 +152,12 @@ const FlatSchema = v.looseObject({
   download: Download,
 });
 
-/** One name for a channel: `14/stable`; a risk alone means track `latest`, which is how the public store shortens it. */
-function channelName(text: string, at: readonly string[]): string {
-  const channel = parseChannel(text);
-  if (!channel) throw refused(`${printable(text, 100)} is not a channel`, { at });
-  return formatChannel({ ...channel, track: channel.track ?? "latest" });
-}
-
 /**
  * Reads the value of a metadata.json; undefined where its shape is not a known one. Throws a `refused` failure at `at` that
  * names the field, where the shape is known and a value that matters is wrong.
  */
 export function readDeclaration(value: unknown, at: readonly string[]): Declaration | undefined {
-  if (Array.isArray(value)) return value.every((one) => isObject(one) && "charm" in one) ? fromRefresh(value, at) : undefined;
+  if (Array.isArray(value)) return value.every((item) => isObject(item) && "charm" in item) ? fromRefresh(value, at) : undefined;
   if (!isObject(value)) return undefined;
   if (Array.isArray(value["results"])) return fromRefresh(value["results"], at);
   if (isObject(value["charm"])) return fromRefresh([value], at);
@@ -174,10 +167,6 @@ export function readDeclaration(value: unknown, at: readonly string[]): Declarat
   return undefined;
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function fromInfo(value: unknown, at: readonly string[]): Declaration {
   const info = checkShape(InfoSchema, value, at);
   const first = info["default-release"] ?? undefined;
@@ -185,7 +174,7 @@ function fromInfo(value: unknown, at: readonly string[]): Declaration {
   const rows = info["channel-map"] ?? (first ? [first] : []);
   const shared = first?.resources ?? undefined;
   const declared = own?.releases.map((row, i) => ({
-    channel: channelName(row.channel, [...at, `chp.releases.${i}.channel`]),
+    channel: channelInFull(row.channel, [...at, `chp.releases.${i}.channel`]),
     base: row.base ? normalBase(row.base) : null,
     releasedAt: time(row["released-at"]),
     revision: row.revision,
@@ -196,7 +185,7 @@ function fromInfo(value: unknown, at: readonly string[]): Declaration {
     const text = name ?? (track && risk ? `${track}/${risk}` : (risk ?? track ?? ""));
     const same = first?.revision.revision === row.revision.revision ? shared : undefined;
     return {
-      channel: channelName(text, [...at, `channel-map.${i}.channel`]),
+      channel: channelInFull(text, [...at, `channel-map.${i}.channel`]),
       base: base ? normalBase(base) : null,
       releasedAt: time(row.channel["released-at"]),
       revision: row.revision.revision,
@@ -208,8 +197,8 @@ function fromInfo(value: unknown, at: readonly string[]): Declaration {
     type: info.type,
     name: info.name,
     id: info.id,
-    details: details(info.result ?? {}),
-    defaultTrack: info["default-track"] ?? nonEmpty(info.result?.["default-track"]) ?? firstTrack ?? undefined,
+    details: shownDetails(info.result ?? {}),
+    defaultTrack: info["default-track"] ?? filledText(info.result?.["default-track"]) ?? firstTrack ?? undefined,
     rows: declared ?? mapped,
     revisions: revisions([...(own?.revisions ?? []), ...[...rows, ...(first ? [first] : [])].map((row) => row.revision)]),
     // What chp packed without upstream's credentials has other digests than upstream says.
@@ -229,7 +218,7 @@ function fromRefresh(values: readonly unknown[], at: readonly string[]): Declara
   const rows = results.flatMap((result, i): DeclaredRow[] => {
     const charm = result.charm;
     if (!charm || !result["effective-channel"]) return [];
-    const channel = channelName(result["effective-channel"], [...at, `results.${i}.effective-channel`]);
+    const channel = channelInFull(result["effective-channel"], [...at, `results.${i}.effective-channel`]);
     const common = { channel, releasedAt: time(result["released-at"]), revision: charm.revision, resources: pins(charm.resources) };
     const bases = known(charm.bases);
     return bases.length > 0 ? bases.map((base) => ({ ...common, base })) : [{ ...common, base: null }];
@@ -238,7 +227,7 @@ function fromRefresh(values: readonly unknown[], at: readonly string[]): Declara
     type: firstCharm.type,
     name,
     id: firstCharm.id ?? first.id,
-    details: details(firstCharm),
+    details: shownDetails(firstCharm),
     defaultTrack: undefined,
     rows,
     revisions: revisions(charms),
@@ -253,7 +242,7 @@ function fromFlat(value: unknown, at: readonly string[]): Declaration {
     flat.revision === undefined || flat.revision === null || !flat.channel
       ? undefined
       : {
-          channel: channelName(flat.channel, [...at, "channel"]),
+          channel: channelInFull(flat.channel, [...at, "channel"]),
           releasedAt: time(flat["released-at"]),
           revision: flat.revision,
           resources: pins(flat.resources),
@@ -262,7 +251,7 @@ function fromFlat(value: unknown, at: readonly string[]): Declaration {
     type: flat.type,
     name: flat.name,
     id: flat.id ?? flat["package-id"],
-    details: details(flat),
+    details: shownDetails(flat),
     defaultTrack: flat["default-track"],
     rows: common ? (bases.length > 0 ? bases.map((base) => ({ ...common, base })) : [{ ...common, base: null }]) : [],
     revisions: typeof flat.revision === "number" ? revisions([{ ...flat, revision: flat.revision }]) : [],
@@ -278,23 +267,23 @@ function pins(listed: readonly { name: string; revision: number }[] | null | und
   return listed ? Object.fromEntries(listed.map(({ name, revision }) => [name, revision])) : undefined;
 }
 
-/** Each revision once: the first that describes it, with the texts that later ones add. */
+/** Each revision once: as first described, with the texts that later descriptions add. */
 function revisions(all: readonly Record<string, unknown>[]): DeclaredRevision[] {
   const found = new Map<number, DeclaredRevision>();
-  for (const one of all) {
-    const number = one["revision"] as number;
+  for (const described of all) {
+    const number = described["revision"] as number;
     const before = found.get(number);
     const texts = Object.fromEntries(
-      TEXTS.flatMap((name) => (typeof one[name] === "string" && one[name] !== "" ? [[name, one[name]]] : [])),
+      TEXTS.flatMap((name) => (typeof described[name] === "string" && described[name] !== "" ? [[name, described[name]]] : [])),
     );
     found.set(number, {
       revision: number,
-      version: before?.version ?? nonEmpty(one["version"]),
-      createdAt: before?.createdAt ?? time(nonEmpty(one["created-at"])),
-      bases: before && before.bases.length > 0 ? before.bases : known(one["bases"] as (Base | null)[] | undefined),
-      sums: { ...sums(one["download"]), ...before?.sums },
+      version: before?.version ?? filledText(described["version"]),
+      createdAt: before?.createdAt ?? time(filledText(described["created-at"])),
+      bases: before && before.bases.length > 0 ? before.bases : known(described["bases"] as (Base | null)[] | undefined),
+      sums: { ...sums(described["download"]), ...before?.sums },
       texts: { ...texts, ...before?.texts },
-      attributes: before?.attributes ?? (isObject(one["attributes"]) ? strings(one["attributes"]) : undefined),
+      attributes: before?.attributes ?? (isObject(described["attributes"]) ? strings(described["attributes"]) : undefined),
     });
   }
   return [...found.values()];
@@ -316,13 +305,13 @@ function resources(all: readonly v.InferOutput<typeof ResourceSchema>[]): Declar
 function sums(download: unknown): DeclaredSums {
   if (!isObject(download)) return {};
   const hashes = ALGORITHMS.flatMap((a) => {
-    const hash = nonEmpty(download[`hash-${a}`]);
+    const hash = filledText(download[`hash-${a}`]);
     return hash && /^[0-9a-fA-F]{64,128}$/.test(hash) ? [[a, hash.toLowerCase()]] : [];
   });
   return { ...Object.fromEntries(hashes), ...(typeof download["size"] === "number" && { size: download["size"] }) };
 }
 
-function nonEmpty(value: unknown): string | undefined {
+function filledText(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
@@ -345,7 +334,7 @@ export function time(value: string | undefined): string | undefined {
 const DETAIL_KEYS = ["title", "summary", "description", "license", "store-url", "website", "bugs-url"] as const;
 
 /** What `info` and `find` show of a package; anything of another type than the API's is left out, unknown keys are kept. */
-function details(value: Record<string, unknown>): Details {
+function shownDetails(value: Record<string, unknown>): Details {
   const categories = v.safeParse(v.array(v.object({ featured: v.fallback(v.boolean(), false), name: v.string() })), value["categories"]);
   const shown = Object.fromEntries(DETAIL_KEYS.flatMap((key) => (typeof value[key] === "string" ? [[key, value[key]]] : [])));
   const kept = Object.fromEntries(

@@ -6,7 +6,7 @@ import { isTarHeader, TAR_BLOCK } from "./tarheader.ts";
 
 const MAX_PATH = 4096;
 
-/** `./a/b` → `a/b`. Throws a `refused` failure for what could point outside, and for characters that are not for printing. */
+/** `./a/b` → `a/b`. Throws a `refused` failure for a path that leaves its folder, and for unprintable characters. */
 export function safePath(path: string): string {
   if (path.length > MAX_PATH) throw refused(`a path in it is longer than ${MAX_PATH} characters`);
   if (printable(path, MAX_PATH + 1) !== path) throw refused(`the path ${printable(path, 200)} has characters that are not for printing`);
@@ -24,7 +24,7 @@ export const HEAD_SIZE = TAR_BLOCK;
 
 export type FileKind = (typeof KINDS)[number]["kind"] | "unknown";
 
-/** What makes a file one of a kind: its path, its first bytes, or either. */
+/** How files of a kind are recognised: by path, by the first bytes, or by either. */
 interface FileRule<K extends string> {
   readonly kind: K;
   readonly path?: (path: string, name: string) => boolean;
@@ -35,7 +35,7 @@ function rule<const K extends string>(kind: K, parts: Omit<FileRule<K>, "kind">)
   return { kind, ...parts };
 }
 
-/** Every kind of file that an import knows. The first rule that holds decides, so the order is part of the meaning. */
+/** Every kind of file that an import knows. The first rule that matches decides, so their order matters. */
 const KINDS = [
   // What macOS leaves in archives and folders.
   rule("litter", { path: (path, name) => name.startsWith("._") || name === ".DS_Store" || path.split("/").includes("__MACOSX") }),
@@ -44,19 +44,19 @@ const KINDS = [
     path: (path, name) => path.split("/").at(-2) === "resources" || /^[^.]+\..+_\d+$/.test(name) || /^resource_.+_r\d+(_.*)?$/.test(name),
   }),
   // Archives, which are read file by file.
-  rule("gzip", { head: startsWith(0x1f, 0x8b) }),
-  rule("zstd", { head: startsWith(0x28, 0xb5, 0x2f, 0xfd) }),
+  rule("gzip", { head: magicIs(0x1f, 0x8b) }),
+  rule("zstd", { head: magicIs(0x28, 0xb5, 0x2f, 0xfd) }),
   rule("tar", { head: isTarHeader }),
   // Stored as they are: snaps and components, charms and bundles.
-  rule("squashfs", { head: startsWith(...Buffer.from("hsqs")) }),
-  rule("zip", { head: startsWith(0x50, 0x4b, 3, 4) }),
-  rule("zip", { head: startsWith(0x50, 0x4b, 5, 6) }),
+  rule("squashfs", { head: magicIs(...Buffer.from("hsqs")) }),
+  rule("zip", { head: magicIs(0x50, 0x4b, 3, 4) }),
+  rule("zip", { head: magicIs(0x50, 0x4b, 5, 6) }),
   // Read, and not stored.
   rule("checksums", { path: (_, name) => name === SUMS_FILE || name === SIGNATURE_FILE }),
   rule("lock", { path: (path) => path === LOCK_FILE }),
   // By its name a snap or a component, but no squashfs.
   rule("snap", { path: (_, name) => /\.(snap|comp)$/.test(name) }),
-  rule("assertions", { head: startsWith(...Buffer.from("type: ")) }),
+  rule("assertions", { head: magicIs(...Buffer.from("type: ")) }),
   rule("assertions", { path: (_, name) => name.endsWith(".assert") }),
   rule("registration", { path: (_, name) => /^registration_bundle[^/]*\.b64$/.test(name) }),
   // By its name a charm or a bundle, but no zip.
@@ -66,16 +66,16 @@ const KINDS = [
   rule("yaml", { path: (_, name) => /\.ya?ml$/.test(name) }),
 ] as const;
 
-function startsWith(...magic: readonly number[]): (head: Uint8Array) => boolean {
+function magicIs(...magic: readonly number[]): (head: Uint8Array) => boolean {
   return (head) => magic.every((byte, i) => head[i] === byte);
 }
 
 const NOTHING = new Uint8Array();
 
-/** What a file is. `head`: its first `HEAD_SIZE` bytes; without them, what its name alone says. */
+/** The kind of a file. `head`: its first `HEAD_SIZE` bytes; without them the name alone decides. */
 export function classify(path: string, head: Uint8Array = NOTHING): FileKind {
   const name = path.slice(path.lastIndexOf("/") + 1);
-  const found = KINDS.find((one: FileRule<string>) => (one.path?.(path, name) ?? false) || (one.head?.(head) ?? false));
+  const found = KINDS.find((candidate: FileRule<string>) => (candidate.path?.(path, name) ?? false) || (candidate.head?.(head) ?? false));
   return found?.kind ?? "unknown";
 }
 
@@ -84,7 +84,7 @@ export function isResource(path: string): boolean {
   return classify(path) === "resource";
 }
 
-/** Whether a path is of what macOS leaves behind, which is never read. */
+/** Whether macOS left the file behind; such files are never read. */
 export function isLitter(path: string): boolean {
   return classify(path) === "litter";
 }

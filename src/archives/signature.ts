@@ -1,5 +1,5 @@
 /**
- * What is carried to the other side can be checked there: SHA256SUMS as coreutils writes it, signed as minisign signs.
+ * Lists of checksums and their signatures: SHA256SUMS in the format of coreutils, signed in the format of minisign.
  *
  * Keys and signatures are minisign's own (Ed25519 over BLAKE2b-512, the global signature over the trusted comment), so
  * `minisign -V` checks what chp signed, and chp what `minisign -S` did. A secret key has no password: its file is 0600.
@@ -62,7 +62,7 @@ export interface PublicKey {
   readonly id: string;
   /** the second line of its file: 56 characters of base64 */
   readonly text: string;
-  /** what its file calls it; empty: nothing. For people, it proves nothing */
+  /** the comment of its file, which may be empty; for people only, it proves nothing */
   readonly comment: string;
 }
 
@@ -115,8 +115,8 @@ export function readPublicKey(text: string, what: string): PublicKey {
   const key = (comment === "" && !first.startsWith(COMMENT) ? first : (lines[1] ?? "")).trim();
   if (bytesOf(key, SIZES.secret)) throw refused(`${what} is a secret key, which never leaves its machine`, { next: "give its .pub file" });
   const bytes = bytesOf(key, SIZES.public);
-  if (!bytes || !startsWith(bytes, ALGORITHM)) throw refused(`${what} is not a public key as chp keygen or minisign writes it`);
-  // minisign's own comment says no more than the id.
+  if (!bytes || !hasPrefix(bytes, ALGORITHM)) throw refused(`${what} is not a public key as chp keygen or minisign writes it`);
+  // minisign's default comment repeats the id.
   const named = /^minisign public key [0-9A-F]+$/.test(comment) ? "" : printable(comment, MAX_COMMENT);
   return { id: idOf(bytes.subarray(2, 10)), text: key, comment: named };
 }
@@ -124,9 +124,9 @@ export function readPublicKey(text: string, what: string): PublicKey {
 /** Reads a secret key without a password. Throws a `refused` failure that begins with `what` and shows nothing of the key. */
 export function readSecretKey(text: string, what: string): SecretKey {
   const bytes = bytesOf(text.split(/\r?\n/)[1]?.trim() ?? "", SIZES.secret);
-  if (!bytes || !startsWith(bytes, ALGORITHM) || !startsWith(bytes.subarray(SECRET.checksum), CHECKSUM))
+  if (!bytes || !hasPrefix(bytes, ALGORITHM) || !hasPrefix(bytes.subarray(SECRET.checksum), CHECKSUM))
     throw refused(`${what} is not a secret key as chp keygen or minisign -G -W writes it`, { next: "chp keygen FILE makes one" });
-  if (!startsWith(bytes.subarray(SECRET.password), NO_PASSWORD))
+  if (!hasPrefix(bytes.subarray(SECRET.password), NO_PASSWORD))
     throw refused(`${what} is protected by a password, which chp can't ask for`, {
       next: `minisign -C -W -s ${printable(what, 200)} takes the password away; or chp keygen FILE makes another key`,
     });
@@ -163,7 +163,7 @@ function publicBytes(key: KeyObject): Buffer {
 
 /* ---- signatures ---- */
 
-/** What a signature says of itself; it was checked only where `verify` gave it. */
+/** The claims of a signature; they are verified only in the result of `verify`. */
 export interface Signature {
   /** id of the key that it says it is by */
   readonly keyId: string;
@@ -193,15 +193,15 @@ function trustedComment(now: number): string {
   return `chp export of ${new Date(now).toISOString().slice(0, 19)}Z`;
 }
 
-/** What a signature says of itself, unchecked. Throws a `refused` failure that begins with `what`. */
+/** The claims of a signature, unverified. Throws a `refused` failure that begins with `what`. */
 export function readSignature(text: string, what: string): Signature {
   const { keyId, comment } = parse(text, what);
   return { keyId, comment };
 }
 
 /**
- * The key that signed the list, with the comment that the signature covers. Throws a `refused` failure that begins with `what`: by none
- * of these keys, or a signature that is wrong.
+ * The key that signed the list, with the comment that the signature covers. Throws a `refused` failure that begins with `what`
+ * if none of these keys signed it, or the signature is invalid.
  */
 export function verify(
   sums: string | Uint8Array,
@@ -227,7 +227,7 @@ export function verify(
   return { key, comment: signature.comment };
 }
 
-/** That a key is not among the accepted ones. */
+/** The failure for a key that is not accepted. */
 export function notAccepted(keyId: string, accepted: readonly PublicKey[], what: string): Failure {
   return refused(`${what} is by key ${keyId}, and accepted are ${accepted.map(showKey).join(", ") || "none"}`, {
     next: "chp accept-key FILE.pub accepts its key, if that is one to be trusted",
@@ -238,9 +238,9 @@ function parse(text: string, what: string): ReadSignature {
   const [first = "", second = "", third = "", fourth = "", ...rest] = text.replace(/\n$/, "").split("\n");
   const signature = bytesOf(second, SIZES.signature);
   const global = bytesOf(fourth, SIZES.global);
-  const prehashed = signature !== undefined && startsWith(signature, PREHASHED);
+  const prehashed = signature !== undefined && hasPrefix(signature, PREHASHED);
   const isWhole = first.startsWith(COMMENT) && third.startsWith(TRUSTED_COMMENT) && rest.length === 0;
-  if (!signature || !global || !isWhole || !(prehashed || startsWith(signature, ALGORITHM)))
+  if (!signature || !global || !isWhole || !(prehashed || hasPrefix(signature, ALGORITHM)))
     throw refused(`${what} is not a signature as chp or minisign writes it`);
   const comment = third.slice(TRUSTED_COMMENT.length);
   return { keyId: idOf(signature.subarray(2, 10)), comment, prehashed, bytes: signature.subarray(10), global };
@@ -256,7 +256,7 @@ function bytesOf(text: string, size: number): Buffer | undefined {
   return bytes.byteLength === size && bytes.toString("base64") === text ? bytes : undefined;
 }
 
-function startsWith(bytes: Uint8Array, head: Uint8Array): boolean {
+function hasPrefix(bytes: Uint8Array, head: Uint8Array): boolean {
   return head.every((byte, i) => bytes[i] === byte);
 }
 

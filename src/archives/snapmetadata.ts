@@ -1,10 +1,10 @@
-/** What an export's JSON and YAML say of snaps: the store's info and refresh replies, or a map channel → revision. See handlers/snapd.md, Exported files. */
+/** Reads the JSON and YAML of an export that describe snaps: the store's info and refresh replies, or a map channel → revision. See handlers/snapd.md, Exported files. */
 
 import * as v from "valibot";
-import { formatChannel, isRisk, parseChannel } from "../catalog/channel.ts";
+import { channelInFull, formatChannel, isRisk, parseChannel } from "../catalog/channel.ts";
 import { ARCHITECTURES, type SnapDetails } from "../catalog/snap.ts";
 import { printable, refused } from "../errors.ts";
-import { checkShape, mapOf } from "../schema.ts";
+import { checkShape, isObject, mapByName } from "../schema.ts";
 
 export interface DeclaredSnapRow {
   /** in full */
@@ -24,9 +24,9 @@ export interface DeclaredSnapRevision {
   readonly facts: Readonly<Record<string, unknown>>;
 }
 
-/** What one text says of one snap. */
+/** What one file declares about one snap. */
 export interface DeclaredSnap {
-  /** undefined: the only snap that is beside it */
+  /** undefined: the only snap in the same folder */
   readonly name?: string;
   readonly id?: string;
   readonly details: SnapDetails;
@@ -43,7 +43,7 @@ const lenient = <T extends v.GenericSchema>(schema: T) => v.fallback(v.optional(
 
 const Count = v.pipe(v.number("is not a number"), v.safeInteger("is not a whole number"), v.minValue(1, "is less than 1"));
 const Text = lenient(v.string());
-const Links = lenient(mapOf(v.fallback(v.array(v.string()), [])));
+const Links = lenient(mapByName(v.fallback(v.array(v.string()), [])));
 const Categories = lenient(v.array(v.object({ name: v.string(), featured: v.fallback(v.boolean(), false) })));
 
 const DETAILS = {
@@ -83,7 +83,7 @@ const RowSchema = v.looseObject({
   ...REVISION,
 });
 
-/** What chp's own exports say besides: something of every revision, also of those in no channel. */
+/** What chp's own exports add: facts about every revision, including those in no channel. */
 const OwnSchema = v.looseObject({
   format: v.literal(1, "is not a format that is known: this export was made by a later chp"),
   revisions: v.array(v.looseObject({ revision: Count, ...REVISION })),
@@ -117,7 +117,7 @@ const MapValue = v.union([
     v.transform(({ revision }) => revision),
   ),
 ]);
-const ChannelMap = mapOf(v.union([MapValue, mapOf(MapValue)]));
+const ChannelMap = mapByName(v.union([MapValue, mapByName(MapValue)]));
 const RowList = v.array(v.looseObject({ channel: v.string(), revision: Count, architecture: Text, "released-at": Text }));
 const MapSchema = v.looseObject({
   name: Text,
@@ -127,7 +127,7 @@ const MapSchema = v.looseObject({
   categories: Categories,
 });
 
-/** What `value` says of snaps; undefined where it is about something else. Throws a `refused` failure where a value that matters is wrong. */
+/** The snaps that `value` describes; undefined if it is about something else. Throws a `refused` failure where a value that matters is wrong. */
 export function readSnapDeclarations(value: unknown, what: string): DeclaredSnap[] | undefined {
   if (Array.isArray(value)) return declarationList(value, what);
   if (!isObject(value)) return undefined;
@@ -136,25 +136,21 @@ export function readSnapDeclarations(value: unknown, what: string): DeclaredSnap
   if (typeof value["snap-id"] === "string" && Array.isArray(value["channel-map"]) && isNested(value["channel-map"]))
     return [info(checkShape(InfoSchema, value, what), what)];
   const results = Array.isArray(value["results"]) ? value["results"] : [value];
-  const snaps = results.filter((one) => isObject(one) && isObject(one["snap"]) && typeof one["snap-id"] === "string");
-  if (snaps.length > 0) return snaps.map((one) => result(checkShape(ResultSchema, one, what), what));
+  const snaps = results.filter((item) => isObject(item) && isObject(item["snap"]) && typeof item["snap-id"] === "string");
+  if (snaps.length > 0) return snaps.map((snap) => result(checkShape(ResultSchema, snap, what), what));
   return channelMap(value, what);
 }
 
 /** Rows of one snap, or a list of declarations of several. */
 function declarationList(list: readonly unknown[], what: string): DeclaredSnap[] | undefined {
-  const rows = rowsOf(list, what);
+  const rows = declaredRows(list, what);
   if (rows) return [{ details: {}, rows, revisions: [] }];
-  const each = list.map((one) => (isObject(one) ? readSnapDeclarations(one, what) : undefined));
-  return each.length > 0 && each.every((one) => one !== undefined) ? each.flat() : undefined;
+  const each = list.map((item) => (isObject(item) ? readSnapDeclarations(item, what) : undefined));
+  return each.length > 0 && each.every((found) => found !== undefined) ? each.flat() : undefined;
 }
 
 function isNested(rows: readonly unknown[]): boolean {
   return rows.every((row) => isObject(row) && isObject(row["channel"]));
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function info(reply: v.InferOutput<typeof InfoSchema>, what: string): DeclaredSnap {
@@ -174,18 +170,18 @@ function info(reply: v.InferOutput<typeof InfoSchema>, what: string): DeclaredSn
         ...(channel["released-at"] && { releasedAt: channel["released-at"] }),
       };
     }),
-    revisions: [...(reply.chp?.revisions ?? []), ...reply["channel-map"]].map(revisionOf),
+    revisions: [...(reply.chp?.revisions ?? []), ...reply["channel-map"]].map(declaredRevision),
     ...(reply.chp && { whole: true as const }),
   };
 }
 
-/** A reply spells a branch in the name alone. */
+/** In a reply, only the name of a channel has the branch. */
 function channelOfRow(channel: v.InferOutput<typeof RowSchema>["channel"], what: string): string {
   const { name, track, risk, branch } = channel;
   const full = [track || "latest", ...(risk ? [risk] : []), ...(branch ? [branch] : [])].join("/");
   const named = name === undefined ? undefined : parseChannel(name);
   if (named?.branch !== undefined && !branch) return formatChannel({ ...named, track: named.track ?? (track || "latest") });
-  return risk ? channelName(full, what) : channelName(name ?? full, what);
+  return risk ? channelInFull(full, [what]) : channelInFull(name ?? full, [what]);
 }
 
 function result(reply: v.InferOutput<typeof ResultSchema>, what: string): DeclaredSnap {
@@ -203,17 +199,17 @@ function result(reply: v.InferOutput<typeof ResultSchema>, what: string): Declar
     rows: channel
       ? [
           {
-            channel: channelName(channel, what),
+            channel: channelInFull(channel, [what]),
             revision: snap.revision,
             ...(reply["released-at"] && { releasedAt: reply["released-at"] }),
           },
         ]
       : [],
-    revisions: [revisionOf(snap)],
+    revisions: [declaredRevision(snap)],
   };
 }
 
-function revisionOf(row: v.InferOutput<v.ObjectSchema<typeof REVISION, undefined>> & { revision: number }): DeclaredSnapRevision {
+function declaredRevision(row: v.InferOutput<v.ObjectSchema<typeof REVISION, undefined>> & { revision: number }): DeclaredSnapRevision {
   const { version, type, base, confinement, architectures, epoch } = row;
   const facts = Object.entries({ version, type, base, confinement, architectures, epoch }).filter(([, value]) => value !== undefined);
   return {
@@ -236,7 +232,7 @@ function detailsOf(reply: v.InferInput<typeof DetailsSchema> | undefined): SnapD
 function channelMap(value: Record<string, unknown>, what: string): DeclaredSnap[] | undefined {
   for (const key of ["channel-map", "channels", "channel_map"]) {
     if (!Object.hasOwn(value, key)) continue;
-    const rows = rowsOf(value[key], what);
+    const rows = declaredRows(value[key], what);
     if (!rows) continue;
     const head = v.parse(MapSchema, value);
     if (head.name === undefined && head["snap-id"] === undefined && Object.hasOwn(value, "name")) return undefined;
@@ -252,22 +248,22 @@ function channelMap(value: Record<string, unknown>, what: string): DeclaredSnap[
       },
     ];
   }
-  const alone = rowsOf(value, what);
+  const alone = declaredRows(value, what);
   if (alone) return [{ details: {}, rows: alone, revisions: [] }];
   const named = Object.entries(value).map(([name, map]) => {
     const [only, ...more] = isObject(map) || Array.isArray(map) ? (readSnapDeclarations(map, what) ?? []) : [];
     return only && more.length === 0 ? { ...only, name: only.name ?? name } : undefined;
   });
-  return named.length > 0 && named.every((one) => one !== undefined) ? named : undefined;
+  return named.length > 0 && named.every((snap) => snap !== undefined) ? named : undefined;
 }
 
 /** Undefined where it is no map of channels. */
-function rowsOf(value: unknown, what: string): DeclaredSnapRow[] | undefined {
+function declaredRows(value: unknown, what: string): DeclaredSnapRow[] | undefined {
   if (Array.isArray(value)) {
     const list = v.safeParse(RowList, value);
     if (!list.success || list.output.length === 0) return undefined;
     return list.output.map((row) => ({
-      channel: channelName(row.channel, what),
+      channel: channelInFull(row.channel, [what]),
       revision: row.revision,
       ...(row.architecture && { architecture: architecture(row.architecture, what) }),
       ...(row["released-at"] && { releasedAt: row["released-at"] }),
@@ -276,39 +272,33 @@ function rowsOf(value: unknown, what: string): DeclaredSnapRow[] | undefined {
   const map = v.safeParse(ChannelMap, value);
   if (!map.success || Object.keys(map.output).length === 0) return undefined;
   const rows: DeclaredSnapRow[] = [];
-  for (const [key, one] of Object.entries(map.output)) {
-    if (isArchitecture(key) && typeof one === "object")
-      for (const [channel, revision] of Object.entries(one))
-        rows.push({ channel: channelName(channel, what), architecture: key, revision });
+  for (const [key, target] of Object.entries(map.output)) {
+    if (isArchitecture(key) && typeof target === "object")
+      for (const [channel, revision] of Object.entries(target))
+        rows.push({ channel: channelInFull(channel, [what]), architecture: key, revision });
     else if (!looksLikeChannel(key)) return undefined;
-    else if (typeof one === "number") rows.push({ channel: channelName(key, what), revision: one });
-    else if (Object.keys(one).every(isArchitecture))
-      for (const [arch, revision] of Object.entries(one)) rows.push({ channel: channelName(key, what), architecture: arch, revision });
+    else if (typeof target === "number") rows.push({ channel: channelInFull(key, [what]), revision: target });
+    else if (Object.keys(target).every(isArchitecture))
+      for (const [arch, revision] of Object.entries(target))
+        rows.push({ channel: channelInFull(key, [what]), architecture: arch, revision });
     else return undefined;
   }
   return rows;
 }
 
-/** A word alone may be anything; with a risk in it, it is meant. */
+/** A single word may be anything; a text that names a risk is a channel. */
 function looksLikeChannel(text: string): boolean {
   const channel = parseChannel(text);
   return channel !== undefined && text.split("/").some(isRisk);
 }
 
 function isArchitecture(text: string): boolean {
-  return text === "all" || ARCHITECTURES.some((one) => one === text);
+  return text === "all" || ARCHITECTURES.some((known) => known === text);
 }
 
 function architecture(text: string, what: string): string {
   if (!isArchitecture(text)) throw refused(`${printable(text, 100)} is not an architecture that snapd has`, { at: [what] });
   return text;
-}
-
-/** One name for a channel; a risk alone means track `latest`. */
-function channelName(text: string, what: string): string {
-  const channel = parseChannel(text);
-  if (!channel) throw refused(`${printable(text, 100)} is not a channel`, { at: [what] });
-  return formatChannel({ ...channel, track: channel.track ?? "latest" });
 }
 
 const PackagesYaml = v.looseObject({
@@ -322,6 +312,6 @@ export function readSnapsYaml(value: unknown, what: string): DeclaredSnap[] | un
   return parsed.output.packages.flatMap(({ name, revision, push_channel: channel }) =>
     revision === undefined || channel === undefined
       ? []
-      : [{ name, details: {}, rows: [{ channel: channelName(channel, what), revision }], revisions: [] }],
+      : [{ name, details: {}, rows: [{ channel: channelInFull(channel, [what]), revision }], revisions: [] }],
   );
 }

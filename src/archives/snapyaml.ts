@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { ANY_ARCHITECTURE, type Epoch, SNAP_NAME, SNAP_TYPES, type SnapFacts, type SnapType } from "../catalog/snap.ts";
 import { printable, refused } from "../errors.ts";
-import { mapOf } from "../schema.ts";
+import { mapByName } from "../schema.ts";
 import { readYaml } from "../text.ts";
 
 /** What snapd takes a list of formats for: strictly increasing, at most ten. */
@@ -16,12 +16,12 @@ const Texts = v.fallback(
     v.pipe(v.array(v.string()), v.maxLength(MAX_LIST)),
     v.pipe(
       v.string(),
-      v.transform((one) => (one === "" ? [] : [one])),
+      v.transform((text) => (text === "" ? [] : [text])),
     ),
   ]),
   [],
 );
-const Names = v.fallback(mapOf(v.unknown()), {});
+const Names = v.fallback(mapByName(v.unknown()), {});
 
 const SnapYaml = v.looseObject({
   name: v.string(),
@@ -37,8 +37,8 @@ const SnapYaml = v.looseObject({
   license: Text,
   website: Texts,
   contact: Texts,
-  links: v.fallback(mapOf(Texts), {}),
-  apps: v.fallback(mapOf(v.fallback(v.looseObject({ "common-id": Text }), { "common-id": undefined })), {}),
+  links: v.fallback(mapByName(Texts), {}),
+  apps: v.fallback(mapByName(v.fallback(v.looseObject({ "common-id": Text }), { "common-id": undefined })), {}),
   components: Names,
   plugs: Names,
   provenance: Text,
@@ -114,8 +114,8 @@ export function readEpoch(value: unknown, what: string): Epoch {
   }
   const parsed = v.safeParse(EpochMap, value);
   const lists = parsed.success ? [parsed.output.read ?? parsed.output.write, parsed.output.write ?? parsed.output.read] : [];
-  const [read = [], write = []] = lists.map((list) => list?.map((one) => (/^\d{1,9}$/.test(one) ? Number(one) : Number.NaN)));
-  if (!isEpochList(read) || !isEpochList(write) || !read.some((one) => write.includes(one)))
+  const [read = [], write = []] = lists.map((list) => list?.map((text) => (/^\d{1,9}$/.test(text) ? Number(text) : Number.NaN)));
+  if (!isEpochList(read) || !isEpochList(write) || !read.some((epoch) => write.includes(epoch)))
     throw refused(`${what}: its epoch is not one that snapd takes`);
   return { read, write };
 }
@@ -124,7 +124,7 @@ function isEpochList(list: readonly number[]): boolean {
   return (
     list.length > 0 &&
     list.length <= MAX_EPOCHS &&
-    list.every((one, i) => Number.isSafeInteger(one) && (i === 0 || one > (list[i - 1] ?? 0)))
+    list.every((epoch, i) => Number.isSafeInteger(epoch) && (i === 0 || epoch > (list[i - 1] ?? 0)))
   );
 }
 

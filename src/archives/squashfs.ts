@@ -1,7 +1,7 @@
 /**
  * Single files out of a squashfs 4.0 image, such as a snap, by random access and without trust in it.
  *
- * Only what is on the way to a file is read. Layout: "Squashfs Binary Format" of the squashfs-tools-ng project, and the
+ * Only the blocks on the way to a file are read. Layout: "Squashfs Binary Format" of the squashfs-tools-ng project, and the
  * kernel's Documentation/filesystems/squashfs.rst; all numbers are little-endian.
  */
 
@@ -21,7 +21,7 @@ export interface SquashfsLimits {
 
 export const SQUASHFS_LIMITS: SquashfsLimits = { file: 2 * MIB, metadata: 4 * MIB };
 
-/** The image may be right, but a block on the way is compressed in a way that is not read here. */
+/** The image may be valid, but a block on the way to a file uses a compression that is not supported. */
 export class UnreadableSquashfs extends Failure {
   /** as people name it, `lzma` or `xz with filter 7` */
   readonly compression: string;
@@ -120,7 +120,7 @@ interface OtherInode {
 
 const COMMON = 16;
 
-/** What is read of an inode, by its type: bytes after those that all have, and what they say. */
+/** How inodes are read, by type: the number of bytes after the common header, and how they are decoded. */
 const INODES: ReadonlyMap<number, { readonly bytes: number; readonly read: (view: DataView, rest: Cursor) => FolderInode | FileInode }> =
   new Map([
     [1, { bytes: 16, read: (view) => folder(u32(view, 0), u16(view, 10), u16(view, 8)) }],
@@ -153,7 +153,7 @@ class SquashfsImage {
   }
 
   static async open(snap: ReadAt, limits: SquashfsLimits): Promise<SquashfsImage> {
-    const head = await exactly(snap, 0, Math.min(snap.size, SUPERBLOCK));
+    const head = await readExactly(snap, 0, Math.min(snap.size, SUPERBLOCK));
     return new SquashfsImage(snap, limits, superblockOf(head, snap.size));
   }
 
@@ -271,7 +271,7 @@ class SquashfsImage {
 
   #read(start: number, count: number): Promise<Uint8Array> {
     if (!(start >= SUPERBLOCK && start + count <= this.#superblock.size)) throw corrupt("it points beyond its end");
-    return exactly(this.#snap, start, start + count);
+    return readExactly(this.#snap, start, start + count);
   }
 }
 
@@ -362,7 +362,7 @@ function* entriesOf(list: Uint8Array): Generator<Reference & { readonly name: Ui
   }
 }
 
-async function exactly(snap: ReadAt, start: number, end: number): Promise<Uint8Array> {
+async function readExactly(snap: ReadAt, start: number, end: number): Promise<Uint8Array> {
   const bytes = await snap.bytes(start, end);
   if (bytes.byteLength !== end - start) throw corrupt("it is cut short");
   return bytes;

@@ -1,6 +1,6 @@
 /**
- * An archive that is laid out before it is written. Every file of it is a region whose place and length follow from the
- * sizes alone, so files are written in any order, at the same time, and straight to where they stay.
+ * An archive that is laid out before it is written. The offset and length of every file follow from the sizes alone, so files are
+ * written in any order, at the same time, and straight to their final offset.
  *
  * Charms and snaps are compressed already, so gzip only stores; and since gzip members may follow each other (RFC 1952),
  * each file is a member of its own. A file of a nested NAME.tar.gz is framed twice.
@@ -52,7 +52,7 @@ const END_OF_TAR = new Uint8Array(2 * BLOCK);
 /** Of all files, so that the same input gives the same bytes; GNU tar warns of 1970. */
 const MODIFIED = new Date(Date.UTC(2000, 0, 1));
 
-function header(path: string, size: number): Uint8Array {
+function tarHeader(path: string, size: number): Uint8Array {
   const { block, needsPax } = headerBlock("File", path, size);
   if (!needsPax) return block;
   const text = Buffer.from(new Pax({ path, size }).encodeBody());
@@ -112,7 +112,7 @@ function lengthIn({ gzip }: Frame, content: number): number {
 }
 
 function entryFrame(path: string, size: number, gzip: boolean): Frame {
-  return { before: header(path, size), after: padding(size), gzip };
+  return { before: tarHeader(path, size), after: padding(size), gzip };
 }
 
 /**
@@ -150,7 +150,7 @@ export class Layout {
     const size = frames.reduce((sum, frame, i) => sum + lengthOf(files[i]?.size ?? 0, [frame]), lengthOf(0, [end]));
     claim(this.#paths, path, path, size);
     const around = { before: NOTHING, after: NOTHING, gzip: this.#gzip };
-    this.#fixed.push(this.#append(path, 0, [{ ...around, before: header(path, size) }]));
+    this.#fixed.push(this.#append(path, 0, [{ ...around, before: tarHeader(path, size) }]));
     const pieces = files.map((file, i) => this.#append(`${path}/${file.path}`, file.size, [frames[i] ?? end, around]));
     this.#fixed.push(this.#append(path, 0, [end, { ...around, after: padding(size) }]));
     return pieces;
@@ -181,27 +181,27 @@ function claim(paths: Set<string>, path: string, shown: string, size: number): v
 /* ---- writing ---- */
 
 /**
- * Writes the payload of one piece, in order, with its frames. Hands the room a MiB at a time, one while the next fills:
+ * Writes the payload of one piece, in order, with its frames. Writes a MiB at a time, one while the next fills:
  * the memory of a writer is 2 MiB, however large the piece.
  */
 export class PieceWriter {
   readonly #piece: Piece;
-  readonly #room: RandomAccessOutput;
+  readonly #output: RandomAccessOutput;
   readonly #framers: readonly Framer[];
   readonly #runs: Runs;
   #taken = 0;
   #started = false;
 
-  constructor(piece: Piece, room: RandomAccessOutput) {
+  constructor(piece: Piece, output: RandomAccessOutput) {
     this.#piece = piece;
-    this.#room = room;
+    this.#output = output;
     let size = piece.size;
     this.#framers = piece.frames.map((frame) => {
       const framer = new Framer(frame, contentSize(frame, size));
       size = lengthIn(frame, contentSize(frame, size));
       return framer;
     });
-    this.#runs = new Runs(room, piece);
+    this.#runs = new Runs(output, piece);
   }
 
   /** Bytes of the payload so far. */
@@ -209,7 +209,7 @@ export class PieceWriter {
     return this.#taken;
   }
 
-  /** Bytes of the payload that are in the room for sure: a later writer can `replay` so many. */
+  /** Bytes of the payload that are written to the output: a later writer can `replay` so many. */
   get landed(): number {
     return this.#runs.landed;
   }
@@ -224,23 +224,23 @@ export class PieceWriter {
   }
 
   /**
-   * Takes the first `count` bytes of the payload as what an earlier writer left in the room: they are not written again, but
+   * Accepts the first `count` bytes of the payload as written by an earlier writer: they are not written again, but
    * go through `onChunk`. Before the first write only.
    */
   async replay(count: number, onChunk: (chunk: Uint8Array) => void): Promise<void> {
     if (this.#started) throw new Error("internal error: a piece is replayed after a write");
-    const payload = payloadOf(this.#piece, this.#room);
-    this.#runs.kept = true;
+    const payload = payloadOf(this.#piece, this.#output);
+    this.#runs.alreadyWritten = true;
     for (let at = 0; at < count; at += MIB) {
       const chunk = await payload.bytes(at, Math.min(count, at + MIB));
       onChunk(chunk);
       await this.write(chunk);
     }
-    this.#runs.kept = false;
+    this.#runs.alreadyWritten = false;
     this.#runs.landed = this.#taken;
   }
 
-  /** Brings all that was written to the room: to be awaited before another writer of the same piece, as after a failure. */
+  /** Writes everything that is buffered to the output. Await it before another writer of the same piece starts, as after a failure. */
   async flush(): Promise<void> {
     await this.#runs.flush();
     await this.#runs.settle();
@@ -320,18 +320,18 @@ class Framer {
 class Runs {
   /** bytes of payload before those that come: `landed` once they are written */
   mark = 0;
-  /** what comes is in the room already */
-  kept = false;
+  /** whether the next bytes are in the output already */
+  alreadyWritten = false;
   landed = 0;
-  readonly #room: RandomAccessOutput;
+  readonly #output: RandomAccessOutput;
   #at: number;
   #buffer: Uint8Array;
   #spare: Uint8Array | undefined;
   #filled = 0;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(room: RandomAccessOutput, { offset, length }: Piece) {
-    [this.#room, this.#at] = [room, offset];
+  constructor(output: RandomAccessOutput, { offset, length }: Piece) {
+    [this.#output, this.#at] = [output, offset];
     this.#buffer = Buffer.allocUnsafe(Math.min(length, MIB));
   }
 
@@ -341,7 +341,7 @@ class Runs {
 
   /** How many of the bytes there was space for. */
   take(bytes: Uint8Array): number {
-    if (this.kept) {
+    if (this.alreadyWritten) {
       this.#at += bytes.byteLength;
       return bytes.byteLength;
     }
@@ -358,7 +358,7 @@ class Runs {
     this.#at += this.#filled;
     this.#filled = 0;
     [this.#buffer, this.#spare] = [this.#spare ?? Buffer.allocUnsafe(this.#buffer.byteLength), this.#buffer];
-    this.#writing = this.#room.write(at, full).then(() => void (this.landed = mark));
+    this.#writing = this.#output.write(at, full).then(() => void (this.landed = mark));
     this.#writing.catch(() => {}); // the next flush throws it
   }
 
@@ -370,17 +370,17 @@ class Runs {
 /* ---- reading back ---- */
 
 /** The payload of a piece, out of its frames; what was not written yet reads as anything. */
-export function payloadOf(piece: Piece, room: RandomAccessOutput): ReadAt {
-  return { size: piece.size, bytes: (start, end) => unframed(piece, room, 0, start, end) };
+export function payloadOf(piece: Piece, output: RandomAccessOutput): ReadAt {
+  return { size: piece.size, bytes: (start, end) => unframed(piece, output, 0, start, end) };
 }
 
 /** Bytes of what the frame `level` is around. */
-async function unframed(piece: Piece, room: RandomAccessOutput, level: number, start: number, end: number): Promise<Uint8Array> {
+async function unframed(piece: Piece, output: RandomAccessOutput, level: number, start: number, end: number): Promise<Uint8Array> {
   const frame = piece.frames[level];
-  if (!frame || start >= end) return room.bytes(piece.offset + start, piece.offset + end);
+  if (!frame || start >= end) return output.bytes(piece.offset + start, piece.offset + end);
   const [from, to] = [start + frame.before.byteLength, end + frame.before.byteLength];
-  if (!frame.gzip) return unframed(piece, room, level + 1, from, to);
-  const framed = await unframed(piece, room, level + 1, positionInMember(from), positionInMember(to - 1) + 1);
+  if (!frame.gzip) return unframed(piece, output, level + 1, from, to);
+  const framed = await unframed(piece, output, level + 1, positionInMember(from), positionInMember(to - 1) + 1);
   const content = new Uint8Array(to - from);
   for (let [at, read] = [from, 0]; at < to; ) {
     const part = framed.subarray(read, read + Math.min(STORED - (at % STORED), to - at));

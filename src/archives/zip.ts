@@ -34,8 +34,8 @@ export async function zipFiles(
 export const TEXTS = { files: 2000, size: 32 * MIB } as const;
 
 /**
- * The UTF-8 texts of a zip, at any depth, whose path and size in bytes `wanted` takes. What cannot be had is left out: a
- * link, a file that is too large, corrupt or no text, the second of a name, and all that comes after `texts` is full.
+ * The UTF-8 texts of a zip, at any depth, that `wanted` accepts by path and size in bytes. Left out are
+ * links, files that are too large, corrupt or not text, duplicates of a name, and everything after `texts` is full.
  * Refuses only a zip that is corrupt as a whole.
  */
 export async function zipTexts(

@@ -1,4 +1,4 @@
-/** One assertion as it was read: headers, primary key, body and text. */
+/** A parsed assertion: headers, primary key, body and text. */
 
 import { printable, refused } from "../errors.ts";
 
@@ -10,7 +10,7 @@ export interface Assertion {
   readonly headers: ReadonlyMap<string, HeaderValue>;
   /** values of the primary key in order, without trailing optional ones that equal their default */
   readonly key: readonly string[];
-  /** 0 where it says none */
+  /** 0 if it has none */
   readonly revision: number;
   readonly format: number;
   /** id of the account that signs; undefined for requests, which sign themselves */
@@ -19,7 +19,7 @@ export interface Assertion {
   readonly signKey: string;
   /** `""` where there is none */
   readonly body: string;
-  /** what was read, ending in one newline; the signature holds for these bytes only */
+  /** the text as read, ending in one newline; the signature covers exactly these bytes */
   readonly text: string;
 }
 

@@ -11,8 +11,8 @@ export function isHeaderPattern(value: HeaderValue): boolean {
 }
 
 function isPattern(value: HeaderValue, isAlternative: boolean): boolean {
-  if (isMap(value)) return [...value.values()].every((one) => isPattern(one, false));
-  if (isList(value)) return !isAlternative && value.every((one) => isPattern(one, true));
+  if (isMap(value)) return [...value.values()].every((item) => isPattern(item, false));
+  if (isList(value)) return !isAlternative && value.every((item) => isPattern(item, true));
   return value.startsWith("$") ? value === MISSING : patternOf(value) !== undefined;
 }
 
@@ -26,20 +26,20 @@ function patternOf(text: string): RegExp | undefined {
   }
 }
 
-/** Whether a value is as a pattern wants it: text matches a regular expression, a list of patterns is a choice, all of a list must match. */
+/** Whether a value matches a pattern: text matches a regular expression, a list of patterns is a choice, all of a list must match. */
 function matches(pattern: HeaderValue, value: HeaderValue | undefined): boolean {
   if (pattern === MISSING) return value === undefined;
   if (value === undefined) return false;
-  if (isList(value)) return value.every((one) => matches(pattern, one));
-  if (isList(pattern)) return pattern.some((one) => matches(one, value));
-  if (isMap(pattern)) return isMap(value) && [...pattern].every(([entry, one]) => matches(one, value.get(entry)));
+  if (isList(value)) return value.every((item) => matches(pattern, item));
+  if (isList(pattern)) return pattern.some((alternative) => matches(alternative, value));
+  if (isMap(pattern)) return isMap(value) && [...pattern].every(([entry, inner]) => matches(inner, value.get(entry)));
   return typeof value === "string" && (patternOf(pattern)?.test(value) ?? false);
 }
 
 /** Throws a `refused` failure where the constraints of an account-key do not let it sign an assertion. */
 export function checkConstraints(assertion: Assertion, accountKey: Assertion): void {
   const constraints = accountKey.headers.get("constraints");
-  const allows = (one: HeaderValue) => isMap(one) && matches(one.get("headers") ?? "", assertion.headers);
+  const allows = (value: HeaderValue) => isMap(value) && matches(value.get("headers") ?? "", assertion.headers);
   if (isList(constraints) && !constraints.some(allows))
     throw refused(`the key ${assertion.signKey} may not sign this: its constraints forbid it`);
 }

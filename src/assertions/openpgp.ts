@@ -30,7 +30,7 @@ interface RsaKey {
 }
 
 /** The bytes of a packet, taken one field after the other. */
-class Fields {
+class PacketFields {
   readonly #bytes: Buffer;
   readonly #what: string;
   at = 0;
@@ -79,11 +79,11 @@ function bitLength(integer: Buffer): number {
   return integer.byteLength === 0 ? 0 : integer.byteLength * 8 - Math.clz32(integer[0] ?? 0) + 24;
 }
 
-/** The one OpenPGP packet that base64 text holds after the byte of the encoding. */
-function readPacket(encoded: string, tag: number, what: string): { fields: Fields; body: Buffer } {
+/** The single OpenPGP packet in base64 text, after the byte of the encoding. */
+function readPacket(encoded: string, tag: number, what: string): { fields: PacketFields; body: Buffer } {
   const base64 = encoded.replaceAll("\n", "");
   const bytes = Buffer.from(base64, "base64");
-  const fields = new Fields(bytes, what);
+  const fields = new PacketFields(bytes, what);
   if (bytes.toString("base64") !== base64) throw fields.wrong("is not base64");
   if (fields.number(1) !== ENCODING) throw fields.wrong("is in an unknown encoding");
   const head = fields.number(1);
@@ -91,10 +91,10 @@ function readPacket(encoded: string, tag: number, what: string): { fields: Field
   if (!(head & 0x80) || (isNew ? head & 0x3f : (head >> 2) & 0x0f) !== tag) throw fields.wrong("is another kind of packet");
   const body = fields.take(isNew ? newLength(fields) : oldLength(fields, head & 0x03));
   fields.end();
-  return { fields: new Fields(body, what), body };
+  return { fields: new PacketFields(body, what), body };
 }
 
-function newLength(fields: Fields): number {
+function newLength(fields: PacketFields): number {
   const first = fields.number(1);
   if (first < 192) return first;
   if (first < 224) return ((first - 192) << 8) + fields.number(1) + 192;
@@ -102,13 +102,13 @@ function newLength(fields: Fields): number {
   return fields.number(4);
 }
 
-function oldLength(fields: Fields, kind: number): number {
+function oldLength(fields: PacketFields, kind: number): number {
   if (kind === 3) throw fields.wrong("is of no certain length");
   return fields.number(2 ** kind);
 }
 
 /** A public key as assertions encode it. Throws a `refused` failure where it is none, or of a kind that is not accepted. */
-export function readKey(encoded: string): RsaKey {
+export function readRsaKey(encoded: string): RsaKey {
   const { fields } = readPacket(encoded, KEY_PACKET, "the public key");
   const version = fields.number(1);
   fields.take(KEY_TIME.byteLength); // when it was made does not matter
@@ -140,31 +140,31 @@ function rsaKey(n: Buffer, e: Buffer): KeyObject {
 
 /** Id of an encoded public key, base64url. Throws a `refused` failure where it is none. */
 export function keyIdOf(encoded: string): string {
-  return readKey(encoded).id;
+  return readRsaKey(encoded).id;
 }
 
 const keys = new WeakMap<Assertion, RsaKey>();
 
 /** The key of an account-key, decoded once. */
 export function publicKeyOf(accountKey: Assertion): RsaKey {
-  const key = keys.get(accountKey) ?? readKey(accountKey.body);
+  const key = keys.get(accountKey) ?? readRsaKey(accountKey.body);
   keys.set(accountKey, key);
   return key;
 }
 
 interface RsaSignature {
   readonly hash: string;
-  /** what the digest is made of: the text, and what the packet signs of itself */
+  /** the input of the digest: the text, and the signed part of the packet */
   readonly signed: Buffer;
-  /** what OpenPGP calls the key; empty where it is not named */
+  /** the OpenPGP id of the key; empty if it is not named */
   readonly issuer: Buffer;
   readonly sumStart: Buffer;
   readonly number: Buffer;
-  readonly fields: Fields;
+  readonly fields: PacketFields;
 }
 
 /** The signature at the end of an assertion, unchecked. Throws a `refused` failure where it is malformed. */
-export function readSignature({ text }: Assertion): RsaSignature {
+export function readAssertionSignature({ text }: Assertion): RsaSignature {
   const split = text.lastIndexOf(BLANK_LINE);
   const { fields, body } = readPacket(text.slice(split + BLANK_LINE.length), SIGNATURE_PACKET, "the signature");
   const [version, kind, algorithm, hashId = 0] = fields.take(4);
@@ -184,9 +184,9 @@ export function readSignature({ text }: Assertion): RsaSignature {
   return { hash, signed: Buffer.concat([Buffer.from(text.slice(0, split)), hashed, trailer]), issuer, sumStart, number, fields };
 }
 
-/** Throws where the signature is not made with that key over exactly this text. */
+/** Throws if the signature is not by that key over exactly this text. */
 export function checkSignature(assertion: Assertion, { key, length }: RsaKey): RsaSignature {
-  const signature = readSignature(assertion);
+  const signature = readAssertionSignature(assertion);
   const { hash, signed, sumStart, number, fields } = signature;
   const sum = createHash(hash).update(signed).digest();
   if (!sum.subarray(0, 2).equals(sumStart)) throw fields.wrong("is of another text");
@@ -198,7 +198,7 @@ export function checkSignature(assertion: Assertion, { key, length }: RsaKey): R
 
 /** Throws where the signed subpackets are not well-formed, or do not say when the signature was made. */
 function checkSubpackets(bytes: Buffer): void {
-  const fields = new Fields(bytes, "the signature");
+  const fields = new PacketFields(bytes, "the signature");
   let dated = false;
   while (!fields.ended) {
     const [kind = 0, ...rest] = fields.take(fields.number(1));

@@ -41,13 +41,13 @@ function parseNext(stream: Buffer, at: number, place: { name: string }): { asser
   if (stream[at] === NEWLINE) throw refused("there is a blank line where it should begin");
   const headEnd = stream.indexOf(BLANK_LINE, at);
   if ((headEnd < 0 ? stream.byteLength : headEnd) - at > MAX_HEADERS) throw refused(`its headers are longer than ${MAX_HEADERS} bytes`);
-  const head = utf8(stream.subarray(at, headEnd < 0 ? undefined : headEnd), "its headers are").replace(/\n$/, "");
+  const head = decodeText(stream.subarray(at, headEnd < 0 ? undefined : headEnd), "its headers are").replace(/\n$/, "");
   if (head.includes("\r")) throw refused("its lines end in CRLF, not in LF");
   const headers = readEntries(new Lines(head));
-  const typeName = textOf(headers, "type");
+  const typeName = headerText(headers, "type");
   const type = ASSERTION_TYPES.get(typeName);
   if (!type) throw refused(printable(`its type ${typeName} is not known`, 200));
-  place.name += ` (${keyText(typeName, keyOf(headers, type))})`;
+  place.name += ` (${keyText(typeName, primaryKeyOf(headers, type))})`;
   if (headEnd < 0) throw refused("it is cut off after its headers");
 
   const bodyStart = headEnd + BLANK_LINE.length;
@@ -63,26 +63,26 @@ function parseNext(stream: Buffer, at: number, place: { name: string }): { asser
   if (!/^[A-Za-z0-9+/][A-Za-z0-9+/=\n]*$/.test(stream.toString("latin1", signatureStart, signatureEnd)))
     throw refused(signatureEnd <= signatureStart ? "it has no signature" : "its signature is not base64");
 
-  const authority = headers.has("authority-id") ? textOf(headers, "authority-id") : undefined;
+  const authority = headers.has("authority-id") ? headerText(headers, "authority-id") : undefined;
   if (type.request ? authority !== undefined : !authority)
     throw refused(`header "authority-id" is ${type.request ? "not for this type" : "missing"}`);
-  const signKey = textOf(headers, "sign-key-sha3-384");
+  const signKey = headerText(headers, "sign-key-sha3-384");
   if (!Digest.fits(signKey)) throw refused(`header "sign-key-sha3-384" is not ${Digest.is}`);
   const assertion = {
     type: typeName,
     headers,
-    key: keyOf(headers, type),
+    key: primaryKeyOf(headers, type),
     revision: integerOf(headers, "revision"),
     format: integerOf(headers, "format"),
     authority,
     signKey,
-    body: utf8(stream.subarray(bodyStart, bodyEnd), "its body is"),
-    text: `${utf8(stream.subarray(at, signatureEnd), "it is")}\n`,
+    body: decodeText(stream.subarray(bodyStart, bodyEnd), "its body is"),
+    text: `${decodeText(stream.subarray(at, signatureEnd), "it is")}\n`,
   };
   return { assertion, end: blank < 0 ? stream.byteLength : blank + BLANK_LINE.length };
 }
 
-function utf8(bytes: Uint8Array, what: string): string {
+function decodeText(bytes: Uint8Array, what: string): string {
   try {
     return decoder.decode(bytes);
   } catch {
@@ -90,21 +90,21 @@ function utf8(bytes: Uint8Array, what: string): string {
   }
 }
 
-function textOf(headers: ReadonlyMap<string, HeaderValue>, name: string): string {
+function headerText(headers: ReadonlyMap<string, HeaderValue>, name: string): string {
   const value = headers.get(name);
   if (typeof value !== "string") throw refused(`header "${name}" is ${value === undefined ? "missing" : "no text"}`);
   return value;
 }
 
 function integerOf(headers: ReadonlyMap<string, HeaderValue>, name: string): number {
-  const value = headers.has(name) ? textOf(headers, name) : "0";
+  const value = headers.has(name) ? headerText(headers, name) : "0";
   if (!INTEGER.test(value)) throw refused(`header "${name}" is not a whole number`);
   return Number(value);
 }
 
-function keyOf(headers: ReadonlyMap<string, HeaderValue>, { key, optional = {} }: AssertionType): string[] {
+function primaryKeyOf(headers: ReadonlyMap<string, HeaderValue>, { key, optional = {} }: AssertionType): string[] {
   const values = key.map((part) => {
-    const value = headers.has(part) || !Object.hasOwn(optional, part) ? textOf(headers, part) : (optional[part] ?? "");
+    const value = headers.has(part) || !Object.hasOwn(optional, part) ? headerText(headers, part) : (optional[part] ?? "");
     if (value === "" || value.includes("/"))
       throw refused(`header "${part}" is of the primary key, and ${value ? "has a slash" : "is empty"}`);
     return value;
@@ -161,7 +161,7 @@ function readValue(lines: Lines, rest: string, base: number, entry: string): Hea
   const deeper = rest === "" && lines.next.startsWith(indent) ? lines.next.slice(indent.length) : "";
   if (deeper.startsWith("-")) return readList(lines, `${indent}-`, base + 2, entry);
   if (deeper !== "" && !deeper.startsWith(" ")) return readEntries(lines, indent, base + 2);
-  const found = rest === "" ? readText(lines, " ".repeat(base + 4)) : [];
+  const found = rest === "" ? readTextLines(lines, " ".repeat(base + 4)) : [];
   if (found.length === 0) throw refused(printable(`header "${entry}" has neither a value after a space nor one on indented lines`, 200));
   return found.join("\n");
 }
@@ -172,7 +172,7 @@ function readList(lines: Lines, prefix: string, base: number, entry: string): He
   return found;
 }
 
-function readText(lines: Lines, prefix: string): string[] {
+function readTextLines(lines: Lines, prefix: string): string[] {
   const found: string[] = [];
   for (let line = lines.take(prefix); line !== undefined; line = lines.take(prefix)) found.push(line);
   return found;
@@ -180,5 +180,5 @@ function readText(lines: Lines, prefix: string): string[] {
 
 /** Texts of assertions as one stream: exactly one blank line between them. */
 export function encodeStream(texts: readonly string[]): string {
-  return texts.map((one) => (one.endsWith("\n") ? one : `${one}\n`)).join("\n");
+  return texts.map((text) => (text.endsWith("\n") ? text : `${text}\n`)).join("\n");
 }

@@ -1,4 +1,4 @@
-/** Assertions: the signed statements by which a machine knows that a snap is what it says; every type, its headers and who may sign it. Rules: handlers/snapd.md, Assertions. */
+/** Types of assertions, the signed statements by which machines verify snaps: their headers, and who may sign them. Rules: handlers/snapd.md, Assertions. */
 
 import { refused } from "../errors.ts";
 import { type Assertion, type HeaderValue, header, isList, isMap, optionalHeader } from "./assertion.ts";
@@ -12,21 +12,21 @@ export interface AssertionType {
   readonly optional?: Readonly<Record<string, string>>;
   /** whether the last part of the key counts from 1 */
   readonly sequence?: true;
-  /** the highest format that is read here */
+  /** the highest format that chp reads */
   readonly maxFormat: number;
-  /** self-signed and sent by machines, never kept */
+  /** self-signed and sent by machines, never stored */
   readonly request?: true;
-  /** headers that it must have */
+  /** required headers */
   readonly must: Shapes;
-  /** headers that it may have */
+  /** optional headers */
   readonly may: Shapes;
   /** throws where its parts contradict each other */
   readonly consistent?: (assertion: Assertion) => void;
   /** primary keys of the assertions without which it is not valid */
   readonly needs: (assertion: Assertion) => readonly PrimaryKey[];
-  /** primary keys that, where they are known, say more about it */
+  /** primary keys of assertions that are used if they are known */
   readonly uses: (assertion: Assertion) => readonly PrimaryKey[];
-  /** throws where its authority may not say this */
+  /** throws if its authority may not sign it */
   readonly allowed?: Rule;
 }
 
@@ -35,7 +35,7 @@ export type PrimaryKey = readonly [type: string, key: readonly string[]];
 type Shapes = Readonly<Record<string, Shape>>;
 type Rule = (assertion: Assertion, known: AssertionLookup) => void;
 
-/** What is known when an assertion is checked. */
+/** The assertions that are known when another is checked. */
 export interface AssertionLookup {
   readonly trust: { isTrustedAccount(id: string): boolean };
   find(type: string, key: readonly string[]): Assertion | undefined;
@@ -49,7 +49,7 @@ interface Shape {
   readonly fits: (value: HeaderValue) => boolean;
 }
 
-function shape(is: string, pattern: RegExp): Shape {
+function textShape(is: string, pattern: RegExp): Shape {
   return { is, fits: (value) => typeof value === "string" && pattern.test(value) };
 }
 
@@ -57,40 +57,43 @@ const DEFAULT_PROVENANCE = "global-upload";
 const SERIES = "16";
 
 const WORDS = /^[a-zA-Z0-9](?:-?[a-zA-Z0-9])*$/;
-const Text = shape("text", /^/);
-const Filled = shape("text that is not empty", /./s);
-const AccountId = shape("an account id", /^(?:[a-zA-Z0-9]{32}|[-a-z0-9]{2,28})$/);
-const SnapId = shape("a snap id", /^[a-zA-Z0-9]{32}$/);
-const Series = shape(`series ${SERIES}`, /^16$/);
-const Size = shape("a whole number", /^(?:0|[1-9]\d{0,14})$/);
-const Count = shape("a whole number from 1 on", /^[1-9]\d{0,14}$/);
-export const Digest = shape("a sha3-384 as 64 characters of base64url", /^[A-Za-z0-9_-]{64}$/);
-const Provenance = shape("a provenance", WORDS);
-const Model = shape("a model's name", WORDS);
-const Name = shape("a name", /^(?=.*[a-z])[a-z0-9](?:-?[a-z0-9])*$/);
-const SetName = shape("a name", /^[a-z0-9](?:-?[a-z0-9])*$/);
-const Presence = shape("required, optional or invalid", /^(?:required|optional|invalid)$/);
-const Boolish = shape("true or false", /^(?:true|false)$/);
+const Text = textShape("text", /^/);
+const Filled = textShape("text that is not empty", /./s);
+const AccountId = textShape("an account id", /^(?:[a-zA-Z0-9]{32}|[-a-z0-9]{2,28})$/);
+const SnapId = textShape("a snap id", /^[a-zA-Z0-9]{32}$/);
+const Series = textShape(`series ${SERIES}`, /^16$/);
+const Size = textShape("a whole number", /^(?:0|[1-9]\d{0,14})$/);
+const Count = textShape("a whole number from 1 on", /^[1-9]\d{0,14}$/);
+export const Digest = textShape("a sha3-384 as 64 characters of base64url", /^[A-Za-z0-9_-]{64}$/);
+const Provenance = textShape("a provenance", WORDS);
+const Model = textShape("a model's name", WORDS);
+const Name = textShape("a name", /^(?=.*[a-z])[a-z0-9](?:-?[a-z0-9])*$/);
+const SetName = textShape("a name", /^[a-z0-9](?:-?[a-z0-9])*$/);
+const Presence = textShape("required, optional or invalid", /^(?:required|optional|invalid)$/);
+const Boolish = textShape("true or false", /^(?:true|false)$/);
 const Time: Shape = { is: "a time as in RFC 3339", fits: (value) => typeof value === "string" && !Number.isNaN(timeInMilliseconds(value)) };
 const StoreUrl: Shape = { is: "an http(s) URL with a host, without query and fragment", fits: isStoreUrl };
-const Texts = listOf(Text, "a list of texts");
-const Accounts: Shape = { is: "a list of account ids", fits: (value) => value === "*" || listOf(AccountId, "").fits(value) };
-const Patterns = listOf(mapOf({ headers: { is: "", fits: isHeaderPattern } }), "a list of patterns for headers that name the type");
-const RevisionAuthority = listOf(
-  mapOf({ "account-id": AccountId, provenance: listOf(Provenance, "") }, { "min-revision": Count, "max-revision": Count }),
+const Texts = listShape(Text, "a list of texts");
+const Accounts: Shape = { is: "a list of account ids", fits: (value) => value === "*" || listShape(AccountId, "").fits(value) };
+const Patterns = listShape(mapShape({ headers: { is: "", fits: isHeaderPattern } }), "a list of patterns for headers that name the type");
+const RevisionAuthority = listShape(
+  mapShape({ "account-id": AccountId, provenance: listShape(Provenance, "") }, { "min-revision": Count, "max-revision": Count }),
   "a list of accounts with the provenances and revisions that they may sign",
 );
-const SetSnaps = listOf(
-  mapOf({ name: Filled, id: SnapId }, { presence: Presence, revision: Count }),
+const SetSnaps = listShape(
+  mapShape({ name: Filled, id: SnapId }, { presence: Presence, revision: Count }),
   "a list of snaps with name, id, presence and revision",
 );
-const Developers = listOf(mapOf({ "developer-id": AccountId, since: Time }, { until: Time }), "a list of developers with their times");
+const Developers = listShape(
+  mapShape({ "developer-id": AccountId, since: Time }, { until: Time }),
+  "a list of developers with their times",
+);
 
-function listOf(one: Shape, is: string): Shape {
-  return { is, fits: (value) => isList(value) && value.length > 0 && value.every(one.fits) };
+function listShape(shape: Shape, is: string): Shape {
+  return { is, fits: (value) => isList(value) && value.length > 0 && value.every(shape.fits) };
 }
 
-function mapOf(must: Shapes, may: Shapes = {}): Shape {
+function mapShape(must: Shapes, may: Shapes = {}): Shape {
   return { is: "a map", fits: (value) => isMap(value) && misfit(value, must, may) === undefined };
 }
 
@@ -122,7 +125,7 @@ function isStoreUrl(value: HeaderValue): boolean {
   return /^https?:$/.test(protocol) && host !== "" && !/[?#]/.test(value);
 }
 
-/* What an authority may say. */
+/* Rules: what an authority may sign. */
 
 function trusted({ authority = "" }: Assertion, { trust }: AssertionLookup): void {
   if (!trust.isTrustedAccount(authority)) throw refused(`its authority ${authority} is no trusted root`);
@@ -130,88 +133,91 @@ function trusted({ authority = "" }: Assertion, { trust }: AssertionLookup): voi
 
 /** Signed by the account that a header names. */
 function by(owner: string): Rule {
-  return (one) => {
-    if (one.authority !== header(one, owner)) throw refused(`its authority ${one.authority} is not its ${owner} ${header(one, owner)}`);
+  return (assertion) => {
+    if (assertion.authority !== header(assertion, owner))
+      throw refused(`its authority ${assertion.authority} is not its ${owner} ${header(assertion, owner)}`);
   };
 }
 
-/** Signed by a root or, under another provenance, by whom the snap's declaration lets sign such revisions. `revision`: the header that counts. */
+/** Signed by a root or, under another provenance, by an account that the snap's declaration authorises. `revision`: the header with the number. */
 function delegated(revision: string): Rule {
-  return (one, known) => {
-    const origin = optionalHeader(one, "provenance") ?? DEFAULT_PROVENANCE;
-    if (origin === DEFAULT_PROVENANCE) return trusted(one, known);
-    const entries = known.find(...declarationOf(one))?.headers.get("revision-authority");
-    const number = Number(header(one, revision));
+  return (assertion, known) => {
+    const origin = optionalHeader(assertion, "provenance") ?? DEFAULT_PROVENANCE;
+    if (origin === DEFAULT_PROVENANCE) return trusted(assertion, known);
+    const entries = known.find(...declarationOf(assertion))?.headers.get("revision-authority");
+    const number = Number(header(assertion, revision));
     const fits = (entry: HeaderValue) => {
       if (!isMap(entry)) return false;
       const origins = entry.get("provenance");
       const [least, most] = [Number(entry.get("min-revision") ?? 1), Number(entry.get("max-revision") ?? Number.POSITIVE_INFINITY)];
-      return entry.get("account-id") === one.authority && isList(origins) && origins.includes(origin) && least <= number && number <= most;
+      return (
+        entry.get("account-id") === assertion.authority && isList(origins) && origins.includes(origin) && least <= number && number <= most
+      );
     };
     if (!isList(entries) || !entries.some(fits))
-      throw refused(`its snap-declaration lets ${one.authority} sign no ${revision} ${number} of provenance ${origin}`);
+      throw refused(`its snap-declaration lets ${assertion.authority} sign no ${revision} ${number} of provenance ${origin}`);
   };
 }
 
-function accountOf(owner: string): (one: Assertion) => PrimaryKey {
-  return (one) => ["account", [header(one, owner)]];
+function accountOf(owner: string): (assertion: Assertion) => PrimaryKey {
+  return (assertion) => ["account", [header(assertion, owner)]];
 }
 
-function declarationOf(one: Assertion, id = "snap-id"): PrimaryKey {
-  return ["snap-declaration", [SERIES, header(one, id)]];
+function declarationOf(assertion: Assertion, id = "snap-id"): PrimaryKey {
+  return ["snap-declaration", [SERIES, header(assertion, id)]];
 }
 
-function modelOf(one: Assertion): PrimaryKey {
-  return ["model", [SERIES, header(one, "brand-id"), header(one, "model")]];
+function modelOf(assertion: Assertion): PrimaryKey {
+  return ["model", [SERIES, header(assertion, "brand-id"), header(assertion, "model")]];
 }
 
-function uniqueName(one: Assertion, known: AssertionLookup): void {
-  trusted(one, known);
-  const label = optionalHeader(one, "name");
-  const other = label === undefined ? undefined : known.keyNamed(header(one, "account-id"), label);
-  if (other !== undefined && other !== one.key[0]) throw refused(`its account has the key ${other} of the same name ${label}`);
+function uniqueName(assertion: Assertion, known: AssertionLookup): void {
+  trusted(assertion, known);
+  const label = optionalHeader(assertion, "name");
+  const other = label === undefined ? undefined : known.keyNamed(header(assertion, "account-id"), label);
+  if (other !== undefined && other !== assertion.key[0]) throw refused(`its account has the key ${other} of the same name ${label}`);
 }
 
-function byBrandOrWhomItNames(one: Assertion, known: AssertionLookup): void {
-  const brand = header(one, "brand-id");
-  const others = known.find(...modelOf(one))?.headers.get("serial-authority");
-  const named = others === "*" || (isList(others) && others.includes(one.authority ?? ""));
-  if (one.authority !== brand && !named)
-    throw refused(`its authority ${one.authority} is neither its brand ${brand} nor named by a known model`);
+function byBrandOrWhomItNames(assertion: Assertion, known: AssertionLookup): void {
+  const brand = header(assertion, "brand-id");
+  const others = known.find(...modelOf(assertion))?.headers.get("serial-authority");
+  const named = others === "*" || (isList(others) && others.includes(assertion.authority ?? ""));
+  if (assertion.authority !== brand && !named)
+    throw refused(`its authority ${assertion.authority} is neither its brand ${brand} nor named by a known model`);
 }
 
-function byPublisher(one: Assertion, known: AssertionLookup): void {
-  const publisher = known.find(...declarationOf(one))?.headers.get("publisher-id");
-  if (one.authority !== publisher) throw refused(`its authority ${one.authority} is not the snap's publisher`);
+function byPublisher(assertion: Assertion, known: AssertionLookup): void {
+  const publisher = known.find(...declarationOf(assertion))?.headers.get("publisher-id");
+  if (assertion.authority !== publisher) throw refused(`its authority ${assertion.authority} is not the snap's publisher`);
 }
 
-function byPublisherOrRoot(one: Assertion, known: AssertionLookup): void {
-  if (one.authority !== header(one, "publisher-id")) trusted(one, known);
+function byPublisherOrRoot(assertion: Assertion, known: AssertionLookup): void {
+  if (assertion.authority !== header(assertion, "publisher-id")) trusted(assertion, known);
 }
 
-function developersOf(one: Assertion): PrimaryKey[] {
-  const list = one.headers.get("developers");
+function developersOf(assertion: Assertion): PrimaryKey[] {
+  const list = assertion.headers.get("developers");
   const ids = isList(list) ? list.map((entry) => isMap(entry) && entry.get("developer-id")) : [];
   return ids.flatMap((id): PrimaryKey[] => (typeof id === "string" ? [["account", [id]]] : []));
 }
 
-/* What contradicts itself. */
+/* Checks for contradictions. */
 
-function goodAccountKey(one: Assertion): void {
-  const [since, until] = validity(one);
+function goodAccountKey(assertion: Assertion): void {
+  const [since, until] = validity(assertion);
   if (until <= since) throw refused("it ends before it begins");
-  const { id } = publicKeyOf(one);
-  if (id !== one.key[0]) throw refused(`its body is the key ${id}, not ${one.key[0]}`);
+  const { id } = publicKeyOf(assertion);
+  if (id !== assertion.key[0]) throw refused(`its body is the key ${id}, not ${assertion.key[0]}`);
 }
 
-function goodDeviceKey(one: Assertion): void {
-  const id = keyIdOf(header(one, "device-key"));
-  if (id !== header(one, "device-key-sha3-384"))
-    throw refused(`its device-key is the key ${id}, not ${header(one, "device-key-sha3-384")}`);
+function goodDeviceKey(assertion: Assertion): void {
+  const id = keyIdOf(header(assertion, "device-key"));
+  if (id !== header(assertion, "device-key-sha3-384"))
+    throw refused(`its device-key is the key ${id}, not ${header(assertion, "device-key-sha3-384")}`);
 }
 
-function goodRevisionAuthority(one: Assertion): void {
-  const list = one.headers.get("revision-authority");
+function goodRevisionAuthority(assertion: Assertion): void {
+  const list = assertion.headers.get("revision-authority");
   if (!isList(list)) return;
   const crossed = (entry: HeaderValue) =>
     isMap(entry) && Number(entry.get("min-revision") ?? 1) > Number(entry.get("max-revision") ?? Number.POSITIVE_INFINITY);
@@ -220,9 +226,9 @@ function goodRevisionAuthority(one: Assertion): void {
 
 const none = () => [];
 const upload = { optional: { provenance: DEFAULT_PROVENANCE }, may: { provenance: Provenance } };
-const ofRevision = (one: Assertion) => [declarationOf(one), accountOf("developer-id")(one)];
+const ofRevision = (assertion: Assertion) => [declarationOf(assertion), accountOf("developer-id")(assertion)];
 
-function define(key: readonly string[], rest: Partial<AssertionType> = {}): AssertionType {
+function defineType(key: readonly string[], rest: Partial<AssertionType> = {}): AssertionType {
   return { key, maxFormat: 0, must: {}, may: {}, needs: none, uses: none, ...rest };
 }
 
@@ -230,7 +236,7 @@ function define(key: readonly string[], rest: Partial<AssertionType> = {}): Asse
 export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   [
     "account",
-    define(["account-id"], {
+    defineType(["account-id"], {
       must: { "account-id": AccountId, "display-name": Filled, validation: Filled, timestamp: Time },
       may: { username: Text },
       allowed: trusted,
@@ -238,29 +244,29 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "account-key",
-    define(["public-key-sha3-384"], {
+    defineType(["public-key-sha3-384"], {
       maxFormat: 1,
       must: { "public-key-sha3-384": Digest, "account-id": AccountId, since: Time },
       may: { until: Time, name: Name, constraints: Patterns },
       consistent: goodAccountKey,
-      needs: (one) => [accountOf("account-id")(one)],
+      needs: (assertion) => [accountOf("account-id")(assertion)],
       allowed: uniqueName,
     }),
   ],
   [
     "snap-declaration",
-    define(["series", "snap-id"], {
+    defineType(["series", "snap-id"], {
       maxFormat: 7,
       must: { series: Series, "snap-id": SnapId, "snap-name": Text, "publisher-id": AccountId, timestamp: Time },
       may: { "revision-authority": RevisionAuthority },
       consistent: goodRevisionAuthority,
-      needs: (one) => [accountOf("publisher-id")(one)],
+      needs: (assertion) => [accountOf("publisher-id")(assertion)],
       allowed: trusted,
     }),
   ],
   [
     "snap-revision",
-    define(["snap-sha3-384", "provenance"], {
+    defineType(["snap-sha3-384", "provenance"], {
       ...upload,
       must: {
         "snap-sha3-384": Digest,
@@ -276,7 +282,7 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "snap-resource-revision",
-    define(["snap-id", "resource-name", "resource-sha3-384", "provenance"], {
+    defineType(["snap-id", "resource-name", "resource-sha3-384", "provenance"], {
       ...upload,
       must: {
         "snap-id": SnapId,
@@ -293,7 +299,7 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "snap-resource-pair",
-    define(["snap-id", "resource-name", "resource-revision", "snap-revision", "provenance"], {
+    defineType(["snap-id", "resource-name", "resource-revision", "snap-revision", "provenance"], {
       ...upload,
       must: {
         "snap-id": SnapId,
@@ -309,16 +315,16 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "store",
-    define(["store"], {
+    defineType(["store"], {
       must: { "operator-id": AccountId, timestamp: Time },
       may: { url: StoreUrl, "friendly-stores": Texts, location: Text },
-      needs: (one) => [accountOf("operator-id")(one)],
+      needs: (assertion) => [accountOf("operator-id")(assertion)],
       allowed: trusted,
     }),
   ],
   [
     "model",
-    define(["series", "brand-id", "model"], {
+    defineType(["series", "brand-id", "model"], {
       must: { series: Series, "brand-id": AccountId, model: Model, timestamp: Time },
       may: { store: Text, classic: Boolish, "serial-authority": Accounts },
       allowed: by("brand-id"),
@@ -326,16 +332,16 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "serial",
-    define(["brand-id", "model", "serial"], {
+    defineType(["brand-id", "model", "serial"], {
       must: { "brand-id": AccountId, model: Model, "device-key": Filled, "device-key-sha3-384": Digest, timestamp: Time },
       consistent: goodDeviceKey,
-      uses: (one) => [modelOf(one)],
+      uses: (assertion) => [modelOf(assertion)],
       allowed: byBrandOrWhomItNames,
     }),
   ],
   [
     "validation-set",
-    define(["series", "account-id", "name", "sequence"], {
+    defineType(["series", "account-id", "name", "sequence"], {
       sequence: true,
       must: { series: Series, "account-id": AccountId, name: SetName, sequence: Count, snaps: SetSnaps, timestamp: Time },
       allowed: by("account-id"),
@@ -343,58 +349,63 @@ export const ASSERTION_TYPES: ReadonlyMap<string, AssertionType> = new Map([
   ],
   [
     "validation",
-    define(["series", "snap-id", "approved-snap-id", "approved-snap-revision"], {
+    defineType(["series", "snap-id", "approved-snap-id", "approved-snap-revision"], {
       must: { series: Series, "snap-id": SnapId, "approved-snap-id": SnapId, "approved-snap-revision": Count, timestamp: Time },
       may: { revoked: Boolish },
-      needs: (one) => [declarationOf(one), declarationOf(one, "approved-snap-id")],
+      needs: (assertion) => [declarationOf(assertion), declarationOf(assertion, "approved-snap-id")],
       allowed: byPublisher,
     }),
   ],
   [
     "system-user",
-    define(["brand-id", "email"], {
+    defineType(["brand-id", "email"], {
       maxFormat: 2,
       must: { "brand-id": AccountId, email: Filled, username: Filled, since: Time, until: Time },
     }),
   ],
-  ["base-declaration", define(["series"], { must: { series: Series, timestamp: Time }, allowed: trusted })],
+  ["base-declaration", defineType(["series"], { must: { series: Series, timestamp: Time }, allowed: trusted })],
   [
     "repair",
-    define(["brand-id", "repair-id"], {
+    defineType(["brand-id", "repair-id"], {
       sequence: true,
       must: { "brand-id": AccountId, "repair-id": Count, summary: Filled, timestamp: Time },
       allowed: by("brand-id"),
     }),
   ],
-  ["confdb-schema", define(["account-id", "name"], { must: { timestamp: Time }, allowed: by("account-id") })],
+  ["confdb-schema", defineType(["account-id", "name"], { must: { timestamp: Time }, allowed: by("account-id") })],
   [
     "preseed",
-    define(["series", "brand-id", "model", "system-label"], {
+    defineType(["series", "brand-id", "model", "system-label"], {
       must: { series: Series, model: Model, "artifact-sha3-384": Digest, timestamp: Time },
     }),
   ],
   [
     "snap-build",
-    define(["snap-sha3-384"], { must: { "snap-sha3-384": Digest, "snap-id": Filled, "snap-size": Size, grade: Filled, timestamp: Time } }),
+    defineType(["snap-sha3-384"], {
+      must: { "snap-sha3-384": Digest, "snap-id": Filled, "snap-size": Size, grade: Filled, timestamp: Time },
+    }),
   ],
   [
     "snap-developer",
-    define(["snap-id", "publisher-id"], {
+    defineType(["snap-id", "publisher-id"], {
       must: { "snap-id": SnapId, "publisher-id": AccountId },
       may: { developers: Developers },
-      needs: (one) => [declarationOf(one), accountOf("publisher-id")(one), ...developersOf(one)],
+      needs: (assertion) => [declarationOf(assertion), accountOf("publisher-id")(assertion), ...developersOf(assertion)],
       allowed: byPublisherOrRoot,
     }),
   ],
-  ["cluster", define(["cluster-id", "sequence"], { sequence: true, must: { sequence: Count } })],
-  ["request-message", define(["account-id", "message-id"], { must: { "account-id": AccountId } })],
-  ["hardware-identity", define(["issuer-id", "hardware-id-key-sha3-384"], { allowed: by("issuer-id") })],
-  ["authority-delegation", define(["account-id", "delegate-id"], { allowed: by("account-id") })],
-  ["device-session-request", define(["brand-id", "model", "serial"], { request: true, must: { nonce: Filled, timestamp: Time } })],
-  ["serial-request", define([], { request: true, must: { "brand-id": Filled, model: Model, "request-id": Filled, "device-key": Filled } })],
-  ["account-key-request", define(["public-key-sha3-384"], { request: true })],
-  ["confdb-control", define(["brand-id", "model", "serial"], { request: true })],
-  ["response-message", define(["account-id", "message-id", "device"], { request: true })],
+  ["cluster", defineType(["cluster-id", "sequence"], { sequence: true, must: { sequence: Count } })],
+  ["request-message", defineType(["account-id", "message-id"], { must: { "account-id": AccountId } })],
+  ["hardware-identity", defineType(["issuer-id", "hardware-id-key-sha3-384"], { allowed: by("issuer-id") })],
+  ["authority-delegation", defineType(["account-id", "delegate-id"], { allowed: by("account-id") })],
+  ["device-session-request", defineType(["brand-id", "model", "serial"], { request: true, must: { nonce: Filled, timestamp: Time } })],
+  [
+    "serial-request",
+    defineType([], { request: true, must: { "brand-id": Filled, model: Model, "request-id": Filled, "device-key": Filled } }),
+  ],
+  ["account-key-request", defineType(["public-key-sha3-384"], { request: true })],
+  ["confdb-control", defineType(["brand-id", "model", "serial"], { request: true })],
+  ["response-message", defineType(["account-id", "message-id", "device"], { request: true })],
 ]);
 
 /** From when on, in milliseconds, and before when an account-key may sign. */

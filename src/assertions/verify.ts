@@ -4,7 +4,7 @@ import { Failure, printable, refused } from "../errors.ts";
 import { type Assertion, header, keyText, optionalHeader } from "./assertion.ts";
 import { CANONICAL, GENERIC } from "./builtin.ts";
 import { checkConstraints } from "./constraints.ts";
-import { checkSignature, keyIdOf, publicKeyOf, readKey, readSignature } from "./openpgp.ts";
+import { checkSignature, keyIdOf, publicKeyOf, readAssertionSignature, readRsaKey } from "./openpgp.ts";
 import { parseAssertions } from "./text.ts";
 import {
   ASSERTION_TYPES,
@@ -16,12 +16,12 @@ import {
   validity,
 } from "./types.ts";
 
-/** Whether a request is signed with the key that it is sent with. Undefined: it is; else why not. */
+/** Why a request is not signed with the key that it is sent with; undefined if it is. */
 export function verifySelfSigned(request: Assertion, encodedKey: string): string | undefined {
   return reasonAgainst(() => {
     checkShapes(request);
     if (!typeOf(request).request) throw refused(`${request.type} is no request that signs itself`);
-    const key = readKey(encodedKey);
+    const key = readRsaKey(encodedKey);
     if (request.signKey !== key.id) throw refused(`it is signed with the key ${request.signKey}, not with ${key.id}`);
     const own = optionalHeader(request, "device-key");
     if (own !== undefined && keyIdOf(own) !== key.id) throw refused("its device-key is another key");
@@ -64,8 +64,8 @@ function checkSignedWith(assertion: Assertion, accountKey: Assertion): void {
   if (owner !== assertion.authority)
     throw refused(`the key ${assertion.signKey} is of ${owner}, not of its authority ${assertion.authority}`);
   const { issuer, fields } = checkSignature(assertion, publicKeyOf(accountKey));
-  // The issuer is not signed, and only a root's own signature says what its key is called there.
-  const own = isSelfSigned(accountKey) ? readSignature(accountKey).issuer : undefined;
+  // The issuer is not signed, and only a root's own signature has the OpenPGP id of its key.
+  const own = isSelfSigned(accountKey) ? readAssertionSignature(accountKey).issuer : undefined;
   if (own && own.byteLength > 0 && issuer.byteLength > 0 && !issuer.equals(own)) throw fields.wrong("names another key");
   checkConstraints(assertion, accountKey);
 }
@@ -73,7 +73,7 @@ function checkSignedWith(assertion: Assertion, accountKey: Assertion): void {
 /** Canonical's account and root key. */
 export const CANONICAL_ROOTS: readonly Assertion[] = parseAssertions(Buffer.from(CANONICAL), "Canonical's roots");
 
-/** What every machine that trusts Canonical knows besides: they verify below its root, and sign no more than their account may. */
+/** Assertions that every machine that trusts Canonical has built in. They verify below its root, and sign no more than their account may. */
 export const PREDEFINED: readonly Assertion[] = parseAssertions(Buffer.from(GENERIC), "the generic brand");
 
 /** The roots that everything must be signed below. */
@@ -81,27 +81,29 @@ export class Trust {
   readonly #roots = new Map<string, Assertion>();
   readonly #predefined = new Map<string, Assertion>();
 
-  /** Account-keys that sign themselves, and the accounts that they belong to, which may be left out. Throws a `refused` failure that names what is none. */
+  /** Account-keys that sign themselves, and the accounts that they belong to, which may be left out. Throws a `refused` failure that names an assertion that is no root. */
   constructor(roots: readonly Assertion[]) {
-    for (const one of roots) if (one.type === "account-key") this.#add(one, one);
-    for (const one of roots) if (one.type !== "account-key") this.#add(one, this.#roots.get(keyText("account-key", [one.signKey])));
-    for (const one of PREDEFINED) if (this.find("account-key", [one.signKey])) this.#predefined.set(keyText(one.type, one.key), one);
+    for (const assertion of roots) if (assertion.type === "account-key") this.#add(assertion, assertion);
+    for (const assertion of roots)
+      if (assertion.type !== "account-key") this.#add(assertion, this.#roots.get(keyText("account-key", [assertion.signKey])));
+    for (const assertion of PREDEFINED)
+      if (this.find("account-key", [assertion.signKey])) this.#predefined.set(keyText(assertion.type, assertion.key), assertion);
   }
 
-  #add(one: Assertion, key: Assertion | undefined): void {
-    const isRoot = isSelfSigned(one) || (one.type === "account" && one.authority === one.key[0]);
-    if (!isRoot || !key) throw notRoot(one, "a root is an account-key that signs itself, or the account that it belongs to");
+  #add(assertion: Assertion, key: Assertion | undefined): void {
+    const isRoot = isSelfSigned(assertion) || (assertion.type === "account" && assertion.authority === assertion.key[0]);
+    if (!isRoot || !key) throw notRoot(assertion, "a root is an account-key that signs itself, or the account that it belongs to");
     const wrong = reasonAgainst(() => {
-      checkShapes(one);
-      checkSignedWith(one, key);
+      checkShapes(assertion);
+      checkSignedWith(assertion, key);
     });
-    if (wrong !== undefined) throw notRoot(one, wrong);
-    const name = keyText(one.type, one.key);
-    if (!this.#roots.has(name)) this.#roots.set(name, one);
+    if (wrong !== undefined) throw notRoot(assertion, wrong);
+    const name = keyText(assertion.type, assertion.key);
+    if (!this.#roots.has(name)) this.#roots.set(name, assertion);
   }
 
   keys(): Assertion[] {
-    return [...this.#roots.values()].filter((one) => one.type === "account-key");
+    return [...this.#roots.values()].filter((assertion) => assertion.type === "account-key");
   }
 
   /** Whether a root has its primary key. */
@@ -114,7 +116,7 @@ export class Trust {
     return this.keys().some((key) => header(key, "account-id") === id);
   }
 
-  /** A root, or what is predefined below it. */
+  /** A root, or a predefined assertion below it. */
   find(type: string, key: readonly string[]): Assertion | undefined {
     const name = keyText(type, key);
     return this.#roots.get(name) ?? this.#predefined.get(name);
@@ -132,14 +134,14 @@ export interface UnverifiedAssertion {
 
 export interface VerifyOptions {
   readonly trust: Trust;
-  /** what is stored and was verified: the newest revision of a primary key */
+  /** the newest stored revision of a primary key; it was verified before */
   readonly find: (type: string, key: readonly string[]) => Assertion | undefined;
   readonly now: Date;
 }
 
 /**
  * Checks every assertion against the roots, what is stored and each other. `verified` has dependencies first and each text once; of
- * two signatures of a revision it has the first. It leaves out what every machine has compiled in. All others are in `refused`.
+ * two signatures of a revision it has the first. It omits assertions that every machine has built in. All others are in `refused`.
  */
 export function verifyAll(given: readonly Assertion[], options: VerifyOptions): { verified: Assertion[]; refused: UnverifiedAssertion[] } {
   return new Verification(given, options).run();
@@ -150,13 +152,13 @@ class Verification implements AssertionLookup {
   readonly #find: VerifyOptions["find"];
   readonly #now: number;
   readonly #given: readonly Assertion[];
-  /** what is given, by primary key */
+  /** the given assertions by primary key */
   readonly #groups = new Map<string, Assertion[]>();
-  /** how many of a group were looked at, because something depends on it */
+  /** how many of a group were visited as dependencies */
   readonly #turns = new Map<string, number>();
-  /** texts that were looked at */
+  /** texts of visited assertions */
   readonly #visited = new Set<string>();
-  /** by text: the reason against it, undefined where it verified */
+  /** by text: why it does not verify; undefined if it does */
   readonly #settled = new Map<string, string | undefined>();
   readonly #verified = new Map<string, Assertion>();
   /** the newest that verified, by primary key */
@@ -170,16 +172,16 @@ class Verification implements AssertionLookup {
     this.#find = find;
     this.#now = now.getTime();
     this.#given = given;
-    for (const one of given) {
-      const group = this.#groups.get(nameOf(one));
-      if (group) group.push(one);
-      else this.#groups.set(nameOf(one), [one]);
+    for (const assertion of given) {
+      const group = this.#groups.get(assertionKeyText(assertion));
+      if (group) group.push(assertion);
+      else this.#groups.set(assertionKeyText(assertion), [assertion]);
     }
     for (const key of trust.keys()) this.#nameKey(key);
   }
 
   run(): { verified: Assertion[]; refused: UnverifiedAssertion[] } {
-    for (const one of this.#given) if (!this.#visited.has(one.text)) this.#settle(one);
+    for (const assertion of this.#given) if (!this.#visited.has(assertion.text)) this.#settle(assertion);
     const wrong = this.#given.flatMap((assertion) => {
       const reason = this.#settled.get(assertion.text);
       return reason === undefined ? [] : [{ assertion, reason }];
@@ -189,69 +191,70 @@ class Verification implements AssertionLookup {
 
   /** Settles what an assertion depends on, then itself. A list instead of recursion: a chain may be as long as its file. */
   #settle(first: Assertion): void {
-    const path: { one: Assertion; refs: PrimaryKey[] }[] = [];
+    const path: { assertion: Assertion; refs: PrimaryKey[] }[] = [];
     for (let next: Assertion | undefined = first; next || path.length > 0; ) {
       if (next) {
-        const one = next;
-        this.#visited.add(one.text);
-        const wrong = reasonAgainst(() => this.#checkAlone(one));
-        if (wrong === undefined) path.push({ one, refs: refsOf(one) });
-        else this.#settled.set(one.text, wrong);
+        const assertion = next;
+        this.#visited.add(assertion.text);
+        const wrong = reasonAgainst(() => this.#checkAlone(assertion));
+        if (wrong === undefined) path.push({ assertion, refs: refsOf(assertion) });
+        else this.#settled.set(assertion.text, wrong);
       }
       const top = path.at(-1);
       next = top && this.#nextOf(top.refs);
       if (top && !next) {
         path.pop();
-        this.#conclude(top.one);
+        this.#conclude(top.assertion);
       }
     }
   }
 
-  /** The first given assertion of these primary keys that was not looked at. Removes the keys that have none left. */
+  /** The first given assertion of these primary keys that was not visited. Removes keys without any left. */
   #nextOf(refs: PrimaryKey[]): Assertion | undefined {
     for (let ref = refs[0]; ref; ref = refs[0]) {
       const name = keyText(...ref);
       const group = this.trust.find(...ref) ? [] : (this.#groups.get(name) ?? []);
       for (let turn = this.#turns.get(name) ?? 0; turn < group.length; turn += 1) {
-        this.#turns.set(name, turn + 1); // each member is looked at once, however many depend on it
-        const one = group[turn];
-        if (one && !this.#visited.has(one.text)) return one;
+        this.#turns.set(name, turn + 1); // each member is visited once, however many depend on it
+        const assertion = group[turn];
+        if (assertion && !this.#visited.has(assertion.text)) return assertion;
       }
       refs.shift();
     }
     return undefined;
   }
 
-  #conclude(one: Assertion): void {
-    const builtIn = this.trust.find(one.type, one.key);
-    const wrong = builtIn?.text === one.text ? undefined : reasonAgainst(() => this.#check(one));
-    this.#settled.set(one.text, wrong);
+  #conclude(assertion: Assertion): void {
+    const builtIn = this.trust.find(assertion.type, assertion.key);
+    const wrong = builtIn?.text === assertion.text ? undefined : reasonAgainst(() => this.#check(assertion));
+    this.#settled.set(assertion.text, wrong);
     if (wrong !== undefined || builtIn) return;
-    const name = nameOf(one);
-    const id = JSON.stringify([name, one.revision, one.format]);
-    if (!this.#verified.has(id)) this.#verified.set(id, one);
+    const name = assertionKeyText(assertion);
+    const id = JSON.stringify([name, assertion.revision, assertion.format]);
+    if (!this.#verified.has(id)) this.#verified.set(id, assertion);
     const newest = this.#newest.get(name);
-    if (!newest || newest.revision < one.revision) this.#newest.set(name, one);
-    if (one.type === "account-key") this.#nameKey(one);
+    if (!newest || newest.revision < assertion.revision) this.#newest.set(name, assertion);
+    if (assertion.type === "account-key") this.#nameKey(assertion);
   }
 
   /** The checks that need no other assertion. */
-  #checkAlone(one: Assertion): void {
-    if (typeOf(one).request) throw refused(`${one.type} is a request, which is not kept`);
-    checkShapes(one);
-    if (isSelfSigned(one) && !this.trust.isRoot(one)) throw refused(`the key ${one.signKey} signs itself, and is no trusted root`);
+  #checkAlone(assertion: Assertion): void {
+    if (typeOf(assertion).request) throw refused(`${assertion.type} is a request, which is not kept`);
+    checkShapes(assertion);
+    if (isSelfSigned(assertion) && !this.trust.isRoot(assertion))
+      throw refused(`the key ${assertion.signKey} signs itself, and is no trusted root`);
   }
 
-  #check(one: Assertion): void {
-    const { must, needs, allowed } = typeOf(one);
-    const key = this.find("account-key", [one.signKey]);
-    if (!key) throw this.#missing("account-key", [one.signKey], "that signed it");
-    if (!isValidAt(key, this.#now)) throw refused(`the key ${one.signKey} that signed it is not valid now`);
-    checkSignedWith(one, key);
-    if (Object.hasOwn(must, "timestamp") && !isValidAt(key, timeInMilliseconds(header(one, "timestamp"))))
-      throw refused(`the key ${one.signKey} that signed it was not valid at its timestamp`);
-    for (const ref of needs(one)) if (!this.find(...ref) && !this.#isOfRoot(...ref)) throw this.#missing(...ref, "that it needs");
-    allowed?.(one, this);
+  #check(assertion: Assertion): void {
+    const { must, needs, allowed } = typeOf(assertion);
+    const key = this.find("account-key", [assertion.signKey]);
+    if (!key) throw this.#missing("account-key", [assertion.signKey], "that signed it");
+    if (!isValidAt(key, this.#now)) throw refused(`the key ${assertion.signKey} that signed it is not valid now`);
+    checkSignedWith(assertion, key);
+    if (Object.hasOwn(must, "timestamp") && !isValidAt(key, timeInMilliseconds(header(assertion, "timestamp"))))
+      throw refused(`the key ${assertion.signKey} that signed it was not valid at its timestamp`);
+    for (const ref of needs(assertion)) if (!this.find(...ref) && !this.#isOfRoot(...ref)) throw this.#missing(...ref, "that it needs");
+    allowed?.(assertion, this);
   }
 
   find(type: string, key: readonly string[]): Assertion | undefined {
@@ -280,18 +283,18 @@ class Verification implements AssertionLookup {
   #missing(type: string, key: readonly string[], role: string): Failure {
     const name = keyText(type, key);
     const group = this.#groups.get(name) ?? [];
-    if (group.some((one) => this.#settled.has(one.text))) return refused(`${name} ${role} is refused itself`);
+    if (group.some((assertion) => this.#settled.has(assertion.text))) return refused(`${name} ${role} is refused itself`);
     return refused(`${name} ${role} ${group.length > 0 ? "needs it in turn" : "is neither given nor held"}`);
   }
 }
 
 /** The primary keys that an assertion depends on. */
-function refsOf(one: Assertion): PrimaryKey[] {
-  const { needs, uses } = typeOf(one);
-  return [["account-key", [one.signKey]], ...needs(one), ...uses(one)];
+function refsOf(assertion: Assertion): PrimaryKey[] {
+  const { needs, uses } = typeOf(assertion);
+  return [["account-key", [assertion.signKey]], ...needs(assertion), ...uses(assertion)];
 }
 
-function nameOf({ type, key }: Assertion): string {
+function assertionKeyText({ type, key }: Assertion): string {
   return keyText(type, key);
 }
 

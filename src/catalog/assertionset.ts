@@ -1,4 +1,4 @@
-/** All assertions that are held, by primary key. What clients ask for: handlers/snapd.md, Assertions. */
+/** All stored assertions by primary key. What clients request: handlers/snapd.md, Assertions. */
 
 import { type Assertion, keyText } from "../assertions/assertion.ts";
 import { parseAssertions } from "../assertions/text.ts";
@@ -6,7 +6,7 @@ import { ASSERTION_TYPES } from "../assertions/types.ts";
 import type { Snap, StoredAssertion } from "./snap.ts";
 
 export class AssertionSet {
-  /** those that belong to no stored snap */
+  /** assertions that belong to no stored snap */
   readonly others: readonly StoredAssertion[];
   readonly #byKey = new Map<string, StoredAssertion[]>();
   /** by the key without its last part, the sequence number */

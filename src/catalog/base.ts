@@ -1,4 +1,4 @@
-/** Bases: what a charm runs on. Rules: handlers/juju.md, Bases. */
+/** Bases: the systems that charms run on. Rules: handlers/juju.md, Bases. */
 
 export interface Base {
   readonly name: string;
@@ -66,7 +66,7 @@ export function agrees(base: Base, asked: Base): boolean {
   return fits(base.name, asked.name) && fits(base.channel, asked.channel) && fits(base.architecture, asked.architecture);
 }
 
-/** The base channel that a Juju of this User-Agent (`Juju/3.6.11`) deploys on where the operator names none. */
+/** The base channel that a Juju of this User-Agent (`Juju/3.6.11`) deploys on by default. */
 export function preferredBase(userAgent: string): string {
   const [, major = "4", minor = "0"] = /^Juju\/(\d+)\.(\d+)/.exec(userAgent) ?? [];
   if (major === "2") return "20.04";

@@ -1,4 +1,4 @@
-/** What an operator changes in the store: channels, default tracks, and the way back to an earlier generation. All of it is pure. */
+/** Changes by operators: channels, default tracks, and rollback to an earlier generation. All of it is pure. */
 
 import { Failure, printable, refused } from "../errors.ts";
 import { showBase } from "./base.ts";
@@ -21,16 +21,16 @@ import { comparePairs, findSnapRevision, mergeAssertions, pairKey, runsOn, SNAP_
 
 export type StoredPackage = Package | Snap;
 
-/** Whether two manifests say the same. What operators chose stands in them in the order in which they chose it. */
+/** Whether two manifests have the same content. The order of their keys may differ: keys that operators set are added last. */
 export function sameManifest(a: StoredPackage | undefined, b: StoredPackage): boolean {
-  const text = (one: StoredPackage) => JSON.stringify(Object.entries(one).toSorted(([x], [y]) => (x < y ? -1 : 1)));
+  const text = (pkg: StoredPackage) => JSON.stringify(Object.entries(pkg).toSorted(([x], [y]) => (x < y ? -1 : 1)));
   return a !== undefined && text(a) === text(b);
 }
 
 export type AnyRow = Release | SnapRelease;
 export type AnyPlace = Pick<Release, "base"> | Pick<SnapRelease, "architecture">;
 
-/** The rules of a package's channel map. All rows of a package are of its own kind, so they may be used without asking which. */
+/** The rules of a package's channel map. All rows of a package are of its kind, so callers need not distinguish the kinds. */
 export function rulesOf({ type }: Pick<StoredPackage, "type">): Rules<AnyRow, AnyPlace> {
   return type === "snap" ? SNAP_RULES : PACKAGE_RULES;
 }
@@ -59,10 +59,10 @@ export function readChannel(pkg: Pick<StoredPackage, "defaultTrack">, text: stri
 
 /** Releases a revision on every base or architecture that it runs on and `where` means. `now`: RFC 3339. */
 export function release<H extends StoredPackage>(pkg: H, revision: number, channel: string, where: Where, now: string): H {
-  return opened(pkg, rowsOf(pkg, revision, channel, where, now));
+  return opened(pkg, rowsToRelease(pkg, revision, channel, where, now));
 }
 
-/** The package with these rows open: what they replace goes to the history, and what they offer is not aside. */
+/** The package with these rows open. Rows that they replace go to the history; revisions that they offer are not aside any more. */
 export function opened<H extends StoredPackage>(pkg: H, rows: readonly AnyRow[]): H {
   const rules = rulesOf(pkg);
   const mapped = settled(rules, released(rules, pkg, { rows }));
@@ -70,8 +70,8 @@ export function opened<H extends StoredPackage>(pkg: H, rows: readonly AnyRow[])
   return pinned.length > 0 && mapped.type !== "snap" ? { ...mapped, resources: offeredBy(pinned, mapped.resources) } : mapped;
 }
 
-/** The rows that a release of that revision has. Throws a failure where it is not stored, or does not run there. */
-export function rowsOf(pkg: StoredPackage, number: number, text: string, where: Where, now: string): AnyRow[] {
+/** The rows that a release of that revision has. Throws a failure if it is not stored, or does not run there. */
+export function rowsToRelease(pkg: StoredPackage, number: number, text: string, where: Where, now: string): AnyRow[] {
   const channel = readChannel(pkg, text);
   const rules = rulesOf(pkg);
   const places = placesOf(pkg, number, where);
@@ -86,7 +86,7 @@ export function rowsOf(pkg: StoredPackage, number: number, text: string, where: 
   });
 }
 
-/** On what a revision can be released. Throws a failure where it is not stored. */
+/** The places where a revision can be released. Throws a failure if it is not stored. */
 function placesOf(pkg: StoredPackage, number: number, { base, architecture }: Where): AnyPlace[] {
   if (pkg.type === "snap") {
     if (base !== undefined)
@@ -94,14 +94,14 @@ function placesOf(pkg: StoredPackage, number: number, { base, architecture }: Wh
     const revision = findSnapRevision(pkg, number);
     if (!revision) throw notStored(pkg, number);
     const architectures = architecture !== undefined && runsOn(revision, architecture) ? [architecture] : revision.architectures;
-    return architectures.map((one) => ({ architecture: one }));
+    return architectures.map((name) => ({ architecture: name }));
   }
   const revision = findRevision(pkg, number);
   if (!revision) throw notStored(pkg, number);
-  return (pkg.type === "bundle" ? [null] : revision.bases).map((one) => ({ base: one }));
+  return (pkg.type === "bundle" ? [null] : revision.bases).map((system) => ({ base: system }));
 }
 
-/** What the revision was released with there, else anywhere last, else the newest of what it declares. */
+/** The resources that the revision was released with there, else last released with anywhere, else the newest of those that it declares. */
 function pinsOf(pkg: Package, { channel, base, revision }: Pick<Release, "channel" | "base" | "revision">): Record<string, number> {
   const there = pkg.releases.find((r) => r.revision === revision && rowKey(PACKAGE_RULES, r) === rowKey(PACKAGE_RULES, { channel, base }));
   if (there) return there.resources;
@@ -125,7 +125,7 @@ export function close<H extends StoredPackage>(pkg: H, text: string, where: Wher
   return settled(rules, closed(pkg, closes));
 }
 
-/** Makes a track the default one, whatever imports say later. Throws a `refused` failure where nothing is released in it. */
+/** Makes a track the default one; later imports do not change it. Throws a `refused` failure where nothing is released in it. */
 export function chooseTrack<H extends StoredPackage>(pkg: H, track: string): H {
   const tracks = new Set(pkg.releases.map((row) => channelOf(row).track));
   if (!tracks.has(track))
@@ -136,11 +136,11 @@ export function chooseTrack<H extends StoredPackage>(pkg: H, track: string): H {
   return settled(rulesOf(pkg), { ...pkg, chosenTrack: track });
 }
 
-/** The rows that differ between two states, in the order of the later one; what was closed comes last. */
+/** The rows that differ between two states, in the order of the later one; closed rows come last. */
 export function movesOf(before: StoredPackage | undefined, after: StoredPackage | undefined): Move[] {
-  const one = after ?? before;
-  if (!one) return [];
-  const rules = rulesOf(one);
+  const pkg = after ?? before;
+  if (!pkg) return [];
+  const rules = rulesOf(pkg);
   return changes(rules, before, after).map((move) => ({
     channel: move.channel,
     on: rules.showPlace(move),
@@ -152,8 +152,8 @@ export function movesOf(before: StoredPackage | undefined, after: StoredPackage 
 /* ---- rollback ---- */
 
 /**
- * What a package was in an earlier generation, so that it answers byte for byte as it did then. Revisions that came later are
- * put aside: they can be installed only by their number. `then` undefined: it was not stored.
+ * The package as it was in an earlier generation, so that replies are the same byte for byte. Later revisions are put aside: they
+ * can be installed only by revision number. `then` undefined: it was not stored.
  */
 export function rollBack(then: Package | undefined, now: Package): Package {
   const { overrides: _, ...mapped } = now;
@@ -169,7 +169,7 @@ export function rollBack(then: Package | undefined, now: Package): Package {
   };
 }
 
-/** The same of a snap. `taken`: pairs that machines may still ask for, which the earlier generation did not have. */
+/** The same for a snap. `taken`: pairs that machines may still request, and that the earlier generation did not have. */
 export function rollBackSnap(then: Snap | undefined, now: Snap): { readonly snap: Snap; readonly taken: readonly string[] } {
   const { overrides: _, ...mapped } = now;
   const before = then ?? { ...mapped, revisions: [], components: [], pairs: [], releases: [], history: [], assertions: [] };
@@ -177,7 +177,7 @@ export function rollBackSnap(then: Snap | undefined, now: Snap): { readonly snap
   const names = [...new Set([...before.components, ...now.components].map((c) => c.name))].toSorted();
   const of = ({ components }: Snap, name: string) => components.find((c) => c.name === name)?.revisions ?? [];
   const pairs = new Set(before.pairs.map(pairKey));
-  const keys = new Set(before.assertions.map((one) => JSON.stringify([one.type, one.key])));
+  const keys = new Set(before.assertions.map((assertion) => JSON.stringify([assertion.type, assertion.key])));
   const taken = now.pairs.filter((pair) => known.has(pair.revision) && !pairs.has(pairKey(pair)));
   const kept = now.pairs.filter((pair) => !known.has(pair.revision) && !pairs.has(pairKey(pair)));
   return {
@@ -188,7 +188,7 @@ export function rollBackSnap(then: Snap | undefined, now: Snap): { readonly snap
       pairs: [...before.pairs, ...kept].toSorted(comparePairs),
       assertions: mergeAssertions(
         before.assertions,
-        now.assertions.filter((one) => !keys.has(JSON.stringify([one.type, one.key]))),
+        now.assertions.filter((assertion) => !keys.has(JSON.stringify([assertion.type, assertion.key]))),
       ),
     },
     taken: taken.map((pair) => `component ${pair.component} revision ${pair.componentRevision} of ${now.name} revision ${pair.revision}`),
@@ -199,7 +199,7 @@ export function rollBackSnap(then: Snap | undefined, now: Snap): { readonly snap
 
 /** ` on 22.04 amd64`, or nothing. */
 export function showWhere({ base, architecture }: Where): string {
-  const parts = [base, architecture].filter((one) => one !== undefined);
+  const parts = [base, architecture].filter((part) => part !== undefined);
   return parts.length > 0 ? printable(` on ${parts.join(" ")}`, 100) : "";
 }
 
@@ -212,7 +212,7 @@ function notStored({ name, revisions }: StoredPackage, revision: number): Failur
 
 function notOpen({ name, overrides }: StoredPackage, channel: string, where: Where): Failure {
   return refused(`${name} has no release in ${channel}${showWhere(where)}`, {
-    next: overrides?.some((one) => one.channel === channel)
+    next: overrides?.some((override) => override.channel === channel)
       ? `an override holds it, which chp end-override ${name} ${channel} ends`
       : `chp show ${name} tells its channels`,
   });

@@ -1,5 +1,7 @@
 /** Channels: `track/risk[/branch]`. Grammar: handlers/juju.md, Channels; handlers/snapd.md, Channels. */
 
+import { printable, refused } from "../errors.ts";
+
 /** From safest to riskiest. */
 export const RISKS = ["stable", "candidate", "beta", "edge"] as const;
 export type Risk = (typeof RISKS)[number];
@@ -41,6 +43,16 @@ export function fullChannel(text: string, defaultTrack: string): FullChannel | u
 /** Always with a track: `latest/stable`, `14/edge/fix-1`. */
 export function formatChannel({ track, risk, branch }: FullChannel): string {
   return branch === undefined ? `${track}/${risk}` : `${track}/${risk}/${branch}`;
+}
+
+/**
+ * A channel of an export in full: `14/stable`. A risk alone means track `latest`, which is how the stores shorten it. Throws a
+ * `refused` failure at `at`.
+ */
+export function channelInFull(text: string, at: readonly string[]): string {
+  const channel = fullChannel(text, "latest");
+  if (!channel) throw refused(`${printable(text, 100)} is not a channel`, { at });
+  return formatChannel(channel);
 }
 
 /** Where a release is looked for, in order: the branch, its risk, then every safer risk of the same track. */

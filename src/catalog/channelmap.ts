@@ -4,9 +4,10 @@
  *
  * What is released last wins. A release on a place takes the rows of that channel on every place that it covers: that of a snap
  * on `all` covers every architecture, any other its own place alone. A row of one architecture beside one of `all` was
- * therefore released after it, and stands over it.
+ * therefore released after it, and has precedence.
  */
 
+import { compareText } from "../text.ts";
 import { compareRisk, type FullChannel, parseChannel } from "./channel.ts";
 
 export interface Row {
@@ -41,23 +42,23 @@ export interface Tracks {
   readonly defaultTrack?: string | undefined;
 }
 
-/** What a package is to its channel map. */
+/** The fields of a package that belong to its channel map. */
 export interface Mapped<R extends Row> extends Tracks {
   readonly revisions: readonly { readonly revision: number; readonly aside?: true }[];
-  /** the channel map: one row a channel and place, in the order of `sorted` */
+  /** the channel map: one row a channel and place, in the order of `sortedRows` */
   readonly releases: readonly R[];
   /** rows that were replaced, newest first */
   readonly history: readonly R[];
 }
 
-/** What is special of the channel maps of one kind of package. `P`: the fields of a row that are its place. */
+/** The rules of the channel maps of one kind of package. `P`: the fields of a row that are its place. */
 export interface Rules<R extends Row & P, P extends object> {
   placeOf(row: P): P;
   /** one text for each place */
   placeKey(place: P): string;
   /** as operators read it: `ubuntu@22.04 amd64`, `any base`, `amd64` */
   showPlace(place: P): string;
-  /** whether what is released on a place is for the other one, too */
+  /** whether a release on `place` is for `other` too */
   covers(place: P, other: P): boolean;
   /** best first */
   comparePlaces(a: P, b: P): number;
@@ -78,7 +79,7 @@ export function channelOf(row: Pick<Row, "channel">): FullChannel {
   return { ...rest, track };
 }
 
-/** Names a row: there is one of that key in a channel map. */
+/** The key of a row; a channel map has at most one row of each. */
 export function rowKey<R extends Row & P, P extends object>(rules: Rules<R, P>, row: OnPlace<P>): string {
   return `${row.channel} ${rules.placeKey(row)}`;
 }
@@ -89,7 +90,7 @@ export function replaces<R extends Row & P, P extends object>(rules: Rules<R, P>
 }
 
 /** Default track first; inside a track stable to edge, best place first. */
-export function sorted<R extends Row & P, P extends object>(rules: Rules<R, P>, rows: readonly R[], defaultTrack: string): R[] {
+export function sortedRows<R extends Row & P, P extends object>(rules: Rules<R, P>, rows: readonly R[], defaultTrack: string): R[] {
   const tracks = rules.tracks(rows, defaultTrack);
   return rows.toSorted((a, b) => {
     const [x, y] = [channelOf(a), channelOf(b)];
@@ -99,17 +100,17 @@ export function sorted<R extends Row & P, P extends object>(rules: Rules<R, P>, 
 
 /* ---- releasing ---- */
 
-/** What is left of rows that come together, as those of one archive. */
+/** The result of releasing the rows of one archive together. */
 export interface LastReleased<R> {
   /** one a channel and place, in the order in which these were first named */
   readonly rows: readonly R[];
-  /** those that others of them replace, newest first */
+  /** rows that others among them replace, newest first */
   readonly replaced: readonly R[];
 }
 
 /**
- * Of rows that come together the ones that were released last, in whatever order they are given. At equal times one place
- * wins over all, then the higher revision. A row of one architecture that repeats the revision of `all` says nothing more.
+ * The rows of one archive that were released last, in whatever order they are given. At equal times a single place wins over
+ * `all`, then the higher revision. A row of one architecture that repeats the revision of `all` is dropped as redundant.
  */
 export function lastReleased<R extends Row & P, P extends object>(rules: Rules<R, P>, rows: readonly R[]): LastReleased<R> {
   const key = (row: R) => rowKey(rules, row);
@@ -120,10 +121,10 @@ export function lastReleased<R extends Row & P, P extends object>(rules: Rules<R
   for (const all of channels.values()) {
     const open = new Map<string, R>();
     for (const row of all.toSorted(byRelease(rules))) {
-      const before = open.get(key(row)) ?? [...open.values()].find((one) => rules.covers(one, row));
-      const covered = [...open.values()].filter((one) => rules.covers(row, one));
-      if (before && rules.same(before, row) && covered.every((one) => one === before)) continue;
-      for (const one of covered) open.delete(key(one));
+      const before = open.get(key(row)) ?? [...open.values()].find((other) => rules.covers(other, row));
+      const covered = [...open.values()].filter((other) => rules.covers(row, other));
+      if (before && rules.same(before, row) && covered.every((other) => other === before)) continue;
+      for (const other of covered) open.delete(key(other));
       open.set(key(row), row);
       replaced.push(...covered);
     }
@@ -144,11 +145,7 @@ function byRelease<R extends Row & P, P extends object>(rules: Rules<R, P>): (a:
     compareText(JSON.stringify(a), JSON.stringify(b));
 }
 
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
-}
-
-/** Seconds since 1970, with their fraction, which `Date` cuts to thousandths; one that cannot be read is before all others. */
+/** Seconds since 1970, with their fraction, which `Date` cuts to thousandths; 0 for a time that cannot be read. */
 function instantOf(time: string): number {
   const [, day = "", clock = "", fraction = "", zone = ""] = /^(\S{10})[Tt ](\d\d:\d\d:\d\d)(\.\d+)?(.*)$/.exec(time) ?? [];
   const whole = Date.parse(`${day}T${clock}${zone.toUpperCase() || "Z"}`);
@@ -169,25 +166,25 @@ export function released<R extends Row & P, P extends object, M extends Mapped<R
   const taken = new Map<R, R[]>(rows.map((row) => [row, []]));
   const left: R[] = [];
   for (const row of pkg.releases) {
-    const taker = byKey.get(key(row)) ?? rows.find((one) => replaces(rules, one, row));
+    const taker = byKey.get(key(row)) ?? rows.find((release) => replaces(rules, release, row));
     (taker ? taken.get(taker) : left)?.push(row);
   }
   const isThere = (row: R, [first, ...others]: readonly R[]) =>
     first
       ? others.length === 0 && key(first) === key(row) && rules.same(first, row)
-      : left.some((one) => replaces(rules, one, row) && rules.same(one, row));
+      : left.some((other) => replaces(rules, other, row) && rules.same(other, row));
   const open = new Map(pkg.releases.map((row) => [key(row), row]));
   const gone = new Set<R>();
   for (const [row, before] of taken) {
     if (isThere(row, before)) continue;
-    for (const one of before) if (key(one) !== key(row)) open.delete(key(one));
-    open.set(key(row), row); // where it was, since charms list their tracks in the order in which they came
-    for (const one of before) gone.add(one);
+    for (const old of before) if (key(old) !== key(row)) open.delete(key(old));
+    open.set(key(row), row); // keeps its position: charms list their tracks in the order of import
+    for (const old of before) gone.add(old);
   }
   const replaced = pkg.releases.filter((row) => gone.has(row));
-  // The same archive again adds nothing.
+  // Importing the same archive again adds nothing.
   const stored = [...open.values(), ...replaced, ...pkg.history];
-  const fresh = earlier.filter((row) => !stored.some((one) => key(one) === key(row) && rules.same(one, row)));
+  const fresh = earlier.filter((row) => !stored.some((other) => key(other) === key(row) && rules.same(other, row)));
   const revisions = new Set(rows.map((row) => row.revision));
   return {
     ...pkg,
@@ -197,7 +194,7 @@ export function released<R extends Row & P, P extends object, M extends Mapped<R
   };
 }
 
-/** What is offered again is not aside any more. */
+/** The revision without its mark: a revision that is offered again is not aside. */
 export function notAside<R extends { readonly aside?: true }>(revision: R): Omit<R, "aside"> {
   const { aside, ...rest } = revision;
   return aside ? rest : revision;
@@ -217,10 +214,10 @@ export function closed<R extends Row, M extends Mapped<R>>(pkg: M, closes: (row:
 /** The package with its default track chosen anew, and its rows in their order. */
 export function settled<R extends Row & P, P extends object, M extends Mapped<R>>(rules: Rules<R, P>, pkg: M): M {
   const defaultTrack = settleTrack(rules, pkg, pkg.releases);
-  return { ...pkg, defaultTrack, releases: sorted(rules, pkg.releases, defaultTrack) };
+  return { ...pkg, defaultTrack, releases: sortedRows(rules, pkg.releases, defaultTrack) };
 }
 
-/** A default track without a release would make a plain install fail, so it is one that has a release. */
+/** The default track: one that has a release, since an install without a channel would fail otherwise. */
 export function settleTrack<R extends Row & P, P extends object>(rules: Rules<R, P>, tracks: Tracks, rows: readonly R[]): string {
   const open = new Set(rows.map((row) => channelOf(row).track));
   const wanted = rules.wantedTracks(tracks).filter((track) => track !== undefined);
@@ -238,14 +235,14 @@ export type RowChange<P> = P & {
   readonly to: number | null;
 };
 
-/** The rows that differ between two states of a package, in the order of the later one; what is gone comes last. */
+/** The rows that differ between two states of a package, in the order of the later one; closed rows come last. */
 export function changes<R extends Row & P, P extends object>(
   rules: Rules<R, P>,
   before: Pick<Mapped<R>, "releases"> | undefined,
   after: Pick<Mapped<R>, "releases"> | undefined,
 ): RowChange<P>[] {
   const key = (row: R) => rowKey(rules, row);
-  const [was, is] = [before, after].map((one) => new Map(one?.releases.map((row) => [key(row), row])));
+  const [was, is] = [before, after].map((state) => new Map(state?.releases.map((row) => [key(row), row])));
   const change = (row: R, from: number | null, to: number | null) => ({ channel: row.channel, ...rules.placeOf(row), from, to });
   const moved = (after?.releases ?? []).flatMap((row) => {
     const from = was?.get(key(row));
@@ -255,7 +252,7 @@ export function changes<R extends Row & P, P extends object>(
   return [...moved, ...gone];
 }
 
-/** The row that a machine of that place gets: its own, else one that covers it. */
+/** The row that a machine on that place gets: the row of that place, else a row that covers it. */
 export function rowFor<R extends Row & P, P extends object>(rules: Rules<R, P>, rows: readonly R[], at: OnPlace<P>): R | undefined {
   return rows.find((row) => rowKey(rules, row) === rowKey(rules, at)) ?? rows.find((row) => replaces(rules, row, at));
 }
@@ -263,15 +260,15 @@ export function rowFor<R extends Row & P, P extends object>(rules: Rules<R, P>, 
 /* ---- rolling back ---- */
 
 /**
- * Revisions and history of a package that is rolled back: as they were, and beside them what came later, its revisions put
- * aside.
+ * Revisions and history of a package that is rolled back: as they were, plus later revisions, which are put aside, and the rows
+ * of those.
  */
 export function rolledBack<R extends Row, V extends { readonly revision: number; readonly aside?: true }>(
   before: Mapped<R> & { readonly revisions: readonly V[] },
   now: Mapped<R> & { readonly revisions: readonly V[] },
 ): { readonly revisions: V[]; readonly history: R[] } {
   const known = new Set(before.revisions.map((r) => r.revision));
-  // Rows of revisions that came later say what these go with; those of earlier ones stay as they were.
+  // Rows of later revisions are kept since they say which resources go with them; rows of earlier revisions stay as they were.
   const name = (row: R) => JSON.stringify(row);
   const stored = new Set(before.history.map(name));
   const later = [...now.releases, ...now.history].filter((row) => !known.has(row.revision) && !stored.has(name(row)));
@@ -281,7 +278,7 @@ export function rolledBack<R extends Row, V extends { readonly revision: number;
   };
 }
 
-/** Newest first; what only `later` has is put aside. */
+/** Newest first; revisions that only `later` has are put aside. */
 export function withAside<V extends { readonly revision: number; readonly aside?: true }>(before: readonly V[], later: readonly V[]): V[] {
   return withLater(
     before,
@@ -289,7 +286,7 @@ export function withAside<V extends { readonly revision: number; readonly aside?
   );
 }
 
-/** Newest first, those of `before` where both have one. */
+/** Newest first; where both have a revision, that of `before`. */
 export function withLater<V extends { readonly revision: number }>(before: readonly V[], later: readonly V[]): V[] {
   const known = new Set(before.map((r) => r.revision));
   return [...before, ...later.filter((r) => !known.has(r.revision))].toSorted((a, b) => b.revision - a.revision);

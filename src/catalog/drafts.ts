@@ -1,11 +1,11 @@
-/** What an operator's change publishes: the draft of a generation, made from what a package was before it and is after it. */
+/** Drafts of the generations that operators' changes publish, made from packages before and after the change. */
 
 import { printable } from "../errors.ts";
 import { movesOf, rollBack, rollBackSnap, type StoredPackage, sameManifest } from "./change.ts";
 import type { CatalogView, ChangeDraft, Tally } from "./generation-types.ts";
 import { overrideMoves } from "./override.ts";
 
-/** One package on both sides of a change. `before` undefined: it is new; `after` undefined: it is removed. */
+/** A package before and after a change. `before` undefined: it is new; `after` undefined: it is removed. */
 export interface PackageChange {
   readonly before: StoredPackage | undefined;
   readonly after: StoredPackage | undefined;
@@ -16,29 +16,29 @@ export interface PackageUpdate extends PackageChange {
   readonly after: StoredPackage;
 }
 
-/** The generation that has `after` of each; `dropped`: names that no snap has any more. `command`: as `chp log` shows it. */
+/** The generation that has `after` of each; `dropped`: names that no snap has now. `command`: as `chp log` shows it. */
 export function changeDraft(command: string, updates: readonly PackageUpdate[], dropped: readonly string[] = []): ChangeDraft {
-  const after = updates.map((one) => one.after);
+  const after = updates.map((update) => update.after);
   const tally = (isSnap: boolean): Record<string, Tally> =>
     Object.fromEntries(
       updates
-        .filter((one) => (one.after.type === "snap") === isSnap)
-        .map((one) => [
-          one.after.name,
-          { revisions: [], channels: movesOf(one.before, one.after).length + overrideMoves(one.before, one.after).length },
+        .filter((update) => (update.after.type === "snap") === isSnap)
+        .map((update) => [
+          update.after.name,
+          { revisions: [], channels: movesOf(update.before, update.after).length + overrideMoves(update.before, update.after).length },
         ]),
     );
   return {
     command: printable(command, 300),
     sources: [],
     changed: tally(false),
-    packages: after.filter((one) => one.type !== "snap"),
+    packages: after.filter((pkg) => pkg.type !== "snap"),
     blobs: [],
-    snaps: { changed: after.filter((one) => one.type === "snap"), dropped, tally: tally(true), assertions: 0 },
+    snaps: { changed: after.filter((pkg) => pkg.type === "snap"), dropped, tally: tally(true), assertions: 0 },
   };
 }
 
-/** The generation without what a removal takes away. `after` undefined: nothing is left of the package. */
+/** The generation after a removal. `after` undefined: nothing is left of the package. */
 export function removalDraft(command: string, before: StoredPackage, after: StoredPackage | undefined): ChangeDraft {
   if (after) return changeDraft(command, [{ before, after }]);
   const tally = { [before.name]: { revisions: [], channels: before.releases.length } };

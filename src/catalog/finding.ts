@@ -19,14 +19,14 @@ export interface PassedCheck {
   readonly what: string;
 }
 
-/** What one check came to. */
+/** The result of one check. */
 export type CheckResult = ReadinessFinding | PassedCheck;
 
 export function certainFinding(check: ReadinessCheck, what: string, next: string): ReadinessFinding {
   return { check, what, sure: "certain", next };
 }
 
-/** The findings, or that there are none: then `fine` says so. */
+/** The findings; without any, a passed check with the text `fine`. */
 export function resultsOf(check: ReadinessCheck, findings: readonly ReadinessFinding[], fine: string): readonly CheckResult[] {
   return findings.length > 0 ? findings : [{ check, state: "ok", what: fine }];
 }

@@ -1,4 +1,4 @@
-/** The shapes of generations, and of what is published as one. */
+/** Types of generations and of the drafts that are published as generations. */
 
 import type { Algorithm, Digest, Sums } from "../digest.ts";
 import type { Failure } from "../errors.ts";
@@ -12,7 +12,7 @@ export interface Signer {
   readonly key: string;
   /** what the accepted key is called; may be empty */
   readonly name: string;
-  /** what the signature says of itself, which it covers */
+  /** the trusted comment of the signature, which it covers */
   readonly comment: string;
 }
 
@@ -77,7 +77,7 @@ export interface ChangeDraft extends Pick<Generation, "command" | "sources" | "c
   readonly exclusive?: true;
 }
 
-/** A draft, and whatever its maker wants to have with what was published. */
+/** A draft with a result that is returned once the draft is published. */
 export interface Drafted<T> {
   readonly draft: ChangeDraft;
   readonly result: T;
@@ -97,7 +97,7 @@ export interface SnapChangeDraft {
   /** all assertions that belong to no stored snap; undefined: unchanged */
   readonly others?: readonly StoredAssertion[];
   readonly tally: Generation["snaps"];
-  /** how many assertions came */
+  /** how many assertions are new */
   readonly assertions: number;
 }
 
@@ -105,17 +105,17 @@ export interface SnapChangeDraft {
 export interface StagedBlob {
   readonly sums: Sums;
   bytes(start: number, end: number): Promise<Uint8Array>;
-  /** Fails with `corrupt` where the bytes are not what is expected, and then nothing is visible. */
+  /** Fails with `corrupt` if the bytes are not as expected; then nothing becomes visible. */
   commit(expected?: Expected): Promise<void>;
   discard(): Promise<void>;
 }
 
-/** What bytes must be to be committed. */
+/** The size and digests that bytes must have to be committed. */
 export interface Expected {
   /** bytes */
   readonly size?: number | undefined;
   readonly digest?: Digest;
-  /** what they are, for the failure: `blob 3fa9… in /var/lib/chp` */
+  /** a name for them in the failure: `blob 3fa9… in /var/lib/chp` */
   readonly what?: string;
   /** its next step */
   readonly next?: string;
@@ -156,7 +156,8 @@ export interface ImportStore {
   /** why a generation before the newest is read; undefined: it is not */
   readonly damage: Failure | undefined;
   snapshot(): CatalogView | Promise<CatalogView>;
-  mendable(base: CatalogView, mended: (one: RepairedEntry) => void): CatalogView;
+  /** `base` with an older readable state in place of everything that cannot be read; `repaired` is called for each */
+  withRepairs(base: CatalogView, repaired: (entry: RepairedEntry) => void): CatalogView;
   publish<T>(time: string, draft: (base: CatalogView) => Promise<Drafted<T>>): Promise<Published<T>>;
   has(digest: Digest): boolean;
   digestOf(manifest: Package | Snap | readonly StoredAssertion[]): Digest;

@@ -4,7 +4,7 @@ import { printable } from "../errors.ts";
 import type { ResourceRevision } from "./package.ts";
 import { localReference, pathOfReference, type Registry, registryOfReference, splitPath } from "./registry.ts";
 
-/** An image. Two with the same reference upstream and the same path are one. */
+/** An image, identified by its reference upstream and its path. */
 export interface NeededImage {
   /** upstream's reference, as the charm's resource names it */
   readonly upstream: string;

@@ -1,8 +1,8 @@
 /** Overrides: a layer above the channel map that pins a channel to a revision, with a reason and often an end. All of it is pure. */
 
 import { Failure, printable, refused } from "../errors.ts";
-import { type AnyPlace, type AnyRow, opened, readChannel, rowsOf, rulesOf, type StoredPackage, showWhere } from "./change.ts";
-import { type OverrideTerms, replaces, rowKey, sorted, type Where } from "./channelmap.ts";
+import { type AnyPlace, type AnyRow, opened, readChannel, rowsToRelease, rulesOf, type StoredPackage, showWhere } from "./change.ts";
+import { type OverrideTerms, replaces, rowKey, sortedRows, type Where } from "./channelmap.ts";
 import type { Override } from "./package.ts";
 import { ANY_ARCHITECTURE, type SnapOverride } from "./snap.ts";
 
@@ -12,13 +12,13 @@ const DAY = 24 * 60 * 60 * 1000;
 
 type AnyOverride = Override | SnapOverride;
 
-/** One override, as operators see it. */
+/** An override as operators see it. */
 export interface OverrideFacts extends Pick<StoredPackage, "name" | "type"> {
   readonly channel: string;
   /** `ubuntu@22.04 amd64` of a charm, `amd64` of a snap, `any base` of a bundle */
   readonly on: string;
   readonly revision: number;
-  /** what the channel map has below it, the newest where that is several rows; null: nothing */
+  /** the revision that the channel map has there, the newest of several rows; null: none */
   readonly without: number | null;
   readonly reason: string;
   readonly until: string | null;
@@ -39,7 +39,7 @@ type Overridden = Pick<OverrideFacts, "revision" | "reason" | "until">;
  * Pins a channel to a revision on every base or architecture that it runs on and `where` means, whatever is released there.
  * An override of the same rows is replaced. Throws the failures of a release. `now`: RFC 3339.
  */
-export function override<H extends StoredPackage>(
+export function setOverride<H extends StoredPackage>(
   pkg: H,
   revision: number,
   channel: string,
@@ -49,38 +49,40 @@ export function override<H extends StoredPackage>(
 ): H {
   const rules = rulesOf(pkg);
   const overrides: readonly AnyOverride[] = pkg.overrides ?? [];
-  const fresh = rowsOf(pkg, revision, channel, where, now).map((row): AnyOverride => {
-    // Overriding with what is there already changes no reply.
-    const there = [...overrides, ...pkg.releases].find((one) => rowKey(rules, one) === rowKey(rules, row) && one.revision === revision);
+  const fresh = rowsToRelease(pkg, revision, channel, where, now).map((row): AnyOverride => {
+    // An override with the revision that is offered already changes no reply.
+    const there = [...overrides, ...pkg.releases].find(
+      (other) => rowKey(rules, other) === rowKey(rules, row) && other.revision === revision,
+    );
     return { ...row, ...(there && releasedWith(there)), ...terms };
   });
-  return withOverrides(pkg, [...overrides.filter((one) => !fresh.some((row) => replaces(rules, row, one))), ...fresh]);
+  return withOverrides(pkg, [...overrides.filter((override) => !fresh.some((row) => replaces(rules, row, override))), ...fresh]);
 }
 
 function releasedWith(row: AnyRow): Partial<AnyRow> {
   return { releasedAt: row.releasedAt, ...("resources" in row && { resources: row.resources }) };
 }
 
-/** Ends the overrides of a channel, also those whose time is over. Throws a `refused` failure where there is none. */
+/** Ends the overrides of a channel, also those that have expired. Throws a `refused` failure where there is none. */
 export function endOverride<H extends StoredPackage>(pkg: H, text: string, where: Where): H {
   const channel = readChannel(pkg, text);
-  const ends = (one: AnyOverride) => one.channel === channel && rulesOf(pkg).isMeant(one, where);
+  const ends = (override: AnyOverride) => override.channel === channel && rulesOf(pkg).isMeant(override, where);
   if (!pkg.overrides?.some(ends))
     throw refused(`no override holds ${pkg.name} in ${channel}${showWhere(where)}`, {
       next: `chp overrides ${pkg.name} tells what is held`,
     });
-  return overridesThat(pkg, (one) => !ends(one));
+  return overridesThat(pkg, (override) => !ends(override));
 }
 
 /** The package with only some of its overrides. */
-export function overridesThat<H extends StoredPackage>(pkg: H, stay: (one: AnyOverride) => boolean): H {
+export function overridesThat<H extends StoredPackage>(pkg: H, stay: (override: AnyOverride) => boolean): H {
   return withOverrides(pkg, (pkg.overrides ?? []).filter(stay));
 }
 
 /** In the order of releases. */
 function withOverrides<H extends StoredPackage>(pkg: H, rows: readonly AnyOverride[]): H {
   const { overrides: _, ...without } = pkg;
-  return (rows.length === 0 ? without : { ...without, overrides: sorted(rulesOf(pkg), rows, pkg.defaultTrack) }) as H;
+  return (rows.length === 0 ? without : { ...without, overrides: sortedRows(rulesOf(pkg), rows, pkg.defaultTrack) }) as H;
 }
 
 /** A reason that can be shown on one line. Throws a `usage` failure. */
@@ -111,21 +113,21 @@ export function readUntil(text: string, now: number): string {
 const views = new WeakMap<StoredPackage, { readonly count: number; readonly view: StoredPackage }>();
 
 /**
- * The package as it is offered: every override in force stands over the channel map, as if its revision were released. The
+ * The package as it is offered: every override in force is applied to the channel map, as if its revision were released. The
  * same object for as long as that does not change. `now`: milliseconds.
  */
 export function offered<H extends StoredPackage>(pkg: H, now: number): H {
-  const count = pkg.overrides?.filter((one) => isInForce(one, now)).length ?? 0;
+  const count = pkg.overrides?.filter((terms) => isInForce(terms, now)).length ?? 0;
   if (count === 0) return pkg;
   const known = views.get(pkg);
-  if (known?.count === count) return known.view as H; // they end one after the other, so their number tells which are left
-  const left = overridesThat(pkg, (one) => isInForce(one, now));
+  if (known?.count === count) return known.view as H; // they end one after the other, so their number identifies those that are left
+  const left = overridesThat(pkg, (override) => isInForce(override, now));
   const view = opened(left, left.overrides ?? []);
   views.set(pkg, { count, view });
   return view;
 }
 
-/** From when until when it is offered as it is `now`, in milliseconds: from the last end of an override to the next. */
+/** The period in which the package is offered as it is `now`, in milliseconds: from the last end of an override to the next. */
 export function spanOf(pkg: StoredPackage, now: number): { readonly from: number; readonly until: number } {
   const ends = (pkg.overrides ?? []).map(endOf);
   return { from: Math.max(...ends.filter((end) => end <= now)), until: Math.min(...ends.filter((end) => end > now)) };
@@ -144,63 +146,67 @@ function isInForce(terms: OverrideTerms, now: number): boolean {
 /** In the order of releases. `now`: milliseconds. */
 export function overridesOf(pkg: StoredPackage, now: number): OverrideFacts[] {
   const rows: readonly AnyOverride[] = pkg.overrides ?? [];
-  return rows.map((one) => ({
+  return rows.map((override) => ({
     name: pkg.name,
     type: pkg.type,
-    channel: one.channel,
-    on: rulesOf(pkg).showPlace(one),
-    revision: one.revision,
-    without: below(pkg, one),
-    reason: one.reason,
-    until: one.until ?? null,
-    state: isInForce(one, now) ? "in force" : "ended",
+    channel: override.channel,
+    on: rulesOf(pkg).showPlace(override),
+    revision: override.revision,
+    without: below(pkg, override),
+    reason: override.reason,
+    until: override.until ?? null,
+    state: isInForce(override, now) ? "in force" : "ended",
   }));
 }
 
-/** Those in force that stand over one of these rows. */
+/** The overrides in force on any of these rows. */
 export function overridesOver(pkg: StoredPackage, rows: readonly (Pick<AnyRow, "channel"> & AnyPlace)[], now: number): OverrideFacts[] {
   const moved = rows.map((row) => ({ channel: row.channel, on: rulesOf(pkg).showPlace(row) }));
-  return overridesOf(pkg, now).filter((one) => moved.some((row) => overrideOn([one], row)));
+  return overridesOf(pkg, now).filter((facts) => moved.some((row) => overrideOn([facts], row)));
 }
 
-/** The override in force that stands over a row. */
+/** The override in force on a row. */
 export function overrideOn(
   overrides: readonly OverrideFacts[],
   row: { readonly channel: string; readonly on: string },
 ): OverrideFacts | undefined {
-  const over = overrides.filter((one) => one.state === "in force" && one.channel === row.channel);
-  return over.find((one) => one.on === row.on) ?? over.find((one) => one.on === ANY_ARCHITECTURE);
+  const over = overrides.filter((facts) => facts.state === "in force" && facts.channel === row.channel);
+  return over.find((facts) => facts.on === row.on) ?? over.find((facts) => facts.on === ANY_ARCHITECTURE);
 }
 
-/** What differs between the overrides of two states, in the order of the later one; what was ended comes last. */
+/** What differs between the overrides of two states, in the order of the later one; ended overrides come last. */
 export function overrideMoves(before: StoredPackage | undefined, after: StoredPackage | undefined): OverrideMove[] {
   const owner = after ?? before;
   if (!owner) return [];
   const rules = rulesOf(owner);
   const rows = (pkg: StoredPackage | undefined): Map<string, AnyOverride> =>
-    new Map((pkg?.overrides ?? []).map((one) => [rowKey(rules, one), one]));
+    new Map((pkg?.overrides ?? []).map((row) => [rowKey(rules, row), row]));
   const [was, is] = [rows(before), rows(after)];
-  const at = (one: AnyOverride | undefined): Overridden | null =>
-    one ? { revision: one.revision, reason: one.reason, until: one.until ?? null } : null;
+  const at = (override: AnyOverride | undefined): Overridden | null =>
+    override ? { revision: override.revision, reason: override.reason, until: override.until ?? null } : null;
   return [...new Set([...is.keys(), ...was.keys()])].flatMap((key) => {
     const [from, to] = [was.get(key), is.get(key)];
-    const one = to ?? from;
-    if (!one || JSON.stringify(from) === JSON.stringify(to)) return [];
-    const without = after ? below(after, one) : null;
-    return [{ channel: one.channel, on: rules.showPlace(one), without, from: at(from), to: at(to) }];
+    const override = to ?? from;
+    if (!override || JSON.stringify(from) === JSON.stringify(to)) return [];
+    const without = after ? below(after, override) : null;
+    return [{ channel: override.channel, on: rules.showPlace(override), without, from: at(from), to: at(to) }];
   });
 }
 
 /** What an operator should know of the overrides of a package, each with the next command. */
 export function overrideWarnings(pkg: StoredPackage, now: number): string[] {
-  return overridesOf(pkg, now).flatMap((one) => {
-    const row = `${pkg.name} ${one.channel} ${one.on}`;
-    const end = endCommand(pkg.name, one.channel);
-    if (one.state === "ended") return [`${row}: its override ended, so it offers ${showWithout(one)}; ${end} takes it off the list`];
-    const newer = one.without !== null && one.without > one.revision;
+  return overridesOf(pkg, now).flatMap((facts) => {
+    const row = `${pkg.name} ${facts.channel} ${facts.on}`;
+    const end = endCommand(pkg.name, facts.channel);
+    if (facts.state === "ended") return [`${row}: its override ended, so it offers ${showWithout(facts)}; ${end} takes it off the list`];
+    const newer = facts.without !== null && facts.without > facts.revision;
     return [
-      ...(endOfFacts(one) - now < SOON_DAYS * DAY ? [`${row}: its override ends at ${one.until}; then it offers ${showWithout(one)}`] : []),
-      ...(newer ? [`${row} is held at ${one.revision}, while ${one.without} is released below (${one.reason}); ${end} offers it`] : []),
+      ...(endOfFacts(facts) - now < SOON_DAYS * DAY
+        ? [`${row}: its override ends at ${facts.until}; then it offers ${showWithout(facts)}`]
+        : []),
+      ...(newer
+        ? [`${row} is held at ${facts.revision}, while ${facts.without} is released below (${facts.reason}); ${end} offers it`]
+        : []),
     ];
   });
 }
@@ -215,15 +221,15 @@ export function endCommand(name: string, channel: string): string {
 }
 
 /** `held at 6 instead of 8 until 2026-08-31T23:59:59Z: why` */
-export function showOverride(one: OverrideFacts | (Overridden & Pick<OverrideFacts, "without">)): string {
-  const instead = one.without === one.revision ? "" : ` instead of ${showWithout(one)}`;
-  const ended = "state" in one && one.state === "ended";
-  return `${ended ? "was " : ""}held at ${one.revision}${instead}${showUntil(one)}: ${one.reason}`;
+export function showOverride(facts: OverrideFacts | (Overridden & Pick<OverrideFacts, "without">)): string {
+  const instead = facts.without === facts.revision ? "" : ` instead of ${showWithout(facts)}`;
+  const ended = "state" in facts && facts.state === "ended";
+  return `${ended ? "was " : ""}held at ${facts.revision}${instead}${showUntil(facts)}: ${facts.reason}`;
 }
 
 /** `held at 6 by an override until 2026-08-31T23:59:59Z: why` */
-export function showPinned(one: OverrideFacts): string {
-  return `held at ${one.revision} by an override${showUntil(one)}: ${one.reason}`;
+export function showPinned(facts: OverrideFacts): string {
+  return `held at ${facts.revision} by an override${showUntil(facts)}: ${facts.reason}`;
 }
 
 function showUntil({ until }: Pick<OverrideFacts, "until">): string {
@@ -236,7 +242,7 @@ export function showWithout({ without }: Pick<OverrideFacts, "without">): string
 
 /* ---- parts ---- */
 
-/** The newest revision that an override stands over; null: nothing. */
+/** The newest revision that an override replaces; null: none. */
 function below(pkg: StoredPackage, over: AnyOverride): number | null {
   const rows: readonly AnyRow[] = pkg.releases;
   const revisions = rows.filter((row) => replaces(rulesOf(pkg), over, row)).map((row) => row.revision);

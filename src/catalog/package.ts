@@ -1,4 +1,4 @@
-/** What the store knows of one charm or bundle: its manifest, and how an import is merged into it. */
+/** The manifest of a charm or bundle, and how an import is merged into it. */
 
 import { createHash } from "node:crypto";
 import type { Algorithm, Digest } from "../digest.ts";
@@ -13,13 +13,13 @@ import {
   type Rules,
   released,
   settleTrack,
-  sorted,
+  sortedRows,
 } from "./channelmap.ts";
 import type { Need } from "./need.ts";
 
 export type PackageType = "charm" | "bundle";
 
-/** Long texts of a revision, by the name that the API gives them; kept as blobs. */
+/** Long texts of a revision, by their names in the API; stored as blobs. */
 export const TEXTS = ["metadata-yaml", "config-yaml", "actions-yaml", "bundle-yaml", "readme-md"] as const;
 export type TextName = (typeof TEXTS)[number];
 
@@ -44,9 +44,9 @@ export interface Revision {
   readonly relations: Relations;
   readonly subordinate: boolean;
   readonly attributes?: Readonly<Record<string, string>>;
-  /** what the charm installs, as far as its files tell */
+  /** the snaps that the charm installs, as far as its files show */
   readonly snaps?: readonly Need[];
-  /** came after the generation that was rolled back to: can be installed only by its number */
+  /** newer than the generation that was rolled back to: installable only by revision number */
   readonly aside?: true;
 }
 
@@ -63,7 +63,7 @@ export interface ResourceRevision {
   readonly image?: { readonly reference: string; readonly path: string };
   /** never stored: its bytes are made for the local registry, so there may be several of one revision */
   readonly retargeted?: true;
-  /** came after the generation that was rolled back to: can be installed only by its number */
+  /** newer than the generation that was rolled back to: installable only by revision number */
   readonly aside?: true;
 }
 
@@ -80,7 +80,7 @@ export interface Release extends Row {
   readonly resources: Readonly<Record<string, number>>;
 }
 
-/** A row that stands over the channel map. */
+/** A row that is served over the channel map. */
 export interface Override extends Release, OverrideTerms {}
 
 /** A map of strings, which is all that Juju can decode. */
@@ -103,31 +103,31 @@ export interface Package {
   readonly type: PackageType;
   readonly name: string;
   readonly id: string;
-  /** ids that were served before, which deployed applications still ask by */
+  /** former ids, which deployed applications still use */
   readonly formerIds: readonly string[];
-  /** whether id and details come from a metadata.json; if not they were rebuilt from the charm itself */
+  /** whether id and details come from a metadata.json; otherwise they were rebuilt from the charm itself */
   readonly declared: boolean;
   readonly details: Details;
   /** what upstream calls the default track, where that is known */
   readonly declaredTrack?: string;
-  /** the default track that the operator chose, over what upstream calls so */
+  /** the default track that the operator chose; has precedence over `declaredTrack` */
   readonly chosenTrack?: string;
-  /** what a channel without a track means here; it has a release whenever any track has one */
+  /** the track of a channel without a track; it has a release whenever any track has a release */
   readonly defaultTrack: string;
   /** newest first */
   readonly revisions: readonly Revision[];
   readonly resources: readonly Resource[];
-  /** the open channel map, one row a channel and base, in the order of `sorted` */
+  /** the open channel map, one row a channel and base, in the order of `sortedRows` */
   readonly releases: readonly Release[];
   /** rows that were replaced, newest first */
   readonly history: readonly Release[];
   /** account assertion of the publisher, as imported */
   readonly publisherAssertion?: Digest;
-  /** rows that are offered in place of those of the channel map until they end; absent: none */
+  /** rows that are served over the channel map until they end; absent: none */
   readonly overrides?: readonly Override[];
 }
 
-/** What an archive says of a package, before the store's own knowledge is added. */
+/** A package as an archive describes it, before it is merged into the stored one. */
 export interface Incoming extends Omit<Package, "formerIds" | "defaultTrack" | "chosenTrack" | "releases" | "history" | "overrides"> {
   readonly releases: readonly IncomingRelease[];
 }
@@ -185,27 +185,27 @@ export const PACKAGE_RULES: Rules<Release, Pick<Release, "base">> = {
 const byBase = compareBases("24.04");
 
 /**
- * Adds what the archives of one import say of a package to what is stored. Throws a `refused` failure where they contradict it
- * or each other. `keep`: a package that is stored keeps its channel map.
+ * Merges a package of the archives of one import into the stored one. Throws a `refused` failure if they contradict it or each
+ * other. `keep`: a stored package keeps its channel map.
  */
-export function merge(stored: Package | undefined, given: Incoming | readonly Incoming[], policy: ChannelPolicy = "apply"): Merged {
+export function mergePackage(stored: Package | undefined, given: Incoming | readonly Incoming[], policy: ChannelPolicy = "apply"): Merged {
   const archives = [given].flat();
   const merged = archives.reduce(mergeFacts, stored);
   if (!merged) throw new Error("internal error: nothing is merged");
   const keep = stored !== undefined && policy === "keep";
-  const { rows, dropped, missingResources } = keep ? { rows: [], dropped: [], missingResources: [] } : releasesOf(merged, archives);
+  const { rows, dropped, missingResources } = keep ? { rows: [], dropped: [], missingResources: [] } : archivedReleases(merged, archives);
   const mapped = { ...released(PACKAGE_RULES, merged, lastReleased(PACKAGE_RULES, rows)), resources: offeredBy(rows, merged.resources) };
   const defaultTrack = settleTrack(PACKAGE_RULES, { ...merged, defaultTrack: stored?.defaultTrack }, mapped.releases);
   return {
-    package: { ...mapped, defaultTrack, releases: sorted(PACKAGE_RULES, mapped.releases, defaultTrack) },
+    package: { ...mapped, defaultTrack, releases: sortedRows(PACKAGE_RULES, mapped.releases, defaultTrack) },
     dropped,
     missingResources,
-    notes: [...(keep ? ["its channel map was kept as it is"] : []), ...noteOfTrack(stored, { ...mapped, defaultTrack })],
+    notes: [...(keep ? ["its channel map was kept as it is"] : []), ...packageTrackNote(stored, { ...mapped, defaultTrack })],
   };
 }
 
-/** Why its default track is none that was asked for. */
-function noteOfTrack(stored: Package | undefined, { releases, defaultTrack, chosenTrack, declaredTrack }: Package): string[] {
+/** Why its default track is neither chosen, nor declared, nor the stored one. */
+function packageTrackNote(stored: Package | undefined, { releases, defaultTrack, chosenTrack, declaredTrack }: Package): string[] {
   if (releases.length === 0 || [chosenTrack, declaredTrack, stored?.defaultTrack].includes(defaultTrack)) return [];
   if (declaredTrack !== undefined)
     return [`no release of its default track ${declaredTrack} is held, so its default track is ${defaultTrack}`];
@@ -213,7 +213,7 @@ function noteOfTrack(stored: Package | undefined, { releases, defaultTrack, chos
   return isOnly ? [] : [`its default track is not known, so it is ${defaultTrack}`];
 }
 
-/** All but the channel map, which stays as it is stored. */
+/** Merges everything but the channel map, which stays as it is stored. */
 function mergeFacts(stored: Package | undefined, incoming: Incoming): Package {
   if (stored && stored.type !== incoming.type)
     throw refused(`${incoming.name} is a ${stored.type} in the store and a ${incoming.type} in the archive`);
@@ -226,7 +226,7 @@ function mergeFacts(stored: Package | undefined, incoming: Incoming): Package {
     ...(declaredTrack !== undefined && { declaredTrack }),
     ...(stored?.chosenTrack !== undefined && { chosenTrack: stored.chosenTrack }),
     defaultTrack: stored?.defaultTrack ?? "",
-    revisions: mergeRevisions(stored, incoming),
+    revisions: mergePackageRevisions(stored, incoming),
     resources: mergeResources(stored, incoming),
     releases: stored?.releases ?? [],
     history: stored?.history ?? [],
@@ -246,7 +246,7 @@ function mergeIdentity(stored: Package | undefined, incoming: Incoming): Pick<Pa
   return { id, formerIds, declared: winner.declared, details: winner.details };
 }
 
-function mergeRevisions(stored: Package | undefined, incoming: Incoming): Revision[] {
+function mergePackageRevisions(stored: Package | undefined, incoming: Incoming): Revision[] {
   const all = new Map(stored?.revisions.map((r) => [r.revision, r]));
   for (const r of incoming.revisions) {
     const known = all.get(r.revision);
@@ -260,7 +260,7 @@ function mergeRevisions(stored: Package | undefined, incoming: Incoming): Revisi
 }
 
 function mergeResources(stored: Package | undefined, incoming: Incoming): Resource[] {
-  const all = new Map(stored?.resources.map((r) => [r.name, new Map(r.revisions.map((one) => [one.revision, one]))]));
+  const all = new Map(stored?.resources.map((r) => [r.name, new Map(r.revisions.map((resource) => [resource.revision, resource]))]));
   for (const { name, revisions } of incoming.resources) {
     const known = all.get(name) ?? new Map<number, ResourceRevision>();
     all.set(name, known);
@@ -275,16 +275,16 @@ function mergeResources(stored: Package | undefined, incoming: Incoming): Resour
   }
   return [...all]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, one]) => ({ name, revisions: [...one.values()].toSorted((a, b) => b.revision - a.revision) }));
+    .map(([name, byRevision]) => ({ name, revisions: [...byRevision.values()].toSorted((a, b) => b.revision - a.revision) }));
 }
 
-/** An archive that tells no times is read with the time of the import, which must not make the same import a change. */
+/** An archive without times gets the time of the import; importing it again must not count as a change. */
 function created(stored: Package | undefined, before: { createdAt: string } | undefined, now: { createdAt: string }): string {
   return stored?.declared && before ? before.createdAt : now.createdAt;
 }
 
-/** The rows of the archives, each with the resources that it was released with, and what of them nobody has. */
-function releasesOf(
+/** The rows of the archives, each with the resources that it was released with; and the rows and resources that are neither imported nor stored. */
+function archivedReleases(
   all: Pick<Package, "revisions" | "resources">,
   archives: readonly Incoming[],
 ): Pick<Merged, "dropped" | "missingResources"> & { readonly rows: readonly Release[] } {
@@ -308,7 +308,7 @@ function releasesOf(
   return { rows, dropped, missingResources: [...missing.values()] };
 }
 
-/** The resources of a package: what these rows offer is not aside any more. */
+/** The resources of a package; revisions that these rows offer are not aside any more. */
 export function offeredBy(rows: readonly Pick<Release, "resources">[], resources: readonly Resource[]): Resource[] {
   return resources.map(({ name, revisions }) => ({
     name,
@@ -319,14 +319,14 @@ export function offeredBy(rows: readonly Pick<Release, "resources">[], resources
 /** Revisions below 0 have no number yet: charms built here, -1 for the first of an archive, -2 for the second. */
 export const UNNUMBERED = -1;
 
-/** Gives unnumbered revisions their numbers: the one that the bytes have already, else the next. */
+/** Numbers unnumbered revisions: stored bytes keep their number, others get the next. */
 export function numbered(stored: Pick<Package, "revisions"> | undefined, incoming: Incoming): Incoming {
   const own = incoming.revisions.filter((r) => r.revision <= UNNUMBERED).toSorted((a, b) => b.revision - a.revision);
   let highest = Math.max(0, ...[...(stored?.revisions ?? []), ...incoming.revisions].map((r) => r.revision));
   const numbers = new Map(own.map((r) => [r.revision, stored?.revisions.find(({ blob }) => blob === r.blob)?.revision ?? (highest += 1)]));
-  const renumber = <T extends { readonly revision: number }>(one: T): T => ({
-    ...one,
-    revision: numbers.get(one.revision) ?? one.revision,
+  const renumber = <T extends { readonly revision: number }>(entry: T): T => ({
+    ...entry,
+    revision: numbers.get(entry.revision) ?? entry.revision,
   });
   return {
     ...incoming,
@@ -335,7 +335,7 @@ export function numbered(stored: Pick<Package, "revisions"> | undefined, incomin
   };
 }
 
-/** What the archive carries of the resources that a revision declares, newest first: it was exported with them. */
+/** The newest revision in the archive of each resource that a revision declares: it was exported with them. */
 function newest(incoming: Incoming, revision: Revision): Record<string, number> {
   const carried = incoming.resources.filter((r) => revision.resources.includes(r.name));
   return Object.fromEntries(carried.flatMap(({ name, revisions: [first] }) => (first ? [[name, first.revision]] : [])));
@@ -348,7 +348,7 @@ function samePins(a: Readonly<Record<string, number>>, b: Readonly<Record<string
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/** A stable id for a package whose own is not known: 32 letters and digits, the same for a name on every machine. */
+/** A stable id for a package without a known id: 32 letters and digits, the same for a name on every machine. */
 export function mintId(name: string): string {
   let number = BigInt(`0x${createHash("sha256").update(`chp package ${name}`).digest("hex")}`);
   let id = "";

@@ -1,4 +1,4 @@
-/** Findings about what a deployment needs and the store does not have, each with what to do next. Findings of the network are not made here. */
+/** Findings about what a deployment needs and the store does not have, each with the next step. Nothing here uses the network. */
 
 import { CONTROLLER_CHARM, controllerFindings, DEFAULT_ARCHITECTURE } from "./controller.ts";
 import { type CheckResult, certainFinding, EXPORT_SNAPS, exportCharms, type ReadinessFinding, resultsOf } from "./finding.ts";
@@ -61,7 +61,7 @@ function isReleased(pkg: Package, channel: string): boolean {
   });
 }
 
-/** Resources that charms declare and of which no revision is stored. */
+/** Resources that charms declare and that have no stored revision. */
 export function resourceFindings(packages: readonly Package[]): ReadinessFinding[] {
   return packages.flatMap((pkg) => {
     const stored = new Set(pkg.resources.flatMap(({ name, revisions }) => (revisions.length > 0 ? [name] : [])));
@@ -77,7 +77,7 @@ export function resourceFindings(packages: readonly Package[]): ReadinessFinding
   });
 }
 
-/** What is held is looked at: snaps, charms of bundles, resources. `named`: what the bundles name. */
+/** The checks of stored packages: snaps, charms of bundles, resources. `named`: the charms that bundles name. */
 export function storedResults(packages: readonly Package[], snaps: readonly Snap[], named: readonly BundledCharm[]): CheckResult[] {
   return [
     ...resultsOf("snaps", snapFindings(packages, snaps), "all snaps that are known to be needed are held"),
@@ -92,14 +92,14 @@ export function jujuResults(packages: readonly Package[], tracks: readonly strin
   return resultsOf("juju", controllerFindings(controller, tracks), `Juju ${version} can bootstrap`);
 }
 
-/** What a registry says of one image. `different`: the tag is there, and names another image. */
+/** Whether a registry has an image. `different`: it has the tag for another image. */
 export interface ImagePresence {
   readonly presence: "present" | "absent" | "different" | "unknown" | "not asked";
   /** of `unknown` */
   readonly why?: string;
 }
 
-/** The images that a registry lacks, or does not tell of. `answers`: of each image, in their order. */
+/** The images that a registry does not have, or does not answer for. `answers`: one for each image, in order. */
 export function imageFindings(images: readonly NeededImage[], answers: readonly ImagePresence[]): ReadinessFinding[] {
   return images.flatMap((image, i) => {
     const { presence, why } = answers[i] ?? { presence: "unknown" as const };
@@ -123,7 +123,7 @@ export const NO_REGISTRY_NOTE =
   "no local registry is set, so Juju gets upstream's image references, without credentials; chp config proxy.oci-registry.domain=HOST:PORT names yours";
 
 export function hasImage(pkg: Package): boolean {
-  return pkg.resources.some((r) => r.revisions.some((one) => one.image));
+  return pkg.resources.some((r) => r.revisions.some((resource) => resource.image));
 }
 
 export interface StoreSetup {
@@ -136,7 +136,7 @@ export interface StoreSetup {
   readonly lacking: readonly unknown[];
 }
 
-/** What an operator should know of how a store is set up, with what to do next. */
+/** Notes for the operator about the setup of a store, with the next steps. */
 export function setupNotes({ publicUrl, registry, snaps, lacking }: StoreSetup, packages: readonly Package[]): string[] {
   return [
     ...(packages.length + snaps === 0 ? ["nothing is held yet; chp import FILE takes in what was exported"] : []),

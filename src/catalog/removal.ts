@@ -1,4 +1,4 @@
-/** Taking packages and revisions away: what uses them, what machines may still need, and what is left. All of it is pure. */
+/** Removal of packages and revisions: what uses them, what machines may still need, and what is left. All of it is pure. */
 
 import { Failure } from "../errors.ts";
 import { type AnyRow, type StoredPackage, showRow } from "./change.ts";
@@ -8,15 +8,15 @@ import { findResource, PACKAGE_RULES, type Package } from "./package.ts";
 import { componentsOf, SNAP_RULES, type Snap } from "./snap.ts";
 
 export interface Removal {
-  /** why it should stay: channels, overrides and bundles that use it */
+  /** reasons against the removal: channels, overrides and bundles that use it */
   readonly uses: readonly string[];
-  /** what machines that have it ask for again, and fail without */
+  /** what machines that have it installed request again, and fail without */
   readonly needed: readonly string[];
   /** undefined: nothing is left of the package */
   readonly after: StoredPackage | undefined;
 }
 
-/** Takes a revision away, or without a number the whole package. Throws a `not-found` failure. `now`: milliseconds. */
+/** Removes a revision, or without a number the whole package. Throws a `not-found` failure. `now`: milliseconds. */
 export function removal(pkg: StoredPackage, revision: number | undefined, bundles: readonly Package[], now: number): Removal {
   const gone = pkg.revisions.filter((r) => revision === undefined || r.revision === revision).map((r) => r.revision);
   if (gone.length === 0 && revision !== undefined)
@@ -24,7 +24,7 @@ export function removal(pkg: StoredPackage, revision: number | undefined, bundle
   const all = gone.length === pkg.revisions.length;
   return {
     uses: [
-      ...channelsOf(pkg, gone),
+      ...rowsUsing(pkg, gone),
       ...overridesUsing(pkg, gone, now),
       ...(all && pkg.type === "charm" ? bundlesOf(pkg.name, bundles) : []),
     ],
@@ -33,15 +33,15 @@ export function removal(pkg: StoredPackage, revision: number | undefined, bundle
   };
 }
 
-function channelsOf(pkg: StoredPackage, gone: readonly number[]): string[] {
+function rowsUsing(pkg: StoredPackage, gone: readonly number[]): string[] {
   const rows: readonly AnyRow[] = pkg.releases;
   return rows.flatMap((row) => (gone.includes(row.revision) ? [`${showRow(row)} releases revision ${row.revision}`] : []));
 }
 
 function overridesUsing(pkg: StoredPackage, gone: readonly number[], now: number): string[] {
   return overridesOf(pkg, now)
-    .filter((one) => one.state === "in force" && gone.includes(one.revision))
-    .map((one) => `an override holds ${one.channel} ${one.on} at revision ${one.revision}: ${one.reason}`);
+    .filter((facts) => facts.state === "in force" && gone.includes(facts.revision))
+    .map((facts) => `an override holds ${facts.channel} ${facts.on} at revision ${facts.revision}: ${facts.reason}`);
 }
 
 function bundlesOf(name: string, bundles: readonly Package[]): string[] {
@@ -53,7 +53,9 @@ function bundlesOf(name: string, bundles: readonly Package[]): string[] {
 function neededOf(snap: Snap, gone: readonly number[]): string[] {
   return gone.flatMap((revision) => [
     `snap ${snap.name} revision ${revision}`,
-    ...componentsOf(snap, revision).map(([name, one]) => `component ${name} revision ${one.revision} of ${snap.name} revision ${revision}`),
+    ...componentsOf(snap, revision).map(
+      ([name, component]) => `component ${name} revision ${component.revision} of ${snap.name} revision ${revision}`,
+    ),
   ]);
 }
 
@@ -66,7 +68,7 @@ function packageWithout(pkg: Package, gone: readonly number[]): Package {
   return settled(PACKAGE_RULES, {
     ...overridesThat(pkg, stays),
     revisions: pkg.revisions.filter(stays),
-    // Resources go with the revision that they were released with, where no other was.
+    // A resource is removed if only removed revisions were released with it.
     resources: pkg.resources.map(({ name, revisions }) => ({
       name,
       revisions: revisions.filter((r) => {

@@ -1,4 +1,4 @@
-/** The heart: package × request → release | refusal. Rules: handlers/juju.md, Choosing a release. */
+/** Resolves requests for charms and bundles: package × request → release | refusal. Rules: handlers/juju.md, Choosing a release. */
 
 import { agrees, type Base, baseKey, compareBases, isConcrete, normalBase, uniqueBases } from "./base.ts";
 import { type FullChannel, formatChannel, fullChannel, RISKS, searchOrder } from "./channel.ts";
@@ -46,24 +46,26 @@ export interface Refusal {
   readonly extra?: { readonly "default-bases": readonly Base[] } | { readonly releases: readonly ReleaseRow[] };
 }
 
-/** What can be had, for the operator to choose from. */
+/** An available release, for the operator to choose from. */
 export interface ReleaseRow {
   readonly channel: string;
   readonly base: Base;
 }
 
-export type Outcome = { readonly ok: Resolved } | { readonly refusal: Refusal };
+export type PackageOutcome = { readonly ok: Resolved } | { readonly refusal: Refusal };
 
-/** The package, if the query may know of it: what came after the generation that was rolled back to can be installed only by number. */
-export function knownTo(query: Pick<Query, "revision">, pkg: Package | undefined): Package | undefined {
+/** The package, if the query may see it: a package with nothing but aside revisions is visible only to requests by revision number. */
+export function packageForQuery(query: Pick<Query, "revision">, pkg: Package | undefined): Package | undefined {
   return pkg && (query.revision !== undefined || newestRevision(pkg)) ? pkg : undefined;
 }
 
 /** Answers one action. Never throws; knows no clock, disk or network. */
-export function resolve(pkg: Package | undefined, query: Query): Outcome {
+export function resolve(pkg: Package | undefined, query: Query): PackageOutcome {
   if (!pkg) return { refusal: unknownPackage(query) };
   const base = query.base && normalBase(query.base);
-  return query.revision === undefined ? byChannel(pkg, query, base) : byRevision(pkg, query, query.revision, base);
+  return query.revision === undefined
+    ? resolvePackageByChannel(pkg, query, base)
+    : resolvePackageByRevision(pkg, query, query.revision, base);
 }
 
 function unknownPackage({ id }: Query): Refusal {
@@ -72,21 +74,22 @@ function unknownPackage({ id }: Query): Refusal {
     : { code: "id-not-found", message: "The Charm with the given id was not found in the Store." };
 }
 
-function byRevision(pkg: Package, query: Query, number: number, base: Base | null): Outcome {
+function resolvePackageByRevision(pkg: Package, query: Query, number: number, base: Base | null): PackageOutcome {
   const revision = findRevision(pkg, number);
   const fits = revision && (pkg.type === "bundle" || !base || revision.bases.some((b) => agrees(b, base)));
   if (!fits) {
     const where = base && isConcrete(base) ? ` for ${base.name}#${base.channel}#${base.architecture}` : "";
-    return { refusal: notFound(pkg, query, base, `Revision ${number}${where} was not found in the Store.`) };
+    return { refusal: packageRevisionNotFound(pkg, query, base, `Revision ${number}${where} was not found in the Store.`) };
   }
   if (query.channel === undefined) return complete(pkg, query, { revision, pins: commonPins(pkg, number) });
 
   const channel = fullChannel(query.channel, pkg.defaultTrack);
   const released = channel && releasedTogether(pkg, number, channel, base);
-  // A mirror knows little history: a stored revision is served in any channel that has a release, with that one's resources.
+  // A mirror has little history: a stored revision is served in any channel that has a release, with the resources of that release.
   const row =
-    released ?? (channel && (find(pkg, channel, (r) => !base || !r.base || agrees(r.base, base)) ?? find(pkg, channel, () => true)));
-  if (!channel || !row) return { refusal: notFound(pkg, query, base) };
+    released ??
+    (channel && (findRelease(pkg, channel, (r) => !base || !r.base || agrees(r.base, base)) ?? findRelease(pkg, channel, () => true)));
+  if (!channel || !row) return { refusal: packageRevisionNotFound(pkg, query, base) };
   return complete(pkg, query, {
     revision,
     channel: formatChannel(channel),
@@ -96,22 +99,22 @@ function byRevision(pkg: Package, query: Query, number: number, base: Base | nul
   });
 }
 
-function byChannel(pkg: Package, query: Query, base: Base | null): Outcome {
+function resolvePackageByChannel(pkg: Package, query: Query, base: Base | null): PackageOutcome {
   const channel = fullChannel(query.channel || "stable", pkg.defaultTrack);
   if (pkg.type === "charm" && !base) {
     const message = `Instance key '${query.instanceKey}' missing required field 'base' in '${query.action}' for charm_id=${pkg.id} name=${pkg.name}`;
     return { refusal: { code: "missing-charm-base", message } };
   }
-  if (!channel) return { refusal: notFound(pkg, query, base) };
+  if (!channel) return { refusal: packageRevisionNotFound(pkg, query, base) };
   if (pkg.type === "charm" && base && !isConcrete(base)) {
     const bases = reachableBases(pkg, channel, base).toSorted(compareBases(query.preferred));
-    if (bases.length === 0) return { refusal: notFound(pkg, query, base) };
+    if (bases.length === 0) return { refusal: packageRevisionNotFound(pkg, query, base) };
     const message = `Instance key '${query.instanceKey}' invalid 'base' in '${query.action}' for charm_id=${pkg.id} name=${pkg.name}`;
     return { refusal: { code: "invalid-charm-base", message, extra: { "default-bases": bases } } };
   }
-  const row = find(pkg, channel, (r) => pkg.type === "bundle" || (base !== null && r.base !== null && agrees(r.base, base)));
+  const row = findRelease(pkg, channel, (r) => pkg.type === "bundle" || (base !== null && r.base !== null && agrees(r.base, base)));
   const revision = row && findRevision(pkg, row.revision);
-  if (!revision) return { refusal: notFound(pkg, query, base) };
+  if (!revision) return { refusal: packageRevisionNotFound(pkg, query, base) };
   return complete(pkg, query, { revision, channel: row.channel, releasedAt: row.releasedAt, pins: row.resources, filled: true });
 }
 
@@ -124,7 +127,7 @@ interface Choice {
   readonly filled?: boolean;
 }
 
-function complete(pkg: Package, query: Query, { revision, channel, releasedAt, pins, filled = false }: Choice): Outcome {
+function complete(pkg: Package, query: Query, { revision, channel, releasedAt, pins, filled = false }: Choice): PackageOutcome {
   const chosen = new Map<string, ResourceRevision>();
   for (const [name, pin] of Object.entries(pins)) put(name, findResource(pkg, name, pin));
   if (filled) for (const name of revision.resources) if (!chosen.has(name)) put(name, findResource(pkg, name));
@@ -154,8 +157,8 @@ function complete(pkg: Package, query: Query, { revision, channel, releasedAt, p
   }
 }
 
-/** The row of the first place in search order that has one which fits. */
-function find(pkg: Package, channel: FullChannel, fits: (row: Release) => boolean): Release | undefined {
+/** The first row that fits, in search order of the channels. */
+function findRelease(pkg: Package, channel: FullChannel, fits: (row: Release) => boolean): Release | undefined {
   for (const name of searchOrder(channel)) {
     const row = pkg.releases.find((r) => r.channel === name && fits(r));
     if (row) return row;
@@ -171,7 +174,7 @@ function releasedTogether(pkg: Package, revision: number, channel: FullChannel, 
   );
 }
 
-/** The resources of a revision where every release of it had the same; else none, as in production. */
+/** The resources of a revision if all of its releases had the same; else none, as in production. */
 function commonPins(pkg: Package, revision: number): Readonly<Record<string, number>> {
   const rows = [...pkg.releases, ...pkg.history].filter((r) => r.revision === revision);
   const sets = new Map(
@@ -186,7 +189,7 @@ function reachableBases(pkg: Package, channel: FullChannel, asked: Base): Base[]
   return uniqueBases(pkg.releases.flatMap((r) => (r.base && open.has(r.channel) && agrees(r.base, asked) ? [r.base] : [])));
 }
 
-function notFound(pkg: Package, query: Query, base: Base | null, message = "No revision was found in the Store."): Refusal {
+function packageRevisionNotFound(pkg: Package, query: Query, base: Base | null, message = "No revision was found in the Store."): Refusal {
   return { code: "revision-not-found", message, extra: { releases: reachableReleases(pkg, query, base) } };
 }
 

@@ -1,4 +1,4 @@
-/** Find: which packages a question names, best first. Rules: handlers/juju.md, Find. */
+/** Search: the packages that match a question, best first. Rules: handlers/juju.md, Find. */
 
 import { formatChannel, fullChannel } from "./channel.ts";
 import { findRevision, newestRevision, type Package } from "./package.ts";

@@ -1,4 +1,4 @@
-/** What the store knows of one snap: its manifest, and how an import is merged into it. What clients rely on: handlers/snapd.md. */
+/** The manifest of a snap, and how an import is merged into it. What clients rely on: handlers/snapd.md. */
 
 import type { Digest } from "../digest.ts";
 import { refused } from "../errors.ts";
@@ -13,10 +13,10 @@ import {
   released,
   rowFor,
   settleTrack,
-  sorted,
+  sortedRows,
 } from "./channelmap.ts";
 
-/** What snapd knows a snap to be. */
+/** The types of snaps that snapd knows. */
 export const SNAP_TYPES = ["app", "base", "gadget", "kernel", "os", "snapd"] as const;
 export type SnapType = (typeof SNAP_TYPES)[number];
 
@@ -40,11 +40,11 @@ export interface Asserted {
   readonly size: number;
   /** 96 lower-case hex digits */
   readonly "sha3-384": string;
-  /** why its assertions do not verify; only where the operator took it in all the same */
+  /** why its assertions do not verify; only if the operator imported it nevertheless */
   readonly unverified?: string;
 }
 
-/** What its meta/snap.yaml tells. */
+/** The facts of its meta/snap.yaml. */
 export interface SnapFacts {
   readonly version: string;
   readonly type: SnapType;
@@ -76,7 +76,7 @@ export interface SnapRevision extends SnapFacts, Asserted {
   /** meta/snap.yaml as it is */
   readonly yaml: Digest;
   readonly icon?: { readonly blob: Digest; readonly size: number; readonly extension: "png" | "svg" };
-  /** came after the generation that was rolled back to: can be installed only by its number */
+  /** newer than the generation that was rolled back to: installable only by revision number */
   readonly aside?: true;
 }
 
@@ -108,7 +108,7 @@ export interface SnapRelease extends Row {
   readonly architecture: string;
 }
 
-/** A row that stands over the channel map. */
+/** A row that is served over the channel map. */
 export interface SnapOverride extends SnapRelease, OverrideTerms {}
 
 /** An assertion as it is served: byte for byte what was imported. */
@@ -119,7 +119,7 @@ export interface StoredAssertion {
   readonly revision: number;
   readonly format: number;
   readonly text: string;
-  /** why it does not verify; only where the operator took it in all the same */
+  /** why it does not verify; only if the operator imported it nevertheless */
   readonly unverified?: string;
 }
 
@@ -130,7 +130,7 @@ export interface SnapPublisher {
   readonly validation: "unproven" | "starred" | "verified";
 }
 
-/** What the store's own replies tell of a snap, over what its revisions tell. */
+/** Details from the store's own replies; they have precedence over those of the revisions. */
 export interface SnapDetails {
   readonly title?: string;
   readonly summary?: string;
@@ -150,31 +150,31 @@ export interface Snap {
   readonly id: string;
   readonly publisher: SnapPublisher;
   readonly details: SnapDetails;
-  /** what a risk without a track means to a new install; `latest` where the publisher set none */
+  /** the track of a risk without a track, for a new install; `latest` if the publisher set none */
   readonly defaultTrack: string;
-  /** the default track that the operator chose, over what the publisher set */
+  /** the default track that the operator chose; has precedence over the publisher's */
   readonly chosenTrack?: string;
-  /** the brand store whose devices alone may have it */
+  /** the brand store; only its devices may install the snap */
   readonly store?: string;
   /** newest first */
   readonly revisions: readonly SnapRevision[];
   readonly components: readonly Component[];
   readonly pairs: readonly Pair[];
-  /** the open channel map, one row a channel and architecture, in the order of `sorted` */
+  /** the open channel map, one row a channel and architecture, in the order of `sortedRows` */
   readonly releases: readonly SnapRelease[];
   /** rows that were replaced, newest first */
   readonly history: readonly SnapRelease[];
   /** its declaration, revisions, resource revisions and pairs, in every revision and format that was imported */
   readonly assertions: readonly StoredAssertion[];
-  /** rows that are offered in place of those of the channel map until they end; absent: none */
+  /** rows that are served over the channel map until they end; absent: none */
   readonly overrides?: readonly SnapOverride[];
 }
 
-/** What an archive says of a snap, before the store's own knowledge is added. */
+/** A snap as an archive describes it, before it is merged into the stored one. */
 export interface IncomingSnap extends Omit<Snap, "defaultTrack" | "chosenTrack" | "history" | "overrides" | "store" | "type"> {
   /** undefined: the archive does not say */
   readonly defaultTrack?: string;
-  /** null: anyone may have it; undefined: the archive does not say */
+  /** null: every device may install it; undefined: the archive does not say */
   readonly store?: string | null;
 }
 
@@ -222,7 +222,7 @@ export const SNAP_RULES: Rules<SnapRelease, Pick<SnapRelease, "architecture">> =
   comparePlaces: (a, b) => a.architecture.localeCompare(b.architecture, "en"),
   isMeant: (place, { base, architecture }) => base === undefined && (architecture === undefined || architecture === place.architecture),
   same: (a, b) => a.revision === b.revision,
-  // No reply tells all tracks of all architectures in one order, so it is one on which two stores agree by themselves.
+  // No reply has all tracks of all architectures in one order, so the order is computed: two stores agree on it without upstream.
   tracks: (rows, defaultTrack) => {
     const others = rows.map((row) => channelOf(row).track).toSorted((a, b) => b.localeCompare(a, "en", { numeric: true }));
     return [...new Set([defaultTrack, "latest", ...others])];
@@ -239,10 +239,10 @@ export function shortChannel(channel: FullChannel): string {
   return formatChannel(channel).replace(/^latest\//, "");
 }
 
-/** Adds what an archive says to what is stored. Throws a `refused` failure where the two contradict each other. */
+/** Merges a snap of an archive into the stored one. Throws a `refused` failure if the two contradict each other. */
 export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, policy: "apply" | "keep" = "apply"): MergedSnap {
   const merged = {
-    revisions: mergeRevisions(incoming.name, "revision", stored?.revisions, incoming.revisions),
+    revisions: mergeSnapRevisions(incoming.name, "revision", stored?.revisions, incoming.revisions),
     releases: stored?.releases ?? [],
     history: stored?.history ?? [],
   };
@@ -252,8 +252,8 @@ export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, poli
   const rows = given.filter((row) => findSnapRevision(merged, row.revision));
   const { revisions, releases, history } = released(SNAP_RULES, merged, lastReleased(SNAP_RULES, rows));
   const tracks = { chosenTrack: stored?.chosenTrack, declaredTrack: incoming.defaultTrack, defaultTrack: stored?.defaultTrack };
-  // In an order of their own: the files of an archive may come in any.
-  const defaultTrack = settleTrack(SNAP_RULES, tracks, sorted(SNAP_RULES, releases, "latest"));
+  // Sorted first: the files of an archive may come in any order.
+  const defaultTrack = settleTrack(SNAP_RULES, tracks, sortedRows(SNAP_RULES, releases, "latest"));
   const store = incoming.store === undefined ? stored?.store : (incoming.store ?? undefined);
   const snap: Snap = {
     type: "snap",
@@ -263,12 +263,12 @@ export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, poli
     details: { ...stored?.details, ...incoming.details },
     defaultTrack,
     ...(stored?.chosenTrack !== undefined && { chosenTrack: stored.chosenTrack }),
-    // What anyone could have before is not taken away by a brand store's export.
+    // A snap that every device could install stays so, even if a brand store's export has it too.
     ...(store !== undefined && (!stored || stored.store !== undefined) && { store }),
     revisions,
     components: mergeComponents(stored, incoming),
     pairs,
-    releases: sorted(SNAP_RULES, releases, defaultTrack),
+    releases: sortedRows(SNAP_RULES, releases, defaultTrack),
     history,
     assertions: mergeAssertions(stored?.assertions ?? [], incoming.assertions),
     ...(stored?.overrides && { overrides: stored.overrides }),
@@ -279,32 +279,32 @@ export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, poli
     dropped: given.filter((row) => !rows.includes(row)),
     notes: [
       ...(keep ? ["its channel map was kept as it is"] : []),
-      ...(releases.length > 0 ? noteOfTrack(wanted, defaultTrack) : []),
+      ...(releases.length > 0 ? snapTrackNote(wanted, defaultTrack) : []),
       ...lostComponents(stored, snap),
     ],
   };
 }
 
 /** Why its default track is not the wanted one. */
-function noteOfTrack(wanted: string, track: string): string[] {
+function snapTrackNote(wanted: string, track: string): string[] {
   if (track === wanted) return [];
   if (track === "latest") return [`no release of its default track ${wanted} is held, so it is latest`];
   const why = wanted === "latest" ? "no release of the track latest is held" : `no release of its default track ${wanted} is held`;
   return [`${why}, so its default track is ${track}`];
 }
 
-/** The same assertion in the same revision and format is kept once: two valid signatures of it may meet, the first stays. */
+/** The same assertion in the same revision and format is stored once; of two valid signatures the first stays. */
 export function mergeAssertions(stored: readonly StoredAssertion[], incoming: readonly StoredAssertion[]): StoredAssertion[] {
   const all = new Map<string, StoredAssertion>();
-  for (const one of [...stored, ...incoming]) {
-    const name = JSON.stringify([one.type, ...one.key, one.revision, one.format]);
+  for (const assertion of [...stored, ...incoming]) {
+    const name = JSON.stringify([assertion.type, ...assertion.key, assertion.revision, assertion.format]);
     const known = all.get(name);
-    if (!known || (known.unverified !== undefined && one.unverified === undefined)) all.set(name, one);
+    if (!known || (known.unverified !== undefined && assertion.unverified === undefined)) all.set(name, assertion);
   }
-  return [...all].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
+  return [...all].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, assertion]) => assertion);
 }
 
-function mergeRevisions<R extends Asserted & { readonly revision: number; readonly aside?: true }>(
+function mergeSnapRevisions<R extends Asserted & { readonly revision: number; readonly aside?: true }>(
   name: string,
   what: string,
   stored: readonly R[] = [],
@@ -327,11 +327,11 @@ function mergeComponents(stored: Snap | undefined, incoming: IncomingSnap): Comp
   const of = (from: Pick<Snap, "components"> | undefined, name: string) => from?.components.find((c) => c.name === name)?.revisions;
   return names.map((name) => ({
     name,
-    revisions: mergeRevisions(incoming.name, `component ${name} revision`, of(stored, name), of(incoming, name)),
+    revisions: mergeSnapRevisions(incoming.name, `component ${name} revision`, of(stored, name), of(incoming, name)),
   }));
 }
 
-/** A machine that has a component of the old head fails to refresh all its snaps when it is missing in the new one. */
+/** Notes about missing components: a machine with a component of the old head cannot refresh any snap if the new head does not have it. */
 function lostComponents(stored: Snap | undefined, after: Snap): string[] {
   const missing = after.revisions
     .filter((r) => !findSnapRevision(stored ?? { revisions: [] }, r.revision))
@@ -342,8 +342,8 @@ function lostComponents(stored: Snap | undefined, after: Snap): string[] {
         .map((name) => `revision ${r.revision} declares the component ${name}, which was not in the archive`);
     });
   const moved = changes(SNAP_RULES, stored, after).flatMap(({ channel, architecture }) => {
-    // Of one that came beside that of all, or went into it, machines had or get the revision of all.
-    const [from, to] = [stored, after].map((one) => rowFor(SNAP_RULES, one?.releases ?? [], { channel, architecture })?.revision);
+    // Where a row of one architecture was added beside `all`, or merged into it, machines had or get the revision of `all`.
+    const [from, to] = [stored, after].map((snap) => rowFor(SNAP_RULES, snap?.releases ?? [], { channel, architecture })?.revision);
     if (from === undefined || to === undefined) return [];
     const has = new Set(componentsOf(after, to).map(([name]) => name));
     return componentsOf(after, from).flatMap(([name]) =>
@@ -361,8 +361,8 @@ export function comparePairs(a: Pair, b: Pair): number {
   return b.revision - a.revision || a.component.localeCompare(b.component, "en") || b.componentRevision - a.componentRevision;
 }
 
-function uniqueBy<T>(all: readonly T[], key: (one: T) => string): T[] {
-  return [...new Map(all.map((one) => [key(one), one])).values()];
+function uniqueBy<T>(all: readonly T[], key: (item: T) => string): T[] {
+  return [...new Map(all.map((item) => [key(item), item])).values()];
 }
 
 export function runsOn(revision: Pick<SnapRevision, "architectures">, architecture: string): boolean {

@@ -4,7 +4,7 @@ import type { Need } from "./need.ts";
 import type { Package } from "./package.ts";
 import { ANY_ARCHITECTURE, runsOn, type Snap } from "./snap.ts";
 
-/** What makes a snap needed. */
+/** Why a snap is needed. */
 export type NeedKind = "charm-snaps" | "bases" | "providers" | "snapd";
 
 /** A snap that something stored needs; also the JSON of `chp missing`. */
@@ -16,11 +16,11 @@ export interface NeededSnap extends Omit<Need, "where"> {
   readonly held: boolean;
 }
 
-/** What every machine with a snap needs besides. */
+/** The snap that every machine with any snap needs. */
 const SNAPD = "snapd";
 /** bases that are no snaps, or a part of snapd */
 const NO_SNAP_BASES = new Set(["none", "bare", ""]);
-/** what a snap without a base runs on */
+/** the base of a snap that names none */
 const OLD_BASE = "core";
 
 /** The fields of a charm that say what it needs. */
@@ -28,7 +28,7 @@ export type NeedingCharm = Pick<Package, "name"> & {
   readonly revisions: readonly Pick<Package["revisions"][number], "revision" | "snaps" | "bases">[];
   readonly releases: readonly Pick<Package["releases"][number], "revision" | "base">[];
 };
-/** The fields of a snap that say what it needs, and what machines install of it. */
+/** The fields of a snap that say what it needs, and which revisions machines install. */
 export type InstallableSnap = Pick<Snap, "name"> & {
   /** newest first */
   readonly revisions: readonly Pick<Snap["revisions"][number], "revision" | "base" | "type" | "providers" | "architectures">[];
@@ -70,7 +70,7 @@ export function neededSnaps<S extends InstallableSnap>(
     if (revision.type === "app") addNeed(certain(SNAPD), "snapd", "every machine that installs a snap");
   }
   const all = [...found.values()];
-  const isCovered = (need: NeededSnap) => need.sure === "certain" && isUnspecific(need) && all.some((other) => covers(other, need));
+  const isCovered = (need: NeededSnap) => need.sure === "certain" && isUnspecific(need) && all.some((other) => impliesNeed(other, need));
   const rank = (need: NeededSnap) => (need.sure === "certain" ? 0 : 1);
   return all
     .filter((need) => !isCovered(need))
@@ -82,8 +82,8 @@ function isUnspecific({ revision, channel, architecture }: NeededSnap): boolean 
   return [revision, channel, architecture].every((part) => part === undefined);
 }
 
-/** Whether what satisfies `other`, which is for one architecture, satisfies the unspecific `need` too. */
-function covers(other: NeededSnap, need: NeededSnap): boolean {
+/** Whether every snap that satisfies `other`, which is for one architecture, satisfies the unspecific `need` too. */
+function impliesNeed(other: NeededSnap, need: NeededSnap): boolean {
   return other.name === need.name && other.revision === undefined && other.architecture !== undefined;
 }
 

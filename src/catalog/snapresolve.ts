@@ -1,4 +1,4 @@
-/** The heart for snaps: snap × action → revision | refusal. Rules: handlers/snapd.md, Choosing a revision. */
+/** Resolves requests for snaps: snap × action → revision | refusal. Rules: handlers/snapd.md, Choosing a revision. */
 
 import { type FullChannel, formatChannel, parseChannel, searchOrder } from "./channel.ts";
 import { channelOf } from "./channelmap.ts";
@@ -53,7 +53,7 @@ export interface SnapRefusal {
   readonly releases?: readonly SnapReleaseRow[];
 }
 
-/** What can be had; architectures are concrete, since snapd compares them to the letter. */
+/** An available release; architectures are concrete, since snapd compares them literally. */
 export interface SnapReleaseRow {
   readonly architecture: string;
   readonly channel: string;
@@ -61,15 +61,15 @@ export interface SnapReleaseRow {
 
 export type SnapOutcome = { readonly ok: ResolvedSnap } | { readonly refusal: SnapRefusal };
 
-/** The snap, if the query may know of it: what came after the generation that was rolled back to can be installed only by number. */
-export function knownTo(query: Pick<SnapQuery, "revision">, snap: Snap | undefined): Snap | undefined {
+/** The snap, if the query may see it: a snap with nothing but aside revisions is visible only to requests by revision number. */
+export function snapForQuery(query: Pick<SnapQuery, "revision">, snap: Snap | undefined): Snap | undefined {
   return snap && (query.revision !== undefined || newestSnapRevision(snap)) ? snap : undefined;
 }
 
 /** Answers one action. Never throws; knows no clock, disk or network. */
 export function resolveSnap(snap: Snap | undefined, query: SnapQuery): SnapOutcome {
   if (!snap || snap.revisions.length === 0) return { refusal: unknownSnap(query) };
-  return query.revision === undefined ? byChannel(snap, query) : byRevision(snap, query, query.revision);
+  return query.revision === undefined ? resolveSnapByChannel(snap, query) : resolveSnapByRevision(snap, query, query.revision);
 }
 
 function unknownSnap({ action }: SnapQuery): SnapRefusal {
@@ -78,25 +78,25 @@ function unknownSnap({ action }: SnapQuery): SnapRefusal {
     : { code: "name-not-found", message: "No snap with the given name was found in the store." };
 }
 
-/** A revision wins over a channel: a machine asks so for what it has, while its channel may have moved on. */
-function byRevision(snap: Snap, query: SnapQuery, number: number): SnapOutcome {
+/** A revision wins over a channel: a machine requests the revision that it has, while its channel may have moved on. */
+function resolveSnapByRevision(snap: Snap, query: SnapQuery, number: number): SnapOutcome {
   const revision = findSnapRevision(snap, number);
   if (!revision || !runsOn(revision, query.architecture))
-    return { refusal: notFound(snap, query, `Revision ${number} was not found in the store.`) };
+    return { refusal: snapRevisionNotFound(snap, query, `Revision ${number} was not found in the store.`) };
   return { ok: { snap, revision, ...(query.channel !== undefined && { effectiveChannel: query.channel }) } };
 }
 
-function byChannel(snap: Snap, query: SnapQuery): SnapOutcome {
+function resolveSnapByChannel(snap: Snap, query: SnapQuery): SnapOutcome {
   const { channel, redirected } = wantedChannel(snap, query);
-  if (!channel) return { refusal: notFound(snap, query) };
-  const row = find(snap, channel, query);
+  if (!channel) return { refusal: snapRevisionNotFound(snap, query) };
+  const row = findSnapRelease(snap, channel, query);
   const head = row && findSnapRevision(snap, row.revision);
-  if (!row || !head) return { refusal: notFound(snap, query) };
+  if (!row || !head) return { refusal: snapRevisionNotFound(snap, query) };
   const { installed } = query;
   const readable = !installed?.epoch || canRead(head.epoch, installed.epoch);
-  // What cannot read the machine's data is not offered; the installed revision means that there is no update.
+  // A revision that cannot read the machine's data is not offered; the installed revision means that there is no update.
   const revision = readable || !installed ? head : findSnapRevision(snap, installed.revision);
-  if (!revision) return { refusal: notFound(snap, query, "No revision that reads the installed data was found in the store.") };
+  if (!revision) return { refusal: snapRevisionNotFound(snap, query, "No revision that reads the installed data was found in the store.") };
   return {
     ok: {
       snap,
@@ -115,8 +115,12 @@ function wantedChannel(snap: Snap, { action, channel, installed }: SnapQuery): {
   return { channel: { ...asked, track: asked.track ?? (redirected ? snap.defaultTrack : "latest") }, redirected };
 }
 
-/** The first open place in search order. A branch is asked for to the letter, unless the machine follows one that is gone. */
-function find(snap: Snap, channel: FullChannel, { action, channel: asked, installed, architecture }: SnapQuery): SnapRelease | undefined {
+/** The first open place in search order. A branch must match exactly, unless the machine follows a branch that was closed. */
+function findSnapRelease(
+  snap: Snap,
+  channel: FullChannel,
+  { action, channel: asked, installed, architecture }: SnapQuery,
+): SnapRelease | undefined {
   const follows = action === "refresh" && (!asked || sameChannel(asked, installed?.trackingChannel ?? ""));
   const places = channel.branch === undefined || follows ? searchOrder(channel) : [formatChannel(channel)];
   for (const place of places) {
@@ -141,19 +145,19 @@ function tolerant(channel: string): string {
 }
 
 function canRead(head: Epoch, installed: Epoch): boolean {
-  return head.read.some((one) => installed.write.includes(one));
+  return head.read.some((format) => installed.write.includes(format));
 }
 
-function notFound(snap: Snap, { architecture }: SnapQuery, message = "No revision was found in the store."): SnapRefusal {
+function snapRevisionNotFound(snap: Snap, { architecture }: SnapQuery, message = "No revision was found in the store."): SnapRefusal {
   return { code: "revision-not-found", message, releases: reachableSnapReleases(snap, architecture) };
 }
 
-/** Every open channel × architecture, the asked one first. Branches are left out: clients show what is listed as installable. */
+/** Every open channel × architecture, the requested one first. Branches are omitted: clients show what is listed as installable. */
 export function reachableSnapReleases(snap: Snap, asked: string): SnapReleaseRow[] {
   const rows = snap.releases
     .filter((r) => channelOf(r).branch === undefined)
     .flatMap(({ channel, architecture }) =>
-      (architecture === ANY_ARCHITECTURE ? ARCHITECTURES : [architecture]).map((one) => ({ architecture: one, channel })),
+      (architecture === ANY_ARCHITECTURE ? ARCHITECTURES : [architecture]).map((name) => ({ architecture: name, channel })),
     );
   const unique = [...new Map(rows.map((row) => [`${row.architecture} ${row.channel}`, row])).values()];
   return unique.toSorted((a, b) => Number(b.architecture === asked) - Number(a.architecture === asked));

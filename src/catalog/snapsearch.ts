@@ -1,4 +1,4 @@
-/** Find for snaps: which a question names, best first. Rules: handlers/snapd.md, Find. */
+/** Search for snaps: those that match a question, best first. Rules: handlers/snapd.md, Find. */
 
 import { parseChannel, searchOrder } from "./channel.ts";
 import { findSnapRevision, newestSnapRevision, type Snap, type SnapRelease, type SnapRevision } from "./snap.ts";
@@ -53,7 +53,7 @@ export class SnapIndex {
 
   /** Names of categories, `featured` first. */
   categories(): string[] {
-    const names = this.#entries.flatMap(({ snap }) => (snap.details.categories ?? []).map((one) => one.name));
+    const names = this.#entries.flatMap(({ snap }) => (snap.details.categories ?? []).map((category) => category.name));
     return [FEATURED, ...[...new Set(names)].filter((name) => name !== FEATURED).toSorted()];
   }
 
@@ -62,7 +62,7 @@ export class SnapIndex {
   }
 }
 
-/** Whether a device may have it: a brand store's snaps are for devices of that store. */
+/** Whether a device may see it: a brand store's snaps are for devices of that store. */
 export function isVisible(snap: Snap, store: string | undefined): boolean {
   return snap.store === undefined || snap.store === store;
 }
@@ -80,13 +80,13 @@ function fits(snap: Snap, revision: SnapRevision, { name, commonId, category, co
   return (
     (name === undefined || snap.name.startsWith(name)) &&
     (commonId === undefined || revision.commonIds.includes(commonId)) &&
-    (category === undefined || category === FEATURED || (snap.details.categories ?? []).some((one) => one.name === category)) &&
+    (category === undefined || category === FEATURED || (snap.details.categories ?? []).some((listed) => listed.name === category)) &&
     (confinements.length === 0 || confinements.includes(revision.confinement))
   );
 }
 
 function isFeatured(snap: Snap): boolean {
-  return (snap.details.categories ?? []).some((one) => one.featured || one.name === FEATURED);
+  return (snap.details.categories ?? []).some((category) => category.featured || category.name === FEATURED);
 }
 
 function haystackOf(snap: Snap): string {

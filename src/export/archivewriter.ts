@@ -13,15 +13,15 @@ import type { PackedFile, PackedPackage } from "./pack.ts";
 export interface ArchiveOutput extends RandomAccessOutput {
   /** Makes sure that there is space for an archive of so many bytes. Throws where there is not. */
   reserve(length: number): Promise<void>;
-  /** bytes of the payload with that digest that an earlier run wrote to the same place */
-  kept(piece: Piece, digest: string): number;
+  /** how many bytes of the payload with that digest an earlier run wrote to the same place */
+  resumableBytes(piece: Piece, digest: string): number;
   /** Records that so many bytes of a payload are written; cheap enough for every chunk. */
-  keep(piece: Piece, digest: string, bytes: number): Promise<void>;
+  recordWritten(piece: Piece, digest: string, bytes: number): Promise<void>;
 }
 
 /** Reports the downloads of one label. */
 export interface FetchProgress {
-  /** less than 0: these bytes have to be downloaded again */
+  /** negative: so many bytes have to be downloaded again */
   advance(bytes: number): void;
   end(isComplete: boolean): void;
 }
@@ -63,13 +63,13 @@ export class ArchiveWriter {
     this.#layout = new Layout({ compress: options.form !== "site" });
   }
 
-  /** Bytes that came over the network. */
+  /** Downloaded bytes. */
   get fetched(): number {
     return this.#fetched;
   }
 
   /**
-   * Lays out packages and writes their files. Gives the packages of which a file could not be downloaded: then the archive cannot
+   * Lays out packages and writes their files. Returns the packages that have a file that could not be downloaded: then the archive cannot
    * be finished. `failFast`: throws the first such failure.
    */
   async add(packages: readonly PackedPackage[], options: { readonly failFast?: boolean } = {}): Promise<FailedDownload[]> {
@@ -95,7 +95,7 @@ export class ArchiveWriter {
   }
 
   #place(packed: PackedPackage): PlacedFile[] {
-    const files = packed.files.map((file) => ({ path: file.path, size: sizeOf(file) }));
+    const files = packed.files.map((file) => ({ path: file.path, size: packedSize(file) }));
     const pieces = this.#pieces(packed, files);
     return packed.files.flatMap((file, i) => {
       const piece = pieces[i];
@@ -116,7 +116,7 @@ export class ArchiveWriter {
     for (const { file } of placed) {
       if (file.label === undefined) continue;
       const state = labels.get(file.label) ?? { size: 0, left: 0, isComplete: true };
-      labels.set(file.label, { ...state, size: state.size + sizeOf(file), left: state.left + 1 });
+      labels.set(file.label, { ...state, size: state.size + packedSize(file), left: state.left + 1 });
     }
     const all = [...labels].flatMap(([label, state]): [string, FetchProgress][] => {
       const progress = this.#options.onFetch?.(label, state.size);
@@ -137,7 +137,7 @@ export class ArchiveWriter {
     else await this.#copy(content instanceof Uint8Array ? readerOf(content) : content, piece);
   }
 
-  /** No progress is recorded of local bytes: writing them again takes a moment. */
+  /** Progress of local bytes is not recorded: they are quickly written again. */
   async #copy(from: ReadAt, piece: Piece): Promise<void> {
     const writer = new PieceWriter(piece, this.#options.output);
     const summer = new Summer();
@@ -202,7 +202,7 @@ export function readerOf(bytes: Uint8Array): ReadAt {
   return { size: bytes.byteLength, bytes: async (start, end) => bytes.subarray(start, end) };
 }
 
-function sizeOf({ content }: PackedFile): number {
+function packedSize({ content }: PackedFile): number {
   return content instanceof Uint8Array ? content.byteLength : content.size;
 }
 
@@ -217,7 +217,7 @@ class PieceDownload implements DownloadTarget {
   #summer: Summer;
   #sums: Sums | undefined;
   at = 0;
-  /** bytes that came over the network */
+  /** downloaded bytes */
   fetched = 0;
 
   constructor(piece: Piece, output: ArchiveOutput, file: UpstreamFile, signal: AbortSignal, advance: (bytes: number) => void) {
@@ -226,9 +226,9 @@ class PieceDownload implements DownloadTarget {
     this.#summer = new Summer([file.algorithm]);
   }
 
-  /** Goes on after the bytes that an earlier run wrote. */
+  /** Continues after the bytes that an earlier run wrote. */
   async resume(): Promise<void> {
-    const kept = this.#output.kept(this.#piece, this.#file.digest);
+    const kept = this.#output.resumableBytes(this.#piece, this.#file.digest);
     if (kept > 0) await this.#writer.replay(kept, (chunk) => this.#summer.update(chunk));
     this.at = kept;
     this.#advance(kept);
@@ -252,14 +252,14 @@ class PieceDownload implements DownloadTarget {
     await this.#recordProgress();
   }
 
-  /** After it a later run can go on from here. */
+  /** Afterwards a later run can resume from here. */
   async flush(): Promise<void> {
     await this.#writer.flush();
     await this.#recordProgress();
   }
 
   #recordProgress(): Promise<void> {
-    return this.#output.keep(this.#piece, this.#file.digest, this.#writer.landed);
+    return this.#output.recordWritten(this.#piece, this.#file.digest, this.#writer.landed);
   }
 
   sums(): Sums {
@@ -267,7 +267,7 @@ class PieceDownload implements DownloadTarget {
     return this.#sums;
   }
 
-  /** Ends a download whose digest is right; its checksums. */
+  /** Ends a download with the right digest; returns its checksums. */
   async end(): Promise<Sums> {
     await this.#writer.end();
     return this.#sums ?? this.sums();

@@ -1,4 +1,4 @@
-/** The assertions that the snaps of an export need, each fetched once with all that it stands on. */
+/** The assertions that the snaps of an export need, each fetched once with its dependencies. */
 
 import { readSnapYaml } from "../archives/snapyaml.ts";
 import { type Assertion, keyText } from "../assertions/assertion.ts";
@@ -21,7 +21,7 @@ export class AssertionFetcher {
     this.#upstream = upstream;
   }
 
-  /** An account's own assertion, and behind it the keys that signed it, as far as the store has them; undefined where it has none. */
+  /** An account's assertion, followed by the keys that signed it, as far as the store has them; undefined if it has no such account. */
   async account(id: string): Promise<string | undefined> {
     const found: Assertion[] = [];
     for (let ref: PrimaryKey = ["account", [id]]; !BUILT_IN.has(keyText(...ref)); ) {
@@ -50,7 +50,7 @@ export class AssertionFetcher {
     return encodeStream([...found.values()].map(({ text }) => text));
   }
 
-  /** Adds an assertion to `found`, after all that it needs. `path`: what is being collected, so that a circle ends. */
+  /** Adds an assertion to `found`, after its dependencies. `path`: the assertions being collected, to break cycles. */
   async #collect(ref: PrimaryKey, found: Map<string, Assertion>, path: Set<string>, what: string): Promise<void> {
     const name = keyText(...ref);
     if (BUILT_IN.has(name) || path.has(name) || found.has(`${name} 0`)) return;
@@ -67,7 +67,7 @@ export class AssertionFetcher {
     path.delete(name);
   }
 
-  /** The newest first, then those that readers of older formats get in its place; empty where the store has none. */
+  /** The newest first, then the versions for readers of older formats; empty if the store has none. */
   #get(ref: PrimaryKey): Promise<readonly Assertion[]> {
     const name = keyText(...ref);
     const fetched = this.#fetched.get(name) ?? this.#fetch(ref);

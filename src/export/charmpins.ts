@@ -3,29 +3,29 @@
 import { readMetadata } from "../archives/charm.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
 import { Failure } from "../errors.ts";
-import { valueOf } from "../schema.ts";
+import { ownValue } from "../schema.ts";
 import type { CharmPlanBuilder } from "./charmplanbuilder.ts";
 import { concreteBase, defaultTrack, selectReleases, suitsRequest } from "./charmreleases.ts";
 import { resolvedOrThrow } from "./plan.ts";
 import type { PackageRequest } from "./sitefile.ts";
-import type { CharmInfo, CharmLookup, ResolvedCharm, Upstream, UpstreamCharm } from "./upstream.ts";
+import type { CharmInfo, CharmLookup, RefreshedCharm, Upstream, UpstreamCharm } from "./upstream.ts";
 
 /** Resource name to revision. */
 type ResourceRevisions = Readonly<Record<string, number>>;
 
-export function resourceRevisions({ resources }: Pick<UpstreamCharm, "resources">): Record<string, number> {
+export function resourcePins({ resources }: Pick<UpstreamCharm, "resources">): Record<string, number> {
   return Object.fromEntries((resources ?? []).map(({ name, revision }) => [name, revision]));
 }
 
 /** The same charm with the resource revisions that the request pins. */
 export async function withPinnedResources(
   upstream: Upstream,
-  resolved: ResolvedCharm,
+  resolved: RefreshedCharm,
   { resources }: PackageRequest,
-): Promise<ResolvedCharm> {
+): Promise<RefreshedCharm> {
   if (!missingPin(resolved.charm, resources)) return resolved;
   const { name, revision } = resolved.charm;
-  const pins = { ...resourceRevisions(resolved.charm), ...resources };
+  const pins = { ...resourcePins(resolved.charm), ...resources };
   const { charm } = await resolveCharm(upstream, { name, revision, base: null, resources: pins });
   checkPins(charm, resources);
   return { ...resolved, charm };
@@ -42,11 +42,11 @@ function checkPins(charm: UpstreamCharm, pins: ResourceRevisions): void {
 
 /** A store may leave out a resource revision that it does not have. */
 export function missingPin(charm: UpstreamCharm, pins: ResourceRevisions): [name: string, revision: number] | undefined {
-  const offered = resourceRevisions(charm);
+  const offered = resourcePins(charm);
   return Object.entries(pins).find(([name, pin]) => offered[name] !== pin);
 }
 
-/** Takes one revision by its number and puts it into the requested channels, whatever is released there upstream. */
+/** Takes one revision by its number and puts it into the requested channels, regardless of what is released there upstream. */
 export async function takePinnedRevision(
   upstream: Upstream,
   info: CharmInfo,
@@ -56,12 +56,12 @@ export async function takePinnedRevision(
 ): Promise<Failure[]> {
   const { name } = info;
   const { charm } = await resolveCharm(upstream, { name, revision, base: null });
-  const known = { ...(await releasedResources(upstream, info, request)), ...resourceRevisions(charm) };
+  const known = { ...(await releasedResources(upstream, info, request)), ...resourcePins(charm) };
   const metadata = charm["metadata-yaml"] ? readMetadata(charm["metadata-yaml"], `metadata.yaml of ${name} ${revision}`) : undefined;
-  const resources: Record<string, number> = { ...resourceRevisions(charm), ...request.resources };
+  const resources: Record<string, number> = { ...resourcePins(charm), ...request.resources };
   for (const { name: resource } of metadata?.resources ?? []) {
     const newest =
-      valueOf(resources, resource) ?? valueOf(known, resource) ?? (await upstream.resourceRevisions(name, resource))[0]?.revision;
+      ownValue(resources, resource) ?? ownValue(known, resource) ?? (await upstream.resourceRevisions(name, resource))[0]?.revision;
     if (newest !== undefined) resources[resource] = newest;
   }
   const { charm: complete } = await resolveCharm(upstream, { name, revision, base: null, resources });
@@ -74,24 +74,21 @@ export async function takePinnedRevision(
     const channel = fullChannel(text, defaultTrack(info));
     if (!channel) continue;
     for (const base of info.type === "bundle" ? [null] : bases)
-      builder.add(
-        { channel: formatChannel(channel), base, revision, releasedAt: undefined, resources: resourceRevisions(complete) },
-        complete,
-      );
+      builder.add({ channel: formatChannel(channel), base, revision, releasedAt: undefined, resources: resourcePins(complete) }, complete);
   }
   return [];
 }
 
-/** The resources of what the requested channel has now: what a pinned revision goes with where nothing else is known. */
+/** The resources that are released in the requested channel now: those of a pinned revision if no others are known. */
 async function releasedResources(upstream: Upstream, info: CharmInfo, request: PackageRequest): Promise<Record<string, number>> {
   const [release] = selectReleases(info, request, []).releases;
   if (!release) return {};
   const { channel, base } = release;
   const [result] = await upstream.charms([{ name: info.name, channel, base: base && concreteBase(base, request) }]);
-  return result && "ok" in result ? resourceRevisions(result.ok.charm) : {};
+  return result && "ok" in result ? resourcePins(result.ok.charm) : {};
 }
 
-async function resolveCharm(upstream: Upstream, lookup: CharmLookup): Promise<ResolvedCharm> {
+async function resolveCharm(upstream: Upstream, lookup: CharmLookup): Promise<RefreshedCharm> {
   const [result] = await upstream.charms([lookup]);
   const which = lookup.revision === undefined ? "" : ` revision ${lookup.revision}`;
   const resources = Object.entries(lookup.resources ?? {}).map(([name, pin]) => `${name} ${pin}`);

@@ -3,7 +3,7 @@
 import { showBase } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
 import { Failure } from "../errors.ts";
-import { missingPin, resourceRevisions, takePinnedRevision, withPinnedResources } from "./charmpins.ts";
+import { missingPin, resourcePins, takePinnedRevision, withPinnedResources } from "./charmpins.ts";
 import { CharmPlanBuilder } from "./charmplanbuilder.ts";
 import { concreteBase, defaultTrack, type SelectedRelease, selectReleases, UNKNOWN_REVISION, upstreamReleases } from "./charmreleases.ts";
 import type { LockedPackage } from "./lock.ts";
@@ -18,9 +18,9 @@ import {
   type PlannedRelease,
 } from "./plan.ts";
 import type { PackageRequest } from "./sitefile.ts";
-import type { CharmInfo, CharmLookup, ResolvedCharm, Upstream, UpstreamCharm, UpstreamResource } from "./upstream.ts";
+import type { CharmInfo, CharmLookup, RefreshedCharm, Upstream, UpstreamCharm, UpstreamResource } from "./upstream.ts";
 
-/** What is taken of one package for all requests of it. Throws only where it was interrupted. */
+/** The plan of a package for all of its requests. Throws only if it was interrupted. */
 export async function planPackage(upstream: Upstream, name: string, requests: readonly PackageRequest[]): Promise<Plan<PlannedPackage>> {
   const notes: string[] = [];
   return planned(name, notes, async (failed) => {
@@ -59,7 +59,7 @@ export async function planLockedPackage(upstream: Upstream, locked: LockedPackag
         continue;
       }
       const { charm } = result.ok;
-      const difference = lockDifference(locked, release, charm);
+      const difference = charmLockDifference(locked, release, charm);
       if (difference === undefined) builder.add(release, charm);
       else fail(difference);
     }
@@ -72,8 +72,8 @@ export async function planLockedPackage(upstream: Upstream, locked: LockedPackag
   });
 }
 
-/** Where upstream differs from the lock; undefined: nowhere. */
-function lockDifference(locked: LockedPackage, { resources }: PlannedRelease, charm: UpstreamCharm): string | undefined {
+/** How upstream differs from the lock; undefined: it does not. */
+function charmLockDifference(locked: LockedPackage, { resources }: PlannedRelease, charm: UpstreamCharm): string | undefined {
   const digest = locked.revisions[charm.revision];
   if (digest !== charm.download["hash-sha-256"])
     return `revision ${charm.revision} has the sha256 ${charm.download["hash-sha-256"]} upstream, and ${digest} in the lock`;
@@ -84,12 +84,12 @@ function lockDifference(locked: LockedPackage, { resources }: PlannedRelease, ch
 
 function resourceDifference(locked: LockedPackage, { name, revision, type, download }: UpstreamResource): string | undefined {
   const digest = locked.resources[`${name}_${revision}`];
-  // The blob of an image has credentials that change; what is locked of it is the image that it names.
+  // The blob of an image has credentials that change; the lock has the image that it names.
   if (type !== "file" || digest === undefined || digest === download["hash-sha-256"]) return undefined;
   return `resource ${name} ${revision} has the sha256 ${download["hash-sha-256"]} upstream, and ${digest} in the lock`;
 }
 
-/** Takes a resource that belongs to no release. Gives where upstream differs from the lock; undefined: nowhere. */
+/** Takes a resource that belongs to no release. Returns how upstream differs from the lock; undefined: it does not. */
 async function takeLockedResource(
   upstream: Upstream,
   locked: LockedPackage,
@@ -105,7 +105,7 @@ async function takeLockedResource(
   return difference;
 }
 
-/** The plan that `work` makes; what it throws is the last failure of the package. */
+/** The plan that `work` makes; its error becomes the last failure of the package. */
 async function planned(
   name: string,
   notes: readonly string[],
@@ -119,7 +119,7 @@ async function planned(
   return { ...(found && { planned: found }), failed: [...failed, ...thrown], notes };
 }
 
-/** Takes what the requested channels have; gives why some of it is missing. */
+/** Takes the releases of the requested channels; returns why some are missing. */
 async function takeReleases(
   upstream: Upstream,
   info: CharmInfo,
@@ -131,7 +131,7 @@ async function takeReleases(
   const { releases, failures } = selectReleases(info, request, notes);
   const lookups = releases.map(({ channel, base }): CharmLookup => ({ name, channel, base: base && concreteBase(base, request) }));
   const results = await upstream.charms(lookups);
-  const extra: { readonly release: SelectedRelease; readonly resolved: ResolvedCharm }[] = [];
+  const extra: { readonly release: SelectedRelease; readonly resolved: RefreshedCharm }[] = [];
   for (const [i, result] of results.entries()) {
     const release = releases[i];
     if (!release) continue;
@@ -169,7 +169,7 @@ async function revisionsOfResource(upstream: Upstream, charm: string, resource: 
   }
 }
 
-/** By revision; upstream gives them in its channel map only. */
+/** By revision; only upstream's channel map has them. */
 function attributesOf(info: CharmInfo): Map<string, Attributes> {
   const found = (info["channel-map"] ?? []).flatMap(({ revision }): [string, Attributes][] => {
     const { attributes } = revision;
@@ -181,7 +181,7 @@ function attributesOf(info: CharmInfo): Map<string, Attributes> {
 
 function plannedRelease(
   release: SelectedRelease,
-  { charm, "released-at": releasedAt, "effective-channel": effective }: ResolvedCharm,
+  { charm, "released-at": releasedAt, "effective-channel": effective }: RefreshedCharm,
 ): PlannedRelease {
   const branch = release.revision === UNKNOWN_REVISION && effective ? fullChannel(effective, "latest") : undefined;
   return {
@@ -189,6 +189,6 @@ function plannedRelease(
     base: release.base,
     revision: charm.revision,
     releasedAt: releasedAt ?? release.releasedAt,
-    resources: resourceRevisions(charm),
+    resources: resourcePins(charm),
   };
 }

@@ -1,9 +1,10 @@
-/** Collects what is taken of a charm or bundle, each release, revision and resource once, and puts it in order. */
+/** Collects the releases, revisions and resources of a plan, each once, and sorts them. */
 
 import { readMetadata } from "../archives/charm.ts";
 import { baseKey } from "../catalog/base.ts";
 import { Failure, printable } from "../errors.ts";
-import { type Attributes, addFirst, compareText, type PlannedPackage, type PlannedRelease, reasonsOf } from "./plan.ts";
+import { compareText } from "../text.ts";
+import { type Attributes, addFirst, type PlannedPackage, type PlannedRelease, reasonsOf } from "./plan.ts";
 import type { PackageRequest } from "./sitefile.ts";
 import type { CharmInfo, UpstreamCharm, UpstreamResource } from "./upstream.ts";
 
@@ -22,7 +23,7 @@ export class CharmPlanBuilder {
   constructor(info: CharmInfo, requests: readonly Partial<PackageRequest>[], order: readonly ChannelAndBase[], defaultTrack: string) {
     this.#info = info;
     this.#requests = requests;
-    this.#order = new Map(order.map((release, i) => [releaseKey(release), i]));
+    this.#order = new Map(order.map((release, i) => [charmReleaseKey(release), i]));
     this.#defaultTrack = defaultTrack;
   }
 
@@ -56,7 +57,7 @@ export class CharmPlanBuilder {
         "failed",
         `cannot export ${name}: the store tells of ${printable(charm.name, 100)} with the id ${printable(charm.id, 100)} in its place`,
       );
-    addFirst(this.#releases, releaseKey(release), release);
+    addFirst(this.#releases, charmReleaseKey(release), release);
     addFirst(this.#revisions, charm.revision, charm);
     for (const resource of charm.resources ?? []) this.addResource(resource);
   }
@@ -90,7 +91,7 @@ export class CharmPlanBuilder {
 }
 
 /** Equal for releases in the same channel for the same base. */
-export function releaseKey({ channel, base }: ChannelAndBase): string {
+export function charmReleaseKey({ channel, base }: ChannelAndBase): string {
   return `${channel} ${baseKey(base)}`;
 }
 

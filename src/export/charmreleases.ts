@@ -3,7 +3,7 @@
 import { type Base, nearestSystem, type System, sameBase, showBase, suitsArchitecture, suitsSystem } from "../catalog/base.ts";
 import { formatChannel, fullChannel, isRisk, parseChannel, searchOrder } from "../catalog/channel.ts";
 import { Failure } from "../errors.ts";
-import { releaseKey } from "./charmplanbuilder.ts";
+import { charmReleaseKey } from "./charmplanbuilder.ts";
 import type { PlannedRelease } from "./plan.ts";
 import type { PackageRequest } from "./sitefile.ts";
 import type { CharmInfo } from "./upstream.ts";
@@ -14,7 +14,7 @@ export type UpstreamRelease = Omit<PlannedRelease, "resources">;
 /** Of a branch, which no channel map shows. */
 export const UNKNOWN_REVISION = -1;
 
-/** What a base that upstream leaves open stands for where the request names none. */
+/** The systems of a base that upstream leaves open, if the request names none. */
 const DEFAULT_SYSTEMS: readonly System[] = [{ name: "ubuntu", channel: "22.04" }];
 
 export interface SelectedRelease extends UpstreamRelease {
@@ -22,7 +22,7 @@ export interface SelectedRelease extends UpstreamRelease {
   readonly extra?: true;
 }
 
-/** The releases to take, and why others that were requested are missing. `notes` gets what the operator should know. */
+/** The releases to take, and why others that were requested are missing. Adds `notes` for the operator. */
 export function selectReleases(
   info: CharmInfo,
   request: PackageRequest,
@@ -32,7 +32,7 @@ export function selectReleases(
   const found = new Map<string, SelectedRelease>();
   const failures: Failure[] = [];
   const take = (release: SelectedRelease) => {
-    const key = releaseKey(release);
+    const key = charmReleaseKey(release);
     const before = found.get(key);
     if (!before || (before.extra && !release.extra)) found.set(key, release);
   };
@@ -55,7 +55,7 @@ export function selectReleases(
       continue;
     }
     for (const architecture of request.architectures) {
-      // Whether there is such a branch, only the answer shows.
+      // Only the reply shows whether the branch exists.
       if (channel.branch !== undefined)
         for (const system of request.systems === "all" ? DEFAULT_SYSTEMS : request.systems)
           take({ channel: formatChannel(channel), base: { ...system, architecture }, revision: UNKNOWN_REVISION, releasedAt: undefined });
@@ -105,7 +105,7 @@ export function upstreamReleases(info: CharmInfo): UpstreamRelease[] {
     const { name, track, risk } = channel;
     const base = info.type === "bundle" ? null : channel.base; // a store may say `all` of a bundle
     if (!isRisk(risk)) return [];
-    const branch = parseChannel(name)?.branch; // spelled in the name alone
+    const branch = parseChannel(name)?.branch; // only the name has the branch
     const full = formatChannel({ track: track || "latest", risk, ...(branch !== undefined && { branch }) });
     return [{ channel: full, base: base ?? null, revision: revision.revision, releasedAt: channel["released-at"] ?? undefined }];
   });

@@ -1,4 +1,4 @@
-/** Requests to servers outside, and downloads from them: bounded, retried where that may help, with the URL in every error. */
+/** Requests to upstream servers, and downloads from them: bounded, retried if that may help, with the URL in every error. */
 
 import { type Algorithm, type Sums, sumsOf } from "../digest.ts";
 import { Failure, printable, reason } from "../errors.ts";
@@ -9,7 +9,7 @@ export interface HttpRequest {
   readonly body?: string;
 }
 
-/** Sends one request; a redirect is a reply. Rejects where no reply comes, or the signal is aborted. */
+/** Sends one request; a redirect is a reply. Rejects if there is no reply, or the signal is aborted. */
 export type Transport = (url: string, request: HttpRequest & { readonly signal: AbortSignal }) => Promise<Response>;
 
 export interface HttpClientOptions {
@@ -23,9 +23,9 @@ export interface HttpClientOptions {
 
 /** Where the bytes of a download go. */
 export interface DownloadTarget {
-  /** bytes that it has already */
+  /** bytes written so far */
   readonly at: number;
-  /** aborted where the download is not needed any more */
+  /** aborted when the download is not needed any more */
   readonly signal?: AbortSignal;
   write(chunk: Uint8Array): Promise<void>;
   /** checksums of all bytes; called once, or again after `restart` */
@@ -96,12 +96,12 @@ export class HttpClient {
     this.#options = options;
   }
 
-  /** Throws an `interrupted` failure where the process is to end: for long work between two requests. */
+  /** Throws an `interrupted` failure if the process is to end: for long work between two requests. */
   throwIfInterrupted(): void {
     if (this.#options.signal?.aborted) throw interruptedFailure();
   }
 
-  /** What `read` makes of the body of a successful reply. `what`: `cannot get …`, as errors begin. Throws `Unavailable`. */
+  /** The result of `read` for the body of a successful reply. `what`: `cannot get …`, as errors begin. Throws `Unavailable`. */
   text<T>(what: string, url: string, request: HttpRequest, read: (text: string) => T): Promise<T> {
     return this.#retrying(this.#signals(), async () => {
       const reply = await this.#send(what, url, request, this.#signals());
@@ -110,7 +110,7 @@ export class HttpClient {
   }
 
   /**
-   * Downloads a file into `target`, after the bytes that it has already: retried with growing pauses, as long as there is progress.
+   * Downloads a file into `target`, after the bytes that are written: retried with growing pauses, as long as there is progress.
    * Where the digest is wrong, all of it is downloaded once more. Throws `Unavailable`.
    */
   async download(what: string, file: UpstreamFile, target: DownloadTarget): Promise<void> {
@@ -119,7 +119,7 @@ export class HttpClient {
       await this.#transfer(what, file, target);
       const actual = target.sums()[algorithm];
       if (actual === digest) return;
-      // Bytes of an earlier run may be the wrong ones; a server that gives other bytes twice has no others.
+      // The bytes of an earlier run may be wrong; a server that sends wrong bytes twice has no others.
       await target.restart();
       const wrong = new Unavailable(what, url, `its ${algorithm} is ${actual}, but the store told ${digest}`);
       if (isLast) throw wrong.after(2);
@@ -149,7 +149,7 @@ export class HttpClient {
 
   async #transfer(what: string, { url, size }: UpstreamFile, target: DownloadTarget): Promise<void> {
     const signals = this.#signals(target.signal);
-    // Where a server cannot give the rest, all of the file is asked for, and its first bytes are skipped.
+    // If a server cannot send the rest, the whole file is requested, and its first bytes are skipped.
     let asksForRest = true;
     const work = async () => {
       const from = target.at;
@@ -176,7 +176,7 @@ export class HttpClient {
   }
 
   /** Sends a request and follows redirects. */
-  async #send(what: string, url: string, request: HttpRequest, signals: readonly AbortSignal[]): Promise<HttpReply> {
+  async #send(what: string, url: string, request: HttpRequest, signals: readonly AbortSignal[]): Promise<UpstreamReply> {
     const headers = { "User-Agent": "chp", ...request.headers };
     for (let [at, redirects] = [url, 0]; ; redirects += 1) {
       // A fetch may know other protocols, and a redirect must not read files of this machine.
@@ -186,7 +186,7 @@ export class HttpClient {
       const response = await timeout
         .until(this.#options.transport(at, { ...request, headers, signal: timeout.signal }))
         .catch((error: unknown) => Promise.reject(connectionError(what, at, error)));
-      const reply = new HttpReply(what, at, response, timeout);
+      const reply = new UpstreamReply(what, at, response, timeout);
       if (response.ok || (reply.status === 416 && request.headers?.["Range"])) return reply;
       const next = REDIRECTS.has(reply.status) ? response.headers.get("Location") : null;
       if (next === null) throw await reply.refusal();
@@ -219,7 +219,7 @@ export class HttpClient {
   }
 }
 
-/** Ends a request where nothing comes for too long, or where it is aborted. Only time in which the caller waits for it counts. */
+/** Ends a request that receives nothing for too long, or is aborted. Only time in which the caller waits for it counts. */
 class SilenceTimeout {
   readonly #own = new AbortController();
   readonly signal: AbortSignal;
@@ -245,8 +245,8 @@ class SilenceTimeout {
   }
 }
 
-/** A reply whose body is to be read to its end, or the connection is closed. */
-class HttpReply {
+/** A reply. Its body must be read to the end, or the connection is closed. */
+class UpstreamReply {
   readonly status: number;
   /** offset in the file at which the body begins; infinite: unknown */
   readonly start: number;
@@ -298,13 +298,13 @@ class HttpReply {
     return Buffer.concat(parts);
   }
 
-  /** The failure to throw where the body is of no use; by default another try may give a better one. */
+  /** The failure to throw if the body is unusable; retryable by default. */
   unusable(why: string, details: UnavailableDetails = {}): Unavailable {
     this.#timeout.end();
     return new Unavailable(this.#what, this.#url, why, { status: this.status, retryable: true, ...details });
   }
 
-  /** The failure to throw of an unsuccessful reply, with the reason that the store gives in its body. */
+  /** The failure to throw for an unsuccessful reply, with the reason in its body. */
   async refusal(): Promise<Unavailable> {
     const wait = retryAfter(this.#response.headers);
     const text = await this.body(MAX_ERROR).then(String, () => "");
@@ -348,7 +348,7 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
 /** No retry helps against a certificate that is not trusted; an unknown authority can be named by a flag. */
 const [UNTRUSTED, UNKNOWN_AUTHORITY] = [/CERT|SIGNATURE|ISSUER/, /ISSUER|LEAF_SIGNATURE|SELF_SIGNED/];
 
-/** The failure of a request without a reply, or of a body that broke off. `body`: what came of it. */
+/** The failure of a request without a reply, or of a truncated body. `body`: what was received of it. */
 function connectionError(
   what: string,
   url: string,

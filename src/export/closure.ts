@@ -1,4 +1,4 @@
-/** The snaps that the charms and snaps of an export need, and what those need in turn. */
+/** The snaps that the charms and snaps of an export need, and the snaps that those need in turn. */
 
 import { readSnapYaml } from "../archives/snapyaml.ts";
 import { SNAP_TYPES } from "../catalog/snap.ts";
@@ -6,7 +6,7 @@ import { type InstallableSnap, type NeededSnap, type NeedingCharm, neededSnaps, 
 import { mapBounded } from "../parallel.ts";
 import type { FailedPackage, Plan, PlannedSnap } from "./plan.ts";
 import type { Addition, SnapRequest } from "./sitefile.ts";
-import { mergeSnaps } from "./snapplan.ts";
+import { mergeSnapPlans } from "./snapplan.ts";
 import type { UpstreamSnap } from "./upstream.ts";
 
 export interface ClosureInput {
@@ -43,7 +43,7 @@ export async function snapClosure(
     (need.architecture === undefined || architectures.includes(need.architecture)) &&
     !tried.has(showNeed(need));
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
-    const needed = neededSnaps(charms, mergeSnaps([...requested, ...added]).map(installableSnap)).filter(isWanted);
+    const needed = neededSnaps(charms, mergeSnapPlans([...requested, ...added]).map(installableSnap)).filter(isWanted);
     if (needed.length === 0) break;
     const plans = await mapBounded(needed, PARALLEL_PLANS, async (need) => ({
       need,

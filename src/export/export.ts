@@ -1,4 +1,4 @@
-/** The use case: what is requested → what upstream has → one archive. */
+/** Exports: plans what is requested from what upstream has, and writes one archive. */
 
 import { LIMITS, type ReadAt } from "../archives/archive.ts";
 import { LOCK_FILE } from "../archives/names.ts";
@@ -13,7 +13,7 @@ import { type NeedingCharm, showNeed } from "../catalog/snapneeds.ts";
 import { sumsOf } from "../digest.ts";
 import { Failure, reason } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
-import { valueOf } from "../schema.ts";
+import { ownValue } from "../schema.ts";
 import { utf8 } from "../text.ts";
 import { type ArchiveForm, type ArchiveOutput, ArchiveWriter, type FetchProgress, readerOf } from "./archivewriter.ts";
 import { AssertionFetcher } from "./assertionfetcher.ts";
@@ -25,19 +25,19 @@ import { type ExportLock, formatLock, type LockedPackage } from "./lock.ts";
 import { type CharmExtras, type PackedPackage, packPackage, packSnap } from "./pack.ts";
 import { type FailedPackage, failuresOf, type Plan, type PlannedPackage, type PlannedSnap } from "./plan.ts";
 import { type Addition, charmsOfBundle, type ExportRequest, type PackageRequest, type Selection, type SnapRequest } from "./sitefile.ts";
-import { mergeSnaps, planLockedSnap, planSnap } from "./snapplan.ts";
+import { mergeSnapPlans, planLockedSnap, planSnap } from "./snapplan.ts";
 import { charmhubFile, type Upstream, type UpstreamResource } from "./upstream.ts";
 
 export interface ExportOptions {
   readonly upstream: Upstream;
   readonly client: HttpClient;
   readonly request: ExportRequest;
-  /** in place of the request: what an earlier export took */
+  /** what an earlier export took; replaces the request */
   readonly lock?: ExportLock;
-  /** what the other side has already */
+  /** files that the other side already has */
   readonly inventory?: Inventory;
   readonly without: ReadonlySet<Addition>;
-  /** whether what is needed besides is looked for; a documented archive has what was named, and the charms of bundles */
+  /** whether needed packages are added; without it an archive has what was named, and the charms of bundles */
   readonly closure: boolean;
   readonly form: ArchiveForm;
   readonly failFast: boolean;
@@ -50,7 +50,7 @@ export interface ExportOptions {
   readonly siteFile?: string;
   /** where the archive is written; `rest`: the same without the packages that failed */
   readonly openOutput: (which: "all" | "rest") => Promise<ArchiveOutput>;
-  /** called with what a person should know as it happens */
+  /** called with notes for the operator as they come up */
   readonly onNote: (text: string) => void;
   readonly onFetch?: (label: string, size: number) => FetchProgress;
 }
@@ -75,18 +75,18 @@ export interface ExportResult {
   readonly notes: readonly string[];
   readonly images: readonly ExportedImage[];
   readonly lock: string;
-  /** in which of the opened outputs the archive is; undefined: nothing could be had */
+  /** the opened output that has the archive; undefined: nothing was available */
   readonly which: "all" | "rest" | undefined;
   /** bytes of the archive */
   readonly length: number;
-  /** bytes that came over the network */
+  /** downloaded bytes */
   readonly fetched: number;
 }
 
 /** packages that are planned at once */
 const PARALLEL_PLANS = 8;
 
-/** Writes an archive of all that is requested and can be had. Throws where nothing is requested, or, with `failFast`, the first failure. */
+/** Writes an archive of everything requested that is available. Throws if nothing is requested, or, with `failFast`, the first failure. */
 export async function exportAll(options: ExportOptions): Promise<ExportResult> {
   return new Export(options).run();
 }
@@ -144,7 +144,7 @@ class Export {
   readonly #imageBlobs = new Map<string, Map<string, Uint8Array>>();
   readonly #images: ExportedImage[] = [];
   readonly #assertions: AssertionFetcher;
-  /** of which a download failed */
+  /** packages with a failed download */
   readonly #incomplete = new Set<PackedPackage>();
   #isSnapStoreUnavailable = false;
   #isDownloading = false;
@@ -175,7 +175,7 @@ class Export {
     await this.#download(writer, form === "site" ? inOrder.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inOrder);
     const isComplete = (planned: PlannedPackage | PlannedSnap) => !this.#incomplete.has(packed.get(planned) ?? NO_PACKAGE);
     const added = options.closure && !lock ? await this.#closure(writer, packages.filter(isComplete), requested, packed) : [];
-    const snaps = mergeSnaps([...requested, ...added]);
+    const snaps = mergeSnapPlans([...requested, ...added]);
     for (const snap of snaps) packed.set(snap, packSnap(snap, options.inventory));
     const packedSnaps = snaps.flatMap((snap) => packed.get(snap) ?? []);
     await this.#download(writer, packedSnaps);
@@ -212,7 +212,7 @@ class Export {
     }
   }
 
-  /** Writes another archive, of the complete packages; their bytes are copied from the first, which a later run goes on with. */
+  /** Writes another archive, of the complete packages; their bytes are copied from the first, which a later run resumes. */
   async #writeRest(
     from: ArchiveWriter,
     complete: readonly PackedPackage[],
@@ -233,7 +233,7 @@ class Export {
     this.#options.onNote(text);
   }
 
-  /** Reports failures so far before the downloads, which may take hours; where nothing can be had, they are the error instead. */
+  /** Reports failures so far before the downloads, which may take hours; if nothing is available, they are thrown instead. */
   #startDownloads(): void {
     this.#isDownloading = true;
     for (const { failure } of this.#failed) this.#options.onNote(failure.message);
@@ -246,14 +246,14 @@ class Export {
     if (this.#isDownloading) for (const { failure } of failed) this.#options.onNote(failure.message);
   }
 
-  /** Where nothing can be had. */
+  /** The result if nothing is available. */
   #emptyResult(fetched = 0): ExportResult {
     if (this.#failed.length === 0) throw new Failure("usage", "there is nothing to export");
     const [failed, notes] = [this.#failed, this.#notes];
     return { packages: [], snaps: [], failed, notes, images: [], lock: "", which: undefined, length: 0, fetched };
   }
 
-  /** Reports what plans failed at and what they add, and gives what they take. */
+  /** Reports the failures and additions of plans, and returns what they take. */
   #accept<T extends PlannedPackage | PlannedSnap>(plans: readonly Plan<T>[]): T[] {
     return plans.flatMap(({ planned, failed, notes }) => {
       for (const note of notes) this.#note(note);
@@ -338,7 +338,7 @@ class Export {
       throw new Failure("failed", `cannot export ${pkg.name} as locked: ${what} names another image now, ${image.reference}`);
     const blobs = this.#imageBlobs.get(pkg.name) ?? new Map<string, Uint8Array>();
     this.#imageBlobs.set(pkg.name, blobs.set(`${name}_${revision}`, blob));
-    const path = valueOf(pkg.paths, name) ?? "";
+    const path = ownValue(pkg.paths, name) ?? "";
     if (path !== "") this.#note(`Overriding ${name} with local registry subpath.`);
     this.#images.push({ charm: pkg.name, resource: name, revision, path, ...image });
   }
@@ -375,7 +375,7 @@ class Export {
     return this.#accept(await mapBounded(snaps, PARALLEL_PLANS, (locked) => planLockedSnap(upstream, locked, this.#assertions)));
   }
 
-  /** The snaps that the charms and the requested snaps need besides. */
+  /** The further snaps that the charms and the requested snaps need. */
   async #closure(
     writer: ArchiveWriter,
     packages: readonly PlannedPackage[],

@@ -1,7 +1,7 @@
 /**
- * What an air-gapped store has, by digest, for an exporter that packs only what is missing there: `chp inventory`.
+ * The files of an air-gapped store by digest, so that an export packs only those that are missing there: `chp inventory`.
  *
- * The file names bytes and the revisions that they are of, so that a person can read it; no channel, setting, time or secret.
+ * An inventory lists digests with their revisions, so that people can read it. It has no channels, settings, times or secrets.
  */
 
 import * as v from "valibot";
@@ -9,8 +9,8 @@ import type { Package } from "../catalog/package.ts";
 import type { Snap } from "../catalog/snap.ts";
 import type { Algorithm, Digest } from "../digest.ts";
 import { type FailureOptions, refused } from "../errors.ts";
-import { checkShape, mapOf } from "../schema.ts";
-import { compareText } from "./plan.ts";
+import { checkShape, mapByName } from "../schema.ts";
+import { compareText } from "../text.ts";
 
 const FORMAT = 1;
 const HOW_TO_MAKE: FailureOptions = { next: "chp inventory > FILE makes one on the other side" };
@@ -30,13 +30,13 @@ const Digests = v.pipe(
   v.regex(/^sha-256:[0-9a-f]{64}( sha3-384:[0-9a-f]{96})?$/, "is not sha-256:HEX or sha-256:HEX sha3-384:HEX"),
 );
 /** Revision → digests; negative revisions were built by the operators there. */
-const Revisions = mapOf(Digests);
-const RevisionsByName = mapOf(Revisions);
+const Revisions = mapByName(Digests);
+const RevisionsByName = mapByName(Revisions);
 const InventorySchema = v.object({
   format: v.literal(FORMAT, `is not ${FORMAT}, which this chp reads`),
-  charms: mapOf(v.object({ revisions: Revisions, resources: v.optional(RevisionsByName, {}) })),
-  bundles: mapOf(v.object({ revisions: Revisions })),
-  snaps: mapOf(v.object({ revisions: Revisions, components: v.optional(RevisionsByName, {}) })),
+  charms: mapByName(v.object({ revisions: Revisions, resources: v.optional(RevisionsByName, {}) })),
+  bundles: mapByName(v.object({ revisions: Revisions })),
+  snaps: mapByName(v.object({ revisions: Revisions, components: v.optional(RevisionsByName, {}) })),
 });
 
 type StoredFile = { readonly revision: number; readonly blob: Digest; readonly size: number; readonly "sha3-384"?: string };

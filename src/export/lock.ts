@@ -3,15 +3,9 @@
 import * as v from "valibot";
 import { sumsOf } from "../digest.ts";
 import { refused } from "../errors.ts";
-import { checkShape, mapOf } from "../schema.ts";
-import {
-  type Attributes,
-  compareText,
-  type PlannedPackage,
-  type PlannedRelease,
-  type PlannedSnap,
-  type PlannedSnapRelease,
-} from "./plan.ts";
+import { checkShape, mapByName } from "../schema.ts";
+import { compareText } from "../text.ts";
+import { type Attributes, type PlannedPackage, type PlannedRelease, type PlannedSnap, type PlannedSnapRelease } from "./plan.ts";
 import { componentDigests } from "./upstream.ts";
 
 /** A charm or bundle as an earlier export took it. */
@@ -63,13 +57,13 @@ const LockText = v.object({
           base: v.nullable(v.object({ name: v.string(), channel: v.string(), architecture: v.string() })),
           revision: Count,
           releasedAt: Time,
-          resources: mapOf(Count),
+          resources: mapByName(Count),
         }),
       ),
-      revisions: mapOf(Hex(64)),
-      attributes: mapOf(mapOf(v.unknown())),
-      resources: mapOf(Hex(64)),
-      paths: mapOf(v.string()),
+      revisions: mapByName(Hex(64)),
+      attributes: mapByName(mapByName(v.unknown())),
+      resources: mapByName(Hex(64)),
+      paths: mapByName(v.string()),
     }),
   ),
   snaps: v.array(
@@ -78,7 +72,7 @@ const LockText = v.object({
       id: v.string(),
       defaultTrack: v.nullable(v.string()),
       releases: v.array(v.object({ channel: v.string(), architecture: v.string(), revision: Count, releasedAt: Time })),
-      revisions: mapOf(v.object({ digest: Hex(96), architecture: v.string(), components: mapOf(Hex(96)) })),
+      revisions: mapByName(v.object({ digest: Hex(96), architecture: v.string(), components: mapByName(Hex(96)) })),
     }),
   ),
 });

@@ -1,4 +1,4 @@
-/** The files of a charm, a bundle or a snap in an archive: what `src/import` reads again. */
+/** The files of a charm, a bundle or a snap in an archive, in the layout that `src/import` reads. */
 
 import type { ReadAt } from "../archives/archive.ts";
 import { readSnapYaml, type SnapYamlFacts } from "../archives/snapyaml.ts";
@@ -27,17 +27,17 @@ export interface PackedPackage {
   readonly files: readonly PackedFile[];
 }
 
-/** What goes into the archive of a charm besides its plan. */
+/** Content of a charm's archive that is not in its plan. */
 export interface CharmExtras {
   /** `NAME_REVISION` of an oci-image to its blob, without credentials */
   readonly images: ReadonlyMap<string, Uint8Array>;
   /** the publisher's account assertion, with the keys that signed it */
   readonly account: string | undefined;
-  /** what the other side has already */
+  /** files that the other side already has */
   readonly inventory: Inventory | undefined;
 }
 
-/** Makes a file to download, or nothing where the other side has it. */
+/** A file to download; none if the other side has it. */
 function downloadUnlessIn(inventory: Inventory | undefined) {
   return (path: string, file: UpstreamFile, label: string): PackedFile[] =>
     inventory?.has(file.algorithm, file.digest) ? [] : [{ path, content: file, label }];
@@ -209,7 +209,7 @@ function snapChannelMap({ name, id, info, defaultTrack, releases, revisions }: P
   };
 }
 
-/** What a store shows where the publisher gave no text of its own: the texts of snap.yaml. */
+/** The texts that a store takes from snap.yaml if the publisher set none. */
 const TEXTS_OF_YAML: Readonly<Record<string, (yaml: SnapYamlFacts) => unknown>> = {
   title: (yaml) => yaml.title ?? yaml.name,
   summary: (yaml) => yaml.summary ?? "",

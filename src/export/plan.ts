@@ -31,7 +31,7 @@ export interface PlannedPackage {
   readonly resources: readonly UpstreamResource[];
   /** resource name to the path of its image that the operator chose */
   readonly paths: Readonly<Record<string, string>>;
-  /** why it is taken though nobody named it; empty: somebody did */
+  /** why it is taken although it was not requested; empty: it was requested */
   readonly reasons: readonly string[];
 }
 
@@ -59,7 +59,7 @@ export interface PlannedSnap {
   readonly revisions: readonly UpstreamSnap[];
   /** revision to its stream of assertions, dependencies first */
   readonly assertions: ReadonlyMap<number, string>;
-  /** why it is taken though nobody named it; empty: somebody did */
+  /** why it is taken although it was not requested; empty: it was requested */
   readonly reasons: readonly string[];
 }
 
@@ -71,20 +71,20 @@ export interface FailedPackage {
 }
 
 export interface Plan<T> {
-  /** undefined: nothing of it can be had */
+  /** undefined: nothing of it is available */
   readonly planned?: T;
   readonly failed: readonly FailedPackage[];
-  /** what the operator should know of it */
+  /** notes for the operator */
   readonly notes: readonly string[];
 }
 
-/** Why something is taken that nobody named; empty where somebody did. */
+/** Why something is taken that was not requested; empty if it was. */
 export function reasonsOf(requests: readonly { readonly reason?: string }[]): string[] {
   const reasons = requests.map((request) => request.reason);
   return reasons.includes(undefined) ? [] : [...new Set(reasons.flatMap((reason) => reason ?? []))];
 }
 
-/** What `work` fails with, as a failure of that package; everything but an interruption is one, and leaves the others. */
+/** The error of `work` as a failure of that package, so that the other packages continue. An interruption is thrown. */
 export async function failuresOf(name: string, work: () => Promise<void>): Promise<FailedPackage[]> {
   try {
     await work();
@@ -115,9 +115,4 @@ export function lockMismatch(name: string, why: string): Failure {
 /** Adds an entry unless there is one of that key. */
 export function addFirst<K, V>(map: Map<K, V>, key: K, value: V): void {
   if (!map.has(key)) map.set(key, value);
-}
-
-/** Compares by UTF-16 code units, the same on every machine. */
-export function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

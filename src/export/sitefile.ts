@@ -7,7 +7,7 @@ import { parseChannel } from "../catalog/channel.ts";
 import { CONTROLLER_CHARM, CONTROLLER_SYSTEMS, controllerTracks } from "../catalog/controller.ts";
 import { ARCHITECTURES } from "../catalog/snap.ts";
 import { Failure, printable } from "../errors.ts";
-import { mapOf } from "../schema.ts";
+import { mapByName } from "../schema.ts";
 import { readYamls } from "../text.ts";
 
 /** Everything that a store has of a package: its channels, or its bases. */
@@ -28,7 +28,7 @@ export interface PackageRequest {
   readonly allResources?: true;
   /** resource name to the path of its image in the local registry */
   readonly paths: Readonly<Record<string, string>>;
-  /** why it is taken, where nobody named it */
+  /** why it is taken although it was not requested */
   readonly reason?: string;
 }
 
@@ -39,7 +39,7 @@ export interface SnapRequest {
   readonly channels: readonly string[] | All;
   readonly architectures: readonly string[];
   readonly revision?: number;
-  /** why it is taken, where nobody named it */
+  /** why it is taken although it was not requested */
   readonly reason?: string;
 }
 
@@ -58,7 +58,7 @@ export function isAddition(text: string): text is Addition {
   return Object.hasOwn(ADDITIONS, text);
 }
 
-/** All that one export is asked for. */
+/** Everything that is requested of one export. */
 export interface ExportRequest {
   readonly charms: readonly PackageRequest[];
   readonly bundles: readonly PackageRequest[];
@@ -66,7 +66,7 @@ export interface ExportRequest {
   readonly without: readonly Addition[];
   /** whether it is all that a store lists: what that needs besides is added as far as the store has it, and so are assertions of no snap */
   readonly mirror?: true;
-  /** what was named and cannot be exported, in words */
+  /** notes about requests that cannot be exported */
   readonly notes: readonly string[];
 }
 
@@ -77,7 +77,7 @@ export interface Selection {
   readonly architectures?: readonly string[];
 }
 
-/** As the exporter that these files were made for documents it. */
+/** The documented defaults of the exporter that these files were made for. */
 const DOCUMENTED_DEFAULTS: Required<Selection> = {
   channels: [],
   systems: [{ name: "ubuntu", channel: "22.04" }],
@@ -112,7 +112,7 @@ const PackageEntry = v.strictObject({
   ...CHANNEL_AND_BASE_FIELDS,
   ...ARCHITECTURE_FIELDS,
   revision: v.optional(Revision),
-  resources: v.optional(mapOf(Word), {}),
+  resources: v.optional(mapByName(Word), {}),
 });
 /** A `push_channel` is the documented word for the channel that a revision goes to. */
 const SnapEntry = v.strictObject({
@@ -130,7 +130,7 @@ const ApplicationSchema = v.looseObject({
   base: v.optional(Words),
   series: v.optional(Words),
   revision: v.optional(Revision),
-  resources: v.fallback(mapOf(v.string()), {}),
+  resources: v.fallback(mapByName(v.string()), {}),
   constraints: v.fallback(v.string(), ""),
   to: v.fallback(v.optional(Words), undefined),
 });
@@ -147,13 +147,13 @@ const SITE_FIELDS = {
   without: v.optional(Words),
 };
 const SiteSchema = v.strictObject(SITE_FIELDS);
-const Applications = v.optional(mapOf(v.unknown()), {});
+const Applications = v.optional(mapByName(v.unknown()), {});
 const BundleSchema = v.looseObject({
   ...SITE_FIELDS,
   applications: Applications,
   services: Applications,
   "default-base": v.optional(Words),
-  machines: v.fallback(mapOf(v.fallback(v.looseObject({ base: v.optional(Words), series: v.optional(Words) }), {})), {}),
+  machines: v.fallback(mapByName(v.fallback(v.looseObject({ base: v.optional(Words), series: v.optional(Words) }), {})), {}),
 });
 type Machines = v.InferOutput<typeof BundleSchema>["machines"];
 type SelectionFields = Partial<
@@ -163,7 +163,7 @@ type SelectionFields = Partial<
 /* ---- reading ---- */
 
 /**
- * Reads a site file. `what` names it in errors. What an entry says wins over `given`, that over the file's own defaults, these
+ * Reads a site file. `what` names it in errors. The fields of an entry win over `given`, that over the file's own defaults, these
  * over `fallback`. Throws a `usage` failure that names the entry and the field.
  */
 export function readSiteFile(text: string, what: string, given: Selection = {}, fallback: Selection = {}): ExportRequest {
@@ -208,7 +208,7 @@ export function charmsOfBundle(
 
 /** The value of all documents of the file: those after the first are overlays of a bundle, merged as Juju merges them. */
 function mergeDocuments(text: string, what: string): unknown {
-  const [first = {}, ...overlays] = readYamls(text, what, "failsafe").filter((one) => one !== "");
+  const [first = {}, ...overlays] = readYamls(text, what, "failsafe").filter((document) => document !== "");
   if (!isMapping(first)) invalid(what, "it is not a map of keys to what they say");
   if (overlays.length === 0) return first;
   if (!isBundle(first)) invalid(what, "it has several documents, which only a bundle with overlays has");
@@ -238,7 +238,7 @@ function isBundle(value: unknown): value is Record<string, unknown> {
 
 /** The keys of a bundle that have a value; in YAML one without a value is blank text here. */
 function withoutBlanks(value: unknown): unknown {
-  return isMapping(value) ? Object.fromEntries(Object.entries(value).filter(([, one]) => one !== "")) : value;
+  return isMapping(value) ? Object.fromEntries(Object.entries(value).filter(([, field]) => field !== "")) : value;
 }
 
 interface BundleContext {
@@ -256,7 +256,7 @@ function readApplication(value: unknown, what: string, { defaults, machines, not
   }
   const arch = /(?:^|\s)arch=(\S+)/.exec(entry.constraints)?.[1];
   const { channel, revision, resources } = entry;
-  const id = entry.to?.map((one) => one.split(":").at(-1) ?? "").find((one) => Object.hasOwn(machines, one));
+  const id = entry.to?.map((place) => place.split(":").at(-1) ?? "").find((machine) => Object.hasOwn(machines, machine));
   const { base, series } = entry.base || entry.series || id === undefined ? entry : (machines[id] ?? entry);
   return [
     packageRequest(name, { channel, base, series, ...(arch !== undefined && { arch: [arch] }) }, { revision, resources }, what, defaults),

@@ -3,11 +3,11 @@
 import { formatChannel, fullChannel, isRisk, parseChannel } from "../catalog/channel.ts";
 import { ANY_ARCHITECTURE, ARCHITECTURES } from "../catalog/snap.ts";
 import { Failure, printable } from "../errors.ts";
+import { compareText } from "../text.ts";
 import type { AssertionFetcher } from "./assertionfetcher.ts";
 import type { LockedSnap } from "./lock.ts";
 import {
   addFirst,
-  compareText,
   type FailedPackage,
   failuresOf,
   lockMismatch,
@@ -18,9 +18,9 @@ import {
   resolvedOrThrow,
 } from "./plan.ts";
 import type { SnapRequest } from "./sitefile.ts";
-import { componentDigests, type ResolvedSnap, type SnapInfo, type SnapLookup, type Upstream, type UpstreamSnap } from "./upstream.ts";
+import { componentDigests, type RefreshedSnap, type SnapInfo, type SnapLookup, type Upstream, type UpstreamSnap } from "./upstream.ts";
 
-/** What is taken of one snap for all requests of it. Throws only where it was interrupted. */
+/** The plan of a snap for all of its requests. Throws only if it was interrupted. */
 export async function planSnap(
   upstream: Upstream,
   name: string,
@@ -48,8 +48,8 @@ export async function planLockedSnap(upstream: Upstream, locked: LockedSnap, ass
   const builder = new SnapPlanBuilder(name);
   const takeLocked = async (revision: number, lockedArchitecture: string) => {
     const architecture = lockedArchitecture === ANY_ARCHITECTURE ? ARCHITECTURES[0] : lockedArchitecture;
-    const { snap } = await resolveSnap(upstream, { name, revision }, architecture);
-    const difference = lockDifference(locked, snap);
+    const { snap } = await resolveUpstreamSnap(upstream, { name, revision }, architecture);
+    const difference = snapLockDifference(locked, snap);
     if (difference !== undefined) throw lockMismatch(name, difference);
     builder.add(snap);
     await builder.info(upstream, architecture);
@@ -64,8 +64,8 @@ export async function planLockedSnap(upstream: Upstream, locked: LockedSnap, ass
   return planWithAssertions(builder, [], [], assertions, locked.defaultTrack);
 }
 
-/** Where upstream differs from the lock; undefined: nowhere. */
-function lockDifference(locked: LockedSnap, snap: UpstreamSnap): string | undefined {
+/** How upstream differs from the lock; undefined: it does not. */
+function snapLockDifference(locked: LockedSnap, snap: UpstreamSnap): string | undefined {
   const { revision, download } = snap;
   const before = locked.revisions[revision];
   if (snap["snap-id"] !== locked.id) return `its snap id is ${snap["snap-id"]} upstream, and ${locked.id} in the lock`;
@@ -98,19 +98,19 @@ async function planWithAssertions(
   return { planned: await builder.finish(streams, reasons, defaultTrack), failed: all, notes: [] };
 }
 
-/** Takes what one request asks for on one architecture. */
+/** Takes the revisions of one request on one architecture. */
 async function takeRequest(upstream: Upstream, request: SnapRequest, architecture: string, builder: SnapPlanBuilder): Promise<void> {
   const { name, revision, channels } = request;
   if (channels === "all") return takeAllReleases(upstream, name, architecture, builder);
   if (revision !== undefined) {
-    const { snap } = await resolveSnap(upstream, { name, revision }, architecture);
+    const { snap } = await resolveUpstreamSnap(upstream, { name, revision }, architecture);
     builder.add(snap);
     await builder.info(upstream, architecture);
     for (const channel of channels) builder.release({ channel: inFull(channel), architecture, revision, releasedAt: undefined });
     return;
   }
   for (const channel of channels.length > 0 ? channels : ["stable"]) {
-    const resolved = await resolveSnap(upstream, { name, channel }, architecture);
+    const resolved = await resolveUpstreamSnap(upstream, { name, channel }, architecture);
     const { snap, "released-at": releasedAt } = resolved;
     builder.add(snap);
     await builder.info(upstream, architecture);
@@ -128,7 +128,7 @@ async function takeAllReleases(upstream: Upstream, name: string, architecture: s
   const releases = info?.["channel-map"] ?? [];
   if (releases.length === 0) throw new Failure("not-found", `cannot export ${name}: it has no release for ${architecture}`);
   for (const revision of new Set(releases.map((release) => release.revision)))
-    builder.add((await resolveSnap(upstream, { name, revision }, architecture)).snap);
+    builder.add((await resolveUpstreamSnap(upstream, { name, revision }, architecture)).snap);
   for (const { channel, revision } of releases) {
     const { track, risk, "released-at": releasedAt } = channel;
     if (isRisk(risk))
@@ -142,7 +142,7 @@ async function takeAllReleases(upstream: Upstream, name: string, architecture: s
 }
 
 /** The channel where the store found it: in the default track if it redirected to that, and at the risk that was open there. */
-function channelFound({ "effective-channel": effective, "redirect-channel": redirect }: ResolvedSnap, requested: string): string {
+function channelFound({ "effective-channel": effective, "redirect-channel": redirect }: RefreshedSnap, requested: string): string {
   const redirected = redirect ? parseChannel(redirect) : undefined;
   const found = parseChannel(effective || redirect || requested);
   return found ? formatChannel({ ...found, track: redirected?.track ?? found.track ?? "latest" }) : requested;
@@ -153,14 +153,14 @@ function inFull(text: string): string {
   return channel ? formatChannel(channel) : text;
 }
 
-async function resolveSnap(upstream: Upstream, lookup: SnapLookup, architecture: string): Promise<ResolvedSnap> {
+async function resolveUpstreamSnap(upstream: Upstream, lookup: SnapLookup, architecture: string): Promise<RefreshedSnap> {
   const [result] = await upstream.snaps([lookup], architecture);
   const { name, channel, revision } = lookup;
   const which = revision === undefined ? ` from ${channel}` : ` revision ${revision}`;
   return resolvedOrThrow(result, `the snap ${name}${which} for ${architecture}`);
 }
 
-/** Collects what is taken of a snap, each release and revision once, and puts it in order. */
+/** Collects the releases and revisions of a snap, each once, and sorts them. */
 class SnapPlanBuilder {
   readonly name: string;
   readonly revisions = new Map<number, UpstreamSnap>();
@@ -171,7 +171,7 @@ class SnapPlanBuilder {
     this.name = name;
   }
 
-  /** The store's info of the snap on that architecture, asked for once; undefined where it is in no channel there. */
+  /** The store's info of the snap on that architecture, requested once; undefined if it is in no channel there. */
   info(upstream: Upstream, architecture: string): Promise<SnapInfo | undefined> {
     const asked = this.#infos.get(architecture);
     if (asked) return asked;
@@ -193,7 +193,7 @@ class SnapPlanBuilder {
 
   /** Of several releases in a channel for an architecture the first stays. */
   release(release: PlannedSnapRelease): void {
-    addFirst(this.#releases, releaseKey(release), release);
+    addFirst(this.#releases, snapReleaseKey(release), release);
   }
 
   /** `defaultTrack` undefined: the store's */
@@ -218,11 +218,11 @@ class SnapPlanBuilder {
   }
 }
 
-function releaseKey({ channel, architecture }: PlannedSnapRelease): string {
+function snapReleaseKey({ channel, architecture }: PlannedSnapRelease): string {
   return `${channel} ${architecture}`;
 }
 
-/** Sorted by channel; what every architecture has in a channel becomes one release for `all`. */
+/** Sorted by channel; a revision that every architecture has in a channel becomes one release for `all`. */
 function joinArchitectures(releases: readonly PlannedSnapRelease[], revisions: readonly UpstreamSnap[]): PlannedSnapRelease[] {
   return [...new Set(releases.map(({ channel }) => channel))].toSorted(compareText).flatMap((channel) => {
     const inChannel = releases.filter((release) => release.channel === channel);
@@ -239,18 +239,18 @@ function joinArchitectures(releases: readonly PlannedSnapRelease[], revisions: r
 }
 
 /** One plan per name, sorted by it: what is requested in several ways is packed once. */
-export function mergeSnaps(snaps: readonly PlannedSnap[]): PlannedSnap[] {
+export function mergeSnapPlans(snaps: readonly PlannedSnap[]): PlannedSnap[] {
   const byName = new Map<string, PlannedSnap>();
   for (const snap of snaps) {
     const before = byName.get(snap.name);
-    byName.set(snap.name, before ? mergeSnap(before, snap) : snap);
+    byName.set(snap.name, before ? joinSnapPlans(before, snap) : snap);
   }
   return [...byName.values()].toSorted((a, b) => compareText(a.name, b.name));
 }
 
-/** What both have, `a` gives. */
-function mergeSnap(a: PlannedSnap, b: PlannedSnap): PlannedSnap {
-  const releases = new Map([...b.releases, ...a.releases].map((release) => [releaseKey(release), release]));
+/** Entries that both have are taken from `a`. */
+function joinSnapPlans(a: PlannedSnap, b: PlannedSnap): PlannedSnap {
+  const releases = new Map([...b.releases, ...a.releases].map((release) => [snapReleaseKey(release), release]));
   const revisions = new Map([...b.revisions, ...a.revisions].map((snap) => [snap.revision, snap]));
   return {
     ...a,

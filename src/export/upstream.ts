@@ -1,12 +1,12 @@
 /**
- * A client of the public stores, or of a chp: what an export asks of Charmhub and of the Snap Store. The APIs are
+ * A client of the public stores, or of a chp, with the requests that an export makes to Charmhub and to the Snap Store. The APIs are
  * those that handlers/ serves: handlers/juju.md, handlers/snapd.md.
  */
 
 import * as v from "valibot";
 import type { Base } from "../catalog/base.ts";
 import { printable } from "../errors.ts";
-import { mapOf } from "../schema.ts";
+import { mapByName } from "../schema.ts";
 import { type HttpClient, type HttpRequest, Unavailable, type UpstreamFile } from "./client.ts";
 
 /* ---- replies ---- */
@@ -32,7 +32,7 @@ const InfoReply = v.looseObject({
   type: v.picklist(["charm", "bundle"]),
   id: v.string(),
   name: v.string(),
-  result: v.fallback(v.nullish(mapOf(v.unknown())), undefined),
+  result: v.fallback(v.nullish(mapByName(v.unknown())), undefined),
   "channel-map": v.nullish(v.array(InfoRow), []),
   "default-release": v.nullish(InfoRow),
 });
@@ -76,7 +76,7 @@ const RefreshReply = v.looseObject({
 
 const CharmResultSchema = v.looseObject({ "effective-channel": Text, "released-at": Text, charm: CharmSchema });
 /** A charm or bundle as the result of one refresh action. */
-export type ResolvedCharm = v.InferOutput<typeof CharmResultSchema>;
+export type RefreshedCharm = v.InferOutput<typeof CharmResultSchema>;
 
 export interface CharmLookup {
   readonly name: string;
@@ -115,7 +115,7 @@ const SnapSchema = v.looseObject({
 export type UpstreamSnap = v.InferOutput<typeof SnapSchema>;
 
 const SnapResultSchema = v.looseObject({ "effective-channel": Text, "redirect-channel": Text, "released-at": Text, snap: SnapSchema });
-export type ResolvedSnap = v.InferOutput<typeof SnapResultSchema>;
+export type RefreshedSnap = v.InferOutput<typeof SnapResultSchema>;
 
 export interface SnapLookup {
   readonly name: string;
@@ -131,7 +131,7 @@ const SnapInfoReply = v.looseObject({
   name: v.string(),
   "snap-id": v.string(),
   "default-track": Text,
-  snap: v.fallback(v.nullish(mapOf(v.unknown())), undefined),
+  snap: v.fallback(v.nullish(mapByName(v.unknown())), undefined),
   "channel-map": v.nullish(v.array(SnapInfoRow), []),
 });
 export type SnapInfo = v.InferOutput<typeof SnapInfoReply>;
@@ -190,7 +190,7 @@ export class Upstream {
   }
 
   /** One result for each lookup, in their order. */
-  charms(lookups: readonly CharmLookup[]): Promise<RefreshResult<ResolvedCharm>[]> {
+  charms(lookups: readonly CharmLookup[]): Promise<RefreshResult<RefreshedCharm>[]> {
     const action = ({ base, resources = {} }: CharmLookup) => ({
       base,
       ...(Object.keys(resources).length > 0 && {
@@ -224,7 +224,7 @@ export class Upstream {
   }
 
   /** One result for each lookup, in their order. */
-  snaps(lookups: readonly SnapLookup[], architecture: string): Promise<RefreshResult<ResolvedSnap>[]> {
+  snaps(lookups: readonly SnapLookup[], architecture: string): Promise<RefreshResult<RefreshedSnap>[]> {
     const url = `${this.addresses.snapstore}/v2/snaps/refresh`;
     const more = { headers: deviceHeaders(architecture), body: { fields: SNAP_FIELDS.split(",") } };
     return this.#refresh(url, lookups, () => ({ epoch: null }), SnapResultSchema, more);
@@ -266,7 +266,7 @@ export class Upstream {
     }
   }
 
-  /** Asks in batches; what the store refuses is a result too. */
+  /** Sends requests in batches; a refusal of the store is a result too. */
   async #refresh<L extends { readonly name: string; readonly channel?: string; readonly revision?: number }, S extends v.GenericSchema>(
     url: string,
     lookups: readonly L[],
@@ -311,7 +311,7 @@ function parseReply(text: string, what: string, url: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // The next reply may not be cut off.
+    // The next reply may be complete.
     if (/^\s*[{[]/.test(text)) throw new Unavailable(what, url, "the reply is broken JSON", { retryable: true });
     throw new Unavailable(what, url, "the reply is not JSON", { next: "is that the address of a Charmhub or Snap Store?" });
   }

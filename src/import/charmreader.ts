@@ -3,7 +3,7 @@
  * "What an export looks like".
  */
 
-import { type FileLocation, type Limits, located, placeOf, type ReadAt, showPlaceOf } from "../archives/archive.ts";
+import { type FileLocation, type Limits, located, locationParts, type ReadAt, showLocation } from "../archives/archive.ts";
 import {
   type BundleFacts,
   type CharmFacts,
@@ -33,8 +33,8 @@ import {
 } from "../catalog/package.ts";
 import { imageBlob, MAX_IMAGE_BLOB, pathOfReference, readImageBlob, registryOfReference } from "../catalog/registry.ts";
 import { ALGORITHMS, type Digest, type Sums } from "../digest.ts";
-import { printable, refused, showPlace } from "../errors.ts";
-import { valueOf } from "../schema.ts";
+import { joinLocation, printable, refused } from "../errors.ts";
+import { ownValue } from "../schema.ts";
 import { utf8 } from "../text.ts";
 import { readAt, type Staged, type Staging } from "./staging.ts";
 
@@ -54,16 +54,16 @@ export interface StagedFile<S> {
   readonly staged: S;
 }
 
-/** What lies together in one folder of an archive: the charms of one inner NAME.tar.gz with what belongs to them. */
+/** The files of one folder of an archive: the charms of one inner NAME.tar.gz with their resources and metadata. */
 export interface CharmGroup<S> {
   /** the archives and the folder, as `Failure.at` has them */
   readonly at: readonly string[];
   /** charms and bundles */
   readonly zips: readonly StagedFile<S>[];
   readonly resources: readonly StagedFile<S>[];
-  /** what its metadata.json says */
+  /** the content of its metadata.json */
   readonly declaration?: Declaration;
-  /** why its metadata.json is of no use, in words */
+  /** why its metadata.json is unusable */
   readonly metadataNote?: string;
   /** files of assertions */
   readonly assertions: readonly { readonly at: readonly string[]; readonly bytes: Uint8Array }[];
@@ -71,10 +71,10 @@ export interface CharmGroup<S> {
 
 const NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9._+-]{0,126}[a-zA-Z0-9])?$/;
 const RESOURCE_NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,126}$/;
-/** Bytes of a zip; a larger one is read in the dozen places where something is needed of it. */
+/** Bytes of a zip; of a larger one only the needed parts are read. */
 const MAX_READ_AT_ONCE = 2 ** 20;
 
-/** Assembles packages; `notes` has what the operator should know of them. */
+/** Assembles packages; `notes` are for the operator. */
 export class CharmReader<S extends Staged> {
   readonly notes: string[] = [];
   readonly #staging: Staging<S>;
@@ -112,7 +112,7 @@ export class CharmReader<S extends Staged> {
   }
 
   #rebuilt(group: CharmGroup<S>, name: string): string {
-    const why = group.metadataNote ?? `${showPlace(group.at)} has no metadata.json`;
+    const why = group.metadataNote ?? `${joinLocation(group.at)} has no metadata.json`;
     return `${why}: ${name} was rebuilt from the charm itself, on ${this.#channel()}`;
   }
 
@@ -153,7 +153,7 @@ export class CharmReader<S extends Staged> {
     }
     if (bundleYaml === undefined) throw refused("its zip has neither metadata.yaml nor bundle.yaml, so it is neither a charm nor a bundle");
     const facts = readBundle(bundleYaml, "bundle.yaml in its zip");
-    const name = group.declaration?.name ?? (facts.name || nameOf(zip.file));
+    const name = group.declaration?.name ?? (facts.name || bundleNameOf(zip.file));
     return { ...zip, name: checkName(name), texts, bundle: facts, snaps: [], manifest: [] };
   }
 
@@ -190,15 +190,15 @@ export class CharmReader<S extends Staged> {
     for (const r of revisions.values())
       if (!rows.some((row) => row.revision === r.revision))
         this.notes.push(`${name} revision ${r.revision} is in no channel; it can be had by number`);
-    const account = group.assertions.findLast((one) => isPublisherAccount(one.bytes, group));
-    const assertion = account && utf8(account.bytes, showPlace(account.at));
+    const account = group.assertions.findLast((file) => isPublisherAccount(file.bytes, group));
+    const assertion = account && utf8(account.bytes, joinLocation(account.at));
     const publisherAssertion = assertion === undefined ? undefined : await this.#staging.stageSmall(assertion);
     return {
       type,
       name,
       id,
       declared: declared?.id !== undefined,
-      details: details(declared, facts, assertion),
+      details: packageDetails(declared, facts, assertion),
       ...(declared?.defaultTrack !== undefined && { declaredTrack: declared.defaultTrack }),
       revisions: [...revisions.values()],
       resources,
@@ -209,7 +209,7 @@ export class CharmReader<S extends Staged> {
 
   async #revision(zip: Unpacked<S>, declared: Declaration | undefined, others: ReadonlyMap<number, Revision>): Promise<Revision> {
     const { sums } = zip.staged;
-    const inName = revisionOf(zip.file.path);
+    const inName = revisionInName(zip.file.path);
     const byHash = declared?.revisions.find((r) => r.sums["sha-256"] === sums["sha-256"])?.revision;
     const only = declared?.revisions.length === 1 ? declared.revisions[0]?.revision : undefined;
     const revision = (declared ? undefined : this.#options.revision) ?? inName ?? byHash ?? only ?? unnumbered(sums["sha-256"], others);
@@ -252,10 +252,10 @@ export class CharmReader<S extends Staged> {
   #noteUnclaimed(group: CharmGroup<S>, found: ReadonlyMap<string, readonly Unpacked<S>[]>): void {
     for (const { file } of group.resources) {
       const owners = [...found].filter(([name, zips]) => resourceOf(file.path, name, resourceNames(zips, group)));
-      if (owners.length === 0) this.notes.push(`${showPlaceOf(file)} is a resource of no charm that is beside it; it was left out`);
+      if (owners.length === 0) this.notes.push(`${showLocation(file)} is a resource of no charm that is beside it; it was left out`);
       if (owners.length > 1)
         throw refused(`${owners.map(([name]) => name).join(" and ")} declare that resource; name the file CHARM.RESOURCE_REVISION`, {
-          at: placeOf(file),
+          at: locationParts(file),
         });
     }
   }
@@ -269,21 +269,21 @@ export class CharmReader<S extends Staged> {
   ): Promise<Resource[]> {
     const metas = new Map(zips.flatMap((zip) => zip.charm?.resources ?? []).map((r) => [r.name, r]));
     const found = new Map<string, ResourceRevision[]>();
-    for (const one of group.resources) {
-      const owned = resourceOf(one.file.path, charm, resourceNames(zips, group));
+    for (const file of group.resources) {
+      const owned = resourceOf(file.file.path, charm, resourceNames(zips, group));
       if (!owned) continue;
       const resource = await this.#resource(
-        one,
+        file,
         owned,
         metas.get(owned.name),
         declared,
-        imagePaths.get(owned.name) ?? valueOf(declared?.paths ?? {}, owned.name),
+        imagePaths.get(owned.name) ?? ownValue(declared?.paths ?? {}, owned.name),
       ).catch((error: unknown) => {
-        throw located(error, one.file);
+        throw located(error, file.file);
       });
       const list = found.get(owned.name) ?? [];
       if (list.some((r) => r.revision === resource.revision))
-        throw refused(`resource ${owned.name} revision ${resource.revision} is in the archive twice`, { at: placeOf(one.file) });
+        throw refused(`resource ${owned.name} revision ${resource.revision} is in the archive twice`, { at: locationParts(file.file) });
       found.set(owned.name, [...list, resource]);
     }
     return [...found].map(([name, list]) => ({ name, revisions: list.toSorted((a, b) => b.revision - a.revision) }));
@@ -291,7 +291,7 @@ export class CharmReader<S extends Staged> {
 
   async #resource(
     { staged }: StagedFile<S>,
-    { name, revision }: ResourceFile,
+    { name, revision }: ResourceFileName,
     meta: CharmResource | undefined,
     declared: Declaration | undefined,
     imagePath: string | undefined,
@@ -328,7 +328,7 @@ async function zipAccess(staged: Staged): Promise<ReadAt> {
   return { size: access.size, bytes: async (start, end) => whole.subarray(start, end) };
 }
 
-/** A charm or bundle with what its zip says. */
+/** A charm or bundle with the facts in its zip. */
 interface Unpacked<S> extends StagedFile<S> {
   readonly name: string;
   readonly texts: Partial<Record<TextName, string>>;
@@ -356,7 +356,7 @@ const ZIP_FILES: ReadonlyMap<string, "needed" | "optional"> = new Map([
   ["README.md", "optional"],
 ]);
 
-/** Gives the name back. Throws a `refused` failure where no charm or bundle can be called so. */
+/** Returns the name. Throws a `refused` failure if it is not a valid name of a charm or bundle. */
 export function checkName(name: string): string {
   if (!NAME.test(name)) throw refused(`${printable(name, 200)} is not a name of a charm or bundle`);
   return name;
@@ -369,21 +369,21 @@ function unnumbered(blob: Digest, others: ReadonlyMap<number, Revision>): number
 }
 
 /** `kafka_195.charm`, `kafka_r195.charm` → 195. */
-function revisionOf(path: string): number | undefined {
+function revisionInName(path: string): number | undefined {
   const match = /_r?(\d+)\.[a-z]+$/.exec(path);
   return match ? Number(match[1]) : undefined;
 }
 
-/** The name of a bundle that does not say it: of its file, `cos-lite_11.bundle`, else of the archive around it. */
-function nameOf({ containers, path }: FileLocation): string {
+/** The name of a bundle without a name in it: that of its file, `cos-lite_11.bundle`, else of the archive around it. */
+function bundleNameOf({ containers, path }: FileLocation): string {
   const base = (text: string) => text.split("/").at(-1) ?? "";
   const own = base(path).replace(/(_r?\d+)?\.[a-z]+$/, "");
   const around = base(containers.at(-1) ?? "").replace(/(-\d{8}T\d{6})?\.(tar|tgz)?(\.?(gz|zst))?$/, "");
   return own !== "" && own !== "bundle" ? own : around;
 }
 
-/** What the name of a resource file says. */
-interface ResourceFile {
+/** The parts of a resource file's name. */
+interface ResourceFileName {
   readonly name: string;
   readonly revision: number;
 }
@@ -393,7 +393,7 @@ function resourceNames(zips: readonly { readonly charm?: CharmFacts }[], group: 
 }
 
 /** Which resource of `charm` a file is: `CHARM.RESOURCE_REV`, or `resource_RESOURCE_rREV[_FILE]` as `juju download` writes it. */
-function resourceOf(path: string, charm: string, names: ReadonlySet<string>): ResourceFile | undefined {
+function resourceOf(path: string, charm: string, names: ReadonlySet<string>): ResourceFileName | undefined {
   const file = path.split("/").at(-1) ?? "";
   const exported = file.startsWith(`${charm}.`) ? /^(.+)_(\d+)$/.exec(file.slice(charm.length + 1)) : null;
   if (exported) return { name: exported[1] ?? "", revision: Number(exported[2]) };
@@ -434,7 +434,7 @@ function declaredReleases(
   });
 }
 
-function details(
+function packageDetails(
   declared: Declaration | undefined,
   zip: { charm?: CharmFacts; bundle?: BundleFacts } | undefined,
   assertion: string | undefined,
@@ -458,7 +458,7 @@ export function isPublisherAccount(bytes: Uint8Array, { zips, declaration }: Pic
   );
 }
 
-/** The publisher of an account assertion's headers. */
+/** The publisher in the headers of an account assertion. */
 function publisherOf(assertion: string | undefined): Record<string, string> | undefined {
   const header = (name: string) => new RegExp(`^${name}: (.+)$`, "m").exec(assertion?.split("\n\n")[0] ?? "")?.[1];
   const [id, username, display, validation] = [header("account-id"), header("username"), header("display-name"), header("validation")];
@@ -471,7 +471,7 @@ function publisherOf(assertion: string | undefined): Record<string, string> | un
   };
 }
 
-/** The id that stands in the upstream path of a k8s charm's image: `charm/ID/RESOURCE@sha256:…`. */
+/** The charm id in the upstream path of a k8s charm's image: `charm/ID/RESOURCE@sha256:…`. */
 function imageId(resources: readonly Resource[]): string | undefined {
   for (const { revisions } of resources) {
     for (const { image } of revisions) {

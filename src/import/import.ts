@@ -1,6 +1,6 @@
 /** Imports archives as one new generation: all of it, or nothing where one file is refused. */
 
-import { type Chunks, files, type Limits, showPlaceOf } from "../archives/archive.ts";
+import { type Chunks, files, type Limits, showLocation } from "../archives/archive.ts";
 import { isResource } from "../archives/names.ts";
 import { type PublicKey, showKey } from "../archives/signature.ts";
 import type { Assertion } from "../assertions/assertion.ts";
@@ -13,7 +13,7 @@ import {
   type ChannelPolicy,
   type Incoming,
   type IncomingRelease,
-  merge,
+  mergePackage,
   numbered,
   PACKAGE_RULES,
   type Package,
@@ -23,21 +23,21 @@ import {
 import { type NeededSnap, neededSnaps } from "../catalog/snapneeds.ts";
 import { Summer } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
-import { ExportReader, type Outcome, type Reading } from "./reader.ts";
+import { ExportReader, type FileOutcome, type Reading } from "./reader.ts";
 import { type ImportedSnaps, importSnaps, type SnapReport } from "./snapimport.ts";
 import type { SnapReadOptions } from "./snapreader.ts";
 import type { SnapBase } from "./snaptrust.ts";
 import { ChecksumLists, type SourceOrigin } from "./sums.ts";
 
 export interface ImportSource {
-  /** as the operator named it; `-` is standard input */
+  /** the name that the operator gave; `-` is standard input */
   readonly name: string;
-  /** absolute path: files are checked against a SHA256SUMS beside them. Absent: it is no file */
+  /** absolute path; a SHA256SUMS beside it is checked. Absent: the source is no file */
   readonly path?: string;
-  /** bytes, where it is known before */
+  /** bytes, if known before it is read */
   readonly size?: number;
   open(): Chunks;
-  /** what is wrong with the source itself, asked where its content was refused; undefined: nothing that it knows of */
+  /** called after the content was refused: what is wrong with the source itself; undefined: nothing known */
   whyWrong?(): Promise<Failure | undefined>;
 }
 
@@ -51,9 +51,9 @@ export interface ImportOptions {
   readonly trust?: readonly Assertion[];
   /** whether snaps and assertions that do not verify are imported all the same, and marked */
   readonly allowUnverified?: boolean;
-  /** keys of which one must have signed what is imported; empty: nothing has to be signed */
+  /** every source must be signed by one of these keys; empty: nothing has to be signed */
   readonly accepted?: readonly PublicKey[];
-  /** whether what none of them signed is imported all the same, and marked */
+  /** whether a source that none of them signed is imported all the same, and marked */
   readonly allowUnsigned?: boolean;
   readonly unsquash?: SnapReadOptions["unsquash"];
   readonly dryRun: boolean;
@@ -61,7 +61,7 @@ export interface ImportOptions {
   readonly now: string;
   readonly limits: Limits;
   readonly signal?: AbortSignal;
-  /** called with every chunk: the source and how many of its bytes were read */
+  /** called after every chunk; `bytes`: how many of the source were read so far */
   onProgress?(source: ImportSource, bytes: number): void;
 }
 
@@ -74,7 +74,7 @@ export interface PackageReport {
   readonly revisions: { readonly new: readonly number[]; readonly known: readonly number[] };
   readonly resources: { readonly new: readonly string[]; readonly known: readonly string[] };
   readonly channels: readonly RowChange<Pick<Release, "base">>[];
-  /** in force over channels that moved, so that these are not offered */
+  /** overrides in force on channels that moved: their revisions are served instead */
   readonly overrides: readonly OverrideFacts[];
   readonly notes: readonly string[];
 }
@@ -91,7 +91,7 @@ export interface Missing {
     readonly base: IncomingRelease["base"];
     readonly revision: number;
   }[];
-  /** the same of snaps */
+  /** the same for snaps */
   readonly snapRevisions: ImportedSnaps["dropped"];
   /** snaps that imported packages need and that are not in the store */
   readonly snaps: readonly NeededSnap[];
@@ -108,14 +108,14 @@ export interface ImportReport {
   readonly missing: Missing;
   readonly notes: readonly string[];
   readonly ignored: readonly string[];
-  /** bytes of blobs that came in, and that the store had already */
+  /** bytes of imported blobs: new to the store, and stored before */
   readonly bytes: { readonly new: number; readonly known: number };
 }
 
 type MergedPackages = Pick<ImportReport, "packages" | "notes"> & {
   readonly missing: Omit<Missing, "snapRevisions" | "snaps">;
   readonly changed: readonly Package[];
-  /** all that the archive holds something of */
+  /** every package that the archives have a part of, as it is after the import */
   readonly after: readonly Package[];
 };
 
@@ -138,9 +138,9 @@ export async function importSources(
     const bytes = weigh(store, reading.blobs); // before they are in the store
     const trust = new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]);
     const draft = async (newest: CatalogView) => {
-      const mended: RepairedEntry[] = [];
-      const base = store.mendable(newest, (one) => void mended.push(one));
-      const merged = await mergeAll(reading, base, options);
+      const repaired: RepairedEntry[] = [];
+      const base = store.withRepairs(newest, (entry) => void repaired.push(entry));
+      const merged = await mergePackages(reading, base, options);
       const imported = await importSnaps(reading.snaps, await snapBase(base), {
         trust,
         roots: options.trust ?? [],
@@ -149,8 +149,8 @@ export async function importSources(
         policy: options.channels,
         now: options.now,
       });
-      const { packages, snaps, notes } = await putBack(store, { newest, base, mended }, merged, imported);
-      const result = { packages, snaps, lacking: await lackingAfter(base, packages, snaps), notes };
+      const { packages, snaps, notes } = await restoreUnreadable(store, { newest, base, repaired }, merged, imported);
+      const result = { packages, snaps, needed: await missingSnaps(base, packages, snaps), notes };
       const { changed, renamed, otherAssertions: others, assertions } = snaps;
       return {
         draft: {
@@ -167,7 +167,7 @@ export async function importSources(
     const { generation, result } = options.dryRun
       ? { generation: undefined, ...(await draft(await store.snapshot())) }
       : await store.publish(options.now, draft);
-    const { packages, snaps, lacking: needed, notes } = result;
+    const { packages, snaps, needed, notes } = result;
     return {
       generation: generation?.number ?? null,
       dryRun: options.dryRun,
@@ -185,43 +185,51 @@ export async function importSources(
   }
 }
 
-/** Publishes again what came in of packages whose manifests could not be read, and says what may be lacking. */
-async function putBack(
+/**
+ * Publishes again what the import brought of packages and assertions that the store could not read. The notes say what was restored
+ * as it was, and what may be incomplete.
+ */
+async function restoreUnreadable(
   store: ImportStore,
-  { newest, base, mended }: { readonly newest: CatalogView; readonly base: CatalogView; readonly mended: readonly RepairedEntry[] },
+  { newest, base, repaired }: { readonly newest: CatalogView; readonly base: CatalogView; readonly repaired: readonly RepairedEntry[] },
   packages: MergedPackages,
   snaps: ImportedSnaps,
 ) {
   const notes = new Set(store.damage ? [`${store.damage.message}: the import was added to generation ${newest.number}`] : []);
-  const unread = {
+  const unreadable = {
     packages: new Map<string, RepairedEntry>(),
     snaps: new Map<string, RepairedEntry>(),
     assertions: new Map<string, RepairedEntry>(),
   };
-  for (const one of mended) unread[one.section].set(one.name, one);
-  const tell = (one: RepairedEntry, what: string, asItWas: boolean) => {
-    const from = one.generation === 0 ? "this import alone" : `generation ${one.generation} and this import`;
-    const since = one.since.length > 0 ? `; import again what changed it since: ${one.since.join(", ")}` : "";
+  for (const entry of repaired) unreadable[entry.section].set(entry.name, entry);
+  const addNote = (entry: RepairedEntry, what: string, asItWas: boolean) => {
+    const from = entry.generation === 0 ? "this import alone" : `generation ${entry.generation} and this import`;
+    const since = entry.since.length > 0 ? `; import again what changed it since: ${entry.since.join(", ")}` : "";
     notes.add(`${what} could not be read: ${asItWas ? "it was put back as it was" : `it was made again from ${from}${since}`}`);
   };
-  const changed = packages.after.filter((pkg) => packages.changed.includes(pkg) || unread.packages.has(pkg.name));
-  const changedSnaps = snaps.after.filter((snap) => snaps.changed.includes(snap) || unread.snaps.has(snap.name));
+  const changed = packages.after.filter((pkg) => packages.changed.includes(pkg) || unreadable.packages.has(pkg.name));
+  const changedSnaps = snaps.after.filter((snap) => snaps.changed.includes(snap) || unreadable.snaps.has(snap.name));
   for (const [section, all] of [["packages", changed] as const, ["snaps", changedSnaps] as const])
-    for (const held of all) {
-      const one = unread[section].get(held.name);
-      if (one) tell(one, `the manifest of ${held.type} ${held.name}`, newest.index[section][held.name]?.[0] === store.digestOf(held));
+    for (const pkg of all) {
+      const entry = unreadable[section].get(pkg.name);
+      if (entry) addNote(entry, `the manifest of ${pkg.type} ${pkg.name}`, newest.index[section][pkg.name]?.[0] === store.digestOf(pkg));
     }
-  const lost = unread.assertions.get("");
+  const lost = unreadable.assertions.get("");
   const others =
     snaps.otherAssertions ?? (lost && snaps.assertions.new + snaps.assertions.known > 0 ? (await base.assertions()).others : undefined);
-  if (lost && others) tell(lost, "the list of assertions", newest.index.assertions === store.digestOf(others));
-  const told = <T extends { readonly name: string; readonly state: "new" | "changed" | "known" }>(
+  if (lost && others) addNote(lost, "the list of assertions", newest.index.assertions === store.digestOf(others));
+  const markChanged = <T extends { readonly name: string; readonly state: "new" | "changed" | "known" }>(
     reports: readonly T[],
     names: Map<string, RepairedEntry>,
-  ) => reports.map((one) => (one.state === "known" && names.has(one.name) ? { ...one, state: "changed" as const } : one));
+  ) => reports.map((report) => (report.state === "known" && names.has(report.name) ? { ...report, state: "changed" as const } : report));
   return {
-    packages: { ...packages, changed, packages: told(packages.packages, unread.packages) },
-    snaps: { ...snaps, changed: changedSnaps, reports: told(snaps.reports, unread.snaps), ...(others && { otherAssertions: others }) },
+    packages: { ...packages, changed, packages: markChanged(packages.packages, unreadable.packages) },
+    snaps: {
+      ...snaps,
+      changed: changedSnaps,
+      reports: markChanged(snaps.reports, unreadable.snaps),
+      ...(others && { otherAssertions: others }),
+    },
     notes: [...notes],
   };
 }
@@ -238,13 +246,13 @@ async function readSource(
 ): Promise<SourceRecord> {
   const summer = new Summer();
   let read = 0;
-  // The only file of a source that is no archive has the source's bytes, so these are not hashed twice.
+  // A source that is no archive is one file with the same bytes; they are not hashed twice.
   let isOneFile = false;
-  let outcome: Outcome | undefined;
+  let outcome: FileOutcome | undefined;
   let isArchive = false;
   const chunks = async function* () {
     for await (const chunk of source.open()) {
-      if (options.signal?.aborted) throw interrupted();
+      if (options.signal?.aborted) throw importInterrupted();
       read += chunk.byteLength;
       if (!isOneFile) summer.update(chunk);
       options.onProgress?.(source, read);
@@ -260,7 +268,7 @@ async function readSource(
       isOneFile = !isPart && !file.compressed;
       outcome = await reader.add(file);
       if (outcome.kind === "checksums") lists.take(at, outcome.bytes, file);
-      if (outcome.kind === "ignored") ignored.push(showPlaceOf(file));
+      if (outcome.kind === "ignored") ignored.push(showLocation(file));
       const { containers, path: name } = file;
       const isIgnored = outcome.kind === "ignored";
       if (isPart) lists.add(at, { containers, path: name, sha256: outcome.sums["sha-256"], source: path, isIgnored });
@@ -269,13 +277,13 @@ async function readSource(
     lists.add(path, { containers: [], path: source.name, sha256, source: path, isArchive, isIgnored: outcome?.kind === "ignored" });
     return { name: source.name, size, sha256 };
   } catch (error) {
-    if (options.signal?.aborted) throw interrupted();
+    if (options.signal?.aborted) throw importInterrupted();
     const isRefused = error instanceof Failure && error.kind === "refused";
     throw (isRefused && (await source.whyWrong?.())) || error;
   }
 }
 
-/** The sources with who signed them. Throws a `refused` failure where keys are accepted and none of them signed one of these. */
+/** The sources with their signers. Throws a `refused` failure where keys are accepted and none of them signed a source. */
 function withOrigins(
   read: ReadonlyMap<string, SourceRecord>,
   origins: ReadonlyMap<string, SourceOrigin>,
@@ -284,7 +292,7 @@ function withOrigins(
   const notes = new Set<string>();
   const records = [...read].map(([path, record]): SourceRecord => {
     const origin = origins.get(path);
-    if (!origin) return record; // nothing of it was used
+    if (!origin) return record; // no file of it was used
     const { signers, unsignedBecause, unknownKey } = origin;
     if (unsignedBecause === undefined) return { ...record, signers };
     if (accepted.length === 0) {
@@ -302,7 +310,7 @@ function withOrigins(
   return { records, notes: [...notes] };
 }
 
-/** What is stored of snaps, as an import asks for it. */
+/** The stored snaps and assertions, as `importSnaps` reads them. */
 async function snapBase(base: CatalogView): Promise<SnapBase> {
   const assertions = await base.assertions();
   return {
@@ -314,20 +322,20 @@ async function snapBase(base: CatalogView): Promise<SnapBase> {
   };
 }
 
-/** The snaps that packages of the archive need and that are missing once all of it is in the store. */
-async function lackingAfter(base: CatalogView, packages: MergedPackages, { reports, after }: ImportedSnaps): Promise<NeededSnap[]> {
-  const held = new Map((await base.snaps()).map((snap) => [snap.id, snap]));
-  for (const snap of after) held.set(snap.id, snap);
-  const names = new Set(reports.map((one) => one.name));
-  const needed = neededSnaps(packages.after, [...held.values()], (snap) => names.has(snap.name));
-  return needed.filter((one) => !one.held);
+/** The snaps that the imported packages need and that are still missing after the import. */
+async function missingSnaps(base: CatalogView, packages: MergedPackages, { reports, after }: ImportedSnaps): Promise<NeededSnap[]> {
+  const stored = new Map((await base.snaps()).map((snap) => [snap.id, snap]));
+  for (const snap of after) stored.set(snap.id, snap);
+  const names = new Set(reports.map((report) => report.name));
+  const needed = neededSnaps(packages.after, [...stored.values()], (snap) => names.has(snap.name));
+  return needed.filter((need) => !need.held);
 }
 
 function isEmpty({ packages, snaps }: Reading<StagedBlob>): boolean {
   return packages.length + snaps.images.length + snaps.assertions.length === 0;
 }
 
-function interrupted(): Failure {
+function importInterrupted(): Failure {
   return new Failure("interrupted", "interrupted: nothing was published");
 }
 
@@ -339,34 +347,36 @@ function nothingFound(records: readonly SourceRecord[], ignored: readonly string
   });
 }
 
-/** What the store holds after all packages of the archives were merged into `base`. */
-async function mergeAll(
+/** The packages of the archives, each merged into what `base` stores of it. */
+async function mergePackages(
   reading: Reading<StagedBlob>,
   base: { package(name: string): Promise<Package | undefined> },
   { channels: policy, now }: Pick<ImportOptions, "channels" | "now">,
 ): Promise<MergedPackages> {
   const before = new Map<string, Package | undefined>();
   const given = new Map<string, Incoming[]>();
-  for (const one of reading.packages) {
-    const { name } = one;
+  for (const incoming of reading.packages) {
+    const { name } = incoming;
     if (!before.has(name)) before.set(name, await base.package(name));
     const archives = given.get(name) ?? [];
     const known = [...(before.get(name)?.revisions ?? []), ...archives.flatMap(({ revisions }) => revisions)];
-    given.set(name, [...archives, numbered({ revisions: known }, one)]);
+    given.set(name, [...archives, numbered({ revisions: known }, incoming)]);
   }
-  const merged = [...given].map(([name, archives]) => merge(before.get(name), archives, policy));
+  const merged = [...given].map(([name, archives]) => mergePackage(before.get(name), archives, policy));
   const after = new Map(merged.map(({ package: pkg }) => [pkg.name, pkg]));
   const empty = [...after.values()].find((pkg) => pkg.revisions.length === 0);
   if (empty) throw refused(`${empty.name}: the archive has its metadata.json, but no charm or bundle of it`);
 
   const packages = merged.map(({ package: pkg, notes }) =>
-    report(pkg, before.get(pkg.name), { given: given.get(pkg.name) ?? [], notes, now }),
+    packageReport(pkg, before.get(pkg.name), { given: given.get(pkg.name) ?? [], notes, now }),
   );
-  const held = async (name: string) => after.has(name) || (await base.package(name)) !== undefined;
+  const isStored = async (name: string) => after.has(name) || (await base.package(name)) !== undefined;
   const charms: Missing["charms"][number][] = [];
   for (const pkg of after.values())
-    for (const charm of pkg.revisions[0]?.charms ?? []) if (!(await held(charm))) charms.push({ bundle: pkg.name, charm });
-  const undeclared = [...after.values()].flatMap((pkg) => lacking(pkg).map((resource) => ({ charm: pkg.name, resource, revision: null })));
+    for (const charm of pkg.revisions[0]?.charms ?? []) if (!(await isStored(charm))) charms.push({ bundle: pkg.name, charm });
+  const undeclared = [...after.values()].flatMap((pkg) =>
+    unstoredResources(pkg).map((resource) => ({ charm: pkg.name, resource, revision: null })),
+  );
   const missingPins = merged.flatMap(({ package: { name }, missingResources }) =>
     missingResources.map((pin) => ({ charm: name, resource: pin.name, revision: pin.revision })),
   );
@@ -380,7 +390,7 @@ async function mergeAll(
       charms,
       resources: [
         ...undeclared,
-        ...missingPins.filter((pin) => !undeclared.some((one) => one.charm === pin.charm && one.resource === pin.resource)),
+        ...missingPins.filter((pin) => !undeclared.some((missing) => missing.charm === pin.charm && missing.resource === pin.resource)),
       ],
       revisions,
     },
@@ -389,7 +399,7 @@ async function mergeAll(
   };
 }
 
-/** Bytes of the blobs that are new to the store, and of those that it has. */
+/** Bytes of the blobs: new to the store, and stored already. */
 function weigh(store: ImportStore, blobs: readonly StagedBlob[]): ImportReport["bytes"] {
   const bytes = { new: 0, known: 0 };
   for (const { sums } of new Map(blobs.map((blob) => [blob.sums["sha-256"], blob])).values())
@@ -397,17 +407,17 @@ function weigh(store: ImportStore, blobs: readonly StagedBlob[]): ImportReport["
   return bytes;
 }
 
-function report(
+function packageReport(
   pkg: Package,
   before: Package | undefined,
   { given, notes, now }: { readonly given: readonly Incoming[]; readonly notes: readonly string[]; readonly now: string },
 ): PackageReport {
   const channels = changes(PACKAGE_RULES, before, pkg);
-  const heldRevisions = new Set(before?.revisions.map((r) => r.revision));
-  const heldResources = new Set(before?.resources.flatMap((r) => r.revisions.map((one) => `${r.name}_${one.revision}`)));
-  const revisions = [...new Set(given.flatMap((one) => one.revisions.map((r) => r.revision)))].toSorted((a, b) => a - b);
+  const storedRevisions = new Set(before?.revisions.map((r) => r.revision));
+  const storedResources = new Set(before?.resources.flatMap((r) => r.revisions.map((resource) => `${r.name}_${resource.revision}`)));
+  const revisions = [...new Set(given.flatMap((incoming) => incoming.revisions.map((r) => r.revision)))].toSorted((a, b) => a - b);
   const resources = [
-    ...new Set(given.flatMap((one) => one.resources.flatMap((r) => r.revisions.map((rev) => `${r.name}_${rev.revision}`)))),
+    ...new Set(given.flatMap((incoming) => incoming.resources.flatMap((r) => r.revisions.map((rev) => `${r.name}_${rev.revision}`)))),
   ].toSorted();
   return {
     name: pkg.name,
@@ -415,8 +425,8 @@ function report(
     id: pkg.id,
     state: before === undefined ? "new" : sameManifest(before, pkg) ? "known" : "changed",
     defaultTrack: pkg.defaultTrack,
-    revisions: { new: revisions.filter((r) => !heldRevisions.has(r)), known: revisions.filter((r) => heldRevisions.has(r)) },
-    resources: { new: resources.filter((r) => !heldResources.has(r)), known: resources.filter((r) => heldResources.has(r)) },
+    revisions: { new: revisions.filter((r) => !storedRevisions.has(r)), known: revisions.filter((r) => storedRevisions.has(r)) },
+    resources: { new: resources.filter((r) => !storedResources.has(r)), known: resources.filter((r) => storedResources.has(r)) },
     channels,
     overrides: overridesOver(pkg, channels, Date.parse(now)),
     notes,
@@ -424,14 +434,14 @@ function report(
 }
 
 /** Resources that the newest revision declares and of which no revision is stored. */
-function lacking(pkg: Package): string[] {
-  const held = new Set(pkg.resources.map((r) => r.name));
-  return (pkg.revisions[0]?.resources ?? []).filter((name) => !held.has(name));
+function unstoredResources(pkg: Package): string[] {
+  const stored = new Set(pkg.resources.map((r) => r.name));
+  return (pkg.revisions[0]?.resources ?? []).filter((name) => !stored.has(name));
 }
 
 function tally(reports: readonly (PackageReport | SnapReport)[]): Record<string, Tally> {
-  const told = reports.filter((one) => one.state !== "known");
-  return Object.fromEntries(told.map((one) => [one.name, { revisions: one.revisions.new, channels: one.channels.length }]));
+  const changed = reports.filter((report) => report.state !== "known");
+  return Object.fromEntries(changed.map((report) => [report.name, { revisions: report.revisions.new, channels: report.channels.length }]));
 }
 
 /** What an import prints as JSON. */

@@ -1,9 +1,9 @@
 /**
- * The files of one import: says what each is, reads or stages it, and groups what belongs together. What the groups mean is
- * worked out by charmreader.ts and snapreader.ts when all files were read, since the files of a group come in any order.
+ * Reads the files of one import: classifies each, reads or stages it, and groups files that belong together. charmreader.ts and
+ * snapreader.ts interpret the groups after the last file, since the files of a group come in any order.
  */
 
-import { type ArchiveFile, ByteReader, type FileLocation, located, placeOf, showPlaceOf } from "../archives/archive.ts";
+import { type ArchiveFile, ByteReader, type FileLocation, located, locationParts, showLocation } from "../archives/archive.ts";
 import { readBundle } from "../archives/charm.ts";
 import { type Declaration, readDeclaration } from "../archives/metadata.ts";
 import { classify, type FileKind, HEAD_SIZE } from "../archives/names.ts";
@@ -17,22 +17,22 @@ import { type Ingest, type Staged, Staging } from "./staging.ts";
 
 export type ReadOptions = CharmReadOptions & Pick<SnapReadOptions, "unsquash">;
 
-/** What became of a file, and the checksums of all of it. */
-export type Outcome = Handled & { readonly sums: Sums };
+/** How a file was handled, and its checksums. */
+export type FileOutcome = Handled & { readonly sums: Sums };
 
 /**
- * `staged`: it goes into the store as it is. `read`: what it says is known. `ignored`: chp has no use for it. `checksums`: a
+ * `staged`: it goes into the store as it is. `read`: its content was read. `ignored`: chp does not use it. `checksums`: a
  * SHA256SUMS or its signature, which the caller checks the import against.
  */
 type Handled = { readonly kind: "staged" | "read" | "ignored" } | { readonly kind: "checksums"; readonly bytes: Uint8Array };
 
-/** What was found in the files of one import. */
+/** The content of the files of one import. */
 export interface Reading<S extends Staged> {
   readonly packages: readonly Incoming[];
   readonly snaps: SnapReading;
   /** all blobs that the packages and snaps name */
   readonly blobs: readonly S[];
-  /** what the operator should know, in words */
+  /** notes for the operator */
   readonly notes: readonly string[];
 }
 
@@ -43,13 +43,13 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[]
 
 /** A group while files are added to it. */
 interface OpenGroup<S> extends Writable<CharmGroup<S>> {
-  /** the same for files that lie together */
+  /** equal for files of the same folder */
   readonly key: string;
   /** charm name to resource name to the path of its image in the local registry, of a bundle.yaml */
   imagePaths?: ReadonlyMap<string, ReadonlyMap<string, string>>;
 }
 
-/** Takes in the files of one import one after the other; `finish` gives what they hold. */
+/** Reads the files of one import one after the other; `finish` returns their content. */
 export class ExportReader<S extends Staged> {
   readonly #staging: Staging<S>;
   readonly #options: ReadOptions;
@@ -64,8 +64,8 @@ export class ExportReader<S extends Staged> {
     this.#snaps = new SnapReader(this.#staging, options);
   }
 
-  /** Takes in one file; its bytes are read now. Throws a `refused` failure that names it. */
-  async add(file: ArchiveFile): Promise<Outcome> {
+  /** Reads one file, at once. Throws a `refused` failure that names it. */
+  async add(file: ArchiveFile): Promise<FileOutcome> {
     try {
       return await this.#add(file);
     } catch (error) {
@@ -73,14 +73,14 @@ export class ExportReader<S extends Staged> {
     }
   }
 
-  /** Forgets everything that was staged and is not committed. */
+  /** Discards everything that was staged and is not committed. */
   async discard(): Promise<void> {
     await this.#staging.discard();
   }
 
-  async #add(file: ArchiveFile): Promise<Outcome> {
+  async #add(file: ArchiveFile): Promise<FileOutcome> {
     const kind = classify(file.path, await file.bytes.peek(HEAD_SIZE));
-    const location = { containers: file.containers, path: file.path }; // what is kept of a file must not keep its reader and buffers
+    const location = { containers: file.containers, path: file.path }; // a stored reference to a file must not keep its reader and buffers alive
     switch (kind) {
       case "resource": {
         const staged = await this.#staging.stage(file.bytes.chunks(), ALGORITHMS);
@@ -100,7 +100,7 @@ export class ExportReader<S extends Staged> {
   }
 
   /** Reads a file that is not stored. */
-  async #summed(file: ArchiveFile, kind: FileKind): Promise<Outcome> {
+  async #summed(file: ArchiveFile, kind: FileKind): Promise<FileOutcome> {
     const summer = new Summer();
     const bytes = new ByteReader(
       (async function* () {
@@ -126,10 +126,10 @@ export class ExportReader<S extends Staged> {
       case "charm":
         throw refused("it is not a zip, so it is neither a charm nor a bundle");
       case "assertions":
-        group.assertions.push({ at: placeOf(file), bytes: await file.bytes.whole(json, "it") });
+        group.assertions.push({ at: locationParts(file), bytes: await file.bytes.whole(json, "it") });
         return { kind: "read" };
       case "registration":
-        this.#snaps.registration(await file.bytes.whole(json, "it"), placeOf(file), group.key);
+        this.#snaps.registration(await file.bytes.whole(json, "it"), locationParts(file), group.key);
         return { kind: "read" };
       case "json":
         return { kind: this.#readJson(group, file, await file.bytes.whole(json, "it")) ? "read" : "ignored" };
@@ -156,7 +156,7 @@ export class ExportReader<S extends Staged> {
     return group;
   }
 
-  /** Whether there is any use for a JSON file. */
+  /** Whether chp uses the JSON file. */
   #readJson(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): boolean {
     if (nesting(bytes) > MAX_NESTING) throw refused(`it is nested more than ${MAX_NESTING} deep`);
     const isMetadata = file.path.split("/").at(-1) === "metadata.json";
@@ -164,17 +164,17 @@ export class ExportReader<S extends Staged> {
     try {
       value = JSON.parse(utf8(bytes, "it"));
     } catch (error) {
-      if (isMetadata) group.metadataNote = `${showPlaceOf(file)} cannot be read (${printable(reason(error), 200)})`;
+      if (isMetadata) group.metadataNote = `${showLocation(file)} cannot be read (${printable(reason(error), 200)})`;
       return isMetadata;
     }
     if (this.#snaps.declares(value, file, group.key)) return true;
-    const declaration = readDeclaration(value, placeOf(file));
-    if (declaration) group.declaration = checked(declaration);
-    else if (isMetadata) group.metadataNote = `${showPlaceOf(file)} has no shape that chp knows`;
+    const declaration = readDeclaration(value, locationParts(file));
+    if (declaration) group.declaration = checkedDeclaration(declaration);
+    else if (isMetadata) group.metadataNote = `${showLocation(file)} has no shape that chp knows`;
     return isMetadata || declaration !== undefined;
   }
 
-  /** Whether there is any use for a YAML file. */
+  /** Whether chp uses the YAML file. */
   #readYaml(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): boolean {
     const text = utf8(bytes, "it");
     const { charms, overrides } = readBundle(text, "it");
@@ -182,11 +182,11 @@ export class ExportReader<S extends Staged> {
       group.imagePaths = overrides;
       return true;
     }
-    // A bundle.yaml without charms is what an export was asked for: it goes along with it, and there is nothing in it to import.
+    // A bundle.yaml without charms is the request of an export; there is nothing in it to import.
     return this.#snaps.declares(readYaml(text, "it"), file, group.key) || file.path === "bundle.yaml";
   }
 
-  /** What the files hold. Throws a `refused` failure where they contradict each other. */
+  /** The content of the files. Throws a `refused` failure if they contradict each other. */
   async finish(): Promise<Reading<S>> {
     const imagePaths = new Map([...this.#groups.values()].flatMap((group) => [...(group.imagePaths ?? [])]));
     const packages: Incoming[] = [];
@@ -201,14 +201,14 @@ export class ExportReader<S extends Staged> {
   }
 }
 
-function checked(declaration: Declaration): Declaration {
+function checkedDeclaration(declaration: Declaration): Declaration {
   checkName(declaration.name);
   const { id } = declaration;
   if (id !== undefined && !ID.test(id)) throw refused(`${printable(id, 200)} is not a package id`);
   return declaration;
 }
 
-/** How deep the brackets of a JSON text are nested: what is too deep for the stack is not given to the parser. */
+/** How deep the brackets of a JSON text are nested: text that would overflow the stack is not parsed. */
 function nesting(json: Uint8Array): number {
   const [quote, backslash] = [0x22, 0x5c];
   let [depth, deepest, quoted] = [0, 0, false];

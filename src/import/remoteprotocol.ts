@@ -1,4 +1,4 @@
-/** What goes from `chp import --to URL` to the server, and from there to the import that it starts: options, files, the end. */
+/** The stream from `chp import --to URL` to the server, and on to the import that it starts: files, and a mark of the end. */
 
 import { resolve } from "node:path/posix";
 import { Header, Pax } from "tar";
@@ -28,7 +28,7 @@ export async function* tarOfSources(sources: readonly SizedSource[]): AsyncGener
   yield END;
 }
 
-/** The bytes of a file, which must be as many as was said. */
+/** The bytes of a file, which must have its declared size. */
 export async function* sized(source: SizedSource): AsyncGenerator<Uint8Array> {
   const changed = () =>
     new Failure("failed", `${printable(source.name)} changed while it was read`, { next: "run the same command again" });
@@ -78,7 +78,7 @@ export async function* withMark(body: Chunks, mark: string): AsyncGenerator<Uint
   yield Buffer.from(mark);
 }
 
-/** What comes before the mark. Throws an `interrupted` failure where it is not at the end. */
+/** The bytes before the mark. Throws an `interrupted` failure where it is not at the end. */
 export async function* untilMark(chunks: Chunks, mark: string): AsyncGenerator<Uint8Array> {
   const end = Buffer.from(mark);
   let buffered = Buffer.alloc(0);

@@ -7,15 +7,15 @@ import { printable, refused } from "../errors.ts";
 import type { SnapImage, SnapReading } from "./snapreader.ts";
 import type { Accepted, KnownAssertions, SnapImportOptions } from "./snaptrust.ts";
 
-/** One snap while it is put together. */
+/** A snap while its files are collected. */
 export class SnapBuilder {
   readonly revisions: SnapRevision[] = [];
   readonly components = new Map<string, ComponentRevision[]>();
   readonly assertions: StoredAssertion[] = [];
-  /** what lies beside its images */
+  /** groups of its images */
   readonly groups = new Set<string>();
   readonly id: string;
-  /** what its images say */
+  /** the name in its images */
   name: string;
 
   constructor(id: string, name: string) {
@@ -24,10 +24,10 @@ export class SnapBuilder {
   }
 }
 
-/** The builder of a snap id, made where there is none; `name`: what an image of it says. */
+/** The builder of a snap id, created on first use; `name`: the name in an image of it. */
 export type BuilderOf = (id: string, name?: string) => SnapBuilder;
 
-/** Adds an image to the snap that it is of. Throws a `refused` failure where no assertion names its bytes and that is not allowed. */
+/** Adds an image to its snap. Throws a `refused` failure if no assertion names its bytes and that is not allowed. */
 export function placeImage(
   image: SnapImage,
   known: KnownAssertions,
@@ -95,7 +95,7 @@ function placeComponent(
   ]);
 }
 
-/** Without any assertion: what the file name and the export's JSON say is believed, since the operator asked for it. */
+/** Without an assertion the file name and the export's JSON are trusted, since the operator allowed it. */
 function placeUnasserted(image: SnapImage, reading: SnapReading, { now }: SnapImportOptions, builderOf: BuilderOf): void {
   const { at, content } = image;
   if (content.kind === "component") throw refused("a component without assertions can't be taken in", { at });

@@ -1,4 +1,4 @@
-/** From the files of an import to snaps: every assertion is verified, every image matched with its own. Rules: handlers/snapd.md, Assertions. */
+/** Imports snaps: verifies every assertion, and matches every image with the assertion of its bytes. Rules: handlers/snapd.md, Assertions. */
 
 import type { DeclaredSnap } from "../archives/snapmetadata.ts";
 import { type Assertion, header, optionalHeader } from "../assertions/assertion.ts";
@@ -44,7 +44,7 @@ export interface SnapReport {
   /** `NAME_REVISION` */
   readonly components: { readonly new: readonly string[]; readonly known: readonly string[] };
   readonly channels: readonly RowChange<Pick<SnapRelease, "architecture">>[];
-  /** in force over channels that moved, so that these are not offered */
+  /** overrides in force on channels that moved: their revisions are served instead */
   readonly overrides: readonly OverrideFacts[];
   /** stored revisions whose assertions do not verify */
   readonly unverified: readonly { readonly revision: number; readonly reason: string }[];
@@ -53,10 +53,10 @@ export interface SnapReport {
 
 export interface ImportedSnaps {
   readonly reports: readonly SnapReport[];
-  /** every snap that the archive holds something of */
+  /** every snap that the archives have a part of, as it is after the import */
   readonly after: readonly Snap[];
   readonly changed: readonly Snap[];
-  /** names that snaps have no more, since they have another now */
+  /** former names of snaps that were renamed */
   readonly renamed: readonly string[];
   /** undefined: nothing changed */
   readonly otherAssertions?: readonly StoredAssertion[];
@@ -66,7 +66,7 @@ export interface ImportedSnaps {
   readonly notes: readonly string[];
 }
 
-/** What the store holds after the snaps and assertions of an import. Throws a `refused` failure where one does not verify. */
+/** The snaps and assertions of an import, merged into what is stored. Throws a `refused` failure where one does not verify. */
 export async function importSnaps(reading: SnapReading, base: SnapBase, options: SnapImportOptions): Promise<ImportedSnaps> {
   const declared = named(reading);
   const accepted = acceptAssertions(reading, base, options);
@@ -79,9 +79,9 @@ export async function importSnaps(reading: SnapReading, base: SnapBase, options:
     return draft;
   };
   for (const image of reading.images) placeImage(image, known, options, reading, draftOf);
-  for (const one of accepted) {
-    const owner = ownerOf(one.assertion);
-    if (owner !== undefined && (drafts.has(owner) || (await base.snapById(owner)))) draftOf(owner).assertions.push(toStored(one));
+  for (const item of accepted) {
+    const owner = ownerOf(item.assertion);
+    if (owner !== undefined && (drafts.has(owner) || (await base.snapById(owner)))) draftOf(owner).assertions.push(toStored(item));
   }
   await republish(accepted, base, draftOf);
 
@@ -91,17 +91,17 @@ export async function importSnaps(reading: SnapReading, base: SnapBase, options:
   const dropped: ImportedSnaps["dropped"][number][] = [];
   const after = new Map<string, Snap>();
   for (const draft of drafts.values()) {
-    const held = await base.snapById(draft.id);
-    const { snap: incoming, notes } = finish(draft, held, known, { declared, stores: reading.stores }, options);
+    const stored = await base.snapById(draft.id);
+    const { snap: incoming, notes } = finish(draft, stored, known, { declared, stores: reading.stores }, options);
     const { name } = incoming;
     const other = await base.snap(name);
     if (other && other.id !== draft.id) throw refused(`${name} has the snap id ${other.id} in the store and ${draft.id} in the archive`);
-    const merged = mergeSnap(held, incoming, options.policy);
+    const merged = mergeSnap(stored, incoming, options.policy);
     after.set(draft.id, merged.snap);
-    const one = report(merged.snap, held, { given: incoming, notes: [...notes, ...merged.notes], now: options.now });
-    reports.push(one);
-    if (one.state !== "known") changed.push(merged.snap);
-    if (held && held.name !== name) renamed.push(held.name);
+    const report = snapReport(merged.snap, stored, { given: incoming, notes: [...notes, ...merged.notes], now: options.now });
+    reports.push(report);
+    if (report.state !== "known") changed.push(merged.snap);
+    if (stored && stored.name !== name) renamed.push(stored.name);
     dropped.push(...merged.dropped.map(({ channel, architecture, revision }) => ({ name, channel, architecture, revision })));
   }
   const others = accepted.filter(({ assertion }) => !drafts.has(ownerOf(assertion) ?? "")).map(toStored);
@@ -128,7 +128,7 @@ function revisionsWithoutSnap(assertion: Assertion, after: ReadonlyMap<string, S
   return [`revision ${number} of snap ${known.nameOf(id)} is asserted, but no such snap is in the archive`];
 }
 
-/* ---- what came of one snap, and its channels ---- */
+/* ---- one snap and its channels ---- */
 
 interface DeclaredSnaps extends Pick<SnapReading, "stores"> {
   readonly declared: readonly NamedDeclaration[];
@@ -136,36 +136,36 @@ interface DeclaredSnaps extends Pick<SnapReading, "stores"> {
 
 function finish(
   draft: SnapBuilder,
-  held: Snap | undefined,
+  stored: Snap | undefined,
   known: KnownAssertions,
   { declared, stores }: DeclaredSnaps,
   options: SnapImportOptions,
 ): FinishedSnap {
   const { id, assertions } = draft;
-  const declaration = known.newest("snap-declaration", ["16", id])?.assertion;
-  const name = (declaration && optionalHeader(declaration, "snap-name")) || draft.name || held?.name;
-  if (name === undefined || (!held && draft.revisions.length === 0))
+  const snapDeclaration = known.newest("snap-declaration", ["16", id])?.assertion;
+  const name = (snapDeclaration && optionalHeader(snapDeclaration, "snap-name")) || draft.name || stored?.name;
+  if (name === undefined || (!stored && draft.revisions.length === 0))
     throw refused(`the archive has components of snap ${name ?? id}, but no such snap, and the store holds none`);
-  const own = declared.filter((one) => one.name === name || one.value.id === id);
+  const own = declared.filter((declaration) => declaration.name === name || declaration.value.id === id);
   for (const { at, value } of own)
     if (value.id !== undefined && value.id !== id)
       throw refused(`it gives ${name} the snap id ${value.id}, but its assertions say ${id}`, { at });
-  const told = own.map(({ value }) => value);
+  const declarations = own.map(({ value }) => value);
   const notes: string[] = [];
-  const revisions = draft.revisions.map((one) => ({ ...one, createdAt: timeOf(told, one) }));
-  const brand = told.find((one) => one.store !== undefined)?.store ?? brandOf(draft, stores);
-  const track = told.find((one) => one.defaultTrack !== undefined)?.defaultTrack;
+  const revisions = draft.revisions.map((revision) => ({ ...revision, createdAt: timeOf(declarations, revision) }));
+  const brand = declarations.find((declaration) => declaration.store !== undefined)?.store ?? brandOf(draft, stores);
+  const track = declarations.find((declaration) => declaration.defaultTrack !== undefined)?.defaultTrack;
   const snap: IncomingSnap = {
     name,
     id,
-    publisher: declaration ? known.publisher(header(declaration, "publisher-id")) : (held?.publisher ?? UNVERIFIED_PUBLISHER),
-    details: Object.assign({}, ...told.map((one) => one.details)),
+    publisher: snapDeclaration ? known.publisher(header(snapDeclaration, "publisher-id")) : (stored?.publisher ?? UNVERIFIED_PUBLISHER),
+    details: Object.assign({}, ...declarations.map((declaration) => declaration.details)),
     ...(track !== undefined && { defaultTrack: track }),
     ...(draft.revisions.length > 0 && { store: brand ?? null }),
     revisions,
     components: [...draft.components].map(([component, list]) => ({ name: component, revisions: list })),
     pairs: known.pairs(id),
-    releases: releasesOf(name, revisions, told, held, options, notes),
+    releases: releasesToImport(name, revisions, declarations, stored, options, notes),
     assertions,
   };
   return { snap, notes };
@@ -183,8 +183,10 @@ const UNVERIFIED_PUBLISHER: SnapPublisher = {
   validation: "unproven",
 };
 
-function timeOf(told: readonly DeclaredSnap[], { revision, createdAt: asserted }: SnapRevision): string {
-  const found = told.flatMap((one) => one.revisions).find((one) => one.revision === revision && one.createdAt !== undefined);
+function timeOf(declarations: readonly DeclaredSnap[], { revision, createdAt: asserted }: SnapRevision): string {
+  const found = declarations
+    .flatMap((declaration) => declaration.revisions)
+    .find((described) => described.revision === revision && described.createdAt !== undefined);
   return found?.createdAt ?? asserted;
 }
 
@@ -196,25 +198,25 @@ function brandOf(draft: SnapBuilder, stores: SnapReading["stores"]): string | un
   return undefined;
 }
 
-/** The rows that the archive tells; where it tells none, its revisions go to the operator's channel, or to latest/stable. */
-function releasesOf(
+/** The rows that the archives declare; without any, all revisions go to the operator's channel, or to latest/stable. */
+function releasesToImport(
   name: string,
   revisions: readonly SnapRevision[],
-  told: readonly DeclaredSnap[],
-  held: Snap | undefined,
+  declarations: readonly DeclaredSnap[],
+  stored: Snap | undefined,
   options: SnapImportOptions,
   notes: string[],
 ): SnapRelease[] {
   const rows: SnapRelease[] = [];
-  for (const { channel, architecture, revision, releasedAt = options.now } of told.flatMap((one) => one.rows)) {
-    const runs = revisions.find((r) => r.revision === revision) ?? (held && findSnapRevision(held, revision));
+  for (const { channel, architecture, revision, releasedAt = options.now } of declarations.flatMap((declaration) => declaration.rows)) {
+    const runs = revisions.find((r) => r.revision === revision) ?? (stored && findSnapRevision(stored, revision));
     const wanted = architecture === undefined ? (runs?.architectures ?? [ANY_ARCHITECTURE]) : [architecture];
-    for (const one of wanted) {
-      if (!runs || one === ANY_ARCHITECTURE || runsOn(runs, one)) rows.push({ channel, architecture: one, revision, releasedAt });
-      else notes.push(`${channel} ${one} was not released: revision ${revision} runs on ${runs.architectures.join(", ")} only`);
+    for (const place of wanted) {
+      if (!runs || place === ANY_ARCHITECTURE || runsOn(runs, place)) rows.push({ channel, architecture: place, revision, releasedAt });
+      else notes.push(`${channel} ${place} was not released: revision ${revision} runs on ${runs.architectures.join(", ")} only`);
     }
   }
-  if (rows.length === 0 && revisions.length > 0 && !told.some((one) => one.whole)) {
+  if (rows.length === 0 && revisions.length > 0 && !declarations.some((declaration) => declaration.whole)) {
     const channel = channelFor(options);
     for (const { architectures, revision } of revisions)
       for (const architecture of architectures) rows.push({ channel, architecture, revision, releasedAt: options.now });
@@ -233,7 +235,7 @@ function channelFor({ channel: text = "stable" }: SnapImportOptions): string {
   return formatChannel(channel);
 }
 
-/** Held snaps of an account of which a newer assertion came. */
+/** Adds the stored snaps of every account that has a newer assertion in the import, so that their publisher is updated. */
 async function republish(accepted: readonly Accepted[], base: SnapBase, draftOf: BuilderOf): Promise<void> {
   const accounts = new Set(
     accepted.filter(({ assertion }) => assertion.type === "account" && !isStored(assertion, base)).map(({ assertion }) => assertion.key[0]),
@@ -248,36 +250,36 @@ interface NamedDeclaration {
   readonly value: DeclaredSnap;
 }
 
-/** A channel map without a name belongs to the only snap in the same folder, else to the only snap of the import. */
+/** Names each declaration: a channel map without a name is of the only snap in its folder, else of the only snap of the import. */
 function named({ declared, images }: SnapReading): NamedDeclaration[] {
   const snaps = images.flatMap(({ group, content }) => (content.kind === "snap" ? [{ group, name: content.name }] : []));
   return declared.map(({ at, group, value }) => {
     if (value.name !== undefined || value.id !== undefined) return { at, name: value.name, value };
-    const beside = snaps.filter((one) => one.group === group);
-    const names = new Set((beside.length > 0 ? beside : snaps).map((one) => one.name));
+    const beside = snaps.filter((snap) => snap.group === group);
+    const names = new Set((beside.length > 0 ? beside : snaps).map((snap) => snap.name));
     if (names.size > 1) throw refused(`it does not say of which snap it is, and ${[...names].join(", ")} lie beside it`, { at });
     return { at, name: [...names][0], value };
   });
 }
 
-function report(
+function snapReport(
   snap: Snap,
-  held: Snap | undefined,
+  stored: Snap | undefined,
   { given, notes, now }: { readonly given: IncomingSnap; readonly notes: readonly string[]; readonly now: string },
 ): SnapReport {
-  const channels = changes(SNAP_RULES, held, snap);
-  const hadRevisions = new Set(held?.revisions.map((r) => r.revision));
-  const hadComponents = new Set(held?.components.flatMap((c) => c.revisions.map((r) => `${c.name}_${r.revision}`)));
+  const channels = changes(SNAP_RULES, stored, snap);
+  const storedRevisions = new Set(stored?.revisions.map((r) => r.revision));
+  const storedComponents = new Set(stored?.components.flatMap((c) => c.revisions.map((r) => `${c.name}_${r.revision}`)));
   const revisions = given.revisions.map((r) => r.revision).toSorted((a, b) => a - b);
   const components = given.components.flatMap((c) => c.revisions.map((r) => `${c.name}_${r.revision}`)).toSorted();
   return {
     name: snap.name,
     type: "snap",
     id: snap.id,
-    state: held === undefined ? "new" : sameManifest(held, snap) ? "known" : "changed",
+    state: stored === undefined ? "new" : sameManifest(stored, snap) ? "known" : "changed",
     defaultTrack: snap.defaultTrack,
-    revisions: { new: revisions.filter((r) => !hadRevisions.has(r)), known: revisions.filter((r) => hadRevisions.has(r)) },
-    components: { new: components.filter((c) => !hadComponents.has(c)), known: components.filter((c) => hadComponents.has(c)) },
+    revisions: { new: revisions.filter((r) => !storedRevisions.has(r)), known: revisions.filter((r) => storedRevisions.has(r)) },
+    components: { new: components.filter((c) => !storedComponents.has(c)), known: components.filter((c) => storedComponents.has(c)) },
     channels,
     overrides: overridesOver(snap, channels, Date.parse(now)),
     unverified: snap.revisions.flatMap(({ revision, unverified: reason }) => (reason === undefined ? [] : [{ revision, reason }])),

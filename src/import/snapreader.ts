@@ -1,8 +1,8 @@
-/** The files of an import that are about snaps: images, assertions, channel maps. What they mean together is worked out in snapimport.ts. */
+/** Reads the files of an import that are about snaps: images, assertions, channel maps. snapimport.ts puts them together. */
 
 import * as v from "valibot";
 import { stringify as toYaml } from "yaml";
-import { type ArchiveFile, placeOf, type ReadAt } from "../archives/archive.ts";
+import { type ArchiveFile, locationParts, type ReadAt } from "../archives/archive.ts";
 import { type DeclaredSnap, type DeclaredSnapRevision, readSnapDeclarations, readSnapsYaml } from "../archives/snapmetadata.ts";
 import { type ComponentFacts, readComponentYaml, readSnapYaml, type SnapYamlFacts } from "../archives/snapyaml.ts";
 import { squashfsFiles, UnreadableSquashfs } from "../archives/squashfs.ts";
@@ -27,14 +27,14 @@ const MAX_ICON = 300_000;
 export interface SnapImage {
   /** where it was found, as `Failure.at` has it */
   readonly at: readonly string[];
-  /** the same for files that lie together */
+  /** equal for files of the same folder */
   readonly group: string;
   readonly path: string;
   readonly sums: Sums;
   readonly content: SnapContents;
 }
 
-/** What stands inside. */
+/** The content of an image. */
 export type SnapContents =
   | ({ readonly kind: "snap"; readonly yaml: Digest; readonly icon?: NonNullable<SnapRevision["icon"]> } & SnapYamlFacts)
   | ({ readonly kind: "component" } & ComponentFacts);
@@ -46,14 +46,14 @@ export interface FoundIn<T> {
   readonly value: T;
 }
 
-/** What was found in the files of one import. */
+/** The snap files of one import. */
 export interface SnapReading {
   readonly images: readonly SnapImage[];
   readonly assertions: readonly FoundIn<Assertion>[];
-  /** accounts of who published charms, and their keys: kept where they verify, and never a reason to refuse */
+  /** accounts of publishers of charms, and their keys: stored if they verify, never a reason to refuse an import */
   readonly publishers: readonly FoundIn<Assertion>[];
   readonly declared: readonly FoundIn<DeclaredSnap>[];
-  /** the brand store whose export a group is of */
+  /** the brand store that a group was exported from, by group */
   readonly stores: ReadonlyMap<string, string>;
 }
 
@@ -77,7 +77,7 @@ export class SnapReader {
     this.#options = options;
   }
 
-  /** All that was found. Throws a `refused` failure where an image can't be read and no JSON of the export describes it. */
+  /** Everything that was read. Throws a `refused` failure where an image can't be read and no JSON of the export describes it. */
   async finish(): Promise<SnapReading> {
     const images = this.#images.map(async ({ content, ...image }) => ({
       ...image,
@@ -92,7 +92,7 @@ export class SnapReader {
     };
   }
 
-  /** Takes in a snap or a component. */
+  /** Reads a snap or a component. */
   async image(file: ArchiveFile, group: string): Promise<Sums> {
     const staged = await this.#staging.stage(file.bytes.chunks(), SNAP_SUMS);
     const brand = storeOf(file);
@@ -101,7 +101,7 @@ export class SnapReader {
       if (error instanceof UnreadableSquashfs) return error;
       throw error;
     });
-    this.#images.push({ at: placeOf(file), group, path: file.path, sums: staged.sums, content });
+    this.#images.push({ at: locationParts(file), group, path: file.path, sums: staged.sums, content });
     return staged.sums;
   }
 
@@ -109,7 +109,7 @@ export class SnapReader {
     const files = await this.#files(staged);
     const yaml = files.get(SNAP_YAML);
     if (yaml) {
-      const extension = ICONS.find((one) => (files.get(iconPath(one))?.byteLength ?? 0) > 0);
+      const extension = ICONS.find((name) => (files.get(iconPath(name))?.byteLength ?? 0) > 0);
       const picture = extension && files.get(iconPath(extension));
       const icon = extension && picture && { blob: await this.#staging.stageSmall(picture), size: picture.byteLength, extension };
       return { ...(await this.#snap(yaml)), ...(icon && { icon }) };
@@ -136,7 +136,9 @@ export class SnapReader {
     const number = revision && Number(header(revision, "snap-revision"));
     const yamls = this.#declared
       .filter(({ value }) => revision && value.id === header(revision, "snap-id"))
-      .flatMap(({ value }) => value.revisions.filter((one) => one.revision === number).map((one) => one.yaml ?? yamlOf(value, one)));
+      .flatMap(({ value }) =>
+        value.revisions.filter((described) => described.revision === number).map((described) => described.yaml ?? yamlOf(value, described)),
+      );
     if (yamls[0] === undefined)
       throw refused(why.reason, { next: "install squashfs-tools: chp uses its unsquashfs where it must", at: image.at });
     return this.#snap(Buffer.from(yamls[0]));
@@ -145,7 +147,7 @@ export class SnapReader {
   async #files(staged: ReadAt): Promise<Map<string, Uint8Array>> {
     try {
       const texts = await squashfsFiles(staged, [SNAP_YAML, COMPONENT_YAML], { file: this.#options.limits.text });
-      // A picture that cannot be had is no reason to refuse a snap.
+      // An unreadable icon is no reason to refuse a snap.
       const pictures = await squashfsFiles(staged, ICONS.map(iconPath), { file: MAX_ICON }).catch((error: unknown) => {
         if (error instanceof Failure) return new Map<string, Uint8Array>();
         throw error;
@@ -161,12 +163,12 @@ export class SnapReader {
     }
   }
 
-  /** Takes in a stream of assertions. */
+  /** Reads a stream of assertions. */
   assertions(bytes: Uint8Array, at: readonly string[], group: string): void {
     for (const value of parseAssertions(bytes, ...at)) this.#assertions.push({ at, group, value });
   }
 
-  /** Takes in the account assertion of a charm's publisher, if it is one. */
+  /** Reads the account assertion of a charm's publisher, if it is one. */
   publisher(bytes: Uint8Array, at: readonly string[], group: string): void {
     try {
       for (const value of parseAssertions(bytes, ...at)) this.#publishers.push({ at, group, value });
@@ -175,10 +177,10 @@ export class SnapReader {
     }
   }
 
-  /** Takes in a value of JSON or YAML that describes snaps; whether it does. */
+  /** Reads a value of JSON or YAML; returns whether it describes snaps. */
   declares(value: unknown, file: ArchiveFile, group: string): boolean {
     const found = readSnapDeclarations(value, "it") ?? readSnapsYaml(value, "it");
-    for (const one of found ?? []) this.#declared.push({ at: placeOf(file), group, value: one });
+    for (const declaration of found ?? []) this.#declared.push({ at: locationParts(file), group, value: declaration });
     return found !== undefined;
   }
 

@@ -1,4 +1,4 @@
-/** The assertions of an import: which of them verify, and what they say of snaps. Rules: handlers/snapd.md, Assertions. */
+/** The assertions of an import: which verify, and what they declare about snaps. Rules: handlers/snapd.md, Assertions. */
 
 import { type Assertion, keyText, optionalHeader } from "../assertions/assertion.ts";
 import { type Trust, verifyAll } from "../assertions/verify.ts";
@@ -8,7 +8,7 @@ import type { SnapReading } from "./snapreader.ts";
 
 export interface SnapImportOptions {
   readonly trust: Trust;
-  /** those of the roots that clients do not have compiled in */
+  /** the roots that clients do not have built in */
   readonly roots: readonly Assertion[];
   readonly allowUnverified: boolean;
   /** the channel of snaps that come without a channel map */
@@ -25,18 +25,18 @@ export interface SnapBase {
   snaps(): Promise<readonly Snap[]>;
   /** every stored assertion of a primary key */
   assertions(type: string, key: readonly string[]): readonly Assertion[];
-  /** those that belong to no stored snap */
+  /** assertions that belong to no stored snap */
   readonly otherAssertions: readonly StoredAssertion[];
 }
 
-/** An assertion that is taken in. */
+/** An accepted assertion. */
 export interface Accepted {
   readonly assertion: Assertion;
   /** why it does not verify; absent: it does */
   readonly unverified?: string;
 }
 
-/** The assertions that are taken in, those that verify first. Throws a `refused` failure where one does not and that is not allowed. */
+/** The accepted assertions, verified ones first. Throws a `refused` failure if one does not verify and that is not allowed. */
 export function acceptAssertions(reading: SnapReading, base: SnapBase, { trust, allowUnverified, now }: SnapImportOptions): Accepted[] {
   const places = new Map([...reading.assertions, ...reading.publishers].map(({ value, at }) => [value, at]));
   const find = (type: string, key: readonly string[]) => base.assertions(type, key)[0];
@@ -47,7 +47,7 @@ export function acceptAssertions(reading: SnapReading, base: SnapBase, { trust, 
   const [first] = wrong;
   if (first && !allowUnverified) {
     const { assertion, reason } = first;
-    throw refused(`${describe(assertion)} does not verify: ${reason}`, {
+    throw refused(`${describeAssertion(assertion)} does not verify: ${reason}`, {
       at: places.get(assertion) ?? ["it"],
       next: "name the root that you trust with --trust FILE, or take it in as it is with --allow-unverified",
     });
@@ -55,11 +55,11 @@ export function acceptAssertions(reading: SnapReading, base: SnapBase, { trust, 
   return [...verified.map((assertion) => ({ assertion })), ...wrong.map(({ assertion, reason }) => ({ assertion, unverified: reason }))];
 }
 
-function describe(assertion: Assertion): string {
+function describeAssertion(assertion: Assertion): string {
   return printable(`the assertion ${keyText(assertion.type, assertion.key)}`, 300);
 }
 
-/** The snap that an assertion is of; undefined where it is of none. */
+/** The id of the snap that an assertion belongs to; undefined if to none. */
 export function ownerOf(assertion: Pick<Assertion, "type" | "key" | "headers">): string | undefined {
   switch (assertion.type) {
     case "snap-declaration":
@@ -76,7 +76,7 @@ export function ownerOf(assertion: Pick<Assertion, "type" | "key" | "headers">):
   }
 }
 
-/** An assertion as the store keeps it. */
+/** An assertion as it is stored. */
 export function toStored({ assertion, unverified }: Accepted): StoredAssertion {
   const { type, key, revision, format, text } = assertion;
   return { type, key, revision, format, text, ...(unverified !== undefined && { unverified }) };
@@ -86,10 +86,10 @@ export function toStored({ assertion, unverified }: Accepted): StoredAssertion {
 export function isStored(assertion: Assertion, base: SnapBase): boolean {
   return base
     .assertions(assertion.type, assertion.key)
-    .some((one) => one.revision === assertion.revision && one.format === assertion.format);
+    .some((stored) => stored.revision === assertion.revision && stored.format === assertion.format);
 }
 
-/** Every assertion that is known after the import: what came with it, and what is stored. */
+/** Every assertion that is known after the import: accepted and stored ones. */
 export class KnownAssertions {
   readonly #accepted: readonly Accepted[];
   readonly #base: SnapBase;
@@ -100,12 +100,12 @@ export class KnownAssertions {
   constructor(accepted: readonly Accepted[], base: SnapBase) {
     this.#accepted = accepted;
     this.#base = base;
-    for (const one of accepted) {
-      const { type, key } = one.assertion;
+    for (const item of accepted) {
+      const { type, key } = item.assertion;
       const name = keyText(type, key);
-      this.#byKey.set(name, [...(this.#byKey.get(name) ?? []), one]);
+      this.#byKey.set(name, [...(this.#byKey.get(name) ?? []), item]);
       const digest = type === "snap-revision" ? key[0] : type === "snap-resource-revision" ? key[2] : undefined;
-      if (digest !== undefined && !this.#byDigest.has(`${type} ${digest}`)) this.#byDigest.set(`${type} ${digest}`, one);
+      if (digest !== undefined && !this.#byDigest.has(`${type} ${digest}`)) this.#byDigest.set(`${type} ${digest}`, item);
     }
   }
 
@@ -125,7 +125,7 @@ export class KnownAssertions {
     return assertion && { assertion };
   }
 
-  /** Which revisions of components belong to which revision of a snap, as far as assertions came that say it. */
+  /** Which revisions of components belong to which revision of a snap, as far as assertions of the import declare it. */
   pairs(id: string): Pair[] {
     return this.#accepted.flatMap(({ assertion: { type, key } }) => {
       const [owner, component = "", componentRevision, revision] = key;
@@ -140,7 +140,7 @@ export class KnownAssertions {
     return (declaration && optionalHeader(declaration, "snap-name")) || id;
   }
 
-  /** The account of an id as the API shows a publisher; an unknown one is called like its id. */
+  /** The account of an id as the API shows a publisher; an unknown account has its id as its name. */
   publisher(id: string): SnapPublisher {
     const account = this.newest("account", [id])?.assertion;
     const username = (account && optionalHeader(account, "username")) || id;

@@ -18,7 +18,7 @@ export interface Ingest<S extends Staged> {
   ingestBytes(bytes: Uint8Array, also?: readonly Algorithm[]): Promise<S>;
 }
 
-/** All that one import stages; who makes it commits or discards it. */
+/** Everything that one import stages; its creator commits or discards it. */
 export class Staging<S extends Staged> {
   readonly #store: Ingest<S>;
   readonly #staged = new Set<S>();
@@ -39,7 +39,7 @@ export class Staging<S extends Staged> {
     return staged;
   }
 
-  /** Stages a short text or picture; what many revisions share is staged once. */
+  /** Stages a short text or icon; the same bytes are staged once. */
   async stageSmall(content: Uint8Array | string): Promise<Digest> {
     const bytes = typeof content === "string" ? Buffer.from(content) : content;
     const digest = sumsOf(bytes)["sha-256"];
@@ -49,7 +49,7 @@ export class Staging<S extends Staged> {
     return digest;
   }
 
-  /** Stages other bytes in place of what was staged, which is forgotten. `also`: checksums besides the sha256. */
+  /** Stages other bytes in place of a staged blob, which is discarded. `also`: checksums besides the sha256. */
   async replace(staged: S, bytes: Uint8Array, also: readonly Algorithm[]): Promise<S> {
     const other = await this.#store.ingestBytes(bytes, also);
     this.#staged.add(other);
@@ -58,7 +58,7 @@ export class Staging<S extends Staged> {
     return other;
   }
 
-  /** Forgets everything that was staged and is not committed. */
+  /** Discards everything that was staged and is not committed. */
   async discard(): Promise<void> {
     await Promise.all(this.blobs.map((staged) => staged.discard()));
   }

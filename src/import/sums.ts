@@ -1,31 +1,31 @@
 /**
- * What the files of an import are checked against: the SHA256SUMS beside them, and its signature.
+ * Checks the files of an import against the SHA256SUMS beside them, and its signature.
  *
  * A SHA256SUMS is of the folder or archive that it lies in. It lists every file there, at any depth and in nested archives
  * as in folders, or a whole archive by its own digest. It may come before what it lists or after it, out of an archive or
  * out of the folder that one was unpacked into.
  */
 
-import { type FileLocation, located, placeOf, showPlaceOf } from "../archives/archive.ts";
+import { type FileLocation, located, locationParts, showLocation } from "../archives/archive.ts";
 import { type PublicKey, readSignature, readSums, SIGNATURE_FILE, SUMS_FILE, verify } from "../archives/signature.ts";
 import type { Signer } from "../catalog/generation-types.ts";
 import type { Digest } from "../digest.ts";
 import { type FailureOptions, refused } from "../errors.ts";
 import { utf8 } from "../text.ts";
 
-/** Who signed a source, as far as that is known. */
+/** The known signers of a source. */
 export interface SourceOrigin {
   readonly signers: readonly Signer[];
-  /** why not all of it counts as signed by an accepted key; absent: all of it does */
+  /** why the source does not count as signed by an accepted key; absent: it does */
   readonly unsignedBecause?: string;
-  /** the key that a signature says it is by, and that is not accepted */
+  /** the key that a signature claims, if it is not accepted */
   readonly unknownKey?: string;
 }
 
 /** A file of an archive, or a whole source. */
 export interface CheckedFile extends FileLocation {
   readonly sha256: Digest;
-  /** the source that it is, or that it is in, by its path */
+  /** path of the source that it is, or is in */
   readonly source: string;
   /** it is a source that has files in it */
   readonly isArchive?: boolean;
@@ -62,7 +62,7 @@ export class ChecksumLists {
   take(path: string, bytes: Uint8Array, file: FileLocation): void {
     const slash = path.lastIndexOf("/");
     const folder = path.slice(0, Math.max(slash, 0));
-    const where = showPlaceOf(file);
+    const where = showLocation(file);
     try {
       const text = utf8(bytes, "it");
       if (path.slice(slash + 1) === SIGNATURE_FILE) this.#signatures.set(folder, { where, text });
@@ -74,12 +74,12 @@ export class ChecksumLists {
 
   /** Takes in the digest of a file or of a whole source. Throws a `refused` failure where a list says otherwise. */
   add(path: string, entry: CheckedFile): void {
-    if (this.#entries.has(path)) throw refused(`${showPlaceOf(entry)} is there twice`);
+    if (this.#entries.has(path)) throw refused(`${showLocation(entry)} is there twice`);
     this.#entries.set(path, entry);
     this.#check(path, entry);
   }
 
-  /** The origin of every source that something was taken of, by its path. Throws a `refused` failure where lists and files differ or a signature is wrong. */
+  /** The origin of every source with a used file, by its path. Throws a `refused` failure where lists and files differ or a signature is wrong. */
   finish(): ReadonlyMap<string, SourceOrigin> {
     for (const [folder, { where, sums }] of this.#lists)
       for (const path of sums.keys())
@@ -90,8 +90,8 @@ export class ChecksumLists {
     for (const [path, entry] of this.#entries) {
       if (entry.isArchive) continue;
       const above = [...foldersAbove(path)].flatMap(([folder]) => known.get(folder) ?? []);
-      // All that lies below a signed list is in it.
-      const own = above.find((one) => one.unsignedBecause === undefined) ?? above[0] ?? UNLISTED;
+      // Every file below a signed list is in the list.
+      const own = above.find((origin) => origin.unsignedBecause === undefined) ?? above[0] ?? UNLISTED;
       if (entry.isIgnored && own.unsignedBecause !== undefined) continue;
       const before = origins.get(entry.source);
       const signers = new Map([...(before?.signers ?? []), ...own.signers].map((signer) => [JSON.stringify(signer), signer]));
@@ -126,10 +126,10 @@ export class ChecksumLists {
       if (!list || rest === SUMS_FILE || rest === SIGNATURE_FILE) continue;
       const digest = list.sums.get(rest);
       if (digest !== undefined && digest !== entry.sha256)
-        throw refused(`its sha256 is ${entry.sha256}, but ${list.where} says ${digest}`, { ...AGAIN, at: placeOf(entry) });
+        throw refused(`its sha256 is ${entry.sha256}, but ${list.where} says ${digest}`, { ...AGAIN, at: locationParts(entry) });
       const ofSource = list.sums.has(entry.source.slice(folder.length + 1));
       if (digest === undefined && !ofSource && !entry.isArchive)
-        throw refused(`${showPlaceOf(entry)} is not listed in ${list.where}`, WHOLE);
+        throw refused(`${showLocation(entry)} is not listed in ${list.where}`, WHOLE);
     }
   }
 }

@@ -1,4 +1,4 @@
-/** chp's own certificate authority: it and the server certificates that it issues. EC keys of P-256, all PEM. */
+/** chp's own certificate authority, and the server certificates that it issues. EC keys of P-256, all PEM. */
 
 import { createPrivateKey } from "node:crypto";
 import { isIP } from "node:net";

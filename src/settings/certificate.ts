@@ -55,7 +55,7 @@ export function readPem(text: string, what: string): PemContents {
   const blocksOf = (kind: PemKind) => blocks.filter((block) => block.kind === kind).map(({ pem }) => pem);
   return {
     certificates: blocksOf("certificate").map((pem, i) => readCertificate(pem, `certificate ${i + 1} of ${what}`)),
-    keys: blocksOf("key").map((pem) => readKey(pem, what)),
+    keys: blocksOf("key").map((pem) => readPrivateKey(pem, what)),
   };
 }
 
@@ -67,7 +67,7 @@ function readCertificate(pem: string, what: string): X509Certificate {
   }
 }
 
-function readKey(pem: string, what: string): KeyObject {
+function readPrivateKey(pem: string, what: string): KeyObject {
   if (pem.includes("ENCRYPTED"))
     throw refused(`the private key in ${what} is encrypted`, { next: "openssl pkey -in KEY -out PLAIN takes the passphrase off" });
   try {
@@ -164,7 +164,7 @@ export function certificateWarnings(cert: string, url: string | undefined, now: 
   const days = Math.floor((end - now) / DAY);
   return [
     ...(leaf.subjectAltName ? [] : ["the certificate has no subject alternative names: Juju and snapd refuse it"]),
-    ...(leaf.subjectAltName && host !== undefined && !covers(leaf, host)
+    ...(leaf.subjectAltName && host !== undefined && !isForHost(leaf, host)
       ? [`the certificate is not for ${host}, the host of the public URL, but for ${alternativeNames(leaf).join(", ")}`]
       : []),
     ...(days < 0 ? [`the certificate expired on ${isoDay(end)}: clients refuse it`] : []),
@@ -177,7 +177,7 @@ export function hostOf(place: string): string {
   return new URL(place.includes("://") ? place : `http://${place}`).hostname.replace(/^\[|\]$/g, "");
 }
 
-function covers(leaf: X509Certificate, host: string): boolean {
+function isForHost(leaf: X509Certificate, host: string): boolean {
   return (isIP(host) ? leaf.checkIP(host) : leaf.checkHost(host)) !== undefined;
 }
 
@@ -242,7 +242,7 @@ export function certificateFindings(
   });
   const [server] = all;
   const host = publicUrl?.startsWith("https:") ? hostOf(publicUrl) : undefined;
-  const namesHost = !server || host === undefined || covers(server, host);
+  const namesHost = !server || host === undefined || isForHost(server, host);
   return namesHost ? ofDates : [...ofDates, finding(`the certificate does not name ${host}, by which clients reach chp`)];
 }
 

@@ -16,7 +16,7 @@ export interface Setting {
   readonly about: string;
   /** the default; undefined: none */
   readonly fallback?: readonly string[];
-  /** kept apart, readable by the owner alone, and never printed */
+  /** stored in a file of its own, readable by the owner only, and never printed */
   readonly secret?: true;
   /** what the flag of that name takes, which `chp serve` has; undefined: there is none */
   readonly flag?: "HOST:PORT" | "FILE" | "URL";
@@ -43,8 +43,14 @@ export const SETTINGS: readonly Setting[] = [
     check: address,
   },
   { key: "tls-listen", flag: "HOST:PORT", twin: "CHP_TLS_LISTEN", about: "HOST:PORT to answer HTTPS on", many: true, check: address },
-  { key: "tls-cert", flag: "FILE", twin: "CHP_TLS_CERT", about: "file with the server's certificate and its chain, PEM", check: nonEmpty },
-  { key: "tls-key", flag: "FILE", twin: "CHP_TLS_KEY", about: "file with its private key, PEM", check: nonEmpty },
+  {
+    key: "tls-cert",
+    flag: "FILE",
+    twin: "CHP_TLS_CERT",
+    about: "file with the server's certificate and its chain, PEM",
+    check: checkFilled,
+  },
+  { key: "tls-key", flag: "FILE", twin: "CHP_TLS_KEY", about: "file with its private key, PEM", check: checkFilled },
   {
     key: "public-url",
     flag: "URL",
@@ -57,7 +63,7 @@ export const SETTINGS: readonly Setting[] = [
     twin: "",
     about: "what clients have to trust: the certificate of chp's own authority, or the one that was imported, PEM",
     setBy: "chp import-certificate",
-    check: nonEmpty,
+    check: checkFilled,
     show: (text) => `${certificateFacts(text).subject}, until ${certificateFacts(text).notAfter.slice(0, 10)}`,
   },
   {
@@ -70,14 +76,14 @@ export const SETTINGS: readonly Setting[] = [
     key: "proxy.oci-registry.username",
     twin: "CHP_OCI_REGISTRY_USERNAME",
     about: "who may pull from it; every client of chp can read this",
-    check: nonEmpty,
+    check: checkFilled,
   },
   {
     key: "proxy.oci-registry.password",
     twin: "CHP_OCI_REGISTRY_PASSWORD",
     about: "the password of a pull-only account; every client of chp can read this",
     secret: true,
-    check: nonEmpty,
+    check: checkFilled,
   },
   {
     key: "trusted-roots",
@@ -86,7 +92,7 @@ export const SETTINGS: readonly Setting[] = [
     check: normalizeRoots,
     show: (text) =>
       parseAssertions(Buffer.from(text), "it")
-        .map((one) => keyText(one.type, one.key))
+        .map((assertion) => keyText(assertion.type, assertion.key))
         .join(" "),
   },
   {
@@ -179,7 +185,7 @@ function address(text: string): string {
   return `${host}:${port}`;
 }
 
-function nonEmpty(text: string): string {
+function checkFilled(text: string): string {
   if (text === "") throw new Error("it is empty");
   return text;
 }

@@ -1,4 +1,4 @@
-/** Names of the system that chp stands in for, as its documentation for operators has them: of its programs, and of its settings. */
+/** Programs and settings of the system that chp replaces, by the names in its documentation for operators. */
 
 import { basename } from "node:path/posix";
 import { Failure, printable } from "../errors.ts";

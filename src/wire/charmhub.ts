@@ -263,7 +263,7 @@ function prune(value: unknown, tree: FieldTree): unknown {
 /* ---- GET resources/CHARM/RESOURCE/revisions ---- */
 
 /** Newest first; undefined where the package has no such resource. */
-export function resourceRevisions(pkg: Package, name: string): Template | undefined {
+export function resourceRevisionsTemplate(pkg: Package, name: string): Template | undefined {
   const found = pkg.resources.find((r) => r.name === name);
   const offered = found?.revisions.filter((r) => !r.aside) ?? [];
   return offered.length > 0 ? new Template({ revisions: offered.map((r) => resourceReply(pkg, name, r)) }) : undefined;

@@ -2,6 +2,7 @@
 
 import * as v from "valibot";
 import { Failure, printable } from "../errors.ts";
+import { tryJson } from "../text.ts";
 
 export const Integer = v.pipe(v.number(), v.safeInteger());
 /** Clients send null for what they leave out. */
@@ -20,15 +21,6 @@ export function errorList(...errors: readonly ErrorEntry[]): { readonly "error-l
 
 /** The error list of a success, as the inside of a JSON object: clients take any entry for a failure of the whole request. */
 export const NO_ERRORS = JSON.stringify(errorList()).slice(1, -1);
-
-/** Undefined where it is not JSON. */
-export function tryJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
 
 /** Throws a `malformed` failure for what is not a JSON object. */
 export function parseJson(text: string): unknown {

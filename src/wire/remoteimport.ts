@@ -22,10 +22,10 @@ export function parametersOf(options: Readonly<Record<string, unknown>>, allowed
 /** The parameters of a request as words of a command line. Throws a `usage` failure that names one that is not allowed, or is wrong. */
 export function wordsOf(parameters: URLSearchParams, allowed: readonly RemoteOption[]): string[] {
   return [...parameters].map(([name, value]) => {
-    const option = allowed.find((one) => one.name === name);
+    const option = allowed.find((known) => known.name === name);
     if (!option)
       throw new Failure("usage", `${printable(name, 100)} is not a parameter of ${URLS.remoteImport.pattern}`, {
-        next: `known are ${allowed.map((one) => one.name).join(", ")}`,
+        next: `known are ${allowed.map((known) => known.name).join(", ")}`,
       });
     if (parameters.getAll(name).length > 1) throw new Failure("usage", `${name} is given more than once`);
     if (value.includes("\0")) throw new Failure("usage", `${name} holds a zero byte`);

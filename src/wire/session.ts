@@ -1,12 +1,12 @@
-/** Nonces and device sessions without state: what a client brings back was signed here. Rules: handlers/snapd.md, Sessions. */
+/** Stateless nonces and device sessions: clients send back what the server signed. Rules: handlers/snapd.md, Sessions. */
 
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import * as v from "valibot";
 
-/** seconds that a nonce is good for */
+/** seconds for which a nonce is valid */
 const NONCE_TTL = 600;
 
-/** The device that a session is of. */
+/** The device of a session. */
 export interface Device {
   readonly brand: string;
   readonly model: string;

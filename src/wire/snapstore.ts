@@ -9,7 +9,7 @@ import { componentsOf, findSnapRevision, type Snap, type SnapRevision, type Stor
 import { channelMapOf, type ResolvedSnap, type SnapQuery, type SnapRefusal } from "../catalog/snapresolve.ts";
 import type { FoundSnap } from "../catalog/snapsearch.ts";
 import { Failure, printable } from "../errors.ts";
-import { mapOf } from "../schema.ts";
+import { mapByName } from "../schema.ts";
 import type { ReadText } from "./charmhub.ts";
 import { checkBody, type ErrorEntry, errorList, Integer, NO_ERRORS, OptionalText, parseJson } from "./json.ts";
 import { ORIGIN, Template } from "./template.ts";
@@ -67,7 +67,7 @@ const SnapRefreshRequest = v.object({
     [],
   ),
   fields: OptionalStrings,
-  "assertion-max-formats": v.nullish(mapOf(Integer), {}),
+  "assertion-max-formats": v.nullish(mapByName(Integer), {}),
 });
 
 type AnyAction = v.InferOutput<typeof SnapRefreshRequest>["actions"][number];
@@ -159,7 +159,7 @@ export function snapRefreshReply(results: readonly string[]): string {
 /* ---- fetch-assertions ---- */
 
 /**
- * One element of `results`: URLs of what is newer than what the client has. What it has and is not stored here is "unchanged":
+ * One element of `results`: URLs of assertions that are newer than the client's. An assertion of the client that is not stored is "unchanged":
  * not-found would make the refresh of every snap of that machine fail.
  */
 export function fetchResult(
@@ -259,7 +259,7 @@ function pinOf(set: Assertion, snap: Snap): number | undefined {
 
 /* ---- a snap ---- */
 
-/** What stands in a reply of one revision besides its channel. */
+/** The parts of a reply for one revision, without its channel. */
 export interface SnapParts {
   readonly yaml: boolean;
   readonly resources: boolean;
@@ -373,7 +373,7 @@ export function snapInfoTemplate(snap: Snap, architecture: string, resources: bo
   });
 }
 
-/** What a machine's connectivity check asks of a snap that is not stored: something that answers HEAD. */
+/** The reply to a machine's connectivity check for a snap that is not stored: its URL answers HEAD. */
 export function reachable(name: string, architecture: string, origin: string) {
   const channel = { architecture, name: "stable", risk: "stable", track: "latest", "released-at": null };
   const downloadable = { url: origin + URLS.check.build({}), size: 0, "sha3-384": "", deltas: [] };

@@ -1,4 +1,4 @@
-/** JSON texts that are built once: the same for every request but for the address of this server. */
+/** JSON texts that are built once: only the address of this server differs between requests. */
 
 import { ByteCache } from "../cache.ts";
 
@@ -28,25 +28,25 @@ export class Template {
 
 /** Templates by owner, the immutable object that they describe, and a key. */
 export class TemplateCache {
-  readonly #kept: ByteCache<Template>;
+  readonly #cache: ByteCache<Template>;
   readonly #building = new Map<string, Promise<Template>>();
   readonly #serials = new WeakMap<object, number>();
   #serial = 0;
 
   constructor(limit = 64 * 2 ** 20) {
-    this.#kept = new ByteCache(limit);
+    this.#cache = new ByteCache(limit);
   }
 
-  /** The template of `owner` and `key`; where it is not kept it is built, once for all requests that wait for it. */
+  /** The template of `owner` and `key`; if it is not cached it is built, once for all requests that wait for it. */
   get(owner: object, key: string, build: () => Promise<Template>): Template | Promise<Template> {
     const name = `${this.#serialOf(owner)} ${key}`;
-    return this.#kept.get(name) ?? this.#building.get(name) ?? this.#build(name, build);
+    return this.#cache.get(name) ?? this.#building.get(name) ?? this.#build(name, build);
   }
 
   #build(name: string, build: () => Promise<Template>): Promise<Template> {
     const building = build()
       .then((template) => {
-        this.#kept.set(name, template, template.size);
+        this.#cache.set(name, template, template.size);
         return template;
       })
       .finally(() => this.#building.delete(name));

@@ -2,7 +2,7 @@
 
 import { Failure } from "../errors.ts";
 
-/** What is read of a request. Hono's is one. */
+/** The parts of a request that are read; Hono's request has them. */
 export interface UrlReader {
   readonly url: string;
   /** a segment of the path, decoded */
@@ -27,7 +27,7 @@ type Segment<T extends string> = T extends `${string}:${infer Name}/${infer Rest
 
 const UNRESERVED = /^[\w.~-]*$/;
 
-/** `encodeURIComponent`, without its cost for what nearly every name is. */
+/** `encodeURIComponent`, without its cost for plain names, which nearly all are. */
 function encode(text: string): string {
   return UNRESERVED.test(text) ? text : encodeURIComponent(text);
 }
@@ -154,7 +154,7 @@ const snapIconUrl = fileUrl<SnapIcon>(
   },
 );
 
-/** A request for one assertion, as it came: whether its key and its numbers are any is not decided here. */
+/** A request for an assertion. Its key and numbers are not validated here. */
 export interface AssertionUrl {
   readonly type: string;
   /** of a sequence without its last part where `sequence` is given */

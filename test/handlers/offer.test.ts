@@ -5,7 +5,7 @@ import { findPackage, publishChange } from "../../bin/commands/changing.ts";
 import { createApp } from "../../handlers/app.ts";
 import { release, type StoredPackage } from "../../src/catalog/change.ts";
 import { changeDraft } from "../../src/catalog/drafts.ts";
-import { override } from "../../src/catalog/override.ts";
+import { setOverride } from "../../src/catalog/override.ts";
 import { Store } from "../../store/store.ts";
 import { bothWorlds } from "../snapworld.ts";
 import { FOCAL, IDA, JAMMY, JAMMY_ARM, NOBLE, NOBLE_ARM } from "../world.ts";
@@ -129,7 +129,7 @@ describe("an override", () => {
   const withoutAny = served().then(({ replies }) => replies());
 
   test.each(CASES)("is answered as if it were released: %s", async (_, name, revision, channel) => {
-    const held = await served({ name, work: (one) => override(one, revision, channel, WHERE, { reason: "why" }, SET) });
+    const held = await served({ name, work: (one) => setOverride(one, revision, channel, WHERE, { reason: "why" }, SET) });
     const released = await served({ name, work: (one) => release(one, revision, channel, WHERE, SET) });
     const replies = await held.replies();
     expect(replies).toEqual(await released.replies());
@@ -140,7 +140,7 @@ describe("an override", () => {
 
   test.each(CASES)("ends without a restart and without a generation: %s", async (_, name, revision, channel) => {
     const hold = { reason: "why", until: END };
-    const { store, replies, at } = await served({ name, work: (one) => override(one, revision, channel, WHERE, hold, SET) });
+    const { store, replies, at } = await served({ name, work: (one) => setOverride(one, revision, channel, WHERE, hold, SET) });
     const during = await replies();
     expect(await replies()).toEqual(during); // from what is kept of them
     at(AFTER);
@@ -153,7 +153,7 @@ describe("an override", () => {
   test("ends for whom asks for the first time, and each by its own end", async () => {
     const hold = (until: string) => ({ reason: "why", until });
     const work = (one: StoredPackage) =>
-      override(override(one, 18, "3/stable", WHERE, hold(END), SET), 20, "4/stable", WHERE, hold("2026-06-01T00:00:00Z"), SET);
+      setOverride(setOverride(one, 18, "3/stable", WHERE, hold(END), SET), 20, "4/stable", WHERE, hold("2026-06-01T00:00:00Z"), SET);
     const { ask, at } = await served({ name: "acme-db", work });
     const tracks = async () => {
       const reply = await ask("/v2/charms/info/acme-db?fields=channel-map.channel.track");
@@ -170,7 +170,7 @@ describe("an override", () => {
   test("holds what is imported and released below it", async () => {
     const { replies, at, store } = await served({
       name: "acme-db",
-      work: (one) => override(one, 20, "14/stable", WHERE, { reason: "why", until: END }, SET),
+      work: (one) => setOverride(one, 20, "14/stable", WHERE, { reason: "why", until: END }, SET),
     });
     const before = await replies();
     await publishChange(store, SET, async (base) => {

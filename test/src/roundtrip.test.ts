@@ -39,8 +39,8 @@ function workInMemory(): ArchiveOutput & { readonly whole: (length: number) => U
   };
   return {
     reserve,
-    kept: () => 0,
-    keep: async () => {},
+    resumableBytes: () => 0,
+    recordWritten: async () => {},
     write: async (at, chunk) => {
       await reserve(at + chunk.byteLength);
       bytes.set(chunk, at);

@@ -7,7 +7,7 @@ import { createApp } from "../../handlers/app.ts";
 import { LIMITS } from "../../src/archives/archive.ts";
 import { chooseTrack, close, release, type StoredPackage } from "../../src/catalog/change.ts";
 import { changeDraft, removalDraft, rollbackTo } from "../../src/catalog/drafts.ts";
-import { endOverride, override } from "../../src/catalog/override.ts";
+import { endOverride, setOverride } from "../../src/catalog/override.ts";
 import type { Package, Release } from "../../src/catalog/package.ts";
 import { removal } from "../../src/catalog/removal.ts";
 import { Failure } from "../../src/errors.ts";
@@ -216,10 +216,10 @@ test("after a rollback every reply is byte for byte what it was, and no revision
         } else if (step.do === "release") await change(step.name, (held) => release(held, step.revision, step.channel, {}, time()));
         else if (step.do === "close") await change(step.name, (held) => close(held, step.channel, {}));
         else if (step.do === "override")
-          await change(step.name, (held) => override(held, oneOf(held, step.revision), step.channel, {}, hold(step.days), time()));
+          await change(step.name, (held) => setOverride(held, oneOf(held, step.revision), step.channel, {}, hold(step.days), time()));
         else if (step.do === "end-override") await change(step.name, (held) => endOverride(held, step.channel, {}));
         else if (step.do === "override-snap")
-          await change("hello", (held) => override(held, step.revision, "stable", {}, hold(step.days), time()), true);
+          await change("hello", (held) => setOverride(held, step.revision, "stable", {}, hold(step.days), time()), true);
         else if (step.do === "track") await change(step.name, (held) => chooseTrack(held, step.track));
         else if (step.do === "remove")
           await refuses(() =>

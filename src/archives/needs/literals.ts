@@ -4,7 +4,7 @@ import { parseChannel, RISKS } from "../../catalog/channel.ts";
 import { SNAP_NAME } from "../../catalog/snap.ts";
 import { MAX_DEPTH } from "./sourcefiles.ts";
 
-/** A literal of any language; undefined: something that only a run would give. */
+/** A literal of any language; undefined: a value that is known only when the code runs. */
 export type Literal =
   | string
   | number
@@ -12,7 +12,7 @@ export type Literal =
   | { readonly map: readonly (readonly [key: Literal, value: Literal])[] }
   /** a variable, by the last part of its name */
   | { readonly ref: string }
-  /** what `SnapCache()[…]` gives */
+  /** the value of `SnapCache()[…]` */
   | { readonly snap: Literal }
   | undefined;
 
@@ -42,27 +42,27 @@ const ARCHITECTURES: ReadonlyMap<Literal, string> = new Map([
 ]);
 
 /** `amd64`, or `("strict", "amd64")` */
-export function architectureOf(key: Literal): string | undefined {
+export function asArchitecture(key: Literal): string | undefined {
   if (typeof key !== "object" || !("list" in key)) return ARCHITECTURES.get(key);
   return key.list.map((part) => ARCHITECTURES.get(part)).find((name) => name !== undefined);
 }
 
-export function revisionOf(value: Literal): number | undefined {
+export function asRevision(value: Literal): number | undefined {
   const text = typeof value === "number" ? String(value) : value;
   return typeof text === "string" && /^[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined;
 }
 
-/** A channel where one is expected. */
-export function channelOf(value: Literal): string | undefined {
+/** A channel, where a channel is expected. */
+export function asChannel(value: Literal): string | undefined {
   return typeof value === "string" && parseChannel(value) ? value : undefined;
 }
 
-/** A channel among other texts, which only the name of a risk distinguishes. */
-export function riskyChannelOf(value: Literal): string | undefined {
-  return typeof value === "string" && RISKS.some((risk) => value.split("/").includes(risk)) ? channelOf(value) : undefined;
+/** A channel among texts of other meanings: it must name a risk. */
+export function asRiskyChannel(value: Literal): string | undefined {
+  return typeof value === "string" && RISKS.some((risk) => value.split("/").includes(risk)) ? asChannel(value) : undefined;
 }
 
-export function snapNameOf(value: Literal): string | undefined {
+export function asSnapName(value: Literal): string | undefined {
   return typeof value === "string" && SNAP_NAME.test(value) ? value : undefined;
 }
 
@@ -72,7 +72,7 @@ export function isSame(a: Literal, b: Literal): boolean {
   return a === b || ("snap" in a && "snap" in b && isSame(a.snap, b.snap));
 }
 
-/** What is known of a snap before its name is. */
+/** Facts about a snap whose name may not be known yet. */
 export interface SnapPin {
   readonly name?: string | undefined;
   readonly revision?: number | undefined;

@@ -77,7 +77,7 @@ interface CallArguments {
   readonly named: ReadonlyMap<string, Literal>;
 }
 
-/** A Python file: what its names stand for, and where it calls something. */
+/** A Python file: the values of its names, and its calls. */
 export class PythonSource {
   readonly tokens: readonly PythonToken[];
   /** every value that a name is given, or that a function of that name returns */
@@ -93,7 +93,7 @@ export class PythonSource {
     }
   }
 
-  /** Gives the function that the next statement is in. */
+  /** Returns the function that the next statement is in. */
   #statement(start: number, end: number, def: string): string {
     const first = this.word(start);
     if (first === "class") return "";
@@ -127,7 +127,7 @@ export class PythonSource {
     return token && token.kind !== "string" ? token.text : "";
   }
 
-  /** Past a token, or past all that its bracket holds. */
+  /** The index after a token, or after the bracket that it opens. */
   after(at: number): number {
     const token = this.tokens[at];
     if (token?.kind !== "op" || !OPENING.has(token.text)) return at + 1;
@@ -175,7 +175,7 @@ export class PythonSource {
     return next === "[" && index !== "number" && index !== "string" ? { ref: name } : undefined;
   }
 
-  /** Of the `]` that ends `SnapCache()[…]` or `cache[…]`: what stands in it. */
+  /** The key of `SnapCache()[…]` or `cache[…]`, by the index of its `]`. */
   snapAt(close: number): { readonly snap: Literal } | undefined {
     const token = this.tokens[close];
     if (token?.text !== "]" || token.kind !== "op" || token.partner < 0) return undefined;
@@ -197,7 +197,7 @@ export class PythonSource {
     return items;
   }
 
-  /** What the bracket at `open` gives to the function before it. */
+  /** The arguments of a call, by the index of its `(`. */
   arguments(open: number): CallArguments {
     const close = this.tokens[open]?.partner ?? -1;
     const positional: Literal[] = [];

@@ -1,57 +1,33 @@
 /**
- * Which snaps a charm installs, as far as its own files say so. Nothing is run: literals are read, what is computed is left
- * out. refresh_versions.toml is written for machines, so it is certain; all else follows the habits of charm authors.
+ * Which snaps a charm installs, as far as its files show. Nothing is run: literals are read, computed values are not.
+ * refresh_versions.toml is written for machines, so it is certain; everything else follows the habits of charm authors.
  */
 
 import { parse as parseToml } from "smol-toml";
 import * as v from "valibot";
 import { RISKS } from "../../catalog/channel.ts";
 import type { Need } from "../../catalog/need.ts";
-import { mapOf } from "../../schema.ts";
-import { readYaml } from "../../text.ts";
-import {
-  architectureOf,
-  channelOf,
-  isSame,
-  type Literal,
-  literalOf,
-  revisionOf,
-  riskyChannelOf,
-  type SnapPin,
-  snapNameOf,
-} from "./literals.ts";
+import { mapByName } from "../../schema.ts";
+import { compareText, readYaml } from "../../text.ts";
+import { asArchitecture, asChannel, asRevision, asRiskyChannel, asSnapName, type Literal, literalOf, type SnapPin } from "./literals.ts";
 import { PythonSource } from "./pythonsource.ts";
 import {
   type Language,
   limitsFor,
   MAX_COMMAND,
-  MAX_DEFINITIONS,
   MAX_DEPTH,
   MAX_FINDINGS,
   MAX_NEEDS,
-  MAX_STEPS,
   METADATA,
   mayNameSnaps,
   REFRESH_VERSIONS,
 } from "./sourcefiles.ts";
+import { namesRevision, only, prefixOf, SNAP_VARIABLE, Variables } from "./variables.ts";
 
 /* ---- names of variables, keys and files ---- */
 
-/** `SNAPS`, `SNAP_PACKAGES`, `VAULT_SNAP_REVISION`, `_grafana_agent_snaps`; what comes before it distinguishes several snaps. */
-const SNAP_VARIABLE = /^(?:(.*?)_)?snaps?(?:[_-](?:packages?|revisions?|revs?|versions?|maps?|list|specs?|pins?|info))?$/i;
-const SNAP_NAME_VARIABLE = /^(?:(.*?)_)?snap(?:_name)?$/i;
-const SNAP_CHANNEL_VARIABLE = /^(?:(.*?)_)?snap_channel$/i;
-const REVISION_VARIABLE = /(?:^|_)rev(?:ision)?s?$/i;
-const MAX_VARIABLE = 200;
 /** `snap_revisions.json`, `snaps.yaml`, `snap-installation.yaml` */
 const SNAP_FILE = /(?:^|[-_./])snaps?(?:[-_.][^/]*)?$/;
-
-/** The part of a variable before `SNAP`, as names are compared: `_grafana_agent_snaps` → `GRAFANA_AGENT`. */
-function prefixOf(variable: string, pattern: RegExp): string | undefined {
-  if (variable.length > MAX_VARIABLE) return undefined;
-  const match = pattern.exec(variable.replace(/^_+/, ""));
-  return match ? (match[1] ?? "").toUpperCase() : undefined;
-}
 
 /** Keys that describe a snap and are no names of snaps. */
 const NO_NAMES = new Set<string>([
@@ -76,15 +52,6 @@ interface Nameless {
   readonly local: boolean;
 }
 
-interface Siblings {
-  readonly names: Map<string, Set<string>>;
-  readonly channels: Map<string, Set<string>>;
-}
-
-function only(texts: Set<string> | undefined): string | undefined {
-  return texts?.size === 1 ? [...texts][0] : undefined;
-}
-
 /** Calls whose first argument is a snap, or several. */
 const INSTALLS = new Set(["install_snap", "snap_install", "ensure_snap"]);
 const SNAP_MODULE = /^_?snap(?:_?lib)?$/i;
@@ -92,48 +59,35 @@ const STATES = new Set(["latest", "present", "available", "absent"]);
 /** Calls whose first argument is a command line. */
 const RUNS = new Set(["run", "call", "check_call", "check_output", "Popen", "system", "getoutput"]);
 
-const Refresh = v.object({ snap: v.object({ name: v.string(), revisions: mapOf(v.unknown()) }) });
+const Refresh = v.object({ snap: v.object({ name: v.string(), revisions: mapByName(v.unknown()) }) });
 const Assuming = v.object({ assumes: v.pipe(v.array(v.unknown()), v.includes("k8s-api")) });
 
 class SnapFinder {
   readonly #files: readonly (readonly [path: string, text: string])[];
-  readonly #pythons = new Map<string, PythonSource>();
+  readonly #variables = new Variables();
   readonly #needs: Need[] = [];
   readonly #nameless: Nameless[] = [];
   /** snaps that a file names, whatever for */
   readonly #named = new Map<string, Set<string>>();
-  readonly #resolved = new Map<string, Literal>();
-  /** constants of all files, for those that import them */
-  readonly #constants = new Map<string, { readonly path: string; readonly value: Literal }[]>();
-  readonly #siblingsOf = new Map<string, Siblings>();
   readonly #spent = new Map<Language, number>();
-  #steps = 0;
 
   constructor(files: ReadonlyMap<string, string>) {
-    this.#files = [...files].toSorted(([a], [b]) => order(a, b));
+    this.#files = [...files].toSorted(([a], [b]) => compareText(a, b));
   }
 
   needs(): Need[] {
     for (const [path, text] of this.#files) if (path === REFRESH_VERSIONS) this.#refreshVersions(path, text);
-    // A pod has no snapd: what such a charm says of snaps is for its twin on machines.
+    // A pod has no snapd: snaps that such a charm names are for its variant on machines.
     const metadata = this.#files.find(([path]) => path === METADATA);
     if (metadata && v.is(Assuming, this.#data(METADATA, metadata[1], "yaml"))) return this.#needs;
 
     for (const [path, text] of this.#files) this.#read(path, text);
-    for (const [path, file] of this.#pythons)
-      for (const [name, values] of file.definitions)
-        if (/^_*[A-Z][A-Z0-9_]*$/.test(name))
-          for (const value of values) {
-            const all = this.#constants.get(name) ?? [];
-            if (all.length <= MAX_DEFINITIONS) all.push({ path, value });
-            this.#constants.set(name, all);
-          }
-    for (const [path, file] of this.#pythons) {
-      this.#variables(path, file);
+    for (const [path, file] of this.#variables.files) {
+      this.#assignments(path, file);
       if (!path.startsWith("lib/")) this.#calls(path, file);
     }
     const everywhere = new Set([...this.#named.values()].flatMap((names) => [...names]));
-    const names = this.#nameless.map((one) => this.#nameFor(one, everywhere));
+    const names = this.#nameless.map((nameless) => this.#nameFor(nameless, everywhere));
     for (const [i, { pin, path }] of this.#nameless.entries()) this.#add({ ...pin, name: names[i] }, path);
     return this.#needs;
   }
@@ -161,15 +115,15 @@ class SnapFinder {
 
   #refreshVersions(path: string, text: string): void {
     const parsed = v.safeParse(Refresh, this.#data(path, text, "toml"));
-    const name = parsed.success ? snapNameOf(parsed.output.snap.name) : undefined;
+    const name = parsed.success ? asSnapName(parsed.output.snap.name) : undefined;
     if (!parsed.success || name === undefined) return;
     for (const [key, value] of Object.entries(parsed.output.snap.revisions)) {
-      const [architecture, revision] = [architectureOf(key), revisionOf(literalOf(value))];
+      const [architecture, revision] = [asArchitecture(key), asRevision(literalOf(value))];
       if (architecture !== undefined && revision !== undefined) this.#add({ name, revision, architecture }, path, "certain");
     }
   }
 
-  /** What a JSON, YAML or TOML text says; undefined where it is broken. */
+  /** The value of a JSON, YAML or TOML text; undefined if it is not valid. */
   #data(path: string, text: string, language: Language): unknown {
     try {
       if (language === "json") return JSON.parse(text);
@@ -187,7 +141,7 @@ class SnapFinder {
     if (spent > kind.all) return;
     this.#spent.set(language, spent);
     const script = language === "script" ? /^#!.*?\b(python|(?:ba|da)?sh)/.exec(text)?.[1] : undefined;
-    if (language === "python" || script === "python") this.#pythons.set(path, new PythonSource(text));
+    if (language === "python" || script === "python") this.#variables.add(path, new PythonSource(text));
     else if (language === "shell" || script !== undefined) this.#shell(path, text);
     else if (language !== "script") {
       const value = literalOf(this.#data(path, text, language));
@@ -196,7 +150,7 @@ class SnapFinder {
     }
   }
 
-  /** Looks for keys that are named as variables with snaps are. */
+  /** Looks for keys that have the names of snap variables. */
   #keys(path: string, value: Literal, depth: number): void {
     if (typeof value !== "object" || !("map" in value) || depth > MAX_DEPTH) return;
     for (const [key, inner] of value.map) {
@@ -221,7 +175,7 @@ class SnapFinder {
     }
   }
 
-  /** `[sudo] snap install NAME… [--revision N] [--channel C]`; an undefined word is one that only a run would give. */
+  /** `[sudo] snap install NAME… [--revision N] [--channel C]`; an undefined word is known only when the code runs. */
   #command(path: string, command: readonly Literal[]): void {
     const words = command[0] === "sudo" ? command.slice(1) : command;
     if (words[0] !== "snap" && words[0] !== "/usr/bin/snap") return;
@@ -236,7 +190,7 @@ class SnapFinder {
       }
       const [option = "", inline] = word.split("=", 2);
       if (option === "--dangerous") return;
-      const risk = RISKS.find((one) => option === `--${one}`);
+      const risk = RISKS.find((name) => option === `--${name}`);
       if (risk) channel = risk;
       if (!["--revision", "--channel", "--cohort", "--name", "--basename", "--target-directory"].includes(option)) continue;
       const given = inline ?? words[i + 1];
@@ -245,67 +199,34 @@ class SnapFinder {
       if (option === "--channel") channel = given;
     }
     const unquoted = (value: Literal) => (typeof value === "string" ? value.replaceAll(/["']/g, "") : value);
-    const pin = { revision: names.length === 1 ? revisionOf(unquoted(revision)) : undefined, channel: channelOf(unquoted(channel)) };
+    const pin = { revision: names.length === 1 ? asRevision(unquoted(revision)) : undefined, channel: asChannel(unquoted(channel)) };
     bare &&= pin.revision === undefined && pin.channel === undefined;
-    if (!bare) for (const name of names) this.#add({ ...pin, name: snapNameOf(name) }, path);
+    if (!bare) for (const name of names) this.#add({ ...pin, name: asSnapName(name) }, path);
   }
 
-  /* -- variables -- */
+  /* -- assignments -- */
 
-  /** The literal that a value stands for; undefined where there is none, or several. */
-  #resolve(value: Literal, path: string, depth = 0): Literal {
-    this.#steps += 1;
-    if (this.#steps > MAX_STEPS || depth > MAX_DEPTH) return undefined;
-    if (typeof value !== "object" || !("ref" in value)) return value;
-    const key = JSON.stringify([path, value.ref]);
-    if (this.#resolved.has(key)) return this.#resolved.get(key);
-    this.#resolved.set(key, undefined); // a name that stands for itself
-    const own = this.#pythons.get(path)?.definitions.get(value.ref);
-    const all = own?.map((one) => ({ path, value: one })) ?? this.#constants.get(value.ref) ?? [];
-    const [first, ...more] = all.slice(0, MAX_DEFINITIONS + 1).map((one) => this.#resolve(one.value, one.path, depth + 1));
-    const found = all.length <= MAX_DEFINITIONS && more.every((one) => isSame(one, first)) ? first : undefined;
-    this.#resolved.set(key, found);
-    return found;
-  }
-
-  #variables(path: string, file: PythonSource): void {
-    const { names, channels } = this.#siblings(path);
+  #assignments(path: string, file: PythonSource): void {
+    const { names, channels } = this.#variables.siblings(path);
     for (const all of names.values()) for (const name of all) this.#mention(path, name);
     for (const prefix of channels.keys()) this.#add({ name: only(names.get(prefix)), channel: only(channels.get(prefix)) }, path);
     for (const [variable, values] of file.definitions)
       for (const value of values) {
         const prefix = prefixOf(variable, SNAP_VARIABLE);
         if (prefix !== undefined) this.#specs(value, { path, prefix, variable });
-        else if (REVISION_VARIABLE.test(variable.slice(-MAX_VARIABLE)))
-          for (const pin of this.#revisions(value, path) ?? [])
+        else if (namesRevision(variable))
+          for (const pin of this.#variables.revisions(value, path) ?? [])
             if (pin.architecture !== undefined) this.#leave({ pin, path, prefix: "", local: true });
       }
   }
 
-  #leave(one: Nameless): void {
-    if (this.#nameless.length < MAX_FINDINGS) this.#nameless.push(one);
+  #leave(nameless: Nameless): void {
+    if (this.#nameless.length < MAX_FINDINGS) this.#nameless.push(nameless);
   }
 
-  /** The name and the channel that `PREFIX_SNAP_NAME` and `PREFIX_SNAP_CHANNEL` give in a file, by prefix. */
-  #siblings(path: string): Siblings {
-    const before = this.#siblingsOf.get(path);
-    if (before) return before;
-    const found: Siblings = { names: new Map(), channels: new Map() };
-    const note = (map: Map<string, Set<string>>, prefix: string | undefined, text: string | undefined) => {
-      if (prefix !== undefined && text !== undefined) map.set(prefix, (map.get(prefix) ?? new Set()).add(text));
-    };
-    for (const [variable, values] of this.#pythons.get(path)?.definitions ?? [])
-      for (const value of values) {
-        note(found.names, prefixOf(variable, SNAP_NAME_VARIABLE), snapNameOf(this.#resolve(value, path)));
-        note(found.channels, prefixOf(variable, SNAP_CHANNEL_VARIABLE), riskyChannelOf(this.#resolve(value, path)));
-      }
-    this.#siblingsOf.set(path, found);
-    return found;
-  }
-
-  /** The snap of a pin that has no name: that of the variable beside it, the snap called like its variable, or the only one there is. */
+  /** The snap of a pin that has no name: that of the variable beside it, the snap with the name of its variable, or the only snap that is named. */
   #nameFor({ path, prefix, local }: Nameless, everywhere: ReadonlySet<string>): string | undefined {
-    const sibling = only(this.#siblings(path).names.get(prefix));
+    const sibling = only(this.#variables.siblings(path).names.get(prefix));
     if (sibling !== undefined) return sibling;
     const here = this.#named.get(path) ?? new Set();
     const alike = prefix.toLowerCase().replaceAll("_", "-");
@@ -313,34 +234,24 @@ class SnapFinder {
     return only(here.size > 0 || local ? here : new Set(everywhere));
   }
 
-  /** `51`, `"51"`, `{"x86_64": 51}` or `{("strict", "amd64"): 51}`; undefined where it is none of these. */
-  #revisions(given: Literal, path: string): SnapPin[] | undefined {
-    const value = this.#resolve(given, path);
-    const revision = revisionOf(value);
-    if (revision !== undefined) return [{ revision }];
-    if (typeof value !== "object" || !("map" in value) || value.map.length === 0) return undefined;
-    const pins = value.map.map(([key, one]) => ({ architecture: architectureOf(key), revision: revisionOf(this.#resolve(one, path)) }));
-    return pins.every((pin) => pin.architecture !== undefined && pin.revision !== undefined) ? pins : undefined;
-  }
-
   #specs(given: Literal, at: { path: string; prefix: string; variable: string }, known: SnapPin = {}, depth = 0): void {
     const { path } = at;
-    const value = this.#resolve(given, path);
+    const value = this.#variables.resolve(given, path);
     if (depth > MAX_DEPTH) return;
     const emit = (pin: SnapPin) => {
       const whole = { ...known, ...pin };
       if (whole.name !== undefined) this.#add(whole, path);
       else
         this.#leave({
-          pin: { ...whole, channel: whole.channel ?? only(this.#siblings(path).channels.get(at.prefix)) },
+          pin: { ...whole, channel: whole.channel ?? only(this.#variables.siblings(path).channels.get(at.prefix)) },
           path,
           prefix: at.prefix,
           local: false,
         });
     };
-    const saysRevision = REVISION_VARIABLE.test(at.variable.slice(-MAX_VARIABLE));
+    const saysRevision = namesRevision(at.variable);
     if (typeof value !== "object") {
-      if (saysRevision && depth === 0) for (const pin of this.#revisions(value, path) ?? []) emit(pin);
+      if (saysRevision && depth === 0) for (const pin of this.#variables.revisions(value, path) ?? []) emit(pin);
       return;
     }
     if ("list" in value) {
@@ -349,30 +260,32 @@ class SnapFinder {
     }
     if (!("map" in value)) return;
 
-    const fields = new Map(value.map.flatMap(([key, one]) => (typeof key === "string" ? [[key, this.#resolve(one, path)] as const] : [])));
-    const name = snapNameOf(fields.get("name")) ?? known.name;
-    const revisions = this.#revisions(fields.get("revision") ?? fields.get("revisions"), path);
-    const channel = channelOf(fields.get("channel"));
+    const fields = new Map(
+      value.map.flatMap(([key, inner]) => (typeof key === "string" ? [[key, this.#variables.resolve(inner, path)] as const] : [])),
+    );
+    const name = asSnapName(fields.get("name")) ?? known.name;
+    const revisions = this.#variables.revisions(fields.get("revision") ?? fields.get("revisions"), path);
+    const channel = asChannel(fields.get("channel"));
     if (revisions || channel !== undefined) {
       const named = { ...(name !== undefined && { name }), ...(channel !== undefined && { channel }) };
       for (const pin of revisions ?? [{}]) emit({ ...named, ...pin });
       return;
     }
-    const byArchitecture = this.#revisions(value, path);
+    const byArchitecture = this.#variables.revisions(value, path);
     if (byArchitecture) {
       for (const pin of byArchitecture) emit(pin);
       return;
     }
-    for (const [key, one] of value.map) {
-      const architecture = architectureOf(key);
-      const snap = known.name === undefined ? snapNameOf(this.#resolve(key, path)) : undefined;
-      if (architecture !== undefined) this.#specs(one, at, { ...known, architecture }, depth + 1);
-      else if (snap !== undefined && NO_NAMES.has(snap)) this.#specs(one, at, known, depth + 1);
-      else if (snap !== undefined) this.#ofSnap(one, at, { ...known, name: snap }, saysRevision, depth);
+    for (const [key, inner] of value.map) {
+      const architecture = asArchitecture(key);
+      const snap = known.name === undefined ? asSnapName(this.#variables.resolve(key, path)) : undefined;
+      if (architecture !== undefined) this.#specs(inner, at, { ...known, architecture }, depth + 1);
+      else if (snap !== undefined && NO_NAMES.has(snap)) this.#specs(inner, at, known, depth + 1);
+      else if (snap !== undefined) this.#ofSnap(inner, at, { ...known, name: snap }, saysRevision, depth);
     }
   }
 
-  /** What stands behind the name of a snap in a map. */
+  /** Reads the value of a snap's name in a map. */
   #ofSnap(
     given: Literal,
     at: { path: string; prefix: string; variable: string },
@@ -380,23 +293,23 @@ class SnapFinder {
     saysRevision: boolean,
     depth: number,
   ): void {
-    const value = this.#resolve(given, at.path);
+    const value = this.#variables.resolve(given, at.path);
     if (typeof value === "object") {
       this.#specs(value, at, known, depth + 1);
       return;
     }
-    const [channel, revision] = [riskyChannelOf(value), saysRevision ? revisionOf(value) : undefined];
+    const [channel, revision] = [asRiskyChannel(value), saysRevision ? asRevision(value) : undefined];
     if (channel !== undefined || revision !== undefined) this.#add({ ...known, channel, revision }, at.path);
   }
 
   /** `("charmed-x", "6/edge", 123)`, `("charmed-x", {"revision": …})` */
   #tuple(list: readonly Literal[], path: string): boolean {
-    const [name, ...parts] = list.slice(0, 8).map((part) => this.#resolve(part, path));
-    const snap = snapNameOf(name);
+    const [name, ...parts] = list.slice(0, 8).map((part) => this.#variables.resolve(part, path));
+    const snap = asSnapName(name);
     if (snap === undefined) return false;
     const maps = parts.filter((part) => typeof part === "object" && "map" in part);
-    const channel = parts.map(riskyChannelOf).find((one) => one !== undefined);
-    const revisions = parts.map((part) => this.#revisions(part, path)).find((one) => one !== undefined);
+    const channel = parts.map(asRiskyChannel).find((text) => text !== undefined);
+    const revisions = parts.map((part) => this.#variables.revisions(part, path)).find((pins) => pins !== undefined);
     for (const pin of revisions ?? (channel === undefined ? [] : [{}])) this.#add({ ...pin, name: snap, channel }, path);
     if (!revisions) for (const map of maps) this.#specs(map, { path, prefix: "", variable: "" }, { name: snap, channel }, 1);
     return true;
@@ -413,19 +326,12 @@ class SnapFinder {
       else if (token?.kind === "name" && file.word(i + 1) === "(" && file.word(i - 1) !== "def") this.#call(path, file, i, cached);
       else if (token?.kind === "op" && (token.text === "[" || token.text === "(") && tokens[i + 1]?.kind === "string") {
         const list = /^(?:sudo|(?:\/usr\/bin\/)?snap)$/.test(tokens[i + 1]?.text ?? "") ? file.expression(i, file.after(i)) : undefined;
-        if (typeof list === "object" && "list" in list) this.#command(path, this.#words(list.list, path));
+        if (typeof list === "object" && "list" in list) this.#command(path, this.#variables.words(list.list, path));
       } else if (cached && token?.text === "]") {
-        const name = snapNameOf(this.#resolve(file.snapAt(i)?.snap, path));
+        const name = asSnapName(this.#variables.resolve(file.snapAt(i)?.snap, path));
         if (name !== undefined) this.#mention(path, name);
       }
     }
-  }
-
-  #words(list: readonly Literal[], path: string): Literal[] {
-    return list.slice(0, 100).map((word) => {
-      const value = this.#resolve(word, path);
-      return typeof value === "number" ? String(value) : value;
-    });
   }
 
   /** A command line in a string; without an option it is taken for a message, unless it is run at once. */
@@ -456,25 +362,26 @@ class SnapFinder {
 
     const { positional, named } = file.arguments(at + 1);
     const given = [...positional, ...named.values()];
-    if (given.some((one) => one === "absent" || (typeof one === "object" && "ref" in one && one.ref === "Absent"))) return;
-    const channel = channelOf(this.#resolve(named.get("channel"), path));
-    const revisions = this.#revisions(named.get("revision"), path) ?? [{}];
-    const snap = ensures ? (file.snapAt(at - 2) ?? this.#resolve({ ref: file.word(at - 2) }, path)) : undefined;
+    if (given.some((argument) => argument === "absent" || (typeof argument === "object" && "ref" in argument && argument.ref === "Absent")))
+      return;
+    const channel = asChannel(this.#variables.resolve(named.get("channel"), path));
+    const revisions = this.#variables.revisions(named.get("revision"), path) ?? [{}];
+    const snap = ensures ? (file.snapAt(at - 2) ?? this.#variables.resolve({ ref: file.word(at - 2) }, path)) : undefined;
     const asked =
       typeof snap === "object" && "snap" in snap
         ? snap.snap
         : installs
           ? (positional[0] ?? named.get("name") ?? named.get("snap_names"))
           : undefined;
-    const value = this.#resolve(asked, path);
-    const names = (typeof value === "object" && "list" in value ? this.#words(value.list, path) : [value]).map(snapNameOf);
-    for (const one of names)
-      if (one !== undefined && !(snap === undefined && STATES.has(one)))
-        for (const pin of revisions) this.#add({ ...(names.length === 1 && pin), name: one, channel }, path);
+    const value = this.#variables.resolve(asked, path);
+    const names = (typeof value === "object" && "list" in value ? this.#variables.words(value.list, path) : [value]).map(asSnapName);
+    for (const installed of names)
+      if (installed !== undefined && !(snap === undefined && STATES.has(installed)))
+        for (const pin of revisions) this.#add({ ...(names.length === 1 && pin), name: installed, channel }, path);
   }
 }
 
-/** The snaps that the files of a charm name, of those that `mayNameSnaps`. Sorted, without doubles; never throws. */
+/** The snaps that a charm needs by its files; files that `mayNameSnaps` rejects are not read. Sorted, without duplicates; never throws. */
 export function needsOf(files: ReadonlyMap<string, string>): Need[] {
   const wanted = new Map([...files].filter(([path, text]) => mayNameSnaps(path, text.length)));
   const found = new Map<string, Need>();
@@ -493,7 +400,7 @@ export function needsOf(files: ReadonlyMap<string, string>): Need[] {
     .slice(0, MAX_NEEDS);
 }
 
-/** Whether `a` says all that `b` says: `b` has no revision and `a` has, or `b` is of any architecture and `a` of one. */
+/** Whether `a` makes `b` redundant: only `a` has a revision, or only `a` names an architecture. */
 function saysMore(a: Need, b: Need): boolean {
   if (a.name !== b.name || b.sure === "certain") return false;
   const alike = a.architecture === b.architecture || a.architecture === undefined || b.architecture === undefined;
@@ -503,13 +410,9 @@ function saysMore(a: Need, b: Need): boolean {
 
 function compare(a: Need, b: Need): number {
   return (
-    order(a.name, b.name) ||
+    compareText(a.name, b.name) ||
     (a.revision ?? 0) - (b.revision ?? 0) ||
-    order(a.architecture ?? "", b.architecture ?? "") ||
-    order(a.channel ?? "", b.channel ?? "")
+    compareText(a.architecture ?? "", b.architecture ?? "") ||
+    compareText(a.channel ?? "", b.channel ?? "")
   );
-}
-
-function order(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

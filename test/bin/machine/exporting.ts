@@ -58,19 +58,19 @@ export async function makeArchive(
       const digest = digestOf(piece);
       const writer = new PieceWriter(piece, work);
       const summer = new Summer();
-      const kept = work.kept(piece, digest);
+      const kept = work.resumableBytes(piece, digest);
       note(`${piece.path} has ${kept}`);
       await writer.replay(kept, (part) => summer.update(part));
       while (writer.at < piece.size) {
         const part = download(piece, writer.at);
         summer.update(part);
         await writer.write(part);
-        await work.keep(piece, digest, writer.landed);
+        await work.recordWritten(piece, digest, writer.landed);
         note(`${piece.path} had ${writer.landed}`);
       }
       await writer.end();
       if (summer.sums()["sha-256"] !== digest) throw new Error(`${piece.path} has other bytes than expected`);
-      await work.keep(piece, digest, piece.size);
+      await work.recordWritten(piece, digest, piece.size);
       note(`${piece.path} had ${piece.size}`);
     };
     const left = [...pieces];

@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { WorkFolder } from "../../../bin/machine/workfolder.ts";
-import { files, showPlaceOf } from "../../../src/archives/archive.ts";
+import { files, showLocation } from "../../../src/archives/archive.ts";
 import { Layout, type Piece } from "../../../src/archives/tarball.ts";
 import { sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
@@ -80,10 +80,13 @@ describe("the journal", () => {
   test("remembers what is whole and what is not", async () => {
     using folder = tempFolder();
     const work = await filled(folder.path);
-    await work.keep(piece, "aa", piece.size);
-    for (let at = 0; at <= 20 * MIB; at += 100_000) await work.keep(other, "bb", at);
+    await work.recordWritten(piece, "aa", piece.size);
+    for (let at = 0; at <= 20 * MIB; at += 100_000) await work.recordWritten(other, "bb", at);
     await work.close();
-    const [whole, part] = (await reopened(folder.path, (one) => [one.kept(piece, "aa"), one.kept(other, "bb")])) as [number, number];
+    const [whole, part] = (await reopened(folder.path, (one) => [one.resumableBytes(piece, "aa"), one.resumableBytes(other, "bb")])) as [
+      number,
+      number,
+    ];
     expect(whole).toBe(piece.size);
     expect(part).toBeGreaterThan(12 * MIB);
     expect(part).toBeLessThanOrEqual(20 * MIB);
@@ -92,31 +95,31 @@ describe("the journal", () => {
   test("counts nothing at another place, of another size or with another digest", async () => {
     using folder = tempFolder();
     const work = await filled(folder.path);
-    await work.keep(piece, "aa", piece.size);
+    await work.recordWritten(piece, "aa", piece.size);
     await work.close();
     const { offset, length, size, path } = piece;
     await reopened(folder.path, (one) => {
-      expect(one.kept(piece, "aa")).toBe(size);
-      expect(one.kept(piece, "ab")).toBe(0);
+      expect(one.resumableBytes(piece, "aa")).toBe(size);
+      expect(one.resumableBytes(piece, "ab")).toBe(0);
       for (const changed of [{ offset: offset + 1 }, { length: length + 1 }, { size: size + 1 }, { path: `${path}x` }])
-        expect(one.kept({ ...piece, ...changed }, "aa")).toBe(0);
+        expect(one.resumableBytes({ ...piece, ...changed }, "aa")).toBe(0);
     });
   });
 
   test("believes the last line: what is fetched again is not there any more", async () => {
     using folder = tempFolder();
     const work = await filled(folder.path);
-    await work.keep(piece, "aa", piece.size);
-    await work.keep(piece, "aa", 1000);
+    await work.recordWritten(piece, "aa", piece.size);
+    await work.recordWritten(piece, "aa", 1000);
     await work.close();
-    expect(await reopened(folder.path, (one) => one.kept(piece, "aa"))).toBe(1000);
+    expect(await reopened(folder.path, (one) => one.resumableBytes(piece, "aa"))).toBe(1000);
   });
 
   test("may be cut at any byte", async () => {
     using folder = tempFolder();
     const work = await filled(folder.path);
-    await work.keep(piece, "aa", 10 * MIB);
-    await work.keep(piece, "aa", 20 * MIB);
+    await work.recordWritten(piece, "aa", 10 * MIB);
+    await work.recordWritten(piece, "aa", 20 * MIB);
     await work.close();
     const journal = join(own(folder.path), "journal");
     const text = readFileSync(journal, "utf8");
@@ -124,13 +127,16 @@ describe("the journal", () => {
     for (let cut = text.length; cut > 0; cut -= 7) {
       writeFileSync(journal, text.slice(0, cut));
       // Each time it goes on after the cut, and knows that afterwards.
-      const kept = (await reopened(folder.path, (one) => one.kept(piece, "aa"))) as number;
+      const kept = (await reopened(folder.path, (one) => one.resumableBytes(piece, "aa"))) as number;
       seen.add(kept);
       if (kept === 0) break;
       const again = await WorkFolder.open(folder.path, KEY);
-      await again.keep(other, "bb", other.size);
+      await again.recordWritten(other, "bb", other.size);
       await again.close();
-      expect(await reopened(folder.path, (one) => [one.kept(piece, "aa"), one.kept(other, "bb")])).toEqual([kept, other.size]);
+      expect(await reopened(folder.path, (one) => [one.resumableBytes(piece, "aa"), one.resumableBytes(other, "bb")])).toEqual([
+        kept,
+        other.size,
+      ]);
     }
     expect([...seen]).toEqual([20 * MIB, 10 * MIB, 0]);
   });
@@ -138,20 +144,23 @@ describe("the journal", () => {
   test("counts nothing of a part that is gone or was cut", async () => {
     using folder = tempFolder();
     const work = await filled(folder.path);
-    await work.keep(piece, "aa", piece.size);
-    await work.keep(other, "bb", other.size);
+    await work.recordWritten(piece, "aa", piece.size);
+    await work.recordWritten(other, "bb", other.size);
     await work.close();
     truncateSync(join(own(folder.path), "part.0"), other.offset + 1);
-    expect(await reopened(folder.path, (one) => [one.kept(piece, "aa"), one.kept(other, "bb")])).toEqual([piece.size, 0]);
+    expect(await reopened(folder.path, (one) => [one.resumableBytes(piece, "aa"), one.resumableBytes(other, "bb")])).toEqual([
+      piece.size,
+      0,
+    ]);
   });
 
   test("is of no use for parts of another size", async () => {
     using folder = tempFolder();
     const work = await filled(folder.path);
-    await work.keep(piece, "aa", piece.size);
+    await work.recordWritten(piece, "aa", piece.size);
     await work.close();
     const smaller = await WorkFolder.open(folder.path, KEY, { chunk: 10 * MIB });
-    expect(smaller.kept(piece, "aa")).toBe(0);
+    expect(smaller.resumableBytes(piece, "aa")).toBe(0);
     await smaller.discard();
     expect(readdirSync(folder.path)).toEqual([]);
   });
@@ -308,7 +317,7 @@ test("an export is read by the importer", async () => {
   await makeArchive(folder.path);
   const found: string[] = [];
   const chunks = Bun.file(join(folder.path, NAME)).stream();
-  for await (const file of files({ name: NAME, chunks }, () => false)) found.push(showPlaceOf(file));
+  for await (const file of files({ name: NAME, chunks }, () => false)) found.push(showLocation(file));
   expect(found).toContain(`${NAME}: kafka.tar.gz: kafka_195.charm`);
   expect(found).toHaveLength(43);
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { constants, gzipSync, zstdCompressSync } from "node:zlib";
 import * as fc from "fast-check";
 import { Pax } from "tar";
-import { type ArchiveFile, files, LIMITS, type Limits, type ReadAt, showPlaceOf } from "../../../src/archives/archive.ts";
+import { type ArchiveFile, files, LIMITS, type Limits, type ReadAt, showLocation } from "../../../src/archives/archive.ts";
 import { TEXTS, zipFiles, zipTexts } from "../../../src/archives/zip.ts";
 import { sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
@@ -23,7 +23,8 @@ function walk(bytes: Uint8Array, limits: Partial<Limits> = {}, chunk?: number): 
 /** What is found, each file by its place, as text. */
 async function read(bytes: Uint8Array, limits: Partial<Limits> = {}, chunk?: number): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
-  for await (const file of walk(bytes, limits, chunk)) found[showPlaceOf(file)] = Buffer.from(await file.bytes.whole(MIB, "it")).toString();
+  for await (const file of walk(bytes, limits, chunk))
+    found[showLocation(file)] = Buffer.from(await file.bytes.whole(MIB, "it")).toString();
   return found;
 }
 
@@ -153,7 +154,7 @@ describe("what an archive may look like", () => {
 
   test("files that are not read are skipped", async () => {
     const paths: string[] = [];
-    for await (const file of walk(gzipSync(outer(tgzOf(INNER))))) paths.push(showPlaceOf(file));
+    for await (const file of walk(gzipSync(outer(tgzOf(INNER))))) paths.push(showLocation(file));
     expect(paths).toEqual(Object.keys(found));
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { files, showPlaceOf } from "../../../src/archives/archive.ts";
+import { files, showLocation } from "../../../src/archives/archive.ts";
 import { Layout, PieceWriter, payloadOf } from "../../../src/archives/tarball.ts";
 import { Summer, sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
@@ -18,7 +18,7 @@ async function imported(archive: Uint8Array, chunk = 64 * 1024): Promise<Record<
   for await (const file of files({ name: "in", chunks }, () => false)) {
     const summer = new Summer();
     for await (const part of file.bytes.chunks()) summer.update(part);
-    found[showPlaceOf(file)] = summer.sums()["sha-256"];
+    found[showLocation(file)] = summer.sums()["sha-256"];
   }
   return found;
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { release } from "../../../src/catalog/change.ts";
 import { changes } from "../../../src/catalog/channelmap.ts";
-import { type IncomingRelease, merge, type Revision } from "../../../src/catalog/package.ts";
+import { type IncomingRelease, mergePackage, type Revision } from "../../../src/catalog/package.ts";
 import { type IncomingSnap, mergeSnap, SNAP_RULES, type Snap, type SnapRelease, type SnapRevision } from "../../../src/catalog/snap.ts";
 import { resolveSnap } from "../../../src/catalog/snapresolve.ts";
 import type { Digest } from "../../../src/digest.ts";
@@ -196,9 +196,9 @@ describe("rows of one archive", () => {
       resources: {},
     });
     const [older, newer] = [archive(on(7, "2026-01-01T00:00:00+00:00")), archive(on(6, "2026-02-01T00:00:00+00:00"))];
-    const { package: pkg } = merge(undefined, [older, newer]);
+    const { package: pkg } = mergePackage(undefined, [older, newer]);
     expect([pkg.releases.map((one) => one.revision), pkg.history.map((one) => one.revision)]).toEqual([[6], [7]]);
-    expect(merge(undefined, [newer, older]).package).toEqual(pkg);
-    expect(merge(pkg, [older, newer]).package).toEqual(pkg);
+    expect(mergePackage(undefined, [newer, older]).package).toEqual(pkg);
+    expect(mergePackage(pkg, [older, newer]).package).toEqual(pkg);
   });
 });

@@ -3,12 +3,12 @@ import { close, movesOf, rollBack, type StoredPackage } from "../../../src/catal
 import {
   endOverride,
   offered,
-  override,
   overrideMoves,
   overridesOf,
   overrideWarnings,
   readReason,
   readUntil,
+  setOverride,
   showOverride,
   spanOf,
 } from "../../../src/catalog/override.ts";
@@ -77,7 +77,7 @@ test("a reason is a line of text", () => {
 describe("an override", () => {
   test("is set as a release is, and refused as one is", async () => {
     const { charm, bundle, hello } = await held();
-    const set = override(charm, 18, "stable", {}, WHY, NOW);
+    const set = setOverride(charm, 18, "stable", {}, WHY, NOW);
     expect(overridesOf(set, AT)).toEqual([
       {
         name: "acme-db",
@@ -91,8 +91,8 @@ describe("an override", () => {
         state: "in force",
       },
     ]);
-    expect(overridesOf(override(bundle, 3, "edge", {}, WHY, NOW), AT)).toMatchObject([{ on: "any base", without: null }]);
-    expect(overridesOf(override(hello, 5, "edge", {}, WHY, NOW), AT)).toMatchObject([{ channel: "latest/edge", without: 6 }]);
+    expect(overridesOf(setOverride(bundle, 3, "edge", {}, WHY, NOW), AT)).toMatchObject([{ on: "any base", without: null }]);
+    expect(overridesOf(setOverride(hello, 5, "edge", {}, WHY, NOW), AT)).toMatchObject([{ channel: "latest/edge", without: 6 }]);
     for (const [one, revision, channel, where, says] of [
       [charm, 999, "stable", {}, "not-found: revision 999 of acme-db is not held"],
       [charm, 18, "stable", { base: "24.04" }, "refused: revision 18 of acme-db runs on ubuntu@22.04 amd64 and not on 24.04"],
@@ -100,7 +100,7 @@ describe("an override", () => {
       [hello, 5, "stable", { base: "22.04" }, "usage: hello is a snap"],
       [hello, 5, "stable", { architecture: "arm64" }, "refused: revision 5 of hello runs on amd64 and not on arm64"],
     ] as const)
-      expect(failure(() => override(one, revision, channel, where, WHY, NOW))).toStartWith(says);
+      expect(failure(() => setOverride(one, revision, channel, where, WHY, NOW))).toStartWith(says);
   });
 
   test("changes nothing of the channel map, and leaves the very manifest when it is ended", async () => {
@@ -110,7 +110,7 @@ describe("an override", () => {
       [all.bundle, 3, "edge"],
       [all.hello, 5, "edge"],
     ] as const) {
-      const set = override(one, revision, channel, {}, WHY, NOW);
+      const set = setOverride(one, revision, channel, {}, WHY, NOW);
       expect(movesOf(one, set)).toEqual([]);
       expect(JSON.stringify(endOverride(set, channel, {}))).toBe(JSON.stringify(one));
       expect(failure(() => endOverride(one, channel, {}))).toStartWith("refused: no override holds");
@@ -120,8 +120,8 @@ describe("an override", () => {
 
   test("is replaced by one of the same rows, and keeps what it says of their release", async () => {
     const { charm } = await held();
-    const first = override(charm, 25, "stable", {}, WHY, NOW);
-    const longer = override(first, 25, "stable", {}, { reason: "still so" }, "2026-04-09T00:00:00.000Z");
+    const first = setOverride(charm, 25, "stable", {}, WHY, NOW);
+    const longer = setOverride(first, 25, "stable", {}, { reason: "still so" }, "2026-04-09T00:00:00.000Z");
     expect(longer.overrides).toMatchObject([{ revision: 25, releasedAt: NOW, reason: "still so" }]);
     expect(longer.overrides?.[0]).not.toHaveProperty("until");
     expect(overrideMoves(first, longer)).toEqual([
@@ -133,15 +133,15 @@ describe("an override", () => {
         to: { revision: 25, reason: "still so", until: null },
       },
     ]);
-    const both = override(first, 18, "stable", {}, WHY, NOW);
+    const both = setOverride(first, 18, "stable", {}, WHY, NOW);
     expect(overridesOf(both, AT).map((one) => one.revision)).toEqual([25, 18]); // other bases
-    expect(overridesOf(override(both, 20, "stable", {}, WHY, NOW), AT).map((one) => one.revision)).toEqual([20, 18]);
+    expect(overridesOf(setOverride(both, 20, "stable", {}, WHY, NOW), AT).map((one) => one.revision)).toEqual([20, 18]);
   });
 
   test("ends at its end, and is told of before and after", async () => {
     const { charm } = await held();
     const end = Date.parse(UNTIL);
-    const set = override(charm, 20, "14/edge", {}, WHY, NOW);
+    const set = setOverride(charm, 20, "14/edge", {}, WHY, NOW);
     const head = (now: number) => offered(set, now).releases.find((r) => r.channel === "14/edge")?.revision;
     expect([head(AT), head(end - 1), head(end)]).toEqual([20, 20, 25]);
     expect(offered(set, end)).toBe(set);
@@ -162,7 +162,7 @@ describe("an override", () => {
     ]);
     const [facts] = overridesOf(set, end);
     expect(facts && showOverride(facts)).toBe(`was held at 20 instead of 25 until ${UNTIL}: 25 breaks backups`);
-    expect(overrideWarnings(override(charm, 20, "14/stable", {}, { reason: "as it is" }, NOW), AT)).toEqual([]);
+    expect(overrideWarnings(setOverride(charm, 20, "14/stable", {}, { reason: "as it is" }, NOW), AT)).toEqual([]);
   });
 
   test("for every architecture stands over rows of one, unless that has an override of its own", async () => {
@@ -172,32 +172,32 @@ describe("an override", () => {
     const own = { ...first, revision: 2, architectures: ["amd64"] };
     const row = { channel: "latest/stable", architecture: "amd64", revision: 2, releasedAt: NOW };
     const snap: Snap = { ...all, revisions: [own, first], releases: [...all.releases, row] };
-    const set = override(snap, 1, "stable", {}, WHY, NOW);
+    const set = setOverride(snap, 1, "stable", {}, WHY, NOW);
     const heads = (one: StoredPackage) => (offered(one, AT) as Snap).releases.map((r) => `${r.architecture} ${r.revision}`);
     expect(heads(set)).toEqual(["all 1"]);
     expect(overridesOf(set, AT)).toMatchObject([{ on: "all", without: 2 }]);
-    const again = override(set, 2, "stable", {}, WHY, NOW);
+    const again = setOverride(set, 2, "stable", {}, WHY, NOW);
     expect(heads(again)).toEqual(["all 1", "amd64 2"]);
-    expect(heads(override(again, 1, "stable", {}, WHY, NOW))).toEqual(["all 1"]);
+    expect(heads(setOverride(again, 1, "stable", {}, WHY, NOW))).toEqual(["all 1"]);
   });
 
   test("uses its revision as long as it is in force, and goes with it", async () => {
     const { charm, hello } = await held();
-    const set = override(charm, 10, "2/edge", {}, WHY, NOW);
+    const set = setOverride(charm, 10, "2/edge", {}, WHY, NOW);
     const { uses, after } = removal(close(set, "latest/stable", {}), 10, [], AT);
     expect(uses).toEqual(["an override holds 2/edge ubuntu@20.04 amd64 at revision 10: 25 breaks backups"]);
     expect(after).not.toHaveProperty("overrides");
     expect(removal(close(set, "latest/stable", {}), 10, [], Date.parse(UNTIL)).uses).toEqual([]);
-    const snap = override(hello, 7, "beta", {}, WHY, NOW);
+    const snap = setOverride(hello, 7, "beta", {}, WHY, NOW);
     expect(removal(snap, 7, [], AT)).toMatchObject({
       uses: [expect.stringContaining("2.0/stable"), expect.stringContaining("latest/beta")],
     });
-    expect(removal(override(snap, 5, "edge", {}, WHY, NOW), 7, [], AT).after?.overrides).toMatchObject([{ revision: 5 }]);
+    expect(removal(setOverride(snap, 5, "edge", {}, WHY, NOW), 7, [], AT).after?.overrides).toMatchObject([{ revision: 5 }]);
   });
 
   test("is of the generation that is rolled back to", async () => {
     const { charm } = await held();
-    const set = override(charm, 20, "14/edge", {}, WHY, NOW);
+    const set = setOverride(charm, 20, "14/edge", {}, WHY, NOW);
     expect(rollBack(charm, set)).not.toHaveProperty("overrides");
     expect(rollBack(undefined, set)).not.toHaveProperty("overrides");
     expect(rollBack(set, charm).overrides).toEqual(set.overrides);

@@ -4,7 +4,7 @@ import {
   findResource,
   type Incoming,
   type IncomingRelease,
-  merge,
+  mergePackage,
   numbered,
   PACKAGE_RULES,
   type Package,
@@ -57,7 +57,7 @@ function incoming(over: Partial<Incoming> = {}): Incoming {
 /** What is held after these imports. */
 function held(...imports: readonly Partial<Incoming>[]): Package {
   let pkg: Package | undefined;
-  for (const over of imports) pkg = merge(pkg, incoming(over)).package;
+  for (const over of imports) pkg = mergePackage(pkg, incoming(over)).package;
   if (!pkg) throw new Error("nothing was imported");
   return pkg;
 }
@@ -88,7 +88,7 @@ test("revisions add up, newest first", () => {
 
 describe("what contradicts the store is refused", () => {
   test("the same revision with other bytes, with both digests shown", () => {
-    const failure = refusal(() => merge(held({}), incoming({ revisions: [revision(1, { blob: digest("f") })] })));
+    const failure = refusal(() => mergePackage(held({}), incoming({ revisions: [revision(1, { blob: digest("f") })] })));
     expect(failure.kind).toBe("refused");
     for (const told of ["acme-db", "revision 1", digest("1"), digest("f")]) expect(failure.message).toContain(told);
   });
@@ -96,18 +96,18 @@ describe("what contradicts the store is refused", () => {
   test("the same resource revision with other bytes, with both digests shown", () => {
     const before = held({ resources: [{ name: "img", revisions: [resource(7)] }] });
     const failure = refusal(() =>
-      merge(before, incoming({ resources: [{ name: "img", revisions: [resource(7, { blob: digest("e") })] }] })),
+      mergePackage(before, incoming({ resources: [{ name: "img", revisions: [resource(7, { blob: digest("e") })] }] })),
     );
     expect(failure.kind).toBe("refused");
     for (const told of ["acme-db", "img", "revision 7", digest("a7"), digest("e")]) expect(failure.message).toContain(told);
   });
 
   test("a bundle of a charm's name", () => {
-    expect(refusal(() => merge(held({}), incoming({ type: "bundle" }))).kind).toBe("refused");
+    expect(refusal(() => mergePackage(held({}), incoming({ type: "bundle" }))).kind).toBe("refused");
   });
 
   test("another declared id", () => {
-    const { message } = refusal(() => merge(held({}), incoming({ id: "IDB" })));
+    const { message } = refusal(() => mergePackage(held({}), incoming({ id: "IDB" })));
     expect(message).toContain("IDA");
     expect(message).toContain("IDB");
   });
@@ -119,7 +119,7 @@ describe("the channel map", () => {
       revisions: [revision(1), revision(2)],
       releases: [row("latest/stable", 1), row("latest/edge", 2), row("latest/stable", 2, { base: NOBLE })],
     });
-    const after = merge(before, incoming({ revisions: [revision(3)], releases: [row("latest/stable", 3)] })).package;
+    const after = mergePackage(before, incoming({ revisions: [revision(3)], releases: [row("latest/stable", 3)] })).package;
     expect(open(after)).toEqual(["latest/stable 2", "latest/stable 3", "latest/edge 2"]);
     expect(changes(before, after)).toEqual([{ channel: "latest/stable", base: JAMMY, from: 1, to: 3 }]);
     expect(after.history.map((r) => r.revision)).toEqual([1]);
@@ -133,26 +133,26 @@ describe("the channel map", () => {
   test("a change of the resources alone is a change", () => {
     const resources = [{ name: "img", revisions: [resource(8), resource(7)] }];
     const before = held({ resources, releases: [row("latest/stable", 1, { resources: { img: 7 } })] });
-    const after = merge(before, incoming({ resources, releases: [row("latest/stable", 1, { resources: { img: 8 } })] })).package;
+    const after = mergePackage(before, incoming({ resources, releases: [row("latest/stable", 1, { resources: { img: 8 } })] })).package;
     expect(changes(before, after)).toEqual([{ channel: "latest/stable", base: JAMMY, from: 1, to: 1 }]);
     expect(after.history.map((r) => r.resources)).toEqual([{ img: 7 }]);
   });
 
   test("a row whose revision is neither here nor there is not published but reported", () => {
-    const merged = merge(held({}), incoming({ releases: [row("latest/stable", 1), row("latest/edge", 9)] }));
+    const merged = mergePackage(held({}), incoming({ releases: [row("latest/stable", 1), row("latest/edge", 9)] }));
     expect(open(merged.package)).toEqual(["latest/stable 1"]);
     expect(merged.dropped).toEqual([row("latest/edge", 9)]);
   });
 
   test("a row may name a revision that only the store has", () => {
-    const merged = merge(held({}), incoming({ revisions: [revision(2)], releases: [row("latest/edge", 1)] }));
+    const merged = mergePackage(held({}), incoming({ revisions: [revision(2)], releases: [row("latest/edge", 1)] }));
     expect(merged.dropped).toEqual([]);
     expect(open(merged.package)).toEqual(["latest/stable 1", "latest/edge 1"]);
   });
 
   test("a pinned resource revision that nobody has is left out and reported", () => {
     const releases = [row("latest/stable", 1, { resources: { img: 7, lost: 3 } })];
-    const merged = merge(undefined, incoming({ resources: [{ name: "img", revisions: [resource(7)] }], releases }));
+    const merged = mergePackage(undefined, incoming({ resources: [{ name: "img", revisions: [resource(7)] }], releases }));
     expect(merged.package.releases[0]?.resources).toEqual({ img: 7 });
     expect(merged.missingResources).toEqual([{ name: "lost", revision: 3 }]);
   });
@@ -169,14 +169,14 @@ describe("the channel map", () => {
 
   test("keep: a package that is held keeps its channel map and gets the revisions", () => {
     const before = held({});
-    const merged = merge(before, incoming({ revisions: [revision(2)], releases: [row("latest/stable", 2)] }), "keep");
+    const merged = mergePackage(before, incoming({ revisions: [revision(2)], releases: [row("latest/stable", 2)] }), "keep");
     expect(merged.package.releases).toEqual(before.releases);
     expect(merged.package.revisions.map((r) => r.revision)).toEqual([2, 1]);
     expect(merged.notes).not.toBeEmpty();
   });
 
   test("keep: a new package is published with its map", () => {
-    expect(open(merge(undefined, incoming(), "keep").package)).toEqual(["latest/stable 1"]);
+    expect(open(mergePackage(undefined, incoming(), "keep").package)).toEqual(["latest/stable 1"]);
   });
 
   test("default track first, then stable to edge, then the best base", () => {
@@ -212,7 +212,7 @@ describe("the default track", () => {
   ])("%s", (_, imports, track, noted) => {
     const last = imports.at(-1) ?? {};
     const before = imports.length > 1 ? held(...imports.slice(0, -1)) : undefined;
-    const merged = merge(before, incoming(last));
+    const merged = mergePackage(before, incoming(last));
     expect(merged.package.defaultTrack).toBe(track);
     expect(merged.notes.some((note) => note.includes("default track"))).toBe(noted);
   });
@@ -241,7 +241,7 @@ describe("a charm that was built here", () => {
     revisions: [revision(UNNUMBERED, { blob: digest(blob), version: "-1" })],
     releases: [row("latest/stable", UNNUMBERED)],
   });
-  const add = (pkg: Package | undefined, blob: string) => merge(pkg, numbered(pkg, incoming(own(blob)))).package;
+  const add = (pkg: Package | undefined, blob: string) => mergePackage(pkg, numbered(pkg, incoming(own(blob)))).package;
 
   test("gets 1, other bytes the next number, the same bytes the same number", () => {
     const one = add(undefined, "a");
@@ -276,11 +276,11 @@ test.each(["constructor", "toString", "hasOwnProperty", "valueOf"])("a resource 
 test("merging changes neither of the two", () => {
   const [before, after] = [held({}), incoming({ revisions: [revision(2)], releases: [row("latest/stable", 2)] })];
   const copies = structuredClone([before, after]);
-  merge(before, after);
+  mergePackage(before, after);
   expect([before, after]).toEqual(copies as [Package, Incoming]);
 });
 
 test("bundles have one row a channel, without a base", () => {
   const bundle = (on: TestBase | null) => incoming({ type: "bundle", releases: [row("latest/stable", 1, { base: on })] });
-  expect(merge(merge(undefined, bundle(null)).package, bundle(null)).package.releases).toHaveLength(1);
+  expect(mergePackage(mergePackage(undefined, bundle(null)).package, bundle(null)).package.releases).toHaveLength(1);
 });

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { agrees, type Base, baseKey, isConcrete } from "../../../src/catalog/base.ts";
 import { fullChannel, RISKS } from "../../../src/catalog/channel.ts";
 import { channelOf } from "../../../src/catalog/channelmap.ts";
-import { type Incoming, merge, type Package, type PackageType, type Release } from "../../../src/catalog/package.ts";
+import { type Incoming, mergePackage, type Package, type PackageType, type Release } from "../../../src/catalog/package.ts";
 import { defaultRelease, type Query, type Refusal, type Resolved, reachableReleases, resolve } from "../../../src/catalog/resolve.ts";
 import type { Digest } from "../../../src/digest.ts";
 import { base } from "../../build.ts";
@@ -66,7 +66,7 @@ function pkgOf(rows: readonly Row[], { type = "charm", track = "14", before }: M
     ],
     releases: rows.map((r) => ({ ...r, releasedAt: createdAt })),
   };
-  return merge(before, incoming).package;
+  return mergePackage(before, incoming).package;
 }
 
 const AMD = { noble: base("amd64", "24.04"), jammy: base("amd64", "22.04"), focal: base("amd64", "20.04") };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { files, showPlaceOf } from "../../../src/archives/archive.ts";
+import { files, showLocation } from "../../../src/archives/archive.ts";
 import type { Piece } from "../../../src/archives/tarball.ts";
 import { sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
@@ -32,11 +32,11 @@ class Memory implements ArchiveOutput {
 
   #key = ({ path, offset }: Piece, digest: string) => `${path} ${offset} ${digest}`;
 
-  kept(piece: Piece, digest: string): number {
+  resumableBytes(piece: Piece, digest: string): number {
     return this.journal.get(this.#key(piece, digest)) ?? 0;
   }
 
-  async keep(piece: Piece, digest: string, bytes: number): Promise<void> {
+  async recordWritten(piece: Piece, digest: string, bytes: number): Promise<void> {
     this.journal.set(this.#key(piece, digest), bytes);
   }
 
@@ -120,7 +120,7 @@ async function imported(work: Memory, length: number): Promise<Record<string, Bu
   for await (const file of files({ name: "in", chunks }, () => false)) {
     const parts: Uint8Array[] = [];
     for await (const part of file.bytes.chunks()) parts.push(Uint8Array.from(part));
-    found[showPlaceOf(file).replace("in: ", "").replaceAll(": ", "/")] = Buffer.concat(parts);
+    found[showLocation(file).replace("in: ", "").replaceAll(": ", "/")] = Buffer.concat(parts);
   }
   return found;
 }

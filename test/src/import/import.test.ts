@@ -8,7 +8,7 @@ import { findPackage, publishChange } from "../../../bin/commands/changing.ts";
 import { LIMITS, type Limits } from "../../../src/archives/archive.ts";
 import { chooseTrack, type StoredPackage } from "../../../src/catalog/change.ts";
 import { changeDraft } from "../../../src/catalog/drafts.ts";
-import { override } from "../../../src/catalog/override.ts";
+import { setOverride } from "../../../src/catalog/override.ts";
 import type { Package } from "../../../src/catalog/package.ts";
 import { sumsOf } from "../../../src/digest.ts";
 import { Failure, type FailureKind } from "../../../src/errors.ts";
@@ -520,8 +520,8 @@ describe("again and at the same time", () => {
     const now = "2026-06-01T00:00:00.000Z";
     for (const work of [
       (pkg: StoredPackage) => chooseTrack(pkg, "3"),
-      (pkg: StoredPackage) => override(pkg, 195, "edge", {}, { reason: "why" }, now),
-      (pkg: StoredPackage) => chooseTrack(override(pkg, 195, "edge", {}, { reason: "why" }, now), "3"),
+      (pkg: StoredPackage) => setOverride(pkg, 195, "edge", {}, { reason: "why" }, now),
+      (pkg: StoredPackage) => chooseTrack(setOverride(pkg, 195, "edge", {}, { reason: "why" }, now), "3"),
     ]) {
       await publishChange(store, now, async (at) => {
         const pkg = await findPackage(at, "kafka", false);
@@ -536,7 +536,7 @@ describe("again and at the same time", () => {
     const { store } = await load({ in: exportOf([KAFKA]) });
     await publishChange(store, "2026-06-01T00:00:00.000Z", async (at) => {
       const pkg = await findPackage(at, "kafka", false);
-      const after = override(pkg, 195, "3/stable", {}, { reason: "why" }, "2026-06-01T00:00:00.000Z");
+      const after = setOverride(pkg, 195, "3/stable", {}, { reason: "why" }, "2026-06-01T00:00:00.000Z");
       return { draft: changeDraft("test", [{ before: pkg, after }]), result: undefined };
     });
     const { report } = await load({ in: exportOf([charm("kafka", 196)]) }, { store });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { ByteReader, LIMITS } from "../../../src/archives/archive.ts";
 import { type Sums, sumsOf } from "../../../src/digest.ts";
-import { ExportReader, type Outcome } from "../../../src/import/reader.ts";
+import { ExportReader, type FileOutcome } from "../../../src/import/reader.ts";
 import type { Staged } from "../../../src/import/staging.ts";
 import { charmZip } from "../../build.ts";
 
@@ -21,7 +21,7 @@ function readerInMemory(discarded: Sums[] = []): ExportReader<Staged> {
   return new ExportReader({ ingest, ingestBytes: async (bytes) => stagedOf(bytes, discarded) }, { now: NOW, limits: LIMITS });
 }
 
-function add(reader: ExportReader<Staged>, path: string, content: string | Uint8Array): Promise<Outcome> {
+function add(reader: ExportReader<Staged>, path: string, content: string | Uint8Array): Promise<FileOutcome> {
   const bytes = Buffer.from(content);
   const chunks = async function* () {
     for (let at = 0; at < bytes.byteLength; at += 100) yield bytes.subarray(at, at + 100);
@@ -30,7 +30,7 @@ function add(reader: ExportReader<Staged>, path: string, content: string | Uint8
 }
 
 describe("what becomes of a file", () => {
-  test.each<[path: string, content: string | Uint8Array, kind: Outcome["kind"]]>([
+  test.each<[path: string, content: string | Uint8Array, kind: FileOutcome["kind"]]>([
     ["hello_1.charm", charmZip({ name: "hello", revision: 1, bases: [] }), "staged"],
     ["resources/hello.file_1", "x".repeat(1000), "staged"],
     ["metadata.json", "not JSON", "read"],

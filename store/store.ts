@@ -31,24 +31,35 @@ const IMPORT_AGAIN = "import again what brought it, which chp verify tells";
 
 const NO_SNAPS: SnapChangeDraft = { changed: [], dropped: [], tally: {}, assertions: 0 };
 
+const EMPTY_INDEX: Index = { packages: {}, snaps: {} };
+
+/** What the last listing of the generations led to. */
+interface Current {
+  /** the newest generation that can be read */
+  readonly snapshot: Snapshot;
+  /** number of the newest generation, readable or not; 0: none */
+  readonly newest: number;
+  /** why that generation cannot be read */
+  readonly damage: Failure | undefined;
+}
+
 export class Store {
   readonly storage: Storage;
   readonly settings: Settings;
-  #snapshot: Snapshot;
-  /** number of the newest generation, which may be one that cannot be read */
-  #newest = 0;
-  #damage: Failure | undefined;
+  /** Replaced whole: a snapshot never goes with the number of another listing. */
+  #current: Current;
+  /** when the last listing of the generations began, by performance.now() */
   #listed = 0;
   #refreshing: Promise<void> | undefined;
-  /** whether the snapshot was seen to be the newest in this turn */
+  /** whether this turn of the event loop has checked that the snapshot is the newest */
   #fresh = false;
-  /** whether the store is there and of a format that this chp reads */
+  /** whether the store exists in a format that this chp reads */
   #known = false;
 
   private constructor(storage: Storage) {
     this.storage = storage;
     this.settings = new Settings(storage);
-    this.#snapshot = new Snapshot(this, undefined, { packages: {}, snaps: {} });
+    this.#current = { snapshot: new Snapshot(this, undefined, EMPTY_INDEX), newest: 0, damage: undefined };
   }
 
   /** Opens a store. Fails with `no-store` or `store-too-new`. */
@@ -83,19 +94,24 @@ export class Store {
 
   /**
    * The newest generation, as of this turn of the event loop: a request sees what was published before it came in, and
-   * what this process published at once.
+   * what this process published at once. Without a promise while nothing new is published.
    */
   snapshot(): Snapshot | Promise<Snapshot> {
-    if (this.#fresh) return this.#snapshot;
-    // Only the next number is looked for; a listing each second finds what that would miss.
-    const listed = performance.now() - this.#listed < LISTING_INTERVAL && this.#listed > 0;
-    if (!listed || this.storage.has(generationKey(this.#newest + 1))) return this.#refresh();
+    const { snapshot, newest } = this.#current;
+    if (this.#fresh) return snapshot;
+    const isListed = this.#listed > 0 && performance.now() - this.#listed < LISTING_INTERVAL;
+    if (!isListed || this.storage.has(generationKey(newest + 1)) || this.#isPruned(newest)) return this.#refresh();
     this.#fresh = true;
     setImmediate(() => (this.#fresh = false));
-    return this.#snapshot;
+    return snapshot;
   }
 
-  /** One call reads the folder at a time; others wait for it, and then look again for what came since it began. */
+  /** gc removes a generation only after newer ones, of which it may have removed the next as well. */
+  #isPruned(newest: number): boolean {
+    return newest > 0 && !this.storage.has(generationKey(newest));
+  }
+
+  /** Lists the generations. Callers that come during a listing wait for it and check again: it may have begun before the last publish. */
   async #refresh(): Promise<Snapshot> {
     if (this.#refreshing) {
       await this.#refreshing;
@@ -103,41 +119,43 @@ export class Store {
     }
     this.#refreshing = this.#list().finally(() => (this.#refreshing = undefined));
     await this.#refreshing;
-    return this.#snapshot;
+    return this.#current.snapshot;
   }
 
   async #list(): Promise<void> {
+    const began = performance.now();
     const numbers = await this.generationNumbers();
-    this.#newest = numbers.at(-1) ?? 0;
-    if (this.#newest !== this.#snapshot.number) {
-      this.#known ||= await readsFormat(this.storage);
-      this.#snapshot = await this.#newestReadable(numbers);
-    } else this.#damage = undefined;
-    this.#listed = performance.now();
+    const { snapshot } = this.#current;
+    if ((numbers.at(-1) ?? 0) !== snapshot.number) this.#known ||= await readsFormat(this.storage);
+    this.#current = await this.#newestReadable(numbers, snapshot);
+    this.#listed = began;
   }
 
-  /** A generation that cannot be read does not end the service of those before it. */
-  async #newestReadable(numbers: readonly number[]): Promise<Snapshot> {
+  /** Where the newest generation cannot be read, the one before it is served. Fails with `corrupt` where none can be read. */
+  async #newestReadable(numbers: readonly number[], served: Snapshot): Promise<Current> {
+    const newest = numbers.at(-1) ?? 0;
     let damage: Failure | undefined;
     for (const number of numbers.toReversed()) {
+      if (number === served.number) return { snapshot: served, newest, damage };
       try {
-        const generation = number === this.#snapshot.number ? undefined : await this.generation(number);
-        if (!generation && number !== this.#snapshot.number) continue;
-        const found = generation ? new Snapshot(this, generation, await this.index(generation), this.#snapshot) : this.#snapshot;
-        this.#damage = damage;
-        return found;
+        const generation = await this.generation(number);
+        if (generation) return { snapshot: new Snapshot(this, generation, await this.index(generation), served), newest, damage };
       } catch (error) {
         if (!isCorrupt(error)) throw error;
         damage ??= error;
+        continue;
       }
+      // Pruned since it was listed, which happens only after newer ones are published.
+      const later = await this.generationNumbers();
+      if ((later.at(-1) ?? 0) > newest) return this.#newestReadable(later, served);
     }
     if (damage) throw damage;
-    return this.#snapshot;
+    return { snapshot: served, newest, damage };
   }
 
-  /** Why a generation before the newest is served, if so. */
+  /** Why an earlier generation is served instead of the newest; undefined: the newest is served. */
   get damage(): Failure | undefined {
-    return this.#damage;
+    return this.#current.damage;
   }
 
   /**
@@ -173,7 +191,7 @@ export class Store {
 
   /** An earlier generation; 0 is the empty store before the first. Undefined: it was pruned, or never was. */
   async snapshotAt(number: number): Promise<Snapshot | undefined> {
-    if (number === 0) return (await this.generation(1)) && new Snapshot(this, undefined, { packages: {}, snaps: {} });
+    if (number === 0) return (await this.generation(1)) && new Snapshot(this, undefined, EMPTY_INDEX);
     const generation = await this.generation(number);
     return generation && new Snapshot(this, generation, await this.index(generation));
   }
@@ -268,7 +286,9 @@ export class Store {
   async publish<T>(time: string, draft: (base: Snapshot) => Promise<Drafted<T>>): Promise<Published<T>> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
       this.#outdated();
-      const base = await this.snapshot();
+      await this.snapshot();
+      // A reader of this process may replace #current while the draft is made: the number has to follow this base.
+      const { snapshot: base, newest } = this.#current;
       const { draft: change, result } = await draft(base);
       const sizes = sizesIn(change);
       for (const blob of change.blobs) {
@@ -279,7 +299,7 @@ export class Store {
       const { packages, dropped = [] } = change;
       if (packages.length + dropped.length + snaps.changed.length + snaps.dropped.length === 0 && !snaps.others)
         return { generation: undefined, result };
-      const number = Math.max(base.number, this.#newest) + 1;
+      const number = Math.max(base.number, newest) + 1;
       const index = await this.#indexAfter(base.index, packages, dropped, snaps);
       const { command, sources, changed } = change;
       const generation: Generation = {

@@ -36,13 +36,13 @@ async function executable(target: string | undefined, out: string): Promise<void
   }
 }
 
-const asked = process.argv.slice(2);
-for (const name of asked) {
+const targets = process.argv.slice(2);
+for (const name of targets) {
   const target = TARGETS[name as keyof typeof TARGETS];
   if (!target) throw new Error(`there is no target ${name}: ${Object.keys(TARGETS).join(", ")}`);
   await executable(target, `dist/chp-${name}`);
 }
-if (asked.length === 0) {
+if (targets.length === 0) {
   await executable(undefined, "dist/chp");
   await $`${process.execPath} build --target=node --format=esm bin/chp.ts --outfile dist/chp.mjs`.quiet();
 }

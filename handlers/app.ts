@@ -16,7 +16,7 @@ import { createMetrics } from "./metrics.ts";
 import { MissingRequests } from "./missingrequests.ts";
 import { type Offer, offersOf } from "./offer.ts";
 import { remoteImportRoutes } from "./remoteimport.ts";
-import { LastingReply, replyWith, SnapshotCache } from "./replies.ts";
+import { CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
 import type { Api } from "./routes.ts";
 import { snapstoreRoutes } from "./snapstore.ts";
 import { statusRoutes } from "./status.ts";
@@ -26,18 +26,18 @@ const UNKNOWN_PEER: Peer = { tls: false, address: () => "" };
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/;
 
-interface KeptReply {
+interface CachedReply {
   readonly route: string;
   readonly body: Uint8Array<ArrayBuffer>;
 }
 
 /** A request as the application follows it; of this a handler sees a `Call`. */
-interface Entered extends Call {
+interface TrackedCall extends Call {
   origin: string;
   /** pattern of the route that took the request; empty: none */
   route: string;
   /** where a lasting reply is kept, by URL; absent: nowhere */
-  kept?: ByteCache<KeptReply>;
+  cache?: ByteCache<CachedReply>;
 }
 
 type Refuse = (error: unknown, call: Call, dialect?: Dialect) => Response;
@@ -60,14 +60,14 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   ];
   const prefix = config.publicUrl === undefined ? "" : new URL(config.publicUrl).pathname.replace(/\/+$/, "");
   const routes = mount(apis, prefix, refuse);
-  const keptReplies = new SnapshotCache<KeptReply>();
+  const replyCache = new SnapshotCache<CachedReply>();
 
   let damage: Failure | undefined;
 
   /** Every request enters here, and is logged and counted when its reply leaves. */
   async function enter(request: Request, peer: Peer = UNKNOWN_PEER): Promise<Response> {
     const started = performance.now();
-    const call: Entered = { id: requestId(request), origin: "", route: "", peer };
+    const call: TrackedCall = { id: requestId(request), origin: "", route: "", peer };
     const response = await answer(request, call).catch((error: unknown) => refuse(error, call));
     response.headers.set("X-Request-Id", call.id);
     if (hasBody(request) && (!request.bodyUsed || CUT.has(response.status))) response.headers.set("Connection", "close");
@@ -87,13 +87,13 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   }
 
   /** With what was replied to the same URL, as long as nothing has changed; else by its route. */
-  async function answer(request: Request, call: Entered): Promise<Response> {
+  async function answer(request: Request, call: TrackedCall): Promise<Response> {
     call.origin = config.publicUrl ?? requestOrigin(request.url);
     if (request.method !== "GET") return routes.fetch(request, call);
     const snapshot = await store.snapshot();
     if (deps.store.damage !== damage) logDamage(snapshot);
-    call.kept = keptReplies.of(snapshot, (await registries()).current);
-    const known = call.kept.get(request.url);
+    call.cache = replyCache.of(snapshot, (await registries()).current);
+    const known = call.cache.get(request.url);
     if (!known) return routes.fetch(request, call);
     call.route = known.route;
     return replyWith(known.body);
@@ -122,12 +122,12 @@ function mount(apis: readonly Api[], prefix: string, refuse: Refuse): Hono<Env> 
     for (const { dialect, routes } of apis)
       for (const { method, url, handle } of routes)
         app.on(method, before + url.pattern, async (c) => {
-          const call = c.env as Entered; // `enter` makes each
+          const call = c.env as TrackedCall; // `enter` makes each
           call.route = url.pattern;
           try {
             const reply = await handle(c);
-            if (!(reply instanceof LastingReply)) return reply;
-            call.kept?.set(c.req.url, { route: url.pattern, body: reply.body }, reply.body.byteLength);
+            if (!(reply instanceof CacheableReply)) return reply;
+            call.cache?.set(c.req.url, { route: url.pattern, body: reply.body }, reply.body.byteLength);
             return replyWith(reply.body);
           } catch (error) {
             return refuse(error, call, dialect);

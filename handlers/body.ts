@@ -15,7 +15,7 @@ const DEADLINE = 30_000;
 export async function readBody(c: Context, limit: number): Promise<string> {
   const length = c.req.header("Content-Length");
   if (Number(length ?? 0) > limit) throw tooLarge(limit);
-  return beforeDeadline(length === undefined ? collect(c.req.raw.body, limit) : c.req.raw.text());
+  return beforeDeadline(length === undefined ? readChunks(c.req.raw.body, limit) : c.req.raw.text());
 }
 
 function beforeDeadline<T>(work: Promise<T>): Promise<T> {
@@ -27,7 +27,7 @@ function beforeDeadline<T>(work: Promise<T>): Promise<T> {
 }
 
 /** A body of unknown length. */
-async function collect(body: ReadableStream<Uint8Array> | null, limit: number): Promise<string> {
+async function readChunks(body: ReadableStream<Uint8Array> | null, limit: number): Promise<string> {
   const parts: Uint8Array[] = [];
   let size = 0;
   for await (const part of body ?? []) {

@@ -30,9 +30,9 @@ import { URLS } from "../src/wire/urls.ts";
 import { filenameOf, inMemory, sendBlob } from "./blobs.ts";
 import { MAX_REFRESH, readBody } from "./body.ts";
 import type { Env, HandlerDeps } from "./call.ts";
-import { damageMessage, IndexCache, unlessDamaged } from "./damage.ts";
+import { damageMessage, IndexCache, undefinedIfCorrupt } from "./damage.ts";
 import type { Offer } from "./offer.ts";
-import { LastingReply, replyWith, SnapshotCache } from "./replies.ts";
+import { CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
 import { type Api, get, post } from "./routes.ts";
 
 export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: HandlerDeps): Api {
@@ -51,10 +51,10 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
     const { items, fields } = readCharmRefresh(await readBody(c, MAX_REFRESH), preferred);
     const snapshot = await store.snapshot();
     const { current } = await registries();
-    const [kept, key] = [results.of(snapshot, current), fieldsKey(fields)];
+    const [cache, key] = [results.of(snapshot, current), fieldsKey(fields)];
     const answer = async ({ query, refusal }: CharmRefreshItem) => {
       const name = `${c.env.origin} ${key} ${queryKey(query)}`;
-      const before = refusal ? undefined : kept.get(name);
+      const before = refusal ? undefined : cache.get(name);
       if (before !== undefined) return before;
       const stored = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
       const known = knownTo(query, stored);
@@ -64,7 +64,7 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
       const { ok } = outcome;
       const charm = await templates.get(ok.package, charmKey(ok, key), () => charmTemplate(ok, fields, read));
       const text = resolvedResult(query, ok, charm.render(c.env.origin));
-      kept.set(name, text, text.length);
+      cache.set(name, text, text.length);
       return text;
     };
     const replies: CharmRefreshResult[] = [];
@@ -91,7 +91,7 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
     const channel = c.req.query("channel");
     const charmIds = await charmIdsOf(snapshot, pkg);
     const template = await infoTemplate(pkg, { fields, ...(channel && { channel }), charmIds, read });
-    return new LastingReply(template.render(c.env.origin));
+    return new CacheableReply(template.render(c.env.origin));
   });
 
   const find = get(URLS.charmFind, async (c) => {
@@ -102,7 +102,7 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
     const key = `find ${fieldsKey(fields)}`;
     const texts = found.map(async (pkg) => (await templates.get(pkg, key, () => findTemplate(pkg, fields))).render(c.env.origin));
     const reply = findReply(await Promise.all(texts));
-    return whole ? new LastingReply(reply) : replyWith(reply);
+    return whole ? new CacheableReply(reply) : replyWith(reply);
   });
 
   const revisions = get(URLS.resourceRevisions, async (c) => {
@@ -111,7 +111,7 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
     const template = pkg && resourceRevisions(retarget(pkg, (await registries()).current), resource);
     if (!template)
       throw new Failure("not-found", `No resource '${printable(resource, 200)}' of a charm with name '${printable(charm, 200)}'.`);
-    return new LastingReply(template.render(c.env.origin));
+    return new CacheableReply(template.render(c.env.origin));
   });
 
   const charmFile = get(URLS.charmFile, async (c) => {
@@ -169,7 +169,7 @@ function readCharmSearch(query: (name: string) => string | undefined): Question 
 /** Of the charms that a bundle names; empty where one is not stored. */
 async function charmIdsOf(snapshot: Offer, pkg: Package): Promise<Map<string, string>> {
   const ids = (newestRevision(pkg)?.charms ?? []).map(async (name) => {
-    const charm = await unlessDamaged(snapshot.package(name));
+    const charm = await undefinedIfCorrupt(snapshot.package(name));
     return [name, charm && newestRevision(charm) ? charm.id : ""] as const;
   });
   return new Map(await Promise.all(ids));

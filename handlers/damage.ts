@@ -15,7 +15,7 @@ export function damageMessage({ id }: Pick<Call, "id">, log: Log, error: unknown
 }
 
 /** Undefined for what is damaged. */
-export async function unlessDamaged<T>(work: Promise<T>): Promise<T | undefined> {
+export async function undefinedIfCorrupt<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
   } catch (error) {

@@ -73,13 +73,13 @@ export class Offer {
     return this.of.assertions();
   }
 
-  #offered<H extends StoredPackage | undefined>(held: H): H {
-    if (!held?.overrides) return held;
+  #offered<H extends StoredPackage | undefined>(stored: H): H {
+    if (!stored?.overrides) return stored;
     const now = this.#clock();
-    const { from, until } = spanOf(held, now);
+    const { from, until } = spanOf(stored, now);
     this.#from = Math.max(this.#from, from);
     this.#until = Math.min(this.#until, until);
-    return offered(held, now);
+    return offered(stored, now);
   }
 }
 
@@ -101,6 +101,6 @@ export function offersOf(store: Pick<Store, "snapshot" | "blob" | "text">, clock
       return newest instanceof Promise ? newest.then(offer) : offer(newest);
     },
     blob: (digest) => store.blob(digest),
-    text: (digest, mend) => store.text(digest, mend),
+    text: (digest, next) => store.text(digest, next),
   };
 }

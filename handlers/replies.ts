@@ -4,7 +4,7 @@ import { ByteCache } from "../src/cache.ts";
 import type { Registry } from "../src/catalog/registry.ts";
 import type { Offer } from "./offer.ts";
 
-const MAX_KEPT = 64 * 2 ** 20;
+const MAX_CACHED = 64 * 2 ** 20;
 
 /** Clients want that type to the letter (handlers/juju.md, Content types; handlers/snapd.md, Content types). */
 const JSON_HEADERS = { "Content-Type": "application/json" };
@@ -17,7 +17,7 @@ export function replyWith(json: string | Uint8Array<ArrayBuffer>, status = 200):
  * A success whose bytes also answer whoever asks for the same URL while snapshot and registry stay the same. So nothing else of the
  * request, nor the time, may have a part in them.
  */
-export class LastingReply {
+export class CacheableReply {
   readonly body: Uint8Array<ArrayBuffer>;
 
   constructor(json: string) {
@@ -29,14 +29,14 @@ export class LastingReply {
 export class SnapshotCache<T> {
   #snapshot: Offer | undefined;
   #registry: Registry | undefined;
-  #kept = new ByteCache<T>(MAX_KEPT);
+  #kept = new ByteCache<T>(MAX_CACHED);
 
   /** What is kept for these two; what was kept for those before is forgotten. */
   of(snapshot: Offer, registry: Registry | undefined): ByteCache<T> {
     if (snapshot !== this.#snapshot || registry !== this.#registry) {
       this.#snapshot = snapshot;
       this.#registry = registry;
-      this.#kept = new ByteCache(MAX_KEPT);
+      this.#kept = new ByteCache(MAX_CACHED);
     }
     return this.#kept;
   }

@@ -4,9 +4,9 @@ import type { Context } from "hono";
 import type { UrlEntry } from "../src/wire/urls.ts";
 import type { Env } from "./call.ts";
 import type { Dialect } from "./errors.ts";
-import type { LastingReply } from "./replies.ts";
+import type { CacheableReply } from "./replies.ts";
 
-export type Handler = (c: Context<Env>) => Response | LastingReply | Promise<Response | LastingReply>;
+export type Handler = (c: Context<Env>) => Response | CacheableReply | Promise<Response | CacheableReply>;
 
 export interface Route {
   readonly method: "GET" | "POST" | "PUT" | "ALL";

@@ -19,7 +19,7 @@ import type { Snapshot } from "../../store/snapshot.ts";
 import type { Store } from "../../store/store.ts";
 import { type CommonOptions, count, type Io, printJson, storeFlag, undoOf } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
-import { define } from "./command.ts";
+import { defineCommand } from "./command.ts";
 import type { FlagId, FlagValues } from "./flags.ts";
 
 export const CHANGE_EXITS = "0 done, 1 failed, 2 usage, 3 refused, 10 no store, 11 store format too new, 12 another change came in between";
@@ -35,13 +35,13 @@ export function defineChange(
   summary: string,
   { flags, examples }: { readonly flags: readonly FlagId[]; readonly examples: readonly string[] },
 ): Command {
-  return define(program, name, summary, CHANGE_EXITS, flags).addHelpText(
+  return defineCommand(program, name, summary, CHANGE_EXITS, flags).addHelpText(
     "after",
-    `\nExamples:\n${examples.map((one) => `  chp ${one}\n`).join("")}`,
+    `\nExamples:\n${examples.map((example) => `  chp ${example}\n`).join("")}`,
   );
 }
 
-export function placeOf({ base, arch }: PlaceFlags): Where {
+export function placeFromFlags({ base, arch }: PlaceFlags): Where {
   return { ...(base !== undefined && { base }), ...(arch !== undefined && { architecture: arch }) };
 }
 

@@ -15,7 +15,7 @@ export type Register = (program: Command, io: Io) => void;
 const COMMON: readonly FlagId[] = ["store", "json", "quiet"];
 
 /** A command with its flags and exit codes. `common`: in place of those that all have. */
-export function define(
+export function defineCommand(
   program: Command,
   name: string,
   summary: string,

@@ -64,7 +64,7 @@ export const completionCommand: Register = (program, io) => {
     .argument("[words...]")
     .action(async (words: string[]) => {
       const found = await candidates(program, words, io).catch(() => []);
-      io.out(found.map((one) => `${one}\n`).join(""));
+      io.out(found.map((word) => `${word}\n`).join(""));
     });
 };
 
@@ -83,14 +83,14 @@ const ARGUMENTS: Readonly<Record<string, CandidateSource>> = {
   config: async () => [...SETTINGS.map(({ key }) => key), PROXY_DOMAIN],
   token: async (_program, options, io) => {
     const { tokens } = await (await openStore({ ...options, quiet: true }, io)).settings.read("tokens");
-    return tokens.map((one) => one.name);
+    return tokens.map((token) => token.name);
   },
   help: async (program) => [
     ...program
       .createHelp()
       .visibleCommands(program)
-      .map((one) => one.name()),
-    ...TOPICS.map((one) => one.name),
+      .map((command) => command.name()),
+    ...TOPICS.map((topic) => topic.name),
   ],
 };
 
@@ -99,19 +99,19 @@ export async function candidates(program: Command, words: readonly string[], io:
   const last = words.at(-1) ?? "";
   const before = words.slice(0, -1);
   const help = program.createHelp();
-  const command = program.commands.find((one) => one.name() === before[0]);
+  const command = program.commands.find((candidate) => candidate.name() === before[0]);
   const pending = command?.options.find((option) => option.long === before.at(-1) && (option.required || option.optional));
   const all = async (): Promise<readonly string[]> => {
     if (before.length > 0 && !command) return [];
     if (pending) return pending.argChoices ?? [];
     if (last.startsWith("-")) return help.visibleOptions(command ?? program).flatMap((option) => spellings(option, before));
-    if (!command) return help.visibleCommands(program).map((one) => one.name());
+    if (!command) return help.visibleCommands(program).map((candidate) => candidate.name());
     const store = before[before.indexOf("--store") + 1];
     const found = flagValue(FLAGS.store, before.includes("--store") ? store : undefined, io.environment);
     const options = typeof found === "string" ? { store: found } : {};
     return (await ARGUMENTS[command.name()]?.(program, options, io)) ?? command.registeredArguments[0]?.argChoices ?? [];
   };
-  const found = (await all()).filter((one) => one.startsWith(last) && printable(one) === one);
+  const found = (await all()).filter((word) => word.startsWith(last) && printable(word) === word);
   return [...new Set(found)].toSorted();
 }
 

@@ -8,7 +8,7 @@ import { type CommonOptions, count, type Io, note, printJson, showSize } from ".
 
 /** One archive that was made, or not. */
 export interface ArchiveResult {
-  readonly said: string;
+  readonly label: string;
   /** of the archive or its parts, and of what lies beside */
   readonly paths: readonly string[];
   readonly beside: readonly string[];
@@ -36,7 +36,7 @@ export function printPaths(done: readonly ArchiveResult[], heading: string | und
   const written = done.filter(({ paths }) => paths.length > 0);
   if (written.length === 0 || options.json) return;
   if (heading !== undefined) io.out(`${heading}\n`);
-  for (const { said, paths } of written) io.out(paths.map((path) => `${said}: ${path}\n`).join(""));
+  for (const { label: said, paths } of written) io.out(paths.map((path) => `${said}: ${path}\n`).join(""));
 }
 
 /** Prints all of it. Throws a failure where something is missing. */
@@ -62,14 +62,14 @@ function failOnLost(done: readonly ArchiveResult[], isPart: boolean, options: Co
   const lost = done.flatMap(({ exported }) => exported.failed);
   const [first] = lost;
   if (!first) return;
-  const kept = done.flatMap((one) => one.kept);
+  const kept = done.flatMap((archive) => archive.kept);
   if (lost.length === 1 && !isPart) throw withKeptWork(first.failure, kept);
   if (!options.json)
     for (const { name, failure } of lost)
       io.err(
         `${printable(`not exported: ${name}: ${failure.message}`)}\n${failure.next === undefined ? "" : `  ${printable(failure.next)}\n`}`,
       );
-  const names = [...new Set(lost.map((one) => one.name))].join(", ");
+  const names = [...new Set(lost.map((loss) => loss.name))].join(", ");
   const mayPass = lost.some(({ failure }) => failure instanceof Unavailable && failure.details.retryable);
   const next =
     kept.length > 0
@@ -92,14 +92,14 @@ function archiveJson({ paths, beside, exported, kept }: ArchiveResult) {
       name,
       type,
       id,
-      revisions: revisions.map((one) => one.revision),
-      resources: resources.map((one) => `${one.name}_${one.revision}`),
+      revisions: revisions.map((revision) => revision.revision),
+      resources: resources.map((resource) => `${resource.name}_${resource.revision}`),
       releases,
     })),
     snaps: exported.snaps.map(({ name, id, releases, revisions }) => ({
       name,
       id,
-      revisions: revisions.map((one) => one.revision),
+      revisions: revisions.map((revision) => revision.revision),
       releases,
     })),
     notes: exported.notes,

@@ -65,7 +65,7 @@ export async function readInput(file: string, io: Io, next?: string): Promise<st
 export interface ArchiveRequest {
   /** how the archive's name begins */
   readonly name: string;
-  readonly wish: ExportRequest;
+  readonly content: ExportRequest;
   readonly form: ArchiveForm;
   readonly closure: boolean;
   readonly without: ReadonlySet<Addition>;
@@ -74,7 +74,7 @@ export interface ArchiveRequest {
   /** where the new lock is written */
   readonly lockPath?: string;
   /** what is said of it when it is done */
-  readonly said: string;
+  readonly label: string;
 }
 
 export interface ExportSession {
@@ -165,12 +165,12 @@ async function exportArchive(
   const { exportDir, chunk, key, inventory, failFast, parallel } = settings;
   const now = Date.now();
   const name = await freeName(exportDir, request.name, now);
-  const identity = [request.wish, request.form, request.lock, [...request.without], upstream.addresses, settings.sinceText, chunk];
+  const identity = [request.content, request.form, request.lock, [...request.without], upstream.addresses, settings.sinceText, chunk];
   const opened = new Map<ExportResult["which"], WorkFolder>();
-  let came = 0;
+  let fetchedBytes = 0;
   const kept = (): KeptWork[] => {
     const folder = opened.get("all")?.path;
-    return folder === undefined || came === 0 ? [] : [{ bytes: came, folder }];
+    return folder === undefined || fetchedBytes === 0 ? [] : [{ bytes: fetchedBytes, folder }];
   };
   const open = async (which: "all" | "rest") => {
     const folder = await WorkFolder.open(exportDir, hashOf([which, ...identity]), chunk === undefined ? {} : { chunk });
@@ -181,7 +181,7 @@ async function exportArchive(
     const exported = await exportAll({
       upstream,
       client: remote,
-      request: request.wish,
+      request: request.content,
       ...(request.lock && { lock: request.lock }),
       ...(inventory && { inventory }),
       without: request.without,
@@ -199,7 +199,7 @@ async function exportArchive(
         const download = downloads.begin(label, size);
         return {
           advance: (bytes) => {
-            came += bytes;
+            fetchedBytes += bytes;
             download.advance(bytes);
           },
           end: (isWhole) => download.end(isWhole),
@@ -216,7 +216,7 @@ async function exportArchive(
       await writeFile(request.lockPath, exported.lock);
       beside.push(request.lockPath);
     }
-    return { said: request.said, paths: paths ?? [], beside, exported, kept: kept() };
+    return { label: request.label, paths: paths ?? [], beside, exported, kept: kept() };
   } catch (error) {
     throw error instanceof Failure ? withKeptWork(error, kept()) : error;
   } finally {
@@ -234,7 +234,7 @@ async function freeName(folder: string, name: string, now: number): Promise<stri
   const taken = await readdir(folder);
   for (let time = now; ; time += 1000) {
     const stamped = `${name}-${new Date(time).toISOString().replace(/[-:]|\..*/g, "")}`;
-    if (!taken.some((one) => one.startsWith(`${stamped}.`))) return stamped;
+    if (!taken.some((file) => file.startsWith(`${stamped}.`))) return stamped;
   }
 }
 
@@ -251,7 +251,7 @@ async function writeBeside(stem: string, { images }: ExportResult): Promise<stri
   }));
   const needed = neededImages(users, undefined);
   const credentials = skopeoCredentials(needed, ({ upstream }: NeededImage) =>
-    images.find((one) => one.reference === upstream && one.password !== ""),
+    images.find((image) => image.reference === upstream && image.password !== ""),
   );
   await writeFile(`${stem}.images.sh`, skopeoScript(needed, undefined), { mode: 0o755, flag: "wx" });
   if (credentials !== "") await writeFile(`${stem}.images.env`, credentials, { mode: 0o600, flag: "wx" });

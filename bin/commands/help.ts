@@ -47,13 +47,13 @@ export const helpCommand: Register = (program, io) => {
 /** A topic may be named by its beginning; a command of that name is printed first. */
 export function runHelp(program: Command, name: string | undefined, options: CommonOptions, io: Io): void {
   if (name === undefined) return program.outputHelp();
-  const command = program.commands.find((one) => one.name() === name);
-  const exact = TOPICS.filter((one) => one.name === name);
-  const found = exact.length > 0 ? exact : TOPICS.filter((one) => one.name.startsWith(name));
+  const command = program.commands.find((candidate) => candidate.name() === name);
+  const exact = TOPICS.filter((candidate) => candidate.name === name);
+  const found = exact.length > 0 ? exact : TOPICS.filter((candidate) => candidate.name.startsWith(name));
   const [topic] = found;
   if (!command && found.length !== 1)
     throw new Failure("usage", `there is ${found.length === 0 ? "no" : "more than one"} command or topic ${printable(name, 100)}`, {
-      next: `topics are ${(found.length > 0 ? found : TOPICS).map((one) => one.name).join(", ")}; chp help lists commands`,
+      next: `topics are ${(found.length > 0 ? found : TOPICS).map((candidate) => candidate.name).join(", ")}; chp help lists commands`,
     });
   if (options.json && topic) return printJson(topic, io);
   command?.outputHelp();

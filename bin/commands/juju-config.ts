@@ -7,14 +7,14 @@ import { openStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { CANONICAL, type StoreProxy, storeProxyOf, userData } from "../machine/storeproxy.ts";
 import { trustedCertificates } from "../machine/tls.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["publicUrlForJuju", "bootstrap", "bootstrapJuju"] as const;
 type JujuConfigFlags = FlagValues<typeof TAKES>;
 
 export const jujuConfigCommand: Register = (program, io) => {
-  define(program, "juju-config", "print the configuration file that juju bootstrap and add-model take", EXITS, TAKES)
+  defineCommand(program, "juju-config", "print the configuration file that juju bootstrap and add-model take", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: JujuConfigFlags) => runJujuConfig(options, io));
 };
@@ -42,13 +42,13 @@ export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<v
   const config = jujuConfig(url, proxy, certificates);
   let controller: ReturnType<typeof checkController> | undefined;
   if (options.bootstrap) {
-    const held = await snapshot.package(CONTROLLER_CHARM);
-    const pkg = held && offered(held, Date.now());
+    const stored = await snapshot.package(CONTROLLER_CHARM);
+    const pkg = stored && offered(stored, Date.now());
     const tracks = options.juju === undefined ? undefined : controllerTracks(options.juju);
     const [finding] = controllerFindings(pkg, tracks);
     if (finding) throw new Failure("failed", finding.what, { next: finding.next });
     controller = checkController(pkg, tracks);
-    const channels = controller.map((one) => one.channel).join(", ");
+    const channels = controller.map((release) => release.channel).join(", ");
     note(
       controller.length === 0 ? `Juju ${options.juju} needs no ${CONTROLLER_CHARM}` : `${CONTROLLER_CHARM} is held in ${channels}`,
       options,

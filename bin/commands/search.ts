@@ -4,11 +4,11 @@ import { ARCHITECTURES } from "../../src/catalog/snap.ts";
 import { SnapIndex } from "../../src/catalog/snapsearch.ts";
 import type { CommonOptions, Io } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 import { printSummaries, summaryOfPackage, summaryOfSnap } from "./list.ts";
 
 export const searchCommand: Register = (program, io) => {
-  define(program, "search", "search the charms, bundles and snaps that are held", EXITS)
+  defineCommand(program, "search", "search the charms, bundles and snaps that are held", EXITS)
     .argument("<word...>", "every word must be found in name, title, summary, description, publisher or the like")
     .addHelpText(
       "after",

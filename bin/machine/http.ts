@@ -8,7 +8,7 @@ import { pipeline } from "node:stream/promises";
 import { rootCertificates } from "node:tls";
 import { reason } from "../../src/errors.ts";
 
-export interface HttpReply {
+export interface BoundedReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: string;
@@ -72,7 +72,7 @@ export class NoReply extends Error {
 export function ask(
   url: string,
   { method = "GET", headers = {}, body, trusted = [], timeout = TIMEOUT, limit = MAX_BODY, signal }: HttpOptions = {},
-): Promise<HttpReply> {
+): Promise<BoundedReply> {
   return new Promise((resolve, reject) => {
     const request =
       new URL(url).protocol === "https:"

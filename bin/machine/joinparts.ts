@@ -100,20 +100,20 @@ function joined({ whole, parts }: Split, sums: PartSums | undefined): ImportSour
   const inOrder = [...parts].toSorted(([a], [b]) => a - b).map(([, source]) => source);
   const [{ name, path = name } = { name: whole }] = inOrder;
   const sizes = inOrder.map((part) => part.size ?? Number.NaN);
-  const size = sizes.reduce((sum, one) => sum + one, 0);
+  const size = sizes.reduce((sum, partSize) => sum + partSize, 0);
   return {
     name: join(dirname(name), whole),
     path: join(dirname(path), whole),
     ...(!Number.isNaN(size) && { size }),
     async *open() {
-      for (const part of inOrder) yield* sums ? checked(part, sums) : part.open();
+      for (const part of inOrder) yield* sums ? verifiedPart(part, sums) : part.open();
     },
     // The content may be refused before the end of the part that is wrong.
     async whyWrong() {
       if (!sums) return undefined;
       for (const part of inOrder) {
         try {
-          for await (const _ of checked(part, sums));
+          for await (const _ of verifiedPart(part, sums));
         } catch (error) {
           if (error instanceof Failure) return error;
           throw error;
@@ -125,7 +125,7 @@ function joined({ whole, parts }: Split, sums: PartSums | undefined): ImportSour
 }
 
 /** The bytes of a part. Throws a `refused` failure at its end where they are not those that are listed. */
-async function* checked(part: ImportSource, { where, digests }: PartSums): AsyncGenerator<Uint8Array> {
+async function* verifiedPart(part: ImportSource, { where, digests }: PartSums): AsyncGenerator<Uint8Array> {
   const summer = new Summer();
   for await (const chunk of part.open()) {
     summer.update(chunk);

@@ -6,7 +6,7 @@ import type { ImagePresence } from "../../src/catalog/readiness.ts";
 import { type Registry, splitPath } from "../../src/catalog/registry.ts";
 import { reason } from "../../src/errors.ts";
 import { mapBounded } from "../../src/parallel.ts";
-import { ask, type HttpOptions, type HttpReply, NoReply } from "./http.ts";
+import { ask, type HttpOptions, type BoundedReply, NoReply } from "./http.ts";
 
 export const NOT_ASKED: ImagePresence = { presence: "not asked" };
 
@@ -83,7 +83,7 @@ class RegistryClient {
     }
   }
 
-  async #manifest(name: string, reference: string): Promise<HttpReply> {
+  async #manifest(name: string, reference: string): Promise<BoundedReply> {
     const url = `${this.#url}/v2/${name.split("/").map(encodeURIComponent).join("/")}/manifests/${encodeURIComponent(reference)}`;
     const head = (authorization: string | undefined) =>
       ask(url, {

@@ -9,7 +9,7 @@ import { type SizedSource, sized, sizeOfTar, tarOfSources } from "../../src/impo
 import { readPem } from "../../src/settings/certificate.ts";
 import { parametersOf, type RemoteOption } from "../../src/wire/remoteimport.ts";
 import { URLS } from "../../src/wire/urls.ts";
-import { ask, type HttpOptions, type HttpReply, NoReply } from "./http.ts";
+import { ask, type HttpOptions, type BoundedReply, NoReply } from "./http.ts";
 import { type CommonOptions, type Io, note } from "./io.ts";
 import { progressOn } from "./progress.ts";
 
@@ -85,7 +85,7 @@ class ImportServer {
       const seconds = Math.min(60, Math.max(1, Number(reply.headers["retry-after"]) || 10));
       if (attempt === 1) say(`${this.#host} has enough imports to do: asking again every ${seconds} s`);
       await sleep(seconds * 1000, undefined, this.#common.signal && { signal: this.#common.signal }).catch(() => {
-        throw interrupted();
+        throw interruptedFailure();
       });
     }
   }
@@ -113,12 +113,12 @@ class ImportServer {
     return report as unknown as PrintedReport;
   }
 
-  async #ask(how: HttpOptions, parameters = "", sent = () => false): Promise<HttpReply> {
+  async #ask(how: HttpOptions, parameters = "", sent = () => false): Promise<BoundedReply> {
     const { headers, ...common } = this.#common;
     try {
       return await ask(`${this.#url}${parameters}`, { ...common, ...how, headers: { ...headers, ...how.headers } });
     } catch (error) {
-      if (this.#common.signal?.aborted) throw sent() ? unknownOutcome("interrupted", "interrupted") : interrupted();
+      if (this.#common.signal?.aborted) throw sent() ? unknownOutcome("interrupted", "interrupted") : interruptedFailure();
       throw error instanceof NoReply ? this.#unanswered(error, sent()) : error;
     }
   }
@@ -146,7 +146,7 @@ class ImportServer {
   }
 
   /** What the server says, in its words. */
-  #refusal({ status, headers, body }: HttpReply): Failure {
+  #refusal({ status, headers, body }: BoundedReply): Failure {
     const host = this.#host;
     if (status === 404)
       return new Failure("failed", `${host} takes no imports from other machines`, {
@@ -172,22 +172,22 @@ const ErrorReply = v.object({
   "error-list": v.array(v.object({ code: v.string(), message: v.string(), next: v.optional(v.string()) })),
 });
 
-const List = v.array(v.unknown());
+const AnyList = v.array(v.unknown());
 /** As much of a report as tells that it is one. */
 const Report = v.looseObject({
   generation: v.nullable(v.number()),
   undo: v.nullable(v.string()),
-  sources: List,
-  packages: List,
-  snaps: List,
-  notes: List,
-  ignored: List,
+  sources: AnyList,
+  packages: AnyList,
+  snaps: AnyList,
+  notes: AnyList,
+  ignored: AnyList,
   assertions: v.looseObject({ new: v.number(), known: v.number() }),
   bytes: v.looseObject({ new: v.number(), known: v.number() }),
-  missing: v.looseObject({ charms: List, resources: List, revisions: List, snapRevisions: List, snaps: List }),
+  missing: v.looseObject({ charms: AnyList, resources: AnyList, revisions: AnyList, snapRevisions: AnyList, snaps: AnyList }),
 });
 
-function interrupted(): Failure {
+function interruptedFailure(): Failure {
   return new Failure("interrupted", "interrupted: nothing was published");
 }
 
@@ -200,7 +200,7 @@ function unknownOutcome(kind: "failed" | "interrupted", message: string): Failur
 /** One file as it is; several as a tar, so that they are one step there. */
 function bodyOf(sources: readonly ImportSource[], progress: ReturnType<typeof progressOn>) {
   const watched = sources.map((source): ImportSource => ({ ...source, open: () => withProgress(source, progress) }));
-  const files = watched.filter((one): one is SizedSource => one.size !== undefined);
+  const files = watched.filter((source): source is SizedSource => source.size !== undefined);
   const [only] = watched;
   if (only && watched.length === 1) {
     const length: Record<string, string> = only.size === undefined ? {} : { "Content-Length": String(only.size) };

@@ -98,7 +98,7 @@ export async function trustedRoots(
   return [...all.values()];
 }
 
-export async function keepRoots(store: Store, roots: readonly Assertion[]): Promise<void> {
+export async function storeRoots(store: Store, roots: readonly Assertion[]): Promise<void> {
   const config = await store.settings.read("config");
   const text = encodeStream(roots.map((root) => root.text));
   if (config[ROOTS] !== text) await store.settings.write("config", { ...config, [ROOTS]: text });

@@ -46,7 +46,7 @@ export function readSettingsYaml(text: string, file: string): YamlSettings {
     else
       found.set(
         path,
-        valueOf(node, () => wrong(`${path} is neither text nor a list of texts`)),
+        yamlText(node, () => wrong(`${path} is neither text nor a list of texts`)),
       );
   };
   walk(parsed.contents, "");
@@ -62,7 +62,7 @@ function whyLeftOut(key: string): string | undefined {
   return setBy === undefined ? whyUnsupported(key) : `${setBy} sets it`;
 }
 
-function valueOf(node: unknown, wrong: () => Error): string {
+function yamlText(node: unknown, wrong: () => Error): string {
   if (node === null) return "";
   if (isScalar(node)) return node.value === null ? "" : spelled(node);
   if (!isSeq(node)) throw wrong();

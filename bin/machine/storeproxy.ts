@@ -6,7 +6,7 @@ import type { AssertionSet } from "../../src/catalog/assertionset.ts";
 export const CANONICAL = "canonical";
 export const DROP_IN = "/etc/systemd/system/snapd.service.d/chp.conf";
 
-interface HeldStore {
+interface StoreAssertion {
   readonly id: string;
   /** as the assertion spells it */
   readonly url: unknown;
@@ -16,25 +16,25 @@ interface HeldStore {
 
 export interface StoreProxy {
   /** a verified `store` assertion that names host and port of the public URL */
-  readonly fitting: (HeldStore & { readonly url: string }) | undefined;
+  readonly fitting: (StoreAssertion & { readonly url: string }) | undefined;
   readonly why: string;
 }
 
 /** The newest assertion for a URL counts, which is the one that is served. */
-export function storeProxyOf(held: AssertionSet, publicUrl: string | undefined): StoreProxy {
-  const stores: HeldStore[] = held
+export function storeProxyOf(assertions: AssertionSet, publicUrl: string | undefined): StoreProxy {
+  const stores: StoreAssertion[] = assertions
     .ofType("store")
-    .flatMap(({ type, key }) => held.verified(type, key).slice(0, 1))
+    .flatMap(({ type, key }) => assertions.verified(type, key).slice(0, 1))
     .toSorted((a, b) => Date.parse(header(b, "timestamp")) - Date.parse(header(a, "timestamp")))
-    .map((one) => ({ id: header(one, "store"), url: one.headers.get("url"), authority: one.authority }));
+    .map((assertion) => ({ id: header(assertion, "store"), url: assertion.headers.get("url"), authority: assertion.authority }));
   const fitting = stores.find(
-    (one): one is HeldStore & { readonly url: string } =>
-      publicUrl !== undefined && typeof one.url === "string" && sameHost(one.url, publicUrl),
+    (store): store is StoreAssertion & { readonly url: string } =>
+      publicUrl !== undefined && typeof store.url === "string" && sameHost(store.url, publicUrl),
   );
   return { fitting, why: fitting ? `the store assertion ${fitting.id} names the public URL` : whyNot(stores, publicUrl) };
 }
 
-function whyNot([first]: readonly HeldStore[], url: string | undefined): string {
+function whyNot([first]: readonly StoreAssertion[], url: string | undefined): string {
   if (first === undefined)
     return "no store assertion is held, and snapd takes none but those that Canonical signed; a registered store's proxy.assert can be imported";
   if (typeof first.url !== "string") return `the held store assertion ${first.id} has no url, which snapd needs`;

@@ -11,7 +11,7 @@ import type { Store } from "../../store/store.ts";
 const CHECK_INTERVAL = 1000;
 
 /** Stores a certificate and its key in place of the one before. */
-export async function keepCertificate(store: Store, certificate: StoredCertificate, key: string): Promise<void> {
+export async function storeCertificate(store: Store, certificate: StoredCertificate, key: string): Promise<void> {
   const [before] = (await store.settings.read("tlsSecret")).keys;
   await store.settings.writeCertificate(certificate, { keys: [key, ...(before === undefined ? [] : [before])] });
 }
@@ -25,7 +25,7 @@ export function trustedCertificate({ authority, certificate }: StoredCertificate
 export async function servedCertificate(store: Store, settings: ReadonlyMap<string, SettingValue>): Promise<StoredCertificate | undefined> {
   const file = settings.get("tls-cert")?.values[0];
   if (file === undefined) return store.settings.read("tls");
-  const { certificates } = readPem(readText(file, "tls-cert"), file);
+  const { certificates } = readPem(readCertificateFile(file, "tls-cert"), file);
   if (certificates.length === 0) throw new Failure("usage", `there is no certificate in ${file}, the tls-cert`);
   return { certificate: certificates.map(String).join(""), names: [] };
 }
@@ -46,7 +46,7 @@ export async function servedPair(store: Store, settings: ReadonlyMap<string, Set
   const [cert, key] = ["tls-cert", "tls-key"].map((name) => settings.get(name)?.values[0]);
   if (cert !== undefined && key !== undefined)
     return readCertificateAndKey(
-      `${readText(cert, "tls-cert")}\n${cert === key ? "" : readText(key, "tls-key")}`,
+      `${readCertificateFile(cert, "tls-cert")}\n${cert === key ? "" : readCertificateFile(key, "tls-key")}`,
       cert === key ? cert : `${cert} and ${key}`,
     );
   if (cert !== undefined || key !== undefined)
@@ -56,10 +56,10 @@ export async function servedPair(store: Store, settings: ReadonlyMap<string, Set
     throw new Failure("usage", "--tls-listen needs a certificate", {
       next: "chp import-certificate --selfsigned makes one; or name files with --tls-cert FILE --tls-key FILE",
     });
-  return { cert: stored.certificate, key: await keyOf(store, stored) };
+  return { cert: stored.certificate, key: await privateKeyOf(store, stored) };
 }
 
-async function keyOf(store: Store, { certificate }: StoredCertificate): Promise<string> {
+async function privateKeyOf(store: Store, { certificate }: StoredCertificate): Promise<string> {
   const { keys } = await store.settings.read("tlsSecret").catch((error: unknown) => {
     if (error instanceof Failure) throw error;
     throw new Failure("failed", `cannot read the private key in ${store.storage.place}/secrets: ${reason(error).split(",")[0]}`, {
@@ -75,7 +75,7 @@ async function keyOf(store: Store, { certificate }: StoredCertificate): Promise<
   });
 }
 
-function readText(file: string, what: string): string {
+function readCertificateFile(file: string, what: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
@@ -83,7 +83,7 @@ function readText(file: string, what: string): string {
   }
 }
 
-export interface Watch {
+export interface CertificateWatch {
   readonly load: () => Promise<CertificateAndKey>;
   /** what is served now */
   readonly shown: CertificateAndKey;
@@ -93,7 +93,7 @@ export interface Watch {
 }
 
 /** Looks each second whether certificate or key are others. What cannot be served leaves the old ones. Ends it when called. */
-export function watchCertificate({ load, shown, renew, failed }: Watch): () => void {
+export function watchCertificate({ load, shown, renew, failed }: CertificateWatch): () => void {
   let [current, reported, busy] = [shown, "", false];
   const look = async () => {
     if (busy) return;

@@ -54,7 +54,7 @@ async function fetchOfNode(ca: string[], proxies: Proxies): Promise<Transport> {
 
 /** A proxy as the environment names it; HOST:PORT is one, too. */
 function proxyOf(protocol: string, environment: Io["environment"]): Proxies[string] {
-  const name = PROXIES[protocol]?.find((one) => environment[one]);
+  const name = PROXIES[protocol]?.find((variable) => environment[variable]);
   if (name === undefined) return undefined;
   const text = environment[name] ?? "";
   const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`;

@@ -67,7 +67,7 @@ export class WorkFolder implements RandomAccessOutput {
    */
   static async open(exportDir: string, key: string, { chunk }: { readonly chunk?: number } = {}): Promise<WorkFolder> {
     if (!/^[0-9a-f]{8,64}$/.test(key)) throw new Error(`internal error: ${key} is no key of a work folder`);
-    return guarded(exportDir, async () => {
+    return explainingDiskErrors(exportDir, async () => {
       const folder = join(exportDir, `.chp-export-${key}`);
       const lock = await WorkLock.take(folder);
       const opened = new WorkFolder(exportDir, folder, lock, chunk);
@@ -383,7 +383,7 @@ export class WorkFolder implements RandomAccessOutput {
   }
 
   #run<T>(work: () => Promise<T>): Promise<T> {
-    const done = guarded(this.#place, () => {
+    const done = explainingDiskErrors(this.#place, () => {
       this.#lock.check();
       return work();
     });
@@ -395,10 +395,10 @@ export class WorkFolder implements RandomAccessOutput {
 
 /** Makes the folder that archives go to, where it is not there yet. Throws a `failed` failure. */
 export async function makeExportDir(folder: string): Promise<void> {
-  await guarded(folder, () => fs.mkdir(folder, { recursive: true }));
+  await explainingDiskErrors(folder, () => fs.mkdir(folder, { recursive: true }));
 }
 
-async function guarded<T>(place: string, work: () => Promise<T>): Promise<T> {
+async function explainingDiskErrors<T>(place: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

@@ -156,7 +156,7 @@ export interface ImportStore {
   /** why a generation before the newest is read; undefined: it is not */
   readonly damage: Failure | undefined;
   snapshot(): CatalogView | Promise<CatalogView>;
-  mendable(base: CatalogView, mended: (one: RepairedEntry) => void): CatalogView;
+  withRepairs(base: CatalogView, mended: (one: RepairedEntry) => void): CatalogView;
   publish<T>(time: string, draft: (base: CatalogView) => Promise<Drafted<T>>): Promise<Published<T>>;
   has(digest: Digest): boolean;
   digestOf(manifest: Package | Snap | readonly StoredAssertion[]): Digest;

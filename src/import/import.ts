@@ -139,7 +139,7 @@ export async function importSources(
     const trust = new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]);
     const draft = async (newest: CatalogView) => {
       const mended: RepairedEntry[] = [];
-      const base = store.mendable(newest, (one) => void mended.push(one));
+      const base = store.withRepairs(newest, (one) => void mended.push(one));
       const merged = await mergeAll(reading, base, options);
       const imported = await importSnaps(reading.snaps, await snapBase(base), {
         trust,

@@ -54,8 +54,8 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
     const [cache, key] = [results.of(snapshot, current), fieldsKey(fields)];
     const answer = async ({ query, refusal }: CharmRefreshItem) => {
       const name = `${c.env.origin} ${key} ${queryKey(query)}`;
-      const before = refusal ? undefined : cache.get(name);
-      if (before !== undefined) return before;
+      const cached = refusal ? undefined : cache.get(name);
+      if (cached !== undefined) return cached;
       const stored = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
       const known = knownTo(query, stored);
       const pkg = known && retarget(known, current);
@@ -76,7 +76,7 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
     return replyWith(charmRefreshReply(replies));
   });
 
-  /** One charm that is damaged must not keep the others of a model from being refreshed. */
+  /** A damaged charm must not prevent the refresh of the others of a model. */
   function damagedResult(c: Context<Env>, query: CharmRefreshItem["query"], error: unknown): string {
     return refusedResult(query, undefined, { code: "api-error", message: damageMessage(c.env, log, error) });
   }
@@ -129,7 +129,7 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
 
   return { dialect: "charmhub", routes: [refresh, info, find, revisions, charmFile, resourceFile] };
 
-  /** The variant of an image that was written for a registry of now or lately. Every URL names bytes that never change. */
+  /** The JSON of an image for the current or a former registry, whichever has this sha256: the content of a URL never changes. */
   async function sendImage(c: Context<Env>, resource: ResourceRevision, sha256: string): Promise<Response> {
     const { current, former } = await registries();
     for (const registry of [current, ...former]) {
@@ -166,7 +166,7 @@ function readCharmSearch(query: (name: string) => string | undefined): Question 
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== ""));
 }
 
-/** Of the charms that a bundle names; empty where one is not stored. */
+/** Ids of the charms that a bundle names, by name; empty: the charm is not stored. */
 async function charmIdsOf(snapshot: Offer, pkg: Package): Promise<Map<string, string>> {
   const ids = (newestRevision(pkg)?.charms ?? []).map(async (name) => {
     const charm = await undefinedIfCorrupt(snapshot.package(name));

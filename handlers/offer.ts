@@ -1,4 +1,4 @@
-/** What is offered now: a generation, with the overrides that are in force applied to its channel maps. */
+/** What is offered now: a generation with its active overrides applied to the channel maps. */
 
 import type { StoredPackage } from "../src/catalog/change.ts";
 import { offered, spanOf } from "../src/catalog/override.ts";
@@ -10,11 +10,11 @@ import type { Store } from "../store/store.ts";
 /** Milliseconds since 1970. */
 export type Clock = () => number;
 
-/** One consistent view of a generation until an override begins or ends in it. Handlers use one for a whole request. */
+/** One consistent view of a generation, valid until one of its overrides begins or ends. A handler uses the same one for a whole request. */
 export class Offer {
   readonly of: Snapshot;
   readonly #clock: Clock;
-  /** the span of time in which everything that was read here is offered like this */
+  /** the time span in which everything that was read here stays as it is */
   #from = Number.NEGATIVE_INFINITY;
   #until = Number.POSITIVE_INFINITY;
 
@@ -23,7 +23,7 @@ export class Offer {
     this.#clock = clock;
   }
 
-  /** Whether something that was read here is offered differently by now; then what was built from it is out of date, too. */
+  /** Whether an override that affects something read here has begun or ended; then everything built from it is out of date. */
   get isExpired(): boolean {
     const now = this.#clock();
     return now < this.#from || now >= this.#until;
@@ -83,9 +83,9 @@ export class Offer {
   }
 }
 
-/** What handlers read of a store. */
+/** The store as handlers read it. */
 export interface Offers extends Pick<Store, "blob" | "text"> {
-  /** the newest generation: another object when it is another, and when an override has ended */
+  /** the newest generation; a new object for a new generation, and when an override begins or ends */
   snapshot(): Offer | Promise<Offer>;
 }
 

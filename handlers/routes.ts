@@ -1,4 +1,4 @@
-/** What a handler file gives to the application: routes, and the dialect of their errors. */
+/** An API: its routes, and the dialect of its errors. */
 
 import type { Context } from "hono";
 import type { UrlEntry } from "../src/wire/urls.ts";

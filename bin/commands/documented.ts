@@ -86,7 +86,8 @@ const documentedOverrideCommand =
           await openStore(options, io),
           `override ${name} ${texts.join(" ")}`,
           (base) => findSnapFirst(base, name),
-          (stored, now) => assignments.reduce((pkg, { channel, revision }) => override(pkg, revision, channel, {}, { reason }, now), stored),
+          (stored, now) =>
+            assignments.reduce((pkg, { channel, revision }) => override(pkg, revision, channel, {}, { reason }, now), stored),
         );
         if (options.json) return reportChanges(generation, [update], options, io);
         const lines = overrideMoves(update.before, update.after).flatMap((move) =>
@@ -140,7 +141,8 @@ const documentedOverridesCommands: Register = (program, io) => {
       );
       if (options.json) return reportChanges(generation, [update], options, io);
       const lines = overrideMoves(update.before, update.after).map(
-        (move) => `${showOverriddenPlace(update.after, move)} is ${move.without === null ? "closed" : `tracking upstream (revision ${move.without})`}`,
+        (move) =>
+          `${showOverriddenPlace(update.after, move)} is ${move.without === null ? "closed" : `tracking upstream (revision ${move.without})`}`,
       );
       printChange(lines, generation, 1, options, io);
     });

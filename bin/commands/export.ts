@@ -110,7 +110,8 @@ export async function runExportBundle(name: string, options: BundleFlags, io: Io
   const prints = options.onlyPrintYaml !== undefined && !/^(false|no|0)$/i.test(String(options.onlyPrintYaml));
   await runSession(options, io, async (session) => {
     if (prints) io.out(await resolveBundleYaml(session.upstream, session.remote, bundle));
-    else await session.archive({ ...PLAIN, name, content: request, form: "documented", label: `Successfully exported charm bundle ${name}` });
+    else
+      await session.archive({ ...PLAIN, name, content: request, form: "documented", label: `Successfully exported charm bundle ${name}` });
   });
 }
 
@@ -121,7 +122,14 @@ export async function runExportCharms(file: string, options: ExportFlags, io: Io
   const { charms, notes } = readSiteFile(manifest, inputName(file), defaultsOf({ ...options, channel }));
   const request = { charms, bundles: [], snaps: [], without: [], notes };
   await runSession(options, io, (session) =>
-    session.archive({ ...PLAIN, name: "charms-export", content: request, form: "documented", manifest, label: "Successfully exported charms to" }),
+    session.archive({
+      ...PLAIN,
+      name: "charms-export",
+      content: request,
+      form: "documented",
+      manifest,
+      label: "Successfully exported charms to",
+    }),
   );
 }
 

@@ -75,7 +75,10 @@ export async function runImportCertificate(options: CertificateFlags, io: Io): P
     // What a flag says is not known the next time.
     const extra = [...new Set([...(stored?.names ?? []), ...names, ...(options.publicUrl === undefined ? [] : own)])];
     const storedAuthority = await store.settings.read("authority");
-    authority = storedAuthority && !isEnding(storedAuthority, now) ? storedAuthority : await createAuthority(`chp CA ${new Date(now).toISOString().slice(0, 19)}Z`, now);
+    authority =
+      storedAuthority && !isEnding(storedAuthority, now)
+        ? storedAuthority
+        : await createAuthority(`chp CA ${new Date(now).toISOString().slice(0, 19)}Z`, now);
     if (authority !== storedAuthority) {
       await store.settings.write("authority", authority);
       if (storedAuthority) note("the authority was at its end: a new one was made, which clients have to trust anew", options, io);

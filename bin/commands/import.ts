@@ -16,7 +16,7 @@ import { type Io, note, printJson, undoOf } from "../machine/io.ts";
 import { checkSpace, openOrCreateStore, storeFolder, withStoreUnchanged } from "../machine/openstore.ts";
 import { progressOn } from "../machine/progress.ts";
 import { importTo } from "../machine/remoteimport.ts";
-import { acceptedKeys, storeRoots, loadSettings, registryOf, trustedRoots } from "../machine/settings.ts";
+import { acceptedKeys, loadSettings, registryOf, storeRoots, trustedRoots } from "../machine/settings.ts";
 import { unsquash } from "../machine/unsquash.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";

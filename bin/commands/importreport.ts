@@ -91,7 +91,9 @@ function renderOverride({ overrides }: Pick<PackageReport, "overrides">, row: Pa
 }
 
 function renderEndCommands({ name, overrides }: Pick<PackageReport, "name" | "overrides">, options: CommonOptions): string[] {
-  return [...new Set(overrides.map((override) => override.channel))].map((channel) => `  end it: ${endCommand(name, channel)}${storeFlag(options)}`);
+  return [...new Set(overrides.map((override) => override.channel))].map(
+    (channel) => `  end it: ${endCommand(name, channel)}${storeFlag(options)}`,
+  );
 }
 
 function renderSummary(report: ImportReport, policy: ChannelPolicy): string {

@@ -26,7 +26,12 @@ export async function runList(options: CommonOptions, io: Io): Promise<void> {
 }
 
 /** `otherwise`: said where there is nothing. */
-export function printSummaries(summaries: readonly (PackageSummary | SnapSummary)[], otherwise: string, options: CommonOptions, io: Io): void {
+export function printSummaries(
+  summaries: readonly (PackageSummary | SnapSummary)[],
+  otherwise: string,
+  options: CommonOptions,
+  io: Io,
+): void {
   if (options.json) return printJson(summaries, io);
   if (summaries.length === 0) return note(otherwise, options, io);
   const rows = summaries.map((summary) => {
@@ -82,7 +87,9 @@ function overriddenOf(pkg: Package | Snap): string[] {
 
 /** Bytes of its revisions and components, each blob once. */
 export function sizeOfSnap(snap: Snap): number {
-  const blobs = new Map([...snap.revisions, ...snap.components.flatMap((c) => c.revisions)].map((revision) => [revision.blob, revision.size]));
+  const blobs = new Map(
+    [...snap.revisions, ...snap.components.flatMap((c) => c.revisions)].map((revision) => [revision.blob, revision.size]),
+  );
   return [...blobs.values()].reduce((sum, size) => sum + size, 0);
 }
 

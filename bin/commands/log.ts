@@ -12,7 +12,9 @@ export const logCommand: Register = (program, io) => {
 export async function runLog(options: CommonOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const numbers = (await store.generationNumbers()).toReversed();
-  const generations = (await Promise.all(numbers.map((number) => store.generation(number)))).filter((generation) => generation !== undefined);
+  const generations = (await Promise.all(numbers.map((number) => store.generation(number)))).filter(
+    (generation) => generation !== undefined,
+  );
   if (options.json) return printJson(generations, io);
   if (generations.length === 0) return note("nothing was ever imported; next: chp import FILE", options, io);
   io.out(

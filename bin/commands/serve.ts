@@ -60,7 +60,7 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
   if (snapshot.names.length + snapshot.snapNames.length === 0)
     note(`the store in ${store.storage.place} is empty; chp import FILE fills it while this serves`, options, io);
 
-  // Without it sessions last as long as this process, and are taken by no other.
+  // Without a stored key, sessions end with this process and are valid nowhere else.
   const session = await store.settings.read("session").catch(() => undefined);
   const { log, flush } = createLog((text) => io.log(text));
   const app = createApp({
@@ -92,7 +92,7 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
       listeners.push(...certified);
       unwatch = watchCertificate({
         load,
-        shown: tls,
+        served: tls,
         renew: async (pair) => {
           for (const listener of certified) await listener.renew(pair);
           log({ level: "info", message: "the certificate was changed", expires: certificateFacts(pair.cert).notAfter });
@@ -110,7 +110,7 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
   }
 }
 
-/** The tokens as they are at this moment. Who can't read them can't write into the store either: there is no remote import. */
+/** The current tokens. A user who can't read them can't write into the store either: remote import is off then. */
 async function acceptedTokens(store: Store, log: Log): Promise<readonly Token[]> {
   try {
     return (await store.settings.read("tokens")).tokens;

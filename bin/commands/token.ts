@@ -9,7 +9,13 @@ const TAKES = ["tokenUntil", "revoke", "list"] as const;
 type TokenFlags = FlagValues<typeof TAKES>;
 
 export const tokenCommand: Register = (program, io) => {
-  defineCommand(program, "token", "make, list and revoke the tokens that chp import --to needs; one switches remote import on", EXITS, TAKES)
+  defineCommand(
+    program,
+    "token",
+    "make, list and revoke the tokens that chp import --to needs; one switches remote import on",
+    EXITS,
+    TAKES,
+  )
     .argument("[name]", "what the token is called in lists and in the log; nothing to list all")
     .addHelpText("after", EXAMPLES)
     .action((name: string | undefined, options: TokenFlags) => runToken(name, options, io));
@@ -38,7 +44,12 @@ export async function runToken(name: string | undefined, options: TokenFlags, io
 async function listTokens(options: TokenFlags, io: Io): Promise<void> {
   const { tokens } = await (await openStore(options, io)).settings.read("tokens");
   const now = Date.now();
-  const shown = tokens.map((token) => ({ name: token.name, created: token.created, until: token.until ?? null, expired: isExpired(token, now) }));
+  const shown = tokens.map((token) => ({
+    name: token.name,
+    created: token.created,
+    until: token.until ?? null,
+    expired: isExpired(token, now),
+  }));
   if (options.json) return printJson(shown, io);
   if (tokens.length === 0) return note("there is no token, so remote import is off; chp token NAME makes one", options, io);
   const time = (text: string) => `${text.slice(0, 19)}Z`;

@@ -1,4 +1,4 @@
-/** `chp import --to URL`: the files go to a server that imports them, and its report comes back. */
+/** `chp import --to URL`: sends the files to a server, which imports them and returns its report. */
 
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,14 +7,15 @@ import { Failure, isFailureKind, printable, reason } from "../../src/errors.ts";
 import type { ImportSource, PrintedReport } from "../../src/import/import.ts";
 import { type SizedSource, sized, sizeOfTar, tarOfSources } from "../../src/import/remoteprotocol.ts";
 import { readPem } from "../../src/settings/certificate.ts";
+import { tryJson } from "../../src/wire/json.ts";
 import { parametersOf, type RemoteOption } from "../../src/wire/remoteimport.ts";
 import { URLS } from "../../src/wire/urls.ts";
-import { ask, type HttpOptions, type BoundedReply, NoReply } from "./http.ts";
+import { ask, type BoundedReply, type HttpOptions, NoReply } from "./http.ts";
 import { type CommonOptions, type Io, note } from "./io.ts";
 import { progressOn } from "./progress.ts";
 
 export interface RemoteImportOptions extends CommonOptions {
-  /** options that may go along */
+  /** options that are sent with the import */
   readonly sends: readonly RemoteOption[];
   readonly to?: string;
   readonly tokenFile?: string;
@@ -24,13 +25,13 @@ export interface RemoteImportOptions extends CommonOptions {
   readonly name?: string;
 }
 
-/** Of a report, which grows with what was imported. */
+/** Bytes of a report, which grows with the number of packages. */
 const MAX_REPORT = 256 * 2 ** 20;
 const TIMEOUT = 15_000;
-/** How often a server is asked that has too many imports at once. */
+/** Attempts while the server is busy with other imports. */
 const ATTEMPTS = 60;
 
-/** Imports on the server at `to` as one step, and gives its report. Throws a `Failure`, the server's own where it refused. */
+/** Imports the sources on the server at `to` as one generation, and returns its report. Fails with the failure of the server, if it refused. */
 export async function importTo(to: string, sources: readonly ImportSource[], options: RemoteImportOptions, io: Io): Promise<PrintedReport> {
   if (options.given?.["store"] !== undefined) throw new Failure("usage", "--to and --store are two places: give one of them");
   if (options.trust)
@@ -76,7 +77,7 @@ class ImportServer {
     this.#common = { headers: { Authorization: `Bearer ${token}` }, trusted, signal };
   }
 
-  /** Returns where the server would take an import. Asked first: who refuses a body may close the connection before its reply is read. */
+  /** Resolves once the server would accept an import. Called first: a refusal during the upload may close the connection before it is read. */
   async admits(say: (text: string) => void): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       const reply = await this.#ask({ timeout: TIMEOUT });
@@ -145,7 +146,7 @@ class ImportServer {
     return fail(`cannot import into ${host}: ${why}`, "nothing was published; run the same command again");
   }
 
-  /** What the server says, in its words. */
+  /** The failure that a reply describes. */
   #refusal({ status, headers, body }: BoundedReply): Failure {
     const host = this.#host;
     if (status === 404)
@@ -173,7 +174,7 @@ const ErrorReply = v.object({
 });
 
 const AnyList = v.array(v.unknown());
-/** As much of a report as tells that it is one. */
+/** The fields by which a report is recognized. */
 const Report = v.looseObject({
   generation: v.nullable(v.number()),
   undo: v.nullable(v.string()),
@@ -197,7 +198,7 @@ function unknownOutcome(kind: "failed" | "interrupted", message: string): Failur
   });
 }
 
-/** One file as it is; several as a tar, so that they are one step there. */
+/** A single file is sent as it is; several are sent as a tar, so that they become one generation. */
 function bodyOf(sources: readonly ImportSource[], progress: ReturnType<typeof progressOn>) {
   const watched = sources.map((source): ImportSource => ({ ...source, open: () => withProgress(source, progress) }));
   const files = watched.filter((source): source is SizedSource => source.size !== undefined);
@@ -231,9 +232,9 @@ async function* withProgress(source: ImportSource, progress: ReturnType<typeof p
   }
 }
 
-/** From the environment or a file: a command line is read by everybody on the machine. */
+/** Reads the token from the environment or a file: everybody on the machine can read a command line. */
 function tokenOf({ tokenFile, given }: RemoteImportOptions, io: Io): string {
-  // The token itself wins over a file that only the environment names.
+  // CHP_TOKEN wins over a file that only the environment names.
   const fromFile = given?.["tokenFile"] !== undefined || !io.environment["CHP_TOKEN"];
   const token = fromFile ? tokenFile && readTextFile(tokenFile, "the token") : io.environment["CHP_TOKEN"];
   if (token === undefined)
@@ -259,13 +260,5 @@ function readTextFile(file: string, what: string): string {
     return readFileSync(file, "latin1");
   } catch (error) {
     throw new Failure("usage", `cannot read ${printable(file)}, ${what}: ${reason(error).split(",")[0]}`, { cause: error });
-  }
-}
-
-function tryJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

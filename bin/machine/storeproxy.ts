@@ -1,4 +1,4 @@
-/** Whether snapd can be sent here by `proxy.store`, and what sends it here where it can't. */
+/** Whether `proxy.store` can point snapd at this store, and the configuration that does it otherwise. */
 
 import { header } from "../../src/assertions/assertion.ts";
 import type { AssertionSet } from "../../src/catalog/assertionset.ts";
@@ -8,19 +8,19 @@ export const DROP_IN = "/etc/systemd/system/snapd.service.d/chp.conf";
 
 interface StoreAssertion {
   readonly id: string;
-  /** as the assertion spells it */
+  /** as the assertion spells it, unchecked */
   readonly url: unknown;
-  /** who signed it */
+  /** the signer */
   readonly authority: string | undefined;
 }
 
 export interface StoreProxy {
-  /** a verified `store` assertion that names host and port of the public URL */
+  /** a verified `store` assertion with host and port of the public URL */
   readonly fitting: (StoreAssertion & { readonly url: string }) | undefined;
   readonly why: string;
 }
 
-/** The newest assertion for a URL counts, which is the one that is served. */
+/** Of several assertions for a URL the newest counts, as it is the one that is served. */
 export function storeProxyOf(assertions: AssertionSet, publicUrl: string | undefined): StoreProxy {
   const stores: StoreAssertion[] = assertions
     .ofType("store")
@@ -47,12 +47,12 @@ function sameHost(a: string, b: string): boolean {
   return URL.canParse(a) && URL.canParse(b) && new URL(a).host === new URL(b).host;
 }
 
-/** The base of assertions is the same: `/v2/assertions` follows it. */
+/** A systemd drop-in for snapd. Assertions have the same base URL: snapd appends `/v2/assertions`. */
 export function dropIn(url: string): string {
   return `[Service]\nEnvironment=SNAPPY_FORCE_API_URL=${url}/\nEnvironment=SNAPPY_FORCE_SAS_URL=${url}/\n`;
 }
 
-/** `commands`: the key under which what runs after the files are written; Juju takes no runcmd. */
+/** cloud-init user data. `commands`: the key of the commands that run after the files are written; Juju rejects runcmd. */
 export function userData(url: string, commands: "runcmd" | "preruncmd"): string {
   const content = dropIn(url).trimEnd().replace(/^/gm, "      ");
   return `write_files:

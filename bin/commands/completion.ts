@@ -1,4 +1,4 @@
-/** Completion of a shell's command line: the scripts ask chp itself, so they know what this chp knows. */
+/** Shell completion. The scripts call chp for the candidates, so they always match its version. */
 
 import { Argument, type Command, type Option } from "commander";
 import { printable } from "../../src/errors.ts";
@@ -13,7 +13,7 @@ import { TOPICS } from "./help.ts";
 const NAMES = "chp snap-store-proxy enterprise-store snap-proxy store-admin";
 const ASK = "__complete";
 
-/** What the shell sources. Where chp names nothing, files are completed. */
+/** The completion scripts. Without candidates from chp, the shell completes files. */
 const SCRIPTS = {
   bash: `# chp completion bash > /etc/bash_completion.d/chp
 _chp() {
@@ -77,7 +77,7 @@ const storedNames: CandidateSource = async (_program, options, io) => {
 
 const NAMING_COMMANDS = ["show", "release", "close", "default-track", "override", "end-override", "overrides", "remove"];
 
-/** What an argument of a command may be, besides a file. */
+/** Candidates for the arguments of commands, besides files. */
 const ARGUMENTS: Readonly<Record<string, CandidateSource>> = {
   ...Object.fromEntries(NAMING_COMMANDS.map((name) => [name, storedNames])),
   config: async () => [...SETTINGS.map(({ key }) => key), PROXY_DOMAIN],
@@ -94,7 +94,7 @@ const ARGUMENTS: Readonly<Record<string, CandidateSource>> = {
   ],
 };
 
-/** What the last of `words`, which may be empty, can become. */
+/** Candidates for the last of `words`, which may be empty. */
 export async function candidates(program: Command, words: readonly string[], io: Io): Promise<string[]> {
   const last = words.at(-1) ?? "";
   const before = words.slice(0, -1);
@@ -115,7 +115,7 @@ export async function candidates(program: Command, words: readonly string[], io:
   return [...new Set(found)].toSorted();
 }
 
-/** Its long flag, unless it was given and can't be given again. */
+/** The long flag, unless it is in `before` and can't be repeated. */
 function spellings(option: Option, before: readonly string[]): string[] {
   const again = option.parseArg !== undefined || !before.includes(option.long ?? "");
   return option.long && again ? [option.long] : [];

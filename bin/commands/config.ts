@@ -72,7 +72,7 @@ function printSettings(keys: readonly string[], settings: ReadonlyMap<string, Se
     rows.push({ key: PROXY_DOMAIN, value: url ? urlHost(url.values[0] ?? "") : null, source: url?.source ?? null });
   }
   if (options.json) return printJson(rows, io);
-  // Lines are shown as lines: PEM has them.
+  // Newlines are printed: PEM has them.
   if (keys.length > 0)
     return io.out(
       rows
@@ -98,7 +98,7 @@ function unchanged(text: string): string {
 
 const DOMAIN_IS = `${PROXY_DOMAIN}=`;
 
-/** Throws a `usage` failure where one of the `KEY=VALUE` texts can't be, before there is a store. */
+/** Fails with `usage` for an invalid `KEY=VALUE`, before a store is created. */
 function checkTexts(texts: readonly string[]): void {
   if (texts.some((text) => text.startsWith(DOMAIN_IS)) && texts.some((text) => text.startsWith("public-url=")))
     throw new Failure("usage", `${PROXY_DOMAIN} is the host of public-url: give one of them`);
@@ -116,12 +116,12 @@ async function saveChanges(texts: readonly string[], options: CommonOptions, io:
   note("saved; a running chp serve sees proxy.oci-registry.* within a second, and the rest when it is started again", options, io);
 }
 
-/** A value of the file as it is given on a command line; empty where there is none. */
+/** A stored value in the form of the command line; empty: not set. */
 function settingText(value: unknown): string {
   return (Array.isArray(value) ? value : [value]).filter((item) => typeof item === "string").join();
 }
 
-/** The documented domain as the setting that it is part of. */
+/** Translates the documented domain setting to public-url. */
 function translate(text: string, settings: ReadonlyMap<string, SettingValue>): string {
   if (!text.startsWith(DOMAIN_IS)) return text;
   const domain = text.slice(DOMAIN_IS.length);
@@ -130,7 +130,7 @@ function translate(text: string, settings: ReadonlyMap<string, SettingValue>): s
     : `public-url=${replaceHost(domain, settings.get("public-url")?.values[0] ?? listeningUrl(settings))}`;
 }
 
-/** What reaches the first address that is listened on, HTTPS before HTTP. */
+/** A URL for the first listening address, HTTPS before HTTP. */
 function listeningUrl(settings: ReadonlyMap<string, SettingValue>): string {
   const tls = settings.get("tls-listen")?.values[0];
   const port = (tls ?? settings.get("listen")?.values[0] ?? "80").split(":").at(-1);

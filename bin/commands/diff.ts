@@ -45,7 +45,7 @@ export async function runDiff(from: number, to: number | undefined, options: Com
     const [old, now] = [before.index[section], after.index[section]];
     for (const name of [...new Set([...Object.keys(old), ...Object.keys(now)])].toSorted()) {
       const rowOf = (rows: typeof old) => (Object.hasOwn(rows, name) ? rows[name]?.[0] : undefined);
-      if (rowOf(old) === rowOf(now)) continue; // most are, and are not read
+      if (rowOf(old) === rowOf(now)) continue; // unchanged packages are not read
       const read = (snapshot: Snapshot) => (section === "snaps" ? snapshot.snap(name) : snapshot.package(name));
       packages.push(...diffPackage(await read(before), await read(after)));
     }

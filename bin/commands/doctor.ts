@@ -19,6 +19,7 @@ import { type BundledCharm, imageFindings, jujuResults, storedResults } from "..
 import type { Registry } from "../../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFindings, hostOf } from "../../src/settings/certificate.ts";
+import { tryJson } from "../../src/wire/json.ts";
 import type { Store } from "../../store/store.ts";
 import { ask, NoReply } from "../machine/http.ts";
 import { count, type Io, printJson, printTable } from "../machine/io.ts";
@@ -89,7 +90,7 @@ interface Network {
   readonly trusted: readonly string[];
 }
 
-/** What the bundles name; of one that is released, only what its released revisions do. */
+/** The charms that bundles name; of a released bundle, only those of its released revisions. */
 async function charmsOfBundles(store: Store, packages: readonly Package[]): Promise<BundledCharm[]> {
   const named: BundledCharm[] = [];
   for (const { name, revisions, releases } of packages) {
@@ -156,7 +157,7 @@ function nextOf(failure: NoReply, domain: string): string {
 
 const LOOKUP_TIMEOUT = 5000;
 
-/** The finding that a name does not resolve here; undefined where it does. */
+/** A finding if the host name of `place` does not resolve here; undefined: it does, or is an address. */
 async function nameFinding(check: ReadinessCheck, place: string): Promise<ReadinessFinding | undefined> {
   const host = hostOf(place);
   if (isIP(host)) return undefined;
@@ -217,14 +218,6 @@ async function publicUrlResults(
     const failure = error instanceof NoReply ? error : new NoReply("", reason(error));
     if (failure.untrusted) return [certainFinding("public URL", `the certificate at ${url} is not taken: ${failure.message}`, RENEW)];
     return [certainFinding("public URL", `nothing answers at ${url}: ${failure.message}`, `chp serve; then: curl -sS ${place}`)];
-  }
-}
-
-function tryJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,4 +1,4 @@
-/** What only the documented names of chp have (a link `snap-store-proxy` to it): their own status, and what chp has no use for. */
+/** Commands of the documented programs, for a link like `snap-store-proxy` to chp: their own status and overrides, and commands without effect. */
 
 import { header } from "../../src/assertions/assertion.ts";
 import type { StoredPackage } from "../../src/catalog/change.ts";
@@ -17,7 +17,7 @@ import type { FlagValues } from "./flags.ts";
 import { overrideCommand } from "./override.ts";
 import { statusCommand } from "./status.ts";
 
-/** The status that the readers of a program's documents expect. */
+/** `status` as the documents of the program describe it. */
 export function statusCommandOf(name: ProgramName): Register {
   return name === "chp" ? statusCommand : documentedStatusCommand;
 }
@@ -64,7 +64,7 @@ export const airgapCommands: Register = (program, io) => {
   });
 };
 
-/** Overrides, as the readers of a program's documents write them. */
+/** The override commands as the documents of the program describe them. */
 export function overrideCommandsOf(name: ProgramName): Register {
   if (name === "chp") return overrideCommand;
   return (program, io) => {
@@ -103,7 +103,7 @@ function readAssignment(text: string): { channel: string; revision: number } {
   return { channel, revision: Number(revision) };
 }
 
-/** Canonical's overrides are of snaps alone. */
+/** The snap of that name before a charm: the documented overrides are for snaps. */
 async function findSnapFirst(base: Snapshot, name: string): Promise<StoredPackage> {
   return findPackage(base, name, (await base.snap(name)) !== undefined);
 }

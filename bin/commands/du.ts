@@ -24,9 +24,9 @@ Examples:
 interface BlobUse {
   readonly size: number;
   readonly kind: BlobRole["kind"];
-  /** `packages kafka`, of all that name it */
+  /** the packages that name it, like `packages kafka` */
   readonly owners: ReadonlySet<string>;
-  /** how often it is named */
+  /** how many references name it */
   readonly times: number;
 }
 
@@ -51,7 +51,7 @@ export async function runDu(options: CommonOptions, io: Io): Promise<void> {
       .map(([owner, sums]) => ({ name: owner.slice(owner.indexOf(" ") + 1), type: types.get(owner) ?? "charm", ...sums }))
       .toSorted((a, b) => b.size - a.size || (a.name < b.name ? -1 : 1)),
     kinds: [...kinds].map(([kind, sums]) => ({ kind, ...sums })).toSorted((a, b) => b.size - a.size),
-    /** bytes that would be there as often as they are named, were they not shared */
+    /** bytes that sharing blobs saves */
     saved: {
       betweenPackages: sum(all.map(({ size, owners }) => size * Math.max(0, owners.size - 1))),
       betweenRevisions: sum(all.map(({ size, owners, times }) => size * Math.max(0, times - Math.max(1, owners.size)))),
@@ -80,7 +80,7 @@ export async function runDu(options: CommonOptions, io: Io): Promise<void> {
   await failOnDamage(store);
 }
 
-/** Every blob on the disk. */
+/** Sizes of all blobs on the disk. */
 async function sizesOf(store: Store): Promise<Map<Digest, number>> {
   const sizes = new Map<Digest, number>();
   for (const folder of BLOB_FOLDERS)
@@ -92,7 +92,7 @@ async function sizesOf(store: Store): Promise<Map<Digest, number>> {
   return sizes;
 }
 
-/** What the newest generation names, and what only older ones do. */
+/** The blobs of the newest generation, and those that only older generations name. */
 async function usesOf(store: Store, sizes: ReadonlyMap<Digest, number>) {
   const uses = new Map<Digest, BlobUse>();
   const history = new Set<Digest>();

@@ -1,4 +1,4 @@
-/** `chp export`: on the connected side, an archive of what an air-gapped store is to hold. */
+/** `chp export`: writes an archive for an air-gapped store, on the connected side. */
 
 import { basename } from "node:path";
 import { Failure, printable } from "../../src/errors.ts";
@@ -11,7 +11,7 @@ import { EXPORT_FLAGS, type ExportFlags, inputName, readInput, runSession } from
 import { FLAGS, type FlagValues, flagValue } from "./flags.ts";
 
 const EXITS = "0 done, 1 failed, 2 usage, 3 a file given was refused, 4 partly done: the archive holds what could be had, 130 interrupted";
-/** Without the twin of --store: what CHP_STORE names is where imports go. */
+/** --store here has no environment variable: CHP_STORE names the store of imports. */
 const COMMON = ["exportedStore", "json", "quiet"] as const;
 
 const SITE_FLAGS = [...EXPORT_FLAGS, "file", "everything", "channels", "locked", "without"] as const;
@@ -116,7 +116,7 @@ export async function runExportBundle(name: string, options: BundleFlags, io: Io
 }
 
 export async function runExportCharms(file: string, options: ExportFlags, io: Io): Promise<void> {
-  // A file of charms says their channels, so there is no flag; the environment holds for all forms.
+  // The file determines the channels, so this form has no --channel; CHP_CHANNEL applies to all forms.
   const channel = flagValue(FLAGS.channels, undefined, io.environment) as SiteFlags["channel"];
   const manifest = await readInput(file, io);
   const { charms, notes } = readSiteFile(manifest, inputName(file), defaultsOf({ ...options, channel }));
@@ -158,7 +158,7 @@ const PLAIN = { closure: false, without: new Set<Addition>() } as const;
 
 type PlaceWords = Readonly<Partial<Record<"channel" | "arch" | "base" | "series", readonly string[] | undefined>>>;
 
-/** What the command line says of channels and systems, for what a file does not say it of. */
+/** Channels and systems of the command line: the defaults for entries of a file. */
 function defaultsOf({ channel, arch, base, series }: PlaceWords): Selection {
   const place = { channel, arch, base, series };
   return readSelection(Object.fromEntries(Object.entries(place).filter(([, words]) => words !== undefined)), COMMAND_LINE);

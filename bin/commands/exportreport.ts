@@ -1,4 +1,4 @@
-/** What `chp export` prints at its end: where the archives are, what else was written, what is missing. */
+/** The final report of `chp export`: the archives, other files that were written, and what is missing. */
 
 import { basename } from "node:path";
 import { Failure, printable } from "../../src/errors.ts";
@@ -6,24 +6,25 @@ import { Unavailable } from "../../src/export/client.ts";
 import type { ExportResult } from "../../src/export/export.ts";
 import { type CommonOptions, count, type Io, note, printJson, showSize } from "../machine/io.ts";
 
-/** One archive that was made, or not. */
+/** The result of one archive, complete or not. */
 export interface ArchiveResult {
   readonly label: string;
-  /** of the archive or its parts, and of what lies beside */
+  /** of the archive or its parts */
   readonly paths: readonly string[];
+  /** paths of the files beside it: image script, credentials, lock */
   readonly beside: readonly string[];
   readonly exported: ExportResult;
-  /** nothing where all of it came */
+  /** empty: the archive is complete */
   readonly kept: readonly KeptWork[];
 }
 
-/** What the same command goes on with. */
+/** Downloaded bytes that the same command will reuse. */
 export interface KeptWork {
   readonly bytes: number;
   readonly folder: string;
 }
 
-/** The failure, with what of the work is not lost. */
+/** Adds to a failure what the same command will reuse. */
 export function withKeptWork(failure: Failure, kept: readonly KeptWork[]): Failure {
   if (kept.length === 0) return failure;
   const { kind, message, next = "run the same command again: it goes on from there" } = failure;
@@ -31,7 +32,7 @@ export function withKeptWork(failure: Failure, kept: readonly KeptWork[]): Failu
   return new Failure(kind, `${message}; ${places.join(", ")}`, { next, cause: failure });
 }
 
-/** Where the archives are that came about. */
+/** Prints the paths of the archives that were written. */
 export function printPaths(done: readonly ArchiveResult[], heading: string | undefined, options: CommonOptions, io: Io): void {
   const written = done.filter(({ paths }) => paths.length > 0);
   if (written.length === 0 || options.json) return;
@@ -39,7 +40,7 @@ export function printPaths(done: readonly ArchiveResult[], heading: string | und
   for (const { label: said, paths } of written) io.out(paths.map((path) => `${said}: ${path}\n`).join(""));
 }
 
-/** Prints all of it. Throws a failure where something is missing. */
+/** Prints the report. Fails if something is missing. */
 export function reportArchives(done: readonly ArchiveResult[], heading: string | undefined, options: CommonOptions, io: Io): void {
   if (done.length === 0) return;
   if (options.json) printJson({ archives: done.map(archiveJson) }, io);
@@ -57,7 +58,7 @@ export function reportArchives(done: readonly ArchiveResult[], heading: string |
   failOnLost(done, written.length > 0, options, io);
 }
 
-/** Fails where something was lost; says again what, since that may have been said hours ago. */
+/** Fails if something was not exported, and lists it again: the first message may be hours old. */
 function failOnLost(done: readonly ArchiveResult[], isPart: boolean, options: CommonOptions, io: Io): void {
   const lost = done.flatMap(({ exported }) => exported.failed);
   const [first] = lost;

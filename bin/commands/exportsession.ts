@@ -1,4 +1,4 @@
-/** One run of `chp export`: what it needs of this machine is opened, each archive is made, and at the end the result is reported. */
+/** One run of `chp export`: opens upstream and export folder, makes each archive, and reports the results. */
 
 import { createHash } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
@@ -24,7 +24,7 @@ import { makeExportDir, WorkFolder } from "../machine/workfolder.ts";
 import { type ArchiveResult, type KeptWork, printPaths, reportArchives, withKeptWork } from "./exportreport.ts";
 import { type FlagValues, PUBLIC } from "./flags.ts";
 
-/** The flags that all forms of it have. */
+/** The flags of all forms of `chp export`. */
 export const EXPORT_FLAGS = [
   "archs",
   "bases",
@@ -41,12 +41,12 @@ export const EXPORT_FLAGS = [
 ] as const;
 export type ExportFlags = FlagValues<typeof EXPORT_FLAGS>;
 
-/** How messages name the file. */
+/** The name of an input file in messages. */
 export function inputName(file: string): string {
   return file === "-" ? "standard input" : file;
 }
 
-/** The text of a file, or of standard input where it is `-`. `next`: what to do where it cannot be read. */
+/** The text of a file, or of standard input for `-`. Fails with `usage`, with `next` as the next step. */
 export async function readInput(file: string, io: Io, next?: string): Promise<string> {
   try {
     if (file !== "-") return await readFile(file, "utf8");
@@ -61,9 +61,9 @@ export async function readInput(file: string, io: Io, next?: string): Promise<st
   }
 }
 
-/** One archive that is to be made. */
+/** One archive to make. */
 export interface ArchiveRequest {
-  /** how the archive's name begins */
+  /** the beginning of the archive's name */
   readonly name: string;
   readonly content: ExportRequest;
   readonly form: ArchiveForm;
@@ -71,20 +71,20 @@ export interface ArchiveRequest {
   readonly without: ReadonlySet<Addition>;
   readonly manifest?: string;
   readonly lock?: ExportLock;
-  /** where the new lock is written */
+  /** path of the new lock */
   readonly lockPath?: string;
-  /** what is said of it when it is done */
+  /** printed before its path when it is done */
   readonly label: string;
 }
 
 export interface ExportSession {
   readonly upstream: Upstream;
   readonly remote: HttpClient;
-  /** Makes one archive; the results of all of them are reported at the end. */
+  /** Makes one archive; all results are reported at the end. */
   archive(request: ArchiveRequest): Promise<void>;
 }
 
-/** Opens what an export needs, and tells what came of it. */
+/** Runs `work` in a session, and reports its archives. */
 export async function runSession(
   options: ExportFlags,
   io: Io,
@@ -187,7 +187,7 @@ async function exportArchive(
       without: request.without,
       closure: request.closure,
       form: request.form,
-      // What a lock says is had whole or not at all.
+      // An export by a lock is complete or fails.
       failFast: failFast || request.lock !== undefined,
       parallel,
       ...(key && { key }),
@@ -211,7 +211,7 @@ async function exportArchive(
       ?.finish(`${name}.tar${request.form === "site" ? "" : ".gz"}`, exported.length, { signal });
     opened.delete(exported.which);
     const beside = await writeBeside(join(exportDir, name), exported);
-    // A lock of a part of what was wanted would make a later export leave out the rest without a word.
+    // A lock of an incomplete export would make a later export silently leave out the rest.
     if (request.lockPath !== undefined && exported.failed.length === 0) {
       await writeFile(request.lockPath, exported.lock);
       beside.push(request.lockPath);
@@ -220,7 +220,7 @@ async function exportArchive(
   } catch (error) {
     throw error instanceof Failure ? withKeptWork(error, kept()) : error;
   } finally {
-    // What an archive without something has was copied from the other, which is the one to go on with.
+    // The folder of the incomplete archive (`rest`) was copied from `all`, which the next run resumes.
     await opened
       .get("rest")
       ?.discard()
@@ -229,7 +229,7 @@ async function exportArchive(
   }
 }
 
-/** `NAME-20260426T163115`, in UTC; one of the same second before moves it on. */
+/** `NAME-20260426T163115`, in UTC; a later second if that name is taken. */
 async function freeName(folder: string, name: string, now: number): Promise<string> {
   const taken = await readdir(folder);
   for (let time = now; ; time += 1000) {
@@ -242,7 +242,7 @@ function hashOf(value: unknown): string {
   return createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 16);
 }
 
-/** The images' script, and in a file of its own what may not be carried: the credentials of the store. */
+/** Writes the script for the images and, in a separate file that must stay here, the credentials of the store. */
 async function writeBeside(stem: string, { images }: ExportResult): Promise<string[]> {
   if (images.length === 0) return [];
   const users = images.map(({ charm, resource, revision, reference, path }) => ({

@@ -57,7 +57,7 @@ export async function runImportCertificate(options: CertificateFlags, io: Io): P
   if ((cert === undefined) !== (key === undefined))
     throw new Failure("usage", "--cert and --key come together", { next: "or give both on standard input" });
   const names = given.map(checkCertificateName);
-  // What is refused makes no store.
+  // Checked first: a refused certificate must not create a store.
   const pair = selfsigned
     ? undefined
     : readCertificateAndKey(await inputOf(options, io), cert === undefined ? "standard input" : `${cert} and ${key}`);
@@ -72,7 +72,7 @@ export async function runImportCertificate(options: CertificateFlags, io: Io): P
   else {
     const stored = await store.settings.read("tls").catch(() => undefined);
     const own = url === undefined ? [hostname()].flatMap(nameOrNone) : await namesOfHost(hostOf(url));
-    // What a flag says is not known the next time.
+    // --public-url is not stored, so its names are stored with the certificate.
     const extra = [...new Set([...(stored?.names ?? []), ...names, ...(options.publicUrl === undefined ? [] : own)])];
     const storedAuthority = await store.settings.read("authority");
     authority =
@@ -131,7 +131,7 @@ function readFile(file: string): string {
   }
 }
 
-/** The host and, of a name, the addresses that it has as this machine sees it. */
+/** The host and the addresses that its name resolves to on this machine. */
 async function namesOfHost(host: string): Promise<string[]> {
   const name = checkCertificateName(host);
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -149,7 +149,7 @@ function nameOrNone(text: string): string[] {
   }
 }
 
-/** A certificate below it would be worth a warning at once. */
+/** Whether the authority expires so soon that its certificates would cause warnings. */
 function isEnding({ certificate }: IssuedCertificate, now: number): boolean {
   return Date.parse(certificateFacts(certificate).notAfter) - now <= WARN_DAYS * DAY;
 }

@@ -1,4 +1,4 @@
-/** What `chp import` prints of what it did. */
+/** The report that `chp import` prints. */
 
 import { classify } from "../../src/archives/names.ts";
 import { showSigner } from "../../src/archives/signature.ts";
@@ -35,7 +35,7 @@ export function renderImport(report: ImportReport, policy: ChannelPolicy, option
   return `${lines.map((line) => printable(line)).join("\n")}\n`;
 }
 
-/** `site.tar: signed by 62196CEF1DA5E212 (site), chp export of 2026-04-26T16:31:15Z`: one line a signature, by what it covers. */
+/** `site.tar: signed by 62196CEF1DA5E212 (site), chp export of 2026-04-26T16:31:15Z`: one line per signature, with the files that it covers. */
 function renderSigners(sources: ImportReport["sources"]): string[] {
   const covered = new Map<string, string[]>();
   for (const { name, signers = [] } of sources)
@@ -84,7 +84,7 @@ function renderChannelMove({ from, to }: { from: number | null; to: number | nul
   return from === to ? `${to}, with other resources` : `${from} → ${to}`;
 }
 
-/** What is offered all the same. */
+/** The override that hides the row, if any. */
 function renderOverride({ overrides }: Pick<PackageReport, "overrides">, row: Parameters<typeof overrideOn>[1]): string {
   const override = overrideOn(overrides, row);
   return override ? `; ${showPinned(override)}` : "";

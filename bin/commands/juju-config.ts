@@ -63,13 +63,13 @@ export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<v
   io.out(config);
 }
 
-/** The public URL with host and port as the assertion spells them: Juju compares them as text, and drops the path. */
+/** The public URL with host and port spelled as in the assertion: Juju compares them as text, and ignores the path. */
 function proxyUrl(url: string, { fitting }: StoreProxy): string | undefined {
   const [, host] = /^https?:\/\/([^/]+)/i.exec(fitting?.url ?? "") ?? [];
   return host === undefined ? undefined : `${new URL(url).protocol}//${host}`;
 }
 
-/** The documented file. Machines without a proxy.store get snapd's environment by cloud-init. */
+/** The documented file. Without a proxy.store, cloud-init sets snapd's environment. */
 export function jujuConfig(url: string, proxy: StoreProxy, certificates: readonly string[]): string {
   const { fitting, why } = proxy;
   const data = [...(certificates.length > 0 ? [caCerts(certificates)] : []), ...(fitting ? [] : [userData(url, "preruncmd")])].join("");

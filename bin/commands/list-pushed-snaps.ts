@@ -3,7 +3,7 @@ import { openStore } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 import { NOTHING_STORED, printSummaries, summaryOfSnap } from "./list.ts";
 
-/** The documented command of the system that chp stands in for. */
+/** A command of the documented system that chp replaces. */
 export const listPushedSnapsCommand: Register = (program, io) => {
   defineCommand(program, "list-pushed-snaps", "list the snaps that are held (chp list does the same and more)", EXITS).action(
     async (options: CommonOptions) => {

@@ -25,7 +25,7 @@ export async function runList(options: CommonOptions, io: Io): Promise<void> {
   await failOnDamage(store);
 }
 
-/** `otherwise`: said where there is nothing. */
+/** Prints rows or JSON. `otherwise`: the note if there are none. */
 export function printSummaries(
   summaries: readonly (PackageSummary | SnapSummary)[],
   otherwise: string,
@@ -79,13 +79,13 @@ export function summaryOfSnap(stored: Snap) {
   };
 }
 
-/** Channels that an override holds. */
+/** Channels with an override in force. */
 function overriddenOf(pkg: Package | Snap): string[] {
   const inForce = overridesOf(pkg, Date.now()).filter((facts) => facts.state === "in force");
   return [...new Set(inForce.map((facts) => facts.channel))];
 }
 
-/** Bytes of its revisions and components, each blob once. */
+/** Bytes of its revisions and components; shared blobs count once. */
 export function sizeOfSnap(snap: Snap): number {
   const blobs = new Map(
     [...snap.revisions, ...snap.components.flatMap((c) => c.revisions)].map((revision) => [revision.blob, revision.size]),
@@ -93,7 +93,7 @@ export function sizeOfSnap(snap: Snap): number {
   return [...blobs.values()].reduce((sum, size) => sum + size, 0);
 }
 
-/** Bytes of its revisions and resources, each blob once. */
+/** Bytes of its revisions and resources; shared blobs count once. */
 export function sizeOfPackage(pkg: Package): number {
   const blobs = new Map([...pkg.revisions, ...pkg.resources.flatMap((r) => r.revisions)].map((revision) => [revision.blob, revision.size]));
   return [...blobs.values()].reduce((sum, size) => sum + size, 0);

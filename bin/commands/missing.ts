@@ -25,7 +25,7 @@ Examples:
 export async function runMissing(options: MissingFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
-  await failOnDamage(store); // what is left out may need more
+  await failOnDamage(store); // damaged packages may need more snaps
   const needed = neededSnaps(await snapshot.packages(), await snapshot.snaps());
   const wanted = needed.filter((snap) => options.all || !snap.held);
   if (options.yaml) return io.out(snapsYaml(wanted));
@@ -46,7 +46,7 @@ export async function runMissing(options: MissingFlags, io: Io): Promise<void> {
   if (!options.all) note("next: chp missing --yaml > snaps.yaml, and export these on the connected side", options, io);
 }
 
-/** The documented form: a revision can be had by number once it was released to some channel, so each gets one. */
+/** The documented snaps.yaml. Each revision gets a channel: it can be exported by number only if it was released to one. */
 function snapsYaml(wanted: readonly NeededSnap[]): string {
   const packages = wanted.map(({ name, revision, channel }) => ({
     name,

@@ -1,4 +1,4 @@
-/** The documented commands of the system that chp stands in for: a package already held keeps its channel map unless told otherwise. */
+/** Commands of the documented system that chp replaces: a stored package keeps its channel map without --push-channel-map. */
 
 import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";

@@ -1,4 +1,4 @@
-/** remove: a plan first, which changes nothing; then what it says, if nothing changed since. */
+/** `chp remove` in two steps: a plan, which changes nothing; then the removal, if the store is unchanged since. */
 
 import { readFile, writeFile } from "node:fs/promises";
 import * as v from "valibot";

@@ -24,7 +24,7 @@ export async function runSearch(words: readonly string[], options: CommonOptions
   const text = words.join(" ");
   const packages = new SearchIndex((await snapshot.packages()).map((pkg) => offered(pkg, now))).find({ text });
   const index = new SnapIndex((await snapshot.snaps()).map((snap) => offered(snap, now)));
-  // Devices find what runs on them; an operator finds all of it, snaps of brand stores included.
+  // A device finds only what runs on it; an operator finds everything, snaps of brand stores included.
   const stores = [undefined, ...new Set(index.snaps().flatMap(({ store: brand }) => brand ?? []))];
   const snaps = new Set(
     ARCHITECTURES.flatMap((architecture) =>

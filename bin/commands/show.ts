@@ -52,7 +52,7 @@ interface PackageOrigin {
   readonly revisions: readonly number[];
 }
 
-/** The generations that brought something of the package, oldest first. */
+/** The generations that changed the package, oldest first. */
 async function originsOf(store: Store, { type, name }: Pick<Package | Snap, "type" | "name">): Promise<PackageOrigin[]> {
   const numbers = await store.generationNumbers();
   const generations = await Promise.all(numbers.map((number) => store.generation(number)));
@@ -133,13 +133,13 @@ function renderPackage(pkg: Package, snaps: readonly Snap[]): string[] {
   ];
 }
 
-/** What is offered in place of some of its channels. */
+/** The overrides of the package. */
 function renderOverrides(pkg: StoredPackage): string[] {
   const all = overridesOf(pkg, Date.now());
   return all.length === 0 ? [] : ["overrides:", ...all.map((facts) => `  ${facts.channel}  ${facts.on}  ${showOverride(facts)}`)];
 }
 
-/** What came after the generation that was rolled back to. */
+/** A mark for revisions that are newer than the generation that was rolled back to. */
 function asideMark({ aside }: { readonly aside?: true }): string {
   return aside ? "  (by its number alone, since a rollback)" : "";
 }

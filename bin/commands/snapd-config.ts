@@ -53,7 +53,7 @@ function cloudInit(url: string): string {
   return `#cloud-config\n${userData(url, "runcmd")}`;
 }
 
-/** For the file that juju bootstrap, add-model and model-config take. */
+/** For the configuration file of juju bootstrap, add-model and model-config. */
 function jujuUserData(url: string): string {
   return `cloudinit-userdata: |\n${userData(url, "preruncmd").trimEnd().replace(/^/gm, "  ")}\n`;
 }

@@ -60,7 +60,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     acceptedKeys: await acceptedKeys(store, io),
     remoteImport: await remoteImportOf(store),
     lacking: missing,
-    // A private authority is not trusted here: where the public URL does not answer, this machine's address may.
+    // The public URL may fail here, as with a private authority that is not trusted: then the local address is tried.
     askedInVain: await askedInVain(...(options.server === undefined ? [publicUrl, localUrl(listen[0])] : [options.server])),
   };
   const notes = [
@@ -94,7 +94,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   await failOnDamage(store);
 }
 
-/** Whose tokens are taken, in words. */
+/** Whose tokens are accepted, in words. */
 async function remoteImportOf(store: Store): Promise<string> {
   try {
     const { tokens } = await store.settings.read("tokens");
@@ -112,7 +112,7 @@ const MissingReply = v.object({
   missing: v.array(v.object({ what: v.string(), times: v.number(), first: v.string(), last: v.string() })),
 });
 
-/** What the first running server tells; null where none answers. */
+/** The missing requests of the first server that replies; null: none does. */
 async function askedInVain(...servers: readonly (string | null | undefined)[]) {
   for (const server of servers) {
     if (server === null || server === undefined) continue;

@@ -8,7 +8,7 @@ import { servedCertificate, trustedCertificate } from "../machine/tls.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
-/** What is filled in. */
+/** The values in the printed texts. */
 interface TrustFacts {
   /** the certificate to trust, PEM, without a newline at its end */
   readonly pem: string;
@@ -139,7 +139,7 @@ export async function runTrust(options: TrustFlags, io: Io): Promise<void> {
   io.out(texts.map(([, text]) => text).join("\n"));
 }
 
-/** The root among the certificates of a file, or the first of them. */
+/** The root among the certificates of a file, or the first certificate. */
 function readAuthority(file: string): string {
   let text: string;
   try {

@@ -67,11 +67,11 @@ interface Unit {
   /** of `chp serve` */
   readonly flags: readonly string[];
   readonly addresses: readonly string[];
-  /** what else it reads */
+  /** further files that it reads */
   readonly files: readonly string[];
 }
 
-/** The environment of who types this is not the service's. */
+/** Settings of this environment as flags, since the service has another environment. */
 function serveFlags(settings: ReadonlyMap<string, SettingValue>): string[] {
   return SETTINGS.filter(({ key, flag }) => flag && settings.get(key)?.source === "environment").flatMap(({ key }) =>
     (settings.get(key)?.values ?? []).flatMap((value) => [`--${key}`, /^tls-(cert|key)$/.test(key) ? resolve(value) : value]),
@@ -84,7 +84,7 @@ function unseenSettings(settings: ReadonlyMap<string, SettingValue>): string[] {
   );
 }
 
-/** Folders whose files a confined service does not see, and what lets it. */
+/** Folders that the unit hides from the service, and the line that controls it. */
 const HIDDEN = [
   { folders: ["/tmp", "/var/tmp"], line: (open: boolean) => `PrivateTmp=${open ? "no" : "yes"}` },
   { folders: ["/home", "/root", "/run/user"], line: (open: boolean) => `ProtectHome=${open ? "read-only" : "yes"}` },
@@ -184,7 +184,7 @@ function installCommands({ user, store, exists, writes, executable }: Unit): str
   ];
 }
 
-/** A word of ExecStart, where % and $ would be expanded. */
+/** A word of ExecStart with % and $ escaped. */
 function commandWord(text: string): string {
   const word = pathWord(text).replaceAll("$", () => "$$");
   return /[\s"'\\;]/.test(text) ? `"${word.replace(/^"|"$/g, "")}"` : word;

@@ -9,7 +9,7 @@ SHELL := /bin/bash
 BUN := node_modules/bun/bin/bun.exe
 STORE ?= .run/store
 LISTEN ?= 0.0.0.0:8080
-# How long each test file took, so that the next run begins with the longest.
+# How long each test file took: the next run begins with the longest.
 TIMINGS ?= .run/timings.json
 TEST := $(BUN) test --no-orphans --parallel --timings=$(TIMINGS) --update-timings
 SOURCES := $(shell find bin src handlers store -name '*.ts') README.md package.json tsconfig.json
@@ -51,7 +51,7 @@ lint: $(BUN)
 format: $(BUN)
 	node_modules/.bin/biome ci
 
-# test/preload.ts refuses them to start a process, and test/thorough.ts tries what takes long less often.
+# test/preload.ts forbids these tests to start a process; test/thorough.ts reduces long runs of properties.
 inprocess: $(BUN)
 	CHP_THOROUGH=0 $(TEST:.json=-unit.json) --dots --path-ignore-patterns='test/e2e/**' --path-ignore-patterns='test/tools/**' --path-ignore-patterns='test/powercut/**'
 
@@ -74,7 +74,7 @@ dist/chp: $(SOURCES) $(BUN)
 
 dist/chp.mjs: dist/chp
 
-# Where npm runs no install scripts, Bun's own puts the executable in its place.
+# If npm runs no install scripts, Bun's own script installs the executable.
 $(BUN): package.json package-lock.json
 	npm ci --no-audit --no-fund
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js

@@ -6,14 +6,14 @@
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { $ } from "bun";
 
-/** Name → what Bun calls it. x64 is the baseline: it runs on processors without AVX2. */
+/** Our name → the name of Bun. x64 is the baseline build, which runs on processors without AVX2. */
 const TARGETS = {
   "linux-x64": "bun-linux-x64-baseline",
   "linux-arm64": "bun-linux-arm64",
   "darwin-arm64": "bun-darwin-arm64",
 } as const;
 
-/** A folder's `.env` and `bunfig.toml` are not chp's. */
+/** The executable must not read `.env` or `bunfig.toml` of the folder it is started in. */
 const ISOLATED = [
   "--no-compile-autoload-dotenv",
   "--no-compile-autoload-bunfig",
@@ -21,10 +21,10 @@ const ISOLATED = [
   "--no-compile-autoload-package-json",
 ];
 
-/** Parsed once, here: what starts needs no parser for most of itself. Bytecode is of Bun's version, the same for every target. */
+/** Bytecode saves the parsing at each start. It depends on the version of Bun, not on the target. */
 const PRECOMPILED = ["--bytecode", "--format=esm"];
 
-// The name that is built is embedded in the executable, so every one is built as `chp` and renamed.
+// Bun embeds the output name in the executable, so each target is built as `chp` and renamed.
 async function executable(target: string | undefined, out: string): Promise<void> {
   const folder = `dist/.${crypto.randomUUID()}`;
   mkdirSync(folder, { recursive: true });
@@ -36,13 +36,13 @@ async function executable(target: string | undefined, out: string): Promise<void
   }
 }
 
-const asked = process.argv.slice(2);
-for (const name of asked) {
+const targets = process.argv.slice(2);
+for (const name of targets) {
   const target = TARGETS[name as keyof typeof TARGETS];
   if (!target) throw new Error(`there is no target ${name}: ${Object.keys(TARGETS).join(", ")}`);
   await executable(target, `dist/chp-${name}`);
 }
-if (asked.length === 0) {
+if (targets.length === 0) {
   await executable(undefined, "dist/chp");
   await $`${process.execPath} build --target=node --format=esm bin/chp.ts --outfile dist/chp.mjs`.quiet();
 }

@@ -19,7 +19,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-/** Writes all of it before it returns: what is still in a pipe's queue when a process exits is lost. */
+/** Writes synchronously: what an asynchronous write has queued is lost when the process exits. */
 function write(fd: number, text: string): void {
   const bytes = Buffer.from(text);
   for (let at = 0; at < bytes.byteLength; ) {
@@ -27,14 +27,14 @@ function write(fd: number, text: string): void {
       at += writeSync(fd, bytes, at);
     } catch (error) {
       const code = error instanceof Error && "code" in error ? error.code : undefined;
-      if (code === "EPIPE") return; // a reader that has seen enough (`chp list | head`) changes nothing of the work
+      if (code === "EPIPE") return; // the reader has closed the pipe (`chp list | head`); the command goes on
       if (code !== "EAGAIN") throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); // the pipe is full; its reader is slow
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); // the pipe is full: wait for its reader
     }
   }
 }
 
-process.stderr.on("error", () => {}); // nor does one of the log
+process.stderr.on("error", () => {}); // nor does a closed pipe of the log end the process
 
 const io: Io = {
   out: (text) => write(1, text),
@@ -59,7 +59,7 @@ async function main(): Promise<number> {
 }
 
 function reportError(error: unknown): number {
-  // What commander has to say it has printed already: help and version are no errors.
+  // Commander has printed its message already. Help and version are thrown, too, with exit code 0.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const failure = error instanceof Failure ? error : undefined;
   const message = printable(failure ? failure.message : `internal error: ${reason(error)}`);

@@ -1,4 +1,4 @@
-/** Where a request enters and its reply leaves: id, address of this server, routes, errors as JSON, metrics, access log. */
+/** The application around the handlers: request ids, the address of this server, routes, errors as JSON, metrics, access log. */
 
 import { randomBytes } from "node:crypto";
 import { Hono } from "hono";
@@ -16,7 +16,7 @@ import { createMetrics } from "./metrics.ts";
 import { MissingRequests } from "./missingrequests.ts";
 import { type Offer, offersOf } from "./offer.ts";
 import { remoteImportRoutes } from "./remoteimport.ts";
-import { LastingReply, replyWith, SnapshotCache } from "./replies.ts";
+import { CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
 import type { Api } from "./routes.ts";
 import { snapstoreRoutes } from "./snapstore.ts";
 import { statusRoutes } from "./status.ts";
@@ -26,23 +26,23 @@ const UNKNOWN_PEER: Peer = { tls: false, address: () => "" };
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/;
 
-interface KeptReply {
+interface CachedReply {
   readonly route: string;
   readonly body: Uint8Array<ArrayBuffer>;
 }
 
-/** A request as the application follows it; of this a handler sees a `Call`. */
-interface Entered extends Call {
+/** One request with what the application records of it; a handler sees it as a `Call`. */
+interface TrackedCall extends Call {
   origin: string;
-  /** pattern of the route that took the request; empty: none */
+  /** pattern of the matching route; empty: none */
   route: string;
-  /** where a lasting reply is kept, by URL; absent: nowhere */
-  kept?: ByteCache<KeptReply>;
+  /** the cache for cacheable replies, by URL; undefined: the reply is not cached */
+  cache?: ByteCache<CachedReply>;
 }
 
 type Refuse = (error: unknown, call: Call, dialect?: Dialect) => Response;
 
-/** The whole application; it listens to nothing and reads no environment. */
+/** The whole application. It opens no port and reads no environment. */
 export function createApp(deps: Deps): { readonly fetch: (request: Request, peer?: Peer) => Promise<Response> } {
   const { config, log, registries = () => NO_REGISTRY } = deps;
   const store = offersOf(deps.store, deps.clock ?? Date.now);
@@ -60,15 +60,15 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   ];
   const prefix = config.publicUrl === undefined ? "" : new URL(config.publicUrl).pathname.replace(/\/+$/, "");
   const routes = mount(apis, prefix, refuse);
-  const keptReplies = new SnapshotCache<KeptReply>();
+  const replyCache = new SnapshotCache<CachedReply>();
 
   let damage: Failure | undefined;
 
-  /** Every request enters here, and is logged and counted when its reply leaves. */
+  /** Handles every request, then logs and counts it. */
   async function enter(request: Request, peer: Peer = UNKNOWN_PEER): Promise<Response> {
     const started = performance.now();
-    const call: Entered = { id: requestId(request), origin: "", route: "", peer };
-    const response = await answer(request, call).catch((error: unknown) => refuse(error, call));
+    const call: TrackedCall = { id: requestId(request), origin: "", route: "", peer };
+    const response = await reply(request, call).catch((error: unknown) => refuse(error, call));
     response.headers.set("X-Request-Id", call.id);
     if (hasBody(request) && (!request.bodyUsed || CUT.has(response.status))) response.headers.set("Connection", "close");
     const ms = performance.now() - started;
@@ -86,17 +86,17 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     return response;
   }
 
-  /** With what was replied to the same URL, as long as nothing has changed; else by its route. */
-  async function answer(request: Request, call: Entered): Promise<Response> {
+  /** The cached reply to the same URL while snapshot and registry are unchanged; otherwise the reply of the route. */
+  async function reply(request: Request, call: TrackedCall): Promise<Response> {
     call.origin = config.publicUrl ?? requestOrigin(request.url);
     if (request.method !== "GET") return routes.fetch(request, call);
     const snapshot = await store.snapshot();
     if (deps.store.damage !== damage) logDamage(snapshot);
-    call.kept = keptReplies.of(snapshot, (await registries()).current);
-    const known = call.kept.get(request.url);
-    if (!known) return routes.fetch(request, call);
-    call.route = known.route;
-    return replyWith(known.body);
+    call.cache = replyCache.of(snapshot, (await registries()).current);
+    const cached = call.cache.get(request.url);
+    if (!cached) return routes.fetch(request, call);
+    call.route = cached.route;
+    return replyWith(cached.body);
   }
 
   function logDamage({ number }: Offer): void {
@@ -105,8 +105,8 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   }
 
   function refuse(error: unknown, { id }: Call, dialect: Dialect = "charmhub"): Response {
-    const reply = failureReply(error, dialect);
-    if (reply) return reply;
+    const response = failureReply(error, dialect);
+    if (response) return response;
     const stack = error instanceof Error && !(error instanceof Failure) ? error.stack : undefined;
     log({ level: "error", message: printable(reason(error)), id, ...(stack !== undefined && { stack }) });
     return internalError(id);
@@ -115,32 +115,32 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   return { fetch: enter };
 }
 
-/** The routes, with `prefix` before them and without. */
+/** All routes, each with `prefix` and without it. */
 function mount(apis: readonly Api[], prefix: string, refuse: Refuse): Hono<Env> {
   const app = new Hono<Env>();
   for (const before of new Set([prefix, ""]))
     for (const { dialect, routes } of apis)
       for (const { method, url, handle } of routes)
         app.on(method, before + url.pattern, async (c) => {
-          const call = c.env as Entered; // `enter` makes each
+          const call = c.env as TrackedCall; // `enter` creates it
           call.route = url.pattern;
           try {
-            const reply = await handle(c);
-            if (!(reply instanceof LastingReply)) return reply;
-            call.kept?.set(c.req.url, { route: url.pattern, body: reply.body }, reply.body.byteLength);
-            return replyWith(reply.body);
+            const handled = await handle(c);
+            if (!(handled instanceof CacheableReply)) return handled;
+            call.cache?.set(c.req.url, { route: url.pattern, body: handled.body }, handled.body.byteLength);
+            return replyWith(handled.body);
           } catch (error) {
             return refuse(error, call, dialect);
           }
         });
   app.notFound((c) => errorReply(404, { code: "not-found", message: `There is nothing at ${printable(c.req.path, 200)}.` }));
   app.onError((error) => {
-    throw error; // refused where the request entered
+    throw error; // `enter` turns it into a reply
   });
   return app;
 }
 
-/** Refusals of a body that was not read to its end. */
+/** Statuses of refusals that leave the body partly unread. */
 const CUT = new Set([408, 413]);
 
 function hasBody({ headers }: Request): boolean {
@@ -152,12 +152,12 @@ function requestId(request: Request): string {
   return given !== null && REQUEST_ID.test(given) ? given : crypto.randomUUID();
 }
 
-/** `printable`, without its cost for what nearly every client sends. */
+/** `printable`, with a fast path for plain ASCII. */
 function quickPrintable(text: string, limit: number): string {
   return text.length <= limit && /^[\x20-\x7e]*$/.test(text) ? text : printable(text, limit);
 }
 
-/** What the client called this server: a URL begins with what Host says. Refused where that could put something else into one. */
+/** Scheme and host by which the client addressed this server. Fails with `malformed` for a Host that could inject something into a URL. */
 function requestOrigin(url: string): string {
   const [start, end] = [url.indexOf("://") + 3, url.indexOf("/", 8)];
   if (!HOST.test(url.slice(start, end))) throw new Failure("malformed", "Host: it is not a host with an optional port");

@@ -1,4 +1,4 @@
-/** Assertions, byte for byte as they were imported: handlers/snapd.md, Assertions. */
+/** Serves assertions byte for byte as they were imported: handlers/snapd.md, Assertions. */
 
 import { encodeStream } from "../src/assertions/text.ts";
 import { ASSERTION_TYPES } from "../src/assertions/types.ts";
@@ -12,7 +12,7 @@ import { type Api, get } from "./routes.ts";
 
 const HEADERS = { "Content-Type": "application/x.ubuntu.assertion" };
 
-/** Clients have them built in; people with curl do not. */
+/** snapd has these built in; other clients can fetch them. */
 const BUILT_IN_ROOTS = new AssertionSet([], CANONICAL_ROOTS);
 
 export function assertionRoutes({ store }: HandlerDeps): Api {
@@ -37,7 +37,7 @@ export function assertionRoutes({ store }: HandlerDeps): Api {
     return c.body(found.text, 200, HEADERS);
   });
 
-  // For mirrors of this store: assertions of snaps are found by their snaps, these by nothing. A store's own names its own address.
+  // For mirrors of this store, which cannot find these by a snap. `store` assertions are left out: they name this store's address.
   const otherAssertions = get(URLS.otherAssertions, async (c) => {
     const { others } = await (await store.snapshot()).assertions();
     const texts = others.flatMap(({ type, unverified, text }) => (type === "store" || unverified !== undefined ? [] : [text]));

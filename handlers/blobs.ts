@@ -1,19 +1,19 @@
-/** The only file that sends payload bytes: length, HEAD, ranges, conditions. Never chunked, never compressed (handlers/juju.md, Downloads). */
+/** Sends payloads: length, HEAD, ranges, conditions. Never chunked, never compressed (handlers/juju.md, Downloads). */
 
 import type { Context } from "hono";
 import type { StoredObject } from "../store/storage.ts";
 
 export interface Payload {
   readonly object: Omit<StoredObject, "modified">;
-  /** sha256 in hex: the content never changes under it */
+  /** sha256 in hex, which is the ETag */
   readonly digest: string;
-  /** what the client asked for, and what it may save it as */
+  /** the requested name, under which a client may save it */
   readonly filename: string;
-  /** whether a range behind the end is answered with the whole: for snapd a 416 is final (handlers/snapd.md, Downloads) */
+  /** whether a range behind the end gets the whole payload: snapd gives up at a 416 (handlers/snapd.md, Downloads) */
   readonly lenient?: true;
 }
 
-/** Bytes that are made for a reply. */
+/** A payload from memory. */
 export function inMemory(bytes: Uint8Array): Payload["object"] {
   return {
     size: bytes.byteLength,
@@ -22,12 +22,12 @@ export function inMemory(bytes: Uint8Array): Payload["object"] {
   };
 }
 
-/** The last segment of the path: what the client asked for. */
+/** The last segment of the requested path. */
 export function filenameOf(c: Context): string {
   return c.req.param("file") ?? "";
 }
 
-/** A whole blob, or the one range that is asked for. */
+/** Replies with a whole payload or with the requested range. */
 export function sendBlob(c: Context, { object, digest, filename, lenient }: Payload): Response {
   const etag = `"${digest}"`;
   const headers: Record<string, string> = {
@@ -53,7 +53,7 @@ function matchesEtag(header: string | undefined, etag: string): boolean {
   return header !== undefined && (header.trim() === "*" || header.split(",").some((tag) => tag.trim().replace(/^W\//, "") === etag));
 }
 
-/** `bytes=0-99`, `bytes=100-`, `bytes=-50` → [start, end); undefined: the whole. Several ranges are answered with the whole. */
+/** `bytes=0-99`, `bytes=100-`, `bytes=-50` → [start, end); undefined: the whole payload, also for several ranges. */
 function parseRange(header: string | undefined, size: number): { start: number; end: number } | "unsatisfiable" | undefined {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header?.trim() ?? "");
   if (!match || (match[1] === "" && match[2] === "")) return undefined;

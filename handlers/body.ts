@@ -1,12 +1,12 @@
-/** Request bodies, bounded in bytes and in time. */
+/** Reads request bodies with a limit of bytes and of time. */
 
 import type { Context } from "hono";
 import { Failure } from "../src/errors.ts";
 
-/** Bytes: a revision check of Juju carries a whole model, about 500 KiB for 1,000 applications, and snapd every snap of a machine. */
+/** Bytes of a refresh: Juju sends a whole model, about 500 KiB for 1,000 applications, and snapd every snap of a machine. */
 export const MAX_REFRESH = 16 * 2 ** 20;
 
-/** Bytes of any other body. */
+/** Bytes of other bodies. */
 export const MAX_SMALL = 2 ** 20;
 
 const DEADLINE = 30_000;
@@ -15,7 +15,7 @@ const DEADLINE = 30_000;
 export async function readBody(c: Context, limit: number): Promise<string> {
   const length = c.req.header("Content-Length");
   if (Number(length ?? 0) > limit) throw tooLarge(limit);
-  return beforeDeadline(length === undefined ? collect(c.req.raw.body, limit) : c.req.raw.text());
+  return beforeDeadline(length === undefined ? readChunks(c.req.raw.body, limit) : c.req.raw.text());
 }
 
 function beforeDeadline<T>(work: Promise<T>): Promise<T> {
@@ -26,8 +26,8 @@ function beforeDeadline<T>(work: Promise<T>): Promise<T> {
   });
 }
 
-/** A body of unknown length. */
-async function collect(body: ReadableStream<Uint8Array> | null, limit: number): Promise<string> {
+/** Reads a body of unknown length. */
+async function readChunks(body: ReadableStream<Uint8Array> | null, limit: number): Promise<string> {
   const parts: Uint8Array[] = [];
   let size = 0;
   for await (const part of body ?? []) {

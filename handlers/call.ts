@@ -1,4 +1,4 @@
-/** What all handlers share: what they are given, and one request on its way. */
+/** What the application needs, what handlers get of it, and one request. */
 
 import type { Registries } from "../src/catalog/registry.ts";
 import type { Token } from "../src/settings/token.ts";
@@ -9,7 +9,7 @@ import type { Log } from "./log.ts";
 import type { Clock, Offers } from "./offer.ts";
 
 export interface ServeConfig {
-  /** what clients reach this server by, without a trailing slash; else it is taken from each request */
+  /** the URL by which clients reach this server, without a trailing slash; undefined: taken from each request */
   readonly publicUrl?: string;
 }
 
@@ -17,22 +17,22 @@ export interface Deps {
   readonly store: Pick<Store, "snapshot" | "blob" | "text"> & Partial<Pick<Store, "damage">>;
   readonly config: ServeConfig;
   readonly log: Log;
-  /** where images are pulled from; it may change at any time */
+  /** the registries that images are pulled from; they may change at any time */
   readonly registries?: () => Registries | Promise<Registries>;
-  /** signs device sessions; servers that share it know each other's. Absent: one for as long as the process lives */
+  /** signs device sessions; servers with the same key accept each other's. Undefined: a random key */
   readonly sessionKey?: Uint8Array;
-  /** what overrides end by; the machine's by default */
+  /** decides when overrides end; by default the clock of the machine */
   readonly clock?: Clock;
-  /** takes imports from other machines; absent: never */
+  /** undefined: there is no remote import */
   readonly remoteImport?: RemoteImport;
 }
 
-/** What the handlers have of it. */
+/** The dependencies of the handlers. */
 export interface HandlerDeps extends Pick<Deps, "log" | "registries"> {
   readonly store: Offers;
 }
 
-/** One request on its way; a handler has it as `c.env`. */
+/** One request besides its HTTP; a handler reads it as `c.env`. */
 export interface Call {
   /** in the log and in X-Request-Id */
   readonly id: string;
@@ -46,13 +46,13 @@ export interface Env {
 }
 
 export interface RemoteImport {
-  /** what a request may say. Nothing is among it that names files of the server, or a store */
+  /** options that a request may set: none that names a file of the server or a store */
   readonly options: readonly RemoteOption[];
-  /** those that are accepted now; none: there is no remote import */
+  /** the tokens that are accepted now; none: there is no remote import */
   readonly tokens: () => Promise<readonly Token[]>;
-  /** Runs one import. It is ended when reading its body throws; when it ends before, the rest of the body is not read. */
+  /** Runs one import, and aborts it if reading its body throws. An import may end without reading the whole body. */
   readonly run: (job: ImportJob) => Promise<ImportEnd>;
-  /** milliseconds after which a body of which nothing arrives is given up */
+  /** milliseconds without a byte of the body after which the import fails */
   readonly idle?: number;
 }
 
@@ -60,15 +60,15 @@ export interface ImportJob {
   /** options of `chp import` */
   readonly words: readonly string[];
   readonly body: AsyncIterable<Uint8Array>;
-  /** bytes of the body, where the client says so */
+  /** bytes of the body, if the client declared them */
   readonly size?: number;
 }
 
 export interface ImportEnd {
   /** exit code, or the signal that ended it */
   readonly exit: number | string;
-  /** what it printed: the report */
+  /** stdout: the report */
   readonly out: string;
-  /** in its last line, why it failed */
+  /** stderr; the last line says why it failed */
   readonly err: string;
 }

@@ -30,9 +30,9 @@ import { URLS } from "../src/wire/urls.ts";
 import { filenameOf, inMemory, sendBlob } from "./blobs.ts";
 import { MAX_REFRESH, readBody } from "./body.ts";
 import type { Env, HandlerDeps } from "./call.ts";
-import { damageMessage, IndexCache, unlessDamaged } from "./damage.ts";
+import { damageMessage, IndexCache, undefinedIfCorrupt } from "./damage.ts";
 import type { Offer } from "./offer.ts";
-import { LastingReply, replyWith, SnapshotCache } from "./replies.ts";
+import { CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
 import { type Api, get, post } from "./routes.ts";
 
 export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: HandlerDeps): Api {
@@ -51,11 +51,11 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
     const { items, fields } = readCharmRefresh(await readBody(c, MAX_REFRESH), preferred);
     const snapshot = await store.snapshot();
     const { current } = await registries();
-    const [kept, key] = [results.of(snapshot, current), fieldsKey(fields)];
+    const [cache, key] = [results.of(snapshot, current), fieldsKey(fields)];
     const answer = async ({ query, refusal }: CharmRefreshItem) => {
       const name = `${c.env.origin} ${key} ${queryKey(query)}`;
-      const before = refusal ? undefined : kept.get(name);
-      if (before !== undefined) return before;
+      const cached = refusal ? undefined : cache.get(name);
+      if (cached !== undefined) return cached;
       const stored = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
       const known = packageForQuery(query, stored);
       const pkg = known && retarget(known, current);
@@ -64,7 +64,7 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
       const { ok } = outcome;
       const charm = await templates.get(ok.package, charmKey(ok, key), () => charmTemplate(ok, fields, read));
       const text = resolvedResult(query, ok, charm.render(c.env.origin));
-      kept.set(name, text, text.length);
+      cache.set(name, text, text.length);
       return text;
     };
     const replies: CharmRefreshResult[] = [];
@@ -76,7 +76,7 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
     return replyWith(charmRefreshReply(replies));
   });
 
-  /** One charm that is damaged must not keep the others of a model from being refreshed. */
+  /** A damaged charm must not prevent the refresh of the others of a model. */
   function damagedResult(c: Context<Env>, query: CharmRefreshItem["query"], error: unknown): string {
     return refusedResult(query, undefined, { code: "api-error", message: damageMessage(c.env, log, error) });
   }
@@ -91,7 +91,7 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
     const channel = c.req.query("channel");
     const charmIds = await charmIdsOf(snapshot, pkg);
     const template = await infoTemplate(pkg, { fields, ...(channel && { channel }), charmIds, read });
-    return new LastingReply(template.render(c.env.origin));
+    return new CacheableReply(template.render(c.env.origin));
   });
 
   const find = get(URLS.charmFind, async (c) => {
@@ -102,7 +102,7 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
     const key = `find ${fieldsKey(fields)}`;
     const texts = found.map(async (pkg) => (await templates.get(pkg, key, () => findTemplate(pkg, fields))).render(c.env.origin));
     const reply = findReply(await Promise.all(texts));
-    return whole ? new LastingReply(reply) : replyWith(reply);
+    return whole ? new CacheableReply(reply) : replyWith(reply);
   });
 
   const revisions = get(URLS.resourceRevisions, async (c) => {
@@ -111,7 +111,7 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
     const template = pkg && resourceRevisionsTemplate(retarget(pkg, (await registries()).current), resource);
     if (!template)
       throw new Failure("not-found", `No resource '${printable(resource, 200)}' of a charm with name '${printable(charm, 200)}'.`);
-    return new LastingReply(template.render(c.env.origin));
+    return new CacheableReply(template.render(c.env.origin));
   });
 
   const charmFile = get(URLS.charmFile, async (c) => {
@@ -129,7 +129,7 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
 
   return { dialect: "charmhub", routes: [refresh, info, find, revisions, charmFile, resourceFile] };
 
-  /** The variant of an image that was written for a registry of now or lately. Every URL names bytes that never change. */
+  /** The JSON of an image for the current or a former registry, whichever has this sha256: the content of a URL never changes. */
   async function sendImage(c: Context<Env>, resource: ResourceRevision, sha256: string): Promise<Response> {
     const { current, former } = await registries();
     for (const registry of [current, ...former]) {
@@ -166,10 +166,10 @@ function readCharmSearch(query: (name: string) => string | undefined): Question 
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== ""));
 }
 
-/** Of the charms that a bundle names; empty where one is not stored. */
+/** Ids of the charms that a bundle names, by name; empty: the charm is not stored. */
 async function charmIdsOf(snapshot: Offer, pkg: Package): Promise<Map<string, string>> {
   const ids = (newestRevision(pkg)?.charms ?? []).map(async (name) => {
-    const charm = await unlessDamaged(snapshot.package(name));
+    const charm = await undefinedIfCorrupt(snapshot.package(name));
     return [name, charm && newestRevision(charm) ? charm.id : ""] as const;
   });
   return new Map(await Promise.all(ids));

@@ -1,4 +1,4 @@
-/** What cannot be read from the store must not keep the rest from being served: it is left out, and the log says so. */
+/** Damaged packages are left out and logged; everything else is served. */
 
 import type { UnreadablePackage } from "../src/catalog/generation-types.ts";
 import { isCorrupt, reason } from "../src/errors.ts";
@@ -7,15 +7,15 @@ import { internalErrorMessage } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { Offer } from "./offer.ts";
 
-/** Logs that something stored is damaged, and returns the message for the client; any other error is thrown on. */
+/** Logs a `corrupt` failure and returns the message for the client; throws any other error. */
 export function damageMessage({ id }: Pick<Call, "id">, log: Log, error: unknown): string {
   if (!isCorrupt(error)) throw error;
   log({ level: "error", message: error.message, id });
   return internalErrorMessage(id);
 }
 
-/** Undefined for what is damaged. */
-export async function unlessDamaged<T>(work: Promise<T>): Promise<T | undefined> {
+/** Undefined instead of a `corrupt` failure. */
+export async function undefinedIfCorrupt<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
   } catch (error) {
@@ -24,7 +24,7 @@ export async function unlessDamaged<T>(work: Promise<T>): Promise<T | undefined>
   }
 }
 
-/** The search index of the newest snapshot, built when it is first asked for. */
+/** The search index of the newest snapshot, built on demand. */
 export class IndexCache<T, Index> {
   readonly #log: Log;
   readonly #read: (snapshot: Offer) => Promise<readonly T[]>;
@@ -45,7 +45,7 @@ export class IndexCache<T, Index> {
     this.#make = make;
   }
 
-  /** `whole`: whether nothing had to be left out; else the next request tries again to read what is damaged. */
+  /** `whole`: no damaged package was left out. Otherwise the next request builds the index again. */
   of(snapshot: Offer): Promise<{ readonly index: Index; readonly whole: boolean }> {
     if (!this.#built || snapshot !== this.#snapshot) {
       const before = this.#built?.catch(() => undefined);
@@ -67,7 +67,7 @@ export class IndexCache<T, Index> {
     return { index: this.#make(all, (await before)?.index), whole: unreadable.length === 0 };
   }
 
-  /** The index stays as a start for the next one. */
+  /** The old index stays: the next one reuses what did not change. */
   #forget(built: unknown): void {
     if (this.#built === built) this.#snapshot = undefined;
   }

@@ -1,25 +1,25 @@
-/** Errors as replies: always an error list; one table says which status, code and headers each kind of failure gets. */
+/** Turns failures into replies: always an error list, with status, code and headers from one table. */
 
 import { Failure, type FailureKind } from "../src/errors.ts";
 import { type ErrorEntry, errorList } from "../src/wire/json.ts";
 import { replyWith } from "./replies.ts";
 
 /**
- * Who reads an error. Juju wants one of a few codes (handlers/juju.md, Errors). For snapd the code decides, and the status hardly
- * (handlers/snapd.md, Errors). `chp import --to` reads the kind itself, and `next`.
+ * The client that reads an error. Juju knows a few codes (handlers/juju.md, Errors). snapd decides by the code rather than by
+ * the status (handlers/snapd.md, Errors). `chp import --to` reads the kind of the failure and `next`.
  */
 export type Dialect = "charmhub" | "snapd" | "remote-import";
 
-/** Seconds after which a client that was refused as busy asks again. */
+/** Seconds after which a client should retry when the server is busy. */
 export const RETRY_AFTER = 10;
 
 interface ErrorForm {
   readonly status: number;
   /** for Juju */
   readonly code: string;
-  /** for snapd, where it is not `invalid-request` */
+  /** for snapd; default: `invalid-request` */
   readonly snapCode?: string;
-  /** status of a remote import, where it is another */
+  /** status for remote import; default: `status` */
   readonly importStatus?: number;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -46,7 +46,7 @@ const FORMS: Readonly<Record<FailureKind, ErrorForm>> = {
   interrupted: { status: 500, code: "api-error", importStatus: 503, headers: RETRY },
 };
 
-/** The reply to what a handler threw; undefined for an internal error, which only the log describes. */
+/** The reply to an error of a handler; undefined: an internal error, whose details only the log has. */
 export function failureReply(error: unknown, dialect: Dialect): Response | undefined {
   if (!(error instanceof Failure)) return undefined;
   const { kind, message, next } = error;
@@ -56,14 +56,14 @@ export function failureReply(error: unknown, dialect: Dialect): Response | undef
   return errorReply(status, { code: dialect === "snapd" ? snapCode : code, message }, headers);
 }
 
-/** A reply that is no success. */
+/** A reply with an error list. */
 export function errorReply(status: number, error: ErrorEntry, headers: Readonly<Record<string, string>> = {}): Response {
   const reply = replyWith(JSON.stringify(errorList(error)), status);
   for (const [name, value] of Object.entries(headers)) reply.headers.set(name, value);
   return reply;
 }
 
-/** `id`: of the request; absent where it is not known. */
+/** `id`: of the request; undefined: not known. */
 export function internalError(id?: string): Response {
   return errorReply(500, { code: "api-error", message: internalErrorMessage(id) });
 }

@@ -1,15 +1,15 @@
-/** Listeners: Bun.serve where there is Bun, @hono/node-server elsewhere. Both run the same application. */
+/** Listeners: Bun.serve in Bun, @hono/node-server in Node. Both run the same application. */
 
 import { createServer, Server } from "node:https";
 import { Failure, reason } from "../src/errors.ts";
 import { internalError } from "./errors.ts";
 
 export interface Listener {
-  /** `http://127.0.0.1:8080`, with the port that was taken */
+  /** `http://127.0.0.1:8080`, with the actual port */
   readonly url: string;
-  /** Takes no new requests; resolves when the running ones are done. */
+  /** Accepts no new requests; resolves when the running ones are done. */
   drain(): Promise<void>;
-  /** The next connection gets this certificate; transfers that run end on the old one. Only for a listener that was started with one. */
+  /** New connections get this certificate; running transfers finish on the old one. Only for a listener with TLS. */
   renew(tls: Certified): Promise<void>;
 }
 
@@ -25,21 +25,21 @@ export interface ListenOptions {
   readonly tls?: Certified;
 }
 
-/** Who asks. */
+/** The other end of a connection. */
 export interface Peer {
-  /** whether the request came over TLS to this very process; what a URL says may be made up */
+  /** whether the request came over TLS to this process; a URL could claim it */
   readonly tls: boolean;
-  /** address of the other end; empty where it has gone */
+  /** empty: it has disconnected */
   address(): string;
 }
 
 export type Fetch = (request: Request, peer: Peer) => Response | Promise<Response>;
 
-/** The routes limit their bodies, and one has no limit. A reply to a body that was not read ends the connection (app.ts). */
+/** Routes limit their bodies themselves; remote import has no limit. An unread body closes the connection (app.ts). */
 const NO_BODY_LIMIT = Number.MAX_SAFE_INTEGER;
 const HEADERS_TIMEOUT = 60_000;
 
-/** Throws a `failed` failure where it cannot listen on the address. */
+/** Fails with `failed` if it cannot listen on the address. */
 export async function listen(fetch: Fetch, options: ListenOptions): Promise<Listener> {
   try {
     return typeof Bun === "undefined" ? await onNode(fetch, options) : onBun(fetch, options);
@@ -61,12 +61,12 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
       port: at,
       ...(certified && { tls: { cert: certified.cert, key: certified.key } }),
       development: false,
-      reusePort: false, // Bun turns it on outside development: a second chp would take half of the requests unnoticed
-      // A download may stall as long as its reader does: Juju never resumes one. Headers that do not come Bun ends by itself.
+      reusePort: false, // Bun's default outside development: a second chp would silently take half of the requests
+      // A download may stall as long as its reader does: Juju never resumes one. Bun still times out incomplete headers.
       idleTimeout: 0,
       maxRequestBodySize: NO_BODY_LIMIT,
       fetch: (request, from) => fetch(request, { tls: certified !== undefined, address: () => from.requestIP(request)?.address ?? "" }),
-      // A file that vanished after its headers were made: the application cannot know.
+      // A file that was deleted after its headers were sent; the application does not see that error.
       error: () => internalError(),
     });
   let [server, current] = [start(port, tls), tls];
@@ -77,9 +77,9 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
     drain: async () => {
       await Promise.all([server.stop(), ...ending]);
     },
-    // Bun's reload keeps the old certificate. So the old server ends as it would at the end, and a new one takes its place in the same turn.
+    // Bun's reload keeps the old certificate. So the old server drains, and a new one takes over the port in the same turn.
     renew: async (certified) => {
-      await start(0, certified).stop(true); // what Bun cannot serve must not end what serves
+      await start(0, certified).stop(true); // a certificate that Bun rejects must not stop the running server
       const ended = server.stop().finally(() => ending.delete(ended));
       ending.add(ended);
       try {
@@ -94,12 +94,12 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
 }
 
 async function onNode(fetch: Fetch, { host, port, tls }: ListenOptions): Promise<Listener> {
-  const { createAdaptorServer } = await import("@hono/node-server"); // what runs in Bun never loads it
-  // No `hostname`: it would be taken for the Host of a request without one.
+  const { createAdaptorServer } = await import("@hono/node-server"); // not loaded in Bun
+  // No `hostname`: it would replace the Host of a request without one.
   const server = createAdaptorServer({
     fetch: (request, { incoming }) => fetch(request, { tls: tls !== undefined, address: () => incoming.socket.remoteAddress ?? "" }),
     ...(tls && { createServer }),
-    // A body may take as long as it keeps coming, which body.ts and remoteimport.ts look after.
+    // No time limit for bodies here: body.ts and remoteimport.ts have their own.
     serverOptions: { ...tls, requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT },
   });
   return new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-/** JSON lines. Writing is put off to the end of the turn, so that many requests cost one system call. */
+/** A log of JSON lines, written once per turn of the event loop, so that many requests cost one system call. */
 
 export type Level = "info" | "warn" | "error";
 
@@ -22,7 +22,7 @@ export function createLog(write: (text: string) => void): { log: Log; flush: () 
   const log: Log = (line) => {
     if (waiting === "") setImmediate(flush);
     const now = Date.now();
-    if (now !== at) [at, time] = [now, new Date(now).toISOString()]; // many lines have the same
+    if (now !== at) [at, time] = [now, new Date(now).toISOString()]; // many lines share a time
     waiting += `{"time":"${time}",${JSON.stringify(line).slice(1)}\n`;
   };
   return { log, flush };

@@ -1,4 +1,4 @@
-/** Metrics, in the text format of Prometheus. */
+/** Metrics in the text format of Prometheus. */
 
 import { VERSION } from "../src/version.ts";
 import { URLS } from "../src/wire/urls.ts";
@@ -7,21 +7,21 @@ import { type Api, get } from "./routes.ts";
 
 const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-/** Seconds: replies from memory, downloads of gigabytes. */
+/** Seconds, from replies out of memory to downloads of gigabytes. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10];
 
 const REQUESTS = "chp_http_request_seconds";
 
 export interface Metrics {
   readonly api: Api;
-  /** `route`: the pattern, never the path, which anyone can make up */
+  /** `route`: the pattern, never the path, of which there is no end */
   observe(method: string, route: string, status: number, seconds: number): void;
 }
 
-/** Durations of the requests that have the same labels. */
+/** Durations of requests with the same labels. */
 class Durations {
   readonly #labels: string;
-  /** by the limit of the bucket, of each bucket alone */
+  /** by the limit of the bucket; not cumulative */
   readonly #counts = new Map<number, number>();
   #sum = 0;
 

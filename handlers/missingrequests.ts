@@ -1,4 +1,4 @@
-/** Requests for what is not stored: bounded, in memory, for the operator to see what to import. */
+/** Requests for things that are not stored, in memory and bounded: they tell the operator what to import. */
 
 const MAX_REQUESTS = 1000;
 
@@ -14,7 +14,7 @@ export interface MissingRequest {
 export class MissingRequests {
   readonly #requests = new Map<string, MissingRequest>();
 
-  /** `now`: milliseconds since 1970. Of too many the least recent is forgotten. */
+  /** `now`: milliseconds since 1970. Evicts the least recent request above the limit. */
   note(what: string, now: number): void {
     const last = new Date(now).toISOString();
     const before = this.#requests.get(what);

@@ -1,4 +1,4 @@
-/** What is offered now: a generation, with the overrides that are in force applied to its channel maps. */
+/** What is offered now: a generation with its active overrides applied to the channel maps. */
 
 import type { StoredPackage } from "../src/catalog/change.ts";
 import { offered, spanOf } from "../src/catalog/override.ts";
@@ -10,11 +10,11 @@ import type { Store } from "../store/store.ts";
 /** Milliseconds since 1970. */
 export type Clock = () => number;
 
-/** One consistent view of a generation until an override begins or ends in it. Handlers use one for a whole request. */
+/** One consistent view of a generation, valid until one of its overrides begins or ends. A handler uses the same one for a whole request. */
 export class Offer {
   readonly of: Snapshot;
   readonly #clock: Clock;
-  /** the span of time in which everything that was read here is offered like this */
+  /** the time span in which everything that was read here stays as it is */
   #from = Number.NEGATIVE_INFINITY;
   #until = Number.POSITIVE_INFINITY;
 
@@ -23,7 +23,7 @@ export class Offer {
     this.#clock = clock;
   }
 
-  /** Whether something that was read here is offered differently by now; then what was built from it is out of date, too. */
+  /** Whether an override that affects something read here has begun or ended; then everything built from it is out of date. */
   get isExpired(): boolean {
     const now = this.#clock();
     return now < this.#from || now >= this.#until;
@@ -73,19 +73,19 @@ export class Offer {
     return this.of.assertions();
   }
 
-  #offered<H extends StoredPackage | undefined>(held: H): H {
-    if (!held?.overrides) return held;
+  #offered<H extends StoredPackage | undefined>(stored: H): H {
+    if (!stored?.overrides) return stored;
     const now = this.#clock();
-    const { from, until } = spanOf(held, now);
+    const { from, until } = spanOf(stored, now);
     this.#from = Math.max(this.#from, from);
     this.#until = Math.min(this.#until, until);
-    return offered(held, now);
+    return offered(stored, now);
   }
 }
 
-/** What handlers read of a store. */
+/** The store as handlers read it. */
 export interface Offers extends Pick<Store, "blob" | "text"> {
-  /** the newest generation: another object when it is another, and when an override has ended */
+  /** the newest generation; a new object for a new generation, and when an override begins or ends */
   snapshot(): Offer | Promise<Offer>;
 }
 
@@ -101,6 +101,6 @@ export function offersOf(store: Pick<Store, "snapshot" | "blob" | "text">, clock
       return newest instanceof Promise ? newest.then(offer) : offer(newest);
     },
     blob: (digest) => store.blob(digest),
-    text: (digest, mend) => store.text(digest, mend),
+    text: (digest, next) => store.text(digest, next),
   };
 }

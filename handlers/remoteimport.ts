@@ -1,4 +1,4 @@
-/** Imports from other machines: a token over TLS, and a body without a limit that an import of its own process reads. */
+/** Remote import: a token over TLS, and a body of any size that a child process imports. */
 
 import type { Context } from "hono";
 import * as v from "valibot";
@@ -13,7 +13,7 @@ import { RETRY_AFTER } from "./errors.ts";
 import { replyWith } from "./replies.ts";
 import { type Api, get } from "./routes.ts";
 
-const MOST_AT_ONCE = 4;
+const MAX_RUNNING = 4;
 const IDLE = 60_000;
 
 export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
@@ -21,7 +21,7 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
   const { idle = IDLE } = remoteImport;
   let running = 0;
 
-  /** The token that came with a request; undefined where remote import is off. Reads nothing of the body. */
+  /** The valid token of a request; undefined: remote import is off. Does not read the body. */
   async function admit(c: Context<Env>, { tokens }: RemoteImport): Promise<Token | undefined> {
     const known = await tokens();
     if (known.length === 0) return undefined;
@@ -39,11 +39,11 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
   }
 
   function refuseIfBusy(): void {
-    if (running < MOST_AT_ONCE) return;
+    if (running < MAX_RUNNING) return;
     throw new Failure("busy", `${running} imports of other machines run already`, { next: `try again in ${RETRY_AFTER} s` });
   }
 
-  // Asked before an import is sent: a client that is refused in the midst of it may lose the connection before it reads the reply.
+  // Clients call this before they send an import: a refusal during the upload may close the connection before they read it.
   const probe = get(URLS.remoteImport, async (c) => {
     const token = await admit(c, remoteImport);
     if (!token) return c.notFound();
@@ -79,9 +79,9 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
   return { dialect: "remote-import", routes: [probe, { method: "PUT", url: URLS.remoteImport, handle: runImport }] };
 }
 
-/** A request's body as it arrives. It is never cancelled: that would end the connection before the client has read the reply. */
+/** A request body. It is never cancelled: that would close the connection before the client has read the reply. */
 class RequestBody {
-  /** why it was not read to its end */
+  /** why reading it failed */
   failure: Failure | undefined;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   readonly #idle: number;
@@ -99,7 +99,7 @@ class RequestBody {
     }
   }
 
-  /** Reads the rest and drops it, so that the client comes to read the reply. */
+  /** Reads and drops the rest, so that the client gets to read the reply. */
   async drain(): Promise<void> {
     while (!this.failure && (await this.#next().catch(() => undefined)));
   }
@@ -126,7 +126,7 @@ class RequestBody {
 const ErrorText = v.object({ error: v.string(), kind: v.string(), next: v.optional(v.string()) });
 const ReportText = v.looseObject({ generation: v.nullable(v.number()) });
 
-/** The failure that the command printed. */
+/** The failure that the child process printed; undefined: it succeeded. */
 function failureOf({ exit, err }: ImportEnd): Failure | undefined {
   if (exit === 0) return undefined;
   const parsed = v.safeParse(ErrorText, tryJson(err.trimEnd().split("\n").at(-1) ?? ""));

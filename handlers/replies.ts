@@ -1,12 +1,12 @@
-/** Replies of JSON, and what is kept of them: for as long as they stay true, and within a number of bytes. */
+/** JSON replies, and a cache of them that is bounded in bytes and emptied when the snapshot changes. */
 
 import { ByteCache } from "../src/cache.ts";
 import type { Registry } from "../src/catalog/registry.ts";
 import type { Offer } from "./offer.ts";
 
-const MAX_KEPT = 64 * 2 ** 20;
+const MAX_CACHED = 64 * 2 ** 20;
 
-/** Clients want that type to the letter (handlers/juju.md, Content types; handlers/snapd.md, Content types). */
+/** Clients compare it exactly (handlers/juju.md, Content types; handlers/snapd.md, Content types). */
 const JSON_HEADERS = { "Content-Type": "application/json" };
 
 export function replyWith(json: string | Uint8Array<ArrayBuffer>, status = 200): Response {
@@ -14,10 +14,10 @@ export function replyWith(json: string | Uint8Array<ArrayBuffer>, status = 200):
 }
 
 /**
- * A success whose bytes also answer whoever asks for the same URL while snapshot and registry stay the same. So nothing else of the
- * request, nor the time, may have a part in them.
+ * A successful reply that is cached by its URL while snapshot and registry stay the same. So it may not depend on anything else:
+ * no header, no time.
  */
-export class LastingReply {
+export class CacheableReply {
   readonly body: Uint8Array<ArrayBuffer>;
 
   constructor(json: string) {
@@ -25,19 +25,19 @@ export class LastingReply {
   }
 }
 
-/** Keeps what depends on nothing but a key, the snapshot and the registry. */
+/** Caches what depends only on a key, the snapshot and the registry. */
 export class SnapshotCache<T> {
   #snapshot: Offer | undefined;
   #registry: Registry | undefined;
-  #kept = new ByteCache<T>(MAX_KEPT);
+  #cache = new ByteCache<T>(MAX_CACHED);
 
-  /** What is kept for these two; what was kept for those before is forgotten. */
+  /** The cache for this snapshot and registry; the cache for others is dropped. */
   of(snapshot: Offer, registry: Registry | undefined): ByteCache<T> {
     if (snapshot !== this.#snapshot || registry !== this.#registry) {
       this.#snapshot = snapshot;
       this.#registry = registry;
-      this.#kept = new ByteCache(MAX_KEPT);
+      this.#cache = new ByteCache(MAX_CACHED);
     }
-    return this.#kept;
+    return this.#cache;
   }
 }

@@ -1,12 +1,12 @@
-/** What a handler file gives to the application: routes, and the dialect of their errors. */
+/** An API: its routes, and the dialect of its errors. */
 
 import type { Context } from "hono";
 import type { UrlEntry } from "../src/wire/urls.ts";
 import type { Env } from "./call.ts";
 import type { Dialect } from "./errors.ts";
-import type { LastingReply } from "./replies.ts";
+import type { CacheableReply } from "./replies.ts";
 
-export type Handler = (c: Context<Env>) => Response | LastingReply | Promise<Response | LastingReply>;
+export type Handler = (c: Context<Env>) => Response | CacheableReply | Promise<Response | CacheableReply>;
 
 export interface Route {
   readonly method: "GET" | "POST" | "PUT" | "ALL";

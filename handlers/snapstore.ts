@@ -1,4 +1,4 @@
-/** The Snap Store API, but for assertions. What clients rely on: handlers/snapd.md. */
+/** The Snap Store API except assertions. What clients rely on: handlers/snapd.md. */
 
 import type { Context } from "hono";
 import { header, optionalHeader } from "../src/assertions/assertion.ts";
@@ -88,7 +88,7 @@ export function snapstoreRoutes({
       const template = await templates.get(ok.snap, snapKey(ok, { yaml, resources }), () => snapTemplate(ok, { yaml, resources }, read));
       return snapResult(query, ok, template.render(origin));
     };
-    // One snap that is damaged must not keep the others of a machine from being refreshed.
+    // A damaged snap must not prevent the refresh of the others of a machine.
     const damaged = ({ query }: SnapItem, error: unknown) =>
       snapRefusal(query, undefined, { code: "api-error", message: damageMessage(c.env, log, error) });
     const results: string[] = [];
@@ -135,7 +135,7 @@ export function snapstoreRoutes({
     return c.body(JSON.stringify(namesReply(found, await snapshot.assertions())), 200, HAL_TYPE);
   });
 
-  // A cohort keeps machines on one revision of a progressive release; here every release is whole at once.
+  // A cohort keeps machines on the same revision during a progressive release; this store has no progressive releases.
   const cohorts = post(URLS.cohorts, async (c) => {
     const requested = readCohortRequest(await readBody(c, MAX_SMALL));
     const snapshot = await store.snapshot();
@@ -222,7 +222,7 @@ export function snapstoreRoutes({
   }
 }
 
-/** The two families of requests name the header differently (handlers/snapd.md, Request headers). */
+/** The v1 and v2 APIs name the header differently (handlers/snapd.md, Request headers). */
 function deviceArchitecture(c: Context<Env>): string {
   return c.req.header("Snap-Device-Architecture") || c.req.header("X-Ubuntu-Architecture") || "amd64";
 }
@@ -231,7 +231,7 @@ function visible(snap: Snap | undefined, brand: string | undefined): Snap | unde
   return snap && isVisible(snap, brand) ? snap : undefined;
 }
 
-/** A snap with at least one revision that can be installed without naming its number. */
+/** The snap, if at least one revision can be installed without an explicit number. */
 function installable(snap: Snap | undefined, brand: string | undefined): Snap | undefined {
   return snap && newestSnapRevision(snap) && visible(snap, brand);
 }
@@ -240,7 +240,7 @@ async function findSnap(snapshot: Offer, { id, name }: SnapQuery, brand: string 
   return visible(await (id === undefined ? snapshot.snap(name ?? "") : snapshot.snapById(id)), brand);
 }
 
-/** The query for the revision that an enforced validation set pins, where the client names none. */
+/** The query, with the revision that an enforced validation set pins if the client names none. */
 async function withPin({ query, sets }: SnapItem, snap: Snap | undefined, snapshot: Offer): Promise<SnapQuery> {
   if (sets.length === 0 || !snap || query.revision !== undefined) return query;
   const revision = pinnedRevision(sets, snap, await snapshot.assertions());
@@ -254,7 +254,7 @@ function missingRelease({ name, id, revision, channel, architecture }: SnapQuery
   return `${what} of snap ${which} for ${printable(architecture, 20)}`;
 }
 
-/** A machine that has one of these installed can't refresh any of its snaps (handlers/snapd.md, Components). */
+/** Missing components: a machine with one of them installed can't refresh any snap (handlers/snapd.md, Components). */
 function missingComponents(snap: Snap, revision: number): string[] {
   const declared = findSnapRevision(snap, revision)?.components ?? [];
   if (declared.length === 0) return [];
@@ -278,7 +278,7 @@ function readSnapSearch(c: Context<Env>, device: Device | undefined): SnapQuesti
   };
 }
 
-/** The device of a session request. It is one of a brand store only where serial and model verify up to a root. */
+/** The device of a session request. It gets its brand store only if serial and model verify up to a trusted root. */
 function deviceFrom(request: ReturnType<typeof readSessionRequest>, stored: AssertionSet, sessions: Sessions, trust: Trust): Device {
   const [session, serial, model] = (["device-session-request", "serial-assertion", "model-assertion"] as const).map((name) => {
     const [first] = parseAssertions(Buffer.from(request[name]), name);

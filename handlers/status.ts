@@ -1,4 +1,4 @@
-/** Health, for people and probes, and what machines asked for in vain. */
+/** Health for people and probes, and requests for things that are not stored. */
 
 import { VERSION } from "../src/version.ts";
 import { URLS } from "../src/wire/urls.ts";

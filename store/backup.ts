@@ -1,4 +1,4 @@
-/** A copy of a whole store, made while it serves and imports: hard links where both places share a file system. */
+/** Copies a whole store while it serves and imports, by hard links where both folders share a file system. */
 
 import type { Digest } from "../src/digest.ts";
 import { Failure } from "../src/errors.ts";
@@ -11,17 +11,17 @@ import { Store } from "./store.ts";
 export interface CopyReport {
   /** numbers of the generations that were copied */
   readonly generations: readonly number[];
-  /** blobs that share their bytes with the source */
+  /** blobs that are hard links to the source */
   readonly linked: number;
   /** blobs that were read, hashed and written */
   readonly copied: number;
-  /** bytes of those that were copied */
+  /** bytes of the copied blobs */
   readonly bytes: number;
-  /** secrets that went with it, by key */
+  /** keys of the copied secrets */
   readonly secrets: readonly string[];
 }
 
-/** Copies every kept generation and the settings into an empty folder. The file that makes it a store comes last. */
+/** Copies all generations and the settings into an empty folder. format.json comes last: until then the folder is no store. */
 export async function copyStore(from: Disk, to: Disk, signal?: AbortSignal): Promise<CopyReport> {
   const store = await Store.open(from);
   if (!(await to.isEmpty()))
@@ -31,7 +31,7 @@ export async function copyStore(from: Disk, to: Disk, signal?: AbortSignal): Pro
   const seen = new Set<Digest>();
   const generations: number[] = [];
   const sum = { linked: 0, copied: 0, bytes: 0 };
-  // From the newest on: a collection that runs meanwhile prunes the oldest.
+  // Newest first: a gc that runs meanwhile prunes the oldest.
   for (const number of (await store.generationNumbers()).toReversed()) {
     const generation = await store.generation(number);
     if (!generation) continue;

@@ -1,4 +1,4 @@
-/** What of the store is damaged or missing. Runs beside imports and servers: all that a generation names was there before it. */
+/** Finds damaged and missing parts of a store. Imports and servers may run at the same time: what a generation names is stored before it. */
 
 import { showBase } from "../src/catalog/base.ts";
 import type { OverrideTerms } from "../src/catalog/channelmap.ts";
@@ -8,18 +8,18 @@ import { findComponent, findSnapRevision, type Snap } from "../src/catalog/snap.
 import { type Digest, isDigest, Summer } from "../src/digest.ts";
 import { type Failure, isCorrupt, reason } from "../src/errors.ts";
 import { BLOB_FOLDERS, blobKey, CONFIG_KEY, generationKey, QUARANTINE, SECRETS } from "./keys.ts";
-import type { Named, What } from "./named.ts";
+import type { BlobReference, BlobRole } from "./named.ts";
 import { blobsOf } from "./reach.ts";
 import type { Store } from "./store.ts";
 
-/** what names other things */
-const LISTS: ReadonlySet<What["kind"]> = new Set(["index", "manifest", "assertions"]);
+/** blobs that name other blobs */
+const LISTS: ReadonlySet<BlobRole["kind"]> = new Set(["index", "manifest", "assertions"]);
 const MISSING = "is missing";
 const READ_SIZE = 4 * 2 ** 20;
-/** so that the disk is read while another blob is hashed */
+/** concurrent readers: one reads the disk while another hashes */
 const READERS = 2;
 
-/** Which payloads are read: the n-th of `of` parts, which together are all, or about that many percent by chance. */
+/** Which payloads are read: the `part`-th of `of` equal shares, or a random sample of about `percent`. */
 export type ReadData = { readonly part: number; readonly of: number } | { readonly percent: number };
 
 export interface CheckOptions {
@@ -27,21 +27,21 @@ export interface CheckOptions {
   /** whether damaged files are left where they are */
   readonly dryRun: boolean;
   readonly signal?: AbortSignal;
-  /** bytes that were hashed, of what */
+  /** `bytes`: hashed so far; `what`: the key that is being read */
   onProgress?(bytes: number, what: string): void;
 }
 
 export interface Finding {
-  /** damage: bytes or references that are not what they were; lacking: what was never stored, or odd */
+  /** damage: a blob or reference that has changed or is gone; lacking: something that was never stored, or is unusual */
   readonly severity: "damage" | "lacking";
   /** what it is about: `charm kafka revision 195` */
   readonly what: readonly string[];
   /** what is wrong with it: `is missing` */
   readonly problem: string;
   readonly digest?: Digest;
-  /** whether the newest generation names it; else only history does, or nothing */
+  /** whether the newest generation names it; otherwise only older generations do, or none */
   readonly current: boolean;
-  /** what brought it, as the log says: to be imported again */
+  /** the generation that added it and its files: to be imported again */
   readonly from?: { readonly generation: number; readonly sources: readonly SourceRecord[] };
   /** where the damaged file is now */
   readonly movedTo?: string;
@@ -51,13 +51,13 @@ export interface Finding {
 export interface CheckReport {
   readonly findings: readonly Finding[];
   readonly generations: number;
-  /** that the generations name */
+  /** named by the generations */
   readonly blobs: number;
-  /** that were read and hashed */
+  /** read and hashed */
   readonly read: { readonly blobs: number; readonly bytes: number };
 }
 
-/** Checks format, generations, indexes, manifests, texts and the sizes of payloads; what these hold as well where that is asked for. */
+/** Checks format, generations, indexes, manifests, texts and the sizes of payloads; with `readData` also the content of payloads. */
 export async function check(store: Store, options: CheckOptions): Promise<CheckReport> {
   return new Check(store, options).run();
 }
@@ -65,7 +65,7 @@ export async function check(store: Store, options: CheckOptions): Promise<CheckR
 interface Bad {
   readonly digest: Digest;
   readonly problem: string;
-  /** `other`: what has its name has other bytes; `malformed`: its bytes are right, but not what a list has to be */
+  /** `other`: the content does not match the digest; `malformed`: it matches, but is no valid list */
   readonly state: "missing" | "unreadable" | "other" | "malformed";
 }
 
@@ -86,7 +86,7 @@ class Check {
     const numbers = await this.#store.generationNumbers();
     const generations = await this.#generations(numbers);
     const seen = new Set<Digest>();
-    // Oldest first: the first generation that names a blob is the one that brought it.
+    // Oldest first: the first generation that names a blob is the one that added it.
     for (const generation of generations)
       for await (const named of blobsOf(this.#store, generation, { seen, unreadable: this.#malformed.bind(this) })) await this.#blob(named);
     const newest = generations.at(-1);
@@ -104,7 +104,7 @@ class Check {
       const newest = number === numbers.at(-1);
       try {
         const generation = await this.#store.generation(number);
-        if (!generation) continue; // collected meanwhile
+        if (!generation) continue; // pruned meanwhile
         if (generation.number !== number || generation.parent >= number)
           this.#addDamage(what, `says that it is number ${generation.number} after ${generation.parent}`, newest);
         else if (generation.parent > (numbers[0] ?? 0) && !numbers.includes(generation.parent))
@@ -112,7 +112,7 @@ class Check {
         found.push(generation);
       } catch (error) {
         if (!isCorrupt(error)) throw error;
-        // The newest stays: its number must not be given again while a server may know it.
+        // The newest stays: its number must not be used again while a server may have seen it.
         const movedTo = newest || this.#options.dryRun ? undefined : `${QUARANTINE}${String(number)}.json`;
         if (movedTo !== undefined) {
           await this.#store.storage.move(generationKey(number), movedTo);
@@ -142,17 +142,17 @@ class Check {
     this.#findings.push({ severity: "lacking", what: [what], problem, current: true, mend });
   }
 
-  /** What has no size written down is small, and is read. */
-  async #blob({ digest, size, what }: Named): Promise<void> {
+  /** Checks the size of a blob; a blob whose size is not recorded is small, and is hashed. */
+  async #blob({ digest, size, what }: BlobReference): Promise<void> {
     this.#stopIfAsked();
     const object = await this.#store.blob(digest);
     if (!object) this.#bad.set(digest, { digest, problem: MISSING, state: "missing" });
-    else if (((object.mode ?? 0) & 0o222) !== 0) this.#addLacking(showWhat(what), "may be written to", `chmod 0444 ${blobKey(digest)}`);
+    else if (((object.mode ?? 0) & 0o222) !== 0) this.#addLacking(showRole(what), "may be written to", `chmod 0444 ${blobKey(digest)}`);
     if (!object) return;
     if (size === undefined) await this.#hash(digest);
     else if (object.size !== size)
       this.#bad.set(digest, { digest, problem: `has ${object.size} bytes instead of ${size}`, state: "other" });
-    // Of lists the walk itself reads indexes and manifests.
+    // `blobsOf` reads indexes and manifests; this list it does not read.
     if (what.kind === "assertions" && what.package === undefined && !this.#bad.has(digest))
       await this.#store.manifest("assertions", digest).catch((error: unknown) => {
         if (!isCorrupt(error)) throw error;
@@ -160,8 +160,8 @@ class Check {
       });
   }
 
-  /** A list that the walk cannot read, though its bytes are right. */
-  #malformed({ digest }: Named, { cause, message }: Failure): void {
+  /** Called by `blobsOf` for a list that it cannot read; a wrong digest is already recorded. */
+  #malformed({ digest }: BlobReference, { cause, message }: Failure): void {
     if (!this.#bad.has(digest))
       this.#bad.set(digest, { digest, problem: cause === undefined ? message : reason(cause), state: "malformed" });
   }
@@ -193,7 +193,7 @@ class Check {
     }
   }
 
-  /** Undefined where nothing has that name. */
+  /** The sha256 of an object; undefined: it does not exist. */
   async #sum(key: string): Promise<string | undefined> {
     const object = await this.#store.storage.open(key);
     if (!object) return undefined;
@@ -209,7 +209,7 @@ class Check {
     return summer.sums()["sha-256"];
   }
 
-  /** Everything that names what is bad, and where it came from. */
+  /** Adds a finding for each bad blob, with everything that names it and the generation that added it. */
   async #reportBad(generations: readonly Generation[]): Promise<void> {
     const origins = new Map<Digest, Generation>();
     const named = new Map<Digest, Set<string>>();
@@ -218,7 +218,7 @@ class Check {
       for await (const { digest, what } of blobsOf(this.#store, generation, { unreadable: () => {} })) {
         if (!this.#bad.has(digest)) continue;
         if (!origins.has(digest)) origins.set(digest, generation);
-        named.set(digest, (named.get(digest) ?? new Set()).add(showWhat(what)));
+        named.set(digest, (named.get(digest) ?? new Set()).add(showRole(what)));
         if (generation === generations.at(-1)) current.add(digest);
         if (!LISTS.has(what.kind)) payloads.add(digest);
       }
@@ -227,7 +227,7 @@ class Check {
       if (movedTo === "whole") continue; // an import put it back meanwhile
       const origin = origins.get(digest);
       const from = origin && { generation: origin.number, sources: origin.sources };
-      // An import makes lists again, but not as they once were: such a step of the history is lost, and nothing else.
+      // No import can restore an old list exactly: that step of the history is lost, and nothing else.
       const past = (state === "missing" || state === "malformed") && !current.has(digest) && !payloads.has(digest);
       this.#findings.push({
         severity: past ? "lacking" : "damage",
@@ -237,12 +237,12 @@ class Check {
         current: current.has(digest),
         ...(from && { from }),
         ...(movedTo !== undefined && { movedTo }),
-        mend: past && state === "malformed" ? "nothing is lost but this step of the history" : mendOf(origin, current.has(digest)),
+        mend: past && state === "malformed" ? "nothing is lost but this step of the history" : repairOf(origin, current.has(digest)),
       });
     }
   }
 
-  /** Moves a damaged blob aside. What an import has put in its place meanwhile goes back: `whole`. */
+  /** Moves a damaged blob to the quarantine. `whole`: an import had replaced it meanwhile, so it was moved back. */
   async #quarantine(digest: Digest): Promise<string | undefined> {
     const { storage } = this.#store;
     const to = `${QUARANTINE}${digest}`;
@@ -253,7 +253,7 @@ class Check {
     return whole ? "whole" : to;
   }
 
-  /** Of the newest generation, whose manifests are read one by one. */
+  /** Checks what the manifests of the newest generation say; one manifest at a time is in memory. */
   async #semantics(generation: Generation): Promise<void> {
     const index = await this.#store.index(generation).catch(() => undefined);
     if (!index) return;
@@ -261,7 +261,7 @@ class Check {
       for (const [digest] of Object.values(index[section])) {
         if (this.#bad.has(digest)) continue;
         const manifest = await this.#store.manifest(section, digest).catch(() => undefined);
-        if (manifest) this.#findings.push(...(manifest.type === "snap" ? oddOfSnap(manifest) : oddOfPackage(manifest)));
+        if (manifest) this.#findings.push(...(manifest.type === "snap" ? snapFindings(manifest) : packageFindings(manifest)));
       }
   }
 
@@ -288,15 +288,15 @@ function isChosen(digest: Digest, which: ReadData): boolean {
   return Number.parseInt(digest.slice(0, 8), 16) % which.of === which.part - 1;
 }
 
-function mendOf(origin: Generation | undefined, current: boolean): string {
+function repairOf(origin: Generation | undefined, current: boolean): string {
   if (!origin) return "nothing needs it";
   if (!current) return `only the history before now names it, since generation ${origin.number}: put it back from a copy of the store`;
   if (origin.sources.length === 0) return "put it back from a copy of the store";
   return `import again ${origin.sources.map(({ name, sha256 }) => `${name} (sha256 ${sha256})`).join(" and ")}`;
 }
 
-/** As an operator names it. */
-export function showWhat({ kind, package: pkg, revision, part }: What): string {
+/** `resource data revision 3 of kafka` */
+export function showRole({ kind, package: pkg, revision, part }: BlobRole): string {
   const of = pkg ? ` of ${pkg.section === "snaps" ? "snap " : ""}${pkg.name}` : "";
   const number = revision === undefined ? "" : ` revision ${revision}`;
   if (kind === "charm" || kind === "bundle" || kind === "snap") return `${kind} ${pkg?.name ?? ""}${number}`;
@@ -305,18 +305,18 @@ export function showWhat({ kind, package: pkg, revision, part }: What): string {
   return `${kind}${of}`;
 }
 
-type Odd = (problem: string, mend: string, severity?: Finding["severity"]) => void;
+type AddProblem = (problem: string, mend: string, severity?: Finding["severity"]) => void;
 
-function oddities(what: string, find: (odd: Odd) => void): Finding[] {
+function findingsOf(what: string, find: (odd: AddProblem) => void): Finding[] {
   const found = new Map<string, Finding>();
   find((problem, mend, severity = "lacking") => found.set(problem, { severity, what: [what], problem, current: true, mend }));
   return [...found.values()];
 }
 
-/** What is released and what overrides pin, whose channels say so. */
-function rowsOf<R extends { readonly channel: string }>(
+/** The released rows, and the rows of overrides with a channel that says so. */
+function rowsAndOverrides<R extends { readonly channel: string }>(
   { releases, overrides = [] }: { readonly releases: readonly R[]; readonly overrides?: readonly (R & OverrideTerms)[] },
-  odd: Odd,
+  odd: AddProblem,
 ): R[] {
   for (const { channel, until } of overrides)
     if (until !== undefined && Number.isNaN(Date.parse(until)))
@@ -324,9 +324,9 @@ function rowsOf<R extends { readonly channel: string }>(
   return [...releases, ...overrides.map((row) => ({ ...row, channel: `the override of ${row.channel}` }))];
 }
 
-function oddOfPackage(pkg: Package): Finding[] {
-  return oddities(`${pkg.type} ${pkg.name}`, (odd) => {
-    const rows = rowsOf(pkg, odd);
+function packageFindings(pkg: Package): Finding[] {
+  return findingsOf(`${pkg.type} ${pkg.name}`, (odd) => {
+    const rows = rowsAndOverrides(pkg, odd);
     for (const { channel, base, revision, resources } of rows) {
       if (!findRevision(pkg, revision)) odd(`${channel} has revision ${revision}, which is not held`, "import that revision", "damage");
       if (base && [base.name, base.channel, base.architecture].includes("all"))
@@ -343,9 +343,9 @@ function oddOfPackage(pkg: Package): Finding[] {
   });
 }
 
-function oddOfSnap(snap: Snap): Finding[] {
-  return oddities(`snap ${snap.name}`, (odd) => {
-    for (const { channel, architecture, revision } of rowsOf(snap, odd))
+function snapFindings(snap: Snap): Finding[] {
+  return findingsOf(`snap ${snap.name}`, (odd) => {
+    for (const { channel, architecture, revision } of rowsAndOverrides(snap, odd))
       if (!findSnapRevision(snap, revision))
         odd(`${channel} ${architecture} has revision ${revision}, which is not held`, "import that revision", "damage");
     const has = (type: string, test: (key: readonly string[]) => boolean) =>

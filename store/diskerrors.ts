@@ -1,18 +1,18 @@
-/** Error codes of the system: what they mean, in words with the next step. */
+/** Explains error codes of the system in words, with the next step. */
 
 import { Failure, type FailureOptions, reason } from "../src/errors.ts";
 
-/** Whether making a hard link failed because the file system has none. */
+/** Whether a hard link failed because the file system does not support them. */
 export function isLinkUnsupported(error: unknown): boolean {
   return ["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EMLINK"].includes(errorCode(error));
 }
 
-/** The code of an error of the system, as `ENOENT`; else empty. */
+/** The code of a system error, like `ENOENT`; empty for other errors. */
 export function errorCode(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
-/** Undefined in place of ENOENT: there is no such file or folder. */
+/** Undefined instead of ENOENT. */
 export async function undefinedIfMissing<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
@@ -22,7 +22,7 @@ export async function undefinedIfMissing<T>(work: Promise<T>): Promise<T | undef
   }
 }
 
-/** Parts of the next steps that depend on what was being written. */
+/** The parts of the next step that depend on what was being written. */
 export interface Advice {
   /** what is not lost: `nothing was published` */
   readonly unharmed: string;
@@ -35,16 +35,15 @@ export interface Advice {
 const EXPLANATIONS: Readonly<Record<string, { message: string; next: (advice: Advice) => string }>> = {
   ENOSPC: {
     message: "no space is left on its disk",
-    next: ({ unharmed: kept }) => `free some space there and run the same command again; ${kept}`,
+    next: ({ unharmed }) => `free some space there and run the same command again; ${unharmed}`,
   },
   EDQUOT: {
     message: "the disk quota is used up",
-    next: ({ unharmed: kept }) => `free some space there and run the same command again; ${kept}`,
+    next: ({ unharmed }) => `free some space there and run the same command again; ${unharmed}`,
   },
   EFBIG: {
     message: "a file is larger than its file system or the process may write",
-    next: ({ unharmed: kept, smaller }) =>
-      `${smaller ? `${smaller}, ` : ""}raise the limit (ulimit -f) or use another file system; ${kept}`,
+    next: ({ unharmed, smaller }) => `${smaller ? `${smaller}, ` : ""}raise the limit (ulimit -f) or use another file system; ${unharmed}`,
   },
   ENOTDIR: { message: "a part of its path is a file, not a folder", next: () => "name another folder" },
   EEXIST: { message: "there is a file of that name", next: () => "name another folder" },
@@ -53,7 +52,7 @@ const EXPLANATIONS: Readonly<Record<string, { message: string; next: (advice: Ad
   EPERM: { message: "the operation is not permitted", next: ({ elsewhere }) => `run as the owner of that folder, or ${elsewhere}` },
 };
 
-/** A `failed` failure for an error whose code has an explanation; any other error as it is. `place`: what was written to. */
+/** A `failed` failure for an error with a known code; any other error unchanged. `place`: the folder that was written to. */
 export function explainDiskError(error: unknown, place: string, advice: Advice): unknown {
   if (error instanceof Failure) return error;
   const known = EXPLANATIONS[errorCode(error)];

@@ -1,4 +1,4 @@
-/** The storage on a local disk. Every state that a crash can leave is a valid store. */
+/** Storage on a local disk. Every state that a crash can leave behind is a valid store. */
 
 import { existsSync, constants as fsConstants, type Stats } from "node:fs";
 import * as fs from "node:fs/promises";
@@ -23,7 +23,7 @@ const MODES: Readonly<Record<ObjectKind, { readonly file: number; readonly folde
 };
 
 export interface DiskOptions {
-  /** false only in tests: a crash of the machine may then lose what was committed */
+  /** false only in tests: a crash of the machine may then lose committed objects */
   readonly sync?: boolean;
 }
 
@@ -31,7 +31,7 @@ export class Disk implements Storage {
   readonly place: string;
   readonly #sync: boolean;
   #owner: { uid: number; gid: number } | undefined;
-  /** folders that got or lost a name since the last sync */
+  /** folders with a new, renamed or removed entry since the last sync */
   readonly #touched = new Set<string>();
   readonly #syncing = new Set<Promise<void>>();
   #preparing: Promise<void> | undefined;
@@ -84,7 +84,7 @@ export class Disk implements Storage {
       const rename = () => undefinedIfMissing(fs.rename(source, target).then(() => true));
       let moved = await rename();
       if (!moved && existsSync(source)) {
-        await this.#mkdir(dirname(target)); // it was the target's folder that is missing
+        await this.#mkdir(dirname(target)); // the target's folder was missing, not the source
         moved = await rename();
       }
       if (moved) for (const path of [source, target]) this.#touched.add(dirname(path));
@@ -112,7 +112,7 @@ export class Disk implements Storage {
     });
   }
 
-  /** Takes over an object of another disk as a hard link: both share its bytes. False where the file systems do not allow it. */
+  /** Hard-links an object of another disk. False: the file systems do not allow it. */
   link(from: Disk, key: string): Promise<boolean> {
     return this.guard(async () => {
       await this.#prepared();
@@ -139,7 +139,7 @@ export class Disk implements Storage {
     return bavail * bsize;
   }
 
-  /** Makes the folder a place for a store: refused where the file system has no hard links, which publishing needs. */
+  /** Creates the folder. Fails if its file system has no hard links, which publishing needs. */
   prepare(): Promise<void> {
     return this.guard(async () => {
       await this.#mkdir(this.place);
@@ -160,7 +160,7 @@ export class Disk implements Storage {
     });
   }
 
-  /** Removes what killed imports left in tmp/. */
+  /** Deletes the files of killed imports in tmp/. */
   sweep(): Promise<void> {
     return this.guard(async () => {
       const folder = this.#path(TMP);
@@ -172,7 +172,7 @@ export class Disk implements Storage {
     });
   }
 
-  /** Internal to this file, as `finish`, `closeSynced`, `slot` and `guard` are: gives a staged file its name. False where a link lost to another's. */
+  /** Internal to this file, like `finish`, `closeSynced`, `slot` and `guard`: gives a staged file its name. False: the link lost to a concurrent one. */
   async install(from: string, key: string, how: "rename" | "link", mode: number): Promise<boolean> {
     const to = this.#path(key);
     await this.#mkdir(dirname(to), mode);
@@ -194,7 +194,7 @@ export class Disk implements Storage {
       return true;
     } catch (error) {
       if (errorCode(error) !== "EEXIST") throw error;
-      // A network file system may have linked it and lost the answer: two links to our own file mean that we won.
+      // A network file system may have made the link and lost the reply: a link count of 2 on our own file means that we won.
       return (await fs.stat(from)).nlink === 2;
     }
   }
@@ -204,7 +204,7 @@ export class Disk implements Storage {
     await file.chmod(mode);
   }
 
-  /** Starts to sync a file, and closes it after that. */
+  /** Syncs a file, then closes it. Rejects with the error of the sync. */
   closeSynced(file: fs.FileHandle): Promise<void> {
     const synced = this.#syncAndClose(file);
     const done = synced.catch(() => {}).then(() => void this.#syncing.delete(done));
@@ -220,7 +220,7 @@ export class Disk implements Storage {
     }
   }
 
-  /** Waits while too many files are being synced, each of which is open until it is. */
+  /** Waits while `MAX_UNSYNCED` files are being synced: they stay open until then. */
   async slot(): Promise<void> {
     while (this.#syncing.size >= MAX_UNSYNCED) await Promise.race(this.#syncing);
   }
@@ -240,7 +240,7 @@ export class Disk implements Storage {
     }
   }
 
-  /** Explains the errors of the disk that `work` fails with. */
+  /** Runs `work` and explains its disk errors. */
   async guard<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
@@ -258,13 +258,13 @@ export class Disk implements Storage {
     return join(this.#path(TMP), ownedName());
   }
 
-  /** Before the first change: who is to own what is made, and the folder of temporary files. */
+  /** Runs once before the first change: finds the owner of new files, and creates tmp/. */
   #prepared(): Promise<void> {
     this.#preparing ??= this.#adopt().then(() => this.#mkdir(this.#path(TMP)));
     return this.#preparing;
   }
 
-  /** Run as root, what is created belongs to the owner of the store's folder. */
+  /** As root, new files get the owner of the store's folder. */
   async #adopt(): Promise<void> {
     if (process.getuid?.() !== 0) return;
     const stat = await undefinedIfMissing(fs.stat(this.place));
@@ -385,13 +385,13 @@ class DiskObject implements StoredObject {
   }
 
   body(start = 0, end = this.size): BodyInit {
-    // Bun sends a file by the kernel and with its Content-Length; elsewhere it is a stream.
+    // Bun sends a file with sendfile(2) and its Content-Length; Node needs a stream.
     if (typeof Bun !== "undefined") return start === 0 && end === this.size ? Bun.file(this.#path) : Bun.file(this.#path).slice(start, end);
     return Readable.toWeb(Readable.from(ranges(this.#path, start, end), { objectMode: false })) as unknown as ReadableStream;
   }
 
   bytes(start?: number, end?: number): Promise<Uint8Array> {
-    // The whole is read from one open file: settings may be replaced meanwhile.
+    // Without a range, one open file is read to its end: settings may be replaced meanwhile.
     return start === undefined && end === undefined ? fs.readFile(this.#path) : readRange(this.#path, start ?? 0, end ?? this.size);
   }
 }

@@ -1,24 +1,27 @@
-/** The garbage collector: what no kept generation names is moved to the trash, and deleted by a later collection. It runs beside servers and imports. */
+/**
+ * The garbage collector. It prunes old generations, moves blobs that no retained generation names to the trash, and deletes
+ * what an earlier gc moved there. Servers and imports may run at the same time.
+ */
 
 import type { Generation } from "../src/catalog/generation-types.ts";
 import type { Digest } from "../src/digest.ts";
 import { mapBounded } from "../src/parallel.ts";
-import { BLOB_FOLDERS, blobDigest, blobKey, generationKey, TRASH, trashed, trashKey } from "./keys.ts";
+import { BLOB_FOLDERS, blobDigest, blobKey, generationKey, parseTrashKey, TRASH, trashKey } from "./keys.ts";
 import { blobsOf } from "./reach.ts";
 import type { Store } from "./store.ts";
-import { restore } from "./trash.ts";
+import { restoreTrashed } from "./trash.ts";
 
-/** small steps, of which each waits for the system */
-const AT_ONCE = 64;
+/** concurrent file operations; each mostly waits for the disk */
+const PARALLEL = 64;
 const HOUR = 60 * 60 * 1000;
 const DAY = 24 * HOUR;
 
 export interface GcOptions {
-  /** how many generations are kept whatever their age; at least 1 */
+  /** how many generations are retained whatever their age; at least 1 */
   readonly generations: number;
-  /** generations of so many days are kept */
+  /** generations up to this age in days are retained */
   readonly days: number;
-  /** blobs younger than so many hours are left alone: an import may be about to name them */
+  /** blobs younger than this, in hours, are left alone: an import may be about to name them */
   readonly hours: number;
   readonly dryRun: boolean;
   readonly signal?: AbortSignal;
@@ -28,28 +31,28 @@ export const GC_DEFAULTS = { generations: 10, days: 30, hours: 24 } as const;
 
 export interface GcReport {
   readonly dryRun: boolean;
-  /** numbers of generations that can't be rolled back to any more */
+  /** numbers of the generations that were deleted: a rollback to them is impossible */
   readonly pruned: readonly number[];
   readonly kept: readonly number[];
-  /** unnamed blobs that were moved to the trash: a later collection deletes them */
+  /** unreferenced blobs that were moved to the trash; a later gc deletes them */
   readonly aside: { readonly blobs: number; readonly bytes: number };
-  /** blobs that an earlier collection had moved to the trash: their space is free */
+  /** blobs from the trash that were deleted */
   readonly deleted: { readonly blobs: number; readonly bytes: number };
-  /** blobs that were restored from the trash, since a generation names them */
+  /** blobs that were moved back from the trash, since a generation names them */
   readonly restored: number;
-  /** unnamed blobs that are too young */
+  /** unreferenced blobs that were left alone because of their age */
   readonly young: { readonly blobs: number; readonly bytes: number };
 }
 
-/** Collects. Fails with `corrupt` where a kept generation can't be read: what it names is not known then, and nothing is moved. */
+/** Runs one collection. Fails with `corrupt`, and moves nothing, if a retained generation cannot be read: what it names is unknown then. */
 export async function collectGarbage(store: Store, options: GcOptions): Promise<GcReport> {
   const { storage } = store;
   const now = await storage.clock();
-  const old = await storage.list(TRASH);
-  const { pruned, kept } = await divide(store, options, now);
+  const trashKeys = await storage.list(TRASH); // listed before this gc adds to it
+  const { pruned, kept: retained } = await selectGenerations(store, options, now);
   const seen = new Set<Digest>();
-  for (const generation of kept) await walk(store, generation, seen);
-  // Pruned before anything is moved: a generation that is listed has all that it names.
+  for (const generation of retained) await markReachable(store, generation, seen);
+  // Generations are pruned before blobs are moved, so a listed generation is complete.
   if (!options.dryRun) {
     for (const number of pruned) await storage.remove(generationKey(number));
     await storage.flush();
@@ -59,53 +62,57 @@ export async function collectGarbage(store: Store, options: GcOptions): Promise<
   const limit = now - options.hours * HOUR;
   for (const folder of BLOB_FOLDERS) {
     if (options.signal?.aborted) break;
-    await mapBounded(await storage.list(folder), AT_ONCE, async (key) => {
+    await mapBounded(await storage.list(folder), PARALLEL, async (key) => {
       const digest = blobDigest(key);
       if (digest === undefined || seen.has(digest)) return;
       const object = await storage.open(key);
       if (!object) return;
-      if (object.modified > limit) add(young, object.size);
-      else if (options.dryRun || (await moveToTrash(store, digest, now, limit))) add(aside, object.size);
+      if (object.modified > limit) addTo(young, object.size);
+      else if (options.dryRun || (await moveToTrash(store, digest, now, limit))) addTo(aside, object.size);
     });
   }
   if (!options.dryRun) await storage.flush();
-  // What was published meanwhile is kept whole: its publisher restores what it names once more after it is linked.
-  const since = (kept.at(-1)?.number ?? 0) + 1;
+  // Generations published meanwhile: they may name blobs that were moved above. Their publishers check once more too.
+  const since = (retained.at(-1)?.number ?? 0) + 1;
   for (const number of await store.generationNumbers()) {
     const generation = number >= since ? await store.generation(number) : undefined;
-    if (generation) await walk(store, generation, seen);
+    if (generation) await markReachable(store, generation, seen);
   }
-  const restored = options.dryRun ? 0 : await restore(storage, [...seen]);
+  const restored = options.dryRun ? 0 : await restoreTrashed(storage, [...seen]);
   return {
     dryRun: options.dryRun,
     pruned,
-    kept: kept.map(({ number }) => number),
+    kept: retained.map(({ number }) => number),
     aside,
-    deleted: await empty(store, old, { seen, now, ...options }),
+    deleted: await emptyTrash(store, trashKeys, { seen, now, ...options }),
     restored,
     young,
   };
 }
 
-async function divide(store: Store, { generations, days }: GcOptions, now: number): Promise<{ pruned: number[]; kept: Generation[] }> {
+async function selectGenerations(
+  store: Store,
+  { generations, days }: GcOptions,
+  now: number,
+): Promise<{ pruned: number[]; kept: Generation[] }> {
   const numbers = await store.generationNumbers();
   const pruned: number[] = [];
-  const kept: Generation[] = [];
+  const retained: Generation[] = [];
   for (const [i, number] of numbers.entries()) {
     const generation = await store.generation(number);
-    if (!generation) continue; // another collection pruned it
+    if (!generation) continue; // another gc pruned it
     const last = i >= numbers.length - Math.max(1, generations);
-    if (last || now - Date.parse(generation.time) <= days * DAY) kept.push(generation);
+    if (last || now - Date.parse(generation.time) <= days * DAY) retained.push(generation);
     else pruned.push(number);
   }
-  return { pruned, kept };
+  return { pruned, kept: retained };
 }
 
-async function walk(store: Store, generation: Generation, seen: Set<Digest>): Promise<void> {
+async function markReachable(store: Store, generation: Generation, seen: Set<Digest>): Promise<void> {
   for await (const _ of blobsOf(store, generation, { seen })) continue;
 }
 
-/** False where an import brought the same bytes anew between the look at its age and this. */
+/** False if an import has stored the blob again since its age was checked. */
 async function moveToTrash(store: Store, digest: Digest, now: number, limit: number): Promise<boolean> {
   const { storage } = store;
   const trashName = trashKey(digest, now);
@@ -116,8 +123,8 @@ async function moveToTrash(store: Store, digest: Digest, now: number, limit: num
   return false;
 }
 
-/** Deletes what an earlier collection moved to the trash, an hour after it: whoever was publishing then has looked for its blobs since. */
-async function empty(
+/** Deletes blobs that have been in the trash for an hour: a publisher that needed one has restored it by then. */
+async function emptyTrash(
   store: Store,
   keys: readonly string[],
   { seen, now, hours, dryRun }: Pick<GcOptions, "hours" | "dryRun"> & { readonly seen: ReadonlySet<Digest>; readonly now: number },
@@ -125,17 +132,17 @@ async function empty(
   const { storage } = store;
   const deleted = { blobs: 0, bytes: 0 };
   const limit = now - Math.min(1, hours) * HOUR;
-  await mapBounded(keys, AT_ONCE, async (key) => {
-    const found = trashed(key);
-    if (!found || found.time > limit || (seen.has(found.digest) && !storage.has(blobKey(found.digest)))) return;
+  await mapBounded(keys, PARALLEL, async (key) => {
+    const trashed = parseTrashKey(key);
+    if (!trashed || trashed.time > limit || (seen.has(trashed.digest) && !storage.has(blobKey(trashed.digest)))) return;
     const object = await storage.open(key);
-    if (object && (dryRun || (await storage.remove(key)))) add(deleted, object.size);
+    if (object && (dryRun || (await storage.remove(key)))) addTo(deleted, object.size);
   });
   if (!dryRun) await storage.flush();
   return deleted;
 }
 
-function add(sum: { blobs: number; bytes: number }, size: number): void {
+function addTo(sum: { blobs: number; bytes: number }, size: number): void {
   sum.blobs += 1;
   sum.bytes += size;
 }

@@ -1,4 +1,4 @@
-/** Generations and indexes as they are read, and the format of the store. */
+/** Parses generations, indexes and the format of the store. */
 
 import * as v from "valibot";
 import type { Generation, Index } from "../src/catalog/generation-types.ts";
@@ -39,7 +39,7 @@ const GenerationText = v.looseObject({
 const Rows = mapByName(v.tupleWithRest([DigestText, v.string()], v.string()));
 const IndexText = v.object({ packages: Rows, snaps: v.optional(Rows, {}), assertions: v.optional(DigestText) });
 
-/** Fails with `corrupt`, or with `store-too-new` where the generation is of a newer format. */
+/** Fails with `corrupt`, or with `store-too-new` if the generation has a newer format. */
 export function parseGeneration(number: number, bytes: Uint8Array, storage: Storage): Generation {
   const value = tryJson(new TextDecoder().decode(bytes));
   checkFormat(value, storage);
@@ -55,7 +55,7 @@ export function parseIndex({ number }: Generation, value: unknown, { place }: St
   throw new Failure("corrupt", `the index of generation ${number} in ${place} is not readable`, { cause: new Error("is not an index") });
 }
 
-/** Whether there is a store. Fails with `store-too-new` where this chp cannot read it. */
+/** Whether there is a store. Fails with `store-too-new` if this chp cannot read its format, `corrupt` if the format file is unreadable. */
 export async function readsFormat(storage: Storage): Promise<boolean> {
   const format = await storage.open(FORMAT_KEY);
   if (!format) return false;
@@ -64,7 +64,7 @@ export async function readsFormat(storage: Storage): Promise<boolean> {
   return true;
 }
 
-/** Whether a value says its format. Fails with `store-too-new` where that is newer than this chp reads. */
+/** Whether a value has a format. Fails with `store-too-new` if it is newer than this chp reads. */
 function checkFormat(value: unknown, { place }: Storage): boolean {
   const parsed = v.safeParse(v.looseObject({ format: v.number() }), value);
   if (parsed.success && parsed.output.format > FORMAT)

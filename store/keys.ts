@@ -1,17 +1,17 @@
 import { type Digest, isDigest } from "../src/digest.ts";
 
 /**
- * Typed things ⇄ keys. Nobody else joins paths.
+ * Converts digests, numbers and names to keys and back. No other file joins paths of the store.
  *
  *     format.json                  {"format": 1}
- *     blobs/sha256/3f/3fa9…        every immutable thing, by its sha256
+ *     blobs/sha256/3f/3fa9…        immutable objects by their sha256
  *     catalog/0000000042.json      a generation
  *     config.json                  settings
  *     tls.json                     the certificate that is served
- *     trash/                       what gc moved there: TIME.SHA256
+ *     trash/                       unreferenced blobs that gc moved there: TIME.SHA256
  *     secrets/                     passwords, keys, hashes of tokens; folder 0700, files 0600
- *     quarantine/                  what a check found damaged
- *     tmp/                         what is being written; owned by the storage
+ *     quarantine/                  damaged files that chp verify moved there
+ *     tmp/                         files that are being written; managed by the storage
  */
 
 /** The format that this chp writes, and the newest that it reads. */
@@ -29,7 +29,7 @@ export const CATALOG = "catalog/";
 export const SECRETS = "secrets/";
 export const QUARANTINE = "quarantine/";
 export const TRASH = "trash/";
-/** Every folder that a blob can lie in. */
+/** The folders of blobs. */
 export const BLOB_FOLDERS: readonly string[] = Array.from({ length: 256 }, (_, i) => `blobs/sha256/${i.toString(16).padStart(2, "0")}/`);
 
 export function blobKey(digest: Digest): string {
@@ -42,13 +42,13 @@ export function blobDigest(key: string): Digest | undefined {
   return isDigest(name) && key === blobKey(name) ? name : undefined;
 }
 
-/** `time`: when it was moved there, in milliseconds. */
+/** `time`: of the move, in milliseconds. */
 export function trashKey(digest: Digest, time: number): string {
   return `${TRASH}${Math.floor(time)}.${digest}`;
 }
 
-/** What a key in the trash was; undefined for other keys. */
-export function trashed(key: string): { readonly digest: Digest; readonly time: number } | undefined {
+/** The blob of a key in the trash, and the time of its move in milliseconds; undefined for other keys. */
+export function parseTrashKey(key: string): { readonly digest: Digest; readonly time: number } | undefined {
   const [, time = "", digest = ""] = /^trash\/(\d+)\.([0-9a-f]+)$/.exec(key) ?? [];
   return isDigest(digest) ? { digest, time: Number(time) } : undefined;
 }

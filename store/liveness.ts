@@ -7,12 +7,12 @@ import { errorCode } from "./diskerrors.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 
-/** A new name `HOST.PID.UUID`: several hosts may share the folder. */
+/** A new name `HOST.PID.UUID`; hosts may share the folder. */
 export function ownedName(): string {
   return `${hostname()}.${process.pid}.${randomUUID()}`;
 }
 
-/** Whether the owner of a file named by `ownedName` is gone: a process of this host that has ended, or the file is untouched for `age` milliseconds. */
+/** Whether the process that `ownedName` named has ended, if it ran on this host, or the file was not modified for `age` milliseconds. */
 export function isAbandoned(name: string, stat: Pick<Stats, "mtimeMs">, age = DAY): boolean {
   const match = /^(.+)\.(\d+)\.[0-9a-f-]{36}$/.exec(name);
   if (match?.[1] === hostname() && !isRunning(Number(match[2]))) return true;

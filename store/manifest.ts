@@ -1,6 +1,6 @@
 /**
- * Manifests, and the list of assertions that belong to no stored snap, as they are read. They are only checked: what is
- * read is the value as it stands, so fields that another chp wrote are kept, and its digest stays the same.
+ * Checks manifests and the list of assertions that belong to no stored snap. The value itself is not changed, so unknown
+ * fields that a newer chp wrote survive, and the digest stays the same.
  */
 
 import type { Base } from "../src/catalog/base.ts";
@@ -32,7 +32,7 @@ import { type Digest, isDigest } from "../src/digest.ts";
 import { printable } from "../src/errors.ts";
 import { boolean, type Guard, guard, list, map, nullable, number, object, oneOf, optional, showProblem, text } from "./guard.ts";
 
-/** What the digests of an index stand for, by its sections. */
+/** The type of a manifest by its section of the index. */
 export interface Manifests {
   readonly packages: Package;
   readonly snaps: Snap;
@@ -43,7 +43,7 @@ const digest: Guard<Digest> = guard((value) => typeof value === "string" && isDi
 const texts = list(text());
 const onlyTrue = optional(oneOf<true>(true));
 const categories = optional(list(object<{ readonly featured: boolean; readonly name: string }>({ featured: boolean, name: text() })));
-const hold = { reason: text(), until: optional(text()) };
+const overrideTerms = { reason: text(), until: optional(text()) };
 
 /* ---- charms and bundles ---- */
 
@@ -92,8 +92,8 @@ const resourceRevision = object<Omit<ResourceRevision, "retargeted">>({
   aside: onlyTrue,
 });
 
-/** The fields that it names, without those that are kept as they came. */
-type Named<T> = { readonly [K in keyof T as string extends K ? never : K]: T[K] };
+/** The declared fields of T, without its index signature. */
+type DeclaredFields<T> = { readonly [K in keyof T as string extends K ? never : K]: T[K] };
 
 const charm = object<Package>({
   type: oneOf("charm", "bundle"),
@@ -101,7 +101,7 @@ const charm = object<Package>({
   id: text(),
   formerIds: texts,
   declared: boolean,
-  details: object<Named<Details>>({
+  details: object<DeclaredFields<Details>>({
     title: optional(text()),
     summary: optional(text()),
     description: optional(text()),
@@ -118,7 +118,7 @@ const charm = object<Package>({
   releases: list(object<Release>(release)),
   history: list(object<Release>(release)),
   publisherAssertion: optional(digest),
-  overrides: optional(list(object<Override>({ ...release, ...hold }))),
+  overrides: optional(list(object<Override>({ ...release, ...overrideTerms }))),
 });
 
 /* ---- snaps ---- */
@@ -195,7 +195,7 @@ const snap = object<Snap>({
   releases: list(object<SnapRelease>(snapRelease)),
   history: list(object<SnapRelease>(snapRelease)),
   assertions: list(assertion),
-  overrides: optional(list(object<SnapOverride>({ ...snapRelease, ...hold }))),
+  overrides: optional(list(object<SnapOverride>({ ...snapRelease, ...overrideTerms }))),
 });
 
 const GUARDS: { readonly [S in keyof Manifests]: Guard<Manifests[S]> } = { packages: charm, snaps: snap, assertions: list(assertion) };
@@ -206,7 +206,7 @@ const WHAT: Readonly<Record<keyof Manifests, string>> = {
   assertions: "a list of assertions",
 };
 
-/** Why a value is not of that section: `is not a manifest of a snap: revisions.0.blob is missing`; undefined: it is. */
+/** `is not a manifest of a snap: revisions.0.blob is missing`; undefined: the value is valid. */
 export function manifestProblem(section: keyof Manifests, value: unknown): string | undefined {
   const problem = GUARDS[section](value);
   return problem && `is not ${WHAT[section]}: ${printable(showProblem(problem), 300)}`;

@@ -1,4 +1,4 @@
-/** The storage in memory: what tests run on, and the second implementation that keeps the seam honest. */
+/** Storage in memory, for tests. It passes the same tests as the disk, so the interface does not depend on files. */
 
 import { type Algorithm, type Sums, sumsOf } from "../src/digest.ts";
 import { checkExpected, type ObjectKind, type Stage, type Storage, type StoredObject } from "./storage.ts";
@@ -12,7 +12,7 @@ export class Memory implements Storage {
     this.#now = now;
   }
 
-  /** The same objects in a storage of their own. */
+  /** An independent storage with the same objects. */
   copy(): Memory {
     const copy = new Memory(this.#now);
     for (const [key, object] of this.#objects) copy.#objects.set(key, object);

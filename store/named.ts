@@ -1,21 +1,21 @@
-/** What manifests name: payloads and texts, by digest. */
+/** The payloads and texts that manifests name by digest. */
 
 import type { Index } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap } from "../src/catalog/snap.ts";
 import type { Digest } from "../src/digest.ts";
 
-/** A blob that a generation names. */
-export interface Named {
+/** A digest that a generation names, with what the blob is for. */
+export interface BlobReference {
   readonly digest: Digest;
-  /** bytes; undefined where nothing says it: index, manifest, text, assertions */
+  /** bytes; undefined where it is not recorded: index, manifest, text, assertions */
   readonly size?: number;
-  readonly what: What;
+  readonly what: BlobRole;
 }
 
-export interface What {
+export interface BlobRole {
   readonly kind: "index" | "manifest" | "assertions" | "charm" | "bundle" | "snap" | "resource" | "component" | "icon" | "text";
-  /** the package that it belongs to; absent: it is of the store as a whole */
+  /** the package that it belongs to; undefined: it belongs to the whole store */
   readonly package?: PackageName;
   /** of the package, the resource or the component */
   readonly revision?: number;
@@ -29,8 +29,8 @@ export interface PackageName {
   readonly name: string;
 }
 
-/** What a charm's or bundle's manifest names. */
-export function* blobsOfPackage(manifest: Package): Generator<Named> {
+/** The blobs that the manifest of a charm or bundle names. */
+export function* blobsOfPackage(manifest: Package): Generator<BlobReference> {
   const pkg: PackageName = { section: "packages", name: manifest.name };
   for (const { revision, blob, size, texts } of manifest.revisions) {
     yield { digest: blob, size, what: { kind: manifest.type, package: pkg, revision } };
@@ -42,8 +42,8 @@ export function* blobsOfPackage(manifest: Package): Generator<Named> {
   if (manifest.publisherAssertion !== undefined) yield { digest: manifest.publisherAssertion, what: { kind: "assertions", package: pkg } };
 }
 
-/** What a snap's manifest names. */
-export function* blobsOfSnap(manifest: Snap): Generator<Named> {
+/** The blobs that the manifest of a snap names. */
+export function* blobsOfSnap(manifest: Snap): Generator<BlobReference> {
   const pkg: PackageName = { section: "snaps", name: manifest.name };
   for (const { revision, blob, size, yaml, icon } of manifest.revisions) {
     yield { digest: blob, size, what: { kind: "snap", package: pkg, revision } };
@@ -55,7 +55,7 @@ export function* blobsOfSnap(manifest: Snap): Generator<Named> {
       yield { digest: blob, size, what: { kind: "component", package: pkg, revision, part } };
 }
 
-/** What a new generation depends on, and a collector may have moved to the trash meanwhile: its lists, and what changed manifests name. */
+/** Blobs of a new generation that gc may have moved to the trash meanwhile: index `digest`, all manifests, and what the changed ones name. */
 export function dependencies(digest: Digest, index: Index, packages: readonly Package[], snaps: readonly Snap[]): Digest[] {
   const manifests = [...Object.values(index.packages), ...Object.values(index.snaps)].map(([manifest]) => manifest);
   const blobs = [...packages.map(blobsOfPackage), ...snaps.map(blobsOfSnap)].flatMap((all) => [...all].map((named) => named.digest));

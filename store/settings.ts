@@ -1,4 +1,4 @@
-/** Settings and secrets: one small JSON document each, replaced whole. What each holds, and how it is kept, is in `DOCUMENTS`. */
+/** Settings and secrets: small JSON documents, each replaced atomically. `DOCUMENTS` describes them. */
 
 import * as v from "valibot";
 import type { Registry } from "../src/catalog/registry.ts";
@@ -26,7 +26,7 @@ export interface FormerRegistry extends Registry {
   readonly until: string;
 }
 
-/** Settings of the local registry that must not be printed, by their keys. */
+/** Secret settings of the local registry by their keys; never printed. */
 export interface OciSecret {
   readonly [key: string]: unknown;
   readonly former: readonly FormerRegistry[];
@@ -35,23 +35,23 @@ export interface OciSecret {
 /** The certificate that is served, all of it public. PEM. */
 export interface StoredCertificate {
   readonly certificate: string;
-  /** of the one that issued it, where that is known */
+  /** certificate of the issuing authority, where it is known */
   readonly authority?: string | undefined;
-  /** names that it was asked for besides the host's own */
+  /** names that were requested besides the host's own */
   readonly names: readonly string[];
 }
 
-/** Every document by its name. Undefined: it may be missing. */
+/** The type of each document by its name. `undefined`: it may be missing. */
 export interface Documents {
-  /** settings by their keys, as they stand in the file */
+  /** unparsed settings by their keys */
   readonly config: Readonly<Record<string, unknown>>;
   readonly ociSecret: OciSecret;
-  /** what device sessions are signed with, in base64 */
+  /** the key that signs device sessions, in base64 */
   readonly session: { readonly key: string } | undefined;
-  /** of remote import, by their hashes */
+  /** hashes of the tokens of remote import */
   readonly tokens: { readonly tokens: readonly Token[] };
   readonly tls: StoredCertificate | undefined;
-  /** private keys, PEM: of the certificate, and of the one before, so that whoever reads between two writes finds the key of either */
+  /** private keys, PEM: of the certificate and of its predecessor, so that a reader between the two writes finds the right one */
   readonly tlsSecret: { readonly keys: readonly string[] };
   /** the authority that issues certificates here */
   readonly authority: IssuedCertificate | undefined;
@@ -61,15 +61,15 @@ interface Document<T> {
   readonly key: string;
   readonly kind: ObjectKind;
   readonly schema: v.GenericSchema<unknown, T>;
-  /** what a missing file stands for, and one that is an empty object */
+  /** the value of a missing file and of an empty object */
   readonly missing: T;
-  /** the failure where the schema refuses a JSON object; a schema with a fallback refuses none */
+  /** the failure if a JSON object does not match the schema; a schema with a fallback needs none */
   readonly refusal?: (path: string) => Failure;
 }
 
 const Pem = v.pipe(v.string(), v.check(isCertificate));
 
-/** In the order that a copy takes them. */
+/** In the order in which a backup copies them. */
 export const DOCUMENTS: { readonly [N in keyof Documents]: Document<Documents[N]> } = {
   config: { key: CONFIG_KEY, kind: "mutable", schema: mapByName(v.unknown()), missing: {} },
   ociSecret: {
@@ -94,7 +94,7 @@ export const DOCUMENTS: { readonly [N in keyof Documents]: Document<Documents[N]
     refusal: () =>
       new Failure("failed", `${TOKENS_SECRET_KEY} of the store is not readable`, { next: "remove that file, which revokes every token" }),
   },
-  // The certificate before its keys: what is copied later has the keys of this certificate and of the one before.
+  // Copied before its keys: the keys of a later moment include the key of this certificate.
   tls: {
     key: TLS_KEY,
     kind: "mutable",
@@ -131,7 +131,7 @@ export class Settings {
     this.#storage = storage;
   }
 
-  /** Reads a document anew. Fails where its file is no JSON object, and with the document's own refusal where it has another shape. */
+  /** Reads a document, uncached. Fails with `failed` if its file is no JSON object or does not match the schema. */
   async read<N extends keyof Documents>(name: N): Promise<Documents[N]> {
     const { key, schema, missing, refusal }: Document<Documents[N]> = DOCUMENTS[name];
     const path = `${this.#storage.place}/${key}`;
@@ -151,7 +151,7 @@ export class Settings {
     await this.#replace(key, value, kind);
   }
 
-  /** The key goes first, so that the certificate never stands without it. */
+  /** Writes the key first, so that the key of the stored certificate is always there. */
   async writeCertificate(certificate: StoredCertificate, secret: Documents["tlsSecret"]): Promise<void> {
     await this.write("tlsSecret", secret);
     await this.write("tls", certificate);

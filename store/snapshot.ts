@@ -8,13 +8,13 @@ import type { Digest } from "../src/digest.ts";
 import { isCorrupt } from "../src/errors.ts";
 import type { Manifests } from "./manifest.ts";
 
-/** What a snapshot is read from. */
+/** Where a snapshot reads its manifests. */
 export interface ManifestReader {
   manifest<S extends keyof Manifests>(section: S, digest: Digest): Promise<Manifests[S]>;
 }
 
-/** Reads the newest that can be read, of an earlier generation; undefined: there is none. */
-export type Older = <S extends keyof Manifests>(
+/** Reads the newest readable version of a manifest in an earlier generation; undefined: there is none. `digestOf` finds it in an index. */
+export type ReadEarlier = <S extends keyof Manifests>(
   section: S,
   name: string,
   digestOf: (index: Index) => Digest | undefined,
@@ -24,18 +24,23 @@ export type Older = <S extends keyof Manifests>(
 class Section<S extends UnreadablePackage["section"]> {
   readonly rows: ReadonlyMap<string, IndexRow>;
   readonly #section: S;
-  readonly #older: Older | undefined;
+  readonly #readEarlier: ReadEarlier | undefined;
   readonly #reader: ManifestReader;
   readonly #names: ReadonlyMap<string, string>;
   readonly #manifests: Map<Digest, Promise<Manifests[S]>>;
 
-  constructor(reader: ManifestReader, index: Index, section: S, { before, older }: { before?: Section<S>; older?: Older }) {
+  constructor(
+    reader: ManifestReader,
+    index: Index,
+    section: S,
+    { before, readEarlier }: { before?: Section<S>; readEarlier?: ReadEarlier },
+  ) {
     this.#reader = reader;
     this.#section = section;
-    this.#older = older;
+    this.#readEarlier = readEarlier;
     this.rows = new Map(Object.entries(index[section]));
     const names = new Map<string, string>();
-    // A present id wins over another package's former one.
+    // The current id of a package wins over the former id of another.
     for (const present of [false, true])
       for (const [name, [, id, ...former]] of this.rows) for (const known of present ? [id] : former) names.set(known, name);
     this.#names = names;
@@ -46,7 +51,7 @@ class Section<S extends UnreadablePackage["section"]> {
     }
   }
 
-  /** Names in order. */
+  /** Sorted. */
   get names(): string[] {
     return [...this.rows.keys()];
   }
@@ -57,12 +62,12 @@ class Section<S extends UnreadablePackage["section"]> {
       return row && (await this.#manifest(row[0]));
     } catch (error) {
       const section = this.#section;
-      if (!this.#older || !isCorrupt(error)) throw error;
-      return this.#older(section, name, (index) => (Object.hasOwn(index[section], name) ? index[section][name]?.[0] : undefined));
+      if (!this.#readEarlier || !isCorrupt(error)) throw error;
+      return this.#readEarlier(section, name, (index) => (Object.hasOwn(index[section], name) ? index[section][name]?.[0] : undefined));
     }
   }
 
-  /** By an id that is or was the package's. */
+  /** `id`: the current or a former one. */
   async byId(id: string): Promise<Manifests[S] | undefined> {
     const name = this.#names.get(id);
     return name === undefined ? undefined : this.byName(name);
@@ -82,19 +87,19 @@ class Section<S extends UnreadablePackage["section"]> {
     return { readable: (await Promise.all(read)).flat() as Manifests[S][], unreadable };
   }
 
-  /** A manifest is read once, however many requests ask for it. */
+  /** Concurrent and later reads of a manifest share one read; a failed one is not remembered. */
   #manifest(digest: Digest): Promise<Manifests[S]> {
-    let found = this.#manifests.get(digest);
-    if (!found) {
-      found = this.#reader.manifest(this.#section, digest);
-      found.catch(() => this.#manifests.delete(digest));
-      this.#manifests.set(digest, found);
+    let manifest = this.#manifests.get(digest);
+    if (!manifest) {
+      manifest = this.#reader.manifest(this.#section, digest);
+      manifest.catch(() => this.#manifests.delete(digest));
+      this.#manifests.set(digest, manifest);
     }
-    return found;
+    return manifest;
   }
 }
 
-/** One consistent view of a generation; readers keep it for a whole request. */
+/** One consistent view of a generation; a reader uses the same one for a whole request. */
 export class Snapshot {
   /** undefined: nothing was ever published */
   readonly generation: Generation | undefined;
@@ -102,16 +107,16 @@ export class Snapshot {
   readonly #reader: ManifestReader;
   readonly #packages: Section<"packages">;
   readonly #snaps: Section<"snaps">;
-  readonly #older: Older | undefined;
+  readonly #readEarlier: ReadEarlier | undefined;
   #assertions: Promise<AssertionSet> | undefined;
 
-  /** `older`: reads in place of what cannot be read; else reading that fails. */
-  constructor(reader: ManifestReader, generation: Generation | undefined, index: Index, before?: Snapshot, older?: Older) {
+  /** `readEarlier`: replaces manifests that cannot be read; without it, reading them fails with `corrupt`. */
+  constructor(reader: ManifestReader, generation: Generation | undefined, index: Index, before?: Snapshot, readEarlier?: ReadEarlier) {
     this.generation = generation;
     this.index = index;
     this.#reader = reader;
-    this.#older = older;
-    const how = older ? { older } : {};
+    this.#readEarlier = readEarlier;
+    const how = readEarlier ? { readEarlier } : {};
     this.#packages = new Section(reader, index, "packages", { ...(before && { before: before.#packages }), ...how });
     this.#snaps = new Section(reader, index, "snaps", { ...(before && { before: before.#snaps }), ...how });
   }
@@ -120,7 +125,7 @@ export class Snapshot {
     return this.generation?.number ?? 0;
   }
 
-  /** Names of all charms and bundles, in order. */
+  /** Names of all charms and bundles, sorted. */
   get names(): string[] {
     return this.#packages.names;
   }
@@ -133,17 +138,17 @@ export class Snapshot {
     return this.#packages.byId(id);
   }
 
-  /** All that can be read. */
+  /** All readable charms and bundles. */
   async packages(): Promise<Package[]> {
     return (await this.#packages.all()).readable;
   }
 
-  /** What `packages` and `snaps` leave out. */
+  /** The packages that `packages` and `snaps` leave out. */
   async unreadable(): Promise<UnreadablePackage[]> {
     return [...(await this.#packages.all()).unreadable, ...(await this.#snaps.all()).unreadable];
   }
 
-  /** Names of all snaps, in order. */
+  /** Names of all snaps, sorted. */
   get snapNames(): string[] {
     return this.#snaps.names;
   }
@@ -156,7 +161,7 @@ export class Snapshot {
     return this.#snaps.byId(id);
   }
 
-  /** All that can be read. */
+  /** All readable snaps. */
   async snaps(): Promise<Snap[]> {
     return (await this.#snaps.all()).readable;
   }
@@ -174,15 +179,15 @@ export class Snapshot {
     return new AssertionSet(await this.snaps(), await this.#others());
   }
 
-  /** Those that belong to no stored snap. A list that cannot be read is read again the next time. */
+  /** The assertions that belong to no stored snap; none where that list cannot be read, and the next call tries again. */
   async #others(): Promise<readonly StoredAssertion[]> {
     const { assertions } = this.index;
     try {
       return assertions === undefined ? [] : await this.#reader.manifest("assertions", assertions);
     } catch (error) {
       if (!isCorrupt(error)) throw error;
-      if (!this.#older) this.#assertions = undefined;
-      return (await this.#older?.("assertions", "", (index) => index.assertions)) ?? [];
+      if (!this.#readEarlier) this.#assertions = undefined;
+      return (await this.#readEarlier?.("assertions", "", (index) => index.assertions)) ?? [];
     }
   }
 }

@@ -22,9 +22,9 @@ import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber }
 import { type Manifests, manifestProblem } from "./manifest.ts";
 import { blobsOfPackage, blobsOfSnap, dependencies } from "./named.ts";
 import { Settings } from "./settings.ts";
-import { type Older, Snapshot } from "./snapshot.ts";
+import { type ReadEarlier, Snapshot } from "./snapshot.ts";
 import type { Stage, Storage, StoredObject } from "./storage.ts";
-import { openTrashed, restore } from "./trash.ts";
+import { openTrashed, restoreTrashed } from "./trash.ts";
 
 const LISTING_INTERVAL = 1000;
 const MAX_ATTEMPTS = 1000;
@@ -32,24 +32,35 @@ const IMPORT_AGAIN = "import again what brought it, which chp verify tells";
 
 const NO_SNAPS: SnapChangeDraft = { changed: [], dropped: [], tally: {}, assertions: 0 };
 
+const EMPTY_INDEX: Index = { packages: {}, snaps: {} };
+
+/** What the last listing of the generations led to. */
+interface Current {
+  /** the newest generation that can be read */
+  readonly snapshot: Snapshot;
+  /** number of the newest generation, readable or not; 0: none */
+  readonly newest: number;
+  /** why that generation cannot be read */
+  readonly damage: Failure | undefined;
+}
+
 export class Store {
   readonly storage: Storage;
   readonly settings: Settings;
-  #snapshot: Snapshot;
-  /** number of the newest generation, which may be one that cannot be read */
-  #newest = 0;
-  #damage: Failure | undefined;
+  /** Replaced whole: a snapshot never goes with the number of another listing. */
+  #current: Current;
+  /** when the last listing of the generations began, by performance.now() */
   #listed = 0;
   #refreshing: Promise<void> | undefined;
-  /** whether the snapshot was seen to be the newest in this turn */
+  /** whether this turn of the event loop has checked that the snapshot is the newest */
   #fresh = false;
-  /** whether the store is there and of a format that this chp reads */
+  /** whether the store exists in a format that this chp reads */
   #known = false;
 
   private constructor(storage: Storage) {
     this.storage = storage;
     this.settings = new Settings(storage);
-    this.#snapshot = new Snapshot(this, undefined, { packages: {}, snaps: {} });
+    this.#current = { snapshot: new Snapshot(this, undefined, EMPTY_INDEX), newest: 0, damage: undefined };
   }
 
   /** Opens a store. Fails with `no-store` or `store-too-new`. */
@@ -61,19 +72,19 @@ export class Store {
     });
   }
 
-  /** Opens a store that may not be there yet: it is empty until an import makes it. Writes nothing. */
+  /** Opens a store that may not exist yet: it is empty until an import creates it. Writes nothing. */
   static async openOrAwait(storage: Storage): Promise<Store> {
     const store = new Store(storage);
     store.#known = await readsFormat(storage);
     return store;
   }
 
-  /** False only for a store that is awaited. */
+  /** False until the store of `openOrAwait` is created. */
   get exists(): boolean {
     return this.#known;
   }
 
-  /** Opens a store, and makes it first where there is none. */
+  /** Opens a store, and creates it first if it does not exist. */
   static async openOrCreate(storage: Storage & { prepare?(): Promise<void> }): Promise<Store> {
     if (!(await storage.open(FORMAT_KEY))) {
       await storage.prepare?.();
@@ -84,19 +95,24 @@ export class Store {
 
   /**
    * The newest generation, as of this turn of the event loop: a request sees what was published before it came in, and
-   * what this process published at once.
+   * what this process published at once. Without a promise while nothing new is published.
    */
   snapshot(): Snapshot | Promise<Snapshot> {
-    if (this.#fresh) return this.#snapshot;
-    // Only the next number is looked for; a listing each second finds what that would miss.
-    const listed = performance.now() - this.#listed < LISTING_INTERVAL && this.#listed > 0;
-    if (!listed || this.storage.has(generationKey(this.#newest + 1))) return this.#refresh();
+    const { snapshot, newest } = this.#current;
+    if (this.#fresh) return snapshot;
+    const isListed = this.#listed > 0 && performance.now() - this.#listed < LISTING_INTERVAL;
+    if (!isListed || this.storage.has(generationKey(newest + 1)) || this.#isPruned(newest)) return this.#refresh();
     this.#fresh = true;
     setImmediate(() => (this.#fresh = false));
-    return this.#snapshot;
+    return snapshot;
   }
 
-  /** One call reads the folder at a time; others wait for it, and then look again for what came since it began. */
+  /** gc removes a generation only after newer ones, of which it may have removed the next as well. */
+  #isPruned(newest: number): boolean {
+    return newest > 0 && !this.storage.has(generationKey(newest));
+  }
+
+  /** Lists the generations. Callers that come during a listing wait for it and check again: it may have begun before the last publish. */
   async #refresh(): Promise<Snapshot> {
     if (this.#refreshing) {
       await this.#refreshing;
@@ -104,82 +120,85 @@ export class Store {
     }
     this.#refreshing = this.#list().finally(() => (this.#refreshing = undefined));
     await this.#refreshing;
-    return this.#snapshot;
+    return this.#current.snapshot;
   }
 
   async #list(): Promise<void> {
+    const began = performance.now();
     const numbers = await this.generationNumbers();
-    this.#newest = numbers.at(-1) ?? 0;
-    if (this.#newest !== this.#snapshot.number) {
-      this.#known ||= await readsFormat(this.storage);
-      this.#snapshot = await this.#newestReadable(numbers);
-    } else this.#damage = undefined;
-    this.#listed = performance.now();
+    const { snapshot } = this.#current;
+    if ((numbers.at(-1) ?? 0) !== snapshot.number) this.#known ||= await readsFormat(this.storage);
+    this.#current = await this.#newestReadable(numbers, snapshot);
+    this.#listed = began;
   }
 
-  /** A generation that cannot be read does not end the service of those before it. */
-  async #newestReadable(numbers: readonly number[]): Promise<Snapshot> {
+  /** Where the newest generation cannot be read, the one before it is served. Fails with `corrupt` where none can be read. */
+  async #newestReadable(numbers: readonly number[], served: Snapshot): Promise<Current> {
+    const newest = numbers.at(-1) ?? 0;
     let damage: Failure | undefined;
     for (const number of numbers.toReversed()) {
+      if (number === served.number) return { snapshot: served, newest, damage };
       try {
-        const generation = number === this.#snapshot.number ? undefined : await this.generation(number);
-        if (!generation && number !== this.#snapshot.number) continue;
-        const found = generation ? new Snapshot(this, generation, await this.index(generation), this.#snapshot) : this.#snapshot;
-        this.#damage = damage;
-        return found;
+        const generation = await this.generation(number);
+        if (generation) return { snapshot: new Snapshot(this, generation, await this.index(generation), served), newest, damage };
       } catch (error) {
         if (!isCorrupt(error)) throw error;
         damage ??= error;
+        continue;
       }
+      // Pruned since it was listed, which happens only after newer ones are published.
+      const later = await this.generationNumbers();
+      if ((later.at(-1) ?? 0) > newest) return this.#newestReadable(later, served);
     }
     if (damage) throw damage;
-    return this.#snapshot;
+    return { snapshot: served, newest, damage };
   }
 
-  /** Why a generation before the newest is served, if so. */
+  /** Why an earlier generation is served instead of the newest; undefined: the newest is served. */
   get damage(): Failure | undefined {
-    return this.#damage;
+    return this.#current.damage;
   }
 
   /**
-   * `base` for an import to be merged into: what cannot be read is replaced by what the newest generation has whose own can
-   * be, and `mended` is called with it.
+   * `base` with every unreadable manifest replaced by the newest earlier version that is readable, so that an import can be
+   * merged into it. `onRepair` is called for each replacement.
    */
-  withRepairs(base: Snapshot, mended: (replaced: RepairedEntry) => void): Snapshot {
+  withRepairs(base: Snapshot, onRepair: (replaced: RepairedEntry) => void): Snapshot {
     const { generation, index } = base;
     if (!generation) return base;
-    const older: Older = async (section, name, digestOf) => {
+    const readEarlier: ReadEarlier = async (section, name, digestOf) => {
       const since: string[] = [];
       for (const number of (await this.generationNumbers()).filter((known) => known <= generation.number).toReversed()) {
-        const earlier = await readable(this.generation(number));
-        const named = earlier && (await readable(this.index(earlier)));
+        const earlier = await undefinedIfCorrupt(this.generation(number));
+        const named = earlier && (await undefinedIfCorrupt(this.index(earlier)));
         const digest = named && digestOf(named);
-        const manifest = digest && (await readable(this.manifest(section, digest)));
+        const manifest = digest && (await undefinedIfCorrupt(this.manifest(section, digest)));
         if (manifest) {
-          mended({ section, name, generation: number, since });
+          onRepair({ section, name, generation: number, since });
           return manifest;
         }
         if (earlier && isChangedBy(earlier, section, name)) since.unshift(...earlier.sources.map((source) => source.name));
       }
-      mended({ section, name, generation: 0, since });
+      onRepair({ section, name, generation: 0, since });
       return undefined;
     };
-    return new Snapshot(this, generation, index, base, older);
+    return new Snapshot(this, generation, index, base, readEarlier);
   }
 
-  #outdated(): void {
+  /** Makes the next `snapshot` list the generations. */
+  #expire(): void {
     this.#listed = 0;
     this.#fresh = false;
   }
 
-  /** An earlier generation; 0 is the empty store before the first. Undefined: it was pruned, or never was. */
+  /** An earlier generation; 0 is the empty store before the first. Undefined: it was pruned, or never existed. */
   async snapshotAt(number: number): Promise<Snapshot | undefined> {
-    if (number === 0) return (await this.generation(1)) && new Snapshot(this, undefined, { packages: {}, snaps: {} });
+    if (number === 0) return (await this.generation(1)) && new Snapshot(this, undefined, EMPTY_INDEX);
     const generation = await this.generation(number);
     return generation && new Snapshot(this, generation, await this.index(generation));
   }
 
-  /** Numbers of the kept generations, oldest first. */
+  /** Numbers of the stored generations, oldest first. */
   async generationNumbers(): Promise<number[]> {
     const keys = await this.storage.list(CATALOG);
     return keys.flatMap((key) => generationNumber(key) ?? []).toSorted((a, b) => a - b);
@@ -191,12 +210,12 @@ export class Store {
     return parseGeneration(number, await readBytes(object, `generation ${number} in ${this.storage.place}`), this.storage);
   }
 
-  /** The manifests that a generation names. */
+  /** Which manifests a generation names. Fails with `corrupt`. */
   async index(generation: Generation): Promise<Index> {
     return parseIndex(generation, await this.#json(generation.index), this.storage);
   }
 
-  /** The manifest or list that an index names in a section. Fails with `corrupt`, and its cause says what is wrong with the blob. */
+  /** The manifest or list of assertions with this digest. Fails with `corrupt`; the cause says what is wrong with the blob. */
   async manifest<S extends keyof Manifests>(section: S, digest: Digest): Promise<Manifests[S]> {
     const value = await this.#json(digest);
     const problem = manifestProblem(section, value);
@@ -204,7 +223,7 @@ export class Store {
     return value as Manifests[S];
   }
 
-  /** A blob; undefined if it is missing. */
+  /** Undefined: the blob is missing. */
   async blob(digest: Digest): Promise<StoredObject | undefined> {
     return (await this.storage.open(blobKey(digest))) ?? openTrashed(this.storage, digest);
   }
@@ -213,13 +232,13 @@ export class Store {
     return this.storage.has(blobKey(digest));
   }
 
-  /** The text of a blob that a manifest names; verified, since what it says is served as it is or decides what is served. */
+  /** The text of a blob, its content checked against the digest. Fails with `corrupt`, with `next` as the next step. */
   async text(digest: Digest, next = "import again what held it"): Promise<string> {
     const read = async () => {
       const object = await this.blob(digest);
       return object && readBytes(object, `blob ${digest} in ${this.storage.place}`);
     };
-    const bytes = await read().catch(read); // a collector may have given it another name since it was found
+    const bytes = await read().catch(read); // gc may have moved it to the trash since it was opened
     if (bytes && sumsOf(bytes)["sha-256"] === digest) return new TextDecoder().decode(bytes);
     const what = bytes ? "has other bytes than its name says" : "is missing";
     throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} ${what}`, { next });
@@ -235,12 +254,12 @@ export class Store {
     return new Failure("corrupt", `blob ${digest} in ${this.storage.place} ${problem}`, { next: IMPORT_AGAIN, cause: new Error(problem) });
   }
 
-  /** The name that a manifest gets. */
+  /** The digest under which a manifest is stored. */
   digestOf(manifest: Package | Snap | readonly StoredAssertion[]): Digest {
     return sumsOf(jsonBytes(manifest))["sha-256"];
   }
 
-  /** Reads a stream into the staging area, hashing while it is written. */
+  /** Stages a stream and hashes it on the way; `also`: digests besides sha256. */
   async ingest(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<StagedBlob> {
     const stage = await this.storage.stage("immutable", also);
     try {
@@ -262,14 +281,17 @@ export class Store {
   }
 
   /**
-   * Publishes one generation. `draft` is asked with the newest snapshot, and again with a newer one if another process
-   * published in between, so that what both brought is kept. Without a changed package no generation is made, but blobs
-   * that the store had lost are put back. `result` is that of the draft that was published.
+   * Publishes one generation. `draft` is called with the newest snapshot, and called again with a newer one if another
+   * process published in between, so that both changes take effect. A draft that changes no package creates no generation;
+   * its blobs are stored all the same, which repairs missing ones. `result` is that of the published draft. Fails with
+   * `conflict` for an exclusive draft, or after `MAX_ATTEMPTS`.
    */
   async publish<T>(time: string, draft: (base: Snapshot) => Promise<Drafted<T>>): Promise<Published<T>> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
-      this.#outdated();
-      const base = await this.snapshot();
+      this.#expire();
+      await this.snapshot();
+      // A reader of this process may replace #current while the draft is made: the number has to follow this base.
+      const { snapshot: base, newest } = this.#current;
       const { draft: change, result } = await draft(base);
       const sizes = sizesIn(change);
       for (const blob of change.blobs) {
@@ -280,7 +302,7 @@ export class Store {
       const { packages, dropped = [] } = change;
       if (packages.length + dropped.length + snaps.changed.length + snaps.dropped.length === 0 && !snaps.others)
         return { generation: undefined, result };
-      const number = Math.max(base.number, this.#newest) + 1;
+      const number = Math.max(base.number, newest) + 1;
       const index = await this.#indexAfter(base.index, packages, dropped, snaps);
       const { command, sources, changed } = change;
       const generation: Generation = {
@@ -297,10 +319,10 @@ export class Store {
         index: await this.#put(index),
       };
       const named = dependencies(generation.index, index, packages, snaps.changed);
-      await restore(this.storage, named);
+      await restoreTrashed(this.storage, named);
       if (await this.storage.create(generationKey(number), jsonBytes(generation))) {
-        await restore(this.storage, named);
-        this.#outdated();
+        await restoreTrashed(this.storage, named);
+        this.#expire();
         return { generation, result };
       }
       if (change.exclusive)
@@ -318,7 +340,7 @@ export class Store {
     for (const name of snaps.dropped) rows.snaps.delete(name);
     for (const snap of snaps.changed) rows.snaps.set(snap.name, [await this.#put(snap), snap.id]);
     const assertions = snaps.others ? await this.#put(snaps.others) : before.assertions;
-    return { packages: sorted(rows.packages), snaps: sorted(rows.snaps), ...(assertions && { assertions }) };
+    return { packages: sortedByName(rows.packages), snaps: sortedByName(rows.snaps), ...(assertions && { assertions }) };
   }
 
   async #put(value: unknown): Promise<Digest> {
@@ -333,7 +355,7 @@ function ingested(stage: Stage, sums: Sums): StagedBlob {
   return {
     sums,
     bytes: (start, end) => stage.bytes(start, end),
-    // Also where a blob of that name is stored: its bytes may have been damaged since, and these are right.
+    // A blob of that name is replaced: it may have been damaged, and these bytes have just been hashed.
     commit: async (expected) => {
       if (!committed) await stage.commit(blobKey(sums["sha-256"]), expected);
       committed = true;
@@ -342,8 +364,8 @@ function ingested(stage: Stage, sums: Sums): StagedBlob {
   };
 }
 
-/** Undefined for what is damaged. */
-async function readable<T>(work: Promise<T>): Promise<T | undefined> {
+/** Undefined instead of a `corrupt` failure. */
+async function undefinedIfCorrupt<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
   } catch (error) {
@@ -352,7 +374,7 @@ async function readable<T>(work: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** A disk that cannot give what it stores is damage too. */
+/** A read error of the disk (EIO) is a `corrupt` failure too. */
 async function readBytes(object: StoredObject, what: string): Promise<Uint8Array> {
   try {
     return await object.bytes();
@@ -367,11 +389,11 @@ function isChangedBy(generation: Generation, section: RepairedEntry["section"], 
   return Object.hasOwn(section === "packages" ? generation.changed : generation.snaps, name);
 }
 
-function sorted<T>(map: ReadonlyMap<string, T>): Record<string, T> {
+function sortedByName<T>(map: ReadonlyMap<string, T>): Record<string, T> {
   return Object.fromEntries([...map].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Sizes in bytes of the blobs that changed manifests name, where they say them. */
+/** Sizes in bytes of the blobs that the changed manifests name; texts have none. */
 function sizesIn({ packages, snaps = NO_SNAPS }: ChangeDraft): Map<Digest, number> {
   const named = [...packages.map(blobsOfPackage), ...snaps.changed.map(blobsOfSnap)].flatMap((blobs) => [...blobs]);
   return new Map(named.flatMap(({ digest, size }) => (size === undefined ? [] : [[digest, size]])));

@@ -6,7 +6,7 @@ import { ACCEPTED_KEYS, findSetting } from "../../src/settings/config.ts";
 import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { acceptedKeys, changeSettings } from "../machine/settings.ts";
-import { define, type Register } from "./command.ts";
+import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["removeKey"] as const;
@@ -15,7 +15,7 @@ type AcceptFlags = FlagValues<typeof TAKES>;
 const ACCEPT_EXITS = "0 done, 1 failed, 2 usage, 3 a key was refused and nothing changed, 10 no store, 11 store format too new";
 
 export const acceptKeyCommand: Register = (program, io) => {
-  define(program, "accept-key", "accept keys: chp import then refuses what none of them signed", ACCEPT_EXITS, TAKES)
+  defineCommand(program, "accept-key", "accept keys: chp import then refuses what none of them signed", ACCEPT_EXITS, TAKES)
     .argument("[key...]", "public keys to accept: files as chp keygen and minisign write them, or their second lines; nothing to list them")
     .addHelpText("after", EXAMPLES)
     .action((given: string[], options: AcceptFlags) => runAcceptKey(given, options, io));
@@ -32,10 +32,10 @@ const ID_LENGTH = 16;
 const KEY_TEXT = /^RW[A-Za-z0-9+/]{54}$/;
 
 export async function runAcceptKey(given: readonly string[], options: AcceptFlags, io: Io): Promise<void> {
-  const wanted = await Promise.all(given.map(readKey));
+  const keys = await Promise.all(given.map(readKeyOrFile));
   const removed = (options.remove ?? []).map((id) => id.toUpperCase().padStart(ID_LENGTH, "0")); // minisign prints no leading zeros
-  const isChange = wanted.length + removed.length > 0;
-  const store = await (wanted.length > 0 ? openOrCreateStore : openStore)(options, io);
+  const isChange = keys.length + removed.length > 0;
+  const store = await (keys.length > 0 ? openOrCreateStore : openStore)(options, io);
   const before = await acceptedKeys(store, isChange ? { environment: {} } : io);
   if (!isChange) return printKeys(before, options, io);
   for (const id of removed)
@@ -44,7 +44,7 @@ export async function runAcceptKey(given: readonly string[], options: AcceptFlag
         next: "chp accept-key lists the accepted keys",
       });
   const after = new Map(before.filter(({ id }) => !removed.includes(id)).map((key) => [key.id, key]));
-  for (const key of wanted) {
+  for (const key of keys) {
     const other = after.get(key.id);
     if (other && other.text !== key.text)
       throw refused(`another key is accepted as ${key.id} already`, { next: `chp accept-key --remove ${key.id}` });
@@ -65,7 +65,7 @@ function printKeys(keys: readonly PublicKey[], options: CommonOptions, io: Io): 
   else printTable(["ID", "COMMENT", "KEY"], rows, io);
 }
 
-async function readKey(given: string): Promise<PublicKey> {
+async function readKeyOrFile(given: string): Promise<PublicKey> {
   if (KEY_TEXT.test(given)) return readPublicKey(given, "it");
   const text = await readFile(given, "utf8").catch((error: unknown) => {
     throw new Failure("usage", `cannot read ${printable(given)}: ${printable(reason(error).split(",")[0] ?? "", 200)}`, { cause: error });

@@ -1,11 +1,11 @@
 import { Disk } from "../../store/fs.ts";
 import type { CommonOptions } from "../machine/io.ts";
 import { storeFolder } from "../machine/openstore.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 import { runCopy } from "./copying.ts";
 
 export const backupCommand: Register = (program, io) => {
-  define(program, "backup", "copy the store into an empty folder, while it serves and imports", `${EXITS}, 130 interrupted`)
+  defineCommand(program, "backup", "copy the store into an empty folder, while it serves and imports", `${EXITS}, 130 interrupted`)
     .argument("<dir>", "a folder that is empty or not there yet")
     .addHelpText(
       "after",

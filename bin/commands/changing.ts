@@ -1,4 +1,4 @@
-/** What the commands have in common that change packages by hand: each change is one generation, reported with the command that undoes it. */
+/** Shared by the commands that change packages: each change is one generation, reported with the command that undoes it. */
 
 import type { Command } from "commander";
 import { type Move, movesOf, type StoredPackage, sameManifest } from "../../src/catalog/change.ts";
@@ -19,7 +19,7 @@ import type { Snapshot } from "../../store/snapshot.ts";
 import type { Store } from "../../store/store.ts";
 import { type CommonOptions, count, type Io, printJson, storeFlag, undoOf } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
-import { define } from "./command.ts";
+import { defineCommand } from "./command.ts";
 import type { FlagId, FlagValues } from "./flags.ts";
 
 export const CHANGE_EXITS = "0 done, 1 failed, 2 usage, 3 refused, 10 no store, 11 store format too new, 12 another change came in between";
@@ -28,24 +28,24 @@ export const CHANGE_EXITS = "0 done, 1 failed, 2 usage, 3 refused, 10 no store, 
 export const PLACE_FLAGS = ["base", "arch", "snap"] as const;
 export type PlaceFlags = FlagValues<typeof PLACE_FLAGS>;
 
-/** A command with its examples, which are given without `chp`. */
+/** Defines a command. `examples`: without the leading `chp`. */
 export function defineChange(
   program: Command,
   name: string,
   summary: string,
   { flags, examples }: { readonly flags: readonly FlagId[]; readonly examples: readonly string[] },
 ): Command {
-  return define(program, name, summary, CHANGE_EXITS, flags).addHelpText(
+  return defineCommand(program, name, summary, CHANGE_EXITS, flags).addHelpText(
     "after",
-    `\nExamples:\n${examples.map((one) => `  chp ${one}\n`).join("")}`,
+    `\nExamples:\n${examples.map((example) => `  chp ${example}\n`).join("")}`,
   );
 }
 
-export function placeOf({ base, arch }: PlaceFlags): Where {
+export function placeFromFlags({ base, arch }: PlaceFlags): Where {
   return { ...(base !== undefined && { base }), ...(arch !== undefined && { architecture: arch }) };
 }
 
-/** Publishes what `work` makes of the package of that name, and reports it. `command`: as `chp log` shows it, without the place. */
+/** Changes one package with `work`, publishes and reports it. `command`: for `chp log`, without base and architecture. */
 export async function runChange(
   name: string,
   command: string,
@@ -60,7 +60,7 @@ export async function runChange(
   reportChanges(generation, [update], options, io);
 }
 
-/** Publishes what `work` makes of the package that `choose` finds. `generation` undefined: it is the same as before. */
+/** Changes the package that `choose` finds with `work`, and publishes it. `generation` undefined: nothing changed. */
 export async function publishUpdate(
   store: Store,
   command: string,
@@ -76,7 +76,7 @@ export async function publishUpdate(
   return { generation, update };
 }
 
-/** The stored package of that name. Fails with `not-found`, or `usage` where a charm and a snap have it. */
+/** The stored package of that name. Fails with `not-found`, or with `usage` if both a charm and a snap have it. */
 export async function findPackage(base: Snapshot, name: string, isSnap: boolean): Promise<StoredPackage> {
   const [pkg, snap] = [isSnap ? undefined : await base.package(name), await base.snap(name)];
   if (pkg && snap) throw new Failure("usage", `${name} is a ${pkg.type} and a snap`, { next: "say --snap where the snap is meant" });
@@ -85,7 +85,7 @@ export async function findPackage(base: Snapshot, name: string, isSnap: boolean)
   return found;
 }
 
-/** Unlike an import, it is not merged into what came in between. */
+/** Publishes a draft that, unlike an import, fails with `conflict` if another generation is published in between. */
 export function publishChange<T>(store: Store, now: string, draft: (base: Snapshot) => Promise<Drafted<T>>): Promise<Published<T>> {
   return store.publish(now, async (base) => {
     const { draft: change, result } = await draft(base);
@@ -93,7 +93,7 @@ export function publishChange<T>(store: Store, now: string, draft: (base: Snapsh
   });
 }
 
-/** Prints what moved, and the command that undoes it. */
+/** Prints the changes, and the command that undoes them. */
 export function reportChanges(generation: Generation | undefined, changes: readonly PackageChange[], options: CommonOptions, io: Io): void {
   const undo = generation ? undoOf(generation, options) : null;
   const packages = changes.map(({ before, after }) => {
@@ -101,7 +101,7 @@ export function reportChanges(generation: Generation | undefined, changes: reado
     return {
       name: (after ?? before)?.name ?? "",
       type: (after ?? before)?.type ?? "charm",
-      // what is offered all the same
+      // the override that hides the move
       moves: movesOf(before, after).map((move) => ({ ...move, override: overrideOn(overrides, move) ?? null })),
       overrides: overrideMoves(before, after),
       defaultTrack: { from: before?.defaultTrack ?? null, to: after?.defaultTrack ?? null },
@@ -121,7 +121,7 @@ export function reportChanges(generation: Generation | undefined, changes: reado
   printChange(lines, generation, packages.length, options, io);
 }
 
-/** Prints the lines of a change, and how it is undone. `changed`: packages. */
+/** Prints the lines of a change, and the command that undoes it. `changed`: number of packages. */
 export function printChange(
   lines: readonly string[],
   generation: Generation | undefined,

@@ -1,5 +1,5 @@
 import { close } from "../../src/catalog/change.ts";
-import { defineChange, PLACE_FLAGS, type PlaceFlags, placeOf, runChange } from "./changing.ts";
+import { defineChange, PLACE_FLAGS, type PlaceFlags, placeFromFlags, runChange } from "./changing.ts";
 import type { Register } from "./command.ts";
 
 export const closeCommand: Register = (program, io) => {
@@ -10,6 +10,6 @@ export const closeCommand: Register = (program, io) => {
     .argument("<name>", "charm, bundle or snap")
     .argument("<channel>", "TRACK/RISK, TRACK/RISK/BRANCH or RISK")
     .action((name: string, channel: string, options: PlaceFlags) =>
-      runChange(name, `close ${name} ${channel}`, options, io, (stored) => close(stored, channel, placeOf(options))),
+      runChange(name, `close ${name} ${channel}`, options, io, (stored) => close(stored, channel, placeFromFlags(options))),
     );
 };

@@ -1,4 +1,4 @@
-/** Completion of a shell's command line: the scripts ask chp itself, so they know what this chp knows. */
+/** Shell completion. The scripts call chp for the candidates, so they always match its version. */
 
 import { Argument, type Command, type Option } from "commander";
 import { printable } from "../../src/errors.ts";
@@ -13,7 +13,7 @@ import { TOPICS } from "./help.ts";
 const NAMES = "chp snap-store-proxy enterprise-store snap-proxy store-admin";
 const ASK = "__complete";
 
-/** What the shell sources. Where chp names nothing, files are completed. */
+/** The completion scripts. Without candidates from chp, the shell completes files. */
 const SCRIPTS = {
   bash: `# chp completion bash > /etc/bash_completion.d/chp
 _chp() {
@@ -64,7 +64,7 @@ export const completionCommand: Register = (program, io) => {
     .argument("[words...]")
     .action(async (words: string[]) => {
       const found = await candidates(program, words, io).catch(() => []);
-      io.out(found.map((one) => `${one}\n`).join(""));
+      io.out(found.map((word) => `${word}\n`).join(""));
     });
 };
 
@@ -77,45 +77,45 @@ const storedNames: CandidateSource = async (_program, options, io) => {
 
 const NAMING_COMMANDS = ["show", "release", "close", "default-track", "override", "end-override", "overrides", "remove"];
 
-/** What an argument of a command may be, besides a file. */
+/** Candidates for the arguments of commands, besides files. */
 const ARGUMENTS: Readonly<Record<string, CandidateSource>> = {
   ...Object.fromEntries(NAMING_COMMANDS.map((name) => [name, storedNames])),
   config: async () => [...SETTINGS.map(({ key }) => key), PROXY_DOMAIN],
   token: async (_program, options, io) => {
     const { tokens } = await (await openStore({ ...options, quiet: true }, io)).settings.read("tokens");
-    return tokens.map((one) => one.name);
+    return tokens.map((token) => token.name);
   },
   help: async (program) => [
     ...program
       .createHelp()
       .visibleCommands(program)
-      .map((one) => one.name()),
-    ...TOPICS.map((one) => one.name),
+      .map((command) => command.name()),
+    ...TOPICS.map((topic) => topic.name),
   ],
 };
 
-/** What the last of `words`, which may be empty, can become. */
+/** Candidates for the last of `words`, which may be empty. */
 export async function candidates(program: Command, words: readonly string[], io: Io): Promise<string[]> {
   const last = words.at(-1) ?? "";
   const before = words.slice(0, -1);
   const help = program.createHelp();
-  const command = program.commands.find((one) => one.name() === before[0]);
+  const command = program.commands.find((candidate) => candidate.name() === before[0]);
   const pending = command?.options.find((option) => option.long === before.at(-1) && (option.required || option.optional));
   const all = async (): Promise<readonly string[]> => {
     if (before.length > 0 && !command) return [];
     if (pending) return pending.argChoices ?? [];
     if (last.startsWith("-")) return help.visibleOptions(command ?? program).flatMap((option) => spellings(option, before));
-    if (!command) return help.visibleCommands(program).map((one) => one.name());
+    if (!command) return help.visibleCommands(program).map((candidate) => candidate.name());
     const store = before[before.indexOf("--store") + 1];
     const found = flagValue(FLAGS.store, before.includes("--store") ? store : undefined, io.environment);
     const options = typeof found === "string" ? { store: found } : {};
     return (await ARGUMENTS[command.name()]?.(program, options, io)) ?? command.registeredArguments[0]?.argChoices ?? [];
   };
-  const found = (await all()).filter((one) => one.startsWith(last) && printable(one) === one);
+  const found = (await all()).filter((word) => word.startsWith(last) && printable(word) === word);
   return [...new Set(found)].toSorted();
 }
 
-/** Its long flag, unless it was given and can't be given again. */
+/** The long flag, unless it is in `before` and can't be repeated. */
 function spellings(option: Option, before: readonly string[]): string[] {
   const again = option.parseArg !== undefined || !before.includes(option.long ?? "");
   return option.long && again ? [option.long] : [];

@@ -7,7 +7,7 @@ import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } f
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { changeSettings, loadSettings, readChanges } from "../machine/settings.ts";
 import { readSettingsYaml, settingsYaml } from "../machine/settingsyaml.ts";
-import { define, type Register } from "./command.ts";
+import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["exportYaml", "importYaml"] as const;
@@ -16,7 +16,7 @@ type ConfigFlags = FlagValues<typeof TAKES>;
 const CONFIG_EXITS = "0 done, 1 failed, 2 usage, 3 the file was refused and nothing changed, 10 no store, 11 store format too new";
 
 export const configCommand: Register = (program, io) => {
-  define(program, "config", "show and change settings", CONFIG_EXITS, TAKES)
+  defineCommand(program, "config", "show and change settings", CONFIG_EXITS, TAKES)
     .argument("[setting...]", "KEY to show one, KEY=VALUE to set it, KEY= to unset it; nothing to show all")
     .addHelpText(
       "after",
@@ -41,25 +41,25 @@ export async function runConfig(given: readonly string[], options: ConfigFlags, 
     throw new Failure("usage", "--export-yaml, --import-yaml and settings exclude each other");
   if (exportYaml) return io.out(settingsYaml(await settingsOf(options, io)));
   if (importYaml !== undefined) return runImportYaml(importYaml === true ? "-" : importYaml, options, io);
-  const asked = given.filter((one) => !one.includes("=")).map((key) => (key === PROXY_DOMAIN ? key : findSetting(key).key));
-  const changes = given.filter((one) => one.includes("="));
+  const keys = given.filter((text) => !text.includes("=")).map((key) => (key === PROXY_DOMAIN ? key : findSetting(key).key));
+  const changes = given.filter((text) => text.includes("="));
   if (changes.length > 0) {
     checkTexts(changes);
     await saveChanges(changes, options, io);
   }
-  if (changes.length > 0 && asked.length === 0) return;
-  printSettings(asked, await settingsOf(options, io), options, io);
+  if (changes.length > 0 && keys.length === 0) return;
+  printSettings(keys, await settingsOf(options, io), options, io);
 }
 
 async function settingsOf(options: CommonOptions, io: Io): Promise<Map<string, SettingValue>> {
   return loadSettings(await openStore(options, io), { environment: io.environment });
 }
 
-function printSettings(asked: readonly string[], settings: ReadonlyMap<string, SettingValue>, options: CommonOptions, io: Io): void {
-  const wanted = SETTINGS.filter(({ key }) => asked.length === 0 || asked.includes(key)).map(
+function printSettings(keys: readonly string[], settings: ReadonlyMap<string, SettingValue>, options: CommonOptions, io: Io): void {
+  const rows = SETTINGS.filter(({ key }) => keys.length === 0 || keys.includes(key)).map(
     ({ key, secret, setBy, show: render = unchanged }) => {
       const found = settings.get(key);
-      const shown = setBy !== undefined && asked.length > 0 ? unchanged : render;
+      const shown = setBy !== undefined && keys.length > 0 ? unchanged : render;
       return {
         key,
         value: found && secret ? "(set, not shown)" : (found?.values.map(shown).join(",") ?? null),
@@ -67,15 +67,15 @@ function printSettings(asked: readonly string[], settings: ReadonlyMap<string, S
       };
     },
   );
-  if (asked.includes(PROXY_DOMAIN)) {
+  if (keys.includes(PROXY_DOMAIN)) {
     const url = settings.get("public-url");
-    wanted.push({ key: PROXY_DOMAIN, value: url ? urlHost(url.values[0] ?? "") : null, source: url?.source ?? null });
+    rows.push({ key: PROXY_DOMAIN, value: url ? urlHost(url.values[0] ?? "") : null, source: url?.source ?? null });
   }
-  if (options.json) return printJson(wanted, io);
-  // Lines are shown as lines: PEM has them.
-  if (asked.length > 0)
+  if (options.json) return printJson(rows, io);
+  // Newlines are printed: PEM has them.
+  if (keys.length > 0)
     return io.out(
-      wanted
+      rows
         .map(
           ({ value }) =>
             `${(value ?? "")
@@ -87,7 +87,7 @@ function printSettings(asked: readonly string[], settings: ReadonlyMap<string, S
     );
   printTable(
     ["KEY", "VALUE", "SOURCE"],
-    wanted.map(({ key, value, source }) => [key, value ?? "", source ?? "not set"]),
+    rows.map(({ key, value, source }) => [key, value ?? "", source ?? "not set"]),
     io,
   );
 }
@@ -98,30 +98,30 @@ function unchanged(text: string): string {
 
 const DOMAIN_IS = `${PROXY_DOMAIN}=`;
 
-/** Throws a `usage` failure where one of the `KEY=VALUE` texts can't be, before there is a store. */
+/** Fails with `usage` for an invalid `KEY=VALUE`, before a store is created. */
 function checkTexts(texts: readonly string[]): void {
-  if (texts.some((one) => one.startsWith(DOMAIN_IS)) && texts.some((one) => one.startsWith("public-url=")))
+  if (texts.some((text) => text.startsWith(DOMAIN_IS)) && texts.some((text) => text.startsWith("public-url=")))
     throw new Failure("usage", `${PROXY_DOMAIN} is the host of public-url: give one of them`);
-  readChanges(texts.map((one) => translate(one, new Map())));
+  readChanges(texts.map((text) => translate(text, new Map())));
 }
 
 async function saveChanges(texts: readonly string[], options: CommonOptions, io: Io): Promise<void> {
   const store = await openOrCreateStore(options, io);
   const settings = await loadSettings(store, { environment: io.environment });
-  const changes = readChanges(texts.map((one) => translate(one, settings)));
+  const changes = readChanges(texts.map((text) => translate(text, settings)));
   const before = await store.settings.read("config");
   await changeSettings(store, changes, Date.now());
-  const undo = changes.flatMap(({ setting: { key, secret } }) => (secret ? [] : [shellQuote(`${key}=${textOf(before[key])}`)]));
+  const undo = changes.flatMap(({ setting: { key, secret } }) => (secret ? [] : [shellQuote(`${key}=${settingText(before[key])}`)]));
   if (undo.length > 0) note(`undo: chp config ${undo.join(" ")}${storeFlag(options)}`, options, io);
   note("saved; a running chp serve sees proxy.oci-registry.* within a second, and the rest when it is started again", options, io);
 }
 
-/** A value of the file as it is given on a command line; empty where there is none. */
-function textOf(value: unknown): string {
-  return (Array.isArray(value) ? value : [value]).filter((one) => typeof one === "string").join();
+/** A stored value in the form of the command line; empty: not set. */
+function settingText(value: unknown): string {
+  return (Array.isArray(value) ? value : [value]).filter((item) => typeof item === "string").join();
 }
 
-/** The documented domain as the setting that it is part of. */
+/** Translates the documented domain setting to public-url. */
 function translate(text: string, settings: ReadonlyMap<string, SettingValue>): string {
   if (!text.startsWith(DOMAIN_IS)) return text;
   const domain = text.slice(DOMAIN_IS.length);
@@ -130,7 +130,7 @@ function translate(text: string, settings: ReadonlyMap<string, SettingValue>): s
     : `public-url=${replaceHost(domain, settings.get("public-url")?.values[0] ?? listeningUrl(settings))}`;
 }
 
-/** What reaches the first address that is listened on, HTTPS before HTTP. */
+/** A URL for the first listening address, HTTPS before HTTP. */
 function listeningUrl(settings: ReadonlyMap<string, SettingValue>): string {
   const tls = settings.get("tls-listen")?.values[0];
   const port = (tls ?? settings.get("listen")?.values[0] ?? "80").split(":").at(-1);

@@ -1,4 +1,4 @@
-/** What backup and restore have in common: a store is copied from one folder into another. */
+/** Shared by backup and restore: copies a store from one folder into another. */
 
 import { printable } from "../../src/errors.ts";
 import { type CopyReport, copyStore } from "../../store/backup.ts";

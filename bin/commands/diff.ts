@@ -8,12 +8,12 @@ import { Snapshot } from "../../store/snapshot.ts";
 import type { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
-import { argument, define, EXITS, type Register } from "./command.ts";
+import { argument, defineCommand, EXITS, type Register } from "./command.ts";
 import { wholeNumber } from "./flags.ts";
 
 export const diffCommand: Register = (program, io) => {
   const number = argument("a generation", wholeNumber(0));
-  define(program, "diff", "show what differs between two generations", EXITS)
+  defineCommand(program, "diff", "show what differs between two generations", EXITS)
     .argument("<from>", "number of a generation, as chp log tells; 0 is the empty store", number)
     .argument("[to]", "number of another (default: the newest)", number)
     .addHelpText("after", "\nExamples:\n  chp diff 41\n  chp diff --json 41 42")
@@ -45,7 +45,7 @@ export async function runDiff(from: number, to: number | undefined, options: Com
     const [old, now] = [before.index[section], after.index[section]];
     for (const name of [...new Set([...Object.keys(old), ...Object.keys(now)])].toSorted()) {
       const rowOf = (rows: typeof old) => (Object.hasOwn(rows, name) ? rows[name]?.[0] : undefined);
-      if (rowOf(old) === rowOf(now)) continue; // most are, and are not read
+      if (rowOf(old) === rowOf(now)) continue; // unchanged packages are not read
       const read = (snapshot: Snapshot) => (section === "snaps" ? snapshot.snap(name) : snapshot.package(name));
       packages.push(...diffPackage(await read(before), await read(after)));
     }
@@ -54,8 +54,8 @@ export async function runDiff(from: number, to: number | undefined, options: Com
   if (options.json) return printJson({ from: before.number, to: after.number, packages, assertions }, io);
   const lines = [
     ...packages.flatMap(renderDiff),
-    ...assertions.added.map((one) => `assertion added: ${one}`),
-    ...assertions.removed.map((one) => `assertion removed: ${one}`),
+    ...assertions.added.map((assertion) => `assertion added: ${assertion}`),
+    ...assertions.removed.map((assertion) => `assertion removed: ${assertion}`),
   ];
   if (lines.length === 0) return note(`generations ${before.number} and ${after.number} hold the same`, options, io);
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
@@ -77,18 +77,18 @@ async function assertionsOf(snapshot: Snapshot): Promise<string[]> {
 }
 
 function diffPackage(before: Package | Snap | undefined, after: Package | Snap | undefined): PackageDiff[] {
-  const one = after ?? before;
-  if (!one) return [];
-  const [was, is] = [channelsOf(before), channelsOf(after)];
+  const pkg = after ?? before;
+  if (!pkg) return [];
+  const [was, is] = [revisionsByChannel(before), revisionsByChannel(after)];
   const channels = [...new Set([...is.keys(), ...was.keys()])].flatMap((channel) => {
     const [from, to] = [was.get(channel) ?? null, is.get(channel) ?? null];
     return from === to ? [] : [{ channel, from, to }];
   });
-  const numbers = (held: Package | Snap | undefined) => held?.revisions.map((r) => r.revision) ?? [];
+  const numbers = (side: Package | Snap | undefined) => side?.revisions.map((r) => r.revision) ?? [];
   return [
     {
-      name: one.name,
-      type: one.type,
+      name: pkg.name,
+      type: pkg.type,
       state: before && after ? "changed" : after ? "added" : "removed",
       revisions: diffLists(numbers(before), numbers(after)),
       parts: diffLists(partsOf(before), partsOf(after)),
@@ -99,27 +99,27 @@ function diffPackage(before: Package | Snap | undefined, after: Package | Snap |
 }
 
 /** `14/stable ubuntu@22.04 amd64` → revision */
-function channelsOf(held: Package | Snap | undefined): Map<string, number> {
+function revisionsByChannel(pkg: Package | Snap | undefined): Map<string, number> {
   const rows =
-    held?.type === "snap"
-      ? held.releases.map((r) => [`${r.channel} ${r.architecture}`, r.revision] as const)
-      : (held?.releases ?? []).map((r) => [r.base ? `${r.channel} ${showBase(r.base)}` : r.channel, r.revision] as const);
+    pkg?.type === "snap"
+      ? pkg.releases.map((r) => [`${r.channel} ${r.architecture}`, r.revision] as const)
+      : (pkg?.releases ?? []).map((r) => [r.base ? `${r.channel} ${showBase(r.base)}` : r.channel, r.revision] as const);
   return new Map(rows);
 }
 
-function partsOf(held: Package | Snap | undefined): string[] {
-  const parts = held?.type === "snap" ? held.components : (held?.resources ?? []);
+function partsOf(pkg: Package | Snap | undefined): string[] {
+  const parts = pkg?.type === "snap" ? pkg.components : (pkg?.resources ?? []);
   return parts.flatMap(({ name, revisions }) => revisions.map(({ revision }) => `${name}_${revision}`));
 }
 
 function diffLists<T>(before: readonly T[], after: readonly T[]): ListDiff<T> {
   const [was, is] = [new Set(before), new Set(after)];
-  return { added: after.filter((one) => !was.has(one)), removed: before.filter((one) => !is.has(one)) };
+  return { added: after.filter((item) => !was.has(item)), removed: before.filter((item) => !is.has(item)) };
 }
 
 function renderDiff({ name, type, state, revisions, parts, channels, overrides }: PackageDiff): string[] {
   const list = ({ added, removed }: ListDiff<string | number>) =>
-    [...added.map((one) => `+${one}`), ...removed.map((one) => `-${one}`)].join(" ");
+    [...added.map((item) => `+${item}`), ...removed.map((item) => `-${item}`)].join(" ");
   const what = type === "snap" ? "components" : "resources";
   return [
     `${name}: ${type}, ${state}`,

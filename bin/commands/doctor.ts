@@ -27,14 +27,14 @@ import { openStore } from "../machine/openstore.ts";
 import { askRegistry } from "../machine/registryclient.ts";
 import { loadSettings, registryOf } from "../machine/settings.ts";
 import { RENEW, trustedCertificates } from "../machine/tls.ts";
-import { define, type Register } from "./command.ts";
+import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["publicUrlOfStore", "doctorJuju", "offline"] as const;
 type DoctorFlags = FlagValues<typeof TAKES>;
 
 export const doctorCommand: Register = (program, io) => {
-  define(program, "doctor", "tell what is missing for a deployment to work, and what to do about it", EXITS, TAKES)
+  defineCommand(program, "doctor", "tell what is missing for a deployment to work, and what to do about it", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: DoctorFlags) => runDoctor(options, io));
 };
@@ -71,8 +71,8 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
     ...certificates.results,
     ...address,
   ];
-  const findings = results.filter((one): one is ReadinessFinding => "next" in one);
-  const passed = results.filter((one): one is PassedCheck => "state" in one);
+  const findings = results.filter((result): result is ReadinessFinding => "next" in result);
+  const passed = results.filter((result): result is PassedCheck => "state" in result);
   if (options.json) printJson({ ready: findings.length === 0, findings, passed }, io);
   else printResults(results, io);
   if (findings.length > 0)
@@ -90,11 +90,11 @@ interface Network {
   readonly trusted: readonly string[];
 }
 
-/** What the bundles name; of one that is released, only what its released revisions do. */
+/** The charms that bundles name; of a released bundle, only those of its released revisions. */
 async function charmsOfBundles(store: Store, packages: readonly Package[]): Promise<BundledCharm[]> {
   const named: BundledCharm[] = [];
   for (const { name, revisions, releases } of packages) {
-    const released = new Set(releases.map((one) => one.revision));
+    const released = new Set(releases.map((release) => release.revision));
     for (const { revision, charms, texts } of revisions) {
       if (charms.length === 0 || (released.size > 0 && !released.has(revision))) continue;
       const by = `bundle ${name} ${revision}`;
@@ -157,7 +157,7 @@ function nextOf(failure: NoReply, domain: string): string {
 
 const LOOKUP_TIMEOUT = 5000;
 
-/** The finding that a name does not resolve here; undefined where it does. */
+/** A finding if the host name of `place` does not resolve here; undefined: it does, or is an address. */
 async function nameFinding(check: ReadinessCheck, place: string): Promise<ReadinessFinding | undefined> {
   const host = hostOf(place);
   if (isIP(host)) return undefined;
@@ -222,9 +222,9 @@ async function publicUrlResults(
 }
 
 function printResults(results: readonly CheckResult[], io: Io): void {
-  const rows = results.map((one) => {
-    const state = "state" in one ? one.state : one.sure === "likely" ? "likely missing" : "missing";
-    return { state, check: one.check, what: one.what, next: "next" in one ? one.next : "" };
+  const rows = results.map((result) => {
+    const state = "state" in result ? result.state : result.sure === "likely" ? "likely missing" : "missing";
+    return { state, check: result.check, what: result.what, next: "next" in result ? result.next : "" };
   });
   if (!io.terminal.out)
     return printTable(

@@ -1,4 +1,4 @@
-/** What only the documented names of chp have (a link `snap-store-proxy` to it): their own status, and what chp has no use for. */
+/** Commands of the documented programs, for a link like `snap-store-proxy` to chp: their own status and overrides, and commands without effect. */
 
 import { header } from "../../src/assertions/assertion.ts";
 import type { StoredPackage } from "../../src/catalog/change.ts";
@@ -12,18 +12,18 @@ import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { CHANGE_EXITS, findPackage, printChange, publishUpdate, reportChanges } from "./changing.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 import { overrideCommand } from "./override.ts";
 import { statusCommand } from "./status.ts";
 
-/** The status that the readers of a program's documents expect. */
+/** `status` as the documents of the program describe it. */
 export function statusCommandOf(name: ProgramName): Register {
   return name === "chp" ? statusCommand : documentedStatusCommand;
 }
 
 const documentedStatusCommand: Register = (program, io) => {
-  define(program, "status", "show which store this is (chp status tells more)", EXITS).action((options: CommonOptions) =>
+  defineCommand(program, "status", "show which store this is (chp status tells more)", EXITS).action((options: CommonOptions) =>
     runDocumentedStatus(options, io),
   );
 };
@@ -31,8 +31,8 @@ const documentedStatusCommand: Register = (program, io) => {
 export async function runDocumentedStatus(options: CommonOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const settings = await loadSettings(store, { environment: io.environment });
-  const held = await (await store.snapshot()).assertions();
-  const [registered] = held.ofType("store").flatMap(({ type, key }) => held.verified(type, key).slice(0, 1));
+  const assertions = await (await store.snapshot()).assertions();
+  const [registered] = assertions.ofType("store").flatMap(({ type, key }) => assertions.verified(type, key).slice(0, 1));
   const facts = {
     storeUrl: settings.get("public-url")?.values[0] ?? null,
     airgap: true,
@@ -53,18 +53,18 @@ export async function runDocumentedStatus(options: CommonOptions, io: Io): Promi
 }
 
 export const airgapCommands: Register = (program, io) => {
-  define(program, "enable-airgap-mode", "do nothing: chp is always offline", "0 done, 2 usage", ["password"]).action(
+  defineCommand(program, "enable-airgap-mode", "do nothing: chp is always offline", "0 done, 2 usage", ["password"]).action(
     (options: CommonOptions) => {
       if (options.json) printJson({ airgap: true }, io);
       else io.out("chp is always offline: there is nothing to enable\n");
     },
   );
-  define(program, "disable-airgap-mode", "refused: chp is always offline", "2 usage").action(() => {
+  defineCommand(program, "disable-airgap-mode", "refused: chp is always offline", "2 usage").action(() => {
     throw new Failure("usage", "chp is always offline: it has no mode in which it asks a service outside");
   });
 };
 
-/** Overrides, as the readers of a program's documents write them. */
+/** The override commands as the documents of the program describe them. */
 export function overrideCommandsOf(name: ProgramName): Register {
   if (name === "chp") return overrideCommand;
   return (program, io) => {
@@ -76,21 +76,22 @@ export function overrideCommandsOf(name: ProgramName): Register {
 const documentedOverrideCommand =
   (program: ProgramName): Register =>
   (commands, io) => {
-    define(commands, "override", "hold channels at revisions (chp override takes a reason and an end, too)", CHANGE_EXITS)
+    defineCommand(commands, "override", "hold channels at revisions (chp override takes a reason and an end, too)", CHANGE_EXITS)
       .argument("<name>", "snap, charm or bundle")
       .argument("<channel=revision...>", "a channel and a revision that is held")
       .action(async (name: string, texts: readonly string[], options: CommonOptions) => {
-        const wanted = texts.map(readAssignment);
+        const assignments = texts.map(readAssignment);
         const reason = `set by ${program} override`;
         const { generation, update } = await publishUpdate(
           await openStore(options, io),
           `override ${name} ${texts.join(" ")}`,
           (base) => findSnapFirst(base, name),
-          (held, now) => wanted.reduce((one, { channel, revision }) => setOverride(one, revision, channel, {}, { reason }, now), held),
+          (stored, now) =>
+            assignments.reduce((pkg, { channel, revision }) => setOverride(pkg, revision, channel, {}, { reason }, now), stored),
         );
         if (options.json) return reportChanges(generation, [update], options, io);
-        const lines = overrideMoves(update.before, update.after).flatMap((one) =>
-          one.to ? [`${showPlace(update.after, one)} ${one.to.revision}`] : [],
+        const lines = overrideMoves(update.before, update.after).flatMap((move) =>
+          move.to ? [`${showOverriddenPlace(update.after, move)} ${move.to.revision}`] : [],
         );
         printChange(lines, generation, 1, options, io);
       });
@@ -102,29 +103,29 @@ function readAssignment(text: string): { channel: string; revision: number } {
   return { channel, revision: Number(revision) };
 }
 
-/** Canonical's overrides are of snaps alone. */
+/** The snap of that name before a charm: the documented overrides are for snaps. */
 async function findSnapFirst(base: Snapshot, name: string): Promise<StoredPackage> {
   return findPackage(base, name, (await base.snap(name)) !== undefined);
 }
 
 /** `core18 stable amd64` */
-function showPlace({ name, type }: StoredPackage, { channel, on }: Pick<OverrideFacts, "channel" | "on">): string {
+function showOverriddenPlace({ name, type }: StoredPackage, { channel, on }: Pick<OverrideFacts, "channel" | "on">): string {
   return `${name} ${type === "snap" ? shortChannel(channelOf({ channel })) : channel} ${on}`;
 }
 
 const documentedOverridesCommands: Register = (program, io) => {
-  define(program, "list-overrides", "list what overrides hold of a snap or charm (chp overrides tells more)", EXITS)
+  defineCommand(program, "list-overrides", "list what overrides hold of a snap or charm (chp overrides tells more)", EXITS)
     .argument("<name>", "snap, charm or bundle")
     .action(async (name: string, options: CommonOptions) => {
-      const held = await findSnapFirst(await (await openStore(options, io)).snapshot(), name);
-      const found = overridesOf(held, Date.now()).filter((one) => one.state === "in force");
+      const pkg = await findSnapFirst(await (await openStore(options, io)).snapshot(), name);
+      const found = overridesOf(pkg, Date.now()).filter((facts) => facts.state === "in force");
       if (options.json) return printJson(found, io);
       const lines = found.map(
-        (one) => `${showPlace(held, one)} ${one.revision}${one.without === null ? "" : ` (upstream ${one.without})`}`,
+        (facts) => `${showOverriddenPlace(pkg, facts)} ${facts.revision}${facts.without === null ? "" : ` (upstream ${facts.without})`}`,
       );
       io.out(lines.map((line) => `${printable(line)}\n`).join(""));
     });
-  define(program, "delete-override", "end the overrides of a channel (chp end-override does the same and more)", CHANGE_EXITS, [
+  defineCommand(program, "delete-override", "end the overrides of a channel (chp end-override does the same and more)", CHANGE_EXITS, [
     "channelToo",
   ])
     .argument("<name>", "snap, charm or bundle")
@@ -136,11 +137,12 @@ const documentedOverridesCommands: Register = (program, io) => {
         await openStore(options, io),
         `delete-override ${name} ${channel}`,
         (base) => findSnapFirst(base, name),
-        (held) => endOverride(held, channel, {}),
+        (stored) => endOverride(stored, channel, {}),
       );
       if (options.json) return reportChanges(generation, [update], options, io);
       const lines = overrideMoves(update.before, update.after).map(
-        (one) => `${showPlace(update.after, one)} is ${one.without === null ? "closed" : `tracking upstream (revision ${one.without})`}`,
+        (move) =>
+          `${showOverriddenPlace(update.after, move)} is ${move.without === null ? "closed" : `tracking upstream (revision ${move.without})`}`,
       );
       printChange(lines, generation, 1, options, io);
     });

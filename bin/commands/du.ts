@@ -1,14 +1,14 @@
 import { type Digest, isDigest } from "../../src/digest.ts";
 import { BLOB_FOLDERS } from "../../store/keys.ts";
-import type { What } from "../../store/named.ts";
+import type { BlobRole } from "../../store/named.ts";
 import { blobsOf } from "../../store/reach.ts";
 import type { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, printJson, printTable, showSize } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 
 export const duCommand: Register = (program, io) => {
-  define(program, "du", "show what uses the disk, and what is shared", EXITS)
+  defineCommand(program, "du", "show what uses the disk, and what is shared", EXITS)
     .addHelpText("after", ABOUT)
     .action((options: CommonOptions) => runDu(options, io));
 };
@@ -23,10 +23,10 @@ Examples:
 
 interface BlobUse {
   readonly size: number;
-  readonly kind: What["kind"];
-  /** `packages kafka`, of all that name it */
+  readonly kind: BlobRole["kind"];
+  /** the packages that name it, like `packages kafka` */
   readonly owners: ReadonlySet<string>;
-  /** how often it is named */
+  /** how many references name it */
   readonly times: number;
 }
 
@@ -48,10 +48,10 @@ export async function runDu(options: CommonOptions, io: Io): Promise<void> {
   const facts = {
     total: sum(sizes.values()),
     packages: [...packages]
-      .map(([owner, one]) => ({ name: owner.slice(owner.indexOf(" ") + 1), type: types.get(owner) ?? "charm", ...one }))
+      .map(([owner, sums]) => ({ name: owner.slice(owner.indexOf(" ") + 1), type: types.get(owner) ?? "charm", ...sums }))
       .toSorted((a, b) => b.size - a.size || (a.name < b.name ? -1 : 1)),
-    kinds: [...kinds].map(([kind, one]) => ({ kind, ...one })).toSorted((a, b) => b.size - a.size),
-    /** bytes that would be there as often as they are named, were they not shared */
+    kinds: [...kinds].map(([kind, sums]) => ({ kind, ...sums })).toSorted((a, b) => b.size - a.size),
+    /** bytes that sharing blobs saves */
     saved: {
       betweenPackages: sum(all.map(({ size, owners }) => size * Math.max(0, owners.size - 1))),
       betweenRevisions: sum(all.map(({ size, owners, times }) => size * Math.max(0, times - Math.max(1, owners.size)))),
@@ -80,7 +80,7 @@ export async function runDu(options: CommonOptions, io: Io): Promise<void> {
   await failOnDamage(store);
 }
 
-/** Every blob on the disk. */
+/** Sizes of all blobs on the disk. */
 async function sizesOf(store: Store): Promise<Map<Digest, number>> {
   const sizes = new Map<Digest, number>();
   for (const folder of BLOB_FOLDERS)
@@ -92,7 +92,7 @@ async function sizesOf(store: Store): Promise<Map<Digest, number>> {
   return sizes;
 }
 
-/** What the newest generation names, and what only older ones do. */
+/** The blobs of the newest generation, and those that only older generations name. */
 async function usesOf(store: Store, sizes: ReadonlyMap<Digest, number>) {
   const uses = new Map<Digest, BlobUse>();
   const history = new Set<Digest>();

@@ -1,5 +1,5 @@
 import { endOverride } from "../../src/catalog/override.ts";
-import { defineChange, PLACE_FLAGS, type PlaceFlags, placeOf, runChange } from "./changing.ts";
+import { defineChange, PLACE_FLAGS, type PlaceFlags, placeFromFlags, runChange } from "./changing.ts";
 import type { Register } from "./command.ts";
 
 export const endOverrideCommand: Register = (program, io) => {
@@ -10,6 +10,6 @@ export const endOverrideCommand: Register = (program, io) => {
     .argument("<name>", "charm, bundle or snap")
     .argument("<channel>", "TRACK/RISK, TRACK/RISK/BRANCH or RISK")
     .action((name: string, channel: string, options: PlaceFlags) =>
-      runChange(name, `end-override ${name} ${channel}`, options, io, (stored) => endOverride(stored, channel, placeOf(options))),
+      runChange(name, `end-override ${name} ${channel}`, options, io, (stored) => endOverride(stored, channel, placeFromFlags(options))),
     );
 };

@@ -1,4 +1,4 @@
-/** `chp export`: on the connected side, an archive of what an air-gapped store is to hold. */
+/** `chp export`: writes an archive for an air-gapped store, on the connected side. */
 
 import { basename } from "node:path";
 import { Failure, printable } from "../../src/errors.ts";
@@ -6,12 +6,12 @@ import { requestEverything, resolveBundleYaml } from "../../src/export/export.ts
 import { readLock } from "../../src/export/lock.ts";
 import { ADDITIONS, type Addition, isAddition, readSelection, readSiteFile, type Selection } from "../../src/export/sitefile.ts";
 import type { Io } from "../machine/io.ts";
-import { define, type Register } from "./command.ts";
+import { defineCommand, type Register } from "./command.ts";
 import { EXPORT_FLAGS, type ExportFlags, inputName, readInput, runSession } from "./exportsession.ts";
 import { FLAGS, type FlagValues, flagValue } from "./flags.ts";
 
 const EXITS = "0 done, 1 failed, 2 usage, 3 a file given was refused, 4 partly done: the archive holds what could be had, 130 interrupted";
-/** Without the twin of --store: what CHP_STORE names is where imports go. */
+/** --store here has no environment variable: CHP_STORE names the store of imports. */
 const COMMON = ["exportedStore", "json", "quiet"] as const;
 
 const SITE_FLAGS = [...EXPORT_FLAGS, "file", "everything", "channels", "locked", "without"] as const;
@@ -22,16 +22,16 @@ const SNAP_FLAGS = [...EXPORT_FLAGS, "fromYaml", "channelsOfSnaps"] as const;
 type SnapFlags = FlagValues<typeof SNAP_FLAGS>;
 
 export const exportCommand: Register = (program, io) => {
-  const site = define(program, "export", "write an archive of what an air-gapped store is to hold", EXITS, SITE_FLAGS, COMMON)
+  const site = defineCommand(program, "export", "write an archive of what an air-gapped store is to hold", EXITS, SITE_FLAGS, COMMON)
     .addHelpText("after", SITE_HELP)
     .action((options: SiteFlags) => runExport(options, io));
-  define(site, "bundle", "export a bundle and its charms", EXITS, BUNDLE_FLAGS, COMMON)
+  defineCommand(site, "bundle", "export a bundle and its charms", EXITS, BUNDLE_FLAGS, COMMON)
     .argument("<name>", "of the bundle")
     .action((name: string, options: BundleFlags) => runExportBundle(name, options, io));
-  define(site, "charms", "export the charms that a file names", EXITS, EXPORT_FLAGS, COMMON)
+  defineCommand(site, "charms", "export the charms that a file names", EXITS, EXPORT_FLAGS, COMMON)
     .argument("<file>", "a bundle.yaml, or a file of that form; - for standard input")
     .action((file: string, options: ExportFlags) => runExportCharms(file, options, io));
-  define(site, "snaps", "export snaps, one archive each", EXITS, SNAP_FLAGS, COMMON)
+  defineCommand(site, "snaps", "export snaps, one archive each", EXITS, SNAP_FLAGS, COMMON)
     .argument("[names...]", "of snaps")
     .action((names: string[], options: SnapFlags) => runExportSnaps(names, options, io));
 };
@@ -69,18 +69,18 @@ export async function runExport(options: SiteFlags, io: Io): Promise<void> {
   const without = readWithout(options.without ?? []);
   if (file === undefined)
     return runSession(options, io, async (session) => {
-      const wish = await requestEverything(session.upstream, defaultsOf(options));
+      const request = await requestEverything(session.upstream, defaultsOf(options));
       await session.archive({
         name: "chp-export",
-        wish,
+        content: request,
         form: "site",
         closure: true,
         without: new Set([...without, "bundle-charms"]),
-        said: TO,
+        label: TO,
       });
     });
   const manifest = await readInput(file, io);
-  const wish = readSiteFile(manifest, inputName(file), defaultsOf(options));
+  const request = readSiteFile(manifest, inputName(file), defaultsOf(options));
   const stem = file === "-" ? undefined : file.replace(/\.ya?ml$/, "");
   const lockPath = typeof options.locked === "string" ? options.locked : stem && `${stem}.lock`;
   if (options.locked && lockPath === undefined)
@@ -92,36 +92,44 @@ export async function runExport(options: SiteFlags, io: Io): Promise<void> {
   await runSession(options, io, (session) =>
     session.archive({
       name: stem === undefined ? "chp-export" : basename(stem),
-      wish,
+      content: request,
       form: "site",
       closure: true,
-      without: new Set([...without, ...wish.without]),
+      without: new Set([...without, ...request.without]),
       manifest,
       ...(lock && { lock }),
       ...(lockPath !== undefined && !lock && { lockPath }),
-      said: TO,
+      label: TO,
     }),
   );
 }
 
 export async function runExportBundle(name: string, options: BundleFlags, io: Io): Promise<void> {
   const bundle = { channels: [], systems: [JAMMY], architectures: ["amd64"], ...defaultsOf(options), name, resources: {}, paths: {} };
-  const wish = { charms: [], bundles: [bundle], snaps: [], without: [], notes: [] };
+  const request = { charms: [], bundles: [bundle], snaps: [], without: [], notes: [] };
   const prints = options.onlyPrintYaml !== undefined && !/^(false|no|0)$/i.test(String(options.onlyPrintYaml));
   await runSession(options, io, async (session) => {
     if (prints) io.out(await resolveBundleYaml(session.upstream, session.remote, bundle));
-    else await session.archive({ ...PLAIN, name, wish, form: "documented", said: `Successfully exported charm bundle ${name}` });
+    else
+      await session.archive({ ...PLAIN, name, content: request, form: "documented", label: `Successfully exported charm bundle ${name}` });
   });
 }
 
 export async function runExportCharms(file: string, options: ExportFlags, io: Io): Promise<void> {
-  // A file of charms says their channels, so there is no flag; the environment holds for all forms.
+  // The file determines the channels, so this form has no --channel; CHP_CHANNEL applies to all forms.
   const channel = flagValue(FLAGS.channels, undefined, io.environment) as SiteFlags["channel"];
   const manifest = await readInput(file, io);
   const { charms, notes } = readSiteFile(manifest, inputName(file), defaultsOf({ ...options, channel }));
-  const wish = { charms, bundles: [], snaps: [], without: [], notes };
+  const request = { charms, bundles: [], snaps: [], without: [], notes };
   await runSession(options, io, (session) =>
-    session.archive({ ...PLAIN, name: "charms-export", wish, form: "documented", manifest, said: "Successfully exported charms to" }),
+    session.archive({
+      ...PLAIN,
+      name: "charms-export",
+      content: request,
+      form: "documented",
+      manifest,
+      label: "Successfully exported charms to",
+    }),
   );
 }
 
@@ -134,9 +142,9 @@ export async function runExportSnaps(names: readonly string[], options: SnapFlag
     options,
     io,
     async (session) => {
-      for (const name of new Set(snaps.map((one) => one.name))) {
-        const wish = { charms: [], bundles: [], snaps: snaps.filter((one) => one.name === name), without: [], notes: [] };
-        await session.archive({ ...PLAIN, name, wish, form: "snap", said: name });
+      for (const name of new Set(snaps.map((snap) => snap.name))) {
+        const request = { charms: [], bundles: [], snaps: snaps.filter((snap) => snap.name === name), without: [], notes: [] };
+        await session.archive({ ...PLAIN, name, content: request, form: "snap", label: name });
       }
     },
     "Successfully exported snaps:",
@@ -150,14 +158,14 @@ const PLAIN = { closure: false, without: new Set<Addition>() } as const;
 
 type PlaceWords = Readonly<Partial<Record<"channel" | "arch" | "base" | "series", readonly string[] | undefined>>>;
 
-/** What the command line says of channels and systems, for what a file does not say it of. */
+/** Channels and systems of the command line: the defaults for entries of a file. */
 function defaultsOf({ channel, arch, base, series }: PlaceWords): Selection {
   const place = { channel, arch, base, series };
   return readSelection(Object.fromEntries(Object.entries(place).filter(([, words]) => words !== undefined)), COMMAND_LINE);
 }
 
 function readWithout(words: readonly string[]): Set<Addition> {
-  const wrong = words.find((one) => one !== "" && !isAddition(one));
+  const wrong = words.find((word) => word !== "" && !isAddition(word));
   if (wrong !== undefined)
     throw new Failure("usage", `--without does not know ${printable(wrong, 50)}`, {
       next: `it takes ${Object.keys(ADDITIONS).join(", ")}`,

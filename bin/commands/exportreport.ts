@@ -1,4 +1,4 @@
-/** What `chp export` prints at its end: where the archives are, what else was written, what is missing. */
+/** The final report of `chp export`: the archives, other files that were written, and what is missing. */
 
 import { basename } from "node:path";
 import { Failure, printable } from "../../src/errors.ts";
@@ -6,24 +6,25 @@ import { Unavailable } from "../../src/export/client.ts";
 import type { ExportResult } from "../../src/export/export.ts";
 import { type CommonOptions, count, type Io, note, printJson, showSize } from "../machine/io.ts";
 
-/** One archive that was made, or not. */
+/** The result of one archive, complete or not. */
 export interface ArchiveResult {
-  readonly said: string;
-  /** of the archive or its parts, and of what lies beside */
+  readonly label: string;
+  /** of the archive or its parts */
   readonly paths: readonly string[];
+  /** paths of the files beside it: image script, credentials, lock */
   readonly beside: readonly string[];
   readonly exported: ExportResult;
-  /** nothing where all of it came */
+  /** empty: the archive is complete */
   readonly kept: readonly KeptWork[];
 }
 
-/** What the same command goes on with. */
+/** Downloaded bytes that the same command will reuse. */
 export interface KeptWork {
   readonly bytes: number;
   readonly folder: string;
 }
 
-/** The failure, with what of the work is not lost. */
+/** Adds to a failure what the same command will reuse. */
 export function withKeptWork(failure: Failure, kept: readonly KeptWork[]): Failure {
   if (kept.length === 0) return failure;
   const { kind, message, next = "run the same command again: it goes on from there" } = failure;
@@ -31,15 +32,15 @@ export function withKeptWork(failure: Failure, kept: readonly KeptWork[]): Failu
   return new Failure(kind, `${message}; ${places.join(", ")}`, { next, cause: failure });
 }
 
-/** Where the archives are that came about. */
+/** Prints the paths of the archives that were written. */
 export function printPaths(done: readonly ArchiveResult[], heading: string | undefined, options: CommonOptions, io: Io): void {
   const written = done.filter(({ paths }) => paths.length > 0);
   if (written.length === 0 || options.json) return;
   if (heading !== undefined) io.out(`${heading}\n`);
-  for (const { said, paths } of written) io.out(paths.map((path) => `${said}: ${path}\n`).join(""));
+  for (const { label: said, paths } of written) io.out(paths.map((path) => `${said}: ${path}\n`).join(""));
 }
 
-/** Prints all of it. Throws a failure where something is missing. */
+/** Prints the report. Fails if something is missing. */
 export function reportArchives(done: readonly ArchiveResult[], heading: string | undefined, options: CommonOptions, io: Io): void {
   if (done.length === 0) return;
   if (options.json) printJson({ archives: done.map(archiveJson) }, io);
@@ -57,19 +58,19 @@ export function reportArchives(done: readonly ArchiveResult[], heading: string |
   failOnLost(done, written.length > 0, options, io);
 }
 
-/** Fails where something was lost; says again what, since that may have been said hours ago. */
+/** Fails if something was not exported, and lists it again: the first message may be hours old. */
 function failOnLost(done: readonly ArchiveResult[], isPart: boolean, options: CommonOptions, io: Io): void {
   const lost = done.flatMap(({ exported }) => exported.failed);
   const [first] = lost;
   if (!first) return;
-  const kept = done.flatMap((one) => one.kept);
+  const kept = done.flatMap((archive) => archive.kept);
   if (lost.length === 1 && !isPart) throw withKeptWork(first.failure, kept);
   if (!options.json)
     for (const { name, failure } of lost)
       io.err(
         `${printable(`not exported: ${name}: ${failure.message}`)}\n${failure.next === undefined ? "" : `  ${printable(failure.next)}\n`}`,
       );
-  const names = [...new Set(lost.map((one) => one.name))].join(", ");
+  const names = [...new Set(lost.map((loss) => loss.name))].join(", ");
   const mayPass = lost.some(({ failure }) => failure instanceof Unavailable && failure.details.retryable);
   const next =
     kept.length > 0
@@ -92,14 +93,14 @@ function archiveJson({ paths, beside, exported, kept }: ArchiveResult) {
       name,
       type,
       id,
-      revisions: revisions.map((one) => one.revision),
-      resources: resources.map((one) => `${one.name}_${one.revision}`),
+      revisions: revisions.map((revision) => revision.revision),
+      resources: resources.map((resource) => `${resource.name}_${resource.revision}`),
       releases,
     })),
     snaps: exported.snaps.map(({ name, id, releases, revisions }) => ({
       name,
       id,
-      revisions: revisions.map((one) => one.revision),
+      revisions: revisions.map((revision) => revision.revision),
       releases,
     })),
     notes: exported.notes,

@@ -1,4 +1,4 @@
-/** One run of `chp export`: what it needs of this machine is opened, each archive is made, and at the end the result is reported. */
+/** One run of `chp export`: opens upstream and export folder, makes each archive, and reports the results. */
 
 import { createHash } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
@@ -24,7 +24,7 @@ import { makeExportDir, WorkFolder } from "../machine/workfolder.ts";
 import { type ArchiveResult, type KeptWork, printPaths, reportArchives, withKeptWork } from "./exportreport.ts";
 import { type FlagValues, PUBLIC } from "./flags.ts";
 
-/** The flags that all forms of it have. */
+/** The flags of all forms of `chp export`. */
 export const EXPORT_FLAGS = [
   "archs",
   "bases",
@@ -41,12 +41,12 @@ export const EXPORT_FLAGS = [
 ] as const;
 export type ExportFlags = FlagValues<typeof EXPORT_FLAGS>;
 
-/** How messages name the file. */
+/** The name of an input file in messages. */
 export function inputName(file: string): string {
   return file === "-" ? "standard input" : file;
 }
 
-/** The text of a file, or of standard input where it is `-`. `next`: what to do where it cannot be read. */
+/** The text of a file, or of standard input for `-`. Fails with `usage`, with `next` as the next step. */
 export async function readInput(file: string, io: Io, next?: string): Promise<string> {
   try {
     if (file !== "-") return await readFile(file, "utf8");
@@ -61,30 +61,30 @@ export async function readInput(file: string, io: Io, next?: string): Promise<st
   }
 }
 
-/** One archive that is to be made. */
+/** One archive to make. */
 export interface ArchiveRequest {
-  /** how the archive's name begins */
+  /** the beginning of the archive's name */
   readonly name: string;
-  readonly wish: ExportRequest;
+  readonly content: ExportRequest;
   readonly form: ArchiveForm;
   readonly closure: boolean;
   readonly without: ReadonlySet<Addition>;
   readonly manifest?: string;
   readonly lock?: ExportLock;
-  /** where the new lock is written */
+  /** path of the new lock */
   readonly lockPath?: string;
-  /** what is said of it when it is done */
-  readonly said: string;
+  /** printed before its path when it is done */
+  readonly label: string;
 }
 
 export interface ExportSession {
   readonly upstream: Upstream;
   readonly remote: HttpClient;
-  /** Makes one archive; the results of all of them are reported at the end. */
+  /** Makes one archive; all results are reported at the end. */
   archive(request: ArchiveRequest): Promise<void>;
 }
 
-/** Opens what an export needs, and tells what came of it. */
+/** Runs `work` in a session, and reports its archives. */
 export async function runSession(
   options: ExportFlags,
   io: Io,
@@ -165,12 +165,12 @@ async function exportArchive(
   const { exportDir, chunk, key, inventory, failFast, parallel } = settings;
   const now = Date.now();
   const name = await freeName(exportDir, request.name, now);
-  const identity = [request.wish, request.form, request.lock, [...request.without], upstream.addresses, settings.sinceText, chunk];
+  const identity = [request.content, request.form, request.lock, [...request.without], upstream.addresses, settings.sinceText, chunk];
   const opened = new Map<ExportResult["which"], WorkFolder>();
-  let came = 0;
+  let fetchedBytes = 0;
   const kept = (): KeptWork[] => {
     const folder = opened.get("all")?.path;
-    return folder === undefined || came === 0 ? [] : [{ bytes: came, folder }];
+    return folder === undefined || fetchedBytes === 0 ? [] : [{ bytes: fetchedBytes, folder }];
   };
   const open = async (which: "all" | "rest") => {
     const folder = await WorkFolder.open(exportDir, hashOf([which, ...identity]), chunk === undefined ? {} : { chunk });
@@ -181,13 +181,13 @@ async function exportArchive(
     const exported = await exportAll({
       upstream,
       client: remote,
-      request: request.wish,
+      request: request.content,
       ...(request.lock && { lock: request.lock }),
       ...(inventory && { inventory }),
       without: request.without,
       closure: request.closure,
       form: request.form,
-      // What a lock says is had whole or not at all.
+      // An export by a lock is complete or fails.
       failFast: failFast || request.lock !== undefined,
       parallel,
       ...(key && { key }),
@@ -199,7 +199,7 @@ async function exportArchive(
         const download = downloads.begin(label, size);
         return {
           advance: (bytes) => {
-            came += bytes;
+            fetchedBytes += bytes;
             download.advance(bytes);
           },
           end: (isWhole) => download.end(isWhole),
@@ -211,16 +211,16 @@ async function exportArchive(
       ?.finish(`${name}.tar${request.form === "site" ? "" : ".gz"}`, exported.length, { signal });
     opened.delete(exported.which);
     const beside = await writeBeside(join(exportDir, name), exported);
-    // A lock of a part of what was wanted would make a later export leave out the rest without a word.
+    // A lock of an incomplete export would make a later export silently leave out the rest.
     if (request.lockPath !== undefined && exported.failed.length === 0) {
       await writeFile(request.lockPath, exported.lock);
       beside.push(request.lockPath);
     }
-    return { said: request.said, paths: paths ?? [], beside, exported, kept: kept() };
+    return { label: request.label, paths: paths ?? [], beside, exported, kept: kept() };
   } catch (error) {
     throw error instanceof Failure ? withKeptWork(error, kept()) : error;
   } finally {
-    // What an archive without something has was copied from the other, which is the one to go on with.
+    // The folder of the incomplete archive (`rest`) was copied from `all`, which the next run resumes.
     await opened
       .get("rest")
       ?.discard()
@@ -229,12 +229,12 @@ async function exportArchive(
   }
 }
 
-/** `NAME-20260426T163115`, in UTC; one of the same second before moves it on. */
+/** `NAME-20260426T163115`, in UTC; a later second if that name is taken. */
 async function freeName(folder: string, name: string, now: number): Promise<string> {
   const taken = await readdir(folder);
   for (let time = now; ; time += 1000) {
     const stamped = `${name}-${new Date(time).toISOString().replace(/[-:]|\..*/g, "")}`;
-    if (!taken.some((one) => one.startsWith(`${stamped}.`))) return stamped;
+    if (!taken.some((file) => file.startsWith(`${stamped}.`))) return stamped;
   }
 }
 
@@ -242,7 +242,7 @@ function hashOf(value: unknown): string {
   return createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 16);
 }
 
-/** The images' script, and in a file of its own what may not be carried: the credentials of the store. */
+/** Writes the script for the images and, in a separate file that must stay here, the credentials of the store. */
 async function writeBeside(stem: string, { images }: ExportResult): Promise<string[]> {
   if (images.length === 0) return [];
   const users = images.map(({ charm, resource, revision, reference, path }) => ({
@@ -251,7 +251,7 @@ async function writeBeside(stem: string, { images }: ExportResult): Promise<stri
   }));
   const needed = neededImages(users, undefined);
   const credentials = skopeoCredentials(needed, ({ upstream }: NeededImage) =>
-    images.find((one) => one.reference === upstream && one.password !== ""),
+    images.find((image) => image.reference === upstream && image.password !== ""),
   );
   await writeFile(`${stem}.images.sh`, skopeoScript(needed, undefined), { mode: 0o755, flag: "wx" });
   if (credentials !== "") await writeFile(`${stem}.images.env`, credentials, { mode: 0o600, flag: "wx" });

@@ -1,6 +1,6 @@
 /**
- * Every flag of every command: its name, its twin in the environment, how it is read, its default and its help. A command
- * lists the flags that it takes; what was typed wins over the environment, and that over the default (`valueOf`).
+ * All flags of all commands: name, environment variable, parser, default and help. A command lists the flags that it takes.
+ * The command line takes precedence over the environment, and the environment over the default (`flagValue`).
  */
 
 import { type Command, Option } from "commander";
@@ -14,27 +14,27 @@ import { GC_DEFAULTS } from "../../store/gc.ts";
 import type { CommonOptions } from "../machine/io.ts";
 
 export interface Flag {
-  /** as it is typed, after `--` */
+  /** without the leading `--` */
   readonly name: string;
-  /** one letter that stands for it */
+  /** a single-letter alias */
   readonly short?: string;
-  /** what help calls its value; in brackets: the value may be left out, which is `true`; undefined: a switch */
+  /** name of its value in help; in brackets: the value is optional, and `true` without it; undefined: a switch */
   readonly argument?: string;
-  /** the variable of the environment that stands for it */
+  /** its environment variable */
   readonly twin?: string;
-  /** it is a setting: the store's file stands between environment and default, so loadSettings reads the twin */
+  /** it is a setting: the store's file comes between environment and default, so loadSettings reads the variable */
   readonly isSetting?: true;
-  /** of a flag that is given once: its value. `what`: how messages call it. Throws a `usage` failure. */
+  /** parses the value of a flag that is given once; `what`: its name in messages. Fails with `usage` */
   readonly parse?: (text: string, what: string) => unknown;
-  /** it may be given more than once; `commas`: or as a list, as in its twin */
+  /** it may be given several times; `commas`: or as a list with commas, as in the environment */
   readonly many?: "repeated" | "commas";
   readonly default?: unknown;
   readonly isRequired?: true;
   /** left out of help */
   readonly isHidden?: true;
-  /** whether it may come from another machine, by `chp import --to` */
+  /** whether `chp import --to` may send it */
   readonly isRemote?: true;
-  /** with the twin and the default in it, where it has them */
+  /** mentions the environment variable and the default, if any */
   readonly help: string;
 }
 
@@ -68,7 +68,7 @@ function isOn(text: string): boolean {
 
 /* ---- the table ---- */
 
-/** The public stores, where no other upstream is named. */
+/** The public stores, which are the default upstream. */
 export const PUBLIC: UpstreamAddresses = { charmhub: "https://api.charmhub.io", snapstore: "https://api.snapcraft.io" };
 
 /** The types that `chp show --type` takes. */
@@ -81,7 +81,7 @@ function setting<const Name extends string>(name: Name) {
   return { name, argument: flag, twin, isSetting: true, help } as const;
 }
 
-/** `reached`: by whom, in words. */
+/** The public URL, with help for a command. `reached`: like `clients reach this server`. */
 function publicUrl(reached: string) {
   return { ...setting("public-url"), help: `what ${reached} by (CHP_PUBLIC_URL)` } as const;
 }
@@ -97,7 +97,7 @@ function limit<const Name extends string>(name: Name, help: string, value: numbe
   } as const;
 }
 
-/** By what they mean: a name that means something else elsewhere has a key of its own there. */
+/** The keys are unique: flags of the same name with different meanings have different keys. */
 export const FLAGS = {
   // of nearly all commands
   store: { name: "store", argument: "DIR", twin: "CHP_STORE", help: "the store (CHP_STORE)" },
@@ -107,7 +107,7 @@ export const FLAGS = {
   jsonText: { name: "json", help: "print it as JSON" },
   jsonTopic: { name: "json", help: "print a topic as JSON" },
 
-  // serve, and what tells others where it is
+  // serve, and commands that print its address
   listen: { ...setting("listen"), many: "repeated" },
   tlsListen: { ...setting("tls-listen"), many: "repeated" },
   tlsCert: setting("tls-cert"),
@@ -190,7 +190,7 @@ export const FLAGS = {
   maxJson: limit("max-json", "bytes of a metadata.json", LIMITS.json),
   authorityKeyId: { name: "revision-authority-key-id", argument: "ID", help: "taken and not used: chp signs no revisions" },
   authorityKey: { name: "revision-authority-key", argument: "FILE", help: "taken and not used: chp signs no revisions" },
-  // how chp serve hands on the body of a request
+  // how chp serve passes on the body of a request
   tarOfFiles: {
     name: "tar-of-files",
     isHidden: true,
@@ -320,7 +320,7 @@ export const FLAGS = {
   onlyPrintYaml: { name: "only-print-yaml", argument: "[BOOL]", help: "print its bundle.yaml and export nothing" },
   fromYaml: { name: "from-yaml", argument: "FILE", help: "a file that names them: packages, each with name, revision and push_channel" },
 
-  // what changes packages
+  // commands that change packages
   base: { name: "base", argument: "BASE", help: "only on this base: 22.04 or ubuntu@22.04" },
   arch: { name: "arch", argument: "ARCH", help: "only on this architecture" },
   snap: { name: "snap", help: "the snap, where a charm has the same name" },
@@ -337,7 +337,7 @@ export const FLAGS = {
   force: { name: "force", help: "also where a channel, a bundle or an override uses it" },
   removeNeeded: { name: "yes", help: "also what machines may still need" },
 
-  // what tells of the store
+  // commands that show the store
   type: { name: "type", argument: "TYPE", help: `${PACKAGE_TYPES.join(", ")}: where a snap has the name of a charm` },
   server: {
     name: "server",
@@ -352,7 +352,7 @@ export const FLAGS = {
   offline: { name: "offline", help: "ask nothing of the network: no names, no registry, no public URL" },
   doctorJuju: { name: "juju", argument: "VERSION", help: "also whether a Juju of that version, like 3.6, can bootstrap" },
 
-  // what keeps the store
+  // commands that maintain the store
   readData: {
     name: "read-data",
     argument: "[PART]",
@@ -427,14 +427,14 @@ type FlagValue<F> = F extends { many: string }
         : boolean;
 type AlwaysThere = { readonly default: unknown } | { readonly isRequired: true };
 
-/** What a command is given that takes these flags, besides those that all have: `--dry-run` is `dryRun`. */
+/** The options of a command with these flags, and the common ones: `--dry-run` is `dryRun`. */
 export type FlagValues<Ids extends readonly FlagId[]> = CommonOptions & {
   readonly [K in Ids[number] as Table[K] extends AlwaysThere ? CamelCase<Table[K]["name"]> : never]: FlagValue<Table[K]>;
 } & {
   readonly [K in Ids[number] as Table[K] extends AlwaysThere ? never : CamelCase<Table[K]["name"]>]?: FlagValue<Table[K]>;
 };
 
-/** A flag as commander has it. */
+/** A flag as an option of commander. */
 export class FlagOption extends Option {
   readonly flag: Flag;
 
@@ -459,7 +459,7 @@ export function addFlags(command: Command, ids: readonly FlagId[]): Command {
   return command;
 }
 
-/** What holds for a flag: what was typed, else its twin in the environment, else its default. Throws a `usage` failure. */
+/** The value of a flag: of the command line, else of the environment, else the default. Fails with `usage`. */
 export function flagValue(flag: Flag, given: unknown, environment: Readonly<Record<string, string | undefined>>): unknown {
   const text = flag.twin === undefined || flag.isSetting ? "" : (environment[flag.twin] ?? "");
   if (given !== undefined) return given;
@@ -469,7 +469,7 @@ export function flagValue(flag: Flag, given: unknown, environment: Readonly<Reco
   return flag.parse ? flag.parse(text, flag.twin ?? "") : text;
 }
 
-/** Gives a command the value of each of its flags, just before it runs; what was typed is kept apart as `given`. */
+/** Sets the value of each flag of a command, just before it runs. `given` has the options of the command line alone. */
 export function readFlags(command: Command, environment: Readonly<Record<string, string | undefined>>): void {
   const given = { ...command.opts() };
   for (const option of command.options) {
@@ -480,7 +480,7 @@ export function readFlags(command: Command, environment: Readonly<Record<string,
   command.setOptionValue("given", given);
 }
 
-/** The flags of `chp import` that may come from another machine. */
+/** The flags of `chp import` that `--to` may send. */
 export const REMOTE_OPTIONS: readonly RemoteOption[] = Object.values<Flag>(FLAGS)
   .filter((flag) => flag.isRemote)
   .map(({ name, argument }) => ({ name, takesValue: argument !== undefined }));

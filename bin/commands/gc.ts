@@ -1,14 +1,14 @@
 import { collectGarbage, type GcReport } from "../../store/gc.ts";
 import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["gcDryRun", "keepGenerations", "keepDays", "olderThan"] as const;
 type GcFlags = FlagValues<typeof TAKES>;
 
 export const gcCommand: Register = (program, io) => {
-  define(program, "gc", "free the space of what no kept generation names", EXITS, TAKES)
+  defineCommand(program, "gc", "free the space of what no kept generation names", EXITS, TAKES)
     .addHelpText(
       "after",
       `

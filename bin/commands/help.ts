@@ -8,17 +8,17 @@ import type { Register } from "./command.ts";
 import { addFlags } from "./flags.ts";
 
 export interface Topic {
-  /** what is typed */
+  /** the word after `chp help` */
   readonly name: string;
   readonly title: string;
   readonly text: string;
 }
 
-/** What is for those who build chp. */
+/** Sections for developers of chp. */
 const LEFT_OUT = ["try", "developers"];
 const FILLERS = ["a", "be", "can", "for", "is", "it", "of", "the", "what"];
 
-/** The sections of a Markdown text, by what their headings say: "What can be imported" is `imported`. */
+/** The sections of a Markdown text, named after their headings: "What can be imported" is `imported`. */
 export function topicsOf(markdown: string): Topic[] {
   const sections = markdown.split(/^(?=#{2,3} )/m).slice(1);
   return sections.flatMap((section) => {
@@ -44,16 +44,16 @@ export const helpCommand: Register = (program, io) => {
   addFlags(command, ["jsonTopic"]).action((name: string | undefined, options: CommonOptions) => runHelp(program, name, options, io));
 };
 
-/** A topic may be named by its beginning; a command of that name is printed first. */
+/** A prefix of a topic is enough. A command of the same name is printed first. */
 export function runHelp(program: Command, name: string | undefined, options: CommonOptions, io: Io): void {
   if (name === undefined) return program.outputHelp();
-  const command = program.commands.find((one) => one.name() === name);
-  const exact = TOPICS.filter((one) => one.name === name);
-  const found = exact.length > 0 ? exact : TOPICS.filter((one) => one.name.startsWith(name));
+  const command = program.commands.find((candidate) => candidate.name() === name);
+  const exact = TOPICS.filter((candidate) => candidate.name === name);
+  const found = exact.length > 0 ? exact : TOPICS.filter((candidate) => candidate.name.startsWith(name));
   const [topic] = found;
   if (!command && found.length !== 1)
     throw new Failure("usage", `there is ${found.length === 0 ? "no" : "more than one"} command or topic ${printable(name, 100)}`, {
-      next: `topics are ${(found.length > 0 ? found : TOPICS).map((one) => one.name).join(", ")}; chp help lists commands`,
+      next: `topics are ${(found.length > 0 ? found : TOPICS).map((candidate) => candidate.name).join(", ")}; chp help lists commands`,
     });
   if (options.json && topic) return printJson(topic, io);
   command?.outputHelp();

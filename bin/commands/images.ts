@@ -6,14 +6,14 @@ import { openStore } from "../machine/openstore.ts";
 import { askRegistry, NOT_ASKED } from "../machine/registryclient.ts";
 import { loadSettings, registryOf } from "../machine/settings.ts";
 import { trustedCertificates } from "../machine/tls.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["script", "missing", "offlineRegistry"] as const;
 type ImagesFlags = FlagValues<typeof TAKES>;
 
 export const imagesCommand: Register = (program, io) => {
-  define(program, "images", "list the OCI images that the held charms need, and whether the local registry has them", EXITS, TAKES)
+  defineCommand(program, "images", "list the OCI images that the held charms need, and whether the local registry has them", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: ImagesFlags) => runImages(options, io));
 };
@@ -39,7 +39,7 @@ export async function runImages(options: ImagesFlags, io: Io): Promise<void> {
   const asks = registry !== undefined && !options.offline && (options.script === undefined || options.missing === true);
   const answers = asks ? await askRegistry(registry, needed, { trusted: await trustedCertificates(store, settings) }) : undefined;
   const all = needed.map((image, i) => ({ ...image, registry: answers?.images[i] ?? NOT_ASKED }));
-  const wanted = all.filter((one) => !options.missing || one.registry.presence !== "present");
+  const wanted = all.filter((image) => !options.missing || image.registry.presence !== "present");
   if (answers?.failure)
     note(`the registry ${registry?.domain} cannot be asked: ${printable(answers.failure.message)}; chp doctor tells more`, options, io);
   if (registry === undefined && needed.length > 0)
@@ -54,16 +54,16 @@ export async function runImages(options: ImagesFlags, io: Io): Promise<void> {
     );
   printTable(
     ["UPSTREAM", "LOCAL", "DIGEST", "IN REGISTRY", "NEEDED BY"],
-    wanted.map((one) => [
-      one.upstream,
-      one.local ?? "no registry is set",
-      one.digest ?? "none",
-      showPresence(one.registry),
-      one.neededBy.map(showNeededBy).join("; "),
+    wanted.map((image) => [
+      image.upstream,
+      image.local ?? "no registry is set",
+      image.digest ?? "none",
+      showPresence(image.registry),
+      image.neededBy.map(showNeededBy).join("; "),
     ]),
     io,
   );
-  if (asks && all.some((one) => one.registry.presence !== "present"))
+  if (asks && all.some((image) => image.registry.presence !== "present"))
     note("next: chp images --missing --script skopeo > images.sh, and run it on both sides", options, io);
 }
 

@@ -14,15 +14,15 @@ import {
 import { type Io, note, printJson } from "../machine/io.ts";
 import { openOrCreateStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
-import { keepCertificate } from "../machine/tls.ts";
-import { define, type Register } from "./command.ts";
+import { storeCertificate } from "../machine/tls.ts";
+import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["selfsigned", "hostName", "publicUrlOfServer", "cert", "key"] as const;
 type CertificateFlags = FlagValues<typeof TAKES>;
 
 export const importCertificateCommand: Register = (program, io) => {
-  define(
+  defineCommand(
     program,
     "import-certificate",
     "keep the certificate that chp serve shows on --tls-listen",
@@ -57,7 +57,7 @@ export async function runImportCertificate(options: CertificateFlags, io: Io): P
   if ((cert === undefined) !== (key === undefined))
     throw new Failure("usage", "--cert and --key come together", { next: "or give both on standard input" });
   const names = given.map(checkCertificateName);
-  // What is refused makes no store.
+  // Checked first: a refused certificate must not create a store.
   const pair = selfsigned
     ? undefined
     : readCertificateAndKey(await inputOf(options, io), cert === undefined ? "standard input" : `${cert} and ${key}`);
@@ -68,20 +68,23 @@ export async function runImportCertificate(options: CertificateFlags, io: Io): P
   const flags = { "public-url": options.publicUrl };
   const url = (await loadSettings(store, { flags, environment: io.environment })).get("public-url")?.values[0];
   let authority: IssuedCertificate | undefined;
-  if (pair) await keepCertificate(store, { certificate: pair.cert, names: [] }, pair.key);
+  if (pair) await storeCertificate(store, { certificate: pair.cert, names: [] }, pair.key);
   else {
-    const kept = await store.settings.read("tls").catch(() => undefined);
+    const stored = await store.settings.read("tls").catch(() => undefined);
     const own = url === undefined ? [hostname()].flatMap(nameOrNone) : await namesOfHost(hostOf(url));
-    // What a flag says is not known the next time.
-    const extra = [...new Set([...(kept?.names ?? []), ...names, ...(options.publicUrl === undefined ? [] : own)])];
-    const held = await store.settings.read("authority");
-    authority = held && !isEnding(held, now) ? held : await createAuthority(`chp CA ${new Date(now).toISOString().slice(0, 19)}Z`, now);
-    if (authority !== held) {
+    // --public-url is not stored, so its names are stored with the certificate.
+    const extra = [...new Set([...(stored?.names ?? []), ...names, ...(options.publicUrl === undefined ? [] : own)])];
+    const storedAuthority = await store.settings.read("authority");
+    authority =
+      storedAuthority && !isEnding(storedAuthority, now)
+        ? storedAuthority
+        : await createAuthority(`chp CA ${new Date(now).toISOString().slice(0, 19)}Z`, now);
+    if (authority !== storedAuthority) {
       await store.settings.write("authority", authority);
-      if (held) note("the authority was at its end: a new one was made, which clients have to trust anew", options, io);
+      if (storedAuthority) note("the authority was at its end: a new one was made, which clients have to trust anew", options, io);
     }
     const issued = await issueServer(authority, [...new Set([...own, ...extra, ...LOCAL])], now);
-    await keepCertificate(store, { certificate: issued.certificate, authority: authority.certificate, names: extra }, issued.key);
+    await storeCertificate(store, { certificate: issued.certificate, authority: authority.certificate, names: extra }, issued.key);
   }
   const { certificate } = (await store.settings.read("tls")) ?? { certificate: "" };
   const facts = certificateFacts(certificate);
@@ -128,7 +131,7 @@ function readFile(file: string): string {
   }
 }
 
-/** The host and, of a name, the addresses that it has as this machine sees it. */
+/** The host and the addresses that its name resolves to on this machine. */
 async function namesOfHost(host: string): Promise<string[]> {
   const name = checkCertificateName(host);
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -146,7 +149,7 @@ function nameOrNone(text: string): string[] {
   }
 }
 
-/** A certificate below it would be worth a warning at once. */
+/** Whether the authority expires so soon that its certificates would cause warnings. */
 function isEnding({ certificate }: IssuedCertificate, now: number): boolean {
   return Date.parse(certificateFacts(certificate).notAfter) - now <= WARN_DAYS * DAY;
 }

@@ -16,13 +16,13 @@ import { type Io, note, printJson, undoOf } from "../machine/io.ts";
 import { checkSpace, openOrCreateStore, storeFolder, withStoreUnchanged } from "../machine/openstore.ts";
 import { progressOn } from "../machine/progress.ts";
 import { importTo } from "../machine/remoteimport.ts";
-import { acceptedKeys, keepRoots, loadSettings, registryOf, trustedRoots } from "../machine/settings.ts";
+import { acceptedKeys, loadSettings, registryOf, storeRoots, trustedRoots } from "../machine/settings.ts";
 import { unsquash } from "../machine/unsquash.ts";
-import { define, type Register } from "./command.ts";
+import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
 import { renderImport } from "./importreport.ts";
 
-/** How much an archive may unpack to, and what is asked of signatures: of snaps, and of what was exported. */
+/** Limits of archives, and which signatures are required of snaps and exports. */
 export const CONTENT_FLAGS = [
   "maxEntries",
   "maxDepth",
@@ -55,7 +55,7 @@ export const IMPORT_EXITS =
   "0 done, 1 failed, 2 usage, 3 the content was refused and nothing published, 11 store format too new, 130 interrupted";
 
 export const importCommand: Register = (program, io) => {
-  define(program, "import", "take in what was exported on a connected machine", IMPORT_EXITS, TAKES)
+  defineCommand(program, "import", "take in what was exported on a connected machine", IMPORT_EXITS, TAKES)
     .argument(
       "<file...>",
       "exports of charms, bundles or snaps, lone .charm, .snap and .assert files, folders of these, or - for standard input",
@@ -107,7 +107,7 @@ async function importHere(
   const given = await readRoots(options.trust ?? []);
   const limits = limitsOf(options);
   const files = options.tarOfFiles && sources[0] ? sourcesOf(sources[0], options.folder, limits) : sources;
-  // All of it is written before anything is published.
+  // All files are stored before anything is published.
   const needed = sources.reduce((sum, source) => sum + (source.size ?? 0), 0);
   await checkSpace("import into", storeFolder({ ...options, quiet: true }, io), needed, {
     next: "free some space there (chp gc tells what can be had) and run the same command again; nothing was published",
@@ -120,7 +120,7 @@ async function importHere(
 interface ImportSettings {
   readonly options: ImportFlags;
   readonly channels: ChannelPolicy;
-  /** roots that the command line names */
+  /** roots of `--trust` */
   readonly given: readonly Assertion[];
   readonly limits: Limits;
 }
@@ -151,18 +151,18 @@ async function importInto(
       signal: io.signal,
       onProgress: (source, bytes) => progress.update(source.name, bytes, source.size),
     });
-    if (given.length > 0 && !options.dryRun) await keepRoots(store, trust);
-    // serve writes nothing, so what it signs the sessions of devices with is made here.
+    if (given.length > 0 && !options.dryRun) await storeRoots(store, trust);
+    // `chp serve` writes nothing, so the key that signs device sessions is created here.
     if (report.generation !== null && report.snaps.length > 0 && !(await store.settings.read("session")))
       await store.settings.write("session", { key: randomBytes(32).toString("base64") });
-    return (await lacksRegistry(store, report, io)) ? { ...report, notes: [...report.notes, NO_REGISTRY_NOTE] } : report;
+    return (await needsRegistry(store, report, io)) ? { ...report, notes: [...report.notes, NO_REGISTRY_NOTE] } : report;
   } finally {
     progress.end();
   }
 }
 
-/** Whether images came in and no registry is set that Juju could be sent to. */
-async function lacksRegistry(store: Store, report: ImportReport, io: Io): Promise<boolean> {
+/** Whether the import has images and no local registry is set. */
+async function needsRegistry(store: Store, report: ImportReport, io: Io): Promise<boolean> {
   if (registryOf(await loadSettings(store, { environment: io.environment }))) return false;
   const snapshot = await store.snapshot();
   const packages = await Promise.all(report.packages.map((pkg) => snapshot.package(pkg.name)));

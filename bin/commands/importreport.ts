@@ -1,4 +1,4 @@
-/** What `chp import` prints of what it did. */
+/** The report that `chp import` prints. */
 
 import { classify } from "../../src/archives/names.ts";
 import { showSigner } from "../../src/archives/signature.ts";
@@ -27,7 +27,7 @@ export function renderImport(report: ImportReport, policy: ChannelPolicy, option
   for (const { name, revision, ...row } of revisions) lines.push(`  ${name} revision ${revision}, so ${showRow(row)} was not released`);
   for (const { name, channel, architecture, revision } of snapRevisions)
     lines.push(`  snap ${name} revision ${revision}, so ${channel} ${architecture} was not released`);
-  for (const one of snaps) lines.push(`  snap ${showNeed(one)} (${one.sure}), needed by ${one.by.join(", ")}`);
+  for (const snap of snaps) lines.push(`  snap ${showNeed(snap)} (${snap.sure}), needed by ${snap.by.join(", ")}`);
   if (report.notes.length + report.ignored.length > 0) lines.push("", "notes");
   for (const text of report.notes) lines.push(`  ${text}`);
   for (const file of report.ignored) lines.push(`  ${file} was left out: chp has no use for it`);
@@ -35,7 +35,7 @@ export function renderImport(report: ImportReport, policy: ChannelPolicy, option
   return `${lines.map((line) => printable(line)).join("\n")}\n`;
 }
 
-/** `site.tar: signed by 62196CEF1DA5E212 (site), chp export of 2026-04-26T16:31:15Z`: one line a signature, by what it covers. */
+/** `site.tar: signed by 62196CEF1DA5E212 (site), chp export of 2026-04-26T16:31:15Z`: one line per signature, with the files that it covers. */
 function renderSigners(sources: ImportReport["sources"]): string[] {
   const covered = new Map<string, string[]>();
   for (const { name, signers = [] } of sources)
@@ -84,22 +84,24 @@ function renderChannelMove({ from, to }: { from: number | null; to: number | nul
   return from === to ? `${to}, with other resources` : `${from} → ${to}`;
 }
 
-/** What is offered all the same. */
+/** The override that hides the row, if any. */
 function renderOverride({ overrides }: Pick<PackageReport, "overrides">, row: Parameters<typeof overrideOn>[1]): string {
-  const hold = overrideOn(overrides, row);
-  return hold ? `; ${showPinned(hold)}` : "";
+  const override = overrideOn(overrides, row);
+  return override ? `; ${showPinned(override)}` : "";
 }
 
 function renderEndCommands({ name, overrides }: Pick<PackageReport, "name" | "overrides">, options: CommonOptions): string[] {
-  return [...new Set(overrides.map((one) => one.channel))].map((channel) => `  end it: ${endCommand(name, channel)}${storeFlag(options)}`);
+  return [...new Set(overrides.map((override) => override.channel))].map(
+    (channel) => `  end it: ${endCommand(name, channel)}${storeFlag(options)}`,
+  );
 }
 
 function renderSummary(report: ImportReport, policy: ChannelPolicy): string {
   const all = [...report.packages, ...report.snaps];
-  const changed = all.filter((one) => one.state !== "known");
+  const changed = all.filter((pkg) => pkg.state !== "known");
   const amount = `${showSize(report.bytes.new)} new, ${showSize(report.bytes.known)} known`;
   const kept =
-    policy === "keep" && all.some((one) => one.state !== "new")
+    policy === "keep" && all.some((pkg) => pkg.state !== "new")
       ? "; channels of packages already held were kept (--push-channel-map or chp import releases them)"
       : "";
   if (report.dryRun) return `dry run: ${count(changed.length, "package")} would change, ${amount}; nothing was changed`;

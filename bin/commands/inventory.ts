@@ -1,10 +1,10 @@
 import { formatInventory } from "../../src/export/inventory.ts";
 import { type CommonOptions, count, type Io, note } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 
 export const inventoryCommand: Register = (program, io) => {
-  define(program, "inventory", "print what is held, by digest, so that the other side exports only what is missing here", EXITS)
+  defineCommand(program, "inventory", "print what is held, by digest, so that the other side exports only what is missing here", EXITS)
     .addHelpText("after", EXAMPLES)
     .action((options: CommonOptions) => runInventory(options, io));
 };

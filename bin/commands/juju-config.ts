@@ -7,14 +7,14 @@ import { openStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { CANONICAL, type StoreProxy, storeProxyOf, userData } from "../machine/storeproxy.ts";
 import { trustedCertificates } from "../machine/tls.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["publicUrlForJuju", "bootstrap", "bootstrapJuju"] as const;
 type JujuConfigFlags = FlagValues<typeof TAKES>;
 
 export const jujuConfigCommand: Register = (program, io) => {
-  define(program, "juju-config", "print the configuration file that juju bootstrap and add-model take", EXITS, TAKES)
+  defineCommand(program, "juju-config", "print the configuration file that juju bootstrap and add-model take", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: JujuConfigFlags) => runJujuConfig(options, io));
 };
@@ -42,13 +42,13 @@ export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<v
   const config = jujuConfig(url, proxy, certificates);
   let controller: ReturnType<typeof checkController> | undefined;
   if (options.bootstrap) {
-    const held = await snapshot.package(CONTROLLER_CHARM);
-    const pkg = held && offered(held, Date.now());
+    const stored = await snapshot.package(CONTROLLER_CHARM);
+    const pkg = stored && offered(stored, Date.now());
     const tracks = options.juju === undefined ? undefined : controllerTracks(options.juju);
     const [finding] = controllerFindings(pkg, tracks);
     if (finding) throw new Failure("failed", finding.what, { next: finding.next });
     controller = checkController(pkg, tracks);
-    const channels = controller.map((one) => one.channel).join(", ");
+    const channels = controller.map((release) => release.channel).join(", ");
     note(
       controller.length === 0 ? `Juju ${options.juju} needs no ${CONTROLLER_CHARM}` : `${CONTROLLER_CHARM} is held in ${channels}`,
       options,
@@ -63,13 +63,13 @@ export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<v
   io.out(config);
 }
 
-/** The public URL with host and port as the assertion spells them: Juju compares them as text, and drops the path. */
+/** The public URL with host and port spelled as in the assertion: Juju compares them as text, and ignores the path. */
 function proxyUrl(url: string, { fitting }: StoreProxy): string | undefined {
   const [, host] = /^https?:\/\/([^/]+)/i.exec(fitting?.url ?? "") ?? [];
   return host === undefined ? undefined : `${new URL(url).protocol}//${host}`;
 }
 
-/** The documented file. Machines without a proxy.store get snapd's environment by cloud-init. */
+/** The documented file. Without a proxy.store, cloud-init sets snapd's environment. */
 export function jujuConfig(url: string, proxy: StoreProxy, certificates: readonly string[]): string {
   const { fitting, why } = proxy;
   const data = [...(certificates.length > 0 ? [caCerts(certificates)] : []), ...(fitting ? [] : [userData(url, "preruncmd")])].join("");

@@ -1,11 +1,11 @@
 import type { CommonOptions } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 import { NOTHING_STORED, printSummaries, summaryOfSnap } from "./list.ts";
 
-/** The documented command of the system that chp stands in for. */
+/** A command of the documented system that chp replaces. */
 export const listPushedSnapsCommand: Register = (program, io) => {
-  define(program, "list-pushed-snaps", "list the snaps that are held (chp list does the same and more)", EXITS).action(
+  defineCommand(program, "list-pushed-snaps", "list the snaps that are held (chp list does the same and more)", EXITS).action(
     async (options: CommonOptions) => {
       const snapshot = await (await openStore(options, io)).snapshot();
       printSummaries((await snapshot.snaps()).map(summaryOfSnap), NOTHING_STORED, options, io);

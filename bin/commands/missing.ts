@@ -3,14 +3,14 @@ import { type NeededSnap, neededSnaps, showNeed } from "../../src/catalog/snapne
 import { printable } from "../../src/errors.ts";
 import { count, type Io, note, printJson, printTable } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["snapsYaml", "heldToo"] as const;
 type MissingFlags = FlagValues<typeof TAKES>;
 
 export const missingCommand: Register = (program, io) => {
-  define(program, "missing", "list the snaps that held charms and snaps need and the store lacks", EXITS, TAKES)
+  defineCommand(program, "missing", "list the snaps that held charms and snaps need and the store lacks", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: MissingFlags) => runMissing(options, io));
 };
@@ -25,35 +25,35 @@ Examples:
 export async function runMissing(options: MissingFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
-  await failOnDamage(store); // what is left out may need more
+  await failOnDamage(store); // damaged packages may need more snaps
   const needed = neededSnaps(await snapshot.packages(), await snapshot.snaps());
-  const wanted = needed.filter((one) => options.all || !one.held);
+  const wanted = needed.filter((snap) => options.all || !snap.held);
   if (options.yaml) return io.out(snapsYaml(wanted));
   if (options.json) return printJson(wanted, io);
   if (wanted.length === 0)
     return note(`nothing is missing: all ${count(needed.length, "snap")} that are known to be needed are held`, options, io);
   const headings = ["SNAP", "REVISION", "CHANNEL", "ARCHITECTURE", "SURE", "HELD", "NEEDED BY"];
-  const rows = wanted.map((one) => [
-    one.name,
-    String(one.revision ?? "any"),
-    one.channel ?? "",
-    one.architecture ?? "any",
-    one.sure,
-    one.held ? "yes" : "no",
-    one.by.join(", "),
+  const rows = wanted.map((snap) => [
+    snap.name,
+    String(snap.revision ?? "any"),
+    snap.channel ?? "",
+    snap.architecture ?? "any",
+    snap.sure,
+    snap.held ? "yes" : "no",
+    snap.by.join(", "),
   ]);
   printTable(headings, rows, io);
   if (!options.all) note("next: chp missing --yaml > snaps.yaml, and export these on the connected side", options, io);
 }
 
-/** The documented form: a revision can be had by number once it was released to some channel, so each gets one. */
+/** The documented snaps.yaml. Each revision gets a channel: it can be exported by number only if it was released to one. */
 function snapsYaml(wanted: readonly NeededSnap[]): string {
   const packages = wanted.map(({ name, revision, channel }) => ({
     name,
     ...(revision !== undefined && { revision }),
     push_channel: channel ?? (revision === undefined ? "latest/stable" : `chp_${revision}/stable`),
   }));
-  const unique = new Map(packages.map((one) => [JSON.stringify(one), one]));
-  const why = wanted.map((one) => `# ${one.sure}: ${showNeed(one)}: ${one.by.join(", ")}\n`);
+  const unique = new Map(packages.map((entry) => [JSON.stringify(entry), entry]));
+  const why = wanted.map((snap) => `# ${snap.sure}: ${showNeed(snap)}: ${snap.by.join(", ")}\n`);
   return `${why.map((line) => `${printable(line.trimEnd())}\n`).join("")}${toYaml({ packages: [...unique.values()] })}`;
 }

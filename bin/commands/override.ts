@@ -1,5 +1,5 @@
 import { readReason, readUntil, setOverride } from "../../src/catalog/override.ts";
-import { defineChange, PLACE_FLAGS, placeOf, runChange } from "./changing.ts";
+import { defineChange, PLACE_FLAGS, placeFromFlags, runChange } from "./changing.ts";
 import { argument, type Register } from "./command.ts";
 import { type FlagValues, wholeNumber } from "./flags.ts";
 
@@ -23,7 +23,7 @@ export const overrideCommand: Register = (program, io) => {
       const until = options.until === undefined ? undefined : readUntil(options.until, Date.now());
       const command = `override ${name} ${revision} ${channel}${until === undefined ? "" : ` --until ${until}`} --reason ${JSON.stringify(reason)}`;
       return runChange(name, command, options, io, (stored, now) =>
-        setOverride(stored, revision, channel, placeOf(options), { reason, ...(until !== undefined && { until }) }, now),
+        setOverride(stored, revision, channel, placeFromFlags(options), { reason, ...(until !== undefined && { until }) }, now),
       );
     });
 };

@@ -1,4 +1,4 @@
-/** All commands of chp, as a commander program. */
+/** All commands of chp as a commander program. */
 
 import { Command } from "commander";
 import type { ProgramName } from "../../src/settings/documented.ts";
@@ -47,11 +47,11 @@ import { verifyCommand } from "./verify.ts";
 
 interface Group {
   readonly about: string;
-  /** in the order of help. `name`: what the program was started as */
+  /** in the order of help; `name`: the name under which the program was started */
   readonly commands: (name: ProgramName) => readonly Register[];
 }
 
-/** All commands. A new one goes into its group: its flags are in flags.ts, and command.ts says how it is written. */
+/** All commands by group. command.ts explains how to add one. */
 const GROUPS: readonly Group[] = [
   { about: "what comes in, and who answers", commands: () => [importCommand, serveCommand] },
   {
@@ -112,7 +112,7 @@ into a folder and served to Juju and snapd as if Canonical's services were in th
   chp serve --public-url http://hub.lan:8080
   juju add-model m --config charmhub-url=http://hub.lan:8080`;
 
-/** `name`: the one that it was started by. Usage errors are thrown as commander's own error; what it prints goes to `io`. */
+/** `name`: under which the program was started. Usage errors are thrown as CommanderError; their text goes to `io`. */
 export function createProgram(io: Io, name: ProgramName = "chp"): Command {
   const program = new Command(name)
     .description(ABOUT)
@@ -124,7 +124,7 @@ export function createProgram(io: Io, name: ProgramName = "chp"): Command {
       writeErr: (text) => io.err(text),
       outputError: (text, write) => write(text.replace(/^error: /, "chp: ")),
     })
-    .enablePositionalOptions() // what stands behind a command's name is that command's
+    .enablePositionalOptions() // options after the name of a command belong to that command
     .exitOverride()
     .hook("preAction", (_program, command) => readFlags(command, io.environment));
   for (const register of GROUPS.flatMap((group) => group.commands(name))) register(program, io);

@@ -1,6 +1,6 @@
-/** The documented commands of the system that chp stands in for: a package already held keeps its channel map unless told otherwise. */
+/** Commands of the documented system that chp replaces: a stored package keeps its channel map without --push-channel-map. */
 
-import { define, type Register } from "./command.ts";
+import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 import { CONTENT_FLAGS, IMPORT_EXITS, runImport } from "./import.ts";
 
@@ -16,10 +16,10 @@ const PUSHES = [
 ] as const;
 
 export const pushCommands: Register = (program, io) => {
-  for (const { name, what, ...one } of PUSHES)
-    define(program, name, `take in a ${what} (chp import does the same and more)`, IMPORT_EXITS, [
+  for (const { name, what, ...rest } of PUSHES)
+    defineCommand(program, name, `take in a ${what} (chp import does the same and more)`, IMPORT_EXITS, [
       ...TAKES,
-      ...("more" in one ? one.more : []),
+      ...("more" in rest ? rest.more : []),
     ])
       .argument("<file>", `the ${what}`)
       .action((file: string, options: PushFlags) => runImport(name, [file], options, options.pushChannelMap ? "apply" : "keep", io));

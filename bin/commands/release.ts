@@ -1,5 +1,5 @@
 import { release } from "../../src/catalog/change.ts";
-import { defineChange, PLACE_FLAGS, type PlaceFlags, placeOf, runChange } from "./changing.ts";
+import { defineChange, PLACE_FLAGS, type PlaceFlags, placeFromFlags, runChange } from "./changing.ts";
 import { argument, type Register } from "./command.ts";
 import { wholeNumber } from "./flags.ts";
 
@@ -13,7 +13,7 @@ export const releaseCommand: Register = (program, io) => {
     .argument("<channel>", "TRACK/RISK, TRACK/RISK/BRANCH or RISK")
     .action((name: string, revision: number, channel: string, options: PlaceFlags) =>
       runChange(name, `release ${name} ${revision} ${channel}`, options, io, (stored, now) =>
-        release(stored, revision, channel, placeOf(options), now),
+        release(stored, revision, channel, placeFromFlags(options), now),
       ),
     );
 };

@@ -1,4 +1,4 @@
-/** remove: a plan first, which changes nothing; then what it says, if nothing changed since. */
+/** `chp remove` in two steps: a plan, which changes nothing; then the removal, if the store is unchanged since. */
 
 import { readFile, writeFile } from "node:fs/promises";
 import * as v from "valibot";
@@ -9,7 +9,7 @@ import type { Snapshot } from "../../store/snapshot.ts";
 import { type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { findPackage, publishChange, reportChanges } from "./changing.ts";
-import { define, type Register } from "./command.ts";
+import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["plan", "apply", "force", "removeNeeded", "snap"] as const;
@@ -27,7 +27,7 @@ const PlanSchema = v.object({
 type RemovalPlan = v.InferOutput<typeof PlanSchema>;
 
 export const removeCommand: Register = (program, io) => {
-  define(
+  defineCommand(
     program,
     "remove",
     "take a package or a revision away, in two steps",
@@ -60,12 +60,12 @@ async function makePlan(text: string, options: RemoveFlags, io: Io): Promise<voi
   const [, name = "", number] = /^(.+?)(?:@(\d+))?$/.exec(text) ?? [];
   const base = await (await openStore(options, io)).snapshot();
   const revision = number === undefined ? undefined : Number(number);
-  const held = await findPackage(base, name, options.snap ?? false);
-  const { uses, needed } = await removalIn(base, { name, snap: held.type === "snap", revision: revision ?? null });
+  const pkg = await findPackage(base, name, options.snap ?? false);
+  const { uses, needed } = await removalIn(base, { name, snap: pkg.type === "snap", revision: revision ?? null });
   const plan: RemovalPlan = {
     generation: base.number,
     name,
-    snap: held.type === "snap",
+    snap: pkg.type === "snap",
     revision: revision ?? null,
     uses: [...uses],
     needed: [...needed],
@@ -78,9 +78,9 @@ async function makePlan(text: string, options: RemoveFlags, io: Io): Promise<voi
   if (options.json) return printJson(plan, io);
   const flags = [...(uses.length > 0 ? [" --force"] : []), ...(needed.length > 0 ? [" --yes"] : [])].join("");
   const lines = [
-    `would remove ${held.type} ${name}${revision === undefined ? "" : ` revision ${revision}`}`,
+    `would remove ${pkg.type} ${name}${revision === undefined ? "" : ` revision ${revision}`}`,
     ...uses.map((use) => `used: ${use}`),
-    ...needed.map((one) => `machines may need: ${one}`),
+    ...needed.map((need) => `machines may need: ${need}`),
     options.plan === undefined
       ? `nothing was changed; next: chp remove ${text} --plan FILE`
       : `nothing was changed; next: chp remove --apply ${options.plan}${flags}`,

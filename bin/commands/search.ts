@@ -4,11 +4,11 @@ import { ARCHITECTURES } from "../../src/catalog/snap.ts";
 import { SnapIndex } from "../../src/catalog/snapsearch.ts";
 import type { CommonOptions, Io } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 import { printSummaries, summaryOfPackage, summaryOfSnap } from "./list.ts";
 
 export const searchCommand: Register = (program, io) => {
-  define(program, "search", "search the charms, bundles and snaps that are held", EXITS)
+  defineCommand(program, "search", "search the charms, bundles and snaps that are held", EXITS)
     .argument("<word...>", "every word must be found in name, title, summary, description, publisher or the like")
     .addHelpText(
       "after",
@@ -24,7 +24,7 @@ export async function runSearch(words: readonly string[], options: CommonOptions
   const text = words.join(" ");
   const packages = new SearchIndex((await snapshot.packages()).map((pkg) => offered(pkg, now))).find({ text });
   const index = new SnapIndex((await snapshot.snaps()).map((snap) => offered(snap, now)));
-  // Devices find what runs on them; an operator finds all of it, snaps of brand stores included.
+  // A device finds only what runs on it; an operator finds everything, snaps of brand stores included.
   const stores = [undefined, ...new Set(index.snaps().flatMap(({ store: brand }) => brand ?? []))];
   const snaps = new Set(
     ARCHITECTURES.flatMap((architecture) =>

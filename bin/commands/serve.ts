@@ -12,14 +12,14 @@ import { type Io, note, printJson } from "../machine/io.ts";
 import { storeFolder } from "../machine/openstore.ts";
 import { loadSettings, watchRegistries } from "../machine/settings.ts";
 import { servedPair, watchCertificate } from "../machine/tls.ts";
-import { define, type Register } from "./command.ts";
+import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
 
 const TAKES = ["listen", "tlsListen", "tlsCert", "tlsKey", "publicUrl"] as const;
 type ServeFlags = FlagValues<typeof TAKES>;
 
 export const serveCommand: Register = (program, io) => {
-  define(
+  defineCommand(
     program,
     "serve",
     "answer Juju's and snapd's questions",
@@ -60,7 +60,7 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
   if (snapshot.names.length + snapshot.snapNames.length === 0)
     note(`the store in ${store.storage.place} is empty; chp import FILE fills it while this serves`, options, io);
 
-  // Without it sessions last as long as this process, and are taken by no other.
+  // Without a stored key, sessions end with this process and are valid nowhere else.
   const session = await store.settings.read("session").catch(() => undefined);
   const { log, flush } = createLog((text) => io.log(text));
   const app = createApp({
@@ -71,13 +71,13 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     ...(session && { sessionKey: Buffer.from(session.key, "base64") }),
     remoteImport: {
       options: REMOTE_OPTIONS,
-      tokens: () => takenTokens(store, log),
+      tokens: () => acceptedTokens(store, log),
       run: (job) => importInChild(store.storage.place, job),
     },
   });
   const addresses = (name: string) => (settings.get(name)?.values ?? []).map(parseAddress);
   const secure = addresses("tls-listen");
-  if (secure.length === 0 && (await takenTokens(store, log)).length > 0)
+  if (secure.length === 0 && (await acceptedTokens(store, log)).length > 0)
     note("there are tokens, but imports from other machines are taken over TLS alone: --tls-listen HOST:PORT", options, io);
   const load = () => servedPair(store, settings);
   const tls = secure.length === 0 ? undefined : await load();
@@ -92,26 +92,26 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
       listeners.push(...certified);
       unwatch = watchCertificate({
         load,
-        shown: tls,
+        served: tls,
         renew: async (pair) => {
-          for (const one of certified) await one.renew(pair);
+          for (const listener of certified) await listener.renew(pair);
           log({ level: "info", message: "the certificate was changed", expires: certificateFacts(pair.cert).notAfter });
         },
         failed: (why) => log({ level: "error", message: "the certificate cannot be changed", why }),
       });
     }
-    if (options.json) printJson({ addresses: listeners.map((one) => one.url) }, io);
-    else io.out(listeners.map((one) => `${one.url}\n`).join(""));
-    await ended(io.signal);
+    if (options.json) printJson({ addresses: listeners.map((listener) => listener.url) }, io);
+    else io.out(listeners.map((listener) => `${listener.url}\n`).join(""));
+    await untilAborted(io.signal);
   } finally {
     unwatch();
-    await Promise.all(listeners.map((one) => one.drain()));
+    await Promise.all(listeners.map((listener) => listener.drain()));
     flush();
   }
 }
 
-/** The tokens as they are at this moment. Who can't read them can't write into the store either: there is no remote import. */
-async function takenTokens(store: Store, log: Log): Promise<readonly Token[]> {
+/** The current tokens. A user who can't read them can't write into the store either: remote import is off then. */
+async function acceptedTokens(store: Store, log: Log): Promise<readonly Token[]> {
   try {
     return (await store.settings.read("tokens")).tokens;
   } catch (error) {
@@ -120,7 +120,7 @@ async function takenTokens(store: Store, log: Log): Promise<readonly Token[]> {
   }
 }
 
-function ended(signal: AbortSignal): Promise<void> {
+function untilAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve(), { once: true });

@@ -8,37 +8,37 @@ import { Failure, printable } from "../../src/errors.ts";
 import type { Store } from "../../store/store.ts";
 import { type Io, printJson, showSize } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 import { type FlagValues, PACKAGE_TYPES } from "./flags.ts";
 
 const TAKES = ["type"] as const;
 type ShowFlags = FlagValues<typeof TAKES>;
 
 export const showCommand: Register = (program, io) => {
-  define(program, "show", "show one package: channels, revisions, what belongs to it, where it came from", EXITS, TAKES)
+  defineCommand(program, "show", "show one package: channels, revisions, what belongs to it, where it came from", EXITS, TAKES)
     .argument("<name>", "a charm, bundle or snap")
     .action((name: string, options: ShowFlags) => runShow(name, options, io));
 };
 
 export async function runShow(name: string, options: ShowFlags, io: Io): Promise<void> {
   const { type } = options;
-  if (type !== undefined && !PACKAGE_TYPES.some((one) => one === type))
+  if (type !== undefined && !PACKAGE_TYPES.some((known) => known === type))
     throw new Failure("usage", `--type takes ${PACKAGE_TYPES.join(", ")}, not ${printable(type, 50)}`);
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
-  const held = [await snapshot.package(name), await snapshot.snap(name)].flatMap((one) =>
-    one && (type === undefined || one.type === type) ? [one] : [],
+  const packages = [await snapshot.package(name), await snapshot.snap(name)].flatMap((pkg) =>
+    pkg && (type === undefined || pkg.type === type) ? [pkg] : [],
   );
-  if (held.length === 0) throw new Failure("not-found", `${printable(name, 200)} is not held`, { next: "chp list tells what is" });
-  const found = await Promise.all(held.map(async (one) => ({ one, origins: await originsOf(store, one) })));
+  if (packages.length === 0) throw new Failure("not-found", `${printable(name, 200)} is not held`, { next: "chp list tells what is" });
+  const found = await Promise.all(packages.map(async (pkg) => ({ pkg, origins: await originsOf(store, pkg) })));
   if (options.json) {
-    const all = found.map(({ one, origins }) => ({ ...one, origins }));
+    const all = found.map(({ pkg, origins }) => ({ ...pkg, origins }));
     return printJson(all.length === 1 ? all[0] : all, io);
   }
   const snaps = await snapshot.snaps();
-  const lines = found.flatMap(({ one, origins }, i) => [
+  const lines = found.flatMap(({ pkg, origins }, i) => [
     ...(i > 0 ? [""] : []),
-    ...(one.type === "snap" ? renderSnap(one) : renderPackage(one, snaps)),
+    ...(pkg.type === "snap" ? renderSnap(pkg) : renderPackage(pkg, snaps)),
     "came from:",
     ...origins.map(renderOrigin),
   ]);
@@ -52,27 +52,27 @@ interface PackageOrigin {
   readonly revisions: readonly number[];
 }
 
-/** The generations that brought something of the package, oldest first. */
+/** The generations that changed the package, oldest first. */
 async function originsOf(store: Store, { type, name }: Pick<Package | Snap, "type" | "name">): Promise<PackageOrigin[]> {
   const numbers = await store.generationNumbers();
   const generations = await Promise.all(numbers.map((number) => store.generation(number)));
-  return generations.flatMap((one) => {
-    const tallies = one && (type === "snap" ? one.snaps : one.changed);
-    if (!one || !tallies || !Object.hasOwn(tallies, name)) return [];
-    const files = one.sources.map((source) => source.name);
-    return [{ generation: one.number, time: one.time, files, revisions: tallies[name]?.revisions ?? [] }];
+  return generations.flatMap((generation) => {
+    const tallies = generation && (type === "snap" ? generation.snaps : generation.changed);
+    if (!generation || !tallies || !Object.hasOwn(tallies, name)) return [];
+    const files = generation.sources.map((source) => source.name);
+    return [{ generation: generation.number, time: generation.time, files, revisions: tallies[name]?.revisions ?? [] }];
   });
 }
 
-function renderOrigin(one: PackageOrigin): string {
-  const brought = one.revisions.length > 0 ? `: revision ${one.revisions.join(", ")}` : "";
-  return `  generation ${one.generation}, ${one.time.slice(0, 19)}Z, ${one.files.join(", ")}${brought}`;
+function renderOrigin(origin: PackageOrigin): string {
+  const brought = origin.revisions.length > 0 ? `: revision ${origin.revisions.join(", ")}` : "";
+  return `  generation ${origin.generation}, ${origin.time.slice(0, 19)}Z, ${origin.files.join(", ")}${brought}`;
 }
 
 function renderSnap(snap: Snap): string[] {
   const [newest] = snap.revisions;
   const summary = snap.details.summary ?? newest?.summary;
-  const had = (revision: number) => componentsOf(snap, revision).map(([name, one]) => `${name} ${one.revision}`);
+  const componentNames = (revision: number) => componentsOf(snap, revision).map(([name, component]) => `${name} ${component.revision}`);
   return [
     `${snap.name}: snap${newest && newest.type !== "app" ? ` (${newest.type})` : ""}`,
     ...(summary ? [`summary: ${summary.split("\n")[0]}`] : []),
@@ -86,7 +86,7 @@ function renderSnap(snap: Snap): string[] {
     "revisions:",
     ...snap.revisions.map((r) => {
       const parts = [r.version, showSize(r.size), r.architectures.join(", "), r.confinement, ...(r.base ? [`base ${r.base}`] : [])];
-      const components = had(r.revision);
+      const components = componentNames(r.revision);
       const mark = `${asideMark(r)}${r.unverified === undefined ? "" : `  UNVERIFIED: ${r.unverified}`}`;
       return `  ${r.revision}  ${parts.join("  ")}${components.length > 0 ? `  (${components.join(", ")})` : ""}  sha3-384 ${r["sha3-384"]}${mark}`;
     }),
@@ -95,9 +95,9 @@ function renderSnap(snap: Snap): string[] {
       revisions.map((r) => `  ${name}  revision ${r.revision}  ${r.type}  ${showSize(r.size)}  sha3-384 ${r["sha3-384"]}`),
     ),
     "assertions:",
-    ...snap.assertions.map((one) => {
-      const version = `revision ${one.revision}${one.format > 0 ? ` format ${one.format}` : ""}`;
-      return `  ${one.type}  ${one.key.join("/")}  ${version}${one.unverified === undefined ? "" : `  UNVERIFIED: ${one.unverified}`}`;
+    ...snap.assertions.map((assertion) => {
+      const version = `revision ${assertion.revision}${assertion.format > 0 ? ` format ${assertion.format}` : ""}`;
+      return `  ${assertion.type}  ${assertion.key.join("/")}  ${version}${assertion.unverified === undefined ? "" : `  UNVERIFIED: ${assertion.unverified}`}`;
     }),
   ];
 }
@@ -122,7 +122,7 @@ function renderPackage(pkg: Package, snaps: readonly Snap[]): string[] {
       (r) => `  ${r.revision}  ${showSize(r.size)}  ${r.bases.map(showBase).join(", ") || "any base"}  sha256 ${r.blob}${asideMark(r)}`,
     ),
     ...(needs.length > 0 ? ["installs snaps:"] : []),
-    ...needs.map((one) => `  ${showNeed(one)}  ${one.sure}  ${one.held ? "held" : "NOT HELD"}  ${one.by.join(", ")}`),
+    ...needs.map((need) => `  ${showNeed(need)}  ${need.sure}  ${need.held ? "held" : "NOT HELD"}  ${need.by.join(", ")}`),
     ...(pkg.resources.length > 0 ? ["resources:"] : []),
     ...pkg.resources.flatMap(({ name, revisions }) =>
       revisions.map(
@@ -133,13 +133,13 @@ function renderPackage(pkg: Package, snaps: readonly Snap[]): string[] {
   ];
 }
 
-/** What is offered in place of some of its channels. */
-function renderOverrides(held: StoredPackage): string[] {
-  const all = overridesOf(held, Date.now());
-  return all.length === 0 ? [] : ["overrides:", ...all.map((one) => `  ${one.channel}  ${one.on}  ${showOverride(one)}`)];
+/** The overrides of the package. */
+function renderOverrides(pkg: StoredPackage): string[] {
+  const all = overridesOf(pkg, Date.now());
+  return all.length === 0 ? [] : ["overrides:", ...all.map((facts) => `  ${facts.channel}  ${facts.on}  ${showOverride(facts)}`)];
 }
 
-/** What came after the generation that was rolled back to. */
+/** A mark for revisions that are newer than the generation that was rolled back to. */
 function asideMark({ aside }: { readonly aside?: true }): string {
   return aside ? "  (by its number alone, since a rollback)" : "";
 }

@@ -2,15 +2,15 @@ import { type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { CANONICAL, DROP_IN, dropIn, storeProxyOf, userData } from "../machine/storeproxy.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["publicUrlForDevices", "cloudInit", "jujuData"] as const;
 type SnapdConfigFlags = FlagValues<typeof TAKES>;
 
 export const snapdConfigCommand: Register = (program, io) => {
-  define(program, "snapd-config", "print what points a device's snapd at this store", EXITS, TAKES).action((options: SnapdConfigFlags) =>
-    runSnapdConfig(options, io),
+  defineCommand(program, "snapd-config", "print what points a device's snapd at this store", EXITS, TAKES).action(
+    (options: SnapdConfigFlags) => runSnapdConfig(options, io),
   );
 };
 
@@ -53,7 +53,7 @@ function cloudInit(url: string): string {
   return `#cloud-config\n${userData(url, "runcmd")}`;
 }
 
-/** For the file that juju bootstrap, add-model and model-config take. */
+/** For the configuration file of juju bootstrap, add-model and model-config. */
 function jujuUserData(url: string): string {
   return `cloudinit-userdata: |\n${userData(url, "preruncmd").trimEnd().replace(/^/gm, "  ")}\n`;
 }

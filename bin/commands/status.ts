@@ -14,15 +14,15 @@ import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { acceptedKeys, loadSettings, registryOf } from "../machine/settings.ts";
 import { servedCertificate } from "../machine/tls.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
-import { sizeOf, sizeOfSnap } from "./list.ts";
+import { sizeOfPackage, sizeOfSnap } from "./list.ts";
 
 const TAKES = ["server"] as const;
 type StatusFlags = FlagValues<typeof TAKES>;
 
 export const statusCommand: Register = (program, io) => {
-  define(program, "status", "show what the store holds, how it is set up, and what machines asked for in vain", EXITS, TAKES).action(
+  defineCommand(program, "status", "show what the store holds, how it is set up, and what machines asked for in vain", EXITS, TAKES).action(
     (options: StatusFlags) => runStatus(options, io),
   );
 };
@@ -35,8 +35,8 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   const publicUrl = settings.get("public-url")?.values[0] ?? null;
   const listen = settings.get("listen")?.values ?? [];
   const now = Date.now();
-  const held = [...packages, ...snaps];
-  const lacking = neededSnaps(packages, snaps).filter((one) => !one.held);
+  const storedPackages = [...packages, ...snaps];
+  const missing = neededSnaps(packages, snaps).filter((snap) => !snap.held);
   const certificate = (await servedCertificate(store, settings))?.certificate;
   const facts = {
     version: VERSION,
@@ -47,26 +47,26 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     charms: packages.filter((pkg) => pkg.type === "charm").length,
     bundles: packages.filter((pkg) => pkg.type === "bundle").length,
     snaps: snaps.length,
-    revisions: held.reduce((sum, one) => sum + one.revisions.length, 0),
+    revisions: storedPackages.reduce((sum, pkg) => sum + pkg.revisions.length, 0),
     unverified: snaps.flatMap(({ name, revisions }) =>
       revisions.filter((r) => r.unverified !== undefined).map(({ revision }) => ({ name, revision })),
     ),
-    overrides: held.flatMap((one) => overridesOf(one, now)),
-    size: packages.reduce((sum, pkg) => sum + sizeOf(pkg), 0) + snaps.reduce((sum, snap) => sum + sizeOfSnap(snap), 0),
+    overrides: storedPackages.flatMap((pkg) => overridesOf(pkg, now)),
+    size: packages.reduce((sum, pkg) => sum + sizeOfPackage(pkg), 0) + snaps.reduce((sum, snap) => sum + sizeOfSnap(snap), 0),
     publicUrl,
     listen,
     certificate: certificate === undefined ? null : certificateFacts(certificate),
     registry: registryOf(settings)?.domain ?? null,
     acceptedKeys: await acceptedKeys(store, io),
     remoteImport: await remoteImportOf(store),
-    lacking,
-    // A private authority is not trusted here: where the public URL does not answer, this machine's address may.
+    lacking: missing,
+    // The public URL may fail here, as with a private authority that is not trusted: then the local address is tried.
     askedInVain: await askedInVain(...(options.server === undefined ? [publicUrl, localUrl(listen[0])] : [options.server])),
   };
   const notes = [
     ...setupNotes(facts, packages),
     ...(certificate === undefined ? [] : certificateWarnings(certificate, publicUrl ?? undefined, now)),
-    ...held.flatMap((one) => overrideWarnings(one, now)),
+    ...storedPackages.flatMap((pkg) => overrideWarnings(pkg, now)),
   ];
   if (options.json) {
     printJson({ ...facts, notes }, io);
@@ -79,14 +79,14 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     `generation: ${facts.generation}${facts.changed ? `, ${facts.changed.slice(0, 19)}Z` : ""}`,
     `holds: ${[count(facts.charms, "charm"), count(facts.bundles, "bundle"), count(facts.snaps, "snap"), count(facts.revisions, "revision")].join(", ")}, ${showSize(facts.size)}`,
     ...facts.unverified.map(({ name, revision }) => `UNVERIFIED: snap ${name} revision ${revision}`),
-    ...facts.overrides.map((one) => `override: ${one.name} ${one.channel} ${one.on} ${showOverride(one)}`),
+    ...facts.overrides.map((override) => `override: ${override.name} ${override.channel} ${override.on} ${showOverride(override)}`),
     `listen: ${listen.join(", ")}`,
     `public URL: ${publicUrl ?? "not set"}`,
     `certificate: ${facts.certificate ? `${facts.certificate.subject}, until ${facts.certificate.notAfter.slice(0, 10)}` : "none"}`,
     `registry: ${facts.registry ?? "not set"}`,
     ...facts.acceptedKeys.map((key) => `imports what is signed by: ${showKey(key)}`),
     `remote import: ${facts.remoteImport}`,
-    ...lacking.map((one) => `lacks: snap ${showNeed(one)} (${one.sure}), needed by ${one.by.join(", ")}`),
+    ...missing.map((snap) => `lacks: snap ${showNeed(snap)} (${snap.sure}), needed by ${snap.by.join(", ")}`),
     ...(asked ?? []).map(({ what, times, last }) => `asked for in vain: ${what}, ${count(times, "time")}, last ${last.slice(0, 19)}Z`),
     ...notes.map((text) => `note: ${text}`),
   ];
@@ -94,12 +94,12 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   await failOnDamage(store);
 }
 
-/** Whose tokens are taken, in words. */
+/** Whose tokens are accepted, in words. */
 async function remoteImportOf(store: Store): Promise<string> {
   try {
     const { tokens } = await store.settings.read("tokens");
     const now = Date.now();
-    const names = tokens.map((one) => `${one.name}${isExpired(one, now) ? " (expired)" : ""}`);
+    const names = tokens.map((token) => `${token.name}${isExpired(token, now) ? " (expired)" : ""}`);
     return names.length === 0 ? "off" : `by ${names.join(", ")}`;
   } catch (error) {
     return `not known: ${reason(error).split(",")[0]}`;
@@ -112,12 +112,12 @@ const MissingReply = v.object({
   missing: v.array(v.object({ what: v.string(), times: v.number(), first: v.string(), last: v.string() })),
 });
 
-/** What the first running server tells; null where none answers. */
+/** The missing requests of the first server that replies; null: none does. */
 async function askedInVain(...servers: readonly (string | null | undefined)[]) {
   for (const server of servers) {
     if (server === null || server === undefined) continue;
     const reply = await fetch(`${server}/_status/missing`, { signal: AbortSignal.timeout(SERVER_TIMEOUT) })
-      .then((one) => one.json())
+      .then((response) => response.json())
       .catch(() => undefined);
     const parsed = v.safeParse(MissingReply, reply);
     if (parsed.success) return parsed.output.missing;

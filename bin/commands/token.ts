@@ -2,14 +2,20 @@ import { Failure, printable } from "../../src/errors.ts";
 import { isExpired, makeToken, parseTokenEnd } from "../../src/settings/token.ts";
 import { type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["tokenUntil", "revoke", "list"] as const;
 type TokenFlags = FlagValues<typeof TAKES>;
 
 export const tokenCommand: Register = (program, io) => {
-  define(program, "token", "make, list and revoke the tokens that chp import --to needs; one switches remote import on", EXITS, TAKES)
+  defineCommand(
+    program,
+    "token",
+    "make, list and revoke the tokens that chp import --to needs; one switches remote import on",
+    EXITS,
+    TAKES,
+  )
     .argument("[name]", "what the token is called in lists and in the log; nothing to list all")
     .addHelpText("after", EXAMPLES)
     .action((name: string | undefined, options: TokenFlags) => runToken(name, options, io));
@@ -38,7 +44,12 @@ export async function runToken(name: string | undefined, options: TokenFlags, io
 async function listTokens(options: TokenFlags, io: Io): Promise<void> {
   const { tokens } = await (await openStore(options, io)).settings.read("tokens");
   const now = Date.now();
-  const shown = tokens.map((one) => ({ name: one.name, created: one.created, until: one.until ?? null, expired: isExpired(one, now) }));
+  const shown = tokens.map((token) => ({
+    name: token.name,
+    created: token.created,
+    until: token.until ?? null,
+    expired: isExpired(token, now),
+  }));
   if (options.json) return printJson(shown, io);
   if (tokens.length === 0) return note("there is no token, so remote import is off; chp token NAME makes one", options, io);
   const time = (text: string) => `${text.slice(0, 19)}Z`;
@@ -60,7 +71,7 @@ async function createToken(name: string, options: TokenFlags, io: Io): Promise<v
   const store = await openOrCreateStore(options, io);
   const { tokens } = await store.settings.read("tokens");
   const undo = `chp token --revoke ${name}${storeFlag(options)}`;
-  if (tokens.some((one) => one.name === name))
+  if (tokens.some((other) => other.name === name))
     throw new Failure("usage", `there is a token named ${name} already, and its secret is not kept`, {
       next: `choose another name, or first take that one away: ${undo}`,
     });
@@ -75,11 +86,11 @@ async function createToken(name: string, options: TokenFlags, io: Io): Promise<v
 async function revokeToken(name: string, options: TokenFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const { tokens } = await store.settings.read("tokens");
-  const left = tokens.filter((one) => one.name !== name);
+  const left = tokens.filter((token) => token.name !== name);
   if (left.length === tokens.length)
     throw new Failure("not-found", `there is no token named ${printable(name, 100)}`, { next: "chp token --list shows them" });
   await store.settings.write("tokens", { tokens: left });
-  if (options.json) return printJson({ revoked: name, left: left.map((one) => one.name) }, io);
+  if (options.json) return printJson({ revoked: name, left: left.map((token) => token.name) }, io);
   io.out(`${name} is revoked${left.length === 0 ? ": there is no token left, so remote import is off" : ""}\n`);
   note(`that can't be undone; chp token ${name}${storeFlag(options)} makes another`, options, io);
 }

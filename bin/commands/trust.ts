@@ -5,10 +5,10 @@ import { type Io, note, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { loadSettings, registryOf } from "../machine/settings.ts";
 import { servedCertificate, trustedCertificate } from "../machine/tls.ts";
-import { define, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
-/** What is filled in. */
+/** The values in the printed texts. */
 interface TrustFacts {
   /** the certificate to trust, PEM, without a newline at its end */
   readonly pem: string;
@@ -22,7 +22,7 @@ const FILE = "/usr/local/share/ca-certificates/chp.crt";
 
 const PARTS: readonly {
   readonly key: "os" | "snapd" | "juju" | "containerd" | "kubernetes";
-  readonly text: (truth: TrustFacts) => string;
+  readonly text: (facts: TrustFacts) => string;
 }[] = [
   {
     key: "os",
@@ -102,7 +102,7 @@ const TAKES = ["trustOs", "trustSnapd", "trustJuju", "trustContainerd", "trustKu
 type TrustFlags = FlagValues<typeof TAKES>;
 
 export const trustCommand: Register = (program, io) => {
-  define(program, "trust", "print how machines come to trust the certificate of this store", EXITS, TAKES)
+  defineCommand(program, "trust", "print how machines come to trust the certificate of this store", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: TrustFlags) => runTrust(options, io));
 };
@@ -128,10 +128,10 @@ export async function runTrust(options: TrustFlags, io: Io): Promise<void> {
     });
   const publicUrl = settings.get("public-url")?.values[0];
   const url = publicUrl ?? `https://${facts?.names.find((name) => !name.startsWith("*")) ?? "HUB"}`;
-  const truth: TrustFacts = { pem: trusted.trimEnd(), url, host: hostOf(url), registry: registryOf(settings)?.domain ?? null };
+  const trustFacts: TrustFacts = { pem: trusted.trimEnd(), url, host: hostOf(url), registry: registryOf(settings)?.domain ?? null };
   if (publicUrl === undefined) note(`no public URL is set, so ${url} is a guess; chp config public-url=URL settles it`, options, io);
   const asked = PARTS.filter(({ key }) => options[key] === true);
-  const texts = (asked.length === 0 ? PARTS : asked).map(({ key, text }) => [key, text(truth)] as const);
+  const texts = (asked.length === 0 ? PARTS : asked).map(({ key, text }) => [key, text(trustFacts)] as const);
   if (options.json) {
     const certificate = { pem: trusted, ...certificateFacts(trusted) };
     return printJson({ publicUrl: url, hosts: facts?.names ?? [], certificate, parts: Object.fromEntries(texts) }, io);
@@ -139,7 +139,7 @@ export async function runTrust(options: TrustFlags, io: Io): Promise<void> {
   io.out(texts.map(([, text]) => text).join("\n"));
 }
 
-/** The root among the certificates of a file, or the first of them. */
+/** The root among the certificates of a file, or the first certificate. */
 function readAuthority(file: string): string {
   let text: string;
   try {

@@ -8,7 +8,7 @@ import { ownExecutable } from "../machine/child.ts";
 import { type Io, note, printJson } from "../machine/io.ts";
 import { storeFolder } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
-import { define, type Register } from "./command.ts";
+import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["user", "executable", "remoteImport"] as const;
@@ -18,7 +18,7 @@ const NAME = "chp.service";
 const PATH = `/etc/systemd/system/${NAME}`;
 
 export const unitCommand: Register = (program, io) => {
-  define(program, "unit", "print a systemd unit for chp serve, and the commands that install it", "0 done, 1 failed, 2 usage", TAKES)
+  defineCommand(program, "unit", "print a systemd unit for chp serve, and the commands that install it", "0 done, 1 failed, 2 usage", TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: UnitFlags) => runUnit(options, io));
 };
@@ -67,11 +67,11 @@ interface Unit {
   /** of `chp serve` */
   readonly flags: readonly string[];
   readonly addresses: readonly string[];
-  /** what else it reads */
+  /** further files that it reads */
   readonly files: readonly string[];
 }
 
-/** The environment of who types this is not the service's. */
+/** Settings of this environment as flags, since the service has another environment. */
 function serveFlags(settings: ReadonlyMap<string, SettingValue>): string[] {
   return SETTINGS.filter(({ key, flag }) => flag && settings.get(key)?.source === "environment").flatMap(({ key }) =>
     (settings.get(key)?.values ?? []).flatMap((value) => [`--${key}`, /^tls-(cert|key)$/.test(key) ? resolve(value) : value]),
@@ -84,13 +84,13 @@ function unseenSettings(settings: ReadonlyMap<string, SettingValue>): string[] {
   );
 }
 
-/** Folders whose files a confined service does not see, and what lets it. */
+/** Folders that the unit hides from the service, and the line that controls it. */
 const HIDDEN = [
   { folders: ["/tmp", "/var/tmp"], line: (open: boolean) => `PrivateTmp=${open ? "no" : "yes"}` },
   { folders: ["/home", "/root", "/run/user"], line: (open: boolean) => `ProtectHome=${open ? "read-only" : "yes"}` },
 ];
 
-function within(path: string, folders: readonly string[]): boolean {
+function isInside(path: string, folders: readonly string[]): boolean {
   return folders.some((folder) => path.startsWith(`${folder}/`));
 }
 
@@ -100,7 +100,7 @@ function needed({ store, executable, files }: Unit): string[] {
 
 function unitNotes(unit: Unit): string[] {
   return needed(unit).flatMap((path) =>
-    HIDDEN.some(({ folders }) => within(path, folders))
+    HIDDEN.some(({ folders }) => isInside(path, folders))
       ? [`${printable(path)} lies where services should see nothing, and ${unit.user} must be able to read it: better move it`]
       : [],
   );
@@ -108,7 +108,7 @@ function unitNotes(unit: Unit): string[] {
 
 function renderUnit(unit: Unit): string {
   const { user, store, executable, flags, addresses } = unit;
-  return `# ${NAME}: answers on ${addresses.map((one) => printable(one)).join(", ")}. To install it, as printed by chp unit:
+  return `# ${NAME}: answers on ${addresses.map((address) => printable(address)).join(", ")}. To install it, as printed by chp unit:
 #
 ${installCommands(unit)
   .map((line) => `#   ${line}\n`)
@@ -140,7 +140,7 @@ AmbientCapabilities=CAP_NET_BIND_SERVICE
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE
 NoNewPrivileges=yes
 ProtectSystem=strict
-${HIDDEN.map(({ folders, line }) => line(needed(unit).some((path) => within(path, folders)))).join("\n")}
+${HIDDEN.map(({ folders, line }) => line(needed(unit).some((path) => isInside(path, folders)))).join("\n")}
 PrivateDevices=yes
 ProtectClock=yes
 ProtectControlGroups=yes
@@ -184,7 +184,7 @@ function installCommands({ user, store, exists, writes, executable }: Unit): str
   ];
 }
 
-/** A word of ExecStart, where % and $ would be expanded. */
+/** A word of ExecStart with % and $ escaped. */
 function commandWord(text: string): string {
   const word = pathWord(text).replaceAll("$", () => "$$");
   return /[\s"'\\;]/.test(text) ? `"${word.replace(/^"|"$/g, "")}"` : word;

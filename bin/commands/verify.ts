@@ -3,14 +3,14 @@ import { check, type Finding, type ReadData } from "../../store/check.ts";
 import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { progressOn } from "../machine/progress.ts";
-import { define, type Register } from "./command.ts";
+import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["readData", "leaveDamaged"] as const;
 type VerifyFlags = FlagValues<typeof TAKES>;
 
 export const verifyCommand: Register = (program, io) => {
-  define(
+  defineCommand(
     program,
     "verify",
     "check that all that is held is whole",
@@ -45,7 +45,7 @@ export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
       throw io.signal.aborted ? new Failure("interrupted", "interrupted: what was not checked yet may be damaged") : error;
     })
     .finally(() => progress.end());
-  const damaged = report.findings.filter((one) => one.severity === "damage").length;
+  const damaged = report.findings.filter((finding) => finding.severity === "damage").length;
   if (options.json) printJson({ ...report, damaged, payloadsRead: readData !== undefined }, io);
   else {
     const read = `${count(report.read.blobs, "blob")} (${showSize(report.read.bytes)}) read`;

@@ -1,4 +1,4 @@
-/** An import in a process of its own, for a server: hashing never blocks its replies, and it writes nothing itself. */
+/** Runs an import of a server in a child process, so that hashing never blocks replies and the server writes nothing. */
 
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -12,9 +12,9 @@ import { withMark } from "../../src/import/remoteprotocol.ts";
 /** Milliseconds from SIGTERM to SIGKILL. */
 const GRACE = 10_000;
 
-/** Runs `chp import -` on the store in `folder` over a body, as fast as it reads. */
+/** Runs `chp import -` on the store in `folder` and pipes a body to it, with backpressure. */
 export async function importInChild(folder: string, { words, body, size }: ImportJob): Promise<ImportEnd> {
-  // Where this process is killed, the child's input ends too early: without the mark at its end it publishes nothing.
+  // If this process is killed, the child's input ends without the mark, and the child publishes nothing.
   const mark = randomUUID();
   const [command = "", ...script] = ownExecutable();
   const own = [`--store=${folder}`, "--json", "--quiet", `--body-mark=${mark}`, ...(size === undefined ? [] : [`--body-size=${size}`])];
@@ -25,7 +25,7 @@ export async function importInChild(folder: string, { words, body, size }: Impor
   });
   let timer: ReturnType<typeof setTimeout> | undefined;
   pipeline(withMark(body, mark), child.stdin).catch(() => {
-    child.kill("SIGTERM"); // also where it ended by itself, which changes nothing
+    child.kill("SIGTERM"); // harmless if it has ended by itself
     timer = setTimeout(() => child.kill("SIGKILL"), GRACE).unref();
   });
   try {
@@ -36,7 +36,7 @@ export async function importInChild(folder: string, { words, body, size }: Impor
   }
 }
 
-/** What was started: the executable, or Node with its script. */
+/** The command of this process: the executable, or Node with its script. */
 export function ownExecutable(): string[] {
   const script = process.argv[1];
   return script === undefined || script.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, realpathSync(script)];

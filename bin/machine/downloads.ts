@@ -1,4 +1,4 @@
-/** Progress of downloads on stderr: on a terminal a bar for each, elsewhere the documented lines as each one ends. */
+/** Progress of downloads on stderr: a bar each on a terminal, otherwise the documented lines when a download ends. */
 
 import { printable } from "../../src/errors.ts";
 import type { FetchProgress } from "../../src/export/archivewriter.ts";
@@ -6,12 +6,12 @@ import { type CommonOptions, type Io } from "./io.ts";
 
 const WIDTH = 36;
 const INTERVAL = 100;
-/** limits of what is redrawn, so that it fits on the screen: characters of a label, and bars */
+/** limits of the redrawn area, so that it fits on the screen: characters of a label, and bars */
 const [MAX_LABEL, MAX_BARS] = [60, 8];
 
 export interface Downloads {
   begin(label: string, size: number): FetchProgress;
-  /** A line of its own, above the bars. */
+  /** Prints a line above the bars. */
   say(text: string): void;
   /** Removes the bars. */
   end(): void;
@@ -28,7 +28,7 @@ interface Bar {
 export function downloadsOn(options: CommonOptions, io: Io): Downloads {
   if (options.quiet) return { begin: () => ({ advance() {}, end() {} }), say() {}, end() {} };
   const live = io.terminal.err;
-  /** in the order in which they began; those printed for good are removed */
+  /** in the order in which they began; finished bars are removed once they are printed */
   let bars: Bar[] = [];
   let drawn = 0;
   let lines = 0;
@@ -39,7 +39,7 @@ export function downloadsOn(options: CommonOptions, io: Io): Downloads {
   };
   const draw = () => {
     clear();
-    // On a terminal what is done moves above the bars that run; elsewhere the lines keep the order of the export.
+    // On a terminal, finished bars move above the running ones; otherwise the lines keep the order of the export.
     const printed = live ? bars.filter((bar) => bar.outcome) : bars.slice(0, firstRunning(bars));
     for (const bar of printed) io.err(renderBar(bar));
     bars = bars.filter((bar) => !printed.includes(bar));
@@ -77,7 +77,7 @@ function firstRunning(bars: readonly Bar[]): number {
   return at < 0 ? bars.length : at;
 }
 
-/** One download, as the documented exporter prints it. */
+/** The two lines of a download, as the documented exporter prints them. */
 function renderBar({ label, size, done, outcome }: Bar, limit?: number): string {
   const share = outcome === "whole" ? 1 : size === 0 ? 0 : Math.min(1, done / size);
   const filled = Math.floor(share * WIDTH);

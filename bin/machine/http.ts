@@ -1,4 +1,4 @@
-/** Requests to servers of the operator's own network: certificates as the machine trusts them, no redirects, replies bounded. */
+/** Requests to servers of the operator's network: certificates that the machine trusts, no redirects, replies limited in size. */
 
 import { readFileSync } from "node:fs";
 import { request as plain } from "node:http";
@@ -8,7 +8,7 @@ import { pipeline } from "node:stream/promises";
 import { rootCertificates } from "node:tls";
 import { reason } from "../../src/errors.ts";
 
-export interface HttpReply {
+export interface BoundedReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: string;
@@ -17,13 +17,13 @@ export interface HttpReply {
 export interface HttpOptions {
   readonly method?: "GET" | "HEAD" | "PUT";
   readonly headers?: Readonly<Record<string, string>>;
-  /** sent as it comes; the reply may come before its end, which then is not read */
+  /** sent as it is read; if the reply comes first, the rest is not sent */
   readonly body?: AsyncIterable<Uint8Array>;
-  /** PEM of further trusted certificates */
+  /** further trusted certificates, PEM */
   readonly trusted?: readonly string[];
-  /** milliseconds for all of it; infinite where a body takes its time */
+  /** milliseconds for the whole request; infinite for large bodies */
   readonly timeout?: number;
-  /** bytes of the reply's body that are read */
+  /** bytes of the reply's body; the rest is cut off */
   readonly limit?: number;
   readonly signal?: AbortSignal;
 }
@@ -31,11 +31,11 @@ export interface HttpOptions {
 const TIMEOUT = 5000;
 const MAX_BODY = 256 * 1024;
 
-/** Files with the roots of this machine, an operator's own among them; the public roots are built in. */
+/** Where distributions keep the roots of the machine, including the operator's own. */
 const BUNDLES = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
 let known: readonly string[] | undefined;
 
-/** Certificates of authorities, PEM; several may stand in one. */
+/** The roots that this machine trusts, PEM; an element may contain several. */
 export function machineRoots(): readonly string[] {
   known ??= [
     ...rootCertificates,
@@ -53,7 +53,7 @@ function tryRead(path: string): string[] {
   }
 }
 
-/** No reply came. `code`: of the system or of TLS, like `ECONNREFUSED`; may be empty. */
+/** A request without a reply. `code`: of the system or of TLS, like `ECONNREFUSED`; may be empty. */
 export class NoReply extends Error {
   readonly code: string;
 
@@ -62,17 +62,17 @@ export class NoReply extends Error {
     this.code = code;
   }
 
-  /** Whether a server answered with a certificate that is not trusted. */
+  /** Whether the certificate of the server is not trusted. */
   get untrusted(): boolean {
     return /CERT|SIGNATURE|ISSUER/.test(this.code);
   }
 }
 
-/** One request; a redirect is a reply. Throws `Unanswered`, or what reading `body` throws. */
+/** Sends one request; a redirect is returned as it is. Rejects with `NoReply`, or with the error of reading `body`. */
 export function ask(
   url: string,
   { method = "GET", headers = {}, body, trusted = [], timeout = TIMEOUT, limit = MAX_BODY, signal }: HttpOptions = {},
-): Promise<HttpReply> {
+): Promise<BoundedReply> {
   return new Promise((resolve, reject) => {
     const request =
       new URL(url).protocol === "https:"
@@ -86,12 +86,12 @@ export function ask(
       end();
       reject(error instanceof NoReply ? error : new NoReply(codeOf(error), reason(error) || codeOf(error)));
     };
-    const give = (up: unknown) => {
-      fail(up);
+    const abort = (error: NoReply) => {
+      fail(error);
       request.destroy();
     };
-    const interrupt = () => give(new NoReply("ABORT_ERR", "interrupted"));
-    const late = () => give(new NoReply("ETIMEDOUT", `no answer within ${timeout / 1000} s`));
+    const interrupt = () => abort(new NoReply("ABORT_ERR", "interrupted"));
+    const late = () => abort(new NoReply("ETIMEDOUT", `no answer within ${timeout / 1000} s`));
     const timer = Number.isFinite(timeout) ? setTimeout(late, timeout) : undefined;
     signal?.addEventListener("abort", interrupt);
     request.on("error", fail);
@@ -101,7 +101,7 @@ export function ask(
       const done = () => {
         end();
         resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString().slice(0, limit) });
-        if (body) request.destroy(); // what was not sent yet is not wanted
+        if (body) request.destroy(); // the rest of the body is not needed
       };
       response.on("data", (chunk: Buffer) => {
         chunks.push(chunk);
@@ -118,7 +118,7 @@ export function ask(
   });
 }
 
-/** The body; where it cannot be read, `failed` gets the reason before the request is destroyed with it. */
+/** Yields the body. If reading it fails, calls `failed` before the error destroys the request. */
 async function* bodyOrFailure(body: AsyncIterable<Uint8Array>, failed: (why: unknown) => void): AsyncGenerator<Uint8Array> {
   try {
     yield* body;

@@ -1,4 +1,4 @@
-/** The files that an import reads: those of a command line, of folders, what lies beside them, and standard input. */
+/** The sources of an import: files of the command line and of folders, the files beside them, and standard input. */
 
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
@@ -12,16 +12,16 @@ import { joinParts } from "./joinparts.ts";
 
 const READ_SIZE = 2 ** 18;
 
-/** What options say of standard input. */
+/** Options for standard input. */
 export interface StandardInput {
   readonly name?: string;
-  /** it ends with that text, or was cut off */
+  /** the text at the end of a complete input */
   readonly bodyMark?: string;
   /** bytes */
   readonly bodySize?: number;
 }
 
-/** The sources of the files and folders that are named, each once; `-` is standard input. Parts of one archive become one source. */
+/** The sources of files and folders, without duplicates; `-` is standard input. The parts of an archive become one source. */
 export async function importSourcesOf(files: readonly string[], options: StandardInput, io: Io): Promise<ImportSource[]> {
   const found = new Map<string, ImportSource>();
   for (const file of files) {
@@ -44,7 +44,7 @@ async function sourcesAt(path: string, signal: AbortSignal): Promise<ImportSourc
   return [fromFile(path, at.isFile() ? at.size : undefined, signal), ...beside];
 }
 
-/** Throws a `usage` failure where there is nothing at that path. */
+/** Fails with `usage` if the path cannot be read. */
 export async function statOf(path: string) {
   try {
     return await stat(path);
@@ -53,7 +53,7 @@ export async function statOf(path: string) {
   }
 }
 
-/** Every file of a folder, at any depth. Links are not followed. */
+/** All files below a folder. Symbolic links are not followed. */
 async function inFolder(path: string, signal: AbortSignal): Promise<ImportSource[]> {
   const entries = (await readdir(path, { withFileTypes: true })).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const found: ImportSource[] = [];
@@ -67,7 +67,7 @@ async function inFolder(path: string, signal: AbortSignal): Promise<ImportSource
   return found;
 }
 
-/** A charm given by itself brings the resources that lie beside it. */
+/** The resource files beside a charm file. */
 async function resourcesBeside(path: string, signal: AbortSignal): Promise<ImportSource[]> {
   const folder = dirname(path);
   const charm = basename(path).replace(/(_r?\d+)?\.[a-z]+$/, "");
@@ -82,7 +82,7 @@ async function resourcesBeside(path: string, signal: AbortSignal): Promise<Impor
   return Promise.all(own.toSorted().map(async (file) => fromFile(file, (await stat(file)).size, signal)));
 }
 
-/** A snap given by itself brings its assertions, as `snap download` left them. */
+/** The .assert file beside a snap file, as `snap download` writes it. */
 async function assertionsBeside(path: string, signal: AbortSignal): Promise<ImportSource[]> {
   const file = path.replace(/\.snap$/, ".assert");
   const at = file === path ? undefined : await stat(file).catch(() => undefined);

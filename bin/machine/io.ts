@@ -1,28 +1,28 @@
-/** The process around a command: where it writes to, and how it shows rows, sizes and JSON. */
+/** The input and output of a command, and how rows, sizes and JSON are printed. */
 
 import type { Generation } from "../../src/catalog/generation-types.ts";
 import { printable } from "../../src/errors.ts";
 
-/** The command that undoes a generation. */
+/** The command line that undoes a generation. */
 export function undoOf({ number }: Pick<Generation, "number">, options: CommonOptions): string {
   return `chp rollback ${number - 1}${storeFlag(options)}`;
 }
 
-/** What names the same store on another command line; nothing where the environment or the default names it there too. */
+/** The --store flag for another command line; empty if environment or default determined the store. */
 export function storeFlag({ given }: CommonOptions): string {
   const store = given?.["store"];
   return typeof store === "string" ? ` --store ${store}` : "";
 }
 
-/** The process around a command; tests give their own. */
+/** The process around a command; tests replace it. */
 export interface Io {
   /** data, to stdout */
   out(text: string): void;
   /** progress and messages, to stderr */
   err(text: string): void;
-  /** a server's log, to stderr; never waits for its reader */
+  /** the log of a server, to stderr; does not block */
   log(text: string): void;
-  /** whether a person reads stdout, and stderr */
+  /** whether stdout and stderr are terminals */
   readonly terminal: { readonly out: boolean; readonly err: boolean };
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** standard input */
@@ -31,26 +31,26 @@ export interface Io {
   readonly signal: AbortSignal;
 }
 
-/** The values of flags, from the command line or the environment. */
+/** The values of the common flags, from the command line or the environment. */
 export interface CommonOptions {
   readonly store?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
-  /** only what was typed on this command line */
+  /** the options of the command line alone */
   readonly given?: Readonly<Record<string, unknown>>;
 }
 
-/** A hint or note, unless silence was asked for. */
+/** Prints a hint or note, unless --quiet is set. */
 export function note(text: string, options: CommonOptions, io: Io): void {
   if (!options.quiet) io.err(`${text}\n`);
 }
 
-/** JSON for machines. */
+/** Prints JSON to stdout. */
 export function printJson(value: unknown, io: Io): void {
   io.out(`${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Rows under headings: aligned for a person, one tab between columns for everything else. */
+/** Prints rows: on a terminal aligned under headings, otherwise with a tab between columns and without headings. */
 export function printTable(headings: readonly string[], rows: readonly (readonly string[])[], io: Io): void {
   const shown = rows.map((row) => row.map((cell) => printable(cell)));
   const all = io.terminal.out ? [headings, ...shown] : shown;

@@ -1,4 +1,4 @@
-/** Archives that were split for media, as they are imported: the parts of each become one source. */
+/** Joins the parts of archives that were split for media: the parts of an archive become one source. */
 
 import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
@@ -10,20 +10,20 @@ import type { ImportSource } from "../../src/import/import.ts";
 
 type FromFile = (path: string) => Promise<ImportSource>;
 
-/** A file that was split, with those of its parts that are known. */
+/** A split file with the parts that were found. */
 interface Split extends Pick<Part, "whole" | "count"> {
   readonly parts: Map<number, ImportSource>;
 }
 
-/** Digests of parts by their names, and where that is written. */
+/** Digests of parts by their names, and the file that lists them. */
 interface PartSums {
   readonly where: string;
   readonly digests: ReadonlyMap<string, Digest>;
 }
 
 /**
- * The sources with one in place of the parts of each split file. Parts that were not named, and the list of their digests,
- * are taken from beside those that were. Throws a `refused` failure that names what is missing.
+ * Replaces the parts of each split file by one source. Parts that were not given, and the list of digests, are found beside
+ * the given ones. Fails with `refused` if a part is missing.
  */
 export async function joinParts(sources: readonly ImportSource[], fromFile: FromFile): Promise<ImportSource[]> {
   const splits = new Map<string, Split>();
@@ -80,7 +80,7 @@ async function addPartsBeside(split: Split, folders: readonly string[], fromFile
   );
 }
 
-/** What lies beside the parts; undefined: nothing does. */
+/** Reads the list of digests beside the parts; undefined: there is none. */
 async function readPartSums({ whole, count }: Split, folders: readonly string[]): Promise<PartSums | undefined> {
   for (const folder of folders) {
     const where = join(folder, partSumsName(whole));
@@ -100,20 +100,20 @@ function joined({ whole, parts }: Split, sums: PartSums | undefined): ImportSour
   const inOrder = [...parts].toSorted(([a], [b]) => a - b).map(([, source]) => source);
   const [{ name, path = name } = { name: whole }] = inOrder;
   const sizes = inOrder.map((part) => part.size ?? Number.NaN);
-  const size = sizes.reduce((sum, one) => sum + one, 0);
+  const size = sizes.reduce((sum, partSize) => sum + partSize, 0);
   return {
     name: join(dirname(name), whole),
     path: join(dirname(path), whole),
     ...(!Number.isNaN(size) && { size }),
     async *open() {
-      for (const part of inOrder) yield* sums ? checked(part, sums) : part.open();
+      for (const part of inOrder) yield* sums ? verifiedPart(part, sums) : part.open();
     },
-    // The content may be refused before the end of the part that is wrong.
+    // An import may refuse the content before the digest of the damaged part is checked: this finds that part.
     async whyWrong() {
       if (!sums) return undefined;
       for (const part of inOrder) {
         try {
-          for await (const _ of checked(part, sums));
+          for await (const _ of verifiedPart(part, sums));
         } catch (error) {
           if (error instanceof Failure) return error;
           throw error;
@@ -124,8 +124,8 @@ function joined({ whole, parts }: Split, sums: PartSums | undefined): ImportSour
   };
 }
 
-/** The bytes of a part. Throws a `refused` failure at its end where they are not those that are listed. */
-async function* checked(part: ImportSource, { where, digests }: PartSums): AsyncGenerator<Uint8Array> {
+/** The bytes of a part. Fails with `refused` at its end if they do not match the listed digest. */
+async function* verifiedPart(part: ImportSource, { where, digests }: PartSums): AsyncGenerator<Uint8Array> {
   const summer = new Summer();
   for await (const chunk of part.open()) {
     summer.update(chunk);

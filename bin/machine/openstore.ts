@@ -1,4 +1,4 @@
-/** The store that a command works on: which folder it is, and how it is opened or made. */
+/** Finds, opens and creates the store of a command. */
 
 import { accessSync, constants, existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -11,7 +11,7 @@ import { type CommonOptions, type Io, note, showSize } from "./io.ts";
 
 const SYSTEM_STORE = "/var/lib/chp";
 
-/** The folder of the store. Where it was not named, a line says which one it is. */
+/** The folder of the store. Prints it if --store and CHP_STORE did not name it. */
 export function storeFolder(options: CommonOptions, io: Io): string {
   if (options.store !== undefined) return options.store;
   const own = join(io.environment["XDG_DATA_HOME"] || join(io.environment["HOME"] || homedir(), ".local", "share"), "chp");
@@ -35,7 +35,7 @@ export function openStore(options: CommonOptions, io: Io): Promise<Store> {
   return Store.open(new Disk(storeFolder(options, io)));
 }
 
-/** Fails where something could not be read. Called once all that can be read was printed. */
+/** Fails with `corrupt` if a part of the store is unreadable. To be called after everything readable is printed. */
 export async function failOnDamage(store: Store): Promise<void> {
   const next = "chp verify tells what is damaged and what to import again";
   if (store.damage) throw new Failure("corrupt", `an older generation was read: ${store.damage.message}`, { next });
@@ -44,7 +44,7 @@ export async function failOnDamage(store: Store): Promise<void> {
     throw new Failure("corrupt", `left out: ${unreadable.map(({ name }) => name).join(", ")}: not readable`, { next });
 }
 
-/** Opens the store and makes it first where there is none; leftovers of killed imports are removed. */
+/** Opens the store, creates it first if it does not exist, and removes the temporary files of killed imports. */
 export async function openOrCreateStore(options: CommonOptions, io: Io): Promise<Store> {
   const disk = new Disk(storeFolder(options, io));
   const store = await Store.openOrCreate(disk);
@@ -52,7 +52,7 @@ export async function openOrCreateStore(options: CommonOptions, io: Io): Promise
   return store;
 }
 
-/** What `work` makes of the store; where there is none yet, of a scratch one that is gone afterwards. */
+/** Runs `work` on the store, or on a temporary one if it does not exist yet. */
 export async function withStoreUnchanged<T>(options: CommonOptions, io: Io, work: (store: Store) => Promise<T>): Promise<T> {
   const store = await Store.openOrAwait(new Disk(storeFolder(options, io)));
   if (store.exists) return work(store);
@@ -64,7 +64,7 @@ export async function withStoreUnchanged<T>(options: CommonOptions, io: Io, work
   }
 }
 
-/** Fails where a folder's disk is known to have less than `needed` bytes free. `what`: `import into`, as the message goes on. */
+/** Fails if the disk of a folder has less than `needed` bytes free. `what`: for the message, like `import into`. */
 export async function checkSpace(what: string, folder: string, needed: number, { next }: { readonly next: string }): Promise<void> {
   const free = await new Disk(folder).free().catch(() => undefined);
   if (free === undefined || needed <= free) return;

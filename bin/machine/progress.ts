@@ -1,4 +1,4 @@
-/** A progress bar on stderr, only where a person reads it. */
+/** A progress bar on stderr, if that is a terminal. */
 
 import { basename } from "node:path";
 import { printable } from "../../src/errors.ts";
@@ -8,7 +8,7 @@ const INTERVAL = 100;
 const WIDTH = 24;
 
 export interface Progress {
-  /** `size`: bytes in all, where that is known */
+  /** `size`: total bytes; undefined: unknown */
   update(name: string, done: number, size: number | undefined): void;
   /** Removes the bar. */
   end(): void;

@@ -1,4 +1,4 @@
-/** What a registry holds, asked over the OCI distribution API v2: manifests by digest or tag, with the configured login. */
+/** Checks which images a registry has, over the OCI distribution API v2 with the configured login. */
 
 import * as v from "valibot";
 import type { NeededImage } from "../../src/catalog/images.ts";
@@ -6,16 +6,16 @@ import type { ImagePresence } from "../../src/catalog/readiness.ts";
 import { type Registry, splitPath } from "../../src/catalog/registry.ts";
 import { reason } from "../../src/errors.ts";
 import { mapBounded } from "../../src/parallel.ts";
-import { ask, type HttpOptions, type HttpReply, NoReply } from "./http.ts";
+import { ask, type BoundedReply, type HttpOptions, NoReply } from "./http.ts";
 
 export const NOT_ASKED: ImagePresence = { presence: "not asked" };
 
 export interface RegistryAnswers {
-  /** undefined: nothing answers, or nothing was asked */
+  /** undefined: the registry does not answer */
   readonly scheme?: "http" | "https";
-  /** why nothing could be asked */
+  /** why the registry could not be asked */
   readonly failure?: NoReply;
-  /** of each image, in their order */
+  /** one entry per image, in the same order */
   readonly images: readonly ImagePresence[];
 }
 
@@ -27,7 +27,7 @@ const MANIFEST_TYPES = [
   "application/vnd.docker.distribution.manifest.v2+json",
 ].join(", ");
 
-/** Asks the registry for all of them; never throws. */
+/** Asks the registry for all images. Never throws: see `failure`. */
 export async function askRegistry(registry: Registry, images: readonly NeededImage[], options: HttpOptions = {}): Promise<RegistryAnswers> {
   try {
     const scheme = await schemeOf(registry.domain, options);
@@ -39,7 +39,7 @@ export async function askRegistry(registry: Registry, images: readonly NeededIma
   }
 }
 
-/** TLS where the registry speaks it at all, trusted or not: no password may go another way. */
+/** `https` if the registry speaks TLS at all, trusted or not: no password may be sent in plain text then. */
 async function schemeOf(domain: string, options: HttpOptions): Promise<"http" | "https"> {
   try {
     await ask(`https://${domain}/v2/`, options);
@@ -83,7 +83,7 @@ class RegistryClient {
     }
   }
 
-  async #manifest(name: string, reference: string): Promise<HttpReply> {
+  async #manifest(name: string, reference: string): Promise<BoundedReply> {
     const url = `${this.#url}/v2/${name.split("/").map(encodeURIComponent).join("/")}/manifests/${encodeURIComponent(reference)}`;
     const head = (authorization: string | undefined) =>
       ask(url, {
@@ -99,7 +99,7 @@ class RegistryClient {
     return head(authorization);
   }
 
-  /** The header that the challenge asks for; undefined where there is none. */
+  /** The Authorization header for a challenge; undefined: none is possible. */
   async #authorize(challenge: string, name: string): Promise<string | undefined> {
     const { username, password } = this.#login;
     const basic = username === "" || password === "" ? undefined : `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
@@ -110,7 +110,7 @@ class RegistryClient {
     if (!URL.canParse(realm)) return undefined;
     const url = new URL(realm);
     if (!["http:", "https:"].includes(url.protocol)) return undefined;
-    // What came over TLS does not go out without it.
+    // A login for a TLS registry is not sent without TLS.
     if (url.protocol === "http:" && this.#url.startsWith("https:")) throw new Error(`it asks for the login at ${url.origin}, without TLS`);
     const service = parameters.get("service");
     if (service !== undefined) url.searchParams.set("service", service);

@@ -1,4 +1,4 @@
-/** `chp import --to URL`: the files go to a server that imports them, and its report comes back. */
+/** `chp import --to URL`: sends the files to a server, which imports them and returns its report. */
 
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,12 +10,12 @@ import { readPem } from "../../src/settings/certificate.ts";
 import { tryJson } from "../../src/text.ts";
 import { parametersOf, type RemoteOption } from "../../src/wire/remoteimport.ts";
 import { URLS } from "../../src/wire/urls.ts";
-import { ask, type HttpOptions, type HttpReply, NoReply } from "./http.ts";
+import { ask, type BoundedReply, type HttpOptions, NoReply } from "./http.ts";
 import { type CommonOptions, type Io, note } from "./io.ts";
 import { progressOn } from "./progress.ts";
 
 export interface RemoteImportOptions extends CommonOptions {
-  /** options that may go along */
+  /** options that are sent with the import */
   readonly sends: readonly RemoteOption[];
   readonly to?: string;
   readonly tokenFile?: string;
@@ -25,13 +25,13 @@ export interface RemoteImportOptions extends CommonOptions {
   readonly name?: string;
 }
 
-/** Of a report, which grows with what was imported. */
+/** Bytes of a report, which grows with the number of packages. */
 const MAX_REPORT = 256 * 2 ** 20;
 const TIMEOUT = 15_000;
-/** How often a server is asked that has too many imports at once. */
+/** Attempts while the server is busy with other imports. */
 const ATTEMPTS = 60;
 
-/** Imports on the server at `to` as one step, and gives its report. Throws a `Failure`, the server's own where it refused. */
+/** Imports the sources on the server at `to` as one generation, and returns its report. Fails with the failure of the server, if it refused. */
 export async function importTo(to: string, sources: readonly ImportSource[], options: RemoteImportOptions, io: Io): Promise<PrintedReport> {
   if (options.given?.["store"] !== undefined) throw new Failure("usage", "--to and --store are two places: give one of them");
   if (options.trust)
@@ -77,7 +77,7 @@ class ImportServer {
     this.#common = { headers: { Authorization: `Bearer ${token}` }, trusted, signal };
   }
 
-  /** Returns where the server would take an import. Asked first: who refuses a body may close the connection before its reply is read. */
+  /** Resolves once the server would accept an import. Called first: a refusal during the upload may close the connection before it is read. */
   async admits(say: (text: string) => void): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       const reply = await this.#ask({ timeout: TIMEOUT });
@@ -86,7 +86,7 @@ class ImportServer {
       const seconds = Math.min(60, Math.max(1, Number(reply.headers["retry-after"]) || 10));
       if (attempt === 1) say(`${this.#host} has enough imports to do: asking again every ${seconds} s`);
       await sleep(seconds * 1000, undefined, this.#common.signal && { signal: this.#common.signal }).catch(() => {
-        throw interrupted();
+        throw interruptedFailure();
       });
     }
   }
@@ -114,12 +114,12 @@ class ImportServer {
     return report as unknown as PrintedReport;
   }
 
-  async #ask(how: HttpOptions, parameters = "", sent = () => false): Promise<HttpReply> {
+  async #ask(how: HttpOptions, parameters = "", sent = () => false): Promise<BoundedReply> {
     const { headers, ...common } = this.#common;
     try {
       return await ask(`${this.#url}${parameters}`, { ...common, ...how, headers: { ...headers, ...how.headers } });
     } catch (error) {
-      if (this.#common.signal?.aborted) throw sent() ? unknownOutcome("interrupted", "interrupted") : interrupted();
+      if (this.#common.signal?.aborted) throw sent() ? unknownOutcome("interrupted", "interrupted") : interruptedFailure();
       throw error instanceof NoReply ? this.#unanswered(error, sent()) : error;
     }
   }
@@ -146,8 +146,8 @@ class ImportServer {
     return fail(`cannot import into ${host}: ${why}`, "nothing was published; run the same command again");
   }
 
-  /** What the server says, in its words. */
-  #refusal({ status, headers, body }: HttpReply): Failure {
+  /** The failure that a reply describes. */
+  #refusal({ status, headers, body }: BoundedReply): Failure {
     const host = this.#host;
     if (status === 404)
       return new Failure("failed", `${host} takes no imports from other machines`, {
@@ -173,22 +173,22 @@ const ErrorReply = v.object({
   "error-list": v.array(v.object({ code: v.string(), message: v.string(), next: v.optional(v.string()) })),
 });
 
-const List = v.array(v.unknown());
-/** As much of a report as tells that it is one. */
+const AnyList = v.array(v.unknown());
+/** The fields by which a report is recognized. */
 const Report = v.looseObject({
   generation: v.nullable(v.number()),
   undo: v.nullable(v.string()),
-  sources: List,
-  packages: List,
-  snaps: List,
-  notes: List,
-  ignored: List,
+  sources: AnyList,
+  packages: AnyList,
+  snaps: AnyList,
+  notes: AnyList,
+  ignored: AnyList,
   assertions: v.looseObject({ new: v.number(), known: v.number() }),
   bytes: v.looseObject({ new: v.number(), known: v.number() }),
-  missing: v.looseObject({ charms: List, resources: List, revisions: List, snapRevisions: List, snaps: List }),
+  missing: v.looseObject({ charms: AnyList, resources: AnyList, revisions: AnyList, snapRevisions: AnyList, snaps: AnyList }),
 });
 
-function interrupted(): Failure {
+function interruptedFailure(): Failure {
   return new Failure("interrupted", "interrupted: nothing was published");
 }
 
@@ -198,10 +198,10 @@ function unknownOutcome(kind: "failed" | "interrupted", message: string): Failur
   });
 }
 
-/** One file as it is; several as a tar, so that they are one step there. */
+/** A single file is sent as it is; several are sent as a tar, so that they become one generation. */
 function bodyOf(sources: readonly ImportSource[], progress: ReturnType<typeof progressOn>) {
   const watched = sources.map((source): ImportSource => ({ ...source, open: () => withProgress(source, progress) }));
-  const files = watched.filter((one): one is SizedSource => one.size !== undefined);
+  const files = watched.filter((source): source is SizedSource => source.size !== undefined);
   const [only] = watched;
   if (only && watched.length === 1) {
     const length: Record<string, string> = only.size === undefined ? {} : { "Content-Length": String(only.size) };
@@ -232,9 +232,9 @@ async function* withProgress(source: ImportSource, progress: ReturnType<typeof p
   }
 }
 
-/** From the environment or a file: a command line is read by everybody on the machine. */
+/** Reads the token from the environment or a file: everybody on the machine can read a command line. */
 function tokenOf({ tokenFile, given }: RemoteImportOptions, io: Io): string {
-  // The token itself wins over a file that only the environment names.
+  // CHP_TOKEN wins over a file that only the environment names.
   const fromFile = given?.["tokenFile"] !== undefined || !io.environment["CHP_TOKEN"];
   const token = fromFile ? tokenFile && readTextFile(tokenFile, "the token") : io.environment["CHP_TOKEN"];
   if (token === undefined)

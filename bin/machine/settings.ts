@@ -1,4 +1,4 @@
-/** Settings as commands read and change them, over the documents of the store. */
+/** Reads and changes settings in the documents of the store. */
 
 import { type PublicKey, readKeyLine } from "../../src/archives/signature.ts";
 import { type Assertion, keyText } from "../../src/assertions/assertion.ts";
@@ -23,7 +23,7 @@ const REGISTRY = "proxy.oci-registry.";
 const TLS_CERT = "proxy.tls.cert";
 const REGISTRY_CHECK_INTERVAL = 1000;
 
-/** Every setting that has a value; a secret's too, so what this returns is not for printing. */
+/** Every setting that has a value. Secrets are included: do not print the result. */
 export async function loadSettings(store: Store, from: Omit<SettingSources, "file">): Promise<Map<string, SettingValue>> {
   const config = await store.settings.read("config");
   const secret = await ociSecretOf(store, config);
@@ -33,7 +33,7 @@ export async function loadSettings(store: Store, from: Omit<SettingSources, "fil
   return readSettings({ ...from, file: { ...config, ...secrets, ...cert } });
 }
 
-/** Who serves may be somebody who cannot read secrets, which matters only where a registry is set. */
+/** The user of `chp serve` may be unable to read secrets, which matters only if a registry is set. */
 function ociSecretOf(store: Store, config: Documents["config"]): Promise<OciSecret> {
   return store.settings.read("ociSecret").catch((error: unknown) => {
     if (config[`${REGISTRY}domain`] === undefined) return { former: [] };
@@ -59,7 +59,7 @@ export function readChanges(texts: readonly string[]): SettingChange[] {
   });
 }
 
-/** `now`: milliseconds. */
+/** Writes the changes. A replaced registry stays known for a while. `now`: milliseconds since 1970. */
 export async function changeSettings(store: Store, changes: readonly SettingChange[], now: number): Promise<void> {
   const { settings } = store;
   const [oldConfig, oldSecret] = [await settings.read("config"), await settings.read("ociSecret")];
@@ -77,7 +77,7 @@ export async function changeSettings(store: Store, changes: readonly SettingChan
   await settings.write("config", config);
 }
 
-/** The registry that the settings name; undefined where no domain is set. */
+/** The configured registry; undefined: no domain is set. */
 export function registryOf(settings: ReadonlyMap<string, SettingValue>): Registry | undefined {
   const value = (name: string) => settings.get(`${REGISTRY}${name}`)?.values[0] ?? "";
   const domain = value("domain");
@@ -86,7 +86,7 @@ export function registryOf(settings: ReadonlyMap<string, SettingValue>): Registr
 
 const ROOTS = "trusted-roots";
 
-/** The roots besides Canonical's that snaps may be signed below: those of the settings and `given`. */
+/** Trusted roots of snap assertions besides Canonical's: those of the settings and `given`. */
 export async function trustedRoots(
   store: Store,
   given: readonly Assertion[],
@@ -98,24 +98,24 @@ export async function trustedRoots(
   return [...all.values()];
 }
 
-export async function keepRoots(store: Store, roots: readonly Assertion[]): Promise<void> {
+export async function storeRoots(store: Store, roots: readonly Assertion[]): Promise<void> {
   const config = await store.settings.read("config");
   const text = encodeStream(roots.map((root) => root.text));
   if (config[ROOTS] !== text) await store.settings.write("config", { ...config, [ROOTS]: text });
 }
 
-/** The keys, one of which must have signed what is imported; none: anything is taken in. */
+/** The accepted keys: an import must be signed with one of them. None: unsigned imports are accepted. */
 export async function acceptedKeys(store: Store, io: { environment: SettingSources["environment"] }): Promise<PublicKey[]> {
   const lines = (await loadSettings(store, io)).get(ACCEPTED_KEYS)?.values ?? [];
   return lines.map((line) => readKeyLine(line, ACCEPTED_KEYS));
 }
 
-/** Former registries that replies may still name at this time. */
+/** Former registries whose time has not ended at `now`. */
 function stillNamed({ former }: OciSecret, now: number): FormerRegistry[] {
   return former.filter(({ until }) => Date.parse(until) > now);
 }
 
-/** The registries of a running server: a change of settings is seen within a second, without a restart. */
+/** The registries for a running server. A change of settings takes effect within a second. */
 export function watchRegistries(store: Store, environment: SettingSources["environment"]): () => Promise<Registries> {
   let checked = Number.NEGATIVE_INFINITY;
   let known: { text: string; registries: Registries } | undefined;
@@ -126,7 +126,7 @@ export function watchRegistries(store: Store, environment: SettingSources["envir
     const former = stillNamed(secret, now).map(({ domain, username, password }) => ({ domain, username, password }));
     const registries = { current: registryOf(settings), former };
     const text = JSON.stringify(registries);
-    // The same registry stays the same object: replies are cached by it.
+    // An unchanged registry keeps its identity, by which replies are cached.
     if (known?.text !== text) known = { text, registries };
     return known.registries;
   };
@@ -136,7 +136,7 @@ export function watchRegistries(store: Store, environment: SettingSources["envir
     if (!loading || now - checked > REGISTRY_CHECK_INTERVAL) {
       checked = now;
       const before = loading;
-      // A file that is being mended does not take the registry away.
+      // A settings file that is unreadable for a moment does not change the registry.
       loading = load().catch((error: unknown) => before ?? Promise.reject(error));
     }
     return loading;

@@ -1,4 +1,4 @@
-/** Settings as a YAML file: what `config --export-yaml` prints, and what `--import-yaml` takes, also of the documented system. */
+/** Settings as YAML, for `chp config --export-yaml` and `--import-yaml`, which also reads files of the documented system. */
 
 import { isMap, isScalar, isSeq, type Node, parseDocument, stringify } from "yaml";
 import { printable, refused } from "../../src/errors.ts";
@@ -7,7 +7,7 @@ import { whyUnsupported } from "../../src/settings/documented.ts";
 
 const HEAD = "# Settings of chp; chp config --import-yaml FILE takes them in.\n";
 
-/** All that is set, without secrets: of these a comment tells the names. */
+/** All set values. Secrets appear only as a comment with their name. */
 export function settingsYaml(settings: ReadonlyMap<string, SettingValue>): string {
   const parts = SETTINGS.flatMap(({ key, twin, secret, many, setBy }) => {
     const found = settings.get(key);
@@ -23,11 +23,11 @@ export function settingsYaml(settings: ReadonlyMap<string, SettingValue>): strin
 export interface YamlSettings {
   /** `KEY=VALUE`, an empty value unsets */
   readonly texts: readonly string[];
-  /** documented settings without a meaning here */
+  /** documented settings that chp does not have */
   readonly leftOut: readonly { readonly key: string; readonly why: string }[];
 }
 
-/** Keys may be dotted or nested. Throws a `refused` failure that names `file`. */
+/** Keys may be dotted or nested. Fails with `refused`; `file`: for messages. */
 export function readSettingsYaml(text: string, file: string): YamlSettings {
   const wrong = (why: string) => refused(`${printable(file)}: ${printable(why, 300)}`);
   const parsed = parseDocument(text, { logLevel: "silent" });
@@ -46,7 +46,7 @@ export function readSettingsYaml(text: string, file: string): YamlSettings {
     else
       found.set(
         path,
-        valueOf(node, () => wrong(`${path} is neither text nor a list of texts`)),
+        yamlText(node, () => wrong(`${path} is neither text nor a list of texts`)),
       );
   };
   walk(parsed.contents, "");
@@ -62,7 +62,7 @@ function whyLeftOut(key: string): string | undefined {
   return setBy === undefined ? whyUnsupported(key) : `${setBy} sets it`;
 }
 
-function valueOf(node: unknown, wrong: () => Error): string {
+function yamlText(node: unknown, wrong: () => Error): string {
   if (node === null) return "";
   if (isScalar(node)) return node.value === null ? "" : spelled(node);
   if (!isSeq(node)) throw wrong();
@@ -74,7 +74,7 @@ function valueOf(node: unknown, wrong: () => Error): string {
     .join(",");
 }
 
-/** As it is written: a password 0123 is no number. */
+/** A scalar as it is written in the file: a password 0123 is no number. */
 function spelled(node: Node): string {
   if (!isScalar(node)) return "";
   return typeof node.value === "string" ? node.value : (node.source ?? String(node.value));

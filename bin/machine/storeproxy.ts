@@ -1,4 +1,4 @@
-/** Whether snapd can be sent here by `proxy.store`, and what sends it here where it can't. */
+/** Whether `proxy.store` can point snapd at this store, and the configuration that does it otherwise. */
 
 import { header } from "../../src/assertions/assertion.ts";
 import type { AssertionSet } from "../../src/catalog/assertionset.ts";
@@ -6,35 +6,35 @@ import type { AssertionSet } from "../../src/catalog/assertionset.ts";
 export const CANONICAL = "canonical";
 export const DROP_IN = "/etc/systemd/system/snapd.service.d/chp.conf";
 
-interface HeldStore {
+interface StoreAssertion {
   readonly id: string;
-  /** as the assertion spells it */
+  /** as the assertion spells it, unchecked */
   readonly url: unknown;
-  /** who signed it */
+  /** the signer */
   readonly authority: string | undefined;
 }
 
 export interface StoreProxy {
-  /** a verified `store` assertion that names host and port of the public URL */
-  readonly fitting: (HeldStore & { readonly url: string }) | undefined;
+  /** a verified `store` assertion with host and port of the public URL */
+  readonly fitting: (StoreAssertion & { readonly url: string }) | undefined;
   readonly why: string;
 }
 
-/** The newest assertion for a URL counts, which is the one that is served. */
-export function storeProxyOf(held: AssertionSet, publicUrl: string | undefined): StoreProxy {
-  const stores: HeldStore[] = held
+/** Of several assertions for a URL the newest counts, as it is the one that is served. */
+export function storeProxyOf(assertions: AssertionSet, publicUrl: string | undefined): StoreProxy {
+  const stores: StoreAssertion[] = assertions
     .ofType("store")
-    .flatMap(({ type, key }) => held.verified(type, key).slice(0, 1))
+    .flatMap(({ type, key }) => assertions.verified(type, key).slice(0, 1))
     .toSorted((a, b) => Date.parse(header(b, "timestamp")) - Date.parse(header(a, "timestamp")))
-    .map((one) => ({ id: header(one, "store"), url: one.headers.get("url"), authority: one.authority }));
+    .map((assertion) => ({ id: header(assertion, "store"), url: assertion.headers.get("url"), authority: assertion.authority }));
   const fitting = stores.find(
-    (one): one is HeldStore & { readonly url: string } =>
-      publicUrl !== undefined && typeof one.url === "string" && sameHost(one.url, publicUrl),
+    (store): store is StoreAssertion & { readonly url: string } =>
+      publicUrl !== undefined && typeof store.url === "string" && sameHost(store.url, publicUrl),
   );
   return { fitting, why: fitting ? `the store assertion ${fitting.id} names the public URL` : whyNot(stores, publicUrl) };
 }
 
-function whyNot([first]: readonly HeldStore[], url: string | undefined): string {
+function whyNot([first]: readonly StoreAssertion[], url: string | undefined): string {
   if (first === undefined)
     return "no store assertion is held, and snapd takes none but those that Canonical signed; a registered store's proxy.assert can be imported";
   if (typeof first.url !== "string") return `the held store assertion ${first.id} has no url, which snapd needs`;
@@ -47,12 +47,12 @@ function sameHost(a: string, b: string): boolean {
   return URL.canParse(a) && URL.canParse(b) && new URL(a).host === new URL(b).host;
 }
 
-/** The base of assertions is the same: `/v2/assertions` follows it. */
+/** A systemd drop-in for snapd. Assertions have the same base URL: snapd appends `/v2/assertions`. */
 export function dropIn(url: string): string {
   return `[Service]\nEnvironment=SNAPPY_FORCE_API_URL=${url}/\nEnvironment=SNAPPY_FORCE_SAS_URL=${url}/\n`;
 }
 
-/** `commands`: the key under which what runs after the files are written; Juju takes no runcmd. */
+/** cloud-init user data. `commands`: the key of the commands that run after the files are written; Juju rejects runcmd. */
 export function userData(url: string, commands: "runcmd" | "preruncmd"): string {
   const content = dropIn(url).trimEnd().replace(/^/gm, "      ");
   return `write_files:

@@ -1,4 +1,4 @@
-/** The certificate that chp serves: of files, or of the store. */
+/** The certificate that chp serves, from files or from the store. */
 
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -10,27 +10,27 @@ import type { Store } from "../../store/store.ts";
 
 const CHECK_INTERVAL = 1000;
 
-/** Stores a certificate and its key in place of the one before. */
-export async function keepCertificate(store: Store, certificate: StoredCertificate, key: string): Promise<void> {
+/** Replaces the stored certificate and its key. */
+export async function storeCertificate(store: Store, certificate: StoredCertificate, key: string): Promise<void> {
   const [before] = (await store.settings.read("tlsSecret")).keys;
   await store.settings.writeCertificate(certificate, { keys: [key, ...(before === undefined ? [] : [before])] });
 }
 
-/** What clients have to trust to take the store's certificate: one certificate, PEM. Undefined where the store does not have it. */
+/** The root that clients must trust, PEM; undefined: the store does not have it. */
 export function trustedCertificate({ authority, certificate }: StoredCertificate): string | undefined {
   return authority ?? rootOfChain(certificate);
 }
 
-/** The certificate that a server would show, without its key; undefined where none is set. */
+/** The certificate that a server would present; undefined: none is set. */
 export async function servedCertificate(store: Store, settings: ReadonlyMap<string, SettingValue>): Promise<StoredCertificate | undefined> {
   const file = settings.get("tls-cert")?.values[0];
   if (file === undefined) return store.settings.read("tls");
-  const { certificates } = readPem(readText(file, "tls-cert"), file);
+  const { certificates } = readPem(readCertificateFile(file, "tls-cert"), file);
   if (certificates.length === 0) throw new Failure("usage", `there is no certificate in ${file}, the tls-cert`);
   return { certificate: certificates.map(String).join(""), names: [] };
 }
 
-/** Certificates as PEM, the server's own first, its authority's last where that is stored; none where no certificate is set. */
+/** The chain as PEM: the server's certificate first, its authority last if that is stored. Empty: no certificate is set. */
 export async function trustedCertificates(store: Store, settings: ReadonlyMap<string, SettingValue>): Promise<string[]> {
   const served = await servedCertificate(store, settings);
   if (!served) return [];
@@ -38,15 +38,15 @@ export async function trustedCertificates(store: Store, settings: ReadonlyMap<st
   return [...new Set(chain)];
 }
 
-/** What to do about a certificate that is not good. */
+/** The next step for an invalid certificate. */
 export const RENEW = "chp import-certificate takes in another, or makes one with --selfsigned";
 
-/** Certificate and key that a server shows. Throws a failure where there are none, or where they don't fit each other. */
+/** Certificate and key of a server. Fails if they are missing or do not match. */
 export async function servedPair(store: Store, settings: ReadonlyMap<string, SettingValue>): Promise<CertificateAndKey> {
   const [cert, key] = ["tls-cert", "tls-key"].map((name) => settings.get(name)?.values[0]);
   if (cert !== undefined && key !== undefined)
     return readCertificateAndKey(
-      `${readText(cert, "tls-cert")}\n${cert === key ? "" : readText(key, "tls-key")}`,
+      `${readCertificateFile(cert, "tls-cert")}\n${cert === key ? "" : readCertificateFile(key, "tls-key")}`,
       cert === key ? cert : `${cert} and ${key}`,
     );
   if (cert !== undefined || key !== undefined)
@@ -56,10 +56,10 @@ export async function servedPair(store: Store, settings: ReadonlyMap<string, Set
     throw new Failure("usage", "--tls-listen needs a certificate", {
       next: "chp import-certificate --selfsigned makes one; or name files with --tls-cert FILE --tls-key FILE",
     });
-  return { cert: stored.certificate, key: await keyOf(store, stored) };
+  return { cert: stored.certificate, key: await privateKeyOf(store, stored) };
 }
 
-async function keyOf(store: Store, { certificate }: StoredCertificate): Promise<string> {
+async function privateKeyOf(store: Store, { certificate }: StoredCertificate): Promise<string> {
   const { keys } = await store.settings.read("tlsSecret").catch((error: unknown) => {
     if (error instanceof Failure) throw error;
     throw new Failure("failed", `cannot read the private key in ${store.storage.place}/secrets: ${reason(error).split(",")[0]}`, {
@@ -75,7 +75,7 @@ async function keyOf(store: Store, { certificate }: StoredCertificate): Promise<
   });
 }
 
-function readText(file: string, what: string): string {
+function readCertificateFile(file: string, what: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
@@ -83,18 +83,18 @@ function readText(file: string, what: string): string {
   }
 }
 
-export interface Watch {
+export interface CertificateWatch {
   readonly load: () => Promise<CertificateAndKey>;
-  /** what is served now */
-  readonly shown: CertificateAndKey;
+  /** the current certificate and key */
+  readonly served: CertificateAndKey;
   readonly renew: (pair: CertificateAndKey) => Promise<void>;
-  /** called once for each thing that is wrong */
+  /** called once per problem, until it changes */
   readonly failed: (why: string) => void;
 }
 
-/** Looks each second whether certificate or key are others. What cannot be served leaves the old ones. Ends it when called. */
-export function watchCertificate({ load, shown, renew, failed }: Watch): () => void {
-  let [current, reported, busy] = [shown, "", false];
+/** Checks every second whether certificate or key have changed. An invalid certificate leaves the old one in use. Returns a function that stops it. */
+export function watchCertificate({ load, served, renew, failed }: CertificateWatch): () => void {
+  let [current, reported, busy] = [served, "", false];
   const look = async () => {
     if (busy) return;
     busy = true;

@@ -1,4 +1,4 @@
-/** How the exporter reaches its upstream: over the network, by the proxies of the environment, or a store of this machine in this very process. */
+/** How the exporter reaches its upstream: over the network, through the proxies of the environment, or a local store inside this process. */
 
 import { createApp } from "../../handlers/app.ts";
 import { Failure, reason } from "../../src/errors.ts";
@@ -7,13 +7,13 @@ import type { Store } from "../../store/store.ts";
 import { machineRoots } from "./http.ts";
 import type { Io } from "./io.ts";
 
-/** The variables that name a proxy, as far as both runtimes know them. */
+/** The proxy variables that both runtimes know. */
 const PROXIES: Readonly<Record<string, readonly string[]>> = {
   "http:": ["http_proxy", "HTTP_PROXY"],
   "https:": ["https_proxy", "HTTPS_PROXY"],
 };
 
-/** `trusted`: PEM of authorities besides those that the machine trusts. HTTP_PROXY, HTTPS_PROXY and NO_PROXY are honoured. */
+/** Honours HTTP_PROXY, HTTPS_PROXY and NO_PROXY. `trusted`: authorities besides those of the machine, PEM. */
 export async function networkTransport(trusted: readonly string[], environment: Io["environment"]): Promise<Transport> {
   const proxies = Object.fromEntries(Object.keys(PROXIES).map((protocol) => [protocol, proxyOf(protocol, environment)]));
   const ca: string[] = [...machineRoots(), ...trusted];
@@ -42,7 +42,7 @@ async function fetchOfNode(ca: string[], proxies: Proxies): Promise<Transport> {
   const dispatcher = new EnvHttpProxyAgent({
     ...(proxies["http:"] && { httpProxy: proxies["http:"].url }),
     ...(proxies["https:"] && { httpsProxy: proxies["https:"].url }),
-    proxyTunnel: false, // but for https
+    proxyTunnel: false, // for http; https is always tunnelled
     connect: { ca },
     requestTls: { ca },
     proxyTls: { ca },
@@ -52,21 +52,21 @@ async function fetchOfNode(ca: string[], proxies: Proxies): Promise<Transport> {
   return async (url, request) => (await fetchByNode(url, { ...request, redirect: "manual", dispatcher })) as unknown as Response;
 }
 
-/** A proxy as the environment names it; HOST:PORT is one, too. */
+/** The proxy of the environment; its value may lack the scheme. */
 function proxyOf(protocol: string, environment: Io["environment"]): Proxies[string] {
-  const name = PROXIES[protocol]?.find((one) => environment[one]);
+  const name = PROXIES[protocol]?.find((variable) => environment[variable]);
   if (name === undefined) return undefined;
   const text = environment[name] ?? "";
   const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`;
   if (!URL.canParse(url) || !["http:", "https:"].includes(new URL(url).protocol))
-    throw new Failure("usage", `${name} names no proxy of the form http://HOST:PORT`); // it may hold a password
+    throw new Failure("usage", `${name} names no proxy of the form http://HOST:PORT`); // the value is not printed: it may contain a password
   return { name, url };
 }
 
-/** Where a store answers that is asked in this process; nobody else can reach it. */
+/** The public URL of a store inside this process; unreachable from elsewhere. */
 export const OWN_ADDRESS = "http://store.invalid";
 
-/** What `serve` would answer, images as upstream names them. */
+/** Replies as `chp serve` would, with images as upstream names them. */
 export function storeTransport(store: Store): Transport {
   const app = createApp({ store, config: { publicUrl: OWN_ADDRESS }, log: () => {} });
   return async (url, { signal, ...request }) => {

@@ -1,4 +1,4 @@
-/** The unsquashfs of this machine, for images that chp cannot read. */
+/** Runs the unsquashfs of this machine for images that chp cannot read. */
 
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -9,7 +9,7 @@ import { LIMITS, type ReadAt } from "../../src/archives/archive.ts";
 
 const READ_SIZE = 2 ** 18;
 
-/** Reads a file of an image by the distribution's own tool, for compressions that chp can't read; undefined where it is not installed, or fails. */
+/** Reads a file of an image with unsquashfs, for compressions that chp does not support; undefined: it is not installed, or failed. */
 export async function unsquash(image: ReadAt, path: string): Promise<Uint8Array | undefined> {
   const folder = await mkdtemp(join(tmpdir(), "chp-unsquashfs-"));
   try {

@@ -1,6 +1,6 @@
 /**
- * The folder in which an archive is written: `EXPORTDIR/.chp-export-KEY/`, with its parts, a journal of what is in them, and
- * a lock. An export with the same key resumes from what a killed one left there; a finished archive is moved out.
+ * The folder in which an archive is written: `EXPORTDIR/.chp-export-KEY/` with its parts, a journal of their content and a
+ * lock. An export with the same key resumes an interrupted one; a finished archive is moved to EXPORTDIR.
  */
 
 import { randomUUID } from "node:crypto";
@@ -15,11 +15,11 @@ import { checkSpace } from "./openstore.ts";
 import { LOCK_PREFIX, WorkLock } from "./worklock.ts";
 
 const MIB = 2 ** 20;
-/** version of the journal, and of what tarball.ts puts around payloads: a folder of another version starts over */
+/** version of the journal and of the tar headers of tarball.ts: a folder of another version starts over */
 const FORMAT = 1;
-/** bytes of one payload that are written between two lines of the journal */
+/** bytes of a payload between two lines of the journal */
 const STEP = 8 * MIB;
-/** open files of parts that are not in use */
+/** open part files, idle ones included */
 const MAX_OPEN = 16;
 /** largest file on FAT32, bytes */
 const FAT_LIMIT = 2 ** 32 - 1;
@@ -31,16 +31,16 @@ const PART = "part.";
 const KEPT = "what was fetched is kept";
 const ADVICE: Advice = { unharmed: KEPT, elsewhere: "name another folder with --export-dir", smaller: "give --chunk 4G" };
 
-/** Which file of the work folder becomes which of the export folder. */
+/** Names of files in the work folder, and their final names in the export folder. */
 type FinalNames = readonly (readonly [inside: string, outside: string])[];
 
-/** A line of the journal; for the same piece the last one counts. */
+/** A line of the journal; of several for a piece the last is valid. */
 type JournalLine =
   | { readonly format: number; readonly chunk: number }
   | { readonly piece: PieceIdentity; readonly kept: number }
   | { readonly end: FinalNames };
 
-/** Bytes are reused only for the same payload at the same offset with the same expected digest. */
+/** Bytes are reused only for the same payload at the same offset with the same digest. */
 type PieceIdentity = readonly [path: string, offset: number, length: number, size: number, digest: string];
 
 function identity({ path, offset, length, size }: Piece, digest: string): PieceIdentity {
@@ -53,7 +53,7 @@ export class WorkFolder implements RandomAccessOutput {
   readonly #lock: WorkLock;
   readonly #chunk: number;
   readonly #kept = new Map<string, number>();
-  /** how much of that is in the journal, by the same keys */
+  /** how many of these bytes the journal records, by the same keys */
   readonly #recorded = new Map<string, number>();
   /** bytes of each part when it was opened */
   readonly #sizes = new Map<number, number>();
@@ -62,12 +62,12 @@ export class WorkFolder implements RandomAccessOutput {
   #journal: fs.FileHandle | undefined;
 
   /**
-   * The work folder of that key, made where there is none; `key` is a hash, in hex, of all that is asked for. `chunk`: the
-   * most bytes of a part. One process has it at a time: throws a `conflict` failure where another, that runs, has it.
+   * Opens the work folder of `key`, a hash in hex of the whole request, and creates it if it does not exist. `chunk`: maximum
+   * bytes of a part. Fails with `conflict` while another process uses it.
    */
   static async open(exportDir: string, key: string, { chunk }: { readonly chunk?: number } = {}): Promise<WorkFolder> {
     if (!/^[0-9a-f]{8,64}$/.test(key)) throw new Error(`internal error: ${key} is no key of a work folder`);
-    return guarded(exportDir, async () => {
+    return explainingDiskErrors(exportDir, async () => {
       const folder = join(exportDir, `.chp-export-${key}`);
       const lock = await WorkLock.take(folder);
       const opened = new WorkFolder(exportDir, folder, lock, chunk);
@@ -83,16 +83,16 @@ export class WorkFolder implements RandomAccessOutput {
 
   private constructor(place: string, folder: string, lock: WorkLock, chunk = Number.MAX_SAFE_INTEGER) {
     [this.#place, this.#folder, this.#lock] = [place, folder, lock];
-    // FAT32, as on most sticks, holds one byte less than 4 GiB.
+    // A file on FAT32 can have one byte less than 4 GiB.
     this.#chunk = chunk === FAT_LIMIT + 1 ? FAT_LIMIT : chunk;
   }
 
-  /** Where it is. */
+  /** Path of the work folder. */
   get path(): string {
     return this.#folder;
   }
 
-  /* ---- the room ---- */
+  /* ---- the archive's bytes ---- */
 
   write(at: number, bytes: Uint8Array): Promise<void> {
     return this.#run(async () => {
@@ -121,7 +121,7 @@ export class WorkFolder implements RandomAccessOutput {
     });
   }
 
-  /** Fails where the disk has no space for what an archive of `length` bytes still needs. */
+  /** Fails if the disk has no space for the rest of an archive of `length` bytes. */
   reserve(length: number): Promise<void> {
     return this.#run(async () => {
       const stats = await Promise.all((await this.#parts()).map((part) => fs.stat(this.#path(part))));
@@ -135,8 +135,8 @@ export class WorkFolder implements RandomAccessOutput {
   /* ---- the journal ---- */
 
   /**
-   * How many bytes of a payload an earlier export left. A power cut may have damaged them: the caller reads them again, all of
-   * them, and checks the digest.
+   * How many bytes of a payload an earlier export has written. A power cut may have damaged them: the caller reads them all
+   * and checks the digest.
    */
   resumableBytes(piece: Piece, digest: string): number {
     const bytes = this.#kept.get(JSON.stringify(identity(piece, digest))) ?? 0;
@@ -154,8 +154,8 @@ export class WorkFolder implements RandomAccessOutput {
   /* ---- the end ---- */
 
   /**
-   * Syncs an archive of `length` bytes, moves it out and removes the work folder: it becomes `name`, or parts with a file of
-   * their sums where it is longer than a chunk. Returns the paths. No file is overwritten.
+   * Syncs an archive of `length` bytes, moves it to the export folder and removes the work folder. An archive that is longer
+   * than a chunk becomes several parts and a file of their sums. Returns the paths. Fails rather than overwrite a file.
    */
   finish(name: string, length: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<string[]> {
     return this.#run(async () => {
@@ -187,7 +187,7 @@ export class WorkFolder implements RandomAccessOutput {
     });
   }
 
-  /** Removes the work folder with all that is in it. */
+  /** Removes the work folder and its content. */
   async discard(): Promise<void> {
     await this.#waitForRunning();
     await this.#run(() => this.#remove());
@@ -195,7 +195,7 @@ export class WorkFolder implements RandomAccessOutput {
 
   /** Leaves the folder for the next export with the same key. Does nothing after `finish` and `discard`. */
   async close(): Promise<void> {
-    // This fails where the folder was removed or taken over: then nothing is to be recorded.
+    // This fails if the folder was removed or another process took the lock: nothing has to be recorded then.
     for (const key of this.#kept.keys()) await this.#run(() => this.#recordKept(key)).catch(() => {});
     this.#lock.end();
     await this.#waitForRunning();
@@ -203,7 +203,7 @@ export class WorkFolder implements RandomAccessOutput {
     await this.#lock.release();
   }
 
-  /* ---- how ---- */
+  /* ---- internals ---- */
 
   async #load(): Promise<void> {
     await this.#sweep();
@@ -234,7 +234,7 @@ export class WorkFolder implements RandomAccessOutput {
     await this.#record({ piece: JSON.parse(key) as PieceIdentity, kept });
   }
 
-  /** Whether a killed export moved everything out and only did not remove the work folder. */
+  /** Whether a killed export had moved all files out, and only the removal of the work folder is left. */
   async #wasMovedOut(ending: FinalNames): Promise<boolean> {
     if (ending.length === 0) return false;
     for (const [inside, outside] of ending)
@@ -260,7 +260,7 @@ export class WorkFolder implements RandomAccessOutput {
     await fs.unlink(from);
   }
 
-  /** Moves back what was moved out so far; other files of the same names stay. */
+  /** Moves back the files that `finish` has moved out so far; other files of the same names stay. */
   async #moveBack(ending: FinalNames): Promise<void> {
     for (const [inside, outside] of ending) {
       const [from, to] = [join(this.#place, outside), join(this.#folder, inside)];
@@ -310,7 +310,7 @@ export class WorkFolder implements RandomAccessOutput {
     return join(this.#folder, PART + part);
   }
 
-  /** The parts from `start` up to `end`: from where to where in each, and where that starts in the archive. */
+  /** Splits a range of the archive by parts: `from` and `to` are offsets in the part, `start` is the offset in the archive. */
   *#partRanges(start: number, end: number): Generator<{ part: number; start: number; from: number; to: number }> {
     for (let at = start; at < end; ) {
       const part = Math.floor(at / this.#chunk);
@@ -325,7 +325,7 @@ export class WorkFolder implements RandomAccessOutput {
     return [...this.#partRanges(start, end)].every(({ part, to }) => (this.#sizes.get(part) ?? 0) >= to);
   }
 
-  /** Runs `work` on the open file of a part; idle ones are closed where more than `MAX_OPEN` are open. */
+  /** Runs `work` on the open file of a part, and closes it afterwards if more than `MAX_OPEN` are open. */
   async #with<T>(part: number, work: (file: fs.FileHandle) => Promise<T>): Promise<T> {
     const { O_RDWR, O_CREAT } = fs.constants;
     const open = this.#open.get(part) ?? { file: fs.open(this.#path(part), O_RDWR | O_CREAT), uses: 0 };
@@ -362,7 +362,7 @@ export class WorkFolder implements RandomAccessOutput {
       if (!name.startsWith(LOCK_PREFIX)) await fs.rm(join(this.#folder, name), { recursive: true });
   }
 
-  /** Renames the folder first, so that no other export finds half of it. */
+  /** Renames the folder before it is removed, so that no other export finds it half removed. */
   async #remove(): Promise<void> {
     await this.#closeFiles();
     this.#lock.end();
@@ -377,13 +377,13 @@ export class WorkFolder implements RandomAccessOutput {
       if (name.startsWith(`${basename(this.#folder)}.gone-`)) await fs.rm(join(this.#place, name), { recursive: true, force: true });
   }
 
-  /** Waits for all running operations, failed ones too. */
+  /** Waits until all running operations have settled. */
   async #waitForRunning(): Promise<void> {
     await Promise.allSettled(this.#running);
   }
 
   #run<T>(work: () => Promise<T>): Promise<T> {
-    const done = guarded(this.#place, () => {
+    const done = explainingDiskErrors(this.#place, () => {
       this.#lock.check();
       return work();
     });
@@ -393,12 +393,12 @@ export class WorkFolder implements RandomAccessOutput {
   }
 }
 
-/** Makes the folder that archives go to, where it is not there yet. Throws a `failed` failure. */
+/** Creates the export folder if it does not exist. Fails with `failed`. */
 export async function makeExportDir(folder: string): Promise<void> {
-  await guarded(folder, () => fs.mkdir(folder, { recursive: true }));
+  await explainingDiskErrors(folder, () => fs.mkdir(folder, { recursive: true }));
 }
 
-async function guarded<T>(place: string, work: () => Promise<T>): Promise<T> {
+async function explainingDiskErrors<T>(place: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -423,7 +423,7 @@ async function syncFolder(folder: string): Promise<void> {
   try {
     await handle.sync();
   } catch (error) {
-    if (!["EINVAL", "ENOTSUP", "EPERM"].includes(errorCode(error))) throw error; // not every file system can
+    if (!["EINVAL", "ENOTSUP", "EPERM"].includes(errorCode(error))) throw error; // some file systems can't sync a folder
   } finally {
     await handle.close();
   }

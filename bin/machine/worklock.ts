@@ -1,4 +1,4 @@
-/** One export at a time in a work folder. */
+/** A lock on a work folder. */
 
 import * as fs from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -9,14 +9,14 @@ import { isAbandoned, ownedName } from "../../store/liveness.ts";
 
 export const LOCK_PREFIX = "lock.";
 
-/** milliseconds between two updates of the lock file's time, and without one until its process counts as dead */
+/** milliseconds between two updates of the lock file's time, and without an update until its process counts as dead */
 const [HEARTBEAT_INTERVAL, DEAD_AFTER] = [10_000, 60_000];
 const TRIES = 6;
 
 /**
- * A lock file whose name has host, process and a random id in it. Each process creates its own, then lists the folder: if
- * another live process has one too, it deletes its own and tries again. So at most one process holds the lock, on any file
- * system, whichever process was killed at whatever moment.
+ * A lock file named after host, process and a random id. Each process creates its own, then lists the folder: if another live
+ * process has a lock file, it deletes its own and tries again. So at most one process holds the lock, on any file system and
+ * whenever a process is killed.
  */
 export class WorkLock {
   readonly #path: string;
@@ -40,11 +40,11 @@ export class WorkLock {
       if (names.includes(own) && others.length === 0) return new WorkLock(join(folder, own));
       await undefinedIfMissing(fs.unlink(join(folder, own)));
       if (tries === TRIES) throw inUse(folder, others);
-      await sleep(Math.random() * 50); // two that started at the same moment both stepped back
+      await sleep(Math.random() * 50); // two processes that started at the same moment have both backed off
     }
   }
 
-  /** Throws a `conflict` failure where another process took the lock over, `failed` after `end`. */
+  /** Fails with `conflict` if another process has taken the lock, with `failed` after `end`. */
   check(): void {
     if (this.#state === "lost")
       throw new Failure("conflict", `another chp took ${printable(dirname(this.#path))} over, since this one gave no sign of life`, {
@@ -53,7 +53,7 @@ export class WorkLock {
     if (this.#state === "ended") throw new Failure("failed", "the export has ended");
   }
 
-  /** Stops work in the folder; other processes can take the lock only after `release`, or in another folder. */
+  /** Ends work in the folder; the lock file stays until `release`. */
   end(): void {
     clearInterval(this.#timer);
     this.#state = "ended";
@@ -70,7 +70,7 @@ export class WorkLock {
   }
 }
 
-/** Whether the process of the lock file is alive; a dead one's file is removed. */
+/** Whether the process of a lock file is alive; removes the file of a dead one. */
 async function isAlive(folder: string, name: string): Promise<boolean> {
   const stat = await undefinedIfMissing(fs.stat(join(folder, name)));
   if (!stat) return false;

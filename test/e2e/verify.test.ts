@@ -5,7 +5,7 @@ import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 import { join } from "node:path";
 import { Disk } from "../../store/fs.ts";
 import { blobKey } from "../../store/keys.ts";
-import type { Named, What } from "../../store/named.ts";
+import type { BlobReference, BlobRole } from "../../store/named.ts";
 import { blobsOf } from "../../store/reach.ts";
 import { Store } from "../../store/store.ts";
 import { type Run, runProgram } from "../program.ts";
@@ -15,7 +15,7 @@ import { chp, serve, tempFolder } from "./chp.ts";
 
 const folder = tempFolder();
 const at = (name: string) => join(folder.path, name);
-let named: readonly Named[];
+let named: readonly BlobReference[];
 
 beforeAll(async () => {
   writeFileSync(at("root.assert"), ROOT);
@@ -53,7 +53,7 @@ const HARM = {
   "a deleted file": (path: string) => rmSync(path),
 } as const;
 
-const KINDS: Readonly<Record<string, { what: Partial<What>; name?: string; from: "charms" | "snaps" }>> = {
+const KINDS: Readonly<Record<string, { what: Partial<BlobRole>; name?: string; from: "charms" | "snaps" }>> = {
   "the charm tiny revision 5": { what: { kind: "charm" }, name: "tiny", from: "charms" },
   "a resource of acme-db": { what: { kind: "resource", part: "acme-file" }, name: "acme-db", from: "charms" },
   "metadata-yaml of tiny": { what: { kind: "text", part: "metadata-yaml" }, name: "tiny", from: "charms" },
@@ -66,7 +66,7 @@ const KINDS: Readonly<Record<string, { what: Partial<What>; name?: string; from:
   "the index": { what: { kind: "index" }, from: "snaps" },
 };
 
-function pathOf(store: string, { what, name }: { what: Partial<What>; name?: string }): { path: string; digest: string } {
+function pathOf(store: string, { what, name }: { what: Partial<BlobRole>; name?: string }): { path: string; digest: string } {
   const found = named.find(
     (one) => one.what.kind === what.kind && (what.part === undefined || one.what.part === what.part) && one.what.package?.name === name,
   );

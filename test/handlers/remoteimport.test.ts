@@ -57,7 +57,7 @@ async function served({ tokens = known, run = reading(DONE), idle }: Given = {})
   return { ask, lines, jobs };
 }
 
-/** A body that tells whether anybody asked for it. */
+/** A body that records whether it was read. */
 function watched(): { body: ReadableStream<Uint8Array>; pulled: () => number } {
   let pulled = 0;
   const pull = (controller: ReadableStreamDefaultController<Uint8Array>) => {

@@ -54,7 +54,7 @@ function revisionOf(revision: number, blob: Digest, size: number): Revision {
   };
 }
 
-/** A memory that tells of each step before it is done, and counts what is written. */
+/** A Memory that calls a hook before each step, and counts written objects. */
 class Watched extends Memory {
   onStep: (step: string) => Promise<void> = async () => {};
   written = 0;

@@ -108,7 +108,7 @@ async function world() {
       },
       { "Snap-Device-Architecture": "amd64", "Snap-Device-Series": "16" },
     );
-  /** everything that does not name a revision, and those that were held by number */
+  /** all replies that name no revision, and those by explicit number */
   const replies = async () => {
     const found: Record<string, string> = {};
     for (const of of NAMES) {
@@ -158,7 +158,7 @@ function heads(pkg: Package, time: number): [channel: string, on: (typeof BASES)
   );
 }
 
-/** A revision that is held, if one is. */
+/** A stored revision, if there is one. */
 function oneOf({ revisions }: StoredPackage, number: number): number {
   return revisions[number % revisions.length]?.revision ?? number;
 }

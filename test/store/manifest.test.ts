@@ -59,7 +59,7 @@ const failureOf = (work: Promise<unknown>): Promise<Failure> =>
     (error: Failure) => error,
   );
 
-/** A copy with one value replaced; undefined takes the field away. */
+/** A copy with one value replaced; undefined deletes the field. */
 function edited(value: unknown, path: readonly (string | number)[], to: unknown): unknown {
   const [first, ...rest] = path;
   if (first === undefined) return to;
@@ -144,7 +144,7 @@ describe("a manifest of a wrong shape", () => {
     expect(await mended.package("tiny")).toEqual(await sound.package("tiny"));
     expect(await mended.snap("hello")).toEqual(await sound.snap("hello"));
     expect((await mended.assertions()).others).toEqual((await sound.assertions()).others);
-    // What only history names is told of, and is no damage.
+    // A list that only old generations name is reported, and is no damage.
     const { findings } = await check(fresh, { dryRun: false });
     expect(findings.map(({ severity, current }) => [severity, current])).toEqual(findings.map(() => ["lacking", false]));
     expect(findings).toHaveLength(3);

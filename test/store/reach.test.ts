@@ -3,7 +3,7 @@ import type { Generation } from "../../src/catalog/generation-types.ts";
 import type { Digest } from "../../src/digest.ts";
 import { blobKey } from "../../store/keys.ts";
 import type { Memory } from "../../store/memory.ts";
-import type { Named } from "../../store/named.ts";
+import type { BlobReference } from "../../store/named.ts";
 import { blobsOf, type Walk } from "../../store/reach.ts";
 import { Store } from "../../store/store.ts";
 import { bothWorlds } from "../snapworld.ts";
@@ -16,7 +16,7 @@ async function world(): Promise<{ storage: Memory; store: Store; newest: Generat
   return { storage, store, newest };
 }
 
-async function walk(store: Store, generation: Generation, how?: Walk): Promise<Named[]> {
+async function walk(store: Store, generation: Generation, how?: Walk): Promise<BlobReference[]> {
   return Array.fromAsync(blobsOf(store, generation, how));
 }
 
@@ -62,10 +62,10 @@ describe("what a generation names", () => {
     await damage(storage, tiny.digest);
     const failed: unknown = await walk(store, newest).catch((error: unknown) => error);
     expect(failed).toMatchObject({ kind: "corrupt" });
-    const told: Named[] = [];
+    const told: BlobReference[] = [];
     const rest = await walk(store, newest, { unreadable: (named) => void told.push(named) });
     expect(told).toEqual([tiny]);
-    const ofTiny = ({ what }: Named) => what.package?.name === "tiny" && what.kind !== "manifest";
+    const ofTiny = ({ what }: BlobReference) => what.package?.name === "tiny" && what.kind !== "manifest";
     expect(rest).toEqual(whole.filter((one) => !ofTiny(one)));
     expect(whole.filter(ofTiny).length).toBeGreaterThan(0);
   });
@@ -73,7 +73,7 @@ describe("what a generation names", () => {
   test("an index that cannot be read names nothing", async () => {
     const { storage, store, newest } = await world();
     await damage(storage, newest.index);
-    const told: Named[] = [];
+    const told: BlobReference[] = [];
     expect((await walk(store, newest, { unreadable: (named) => void told.push(named) })).map(({ what }) => what.kind)).toEqual(["index"]);
     expect(told.map(({ digest }) => digest)).toEqual([newest.index]);
   });

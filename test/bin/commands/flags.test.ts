@@ -30,7 +30,7 @@ function under(command: Command): Command[] {
 const programs = (["chp", "snap-store-proxy"] as const).map((name) => createProgram(NOBODY, name));
 const commands = programs.flatMap(under);
 
-/** What a command is given for one flag. */
+/** The value of a flag that a command gets. */
 function read(id: FlagId, words: readonly string[], environment: Readonly<Record<string, string>>): unknown {
   let options: Record<string, unknown> = {};
   const command = addFlags(new Command("test").exitOverride(), [id]);

@@ -99,7 +99,7 @@ export async function failureOf(work: Promise<unknown>): Promise<Failure> {
 
 export const visible = (folder: string) => readdirSync(folder).filter((name) => !name.startsWith("."));
 
-/** All parts of what lies in a folder, one after the other. */
+/** The concatenated parts of the archive in a folder. */
 export const joined = (folder: string) =>
   Buffer.concat(
     visible(folder)

@@ -7,7 +7,7 @@ import { NO_REGISTRY, retarget, servedImage } from "../src/catalog/registry.ts";
 import { packageForQuery, resolve } from "../src/catalog/resolve.ts";
 import { type Question, SearchIndex } from "../src/catalog/search.ts";
 import { type Digest, sumsOf } from "../src/digest.ts";
-import { Failure, printable } from "../src/errors.ts";
+import { Failure, printable, undefinedIfCorrupt } from "../src/errors.ts";
 import {
   type CharmRefreshItem,
   type CharmRefreshResult,
@@ -30,7 +30,7 @@ import { URLS } from "../src/wire/urls.ts";
 import { filenameOf, inMemory, sendBlob } from "./blobs.ts";
 import { MAX_REFRESH, readBody } from "./body.ts";
 import type { Env, HandlerDeps } from "./call.ts";
-import { damageMessage, IndexCache, undefinedIfCorrupt } from "./damage.ts";
+import { damageMessage, IndexCache } from "./damage.ts";
 import type { Offer } from "./offer.ts";
 import { CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
 import { type Api, get, post } from "./routes.ts";

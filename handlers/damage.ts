@@ -14,16 +14,6 @@ export function damageMessage({ id }: Pick<Call, "id">, log: Log, error: unknown
   return internalErrorMessage(id);
 }
 
-/** Undefined instead of a `corrupt` failure. */
-export async function undefinedIfCorrupt<T>(work: Promise<T>): Promise<T | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if (isCorrupt(error)) return undefined;
-    throw error;
-  }
-}
-
 /** The search index of the newest snapshot, built on demand. */
 export class IndexCache<T, Index> {
   readonly #log: Log;

@@ -82,6 +82,16 @@ export function isCorrupt(error: unknown): error is Failure {
   return error instanceof Failure && error.kind === "corrupt";
 }
 
+/** Undefined instead of a `corrupt` failure. */
+export async function undefinedIfCorrupt<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isCorrupt(error)) return undefined;
+    throw error;
+  }
+}
+
 /** What went wrong, for a line of text. */
 export function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

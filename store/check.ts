@@ -261,7 +261,7 @@ class Check {
       for (const [digest] of Object.values(index[section])) {
         if (this.#bad.has(digest)) continue;
         const manifest = await this.#store.manifest(section, digest).catch(() => undefined);
-        if (manifest) this.#findings.push(...(manifest.type === "snap" ? snapFindings(manifest) : packageFindings(manifest)));
+        if (manifest) this.#findings.push(...(manifest.type === "snap" ? snapProblems(manifest) : packageProblems(manifest)));
       }
   }
 
@@ -324,7 +324,7 @@ function rowsAndOverrides<R extends { readonly channel: string }>(
   return [...releases, ...overrides.map((row) => ({ ...row, channel: `the override of ${row.channel}` }))];
 }
 
-function packageFindings(pkg: Package): Finding[] {
+function packageProblems(pkg: Package): Finding[] {
   return findingsOf(`${pkg.type} ${pkg.name}`, (odd) => {
     const rows = rowsAndOverrides(pkg, odd);
     for (const { channel, base, revision, resources } of rows) {
@@ -343,7 +343,7 @@ function packageFindings(pkg: Package): Finding[] {
   });
 }
 
-function snapFindings(snap: Snap): Finding[] {
+function snapProblems(snap: Snap): Finding[] {
   return findingsOf(`snap ${snap.name}`, (odd) => {
     for (const { channel, architecture, revision } of rowsAndOverrides(snap, odd))
       if (!findSnapRevision(snap, revision))

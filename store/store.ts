@@ -13,7 +13,7 @@ import type {
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import { type Algorithm, type Digest, type Sums, sumsOf } from "../src/digest.ts";
-import { Failure, isCorrupt, reason } from "../src/errors.ts";
+import { Failure, isCorrupt, reason, undefinedIfCorrupt } from "../src/errors.ts";
 import { tryJson } from "../src/text.ts";
 import { VERSION } from "../src/version.ts";
 import { parseGeneration, parseIndex, readsFormat } from "./generation.ts";
@@ -362,16 +362,6 @@ function ingested(stage: Stage, sums: Sums): StagedBlob {
     },
     discard: () => stage.discard(),
   };
-}
-
-/** Undefined instead of a `corrupt` failure. */
-async function undefinedIfCorrupt<T>(work: Promise<T>): Promise<T | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if (isCorrupt(error)) return undefined;
-    throw error;
-  }
 }
 
 /** A read error of the disk (EIO) is a `corrupt` failure too. */

@@ -86,7 +86,7 @@ class ImportServer {
       const seconds = Math.min(60, Math.max(1, Number(reply.headers["retry-after"]) || 10));
       if (attempt === 1) say(`${this.#host} has enough imports to do: asking again every ${seconds} s`);
       await sleep(seconds * 1000, undefined, this.#common.signal && { signal: this.#common.signal }).catch(() => {
-        throw interruptedFailure();
+        throw notPublished();
       });
     }
   }
@@ -119,7 +119,7 @@ class ImportServer {
     try {
       return await ask(`${this.#url}${parameters}`, { ...common, ...how, headers: { ...headers, ...how.headers } });
     } catch (error) {
-      if (this.#common.signal?.aborted) throw sent() ? unknownOutcome("interrupted", "interrupted") : interruptedFailure();
+      if (this.#common.signal?.aborted) throw sent() ? unknownOutcome("interrupted", "interrupted") : notPublished();
       throw error instanceof NoReply ? this.#unanswered(error, sent()) : error;
     }
   }
@@ -188,7 +188,7 @@ const Report = v.looseObject({
   missing: v.looseObject({ charms: AnyList, resources: AnyList, revisions: AnyList, snapRevisions: AnyList, snaps: AnyList }),
 });
 
-function interruptedFailure(): Failure {
+function notPublished(): Failure {
   return new Failure("interrupted", "interrupted: nothing was published");
 }
 

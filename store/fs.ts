@@ -226,18 +226,20 @@ export class Disk implements Storage {
   }
 
   /** Syncs every touched folder. */
-  async flush(): Promise<void> {
-    const folders = [...this.#touched];
-    this.#touched.clear();
-    if (!this.#sync) return;
-    for (const folder of folders) {
-      const handle = await fs.open(folder, "r");
-      try {
-        await handle.sync();
-      } finally {
-        await handle.close();
+  flush(): Promise<void> {
+    return this.guard(async () => {
+      const folders = [...this.#touched];
+      this.#touched.clear();
+      if (!this.#sync) return;
+      for (const folder of folders) {
+        const handle = await fs.open(folder, "r");
+        try {
+          await handle.sync();
+        } finally {
+          await handle.close();
+        }
       }
-    }
+    });
   }
 
   /** Runs `work` and explains its disk errors. */
@@ -275,7 +277,7 @@ export class Disk implements Storage {
     if (existsSync(folder)) return;
     await this.#mkdir(dirname(folder));
     try {
-      await fs.mkdir(folder);
+      await fs.mkdir(folder, { mode }); // a crash before the chmod must not leave secrets/ open
     } catch (error) {
       if (errorCode(error) === "EEXIST") return;
       throw error;

@@ -151,13 +151,13 @@ export class Settings {
     await this.#replace(key, value, kind);
   }
 
-  /** Writes the key first, so that the key of the stored certificate is always there. */
+  /** Makes the key durable first, so that the key of the stored certificate is always there. */
   async writeCertificate(certificate: StoredCertificate, secret: Documents["tlsSecret"]): Promise<void> {
     await this.write("tlsSecret", secret);
     await this.write("tls", certificate);
   }
 
-  /** The only place where a document is replaced. */
+  /** The only place where a document is replaced; durable when it returns. */
   async #replace(key: string, value: object, kind: ObjectKind): Promise<void> {
     const stage = await this.#storage.stage(kind);
     try {
@@ -167,5 +167,6 @@ export class Settings {
     } finally {
       await stage.discard();
     }
+    await this.#storage.flush(); // a revoked token must not come back after a power cut
   }
 }

@@ -9,52 +9,14 @@ interface Known {
   readonly why: string;
 }
 
-const CERTIFICATES = ["certificate-selfsigned", "certificate-renew", "certificate-given"];
-
 const CHANGES = ["release", "close", "default-track", "override", "end-override", "rollback", "remove"];
 const PUBLISHING = ["import-new", "import", "import-several", "import-snap", ...CHANGES];
 
 export const KNOWN: readonly Known[] = [
   {
-    commands: ["config", "config-change", "config-yaml", "config-secret", "accept-key", "accept-key-remove", "import-snap"],
-    problem: "not durable: store/config.json",
-    why: "the folder of a setting that was replaced is not synced: after exit 0 it may be as before",
-  },
-  {
-    commands: ["config-yaml", "config-secret"],
-    problem: "not durable: store/secrets/oci-registry.json",
-    why: "the same of the registry's password",
-  },
-  { commands: ["import-snap"], problem: "not durable: store/secrets/session.json", why: "the same of the key of device sessions" },
-  {
-    commands: ["token", "token-revoke"],
-    problem: "not durable: store/secrets/tokens.json",
-    why: "the same of tokens: a new one may be gone, a revoked one may be back",
-  },
-  { commands: CERTIFICATES, problem: "not durable: store/tls.json", why: "the same of the certificate" },
-  { commands: CERTIFICATES, problem: "not durable: store/secrets/tls.json", why: "the same of its key" },
-  { commands: ["certificate-selfsigned"], problem: "not durable: store/secrets/tls-ca.json", why: "the same of the authority" },
-  {
-    commands: CERTIFICATES,
-    problem: "the certificate is without its key",
-    why: "nothing is synced between the two files, so the new certificate may be there with the keys before",
-  },
-  {
-    commands: ["token", "config-secret", "certificate-selfsigned", "import-snap"],
-    problem: "readable by others: store/secrets/",
-    why: "the folder is made for all and closed by a chmod; cut between the two it stays open (the files in it are 0600), and nobody looks again",
-  },
-  { commands: ["backup"], problem: "readable by others: backup/secrets/", why: "the same of a backup's" },
-  { commands: ["restore"], problem: "readable by others: restored/secrets/", why: "the same of a restored store's" },
-  {
     commands: ["backup", "restore"],
     problem: "the same command again exits 2",
     why: "what a cut left must be removed by hand first: the folder is to be empty",
-  },
-  {
-    commands: ["backup", "restore", "gc", "gc-again"],
-    problem: "ENOSPC: internal error",
-    why: "a folder that is synced by itself, not by a commit, fails without words",
   },
   { commands: ["keygen"], problem: "not durable: site.key", why: "neither the file nor its folder is synced" },
   { commands: ["keygen"], problem: "not durable: site.key.pub", why: "neither the file nor its folder is synced" },

@@ -98,7 +98,10 @@ test("a certificate never stands without its key", async () => {
       const stage = await super.stage();
       return { ...stage, commit: (key: string) => (order.push(key), stage.commit(key)) };
     }
+    override async flush() {
+      order.push("durable");
+    }
   })();
   await new Settings(storage).writeCertificate(VALUES.tls, VALUES.tlsSecret);
-  expect(order).toEqual([TLS_SECRET_KEY, TLS_KEY]);
+  expect(order).toEqual([TLS_SECRET_KEY, "durable", TLS_KEY, "durable"]);
 });

@@ -163,23 +163,23 @@ export function released<R extends Row & P, P extends object, M extends Mapped<R
 ): M {
   const key = (row: R) => rowKey(rules, row);
   const byKey = new Map(rows.map((row) => [key(row), row]));
-  const taken = new Map<R, R[]>(rows.map((row) => [row, []]));
+  const covered = new Map<R, R[]>(rows.map((row) => [row, []]));
   const left: R[] = [];
   for (const row of pkg.releases) {
-    const taker = byKey.get(key(row)) ?? rows.find((release) => replaces(rules, release, row));
-    (taker ? taken.get(taker) : left)?.push(row);
+    if (byKey.has(key(row))) continue;
+    // A place that has the revision already keeps its row, with the time of its release, as in a store with a row for each place.
+    const release = rows.find((candidate) => replaces(rules, candidate, row) && !rules.same(candidate, row));
+    (release ? covered.get(release) : left)?.push(row);
   }
-  const isThere = (row: R, [first, ...others]: readonly R[]) =>
-    first
-      ? others.length === 0 && key(first) === key(row) && rules.same(first, row)
-      : left.some((other) => replaces(rules, other, row) && rules.same(other, row));
   const open = new Map(pkg.releases.map((row) => [key(row), row]));
   const gone = new Set<R>();
-  for (const [row, before] of taken) {
-    if (isThere(row, before)) continue;
-    for (const old of before) if (key(old) !== key(row)) open.delete(key(old));
+  for (const [row, below] of covered) {
+    const before = open.get(key(row));
+    const isThere = before ? rules.same(before, row) : left.some((other) => replaces(rules, other, row) && rules.same(other, row));
+    if (isThere && below.length === 0) continue;
     open.set(key(row), row); // keeps its position: charms list their tracks in the order of import
-    for (const old of before) gone.add(old);
+    for (const old of below) open.delete(key(old));
+    for (const old of before ? [before, ...below] : below) gone.add(old);
   }
   const replaced = pkg.releases.filter((row) => gone.has(row));
   // Importing the same archive again adds nothing.

@@ -102,6 +102,21 @@ test("a row of one architecture that repeats the one of all is no change", () =>
   expect(release(all, 10, "stable", { architecture: "amd64" }, "2026-06-01T00:00:00Z")).toEqual(all);
 });
 
+test("an architecture that has the revision of a release for all keeps its row and time, as a store with a row for each does", () => {
+  const LATER = "2026-06-01T00:00:00Z";
+  const one = imported(undefined, row(10, "arm64"));
+  const collapsed = imported(one, row(10, "all", { releasedAt: LATER }));
+  const expanded = imported(one, ...MACHINES.map((machine) => row(10, machine, { releasedAt: LATER })));
+  const times = (snap: Snap) =>
+    MACHINES.map((architecture) => {
+      const outcome = resolveSnap(snap, { action: "install", instanceKey: "k", architecture, channel: "stable" });
+      return "ok" in outcome && outcome.ok.releasedAt;
+    });
+  expect(times(collapsed)).toEqual([LATER, NOW, LATER]);
+  expect(times(expanded)).toEqual(times(collapsed));
+  expect(shown(imported(collapsed, row(11, "all")))).toEqual(["all 11"]);
+});
+
 test("rows that are stored stay as they are until their channel is written", () => {
   // An older version left the row of one architecture beside a later one of all.
   const old: Snap = { ...EMPTY, releases: [row(10, "all"), row(5, "amd64")] };

@@ -11,7 +11,7 @@ import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { archiveOf, catalogues, importBytes } from "../catalogue.ts";
 import { bothWorlds, importSnapWorld } from "../snapworld.ts";
-import { runs } from "../thorough.ts";
+import { runs, thorough } from "../thorough.ts";
 import { importWorld } from "../world.ts";
 
 type Json = Record<string, unknown>;
@@ -81,20 +81,21 @@ const FREE = /^details\.(links|unlisted|website|bugs-url|deployable-on|contains-
 describe("a manifest of a wrong shape", () => {
   test("is found whatever value of it is of another type", async () => {
     const store = await world();
-    let count = 0;
+    let [count, seen] = [0, 0];
     for (const { section, digest } of await manifestsOf(store)) {
       const value: unknown = JSON.parse(await store.text(digest));
       expect(manifestProblem(section, value)).toBeUndefined();
       for (const path of paths(value)) {
         const dotted = path.join(".");
         if (section === "packages" && FREE.test(dotted)) continue;
+        if (!thorough && (seen += 1) % 7 !== 0) continue;
         const current = path.reduce((at: unknown, key) => (at as Json)[key], value);
         const other = typeof current === "object" ? 7 : {};
         expect([dotted, manifestProblem(section, edited(value, path, other))]).toEqual([dotted, expect.stringContaining(dotted)]);
         count += 1;
       }
     }
-    expect(count).toBeGreaterThan(1000);
+    expect(count).toBeGreaterThan(thorough ? 1000 : 150);
   });
 
   test.each<[keyof Manifests, string, (manifest: Json) => unknown, string]>([

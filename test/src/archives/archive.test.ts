@@ -7,7 +7,7 @@ import { TEXTS, zipFiles, zipTexts } from "../../../src/archives/zip.ts";
 import { sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
 import { bytesOf, type Files, tarEntry, tarOf, tgzOf, zipOf } from "../../build.ts";
-import { runs } from "../../thorough.ts";
+import { runs, stride } from "../../thorough.ts";
 
 const MIB = 2 ** 20;
 const keep = (path: string) => path.startsWith("resources/");
@@ -215,7 +215,7 @@ describe("cut short, wherever", () => {
     ["gz", gzipSync(plain), 2],
     ["zst", zstdCompressSync(plain), 4],
   ])("a tar in %s at every byte", async (_, packed, from) => {
-    await refusesAll(offsets(from, packed.byteLength, 1), (at) => packed.subarray(0, at));
+    await refusesAll(offsets(from, packed.byteLength, stride(7)), (at) => packed.subarray(0, at));
   });
 
   test.each<[string, Uint8Array, number]>([
@@ -223,7 +223,7 @@ describe("cut short, wherever", () => {
     ["zst", zstdCompressSync(tarOf(INNER)), 4],
     ["plain", tarOf(INNER), 512],
   ])("an inner archive in %s", async (kind, inner, from) => {
-    await refusesAll(offsets(from, inner.byteLength, kind === "plain" ? 256 : 3), (at) =>
+    await refusesAll(offsets(from, inner.byteLength, kind === "plain" ? 256 : stride(17) + 2), (at) =>
       tgzOf({ "inner.tar": inner.subarray(0, at), last: "x" }),
     );
   });
@@ -243,14 +243,14 @@ describe("damaged", () => {
   ])("any flipped bit of a %s: the same files, or a refusal", async (_, packed) => {
     const whole = await read(packed);
     let refusals = 0;
-    for (let at = 4; at < packed.byteLength; at += 1) {
+    for (let at = 4; at < packed.byteLength; at += stride(7)) {
       const bytes = Buffer.from(packed);
       bytes[at] = (bytes[at] ?? 0) ^ 0x10;
       const found = await read(bytes).catch((error: unknown) => error);
       if (found instanceof Failure && found.kind === "refused") refusals += 1;
       else expect([at, found]).toEqual([at, whole]);
     }
-    expect(refusals).toBeGreaterThan(packed.byteLength / 2);
+    expect(refusals).toBeGreaterThan(packed.byteLength / 2 / stride(7));
   });
 
   test("a later header whose checksum is wrong", async () => {

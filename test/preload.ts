@@ -6,9 +6,14 @@
 import { setDefaultTimeout } from "bun:test";
 import { createRequire, syncBuiltinESMExports } from "node:module";
 import { join, relative } from "node:path";
+import * as fc from "fast-check";
+import { thorough } from "./thorough.ts";
 
 /** Enough on a machine that is busy with other things. CHP_TEST_TIMEOUT is for runtimes that are slower by far. */
 setDefaultTimeout(Number(process.env["CHP_TEST_TIMEOUT"] ?? 300_000));
+
+// `make unit` tries each property a few times, `make test` a hundred.
+if (!thorough) fc.configureGlobal({ numRuns: 20 });
 
 /** Folders of the tests that may start processes; `make unit` runs all others. */
 const STARTING = ["e2e", "tools", "powercut"];

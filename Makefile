@@ -51,10 +51,10 @@ lint: $(BUN)
 format: $(BUN)
 	node_modules/.bin/biome ci
 
-# test/preload.ts forbids these tests to start a process; test/thorough.ts reduces long runs of properties. Files share modules, and disks are memory
-# where there is such a folder: half of the time, and `make test` isolates them.
+# test/preload.ts forbids these tests to start a process; test/thorough.ts reduces long runs of properties. Files share modules,
+# which takes half of the time; `make test` isolates them.
 inprocess: $(BUN)
-	CHP_THOROUGH=0 $(if $(wildcard /dev/shm/.),TMPDIR=/dev/shm) $(TEST:.json=-unit.json) --no-isolate --timeout=300000 --dots --path-ignore-patterns='test/e2e/**' --path-ignore-patterns='test/tools/**' --path-ignore-patterns='test/powercut/**'
+	CHP_THOROUGH=0 $(TEST:.json=-unit.json) --no-isolate --timeout=300000 --dots --path-ignore-patterns='test/e2e/**' --path-ignore-patterns='test/tools/**' --path-ignore-patterns='test/powercut/**'
 
 build: dist/chp dist/chp.mjs ## dist/chp for this machine, dist/chp.mjs for plain Node
 

@@ -15,7 +15,7 @@ type AcceptFlags = FlagValues<typeof TAKES>;
 const ACCEPT_EXITS = "0 done, 1 failed, 2 usage, 3 a key was refused and nothing changed, 10 no store, 11 store format too new";
 
 export const acceptKeyCommand: Register = (program, io) => {
-  defineCommand(program, "accept-key", "accept keys: chp import then refuses what none of them signed", ACCEPT_EXITS, TAKES)
+  defineCommand(program, "accept-key", "Trust signing keys: import then requires their signature", ACCEPT_EXITS, TAKES)
     .argument("[key...]", "public keys to accept: files as chp keygen and minisign write them, or their second lines; nothing to list them")
     .addHelpText("after", EXAMPLES)
     .action((given: string[], options: AcceptFlags) => runAcceptKey(given, options, io));

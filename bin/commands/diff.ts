@@ -13,7 +13,7 @@ import { wholeNumber } from "./flags.ts";
 
 export const diffCommand: Register = (program, io) => {
   const number = argument("a generation", wholeNumber(0));
-  defineCommand(program, "diff", "show what differs between two generations", EXITS)
+  defineCommand(program, "diff", "Show the differences between two generations", EXITS)
     .argument("<from>", "number of a generation, as chp log tells; 0 is the empty store", number)
     .argument("[to]", "number of another (default: the newest)", number)
     .addHelpText("after", "\nExamples:\n  chp diff 41\n  chp diff --json 41 42")

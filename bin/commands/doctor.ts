@@ -34,7 +34,7 @@ const TAKES = ["publicUrlOfStore", "doctorJuju", "offline"] as const;
 type DoctorFlags = FlagValues<typeof TAKES>;
 
 export const doctorCommand: Register = (program, io) => {
-  defineCommand(program, "doctor", "tell what is missing for a deployment to work, and what to do about it", EXITS, TAKES)
+  defineCommand(program, "doctor", "Check that deployments will work, and list what to fix", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: DoctorFlags) => runDoctor(options, io));
 };

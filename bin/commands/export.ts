@@ -22,16 +22,16 @@ const SNAP_FLAGS = [...EXPORT_FLAGS, "fromYaml", "channelsOfSnaps"] as const;
 type SnapFlags = FlagValues<typeof SNAP_FLAGS>;
 
 export const exportCommand: Register = (program, io) => {
-  const site = defineCommand(program, "export", "write an archive of what an air-gapped store is to hold", EXITS, SITE_FLAGS, COMMON)
+  const site = defineCommand(program, "export", "Write an archive for an air-gapped store", EXITS, SITE_FLAGS, COMMON)
     .addHelpText("after", SITE_HELP)
     .action((options: SiteFlags) => runExport(options, io));
-  defineCommand(site, "bundle", "export a bundle and its charms", EXITS, BUNDLE_FLAGS, COMMON)
+  defineCommand(site, "bundle", "Export a bundle and its charms", EXITS, BUNDLE_FLAGS, COMMON)
     .argument("<name>", "of the bundle")
     .action((name: string, options: BundleFlags) => runExportBundle(name, options, io));
-  defineCommand(site, "charms", "export the charms that a file names", EXITS, EXPORT_FLAGS, COMMON)
+  defineCommand(site, "charms", "Export the charms that a file names", EXITS, EXPORT_FLAGS, COMMON)
     .argument("<file>", "a bundle.yaml, or a file of that form; - for standard input")
     .action((file: string, options: ExportFlags) => runExportCharms(file, options, io));
-  defineCommand(site, "snaps", "export snaps, one archive each", EXITS, SNAP_FLAGS, COMMON)
+  defineCommand(site, "snaps", "Export snaps, one archive each", EXITS, SNAP_FLAGS, COMMON)
     .argument("[names...]", "of snaps")
     .action((names: string[], options: SnapFlags) => runExportSnaps(names, options, io));
 };

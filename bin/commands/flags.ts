@@ -11,7 +11,7 @@ import type { UpstreamAddresses } from "../../src/export/upstream.ts";
 import { findSetting } from "../../src/settings/config.ts";
 import type { RemoteOption } from "../../src/wire/remoteimport.ts";
 import { GC_DEFAULTS } from "../../store/gc.ts";
-import type { CommonOptions } from "../machine/io.ts";
+import { type CommonOptions, showSize } from "../machine/io.ts";
 
 export interface Flag {
   /** without the leading `--` */
@@ -52,13 +52,21 @@ export function wholeNumber(least: number): (text: string, what: string) => numb
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
 
-/** `4G`, `650M`: bytes. */
-function chunkSize(text: string): number {
-  const [, number = "", unit = ""] = /^(\d+)([kmgt]?)(?:i?b)?$/i.exec(text) ?? [];
-  const size = Number(number) * (UNITS[unit.toLowerCase()] ?? 1);
-  if (number === "" || size < 2 ** 20)
-    throw new Failure("usage", `--chunk takes a size of at least 1M, like 4G, not ${printable(text, 50)}`);
-  return size;
+/** `4G`, `650M`, `1048576`: bytes, of at least `least`. */
+function byteSize(least: number): (text: string, what: string) => number {
+  return (text, what) => {
+    const [, number = "", unit = ""] = /^(\d+)([kmgt]?)(?:i?b)?$/i.exec(text) ?? [];
+    const size = Number(number) * (UNITS[unit.toLowerCase()] ?? 1);
+    if (number === "" || !Number.isSafeInteger(size) || size < least)
+      throw new Failure("usage", `${what} takes a size of at least ${showSize(least)}, like 4G, not ${printable(text, 50)}`);
+    return size;
+  };
+}
+
+/** `-o json`, as other programs take it. */
+function outputFormat(text: string, what: string): string {
+  if (text !== "json") throw new Failure("usage", `${what} takes json, not ${printable(text, 50)}`);
+  return text;
 }
 
 /** Whether a variable of the environment switches something on. */
@@ -87,14 +95,12 @@ function publicUrl(reached: string) {
 }
 
 function limit<const Name extends string>(name: Name, help: string, value: number) {
-  return {
-    name,
-    argument: "N",
-    parse: wholeNumber(1),
-    default: value,
-    isRemote: true,
-    help: `${help} (default: ${value})`,
-  } as const;
+  return { name, argument: "N", parse: wholeNumber(1), default: value, isRemote: true, help: `${help} (default: ${value})` } as const;
+}
+
+function sizeLimit<const Name extends string>(name: Name, help: string, value: number) {
+  const shown = showSize(value);
+  return { name, argument: "SIZE", parse: byteSize(1), default: value, isRemote: true, help: `${help} (default: ${shown})` } as const;
 }
 
 /** The keys are unique: flags of the same name with different meanings have different keys. */
@@ -103,6 +109,7 @@ export const FLAGS = {
   store: { name: "store", argument: "DIR", twin: "CHP_STORE", help: "the store (CHP_STORE)" },
   json: { name: "json", help: "print the result as JSON" },
   quiet: { name: "quiet", twin: "CHP_QUIET", help: "print no progress and no hints (CHP_QUIET)" },
+  output: { name: "output", short: "o", argument: "FORMAT", isHidden: true, parse: outputFormat, help: "json: the same as --json" },
   quietHints: { name: "quiet", twin: "CHP_QUIET", help: "print no hints (CHP_QUIET)" },
   jsonText: { name: "json", help: "print it as JSON" },
   jsonTopic: { name: "json", help: "print a topic as JSON" },
@@ -185,9 +192,9 @@ export const FLAGS = {
   },
   maxEntries: limit("max-entries", "entries of an archive", LIMITS.entries),
   maxDepth: limit("max-depth", "archives inside archives", LIMITS.depth),
-  maxSize: limit("max-size", "bytes that an archive may unpack to", LIMITS.size),
+  maxSize: sizeLimit("max-size", "size that an archive may unpack to", LIMITS.size),
   maxRatio: limit("max-ratio", "times its size that an archive may unpack to", LIMITS.ratio),
-  maxJson: limit("max-json", "bytes of a metadata.json", LIMITS.json),
+  maxJson: sizeLimit("max-json", "size of a metadata.json", LIMITS.json),
   authorityKeyId: { name: "revision-authority-key-id", argument: "ID", help: "taken and not used: chp signs no revisions" },
   authorityKey: { name: "revision-authority-key", argument: "FILE", help: "taken and not used: chp signs no revisions" },
   // how chp serve passes on the body of a request
@@ -265,7 +272,7 @@ export const FLAGS = {
     name: "chunk",
     argument: "SIZE",
     twin: "CHP_CHUNK",
-    parse: chunkSize,
+    parse: byteSize(2 ** 20),
     help: "cut the archive into parts of at most that size, like 4G (CHP_CHUNK)",
   },
   parallel: {
@@ -441,7 +448,7 @@ export class FlagOption extends Option {
   constructor(flag: Flag) {
     const { name, short, argument, parse, many } = flag;
     const value = argument === undefined ? "" : argument.startsWith("[") ? ` ${argument}` : ` <${argument}>`;
-    super(`${short === undefined ? "" : `-${short}, `}--${name}${value}`, flag.help);
+    super(`${short === undefined ? "" : `-${short}, `}--${name}${value}`, flag.help + (flag.isRequired ? " (required)" : ""));
     this.flag = flag;
     if (many)
       this.argParser((text: string, before: readonly string[] | undefined) => [
@@ -455,7 +462,10 @@ export class FlagOption extends Option {
 }
 
 export function addFlags(command: Command, ids: readonly FlagId[]): Command {
-  for (const id of ids) command.addOption(new FlagOption(FLAGS[id]));
+  for (const flag of ids.map((id): Flag => FLAGS[id])) {
+    command.addOption(new FlagOption(flag));
+    if (flag.name === "json") command.addOption(new FlagOption(FLAGS.output));
+  }
   return command;
 }
 
@@ -477,6 +487,7 @@ export function readFlags(command: Command, environment: Readonly<Record<string,
     const key = option.attributeName();
     command.setOptionValue(key, flagValue(option.flag, given[key], environment));
   }
+  if (given["output"] === "json") command.setOptionValue("json", true);
   command.setOptionValue("given", given);
 }
 

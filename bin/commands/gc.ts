@@ -8,7 +8,7 @@ const TAKES = ["gcDryRun", "keepGenerations", "keepDays", "olderThan"] as const;
 type GcFlags = FlagValues<typeof TAKES>;
 
 export const gcCommand: Register = (program, io) => {
-  defineCommand(program, "gc", "free the space of what no kept generation names", EXITS, TAKES)
+  defineCommand(program, "gc", "Delete data that no retained generation references", EXITS, TAKES)
     .addHelpText(
       "after",
       `
@@ -18,7 +18,7 @@ A generation that is not kept can't be rolled back to.
 Examples:
   chp gc --dry-run
   chp gc
-  chp gc --keep-generations 1 --keep-days 0 --older-than 0   # now, all that can be had: run it twice`,
+  chp gc --keep-generations 1 --keep-days 0 --older-than 0`,
     )
     .action((options: GcFlags) => runGc(options, io));
 };

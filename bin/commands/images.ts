@@ -13,7 +13,13 @@ const TAKES = ["script", "missing", "offlineRegistry"] as const;
 type ImagesFlags = FlagValues<typeof TAKES>;
 
 export const imagesCommand: Register = (program, io) => {
-  defineCommand(program, "images", "list the OCI images that the held charms need, and whether the local registry has them", EXITS, TAKES)
+  defineCommand(
+    program,
+    "images",
+    "List the container images that the stored charms need, and whether the local registry has them",
+    EXITS,
+    TAKES,
+  )
     .addHelpText("after", EXAMPLES)
     .action((options: ImagesFlags) => runImages(options, io));
 };

@@ -25,7 +25,7 @@ export const importCertificateCommand: Register = (program, io) => {
   defineCommand(
     program,
     "import-certificate",
-    "keep the certificate that chp serve shows on --tls-listen",
+    "Set or create the server's TLS certificate",
     "0 done, 1 failed, 2 usage, 3 the certificate was refused and the old one is kept",
     TAKES,
   )

@@ -14,7 +14,7 @@ const TAKES = ["publicUrlForJuju", "bootstrap", "bootstrapJuju"] as const;
 type JujuConfigFlags = FlagValues<typeof TAKES>;
 
 export const jujuConfigCommand: Register = (program, io) => {
-  defineCommand(program, "juju-config", "print the configuration file that juju bootstrap and add-model take", EXITS, TAKES)
+  defineCommand(program, "juju-config", "Print the configuration file for juju bootstrap and add-model", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: JujuConfigFlags) => runJujuConfig(options, io));
 };

@@ -8,9 +8,9 @@ import { defineCommand, EXITS, type Register } from "./command.ts";
 export const NOTHING_STORED = "nothing is held; next: chp import FILE";
 
 export const listCommand: Register = (program, io) => {
-  defineCommand(program, "list", "list the charms, bundles and snaps that are held", EXITS).action((options: CommonOptions) =>
-    runList(options, io),
-  );
+  defineCommand(program, "list", "List the stored charms, bundles and snaps", EXITS)
+    .alias("ls")
+    .action((options: CommonOptions) => runList(options, io));
 };
 
 export async function runList(options: CommonOptions, io: Io): Promise<void> {

@@ -10,7 +10,7 @@ const TAKES = ["snapsYaml", "heldToo"] as const;
 type MissingFlags = FlagValues<typeof TAKES>;
 
 export const missingCommand: Register = (program, io) => {
-  defineCommand(program, "missing", "list the snaps that held charms and snaps need and the store lacks", EXITS, TAKES)
+  defineCommand(program, "missing", "List the snaps that stored charms and snaps need and that are missing", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: MissingFlags) => runMissing(options, io));
 };

@@ -7,10 +7,10 @@ const TAKES = [...PLACE_FLAGS, "overrideReason", "overrideUntil"] as const;
 type OverrideFlags = FlagValues<typeof TAKES>;
 
 export const overrideCommand: Register = (program, io) => {
-  defineChange(program, "override", "hold a channel at a revision, whatever is released there, for a reason and a time", {
+  defineChange(program, "override", "Pin a channel to a revision, with a reason and an end", {
     flags: TAKES,
     examples: [
-      'override postgresql-k8s 381 14/stable --reason "987 breaks backups" --until 2026-08-31',
+      'override kafka 195 3/stable --reason "198 loses data" --until 2026-08-31',
       'override jq 6 stable --arch arm64 --reason "not tested on arm64 yet"',
       "overrides",
     ],

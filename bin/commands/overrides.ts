@@ -5,7 +5,7 @@ import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 
 export const overridesCommand: Register = (program, io) => {
-  defineCommand(program, "overrides", "list what overrides hold: why, until when, and what is released there", EXITS)
+  defineCommand(program, "overrides", "List overrides: why, until when, and what is released there", EXITS)
     .argument("[name]", "only of this charm, bundle or snap")
     .action((name: string | undefined, options: CommonOptions) => runOverrides(name, options, io));
 };

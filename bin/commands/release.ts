@@ -4,7 +4,7 @@ import { argument, type Register } from "./command.ts";
 import { wholeNumber } from "./flags.ts";
 
 export const releaseCommand: Register = (program, io) => {
-  defineChange(program, "release", "release a held revision in a channel", {
+  defineChange(program, "release", "Release a stored revision in a channel", {
     flags: PLACE_FLAGS,
     examples: ["release postgresql-k8s 381 14/stable", "release jq 6 latest/candidate --arch arm64"],
   })

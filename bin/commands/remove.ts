@@ -30,10 +30,11 @@ export const removeCommand: Register = (program, io) => {
   defineCommand(
     program,
     "remove",
-    "take a package or a revision away, in two steps",
+    "Remove a package or revision (plan, then apply)",
     "0 done, 1 failed, 2 usage, 3 refused since it is used, 10 no store, 11 store format too new, 12 the store changed since the plan",
     TAKES,
   )
+    .alias("rm")
     .argument("[name]", "NAME, or NAME@REVISION")
     .addHelpText(
       "after",

@@ -11,7 +11,7 @@ const TAKES = ["takeComponents"] as const;
 type RollbackFlags = FlagValues<typeof TAKES>;
 
 export const rollbackCommand: Register = (program, io) => {
-  defineChange(program, "rollback", "answer again as in an earlier generation; what came later stays installable by number", {
+  defineChange(program, "rollback", "Roll back channels to an earlier generation (newer revisions stay installable)", {
     flags: TAKES,
     examples: ["log", "rollback 41"],
   })

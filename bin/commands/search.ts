@@ -8,7 +8,7 @@ import { defineCommand, EXITS, type Register } from "./command.ts";
 import { printSummaries, summaryOfPackage, summaryOfSnap } from "./list.ts";
 
 export const searchCommand: Register = (program, io) => {
-  defineCommand(program, "search", "search the charms, bundles and snaps that are held", EXITS)
+  defineCommand(program, "search", "Search the stored charms, bundles and snaps", EXITS)
     .argument("<word...>", "every word must be found in name, title, summary, description, publisher or the like")
     .addHelpText(
       "after",

@@ -22,7 +22,7 @@ const TAKES = ["server"] as const;
 type StatusFlags = FlagValues<typeof TAKES>;
 
 export const statusCommand: Register = (program, io) => {
-  defineCommand(program, "status", "show what the store holds, how it is set up, and what machines asked for in vain", EXITS, TAKES).action(
+  defineCommand(program, "status", "Show store contents, settings and failed client requests", EXITS, TAKES).action(
     (options: StatusFlags) => runStatus(options, io),
   );
 };

@@ -9,13 +9,7 @@ const TAKES = ["tokenUntil", "revoke", "list"] as const;
 type TokenFlags = FlagValues<typeof TAKES>;
 
 export const tokenCommand: Register = (program, io) => {
-  defineCommand(
-    program,
-    "token",
-    "make, list and revoke the tokens that chp import --to needs; one switches remote import on",
-    EXITS,
-    TAKES,
-  )
+  defineCommand(program, "token", "Make, list and revoke the tokens of remote import (chp import --to)", EXITS, TAKES)
     .argument("[name]", "what the token is called in lists and in the log; nothing to list all")
     .addHelpText("after", EXAMPLES)
     .action((name: string | undefined, options: TokenFlags) => runToken(name, options, io));

@@ -102,7 +102,7 @@ const TAKES = ["trustOs", "trustSnapd", "trustJuju", "trustContainerd", "trustKu
 type TrustFlags = FlagValues<typeof TAKES>;
 
 export const trustCommand: Register = (program, io) => {
-  defineCommand(program, "trust", "print how machines come to trust the certificate of this store", EXITS, TAKES)
+  defineCommand(program, "trust", "Print commands that make clients trust this server's certificate", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: TrustFlags) => runTrust(options, io));
 };

@@ -18,7 +18,7 @@ const NAME = "chp.service";
 const PATH = `/etc/systemd/system/${NAME}`;
 
 export const unitCommand: Register = (program, io) => {
-  defineCommand(program, "unit", "print a systemd unit for chp serve, and the commands that install it", "0 done, 1 failed, 2 usage", TAKES)
+  defineCommand(program, "unit", "Print a systemd unit for chp serve, and the commands that install it", "0 done, 1 failed, 2 usage", TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: UnitFlags) => runUnit(options, io));
 };

@@ -13,7 +13,7 @@ export const verifyCommand: Register = (program, io) => {
   defineCommand(
     program,
     "verify",
-    "check that all that is held is whole",
+    "Verify the integrity of the store",
     "0 clean, 1 failed, 2 usage, 10 no store, 13 corruption found, 130 interrupted",
     TAKES,
   )

@@ -297,14 +297,14 @@ test("a gzip bomb is refused before it fills anything", async () => {
 });
 
 const USAGE: readonly { readonly what: string; readonly args: readonly string[]; readonly code: number; readonly says: string }[] = [
-  { what: "an unknown command", args: ["imprt"], code: 2, says: "Did you mean import?" },
+  { what: "an unknown command", args: ["imprt"], code: 2, says: "unknown command 'imprt'\n  Did you mean import? chp --help" },
   { what: "an unknown option", args: ["import", "--chanel", "x", "y"], code: 2, says: "--channel" },
   { what: "no file", args: ["import"], code: 2, says: "missing required argument 'file'" },
   { what: "a file that is not there", args: ["import", "absent.tar.gz"], code: 2, says: "cannot read absent.tar.gz" },
   { what: "a channel that is none", args: ["import", "--channel", "a/b/c/d", "x"], code: 2, says: "--channel: a/b/c/d is not a channel" },
   { what: "no store", args: ["list"], code: 10, says: "there is no store in" },
   { what: "a package that is not held", args: ["show", "absent"], code: 10, says: "there is no store in" },
-  { what: "an unknown setting", args: ["config", "public-ulr=http://x"], code: 2, says: "the nearest is public-url" },
+  { what: "an unknown setting", args: ["config", "public-ulr=http://x"], code: 2, says: "did you mean public-url?" },
   { what: "a bad address", args: ["serve", "--listen", "nowhere"], code: 2, says: "--listen: nowhere is not HOST:PORT" },
 ];
 

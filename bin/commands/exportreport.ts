@@ -27,7 +27,7 @@ export interface KeptWork {
 /** Adds to a failure what the same command will reuse. */
 export function withKeptWork(failure: Failure, kept: readonly KeptWork[]): Failure {
   if (kept.length === 0) return failure;
-  const { kind, message, next = "run the same command again: it goes on from there" } = failure;
+  const { kind, message, next = "run the same command again: it resumes from there" } = failure;
   const places = kept.map(({ bytes, folder }) => `${showSize(bytes)} are kept in ${folder}`);
   return new Failure(kind, `${message}; ${places.join(", ")}`, { next, cause: failure });
 }
@@ -74,12 +74,12 @@ function failOnLost(done: readonly ArchiveResult[], isPart: boolean, options: Co
   const mayPass = lost.some(({ failure }) => failure instanceof Unavailable && failure.details.retryable);
   const next =
     kept.length > 0
-      ? "run the same command again: it goes on with what came, and fetches only the rest"
+      ? "run the same command again: it resumes, and fetches only the rest"
       : mayPass
         ? "run the same command again in a while"
-        : "what upstream does not have was left out; correct the manifest, or leave it out with --without";
+        : "upstream does not offer these: correct the site file, or remove them from it";
   throw isPart
-    ? withKeptWork(new Failure("partly", `not exported: ${names}; the archive holds the rest`, { next }), kept)
+    ? withKeptWork(new Failure("partly", `not exported completely: ${names}; the archive contains the rest`, { next }), kept)
     : withKeptWork(new Failure("failed", `nothing could be exported of ${names}`, { next }), kept);
 }
 

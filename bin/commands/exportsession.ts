@@ -215,7 +215,8 @@ async function exportArchive(
     if (request.lockPath !== undefined && exported.failed.length === 0) {
       await writeFile(request.lockPath, exported.lock);
       beside.push(request.lockPath);
-    }
+    } else if (request.lockPath !== undefined && paths !== undefined)
+      downloads.say(`${request.lockPath} was not written: the export is incomplete`);
     return { label: request.label, paths: paths ?? [], beside, exported, kept: kept() };
   } catch (error) {
     throw error instanceof Failure ? withKeptWork(error, kept()) : error;

@@ -288,7 +288,7 @@ describe.each(RUNTIMES)("%s", (_, command) => {
     expect(JSON.parse(done.err.trimEnd().split("\n").at(-1) ?? "")).toMatchObject({
       kind: "partly",
       exit: 4,
-      error: expect.stringMatching(/^not exported: .*; the archive holds the rest; \d.* are kept in /),
+      error: expect.stringMatching(/^not exported completely: .*; the archive contains the rest; \d.* are kept in /),
       next: expect.stringContaining("run the same command again"),
     });
     expect(done.err + done.out).not.toContain("secret");
@@ -398,7 +398,7 @@ describe("an export that breaks off", () => {
     const [work = ""] = leftIn(to);
     expect([code, err]).toEqual([130, expect.stringContaining("chp: interrupted; ")]);
     expect(Number(/interrupted; ([\d.]+) MiB/.exec(err)?.[1])).toBeGreaterThan(29.7);
-    expect(err).toEndWith(` MiB are kept in ${join(to, work)}\n  run the same command again: it goes on from there\n`);
+    expect(err).toEndWith(` MiB are kept in ${join(to, work)}\n  run the same command again: it resumes from there\n`);
     [large.rules, large.asked.length] = [[], 0];
     expect(await exported({ names: all, from: large.url, to }, { command })).toMatchObject({ code: 0 });
     // What lies in a buffer of the system when a process ends is lost.
@@ -417,8 +417,8 @@ describe("an export that breaks off", () => {
       expect.stringContaining(`not exported: ${BROKEN}: cannot fetch resources for ${BROKEN}: ${large.url}/`),
       4,
     ]);
-    expect(partly.err).toContain(`chp: not exported: ${BROKEN}; the archive holds the rest; 6`);
-    expect(partly.err).toEndWith("  run the same command again: it goes on with what came, and fetches only the rest\n");
+    expect(partly.err).toContain(`chp: not exported completely: ${BROKEN}; the archive contains the rest; 6`);
+    expect(partly.err).toEndWith("  run the same command again: it resumes, and fetches only the rest\n");
     expect(existsSync(`${site.slice(0, -5)}.lock`)).toBe(false);
     const [archive = ""] = readdirSync(to).filter((name) => name.endsWith(".tar"));
     expect(partly.out).toBe(`Successfully exported to: ${join(to, archive)}\n`);
@@ -593,7 +593,7 @@ describe("snaps", () => {
     const done = await run(to, "--channel", "candidate", "--quiet");
     expect([done.code, done.out]).toEqual([4, expect.stringMatching(/^Successfully exported snaps:\nall1: \S+\nhello: \S+\n$/)]);
     expect(done.err).toMatch(
-      /^not exported: classy: cannot fetch classy revision 4 \(.*\): http.*: status 403 \(not for you\)\nchp: not exported: classy; the archive holds the rest/,
+      /^not exported: classy: cannot fetch classy revision 4 \(.*\): http.*: status 403 \(not for you\)\nchp: not exported completely: classy; the archive contains the rest/,
     );
     snaps.rules = [];
     expect(await run(to, "--channel", "candidate")).toMatchObject({ code: 0 });

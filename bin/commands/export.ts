@@ -38,7 +38,7 @@ export const exportCommand: Register = (program, io) => {
 };
 
 const SITE_HELP = `
-A manifest, of which every part may be missing; any bundle.yaml is one too:
+A site file, of which every part may be missing (chp help site-file); any bundle.yaml is one too:
 
   architectures: [amd64]
   bases: [ubuntu@24.04, ubuntu@22.04]    # or all
@@ -54,7 +54,7 @@ A manifest, of which every part may be missing; any bundle.yaml is one too:
   essentials: {juju: "3.6"}              # what Juju needs to bootstrap
 
 Charms of bundles, snaps that charms install, bases, snapd and default providers are added, each with its reason. What was
-taken stands in FILE.lock beside the manifest. An export that was broken off goes on where it was when it is run again.
+taken is listed in FILE.lock beside the site file. An interrupted export resumes when it is run again.
 With --store DIR it exports from that store, for the next enclave.
 
 Examples:

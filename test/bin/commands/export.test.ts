@@ -153,7 +153,7 @@ async function site(manifest: string, ...flags: readonly string[]): Promise<Site
   mkdirSync(where);
   writeFileSync(join(where, "site.yaml"), manifest);
   const done = await runProgram(["export", "-f", join(where, "site.yaml"), "--store", OUTSIDE, "--export-dir", where, "--json", ...flags]);
-  const { archives } = JSON.parse(done.out || '{"archives":[]}');
+  const { archives = [] } = JSON.parse(done.out || "{}");
   const [one] = archives;
   const shown = (all: readonly { name: string; revisions: readonly number[] }[] = []) =>
     all.map(({ name, revisions }) => `${name} ${revisions.join(",")}`);
@@ -415,5 +415,25 @@ describe("export charms", () => {
     writeFileSync(at("list.yaml"), "charms: [plain]\n");
     expect(await charms([at("list.yaml")])).toMatchObject({ code: 0, names: ["plain"] });
     expect(await charms([at("list.yaml"), "kafka"])).toMatchObject({ code: 2, err: "chp: name charms, or one file of them\n" });
+  });
+});
+
+describe("--dry-run", () => {
+  test("lists what would be taken, its size and why, downloads nothing and writes nothing", async () => {
+    const [done, dry] = [await site("charms: [plain]\nsnaps: [jq]\n"), await site("charms: [plain]\nsnaps: [jq]\n", "--dry-run")];
+    const { packages, size } = JSON.parse(dry.out);
+    expect([
+      dry.code,
+      packages.map((each: { type: string; name: string; revisions: number[] }) => `${each.type} ${each.name} ${each.revisions}`),
+    ]).toEqual([0, [...done.packages.map((text) => `charm ${text}`), ...done.snaps.map((text) => `snap ${text}`)]]);
+    expect(packages.filter(({ reasons }: { reasons: string[] }) => reasons.length > 0)).not.toEqual([]);
+    expect(size).toBe(JSON.parse(done.out).archives[0].fetched);
+    expect(dry.err).toContain(" to download; nothing was downloaded\nnot listed: snaps that charms install");
+    expect(readdirSync(at(`site${sites}`))).toEqual(["site.yaml"]);
+  });
+
+  test("names what is missing upstream, exit 4", async () => {
+    const dry = await site("charms: [nowhere, plain]\n", "--dry-run");
+    expect([dry.code, JSON.parse(dry.out).lost.map(({ name }: { name: string }) => name)]).toEqual([4, ["nowhere"]]);
   });
 });

@@ -6,9 +6,7 @@ import { needsOf } from "../archives/needs/snapfinder.ts";
 import { mayNameSnaps } from "../archives/needs/sourcefiles.ts";
 import type { SecretKey } from "../archives/signature.ts";
 import { zipFiles, zipTexts } from "../archives/zip.ts";
-import { ARCHITECTURES as BASE_ARCHITECTURES } from "../catalog/base.ts";
 import { imageBlob, MAX_IMAGE_BLOB, readImageBlob } from "../catalog/registry.ts";
-import { ARCHITECTURES } from "../catalog/snap.ts";
 import { type NeedingCharm, showNeed } from "../catalog/snapneeds.ts";
 import { sumsOf } from "../digest.ts";
 import { Failure, reason } from "../errors.ts";
@@ -24,7 +22,7 @@ import type { Inventory } from "./inventory.ts";
 import { type ExportLock, formatLock, type LockedPackage } from "./lock.ts";
 import { type CharmExtras, type PackedPackage, packPackage, packSnap } from "./pack.ts";
 import { type FailedPackage, failuresOf, type Plan, type PlannedPackage, type PlannedSnap } from "./plan.ts";
-import { type Addition, charmsOfBundle, type ExportRequest, type PackageRequest, type Selection, type SnapRequest } from "./sitefile.ts";
+import { type Addition, charmsOfBundle, type ExportRequest, type PackageRequest, type SnapRequest } from "./sitefile.ts";
 import { mergeSnapPlans, planLockedSnap, planSnap } from "./snapplan.ts";
 import { charmhubFile, type Upstream, type UpstreamResource } from "./upstream.ts";
 
@@ -126,35 +124,6 @@ export async function resolveBundleYaml(upstream: Upstream, client: HttpClient, 
 
 function notABundle(name: string): Failure {
   return new Failure("usage", `${name} is a charm, not a bundle`, { next: "chp export charms takes charms, in a file that names them" });
-}
-
-/** A request of everything that a store lists. An architecture that it has nothing for costs a request per package. */
-export async function requestEverything(
-  upstream: Upstream,
-  { channels = "all", systems = "all", architectures }: Selection,
-): Promise<ExportRequest> {
-  const packages = await upstream.charmNames();
-  const snapNames = new Set<string>();
-  const snapArchitectures = architectures ?? ARCHITECTURES;
-  for (const architecture of snapArchitectures) for (const name of await upstream.snapNames(architecture)) snapNames.add(name);
-  const packageRequest = (name: string) => ({
-    name,
-    channels,
-    systems,
-    architectures: architectures ?? [...new Set([...BASE_ARCHITECTURES, ...ARCHITECTURES])],
-    resources: {},
-    allResources: true as const,
-    paths: {},
-  });
-  const requestsOf = (type: "charm" | "bundle") => packages.filter((pkg) => pkg.type === type).map(({ name }) => packageRequest(name));
-  return {
-    charms: requestsOf("charm"),
-    bundles: requestsOf("bundle"),
-    snaps: [...snapNames].toSorted().map((name) => ({ name, channels, architectures: snapArchitectures })),
-    without: [],
-    mirror: true,
-    notes: [],
-  };
 }
 
 /** The file of an archive with the assertions that belong to no snap. */

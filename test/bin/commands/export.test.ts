@@ -424,7 +424,7 @@ describe("--dry-run", () => {
     const { packages, size } = JSON.parse(dry.out);
     expect([
       dry.code,
-      packages.map((each: { type: string; name: string; revisions: number[] }) => `${each.type} ${each.name} ${each.revisions}`),
+      packages.map((each: { type: string; name: string; revisions: number[] }) => `${each.type} ${each.name} ${each.revisions.join()}`),
     ]).toEqual([0, [...done.packages.map((text) => `charm ${text}`), ...done.snaps.map((text) => `snap ${text}`)]]);
     expect(packages.filter(({ reasons }: { reasons: string[] }) => reasons.length > 0)).not.toEqual([]);
     expect(size).toBe(JSON.parse(done.out).archives[0].fetched);

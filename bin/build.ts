@@ -21,6 +21,10 @@ const ISOLATED = [
   "--no-compile-autoload-package-json",
 ];
 
+/** The commit of the sources, for `chp version`: of CHP_COMMIT, or what git says here. */
+const COMMIT = process.env["CHP_COMMIT"] ?? (await $`git rev-parse --short=12 HEAD`.quiet().nothrow().text()).trim();
+const DEFINED = [`--define=process.env.CHP_COMMIT=${JSON.stringify(COMMIT)}`];
+
 /** Bytecode saves the parsing at each start. It depends on the version of Bun, not on the target. */
 const PRECOMPILED = ["--bytecode", "--format=esm"];
 
@@ -29,7 +33,7 @@ async function executable(target: string | undefined, out: string): Promise<void
   const folder = `dist/.${crypto.randomUUID()}`;
   mkdirSync(folder, { recursive: true });
   try {
-    await $`${process.execPath} build --compile ${PRECOMPILED} --minify-syntax --minify-whitespace ${target ? [`--target=${target}`] : []} ${ISOLATED} bin/chp.ts --outfile ${folder}/chp`.quiet();
+    await $`${process.execPath} build --compile ${PRECOMPILED} ${DEFINED} --minify-syntax --minify-whitespace ${target ? [`--target=${target}`] : []} ${ISOLATED} bin/chp.ts --outfile ${folder}/chp`.quiet();
     renameSync(`${folder}/chp`, out);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -44,5 +48,5 @@ for (const name of targets) {
 }
 if (targets.length === 0) {
   await executable(undefined, "dist/chp");
-  await $`${process.execPath} build --target=node --format=esm bin/chp.ts --outfile dist/chp.mjs`.quiet();
+  await $`${process.execPath} build --target=node --format=esm ${DEFINED} bin/chp.ts --outfile dist/chp.mjs`.quiet();
 }

@@ -40,7 +40,7 @@ const io: Io = {
   out: (text) => write(1, text),
   err: (text) => write(2, text),
   log: (text) => void process.stderr.write(text),
-  terminal: { out: process.stdout.isTTY, err: process.stderr.isTTY },
+  terminal: { out: process.stdout.isTTY, err: process.stderr.isTTY, columns: process.stdout.columns ?? 80 },
   environment: process.env,
   input: () => addAbortSignal(ending.signal, process.stdin),
   signal: ending.signal,
@@ -59,8 +59,8 @@ async function main(): Promise<number> {
 }
 
 function reportError(error: unknown): number {
-  // Commander has printed its message already. Help and version are thrown, too, with exit code 0.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  // Help and version are thrown, too.
+  if (error instanceof CommanderError && error.exitCode === 0) return 0;
   const failure = error instanceof Failure ? error : undefined;
   const message = printable(failure ? failure.message : `internal error: ${reason(error)}`);
   const next = failure?.next === undefined ? undefined : printable(failure.next);

@@ -13,6 +13,25 @@ export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+/** The candidate that was probably meant by a mistyped word: a third of its letters may be wrong. */
+export function nearestWord(word: string, candidates: readonly string[]): string | undefined {
+  const distances = candidates.map((candidate) => [editDistance(word.slice(0, 100), candidate), candidate] as const);
+  const [distance, nearest] = distances.toSorted(([a], [b]) => a - b)[0] ?? [Infinity];
+  return distance <= Math.max(word.length, 3) / 3 ? nearest : undefined;
+}
+
+/** The Levenshtein distance of two words. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1)
+      next[j] = Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1));
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
+
 /** The value of a JSON text; undefined where it is not JSON. */
 export function tryJson(text: string): unknown {
   try {

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 const ROOT = join(import.meta.dir, "..");
 const PAGES = [
   "README.md",
+  ...new Bun.Glob("bin/manual/*.md").scanSync(ROOT),
   "CONTRIBUTING.md",
   "src/README.md",
   "handlers/README.md",

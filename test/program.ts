@@ -1,7 +1,9 @@
 /** Runs a command line in this process: what it prints, and the exit code that it would have. */
 
+import { CommanderError } from "commander";
 import { createProgram } from "../bin/commands/program.ts";
 import { Failure } from "../src/errors.ts";
+import type { ProgramName } from "../src/settings/documented.ts";
 
 export interface Run {
   readonly code: number;
@@ -11,17 +13,25 @@ export interface Run {
   readonly next?: string;
 }
 
-export async function runProgram(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Run> {
+/** `name`: that the program is started by. */
+export async function runProgram(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+  name: ProgramName = "chp",
+): Promise<Run> {
   let [out, err] = ["", ""];
-  const program = createProgram({
-    out: (text) => void (out += text),
-    err: (text) => void (err += text),
-    log: () => {},
-    terminal: { out: false, err: false },
-    environment,
-    input: async function* () {},
-    signal: new AbortController().signal,
-  });
+  const program = createProgram(
+    {
+      out: (text) => void (out += text),
+      err: (text) => void (err += text),
+      log: () => {},
+      terminal: { out: false, err: false },
+      environment,
+      input: async function* () {},
+      signal: new AbortController().signal,
+    },
+    name,
+  );
   try {
     await program.parseAsync([...args], { from: "user" });
     return { code: 0, out, err };
@@ -30,6 +40,7 @@ export async function runProgram(args: readonly string[], environment: Readonly<
       const { exit, message, next } = error;
       return { code: exit, out, err: `${err}chp: ${message}\n`, ...(next !== undefined && { next }) };
     }
+    if (error instanceof CommanderError && error.exitCode === 0) return { code: 0, out, err };
     throw error;
   }
 }

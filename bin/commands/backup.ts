@@ -5,7 +5,7 @@ import { defineCommand, EXITS, type Register } from "./command.ts";
 import { runCopy } from "./copying.ts";
 
 export const backupCommand: Register = (program, io) => {
-  defineCommand(program, "backup", "copy the store into an empty folder, while it serves and imports", `${EXITS}, 130 interrupted`)
+  defineCommand(program, "backup", "Copy the store into an empty folder, also while it is in use", `${EXITS}, 130 interrupted`)
     .argument("<dir>", "a folder that is empty or not there yet")
     .addHelpText(
       "after",

@@ -15,6 +15,7 @@ import {
   showPinned,
 } from "../../src/catalog/override.ts";
 import { Failure, printable } from "../../src/errors.ts";
+import { nearestWord } from "../../src/text.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
 import type { Store } from "../../store/store.ts";
 import { type CommonOptions, count, type Io, printJson, storeFlag, undoOf } from "../machine/io.ts";
@@ -37,7 +38,7 @@ export function defineChange(
 ): Command {
   return defineCommand(program, name, summary, CHANGE_EXITS, flags).addHelpText(
     "after",
-    `\nExamples:\n${examples.map((example) => `  chp ${example}\n`).join("")}`,
+    `\nExamples:\n${examples.map((example) => `  chp ${example}`).join("\n")}`,
   );
 }
 
@@ -81,8 +82,15 @@ export async function findPackage(base: Snapshot, name: string, isSnap: boolean)
   const [pkg, snap] = [isSnap ? undefined : await base.package(name), await base.snap(name)];
   if (pkg && snap) throw new Failure("usage", `${name} is a ${pkg.type} and a snap`, { next: "say --snap where the snap is meant" });
   const found = pkg ?? snap;
-  if (!found) throw new Failure("not-found", `nothing named ${printable(name, 100)} is held`, { next: "chp list shows what is" });
+  if (!found) throw unknownPackage(base, name);
   return found;
+}
+
+/** The failure for a package that is not stored, with the name that was probably meant. */
+export function unknownPackage(base: Snapshot, name: string): Failure {
+  const meant = nearestWord(name, [...base.names, ...base.snapNames]);
+  const next = meant === undefined ? "chp list shows what is stored" : `did you mean ${printable(meant)}? chp list shows what is stored`;
+  return new Failure("not-found", `no package named ${printable(name, 100)} is stored`, { next });
 }
 
 /** Publishes a draft that, unlike an import, fails with `conflict` if another generation is published in between. */
@@ -136,8 +144,8 @@ export function printChange(
 }
 
 function renderOverrideMove({ from, to, without }: OverrideMove): string {
-  if (to === null) return `${without === null ? "closed" : `offers ${without}`}, was held at ${from?.revision}`;
-  return `${showOverride({ ...to, without })}${from && from.revision !== to.revision ? ` (was held at ${from.revision})` : ""}`;
+  if (to === null) return `${without === null ? "closed" : `offers ${without}`}, was pinned to ${from?.revision}`;
+  return `${showOverride({ ...to, without })}${from && from.revision !== to.revision ? ` (was pinned to ${from.revision})` : ""}`;
 }
 
 function renderMove({ from, to }: Move): string {

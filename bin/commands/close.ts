@@ -3,7 +3,7 @@ import { defineChange, PLACE_FLAGS, type PlaceFlags, placeFromFlags, runChange }
 import type { Register } from "./command.ts";
 
 export const closeCommand: Register = (program, io) => {
-  defineChange(program, "close", "close a channel; its revisions stay installable by number", {
+  defineChange(program, "close", "Close a channel (its revisions stay installable by number)", {
     flags: PLACE_FLAGS,
     examples: ["close postgresql-k8s 14/edge", "close postgresql-k8s 14/stable --base 20.04 --arch arm64"],
   })

@@ -8,7 +8,7 @@ import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import type { Register } from "./command.ts";
 import { addFlags, FLAGS, flagValue } from "./flags.ts";
-import { TOPICS } from "./help.ts";
+import { TOPICS } from "./manual.ts";
 
 const NAMES = "chp snap-store-proxy enterprise-store snap-proxy store-admin";
 const ASK = "__complete";
@@ -50,8 +50,8 @@ type Shell = keyof typeof SCRIPTS;
 export const completionCommand: Register = (program, io) => {
   const command = program
     .command("completion")
-    .summary("print what completes chp's command line in a shell")
-    .description("print what completes chp's command line in a shell.")
+    .summary("Print the completion script of a shell")
+    .description("Print the completion script of a shell.")
     .addArgument(new Argument("<shell>", "whose script is printed").choices(Object.keys(SCRIPTS)));
   addFlags(command, ["jsonText"])
     .addHelpText("after", `\nExamples:\n  source <(chp completion bash)\n  chp completion zsh > /usr/local/share/zsh/site-functions/_chp`)

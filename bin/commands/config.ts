@@ -16,7 +16,7 @@ type ConfigFlags = FlagValues<typeof TAKES>;
 const CONFIG_EXITS = "0 done, 1 failed, 2 usage, 3 the file was refused and nothing changed, 10 no store, 11 store format too new";
 
 export const configCommand: Register = (program, io) => {
-  defineCommand(program, "config", "show and change settings", CONFIG_EXITS, TAKES)
+  defineCommand(program, "config", "Show and change settings", CONFIG_EXITS, TAKES)
     .argument("[setting...]", "KEY to show one, KEY=VALUE to set it, KEY= to unset it; nothing to show all")
     .addHelpText(
       "after",
@@ -28,7 +28,7 @@ export const configCommand: Register = (program, io) => {
 const DOMAIN = { key: PROXY_DOMAIN, twin: "", about: "the host of public-url, whose protocol, port and path stay" };
 
 const EXAMPLES = `
-A flag wins over the environment, that over the store, that over the default: SOURCE tells which one it was.
+A flag wins over the environment, that over the store, that over the default: SOURCE says which one it was.
 
 Examples:
   chp config public-url=https://hub.lan

@@ -7,7 +7,7 @@ const TAKES = ["snap"] as const;
 type TrackFlags = FlagValues<typeof TAKES>;
 
 export const defaultTrackCommand: Register = (program, io) => {
-  defineChange(program, "default-track", "choose what a channel without a track means, whatever imports say", {
+  defineChange(program, "default-track", "Set the track of channels without a track, over all imports", {
     flags: TAKES,
     examples: ["default-track postgresql-k8s 14"],
   })

@@ -34,14 +34,14 @@ const TAKES = ["publicUrlOfStore", "doctorJuju", "offline"] as const;
 type DoctorFlags = FlagValues<typeof TAKES>;
 
 export const doctorCommand: Register = (program, io) => {
-  defineCommand(program, "doctor", "tell what is missing for a deployment to work, and what to do about it", EXITS, TAKES)
+  defineCommand(program, "doctor", "Check that deployments will work, and list what to fix", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: DoctorFlags) => runDoctor(options, io));
 };
 
 const EXITS = "0 nothing is missing, 1 something is, 2 usage, 10 no store, 11 store format too new";
 const EXAMPLES = `
-Looks at what is held (snaps, charms of bundles, resources), at the certificate, and asks the registry for each image by its
+Checks the store (snaps, charms of bundles, resources), the certificate, the registry for each image by its
 digest, the names of registry and public URL, and the public URL itself. Run it where the network is that of the clients.
 
 Examples:
@@ -128,7 +128,7 @@ async function imageResults(
   registry: Registry | undefined,
   { offline, trusted }: Network,
 ): Promise<readonly CheckResult[]> {
-  if (images.length === 0) return [{ check: "images", state: "ok", what: "no held charm needs an image" }];
+  if (images.length === 0) return [{ check: "images", state: "ok", what: "no stored charm needs an image" }];
   if (!registry)
     return [
       certainFinding(
@@ -201,7 +201,7 @@ async function publicUrlResults(
         certainFinding(
           "public URL",
           `what answers at ${place}, with status ${status}, is not chp`,
-          `curl -sS ${place} tells what it is; chp config public-url=URL`,
+          `curl -sS ${place} shows it; chp config public-url=URL`,
         ),
       ];
     const other = parsed.output.generation;

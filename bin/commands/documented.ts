@@ -23,7 +23,7 @@ export function statusCommandOf(name: ProgramName): Register {
 }
 
 const documentedStatusCommand: Register = (program, io) => {
-  defineCommand(program, "status", "show which store this is (chp status tells more)", EXITS).action((options: CommonOptions) =>
+  defineCommand(program, "status", "Show which store this is (chp status shows more)", EXITS).action((options: CommonOptions) =>
     runDocumentedStatus(options, io),
   );
 };
@@ -45,7 +45,7 @@ export async function runDocumentedStatus(options: CommonOptions, io: Io): Promi
     "Store is in air-gapped mode",
     `Store ID: ${facts.storeId ?? "none"}`,
     facts.signedBy === null
-      ? "Status: not registered, which charms do not need (chp snapd-config tells what snaps need)"
+      ? "Status: not registered, which charms do not need (chp snapd-config shows what snaps need)"
       : `Status: registered, by a store assertion that ${facts.signedBy} signed`,
     "Connected Devices: not counted",
   ];
@@ -53,13 +53,13 @@ export async function runDocumentedStatus(options: CommonOptions, io: Io): Promi
 }
 
 export const airgapCommands: Register = (program, io) => {
-  defineCommand(program, "enable-airgap-mode", "do nothing: chp is always offline", "0 done, 2 usage", ["password"]).action(
+  defineCommand(program, "enable-airgap-mode", "No-op for compatibility: chp is always offline", "0 done, 2 usage", ["password"]).action(
     (options: CommonOptions) => {
       if (options.json) printJson({ airgap: true }, io);
       else io.out("chp is always offline: there is nothing to enable\n");
     },
   );
-  defineCommand(program, "disable-airgap-mode", "refused: chp is always offline", "2 usage").action(() => {
+  defineCommand(program, "disable-airgap-mode", "Refused: chp is always offline", "2 usage").action(() => {
     throw new Failure("usage", "chp is always offline: it has no mode in which it asks a service outside");
   });
 };
@@ -76,9 +76,9 @@ export function overrideCommandsOf(name: ProgramName): Register {
 const documentedOverrideCommand =
   (program: ProgramName): Register =>
   (commands, io) => {
-    defineCommand(commands, "override", "hold channels at revisions (chp override takes a reason and an end, too)", CHANGE_EXITS)
+    defineCommand(commands, "override", "Pin channels to revisions (chp override also takes a reason and an end)", CHANGE_EXITS)
       .argument("<name>", "snap, charm or bundle")
-      .argument("<channel=revision...>", "a channel and a revision that is held")
+      .argument("<channel=revision...>", "a channel and a stored revision")
       .action(async (name: string, texts: readonly string[], options: CommonOptions) => {
         const assignments = texts.map(readAssignment);
         const reason = `set by ${program} override`;
@@ -114,7 +114,7 @@ function showOverriddenPlace({ name, type }: StoredPackage, { channel, on }: Pic
 }
 
 const documentedOverridesCommands: Register = (program, io) => {
-  defineCommand(program, "list-overrides", "list what overrides hold of a snap or charm (chp overrides tells more)", EXITS)
+  defineCommand(program, "list-overrides", "List the overrides of a snap or charm (chp overrides shows more)", EXITS)
     .argument("<name>", "snap, charm or bundle")
     .action(async (name: string, options: CommonOptions) => {
       const pkg = await findSnapFirst(await (await openStore(options, io)).snapshot(), name);
@@ -125,7 +125,7 @@ const documentedOverridesCommands: Register = (program, io) => {
       );
       io.out(lines.map((line) => `${printable(line)}\n`).join(""));
     });
-  defineCommand(program, "delete-override", "end the overrides of a channel (chp end-override does the same and more)", CHANGE_EXITS, [
+  defineCommand(program, "delete-override", "End the overrides of a channel (chp end-override does the same and more)", CHANGE_EXITS, [
     "channelToo",
   ])
     .argument("<name>", "snap, charm or bundle")

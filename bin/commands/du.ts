@@ -8,7 +8,7 @@ import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 
 export const duCommand: Register = (program, io) => {
-  defineCommand(program, "du", "show what uses the disk, and what is shared", EXITS)
+  defineCommand(program, "du", "Show disk usage by package and kind", EXITS)
     .addHelpText("after", ABOUT)
     .action((options: CommonOptions) => runDu(options, io));
 };

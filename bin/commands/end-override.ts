@@ -3,7 +3,7 @@ import { defineChange, PLACE_FLAGS, type PlaceFlags, placeFromFlags, runChange }
 import type { Register } from "./command.ts";
 
 export const endOverrideCommand: Register = (program, io) => {
-  defineChange(program, "end-override", "offer again what is released in a channel that an override holds", {
+  defineChange(program, "end-override", "End an override: serve the released revision again", {
     flags: PLACE_FLAGS,
     examples: ["end-override postgresql-k8s 14/stable", "end-override jq stable --arch arm64"],
   })

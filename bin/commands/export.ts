@@ -1,8 +1,10 @@
 /** `chp export`: writes an archive for an air-gapped store, on the connected side. */
 
+import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { Failure, printable } from "../../src/errors.ts";
-import { requestEverything, resolveBundleYaml } from "../../src/export/export.ts";
+import { requestEverything } from "../../src/export/everything.ts";
+import { resolveBundleYaml } from "../../src/export/export.ts";
 import { readLock } from "../../src/export/lock.ts";
 import { ADDITIONS, type Addition, isAddition, readSelection, readSiteFile, type Selection } from "../../src/export/sitefile.ts";
 import type { Io } from "../machine/io.ts";
@@ -10,7 +12,7 @@ import { defineCommand, type Register } from "./command.ts";
 import { EXPORT_FLAGS, type ExportFlags, inputName, readInput, runSession } from "./exportsession.ts";
 import { FLAGS, type FlagValues, flagValue } from "./flags.ts";
 
-const EXITS = "0 done, 1 failed, 2 usage, 3 a file given was refused, 4 partly done: the archive holds what could be had, 130 interrupted";
+const EXITS = "0 done, 1 failed, 2 usage, 3 a file given was refused, 4 partly done: the archive contains the rest, 130 interrupted";
 /** --store here has no environment variable: CHP_STORE names the store of imports. */
 const COMMON = ["exportedStore", "json", "quiet"] as const;
 
@@ -22,22 +24,22 @@ const SNAP_FLAGS = [...EXPORT_FLAGS, "fromYaml", "channelsOfSnaps"] as const;
 type SnapFlags = FlagValues<typeof SNAP_FLAGS>;
 
 export const exportCommand: Register = (program, io) => {
-  const site = defineCommand(program, "export", "write an archive of what an air-gapped store is to hold", EXITS, SITE_FLAGS, COMMON)
+  const site = defineCommand(program, "export", "Write an archive for an air-gapped store", EXITS, SITE_FLAGS, COMMON)
     .addHelpText("after", SITE_HELP)
     .action((options: SiteFlags) => runExport(options, io));
-  defineCommand(site, "bundle", "export a bundle and its charms", EXITS, BUNDLE_FLAGS, COMMON)
+  defineCommand(site, "bundle", "Export a bundle and its charms", EXITS, BUNDLE_FLAGS, COMMON)
     .argument("<name>", "of the bundle")
     .action((name: string, options: BundleFlags) => runExportBundle(name, options, io));
-  defineCommand(site, "charms", "export the charms that a file names", EXITS, EXPORT_FLAGS, COMMON)
-    .argument("<file>", "a bundle.yaml, or a file of that form; - for standard input")
-    .action((file: string, options: ExportFlags) => runExportCharms(file, options, io));
-  defineCommand(site, "snaps", "export snaps, one archive each", EXITS, SNAP_FLAGS, COMMON)
+  defineCommand(site, "charms", "Export charms, by name or as a file names them", EXITS, EXPORT_FLAGS, COMMON)
+    .argument("<name-or-file...>", "names of charms; or a bundle.yaml, or a file of that form; - for standard input")
+    .action((given: string[], options: ExportFlags) => runExportCharms(given, options, io));
+  defineCommand(site, "snaps", "Export snaps, one archive each", EXITS, SNAP_FLAGS, COMMON)
     .argument("[names...]", "of snaps")
     .action((names: string[], options: SnapFlags) => runExportSnaps(names, options, io));
 };
 
 const SITE_HELP = `
-A manifest, of which every part may be missing; any bundle.yaml is one too:
+A site file, of which every part may be missing (chp help site-file); any bundle.yaml is one too:
 
   architectures: [amd64]
   bases: [ubuntu@24.04, ubuntu@22.04]    # or all
@@ -53,7 +55,7 @@ A manifest, of which every part may be missing; any bundle.yaml is one too:
   essentials: {juju: "3.6"}              # what Juju needs to bootstrap
 
 Charms of bundles, snaps that charms install, bases, snapd and default providers are added, each with its reason. What was
-taken stands in FILE.lock beside the manifest. An export that was broken off goes on where it was when it is run again.
+taken is listed in FILE.lock beside the site file. An interrupted export resumes when it is run again.
 With --store DIR it exports from that store, for the next enclave.
 
 Examples:
@@ -115,11 +117,18 @@ export async function runExportBundle(name: string, options: BundleFlags, io: Io
   });
 }
 
-export async function runExportCharms(file: string, options: ExportFlags, io: Io): Promise<void> {
+/** A charm's name: no file of a manifest has one without a dot or a slash. */
+const CHARM_NAME = /^[a-z][a-z0-9-]*$/;
+
+export async function runExportCharms(given: readonly string[], options: ExportFlags, io: Io): Promise<void> {
+  const [file = "", ...others] = given;
+  const areNames = given.every((word) => CHARM_NAME.test(word)) && (others.length > 0 || !existsSync(file));
+  if (!areNames && others.length > 0)
+    throw new Failure("usage", "name charms, or one file of them", { next: `chp export charms ${printable(file, 100)}` });
   // The file determines the channels, so this form has no --channel; CHP_CHANNEL applies to all forms.
   const channel = flagValue(FLAGS.channels, undefined, io.environment) as SiteFlags["channel"];
-  const manifest = await readInput(file, io);
-  const { charms, notes } = readSiteFile(manifest, inputName(file), defaultsOf({ ...options, channel }));
+  const manifest = areNames ? JSON.stringify({ charms: given }) : await readInput(file, io);
+  const { charms, notes } = readSiteFile(manifest, areNames ? COMMAND_LINE : inputName(file), defaultsOf({ ...options, channel }));
   const request = { charms, bundles: [], snaps: [], without: [], notes };
   await runSession(options, io, (session) =>
     session.archive({

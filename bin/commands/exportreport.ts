@@ -3,8 +3,9 @@
 import { basename } from "node:path";
 import { Failure, printable } from "../../src/errors.ts";
 import { Unavailable } from "../../src/export/client.ts";
-import type { ExportResult } from "../../src/export/export.ts";
-import { type CommonOptions, count, type Io, note, printJson, showSize } from "../machine/io.ts";
+import type { ExportPlan, ExportResult } from "../../src/export/export.ts";
+import type { FailedPackage } from "../../src/export/plan.ts";
+import { type CommonOptions, count, type Io, note, printJson, printTable, showSize } from "../machine/io.ts";
 
 /** The result of one archive, complete or not. */
 export interface ArchiveResult {
@@ -27,7 +28,7 @@ export interface KeptWork {
 /** Adds to a failure what the same command will reuse. */
 export function withKeptWork(failure: Failure, kept: readonly KeptWork[]): Failure {
   if (kept.length === 0) return failure;
-  const { kind, message, next = "run the same command again: it goes on from there" } = failure;
+  const { kind, message, next = "run the same command again: it resumes from there" } = failure;
   const places = kept.map(({ bytes, folder }) => `${showSize(bytes)} are kept in ${folder}`);
   return new Failure(kind, `${message}; ${places.join(", ")}`, { next, cause: failure });
 }
@@ -38,6 +39,32 @@ export function printPaths(done: readonly ArchiveResult[], heading: string | und
   if (written.length === 0 || options.json) return;
   if (heading !== undefined) io.out(`${heading}\n`);
   for (const { label: said, paths } of written) io.out(paths.map((path) => `${said}: ${path}\n`).join(""));
+}
+
+/** Prints what an export would take. Fails if something is missing. */
+export function reportPlans(plans: readonly ExportPlan[], options: CommonOptions, io: Io): void {
+  const all = plans.flatMap(({ packages }) => packages);
+  const size = plans.reduce((sum, plan) => sum + plan.size, 0);
+  if (options.json)
+    printJson(
+      { packages: all, size, notes: plans.flatMap(({ notes }) => notes), lost: plans.flatMap(({ failed }) => failed.map(lostJson)) },
+      io,
+    );
+  else
+    printTable(
+      ["TYPE", "NAME", "REVISIONS", "SIZE", "WHY"],
+      all.map((each) => [each.type, each.name, each.revisions.join(","), showSize(each.size), each.reasons.join("; ") || "requested"]),
+      io,
+    );
+  note(`${showSize(size)} to download; nothing was downloaded`, options, io);
+  if (all.some(({ type }) => type === "charm"))
+    note("not listed: snaps that charms install, which are found when the charms are downloaded", options, io);
+  failOnLost(
+    plans.map(({ failed }) => ({ exported: { failed }, kept: [] })),
+    all.length > 0,
+    options,
+    io,
+  );
 }
 
 /** Prints the report. Fails if something is missing. */
@@ -59,7 +86,12 @@ export function reportArchives(done: readonly ArchiveResult[], heading: string |
 }
 
 /** Fails if something was not exported, and lists it again: the first message may be hours old. */
-function failOnLost(done: readonly ArchiveResult[], isPart: boolean, options: CommonOptions, io: Io): void {
+function failOnLost(
+  done: readonly { readonly exported: Pick<ExportResult, "failed">; readonly kept: readonly KeptWork[] }[],
+  isPart: boolean,
+  options: CommonOptions,
+  io: Io,
+): void {
   const lost = done.flatMap(({ exported }) => exported.failed);
   const [first] = lost;
   if (!first) return;
@@ -74,12 +106,12 @@ function failOnLost(done: readonly ArchiveResult[], isPart: boolean, options: Co
   const mayPass = lost.some(({ failure }) => failure instanceof Unavailable && failure.details.retryable);
   const next =
     kept.length > 0
-      ? "run the same command again: it goes on with what came, and fetches only the rest"
+      ? "run the same command again: it resumes, and fetches only the rest"
       : mayPass
         ? "run the same command again in a while"
-        : "what upstream does not have was left out; correct the manifest, or leave it out with --without";
+        : "upstream does not offer these: correct the site file, or remove them from it";
   throw isPart
-    ? withKeptWork(new Failure("partly", `not exported: ${names}; the archive holds the rest`, { next }), kept)
+    ? withKeptWork(new Failure("partly", `not exported completely: ${names}; the archive contains the rest`, { next }), kept)
     : withKeptWork(new Failure("failed", `nothing could be exported of ${names}`, { next }), kept);
 }
 
@@ -105,10 +137,14 @@ function archiveJson({ paths, beside, exported, kept }: ArchiveResult) {
     })),
     notes: exported.notes,
     kept,
-    lost: exported.failed.map(({ name, failure }) => ({
-      name,
-      error: failure.message,
-      ...(failure instanceof Unavailable && { url: failure.url, status: failure.details.status ?? null }),
-    })),
+    lost: exported.failed.map(lostJson),
+  };
+}
+
+function lostJson({ name, failure }: FailedPackage) {
+  return {
+    name,
+    error: failure.message,
+    ...(failure instanceof Unavailable && { url: failure.url, status: failure.details.status ?? null }),
   };
 }

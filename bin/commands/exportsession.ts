@@ -9,7 +9,7 @@ import { pathOfReference } from "../../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import type { ArchiveForm } from "../../src/export/archivewriter.ts";
 import { HttpClient } from "../../src/export/client.ts";
-import { type ExportResult, exportAll } from "../../src/export/export.ts";
+import { type ExportOptions, type ExportPlan, type ExportResult, exportAll, planExport } from "../../src/export/export.ts";
 import { type Inventory, readInventory } from "../../src/export/inventory.ts";
 import type { ExportLock } from "../../src/export/lock.ts";
 import type { Addition, ExportRequest } from "../../src/export/sitefile.ts";
@@ -21,7 +21,7 @@ import { type Downloads, downloadsOn } from "../machine/downloads.ts";
 import type { Io } from "../machine/io.ts";
 import { networkTransport, OWN_ADDRESS, storeTransport } from "../machine/transport.ts";
 import { makeExportDir, WorkFolder } from "../machine/workfolder.ts";
-import { type ArchiveResult, type KeptWork, printPaths, reportArchives, withKeptWork } from "./exportreport.ts";
+import { type ArchiveResult, type KeptWork, printPaths, reportArchives, reportPlans, withKeptWork } from "./exportreport.ts";
 import { type FlagValues, PUBLIC } from "./flags.ts";
 
 /** The flags of all forms of `chp export`. */
@@ -38,6 +38,7 @@ export const EXPORT_FLAGS = [
   "chunk",
   "parallel",
   "failFast",
+  "exportDryRun",
 ] as const;
 export type ExportFlags = FlagValues<typeof EXPORT_FLAGS>;
 
@@ -110,10 +111,14 @@ export async function runSession(
     ...(sign !== undefined && { key: readSecretKey(await readInput(sign, io), sign) }),
     ...(since !== undefined && sinceText !== undefined && { inventory: readInventory(sinceText, since), sinceText }),
   };
-  await makeExportDir(settings.exportDir);
+  const plans: ExportPlan[] = [];
   const done: ArchiveResult[] = [];
-  const archive = async (request: ArchiveRequest) =>
-    void done.push(await exportArchive(request, { upstream, remote, settings, downloads, signal: io.signal }));
+  const around = { upstream, remote, settings, downloads, signal: io.signal };
+  const archive = async (request: ArchiveRequest) => {
+    if (options.dryRun) plans.push(await planExport(exportOptions(request, around, noOutput)));
+    else done.push(await exportArchive(request, around));
+  };
+  if (!options.dryRun) await makeExportDir(settings.exportDir);
   try {
     await work({ upstream, remote, archive });
   } catch (error) {
@@ -122,7 +127,13 @@ export async function runSession(
     throw error;
   }
   downloads.end();
-  reportArchives(done, heading, options, io);
+  if (options.dryRun) reportPlans(plans, options, io);
+  else reportArchives(done, heading, options, io);
+}
+
+/** A plan writes nothing. */
+async function noOutput(): Promise<never> {
+  throw new Error("internal error: a plan writes nothing");
 }
 
 interface ExportSettings {
@@ -158,13 +169,36 @@ interface ExportTools {
   readonly signal: AbortSignal;
 }
 
-async function exportArchive(
+function exportOptions(
   request: ArchiveRequest,
-  { upstream, remote, settings, downloads, signal }: ExportTools,
-): Promise<ArchiveResult> {
-  const { exportDir, chunk, key, inventory, failFast, parallel } = settings;
-  const now = Date.now();
-  const name = await freeName(exportDir, request.name, now);
+  { upstream, remote, settings, downloads }: ExportTools,
+  openOutput: ExportOptions["openOutput"],
+): ExportOptions {
+  const { key, inventory, failFast, parallel } = settings;
+  return {
+    upstream,
+    client: remote,
+    request: request.content,
+    ...(request.lock && { lock: request.lock }),
+    ...(inventory && { inventory }),
+    without: request.without,
+    closure: request.closure,
+    form: request.form,
+    // An export by a lock is complete or fails.
+    failFast: failFast || request.lock !== undefined,
+    parallel,
+    ...(key && { key }),
+    now: Date.now(),
+    ...(request.manifest !== undefined && { siteFile: request.manifest }),
+    openOutput,
+    onNote: (text) => downloads.say(text),
+  };
+}
+
+async function exportArchive(request: ArchiveRequest, tools: ExportTools): Promise<ArchiveResult> {
+  const { upstream, settings, downloads, signal } = tools;
+  const { exportDir, chunk } = settings;
+  const name = await freeName(exportDir, request.name, Date.now());
   const identity = [request.content, request.form, request.lock, [...request.without], upstream.addresses, settings.sinceText, chunk];
   const opened = new Map<ExportResult["which"], WorkFolder>();
   let fetchedBytes = 0;
@@ -179,22 +213,7 @@ async function exportArchive(
   };
   try {
     const exported = await exportAll({
-      upstream,
-      client: remote,
-      request: request.content,
-      ...(request.lock && { lock: request.lock }),
-      ...(inventory && { inventory }),
-      without: request.without,
-      closure: request.closure,
-      form: request.form,
-      // An export by a lock is complete or fails.
-      failFast: failFast || request.lock !== undefined,
-      parallel,
-      ...(key && { key }),
-      now,
-      ...(request.manifest !== undefined && { siteFile: request.manifest }),
-      openOutput: open,
-      onNote: (text) => downloads.say(text),
+      ...exportOptions(request, tools, open),
       onFetch: (label, size) => {
         const download = downloads.begin(label, size);
         return {
@@ -215,7 +234,8 @@ async function exportArchive(
     if (request.lockPath !== undefined && exported.failed.length === 0) {
       await writeFile(request.lockPath, exported.lock);
       beside.push(request.lockPath);
-    }
+    } else if (request.lockPath !== undefined && paths !== undefined)
+      downloads.say(`${request.lockPath} was not written: the export is incomplete`);
     return { label: request.label, paths: paths ?? [], beside, exported, kept: kept() };
   } catch (error) {
     throw error instanceof Failure ? withKeptWork(error, kept()) : error;

@@ -11,7 +11,7 @@ import type { UpstreamAddresses } from "../../src/export/upstream.ts";
 import { findSetting } from "../../src/settings/config.ts";
 import type { RemoteOption } from "../../src/wire/remoteimport.ts";
 import { GC_DEFAULTS } from "../../store/gc.ts";
-import type { CommonOptions } from "../machine/io.ts";
+import { type CommonOptions, showSize } from "../machine/io.ts";
 
 export interface Flag {
   /** without the leading `--` */
@@ -52,13 +52,21 @@ export function wholeNumber(least: number): (text: string, what: string) => numb
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
 
-/** `4G`, `650M`: bytes. */
-function chunkSize(text: string): number {
-  const [, number = "", unit = ""] = /^(\d+)([kmgt]?)(?:i?b)?$/i.exec(text) ?? [];
-  const size = Number(number) * (UNITS[unit.toLowerCase()] ?? 1);
-  if (number === "" || size < 2 ** 20)
-    throw new Failure("usage", `--chunk takes a size of at least 1M, like 4G, not ${printable(text, 50)}`);
-  return size;
+/** `4G`, `650M`, `1048576`: bytes, of at least `least`. */
+function byteSize(least: number): (text: string, what: string) => number {
+  return (text, what) => {
+    const [, number = "", unit = ""] = /^(\d+)([kmgt]?)(?:i?b)?$/i.exec(text) ?? [];
+    const size = Number(number) * (UNITS[unit.toLowerCase()] ?? 1);
+    if (number === "" || !Number.isSafeInteger(size) || size < least)
+      throw new Failure("usage", `${what} takes a size of at least ${showSize(least)}, like 4G, not ${printable(text, 50)}`);
+    return size;
+  };
+}
+
+/** `-o json`, as other programs take it. */
+function outputFormat(text: string, what: string): string {
+  if (text !== "json") throw new Failure("usage", `${what} takes json, not ${printable(text, 50)}`);
+  return text;
 }
 
 /** Whether a variable of the environment switches something on. */
@@ -87,14 +95,12 @@ function publicUrl(reached: string) {
 }
 
 function limit<const Name extends string>(name: Name, help: string, value: number) {
-  return {
-    name,
-    argument: "N",
-    parse: wholeNumber(1),
-    default: value,
-    isRemote: true,
-    help: `${help} (default: ${value})`,
-  } as const;
+  return { name, argument: "N", parse: wholeNumber(1), default: value, isRemote: true, help: `${help} (default: ${value})` } as const;
+}
+
+function sizeLimit<const Name extends string>(name: Name, help: string, value: number) {
+  const shown = showSize(value);
+  return { name, argument: "SIZE", parse: byteSize(1), default: value, isRemote: true, help: `${help} (default: ${shown})` } as const;
 }
 
 /** The keys are unique: flags of the same name with different meanings have different keys. */
@@ -103,6 +109,7 @@ export const FLAGS = {
   store: { name: "store", argument: "DIR", twin: "CHP_STORE", help: "the store (CHP_STORE)" },
   json: { name: "json", help: "print the result as JSON" },
   quiet: { name: "quiet", twin: "CHP_QUIET", help: "print no progress and no hints (CHP_QUIET)" },
+  output: { name: "output", short: "o", argument: "FORMAT", isHidden: true, parse: outputFormat, help: "json: the same as --json" },
   quietHints: { name: "quiet", twin: "CHP_QUIET", help: "print no hints (CHP_QUIET)" },
   jsonText: { name: "json", help: "print it as JSON" },
   jsonTopic: { name: "json", help: "print a topic as JSON" },
@@ -118,11 +125,11 @@ export const FLAGS = {
   publicUrlForJuju: publicUrl("Juju reaches this store"),
   publicUrlForDevices: publicUrl("devices reach this store"),
   publicUrlForMachines: publicUrl("machines reach this store"),
-  bootstrap: { name: "bootstrap", help: "check first that the controller's charm is held" },
+  bootstrap: { name: "bootstrap", help: "check first that the controller's charm is stored" },
   bootstrapJuju: {
     name: "juju",
     argument: "VERSION",
-    help: "with --bootstrap: the Juju that bootstraps, like 3.6 (default: every track that is held)",
+    help: "with --bootstrap: the Juju that bootstraps, like 3.6 (default: every stored track)",
   },
   cloudInit: { name: "cloud-init", help: "print only the cloud-init user data" },
   jujuData: { name: "juju", help: "print only the Juju configuration with it, for models whose machines have no proxy.store" },
@@ -150,8 +157,8 @@ export const FLAGS = {
     isRemote: true,
     help: "revision of a lone charm whose file name has none",
   },
-  keepChannels: { name: "keep-channels", isRemote: true, help: "leave the channels of packages already held as they are" },
-  pushChannelMap: { name: "push-channel-map", help: "release what the file releases, also of packages already held" },
+  keepChannels: { name: "keep-channels", isRemote: true, help: "leave the channels of stored packages as they are" },
+  pushChannelMap: { name: "push-channel-map", help: "release what the file releases, also of stored packages" },
   importDryRun: { name: "dry-run", isRemote: true, help: "say what would change, and change nothing" },
   inputName: {
     name: "name",
@@ -170,24 +177,24 @@ export const FLAGS = {
     name: "ca",
     argument: "FILE",
     twin: "CHP_CA",
-    help: "with --to: certificates, PEM, that are trusted besides those of this machine (CHP_CA)",
+    help: "with --to: certificates, PEM, that are trusted in addition to those of this machine (CHP_CA)",
   },
   trust: {
     name: "trust",
     argument: "FILE",
     many: "repeated",
-    help: "assertions of a root besides Canonical's that snaps may be signed below, repeatable; kept in the config",
+    help: "assertions of another trusted root for snaps, repeatable; kept in the settings",
   },
-  allowUnverified: { name: "allow-unverified", isRemote: true, help: "take in snaps and assertions that do not verify, and mark them" },
+  allowUnverified: { name: "allow-unverified", isRemote: true, help: "import snaps and assertions that cannot be verified, and mark them" },
   allowUnsigned: {
     name: "allow-unsigned",
-    help: "take in what none of the accepted keys signed (chp accept-key), and mark it in the log",
+    help: "import archives that no trusted key signed (chp accept-key), and mark them in the log",
   },
   maxEntries: limit("max-entries", "entries of an archive", LIMITS.entries),
   maxDepth: limit("max-depth", "archives inside archives", LIMITS.depth),
-  maxSize: limit("max-size", "bytes that an archive may unpack to", LIMITS.size),
+  maxSize: sizeLimit("max-size", "size that an archive may unpack to", LIMITS.size),
   maxRatio: limit("max-ratio", "times its size that an archive may unpack to", LIMITS.ratio),
-  maxJson: limit("max-json", "bytes of a metadata.json", LIMITS.json),
+  maxJson: sizeLimit("max-json", "size of a metadata.json", LIMITS.json),
   authorityKeyId: { name: "revision-authority-key-id", argument: "ID", help: "taken and not used: chp signs no revisions" },
   authorityKey: { name: "revision-authority-key", argument: "FILE", help: "taken and not used: chp signs no revisions" },
   // how chp serve passes on the body of a request
@@ -202,7 +209,7 @@ export const FLAGS = {
     argument: "DIR",
     isHidden: true,
     isRemote: true,
-    help: "the folder, there, that the names in it are told from",
+    help: "the folder, there, that the names in it are relative to",
   },
   bodyMark: { name: "body-mark", argument: "TEXT", isHidden: true, help: "standard input ends with it, or was cut off" },
   bodySize: { name: "body-size", argument: "N", parse: wholeNumber(0), isHidden: true, help: "bytes of standard input" },
@@ -245,14 +252,14 @@ export const FLAGS = {
     name: "snapstore-url",
     argument: "URL",
     twin: "CHP_SNAPSTORE_URL",
-    help: `the Snap Store (CHP_SNAPSTORE_URL; default: ${PUBLIC.snapstore}, or where --charmhub-url leads)`,
+    help: `the Snap Store (CHP_SNAPSTORE_URL; default: ${PUBLIC.snapstore}, or the host of --charmhub-url)`,
   },
   exportCa: {
     name: "ca",
     argument: "FILE",
     many: "commas",
     twin: "CHP_CA",
-    help: "an authority that is trusted besides those of this machine, PEM; repeatable (CHP_CA)",
+    help: "an additional trusted authority, PEM; repeatable (CHP_CA)",
   },
   since: {
     name: "since",
@@ -265,7 +272,7 @@ export const FLAGS = {
     name: "chunk",
     argument: "SIZE",
     twin: "CHP_CHUNK",
-    parse: chunkSize,
+    parse: byteSize(2 ** 20),
     help: "cut the archive into parts of at most that size, like 4G (CHP_CHUNK)",
   },
   parallel: {
@@ -276,7 +283,8 @@ export const FLAGS = {
     default: 4,
     help: "downloads at once (CHP_PARALLEL; default: 4)",
   },
-  failFast: { name: "fail-fast", twin: "CHP_FAIL_FAST", help: "end at the first thing that cannot be had (CHP_FAIL_FAST)" },
+  failFast: { name: "fail-fast", twin: "CHP_FAIL_FAST", help: "stop at the first failure (CHP_FAIL_FAST)" },
+  exportDryRun: { name: "dry-run", help: "list what would be exported, why and how large, and download nothing" },
   file: {
     name: "file",
     short: "f",
@@ -345,7 +353,7 @@ export const FLAGS = {
     help: "the running chp serve to ask (default: the public URL, else the first listening address)",
   },
   snapsYaml: { name: "yaml", help: "print them as the snaps.yaml from which the connected side exports" },
-  heldToo: { name: "all", help: "list those too that are held" },
+  heldToo: { name: "all", help: "also list stored ones" },
   script: { name: "script", argument: "TOOL", help: "print the shell script that copies them; the tool is skopeo" },
   missing: { name: "missing", help: "only those that the registry is not known to have" },
   offlineRegistry: { name: "offline", help: "do not ask the registry" },
@@ -356,7 +364,7 @@ export const FLAGS = {
   readData: {
     name: "read-data",
     argument: "[PART]",
-    help: "read the payloads too: all, the n-th of t parts (n/t), or about x of a hundred by chance (x%)",
+    help: "read file contents too: all, the n-th of t parts (n/t), or a random sample (x%)",
   },
   leaveDamaged: { name: "dry-run", help: "leave damaged files where they are" },
   gcDryRun: { name: "dry-run", help: "say what would be freed, and change nothing" },
@@ -379,7 +387,7 @@ export const FLAGS = {
     argument: "HOURS",
     parse: wholeNumber(0),
     default: GC_DEFAULTS.hours,
-    help: `leave younger files alone, which an import may be about to name (default: ${GC_DEFAULTS.hours})`,
+    help: `keep files newer than this, which a running import may need (default: ${GC_DEFAULTS.hours})`,
   },
 
   // settings, keys, certificates, tokens
@@ -391,7 +399,7 @@ export const FLAGS = {
   },
   comment: { name: "comment", argument: "TEXT", help: "what the public key is called (default: the name of the file)" },
   removeKey: { name: "remove", argument: "ID", many: "repeated", help: "do not accept that key any more (repeatable)" },
-  selfsigned: { name: "selfsigned", help: "make one below an authority of chp's own; again: renew it below the same authority" },
+  selfsigned: { name: "selfsigned", help: "make a certificate and its authority; run again, renew it with the same authority" },
   hostName: {
     name: "name",
     argument: "NAME",
@@ -441,7 +449,7 @@ export class FlagOption extends Option {
   constructor(flag: Flag) {
     const { name, short, argument, parse, many } = flag;
     const value = argument === undefined ? "" : argument.startsWith("[") ? ` ${argument}` : ` <${argument}>`;
-    super(`${short === undefined ? "" : `-${short}, `}--${name}${value}`, flag.help);
+    super(`${short === undefined ? "" : `-${short}, `}--${name}${value}`, flag.help + (flag.isRequired ? " (required)" : ""));
     this.flag = flag;
     if (many)
       this.argParser((text: string, before: readonly string[] | undefined) => [
@@ -455,7 +463,10 @@ export class FlagOption extends Option {
 }
 
 export function addFlags(command: Command, ids: readonly FlagId[]): Command {
-  for (const id of ids) command.addOption(new FlagOption(FLAGS[id]));
+  for (const flag of ids.map((id): Flag => FLAGS[id])) {
+    command.addOption(new FlagOption(flag));
+    if (flag.name === "json") command.addOption(new FlagOption(FLAGS.output));
+  }
   return command;
 }
 
@@ -477,6 +488,7 @@ export function readFlags(command: Command, environment: Readonly<Record<string,
     const key = option.attributeName();
     command.setOptionValue(key, flagValue(option.flag, given[key], environment));
   }
+  if (given["output"] === "json") command.setOptionValue("json", true);
   command.setOptionValue("given", given);
 }
 

@@ -1,46 +1,24 @@
-/** `chp help`: commands, and the operator's pages, which are the sections of README.md. */
+/** `chp help`: commands, and the pages of the manual. */
 
 import type { Command } from "commander";
-import readme from "../../README.md" with { type: "text" };
 import { Failure, printable } from "../../src/errors.ts";
+import { nearestWord } from "../../src/text.ts";
 import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
 import type { Register } from "./command.ts";
 import { addFlags } from "./flags.ts";
-
-export interface Topic {
-  /** the word after `chp help` */
-  readonly name: string;
-  readonly title: string;
-  readonly text: string;
-}
-
-/** Sections for developers of chp. */
-const LEFT_OUT = ["try", "developers"];
-const FILLERS = ["a", "be", "can", "for", "is", "it", "of", "the", "what"];
-
-/** The sections of a Markdown text, named after their headings: "What can be imported" is `imported`. */
-export function topicsOf(markdown: string): Topic[] {
-  const sections = markdown.split(/^(?=#{2,3} )/m).slice(1);
-  return sections.flatMap((section) => {
-    const [heading = "", ...rest] = section.split("\n");
-    const title = heading.replace(/^#+ /, "").trim();
-    const words = title.toLowerCase().match(/[a-z0-9]+/g) ?? [];
-    const name = words.filter((word) => !FILLERS.includes(word)).join("-");
-    const text = rest.join("\n").replace(/\[([^\]]+)\]\([^)]*\)/g, "$1");
-    return LEFT_OUT.includes(name) || text.trim() === "" ? [] : [{ name, title, text: text.trim() }];
-  });
-}
-
-export const TOPICS: readonly Topic[] = topicsOf(readme);
+import { renderTopic, TOPICS, type Topic } from "./manual.ts";
 
 export const helpCommand: Register = (program, io) => {
   const command = program
     .helpCommand(false)
-    .addHelpText("after", `\nTopics (chp help TOPIC):\n${TOPICS.map(({ name, title }) => `  ${name.padEnd(18)}  ${title}`).join("\n")}`)
+    .addHelpText(
+      "after",
+      `\nTopics (${program.name()} help TOPIC):\n${TOPICS.map(({ name, title }) => `  ${name.padEnd(16)}  ${title}`).join("\n")}`,
+    )
     .command("help")
-    .summary("explain a command or a topic")
-    .description("explain a command or a topic.")
-    .argument("[name]", "a command or a topic; nothing to list both");
+    .summary("Explain a command or a topic of the manual")
+    .description("Explain a command or a topic of the manual.")
+    .argument("[name]", "a command or a topic; without it, list both");
   addFlags(command, ["jsonTopic"]).action((name: string | undefined, options: CommonOptions) => runHelp(program, name, options, io));
 };
 
@@ -53,9 +31,25 @@ export function runHelp(program: Command, name: string | undefined, options: Com
   const [topic] = found;
   if (!command && found.length !== 1)
     throw new Failure("usage", `there is ${found.length === 0 ? "no" : "more than one"} command or topic ${printable(name, 100)}`, {
-      next: `topics are ${(found.length > 0 ? found : TOPICS).map((candidate) => candidate.name).join(", ")}; chp help lists commands`,
+      next: nextTopic(name, program, found),
     });
   if (options.json && topic) return printJson(topic, io);
   command?.outputHelp();
-  if (topic && found.length === 1) io.out(`${command ? "\n" : ""}${topic.title}\n${"-".repeat(topic.title.length)}\n\n${topic.text}\n`);
+  if (topic && found.length === 1) io.out((command ? "\n" : "") + renderTopic(topic, io.terminal.columns ?? 80));
+}
+
+function nextTopic(name: string, program: Command, found: readonly Topic[]): string {
+  const names = (found.length > 0 ? found : TOPICS).map((topic) => topic.name);
+  const meant =
+    found.length > 0
+      ? undefined
+      : nearestWord(name, [
+          ...program
+            .createHelp()
+            .visibleCommands(program)
+            .map((each) => each.name()),
+          ...names,
+        ]);
+  const topics = `topics are ${names.join(", ")}; ${program.name()} help lists commands`;
+  return meant === undefined ? topics : `did you mean ${meant}? ${topics}`;
 }

@@ -13,7 +13,13 @@ const TAKES = ["script", "missing", "offlineRegistry"] as const;
 type ImagesFlags = FlagValues<typeof TAKES>;
 
 export const imagesCommand: Register = (program, io) => {
-  defineCommand(program, "images", "list the OCI images that the held charms need, and whether the local registry has them", EXITS, TAKES)
+  defineCommand(
+    program,
+    "images",
+    "List the container images that the stored charms need, and whether the local registry has them",
+    EXITS,
+    TAKES,
+  )
     .addHelpText("after", EXAMPLES)
     .action((options: ImagesFlags) => runImages(options, io));
 };
@@ -41,14 +47,14 @@ export async function runImages(options: ImagesFlags, io: Io): Promise<void> {
   const all = needed.map((image, i) => ({ ...image, registry: answers?.images[i] ?? NOT_ASKED }));
   const wanted = all.filter((image) => !options.missing || image.registry.presence !== "present");
   if (answers?.failure)
-    note(`the registry ${registry?.domain} cannot be asked: ${printable(answers.failure.message)}; chp doctor tells more`, options, io);
+    note(`the registry ${registry?.domain} cannot be asked: ${printable(answers.failure.message)}; chp doctor shows more`, options, io);
   if (registry === undefined && needed.length > 0)
     note("no local registry is set; next: chp config proxy.oci-registry.domain=HOST:PORT", options, io);
   if (options.script) return io.out(skopeoScript(wanted, registry));
   if (options.json) return printJson(wanted.map(toJson), io);
   if (wanted.length === 0)
     return note(
-      needed.length === 0 ? "no held charm needs an image" : `the registry has all ${count(needed.length, "image")}`,
+      needed.length === 0 ? "no stored charm needs an image" : `the registry has all ${count(needed.length, "image")}`,
       options,
       io,
     );

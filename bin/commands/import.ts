@@ -55,7 +55,7 @@ export const IMPORT_EXITS =
   "0 done, 1 failed, 2 usage, 3 the content was refused and nothing published, 11 store format too new, 130 interrupted";
 
 export const importCommand: Register = (program, io) => {
-  defineCommand(program, "import", "take in what was exported on a connected machine", IMPORT_EXITS, TAKES)
+  defineCommand(program, "import", "Import archives exported on a connected machine", IMPORT_EXITS, TAKES)
     .argument(
       "<file...>",
       "exports of charms, bundles or snaps, lone .charm, .snap and .assert files, folders of these, or - for standard input",
@@ -66,13 +66,14 @@ export const importCommand: Register = (program, io) => {
 
 const EXAMPLES = `
 Examples:
-  chp import charms-export-20260426T163115.tar.gz cos-lite-20260426T143758.tar.gz
+  chp import charms-export-20260426T163115.tar.gz
   chp import --dry-run /media/usb
   chp import site-20260426T163115.tar.1of3     the other parts are found beside it
   chp import --channel 14/edge ./postgresql-k8s_r960.charm
   chp import jq-20260426T143758.tar.gz core22_1612.snap
   ssh outside cat export.tar.gz | chp import --name export.tar.gz -
-  chp import --to https://hub.lan:8443 --token-file hub.token --ca hub-ca.crt charms-export-20260426T163115.tar.gz`;
+  chp import --to https://hub.lan:8443 --token-file hub.token --ca hub-ca.crt \\
+    site-20260426T163115.tar`;
 
 export async function runImport(
   command: string,
@@ -94,7 +95,7 @@ export async function runImport(
   if (options.json) printJson({ ...report, undo }, io);
   else io.out(`${renderImport(report, channels, options)}${undo === null ? "" : `undo${where}: ${printable(undo)}\n`}`);
   if (!options.dryRun && options.to === undefined)
-    note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is held", options, io);
+    note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is stored", options, io);
 }
 
 async function importHere(
@@ -110,7 +111,7 @@ async function importHere(
   // All files are stored before anything is published.
   const needed = sources.reduce((sum, source) => sum + (source.size ?? 0), 0);
   await checkSpace("import into", storeFolder({ ...options, quiet: true }, io), needed, {
-    next: "free some space there (chp gc tells what can be had) and run the same command again; nothing was published",
+    next: "free some space there (chp gc --dry-run shows how much) and run the same command again; nothing was published",
   });
   const run = (store: Store) => importInto(store, command, files, { options, channels, given, limits }, io);
   const report = options.dryRun ? await withStoreUnchanged(options, io, run) : await run(await openOrCreateStore(options, io));

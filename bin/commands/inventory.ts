@@ -4,7 +4,7 @@ import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 
 export const inventoryCommand: Register = (program, io) => {
-  defineCommand(program, "inventory", "print what is held, by digest, so that the other side exports only what is missing here", EXITS)
+  defineCommand(program, "inventory", "Print an inventory for incremental exports (chp export --since)", EXITS)
     .addHelpText("after", EXAMPLES)
     .action((options: CommonOptions) => runInventory(options, io));
 };

@@ -13,9 +13,9 @@ type KeygenFlags = FlagValues<typeof TAKES>;
 export const keygenCommand: Register = (program, io) => {
   const command = program
     .command("keygen")
-    .summary("make a key pair that exports are signed with")
+    .summary("Make a key pair for signing exports")
     .description(
-      "make a key pair that exports are signed with, as minisign's: chp export --sign FILE signs, chp accept-key FILE.pub accepts.",
+      "Make a key pair for signing exports, in minisign's format: chp export --sign FILE signs, chp accept-key FILE.pub trusts it.",
     )
     .argument("<file>", "where the secret key is written, readable by you alone; the public key is FILE.pub");
   addFlags(command, TAKES)

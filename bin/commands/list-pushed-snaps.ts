@@ -5,7 +5,7 @@ import { NOTHING_STORED, printSummaries, summaryOfSnap } from "./list.ts";
 
 /** A command of the documented system that chp replaces. */
 export const listPushedSnapsCommand: Register = (program, io) => {
-  defineCommand(program, "list-pushed-snaps", "list the snaps that are held (chp list does the same and more)", EXITS).action(
+  defineCommand(program, "list-pushed-snaps", "List the stored snaps (chp list does the same and more)", EXITS).action(
     async (options: CommonOptions) => {
       const snapshot = await (await openStore(options, io)).snapshot();
       printSummaries((await snapshot.snaps()).map(summaryOfSnap), NOTHING_STORED, options, io);

@@ -6,7 +6,7 @@ import { openStore } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 
 export const logCommand: Register = (program, io) => {
-  defineCommand(program, "log", "show what came in, newest first", EXITS).action((options: CommonOptions) => runLog(options, io));
+  defineCommand(program, "log", "Show imports and changes, newest first", EXITS).action((options: CommonOptions) => runLog(options, io));
 };
 
 export async function runLog(options: CommonOptions, io: Io): Promise<void> {

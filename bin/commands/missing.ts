@@ -10,7 +10,7 @@ const TAKES = ["snapsYaml", "heldToo"] as const;
 type MissingFlags = FlagValues<typeof TAKES>;
 
 export const missingCommand: Register = (program, io) => {
-  defineCommand(program, "missing", "list the snaps that held charms and snaps need and the store lacks", EXITS, TAKES)
+  defineCommand(program, "missing", "List the snaps that stored charms and snaps need and that are missing", EXITS, TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: MissingFlags) => runMissing(options, io));
 };
@@ -31,7 +31,7 @@ export async function runMissing(options: MissingFlags, io: Io): Promise<void> {
   if (options.yaml) return io.out(snapsYaml(wanted));
   if (options.json) return printJson(wanted, io);
   if (wanted.length === 0)
-    return note(`nothing is missing: all ${count(needed.length, "snap")} that are known to be needed are held`, options, io);
+    return note(`nothing is missing: all ${count(needed.length, "snap")} that are known to be needed are stored`, options, io);
   const headings = ["SNAP", "REVISION", "CHANNEL", "ARCHITECTURE", "SURE", "HELD", "NEEDED BY"];
   const rows = wanted.map((snap) => [
     snap.name,

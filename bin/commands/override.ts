@@ -7,16 +7,16 @@ const TAKES = [...PLACE_FLAGS, "overrideReason", "overrideUntil"] as const;
 type OverrideFlags = FlagValues<typeof TAKES>;
 
 export const overrideCommand: Register = (program, io) => {
-  defineChange(program, "override", "hold a channel at a revision, whatever is released there, for a reason and a time", {
+  defineChange(program, "override", "Pin a channel to a revision, with a reason and an end", {
     flags: TAKES,
     examples: [
-      'override postgresql-k8s 381 14/stable --reason "987 breaks backups" --until 2026-08-31',
+      'override kafka 195 3/stable --reason "198 loses data" --until 2026-08-31',
       'override jq 6 stable --arch arm64 --reason "not tested on arm64 yet"',
       "overrides",
     ],
   })
     .argument("<name>", "charm, bundle or snap")
-    .argument("<revision>", "a revision that is held", argument("the revision", wholeNumber(0)))
+    .argument("<revision>", "a stored revision", argument("the revision", wholeNumber(0)))
     .argument("<channel>", "TRACK/RISK, TRACK/RISK/BRANCH or RISK")
     .action((name: string, revision: number, channel: string, options: OverrideFlags) => {
       const reason = readReason(options.reason);

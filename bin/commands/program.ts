@@ -1,8 +1,8 @@
 /** All commands of chp as a commander program. */
 
-import { Command } from "commander";
+import { Command, CommanderError, Help } from "commander";
+import { Failure } from "../../src/errors.ts";
 import type { ProgramName } from "../../src/settings/documented.ts";
-import { VERSION } from "../../src/version.ts";
 import type { Io } from "../machine/io.ts";
 import { acceptKeyCommand } from "./accept-key.ts";
 import { backupCommand } from "./backup.ts";
@@ -44,92 +44,127 @@ import { tokenCommand } from "./token.ts";
 import { trustCommand } from "./trust.ts";
 import { unitCommand } from "./unit.ts";
 import { verifyCommand } from "./verify.ts";
+import { versionCommand, versionText } from "./version.ts";
+import { wrongWords } from "./wrongwords.ts";
 
 interface Group {
-  readonly about: string;
+  /** its heading in help */
+  readonly heading: string;
   /** in the order of help; `name`: the name under which the program was started */
   readonly commands: (name: ProgramName) => readonly Register[];
 }
 
 /** All commands by group. command.ts explains how to add one. */
 const GROUPS: readonly Group[] = [
-  { about: "what comes in, and who answers", commands: () => [importCommand, serveCommand] },
   {
-    about: "what tells of the store and changes nothing; images, doctor and status ask the network",
-    commands: (name) => [
-      listCommand,
-      showCommand,
-      statusCommandOf(name),
-      missingCommand,
-      imagesCommand,
-      doctorCommand,
-      logCommand,
-      diffCommand,
-      searchCommand,
-      duCommand,
-      verifyCommand,
+    heading: "Export and import",
+    commands: () => [exportCommand, importCommand, inventoryCommand, keygenCommand, acceptKeyCommand, tokenCommand],
+  },
+  {
+    heading: "Serve and set up",
+    commands: () => [
+      serveCommand,
+      configCommand,
+      unitCommand,
+      importCertificateCommand,
+      trustCommand,
+      jujuConfigCommand,
+      snapdConfigCommand,
+      completionCommand,
     ],
   },
   {
-    about: "what changes packages by hand",
+    heading: "Inspect",
+    commands: (name) => [
+      statusCommandOf(name),
+      doctorCommand,
+      listCommand,
+      showCommand,
+      searchCommand,
+      missingCommand,
+      imagesCommand,
+      logCommand,
+      diffCommand,
+      overridesCommand,
+    ],
+  },
+  {
+    heading: "Change",
     commands: (name) => [
       releaseCommand,
       closeCommand,
       defaultTrackCommand,
       overrideCommandsOf(name),
       endOverrideCommand,
-      overridesCommand,
-      rollbackCommand,
       removeCommand,
+      rollbackCommand,
     ],
   },
-  { about: "what keeps the store", commands: () => [gcCommand, backupCommand, restoreCommand] },
-  {
-    about: "the other side, and what goes between both; export asks an upstream",
-    commands: () => [exportCommand, inventoryCommand, keygenCommand, acceptKeyCommand],
-  },
-  {
-    about: "settings, and what this machine and clients need",
-    commands: () => [
-      configCommand,
-      snapdConfigCommand,
-      unitCommand,
-      completionCommand,
-      helpCommand,
-      jujuConfigCommand,
-      importCertificateCommand,
-      trustCommand,
-      tokenCommand,
-    ],
-  },
-  { about: "the documented names of other programs", commands: () => [pushCommands, listPushedSnapsCommand, airgapCommands] },
+  { heading: "Maintain", commands: () => [verifyCommand, gcCommand, duCommand, backupCommand, restoreCommand] },
+  { heading: "Compatibility", commands: () => [pushCommands, listPushedSnapsCommand, airgapCommands] },
+  { heading: "Help", commands: () => [helpCommand, versionCommand, wrongWords] },
 ];
 
-const ABOUT = `An offline Charmhub and Snap Store in one executable: what was exported on a connected machine is imported
-into a folder and served to Juju and snapd as if Canonical's services were in the room.
+const ABOUT = [
+  "An offline Charmhub and Snap Store in one executable: archives exported on a connected machine are imported into a folder and served to Juju and snapd.",
+  "",
+  "  NAME import site-….tar",
+  "  NAME serve --public-url http://hub.lan:8080",
+  "  juju add-model m --config charmhub-url=http://hub.lan:8080",
+];
 
-  chp import charms-export-….tar.gz
-  chp serve --public-url http://hub.lan:8080
-  juju add-model m --config charmhub-url=http://hub.lan:8080`;
-
-/** `name`: under which the program was started. Usage errors are thrown as CommanderError; their text goes to `io`. */
+/** `name`: under which the program was started. Wrong usage is a `usage` failure; help is thrown as CommanderError with exit code 0. */
 export function createProgram(io: Io, name: ProgramName = "chp"): Command {
   const program = new Command(name)
-    .description(ABOUT)
-    .version(VERSION, "--version", "print the version")
-    .showSuggestionAfterError()
-    .showHelpAfterError("chp help COMMAND explains a command")
-    .configureOutput({
-      writeOut: (text) => io.out(text),
-      writeErr: (text) => io.err(text),
-      outputError: (text, write) => write(text.replace(/^error: /, "chp: ")),
+    .description(ABOUT.map((line) => line.replace("NAME", name)).join("\n"))
+    .option("-V, --version", "print version, commit, store format and runtime")
+    .on("option:version", () => {
+      io.out(versionText());
+      throw new CommanderError(0, "commander.version", "");
     })
+    .showSuggestionAfterError()
+    .configureOutput({
+      writeOut: (text) => io.out(finishHelp(text, name, io.terminal.columns ?? 80)),
+      writeErr: (text) => io.err(text),
+      outputError: () => {},
+    })
+    .configureHelp({ subcommandTerm: (command) => [command.name(), ...command.aliases()].join(", ") })
     .enablePositionalOptions() // options after the name of a command belong to that command
-    .exitOverride()
     .hook("preAction", (_program, command) => readFlags(command, io.environment));
-  for (const register of GROUPS.flatMap((group) => group.commands(name))) register(program, io);
+  for (const { heading, commands } of GROUPS) {
+    program.commandsGroup(`${heading}:`);
+    for (const register of commands(name)) register(program, io);
+  }
   inherit(program);
+  failAsUsage(program, name);
   return program;
+}
+
+/** The lines of a text that begins in that column, and goes on below it. */
+function wrap(text: string, columns: number, column: number): string {
+  return Object.assign(new Help(), { minWidthToWrap: 20 })
+    .boxWrap(text, columns - column)
+    .replaceAll("\n", `\n${" ".repeat(column)}`);
+}
+
+/** Help as it is shown: prose is wrapped, and command lines are in the name that the program was started by. */
+function finishHelp(text: string, name: ProgramName, columns: number): string {
+  const wrapped = text
+    .replace(/^\S.*$/gm, (line) => wrap(line, columns, 0))
+    .replace(/^( {2,}\S.*? {2,})(\S.*)$/gm, (_, left: string, right: string) => left + wrap(right, columns, left.length));
+  return name === "chp" ? wrapped : wrapped.replace(/^( {2,})chp (?=\S)/gm, `$1${name} `);
+}
+
+/** Wrong usage of a command fails with the help of that command as the next step. */
+function failAsUsage(command: Command, path: string): void {
+  command.exitOverride((error) => {
+    if (error.exitCode === 0) throw error;
+    const [message = "", ...suggestions] = error.message.replace(/^error: /, "").split("\n");
+    throw new Failure("usage", message, {
+      next: [...suggestions.map((line) => line.replace(/^\((.*)\)$/, "$1")), `${path} --help`].join(" "),
+    });
+  });
+  for (const child of command.commands) failAsUsage(child, `${path} ${child.name()}`);
 }
 
 function inherit(from: Command): void {

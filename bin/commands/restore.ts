@@ -5,7 +5,7 @@ import { defineCommand, EXITS, type Register } from "./command.ts";
 import { runCopy } from "./copying.ts";
 
 export const restoreCommand: Register = (program, io) => {
-  defineCommand(program, "restore", "make the store from a backup; the store's folder must be empty", `${EXITS}, 130 interrupted`)
+  defineCommand(program, "restore", "Restore a store from a backup, into an empty folder", `${EXITS}, 130 interrupted`)
     .argument("<dir>", "what chp backup made")
     .addHelpText("after", "\nExamples:\n  chp restore /mnt/backup/chp-20260426 --store /var/lib/chp")
     .action((dir: string, options: CommonOptions) => runCopy(new Disk(dir), new Disk(storeFolder(options, io)), "restore", options, io));

@@ -8,7 +8,7 @@ import { defineCommand, EXITS, type Register } from "./command.ts";
 import { printSummaries, summaryOfPackage, summaryOfSnap } from "./list.ts";
 
 export const searchCommand: Register = (program, io) => {
-  defineCommand(program, "search", "search the charms, bundles and snaps that are held", EXITS)
+  defineCommand(program, "search", "Search the stored charms, bundles and snaps", EXITS)
     .argument("<word...>", "every word must be found in name, title, summary, description, publisher or the like")
     .addHelpText(
       "after",
@@ -35,7 +35,7 @@ export async function runSearch(words: readonly string[], options: CommonOptions
   );
   printSummaries(
     [...packages.map(summaryOfPackage), ...[...snaps].map(summaryOfSnap)],
-    `nothing that is held has ${text} in it`,
+    `nothing in the store matches ${text} in it`,
     options,
     io,
   );

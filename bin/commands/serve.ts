@@ -22,7 +22,7 @@ export const serveCommand: Register = (program, io) => {
   defineCommand(
     program,
     "serve",
-    "answer Juju's and snapd's questions",
+    "Serve Juju and snapd clients",
     "0 ended as asked, 1 failed, 2 usage, 10 no store, 11 store format too new",
     TAKES,
   )

@@ -8,6 +8,7 @@ import { Failure, printable } from "../../src/errors.ts";
 import type { Store } from "../../store/store.ts";
 import { type Io, printJson, showSize } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
+import { unknownPackage } from "./changing.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 import { type FlagValues, PACKAGE_TYPES } from "./flags.ts";
 
@@ -15,7 +16,7 @@ const TAKES = ["type"] as const;
 type ShowFlags = FlagValues<typeof TAKES>;
 
 export const showCommand: Register = (program, io) => {
-  defineCommand(program, "show", "show one package: channels, revisions, what belongs to it, where it came from", EXITS, TAKES)
+  defineCommand(program, "show", "Show one package: channels, revisions, resources, where it came from", EXITS, TAKES)
     .argument("<name>", "a charm, bundle or snap")
     .action((name: string, options: ShowFlags) => runShow(name, options, io));
 };
@@ -29,7 +30,7 @@ export async function runShow(name: string, options: ShowFlags, io: Io): Promise
   const packages = [await snapshot.package(name), await snapshot.snap(name)].flatMap((pkg) =>
     pkg && (type === undefined || pkg.type === type) ? [pkg] : [],
   );
-  if (packages.length === 0) throw new Failure("not-found", `${printable(name, 200)} is not held`, { next: "chp list tells what is" });
+  if (packages.length === 0) throw unknownPackage(snapshot, name);
   const found = await Promise.all(packages.map(async (pkg) => ({ pkg, origins: await originsOf(store, pkg) })));
   if (options.json) {
     const all = found.map(({ pkg, origins }) => ({ ...pkg, origins }));
@@ -122,7 +123,7 @@ function renderPackage(pkg: Package, snaps: readonly Snap[]): string[] {
       (r) => `  ${r.revision}  ${showSize(r.size)}  ${r.bases.map(showBase).join(", ") || "any base"}  sha256 ${r.blob}${asideMark(r)}`,
     ),
     ...(needs.length > 0 ? ["installs snaps:"] : []),
-    ...needs.map((need) => `  ${showNeed(need)}  ${need.sure}  ${need.held ? "held" : "NOT HELD"}  ${need.by.join(", ")}`),
+    ...needs.map((need) => `  ${showNeed(need)}  ${need.sure}  ${need.held ? "held" : "MISSING"}  ${need.by.join(", ")}`),
     ...(pkg.resources.length > 0 ? ["resources:"] : []),
     ...pkg.resources.flatMap(({ name, revisions }) =>
       revisions.map(

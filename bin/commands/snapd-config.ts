@@ -9,7 +9,7 @@ const TAKES = ["publicUrlForDevices", "cloudInit", "jujuData"] as const;
 type SnapdConfigFlags = FlagValues<typeof TAKES>;
 
 export const snapdConfigCommand: Register = (program, io) => {
-  defineCommand(program, "snapd-config", "print what points a device's snapd at this store", EXITS, TAKES).action(
+  defineCommand(program, "snapd-config", "Print the commands that point a device's snapd at this store", EXITS, TAKES).action(
     (options: SnapdConfigFlags) => runSnapdConfig(options, io),
   );
 };

@@ -9,13 +9,7 @@ const TAKES = ["tokenUntil", "revoke", "list"] as const;
 type TokenFlags = FlagValues<typeof TAKES>;
 
 export const tokenCommand: Register = (program, io) => {
-  defineCommand(
-    program,
-    "token",
-    "make, list and revoke the tokens that chp import --to needs; one switches remote import on",
-    EXITS,
-    TAKES,
-  )
+  defineCommand(program, "token", "Make, list and revoke the tokens of remote import (chp import --to)", EXITS, TAKES)
     .argument("[name]", "what the token is called in lists and in the log; nothing to list all")
     .addHelpText("after", EXAMPLES)
     .action((name: string | undefined, options: TokenFlags) => runToken(name, options, io));
@@ -78,7 +72,11 @@ async function createToken(name: string, options: TokenFlags, io: Io): Promise<v
   await store.settings.write("tokens", { tokens: [...tokens, token] });
   if (options.json) printJson({ name, token: text, created: token.created, until: until ?? null, undo }, io);
   else io.out(`${text}\n`);
-  note("it is shown this once, and kept as a hash; chp import --to URL takes it from CHP_TOKEN or --token-file FILE", options, io);
+  note(
+    "this token is shown only once; only its hash is stored; chp import --to URL takes it from CHP_TOKEN or --token-file FILE",
+    options,
+    io,
+  );
   if (tokens.length === 0) note("remote import is on now, over TLS: chp serve --tls-listen HOST:PORT", options, io);
   if (!options.json) note(`undo: ${printable(undo)}`, options, io);
 }

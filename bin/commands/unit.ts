@@ -18,13 +18,13 @@ const NAME = "chp.service";
 const PATH = `/etc/systemd/system/${NAME}`;
 
 export const unitCommand: Register = (program, io) => {
-  defineCommand(program, "unit", "print a systemd unit for chp serve, and the commands that install it", "0 done, 1 failed, 2 usage", TAKES)
+  defineCommand(program, "unit", "Print a systemd unit for chp serve, and the commands that install it", "0 done, 1 failed, 2 usage", TAKES)
     .addHelpText("after", EXAMPLES)
     .action((options: UnitFlags) => runUnit(options, io));
 };
 
 const EXAMPLES = `
-The commands stand in it as comments. Settings of the store hold for the service too; those of the environment become flags.
+The commands that install it are comments at its head. Settings of the store hold for the service too; those of the environment become flags.
 
 Examples:
   chp unit --store /var/lib/chp
@@ -191,7 +191,7 @@ function commandWord(text: string): string {
 }
 
 function pathWord(text: string): string {
-  if (printable(text) !== text) throw new Failure("usage", `${printable(text)} can't stand in a unit`);
+  if (printable(text) !== text) throw new Failure("usage", `${printable(text)} cannot be in a unit`);
   const word = text.replaceAll("%", "%%");
   return /[\s"'\\]/.test(text) ? `"${word.replace(/[\\"]/g, "\\$&")}"` : word;
 }

@@ -22,8 +22,8 @@ export interface Io {
   err(text: string): void;
   /** the log of a server, to stderr; does not block */
   log(text: string): void;
-  /** whether stdout and stderr are terminals */
-  readonly terminal: { readonly out: boolean; readonly err: boolean };
+  /** whether stdout and stderr are terminals; how many columns stdout has */
+  readonly terminal: { readonly out: boolean; readonly err: boolean; readonly columns?: number };
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** standard input */
   readonly input: () => AsyncIterable<Uint8Array>;

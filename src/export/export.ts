@@ -6,9 +6,7 @@ import { needsOf } from "../archives/needs/snapfinder.ts";
 import { mayNameSnaps } from "../archives/needs/sourcefiles.ts";
 import type { SecretKey } from "../archives/signature.ts";
 import { zipFiles, zipTexts } from "../archives/zip.ts";
-import { ARCHITECTURES as BASE_ARCHITECTURES } from "../catalog/base.ts";
 import { imageBlob, MAX_IMAGE_BLOB, readImageBlob } from "../catalog/registry.ts";
-import { ARCHITECTURES } from "../catalog/snap.ts";
 import { type NeedingCharm, showNeed } from "../catalog/snapneeds.ts";
 import { sumsOf } from "../digest.ts";
 import { Failure, reason } from "../errors.ts";
@@ -24,7 +22,7 @@ import type { Inventory } from "./inventory.ts";
 import { type ExportLock, formatLock, type LockedPackage } from "./lock.ts";
 import { type CharmExtras, type PackedPackage, packPackage, packSnap } from "./pack.ts";
 import { type FailedPackage, failuresOf, type Plan, type PlannedPackage, type PlannedSnap } from "./plan.ts";
-import { type Addition, charmsOfBundle, type ExportRequest, type PackageRequest, type Selection, type SnapRequest } from "./sitefile.ts";
+import { type Addition, charmsOfBundle, type ExportRequest, type PackageRequest, type SnapRequest } from "./sitefile.ts";
 import { mergeSnapPlans, planLockedSnap, planSnap } from "./snapplan.ts";
 import { charmhubFile, type Upstream, type UpstreamResource } from "./upstream.ts";
 
@@ -83,12 +81,36 @@ export interface ExportResult {
   readonly fetched: number;
 }
 
+/** What an export would take, and why. Shape of `chp export --dry-run --json`. */
+export interface ExportPlan {
+  readonly packages: readonly PlannedContent[];
+  /** bytes that would be downloaded */
+  readonly size: number;
+  readonly failed: readonly FailedPackage[];
+  readonly notes: readonly string[];
+}
+
+export interface PlannedContent {
+  readonly type: "charm" | "bundle" | "snap";
+  readonly name: string;
+  readonly revisions: readonly number[];
+  /** bytes that would be downloaded for it */
+  readonly size: number;
+  /** why it is taken although it was not requested; empty: it was requested */
+  readonly reasons: readonly string[];
+}
+
 /** packages that are planned at once */
 const PARALLEL_PLANS = 8;
 
 /** Writes an archive of everything requested that is available. Throws if nothing is requested, or, with `failFast`, the first failure. */
 export async function exportAll(options: ExportOptions): Promise<ExportResult> {
   return new Export(options).run();
+}
+
+/** The plan of the same export. Downloads no charm or snap, so the snaps that charms install are not in it. */
+export async function planExport(options: ExportOptions): Promise<ExportPlan> {
+  return new Export(options).plan();
 }
 
 /** The bundle.yaml of the newest revision that the request selects. Throws a `usage` failure where it is of a charm. */
@@ -102,35 +124,6 @@ export async function resolveBundleYaml(upstream: Upstream, client: HttpClient, 
 
 function notABundle(name: string): Failure {
   return new Failure("usage", `${name} is a charm, not a bundle`, { next: "chp export charms takes charms, in a file that names them" });
-}
-
-/** A request of everything that a store lists. An architecture that it has nothing for costs a request per package. */
-export async function requestEverything(
-  upstream: Upstream,
-  { channels = "all", systems = "all", architectures }: Selection,
-): Promise<ExportRequest> {
-  const packages = await upstream.charmNames();
-  const snapNames = new Set<string>();
-  const snapArchitectures = architectures ?? ARCHITECTURES;
-  for (const architecture of snapArchitectures) for (const name of await upstream.snapNames(architecture)) snapNames.add(name);
-  const packageRequest = (name: string) => ({
-    name,
-    channels,
-    systems,
-    architectures: architectures ?? [...new Set([...BASE_ARCHITECTURES, ...ARCHITECTURES])],
-    resources: {},
-    allResources: true as const,
-    paths: {},
-  });
-  const requestsOf = (type: "charm" | "bundle") => packages.filter((pkg) => pkg.type === type).map(({ name }) => packageRequest(name));
-  return {
-    charms: requestsOf("charm"),
-    bundles: requestsOf("bundle"),
-    snaps: [...snapNames].toSorted().map((name) => ({ name, channels, architectures: snapArchitectures })),
-    without: [],
-    mirror: true,
-    notes: [],
-  };
 }
 
 /** The file of an archive with the assertions that belong to no snap. */
@@ -155,10 +148,37 @@ class Export {
     for (const text of options.request.notes) this.#note(text);
   }
 
+  async plan(): Promise<ExportPlan> {
+    const { lock, closure, inventory } = this.#options;
+    const { packages, requested } = await this.#requested();
+    const added = closure && !lock ? await this.#closure(packages.map(neededBases), requested) : [];
+    const contentOf = (planned: PlannedPackage | PlannedSnap, { name, type, files }: PackedPackage): PlannedContent => ({
+      type,
+      name,
+      revisions: planned.revisions.map(({ revision }) => revision),
+      size: files.reduce((sum, { content }) => sum + ("url" in content ? content.size : 0), 0),
+      reasons: planned.reasons,
+    });
+    const extras = (pkg: PlannedPackage) => ({ images: this.#imageBlobs.get(pkg.name) ?? new Map(), account: undefined, inventory });
+    const all = [
+      ...packages.map((pkg) => contentOf(pkg, packPackage(pkg, extras(pkg)))),
+      ...mergeSnapPlans([...requested, ...added]).map((snap) => contentOf(snap, packSnap(snap, inventory))),
+    ];
+    return { packages: all, size: all.reduce((sum, { size }) => sum + size, 0), failed: this.#failed, notes: this.#notes };
+  }
+
+  /** What is requested by name, and the charms of bundles. */
+  async #requested(): Promise<{ readonly packages: PlannedPackage[]; readonly requested: PlannedSnap[] }> {
+    const { lock, request } = this.#options;
+    return {
+      packages: await this.#withImages(lock ? await this.#lockedPackages(lock) : await this.#packages(), lock),
+      requested: lock ? await this.#lockedSnaps(lock) : await this.#snaps(request.snaps),
+    };
+  }
+
   async run(): Promise<ExportResult> {
     const { lock, request, form, ...options } = this.#options;
-    const packages = await this.#withImages(lock ? await this.#lockedPackages(lock) : await this.#packages(), lock);
-    const requested = lock ? await this.#lockedSnaps(lock) : await this.#snaps(request.snaps);
+    const { packages, requested } = await this.#requested();
     if (packages.length + requested.length === 0) return this.#emptyResult();
     this.#startDownloads();
     const writer = new ArchiveWriter({
@@ -174,7 +194,8 @@ class Export {
     const inOrder = [...packed.values()];
     await this.#download(writer, form === "site" ? inOrder.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inOrder);
     const isComplete = (planned: PlannedPackage | PlannedSnap) => !this.#incomplete.has(packed.get(planned) ?? NO_PACKAGE);
-    const added = options.closure && !lock ? await this.#closure(writer, packages.filter(isComplete), requested, packed) : [];
+    const added =
+      options.closure && !lock ? await this.#closure(await needsOfAll(writer, packages.filter(isComplete), packed), requested) : [];
     const snaps = mergeSnapPlans([...requested, ...added]);
     for (const snap of snaps) packed.set(snap, packSnap(snap, options.inventory));
     const packedSnaps = snaps.flatMap((snap) => packed.get(snap) ?? []);
@@ -376,15 +397,8 @@ class Export {
   }
 
   /** The further snaps that the charms and the requested snaps need. */
-  async #closure(
-    writer: ArchiveWriter,
-    packages: readonly PlannedPackage[],
-    requested: readonly PlannedSnap[],
-    packed: ReadonlyMap<PlannedPackage | PlannedSnap, PackedPackage>,
-  ): Promise<PlannedSnap[]> {
+  async #closure(charms: readonly NeedingCharm[], requested: readonly PlannedSnap[]): Promise<PlannedSnap[]> {
     const { request, without, upstream } = this.#options;
-    const charms: NeedingCharm[] = [];
-    for (const pkg of packages) charms.push(await readNeeds(writer, pkg, packed.get(pkg)));
     const requests = [...request.charms, ...request.bundles, ...request.snaps];
     const architectures = [...new Set(requests.flatMap((entry) => entry.architectures))];
     return snapClosure(
@@ -397,7 +411,7 @@ class Export {
           const isLikely = need.sure === "likely";
           const needs = `${need.by.join(", ")} ${isLikely ? "seems to install" : "needs"} the snap ${showNeed(need)}`;
           // What a charm only seems to install may be no snap at all, and a mirror may not have what its packages need.
-          if (isLikely || request.mirror) this.#note(`${needs}, which was not to be had: ${failed[0]?.failure.message}`);
+          if (isLikely || request.mirror) this.#note(`${needs}, which is not available: ${failed[0]?.failure.message}`);
           else this.#fail(failed);
         },
       },
@@ -413,6 +427,26 @@ function planEach<R extends { readonly name: string }, T>(
   const names = [...new Set(requests.map((request) => request.name))];
   const requestsOf = (name: string) => requests.filter((request) => request.name === name);
   return mapBounded(names, PARALLEL_PLANS, (name) => plan(name, requestsOf(name)));
+}
+
+async function needsOfAll(
+  writer: ArchiveWriter,
+  packages: readonly PlannedPackage[],
+  packed: ReadonlyMap<PlannedPackage | PlannedSnap, PackedPackage>,
+): Promise<NeedingCharm[]> {
+  const charms: NeedingCharm[] = [];
+  for (const pkg of packages) charms.push(await readNeeds(writer, pkg, packed.get(pkg)));
+  return charms;
+}
+
+/** A charm without the snaps that it needs: only its download shows them. */
+function neededBases({ name, type, revisions, releases }: PlannedPackage): NeedingCharm {
+  const known = type === "charm" ? revisions : [];
+  return {
+    name,
+    revisions: known.map(({ revision, bases }) => ({ revision, snaps: [], bases: bases.filter((base) => base !== null) })),
+    releases,
+  };
 }
 
 /** Which snaps the downloaded revisions of a charm need. */

@@ -6,6 +6,7 @@ import { parseAssertions } from "../assertions/text.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { checkRegistryDomain } from "../catalog/registry.ts";
 import { Failure, printable } from "../errors.ts";
+import { nearestWord } from "../text.ts";
 import { certificateFacts } from "./certificate.ts";
 import { PROXY_DOMAIN, whyUnsupported } from "./documented.ts";
 
@@ -61,7 +62,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "proxy.tls.cert",
     twin: "",
-    about: "what clients have to trust: the certificate of chp's own authority, or the one that was imported, PEM",
+    about: "the certificate that clients must trust: of the store's own authority, or the imported one, PEM",
     setBy: "chp import-certificate",
     check: checkFilled,
     show: (text) => `${certificateFacts(text).subject}, until ${certificateFacts(text).notAfter.slice(0, 10)}`,
@@ -88,7 +89,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "trusted-roots",
     twin: "CHP_TRUSTED_ROOTS",
-    about: "assertions of roots besides Canonical's that snaps may be signed below; chp import --trust FILE adds one",
+    about: "assertions of additional trusted roots for snaps; chp import --trust FILE adds one",
     check: normalizeRoots,
     show: (text) =>
       parseAssertions(Buffer.from(text), "it")
@@ -98,7 +99,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: ACCEPTED_KEYS,
     twin: "CHP_ACCEPTED_KEYS",
-    about: "public keys, one of which must have signed what is imported; chp accept-key FILE.pub adds one",
+    about: "trusted keys, one of which must have signed what is imported; chp accept-key FILE.pub adds one",
     many: true,
     check: (text) => keyLine(readKeyLine(text, "it")),
     show: (text) => showKey(readKeyLine(text, "it")),
@@ -154,11 +155,10 @@ export function findSetting(key: string): Setting {
   const found = SETTINGS.find((setting) => setting.key === key);
   if (found) return found;
   const why = whyUnsupported(key);
-  if (why !== undefined) throw new Failure("usage", `${printable(key, 100)} means nothing here: ${why}`);
-  const nearest = [...SETTINGS.map((setting) => setting.key), PROXY_DOMAIN].toSorted(
-    (a, b) => editDistance(key, a) - editDistance(key, b),
-  )[0];
-  throw new Failure("usage", `there is no setting ${printable(key, 100)}`, { next: `the nearest is ${nearest}; chp config lists all` });
+  if (why !== undefined) throw new Failure("usage", `${printable(key, 100)} has no meaning here: ${why}`);
+  const meant = nearestWord(key, [...SETTINGS.map((setting) => setting.key), PROXY_DOMAIN]);
+  const next = meant === undefined ? "chp config lists all settings" : `did you mean ${meant}? chp config lists all settings`;
+  throw new Failure("usage", `there is no setting ${printable(key, 100)}`, { next });
 }
 
 /** A value as it is stored in the file. Throws a `usage` failure. */
@@ -208,16 +208,4 @@ export function checkUrl(text: string): string {
   if (!url || !["http:", "https:"].includes(url.protocol)) throw new Error(`${text} is not a URL that begins with http:// or https://`);
   if (url.search || url.hash || url.username || url.password) throw new Error(`${url.origin}… has a query, a fragment or a user in it`);
   return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
-}
-
-/** The Levenshtein distance of two words. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1)
-      next[j] = Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1));
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

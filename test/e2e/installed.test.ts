@@ -1,9 +1,8 @@
 /** What an operator's machine gets: a systemd unit, completion, the pages inside the executable. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { TOPICS, topicsOf } from "../../bin/commands/help.ts";
 import { WORLD } from "../world.ts";
 import { COMMAND, chp, tempFolder } from "./chp.ts";
 
@@ -142,7 +141,7 @@ const OFFERED: readonly (readonly [words: readonly string[], offers: readonly st
   [["import", "--trust", "a", "--tr"], ["--trust"]],
   [["import", "--channel", ""], []],
   [["config", "proxy.d"], ["proxy.domain"]],
-  [["help", "oci"], ["oci-images"]],
+  [["help", "ima"], ["images"]],
   [
     ["completion", ""],
     ["bash", "fish", "zsh"],
@@ -178,41 +177,4 @@ test("no other shell", async () => {
   const done = await chp(["completion", "tcsh"]);
   expect([done.code, done.err]).toEqual([2, expect.stringContaining("Allowed choices are bash, zsh, fish")]);
   expect(JSON.parse((await chp(["completion", "fish", "--json"])).out).shell).toBe("fish");
-});
-
-/* ---- chp help ---- */
-
-const README = readFileSync(join(import.meta.dir, "..", "..", "README.md"), "utf8");
-
-test("help lists commands and then the topics, which are the sections of README.md", async () => {
-  const { code, out } = await chp(["help"]);
-  expect(code).toBe(0);
-  expect(out.indexOf("  import [options]")).toBeGreaterThan(0);
-  expect(out.indexOf("Topics (chp help TOPIC):")).toBeGreaterThan(out.indexOf("  import [options]"));
-  expect(TOPICS).toEqual(topicsOf(README));
-  expect(TOPICS.map((one) => one.name)).toEqual(
-    expect.arrayContaining(["imported", "snaps", "oci-images", "store", "serving", "exit-codes"]),
-  );
-  expect(new Set(TOPICS.map((one) => one.name)).size).toBe(TOPICS.length);
-});
-
-test("every topic is printed, by its name or the beginning of it", async () => {
-  for (const { name, title, text } of TOPICS) {
-    const done = await chp(["help", name, "--json"]);
-    expect(JSON.parse(done.out)).toEqual({ name, title, text });
-  }
-  expect((await chp(["help", "exit"])).out).toStartWith("Exit codes\n----------\n\n0 done");
-});
-
-test("a command is explained as before, its page after it", async () => {
-  expect((await chp(["help", "log"])).out).toBe((await chp(["log", "--help"])).out);
-  const { out } = await chp(["help", "import"]);
-  expect(out).toStartWith("Usage: chp import ");
-  expect(out).toContain("\n\nWhat can be imported\n--------------------\n");
-});
-
-test("an unknown topic names those that there are", async () => {
-  const done = await chp(["help", "nonsense"]);
-  expect([done.code, done.err]).toEqual([2, expect.stringContaining("topics are ")]);
-  expect((await chp(["help", "s"])).err).toContain("there is more than one command or topic s");
 });

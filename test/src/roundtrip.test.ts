@@ -6,7 +6,8 @@ import { files, LIMITS } from "../../src/archives/archive.ts";
 import { isResource } from "../../src/archives/names.ts";
 import type { ArchiveOutput } from "../../src/export/archivewriter.ts";
 import { HttpClient, type Transport } from "../../src/export/client.ts";
-import { type ExportOptions, type ExportResult, exportAll, requestEverything } from "../../src/export/export.ts";
+import { requestEverything } from "../../src/export/everything.ts";
+import { type ExportOptions, type ExportResult, exportAll } from "../../src/export/export.ts";
 import { formatInventory, readInventory } from "../../src/export/inventory.ts";
 import { readLock } from "../../src/export/lock.ts";
 import { Upstream } from "../../src/export/upstream.ts";
@@ -112,7 +113,7 @@ async function inventoryOf(store: Store): Promise<string> {
   return formatInventory(await snapshot.packages(), await snapshot.snaps(), async () => true);
 }
 
-/** sha256 of every charm, bundle, resource, snap and component that is held. */
+/** sha256 of every charm, bundle, resource, snap and component that is stored. */
 async function payloadsOf(store: Store): Promise<Set<string>> {
   return new Set([...(await inventoryOf(store)).matchAll(/sha-256:([0-9a-f]{64})/g)].map(([, digest]) => digest ?? ""));
 }
@@ -239,7 +240,7 @@ test("a whole store comes with what its charms need by number, with assertions o
     [],
     [
       "adding snap charmed revision 7 amd64: needed by charm tiny 5 (refresh_versions.toml)",
-      expect.stringMatching(/^charm tiny 5 \(refresh_versions.toml\) needs the snap charmed revision 8 arm64, which was not to be had: ./),
+      expect.stringMatching(/^charm tiny 5 \(refresh_versions.toml\) needs the snap charmed revision 8 arm64, which is not available: ./),
     ],
   ]);
   const b = await storeOf(made.bytes);

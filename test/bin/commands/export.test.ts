@@ -1,7 +1,7 @@
 /** What an export adds to what was named, and that nothing is missing on the other side. */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { base, bundleZip, charmZip, exportOf, type Files, imageBlob, type PackageSpec, type TestBase } from "../../build.ts";
 import { type Run, runProgram } from "../../program.ts";
@@ -153,7 +153,7 @@ async function site(manifest: string, ...flags: readonly string[]): Promise<Site
   mkdirSync(where);
   writeFileSync(join(where, "site.yaml"), manifest);
   const done = await runProgram(["export", "-f", join(where, "site.yaml"), "--store", OUTSIDE, "--export-dir", where, "--json", ...flags]);
-  const { archives } = JSON.parse(done.out || '{"archives":[]}');
+  const { archives = [] } = JSON.parse(done.out || "{}");
   const [one] = archives;
   const shown = (all: readonly { name: string; revisions: readonly number[] }[] = []) =>
     all.map(({ name, revisions }) => `${name} ${revisions.join(",")}`);
@@ -256,7 +256,7 @@ describe("the closure", () => {
     expect(done.notes).toContain("adding snap jq latest/edge: likely needed by charm db 1 (src/charm.py)");
     expect(done.notes).toContainEqual(
       expect.stringMatching(
-        /^charm db 1 \(src\/charm\.py\) seems to install the snap no-such-thing, which was not to be had: cannot export the snap no-such-thing from stable for amd64: /,
+        /^charm db 1 \(src\/charm\.py\) seems to install the snap no-such-thing, which is not available: cannot export the snap no-such-thing from stable for amd64: /,
       ),
     );
     await inside(done.path, async (store) => expect(await missing(store)).toEqual(["likely no-such-thing"]));
@@ -266,8 +266,11 @@ describe("the closure", () => {
     const done = await site("charms: [hopeless, kafka]\nbases: noble\n");
     expect([done.code, done.packages, done.snaps]).toEqual([4, ["hopeless 1", "kafka 195"], KAFKA]);
     expect(done.lost).toEqual([expect.stringMatching(/^cannot export the snap gone revision 96 for amd64: ./)]);
-    expect(done.err).toContain("chp: not exported: gone; the archive holds the rest\n");
+    expect(done.err).toContain("chp: not exported completely: gone; the archive contains the rest\n");
     expect(done.path).not.toBe("");
+    // A lock of an incomplete export would make the next one leave out the rest without a word.
+    const lock = join(done.path, "..", "site.lock");
+    expect([existsSync(lock), done.err]).toEqual([false, expect.stringContaining(`${lock} was not written: the export is incomplete`)]);
     const fast = await site("charms: [hopeless, kafka]\nbases: noble\n", "--fail-fast");
     expect([fast.code, fast.path]).toEqual([1, ""]);
   });
@@ -350,7 +353,7 @@ describe("what is not what it was named", () => {
     const done = await site("bundles: [odd, stack]\nwithout: charm-snaps\n");
     expect([done.code, done.packages]).toEqual([4, ["odd 1", "stack 3", "kafka 195", "plain 4"]]);
     expect(done.lost).toEqual(["bundle.yaml of odd: applications.a: hirsute7 is neither a base like ubuntu@24.04 nor a series like jammy"]);
-    expect(done.err).toContain("chp: not exported: the charms of odd; ");
+    expect(done.err).toContain("chp: not exported completely: the charms of odd; ");
   });
 
   test("a path for a resource that the charm does not have", async () => {
@@ -391,5 +394,46 @@ describe("pins", () => {
         .map((one: Told) => JSON.stringify([one["name"], one["channels"]]))
         .toSorted();
     await inside(paths[0], async (store) => expect(await rows(store)).toEqual(await rows(OUTSIDE)));
+  });
+});
+
+describe("export charms", () => {
+  const charms = async (given: readonly string[]) => {
+    const to = at(`charms-${given.join("-").replaceAll("/", "")}`);
+    mkdirSync(to);
+    const done = await runProgram(["export", "charms", ...given, "--store", OUTSIDE, "--export-dir", to, "--json", "--base", "noble"]);
+    const [archive] = JSON.parse(done.out || '{"archives":[]}').archives;
+    return { code: done.code, err: done.err, next: done.next, names: namesOf(archive?.packages ?? []) };
+  };
+
+  test("takes names", async () => {
+    expect(await charms(["kafka", "plain"])).toMatchObject({ code: 0, names: ["kafka", "plain"] });
+    expect(await charms(["kafka"])).toMatchObject({ code: 0, names: ["kafka"] });
+  });
+
+  test("takes one file, whatever its name looks like", async () => {
+    writeFileSync(at("list.yaml"), "charms: [plain]\n");
+    expect(await charms([at("list.yaml")])).toMatchObject({ code: 0, names: ["plain"] });
+    expect(await charms([at("list.yaml"), "kafka"])).toMatchObject({ code: 2, err: "chp: name charms, or one file of them\n" });
+  });
+});
+
+describe("--dry-run", () => {
+  test("lists what would be taken, its size and why, downloads nothing and writes nothing", async () => {
+    const [done, dry] = [await site("charms: [plain]\nsnaps: [jq]\n"), await site("charms: [plain]\nsnaps: [jq]\n", "--dry-run")];
+    const { packages, size } = JSON.parse(dry.out);
+    expect([
+      dry.code,
+      packages.map((each: { type: string; name: string; revisions: number[] }) => `${each.type} ${each.name} ${each.revisions.join()}`),
+    ]).toEqual([0, [...done.packages.map((text) => `charm ${text}`), ...done.snaps.map((text) => `snap ${text}`)]]);
+    expect(packages.filter(({ reasons }: { reasons: string[] }) => reasons.length > 0)).not.toEqual([]);
+    expect(size).toBe(JSON.parse(done.out).archives[0].fetched);
+    expect(dry.err).toContain(" to download; nothing was downloaded\nnot listed: snaps that charms install");
+    expect(readdirSync(at(`site${sites}`))).toEqual(["site.yaml"]);
+  });
+
+  test("names what is missing upstream, exit 4", async () => {
+    const dry = await site("charms: [nowhere, plain]\n", "--dry-run");
+    expect([dry.code, JSON.parse(dry.out).lost.map(({ name }: { name: string }) => name)]).toEqual([4, ["nowhere"]]);
   });
 });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { addFlags, FLAGS, type Flag, type FlagId, FlagOption, REMOTE_OPTIONS, readFlags } from "../../../bin/commands/flags.ts";
 import { createProgram } from "../../../bin/commands/program.ts";
+import { showSize } from "../../../bin/machine/io.ts";
 import { SETTINGS } from "../../../src/settings/config.ts";
 import { tempFolder } from "../../e2e/chp.ts";
 import { runProgram } from "../../program.ts";
@@ -72,7 +73,8 @@ test("help tells of each twin and each default", () => {
   const elsewhere: readonly FlagId[] = ["channelsOfBundle", "channelsOfSnaps"];
   for (const [id, { twin, help, default: value, argument }] of table) {
     if (twin !== undefined && !elsewhere.includes(id)) expect(help).toContain(`(${twin}`);
-    if (value !== undefined && argument !== "DIR") expect(help).toContain(`default: ${JSON.stringify(value)})`);
+    if (value !== undefined && argument !== "DIR")
+      expect(help).toContain(`default: ${argument === "SIZE" ? showSize(Number(value)) : JSON.stringify(value)})`);
   }
 });
 

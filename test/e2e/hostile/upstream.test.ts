@@ -245,7 +245,7 @@ describe.each(RUNTIMES)("%s", (_, command) => {
       "wrong-once": [{ path: fileOf("wrong-once"), fault: { flip: 1000 } }, "its sha-256 is "],
       longer: [
         { path: fileOf("longer"), fault: { headers: { "Content-Length": "300001" }, extra: 1 } },
-        "it has 300001 bytes, but the store told 300000, in 6 tries",
+        "it has 300001 bytes, but the store said 300000, in 6 tries",
       ],
       "too-many": [
         { path: fileOf("too-many"), fault: { status: 429, headers: { "Retry-After": "0" }, ...storeError("slow\u001bdown") } },
@@ -261,7 +261,7 @@ describe.each(RUNTIMES)("%s", (_, command) => {
       ],
       "led-away": [
         { path: fileOf("led-away"), fault: { status: 302, headers: { Location: "file:///etc/passwd" } } },
-        "that is no URL that begins with http:// or https://",
+        "not a URL that begins with http:// or https://",
       ],
       refused: [{ path: fileOf("refused"), fault: { status: 403, ...storeError("not for you") } }, "status 403 (not for you)"],
       "info-half": [
@@ -288,7 +288,7 @@ describe.each(RUNTIMES)("%s", (_, command) => {
     expect(JSON.parse(done.err.trimEnd().split("\n").at(-1) ?? "")).toMatchObject({
       kind: "partly",
       exit: 4,
-      error: expect.stringMatching(/^not exported: .*; the archive holds the rest; \d.* are kept in /),
+      error: expect.stringMatching(/^not exported completely: .*; the archive contains the rest; \d.* are kept in /),
       next: expect.stringContaining("run the same command again"),
     });
     expect(done.err + done.out).not.toContain("secret");
@@ -398,7 +398,7 @@ describe("an export that breaks off", () => {
     const [work = ""] = leftIn(to);
     expect([code, err]).toEqual([130, expect.stringContaining("chp: interrupted; ")]);
     expect(Number(/interrupted; ([\d.]+) MiB/.exec(err)?.[1])).toBeGreaterThan(29.7);
-    expect(err).toEndWith(` MiB are kept in ${join(to, work)}\n  run the same command again: it goes on from there\n`);
+    expect(err).toEndWith(` MiB are kept in ${join(to, work)}\n  run the same command again: it resumes from there\n`);
     [large.rules, large.asked.length] = [[], 0];
     expect(await exported({ names: all, from: large.url, to }, { command })).toMatchObject({ code: 0 });
     // What lies in a buffer of the system when a process ends is lost.
@@ -406,7 +406,7 @@ describe("an export that breaks off", () => {
     expect(archiveIn(to).equals(whole)).toBe(true);
   });
 
-  test("by what cannot be had is exit 4: the rest can be imported, and the next run fetches only what is lacking", async () => {
+  test("by what cannot be had is exit 4: the rest can be imported, and the next run fetches only what is missing", async () => {
     const to = freshFolder();
     const site = join(folder.path, "site.yaml");
     writeFileSync(site, JSON.stringify({ charms: all, architectures: ["amd64"] }));
@@ -417,8 +417,8 @@ describe("an export that breaks off", () => {
       expect.stringContaining(`not exported: ${BROKEN}: cannot fetch resources for ${BROKEN}: ${large.url}/`),
       4,
     ]);
-    expect(partly.err).toContain(`chp: not exported: ${BROKEN}; the archive holds the rest; 6`);
-    expect(partly.err).toEndWith("  run the same command again: it goes on with what came, and fetches only the rest\n");
+    expect(partly.err).toContain(`chp: not exported completely: ${BROKEN}; the archive contains the rest; 6`);
+    expect(partly.err).toEndWith("  run the same command again: it resumes, and fetches only the rest\n");
     expect(existsSync(`${site.slice(0, -5)}.lock`)).toBe(false);
     const [archive = ""] = readdirSync(to).filter((name) => name.endsWith(".tar"));
     expect(partly.out).toBe(`Successfully exported to: ${join(to, archive)}\n`);
@@ -494,7 +494,7 @@ describe("the way to a server", () => {
       const untrusted = await run(secure.secureUrl);
       expect([untrusted.code, untrusted.err]).toEqual([
         1,
-        `chp: cannot get what Charmhub tells of kafka: ${secure.secureUrl}/v2/charms/info/kafka: unable to verify the first certificate\n` +
+        `chp: cannot fetch metadata of kafka: ${secure.secureUrl}/v2/charms/info/kafka: unable to verify the first certificate\n` +
           "  name the authority that issued its certificate with --ca FILE\n",
       ]);
       expect(await run(secure.secureUrl, {}, "--ca", ca)).toMatchObject({ code: 0 });
@@ -593,7 +593,7 @@ describe("snaps", () => {
     const done = await run(to, "--channel", "candidate", "--quiet");
     expect([done.code, done.out]).toEqual([4, expect.stringMatching(/^Successfully exported snaps:\nall1: \S+\nhello: \S+\n$/)]);
     expect(done.err).toMatch(
-      /^not exported: classy: cannot fetch classy revision 4 \(.*\): http.*: status 403 \(not for you\)\nchp: not exported: classy; the archive holds the rest/,
+      /^not exported: classy: cannot fetch classy revision 4 \(.*\): http.*: status 403 \(not for you\)\nchp: not exported completely: classy; the archive contains the rest/,
     );
     snaps.rules = [];
     expect(await run(to, "--channel", "candidate")).toMatchObject({ code: 0 });
@@ -614,7 +614,7 @@ test("an address that is no store's is told of at once", async () => {
   const done = await exported({ names: ["all-well"], from: upstream.url });
   expect([done.code, done.err, readdirSync(done.to)]).toEqual([
     1,
-    `chp: cannot get what Charmhub tells of all-well: ${upstream.url}/v2/charms/info/all-well: the reply is not JSON\n  is that the address of a Charmhub or Snap Store?\n`,
+    `chp: cannot fetch metadata of all-well: ${upstream.url}/v2/charms/info/all-well: the reply is not JSON\n  is that the address of a Charmhub or Snap Store?\n`,
     [],
   ]);
 });

@@ -89,7 +89,7 @@ describe("keys", () => {
   test("what is no key is refused with its name, and what it says is not repeated", () => {
     for (const text of ["", "untrusted comment: x\n", "hello", SITE.texts.public.slice(0, -2), SITE.accepted.text.replace("RW", "RX")])
       expect(refusalOf(() => readPublicKey(text, "x.pub"))).toBe("x.pub is not a public key as chp keygen or minisign writes it");
-    expect(refusalOf(() => readPublicKey(SITE.texts.secret, "x"))).toBe("x is a secret key, which never leaves its machine");
+    expect(refusalOf(() => readPublicKey(SITE.texts.secret, "x"))).toBe("x is a secret key, which must never leave its machine");
     for (const text of ["", SITE.texts.public, "hello\nhello\n"])
       expect(refusalOf(() => readSecretKey(text, "x"))).toBe("x is not a secret key as chp keygen or minisign -G -W writes it");
   });
@@ -105,7 +105,7 @@ describe("keys", () => {
     const text = `untrusted comment: minisign encrypted secret key
 RWRTY0IytfhtDXDj1bIR7J9Sb7Zny6r09R1wMSGIdDyVUjWkel8AAAACAAAAAAAAAEAAAAAAN8zi+Hk90vbpu6LN6Ue2QGGMzekijp7Mb3xYGP7SWe3wtxAmBVz9gOPd+tCiYh0GyuAlUdsRU4q3g3/EAVBycnIyV72H2m64/+R5mEg3/OXhzNW5aq5fSwiEziH3jzpnxl7/kVky3ng=
 `;
-    expect(refusalOf(() => readSecretKey(text, "enc.key"))).toBe("enc.key is protected by a password, which chp can't ask for");
+    expect(refusalOf(() => readSecretKey(text, "enc.key"))).toBe("enc.key is protected by a password, which chp does not support");
   });
 });
 

@@ -12,7 +12,7 @@ LISTEN ?= 0.0.0.0:8080
 # How long each test file took: the next run begins with the longest.
 TIMINGS ?= .run/timings.json
 TEST := $(BUN) test --no-orphans --parallel --timings=$(TIMINGS) --update-timings
-SOURCES := $(shell find bin src handlers store -name '*.ts') README.md package.json tsconfig.json
+SOURCES := $(shell find bin src handlers store -name '*.ts') $(wildcard bin/manual/*.md) package.json tsconfig.json
 
 run: dist/chp ## build, import the example export if the store is empty, and serve it
 	@dist/chp list --store $(STORE) --json --quiet 2>/dev/null | grep -q '"name"' || $(MAKE) -s example

@@ -99,7 +99,7 @@ function renderEndCommands({ name, overrides }: Pick<PackageReport, "name" | "ov
 function renderSummary(report: ImportReport, policy: ChannelPolicy): string {
   const all = [...report.packages, ...report.snaps];
   const changed = all.filter((pkg) => pkg.state !== "known");
-  const amount = `${showSize(report.bytes.new)} new, ${showSize(report.bytes.known)} known`;
+  const amount = `${showSize(report.bytes.new)} new, ${showSize(report.bytes.known)} already present`;
   const kept =
     policy === "keep" && all.some((pkg) => pkg.state !== "new")
       ? "; channels of stored packages were kept (--push-channel-map or chp import releases them)"

@@ -335,7 +335,7 @@ test("what chp exports is signed, split, taken in as such, and exported no secon
       false,
     ]);
     const again = await run(["import", "--store", "inside", join("more", archive)]);
-    expect([again.code, again.out]).toEqual([0, expect.stringContaining("nothing changed: all of it was held already")]);
+    expect([again.code, again.out]).toEqual([0, expect.stringContaining("nothing changed: everything was already present")]);
     expect((await run(["inventory", "--store", "inside"])).out).toBe(have);
   } finally {
     await upstream.stop();

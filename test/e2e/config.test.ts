@@ -106,7 +106,7 @@ test("a certificate is neither exported nor imported: another command takes it i
 const BAD: readonly (readonly [yaml: string, says: string])[] = [
   [
     "public-url: http://new.lan\npublic-urls: http://x",
-    "there is no setting public-urls (the nearest is public-url; chp config lists all)",
+    "there is no setting public-urls (did you mean public-url? chp config lists all settings)",
   ],
   [
     "public-url: ftp://x\nlisten: nowhere",
@@ -163,7 +163,7 @@ test.each(DOMAINS)("after %j proxy.domain=%s makes the public URL %s", async (be
 
 const REFUSED: readonly (readonly [args: readonly string[], says: string])[] = [
   [["proxy.domain=hub.lan:8080"], "is not a host name or an address alone\n  protocol and port are said by public-url=URL"],
-  [["proxy.domian=x"], "the nearest is proxy.domain"],
+  [["proxy.domian=x"], "did you mean proxy.domain?"],
   [["proxy.domain=a", "public-url=http://b"], "give one of them"],
   [["proxy.port.https=443"], "proxy.port.https has no meaning here: tls-listen=HOST:PORT says it here"],
   [["proxy.key.private"], "chp is not registered"],

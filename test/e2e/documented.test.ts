@@ -46,7 +46,7 @@ const LINES: readonly Line[] = [
   },
   {
     line: `sudo snap-store-proxy push-charms ${COMMON}/charms-to-push/charms-export-20240501T101010.tar.gz`,
-    says: "channels of packages already held were kept (--push-channel-map or chp import releases them)",
+    says: "channels of stored packages were kept (--push-channel-map or chp import releases them)",
   },
   {
     line: `sudo snap-store-proxy push-charms ${COMMON}/charms-to-push/charms-export-20240501T101010.tar.gz --push-channel-map`,
@@ -97,7 +97,7 @@ const OTHER_LINES: readonly Line[] = [
   { line: "sudo snap-store-proxy config --export-yaml | cat > store-config.yaml" },
   { line: "cat store-config.yaml | sudo enterprise-store config --import-yaml", says: "set public-url\nset proxy.oci-registry.domain\n" },
   { line: "sudo enterprise-store config --import-yaml store-config.yaml", says: "set public-url\n" },
-  { line: 'sudo snap-store-proxy config proxy.db.connection="postgresql://x"', code: 2, says: "means nothing here: chp has no database" },
+  { line: 'sudo snap-store-proxy config proxy.db.connection="postgresql://x"', code: 2, says: "has no meaning here: chp has no database" },
 ];
 
 const folder = tempFolder();

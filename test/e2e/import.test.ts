@@ -117,11 +117,11 @@ test("what came in before is known; what changed is told, channel by channel", a
   write(folder.path, { "1.tar.gz": exportOf([demo(7)]), "2.tar.gz": exportOf([demo(8)]) });
   const run = (...args: string[]) => chp([...args, "--store", "store"], { cwd: folder.path });
   expect((await run("import", "1.tar.gz")).out).toContain("14/stable ubuntu@22.04 amd64: opened at 7");
-  expect((await run("import", "1.tar.gz")).out).toContain("nothing changed: all of it was held already");
+  expect((await run("import", "1.tar.gz")).out).toContain("nothing changed: everything was already present");
   expect((await run("import", "--dry-run", "2.tar.gz")).out).toContain("14/stable ubuntu@22.04 amd64: 7 → 8");
   const kept = await run("push-charms", "2.tar.gz");
   expect(kept.out).toContain("its channel map was kept");
-  expect(kept.out).toContain("channels of packages already held were kept");
+  expect(kept.out).toContain("channels of stored packages were kept");
   expect(await listed(join(folder.path, "store"))).toMatchObject([{ revisions: [8, 7] }]);
   expect((await run("push-charms", "2.tar.gz", "--push-channel-map")).out).toContain("7 → 8");
   const log = JSON.parse((await run("log", "--json")).out);

@@ -86,7 +86,7 @@ test("what only the environment says becomes a flag, or is told", async () => {
 
 test.each([
   [["--user", "root; rm"], "is not a user's name"],
-  [["--executable", "/a\nExecStartPre=/bin/x"], "can't stand in a unit"],
+  [["--executable", "/a\nExecStartPre=/bin/x"], "cannot be in a unit"],
 ])("unit %j is a usage error", async (args, says) => {
   const done = await unit("--store", "/var/lib/hub", ...args);
   expect([done.code, done.err]).toEqual([2, expect.stringContaining(says)]);

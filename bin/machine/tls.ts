@@ -71,7 +71,7 @@ async function privateKeyOf(store: Store, { certificate }: StoredCertificate): P
   const key = keys.find((pem) => leaf.checkPrivateKey(createPrivateKey(pem)));
   if (key !== undefined) return key;
   throw new Failure("failed", `${store.storage.place}/secrets has no private key of the certificate`, {
-    next: "chp import-certificate takes both in again",
+    next: "chp import-certificate imports both again",
   });
 }
 

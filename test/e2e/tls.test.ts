@@ -253,7 +253,7 @@ test("what is damaged in the store is told by its name, and mended by a new cert
   const serveIt = () => chp(["serve", "--store", store, "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"]);
   await make();
   writeFileSync(join(store, "secrets", "tls.json"), "{}");
-  expect(await serveIt()).toMatchObject({ code: 1, err: expect.stringContaining("secrets lacks the private key") });
+  expect(await serveIt()).toMatchObject({ code: 1, err: expect.stringContaining("secrets has no private key") });
   for (const text of ["[]", '{"certificate":"x"}', '{"certificate":"-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----"}']) {
     writeFileSync(join(store, "tls.json"), text);
     for (const done of [await serveIt(), await chp(["status", "--store", store])])

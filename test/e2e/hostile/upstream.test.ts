@@ -358,7 +358,7 @@ describe("an export that breaks off", () => {
       const run = spawn(args);
       // Some are killed while they start and plan, most after some of 69 MiB came; the last is left alone, as one that is killed may get no further.
       const [until, enough] =
-        kills === 30 ? [Infinity, 0] : Math.random() < 0.2 ? [Math.random() * 300, 0] : [Infinity, Math.random() * 40 * MIB];
+        kills === 30 ? [Infinity, 0] : Math.random() < 0.2 ? [Math.random() * 300, 0] : [Infinity, Math.random() * 60 * MIB];
       const started = performance.now();
       const look = setInterval(() => {
         if (performance.now() - started > until || (enough > 0 && sent() > enough)) run.kill("SIGKILL");

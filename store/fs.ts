@@ -6,7 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { Readable } from "node:stream";
 import type { Expected } from "../src/catalog/generation-types.ts";
 import { type Algorithm, Summer, type Sums } from "../src/digest.ts";
-import { Failure } from "../src/errors.ts";
+import { Failure, reason } from "../src/errors.ts";
 import { type Advice, errorCode, explainDiskError, isLinkUnsupported, undefinedIfMissing } from "./diskerrors.ts";
 import { isAbandoned, ownedName } from "./liveness.ts";
 import { checkExpected, type ObjectKind, type Stage, type Storage, type StoredObject } from "./storage.ts";
@@ -72,7 +72,7 @@ export class Disk implements Storage {
         await stage.end();
         return await (stage as DiskStage).link(key);
       } finally {
-        await stage.discard();
+        await stage.discard().catch(() => {}); // what is left in tmp/ changes nothing
       }
     });
   }
@@ -184,7 +184,10 @@ export class Disk implements Storage {
     await this.flush();
     const won = await this.#link(from, to);
     this.#touched.add(dirname(to));
-    await this.flush();
+    await this.flush().catch((error: unknown) => {
+      if (!won) throw error;
+      throw new Failure("published", `a power cut may take ${key} back: ${reason(error)}`, { cause: error });
+    });
     return won;
   }
 

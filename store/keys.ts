@@ -3,7 +3,7 @@ import { type Digest, isDigest } from "../src/digest.ts";
 /**
  * Converts digests, numbers and names to keys and back. No other file joins paths of the store.
  *
- *     format.json                  {"format": 1}
+ *     format.json                  {"format": 2}
  *     blobs/sha256/3f/3fa9…        immutable objects by their sha256
  *     catalog/0000000042.json      a generation
  *     config.json                  settings
@@ -15,7 +15,7 @@ import { type Digest, isDigest } from "../src/digest.ts";
  */
 
 /** The format that this chp writes, and the newest that it reads. */
-export const FORMAT = 1;
+export const FORMAT = 2;
 
 export const FORMAT_KEY = "format.json";
 export const CONFIG_KEY = "config.json";

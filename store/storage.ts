@@ -27,7 +27,8 @@ export interface Storage {
 
   /**
    * Makes every object committed so far durable, then creates `key` with `bytes` and makes it durable. False if the key
-   * exists: of concurrent calls for the same key exactly one returns true. After a crash the object is complete or absent.
+   * exists: of concurrent calls for the same key exactly one returns true. After a crash the object is complete or absent. Fails with
+   * `published` if the object is there and a later step failed.
    */
   create(key: string, bytes: Uint8Array): Promise<boolean>;
 

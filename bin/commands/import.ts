@@ -52,7 +52,7 @@ const TAKES = [
 export type ImportFlags = FlagValues<typeof TAKES>;
 
 export const IMPORT_EXITS =
-  "0 done, 1 failed, 2 usage, 3 the content was refused and nothing published, 11 store format too new, 130 interrupted";
+  "0 done, 1 failed, 2 usage, 3 the content was refused and nothing published, 11 store format too new, 14 published, but a later step failed, 130 interrupted";
 
 export const importCommand: Register = (program, io) => {
   defineCommand(program, "import", "take in what was exported on a connected machine", IMPORT_EXITS, TAKES)

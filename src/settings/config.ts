@@ -31,6 +31,7 @@ export interface Setting {
 }
 
 export const ACCEPTED_KEYS = "accepted-keys";
+export const STORE_KEY = "store-key";
 
 export const SETTINGS: readonly Setting[] = [
   {
@@ -102,6 +103,12 @@ export const SETTINGS: readonly Setting[] = [
     many: true,
     check: (text) => keyLine(readKeyLine(text, "it")),
     show: (text) => showKey(readKeyLine(text, "it")),
+  },
+  {
+    key: STORE_KEY,
+    twin: "CHP_STORE_KEY",
+    about: "file with a secret key, as chp keygen writes it, that signs each generation; it is not kept in the store",
+    check: checkFilled,
   },
 ];
 

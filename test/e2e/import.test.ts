@@ -317,11 +317,11 @@ test.each(USAGE)("$what ends with its exit code and words", async ({ args, code,
 
 test("a store of a newer format is left alone", async () => {
   using folder = tempFolder();
-  write(folder.path, { "store/format.json": '{"format": 2}\n', "e.tar.gz": exportOf([demo()]) });
+  write(folder.path, { "store/format.json": '{"format": 3}\n', "e.tar.gz": exportOf([demo()]) });
   for (const args of [["list"], ["import", "e.tar.gz"], ["serve", "--listen", "127.0.0.1:0"]])
     expect(await chp([...args, "--store", "store"], { cwd: folder.path })).toMatchObject({
       code: 11,
-      err: expect.stringContaining("format 2"),
+      err: expect.stringContaining("format 3"),
     });
   expect(readdirSync(join(folder.path, "store"))).toEqual(["format.json"]);
 });

@@ -8,7 +8,7 @@ import { findComponent, findSnapRevision, type Snap } from "../src/catalog/snap.
 import { type Digest, isDigest, Summer } from "../src/digest.ts";
 import { type Failure, isCorrupt, reason } from "../src/errors.ts";
 import { chainOf, type Link } from "./chain.ts";
-import { BLOB_FOLDERS, blobKey, CONFIG_KEY, generationKey, QUARANTINE, SECRETS } from "./keys.ts";
+import { BLOB_FOLDERS, blobKey, generationKey, QUARANTINE, SECRETS, SETTINGS } from "./keys.ts";
 import type { BlobReference, BlobRole } from "./named.ts";
 import { blobsOf } from "./reach.ts";
 import type { Store } from "./store.ts";
@@ -278,11 +278,7 @@ class Check {
 
   /** Settings and secrets. */
   async #config(): Promise<void> {
-    try {
-      await this.#store.settings.read("config");
-    } catch (error) {
-      this.#addDamage([CONFIG_KEY], reason(error), true);
-    }
+    for (const problem of await this.#store.settings.problems()) this.#addDamage([SETTINGS.slice(0, -1)], problem, true);
     for (const key of await this.#store.storage.list(SECRETS)) {
       const object = await this.#store.storage.open(key);
       if (((object?.mode ?? 0) & 0o077) !== 0) this.#addLacking(key, "others may read it", `chmod 0600 ${key}`);

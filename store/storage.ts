@@ -7,7 +7,7 @@
 
 import type { Expected } from "../src/catalog/generation-types.ts";
 import { type Algorithm, type Sums } from "../src/digest.ts";
-import { Failure } from "../src/errors.ts";
+import { Failure, reason } from "../src/errors.ts";
 
 export interface Storage {
   /** the folder, or another name for messages */
@@ -81,4 +81,14 @@ export function checkExpected(sums: Sums, { size = sums.size, digest = sums["sha
   const hint = next === undefined ? {} : { next };
   if (sums.size !== size) throw new Failure("corrupt", `${what} has ${sums.size} bytes instead of ${size}`, hint);
   if (sums["sha-256"] !== digest) throw new Failure("corrupt", `${what} has other bytes than its name says`, hint);
+}
+
+/** All bytes of an object; `what` names it. A read error of the disk (EIO) is a `corrupt` failure too. */
+export async function readObject(object: StoredObject, what: string): Promise<Uint8Array> {
+  try {
+    return await object.bytes();
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EIO")) throw error;
+    throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify tells more", cause: error });
+  }
 }

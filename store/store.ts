@@ -13,7 +13,7 @@ import type {
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import { type Algorithm, type Digest, type Sums, sumsOf } from "../src/digest.ts";
-import { Failure, isCorrupt, publishedButFailed, reason, undefinedIfCorrupt } from "../src/errors.ts";
+import { Failure, isCorrupt, publishedButFailed, undefinedIfCorrupt } from "../src/errors.ts";
 import { tryJson } from "../src/text.ts";
 import { VERSION } from "../src/version.ts";
 import { formatBytes, indexText, parseGeneration, parseIndex, raiseFormat, readFormat } from "./generation.ts";
@@ -24,7 +24,7 @@ import { blobsOfPackage, blobsOfSnap, dependencies } from "./named.ts";
 import { type StoreKey, seal } from "./sealed.ts";
 import { Settings } from "./settings.ts";
 import { type ReadEarlier, Snapshot } from "./snapshot.ts";
-import type { Stage, Storage, StoredObject } from "./storage.ts";
+import { readObject, type Stage, type Storage, type StoredObject } from "./storage.ts";
 import { openTrashed, restoreTrashed } from "./trash.ts";
 
 const LISTING_INTERVAL = 1000;
@@ -213,7 +213,7 @@ export class Store {
   async generation(number: number): Promise<Generation | undefined> {
     const object = await this.storage.open(generationKey(number));
     if (!object) return undefined;
-    return parseGeneration(number, await readBytes(object, `generation ${number} in ${this.storage.place}`), this.storage);
+    return parseGeneration(number, await readObject(object, `generation ${number} in ${this.storage.place}`), this.storage);
   }
 
   /** Which manifests a generation names. Fails with `corrupt`. */
@@ -250,7 +250,7 @@ export class Store {
   async text(digest: Digest, next = "import again what held it"): Promise<string> {
     const read = async () => {
       const object = await this.blob(digest);
-      return object && readBytes(object, `blob ${digest} in ${this.storage.place}`);
+      return object && readObject(object, `blob ${digest} in ${this.storage.place}`);
     };
     const bytes = await read().catch(read); // gc may have moved it to the trash since it was opened
     if (bytes && sumsOf(bytes)["sha-256"] === digest) return new TextDecoder().decode(bytes);
@@ -399,16 +399,6 @@ function ingested(stage: Stage, sums: Sums): StagedBlob {
     },
     discard: () => stage.discard(),
   };
-}
-
-/** A read error of the disk (EIO) is a `corrupt` failure too. */
-async function readBytes(object: StoredObject, what: string): Promise<Uint8Array> {
-  try {
-    return await object.bytes();
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EIO")) throw error;
-    throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify tells more", cause: error });
-  }
 }
 
 function isNewer(error: unknown): error is Failure {

@@ -142,7 +142,12 @@ export function readSettings({ flags = {}, environment, file }: SettingSources):
 }
 
 function checkValues(setting: Setting, value: unknown, source: SettingSource): string[] {
-  const what = { flag: `--${setting.key}`, environment: setting.twin, file: `${setting.key} in config.json`, default: setting.key }[source];
+  const what = {
+    flag: `--${setting.key}`,
+    environment: setting.twin,
+    file: `${setting.key} in the settings of the store`,
+    default: setting.key,
+  }[source];
   const list = Array.isArray(value) ? value : [value];
   const texts = list.flatMap((item) => (typeof item === "string" && setting.many && source !== "flag" ? item.split(",") : [item]));
   if (texts.length > 1 && !setting.many) throw new Failure("usage", `${what} takes one value`);

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { Disk } from "../../store/fs.ts";
 import { blobKey } from "../../store/keys.ts";
 import type { BlobReference, BlobRole } from "../../store/named.ts";
@@ -10,6 +10,7 @@ import { blobsOf } from "../../store/reach.ts";
 import { Store } from "../../store/store.ts";
 import { type Run, runProgram } from "../program.ts";
 import { HELLO, ROOT, SNAP_WORLD, SNAPD } from "../snapworld.ts";
+import { storedSettings } from "../storedsettings.ts";
 import { WORLD } from "../world.ts";
 import { chp, serve, tempFolder } from "./chp.ts";
 
@@ -216,10 +217,11 @@ test("nothing is reported, and nothing lost, while imports run", async () => {
 test("a secret that others may read, and a blob that may be written to, are told of", async () => {
   rmSync(at("modes"), { recursive: true, force: true });
   cpSync(at("clean"), at("modes"), { recursive: true });
-  chmodSync(join(at("modes"), "secrets", "session.json"), 0o644);
+  const session = storedSettings(at("modes")).secrets["session"]?.file ?? "";
+  chmodSync(session, 0o644);
   chmodSync(pathOf("modes", { what: { kind: "charm" }, name: "tiny" }).path, 0o664);
   const done = await verify("modes");
-  expect([done.code, done.out]).toEqual([0, expect.stringContaining("lacking  secrets/session.json: others may read it")]);
+  expect([done.code, done.out]).toEqual([0, expect.stringContaining(`lacking  ${relative(at("modes"), session)}: others may read it`)]);
   expect(done.out).toContain("lacking  charm tiny revision 5: may be written to");
 });
 

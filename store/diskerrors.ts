@@ -56,7 +56,7 @@ const DEVICE_ERRORS: Explanations = {
 
 const EXPLANATIONS: Explanations = {
   ENOSPC: {
-    message: "no space or no inode is left on its disk",
+    message: "no space is left on its disk, or no inode",
     next: ({ unharmed }) => `free some space there and run the same command again; ${unharmed}`,
   },
   EDQUOT: {

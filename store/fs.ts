@@ -8,7 +8,7 @@ import type { Expected } from "../src/catalog/generation-types.ts";
 import { type Algorithm, Summer, type Sums } from "../src/digest.ts";
 import { Failure, reason } from "../src/errors.ts";
 import { type Advice, errorCode, explainDiskError, explainReadError, isLinkUnsupported, undefinedIfMissing } from "./diskerrors.ts";
-import { FORMAT_KEY, TRASH } from "./keys.ts";
+import { TRASH } from "./keys.ts";
 import { isAbandoned, ownedName } from "./liveness.ts";
 import { checkExpected, type ObjectKind, type Stage, type Storage, type StoredObject } from "./storage.ts";
 
@@ -113,9 +113,9 @@ export class Disk implements Storage {
         return (await fs.stat(path)).mtimeMs;
       } catch (error) {
         if (!["ENOSPC", "EDQUOT"].includes(errorCode(error))) throw error;
-        // gc runs where no inode is free: a name more of a file needs none, and its folder gets the time too.
-        await fs.link(this.#path(FORMAT_KEY), path);
-        return (await fs.stat(dirname(path))).mtimeMs;
+        // gc runs where no inode is free: to set a mode anew needs none, and leaves the time as well.
+        await fs.chmod(dirname(path), 0o755);
+        return (await fs.stat(dirname(path))).ctimeMs;
       } finally {
         await undefinedIfMissing(fs.unlink(path));
       }

@@ -216,6 +216,17 @@ export class Store {
     return parseGeneration(number, await readObject(object, `generation ${number} in ${this.storage.place}`), this.storage);
   }
 
+  /** Every generation that can be read, oldest first. */
+  async history(): Promise<Generation[]> {
+    const read = (await this.generationNumbers()).map((number) =>
+      this.generation(number).catch((error: unknown) => {
+        if (!isCorrupt(error) && !isNewer(error)) throw error;
+        return undefined;
+      }),
+    );
+    return (await Promise.all(read)).filter((generation) => generation !== undefined);
+  }
+
   /** Which manifests a generation names. Fails with `corrupt`. */
   async index(generation: Generation): Promise<Index> {
     return parseIndex(generation, await this.#json(generation.index), this.storage);

@@ -1,7 +1,7 @@
 /**
  * Settings and secrets: JSON documents, which `DOCUMENTS` describes. A change creates `settings/N+1.json`, which must not exist, so of two at
  * once the slower reads again and changes that: none is lost. It has the public documents, and names the files of the secret ones.
- * A document that was never changed since is where format 1 has it.
+ * The first takes the files of format 1 over.
  */
 
 import { randomBytes, randomUUID } from "node:crypto";
@@ -209,7 +209,7 @@ export class Settings {
   async #recordWith(base: Stored | undefined, number: number, after: Change, made: string[]): Promise<Stored> {
     const documents: { [name: string]: unknown } = { ...base?.documents };
     const secrets: { [name: string]: Stored["secrets"][string] } = { ...base?.secrets };
-    for (const [name, value] of Object.entries(after)) {
+    for (const [name, value] of Object.entries(base ? after : { ...(await this.#legacy()), ...after })) {
       if (DOCUMENTS[name as keyof Documents].kind === "mutable") documents[name] = value;
       else {
         const file = secretKey(name, number, randomUUID());
@@ -218,6 +218,16 @@ export class Settings {
       }
     }
     return { format: FORMAT, number, tool: `chp ${VERSION}`, documents, secrets };
+  }
+
+  /** The documents of format 1, but for what is none: that stays where it is. */
+  async #legacy(): Promise<Readonly<Record<string, unknown>>> {
+    const found: Record<string, unknown> = {};
+    for (const name of Object.keys(DOCUMENTS)) {
+      const document = await this.#raw(undefined, 0, name as keyof Documents).catch(() => undefined);
+      if (isObject(document?.value)) found[name] = document.value;
+    }
+    return found;
   }
 
   /** Whether a number was taken and pruned long ago, so that what was just made of it is none. */

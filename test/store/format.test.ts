@@ -1,7 +1,7 @@
 /** Format 2 of the store: a history in which no bit changes unseen, stores of format 1, and those of formats to come. */
 
 import { describe, expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { x as extract } from "tar";
 import { createKey, readSecretKey } from "../../src/archives/signature.ts";
@@ -18,6 +18,7 @@ import { indexText, parseGeneration } from "../../store/generation.ts";
 import { jsonBytes } from "../../store/json.ts";
 import { blobKey, FORMAT_KEY, generationKey } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
+import { DOCUMENTS } from "../../store/settings.ts";
 import { Store } from "../../store/store.ts";
 import { generationFile } from "../generations.ts";
 import { runProgram } from "../program.ts";
@@ -326,6 +327,25 @@ describe("a store of format 1", () => {
     const log = await runProgram(["log", "--verify", "--store", path]);
     expect(log.out.match(/^ {2}(not )?proven/gm)).toEqual(["  proven", "  proven", "  not proven", "  not proven"]);
     expect((await runProgram(["rollback", "2", "--yes", "--store", path])).code).toBe(0);
+  });
+
+  test("keeps its settings, tokens and certificate, and has them as numbered settings after the first change of one", async () => {
+    using folder = tempFolder();
+    const path = unpacked(folder.path);
+    const { settings } = await Store.open(new Disk(path, { sync: false }));
+    const names = Object.keys(DOCUMENTS) as (keyof typeof DOCUMENTS)[];
+    const before = await settings.readTogether(names);
+    expect(before).toMatchObject({
+      config: { "public-url": "https://hub.lan", "accepted-keys": [expect.stringContaining("site.key")] },
+      ociSecret: { "proxy.oci-registry.password": "hush" },
+      tokens: { tokens: [{ name: "build-host" }] },
+    });
+    expect([before.tls === undefined, before.tlsSecret.keys.length]).toEqual([false, 1]);
+    await settings.change(["config"], ({ config }) => ({ config: { ...config, listen: ["127.0.0.1:1"] } }));
+    expect(await settings.readTogether(names)).toEqual({ ...before, config: { ...before.config, listen: ["127.0.0.1:1"] } });
+    expect(readdirSync(path).toSorted()).toEqual(["blobs", "catalog", "format.json", "secrets", "settings", "tmp", "trash"]);
+    expect(readdirSync(join(path, "secrets")).every((name) => /^(ociSecret|tlsSecret|tokens)\.1\./.test(name))).toBe(true);
+    expect((await runProgram(["verify", "--store", path])).code).toBe(0);
   });
 
   test("is raised before the new generation is there", async () => {

@@ -80,15 +80,26 @@ describe.each(NAMES)("%s", (name) => {
     });
   });
 
-  test("is taken over from format 1 by its first change, and others are not", async () => {
+  test("is taken over from format 1 by the first change, with all others", async () => {
     const storage = new Memory();
     for (const each of NAMES) await storage.create(DOCUMENTS[each].legacy, Buffer.from(JSON.stringify(VALUES[each])));
     const settings = new Settings(storage);
     expect(await settings.readTogether(NAMES)).toEqual(VALUES);
     await settings.change([name], ({ [name]: before }) => ({ [name]: before }));
     expect(await settings.readTogether(NAMES)).toEqual(VALUES);
-    for (const each of NAMES) expect([each, storage.has(DOCUMENTS[each].legacy)]).toEqual([each, each !== name]);
+    for (const each of NAMES) expect([each, storage.has(DOCUMENTS[each].legacy)]).toEqual([each, false]);
   });
+});
+
+test("what is no document in format 1 is not taken over, and not lost", async () => {
+  const storage = new Memory();
+  await storage.create(DOCUMENTS.tokens.legacy, Buffer.from("x"));
+  await storage.create(DOCUMENTS.session.legacy, Buffer.from(JSON.stringify(VALUES.session)));
+  const settings = new Settings(storage);
+  await put(settings, { config: { a: "b" } });
+  expect([storage.has(DOCUMENTS.tokens.legacy), storage.has(DOCUMENTS.session.legacy)]).toEqual([true, false]);
+  expect(await settings.read("session")).toEqual(VALUES.session);
+  expect(await failureOf(Promise.resolve(settings), "tokens")).toMatchObject({ kind: "corrupt" });
 });
 
 describe("a JSON object of another shape", () => {

@@ -369,7 +369,7 @@ describe("tokens", () => {
       expect([args, (await token(...args)).code]).toEqual([args, 2]);
     expect(await token("--revoke", "one")).toMatchObject({ code: 1, err: expect.stringContaining("there is no token named one") });
     const secrets = [made.out.trim(), two.token];
-    const kept = join(own.store, "secrets", "tokens.json");
+    const kept = storedSettings(own.store).secrets["tokens"]?.file ?? "";
     expect(statSync(kept).mode & 0o777).toBe(0o600);
     const all = readdirSync(own.store, { recursive: true, encoding: "utf8" }).map((name) => join(own.store, name));
     for (const text of [own.log(), ...all.filter((name) => statSync(name).isFile()).map((name) => readFileSync(name, "latin1"))])

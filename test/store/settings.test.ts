@@ -202,6 +202,24 @@ describe("several at once", () => {
     );
   });
 
+  test("a reader whose settings are pruned between listing and reading them reads the newest", async () => {
+    const storage = new (class extends Memory {
+      before: () => Promise<void> = async () => {};
+      override async open(key: string) {
+        const { before } = this;
+        this.before = async () => {};
+        await before();
+        return super.open(key);
+      }
+    })();
+    const value = (i: number): Change => ({ config: { a: `${i}` }, tokens: { tokens: [{ name: `${i}`, sha256: "", created: "" }] } });
+    await put(new Settings(storage), value(0));
+    storage.before = async () => {
+      for (let i = 1; i <= 6; i += 1) await put(new Settings(storage), value(i));
+    };
+    expect(await new Settings(storage).readTogether(["config", "tokens"])).toEqual(value(6) as never);
+  });
+
   test("one that was so slow that its number is taken and pruned again changes what there is now", async () => {
     const storage = new Memory();
     const settings = new Settings(storage);

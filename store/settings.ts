@@ -323,7 +323,7 @@ export class Settings {
   }
 
   #parse<N extends keyof Documents>(name: N, found: { readonly key: string; readonly value: unknown } | undefined): Documents[N] {
-    const { schema, missing, next = "mend or remove that file" }: Document<Documents[N]> = DOCUMENTS[name];
+    const { schema, missing, next = "repair or remove that file" }: Document<Documents[N]> = DOCUMENTS[name];
     if (!found) return missing;
     const object = v.safeParse(mapByName(v.unknown()), found.value);
     if (object.success && Object.keys(object.output).length === 0) return missing;

@@ -80,7 +80,7 @@ export interface Stage {
 export function checkExpected(sums: Sums, { size = sums.size, digest = sums["sha-256"], what = "what was staged", next }: Expected): void {
   const hint = next === undefined ? {} : { next };
   if (sums.size !== size) throw new Failure("corrupt", `${what} has ${sums.size} bytes instead of ${size}`, hint);
-  if (sums["sha-256"] !== digest) throw new Failure("corrupt", `${what} has other bytes than its name says`, hint);
+  if (sums["sha-256"] !== digest) throw new Failure("corrupt", `${what} content does not match its checksum`, hint);
 }
 
 /** All bytes of an object; `what` names it. A read error of the disk (EIO) is a `corrupt` failure too. */
@@ -89,6 +89,6 @@ export async function readObject(object: StoredObject, what: string): Promise<Ui
     return await object.bytes();
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EIO")) throw error;
-    throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify tells more", cause: error });
+    throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify shows more", cause: error });
   }
 }

@@ -60,9 +60,9 @@ function kept(store: string): string {
   return storedSettings(store).documents["tls"].certificate;
 }
 
-const lacking = ["curl", "openssl"].filter((name) => Bun.which(name) === null);
+const missing = ["curl", "openssl"].filter((name) => Bun.which(name) === null);
 
-test.skipIf(lacking.length > 0)(
+test.skipIf(missing.length > 0)(
   `curl and OpenSSL take the certificate by name and by address, with only its authority trusted`,
   async () => {
     using folder = tempFolder();

@@ -176,7 +176,7 @@ describe("the history is a chain", () => {
           generationKey(4),
           generationFile({ ...(made[3] as Generation), parent: 2, parentDigest: made[1]?.sha256 as Digest }),
         ),
-      "lacking generation 4 does not follow from 3, which could not be read then",
+      "missing generation 4 does not follow from 3, which could not be read then",
     ],
     [
       "the newest begins anew",
@@ -209,7 +209,7 @@ describe("the history is a chain", () => {
     expect(await publish(store, "again")).toMatchObject({ number: 4, parent: 2 });
     expect(await problemsOf(storage)).toEqual([
       "damage generation 3 cannot be read",
-      "lacking generation 4 does not follow from 3, which could not be read then",
+      "missing generation 4 does not follow from 3, which could not be read then",
     ]);
   });
 });
@@ -381,7 +381,7 @@ describe("a newer format", () => {
     await storage.create(generationKey(3), Buffer.from('{"format": 3, "of": "times to come"}'));
     expect([(await (await Store.open(storage)).snapshot()).number, await kindOf(publish(store, "x"))]).toEqual([2, "store-too-new"]);
     const { findings } = await check(await Store.open(storage), { dryRun: false });
-    expect(findings.map(({ severity, problem }) => [severity, problem])).toEqual([["lacking", "has a newer format than this chp reads"]]);
+    expect(findings.map(({ severity, problem }) => [severity, problem])).toEqual([["missing", "has a newer format than this chp reads"]]);
     expect(await kindOf(collectGarbage(store, { generations: 1, days: 0, hours: 0, dryRun: false }))).toBe("store-too-new");
     expect(await store.generationNumbers()).toEqual([1, 2, 3]);
   });
@@ -425,7 +425,7 @@ describe("sections of an index that this chp does not know", () => {
     await storage.remove(blobKey(layer));
     expect(await problemsOf(storage)).toEqual(["damage blob of section images is missing"]);
     await overwrite(storage, blobKey(manifest), "{}");
-    expect(await problemsOf(storage)).toContain("damage manifest of section images has other bytes than its name says");
+    expect(await problemsOf(storage)).toContain("damage manifest of section images content does not match its checksum");
   });
 });
 

@@ -76,7 +76,7 @@ describe.each(NAMES)("%s", (name) => {
     expect(await failureOf(withFile(name, text), name)).toMatchObject({
       kind: "corrupt",
       message: `memory/${DOCUMENTS[name].legacy} is not readable`,
-      next: DOCUMENTS[name].next ?? "mend or remove that file",
+      next: DOCUMENTS[name].next ?? "repair or remove that file",
     });
   });
 

@@ -43,6 +43,7 @@ const FORMS: Readonly<Record<FailureKind, ErrorForm>> = {
   "store-too-new": { status: 500, code: "api-error" },
   conflict: { status: 500, code: "api-error", importStatus: 409 },
   corrupt: { status: 500, code: "api-error" },
+  published: { status: 500, code: "api-error" },
   interrupted: { status: 500, code: "api-error", importStatus: 503, headers: RETRY },
 };
 

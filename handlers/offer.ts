@@ -4,6 +4,7 @@ import type { StoredPackage } from "../src/catalog/change.ts";
 import { offered, spanOf } from "../src/catalog/override.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap } from "../src/catalog/snap.ts";
+import { plausibleTime } from "../src/clock.ts";
 import type { Snapshot } from "../store/snapshot.ts";
 import type { Store } from "../store/store.ts";
 
@@ -18,9 +19,10 @@ export class Offer {
   #from = Number.NEGATIVE_INFINITY;
   #until = Number.POSITIVE_INFINITY;
 
+  /** A clock that is far off ends no override. */
   constructor(of: Snapshot, clock: Clock) {
     this.of = of;
-    this.#clock = clock;
+    this.#clock = () => plausibleTime(clock(), of.time);
   }
 
   /** Whether an override that affects something read here has begun or ended; then everything built from it is out of date. */

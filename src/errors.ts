@@ -18,6 +18,7 @@ const EXIT_CODES = {
   "store-too-new": 11,
   conflict: 12,
   corrupt: 13,
+  published: 14,
   interrupted: 130,
 } as const satisfies Record<string, number>;
 
@@ -75,6 +76,13 @@ export function joinLocation(at: readonly string[]): string {
 /** A `refused` failure: the content is wrong, exit code 3. */
 export function refused(message: string, options?: FailureOptions): Failure {
   return new Failure("refused", message, options);
+}
+
+/** The failure of a step after generation `number` was published, exit code 14: another run must not count on the store before it. */
+export function publishedButFailed(number: number, error: unknown): Failure {
+  const next =
+    error instanceof Failure && error.next !== undefined ? error.next : "chp log shows it; chp verify checks that it is intact";
+  return new Failure("published", `generation ${number} is published, but a later step failed: ${reason(error)}`, { next, cause: error });
 }
 
 /** Whether something is damaged, rather than out of reach. */

@@ -5,7 +5,7 @@ import { Failure } from "../src/errors.ts";
 import type { Disk } from "./fs.ts";
 import { blobKey, FORMAT_KEY, generationKey } from "./keys.ts";
 import { blobsOf } from "./reach.ts";
-import { DOCUMENTS } from "./settings.ts";
+import { copyObject } from "./settings.ts";
 import { Store } from "./store.ts";
 
 export interface CopyReport {
@@ -47,8 +47,7 @@ export async function copyStore(from: Disk, to: Disk, signal?: AbortSignal): Pro
   }
   for (const number of generations)
     if (!(await to.link(from, generationKey(number)))) await copyObject(from, to, generationKey(number), "immutable");
-  const secrets: string[] = [];
-  for (const { key, kind } of Object.values(DOCUMENTS)) if ((await copyObject(from, to, key, kind)) && kind === "secret") secrets.push(key);
+  const secrets = await store.settings.copyTo(to);
   await to.flush();
   await to.create(FORMAT_KEY, (await (await from.open(FORMAT_KEY))?.bytes()) ?? new Uint8Array());
   return { generations, ...sum, secrets };
@@ -68,14 +67,4 @@ async function copyBlob(from: Disk, target: Store, digest: Digest): Promise<numb
     await blob.discard();
   }
   return object.size;
-}
-
-async function copyObject(from: Disk, to: Disk, key: string, kind: "immutable" | "mutable" | "secret"): Promise<boolean> {
-  const bytes = await (await from.open(key))?.bytes();
-  if (!bytes) return false;
-  const stage = await to.stage(kind);
-  await stage.write(bytes);
-  await stage.end();
-  await stage.commit(key);
-  return true;
 }

@@ -7,7 +7,8 @@ import { findResource, findRevision, type Package } from "../src/catalog/package
 import { findComponent, findSnapRevision, type Snap } from "../src/catalog/snap.ts";
 import { type Digest, isDigest, Summer } from "../src/digest.ts";
 import { type Failure, isCorrupt, reason } from "../src/errors.ts";
-import { BLOB_FOLDERS, blobKey, CONFIG_KEY, generationKey, QUARANTINE, SECRETS } from "./keys.ts";
+import { chainOf, type Link } from "./chain.ts";
+import { BLOB_FOLDERS, blobKey, generationKey, QUARANTINE, SECRETS, SETTINGS } from "./keys.ts";
 import type { BlobReference, BlobRole } from "./named.ts";
 import { blobsOf } from "./reach.ts";
 import type { Store } from "./store.ts";
@@ -27,6 +28,8 @@ export interface CheckOptions {
   /** whether damaged files are left where they are */
   readonly dryRun: boolean;
   readonly signal?: AbortSignal;
+  /** what is wrong with the signature of each generation, if anything */
+  signatures?(links: readonly Link[]): Promise<readonly { readonly problem?: string }[] | undefined>;
   /** `bytes`: hashed so far; `what`: the key that is being read */
   onProgress?(bytes: number, what: string): void;
 }
@@ -51,6 +54,8 @@ export interface Finding {
 export interface CheckReport {
   readonly findings: readonly Finding[];
   readonly generations: number;
+  /** whether some of them have a newer format, so that they were not looked at */
+  readonly hasNewer: boolean;
   /** named by the generations */
   readonly blobs: number;
   /** read and hashed */
@@ -83,8 +88,8 @@ class Check {
   }
 
   async run(): Promise<CheckReport> {
-    const numbers = await this.#store.generationNumbers();
-    const generations = await this.#generations(numbers);
+    const links = await chainOf(this.#store);
+    const generations = await this.#generations(links);
     const seen = new Set<Digest>();
     // Oldest first: the first generation that names a blob is the one that added it.
     for (const generation of generations)
@@ -94,44 +99,50 @@ class Check {
     if (this.#bad.size > 0) await this.#reportBad(generations);
     if (newest) await this.#semantics(newest);
     await this.#config();
-    return { findings: this.#findings, generations: numbers.length, blobs: seen.size, read: this.#read };
+    const hasNewer = links.some(({ failure }) => failure?.kind === "store-too-new");
+    return { findings: this.#findings, generations: links.length, hasNewer, blobs: seen.size, read: this.#read };
   }
 
-  async #generations(numbers: readonly number[]): Promise<Generation[]> {
-    const found: Generation[] = [];
-    for (const number of numbers) {
+  /** The readable ones. */
+  async #generations(links: readonly Link[]): Promise<Generation[]> {
+    const newest = links.at(-1);
+    const signatures = await this.#options.signatures?.(links);
+    for (const [i, link] of links.entries()) {
+      const { number, generation, failure, problems, skipped } = link;
       const what = [`generation ${number}`];
-      const newest = number === numbers.at(-1);
-      try {
-        const generation = await this.#store.generation(number);
-        if (!generation) continue; // pruned meanwhile
-        if (generation.number !== number || generation.parent >= number)
-          this.#addDamage(what, `says that it is number ${generation.number} after ${generation.parent}`, newest);
-        else if (generation.parent > (numbers[0] ?? 0) && !numbers.includes(generation.parent))
-          this.#addDamage(what, `was made after generation ${generation.parent}, which is missing`, false);
-        found.push(generation);
-      } catch (error) {
-        if (!isCorrupt(error)) throw error;
-        // The newest stays: its number must not be used again while a server may have seen it.
-        const movedTo = newest || this.#options.dryRun ? undefined : `${QUARANTINE}${String(number)}.json`;
-        if (movedTo !== undefined) {
-          await this.#store.storage.move(generationKey(number), movedTo);
-          await this.#store.storage.flush();
-        }
-        const mend = newest
-          ? "import again what came last, then chp verify moves it aside"
-          : "nothing is lost but this step of the history; a copy of the store has it";
-        this.#findings.push({
-          severity: "damage",
-          what,
-          problem: "cannot be read",
-          current: newest,
-          mend,
-          ...(movedTo !== undefined && { movedTo }),
-        });
-      }
+      const unsigned = signatures?.[i]?.problem;
+      if (skipped.length > 0)
+        this.#addLacking(
+          `generation ${number}`,
+          `does not follow from ${skipped.join(" and ")}, which could not be read then`,
+          "nothing is to be done",
+        );
+      if (unsigned !== undefined) this.#addDamage(what, unsigned, link === newest);
+      if (generation) for (const problem of problems) this.#addDamage(what, problem, link === newest);
+      else if (isCorrupt(failure)) await this.#unreadable(what, number, link === newest);
+      else this.#addLacking(`generation ${number}`, "has a newer format than this chp reads", "run chp verify of the chp that wrote it");
     }
-    return found;
+    return links.flatMap(({ generation }) => generation ?? []);
+  }
+
+  async #unreadable(what: readonly string[], number: number, isNewest: boolean): Promise<void> {
+    // The newest stays: its number must not be used again while a server may have seen it.
+    const movedTo = isNewest || this.#options.dryRun ? undefined : `${QUARANTINE}${String(number)}.json`;
+    if (movedTo !== undefined) {
+      await this.#store.storage.move(generationKey(number), movedTo);
+      await this.#store.storage.flush();
+    }
+    const mend = isNewest
+      ? "import again what came last, then chp verify moves it aside"
+      : "nothing is lost but this step of the history; a copy of the store has it";
+    this.#findings.push({
+      severity: "damage",
+      what,
+      problem: "cannot be read",
+      current: isNewest,
+      mend,
+      ...(movedTo !== undefined && { movedTo }),
+    });
   }
 
   #addDamage(what: readonly string[], problem: string, current: boolean): void {
@@ -267,11 +278,7 @@ class Check {
 
   /** Settings and secrets. */
   async #config(): Promise<void> {
-    try {
-      await this.#store.settings.read("config");
-    } catch (error) {
-      this.#addDamage([CONFIG_KEY], reason(error), true);
-    }
+    for (const problem of await this.#store.settings.problems()) this.#addDamage([SETTINGS.slice(0, -1)], problem, true);
     for (const key of await this.#store.storage.list(SECRETS)) {
       const object = await this.#store.storage.open(key);
       if (((object?.mode ?? 0) & 0o077) !== 0) this.#addLacking(key, "others may read it", `chmod 0600 ${key}`);
@@ -301,6 +308,7 @@ export function showRole({ kind, package: pkg, revision, part }: BlobRole): stri
   const number = revision === undefined ? "" : ` revision ${revision}`;
   if (kind === "charm" || kind === "bundle" || kind === "snap") return `${kind} ${pkg?.name ?? ""}${number}`;
   if (kind === "resource" || kind === "component") return `${kind} ${part ?? ""}${number}${of}`;
+  if (kind === "blob" || (kind === "manifest" && part !== undefined)) return `${kind} of section ${part ?? ""}`;
   if (kind === "text" || kind === "icon") return `${part ?? "icon"}${of}${number}`;
   return `${kind}${of}`;
 }

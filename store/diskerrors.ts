@@ -28,13 +28,35 @@ export interface Advice {
   readonly unharmed: string;
   /** how to write to another place: `name another store with --store` */
   readonly elsewhere: string;
+  /** what to do where a file lies in the place of a folder, or of a file that is to be made */
+  readonly obstacle?: string;
   /** how to make smaller files: `give --chunk 4G` */
   readonly smaller?: string;
 }
 
-const EXPLANATIONS: Readonly<Record<string, { message: string; next: (advice: Advice) => string }>> = {
+type Explanations = Readonly<Record<string, { message: string; next: (advice: Advice) => string }>>;
+
+/** What the device or the system may say of any call, whether it reads or writes. */
+const DEVICE_ERRORS: Explanations = {
+  EIO: {
+    message: "the disk has an input/output error",
+    next: ({ unharmed }) => `look at the system's log (dmesg), and repair or replace the disk; ${unharmed}`,
+  },
+  EMFILE: {
+    message: "the process has too many files open",
+    next: ({ unharmed }) => `raise the limit (ulimit -n) and run the same command again; ${unharmed}`,
+  },
+  ENFILE: { message: "the system has too many files open", next: ({ unharmed }) => `run the same command again later; ${unharmed}` },
+  EINTR: { message: "the system broke the call off", next: ({ unharmed }) => `run the same command again; ${unharmed}` },
+  ESTALE: {
+    message: "its file system was taken away",
+    next: ({ unharmed }) => `mount it again and run the same command again; ${unharmed}`,
+  },
+};
+
+const EXPLANATIONS: Explanations = {
   ENOSPC: {
-    message: "no space is left on its disk",
+    message: "no space is left on its disk, or no inode",
     next: ({ unharmed }) => `free some space there and run the same command again; ${unharmed}`,
   },
   EDQUOT: {
@@ -45,8 +67,9 @@ const EXPLANATIONS: Readonly<Record<string, { message: string; next: (advice: Ad
     message: "a file is larger than its file system or the process may write",
     next: ({ unharmed, smaller }) => `${smaller ? `${smaller}, ` : ""}raise the limit (ulimit -f) or use another file system; ${unharmed}`,
   },
-  ENOTDIR: { message: "a part of its path is a file, not a folder", next: () => "name another folder" },
-  EEXIST: { message: "there is a file of that name", next: () => "name another folder" },
+  ENOTDIR: { message: "a part of its path is a file, not a folder", next: ({ obstacle = "name another folder" }) => obstacle },
+  EEXIST: { message: "there is a file of that name", next: ({ obstacle = "name another folder" }) => obstacle },
+  ...DEVICE_ERRORS,
   EROFS: { message: "its file system is read-only", next: ({ elsewhere }) => `mount it writable, or ${elsewhere}` },
   EACCES: { message: "permission is denied", next: ({ elsewhere }) => `run as the owner of that folder, or ${elsewhere}` },
   EPERM: { message: "the operation is not permitted", next: ({ elsewhere }) => `run as the owner of that folder, or ${elsewhere}` },
@@ -54,9 +77,18 @@ const EXPLANATIONS: Readonly<Record<string, { message: string; next: (advice: Ad
 
 /** A `failed` failure for an error with a known code; any other error unchanged. `place`: the folder that was written to. */
 export function explainDiskError(error: unknown, place: string, advice: Advice): unknown {
+  return explain(error, `cannot write to ${place}`, EXPLANATIONS, advice);
+}
+
+/** The same for a folder that was read, where the device or the system failed. */
+export function explainReadError(error: unknown, place: string, advice: Advice): unknown {
+  return explain(error, `cannot read ${place}`, DEVICE_ERRORS, advice);
+}
+
+function explain(error: unknown, what: string, explanations: Explanations, advice: Advice): unknown {
   if (error instanceof Failure) return error;
-  const known = EXPLANATIONS[errorCode(error)];
+  const known = explanations[errorCode(error)];
   if (!known) return error;
   const options: FailureOptions = { next: known.next(advice), cause: error };
-  return new Failure("failed", `cannot write to ${place}: ${known.message} (${reason(error).split(",")[0]})`, options);
+  return new Failure("failed", `${what}: ${known.message} (${reason(error).split(",")[0]})`, options);
 }

@@ -6,15 +6,20 @@ import { dirname, join, resolve } from "node:path";
 import { Readable } from "node:stream";
 import type { Expected } from "../src/catalog/generation-types.ts";
 import { type Algorithm, Summer, type Sums } from "../src/digest.ts";
-import { Failure } from "../src/errors.ts";
-import { type Advice, errorCode, explainDiskError, isLinkUnsupported, undefinedIfMissing } from "./diskerrors.ts";
+import { Failure, reason } from "../src/errors.ts";
+import { type Advice, errorCode, explainDiskError, explainReadError, isLinkUnsupported, undefinedIfMissing } from "./diskerrors.ts";
+import { TRASH } from "./keys.ts";
 import { isAbandoned, ownedName } from "./liveness.ts";
 import { checkExpected, type ObjectKind, type Stage, type Storage, type StoredObject } from "./storage.ts";
 
 const TMP = "tmp";
 
 const MAX_UNSYNCED = 16;
-const ADVICE: Advice = { unharmed: "nothing was published", elsewhere: "name another store with --store" };
+const ADVICE: Advice = {
+  unharmed: "nothing was published",
+  elsewhere: "name another store with --store",
+  obstacle: "move that file away: chp put none there; then chp verify",
+};
 
 const MODES: Readonly<Record<ObjectKind, { readonly file: number; readonly folder: number }>> = {
   immutable: { file: 0o444, folder: 0o755 },
@@ -43,7 +48,7 @@ export class Disk implements Storage {
 
   async open(key: string): Promise<StoredObject | undefined> {
     const path = this.#path(key);
-    const stat = await undefinedIfMissing(fs.stat(path));
+    const stat = await this.#reading(() => undefinedIfMissing(fs.stat(path)));
     return stat?.isFile() ? new DiskObject(path, stat) : undefined;
   }
 
@@ -52,7 +57,7 @@ export class Disk implements Storage {
   }
 
   async list(prefix: string): Promise<string[]> {
-    const names = (await undefinedIfMissing(fs.readdir(this.#path(prefix)))) ?? [];
+    const names = (await this.#reading(() => undefinedIfMissing(fs.readdir(this.#path(prefix))))) ?? [];
     return names.toSorted().map((name) => prefix + name);
   }
 
@@ -72,7 +77,7 @@ export class Disk implements Storage {
         await stage.end();
         return await (stage as DiskStage).link(key);
       } finally {
-        await stage.discard();
+        await stage.discard().catch(() => {}); // what is left in tmp/ changes nothing
       }
     });
   }
@@ -106,6 +111,11 @@ export class Disk implements Storage {
       try {
         await fs.writeFile(path, "");
         return (await fs.stat(path)).mtimeMs;
+      } catch (error) {
+        if (!["ENOSPC", "EDQUOT"].includes(errorCode(error))) throw error;
+        // gc runs where no inode is free: to set a mode anew needs none, and leaves the time as well.
+        await fs.chmod(dirname(path), 0o755);
+        return (await fs.stat(dirname(path))).ctimeMs;
       } finally {
         await undefinedIfMissing(fs.unlink(path));
       }
@@ -184,7 +194,10 @@ export class Disk implements Storage {
     await this.flush();
     const won = await this.#link(from, to);
     this.#touched.add(dirname(to));
-    await this.flush();
+    await this.flush().catch((error: unknown) => {
+      if (!won) throw error;
+      throw new Failure("published", `a power cut may take ${key} back: ${reason(error)}`, { cause: error });
+    });
     return won;
   }
 
@@ -251,6 +264,14 @@ export class Disk implements Storage {
     }
   }
 
+  async #reading<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw explainReadError(error, this.place, ADVICE);
+    }
+  }
+
   #path(key: string): string {
     return join(this.place, key);
   }
@@ -260,9 +281,12 @@ export class Disk implements Storage {
     return join(this.#path(TMP), ownedName());
   }
 
-  /** Runs once before the first change: finds the owner of new files, and creates tmp/. */
+  /** Runs once before the first change: finds the owner of new files, and creates tmp/ and trash/. */
   #prepared(): Promise<void> {
-    this.#preparing ??= this.#adopt().then(() => this.#mkdir(this.#path(TMP)));
+    this.#preparing ??= this.#adopt()
+      .then(() => this.#mkdir(this.#path(TMP)))
+      // Where no inode is free, gc needs it and cannot make it.
+      .then(() => this.#mkdir(this.#path(TRASH.slice(0, -1))).catch(() => {}));
     return this.#preparing;
   }
 
@@ -394,7 +418,16 @@ class DiskObject implements StoredObject {
 
   bytes(start?: number, end?: number): Promise<Uint8Array> {
     // Without a range, one open file is read to its end: settings may be replaced meanwhile.
-    return start === undefined && end === undefined ? fs.readFile(this.#path) : readRange(this.#path, start ?? 0, end ?? this.size);
+    return start === undefined && end === undefined ? readWhole(this.#path) : readRange(this.#path, start ?? 0, end ?? this.size);
+  }
+}
+
+/** EIO stays as it is: it is damage of this file. */
+async function readWhole(path: string): Promise<Uint8Array> {
+  try {
+    return await fs.readFile(path);
+  } catch (error) {
+    throw errorCode(error) === "EIO" ? error : explainReadError(error, path, ADVICE);
   }
 }
 

@@ -4,7 +4,9 @@
  */
 
 import type { Generation } from "../src/catalog/generation-types.ts";
+import { clockProblem } from "../src/clock.ts";
 import type { Digest } from "../src/digest.ts";
+import { Failure } from "../src/errors.ts";
 import { mapBounded } from "../src/parallel.ts";
 import { BLOB_FOLDERS, blobDigest, blobKey, generationKey, parseTrashKey, TRASH, trashKey } from "./keys.ts";
 import { blobsOf } from "./reach.ts";
@@ -50,12 +52,21 @@ export async function collectGarbage(store: Store, options: GcOptions): Promise<
   const now = await storage.clock();
   const trashKeys = await storage.list(TRASH); // listed before this gc adds to it
   const { pruned, kept: retained } = await selectGenerations(store, options, now);
+  const newest = retained.at(-1);
+  const odd = clockProblem(now, newest && Date.parse(newest.time));
+  if (odd !== undefined)
+    throw new Failure("failed", `${odd}: by that clock nothing is too old, so nothing was collected`, {
+      next: "set the clock; where it is right, publish something first (chp import), and run chp gc again",
+    });
   const seen = new Set<Digest>();
   for (const generation of retained) await markReachable(store, generation, seen);
   // Generations are pruned before blobs are moved, so a listed generation is complete.
   if (!options.dryRun) {
-    for (const number of pruned) await storage.remove(generationKey(number));
-    await storage.flush();
+    // Each durable before the next: whatever a power cut leaves is a history without a gap.
+    for (const number of pruned) {
+      await storage.remove(generationKey(number));
+      await storage.flush();
+    }
   }
   const aside = { blobs: 0, bytes: 0 };
   const young = { blobs: 0, bytes: 0 };
@@ -101,7 +112,7 @@ async function selectGenerations(
   for (const [i, number] of numbers.entries()) {
     const generation = await store.generation(number);
     if (!generation) continue; // another gc pruned it
-    const last = i >= numbers.length - Math.max(1, generations);
+    const last = retained.length > 0 || i >= numbers.length - Math.max(1, generations); // the history stays without a gap
     if (last || now - Date.parse(generation.time) <= days * DAY) retained.push(generation);
     else pruned.push(number);
   }

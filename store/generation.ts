@@ -2,14 +2,15 @@
 
 import * as v from "valibot";
 import type { Generation, Index } from "../src/catalog/generation-types.ts";
-import { type Digest, isDigest } from "../src/digest.ts";
+import { type Digest, isDigest, sumsOf } from "../src/digest.ts";
 import { Failure } from "../src/errors.ts";
 import { mapByName } from "../src/schema.ts";
 import { tryJson } from "../src/text.ts";
 import { FORMAT, FORMAT_KEY } from "./keys.ts";
+import { unseal } from "./sealed.ts";
 import type { Storage } from "./storage.ts";
 
-const DigestText = v.pipe(
+export const DigestText = v.pipe(
   v.string(),
   v.check(isDigest),
   v.transform((text) => text as Digest),
@@ -23,9 +24,10 @@ const SourceText = v.object({
   unsigned: v.exactOptional(v.literal(true)),
 });
 const GenerationText = v.looseObject({
-  format: v.number(),
+  format: v.picklist([1, FORMAT]),
   number: v.number(),
   parent: v.number(),
+  parentDigest: v.exactOptional(DigestText),
   time: v.string(),
   tool: v.string(),
   command: v.string(),
@@ -34,42 +36,86 @@ const GenerationText = v.looseObject({
   snaps: v.optional(Tallies, {}),
   assertions: v.optional(v.number(), 0),
   index: DigestText,
+  signature: v.exactOptional(v.string()),
 });
 
 const Rows = mapByName(v.tupleWithRest([DigestText, v.string()], v.string()));
-const IndexText = v.object({ packages: Rows, snaps: v.optional(Rows, {}), assertions: v.optional(DigestText) });
+const IndexText = v.looseObject({ packages: Rows, snaps: v.optional(Rows, {}), assertions: v.optional(DigestText) });
 
-/** Fails with `corrupt`, or with `store-too-new` if the generation has a newer format. */
+/**
+ * Fails with `corrupt`, or with `store-too-new` if the generation has a newer format. Of format 1 no digest says that it is whole:
+ * that of the next generation does.
+ */
 export function parseGeneration(number: number, bytes: Uint8Array, storage: Storage): Generation {
   const value = tryJson(new TextDecoder().decode(bytes));
-  checkFormat(value, storage);
+  checkFormat(value, `generation ${number} in ${storage.place}`);
   const parsed = v.safeParse(GenerationText, value);
-  if (!parsed.success) throw new Failure("corrupt", `generation ${number} in ${storage.place} is not readable`);
-  return parsed.output;
+  const { digest: _own, ...generation } = parsed.success ? parsed.output : { digest: undefined };
+  const isWhole = "format" in generation && (generation.format === 1 || (unseal(bytes) !== undefined && isLinked(generation)));
+  if (!isWhole) throw new Failure("corrupt", `generation ${number} in ${storage.place} is not readable`);
+  if (generation.number !== number)
+    throw new Failure("corrupt", `generation ${number} in ${storage.place} says that it is number ${generation.number}`);
+  return { ...generation, sha256: sumsOf(bytes)["sha-256"] };
+}
+
+function isLinked({ parent, parentDigest }: Pick<Generation, "parent" | "parentDigest">): boolean {
+  return (parent === 0) === (parentDigest === undefined);
 }
 
 /** Fails with `corrupt`. */
 export function parseIndex({ number }: Generation, value: unknown, { place }: Storage): Index {
   const parsed = v.safeParse(IndexText, value);
-  if (parsed.success) return parsed.output;
-  throw new Failure("corrupt", `the index of generation ${number} in ${place} is not readable`, { cause: new Error("is not an index") });
+  if (!parsed.success)
+    throw new Failure("corrupt", `the index of generation ${number} in ${place} is not readable`, { cause: new Error("is not an index") });
+  const { packages, snaps, assertions, ...others } = parsed.output;
+  return { packages, snaps, ...(assertions !== undefined && { assertions }), ...(Object.keys(others).length > 0 && { others }) };
 }
 
-/** Whether there is a store. Fails with `store-too-new` if this chp cannot read its format, `corrupt` if the format file is unreadable. */
-export async function readsFormat(storage: Storage): Promise<boolean> {
-  const format = await storage.open(FORMAT_KEY);
-  if (!format) return false;
-  if (!checkFormat(tryJson(new TextDecoder().decode(await format.bytes())), storage))
-    throw new Failure("corrupt", `${storage.place}/${FORMAT_KEY} is not readable`);
-  return true;
+/** The index as it is stored. */
+export function indexText({ packages, snaps, assertions, others }: Index): object {
+  return { packages, snaps, ...(assertions !== undefined && { assertions }), ...others };
 }
 
-/** Whether a value has a format. Fails with `store-too-new` if it is newer than this chp reads. */
-function checkFormat(value: unknown, { place }: Storage): boolean {
+/** The digests at the top of a section that this chp does not know: rows and digests as in the sections that it knows. */
+export function digestsOfSection(section: unknown): Digest[] {
+  if (v.is(DigestText, section)) return [section as Digest];
+  const rows = v.safeParse(Rows, section);
+  return rows.success ? Object.values(rows.output).map(([digest]) => digest) : [];
+}
+
+/** The format of the store; undefined: there is no store. Fails with `corrupt` if the file is unreadable, `store-too-new` if this chp can't read it. */
+export async function readFormat(storage: Storage): Promise<number | undefined> {
+  const file = await storage.open(FORMAT_KEY);
+  if (!file) return undefined;
+  const format = checkFormat(tryJson(new TextDecoder().decode(await file.bytes())), `the store in ${storage.place}`);
+  if (format === undefined) throw new Failure("corrupt", `${storage.place}/${FORMAT_KEY} is not readable`);
+  return format;
+}
+
+/** Raises a store of an older format to this one, which an older chp refuses then. What is there stays as it is. */
+export async function raiseFormat(storage: Storage): Promise<void> {
+  const format = await readFormat(storage);
+  if (format === undefined || format === FORMAT) return;
+  const stage = await storage.stage("immutable");
+  try {
+    await stage.write(formatBytes());
+    await stage.end();
+    await stage.commit(FORMAT_KEY);
+  } finally {
+    await stage.discard();
+  }
+}
+
+export function formatBytes(): Uint8Array {
+  return Buffer.from(`${JSON.stringify({ format: FORMAT })}\n`);
+}
+
+/** Undefined: the value has no format. Fails with `store-too-new` if it is newer than this chp reads. */
+export function checkFormat(value: unknown, what: string): number | undefined {
   const parsed = v.safeParse(v.looseObject({ format: v.number() }), value);
   if (parsed.success && parsed.output.format > FORMAT)
-    throw new Failure("store-too-new", `the store in ${place} has format ${parsed.output.format}; this chp reads up to ${FORMAT}`, {
+    throw new Failure("store-too-new", `${what} has format ${parsed.output.format}; this chp reads up to ${FORMAT}`, {
       next: "use a newer chp",
     });
-  return parsed.success;
+  return parsed.success ? parsed.output.format : undefined;
 }

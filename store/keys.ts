@@ -3,29 +3,22 @@ import { type Digest, isDigest } from "../src/digest.ts";
 /**
  * Converts digests, numbers and names to keys and back. No other file joins paths of the store.
  *
- *     format.json                  {"format": 1}
+ *     format.json                  {"format": 2}
  *     blobs/sha256/3f/3fa9…        immutable objects by their sha256
  *     catalog/0000000042.json      a generation
- *     config.json                  settings
- *     tls.json                     the certificate that is served
+ *     settings/0000000012.json     settings; the highest number is in force
  *     trash/                       unreferenced blobs that gc moved there: TIME.SHA256
- *     secrets/                     passwords, keys, hashes of tokens; folder 0700, files 0600
+ *     secrets/                     passwords, keys, hashes of tokens, each named by settings; folder 0700, files 0600: NAME.NUMBER.UUID.json
  *     quarantine/                  damaged files that chp verify moved there
  *     tmp/                         files that are being written; managed by the storage
  */
 
 /** The format that this chp writes, and the newest that it reads. */
-export const FORMAT = 1;
+export const FORMAT = 2;
 
 export const FORMAT_KEY = "format.json";
-export const CONFIG_KEY = "config.json";
-export const OCI_SECRET_KEY = "secrets/oci-registry.json";
-export const SESSION_SECRET_KEY = "secrets/session.json";
-export const TOKENS_SECRET_KEY = "secrets/tokens.json";
-export const TLS_KEY = "tls.json";
-export const TLS_SECRET_KEY = "secrets/tls.json";
-export const AUTHORITY_SECRET_KEY = "secrets/tls-ca.json";
 export const CATALOG = "catalog/";
+export const SETTINGS = "settings/";
 export const SECRETS = "secrets/";
 export const QUARANTINE = "quarantine/";
 export const TRASH = "trash/";
@@ -54,11 +47,39 @@ export function parseTrashKey(key: string): { readonly digest: Digest; readonly 
 }
 
 export function generationKey(number: number): string {
-  return `${CATALOG}${String(number).padStart(10, "0")}.json`;
+  return numberedKey(CATALOG, number);
 }
 
 /** The number of a generation's key; undefined for other keys. */
 export function generationNumber(key: string): number | undefined {
-  const match = /^catalog\/(\d{10})\.json$/.exec(key);
+  return numberIn(CATALOG, key);
+}
+
+export function settingsKey(number: number): string {
+  return numberedKey(SETTINGS, number);
+}
+
+/** The number of a key of settings; undefined for other keys. */
+export function settingsNumber(key: string): number | undefined {
+  return numberIn(SETTINGS, key);
+}
+
+function numberedKey(folder: string, number: number): string {
+  return `${folder}${String(number).padStart(10, "0")}.json`;
+}
+
+function numberIn(folder: string, key: string): number | undefined {
+  const match = /^([a-z]+\/)(\d{10})\.json$/.exec(key);
+  return match?.[1] === folder ? Number(match[2]) : undefined;
+}
+
+/** A new name for a secret that settings `number` will name. `name`: of the document. */
+export function secretKey(name: string, number: number, unique: string): string {
+  return `${SECRETS}${name}.${number}.${unique}.json`;
+}
+
+/** The number of the settings that a secret was written for; undefined for other keys. */
+export function secretNumber(key: string): number | undefined {
+  const match = /^secrets\/[A-Za-z]+\.(\d+)\.[0-9a-f-]{36}\.json$/.exec(key);
   return match ? Number(match[1]) : undefined;
 }

@@ -211,3 +211,18 @@ export function manifestProblem(section: keyof Manifests, value: unknown): strin
   const problem = GUARDS[section](value);
   return problem && `is not ${WHAT[section]}: ${printable(showProblem(problem), 300)}`;
 }
+
+/** A blob that a manifest of a section that this chp does not know names. */
+export interface Listed {
+  readonly digest: Digest;
+  /** bytes */
+  readonly size: number;
+}
+
+const listing = object<{ readonly blobs: readonly Listed[] }>({ blobs: list(object<Listed>({ digest, size: number })) });
+
+/** What is wrong with such a manifest; undefined: it is valid. */
+export function listingProblem(value: unknown): string | undefined {
+  const problem = listing(value);
+  return problem && `is not a manifest with its blobs: ${printable(showProblem(problem), 300)}`;
+}

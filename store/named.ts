@@ -4,6 +4,7 @@ import type { Index } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap } from "../src/catalog/snap.ts";
 import type { Digest } from "../src/digest.ts";
+import { digestsOfSection } from "./generation.ts";
 
 /** A digest that a generation names, with what the blob is for. */
 export interface BlobReference {
@@ -14,12 +15,12 @@ export interface BlobReference {
 }
 
 export interface BlobRole {
-  readonly kind: "index" | "manifest" | "assertions" | "charm" | "bundle" | "snap" | "resource" | "component" | "icon" | "text";
+  readonly kind: "index" | "manifest" | "assertions" | "blob" | "charm" | "bundle" | "snap" | "resource" | "component" | "icon" | "text";
   /** the package that it belongs to; undefined: it belongs to the whole store */
   readonly package?: PackageName;
   /** of the package, the resource or the component */
   readonly revision?: number;
-  /** name of the resource, component or text */
+  /** name of the resource, component or text; of what a section that this chp does not know names, the section */
   readonly part?: string;
 }
 
@@ -59,5 +60,6 @@ export function* blobsOfSnap(manifest: Snap): Generator<BlobReference> {
 export function dependencies(digest: Digest, index: Index, packages: readonly Package[], snaps: readonly Snap[]): Digest[] {
   const manifests = [...Object.values(index.packages), ...Object.values(index.snaps)].map(([manifest]) => manifest);
   const blobs = [...packages.map(blobsOfPackage), ...snaps.map(blobsOfSnap)].flatMap((all) => [...all].map((named) => named.digest));
-  return [...new Set([digest, ...(index.assertions ? [index.assertions] : []), ...manifests, ...blobs])];
+  const others = Object.values(index.others ?? {}).flatMap(digestsOfSection);
+  return [...new Set([digest, ...(index.assertions ? [index.assertions] : []), ...manifests, ...others, ...blobs])];
 }

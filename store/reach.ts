@@ -3,6 +3,7 @@
 import type { Generation } from "../src/catalog/generation-types.ts";
 import type { Digest } from "../src/digest.ts";
 import { type Failure, isCorrupt } from "../src/errors.ts";
+import { digestsOfSection } from "./generation.ts";
 import { type BlobReference, blobsOfPackage, blobsOfSnap } from "./named.ts";
 import type { Store } from "./store.ts";
 
@@ -39,6 +40,16 @@ export async function* blobsOf(store: Store, generation: Generation, walk: Walk 
     const others: BlobReference = { digest: index.assertions, what: { kind: "assertions" } };
     if (isNew(others)) yield others;
   }
+  for (const [part, section] of Object.entries(index.others ?? {}))
+    for (const digest of digestsOfSection(section)) {
+      const named: BlobReference = { digest, what: { kind: "manifest", part } };
+      if (!isNew(named)) continue;
+      yield named;
+      for (const blob of (await read(named, () => store.listed(digest))) ?? []) {
+        const listed: BlobReference = { ...blob, what: { kind: "blob", part } };
+        if (isNew(listed)) yield listed;
+      }
+    }
   for (const section of ["packages", "snaps"] as const)
     for (const [name, [digest]] of Object.entries(index[section])) {
       const named: BlobReference = { digest, what: { kind: "manifest", package: { section, name } } };

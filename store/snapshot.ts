@@ -125,6 +125,11 @@ export class Snapshot {
     return this.generation?.number ?? 0;
   }
 
+  /** When it was published, in milliseconds since 1970; undefined: nothing ever was. */
+  get time(): number | undefined {
+    return this.generation && Date.parse(this.generation.time);
+  }
+
   /** Names of all charms and bundles, sorted. */
   get names(): string[] {
     return this.#packages.names;

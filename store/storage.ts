@@ -7,7 +7,7 @@
 
 import type { Expected } from "../src/catalog/generation-types.ts";
 import { type Algorithm, type Sums } from "../src/digest.ts";
-import { Failure } from "../src/errors.ts";
+import { Failure, reason } from "../src/errors.ts";
 
 export interface Storage {
   /** the folder, or another name for messages */
@@ -27,7 +27,8 @@ export interface Storage {
 
   /**
    * Makes every object committed so far durable, then creates `key` with `bytes` and makes it durable. False if the key
-   * exists: of concurrent calls for the same key exactly one returns true. After a crash the object is complete or absent.
+   * exists: of concurrent calls for the same key exactly one returns true. After a crash the object is complete or absent. Fails with
+   * `published` if the object is there and a later step failed.
    */
   create(key: string, bytes: Uint8Array): Promise<boolean>;
 
@@ -80,4 +81,14 @@ export function checkExpected(sums: Sums, { size = sums.size, digest = sums["sha
   const hint = next === undefined ? {} : { next };
   if (sums.size !== size) throw new Failure("corrupt", `${what} has ${sums.size} bytes instead of ${size}`, hint);
   if (sums["sha-256"] !== digest) throw new Failure("corrupt", `${what} content does not match its checksum`, hint);
+}
+
+/** All bytes of an object; `what` names it. A read error of the disk (EIO) is a `corrupt` failure too. */
+export async function readObject(object: StoredObject, what: string): Promise<Uint8Array> {
+  try {
+    return await object.bytes();
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EIO")) throw error;
+    throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify shows more", cause: error });
+  }
 }

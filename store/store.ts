@@ -13,17 +13,18 @@ import type {
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import { type Algorithm, type Digest, type Sums, sumsOf } from "../src/digest.ts";
-import { Failure, isCorrupt, reason, undefinedIfCorrupt } from "../src/errors.ts";
+import { Failure, isCorrupt, publishedButFailed, undefinedIfCorrupt } from "../src/errors.ts";
 import { tryJson } from "../src/text.ts";
 import { VERSION } from "../src/version.ts";
-import { parseGeneration, parseIndex, readsFormat } from "./generation.ts";
+import { formatBytes, indexText, parseGeneration, parseIndex, raiseFormat, readFormat } from "./generation.ts";
 import { jsonBytes } from "./json.ts";
 import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber } from "./keys.ts";
-import { type Manifests, manifestProblem } from "./manifest.ts";
+import { type Listed, listingProblem, type Manifests, manifestProblem } from "./manifest.ts";
 import { blobsOfPackage, blobsOfSnap, dependencies } from "./named.ts";
+import { type StoreKey, seal } from "./sealed.ts";
 import { Settings } from "./settings.ts";
 import { type ReadEarlier, Snapshot } from "./snapshot.ts";
-import type { Stage, Storage, StoredObject } from "./storage.ts";
+import { readObject, type Stage, type Storage, type StoredObject } from "./storage.ts";
 import { openTrashed, restoreTrashed } from "./trash.ts";
 
 const LISTING_INTERVAL = 1000;
@@ -40,13 +41,15 @@ interface Current {
   readonly snapshot: Snapshot;
   /** number of the newest generation, readable or not; 0: none */
   readonly newest: number;
-  /** why that generation cannot be read */
+  /** why that generation cannot be read: it is `corrupt` or `store-too-new` */
   readonly damage: Failure | undefined;
 }
 
 export class Store {
   readonly storage: Storage;
   readonly settings: Settings;
+  /** The key that signs what is published, read when it is needed; undefined: none is set. */
+  key: () => Promise<StoreKey | undefined> = async () => undefined;
   /** Replaced whole: a snapshot never goes with the number of another listing. */
   #current: Current;
   /** when the last listing of the generations began, by performance.now() */
@@ -75,7 +78,7 @@ export class Store {
   /** Opens a store that may not exist yet: it is empty until an import creates it. Writes nothing. */
   static async openOrAwait(storage: Storage): Promise<Store> {
     const store = new Store(storage);
-    store.#known = await readsFormat(storage);
+    store.#known = (await readFormat(storage)) !== undefined;
     return store;
   }
 
@@ -88,7 +91,7 @@ export class Store {
   static async openOrCreate(storage: Storage & { prepare?(): Promise<void> }): Promise<Store> {
     if (!(await storage.open(FORMAT_KEY))) {
       await storage.prepare?.();
-      await storage.create(FORMAT_KEY, Buffer.from(`${JSON.stringify({ format: FORMAT })}\n`));
+      await storage.create(FORMAT_KEY, formatBytes());
     }
     return Store.open(storage);
   }
@@ -127,12 +130,15 @@ export class Store {
     const began = performance.now();
     const numbers = await this.generationNumbers();
     const { snapshot } = this.#current;
-    if ((numbers.at(-1) ?? 0) !== snapshot.number) this.#known ||= await readsFormat(this.storage);
+    if (!this.#known && numbers.length > 0) this.#known = (await readFormat(this.storage)) !== undefined;
     this.#current = await this.#newestReadable(numbers, snapshot);
     this.#listed = began;
   }
 
-  /** Where the newest generation cannot be read, the one before it is served. Fails with `corrupt` where none can be read. */
+  /**
+   * Where the newest generation cannot be read or has a newer format, the one before it is served. Fails with `corrupt` or
+   * `store-too-new` where none can be read.
+   */
   async #newestReadable(numbers: readonly number[], served: Snapshot): Promise<Current> {
     const newest = numbers.at(-1) ?? 0;
     let damage: Failure | undefined;
@@ -142,8 +148,8 @@ export class Store {
         const generation = await this.generation(number);
         if (generation) return { snapshot: new Snapshot(this, generation, await this.index(generation), served), newest, damage };
       } catch (error) {
-        if (!isCorrupt(error)) throw error;
-        damage ??= error;
+        if (!isCorrupt(error) && !isNewer(error)) throw error;
+        damage = isNewer(error) ? error : (damage ?? error);
         continue;
       }
       // Pruned since it was listed, which happens only after newer ones are published.
@@ -207,7 +213,18 @@ export class Store {
   async generation(number: number): Promise<Generation | undefined> {
     const object = await this.storage.open(generationKey(number));
     if (!object) return undefined;
-    return parseGeneration(number, await readBytes(object, `generation ${number} in ${this.storage.place}`), this.storage);
+    return parseGeneration(number, await readObject(object, `generation ${number} in ${this.storage.place}`), this.storage);
+  }
+
+  /** Every generation that can be read, oldest first. */
+  async history(): Promise<Generation[]> {
+    const read = (await this.generationNumbers()).map((number) =>
+      this.generation(number).catch((error: unknown) => {
+        if (!isCorrupt(error) && !isNewer(error)) throw error;
+        return undefined;
+      }),
+    );
+    return (await Promise.all(read)).filter((generation) => generation !== undefined);
   }
 
   /** Which manifests a generation names. Fails with `corrupt`. */
@@ -223,6 +240,14 @@ export class Store {
     return value as Manifests[S];
   }
 
+  /** What a manifest of a section that this chp does not know names, by the `blobs` that each has. Fails with `corrupt`. */
+  async listed(digest: Digest): Promise<readonly Listed[]> {
+    const value = await this.#json(digest);
+    const problem = listingProblem(value);
+    if (problem !== undefined) throw this.#malformed(digest, problem);
+    return (value as { readonly blobs: readonly Listed[] }).blobs;
+  }
+
   /** Undefined: the blob is missing. */
   async blob(digest: Digest): Promise<StoredObject | undefined> {
     return (await this.storage.open(blobKey(digest))) ?? openTrashed(this.storage, digest);
@@ -236,7 +261,7 @@ export class Store {
   async text(digest: Digest, next = "import the file again that contained it"): Promise<string> {
     const read = async () => {
       const object = await this.blob(digest);
-      return object && readBytes(object, `blob ${digest} in ${this.storage.place}`);
+      return object && readObject(object, `blob ${digest} in ${this.storage.place}`);
     };
     const bytes = await read().catch(read); // gc may have moved it to the trash since it was opened
     if (bytes && sumsOf(bytes)["sha-256"] === digest) return new TextDecoder().decode(bytes);
@@ -290,6 +315,7 @@ export class Store {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
       this.#expire();
       await this.snapshot();
+      await this.#checkWritable();
       // A reader of this process may replace #current while the draft is made: the number has to follow this base.
       const { snapshot: base, newest } = this.#current;
       const { draft: change, result } = await draft(base);
@@ -305,10 +331,11 @@ export class Store {
       const number = Math.max(base.number, newest) + 1;
       const index = await this.#indexAfter(base.index, packages, dropped, snaps);
       const { command, sources, changed } = change;
-      const generation: Generation = {
+      const record = {
         format: FORMAT,
         number,
         parent: base.number,
+        ...(base.generation && { parentDigest: base.generation.sha256 }),
         time,
         tool: `chp ${VERSION}`,
         command,
@@ -316,14 +343,18 @@ export class Store {
         changed,
         snaps: snaps.tally,
         assertions: snaps.assertions,
-        index: await this.#put(index),
+        index: await this.#put(indexText(index)),
       };
-      const named = dependencies(generation.index, index, packages, snaps.changed);
+      const bytes = seal(record, await this.key());
+      const named = dependencies(record.index, index, packages, snaps.changed);
       await restoreTrashed(this.storage, named);
-      if (await this.storage.create(generationKey(number), jsonBytes(generation))) {
-        await restoreTrashed(this.storage, named);
+      await raiseFormat(this.storage); // durable before the link
+      if (await this.#create(number, bytes)) {
         this.#expire();
-        return { generation, result };
+        await restoreTrashed(this.storage, named).catch((error: unknown) => {
+          throw publishedButFailed(number, error);
+        });
+        return { generation: parseGeneration(number, bytes, this.storage), result };
       }
       if (change.exclusive)
         throw new Failure("conflict", `generation ${number} came in between, so nothing was changed`, {
@@ -333,6 +364,23 @@ export class Store {
     throw new Failure("conflict", `cannot publish: ${MAX_ATTEMPTS} other generations came in between`);
   }
 
+  /** Fails with `store-too-new`: what a newer chp wrote is neither merged with nor numbered past. */
+  async #checkWritable(): Promise<void> {
+    await readFormat(this.storage);
+    const { damage } = this.#current;
+    if (damage && isNewer(damage)) throw damage;
+  }
+
+  async #create(number: number, bytes: Uint8Array): Promise<boolean> {
+    try {
+      return await this.storage.create(generationKey(number), bytes);
+    } catch (error) {
+      if (!(error instanceof Failure && error.kind === "published")) throw error;
+      this.#expire();
+      throw publishedButFailed(number, error);
+    }
+  }
+
   async #indexAfter(before: Index, packages: readonly Package[], dropped: readonly string[], snaps: SnapChangeDraft): Promise<Index> {
     const rows = { packages: new Map(Object.entries(before.packages)), snaps: new Map(Object.entries(before.snaps)) };
     for (const name of dropped) rows.packages.delete(name);
@@ -340,7 +388,7 @@ export class Store {
     for (const name of snaps.dropped) rows.snaps.delete(name);
     for (const snap of snaps.changed) rows.snaps.set(snap.name, [await this.#put(snap), snap.id]);
     const assertions = snaps.others ? await this.#put(snaps.others) : before.assertions;
-    return { packages: sortedByName(rows.packages), snaps: sortedByName(rows.snaps), ...(assertions && { assertions }) };
+    return { ...before, packages: sortedByName(rows.packages), snaps: sortedByName(rows.snaps), ...(assertions && { assertions }) };
   }
 
   async #put(value: unknown): Promise<Digest> {
@@ -364,14 +412,8 @@ function ingested(stage: Stage, sums: Sums): StagedBlob {
   };
 }
 
-/** A read error of the disk (EIO) is a `corrupt` failure too. */
-async function readBytes(object: StoredObject, what: string): Promise<Uint8Array> {
-  try {
-    return await object.bytes();
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EIO")) throw error;
-    throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify shows more", cause: error });
-  }
+function isNewer(error: unknown): error is Failure {
+  return error instanceof Failure && error.kind === "store-too-new";
 }
 
 function isChangedBy(generation: Generation, section: RepairedEntry["section"], name: string): boolean {

@@ -2,10 +2,10 @@ import { readFile } from "node:fs/promises";
 import { keyLine, type PublicKey, readPublicKey } from "../../src/archives/signature.ts";
 import { shellQuote } from "../../src/catalog/images.ts";
 import { Failure, printable, reason, refused } from "../../src/errors.ts";
-import { ACCEPTED_KEYS, findSetting } from "../../src/settings/config.ts";
+import { ACCEPTED_KEYS, findSetting, readSettings } from "../../src/settings/config.ts";
 import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
-import { acceptedKeys, changeSettings } from "../machine/settings.ts";
+import { acceptedKeys, changeSettings, keysOf } from "../machine/settings.ts";
 import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
@@ -36,26 +36,38 @@ export async function runAcceptKey(given: readonly string[], options: AcceptFlag
   const removed = (options.remove ?? []).map((id) => id.toUpperCase().padStart(ID_LENGTH, "0")); // minisign prints no leading zeros
   const isChange = keys.length + removed.length > 0;
   const store = await (keys.length > 0 ? openOrCreateStore : openStore)(options, io);
-  const before = await acceptedKeys(store, isChange ? { environment: {} } : io);
-  if (!isChange) return printKeys(before, options, io);
+  if (!isChange) return printKeys(await acceptedKeys(store, io), options, io);
+  let before: readonly PublicKey[] = [];
+  let after: readonly PublicKey[] = [];
+  await changeSettings(
+    store,
+    (config) => {
+      before = keysOf(readSettings({ environment: {}, file: config }));
+      after = changedKeys(before, keys, removed);
+      return [{ setting: findSetting(ACCEPTED_KEYS), value: after.length === 0 ? undefined : after.map(keyLine) }];
+    },
+    Date.now(),
+  );
+  printKeys(after, options, io);
+  note(`undo: chp config ${shellQuote(`${ACCEPTED_KEYS}=${before.map(keyLine).join(",")}`)}${storeFlag(options)}`, options, io);
+  note(after.length === 0 ? "signatures are no longer required" : "chp import requires a signature of one of these keys", options, io);
+  if (io.environment["CHP_ACCEPTED_KEYS"]) note("CHP_ACCEPTED_KEYS is set here, and wins over what the store says", options, io);
+}
+
+function changedKeys(before: readonly PublicKey[], added: readonly PublicKey[], removed: readonly string[]): PublicKey[] {
   for (const id of removed)
     if (!before.some((key) => key.id === id))
       throw new Failure("usage", `key ${printable(id, 50)} is not accepted, so it can't be removed`, {
         next: "chp accept-key lists the accepted keys",
       });
   const after = new Map(before.filter(({ id }) => !removed.includes(id)).map((key) => [key.id, key]));
-  for (const key of keys) {
+  for (const key of added) {
     const other = after.get(key.id);
     if (other && other.text !== key.text)
       throw refused(`another key is accepted as ${key.id} already`, { next: `chp accept-key --remove ${key.id}` });
     after.set(key.id, key);
   }
-  const value = [...after.values()].map(keyLine);
-  await changeSettings(store, [{ setting: findSetting(ACCEPTED_KEYS), value: value.length === 0 ? undefined : value }], Date.now());
-  printKeys([...after.values()], options, io);
-  note(`undo: chp config ${shellQuote(`${ACCEPTED_KEYS}=${before.map(keyLine).join(",")}`)}${storeFlag(options)}`, options, io);
-  note(after.size === 0 ? "signatures are no longer required" : "chp import requires a signature of one of these keys", options, io);
-  if (io.environment["CHP_ACCEPTED_KEYS"]) note("CHP_ACCEPTED_KEYS is set here, and wins over what the store says", options, io);
+  return [...after.values()];
 }
 
 function printKeys(keys: readonly PublicKey[], options: CommonOptions, io: Io): void {

@@ -23,7 +23,8 @@ import { openStore } from "../machine/openstore.ts";
 import { defineCommand } from "./command.ts";
 import type { FlagId, FlagValues } from "./flags.ts";
 
-export const CHANGE_EXITS = "0 done, 1 failed, 2 usage, 3 refused, 10 no store, 11 store format too new, 12 another change came in between";
+export const CHANGE_EXITS =
+  "0 done, 1 failed, 2 usage, 3 refused, 10 no store, 11 store format too new, 12 another change came in between, 14 published, but a later step failed";
 
 /** The flags that narrow a change of a channel. */
 export const PLACE_FLAGS = ["base", "arch", "snap"] as const;

@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { shellQuote } from "../../src/catalog/images.ts";
 import { Failure, printable, reason, refused } from "../../src/errors.ts";
-import { findSetting, SETTINGS, type SettingValue } from "../../src/settings/config.ts";
+import { findSetting, readSettings, SETTINGS, type SettingValue } from "../../src/settings/config.ts";
 import { PROXY_DOMAIN, replaceHost, urlHost } from "../../src/settings/documented.ts";
 import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
-import { changeSettings, loadSettings, readChanges } from "../machine/settings.ts";
+import { changeSettings, loadSettings, readChanges, type SettingChange } from "../machine/settings.ts";
 import { readSettingsYaml, settingsYaml } from "../machine/settingsyaml.ts";
 import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
@@ -107,10 +107,16 @@ function checkTexts(texts: readonly string[]): void {
 
 async function saveChanges(texts: readonly string[], options: CommonOptions, io: Io): Promise<void> {
   const store = await openOrCreateStore(options, io);
-  const settings = await loadSettings(store, { environment: io.environment });
-  const changes = readChanges(texts.map((text) => translate(text, settings)));
-  const before = await store.settings.read("config");
-  await changeSettings(store, changes, Date.now());
+  let changes: readonly SettingChange[] = [];
+  const before = await changeSettings(
+    store,
+    (config) => {
+      const settings = readSettings({ environment: io.environment, file: config });
+      changes = readChanges(texts.map((text) => translate(text, settings)));
+      return changes;
+    },
+    Date.now(),
+  );
   const undo = changes.flatMap(({ setting: { key, secret } }) => (secret ? [] : [shellQuote(`${key}=${settingText(before[key])}`)]));
   if (undo.length > 0) note(`undo: chp config ${undo.join(" ")}${storeFlag(options)}`, options, io);
   note("saved; a running chp serve sees proxy.oci-registry.* within a second, and the rest when it is started again", options, io);

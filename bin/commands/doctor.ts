@@ -17,6 +17,7 @@ import { offered } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
 import { type BundledCharm, imageFindings, jujuResults, storedResults } from "../../src/catalog/readiness.ts";
 import type { Registry } from "../../src/catalog/registry.ts";
+import { clockProblem, plausibleTime } from "../../src/clock.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFindings, hostOf } from "../../src/settings/certificate.ts";
 import { tryJson } from "../../src/text.ts";
@@ -54,7 +55,8 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
   const snapshot = await store.snapshot();
-  const packages = (await snapshot.packages()).map((pkg) => offered(pkg, Date.now()));
+  const now = plausibleTime(Date.now(), snapshot.time);
+  const packages = (await snapshot.packages()).map((pkg) => offered(pkg, now));
   const snaps = await snapshot.snaps();
   const publicUrl = settings.get("public-url")?.values[0];
   const registry = registryOf(settings);
@@ -64,7 +66,9 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
     imageResults(neededImages(packages, registry), registry, network),
     publicUrlResults(publicUrl, snapshot.number, network),
   ]);
+  const odd = clockProblem(Date.now(), snapshot.time);
   const results: CheckResult[] = [
+    ...(odd === undefined ? [] : [certainFinding("clock", odd, "set the clock of this machine")]),
     ...storedResults(packages, snaps, await charmsOfBundles(store, packages)),
     ...(tracks === undefined ? [] : jujuResults(packages, tracks, options.juju ?? "")),
     ...images,

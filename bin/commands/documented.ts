@@ -5,6 +5,7 @@ import type { StoredPackage } from "../../src/catalog/change.ts";
 import { channelOf } from "../../src/catalog/channelmap.ts";
 import { endOverride, type OverrideFacts, overrideMoves, overridesOf, setOverride } from "../../src/catalog/override.ts";
 import { shortChannel } from "../../src/catalog/snap.ts";
+import { plausibleTime } from "../../src/clock.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import type { ProgramName } from "../../src/settings/documented.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
@@ -117,8 +118,9 @@ const documentedOverridesCommands: Register = (program, io) => {
   defineCommand(program, "list-overrides", "List the overrides of a snap or charm (chp overrides shows more)", EXITS)
     .argument("<name>", "snap, charm or bundle")
     .action(async (name: string, options: CommonOptions) => {
-      const pkg = await findSnapFirst(await (await openStore(options, io)).snapshot(), name);
-      const found = overridesOf(pkg, Date.now()).filter((facts) => facts.state === "in force");
+      const snapshot = await (await openStore(options, io)).snapshot();
+      const pkg = await findSnapFirst(snapshot, name);
+      const found = overridesOf(pkg, plausibleTime(Date.now(), snapshot.time)).filter((facts) => facts.state === "in force");
       if (options.json) return printJson(found, io);
       const lines = found.map(
         (facts) => `${showOverriddenPlace(pkg, facts)} ${facts.revision}${facts.without === null ? "" : ` (upstream ${facts.without})`}`,

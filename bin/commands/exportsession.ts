@@ -1,7 +1,7 @@
 /** One run of `chp export`: opens upstream and export folder, makes each archive, and reports the results. */
 
 import { createHash } from "node:crypto";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { readSecretKey, type SecretKey } from "../../src/archives/signature.ts";
 import { type NeededImage, neededImages, skopeoCredentials, skopeoScript } from "../../src/catalog/images.ts";
@@ -18,6 +18,7 @@ import { checkUrl } from "../../src/settings/config.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { type Downloads, downloadsOn } from "../machine/downloads.ts";
+import { createFile, replaceFile } from "../machine/durable.ts";
 import type { Io } from "../machine/io.ts";
 import { networkTransport, OWN_ADDRESS, storeTransport } from "../machine/transport.ts";
 import { makeExportDir, WorkFolder } from "../machine/workfolder.ts";
@@ -232,7 +233,7 @@ async function exportArchive(request: ArchiveRequest, tools: ExportTools): Promi
     const beside = await writeBeside(join(exportDir, name), exported);
     // A lock of an incomplete export would make a later export silently leave out the rest.
     if (request.lockPath !== undefined && exported.failed.length === 0) {
-      await writeFile(request.lockPath, exported.lock);
+      await replaceFile(request.lockPath, exported.lock);
       beside.push(request.lockPath);
     } else if (request.lockPath !== undefined && paths !== undefined)
       downloads.say(`${request.lockPath} was not written: the export is incomplete`);
@@ -273,7 +274,7 @@ async function writeBeside(stem: string, { images }: ExportResult): Promise<stri
   const credentials = skopeoCredentials(needed, ({ upstream }: NeededImage) =>
     images.find((image) => image.reference === upstream && image.password !== ""),
   );
-  await writeFile(`${stem}.images.sh`, skopeoScript(needed, undefined), { mode: 0o755, flag: "wx" });
-  if (credentials !== "") await writeFile(`${stem}.images.env`, credentials, { mode: 0o600, flag: "wx" });
+  await createFile(`${stem}.images.sh`, skopeoScript(needed, undefined), 0o755);
+  if (credentials !== "") await createFile(`${stem}.images.env`, credentials, 0o600);
   return [`${stem}.images.sh`, ...(credentials === "" ? [] : [`${stem}.images.env`])];
 }

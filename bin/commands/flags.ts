@@ -408,6 +408,12 @@ export const FLAGS = {
   },
   cert: { name: "cert", argument: "FILE", help: "the server's certificate and its chain, PEM" },
   key: { name: "key", argument: "FILE", help: "its private key, PEM" },
+  verifyHistory: { name: "verify", help: "say of each generation whether its digests and its signature hold" },
+  historyKey: {
+    name: "key",
+    argument: "FILE",
+    help: "the key that must have signed the history, public or secret, instead of the one that is set",
+  },
   tokenUntil: {
     name: "until",
     argument: "DATE",

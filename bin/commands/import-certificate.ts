@@ -70,21 +70,20 @@ export async function runImportCertificate(options: CertificateFlags, io: Io): P
   let authority: IssuedCertificate | undefined;
   if (pair) await storeCertificate(store, { certificate: pair.cert, names: [] }, pair.key);
   else {
-    const stored = await store.settings.read("tls").catch(() => undefined);
     const own = url === undefined ? [hostname()].flatMap(nameOrNone) : await namesOfHost(hostOf(url));
-    // --public-url is not stored, so its names are stored with the certificate.
-    const extra = [...new Set([...(stored?.names ?? []), ...names, ...(options.publicUrl === undefined ? [] : own)])];
-    const storedAuthority = await store.settings.read("authority");
-    authority =
-      storedAuthority && !isEnding(storedAuthority, now)
-        ? storedAuthority
-        : await createAuthority(`chp CA ${new Date(now).toISOString().slice(0, 19)}Z`, now);
-    if (authority !== storedAuthority) {
-      await store.settings.write("authority", authority);
-      if (storedAuthority) note("the authority was at its end: a new one was made, which clients have to trust anew", options, io);
-    }
-    const issued = await issueServer(authority, [...new Set([...own, ...extra, ...LOCAL])], now);
-    await storeCertificate(store, { certificate: issued.certificate, authority: authority.certificate, names: extra }, issued.key);
+    let isNew = false;
+    await store.settings.change(["authority"], async ({ authority: storedAuthority }) => {
+      const stored = await store.settings.read("tls").catch(() => undefined);
+      // --public-url is not stored, so its names are stored with the certificate.
+      const extra = [...new Set([...(stored?.names ?? []), ...names, ...(options.publicUrl === undefined ? [] : own)])];
+      const usable = storedAuthority && !isEnding(storedAuthority, now) ? storedAuthority : undefined;
+      authority = usable ?? (await createAuthority(`chp CA ${new Date(now).toISOString().slice(0, 19)}Z`, now));
+      isNew = storedAuthority !== undefined && usable === undefined;
+      const issued = await issueServer(authority, [...new Set([...own, ...extra, ...LOCAL])], now);
+      const tls = { certificate: issued.certificate, authority: authority.certificate, names: extra };
+      return { ...(usable === undefined && { authority }), tls, tlsSecret: { keys: [issued.key] } };
+    });
+    if (isNew) note("the authority was at its end: a new one was made, which clients have to trust anew", options, io);
   }
   const { certificate } = (await store.settings.read("tls")) ?? { certificate: "" };
   const facts = certificateFacts(certificate);

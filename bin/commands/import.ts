@@ -6,7 +6,7 @@ import { parseAssertions } from "../../src/assertions/text.ts";
 import { parseChannel } from "../../src/catalog/channel.ts";
 import type { ChannelPolicy } from "../../src/catalog/package.ts";
 import { hasImage, NO_REGISTRY_NOTE } from "../../src/catalog/readiness.ts";
-import { Failure, printable } from "../../src/errors.ts";
+import { Failure, printable, publishedButFailed } from "../../src/errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PrintedReport } from "../../src/import/import.ts";
 import { sourcesOf } from "../../src/import/remoteprotocol.ts";
 import { checkRoots } from "../../src/settings/config.ts";
@@ -52,7 +52,7 @@ const TAKES = [
 export type ImportFlags = FlagValues<typeof TAKES>;
 
 export const IMPORT_EXITS =
-  "0 done, 1 failed, 2 usage, 3 the content was refused and nothing published, 11 store format too new, 130 interrupted";
+  "0 done, 1 failed, 2 usage, 3 the content was refused and nothing published, 11 store format too new, 14 published, but a later step failed, 130 interrupted";
 
 export const importCommand: Register = (program, io) => {
   defineCommand(program, "import", "Import archives exported on a connected machine", IMPORT_EXITS, TAKES)
@@ -152,14 +152,23 @@ async function importInto(
       signal: io.signal,
       onProgress: (source, bytes) => progress.update(source.name, bytes, source.size),
     });
-    if (given.length > 0 && !options.dryRun) await storeRoots(store, trust);
-    // `chp serve` writes nothing, so the key that signs device sessions is created here.
-    if (report.generation !== null && report.snaps.length > 0 && !(await store.settings.read("session")))
-      await store.settings.write("session", { key: randomBytes(32).toString("base64") });
-    return (await needsRegistry(store, report, io)) ? { ...report, notes: [...report.notes, NO_REGISTRY_NOTE] } : report;
+    return await afterImport(store, report, options.dryRun ? [] : given, io).catch((error: unknown) => {
+      throw report.generation === null ? error : publishedButFailed(report.generation, error);
+    });
   } finally {
     progress.end();
   }
+}
+
+/** What follows from an import, with its report. `roots`: to be trusted from now on. */
+async function afterImport(store: Store, report: ImportReport, roots: readonly Assertion[], io: Io): Promise<ImportReport> {
+  if (roots.length > 0) await storeRoots(store, roots);
+  // `chp serve` writes nothing, so the key that signs device sessions is created here.
+  if (report.generation !== null && report.snaps.length > 0)
+    await store.settings.change(["session"], ({ session }) =>
+      session ? undefined : { session: { key: randomBytes(32).toString("base64") } },
+    );
+  return (await needsRegistry(store, report, io)) ? { ...report, notes: [...report.notes, NO_REGISTRY_NOTE] } : report;
 }
 
 /** Whether the import has images and no local registry is set. */

@@ -1,5 +1,6 @@
 import { CONTROLLER_CHARM, checkController, controllerFindings, controllerTracks } from "../../src/catalog/controller.ts";
 import { offered } from "../../src/catalog/override.ts";
+import { plausibleTime } from "../../src/clock.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { trustAnchors } from "../../src/settings/certificate.ts";
 import { type Io, note, printJson } from "../machine/io.ts";
@@ -43,7 +44,7 @@ export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<v
   let controller: ReturnType<typeof checkController> | undefined;
   if (options.bootstrap) {
     const stored = await snapshot.package(CONTROLLER_CHARM);
-    const pkg = stored && offered(stored, Date.now());
+    const pkg = stored && offered(stored, plausibleTime(Date.now(), snapshot.time));
     const tracks = options.juju === undefined ? undefined : controllerTracks(options.juju);
     const [finding] = controllerFindings(pkg, tracks);
     if (finding) throw new Failure("failed", finding.what, { next: finding.next });

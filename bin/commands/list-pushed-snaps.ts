@@ -1,3 +1,4 @@
+import { plausibleTime } from "../../src/clock.ts";
 import type { CommonOptions } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
@@ -8,7 +9,13 @@ export const listPushedSnapsCommand: Register = (program, io) => {
   defineCommand(program, "list-pushed-snaps", "List the stored snaps (chp list does the same and more)", EXITS).action(
     async (options: CommonOptions) => {
       const snapshot = await (await openStore(options, io)).snapshot();
-      printSummaries((await snapshot.snaps()).map(summaryOfSnap), NOTHING_STORED, options, io);
+      const now = plausibleTime(Date.now(), snapshot.time);
+      printSummaries(
+        (await snapshot.snaps()).map((snap) => summaryOfSnap(snap, now)),
+        NOTHING_STORED,
+        options,
+        io,
+      );
     },
   );
 };

@@ -1,6 +1,7 @@
 import { offered, overridesOf } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
 import type { Snap } from "../../src/catalog/snap.ts";
+import { plausibleTime } from "../../src/clock.ts";
 import { type CommonOptions, type Io, note, printJson, printTable, showSize } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
@@ -16,8 +17,12 @@ export const listCommand: Register = (program, io) => {
 export async function runList(options: CommonOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
+  const now = plausibleTime(Date.now(), snapshot.time);
   printSummaries(
-    [...(await snapshot.packages()).map(summaryOfPackage), ...(await snapshot.snaps()).map(summaryOfSnap)],
+    [
+      ...(await snapshot.packages()).map((pkg) => summaryOfPackage(pkg, now)),
+      ...(await snapshot.snaps()).map((snap) => summaryOfSnap(snap, now)),
+    ],
     NOTHING_STORED,
     options,
     io,
@@ -50,29 +55,30 @@ export function printSummaries(
 type PackageSummary = ReturnType<typeof summaryOfPackage>;
 type SnapSummary = ReturnType<typeof summaryOfSnap>;
 
-export function summaryOfPackage(stored: Package) {
-  const pkg = offered(stored, Date.now());
+/** `now`: decides which overrides are in force. */
+export function summaryOfPackage(stored: Package, now: number) {
+  const pkg = offered(stored, now);
   return {
     name: pkg.name,
     type: pkg.type,
     id: pkg.id,
     defaultTrack: pkg.defaultTrack,
     channels: [...new Set(pkg.releases.map((r) => r.channel))],
-    overridden: overriddenOf(pkg),
+    overridden: overriddenOf(pkg, now),
     revisions: pkg.revisions.map((r) => r.revision),
     size: sizeOfPackage(pkg),
   };
 }
 
-export function summaryOfSnap(stored: Snap) {
-  const snap = offered(stored, Date.now());
+export function summaryOfSnap(stored: Snap, now: number) {
+  const snap = offered(stored, now);
   return {
     name: snap.name,
     type: snap.type,
     id: snap.id,
     defaultTrack: snap.defaultTrack,
     channels: [...new Set(snap.releases.map((r) => r.channel))],
-    overridden: overriddenOf(snap),
+    overridden: overriddenOf(snap, now),
     revisions: snap.revisions.map((r) => r.revision),
     unverified: snap.revisions.filter((r) => r.unverified !== undefined).map((r) => r.revision),
     size: sizeOfSnap(snap),
@@ -80,8 +86,8 @@ export function summaryOfSnap(stored: Snap) {
 }
 
 /** Channels with an override in force. */
-function overriddenOf(pkg: Package | Snap): string[] {
-  const inForce = overridesOf(pkg, Date.now()).filter((facts) => facts.state === "in force");
+function overriddenOf(pkg: Package | Snap, now: number): string[] {
+  const inForce = overridesOf(pkg, now).filter((facts) => facts.state === "in force");
   return [...new Set(inForce.map((facts) => facts.channel))];
 }
 

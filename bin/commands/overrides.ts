@@ -1,4 +1,5 @@
 import { overridesOf, overrideWarnings, showWithout } from "../../src/catalog/override.ts";
+import { plausibleTime } from "../../src/clock.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { type CommonOptions, type Io, note, printJson, printTable } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
@@ -13,7 +14,7 @@ export const overridesCommand: Register = (program, io) => {
 export async function runOverrides(name: string | undefined, options: CommonOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
-  const now = Date.now();
+  const now = plausibleTime(Date.now(), snapshot.time);
   const packages =
     name === undefined
       ? [...(await snapshot.packages()), ...(await snapshot.snaps())]

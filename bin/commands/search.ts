@@ -2,6 +2,7 @@ import { offered } from "../../src/catalog/override.ts";
 import { SearchIndex } from "../../src/catalog/search.ts";
 import { ARCHITECTURES } from "../../src/catalog/snap.ts";
 import { SnapIndex } from "../../src/catalog/snapsearch.ts";
+import { plausibleTime } from "../../src/clock.ts";
 import type { CommonOptions, Io } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
@@ -20,7 +21,7 @@ export const searchCommand: Register = (program, io) => {
 export async function runSearch(words: readonly string[], options: CommonOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
-  const now = Date.now();
+  const now = plausibleTime(Date.now(), snapshot.time);
   const text = words.join(" ");
   const packages = new SearchIndex((await snapshot.packages()).map((pkg) => offered(pkg, now))).find({ text });
   const index = new SnapIndex((await snapshot.snaps()).map((snap) => offered(snap, now)));
@@ -34,7 +35,7 @@ export async function runSearch(words: readonly string[], options: CommonOptions
     ),
   );
   printSummaries(
-    [...packages.map(summaryOfPackage), ...[...snaps].map(summaryOfSnap)],
+    [...packages.map((pkg) => summaryOfPackage(pkg, now)), ...[...snaps].map((snap) => summaryOfSnap(snap, now))],
     `nothing in the store matches ${text} in it`,
     options,
     io,

@@ -1,6 +1,7 @@
 import { createApp } from "../../handlers/app.ts";
 import { type Listener, listen } from "../../handlers/listen.ts";
 import { createLog, type Log } from "../../handlers/log.ts";
+import { clockProblem } from "../../src/clock.ts";
 import { reason } from "../../src/errors.ts";
 import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
 import { parseAddress } from "../../src/settings/config.ts";
@@ -59,6 +60,9 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
   const snapshot = await store.snapshot();
   if (snapshot.names.length + snapshot.snapNames.length === 0)
     note(`the store in ${store.storage.place} is empty; chp import FILE fills it while this serves`, options, io);
+
+  const odd = clockProblem(Date.now(), snapshot.time);
+  if (odd !== undefined) note(`${odd}: overrides are judged by the latter until one of them is right`, options, io);
 
   // Without a stored key, sessions end with this process and are valid nowhere else.
   const session = await store.settings.read("session").catch(() => undefined);

@@ -4,6 +4,7 @@ import { overridesOf, showOverride } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
 import { componentsOf, type Snap } from "../../src/catalog/snap.ts";
 import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
+import { plausibleTime } from "../../src/clock.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import type { Store } from "../../store/store.ts";
 import { type Io, printJson, showSize } from "../machine/io.ts";
@@ -37,9 +38,10 @@ export async function runShow(name: string, options: ShowFlags, io: Io): Promise
     return printJson(all.length === 1 ? all[0] : all, io);
   }
   const snaps = await snapshot.snaps();
+  const now = plausibleTime(Date.now(), snapshot.time);
   const lines = found.flatMap(({ pkg, origins }, i) => [
     ...(i > 0 ? [""] : []),
-    ...(pkg.type === "snap" ? renderSnap(pkg) : renderPackage(pkg, snaps)),
+    ...(pkg.type === "snap" ? renderSnap(pkg, now) : renderPackage(pkg, snaps, now)),
     "came from:",
     ...origins.map(renderOrigin),
   ]);
@@ -55,11 +57,9 @@ interface PackageOrigin {
 
 /** The generations that changed the package, oldest first. */
 async function originsOf(store: Store, { type, name }: Pick<Package | Snap, "type" | "name">): Promise<PackageOrigin[]> {
-  const numbers = await store.generationNumbers();
-  const generations = await Promise.all(numbers.map((number) => store.generation(number)));
-  return generations.flatMap((generation) => {
-    const tallies = generation && (type === "snap" ? generation.snaps : generation.changed);
-    if (!generation || !tallies || !Object.hasOwn(tallies, name)) return [];
+  return (await store.history()).flatMap((generation) => {
+    const tallies = type === "snap" ? generation.snaps : generation.changed;
+    if (!Object.hasOwn(tallies, name)) return [];
     const files = generation.sources.map((source) => source.name);
     return [{ generation: generation.number, time: generation.time, files, revisions: tallies[name]?.revisions ?? [] }];
   });
@@ -70,7 +70,7 @@ function renderOrigin(origin: PackageOrigin): string {
   return `  generation ${origin.generation}, ${origin.time.slice(0, 19)}Z, ${origin.files.join(", ")}${brought}`;
 }
 
-function renderSnap(snap: Snap): string[] {
+function renderSnap(snap: Snap, now: number): string[] {
   const [newest] = snap.revisions;
   const summary = snap.details.summary ?? newest?.summary;
   const componentNames = (revision: number) => componentsOf(snap, revision).map(([name, component]) => `${name} ${component.revision}`);
@@ -83,7 +83,7 @@ function renderSnap(snap: Snap): string[] {
     ...(snap.store === undefined ? [] : [`store: only for devices of ${snap.store}`]),
     "channels:",
     ...snap.releases.map((r) => `  ${r.channel}  ${r.architecture}  revision ${r.revision}  ${r.releasedAt.slice(0, 10)}`),
-    ...renderOverrides(snap),
+    ...renderOverrides(snap, now),
     "revisions:",
     ...snap.revisions.map((r) => {
       const parts = [r.version, showSize(r.size), r.architectures.join(", "), r.confinement, ...(r.base ? [`base ${r.base}`] : [])];
@@ -103,7 +103,7 @@ function renderSnap(snap: Snap): string[] {
   ];
 }
 
-function renderPackage(pkg: Package, snaps: readonly Snap[]): string[] {
+function renderPackage(pkg: Package, snaps: readonly Snap[], now: number): string[] {
   const needs = neededSnaps([pkg], snaps, () => false);
   const { details } = pkg;
   const publisher = details.publisher?.["display-name"];
@@ -117,7 +117,7 @@ function renderPackage(pkg: Package, snaps: readonly Snap[]): string[] {
     ...pkg.releases.map(
       (r) => `  ${r.channel}  ${showBase(r.base)}  revision ${r.revision}${renderPins(r.resources)}  ${r.releasedAt.slice(0, 10)}`,
     ),
-    ...renderOverrides(pkg),
+    ...renderOverrides(pkg, now),
     "revisions:",
     ...pkg.revisions.map(
       (r) => `  ${r.revision}  ${showSize(r.size)}  ${r.bases.map(showBase).join(", ") || "any base"}  sha256 ${r.blob}${asideMark(r)}`,
@@ -135,8 +135,8 @@ function renderPackage(pkg: Package, snaps: readonly Snap[]): string[] {
 }
 
 /** The overrides of the package. */
-function renderOverrides(pkg: StoredPackage): string[] {
-  const all = overridesOf(pkg, Date.now());
+function renderOverrides(pkg: StoredPackage, now: number): string[] {
+  const all = overridesOf(pkg, now);
   return all.length === 0 ? [] : ["overrides:", ...all.map((facts) => `  ${facts.channel}  ${facts.on}  ${showOverride(facts)}`)];
 }
 

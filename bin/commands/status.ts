@@ -3,6 +3,7 @@ import { showKey } from "../../src/archives/signature.ts";
 import { overridesOf, overrideWarnings, showOverride } from "../../src/catalog/override.ts";
 import { setupNotes } from "../../src/catalog/readiness.ts";
 import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
+import { clockProblem, plausibleTime } from "../../src/clock.ts";
 import { printable, reason } from "../../src/errors.ts";
 import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
 import { parseAddress } from "../../src/settings/config.ts";
@@ -34,7 +35,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   const settings = await loadSettings(store, { environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0] ?? null;
   const listen = settings.get("listen")?.values ?? [];
-  const now = Date.now();
+  const now = plausibleTime(Date.now(), snapshot.time);
   const storedPackages = [...packages, ...snaps];
   const missing = neededSnaps(packages, snaps).filter((snap) => !snap.held);
   const certificate = (await servedCertificate(store, settings))?.certificate;
@@ -63,7 +64,9 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     // The public URL may fail here, as with a private authority that is not trusted: then the local address is tried.
     askedInVain: await askedInVain(...(options.server === undefined ? [publicUrl, localUrl(listen[0])] : [options.server])),
   };
+  const odd = clockProblem(Date.now(), snapshot.time);
   const notes = [
+    ...(odd === undefined ? [] : [`${odd}: overrides are judged by the latter`]),
     ...setupNotes(facts, packages),
     ...(certificate === undefined ? [] : certificateWarnings(certificate, publicUrl ?? undefined, now)),
     ...storedPackages.flatMap((pkg) => overrideWarnings(pkg, now)),

@@ -1,5 +1,5 @@
 import { Failure, printable } from "../../src/errors.ts";
-import { isExpired, makeToken, parseTokenEnd } from "../../src/settings/token.ts";
+import { isExpired, makeToken, parseTokenEnd, type Token } from "../../src/settings/token.ts";
 import { type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
@@ -63,13 +63,16 @@ async function createToken(name: string, options: TokenFlags, io: Io): Promise<v
   const until = options.until === undefined ? undefined : parseTokenEnd(options.until, now);
   const { token, text } = makeToken(name, { created: new Date(now).toISOString(), ...(until !== undefined && { until }) });
   const store = await openOrCreateStore(options, io);
-  const { tokens } = await store.settings.read("tokens");
   const undo = `chp token --revoke ${name}${storeFlag(options)}`;
-  if (tokens.some((other) => other.name === name))
-    throw new Failure("usage", `there is a token named ${name} already, and its secret is not kept`, {
-      next: `choose another name, or first take that one away: ${undo}`,
-    });
-  await store.settings.write("tokens", { tokens: [...tokens, token] });
+  let isFirst = false;
+  await store.settings.change(["tokens"], ({ tokens: { tokens } }) => {
+    if (tokens.some((other) => other.name === name))
+      throw new Failure("usage", `there is a token named ${name} already, and its secret is not kept`, {
+        next: `choose another name, or first take that one away: ${undo}`,
+      });
+    isFirst = tokens.length === 0;
+    return { tokens: { tokens: [...tokens, token] } };
+  });
   if (options.json) printJson({ name, token: text, created: token.created, until: until ?? null, undo }, io);
   else io.out(`${text}\n`);
   note(
@@ -77,17 +80,19 @@ async function createToken(name: string, options: TokenFlags, io: Io): Promise<v
     options,
     io,
   );
-  if (tokens.length === 0) note("remote import is on now, over TLS: chp serve --tls-listen HOST:PORT", options, io);
+  if (isFirst) note("remote import is on now, over TLS: chp serve --tls-listen HOST:PORT", options, io);
   if (!options.json) note(`undo: ${printable(undo)}`, options, io);
 }
 
 async function revokeToken(name: string, options: TokenFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
-  const { tokens } = await store.settings.read("tokens");
-  const left = tokens.filter((token) => token.name !== name);
-  if (left.length === tokens.length)
-    throw new Failure("not-found", `there is no token named ${printable(name, 100)}`, { next: "chp token --list shows them" });
-  await store.settings.write("tokens", { tokens: left });
+  let left: readonly Token[] = [];
+  await store.settings.change(["tokens"], ({ tokens: { tokens } }) => {
+    left = tokens.filter((token) => token.name !== name);
+    if (left.length === tokens.length)
+      throw new Failure("not-found", `there is no token named ${printable(name, 100)}`, { next: "chp token --list shows them" });
+    return { tokens: { tokens: left } };
+  });
   if (options.json) return printJson({ revoked: name, left: left.map((token) => token.name) }, io);
   io.out(`${name} is revoked${left.length === 0 ? ": there is no token left, so remote import is off" : ""}\n`);
   note(`that can't be undone; chp token ${name}${storeFlag(options)} makes another`, options, io);

@@ -1,8 +1,9 @@
-import { Failure, printable } from "../../src/errors.ts";
+import { Failure, printable, reason } from "../../src/errors.ts";
 import { check, type Finding, type ReadData } from "../../store/check.ts";
-import { count, type Io, printJson, showSize } from "../machine/io.ts";
+import { count, type Io, note, printJson, showSize } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { progressOn } from "../machine/progress.ts";
+import { signaturesOf } from "../machine/storekey.ts";
 import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
@@ -14,7 +15,7 @@ export const verifyCommand: Register = (program, io) => {
     program,
     "verify",
     "Verify the integrity of the store",
-    "0 clean, 1 failed, 2 usage, 10 no store, 13 corruption found, 130 interrupted",
+    "0 clean, 1 failed, 2 usage, 10 no store, 11 store format too new, 13 corruption found, 130 interrupted",
     TAKES,
   )
     .addHelpText("after", EXAMPLES)
@@ -39,6 +40,11 @@ export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
     dryRun: options.dryRun ?? false,
     signal: io.signal,
     ...(readData && { readData }),
+    signatures: (links) =>
+      signaturesOf(links, store, io).catch((error: unknown) => {
+        note(`signatures of the history were not checked: ${printable(reason(error))}`, options, io);
+        return undefined;
+      }),
     onProgress: (bytes, what) => progress.update(what, bytes, undefined),
   })
     .catch((error: unknown) => {
@@ -56,6 +62,10 @@ export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
   if (damaged > 0)
     throw new Failure("corrupt", `${store.storage.place} is damaged in ${count(damaged, "place")}`, {
       next: "import again the files that are named, then chp verify",
+    });
+  if (report.hasNewer)
+    throw new Failure("store-too-new", `a newer chp wrote into ${store.storage.place}: what it wrote was not looked at`, {
+      next: "run chp verify of the chp that wrote it",
     });
 }
 

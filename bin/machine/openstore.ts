@@ -8,6 +8,7 @@ import { Failure, printable } from "../../src/errors.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, note, showSize } from "./io.ts";
+import { storeKeyOf } from "./storekey.ts";
 
 const SYSTEM_STORE = "/var/lib/chp";
 
@@ -32,13 +33,18 @@ function mayWrite(folder: string): boolean {
 }
 
 export function openStore(options: CommonOptions, io: Io): Promise<Store> {
-  return Store.open(new Disk(storeFolder(options, io)));
+  return Store.open(new Disk(storeFolder(options, io))).then((store) => signing(store, io));
 }
 
 /** Fails with `corrupt` if a part of the store is unreadable. To be called after everything readable is printed. */
 export async function failOnDamage(store: Store): Promise<void> {
   const next = "chp verify shows what is damaged and what to import again";
-  if (store.damage) throw new Failure("corrupt", `an older generation was read: ${store.damage.message}`, { next });
+  if (store.damage) {
+    const isNewer = store.damage.kind === "store-too-new";
+    throw new Failure(store.damage.kind, `an older generation was read: ${store.damage.message}`, {
+      next: isNewer ? "use a newer chp" : next,
+    });
+  }
   const unreadable = await (await store.snapshot()).unreadable();
   if (unreadable.length > 0)
     throw new Failure("corrupt", `left out: ${unreadable.map(({ name }) => name).join(", ")}: not readable`, { next });
@@ -49,6 +55,12 @@ export async function openOrCreateStore(options: CommonOptions, io: Io): Promise
   const disk = new Disk(storeFolder(options, io));
   const store = await Store.openOrCreate(disk);
   await disk.sweep();
+  return signing(store, io);
+}
+
+/** Reads the store key when something is published. */
+function signing(store: Store, io: Io): Store {
+  store.key = () => storeKeyOf(store, io);
   return store;
 }
 

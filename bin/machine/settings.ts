@@ -15,7 +15,7 @@ import {
   type SettingSources,
   type SettingValue,
 } from "../../src/settings/config.ts";
-import type { Documents, FormerRegistry, OciSecret } from "../../store/settings.ts";
+import type { Change, Documents, FormerRegistry, OciSecret } from "../../store/settings.ts";
 import type { Store } from "../../store/store.ts";
 
 const SECRET_KEYS = SETTINGS.filter((setting) => setting.secret).map((setting) => setting.key);
@@ -59,10 +59,28 @@ export function readChanges(texts: readonly string[]): SettingChange[] {
   });
 }
 
-/** Writes the changes. A replaced registry stays known for a while. `now`: milliseconds since 1970. */
-export async function changeSettings(store: Store, changes: readonly SettingChange[], now: number): Promise<void> {
-  const { settings } = store;
-  const [oldConfig, oldSecret] = [await settings.read("config"), await settings.read("ociSecret")];
+/**
+ * Writes the changes that `choose` makes of the settings as they are; it is called again where another process was faster. A replaced
+ * registry stays known for a while. `now`: milliseconds since 1970. Returns the settings before.
+ */
+export async function changeSettings(
+  store: Store,
+  choose: (before: Documents["config"]) => readonly SettingChange[],
+  now: number,
+): Promise<Documents["config"]> {
+  let changed: Documents["config"] = {};
+  await store.settings.change(["config", "ociSecret"], ({ config, ociSecret }) => {
+    changed = config;
+    return changeOf(choose(config), { config, ociSecret }, now);
+  });
+  return changed;
+}
+
+function changeOf(
+  changes: readonly SettingChange[],
+  { config: oldConfig, ociSecret: oldSecret }: Pick<Documents, "config" | "ociSecret">,
+  now: number,
+): Change {
   const before = registryOf(readSettings({ environment: {}, file: { ...oldConfig, ...oldSecret } }));
   const [config, secret] = [{ ...oldConfig }, { ...oldSecret }];
   for (const { setting, value } of changes) {
@@ -70,11 +88,9 @@ export async function changeSettings(store: Store, changes: readonly SettingChan
     if (value === undefined) delete file[setting.key];
     else file[setting.key] = value;
   }
-  if (changes.some(({ setting }) => setting.key.startsWith(REGISTRY))) {
-    const until = new Date(now + FORMER_REGISTRY_SECONDS * 1000).toISOString();
-    await settings.write("ociSecret", { ...secret, former: [...(before ? [{ ...before, until }] : []), ...stillNamed(oldSecret, now)] });
-  }
-  await settings.write("config", config);
+  if (!changes.some(({ setting }) => setting.key.startsWith(REGISTRY))) return { config };
+  const until = new Date(now + FORMER_REGISTRY_SECONDS * 1000).toISOString();
+  return { config, ociSecret: { ...secret, former: [...(before ? [{ ...before, until }] : []), ...stillNamed(oldSecret, now)] } };
 }
 
 /** The configured registry; undefined: no domain is set. */
@@ -98,16 +114,24 @@ export async function trustedRoots(
   return [...all.values()];
 }
 
+/** Adds trusted roots to those of the settings. */
 export async function storeRoots(store: Store, roots: readonly Assertion[]): Promise<void> {
-  const config = await store.settings.read("config");
-  const text = encodeStream(roots.map((root) => root.text));
-  if (config[ROOTS] !== text) await store.settings.write("config", { ...config, [ROOTS]: text });
+  await store.settings.change(["config"], ({ config }) => {
+    const before = config[ROOTS];
+    const stored = typeof before === "string" ? parseAssertions(Buffer.from(before), ROOTS) : [];
+    const all = new Map([...stored, ...roots].map((root) => [keyText(root.type, root.key), root]));
+    const text = encodeStream([...all.values()].map((root) => root.text));
+    return before === text ? undefined : { config: { ...config, [ROOTS]: text } };
+  });
 }
 
 /** The accepted keys: an import must be signed with one of them. None: unsigned imports are accepted. */
 export async function acceptedKeys(store: Store, io: { environment: SettingSources["environment"] }): Promise<PublicKey[]> {
-  const lines = (await loadSettings(store, io)).get(ACCEPTED_KEYS)?.values ?? [];
-  return lines.map((line) => readKeyLine(line, ACCEPTED_KEYS));
+  return keysOf(await loadSettings(store, io));
+}
+
+export function keysOf(settings: ReadonlyMap<string, SettingValue>): PublicKey[] {
+  return (settings.get(ACCEPTED_KEYS)?.values ?? []).map((line) => readKeyLine(line, ACCEPTED_KEYS));
 }
 
 /** Former registries whose time has not ended at `now`. */

@@ -5,15 +5,14 @@ import { readFileSync } from "node:fs";
 import { Failure, reason } from "../../src/errors.ts";
 import { type CertificateAndKey, readCertificateAndKey, readPem, rootOfChain } from "../../src/settings/certificate.ts";
 import type { SettingValue } from "../../src/settings/config.ts";
-import type { StoredCertificate } from "../../store/settings.ts";
+import type { Documents, StoredCertificate } from "../../store/settings.ts";
 import type { Store } from "../../store/store.ts";
 
 const CHECK_INTERVAL = 1000;
 
-/** Replaces the stored certificate and its key. */
+/** Replaces the stored certificate and its key, both at once. */
 export async function storeCertificate(store: Store, certificate: StoredCertificate, key: string): Promise<void> {
-  const [before] = (await store.settings.read("tlsSecret")).keys;
-  await store.settings.writeCertificate(certificate, { keys: [key, ...(before === undefined ? [] : [before])] });
+  await store.settings.change([], () => ({ tls: certificate, tlsSecret: { keys: [key] } }));
 }
 
 /** The root that clients must trust, PEM; undefined: the store does not have it. */
@@ -51,27 +50,30 @@ export async function servedPair(store: Store, settings: ReadonlyMap<string, Set
     );
   if (cert !== undefined || key !== undefined)
     throw new Failure("usage", `--tls-${cert === undefined ? "key" : "cert"} needs --tls-${cert === undefined ? "cert" : "key"} FILE`);
-  const stored = await store.settings.read("tls");
+  const { tls: stored, tlsSecret } = await readPair(store);
   if (!stored)
     throw new Failure("usage", "--tls-listen needs a certificate", {
       next: "chp import-certificate --selfsigned makes one; or name files with --tls-cert FILE --tls-key FILE",
     });
-  return { cert: stored.certificate, key: await privateKeyOf(store, stored) };
+  return { cert: stored.certificate, key: privateKeyOf(store, stored, tlsSecret) };
 }
 
-async function privateKeyOf(store: Store, { certificate }: StoredCertificate): Promise<string> {
-  const { keys } = await store.settings.read("tlsSecret").catch((error: unknown) => {
+function readPair(store: Store): Promise<Pick<Documents, "tls" | "tlsSecret">> {
+  return store.settings.readTogether(["tls", "tlsSecret"]).catch((error: unknown) => {
     if (error instanceof Failure) throw error;
     throw new Failure("failed", `cannot read the private key in ${store.storage.place}/secrets: ${reason(error).split(",")[0]}`, {
       next: "run as the owner of the store",
       cause: error,
     });
   });
+}
+
+function privateKeyOf(store: Store, { certificate }: StoredCertificate, { keys }: Documents["tlsSecret"]): string {
   const leaf = new X509Certificate(certificate);
   const key = keys.find((pem) => leaf.checkPrivateKey(createPrivateKey(pem)));
   if (key !== undefined) return key;
   throw new Failure("failed", `${store.storage.place}/secrets has no private key of the certificate`, {
-    next: "chp import-certificate imports both again",
+    next: "chp import-certificate takes both in again",
   });
 }
 

@@ -11,6 +11,7 @@ import type { Piece, RandomAccessOutput } from "../../src/archives/tarball.ts";
 import { Summer } from "../../src/digest.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { type Advice, errorCode, explainDiskError, isLinkUnsupported, undefinedIfMissing } from "../../store/diskerrors.ts";
+import { makeFolder, syncFolder } from "./durable.ts";
 import { checkSpace } from "./openstore.ts";
 import { LOCK_PREFIX, WorkLock } from "./worklock.ts";
 
@@ -395,7 +396,7 @@ export class WorkFolder implements RandomAccessOutput {
 
 /** Creates the export folder if it does not exist. Fails with `failed`. */
 export async function makeExportDir(folder: string): Promise<void> {
-  await explainingDiskErrors(folder, () => fs.mkdir(folder, { recursive: true }));
+  await explainingDiskErrors(folder, () => makeFolder(folder));
 }
 
 async function explainingDiskErrors<T>(place: string, work: () => Promise<T>): Promise<T> {
@@ -416,15 +417,4 @@ async function readJournal(path: string): Promise<JournalLine[]> {
       return []; // cut by a crash
     }
   });
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await fs.open(folder, "r");
-  try {
-    await handle.sync();
-  } catch (error) {
-    if (!["EINVAL", "ENOTSUP", "EPERM"].includes(errorCode(error))) throw error; // some file systems can't sync a folder
-  } finally {
-    await handle.close();
-  }
 }

@@ -33,6 +33,8 @@ export interface Generation {
   readonly format: number;
   readonly number: number;
   readonly parent: number;
+  /** sha256 of the parent's file; undefined: there is no parent, or an older chp wrote this (format 1) */
+  readonly parentDigest?: Digest;
   /** RFC 3339 */
   readonly time: string;
   /** `chp 0.1.0` */
@@ -47,6 +49,10 @@ export interface Generation {
   /** number of assertions that were added */
   readonly assertions: number;
   readonly index: Digest;
+  /** by the store key, where one is set */
+  readonly signature?: string;
+  /** of its file, which does not contain it */
+  readonly sha256: Digest;
 }
 
 export interface Tally {
@@ -63,6 +69,8 @@ export interface Index {
   readonly snaps: Readonly<Record<string, IndexRow>>;
   /** the list of assertions that belong to no stored snap */
   readonly assertions?: Digest | undefined;
+  /** sections that this chp does not know, by name: they are kept as they are, with all that they name */
+  readonly others?: Readonly<Record<string, unknown>>;
 }
 
 /** A change to publish: new or changed packages, and what the generation records of it. */

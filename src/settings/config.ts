@@ -32,6 +32,7 @@ export interface Setting {
 }
 
 export const ACCEPTED_KEYS = "accepted-keys";
+export const STORE_KEY = "store-key";
 
 export const SETTINGS: readonly Setting[] = [
   {
@@ -104,6 +105,12 @@ export const SETTINGS: readonly Setting[] = [
     check: (text) => keyLine(readKeyLine(text, "it")),
     show: (text) => showKey(readKeyLine(text, "it")),
   },
+  {
+    key: STORE_KEY,
+    twin: "CHP_STORE_KEY",
+    about: "file with a secret key, as chp keygen writes it, that signs each generation; it is not kept in the store",
+    check: checkFilled,
+  },
 ];
 
 export type SettingSource = "flag" | "environment" | "file" | "default";
@@ -136,7 +143,12 @@ export function readSettings({ flags = {}, environment, file }: SettingSources):
 }
 
 function checkValues(setting: Setting, value: unknown, source: SettingSource): string[] {
-  const what = { flag: `--${setting.key}`, environment: setting.twin, file: `${setting.key} in config.json`, default: setting.key }[source];
+  const what = {
+    flag: `--${setting.key}`,
+    environment: setting.twin,
+    file: `${setting.key} in the settings of the store`,
+    default: setting.key,
+  }[source];
   const list = Array.isArray(value) ? value : [value];
   const texts = list.flatMap((item) => (typeof item === "string" && setting.many && source !== "flag" ? item.split(",") : [item]));
   if (texts.length > 1 && !setting.many) throw new Failure("usage", `${what} takes one value`);

@@ -2,12 +2,13 @@
 
 import { expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { sumsOf } from "../../src/digest.ts";
 import { Disk } from "../../store/fs.ts";
 import { blobsOf } from "../../store/reach.ts";
 import { Store } from "../../store/store.ts";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
+import { storedSettings } from "../storedsettings.ts";
 import { chp, serve, spawn, tempFolder } from "./chp.ts";
 
 const JAMMY = base("amd64", "22.04");
@@ -128,7 +129,7 @@ test("an override holds a channel over imports and releases, until it ends or is
     "tiny\tcharm\tlatest/stable\tubuntu@22.04 amd64\t1\t2\t2999-12-31T23:59:59Z\t2 breaks backups\n",
     expect.stringContaining("is pinned to 1, while 2 is released below (2 breaks backups); chp end-override tiny latest/stable offers it"),
   ]);
-  expect(await run("overrides", "nope")).toMatchObject([1, "", expect.stringContaining("no package named nope is stored")]);
+  expect(await run("overrides", "nope")).toMatchObject([1, "", expect.stringContaining("nothing named nope is stored")]);
   expect((await run("show", "tiny"))[1]).toContain("overrides:\n  latest/stable  ubuntu@22.04 amd64  pinned to 1 instead of 2 until");
   expect((await run("list"))[1]).toContain("\tlatest/stable*\t");
   expect(JSON.parse((await run("status", "--json"))[1])).toMatchObject({
@@ -172,7 +173,7 @@ test("an override holds a channel over imports and releases, until it ends or is
 });
 
 test.each([
-  ["a package that is not stored", ["release", "nope", "1", "stable"], 1, "no package named nope is stored"],
+  ["a package that is not stored", ["release", "nope", "1", "stable"], 1, "nothing named nope is stored"],
   ["a revision that is not stored", ["release", "tiny", "9", "stable"], 1, "revision 9 of tiny is not stored"],
   ["no channel", ["release", "tiny", "1", "a/b/c/d"], 2, "a/b/c/d is not a channel"],
   ["a base that it does not run on", ["release", "tiny", "1", "stable", "--base", "20.04"], 3, "and not on 20.04"],
@@ -268,12 +269,14 @@ test("a backup has all of it, secrets with their modes, and is restored into an 
   await chp(["import-certificate", "--selfsigned", "--store", store]);
   const [backup, back] = [join(folder.path, "backup"), join(folder.path, "back")];
   const made = await chp(["backup", backup, "--store", store]);
-  expect([made.code, made.out]).toEqual([0, expect.stringContaining("secrets/oci-registry.json")]);
+  expect([made.code, made.out]).toEqual([0, expect.stringContaining("secrets/ociSecret.")]);
   expect(made.out).toMatch(/files: \d+ hard links, 0 copies/);
   expect((await chp(["backup", backup, "--store", store])).code).toBe(2);
   expect((await chp(["restore", backup, "--store", back])).code).toBe(0);
   expect(await verified(back)).toEqual(await verified(store));
-  const settings = ["config.json", "tls.json", "secrets/oci-registry.json", "secrets/tls.json", "secrets/tls-ca.json"];
+  const { file: newest, secrets } = storedSettings(store);
+  const settings = [newest, ...Object.values(secrets).map(({ file }) => file)].map((path) => relative(store, path));
+  expect(settings).toHaveLength(4);
   for (const file of ["format.json", "catalog/0000000001.json", ...settings]) {
     expect(readFileSync(join(back, file), "utf8")).toBe(readFileSync(join(store, file), "utf8"));
     expect(statSync(join(back, file)).mode).toBe(statSync(join(store, file)).mode);
@@ -321,8 +324,7 @@ test("kill -9 in the middle of any change: nothing that was published is lost", 
     clearTimeout(timer);
     const held = (await verified(store)).filter((one) => one !== "dan 1"); // which comes and goes
     expect(held.toSorted()).toEqual(["ada", "bob", "cid"].flatMap((name) => [1, 2, 3].map((n) => `${name} ${n}`)));
-    const config = join(store, "config.json");
-    if (existsSync(config)) JSON.parse(readFileSync(config, "utf8"));
+    if (existsSync(join(store, "settings"))) storedSettings(store);
   }
 });
 

@@ -1,9 +1,10 @@
 /** Settings through the executable: as YAML, and by their documented names. */
 
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../snapworld.ts";
+import { storedSettings } from "../storedsettings.ts";
 import { chp, tempFolder } from "./chp.ts";
 
 const SECRET = "pull-only-password";
@@ -41,7 +42,7 @@ test("what is set goes out as YAML and comes in elsewhere, without secrets", asy
     })),
     leftOut: [],
   });
-  const kept = (folder: string) => JSON.parse(readFileSync(join(folder, "store", "config.json"), "utf8"));
+  const kept = (folder: string) => storedSettings(join(folder, "store")).documents["config"];
   expect(kept(to.path)).toEqual(kept(from.path));
   expect(kept(to.path)["proxy.oci-registry.username"]).toBe("0123");
 });
@@ -75,13 +76,13 @@ listen: [127.0.0.1:1, 8081]
   expect(done.out).toContain("set proxy.domain\nset proxy.oci-registry.domain\n");
   expect(done.out).toContain("unset tls-cert\n");
   expect(done.out + done.err).not.toMatch(/hidden|pull-only/);
-  expect(JSON.parse(readFileSync(join(one.path, "store", "config.json"), "utf8"))).toEqual({
+  expect(storedSettings(join(one.path, "store")).documents["config"]).toEqual({
     "public-url": "http://new.lan:8080/hub",
     "proxy.oci-registry.domain": "hub:5000",
     "proxy.oci-registry.username": "pull",
     listen: ["127.0.0.1:1", "0.0.0.0:8081"],
   });
-  expect(readFileSync(join(one.path, "store", "secrets", "oci-registry.json"), "utf8")).toContain(SECRET);
+  expect(JSON.stringify(storedSettings(join(one.path, "store")).secrets["ociSecret"]?.value)).toContain(SECRET);
 });
 
 test("a certificate is neither exported nor imported: another command takes it in with its key", async () => {
@@ -139,7 +140,7 @@ test("a wrong value beside right ones changes nothing", async () => {
   using one = world();
   await one.config("public-url=http://old.lan");
   expect((await one.importing("proxy.oci-registry.domain: hub:5000\npublic-url: http://new.lan\nlisten: x:y\n")).code).toBe(3);
-  expect(JSON.parse(readFileSync(join(one.path, "store", "config.json"), "utf8"))).toEqual({ "public-url": "http://old.lan" });
+  expect(storedSettings(join(one.path, "store")).documents["config"]).toEqual({ "public-url": "http://old.lan" });
 });
 
 const DOMAINS: readonly (readonly [before: readonly string[], domain: string, url: string])[] = [

@@ -128,6 +128,31 @@ test.skipIf(!mounts)("a full disk is exit 1, says what to free, and loses nothin
   }
 });
 
+test.skipIf(!mounts)("gc frees what there is where no inode is free (needs mount)", async () => {
+  using folder = tempFolder();
+  const disk = join(folder.path, "disk");
+  mkdirSync(disk);
+  for (const revision of [1, 2]) writeFileSync(join(folder.path, `${revision}.tar.gz`), exportOf([spec("small", revision, 1000)]));
+  expect(system("mount", "-t", "tmpfs", "-o", "size=8m,nr_inodes=200", "tmpfs", disk)).toBe(true);
+  try {
+    const store = join(disk, "store");
+    for (const revision of [1, 2]) await chp(["import", "--store", store, join(folder.path, `${revision}.tar.gz`)]);
+    for (let i = 0; ; i += 1)
+      try {
+        writeFileSync(join(disk, `filler${i}`), "");
+      } catch {
+        break;
+      }
+    const gc = ["gc", "--store", store, "--keep-generations", "1", "--keep-days", "0", "--older-than", "0"];
+    for (const _ of [1, 2]) expect(await chp(gc)).toMatchObject({ code: 0 });
+    expect(await verified(store)).toHaveLength(1);
+    expect(readdirSync(join(store, "catalog"))).toHaveLength(1);
+    expect(await chp(["config", "--store", store, "public-url=http://hub.lan"])).toMatchObject({ code: 0 });
+  } finally {
+    system("umount", disk);
+  }
+});
+
 test.skipIf(!mounts)("what is known not to fit is refused before anything is read (needs mount)", async () => {
   using folder = tempFolder();
   const disk = join(folder.path, "disk");

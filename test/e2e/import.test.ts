@@ -304,7 +304,7 @@ const USAGE: readonly { readonly what: string; readonly args: readonly string[];
   { what: "a channel that is none", args: ["import", "--channel", "a/b/c/d", "x"], code: 2, says: "--channel: a/b/c/d is not a channel" },
   { what: "no store", args: ["list"], code: 10, says: "there is no store in" },
   { what: "a package that is not stored", args: ["show", "absent"], code: 10, says: "there is no store in" },
-  { what: "an unknown setting", args: ["config", "public-ulr=http://x"], code: 2, says: "did you mean public-url?" },
+  { what: "an unknown setting", args: ["config", "public-ulr=http://x"], code: 2, says: "the nearest is public-url" },
   { what: "a bad address", args: ["serve", "--listen", "nowhere"], code: 2, says: "--listen: nowhere is not HOST:PORT" },
 ];
 
@@ -317,11 +317,11 @@ test.each(USAGE)("$what ends with its exit code and words", async ({ args, code,
 
 test("a store of a newer format is left alone", async () => {
   using folder = tempFolder();
-  write(folder.path, { "store/format.json": '{"format": 2}\n', "e.tar.gz": exportOf([demo()]) });
+  write(folder.path, { "store/format.json": '{"format": 3}\n', "e.tar.gz": exportOf([demo()]) });
   for (const args of [["list"], ["import", "e.tar.gz"], ["serve", "--listen", "127.0.0.1:0"]])
     expect(await chp([...args, "--store", "store"], { cwd: folder.path })).toMatchObject({
       code: 11,
-      err: expect.stringContaining("format 2"),
+      err: expect.stringContaining("format 3"),
     });
   expect(readdirSync(join(folder.path, "store"))).toEqual(["format.json"]);
 });

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { base, charmZip, exportOf, imageBlob, type PackageSpec } from "../build.ts";
+import { storedSettings } from "../storedsettings.ts";
 import { chp, serve, tempFolder } from "./chp.ts";
 
 const jammy = base("amd64", "22.04");
@@ -116,7 +117,8 @@ test("no credential of upstream reaches the store, and no password a file that o
   for (const file of files.filter((name) => statSync(name).isFile())) {
     const text = readFileSync(file, "latin1");
     expect([file, text.includes("upstream-secret-token")]).toEqual([file, false]);
-    if (text.includes(SECRET)) expect([file, statSync(file).mode & 0o077]).toEqual([join(store, "secrets", "oci-registry.json"), 0]);
+    if (text.includes(SECRET))
+      expect([file, statSync(file).mode & 0o077]).toEqual([storedSettings(store).secrets["ociSecret"]?.file ?? "", 0]);
   }
 });
 

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
+import { storedSettings } from "../storedsettings.ts";
 import { chp, type Done, type RunOptions, type Served, serve, spawn, tempFolder } from "./chp.ts";
 
 const jammy = base("amd64", "22.04");
@@ -78,8 +79,8 @@ class Hub {
 
   /** What it shows, for a server of a test that its clients trust too. */
   pair(): { cert: string; key: string } {
-    const read = (name: string) => JSON.parse(readFileSync(join(this.store, name), "utf8"));
-    return { cert: read("tls.json").certificate, key: read("secrets/tls.json").keys[0] };
+    const { documents, secrets } = storedSettings(this.store);
+    return { cert: documents["tls"].certificate, key: secrets["tlsSecret"]?.value.keys[0] };
   }
 
   /** What a request over TLS says, as raw bytes; `body` is written piece by piece. */
@@ -368,7 +369,7 @@ describe("tokens", () => {
       expect([args, (await token(...args)).code]).toEqual([args, 2]);
     expect(await token("--revoke", "one")).toMatchObject({ code: 1, err: expect.stringContaining("there is no token named one") });
     const secrets = [made.out.trim(), two.token];
-    const kept = join(own.store, "secrets", "tokens.json");
+    const kept = storedSettings(own.store).secrets["tokens"]?.file ?? "";
     expect(statSync(kept).mode & 0o777).toBe(0o600);
     const all = readdirSync(own.store, { recursive: true, encoding: "utf8" }).map((name) => join(own.store, name));
     for (const text of [own.log(), ...all.filter((name) => statSync(name).isFile()).map((name) => readFileSync(name, "latin1"))])

@@ -5,6 +5,7 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { exportOfSnaps, SIGNED_ROOT, signed } from "../signedsnaps.ts";
 import { ASSERTIONS, HELLO, IMAGES, ROOT, SNAP_WORLD, STORE_STREAM } from "../snapworld.ts";
+import { storedSettings } from "../storedsettings.ts";
 import { chp, type Served, serve, tempFolder } from "./chp.ts";
 
 const folder = tempFolder();
@@ -42,8 +43,8 @@ test("with its root named it is imported, its assertions with it, and the config
   expect(done.out).toContain("assertions: 4 new, 0 known");
   expect((await run("config", "--store", "store", "trusted-roots")).out).toMatch(/^account\/testroot account-key\/\S+\n$/);
   const again = await run("import", "--store", "store", "hello_5.snap");
-  expect([again.code, again.out]).toEqual([0, expect.stringContaining("nothing changed: everything was already present")]);
-  expect(statSync(join(STORE, "secrets", "session.json")).mode & 0o777).toBe(0o600);
+  expect([again.code, again.out]).toEqual([0, expect.stringContaining("nothing changed: all of it was held already")]);
+  expect(statSync(storedSettings(STORE).secrets["session"]?.file ?? "").mode & 0o777).toBe(0o600);
 });
 
 test("what a running server holds grows with the import, byte for byte", async () => {

@@ -6,6 +6,7 @@ import { connect, type TLSSocket } from "node:tls";
 import { parse } from "yaml";
 import { createAuthority, issueServer } from "../../src/settings/authority.ts";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
+import { storedSettings } from "../storedsettings.ts";
 import { chp, type Served, serve, tempFolder } from "./chp.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
@@ -56,7 +57,7 @@ function run(...command: string[]): { code: number; out: string } {
 }
 
 function kept(store: string): string {
-  return JSON.parse(readFileSync(join(store, "tls.json"), "utf8")).certificate;
+  return storedSettings(store).documents["tls"].certificate;
 }
 
 const missing = ["curl", "openssl"].filter((name) => Bun.which(name) === null);
@@ -252,15 +253,18 @@ test("what is damaged in the store is told by its name, and mended by a new cert
   const make = () => chp(["import-certificate", "--selfsigned", "--store", store]);
   const serveIt = () => chp(["serve", "--store", store, "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"]);
   await make();
-  writeFileSync(join(store, "secrets", "tls.json"), "{}");
-  expect(await serveIt()).toMatchObject({ code: 1, err: expect.stringContaining("secrets has no private key") });
-  for (const text of ["[]", '{"certificate":"x"}', '{"certificate":"-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----"}']) {
-    writeFileSync(join(store, "tls.json"), text);
-    for (const done of [await serveIt(), await chp(["status", "--store", store])])
-      expect([done.code, done.err]).toEqual([1, expect.stringContaining("tls.json is not")]);
-  }
-  expect(await make()).toMatchObject({ code: 1 });
-  rmSync(join(store, "tls.json"));
+  const secret = storedSettings(store).secrets["tlsSecret"]?.file ?? "";
+  writeFileSync(secret, "{}");
+  expect(await serveIt()).toMatchObject({ code: 13, err: expect.stringContaining(`${secret} is not readable`) });
+  rmSync(secret);
+  expect(await serveIt()).toMatchObject({ code: 1, err: expect.stringContaining("secrets lacks the private key") });
+  expect(await make()).toMatchObject({ code: 0 });
+  const { file } = storedSettings(store);
+  rmSync(file);
+  writeFileSync(file, "{}");
+  for (const done of [await serveIt(), await chp(["status", "--store", store]), await make()])
+    expect([done.code, done.err]).toEqual([13, expect.stringContaining(`${file} are not readable`)]);
+  rmSync(file);
   expect(await make()).toMatchObject({ code: 0 });
   expect(await chp(["config", "--store", store, "proxy.tls.cert=x"])).toMatchObject({
     code: 2,
@@ -280,10 +284,10 @@ test("no private key is printed, logged or readable by others", async () => {
     said.push(...Object.values(await chp([...args, "--store", store])).map(String));
   await served.stop();
   said.push(served.log());
-  const secrets = ["tls.json", "tls-ca.json"].map((name) => join(store, "secrets", name));
-  const { keys } = JSON.parse(readFileSync(secrets[0] ?? "", "utf8"));
-  const all: string[] = [...keys, JSON.parse(readFileSync(secrets[1] ?? "", "utf8")).key];
-  expect(all).toHaveLength(3);
+  const { secrets: stored } = storedSettings(store);
+  const secrets = readdirSync(join(store, "secrets")).map((name) => join(store, "secrets", name));
+  const all: string[] = [...(stored["tlsSecret"]?.value.keys ?? []), stored["authority"]?.value.key];
+  expect(all).toHaveLength(2);
   for (const file of readdirSync(store, { recursive: true, encoding: "utf8" }).map((name) => join(store, name))) {
     if (secrets.includes(file)) expect([file, statSync(file).mode & 0o077]).toEqual([file, 0]);
     else if (statSync(file).isFile()) said.push(readFileSync(file, "latin1"));

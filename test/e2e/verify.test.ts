@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { Disk } from "../../store/fs.ts";
 import { blobKey } from "../../store/keys.ts";
 import type { BlobReference, BlobRole } from "../../store/named.ts";
@@ -10,6 +10,7 @@ import { blobsOf } from "../../store/reach.ts";
 import { Store } from "../../store/store.ts";
 import { type Run, runProgram } from "../program.ts";
 import { HELLO, ROOT, SNAP_WORLD, SNAPD } from "../snapworld.ts";
+import { storedSettings } from "../storedsettings.ts";
 import { WORLD } from "../world.ts";
 import { chp, serve, tempFolder } from "./chp.ts";
 
@@ -216,11 +217,12 @@ test("nothing is reported, and nothing lost, while imports run", async () => {
 test("a secret that others may read, and a blob that may be written to, are told of", async () => {
   rmSync(at("modes"), { recursive: true, force: true });
   cpSync(at("clean"), at("modes"), { recursive: true });
-  chmodSync(join(at("modes"), "secrets", "session.json"), 0o644);
+  const session = storedSettings(at("modes")).secrets["session"]?.file ?? "";
+  chmodSync(session, 0o644);
   chmodSync(pathOf("modes", { what: { kind: "charm" }, name: "tiny" }).path, 0o664);
   const done = await verify("modes");
-  expect([done.code, done.out]).toEqual([0, expect.stringContaining("warning  secrets/session.json: others may read it")]);
-  expect(done.out).toContain("warning  charm tiny revision 5: may be written to");
+  expect([done.code, done.out]).toEqual([0, expect.stringContaining(`missing  ${relative(at("modes"), session)}: others may read it`)]);
+  expect(done.out).toContain("missing  charm tiny revision 5: may be written to");
 });
 
 test("a release without its revision is damage, a declared resource that is not stored is missing", async () => {
@@ -262,8 +264,8 @@ test("a release without its revision is damage, a declared resource that is not 
   expect(done.out).toContain("DAMAGED  charm odd: latest/stable has resource data revision 3, which is not stored");
   expect(done.out).toContain("DAMAGED  charm odd: the override of latest/beta has revision 78, which is not stored");
   expect(done.out).toContain("DAMAGED  charm odd: the override of latest/beta ends at no time that can be read");
-  expect(done.out).toContain("warning  charm odd: any/stable is for ubuntu@22.04 all, which Juju never matches");
-  expect(done.out).toContain("warning  charm odd: no revision of its resource data is stored");
+  expect(done.out).toContain("missing  charm odd: any/stable is for ubuntu@22.04 all, which Juju never matches");
+  expect(done.out).toContain("missing  charm odd: no revision of its resource data is stored");
 });
 
 test("a generation that cannot be read is named, and moved aside once it is not the newest", async () => {

@@ -139,6 +139,29 @@ describe("an override", () => {
     else expect(replies).not.toEqual(without);
   });
 
+  test("does not end by a clock that is far off, and does not come back by one", async () => {
+    const hold = { reason: "why", until: END };
+    const name = "acme-db";
+    const { store, ask, at } = await served({ name, work: (one) => setOverride(one, 20, "14/edge", WHERE, hold, SET) });
+    const info = () => ask(`/v2/charms/info/${name}?fields=channel-map`);
+    const during = await info();
+    for (const wrong of [Date.parse("2099-01-01"), 0]) {
+      at(wrong);
+      expect(await info()).toBe(during);
+    }
+    at(AFTER);
+    const ended = await info();
+    expect(ended).not.toBe(during);
+    await publishChange(store, "2026-06-01T00:00:00.000Z", async (base) => {
+      const held = await findPackage(base, "tiny", false);
+      return { draft: changeDraft("test", [{ before: held, after: { ...held, chosenTrack: "2" } }]), result: undefined };
+    });
+    for (const wrong of [0, Date.parse("2099-01-01")]) {
+      at(wrong);
+      expect(await info()).toBe(ended);
+    }
+  });
+
   test.each(sample(CASES))("ends without a restart and without a generation: %s", async (_, name, revision, channel) => {
     const hold = { reason: "why", until: END };
     const { store, replies, at } = await served({ name, work: (one) => setOverride(one, revision, channel, WHERE, hold, SET) });

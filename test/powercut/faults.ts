@@ -84,7 +84,7 @@ async function failOnce(scene: Scene, [inject, error]: readonly [string, string]
     args.some((arg) => touches(arg, scene.root)) && (error !== "ENOSPC" || name !== "openat" || (args[2] ?? "").includes("O_CREAT"));
   if (failed.length === 0 || !failed.every(possible)) return undefined;
   const problems = [
-    ...(/internal error/.test(run.err) ? ["internal error"] : []),
+    ...(/^chp: internal error/m.test(run.err) ? ["internal error"] : []),
     ...(DOCUMENTED.has(run.code) ? [] : [`exit ${run.code}`]),
     ...(await outcome(scene, run, options)).filter((one) => !options.known(one)),
   ];

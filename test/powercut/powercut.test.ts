@@ -92,13 +92,13 @@ test("a fault that is not listed is told, and one that is listed and gone", () =
   const counts = { changes: 4, reachable: 9, states: 9, bad: 0, exited: 3, durable: 3, possible: 0, faults: 0, wrong: 0, exhausted: false };
   const reportOf = (...problems: readonly string[]): Report => ({
     ...counts,
-    command: "keygen",
+    command: "backup",
     problems: new Map(problems.map((problem) => [problem, "an example"])),
   });
-  const known = KNOWN.flatMap(({ commands, problem }) => (commands?.includes("keygen") ? [problem] : []));
+  const known = KNOWN.flatMap(({ commands, problem }) => (commands?.includes("backup") ? [problem] : []));
   const [lost = "", ...rest] = known;
   expect(unexpected([reportOf(...known)])).toEqual([]);
-  expect(unexpected([reportOf(...known, "a store does not open")])).toEqual(["keygen: a store does not open: an example"]);
+  expect(unexpected([reportOf(...known, "a store does not open")])).toEqual(["backup: a store does not open: an example"]);
   expect(unexpected([reportOf(...rest)])).toEqual([expect.stringContaining(`“${lost}” and has it no more`)]);
   // Not every state was looked at.
   expect(unexpected([{ ...reportOf(...rest), states: 8 }])).toEqual([]);

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { servedPair } from "../../bin/machine/tls.ts";
 import { Failure, reason } from "../../src/errors.ts";
 import { Disk } from "../../store/fs.ts";
+import { DOCUMENTS, type Documents } from "../../store/settings.ts";
 import { Store } from "../../store/store.ts";
 import { COMMAND } from "../e2e/chp.ts";
 import { runProgram } from "../program.ts";
@@ -16,7 +17,6 @@ import { type Call, callsOf, STRACE } from "./trace.ts";
 const RAM = "/dev/shm";
 const TIMEOUT = 20_000;
 const SECRET = /(^|\/)secrets\/|\.key$/;
-const SETTINGS = /^(config\.json|tls\.json|secrets\/.*)$/;
 
 /** A name of what is to be seen → its text: each is to be as before the command or as after it. */
 export type View = ReadonlyMap<string, string>;
@@ -117,11 +117,12 @@ export class Scene {
       if (store.damage) throw store.damage;
       if (snapshot.generation) view.set(`${name}: newest generation`, JSON.stringify(snapshot.generation));
       view.set(`${name}: generations`, (await store.generationNumbers()).join());
-      const inside = [...tree]
-        .filter(([path]) => path.startsWith(`${name}/`))
-        .map(([path, entry]) => [path.slice(name.length + 1), entry] as const);
-      view.set(`${name}: quarantine`, inside.flatMap(([path]) => (path.startsWith("quarantine/") ? path : [])).join());
-      for (const [path, { content, sum }] of inside) if (content && SETTINGS.test(path)) view.set(`${name}/${path}`, sum);
+      const inside = [...tree].filter(([path]) => path.startsWith(`${name}/`)).map(([path]) => path.slice(name.length + 1));
+      view.set(`${name}: quarantine`, inside.flatMap((path) => (path.startsWith("quarantine/") ? path : [])).join());
+      for (const document of Object.keys(DOCUMENTS) as (keyof Documents)[]) {
+        const value = await store.settings.read(document);
+        if (JSON.stringify(value) !== JSON.stringify(DOCUMENTS[document].missing)) view.set(`${name}/${document}`, JSON.stringify(value));
+      }
     }
     const hidden = (path: string) => this.stores.some((store) => path.startsWith(`${store}/`)) || /(^|\/)\./.test(path);
     for (const [path, { content, sum }] of tree) if (content && !hidden(path)) view.set(nameOf(path), sum);

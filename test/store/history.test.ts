@@ -84,7 +84,7 @@ function exported({
 }
 
 async function world() {
-  let now = Date.parse("2026-01-01T00:00:00Z");
+  let now = Date.parse("2026-03-03T00:00:00Z");
   const storage = new Memory(() => now);
   const store = await Store.openOrCreate(storage);
   /** by which the server ends overrides; absent: now */

@@ -10,6 +10,7 @@ import { type Manifests, manifestProblem } from "../../store/manifest.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { archiveOf, catalogues, importBytes } from "../catalogue.ts";
+import { generationFile } from "../generations.ts";
 import { bothWorlds, importSnapWorld } from "../snapworld.ts";
 import { runs, thorough } from "../thorough.ts";
 import { importWorld } from "../world.ts";
@@ -48,7 +49,7 @@ async function replace(store: Store, section: keyof Manifests, name: string, edi
   const number = generation.number + 1;
   await store.storage.create(
     generationKey(number),
-    jsonBytes({ ...generation, number, parent: generation.number, index: await put(store, next) }),
+    generationFile({ ...generation, number, parent: generation.number, parentDigest: generation.sha256, index: await put(store, next) }),
   );
   return digest;
 }

@@ -7,6 +7,7 @@ import { blobKey, FORMAT_KEY, generationKey } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
 import { Store } from "../../store/store.ts";
+import { generationFile } from "../generations.ts";
 
 const NOW = "2026-05-01T00:00:00+00:00";
 
@@ -81,7 +82,7 @@ describe("opening", () => {
     const snapshot = await store.snapshot();
     expect([snapshot.number, snapshot.names, snapshot.generation]).toEqual([0, [], undefined]);
     const format = await storage.open(FORMAT_KEY);
-    expect(JSON.parse(Buffer.from((await format?.bytes()) ?? []).toString())).toEqual({ format: 1 });
+    expect(JSON.parse(Buffer.from((await format?.bytes()) ?? []).toString())).toEqual({ format: 2 });
   });
 
   test("several that make it at once agree", async () => {
@@ -91,7 +92,7 @@ describe("opening", () => {
   });
 
   test.each<[string, string, FailureKind, number]>([
-    ["a newer format", '{"format": 2}', "store-too-new", 11],
+    ["a newer format", '{"format": 3}', "store-too-new", 11],
     ["a newer format with more in it", '{"format": 99, "x": {}}', "store-too-new", 11],
     ["a format that is no number", '{"format": "1"}', "corrupt", 13],
     ["no format", "{}", "corrupt", 13],
@@ -107,7 +108,7 @@ describe("opening", () => {
     const storage = new Memory();
     const waiting = await Store.openOrAwait(storage);
     await publish(await Store.openOrCreate(storage), pkg("a"));
-    await overwrite(storage, FORMAT_KEY, '{"format": 2}');
+    await overwrite(storage, FORMAT_KEY, '{"format": 3}');
     await failureOf(
       Promise.resolve().then(() => waiting.snapshot()),
       "store-too-new",
@@ -126,7 +127,7 @@ describe("publishing", () => {
       changed: { b: { revisions: [1], channels: 2 } },
     };
     const { generation: made } = await store.publish(NOW, async () => ({ draft, result: undefined }));
-    expect(made).toMatchObject({ number: 2, parent: 1, time: NOW, command: "chp import x", format: 1 });
+    expect(made).toMatchObject({ number: 2, parent: 1, time: NOW, command: "chp import x", format: 2 });
     expect(made?.tool).toMatch(/^chp \d/);
     expect(await (await Store.open(store.storage)).generation(2)).toEqual(made as Generation);
     expect((await store.snapshot()).names).toEqual(["a", "b"]);
@@ -284,7 +285,7 @@ describe("snapshots", () => {
     const { storage, store } = await stored();
     await publish(store, pkg("a"));
     const generation = (await store.generation(1)) as Generation;
-    await storage.create(generationKey(7), Buffer.from(JSON.stringify({ ...generation, number: 7, parent: 6 })));
+    await storage.create(generationKey(7), generationFile({ ...generation, number: 7, parent: 6, parentDigest: generation.sha256 }));
     expect((await (await Store.open(storage)).snapshot()).number).toBe(7);
     expect((await publish(await Store.open(storage), pkg("b")))?.number).toBe(8);
   });
@@ -367,7 +368,10 @@ describe("damage is told as corruption, with what to do", () => {
     const made = (await publish(store, pkg("a"))) as Generation;
     const blob = await store.ingestBytes(Buffer.from(text));
     await blob.commit();
-    await storage.create(generationKey(2), Buffer.from(JSON.stringify({ ...made, number: 2, index: blob.sums["sha-256"] })));
+    await storage.create(
+      generationKey(2),
+      generationFile({ ...made, number: 2, parent: 1, parentDigest: made.sha256, index: blob.sums["sha-256"] }),
+    );
     return Store.open(storage);
   }
 
@@ -396,10 +400,21 @@ describe("damage is told as corruption, with what to do", () => {
     expect(failure.message).toContain("generation 1");
   });
 
-  test("a generation of a newer format is not misread", async () => {
+  test("a generation of a newer format is not misread: the one before is served, and nothing is published", async () => {
     const { storage, store } = await stored();
     const made = (await publish(store, pkg("a"))) as Generation;
-    await storage.create(generationKey(2), Buffer.from(JSON.stringify({ ...made, format: 2, number: 2 })));
+    await storage.create(generationKey(2), Buffer.from(JSON.stringify({ ...made, format: 3, number: 2, parent: 1 })));
+    for (const reader of [store, await Store.open(storage)]) {
+      await turn();
+      expect([(await reader.snapshot()).number, reader.damage?.kind]).toEqual([1, "store-too-new"]);
+      expect((await failureOf(publish(reader, pkg("b")), "store-too-new")).exit).toBe(11);
+    }
+    expect(await store.generationNumbers()).toEqual([1, 2]);
+  });
+
+  test("only generations of a newer format are none that can be read", async () => {
+    const { storage } = await stored();
+    await storage.create(generationKey(1), Buffer.from(JSON.stringify({ format: 3 })));
     const fresh = await Store.open(storage);
     await failureOf(
       Promise.resolve().then(() => fresh.snapshot()),

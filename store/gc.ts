@@ -7,6 +7,7 @@ import type { Generation } from "../src/catalog/generation-types.ts";
 import type { Digest } from "../src/digest.ts";
 import { mapBounded } from "../src/parallel.ts";
 import { BLOB_FOLDERS, blobDigest, blobKey, generationKey, parseTrashKey, TRASH, trashKey } from "./keys.ts";
+import { endLeases } from "./lease.ts";
 import { blobsOf } from "./reach.ts";
 import type { Store } from "./store.ts";
 import { restoreTrashed } from "./trash.ts";
@@ -42,21 +43,26 @@ export interface GcReport {
   readonly restored: number;
   /** unreferenced blobs that were left alone because of their age */
   readonly young: { readonly blobs: number; readonly bytes: number };
+  /** live leases of imports and other changes: while there are any, nothing is deleted from the trash */
+  readonly leases: number;
 }
 
 /** Runs one collection. Fails with `corrupt`, and moves nothing, if a retained generation cannot be read: what it names is unknown then. */
 export async function collectGarbage(store: Store, options: GcOptions): Promise<GcReport> {
   const { storage } = store;
   const now = await storage.clock();
-  const trashKeys = await storage.list(TRASH); // listed before this gc adds to it
   const { pruned, kept: retained } = await selectGenerations(store, options, now);
   const seen = new Set<Digest>();
   for (const generation of retained) await markReachable(store, generation, seen);
-  // Generations are pruned before blobs are moved, so a listed generation is complete.
-  if (!options.dryRun) {
-    for (const number of pruned) await storage.remove(generationKey(number));
-    await storage.flush();
-  }
+  // Generations are pruned before blobs are moved, so a listed generation is complete. Each is durably gone before the next, the
+  // oldest first: what a crash leaves has no gap.
+  if (!options.dryRun)
+    for (const number of pruned) {
+      await storage.remove(generationKey(number));
+      await storage.flush();
+    }
+  const since = (retained.at(-1)?.number ?? 0) + 1;
+  const { leases, deleted, restored } = await emptyTrash(store, { seen, since, now, ...options });
   const aside = { blobs: 0, bytes: 0 };
   const young = { blobs: 0, bytes: 0 };
   const limit = now - options.hours * HOUR;
@@ -73,20 +79,17 @@ export async function collectGarbage(store: Store, options: GcOptions): Promise<
   }
   if (!options.dryRun) await storage.flush();
   // Generations published meanwhile: they may name blobs that were moved above. Their publishers check once more too.
-  const since = (retained.at(-1)?.number ?? 0) + 1;
-  for (const number of await store.generationNumbers()) {
-    const generation = number >= since ? await store.generation(number) : undefined;
-    if (generation) await markReachable(store, generation, seen);
-  }
-  const restored = options.dryRun ? 0 : await restoreTrashed(storage, [...seen]);
+  await markSince(store, since, seen);
+  const again = options.dryRun ? 0 : (await restoreTrashed(storage, [...seen])).restored;
   return {
     dryRun: options.dryRun,
     pruned,
     kept: retained.map(({ number }) => number),
     aside,
-    deleted: await emptyTrash(store, trashKeys, { seen, now, ...options }),
-    restored,
+    deleted,
+    restored: restored + again,
     young,
+    leases,
   };
 }
 
@@ -112,6 +115,14 @@ async function markReachable(store: Store, generation: Generation, seen: Set<Dig
   for await (const _ of blobsOf(store, generation, { seen })) continue;
 }
 
+/** Generations that were published meanwhile, from `since` on. */
+async function markSince(store: Store, since: number, seen: Set<Digest>): Promise<void> {
+  for (const number of await store.generationNumbers()) {
+    const generation = number >= since ? await store.generation(number) : undefined;
+    if (generation) await markReachable(store, generation, seen);
+  }
+}
+
 /** False if an import has stored the blob again since its age was checked. */
 async function moveToTrash(store: Store, digest: Digest, now: number, limit: number): Promise<boolean> {
   const { storage } = store;
@@ -123,23 +134,37 @@ async function moveToTrash(store: Store, digest: Digest, now: number, limit: num
   return false;
 }
 
-/** Deletes blobs that have been in the trash for an hour: a publisher that needed one has restored it by then. */
+interface Emptying extends Pick<GcOptions, "hours" | "dryRun"> {
+  readonly seen: Set<Digest>;
+  readonly since: number;
+  readonly now: number;
+}
+
+/**
+ * Deletes what earlier gcs moved to the trash an hour ago, unless a lease is live. The order is what makes it safe: who needs a
+ * blob of the trash without bringing it saw it in a generation before it was moved, so it has taken its lease before the trash is
+ * listed. Its lease is live, or it published before the generations are listed, or it can't publish any more.
+ */
 async function emptyTrash(
   store: Store,
-  keys: readonly string[],
-  { seen, now, hours, dryRun }: Pick<GcOptions, "hours" | "dryRun"> & { readonly seen: ReadonlySet<Digest>; readonly now: number },
-): Promise<GcReport["deleted"]> {
+  { seen, since, now, hours, dryRun }: Emptying,
+): Promise<Pick<GcReport, "leases" | "deleted" | "restored">> {
   const { storage } = store;
+  const keys = await storage.list(TRASH);
+  const leases = await endLeases(storage, { dryRun });
+  await markSince(store, since, seen);
+  const restored = dryRun ? 0 : (await restoreTrashed(storage, [...seen])).restored;
   const deleted = { blobs: 0, bytes: 0 };
+  if (leases > 0) return { leases, deleted, restored };
   const limit = now - Math.min(1, hours) * HOUR;
   await mapBounded(keys, PARALLEL, async (key) => {
     const trashed = parseTrashKey(key);
-    if (!trashed || trashed.time > limit || (seen.has(trashed.digest) && !storage.has(blobKey(trashed.digest)))) return;
+    if (!trashed || trashed.time > limit || (seen.has(trashed.digest) && !(await storage.has(blobKey(trashed.digest))))) return;
     const object = await storage.open(key);
     if (object && (dryRun || (await storage.remove(key)))) addTo(deleted, object.size);
   });
   if (!dryRun) await storage.flush();
-  return deleted;
+  return { leases, deleted, restored };
 }
 
 function addTo(sum: { blobs: number; bytes: number }, size: number): void {

@@ -13,11 +13,6 @@ const CHANGES = ["release", "close", "default-track", "override", "end-override"
 const PUBLISHING = ["import-new", "import", "import-several", "import-snap", ...CHANGES];
 
 export const KNOWN: readonly Known[] = [
-  {
-    commands: ["backup", "restore"],
-    problem: "the same command again exits 2",
-    why: "what a cut left must be removed by hand first: the folder is to be empty",
-  },
   { commands: ["keygen"], problem: "not durable: site.key", why: "neither the file nor its folder is synced" },
   { commands: ["keygen"], problem: "not durable: site.key.pub", why: "neither the file nor its folder is synced" },
   { commands: ["keygen"], problem: "neither old nor new: site.key", why: "it is written in its place, so it can be empty or cut" },
@@ -26,13 +21,8 @@ export const KNOWN: readonly Known[] = [
   { commands: ["export"], problem: "not durable: site.lock", why: "the lock is written after all syncs" },
   { commands: ["export"], problem: "neither old nor new: site.lock", why: "the lock is written in its place, over the one before" },
   { commands: ["export"], problem: "not durable: out/site-TIME.tar", why: "the folder above an export folder that was made is not synced" },
-  {
-    commands: ["gc"],
-    problem: "verify exits 13",
-    why: "generations are pruned in no order that the disk keeps: one without the one before it counts as damage",
-  },
   ...["EIO", "ENOSPC", "EMFILE", "EINTR"].map((error) => ({
-    commands: PUBLISHING,
+    commands: [...PUBLISHING, "backup", "restore"],
     problem: `${error}: exit 1, and the new generation is there`,
     why: "a step after the link failed: it is told as if nothing was published",
   })),

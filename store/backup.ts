@@ -38,31 +38,23 @@ export async function copyStore(from: Storage, to: CopyTarget, signal?: AbortSig
   const resumed = await begin(to);
   const target = await Store.openOrAwait(to);
   const link = async (key: string) => (await to.link?.(from, key)) ?? false;
-  const seen = new Set<Digest>();
-  const walked: number[] = [];
   const sum = { linked: 0, copied: 0, bytes: 0 };
-  // Newest first: a gc that runs meanwhile prunes the oldest.
-  for (const number of (await store.generationNumbers()).toReversed()) {
-    const generation = await store.generation(number);
-    if (!generation) break;
-    try {
-      for await (const { digest } of blobsOf(store, generation, { seen })) {
-        if (signal?.aborted) throw new Failure("interrupted", "interrupted", { next: "run the same command again, which goes on with it" });
-        if (resumed && (await isCopied(store, to, digest))) continue;
-        if (await link(blobKey(digest))) sum.linked += 1;
-        else {
-          sum.bytes += await copyBlob(store, target, digest);
-          sum.copied += 1;
-        }
-      }
-    } catch (error) {
-      if (isCorrupt(error) && !(await from.has(generationKey(number)))) break; // gc pruned it meanwhile
-      throw error;
+  const copy = async (digest: Digest): Promise<void> => {
+    if (signal?.aborted) throw new Failure("interrupted", "interrupted", { next: "run the same command again, which goes on with it" });
+    if (resumed && (await isCopied(store, to, digest))) return;
+    if (await link(blobKey(digest))) sum.linked += 1;
+    else {
+      sum.bytes += await copyBlob(store, target, digest);
+      sum.copied += 1;
     }
-    walked.push(number);
+  };
+  let generations: readonly number[] = [];
+  // Again where gc pruned all that there was at first: by then there is a newer one.
+  for (let numbers = await store.generationNumbers(); numbers.length > 0; numbers = await store.generationNumbers()) {
+    const walked = await copyBlobs(store, numbers, copy);
+    generations = await copyGenerations(from, to, walked);
+    if (generations.length > 0) break;
   }
-  const generations: number[] = [];
-  for (const number of walked) if (await copyObject(from, to, generationKey(number), "immutable")) generations.unshift(number);
   for (const key of await to.list(CATALOG)) if (!generations.includes(generationNumber(key) ?? 0)) await to.remove(key); // of the interrupted copy
   const secrets: string[] = [];
   for (const { key, kind } of Object.values(DOCUMENTS)) if ((await copyObject(from, to, key, kind)) && kind === "secret") secrets.push(key);
@@ -70,6 +62,34 @@ export async function copyStore(from: Storage, to: CopyTarget, signal?: AbortSig
   await to.create(FORMAT_KEY, (await (await from.open(FORMAT_KEY))?.bytes()) ?? new Uint8Array());
   await to.remove(UNFINISHED_COPY_KEY).catch(() => false); // the copy is whole, whether this is there or not
   return { generations, ...sum, secrets };
+}
+
+/** Copies what the generations name, the newest first, since a gc that runs meanwhile prunes the oldest. Returns those that were still there. */
+async function copyBlobs(store: Store, numbers: readonly number[], copy: (digest: Digest) => Promise<void>): Promise<number[]> {
+  const seen = new Set<Digest>();
+  const walked: number[] = [];
+  for (const number of numbers.toReversed()) {
+    const generation = await store.generation(number);
+    if (!generation) break;
+    try {
+      for await (const { digest } of blobsOf(store, generation, { seen })) await copy(digest);
+    } catch (error) {
+      if (isCorrupt(error) && !(await store.storage.has(generationKey(number)))) break; // gc pruned it meanwhile
+      throw error;
+    }
+    walked.push(number);
+  }
+  return walked;
+}
+
+/** `numbers`: the newest first. Returns those that were still there, the oldest first. */
+async function copyGenerations(from: Storage, to: Storage, numbers: readonly number[]): Promise<number[]> {
+  const copied: number[] = [];
+  for (const number of numbers) {
+    if (!(await copyObject(from, to, generationKey(number), "immutable"))) break;
+    copied.unshift(number);
+  }
+  return copied;
 }
 
 /** Marks the folder as an unfinished copy. True: it was one. Fails with `usage` if anything else is in it. */

@@ -46,6 +46,9 @@ export class Disk implements Storage {
   #owner: { uid: number; gid: number } | undefined;
   /** folders with a new, renamed or removed entry since the last sync */
   readonly #touched = new Set<string>();
+  /** folders that were touched at least once */
+  readonly #known = new Set<string>();
+  #flushed: Promise<void> = Promise.resolve();
   readonly #syncing = new Set<Promise<void>>();
   #preparing: Promise<void> | undefined;
 
@@ -114,7 +117,7 @@ export class Disk implements Storage {
         await this.#mkdir(dirname(target)); // the target's folder was missing, not the source
         moved = await rename();
       }
-      if (moved) for (const path of [source, target]) this.#touched.add(dirname(path));
+      if (moved) for (const path of [source, target]) this.#touch(dirname(path));
       return moved ?? false;
     });
   }
@@ -122,7 +125,7 @@ export class Disk implements Storage {
   remove(key: string): Promise<boolean> {
     return this.guard(async () => {
       const removed = await undefinedIfMissing(fs.unlink(this.#path(key)).then(() => true));
-      if (removed) this.#touched.add(dirname(this.#path(key)));
+      if (removed) this.#touch(dirname(this.#path(key)));
       return removed ?? false;
     });
   }
@@ -155,7 +158,7 @@ export class Disk implements Storage {
         if (["EXDEV", "ENOENT", "EEXIST"].includes(errorCode(error)) || isLinkUnsupported(error)) return false;
         throw error;
       }
-      this.#touched.add(dirname(this.#path(key)));
+      this.#touch(dirname(this.#path(key)));
       return true;
     });
   }
@@ -194,13 +197,13 @@ export class Disk implements Storage {
     await this.#mkdir(dirname(to), MODES[kind].folder);
     if (how === "rename") {
       if (!(await undefinedIfMissing(fs.rename(from, to).then(() => true)))) throw stageIsGone(this.place);
-      if (isDurable) this.#touched.add(dirname(to));
+      if (isDurable) this.#touch(dirname(to));
       return true;
     }
     await this.flush();
     const won = await undefinedIfMissing(this.#link(from, to));
     if (won === undefined) throw stageIsGone(this.place);
-    this.#touched.add(dirname(to));
+    this.#touch(dirname(to));
     await this.flush();
     return won;
   }
@@ -242,21 +245,42 @@ export class Disk implements Storage {
     while (this.#syncing.size >= MAX_UNSYNCED) await Promise.race(this.#syncing);
   }
 
-  /** Syncs every touched folder. */
+  /** Syncs every touched folder. A flush waits for those that began before it, so all that was touched before is durable. */
   flush(): Promise<void> {
+    this.#flushed = this.#flushed.then(
+      () => this.#flush(),
+      () => this.#flush(),
+    );
+    return this.#flushed;
+  }
+
+  #flush(): Promise<void> {
     return this.guard(async () => {
-      const folders = [...this.#touched];
-      this.#touched.clear();
-      if (!this.#sync) return;
-      for (const folder of folders) {
-        const handle = await fs.open(folder, "r");
+      if (!this.#sync) return this.#touched.clear();
+      for (const folder of this.#touched) {
+        this.#touched.delete(folder);
         try {
-          await handle.sync();
-        } finally {
-          await handle.close();
+          const handle = await fs.open(folder, "r");
+          try {
+            await handle.sync();
+          } finally {
+            await handle.close();
+          }
+        } catch (error) {
+          if (!folder.startsWith(this.place) && errorCode(error) !== "EIO") continue; // the folder above the store may be another's
+          this.#touched.add(folder); // it is not durable yet
+          throw error;
         }
       }
     });
+  }
+
+  /** Notes that a folder has changed, and the first time also those above it: who made it may have ended before it was durable. */
+  #touch(folder: string): void {
+    this.#touched.add(folder);
+    if (this.#known.has(folder)) return;
+    this.#known.add(folder);
+    for (let above = folder; above.length >= this.place.length; above = dirname(above)) this.#touched.add(dirname(above));
   }
 
   /** Runs `work` and explains its disk errors. */

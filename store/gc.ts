@@ -43,7 +43,7 @@ export interface GcReport {
   readonly restored: number;
   /** unreferenced blobs that were left alone because of their age */
   readonly young: { readonly blobs: number; readonly bytes: number };
-  /** live leases of imports and other changes: while there are any, nothing is deleted from the trash */
+  /** live leases of imports and other changes: while there are any, nothing is pruned or deleted from the trash */
   readonly leases: number;
 }
 
@@ -51,7 +51,12 @@ export interface GcReport {
 export async function collectGarbage(store: Store, options: GcOptions): Promise<GcReport> {
   const { storage } = store;
   const now = await storage.clock();
-  const { pruned, kept: retained } = await selectGenerations(store, options, now);
+  const selected = await selectGenerations(store, options, now);
+  // Leases after the listing: who publishes under one that is taken later sees at least these generations, so it takes no number
+  // that is free again.
+  const publishers = await endLeases(storage, options);
+  const retained = publishers > 0 ? [...selected.pruned, ...selected.kept] : selected.kept;
+  const pruned = publishers > 0 ? [] : selected.pruned.map(({ number }) => number);
   const seen = new Set<Digest>();
   for (const generation of retained) await markReachable(store, generation, seen);
   // Generations are pruned before blobs are moved, so a listed generation is complete. Each is durably gone before the next, the
@@ -89,7 +94,7 @@ export async function collectGarbage(store: Store, options: GcOptions): Promise<
     deleted,
     restored: restored + again,
     young,
-    leases,
+    leases: Math.max(publishers, leases),
   };
 }
 
@@ -97,16 +102,17 @@ async function selectGenerations(
   store: Store,
   { generations, days }: GcOptions,
   now: number,
-): Promise<{ pruned: number[]; kept: Generation[] }> {
+): Promise<{ pruned: Generation[]; kept: Generation[] }> {
   const numbers = await store.generationNumbers();
-  const pruned: number[] = [];
+  const pruned: Generation[] = [];
   const retained: Generation[] = [];
   for (const [i, number] of numbers.entries()) {
     const generation = await store.generation(number);
     if (!generation) continue; // another gc pruned it
     const last = i >= numbers.length - Math.max(1, generations);
-    if (last || now - Date.parse(generation.time) <= days * DAY) retained.push(generation);
-    else pruned.push(number);
+    // Never out of the middle: a clock that was set back makes a later generation look older than those before it.
+    if (retained.length > 0 || last || now - Date.parse(generation.time) <= days * DAY) retained.push(generation);
+    else pruned.push(generation);
   }
   return { pruned, kept: retained };
 }

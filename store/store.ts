@@ -16,6 +16,7 @@ import { type Algorithm, type Digest, type Sums, sumsOf } from "../src/digest.ts
 import { Failure, isCorrupt, reason, undefinedIfCorrupt } from "../src/errors.ts";
 import { tryJson } from "../src/text.ts";
 import { VERSION } from "../src/version.ts";
+import { isReadError } from "./diskerrors.ts";
 import { parseGeneration, parseIndex, readsFormat } from "./generation.ts";
 import { jsonBytes } from "./json.ts";
 import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber } from "./keys.ts";
@@ -337,7 +338,8 @@ export class Store {
       this.#expire();
       await this.snapshot();
       // A reader of this process may replace #current while the draft is made: the number has to follow this base.
-      const { snapshot: base, newest } = this.#current;
+      const { snapshot: base, newest, damage } = this.#current;
+      if (isReadError(damage)) throw damage; // it may be whole: what it has is not to be published over
       const { draft: change, result } = await draft(base);
       const sizes = sizesIn(change);
       for (const blob of change.blobs) {

@@ -13,7 +13,7 @@ export const gcCommand: Register = (program, io) => {
       "after",
       `
 What is found is put aside first; a gc an hour later deletes it. Servers and imports may run meanwhile: while an import or another
-change runs, and for ten minutes after one was killed, nothing is deleted, and gc says so.
+change runs, and for ten minutes after one was killed, nothing is pruned or deleted, and gc says so.
 A generation that is not kept can't be rolled back to.
 
 Examples:
@@ -46,7 +46,7 @@ function renderGc({ dryRun, pruned, kept, aside, deleted, restored, young, lease
     `put aside: ${show(aside)}${aside.blobs > 0 ? "; a gc an hour later frees them" : ""}`,
     ...(young.blobs > 0 ? [`too young: ${show(young)}`] : []),
     ...(leases > 0
-      ? ["nothing is freed while an import or another change runs, or if one was killed in the last 10 minutes: run gc again"]
+      ? ["nothing is pruned or freed while an import or another change runs, or if one was killed in the last 10 minutes: run gc again"]
       : []),
     ...(restored > 0 ? [`taken back from the trash: ${count(restored, "file")}`] : []),
     ...(dryRun ? ["dry run: nothing was changed"] : []),

@@ -312,6 +312,26 @@ test("an import whose blob another program took away in the meantime publishes n
   }
 });
 
+test("a number that was published and pruned while a publisher slept is not given out again", async () => {
+  const { storage, add, tick, time } = await world();
+  await add("a", "one");
+  let began = false;
+  storage.onStep = async (step) => {
+    if (step !== "create catalog" || began) return;
+    began = true;
+    const other = await Store.open(storage);
+    for (const name of ["c", "d"]) {
+      const draft = changeDraft("import", [{ before: undefined, after: pkg(name, []) }]);
+      await other.publish(time(), async () => ({ draft, result: undefined }));
+    }
+    tick(0.1);
+    await collectGarbage(other, NOW);
+  };
+  await add("b", "two");
+  const after = await Store.open(storage);
+  expect([(await after.generationNumbers()).at(-1), (await after.snapshot()).names]).toEqual([4, ["a", "b", "c", "d"]]);
+});
+
 test("while a lease is live nothing is deleted from the trash, and the report says so; it ends ten minutes after its last sign of life", async () => {
   let now = START;
   const storage = new Memory(() => now);

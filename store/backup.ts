@@ -112,13 +112,13 @@ async function isCopied(store: Store, to: Storage, digest: Digest): Promise<bool
 async function copyBlob(store: Store, target: Store, digest: Digest): Promise<number> {
   const { place } = store.storage;
   const object = await store.blob(digest);
-  if (!object) throw new Failure("corrupt", `blob ${digest} in ${place} is missing`, { next: "chp verify tells what is damaged" });
+  if (!object) throw new Failure("corrupt", `blob ${digest} in ${place} is missing`, { next: "chp verify shows what is damaged" });
   const read = async function* () {
     for (let at = 0; at < object.size; at += 2 ** 20) yield await object.bytes(at, Math.min(object.size, at + 2 ** 20));
   };
   const blob = await target.ingest(read());
   try {
-    await blob.commit({ digest, what: `blob ${digest} in ${place}`, next: "chp verify tells what is damaged" });
+    await blob.commit({ digest, what: `blob ${digest} in ${place}`, next: "chp verify shows what is damaged" });
   } finally {
     await blob.discard();
   }

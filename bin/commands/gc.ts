@@ -12,14 +12,14 @@ export const gcCommand: Register = (program, io) => {
     .addHelpText(
       "after",
       `
-What is found is put aside first; a gc an hour later deletes it. Servers and imports may run meanwhile: while an import or another
+What is found is moved to trash first; a gc an hour later deletes it. Servers and imports may run meanwhile: while an import or another
 change runs, and for ten minutes after one was killed, nothing is pruned or deleted, and gc says so.
 A generation that is not kept can't be rolled back to.
 
 Examples:
   chp gc --dry-run
   chp gc
-  chp gc --keep-generations 1 --keep-days 0 --older-than 0   # run it twice: the second frees what the first put aside`,
+  chp gc --keep-generations 1 --keep-days 0 --older-than 0   # run it twice: the second frees what the first moved to trash`,
     )
     .action((options: GcFlags) => runGc(options, io));
 };
@@ -43,7 +43,7 @@ function renderGc({ dryRun, pruned, kept, aside, deleted, restored, young, lease
   const lines = [
     `generations: ${kept.length} kept (from ${kept[0] ?? 0} on), ${pruned.length} pruned${pruned.length > 0 ? ` (${pruned.join(", ")})` : ""}`,
     `freed: ${show(deleted)}`,
-    `put aside: ${show(aside)}${aside.blobs > 0 ? "; a gc an hour later frees them" : ""}`,
+    `moved to trash: ${show(aside)}${aside.blobs > 0 ? "; a gc an hour later frees them" : ""}`,
     ...(young.blobs > 0 ? [`too young: ${show(young)}`] : []),
     ...(leases > 0
       ? ["nothing is pruned or freed while an import or another change runs, or if one was killed in the last 10 minutes: run gc again"]

@@ -40,6 +40,9 @@ images: dist/chp ## a real registry and the real skopeo (needs docker-registry a
 powercut: dist/chp ## each command under power cuts and failing disks (needs strace); COMMANDS=config,gc SEED=1 STATES=1000 FAULTS=12
 	@$(BUN) test/powercut/run.ts "$(COMMANDS)" $(or $(SEED),1) $(or $(STATES),1000) $(or $(FAULTS),12)
 
+simulate: $(BUN) ## histories of the store from seeds; SEEDS=1-1000, or one seed, which is shown step by step
+	@$(BUN) test/simulate/run.ts $(or $(SEEDS),1-1000)
+
 check: types lint format ## types, lint, format
 
 types: $(BUN)
@@ -81,4 +84,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example unit inprocess test interop images bench powercut check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example unit inprocess test interop images bench powercut simulate check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help

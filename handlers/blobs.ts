@@ -28,7 +28,7 @@ export function filenameOf(c: Context): string {
 }
 
 /** Replies with a whole payload or with the requested range. */
-export function sendBlob(c: Context, { object, digest, filename, lenient }: Payload): Response {
+export async function sendBlob(c: Context, { object, digest, filename, lenient }: Payload): Promise<Response> {
   const etag = `"${digest}"`;
   const headers: Record<string, string> = {
     ETag: etag,
@@ -45,7 +45,7 @@ export function sendBlob(c: Context, { object, digest, filename, lenient }: Payl
   const { start, end } = part ?? { start: 0, end: object.size };
   headers["Content-Length"] = String(end - start);
   if (part) headers["Content-Range"] = `bytes ${start}-${end - 1}/${object.size}`;
-  const body = c.req.method === "HEAD" || start === end ? null : object.body(start, end);
+  const body = c.req.method === "HEAD" || start === end ? null : await object.body(start, end);
   return new Response(body, { status: part ? 206 : 200, headers });
 }
 

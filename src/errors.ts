@@ -80,8 +80,7 @@ export function refused(message: string, options?: FailureOptions): Failure {
 
 /** The failure of a step after generation `number` was published, exit code 14: another run must not count on the store before it. */
 export function publishedButFailed(number: number, error: unknown): Failure {
-  const next =
-    error instanceof Failure && error.next !== undefined ? error.next : "chp log shows it; chp verify checks that it is intact";
+  const next = error instanceof Failure && error.next !== undefined ? error.next : "chp log shows it; chp verify checks that it is intact";
   return new Failure("published", `generation ${number} is published, but a later step failed: ${reason(error)}`, { next, cause: error });
 }
 

@@ -1,11 +1,12 @@
 /** Copies a whole store while it serves and imports, by hard links where both folders share a file system. */
 
 import type { Digest } from "../src/digest.ts";
-import { Failure } from "../src/errors.ts";
-import type { Disk } from "./fs.ts";
-import { blobKey, FORMAT_KEY, generationKey } from "./keys.ts";
+import { Failure, isCorrupt } from "../src/errors.ts";
+import { jsonBytes } from "./json.ts";
+import { blobKey, CATALOG, FORMAT_KEY, generationKey, generationNumber, UNFINISHED_COPY_KEY } from "./keys.ts";
 import { blobsOf } from "./reach.ts";
 import { copyObject } from "./settings.ts";
+import type { Storage } from "./storage.ts";
 import { Store } from "./store.ts";
 
 export interface CopyReport {
@@ -21,48 +22,102 @@ export interface CopyReport {
   readonly secrets: readonly string[];
 }
 
-/** Copies all generations and the settings into an empty folder. format.json comes last: until then the folder is no store. */
-export async function copyStore(from: Disk, to: Disk, signal?: AbortSignal): Promise<CopyReport> {
+/** Where a copy can be written to; `link` where a blob may be a second name of the source's. */
+export interface CopyTarget extends Storage {
+  prepare(): Promise<void>;
+  /** False: the object can't be linked. */
+  link?(from: Storage, key: string): Promise<boolean>;
+}
+
+/**
+ * Copies all generations and the settings into an empty folder, or goes on with a copy that was interrupted. format.json comes last:
+ * until then the folder is no store, and has a mark that says what it is.
+ */
+export async function copyStore(from: Storage, to: CopyTarget, signal?: AbortSignal): Promise<CopyReport> {
   const store = await Store.open(from);
-  if (!(await to.isEmpty()))
-    throw new Failure("usage", `${to.place} is not empty`, { next: "name a folder that is empty or not there yet" });
-  await to.prepare();
+  const resumed = await begin(to);
   const target = await Store.openOrAwait(to);
-  const seen = new Set<Digest>();
-  const generations: number[] = [];
+  const link = async (key: string) => (await to.link?.(from, key)) ?? false;
   const sum = { linked: 0, copied: 0, bytes: 0 };
-  // Newest first: a gc that runs meanwhile prunes the oldest.
-  for (const number of (await store.generationNumbers()).toReversed()) {
-    const generation = await store.generation(number);
-    if (!generation) continue;
-    for await (const { digest } of blobsOf(store, generation, { seen })) {
-      if (signal?.aborted) throw new Failure("interrupted", `interrupted: remove ${to.place}, which is not whole`);
-      if (await to.link(from, blobKey(digest))) sum.linked += 1;
-      else {
-        sum.bytes += await copyBlob(from, target, digest);
-        sum.copied += 1;
-      }
+  const copy = async (digest: Digest): Promise<void> => {
+    if (signal?.aborted) throw new Failure("interrupted", "interrupted", { next: "run the same command again, which goes on with it" });
+    if (resumed && (await isCopied(store, to, digest))) return;
+    if (await link(blobKey(digest))) sum.linked += 1;
+    else {
+      sum.bytes += await copyBlob(store, target, digest);
+      sum.copied += 1;
     }
-    generations.unshift(number);
+  };
+  let generations: readonly number[] = [];
+  // Again where gc pruned all that there was at first: by then there is a newer one.
+  for (let numbers = await store.generationNumbers(); numbers.length > 0; numbers = await store.generationNumbers()) {
+    const walked = await copyBlobs(store, numbers, copy);
+    generations = await copyGenerations(from, to, walked);
+    if (generations.length > 0) break;
   }
-  for (const number of generations)
-    if (!(await to.link(from, generationKey(number)))) await copyObject(from, to, generationKey(number), "immutable");
+  for (const key of await to.list(CATALOG)) if (!generations.includes(generationNumber(key) ?? 0)) await to.remove(key); // of the interrupted copy
   const secrets = await store.settings.copyTo(to);
   await to.flush();
   await to.create(FORMAT_KEY, (await (await from.open(FORMAT_KEY))?.bytes()) ?? new Uint8Array());
+  await to.remove(UNFINISHED_COPY_KEY).catch(() => false); // the copy is whole, whether this is there or not
   return { generations, ...sum, secrets };
 }
 
+/** Copies what the generations name, the newest first, since a gc that runs meanwhile prunes the oldest. Returns those that were still there. */
+async function copyBlobs(store: Store, numbers: readonly number[], copy: (digest: Digest) => Promise<void>): Promise<number[]> {
+  const seen = new Set<Digest>();
+  const walked: number[] = [];
+  for (const number of numbers.toReversed()) {
+    const generation = await store.generation(number);
+    if (!generation) break;
+    try {
+      for await (const { digest } of blobsOf(store, generation, { seen })) await copy(digest);
+    } catch (error) {
+      if (isCorrupt(error) && !(await store.storage.has(generationKey(number)))) break; // gc pruned it meanwhile
+      throw error;
+    }
+    walked.push(number);
+  }
+  return walked;
+}
+
+/** `numbers`: the newest first. Returns those that were still there, the oldest first. */
+async function copyGenerations(from: Storage, to: Storage, numbers: readonly number[]): Promise<number[]> {
+  const copied: number[] = [];
+  for (const number of numbers) {
+    if (!(await copyObject(from, to, generationKey(number), "immutable"))) break;
+    copied.unshift(number);
+  }
+  return copied;
+}
+
+/** Marks the folder as an unfinished copy. True: it was one. Fails with `usage` if anything else is in it. */
+async function begin(to: CopyTarget): Promise<boolean> {
+  const names = await to.list("");
+  const resumed = names.includes(UNFINISHED_COPY_KEY);
+  if (names.includes(FORMAT_KEY) || (!resumed && names.some((name) => name !== "tmp")))
+    throw new Failure("usage", `${to.place} is not empty`, { next: "name a folder that is empty or not there yet" });
+  await to.prepare();
+  if (!resumed) await to.create(UNFINISHED_COPY_KEY, jsonBytes({}));
+  return resumed;
+}
+
+async function isCopied(store: Store, to: Storage, digest: Digest): Promise<boolean> {
+  const there = await to.open(blobKey(digest)); // whole: it got its name when it had been written, hashed and synced
+  return there !== undefined && there.size === (await store.blob(digest))?.size;
+}
+
 /** Returns its size in bytes. */
-async function copyBlob(from: Disk, target: Store, digest: Digest): Promise<number> {
-  const object = await from.open(blobKey(digest));
-  if (!object) throw new Failure("corrupt", `blob ${digest} in ${from.place} is missing`, { next: "chp verify shows what is damaged" });
+async function copyBlob(store: Store, target: Store, digest: Digest): Promise<number> {
+  const { place } = store.storage;
+  const object = await store.blob(digest);
+  if (!object) throw new Failure("corrupt", `blob ${digest} in ${place} is missing`, { next: "chp verify shows what is damaged" });
   const read = async function* () {
     for (let at = 0; at < object.size; at += 2 ** 20) yield await object.bytes(at, Math.min(object.size, at + 2 ** 20));
   };
   const blob = await target.ingest(read());
   try {
-    await blob.commit({ digest, what: `blob ${digest} in ${from.place}`, next: "chp verify shows what is damaged" });
+    await blob.commit({ digest, what: `blob ${digest} in ${place}`, next: "chp verify shows what is damaged" });
   } finally {
     await blob.discard();
   }

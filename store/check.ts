@@ -196,12 +196,17 @@ class Check {
       const sum = await this.#sum(blobKey(digest));
       if (sum !== undefined && sum !== digest)
         this.#bad.set(digest, { digest, problem: "content does not match its checksum", state: "other" });
-      else if (sum === undefined && named && !(await this.#store.blob(digest)))
-        this.#bad.set(digest, { digest, problem: MISSING, state: "missing" });
+      else if (sum === undefined) await this.#findMoved(digest, named);
     } catch (error) {
       this.#stopIfAsked();
+      if (!(await this.#store.has(digest))) return this.#findMoved(digest, named);
       this.#bad.set(digest, { digest, problem: `cannot be read: ${reason(error).split(",")[0]}`, state: "unreadable" });
     }
+  }
+
+  /** Of a blob that is not in its place: gc may have moved it. */
+  async #findMoved(digest: Digest, named: boolean): Promise<void> {
+    if (named && !(await this.#store.blob(digest))) this.#bad.set(digest, { digest, problem: MISSING, state: "missing" });
   }
 
   /** The sha256 of an object; undefined: it does not exist. */
@@ -225,7 +230,8 @@ class Check {
     const origins = new Map<Digest, Generation>();
     const named = new Map<Digest, Set<string>>();
     const [current, payloads] = [new Set<Digest>(), new Set<Digest>()];
-    for (const generation of generations)
+    for (const generation of generations) {
+      if (!(await this.#store.storage.has(generationKey(generation.number)))) continue; // gc pruned it meanwhile
       for await (const { digest, what } of blobsOf(this.#store, generation, { unreadable: () => {} })) {
         if (!this.#bad.has(digest)) continue;
         if (!origins.has(digest)) origins.set(digest, generation);
@@ -233,7 +239,9 @@ class Check {
         if (generation === generations.at(-1)) current.add(digest);
         if (!LISTS.has(what.kind)) payloads.add(digest);
       }
+    }
     for (const { digest, problem, state } of this.#bad.values()) {
+      if (state === "missing" && !named.has(digest)) continue; // gc deleted it with the generations that named it
       const movedTo = state === "other" && !this.#options.dryRun ? await this.#quarantine(digest) : undefined;
       if (movedTo === "whole") continue; // an import put it back meanwhile
       const origin = origins.get(digest);

@@ -12,6 +12,11 @@ export function errorCode(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
+/** Whether something counts as damaged only because the disk could not read it now. */
+export function isReadError(error: unknown): boolean {
+  return error instanceof Failure && errorCode(error.cause) === "EIO";
+}
+
 /** Undefined instead of ENOENT. */
 export async function undefinedIfMissing<T>(work: Promise<T>): Promise<T | undefined> {
   try {

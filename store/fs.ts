@@ -1,5 +1,6 @@
 /** Storage on a local disk. Every state that a crash can leave behind is a valid store. */
 
+import { randomUUID } from "node:crypto";
 import { existsSync, constants as fsConstants, type Stats } from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
@@ -9,8 +10,16 @@ import { type Algorithm, Summer, type Sums } from "../src/digest.ts";
 import { Failure, reason } from "../src/errors.ts";
 import { type Advice, errorCode, explainDiskError, explainReadError, isLinkUnsupported, undefinedIfMissing } from "./diskerrors.ts";
 import { TRASH } from "./keys.ts";
-import { isAbandoned, ownedName } from "./liveness.ts";
-import { checkExpected, type ObjectKind, type Stage, type Storage, type StoredObject } from "./storage.ts";
+import {
+  type CreateOptions,
+  checkExpected,
+  type LeftStage,
+  type ObjectKind,
+  type Stage,
+  type Storage,
+  type StoredObject,
+  stageIsGone,
+} from "./storage.ts";
 
 const TMP = "tmp";
 
@@ -25,7 +34,11 @@ const MODES: Readonly<Record<ObjectKind, { readonly file: number; readonly folde
   immutable: { file: 0o444, folder: 0o755 },
   mutable: { file: 0o644, folder: 0o755 },
   secret: { file: 0o600, folder: 0o700 },
+  transient: { file: 0o644, folder: 0o755 },
 };
+
+/** A file in tmp/: `LEASE.UUID`, or `none.UUID`. Versions before leases wrote `HOST.PID.UUID`. */
+const STAGE_NAME = /^([0-9a-f-]{36})\.[0-9a-f-]{36}$/;
 
 export interface DiskOptions {
   /** false only in tests: a crash of the machine may then lose committed objects */
@@ -38,6 +51,9 @@ export class Disk implements Storage {
   #owner: { uid: number; gid: number } | undefined;
   /** folders with a new, renamed or removed entry since the last sync */
   readonly #touched = new Set<string>();
+  /** folders that were touched at least once */
+  readonly #known = new Set<string>();
+  #flushed: Promise<void> = Promise.resolve();
   readonly #syncing = new Set<Promise<void>>();
   #preparing: Promise<void> | undefined;
 
@@ -53,7 +69,7 @@ export class Disk implements Storage {
   }
 
   has(key: string): boolean {
-    return existsSync(this.#path(key));
+    return existsSync(`${this.place}/${key}`); // join would take a third of the time
   }
 
   async list(prefix: string): Promise<string[]> {
@@ -61,20 +77,34 @@ export class Disk implements Storage {
     return names.toSorted().map((name) => prefix + name);
   }
 
-  stage(kind: ObjectKind = "immutable", also?: readonly Algorithm[]): Promise<Stage> {
+  stage(kind: ObjectKind = "immutable", also?: readonly Algorithm[], lease?: string): Promise<Stage> {
     return this.guard(async () => {
-      const path = await this.#tmpPath();
+      const path = await this.#tmpPath(lease);
       const file = await fs.open(path, fsConstants.O_RDWR | fsConstants.O_CREAT | fsConstants.O_EXCL, 0o600);
       return new DiskStage(this, path, file, { kind, also });
     });
   }
 
-  create(key: string, bytes: Uint8Array): Promise<boolean> {
+  staged(): Promise<LeftStage[]> {
     return this.guard(async () => {
-      const stage = await this.stage();
+      const left: LeftStage[] = [];
+      for (const name of (await undefinedIfMissing(fs.readdir(this.#path(TMP)))) ?? []) {
+        const path = join(this.#path(TMP), name);
+        const stat = await undefinedIfMissing(fs.stat(path));
+        const discard = () => this.guard(() => undefinedIfMissing(fs.unlink(path)));
+        if (stat?.isFile()) left.push({ lease: STAGE_NAME.exec(name)?.[1], modified: stat.mtimeMs, discard });
+      }
+      return left;
+    });
+  }
+
+  create(key: string, bytes: Uint8Array, { lease, lastLook }: CreateOptions = {}): Promise<boolean> {
+    return this.guard(async () => {
+      const stage = await this.stage("immutable", [], lease);
       try {
         await stage.write(bytes);
         await stage.end();
+        await lastLook?.();
         return await (stage as DiskStage).link(key);
       } finally {
         await stage.discard().catch(() => {}); // what is left in tmp/ changes nothing
@@ -92,7 +122,7 @@ export class Disk implements Storage {
         await this.#mkdir(dirname(target)); // the target's folder was missing, not the source
         moved = await rename();
       }
-      if (moved) for (const path of [source, target]) this.#touched.add(dirname(path));
+      if (moved) for (const path of [source, target]) this.#touch(dirname(path));
       return moved ?? false;
     });
   }
@@ -100,7 +130,7 @@ export class Disk implements Storage {
   remove(key: string): Promise<boolean> {
     return this.guard(async () => {
       const removed = await undefinedIfMissing(fs.unlink(this.#path(key)).then(() => true));
-      if (removed) this.#touched.add(dirname(this.#path(key)));
+      if (removed) this.#touch(dirname(this.#path(key)));
       return removed ?? false;
     });
   }
@@ -113,34 +143,29 @@ export class Disk implements Storage {
         return (await fs.stat(path)).mtimeMs;
       } catch (error) {
         if (!["ENOSPC", "EDQUOT"].includes(errorCode(error))) throw error;
-        // gc runs where no inode is free: to set a mode anew needs none, and leaves the time as well.
-        await fs.chmod(dirname(path), 0o755);
-        return (await fs.stat(dirname(path))).ctimeMs;
+        await fs.chmod(this.#path(TMP), 0o755); // needs no inode, and the file system notes its time
+        return (await fs.stat(this.#path(TMP))).ctimeMs;
       } finally {
         await undefinedIfMissing(fs.unlink(path));
       }
     });
   }
 
-  /** Hard-links an object of another disk. False: the file systems do not allow it. */
-  link(from: Disk, key: string): Promise<boolean> {
+  /** Hard-links an object of another disk. False: the file systems do not allow it, there is none, or there is an object of that name. */
+  link(from: Storage, key: string): Promise<boolean> {
     return this.guard(async () => {
+      if (!(from instanceof Disk)) return false;
       await this.#prepared();
       await this.#mkdir(dirname(this.#path(key)));
       try {
         await fs.link(from.#path(key), this.#path(key));
       } catch (error) {
-        if (errorCode(error) === "EXDEV" || isLinkUnsupported(error)) return false;
+        if (["EXDEV", "ENOENT", "EEXIST"].includes(errorCode(error)) || isLinkUnsupported(error)) return false;
         throw error;
       }
-      this.#touched.add(dirname(this.#path(key)));
+      this.#touch(dirname(this.#path(key)));
       return true;
     });
-  }
-
-  /** Whether the folder is empty or missing. */
-  async isEmpty(): Promise<boolean> {
-    return ((await undefinedIfMissing(fs.readdir(this.place))) ?? []).length === 0;
   }
 
   /** Free bytes for this user. */
@@ -170,30 +195,20 @@ export class Disk implements Storage {
     });
   }
 
-  /** Deletes the files of killed imports in tmp/. */
-  sweep(): Promise<void> {
-    return this.guard(async () => {
-      const folder = this.#path(TMP);
-      for (const name of (await undefinedIfMissing(fs.readdir(folder))) ?? []) {
-        const path = join(folder, name);
-        const stat = await undefinedIfMissing(fs.stat(path));
-        if (stat && isAbandoned(name, stat)) await undefinedIfMissing(fs.unlink(path));
-      }
-    });
-  }
-
   /** Internal to this file, like `finish`, `closeSynced`, `slot` and `guard`: gives a staged file its name. False: the link lost to a concurrent one. */
-  async install(from: string, key: string, how: "rename" | "link", mode: number): Promise<boolean> {
+  async install(from: string, key: string, how: "rename" | "link", kind: ObjectKind): Promise<boolean> {
     const to = this.#path(key);
-    await this.#mkdir(dirname(to), mode);
+    const isDurable = kind !== "transient";
+    await this.#mkdir(dirname(to), MODES[kind].folder);
     if (how === "rename") {
-      await fs.rename(from, to);
-      this.#touched.add(dirname(to));
+      if (!(await undefinedIfMissing(fs.rename(from, to).then(() => true)))) throw stageIsGone(this.place);
+      if (isDurable) this.#touch(dirname(to));
       return true;
     }
     await this.flush();
-    const won = await this.#link(from, to);
-    this.#touched.add(dirname(to));
+    const won = await undefinedIfMissing(this.#link(from, to));
+    if (won === undefined) throw stageIsGone(this.place);
+    this.#touch(dirname(to));
     await this.flush().catch((error: unknown) => {
       if (!won) throw error;
       throw new Failure("published", `a power cut may take ${key} back: ${reason(error)}`, { cause: error });
@@ -218,16 +233,16 @@ export class Disk implements Storage {
   }
 
   /** Syncs a file, then closes it. Rejects with the error of the sync. */
-  closeSynced(file: fs.FileHandle): Promise<void> {
-    const synced = this.#syncAndClose(file);
+  closeSynced(file: fs.FileHandle, kind: ObjectKind): Promise<void> {
+    const synced = this.#syncAndClose(file, this.#sync && kind !== "transient");
     const done = synced.catch(() => {}).then(() => void this.#syncing.delete(done));
     this.#syncing.add(done);
     return synced;
   }
 
-  async #syncAndClose(file: fs.FileHandle): Promise<void> {
+  async #syncAndClose(file: fs.FileHandle, sync: boolean): Promise<void> {
     try {
-      if (this.#sync) await file.sync();
+      if (sync) await file.sync();
     } finally {
       await file.close();
     }
@@ -238,21 +253,42 @@ export class Disk implements Storage {
     while (this.#syncing.size >= MAX_UNSYNCED) await Promise.race(this.#syncing);
   }
 
-  /** Syncs every touched folder. */
+  /** Syncs every touched folder. A flush waits for those that began before it, so all that was touched before is durable. */
   flush(): Promise<void> {
+    this.#flushed = this.#flushed.then(
+      () => this.#flush(),
+      () => this.#flush(),
+    );
+    return this.#flushed;
+  }
+
+  #flush(): Promise<void> {
     return this.guard(async () => {
-      const folders = [...this.#touched];
-      this.#touched.clear();
-      if (!this.#sync) return;
-      for (const folder of folders) {
-        const handle = await fs.open(folder, "r");
+      if (!this.#sync) return this.#touched.clear();
+      for (const folder of this.#touched) {
+        this.#touched.delete(folder);
         try {
-          await handle.sync();
-        } finally {
-          await handle.close();
+          const handle = await fs.open(folder, "r");
+          try {
+            await handle.sync();
+          } finally {
+            await handle.close();
+          }
+        } catch (error) {
+          if (!folder.startsWith(this.place) && errorCode(error) !== "EIO") continue; // the folder above the store may be another's
+          this.#touched.add(folder); // it is not durable yet
+          throw error;
         }
       }
     });
+  }
+
+  /** Notes that a folder has changed, and the first time also those above it: who made it may have ended before it was durable. */
+  #touch(folder: string): void {
+    this.#touched.add(folder);
+    if (this.#known.has(folder)) return;
+    this.#known.add(folder);
+    for (let above = folder; above.length >= this.place.length; above = dirname(above)) this.#touched.add(dirname(above));
   }
 
   /** Runs `work` and explains its disk errors. */
@@ -276,9 +312,9 @@ export class Disk implements Storage {
     return join(this.place, key);
   }
 
-  async #tmpPath(): Promise<string> {
+  async #tmpPath(lease = "none"): Promise<string> {
     await this.#prepared();
-    return join(this.#path(TMP), ownedName());
+    return join(this.#path(TMP), `${lease}.${randomUUID()}`);
   }
 
   /** Runs once before the first change: finds the owner of new files, and creates tmp/ and trash/. */
@@ -351,7 +387,7 @@ class DiskStage implements Stage {
       this.#file = undefined;
       await this.#disk.finish(file, MODES[this.#kind].file);
       await this.#disk.slot();
-      this.#synced = this.#disk.closeSynced(file);
+      this.#synced = this.#disk.closeSynced(file, this.#kind);
       this.#synced.catch(() => {}); // commit waits for it, and fails with its error
       return sums;
     });
@@ -366,14 +402,14 @@ class DiskStage implements Stage {
       await this.#synced;
       if (!this.#sums) throw new Error("internal error: a stage is used before its end");
       checkExpected(this.#sums, expected);
-      await this.#disk.install(this.#path, key, "rename", MODES[this.#kind].folder);
+      await this.#disk.install(this.#path, key, "rename", this.#kind);
       this.#committed = true;
     });
   }
 
   async link(key: string): Promise<boolean> {
     await this.#synced;
-    return this.#disk.install(this.#path, key, "link", MODES[this.#kind].folder);
+    return this.#disk.install(this.#path, key, "link", this.#kind);
   }
 
   async discard(): Promise<void> {

@@ -9,6 +9,7 @@ import type { Digest } from "../src/digest.ts";
 import { Failure } from "../src/errors.ts";
 import { mapBounded } from "../src/parallel.ts";
 import { BLOB_FOLDERS, blobDigest, blobKey, generationKey, parseTrashKey, TRASH, trashKey } from "./keys.ts";
+import { endLeases } from "./lease.ts";
 import { blobsOf } from "./reach.ts";
 import type { Store } from "./store.ts";
 import { restoreTrashed } from "./trash.ts";
@@ -44,30 +45,37 @@ export interface GcReport {
   readonly restored: number;
   /** unreferenced blobs that were left alone because of their age */
   readonly young: { readonly blobs: number; readonly bytes: number };
+  /** live leases of imports and other changes: while there are any, nothing is pruned or deleted from the trash */
+  readonly leases: number;
 }
 
 /** Runs one collection. Fails with `corrupt`, and moves nothing, if a retained generation cannot be read: what it names is unknown then. */
 export async function collectGarbage(store: Store, options: GcOptions): Promise<GcReport> {
   const { storage } = store;
   const now = await storage.clock();
-  const trashKeys = await storage.list(TRASH); // listed before this gc adds to it
-  const { pruned, kept: retained } = await selectGenerations(store, options, now);
-  const newest = retained.at(-1);
+  const selected = await selectGenerations(store, options, now);
+  const newest = selected.kept.at(-1) ?? selected.pruned.at(-1);
   const odd = clockProblem(now, newest && Date.parse(newest.time));
   if (odd !== undefined)
     throw new Failure("failed", `${odd}: by that clock nothing is too old, so nothing was collected`, {
       next: "set the clock; where it is right, publish something first (chp import), and run chp gc again",
     });
+  // Leases after the listing: who publishes under one that is taken later sees at least these generations, so it takes no number
+  // that is free again.
+  const publishers = await endLeases(storage, options);
+  const retained = publishers > 0 ? [...selected.pruned, ...selected.kept] : selected.kept;
+  const pruned = publishers > 0 ? [] : selected.pruned.map(({ number }) => number);
   const seen = new Set<Digest>();
   for (const generation of retained) await markReachable(store, generation, seen);
-  // Generations are pruned before blobs are moved, so a listed generation is complete.
-  if (!options.dryRun) {
-    // Each durable before the next: whatever a power cut leaves is a history without a gap.
+  // Generations are pruned before blobs are moved, so a listed generation is complete. Each is durably gone before the next, the
+  // oldest first: what a crash leaves has no gap.
+  if (!options.dryRun)
     for (const number of pruned) {
       await storage.remove(generationKey(number));
       await storage.flush();
     }
-  }
+  const since = (retained.at(-1)?.number ?? 0) + 1;
+  const { leases, deleted, restored } = await emptyTrash(store, { seen, since, now, ...options });
   const aside = { blobs: 0, bytes: 0 };
   const young = { blobs: 0, bytes: 0 };
   const limit = now - options.hours * HOUR;
@@ -84,20 +92,17 @@ export async function collectGarbage(store: Store, options: GcOptions): Promise<
   }
   if (!options.dryRun) await storage.flush();
   // Generations published meanwhile: they may name blobs that were moved above. Their publishers check once more too.
-  const since = (retained.at(-1)?.number ?? 0) + 1;
-  for (const number of await store.generationNumbers()) {
-    const generation = number >= since ? await store.generation(number) : undefined;
-    if (generation) await markReachable(store, generation, seen);
-  }
-  const restored = options.dryRun ? 0 : await restoreTrashed(storage, [...seen]);
+  await markSince(store, since, seen);
+  const again = options.dryRun ? 0 : (await restoreTrashed(storage, [...seen])).restored;
   return {
     dryRun: options.dryRun,
     pruned,
     kept: retained.map(({ number }) => number),
     aside,
-    deleted: await emptyTrash(store, trashKeys, { seen, now, ...options }),
-    restored,
+    deleted,
+    restored: restored + again,
     young,
+    leases: Math.max(publishers, leases),
   };
 }
 
@@ -105,22 +110,31 @@ async function selectGenerations(
   store: Store,
   { generations, days }: GcOptions,
   now: number,
-): Promise<{ pruned: number[]; kept: Generation[] }> {
+): Promise<{ pruned: Generation[]; kept: Generation[] }> {
   const numbers = await store.generationNumbers();
-  const pruned: number[] = [];
+  const pruned: Generation[] = [];
   const retained: Generation[] = [];
   for (const [i, number] of numbers.entries()) {
     const generation = await store.generation(number);
     if (!generation) continue; // another gc pruned it
-    const last = retained.length > 0 || i >= numbers.length - Math.max(1, generations); // the history stays without a gap
-    if (last || now - Date.parse(generation.time) <= days * DAY) retained.push(generation);
-    else pruned.push(number);
+    const last = i >= numbers.length - Math.max(1, generations);
+    // Never out of the middle: a clock that was set back makes a later generation look older than those before it.
+    if (retained.length > 0 || last || now - Date.parse(generation.time) <= days * DAY) retained.push(generation);
+    else pruned.push(generation);
   }
   return { pruned, kept: retained };
 }
 
 async function markReachable(store: Store, generation: Generation, seen: Set<Digest>): Promise<void> {
   for await (const _ of blobsOf(store, generation, { seen })) continue;
+}
+
+/** Generations that were published meanwhile, from `since` on. */
+async function markSince(store: Store, since: number, seen: Set<Digest>): Promise<void> {
+  for (const number of await store.generationNumbers()) {
+    const generation = number >= since ? await store.generation(number) : undefined;
+    if (generation) await markReachable(store, generation, seen);
+  }
 }
 
 /** False if an import has stored the blob again since its age was checked. */
@@ -134,23 +148,37 @@ async function moveToTrash(store: Store, digest: Digest, now: number, limit: num
   return false;
 }
 
-/** Deletes blobs that have been in the trash for an hour: a publisher that needed one has restored it by then. */
+interface Emptying extends Pick<GcOptions, "hours" | "dryRun"> {
+  readonly seen: Set<Digest>;
+  readonly since: number;
+  readonly now: number;
+}
+
+/**
+ * Deletes what earlier gcs moved to the trash an hour ago, unless a lease is live. The order is what makes it safe: who needs a
+ * blob of the trash without bringing it saw it in a generation before it was moved, so it has taken its lease before the trash is
+ * listed. Its lease is live, or it published before the generations are listed, or it can't publish any more.
+ */
 async function emptyTrash(
   store: Store,
-  keys: readonly string[],
-  { seen, now, hours, dryRun }: Pick<GcOptions, "hours" | "dryRun"> & { readonly seen: ReadonlySet<Digest>; readonly now: number },
-): Promise<GcReport["deleted"]> {
+  { seen, since, now, hours, dryRun }: Emptying,
+): Promise<Pick<GcReport, "leases" | "deleted" | "restored">> {
   const { storage } = store;
+  const keys = await storage.list(TRASH);
+  const leases = await endLeases(storage, { dryRun });
+  await markSince(store, since, seen);
+  const restored = dryRun ? 0 : (await restoreTrashed(storage, [...seen])).restored;
   const deleted = { blobs: 0, bytes: 0 };
+  if (leases > 0) return { leases, deleted, restored };
   const limit = now - Math.min(1, hours) * HOUR;
   await mapBounded(keys, PARALLEL, async (key) => {
     const trashed = parseTrashKey(key);
-    if (!trashed || trashed.time > limit || (seen.has(trashed.digest) && !storage.has(blobKey(trashed.digest)))) return;
+    if (!trashed || trashed.time > limit || (seen.has(trashed.digest) && !(await storage.has(blobKey(trashed.digest))))) return;
     const object = await storage.open(key);
     if (object && (dryRun || (await storage.remove(key)))) addTo(deleted, object.size);
   });
   if (!dryRun) await storage.flush();
-  return deleted;
+  return { leases, deleted, restored };
 }
 
 function addTo(sum: { blobs: number; bytes: number }, size: number): void {

@@ -9,7 +9,9 @@ import { type Digest, isDigest } from "../src/digest.ts";
  *     settings/0000000012.json     settings; the highest number is in force
  *     trash/                       unreferenced blobs that gc moved there: TIME.SHA256
  *     secrets/                     passwords, keys, hashes of tokens, each named by settings; folder 0700, files 0600: NAME.NUMBER.UUID.json
+ *     leases/                      who is changing the store: UUID.json, renewed
  *     quarantine/                  damaged files that chp verify moved there
+ *     unfinished-copy.json         a copy that is being made here, or was interrupted
  *     tmp/                         files that are being written; managed by the storage
  */
 
@@ -17,11 +19,14 @@ import { type Digest, isDigest } from "../src/digest.ts";
 export const FORMAT = 2;
 
 export const FORMAT_KEY = "format.json";
+/** A folder with it and without format.json is a copy that `chp backup` resumes. */
+export const UNFINISHED_COPY_KEY = "unfinished-copy.json";
 export const CATALOG = "catalog/";
 export const SETTINGS = "settings/";
 export const SECRETS = "secrets/";
 export const QUARANTINE = "quarantine/";
 export const TRASH = "trash/";
+export const LEASES = "leases/";
 /** The folders of blobs. */
 export const BLOB_FOLDERS: readonly string[] = Array.from({ length: 256 }, (_, i) => `blobs/sha256/${i.toString(16).padStart(2, "0")}/`);
 
@@ -44,6 +49,15 @@ export function trashKey(digest: Digest, time: number): string {
 export function parseTrashKey(key: string): { readonly digest: Digest; readonly time: number } | undefined {
   const [, time = "", digest = ""] = /^trash\/(\d+)\.([0-9a-f]+)$/.exec(key) ?? [];
   return isDigest(digest) ? { digest, time: Number(time) } : undefined;
+}
+
+export function leaseKey(id: string): string {
+  return `${LEASES}${id}.json`;
+}
+
+/** The id of a lease's key; undefined for other keys. */
+export function leaseId(key: string): string | undefined {
+  return /^leases\/([0-9a-f-]{36})\.json$/.exec(key)?.[1];
 }
 
 export function generationKey(number: number): string {

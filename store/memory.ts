@@ -1,11 +1,21 @@
 /** Storage in memory, for tests. It passes the same tests as the disk, so the interface does not depend on files. */
 
 import { type Algorithm, type Sums, sumsOf } from "../src/digest.ts";
-import { checkExpected, type ObjectKind, type Stage, type Storage, type StoredObject } from "./storage.ts";
+import {
+  type CreateOptions,
+  checkExpected,
+  type LeftStage,
+  type ObjectKind,
+  type Stage,
+  type Storage,
+  type StoredObject,
+  stageIsGone,
+} from "./storage.ts";
 
 export class Memory implements Storage {
   readonly place = "memory";
   readonly #objects = new Map<string, { readonly bytes: Uint8Array; readonly modified: number }>();
+  readonly #staged = new Set<LeftStage>();
   readonly #now: () => number;
 
   constructor(now: () => number = Date.now) {
@@ -31,7 +41,7 @@ export class Memory implements Storage {
     };
   }
 
-  has(key: string): boolean {
+  has(key: string): boolean | Promise<boolean> {
     return this.#objects.has(key);
   }
 
@@ -39,9 +49,14 @@ export class Memory implements Storage {
     return [...this.#objects.keys()].filter((key) => key.startsWith(prefix) && !key.slice(prefix.length).includes("/")).toSorted();
   }
 
-  async stage(_kind?: ObjectKind, also?: readonly Algorithm[]): Promise<Stage> {
+  async staged(): Promise<LeftStage[]> {
+    return [...this.#staged];
+  }
+
+  async stage(_kind?: ObjectKind, also?: readonly Algorithm[], lease?: string): Promise<Stage> {
     let bytes = Buffer.alloc(0);
     let sums: Sums | undefined;
+    const left = this.#stageOf(lease);
     const ended = () => {
       if (!sums) throw new Error("internal error: a stage is used before its end");
       return sums;
@@ -58,16 +73,30 @@ export class Memory implements Storage {
       },
       commit: async (key, expected = {}) => {
         checkExpected(ended(), expected);
+        if (!this.#staged.delete(left)) throw stageIsGone(this.place);
         this.#objects.set(key, { bytes, modified: this.#now() });
       },
-      discard: async () => {},
+      discard: () => left.discard(),
     };
   }
 
-  async create(key: string, bytes: Uint8Array): Promise<boolean> {
-    if (this.#objects.has(key)) return false;
-    this.#objects.set(key, { bytes: Uint8Array.from(bytes), modified: this.#now() });
-    return true;
+  async create(key: string, bytes: Uint8Array, { lease, lastLook }: CreateOptions = {}): Promise<boolean> {
+    const left = this.#stageOf(lease);
+    try {
+      await lastLook?.();
+      if (!this.#staged.has(left)) throw stageIsGone(this.place);
+      if (this.#objects.has(key)) return false;
+      this.#objects.set(key, { bytes: Uint8Array.from(bytes), modified: this.#now() });
+      return true;
+    } finally {
+      await left.discard();
+    }
+  }
+
+  #stageOf(lease: string | undefined): LeftStage {
+    const left: LeftStage = { lease, modified: this.#now(), discard: async () => void this.#staged.delete(left) };
+    this.#staged.add(left);
+    return left;
   }
 
   async move(from: string, to: string): Promise<boolean> {

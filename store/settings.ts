@@ -336,7 +336,8 @@ export class Settings {
   async problems(): Promise<string[]> {
     try {
       const { record } = await this.#state([]);
-      const missing = Object.values(record?.secrets ?? {}).filter(({ file }) => !this.#storage.has(file));
+      const missing: { readonly file: string }[] = [];
+      for (const secret of Object.values(record?.secrets ?? {})) if (!(await this.#storage.has(secret.file))) missing.push(secret);
       const read = await Promise.allSettled((Object.keys(DOCUMENTS) as (keyof Documents)[]).map((name) => this.read(name)));
       return [
         ...missing.map(({ file }) => `${file} is missing, so what it contained is not set`),

@@ -6,6 +6,7 @@ import type { Package } from "../src/catalog/package.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import type { Digest } from "../src/digest.ts";
 import { isCorrupt } from "../src/errors.ts";
+import { isReadError } from "./diskerrors.ts";
 import type { Manifests } from "./manifest.ts";
 
 /** Where a snapshot reads its manifests. */
@@ -62,7 +63,8 @@ class Section<S extends UnreadablePackage["section"]> {
       return row && (await this.#manifest(row[0]));
     } catch (error) {
       const section = this.#section;
-      if (!this.#readEarlier || !isCorrupt(error)) throw error;
+      // What the disk can't read now may be whole: a change is not made without it.
+      if (!this.#readEarlier || !isCorrupt(error) || isReadError(error)) throw error;
       return this.#readEarlier(section, name, (index) => (Object.hasOwn(index[section], name) ? index[section][name]?.[0] : undefined));
     }
   }

@@ -16,21 +16,24 @@ export interface Storage {
   /** Undefined: there is no such object. Only mutable and secret objects can change; `bytes()` without a range reads one state, old or new. */
   open(key: string): Promise<StoredObject | undefined>;
 
-  /** Whether the object exists now. Synchronous and never cached: a server calls it in every turn of the event loop that has a request. */
-  has(key: string): boolean;
+  /** Whether the object exists now, never cached. Without a promise where it can be: a server asks in every turn of the event loop that has a request. */
+  has(key: string): boolean | Promise<boolean>;
 
   /** Sorted keys directly below `prefix`, a folder with its `/`. */
   list(prefix: string): Promise<string[]>;
 
-  /** Begins a new object, which is invisible until it is committed. `also`: digests besides sha256. */
-  stage(kind?: ObjectKind, also?: readonly Algorithm[]): Promise<Stage>;
+  /** Begins a new object, which is invisible until it is committed. `also`: digests besides sha256; `lease`: see lease.ts. */
+  stage(kind?: ObjectKind, also?: readonly Algorithm[], lease?: string): Promise<Stage>;
+
+  /** Everything that is staged and not committed, by any process. */
+  staged(): Promise<LeftStage[]>;
 
   /**
    * Makes every object committed so far durable, then creates `key` with `bytes` and makes it durable. False if the key
    * exists: of concurrent calls for the same key exactly one returns true. After a crash the object is complete or absent. Fails with
-   * `published` if the object is there and a later step failed.
+   * `published` if the object is there and a later step failed; otherwise a failure creates nothing, also if its stage was discarded meanwhile.
    */
-  create(key: string, bytes: Uint8Array): Promise<boolean>;
+  create(key: string, bytes: Uint8Array, how?: CreateOptions): Promise<boolean>;
 
   /** Renames an object and replaces an object at `to`. False: there is no object at `from`. */
   move(from: string, to: string): Promise<boolean>;
@@ -45,8 +48,25 @@ export interface Storage {
   clock(): Promise<number>;
 }
 
-/** Permissions of an object: read-only for all, writable by its owner, or readable by its owner alone. */
-export type ObjectKind = "immutable" | "mutable" | "secret";
+/** Permissions of an object: read-only for all, writable by its owner, or readable by its owner alone. `transient`: as mutable, and never made durable. */
+export type ObjectKind = "immutable" | "mutable" | "secret" | "transient";
+
+export interface CreateOptions {
+  /** see lease.ts */
+  readonly lease?: string;
+  /** Called when the bytes are staged, before the object gets its name. If it fails, so does `create`, and there is no object. */
+  readonly lastLook?: () => Promise<void>;
+}
+
+/** A stage that may be of another process. */
+export interface LeftStage {
+  /** the lease that it was begun under */
+  readonly lease: string | undefined;
+  /** time of the last write, in milliseconds of the storage's clock */
+  readonly modified: number;
+  /** Deletes the staged bytes. From then on they cannot be committed or created. */
+  discard(): Promise<void>;
+}
 
 export interface StoredObject {
   /** bytes */
@@ -56,7 +76,7 @@ export interface StoredObject {
   /** time of the last write, in milliseconds of the storage's clock */
   readonly modified: number;
   /** A body for a Response: bytes from `start` to `end`, exclusive. */
-  body(start?: number, end?: number): BodyInit;
+  body(start?: number, end?: number): BodyInit | Promise<BodyInit>;
   bytes(start?: number, end?: number): Promise<Uint8Array>;
 }
 
@@ -74,6 +94,13 @@ export interface Stage {
   commit(key: string, expected?: Expected): Promise<void>;
   /** Deletes the staged bytes; does nothing after a commit. */
   discard(): Promise<void>;
+}
+
+/** The failure of a commit or create whose stage another process discarded. */
+export function stageIsGone(place: string): Failure {
+  return new Failure("failed", `cannot write to ${place}: another chp took this one for dead and removed what it had written`, {
+    next: "run the same command again; nothing was published",
+  });
 }
 
 /** The first step of every `commit`. Fails with `corrupt` if size or digest are not as expected. */

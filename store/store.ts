@@ -16,15 +16,17 @@ import { type Algorithm, type Digest, type Sums, sumsOf } from "../src/digest.ts
 import { Failure, isCorrupt, publishedButFailed, undefinedIfCorrupt } from "../src/errors.ts";
 import { tryJson } from "../src/text.ts";
 import { VERSION } from "../src/version.ts";
+import { isReadError } from "./diskerrors.ts";
 import { formatBytes, indexText, parseGeneration, parseIndex, raiseFormat, readFormat } from "./generation.ts";
 import { jsonBytes } from "./json.ts";
 import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber } from "./keys.ts";
+import { Lease, RENEWAL_INTERVAL } from "./lease.ts";
 import { type Listed, listingProblem, type Manifests, manifestProblem } from "./manifest.ts";
 import { blobsOfPackage, blobsOfSnap, dependencies } from "./named.ts";
 import { type StoreKey, seal } from "./sealed.ts";
 import { Settings } from "./settings.ts";
 import { type ReadEarlier, Snapshot } from "./snapshot.ts";
-import { readObject, type Stage, type Storage, type StoredObject } from "./storage.ts";
+import { type CreateOptions, readObject, type Stage, type Storage, type StoredObject, stageIsGone } from "./storage.ts";
 import { openTrashed, restoreTrashed } from "./trash.ts";
 
 const LISTING_INTERVAL = 1000;
@@ -59,6 +61,11 @@ export class Store {
   #fresh = false;
   /** whether the store exists in a format that this chp reads */
   #known = false;
+  #lease: Lease | undefined;
+  #taking: Promise<void> | undefined;
+  #renewal: ReturnType<typeof setInterval> | undefined;
+  /** how many calls of `leased` run */
+  #holders = 0;
 
   private constructor(storage: Storage) {
     this.storage = storage;
@@ -103,16 +110,21 @@ export class Store {
   snapshot(): Snapshot | Promise<Snapshot> {
     const { snapshot, newest } = this.#current;
     if (this.#fresh) return snapshot;
-    const isListed = this.#listed > 0 && performance.now() - this.#listed < LISTING_INTERVAL;
-    if (!isListed || this.storage.has(generationKey(newest + 1)) || this.#isPruned(newest)) return this.#refresh();
+    if (this.#listed === 0 || performance.now() - this.#listed >= LISTING_INTERVAL) return this.#refresh();
+    const isNewest = this.#isNewest(newest);
+    if (isNewest === false) return this.#refresh();
+    if (isNewest !== true) return isNewest.then((is) => (is ? this.#current.snapshot : this.#refresh()));
     this.#fresh = true;
     setImmediate(() => (this.#fresh = false));
     return snapshot;
   }
 
   /** gc removes a generation only after newer ones, of which it may have removed the next as well. */
-  #isPruned(newest: number): boolean {
-    return newest > 0 && !this.storage.has(generationKey(newest));
+  #isNewest(newest: number): boolean | Promise<boolean> {
+    const next = this.storage.has(generationKey(newest + 1));
+    const own = newest === 0 || this.storage.has(generationKey(newest));
+    if (typeof next === "boolean" && typeof own === "boolean") return own && !next;
+    return Promise.all([next, own]).then(([isNext, isOwn]) => isOwn && !isNext);
   }
 
   /** Lists the generations. Callers that come during a listing wait for it and check again: it may have begun before the last publish. */
@@ -253,7 +265,7 @@ export class Store {
     return (await this.storage.open(blobKey(digest))) ?? openTrashed(this.storage, digest);
   }
 
-  has(digest: Digest): boolean {
+  has(digest: Digest): boolean | Promise<boolean> {
     return this.storage.has(blobKey(digest));
   }
 
@@ -284,9 +296,40 @@ export class Store {
     return sumsOf(jsonBytes(manifest))["sha-256"];
   }
 
+  /** Runs `work` under a lease (lease.ts): what it stages and reads stays until it ends. Nested and concurrent calls share one. */
+  async leased<T>(work: () => Promise<T>): Promise<T> {
+    this.#holders += 1;
+    try {
+      this.#taking ??= this.#takeLease();
+      await this.#taking;
+      return await work();
+    } finally {
+      this.#holders -= 1;
+      if (this.#holders === 0) await this.#releaseLease();
+    }
+  }
+
+  /** Called by a timer; a failure is noticed before anything is published. */
+  async renewLease(): Promise<void> {
+    await this.#lease?.renew().catch(() => {});
+  }
+
+  async #takeLease(): Promise<void> {
+    this.#lease = await Lease.take(this.storage);
+    this.#renewal = setInterval(() => void this.renewLease(), RENEWAL_INTERVAL);
+    this.#renewal.unref?.();
+  }
+
+  async #releaseLease(): Promise<void> {
+    clearInterval(this.#renewal);
+    const lease = this.#lease;
+    this.#lease = this.#taking = undefined;
+    await lease?.release().catch(() => {}); // it ends by itself
+  }
+
   /** Stages a stream and hashes it on the way; `also`: digests besides sha256. */
   async ingest(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<StagedBlob> {
-    const stage = await this.storage.stage("immutable", also);
+    const stage = await this.storage.stage("immutable", also, this.#lease?.id);
     try {
       for await (const chunk of chunks) await stage.write(chunk);
       return ingested(stage, await stage.end());
@@ -311,13 +354,18 @@ export class Store {
    * its blobs are stored all the same, which repairs missing ones. `result` is that of the published draft. Fails with
    * `conflict` for an exclusive draft, or after `MAX_ATTEMPTS`.
    */
-  async publish<T>(time: string, draft: (base: Snapshot) => Promise<Drafted<T>>): Promise<Published<T>> {
+  publish<T>(time: string, draft: (base: Snapshot) => Promise<Drafted<T>>): Promise<Published<T>> {
+    return this.leased(() => this.#publish(time, draft));
+  }
+
+  async #publish<T>(time: string, draft: (base: Snapshot) => Promise<Drafted<T>>): Promise<Published<T>> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
       this.#expire();
       await this.snapshot();
       await this.#checkWritable();
       // A reader of this process may replace #current while the draft is made: the number has to follow this base.
-      const { snapshot: base, newest } = this.#current;
+      const { snapshot: base, newest, damage } = this.#current;
+      if (isReadError(damage)) throw damage; // it may be whole: what it has is not to be published over
       const { draft: change, result } = await draft(base);
       const sizes = sizesIn(change);
       for (const blob of change.blobs) {
@@ -347,9 +395,16 @@ export class Store {
       };
       const bytes = seal(record, await this.key());
       const named = dependencies(record.index, index, packages, snaps.changed);
-      await restoreTrashed(this.storage, named);
+      const brought = [record.index, ...change.blobs.map((blob) => blob.sums["sha-256"]), ...manifestsIn(index, change)];
+      // The lease first: what is there after it, no gc deletes before this generation is seen or its stage is gone.
+      const lastLook = async () => {
+        await this.#lease?.check();
+        const { missing } = await restoreTrashed(this.storage, [...new Set([...named, ...brought])]);
+        if (brought.some((digest) => missing.has(digest))) throw stageIsGone(this.storage.place);
+      };
+      const lease = this.#lease?.id;
       await raiseFormat(this.storage); // durable before the link
-      if (await this.#create(number, bytes)) {
+      if (await this.#create(number, bytes, { ...(lease && { lease }), lastLook })) {
         this.#expire();
         await restoreTrashed(this.storage, named).catch((error: unknown) => {
           throw publishedButFailed(number, error);
@@ -371,9 +426,9 @@ export class Store {
     if (damage && isNewer(damage)) throw damage;
   }
 
-  async #create(number: number, bytes: Uint8Array): Promise<boolean> {
+  async #create(number: number, bytes: Uint8Array, how: CreateOptions): Promise<boolean> {
     try {
-      return await this.storage.create(generationKey(number), bytes);
+      return await this.storage.create(generationKey(number), bytes, how);
     } catch (error) {
       if (!(error instanceof Failure && error.kind === "published")) throw error;
       this.#expire();
@@ -414,6 +469,12 @@ function ingested(stage: Stage, sums: Sums): StagedBlob {
 
 function isNewer(error: unknown): error is Failure {
   return error instanceof Failure && error.kind === "store-too-new";
+}
+
+/** Digests of the manifests and the list of assertions that a draft has written. */
+function manifestsIn(index: Index, { packages, snaps = NO_SNAPS }: ChangeDraft): Digest[] {
+  const rows = [...packages.map(({ name }) => index.packages[name]), ...snaps.changed.map(({ name }) => index.snaps[name])];
+  return [...rows.flatMap((row) => row?.[0] ?? []), ...(snaps.others && index.assertions ? [index.assertions] : [])];
 }
 
 function isChangedBy(generation: Generation, section: RepairedEntry["section"], name: string): boolean {

@@ -12,7 +12,8 @@ export const gcCommand: Register = (program, io) => {
     .addHelpText(
       "after",
       `
-Unreferenced data is moved to the trash; a gc an hour later deletes it. Servers and imports may run meanwhile.
+Unreferenced data is moved to the trash; a gc an hour later deletes it. Servers and imports may run meanwhile: while an import or another
+change runs, and for ten minutes after one was killed, nothing is pruned or deleted, and gc says so.
 A generation that is not kept can't be rolled back to.
 
 Examples:
@@ -37,13 +38,16 @@ export async function runGc(options: GcFlags, io: Io): Promise<void> {
   io.out(renderGc(report));
 }
 
-function renderGc({ dryRun, pruned, kept, aside, deleted, restored, young }: GcReport): string {
+function renderGc({ dryRun, pruned, kept, aside, deleted, restored, young, leases }: GcReport): string {
   const show = ({ blobs, bytes }: GcReport["aside"]) => `${count(blobs, "file")}, ${showSize(bytes)}`;
   const lines = [
     `generations: ${kept.length} kept (from ${kept[0] ?? 0} on), ${pruned.length} pruned${pruned.length > 0 ? ` (${pruned.join(", ")})` : ""}`,
     `freed: ${show(deleted)}`,
     `moved to trash: ${show(aside)}${aside.blobs > 0 ? "; a gc an hour later frees them" : ""}`,
     ...(young.blobs > 0 ? [`too young: ${show(young)}`] : []),
+    ...(leases > 0
+      ? ["nothing is pruned or freed while an import or another change runs, or if one was killed in the last 10 minutes: run gc again"]
+      : []),
     ...(restored > 0 ? [`taken back from the trash: ${count(restored, "file")}`] : []),
     ...(dryRun ? ["dry run: nothing was changed"] : []),
   ];

@@ -113,7 +113,7 @@ async function importHere(
   await checkSpace("import into", storeFolder({ ...options, quiet: true }, io), needed, {
     next: "free some space there (chp gc --dry-run shows how much) and run the same command again; nothing was published",
   });
-  const run = (store: Store) => importInto(store, command, files, { options, channels, given, limits }, io);
+  const run = (store: Store) => store.leased(() => importInto(store, command, files, { options, channels, given, limits }, io));
   const report = options.dryRun ? await withStoreUnchanged(options, io, run) : await run(await openOrCreateStore(options, io));
   return { ...report, undo: report.generation === null ? null : undoOf({ number: report.generation }, options) };
 }

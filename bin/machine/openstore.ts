@@ -6,6 +6,7 @@ import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Failure, printable } from "../../src/errors.ts";
 import { Disk } from "../../store/fs.ts";
+import { endLeases } from "../../store/lease.ts";
 import { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, note, showSize } from "./io.ts";
 import { storeKeyOf } from "./storekey.ts";
@@ -50,11 +51,11 @@ export async function failOnDamage(store: Store): Promise<void> {
     throw new Failure("corrupt", `left out: ${unreadable.map(({ name }) => name).join(", ")}: not readable`, { next });
 }
 
-/** Opens the store, creates it first if it does not exist, and removes the temporary files of killed imports. */
+/** Opens the store, creates it first if it does not exist, and removes what processes left that are gone. */
 export async function openOrCreateStore(options: CommonOptions, io: Io): Promise<Store> {
   const disk = new Disk(storeFolder(options, io));
   const store = await Store.openOrCreate(disk);
-  await disk.sweep();
+  await endLeases(disk);
   return signing(store, io);
 }
 

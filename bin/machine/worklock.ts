@@ -5,7 +5,7 @@ import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, printable } from "../../src/errors.ts";
 import { undefinedIfMissing } from "../../store/diskerrors.ts";
-import { isAbandoned, ownedName } from "../../store/liveness.ts";
+import { isAbandoned, ownedName } from "./liveness.ts";
 
 export const LOCK_PREFIX = "lock.";
 

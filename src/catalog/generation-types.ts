@@ -167,7 +167,7 @@ export interface ImportStore {
   /** `base` with an older readable state in place of everything that cannot be read; `repaired` is called for each */
   withRepairs(base: CatalogView, repaired: (entry: RepairedEntry) => void): CatalogView;
   publish<T>(time: string, draft: (base: CatalogView) => Promise<Drafted<T>>): Promise<Published<T>>;
-  has(digest: Digest): boolean;
+  has(digest: Digest): boolean | Promise<boolean>;
   digestOf(manifest: Package | Snap | readonly StoredAssertion[]): Digest;
   ingest(chunks: AsyncIterable<Uint8Array>, also?: readonly Algorithm[]): Promise<StagedBlob>;
   ingestBytes(bytes: Uint8Array, also?: readonly Algorithm[]): Promise<StagedBlob>;

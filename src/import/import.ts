@@ -135,7 +135,7 @@ export async function importSources(
     const reading = await reader.finish();
     if (isEmpty(reading)) throw nothingFound(records, ignored);
 
-    const bytes = weigh(store, reading.blobs); // before they are in the store
+    const bytes = await weigh(store, reading.blobs); // before they are in the store
     const trust = new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]);
     const draft = async (newest: CatalogView) => {
       const repaired: RepairedEntry[] = [];
@@ -400,10 +400,10 @@ async function mergePackages(
 }
 
 /** Bytes of the blobs: new to the store, and stored already. */
-function weigh(store: ImportStore, blobs: readonly StagedBlob[]): ImportReport["bytes"] {
+async function weigh(store: ImportStore, blobs: readonly StagedBlob[]): Promise<ImportReport["bytes"]> {
   const bytes = { new: 0, known: 0 };
   for (const { sums } of new Map(blobs.map((blob) => [blob.sums["sha-256"], blob])).values())
-    bytes[store.has(sums["sha-256"]) ? "known" : "new"] += sums.size;
+    bytes[(await store.has(sums["sha-256"])) ? "known" : "new"] += sums.size;
   return bytes;
 }
 

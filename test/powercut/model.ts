@@ -3,7 +3,7 @@
 import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { sumsOf } from "../../src/digest.ts";
-import type { Operation } from "./trace.ts";
+import type { Timed } from "./trace.ts";
 
 export interface Entry {
   readonly mode: number;
@@ -68,14 +68,14 @@ export class Model {
   #count = 0;
 
   /** `tree`: what was there, all of it on the disk. Files of one sum are no hard links of each other: nothing writes to one in place. */
-  constructor(tree: Tree, operations: readonly Operation[], umask = 0o022) {
+  constructor(tree: Tree, operations: readonly Timed[], umask = 0o022) {
     this.#root = this.#inode(true, tree.get("")?.mode ?? 0o755);
     for (const [path, { mode, content }] of tree) {
       if (path === "") continue;
       const inode = this.#inode(content === undefined, mode, content);
       for (const names of ["entries", "live"] as const) this.#at(dirname(path), names)?.[names].set(basename(path), inode);
     }
-    for (const operation of operations) this.#do(operation, umask);
+    for (const operation of operations) this.do(operation, umask);
   }
 
   #inode(folder: boolean, mode: number, content: Uint8Array = NOTHING): Inode {
@@ -94,7 +94,7 @@ export class Model {
     return inode;
   }
 
-  #do(operation: Operation, umask: number): void {
+  do(operation: Timed, umask = 0o022): void {
     const { at } = operation;
     const change = (text: string, more: object) => this.#changes.push({ at, synced: Number.POSITIVE_INFINITY, text, ...more } as Change);
     const name = (text: string, ...sets: readonly (readonly [path: string, to: Inode | undefined])[]) => {
@@ -138,7 +138,7 @@ export class Model {
     if (this.#changes.at(-1)?.at === at || operation.kind === "sync") this.#cuts.push(at + 0.5);
   }
 
-  #sync({ file, began, at }: Operation & { readonly kind: "sync" }): void {
+  #sync({ file, began, at }: Timed & { readonly kind: "sync" }): void {
     const inode = file === undefined ? undefined : this.#expect(file);
     this.#syncs.push({ began, at });
     for (const change of this.#changes) {
@@ -163,6 +163,16 @@ export class Model {
   /** How many changes there were, each of which can be lost until it is synced. */
   get changes(): number {
     return this.#changes.length;
+  }
+
+  /** A state that a power cut may leave now, drawn: nothing, all or a share of what was not synced is lost. */
+  cut(rng: () => number): Tree {
+    const share = [0, 1, rng(), rng()][Math.floor(rng() * 4)] ?? 0;
+    return this.#tree(Number.POSITIVE_INFINITY, (change) => {
+      if (change.synced < Number.POSITIVE_INFINITY || rng() < share) return "kept";
+      const fates = fatesOf(change);
+      return fates[Math.floor(rng() * fates.length)] ?? "lost";
+    });
   }
 
   /** All of it, as the command left it. */
@@ -261,9 +271,12 @@ function setName(names: Map<string, Inode>, name: string, to: Inode | undefined)
   else names.delete(name);
 }
 
+function fatesOf({ kind }: Change): Fate[] {
+  return kind === "data" ? ["lost", "half", "zeros"] : ["lost"];
+}
+
 /** For each state what becomes of what is not synced; who is not named is kept. */
 function* choices(free: readonly Change[], random: number, rng: () => number): Generator<ReadonlyMap<Change, Fate>> {
-  const fatesOf = ({ kind }: Change): Fate[] => (kind === "data" ? ["lost", "half", "zeros"] : ["lost"]);
   const all = (fate: (change: Change, i: number) => Fate) => new Map(free.map((change, i) => [change, fate(change, i)]));
   yield new Map();
   yield all(() => "lost");

@@ -35,7 +35,8 @@ export interface Call {
   readonly at: number;
 }
 
-export type Operation = { readonly began: number; readonly at: number; readonly call: Call } & (
+/** What is done to the folder; `began` and `at`: moments, of which only the order matters. */
+export type Timed = { readonly began: number; readonly at: number } & (
   | { readonly kind: "open"; readonly file: number; readonly path: string; readonly flags: string; readonly mode: number }
   /** without `offset`: behind what this opening of the file wrote before, or at its end where it was opened to append */
   | { readonly kind: "write"; readonly file: number; readonly bytes: Uint8Array; readonly offset?: number }
@@ -47,6 +48,8 @@ export type Operation = { readonly began: number; readonly at: number; readonly 
   | { readonly kind: "remove"; readonly path: string }
   | { readonly kind: "link" | "rename"; readonly path: string; readonly to: string }
 );
+
+export type Operation = Timed & { readonly call: Call };
 
 /** Every call that ended. */
 export function callsOf(text: string): Call[] {

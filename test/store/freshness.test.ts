@@ -43,7 +43,7 @@ class Delayed extends Memory {
     this.#delay = delay;
   }
 
-  override has(key: string): boolean {
+  override has(key: string): boolean | Promise<boolean> {
     return this.#of.has(key);
   }
 

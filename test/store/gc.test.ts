@@ -5,10 +5,11 @@ import { changeDraft } from "../../src/catalog/drafts.ts";
 import type { Package, Revision } from "../../src/catalog/package.ts";
 import { type Digest, sumsOf } from "../../src/digest.ts";
 import { collectGarbage } from "../../store/gc.ts";
-import { blobKey, TRASH } from "../../store/keys.ts";
+import { BLOB_FOLDERS, blobKey, TRASH } from "../../store/keys.ts";
+import { endLeases, Lease } from "../../store/lease.ts";
 import { Memory } from "../../store/memory.ts";
 import { blobsOf } from "../../store/reach.ts";
-import type { Stage } from "../../store/storage.ts";
+import type { CreateOptions, Stage } from "../../store/storage.ts";
 import { Store } from "../../store/store.ts";
 import { thorough } from "../thorough.ts";
 
@@ -69,10 +70,14 @@ class Watched extends Memory {
     return super.remove(key);
   }
 
-  override async create(key: string, bytes: Uint8Array): Promise<boolean> {
+  override async create(key: string, bytes: Uint8Array, how: CreateOptions = {}): Promise<boolean> {
     await this.onStep(`create ${key.split("/")[0]}`);
     this.written += bytes.byteLength;
-    const made = await super.create(key, bytes);
+    const lastLook = async () => {
+      await how.lastLook?.();
+      await this.onStep(`link ${key.split("/")[0]}`); // a slow disk
+    };
+    const made = await super.create(key, bytes, { ...how, lastLook });
     await this.onStep(`created ${key.split("/")[0]}`);
     return made;
   }
@@ -215,6 +220,162 @@ describe("a collection", () => {
     }
     expect(steps).toBeGreaterThan(4);
   });
+});
+
+const NOW = { generations: 1, days: 0, hours: 0, dryRun: false };
+
+/** What is brought by no generation that is kept: an import, and what only a pruned generation names, as a rollback does. */
+const PUBLISHERS = {
+  import: async (store: Store, time: string, _digest: Digest) =>
+    store.leased(async () => {
+      const [blob, repair] = [await store.ingestBytes(Buffer.from("brought")), await store.ingestBytes(Buffer.from("not named"))];
+      const { "sha-256": digest, size } = blob.sums;
+      const draft = changeDraft("import", [{ before: undefined, after: pkg("b", [revisionOf(1, digest, size)]) }]);
+      await store.publish(time, async () => ({ draft: { ...draft, blobs: [blob, repair] }, result: undefined }));
+    }),
+  rollback: async (store: Store, time: string, digest: Digest) =>
+    publishChange(store, time, async () => {
+      const earlier = await (await store.snapshotAt(1))?.package("a");
+      if (!earlier) throw new Error("generation 1 was pruned");
+      expect(earlier.revisions[0]?.blob).toBe(digest);
+      return { draft: changeDraft("rollback", [{ before: undefined, after: earlier }]), result: undefined };
+    }),
+} as const;
+
+describe("a gc of all that can be had runs several times, whole, at a step of", () => {
+  test.each([
+    ["import", "a moment", 0, 0],
+    ["rollback", "a moment", 0, 0],
+    ["import", "hours", 12, 0],
+    ["rollback", "hours", 12, 0],
+    ["rollback, which leaves alone what is new", "hours", 12, 40],
+  ] as const)("an %s that then sleeps for %s", async (what, _sleep, hours, young) => {
+    const publisher = what === "import" ? what : "rollback";
+    let [landed, failed] = [0, 0];
+    for (let at = 0, passed = true; passed; at += 1) {
+      const { store, storage, add, tick, time } = await world();
+      const digest = await add("a", "one");
+      await add("a", "two");
+      tick(young);
+      let step = 0;
+      storage.onStep = async () => {
+        if (step++ !== at) return;
+        storage.onStep = async () => {};
+        const other = await Store.open(storage);
+        for (let i = 0; i < 3; i += 1) {
+          await collectGarbage(other, { ...NOW, hours: young });
+          tick(hours);
+        }
+      };
+      const done = await PUBLISHERS[publisher](store, time(), digest).then(
+        () => "published",
+        (error: unknown) => error,
+      );
+      passed = step > at;
+      const after = await Store.open(storage);
+      expect([at, await whole(after)]).toEqual([at, true]);
+      const names = (await after.snapshot()).names;
+      const isThere = publisher === "import" ? names.includes("b") : (await after.generationNumbers()).at(-1) === 3;
+      expect([at, done === "published", isThere]).toEqual([at, isThere, done === "published"]);
+      if (done === "published") landed += 1;
+      else failed += 1;
+      // A publisher that gives signs of life is let finish.
+      if (hours === 0) expect([at, done]).toEqual([at, "published"]);
+      tick(1);
+      await collectGarbage(after, NOW);
+      await collectGarbage(after, NOW);
+      expect([await whole(after), await storage.list("trash/"), await storage.list("leases/"), await storage.staged()]).toEqual([
+        true,
+        [],
+        [],
+        [],
+      ]);
+    }
+    expect(landed).toBeGreaterThan(2);
+    expect(failed > 0).toBe(hours > 0);
+  });
+});
+
+test("an import whose blob another program took away in the meantime publishes nothing", async () => {
+  for (const what of ["one", "index"]) {
+    const { store, storage, add } = await world();
+    storage.onStep = async (step) => {
+      if (step !== "create catalog") return;
+      for (const folder of BLOB_FOLDERS)
+        for (const key of await storage.list(folder)) {
+          const text = Buffer.from((await (await storage.open(key))?.bytes()) ?? []).toString();
+          if (what === "one" ? text === what : /^\{\s*"packages"/.test(text)) await storage.remove(key);
+        }
+    };
+    expect(await add("a", "one").catch((error: unknown) => error)).toMatchObject({ kind: "failed" });
+    expect(await store.generationNumbers()).toEqual([]);
+  }
+});
+
+test("a number that was published and pruned while a publisher slept is not given out again", async () => {
+  const { storage, add, tick, time } = await world();
+  await add("a", "one");
+  let began = false;
+  storage.onStep = async (step) => {
+    if (step !== "create catalog" || began) return;
+    began = true;
+    const other = await Store.open(storage);
+    for (const name of ["c", "d"]) {
+      const draft = changeDraft("import", [{ before: undefined, after: pkg(name, []) }]);
+      await other.publish(time(), async () => ({ draft, result: undefined }));
+    }
+    tick(0.1);
+    await collectGarbage(other, NOW);
+  };
+  await add("b", "two");
+  const after = await Store.open(storage);
+  expect([(await after.generationNumbers()).at(-1), (await after.snapshot()).names]).toEqual([4, ["a", "b", "c", "d"]]);
+});
+
+test("while a lease is live nothing is deleted from the trash, and the report says so; it ends ten minutes after its last sign of life", async () => {
+  let now = START;
+  const storage = new Memory(() => now);
+  const store = await Store.openOrCreate(storage);
+  const stray = await store.ingestBytes(Buffer.from("stray"));
+  await stray.commit();
+  now += HOUR;
+  let [end, killed] = [() => {}, () => {}];
+  const running = store.leased(() => new Promise<void>((resolve) => (end = resolve)));
+  void (await Store.open(storage)).leased(() => new Promise<void>((resolve) => (killed = resolve)));
+  while ((await storage.list("leases/")).length < 2) await Promise.resolve();
+  const gc = async () => collectGarbage(await Store.open(storage), NOW);
+  expect(await gc()).toMatchObject({ aside: { blobs: 1 }, leases: 2 });
+  expect(await gc()).toMatchObject({ deleted: { blobs: 0 }, leases: 2 });
+  for (let minute = 0; minute < 9; minute += 1) {
+    now += 60_000;
+    await store.renewLease();
+  }
+  expect(await gc()).toMatchObject({ leases: 2 });
+  now += 61_000;
+  expect(await gc()).toMatchObject({ deleted: { blobs: 0 }, leases: 1 });
+  // A clock that was set back, or was ahead when the lease was written, holds gc off for no longer.
+  now -= 9 * 60_000;
+  expect(await gc()).toMatchObject({ leases: 1 });
+  end();
+  await running;
+  expect(await gc()).toMatchObject({ deleted: { blobs: 1 }, leases: 0 });
+  expect(await storage.list("leases/")).toEqual([]);
+  killed();
+});
+
+test("a lease that was taken for over does not come back with the next renewal, and a far one ends too", async () => {
+  let now = START;
+  const storage = new Memory(() => now);
+  await Lease.take(storage);
+  now -= 24 * HOUR;
+  expect(await endLeases(storage, { dryRun: true })).toBe(0);
+  const lease = await Lease.take(storage);
+  expect(await endLeases(storage)).toBe(1);
+  now += 24 * HOUR;
+  expect(await endLeases(storage)).toBe(0);
+  await lease.renew();
+  expect(await storage.list("leases/")).toEqual([]);
+  expect(await lease.check().catch((error: unknown) => error)).toMatchObject({ kind: "failed" });
 });
 
 test.skipIf(!thorough)("a release in a store of 1,000 packages × 20 revisions writes less than 200 KiB", async () => {

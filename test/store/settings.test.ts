@@ -310,7 +310,7 @@ describe("what cannot be read", () => {
     const [tokens = ""] = (await storage.list(SECRETS)).filter((key) => key.includes("tokens"));
     await storage.remove(tokens);
     expect(await new Settings(storage).read("tokens")).toEqual({ tokens: [] });
-    expect(await new Settings(storage).problems()).toEqual([`${tokens} is missing, so what it held is not set`]);
+    expect(await new Settings(storage).problems()).toEqual([`${tokens} is missing, so what it contained is not set`]);
   });
 });
 

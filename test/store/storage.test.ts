@@ -1,13 +1,13 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
-import { hostname, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Expected } from "../../src/catalog/generation-types.ts";
 import { sumsOf } from "../../src/digest.ts";
 import { Disk } from "../../store/fs.ts";
+import { endLeases } from "../../store/lease.ts";
 import { Memory } from "../../store/memory.ts";
 import type { ObjectKind, Stage, Storage } from "../../store/storage.ts";
-import { NO_PROCESS } from "../temp.ts";
 
 const folders: string[] = [];
 
@@ -174,13 +174,13 @@ describe.each(IMPLEMENTATIONS)("%s", (_, make) => {
     await put(storage, "k", "0123456789");
     const object = await storage.open("k");
     expect(Buffer.from((await object?.bytes(start, end)) ?? bytes("none")).toString()).toBe(expected);
-    expect(await new Response(object?.body(start, end) ?? "none").text()).toBe(expected);
+    expect(await new Response((await object?.body(start, end)) ?? "none").text()).toBe(expected);
   });
 
   test("a body without a range is the whole object", async () => {
     const storage = fresh();
     await put(storage, "k", "0123456789");
-    expect(await new Response((await storage.open("k"))?.body()).text()).toBe("0123456789");
+    expect(await new Response(await (await storage.open("k"))?.body()).text()).toBe("0123456789");
   });
 
   test("a large object in many chunks", async () => {
@@ -233,6 +233,49 @@ describe.each(IMPLEMENTATIONS)("%s", (_, make) => {
     ]);
     expect([await storage.remove("c/new"), await storage.remove("c/new"), storage.has("c/new")]).toEqual([true, false, false]);
     await storage.flush();
+  });
+
+  test("what is staged is listed with its lease until it is committed or discarded", async () => {
+    const storage = fresh();
+    const lease = crypto.randomUUID();
+    const stage = await storage.stage("immutable", [], lease);
+    await stage.write(bytes("x"));
+    await stage.end();
+    const other = await storage.stage();
+    expect((await storage.staged()).map((one) => one.lease)).toEqual(expect.arrayContaining([lease, undefined]));
+    await stage.commit("k");
+    await other.discard();
+    expect(await storage.staged()).toEqual([]);
+  });
+
+  test("what another process discarded cannot be committed", async () => {
+    const storage = fresh();
+    const stage = await stageOf(storage, "x");
+    for (const left of await storage.staged()) await left.discard();
+    const failure = await stage.commit("k").catch((error: unknown) => error);
+    expect(failure).toMatchObject({ kind: "failed", next: "run the same command again; nothing was published" });
+    expect([await storage.has("k"), await storage.list("")]).toEqual([false, expect.not.arrayContaining(["k"])]);
+    await stage.discard();
+  });
+
+  test("nor created; the last look is before the name and after the bytes, and what it throws ends it", async () => {
+    const storage = fresh();
+    const lease = crypto.randomUUID();
+    const seen: unknown[] = [];
+    const lastLook = async () => {
+      const staged = await storage.staged();
+      seen.push(
+        staged.map((one) => one.lease),
+        await storage.has("c/1"),
+      );
+      for (const left of staged) await left.discard();
+    };
+    const failure = await storage.create("c/1", bytes("x"), { lease, lastLook }).catch((error: unknown) => error);
+    expect([failure, await storage.has("c/1"), seen]).toEqual([expect.objectContaining({ kind: "failed" }), false, [[lease], false]]);
+    const stop = new Error("stop");
+    expect(await storage.create("c/1", bytes("x"), { lastLook: () => Promise.reject(stop) }).catch((error: unknown) => error)).toBe(stop);
+    expect([await storage.has("c/1"), await storage.staged()]).toEqual([false, []]);
+    expect(await storage.create("c/1", bytes("x"), { lease, lastLook: async () => {} })).toBe(true);
   });
 
   test("create makes a name once", async () => {
@@ -331,28 +374,28 @@ describe("on the disk", () => {
     expect(readdirSync(join(disk.place, "tmp"))).toEqual([]);
   });
 
-  test("sweeping removes what dead processes of this host and what a day left, nothing else", async () => {
+  test("of what is left in tmp/, what has no lease goes after a day; what nobody knows is left alone until then", async () => {
     const disk = new Disk(join(tempFolder(), "store"), { sync: false });
     const tmp = join(disk.place, "tmp");
     mkdirSync(tmp, { recursive: true });
     const uuid = "00000000-0000-4000-8000-000000000000";
     const names = {
-      dead: `${hostname()}.${NO_PROCESS}.${uuid}`,
-      mine: `${hostname()}.${process.pid}.${uuid}`,
-      elsewhere: `other-host.${NO_PROCESS}.${uuid}`,
-      old: `other-host.1.${uuid}`,
+      recent: `none.${uuid}`,
+      older: `a-host.123.${uuid}`,
       unknown: "notes.txt",
+      old: `a-host.1.${uuid}`,
+      gone: `${uuid}.${uuid}`,
     };
     for (const name of Object.values(names)) writeFileSync(join(tmp, name), "x");
     const past = Date.now() / 1000 - 25 * 60 * 60;
     utimesSync(join(tmp, names.old), past, past);
-    await disk.sweep();
-    expect(readdirSync(tmp).toSorted()).toEqual([names.mine, names.elsewhere, names.unknown].toSorted());
+    await endLeases(disk);
+    expect(readdirSync(tmp).toSorted()).toEqual([names.older, names.recent, names.unknown].toSorted());
   });
 
-  test("sweeping a store that is not there makes none", async () => {
+  test("ending leases of a store that is not there makes none", async () => {
     const folder = tempFolder();
-    await new Disk(join(folder, "store")).sweep();
+    await endLeases(new Disk(join(folder, "store"), { sync: false }), { dryRun: true });
     expect(readdirSync(folder)).toEqual([]);
   });
 

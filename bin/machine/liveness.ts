@@ -1,9 +1,9 @@
-/** Temporary files are named after the process that writes them, so that those of dead processes can be removed. */
+/** Files are named after the process that writes them, so that those of dead processes can be told. */
 
 import { randomUUID } from "node:crypto";
 import type { Stats } from "node:fs";
 import { hostname } from "node:os";
-import { errorCode } from "./diskerrors.ts";
+import { errorCode } from "../../store/diskerrors.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 

@@ -1,0 +1,101 @@
+/** Faults that chp had, or could have: taken out of what mends them, they must be found. */
+
+import type { Patch } from "./modules.ts";
+import type { Invariant } from "./oracle.ts";
+import type { Setting } from "./simulate.ts";
+
+export interface PutBack extends Setting {
+  readonly fault: string;
+  readonly patches?: readonly Patch[];
+  readonly breaks: readonly Invariant[];
+  /** one that finds it, which is tried first */
+  readonly seed: number;
+}
+
+const LOST: readonly Invariant[] = [
+  "gc deletes nothing that is needed",
+  "every named blob is stored",
+  "what was acknowledged stays readable",
+  "numbers are unique and without a gap",
+  "a reader never goes back",
+];
+
+export const PUT_BACK: readonly PutBack[] = [
+  {
+    fault: "gc deletes while an import runs, and nobody looks for its lease",
+    patches: [
+      { file: "gc.ts", find: /if \(leases > 0\) return .*;/, put: "" },
+      { file: "gc.ts", find: /const publishers = await endLeases\(storage, options\);/, put: "const publishers: number = 0;" },
+      { file: "store.ts", find: /if \(brought\.some\(.*/, put: "" },
+      { file: "store.ts", find: /await this\.#lease\?\.check\(\);/, put: "" },
+    ],
+    breaks: LOST,
+    seed: 116,
+  },
+  {
+    fault: "generations are pruned without a sync between them",
+    patches: [
+      {
+        file: "gc.ts",
+        find: /await storage\.remove\(generationKey\(number\)\);\s+await storage\.flush\(\);/,
+        put: "await storage.remove(generationKey(number));",
+      },
+    ],
+    breaks: ["numbers are unique and without a gap", "verify finds no damage"],
+    seed: 364,
+  },
+  {
+    fault: "generations are pruned out of the middle",
+    patches: [{ file: "gc.ts", find: /retained\.length > 0 \|\| last/, put: "last" }],
+    breaks: ["numbers are unique and without a gap"],
+    seed: 187,
+  },
+  {
+    fault: "a reader takes the newest number before it has read that generation",
+    patches: [
+      {
+        file: "store.ts",
+        find: /(const numbers = await this\.generationNumbers\(\);\n\s+const \{ snapshot \} = this\.#current;)/,
+        put: "$1 this.#current = { ...this.#current, newest: numbers.at(-1) ?? 0 }; this.#listed = began;",
+      },
+    ],
+    breaks: ["a reader never goes back"],
+    seed: 2,
+  },
+  {
+    fault: "a command that changes settings does not look at what another changed meanwhile",
+    patches: [
+      {
+        file: "settings.ts",
+        find: /for \(let attempt = 0; attempt < MAX_ATTEMPTS; attempt \+= 1\) \{\n\s+const \{ record, number, documents: before \} = await this\.#state\(names\);\n\s+const after = await change\(before\);/,
+        put: "const first = await this.#state(names);\n const { record } = first;\n const after = await change(first.documents);\n for (let number = first.number; ; number += 1) {",
+      },
+    ],
+    breaks: ["acknowledged settings stay"],
+    seed: 13,
+  },
+  {
+    fault: "nothing is synced",
+    syncsNothing: true,
+    breaks: [...LOST, "numbers are unique and without a gap", "acknowledged settings stay"],
+    seed: 3,
+  },
+  {
+    fault: "settings are not durable when they are acknowledged",
+    patches: [
+      {
+        file: "settings.ts",
+        find: /won = await this\.#storage\.create\(settingsKey\(number\), seal\(record\)\);/,
+        put: "const stage = await this.#storage.stage(); await stage.write(seal(record)); await stage.end(); await stage.commit(settingsKey(number)); won = true;",
+      },
+    ],
+    breaks: ["acknowledged settings stay"],
+    seed: 3,
+  },
+  {
+    fault: "leases never end",
+    patches: [{ file: "lease.ts", find: /else if \(!dryRun\) await storage\.remove\(key\);/, put: "" }],
+    breaks: ["what is left over goes"],
+    seed: 1,
+  },
+];

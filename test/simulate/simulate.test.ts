@@ -1,0 +1,61 @@
+/** Histories of a store, each from one seed: `make simulate SEEDS=1-100000` tries more, `SEEDS=7` shows one. */
+
+import { describe, expect, test } from "bun:test";
+import { thorough } from "../thorough.ts";
+import { patched } from "./modules.ts";
+import { INVARIANTS } from "./oracle.ts";
+import { PUT_BACK } from "./putback.ts";
+import { KEPT } from "./seeds.ts";
+import { type Setting, simulate } from "./simulate.ts";
+
+const SEEDS = thorough ? 1000 : 20;
+
+async function violationsOf(seeds: Iterable<number>, setting: Setting = {}): Promise<string[]> {
+  const found: string[] = [];
+  for (const seed of seeds) {
+    const { violation } = await simulate(seed, setting);
+    if (violation) found.push(`seed ${seed}: ${violation.message}`);
+  }
+  return found;
+}
+
+const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
+
+test("no history breaks an invariant", async () => {
+  expect(await violationsOf(upTo(SEEDS))).toEqual([]);
+});
+
+test("nor does any that once did", async () => {
+  expect(await violationsOf(KEPT.flatMap(({ seeds }) => seeds))).toEqual([]);
+});
+
+test("a seed decides all of it, and seeds do what they are for", async () => {
+  const twice = [await simulate(3), await simulate(3)];
+  expect(twice[0]).toEqual(twice[1] as (typeof twice)[1]);
+  const sums = { steps: 0, published: 0, cuts: 0, failed: 0 };
+  for (const seed of upTo(20)) {
+    const outcome = await simulate(seed);
+    for (const key of Object.keys(sums) as (keyof typeof sums)[]) sums[key] += outcome[key];
+  }
+  expect(sums.steps).toBeGreaterThan(3000);
+  for (const key of ["published", "cuts", "failed"] as const) expect([key, sums[key] > 4]).toEqual([key, true]);
+});
+
+test("the invariants are those of store/README.md", async () => {
+  const text = await Bun.file(`${import.meta.dir}/../../store/README.md`).text();
+  expect([...text.matchAll(/^\d+\. \*\*(.+?)\*\*/gm)].map(([, name]) => name)).toEqual([...INVARIANTS]);
+});
+
+describe("a fault that is put back is found:", () => {
+  const some = PUT_BACK.filter((_, i) => thorough || i % 4 === 0);
+  test.each(some.map((one) => [one.fault, one] as const))("%s", async (_fault, { patches, breaks, seed: known, ...setting }) => {
+    const modules = patches ? { modules: await patched(patches) } : {};
+    for (const seed of [known, ...upTo(1000)]) {
+      const { violation } = await simulate(seed, { ...setting, ...modules });
+      if (!violation) continue;
+      expect(breaks).toContain(violation.invariant);
+      return;
+    }
+    throw new Error("no seed finds it");
+  });
+});

@@ -8,6 +8,7 @@ import { NO_REGISTRY } from "../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../src/errors.ts";
 import { Sessions } from "../src/wire/session.ts";
 import { assertionRoutes } from "./assertions.ts";
+import { Bodies } from "./body.ts";
 import type { Call, Deps, Env, HandlerDeps } from "./call.ts";
 import { charmhubRoutes } from "./charmhub.ts";
 import { type Dialect, errorReply, failureReply, internalError } from "./errors.ts";
@@ -46,7 +47,7 @@ type Refuse = (error: unknown, call: Call, dialect?: Dialect) => Response;
 export function createApp(deps: Deps): { readonly fetch: (request: Request, peer?: Peer) => Promise<Response> } {
   const { config, log, registries = () => NO_REGISTRY } = deps;
   const store = offersOf(deps.store, deps.clock ?? Date.now);
-  const shared: HandlerDeps = { store, log, registries };
+  const shared: HandlerDeps = { store, bodies: new Bodies(), log, registries };
   const metrics = createMetrics(shared);
   const missing = new MissingRequests();
   const sessions = new Sessions(deps.sessionKey ?? randomBytes(32));

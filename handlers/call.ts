@@ -4,6 +4,7 @@ import type { Registries } from "../src/catalog/registry.ts";
 import type { Token } from "../src/settings/token.ts";
 import type { RemoteOption } from "../src/wire/remoteimport.ts";
 import type { Store } from "../store/store.ts";
+import type { Bodies } from "./body.ts";
 import type { Peer } from "./listen.ts";
 import type { Log } from "./log.ts";
 import type { Clock, Offers } from "./offer.ts";
@@ -30,6 +31,7 @@ export interface Deps {
 /** The dependencies of the handlers. */
 export interface HandlerDeps extends Pick<Deps, "log" | "registries"> {
   readonly store: Offers;
+  readonly bodies: Bodies;
 }
 
 /** One request besides its HTTP; a handler reads it as `c.env`. */

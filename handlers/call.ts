@@ -56,6 +56,12 @@ export interface RemoteImport {
   readonly run: (job: ImportJob) => Promise<ImportEnd>;
   /** milliseconds without a byte of the body after which the import fails */
   readonly idle?: number;
+  /** bytes of a body; undefined: no limit */
+  readonly maxSize?: number | undefined;
+  /** seconds of an import; undefined: no limit */
+  readonly maxSeconds?: number | undefined;
+  /** imports that run at once */
+  readonly maxParallel?: number | undefined;
 }
 
 export interface ImportJob {
@@ -64,6 +70,8 @@ export interface ImportJob {
   readonly body: AsyncIterable<Uint8Array>;
   /** bytes of the body, if the client declared them */
   readonly size?: number;
+  /** aborts the import */
+  readonly signal: AbortSignal;
 }
 
 export interface ImportEnd {

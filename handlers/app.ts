@@ -8,6 +8,7 @@ import { NO_REGISTRY } from "../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../src/errors.ts";
 import { Sessions } from "../src/wire/session.ts";
 import { assertionRoutes } from "./assertions.ts";
+import { Bodies } from "./body.ts";
 import type { Call, Deps, Env, HandlerDeps } from "./call.ts";
 import { charmhubRoutes } from "./charmhub.ts";
 import { type Dialect, errorReply, failureReply, internalError } from "./errors.ts";
@@ -36,6 +37,8 @@ interface TrackedCall extends Call {
   origin: string;
   /** pattern of the matching route; empty: none */
   route: string;
+  /** whether its address has too many connections */
+  isCrowded?: boolean;
   /** the cache for cacheable replies, by URL; undefined: the reply is not cached */
   cache?: ByteCache<CachedReply>;
 }
@@ -46,7 +49,7 @@ type Refuse = (error: unknown, call: Call, dialect?: Dialect) => Response;
 export function createApp(deps: Deps): { readonly fetch: (request: Request, peer?: Peer) => Promise<Response> } {
   const { config, log, registries = () => NO_REGISTRY } = deps;
   const store = offersOf(deps.store, deps.clock ?? Date.now);
-  const shared: HandlerDeps = { store, log, registries };
+  const shared: HandlerDeps = { store, bodies: new Bodies(), log, registries };
   const metrics = createMetrics(shared);
   const missing = new MissingRequests();
   const sessions = new Sessions(deps.sessionKey ?? randomBytes(32));
@@ -70,7 +73,8 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     const call: TrackedCall = { id: requestId(request), origin: "", route: "", peer };
     const response = await reply(request, call).catch((error: unknown) => refuse(error, call));
     response.headers.set("X-Request-Id", call.id);
-    if (hasBody(request) && (!request.bodyUsed || CUT.has(response.status))) response.headers.set("Connection", "close");
+    if (call.isCrowded || (hasBody(request) && (!request.bodyUsed || CUT.has(response.status))))
+      response.headers.set("Connection", "close");
     const ms = performance.now() - started;
     metrics.observe(METHODS.has(request.method) ? request.method : "other", call.route, response.status, ms / 1000);
     log({
@@ -88,6 +92,11 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
 
   /** The cached reply to the same URL while snapshot and registry are unchanged; otherwise the reply of the route. */
   async function reply(request: Request, call: TrackedCall): Promise<Response> {
+    const { peer } = call;
+    if (peer.isCrowded?.()) {
+      call.isCrowded = true;
+      throw new Failure("too-many", `${printable(peer.address(), 50)} has too many connections`);
+    }
     call.origin = config.publicUrl ?? requestOrigin(request.url);
     if (request.method !== "GET") return routes.fetch(request, call);
     const snapshot = await store.snapshot();

@@ -2,6 +2,7 @@
 
 import type { Context } from "hono";
 import type { StoredObject } from "../store/storage.ts";
+import type { Env } from "./call.ts";
 
 export interface Payload {
   readonly object: Omit<StoredObject, "modified">;
@@ -12,6 +13,9 @@ export interface Payload {
   /** whether a range behind the end gets the whole payload: snapd gives up at a 416 (handlers/snapd.md, Downloads) */
   readonly lenient?: true;
 }
+
+/** Bytes of a payload that sockets take as a whole, whether it is read or not. */
+const MAY_STALL = 2 ** 16;
 
 /** A payload from memory. */
 export function inMemory(bytes: Uint8Array): Payload["object"] {
@@ -28,7 +32,7 @@ export function filenameOf(c: Context): string {
 }
 
 /** Replies with a whole payload or with the requested range. */
-export async function sendBlob(c: Context, { object, digest, filename, lenient }: Payload): Promise<Response> {
+export async function sendBlob(c: Context<Env>, { object, digest, filename, lenient }: Payload): Promise<Response> {
   const etag = `"${digest}"`;
   const headers: Record<string, string> = {
     ETag: etag,
@@ -45,6 +49,7 @@ export async function sendBlob(c: Context, { object, digest, filename, lenient }
   const { start, end } = part ?? { start: 0, end: object.size };
   headers["Content-Length"] = String(end - start);
   if (part) headers["Content-Range"] = `bytes ${start}-${end - 1}/${object.size}`;
+  if (end - start > MAY_STALL) c.env.peer.mayStall?.(); // Juju never resumes a download
   const body = c.req.method === "HEAD" || start === end ? null : await object.body(start, end);
   return new Response(body, { status: part ? 206 : 200, headers });
 }

@@ -4,6 +4,7 @@ import type { Registries } from "../src/catalog/registry.ts";
 import type { Token } from "../src/settings/token.ts";
 import type { RemoteOption } from "../src/wire/remoteimport.ts";
 import type { Store } from "../store/store.ts";
+import type { Bodies } from "./body.ts";
 import type { Peer } from "./listen.ts";
 import type { Log } from "./log.ts";
 import type { Clock, Offers } from "./offer.ts";
@@ -30,6 +31,7 @@ export interface Deps {
 /** The dependencies of the handlers. */
 export interface HandlerDeps extends Pick<Deps, "log" | "registries"> {
   readonly store: Offers;
+  readonly bodies: Bodies;
 }
 
 /** One request besides its HTTP; a handler reads it as `c.env`. */
@@ -54,6 +56,12 @@ export interface RemoteImport {
   readonly run: (job: ImportJob) => Promise<ImportEnd>;
   /** milliseconds without a byte of the body after which the import fails */
   readonly idle?: number;
+  /** bytes of a body; undefined: no limit */
+  readonly maxSize?: number | undefined;
+  /** seconds of an import; undefined: no limit */
+  readonly maxSeconds?: number | undefined;
+  /** imports that run at once */
+  readonly maxParallel?: number | undefined;
 }
 
 export interface ImportJob {
@@ -62,6 +70,8 @@ export interface ImportJob {
   readonly body: AsyncIterable<Uint8Array>;
   /** bytes of the body, if the client declared them */
   readonly size?: number;
+  /** aborts the import */
+  readonly signal: AbortSignal;
 }
 
 export interface ImportEnd {

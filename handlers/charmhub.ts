@@ -9,10 +9,11 @@ import { type Question, SearchIndex } from "../src/catalog/search.ts";
 import { type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, printable, undefinedIfCorrupt } from "../src/errors.ts";
 import {
+  CHARM_REFRESH_REPLY,
+  CHARM_RESULT_END,
   type CharmRefreshItem,
-  type CharmRefreshResult,
   charmKey,
-  charmRefreshReply,
+  charmResultStart,
   charmTemplate,
   fieldsKey,
   findReply,
@@ -25,18 +26,27 @@ import {
   resolvedResult,
   resourceRevisionsTemplate,
 } from "../src/wire/charmhub.ts";
-import { TemplateCache } from "../src/wire/template.ts";
+import { type Template, TemplateCache } from "../src/wire/template.ts";
 import { URLS } from "../src/wire/urls.ts";
 import { filenameOf, inMemory, sendBlob } from "./blobs.ts";
-import { MAX_REFRESH, readBody } from "./body.ts";
+import { MAX_REFRESH } from "./body.ts";
 import type { Env, HandlerDeps } from "./call.ts";
 import { damageMessage, IndexCache } from "./damage.ts";
 import type { Offer } from "./offer.ts";
+import { type Pieces, replyInPieces } from "./pieces.ts";
 import { CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
 import { type Api, get, post } from "./routes.ts";
 
-export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: HandlerDeps): Api {
-  const results = new SnapshotCache<string>();
+/** The answer to one action without its instance key. */
+interface CharmResult {
+  /** of `resolvedResult` or `refusedResult` */
+  readonly text: string;
+  /** of a success: what follows the text */
+  readonly charm?: Template;
+}
+
+export function charmhubRoutes({ store, bodies, log, registries = () => NO_REGISTRY }: HandlerDeps): Api {
+  const results = new SnapshotCache<CharmResult>();
   const templates = new TemplateCache();
   const read = (digest: Digest) => store.text(digest);
   const index = new IndexCache(
@@ -46,35 +56,58 @@ export function charmhubRoutes({ store, log, registries = () => NO_REGISTRY }: H
     (packages: readonly Package[], before?: SearchIndex) => new SearchIndex(packages, before),
   );
 
-  const refresh = post(URLS.charmRefresh, async (c) => {
-    const preferred = preferredBase(c.req.header("User-Agent") ?? "");
-    const { items, fields } = readCharmRefresh(await readBody(c, MAX_REFRESH), preferred);
+  const refresh = post(URLS.charmRefresh, (c) => bodies.hold(c, MAX_REFRESH, (text, done) => refreshed(c, text, done)));
+
+  async function refreshed(c: Context<Env>, body: string, done: () => void): Promise<Response> {
+    const { items, fields } = await readCharmRefresh(body, preferredBase(c.req.header("User-Agent") ?? ""));
     const snapshot = await store.snapshot();
     const { current } = await registries();
+    const { id, origin } = c.env;
     const [cache, key] = [results.of(snapshot, current), fieldsKey(fields)];
-    const answer = async ({ query, refusal }: CharmRefreshItem) => {
-      const name = `${c.env.origin} ${key} ${queryKey(query)}`;
-      const cached = refusal ? undefined : cache.get(name);
-      if (cached !== undefined) return cached;
+
+    const answer = async ({ query, refusal }: CharmRefreshItem, name: string): Promise<CharmResult> => {
       const stored = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
       const known = packageForQuery(query, stored);
       const pkg = known && retarget(known, current);
       const outcome = refusal ? { refusal } : resolve(pkg, query);
-      if ("refusal" in outcome) return refusedResult(query, pkg, outcome.refusal);
+      if ("refusal" in outcome) {
+        const text = refusedResult(query, pkg, outcome.refusal);
+        if (!refusal && !outcome.refusal.message.includes(query.instanceKey)) cache.set(name, { text }, 2 * text.length);
+        return { text };
+      }
       const { ok } = outcome;
       const charm = await templates.get(ok.package, charmKey(ok, key), () => charmTemplate(ok, fields, read));
-      const text = resolvedResult(query, ok, charm.render(c.env.origin));
-      cache.set(name, text, text.length);
-      return text;
+      const result = { text: resolvedResult(query, ok), charm };
+      cache.set(name, result, 2 * result.text.length + charm.size);
+      return result;
     };
-    const replies: CharmRefreshResult[] = [];
-    for (const item of items)
-      replies.push({
-        instanceKey: item.query.instanceKey,
-        rest: await answer(item).catch((error: unknown) => damagedResult(c, item.query, error)),
-      });
-    return replyWith(charmRefreshReply(replies));
-  });
+    const piecesOf = (start: string, { text, charm }: CharmResult): Pieces =>
+      charm ? [start + text, charm.render(origin), CHARM_RESULT_END] : [start + text];
+
+    const damaged = new Map<CharmRefreshItem, string>(); // logged once, and the same in both passes
+    const compute = async (start: string, item: CharmRefreshItem, name: string): Promise<Pieces> => {
+      try {
+        return piecesOf(start, await answer(item, name));
+      } catch (error) {
+        const text = damaged.get(item) ?? damagedResult(c, item.query, error);
+        damaged.set(item, text);
+        return [start + text];
+      }
+    };
+    function* pieces(): Generator<Pieces | Promise<Pieces>> {
+      yield [CHARM_REFRESH_REPLY.start];
+      let before = "";
+      for (const item of items) {
+        const start = before + charmResultStart(item.query.instanceKey);
+        const name = `${key} ${queryKey(item.query)}`;
+        const cached = item.refusal ? undefined : cache.get(name);
+        yield cached ? piecesOf(start, cached) : compute(start, item, name);
+        before = ",";
+      }
+      yield [CHARM_REFRESH_REPLY.end];
+    }
+    return replyInPieces({ pieces, log, id, request: c.req.raw, done });
+  }
 
   /** A damaged charm must not prevent the refresh of the others of a model. */
   function damagedResult(c: Context<Env>, query: CharmRefreshItem["query"], error: unknown): string {

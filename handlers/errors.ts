@@ -33,6 +33,9 @@ const FORMS: Readonly<Record<FailureKind, ErrorForm>> = {
   unauthorized: { status: 401, code: "unauthorized", headers: { "WWW-Authenticate": 'Bearer realm="chp"' } },
   forbidden: { status: 403, code: "forbidden" },
   busy: { status: 503, code: "busy", headers: RETRY },
+  "too-many": { status: 429, code: "too-many-requests", headers: RETRY },
+  // Nobody reads it: it stands in the access log, as other servers write it.
+  "client-gone": { status: 499, code: "client-gone" },
   "too-large": { status: 413, code: "bad-argument" },
   "too-slow": { status: 408, code: "api-error" },
   malformed: { status: 400, code: "bad-argument" },

@@ -1,6 +1,9 @@
 /** Listeners: Bun.serve in Bun, @hono/node-server in Node. Both run the same application. */
 
+import type { EventEmitter } from "node:events";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, Server } from "node:https";
+import type { Socket } from "node:net";
 import { Failure, reason } from "../src/errors.ts";
 import { internalError } from "./errors.ts";
 
@@ -9,6 +12,8 @@ export interface Listener {
   readonly url: string;
   /** Accepts no new requests; resolves when the running ones are done. */
   drain(): Promise<void>;
+  /** Closes connections that wait for a request, and for a while lets no download stall. How many were closed. */
+  closeIdle(): number;
   /** New connections get this certificate; running transfers finish on the old one. Only for a listener with TLS. */
   renew(tls: Certified): Promise<void>;
 }
@@ -23,7 +28,16 @@ export interface ListenOptions {
   readonly host: string;
   readonly port: number;
   readonly tls?: Certified;
+  /** seconds after which a connection without traffic ends, unless its request `mayStall`; by default `IDLE` */
+  readonly idle?: number;
+  /** connections that one address may have */
+  readonly perAddress?: number;
+  /** How many connections an address has to a port; undefined: not known. Only Bun needs it, which does not tell of connections. */
+  readonly connections?: (port: number, address: string) => number | undefined;
 }
+
+/** Seconds. */
+const IDLE = 120;
 
 /** The other end of a connection. */
 export interface Peer {
@@ -31,6 +45,10 @@ export interface Peer {
   readonly tls: boolean;
   /** empty: it has disconnected */
   address(): string;
+  /** Called for a request that may go without traffic for as long as its client likes: a download, an import. */
+  mayStall?(): void;
+  /** whether its address has more connections than it may */
+  isCrowded?(): boolean;
 }
 
 export type Fetch = (request: Request, peer: Peer) => Response | Promise<Response>;
@@ -54,7 +72,20 @@ export async function listen(fetch: Fetch, options: ListenOptions): Promise<List
   }
 }
 
-function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
+function onBun(fetch: Fetch, { host, port, tls, idle = IDLE, perAddress, connections }: ListenOptions): Listener {
+  // Bun's timeout also ends downloads that stall, and disabling it for a request does not last once a file is sent. So it is begun again
+  // and again while they last; a request that has ended has no address any more.
+  const stalling = new Map<Request, Bun.Server<undefined>>();
+  let pressedUntil = 0;
+  const renewTimeouts = setInterval(
+    () => {
+      if (performance.now() < pressedUntil) return;
+      for (const [request, from] of stalling)
+        if (from.requestIP(request)) from.timeout(request, idle);
+        else stalling.delete(request);
+    },
+    Math.min(10_000, (idle * 1000) / 4),
+  ).unref();
   const start = (at: number, certified: Certified | undefined) =>
     Bun.serve({
       hostname: host.replace(/^\[|\]$/g, ""),
@@ -62,10 +93,17 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
       ...(certified && { tls: { cert: certified.cert, key: certified.key } }),
       development: false,
       reusePort: false, // Bun's default outside development: a second chp would silently take half of the requests
-      // A download may stall as long as its reader does: Juju never resumes one. Bun still times out incomplete headers.
-      idleTimeout: 0,
+      idleTimeout: idle,
       maxRequestBodySize: NO_BODY_LIMIT,
-      fetch: (request, from) => fetch(request, { tls: certified !== undefined, address: () => from.requestIP(request)?.address ?? "" }),
+      fetch: (request, from) => {
+        const address = () => from.requestIP(request)?.address ?? "";
+        return fetch(withHost(request, from), {
+          tls: certified !== undefined,
+          address,
+          mayStall: () => void stalling.set(request, from),
+          ...(perAddress !== undefined && { isCrowded: () => (connections?.(from.port ?? 0, address()) ?? 0) > perAddress }),
+        });
+      },
       // A file that was deleted after its headers were sent; the application does not see that error.
       error: () => internalError(),
     });
@@ -76,6 +114,11 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
     url: `${tls ? "https" : "http"}://${host}:${taken}`,
     drain: async () => {
       await Promise.all([server.stop(), ...ending]);
+      clearInterval(renewTimeouts);
+    },
+    closeIdle: () => {
+      pressedUntil = performance.now() + idle * 1000;
+      return server.closeIdleConnections();
     },
     // Bun's reload keeps the old certificate. So the old server drains, and a new one takes over the port in the same turn.
     renew: async (certified) => {
@@ -93,14 +136,34 @@ function onBun(fetch: Fetch, { host, port, tls }: ListenOptions): Listener {
   };
 }
 
-async function onNode(fetch: Fetch, { host, port, tls }: ListenOptions): Promise<Listener> {
+/** HTTP/1.0 needs no Host, and health checks send none: the address that was asked stands for it. */
+function withHost(
+  request: Request,
+  { hostname, port }: { readonly hostname?: string | undefined; readonly port?: number | undefined },
+): Request {
+  return request.url.startsWith("/") && !request.headers.has("Host")
+    ? new Request(`http://${hostname?.includes(":") ? `[${hostname}]` : hostname}:${port}${request.url}`, request)
+    : request;
+}
+
+async function onNode(fetch: Fetch, { host, port, tls, idle = IDLE, perAddress }: ListenOptions): Promise<Listener> {
   const { createAdaptorServer } = await import("@hono/node-server"); // not loaded in Bun
   // No `hostname`: it would replace the Host of a request without one.
   const server = createAdaptorServer({
-    fetch: (request, { incoming }) => fetch(request, { tls: tls !== undefined, address: () => incoming.socket.remoteAddress ?? "" }),
+    fetch: (request, { incoming }) =>
+      fetch(request, {
+        tls: tls !== undefined,
+        address: () => incoming.socket.remoteAddress ?? "",
+        mayStall: () => void incoming.socket.setTimeout(0), // until the next request of the connection
+      }),
     ...(tls && { createServer }),
     // No time limit for bodies here: body.ts and remoteimport.ts have their own.
-    serverOptions: { ...tls, requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT },
+    serverOptions: { ...tls, requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT, keepAliveTimeout: idle * 1000 },
+  });
+  if ("timeout" in server) server.timeout = idle * 1000;
+  const closeIdle = watchConnections(server, tls ? "secureConnection" : "connection", perAddress ?? Number.POSITIVE_INFINITY);
+  server.prependListener("request", ({ headers, httpVersion, socket }: IncomingMessage) => {
+    if (httpVersion === "1.0") headers.host ??= `${host}:${socket.localPort}`;
   });
   return new Promise((resolve, reject) => {
     server.on("error", reject);
@@ -110,10 +173,41 @@ async function onNode(fetch: Fetch, { host, port, tls }: ListenOptions): Promise
       resolve({
         url: `${tls ? "https" : "http"}://${host}:${taken}`,
         drain: () => new Promise((done) => void server.close(() => done())),
+        closeIdle,
         renew: async (certified) => {
           if (server instanceof Server) server.setSecureContext({ cert: certified.cert, key: certified.key });
         },
       });
     });
   });
+}
+
+/** Closes what an address has too many of. Returns what closes connections that wait for a request; how many those were. */
+function watchConnections(server: EventEmitter, opened: "connection" | "secureConnection", perAddress: number): () => number {
+  const idle = new Set<Socket>();
+  const counts = new Map<string, number>();
+  server.on("connection", (socket: Socket) => {
+    const address = socket.remoteAddress ?? "";
+    const count = (counts.get(address) ?? 0) + 1;
+    counts.set(address, count);
+    socket.once("close", () => {
+      const left = (counts.get(address) ?? 1) - 1;
+      if (left > 0) counts.set(address, left);
+      else counts.delete(address);
+    });
+    if (count > perAddress) socket.destroy();
+  });
+  server.on(opened, (socket: Socket) => {
+    idle.add(socket);
+    socket.once("close", () => idle.delete(socket));
+  });
+  server.on("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
+    idle.delete(socket);
+    response.once("close", () => socket.destroyed || idle.add(socket));
+  });
+  return () => {
+    const closed = idle.size;
+    for (const socket of idle) socket.destroy();
+    return closed;
+  };
 }

@@ -13,12 +13,12 @@ import { RETRY_AFTER } from "./errors.ts";
 import { replyWith } from "./replies.ts";
 import { type Api, get } from "./routes.ts";
 
-const MAX_RUNNING = 4;
+const MAX_PARALLEL = 4;
 const IDLE = 60_000;
 
 export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
   if (!remoteImport) return { dialect: "remote-import", routes: [] };
-  const { idle = IDLE } = remoteImport;
+  const { idle = IDLE, maxSize = Number.POSITIVE_INFINITY, maxSeconds, maxParallel = MAX_PARALLEL } = remoteImport;
   let running = 0;
 
   /** The valid token of a request; undefined: remote import is off. Does not read the body. */
@@ -39,7 +39,7 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
   }
 
   function refuseIfBusy(): void {
-    if (running < MAX_RUNNING) return;
+    if (running < maxParallel) return;
     throw new Failure("busy", `${running} imports of other machines run already`, { next: `try again in ${RETRY_AFTER} s` });
   }
 
@@ -55,14 +55,24 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
     const token = await admit(c, remoteImport);
     if (!token) return c.notFound();
     const words = wordsOf(new URL(c.req.url).searchParams, remoteImport.options);
+    const size = c.req.header("Content-Length");
+    if (Number(size ?? 0) > maxSize) throw tooLarge(maxSize);
     refuseIfBusy();
     running += 1;
+    c.env.peer.mayStall?.();
     const by = { id: c.env.id, token: token.name, address: c.env.peer.address() };
-    const size = c.req.header("Content-Length");
-    const body = new RequestBody(c.req.raw.body, idle);
+    const body = new RequestBody(c.req.raw.body, idle, maxSize);
+    const late = new AbortController();
+    const timer = maxSeconds === undefined ? undefined : setTimeout(() => late.abort(), maxSeconds * 1000);
     try {
-      const end = await remoteImport.run({ words, body: body.parts(), ...(size !== undefined && { size: Number(size) }) });
-      const failure = body.failure ?? failureOf(end);
+      const end = await remoteImport.run({
+        words,
+        body: body.parts(),
+        signal: late.signal,
+        ...(size !== undefined && { size: Number(size) }),
+      });
+      const failed = body.failure ?? failureOf(end);
+      const failure = failed && late.signal.aborted ? tooLong(maxSeconds) : failed;
       if (failure) {
         log({ level: "warn", message: "an import failed", ...by, kind: failure.kind, why: printable(failure.message) });
         throw failure;
@@ -72,6 +82,7 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
       return replyWith(end.out, generation === null ? 200 : 201);
     } finally {
       running -= 1;
+      clearTimeout(timer);
       void body.drain();
     }
   };
@@ -83,12 +94,17 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
 class RequestBody {
   /** why reading it failed */
   failure: Failure | undefined;
+  readonly #maxSize: number;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   readonly #idle: number;
+  /** bytes that may still come */
+  #left: number;
 
-  constructor(body: ReadableStream<Uint8Array> | null, idle: number) {
+  constructor(body: ReadableStream<Uint8Array> | null, idle: number, maxSize: number) {
     this.#reader = body?.getReader();
     this.#idle = idle;
+    this.#left = maxSize;
+    this.#maxSize = maxSize;
   }
 
   async *parts(): AsyncGenerator<Uint8Array> {
@@ -112,15 +128,30 @@ class RequestBody {
       timer = setTimeout(stalled, this.#idle);
     });
     try {
-      return (await Promise.race([this.#reader.read(), late])).value;
+      const part = (await Promise.race([this.#reader.read(), late])).value;
+      this.#left -= part?.byteLength ?? 0;
+      if (this.#left < 0) throw tooLarge(this.#maxSize);
+      return part;
     } catch (error) {
       this.failure =
-        error instanceof Failure ? error : new Failure("interrupted", "the client broke off: nothing was published", { cause: error });
+        error instanceof Failure ? error : new Failure("client-gone", "the client went away: nothing was published", { cause: error });
       throw this.failure;
     } finally {
       clearTimeout(timer);
     }
   }
+}
+
+function tooLarge(maxSize: number): Failure {
+  return new Failure("too-large", `imports from other machines may send ${maxSize} bytes`, {
+    next: "there: chp config remote-import.max-size=BYTES allows more",
+  });
+}
+
+function tooLong(seconds = 0): Failure {
+  return new Failure("too-slow", `the import took longer than ${seconds} seconds: nothing was published`, {
+    next: "there: chp config remote-import.max-seconds=SECONDS allows more",
+  });
 }
 
 const ErrorText = v.object({ error: v.string(), kind: v.string(), next: v.optional(v.string()) });

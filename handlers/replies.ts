@@ -9,7 +9,7 @@ const MAX_CACHED = 64 * 2 ** 20;
 /** Clients compare it exactly (handlers/juju.md, Content types; handlers/snapd.md, Content types). */
 const JSON_HEADERS = { "Content-Type": "application/json" };
 
-export function replyWith(json: string | Uint8Array<ArrayBuffer>, status = 200): Response {
+export function replyWith(json: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>, status = 200): Response {
   return new Response(json, { status, headers: JSON_HEADERS });
 }
 

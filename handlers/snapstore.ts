@@ -22,25 +22,29 @@ import {
   readCohortRequest,
   readSessionRequest,
   readSnapRefresh,
+  SNAP_REFRESH_REPLY,
+  SNAP_RESULT_END,
   type SnapItem,
   sectionsReply,
   snapFindReply,
   snapInfoTemplate,
   snapKey,
-  snapRefreshReply,
+  snapQueryKey,
   snapRefusal,
   snapResult,
+  snapResultStart,
   snapTemplate,
 } from "../src/wire/snapstore.ts";
-import { TemplateCache } from "../src/wire/template.ts";
+import { type Template, TemplateCache } from "../src/wire/template.ts";
 import { URLS } from "../src/wire/urls.ts";
 import { filenameOf, sendBlob } from "./blobs.ts";
-import { MAX_REFRESH, MAX_SMALL, readBody } from "./body.ts";
+import { MAX_REFRESH, MAX_SMALL } from "./body.ts";
 import type { Env, HandlerDeps } from "./call.ts";
 import { damageMessage, IndexCache } from "./damage.ts";
 import type { MissingRequests } from "./missingrequests.ts";
 import type { Offer } from "./offer.ts";
-import { replyWith } from "./replies.ts";
+import { type Pieces, replyInPieces } from "./pieces.ts";
+import { replyWith, SnapshotCache } from "./replies.ts";
 import { type Api, get, post, type Route } from "./routes.ts";
 
 const HAL_TYPE = { "Content-Type": "application/hal+json" };
@@ -48,12 +52,24 @@ const HAL_TYPE = { "Content-Type": "application/hal+json" };
 const NO_REGISTRATION = { message: "device registration is not available on this store" };
 const NO_SHOP = "Nothing is sold or messaged here.";
 
+/** The answer to one action without its instance key. */
+interface SnapResult {
+  /** of `snapResult` or `snapRefusal` */
+  readonly text: string;
+  /** of a success: what follows the text */
+  readonly snap?: Template;
+  /** what is not stored */
+  readonly missing: readonly string[];
+}
+
 export function snapstoreRoutes({
   store,
+  bodies,
   log,
   sessions,
   missing,
 }: HandlerDeps & { readonly sessions: Sessions; readonly missing: MissingRequests }): Api {
+  const results = new SnapshotCache<SnapResult>();
   const templates = new TemplateCache();
   const read = (digest: Digest) => store.text(digest);
   const index = new IndexCache(
@@ -64,42 +80,73 @@ export function snapstoreRoutes({
   );
   const trust = new Trust(CANONICAL_ROOTS);
 
-  const refresh = post(URLS.snapRefresh, async (c) => {
-    const {
-      items,
-      wantsYaml: yaml,
-      wantsResources: resources,
-      maxFormats,
-    } = readSnapRefresh(await readBody(c, MAX_REFRESH), deviceArchitecture(c));
+  const refresh = post(URLS.snapRefresh, (c) => bodies.hold(c, MAX_REFRESH, (text, done) => refreshed(c, text, done)));
+
+  async function refreshed(c: Context<Env>, body: string, done: () => void): Promise<Response> {
+    const { items, wantsYaml: yaml, wantsResources: resources, maxFormats } = await readSnapRefresh(body, deviceArchitecture(c));
     const snapshot = await store.snapshot();
     const brand = deviceOf(c)?.store;
-    const origin = c.env.origin;
-    const answer = async (item: SnapItem): Promise<string> => {
-      const stored = await findSnap(snapshot, item.query, brand);
-      const query = await withPin(item, stored, snapshot);
-      const snap = snapForQuery(query, stored);
+    const { id, origin } = c.env;
+    const cache = results.of(snapshot, undefined);
+    const stored = items.some((item) => !("query" in item)) ? await snapshot.assertions() : undefined;
+
+    const answer = async (item: SnapItem, name: string): Promise<SnapResult> => {
+      const found = await findSnap(snapshot, item.query, brand);
+      const query = await withPin(item, found, snapshot);
+      const snap = snapForQuery(query, found);
       const outcome = resolveSnap(snap, query);
       if ("refusal" in outcome) {
-        missing.note(missingRelease(query, snap), Date.now());
-        return snapRefusal(query, snap, outcome.refusal);
+        const refused = { text: snapRefusal(query, snap, outcome.refusal), missing: [missingRelease(query, snap)] };
+        cache.set(name, refused, 2 * refused.text.length);
+        return refused;
       }
       const { ok } = outcome;
-      if (resources) for (const what of missingComponents(ok.snap, ok.revision.revision)) missing.note(what, Date.now());
       const template = await templates.get(ok.snap, snapKey(ok, { yaml, resources }), () => snapTemplate(ok, { yaml, resources }, read));
-      return snapResult(query, ok, template.render(origin));
+      const result = {
+        text: snapResult(ok),
+        snap: template,
+        missing: resources ? missingComponents(ok.snap, ok.revision.revision) : [],
+      };
+      cache.set(name, result, 2 * result.text.length + template.size);
+      return result;
     };
+    const piecesOf = (before: string, { query }: SnapItem, { text, snap, missing: absent }: SnapResult, again: boolean): Pieces => {
+      if (!again) for (const what of absent) missing.note(what, Date.now());
+      const start = before + snapResultStart(snap ? query.action : "error", query.instanceKey);
+      return snap ? [start + text, snap.render(origin), SNAP_RESULT_END] : [start + text];
+    };
+
+    const damaged = new Map<SnapItem, string>(); // logged once, and the same in both passes
     // A damaged snap must not prevent the refresh of the others of a machine.
-    const damaged = ({ query }: SnapItem, error: unknown) =>
-      snapRefusal(query, undefined, { code: "api-error", message: damageMessage(c.env, log, error) });
-    const results: string[] = [];
-    for (const item of items)
-      results.push(
-        "query" in item
-          ? await answer(item).catch((error: unknown) => damaged(item, error))
-          : fetchResult(item, await snapshot.assertions(), maxFormats, origin),
-      );
-    return replyWith(snapRefreshReply(results));
-  });
+    const compute = async (before: string, item: SnapItem, name: string, again: boolean): Promise<Pieces> => {
+      try {
+        return piecesOf(before, item, await answer(item, name), again);
+      } catch (error) {
+        const text =
+          damaged.get(item) ?? snapRefusal(item.query, undefined, { code: "api-error", message: damageMessage(c.env, log, error) });
+        damaged.set(item, text);
+        return [before + snapResultStart("error", item.query.instanceKey) + text];
+      }
+    };
+    const common = JSON.stringify([brand, yaml, resources]);
+    function* pieces(again: boolean): Generator<Pieces | Promise<Pieces>> {
+      yield [SNAP_REFRESH_REPLY.start];
+      let before = "";
+      for (const item of items) {
+        if ("query" in item) {
+          const name = `${common} ${snapQueryKey(item)}`;
+          const cached = cache.get(name);
+          yield cached ? piecesOf(before, item, cached, again) : compute(before, item, name, again);
+        } else if (stored) {
+          yield [before];
+          for (const piece of fetchResult(item, stored, maxFormats, origin)) yield [piece];
+        }
+        before = ",";
+      }
+      yield [SNAP_REFRESH_REPLY.end];
+    }
+    return replyInPieces({ pieces, log, id, request: c.req.raw, done });
+  }
 
   const info = get(URLS.snapInfo, async (c) => {
     const { name = "" } = URLS.snapInfo.parse(c.req) ?? {};
@@ -116,11 +163,11 @@ export function snapstoreRoutes({
 
   const find = get(URLS.snapFind, async (c) => {
     const found = (await index.of(await store.snapshot())).index.find(readSnapSearch(c, deviceOf(c)));
-    const results = found.map(async (match) => {
+    const texts = found.map(async (match) => {
       const key = `found ${match.revision.revision} ${match.release.channel}`;
       return (await templates.get(match.snap, key, async () => foundTemplate(match))).render(c.env.origin);
     });
-    return replyWith(snapFindReply(await Promise.all(results)));
+    return replyWith(snapFindReply(await Promise.all(texts)));
   });
 
   const readCategories = async () => (await index.of(await store.snapshot())).index.categories();
@@ -136,8 +183,10 @@ export function snapstoreRoutes({
   });
 
   // A cohort keeps machines on the same revision during a progressive release; this store has no progressive releases.
-  const cohorts = post(URLS.cohorts, async (c) => {
-    const requested = readCohortRequest(await readBody(c, MAX_SMALL));
+  const cohorts = post(URLS.cohorts, (c) => bodies.use(c, MAX_SMALL, (text) => openCohorts(c, text)));
+
+  async function openCohorts(c: Context<Env>, body: string): Promise<Response> {
+    const requested = readCohortRequest(body);
     const snapshot = await store.snapshot();
     const brand = deviceOf(c)?.store;
     const keys: [string, string][] = [];
@@ -147,15 +196,17 @@ export function snapstoreRoutes({
       keys.push([name, Buffer.from(JSON.stringify({ "snap-id": snap.id, generation: snapshot.number })).toString("base64url")]);
     }
     return c.json({ "cohort-keys": Object.fromEntries(keys) });
-  });
+  }
 
   const nonces = post(URLS.nonces, (c) => c.json({ nonce: sessions.nonce(Date.now()) }));
 
-  const openSession = post(URLS.sessions, async (c) => {
-    const request = readSessionRequest(await readBody(c, MAX_SMALL));
-    const stored = await (await store.snapshot()).assertions();
-    return c.json({ macaroon: sessions.open(deviceFrom(request, stored, sessions, trust)) });
-  });
+  const openSession = post(URLS.sessions, (c) =>
+    bodies.use(c, MAX_SMALL, async (text) => {
+      const request = readSessionRequest(text);
+      const stored = await (await store.snapshot()).assertions();
+      return c.json({ macaroon: sessions.open(deviceFrom(request, stored, sessions, trust)) });
+    }),
+  );
 
   const noRegistration = [URLS.registrationId, URLS.registration].map(
     (url): Route => ({ method: "ALL", url, handle: (c) => c.json(NO_REGISTRATION, 404) }),

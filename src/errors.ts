@@ -8,6 +8,8 @@ const EXIT_CODES = {
   unauthorized: 1,
   forbidden: 1,
   busy: 1,
+  "too-many": 1,
+  "client-gone": 1,
   "too-large": 3,
   "too-slow": 1,
   malformed: 2,

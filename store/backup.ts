@@ -40,7 +40,7 @@ export async function copyStore(from: Storage, to: CopyTarget, signal?: AbortSig
   const link = async (key: string) => (await to.link?.(from, key)) ?? false;
   const sum = { linked: 0, copied: 0, bytes: 0 };
   const copy = async (digest: Digest): Promise<void> => {
-    if (signal?.aborted) throw new Failure("interrupted", "interrupted", { next: "run the same command again, which goes on with it" });
+    if (signal?.aborted) throw new Failure("interrupted", "interrupted", { next: "run the same command again: it resumes" });
     if (resumed && (await isCopied(store, to, digest))) return;
     if (await link(blobKey(digest))) sum.linked += 1;
     else {

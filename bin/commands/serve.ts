@@ -12,6 +12,7 @@ import { importInChild } from "../machine/child.ts";
 import { type Io, note, printJson } from "../machine/io.ts";
 import { storeFolder } from "../machine/openstore.ts";
 import { loadSettings, watchRegistries } from "../machine/settings.ts";
+import { countConnections, watchDescriptors } from "../machine/sockets.ts";
 import { servedPair, watchCertificate } from "../machine/tls.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
@@ -67,6 +68,15 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
   // Without a stored key, sessions end with this process and are valid nowhere else.
   const session = await store.settings.read("session").catch(() => undefined);
   const { log, flush } = createLog((text) => io.log(text));
+  const count = (name: string) => {
+    const text = settings.get(name)?.values[0];
+    return text === undefined ? undefined : Number(text);
+  };
+  const caps = {
+    maxSize: count("remote-import.max-size"),
+    maxSeconds: count("remote-import.max-seconds"),
+    maxParallel: count("remote-import.max-parallel"),
+  };
   const app = createApp({
     store,
     config: publicUrl === undefined ? {} : { publicUrl },
@@ -76,9 +86,12 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     remoteImport: {
       options: REMOTE_OPTIONS,
       tokens: () => acceptedTokens(store, log),
+      ...caps,
       run: (job) => importInChild(store.storage.place, job),
     },
   });
+  const [idle, perAddress] = [count("idle-timeout"), count("max-connections-per-address")];
+  const limits = { ...(idle !== undefined && { idle }), ...(perAddress !== undefined && { perAddress }), connections: countConnections };
   const addresses = (name: string) => (settings.get(name)?.values ?? []).map(parseAddress);
   const secure = addresses("tls-listen");
   if (secure.length === 0 && (await acceptedTokens(store, log)).length > 0)
@@ -87,12 +100,16 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
   const tls = secure.length === 0 ? undefined : await load();
   for (const warning of tls ? certificateWarnings(tls.cert, publicUrl, Date.now()) : []) note(warning, options, io);
   const listeners: Listener[] = [];
+  const endDescriptors = watchDescriptors({
+    closeIdle: () => listeners.reduce((closed, listener) => closed + listener.closeIdle(), 0),
+    log,
+  });
   let unwatch = () => {};
   try {
-    for (const address of addresses("listen")) listeners.push(await listen(app.fetch, address));
+    for (const address of addresses("listen")) listeners.push(await listen(app.fetch, { ...address, ...limits }));
     if (tls) {
       const certified: Listener[] = [];
-      for (const address of secure) certified.push(await listen(app.fetch, { ...address, tls }));
+      for (const address of secure) certified.push(await listen(app.fetch, { ...address, ...limits, tls }));
       listeners.push(...certified);
       unwatch = watchCertificate({
         load,
@@ -109,6 +126,7 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     await untilAborted(io.signal);
   } finally {
     unwatch();
+    endDescriptors();
     await Promise.all(listeners.map((listener) => listener.drain()));
     flush();
   }

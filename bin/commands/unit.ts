@@ -107,7 +107,7 @@ function unitNotes(unit: Unit): string[] {
 }
 
 function renderUnit(unit: Unit): string {
-  const { user, store, executable, flags, addresses } = unit;
+  const { user, store, executable, flags, addresses, writes } = unit;
   return `# ${NAME}: answers on ${addresses.map((address) => printable(address)).join(", ")}. To install it, as printed by chp unit:
 #
 ${installCommands(unit)
@@ -132,6 +132,9 @@ KillSignal=SIGTERM
 # Downloads that are under way may end.
 TimeoutStopSec=5min
 LimitNOFILE=65536
+# More than it needs: what goes wrong here stays here.
+MemoryMax=${writes ? "4G" : "1G"}
+TasksMax=${writes ? 512 : 256}
 UMask=0077
 
 ${accessOf(unit)}

@@ -13,7 +13,7 @@ import { withMark } from "../../src/import/remoteprotocol.ts";
 const GRACE = 10_000;
 
 /** Runs `chp import -` on the store in `folder` and pipes a body to it, with backpressure. */
-export async function importInChild(folder: string, { words, body, size }: ImportJob): Promise<ImportEnd> {
+export async function importInChild(folder: string, { words, body, size, signal }: ImportJob): Promise<ImportEnd> {
   // If this process is killed, the child's input ends without the mark, and the child publishes nothing.
   const mark = randomUUID();
   const [command = "", ...script] = ownExecutable();
@@ -21,13 +21,15 @@ export async function importInChild(folder: string, { words, body, size }: Impor
   const child = spawn(command, [...script, "import", ...own, ...words, "-"], { stdio: "pipe" });
   const ended = new Promise<number | string>((resolve, reject) => {
     child.on("error", (error) => reject(new Failure("failed", `cannot start an import: ${reason(error)}`, { cause: error })));
-    child.on("close", (code, signal) => resolve(code ?? signal ?? "no exit code"));
+    child.on("close", (code, endedBy) => resolve(code ?? endedBy ?? "no exit code"));
   });
   let timer: ReturnType<typeof setTimeout> | undefined;
-  pipeline(withMark(body, mark), child.stdin).catch(() => {
+  const end = () => {
     child.kill("SIGTERM"); // harmless if it has ended by itself
-    timer = setTimeout(() => child.kill("SIGKILL"), GRACE).unref();
-  });
+    timer ??= setTimeout(() => child.kill("SIGKILL"), GRACE).unref();
+  };
+  signal.addEventListener("abort", end, { once: true });
+  pipeline(withMark(body, mark), child.stdin).catch(end);
   try {
     const [exit, out, err] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
     return { exit, out, err };

@@ -61,6 +61,38 @@ export const SETTINGS: readonly Setting[] = [
     check: checkUrl,
   },
   {
+    key: "idle-timeout",
+    twin: "CHP_IDLE_TIMEOUT",
+    about: "seconds after which a connection that waits for a request is closed",
+    fallback: ["120"],
+    check: (text) => checkCount(text, 5, 240),
+  },
+  {
+    key: "max-connections-per-address",
+    twin: "CHP_MAX_CONNECTIONS_PER_ADDRESS",
+    about: "connections that one address may have; not for a server behind a proxy, whose address all clients share",
+    check: (text) => checkCount(text, 1, 1_000_000),
+  },
+  {
+    key: "remote-import.max-size",
+    twin: "CHP_REMOTE_IMPORT_MAX_SIZE",
+    about: "bytes that an import from another machine may send",
+    check: (text) => checkCount(text, 1, Number.MAX_SAFE_INTEGER),
+  },
+  {
+    key: "remote-import.max-seconds",
+    twin: "CHP_REMOTE_IMPORT_MAX_SECONDS",
+    about: "seconds that an import from another machine may take",
+    check: (text) => checkCount(text, 1, 1_000_000),
+  },
+  {
+    key: "remote-import.max-parallel",
+    twin: "CHP_REMOTE_IMPORT_MAX_PARALLEL",
+    about: "imports from other machines that run at once",
+    fallback: ["4"],
+    check: (text) => checkCount(text, 1, 100),
+  },
+  {
     key: "proxy.tls.cert",
     twin: "",
     about: "the certificate that clients must trust: of the store's own authority, or the imported one, PEM",
@@ -195,6 +227,12 @@ export function parseAddress(text: string): Address {
 function address(text: string): string {
   const { host, port } = parseAddress(text);
   return `${host}:${port}`;
+}
+
+function checkCount(text: string, least: number, most: number): string {
+  const count = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (count >= least && count <= most) return String(count);
+  throw new Error(`${printable(text, 50)} is not a number from ${least} to ${most}`);
 }
 
 function checkFilled(text: string): string {

@@ -17,7 +17,7 @@ import {
 import { defaultRelease, type Query, type Refusal, type Resolved } from "../catalog/resolve.ts";
 import type { Digest } from "../digest.ts";
 import { Failure, printable } from "../errors.ts";
-import { checkBody, Integer, NO_ERRORS, OptionalText, parseJson } from "./json.ts";
+import { AnyList, checkBody, checkList, Integer, NO_ERRORS, OptionalText, parseLists } from "./json.ts";
 import { ORIGIN, Template } from "./template.ts";
 import { URLS } from "./urls.ts";
 
@@ -30,56 +30,69 @@ const RequestBase = v.nullish(
   v.object({ architecture: v.nullish(v.string(), ""), name: v.nullish(v.string(), ""), channel: v.nullish(v.string(), "") }),
 );
 
-const CharmRefreshRequest = v.object({
-  context: v.nullish(
-    v.array(
-      v.object({
-        "instance-key": v.string(),
-        id: OptionalText,
-        revision: v.nullish(Integer),
-        base: RequestBase,
-        "tracking-channel": OptionalText,
-      }),
-    ),
-    [],
-  ),
-  actions: v.nullish(
-    v.array(
-      v.object({
-        action: v.picklist(["install", "download", "refresh"]),
-        "instance-key": v.string(),
-        id: OptionalText,
-        name: OptionalText,
-        channel: OptionalText,
-        revision: v.nullish(Integer),
-        base: RequestBase,
-        "resource-revisions": v.nullish(v.array(v.object({ name: v.string(), revision: Integer })), []),
-      }),
-    ),
-    [],
-  ),
-  fields: v.nullish(v.array(v.string())),
+const CharmRefreshRequest = v.object({ context: AnyList, actions: AnyList, fields: v.nullish(v.array(v.string())) });
+
+const CharmContext = v.object({
+  "instance-key": v.string(),
+  id: OptionalText,
+  revision: v.nullish(Integer),
+  base: RequestBase,
+  "tracking-channel": OptionalText,
 });
 
-type CharmAction = v.InferOutput<typeof CharmRefreshRequest>["actions"][number];
-type CharmContext = v.InferOutput<typeof CharmRefreshRequest>["context"][number];
+const CharmAction = v.object({
+  action: v.picklist(["install", "download", "refresh"]),
+  "instance-key": v.string(),
+  id: OptionalText,
+  name: OptionalText,
+  channel: OptionalText,
+  revision: v.nullish(Integer),
+  base: RequestBase,
+  "resource-revisions": v.nullish(v.array(v.object({ name: v.string(), revision: Integer })), []),
+});
+
+const CharmContexts = v.array(CharmContext);
+const CharmActions = v.array(CharmAction);
+
+type CharmAction = v.InferOutput<typeof CharmAction>;
+type CharmContext = v.InferOutput<typeof CharmContext>;
+
+/** What `fields` may name; others are ignored. */
+const CHARM_FIELDS = [
+  "type",
+  "id",
+  "name",
+  "revision",
+  "version",
+  "created-at",
+  "summary",
+  "license",
+  "publisher",
+  "bases",
+  "download",
+  "resources",
+  ...TEXTS,
+];
 
 /** One action, as the resolver takes it; or a refusal that needs no package. */
 export type CharmRefreshItem = { readonly query: Query; readonly refusal?: Refusal };
 
 export interface CharmRefresh {
   readonly items: readonly CharmRefreshItem[];
-  /** undefined: everything */
+  /** those of `CHARM_FIELDS`, in its order; undefined: everything */
   readonly fields: readonly string[] | undefined;
 }
 
-/** Reads the body of a refresh request. Throws a `malformed` failure that names the field. */
-export function readCharmRefresh(text: string, preferred: string): CharmRefresh {
-  const { context, actions, fields } = checkBody(CharmRefreshRequest, parseJson(text));
+/** Reads the body of a refresh request. Throws a `malformed` failure that names the field, and `too-large` for too much of it. */
+export async function readCharmRefresh(text: string, preferred: string): Promise<CharmRefresh> {
+  const { fields, ...lists } = checkBody(CharmRefreshRequest, await parseLists(text));
+  const context = await checkList(CharmContexts, "context", lists.context);
+  const actions = await checkList(CharmActions, "actions", lists.actions);
   const contexts = new Map(context.map((entry) => [entry["instance-key"], entry]));
+  const wanted = fields && new Set(fields);
   return {
     items: actions.map((action) => readCharmAction(action, contexts.get(action["instance-key"]), preferred)),
-    fields: fields ?? undefined,
+    fields: wanted ? CHARM_FIELDS.filter((name) => wanted.has(name)) : undefined,
   };
 }
 
@@ -149,18 +162,20 @@ export async function charmTemplate(resolved: Resolved, fields: readonly string[
   return new Template(Object.fromEntries(Object.entries(all).filter(([key]) => !wanted || wanted.has(key))));
 }
 
-/** One element of `results`, from behind its instance key on: a success. `charm`: its rendered charm. */
-export function resolvedResult(query: Query, { package: pkg, channel, releasedAt }: Resolved, charm: string): string {
+/** One element of `results`: a success, from behind its instance key up to its charm, which `CHARM_RESULT_END` follows. */
+export function resolvedResult(query: Query, { package: pkg, channel, releasedAt }: Resolved): string {
   const head = {
     ...resultHead(query, pkg),
     result: query.action,
     ...(channel !== undefined && { "effective-channel": channel }),
     "released-at": releasedAt ?? null,
   };
-  return `${JSON.stringify(head).slice(1, -1)},"charm":${charm}}`;
+  return `${JSON.stringify(head).slice(1, -1)},"charm":`;
 }
 
-/** The same for a refusal, which is an error of that action and not of the request. */
+export const CHARM_RESULT_END = "}";
+
+/** A refusal from behind its instance key on, which is an error of that action and not of the request. */
 export function refusedResult(query: Query, pkg: Package | undefined, { code, message, extra }: Refusal): string {
   const charm = pkg && code === "revision-not-found" ? { ...packageIdentity(pkg), ...packageSummary(pkg) } : null;
   const error = { code, message, ...(extra && { extra }) };
@@ -171,15 +186,12 @@ function resultHead(query: Query, pkg: Package | undefined) {
   return { id: pkg?.id ?? query.id ?? null, name: pkg?.name ?? query.name ?? null };
 }
 
-export interface CharmRefreshResult {
-  readonly instanceKey: string;
-  /** of `resolvedResult` or `refusedResult` */
-  readonly rest: string;
-}
+/** What stands around the results, between which there are commas. */
+export const CHARM_REFRESH_REPLY = { start: `{${NO_ERRORS},"results":[`, end: "]}" } as const;
 
-export function charmRefreshReply(results: readonly CharmRefreshResult[]): string {
-  const all = results.map(({ instanceKey, rest }) => `{"instance-key":${JSON.stringify(instanceKey)},${rest}`);
-  return `{${NO_ERRORS},"results":[${all.join()}]}`;
+/** How an element of `results` begins. */
+export function charmResultStart(instanceKey: string): string {
+  return `{"instance-key":${JSON.stringify(instanceKey)},`;
 }
 
 /* ---- GET info, GET find ---- */

@@ -11,7 +11,18 @@ import type { FoundSnap } from "../catalog/snapsearch.ts";
 import { Failure, printable } from "../errors.ts";
 import { mapByName } from "../schema.ts";
 import type { ReadText } from "./charmhub.ts";
-import { checkBody, type ErrorEntry, errorList, Integer, NO_ERRORS, OptionalText, parseJson } from "./json.ts";
+import {
+  AnyList,
+  checkBody,
+  checkList,
+  ERROR_LIST,
+  type ErrorEntry,
+  Integer,
+  NO_ERRORS,
+  OptionalText,
+  parseJson,
+  parseLists,
+} from "./json.ts";
 import { ORIGIN, Template } from "./template.ts";
 import { type SnapFile, URLS } from "./urls.ts";
 
@@ -21,59 +32,54 @@ const RequestEpoch = v.fallback(v.nullish(v.object({ read: v.array(v.number()), 
 const OptionalStrings = v.nullish(v.array(v.string()));
 
 const SnapRefreshRequest = v.object({
-  context: v.nullish(
-    v.array(
-      v.object({
-        "snap-id": v.string(),
-        "instance-key": v.string(),
-        revision: v.nullish(Integer, 0),
-        "tracking-channel": OptionalText,
-        epoch: RequestEpoch,
-      }),
-    ),
-    [],
-  ),
-  actions: v.nullish(
-    v.array(
-      v.variant("action", [
-        v.object({
-          action: v.picklist(["install", "download", "refresh"]),
-          "instance-key": v.string(),
-          name: OptionalText,
-          "snap-id": OptionalText,
-          channel: OptionalText,
-          revision: v.nullish(Integer),
-          "validation-sets": v.nullish(v.array(v.array(v.union([v.string(), v.number()]))), []),
-        }),
-        v.object({
-          action: v.literal("fetch-assertions"),
-          key: v.string(),
-          assertions: v.nullish(
-            v.array(
-              v.object({
-                type: v.string(),
-                "primary-key": OptionalStrings,
-                "sequence-key": OptionalStrings,
-                sequence: v.nullish(Integer),
-                "if-sequence-equal-or-newer-than": v.nullish(Integer),
-                "if-newer-than": v.nullish(Integer),
-              }),
-            ),
-            [],
-          ),
-        }),
-      ]),
-    ),
-    [],
-  ),
+  context: AnyList,
+  actions: AnyList,
   fields: OptionalStrings,
   "assertion-max-formats": v.nullish(mapByName(Integer), {}),
 });
 
-type AnyAction = v.InferOutput<typeof SnapRefreshRequest>["actions"][number];
-export type FetchAssertions = Extract<AnyAction, { action: "fetch-assertions" }>;
-type SnapAction = Exclude<AnyAction, FetchAssertions>;
-type RequestedAssertion = FetchAssertions["assertions"][number];
+const SnapContext = v.object({
+  "snap-id": v.string(),
+  "instance-key": v.string(),
+  revision: v.nullish(Integer, 0),
+  "tracking-channel": OptionalText,
+  epoch: RequestEpoch,
+});
+
+const AnyAction = v.variant("action", [
+  v.object({
+    action: v.picklist(["install", "download", "refresh"]),
+    "instance-key": v.string(),
+    name: OptionalText,
+    "snap-id": OptionalText,
+    channel: OptionalText,
+    revision: v.nullish(Integer),
+    "validation-sets": v.nullish(v.array(v.array(v.union([v.string(), v.number()]))), []),
+  }),
+  v.object({ action: v.literal("fetch-assertions"), key: v.string(), assertions: AnyList }),
+]);
+
+const RequestedAssertion = v.object({
+  type: v.string(),
+  "primary-key": OptionalStrings,
+  "sequence-key": OptionalStrings,
+  sequence: v.nullish(Integer),
+  "if-sequence-equal-or-newer-than": v.nullish(Integer),
+  "if-newer-than": v.nullish(Integer),
+});
+
+const SnapContexts = v.array(SnapContext);
+const AnyActions = v.array(AnyAction);
+const RequestedAssertions = v.array(RequestedAssertion);
+
+type AnyAction = v.InferOutput<typeof AnyAction>;
+type RequestedAssertion = v.InferOutput<typeof RequestedAssertion>;
+type SnapAction = Exclude<AnyAction, { action: "fetch-assertions" }>;
+
+export interface FetchAssertions {
+  readonly key: string;
+  readonly assertions: readonly RequestedAssertion[];
+}
 
 export interface SnapItem {
   readonly query: SnapQuery;
@@ -88,9 +94,11 @@ export interface SnapRefresh {
   readonly maxFormats: Readonly<Record<string, number>>;
 }
 
-/** Reads the body of a refresh request. Throws a `malformed` failure that names the field. */
-export function readSnapRefresh(text: string, architecture: string): SnapRefresh {
-  const { context, actions, fields, "assertion-max-formats": maxFormats } = checkBody(SnapRefreshRequest, parseJson(text));
+/** Reads the body of a refresh request. Throws a `malformed` failure that names the field, and `too-large` for too much of it. */
+export async function readSnapRefresh(text: string, architecture: string): Promise<SnapRefresh> {
+  const { fields, "assertion-max-formats": maxFormats, ...lists } = checkBody(SnapRefreshRequest, await parseLists(text));
+  const context = await checkList(SnapContexts, "context", lists.context);
+  const actions = await checkList(AnyActions, "actions", lists.actions);
   const contexts = new Map(context.map((entry) => [entry["instance-key"], entry]));
   const item = (action: SnapAction): SnapItem => {
     const installed = action.action === "refresh" ? contexts.get(action["instance-key"]) : undefined;
@@ -115,74 +123,93 @@ export function readSnapRefresh(text: string, architecture: string): SnapRefresh
       },
     };
   };
+  const items: (SnapItem | FetchAssertions)[] = [];
+  for (const [i, action] of actions.entries()) {
+    if (action.action !== "fetch-assertions") items.push(item(action));
+    else
+      items.push({
+        key: action.key,
+        assertions: await checkList(RequestedAssertions, `actions.${i}.assertions`, action.assertions),
+      });
+  }
   return {
-    items: actions.map((action) => (action.action === "fetch-assertions" ? action : item(action))),
+    items,
     wantsYaml: !fields || fields.includes("snap-yaml"),
     wantsResources: !fields || fields.includes("resources"),
     maxFormats,
   };
 }
 
-/** One element of `results`: a success. `snap`: its rendered snap. */
-export function snapResult(query: SnapQuery, resolved: ResolvedSnap, snap: string): string {
+/** What stands around the results, between which there are commas. */
+export const SNAP_REFRESH_REPLY = { start: '{"results":[', end: `],${NO_ERRORS}}` } as const;
+
+/** How an element of `results` begins. */
+export function snapResultStart(result: SnapQuery["action"] | "error", instanceKey: string): string {
+  return `{"result":"${result}","instance-key":${JSON.stringify(instanceKey)},`;
+}
+
+export const SNAP_RESULT_END = "}";
+
+/** Equal for two queries whose results differ in nothing but the instance key. */
+export function snapQueryKey({ query, sets }: SnapItem): string {
+  return `${JSON.stringify({ ...query, instanceKey: undefined })} ${sets.length > 0 ? JSON.stringify(sets) : ""}`;
+}
+
+/** One element of `results`: a success, from behind its instance key up to its snap, which `SNAP_RESULT_END` follows. */
+export function snapResult(resolved: ResolvedSnap): string {
   const { effectiveChannel, redirectChannel, releasedAt } = resolved;
   const head = {
-    result: query.action,
-    "instance-key": query.instanceKey,
     "snap-id": resolved.snap.id,
     name: resolved.snap.name,
     ...(effectiveChannel !== undefined && { "effective-channel": effectiveChannel }),
     ...(redirectChannel !== undefined && { "redirect-channel": redirectChannel }),
     ...(releasedAt !== undefined && { "released-at": releasedAt }),
   };
-  return `${JSON.stringify(head).slice(0, -1)},"snap":${snap}}`;
+  return `${JSON.stringify(head).slice(1, -1)},"snap":`;
 }
 
-/** One element of `results`: a refusal, which is no error of the request. */
+/** A refusal from behind its instance key on, which is no error of the request. */
 export function snapRefusal(query: SnapQuery, snap: Snap | undefined, { code, message, releases }: SnapRefusal): string {
   const name = query.name ?? snap?.name;
   const id = snap?.id ?? query.id;
   return JSON.stringify({
-    result: "error",
-    "instance-key": query.instanceKey,
     ...(id !== undefined && { "snap-id": id }),
     ...(name !== undefined && { name }),
     error: { code, message, ...(releases && { extra: { releases } }) },
-  });
-}
-
-/** `results`: as JSON */
-export function snapRefreshReply(results: readonly string[]): string {
-  return `{"results":[${results.join()}],${NO_ERRORS}}`;
+  }).slice(1);
 }
 
 /* ---- fetch-assertions ---- */
 
 /**
- * One element of `results`: URLs of assertions that are newer than the client's. An assertion of the client that is not stored is "unchanged":
- * not-found would make the refresh of every snap of that machine fail.
+ * One element of `results` in pieces: URLs of assertions that are newer than the client's. An assertion of the client that is not stored is
+ * "unchanged": not-found would make the refresh of every snap of that machine fail.
  */
-export function fetchResult(
+export function* fetchResult(
   { key, assertions }: FetchAssertions,
   stored: AssertionSet,
   maxFormats: Readonly<Record<string, number>>,
   origin: string,
-): string {
-  const urls: string[] = [];
-  const errors: ErrorEntry[] = [];
+): Generator<string> {
+  yield `{"result":"fetch-assertions","key":${JSON.stringify(key)},"assertion-stream-urls":[`;
+  const missing: RequestedAssertion[] = [];
+  let before = "";
   for (const requested of assertions) {
     const maxFormat = maxFormats[requested.type] ?? 0;
     const found = findRequested(requested, stored, maxFormat);
-    if (found) {
-      if (isNewer(requested, found)) urls.push(assertionUrl(found, maxFormat, origin));
-    } else if (typeof requested["if-newer-than"] !== "number") errors.push(notFoundError(requested));
+    if (found && isNewer(requested, found)) {
+      yield before + JSON.stringify(assertionUrl(found, maxFormat, origin));
+      before = ",";
+    } else yield "";
+    if (!found && typeof requested["if-newer-than"] !== "number") missing.push(requested);
   }
-  return JSON.stringify({
-    result: "fetch-assertions",
-    key,
-    "assertion-stream-urls": urls,
-    ...(errors.length > 0 && errorList(...errors)),
-  });
+  yield "]";
+  before = `,${ERROR_LIST.start}`;
+  for (const requested of missing) {
+    yield before + JSON.stringify(notFoundError(requested));
+    before = ",";
+  }
+  yield missing.length > 0 ? `${ERROR_LIST.end}}` : "}";
 }
 
 function findRequested(requested: RequestedAssertion, stored: AssertionSet, maxFormat: number): StoredAssertion | undefined {
@@ -204,7 +231,7 @@ function isNewer(requested: RequestedAssertion, found: StoredAssertion): boolean
   return found.revision > (newer ?? -1);
 }
 
-function notFoundError(requested: RequestedAssertion) {
+function notFoundError(requested: RequestedAssertion): ErrorEntry {
   const [primary, sequence] = [requested["primary-key"], requested["sequence-key"]];
   const key = primary ?? sequence ?? [];
   return {

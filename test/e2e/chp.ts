@@ -13,6 +13,13 @@ export const COMMAND: readonly string[] = (process.env["CHP_EXECUTABLE"] ?? "dis
 const known = COMMAND.at(-1) ?? "";
 if (!existsSync(known)) throw new Error(`${known} is not built: run make build`);
 
+const NODE = resolve("dist/chp.mjs");
+/** The executable and, where it is not that already, plain Node. */
+export const RUNTIMES: readonly (readonly [string, readonly string[]])[] = [
+  ["the executable", COMMAND],
+  ...(COMMAND.includes(NODE) || !Bun.which("node") || !existsSync(NODE) ? [] : [["plain Node", ["node", NODE]] as const]),
+];
+
 export interface Done {
   readonly code: number;
   readonly out: string;
@@ -75,8 +82,13 @@ export interface Served {
 }
 
 /** `chp serve` on a free port of this machine. */
-export async function serve(store: string, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<Served> {
-  const process = spawn(["serve", "--store", store, "--listen", "127.0.0.1:0", ...args], { env });
+export async function serve(
+  store: string,
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+  command: readonly string[] = COMMAND,
+): Promise<Served> {
+  const process = spawn(["serve", "--store", store, "--listen", "127.0.0.1:0", ...args], { env, command });
   let log = "";
   const logged = (async () => {
     for await (const chunk of process.stderr) log += Buffer.from(chunk).toString();

@@ -431,13 +431,13 @@ describe("a body", () => {
     // Who gets no reply to the first was cut off before the second: either way the second brought no token.
     expect((await reply).match(/HTTP\/1.1 \d+/g) ?? []).toEqual(expect.not.arrayContaining(["HTTP/1.1 200", "HTTP/1.1 201"]));
     while (children(hub.served?.pid ?? 0).length > 0) await Bun.sleep(5);
-    const interrupted = hub.log().split('"kind":"interrupted"').length;
+    const interrupted = hub.log().split('"kind":"client-gone"').length;
     const short = await hub.raw(PUT);
     short.write(`Content-Length: ${CHARM.byteLength + 1}\r\n\r\n`);
     short.write(CHARM);
     while (children(hub.served?.pid ?? 0).length === 0) await Bun.sleep(5);
     short.end();
-    await hub.logged('"kind":"interrupted"', interrupted);
+    await hub.logged('"kind":"client-gone"', interrupted);
     expect(await hub.generations()).toEqual(before);
   });
 

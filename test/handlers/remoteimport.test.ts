@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { REMOTE_OPTIONS } from "../../bin/commands/flags.ts";
 import { createApp } from "../../handlers/app.ts";
-import type { ImportEnd, ImportJob } from "../../handlers/call.ts";
+import type { ImportEnd, ImportJob, RemoteImport } from "../../handlers/call.ts";
 import type { Peer } from "../../handlers/listen.ts";
 import type { LogLine } from "../../handlers/log.ts";
 import { makeToken, type Token } from "../../src/settings/token.ts";
@@ -29,9 +29,10 @@ interface Given {
   readonly tokens?: readonly Token[];
   readonly run?: (job: ImportJob) => Promise<ImportEnd>;
   readonly idle?: number;
+  readonly caps?: Pick<RemoteImport, "maxSize" | "maxSeconds" | "maxParallel">;
 }
 
-async function served({ tokens = known, run = reading(DONE), idle }: Given = {}) {
+async function served({ tokens = known, run = reading(DONE), idle, caps }: Given = {}) {
   const lines: LogLine[] = [];
   const jobs: ImportJob[] = [];
   const app = createApp({
@@ -46,6 +47,7 @@ async function served({ tokens = known, run = reading(DONE), idle }: Given = {})
         return run(job);
       },
       ...(idle !== undefined && { idle }),
+      ...caps,
     },
   });
   const ask = async (init: RequestInit & { query?: string; peer?: Peer } = {}) => {
@@ -226,8 +228,9 @@ describe("a body", () => {
     });
     const pull = (controller: ReadableStreamDefaultController<Uint8Array>) => controller.error(new Error("The connection was closed."));
     const reply = await ask({ headers: BEARER, body: new ReadableStream({ pull }, { highWaterMark: 0 }) });
-    expect(reply.status).toBe(503);
-    expect(lines).toContainEqual(expect.objectContaining({ message: "an import failed", kind: "interrupted" }));
+    expect(reply.status).toBe(499);
+    expect(lines).toContainEqual(expect.objectContaining({ level: "warn", message: "an import failed", kind: "client-gone" }));
+    expect(lines).toContainEqual(expect.objectContaining({ level: "info", message: "request", status: 499 }));
   });
 
   test("of which the import wants no more is read to its end, after the reply", async () => {
@@ -266,4 +269,60 @@ test("four run at once, the fifth is told to come again, and there is room when 
   for (const gate of gates) gate.resolve(DONE);
   expect(await put()).toMatchObject({ status: 201 });
   await Promise.all(running);
+});
+
+describe("what a token's holder may ask has caps of the server", () => {
+  /** An import that ends where its body cannot be read, or it is aborted. */
+  const obedient = async ({ body, signal }: ImportJob): Promise<ImportEnd> => {
+    const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+    const read = (async () => {
+      for await (const _ of body);
+    })();
+    return Promise.race([read, aborted]).then(
+      () => DONE,
+      () => ({ exit: "SIGTERM", out: "", err: "" }),
+    );
+  };
+  const endless = () => new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(new Uint8Array(1000)) });
+
+  test("bytes, declared or not", async () => {
+    const { ask, jobs } = await served({ run: obedient, caps: { maxSize: 10_000 } });
+    const declared = await ask({ headers: { ...BEARER, "Content-Length": "10001" }, body: "x" });
+    expect([declared.status, jobs.length]).toEqual([413, 0]);
+    const reply = await ask({ headers: { ...BEARER, "Transfer-Encoding": "chunked" }, body: endless() });
+    expect([reply.status, reply.headers.get("Connection")]).toEqual([413, "close"]);
+    expect(reply.json).toMatchObject({
+      "error-list": [
+        { code: "too-large", message: expect.stringContaining("10000 bytes"), next: expect.stringContaining("remote-import.max-size") },
+      ],
+    });
+    expect(await ask({ headers: BEARER, body: new Uint8Array(10_000) })).toMatchObject({ status: 201 });
+  });
+
+  test("seconds, of the body and of the import behind it", async () => {
+    const hanging = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(Buffer.from("x")) });
+    const busy = ({ signal }: ImportJob) =>
+      new Promise<ImportEnd>((resolve) => signal.addEventListener("abort", () => resolve({ exit: "SIGTERM", out: "", err: "" })));
+    for (const [run, body] of [
+      [obedient, hanging],
+      [busy, "x"],
+    ] as const) {
+      const { ask } = await served({ run, caps: { maxSeconds: 0.05 } });
+      const reply = await ask({ headers: BEARER, body });
+      expect([reply.status, reply.json]).toMatchObject([
+        408,
+        { "error-list": [{ code: "too-slow", message: expect.stringContaining("nothing was published") }] },
+      ]);
+    }
+  });
+
+  test("how many run at once", async () => {
+    const gate = Promise.withResolvers<ImportEnd>();
+    const { ask, jobs } = await served({ run: () => gate.promise, caps: { maxParallel: 1 } });
+    const running = ask({ headers: BEARER, body: "x" });
+    while (jobs.length < 1) await Bun.sleep(1);
+    expect(await ask({ headers: BEARER, body: "x" })).toMatchObject({ status: 503 });
+    gate.resolve(DONE);
+    expect(await running).toMatchObject({ status: 201 });
+  });
 });

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { createApp } from "../../../handlers/app.ts";
 import { LIMITS } from "../../../src/archives/archive.ts";
 import { importSources } from "../../../src/import/import.ts";
@@ -13,7 +13,7 @@ import { peakMemory } from "../../bench/processes.ts";
 import { type App, BrokenUpstream, type Fault, type Rule } from "../../brokenupstream.ts";
 import { base, charmZip, exportOf, type PackageSpec } from "../../build.ts";
 import { importSnapWorld } from "../../snapworld.ts";
-import { COMMAND, chp, type Done, type RunOptions, serve, spawn, tempFolder } from "../chp.ts";
+import { COMMAND, chp, type Done, RUNTIMES, type RunOptions, serve, spawn, tempFolder } from "../chp.ts";
 
 const MIB = 2 ** 20;
 const JAMMY = base("amd64", "22.04");
@@ -59,13 +59,6 @@ async function appOf(specs: readonly PackageSpec[]): Promise<App> {
   await importSources(store, [source], { command, channels: "apply", dryRun: false, now: "2026-03-02T00:00:00Z", limits: LIMITS });
   return createApp({ store, config: {}, log: () => {} });
 }
-
-const NODE = resolve("dist/chp.mjs");
-/** The executable and, where it is not that already, plain Node. */
-const RUNTIMES: readonly (readonly [string, readonly string[]])[] = [
-  ["the executable", COMMAND],
-  ...(COMMAND.includes(NODE) || !Bun.which("node") || !existsSync(NODE) ? [] : [["plain Node", ["node", NODE]] as const]),
-];
 
 const folder = tempFolder();
 afterAll(() => folder[Symbol.dispose]());

@@ -129,7 +129,7 @@ test("an override holds a channel over imports and releases, until it ends or is
     "tiny\tcharm\tlatest/stable\tubuntu@22.04 amd64\t1\t2\t2999-12-31T23:59:59Z\t2 breaks backups\n",
     expect.stringContaining("is pinned to 1, while 2 is released below (2 breaks backups); chp end-override tiny latest/stable offers it"),
   ]);
-  expect(await run("overrides", "nope")).toMatchObject([1, "", expect.stringContaining("nothing named nope is stored")]);
+  expect(await run("overrides", "nope")).toMatchObject([1, "", expect.stringContaining("no package named nope is stored")]);
   expect((await run("show", "tiny"))[1]).toContain("overrides:\n  latest/stable  ubuntu@22.04 amd64  pinned to 1 instead of 2 until");
   expect((await run("list"))[1]).toContain("\tlatest/stable*\t");
   expect(JSON.parse((await run("status", "--json"))[1])).toMatchObject({
@@ -173,7 +173,7 @@ test("an override holds a channel over imports and releases, until it ends or is
 });
 
 test.each([
-  ["a package that is not stored", ["release", "nope", "1", "stable"], 1, "nothing named nope is stored"],
+  ["a package that is not stored", ["release", "nope", "1", "stable"], 1, "no package named nope is stored"],
   ["a revision that is not stored", ["release", "tiny", "9", "stable"], 1, "revision 9 of tiny is not stored"],
   ["no channel", ["release", "tiny", "1", "a/b/c/d"], 2, "a/b/c/d is not a channel"],
   ["a base that it does not run on", ["release", "tiny", "1", "stable", "--base", "20.04"], 3, "and not on 20.04"],

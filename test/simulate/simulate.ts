@@ -25,7 +25,7 @@ export interface Outcome {
 const NAMES = Object.keys(ACTORS) as (keyof typeof ACTORS)[];
 /** how often each is among the processes of a machine */
 const SHARES: Readonly<Record<keyof typeof ACTORS, number>> = {
-  importer: 5,
+  importer: 8,
   rollback: 1,
   server: 2,
   gc: 3,
@@ -44,7 +44,7 @@ export async function simulate(seed: number, { modules = AS_IT_IS, syncsNothing 
   let violation: Violation | undefined;
   await machine.within(async () => {
     try {
-      const days = 1 + machine.below(3);
+      const days = 2 + machine.below(3);
       for (let day = 0; day < days; day += 1) {
         const processes = start(world, day);
         const cutAt = machine.random() < 0.6 ? machine.below(250) : Number.POSITIVE_INFINITY;
@@ -72,7 +72,7 @@ export async function simulate(seed: number, { modules = AS_IT_IS, syncsNothing 
 function start(world: World, day: number): Process[] {
   const { machine } = world.oracle;
   const faulty = machine.random() < 0.4;
-  const names = [...(day === 0 ? (["importer"] as const) : []), ...Array.from({ length: 2 + machine.below(5) }, () => machine.pick(MIXED))];
+  const names = [...(day === 0 ? (["importer"] as const) : []), ...Array.from({ length: 3 + machine.below(5) }, () => machine.pick(MIXED))];
   return names.map((name, i) => {
     const faults =
       faulty && machine.random() < 0.5 ? { rate: machine.pick([0.002, 0.02, 0.1]), codes: ["EIO", "ENOSPC", "short"] } : undefined;
@@ -86,7 +86,7 @@ function start(world: World, day: number): Process[] {
 /** Clocks jump, processes are stopped, go on and are killed. */
 function disturb(machine: Machine, processes: readonly Process[]): void {
   const chance = machine.random();
-  if (chance < 0.002) machine.offset += machine.pick([-1, 1]) * machine.pick([90_000, 900_000, 7_200_000, 90_000_000]);
+  if (chance < 0.002) machine.offset += machine.pick([-1, 1]) * machine.pick([90_000, 900_000, 7_200_000, 80_000_000, 90_000_000]);
   else if (chance < 0.004) machine.kill(machine.pick(processes));
   else if (chance < 0.02) machine.pick(processes).speed = machine.pick([1, 5, 0.01]);
   else if (chance < 0.024) machine.time += machine.pick([61_000, 660_000, 7_200_000]); // all of them sleep, or the machine does

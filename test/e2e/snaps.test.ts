@@ -203,7 +203,7 @@ test("what is released last wins on every architecture that it is for, wherever 
   );
   expect(await offered()).toEqual(machines.map(() => [10, 10]));
   expect(await hub.stop()).toBe(0);
-}, 120_000);
+});
 
 interface Refreshed {
   readonly results: readonly { readonly snap?: { readonly revision?: number } }[];

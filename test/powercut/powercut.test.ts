@@ -118,7 +118,7 @@ describe.skipIf(!traces)("the executable (needs strace)", () => {
     expect(bad).toBeGreaterThan(10);
     expect(durable).toBeLessThan(exited / 2);
     expect([...problems.keys()]).toContain("not durable: store: newest generation");
-  }, 120_000);
+  });
 
   test.each(["import", "release", "gc", "gc-again", "token", "token-revoke", "certificate-renew", "keygen"])(
     "%s: no state of a power cut is bad, but for what is known",
@@ -132,5 +132,5 @@ describe.skipIf(!traces)("the executable (needs strace)", () => {
     const found = await report("config", { faults: Number.POSITIVE_INFINITY });
     expect(found.faults).toBeGreaterThan(10);
     expect(unexpected([found])).toEqual([]);
-  }, 300_000);
+  });
 });

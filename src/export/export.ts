@@ -1,6 +1,7 @@
 /** Exports: plans what is requested from what upstream has, and writes one archive. */
 
 import { LIMITS, type ReadAt } from "../archives/archive.ts";
+import type { ExportLock, LockedPackage } from "../archives/lock.ts";
 import { LOCK_FILE } from "../archives/names.ts";
 import { needsOf } from "../archives/needs/snapfinder.ts";
 import { mayNameSnaps } from "../archives/needs/sourcefiles.ts";
@@ -21,7 +22,7 @@ import { planLockedPackage, planPackage } from "./charmplan.ts";
 import type { HttpClient } from "./client.ts";
 import { snapClosure } from "./closure.ts";
 import type { Inventory } from "./inventory.ts";
-import { type ExportLock, formatLock, type LockedPackage } from "./lock.ts";
+import { formatLock } from "./lock.ts";
 import { type CharmExtras, type PackedPackage, packPackage, packSnap } from "./pack.ts";
 import { type FailedPackage, failuresOf, type Plan, type PlannedPackage, type PlannedSnap } from "./plan.ts";
 import { type Addition, charmsOfBundle, type ExportRequest, type PackageRequest, type Selection, type SnapRequest } from "./sitefile.ts";

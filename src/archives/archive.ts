@@ -58,6 +58,14 @@ export function locationParts({ containers, path }: FileLocation): readonly stri
   return [...containers, path];
 }
 
+/**
+ * Its path in its source, with the archives on the way as folders: `kafka.tar.gz/metadata.json`. A SHA256SUMS lists a file by that path,
+ * so whatever depends on where a file lies goes by it, and not by what is packed and what is a folder. Of a source itself its name.
+ */
+export function pathInSource({ containers, path }: FileLocation): string {
+  return [...containers.slice(1), path].join("/");
+}
+
 /** The same as text: `export.tar.gz: kafka.tar.gz: metadata.json`. */
 export function showLocation(file: FileLocation): string {
   return joinLocation(locationParts(file));
@@ -153,7 +161,7 @@ class Budget {
 
 /**
  * The regular files of a source, in order. A source that is no archive is one file.
- * `opaque`: by its name, whether a file is stored as it is even if its content is an archive.
+ * `opaque`: by its path in the source, whether a file is stored as it is even if its content is an archive.
  */
 export async function* files(
   source: { readonly name: string; readonly chunks: Chunks },
@@ -176,7 +184,8 @@ async function* walkArchive(
   depth: number,
 ): AsyncGenerator<ArchiveFile> {
   const { containers, path, bytes } = file;
-  const kind = opaque(path) ? undefined : classify(path, await bytes.peek(HEAD_SIZE));
+  const whole = pathInSource(file);
+  const kind = opaque(whole) ? undefined : classify(whole, await bytes.peek(HEAD_SIZE));
   const decompress = kind === "gzip" || kind === "zstd" ? DECOMPRESSORS[kind] : undefined;
   if (!decompress && kind !== "tar") {
     yield file;
@@ -354,6 +363,7 @@ async function* entries(bytes: ByteReader, budget: Budget): AsyncGenerator<TarEn
       const path = safePath(longPath ?? pax?.path ?? header.path ?? "");
       [pax, longPath] = [undefined, undefined];
       if (header.type === "Directory") continue;
+      if (path === "") throw refused("a file in it has no name");
       if (header.type !== "File" && header.type !== "OldFile" && header.type !== "ContiguousFile")
         throw refused(`${printable(path)} is a ${WORDS[header.type] ?? "special file"}: only files and folders are read`);
       if (isLitter(path)) {

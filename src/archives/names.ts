@@ -35,10 +35,12 @@ function rule<const K extends string>(kind: K, parts: Omit<FileRule<K>, "kind">)
   return { kind, ...parts };
 }
 
+const LITTER: ReadonlySet<string> = new Set([".DS_Store", "__MACOSX"]);
+
 /** Every kind of file that an import knows. The first rule that matches decides, so their order matters. */
 const KINDS = [
   // What macOS leaves in archives and folders.
-  rule("litter", { path: (path, name) => name.startsWith("._") || name === ".DS_Store" || path.split("/").includes("__MACOSX") }),
+  rule("litter", { path: (path) => path.split("/").some((part) => part.startsWith("._") || LITTER.has(part)) }),
   // Stored as it is whatever it looks like: a resource may itself be an archive.
   rule("resource", {
     path: (path, name) => path.split("/").at(-2) === "resources" || /^[^.]+\..+_\d+$/.test(name) || /^resource_.+_r\d+(_.*)?$/.test(name),
@@ -53,7 +55,7 @@ const KINDS = [
   rule("zip", { head: magicIs(0x50, 0x4b, 5, 6) }),
   // Read, and not stored.
   rule("checksums", { path: (_, name) => name === SUMS_FILE || name === SIGNATURE_FILE }),
-  rule("lock", { path: (path) => path === LOCK_FILE }),
+  rule("lock", { path: (_, name) => name === LOCK_FILE }),
   // By its name a snap or a component, but no squashfs.
   rule("snap", { path: (_, name) => /\.(snap|comp)$/.test(name) }),
   rule("assertions", { head: magicIs(...Buffer.from("type: ")) }),
@@ -72,7 +74,7 @@ function magicIs(...magic: readonly number[]): (head: Uint8Array) => boolean {
 
 const NOTHING = new Uint8Array();
 
-/** The kind of a file. `head`: its first `HEAD_SIZE` bytes; without them the name alone decides. */
+/** The kind of a file. `path`: in its source; `head`: its first `HEAD_SIZE` bytes; without them the name alone decides. */
 export function classify(path: string, head: Uint8Array = NOTHING): FileKind {
   const name = path.slice(path.lastIndexOf("/") + 1);
   const found = KINDS.find((candidate: FileRule<string>) => (candidate.path?.(path, name) ?? false) || (candidate.head?.(head) ?? false));

@@ -54,7 +54,7 @@ export interface StagedFile<S> {
   readonly staged: S;
 }
 
-/** The files of one folder of an archive: the charms of one inner NAME.tar.gz with their resources and metadata. */
+/** The files of one folder, or of one archive: the charms of one inner NAME.tar.gz with their resources and metadata. */
 export interface CharmGroup<S> {
   /** the archives and the folder, as `Failure.at` has them */
   readonly at: readonly string[];
@@ -374,12 +374,11 @@ function revisionInName(path: string): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
-/** The name of a bundle without a name in it: that of its file, `cos-lite_11.bundle`, else of the archive around it. */
-function bundleNameOf({ containers, path }: FileLocation): string {
-  const base = (text: string) => text.split("/").at(-1) ?? "";
-  const own = base(path).replace(/(_r?\d+)?\.[a-z]+$/, "");
-  const around = base(containers.at(-1) ?? "").replace(/(-\d{8}T\d{6})?\.(tar|tgz)?(\.?(gz|zst))?$/, "");
-  return own !== "" && own !== "bundle" ? own : around;
+/** The name of a bundle without a name in it: that of its file, `cos-lite_11.bundle`, else of the archive or folder around it. */
+function bundleNameOf(file: FileLocation): string {
+  const [around = "", base = ""] = ["", ...locationParts(file).join("/").split("/")].slice(-2);
+  const own = base.replace(/(_r?\d+)?\.[a-z]+$/, "");
+  return own !== "" && own !== "bundle" ? own : around.replace(/(-\d{8}T\d{6})?\.(tar|tgz)?(\.?(gz|zst))?$/, "");
 }
 
 /** The parts of a resource file's name. */

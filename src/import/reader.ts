@@ -3,15 +3,25 @@
  * snapreader.ts interpret the groups after the last file, since the files of a group come in any order.
  */
 
-import { type ArchiveFile, ByteReader, type FileLocation, located, locationParts, showLocation } from "../archives/archive.ts";
+import {
+  type ArchiveFile,
+  ByteReader,
+  type FileLocation,
+  located,
+  locationParts,
+  pathInSource,
+  showLocation,
+} from "../archives/archive.ts";
 import { readBundle } from "../archives/charm.ts";
+import { readLock } from "../archives/lock.ts";
 import { type Declaration, readDeclaration } from "../archives/metadata.ts";
 import { classify, type FileKind, HEAD_SIZE } from "../archives/names.ts";
 import type { Incoming } from "../catalog/package.ts";
 import { ALGORITHMS, Summer, type Sums } from "../digest.ts";
 import { printable, reason, refused } from "../errors.ts";
-import { readYaml, utf8 } from "../text.ts";
+import { compareText, readYaml, utf8 } from "../text.ts";
 import { type CharmGroup, CharmReader, type CharmReadOptions, checkName, isPublisherAccount } from "./charmreader.ts";
+import { checkPackage, checkSnaps, type FoundLock, imagePathsOf, isBelow, lockOf } from "./locked.ts";
 import { SnapReader, type SnapReading, type SnapReadOptions } from "./snapreader.ts";
 import { type Ingest, type Staged, Staging } from "./staging.ts";
 
@@ -42,12 +52,17 @@ const MAX_NESTING = 100;
 type Writable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
 
 /** A group while files are added to it. */
-interface OpenGroup<S> extends Writable<CharmGroup<S>> {
-  /** equal for files of the same folder */
+interface OpenGroup<S> extends Omit<Writable<CharmGroup<S>>, "declaration"> {
+  /** the folder of its files, the archives on the way included */
   readonly key: string;
-  /** charm name to resource name to the path of its image in the local registry, of a bundle.yaml */
-  imagePaths?: ReadonlyMap<string, ReadonlyMap<string, string>>;
+  /** the archive that was given and holds it; of files that were given as they are their folder */
+  readonly source: string;
+  /** what its JSON files declare of a package, by their paths */
+  readonly declarations: Map<string, Declaration>;
 }
+
+/** Charm name to resource name to the path of its image in the local registry, of a bundle.yaml. */
+type ImagePaths = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
 /** Reads the files of one import one after the other; `finish` returns their content. */
 export class ExportReader<S extends Staged> {
@@ -56,6 +71,8 @@ export class ExportReader<S extends Staged> {
   readonly #charms: CharmReader<S>;
   readonly #snaps: SnapReader;
   readonly #groups = new Map<string, OpenGroup<S>>();
+  readonly #imagePaths: { readonly folder: string; readonly at: readonly string[]; readonly paths: ImagePaths }[] = [];
+  readonly #locks: FoundLock[] = [];
 
   constructor(store: Ingest<S>, options: ReadOptions) {
     this.#staging = new Staging(store);
@@ -79,7 +96,7 @@ export class ExportReader<S extends Staged> {
   }
 
   async #add(file: ArchiveFile): Promise<FileOutcome> {
-    const kind = classify(file.path, await file.bytes.peek(HEAD_SIZE));
+    const kind = classify(pathInSource(file), await file.bytes.peek(HEAD_SIZE));
     const location = { containers: file.containers, path: file.path }; // a stored reference to a file must not keep its reader and buffers alive
     switch (kind) {
       case "resource": {
@@ -117,7 +134,12 @@ export class ExportReader<S extends Staged> {
 
   async #read(file: ArchiveFile, kind: FileKind): Promise<Handled> {
     const { json, text } = this.#options.limits;
-    if (kind === "litter" || kind === "lock") return { kind: "read" };
+    if (kind === "litter") return { kind: "read" };
+    if (kind === "lock") {
+      const lock = readLock(shallowJsonText(await file.bytes.whole(json, "it")), locationParts(file));
+      this.#locks.push({ folder: folderOf(file), lock });
+      return { kind: "read" };
+    }
     if (kind === "checksums") return { kind, bytes: await file.bytes.whole(json, "it") };
     const group = this.#group(file);
     switch (kind) {
@@ -140,36 +162,46 @@ export class ExportReader<S extends Staged> {
     }
   }
 
-  #group({ containers, path }: FileLocation): OpenGroup<S> {
-    const folder = path.split("/").slice(0, -1);
-    if (folder.at(-1) === "resources") folder.pop();
-    const key = JSON.stringify([containers, folder]);
-    const at = [...containers, folder.join("/")].filter((part) => part !== "");
+  #group(file: FileLocation): OpenGroup<S> {
+    const { containers, path } = file;
+    const key = folderOf(file).replace(/(^|\/)resources$/, "");
+    const inside = path.split("/").slice(0, -1).join("/");
+    const at = [...containers, inside.replace(/(^|\/)resources$/, "")].filter((part) => part !== "");
     const group: OpenGroup<S> = this.#groups.get(key) ?? {
       key,
+      source: containers[0] ?? key,
       at: at.length > 0 ? at : ["this folder"],
       zips: [],
       resources: [],
       assertions: [],
+      declarations: new Map(),
     };
     this.#groups.set(key, group);
     return group;
   }
 
+  /** In the order of the sources, and within a source by path: the order of the files in it means nothing. */
+  #ordered(): OpenGroup<S>[] {
+    const sources = [...new Set([...this.#groups.values()].map(({ source }) => source))];
+    return [...this.#groups.values()].toSorted(
+      (a, b) => sources.indexOf(a.source) - sources.indexOf(b.source) || compareText(a.key, b.key),
+    );
+  }
+
   /** Whether chp uses the JSON file. */
   #readJson(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): boolean {
-    if (nesting(bytes) > MAX_NESTING) throw refused(`it is nested more than ${MAX_NESTING} deep`);
+    const text = shallowJsonText(bytes);
     const isMetadata = file.path.split("/").at(-1) === "metadata.json";
     let value: unknown;
     try {
-      value = JSON.parse(utf8(bytes, "it"));
+      value = JSON.parse(text);
     } catch (error) {
       if (isMetadata) group.metadataNote = `${showLocation(file)} cannot be read (${printable(reason(error), 200)})`;
       return isMetadata;
     }
     if (this.#snaps.declares(value, file, group.key)) return true;
     const declaration = readDeclaration(value, locationParts(file));
-    if (declaration) group.declaration = checkedDeclaration(declaration);
+    if (declaration) group.declarations.set(locationParts(file).join("/"), checkedDeclaration(declaration));
     else if (isMetadata) group.metadataNote = `${showLocation(file)} has no shape that chp knows`;
     return isMetadata || declaration !== undefined;
   }
@@ -179,7 +211,7 @@ export class ExportReader<S extends Staged> {
     const text = utf8(bytes, "it");
     const { charms, overrides } = readBundle(text, "it");
     if (charms.length > 0) {
-      group.imagePaths = overrides;
+      this.#imagePaths.push({ folder: folderOf(file), at: locationParts(file), paths: overrides });
       return true;
     }
     // A bundle.yaml without charms is the request of an export; there is nothing in it to import.
@@ -188,17 +220,66 @@ export class ExportReader<S extends Staged> {
 
   /** The content of the files. Throws a `refused` failure if they contradict each other. */
   async finish(): Promise<Reading<S>> {
-    const imagePaths = new Map([...this.#groups.values()].flatMap((group) => [...(group.imagePaths ?? [])]));
     const packages: Incoming[] = [];
-    for (const group of this.#groups.values()) {
-      packages.push(...(await this.#charms.read(group, imagePaths)));
+    const groups = this.#ordered();
+    for (const opened of groups) {
+      const group = this.#closed(opened);
+      const lock = lockOf(opened.key, this.#locks);
+      const found = await this.#charms.read(group, lock ? imagePathsOf(lock) : this.#imagePathsIn(opened.key));
+      if (lock) for (const incoming of found) checkPackage(lock, incoming, group);
+      packages.push(...found);
       for (const { bytes, at } of group.assertions)
-        if (isPublisherAccount(bytes, group)) this.#snaps.publisher(bytes, at, group.key);
-        else this.#snaps.assertions(bytes, at, group.key);
+        if (isPublisherAccount(bytes, group)) this.#snaps.publisher(bytes, at, opened.key);
+        else this.#snaps.assertions(bytes, at, opened.key);
     }
     const snaps = await this.#snaps.finish();
-    return { packages, snaps, blobs: this.#staging.blobs, notes: this.#charms.notes };
+    for (const lock of this.#locks) checkSnaps(lock, snaps);
+    return { packages, snaps: this.#sorted(snaps, groups), blobs: this.#staging.blobs, notes: this.#charms.notes };
   }
+
+  /** The group with its files in their order, and with the one declaration that counts. */
+  #closed({ declarations, ...group }: OpenGroup<S>): CharmGroup<S> {
+    const paths = [...declarations.keys()].toSorted(compareText);
+    const path = paths.find((name) => name.endsWith("/metadata.json")) ?? paths[0] ?? "";
+    const declaration = declarations.get(path);
+    return {
+      ...group,
+      zips: byPath(group.zips, ({ file }) => locationParts(file)),
+      resources: byPath(group.resources, ({ file }) => locationParts(file)),
+      assertions: byPath(group.assertions, ({ at }) => at),
+      ...(declaration && { declaration }),
+    };
+  }
+
+  /** What the bundle.yaml files of a folder, and of those that it lies in, say of images; the nearest wins. */
+  #imagePathsIn(folder: string): ImagePaths {
+    const above = byPath(this.#imagePaths, ({ at }) => at).filter((found) => isBelow(folder, found.folder));
+    return new Map(above.toSorted((a, b) => a.folder.length - b.folder.length).flatMap(({ paths }) => [...paths]));
+  }
+
+  #sorted({ stores, ...found }: SnapReading, groups: readonly OpenGroup<S>[]): SnapReading {
+    const numbers = new Map(groups.map(({ key }, i) => [key, i]));
+    const numberOf = ({ group }: { readonly group: string }) => numbers.get(group) ?? 0;
+    const sorted = <T extends { readonly at: readonly string[]; readonly group: string }>(all: readonly T[]) =>
+      byPath(all, ({ at }) => at).toSorted((a, b) => numberOf(a) - numberOf(b));
+    return {
+      images: sorted(found.images),
+      assertions: sorted(found.assertions),
+      publishers: sorted(found.publishers),
+      declared: sorted(found.declared),
+      // An export of chp says itself of which store a snap is; the name of an archive is covered by no signature.
+      stores: new Map([...stores].filter(([folder]) => !lockOf(folder, this.#locks))),
+    };
+  }
+}
+
+/** The folder of a file, the archives on the way included. */
+function folderOf(file: FileLocation): string {
+  return locationParts(file).join("/").split("/").slice(0, -1).join("/");
+}
+
+function byPath<T>(all: readonly T[], at: (one: T) => readonly string[]): T[] {
+  return all.toSorted((a, b) => compareText(at(a).join("/"), at(b).join("/")));
 }
 
 function checkedDeclaration(declaration: Declaration): Declaration {
@@ -206,6 +287,12 @@ function checkedDeclaration(declaration: Declaration): Declaration {
   const { id } = declaration;
   if (id !== undefined && !ID.test(id)) throw refused(`${printable(id, 200)} is not a package id`);
   return declaration;
+}
+
+/** The text of a JSON file that is not nested too deep to be parsed. */
+function shallowJsonText(bytes: Uint8Array): string {
+  if (nesting(bytes) > MAX_NESTING) throw refused(`it is nested more than ${MAX_NESTING} deep`);
+  return utf8(bytes, "it");
 }
 
 /** How deep the brackets of a JSON text are nested: text that would overflow the stack is not parsed. */

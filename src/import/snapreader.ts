@@ -2,7 +2,7 @@
 
 import * as v from "valibot";
 import { stringify as toYaml } from "yaml";
-import { type ArchiveFile, locationParts, type ReadAt } from "../archives/archive.ts";
+import { type ArchiveFile, type FileLocation, locationParts, type ReadAt } from "../archives/archive.ts";
 import { type DeclaredSnap, type DeclaredSnapRevision, readSnapDeclarations, readSnapsYaml } from "../archives/snapmetadata.ts";
 import { type ComponentFacts, readComponentYaml, readSnapYaml, type SnapYamlFacts } from "../archives/snapyaml.ts";
 import { squashfsFiles, UnreadableSquashfs } from "../archives/squashfs.ts";
@@ -210,10 +210,7 @@ function iconPath(extension: (typeof ICONS)[number]): string {
 }
 
 /** `store-export-STOREID-20260426T163115.tar.gz` around it: a brand store's own. */
-function storeOf({ containers }: Pick<ArchiveFile, "containers">): string | undefined {
-  for (const container of containers) {
-    const found = /(?:^|\/)store-export-([A-Za-z0-9-]+?)(?:-\d{8}T\d{6})?\.(?:tar|tgz)/.exec(container)?.[1];
-    if (found !== undefined) return printable(found, 64);
-  }
-  return undefined;
+function storeOf(file: FileLocation): string | undefined {
+  const found = /(?:^|\/)store-export-([A-Za-z0-9-]+?)(?:-\d{8}T\d{6})?\.(?:tar|tgz)[^/]*\//.exec(locationParts(file).join("/"))?.[1];
+  return found === undefined ? undefined : printable(found, 64);
 }

@@ -32,7 +32,7 @@ describe("what a file is", () => {
     ["a/SHA256SUMS", "{", "checksums"],
     ["SHA256SUMS.minisig", "untrusted comment: x", "checksums"],
     ["export.lock.json", "{", "lock"],
-    ["a/export.lock.json", "{", "json"],
+    ["a/export.lock.json", "{", "lock"],
     ["a_1.snap", "{", "snap"],
     ["a+b_1.comp", "", "snap"],
     ["a.assert", "{", "assertions"],

@@ -36,7 +36,7 @@ describe("what becomes of a file", () => {
     ["metadata.json", "not JSON", "read"],
     ["metadata.json", JSON.stringify({ name: "hello", revision: 1, channel: "stable" }), "read"],
     ["bundle.yaml", "applications: {}", "read"],
-    ["export.lock.json", "{}", "read"],
+    ["export.lock.json", '{"format":1,"packages":[],"snaps":[]}', "read"],
     ["._hello_1.charm", "litter", "read"],
     ["other.json", "{}", "ignored"],
     ["other.json", "{", "ignored"],

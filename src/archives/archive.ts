@@ -8,10 +8,10 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import zlib from "node:zlib";
-import { Pax } from "tar";
+import type { Pax } from "tar";
 import { Failure, joinLocation, printable, reason, refused } from "../errors.ts";
 import { classify, HEAD_SIZE, isLitter, safePath } from "./names.ts";
-import { isZeroBlock, readTarHeader, TAR_BLOCK } from "./tarheader.ts";
+import { isZeroBlock, readPax, readTarHeader, TAR_BLOCK } from "./tarheader.ts";
 
 export const MIB = 2 ** 20;
 
@@ -276,14 +276,13 @@ async function* frame(bytes: ByteReader): AsyncGenerator<Uint8Array> {
     return taken;
   };
   const magic = await next(4);
-  yield magic;
   if (littleEndian(magic) >>> 4 === 0x184d2a5) {
-    const size = await next(4);
-    yield size;
-    for (let left = littleEndian(size); left > 0; left -= Math.min(left, MIB)) yield await next(Math.min(left, MIB));
+    // pzstd's sizes, or the table of a seekable file: no content.
+    for (let left = littleEndian(await next(4)); left > 0; left -= Math.min(left, MIB)) await next(Math.min(left, MIB));
     return;
   }
   if (littleEndian(magic) !== 0xfd2fb528) throw refused("it is corrupt: something follows its last zstd frame");
+  yield magic;
   const descriptor = await next(1);
   yield descriptor;
   const flags = littleEndian(descriptor);
@@ -351,12 +350,11 @@ async function* entries(bytes: ByteReader, budget: Budget): AsyncGenerator<TarEn
     budget.entry();
 
     if (header.type === "ExtendedHeader" || header.type === "GlobalExtendedHeader" || header.type === "OldExtendedHeader") {
-      const text = await meta(bytes, size);
-      if (/ GNU\.sparse\./.test(text)) throw refused("it holds a sparse file", { next: "make the tar without --sparse" });
-      if (header.type === "GlobalExtendedHeader") global = Pax.parse(text, global, true);
-      else pax = Pax.parse(text, pax);
+      const records = await meta(bytes, size);
+      if (header.type === "GlobalExtendedHeader") global = readPax(records, global, true);
+      else pax = readPax(records, pax, false);
     } else if (header.type === "NextFileHasLongPath" || header.type === "OldGnuLongPath") {
-      longPath = (await meta(bytes, size)).replace(/\0.*$/s, "");
+      longPath = (await meta(bytes, size)).toString("utf8").replace(/\0.*$/s, "");
     } else if (header.type === "NextFileHasLongLinkpath") {
       await meta(bytes, size);
     } else {
@@ -409,12 +407,12 @@ async function* exactChunks(bytes: ByteReader, size: number, path: string): Asyn
 }
 
 /** Text of a tar extension header. */
-async function meta(bytes: ByteReader, size: number): Promise<string> {
+async function meta(bytes: ByteReader, size: number): Promise<Buffer> {
   if (size > MAX_HEADER) throw refused(`an extended tar header is larger than ${MAX_HEADER} bytes`);
   const text = Buffer.from(await bytes.take(size));
   if (text.byteLength < size) throw refused("it is cut short inside a tar header");
   await skip(bytes, 0, size);
-  return text.toString("utf8");
+  return text;
 }
 
 /** Skips `count` bytes and the padding that follows `padded` (or `count`) bytes. */

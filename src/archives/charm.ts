@@ -2,8 +2,8 @@
 
 import * as v from "valibot";
 import { type Base, basesOfSeries, compareBases, expandAny, normalBase, uniqueBases } from "../catalog/base.ts";
-import type { Relations } from "../catalog/package.ts";
-import { refused } from "../errors.ts";
+import { isResourceName, type Relations } from "../catalog/package.ts";
+import { printable, refused } from "../errors.ts";
 import { mapByName } from "../schema.ts";
 import { readYaml, readYamls } from "../text.ts";
 
@@ -49,6 +49,8 @@ export function readMetadata(text: string, what: string): CharmFacts {
   const parsed = v.safeParse(Metadata, readYaml(text, what));
   if (!parsed.success) throw refused(`${what} has no name`);
   const m = parsed.output;
+  const wrong = Object.keys(m.resources).find((name) => !isResourceName(name));
+  if (wrong !== undefined) throw refused(`${what} declares ${printable(wrong, 100)}, which is not a name of a resource`);
   return {
     name: m.name,
     title: m["display-name"],

@@ -24,6 +24,7 @@ import {
   type Details,
   type Incoming,
   type IncomingRelease,
+  isResourceName,
   mintId,
   type Resource,
   type ResourceRevision,
@@ -63,14 +64,11 @@ export interface CharmGroup<S> {
   readonly resources: readonly StagedFile<S>[];
   /** the content of its metadata.json */
   readonly declaration?: Declaration;
-  /** why its metadata.json is unusable */
-  readonly metadataNote?: string;
   /** files of assertions */
   readonly assertions: readonly { readonly at: readonly string[]; readonly bytes: Uint8Array }[];
 }
 
 const NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9._+-]{0,126}[a-zA-Z0-9])?$/;
-const RESOURCE_NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,126}$/;
 /** Bytes of a zip; of a larger one only the needed parts are read. */
 const MAX_READ_AT_ONCE = 2 ** 20;
 
@@ -112,8 +110,7 @@ export class CharmReader<S extends Staged> {
   }
 
   #rebuilt(group: CharmGroup<S>, name: string): string {
-    const why = group.metadataNote ?? `${joinLocation(group.at)} has no metadata.json`;
-    return `${why}: ${name} was rebuilt from the charm itself, on ${this.#channel()}`;
+    return `${joinLocation(group.at)} has no metadata.json: ${name} was rebuilt from the charm itself, on ${this.#channel()}`;
   }
 
   #channel(): string {
@@ -210,7 +207,7 @@ export class CharmReader<S extends Staged> {
   async #revision(zip: Unpacked<S>, declared: Declaration | undefined, others: ReadonlyMap<number, Revision>): Promise<Revision> {
     const { sums } = zip.staged;
     const inName = revisionInName(zip.file.path);
-    const byHash = declared?.revisions.find((r) => r.sums["sha-256"] === sums["sha-256"])?.revision;
+    const byHash = revisionOfBytes(declared?.revisions ?? [], sums, inName);
     const only = declared?.revisions.length === 1 ? declared.revisions[0]?.revision : undefined;
     const revision = (declared ? undefined : this.#options.revision) ?? inName ?? byHash ?? only ?? unnumbered(sums["sha-256"], others);
     if (!Number.isSafeInteger(revision)) throw refused("the revision in its name is not a number that can be kept");
@@ -296,9 +293,11 @@ export class CharmReader<S extends Staged> {
     declared: Declaration | undefined,
     imagePath: string | undefined,
   ): Promise<ResourceRevision> {
-    if (!RESOURCE_NAME.test(name)) throw refused(`${printable(name, 100)} is not a name of a resource`);
+    if (!isResourceName(name)) throw refused(`${printable(name, 100)} is not a name of a resource`);
     if (!Number.isSafeInteger(revision)) throw refused("the revision in its name is not a number that can be kept");
-    const stated = declared?.resources.find((r) => r.name === name && r.revision === revision);
+    const sameName = declared?.resources.filter((r) => r.name === name) ?? [];
+    revisionOfBytes(sameName, staged.sums, revision);
+    const stated = sameName.find((r) => r.revision === revision);
     const type = stated?.type ?? meta?.type ?? ((await readImage(staged)) ? "oci-image" : "file");
     const common = {
       revision,
@@ -372,6 +371,18 @@ function unnumbered(blob: Digest, others: ReadonlyMap<number, Revision>): number
 function revisionInName(path: string): number | undefined {
   const match = /_r?(\d+)\.[a-z]+$/.exec(path);
   return match ? Number(match[1]) : undefined;
+}
+
+/** The revision that has these bytes by the metadata.json. Throws a `refused` failure if the file name says that they are of another. */
+function revisionOfBytes(
+  declared: readonly { readonly revision: number; readonly sums: DeclaredSums }[],
+  sums: Sums,
+  inName: number | undefined,
+): number | undefined {
+  const [first, ...others] = declared.filter((r) => r.sums["sha-256"] === sums["sha-256"]).map((r) => r.revision);
+  if (first !== undefined && inName !== undefined && ![first, ...others].includes(inName))
+    throw refused(`its name says revision ${inName}, but metadata.json says that its sha256 is of revision ${first}`);
+  return first;
 }
 
 /** The name of a bundle without a name in it: that of its file, `cos-lite_11.bundle`, else of the archive or folder around it. */

@@ -3,15 +3,7 @@
  * snapreader.ts interpret the groups after the last file, since the files of a group come in any order.
  */
 
-import {
-  type ArchiveFile,
-  ByteReader,
-  type FileLocation,
-  located,
-  locationParts,
-  pathInSource,
-  showLocation,
-} from "../archives/archive.ts";
+import { type ArchiveFile, ByteReader, type FileLocation, located, locationParts, pathInSource } from "../archives/archive.ts";
 import { readBundle } from "../archives/charm.ts";
 import { readLock } from "../archives/lock.ts";
 import { type Declaration, readDeclaration } from "../archives/metadata.ts";
@@ -48,6 +40,7 @@ export interface Reading<S extends Staged> {
 
 const ID = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}$/;
 const MAX_NESTING = 100;
+const LEAVE_OUT = "get it again from where it was made, or leave it out: what it says is then made of the files beside it";
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
 
@@ -147,6 +140,13 @@ export class ExportReader<S extends Staged> {
         throw refused("it is not a squashfs, so it is neither a snap nor a component");
       case "charm":
         throw refused("it is not a zip, so it is neither a charm nor a bundle");
+      case "compressed":
+        if (file.compressed) return { kind: "ignored" };
+        throw refused("it is not compressed, although its name says so: it is empty, cut short or damaged");
+      case "archive":
+        throw refused("it is no tar, although it says so: it is empty, cut short or damaged", {
+          next: "get it again from where it was made; what gzip and zstd did not compress has to be unpacked first",
+        });
       case "assertions":
         group.assertions.push({ at: locationParts(file), bytes: await file.bytes.whole(json, "it") });
         return { kind: "read" };
@@ -191,19 +191,18 @@ export class ExportReader<S extends Staged> {
   /** Whether chp uses the JSON file. */
   #readJson(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): boolean {
     const text = shallowJsonText(bytes);
-    const isMetadata = file.path.split("/").at(-1) === "metadata.json";
     let value: unknown;
     try {
       value = JSON.parse(text);
     } catch (error) {
-      if (isMetadata) group.metadataNote = `${showLocation(file)} cannot be read (${printable(reason(error), 200)})`;
-      return isMetadata;
+      if (!file.path.endsWith(".json")) return false;
+      throw refused(`it is not JSON (${printable(reason(error), 200)})`, { next: LEAVE_OUT });
     }
     if (this.#snaps.declares(value, file, group.key)) return true;
     const declaration = readDeclaration(value, locationParts(file));
     if (declaration) group.declarations.set(locationParts(file).join("/"), checkedDeclaration(declaration));
-    else if (isMetadata) group.metadataNote = `${showLocation(file)} has no shape that chp knows`;
-    return isMetadata || declaration !== undefined;
+    else if (file.path.split("/").at(-1) === "metadata.json") throw refused("it has no shape that chp knows", { next: LEAVE_OUT });
+    return declaration !== undefined;
   }
 
   /** Whether chp uses the YAML file. */

@@ -64,6 +64,10 @@ function placeSnap(
     throw refused(`the declaration of snap ${id} names no snap any more: it was revoked`, { at });
   const name = declaration ? header(declaration, "snap-name") : content.name;
   if (content.name !== name) throw refused(`its snap.yaml says ${content.name}, but its declaration says ${name}`, { at });
+  const [, named] = /^(.+)_(\d+)\.snap$/.exec(image.path.split("/").at(-1) ?? "")?.slice(1) ?? [];
+  const asserted = header(assertion, "snap-revision");
+  if (image.path.endsWith(`${name}_${named}.snap`) && named !== asserted)
+    throw refused(`its name says revision ${named}, but its assertion says ${asserted}`, { at });
   const [is, should] = [content.provenance ?? GLOBAL, optionalHeader(assertion, "provenance") ?? GLOBAL];
   if (is !== should) throw refused(`its snap.yaml has the provenance ${is}, but its assertion ${should}`, { at });
   const builder = builderOf(id, name);

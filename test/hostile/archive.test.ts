@@ -127,7 +127,7 @@ test("a compressed file that is no archive and is cut short is named", async () 
   const text = Array.from({ length: 50_000 }, (_, i) => `line ${i * 7919}\n`).join("");
   for (const packed of [gzipSync(text), Bun.zstdCompressSync(text)]) {
     const { failure } = await outcome(packed.subarray(0, packed.byteLength / 2));
-    expect(failure?.message).toStartWith("e.tar.gz: it is cut short");
+    expect(failure?.message).toMatch(/^e\.tar\.gz: .*cut short/);
   }
 });
 

@@ -120,8 +120,8 @@ describe("what is listed is taken in", () => {
     };
     const sums = sumsText(archives);
     expect(await names((await load(folder("usb", { ...archives, SHA256SUMS: sums }))).store)).toEqual(["kafka", "zinc"]);
-    expect(await refusalOf(folder("usb", { ...archives, SHA256SUMS: sums, "c.tar": tarOf({}) }))).toStartWith(
-      "usb/c.tar is not listed in usb/SHA256SUMS",
+    expect(await refusalOf(folder("usb", { ...archives, SHA256SUMS: sums, "c.tar": tarOf({ "a.txt": "a" }) }))).toStartWith(
+      "usb/c.tar: a.txt is not listed in usb/SHA256SUMS",
     );
     const other = sumsOf(Buffer.from("x"))["sha-256"];
     expect(await refusalOf(folder("usb", { ...archives, SHA256SUMS: sums.replace(/\S+ {2}b/, `${other}  b`) }))).toStartWith(

@@ -3,6 +3,7 @@
 import { showBase } from "../src/catalog/base.ts";
 import type { OverrideTerms } from "../src/catalog/channelmap.ts";
 import type { Generation, SourceRecord } from "../src/catalog/generation-types.ts";
+import { sharedIds } from "../src/catalog/identity.ts";
 import { findResource, findRevision, type Package } from "../src/catalog/package.ts";
 import { findComponent, findSnapRevision, type Snap } from "../src/catalog/snap.ts";
 import { type Digest, isDigest, Summer } from "../src/digest.ts";
@@ -257,12 +258,23 @@ class Check {
   async #semantics(generation: Generation): Promise<void> {
     const index = await this.#store.index(generation).catch(() => undefined);
     if (!index) return;
-    for (const section of ["packages", "snaps"] as const)
+    for (const section of ["packages", "snaps"] as const) {
+      const shared = sharedIds(index[section]).map(
+        ({ id, names }): Finding => ({
+          severity: "damage",
+          what: names,
+          problem: `have the same id ${id}, so clients of one may get another`,
+          current: true,
+          mend: `find out whose id it is, and take the others away: chp remove ${names.at(-1)} --apply`,
+        }),
+      );
+      this.#findings.push(...shared);
       for (const [digest] of Object.values(index[section])) {
         if (this.#bad.has(digest)) continue;
         const manifest = await this.#store.manifest(section, digest).catch(() => undefined);
         if (manifest) this.#findings.push(...(manifest.type === "snap" ? snapProblems(manifest) : packageProblems(manifest)));
       }
+    }
   }
 
   /** Settings and secrets. */

@@ -10,6 +10,7 @@ import type {
   SnapChangeDraft,
   StagedBlob,
 } from "../src/catalog/generation-types.ts";
+import { checkIds } from "../src/catalog/identity.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import { type Algorithm, type Digest, type Sums, sumsOf } from "../src/digest.ts";
@@ -339,6 +340,8 @@ export class Store {
     for (const pkg of packages) rows.packages.set(pkg.name, [await this.#put(pkg), pkg.id, ...pkg.formerIds]);
     for (const name of snaps.dropped) rows.snaps.delete(name);
     for (const snap of snaps.changed) rows.snaps.set(snap.name, [await this.#put(snap), snap.id]);
+    checkIds(Object.fromEntries(rows.packages), new Set(packages.map(({ name }) => name)));
+    checkIds(Object.fromEntries(rows.snaps), new Set(snaps.changed.map(({ name }) => name)));
     const assertions = snaps.others ? await this.#put(snaps.others) : before.assertions;
     return { packages: sortedByName(rows.packages), snaps: sortedByName(rows.snaps), ...(assertions && { assertions }) };
   }

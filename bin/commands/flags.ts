@@ -178,6 +178,12 @@ export const FLAGS = {
     many: "repeated",
     help: "assertions of a root besides Canonical's that snaps may be signed below, repeatable; kept in the config",
   },
+  renamed: {
+    name: "renamed",
+    argument: "OLD=NEW",
+    many: "repeated",
+    help: "upstream renamed the stored charm or bundle OLD: what is imported as NEW goes on where it was, repeatable",
+  },
   allowUnverified: { name: "allow-unverified", isRemote: true, help: "take in snaps and assertions that do not verify, and mark them" },
   allowUnsigned: {
     name: "allow-unsigned",

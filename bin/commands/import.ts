@@ -39,6 +39,7 @@ const TAKES = [
   "importChannel",
   "revision",
   "keepChannels",
+  "renamed",
   "importDryRun",
   "inputName",
   "to",
@@ -145,6 +146,7 @@ async function importInto(
       accepted: await acceptedKeys(store, io),
       allowUnsigned: options.allowUnsigned ?? false,
       unsquash,
+      renamed: readRenames(options.renamed ?? []),
       dryRun: options.dryRun ?? false,
       now: new Date().toISOString(),
       limits,
@@ -177,6 +179,18 @@ async function readRoots(files: readonly string[]): Promise<Assertion[]> {
     roots.push(...parseAssertions(await readFile(file), printable(file)));
   }
   return checkRoots(roots);
+}
+
+/** Reads `OLD=NEW` texts: new name to old one. */
+function readRenames(texts: readonly string[]): Map<string, string> {
+  return new Map(
+    texts.map((text) => {
+      const [, before, after] = /^([^=]+)=([^=]+)$/.exec(text) ?? [];
+      if (before === undefined || after === undefined)
+        throw new Failure("usage", `--renamed takes OLD=NEW, not ${printable(text, 100)}`, { next: "chp list shows what is stored" });
+      return [after, before];
+    }),
+  );
 }
 
 function limitsOf({ maxEntries, maxDepth, maxSize, maxRatio, maxJson }: ImportFlags): Limits {

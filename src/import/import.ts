@@ -8,6 +8,7 @@ import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { sameManifest } from "../catalog/change.ts";
 import { changes, type RowChange } from "../catalog/channelmap.ts";
 import type { CatalogView, ImportStore, RepairedEntry, SourceRecord, StagedBlob, Tally } from "../catalog/generation-types.ts";
+import { checkIds } from "../catalog/identity.ts";
 import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
 import {
   type ChannelPolicy,
@@ -56,6 +57,8 @@ export interface ImportOptions {
   /** whether a source that none of them signed is imported all the same, and marked */
   readonly allowUnsigned?: boolean;
   readonly unsquash?: SnapReadOptions["unsquash"];
+  /** charms and bundles that upstream renamed: new name to the stored one */
+  readonly renamed?: ReadonlyMap<string, string>;
   readonly dryRun: boolean;
   /** RFC 3339 */
   readonly now: string;
@@ -117,6 +120,8 @@ type MergedPackages = Pick<ImportReport, "packages" | "notes"> & {
   readonly changed: readonly Package[];
   /** every package that the archives have a part of, as it is after the import */
   readonly after: readonly Package[];
+  /** former names of renamed packages */
+  readonly dropped: readonly string[];
 };
 
 /** Imports all sources as one generation. Throws a `Failure`; then nothing was published. */
@@ -158,6 +163,7 @@ export async function importSources(
           sources: records,
           changed: tally(packages.packages),
           packages: packages.changed,
+          dropped: packages.dropped,
           blobs: reading.blobs,
           snaps: { changed, dropped: renamed, ...(others && { others }), tally: tally(snaps.reports), assertions: assertions.new },
         },
@@ -350,14 +356,14 @@ function nothingFound(records: readonly SourceRecord[], ignored: readonly string
 /** The packages of the archives, each merged into what `base` stores of it. */
 async function mergePackages(
   reading: Reading<StagedBlob>,
-  base: { package(name: string): Promise<Package | undefined> },
-  { channels: policy, now }: Pick<ImportOptions, "channels" | "now">,
+  base: Pick<CatalogView, "package" | "index">,
+  { channels: policy, now, renamed = new Map() }: Pick<ImportOptions, "channels" | "now" | "renamed">,
 ): Promise<MergedPackages> {
   const before = new Map<string, Package | undefined>();
   const given = new Map<string, Incoming[]>();
   for (const incoming of reading.packages) {
     const { name } = incoming;
-    if (!before.has(name)) before.set(name, await base.package(name));
+    if (!before.has(name)) before.set(name, await storedUnder(name, base, renamed.get(name)));
     const archives = given.get(name) ?? [];
     const known = [...(before.get(name)?.revisions ?? []), ...archives.flatMap(({ revisions }) => revisions)];
     given.set(name, [...archives, numbered({ revisions: known }, incoming)]);
@@ -366,6 +372,11 @@ async function mergePackages(
   const after = new Map(merged.map(({ package: pkg }) => [pkg.name, pkg]));
   const empty = [...after.values()].find((pkg) => pkg.revisions.length === 0);
   if (empty) throw refused(`${empty.name}: the archive has its metadata.json, but no charm or bundle of it`);
+  const isRenamed = (name: string) => renamed.has(name) && !Object.hasOwn(base.index.packages, name);
+  const formerNames = [...after.keys()].filter(isRenamed).flatMap((name) => renamed.get(name) ?? []);
+  const others = Object.entries(base.index.packages).filter(([name]) => !formerNames.includes(name));
+  const rows = [...after.values()].map(({ name, id, formerIds }) => [name, [undefined, id, ...formerIds]] as const);
+  checkIds(Object.fromEntries([...others, ...rows]), new Set(after.keys()));
 
   const packages = merged.map(({ package: pkg, notes }) =>
     packageReport(pkg, before.get(pkg.name), { given: given.get(pkg.name) ?? [], notes, now }),
@@ -395,8 +406,18 @@ async function mergePackages(
       revisions,
     },
     after: [...after.values()],
-    changed: [...after.values()].filter((pkg) => !sameManifest(before.get(pkg.name), pkg)),
+    changed: [...after.values()].filter((pkg) => isRenamed(pkg.name) || !sameManifest(before.get(pkg.name), pkg)),
+    dropped: formerNames,
   };
+}
+
+/** What is stored of a package; of one that was renamed what is stored under its former name. Throws a `refused` failure. */
+async function storedUnder(name: string, base: Pick<CatalogView, "package">, former: string | undefined): Promise<Package | undefined> {
+  const stored = await base.package(name);
+  if (former === undefined || stored) return stored;
+  const before = await base.package(former);
+  if (!before) throw refused(`${printable(former, 100)} is not stored, so it can't have been renamed to ${name}`, { next: "chp list" });
+  return { ...before, name };
 }
 
 /** Bytes of the blobs: new to the store, and stored already. */

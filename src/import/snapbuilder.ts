@@ -108,6 +108,8 @@ function placeUnasserted(image: SnapImage, reading: SnapReading, { now }: SnapIm
     throw refused("it has no assertion, and its file name no revision", { at, next: `name it ${content.name}_REVISION.snap` });
   const declared = reading.declared.find(({ value }) => value.name === content.name && value.id !== undefined);
   const builder = builderOf(declared?.value.id ?? mintId(`snap ${content.name}`), content.name);
+  if (builder.name !== content.name)
+    throw refused(`${content.name} has the snap id ${builder.id}, which belongs to ${builder.name}`, { at });
   builder.groups.add(image.group);
   builder.revisions.push(snapRevision(image, content, number, now, "no snap-revision assertion names its bytes"));
 }

@@ -33,6 +33,7 @@ const GenerationText = v.looseObject({
   changed: Tallies,
   snaps: v.optional(Tallies, {}),
   assertions: v.optional(v.number(), 0),
+  signed: v.exactOptional(mapByName(v.string())),
   index: DigestText,
 });
 

@@ -189,6 +189,8 @@ export const FLAGS = {
     name: "allow-unsigned",
     help: "take in what none of the accepted keys signed (chp accept-key), and mark it in the log",
   },
+  allowOlder: { name: "allow-older", help: "take in what was signed before the newest archive by the same key" },
+  repair: { name: "repair", help: "only put back files of the store that are missing or damaged; no release changes" },
   maxEntries: limit("max-entries", "entries of an archive", LIMITS.entries),
   maxDepth: limit("max-depth", "archives inside archives", LIMITS.depth),
   maxSize: limit("max-size", "bytes that an archive may unpack to", LIMITS.size),
@@ -406,6 +408,11 @@ export const FLAGS = {
   },
   cert: { name: "cert", argument: "FILE", help: "the server's certificate and its chain, PEM" },
   key: { name: "key", argument: "FILE", help: "its private key, PEM" },
+  keyUntil: {
+    name: "until",
+    argument: "DATE",
+    help: "the last day of the keys that are given (2026-12-31), or a time of RFC 3339; without it, they have no end",
+  },
   tokenUntil: {
     name: "until",
     argument: "DATE",

@@ -2,11 +2,11 @@
 
 import { type Chunks, files, type Limits, showLocation } from "../archives/archive.ts";
 import { isResource } from "../archives/names.ts";
-import { type PublicKey, showKey } from "../archives/signature.ts";
 import type { Assertion } from "../assertions/assertion.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { sameManifest } from "../catalog/change.ts";
 import { changes, type RowChange } from "../catalog/channelmap.ts";
+import { signedTimes } from "../catalog/freshness.ts";
 import type { CatalogView, ImportStore, RepairedEntry, SourceRecord, StagedBlob, Tally } from "../catalog/generation-types.ts";
 import { checkIds } from "../catalog/identity.ts";
 import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
@@ -24,11 +24,12 @@ import {
 import { type NeededSnap, neededSnaps } from "../catalog/snapneeds.ts";
 import { Summer } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
+import { checkAge, type OriginOptions, type SourceOrigins, sourceOrigins } from "./origin.ts";
 import { ExportReader, type FileOutcome, type Reading } from "./reader.ts";
 import { type ImportedSnaps, importSnaps, type SnapReport } from "./snapimport.ts";
 import type { SnapReadOptions } from "./snapreader.ts";
 import type { SnapBase } from "./snaptrust.ts";
-import { ChecksumLists, type SourceOrigin } from "./sums.ts";
+import { ChecksumLists } from "./sums.ts";
 
 export interface ImportSource {
   /** the name that the operator gave; `-` is standard input */
@@ -42,7 +43,7 @@ export interface ImportSource {
   whyWrong?(): Promise<Failure | undefined>;
 }
 
-export interface ImportOptions {
+export interface ImportOptions extends OriginOptions {
   /** as the log shows it, without secrets */
   readonly command: string;
   readonly channel?: string;
@@ -52,16 +53,10 @@ export interface ImportOptions {
   readonly trust?: readonly Assertion[];
   /** whether snaps and assertions that do not verify are imported all the same, and marked */
   readonly allowUnverified?: boolean;
-  /** every source must be signed by one of these keys; empty: nothing has to be signed */
-  readonly accepted?: readonly PublicKey[];
-  /** whether a source that none of them signed is imported all the same, and marked */
-  readonly allowUnsigned?: boolean;
   readonly unsquash?: SnapReadOptions["unsquash"];
   /** charms and bundles that upstream renamed: new name to the stored one */
   readonly renamed?: ReadonlyMap<string, string>;
   readonly dryRun: boolean;
-  /** RFC 3339 */
-  readonly now: string;
   readonly limits: Limits;
   readonly signal?: AbortSignal;
   /** called after every chunk; `bytes`: how many of the source were read so far */
@@ -132,17 +127,14 @@ export async function importSources(
 ): Promise<ImportReport> {
   const reader = new ExportReader<StagedBlob>(store, options);
   try {
-    const lists = new ChecksumLists(options.accepted ?? []);
-    const ignored: string[] = [];
-    const read = new Map<string, SourceRecord>();
-    for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored }, source, options));
-    const { records, notes: signing } = withOrigins(read, lists.finish(), options);
-    const reading = await reader.finish();
-    if (isEmpty(reading)) throw nothingFound(records, ignored);
+    const { origins, ignored, reading } = await readSources(reader, sources, options);
+    const { records } = origins;
 
     const bytes = weigh(store, reading.blobs); // before they are in the store
     const trust = new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]);
+    const signed = signedTimes(records, Date.parse(options.now));
     const draft = async (newest: CatalogView) => {
+      const aged = checkAge(origins, await store.signedTimes(newest), options);
       const repaired: RepairedEntry[] = [];
       const base = store.withRepairs(newest, (entry) => void repaired.push(entry));
       const merged = await mergePackages(reading, base, options);
@@ -155,7 +147,7 @@ export async function importSources(
         now: options.now,
       });
       const { packages, snaps, notes } = await restoreUnreadable(store, { newest, base, repaired }, merged, imported);
-      const result = { packages, snaps, needed: await missingSnaps(base, packages, snaps), notes };
+      const result = { packages, snaps, needed: await missingSnaps(base, packages, snaps), notes: [...aged, ...notes] };
       const { changed, renamed, otherAssertions: others, assertions } = snaps;
       return {
         draft: {
@@ -164,6 +156,7 @@ export async function importSources(
           changed: tally(packages.packages),
           packages: packages.changed,
           dropped: packages.dropped,
+          signed,
           blobs: reading.blobs,
           snaps: { changed, dropped: renamed, ...(others && { others }), tally: tally(snaps.reports), assertions: assertions.new },
         },
@@ -182,7 +175,7 @@ export async function importSources(
       snaps: snaps.reports,
       assertions: snaps.assertions,
       missing: { ...packages.missing, snapRevisions: snaps.dropped, snaps: needed },
-      notes: [...signing, ...packages.notes, ...snaps.notes, ...notes],
+      notes: [...origins.notes, ...packages.notes, ...snaps.notes, ...notes],
       ignored,
       bytes,
     };
@@ -240,6 +233,22 @@ async function restoreUnreadable(
   };
 }
 
+/** Reads all sources to their end. Throws a `refused` failure where one is not what it should be, or there is nothing in them. */
+export async function readSources(
+  reader: ExportReader<StagedBlob>,
+  sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
+  options: ImportOptions,
+): Promise<{ readonly origins: SourceOrigins; readonly ignored: readonly string[]; readonly reading: Reading<StagedBlob> }> {
+  const lists = new ChecksumLists(options.accepted ?? [], options.now);
+  const ignored: string[] = [];
+  const read = new Map<string, SourceRecord>();
+  for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored }, source, options));
+  const origins = sourceOrigins(read, lists.finish(), options);
+  const reading = await reader.finish();
+  if (isEmpty(reading)) throw nothingFound(origins.records, ignored);
+  return { origins, ignored, reading };
+}
+
 function pathOf({ path, name }: ImportSource): string {
   return path ?? name;
 }
@@ -287,33 +296,6 @@ async function readSource(
     const isRefused = error instanceof Failure && error.kind === "refused";
     throw (isRefused && (await source.whyWrong?.())) || error;
   }
-}
-
-/** The sources with their signers. Throws a `refused` failure where keys are accepted and none of them signed a source. */
-function withOrigins(
-  read: ReadonlyMap<string, SourceRecord>,
-  origins: ReadonlyMap<string, SourceOrigin>,
-  { accepted = [], allowUnsigned = false }: ImportOptions,
-): { readonly records: SourceRecord[]; readonly notes: string[] } {
-  const notes = new Set<string>();
-  const records = [...read].map(([path, record]): SourceRecord => {
-    const origin = origins.get(path);
-    if (!origin) return record; // no file of it was used
-    const { signers, unsignedBecause, unknownKey } = origin;
-    if (unsignedBecause === undefined) return { ...record, signers };
-    if (accepted.length === 0) {
-      if (unknownKey !== undefined)
-        notes.add(`the signature by key ${unknownKey} was not checked, since that key is not accepted; chp accept-key FILE.pub accepts it`);
-      return record;
-    }
-    if (!allowUnsigned)
-      throw refused(`${printable(record.name)} is not signed by a key that is accepted here: ${unsignedBecause}`, {
-        next: `accepted is ${accepted.map(showKey).join(", ")}; chp accept-key FILE.pub accepts one more, --allow-unsigned takes this in as it is`,
-      });
-    notes.add(`UNSIGNED: ${record.name} was taken in as it is: ${unsignedBecause}`);
-    return { ...record, unsigned: true };
-  });
-  return { records, notes: [...notes] };
 }
 
 /** The stored snaps and assertions, as `importSnaps` reads them. */

@@ -22,7 +22,7 @@ import { acceptedKeys, loadSettings, registryOf, storeRoots, trustedRoots } from
 import { unsquash } from "../machine/unsquash.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
-import { renderImport } from "./importreport.ts";
+import { isUnchanged, renderImport } from "./importreport.ts";
 
 /** Limits of archives, and which signatures are required of snaps and exports. */
 export const CONTENT_FLAGS = [
@@ -146,7 +146,7 @@ async function importHere(
   });
   const run = (store: Store) => importInto(store, command, files, { options, channels, given, limits }, io);
   const report = options.dryRun ? await withStoreUnchanged(options, io, run) : await run(await openOrCreateStore(options, io));
-  return { ...report, undo: report.generation === null ? null : undoOf({ number: report.generation }, options) };
+  return { ...report, undo: report.generation === null || isUnchanged(report) ? null : undoOf({ number: report.generation }, options) };
 }
 
 interface ImportSettings {

@@ -66,6 +66,8 @@ export class ExportReader<S extends Staged> {
   readonly #groups = new Map<string, OpenGroup<S>>();
   readonly #imagePaths: { readonly folder: string; readonly at: readonly string[]; readonly paths: ImagePaths }[] = [];
   readonly #locks: FoundLock[] = [];
+  /** what is refused only after the lists of checksums were compared, which say better what is wrong with it */
+  readonly #unreadable: unknown[] = [];
 
   constructor(store: Ingest<S>, options: ReadOptions) {
     this.#staging = new Staging(store);
@@ -196,13 +198,15 @@ export class ExportReader<S extends Staged> {
       value = JSON.parse(text);
     } catch (error) {
       if (!file.path.endsWith(".json")) return false;
-      throw refused(`it is not JSON (${printable(reason(error), 200)})`, { next: LEAVE_OUT });
+      this.#unreadable.push(located(refused(`it is not JSON (${printable(reason(error), 200)})`, { next: LEAVE_OUT }), file));
+      return true;
     }
     if (this.#snaps.declares(value, file, group.key)) return true;
     const declaration = readDeclaration(value, locationParts(file));
     if (declaration) group.declarations.set(locationParts(file).join("/"), checkedDeclaration(declaration));
-    else if (file.path.split("/").at(-1) === "metadata.json") throw refused("it has no shape that chp knows", { next: LEAVE_OUT });
-    return declaration !== undefined;
+    else if (file.path.split("/").at(-1) !== "metadata.json") return false;
+    else this.#unreadable.push(located(refused("it has no shape that chp knows", { next: LEAVE_OUT }), file));
+    return true;
   }
 
   /** Whether chp uses the YAML file. */
@@ -219,6 +223,7 @@ export class ExportReader<S extends Staged> {
 
   /** The content of the files. Throws a `refused` failure if they contradict each other. */
   async finish(): Promise<Reading<S>> {
+    for (const failure of this.#unreadable) throw failure;
     const packages: Incoming[] = [];
     const groups = this.#ordered();
     for (const opened of groups) {

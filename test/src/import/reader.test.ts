@@ -39,6 +39,8 @@ describe("what becomes of a file", () => {
     ["._hello_1.charm", "litter", "read"],
     ["other.json", "{}", "ignored"],
     ["README", "{", "ignored"],
+    ["metadata.json", "not JSON", "read"],
+    ["other.json", "{", "read"],
     ["other.yaml", "a: b", "ignored"],
     ["README.md", "y".repeat(100_000), "ignored"],
     ["SHA256SUMS", "z".repeat(1000), "checksums"],

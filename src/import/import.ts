@@ -331,7 +331,7 @@ function nothingFound(records: readonly SourceRecord[], ignored: readonly string
   if (records.length === 0) return refused("there is no file to import");
   const found = ignored.length > 0 ? `; found only ${ignored.slice(0, 3).join(", ")}${ignored.length > 3 ? ", …" : ""}` : "";
   return refused(`there is no charm, bundle, snap or assertion in ${records.map((r) => r.name).join(", ")}${found}`, {
-    next: "chp help import tells what can be imported",
+    next: "chp help import shows what can be imported",
   });
 }
 

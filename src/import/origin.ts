@@ -52,7 +52,7 @@ export function sourceOrigins(
       throw refused(`${printable(record.name)} is not signed by a key that is accepted here: ${unsignedBecause}`, {
         next: `accepted is ${accepted.map(showKey).join(", ")}; chp accept-key FILE.pub accepts one more, --allow-unsigned takes this in as it is`,
       });
-    notes.add(`UNSIGNED: ${record.name} was taken in as it is: ${unsignedBecause}`);
+    notes.add(`UNSIGNED: ${record.name} was imported as it is: ${unsignedBecause}`);
     return { ...record, unsigned: true };
   });
   return { records, notes: [...notes], vouchers };

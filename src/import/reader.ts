@@ -4,13 +4,14 @@
  */
 
 import { type ArchiveFile, ByteReader, type FileLocation, located, locationParts, showLocation } from "../archives/archive.ts";
-import { readBundle } from "../archives/charm.ts";
+import { bundleOf } from "../archives/charm.ts";
 import { type Declaration, readDeclaration } from "../archives/metadata.ts";
 import { classify, type FileKind, HEAD_SIZE } from "../archives/names.ts";
 import type { Incoming } from "../catalog/package.ts";
 import { ALGORITHMS, Summer, type Sums } from "../digest.ts";
 import { printable, reason, refused } from "../errors.ts";
-import { readYaml, utf8 } from "../text.ts";
+import { utf8 } from "../text.ts";
+import { readYamls } from "../yaml.ts";
 import { type CharmGroup, CharmReader, type CharmReadOptions, checkName, isPublisherAccount } from "./charmreader.ts";
 import { SnapReader, type SnapReading, type SnapReadOptions } from "./snapreader.ts";
 import { type Ingest, type Staged, Staging } from "./staging.ts";
@@ -176,14 +177,14 @@ export class ExportReader<S extends Staged> {
 
   /** Whether chp uses the YAML file. */
   #readYaml(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): boolean {
-    const text = utf8(bytes, "it");
-    const { charms, overrides } = readBundle(text, "it");
+    const documents = readYamls(utf8(bytes, "it"), "it");
+    const { charms, overrides } = bundleOf(documents);
     if (charms.length > 0) {
       group.imagePaths = overrides;
       return true;
     }
     // A bundle.yaml without charms is the request of an export; there is nothing in it to import.
-    return this.#snaps.declares(readYaml(text, "it"), file, group.key) || file.path === "bundle.yaml";
+    return this.#snaps.declares(documents[0], file, group.key) || file.path === "bundle.yaml";
   }
 
   /** The content of the files. Throws a `refused` failure if they contradict each other. */

@@ -186,7 +186,7 @@ export const FLAGS = {
   maxEntries: limit("max-entries", "entries of an archive", LIMITS.entries),
   maxDepth: limit("max-depth", "archives inside archives", LIMITS.depth),
   maxSize: limit("max-size", "bytes that an archive may unpack to", LIMITS.size),
-  maxRatio: limit("max-ratio", "times its size that an archive may unpack to", LIMITS.ratio),
+  maxRatio: limit("max-ratio", "times its size that an archive may unpack to; all else that an import may use grows with it", LIMITS.ratio),
   maxJson: limit("max-json", "bytes of a metadata.json", LIMITS.json),
   authorityKeyId: { name: "revision-authority-key-id", argument: "ID", help: "taken and not used: chp signs no revisions" },
   authorityKey: { name: "revision-authority-key", argument: "FILE", help: "taken and not used: chp signs no revisions" },

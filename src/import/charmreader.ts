@@ -3,7 +3,7 @@
  * "What an export looks like".
  */
 
-import { type FileLocation, type Limits, located, locationParts, type ReadAt, showLocation } from "../archives/archive.ts";
+import { type Budget, type FileLocation, located, locationParts, type ReadAt, showLocation } from "../archives/archive.ts";
 import {
   type BundleFacts,
   type CharmFacts,
@@ -45,7 +45,7 @@ export interface CharmReadOptions {
   readonly revision?: number;
   /** RFC 3339; for releases of which no time is known */
   readonly now: string;
-  readonly limits: Limits;
+  readonly budget: Budget;
 }
 
 /** A file and its bytes, which are in the staging area. */
@@ -125,8 +125,9 @@ export class CharmReader<S extends Staged> {
 
   /** Reads what an import needs of the zip of a charm or bundle. */
   async #unpack(zip: StagedFile<S>, group: CharmGroup<S>): Promise<Unpacked<S>> {
+    const { budget } = this.#options;
     const access = await zipAccess(zip.staged);
-    const inside = await zipFiles(access, ZIP_FILES, this.#options.limits);
+    const inside = await zipFiles(access, ZIP_FILES, budget);
     const read = (name: string) => {
       const bytes = inside.get(name);
       return bytes && utf8(bytes, `${name} in its zip`);
@@ -139,19 +140,25 @@ export class CharmReader<S extends Staged> {
         return text === undefined ? [] : [[name, text]];
       }),
     );
+    for (const text of Object.values(texts)) budget.spend("kept", text.length);
     if (metadata !== undefined) {
+      budget.parse("yaml", metadata);
       const facts = readMetadata(metadata, "metadata.yaml in its zip");
       const manifest = read("manifest.yaml");
+      if (manifest !== undefined) budget.parse("yaml", manifest);
+      const sources = await zipTexts(access, mayNameSnaps, budget);
+      for (const text of sources.values()) budget.parse("code", text);
       return {
         ...zip,
         name: checkName(facts.name),
         texts,
         charm: facts,
-        snaps: needsOf(await zipTexts(access, mayNameSnaps, this.#options.limits)),
+        snaps: needsOf(sources),
         manifest: manifest === undefined ? [] : readManifest(manifest, "manifest.yaml in its zip"),
       };
     }
     if (bundleYaml === undefined) throw refused("its zip has neither metadata.yaml nor bundle.yaml, so it is neither a charm nor a bundle");
+    budget.parse("yaml", bundleYaml);
     const facts = readBundle(bundleYaml, "bundle.yaml in its zip");
     const name = group.declaration?.name ?? (facts.name || bundleNameOf(zip.file));
     return { ...zip, name: checkName(name), texts, bundle: facts, snaps: [], manifest: [] };

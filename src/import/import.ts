@@ -1,6 +1,6 @@
 /** Imports archives as one new generation: all of it, or nothing where one file is refused. */
 
-import { type Chunks, files, type Limits, showLocation } from "../archives/archive.ts";
+import { Budget, type Chunks, files, type Limits, showLocation } from "../archives/archive.ts";
 import { isResource } from "../archives/names.ts";
 import { type PublicKey, showKey } from "../archives/signature.ts";
 import type { Assertion } from "../assertions/assertion.ts";
@@ -125,12 +125,13 @@ export async function importSources(
   sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
   options: ImportOptions,
 ): Promise<ImportReport> {
-  const reader = new ExportReader<StagedBlob>(store, options);
+  const budget = new Budget(options.limits);
+  const reader = new ExportReader<StagedBlob>(store, { ...options, budget });
   try {
     const lists = new ChecksumLists(options.accepted ?? []);
     const ignored: string[] = [];
     const read = new Map<string, SourceRecord>();
-    for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored }, source, options));
+    for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored, budget }, source, options));
     const { records, notes: signing } = withOrigins(read, lists.finish(), options);
     const reading = await reader.finish();
     if (isEmpty(reading)) throw nothingFound(records, ignored);
@@ -240,7 +241,7 @@ function pathOf({ path, name }: ImportSource): string {
 
 async function readSource(
   reader: ExportReader<StagedBlob>,
-  { lists, ignored }: { readonly lists: ChecksumLists; readonly ignored: string[] },
+  { lists, ignored, budget }: { readonly lists: ChecksumLists; readonly ignored: string[]; readonly budget: Budget },
   source: ImportSource,
   options: ImportOptions,
 ): Promise<SourceRecord> {
@@ -261,7 +262,7 @@ async function readSource(
   };
   const path = pathOf(source);
   try {
-    for await (const file of files({ name: source.name, chunks: chunks() }, isResource, options.limits)) {
+    for await (const file of files({ name: source.name, chunks: chunks(), size: source.size }, isResource, budget)) {
       const isPart = file.containers.length > 0;
       isArchive ||= isPart;
       const at = isPart ? [path, ...file.containers.slice(1), file.path].join("/") : path;

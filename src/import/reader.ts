@@ -3,7 +3,7 @@
  * snapreader.ts interpret the groups after the last file, since the files of a group come in any order.
  */
 
-import { type ArchiveFile, ByteReader, type FileLocation, located, locationParts, showLocation } from "../archives/archive.ts";
+import { type ArchiveFile, type Budget, ByteReader, type FileLocation, located, locationParts, showLocation } from "../archives/archive.ts";
 import { bundleOf } from "../archives/charm.ts";
 import { type Declaration, readDeclaration } from "../archives/metadata.ts";
 import { classify, type FileKind, HEAD_SIZE } from "../archives/names.ts";
@@ -53,14 +53,14 @@ interface OpenGroup<S> extends Writable<CharmGroup<S>> {
 /** Reads the files of one import one after the other; `finish` returns their content. */
 export class ExportReader<S extends Staged> {
   readonly #staging: Staging<S>;
-  readonly #options: ReadOptions;
+  readonly #budget: Budget;
   readonly #charms: CharmReader<S>;
   readonly #snaps: SnapReader;
   readonly #groups = new Map<string, OpenGroup<S>>();
 
   constructor(store: Ingest<S>, options: ReadOptions) {
-    this.#staging = new Staging(store);
-    this.#options = options;
+    this.#staging = new Staging(store, options.budget);
+    this.#budget = options.budget;
     this.#charms = new CharmReader(this.#staging, options);
     this.#snaps = new SnapReader(this.#staging, options);
   }
@@ -117,9 +117,14 @@ export class ExportReader<S extends Staged> {
   }
 
   async #read(file: ArchiveFile, kind: FileKind): Promise<Handled> {
-    const { json, text } = this.#options.limits;
+    const { json, text } = this.#budget.limits;
+    const kept = async (limit: number) => {
+      const bytes = await file.bytes.whole(limit, "it");
+      this.#budget.spend("kept", bytes.byteLength);
+      return bytes;
+    };
     if (kind === "litter" || kind === "lock") return { kind: "read" };
-    if (kind === "checksums") return { kind, bytes: await file.bytes.whole(json, "it") };
+    if (kind === "checksums") return { kind, bytes: await kept(json) };
     const group = this.#group(file);
     switch (kind) {
       case "snap":
@@ -127,15 +132,15 @@ export class ExportReader<S extends Staged> {
       case "charm":
         throw refused("it is not a zip, so it is neither a charm nor a bundle");
       case "assertions":
-        group.assertions.push({ at: locationParts(file), bytes: await file.bytes.whole(json, "it") });
+        group.assertions.push({ at: locationParts(file), bytes: await kept(json) });
         return { kind: "read" };
       case "registration":
-        this.#snaps.registration(await file.bytes.whole(json, "it"), locationParts(file), group.key);
+        this.#snaps.registration(await kept(json), locationParts(file), group.key);
         return { kind: "read" };
       case "json":
-        return { kind: this.#readJson(group, file, await file.bytes.whole(json, "it")) ? "read" : "ignored" };
+        return { kind: this.#readJson(group, file, await kept(json)) ? "read" : "ignored" };
       case "yaml":
-        return { kind: this.#readYaml(group, file, await file.bytes.whole(text, "it")) ? "read" : "ignored" };
+        return { kind: this.#readYaml(group, file, await kept(text)) ? "read" : "ignored" };
       default:
         return { kind: "ignored" };
     }
@@ -160,6 +165,7 @@ export class ExportReader<S extends Staged> {
   /** Whether chp uses the JSON file. */
   #readJson(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): boolean {
     if (nesting(bytes) > MAX_NESTING) throw refused(`it is nested more than ${MAX_NESTING} deep`);
+    this.#budget.parse("json", bytes);
     const isMetadata = file.path.split("/").at(-1) === "metadata.json";
     let value: unknown;
     try {
@@ -177,6 +183,7 @@ export class ExportReader<S extends Staged> {
 
   /** Whether chp uses the YAML file. */
   #readYaml(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): boolean {
+    this.#budget.parse("yaml", bytes);
     const documents = readYamls(utf8(bytes, "it"), "it");
     const { charms, overrides } = bundleOf(documents);
     if (charms.length > 0) {

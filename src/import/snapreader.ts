@@ -2,7 +2,7 @@
 
 import * as v from "valibot";
 import { stringify as toYaml } from "yaml";
-import { type ArchiveFile, locationParts, type ReadAt } from "../archives/archive.ts";
+import { type ArchiveFile, type Budget, locationParts, type ReadAt } from "../archives/archive.ts";
 import { type DeclaredSnap, type DeclaredSnapRevision, readSnapDeclarations, readSnapsYaml } from "../archives/snapmetadata.ts";
 import { type ComponentFacts, readComponentYaml, readSnapYaml, type SnapYamlFacts } from "../archives/snapyaml.ts";
 import { squashfsFiles, UnreadableSquashfs } from "../archives/squashfs.ts";
@@ -20,6 +20,8 @@ const SNAP_SUMS: readonly Algorithm[] = ["sha3-384"];
 const SNAP_YAML = "meta/snap.yaml";
 const COMPONENT_YAML = "meta/component.yaml";
 const ICONS = ["png", "svg"] as const;
+/** what decompressing a block of an image takes, in the steps of a budget */
+const STEPS_PER_BLOCK = 40;
 /** bytes; snapd takes no larger one */
 const MAX_ICON = 300_000;
 
@@ -58,7 +60,7 @@ export interface SnapReading {
 }
 
 export interface SnapReadOptions {
-  readonly limits: { readonly json: number; readonly text: number };
+  readonly budget: Budget;
   /** reads one file of an image whose compression chp does not read; gives undefined where it can't either */
   readonly unsquash?: ((image: ReadAt, path: string) => Promise<Uint8Array | undefined>) | undefined;
 }
@@ -116,11 +118,18 @@ export class SnapReader {
     }
     const component = files.get(COMPONENT_YAML);
     if (!component) throw refused(`it has neither ${SNAP_YAML} nor ${COMPONENT_YAML}, so it is neither a snap nor a component`);
+    this.#count(component);
     return { kind: "component", ...readComponentYaml(utf8(component, COMPONENT_YAML), `${COMPONENT_YAML} in it`) };
   }
 
   async #snap(yaml: Uint8Array): Promise<SnapContents & { kind: "snap" }> {
+    this.#count(yaml);
     return { kind: "snap", ...readSnapYaml(utf8(yaml, SNAP_YAML), `${SNAP_YAML} in it`), yaml: await this.#staging.stageSmall(yaml) };
+  }
+
+  #count(yaml: Uint8Array): void {
+    this.#options.budget.spend("kept", yaml.byteLength);
+    this.#options.budget.parse("yaml", yaml);
   }
 
   /** The contents of an image that can't be read, as the export's JSON describes them. */
@@ -145,10 +154,12 @@ export class SnapReader {
   }
 
   async #files(staged: ReadAt): Promise<Map<string, Uint8Array>> {
+    const { budget } = this.#options;
+    const onBlock = () => budget.spend("steps", STEPS_PER_BLOCK);
     try {
-      const texts = await squashfsFiles(staged, [SNAP_YAML, COMPONENT_YAML], { file: this.#options.limits.text });
+      const texts = await squashfsFiles(staged, [SNAP_YAML, COMPONENT_YAML], { file: budget.limits.text, onBlock });
       // An unreadable icon is no reason to refuse a snap.
-      const pictures = await squashfsFiles(staged, ICONS.map(iconPath), { file: MAX_ICON }).catch((error: unknown) => {
+      const pictures = await squashfsFiles(staged, ICONS.map(iconPath), { file: MAX_ICON, onBlock }).catch((error: unknown) => {
         if (error instanceof Failure) return new Map<string, Uint8Array>();
         throw error;
       });
@@ -165,11 +176,13 @@ export class SnapReader {
 
   /** Reads a stream of assertions. */
   assertions(bytes: Uint8Array, at: readonly string[], group: string): void {
+    this.#options.budget.parse("assertions", bytes);
     for (const value of parseAssertions(bytes, ...at)) this.#assertions.push({ at, group, value });
   }
 
   /** Reads the account assertion of a charm's publisher, if it is one. */
   publisher(bytes: Uint8Array, at: readonly string[], group: string): void {
+    this.#options.budget.parse("assertions", bytes);
     try {
       for (const value of parseAssertions(bytes, ...at)) this.#publishers.push({ at, group, value });
     } catch (error) {

@@ -18,6 +18,7 @@ import { progressOn } from "../machine/progress.ts";
 import { importTo } from "../machine/remoteimport.ts";
 import { acceptedKeys, loadSettings, registryOf, storeRoots, trustedRoots } from "../machine/settings.ts";
 import { unsquash } from "../machine/unsquash.ts";
+import { readIn, Workers } from "../machine/workers.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
 import { renderImport } from "./importreport.ts";
@@ -134,6 +135,7 @@ async function importInto(
 ): Promise<ImportReport> {
   const trust = await trustedRoots(store, given, io);
   const progress = progressOn(options, io);
+  const workers = new Workers();
   try {
     const report = await importSources(store, sources, {
       command,
@@ -145,6 +147,7 @@ async function importInto(
       accepted: await acceptedKeys(store, io),
       allowUnsigned: options.allowUnsigned ?? false,
       unsquash,
+      read: readIn(workers),
       dryRun: options.dryRun ?? false,
       now: new Date().toISOString(),
       limits,
@@ -158,6 +161,7 @@ async function importInto(
     return (await needsRegistry(store, report, io)) ? { ...report, notes: [...report.notes, NO_REGISTRY_NOTE] } : report;
   } finally {
     progress.end();
+    await workers.close();
   }
 }
 

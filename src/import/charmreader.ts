@@ -4,18 +4,10 @@
  */
 
 import { type Budget, type FileLocation, located, locationParts, type ReadAt, showLocation } from "../archives/archive.ts";
-import {
-  type BundleFacts,
-  type CharmFacts,
-  type CharmResource,
-  ownBases,
-  readBundle,
-  readManifest,
-  readMetadata,
-} from "../archives/charm.ts";
+import { type BundleFacts, type CharmFacts, type CharmResource, ownBases } from "../archives/charm.ts";
 import type { Declaration, DeclaredSums } from "../archives/metadata.ts";
-import { needsOf } from "../archives/needs/snapfinder.ts";
 import { mayNameSnaps } from "../archives/needs/sourcefiles.ts";
+import { type ReadText, readHere } from "../archives/readers.ts";
 import { zipFiles, zipTexts } from "../archives/zip.ts";
 import { type Base, compareBases, expandAny } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
@@ -46,6 +38,8 @@ export interface CharmReadOptions {
   /** RFC 3339; for releases of which no time is known */
   readonly now: string;
   readonly budget: Budget;
+  /** runs parsers; in this thread by default */
+  readonly read?: ReadText;
 }
 
 /** A file and its bytes, which are in the staging area. */
@@ -125,7 +119,7 @@ export class CharmReader<S extends Staged> {
 
   /** Reads what an import needs of the zip of a charm or bundle. */
   async #unpack(zip: StagedFile<S>, group: CharmGroup<S>): Promise<Unpacked<S>> {
-    const { budget } = this.#options;
+    const { budget, read: parse = readHere } = this.#options;
     const access = await zipAccess(zip.staged);
     const inside = await zipFiles(access, ZIP_FILES, budget);
     const read = (name: string) => {
@@ -143,7 +137,7 @@ export class CharmReader<S extends Staged> {
     for (const text of Object.values(texts)) budget.spend("kept", text.length);
     if (metadata !== undefined) {
       budget.parse("yaml", metadata);
-      const facts = readMetadata(metadata, "metadata.yaml in its zip");
+      const facts = await parse("metadata", metadata, "metadata.yaml in its zip");
       const manifest = read("manifest.yaml");
       if (manifest !== undefined) budget.parse("yaml", manifest);
       const sources = await zipTexts(access, mayNameSnaps, budget);
@@ -153,13 +147,13 @@ export class CharmReader<S extends Staged> {
         name: checkName(facts.name),
         texts,
         charm: facts,
-        snaps: needsOf(sources),
-        manifest: manifest === undefined ? [] : readManifest(manifest, "manifest.yaml in its zip"),
+        snaps: await parse("needs", sources),
+        manifest: manifest === undefined ? [] : await parse("manifest", manifest, "manifest.yaml in its zip"),
       };
     }
     if (bundleYaml === undefined) throw refused("its zip has neither metadata.yaml nor bundle.yaml, so it is neither a charm nor a bundle");
     budget.parse("yaml", bundleYaml);
-    const facts = readBundle(bundleYaml, "bundle.yaml in its zip");
+    const facts = await parse("bundle", bundleYaml, "bundle.yaml in its zip");
     const name = group.declaration?.name ?? (facts.name || bundleNameOf(zip.file));
     return { ...zip, name: checkName(name), texts, bundle: facts, snaps: [], manifest: [] };
   }

@@ -2,6 +2,7 @@
 
 import { Budget, type Chunks, files, type Limits, showLocation } from "../archives/archive.ts";
 import { isResource } from "../archives/names.ts";
+import type { ReadText } from "../archives/readers.ts";
 import { type PublicKey, showKey } from "../archives/signature.ts";
 import type { Assertion } from "../assertions/assertion.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
@@ -56,6 +57,8 @@ export interface ImportOptions {
   /** whether a source that none of them signed is imported all the same, and marked */
   readonly allowUnsigned?: boolean;
   readonly unsquash?: SnapReadOptions["unsquash"];
+  /** runs parsers of what the archives hold; in this thread by default */
+  readonly read?: ReadText;
   readonly dryRun: boolean;
   /** RFC 3339 */
   readonly now: string;

@@ -7,11 +7,11 @@ import { type ArchiveFile, type Budget, ByteReader, type FileLocation, located, 
 import { bundleOf } from "../archives/charm.ts";
 import { type Declaration, readDeclaration } from "../archives/metadata.ts";
 import { classify, type FileKind, HEAD_SIZE } from "../archives/names.ts";
+import { type ReadText, readHere } from "../archives/readers.ts";
 import type { Incoming } from "../catalog/package.ts";
 import { ALGORITHMS, Summer, type Sums } from "../digest.ts";
 import { printable, reason, refused } from "../errors.ts";
 import { utf8 } from "../text.ts";
-import { readYamls } from "../yaml.ts";
 import { type CharmGroup, CharmReader, type CharmReadOptions, checkName, isPublisherAccount } from "./charmreader.ts";
 import { SnapReader, type SnapReading, type SnapReadOptions } from "./snapreader.ts";
 import { type Ingest, type Staged, Staging } from "./staging.ts";
@@ -54,6 +54,7 @@ interface OpenGroup<S> extends Writable<CharmGroup<S>> {
 export class ExportReader<S extends Staged> {
   readonly #staging: Staging<S>;
   readonly #budget: Budget;
+  readonly #parse: ReadText;
   readonly #charms: CharmReader<S>;
   readonly #snaps: SnapReader;
   readonly #groups = new Map<string, OpenGroup<S>>();
@@ -61,6 +62,7 @@ export class ExportReader<S extends Staged> {
   constructor(store: Ingest<S>, options: ReadOptions) {
     this.#staging = new Staging(store, options.budget);
     this.#budget = options.budget;
+    this.#parse = options.read ?? readHere;
     this.#charms = new CharmReader(this.#staging, options);
     this.#snaps = new SnapReader(this.#staging, options);
   }
@@ -140,7 +142,7 @@ export class ExportReader<S extends Staged> {
       case "json":
         return { kind: this.#readJson(group, file, await kept(json)) ? "read" : "ignored" };
       case "yaml":
-        return { kind: this.#readYaml(group, file, await kept(text)) ? "read" : "ignored" };
+        return { kind: (await this.#readYaml(group, file, await kept(text))) ? "read" : "ignored" };
       default:
         return { kind: "ignored" };
     }
@@ -182,9 +184,9 @@ export class ExportReader<S extends Staged> {
   }
 
   /** Whether chp uses the YAML file. */
-  #readYaml(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): boolean {
+  async #readYaml(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): Promise<boolean> {
     this.#budget.parse("yaml", bytes);
-    const documents = readYamls(utf8(bytes, "it"), "it");
+    const documents = await this.#parse("yaml", utf8(bytes, "it"), "it");
     const { charms, overrides } = bundleOf(documents);
     if (charms.length > 0) {
       group.imagePaths = overrides;

@@ -3,8 +3,9 @@
 import * as v from "valibot";
 import { stringify as toYaml } from "yaml";
 import { type ArchiveFile, type Budget, locationParts, type ReadAt } from "../archives/archive.ts";
+import { type ReadText, readHere } from "../archives/readers.ts";
 import { type DeclaredSnap, type DeclaredSnapRevision, readSnapDeclarations, readSnapsYaml } from "../archives/snapmetadata.ts";
-import { type ComponentFacts, readComponentYaml, readSnapYaml, type SnapYamlFacts } from "../archives/snapyaml.ts";
+import type { ComponentFacts, SnapYamlFacts } from "../archives/snapyaml.ts";
 import { squashfsFiles, UnreadableSquashfs } from "../archives/squashfs.ts";
 import { type Assertion, header } from "../assertions/assertion.ts";
 import { parseAssertions } from "../assertions/text.ts";
@@ -61,6 +62,8 @@ export interface SnapReading {
 
 export interface SnapReadOptions {
   readonly budget: Budget;
+  /** runs parsers; in this thread by default */
+  readonly read?: ReadText;
   /** reads one file of an image whose compression chp does not read; gives undefined where it can't either */
   readonly unsquash?: ((image: ReadAt, path: string) => Promise<Uint8Array | undefined>) | undefined;
 }
@@ -68,6 +71,7 @@ export interface SnapReadOptions {
 export class SnapReader {
   readonly #staging: Pick<Staging<Staged>, "stage" | "stageSmall">;
   readonly #options: SnapReadOptions;
+  readonly #parse: ReadText;
   readonly #images: (Omit<SnapImage, "content"> & { readonly content: SnapContents | UnreadableSquashfs })[] = [];
   readonly #assertions: FoundIn<Assertion>[] = [];
   readonly #publishers: FoundIn<Assertion>[] = [];
@@ -77,6 +81,7 @@ export class SnapReader {
   constructor(staging: Pick<Staging<Staged>, "stage" | "stageSmall">, options: SnapReadOptions) {
     this.#staging = staging;
     this.#options = options;
+    this.#parse = options.read ?? readHere;
   }
 
   /** Everything that was read. Throws a `refused` failure where an image can't be read and no JSON of the export describes it. */
@@ -119,12 +124,16 @@ export class SnapReader {
     const component = files.get(COMPONENT_YAML);
     if (!component) throw refused(`it has neither ${SNAP_YAML} nor ${COMPONENT_YAML}, so it is neither a snap nor a component`);
     this.#count(component);
-    return { kind: "component", ...readComponentYaml(utf8(component, COMPONENT_YAML), `${COMPONENT_YAML} in it`) };
+    return { kind: "component", ...(await this.#parse("component", utf8(component, COMPONENT_YAML), `${COMPONENT_YAML} in it`)) };
   }
 
   async #snap(yaml: Uint8Array): Promise<SnapContents & { kind: "snap" }> {
     this.#count(yaml);
-    return { kind: "snap", ...readSnapYaml(utf8(yaml, SNAP_YAML), `${SNAP_YAML} in it`), yaml: await this.#staging.stageSmall(yaml) };
+    return {
+      kind: "snap",
+      ...(await this.#parse("snap", utf8(yaml, SNAP_YAML), `${SNAP_YAML} in it`)),
+      yaml: await this.#staging.stageSmall(yaml),
+    };
   }
 
   #count(yaml: Uint8Array): void {

@@ -199,7 +199,7 @@ export function located(error: unknown, file: FileLocation): unknown {
 
 const DECOMPRESSORS = {
   gzip: (source: Chunks): Chunks => through(source, zlib.createGunzip({ chunkSize: MIB / 16 })),
-  zstd: (source: Chunks): Chunks => zstd(wholeFrames(source)),
+  zstd: (source: Chunks): Chunks => zstd(gathered(wholeFrames(source))),
 } as const;
 
 async function* through(source: Chunks, transform: NodeJS.ReadWriteStream): Chunks & AsyncGenerator<Uint8Array> {
@@ -234,6 +234,21 @@ async function* zstdByLibrary(source: Chunks): AsyncGenerator<Uint8Array> {
   }
   decompress.push(new Uint8Array(), true);
   yield* flush();
+}
+
+const GATHERED = MIB / 16;
+
+/** The same bytes in larger chunks: each is a call of the decompressor, and a frame may have a block for every three bytes. */
+async function* gathered(chunks: Chunks): AsyncGenerator<Uint8Array> {
+  let [parts, size]: [Uint8Array[], number] = [[], 0];
+  for await (const chunk of chunks) {
+    parts.push(chunk);
+    size += chunk.byteLength;
+    if (size < GATHERED) continue;
+    yield Buffer.concat(parts);
+    [parts, size] = [[], 0];
+  }
+  if (size > 0) yield Buffer.concat(parts);
 }
 
 /** Passes zstd frames through and refuses a truncated one: Bun's decompressor takes a truncated frame for the end. */

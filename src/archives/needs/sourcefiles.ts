@@ -32,7 +32,7 @@ interface SourceLimits {
 }
 
 const PYTHON_FILE: SourceLimits = { language: "python", size: 512 * KIB, all: 4096 * KIB };
-const YAML_FILE: SourceLimits = { language: "yaml", size: 32 * KIB, all: 256 * KIB };
+const YAML_FILE: SourceLimits = { language: "yaml", size: 32 * KIB, all: 128 * KIB };
 const DATA = { size: 128 * KIB, all: 1024 * KIB };
 const LIMITS_BY_EXTENSION: ReadonlyMap<string, SourceLimits> = new Map([
   ["py", PYTHON_FILE],

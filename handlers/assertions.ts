@@ -46,7 +46,7 @@ export function assertionRoutes({ store }: HandlerDeps): Api {
 
   const storeAssertions = get(URLS.storeAssertions, async (c) => {
     const texts = storeStream(await (await store.snapshot()).assertions());
-    if (texts.length === 0) throw new Failure("not-found", "No store assertion is held: import proxy.assert or the registration bundle.");
+    if (texts.length === 0) throw new Failure("not-found", "No store assertion is stored: import proxy.assert or the registration bundle.");
     return c.body(encodeStream(texts), 200, HEADERS);
   });
 
@@ -67,5 +67,5 @@ function readMaxFormat(text: string | undefined): number | undefined {
 }
 
 function noAssertion(type: string, key: readonly string[]): Failure {
-  return new Failure("not-found", printable(`no ${type} assertion with the key ${key.join("/")} is held`, 500));
+  return new Failure("not-found", printable(`no ${type} assertion with the key ${key.join("/")} is stored`, 500));
 }

@@ -51,7 +51,7 @@ export function createMetrics({ store }: Pick<HandlerDeps, "store">): Metrics {
     const snapshot = await store.snapshot();
     const text = [
       ...metric("chp_generation", "gauge", "Number of the generation that is served.", [`chp_generation ${snapshot.number}`]),
-      ...metric("chp_packages", "gauge", "Packages that are held.", [`chp_packages ${snapshot.names.length}`]),
+      ...metric("chp_packages", "gauge", "Stored packages.", [`chp_packages ${snapshot.names.length}`]),
       ...metric("chp_info", "gauge", "Version of chp.", [`chp_info{version="${VERSION}"} 1`]),
       ...metric(
         REQUESTS,

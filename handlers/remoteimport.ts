@@ -131,7 +131,7 @@ function failureOf({ exit, err }: ImportEnd): Failure | undefined {
   if (exit === 0) return undefined;
   const parsed = v.safeParse(ErrorText, tryJson(err.trimEnd().split("\n").at(-1) ?? ""));
   if (!parsed.success)
-    return new Failure("failed", `the import ended with ${exit}`, { next: "send it again: what is held already changes nothing" });
+    return new Failure("failed", `the import ended with ${exit}`, { next: "send it again: what is already present changes nothing" });
   const { error, kind, next } = parsed.output;
   return new Failure(isFailureKind(kind) ? kind : "failed", error, next === undefined ? {} : { next });
 }

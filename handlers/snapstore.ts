@@ -287,7 +287,7 @@ function deviceFrom(request: ReturnType<typeof readSessionRequest>, stored: Asse
   });
   if (!session || !serial || !model) throw new Failure("malformed", "three assertions are needed");
   if (!sessions.isFresh(header(session, "nonce"), Date.now()))
-    throw new Failure("malformed", "device-session-request: its nonce is none of ours, or too old");
+    throw new Failure("malformed", "device-session-request: its nonce is unknown or too old");
   const wrong = verifySelfSigned(session, header(serial, "device-key"));
   if (wrong !== undefined) throw new Failure("malformed", `device-session-request: ${wrong}`);
   const [brand, name] = [header(serial, "brand-id"), header(serial, "model")];

@@ -57,13 +57,13 @@ export async function copyStore(from: Disk, to: Disk, signal?: AbortSignal): Pro
 /** Returns its size in bytes. */
 async function copyBlob(from: Disk, target: Store, digest: Digest): Promise<number> {
   const object = await from.open(blobKey(digest));
-  if (!object) throw new Failure("corrupt", `blob ${digest} in ${from.place} is missing`, { next: "chp verify tells what is damaged" });
+  if (!object) throw new Failure("corrupt", `blob ${digest} in ${from.place} is missing`, { next: "chp verify shows what is damaged" });
   const read = async function* () {
     for (let at = 0; at < object.size; at += 2 ** 20) yield await object.bytes(at, Math.min(object.size, at + 2 ** 20));
   };
   const blob = await target.ingest(read());
   try {
-    await blob.commit({ digest, what: `blob ${digest} in ${from.place}`, next: "chp verify tells what is damaged" });
+    await blob.commit({ digest, what: `blob ${digest} in ${from.place}`, next: "chp verify shows what is damaged" });
   } finally {
     await blob.discard();
   }

@@ -32,8 +32,8 @@ export interface CheckOptions {
 }
 
 export interface Finding {
-  /** damage: a blob or reference that has changed or is gone; lacking: something that was never stored, or is unusual */
-  readonly severity: "damage" | "lacking";
+  /** damage: a blob or reference that has changed or is gone; missing: something that was never stored, or is unusual */
+  readonly severity: "damage" | "warning";
   /** what it is about: `charm kafka revision 195` */
   readonly what: readonly string[];
   /** what is wrong with it: `is missing` */
@@ -139,7 +139,7 @@ class Check {
   }
 
   #addLacking(what: string, problem: string, mend: string): void {
-    this.#findings.push({ severity: "lacking", what: [what], problem, current: true, mend });
+    this.#findings.push({ severity: "warning", what: [what], problem, current: true, mend });
   }
 
   /** Checks the size of a blob; a blob whose size is not recorded is small, and is hashed. */
@@ -184,7 +184,7 @@ class Check {
     try {
       const sum = await this.#sum(blobKey(digest));
       if (sum !== undefined && sum !== digest)
-        this.#bad.set(digest, { digest, problem: "has other bytes than its name says", state: "other" });
+        this.#bad.set(digest, { digest, problem: "content does not match its checksum", state: "other" });
       else if (sum === undefined && named && !(await this.#store.blob(digest)))
         this.#bad.set(digest, { digest, problem: MISSING, state: "missing" });
     } catch (error) {
@@ -230,7 +230,7 @@ class Check {
       // No import can restore an old list exactly: that step of the history is lost, and nothing else.
       const past = (state === "missing" || state === "malformed") && !current.has(digest) && !payloads.has(digest);
       this.#findings.push({
-        severity: past ? "lacking" : "damage",
+        severity: past ? "warning" : "damage",
         what: [...(named.get(digest) ?? ["a blob that nothing names"])],
         problem,
         digest,
@@ -309,7 +309,7 @@ type AddProblem = (problem: string, mend: string, severity?: Finding["severity"]
 
 function findingsOf(what: string, find: (odd: AddProblem) => void): Finding[] {
   const found = new Map<string, Finding>();
-  find((problem, mend, severity = "lacking") => found.set(problem, { severity, what: [what], problem, current: true, mend }));
+  find((problem, mend, severity = "warning") => found.set(problem, { severity, what: [what], problem, current: true, mend }));
   return [...found.values()];
 }
 
@@ -328,18 +328,18 @@ function packageProblems(pkg: Package): Finding[] {
   return findingsOf(`${pkg.type} ${pkg.name}`, (odd) => {
     const rows = rowsAndOverrides(pkg, odd);
     for (const { channel, base, revision, resources } of rows) {
-      if (!findRevision(pkg, revision)) odd(`${channel} has revision ${revision}, which is not held`, "import that revision", "damage");
+      if (!findRevision(pkg, revision)) odd(`${channel} has revision ${revision}, which is not stored`, "import that revision", "damage");
       if (base && [base.name, base.channel, base.architecture].includes("all"))
         odd(`${channel} is for ${showBase(base)}, which Juju never matches`, "import again what holds that charm");
       for (const [name, pin] of Object.entries(resources))
         if (!findResource(pkg, name, pin))
-          odd(`${channel} has resource ${name} revision ${pin}, which is not held`, "import that resource", "damage");
+          odd(`${channel} has resource ${name} revision ${pin}, which is not stored`, "import that resource", "damage");
     }
     const released = new Set(rows.map((row) => row.revision));
     for (const { revision, resources } of pkg.revisions)
       for (const name of resources)
         if (released.has(revision) && !findResource(pkg, name))
-          odd(`no revision of its resource ${name} is held`, "import an export that holds it");
+          odd(`no revision of its resource ${name} is stored`, "import an export that contains it");
   });
 }
 
@@ -347,18 +347,18 @@ function snapProblems(snap: Snap): Finding[] {
   return findingsOf(`snap ${snap.name}`, (odd) => {
     for (const { channel, architecture, revision } of rowsAndOverrides(snap, odd))
       if (!findSnapRevision(snap, revision))
-        odd(`${channel} ${architecture} has revision ${revision}, which is not held`, "import that revision", "damage");
+        odd(`${channel} ${architecture} has revision ${revision}, which is not stored`, "import that revision", "damage");
     const has = (type: string, test: (key: readonly string[]) => boolean) =>
       snap.assertions.some((assertion) => assertion.type === type && test(assertion.key));
     if (!has("snap-declaration", () => true) && snap.revisions.some((r) => r.unverified === undefined))
-      odd("its snap-declaration is not held", "import its .assert file");
+      odd("its snap-declaration is missing", "import its .assert file");
     for (const r of snap.revisions) {
       const digest = Buffer.from(r["sha3-384"], "hex").toString("base64url");
       if (r.unverified === undefined && !has("snap-revision", ([key]) => key === digest))
-        odd(`the snap-revision of revision ${r.revision} is not held`, "import its .assert file");
+        odd(`the snap-revision of revision ${r.revision} is not stored`, "import its .assert file");
     }
     for (const { component, componentRevision, revision } of snap.pairs)
       if (findSnapRevision(snap, revision) && !findComponent(snap, component, componentRevision))
-        odd(`component ${component} revision ${componentRevision} of revision ${revision} is not held`, "import that component");
+        odd(`component ${component} revision ${componentRevision} of revision ${revision} is not stored`, "import that component");
   });
 }

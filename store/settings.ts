@@ -138,7 +138,7 @@ export class Settings {
     const file = await this.#storage.open(key);
     if (!file) return missing;
     const object = v.safeParse(mapByName(v.unknown()), tryJson(new TextDecoder().decode(await file.bytes())));
-    const notAnObject = () => new Failure("failed", `${path} is not a JSON object`, { next: "mend or remove that file" });
+    const notAnObject = () => new Failure("failed", `${path} is not a JSON object`, { next: "repair or remove that file" });
     if (!object.success) throw notAnObject();
     if (Object.keys(object.output).length === 0) return missing;
     const parsed = v.safeParse(schema, object.output);

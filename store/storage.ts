@@ -79,5 +79,5 @@ export interface Stage {
 export function checkExpected(sums: Sums, { size = sums.size, digest = sums["sha-256"], what = "what was staged", next }: Expected): void {
   const hint = next === undefined ? {} : { next };
   if (sums.size !== size) throw new Failure("corrupt", `${what} has ${sums.size} bytes instead of ${size}`, hint);
-  if (sums["sha-256"] !== digest) throw new Failure("corrupt", `${what} has other bytes than its name says`, hint);
+  if (sums["sha-256"] !== digest) throw new Failure("corrupt", `${what} content does not match its checksum`, hint);
 }

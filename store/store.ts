@@ -28,7 +28,7 @@ import { openTrashed, restoreTrashed } from "./trash.ts";
 
 const LISTING_INTERVAL = 1000;
 const MAX_ATTEMPTS = 1000;
-const IMPORT_AGAIN = "import again what brought it, which chp verify tells";
+const IMPORT_AGAIN = "import the file again that chp verify names";
 
 const NO_SNAPS: SnapChangeDraft = { changed: [], dropped: [], tally: {}, assertions: 0 };
 
@@ -233,14 +233,14 @@ export class Store {
   }
 
   /** The text of a blob, its content checked against the digest. Fails with `corrupt`, with `next` as the next step. */
-  async text(digest: Digest, next = "import again what held it"): Promise<string> {
+  async text(digest: Digest, next = "import the file again that contained it"): Promise<string> {
     const read = async () => {
       const object = await this.blob(digest);
       return object && readBytes(object, `blob ${digest} in ${this.storage.place}`);
     };
     const bytes = await read().catch(read); // gc may have moved it to the trash since it was opened
     if (bytes && sumsOf(bytes)["sha-256"] === digest) return new TextDecoder().decode(bytes);
-    const what = bytes ? "has other bytes than its name says" : "is missing";
+    const what = bytes ? "content does not match its checksum" : "is missing";
     throw new Failure("corrupt", `blob ${digest} in ${this.storage.place} ${what}`, { next });
   }
 
@@ -370,7 +370,7 @@ async function readBytes(object: StoredObject, what: string): Promise<Uint8Array
     return await object.bytes();
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EIO")) throw error;
-    throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify tells more", cause: error });
+    throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify shows more", cause: error });
   }
 }
 

@@ -5,7 +5,7 @@ export interface FakeRegistryOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
   /** `NAME@REFERENCE` → digest */
   readonly manifests: Readonly<Record<string, string>>;
-  /** status of every manifest, instead of what is held */
+  /** status of every manifest, instead of what is stored */
   readonly status?: number;
   /** where a bearer token is to be had, instead of here */
   readonly realm?: string;

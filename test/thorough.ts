@@ -1,4 +1,4 @@
-/** CHP_THOROUGH=0, as `make unit` sets it: a few of the runs of properties that take long. All of them is what a change is held against. */
+/** CHP_THOROUGH=0, as `make unit` sets it: a few of the runs of properties that take long. All of them is what a change is stored against. */
 export const thorough = process.env["CHP_THOROUGH"] !== "0";
 
 /** By how many bytes a test that damages each byte in turn goes on. */

@@ -54,14 +54,14 @@ export async function runAcceptKey(given: readonly string[], options: AcceptFlag
   await changeSettings(store, [{ setting: findSetting(ACCEPTED_KEYS), value: value.length === 0 ? undefined : value }], Date.now());
   printKeys([...after.values()], options, io);
   note(`undo: chp config ${shellQuote(`${ACCEPTED_KEYS}=${before.map(keyLine).join(",")}`)}${storeFlag(options)}`, options, io);
-  note(after.size === 0 ? "chp import takes in what nobody signed" : "chp import refuses what none of these signed", options, io);
+  note(after.size === 0 ? "signatures are no longer required" : "chp import requires a signature of one of these keys", options, io);
   if (io.environment["CHP_ACCEPTED_KEYS"]) note("CHP_ACCEPTED_KEYS is set here, and wins over what the store says", options, io);
 }
 
 function printKeys(keys: readonly PublicKey[], options: CommonOptions, io: Io): void {
   const rows = keys.map(({ id, comment, text }) => [id, comment, text]);
   if (options.json) return printJson(keys, io);
-  if (rows.length === 0) note("no key is accepted, so chp import takes in what nobody signed", options, io);
+  if (rows.length === 0) note("no key is trusted, so signatures are not required", options, io);
   else printTable(["ID", "COMMENT", "KEY"], rows, io);
 }
 

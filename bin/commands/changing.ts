@@ -136,8 +136,8 @@ export function printChange(
 }
 
 function renderOverrideMove({ from, to, without }: OverrideMove): string {
-  if (to === null) return `${without === null ? "closed" : `offers ${without}`}, was held at ${from?.revision}`;
-  return `${showOverride({ ...to, without })}${from && from.revision !== to.revision ? ` (was held at ${from.revision})` : ""}`;
+  if (to === null) return `${without === null ? "closed" : `offers ${without}`}, was pinned to ${from?.revision}`;
+  return `${showOverride({ ...to, without })}${from && from.revision !== to.revision ? ` (was pinned to ${from.revision})` : ""}`;
 }
 
 function renderMove({ from, to }: Move): string {

@@ -28,7 +28,7 @@ export const configCommand: Register = (program, io) => {
 const DOMAIN = { key: PROXY_DOMAIN, twin: "", about: "the host of public-url, whose protocol, port and path stay" };
 
 const EXAMPLES = `
-A flag wins over the environment, that over the store, that over the default: SOURCE tells which one it was.
+A flag wins over the environment, that over the store, that over the default: SOURCE says which one it was.
 
 Examples:
   chp config public-url=https://hub.lan

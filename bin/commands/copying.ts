@@ -13,7 +13,7 @@ export async function runCopy(from: Disk, to: Disk, what: "backup" | "restore", 
       .map((line) => `${printable(line)}\n`)
       .join(""),
   );
-  note(what === "backup" ? `next: chp restore ${printable(to.place)} --store DIR brings it back` : "next: chp serve", options, io);
+  note(what === "backup" ? `next: chp restore ${printable(to.place)} --store DIR restores it` : "next: chp serve", options, io);
 }
 
 function renderCopy({ generations, linked, copied, bytes, secrets }: CopyReport): string[] {

@@ -14,7 +14,7 @@ import { wholeNumber } from "./flags.ts";
 export const diffCommand: Register = (program, io) => {
   const number = argument("a generation", wholeNumber(0));
   defineCommand(program, "diff", "show what differs between two generations", EXITS)
-    .argument("<from>", "number of a generation, as chp log tells; 0 is the empty store", number)
+    .argument("<from>", "number of a generation, as in chp log; 0 is the empty store", number)
     .argument("[to]", "number of another (default: the newest)", number)
     .addHelpText("after", "\nExamples:\n  chp diff 41\n  chp diff --json 41 42")
     .action((from: number, to: number | undefined, options: CommonOptions) => runDiff(from, to, options, io));
@@ -64,7 +64,7 @@ export async function runDiff(from: number, to: number | undefined, options: Com
 async function snapshotOf(store: Store, number: number): Promise<Snapshot> {
   if (number === 0) return new Snapshot(store, undefined, { packages: {}, snaps: {} });
   const generation: Generation | undefined = await store.generation(number);
-  if (!generation) throw new Failure("not-found", `generation ${number} is not held`, { next: "chp log tells which are" });
+  if (!generation) throw new Failure("not-found", `generation ${number} is not stored`, { next: "chp log lists them" });
   return new Snapshot(store, generation, await store.index(generation));
 }
 

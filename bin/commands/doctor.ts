@@ -41,7 +41,7 @@ export const doctorCommand: Register = (program, io) => {
 
 const EXITS = "0 nothing is missing, 1 something is, 2 usage, 10 no store, 11 store format too new";
 const EXAMPLES = `
-Looks at what is held (snaps, charms of bundles, resources), at the certificate, and asks the registry for each image by its
+Checks the store (snaps, charms of bundles, resources), the certificate, the registry for each image by its
 digest, the names of registry and public URL, and the public URL itself. Run it where the network is that of the clients.
 
 Examples:
@@ -128,7 +128,7 @@ async function imageResults(
   registry: Registry | undefined,
   { offline, trusted }: Network,
 ): Promise<readonly CheckResult[]> {
-  if (images.length === 0) return [{ check: "images", state: "ok", what: "no held charm needs an image" }];
+  if (images.length === 0) return [{ check: "images", state: "ok", what: "no stored charm needs an image" }];
   if (!registry)
     return [
       certainFinding(
@@ -201,7 +201,7 @@ async function publicUrlResults(
         certainFinding(
           "public URL",
           `what answers at ${place}, with status ${status}, is not chp`,
-          `curl -sS ${place} tells what it is; chp config public-url=URL`,
+          `curl -sS ${place} shows it; chp config public-url=URL`,
         ),
       ];
     const other = parsed.output.generation;

@@ -45,7 +45,7 @@ export async function runDocumentedStatus(options: CommonOptions, io: Io): Promi
     "Store is in air-gapped mode",
     `Store ID: ${facts.storeId ?? "none"}`,
     facts.signedBy === null
-      ? "Status: not registered, which charms do not need (chp snapd-config tells what snaps need)"
+      ? "Status: not registered, which charms do not need (chp snapd-config shows what snaps need)"
       : `Status: registered, by a store assertion that ${facts.signedBy} signed`,
     "Connected Devices: not counted",
   ];
@@ -78,7 +78,7 @@ const documentedOverrideCommand =
   (commands, io) => {
     defineCommand(commands, "override", "hold channels at revisions (chp override takes a reason and an end, too)", CHANGE_EXITS)
       .argument("<name>", "snap, charm or bundle")
-      .argument("<channel=revision...>", "a channel and a revision that is held")
+      .argument("<channel=revision...>", "a channel and a stored revision")
       .action(async (name: string, texts: readonly string[], options: CommonOptions) => {
         const assignments = texts.map(readAssignment);
         const reason = `set by ${program} override`;

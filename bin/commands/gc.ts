@@ -12,7 +12,7 @@ export const gcCommand: Register = (program, io) => {
     .addHelpText(
       "after",
       `
-What is found is put aside first; a gc an hour later deletes it. Servers and imports may run meanwhile.
+Unreferenced data is moved to the trash; a gc an hour later deletes it. Servers and imports may run meanwhile.
 A generation that is not kept can't be rolled back to.
 
 Examples:
@@ -42,7 +42,7 @@ function renderGc({ dryRun, pruned, kept, aside, deleted, restored, young }: GcR
   const lines = [
     `generations: ${kept.length} kept (from ${kept[0] ?? 0} on), ${pruned.length} pruned${pruned.length > 0 ? ` (${pruned.join(", ")})` : ""}`,
     `freed: ${show(deleted)}`,
-    `put aside: ${show(aside)}${aside.blobs > 0 ? "; a gc an hour later frees them" : ""}`,
+    `moved to trash: ${show(aside)}${aside.blobs > 0 ? "; a gc an hour later frees them" : ""}`,
     ...(young.blobs > 0 ? [`too young: ${show(young)}`] : []),
     ...(restored > 0 ? [`taken back from the trash: ${count(restored, "file")}`] : []),
     ...(dryRun ? ["dry run: nothing was changed"] : []),

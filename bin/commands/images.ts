@@ -41,14 +41,14 @@ export async function runImages(options: ImagesFlags, io: Io): Promise<void> {
   const all = needed.map((image, i) => ({ ...image, registry: answers?.images[i] ?? NOT_ASKED }));
   const wanted = all.filter((image) => !options.missing || image.registry.presence !== "present");
   if (answers?.failure)
-    note(`the registry ${registry?.domain} cannot be asked: ${printable(answers.failure.message)}; chp doctor tells more`, options, io);
+    note(`the registry ${registry?.domain} cannot be asked: ${printable(answers.failure.message)}; chp doctor shows more`, options, io);
   if (registry === undefined && needed.length > 0)
     note("no local registry is set; next: chp config proxy.oci-registry.domain=HOST:PORT", options, io);
   if (options.script) return io.out(skopeoScript(wanted, registry));
   if (options.json) return printJson(wanted.map(toJson), io);
   if (wanted.length === 0)
     return note(
-      needed.length === 0 ? "no held charm needs an image" : `the registry has all ${count(needed.length, "image")}`,
+      needed.length === 0 ? "no stored charm needs an image" : `the registry has all ${count(needed.length, "image")}`,
       options,
       io,
     );

@@ -114,7 +114,7 @@ async function inputOf({ cert, key }: CertificateFlags, io: Io): Promise<string>
   for await (const part of io.input()) {
     parts.push(part);
     size += part.byteLength;
-    if (size > MAX_INPUT) throw refused("standard input is larger than 1 MiB: that is no certificate");
+    if (size > MAX_INPUT) throw refused("standard input is larger than 1 MiB: not a certificate");
   }
   if (size === 0)
     throw new Failure("usage", "standard input is empty", {

@@ -95,7 +95,7 @@ export async function runImport(
   if (options.json) printJson({ ...report, undo }, io);
   else io.out(`${renderImport(report, channels, options)}${undo === null ? "" : `undo${where}: ${printable(undo)}\n`}`);
   if (!options.dryRun && options.to === undefined)
-    note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is held", options, io);
+    note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is stored", options, io);
 }
 
 async function importHere(
@@ -111,7 +111,7 @@ async function importHere(
   // All files are stored before anything is published.
   const needed = sources.reduce((sum, source) => sum + (source.size ?? 0), 0);
   await checkSpace("import into", storeFolder({ ...options, quiet: true }, io), needed, {
-    next: "free some space there (chp gc tells what can be had) and run the same command again; nothing was published",
+    next: "free some space there (chp gc --dry-run shows how much) and run the same command again; nothing was published",
   });
   const run = (store: Store) => importInto(store, command, files, { options, channels, given, limits }, io);
   const report = options.dryRun ? await withStoreUnchanged(options, io, run) : await run(await openOrCreateStore(options, io));

@@ -30,7 +30,7 @@ export function renderImport(report: ImportReport, policy: ChannelPolicy, option
   for (const snap of snaps) lines.push(`  snap ${showNeed(snap)} (${snap.sure}), needed by ${snap.by.join(", ")}`);
   if (report.notes.length + report.ignored.length > 0) lines.push("", "notes");
   for (const text of report.notes) lines.push(`  ${text}`);
-  for (const file of report.ignored) lines.push(`  ${file} was left out: chp has no use for it`);
+  for (const file of report.ignored) lines.push(`  ${file} was ignored`);
   lines.push("", renderSummary(report, policy));
   return `${lines.map((line) => printable(line)).join("\n")}\n`;
 }
@@ -102,9 +102,9 @@ function renderSummary(report: ImportReport, policy: ChannelPolicy): string {
   const amount = `${showSize(report.bytes.new)} new, ${showSize(report.bytes.known)} known`;
   const kept =
     policy === "keep" && all.some((pkg) => pkg.state !== "new")
-      ? "; channels of packages already held were kept (--push-channel-map or chp import releases them)"
+      ? "; channels of stored packages were kept (--push-channel-map or chp import releases them)"
       : "";
   if (report.dryRun) return `dry run: ${count(changed.length, "package")} would change, ${amount}; nothing was changed`;
-  if (report.generation === null) return `nothing changed: all of it was held already (${amount})${kept}`;
+  if (report.generation === null) return `nothing changed: everything was already present (${amount})${kept}`;
   return `generation ${report.generation}: ${count(changed.length, "package")} changed, ${amount}${kept}`;
 }

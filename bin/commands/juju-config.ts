@@ -50,7 +50,7 @@ export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<v
     controller = checkController(pkg, tracks);
     const channels = controller.map((release) => release.channel).join(", ");
     note(
-      controller.length === 0 ? `Juju ${options.juju} needs no ${CONTROLLER_CHARM}` : `${CONTROLLER_CHARM} is held in ${channels}`,
+      controller.length === 0 ? `Juju ${options.juju} needs no ${CONTROLLER_CHARM}` : `${CONTROLLER_CHARM} is stored in ${channels}`,
       options,
       io,
     );
@@ -79,7 +79,7 @@ export function jujuConfig(url: string, proxy: StoreProxy, certificates: readonl
       ? []
       : [
           `# snap-store-proxy-url is left out, since ${why}.`,
-          "# With it no machine could be made; what stands under write_files leads its snapd here instead.",
+          "# Setting it anyway would make machine provisioning fail; write_files below points snapd here instead.",
         ]),
     ...(fitting && fitting.authority !== CANONICAL
       ? [`# The store assertion is signed by ${fitting.authority}: a snapd that trusts Canonical alone does not take it.`]

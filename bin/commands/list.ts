@@ -5,7 +5,7 @@ import { type CommonOptions, type Io, note, printJson, printTable, showSize } fr
 import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 
-export const NOTHING_STORED = "nothing is held; next: chp import FILE";
+export const NOTHING_STORED = "the store is empty; next: chp import FILE";
 
 export const listCommand: Register = (program, io) => {
   defineCommand(program, "list", "list the charms, bundles and snaps that are held", EXITS).action((options: CommonOptions) =>
@@ -42,9 +42,9 @@ export function printSummaries(
   });
   printTable(["NAME", "TYPE", "DEFAULT TRACK", "CHANNELS", "REVISIONS", "SIZE"], rows, io);
   if (summaries.some((summary) => summary.overridden.length > 0))
-    note("channels marked * are held by an override: chp overrides tells why", options, io);
+    note("channels marked * are pinned by an override: chp overrides shows why", options, io);
   if (summaries.some((summary) => "unverified" in summary && summary.unverified.length > 0))
-    note("revisions marked ! do not verify: they were taken in with --allow-unverified", options, io);
+    note("revisions marked ! are unverified: they were imported with --allow-unverified", options, io);
 }
 
 type PackageSummary = ReturnType<typeof summaryOfPackage>;

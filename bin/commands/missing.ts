@@ -31,7 +31,7 @@ export async function runMissing(options: MissingFlags, io: Io): Promise<void> {
   if (options.yaml) return io.out(snapsYaml(wanted));
   if (options.json) return printJson(wanted, io);
   if (wanted.length === 0)
-    return note(`nothing is missing: all ${count(needed.length, "snap")} that are known to be needed are held`, options, io);
+    return note(`nothing is missing: all ${count(needed.length, "snap")} that are known to be needed are stored`, options, io);
   const headings = ["SNAP", "REVISION", "CHANNEL", "ARCHITECTURE", "SURE", "HELD", "NEEDED BY"];
   const rows = wanted.map((snap) => [
     snap.name,

@@ -16,7 +16,7 @@ export const overrideCommand: Register = (program, io) => {
     ],
   })
     .argument("<name>", "charm, bundle or snap")
-    .argument("<revision>", "a revision that is held", argument("the revision", wholeNumber(0)))
+    .argument("<revision>", "a stored revision", argument("the revision", wholeNumber(0)))
     .argument("<channel>", "TRACK/RISK, TRACK/RISK/BRANCH or RISK")
     .action((name: string, revision: number, channel: string, options: OverrideFlags) => {
       const reason = readReason(options.reason);

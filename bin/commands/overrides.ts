@@ -19,7 +19,7 @@ export async function runOverrides(name: string | undefined, options: CommonOpti
       ? [...(await snapshot.packages()), ...(await snapshot.snaps())]
       : [await snapshot.package(name), await snapshot.snap(name)].filter((pkg) => pkg !== undefined);
   if (name !== undefined && packages.length === 0)
-    throw new Failure("not-found", `nothing named ${printable(name, 100)} is held`, { next: "chp list shows what is" });
+    throw new Failure("not-found", `no package named ${printable(name, 100)} is stored`, { next: "chp list shows what is" });
   const overrides = packages.flatMap((pkg) => overridesOf(pkg, now));
   if (options.json) printJson(overrides, io);
   else if (overrides.length === 0) note("no override holds a channel; next: chp override NAME REVISION CHANNEL --reason TEXT", options, io);
@@ -34,7 +34,7 @@ export async function runOverrides(name: string | undefined, options: CommonOpti
       override.state === "ended" ? `ended ${override.until}` : (override.until ?? "no end"),
       override.reason,
     ]);
-    printTable(["NAME", "TYPE", "CHANNEL", "ON", "HELD AT", "WITHOUT IT", "UNTIL", "REASON"], rows, io);
+    printTable(["NAME", "TYPE", "CHANNEL", "ON", "PINNED TO", "WITHOUT IT", "UNTIL", "REASON"], rows, io);
     for (const text of packages.flatMap((pkg) => overrideWarnings(pkg, now))) note(printable(text), options, io);
   }
   await failOnDamage(store);

@@ -9,7 +9,7 @@ export const releaseCommand: Register = (program, io) => {
     examples: ["release postgresql-k8s 381 14/stable", "release jq 6 latest/candidate --arch arm64"],
   })
     .argument("<name>", "charm, bundle or snap")
-    .argument("<revision>", "a revision that is held", argument("the revision", wholeNumber(0)))
+    .argument("<revision>", "a stored revision", argument("the revision", wholeNumber(0)))
     .argument("<channel>", "TRACK/RISK, TRACK/RISK/BRANCH or RISK")
     .action((name: string, revision: number, channel: string, options: PlaceFlags) =>
       runChange(name, `release ${name} ${revision} ${channel}`, options, io, (stored, now) =>

@@ -107,11 +107,11 @@ async function applyPlan(plan: RemovalPlan, options: RemoveFlags, io: Io): Promi
     const { uses, needed, after } = await removalIn(base, plan);
     if (uses.length > 0 && !options.force)
       throw refused(`${plan.name} is used: ${uses.join("; ")}`, {
-        next: "chp close or chp release frees a channel, chp end-override ends an override; --force removes it all the same",
+        next: "chp close or chp release frees a channel, chp end-override ends an override; --force removes it anyway",
       });
     if (needed.length > 0 && !options.yes)
       throw refused(`machines may still need ${needed.join("; ")}`, {
-        next: "a machine that lacks it can't refresh any snap; --yes removes it all the same",
+        next: "a machine without it cannot refresh any snap; --yes removes it anyway",
       });
     const command = `remove ${plan.name}${plan.revision === null ? "" : `@${plan.revision}`}`;
     return { draft: removalDraft(command, before, after), result: { before, after } };

@@ -27,7 +27,7 @@ async function runRollback(number: number, options: RollbackFlags, io: Io): Prom
     const rollback = await rollbackTo(then, base);
     if (rollback.lost.length > 0 && !options.yes)
       throw refused(`machines may have installed what generation ${number} does not have: ${rollback.lost.join("; ")}`, {
-        next: "a machine without it can't refresh any snap; with --yes it is taken all the same",
+        next: "a machine without it cannot refresh any snap; --yes removes it anyway",
       });
     return { draft: changeDraft(`rollback ${number}`, rollback.updates, rollback.dropped), result: rollback.updates };
   });

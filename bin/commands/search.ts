@@ -35,7 +35,7 @@ export async function runSearch(words: readonly string[], options: CommonOptions
   );
   printSummaries(
     [...packages.map(summaryOfPackage), ...[...snaps].map(summaryOfSnap)],
-    `nothing that is held has ${text} in it`,
+    `nothing in the store matches ${text} in it`,
     options,
     io,
   );

@@ -29,7 +29,7 @@ export async function runShow(name: string, options: ShowFlags, io: Io): Promise
   const packages = [await snapshot.package(name), await snapshot.snap(name)].flatMap((pkg) =>
     pkg && (type === undefined || pkg.type === type) ? [pkg] : [],
   );
-  if (packages.length === 0) throw new Failure("not-found", `${printable(name, 200)} is not held`, { next: "chp list tells what is" });
+  if (packages.length === 0) throw new Failure("not-found", `${printable(name, 200)} is not stored`, { next: "chp list tells what is" });
   const found = await Promise.all(packages.map(async (pkg) => ({ pkg, origins: await originsOf(store, pkg) })));
   if (options.json) {
     const all = found.map(({ pkg, origins }) => ({ ...pkg, origins }));
@@ -122,7 +122,7 @@ function renderPackage(pkg: Package, snaps: readonly Snap[]): string[] {
       (r) => `  ${r.revision}  ${showSize(r.size)}  ${r.bases.map(showBase).join(", ") || "any base"}  sha256 ${r.blob}${asideMark(r)}`,
     ),
     ...(needs.length > 0 ? ["installs snaps:"] : []),
-    ...needs.map((need) => `  ${showNeed(need)}  ${need.sure}  ${need.held ? "held" : "NOT HELD"}  ${need.by.join(", ")}`),
+    ...needs.map((need) => `  ${showNeed(need)}  ${need.sure}  ${need.held ? "held" : "MISSING"}  ${need.by.join(", ")}`),
     ...(pkg.resources.length > 0 ? ["resources:"] : []),
     ...pkg.resources.flatMap(({ name, revisions }) =>
       revisions.map(

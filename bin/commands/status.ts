@@ -59,7 +59,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     registry: registryOf(settings)?.domain ?? null,
     acceptedKeys: await acceptedKeys(store, io),
     remoteImport: await remoteImportOf(store),
-    lacking: missing,
+    missing: missing,
     // The public URL may fail here, as with a private authority that is not trusted: then the local address is tried.
     askedInVain: await askedInVain(...(options.server === undefined ? [publicUrl, localUrl(listen[0])] : [options.server])),
   };
@@ -86,8 +86,8 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     `registry: ${facts.registry ?? "not set"}`,
     ...facts.acceptedKeys.map((key) => `imports what is signed by: ${showKey(key)}`),
     `remote import: ${facts.remoteImport}`,
-    ...missing.map((snap) => `lacks: snap ${showNeed(snap)} (${snap.sure}), needed by ${snap.by.join(", ")}`),
-    ...(asked ?? []).map(({ what, times, last }) => `asked for in vain: ${what}, ${count(times, "time")}, last ${last.slice(0, 19)}Z`),
+    ...missing.map((snap) => `missing: snap ${showNeed(snap)} (${snap.sure}), needed by ${snap.by.join(", ")}`),
+    ...(asked ?? []).map(({ what, times, last }) => `not found: ${what}, ${count(times, "time")}, last ${last.slice(0, 19)}Z`),
     ...notes.map((text) => `note: ${text}`),
   ];
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);

@@ -78,7 +78,11 @@ async function createToken(name: string, options: TokenFlags, io: Io): Promise<v
   await store.settings.write("tokens", { tokens: [...tokens, token] });
   if (options.json) printJson({ name, token: text, created: token.created, until: until ?? null, undo }, io);
   else io.out(`${text}\n`);
-  note("it is shown this once, and kept as a hash; chp import --to URL takes it from CHP_TOKEN or --token-file FILE", options, io);
+  note(
+    "this token is shown only once; only its hash is stored; chp import --to URL takes it from CHP_TOKEN or --token-file FILE",
+    options,
+    io,
+  );
   if (tokens.length === 0) note("remote import is on now, over TLS: chp serve --tls-listen HOST:PORT", options, io);
   if (!options.json) note(`undo: ${printable(undo)}`, options, io);
 }

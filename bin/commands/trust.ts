@@ -50,7 +50,7 @@ EOF
       pem,
       url,
     }) => `# Juju: the file of juju bootstrap --config FILE and juju add-model --config FILE. Its machines trust it from their first start.
-# A model has one cloudinit-userdata: chp juju-config prints it together with what leads snapd here.
+# A model has one cloudinit-userdata: chp juju-config prints it together with what points snapd here.
 cloudinit-userdata: |
   ca-certs:
     trusted:
@@ -84,7 +84,7 @@ EOF
     text: ({
       pem,
       host,
-    }) => `# Kubernetes: charms are fetched by the Juju controller, not by pods. A controller that runs on Kubernetes cannot be told of
+    }) => `# Kubernetes: charms are fetched by the Juju controller, not by pods. Juju controllers on Kubernetes cannot be configured to trust
 # a private authority: bootstrap it on a machine (chp trust --juju) and give it the cluster with juju add-k8s.
 # For pods of your own that talk to ${host}: kubectl apply -n NAMESPACE -f this, and mount it.
 apiVersion: v1

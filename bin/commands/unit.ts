@@ -24,7 +24,7 @@ export const unitCommand: Register = (program, io) => {
 };
 
 const EXAMPLES = `
-The commands stand in it as comments. Settings of the store hold for the service too; those of the environment become flags.
+The commands that install it are comments at its head. Settings of the store hold for the service too; those of the environment become flags.
 
 Examples:
   chp unit --store /var/lib/chp
@@ -191,7 +191,7 @@ function commandWord(text: string): string {
 }
 
 function pathWord(text: string): string {
-  if (printable(text) !== text) throw new Failure("usage", `${printable(text)} can't stand in a unit`);
+  if (printable(text) !== text) throw new Failure("usage", `${printable(text)} cannot be in a unit`);
   const word = text.replaceAll("%", "%%");
   return /[\s"'\\]/.test(text) ? `"${word.replace(/[\\"]/g, "\\$&")}"` : word;
 }

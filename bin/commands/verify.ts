@@ -22,8 +22,8 @@ export const verifyCommand: Register = (program, io) => {
 };
 
 const EXAMPLES = `
-Generations, indexes, manifests and texts are read, payloads are asked for their size. What is damaged is moved to
-quarantine/ of the store, and named together with the file to import again. A server and imports may run meanwhile.
+Generations, indexes, manifests and texts are read, of payloads the size is checked. Damaged files are moved to
+quarantine/ in the store, and named together with the file to import again. A server and imports may run meanwhile.
 
 Examples:
   chp verify
@@ -49,7 +49,7 @@ export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
   if (options.json) printJson({ ...report, damaged, payloadsRead: readData !== undefined }, io);
   else {
     const read = `${count(report.read.blobs, "blob")} (${showSize(report.read.bytes)}) read`;
-    const hint = readData ? "" : "; payloads were only asked for their size: chp verify --read-data reads them";
+    const hint = readData ? "" : "; file contents were not read (only sizes were checked): add --read-data";
     const summary = `${count(report.generations, "generation")}, ${count(report.blobs, "blob")}, ${read}: ${damaged === 0 ? "no damage" : `${damaged} damaged`}${hint}`;
     io.out(`${[...report.findings.flatMap(renderFinding), summary].map((line) => printable(line)).join("\n")}\n`);
   }
@@ -61,10 +61,10 @@ export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
 
 function renderFinding({ severity, what, problem, digest, movedTo, mend }: Finding): string[] {
   return [
-    `${severity === "damage" ? "DAMAGED" : "lacking"}  ${what.join(", ")}: ${problem}`,
+    `${severity === "damage" ? "DAMAGED" : "missing"}  ${what.join(", ")}: ${problem}`,
     ...(digest === undefined ? [] : [`  sha256 ${digest}`]),
     ...(movedTo === undefined ? [] : [`  moved to ${movedTo}`]),
-    `  to mend it: ${mend}`,
+    `  to repair it: ${mend}`,
   ];
 }
 

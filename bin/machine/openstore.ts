@@ -37,7 +37,7 @@ export function openStore(options: CommonOptions, io: Io): Promise<Store> {
 
 /** Fails with `corrupt` if a part of the store is unreadable. To be called after everything readable is printed. */
 export async function failOnDamage(store: Store): Promise<void> {
-  const next = "chp verify tells what is damaged and what to import again";
+  const next = "chp verify shows what is damaged and what to import again";
   if (store.damage) throw new Failure("corrupt", `an older generation was read: ${store.damage.message}`, { next });
   const unreadable = await (await store.snapshot()).unreadable();
   if (unreadable.length > 0)

@@ -111,7 +111,8 @@ class RegistryClient {
     const url = new URL(realm);
     if (!["http:", "https:"].includes(url.protocol)) return undefined;
     // A login for a TLS registry is not sent without TLS.
-    if (url.protocol === "http:" && this.#url.startsWith("https:")) throw new Error(`it asks for the login at ${url.origin}, without TLS`);
+    if (url.protocol === "http:" && this.#url.startsWith("https:"))
+      throw new Error(`it wants the login sent to ${url.origin}, without TLS`);
     const service = parameters.get("service");
     if (service !== undefined) url.searchParams.set("service", service);
     url.searchParams.set("scope", `repository:${name}:pull`);

@@ -35,11 +35,11 @@ const ATTEMPTS = 60;
 export async function importTo(to: string, sources: readonly ImportSource[], options: RemoteImportOptions, io: Io): Promise<PrintedReport> {
   if (options.given?.["store"] !== undefined) throw new Failure("usage", "--to and --store are two places: give one of them");
   if (options.trust)
-    throw new Failure("usage", "--trust can't go with --to: a root is taken in where the store is", {
+    throw new Failure("usage", "--trust cannot be used with --to: roots are added on the machine of the store", {
       next: "there: chp import --trust FILE",
     });
   if (options.allowUnsigned)
-    throw new Failure("usage", "--allow-unsigned can't go with --to: whose signatures are asked for is decided where the store is", {
+    throw new Failure("usage", "--allow-unsigned cannot be used with --to: required signatures are decided on the machine of the store", {
       next: "sign it (chp export --sign FILE), or there: chp import --allow-unsigned FILE",
     });
   const server = new ImportServer(to, tokenOf(options, io), readAuthorities(options), io.signal);
@@ -194,7 +194,7 @@ function notPublished(): Failure {
 
 function unknownOutcome(kind: "failed" | "interrupted", message: string): Failure {
   return new Failure(kind, `${message}: all of it was published, or nothing`, {
-    next: "run the same command again: what is held already changes nothing",
+    next: "run the same command again: what is already present changes nothing",
   });
 }
 

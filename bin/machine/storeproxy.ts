@@ -36,11 +36,11 @@ export function storeProxyOf(assertions: AssertionSet, publicUrl: string | undef
 
 function whyNot([first]: readonly StoreAssertion[], url: string | undefined): string {
   if (first === undefined)
-    return "no store assertion is held, and snapd takes none but those that Canonical signed; a registered store's proxy.assert can be imported";
-  if (typeof first.url !== "string") return `the held store assertion ${first.id} has no url, which snapd needs`;
+    return "no store assertion was imported, and snapd accepts only one that Canonical signed; import a registered store's proxy.assert";
+  if (typeof first.url !== "string") return `the stored store assertion ${first.id} has no url, which snapd needs`;
   if (url === undefined)
-    return `the held store assertion ${first.id} is for ${first.url}, and no public URL is set; chp config public-url=${first.url} sets it`;
-  return `the held store assertion ${first.id} is for ${first.url}, not for the public URL ${url}`;
+    return `the stored store assertion ${first.id} is for ${first.url}, and no public URL is set; chp config public-url=${first.url} sets it`;
+  return `the stored store assertion ${first.id} is for ${first.url}, not for the public URL ${url}`;
 }
 
 function sameHost(a: string, b: string): boolean {

@@ -39,7 +39,7 @@ export async function trustedCertificates(store: Store, settings: ReadonlyMap<st
 }
 
 /** The next step for an invalid certificate. */
-export const RENEW = "chp import-certificate takes in another, or makes one with --selfsigned";
+export const RENEW = "chp import-certificate imports another, or makes one with --selfsigned";
 
 /** Certificate and key of a server. Fails if they are missing or do not match. */
 export async function servedPair(store: Store, settings: ReadonlyMap<string, SettingValue>): Promise<CertificateAndKey> {
@@ -70,7 +70,7 @@ async function privateKeyOf(store: Store, { certificate }: StoredCertificate): P
   const leaf = new X509Certificate(certificate);
   const key = keys.find((pem) => leaf.checkPrivateKey(createPrivateKey(pem)));
   if (key !== undefined) return key;
-  throw new Failure("failed", `${store.storage.place}/secrets lacks the private key of the certificate`, {
+  throw new Failure("failed", `${store.storage.place}/secrets has no private key of the certificate`, {
     next: "chp import-certificate takes both in again",
   });
 }

@@ -284,7 +284,7 @@ export class WorkFolder implements RandomAccessOutput {
         const { size } = await file.stat();
         const buffer = Buffer.allocUnsafe(Math.min(size, MIB));
         while (summer.size < size) {
-          if (signal?.aborted) throw new Failure("interrupted", "interrupted", { next: `the same command goes on: ${KEPT}` });
+          if (signal?.aborted) throw new Failure("interrupted", "interrupted", { next: `the same command resumes: ${KEPT}` });
           const { bytesRead } = await file.read(buffer, 0, buffer.byteLength, summer.size);
           if (bytesRead === 0) throw new Error(`${this.#path(part)} ends after ${summer.size} of ${size} bytes`);
           summer.update(buffer.subarray(0, bytesRead));

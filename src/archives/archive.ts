@@ -340,7 +340,7 @@ async function* entries(bytes: ByteReader, budget: Budget): AsyncGenerator<TarEn
     const header = readTarHeader(block, pax, global);
     if (!header) throw refused("it is corrupt: a tar header is wrong");
     const size = header.size ?? Number.NaN;
-    if (!Number.isSafeInteger(size) || size < 0) throw refused("a tar header has a size that is no number of bytes");
+    if (!Number.isSafeInteger(size) || size < 0) throw refused("a tar header has an invalid size");
     if (size > budget.limits.size)
       throw refused(`an entry of it is said to have ${size} bytes`, { next: "if that is right, give --max-size" });
     budget.spend("entries", 1);

@@ -214,7 +214,7 @@ function fromRefresh(values: readonly unknown[], at: readonly string[]): Declara
   const name = firstCharm?.name ?? first?.name;
   if (!first || !firstCharm || name === undefined) return undefined;
   const other = results.find((result) => (result.charm?.name ?? result.name) !== name);
-  if (other) throw refused(`it tells of ${printable(name)} and of ${printable(other.charm?.name ?? other.name ?? "")}`, { at });
+  if (other) throw refused(`it describes ${printable(name)} and ${printable(other.charm?.name ?? other.name ?? "")}`, { at });
   const rows = results.flatMap((result, i): DeclaredRow[] => {
     const charm = result.charm;
     if (!charm || !result["effective-channel"]) return [];

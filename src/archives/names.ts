@@ -14,7 +14,7 @@ export function safePath(path: string): string {
   if (printable(path, MAX_PATH + 1) !== path) throw refused(`the path ${printable(path, 200)} has characters that are not for printing`);
   if (path.startsWith("/")) throw refused(`the path ${printable(path, 200)} is absolute`);
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");
-  if (parts.includes("..")) throw refused(`the path ${printable(path, 200)} leads outside`);
+  if (parts.includes("..")) throw refused(`the path ${printable(path, 200)} points outside the archive`);
   if (parts.length > MAX_FOLDERS) throw refused(`the path ${printable(path, 200)} has more than ${MAX_FOLDERS} folders`);
   return parts.join("/");
 }

@@ -113,7 +113,8 @@ export function readPublicKey(text: string, what: string): PublicKey {
   const [first = ""] = lines;
   const comment = first.startsWith(COMMENT) ? first.slice(COMMENT.length).trim() : "";
   const key = (comment === "" && !first.startsWith(COMMENT) ? first : (lines[1] ?? "")).trim();
-  if (bytesOf(key, SIZES.secret)) throw refused(`${what} is a secret key, which never leaves its machine`, { next: "give its .pub file" });
+  if (bytesOf(key, SIZES.secret))
+    throw refused(`${what} is a secret key, which must never leave its machine`, { next: "give its .pub file" });
   const bytes = bytesOf(key, SIZES.public);
   if (!bytes || !hasPrefix(bytes, ALGORITHM)) throw refused(`${what} is not a public key as chp keygen or minisign writes it`);
   // minisign's default comment repeats the id.
@@ -127,7 +128,7 @@ export function readSecretKey(text: string, what: string): SecretKey {
   if (!bytes || !hasPrefix(bytes, ALGORITHM) || !hasPrefix(bytes.subarray(SECRET.checksum), CHECKSUM))
     throw refused(`${what} is not a secret key as chp keygen or minisign -G -W writes it`, { next: "chp keygen FILE makes one" });
   if (!hasPrefix(bytes.subarray(SECRET.password), NO_PASSWORD))
-    throw refused(`${what} is protected by a password, which chp can't ask for`, {
+    throw refused(`${what} is protected by a password, which chp does not support`, {
       next: `minisign -C -W -s ${printable(what, 200)} takes the password away; or chp keygen FILE makes another key`,
     });
   const seed = bytes.subarray(SECRET.seed, SECRET.public);

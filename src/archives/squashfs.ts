@@ -319,7 +319,7 @@ function superblockOf(head: Uint8Array, available: number): Superblock {
   if (version !== "4.0") throw refused(`its squashfs is of version ${version}: only 4.0 is read`);
   const blockSize = u32(view, 12);
   const log = u16(view, 22);
-  if (log < 12 || log > 20 || blockSize !== 2 ** log) throw corrupt("its block size is none that a squashfs has");
+  if (log < 12 || log > 20 || blockSize !== 2 ** log) throw corrupt("its block size is invalid");
   const number = u16(view, 20);
   const root = u64(view, 32);
   const superblock: Superblock = {
@@ -339,7 +339,7 @@ function superblockOf(head: Uint8Array, available: number): Superblock {
 }
 
 function blockReferenceOf(start: number, field: number): BlockReference {
-  if (field >= 2 * STORED_DATA) throw corrupt("a block of it has a size that is none");
+  if (field >= 2 * STORED_DATA) throw corrupt("a block of it has an invalid size");
   return { start, size: field % STORED_DATA, compressed: field < STORED_DATA };
 }
 

@@ -170,6 +170,6 @@ async function zipEntry(reader: yauzl.ZipFile, entry: yauzl.Entry): Promise<Uint
   const parts: Uint8Array[] = [];
   for await (const part of stream) parts.push(part as Uint8Array);
   const bytes = Buffer.concat(parts);
-  if (zlib.crc32(bytes) !== entry.crc32) throw refused(`${entry.fileName} in its zip has other bytes than its checksum says`);
+  if (zlib.crc32(bytes) !== entry.crc32) throw refused(`${entry.fileName} in its zip: content does not match its checksum`);
   return bytes;
 }

@@ -284,7 +284,7 @@ class Verification implements AssertionLookup {
     const name = keyText(type, key);
     const group = this.#groups.get(name) ?? [];
     if (group.some((assertion) => this.#settled.has(assertion.text))) return refused(`${name} ${role} is refused itself`);
-    return refused(`${name} ${role} ${group.length > 0 ? "needs it in turn" : "is neither given nor held"}`);
+    return refused(`${name} ${role} ${group.length > 0 ? "needs it in turn" : "is neither in the file nor stored"}`);
   }
 }
 

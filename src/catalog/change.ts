@@ -152,7 +152,7 @@ export function movesOf(before: StoredPackage | undefined, after: StoredPackage 
 /* ---- rollback ---- */
 
 /**
- * The package as it was in an earlier generation, so that replies are the same byte for byte. Later revisions are put aside: they
+ * The package as it was in an earlier generation, so that replies are the same byte for byte. Later revisions are moved to trash: they
  * can be installed only by revision number. `then` undefined: it was not stored.
  */
 export function rollBack(then: Package | undefined, now: Package): Package {
@@ -205,8 +205,8 @@ export function showWhere({ base, architecture }: Where): string {
 
 function notStored({ name, revisions }: StoredPackage, revision: number): Failure {
   const stored = revisions.map((r) => r.revision);
-  return new Failure("not-found", `revision ${revision} of ${name} is not held`, {
-    next: `held are ${stored.slice(0, 10).join(", ")}${stored.length > 10 ? ", …" : ""}; chp show ${name} tells more`,
+  return new Failure("not-found", `revision ${revision} of ${name} is not stored`, {
+    next: `stored are ${stored.slice(0, 10).join(", ")}${stored.length > 10 ? ", …" : ""}; chp show ${name} shows more`,
   });
 }
 
@@ -214,6 +214,6 @@ function notOpen({ name, overrides }: StoredPackage, channel: string, where: Whe
   return refused(`${name} has no release in ${channel}${showWhere(where)}`, {
     next: overrides?.some((override) => override.channel === channel)
       ? `an override holds it, which chp end-override ${name} ${channel} ends`
-      : `chp show ${name} tells its channels`,
+      : `chp show ${name} lists its channels`,
   });
 }

@@ -260,7 +260,7 @@ export function rowFor<R extends Row & P, P extends object>(rules: Rules<R, P>, 
 /* ---- rolling back ---- */
 
 /**
- * Revisions and history of a package that is rolled back: as they were, plus later revisions, which are put aside, and the rows
+ * Revisions and history of a package that is rolled back: as they were, plus later revisions, which are moved to trash, and the rows
  * of those.
  */
 export function rolledBack<R extends Row, V extends { readonly revision: number; readonly aside?: true }>(
@@ -278,7 +278,7 @@ export function rolledBack<R extends Row, V extends { readonly revision: number;
   };
 }
 
-/** Newest first; revisions that only `later` has are put aside. */
+/** Newest first; revisions that only `later` has are moved to trash. */
 export function withAside<V extends { readonly revision: number; readonly aside?: true }>(before: readonly V[], later: readonly V[]): V[] {
   return withLater(
     before,

@@ -17,7 +17,7 @@ export interface ControllerBases {
   readonly channel: string;
   /** bases that can be deployed from the store */
   readonly held: readonly Base[];
-  readonly lacking: readonly Base[];
+  readonly missing: readonly Base[];
 }
 
 /** Tracks of the controller charm that a version of Juju bootstraps with; empty for 2.9. Throws a `usage` failure. */
@@ -47,7 +47,7 @@ export function checkController(pkg: Package | undefined, tracks?: readonly stri
         resourceRevisions: [],
         preferred: base.channel,
       });
-    return { channel, held: bases.filter(isStored), lacking: bases.filter((base) => !isStored(base)) };
+    return { channel, held: bases.filter(isStored), missing: bases.filter((base) => !isStored(base)) };
   });
 }
 
@@ -58,19 +58,19 @@ export function controllerFindings(pkg: Package | undefined, tracks?: readonly s
     return [
       {
         check: "juju",
-        what: `the charm ${CONTROLLER_CHARM} is not held, without which no Juju from 3.0 on can bootstrap`,
+        what: `the charm ${CONTROLLER_CHARM} is not stored, without which no Juju from 3.0 on can bootstrap`,
         sure: "certain",
         next: exportCharms(`${CONTROLLER_CHARM} (channel 3.6/stable, for Juju 3.6)`),
       },
     ];
   return checks
-    .filter(({ lacking }) => lacking.length > 0)
-    .map(({ channel, held, lacking }) => ({
+    .filter(({ missing }) => missing.length > 0)
+    .map(({ channel, held, missing }) => ({
       check: "juju",
       what:
         held.length === 0
-          ? `the charm ${CONTROLLER_CHARM} is not held in ${channel}, without which that Juju cannot bootstrap`
-          : `the charm ${CONTROLLER_CHARM} is not held in ${channel} for ${lacking.map(showBase).join(", ")}`,
+          ? `the charm ${CONTROLLER_CHARM} is not stored in ${channel}, without which that Juju cannot bootstrap`
+          : `the charm ${CONTROLLER_CHARM} is not stored in ${channel} for ${missing.map(showBase).join(", ")}`,
       sure: "certain",
       next: exportCharms(`${CONTROLLER_CHARM} (channel ${channel})`),
     }));

@@ -69,7 +69,7 @@ export function endOverride<H extends StoredPackage>(pkg: H, text: string, where
   const ends = (override: AnyOverride) => override.channel === channel && rulesOf(pkg).isMeant(override, where);
   if (!pkg.overrides?.some(ends))
     throw refused(`no override holds ${pkg.name} in ${channel}${showWhere(where)}`, {
-      next: `chp overrides ${pkg.name} tells what is held`,
+      next: `chp overrides ${pkg.name} lists what is stored`,
     });
   return overridesThat(pkg, (override) => !ends(override));
 }
@@ -89,7 +89,7 @@ function withOverrides<H extends StoredPackage>(pkg: H, rows: readonly AnyOverri
 export function readReason(text: string): string {
   const reason = text.trim();
   if (reason === "" || printable(reason) !== reason)
-    throw new Failure("usage", "--reason takes a line of text that tells why the channel is held");
+    throw new Failure("usage", "--reason takes a line of text that says why the channel is pinned");
   return reason;
 }
 
@@ -205,7 +205,7 @@ export function overrideWarnings(pkg: StoredPackage, now: number): string[] {
         ? [`${row}: its override ends at ${facts.until}; then it offers ${showWithout(facts)}`]
         : []),
       ...(newer
-        ? [`${row} is held at ${facts.revision}, while ${facts.without} is released below (${facts.reason}); ${end} offers it`]
+        ? [`${row} is pinned to ${facts.revision}, while ${facts.without} is released below (${facts.reason}); ${end} offers it`]
         : []),
     ];
   });
@@ -224,12 +224,12 @@ export function endCommand(name: string, channel: string): string {
 export function showOverride(facts: OverrideFacts | (Overridden & Pick<OverrideFacts, "without">)): string {
   const instead = facts.without === facts.revision ? "" : ` instead of ${showWithout(facts)}`;
   const ended = "state" in facts && facts.state === "ended";
-  return `${ended ? "was " : ""}held at ${facts.revision}${instead}${showUntil(facts)}: ${facts.reason}`;
+  return `${ended ? "was " : ""}pinned to ${facts.revision}${instead}${showUntil(facts)}: ${facts.reason}`;
 }
 
 /** `held at 6 by an override until 2026-08-31T23:59:59Z: why` */
 export function showPinned(facts: OverrideFacts): string {
-  return `held at ${facts.revision} by an override${showUntil(facts)}: ${facts.reason}`;
+  return `pinned to ${facts.revision} by an override${showUntil(facts)}: ${facts.reason}`;
 }
 
 function showUntil({ until }: Pick<OverrideFacts, "until">): string {

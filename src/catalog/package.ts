@@ -208,7 +208,7 @@ export function mergePackage(stored: Package | undefined, given: Incoming | read
 function packageTrackNote(stored: Package | undefined, { releases, defaultTrack, chosenTrack, declaredTrack }: Package): string[] {
   if (releases.length === 0 || [chosenTrack, declaredTrack, stored?.defaultTrack].includes(defaultTrack)) return [];
   if (declaredTrack !== undefined)
-    return [`no release of its default track ${declaredTrack} is held, so its default track is ${defaultTrack}`];
+    return [`no release of its default track ${declaredTrack} is stored, so its default track is ${defaultTrack}`];
   const isOnly = new Set(releases.map((row) => channelOf(row).track)).size === 1;
   return isOnly ? [] : [`its default track is not known, so it is ${defaultTrack}`];
 }
@@ -252,7 +252,7 @@ function mergePackageRevisions(stored: Package | undefined, incoming: Incoming):
     const known = all.get(r.revision);
     if (known && known.blob !== r.blob)
       throw refused(
-        `${incoming.name} revision ${r.revision} has other bytes than before: sha256 ${known.blob} is held, ${r.blob} was given`,
+        `${incoming.name} revision ${r.revision} differs from the stored revision: sha256 ${known.blob} is stored, ${r.blob} was given`,
       );
     if (!known || known.aside || incoming.declared) all.set(r.revision, { ...r, createdAt: created(stored, known, r) });
   }
@@ -268,7 +268,7 @@ function mergeResources(stored: Package | undefined, incoming: Incoming): Resour
       const before = known.get(r.revision);
       if (before && before.blob !== r.blob)
         throw refused(
-          `resource ${name} revision ${r.revision} of ${incoming.name} has other bytes than before: sha256 ${before.blob} is held, ${r.blob} was given`,
+          `resource ${name} revision ${r.revision} of ${incoming.name} differs from the stored revision: sha256 ${before.blob} is stored, ${r.blob} was given`,
         );
       if (!before || before.aside || incoming.declared) known.set(r.revision, { ...r, createdAt: created(stored, before, r) });
     }

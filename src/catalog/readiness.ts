@@ -14,7 +14,7 @@ export function snapFindings(packages: readonly Package[], snaps: readonly Snap[
     .filter((need) => !need.held)
     .map((need) => ({
       check: "snaps",
-      what: `the snap ${showNeed(need)} is not held; needed by ${need.by.join(", ")}`,
+      what: `the snap ${showNeed(need)} is not stored; needed by ${need.by.join(", ")}`,
       sure: need.sure,
       next: EXPORT_SNAPS,
     }));
@@ -36,7 +36,7 @@ export function bundleFindings(packages: readonly Package[], bundled: readonly B
   for (const { by, charm, channel } of bundled) {
     const pkg = byName.get(charm);
     if (pkg && (channel === undefined || isReleased(pkg, channel))) continue;
-    const what = pkg ? `the charm ${charm} is held, but not in ${channel}` : `the charm ${charm} is not held`;
+    const what = pkg ? `the charm ${charm} is stored, but not in ${channel}` : `the charm ${charm} is not stored`;
     const next = exportCharms(channel === undefined ? charm : `${charm} (channel ${channel})`);
     const finding = found.get(what) ?? { next, by: new Set() };
     found.set(what, finding);
@@ -70,7 +70,7 @@ export function resourceFindings(packages: readonly Package[]): ReadinessFinding
       for (const name of resources) if (!stored.has(name)) declared.set(name, [...(declared.get(name) ?? []), revision]);
     return [...declared].map(([name, revisions]) => ({
       check: "resources" as const,
-      what: `the resource ${name} is not held; declared by charm ${pkg.name} ${revisions.join(", ")}`,
+      what: `the resource ${name} is not stored; declared by charm ${pkg.name} ${revisions.join(", ")}`,
       sure: "certain" as const,
       next: exportCharms(pkg.name),
     }));
@@ -80,9 +80,9 @@ export function resourceFindings(packages: readonly Package[]): ReadinessFinding
 /** The checks of stored packages: snaps, charms of bundles, resources. `named`: the charms that bundles name. */
 export function storedResults(packages: readonly Package[], snaps: readonly Snap[], named: readonly BundledCharm[]): CheckResult[] {
   return [
-    ...resultsOf("snaps", snapFindings(packages, snaps), "all snaps that are known to be needed are held"),
-    ...resultsOf("charms", bundleFindings(packages, named), "all charms that bundles name are held"),
-    ...resultsOf("resources", resourceFindings(packages), "all resources that charms declare are held"),
+    ...resultsOf("snaps", snapFindings(packages, snaps), "all snaps that are known to be needed are stored"),
+    ...resultsOf("charms", bundleFindings(packages, named), "all charms that bundles name are stored"),
+    ...resultsOf("resources", resourceFindings(packages), "all resources that charms declare are stored"),
   ];
 }
 
@@ -108,10 +108,11 @@ export function imageFindings(images: readonly NeededImage[], answers: readonly 
     if (presence === "unknown") {
       const login = "chp config proxy.oci-registry.username=NAME proxy.oci-registry.password=PASSWORD, or look into the registry's log";
       return [
-        certainFinding("images", `the registry does not tell whether it has ${image.local}: ${why ?? "no answer"}; needed by ${by}`, login),
+        certainFinding("images", `the registry does not say whether it has ${image.local}: ${why ?? "no answer"}; needed by ${by}`, login),
       ];
     }
-    const what = presence === "different" ? `${image.local} is another image than ${image.upstream}` : `the registry lacks ${image.local}`;
+    const what =
+      presence === "different" ? `${image.local} is another image than ${image.upstream}` : `missing in the registry: ${image.local}`;
     return [
       certainFinding("images", `${what}; needed by ${by}`, "chp images --missing --script skopeo > images.sh, and run it on both sides"),
     ];
@@ -133,17 +134,17 @@ export interface StoreSetup {
   /** how many snaps are stored */
   readonly snaps: number;
   /** snaps that are needed and not stored */
-  readonly lacking: readonly unknown[];
+  readonly missing: readonly unknown[];
 }
 
 /** Notes for the operator about the setup of a store, with the next steps. */
-export function setupNotes({ publicUrl, registry, snaps, lacking }: StoreSetup, packages: readonly Package[]): string[] {
+export function setupNotes({ publicUrl, registry, snaps, missing }: StoreSetup, packages: readonly Package[]): string[] {
   return [
-    ...(packages.length + snaps === 0 ? ["nothing is held yet; chp import FILE takes in what was exported"] : []),
+    ...(packages.length + snaps === 0 ? ["the store is empty; chp import FILE fills it"] : []),
     ...(publicUrl === null
       ? ["download URLs are made from each request's Host; chp config public-url=URL settles them, which Juju 4 needs"]
       : []),
     ...(registry === null && packages.some(hasImage) ? [NO_REGISTRY_NOTE] : []),
-    ...(lacking.length > 0 ? ["chp missing --yaml prints what to export on the connected side"] : []),
+    ...(missing.length > 0 ? ["chp missing --yaml prints what to export on the connected side"] : []),
   ];
 }

@@ -20,7 +20,7 @@ export interface Removal {
 export function removal(pkg: StoredPackage, revision: number | undefined, bundles: readonly Package[], now: number): Removal {
   const gone = pkg.revisions.filter((r) => revision === undefined || r.revision === revision).map((r) => r.revision);
   if (gone.length === 0 && revision !== undefined)
-    throw new Failure("not-found", `revision ${revision} of ${pkg.name} is not held`, { next: `chp show ${pkg.name} tells what is` });
+    throw new Failure("not-found", `revision ${revision} of ${pkg.name} is not stored`, { next: `chp show ${pkg.name} lists what is` });
   const all = gone.length === pkg.revisions.length;
   return {
     uses: [

@@ -288,8 +288,8 @@ export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, poli
 /** Why its default track is not the wanted one. */
 function snapTrackNote(wanted: string, track: string): string[] {
   if (track === wanted) return [];
-  if (track === "latest") return [`no release of its default track ${wanted} is held, so it is latest`];
-  const why = wanted === "latest" ? "no release of the track latest is held" : `no release of its default track ${wanted} is held`;
+  if (track === "latest") return [`no release of its default track ${wanted} is stored, so it is latest`];
+  const why = wanted === "latest" ? "no release of the track latest is stored" : `no release of its default track ${wanted} is stored`;
   return [`${why}, so its default track is ${track}`];
 }
 
@@ -315,7 +315,7 @@ function mergeSnapRevisions<R extends Asserted & { readonly revision: number; re
     const known = all.get(r.revision);
     if (known && known["sha3-384"] !== r["sha3-384"])
       throw refused(
-        `${name} ${what} ${r.revision} has other bytes than before: sha3-384 ${known["sha3-384"]} is held, ${r["sha3-384"]} was given`,
+        `${name} ${what} ${r.revision} differs from the stored revision: sha3-384 ${known["sha3-384"]} is stored, ${r["sha3-384"]} was given`,
       );
     if (!known || known.aside || (known.unverified !== undefined && r.unverified === undefined)) all.set(r.revision, r);
   }

@@ -55,7 +55,7 @@ export class CharmPlanBuilder {
     if (charm.id !== id || charm.name !== name)
       throw new Failure(
         "failed",
-        `cannot export ${name}: the store tells of ${printable(charm.name, 100)} with the id ${printable(charm.id, 100)} in its place`,
+        `cannot export ${name}: the store says ${printable(charm.name, 100)} with the id ${printable(charm.id, 100)} in its place`,
       );
     addFirst(this.#releases, charmReleaseKey(release), release);
     addFirst(this.#revisions, charm.revision, charm);

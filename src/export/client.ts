@@ -121,7 +121,7 @@ export class HttpClient {
       if (actual === digest) return;
       // The bytes of an earlier run may be wrong; a server that sends wrong bytes twice has no others.
       await target.restart();
-      const wrong = new Unavailable(what, url, `its ${algorithm} is ${actual}, but the store told ${digest}`);
+      const wrong = new Unavailable(what, url, `its ${algorithm} is ${actual}, but the store said ${digest}`);
       if (isLast) throw wrong.after(2);
       this.#options.onRetry?.(wrong.message, 0);
     }
@@ -162,7 +162,7 @@ export class HttpClient {
         throw reply.unusable(`it does not go on at byte ${from}`);
       }
       if (start + length > size || (start + length < size && reply.status !== 206))
-        throw reply.unusable(`it has ${start + length} bytes, but the store told ${size}`);
+        throw reply.unusable(`it has ${start + length} bytes, but the store said ${size}`);
       let known = from - start;
       for await (const chunk of reply.chunks()) {
         if (target.at === size) return; // more than the file is ignored; its digest decides
@@ -181,7 +181,7 @@ export class HttpClient {
     for (let [at, redirects] = [url, 0]; ; redirects += 1) {
       // A fetch may know other protocols, and a redirect must not read files of this machine.
       if (!URL.canParse(at) || !["http:", "https:"].includes(new URL(at).protocol))
-        throw new Unavailable(what, at, "that is no URL that begins with http:// or https://");
+        throw new Unavailable(what, at, "not a URL that begins with http:// or https://");
       const timeout = new SilenceTimeout(signals);
       const response = await timeout
         .until(this.#options.transport(at, { ...request, headers, signal: timeout.signal }))

@@ -397,7 +397,7 @@ class Export {
           const isLikely = need.sure === "likely";
           const needs = `${need.by.join(", ")} ${isLikely ? "seems to install" : "needs"} the snap ${showNeed(need)}`;
           // What a charm only seems to install may be no snap at all, and a mirror may not have what its packages need.
-          if (isLikely || request.mirror) this.#note(`${needs}, which was not to be had: ${failed[0]?.failure.message}`);
+          if (isLikely || request.mirror) this.#note(`${needs}, which is not available: ${failed[0]?.failure.message}`);
           else this.#fail(failed);
         },
       },

@@ -190,7 +190,9 @@ export function readSiteFile(text: string, what: string, given: Selection = {}, 
   if (charms.length + bundles.length + snaps.length + notes.length === 0)
     invalid(what, "it names nothing to export", "name applications, charms, bundles, snaps or essentials in it");
   const without = (site.without ?? []).map((word) =>
-    isAddition(word) ? word : invalid(what, `without: ${printable(word, 50)} is none of ${Object.keys(ADDITIONS).join(", ")}`),
+    isAddition(word)
+      ? word
+      : invalid(what, `without: unknown addition ${printable(word, 50)}; it takes ${Object.keys(ADDITIONS).join(", ")}`),
   );
   return { charms, bundles, snaps, without, notes };
 }
@@ -338,7 +340,7 @@ function checkEntry<T extends v.GenericSchema>(schema: T, value: unknown, what: 
   const [issue] = parsed.issues;
   const path = v.getDotPath(issue);
   const field = path === null ? "" : `${printable(path, 100)} `;
-  if (issue.type === "strict_object" && issue.expected === "never") return invalid(what, `${field}means nothing here`);
+  if (issue.type === "strict_object" && issue.expected === "never") return invalid(what, `unknown key ${field.trim()}`);
   return invalid(
     what,
     `${field}${issue.received === "undefined" ? "is missing" : issue.message.startsWith("is ") ? issue.message : "is not what it should be"}`,

@@ -187,7 +187,7 @@ class SnapPlanBuilder {
   add(snap: UpstreamSnap): void {
     const [other] = this.revisions.values();
     if (snap.name !== this.name || (other && other["snap-id"] !== snap["snap-id"]))
-      throw new Failure("failed", `cannot export the snap ${this.name}: the store tells of ${printable(snap.name, 100)} in its place`);
+      throw new Failure("failed", `cannot export the snap ${this.name}: the store says ${printable(snap.name, 100)} in its place`);
     addFirst(this.revisions, snap.revision, snap);
   }
 

@@ -186,7 +186,7 @@ export class Upstream {
   /** Throws `Unavailable`, a `not-found` where there is no such charm or bundle. */
   info(name: string): Promise<CharmInfo> {
     const url = `${this.addresses.charmhub}/v2/charms/info/${encodeURIComponent(name)}?fields=${encodeURIComponent(INFO_FIELDS)}`;
-    return this.#json(InfoReply, `cannot get what Charmhub tells of ${printable(name, 100)}`, url);
+    return this.#json(InfoReply, `cannot fetch metadata of ${printable(name, 100)}`, url);
   }
 
   /** One result for each lookup, in their order. */
@@ -218,7 +218,7 @@ export class Upstream {
   async snapInfo(name: string, architecture: string): Promise<SnapInfo> {
     const query = new URLSearchParams({ architecture, fields: SNAP_INFO_FIELDS });
     const url = `${this.addresses.snapstore}/v2/snaps/info/${encodeURIComponent(name)}?${query}`;
-    return this.#json(SnapInfoReply, `cannot get what the Snap Store tells of ${printable(name, 100)}`, url, {
+    return this.#json(SnapInfoReply, `cannot fetch metadata of the snap ${printable(name, 100)}`, url, {
       headers: deviceHeaders(architecture),
     });
   }

@@ -175,7 +175,7 @@ export class CharmReader<S extends Staged> {
       const before = revisions.get(revision.revision);
       if (before && before.blob !== revision.blob)
         throw refused(
-          `revision ${revision.revision} of ${name} is in it twice, with other bytes: sha256 ${before.blob} and ${revision.blob}`,
+          `revision ${revision.revision} of ${name} is in it twice, with different content: sha256 ${before.blob} and ${revision.blob}`,
           { at: group.at },
         );
       revisions.set(revision.revision, revision);
@@ -190,7 +190,7 @@ export class CharmReader<S extends Staged> {
       : this.#rebuiltReleases(type, revisions);
     for (const r of revisions.values())
       if (!rows.some((row) => row.revision === r.revision))
-        this.notes.push(`${name} revision ${r.revision} is in no channel; it can be had by number`);
+        this.notes.push(`${name} revision ${r.revision} is in no channel; it can be installed by its number`);
     const account = group.assertions.findLast((file) => isPublisherAccount(file.bytes, group));
     const assertion = account && utf8(account.bytes, joinLocation(account.at));
     const publisherAssertion = assertion === undefined ? undefined : await this.#staging.stageSmall(assertion);

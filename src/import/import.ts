@@ -308,7 +308,7 @@ function withOrigins(
       throw refused(`${printable(record.name)} is not signed by a key that is accepted here: ${unsignedBecause}`, {
         next: `accepted is ${accepted.map(showKey).join(", ")}; chp accept-key FILE.pub accepts one more, --allow-unsigned takes this in as it is`,
       });
-    notes.add(`UNSIGNED: ${record.name} was taken in as it is: ${unsignedBecause}`);
+    notes.add(`UNSIGNED: ${record.name} was imported as it is: ${unsignedBecause}`);
     return { ...record, unsigned: true };
   });
   return { records, notes: [...notes] };
@@ -347,7 +347,7 @@ function nothingFound(records: readonly SourceRecord[], ignored: readonly string
   if (records.length === 0) return refused("there is no file to import");
   const found = ignored.length > 0 ? `; found only ${ignored.slice(0, 3).join(", ")}${ignored.length > 3 ? ", …" : ""}` : "";
   return refused(`there is no charm, bundle, snap or assertion in ${records.map((r) => r.name).join(", ")}${found}`, {
-    next: "chp help import tells what can be imported",
+    next: "chp help import shows what can be imported",
   });
 }
 

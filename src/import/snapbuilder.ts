@@ -98,7 +98,7 @@ function placeComponent(
 /** Without an assertion the file name and the export's JSON are trusted, since the operator allowed it. */
 function placeUnasserted(image: SnapImage, reading: SnapReading, { now }: SnapImportOptions, builderOf: BuilderOf): void {
   const { at, content } = image;
-  if (content.kind === "component") throw refused("a component without assertions can't be taken in", { at });
+  if (content.kind === "component") throw refused("a component without assertions cannot be imported", { at });
   const number = Number(/_(\d+)\.snap$/.exec(image.path)?.[1]);
   if (!Number.isSafeInteger(number) || number < 1)
     throw refused("it has no assertion, and its file name no revision", { at, next: `name it ${content.name}_REVISION.snap` });

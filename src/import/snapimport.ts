@@ -225,7 +225,7 @@ function releasesToImport(
   }
   const released = new Set(lastReleased(SNAP_RULES, rows).rows.map((row) => row.revision));
   for (const { revision } of revisions)
-    if (!released.has(revision)) notes.push(`revision ${revision} is in no channel; it can be had by number`);
+    if (!released.has(revision)) notes.push(`revision ${revision} is in no channel; it can be installed by its number`);
   return rows;
 }
 

@@ -61,7 +61,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "proxy.tls.cert",
     twin: "",
-    about: "what clients have to trust: the certificate of chp's own authority, or the one that was imported, PEM",
+    about: "the certificate that clients must trust: of the store's own authority, or the imported one, PEM",
     setBy: "chp import-certificate",
     check: checkFilled,
     show: (text) => `${certificateFacts(text).subject}, until ${certificateFacts(text).notAfter.slice(0, 10)}`,
@@ -88,7 +88,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "trusted-roots",
     twin: "CHP_TRUSTED_ROOTS",
-    about: "assertions of roots besides Canonical's that snaps may be signed below; chp import --trust FILE adds one",
+    about: "assertions of additional trusted roots for snaps; chp import --trust FILE adds one",
     check: normalizeRoots,
     show: (text) =>
       parseAssertions(Buffer.from(text), "it")
@@ -98,7 +98,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: ACCEPTED_KEYS,
     twin: "CHP_ACCEPTED_KEYS",
-    about: "public keys, one of which must have signed what is imported; chp accept-key FILE.pub adds one",
+    about: "trusted keys, one of which must have signed what is imported; chp accept-key FILE.pub adds one",
     many: true,
     check: (text) => keyLine(readKeyLine(text, "it")),
     show: (text) => showKey(readKeyLine(text, "it")),
@@ -154,7 +154,7 @@ export function findSetting(key: string): Setting {
   const found = SETTINGS.find((setting) => setting.key === key);
   if (found) return found;
   const why = whyUnsupported(key);
-  if (why !== undefined) throw new Failure("usage", `${printable(key, 100)} means nothing here: ${why}`);
+  if (why !== undefined) throw new Failure("usage", `${printable(key, 100)} has no meaning here: ${why}`);
   const nearest = [...SETTINGS.map((setting) => setting.key), PROXY_DOMAIN].toSorted(
     (a, b) => editDistance(key, a) - editDistance(key, b),
   )[0];

@@ -39,7 +39,7 @@ const UNSUPPORTED_SETTINGS: readonly (readonly [prefix: string, why: string])[] 
   ["proxy.hsm.", "chp signs nothing"],
   ["proxy.tls.key", "chp import-certificate takes a certificate in with its key"],
   ["proxy.key.", "chp is not registered: a registered store's proxy.assert is imported by chp import"],
-  ["internal.", "a registered store is known by its proxy.assert, which chp import takes in"],
+  ["internal.", "a registered store is known by its proxy.assert, which chp import imports"],
 ];
 
 /** Why a documented setting has no meaning here; undefined for every other key. */

@@ -209,7 +209,7 @@ function notFoundError(requested: RequestedAssertion) {
   const key = primary ?? sequence ?? [];
   return {
     code: "not-found",
-    message: printable(`no ${requested.type} assertion with the key ${key.join("/")} is held`, 500),
+    message: printable(`no ${requested.type} assertion with the key ${key.join("/")} is stored`, 500),
     type: requested.type,
     ...(primary && { "primary-key": primary }),
     ...(!primary && sequence && { "sequence-key": sequence }),

@@ -29,7 +29,7 @@ export async function garbage(report: Report, folder: string, store: string, lef
     const pairs = await inTurns(rounds, collected, looked);
     const ms = ({ seconds }: Ran) => seconds * 1000;
     const peer = "du and find";
-    report.figure(beside(pairs, { name: `${name}, put aside`, unit: "ms", peer }, ({ aside }) => ms(aside), ms));
+    report.figure(beside(pairs, { name: `${name}, moved to trash`, unit: "ms", peer }, ({ aside }) => ms(aside), ms));
     report.figure(beside(pairs, { name: `${name}, freed`, unit: "ms", peer }, ({ freed }) => ms(freed), ms));
     const sizes = [await kib(copy), await kib(left)] as const;
     report.figure({

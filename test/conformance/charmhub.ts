@@ -786,7 +786,7 @@ const BY_REVISION: readonly Case[] = [
   },
   {
     id: 51,
-    title: "a revision that is held is served in a channel it was never seen in",
+    title: "a stored revision is served in a channel it was never seen in",
     steps: [install("acme-db", { revision: 25, channel: "14/stable", base: NOBLE }, found("acme-db", 25, "14/stable", full([NOBLE], 7)))],
   },
   { id: 52, title: "a revision of a bundle", steps: [install("acme-stack", { revision: 3 }, found("acme-stack", 3, null))] },
@@ -1215,7 +1215,7 @@ const BOOTSTRAP: readonly Case[] = [
   },
   {
     id: 98,
-    title: "a controller whose track is not held: the tracks that are",
+    title: "a controller whose track is not stored: the tracks that are",
     steps: [
       install(
         "juju-controller",

@@ -137,12 +137,12 @@ export function anyOrder(...patterns: readonly Pattern[]): Rule {
   return new Rule((value, at, seen) => {
     if (!Array.isArray(value)) return [wrong(at, value, "a list")];
     const left = [...value];
-    const lacking = patterns.flatMap((pattern) => {
+    const missing = patterns.flatMap((pattern) => {
       const found = left.findIndex((one) => mismatches(pattern, one, seen).length === 0);
       if (found >= 0) left.splice(found, 1);
       return found >= 0 ? [] : [nearest(pattern, value, at, seen)];
     });
-    return [...lacking, ...left.map((one) => wrong(at, one, "no such element"))];
+    return [...missing, ...left.map((one) => wrong(at, one, "no such element"))];
   });
 }
 

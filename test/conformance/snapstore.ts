@@ -733,7 +733,7 @@ const UNKNOWN_SET = { ...SET, "sequence-key": ["16", PUBLISHER.id, "nope"] };
 const FETCH: readonly Case[] = [
   {
     id: 36,
-    title: "an assertion that is held: one URL, which leads to it",
+    title: "an assertion that is stored: one URL, which leads to it",
     steps: [fetchOne(DECLARATION, urls()), stream(ASSERTIONS.declaration9)],
   },
   {
@@ -850,12 +850,12 @@ const HELD: Readonly<Record<string, string>> = {
 const ASSERTION: readonly Case[] = [
   {
     id: 48,
-    title: "every type that is held, byte for byte",
+    title: "every type that is stored, byte for byte",
     steps: Object.entries(HELD).flatMap(([path, content]) => [assertion(path, content), assertion(`${path}?max-format=7`, content)]),
   },
   {
     id: 49,
-    title: "what is not held is a 404 in JSON",
+    title: "what is not stored is a 404 in JSON",
     steps: [
       `snap-declaration/16/${UNKNOWN_ID}?max-format=7`,
       "account/nope",

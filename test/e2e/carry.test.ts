@@ -77,7 +77,7 @@ describe("keys", () => {
     expect((await step()).code).toBe(10);
     const first = await step("site.key.pub");
     expect([first.code, first.out]).toEqual([0, `${keyId}\tsite\t${key.accepted.text}\n`]);
-    expect(first.err).toBe("undo: chp config 'accepted-keys=' --store keys\nchp import refuses what none of these signed\n");
+    expect(first.err).toBe("undo: chp config 'accepted-keys=' --store keys\nchp import requires a signature of one of these keys\n");
     const other = testKey("by hand");
     expect((await step(other.accepted.text)).out).toContain(`${other.accepted.id}\t\t${other.accepted.text}\n`);
     expect((await run(["config", "--store", "keys", "accepted-keys"])).out).toBe(`${keyId} (site),${other.accepted.id}\n`);
@@ -90,7 +90,7 @@ describe("keys", () => {
     const wrong = await step("--remove", "F".repeat(16));
     expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining("key FFFFFFFFFFFFFFFF is not accepted, so it can't be removed")]);
     const secret = await step("site.key");
-    expect([secret.code, secret.err]).toEqual([3, expect.stringContaining("site.key is a secret key, which never leaves its machine")]);
+    expect([secret.code, secret.err]).toEqual([3, expect.stringContaining("site.key is a secret key, which must never leave its machine")]);
     expect((await step("nothing.pub")).code).toBe(2);
     const yaml = await run(["config", "--store", "keys", "--export-yaml"]);
     write({ "keys.yaml": yaml.out });
@@ -155,7 +155,7 @@ describe("where a key is accepted", () => {
     });
     expect([done.code, done.out]).toEqual([
       0,
-      expect.stringContaining("  UNSIGNED: plain.tar was taken in as it is: it came without a SHA256SUMS\n"),
+      expect.stringContaining("  UNSIGNED: plain.tar was imported as it is: it came without a SHA256SUMS\n"),
     ]);
     expect((await run(["log", "--store", "loud"])).out).toMatch(/ {2}plain\.tar {2}.* {2}UNSIGNED\n/);
     expect(JSON.parse((await run(["log", "--store", "loud", "--json"])).out)[0].sources[0].unsigned).toBe(true);
@@ -192,7 +192,7 @@ describe("parts", () => {
     const name = what.replaceAll(/\W/g, "");
     under(name, split("site.tar", whole, 3));
     const done = await run(["import", "--store", `of-${name}`, "--json", ...args(name)]);
-    expect([done.code, done.err]).toEqual([0, "next: chp serve, or chp list to see what is held\n"]);
+    expect([done.code, done.err]).toEqual([0, "next: chp serve, or chp list to see what is stored\n"]);
     const { sources, ignored } = JSON.parse(done.out);
     expect(sources).toEqual([{ name: `${name}/site.tar`, size: whole.byteLength, sha256: sumsOf(whole)["sha-256"] }]);
     expect(ignored).toEqual([]);
@@ -272,7 +272,7 @@ describe("parts", () => {
   });
 });
 
-test("an inventory tells what is held, the same each time, and what is damaged is not held", async () => {
+test("an inventory lists what is stored, the same each time, and what is damaged is not stored", async () => {
   expect((await run(["inventory", "--store", "stock"])).code).toBe(10);
   expect((await run(["import", "--store", "stock", "plain.tar"])).code).toBe(0);
   const done = await run(["inventory", "--store", "stock"]);

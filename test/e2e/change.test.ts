@@ -99,16 +99,16 @@ test("an override holds a channel over imports and releases, until it ends or is
   const hold = "by an override until 2999-12-31T23:59:59Z: 2 breaks backups";
   expect(await run("override", "tiny", "1", "stable", "--reason", "2 breaks backups", "--until", "2999-12-31")).toEqual([
     0,
-    `${row}: held at 1 instead of 2 until 2999-12-31T23:59:59Z: 2 breaks backups\ngeneration 3: 1 package changed\nundo: chp rollback 2 --store ${store}\n`,
+    `${row}: pinned to 1 instead of 2 until 2999-12-31T23:59:59Z: 2 breaks backups\ngeneration 3: 1 package changed\nundo: chp rollback 2 --store ${store}\n`,
     "",
   ]);
   expect(await head()).toBe("1");
   writeFileSync(join(folder.path, "3.tar.gz"), exportOf([spec("tiny", 3)]));
   const end = `end it: chp end-override tiny latest/stable --store ${store}\n`;
   expect((await run("import", join(folder.path, "3.tar.gz")))[1]).toContain(
-    `  latest/stable ubuntu@22.04 amd64: 2 → 3; held at 1 ${hold}\n  ${end}`,
+    `  latest/stable ubuntu@22.04 amd64: 2 → 3; pinned to 1 ${hold}\n  ${end}`,
   );
-  expect((await run("release", "tiny", "2", "stable"))[1]).toStartWith(`${row}: 3 → 2; held at 1 ${hold}\n${end}`);
+  expect((await run("release", "tiny", "2", "stable"))[1]).toStartWith(`${row}: 3 → 2; pinned to 1 ${hold}\n${end}`);
   expect(await head()).toBe("1");
 
   const facts = {
@@ -126,10 +126,10 @@ test("an override holds a channel over imports and releases, until it ends or is
   expect(await run("overrides", "tiny")).toEqual([
     0,
     "tiny\tcharm\tlatest/stable\tubuntu@22.04 amd64\t1\t2\t2999-12-31T23:59:59Z\t2 breaks backups\n",
-    expect.stringContaining("is held at 1, while 2 is released below (2 breaks backups); chp end-override tiny latest/stable offers it"),
+    expect.stringContaining("is pinned to 1, while 2 is released below (2 breaks backups); chp end-override tiny latest/stable offers it"),
   ]);
-  expect(await run("overrides", "nope")).toMatchObject([1, "", expect.stringContaining("nothing named nope is held")]);
-  expect((await run("show", "tiny"))[1]).toContain("overrides:\n  latest/stable  ubuntu@22.04 amd64  held at 1 instead of 2 until");
+  expect(await run("overrides", "nope")).toMatchObject([1, "", expect.stringContaining("nothing named nope is stored")]);
+  expect((await run("show", "tiny"))[1]).toContain("overrides:\n  latest/stable  ubuntu@22.04 amd64  pinned to 1 instead of 2 until");
   expect((await run("list"))[1]).toContain("\tlatest/stable*\t");
   expect(JSON.parse((await run("status", "--json"))[1])).toMatchObject({
     overrides: [facts],
@@ -145,35 +145,35 @@ test("an override holds a channel over imports and releases, until it ends or is
     "used: an override holds latest/stable ubuntu@22.04 amd64 at revision 1: 2 breaks backups",
   );
   expect(await run("remove", "--apply", plan)).toMatchObject([3, "", expect.stringContaining("chp end-override ends an override")]);
-  expect((await run("close", "tiny", "stable"))[1]).toStartWith(`${row}: closed, was 2; held at 1 ${hold}`);
+  expect((await run("close", "tiny", "stable"))[1]).toStartWith(`${row}: closed, was 2; pinned to 1 ${hold}`);
   expect(await head()).toBe("1");
   expect(await run("close", "tiny", "stable")).toMatchObject([
     3,
     "",
     expect.stringContaining("which chp end-override tiny latest/stable ends"),
   ]);
-  expect((await run("end-override", "tiny", "stable"))[1]).toStartWith(`${row}: closed, was held at 1\n`);
+  expect((await run("end-override", "tiny", "stable"))[1]).toStartWith(`${row}: closed, was pinned to 1\n`);
   expect(await head()).toBeUndefined();
-  expect((await run("rollback", "5"))[1]).toContain(`${row}: held at 1 instead of 2 until`);
+  expect((await run("rollback", "5"))[1]).toContain(`${row}: pinned to 1 instead of 2 until`);
   expect(await head()).toBe("1");
 
   const until = new Date(Date.now() + 3000).toISOString();
   expect((await run("override", "tiny", "3", "stable", "--reason", "a while", "--until", until.replace(/\.\d+/, "")))[1]).toContain(
-    "held at 3 instead of 2 until",
+    "pinned to 3 instead of 2 until",
   );
   while ((await head()) === "3") await Bun.sleep(100); // it ends by itself
   expect(await head()).toBe("2");
   expect((await run("status"))[1]).toContain(
     "its override ended, so it offers 2; chp end-override tiny latest/stable takes it off the list",
   );
-  expect((await run("end-override", "tiny", "stable"))[1]).toStartWith(`${row}: offers 2, was held at 3\n`);
+  expect((await run("end-override", "tiny", "stable"))[1]).toStartWith(`${row}: offers 2, was pinned to 3\n`);
   expect((await run("verify", "--read-data"))[0]).toBe(0);
   await served.stop();
 });
 
 test.each([
-  ["a package that is not held", ["release", "nope", "1", "stable"], 1, "nothing named nope is held"],
-  ["a revision that is not held", ["release", "tiny", "9", "stable"], 1, "revision 9 of tiny is not held"],
+  ["a package that is not stored", ["release", "nope", "1", "stable"], 1, "nothing named nope is stored"],
+  ["a revision that is not stored", ["release", "tiny", "9", "stable"], 1, "revision 9 of tiny is not stored"],
   ["no channel", ["release", "tiny", "1", "a/b/c/d"], 2, "a/b/c/d is not a channel"],
   ["a base that it does not run on", ["release", "tiny", "1", "stable", "--base", "20.04"], 3, "and not on 20.04"],
   ["a channel that is closed", ["close", "tiny", "edge"], 3, "tiny has no release in latest/edge"],
@@ -182,7 +182,7 @@ test.each([
   ["an empty reason", ["override", "tiny", "1", "stable", "--reason", " "], 2, "--reason takes a line of text"],
   ["an end that is over", ["override", "tiny", "1", "stable", "--reason", "x", "--until", "2020-01-01"], 2, "takes a time to come"],
   ["no date", ["override", "tiny", "1", "stable", "--reason", "x", "--until", "soon"], 2, "takes a day or a time, not soon"],
-  ["a revision that can't be held", ["override", "tiny", "9", "stable", "--reason", "x"], 1, "revision 9 of tiny is not held"],
+  ["a revision that can't be held", ["override", "tiny", "9", "stable", "--reason", "x"], 1, "revision 9 of tiny is not stored"],
   ["an override on another base", ["override", "tiny", "1", "stable", "--reason", "x", "--base", "20.04"], 3, "and not on 20.04"],
   ["to end what is not there", ["end-override", "tiny", "stable"], 3, "no override holds tiny in latest/stable"],
   ["a generation that was never made", ["rollback", "9"], 3, "generation 9 was never made"],
@@ -245,7 +245,7 @@ test("a charm that was built here is deployed by name, with the same id for ever
   await served.stop();
 });
 
-test("what no kept generation names is put aside and then freed; a pruned generation can't be rolled back to", async () => {
+test("what no kept generation names is moved to trash and then freed; a pruned generation can't be rolled back to", async () => {
   using folder = tempFolder();
   const store = await filled(folder.path, ["tiny"], 3);
   expect((await chp(["gc", "--store", store])).out).toContain("generations: 3 kept (from 1 on), 0 pruned");

@@ -165,7 +165,7 @@ const REFUSED: readonly (readonly [args: readonly string[], says: string])[] = [
   [["proxy.domain=hub.lan:8080"], "is not a host name or an address alone\n  protocol and port are said by public-url=URL"],
   [["proxy.domian=x"], "the nearest is proxy.domain"],
   [["proxy.domain=a", "public-url=http://b"], "give one of them"],
-  [["proxy.port.https=443"], "proxy.port.https means nothing here: tls-listen=HOST:PORT says it here"],
+  [["proxy.port.https=443"], "proxy.port.https has no meaning here: tls-listen=HOST:PORT says it here"],
   [["proxy.key.private"], "chp is not registered"],
   [["--export-yaml", "public-url"], "exclude each other"],
   [["--import-yaml", "missing.yaml"], "cannot read missing.yaml: ENOENT"],

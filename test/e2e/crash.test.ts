@@ -204,7 +204,7 @@ test("a manifest or generation that is damaged is named, and the server still an
     expect.not.stringContaining(store),
   ]);
   await served.stop();
-  expect(served.log()).toContain("has other bytes than its name says");
+  expect(served.log()).toContain("content does not match its checksum");
   const shown = await chp(["show", "one", "--store", store]);
   expect([shown.code, shown.err]).toEqual([13, expect.stringContaining("put that file back from a copy of the store")]);
 });

@@ -85,7 +85,7 @@ test.each(INPUTS)("imports $what", async ({ files, args, input }) => {
   using folder = tempFolder();
   write(folder.path, files);
   const done = await chp(["import", "--store", "store", ...args], { cwd: folder.path, ...(input && { input }) });
-  expect(done.err).toBe("next: chp serve, or chp list to see what is held\n");
+  expect(done.err).toBe("next: chp serve, or chp list to see what is stored\n");
   expect(done.code).toBe(0);
   expect(await listed(join(folder.path, "store"))).toMatchObject([{ name: "demo", revisions: [7], channels: ["14/stable"] }]);
   expect(readdirSync(join(folder.path, "store", "tmp"))).toEqual([]);
@@ -213,9 +213,9 @@ const REFUSED: readonly { readonly what: string; readonly file: Uint8Array; read
     says: ["e.tar.gz", "x is a symbolic link"],
   },
   {
-    what: "a path that leads outside",
+    what: "a path that points outside the archive",
     file: tgzOf([tarEntry("../evil", "x"), tarEntry("demo.tar.gz", tgzOf(good))]),
-    says: ["../evil leads outside"],
+    says: ["../evil points outside the archive"],
   },
   { what: "an absolute path", file: tgzOf([tarEntry("/etc/evil", "x")]), says: ["/etc/evil is absolute"] },
   {
@@ -286,7 +286,7 @@ test("the same revision with other bytes is refused with both digests", async ()
   await chp(["import", "--store", "store", "1.tar.gz"], { cwd: folder.path });
   const done = await chp(["import", "--store", "store", "2.tar.gz"], { cwd: folder.path });
   expect(done.code).toBe(3);
-  expect(done.err).toMatch(/demo revision 7 has other bytes than before: sha256 [0-9a-f]{64} is held, [0-9a-f]{64} was given/);
+  expect(done.err).toMatch(/demo revision 7 differs from the stored revision: sha256 [0-9a-f]{64} is stored, [0-9a-f]{64} was given/);
 });
 
 test("a gzip bomb is refused before it fills anything", async () => {
@@ -303,7 +303,7 @@ const USAGE: readonly { readonly what: string; readonly args: readonly string[];
   { what: "a file that is not there", args: ["import", "absent.tar.gz"], code: 2, says: "cannot read absent.tar.gz" },
   { what: "a channel that is none", args: ["import", "--channel", "a/b/c/d", "x"], code: 2, says: "--channel: a/b/c/d is not a channel" },
   { what: "no store", args: ["list"], code: 10, says: "there is no store in" },
-  { what: "a package that is not held", args: ["show", "absent"], code: 10, says: "there is no store in" },
+  { what: "a package that is not stored", args: ["show", "absent"], code: 10, says: "there is no store in" },
   { what: "an unknown setting", args: ["config", "public-ulr=http://x"], code: 2, says: "the nearest is public-url" },
   { what: "a bad address", args: ["serve", "--listen", "nowhere"], code: 2, says: "--listen: nowhere is not HOST:PORT" },
 ];

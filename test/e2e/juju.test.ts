@@ -60,7 +60,7 @@ describe("juju-config", () => {
   test("without a store assertion leaves snap-store-proxy-url out, says why, and leads snapd here by cloud-init", async () => {
     const done = await run("juju-config", "--public-url", "http://hub.lan:8080");
     expect(done.code).toBe(0);
-    expect(done.out).toContain("# snap-store-proxy-url is left out, since no store assertion is held");
+    expect(done.out).toContain("# snap-store-proxy-url is left out, since no store assertion is stored");
     const config = read(done.out);
     expect(Object.keys(config)).toEqual(["cloudinit-userdata", "charmhub-url"]);
     expect(config["charmhub-url"]).toBe("http://hub.lan:8080");
@@ -98,7 +98,7 @@ describe("juju-config", () => {
       const other = await config(url);
       expect(Object.keys(read(other.out))).toEqual(["cloudinit-userdata", "charmhub-url"]);
       expect(other.out).toContain(
-        `left out, since the held store assertion acmestore is for http://127.0.0.1:8080, not for the public URL ${url}`,
+        `left out, since the stored store assertion acmestore is for http://127.0.0.1:8080, not for the public URL ${url}`,
       );
     }
     const { "snap-store-proxy-url": told, why } = JSON.parse(
@@ -109,8 +109,8 @@ describe("juju-config", () => {
   });
 
   test.each([
-    [["--juju", "3.6.11"], 0, "juju-controller is held in 3.6/stable"],
-    [[], 0, "juju-controller is held in 4.1/stable, 3.6/stable"],
+    [["--juju", "3.6.11"], 0, "juju-controller is stored in 3.6/stable"],
+    [[], 0, "juju-controller is stored in 4.1/stable, 3.6/stable"],
     [["--juju", "2.9.52"], 0, "Juju 2.9.52 needs no juju-controller"],
     [["--juju", "4.2"], 1, "juju-controller (channel 4.2/stable) in charms.yaml: chp export charms"],
     [["--juju", "newest"], 2, "newest is not a version of Juju"],
@@ -263,7 +263,7 @@ describe("doctor", () => {
     };
     const versions = `[snap]\nname = "charmed-thing"\n[snap.revisions]\nx86_64 = "96"\n`;
     writeFileSync(
-      at("lacking.tar.gz"),
+      at("missing.tar.gz"),
       exportOf(
         [
           {
@@ -285,9 +285,9 @@ describe("doctor", () => {
         "applications:\n  app:\n    charm: app\n    resources:\n      tagged: team/app:local\n",
       ),
     );
-    expect((await chp(["import", "--store", "lacking", "lacking.tar.gz"], { cwd: folder.path })).code).toBe(0);
+    expect((await chp(["import", "--store", "missing", "missing.tar.gz"], { cwd: folder.path })).code).toBe(0);
     await using fake = fakeRegistry({ manifests: { "team/app@local": D(2) } });
-    const done = await chp(["doctor", "--store", "lacking", "--json", "--juju", "3.6", "--public-url", "http://nobody.invalid"], {
+    const done = await chp(["doctor", "--store", "missing", "--json", "--juju", "3.6", "--public-url", "http://nobody.invalid"], {
       cwd: folder.path,
       env: registry(fake.domain),
     });
@@ -295,13 +295,15 @@ describe("doctor", () => {
     const { ready, findings } = JSON.parse(done.out) as { ready: boolean; findings: { check: string; what: string; next: string }[] };
     expect([ready, ...findings.map(({ check, what }) => `${check}: ${what}`)]).toEqual([
       false,
-      expect.stringContaining("snaps: the snap charmed-thing revision 96 amd64 is not held; needed by charm app 1 (refresh_versions.toml)"),
-      "charms: the charm absent is not held; named by bundle stack 1",
-      "charms: the charm app is held, but not in 9/stable; named by bundle stack 1",
-      "resources: the resource blob is not held; declared by charm app 1",
-      "juju: the charm juju-controller is not held in 3.6/stable, without which that Juju cannot bootstrap",
+      expect.stringContaining(
+        "snaps: the snap charmed-thing revision 96 amd64 is not stored; needed by charm app 1 (refresh_versions.toml)",
+      ),
+      "charms: the charm absent is not stored; named by bundle stack 1",
+      "charms: the charm app is stored, but not in 9/stable; named by bundle stack 1",
+      "resources: the resource blob is not stored; declared by charm app 1",
+      "juju: the charm juju-controller is not stored in 3.6/stable, without which that Juju cannot bootstrap",
       `images: ${fake.domain}/team/app:local is another image than upstream.example/team/app@${D(1)}; needed by charm app, resource tagged 5`,
-      `images: the registry lacks ${fake.domain}/team/app@${D(1)}; needed by charm app, resource app 2`,
+      `images: missing in the registry: ${fake.domain}/team/app@${D(1)}; needed by charm app, resource app 2`,
       expect.stringContaining("public URL: the name nobody.invalid does not resolve here"),
     ]);
     for (const { next } of findings) expect(next).toMatch(/chp |getent /);
@@ -335,7 +337,7 @@ describe("doctor", () => {
     }
   });
 
-  test("no registry is set, and images are held; on an empty store nothing is missing", async () => {
+  test("no registry is set, and images are stored; on an empty store nothing is missing", async () => {
     const done = await run("doctor");
     expect([done.code, done.out]).toEqual([1, expect.stringContaining("missing\tregistry\tno local registry is set")]);
     expect(done.err).toContain("chp config proxy.oci-registry.domain=HOST:PORT");

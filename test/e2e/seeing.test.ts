@@ -103,7 +103,7 @@ test("diff tells packages, revisions, resources, channels and assertions", async
   expect((await json("diff", "0", "1")).packages.map((one: { state: string }) => one.state)).toEqual(["added"]);
   expect((await json("diff", "2", "2")).packages).toEqual([]);
   expect((await run("diff", "1", "2")).out).toContain("  latest/stable ubuntu@22.04 amd64: 1 → 2\n");
-  expect(await run("diff", "9")).toMatchObject({ code: 1, err: expect.stringContaining("generation 9 is not held") });
+  expect(await run("diff", "9")).toMatchObject({ code: 1, err: expect.stringContaining("generation 9 is not stored") });
   expect((await run("diff", "x")).code).toBe(2);
 });
 

@@ -86,8 +86,8 @@ test("missing tells which snaps are needed, and prints the yaml for the connecte
       ],
     });
     // The world has hello for arm64 as well, and what it runs on for amd64 alone.
-    const lacking = JSON.parse((await run("missing", "--store", "store", "--json")).out);
-    expect(lacking).toMatchObject([
+    const missing = JSON.parse((await run("missing", "--store", "store", "--json")).out);
+    expect(missing).toMatchObject([
       { name: "core22", architecture: "arm64", sure: "certain", by: ["base of hello"] },
       { name: "snapd", architecture: "arm64", sure: "certain" },
     ]);
@@ -98,7 +98,9 @@ test("missing tells which snaps are needed, and prints the yaml for the connecte
 
 test("snapd-config prints the route that this store can offer, and why", async () => {
   const without = await run("snapd-config", "--store", "store", "--public-url", "http://hub.lan:8080");
-  expect(without.out).toContain("# Route: the environment of snapd, since the held store assertion acmestore is for http://127.0.0.1:8080");
+  expect(without.out).toContain(
+    "# Route: the environment of snapd, since the stored store assertion acmestore is for http://127.0.0.1:8080",
+  );
   expect(without.out).toContain("Environment=SNAPPY_FORCE_API_URL=http://hub.lan:8080/\n");
   const proper = await run("snapd-config", "--store", "store", "--public-url", "http://127.0.0.1:8080");
   expect(proper.out).toContain(
@@ -114,7 +116,7 @@ test("status tells what machines asked for in vain", async () => {
   const actions = [{ action: "install", "instance-key": "install-1", name: "nope" }];
   await fetch(`${served.url}/v2/snaps/refresh`, { method: "POST", body: JSON.stringify({ actions }) });
   const { out } = await run("status", "--store", "store", "--server", served.url);
-  expect(out).toMatch(/^asked for in vain: snap nope, 1 time, last /m);
+  expect(out).toMatch(/^not found: snap nope, 1 time, last /m);
   expect((await run("status", "--store", "store", "--server", "http://127.0.0.1:1", "--json")).out).toContain('"askedInVain": null');
 });
 
@@ -126,7 +128,7 @@ test("--allow-unverified marks what it takes in, everywhere", async () => {
   expect((await run("status", "--store", "doubtful", "--server", served.url)).out).toContain("UNVERIFIED: snap hello revision 5");
 });
 
-test("the documented commands: a snap that is held keeps its channels unless told otherwise", async () => {
+test("the documented commands: a snap that is stored keeps its channels unless told otherwise", async () => {
   expect((await run("push-account-keys", "--store", "pushed", "--trust", "root.assert", "hello_5.assert")).code).toBe(0);
   expect((await run("push-snap", "--store", "pushed", "hello_5.snap")).out).toContain("opened at 5");
   expect((await run("push-snap", "--store", "pushed", "world.tar.gz")).out).not.toContain("hello: snap, changed\n  latest");

@@ -59,9 +59,9 @@ function kept(store: string): string {
   return JSON.parse(readFileSync(join(store, "tls.json"), "utf8")).certificate;
 }
 
-const lacking = ["curl", "openssl"].filter((name) => Bun.which(name) === null);
+const missing = ["curl", "openssl"].filter((name) => Bun.which(name) === null);
 
-test.skipIf(lacking.length > 0)(
+test.skipIf(missing.length > 0)(
   `curl and OpenSSL take the certificate by name and by address, with only its authority trusted`,
   async () => {
     using folder = tempFolder();

@@ -219,11 +219,11 @@ test("a secret that others may read, and a blob that may be written to, are told
   chmodSync(join(at("modes"), "secrets", "session.json"), 0o644);
   chmodSync(pathOf("modes", { what: { kind: "charm" }, name: "tiny" }).path, 0o664);
   const done = await verify("modes");
-  expect([done.code, done.out]).toEqual([0, expect.stringContaining("lacking  secrets/session.json: others may read it")]);
-  expect(done.out).toContain("lacking  charm tiny revision 5: may be written to");
+  expect([done.code, done.out]).toEqual([0, expect.stringContaining("missing  secrets/session.json: others may read it")]);
+  expect(done.out).toContain("missing  charm tiny revision 5: may be written to");
 });
 
-test("a release without its revision is damage, a declared resource that is not held is lacking", async () => {
+test("a release without its revision is damage, a declared resource that is not stored is missing", async () => {
   const made = {
     name: "odd",
     id: "ODD",
@@ -239,7 +239,7 @@ test("a release without its revision is damage, a declared resource that is not 
   const store = await Store.open(new Disk(at("odd")));
   const tiny = await (await store.snapshot()).package("tiny");
   const [revision] = tiny?.revisions ?? [];
-  if (!revision) throw new Error("tiny is not held");
+  if (!revision) throw new Error("tiny is not stored");
   const row = (number: number, channel: string, pins = {}) => ({
     channel,
     base: { name: "ubuntu", channel: "22.04", architecture: channel.startsWith("any") ? "all" : "amd64" },
@@ -258,12 +258,12 @@ test("a release without its revision is damage, a declared resource that is not 
   await store.publish("2026-05-01T00:00:00Z", async () => ({ draft, result: undefined }));
   const done = await verify("odd");
   expect(done.code).toBe(13);
-  expect(done.out).toContain("DAMAGED  charm odd: latest/edge has revision 77, which is not held");
-  expect(done.out).toContain("DAMAGED  charm odd: latest/stable has resource data revision 3, which is not held");
-  expect(done.out).toContain("DAMAGED  charm odd: the override of latest/beta has revision 78, which is not held");
+  expect(done.out).toContain("DAMAGED  charm odd: latest/edge has revision 77, which is not stored");
+  expect(done.out).toContain("DAMAGED  charm odd: latest/stable has resource data revision 3, which is not stored");
+  expect(done.out).toContain("DAMAGED  charm odd: the override of latest/beta has revision 78, which is not stored");
   expect(done.out).toContain("DAMAGED  charm odd: the override of latest/beta ends at no time that can be read");
-  expect(done.out).toContain("lacking  charm odd: any/stable is for ubuntu@22.04 all, which Juju never matches");
-  expect(done.out).toContain("lacking  charm odd: no revision of its resource data is held");
+  expect(done.out).toContain("missing  charm odd: any/stable is for ubuntu@22.04 all, which Juju never matches");
+  expect(done.out).toContain("missing  charm odd: no revision of its resource data is stored");
 });
 
 test("a generation that cannot be read is named, and moved aside once it is not the newest", async () => {

@@ -26,7 +26,7 @@ async function failureOf(work: Promise<unknown>): Promise<Unavailable> {
   return error;
 }
 
-const INFO = "cannot get what Charmhub tells of kafka: http://hub.test/v2/charms/info/kafka";
+const INFO = "cannot fetch metadata of kafka: http://hub.test/v2/charms/info/kafka";
 const NAMED = { type: "charm", id: "x", name: "kafka" };
 const row = (revision: unknown) => ({ channel: { name: "stable", track: "latest", risk: "stable" }, revision: { revision } });
 

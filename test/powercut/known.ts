@@ -54,8 +54,8 @@ export function unexpected(reports: readonly Report[]): string[] {
     const isWhole = (one: Report) => (FAULT.test(problem) ? one.exhausted : one.states === one.reachable);
     const whole = reports.filter((one) => isWhole(one) && (commands?.includes(one.command) ?? true));
     const shows = (report: Report) => report.problems.has(problem);
-    const lacking = commands ? whole.filter((one) => !shows(one)) : reports.some(shows) ? [] : whole;
-    return lacking.map(({ command }) => `${command}: is known for “${problem}” and has it no more: remove it from known.ts`);
+    const missing = commands ? whole.filter((one) => !shows(one)) : reports.some(shows) ? [] : whole;
+    return missing.map(({ command }) => `${command}: is known for “${problem}” and has it no more: remove it from known.ts`);
   });
   return [...unknown, ...gone];
 }

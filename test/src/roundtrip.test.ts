@@ -112,7 +112,7 @@ async function inventoryOf(store: Store): Promise<string> {
   return formatInventory(await snapshot.packages(), await snapshot.snaps(), async () => true);
 }
 
-/** sha256 of every charm, bundle, resource, snap and component that is held. */
+/** sha256 of every charm, bundle, resource, snap and component that is stored. */
 async function payloadsOf(store: Store): Promise<Set<string>> {
   return new Set([...(await inventoryOf(store)).matchAll(/sha-256:([0-9a-f]{64})/g)].map(([, digest]) => digest ?? ""));
 }
@@ -239,7 +239,7 @@ test("a whole store comes with what its charms need by number, with assertions o
     [],
     [
       "adding snap charmed revision 7 amd64: needed by charm tiny 5 (refresh_versions.toml)",
-      expect.stringMatching(/^charm tiny 5 \(refresh_versions.toml\) needs the snap charmed revision 8 arm64, which was not to be had: ./),
+      expect.stringMatching(/^charm tiny 5 \(refresh_versions.toml\) needs the snap charmed revision 8 arm64, which is not available: ./),
     ],
   ]);
   const b = await storeOf(made.bytes);

@@ -239,7 +239,7 @@ test.skipIf(!thorough)("a release in a store of 1,000 packages × 20 revisions w
   storage.written = 0;
   await publishChange(store, time(), async (snapshot) => {
     const held = await snapshot.package("some-charm-of-a-usual-name-500");
-    if (!held) throw new Error("it is not held");
+    if (!held) throw new Error("it is not stored");
     return { draft: changeDraft("release", [{ before: held, after: release(held, 7, "latest/edge", {}, time()) }]), result: undefined };
   });
   expect(storage.written).toBeGreaterThan(1000);

@@ -194,7 +194,7 @@ test("after a rollback every reply is byte for byte what it was, and no revision
         refuses(() =>
           publishChange(store, time(), async (snapshot) => {
             const held = await (isSnap ? snapshot.snap(of) : snapshot.package(of));
-            if (!held) throw new Failure("not-found", "nothing is held");
+            if (!held) throw new Failure("not-found", "nothing is stored");
             const after = work(held);
             const changed = JSON.stringify(held) !== JSON.stringify(after);
             return { draft: changeDraft("test", changed ? [{ before: held, after }] : []), result: undefined };
@@ -225,7 +225,7 @@ test("after a rollback every reply is byte for byte what it was, and no revision
           await refuses(() =>
             publishChange(store, time(), async (snapshot) => {
               const held = await snapshot.package(step.name);
-              if (!held) throw new Failure("not-found", "nothing is held");
+              if (!held) throw new Failure("not-found", "nothing is stored");
               const { after } = removal(held, step.revision, [], Date.parse(time()));
               return { draft: removalDraft("remove", held, after), result: undefined };
             }),

@@ -114,7 +114,7 @@ describe("a manifest of a wrong shape", () => {
     const store = await world();
     const digest = await replace(store, section, name, edit);
     const failure = await failureOf(store.manifest(section, digest));
-    expect(failure).toMatchObject({ kind: "corrupt", next: expect.stringContaining("import again what brought it") });
+    expect(failure).toMatchObject({ kind: "corrupt", next: expect.stringContaining("import the file again that chp verify names") });
     expect(failure.message).toStartWith(`blob ${digest} in memory ${problem}`);
     const { findings } = await check(store, { dryRun: false });
     expect(findings).toEqual([
@@ -147,7 +147,7 @@ describe("a manifest of a wrong shape", () => {
     expect((await mended.assertions()).others).toEqual((await sound.assertions()).others);
     // A list that only old generations name is reported, and is no damage.
     const { findings } = await check(fresh, { dryRun: false });
-    expect(findings.map(({ severity, current }) => [severity, current])).toEqual(findings.map(() => ["lacking", false]));
+    expect(findings.map(({ severity, current }) => [severity, current])).toEqual(findings.map(() => ["missing", false]));
     expect(findings).toHaveLength(3);
   });
 });

@@ -58,7 +58,7 @@ describe("what a generation names", () => {
     const { storage, store, newest } = await world();
     const whole = await walk(store, newest);
     const tiny = whole.find(({ what }) => what.kind === "manifest" && what.package?.name === "tiny");
-    if (!tiny) throw new Error("tiny is not held");
+    if (!tiny) throw new Error("tiny is not stored");
     await damage(storage, tiny.digest);
     const failed: unknown = await walk(store, newest).catch((error: unknown) => error);
     expect(failed).toMatchObject({ kind: "corrupt" });

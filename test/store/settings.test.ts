@@ -55,7 +55,7 @@ describe.each(NAMES)("%s", (name) => {
     expect(await failureOf(withFile(name, text), name)).toMatchObject({
       kind: "failed",
       message: `memory/${DOCUMENTS[name].key} is not a JSON object`,
-      next: "mend or remove that file",
+      next: "repair or remove that file",
     });
   });
 });

@@ -108,11 +108,11 @@ describe.each(IMPLEMENTATIONS)("%s", (_, make) => {
 
   test.each<[string, Expected, string]>([
     ["size", { size: 4 }, "what was staged has 3 bytes instead of 4"],
-    ["digest", { digest: sumsOf(bytes("not"))["sha-256"] }, "what was staged has other bytes than its name says"],
+    ["digest", { digest: sumsOf(bytes("not"))["sha-256"] }, "what was staged content does not match its checksum"],
     [
       "digest, named",
       { size: 3, digest: sumsOf(bytes("not"))["sha-256"], what: "blob b", next: "n" },
-      "blob b has other bytes than its name says",
+      "blob b content does not match its checksum",
     ],
   ])("a commit of another %s than expected is refused, and leaves nothing visible", async (_what, expected, message) => {
     const storage = fresh();

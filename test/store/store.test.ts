@@ -301,7 +301,7 @@ describe("snapshots", () => {
 describe("damage is told as corruption, with what to do", () => {
   async function manifestOf(store: Store, name: string): Promise<Digest> {
     const row = (await store.snapshot()).index.packages[name];
-    if (!row) throw new Error(`${name} is not held`);
+    if (!row) throw new Error(`${name} is not stored`);
     return row[0];
   }
 

@@ -256,7 +256,7 @@ describe("the closure", () => {
     expect(done.notes).toContain("adding snap jq latest/edge: likely needed by charm db 1 (src/charm.py)");
     expect(done.notes).toContainEqual(
       expect.stringMatching(
-        /^charm db 1 \(src\/charm\.py\) seems to install the snap no-such-thing, which was not to be had: cannot export the snap no-such-thing from stable for amd64: /,
+        /^charm db 1 \(src\/charm\.py\) seems to install the snap no-such-thing, which is not available: cannot export the snap no-such-thing from stable for amd64: /,
       ),
     );
     await inside(done.path, async (store) => expect(await missing(store)).toEqual(["likely no-such-thing"]));

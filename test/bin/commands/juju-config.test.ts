@@ -38,7 +38,7 @@ test.each([
 test("why there is none is a comment, whatever stands in the assertion", () => {
   const text = jujuConfig(
     "http://hub.lan",
-    { fitting: undefined, why: "the held store assertion s is for http://x\ncharmhub-url: evil" },
+    { fitting: undefined, why: "the stored store assertion s is for http://x\ncharmhub-url: evil" },
     [],
   );
   expect((Bun.YAML.parse(text) as Record<string, string>)["charmhub-url"]).toBe("http://hub.lan");

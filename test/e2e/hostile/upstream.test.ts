@@ -245,7 +245,7 @@ describe.each(RUNTIMES)("%s", (_, command) => {
       "wrong-once": [{ path: fileOf("wrong-once"), fault: { flip: 1000 } }, "its sha-256 is "],
       longer: [
         { path: fileOf("longer"), fault: { headers: { "Content-Length": "300001" }, extra: 1 } },
-        "it has 300001 bytes, but the store told 300000, in 6 tries",
+        "it has 300001 bytes, but the store said 300000, in 6 tries",
       ],
       "too-many": [
         { path: fileOf("too-many"), fault: { status: 429, headers: { "Retry-After": "0" }, ...storeError("slow\u001bdown") } },
@@ -261,7 +261,7 @@ describe.each(RUNTIMES)("%s", (_, command) => {
       ],
       "led-away": [
         { path: fileOf("led-away"), fault: { status: 302, headers: { Location: "file:///etc/passwd" } } },
-        "that is no URL that begins with http:// or https://",
+        "not a URL that begins with http:// or https://",
       ],
       refused: [{ path: fileOf("refused"), fault: { status: 403, ...storeError("not for you") } }, "status 403 (not for you)"],
       "info-half": [
@@ -405,7 +405,7 @@ describe("an export that breaks off", () => {
     expect(archiveIn(to).equals(whole)).toBe(true);
   });
 
-  test("by what cannot be had is exit 4: the rest can be imported, and the next run fetches only what is lacking", async () => {
+  test("by what cannot be had is exit 4: the rest can be imported, and the next run fetches only what is missing", async () => {
     const to = freshFolder();
     const site = join(folder.path, "site.yaml");
     writeFileSync(site, JSON.stringify({ charms: all, architectures: ["amd64"] }));
@@ -493,7 +493,7 @@ describe("the way to a server", () => {
       const untrusted = await run(secure.secureUrl);
       expect([untrusted.code, untrusted.err]).toEqual([
         1,
-        `chp: cannot get what Charmhub tells of kafka: ${secure.secureUrl}/v2/charms/info/kafka: unable to verify the first certificate\n` +
+        `chp: cannot fetch metadata of kafka: ${secure.secureUrl}/v2/charms/info/kafka: unable to verify the first certificate\n` +
           "  name the authority that issued its certificate with --ca FILE\n",
       ]);
       expect(await run(secure.secureUrl, {}, "--ca", ca)).toMatchObject({ code: 0 });
@@ -613,7 +613,7 @@ test("an address that is no store's is told of at once", async () => {
   const done = await exported({ names: ["all-well"], from: upstream.url });
   expect([done.code, done.err, readdirSync(done.to)]).toEqual([
     1,
-    `chp: cannot get what Charmhub tells of all-well: ${upstream.url}/v2/charms/info/all-well: the reply is not JSON\n  is that the address of a Charmhub or Snap Store?\n`,
+    `chp: cannot fetch metadata of all-well: ${upstream.url}/v2/charms/info/all-well: the reply is not JSON\n  is that the address of a Charmhub or Snap Store?\n`,
     [],
   ]);
 });

@@ -89,7 +89,7 @@ describe("keys", () => {
   test("what is no key is refused with its name, and what it says is not repeated", () => {
     for (const text of ["", "untrusted comment: x\n", "hello", SITE.texts.public.slice(0, -2), SITE.accepted.text.replace("RW", "RX")])
       expect(refusalOf(() => readPublicKey(text, "x.pub"))).toBe("x.pub is not a public key as chp keygen or minisign writes it");
-    expect(refusalOf(() => readPublicKey(SITE.texts.secret, "x"))).toBe("x is a secret key, which never leaves its machine");
+    expect(refusalOf(() => readPublicKey(SITE.texts.secret, "x"))).toBe("x is a secret key, which must never leave its machine");
     for (const text of ["", SITE.texts.public, "hello\nhello\n"])
       expect(refusalOf(() => readSecretKey(text, "x"))).toBe("x is not a secret key as chp keygen or minisign -G -W writes it");
   });

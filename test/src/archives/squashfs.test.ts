@@ -272,7 +272,7 @@ describe("hostile images", () => {
       ["more blocks than the table has room for", [[inode + 28, 4, 2 * MIB]], /its metadata ends early$/],
       ["a block that is too short", [[inode + 32, 4, 2 ** 24 + 4095]], /a block of it has another length/],
       ["a block that is too long", [[inode + 32, 4, 2 ** 24 + 4097]], /a block of it is larger/],
-      ["a block of a size that is none", [[inode + 32, 4, 0xffffffff]], /a block of it has a size that is none$/],
+      ["a block of a size that is none", [[inode + 32, 4, 0xffffffff]], /a block of it has an invalid size$/],
       ["a block that is not compressed", [[inode + 32, 4, 4096]], /a block of it can't be decompressed/],
       ["a list beyond the end", [[top + 16, 4, 0xffffffff]], /it points beyond the end of a table$/],
       ["a list that starts beyond its block", [[top + 26, 2, 0xffff]], /its metadata ends early$/],

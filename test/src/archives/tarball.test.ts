@@ -105,7 +105,7 @@ describe("an archive", () => {
   });
 
   test.each<[string, Plan]>([
-    ["a path that leads outside", [{ path: "../x", size: 1 }]],
+    ["a path that points outside the archive", [{ path: "../x", size: 1 }]],
     ["an absolute path", [{ path: "/x", size: 1 }]],
     ["a path in another spelling", [{ path: "./x", size: 1 }]],
     ["a folder", [{ path: "x/", size: 1 }]],

@@ -99,7 +99,7 @@ function check(given: readonly Assertion[], options: Partial<VerifyOptions> = {}
   return verifyAll(given, { trust: TRUST, find: () => undefined, now: NOW, ...options });
 }
 
-/** Why an assertion is refused beside what is held; undefined where it verifies. */
+/** Why an assertion is refused beside what is stored; undefined where it verifies. */
 function reasonAgainst(text: string, options: Partial<VerifyOptions> = {}): string | undefined {
   return check([one(text)], { find, ...options }).refused[0]?.reason;
 }
@@ -358,7 +358,7 @@ describe("a set", () => {
     );
   });
 
-  test("may build on what is held", () => {
+  test("may build on what is stored", () => {
     for (const it of HELD) expect(check([it], { find })).toEqual({ verified: [it], refused: [] });
   });
 
@@ -377,17 +377,17 @@ describe("a set", () => {
     const reasons = (without: keyof typeof TEXTS) =>
       Object.fromEntries(check(HELD.filter((a) => a.text !== TEXTS[without])).refused.map((r) => [r.assertion.type, r.reason] as const));
     const noKey = reasons("storeKey");
-    expect(noKey["account"]).toBe(`account-key/${STORE.key.id} that signed it is neither given nor held`);
+    expect(noKey["account"]).toBe(`account-key/${STORE.key.id} that signed it is neither in the file nor stored`);
     expect(noKey["serial"]).toBe(`account-key/${PUBLISHER.key.id} that signed it is refused itself`);
     expect(reasons("declaration")).toEqual(
       Object.fromEntries(
         ["snap-revision", "snap-resource-revision", "snap-resource-pair"].map((type) => [
           type,
-          `snap-declaration/16/${SNAP} that it needs is neither given nor held`,
+          `snap-declaration/16/${SNAP} that it needs is neither in the file nor stored`,
         ]),
       ),
     );
-    expect(reasons("account")["store"]).toBe(`account/${DEV} that it needs is neither given nor held`);
+    expect(reasons("account")["store"]).toBe(`account/${DEV} that it needs is neither in the file nor stored`);
   });
 
   test("of two signatures of one revision both are checked, and the first is kept", () => {
@@ -471,7 +471,7 @@ describe("a check", () => {
     [
       "a key that is not known",
       resigned(TEXTS.account, {}, { account: ROOT.account, key: DEVICE }),
-      `account-key/${DEVICE.id} that signed it is neither given nor held`,
+      `account-key/${DEVICE.id} that signed it is neither in the file nor stored`,
     ],
     ["a key of another account", changed("account", {}, other), `the key ${STORE.key.id} is of test-root, not of its authority ${DEV}`],
     ["a signature of another text", TEXTS.account.replace("unproven", "verified"), "the signature is of another text"],
@@ -495,7 +495,7 @@ describe("a check", () => {
     [
       "a key of an unknown account",
       changed("key", { "account-id": STRANGER }),
-      `account/${STRANGER} that it needs is neither given nor held`,
+      `account/${STRANGER} that it needs is neither in the file nor stored`,
     ],
     [
       "a second key of a name",

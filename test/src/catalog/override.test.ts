@@ -94,7 +94,7 @@ describe("an override", () => {
     expect(overridesOf(setOverride(bundle, 3, "edge", {}, WHY, NOW), AT)).toMatchObject([{ on: "any base", without: null }]);
     expect(overridesOf(setOverride(hello, 5, "edge", {}, WHY, NOW), AT)).toMatchObject([{ channel: "latest/edge", without: 6 }]);
     for (const [one, revision, channel, where, says] of [
-      [charm, 999, "stable", {}, "not-found: revision 999 of acme-db is not held"],
+      [charm, 999, "stable", {}, "not-found: revision 999 of acme-db is not stored"],
       [charm, 18, "stable", { base: "24.04" }, "refused: revision 18 of acme-db runs on ubuntu@22.04 amd64 and not on 24.04"],
       [charm, 18, "a/b/c/d", {}, "usage: a/b/c/d is not a channel"],
       [hello, 5, "stable", { base: "22.04" }, "usage: hello is a snap"],
@@ -152,7 +152,7 @@ describe("an override", () => {
       { from: -Infinity, until: Infinity },
     ]);
     expect(overrideWarnings(set, AT)).toEqual([
-      "acme-db 14/edge ubuntu@24.04 amd64 is held at 20, while 25 is released below (25 breaks backups); chp end-override acme-db 14/edge offers it",
+      "acme-db 14/edge ubuntu@24.04 amd64 is pinned to 20, while 25 is released below (25 breaks backups); chp end-override acme-db 14/edge offers it",
     ]);
     expect(overrideWarnings(set, end - 1000)[0]).toBe(
       `acme-db 14/edge ubuntu@24.04 amd64: its override ends at ${UNTIL}; then it offers 25`,
@@ -161,7 +161,7 @@ describe("an override", () => {
       "acme-db 14/edge ubuntu@24.04 amd64: its override ended, so it offers 25; chp end-override acme-db 14/edge takes it off the list",
     ]);
     const [facts] = overridesOf(set, end);
-    expect(facts && showOverride(facts)).toBe(`was held at 20 instead of 25 until ${UNTIL}: 25 breaks backups`);
+    expect(facts && showOverride(facts)).toBe(`was pinned to 20 instead of 25 until ${UNTIL}: 25 breaks backups`);
     expect(overrideWarnings(setOverride(charm, 20, "14/stable", {}, { reason: "as it is" }, NOW), AT)).toEqual([]);
   });
 

@@ -54,7 +54,7 @@ function incoming(over: Partial<Incoming> = {}): Incoming {
   return { ...common, revisions: [revision(1)], releases: [row("latest/stable", 1)], ...over };
 }
 
-/** What is held after these imports. */
+/** What is stored after these imports. */
 function held(...imports: readonly Partial<Incoming>[]): Package {
   let pkg: Package | undefined;
   for (const over of imports) pkg = mergePackage(pkg, incoming(over)).package;
@@ -167,7 +167,7 @@ describe("the channel map", () => {
     expect(pkg.releases[0]?.resources).toEqual({ img: 8 });
   });
 
-  test("keep: a package that is held keeps its channel map and gets the revisions", () => {
+  test("keep: a package that is stored keeps its channel map and gets the revisions", () => {
     const before = held({});
     const merged = mergePackage(before, incoming({ revisions: [revision(2)], releases: [row("latest/stable", 2)] }), "keep");
     expect(merged.package.releases).toEqual(before.releases);
@@ -200,7 +200,7 @@ describe("the default track", () => {
   const declared = (track: string, ...channels: string[]) => ({ declaredTrack: track, ...on(...channels) });
 
   test.each<[string, readonly Partial<Incoming>[], string, boolean]>([
-    ["the declared one where it is held", [declared("14", "latest/stable", "14/stable")], "14", false],
+    ["the declared one where it is stored", [declared("14", "latest/stable", "14/stable")], "14", false],
     ["a held one where the declared is not, and a note says so", [declared("14", "16/stable")], "16", true],
     ["the only one where none is declared", [on("16/stable")], "16", false],
     ["the first held where none is declared, and a note says so", [on("16/stable", "14/stable")], "16", true],

@@ -42,7 +42,7 @@ function pkg(name: string, parts: { revisions?: object[]; resources?: object[]; 
   } as unknown as Package;
 }
 
-describe("what is held", () => {
+describe("what is stored", () => {
   test("charms that bundles name and nobody holds, each once", () => {
     const named = [
       { by: "bundle one 2", charm: "held" },
@@ -53,7 +53,7 @@ describe("what is held", () => {
     expect(bundleFindings([pkg("held")], named)).toEqual([
       {
         check: "charms",
-        what: "the charm lost is not held; named by bundle one 2, bundle two 1",
+        what: "the charm lost is not stored; named by bundle one 2, bundle two 1",
         sure: "certain",
         next: expect.stringContaining("lost in charms.yaml: chp export charms"),
       },
@@ -72,10 +72,10 @@ describe("what is held", () => {
   ])("a charm that a bundle wants from %s", (channel, fine) => {
     const releases = [{ channel: "latest/stable" }, { channel: "1/stable", architecture: "arm64" }, { channel: "2/edge", on: "22.04" }];
     const found = bundleFindings([pkg("held", { releases })], [{ by: "bundle one 2", charm: "held", channel }]);
-    expect(found.map(({ what }) => what)).toEqual(fine ? [] : [`the charm held is held, but not in ${channel}; named by bundle one 2`]);
+    expect(found.map(({ what }) => what)).toEqual(fine ? [] : [`the charm held is stored, but not in ${channel}; named by bundle one 2`]);
   });
 
-  test("resources that a charm declares and of which no revision is held", () => {
+  test("resources that a charm declares and of which no revision is stored", () => {
     const charm = pkg("c", {
       revisions: [{ resources: ["a", "constructor"] }, { resources: ["a", "b", "constructor"] }],
       resources: [
@@ -84,8 +84,8 @@ describe("what is held", () => {
       ],
     });
     expect(resourceFindings([charm]).map(({ what }) => what)).toEqual([
-      "the resource constructor is not held; declared by charm c 1, 2",
-      "the resource b is not held; declared by charm c 2",
+      "the resource constructor is not stored; declared by charm c 1, 2",
+      "the resource b is not stored; declared by charm c 2",
     ]);
   });
 
@@ -103,10 +103,10 @@ describe("what is held", () => {
     const revision = { revision: 1, type: "app", base: "core22", providers: [], architectures: ["all"] };
     const snap = { name: "hello", revisions: [revision], releases: [{ channel: "latest/stable", architecture: "all", revision: 1 }] };
     expect(snapFindings([charm], [snap as unknown as Snap]).map(({ what, sure }) => [what, sure])).toEqual([
-      ["the snap core22 is not held; needed by base of hello", "certain"],
-      ["the snap postgresql revision 96 is not held; needed by charm c 1 (refresh_versions.toml)", "certain"],
-      ["the snap snapd is not held; needed by every machine that installs a snap", "certain"],
-      ["the snap jq is not held; needed by charm c 1 (src/charm.py)", "likely"],
+      ["the snap core22 is not stored; needed by base of hello", "certain"],
+      ["the snap postgresql revision 96 is not stored; needed by charm c 1 (refresh_versions.toml)", "certain"],
+      ["the snap snapd is not stored; needed by every machine that installs a snap", "certain"],
+      ["the snap jq is not stored; needed by charm c 1 (src/charm.py)", "likely"],
     ]);
   });
 });
@@ -137,14 +137,19 @@ describe("the controller's charm", () => {
   });
 
   test.each([
-    ["another track", BOTH, "4.1", "is not held in 4.1/stable, without which that Juju cannot bootstrap"],
-    ["one base alone", BOTH.slice(1), "3.6", "is not held in 3.6/stable for ubuntu@24.04 amd64"],
-    ["not stable yet", [{ channel: "3.6/edge" }, { channel: "3.6/edge", on: "22.04" }], "3.6", "is not held in 3.6/stable, without which"],
+    ["another track", BOTH, "4.1", "is not stored in 4.1/stable, without which that Juju cannot bootstrap"],
+    ["one base alone", BOTH.slice(1), "3.6", "is not stored in 3.6/stable for ubuntu@24.04 amd64"],
+    [
+      "not stable yet",
+      [{ channel: "3.6/edge" }, { channel: "3.6/edge", on: "22.04" }],
+      "3.6",
+      "is not stored in 3.6/stable, without which",
+    ],
     [
       "an architecture with one base",
       [...BOTH, { channel: "3.6/stable", architecture: "arm64" }],
       "3.6",
-      "is not held in 3.6/stable for ubuntu@22.04 arm64",
+      "is not stored in 3.6/stable for ubuntu@22.04 arm64",
     ],
   ])("lacks: %s", (_, releases, track, what) => {
     const [finding] = controllerFindings(pkg("juju-controller", { releases }), [track]);
@@ -154,7 +159,7 @@ describe("the controller's charm", () => {
 
   test("without a version every track that is held is looked at, and one must be", () => {
     expect(controllerFindings(pkg("juju-controller", { releases: [...BOTH, { channel: "4.1/stable" }] })).map(({ what }) => what)).toEqual([
-      "the charm juju-controller is not held in 4.1/stable for ubuntu@22.04 amd64",
+      "the charm juju-controller is not stored in 4.1/stable for ubuntu@22.04 amd64",
     ]);
     expect(controllerFindings(undefined)).toHaveLength(1);
     expect(controllerFindings(undefined, [])).toEqual([]);

@@ -264,7 +264,7 @@ test("the default release is the most stable of the default track, on amd64 wher
   expect(defaultRelease(arm)).toMatchObject({ revision: 2 });
 });
 
-/* ---- whatever is held and asked ---- */
+/* ---- whatever is stored and asked ---- */
 
 const anyTrack = fc.constantFrom("14", "16", "latest");
 const anyRisk = fc.constantFrom(...RISKS);
@@ -323,7 +323,7 @@ const byChannel = anyQuery.map(({ revision: _revision, ...query }) => query);
 
 const often = { numRuns: runs(500) };
 
-describe("whatever is held and asked", () => {
+describe("whatever is stored and asked", () => {
   test("there is an answer, and it is one of the two kinds", () => {
     fc.assert(
       fc.property(fc.option(fc.oneof(anyCharm, anyBundle), { nil: undefined }), anyQuery, (pkg, query) => {

@@ -108,11 +108,11 @@ describe("merging a snap", () => {
     expect(mergeSnap(once, again).snap).toEqual(once);
   });
 
-  test("refuses other bytes under a number that is held", () => {
+  test("refuses other bytes under a number that is stored", () => {
     const held = first({ revisions: [revision(5)] });
     const other = incoming({ revisions: [revision(5, asserted(99))] });
     expect(() => mergeSnap(held, other)).toThrow(Failure);
-    expect(() => mergeSnap(held, other)).toThrow(/hello revision 5 has other bytes than before/);
+    expect(() => mergeSnap(held, other)).toThrow(/hello revision 5 differs from the stored revision/);
     const parts = (n: number) => incoming({ components: [{ name: "extra", revisions: [{ ...component(1), ...asserted(n) }] }] });
     expect(() => mergeSnap(mergeSnap(held, parts(1)).snap, parts(2))).toThrow(/component extra revision 1/);
   });
@@ -132,7 +132,7 @@ describe("merging a snap", () => {
     expect(mergeSnap(sure, incoming({ revisions: [revision(5, { unverified: "no" })] })).snap.revisions[0]?.unverified).toBeUndefined();
   });
 
-  test("chooses a default track of which something is held", () => {
+  test("chooses a default track of which something is stored", () => {
     const track = (more: Partial<IncomingSnap>) => first({ revisions: [revision(5)], ...more }).defaultTrack;
     expect(track({ releases: [row("latest/stable", 5)] })).toBe("latest");
     expect(track({ releases: [row("2.0/stable", 5)], defaultTrack: "2.0" })).toBe("2.0");
@@ -151,7 +151,7 @@ describe("merging a snap", () => {
     ).toBeUndefined();
   });
 
-  test("warns where a component is declared and lacking, and where a new head loses one", () => {
+  test("warns where a component is declared and missing, and where a new head loses one", () => {
     const five = revision(5, { components: ["extra"] });
     const held = first({
       revisions: [five],

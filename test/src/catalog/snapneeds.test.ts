@@ -33,7 +33,7 @@ function charm(name: string, ...snaps: readonly Omit<Need, "where">[]): NeedingC
   };
 }
 
-/** `!core22 amd64: base of hello`, with the mark where it is certain; `+` where it is held. */
+/** `!core22 amd64: base of hello`, with the mark where it is certain; `+` where it is stored. */
 function shown(packages: readonly NeedingCharm[], snaps: readonly InstallableSnap[]): string[] {
   return neededSnaps(packages, snaps).map(
     (one) => `${one.held ? "+" : ""}${one.sure === "certain" ? "!" : ""}${showNeed(one)}: ${one.by.join(", ")}`,
@@ -92,7 +92,7 @@ describe("what snaps need", () => {
       ["!core22 arm64: base of a", "!core24 amd64: base of a", `!snapd amd64: ${EVERY}`, `!snapd arm64: ${EVERY}`],
     ],
     [
-      "what is held on one architecture alone",
+      "what is stored on one architecture alone",
       [
         snap(
           "a",

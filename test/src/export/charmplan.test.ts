@@ -151,7 +151,7 @@ describe("releases", () => {
     expect(actions.filter((one) => one["base"] === null || JSON.stringify(one["base"]).includes('"all"'))).toEqual([]);
     const other = store({ ...INFO, id: "another" });
     expect(failures(await planPackage(other.upstream, NAME, [wish()]))).toEqual([
-      `cannot export ${NAME}: the store tells of ${NAME} with the id ${INFO.id} in its place`,
+      `cannot export ${NAME}: the store says ${NAME} with the id ${INFO.id} in its place`,
     ]);
   });
 

@@ -195,20 +195,20 @@ describe("a download fails, and says why", () => {
     [
       "wrong bytes twice",
       () => [new Response("0123456789abcdeX")],
-      `its sha-256 is ${sumsOf(Buffer.from("0123456789abcdeX"))["sha-256"]}, but the store told ${FILE.digest}, in 2 tries`,
+      `its sha-256 is ${sumsOf(Buffer.from("0123456789abcdeX"))["sha-256"]}, but the store said ${FILE.digest}, in 2 tries`,
       2,
     ],
     ["too short for good", () => [bytes(0, 5), part(5, 5)], "it ended after 5 of 16 bytes, in 6 tries", 6],
     [
       "too long",
       () => [new Response("x", { headers: { "Content-Length": "17" } })],
-      "it has 17 bytes, but the store told 16, in 6 tries",
+      "it has 17 bytes, but the store said 16, in 6 tries",
       6,
     ],
     [
       "a part that is too long",
       () => [bytes(0, 5), part(5, 16, { headers: { "Content-Length": "12" } })],
-      "it has 17 bytes, but the store told 16, in 6 tries",
+      "it has 17 bytes, but the store said 16, in 6 tries",
       6,
     ],
     ["breaks for good", () => [bytes(0, 5, { error: BREAK }), part(5, 5, { error: BREAK })], "the connection broke, in 6 tries", 6],
@@ -250,8 +250,8 @@ describe("a download fails, and says why", () => {
   });
 
   const REDIRECTS: readonly (readonly [string, string, string, string])[] = [
-    ["to a file of this machine", "file:///etc/passwd", "file:///etc/passwd", "that is no URL that begins with http:// or https://"],
-    ["to nonsense", "http://[", "http://[", "that is no URL that begins with http:// or https://"],
+    ["to a file of this machine", "file:///etc/passwd", "file:///etc/passwd", "not a URL that begins with http:// or https://"],
+    ["to nonsense", "http://[", "http://[", "not a URL that begins with http:// or https://"],
     ["in a circle", "/file?signature=secret", SHOWN, "after 10 redirects there is another"],
   ];
   test.each(REDIRECTS)("a redirect %s", async (_, to, shown, why) => {

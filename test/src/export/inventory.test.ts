@@ -26,7 +26,7 @@ async function inventoryOf(store: Store): Promise<string> {
 const all = async () => true;
 const ACME = PACKAGES[0]?.resources?.["acme-image"]?.revisions[7]?.toString() ?? "";
 
-describe("what is held", () => {
+describe("what is stored", () => {
   test("is found by every digest that an exporter knows it by, and nothing else is", async () => {
     const store = await worlds();
     const inventory = readInventory(await inventoryOf(store), "have.json");
@@ -53,10 +53,10 @@ describe("what is held", () => {
     expect(inventory.has("sha-256", sumsOf(Buffer.from(ACME))["sha-256"])).toBe(false);
   });
 
-  test("what is had by its number alone is held; what is lost or cut short is not", async () => {
+  test("what is had by its number alone is stored; what is lost or cut short is not", async () => {
     const store = await worlds();
     const held = await (await store.snapshot()).package("acme-db");
-    if (!held) throw new Error("acme-db is not held");
+    if (!held) throw new Error("acme-db is not stored");
     const back = rollBack(undefined, held);
     expect(back.revisions.every((r) => r.aside)).toBe(true);
     const text = await formatInventory([back], [], all);

@@ -172,7 +172,7 @@ describe("what is taken of a snap", () => {
     const go = fakeUpstream((asked) =>
       asked.method === "POST" ? refreshReply(asked, () => recorded("refresh-install-go.json").results[0]) : undefined,
     );
-    expect(failures(await plan(go, {}))).toEqual(["cannot export the snap charmed-kafka: the store tells of go in its place"]);
+    expect(failures(await plan(go, {}))).toEqual(["cannot export the snap charmed-kafka: the store says go in its place"]);
   });
 });
 

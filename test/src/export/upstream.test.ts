@@ -50,7 +50,7 @@ describe("Charmhub", () => {
     const error = await failure(fakeUpstream(() => 404).upstream.info("no/such"));
     expect(error.kind).toBe("not-found");
     expect(error.message).toBe(
-      `cannot get what Charmhub tells of no/such: ${CHARMHUB}/v2/charms/info/no%2Fsuch: status 404 (no /v2/charms/info/no%2Fsuch)`,
+      `cannot fetch metadata of no/such: ${CHARMHUB}/v2/charms/info/no%2Fsuch: status 404 (no /v2/charms/info/no%2Fsuch)`,
     );
   });
 
@@ -138,7 +138,7 @@ describe("Charmhub", () => {
   test("another server than a store says so", async () => {
     const error = await failure(fakeUpstream(() => "<html>").upstream.info("x"));
     expect([error.message, error.next]).toEqual([
-      `cannot get what Charmhub tells of x: ${CHARMHUB}/v2/charms/info/x: the reply is not JSON`,
+      `cannot fetch metadata of x: ${CHARMHUB}/v2/charms/info/x: the reply is not JSON`,
       "is that the address of a Charmhub or Snap Store?",
     ]);
   });

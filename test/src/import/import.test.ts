@@ -108,7 +108,7 @@ async function failureOf(work: Promise<unknown>, kind: FailureKind = "refused"):
 
 async function held(store: Store, name: string): Promise<Package> {
   const pkg = await (await store.snapshot()).package(name);
-  if (!pkg) throw new Error(`${name} is not held`);
+  if (!pkg) throw new Error(`${name} is not stored`);
   return pkg;
 }
 
@@ -131,7 +131,7 @@ async function everything(store: Store): Promise<Buffer[]> {
 
 async function bytesOfBlob(store: Store, digest: string): Promise<Buffer> {
   const blob = await store.blob(digest as Package["revisions"][number]["blob"]);
-  if (!blob) throw new Error(`blob ${digest} is not held`);
+  if (!blob) throw new Error(`blob ${digest} is not stored`);
   return Buffer.from(await blob.bytes());
 }
 
@@ -275,7 +275,7 @@ describe("metadata.json", () => {
   });
 });
 
-test("metadata.json alone, of what is held, changes nothing", async () => {
+test("metadata.json alone, of what is stored, changes nothing", async () => {
   const { store } = await load({ in: exportOf([KAFKA]) });
   const metadata = JSON.stringify(metadataOf(KAFKA));
   const { report } = await load({ in: tgzOf({ "kafka.tar.gz": tgzOf({ "metadata.json": metadata }) }) }, { store });
@@ -515,7 +515,7 @@ describe("again and at the same time", () => {
     expect(await store.generationNumbers()).toEqual([1]);
   });
 
-  test("nor where a default track was chosen, or a channel is held", async () => {
+  test("nor where a default track was chosen, or a channel is stored", async () => {
     const { store } = await load({ in: exportOf([KAFKA]) });
     const now = "2026-06-01T00:00:00.000Z";
     for (const work of [

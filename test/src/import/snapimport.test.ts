@@ -125,7 +125,7 @@ async function heldAfter(content: Files | Uint8Array, options: Options = {}): Pr
   const store = await newStore();
   await importInto(store, content, options);
   const snap = await (await store.snapshot()).snap("hello");
-  if (!snap) throw new Error("hello is not held");
+  if (!snap) throw new Error("hello is not stored");
   return snap;
 }
 
@@ -179,7 +179,7 @@ describe("a pair", () => {
     expect((await (await store.snapshot()).snap("hello"))?.revisions.map((r) => r.revision)).toEqual([7, 6, 5]);
   });
 
-  test("a new account assertion changes the publisher of what is held", async () => {
+  test("a new account assertion changes the publisher of what is stored", async () => {
     const store = await newStore();
     await importInto(store, pair(5));
     await importInto(store, { "account.assert": accountOf({ revision: 1, "display-name": "Acme Corp", validation: "verified" }) });
@@ -235,11 +235,11 @@ describe("channels", () => {
     expect(snap.revisions.map((r) => r.revision)).toEqual([6, 5]);
   });
 
-  test("details, times and what is not held of the info reply", async () => {
+  test("details, times and what is not stored of the info reply", async () => {
     const store = await newStore();
     const { missing, snaps } = await importInto(store, { ...two, "x.json": info([row("latest", "stable", 5), row("latest", "edge", 99)]) });
     expect(missing.snapRevisions).toEqual([{ name: "hello", channel: "latest/edge", architecture: "amd64", revision: 99 }]);
-    expect(snaps[0]?.notes).toContain("revision 6 is in no channel; it can be had by number");
+    expect(snaps[0]?.notes).toContain("revision 6 is in no channel; it can be installed by its number");
     const snap = await (await store.snapshot()).snap("hello");
     expect(snap?.details.title).toBe("Hi");
     expect(snap?.revisions.find((r) => r.revision === 5)?.createdAt).toBe("2025-01-01T00:00:00Z");
@@ -331,7 +331,7 @@ describe("components", () => {
     expect(snap.pairs).toEqual([{ component: "extra", componentRevision: 7, revision: 6 }]);
   });
 
-  test("that are lacking are told", async () => {
+  test("that are missing are told", async () => {
     const { snaps } = await importInto(await newStore(), pair(6, six));
     expect(snaps[0]?.notes).toContain("revision 6 declares the component extra, which was not in the archive");
   });
@@ -410,7 +410,7 @@ describe("what does not verify is refused", () => {
     const store = await newStore();
     await importInto(store, pair(5));
     const other = image(5, "title: Other\n");
-    expect(await refusal(importInto(store, pair(5, other)))).toMatch(/hello revision 5 has other bytes than before/);
+    expect(await refusal(importInto(store, pair(5, other)))).toMatch(/hello revision 5 differs from the stored revision/);
   });
 
   test("a provenance that the declaration does not allow, and one that it does", async () => {

@@ -166,7 +166,7 @@ describe("what is listed is taken in", () => {
   });
 });
 
-test("snaps and components are held against the list by what was hashed on their way in", async () => {
+test("snaps and components are stored against the list by what was hashed on their way in", async () => {
   const trust = parseAssertions(Buffer.from(ROOT), "root.assert");
   const sums: { path: string; sha256: string }[] = [];
   const chunks = async function* () {
@@ -339,7 +339,7 @@ describe("where keys are accepted", () => {
   test.each(UNSIGNED)("%s is taken in with --allow-unsigned, loudly", async (_, sources, name, lacks) => {
     const known = lacks.includes("not accepted") ? [OTHER.accepted] : accepted;
     const { store, report } = await load(sources, { accepted: known, allowUnsigned: true });
-    expect(report.notes).toContain(`UNSIGNED: ${name} was taken in as it is: ${lacks}`);
+    expect(report.notes).toContain(`UNSIGNED: ${name} was imported as it is: ${lacks}`);
     expect(report.sources.find((one) => one.name === name)).toMatchObject({ unsigned: true });
     expect((await store.generation(1))?.sources).toEqual(report.sources);
   });

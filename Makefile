@@ -40,6 +40,9 @@ images: dist/chp ## a real registry and the real skopeo (needs docker-registry a
 powercut: dist/chp ## each command under power cuts and failing disks (needs strace); COMMANDS=config,gc SEED=1 STATES=1000 FAULTS=12
 	@$(BUN) test/powercut/run.ts "$(COMMANDS)" $(or $(SEED),1) $(or $(STATES),1000) $(or $(FAULTS),12)
 
+fuzz: $(BUN) ## changed inputs for every parser; SECONDS_OF_FUZZ=20 SEED=1 TARGETS=metadata,snap
+	@$(BUN) test/fuzz/run.ts $(or $(SECONDS_OF_FUZZ),20) $(or $(SEED),1) "$(TARGETS)"
+
 check: types lint format ## types, lint, format
 
 types: $(BUN)
@@ -80,4 +83,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example unit inprocess test interop images bench powercut check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example unit inprocess test interop images bench powercut fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help

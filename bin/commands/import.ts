@@ -20,6 +20,7 @@ import { progressOn } from "../machine/progress.ts";
 import { importTo } from "../machine/remoteimport.ts";
 import { acceptedKeys, loadSettings, registryOf, storeRoots, trustedRoots } from "../machine/settings.ts";
 import { unsquash } from "../machine/unsquash.ts";
+import { readIn, Workers } from "../machine/workers.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
 import { isUnchanged, renderImport } from "./importreport.ts";
@@ -60,7 +61,7 @@ export const IMPORT_EXITS =
   "0 done, 1 failed, 2 usage, 3 the content was refused and nothing published, 11 store format too new, 130 interrupted";
 
 export const importCommand: Register = (program, io) => {
-  defineCommand(program, "import", "take in what was exported on a connected machine", IMPORT_EXITS, TAKES)
+  defineCommand(program, "import", "import what was exported on a connected machine", IMPORT_EXITS, TAKES)
     .argument(
       "<file...>",
       "exports of charms, bundles or snaps, lone .charm, .snap and .assert files, folders of these, or - for standard input",
@@ -108,16 +109,21 @@ async function runRepair(sources: readonly ImportSource[], options: ImportFlags,
   if (options.to !== undefined) throw new Failure("usage", "--repair is for the store here, so it takes no --to");
   const store = await openStore(options, io);
   const progress = progressOn(options, io);
+  const workers = new Workers();
   const { restored, dryRun } = await repairFrom(store, sources, (digests) => lostBlobs(store, digests), {
     command: "import --repair",
     channels: "keep",
     unsquash,
+    read: readIn(workers),
     dryRun: options.dryRun ?? false,
     now: new Date().toISOString(),
     limits: limitsOf(options),
     signal: io.signal,
     onProgress: (source, bytes) => progress.update(source.name, bytes, source.size),
-  }).finally(() => progress.end());
+  }).finally(() => {
+    progress.end();
+    void workers.close();
+  });
   if (!dryRun) await store.storage.flush();
   if (options.json) return printJson({ restored, dryRun }, io);
   const size = showSize(restored.reduce((sum, blob) => sum + blob.size, 0));
@@ -166,6 +172,7 @@ async function importInto(
 ): Promise<ImportReport> {
   const trust = await trustedRoots(store, given, io);
   const progress = progressOn(options, io);
+  const workers = new Workers();
   try {
     const report = await importSources(store, sources, {
       command,
@@ -179,6 +186,7 @@ async function importInto(
       allowOlder: options.allowOlder ?? false,
       unsquash,
       renamed: readRenames(options.renamed ?? []),
+      read: readIn(workers),
       dryRun: options.dryRun ?? false,
       now: new Date().toISOString(),
       limits,
@@ -192,6 +200,7 @@ async function importInto(
     return (await needsRegistry(store, report, io)) ? { ...report, notes: [...report.notes, NO_REGISTRY_NOTE] } : report;
   } finally {
     progress.end();
+    await workers.close();
   }
 }
 

@@ -17,7 +17,7 @@ const PUSHES = [
 
 export const pushCommands: Register = (program, io) => {
   for (const { name, what, ...rest } of PUSHES)
-    defineCommand(program, name, `take in a ${what} (chp import does the same and more)`, IMPORT_EXITS, [
+    defineCommand(program, name, `import a ${what} (chp import does the same and more)`, IMPORT_EXITS, [
       ...TAKES,
       ...("more" in rest ? rest.more : []),
     ])

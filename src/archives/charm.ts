@@ -5,7 +5,7 @@ import { type Base, basesOfSeries, compareBases, expandAny, normalBase, uniqueBa
 import { isResourceName, type Relations } from "../catalog/package.ts";
 import { printable, refused } from "../errors.ts";
 import { mapByName } from "../schema.ts";
-import { readYaml, readYamls } from "../text.ts";
+import { readYaml, readYamls } from "../yaml.ts";
 
 const Text = v.fallback(v.string(), "");
 const Names = v.fallback(mapByName(v.unknown()), {});
@@ -146,7 +146,12 @@ export interface BundleFacts {
 
 /** Facts of a bundle.yaml, overlays included. `what` names the file in errors. */
 export function readBundle(text: string, what: string): BundleFacts {
-  const parts = readYamls(text, what).flatMap((value) => {
+  return bundleOf(readYamls(text, what));
+}
+
+/** Facts of the documents of a bundle.yaml. */
+export function bundleOf(documents: readonly unknown[]): BundleFacts {
+  const parts = documents.flatMap((value) => {
     const parsed = v.safeParse(Bundle, value);
     return parsed.success ? [parsed.output] : [];
   });

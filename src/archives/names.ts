@@ -5,6 +5,8 @@ import { SIGNATURE_FILE, SUMS_FILE } from "./signature.ts";
 import { claimsTar, isTarHeader, TAR_BLOCK } from "./tarheader.ts";
 
 const MAX_PATH = 4096;
+/** folders of a path: lists of checksums are looked for in each */
+const MAX_FOLDERS = 100;
 
 /** `./a/b` → `a/b`. Throws a `refused` failure for a path that leaves its folder, and for unprintable characters. */
 export function safePath(path: string): string {
@@ -13,6 +15,7 @@ export function safePath(path: string): string {
   if (path.startsWith("/")) throw refused(`the path ${printable(path, 200)} is absolute`);
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");
   if (parts.includes("..")) throw refused(`the path ${printable(path, 200)} points outside the archive`);
+  if (parts.length > MAX_FOLDERS) throw refused(`the path ${printable(path, 200)} has more than ${MAX_FOLDERS} folders`);
   return parts.join("/");
 }
 

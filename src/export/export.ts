@@ -1,6 +1,6 @@
 /** Exports: plans what is requested from what upstream has, and writes one archive. */
 
-import { LIMITS, type ReadAt } from "../archives/archive.ts";
+import type { ReadAt } from "../archives/archive.ts";
 import type { ExportLock, LockedPackage } from "../archives/lock.ts";
 import { LOCK_FILE } from "../archives/names.ts";
 import { needsOf } from "../archives/needs/snapfinder.ts";
@@ -422,7 +422,7 @@ async function readNeeds(writer: ArchiveWriter, pkg: PlannedPackage, packed: Pac
   for (const { revision, bases } of pkg.type === "charm" ? pkg.revisions : []) {
     const path = `${pkg.name}_${revision}.charm`;
     const zip = packed?.files.some((file) => file.path === path) ? writer.read(packed, path) : undefined;
-    const snaps = zip ? needsOf(await zipTexts(await inMemoryIfSmall(zip), mayNameSnaps, LIMITS)) : [];
+    const snaps = zip ? needsOf(await zipTexts(await inMemoryIfSmall(zip), mayNameSnaps)) : [];
     revisions.push({ revision, snaps, bases: bases.filter((base) => base !== null) });
   }
   return { name: pkg.name, revisions, releases: pkg.releases };

@@ -3,19 +3,11 @@
  * "What an export looks like".
  */
 
-import { type FileLocation, type Limits, located, locationParts, type ReadAt, showLocation } from "../archives/archive.ts";
-import {
-  type BundleFacts,
-  type CharmFacts,
-  type CharmResource,
-  ownBases,
-  readBundle,
-  readManifest,
-  readMetadata,
-} from "../archives/charm.ts";
+import { type Budget, type FileLocation, located, locationParts, type ReadAt, showLocation } from "../archives/archive.ts";
+import { type BundleFacts, type CharmFacts, type CharmResource, ownBases } from "../archives/charm.ts";
 import type { Declaration, DeclaredSums } from "../archives/metadata.ts";
-import { needsOf } from "../archives/needs/snapfinder.ts";
 import { mayNameSnaps } from "../archives/needs/sourcefiles.ts";
+import { type ReadText, readHere } from "../archives/readers.ts";
 import { zipFiles, zipTexts } from "../archives/zip.ts";
 import { type Base, compareBases, expandAny } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
@@ -46,7 +38,9 @@ export interface CharmReadOptions {
   readonly revision?: number;
   /** RFC 3339; for releases of which no time is known */
   readonly now: string;
-  readonly limits: Limits;
+  readonly budget: Budget;
+  /** runs parsers; in this thread by default */
+  readonly read?: ReadText;
 }
 
 /** A file and its bytes, which are in the staging area. */
@@ -122,8 +116,9 @@ export class CharmReader<S extends Staged> {
 
   /** Reads what an import needs of the zip of a charm or bundle. */
   async #unpack(zip: StagedFile<S>, group: CharmGroup<S>): Promise<Unpacked<S>> {
+    const { budget, read: parse = readHere } = this.#options;
     const access = await zipAccess(zip.staged);
-    const inside = await zipFiles(access, ZIP_FILES, this.#options.limits);
+    const inside = await zipFiles(access, ZIP_FILES, budget);
     const read = (name: string) => {
       const bytes = inside.get(name);
       return bytes && utf8(bytes, `${name} in its zip`);
@@ -136,20 +131,26 @@ export class CharmReader<S extends Staged> {
         return text === undefined ? [] : [[name, text]];
       }),
     );
+    for (const text of Object.values(texts)) budget.spend("kept", text.length);
     if (metadata !== undefined) {
-      const facts = readMetadata(metadata, "metadata.yaml in its zip");
+      budget.parse("yaml", metadata);
+      const facts = await parse("metadata", metadata, "metadata.yaml in its zip");
       const manifest = read("manifest.yaml");
+      if (manifest !== undefined) budget.parse("yaml", manifest);
+      const sources = await zipTexts(access, mayNameSnaps, budget);
+      for (const text of sources.values()) budget.parse("code", text);
       return {
         ...zip,
         name: checkName(facts.name),
         texts,
         charm: facts,
-        snaps: needsOf(await zipTexts(access, mayNameSnaps, this.#options.limits)),
-        manifest: manifest === undefined ? [] : readManifest(manifest, "manifest.yaml in its zip"),
+        snaps: await parse("needs", sources),
+        manifest: manifest === undefined ? [] : await parse("manifest", manifest, "manifest.yaml in its zip"),
       };
     }
     if (bundleYaml === undefined) throw refused("its zip has neither metadata.yaml nor bundle.yaml, so it is neither a charm nor a bundle");
-    const facts = readBundle(bundleYaml, "bundle.yaml in its zip");
+    budget.parse("yaml", bundleYaml);
+    const facts = await parse("bundle", bundleYaml, "bundle.yaml in its zip");
     const name = group.declaration?.name ?? (facts.name || bundleNameOf(zip.file));
     return { ...zip, name: checkName(name), texts, bundle: facts, snaps: [], manifest: [] };
   }

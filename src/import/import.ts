@@ -1,7 +1,8 @@
 /** Imports archives as one new generation: all of it, or nothing where one file is refused. */
 
-import { type Chunks, files, type Limits, showLocation } from "../archives/archive.ts";
+import { Budget, type Chunks, files, type Limits, showLocation } from "../archives/archive.ts";
 import { isResource } from "../archives/names.ts";
+import type { ReadText } from "../archives/readers.ts";
 import type { Assertion } from "../assertions/assertion.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { sameManifest } from "../catalog/change.ts";
@@ -56,6 +57,8 @@ export interface ImportOptions extends OriginOptions {
   readonly unsquash?: SnapReadOptions["unsquash"];
   /** charms and bundles that upstream renamed: new name to the stored one */
   readonly renamed?: ReadonlyMap<string, string>;
+  /** runs parsers of what the archives hold; in this thread by default */
+  readonly read?: ReadText;
   readonly dryRun: boolean;
   readonly limits: Limits;
   readonly signal?: AbortSignal;
@@ -125,9 +128,7 @@ export async function importSources(
   sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
   options: ImportOptions,
 ): Promise<ImportReport> {
-  const reader = new ExportReader<StagedBlob>(store, options);
-  try {
-    const { origins, ignored, reading } = await readSources(reader, sources, options);
+  return readSources(store, sources, options, async ({ origins, ignored, reading }) => {
     const { records } = origins;
 
     const bytes = weigh(store, reading.blobs); // before they are in the store
@@ -179,9 +180,7 @@ export async function importSources(
       ignored,
       bytes,
     };
-  } finally {
-    await reader.discard();
-  }
+  });
 }
 
 /**
@@ -233,20 +232,37 @@ async function restoreUnreadable(
   };
 }
 
-/** Reads all sources to their end. Throws a `refused` failure where one is not what it should be, or there is nothing in them. */
-export async function readSources(
-  reader: ExportReader<StagedBlob>,
+/** What all sources of an import hold. */
+interface ReadSources {
+  readonly origins: SourceOrigins;
+  readonly ignored: readonly string[];
+  readonly reading: Reading<StagedBlob>;
+}
+
+/**
+ * Reads all sources to their end, within one budget, and hands to `use` what they hold; what `use` does not commit is discarded. Throws a
+ * `refused` failure where one is not what it should be, takes too much, or there is nothing in them.
+ */
+export async function readSources<T>(
+  store: Pick<ImportStore, "ingest" | "ingestBytes">,
   sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
   options: ImportOptions,
-): Promise<{ readonly origins: SourceOrigins; readonly ignored: readonly string[]; readonly reading: Reading<StagedBlob> }> {
-  const lists = new ChecksumLists(options.accepted ?? [], options.now);
-  const ignored: string[] = [];
-  const read = new Map<string, SourceRecord>();
-  for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored }, source, options));
-  const origins = sourceOrigins(read, lists.finish(), options);
-  const reading = await reader.finish();
-  if (isEmpty(reading)) throw nothingFound(origins.records, ignored);
-  return { origins, ignored, reading };
+  use: (read: ReadSources) => Promise<T>,
+): Promise<T> {
+  const budget = new Budget(options.limits);
+  const reader = new ExportReader<StagedBlob>(store, { ...options, budget });
+  try {
+    const lists = new ChecksumLists(options.accepted ?? [], options.now);
+    const ignored: string[] = [];
+    const read = new Map<string, SourceRecord>();
+    for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored, budget }, source, options));
+    const origins = sourceOrigins(read, lists.finish(), options);
+    const reading = await reader.finish();
+    if (isEmpty(reading)) throw nothingFound(origins.records, ignored);
+    return await use({ origins, ignored, reading });
+  } finally {
+    await reader.discard();
+  }
 }
 
 function pathOf({ path, name }: ImportSource): string {
@@ -255,7 +271,7 @@ function pathOf({ path, name }: ImportSource): string {
 
 async function readSource(
   reader: ExportReader<StagedBlob>,
-  { lists, ignored }: { readonly lists: ChecksumLists; readonly ignored: string[] },
+  { lists, ignored, budget }: { readonly lists: ChecksumLists; readonly ignored: string[]; readonly budget: Budget },
   source: ImportSource,
   options: ImportOptions,
 ): Promise<SourceRecord> {
@@ -276,7 +292,7 @@ async function readSource(
   };
   const path = pathOf(source);
   try {
-    for await (const file of files({ name: source.name, chunks: chunks() }, isResource, options.limits)) {
+    for await (const file of files({ name: source.name, chunks: chunks(), size: source.size }, isResource, budget)) {
       const isPart = file.containers.length > 0;
       isArchive ||= isPart;
       const at = isPart ? [path, ...file.containers.slice(1), file.path].join("/") : path;

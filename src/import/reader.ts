@@ -3,15 +3,16 @@
  * snapreader.ts interpret the groups after the last file, since the files of a group come in any order.
  */
 
-import { type ArchiveFile, ByteReader, type FileLocation, located, locationParts, pathInSource } from "../archives/archive.ts";
-import { readBundle } from "../archives/charm.ts";
+import { type ArchiveFile, type Budget, ByteReader, type FileLocation, located, locationParts, pathInSource } from "../archives/archive.ts";
+import { bundleOf } from "../archives/charm.ts";
 import { readLock } from "../archives/lock.ts";
 import { type Declaration, readDeclaration } from "../archives/metadata.ts";
 import { classify, type FileKind, HEAD_SIZE } from "../archives/names.ts";
+import { type ReadText, readHere } from "../archives/readers.ts";
 import type { Incoming } from "../catalog/package.ts";
 import { ALGORITHMS, Summer, type Sums } from "../digest.ts";
 import { printable, reason, refused } from "../errors.ts";
-import { compareText, readYaml, utf8 } from "../text.ts";
+import { compareText, utf8 } from "../text.ts";
 import { type CharmGroup, CharmReader, type CharmReadOptions, checkName, isPublisherAccount } from "./charmreader.ts";
 import { checkPackage, checkSnaps, type FoundLock, imagePathsOf, isBelow, lockOf } from "./locked.ts";
 import { SnapReader, type SnapReading, type SnapReadOptions } from "./snapreader.ts";
@@ -60,7 +61,8 @@ type ImagePaths = ReadonlyMap<string, ReadonlyMap<string, string>>;
 /** Reads the files of one import one after the other; `finish` returns their content. */
 export class ExportReader<S extends Staged> {
   readonly #staging: Staging<S>;
-  readonly #options: ReadOptions;
+  readonly #budget: Budget;
+  readonly #parse: ReadText;
   readonly #charms: CharmReader<S>;
   readonly #snaps: SnapReader;
   readonly #groups = new Map<string, OpenGroup<S>>();
@@ -70,8 +72,9 @@ export class ExportReader<S extends Staged> {
   readonly #unreadable: unknown[] = [];
 
   constructor(store: Ingest<S>, options: ReadOptions) {
-    this.#staging = new Staging(store);
-    this.#options = options;
+    this.#staging = new Staging(store, options.budget);
+    this.#budget = options.budget;
+    this.#parse = options.read ?? readHere;
     this.#charms = new CharmReader(this.#staging, options);
     this.#snaps = new SnapReader(this.#staging, options);
   }
@@ -128,14 +131,19 @@ export class ExportReader<S extends Staged> {
   }
 
   async #read(file: ArchiveFile, kind: FileKind): Promise<Handled> {
-    const { json, text } = this.#options.limits;
+    const { json, text } = this.#budget.limits;
+    const kept = async (limit: number) => {
+      const bytes = await file.bytes.whole(limit, "it");
+      this.#budget.spend("kept", bytes.byteLength);
+      return bytes;
+    };
     if (kind === "litter") return { kind: "read" };
     if (kind === "lock") {
-      const lock = readLock(shallowJsonText(await file.bytes.whole(json, "it")), locationParts(file));
-      this.#locks.push({ folder: folderOf(file), lock });
+      const lock = readLock(this.#jsonText(await kept(json)), locationParts(file));
+      this.#locks.push({ folder: folderOf(file), lock, imagePaths: imagePathsOf(lock) });
       return { kind: "read" };
     }
-    if (kind === "checksums") return { kind, bytes: await file.bytes.whole(json, "it") };
+    if (kind === "checksums") return { kind, bytes: await kept(json) };
     const group = this.#group(file);
     switch (kind) {
       case "snap":
@@ -150,15 +158,15 @@ export class ExportReader<S extends Staged> {
           next: "get it again from where it was made; what gzip and zstd did not compress has to be unpacked first",
         });
       case "assertions":
-        group.assertions.push({ at: locationParts(file), bytes: await file.bytes.whole(json, "it") });
+        group.assertions.push({ at: locationParts(file), bytes: await kept(json) });
         return { kind: "read" };
       case "registration":
-        this.#snaps.registration(await file.bytes.whole(json, "it"), locationParts(file), group.key);
+        this.#snaps.registration(await kept(json), locationParts(file), group.key);
         return { kind: "read" };
       case "json":
-        return { kind: this.#readJson(group, file, await file.bytes.whole(json, "it")) ? "read" : "ignored" };
+        return { kind: this.#readJson(group, file, await kept(json)) ? "read" : "ignored" };
       case "yaml":
-        return { kind: this.#readYaml(group, file, await file.bytes.whole(text, "it")) ? "read" : "ignored" };
+        return { kind: (await this.#readYaml(group, file, await kept(text))) ? "read" : "ignored" };
       default:
         return { kind: "ignored" };
     }
@@ -184,15 +192,22 @@ export class ExportReader<S extends Staged> {
 
   /** In the order of the sources, and within a source by path: the order of the files in it means nothing. */
   #ordered(): OpenGroup<S>[] {
-    const sources = [...new Set([...this.#groups.values()].map(({ source }) => source))];
-    return [...this.#groups.values()].toSorted(
-      (a, b) => sources.indexOf(a.source) - sources.indexOf(b.source) || compareText(a.key, b.key),
-    );
+    const numbers = new Map<string, number>();
+    for (const { source } of this.#groups.values()) if (!numbers.has(source)) numbers.set(source, numbers.size);
+    const numberOf = ({ source }: OpenGroup<S>) => numbers.get(source) ?? 0;
+    return [...this.#groups.values()].toSorted((a, b) => numberOf(a) - numberOf(b) || compareText(a.key, b.key));
+  }
+
+  /** The text of a JSON file that is not nested too deep to be parsed, and not too much. */
+  #jsonText(bytes: Uint8Array): string {
+    if (nesting(bytes) > MAX_NESTING) throw refused(`it is nested more than ${MAX_NESTING} deep`);
+    this.#budget.parse("json", bytes);
+    return utf8(bytes, "it");
   }
 
   /** Whether chp uses the JSON file. */
   #readJson(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): boolean {
-    const text = shallowJsonText(bytes);
+    const text = this.#jsonText(bytes);
     let value: unknown;
     try {
       value = JSON.parse(text);
@@ -210,15 +225,16 @@ export class ExportReader<S extends Staged> {
   }
 
   /** Whether chp uses the YAML file. */
-  #readYaml(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): boolean {
-    const text = utf8(bytes, "it");
-    const { charms, overrides } = readBundle(text, "it");
+  async #readYaml(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): Promise<boolean> {
+    this.#budget.parse("yaml", bytes);
+    const documents = await this.#parse("yaml", utf8(bytes, "it"), "it");
+    const { charms, overrides } = bundleOf(documents);
     if (charms.length > 0) {
       this.#imagePaths.push({ folder: folderOf(file), at: locationParts(file), paths: overrides });
       return true;
     }
     // A bundle.yaml without charms is the request of an export; there is nothing in it to import.
-    return this.#snaps.declares(readYaml(text, "it"), file, group.key) || file.path === "bundle.yaml";
+    return this.#snaps.declares(documents[0], file, group.key) || file.path === "bundle.yaml";
   }
 
   /** The content of the files. Throws a `refused` failure if they contradict each other. */
@@ -228,16 +244,16 @@ export class ExportReader<S extends Staged> {
     const groups = this.#ordered();
     for (const opened of groups) {
       const group = this.#closed(opened);
-      const lock = lockOf(opened.key, this.#locks);
-      const found = await this.#charms.read(group, lock ? imagePathsOf(lock) : this.#imagePathsIn(opened.key));
-      if (lock) for (const incoming of found) checkPackage(lock, incoming, group);
+      const lock = this.#lockOf(opened.key);
+      const found = await this.#charms.read(group, lock?.imagePaths ?? this.#imagePathsIn(opened.key));
+      if (lock) for (const incoming of found) checkPackage(lock, incoming, group, this.#budget);
       packages.push(...found);
       for (const { bytes, at } of group.assertions)
         if (isPublisherAccount(bytes, group)) this.#snaps.publisher(bytes, at, opened.key);
         else this.#snaps.assertions(bytes, at, opened.key);
     }
     const snaps = await this.#snaps.finish();
-    for (const lock of this.#locks) checkSnaps(lock, snaps);
+    for (const lock of this.#locks) checkSnaps(lock, snaps, this.#budget);
     return { packages, snaps: this.#sorted(snaps, groups), blobs: this.#staging.blobs, notes: this.#charms.notes };
   }
 
@@ -255,9 +271,20 @@ export class ExportReader<S extends Staged> {
     };
   }
 
+  #lockOf(folder: string): FoundLock | undefined {
+    this.#budget.compare(this.#locks.length, [folder]);
+    return lockOf(folder, this.#locks);
+  }
+
   /** What the bundle.yaml files of a folder, and of those that it lies in, say of images; the nearest wins. */
   #imagePathsIn(folder: string): ImagePaths {
-    const above = byPath(this.#imagePaths, ({ at }) => at).filter((found) => isBelow(folder, found.folder));
+    this.#budget.compare(this.#imagePaths.length, [folder]);
+    const above = byPath(
+      this.#imagePaths.filter((found) => isBelow(folder, found.folder)),
+      ({ at }) => at,
+    );
+    const named = above.reduce((sum, { paths }) => sum + paths.size, 0);
+    this.#budget.compare(5 * named, [folder]); // a copy takes longer than a comparison
     return new Map(above.toSorted((a, b) => a.folder.length - b.folder.length).flatMap(({ paths }) => [...paths]));
   }
 
@@ -272,7 +299,7 @@ export class ExportReader<S extends Staged> {
       publishers: sorted(found.publishers),
       declared: sorted(found.declared),
       // An export of chp says itself of which store a snap is; the name of an archive is covered by no signature.
-      stores: new Map([...stores].filter(([folder]) => !lockOf(folder, this.#locks))),
+      stores: new Map([...stores].filter(([folder]) => !this.#lockOf(folder))),
     };
   }
 }
@@ -291,12 +318,6 @@ function checkedDeclaration(declaration: Declaration): Declaration {
   const { id } = declaration;
   if (id !== undefined && !ID.test(id)) throw refused(`${printable(id, 200)} is not a package id`);
   return declaration;
-}
-
-/** The text of a JSON file that is not nested too deep to be parsed. */
-function shallowJsonText(bytes: Uint8Array): string {
-  if (nesting(bytes) > MAX_NESTING) throw refused(`it is nested more than ${MAX_NESTING} deep`);
-  return utf8(bytes, "it");
 }
 
 /** How deep the brackets of a JSON text are nested: text that would overflow the stack is not parsed. */

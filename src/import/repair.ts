@@ -1,9 +1,8 @@
 /** Puts back lost files of the store from archives that hold them. It publishes nothing, so how old an archive is does not matter. */
 
-import type { ImportStore, StagedBlob } from "../catalog/generation-types.ts";
+import type { ImportStore } from "../catalog/generation-types.ts";
 import type { Digest } from "../digest.ts";
 import { type ImportOptions, type ImportSource, readSources } from "./import.ts";
-import { ExportReader } from "./reader.ts";
 
 /** A file of the store that was missing or damaged. */
 export interface RestoredBlob {
@@ -30,9 +29,7 @@ export async function repairFrom(
   lost: (digests: ReadonlySet<Digest>) => Promise<ReadonlyMap<Digest, string>>,
   options: ImportOptions,
 ): Promise<RepairReport> {
-  const reader = new ExportReader<StagedBlob>(store, options);
-  try {
-    const { reading } = await readSources(reader, sources, { ...options, allowUnsigned: true });
+  return readSources(store, sources, { ...options, allowUnsigned: true }, async ({ reading }) => {
     const staged = new Map(reading.blobs.map((blob) => [blob.sums["sha-256"], blob]));
     const restored: RestoredBlob[] = [];
     for (const [digest, what] of await lost(new Set(staged.keys()))) {
@@ -41,7 +38,5 @@ export async function repairFrom(
       restored.push({ digest, size: blob?.sums.size ?? 0, what });
     }
     return { restored, dryRun: options.dryRun };
-  } finally {
-    await reader.discard();
-  }
+  });
 }

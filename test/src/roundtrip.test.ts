@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { OWN_ADDRESS, storeTransport } from "../../bin/machine/transport.ts";
 import { createApp } from "../../handlers/app.ts";
-import { files, LIMITS } from "../../src/archives/archive.ts";
+import { files } from "../../src/archives/archive.ts";
 import { readLock } from "../../src/archives/lock.ts";
 import { isResource } from "../../src/archives/names.ts";
 import type { ArchiveOutput } from "../../src/export/archivewriter.ts";
@@ -123,7 +123,7 @@ async function contentsOf(bytes: Uint8Array): Promise<Map<string, Uint8Array>> {
   const chunks = async function* () {
     yield bytes;
   };
-  for await (const file of files({ name: "export.tar", chunks: chunks() }, isResource, LIMITS))
+  for await (const file of files({ name: "export.tar", chunks: chunks() }, isResource))
     found.set(file.path, await file.bytes.whole(2 ** 26, "it"));
   return found;
 }

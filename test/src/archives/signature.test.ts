@@ -105,7 +105,7 @@ describe("keys", () => {
     const text = `untrusted comment: minisign encrypted secret key
 RWRTY0IytfhtDXDj1bIR7J9Sb7Zny6r09R1wMSGIdDyVUjWkel8AAAACAAAAAAAAAEAAAAAAN8zi+Hk90vbpu6LN6Ue2QGGMzekijp7Mb3xYGP7SWe3wtxAmBVz9gOPd+tCiYh0GyuAlUdsRU4q3g3/EAVBycnIyV72H2m64/+R5mEg3/OXhzNW5aq5fSwiEziH3jzpnxl7/kVky3ng=
 `;
-    expect(refusalOf(() => readSecretKey(text, "enc.key"))).toBe("enc.key is protected by a password, which chp can't ask for");
+    expect(refusalOf(() => readSecretKey(text, "enc.key"))).toBe("enc.key is protected by a password, which chp does not support");
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { ByteReader, LIMITS } from "../../../src/archives/archive.ts";
+import { Budget, ByteReader } from "../../../src/archives/archive.ts";
 import { type Sums, sumsOf } from "../../../src/digest.ts";
 import { ExportReader, type FileOutcome } from "../../../src/import/reader.ts";
 import type { Staged } from "../../../src/import/staging.ts";
@@ -18,7 +18,7 @@ function readerInMemory(discarded: Sums[] = []): ExportReader<Staged> {
     for await (const chunk of chunks) parts.push(chunk);
     return stagedOf(Buffer.concat(parts), discarded);
   };
-  return new ExportReader({ ingest, ingestBytes: async (bytes) => stagedOf(bytes, discarded) }, { now: NOW, limits: LIMITS });
+  return new ExportReader({ ingest, ingestBytes: async (bytes) => stagedOf(bytes, discarded) }, { now: NOW, budget: new Budget() });
 }
 
 function add(reader: ExportReader<Staged>, path: string, content: string | Uint8Array): Promise<FileOutcome> {

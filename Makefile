@@ -43,6 +43,9 @@ powercut: dist/chp ## each command under power cuts and failing disks (needs str
 simulate: $(BUN) ## histories of the store from seeds; SEEDS=1-1000, or one seed, which is shown step by step
 	@$(BUN) test/simulate/run.ts $(or $(SEEDS),1-1000)
 
+fuzz: $(BUN) ## changed inputs for every parser; SECONDS_OF_FUZZ=20 SEED=1 TARGETS=metadata,snap
+	@$(BUN) test/fuzz/run.ts $(or $(SECONDS_OF_FUZZ),20) $(or $(SEED),1) "$(TARGETS)"
+
 check: types lint format ## types, lint, format
 
 types: $(BUN)
@@ -84,4 +87,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example unit inprocess test interop images bench powercut simulate check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example unit inprocess test interop images bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help

@@ -8,10 +8,11 @@ import { Failure, printable, reason } from "../src/errors.ts";
 import { programName } from "../src/settings/documented.ts";
 import { createProgram } from "./commands/program.ts";
 import type { Io } from "./machine/io.ts";
+import { isWorker } from "./machine/worker.ts";
 
 const ending = new AbortController();
 let ended: NodeJS.Signals | undefined;
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
+for (const signal of isWorker ? [] : (["SIGINT", "SIGTERM"] as const)) {
   process.on(signal, () => {
     if (ended) process.exit(130);
     ended = signal;
@@ -46,7 +47,8 @@ const io: Io = {
   signal: ending.signal,
 };
 
-process.exit(await main());
+// A worker thread loads the same file: bin/machine/worker.ts acts there.
+if (!isWorker) process.exit(await main());
 
 async function main(): Promise<number> {
   try {

@@ -52,6 +52,14 @@ export function createMetrics({ store }: Pick<HandlerDeps, "store">): Metrics {
     const text = [
       ...metric("chp_generation", "gauge", "Number of the generation that is served.", [`chp_generation ${snapshot.number}`]),
       ...metric("chp_packages", "gauge", "Stored packages.", [`chp_packages ${snapshot.names.length}`]),
+      ...metric(
+        "chp_newest_archive_timestamp_seconds",
+        "gauge",
+        "When the newest archive by a key that was imported was signed, in seconds since 1970.",
+        Object.entries(snapshot.of.generation?.signed ?? {}).map(
+          ([key, time]) => `chp_newest_archive_timestamp_seconds{key="${key}"} ${Date.parse(time) / 1000}`,
+        ),
+      ),
       ...metric("chp_info", "gauge", "Version of chp.", [`chp_info{version="${VERSION}"} 1`]),
       ...metric(
         REQUESTS,

@@ -1,10 +1,6 @@
-/** Text, JSON and YAML of untrusted files. */
+/** Text and JSON of untrusted files. */
 
-import { type Document, parseAllDocuments, parseDocument } from "yaml";
-import { type Failure, printable, reason, refused } from "./errors.ts";
-
-/** How often a YAML file may repeat a node; more repetitions would fill the memory. */
-const MAX_ALIASES = 100;
+import { refused } from "./errors.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
@@ -48,39 +44,4 @@ export function utf8(bytes: Uint8Array, what: string): string {
   } catch {
     throw refused(`${what} is not UTF-8 text`);
   }
-}
-
-type YamlSchema = "core" | "failsafe";
-
-/** The value of a YAML text of one document. `failsafe`: every scalar is text, as it is written. */
-export function readYaml(text: string, what: string, schema: YamlSchema = "core"): unknown {
-  return readingYaml(what, () => documentValue(parseDocument(text, { ...YAML, schema })));
-}
-
-/** The values of all documents of a YAML text. */
-export function readYamls(text: string, what: string, schema: YamlSchema = "core"): unknown[] {
-  return readingYaml(what, () => {
-    const all = parseAllDocuments(text, { ...YAML, schema });
-    return (Array.isArray(all) ? all : []).map(documentValue);
-  });
-}
-
-const YAML = { strict: false, uniqueKeys: false, logLevel: "silent" } as const;
-
-function documentValue(document: Document.Parsed): unknown {
-  const [error] = document.errors;
-  if (error) throw error;
-  return document.toJS({ maxAliasCount: MAX_ALIASES });
-}
-
-function readingYaml<T>(what: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    throw unreadable(what, error);
-  }
-}
-
-function unreadable(what: string, error: unknown): Failure {
-  return refused(`${what} cannot be read: ${printable(reason(error).split("\n")[0] ?? "", 200)}`, { cause: error });
 }

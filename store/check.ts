@@ -3,6 +3,8 @@
 import { showBase } from "../src/catalog/base.ts";
 import type { OverrideTerms } from "../src/catalog/channelmap.ts";
 import type { Generation, SourceRecord } from "../src/catalog/generation-types.ts";
+import { sharedIds } from "../src/catalog/identity.ts";
+import { shellQuote } from "../src/catalog/images.ts";
 import { findResource, findRevision, type Package } from "../src/catalog/package.ts";
 import { findComponent, findSnapRevision, type Snap } from "../src/catalog/snap.ts";
 import { type Digest, isDigest, Summer } from "../src/digest.ts";
@@ -11,6 +13,7 @@ import { chainOf, type Link } from "./chain.ts";
 import { BLOB_FOLDERS, blobKey, generationKey, QUARANTINE, SECRETS, SETTINGS } from "./keys.ts";
 import type { BlobReference, BlobRole } from "./named.ts";
 import { blobsOf } from "./reach.ts";
+import type { StoredObject } from "./storage.ts";
 import type { Store } from "./store.ts";
 
 /** blobs that name other blobs */
@@ -72,6 +75,38 @@ interface Bad {
   readonly problem: string;
   /** `other`: the content does not match the digest; `malformed`: it matches, but is no valid list */
   readonly state: "missing" | "unreadable" | "other" | "malformed";
+}
+
+/** Of these digests those that a generation names and that are missing or damaged, with what they are. Payloads and texts only. */
+export async function lostBlobs(store: Store, candidates: ReadonlySet<Digest>): Promise<Map<Digest, string>> {
+  const named = new Map<Digest, string>();
+  const seen = new Set<Digest>();
+  for (const number of await store.generationNumbers()) {
+    const generation = await store.generation(number).catch((error: unknown) => {
+      if (!isCorrupt(error)) throw error;
+      return undefined;
+    });
+    if (!generation) continue;
+    for await (const { digest, what } of blobsOf(store, generation, { seen, unreadable: () => {} }))
+      if (candidates.has(digest)) named.set(digest, showRole(what));
+  }
+  for (const digest of named.keys()) {
+    const sum = await sumOf(await store.storage.open(blobKey(digest)), () => {}).catch(() => undefined);
+    if (sum === digest) named.delete(digest);
+  }
+  return named;
+}
+
+/** The sha256 of an object; undefined: it does not exist. */
+async function sumOf(object: StoredObject | undefined, onRead: (chunk: Uint8Array) => void): Promise<Digest | undefined> {
+  if (!object) return undefined;
+  const summer = new Summer();
+  for (let at = 0; at < object.size; at += READ_SIZE) {
+    const chunk = await object.bytes(at, Math.min(object.size, at + READ_SIZE));
+    summer.update(chunk);
+    onRead(chunk);
+  }
+  return summer.sums()["sha-256"];
 }
 
 class Check {
@@ -212,17 +247,14 @@ class Check {
   /** The sha256 of an object; undefined: it does not exist. */
   async #sum(key: string): Promise<string | undefined> {
     const object = await this.#store.storage.open(key);
-    if (!object) return undefined;
-    const summer = new Summer();
-    for (let at = 0; at < object.size; at += READ_SIZE) {
+    this.#stopIfAsked();
+    const sum = await sumOf(object, (chunk) => {
       this.#stopIfAsked();
-      const chunk = await object.bytes(at, Math.min(object.size, at + READ_SIZE));
-      summer.update(chunk);
       this.#read.bytes += chunk.byteLength;
       this.#options.onProgress?.(this.#read.bytes, key);
-    }
-    this.#read.blobs += 1;
-    return summer.sums()["sha-256"];
+    });
+    if (object) this.#read.blobs += 1;
+    return sum;
   }
 
   /** Adds a finding for each bad blob, with everything that names it and the generation that added it. */
@@ -256,7 +288,10 @@ class Check {
         current: current.has(digest),
         ...(from && { from }),
         ...(movedTo !== undefined && { movedTo }),
-        mend: past && state === "malformed" ? "nothing is lost but this step of the history" : repairOf(origin, current.has(digest)),
+        mend:
+          past && state === "malformed"
+            ? "nothing is lost but this step of the history"
+            : repairOf(origin, current.has(digest), payloads.has(digest)),
       });
     }
   }
@@ -276,12 +311,23 @@ class Check {
   async #semantics(generation: Generation): Promise<void> {
     const index = await this.#store.index(generation).catch(() => undefined);
     if (!index) return;
-    for (const section of ["packages", "snaps"] as const)
+    for (const section of ["packages", "snaps"] as const) {
+      const shared = sharedIds(index[section]).map(
+        ({ id, names }): Finding => ({
+          severity: "damage",
+          what: names,
+          problem: `have the same id ${id}, so clients of one may get another`,
+          current: true,
+          mend: `find out whose id it is, and take the others away: chp remove ${names.at(-1)} --apply`,
+        }),
+      );
+      this.#findings.push(...shared);
       for (const [digest] of Object.values(index[section])) {
         if (this.#bad.has(digest)) continue;
         const manifest = await this.#store.manifest(section, digest).catch(() => undefined);
         if (manifest) this.#findings.push(...(manifest.type === "snap" ? snapProblems(manifest) : packageProblems(manifest)));
       }
+    }
   }
 
   /** Settings and secrets. */
@@ -303,8 +349,10 @@ function isChosen(digest: Digest, which: ReadData): boolean {
   return Number.parseInt(digest.slice(0, 8), 16) % which.of === which.part - 1;
 }
 
-function repairOf(origin: Generation | undefined, current: boolean): string {
+function repairOf(origin: Generation | undefined, current: boolean, isPayload: boolean): string {
   if (!origin) return "nothing needs it";
+  if (isPayload && origin.sources.length > 0)
+    return `chp import --repair ${origin.sources.map(({ name, sha256 }) => `${shellQuote(name)} (sha256 ${sha256})`).join(" and ")}`;
   if (!current) return `only the history before now names it, since generation ${origin.number}: put it back from a copy of the store`;
   if (origin.sources.length === 0) return "put it back from a copy of the store";
   return `import again ${origin.sources.map(({ name, sha256 }) => `${name} (sha256 ${sha256})`).join(" and ")}`;

@@ -35,6 +35,7 @@ const GenerationText = v.looseObject({
   changed: Tallies,
   snaps: v.optional(Tallies, {}),
   assertions: v.optional(v.number(), 0),
+  signed: v.exactOptional(mapByName(v.string())),
   index: DigestText,
   signature: v.exactOptional(v.string()),
 });

@@ -1,5 +1,6 @@
 /** Blobs by digest, manifests, and generations that name them. Format: store/README.md. */
 
+import { newestOf, signedTimes } from "../src/catalog/freshness.ts";
 import type {
   ChangeDraft,
   Drafted,
@@ -7,9 +8,11 @@ import type {
   Index,
   Published,
   RepairedEntry,
+  SignedTimes,
   SnapChangeDraft,
   StagedBlob,
 } from "../src/catalog/generation-types.ts";
+import { checkIds } from "../src/catalog/identity.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import { type Algorithm, type Digest, type Sums, sumsOf } from "../src/digest.ts";
@@ -203,6 +206,18 @@ export class Store {
     return new Snapshot(this, generation, index, base, readEarlier);
   }
 
+  /** The newest signed time of each key, as of `base`. Of one that an older version made, by the sources of the generations up to it. */
+  async signedTimes({ number, generation }: Pick<Snapshot, "number" | "generation">): Promise<SignedTimes> {
+    if (generation === undefined) return {};
+    if (generation.signed) return generation.signed;
+    const times: SignedTimes[] = [];
+    for (const earlier of (await this.generationNumbers()).filter((known) => known <= number)) {
+      const found = await undefinedIfCorrupt(this.generation(earlier));
+      if (found) times.push(found.signed ?? {}, signedTimes(found.sources, Date.parse(found.time)));
+    }
+    return newestOf(...times);
+  }
+
   /** Makes the next `snapshot` list the generations. */
   #expire(): void {
     this.#listed = 0;
@@ -374,7 +389,10 @@ export class Store {
       }
       const { snaps = NO_SNAPS } = change;
       const { packages, dropped = [] } = change;
-      if (packages.length + dropped.length + snaps.changed.length + snaps.dropped.length === 0 && !snaps.others)
+      const known = await this.signedTimes(base);
+      const signed = newestOf(known, change.signed ?? {});
+      const isNewer = Object.entries(signed).some(([key, at]) => known[key] !== at);
+      if (packages.length + dropped.length + snaps.changed.length + snaps.dropped.length === 0 && !snaps.others && !isNewer)
         return { generation: undefined, result };
       const number = Math.max(base.number, newest) + 1;
       const index = await this.#indexAfter(base.index, packages, dropped, snaps);
@@ -391,6 +409,7 @@ export class Store {
         changed,
         snaps: snaps.tally,
         assertions: snaps.assertions,
+        signed,
         index: await this.#put(indexText(index)),
       };
       const bytes = seal(record, await this.key());
@@ -442,6 +461,8 @@ export class Store {
     for (const pkg of packages) rows.packages.set(pkg.name, [await this.#put(pkg), pkg.id, ...pkg.formerIds]);
     for (const name of snaps.dropped) rows.snaps.delete(name);
     for (const snap of snaps.changed) rows.snaps.set(snap.name, [await this.#put(snap), snap.id]);
+    checkIds(Object.fromEntries(rows.packages), new Set(packages.map(({ name }) => name)));
+    checkIds(Object.fromEntries(rows.snaps), new Set(snaps.changed.map(({ name }) => name)));
     const assertions = snaps.others ? await this.#put(snaps.others) : before.assertions;
     return { ...before, packages: sortedByName(rows.packages), snaps: sortedByName(rows.snaps), ...(assertions && { assertions }) };
   }

@@ -38,10 +38,10 @@ export function sumsText(tree: Tree): string {
   return formatSums([...leavesOf(tree)].map(([path, bytes]) => ({ path, sha256: sumsOf(bytes)["sha-256"] })));
 }
 
-/** The list and its signature. */
-export function sealOf(tree: Tree, key?: TestKey): Record<string, string> {
+/** The list and its signature. `now`: milliseconds. */
+export function sealOf(tree: Tree, key?: TestKey, now = SIGNED_AT): Record<string, string> {
   const sums = sumsText(tree);
-  return { SHA256SUMS: sums, ...(key && { "SHA256SUMS.minisig": sign(sums, key.secret, { now: SIGNED_AT }) }) };
+  return { SHA256SUMS: sums, ...(key && { "SHA256SUMS.minisig": sign(sums, key.secret, { now }) }) };
 }
 
 /** The files with every nested archive packed. */
@@ -50,8 +50,8 @@ export function packed(tree: Tree): Record<string, string | Uint8Array> {
 }
 
 /** All of it, the list first. */
-export function carried(tree: Tree, key?: TestKey): Files {
-  return { ...sealOf(tree, key), ...packed(tree) };
+export function carried(tree: Tree, key?: TestKey, now?: number): Files {
+  return { ...sealOf(tree, key, now), ...packed(tree) };
 }
 
 function isTree(content: string | Uint8Array | Tree): content is Tree {

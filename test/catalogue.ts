@@ -2,14 +2,14 @@
 
 import { createHash } from "node:crypto";
 import * as fc from "fast-check";
-import { LIMITS } from "../src/archives/archive.ts";
 import { parseAssertions } from "../src/assertions/text.ts";
 import { ASSERTION_TYPES } from "../src/assertions/types.ts";
 import { sameBase } from "../src/catalog/base.ts";
 import { ARCHITECTURES } from "../src/catalog/snap.ts";
-import { type ImportReport, importSources } from "../src/import/import.ts";
+import { type ImportReport } from "../src/import/import.ts";
 import type { Store } from "../store/store.ts";
 import { base, bundleZip, charmZip, downloadOf, type Files, imageBlob, type TestBase, tgzOf } from "./build.ts";
+import { importInto } from "./importing.ts";
 import {
   account,
   accountKey,
@@ -686,17 +686,7 @@ export function archiveOf({ charms, bundles, snaps }: Catalogue): Uint8Array {
 }
 
 export function importBytes(store: Store, bytes: Uint8Array, now = "2026-06-01T00:00:00Z"): Promise<ImportReport> {
-  const open = async function* () {
-    yield bytes;
-  };
-  return importSources(store, [{ name: "export.tar", size: bytes.byteLength, open }], {
-    command: "import",
-    channels: "apply",
-    trust: TRUSTED,
-    dryRun: false,
-    now,
-    limits: LIMITS,
-  });
+  return importInto(store, { "export.tar": bytes }, { trust: TRUSTED, now });
 }
 
 /* ---- everything that can be asked ---- */

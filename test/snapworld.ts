@@ -1,11 +1,11 @@
 /** The snaps and assertions that the conformance cases of the Snap Store ask for, as one export. */
 
 import { createHash } from "node:crypto";
-import { LIMITS } from "../src/archives/archive.ts";
 import { parseAssertions } from "../src/assertions/text.ts";
-import { type ImportReport, importSources } from "../src/import/import.ts";
+import { type ImportReport } from "../src/import/import.ts";
 import type { Store } from "../store/store.ts";
 import { type Files, tgzOf } from "./build.ts";
+import { importInto } from "./importing.ts";
 import {
   account,
   accountKey,
@@ -356,21 +356,8 @@ export const SNAP_WORLD: Uint8Array = tgzOf({
 });
 
 export async function importSnapWorld(store: Store): Promise<ImportReport> {
-  const source = {
-    name: "snaps.tar.gz",
-    size: SNAP_WORLD.byteLength,
-    open: async function* () {
-      yield SNAP_WORLD;
-    },
-  };
-  return importSources(store, [source], {
-    command: "import snaps.tar.gz",
-    channels: "apply",
-    trust: parseAssertions(Buffer.from(ROOT), "root.assert"),
-    dryRun: false,
-    now: "2026-03-02T00:00:00Z",
-    limits: LIMITS,
-  });
+  const trust = parseAssertions(Buffer.from(ROOT), "root.assert");
+  return importInto(store, { "snaps.tar.gz": SNAP_WORLD }, { command: "import snaps.tar.gz", trust, now: "2026-03-02T00:00:00Z" });
 }
 
 export const snapWorld = once(importSnapWorld);

@@ -1,11 +1,11 @@
 /** The packages that the conformance cases ask for, as one export. */
 
 import { createCipheriv } from "node:crypto";
-import { LIMITS } from "../src/archives/archive.ts";
-import { type ImportReport, importSources } from "../src/import/import.ts";
+import { type ImportReport } from "../src/import/import.ts";
 import { Memory } from "../store/memory.ts";
 import { Store } from "../store/store.ts";
 import { base, bundleZip, type CharmSpec, charmZip, exportOf, imageBlob, type PackageSpec, PUBLISHER, type TestBase } from "./build.ts";
+import { importInto } from "./importing.ts";
 
 export const IDA = "Wd3kPq9ZrT1uYbN5sLc7vXe2HmJ8aQfG";
 export const IDT = "t5RnXw2cVb8yKq4hZj7mLd1sFg9pGa3T";
@@ -113,20 +113,7 @@ export const PACKAGES: readonly PackageSpec[] = [ACME_DB, TINY, ACME_STACK, JUJU
 export const WORLD: Uint8Array = exportOf(PACKAGES);
 
 export async function importWorld(store: Store): Promise<ImportReport> {
-  const source = {
-    name: "world.tar.gz",
-    size: WORLD.byteLength,
-    open: async function* () {
-      yield WORLD;
-    },
-  };
-  return importSources(store, [source], {
-    command: "import world.tar.gz",
-    channels: "apply",
-    dryRun: false,
-    now: "2026-03-02T00:00:00Z",
-    limits: LIMITS,
-  });
+  return importInto(store, { "world.tar.gz": WORLD }, { command: "import world.tar.gz", now: "2026-03-02T00:00:00Z" });
 }
 
 /** A store in memory, filled when it is first asked for: each who asks gets a copy, so what is done to it, no other test sees. */

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { keyLine, type PublicKey, readPublicKey } from "../../src/archives/signature.ts";
 import { shellQuote } from "../../src/catalog/images.ts";
+import { readUntil } from "../../src/catalog/override.ts";
 import { Failure, printable, reason, refused } from "../../src/errors.ts";
 import { ACCEPTED_KEYS, findSetting, readSettings } from "../../src/settings/config.ts";
 import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
@@ -9,7 +10,7 @@ import { acceptedKeys, changeSettings, keysOf } from "../machine/settings.ts";
 import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
-const TAKES = ["removeKey"] as const;
+const TAKES = ["removeKey", "keyUntil"] as const;
 type AcceptFlags = FlagValues<typeof TAKES>;
 
 const ACCEPT_EXITS = "0 done, 1 failed, 2 usage, 3 a key was refused and nothing changed, 10 no store, 11 store format too new";
@@ -25,6 +26,7 @@ const EXAMPLES = `
 Examples:
   chp accept-key site.key.pub
   chp accept-key                                  lists what is accepted
+  chp accept-key site.key.pub --until 2027-06-30
   chp accept-key new.key.pub --remove 62196CEF1DA5E212`;
 
 const ID_LENGTH = 16;
@@ -32,7 +34,10 @@ const ID_LENGTH = 16;
 const KEY_TEXT = /^RW[A-Za-z0-9+/]{54}$/;
 
 export async function runAcceptKey(given: readonly string[], options: AcceptFlags, io: Io): Promise<void> {
-  const keys = await Promise.all(given.map(readKeyOrFile));
+  const until = options.until === undefined ? undefined : readUntil(options.until, Date.now());
+  if (until !== undefined && given.length === 0)
+    throw new Failure("usage", "--until is the end of the keys that are given with it", { next: "chp accept-key FILE.pub --until DATE" });
+  const keys = (await Promise.all(given.map(readKeyOrFile))).map((key) => ({ ...key, ...(until !== undefined && { until }) }));
   const removed = (options.remove ?? []).map((id) => id.toUpperCase().padStart(ID_LENGTH, "0")); // minisign prints no leading zeros
   const isChange = keys.length + removed.length > 0;
   const store = await (keys.length > 0 ? openOrCreateStore : openStore)(options, io);
@@ -71,10 +76,10 @@ function changedKeys(before: readonly PublicKey[], added: readonly PublicKey[], 
 }
 
 function printKeys(keys: readonly PublicKey[], options: CommonOptions, io: Io): void {
-  const rows = keys.map(({ id, comment, text }) => [id, comment, text]);
+  const rows = keys.map(({ id, comment, text, until = "" }) => [id, comment, text, until]);
   if (options.json) return printJson(keys, io);
   if (rows.length === 0) note("no key is trusted, so signatures are not required", options, io);
-  else printTable(["ID", "COMMENT", "KEY"], rows, io);
+  else printTable(["ID", "COMMENT", "KEY", "UNTIL"], rows, io);
 }
 
 async function readKeyOrFile(given: string): Promise<PublicKey> {

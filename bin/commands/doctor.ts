@@ -2,6 +2,7 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import * as v from "valibot";
 import { readBundle } from "../../src/archives/charm.ts";
+import { keyWarning, showKey } from "../../src/archives/signature.ts";
 import { controllerTracks } from "../../src/catalog/controller.ts";
 import {
   type CheckResult,
@@ -12,6 +13,7 @@ import {
   resultsOf,
   skippedCheck,
 } from "../../src/catalog/finding.ts";
+import { showAge } from "../../src/catalog/freshness.ts";
 import { type NeededImage, neededImages } from "../../src/catalog/images.ts";
 import { offered } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
@@ -26,7 +28,7 @@ import { ask, NoReply } from "../machine/http.ts";
 import { count, type Io, printJson, printTable } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { askRegistry } from "../machine/registryclient.ts";
-import { loadSettings, registryOf } from "../machine/settings.ts";
+import { acceptedKeys, loadSettings, registryOf } from "../machine/settings.ts";
 import { RENEW, trustedCertificates } from "../machine/tls.ts";
 import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
@@ -73,6 +75,7 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
     ...(tracks === undefined ? [] : jujuResults(packages, tracks, options.juju ?? "")),
     ...images,
     ...certificates.results,
+    ...(await archiveResults(store, io)),
     ...address,
   ];
   const findings = results.filter((result): result is ReadinessFinding => "next" in result);
@@ -125,6 +128,23 @@ async function certificatesOf(
   } catch (error) {
     return { trusted: [], results: [certainFinding("certificate", reason(error), RENEW)] };
   }
+}
+
+/** How old the newest archive by each accepted key is, and which keys end. */
+async function archiveResults(store: Store, io: Io): Promise<readonly CheckResult[]> {
+  const now = Date.now();
+  const newest = await store.signedTimes(await store.snapshot());
+  return (await acceptedKeys(store, io)).flatMap((key): CheckResult[] => {
+    const warning = keyWarning(key, now);
+    const time = newest[key.id];
+    const age = time === undefined ? "nothing by it was imported yet" : `the newest archive is of ${showAge(time, now)}`;
+    return [
+      { check: "archives", state: "ok", what: `key ${showKey(key)}: ${age}` },
+      ...(warning === undefined
+        ? []
+        : [certainFinding("archives", warning, "chp accept-key FILE.pub takes its successor, which its owner makes")]),
+    ];
+  });
 }
 
 async function imageResults(

@@ -2,10 +2,10 @@
 
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
+import { readLock } from "../../src/archives/lock.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { requestEverything } from "../../src/export/everything.ts";
 import { resolveBundleYaml } from "../../src/export/export.ts";
-import { readLock } from "../../src/export/lock.ts";
 import { ADDITIONS, type Addition, isAddition, readSelection, readSiteFile, type Selection } from "../../src/export/sitefile.ts";
 import type { Io } from "../machine/io.ts";
 import { defineCommand, type Register } from "./command.ts";

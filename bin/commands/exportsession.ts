@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import type { ExportLock } from "../../src/archives/lock.ts";
 import { readSecretKey, type SecretKey } from "../../src/archives/signature.ts";
 import { type NeededImage, neededImages, skopeoCredentials, skopeoScript } from "../../src/catalog/images.ts";
 import { pathOfReference } from "../../src/catalog/registry.ts";
@@ -11,7 +12,6 @@ import type { ArchiveForm } from "../../src/export/archivewriter.ts";
 import { HttpClient } from "../../src/export/client.ts";
 import { type ExportOptions, type ExportPlan, type ExportResult, exportAll, planExport } from "../../src/export/export.ts";
 import { type Inventory, readInventory } from "../../src/export/inventory.ts";
-import type { ExportLock } from "../../src/export/lock.ts";
 import type { Addition, ExportRequest } from "../../src/export/sitefile.ts";
 import { Upstream, type UpstreamAddresses } from "../../src/export/upstream.ts";
 import { checkUrl } from "../../src/settings/config.ts";

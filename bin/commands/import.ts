@@ -9,18 +9,21 @@ import { hasImage, NO_REGISTRY_NOTE } from "../../src/catalog/readiness.ts";
 import { Failure, printable, publishedButFailed } from "../../src/errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PrintedReport } from "../../src/import/import.ts";
 import { sourcesOf } from "../../src/import/remoteprotocol.ts";
+import { repairFrom } from "../../src/import/repair.ts";
 import { checkRoots } from "../../src/settings/config.ts";
+import { lostBlobs } from "../../store/check.ts";
 import type { Store } from "../../store/store.ts";
 import { importSourcesOf, statOf } from "../machine/importsources.ts";
-import { type Io, note, printJson, undoOf } from "../machine/io.ts";
-import { checkSpace, openOrCreateStore, storeFolder, withStoreUnchanged } from "../machine/openstore.ts";
+import { count, type Io, note, printJson, showSize, undoOf } from "../machine/io.ts";
+import { checkSpace, openOrCreateStore, openStore, storeFolder, withStoreUnchanged } from "../machine/openstore.ts";
 import { progressOn } from "../machine/progress.ts";
 import { importTo } from "../machine/remoteimport.ts";
 import { acceptedKeys, loadSettings, registryOf, storeRoots, trustedRoots } from "../machine/settings.ts";
 import { unsquash } from "../machine/unsquash.ts";
+import { readIn, Workers } from "../machine/workers.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
-import { renderImport } from "./importreport.ts";
+import { isUnchanged, renderImport } from "./importreport.ts";
 
 /** Limits of archives, and which signatures are required of snaps and exports. */
 export const CONTENT_FLAGS = [
@@ -32,6 +35,7 @@ export const CONTENT_FLAGS = [
   "trust",
   "allowUnverified",
   "allowUnsigned",
+  "allowOlder",
 ] as const;
 
 const TAKES = [
@@ -39,6 +43,8 @@ const TAKES = [
   "importChannel",
   "revision",
   "keepChannels",
+  "renamed",
+  "repair",
   "importDryRun",
   "inputName",
   "to",
@@ -87,6 +93,7 @@ export async function runImport(
   if (options.name !== undefined && !files.includes("-"))
     throw new Failure("usage", "--name is for standard input, which is given as -; files have their names");
   const sources = await importSourcesOf(files, options, io);
+  if (options.repair) return runRepair(sources, options, io);
   const { undo, ...report } =
     options.to === undefined
       ? await importHere(command, sources, options, channels, io)
@@ -96,6 +103,37 @@ export async function runImport(
   else io.out(`${renderImport(report, channels, options)}${undo === null ? "" : `undo${where}: ${printable(undo)}\n`}`);
   if (!options.dryRun && options.to === undefined)
     note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is stored", options, io);
+}
+
+/** Puts back lost files of the store; what it restores has the digest that the store names, so no signature is asked for. */
+async function runRepair(sources: readonly ImportSource[], options: ImportFlags, io: Io): Promise<void> {
+  if (options.to !== undefined) throw new Failure("usage", "--repair is for the store here, so it takes no --to");
+  const store = await openStore(options, io);
+  const progress = progressOn(options, io);
+  const workers = new Workers();
+  const { restored, dryRun } = await repairFrom(store, sources, (digests) => lostBlobs(store, digests), {
+    command: "import --repair",
+    channels: "keep",
+    unsquash,
+    read: readIn(workers),
+    dryRun: options.dryRun ?? false,
+    now: new Date().toISOString(),
+    limits: limitsOf(options),
+    signal: io.signal,
+    onProgress: (source, bytes) => progress.update(source.name, bytes, source.size),
+  }).finally(() => {
+    progress.end();
+    void workers.close();
+  });
+  if (!dryRun) await store.storage.flush();
+  if (options.json) return printJson({ restored, dryRun }, io);
+  const size = showSize(restored.reduce((sum, blob) => sum + blob.size, 0));
+  const summary =
+    restored.length === 0
+      ? "nothing of it is lost here"
+      : `${count(restored.length, "file")}, ${size}, ${dryRun ? "would be " : ""}restored`;
+  io.out(`${[...restored.map(({ what }) => `restored: ${what}`), summary].map((line) => printable(line)).join("\n")}\n`);
+  note("next: chp verify", options, io);
 }
 
 async function importHere(
@@ -115,7 +153,7 @@ async function importHere(
   });
   const run = (store: Store) => store.leased(() => importInto(store, command, files, { options, channels, given, limits }, io));
   const report = options.dryRun ? await withStoreUnchanged(options, io, run) : await run(await openOrCreateStore(options, io));
-  return { ...report, undo: report.generation === null ? null : undoOf({ number: report.generation }, options) };
+  return { ...report, undo: report.generation === null || isUnchanged(report) ? null : undoOf({ number: report.generation }, options) };
 }
 
 interface ImportSettings {
@@ -135,6 +173,7 @@ async function importInto(
 ): Promise<ImportReport> {
   const trust = await trustedRoots(store, given, io);
   const progress = progressOn(options, io);
+  const workers = new Workers();
   try {
     const report = await importSources(store, sources, {
       command,
@@ -145,7 +184,10 @@ async function importInto(
       allowUnverified: options.allowUnverified ?? false,
       accepted: await acceptedKeys(store, io),
       allowUnsigned: options.allowUnsigned ?? false,
+      allowOlder: options.allowOlder ?? false,
       unsquash,
+      renamed: readRenames(options.renamed ?? []),
+      read: readIn(workers),
       dryRun: options.dryRun ?? false,
       now: new Date().toISOString(),
       limits,
@@ -157,6 +199,7 @@ async function importInto(
     });
   } finally {
     progress.end();
+    await workers.close();
   }
 }
 
@@ -187,6 +230,18 @@ async function readRoots(files: readonly string[]): Promise<Assertion[]> {
     roots.push(...parseAssertions(await readFile(file), printable(file)));
   }
   return checkRoots(roots);
+}
+
+/** Reads `OLD=NEW` texts: new name to old one. */
+function readRenames(texts: readonly string[]): Map<string, string> {
+  return new Map(
+    texts.map((text) => {
+      const [, before, after] = /^([^=]+)=([^=]+)$/.exec(text) ?? [];
+      if (before === undefined || after === undefined)
+        throw new Failure("usage", `--renamed takes OLD=NEW, not ${printable(text, 100)}`, { next: "chp list shows what is stored" });
+      return [after, before];
+    }),
+  );
 }
 
 function limitsOf({ maxEntries, maxDepth, maxSize, maxRatio, maxJson }: ImportFlags): Limits {

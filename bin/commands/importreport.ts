@@ -96,6 +96,12 @@ function renderEndCommands({ name, overrides }: Pick<PackageReport, "name" | "ov
   );
 }
 
+/** Whether all of it was stored before: then a generation at most remembers that it is the newest by its key. */
+export function isUnchanged({ generation, packages, snaps, assertions, dryRun }: ImportReport): boolean {
+  const isKnown = [...packages, ...snaps].every((pkg) => pkg.state === "known") && assertions.new === 0;
+  return !dryRun && (generation === null || isKnown);
+}
+
 function renderSummary(report: ImportReport, policy: ChannelPolicy): string {
   const all = [...report.packages, ...report.snaps];
   const changed = all.filter((pkg) => pkg.state !== "known");
@@ -105,6 +111,9 @@ function renderSummary(report: ImportReport, policy: ChannelPolicy): string {
       ? "; channels of stored packages were kept (--push-channel-map or chp import releases them)"
       : "";
   if (report.dryRun) return `dry run: ${count(changed.length, "package")} would change, ${amount}; nothing was changed`;
-  if (report.generation === null) return `nothing changed: everything was already present (${amount})${kept}`;
+  if (isUnchanged(report)) {
+    const newest = report.generation === null ? "" : `; generation ${report.generation} remembers when it was signed`;
+    return `nothing changed: everything was already present (${amount})${newest}${kept}`;
+  }
   return `generation ${report.generation}: ${count(changed.length, "package")} changed, ${amount}${kept}`;
 }

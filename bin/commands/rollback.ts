@@ -29,7 +29,8 @@ async function runRollback(number: number, options: RollbackFlags, io: Io): Prom
       throw refused(`machines may have installed what generation ${number} does not have: ${rollback.lost.join("; ")}`, {
         next: "a machine without it cannot refresh any snap; --yes removes it anyway",
       });
-    return { draft: changeDraft(`rollback ${number}`, rollback.updates, rollback.dropped), result: rollback.updates };
+    const draft = { ...changeDraft(`rollback ${number}`, rollback.updates, rollback.dropped), dropped: rollback.droppedPackages };
+    return { draft, result: rollback.updates };
   });
   reportChanges(generation, updates, options, io);
 }

@@ -1,5 +1,6 @@
 import * as v from "valibot";
-import { showKey } from "../../src/archives/signature.ts";
+import { keyWarning, type PublicKey, showKey } from "../../src/archives/signature.ts";
+import { showAge } from "../../src/catalog/freshness.ts";
 import { overridesOf, overrideWarnings, showOverride } from "../../src/catalog/override.ts";
 import { setupNotes } from "../../src/catalog/readiness.ts";
 import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
@@ -59,6 +60,8 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     certificate: certificate === undefined ? null : certificateFacts(certificate),
     registry: registryOf(settings)?.domain ?? null,
     acceptedKeys: await acceptedKeys(store, io),
+    /** key id → when its newest imported archive was signed */
+    newestSigned: await store.signedTimes(snapshot),
     remoteImport: await remoteImportOf(store),
     missing,
     // The public URL may fail here, as with a private authority that is not trusted: then the local address is tried.
@@ -69,6 +72,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     ...(odd === undefined ? [] : [`${odd}: overrides are judged by the latter`]),
     ...setupNotes(facts, packages),
     ...(certificate === undefined ? [] : certificateWarnings(certificate, publicUrl ?? undefined, now)),
+    ...facts.acceptedKeys.flatMap((key) => keyWarning(key, now) ?? []),
     ...storedPackages.flatMap((pkg) => overrideWarnings(pkg, now)),
   ];
   if (options.json) {
@@ -87,7 +91,10 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     `public URL: ${publicUrl ?? "not set"}`,
     `certificate: ${facts.certificate ? `${facts.certificate.subject}, until ${facts.certificate.notAfter.slice(0, 10)}` : "none"}`,
     `registry: ${facts.registry ?? "not set"}`,
-    ...facts.acceptedKeys.map((key) => `imports what is signed by: ${showKey(key)}`),
+    ...facts.acceptedKeys.map(
+      (key) => `imports what is signed by: ${showKey(key)}${key.until === undefined ? "" : `, until ${key.until}`}`,
+    ),
+    ...Object.entries(facts.newestSigned).map(([id, time]) => `newest archive by ${nameOf(id, facts.acceptedKeys)}: ${showAge(time, now)}`),
     `remote import: ${facts.remoteImport}`,
     ...missing.map((snap) => `missing: snap ${showNeed(snap)} (${snap.sure}), needed by ${snap.by.join(", ")}`),
     ...(asked ?? []).map(({ what, times, last }) => `not found: ${what}, ${count(times, "time")}, last ${last.slice(0, 19)}Z`),
@@ -95,6 +102,10 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   ];
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
   await failOnDamage(store);
+}
+
+function nameOf(id: string, keys: readonly PublicKey[]): string {
+  return showKey(keys.find((key) => key.id === id) ?? { id, comment: "" });
 }
 
 /** Whose tokens are accepted, in words. */

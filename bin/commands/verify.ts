@@ -61,7 +61,7 @@ export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
   }
   if (damaged > 0)
     throw new Failure("corrupt", `${store.storage.place} is damaged in ${count(damaged, "place")}`, {
-      next: "import again the files that are named, then chp verify",
+      next: "do what each line says, then chp verify; chp import --repair restores files and changes nothing else",
     });
   if (report.hasNewer)
     throw new Failure("store-too-new", `a newer chp wrote into ${store.storage.place}: what it wrote was not looked at`, {

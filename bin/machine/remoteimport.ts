@@ -22,8 +22,28 @@ export interface RemoteImportOptions extends CommonOptions {
   readonly ca?: string;
   readonly trust?: readonly string[];
   readonly allowUnsigned?: boolean;
+  readonly allowOlder?: boolean;
+  readonly renamed?: readonly string[];
   readonly name?: string;
 }
+
+/** What only the operator of the store decides. */
+const STORE_ONLY = [
+  { option: "trust", flag: "--trust", why: "roots are added", next: "there: chp import --trust FILE" },
+  {
+    option: "allowUnsigned",
+    flag: "--allow-unsigned",
+    why: "required signatures are decided",
+    next: "sign it (chp export --sign FILE), or there: chp import --allow-unsigned FILE",
+  },
+  {
+    option: "allowOlder",
+    flag: "--allow-older",
+    why: "older archives are allowed",
+    next: "export it again, or there: chp import --allow-older FILE",
+  },
+  { option: "renamed", flag: "--renamed", why: "names are changed", next: "there: chp import --renamed OLD=NEW FILE" },
+] as const;
 
 /** Bytes of a report, which grows with the number of packages. */
 const MAX_REPORT = 256 * 2 ** 20;
@@ -34,14 +54,9 @@ const ATTEMPTS = 60;
 /** Imports the sources on the server at `to` as one generation, and returns its report. Fails with the failure of the server, if it refused. */
 export async function importTo(to: string, sources: readonly ImportSource[], options: RemoteImportOptions, io: Io): Promise<PrintedReport> {
   if (options.given?.["store"] !== undefined) throw new Failure("usage", "--to and --store are two places: give one of them");
-  if (options.trust)
-    throw new Failure("usage", "--trust cannot be used with --to: roots are added on the machine of the store", {
-      next: "there: chp import --trust FILE",
-    });
-  if (options.allowUnsigned)
-    throw new Failure("usage", "--allow-unsigned cannot be used with --to: required signatures are decided on the machine of the store", {
-      next: "sign it (chp export --sign FILE), or there: chp import --allow-unsigned FILE",
-    });
+  const kept = STORE_ONLY.find(({ option }) => options[option]);
+  if (kept)
+    throw new Failure("usage", `${kept.flag} cannot be used with --to: ${kept.why} on the machine of the store`, { next: kept.next });
   const server = new ImportServer(to, tokenOf(options, io), readAuthorities(options), io.signal);
   const { body, headers, name } = bodyOf(sources, progressOn(options, io));
   await server.admits((text) => note(text, options, io));

@@ -8,33 +8,20 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import zlib from "node:zlib";
-import { Pax } from "tar";
+import type { Pax } from "tar";
 import { Failure, joinLocation, printable, reason, refused } from "../errors.ts";
+import { Budget, LIMITS, type Limits, MIB } from "./budget.ts";
 import { classify, HEAD_SIZE, isLitter, safePath } from "./names.ts";
-import { isZeroBlock, readTarHeader, TAR_BLOCK } from "./tarheader.ts";
-
-export const MIB = 2 ** 20;
-
-/** Bounds on the content of an archive; an operator can raise these with flags of `chp import`. */
-export interface Limits {
-  /** entries of all tars together, and of one zip */
-  readonly entries: number;
-  /** archives inside archives */
-  readonly depth: number;
-  /** bytes after decompression, of all archives together */
-  readonly size: number;
-  /** decompressed over compressed bytes, once more than `RATIO_FROM` came out */
-  readonly ratio: number;
-  /** bytes of a JSON or assertion file */
-  readonly json: number;
-  /** bytes of a YAML or other text that is read */
-  readonly text: number;
-}
-
-export const LIMITS: Limits = { entries: 100_000, depth: 8, size: 2 ** 40, ratio: 200, json: 32 * MIB, text: 2 * MIB };
+import { isZeroBlock, readPax, readTarHeader, TAR_BLOCK } from "./tarheader.ts";
 
 const RATIO_FROM = 32 * MIB;
 const MAX_HEADER = MIB;
+const MAX_PADDING = 16 * MIB;
+/** of a stream that is nothing that is imported, but may be listed in a SHA256SUMS */
+const MAX_UNKNOWN = 256 * MIB;
+const NOTHING_KNOWN = ", and is neither an archive nor anything else that is imported";
+
+export { Budget, LIMITS, type Limits, MIB };
 
 export type Chunks = AsyncIterable<Uint8Array>;
 
@@ -44,6 +31,8 @@ export interface ArchiveFile {
   readonly containers: readonly string[];
   /** path in the innermost of them */
   readonly path: string;
+  /** bytes, where its archive says so */
+  readonly size?: number;
   /** its bytes were compressed, outside any tar: they are not those of the file that has this path */
   readonly compressed?: true;
   /** its bytes; the rest is skipped before the next file */
@@ -56,6 +45,14 @@ export type FileLocation = Pick<ArchiveFile, "containers" | "path">;
 /** Where a file was found, as `Failure.at` has it: the archives on the way, outermost first, and its path. */
 export function locationParts({ containers, path }: FileLocation): readonly string[] {
   return [...containers, path];
+}
+
+/**
+ * Its path in its source, with the archives on the way as folders: `kafka.tar.gz/metadata.json`. A SHA256SUMS lists a file by that path,
+ * so whatever depends on where a file lies goes by it, and not by what is packed and what is a folder. Of a source itself its name.
+ */
+export function pathInSource({ containers, path }: FileLocation): string {
+  return [...containers.slice(1), path].join("/");
 }
 
 /** The same as text: `export.tar.gz: kafka.tar.gz: metadata.json`. */
@@ -128,41 +125,38 @@ export class ByteReader {
   }
 }
 
-/** How much of the limits all archives of one import have used so far. */
-class Budget {
-  readonly limits: Limits;
-  #entries = 0;
-  #size = 0;
-
-  constructor(limits: Limits) {
-    this.limits = limits;
-  }
-
-  entry(): void {
-    this.#entries += 1;
-    if (this.#entries > this.limits.entries)
-      throw refused(`it holds more than ${this.limits.entries} entries`, { next: "if that is right, give --max-entries" });
-  }
-
-  bytes(count: number): void {
-    this.#size += count;
-    if (this.#size > this.limits.size)
-      throw refused(`it unpacks to more than ${this.limits.size} bytes`, { next: "if that is right, give --max-size" });
-  }
+/** A file, or a stream whose end nobody knows. */
+export interface Source {
+  readonly name: string;
+  readonly chunks: Chunks;
+  /** bytes; undefined: not known before it is read */
+  readonly size?: number | undefined;
 }
 
 /**
- * The regular files of a source, in order. A source that is no archive is one file.
- * `opaque`: by its name, whether a file is stored as it is even if its content is an archive.
+ * The regular files of a source, in order. A source that is no archive is one file. `opaque`: by its path in the source, whether a file is
+ * stored as it is even if its content is an archive. A source of unknown size that may have no end is refused after some of it.
  */
 export async function* files(
-  source: { readonly name: string; readonly chunks: Chunks },
+  { name, chunks, size }: Source,
   opaque: (path: string) => boolean,
-  limits: Limits = LIMITS,
+  budget: Budget = new Budget(),
 ): AsyncGenerator<ArchiveFile> {
-  const bytes = new ByteReader(source.chunks);
+  let most = Number.POSITIVE_INFINITY;
+  const counted = async function* () {
+    let read = 0;
+    for await (const chunk of chunks) {
+      read += chunk.byteLength;
+      budget.read(chunk.byteLength);
+      if (read > most) throw refused(`it has more than ${most} bytes${most === MAX_UNKNOWN ? NOTHING_KNOWN : ""}`, { at: [name] });
+      yield chunk;
+    }
+  };
+  const bytes = new ByteReader(counted());
   try {
-    yield* walkArchive({ containers: [], path: source.name, bytes }, opaque, new Budget(limits), 0);
+    const kind = classify(name, await bytes.peek(HEAD_SIZE));
+    if (size === undefined) most = kind === "unknown" ? MAX_UNKNOWN : budget.limits.size;
+    yield* walkArchive({ containers: [], path: name, bytes }, opaque, budget, 0);
     await bytes.drain();
   } finally {
     await bytes.close();
@@ -176,7 +170,8 @@ async function* walkArchive(
   depth: number,
 ): AsyncGenerator<ArchiveFile> {
   const { containers, path, bytes } = file;
-  const kind = opaque(path) ? undefined : classify(path, await bytes.peek(HEAD_SIZE));
+  const whole = pathInSource(file);
+  const kind = opaque(whole) ? undefined : classify(whole, await bytes.peek(HEAD_SIZE));
   const decompress = kind === "gzip" || kind === "zstd" ? DECOMPRESSORS[kind] : undefined;
   if (!decompress && kind !== "tar") {
     yield file;
@@ -192,6 +187,7 @@ async function* walkArchive(
       } finally {
         await inner.close();
       }
+      for await (const _ of notEndless(bytes));
       return;
     }
     for await (const entry of entries(bytes, budget)) {
@@ -212,7 +208,7 @@ export function located(error: unknown, file: FileLocation): unknown {
 
 const DECOMPRESSORS = {
   gzip: (source: Chunks): Chunks => through(source, zlib.createGunzip({ chunkSize: MIB / 16 })),
-  zstd: (source: Chunks): Chunks => zstd(wholeFrames(source)),
+  zstd: (source: Chunks): Chunks => zstd(gathered(wholeFrames(source))),
 } as const;
 
 async function* through(source: Chunks, transform: NodeJS.ReadWriteStream): Chunks & AsyncGenerator<Uint8Array> {
@@ -249,6 +245,21 @@ async function* zstdByLibrary(source: Chunks): AsyncGenerator<Uint8Array> {
   yield* flush();
 }
 
+const GATHERED = MIB / 16;
+
+/** The same bytes in larger chunks: each is a call of the decompressor, and a frame may have a block for every three bytes. */
+async function* gathered(chunks: Chunks): AsyncGenerator<Uint8Array> {
+  let [parts, size]: [Uint8Array[], number] = [[], 0];
+  for await (const chunk of chunks) {
+    parts.push(chunk);
+    size += chunk.byteLength;
+    if (size < GATHERED) continue;
+    yield Buffer.concat(parts);
+    [parts, size] = [[], 0];
+  }
+  if (size > 0) yield Buffer.concat(parts);
+}
+
 /** Passes zstd frames through and refuses a truncated one: Bun's decompressor takes a truncated frame for the end. */
 async function* wholeFrames(source: Chunks): AsyncGenerator<Uint8Array> {
   const bytes = new ByteReader(source);
@@ -267,14 +278,13 @@ async function* frame(bytes: ByteReader): AsyncGenerator<Uint8Array> {
     return taken;
   };
   const magic = await next(4);
-  yield magic;
   if (littleEndian(magic) >>> 4 === 0x184d2a5) {
-    const size = await next(4);
-    yield size;
-    for (let left = littleEndian(size); left > 0; left -= Math.min(left, MIB)) yield await next(Math.min(left, MIB));
+    // pzstd's sizes, or the table of a seekable file: no content.
+    for (let left = littleEndian(await next(4)); left > 0; left -= Math.min(left, MIB)) await next(Math.min(left, MIB));
     return;
   }
   if (littleEndian(magic) !== 0xfd2fb528) throw refused("it is corrupt: something follows its last zstd frame");
+  yield magic;
   const descriptor = await next(1);
   yield descriptor;
   const flags = littleEndian(descriptor);
@@ -307,7 +317,7 @@ async function* bounded(run: (source: Chunks) => Chunks, source: Chunks, budget:
   try {
     for await (const chunk of run(counted())) {
       given += chunk.byteLength;
-      budget.bytes(chunk.byteLength);
+      budget.spend("unpacked", chunk.byteLength);
       if (given > RATIO_FROM && given > taken * budget.limits.ratio)
         throw refused(`it unpacks to more than ${budget.limits.ratio} times its size`, { next: "if that is right, give --max-ratio" });
       yield chunk;
@@ -321,7 +331,7 @@ async function* bounded(run: (source: Chunks) => Chunks, source: Chunks, budget:
 
 /* ---- tar ---- */
 
-type TarEntry = Pick<ArchiveFile, "path" | "bytes">;
+type TarEntry = Pick<ArchiveFile, "path" | "size" | "bytes">;
 
 async function* entries(bytes: ByteReader, budget: Budget): AsyncGenerator<TarEntry> {
   let pax: Pax | undefined;
@@ -339,21 +349,23 @@ async function* entries(bytes: ByteReader, budget: Budget): AsyncGenerator<TarEn
     if (!header) throw refused("it is corrupt: a tar header is wrong");
     const size = header.size ?? Number.NaN;
     if (!Number.isSafeInteger(size) || size < 0) throw refused("a tar header has an invalid size");
-    budget.entry();
+    if (size > budget.limits.size)
+      throw refused(`an entry of it is said to have ${size} bytes`, { next: "if that is right, give --max-size" });
+    budget.spend("entries", 1);
 
     if (header.type === "ExtendedHeader" || header.type === "GlobalExtendedHeader" || header.type === "OldExtendedHeader") {
-      const text = await meta(bytes, size);
-      if (/ GNU\.sparse\./.test(text)) throw refused("it holds a sparse file", { next: "make the tar without --sparse" });
-      if (header.type === "GlobalExtendedHeader") global = Pax.parse(text, global, true);
-      else pax = Pax.parse(text, pax);
+      const records = await meta(bytes, size, budget);
+      if (header.type === "GlobalExtendedHeader") global = readPax(records, global, true);
+      else pax = readPax(records, pax, false);
     } else if (header.type === "NextFileHasLongPath" || header.type === "OldGnuLongPath") {
-      longPath = (await meta(bytes, size)).replace(/\0.*$/s, "");
+      longPath = (await meta(bytes, size, budget)).toString("utf8").replace(/\0.*$/s, "");
     } else if (header.type === "NextFileHasLongLinkpath") {
-      await meta(bytes, size);
+      await meta(bytes, size, budget);
     } else {
       const path = safePath(longPath ?? pax?.path ?? header.path ?? "");
       [pax, longPath] = [undefined, undefined];
       if (header.type === "Directory") continue;
+      if (path === "") throw refused("a file in it has no name");
       if (header.type !== "File" && header.type !== "OldFile" && header.type !== "ContiguousFile")
         throw refused(`${printable(path)} is a ${WORDS[header.type] ?? "special file"}: only files and folders are read`);
       if (isLitter(path)) {
@@ -362,6 +374,7 @@ async function* entries(bytes: ByteReader, budget: Budget): AsyncGenerator<TarEn
       }
       if (seen.has(path)) throw refused(`${printable(path)} is in it twice`);
       seen.add(path);
+      budget.spend("kept", path.length);
       yield* oneEntry(bytes, path, size);
     }
   }
@@ -378,13 +391,23 @@ const WORDS: Readonly<Record<string, string>> = {
 /** The second block of the end, and the padding of the last record. Refuses anything that follows: it would be ignored silently. */
 async function endOfTar(bytes: ByteReader): Promise<void> {
   if ((await bytes.peek(TAR_BLOCK)).byteLength < TAR_BLOCK) throw refused("it is cut short: the end of the tar is missing");
-  for await (const chunk of bytes.chunks())
+  for await (const chunk of notEndless(bytes))
     if (chunk.some((byte) => byte !== 0)) throw refused("it is corrupt: something follows the end of the tar");
+}
+
+/** What follows the end of an archive. Records of tapes are shorter than `MAX_PADDING`. */
+async function* notEndless(bytes: ByteReader): AsyncGenerator<Uint8Array> {
+  let read = 0;
+  for await (const chunk of bytes.chunks()) {
+    read += chunk.byteLength;
+    if (read > MAX_PADDING) throw refused(`it has more than ${MAX_PADDING} bytes after its end`);
+    yield chunk;
+  }
 }
 
 async function* oneEntry(bytes: ByteReader, path: string, size: number): AsyncGenerator<TarEntry> {
   const body = new ByteReader(exactChunks(bytes, size, path));
-  yield { path, bytes: body };
+  yield { path, size, bytes: body };
   await body.drain();
   await skip(bytes, 0, size);
 }
@@ -399,12 +422,13 @@ async function* exactChunks(bytes: ByteReader, size: number, path: string): Asyn
 }
 
 /** Text of a tar extension header. */
-async function meta(bytes: ByteReader, size: number): Promise<string> {
+async function meta(bytes: ByteReader, size: number, budget: Budget): Promise<Buffer> {
   if (size > MAX_HEADER) throw refused(`an extended tar header is larger than ${MAX_HEADER} bytes`);
   const text = Buffer.from(await bytes.take(size));
   if (text.byteLength < size) throw refused("it is cut short inside a tar header");
   await skip(bytes, 0, size);
-  return text.toString("utf8");
+  budget.parse("header", text);
+  return text;
 }
 
 /** Skips `count` bytes and the padding that follows `padded` (or `count`) bytes. */

@@ -2,10 +2,10 @@
 
 import * as v from "valibot";
 import { type Base, basesOfSeries, compareBases, expandAny, normalBase, uniqueBases } from "../catalog/base.ts";
-import type { Relations } from "../catalog/package.ts";
-import { refused } from "../errors.ts";
+import { isResourceName, type Relations } from "../catalog/package.ts";
+import { printable, refused } from "../errors.ts";
 import { mapByName } from "../schema.ts";
-import { readYaml, readYamls } from "../text.ts";
+import { readYaml, readYamls } from "../yaml.ts";
 
 const Text = v.fallback(v.string(), "");
 const Names = v.fallback(mapByName(v.unknown()), {});
@@ -49,6 +49,8 @@ export function readMetadata(text: string, what: string): CharmFacts {
   const parsed = v.safeParse(Metadata, readYaml(text, what));
   if (!parsed.success) throw refused(`${what} has no name`);
   const m = parsed.output;
+  const wrong = Object.keys(m.resources).find((name) => !isResourceName(name));
+  if (wrong !== undefined) throw refused(`${what} declares ${printable(wrong, 100)}, which is not a name of a resource`);
   return {
     name: m.name,
     title: m["display-name"],
@@ -144,7 +146,12 @@ export interface BundleFacts {
 
 /** Facts of a bundle.yaml, overlays included. `what` names the file in errors. */
 export function readBundle(text: string, what: string): BundleFacts {
-  const parts = readYamls(text, what).flatMap((value) => {
+  return bundleOf(readYamls(text, what));
+}
+
+/** Facts of the documents of a bundle.yaml. */
+export function bundleOf(documents: readonly unknown[]): BundleFacts {
+  const parts = documents.flatMap((value) => {
     const parsed = v.safeParse(Bundle, value);
     return parsed.success ? [parsed.output] : [];
   });

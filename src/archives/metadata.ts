@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { type Base, normalBase } from "../catalog/base.ts";
 import { channelInFull, parseChannel } from "../catalog/channel.ts";
-import { type Details, type PackageType, type Publisher, TEXTS, type TextName } from "../catalog/package.ts";
+import { type Details, isResourceName, type PackageType, type Publisher, TEXTS, type TextName } from "../catalog/package.ts";
 import { ALGORITHMS, type Algorithm } from "../digest.ts";
 import { printable, refused } from "../errors.ts";
 import { checkShape, isObject, mapByName } from "../schema.ts";
@@ -62,15 +62,24 @@ const Count = v.pipe(v.number("is not a number"), v.safeInteger("is not a whole 
 const Text = lenient(v.string());
 const Strings = lenient(v.record(v.string(), v.unknown()));
 
+const ResourceName = v.pipe(v.string(), v.check(isResourceName, "is not a name of a resource"));
+/** resource name to revision */
+const Pins = v.pipe(
+  mapByName(Count),
+  v.check((byName) => Object.keys(byName).every(isResourceName), "is not by names of resources"),
+);
+const HEX_DIGITS: Readonly<Record<Algorithm, number>> = { "sha-256": 64, "sha-384": 96, "sha-512": 128, "sha3-384": 96 };
+/** Empty where upstream knows none. */
+const Hex = (algorithm: Algorithm) =>
+  absent(v.pipe(v.string("is not text"), v.regex(new RegExp(`^([0-9a-fA-F]{${HEX_DIGITS[algorithm]}})?$`), "is no digest")));
+
 const BaseSchema = v.object({ name: v.string(), channel: v.string(), architecture: v.string() });
 const Bases = absent(v.array(v.nullable(BaseSchema)));
 
-const Download = absent(
-  v.looseObject({ size: absent(Count), ...Object.fromEntries(ALGORITHMS.map((a) => [`hash-${a}`, lenient(v.string())])) }),
-);
+const Download = absent(v.looseObject({ size: absent(Count), ...Object.fromEntries(ALGORITHMS.map((a) => [`hash-${a}`, Hex(a)])) }));
 
 const ResourceSchema = v.looseObject({
-  name: v.string(),
+  name: ResourceName,
   revision: Count,
   type: lenient(v.picklist(["file", "oci-image"])),
   filename: Text,
@@ -113,7 +122,7 @@ const OwnSchema = v.looseObject({
       base: absent(BaseSchema),
       revision: Count,
       "released-at": Text,
-      resources: mapByName(Count),
+      resources: Pins,
     }),
   ),
   revisions: v.array(RevisionSchema),
@@ -200,10 +209,10 @@ function fromInfo(value: unknown, at: readonly string[]): Declaration {
     details: shownDetails(info.result ?? {}),
     defaultTrack: info["default-track"] ?? filledText(info.result?.["default-track"]) ?? firstTrack ?? undefined,
     rows: declared ?? mapped,
-    revisions: revisions([...(own?.revisions ?? []), ...[...rows, ...(first ? [first] : [])].map((row) => row.revision)]),
+    revisions: revisions([...(own?.revisions ?? []), ...[...rows, ...(first ? [first] : [])].map((row) => row.revision)], at),
     // What chp packed without upstream's credentials has other digests than upstream says.
     ...(own && { paths: own.paths }),
-    resources: own ? resources(own.resources) : resources([...rows, ...(first ? [first] : [])].flatMap((row) => row.resources ?? [])),
+    resources: resources(own ? own.resources : [...rows, ...(first ? [first] : [])].flatMap((row) => row.resources ?? []), at),
   };
 }
 
@@ -230,8 +239,11 @@ function fromRefresh(values: readonly unknown[], at: readonly string[]): Declara
     details: shownDetails(firstCharm),
     defaultTrack: undefined,
     rows,
-    revisions: revisions(charms),
-    resources: resources(charms.flatMap((charm) => charm.resources ?? [])),
+    revisions: revisions(charms, at),
+    resources: resources(
+      charms.flatMap((charm) => charm.resources ?? []),
+      at,
+    ),
   };
 }
 
@@ -254,8 +266,8 @@ function fromFlat(value: unknown, at: readonly string[]): Declaration {
     details: shownDetails(flat),
     defaultTrack: flat["default-track"],
     rows: common ? (bases.length > 0 ? bases.map((base) => ({ ...common, base })) : [{ ...common, base: null }]) : [],
-    revisions: typeof flat.revision === "number" ? revisions([{ ...flat, revision: flat.revision }]) : [],
-    resources: resources(flat.resources ?? []),
+    revisions: typeof flat.revision === "number" ? revisions([{ ...flat, revision: flat.revision }], at) : [],
+    resources: resources(flat.resources ?? [], at),
   };
 }
 
@@ -268,7 +280,7 @@ function pins(listed: readonly { name: string; revision: number }[] | null | und
 }
 
 /** Each revision once: as first described, with the texts that later descriptions add. */
-function revisions(all: readonly Record<string, unknown>[]): DeclaredRevision[] {
+function revisions(all: readonly Record<string, unknown>[], at: readonly string[]): DeclaredRevision[] {
   const found = new Map<number, DeclaredRevision>();
   for (const described of all) {
     const number = described["revision"] as number;
@@ -281,7 +293,7 @@ function revisions(all: readonly Record<string, unknown>[]): DeclaredRevision[] 
       version: before?.version ?? filledText(described["version"]),
       createdAt: before?.createdAt ?? time(filledText(described["created-at"])),
       bases: before && before.bases.length > 0 ? before.bases : known(described["bases"] as (Base | null)[] | undefined),
-      sums: { ...sums(described["download"]), ...before?.sums },
+      sums: agreedSums(before?.sums ?? {}, sums(described["download"]), `revision ${number}`, at),
       texts: { ...texts, ...before?.texts },
       attributes: before?.attributes ?? (isObject(described["attributes"]) ? strings(described["attributes"]) : undefined),
     });
@@ -289,24 +301,36 @@ function revisions(all: readonly Record<string, unknown>[]): DeclaredRevision[] 
   return [...found.values()];
 }
 
-function resources(all: readonly v.InferOutput<typeof ResourceSchema>[]): DeclaredResource[] {
-  const found = all.map((r) => ({
-    name: r.name,
-    revision: r.revision,
-    type: r.type,
-    filename: r.filename ?? "",
-    description: r.description ?? "",
-    createdAt: r["created-at"],
-    sums: sums(r.download),
-  }));
-  return [...new Map(found.map((r) => [`${r.name}_${r.revision}`, r])).values()];
+function resources(all: readonly v.InferOutput<typeof ResourceSchema>[], at: readonly string[]): DeclaredResource[] {
+  const found = new Map<string, DeclaredResource>();
+  for (const r of all) {
+    const before = found.get(`${r.name}_${r.revision}`);
+    found.set(`${r.name}_${r.revision}`, {
+      name: r.name,
+      revision: r.revision,
+      type: r.type,
+      filename: r.filename ?? "",
+      description: r.description ?? "",
+      createdAt: r["created-at"],
+      sums: agreedSums(before?.sums ?? {}, sums(r.download), `revision ${r.revision} of the resource ${r.name}`, at),
+    });
+  }
+  return [...found.values()];
+}
+
+/** What two descriptions of the same bytes say together. Throws a `refused` failure where they disagree. */
+function agreedSums(before: DeclaredSums, now: DeclaredSums, what: string, at: readonly string[]): DeclaredSums {
+  for (const key of ["size", ...ALGORITHMS] as const)
+    if (before[key] !== undefined && now[key] !== undefined && before[key] !== now[key])
+      throw refused(`it gives ${what} two values of ${key}: ${before[key]} and ${now[key]}`, { at });
+  return { ...now, ...before };
 }
 
 function sums(download: unknown): DeclaredSums {
   if (!isObject(download)) return {};
   const hashes = ALGORITHMS.flatMap((a) => {
     const hash = filledText(download[`hash-${a}`]);
-    return hash && /^[0-9a-fA-F]{64,128}$/.test(hash) ? [[a, hash.toLowerCase()]] : [];
+    return hash === undefined ? [] : [[a, hash.toLowerCase()]];
   });
   return { ...Object.fromEntries(hashes), ...(typeof download["size"] === "number" && { size: download["size"] }) };
 }

@@ -2,9 +2,11 @@
 
 import { printable, refused } from "../errors.ts";
 import { SIGNATURE_FILE, SUMS_FILE } from "./signature.ts";
-import { isTarHeader, TAR_BLOCK } from "./tarheader.ts";
+import { claimsTar, isTarHeader, TAR_BLOCK } from "./tarheader.ts";
 
 const MAX_PATH = 4096;
+/** folders of a path: lists of checksums are looked for in each */
+const MAX_FOLDERS = 100;
 
 /** `./a/b` → `a/b`. Throws a `refused` failure for a path that leaves its folder, and for unprintable characters. */
 export function safePath(path: string): string {
@@ -13,6 +15,7 @@ export function safePath(path: string): string {
   if (path.startsWith("/")) throw refused(`the path ${printable(path, 200)} is absolute`);
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");
   if (parts.includes("..")) throw refused(`the path ${printable(path, 200)} points outside the archive`);
+  if (parts.length > MAX_FOLDERS) throw refused(`the path ${printable(path, 200)} has more than ${MAX_FOLDERS} folders`);
   return parts.join("/");
 }
 
@@ -35,10 +38,12 @@ function rule<const K extends string>(kind: K, parts: Omit<FileRule<K>, "kind">)
   return { kind, ...parts };
 }
 
+const LITTER: ReadonlySet<string> = new Set([".DS_Store", "__MACOSX"]);
+
 /** Every kind of file that an import knows. The first rule that matches decides, so their order matters. */
 const KINDS = [
   // What macOS leaves in archives and folders.
-  rule("litter", { path: (path, name) => name.startsWith("._") || name === ".DS_Store" || path.split("/").includes("__MACOSX") }),
+  rule("litter", { path: (path) => path.split("/").some((part) => part.startsWith("._") || LITTER.has(part)) }),
   // Stored as it is whatever it looks like: a resource may itself be an archive.
   rule("resource", {
     path: (path, name) => path.split("/").at(-2) === "resources" || /^[^.]+\..+_\d+$/.test(name) || /^resource_.+_r\d+(_.*)?$/.test(name),
@@ -46,24 +51,28 @@ const KINDS = [
   // Archives, which are read file by file.
   rule("gzip", { head: magicIs(0x1f, 0x8b) }),
   rule("zstd", { head: magicIs(0x28, 0xb5, 0x2f, 0xfd) }),
+  // What pzstd and seekable files begin with: a frame without content.
+  rule("zstd", { head: ([first = 0, ...rest]) => first >>> 4 === 5 && magicIs(0x2a, 0x4d, 0x18)(Uint8Array.from(rest.slice(0, 3))) }),
   rule("tar", { head: isTarHeader }),
   // Stored as they are: snaps and components, charms and bundles.
   rule("squashfs", { head: magicIs(...Buffer.from("hsqs")) }),
   rule("zip", { head: magicIs(0x50, 0x4b, 3, 4) }),
   rule("zip", { head: magicIs(0x50, 0x4b, 5, 6) }),
+  // By its name an archive, a charm or a snap, and none by its content: empty, cut or damaged, which must not be left out unseen.
+  rule("archive", { path: (_, name) => /\.(tar|tgz|tzst|txz|tbz2?)$|\.tar\.[a-z0-9]+$/i.test(name), head: claimsTar }),
+  rule("snap", { path: (_, name) => /\.(snap|comp)$/.test(name) }),
+  rule("charm", { path: (_, name) => /\.(charm|bundle|zip)$/.test(name) }),
   // Read, and not stored.
   rule("checksums", { path: (_, name) => name === SUMS_FILE || name === SIGNATURE_FILE }),
-  rule("lock", { path: (path) => path === LOCK_FILE }),
-  // By its name a snap or a component, but no squashfs.
-  rule("snap", { path: (_, name) => /\.(snap|comp)$/.test(name) }),
+  rule("lock", { path: (_, name) => name === LOCK_FILE }),
   rule("assertions", { head: magicIs(...Buffer.from("type: ")) }),
   rule("assertions", { path: (_, name) => name.endsWith(".assert") }),
   rule("registration", { path: (_, name) => /^registration_bundle[^/]*\.b64$/.test(name) }),
-  // By its name a charm or a bundle, but no zip.
-  rule("charm", { path: (_, name) => /\.(charm|bundle)$/.test(name) }),
-  rule("json", { path: (_, name) => name === "metadata.json" }),
+  rule("json", { path: (_, name) => name.endsWith(".json") }),
   rule("json", { head: (head) => /^\s*[{[]/.test(Buffer.from(head.subarray(0, 64)).toString("latin1")) }),
   rule("yaml", { path: (_, name) => /\.ya?ml$/.test(name) }),
+  // A compressed file that is no archive has the same name inside, and is of no use.
+  rule("compressed", { path: (_, name) => /\.(gz|zst)$/i.test(name) }),
 ] as const;
 
 function magicIs(...magic: readonly number[]): (head: Uint8Array) => boolean {
@@ -72,7 +81,7 @@ function magicIs(...magic: readonly number[]): (head: Uint8Array) => boolean {
 
 const NOTHING = new Uint8Array();
 
-/** The kind of a file. `head`: its first `HEAD_SIZE` bytes; without them the name alone decides. */
+/** The kind of a file. `path`: in its source; `head`: its first `HEAD_SIZE` bytes; without them the name alone decides. */
 export function classify(path: string, head: Uint8Array = NOTHING): FileKind {
   const name = path.slice(path.lastIndexOf("/") + 1);
   const found = KINDS.find((candidate: FileRule<string>) => (candidate.path?.(path, name) ?? false) || (candidate.head?.(head) ?? false));

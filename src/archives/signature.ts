@@ -64,6 +64,8 @@ export interface PublicKey {
   readonly text: string;
   /** the comment of its file, which may be empty; for people only, it proves nothing */
   readonly comment: string;
+  /** RFC 3339: from when on it is not accepted any more, nor what it signed from then on; absent: never */
+  readonly until?: string;
 }
 
 export interface SecretKey {
@@ -138,14 +140,30 @@ export function readSecretKey(text: string, what: string): SecretKey {
 }
 
 /** A public key in one line, as a setting: its text and what it is called, without commas, which separate several keys. */
-export function keyLine({ text, comment }: PublicKey): string {
-  return `${text} ${comment.replaceAll(",", " ")}`.trimEnd();
+export function keyLine({ text, comment, until }: PublicKey): string {
+  const end = until === undefined ? "" : ` until=${until}`;
+  return `${text}${end} ${comment.replaceAll(",", " ").replace(/^until=/, "until ")}`.trimEnd();
 }
 
 /** Throws a `refused` failure that begins with `what`. */
 export function readKeyLine(line: string, what: string): PublicKey {
-  const [, text = "", comment = ""] = /^(\S+)(?: +(.*))?$/.exec(line) ?? [];
-  return readPublicKey(publicKeyText({ text, comment }), what);
+  const [, text = "", until, comment = ""] = /^(\S+)(?: +until=(\S*))?(?: +(.*))?$/.exec(line) ?? [];
+  if (until !== undefined && !(Date.parse(until) > 0)) throw refused(`${what} has a key that ends at no time: ${printable(until, 50)}`);
+  return { ...readPublicKey(publicKeyText({ text, comment }), what), ...(until !== undefined && { until }) };
+}
+
+/** Whether a key has ended by then; an end that cannot be read has. `time`: RFC 3339. */
+export function hasEnded({ until }: Pick<PublicKey, "until">, time: string): boolean {
+  return until !== undefined && !(Date.parse(time) < Date.parse(until));
+}
+
+const END_WARNING = 30 * 86_400_000;
+
+/** Why an accepted key is of no use any more, or soon; undefined: it is. `now`: milliseconds. */
+export function keyWarning(key: PublicKey, now: number): string | undefined {
+  if (key.until === undefined) return undefined;
+  if (hasEnded(key, new Date(now).toISOString())) return `the key ${showKey(key)} ended at ${key.until}: imports by it are refused`;
+  return hasEnded(key, new Date(now + END_WARNING).toISOString()) ? `the key ${showKey(key)} ends at ${key.until}` : undefined;
 }
 
 /** `62196CEF1DA5E212 (site)` */

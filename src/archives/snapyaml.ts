@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { ANY_ARCHITECTURE, type Epoch, SNAP_NAME, SNAP_TYPES, type SnapFacts, type SnapType } from "../catalog/snap.ts";
 import { printable, refused } from "../errors.ts";
 import { mapByName } from "../schema.ts";
-import { readYaml } from "../text.ts";
+import { readYaml } from "../yaml.ts";
 
 /** What snapd takes a list of formats for: strictly increasing, at most ten. */
 const MAX_EPOCHS = 10;

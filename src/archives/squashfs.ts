@@ -17,6 +17,8 @@ export interface SquashfsLimits {
   readonly file: number;
   /** bytes of inodes, folders and tables that are read in all, in blocks of 8 KiB */
   readonly metadata: number;
+  /** called before a block is read and decompressed; what it throws ends the reading */
+  readonly onBlock?: () => void;
 }
 
 export const SQUASHFS_LIMITS: SquashfsLimits = { file: 2 * MIB, metadata: 4 * MIB };
@@ -270,6 +272,7 @@ class SquashfsImage {
   }
 
   #read(start: number, count: number): Promise<Uint8Array> {
+    this.#limits.onBlock?.();
     if (!(start >= SUPERBLOCK && start + count <= this.#superblock.size)) throw corrupt("it points beyond its end");
     return readExactly(this.#snap, start, start + count);
   }

@@ -1,6 +1,7 @@
 /** The header block of a tar entry. */
 
-import { Header, type Pax } from "tar";
+import { Header, Pax } from "tar";
+import { refused } from "../errors.ts";
 
 /** bytes of a header, and what the content of an entry is padded to */
 export const TAR_BLOCK = 512;
@@ -11,10 +12,44 @@ const ZERO_BLOCK = new Uint8Array(TAR_BLOCK);
 export function readTarHeader(block: Uint8Array, pax?: Pax, global?: Pax): Header | undefined {
   try {
     const header = new Header(Buffer.from(block), 0, pax, global);
-    return header.cksumValid ? header : undefined;
+    return header.cksumValid || header.cksum === signedSum(block) ? header : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** The checksum as old tars computed it, of signed bytes; its own field counts as spaces. */
+function signedSum(block: Uint8Array): number {
+  return block.reduce((sum, byte, i) => sum + (i >= 148 && i < 156 ? 0x20 : byte < 128 ? byte : byte - 256), 0);
+}
+
+/**
+ * The path and size of an extended header, over those of `before`. node-tar reads it line by line, and skips what is no record or no
+ * number: it would find records inside of values, and take a damaged header for none. Throws a `refused` failure.
+ */
+export function readPax(bytes: Buffer, before: Pax | undefined, isGlobal: boolean): Pax {
+  let { path, size } = before ?? {};
+  for (let at = 0; at < bytes.byteLength; ) {
+    const head = /^([1-9]\d{0,6}) ([^=\0]+)=/.exec(bytes.toString("latin1", at, at + 512));
+    const end = at + Number(head?.[1]);
+    if (!head || !(end <= bytes.byteLength) || end <= at + head[0].length || bytes[end - 1] !== 0x0a)
+      throw refused("it is corrupt: an extended tar header has a record that is none");
+    const key = head[2] ?? "";
+    const value = bytes.toString("utf8", at + head[0].length, end - 1);
+    if (key.startsWith("GNU.sparse.")) throw refused("it holds a sparse file", { next: "make the tar without --sparse" });
+    if (key === "path") path = value;
+    if (key === "size") {
+      if (!/^\d{1,15}$/.test(value)) throw refused("an extended tar header has a size that is no number of bytes");
+      size = Number(value);
+    }
+    at = end;
+  }
+  return new Pax({ ...(path !== undefined && { path }), ...(size !== undefined && { size }) }, isGlobal);
+}
+
+/** Whether a block says that it is of a tar, which a damaged header does too. */
+export function claimsTar(head: Uint8Array): boolean {
+  return Buffer.from(head.subarray(257, 262)).toString("latin1") === "ustar";
 }
 
 /** Whether a block is empty, as those at the end of a tar are. */

@@ -4,7 +4,7 @@ import { Readable } from "node:stream";
 import zlib from "node:zlib";
 import yauzl from "yauzl";
 import { Failure, printable, reason, refused } from "../errors.ts";
-import { LIMITS, type Limits, MIB, type ReadAt } from "./archive.ts";
+import { Budget, type Limits, MIB, type ReadAt } from "./archive.ts";
 
 const LINK_MODE = 0o120000;
 
@@ -15,10 +15,11 @@ const LINK_MODE = 0o120000;
 export async function zipFiles(
   zip: ReadAt,
   wanted: ReadonlyMap<string, "needed" | "optional">,
-  limits: Limits = LIMITS,
+  budget: Budget = new Budget(),
 ): Promise<Map<string, Uint8Array>> {
+  const { limits } = budget;
   const found = new Map<string, Uint8Array>();
-  await eachEntry(zip, limits, async (reader, entry) => {
+  await eachEntry(zip, budget, async (reader, entry) => {
     const need = wanted.get(entry.fileName);
     if (need === undefined) return;
     const wrong = unfit(entry, limits);
@@ -41,13 +42,14 @@ export const TEXTS = { files: 2000, size: 32 * MIB } as const;
 export async function zipTexts(
   zip: ReadAt,
   wanted: (path: string, size: number) => boolean,
-  limits: Limits = LIMITS,
+  budget: Budget = new Budget(),
   texts: { readonly files: number; readonly size: number } = TEXTS,
 ): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   const decoder = new TextDecoder("utf-8", { fatal: true });
+  const { limits } = budget;
   let left = texts.size;
-  await eachEntry(zip, limits, async (reader, entry) => {
+  await eachEntry(zip, budget, async (reader, entry) => {
     const { fileName: path, uncompressedSize: size } = entry;
     if (path.endsWith("/") || found.has(path) || unfit(entry, limits) || !wanted(path, size)) return;
     if (found.size >= texts.files || size > left) return;
@@ -61,9 +63,14 @@ export async function zipTexts(
   return found;
 }
 
-async function eachEntry(zip: ReadAt, limits: Limits, visit: (reader: yauzl.ZipFile, entry: yauzl.Entry) => Promise<void>): Promise<void> {
+/** Entries of a zip that are listed in the time of a step. */
+const ENTRIES_PER_STEP = 2;
+
+async function eachEntry(zip: ReadAt, budget: Budget, visit: (reader: yauzl.ZipFile, entry: yauzl.Entry) => Promise<void>): Promise<void> {
+  const { limits } = budget;
   const reader = await openZip(zip);
   try {
+    budget.spend("steps", Math.ceil(reader.entryCount / ENTRIES_PER_STEP));
     if (reader.entryCount > limits.entries)
       throw refused(`its zip holds more than ${limits.entries} entries`, { next: "if that is right, give --max-entries" });
     for await (const entry of zipEntries(reader)) await visit(reader, entry);
@@ -80,11 +87,38 @@ function unfit(entry: yauzl.Entry, limits: Limits): string | undefined {
   return entry.uncompressedSize > limits.text ? `is larger than ${limits.text} bytes` : undefined;
 }
 
+/** Bytes that are read at once, for the many small reads of a list of files. */
+const WINDOW = MIB / 16;
+
 class ZipAccess extends yauzl.RandomAccessReader {
   readonly #zip: ReadAt;
+  #window: { readonly start: number; readonly bytes: Uint8Array } = { start: 0, bytes: new Uint8Array() };
+
   constructor(zip: ReadAt) {
     super();
     this.#zip = zip;
+  }
+
+  /** Without this, the library makes a stream for each of its reads, of which there are two for each file. */
+  override read(buffer: Buffer, offset: number, length: number, position: number, callback: (error: Error | null) => void): void {
+    void this.#fill(buffer.subarray(offset, offset + length), position).then(callback);
+  }
+
+  async #fill(target: Buffer, position: number): Promise<Error | null> {
+    try {
+      const bytes = await this.#bytes(position, position + target.byteLength);
+      target.set(bytes);
+      return bytes.byteLength === target.byteLength ? null : new Error("unexpected EOF");
+    } catch (error) {
+      return error instanceof Error ? error : new Error(reason(error));
+    }
+  }
+
+  async #bytes(start: number, end: number): Promise<Uint8Array> {
+    const inside = start - this.#window.start;
+    if (inside < 0 || inside + end - start > this.#window.bytes.byteLength)
+      this.#window = { start, bytes: await this.#zip.bytes(start, Math.min(this.#zip.size, Math.max(end, start + WINDOW))) };
+    return this.#window.bytes.subarray(start - this.#window.start, end - this.#window.start);
   }
 
   override _readStreamForRange(start: number, end: number): Readable {

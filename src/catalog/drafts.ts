@@ -2,7 +2,7 @@
 
 import { printable } from "../errors.ts";
 import { movesOf, rollBack, rollBackSnap, type StoredPackage, sameManifest } from "./change.ts";
-import type { CatalogView, ChangeDraft, Tally } from "./generation-types.ts";
+import type { CatalogView, ChangeDraft, Index, Tally } from "./generation-types.ts";
 import { overrideMoves } from "./override.ts";
 
 /** A package before and after a change. `before` undefined: it is new; `after` undefined: it is removed. */
@@ -51,6 +51,8 @@ export interface Rollback {
   readonly updates: readonly PackageUpdate[];
   /** names of snaps that have another name in the earlier generation */
   readonly dropped: readonly string[];
+  /** the same for charms and bundles */
+  readonly droppedPackages: readonly string[];
   /** components that snap revisions lose, though machines may have installed them */
   readonly lost: readonly string[];
 }
@@ -62,9 +64,12 @@ export async function rollbackTo(then: CatalogView, now: CatalogView): Promise<R
   const add = (before: StoredPackage | undefined, after: StoredPackage | undefined) => {
     if (after && !sameManifest(before, after)) updates.push({ before, after });
   };
+  const renamed = new Map(formerNames(then.index.packages, now.index.packages));
   for (const name of new Set([...Object.keys(then.index.packages), ...Object.keys(now.index.packages)])) {
-    const [was, is] = [await then.package(name), await now.package(name)];
-    add(is, is ? rollBack(was, is) : was);
+    if ([...renamed.values()].includes(name)) continue;
+    const former = renamed.get(name) ?? name;
+    const [was, is] = [await then.package(former), await now.package(name)];
+    add(is, is ? rollBack(was, { ...is, name: former }) : was);
   }
   const dropped: string[] = [];
   const done = new Set<string>();
@@ -77,5 +82,16 @@ export async function rollbackTo(then: CatalogView, now: CatalogView): Promise<R
     add(is, rolled.snap);
   }
   for (const was of await then.snaps()) if (!done.has(was.id)) add(undefined, was);
-  return { updates, lost, dropped };
+  return { updates, lost, dropped, droppedPackages: [...renamed.keys()] };
+}
+
+/** Present names with the names that the same ids had then, where neither name is in both. */
+function formerNames(then: Index["packages"], now: Index["packages"]): [name: string, former: string][] {
+  const names = new Map(
+    Object.entries(then).flatMap(([name, [, ...ids]]) => (Object.hasOwn(now, name) ? [] : ids.map((id) => [id, name] as const))),
+  );
+  return Object.entries(now).flatMap(([name, [, ...ids]]) => {
+    const former = ids.map((id) => names.get(id)).find((found) => found !== undefined);
+    return former === undefined || Object.hasOwn(then, name) ? [] : [[name, former]];
+  });
 }

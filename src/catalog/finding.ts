@@ -1,6 +1,16 @@
 /** Results of `chp doctor`: what is wrong or missing, and what to do next. */
 
-export type ReadinessCheck = "snaps" | "charms" | "resources" | "juju" | "images" | "registry" | "certificate" | "public URL" | "clock";
+export type ReadinessCheck =
+  | "snaps"
+  | "charms"
+  | "resources"
+  | "juju"
+  | "images"
+  | "registry"
+  | "certificate"
+  | "archives"
+  | "public URL"
+  | "clock";
 
 export interface ReadinessFinding {
   readonly check: ReadinessCheck;

@@ -16,6 +16,9 @@ export interface Signer {
   readonly comment: string;
 }
 
+/** Id of a key to the newest time of its signatures: RFC 3339 in UTC, in seconds, so that texts compare as times do. */
+export type SignedTimes = Readonly<Record<string, string>>;
+
 /** A file that an import read. */
 export interface SourceRecord {
   readonly name: string;
@@ -48,6 +51,8 @@ export interface Generation {
   readonly snaps: Readonly<Record<string, Tally>>;
   /** number of assertions that were added */
   readonly assertions: number;
+  /** the newest signed time of each key, of this and all earlier imports; absent: an older version made it */
+  readonly signed?: SignedTimes;
   readonly index: Digest;
   /** by the store key, where one is set */
   readonly signature?: string;
@@ -79,6 +84,8 @@ export interface ChangeDraft extends Pick<Generation, "command" | "sources" | "c
   /** names of the charms and bundles that were removed */
   readonly dropped?: readonly string[];
   readonly snaps?: SnapChangeDraft;
+  /** signed times of its sources; one that is newer than what is remembered makes a generation, even if nothing else changed */
+  readonly signed?: SignedTimes;
   /** staged blobs that the packages refer to and the store does not have */
   readonly blobs: readonly StagedBlob[];
   /** a generation that was published in between is a `conflict`, not merged with */
@@ -151,6 +158,7 @@ export interface RepairedEntry {
 export interface CatalogView {
   /** 0: nothing was ever published */
   readonly number: number;
+  readonly generation: Generation | undefined;
   readonly index: Index;
   package(name: string): Promise<Package | undefined>;
   snap(name: string): Promise<Snap | undefined>;
@@ -166,6 +174,8 @@ export interface ImportStore {
   snapshot(): CatalogView | Promise<CatalogView>;
   /** `base` with an older readable state in place of everything that cannot be read; `repaired` is called for each */
   withRepairs(base: CatalogView, repaired: (entry: RepairedEntry) => void): CatalogView;
+  /** the newest signed time of each key, as of that generation */
+  signedTimes(base: CatalogView): Promise<SignedTimes>;
   publish<T>(time: string, draft: (base: CatalogView) => Promise<Drafted<T>>): Promise<Published<T>>;
   has(digest: Digest): boolean | Promise<boolean>;
   digestOf(manifest: Package | Snap | readonly StoredAssertion[]): Digest;

@@ -148,6 +148,12 @@ export interface Merged {
 
 export type ChannelPolicy = "apply" | "keep";
 
+const RESOURCE_NAME = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,126}$/;
+
+export function isResourceName(name: string): boolean {
+  return RESOURCE_NAME.test(name);
+}
+
 export function findRevision(pkg: Pick<Package, "revisions">, revision: number): Revision | undefined {
   return pkg.revisions.find((r) => r.revision === revision);
 }

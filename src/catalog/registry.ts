@@ -1,9 +1,9 @@
 /** OCI resources for a local registry: the blob that Juju reads, and its size and sums. Rules: handlers/juju.md, Images. */
 
-import { parse as parseYaml } from "yaml";
 import { ALGORITHMS, sumsOf } from "../digest.ts";
 import { printable } from "../errors.ts";
 import { utf8 } from "../text.ts";
+import { readStrictYaml, type YamlLimits } from "../yaml.ts";
 import type { Package, ResourceRevision } from "./package.ts";
 
 export interface Registry {
@@ -50,13 +50,16 @@ export function pathOfReference(reference: string): string {
   return domain === undefined ? reference : reference.slice(domain.length + 1);
 }
 
+/** Credentials and a reference need few tokens. Keys are compared with each other, so they are few. */
+const IMAGE_YAML: YamlLimits = { tokens: 1000, depth: 8, anchors: 0, documents: 2, aliases: 0 };
+
 /** What an oci-image resource says, as JSON or YAML; undefined where it names no image. Rules: handlers/juju.md, Images. */
 export function readImageBlob(
   bytes: Uint8Array,
 ): { readonly reference: string; readonly username: string; readonly password: string } | undefined {
   let value: unknown;
   try {
-    value = parseYaml(utf8(bytes, "it"), { maxAliasCount: 0, logLevel: "silent" });
+    value = readStrictYaml(utf8(bytes, "it"), IMAGE_YAML);
   } catch {
     return undefined;
   }

@@ -1,12 +1,12 @@
 /** What an export takes of a charm or bundle: its releases, and the revisions and resources that belong to them. */
 
+import type { LockedPackage } from "../archives/lock.ts";
 import { showBase } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
 import { Failure } from "../errors.ts";
 import { missingPin, resourcePins, takePinnedRevision, withPinnedResources } from "./charmpins.ts";
 import { CharmPlanBuilder } from "./charmplanbuilder.ts";
 import { concreteBase, defaultTrack, type SelectedRelease, selectReleases, UNKNOWN_REVISION, upstreamReleases } from "./charmreleases.ts";
-import type { LockedPackage } from "./lock.ts";
 import {
   type Attributes,
   errorText,

@@ -1,6 +1,7 @@
 /** Exports: plans what is requested from what upstream has, and writes one archive. */
 
-import { LIMITS, type ReadAt } from "../archives/archive.ts";
+import type { ReadAt } from "../archives/archive.ts";
+import type { ExportLock, LockedPackage } from "../archives/lock.ts";
 import { LOCK_FILE } from "../archives/names.ts";
 import { needsOf } from "../archives/needs/snapfinder.ts";
 import { mayNameSnaps } from "../archives/needs/sourcefiles.ts";
@@ -19,7 +20,7 @@ import { planLockedPackage, planPackage } from "./charmplan.ts";
 import type { HttpClient } from "./client.ts";
 import { snapClosure } from "./closure.ts";
 import type { Inventory } from "./inventory.ts";
-import { type ExportLock, formatLock, type LockedPackage } from "./lock.ts";
+import { formatLock } from "./lock.ts";
 import { type CharmExtras, type PackedPackage, packPackage, packSnap } from "./pack.ts";
 import { type FailedPackage, failuresOf, type Plan, type PlannedPackage, type PlannedSnap } from "./plan.ts";
 import { type Addition, charmsOfBundle, type ExportRequest, type PackageRequest, type SnapRequest } from "./sitefile.ts";
@@ -455,7 +456,7 @@ async function readNeeds(writer: ArchiveWriter, pkg: PlannedPackage, packed: Pac
   for (const { revision, bases } of pkg.type === "charm" ? pkg.revisions : []) {
     const path = `${pkg.name}_${revision}.charm`;
     const zip = packed?.files.some((file) => file.path === path) ? writer.read(packed, path) : undefined;
-    const snaps = zip ? needsOf(await zipTexts(await inMemoryIfSmall(zip), mayNameSnaps, LIMITS)) : [];
+    const snaps = zip ? needsOf(await zipTexts(await inMemoryIfSmall(zip), mayNameSnaps)) : [];
     revisions.push({ revision, snaps, bases: bases.filter((base) => base !== null) });
   }
   return { name: pkg.name, revisions, releases: pkg.releases };

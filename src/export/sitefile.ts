@@ -8,7 +8,7 @@ import { CONTROLLER_CHARM, CONTROLLER_SYSTEMS, controllerTracks } from "../catal
 import { ARCHITECTURES } from "../catalog/snap.ts";
 import { Failure, printable } from "../errors.ts";
 import { mapByName } from "../schema.ts";
-import { readYamls } from "../text.ts";
+import { readYamls } from "../yaml.ts";
 
 /** Everything that a store has of a package: its channels, or its bases. */
 export type All = "all";

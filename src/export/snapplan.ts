@@ -1,11 +1,11 @@
 /** What an export takes of a snap: its releases, the revisions and components that belong to them, and their assertions. */
 
+import type { LockedSnap } from "../archives/lock.ts";
 import { formatChannel, fullChannel, isRisk, parseChannel } from "../catalog/channel.ts";
 import { ANY_ARCHITECTURE, ARCHITECTURES } from "../catalog/snap.ts";
 import { Failure, printable } from "../errors.ts";
 import { compareText } from "../text.ts";
 import type { AssertionFetcher } from "./assertionfetcher.ts";
-import type { LockedSnap } from "./lock.ts";
 import {
   addFirst,
   type FailedPackage,

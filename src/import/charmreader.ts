@@ -3,19 +3,11 @@
  * "What an export looks like".
  */
 
-import { type FileLocation, type Limits, located, locationParts, type ReadAt, showLocation } from "../archives/archive.ts";
-import {
-  type BundleFacts,
-  type CharmFacts,
-  type CharmResource,
-  ownBases,
-  readBundle,
-  readManifest,
-  readMetadata,
-} from "../archives/charm.ts";
+import { type Budget, type FileLocation, located, locationParts, type ReadAt, showLocation } from "../archives/archive.ts";
+import { type BundleFacts, type CharmFacts, type CharmResource, ownBases } from "../archives/charm.ts";
 import type { Declaration, DeclaredSums } from "../archives/metadata.ts";
-import { needsOf } from "../archives/needs/snapfinder.ts";
 import { mayNameSnaps } from "../archives/needs/sourcefiles.ts";
+import { type ReadText, readHere } from "../archives/readers.ts";
 import { zipFiles, zipTexts } from "../archives/zip.ts";
 import { type Base, compareBases, expandAny } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
@@ -24,6 +16,7 @@ import {
   type Details,
   type Incoming,
   type IncomingRelease,
+  isResourceName,
   mintId,
   type Resource,
   type ResourceRevision,
@@ -45,7 +38,9 @@ export interface CharmReadOptions {
   readonly revision?: number;
   /** RFC 3339; for releases of which no time is known */
   readonly now: string;
-  readonly limits: Limits;
+  readonly budget: Budget;
+  /** runs parsers; in this thread by default */
+  readonly read?: ReadText;
 }
 
 /** A file and its bytes, which are in the staging area. */
@@ -54,7 +49,7 @@ export interface StagedFile<S> {
   readonly staged: S;
 }
 
-/** The files of one folder of an archive: the charms of one inner NAME.tar.gz with their resources and metadata. */
+/** The files of one folder, or of one archive: the charms of one inner NAME.tar.gz with their resources and metadata. */
 export interface CharmGroup<S> {
   /** the archives and the folder, as `Failure.at` has them */
   readonly at: readonly string[];
@@ -63,14 +58,11 @@ export interface CharmGroup<S> {
   readonly resources: readonly StagedFile<S>[];
   /** the content of its metadata.json */
   readonly declaration?: Declaration;
-  /** why its metadata.json is unusable */
-  readonly metadataNote?: string;
   /** files of assertions */
   readonly assertions: readonly { readonly at: readonly string[]; readonly bytes: Uint8Array }[];
 }
 
 const NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9._+-]{0,126}[a-zA-Z0-9])?$/;
-const RESOURCE_NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,126}$/;
 /** Bytes of a zip; of a larger one only the needed parts are read. */
 const MAX_READ_AT_ONCE = 2 ** 20;
 
@@ -112,8 +104,7 @@ export class CharmReader<S extends Staged> {
   }
 
   #rebuilt(group: CharmGroup<S>, name: string): string {
-    const why = group.metadataNote ?? `${joinLocation(group.at)} has no metadata.json`;
-    return `${why}: ${name} was rebuilt from the charm itself, on ${this.#channel()}`;
+    return `${joinLocation(group.at)} has no metadata.json: ${name} was rebuilt from the charm itself, on ${this.#channel()}`;
   }
 
   #channel(): string {
@@ -125,8 +116,9 @@ export class CharmReader<S extends Staged> {
 
   /** Reads what an import needs of the zip of a charm or bundle. */
   async #unpack(zip: StagedFile<S>, group: CharmGroup<S>): Promise<Unpacked<S>> {
+    const { budget, read: parse = readHere } = this.#options;
     const access = await zipAccess(zip.staged);
-    const inside = await zipFiles(access, ZIP_FILES, this.#options.limits);
+    const inside = await zipFiles(access, ZIP_FILES, budget);
     const read = (name: string) => {
       const bytes = inside.get(name);
       return bytes && utf8(bytes, `${name} in its zip`);
@@ -139,20 +131,26 @@ export class CharmReader<S extends Staged> {
         return text === undefined ? [] : [[name, text]];
       }),
     );
+    for (const text of Object.values(texts)) budget.spend("kept", text.length);
     if (metadata !== undefined) {
-      const facts = readMetadata(metadata, "metadata.yaml in its zip");
+      budget.parse("yaml", metadata);
+      const facts = await parse("metadata", metadata, "metadata.yaml in its zip");
       const manifest = read("manifest.yaml");
+      if (manifest !== undefined) budget.parse("yaml", manifest);
+      const sources = await zipTexts(access, mayNameSnaps, budget);
+      for (const text of sources.values()) budget.parse("code", text);
       return {
         ...zip,
         name: checkName(facts.name),
         texts,
         charm: facts,
-        snaps: needsOf(await zipTexts(access, mayNameSnaps, this.#options.limits)),
-        manifest: manifest === undefined ? [] : readManifest(manifest, "manifest.yaml in its zip"),
+        snaps: await parse("needs", sources),
+        manifest: manifest === undefined ? [] : await parse("manifest", manifest, "manifest.yaml in its zip"),
       };
     }
     if (bundleYaml === undefined) throw refused("its zip has neither metadata.yaml nor bundle.yaml, so it is neither a charm nor a bundle");
-    const facts = readBundle(bundleYaml, "bundle.yaml in its zip");
+    budget.parse("yaml", bundleYaml);
+    const facts = await parse("bundle", bundleYaml, "bundle.yaml in its zip");
     const name = group.declaration?.name ?? (facts.name || bundleNameOf(zip.file));
     return { ...zip, name: checkName(name), texts, bundle: facts, snaps: [], manifest: [] };
   }
@@ -210,7 +208,7 @@ export class CharmReader<S extends Staged> {
   async #revision(zip: Unpacked<S>, declared: Declaration | undefined, others: ReadonlyMap<number, Revision>): Promise<Revision> {
     const { sums } = zip.staged;
     const inName = revisionInName(zip.file.path);
-    const byHash = declared?.revisions.find((r) => r.sums["sha-256"] === sums["sha-256"])?.revision;
+    const byHash = revisionOfBytes(declared?.revisions ?? [], sums, inName);
     const only = declared?.revisions.length === 1 ? declared.revisions[0]?.revision : undefined;
     const revision = (declared ? undefined : this.#options.revision) ?? inName ?? byHash ?? only ?? unnumbered(sums["sha-256"], others);
     if (!Number.isSafeInteger(revision)) throw refused("the revision in its name is not a number that can be kept");
@@ -296,9 +294,11 @@ export class CharmReader<S extends Staged> {
     declared: Declaration | undefined,
     imagePath: string | undefined,
   ): Promise<ResourceRevision> {
-    if (!RESOURCE_NAME.test(name)) throw refused(`${printable(name, 100)} is not a name of a resource`);
+    if (!isResourceName(name)) throw refused(`${printable(name, 100)} is not a name of a resource`);
     if (!Number.isSafeInteger(revision)) throw refused("the revision in its name is not a number that can be kept");
-    const stated = declared?.resources.find((r) => r.name === name && r.revision === revision);
+    const sameName = declared?.resources.filter((r) => r.name === name) ?? [];
+    revisionOfBytes(sameName, staged.sums, revision);
+    const stated = sameName.find((r) => r.revision === revision);
     const type = stated?.type ?? meta?.type ?? ((await readImage(staged)) ? "oci-image" : "file");
     const common = {
       revision,
@@ -374,12 +374,23 @@ function revisionInName(path: string): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
-/** The name of a bundle without a name in it: that of its file, `cos-lite_11.bundle`, else of the archive around it. */
-function bundleNameOf({ containers, path }: FileLocation): string {
-  const base = (text: string) => text.split("/").at(-1) ?? "";
-  const own = base(path).replace(/(_r?\d+)?\.[a-z]+$/, "");
-  const around = base(containers.at(-1) ?? "").replace(/(-\d{8}T\d{6})?\.(tar|tgz)?(\.?(gz|zst))?$/, "");
-  return own !== "" && own !== "bundle" ? own : around;
+/** The revision that has these bytes by the metadata.json. Throws a `refused` failure if the file name says that they are of another. */
+function revisionOfBytes(
+  declared: readonly { readonly revision: number; readonly sums: DeclaredSums }[],
+  sums: Sums,
+  inName: number | undefined,
+): number | undefined {
+  const [first, ...others] = declared.filter((r) => r.sums["sha-256"] === sums["sha-256"]).map((r) => r.revision);
+  if (first !== undefined && inName !== undefined && ![first, ...others].includes(inName))
+    throw refused(`its name says revision ${inName}, but metadata.json says that its sha256 is of revision ${first}`);
+  return first;
+}
+
+/** The name of a bundle without a name in it: that of its file, `cos-lite_11.bundle`, else of the archive or folder around it. */
+function bundleNameOf(file: FileLocation): string {
+  const [around = "", base = ""] = ["", ...locationParts(file).join("/").split("/")].slice(-2);
+  const own = base.replace(/(_r?\d+)?\.[a-z]+$/, "");
+  return own !== "" && own !== "bundle" ? own : around.replace(/(-\d{8}T\d{6})?\.(tar|tgz)?(\.?(gz|zst))?$/, "");
 }
 
 /** The parts of a resource file's name. */

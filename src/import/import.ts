@@ -1,13 +1,15 @@
 /** Imports archives as one new generation: all of it, or nothing where one file is refused. */
 
-import { type Chunks, files, type Limits, showLocation } from "../archives/archive.ts";
+import { Budget, type Chunks, files, type Limits, showLocation } from "../archives/archive.ts";
 import { isResource } from "../archives/names.ts";
-import { type PublicKey, showKey } from "../archives/signature.ts";
+import type { ReadText } from "../archives/readers.ts";
 import type { Assertion } from "../assertions/assertion.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { sameManifest } from "../catalog/change.ts";
 import { changes, type RowChange } from "../catalog/channelmap.ts";
+import { signedTimes } from "../catalog/freshness.ts";
 import type { CatalogView, ImportStore, RepairedEntry, SourceRecord, StagedBlob, Tally } from "../catalog/generation-types.ts";
+import { checkIds } from "../catalog/identity.ts";
 import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
 import {
   type ChannelPolicy,
@@ -23,11 +25,12 @@ import {
 import { type NeededSnap, neededSnaps } from "../catalog/snapneeds.ts";
 import { Summer } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
+import { checkAge, type OriginOptions, type SourceOrigins, sourceOrigins } from "./origin.ts";
 import { ExportReader, type FileOutcome, type Reading } from "./reader.ts";
 import { type ImportedSnaps, importSnaps, type SnapReport } from "./snapimport.ts";
 import type { SnapReadOptions } from "./snapreader.ts";
 import type { SnapBase } from "./snaptrust.ts";
-import { ChecksumLists, type SourceOrigin } from "./sums.ts";
+import { ChecksumLists } from "./sums.ts";
 
 export interface ImportSource {
   /** the name that the operator gave; `-` is standard input */
@@ -41,7 +44,7 @@ export interface ImportSource {
   whyWrong?(): Promise<Failure | undefined>;
 }
 
-export interface ImportOptions {
+export interface ImportOptions extends OriginOptions {
   /** as the log shows it, without secrets */
   readonly command: string;
   readonly channel?: string;
@@ -51,14 +54,12 @@ export interface ImportOptions {
   readonly trust?: readonly Assertion[];
   /** whether snaps and assertions that do not verify are imported all the same, and marked */
   readonly allowUnverified?: boolean;
-  /** every source must be signed by one of these keys; empty: nothing has to be signed */
-  readonly accepted?: readonly PublicKey[];
-  /** whether a source that none of them signed is imported all the same, and marked */
-  readonly allowUnsigned?: boolean;
   readonly unsquash?: SnapReadOptions["unsquash"];
+  /** charms and bundles that upstream renamed: new name to the stored one */
+  readonly renamed?: ReadonlyMap<string, string>;
+  /** runs parsers of what the archives hold; in this thread by default */
+  readonly read?: ReadText;
   readonly dryRun: boolean;
-  /** RFC 3339 */
-  readonly now: string;
   readonly limits: Limits;
   readonly signal?: AbortSignal;
   /** called after every chunk; `bytes`: how many of the source were read so far */
@@ -117,6 +118,8 @@ type MergedPackages = Pick<ImportReport, "packages" | "notes"> & {
   readonly changed: readonly Package[];
   /** every package that the archives have a part of, as it is after the import */
   readonly after: readonly Package[];
+  /** former names of renamed packages */
+  readonly dropped: readonly string[];
 };
 
 /** Imports all sources as one generation. Throws a `Failure`; then nothing was published. */
@@ -125,19 +128,14 @@ export async function importSources(
   sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
   options: ImportOptions,
 ): Promise<ImportReport> {
-  const reader = new ExportReader<StagedBlob>(store, options);
-  try {
-    const lists = new ChecksumLists(options.accepted ?? []);
-    const ignored: string[] = [];
-    const read = new Map<string, SourceRecord>();
-    for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored }, source, options));
-    const { records, notes: signing } = withOrigins(read, lists.finish(), options);
-    const reading = await reader.finish();
-    if (isEmpty(reading)) throw nothingFound(records, ignored);
+  return readSources(store, sources, options, async ({ origins, ignored, reading }) => {
+    const { records } = origins;
 
     const bytes = await weigh(store, reading.blobs); // before they are in the store
     const trust = new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]);
+    const signed = signedTimes(records, Date.parse(options.now));
     const draft = async (newest: CatalogView) => {
+      const aged = checkAge(origins, await store.signedTimes(newest), options);
       const repaired: RepairedEntry[] = [];
       const base = store.withRepairs(newest, (entry) => void repaired.push(entry));
       const merged = await mergePackages(reading, base, options);
@@ -150,7 +148,7 @@ export async function importSources(
         now: options.now,
       });
       const { packages, snaps, notes } = await restoreUnreadable(store, { newest, base, repaired }, merged, imported);
-      const result = { packages, snaps, needed: await missingSnaps(base, packages, snaps), notes };
+      const result = { packages, snaps, needed: await missingSnaps(base, packages, snaps), notes: [...aged, ...notes] };
       const { changed, renamed, otherAssertions: others, assertions } = snaps;
       return {
         draft: {
@@ -158,6 +156,8 @@ export async function importSources(
           sources: records,
           changed: tally(packages.packages),
           packages: packages.changed,
+          dropped: packages.dropped,
+          signed,
           blobs: reading.blobs,
           snaps: { changed, dropped: renamed, ...(others && { others }), tally: tally(snaps.reports), assertions: assertions.new },
         },
@@ -176,13 +176,11 @@ export async function importSources(
       snaps: snaps.reports,
       assertions: snaps.assertions,
       missing: { ...packages.missing, snapRevisions: snaps.dropped, snaps: needed },
-      notes: [...signing, ...packages.notes, ...snaps.notes, ...notes],
+      notes: [...origins.notes, ...packages.notes, ...snaps.notes, ...notes],
       ignored,
       bytes,
     };
-  } finally {
-    await reader.discard();
-  }
+  });
 }
 
 /**
@@ -234,13 +232,46 @@ async function restoreUnreadable(
   };
 }
 
+/** What all sources of an import hold. */
+interface ReadSources {
+  readonly origins: SourceOrigins;
+  readonly ignored: readonly string[];
+  readonly reading: Reading<StagedBlob>;
+}
+
+/**
+ * Reads all sources to their end, within one budget, and hands to `use` what they hold; what `use` does not commit is discarded. Throws a
+ * `refused` failure where one is not what it should be, takes too much, or there is nothing in them.
+ */
+export async function readSources<T>(
+  store: Pick<ImportStore, "ingest" | "ingestBytes">,
+  sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
+  options: ImportOptions,
+  use: (read: ReadSources) => Promise<T>,
+): Promise<T> {
+  const budget = new Budget(options.limits);
+  const reader = new ExportReader<StagedBlob>(store, { ...options, budget });
+  try {
+    const lists = new ChecksumLists(options.accepted ?? [], options.now);
+    const ignored: string[] = [];
+    const read = new Map<string, SourceRecord>();
+    for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored, budget }, source, options));
+    const origins = sourceOrigins(read, lists.finish(), options);
+    const reading = await reader.finish();
+    if (isEmpty(reading)) throw nothingFound(origins.records, ignored);
+    return await use({ origins, ignored, reading });
+  } finally {
+    await reader.discard();
+  }
+}
+
 function pathOf({ path, name }: ImportSource): string {
   return path ?? name;
 }
 
 async function readSource(
   reader: ExportReader<StagedBlob>,
-  { lists, ignored }: { readonly lists: ChecksumLists; readonly ignored: string[] },
+  { lists, ignored, budget }: { readonly lists: ChecksumLists; readonly ignored: string[]; readonly budget: Budget },
   source: ImportSource,
   options: ImportOptions,
 ): Promise<SourceRecord> {
@@ -261,7 +292,7 @@ async function readSource(
   };
   const path = pathOf(source);
   try {
-    for await (const file of files({ name: source.name, chunks: chunks() }, isResource, options.limits)) {
+    for await (const file of files({ name: source.name, chunks: chunks(), size: source.size }, isResource, budget)) {
       const isPart = file.containers.length > 0;
       isArchive ||= isPart;
       const at = isPart ? [path, ...file.containers.slice(1), file.path].join("/") : path;
@@ -281,33 +312,6 @@ async function readSource(
     const isRefused = error instanceof Failure && error.kind === "refused";
     throw (isRefused && (await source.whyWrong?.())) || error;
   }
-}
-
-/** The sources with their signers. Throws a `refused` failure where keys are accepted and none of them signed a source. */
-function withOrigins(
-  read: ReadonlyMap<string, SourceRecord>,
-  origins: ReadonlyMap<string, SourceOrigin>,
-  { accepted = [], allowUnsigned = false }: ImportOptions,
-): { readonly records: SourceRecord[]; readonly notes: string[] } {
-  const notes = new Set<string>();
-  const records = [...read].map(([path, record]): SourceRecord => {
-    const origin = origins.get(path);
-    if (!origin) return record; // no file of it was used
-    const { signers, unsignedBecause, unknownKey } = origin;
-    if (unsignedBecause === undefined) return { ...record, signers };
-    if (accepted.length === 0) {
-      if (unknownKey !== undefined)
-        notes.add(`the signature by key ${unknownKey} was not checked, since that key is not accepted; chp accept-key FILE.pub accepts it`);
-      return record;
-    }
-    if (!allowUnsigned)
-      throw refused(`${printable(record.name)} is not signed by a key that is accepted here: ${unsignedBecause}`, {
-        next: `accepted is ${accepted.map(showKey).join(", ")}; chp accept-key FILE.pub accepts one more, --allow-unsigned takes this in as it is`,
-      });
-    notes.add(`UNSIGNED: ${record.name} was imported as it is: ${unsignedBecause}`);
-    return { ...record, unsigned: true };
-  });
-  return { records, notes: [...notes] };
 }
 
 /** The stored snaps and assertions, as `importSnaps` reads them. */
@@ -350,14 +354,14 @@ function nothingFound(records: readonly SourceRecord[], ignored: readonly string
 /** The packages of the archives, each merged into what `base` stores of it. */
 async function mergePackages(
   reading: Reading<StagedBlob>,
-  base: { package(name: string): Promise<Package | undefined> },
-  { channels: policy, now }: Pick<ImportOptions, "channels" | "now">,
+  base: Pick<CatalogView, "package" | "index">,
+  { channels: policy, now, renamed = new Map() }: Pick<ImportOptions, "channels" | "now" | "renamed">,
 ): Promise<MergedPackages> {
   const before = new Map<string, Package | undefined>();
   const given = new Map<string, Incoming[]>();
   for (const incoming of reading.packages) {
     const { name } = incoming;
-    if (!before.has(name)) before.set(name, await base.package(name));
+    if (!before.has(name)) before.set(name, await storedUnder(name, base, renamed.get(name)));
     const archives = given.get(name) ?? [];
     const known = [...(before.get(name)?.revisions ?? []), ...archives.flatMap(({ revisions }) => revisions)];
     given.set(name, [...archives, numbered({ revisions: known }, incoming)]);
@@ -366,6 +370,11 @@ async function mergePackages(
   const after = new Map(merged.map(({ package: pkg }) => [pkg.name, pkg]));
   const empty = [...after.values()].find((pkg) => pkg.revisions.length === 0);
   if (empty) throw refused(`${empty.name}: the archive has its metadata.json, but no charm or bundle of it`);
+  const isRenamed = (name: string) => renamed.has(name) && !Object.hasOwn(base.index.packages, name);
+  const formerNames = [...after.keys()].filter(isRenamed).flatMap((name) => renamed.get(name) ?? []);
+  const others = Object.entries(base.index.packages).filter(([name]) => !formerNames.includes(name));
+  const rows = [...after.values()].map(({ name, id, formerIds }) => [name, [undefined, id, ...formerIds]] as const);
+  checkIds(Object.fromEntries([...others, ...rows]), new Set(after.keys()));
 
   const packages = merged.map(({ package: pkg, notes }) =>
     packageReport(pkg, before.get(pkg.name), { given: given.get(pkg.name) ?? [], notes, now }),
@@ -395,8 +404,18 @@ async function mergePackages(
       revisions,
     },
     after: [...after.values()],
-    changed: [...after.values()].filter((pkg) => !sameManifest(before.get(pkg.name), pkg)),
+    changed: [...after.values()].filter((pkg) => isRenamed(pkg.name) || !sameManifest(before.get(pkg.name), pkg)),
+    dropped: formerNames,
   };
+}
+
+/** What is stored of a package; of one that was renamed what is stored under its former name. Throws a `refused` failure. */
+async function storedUnder(name: string, base: Pick<CatalogView, "package">, former: string | undefined): Promise<Package | undefined> {
+  const stored = await base.package(name);
+  if (former === undefined || stored) return stored;
+  const before = await base.package(former);
+  if (!before) throw refused(`${printable(former, 100)} is not stored, so it can't have been renamed to ${name}`, { next: "chp list" });
+  return { ...before, name };
 }
 
 /** Bytes of the blobs: new to the store, and stored already. */

@@ -3,15 +3,18 @@
  * snapreader.ts interpret the groups after the last file, since the files of a group come in any order.
  */
 
-import { type ArchiveFile, ByteReader, type FileLocation, located, locationParts, showLocation } from "../archives/archive.ts";
-import { readBundle } from "../archives/charm.ts";
+import { type ArchiveFile, type Budget, ByteReader, type FileLocation, located, locationParts, pathInSource } from "../archives/archive.ts";
+import { bundleOf } from "../archives/charm.ts";
+import { readLock } from "../archives/lock.ts";
 import { type Declaration, readDeclaration } from "../archives/metadata.ts";
 import { classify, type FileKind, HEAD_SIZE } from "../archives/names.ts";
+import { type ReadText, readHere } from "../archives/readers.ts";
 import type { Incoming } from "../catalog/package.ts";
 import { ALGORITHMS, Summer, type Sums } from "../digest.ts";
 import { printable, reason, refused } from "../errors.ts";
-import { readYaml, utf8 } from "../text.ts";
+import { compareText, utf8 } from "../text.ts";
 import { type CharmGroup, CharmReader, type CharmReadOptions, checkName, isPublisherAccount } from "./charmreader.ts";
+import { checkPackage, checkSnaps, type FoundLock, imagePathsOf, isBelow, lockOf } from "./locked.ts";
 import { SnapReader, type SnapReading, type SnapReadOptions } from "./snapreader.ts";
 import { type Ingest, type Staged, Staging } from "./staging.ts";
 
@@ -38,28 +41,40 @@ export interface Reading<S extends Staged> {
 
 const ID = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}$/;
 const MAX_NESTING = 100;
+const LEAVE_OUT = "get it again from where it was made, or leave it out: what it says is then made of the files beside it";
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
 
 /** A group while files are added to it. */
-interface OpenGroup<S> extends Writable<CharmGroup<S>> {
-  /** equal for files of the same folder */
+interface OpenGroup<S> extends Omit<Writable<CharmGroup<S>>, "declaration"> {
+  /** the folder of its files, the archives on the way included */
   readonly key: string;
-  /** charm name to resource name to the path of its image in the local registry, of a bundle.yaml */
-  imagePaths?: ReadonlyMap<string, ReadonlyMap<string, string>>;
+  /** the archive that was given and holds it; of files that were given as they are their folder */
+  readonly source: string;
+  /** what its JSON files declare of a package, by their paths */
+  readonly declarations: Map<string, Declaration>;
 }
+
+/** Charm name to resource name to the path of its image in the local registry, of a bundle.yaml. */
+type ImagePaths = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
 /** Reads the files of one import one after the other; `finish` returns their content. */
 export class ExportReader<S extends Staged> {
   readonly #staging: Staging<S>;
-  readonly #options: ReadOptions;
+  readonly #budget: Budget;
+  readonly #parse: ReadText;
   readonly #charms: CharmReader<S>;
   readonly #snaps: SnapReader;
   readonly #groups = new Map<string, OpenGroup<S>>();
+  readonly #imagePaths: { readonly folder: string; readonly at: readonly string[]; readonly paths: ImagePaths }[] = [];
+  readonly #locks: FoundLock[] = [];
+  /** what is refused only after the lists of checksums were compared, which say better what is wrong with it */
+  readonly #unreadable: unknown[] = [];
 
   constructor(store: Ingest<S>, options: ReadOptions) {
-    this.#staging = new Staging(store);
-    this.#options = options;
+    this.#staging = new Staging(store, options.budget);
+    this.#budget = options.budget;
+    this.#parse = options.read ?? readHere;
     this.#charms = new CharmReader(this.#staging, options);
     this.#snaps = new SnapReader(this.#staging, options);
   }
@@ -79,7 +94,7 @@ export class ExportReader<S extends Staged> {
   }
 
   async #add(file: ArchiveFile): Promise<FileOutcome> {
-    const kind = classify(file.path, await file.bytes.peek(HEAD_SIZE));
+    const kind = classify(pathInSource(file), await file.bytes.peek(HEAD_SIZE));
     const location = { containers: file.containers, path: file.path }; // a stored reference to a file must not keep its reader and buffers alive
     switch (kind) {
       case "resource": {
@@ -116,89 +131,186 @@ export class ExportReader<S extends Staged> {
   }
 
   async #read(file: ArchiveFile, kind: FileKind): Promise<Handled> {
-    const { json, text } = this.#options.limits;
-    if (kind === "litter" || kind === "lock") return { kind: "read" };
-    if (kind === "checksums") return { kind, bytes: await file.bytes.whole(json, "it") };
+    const { json, text } = this.#budget.limits;
+    const kept = async (limit: number) => {
+      const bytes = await file.bytes.whole(limit, "it");
+      this.#budget.spend("kept", bytes.byteLength);
+      return bytes;
+    };
+    if (kind === "litter") return { kind: "read" };
+    if (kind === "lock") {
+      const lock = readLock(this.#jsonText(await kept(json)), locationParts(file));
+      this.#locks.push({ folder: folderOf(file), lock, imagePaths: imagePathsOf(lock) });
+      return { kind: "read" };
+    }
+    if (kind === "checksums") return { kind, bytes: await kept(json) };
     const group = this.#group(file);
     switch (kind) {
       case "snap":
         throw refused("it is not a squashfs, so it is neither a snap nor a component");
       case "charm":
         throw refused("it is not a zip, so it is neither a charm nor a bundle");
+      case "compressed":
+        if (file.compressed) return { kind: "ignored" };
+        throw refused("it is not compressed, although its name says so: it is empty, cut short or damaged");
+      case "archive":
+        throw refused("it is no tar, although it says so: it is empty, cut short or damaged", {
+          next: "get it again from where it was made; what gzip and zstd did not compress has to be unpacked first",
+        });
       case "assertions":
-        group.assertions.push({ at: locationParts(file), bytes: await file.bytes.whole(json, "it") });
+        group.assertions.push({ at: locationParts(file), bytes: await kept(json) });
         return { kind: "read" };
       case "registration":
-        this.#snaps.registration(await file.bytes.whole(json, "it"), locationParts(file), group.key);
+        this.#snaps.registration(await kept(json), locationParts(file), group.key);
         return { kind: "read" };
       case "json":
-        return { kind: this.#readJson(group, file, await file.bytes.whole(json, "it")) ? "read" : "ignored" };
+        return { kind: this.#readJson(group, file, await kept(json)) ? "read" : "ignored" };
       case "yaml":
-        return { kind: this.#readYaml(group, file, await file.bytes.whole(text, "it")) ? "read" : "ignored" };
+        return { kind: (await this.#readYaml(group, file, await kept(text))) ? "read" : "ignored" };
       default:
         return { kind: "ignored" };
     }
   }
 
-  #group({ containers, path }: FileLocation): OpenGroup<S> {
-    const folder = path.split("/").slice(0, -1);
-    if (folder.at(-1) === "resources") folder.pop();
-    const key = JSON.stringify([containers, folder]);
-    const at = [...containers, folder.join("/")].filter((part) => part !== "");
+  #group(file: FileLocation): OpenGroup<S> {
+    const { containers, path } = file;
+    const key = folderOf(file).replace(/(^|\/)resources$/, "");
+    const inside = path.split("/").slice(0, -1).join("/");
+    const at = [...containers, inside.replace(/(^|\/)resources$/, "")].filter((part) => part !== "");
     const group: OpenGroup<S> = this.#groups.get(key) ?? {
       key,
+      source: containers[0] ?? key,
       at: at.length > 0 ? at : ["this folder"],
       zips: [],
       resources: [],
       assertions: [],
+      declarations: new Map(),
     };
     this.#groups.set(key, group);
     return group;
   }
 
+  /** In the order of the sources, and within a source by path: the order of the files in it means nothing. */
+  #ordered(): OpenGroup<S>[] {
+    const numbers = new Map<string, number>();
+    for (const { source } of this.#groups.values()) if (!numbers.has(source)) numbers.set(source, numbers.size);
+    const numberOf = ({ source }: OpenGroup<S>) => numbers.get(source) ?? 0;
+    return [...this.#groups.values()].toSorted((a, b) => numberOf(a) - numberOf(b) || compareText(a.key, b.key));
+  }
+
+  /** The text of a JSON file that is not nested too deep to be parsed, and not too much. */
+  #jsonText(bytes: Uint8Array): string {
+    if (nesting(bytes) > MAX_NESTING) throw refused(`it is nested more than ${MAX_NESTING} deep`);
+    this.#budget.parse("json", bytes);
+    return utf8(bytes, "it");
+  }
+
   /** Whether chp uses the JSON file. */
   #readJson(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): boolean {
-    if (nesting(bytes) > MAX_NESTING) throw refused(`it is nested more than ${MAX_NESTING} deep`);
-    const isMetadata = file.path.split("/").at(-1) === "metadata.json";
+    const text = this.#jsonText(bytes);
     let value: unknown;
     try {
-      value = JSON.parse(utf8(bytes, "it"));
+      value = JSON.parse(text);
     } catch (error) {
-      if (isMetadata) group.metadataNote = `${showLocation(file)} cannot be read (${printable(reason(error), 200)})`;
-      return isMetadata;
+      if (!file.path.endsWith(".json")) return false;
+      this.#unreadable.push(located(refused(`it is not JSON (${printable(reason(error), 200)})`, { next: LEAVE_OUT }), file));
+      return true;
     }
     if (this.#snaps.declares(value, file, group.key)) return true;
     const declaration = readDeclaration(value, locationParts(file));
-    if (declaration) group.declaration = checkedDeclaration(declaration);
-    else if (isMetadata) group.metadataNote = `${showLocation(file)} has no shape that chp knows`;
-    return isMetadata || declaration !== undefined;
+    if (declaration) group.declarations.set(locationParts(file).join("/"), checkedDeclaration(declaration));
+    else if (file.path.split("/").at(-1) !== "metadata.json") return false;
+    else this.#unreadable.push(located(refused("it has no shape that chp knows", { next: LEAVE_OUT }), file));
+    return true;
   }
 
   /** Whether chp uses the YAML file. */
-  #readYaml(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): boolean {
-    const text = utf8(bytes, "it");
-    const { charms, overrides } = readBundle(text, "it");
+  async #readYaml(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): Promise<boolean> {
+    this.#budget.parse("yaml", bytes);
+    const documents = await this.#parse("yaml", utf8(bytes, "it"), "it");
+    const { charms, overrides } = bundleOf(documents);
     if (charms.length > 0) {
-      group.imagePaths = overrides;
+      this.#imagePaths.push({ folder: folderOf(file), at: locationParts(file), paths: overrides });
       return true;
     }
     // A bundle.yaml without charms is the request of an export; there is nothing in it to import.
-    return this.#snaps.declares(readYaml(text, "it"), file, group.key) || file.path === "bundle.yaml";
+    return this.#snaps.declares(documents[0], file, group.key) || file.path === "bundle.yaml";
   }
 
   /** The content of the files. Throws a `refused` failure if they contradict each other. */
   async finish(): Promise<Reading<S>> {
-    const imagePaths = new Map([...this.#groups.values()].flatMap((group) => [...(group.imagePaths ?? [])]));
+    for (const failure of this.#unreadable) throw failure;
     const packages: Incoming[] = [];
-    for (const group of this.#groups.values()) {
-      packages.push(...(await this.#charms.read(group, imagePaths)));
+    const groups = this.#ordered();
+    for (const opened of groups) {
+      const group = this.#closed(opened);
+      const lock = this.#lockOf(opened.key);
+      const found = await this.#charms.read(group, lock?.imagePaths ?? this.#imagePathsIn(opened.key));
+      if (lock) for (const incoming of found) checkPackage(lock, incoming, group, this.#budget);
+      packages.push(...found);
       for (const { bytes, at } of group.assertions)
-        if (isPublisherAccount(bytes, group)) this.#snaps.publisher(bytes, at, group.key);
-        else this.#snaps.assertions(bytes, at, group.key);
+        if (isPublisherAccount(bytes, group)) this.#snaps.publisher(bytes, at, opened.key);
+        else this.#snaps.assertions(bytes, at, opened.key);
     }
     const snaps = await this.#snaps.finish();
-    return { packages, snaps, blobs: this.#staging.blobs, notes: this.#charms.notes };
+    for (const lock of this.#locks) checkSnaps(lock, snaps, this.#budget);
+    return { packages, snaps: this.#sorted(snaps, groups), blobs: this.#staging.blobs, notes: this.#charms.notes };
   }
+
+  /** The group with its files in their order, and with the one declaration that counts. */
+  #closed({ declarations, ...group }: OpenGroup<S>): CharmGroup<S> {
+    const paths = [...declarations.keys()].toSorted(compareText);
+    const path = paths.find((name) => name.endsWith("/metadata.json")) ?? paths[0] ?? "";
+    const declaration = declarations.get(path);
+    return {
+      ...group,
+      zips: byPath(group.zips, ({ file }) => locationParts(file)),
+      resources: byPath(group.resources, ({ file }) => locationParts(file)),
+      assertions: byPath(group.assertions, ({ at }) => at),
+      ...(declaration && { declaration }),
+    };
+  }
+
+  #lockOf(folder: string): FoundLock | undefined {
+    this.#budget.compare(this.#locks.length, [folder]);
+    return lockOf(folder, this.#locks);
+  }
+
+  /** What the bundle.yaml files of a folder, and of those that it lies in, say of images; the nearest wins. */
+  #imagePathsIn(folder: string): ImagePaths {
+    this.#budget.compare(this.#imagePaths.length, [folder]);
+    const above = byPath(
+      this.#imagePaths.filter((found) => isBelow(folder, found.folder)),
+      ({ at }) => at,
+    );
+    const named = above.reduce((sum, { paths }) => sum + paths.size, 0);
+    this.#budget.compare(5 * named, [folder]); // a copy takes longer than a comparison
+    return new Map(above.toSorted((a, b) => a.folder.length - b.folder.length).flatMap(({ paths }) => [...paths]));
+  }
+
+  #sorted({ stores, ...found }: SnapReading, groups: readonly OpenGroup<S>[]): SnapReading {
+    const numbers = new Map(groups.map(({ key }, i) => [key, i]));
+    const numberOf = ({ group }: { readonly group: string }) => numbers.get(group) ?? 0;
+    const sorted = <T extends { readonly at: readonly string[]; readonly group: string }>(all: readonly T[]) =>
+      byPath(all, ({ at }) => at).toSorted((a, b) => numberOf(a) - numberOf(b));
+    return {
+      images: sorted(found.images),
+      assertions: sorted(found.assertions),
+      publishers: sorted(found.publishers),
+      declared: sorted(found.declared),
+      // An export of chp says itself of which store a snap is; the name of an archive is covered by no signature.
+      stores: new Map([...stores].filter(([folder]) => !this.#lockOf(folder))),
+    };
+  }
+}
+
+/** The folder of a file, the archives on the way included. */
+function folderOf(file: FileLocation): string {
+  return locationParts(file).join("/").split("/").slice(0, -1).join("/");
+}
+
+function byPath<T>(all: readonly T[], at: (one: T) => readonly string[]): T[] {
+  return all.toSorted((a, b) => compareText(at(a).join("/"), at(b).join("/")));
 }
 
 function checkedDeclaration(declaration: Declaration): Declaration {

@@ -2,7 +2,7 @@
 
 import { resolve } from "node:path/posix";
 import { Header, Pax } from "tar";
-import { type Chunks, files, LIMITS, type Limits } from "../archives/archive.ts";
+import { Budget, type Chunks, files, LIMITS, type Limits } from "../archives/archive.ts";
 import { Failure, printable, refused } from "../errors.ts";
 import type { ImportSource } from "./import.ts";
 
@@ -43,10 +43,19 @@ export async function* sized(source: SizedSource): AsyncGenerator<Uint8Array> {
 
 /** The files of such a tar, one after the other. `folder`: what their names are relative to; it is only compared, never opened. */
 export async function* sourcesOf(body: ImportSource, folder = "/", limits: Limits = LIMITS): AsyncGenerator<ImportSource> {
-  for await (const file of files({ name: body.name, chunks: body.open() }, (path) => path !== body.name, limits)) {
+  for await (const file of files(
+    { name: body.name, chunks: body.open(), size: body.size },
+    (path) => path !== body.name,
+    new Budget(limits),
+  )) {
     if (file.containers.length === 0) throw refused(`${printable(body.name)} is no tar, so it holds no files`);
     const name = nameIn(file.path);
-    yield { name, path: resolve("/", folder, name), open: () => file.bytes.chunks() };
+    yield {
+      name,
+      path: resolve("/", folder, name),
+      ...(file.size !== undefined && { size: file.size }),
+      open: () => file.bytes.chunks(),
+    };
   }
 }
 

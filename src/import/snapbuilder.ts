@@ -64,6 +64,10 @@ function placeSnap(
     throw refused(`the declaration of snap ${id} names no snap any more: it was revoked`, { at });
   const name = declaration ? header(declaration, "snap-name") : content.name;
   if (content.name !== name) throw refused(`its snap.yaml says ${content.name}, but its declaration says ${name}`, { at });
+  const [, named] = /^(.+)_(\d+)\.snap$/.exec(image.path.split("/").at(-1) ?? "")?.slice(1) ?? [];
+  const asserted = header(assertion, "snap-revision");
+  if (image.path.endsWith(`${name}_${named}.snap`) && named !== asserted)
+    throw refused(`its name says revision ${named}, but its assertion says ${asserted}`, { at });
   const [is, should] = [content.provenance ?? GLOBAL, optionalHeader(assertion, "provenance") ?? GLOBAL];
   if (is !== should) throw refused(`its snap.yaml has the provenance ${is}, but its assertion ${should}`, { at });
   const builder = builderOf(id, name);
@@ -104,6 +108,8 @@ function placeUnasserted(image: SnapImage, reading: SnapReading, { now }: SnapIm
     throw refused("it has no assertion, and its file name no revision", { at, next: `name it ${content.name}_REVISION.snap` });
   const declared = reading.declared.find(({ value }) => value.name === content.name && value.id !== undefined);
   const builder = builderOf(declared?.value.id ?? mintId(`snap ${content.name}`), content.name);
+  if (builder.name !== content.name)
+    throw refused(`${content.name} has the snap id ${builder.id}, which belongs to ${builder.name}`, { at });
   builder.groups.add(image.group);
   builder.revisions.push(snapRevision(image, content, number, now, "no snap-revision assertion names its bytes"));
 }

@@ -94,6 +94,8 @@ export async function importSnaps(reading: SnapReading, base: SnapBase, options:
     const stored = await base.snapById(draft.id);
     const { snap: incoming, notes } = finish(draft, stored, known, { declared, stores: reading.stores }, options);
     const { name } = incoming;
+    const twin = [...after.values()].find((snap) => snap.name === name);
+    if (twin) throw refused(`${name} has the snap ids ${twin.id} and ${draft.id} in the archive`);
     const other = await base.snap(name);
     if (other && other.id !== draft.id) throw refused(`${name} has the snap id ${other.id} in the store and ${draft.id} in the archive`);
     const merged = mergeSnap(stored, incoming, options.policy);
@@ -142,8 +144,11 @@ function finish(
   options: SnapImportOptions,
 ): FinishedSnap {
   const { id, assertions } = draft;
-  const snapDeclaration = known.newest("snap-declaration", ["16", id])?.assertion;
+  const declaredBy = known.newest("snap-declaration", ["16", id]);
+  const snapDeclaration = declaredBy?.assertion;
   const name = (snapDeclaration && optionalHeader(snapDeclaration, "snap-name")) || draft.name || stored?.name;
+  if (stored && name !== stored.name && (!snapDeclaration || declaredBy?.unverified !== undefined))
+    throw refused(`${name} has the snap id ${id}, which belongs to ${stored.name}, and no declaration that verifies renames it`);
   if (name === undefined || (!stored && draft.revisions.length === 0))
     throw refused(`the archive has components of snap ${name ?? id}, but no such snap, and the store holds none`);
   const own = declared.filter((declaration) => declaration.name === name || declaration.value.id === id);

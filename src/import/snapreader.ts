@@ -2,9 +2,10 @@
 
 import * as v from "valibot";
 import { stringify as toYaml } from "yaml";
-import { type ArchiveFile, locationParts, type ReadAt } from "../archives/archive.ts";
+import { type ArchiveFile, type Budget, type FileLocation, locationParts, type ReadAt } from "../archives/archive.ts";
+import { type ReadText, readHere } from "../archives/readers.ts";
 import { type DeclaredSnap, type DeclaredSnapRevision, readSnapDeclarations, readSnapsYaml } from "../archives/snapmetadata.ts";
-import { type ComponentFacts, readComponentYaml, readSnapYaml, type SnapYamlFacts } from "../archives/snapyaml.ts";
+import type { ComponentFacts, SnapYamlFacts } from "../archives/snapyaml.ts";
 import { squashfsFiles, UnreadableSquashfs } from "../archives/squashfs.ts";
 import { type Assertion, header } from "../assertions/assertion.ts";
 import { parseAssertions } from "../assertions/text.ts";
@@ -20,6 +21,8 @@ const SNAP_SUMS: readonly Algorithm[] = ["sha3-384"];
 const SNAP_YAML = "meta/snap.yaml";
 const COMPONENT_YAML = "meta/component.yaml";
 const ICONS = ["png", "svg"] as const;
+/** what decompressing a block of an image takes, in the steps of a budget */
+const STEPS_PER_BLOCK = 40;
 /** bytes; snapd takes no larger one */
 const MAX_ICON = 300_000;
 
@@ -58,7 +61,9 @@ export interface SnapReading {
 }
 
 export interface SnapReadOptions {
-  readonly limits: { readonly json: number; readonly text: number };
+  readonly budget: Budget;
+  /** runs parsers; in this thread by default */
+  readonly read?: ReadText;
   /** reads one file of an image whose compression chp does not read; gives undefined where it can't either */
   readonly unsquash?: ((image: ReadAt, path: string) => Promise<Uint8Array | undefined>) | undefined;
 }
@@ -66,6 +71,7 @@ export interface SnapReadOptions {
 export class SnapReader {
   readonly #staging: Pick<Staging<Staged>, "stage" | "stageSmall">;
   readonly #options: SnapReadOptions;
+  readonly #parse: ReadText;
   readonly #images: (Omit<SnapImage, "content"> & { readonly content: SnapContents | UnreadableSquashfs })[] = [];
   readonly #assertions: FoundIn<Assertion>[] = [];
   readonly #publishers: FoundIn<Assertion>[] = [];
@@ -75,6 +81,7 @@ export class SnapReader {
   constructor(staging: Pick<Staging<Staged>, "stage" | "stageSmall">, options: SnapReadOptions) {
     this.#staging = staging;
     this.#options = options;
+    this.#parse = options.read ?? readHere;
   }
 
   /** Everything that was read. Throws a `refused` failure where an image can't be read and no JSON of the export describes it. */
@@ -116,11 +123,22 @@ export class SnapReader {
     }
     const component = files.get(COMPONENT_YAML);
     if (!component) throw refused(`it has neither ${SNAP_YAML} nor ${COMPONENT_YAML}, so it is neither a snap nor a component`);
-    return { kind: "component", ...readComponentYaml(utf8(component, COMPONENT_YAML), `${COMPONENT_YAML} in it`) };
+    this.#count(component);
+    return { kind: "component", ...(await this.#parse("component", utf8(component, COMPONENT_YAML), `${COMPONENT_YAML} in it`)) };
   }
 
   async #snap(yaml: Uint8Array): Promise<SnapContents & { kind: "snap" }> {
-    return { kind: "snap", ...readSnapYaml(utf8(yaml, SNAP_YAML), `${SNAP_YAML} in it`), yaml: await this.#staging.stageSmall(yaml) };
+    this.#count(yaml);
+    return {
+      kind: "snap",
+      ...(await this.#parse("snap", utf8(yaml, SNAP_YAML), `${SNAP_YAML} in it`)),
+      yaml: await this.#staging.stageSmall(yaml),
+    };
+  }
+
+  #count(yaml: Uint8Array): void {
+    this.#options.budget.spend("kept", yaml.byteLength);
+    this.#options.budget.parse("yaml", yaml);
   }
 
   /** The contents of an image that can't be read, as the export's JSON describes them. */
@@ -145,10 +163,12 @@ export class SnapReader {
   }
 
   async #files(staged: ReadAt): Promise<Map<string, Uint8Array>> {
+    const { budget } = this.#options;
+    const onBlock = () => budget.spend("steps", STEPS_PER_BLOCK);
     try {
-      const texts = await squashfsFiles(staged, [SNAP_YAML, COMPONENT_YAML], { file: this.#options.limits.text });
+      const texts = await squashfsFiles(staged, [SNAP_YAML, COMPONENT_YAML], { file: budget.limits.text, onBlock });
       // An unreadable icon is no reason to refuse a snap.
-      const pictures = await squashfsFiles(staged, ICONS.map(iconPath), { file: MAX_ICON }).catch((error: unknown) => {
+      const pictures = await squashfsFiles(staged, ICONS.map(iconPath), { file: MAX_ICON, onBlock }).catch((error: unknown) => {
         if (error instanceof Failure) return new Map<string, Uint8Array>();
         throw error;
       });
@@ -165,11 +185,13 @@ export class SnapReader {
 
   /** Reads a stream of assertions. */
   assertions(bytes: Uint8Array, at: readonly string[], group: string): void {
+    this.#options.budget.parse("assertions", bytes);
     for (const value of parseAssertions(bytes, ...at)) this.#assertions.push({ at, group, value });
   }
 
   /** Reads the account assertion of a charm's publisher, if it is one. */
   publisher(bytes: Uint8Array, at: readonly string[], group: string): void {
+    this.#options.budget.parse("assertions", bytes);
     try {
       for (const value of parseAssertions(bytes, ...at)) this.#publishers.push({ at, group, value });
     } catch (error) {
@@ -210,10 +232,7 @@ function iconPath(extension: (typeof ICONS)[number]): string {
 }
 
 /** `store-export-STOREID-20260426T163115.tar.gz` around it: a brand store's own. */
-function storeOf({ containers }: Pick<ArchiveFile, "containers">): string | undefined {
-  for (const container of containers) {
-    const found = /(?:^|\/)store-export-([A-Za-z0-9-]+?)(?:-\d{8}T\d{6})?\.(?:tar|tgz)/.exec(container)?.[1];
-    if (found !== undefined) return printable(found, 64);
-  }
-  return undefined;
+function storeOf(file: FileLocation): string | undefined {
+  const found = /(?:^|\/)store-export-([A-Za-z0-9-]+?)(?:-\d{8}T\d{6})?\.(?:tar|tgz)[^/]*\//.exec(locationParts(file).join("/"))?.[1];
+  return found === undefined ? undefined : printable(found, 64);
 }

@@ -1,6 +1,6 @@
 /** The blobs of one import on their way into the store. */
 
-import type { ReadAt } from "../archives/archive.ts";
+import type { Budget, ReadAt } from "../archives/archive.ts";
 import { type Algorithm, type Digest, type Sums, sumsOf } from "../digest.ts";
 
 /** A blob that was read, with its bytes still at hand. */
@@ -21,11 +21,13 @@ export interface Ingest<S extends Staged> {
 /** Everything that one import stages; its creator commits or discards it. */
 export class Staging<S extends Staged> {
   readonly #store: Ingest<S>;
+  readonly #budget: Budget;
   readonly #staged = new Set<S>();
   readonly #small = new Set<Digest>();
 
-  constructor(store: Ingest<S>) {
+  constructor(store: Ingest<S>, budget: Budget) {
     this.#store = store;
+    this.#budget = budget;
   }
 
   get blobs(): readonly S[] {
@@ -34,9 +36,20 @@ export class Staging<S extends Staged> {
 
   /** Stages a file. `also`: checksums besides the sha256. */
   async stage(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<S> {
-    const staged = await this.#store.ingest(chunks, also);
+    const staged = await this.#store.ingest(this.#counted(chunks), also);
     this.#staged.add(staged);
     return staged;
+  }
+
+  /** Chunks, each of which is counted before it is written. */
+  async *#counted(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    let size = 0;
+    this.#budget.stage(0);
+    for await (const chunk of chunks) {
+      this.#budget.stage(size + chunk.byteLength, size || 1);
+      size += chunk.byteLength;
+      yield chunk;
+    }
   }
 
   /** Stages a short text or icon; the same bytes are staged once. */
@@ -45,12 +58,14 @@ export class Staging<S extends Staged> {
     const digest = sumsOf(bytes)["sha-256"];
     if (this.#small.has(digest)) return digest;
     this.#small.add(digest);
+    this.#budget.stage(bytes.byteLength);
     this.#staged.add(await this.#store.ingestBytes(bytes));
     return digest;
   }
 
   /** Stages other bytes in place of a staged blob, which is discarded. `also`: checksums besides the sha256. */
   async replace(staged: S, bytes: Uint8Array, also: readonly Algorithm[]): Promise<S> {
+    this.#budget.stage(bytes.byteLength);
     const other = await this.#store.ingestBytes(bytes, also);
     this.#staged.add(other);
     this.#staged.delete(staged);

@@ -7,7 +7,8 @@
  */
 
 import { type FileLocation, located, locationParts, showLocation } from "../archives/archive.ts";
-import { type PublicKey, readSignature, readSums, SIGNATURE_FILE, SUMS_FILE, verify } from "../archives/signature.ts";
+import { hasEnded, type PublicKey, readSignature, readSums, SIGNATURE_FILE, SUMS_FILE, verify } from "../archives/signature.ts";
+import { signedTime } from "../catalog/freshness.ts";
 import type { Signer } from "../catalog/generation-types.ts";
 import type { Digest } from "../digest.ts";
 import { type FailureOptions, refused } from "../errors.ts";
@@ -16,6 +17,8 @@ import { utf8 } from "../text.ts";
 /** The known signers of a source. */
 export interface SourceOrigin {
   readonly signers: readonly Signer[];
+  /** of each file the outermost signature that covers it: that vouches for all in it, also for what was signed before */
+  readonly vouchers: readonly Signer[];
   /** why the source does not count as signed by an accepted key; absent: it does */
   readonly unsignedBecause?: string;
   /** the key that a signature claims, if it is not accepted */
@@ -44,18 +47,21 @@ const WHOLE: FailureOptions = {
   next: `a ${SUMS_FILE} is checked as a whole: import what it lists and nothing else beside it, or files of your choice without it`,
 };
 
-const UNLISTED: SourceOrigin = { signers: [], unsignedBecause: `it came without a ${SUMS_FILE}` };
+const UNLISTED: SourceOrigin = { signers: [], vouchers: [], unsignedBecause: `it came without a ${SUMS_FILE}` };
 
 /** Paths have the archives on the way as folders: `/media/usb/site.tar/kafka.tar.gz/kafka_195.charm`. */
 export class ChecksumLists {
   readonly #accepted: readonly PublicKey[];
+  readonly #now: string;
   readonly #entries = new Map<string, CheckedFile>();
   /** by their folders */
   readonly #lists = new Map<string, ChecksumList>();
   readonly #signatures = new Map<string, { readonly where: string; readonly text: string }>();
 
-  constructor(accepted: readonly PublicKey[]) {
+  /** `now`: RFC 3339 */
+  constructor(accepted: readonly PublicKey[], now: string) {
     this.#accepted = accepted;
+    this.#now = now;
   }
 
   /** Takes in a file of the kind `checksums`. Throws a `refused` failure at `file` if it is no list. */
@@ -91,11 +97,13 @@ export class ChecksumLists {
       if (entry.isArchive) continue;
       const above = [...foldersAbove(path)].flatMap(([folder]) => known.get(folder) ?? []);
       // Every file below a signed list is in the list.
-      const own = above.find((origin) => origin.unsignedBecause === undefined) ?? above[0] ?? UNLISTED;
+      const signed = above.filter((origin) => origin.unsignedBecause === undefined);
+      const own = signed[0] ?? above[0] ?? UNLISTED;
       if (entry.isIgnored && own.unsignedBecause !== undefined) continue;
       const before = origins.get(entry.source);
-      const signers = new Map([...(before?.signers ?? []), ...own.signers].map((signer) => [JSON.stringify(signer), signer]));
-      origins.set(entry.source, { ...own, ...before, signers: [...signers.values()] });
+      const signers = unique([...(before?.signers ?? []), ...own.signers]);
+      const vouchers = unique([...(before?.vouchers ?? []), ...(signed.at(-1)?.signers ?? [])]);
+      origins.set(entry.source, { ...own, ...before, signers, vouchers });
     }
     return origins;
   }
@@ -103,18 +111,27 @@ export class ChecksumLists {
   /** Who signed each list, by the list's folder. */
   #listOrigins(): Map<string, SourceOrigin> {
     const found = new Map<string, SourceOrigin>();
-    for (const folder of this.#lists.keys()) found.set(folder, { signers: [], unsignedBecause: `it has no ${SIGNATURE_FILE}` });
+    for (const folder of this.#lists.keys())
+      found.set(folder, { signers: [], vouchers: [], unsignedBecause: `it has no ${SIGNATURE_FILE}` });
     for (const [folder, { where, text }] of this.#signatures) {
       const list = this.#lists.get(folder);
       if (!list) throw refused(`${where} has no ${SUMS_FILE} beside it`, WHOLE);
       const { keyId } = readSignature(text, where);
       if (!this.#accepted.some(({ id }) => id === keyId)) {
         const unsignedBecause = `its ${SIGNATURE_FILE} is by key ${keyId}, which is not accepted`;
-        found.set(folder, { signers: [], unsignedBecause, unknownKey: keyId });
+        found.set(folder, { signers: [], vouchers: [], unsignedBecause, unknownKey: keyId });
         continue;
       }
       const { key, comment } = verify(list.bytes, text, this.#accepted, where);
-      found.set(folder, { signers: [{ key: key.id, name: key.comment, comment }] });
+      const signers = [{ key: key.id, name: key.comment, comment }];
+      // Once it has ended nothing by it counts: who has the key may write any time into a signature.
+      const isOver = hasEnded(key, this.#now) || hasEnded(key, signedTime(comment) ?? "");
+      found.set(
+        folder,
+        isOver
+          ? { signers: [], vouchers: [], unsignedBecause: `its ${SIGNATURE_FILE} is by key ${keyId}, which is accepted until ${key.until}` }
+          : { signers, vouchers: signers },
+      );
     }
     return found;
   }
@@ -138,4 +155,8 @@ export class ChecksumLists {
 function* foldersAbove(path: string): Generator<readonly [folder: string, rest: string]> {
   for (let at = path.lastIndexOf("/"); at >= 0; at = at === 0 ? -1 : path.lastIndexOf("/", at - 1))
     yield [path.slice(0, at), path.slice(at + 1)];
+}
+
+function unique(signers: readonly Signer[]): Signer[] {
+  return [...new Map(signers.map((signer) => [JSON.stringify(signer), signer])).values()];
 }

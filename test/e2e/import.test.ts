@@ -266,17 +266,14 @@ test.each(REFUSED)("refuses $what: exit 3, named, nothing published", async ({ f
 });
 
 test.each([
-  { what: "text", file: tgzOf({ "readme.txt": "hello" }), says: "readme.txt" },
-  { what: "zeros", file: Buffer.alloc(4096), says: "e.tar.gz" },
-  { what: "nothing", file: Buffer.alloc(0), says: "e.tar.gz" },
+  { what: "text", file: tgzOf({ "readme.txt": "hello" }), says: "there is no charm, bundle, snap or assertion in e.tar.gz.*readme.txt" },
+  { what: "zeros", file: Buffer.alloc(4096), says: "e.tar.gz: it is no tar, although it says so" },
+  { what: "nothing", file: Buffer.alloc(0), says: "e.tar.gz: it is no tar, although it says so" },
 ])("a file that holds only $what is refused", async ({ file, says }) => {
   using folder = tempFolder();
   write(folder.path, { "e.tar.gz": file });
   const done = await chp(["import", "--store", "store", "e.tar.gz"], { cwd: folder.path });
-  expect([done.code, done.err]).toEqual([
-    3,
-    expect.stringMatching(new RegExp(`there is no charm, bundle, snap or assertion in e.tar.gz.*${says}|in ${says}`)),
-  ]);
+  expect([done.code, done.err]).toEqual([3, expect.stringMatching(new RegExp(says))]);
 });
 
 test("the same revision with other bytes is refused with both digests", async () => {

@@ -213,7 +213,7 @@ describe("chp import --to", () => {
     const cases: readonly (readonly [args: readonly string[], code: number, says: string])[] = [
       [[hub.file("cut.tar.gz", whole.subarray(0, whole.byteLength - 200))], 3, "cut.tar.gz: "],
       [[hub.file("other.tar.gz", exportOf([spec("alpha", 1, 999)]))], 3, "alpha"],
-      [[hub.file("empty.tar.gz", new Uint8Array())], 3, "there is no charm"],
+      [[hub.file("empty.tar.gz", new Uint8Array())], 3, "it is no tar, although it says so"],
       // Refused by its first bytes, while the rest is still being sent.
       [[hub.file("large.snap", noise(64 * 2 ** 20, 1))], 3, "large.snap: it is not a squashfs"],
       [["--max-size", "10", hub.file("a2.tar.gz", exportOf([spec("alpha", 2)]))], 3, "it unpacks to more than 10 bytes"],
@@ -245,6 +245,8 @@ describe("chp import --to", () => {
       [["--store", "x", file], {}, 2, "--to and --store", ""],
       [["--trust", hub.ca, file], {}, 2, "--trust cannot be used with --to", "there: chp import --trust"],
       [["--allow-unsigned", file], {}, 2, "--allow-unsigned cannot be used with --to", "there: chp import --allow-unsigned"],
+      [["--allow-older", file], {}, 2, "--allow-older cannot be used with --to", "there: chp import --allow-older"],
+      [["--renamed", "a=b", file], {}, 2, "--renamed cannot be used with --to", "there: chp import --renamed"],
       [["--to", plain, file], {}, 2, "--to takes a URL like https://", "chp serve --tls-listen"],
       [["--to", plain.replace("http:", "https:"), file], {}, 1, "does not speak TLS", "chp serve --tls-listen"],
       [["--to", "https://127.0.0.1:1", file], {}, 1, "nothing listens at 127.0.0.1:1", "chp serve --tls-listen"],

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createReadStream, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, delimiter, join } from "node:path";
-import { files, LIMITS } from "../../src/archives/archive.ts";
+import { files } from "../../src/archives/archive.ts";
 import { isResource } from "../../src/archives/names.ts";
 import { base, bundleZip, charmZip, exportOf, imageBlob, type PackageSpec } from "../build.ts";
 import { exportOfSnaps, PUBLISHER, SIGNED_ROOT, signed } from "../signedsnaps.ts";
@@ -341,7 +341,7 @@ async function post(url: string, body: object): Promise<{ readonly results: read
 
 async function tree(path: string): Promise<string[]> {
   const found: string[] = [];
-  for await (const file of files({ name: "archive", chunks: createReadStream(path) }, isResource, LIMITS)) {
+  for await (const file of files({ name: "archive", chunks: createReadStream(path) }, isResource)) {
     found.push([...file.containers.slice(1), file.path].join(": "));
     for await (const _ of file.bytes.chunks()); // what is not read is not passed
   }

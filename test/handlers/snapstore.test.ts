@@ -1,12 +1,9 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { createApp } from "../../handlers/app.ts";
-import { LIMITS } from "../../src/archives/archive.ts";
 import { parseAssertions } from "../../src/assertions/text.ts";
-import { importSources } from "../../src/import/import.ts";
-import { Memory } from "../../store/memory.ts";
-import { Store } from "../../store/store.ts";
 import { type Files, tgzOf } from "../build.ts";
+import { importInto, newStore } from "../importing.ts";
 import {
   account,
   accountKey,
@@ -67,20 +64,10 @@ const SETS = [1, 2].map((sequence) =>
 let ask: (path: string, init?: RequestInit) => Promise<Response>;
 
 beforeAll(async () => {
-  const store = await Store.openOrCreate(new Memory());
+  const store = await newStore();
   const take = async (name: string, files: Files) => {
-    const bytes = tgzOf(files);
-    const open = async function* () {
-      yield bytes;
-    };
-    await importSources(store, [{ name, size: bytes.byteLength, open }], {
-      command: "import",
-      channels: "apply",
-      trust: parseAssertions(Buffer.from(ROOT.trust), "root"),
-      dryRun: false,
-      now: "2026-06-01T00:00:00Z",
-      limits: LIMITS,
-    });
+    const trust = parseAssertions(Buffer.from(ROOT.trust), "root");
+    await importInto(store, { [name]: tgzOf(files) }, { trust, now: "2026-06-01T00:00:00Z" });
   };
   await take("public.tar.gz", { ...snapFiles("public", [1, 2, 3]), "sets.assert": [...COMMON, ...SETS].join("\n") });
   const storeOf = (id: string, url: string, timestamp: string) =>

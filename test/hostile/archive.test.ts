@@ -3,11 +3,7 @@
 import { expect, test } from "bun:test";
 import { gunzipSync, gzipSync } from "node:zlib";
 import * as fc from "fast-check";
-import { LIMITS } from "../../src/archives/archive.ts";
 import { Failure } from "../../src/errors.ts";
-import { importSources } from "../../src/import/import.ts";
-import { Memory } from "../../store/memory.ts";
-import { Store } from "../../store/store.ts";
 import {
   base,
   bundleZip,
@@ -22,6 +18,7 @@ import {
   zipOf,
 } from "../build.ts";
 import { sealOf, testKey } from "../carried.ts";
+import { importInto, newStore } from "../importing.ts";
 import { runs } from "../thorough.ts";
 
 const jammy = base("amd64", "22.04");
@@ -54,21 +51,9 @@ const BUNDLE: PackageSpec = {
 
 /** Imports `bytes` into a new store: the generations that it made, or the refusal. */
 async function outcome(bytes: Uint8Array): Promise<{ generations: number; failure?: Failure; staged?: number }> {
-  const store = await Store.openOrCreate(new Memory());
-  const source = {
-    name: "e.tar.gz",
-    open: async function* () {
-      yield bytes;
-    },
-  };
+  const store = await newStore();
   try {
-    await importSources(store, [source], {
-      command: "import",
-      channels: "apply",
-      dryRun: false,
-      now: "2026-03-01T00:00:00Z",
-      limits: LIMITS,
-    });
+    await importInto(store, { "e.tar.gz": bytes }, { now: "2026-03-01T00:00:00Z" });
     return { generations: (await store.generationNumbers()).length };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
@@ -142,7 +127,7 @@ test("a compressed file that is no archive and is cut short is named", async () 
   const text = Array.from({ length: 50_000 }, (_, i) => `line ${i * 7919}\n`).join("");
   for (const packed of [gzipSync(text), Bun.zstdCompressSync(text)]) {
     const { failure } = await outcome(packed.subarray(0, packed.byteLength / 2));
-    expect(failure?.message).toStartWith("e.tar.gz: it is cut short");
+    expect(failure?.message).toMatch(/^e\.tar\.gz: .*cut short/);
   }
 });
 

@@ -2,14 +2,14 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { OWN_ADDRESS, storeTransport } from "../../bin/machine/transport.ts";
 import { createApp } from "../../handlers/app.ts";
-import { files, LIMITS } from "../../src/archives/archive.ts";
+import { files } from "../../src/archives/archive.ts";
+import { readLock } from "../../src/archives/lock.ts";
 import { isResource } from "../../src/archives/names.ts";
 import type { ArchiveOutput } from "../../src/export/archivewriter.ts";
 import { HttpClient, type Transport } from "../../src/export/client.ts";
 import { requestEverything } from "../../src/export/everything.ts";
 import { type ExportOptions, type ExportResult, exportAll } from "../../src/export/export.ts";
 import { formatInventory, readInventory } from "../../src/export/inventory.ts";
-import { readLock } from "../../src/export/lock.ts";
 import { Upstream } from "../../src/export/upstream.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
@@ -124,7 +124,7 @@ async function contentsOf(bytes: Uint8Array): Promise<Map<string, Uint8Array>> {
   const chunks = async function* () {
     yield bytes;
   };
-  for await (const file of files({ name: "export.tar", chunks: chunks() }, isResource, LIMITS))
+  for await (const file of files({ name: "export.tar", chunks: chunks() }, isResource))
     found.set(file.path, await file.bytes.whole(2 ** 26, "it"));
   return found;
 }

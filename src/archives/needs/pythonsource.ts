@@ -1,7 +1,7 @@
 /** The tokens, assignments and calls of a Python file, as far as they are literals. Nothing is evaluated. */
 
 import type { Literal } from "./literals.ts";
-import { MAX_DEFINITIONS, MAX_DEPTH } from "./sourcefiles.ts";
+import { MAX_DEFINITIONS, MAX_DEPTH, MAX_TOKENS } from "./sourcefiles.ts";
 
 interface PythonToken {
   readonly kind: "name" | "number" | "string" | "op" | "newline" | "unknown";
@@ -19,13 +19,13 @@ const PARTNERS: ReadonlyMap<string, string> = new Map([
 ]);
 const OPENING = new Set(PARTNERS.values());
 
-/** Tokens of a Python text, comments and blanks left out; a newline only where a statement may end. Linear in its length. */
+/** Tokens of a Python text, the first `MAX_TOKENS`, comments and blanks left out; a newline only where a statement may end. Linear in its length. */
 function tokensOf(text: string): PythonToken[] {
   const tokens: PythonToken[] = [];
   const open: number[] = [];
   const push = (kind: PythonToken["kind"], word: string) => tokens.push({ kind, text: word, partner: -1 });
   let at = 0;
-  while (at < text.length) {
+  while (at < text.length && tokens.length < MAX_TOKENS) {
     PYTHON.lastIndex = at;
     const match = PYTHON.exec(text);
     if (!match) break;
@@ -165,7 +165,7 @@ export class PythonSource {
     while (this.word(at + 1) === "." && this.tokens[at + 2]?.kind === "name") at += 2;
     const name = this.word(at);
     if (at + 1 === end) return { ref: name };
-    const snap = this.snapAt(end - 1);
+    const snap = this.snapAt(end - 1, depth + 1);
     if (snap) return snap;
     if (this.after(at + 1) !== end) return undefined;
     const next = this.word(at + 1);
@@ -176,13 +176,13 @@ export class PythonSource {
   }
 
   /** The key of `SnapCache()[…]` or `cache[…]`, by the index of its `]`. */
-  snapAt(close: number): { readonly snap: Literal } | undefined {
+  snapAt(close: number, depth = 1): { readonly snap: Literal } | undefined {
     const token = this.tokens[close];
     if (token?.text !== "]" || token.kind !== "op" || token.partner < 0) return undefined;
     const before = token.partner - 1;
     const fresh = this.word(before) === ")" && this.word(before - 1) === "(" && this.word(before - 2) === "SnapCache";
     if (!fresh && !/cache$/i.test(this.word(before))) return undefined;
-    return { snap: this.expression(token.partner + 1, close, 1) };
+    return { snap: this.expression(token.partner + 1, close, depth) };
   }
 
   /** Bounds of the items between two brackets. */

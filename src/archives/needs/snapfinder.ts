@@ -8,7 +8,8 @@ import * as v from "valibot";
 import { RISKS } from "../../catalog/channel.ts";
 import type { Need } from "../../catalog/need.ts";
 import { mapByName } from "../../schema.ts";
-import { compareText, readYaml } from "../../text.ts";
+import { compareText } from "../../text.ts";
+import { readYaml } from "../../yaml.ts";
 import { asArchitecture, asChannel, asRevision, asRiskyChannel, asSnapName, type Literal, literalOf, type SnapPin } from "./literals.ts";
 import { PythonSource } from "./pythonsource.ts";
 import {
@@ -127,7 +128,7 @@ class SnapFinder {
   #data(path: string, text: string, language: Language): unknown {
     try {
       if (language === "json") return JSON.parse(text);
-      return language === "toml" ? parseToml(text) : readYaml(text, path);
+      return language === "toml" ? parseToml(text, { maxDepth: MAX_DEPTH }) : readYaml(text, path);
     } catch {
       return undefined;
     }
@@ -231,7 +232,7 @@ class SnapFinder {
     const here = this.#named.get(path) ?? new Set();
     const alike = prefix.toLowerCase().replaceAll("_", "-");
     if (everywhere.has(alike) && !local) return alike;
-    return only(here.size > 0 || local ? here : new Set(everywhere));
+    return only(here.size > 0 || local ? here : everywhere);
   }
 
   #specs(given: Literal, at: { path: string; prefix: string; variable: string }, known: SnapPin = {}, depth = 0): void {

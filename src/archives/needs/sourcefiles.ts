@@ -14,6 +14,10 @@ const MAX_PATH = 500;
 /** values that are resolved for one charm: names that stand for names must not multiply */
 export const MAX_STEPS = 500_000;
 export const MAX_DEPTH = 16;
+/** tokens of a Python file, of about 100 bytes each in memory; the longest of real charms has a third */
+export const MAX_TOKENS = 200_000;
+/** entries of a map from architectures to revisions */
+export const MAX_ARCHITECTURES = 100;
 export const MAX_DEFINITIONS = 16;
 export const MAX_COMMAND = 4 * KIB;
 
@@ -28,7 +32,7 @@ interface SourceLimits {
 }
 
 const PYTHON_FILE: SourceLimits = { language: "python", size: 512 * KIB, all: 4096 * KIB };
-const YAML_FILE: SourceLimits = { language: "yaml", size: 32 * KIB, all: 256 * KIB };
+const YAML_FILE: SourceLimits = { language: "yaml", size: 32 * KIB, all: 128 * KIB };
 const DATA = { size: 128 * KIB, all: 1024 * KIB };
 const LIMITS_BY_EXTENSION: ReadonlyMap<string, SourceLimits> = new Map([
   ["py", PYTHON_FILE],

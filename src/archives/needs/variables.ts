@@ -2,7 +2,7 @@
 
 import { asArchitecture, asRevision, asRiskyChannel, asSnapName, isSame, type Literal, type SnapPin } from "./literals.ts";
 import type { PythonSource } from "./pythonsource.ts";
-import { MAX_DEFINITIONS, MAX_DEPTH, MAX_STEPS } from "./sourcefiles.ts";
+import { MAX_ARCHITECTURES, MAX_DEFINITIONS, MAX_DEPTH, MAX_STEPS } from "./sourcefiles.ts";
 
 /** `SNAPS`, `SNAP_PACKAGES`, `VAULT_SNAP_REVISION`, `_grafana_agent_snaps`; what comes before it distinguishes several snaps. */
 export const SNAP_VARIABLE = /^(?:(.*?)_)?snaps?(?:[_-](?:packages?|revisions?|revs?|versions?|maps?|list|specs?|pins?|info))?$/i;
@@ -30,7 +30,7 @@ interface Siblings {
 }
 
 /** The only text of a set; undefined where it has none, or several. */
-export function only(texts: Set<string> | undefined): string | undefined {
+export function only(texts: ReadonlySet<string> | undefined): string | undefined {
   return texts?.size === 1 ? [...texts][0] : undefined;
 }
 
@@ -60,6 +60,7 @@ export class Variables {
     this.#steps += 1;
     if (this.#steps > MAX_STEPS || depth > MAX_DEPTH) return undefined;
     if (typeof value !== "object" || !("ref" in value)) return value;
+    if (value.ref.length > MAX_VARIABLE) return undefined;
     const key = JSON.stringify([path, value.ref]);
     if (this.#resolved.has(key)) return this.#resolved.get(key);
     this.#resolved.set(key, undefined); // a name that stands for itself
@@ -95,7 +96,7 @@ export class Variables {
     const value = this.resolve(given, path);
     const revision = asRevision(value);
     if (revision !== undefined) return [{ revision }];
-    if (typeof value !== "object" || !("map" in value) || value.map.length === 0) return undefined;
+    if (typeof value !== "object" || !("map" in value) || value.map.length === 0 || value.map.length > MAX_ARCHITECTURES) return undefined;
     const pins = value.map.map(([key, inner]) => ({ architecture: asArchitecture(key), revision: asRevision(this.resolve(inner, path)) }));
     return pins.every((pin) => pin.architecture !== undefined && pin.revision !== undefined) ? pins : undefined;
   }

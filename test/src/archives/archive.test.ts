@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { constants, gzipSync, zstdCompressSync } from "node:zlib";
 import * as fc from "fast-check";
 import { Pax } from "tar";
-import { type ArchiveFile, files, LIMITS, type Limits, type ReadAt, showLocation } from "../../../src/archives/archive.ts";
+import { type ArchiveFile, Budget, files, LIMITS, type Limits, type ReadAt, showLocation } from "../../../src/archives/archive.ts";
 import { TEXTS, zipFiles, zipTexts } from "../../../src/archives/zip.ts";
 import { sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
@@ -17,7 +17,7 @@ async function* inChunks(bytes: Uint8Array, size = 64 * 1024): AsyncGenerator<Ui
 }
 
 function walk(bytes: Uint8Array, limits: Partial<Limits> = {}, chunk?: number): AsyncGenerator<ArchiveFile> {
-  return files({ name: "in", chunks: inChunks(bytes, chunk) }, keep, { ...LIMITS, ...limits });
+  return files({ name: "in", chunks: inChunks(bytes, chunk) }, keep, new Budget({ ...LIMITS, ...limits }));
 }
 
 /** What is found, each file by its place, as text. */
@@ -415,7 +415,7 @@ describe("zips", () => {
   }
 
   async function unzip(bytes: Uint8Array, limits: Partial<Limits> = {}): Promise<Record<string, string>> {
-    const found = await zipFiles(access(bytes), wanted, { ...LIMITS, ...limits });
+    const found = await zipFiles(access(bytes), wanted, new Budget({ ...LIMITS, ...limits }));
     return Object.fromEntries([...found].map(([name, one]) => [name, Buffer.from(one).toString()]));
   }
 
@@ -518,7 +518,7 @@ describe("zips", () => {
       bounds: Partial<Record<"files" | "size", number>> = {},
       limits: Partial<Limits> = {},
     ): Promise<Record<string, string>> {
-      return Object.fromEntries(await zipTexts(access(bytes), rule, { ...LIMITS, ...limits }, { ...TEXTS, ...bounds }));
+      return Object.fromEntries(await zipTexts(access(bytes), rule, new Budget({ ...LIMITS, ...limits }), { ...TEXTS, ...bounds }));
     }
 
     test("those that the rule takes are found, at any depth", async () => {

@@ -508,3 +508,19 @@ describe("bad input", () => {
     );
   });
 });
+
+describe("what is meant to take long is read to a bounded depth, with bounded steps", () => {
+  const install = 'from charms.operator_libs_linux.v2 import snap\nsnap.add("kafka", revision=5)\n';
+  test.each([
+    ["subscripts inside each other", `cache = SnapCache()\n${"cache[".repeat(70_000)}${"]".repeat(70_000)}\n`],
+    ["chains of subscripts", `x = SnapCache()\n${"cache[x(cache[".repeat(2000)}1${"])]".repeat(2000)}\n`],
+    ["brackets", `x = ${"[".repeat(190_000)}\n`],
+    ["calls inside each other", `${"install_snap(".repeat(30_000)}${")".repeat(30_000)}\n`],
+    ["names that are long", `x_snaps = [${`${"n".repeat(100_000)},`.repeat(4)}]\n`.repeat(1)],
+    ["calls with many architectures", `R = {${'"x86_64": 1,'.repeat(5000)}}\n${'install_snap(["a","b"], revision=R)\n'.repeat(5000)}`],
+  ])("%s", (_, text) => {
+    expect(needsOf(new Map([["src/charm.py", `${install}${text}`]]))).toContainEqual(
+      expect.objectContaining({ name: "kafka", revision: 5 }),
+    );
+  });
+});

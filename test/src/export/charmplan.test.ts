@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { LockedPackage } from "../../../src/archives/lock.ts";
 import { type Base, baseKey, sameBase } from "../../../src/catalog/base.ts";
 import { planLockedPackage, planPackage } from "../../../src/export/charmplan.ts";
-import type { LockedPackage } from "../../../src/export/lock.ts";
 import type { Plan, PlannedPackage } from "../../../src/export/plan.ts";
 import type { PackageRequest } from "../../../src/export/sitefile.ts";
 import { type Asked, actionsOf, type FakeUpstream, fakeUpstream, refreshReply } from "../../fakeupstream.ts";

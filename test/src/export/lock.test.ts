@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { readLock } from "../../../src/archives/lock.ts";
 import { Failure } from "../../../src/errors.ts";
-import { formatLock, readLock } from "../../../src/export/lock.ts";
+import { formatLock } from "../../../src/export/lock.ts";
 
 const HEX = (digit: string, digits = 64) => digit.repeat(digits);
 const download = (digit: string) => ({ url: "https://x.test/x", size: 1, "hash-sha-256": HEX(digit) });
@@ -95,8 +96,8 @@ describe("what is no lock is refused, with the field", () => {
   const [pkg] = whole.packages;
 
   test.each<[string, string, string]>([
-    ["no JSON", "applications: {}", "x.lock is not JSON, so it is no lock of an export"],
-    ["nothing", "", "x.lock is not JSON, so it is no lock of an export"],
+    ["no JSON", "applications: {}", "x.lock: it is not JSON, so it is no lock of an export"],
+    ["nothing", "", "x.lock: it is not JSON, so it is no lock of an export"],
     ["other JSON", "[]", "x.lock: "],
     ["another file", "{}", "x.lock: format "],
     [

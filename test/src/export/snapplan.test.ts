@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { LockedSnap } from "../../../src/archives/lock.ts";
 import { AssertionFetcher } from "../../../src/export/assertionfetcher.ts";
-import type { LockedSnap } from "../../../src/export/lock.ts";
 import type { Plan, PlannedSnap } from "../../../src/export/plan.ts";
 import type { SnapRequest } from "../../../src/export/sitefile.ts";
 import { planLockedSnap, planSnap } from "../../../src/export/snapplan.ts";

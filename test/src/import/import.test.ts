@@ -11,8 +11,8 @@ import { changeDraft } from "../../../src/catalog/drafts.ts";
 import { setOverride } from "../../../src/catalog/override.ts";
 import type { Package } from "../../../src/catalog/package.ts";
 import { sumsOf } from "../../../src/digest.ts";
-import { Failure, type FailureKind } from "../../../src/errors.ts";
-import { type ImportOptions, type ImportReport, type ImportSource, importSources } from "../../../src/import/import.ts";
+import { type FailureKind } from "../../../src/errors.ts";
+import { type ImportOptions, type ImportReport, importSources } from "../../../src/import/import.ts";
 import { Disk } from "../../../store/fs.ts";
 import { blobKey } from "../../../store/keys.ts";
 import { Memory } from "../../../store/memory.ts";
@@ -33,6 +33,7 @@ import {
   tarOf,
   tgzOf,
 } from "../../build.ts";
+import { failureOf, importInto, newStore, sourceOf } from "../../importing.ts";
 
 const JAMMY = base("amd64", "22.04");
 const NOBLE = base("amd64", "24.04");
@@ -71,17 +72,7 @@ interface Given extends Partial<ImportOptions> {
   store?: Store;
 }
 
-const memory = () => Store.openOrCreate(new Memory());
-
-function source(name: string, bytes: Uint8Array): ImportSource {
-  return {
-    name,
-    async *open() {
-      const piece = Math.max(500, bytes.byteLength >> 8);
-      for (let at = 0; at < bytes.byteLength; at += piece) yield bytes.subarray(at, at + piece);
-    },
-  };
-}
+const memory = newStore;
 
 /** Imports sources by name; gives the store and the report. */
 async function load(
@@ -89,22 +80,11 @@ async function load(
   { store, ...options }: Given = {},
 ): Promise<{ store: Store; report: ImportReport }> {
   const into = store ?? (await memory());
-  const report = await importSources(
-    into,
-    Object.entries(sources).map(([name, bytes]) => source(name, bytes)),
-    { command: "test", channels: "apply", dryRun: false, now: "2026-05-01T00:00:00+00:00", limits: LIMITS, ...options },
-  );
+  const report = await importInto(into, sources, { command: "test", ...options });
   return { store: into, report };
 }
 
-async function failureOf(work: Promise<unknown>, kind: FailureKind = "refused"): Promise<string> {
-  const error = await work.then(
-    () => new Error("it was not refused"),
-    (thrown: unknown) => thrown,
-  );
-  if (error instanceof Failure && error.kind === kind) return error.message;
-  throw error;
-}
+const refusalOf = async (work: Promise<unknown>, kind?: FailureKind) => (await failureOf(work, kind)).message;
 
 async function held(store: Store, name: string): Promise<Package> {
   const pkg = await (await store.snapshot()).package(name);
@@ -189,38 +169,30 @@ describe("metadata.json", () => {
     expect(again.report.generation).toBeNull();
   });
 
-  test.each<[string, unknown, string]>([
-    ["is missing", undefined, "metadata.json"],
-    ["is no JSON", "{", "metadata.json"],
-    ["has no known shape", { hello: "world" }, "metadata.json"],
-  ])("that %s: the package is rebuilt from the charm, and a note says so", async (_, metadata, told) => {
-    const { "metadata.json": _metadata, ...rest } = packageFiles(KAFKA);
-    const inner = {
-      ...rest,
-      ...(metadata !== undefined && { "metadata.json": typeof metadata === "string" ? metadata : JSON.stringify(metadata) }),
-    };
+  test("that is missing: the package is rebuilt from the charm, and a note says so", async () => {
+    const { "metadata.json": _, ...inner } = packageFiles(KAFKA);
     const { store, report } = await load({ in: tgzOf({ "kafka.tar.gz": tgzOf(inner) }) });
     const kafka = await held(store, "kafka");
     expect([kafka.declared, rowsOf(kafka)]).toEqual([false, ["latest/stable 22.04/amd64 195"]]);
     expect(kafka.id).toBe("idkafka");
     expect(kafka.releases[0]?.resources).toEqual({ "kafka-image": 3, data: 4 });
     expect(kafka.details.publisher).toMatchObject({ username: "acme" });
-    expect(report.notes.join("\n")).toContain(told);
+    expect(report.notes.join("\n")).toContain("metadata.json");
     expect((await load({ in: tgzOf(inner) }, { store, now: "2027-01-01T00:00:00+00:00" })).report.generation).toBeNull();
   });
 
   test("of another charm than the one beside it is refused", async () => {
-    const message = await failureOf(load({ in: tgzOf(packageFiles(KAFKA, { ...flat, name: "other" })) }));
+    const message = await refusalOf(load({ in: tgzOf(packageFiles(KAFKA, { ...flat, name: "other" })) }));
     for (const told of ["other", "kafka"]) expect(message).toContain(told);
   });
 
   test("alone, without a charm, is refused", async () => {
-    await failureOf(load({ in: tgzOf({ "metadata.json": JSON.stringify(flat) }) }));
+    await refusalOf(load({ in: tgzOf({ "metadata.json": JSON.stringify(flat) }) }));
   });
 
   test("larger than the limit is refused, and named", async () => {
     const limits: Limits = { ...LIMITS, json: 1000 };
-    const message = await failureOf(load({ in: tgzOf({ "kafka.tar.gz": tgzOf(files) }) }, { limits }));
+    const message = await refusalOf(load({ in: tgzOf({ "kafka.tar.gz": tgzOf(files) }) }, { limits }));
     expect(message).toStartWith("in: kafka.tar.gz: metadata.json: ");
     expect(message).toContain("1000");
   });
@@ -228,7 +200,7 @@ describe("metadata.json", () => {
   test.each([1_000, 30_000, 2_000_000])("nested %d deep is refused, and named", async (depth) => {
     const nested = `${"[".repeat(depth)}${"]".repeat(depth)}`;
     for (const text of [nested, JSON.stringify({ ...flat, links: 0 }).replace('"links":0', `"links":${nested}`)]) {
-      const message = await failureOf(load({ in: tgzOf({ "kafka.tar.gz": tgzOf(packageFiles(KAFKA, text)) }) }));
+      const message = await refusalOf(load({ in: tgzOf({ "kafka.tar.gz": tgzOf(packageFiles(KAFKA, text)) }) }));
       expect(message).toStartWith("in: kafka.tar.gz: metadata.json: ");
       expect(message).toContain("nested");
     }
@@ -261,7 +233,7 @@ describe("metadata.json", () => {
       "resources/kafka.kafka-image_3",
     ],
   ])("that disagrees on %s is refused, and the file named", async (_, metadata, file) => {
-    const message = await failureOf(load({ in: tgzOf({ "kafka.tar.gz": tgzOf(packageFiles(KAFKA, metadata)) }) }));
+    const message = await refusalOf(load({ in: tgzOf({ "kafka.tar.gz": tgzOf(packageFiles(KAFKA, metadata)) }) }));
     expect(message).toStartWith(`in: kafka.tar.gz: ${file}: `);
     expect(message).toContain("metadata.json");
   });
@@ -368,10 +340,10 @@ describe("layouts", () => {
   });
 
   test("what has nothing of ours in it is refused, and said", async () => {
-    expect(await failureOf(load({ "notes.txt": Buffer.from("hello") }))).toContain("notes.txt");
-    await failureOf(load({ in: tgzOf({}) }));
-    await failureOf(load({}));
-    await failureOf(load({ in: new Uint8Array() }));
+    expect(await refusalOf(load({ "notes.txt": Buffer.from("hello") }))).toContain("notes.txt");
+    await refusalOf(load({ in: tgzOf({}) }));
+    await refusalOf(load({}));
+    await refusalOf(load({ in: new Uint8Array() }));
   });
 });
 
@@ -487,20 +459,20 @@ describe("resources", () => {
         ...KAFKA,
         resources: { ...KAFKA.resources, "kafka-image": { type: "oci-image" as const, revisions: { 3: content } } },
       };
-      expect(await failureOf(load({ in: exportOf([spec]) }))).toContain("kafka.kafka-image_3");
+      expect(await refusalOf(load({ in: exportOf([spec]) }))).toContain("kafka.kafka-image_3");
     },
   );
 
   test.each(["kafka.data_99999999999999999999", "kafka.data_9007199254740993"])(
     "a revision beyond all numbers is refused: %s",
     async (file) => {
-      await failureOf(load({ in: tgzOf({ ...packageFiles(charm("kafka", 1)), [`resources/${file}`]: "x" }) }));
+      await refusalOf(load({ in: tgzOf({ ...packageFiles(charm("kafka", 1)), [`resources/${file}`]: "x" }) }));
     },
   );
 
   test("one revision twice with other bytes is refused", async () => {
     const files = { ...packageFiles(KAFKA, undefined), "resource_data_r4_other.tgz": "other" };
-    await failureOf(load({ in: tgzOf(files) }));
+    await refusalOf(load({ in: tgzOf(files) }));
   });
 });
 
@@ -588,9 +560,9 @@ describe("again and at the same time", () => {
   test("one source after the other while the next is read", async () => {
     const storage = new Memory();
     const slow = async function* () {
-      yield source("a", exportOf([charm("kafka", 1)]));
+      yield sourceOf("a", exportOf([charm("kafka", 1)]));
       await load({ other: exportOf([charm("kafka", 2)]) }, { store: await Store.openOrCreate(storage) });
-      yield source("b", exportOf([charm("zinc", 1)]));
+      yield sourceOf("b", exportOf([charm("zinc", 1)]));
     };
     const store = await Store.openOrCreate(storage);
     const options: ImportOptions = { command: "t", channels: "apply", dryRun: false, now: "2026-05-01T00:00:00Z", limits: LIMITS };
@@ -615,7 +587,7 @@ describe("one refused file, and nothing is published", () => {
     ["a name that is none", { good, bad: tgzOf({ "x_1.charm": charmZip({ name: "../x", revision: 1, bases: [] }) }) }],
   ])("%s", async (_, sources) => {
     const store = await memory();
-    await failureOf(load(sources, { store }));
+    await refusalOf(load(sources, { store }));
     expect(await store.generationNumbers()).toEqual([]);
     expect((await store.snapshot()).names).toEqual([]);
     expect(await everything(store)).toEqual([]);
@@ -623,7 +595,7 @@ describe("one refused file, and nothing is published", () => {
 
   test("other bytes than the store has: both digests are shown, and what was held stays", async () => {
     const { store } = await load({ good });
-    const message = await failureOf(load({ bad: exportOf([otherBytes]), more: exportOf([charm("zinc", 1)]) }, { store }));
+    const message = await refusalOf(load({ bad: exportOf([otherBytes]), more: exportOf([charm("zinc", 1)]) }, { store }));
     for (const zip of [KAFKA.revisions[195], otherBytes.revisions[195]])
       expect(message).toContain(downloadOf(zip ?? "")["hash-sha-256"] as string);
     expect((await store.snapshot()).names).toEqual(["kafka"]);
@@ -640,7 +612,7 @@ describe("one refused file, and nothing is published", () => {
   test("an interruption publishes nothing", async () => {
     const store = await memory();
     const stop = new AbortController();
-    await failureOf(load({ good }, { store, signal: stop.signal, onProgress: () => stop.abort() }), "interrupted");
+    await refusalOf(load({ good }, { store, signal: stop.signal, onProgress: () => stop.abort() }), "interrupted");
     expect(await everything(store)).toEqual([]);
   });
 });
@@ -717,10 +689,10 @@ test.each([
   ["a package name", charm("kafka", 1), { name: "../kafka", id: "X", revision: 1, channel: "stable" }],
   ["a package id", charm("kafka", 1), { name: "kafka", id: "../../x", revision: 1, channel: "stable" }],
 ])("%s with a path in it is refused", async (_, spec, metadata) => {
-  await failureOf(load({ in: tgzOf(packageFiles(spec, metadata)) }));
+  await refusalOf(load({ in: tgzOf(packageFiles(spec, metadata)) }));
 });
 
 test("names that would act on a terminal are shown harmless", async () => {
   const bad = charmZip({ name: "x", revision: 1, bases: [], files: { "metadata.yaml": 'name: "a\\u001b[2Jb"\n' } });
-  expect(await failureOf(load({ in: tgzOf({ "x_1.charm": bad }) }))).not.toMatch(/\p{Cc}/u);
+  expect(await refusalOf(load({ in: tgzOf({ "x_1.charm": bad }) }))).not.toMatch(/\p{Cc}/u);
 });

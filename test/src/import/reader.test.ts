@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { ByteReader, LIMITS } from "../../../src/archives/archive.ts";
+import { Budget, ByteReader } from "../../../src/archives/archive.ts";
 import { type Sums, sumsOf } from "../../../src/digest.ts";
 import { ExportReader, type FileOutcome } from "../../../src/import/reader.ts";
 import type { Staged } from "../../../src/import/staging.ts";
@@ -18,7 +18,7 @@ function readerInMemory(discarded: Sums[] = []): ExportReader<Staged> {
     for await (const chunk of chunks) parts.push(chunk);
     return stagedOf(Buffer.concat(parts), discarded);
   };
-  return new ExportReader({ ingest, ingestBytes: async (bytes) => stagedOf(bytes, discarded) }, { now: NOW, limits: LIMITS });
+  return new ExportReader({ ingest, ingestBytes: async (bytes) => stagedOf(bytes, discarded) }, { now: NOW, budget: new Budget() });
 }
 
 function add(reader: ExportReader<Staged>, path: string, content: string | Uint8Array): Promise<FileOutcome> {
@@ -33,13 +33,14 @@ describe("what becomes of a file", () => {
   test.each<[path: string, content: string | Uint8Array, kind: FileOutcome["kind"]]>([
     ["hello_1.charm", charmZip({ name: "hello", revision: 1, bases: [] }), "staged"],
     ["resources/hello.file_1", "x".repeat(1000), "staged"],
-    ["metadata.json", "not JSON", "read"],
     ["metadata.json", JSON.stringify({ name: "hello", revision: 1, channel: "stable" }), "read"],
     ["bundle.yaml", "applications: {}", "read"],
-    ["export.lock.json", "{}", "read"],
+    ["export.lock.json", '{"format":1,"packages":[],"snaps":[]}', "read"],
     ["._hello_1.charm", "litter", "read"],
     ["other.json", "{}", "ignored"],
-    ["other.json", "{", "ignored"],
+    ["README", "{", "ignored"],
+    ["metadata.json", "not JSON", "read"],
+    ["other.json", "{", "read"],
     ["other.yaml", "a: b", "ignored"],
     ["README.md", "y".repeat(100_000), "ignored"],
     ["SHA256SUMS", "z".repeat(1000), "checksums"],

@@ -19,7 +19,22 @@ const NOBODY: Io = {
 };
 
 /** Options of `chp import` that stay on the machine where they are typed. */
-const OWN = ["output", "store", "json", "quiet", "trust", "allow-unsigned", "to", "token-file", "ca", "body-mark", "body-size"];
+const OWN = [
+  "output",
+  "store",
+  "json",
+  "quiet",
+  "trust",
+  "allow-unsigned",
+  "allow-older",
+  "renamed",
+  "repair",
+  "to",
+  "token-file",
+  "ca",
+  "body-mark",
+  "body-size",
+];
 
 test("every option of chp import is sent, or stays for a reason", () => {
   const command = createProgram(NOBODY).commands.find((one) => one.name() === "import");

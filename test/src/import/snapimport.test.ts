@@ -1,14 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { LIMITS } from "../../../src/archives/archive.ts";
 import { parseAssertions } from "../../../src/assertions/text.ts";
 import type { Snap } from "../../../src/catalog/snap.ts";
 import { channelMapOf } from "../../../src/catalog/snapresolve.ts";
 import { Failure } from "../../../src/errors.ts";
-import { type ImportOptions, type ImportReport, importSources } from "../../../src/import/import.ts";
+import { type ImportOptions, type ImportReport } from "../../../src/import/import.ts";
 import { Memory } from "../../../store/memory.ts";
 import { Store } from "../../../store/store.ts";
 import { base, charmZip, type Files, type PackageSpec, packageFiles, tarOf, tgzOf } from "../../build.ts";
+import { importInto, newStore } from "../../importing.ts";
 import {
   account,
   accountKey,
@@ -89,27 +89,14 @@ const COMPONENT_ASSERTIONS = [
 
 type Options = Partial<ImportOptions> & { readonly name?: string; readonly files?: boolean };
 
-async function importInto(
-  store: Store,
-  content: Files | Uint8Array,
-  { name = "export.tar.gz", ...more }: Options = {},
-): Promise<ImportReport> {
-  const bytes = content instanceof Uint8Array ? content : tgzOf(content);
-  const open = async function* () {
-    yield bytes;
-  };
-  return importSources(store, [{ name, size: bytes.byteLength, open }], {
-    command: "import",
-    channels: "apply",
-    trust: parseAssertions(Buffer.from(ROOT.trust), "root"),
-    dryRun: false,
-    now: "2026-06-01T00:00:00Z",
-    limits: LIMITS,
-    ...more,
-  });
+function importFiles(store: Store, content: Files | Uint8Array, { name = "export.tar.gz", ...more }: Options = {}): Promise<ImportReport> {
+  const trust = parseAssertions(Buffer.from(ROOT.trust), "root");
+  return importInto(
+    store,
+    { [name]: content instanceof Uint8Array ? content : tgzOf(content) },
+    { trust, now: "2026-06-01T00:00:00Z", ...more },
+  );
 }
-
-const newStore = () => Store.openOrCreate(new Memory());
 
 async function refusal(work: Promise<unknown>): Promise<string> {
   try {
@@ -123,7 +110,7 @@ async function refusal(work: Promise<unknown>): Promise<string> {
 
 async function heldAfter(content: Files | Uint8Array, options: Options = {}): Promise<Snap> {
   const store = await newStore();
-  await importInto(store, content, options);
+  await importFiles(store, content, options);
   const snap = await (await store.snapshot()).snap("hello");
   if (!snap) throw new Error("hello is not stored");
   return snap;
@@ -144,7 +131,7 @@ describe("a pair", () => {
 
   test("goes to --channel, and says so where none was named", async () => {
     const store = await newStore();
-    const { snaps } = await importInto(store, pair(5));
+    const { snaps } = await importFiles(store, pair(5));
     expect(snaps[0]?.notes).toContain("no channel map of hello was found, so it was released to latest/stable; --channel names another");
     const snap = await heldAfter(pair(5), { channel: "2.0/edge" });
     expect(rows(snap)).toEqual(["2.0/edge amd64 5"]);
@@ -152,8 +139,8 @@ describe("a pair", () => {
 
   test("twice changes nothing", async () => {
     const store = await newStore();
-    await importInto(store, pair(5));
-    const again = await importInto(store, pair(5), { now: "2026-07-01T00:00:00Z" });
+    await importFiles(store, pair(5));
+    const again = await importFiles(store, pair(5), { now: "2026-07-01T00:00:00Z" });
     expect(again.generation).toBeNull();
     expect(again.snaps[0]?.state).toBe("known");
     expect(again.assertions).toEqual({ new: 0, known: 4 });
@@ -162,27 +149,27 @@ describe("a pair", () => {
   test("may come in two parts: assertions first, the snap later", async () => {
     const store = await newStore();
     const bytes = image(5);
-    const first = await importInto(store, { "hello_5.assert": pair(5, bytes)["hello_5.assert"] ?? "" });
+    const first = await importFiles(store, { "hello_5.assert": pair(5, bytes)["hello_5.assert"] ?? "" });
     expect(first.notes).toEqual(["revision 5 of snap hello is asserted, but no such snap is in the archive"]);
-    await importInto(store, { "hello_5.snap": bytes });
+    await importFiles(store, { "hello_5.snap": bytes });
     expect((await (await store.snapshot()).snap("hello"))?.revisions).toHaveLength(1);
-    expect(await refusal(importInto(store, { "hello_6.snap": image(6) }))).toContain("no snap-revision assertion names its bytes");
+    expect(await refusal(importFiles(store, { "hello_6.snap": image(6) }))).toContain("no snap-revision assertion names its bytes");
   });
 
   test("a later one adds its revision and moves the channel", async () => {
     const store = await newStore();
-    await importInto(store, pair(5));
-    const { snaps } = await importInto(store, pair(6));
+    await importFiles(store, pair(5));
+    const { snaps } = await importFiles(store, pair(6));
     expect(snaps[0]?.channels).toEqual([{ channel: "latest/stable", architecture: "amd64", from: 5, to: 6 }]);
-    const kept = await importInto(store, pair(7), { channels: "keep" });
+    const kept = await importFiles(store, pair(7), { channels: "keep" });
     expect(kept.snaps[0]?.channels).toEqual([]);
     expect((await (await store.snapshot()).snap("hello"))?.revisions.map((r) => r.revision)).toEqual([7, 6, 5]);
   });
 
   test("a new account assertion changes the publisher of what is stored", async () => {
     const store = await newStore();
-    await importInto(store, pair(5));
-    await importInto(store, { "account.assert": accountOf({ revision: 1, "display-name": "Acme Corp", validation: "verified" }) });
+    await importFiles(store, pair(5));
+    await importFiles(store, { "account.assert": accountOf({ revision: 1, "display-name": "Acme Corp", validation: "verified" }) });
     expect((await (await store.snapshot()).snap("hello"))?.publisher).toEqual({
       id: DEV,
       username: "dev",
@@ -193,8 +180,8 @@ describe("a pair", () => {
 
   test("a new declaration renames it", async () => {
     const store = await newStore();
-    await importInto(store, pair(5));
-    await importInto(store, { "a.assert": declarationOf({ revision: 1, "snap-name": "hello-new" }) });
+    await importFiles(store, pair(5));
+    await importFiles(store, { "a.assert": declarationOf({ revision: 1, "snap-name": "hello-new" }) });
     const snapshot = await store.snapshot();
     expect(snapshot.snapNames).toEqual(["hello-new"]);
     expect((await snapshot.snapById(HELLO))?.name).toBe("hello-new");
@@ -205,7 +192,7 @@ describe("a pair", () => {
     const store = await newStore();
     const [first, second] = [declarationOf({ format: 5, revision: 8 }), declarationOf({ format: 6, revision: 9 })];
     const bytes = image(5);
-    await importInto(store, { "a.snap": bytes, "a.assert": stream(STORE_KEY, ACCOUNT, first, second, revisionOf(bytes, 5)) });
+    await importFiles(store, { "a.snap": bytes, "a.assert": stream(STORE_KEY, ACCOUNT, first, second, revisionOf(bytes, 5)) });
     const held = await (await store.snapshot()).assertions();
     expect(held.newest("snap-declaration", ["16", HELLO])?.text).toBe(second);
     expect(held.newest("snap-declaration", ["16", HELLO], 5)?.text).toBe(first);
@@ -237,7 +224,10 @@ describe("channels", () => {
 
   test("details, times and what is not stored of the info reply", async () => {
     const store = await newStore();
-    const { missing, snaps } = await importInto(store, { ...two, "x.json": info([row("latest", "stable", 5), row("latest", "edge", 99)]) });
+    const { missing, snaps } = await importFiles(store, {
+      ...two,
+      "x.json": info([row("latest", "stable", 5), row("latest", "edge", 99)]),
+    });
     expect(missing.snapRevisions).toEqual([{ name: "hello", channel: "latest/edge", architecture: "amd64", revision: 99 }]);
     expect(snaps[0]?.notes).toContain("revision 6 is in no channel; it can be installed by its number");
     const snap = await (await store.snapshot()).snap("hello");
@@ -256,7 +246,7 @@ describe("channels", () => {
         revisionOf(bytes, 1, { "snap-id": OTHER }),
       ),
     };
-    expect(await refusal(importInto(await newStore(), { ...pair(5), ...other, "channels.json": '{"latest/stable": 5}' }))).toContain(
+    expect(await refusal(importFiles(await newStore(), { ...pair(5), ...other, "channels.json": '{"latest/stable": 5}' }))).toContain(
       "it does not say of which snap it is, and hello, other lie beside it",
     );
     const apart = { "hello.tar.gz": tgzOf({ ...pair(5), "channels.json": '{"latest/edge": 5}' }), "other.tar": tarOf(other) };
@@ -265,7 +255,7 @@ describe("channels", () => {
 
   test("of another id than the assertions is refused", async () => {
     const wrong = JSON.stringify({ name: "hello", "snap-id": OTHER, snap: {}, "channel-map": [row("latest", "stable", 5)] });
-    expect(await refusal(importInto(await newStore(), { ...pair(5), "x.json": wrong }))).toContain(`gives hello the snap id ${OTHER}`);
+    expect(await refusal(importFiles(await newStore(), { ...pair(5), "x.json": wrong }))).toContain(`gives hello the snap id ${OTHER}`);
   });
 });
 
@@ -295,10 +285,10 @@ describe("one for all architectures", () => {
       const snap = await (await store.snapshot()).snap("hello");
       return snap && [rows(snap), ["amd64", "arm64", "riscv64"].map((one) => channelMapOf(snap, one).map((row) => row.revision))];
     };
-    await importInto(store, five);
-    expect(channels(await importInto(store, ten))).toEqual(["latest/stable all: null → 10", "latest/stable amd64: 5 → null"]);
+    await importFiles(store, five);
+    expect(channels(await importFiles(store, ten))).toEqual(["latest/stable all: null → 10", "latest/stable amd64: 5 → null"]);
     expect(await map()).toEqual([["latest/stable all 10"], [[10], [10], [10]]]);
-    expect(channels(await importInto(store, eleven))).toEqual(["latest/stable arm64: null → 11"]);
+    expect(channels(await importFiles(store, eleven))).toEqual(["latest/stable arm64: null → 11"]);
     expect(await map()).toEqual([
       ["latest/stable all 10", "latest/stable arm64 11"],
       [[10], [11], [10]],
@@ -316,8 +306,11 @@ describe("one for all architectures", () => {
 
   test("tells what machines lose that go to it", async () => {
     const store = await newStore();
-    await importInto(store, { ...pair(6, image(6, "components: {extra: {type: standard}}\n"), COMPONENT_ASSERTIONS), "e.comp": COMPONENT });
-    const { snaps } = await importInto(store, ten);
+    await importFiles(store, {
+      ...pair(6, image(6, "components: {extra: {type: standard}}\n"), COMPONENT_ASSERTIONS),
+      "e.comp": COMPONENT,
+    });
+    const { snaps } = await importFiles(store, ten);
     expect(snaps[0]?.notes).toContain("latest/stable amd64: revision 10 comes without the component extra, which revision 6 has");
   });
 });
@@ -332,7 +325,7 @@ describe("components", () => {
   });
 
   test("that are missing are told", async () => {
-    const { snaps } = await importInto(await newStore(), pair(6, six));
+    const { snaps } = await importFiles(await newStore(), pair(6, six));
     expect(snaps[0]?.notes).toContain("revision 6 declares the component extra, which was not in the archive");
   });
 
@@ -340,9 +333,9 @@ describe("components", () => {
     const store = await newStore();
     const later = { "c.comp": COMPONENT, "c.assert": stream(...COMPONENT_ASSERTIONS) };
     const lonely = { ...later, "c.assert": stream(STORE_KEY, ACCOUNT, declarationOf(), ...COMPONENT_ASSERTIONS) };
-    expect(await refusal(importInto(store, lonely))).toContain("components of snap hello, but no such snap");
-    await importInto(store, pair(6, six));
-    const report = await importInto(store, later);
+    expect(await refusal(importFiles(store, lonely))).toContain("components of snap hello, but no such snap");
+    await importFiles(store, pair(6, six));
+    const report = await importFiles(store, later);
     expect(report.snaps[0]?.components.new).toEqual(["extra_7"]);
   });
 });
@@ -396,21 +389,23 @@ describe("what does not verify is refused", () => {
     ["a cut squashfs", { "a.snap": bytes.subarray(0, 200) }, {}, /a\.snap: it is corrupt: it is cut short/],
   ])("%s", async (_, files, options, message) => {
     const store = await newStore();
-    const told = await refusal(importInto(store, files, options));
+    const told = await refusal(importFiles(store, files, options));
     expect(told).toMatch(message);
     expect(told).toStartWith("refused: export.tar.gz");
     expect((await store.snapshot()).number).toBe(0);
   });
 
   test("nothing that concerns anyone", async () => {
-    expect(await refusal(importInto(await newStore(), { "README.md": "hello" }))).toContain("there is no charm, bundle, snap or assertion");
+    expect(await refusal(importFiles(await newStore(), { "README.md": "hello" }))).toContain(
+      "there is no charm, bundle, snap or assertion",
+    );
   });
 
   test("the same revision with other bytes", async () => {
     const store = await newStore();
-    await importInto(store, pair(5));
+    await importFiles(store, pair(5));
     const other = image(5, "title: Other\n");
-    expect(await refusal(importInto(store, pair(5, other)))).toMatch(/hello revision 5 differs from the stored revision/);
+    expect(await refusal(importFiles(store, pair(5, other)))).toMatch(/hello revision 5 differs from the stored revision/);
   });
 
   test("a provenance that the declaration does not allow, and one that it does", async () => {
@@ -427,10 +422,10 @@ describe("what does not verify is refused", () => {
     });
     const allowing = declarationOf({ "revision-authority": [{ "account-id": DEV, provenance: ["factory"] }] });
     const files = (declaration: string) => withAssert(stream(STORE_KEY, ACCOUNT, brandKey, declaration, revision), own);
-    expect(await refusal(importInto(await newStore(), files(declarationOf())))).toMatch(/snap-revision\/.* does not verify/);
+    expect(await refusal(importFiles(await newStore(), files(declarationOf())))).toMatch(/snap-revision\/.* does not verify/);
     expect((await heldAfter(files(allowing))).revisions).toMatchObject([{ revision: 5, provenance: "factory" }]);
     const plain = withAssert(stream(STORE_KEY, ACCOUNT, declarationOf(), revisionOf(own, 5)), own);
-    expect(await refusal(importInto(await newStore(), plain))).toContain(
+    expect(await refusal(importFiles(await newStore(), plain))).toContain(
       "its snap.yaml has the provenance factory, but its assertion global-upload",
     );
   });
@@ -439,16 +434,16 @@ describe("what does not verify is refused", () => {
 describe("--allow-unverified", () => {
   test("takes in what does not verify, and marks it", async () => {
     const store = await newStore();
-    const { snaps } = await importInto(store, pair(5), { trust: [], allowUnverified: true });
+    const { snaps } = await importFiles(store, pair(5), { trust: [], allowUnverified: true });
     expect(snaps[0]?.unverified).toMatchObject([{ revision: 5 }]);
     const snapshot = await store.snapshot();
     expect((await snapshot.snap("hello"))?.assertions.every((one) => one.unverified !== undefined)).toBeTrue();
     const held = await snapshot.assertions();
     expect(held.verified("snap-declaration", ["16", HELLO])).toEqual([]);
     // Nothing is verified by it: what comes later is refused as before.
-    expect(await refusal(importInto(store, pair(6), { trust: [] }))).toContain("does not verify");
+    expect(await refusal(importFiles(store, pair(6), { trust: [] }))).toContain("does not verify");
     // The same, verified, takes the mark away.
-    await importInto(store, pair(5));
+    await importFiles(store, pair(5));
     expect((await (await store.snapshot()).snap("hello"))?.revisions[0]?.unverified).toBeUndefined();
   });
 
@@ -456,7 +451,7 @@ describe("--allow-unverified", () => {
     const snap = await heldAfter({ "hello_5.snap": image(5) }, { allowUnverified: true });
     expect(snap.revisions).toMatchObject([{ revision: 5, unverified: "no snap-revision assertion names its bytes" }]);
     expect(snap.id).toMatch(/^[A-Za-z0-9]{32}$/);
-    expect(await refusal(importInto(await newStore(), { "hello.snap": image(5) }, { allowUnverified: true }))).toContain(
+    expect(await refusal(importFiles(await newStore(), { "hello.snap": image(5) }, { allowUnverified: true }))).toContain(
       "its file name no revision",
     );
   });
@@ -499,7 +494,7 @@ describe("an image that chp can't read", () => {
   });
 
   test("else refused by name", async () => {
-    const told = await refusal(importInto(await newStore(), files, { unsquash: async () => undefined }));
+    const told = await refusal(importFiles(await newStore(), files, { unsquash: async () => undefined }));
     expect(told).toBe("refused: export.tar.gz: hello_5.snap: its squashfs is compressed with lzma, which can't be read here");
   });
 });
@@ -521,7 +516,7 @@ describe("assertions of a store", () => {
   ])("come by %s, without its key", async (_, files) => {
     const storage = new Memory();
     const store = await Store.openOrCreate(storage);
-    await importInto(store, { ...files, "install.sh": "#!/bin/sh\n" });
+    await importFiles(store, { ...files, "install.sh": "#!/bin/sh\n" });
     expect((await (await store.snapshot()).assertions()).newest("store", ["acmestore"])?.text).toBe(STORE_ASSERTION);
     for (const folder of ["blobs/sha256/", "catalog/"])
       for (const key of await storage.list(folder))
@@ -531,7 +526,7 @@ describe("assertions of a store", () => {
   test.each(["not base64 at all!", Buffer.from("{}").toString("base64"), Buffer.from("[]").toString("base64")])(
     "%s is refused",
     async (text) => {
-      expect(await refusal(importInto(await newStore(), { "registration_bundle.b64": text }))).toContain("registration_bundle.b64");
+      expect(await refusal(importFiles(await newStore(), { "registration_bundle.b64": text }))).toContain("registration_bundle.b64");
     },
   );
 
@@ -547,7 +542,7 @@ test("a validation set is kept by sequence", async () => {
   const key = accountKey(STORE, dev.key, { "account-id": DEV, name: "default" });
   const set = (sequence: number) =>
     validationSet(dev, { name: "nightly", sequence, snaps: [{ name: "hello", id: HELLO, presence: "optional" }] });
-  await importInto(store, { "a.assert": stream(STORE_KEY, ACCOUNT, key, set(1), set(3), set(2)) });
+  await importFiles(store, { "a.assert": stream(STORE_KEY, ACCOUNT, key, set(1), set(3), set(2)) });
   const held = await (await store.snapshot()).assertions();
   expect(held.latest("validation-set", ["16", DEV, "nightly"])?.key.at(-1)).toBe("3");
   expect(held.newest("validation-set", ["16", DEV, "nightly", "2"])?.text).toBe(set(2));
@@ -555,7 +550,7 @@ test("a validation set is kept by sequence", async () => {
 
 test("snaps and charms of one name live side by side, and both are told", async () => {
   const store = await newStore();
-  const report = await importInto(store, { ...pair(5) });
+  const report = await importFiles(store, { ...pair(5) });
   expect(report.missing.snaps.map((one) => `${one.name} ${one.by.join()}`)).toEqual([
     "core22 base of hello",
     "snapd every machine that installs a snap",
@@ -581,9 +576,9 @@ describe("the account of a charm's publisher", () => {
 
   test("is kept and served where it verifies", async () => {
     const store = await Store.openOrCreate(new Memory());
-    const report = await importInto(store, beside(stream(ACCOUNT, STORE_KEY)));
+    const report = await importFiles(store, beside(stream(ACCOUNT, STORE_KEY)));
     expect([await held(store), report.assertions]).toEqual([[ACCOUNT], { new: 2, known: 0 }]);
-    expect((await importInto(store, beside(stream(ACCOUNT, STORE_KEY)))).generation).toBeNull();
+    expect((await importFiles(store, beside(stream(ACCOUNT, STORE_KEY)))).generation).toBeNull();
   });
 
   test.each<[string, string]>([
@@ -593,15 +588,15 @@ describe("the account of a charm's publisher", () => {
     ["no assertion at all", "type: account\nauthority-id: canonical\naccount-id: aCmE\n\nsignature\n"],
   ])("is no reason to refuse the charm: %s", async (_, text) => {
     const store = await Store.openOrCreate(new Memory());
-    const report = await importInto(store, beside(text), { allowUnverified: true });
+    const report = await importFiles(store, beside(text), { allowUnverified: true });
     expect([await held(store), report.packages.map(({ name, state }) => `${name} ${state}`)]).toEqual([[], ["tiny new"]]);
   });
 
   test("is taken without the charm's bytes, which the store has already", async () => {
     const store = await Store.openOrCreate(new Memory());
-    await importInto(store, files);
+    await importFiles(store, files);
     const { "tiny_5.charm": _, ...rest } = beside(ACCOUNT);
-    const report = await importInto(store, rest);
+    const report = await importFiles(store, rest);
     expect([await held(store), report.packages.map(({ name, state }) => `${name} ${state}`)]).toEqual([[], ["tiny changed"]]);
   });
 });

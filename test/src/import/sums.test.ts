@@ -1,13 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { files as filesOf, LIMITS } from "../../../src/archives/archive.ts";
+import { files as filesOf } from "../../../src/archives/archive.ts";
 import { classify } from "../../../src/archives/names.ts";
 import { formatSums, sign } from "../../../src/archives/signature.ts";
 import { parseAssertions } from "../../../src/assertions/text.ts";
 import { sumsOf } from "../../../src/digest.ts";
 import { Failure, type FailureKind } from "../../../src/errors.ts";
-import { type ImportOptions, type ImportSource, importSources } from "../../../src/import/import.ts";
-import { Memory } from "../../../store/memory.ts";
+import { type ImportOptions } from "../../../src/import/import.ts";
 import { Store } from "../../../store/store.ts";
 import {
   base,
@@ -23,6 +22,7 @@ import {
   tgzOf,
 } from "../../build.ts";
 import { carried, leavesOf, packed, SIGNED_AT, sealOf, sumsText, type Tree, testKey } from "../../carried.ts";
+import { failureOf, importInto, newStore } from "../../importing.ts";
 import { ROOT, SNAP_WORLD } from "../../snapworld.ts";
 import { runs, thorough } from "../../thorough.ts";
 
@@ -65,35 +65,15 @@ interface Given extends Partial<ImportOptions> {
   readonly store?: Store;
 }
 
-function source(name: string, bytes: string | Uint8Array): ImportSource {
-  return {
-    name,
-    path: `/media/${name}`,
-    async *open() {
-      const all = bytesOf(bytes);
-      const piece = Math.max(500, all.byteLength >> 8);
-      for (let at = 0; at < all.byteLength; at += piece) yield all.subarray(at, at + piece);
-    },
-  };
-}
-
 async function load(sources: Files, { store, ...options }: Given = {}) {
-  const into = store ?? (await Store.openOrCreate(new Memory()));
-  const report = await importSources(
-    into,
-    Object.entries(sources).map(([name, bytes]) => source(name, bytes)),
-    { command: "test", channels: "apply", dryRun: false, now: "2026-05-01T00:00:00+00:00", limits: LIMITS, ...options },
-  );
+  const into = store ?? (await newStore());
+  const report = await importInto(into, sources, { command: "test", ...options });
   return { store: into, report };
 }
 
 async function refusalOf(sources: Files, options: Given = {}, kind: FailureKind = "refused"): Promise<string> {
-  const store = await Store.openOrCreate(new Memory());
-  const error = await load(sources, { ...options, store }).then(
-    () => new Error("it was not refused"),
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof Failure) || error.kind !== kind) throw error;
+  const store = await newStore();
+  const error = await failureOf(load(sources, { ...options, store }), kind);
   expect([await store.generationNumbers(), (await store.snapshot()).names]).toEqual([[], []]);
   expect(await store.storage.list("blobs/")).toEqual([]);
   return error.message;
@@ -140,8 +120,8 @@ describe("what is listed is taken in", () => {
     };
     const sums = sumsText(archives);
     expect(await names((await load(folder("usb", { ...archives, SHA256SUMS: sums }))).store)).toEqual(["kafka", "zinc"]);
-    expect(await refusalOf(folder("usb", { ...archives, SHA256SUMS: sums, "c.tar": tarOf({}) }))).toStartWith(
-      "usb/c.tar is not listed in usb/SHA256SUMS",
+    expect(await refusalOf(folder("usb", { ...archives, SHA256SUMS: sums, "c.tar": tarOf({ "a.txt": "a" }) }))).toStartWith(
+      "usb/c.tar: a.txt is not listed in usb/SHA256SUMS",
     );
     const other = sumsOf(Buffer.from("x"))["sha-256"];
     expect(await refusalOf(folder("usb", { ...archives, SHA256SUMS: sums.replace(/\S+ {2}b/, `${other}  b`) }))).toStartWith(
@@ -398,7 +378,7 @@ test("whatever is changed of a signed archive, nothing is published", async () =
     fc.asyncProperty(fc.nat(tar.byteLength - 1), fc.integer({ min: 1, max: 255 }), async (at, flip) => {
       const changed = Buffer.from(tar);
       changed[at] = (changed[at] ?? 0) ^ flip;
-      const store = await Store.openOrCreate(new Memory());
+      const store = await newStore();
       try {
         await load({ "x.tar": changed }, { store, accepted: [SITE.accepted] });
         // Only what means nothing may differ: times, owners, padding, the untrusted comment.

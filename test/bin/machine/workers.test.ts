@@ -1,0 +1,86 @@
+/** The pool of workers: what comes back of a task, how many run, and that one can be ended in the middle of a task. */
+
+import { afterEach, describe, expect, test } from "bun:test";
+import { readIn, Workers } from "../../../bin/machine/workers.ts";
+import { readHere } from "../../../src/archives/readers.ts";
+import { Failure } from "../../../src/errors.ts";
+
+const pools: Workers[] = [];
+
+function pool(most: number): Workers {
+  const made = new Workers({ most });
+  pools.push(made);
+  return made;
+}
+
+afterEach(async () => {
+  for (const one of pools.splice(0)) await one.close();
+});
+
+const LONG = `name: demo\ndescription: ${"x".repeat(200_000)}\n`;
+const SLOW = `- a\n`.repeat(30_000);
+
+test("a result and a failure come back as they are in this thread", async () => {
+  const workers = pool(1);
+  expect(await workers.run("metadata", [LONG, "it"])).toEqual(await readHere("metadata", LONG, "it"));
+  const files = new Map([["src/charm.py", 'from charms.operator_libs_linux.v2 import snap\nsnap.add("kafka", revision=5)\n']]);
+  expect(await workers.run("needs", [files])).toEqual(await readHere("needs", files));
+  const failures = await Promise.all(
+    [workers.run("snap", ["a: [", "it"]), readHere("snap", "a: [", "it")].map((work) => work.catch((error: unknown) => error)),
+  );
+  for (const failure of failures) expect(failure).toBeInstanceOf(Failure);
+  const [there, here] = failures as Failure[];
+  expect([there?.kind, there?.message, there?.next]).toEqual([here?.kind, here?.message, here?.next]);
+  expect(workers.count).toBe(1);
+});
+
+test("no more workers run than may, and each task gets its own result", async () => {
+  const workers = pool(2);
+  const all = await Promise.all(Array.from({ length: 9 }, (_, i) => workers.run("yaml", [`a: ${i}`, "it"])));
+  expect(all).toEqual(Array.from({ length: 9 }, (_, i) => [{ a: i }]));
+  expect(workers.count).toBe(2);
+});
+
+describe("a task that takes too long is ended", () => {
+  test("with its worker, and the next task gets another", async () => {
+    const workers = pool(1);
+    const next = workers.run("yaml", ["a: 1", "it"]);
+    expect(await next).toEqual([{ a: 1 }]);
+    expect(await workers.run("yaml", [SLOW, "it"], { seconds: 0 }).catch((error: unknown) => error)).toMatchObject({
+      kind: "refused",
+      message: "it takes more than 0 seconds to parse",
+    });
+    expect(await workers.run("yaml", ["a: 2", "it"])).toEqual([{ a: 2 }]);
+    expect(workers.count).toBe(1);
+  });
+
+  test("those that wait for it get a worker", async () => {
+    const workers = pool(1);
+    const slow = workers.run("yaml", [SLOW, "it"], { seconds: 0 }).catch(() => "ended");
+    expect(await Promise.all([slow, workers.run("yaml", ["a: 1", "it"])])).toEqual(["ended", [{ a: 1 }]]);
+  });
+});
+
+test("a lease has a worker to itself", async () => {
+  const workers = pool(1);
+  const lease = await workers.lease();
+  const order: string[] = [];
+  const other = workers.run("yaml", ["b", "it"]).then(() => void order.push("other"));
+  await lease.run("yaml", ["a", "it"]);
+  order.push("first");
+  await lease.run("yaml", ["a", "it"]);
+  order.push("second");
+  lease.release();
+  await other;
+  expect(order).toEqual(["first", "second", "other"]);
+});
+
+test("short texts start no worker, long ones do", async () => {
+  const workers = pool(1);
+  const read = readIn(workers);
+  expect(await read("metadata", "name: demo", "it")).toMatchObject({ name: "demo" });
+  expect(await read("needs", new Map([["a.py", "x".repeat(500_000)]]))).toEqual([]);
+  expect(workers.count).toBe(0);
+  expect(await read("metadata", LONG, "it")).toMatchObject({ name: "demo" });
+  expect(workers.count).toBe(1);
+});

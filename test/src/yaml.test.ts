@@ -1,0 +1,79 @@
+import { describe, expect, test } from "bun:test";
+import * as fc from "fast-check";
+import { parse } from "yaml";
+import { readYaml, readYamls, YAML_LIMITS } from "../../src/yaml.ts";
+import { runs } from "../thorough.ts";
+
+const { tokens, depth, anchors, documents } = YAML_LIMITS;
+
+describe("what would take more than linear time or too much memory is refused", () => {
+  test.each([
+    ["errors", `[${",".repeat(100 * 1024)}`, "Unexpected , in flow sequence at line 1, column 3"],
+    ["tokens", "- a\n".repeat(tokens), `it has more than ${tokens} tokens of YAML`],
+    ["flow collections inside each other", "[".repeat(200_000), `it has more than ${depth} collections inside each other`],
+    ["block collections inside each other", "- ".repeat(200_000), `it has more than ${depth} collections inside each other`],
+    ["aliases", `a: &a b\nc:\n${"- *a\n".repeat(anchors)}`, `it has more than ${anchors} anchors and aliases`],
+    ["directives", "%TAG ! tag:\n".repeat(documents + 1), `it has more than ${documents} documents and directives`],
+    [
+      "aliases of aliases",
+      `a: &a [x,x,x,x,x]\n${["ab", "bc", "cd", "de", "ef"].map(([from, to]) => `${to}: &${to} [${`*${from},`.repeat(9)}]\n`).join("")}`,
+      "alias",
+    ],
+  ])("%s", (_, text, why) => {
+    expect(() => readYaml(text, "it")).toThrow(why);
+    expect(() => readYamls(text, "it")).toThrow(why);
+  });
+
+  test("documents", () => {
+    expect(() => readYamls("---\n".repeat(documents + 1), "it")).toThrow(`it has more than ${documents} documents and directives`);
+  });
+});
+
+test("what is nested as deep as it may be is read", () => {
+  const text = `${"[".repeat(depth)}x${"]".repeat(depth)}`;
+  expect(readYaml(text, "it")).toEqual(JSON.parse(text.replace("x", '"x"')));
+});
+
+test("of several documents the first is read, whatever follows", () => {
+  expect(readYaml("a: 1\n---\n[,,,", "it")).toEqual({ a: 1 });
+  expect(readYamls("a: 1\n---\nb: 2\n", "it")).toEqual([{ a: 1 }, { b: 2 }]);
+  expect([readYaml("", "it"), readYamls("", "it")]).toEqual([null, []]);
+});
+
+test("the value is the library's own, for whatever is within the bounds", () => {
+  const parts = fc.constantFrom(
+    "a",
+    "b: 1",
+    "- x",
+    "\n",
+    "  ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ": ",
+    "'",
+    '"',
+    "|\n",
+    "#c",
+    "&a ",
+    "*a",
+    "!t ",
+    "---\n",
+    "? ",
+  );
+  fc.assert(
+    fc.property(fc.array(parts, { maxLength: 30 }), (all) => {
+      const text = all.join("");
+      let library: unknown;
+      try {
+        library = parse(text, { strict: false, uniqueKeys: false, logLevel: "error" });
+      } catch {
+        return; // so is a second document, which is not looked at here
+      }
+      expect(readYaml(text, "it")).toEqual(library);
+    }),
+    { numRuns: runs(5000) },
+  );
+});

@@ -6,7 +6,7 @@ import { parseAssertions } from "../assertions/text.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { checkRegistryDomain } from "../catalog/registry.ts";
 import { Failure, printable } from "../errors.ts";
-import { nearestWord } from "../text.ts";
+import { nearestWord, parseSize } from "../text.ts";
 import { certificateFacts } from "./certificate.ts";
 import { PROXY_DOMAIN, whyUnsupported } from "./documented.ts";
 
@@ -33,6 +33,7 @@ export interface Setting {
 
 export const ACCEPTED_KEYS = "accepted-keys";
 export const STORE_KEY = "store-key";
+export const STORE_QUOTA = "store-quota";
 
 export const SETTINGS: readonly Setting[] = [
   {
@@ -91,6 +92,12 @@ export const SETTINGS: readonly Setting[] = [
     about: "imports from other machines that run at once",
     fallback: ["4"],
     check: (text) => checkCount(text, 1, 100),
+  },
+  {
+    key: STORE_QUOTA,
+    twin: "CHP_STORE_QUOTA",
+    about: "size that all stored blobs may have together, like 500G; an import that would exceed it is refused",
+    check: checkSize,
   },
   {
     key: "proxy.tls.cert",
@@ -233,6 +240,13 @@ function checkCount(text: string, least: number, most: number): string {
   const count = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (count >= least && count <= most) return String(count);
   throw new Error(`${printable(text, 50)} is not a number from ${least} to ${most}`);
+}
+
+/** In bytes. */
+function checkSize(text: string): string {
+  const size = parseSize(text);
+  if (size !== undefined && size > 0) return String(size);
+  throw new Error(`${printable(text, 50)} is not a size like 500G`);
 }
 
 function checkFilled(text: string): string {

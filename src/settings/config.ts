@@ -1,5 +1,6 @@
 /** Settings: their names, sources and valid values. A flag wins over the environment, that over the file, that over the default. */
 
+import { LIMITS } from "../archives/archive.ts";
 import { keyLine, readKeyLine, showKey } from "../archives/signature.ts";
 import { type Assertion, keyText } from "../assertions/assertion.ts";
 import { parseAssertions } from "../assertions/text.ts";
@@ -34,6 +35,20 @@ export interface Setting {
 export const ACCEPTED_KEYS = "accepted-keys";
 export const STORE_KEY = "store-key";
 export const STORE_QUOTA = "store-quota";
+
+/** Limits of `chp import`, as flags name them, of which a request to import has at most what the setting `remote-import.archive.NAME` says. */
+export const ARCHIVE_LIMITS: readonly (readonly [name: string, about: string, fallback: number])[] = [
+  ["max-entries", "entries of an archive", LIMITS.entries],
+  ["max-depth", "archives inside archives", LIMITS.depth],
+  ["max-size", "size that an archive may unpack to", LIMITS.size],
+  ["max-ratio", "times its size that an archive may unpack to", LIMITS.ratio],
+  ["max-json", "size of a metadata.json", LIMITS.json],
+];
+
+/** The setting that bounds the limit of this name for imports from other machines. */
+export function archiveCap(name: string): string {
+  return `remote-import.archive.${name}`;
+}
 
 export const SETTINGS: readonly Setting[] = [
   {
@@ -93,6 +108,13 @@ export const SETTINGS: readonly Setting[] = [
     fallback: ["4"],
     check: (text) => checkCount(text, 1, 100),
   },
+  ...ARCHIVE_LIMITS.map(([name, about, fallback]) => ({
+    key: archiveCap(name),
+    twin: `CHP_REMOTE_IMPORT_ARCHIVE_${name.toUpperCase().replace("-", "_")}`,
+    about: `${about}, at most, in an import from another machine`,
+    fallback: [String(fallback)],
+    check: checkSize,
+  })),
   {
     key: STORE_QUOTA,
     twin: "CHP_STORE_QUOTA",
@@ -242,11 +264,11 @@ function checkCount(text: string, least: number, most: number): string {
   throw new Error(`${printable(text, 50)} is not a number from ${least} to ${most}`);
 }
 
-/** In bytes. */
+/** A size or a count. */
 function checkSize(text: string): string {
   const size = parseSize(text);
   if (size !== undefined && size > 0) return String(size);
-  throw new Error(`${printable(text, 50)} is not a size like 500G`);
+  throw new Error(`${printable(text, 50)} is not a number of at least 1, or a size like 500G`);
 }
 
 function checkFilled(text: string): string {

@@ -42,7 +42,10 @@ test("an import that exceeds the quota ends with 3 and publishes nothing; what i
     expect(await run("import", file("two.tar.gz"), ...more)).toMatchObject({ code: 3, err: expect.stringContaining("may have") });
   expect(await names()).toEqual(["demo"]);
   expect(await run("release", "demo", "7", "14/edge")).toMatchObject({ code: 0 });
-  expect(await run("config", "store-quota=lots")).toMatchObject({ code: 2, err: expect.stringContaining("lots is not a size like 500G") });
+  expect(await run("config", "store-quota=lots")).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("lots is not a number of at least 1, or a size like 500G"),
+  });
   expect(await run("config", "store-quota=")).toMatchObject({ code: 0 });
   expect(await run("import", file("two.tar.gz"))).toMatchObject({ code: 0 });
 });

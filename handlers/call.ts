@@ -2,7 +2,7 @@
 
 import type { Registries } from "../src/catalog/registry.ts";
 import type { Token } from "../src/settings/token.ts";
-import type { RemoteOption } from "../src/wire/remoteimport.ts";
+import type { Cap, RemoteOption } from "../src/wire/remoteimport.ts";
 import type { Store } from "../store/store.ts";
 import type { Bodies } from "./body.ts";
 import type { Peer } from "./listen.ts";
@@ -50,6 +50,8 @@ export interface Env {
 export interface RemoteImport {
   /** options that a request may set: none that names a file of the server or a store */
   readonly options: readonly RemoteOption[];
+  /** limits of archives that a request may lower and not raise; undefined: none */
+  readonly caps?: readonly Cap[];
   /** the tokens that are accepted now; none: there is no remote import */
   readonly tokens: () => Promise<readonly Token[]>;
   /** Runs one import, and aborts it if reading its body throws. An import may end without reading the whole body. */

@@ -54,7 +54,7 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
   const runImport = async (c: Context<Env>): Promise<Response> => {
     const token = await admit(c, remoteImport);
     if (!token) return c.notFound();
-    const words = wordsOf(new URL(c.req.url).searchParams, remoteImport.options);
+    const words = wordsOf(new URL(c.req.url).searchParams, remoteImport.options, remoteImport.caps);
     const size = c.req.header("Content-Length");
     if (Number(size ?? 0) > maxSize) throw tooLarge(maxSize);
     refuseIfBusy();

@@ -6,8 +6,11 @@ import { jsonBytes } from "./json.ts";
 import { blobKey, CATALOG, FORMAT_KEY, generationKey, generationNumber, UNFINISHED_COPY_KEY } from "./keys.ts";
 import { blobsOf } from "./reach.ts";
 import { copyObject } from "./settings.ts";
-import type { Storage } from "./storage.ts";
+import { readObject, type Storage } from "./storage.ts";
 import { Store } from "./store.ts";
+
+/** What a copy makes before its mark, so what is left of one that failed there. */
+const PREPARED: readonly string[] = ["tmp", "trash"];
 
 export interface CopyReport {
   /** numbers of the generations that were copied */
@@ -58,7 +61,8 @@ export async function copyStore(from: Storage, to: CopyTarget, signal?: AbortSig
   for (const key of await to.list(CATALOG)) if (!generations.includes(generationNumber(key) ?? 0)) await to.remove(key); // of the interrupted copy
   const secrets = await store.settings.copyTo(to);
   await to.flush();
-  await to.create(FORMAT_KEY, (await (await from.open(FORMAT_KEY))?.bytes()) ?? new Uint8Array());
+  const format = await from.open(FORMAT_KEY);
+  await to.create(FORMAT_KEY, format ? await readObject(format, `${from.place}/${FORMAT_KEY}`) : new Uint8Array());
   await to.remove(UNFINISHED_COPY_KEY).catch(() => false); // the copy is whole, whether this is there or not
   return { generations, ...sum, secrets };
 }
@@ -95,7 +99,7 @@ async function copyGenerations(from: Storage, to: Storage, numbers: readonly num
 async function begin(to: CopyTarget): Promise<boolean> {
   const names = await to.list("");
   const resumed = names.includes(UNFINISHED_COPY_KEY);
-  if (names.includes(FORMAT_KEY) || (!resumed && names.some((name) => name !== "tmp")))
+  if (names.includes(FORMAT_KEY) || (!resumed && names.some((name) => !PREPARED.includes(name))))
     throw new Failure("usage", `${to.place} is not empty`, { next: "name a folder that is empty or not there yet" });
   await to.prepare();
   if (!resumed) await to.create(UNFINISHED_COPY_KEY, jsonBytes({}));
@@ -113,7 +117,8 @@ async function copyBlob(store: Store, target: Store, digest: Digest): Promise<nu
   const object = await store.blob(digest);
   if (!object) throw new Failure("corrupt", `blob ${digest} in ${place} is missing`, { next: "chp verify shows what is damaged" });
   const read = async function* () {
-    for (let at = 0; at < object.size; at += 2 ** 20) yield await object.bytes(at, Math.min(object.size, at + 2 ** 20));
+    for (let at = 0; at < object.size; at += 2 ** 20)
+      yield await readObject(object, `blob ${digest} in ${place}`, at, Math.min(object.size, at + 2 ** 20));
   };
   const blob = await target.ingest(read());
   try {

@@ -454,14 +454,16 @@ class DiskObject implements StoredObject {
 
   bytes(start?: number, end?: number): Promise<Uint8Array> {
     // Without a range, one open file is read to its end: settings may be replaced meanwhile.
-    return start === undefined && end === undefined ? readWhole(this.#path) : readRange(this.#path, start ?? 0, end ?? this.size);
+    return start === undefined && end === undefined
+      ? reading(this.#path, fs.readFile(this.#path))
+      : reading(this.#path, readRange(this.#path, start ?? 0, end ?? this.size));
   }
 }
 
 /** EIO stays as it is: it is damage of this file. */
-async function readWhole(path: string): Promise<Uint8Array> {
+async function reading<T>(path: string, work: Promise<T>): Promise<T> {
   try {
-    return await fs.readFile(path);
+    return await work;
   } catch (error) {
     throw errorCode(error) === "EIO" ? error : explainReadError(error, path, ADVICE);
   }

@@ -8,7 +8,7 @@ import { mapByName } from "../src/schema.ts";
 import { tryJson } from "../src/text.ts";
 import { FORMAT, FORMAT_KEY } from "./keys.ts";
 import { unseal } from "./sealed.ts";
-import type { Storage } from "./storage.ts";
+import { readObject, type Storage } from "./storage.ts";
 
 export const DigestText = v.pipe(
   v.string(),
@@ -88,7 +88,10 @@ export function digestsOfSection(section: unknown): Digest[] {
 export async function readFormat(storage: Storage): Promise<number | undefined> {
   const file = await storage.open(FORMAT_KEY);
   if (!file) return undefined;
-  const format = checkFormat(tryJson(new TextDecoder().decode(await file.bytes())), `the store in ${storage.place}`);
+  const format = checkFormat(
+    tryJson(new TextDecoder().decode(await readObject(file, `${storage.place}/${FORMAT_KEY}`))),
+    `the store in ${storage.place}`,
+  );
   if (format === undefined) throw new Failure("corrupt", `${storage.place}/${FORMAT_KEY} is not readable`);
   return format;
 }

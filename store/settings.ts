@@ -381,8 +381,9 @@ function savedButFailed(error: unknown): Failure {
 
 /** False: there is no such object. */
 export async function copyObject(from: Storage, to: Storage, key: string, kind: ObjectKind): Promise<boolean> {
-  const bytes = await (await from.open(key))?.bytes();
-  if (!bytes) return false;
+  const object = await from.open(key);
+  if (!object) return false;
+  const bytes = await readObject(object, `${from.place}/${key}`);
   const stage = await to.stage(kind);
   try {
     await stage.write(bytes);

@@ -110,10 +110,14 @@ export function checkExpected(sums: Sums, { size = sums.size, digest = sums["sha
   if (sums["sha-256"] !== digest) throw new Failure("corrupt", `${what} content does not match its checksum`, hint);
 }
 
-/** All bytes of an object; `what` names it. A read error of the disk (EIO) is a `corrupt` failure too. */
-export async function readObject(object: StoredObject, what: string): Promise<Uint8Array> {
+/** All bytes of an object, or those of a range; `what` names it. A read error of the disk (EIO) is a `corrupt` failure too. */
+export async function readObject(
+  object: StoredObject,
+  what: string,
+  ...range: readonly [start?: number, end?: number]
+): Promise<Uint8Array> {
   try {
-    return await object.bytes();
+    return await object.bytes(...range);
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EIO")) throw error;
     throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify shows more", cause: error });

@@ -26,6 +26,7 @@ import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber }
 import { Lease, RENEWAL_INTERVAL } from "./lease.ts";
 import { type Listed, listingProblem, type Manifests, manifestProblem } from "./manifest.ts";
 import { blobsOfPackage, blobsOfSnap, dependencies } from "./named.ts";
+import type { Quota } from "./quota.ts";
 import { type StoreKey, seal } from "./sealed.ts";
 import { Settings } from "./settings.ts";
 import { type ReadEarlier, Snapshot } from "./snapshot.ts";
@@ -55,6 +56,8 @@ export class Store {
   readonly settings: Settings;
   /** The key that signs what is published, read when it is needed; undefined: none is set. */
   key: () => Promise<StoreKey | undefined> = async () => undefined;
+  /** Bounds what is ingested and published; undefined: no bound. */
+  quota: Quota | undefined;
   /** Replaced whole: a snapshot never goes with the number of another listing. */
   #current: Current;
   /** when the last listing of the generations began, by performance.now() */
@@ -346,8 +349,14 @@ export class Store {
   async ingest(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<StagedBlob> {
     const stage = await this.storage.stage("immutable", also, this.#lease?.id);
     try {
-      for await (const chunk of chunks) await stage.write(chunk);
-      return ingested(stage, await stage.end());
+      let size = 0;
+      for await (const chunk of chunks) {
+        this.quota?.writing((size += chunk.byteLength));
+        await stage.write(chunk);
+      }
+      const sums = await stage.end();
+      await this.quota?.ended(sums);
+      return ingested(stage, sums, this.quota);
     } catch (error) {
       await stage.discard();
       throw error;
@@ -383,6 +392,7 @@ export class Store {
       if (isReadError(damage)) throw damage; // it may be whole: what it has is not to be published over
       const { draft: change, result } = await draft(base);
       const sizes = sizesIn(change);
+      if (this.quota) await this.quota.check(sumsIn(change));
       for (const blob of change.blobs) {
         const { "sha-256": digest } = blob.sums;
         await blob.commit({ size: sizes.get(digest), what: `blob ${digest}` });
@@ -420,6 +430,7 @@ export class Store {
         await this.#lease?.check();
         const { missing } = await restoreTrashed(this.storage, [...new Set([...named, ...brought])]);
         if (brought.some((digest) => missing.has(digest))) throw stageIsGone(this.storage.place);
+        await this.quota?.check([]);
       };
       const lease = this.#lease?.id;
       await raiseFormat(this.storage); // durable before the link
@@ -474,8 +485,9 @@ export class Store {
   }
 }
 
-function ingested(stage: Stage, sums: Sums): StagedBlob {
+function ingested(stage: Stage, sums: Sums, quota: Quota | undefined): StagedBlob {
   let committed = false;
+  let discarded = false;
   return {
     sums,
     bytes: (start, end) => stage.bytes(start, end),
@@ -484,7 +496,11 @@ function ingested(stage: Stage, sums: Sums): StagedBlob {
       if (!committed) await stage.commit(blobKey(sums["sha-256"]), expected);
       committed = true;
     },
-    discard: () => stage.discard(),
+    discard: () => {
+      if (!committed && !discarded) quota?.discarded(sums);
+      discarded = true;
+      return stage.discard();
+    },
   };
 }
 
@@ -505,6 +521,12 @@ function isChangedBy(generation: Generation, section: RepairedEntry["section"], 
 
 function sortedByName<T>(map: ReadonlyMap<string, T>): Record<string, T> {
   return Object.fromEntries([...map].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Of all that a draft brings, stored already or not, but for its index. */
+function sumsIn({ blobs, packages, snaps = NO_SNAPS }: ChangeDraft): Sums[] {
+  const manifests = [...packages, ...snaps.changed, ...(snaps.others ? [snaps.others] : [])];
+  return [...blobs.map((blob) => blob.sums), ...manifests.map((manifest) => sumsOf(jsonBytes(manifest)))];
 }
 
 /** Sizes in bytes of the blobs that the changed manifests name; texts have none. */

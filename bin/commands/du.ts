@@ -1,6 +1,6 @@
-import { type Digest, isDigest } from "../../src/digest.ts";
-import { BLOB_FOLDERS } from "../../store/keys.ts";
+import type { Digest } from "../../src/digest.ts";
 import type { BlobRole } from "../../store/named.ts";
+import { blobSizes } from "../../store/quota.ts";
 import { blobsOf } from "../../store/reach.ts";
 import type { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, printJson, printTable, showSize } from "../machine/io.ts";
@@ -32,7 +32,7 @@ interface BlobUse {
 
 export async function runDu(options: CommonOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
-  const sizes = await sizesOf(store);
+  const sizes = await blobSizes(store.storage);
   const { uses, history, types } = await usesOf(store, sizes);
   const packages = new Map<string, { size: number; own: number }>();
   const kinds = new Map<string, { size: number; blobs: number }>();
@@ -78,18 +78,6 @@ export async function runDu(options: CommonOptions, io: Io): Promise<void> {
     io.out(`${lines.join("\n")}\n`);
   }
   await failOnDamage(store);
-}
-
-/** Sizes of all blobs on the disk. */
-async function sizesOf(store: Store): Promise<Map<Digest, number>> {
-  const sizes = new Map<Digest, number>();
-  for (const folder of BLOB_FOLDERS)
-    for (const key of await store.storage.list(folder)) {
-      const digest = key.slice(folder.length);
-      const object = isDigest(digest) ? await store.blob(digest) : undefined;
-      if (isDigest(digest) && object) sizes.set(digest, object.size);
-    }
-  return sizes;
 }
 
 /** The blobs of the newest generation, and those that only older generations name. */

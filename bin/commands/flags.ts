@@ -9,6 +9,7 @@ import { Failure, printable } from "../../src/errors.ts";
 import { ADDITIONS } from "../../src/export/sitefile.ts";
 import type { UpstreamAddresses } from "../../src/export/upstream.ts";
 import { findSetting } from "../../src/settings/config.ts";
+import { parseSize } from "../../src/text.ts";
 import type { RemoteOption } from "../../src/wire/remoteimport.ts";
 import { GC_DEFAULTS } from "../../store/gc.ts";
 import { type CommonOptions, showSize } from "../machine/io.ts";
@@ -50,14 +51,11 @@ export function wholeNumber(least: number): (text: string, what: string) => numb
   };
 }
 
-const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
-
-/** `4G`, `650M`, `1048576`: bytes, of at least `least`. */
+/** Bytes as `parseSize` reads them, at least `least`. */
 function byteSize(least: number): (text: string, what: string) => number {
   return (text, what) => {
-    const [, number = "", unit = ""] = /^(\d+)([kmgt]?)(?:i?b)?$/i.exec(text) ?? [];
-    const size = Number(number) * (UNITS[unit.toLowerCase()] ?? 1);
-    if (number === "" || !Number.isSafeInteger(size) || size < least)
+    const size = parseSize(text);
+    if (size === undefined || size < least)
       throw new Failure("usage", `${what} takes a size of at least ${showSize(least)}, like 4G, not ${printable(text, 50)}`);
     return size;
   };

@@ -10,8 +10,9 @@ import { Failure, printable, publishedButFailed } from "../../src/errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PrintedReport } from "../../src/import/import.ts";
 import { sourcesOf } from "../../src/import/remoteprotocol.ts";
 import { repairFrom } from "../../src/import/repair.ts";
-import { checkRoots } from "../../src/settings/config.ts";
+import { checkRoots, STORE_QUOTA } from "../../src/settings/config.ts";
 import { lostBlobs } from "../../store/check.ts";
+import { Quota } from "../../store/quota.ts";
 import type { Store } from "../../store/store.ts";
 import { importSourcesOf, statOf } from "../machine/importsources.ts";
 import { count, type Io, note, printJson, showSize, undoOf } from "../machine/io.ts";
@@ -151,7 +152,12 @@ async function importHere(
   await checkSpace("import into", storeFolder({ ...options, quiet: true }, io), needed, {
     next: "free some space there (chp gc --dry-run shows how much) and run the same command again; nothing was published",
   });
-  const run = (store: Store) => store.leased(() => importInto(store, command, files, { options, channels, given, limits }, io));
+  const run = (store: Store) =>
+    store.leased(async () => {
+      const quota = (await loadSettings(store, { environment: io.environment })).get(STORE_QUOTA)?.values[0];
+      if (quota !== undefined) store.quota = await Quota.of(store.storage, Number(quota));
+      return importInto(store, command, files, { options, channels, given, limits }, io);
+    });
   const report = options.dryRun ? await withStoreUnchanged(options, io, run) : await run(await openOrCreateStore(options, io));
   return { ...report, undo: report.generation === null || isUnchanged(report) ? null : undoOf({ number: report.generation }, options) };
 }
@@ -194,6 +200,7 @@ async function importInto(
       signal: io.signal,
       onProgress: (source, bytes) => progress.update(source.name, bytes, source.size),
     });
+    if (options.dryRun) await store.quota?.fits(report.bytes.new);
     return await afterImport(store, report, options.dryRun ? [] : given, io).catch((error: unknown) => {
       throw report.generation === null ? error : publishedButFailed(report.generation, error);
     });

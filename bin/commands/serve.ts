@@ -4,7 +4,7 @@ import { createLog, type Log } from "../../handlers/log.ts";
 import { clockProblem } from "../../src/clock.ts";
 import { reason } from "../../src/errors.ts";
 import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
-import { parseAddress } from "../../src/settings/config.ts";
+import { ARCHIVE_LIMITS, archiveCap, parseAddress } from "../../src/settings/config.ts";
 import type { Token } from "../../src/settings/token.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
@@ -77,6 +77,11 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     maxSeconds: count("remote-import.max-seconds"),
     maxParallel: count("remote-import.max-parallel"),
   };
+  const archiveCaps = ARCHIVE_LIMITS.map(([name, , fallback]) => ({
+    name,
+    most: count(archiveCap(name)) ?? fallback,
+    setting: archiveCap(name),
+  }));
   const app = createApp({
     store,
     config: publicUrl === undefined ? {} : { publicUrl },
@@ -85,6 +90,7 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     ...(session && { sessionKey: Buffer.from(session.key, "base64") }),
     remoteImport: {
       options: REMOTE_OPTIONS,
+      caps: archiveCaps,
       tokens: () => acceptedTokens(store, log),
       ...caps,
       run: (job) => importInChild(store.storage.place, job),

@@ -200,8 +200,8 @@ export class WorkFolder implements RandomAccessOutput {
     for (const key of this.#kept.keys()) await this.#run(() => this.#recordKept(key)).catch(() => {});
     this.#lock.end();
     await this.#waitForRunning();
-    await this.#closeFiles();
-    await this.#lock.release();
+    await explainingDiskErrors(this.#place, () => this.#closeFiles());
+    await this.#lock.release().catch(() => {}); // the next export sees that its owner has ended
   }
 
   /* ---- internals ---- */

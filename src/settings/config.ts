@@ -1,12 +1,13 @@
 /** Settings: their names, sources and valid values. A flag wins over the environment, that over the file, that over the default. */
 
+import { LIMITS } from "../archives/archive.ts";
 import { keyLine, readKeyLine, showKey } from "../archives/signature.ts";
 import { type Assertion, keyText } from "../assertions/assertion.ts";
 import { parseAssertions } from "../assertions/text.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { checkRegistryDomain } from "../catalog/registry.ts";
 import { Failure, printable } from "../errors.ts";
-import { nearestWord } from "../text.ts";
+import { nearestWord, parseSize } from "../text.ts";
 import { certificateFacts } from "./certificate.ts";
 import { PROXY_DOMAIN, whyUnsupported } from "./documented.ts";
 
@@ -33,6 +34,21 @@ export interface Setting {
 
 export const ACCEPTED_KEYS = "accepted-keys";
 export const STORE_KEY = "store-key";
+export const STORE_QUOTA = "store-quota";
+
+/** Limits of `chp import`, as flags name them, of which a request to import has at most what the setting `remote-import.archive.NAME` says. */
+export const ARCHIVE_LIMITS: readonly (readonly [name: string, about: string, fallback: number])[] = [
+  ["max-entries", "entries of an archive", LIMITS.entries],
+  ["max-depth", "archives inside archives", LIMITS.depth],
+  ["max-size", "size that an archive may unpack to", LIMITS.size],
+  ["max-ratio", "times its size that an archive may unpack to", LIMITS.ratio],
+  ["max-json", "size of a metadata.json", LIMITS.json],
+];
+
+/** The setting that bounds the limit of this name for imports from other machines. */
+export function archiveCap(name: string): string {
+  return `remote-import.archive.${name}`;
+}
 
 export const SETTINGS: readonly Setting[] = [
   {
@@ -91,6 +107,19 @@ export const SETTINGS: readonly Setting[] = [
     about: "imports from other machines that run at once",
     fallback: ["4"],
     check: (text) => checkCount(text, 1, 100),
+  },
+  ...ARCHIVE_LIMITS.map(([name, about, fallback]) => ({
+    key: archiveCap(name),
+    twin: `CHP_REMOTE_IMPORT_ARCHIVE_${name.toUpperCase().replace("-", "_")}`,
+    about: `${about}, at most, in an import from another machine`,
+    fallback: [String(fallback)],
+    check: checkSize,
+  })),
+  {
+    key: STORE_QUOTA,
+    twin: "CHP_STORE_QUOTA",
+    about: "size that all stored blobs may have together, like 500G; an import that would exceed it is refused",
+    check: checkSize,
   },
   {
     key: "proxy.tls.cert",
@@ -233,6 +262,13 @@ function checkCount(text: string, least: number, most: number): string {
   const count = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (count >= least && count <= most) return String(count);
   throw new Error(`${printable(text, 50)} is not a number from ${least} to ${most}`);
+}
+
+/** A size or a count. */
+function checkSize(text: string): string {
+  const size = parseSize(text);
+  if (size !== undefined && size > 0) return String(size);
+  throw new Error(`${printable(text, 50)} is not a number of at least 1, or a size like 500G`);
 }
 
 function checkFilled(text: string): string {

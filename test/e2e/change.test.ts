@@ -45,7 +45,8 @@ async function verified(folder: string): Promise<string[]> {
     const generation = await store.generation(number);
     if (!generation) continue;
     for await (const { digest } of blobsOf(store, generation, { seen })) {
-      const bytes = await (await store.blob(digest))?.bytes();
+      const read = async () => (await store.blob(digest))?.bytes();
+      const bytes = await read().catch(read); // gc may have moved it since it was opened, as Store.text knows
       expect(bytes && sumsOf(bytes)["sha-256"]).toBe(digest);
     }
   }

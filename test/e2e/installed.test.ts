@@ -49,6 +49,8 @@ test("the unit is confined, says where it listens and how it is installed", asyn
     "ProtectSystem=strict",
     "ProtectHome=yes",
     "PrivateTmp=yes",
+    "MemoryMax=1G",
+    "TasksMax=256",
   ])
     expect(lines).toContain(line);
   expect(out).not.toMatch(/^MemoryDenyWriteExecute/m);
@@ -59,6 +61,8 @@ test("the unit may write into the store only where imports of other machines are
   const { out } = await unit("--store", "/srv/with space", "--executable", "/usr/local/bin/chp", "--remote-import");
   const lines = out.split("\n");
   for (const line of ['ReadWritePaths="/srv/with space"', "KillMode=mixed", "ProtectSystem=strict"]) expect(lines).toContain(line);
+  // The imports are processes of the same unit.
+  for (const line of ["MemoryMax=4G", "TasksMax=512"]) expect(lines).toContain(line);
   expect(out).toContain("unit --store '/srv/with space' --remote-import | sudo tee ");
 });
 

@@ -638,3 +638,26 @@ test.skipIf(!mounts)("a store that is read-only, or has no room, is told as such
     own.folder[Symbol.dispose]();
   }
 });
+
+test("the server's limits of archives and the quota of its store hold for whoever has a token", async () => {
+  const own = await new Hub().start();
+  const file = own.file("limits.tar.gz", exportOf([spec("limited", 1, 5000)]));
+  const config = (...args: string[]) => chp(["config", "--store", own.store, ...args]);
+  expect(await own.served?.stop()).toBe(0);
+  expect(await config("remote-import.archive.max-entries=2", "store-quota=1000")).toMatchObject({ code: 0 });
+  await own.serve();
+  expect(await own.send([file])).toMatchObject({ code: 3, err: expect.stringContaining("2 entries") });
+  expect(await own.send(["--max-entries", "3", file])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("chp config remote-import.archive.max-entries=3"),
+  });
+  expect(await own.served?.stop()).toBe(0);
+  expect(await config("remote-import.archive.max-entries=")).toMatchObject({ code: 0 });
+  await own.serve();
+  expect(await own.send([file])).toMatchObject({ code: 3, err: expect.stringContaining("may have 1000 bytes") });
+  expect(await own.generations()).toEqual([]);
+  // The quota is read by each import.
+  expect(await config("store-quota=1M")).toMatchObject({ code: 0 });
+  expect(await own.send([file])).toMatchObject({ code: 0 });
+  await own.stop();
+});

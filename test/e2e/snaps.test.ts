@@ -43,7 +43,7 @@ test("with its root named it is imported, its assertions with it, and the config
   expect(done.out).toContain("assertions: 4 new, 0 known");
   expect((await run("config", "--store", "store", "trusted-roots")).out).toMatch(/^account\/testroot account-key\/\S+\n$/);
   const again = await run("import", "--store", "store", "hello_5.snap");
-  expect([again.code, again.out]).toEqual([0, expect.stringContaining("nothing changed: all of it was held already")]);
+  expect([again.code, again.out]).toEqual([0, expect.stringContaining("nothing changed: everything was already present")]);
   expect(statSync(storedSettings(STORE).secrets["session"]?.file ?? "").mode & 0o777).toBe(0o600);
 });
 

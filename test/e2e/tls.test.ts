@@ -257,7 +257,7 @@ test("what is damaged in the store is told by its name, and mended by a new cert
   writeFileSync(secret, "{}");
   expect(await serveIt()).toMatchObject({ code: 13, err: expect.stringContaining(`${secret} is not readable`) });
   rmSync(secret);
-  expect(await serveIt()).toMatchObject({ code: 1, err: expect.stringContaining("secrets lacks the private key") });
+  expect(await serveIt()).toMatchObject({ code: 1, err: expect.stringContaining("secrets has no private key") });
   expect(await make()).toMatchObject({ code: 0 });
   const { file } = storedSettings(store);
   rmSync(file);

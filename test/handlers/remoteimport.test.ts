@@ -29,7 +29,7 @@ interface Given {
   readonly tokens?: readonly Token[];
   readonly run?: (job: ImportJob) => Promise<ImportEnd>;
   readonly idle?: number;
-  readonly caps?: Pick<RemoteImport, "maxSize" | "maxSeconds" | "maxParallel">;
+  readonly caps?: Pick<RemoteImport, "caps" | "maxSize" | "maxSeconds" | "maxParallel">;
 }
 
 async function served({ tokens = known, run = reading(DONE), idle, caps }: Given = {}) {
@@ -324,5 +324,39 @@ describe("what a token's holder may ask has caps of the server", () => {
     expect(await ask({ headers: BEARER, body: "x" })).toMatchObject({ status: 503 });
     gate.resolve(DONE);
     expect(await running).toMatchObject({ status: 201 });
+  });
+
+  test("limits of archives, which a request may lower and not raise", async () => {
+    const archive = [
+      { name: "max-entries", most: 1000, setting: "remote-import.archive.max-entries" },
+      { name: "max-json", most: 2 ** 20, setting: "remote-import.archive.max-json" },
+    ];
+    const { ask, jobs } = await served({ caps: { caps: archive } });
+    const words = async (query: string) => {
+      const { status } = await ask({ headers: BEARER, body: "x", query });
+      return [status, jobs.at(-1)?.words.toSorted()];
+    };
+    expect(await words("")).toEqual([201, ["--max-entries=1000", `--max-json=${2 ** 20}`]]);
+    expect(await words("?max-entries=7&max-json=512K&max-depth=100")).toEqual([
+      201,
+      ["--max-depth=100", "--max-entries=7", "--max-json=512K"],
+    ]);
+    expect(await words("?max-entries=1000&max-json=1M")).toEqual([201, ["--max-entries=1000", "--max-json=1M"]]);
+    const before = jobs.length;
+    for (const [query, says] of [
+      ["?max-entries=1001", "max-entries is at most 1000"],
+      ["?max-entries=1&max-entries=1001", "max-entries is given more than once"],
+      ["?max-json=2M", "max-json is at most 1048576"],
+      ["?max-json=", "max-json takes a number"],
+      ["?max-json=0", "max-json takes a number"],
+      ["?max-entries=1e9", "max-entries takes a number"],
+      ["?max-entries=9999999999999999999", "max-entries takes a number"],
+    ] as const) {
+      const { status, json } = await ask({ headers: BEARER, body: "x", query });
+      expect([query, status, json["error-list"][0].message]).toEqual([query, 400, expect.stringContaining(says)]);
+    }
+    const raised = await ask({ headers: BEARER, body: "x", query: "?max-json=2M" });
+    expect(raised.json["error-list"][0].next).toContain("chp config remote-import.archive.max-json=2M");
+    expect(jobs.length).toBe(before);
   });
 });

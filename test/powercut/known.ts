@@ -2,25 +2,32 @@
 
 import type { Report } from "./explore.ts";
 
-interface Known {
+export interface Known {
   /** undefined: of any; it is enough that one of them shows it */
   readonly commands?: readonly string[];
   readonly problem: string;
   readonly why: string;
 }
 
-export const KNOWN: readonly Known[] = [];
+export const KNOWN: readonly Known[] = [
+  {
+    commands: ["export"],
+    problem: "EIO: internal error",
+    why: "a blob that the disk cannot read while it is sent from the store has no words: StoredObject.body is a stream",
+  },
+  { commands: ["export"], problem: "EMFILE: internal error", why: "bin/machine reads the export folder without words for the error" },
+];
 
 const FAULT = /^E[A-Z]+: /;
 
 /** What is wrong and not known, and what is known and not there any more. */
-export function unexpected(reports: readonly Report[]): string[] {
+export function unexpected(reports: readonly Report[], all: readonly Known[] = KNOWN): string[] {
   const isKnown = (report: Report, problem: string) =>
-    KNOWN.some((known) => known.problem === problem && (known.commands?.includes(report.command) ?? true));
+    all.some((known) => known.problem === problem && (known.commands?.includes(report.command) ?? true));
   const unknown = reports.flatMap((report) =>
     [...report.problems].flatMap(([problem, example]) => (isKnown(report, problem) ? [] : `${report.command}: ${problem}: ${example}`)),
   );
-  const gone = KNOWN.flatMap(({ commands, problem }) => {
+  const gone = all.flatMap(({ commands, problem }) => {
     const isWhole = (one: Report) => (FAULT.test(problem) ? one.exhausted : one.states === one.reachable);
     const whole = reports.filter((one) => isWhole(one) && (commands?.includes(one.command) ?? true));
     const shows = (report: Report) => report.problems.has(problem);

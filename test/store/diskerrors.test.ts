@@ -1,10 +1,15 @@
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Failure } from "../../src/errors.ts";
+import { Failure, isCorrupt } from "../../src/errors.ts";
+import { copyStore } from "../../store/backup.ts";
 import { explainDiskError, explainReadError } from "../../store/diskerrors.ts";
 import { Disk } from "../../store/fs.ts";
+import { Memory } from "../../store/memory.ts";
+import type { StoredObject } from "../../store/storage.ts";
+import { Store } from "../../store/store.ts";
 import { tempFolder } from "../temp.ts";
+import { importWorld } from "../world.ts";
 
 const ADVICE = { unharmed: "nothing was published", elsewhere: "name another store with --store" };
 const errorOf = (code: string) => Object.assign(new Error(`${code}: said by the system, fsync`), { code });
@@ -26,6 +31,52 @@ test.each(["EIO", "EMFILE", "EINTR"])("%s has words where something is read, and
 
 test("what is missing or not allowed stays as it is where something is read", () => {
   for (const code of ["ENOENT", "EACCES"]) expect(explainReadError(errorOf(code), "/store", ADVICE)).not.toBeInstanceOf(Failure);
+});
+
+/** Of its reads, that with this number fails. */
+class Failing extends Memory {
+  left = Number.POSITIVE_INFINITY;
+
+  override async open(key: string): Promise<StoredObject | undefined> {
+    const object = await super.open(key);
+    const bytes: StoredObject["bytes"] = async (...range) => {
+      if ((this.left -= 1) === 0) throw errorOf("EIO");
+      return (await object?.bytes(...range)) ?? new Uint8Array();
+    };
+    return object && { ...object, bytes };
+  }
+}
+
+test("whatever cannot be read while a store is opened and copied counts as damaged, and names what it was", async () => {
+  const storage = new Failing();
+  const store = await Store.openOrCreate(storage);
+  await importWorld(store);
+  await store.settings.change(["config"], () => ({ config: { "public-url": "https://hub.lan" } }));
+  const copy = () => copyStore(storage, Object.assign(new Memory(), { prepare: async () => {} }));
+  const said: string[] = [];
+  for (let at = 1; ; at += 1) {
+    storage.left = at;
+    const failure = await copy().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    if (storage.left > 0) break;
+    if (failure === undefined) continue; // it was read again
+    if (!isCorrupt(failure)) throw failure;
+    said.push(failure.message);
+  }
+  for (const what of ["format.json", "settings/0000000001.json", "blob ", "generation 1"]) expect(said.join("\n")).toContain(what);
+});
+
+test("a copy that failed before its mark was there begins again in the same folder", async () => {
+  using folder = tempFolder();
+  const storage = new Memory();
+  await importWorld(await Store.openOrCreate(storage));
+  const disk = new Disk(folder.path, { sync: false });
+  await disk.prepare();
+  await (await disk.stage()).discard(); // makes the folders that each first change makes
+  expect(await disk.list("")).toEqual(["tmp", "trash"]);
+  expect(await copyStore(storage, disk)).toMatchObject({ generations: [1] });
 });
 
 test("where a file lies in the way of a store's folder, no other folder is advised: that would be an empty store", async () => {

@@ -7,7 +7,7 @@ import { Command } from "commander";
 import { addFlags, FLAGS, type Flag, type FlagId, FlagOption, REMOTE_OPTIONS, readFlags } from "../../../bin/commands/flags.ts";
 import { createProgram } from "../../../bin/commands/program.ts";
 import { showSize } from "../../../bin/machine/io.ts";
-import { SETTINGS } from "../../../src/settings/config.ts";
+import { ARCHIVE_LIMITS, archiveCap, findSetting, SETTINGS } from "../../../src/settings/config.ts";
 import { tempFolder } from "../../e2e/chp.ts";
 import { runProgram } from "../../program.ts";
 
@@ -178,4 +178,11 @@ test("an export takes no store of the environment, and its archives go where CHP
   const done = await runProgram(["export", "snaps", "hello", "--store", at("typed")], { CHP_EXPORT_DIR: at("out", "made") });
   expect(done.code).not.toBe(0);
   expect(readdirSync(at("out"))).toEqual(["made"]);
+});
+
+test("each limit that an import may be given from another machine has a cap there, with the same default", () => {
+  const limits = Object.values<Flag>(FLAGS).filter((flag) => flag.isRemote && typeof flag.default === "number");
+  expect(limits.map((flag) => `${flag.name} ${String(flag.default)}`)).toEqual(
+    ARCHIVE_LIMITS.map(([name]) => `${name} ${findSetting(archiveCap(name)).fallback?.join()}`),
+  );
 });

@@ -321,3 +321,12 @@ test("an export is read by the importer", async () => {
   expect(found).toContain(`${NAME}: kafka.tar.gz: kafka_195.charm`);
   expect(found).toHaveLength(43);
 });
+
+test("a lock that cannot be removed at the end hides no other failure", async () => {
+  using place = tempFolder();
+  const work = await WorkFolder.open(place.path, KEY);
+  const [lock = ""] = readdirSync(work.path).filter((name) => name.startsWith("lock."));
+  rmSync(join(work.path, lock));
+  mkdirSync(join(work.path, lock));
+  await work.close();
+});

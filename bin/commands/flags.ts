@@ -4,6 +4,7 @@
  */
 
 import { type Command, Option } from "commander";
+import { LEVELS, type Level } from "../../handlers/log.ts";
 import { LIMITS } from "../../src/archives/archive.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { ADDITIONS } from "../../src/export/sitefile.ts";
@@ -69,6 +70,12 @@ function outputFormat(text: string, what: string): string {
   return text;
 }
 
+function logLevel(text: string, what: string): Level {
+  const level = LEVELS.find((one) => one === text);
+  if (level === undefined) throw new Failure("usage", `${what} takes ${LEVELS.join(", ")}, not ${printable(text, 50)}`);
+  return level;
+}
+
 /** Whether a variable of the environment switches something on. */
 function isOn(text: string): boolean {
   return !["0", "false", "no"].includes(text.toLowerCase());
@@ -120,6 +127,15 @@ export const FLAGS = {
   tlsCert: setting("tls-cert"),
   tlsKey: setting("tls-key"),
   publicUrl: setting("public-url"),
+  waitForStore: { name: "wait-for-store", help: "serve nothing until an import makes the store, where its folder does not exist" },
+  logLevel: {
+    name: "log-level",
+    argument: "LEVEL",
+    twin: "CHP_LOG_LEVEL",
+    default: "info",
+    parse: logLevel,
+    help: `the least that is logged: ${LEVELS.join(", ")}; each request is an info (CHP_LOG_LEVEL; default: "info")`,
+  },
   publicUrlOfServer: publicUrl("clients reach this server"),
   publicUrlOfStore: publicUrl("clients reach this store"),
   publicUrlForJuju: publicUrl("Juju reaches this store"),

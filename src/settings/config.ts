@@ -216,12 +216,14 @@ export interface Address {
   readonly port: number;
 }
 
-/** `HOST:PORT`, `[::1]:8080`, `:8080` or a port alone. */
+/** `HOST:PORT` or `[::1]:8080`. A port alone is refused: it would open every address of the machine. */
 export function parseAddress(text: string): Address {
   const match = /^(?:(\[[0-9a-fA-F:.]+\]|[^:\s/[\]]*):)?(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);
   if (!match || port > 65_535) throw new Error(`${text} is not HOST:PORT`);
-  return { host: match[1] || "0.0.0.0", port };
+  if (!match[1])
+    throw new Error(`${text} has no host: 127.0.0.1:${port} is for this machine alone, 0.0.0.0:${port} for every address that it has`);
+  return { host: match[1], port };
 }
 
 function address(text: string): string {

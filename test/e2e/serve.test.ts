@@ -29,9 +29,9 @@ async function importSpec(folder: string, ...specs: PackageSpec[]): Promise<stri
 
 test("a store that is not there yet is served empty, written to by nobody, and full at the request after the import", async () => {
   using folder = tempFolder();
-  const served = await serve(join(folder.path, "store"));
+  const served = await serve(join(folder.path, "store"), ["--wait-for-store"]);
   expect(served.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
-  expect(served.log()).toContain("is empty; chp import");
+  expect(served.log()).toContain("is empty: run chp import FILE");
   expect(await (await fetch(`${served.url}/v2/charms/find`)).json()).toEqual({ results: [], "error-list": [] });
   expect(readdirSync(folder.path)).toEqual([]);
   for (const revision of [1, 2, 3]) {

@@ -184,7 +184,7 @@ test("files of --tls-cert and --tls-key are shown when they change; what does no
     writeFileSync(key, one.key);
   };
   write(given);
-  const served = await secured(join(folder.path, "store"), "--tls-cert", cert, "--tls-key", key);
+  const served = await secured(join(folder.path, "store"), "--wait-for-store", "--tls-cert", cert, "--tls-key", key);
   await becomes(served.port, given.certificate);
   writeFileSync(cert, later.certificate);
   while (!served.log().includes("the certificate cannot be changed")) await Bun.sleep(50);
@@ -243,7 +243,7 @@ test("what is refused makes no store, and usage that contradicts itself is told"
   ])
     expect(await chp(["import-certificate", "--store", store, ...args])).toMatchObject({ code: 2 });
   expect(readdirSync(folder.path)).toEqual([]);
-  const done = await chp(["serve", "--store", store, "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"]);
+  const done = await chp(["serve", "--store", store, "--wait-for-store", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"]);
   expect([done.code, done.err]).toEqual([2, expect.stringContaining("chp import-certificate --selfsigned makes one")]);
 });
 
@@ -257,7 +257,7 @@ test("what is damaged in the store is told by its name, and mended by a new cert
   writeFileSync(secret, "{}");
   expect(await serveIt()).toMatchObject({ code: 13, err: expect.stringContaining(`${secret} is not readable`) });
   rmSync(secret);
-  expect(await serveIt()).toMatchObject({ code: 1, err: expect.stringContaining("secrets lacks the private key") });
+  expect(await serveIt()).toMatchObject({ code: 1, err: expect.stringContaining("secrets has no private key") });
   expect(await make()).toMatchObject({ code: 0 });
   const { file } = storedSettings(store);
   rmSync(file);

@@ -88,7 +88,10 @@ describe("keys", () => {
     expect((await run(["config", "--store", "keys", undo])).code).toBe(0);
     expect(JSON.parse((await step("--json")).out)).toEqual([key.accepted, { ...other.accepted, comment: "" }]);
     const wrong = await step("--remove", "F".repeat(16));
-    expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining("key FFFFFFFFFFFFFFFF is not accepted, so it can't be removed")]);
+    expect([wrong.code, wrong.err]).toEqual([
+      1,
+      expect.stringContaining("key FFFFFFFFFFFFFFFF is not a trusted key, so it can't be removed"),
+    ]);
     const secret = await step("site.key");
     expect([secret.code, secret.err]).toEqual([3, expect.stringContaining("site.key is a secret key, which must never leave its machine")]);
     expect((await step("nothing.pub")).code).toBe(2);

@@ -113,7 +113,7 @@ describe("an override", () => {
       const set = setOverride(one, revision, channel, {}, WHY, NOW);
       expect(movesOf(one, set)).toEqual([]);
       expect(JSON.stringify(endOverride(set, channel, {}))).toBe(JSON.stringify(one));
-      expect(failure(() => endOverride(one, channel, {}))).toStartWith("refused: no override holds");
+      expect(failure(() => endOverride(one, channel, {}))).toContain("has no override in");
       expect(failure(() => endOverride(set, channel, { architecture: "riscv64" }))).toEndWith("on riscv64");
     }
   });

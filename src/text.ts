@@ -13,6 +13,15 @@ export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
+
+/** `4G`, `650M`, `10GiB`, `1048576` → bytes; undefined: it is no size. */
+export function parseSize(text: string): number | undefined {
+  const [, number = "", unit = ""] = /^(\d+)([kmgt]?)(?:i?b)?$/i.exec(text) ?? [];
+  const size = Number(number) * (UNITS[unit.toLowerCase()] ?? 1);
+  return number === "" || !Number.isSafeInteger(size) ? undefined : size;
+}
+
 /** The candidate that was probably meant by a mistyped word: a third of its letters may be wrong. */
 export function nearestWord(word: string, candidates: readonly string[]): string | undefined {
   const distances = candidates.map((candidate) => [editDistance(word.slice(0, 100), candidate), candidate] as const);

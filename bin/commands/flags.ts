@@ -10,6 +10,7 @@ import { Failure, printable } from "../../src/errors.ts";
 import { ADDITIONS } from "../../src/export/sitefile.ts";
 import type { UpstreamAddresses } from "../../src/export/upstream.ts";
 import { findSetting } from "../../src/settings/config.ts";
+import { parseSize } from "../../src/text.ts";
 import type { RemoteOption } from "../../src/wire/remoteimport.ts";
 import { GC_DEFAULTS } from "../../store/gc.ts";
 import { type CommonOptions, showSize } from "../machine/io.ts";
@@ -51,14 +52,11 @@ export function wholeNumber(least: number): (text: string, what: string) => numb
   };
 }
 
-const UNITS: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
-
 /** `4G`, `650M`, `1048576`: bytes, of at least `least`. */
 function byteSize(least: number): (text: string, what: string) => number {
   return (text, what) => {
-    const [, number = "", unit = ""] = /^(\d+)([kmgt]?)(?:i?b)?$/i.exec(text) ?? [];
-    const size = Number(number) * (UNITS[unit.toLowerCase()] ?? 1);
-    if (number === "" || !Number.isSafeInteger(size) || size < least)
+    const size = parseSize(text);
+    if (size === undefined || size < least)
       throw new Failure("usage", `${what} takes a size of at least ${showSize(least)}, like 4G, not ${printable(text, 50)}`);
     return size;
   };
@@ -435,6 +433,7 @@ export const FLAGS = {
     argument: "DATE",
     help: "the last day of a new token (2026-12-31), or a time of RFC 3339; without it, it has no end",
   },
+  tokenOut: { name: "out", argument: "FILE", help: "write a new token into a file that its owner alone may read, instead of printing it" },
   revoke: { name: "revoke", help: "take the token of that name away" },
   list: { name: "list", help: "list all, without their secrets" },
   password: { name: "password", argument: "TEXT", help: "taken and not used" },

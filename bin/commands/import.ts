@@ -4,6 +4,7 @@ import { LIMITS, type Limits } from "../../src/archives/archive.ts";
 import type { Assertion } from "../../src/assertions/assertion.ts";
 import { parseAssertions } from "../../src/assertions/text.ts";
 import { parseChannel } from "../../src/catalog/channel.ts";
+import { differingFields } from "../../src/catalog/difference.ts";
 import type { ChannelPolicy } from "../../src/catalog/package.ts";
 import { hasImage, NO_REGISTRY_NOTE } from "../../src/catalog/readiness.ts";
 import { Failure, printable, publishedButFailed } from "../../src/errors.ts";
@@ -12,7 +13,7 @@ import { sourcesOf } from "../../src/import/remoteprotocol.ts";
 import { checkRoots } from "../../src/settings/config.ts";
 import type { Store } from "../../store/store.ts";
 import { importSourcesOf, statOf } from "../machine/importsources.ts";
-import { type Io, note, printJson, undoOf } from "../machine/io.ts";
+import { type Io, note, printJson, storeFlag, undoOf } from "../machine/io.ts";
 import { checkSpace, openOrCreateStore, storeFolder, withStoreUnchanged } from "../machine/openstore.ts";
 import { progressOn } from "../machine/progress.ts";
 import { importTo } from "../machine/remoteimport.ts";
@@ -95,7 +96,13 @@ export async function runImport(
   if (options.json) printJson({ ...report, undo }, io);
   else io.out(`${renderImport(report, channels, options)}${undo === null ? "" : `undo${where}: ${printable(undo)}\n`}`);
   if (!options.dryRun && options.to === undefined)
-    note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is stored", options, io);
+    note(
+      report.generation === null
+        ? `next: chp list${storeFlag(options)}`
+        : `next: chp serve${storeFlag(options)}, or chp list${storeFlag(options)} to see what is stored`,
+      options,
+      io,
+    );
 }
 
 async function importHere(
@@ -152,12 +159,34 @@ async function importInto(
       signal: io.signal,
       onProgress: (source, bytes) => progress.update(source.name, bytes, source.size),
     });
-    return await afterImport(store, report, options.dryRun ? [] : given, io).catch((error: unknown) => {
+    return await afterImport(store, await withReasons(store, report), options.dryRun ? [] : given, io).catch((error: unknown) => {
       throw report.generation === null ? error : publishedButFailed(report.generation, error);
     });
   } finally {
     progress.end();
   }
+}
+
+/** A package that changed without anything to list says what of its metadata did. */
+async function withReasons(store: Store, report: ImportReport): Promise<ImportReport> {
+  const isSilent = (
+    { state, revisions, channels }: ImportReport["packages"][number] | ImportReport["snaps"][number],
+    parts: readonly string[],
+  ) => state === "changed" && revisions.new.length + parts.length + channels.length === 0;
+  const before = report.generation === null ? undefined : await store.snapshotAt(report.generation - 1).catch(() => undefined);
+  const after = report.generation === null ? undefined : await store.snapshotAt(report.generation);
+  const why = async (name: string, section: "package" | "snap") => {
+    const [was, is] = [await before?.[section](name), await after?.[section](name)];
+    const fields = was && is ? differingFields(was, is) : [];
+    return fields.length === 0 ? "only metadata changed" : `only metadata changed: ${fields.join(", ")}`;
+  };
+  const packages = report.packages.map(async (pkg) =>
+    isSilent(pkg, pkg.resources.new) ? { ...pkg, notes: [...pkg.notes, await why(pkg.name, "package")] } : pkg,
+  );
+  const snaps = report.snaps.map(async (snap) =>
+    isSilent(snap, snap.components.new) ? { ...snap, notes: [...snap.notes, await why(snap.name, "snap")] } : snap,
+  );
+  return { ...report, packages: await Promise.all(packages), snaps: await Promise.all(snaps) };
 }
 
 /** What follows from an import, with its report. `roots`: to be trusted from now on. */

@@ -6,7 +6,7 @@ import { parseAssertions } from "../assertions/text.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { checkRegistryDomain } from "../catalog/registry.ts";
 import { Failure, printable } from "../errors.ts";
-import { nearestWord } from "../text.ts";
+import { nearestWord, parseSize } from "../text.ts";
 import { certificateFacts } from "./certificate.ts";
 import { PROXY_DOMAIN, whyUnsupported } from "./documented.ts";
 
@@ -76,8 +76,8 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "remote-import.max-size",
     twin: "CHP_REMOTE_IMPORT_MAX_SIZE",
-    about: "bytes that an import from another machine may send",
-    check: (text) => checkCount(text, 1, Number.MAX_SAFE_INTEGER),
+    about: "size that an import from another machine may send, like 10G",
+    check: checkSize,
   },
   {
     key: "remote-import.max-seconds",
@@ -235,6 +235,13 @@ function checkCount(text: string, least: number, most: number): string {
   const count = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (count >= least && count <= most) return String(count);
   throw new Error(`${printable(text, 50)} is not a number from ${least} to ${most}`);
+}
+
+/** In bytes. */
+function checkSize(text: string): string {
+  const size = parseSize(text);
+  if (size !== undefined && size > 0) return String(size);
+  throw new Error(`${printable(text, 50)} is not a size, like 10G`);
 }
 
 function checkFilled(text: string): string {

@@ -60,7 +60,7 @@ describe("juju-config", () => {
   test("without a store assertion leaves snap-store-proxy-url out, says why, and leads snapd here by cloud-init", async () => {
     const done = await run("juju-config", "--public-url", "http://hub.lan:8080");
     expect(done.code).toBe(0);
-    expect(done.out).toContain("# snap-store-proxy-url is left out, since no store assertion is stored");
+    expect(done.out).toContain("# snap-store-proxy-url is left out, since no store assertion was imported");
     const config = read(done.out);
     expect(Object.keys(config)).toEqual(["cloudinit-userdata", "charmhub-url"]);
     expect(config["charmhub-url"]).toBe("http://hub.lan:8080");

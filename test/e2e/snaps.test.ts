@@ -20,7 +20,7 @@ beforeAll(async () => {
   writeFileSync(at("world.tar.gz"), SNAP_WORLD);
   writeFileSync(at("hello_5.snap"), IMAGES["hello_5.snap"] ?? "");
   writeFileSync(at("hello_5.assert"), [ASSERTIONS.storeKey, ASSERTIONS.account, ASSERTIONS.declaration8, ASSERTIONS.revision5].join("\n"));
-  served = await serve(STORE);
+  served = await serve(STORE, ["--wait-for-store"]);
 });
 
 afterAll(async () => {

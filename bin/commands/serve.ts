@@ -5,7 +5,7 @@ import { createLog, type Log } from "../../handlers/log.ts";
 import { clockProblem } from "../../src/clock.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
-import { parseAddress } from "../../src/settings/config.ts";
+import { parseAddress, readSettings } from "../../src/settings/config.ts";
 import type { Token } from "../../src/settings/token.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
@@ -57,12 +57,6 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     ...io,
     err: (text) => log({ level: "info", message: text.trimEnd() }),
   });
-  // Where a mount is not there at boot, an empty store would answer every client that nothing exists.
-  if (!options.waitForStore && !existsSync(folder))
-    throw new Failure("no-store", `there is no folder ${printable(folder)}`, {
-      next: "chp import FILE makes the store; name another with --store DIR, or wait for it with --wait-for-store",
-    });
-  const store = await Store.openOrAwait(new Disk(folder));
   const flags = {
     listen: options.listen,
     "tls-listen": options.tlsListen,
@@ -70,6 +64,13 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     "tls-key": options.tlsKey,
     "public-url": options.publicUrl,
   };
+  readSettings({ flags, environment: io.environment, file: {} }); // wrong usage comes first
+  // Where a mount is not there at boot, an empty store would answer every client that nothing exists.
+  if (!options.waitForStore && !existsSync(folder))
+    throw new Failure("no-store", `there is no folder ${printable(folder)}`, {
+      next: "chp import FILE makes the store; name another with --store DIR, or wait for it with --wait-for-store",
+    });
+  const store = await Store.openOrAwait(new Disk(folder));
   const settings = await loadSettings(store, { flags, environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0];
   if (publicUrl === undefined)

@@ -94,7 +94,9 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     `registry: ${facts.registry ?? "not set"}`,
     ...facts.acceptedKeys.map((key) => `imports what is signed by: ${showKey(key)}`),
     `remote import: ${facts.remoteImport}`,
-    ...missing.map((snap) => `missing: snap ${showNeed(snap)} (${snap.sure}), needed by ${snap.by.join(", ")}`),
+    ...missing.map(
+      (snap) => `missing: snap ${showNeed(snap)}${snap.sure === "certain" ? "" : ` (${snap.sure})`}, needed by ${snap.by.join(", ")}`,
+    ),
     ...(facts.failedRequests ?? []).map(
       ({ what, times, last }) => `not found: ${what} (${count(times, "request")}, last ${last.slice(0, 19)}Z)`,
     ),

@@ -205,7 +205,7 @@ export function overrideWarnings(pkg: StoredPackage, now: number): string[] {
         ? [`${row}: its override ends at ${facts.until}; then it offers ${showWithout(facts)}`]
         : []),
       ...(newer
-        ? [`${row} is pinned to ${facts.revision}, while ${facts.without} is released below (${facts.reason}); ${end} offers it`]
+        ? [`${row} is pinned to ${facts.revision}, while ${facts.without} is released there (${facts.reason}); ${end} serves it`]
         : []),
     ];
   });

@@ -209,7 +209,7 @@ describe("parts", () => {
     const lone = await run(["import", "--store", "none", "usb2"]);
     expect([lone.code, lone.err]).toEqual([
       3,
-      "chp: usb2/site.tar.2of3 is one of 3 parts, and missing is site.tar.1of3\n  put all parts into one folder, or name each of them; nothing was read\n",
+      "chp: usb2/site.tar.2of3 is one of 3 parts; missing: site.tar.1of3\n  put all parts into one folder, or name each of them; nothing was read\n",
     ]);
   });
 
@@ -228,7 +228,7 @@ describe("parts", () => {
     const lone = await run(["import", "--store", "none", "lone"]);
     expect([lone.code, lone.err]).toEqual([
       3,
-      expect.stringContaining("lone/site.tar.1of3 is one of 3 parts, and missing are site.tar.2of3, site.tar.3of3\n"),
+      expect.stringContaining("lone/site.tar.1of3 is one of 3 parts; missing: site.tar.2of3, site.tar.3of3\n"),
     ]);
     expect((await run(["import", "--store", "none", "many"])).err).toContain("x.tar.0006of2000 and 1994 more");
     expect(await Bun.file(at("none", "format.json")).exists()).toBe(false);

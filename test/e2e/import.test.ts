@@ -304,7 +304,7 @@ const USAGE: readonly { readonly what: string; readonly args: readonly string[];
   { what: "a channel that is none", args: ["import", "--channel", "a/b/c/d", "x"], code: 2, says: "--channel: a/b/c/d is not a channel" },
   { what: "no store", args: ["list"], code: 10, says: "there is no store in" },
   { what: "a package that is not stored", args: ["show", "absent"], code: 10, says: "there is no store in" },
-  { what: "an unknown setting", args: ["config", "public-ulr=http://x"], code: 2, says: "the nearest is public-url" },
+  { what: "an unknown setting", args: ["config", "public-ulr=http://x"], code: 2, says: "did you mean public-url?" },
   { what: "a bad address", args: ["serve", "--listen", "nowhere"], code: 2, says: "--listen: nowhere is not HOST:PORT" },
 ];
 

@@ -123,5 +123,5 @@ test("du adds up, and tells what is shared and what only history names", async (
   mkdirSync(shard, { recursive: true });
   writeFileSync(join(shard, digest), stray);
   expect((await json("du")).unreferenced).toBe(stray.length);
-  expect((await run("du")).out).toContain(`nothing names: ${stray.length} B\n`);
+  expect((await run("du")).out).toContain(`unreferenced: ${stray.length} B\n`);
 });

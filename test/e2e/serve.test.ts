@@ -29,7 +29,7 @@ async function importSpec(folder: string, ...specs: PackageSpec[]): Promise<stri
 
 test("a store that is not there yet is served empty, written to by nobody, and full at the request after the import", async () => {
   using folder = tempFolder();
-  const served = await serve(join(folder.path, "store"), ["--wait-for-store"]);
+  const served = await serve(join(folder.path, "store"));
   expect(served.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
   expect(served.log()).toContain("is empty: run chp import FILE");
   expect(await (await fetch(`${served.url}/v2/charms/find`)).json()).toEqual({ results: [], "error-list": [] });

@@ -184,7 +184,7 @@ test("files of --tls-cert and --tls-key are shown when they change; what does no
     writeFileSync(key, one.key);
   };
   write(given);
-  const served = await secured(join(folder.path, "store"), "--wait-for-store", "--tls-cert", cert, "--tls-key", key);
+  const served = await secured(join(folder.path, "store"), "--tls-cert", cert, "--tls-key", key);
   await becomes(served.port, given.certificate);
   writeFileSync(cert, later.certificate);
   while (!served.log().includes("the certificate cannot be changed")) await Bun.sleep(50);

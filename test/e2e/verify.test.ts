@@ -221,8 +221,8 @@ test("a secret that others may read, and a blob that may be written to, are told
   chmodSync(session, 0o644);
   chmodSync(pathOf("modes", { what: { kind: "charm" }, name: "tiny" }).path, 0o664);
   const done = await verify("modes");
-  expect([done.code, done.out]).toEqual([0, expect.stringContaining(`missing  ${relative(at("modes"), session)}: others may read it`)]);
-  expect(done.out).toContain("missing  charm tiny revision 5: may be written to");
+  expect([done.code, done.out]).toEqual([0, expect.stringContaining(`warning  ${relative(at("modes"), session)}: others can read it`)]);
+  expect(done.out).toContain("warning  charm tiny revision 5: the file is writable");
 });
 
 test("a release without its revision is damage, a declared resource that is not stored is missing", async () => {

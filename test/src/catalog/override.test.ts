@@ -152,7 +152,7 @@ describe("an override", () => {
       { from: -Infinity, until: Infinity },
     ]);
     expect(overrideWarnings(set, AT)).toEqual([
-      "acme-db 14/edge ubuntu@24.04 amd64 is pinned to 20, while 25 is released below (25 breaks backups); chp end-override acme-db 14/edge offers it",
+      "acme-db 14/edge ubuntu@24.04 amd64 is pinned to 20, while 25 is released there (25 breaks backups); chp end-override acme-db 14/edge serves it",
     ]);
     expect(overrideWarnings(set, end - 1000)[0]).toBe(
       `acme-db 14/edge ubuntu@24.04 amd64: its override ends at ${UNTIL}; then it offers 25`,

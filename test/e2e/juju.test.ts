@@ -98,7 +98,7 @@ describe("juju-config", () => {
       const other = await config(url);
       expect(Object.keys(read(other.out))).toEqual(["cloudinit-userdata", "charmhub-url"]);
       expect(other.out).toContain(
-        `left out, since the stored store assertion acmestore is for http://127.0.0.1:8080, not for the public URL ${url}`,
+        `omitted: the stored store assertion acmestore is for http://127.0.0.1:8080, not for the public URL ${url}`,
       );
     }
     const { "snap-store-proxy-url": told, why } = JSON.parse(

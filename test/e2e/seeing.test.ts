@@ -89,6 +89,7 @@ test("diff tells packages, revisions, resources, channels and assertions", async
         parts: { added: ["data_2"], removed: [] },
         channels: [{ channel: "latest/stable ubuntu@22.04 amd64", from: 1, to: 2 }],
         overrides: [],
+        metadata: ["releases.resources.data"],
       },
       expect.objectContaining({ name: "two", state: "added" }),
     ],

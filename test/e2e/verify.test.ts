@@ -264,8 +264,8 @@ test("a release without its revision is damage, a declared resource that is not 
   expect(done.out).toContain("DAMAGED  charm odd: latest/stable has resource data revision 3, which is not stored");
   expect(done.out).toContain("DAMAGED  charm odd: the override of latest/beta has revision 78, which is not stored");
   expect(done.out).toContain("DAMAGED  charm odd: the override of latest/beta ends at no time that can be read");
-  expect(done.out).toContain("missing  charm odd: any/stable is for ubuntu@22.04 all, which Juju never matches");
-  expect(done.out).toContain("missing  charm odd: no revision of its resource data is stored");
+  expect(done.out).toContain("warning  charm odd: any/stable is for ubuntu@22.04 all, which Juju never matches");
+  expect(done.out).toContain("warning  charm odd: no revision of its resource data is stored");
 });
 
 test("a generation that cannot be read is named, and moved aside once it is not the newest", async () => {

@@ -29,7 +29,14 @@ function write(fd: number, text: string): void {
     } catch (error) {
       const code = error instanceof Error && "code" in error ? error.code : undefined;
       if (code === "EPIPE") return; // the reader has closed the pipe (`chp list | head`); the command goes on
-      if (code !== "EAGAIN") throw error;
+      if (code !== "EAGAIN") {
+        if (fd === 2) return; // there is nowhere left to say it
+        const why = code === "ENOSPC" || code === "EDQUOT" ? "no space is left there" : reason(error);
+        throw new Failure("failed", `cannot write to standard output: ${why}`, {
+          next: "free some space, or name another place",
+          cause: error,
+        });
+      }
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); // the pipe is full: wait for its reader
     }
   }
@@ -60,6 +67,11 @@ async function main(): Promise<number> {
   }
 }
 
+/** Read by hand: the command line may be what is wrong. */
+function wantsJson(words: readonly string[]): boolean {
+  return words.some((word, i) => /^(--json|-ojson|--output=json)$/.test(word) || (/^(-o|--output)$/.test(word) && words[i + 1] === "json"));
+}
+
 function reportError(error: unknown): number {
   // Help and version are thrown, too.
   if (error instanceof CommanderError && error.exitCode === 0) return 0;
@@ -67,7 +79,7 @@ function reportError(error: unknown): number {
   const message = printable(failure ? failure.message : `internal error: ${reason(error)}`);
   const next = failure?.next === undefined ? undefined : printable(failure.next);
   const exit = failure?.exit ?? 1;
-  if (process.argv.includes("--json"))
+  if (wantsJson(process.argv))
     io.err(`${JSON.stringify({ error: message, kind: failure?.kind ?? "internal", exit, ...(next && { next }) })}\n`);
   else io.err(`chp: ${message}\n${next === undefined ? "" : `  ${next}\n`}`);
   return exit;

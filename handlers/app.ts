@@ -50,11 +50,11 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   const { config, log, registries = () => NO_REGISTRY } = deps;
   const store = offersOf(deps.store, deps.clock ?? Date.now);
   const shared: HandlerDeps = { store, bodies: new Bodies(), log, registries };
-  const metrics = createMetrics(shared);
-  const missing = new MissingRequests();
+  const missing = new MissingRequests(log);
+  const metrics = createMetrics(shared, missing);
   const sessions = new Sessions(deps.sessionKey ?? randomBytes(32));
   const apis = [
-    charmhubRoutes(shared),
+    charmhubRoutes({ ...shared, missing }),
     snapstoreRoutes({ ...shared, sessions, missing }),
     assertionRoutes(shared),
     statusRoutes(shared, missing),
@@ -85,6 +85,8 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
       path: quickPrintable(getPath(request), 1000),
       status: response.status,
       ms: Math.round(ms * 100) / 100,
+      ...sizeOf(request, response),
+      client: printable(peer.address(), 50),
       agent: quickPrintable(request.headers.get("User-Agent") ?? "", 200),
     });
     return response;
@@ -147,6 +149,12 @@ function mount(apis: readonly Api[], prefix: string, refuse: Refuse): Hono<Env> 
     throw error; // `enter` turns it into a reply
   });
   return app;
+}
+
+/** Bytes of the body of a reply; of one that is made while it is sent, they are not known yet. */
+function sizeOf({ method }: Request, { headers }: Response): { bytes?: number } {
+  const length = headers.get("Content-Length");
+  return length === null ? {} : { bytes: method === "HEAD" ? 0 : Number(length) };
 }
 
 /** Statuses of refusals that leave the body partly unread. */

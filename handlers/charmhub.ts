@@ -1,10 +1,10 @@
 /** The Charmhub API. What clients rely on: handlers/juju.md. */
 
 import type { Context } from "hono";
-import { preferredBase } from "../src/catalog/base.ts";
+import { isConcrete, preferredBase } from "../src/catalog/base.ts";
 import { findResource, findRevision, newestRevision, type Package, type ResourceRevision } from "../src/catalog/package.ts";
 import { NO_REGISTRY, retarget, servedImage } from "../src/catalog/registry.ts";
-import { packageForQuery, resolve } from "../src/catalog/resolve.ts";
+import { packageForQuery, type Query, type Refusal, resolve } from "../src/catalog/resolve.ts";
 import { type Question, SearchIndex } from "../src/catalog/search.ts";
 import { type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, printable, undefinedIfCorrupt } from "../src/errors.ts";
@@ -32,6 +32,7 @@ import { filenameOf, inMemory, sendBlob } from "./blobs.ts";
 import { MAX_REFRESH } from "./body.ts";
 import type { Env, HandlerDeps } from "./call.ts";
 import { damageMessage, IndexCache } from "./damage.ts";
+import type { Missing, MissingRequests } from "./missingrequests.ts";
 import type { Offer } from "./offer.ts";
 import { type Pieces, replyInPieces } from "./pieces.ts";
 import { CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
@@ -43,9 +44,17 @@ interface CharmResult {
   readonly text: string;
   /** of a success: what follows the text */
   readonly charm?: Template;
+  /** of a refusal: what is not stored */
+  readonly missing?: Missing | undefined;
 }
 
-export function charmhubRoutes({ store, bodies, log, registries = () => NO_REGISTRY }: HandlerDeps): Api {
+export function charmhubRoutes({
+  store,
+  bodies,
+  log,
+  registries = () => NO_REGISTRY,
+  missing,
+}: HandlerDeps & { readonly missing: MissingRequests }): Api {
   const results = new SnapshotCache<CharmResult>();
   const templates = new TemplateCache();
   const read = (digest: Digest) => store.text(digest);
@@ -71,9 +80,9 @@ export function charmhubRoutes({ store, bodies, log, registries = () => NO_REGIS
       const pkg = known && retarget(known, current);
       const outcome = refusal ? { refusal } : resolve(pkg, query);
       if ("refusal" in outcome) {
-        const text = refusedResult(query, pkg, outcome.refusal);
-        if (!refusal && !outcome.refusal.message.includes(query.instanceKey)) cache.set(name, { text }, 2 * text.length);
-        return { text };
+        const result = { text: refusedResult(query, pkg, outcome.refusal), missing: missingCharm(query, pkg, outcome.refusal) };
+        if (!refusal && !outcome.refusal.message.includes(query.instanceKey)) cache.set(name, result, 2 * result.text.length);
+        return result;
       }
       const { ok } = outcome;
       const charm = await templates.get(ok.package, charmKey(ok, key), () => charmTemplate(ok, fields, read));
@@ -81,27 +90,29 @@ export function charmhubRoutes({ store, bodies, log, registries = () => NO_REGIS
       cache.set(name, result, 2 * result.text.length + charm.size);
       return result;
     };
-    const piecesOf = (start: string, { text, charm }: CharmResult): Pieces =>
-      charm ? [start + text, charm.render(origin), CHARM_RESULT_END] : [start + text];
+    const piecesOf = (start: string, { text, charm, missing: absent }: CharmResult, again: boolean): Pieces => {
+      if (absent && !again) missing.note(absent, id, Date.now());
+      return charm ? [start + text, charm.render(origin), CHARM_RESULT_END] : [start + text];
+    };
 
     const damaged = new Map<CharmRefreshItem, string>(); // logged once, and the same in both passes
-    const compute = async (start: string, item: CharmRefreshItem, name: string): Promise<Pieces> => {
+    const compute = async (start: string, item: CharmRefreshItem, name: string, again: boolean): Promise<Pieces> => {
       try {
-        return piecesOf(start, await answer(item, name));
+        return piecesOf(start, await answer(item, name), again);
       } catch (error) {
         const text = damaged.get(item) ?? damagedResult(c, item.query, error);
         damaged.set(item, text);
         return [start + text];
       }
     };
-    function* pieces(): Generator<Pieces | Promise<Pieces>> {
+    function* pieces(again: boolean): Generator<Pieces | Promise<Pieces>> {
       yield [CHARM_REFRESH_REPLY.start];
       let before = "";
       for (const item of items) {
         const start = before + charmResultStart(item.query.instanceKey);
         const name = `${key} ${queryKey(item.query)}`;
         const cached = item.refusal ? undefined : cache.get(name);
-        yield cached ? piecesOf(start, cached) : compute(start, item, name);
+        yield cached ? piecesOf(start, cached, again) : compute(start, item, name, again);
         before = ",";
       }
       yield [CHARM_REFRESH_REPLY.end];
@@ -119,7 +130,10 @@ export function charmhubRoutes({ store, bodies, log, registries = () => NO_REGIS
     const snapshot = await store.snapshot();
     const stored = await snapshot.package(name);
     const pkg = stored && retarget(stored, (await registries()).current);
-    if (!pkg || !newestRevision(pkg)) throw new Failure("not-found", `No charm or bundle with name '${printable(name, 200)}'.`);
+    if (!pkg || !newestRevision(pkg)) {
+      missing.note({ type: "charm", name }, c.env.id, Date.now());
+      throw new Failure("not-found", `No charm or bundle with name '${printable(name, 200)}'.`);
+    }
     const fields = readFields(c.req.query("fields"));
     const channel = c.req.query("channel");
     const charmIds = await charmIdsOf(snapshot, pkg);
@@ -140,10 +154,13 @@ export function charmhubRoutes({ store, bodies, log, registries = () => NO_REGIS
 
   const revisions = get(URLS.resourceRevisions, async (c) => {
     const { charm = "", resource = "" } = URLS.resourceRevisions.parse(c.req) ?? {};
-    const pkg = await (await store.snapshot()).package(bareName(charm));
+    const name = bareName(charm);
+    const pkg = await (await store.snapshot()).package(name);
     const template = pkg && resourceRevisionsTemplate(retarget(pkg, (await registries()).current), resource);
-    if (!template)
+    if (!template) {
+      missing.note({ type: "charm", name, ...(pkg && { resource: { name: resource } }) }, c.env.id, Date.now());
       throw new Failure("not-found", `No resource '${printable(resource, 200)}' of a charm with name '${printable(charm, 200)}'.`);
+    }
     return new CacheableReply(template.render(c.env.origin));
   });
 
@@ -179,6 +196,22 @@ export function charmhubRoutes({ store, bodies, log, registries = () => NO_REGIS
     if (!object) throw new Failure("not-found", `No file '${printable(filename, 200)}'.`);
     return sendBlob(c, { object, digest, filename });
   }
+}
+
+/** What a refused client would need; undefined: nothing of the store, its request was wrong or is to be completed. */
+function missingCharm(query: Query, pkg: Package | undefined, { code, resource }: Refusal): Missing | undefined {
+  if (code === "name-not-found" || code === "id-not-found")
+    return { type: "charm", name: query.name ?? query.id ?? "", ...(query.name === undefined && { byId: true }) };
+  if (!pkg || (code !== "revision-not-found" && code !== "charm-resource-not-found")) return undefined;
+  if (resource) return { type: "charm", name: pkg.name, resource };
+  const { base, revision, channel = "stable" } = query;
+  return {
+    type: "charm",
+    name: pkg.name,
+    ...(revision === undefined ? { channel } : { revision }),
+    ...(base && isConcrete(base) && { base: `${base.name}@${base.channel}` }),
+    ...(base && base.architecture !== "" && { architecture: base.architecture }),
+  };
 }
 
 /** Some clients write `ch:NAME`. */

@@ -1,6 +1,7 @@
 /** A log of JSON lines, written once per turn of the event loop, so that many requests cost one system call. */
 
-export type Level = "info" | "warn" | "error";
+export const LEVELS = ["info", "warn", "error"] as const;
+export type Level = (typeof LEVELS)[number];
 
 export interface LogLine {
   readonly level: Level;
@@ -10,8 +11,9 @@ export interface LogLine {
 
 export type Log = (line: LogLine) => void;
 
-/** A log whose lines go to `write`; call `flush` before the process ends. */
-export function createLog(write: (text: string) => void): { log: Log; flush: () => void } {
+/** A log whose lines of at least that level go to `write`; call `flush` before the process ends. */
+export function createLog(write: (text: string) => void, least: Level = "info"): { log: Log; flush: () => void } {
+  const logged = new Set<Level>(LEVELS.slice(LEVELS.indexOf(least)));
   let waiting = "";
   let [at, time] = [0, ""];
   const flush = () => {
@@ -20,6 +22,7 @@ export function createLog(write: (text: string) => void): { log: Log; flush: () 
     if (text !== "") write(text);
   };
   const log: Log = (line) => {
+    if (!logged.has(line.level)) return;
     if (waiting === "") setImmediate(flush);
     const now = Date.now();
     if (now !== at) [at, time] = [now, new Date(now).toISOString()]; // many lines share a time

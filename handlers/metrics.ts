@@ -3,6 +3,7 @@
 import { VERSION } from "../src/version.ts";
 import { URLS } from "../src/wire/urls.ts";
 import type { HandlerDeps } from "./call.ts";
+import type { MissingRequests } from "./missingrequests.ts";
 import { type Api, get } from "./routes.ts";
 
 const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -11,6 +12,7 @@ const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10];
 
 const REQUESTS = "chp_http_request_seconds";
+const MISSING = "chp_missing_requests_total";
 
 export interface Metrics {
   readonly api: Api;
@@ -45,7 +47,7 @@ class Durations {
   }
 }
 
-export function createMetrics({ store }: Pick<HandlerDeps, "store">): Metrics {
+export function createMetrics({ store }: Pick<HandlerDeps, "store">, missing: Pick<MissingRequests, "totals">): Metrics {
   const requests = new Map<string, Durations>();
   const metrics = get(URLS.metrics, async (c) => {
     const snapshot = await store.snapshot();
@@ -61,6 +63,12 @@ export function createMetrics({ store }: Pick<HandlerDeps, "store">): Metrics {
         ),
       ),
       ...metric("chp_info", "gauge", "Version of chp.", [`chp_info{version="${VERSION}"} 1`]),
+      ...metric(
+        MISSING,
+        "counter",
+        "Requests for charms and snaps that are not stored.",
+        Object.entries(missing.totals).map(([type, total]) => `${MISSING}{type="${type}"} ${total}`),
+      ),
       ...metric(
         REQUESTS,
         "histogram",

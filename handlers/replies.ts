@@ -10,7 +10,9 @@ const MAX_CACHED = 64 * 2 ** 20;
 const JSON_HEADERS = { "Content-Type": "application/json" };
 
 export function replyWith(json: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>, status = 200): Response {
-  return new Response(json, { status, headers: JSON_HEADERS });
+  if (json instanceof ReadableStream) return new Response(json, { status, headers: JSON_HEADERS });
+  const body = typeof json === "string" ? Buffer.from(json) : json;
+  return new Response(body, { status, headers: { ...JSON_HEADERS, "Content-Length": String(body.byteLength) } });
 }
 
 /**

@@ -41,7 +41,7 @@ import { filenameOf, sendBlob } from "./blobs.ts";
 import { MAX_REFRESH, MAX_SMALL } from "./body.ts";
 import type { Env, HandlerDeps } from "./call.ts";
 import { damageMessage, IndexCache } from "./damage.ts";
-import type { MissingRequests } from "./missingrequests.ts";
+import type { Missing, MissingRequests } from "./missingrequests.ts";
 import type { Offer } from "./offer.ts";
 import { type Pieces, replyInPieces } from "./pieces.ts";
 import { replyWith, SnapshotCache } from "./replies.ts";
@@ -59,7 +59,7 @@ interface SnapResult {
   /** of a success: what follows the text */
   readonly snap?: Template;
   /** what is not stored */
-  readonly missing: readonly string[];
+  readonly missing: readonly Missing[];
 }
 
 export function snapstoreRoutes({
@@ -111,7 +111,7 @@ export function snapstoreRoutes({
       return result;
     };
     const piecesOf = (before: string, { query }: SnapItem, { text, snap, missing: absent }: SnapResult, again: boolean): Pieces => {
-      if (!again) for (const what of absent) missing.note(what, Date.now());
+      if (!again) for (const one of absent) missing.note(one, id, Date.now());
       const start = before + snapResultStart(snap ? query.action : "error", query.instanceKey);
       return snap ? [start + text, snap.render(origin), SNAP_RESULT_END] : [start + text];
     };
@@ -298,19 +298,17 @@ async function withPin({ query, sets }: SnapItem, snap: Snap | undefined, snapsh
   return revision === undefined ? query : { ...query, revision };
 }
 
-function missingRelease({ name, id, revision, channel, architecture }: SnapQuery, snap: Snap | undefined): string {
-  const which = printable(snap?.name ?? name ?? `with the id ${id}`, 100);
-  if (!snap) return `snap ${which}`;
-  const what = revision === undefined ? `a release in ${printable(channel ?? "stable", 100)}` : `revision ${revision}`;
-  return `${what} of snap ${which} for ${printable(architecture, 20)}`;
+function missingRelease({ name, id, revision, channel, architecture }: SnapQuery, snap: Snap | undefined): Missing {
+  if (!snap) return { type: "snap", name: name ?? id ?? "", ...(name === undefined && { byId: true }) };
+  return { type: "snap", name: snap.name, ...(revision === undefined ? { channel: channel ?? "stable" } : { revision }), architecture };
 }
 
 /** Missing components: a machine with one of them installed can't refresh any snap (handlers/snapd.md, Components). */
-function missingComponents(snap: Snap, revision: number): string[] {
+function missingComponents(snap: Snap, revision: number): Missing[] {
   const declared = findSnapRevision(snap, revision)?.components ?? [];
   if (declared.length === 0) return [];
   const stored = new Set(componentsOf(snap, revision).map(([name]) => name));
-  return declared.filter((name) => !stored.has(name)).map((name) => `component ${name} of revision ${revision} of snap ${snap.name}`);
+  return declared.filter((name) => !stored.has(name)).map((component) => ({ type: "snap", name: snap.name, revision, component }));
 }
 
 function readSnapSearch(c: Context<Env>, device: Device | undefined): SnapQuestion {

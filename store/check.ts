@@ -147,7 +147,7 @@ class Check {
       const what = [`generation ${number}`];
       const unsigned = signatures?.[i]?.problem;
       if (skipped.length > 0)
-        this.#addLacking(
+        this.#addWarning(
           `generation ${number}`,
           `does not follow from ${skipped.join(" and ")}, which could not be read then`,
           "nothing is to be done",
@@ -155,7 +155,7 @@ class Check {
       if (unsigned !== undefined) this.#addDamage(what, unsigned, link === newest);
       if (generation) for (const problem of problems) this.#addDamage(what, problem, link === newest);
       else if (isCorrupt(failure)) await this.#unreadable(what, number, link === newest);
-      else this.#addLacking(`generation ${number}`, "has a newer format than this chp reads", "run chp verify of the chp that wrote it");
+      else this.#addWarning(`generation ${number}`, "has a newer format than this chp reads", "run chp verify of the chp that wrote it");
     }
     return links.flatMap(({ generation }) => generation ?? []);
   }
@@ -184,7 +184,7 @@ class Check {
     this.#findings.push({ severity: "damage", what, problem, current, mend: "put that file back from a copy of the store" });
   }
 
-  #addLacking(what: string, problem: string, mend: string): void {
+  #addWarning(what: string, problem: string, mend: string): void {
     this.#findings.push({ severity: "warning", what: [what], problem, current: true, mend });
   }
 
@@ -193,7 +193,7 @@ class Check {
     this.#stopIfAsked();
     const object = await this.#store.blob(digest);
     if (!object) this.#bad.set(digest, { digest, problem: MISSING, state: "missing" });
-    else if (((object.mode ?? 0) & 0o222) !== 0) this.#addLacking(showRole(what), "may be written to", `chmod 0444 ${blobKey(digest)}`);
+    else if (((object.mode ?? 0) & 0o222) !== 0) this.#addWarning(showRole(what), "the file is writable", `chmod 0444 ${blobKey(digest)}`);
     if (!object) return;
     if (size === undefined) await this.#hash(digest);
     else if (object.size !== size)
@@ -335,7 +335,7 @@ class Check {
     for (const problem of await this.#store.settings.problems()) this.#addDamage([SETTINGS.slice(0, -1)], problem, true);
     for (const key of await this.#store.storage.list(SECRETS)) {
       const object = await this.#store.storage.open(key);
-      if (((object?.mode ?? 0) & 0o077) !== 0) this.#addLacking(key, "others may read it", `chmod 0600 ${key}`);
+      if (((object?.mode ?? 0) & 0o077) !== 0) this.#addWarning(key, "others can read it", `chmod 0600 ${key}`);
     }
   }
 

@@ -35,6 +35,8 @@ export interface Advice {
   readonly elsewhere: string;
   /** what to do where a file lies in the place of a folder, or of a file that is to be made */
   readonly obstacle?: string;
+  /** who owns what was read: a name, or `#1000` */
+  readonly owner?: string;
   /** how to make smaller files: `give --chunk 4G` */
   readonly smaller?: string;
 }
@@ -80,14 +82,26 @@ const EXPLANATIONS: Explanations = {
   EPERM: { message: "the operation is not permitted", next: ({ elsewhere }) => `run as the owner of that folder, or ${elsewhere}` },
 };
 
+/** What the system says of a path that is read. */
+const READ_EXPLANATIONS: Explanations = {
+  ...DEVICE_ERRORS,
+  ENOTDIR: { message: "a part of its path is a file, not a folder", next: () => "name the folder of a store with --store DIR" },
+  EACCES: { message: "permission is denied", next: ({ owner }) => runAs(owner) },
+  EPERM: { message: "the operation is not permitted", next: ({ owner }) => runAs(owner) },
+};
+
+function runAs(owner = "#0"): string {
+  return `run it as the owner of the store: sudo -u ${/^[\w.-]+$/.test(owner) ? owner : `'${owner}'`} chp …`;
+}
+
 /** A `failed` failure for an error with a known code; any other error unchanged. `place`: the folder that was written to. */
 export function explainDiskError(error: unknown, place: string, advice: Advice): unknown {
   return explain(error, `cannot write to ${place}`, EXPLANATIONS, advice);
 }
 
-/** The same for a folder that was read, where the device or the system failed. */
+/** The same for a file or folder that was read. */
 export function explainReadError(error: unknown, place: string, advice: Advice): unknown {
-  return explain(error, `cannot read ${place}`, DEVICE_ERRORS, advice);
+  return explain(error, `cannot read ${place}`, READ_EXPLANATIONS, advice);
 }
 
 function explain(error: unknown, what: string, explanations: Explanations, advice: Advice): unknown {

@@ -304,7 +304,7 @@ export class Disk implements Storage {
     try {
       return await work();
     } catch (error) {
-      throw explainReadError(error, this.place, ADVICE);
+      throw await readFailure(error, this.place, pathOf(error) ?? this.place);
     }
   }
 
@@ -460,12 +460,31 @@ class DiskObject implements StoredObject {
   }
 }
 
+/** `folder`: one of the store, whose owner may read `path`. */
+async function readFailure(error: unknown, folder: string, path: string): Promise<unknown> {
+  return explainReadError(error, path, { ...ADVICE, owner: await ownerOf(folder) });
+}
+
+function pathOf(error: unknown): string | undefined {
+  return error instanceof Error && "path" in error && typeof error.path === "string" ? error.path : undefined;
+}
+
+/** The name of the owner, or `#UID` as sudo takes it. */
+async function ownerOf(folder: string): Promise<string> {
+  const uid = await fs.stat(folder).then(
+    (stat) => stat.uid,
+    () => 0,
+  );
+  const users = await fs.readFile("/etc/passwd", "utf8").catch(() => "");
+  return users.split("\n").flatMap((line) => (line.split(":")[2] === String(uid) ? [line.split(":")[0] ?? ""] : []))[0] || `#${uid}`;
+}
+
 /** EIO stays as it is: it is damage of this file. */
 async function reading<T>(path: string, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    throw errorCode(error) === "EIO" ? error : explainReadError(error, path, ADVICE);
+    throw errorCode(error) === "EIO" ? error : await readFailure(error, dirname(path), path);
   }
 }
 

@@ -9,38 +9,41 @@ export interface Run {
   readonly code: number;
   readonly out: string;
   readonly err: string;
+  /** the log of a server */
+  readonly log?: string;
   /** what the failure says to type */
   readonly next?: string;
 }
 
-/** `name`: that the program is started by. */
+/** `name`: that the program is started by; `signal`: what ends it, at once where it is aborted already. */
 export async function runProgram(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
   name: ProgramName = "chp",
+  signal: AbortSignal = new AbortController().signal,
 ): Promise<Run> {
-  let [out, err] = ["", ""];
+  let [out, err, log] = ["", "", ""];
   const program = createProgram(
     {
       out: (text) => void (out += text),
       err: (text) => void (err += text),
-      log: () => {},
+      log: (text) => void (log += text),
       terminal: { out: false, err: false },
       environment,
       input: async function* () {},
-      signal: new AbortController().signal,
+      signal,
     },
     name,
   );
   try {
     await program.parseAsync([...args], { from: "user" });
-    return { code: 0, out, err };
+    return { code: 0, out, err, ...(log !== "" && { log }) };
   } catch (error) {
     if (error instanceof Failure) {
       const { exit, message, next } = error;
-      return { code: exit, out, err: `${err}chp: ${message}\n`, ...(next !== undefined && { next }) };
+      return { code: exit, out, err: `${err}chp: ${message}\n`, ...(log !== "" && { log }), ...(next !== undefined && { next }) };
     }
-    if (error instanceof CommanderError && error.exitCode === 0) return { code: 0, out, err };
+    if (error instanceof CommanderError && error.exitCode === 0) return { code: 0, out, err, ...(log !== "" && { log }) };
     throw error;
   }
 }

@@ -38,7 +38,7 @@ export async function runAcceptKey(given: readonly string[], options: AcceptFlag
   if (until !== undefined && given.length === 0)
     throw new Failure("usage", "--until is the end of the keys that are given with it", { next: "chp accept-key FILE.pub --until DATE" });
   const keys = (await Promise.all(given.map(readKeyOrFile))).map((key) => ({ ...key, ...(until !== undefined && { until }) }));
-  const removed = (options.remove ?? []).map((id) => id.toUpperCase().padStart(ID_LENGTH, "0")); // minisign prints no leading zeros
+  const removed = options.remove ?? [];
   const isChange = keys.length + removed.length > 0;
   const store = await (keys.length > 0 ? openOrCreateStore : openStore)(options, io);
   if (!isChange) return printKeys(await acceptedKeys(store, io), options, io);
@@ -60,16 +60,17 @@ export async function runAcceptKey(given: readonly string[], options: AcceptFlag
 }
 
 function changedKeys(before: readonly PublicKey[], added: readonly PublicKey[], removed: readonly string[]): PublicKey[] {
-  for (const id of removed)
-    if (!before.some((key) => key.id === id))
-      throw new Failure("usage", `key ${printable(id, 50)} is not accepted, so it can't be removed`, {
-        next: "chp accept-key lists the accepted keys",
+  const ids = removed.map((id) => id.toUpperCase().padStart(ID_LENGTH, "0")); // minisign prints no leading zeros
+  for (const [i, id] of removed.entries())
+    if (!before.some((key) => key.id === ids[i]))
+      throw new Failure("not-found", `key ${printable(id, 50)} is not a trusted key, so it can't be removed`, {
+        next: "chp accept-key lists the trusted keys",
       });
-  const after = new Map(before.filter(({ id }) => !removed.includes(id)).map((key) => [key.id, key]));
+  const after = new Map(before.filter(({ id }) => !ids.includes(id)).map((key) => [key.id, key]));
   for (const key of added) {
     const other = after.get(key.id);
     if (other && other.text !== key.text)
-      throw refused(`another key is accepted as ${key.id} already`, { next: `chp accept-key --remove ${key.id}` });
+      throw refused(`another key is trusted as ${key.id} already`, { next: `chp accept-key --remove ${key.id}` });
     after.set(key.id, key);
   }
   return [...after.values()];

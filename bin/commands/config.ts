@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { shellQuote } from "../../src/catalog/images.ts";
 import { Failure, printable, reason, refused } from "../../src/errors.ts";
-import { findSetting, readSettings, SETTINGS, type SettingValue } from "../../src/settings/config.ts";
+import { findSetting, readSettings, SETTINGS, type Setting, type SettingValue } from "../../src/settings/config.ts";
 import { PROXY_DOMAIN, replaceHost, urlHost } from "../../src/settings/documented.ts";
 import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
@@ -47,7 +47,7 @@ export async function runConfig(given: readonly string[], options: ConfigFlags, 
     checkTexts(changes);
     await saveChanges(changes, options, io);
   }
-  if (changes.length > 0 && keys.length === 0) return;
+  if (changes.length > 0 && (keys.length === 0 || options.json)) return;
   printSettings(keys, await settingsOf(options, io), options, io);
 }
 
@@ -105,7 +105,7 @@ function checkTexts(texts: readonly string[]): void {
   readChanges(texts.map((text) => translate(text, new Map())));
 }
 
-async function saveChanges(texts: readonly string[], options: CommonOptions, io: Io): Promise<void> {
+async function saveChanges(texts: readonly string[], options: ConfigFlags, io: Io): Promise<void> {
   const store = await openOrCreateStore(options, io);
   let changes: readonly SettingChange[] = [];
   const before = await changeSettings(
@@ -117,9 +117,48 @@ async function saveChanges(texts: readonly string[], options: CommonOptions, io:
     },
     Date.now(),
   );
-  const undo = changes.flatMap(({ setting: { key, secret } }) => (secret ? [] : [shellQuote(`${key}=${settingText(before[key])}`)]));
-  if (undo.length > 0) note(`undo: chp config ${undo.join(" ")}${storeFlag(options)}`, options, io);
-  note("saved; a running chp serve sees proxy.oci-registry.* within a second, and the rest when it is started again", options, io);
+  const made = changes.flatMap(({ setting, value }) => {
+    const [from, to] = [before[setting.key], value].map((side) => settingText(side));
+    return from === to ? [] : [{ setting, from: from ?? "", to: to ?? "" }];
+  });
+  // The value of a secret is kept nowhere: what replaced one can't be undone by a command line.
+  const lost = made.filter(({ setting, from }) => setting.secret && from !== "").map(({ setting }) => setting.key);
+  const undoing = made.flatMap(({ setting, from }) => (lost.includes(setting.key) ? [] : [shellQuote(`${setting.key}=${from}`)]));
+  const undo = undoing.length === 0 ? null : `chp config ${undoing.join(" ")}${storeFlag(options)}`;
+  if (options.json && options.importYaml === undefined)
+    printJson(
+      {
+        changes: made.map(({ setting, from, to }) => ({
+          key: setting.key,
+          from: shownValue(setting, from),
+          to: shownValue(setting, to),
+          applies: appliesWhen(setting.key),
+        })),
+        undo,
+        lost,
+      },
+      io,
+    );
+  else if (made.length === 0) note("nothing changed: it was set so already", options, io);
+  for (const { setting, to } of options.json ? [] : made)
+    note(`${setting.key} = ${printable(shownValue(setting, to) ?? "(not set)")} (${appliesWhen(setting.key)})`, options, io);
+  if (options.json) return;
+  if (undo !== null) note(`undo: ${undo}`, options, io);
+  for (const key of lost) note(`not undone by that: the former ${key} is not kept; set it again with chp config ${key}=…`, options, io);
+}
+
+/** As it may be printed; null: it is not set. */
+function shownValue({ secret, show = unchanged, many }: Setting, text: string): string | null {
+  if (text === "") return null;
+  if (secret) return "(set, not shown)";
+  return (many ? text.split(",") : [text]).map(show).join(",");
+}
+
+/** When a change of a setting takes effect, in words. */
+function appliesWhen(key: string): string {
+  if (key.startsWith("proxy.oci-registry.")) return "a running chp serve applies it within a second";
+  if (key === "accepted-keys" || key === "trusted-roots") return "applies to the next import";
+  return key === "store-key" ? "applies to the next change of the store" : "restart chp serve to apply";
 }
 
 /** A stored value in the form of the command line; empty: not set. */
@@ -145,7 +184,7 @@ function listeningUrl(settings: ReadonlyMap<string, SettingValue>): string {
 
 const YAML_LIMIT = 2 ** 20;
 
-async function runImportYaml(file: string, options: CommonOptions, io: Io): Promise<void> {
+async function runImportYaml(file: string, options: ConfigFlags, io: Io): Promise<void> {
   const name = file === "-" ? "standard input" : file;
   const { texts, leftOut } = readSettingsYaml(await readYamlText(file, io), name);
   const mistakes = texts.flatMap(mistakesOf);

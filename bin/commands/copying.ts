@@ -3,7 +3,7 @@
 import { printable } from "../../src/errors.ts";
 import { type CopyReport, copyStore } from "../../store/backup.ts";
 import type { Disk } from "../../store/fs.ts";
-import { type CommonOptions, count, type Io, note, printJson, showSize } from "../machine/io.ts";
+import { type CommonOptions, count, type Io, note, printJson, showSize, storeFlag } from "../machine/io.ts";
 
 export async function runCopy(from: Disk, to: Disk, what: "backup" | "restore", options: CommonOptions, io: Io): Promise<void> {
   const report = await copyStore(from, to, io.signal);
@@ -13,7 +13,11 @@ export async function runCopy(from: Disk, to: Disk, what: "backup" | "restore", 
       .map((line) => `${printable(line)}\n`)
       .join(""),
   );
-  note(what === "backup" ? `next: chp restore ${printable(to.place)} --store DIR restores it` : "next: chp serve", options, io);
+  note(
+    what === "backup" ? `next: chp restore ${printable(to.place)} --store DIR restores it` : `next: chp serve${storeFlag(options)}`,
+    options,
+    io,
+  );
 }
 
 function renderCopy({ generations, linked, copied, bytes, secrets }: CopyReport): string[] {

@@ -1,4 +1,5 @@
 import { showBase } from "../../src/catalog/base.ts";
+import { differingFields } from "../../src/catalog/difference.ts";
 import type { Generation } from "../../src/catalog/generation-types.ts";
 import { type OverrideMove, overrideMoves } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
@@ -30,6 +31,8 @@ interface PackageDiff {
   /** `from` null: opened; `to` null: closed */
   readonly channels: readonly { readonly channel: string; readonly from: number | null; readonly to: number | null }[];
   readonly overrides: readonly OverrideMove[];
+  /** of a changed package: further fields that differ, like `details.summary` */
+  readonly metadata: readonly string[];
 }
 
 interface ListDiff<T> {
@@ -57,7 +60,7 @@ export async function runDiff(from: number, to: number | undefined, options: Com
     ...assertions.added.map((assertion) => `assertion added: ${assertion}`),
     ...assertions.removed.map((assertion) => `assertion removed: ${assertion}`),
   ];
-  if (lines.length === 0) return note(`generations ${before.number} and ${after.number} hold the same`, options, io);
+  if (lines.length === 0) return note(`generations ${before.number} and ${after.number} are the same`, options, io);
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
 }
 
@@ -94,6 +97,7 @@ function diffPackage(before: Package | Snap | undefined, after: Package | Snap |
       parts: diffLists(partsOf(before), partsOf(after)),
       channels,
       overrides: overrideMoves(before, after),
+      metadata: before && after ? differingFields(before, after) : [],
     },
   ];
 }
@@ -117,7 +121,7 @@ function diffLists<T>(before: readonly T[], after: readonly T[]): ListDiff<T> {
   return { added: after.filter((item) => !was.has(item)), removed: before.filter((item) => !is.has(item)) };
 }
 
-function renderDiff({ name, type, state, revisions, parts, channels, overrides }: PackageDiff): string[] {
+function renderDiff({ name, type, state, revisions, parts, channels, overrides, metadata }: PackageDiff): string[] {
   const list = ({ added, removed }: ListDiff<string | number>) =>
     [...added.map((item) => `+${item}`), ...removed.map((item) => `-${item}`)].join(" ");
   const what = type === "snap" ? "components" : "resources";
@@ -127,6 +131,7 @@ function renderDiff({ name, type, state, revisions, parts, channels, overrides }
     ...(list(parts) === "" ? [] : [`  ${what}  ${list(parts)}`]),
     ...channels.map(({ channel, from, to }) => `  ${channel}: ${from ?? "closed"} → ${to ?? "closed"}`),
     ...overrides.map(({ channel, on, from, to }) => `  override ${channel} ${on}: ${renderOverrideSide(from)} → ${renderOverrideSide(to)}`),
+    ...(metadata.length === 0 ? [] : [`  metadata  ${metadata.join(", ")}`]),
   ];
 }
 

@@ -42,7 +42,7 @@ export const doctorCommand: Register = (program, io) => {
     .action((options: DoctorFlags) => runDoctor(options, io));
 };
 
-const EXITS = "0 nothing is missing, 1 something is, 2 usage, 10 no store, 11 store format too new";
+const EXITS = "0 no problem, 1 problems found, 2 usage, 10 no store, 11 store format too new";
 const EXAMPLES = `
 Checks the store (snaps, charms of bundles, resources), the certificate, the registry for each image by its
 digest, the names of registry and public URL, and the public URL itself. Run it where the network is that of the clients.
@@ -83,13 +83,9 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
   if (options.json) printJson({ ready: findings.length === 0, findings, passed }, io);
   else printResults(results, io);
   if (findings.length > 0)
-    throw new Failure(
-      "failed",
-      `${count(findings.length, "thing")} ${findings.length === 1 ? "is" : "are"} missing for a deployment to work`,
-      {
-        next: findings[0]?.next ?? "",
-      },
-    );
+    throw new Failure("failed", `${count(findings.length, "problem")} found`, {
+      next: findings[0]?.next ?? "",
+    });
 }
 
 interface Network {
@@ -212,7 +208,7 @@ async function publicUrlResults(
   { offline, trusted }: Network,
 ): Promise<readonly CheckResult[]> {
   if (url === undefined)
-    return skippedCheck("public URL", "none is set; chp config public-url=URL settles what replies say, which Juju 4 needs");
+    return skippedCheck("public URL", "none is set; chp config public-url=URL: Juju 4 stores download URLs permanently");
   if (offline) return skippedCheck("public URL", `${url} not asked, as --offline says`);
   const unknown = await nameFinding("public URL", url);
   if (unknown) return [unknown];
@@ -240,7 +236,7 @@ async function publicUrlResults(
     return [{ check: "public URL", state: "ok", what: `chp ${parsed.output.version} answers at ${url}` }];
   } catch (error) {
     const failure = error instanceof NoReply ? error : new NoReply("", reason(error));
-    if (failure.untrusted) return [certainFinding("public URL", `the certificate at ${url} is not taken: ${failure.message}`, RENEW)];
+    if (failure.untrusted) return [certainFinding("public URL", `the certificate at ${url} is not trusted: ${failure.message}`, RENEW)];
     return [certainFinding("public URL", `nothing answers at ${url}: ${failure.message}`, `chp serve; then: curl -sS ${place}`)];
   }
 }

@@ -71,8 +71,8 @@ export async function runDu(options: CommonOptions, io: Io): Promise<void> {
       ...facts.kinds.map(({ kind, size, blobs }) => `${kind}: ${showSize(size)} in ${blobs}`),
       `shared between packages: ${showSize(facts.saved.betweenPackages)} saved`,
       `shared between revisions: ${showSize(facts.saved.betweenRevisions)} saved`,
-      `only older generations name: ${showSize(facts.history)}`,
-      `nothing names: ${showSize(facts.unreferenced)}`,
+      `referenced only by older generations: ${showSize(facts.history)}`,
+      `unreferenced: ${showSize(facts.unreferenced)}`,
       `total: ${showSize(facts.total)}`,
     ];
     io.out(`${lines.join("\n")}\n`);

@@ -76,7 +76,11 @@ export function reportArchives(done: readonly ArchiveResult[], heading: string |
     const [script, credentials] = beside;
     if (exported.images.length === 0 || script === undefined) continue;
     const source = credentials?.endsWith(".env") ? `. ${credentials} && ` : "";
-    note(`${count(exported.images.length, "image")} for a registry of yours: ${source}sh ${script} fetch`, options, io);
+    note(
+      `${count(exported.images.length, "container image")} ${exported.images.length === 1 ? "is" : "are"} not in the archive; fetch with: ${source}sh ${script} fetch`,
+      options,
+      io,
+    );
     if (source !== "") note(`${credentials} holds the store's credentials: do not carry it over`, options, io);
   }
   const written = done.flatMap(({ paths }) => paths.map((path) => basename(path)));
@@ -100,7 +104,7 @@ function failOnLost(
   if (!options.json)
     for (const { name, failure } of lost)
       io.err(
-        `${printable(`not exported: ${name}: ${failure.message}`)}\n${failure.next === undefined ? "" : `  ${printable(failure.next)}\n`}`,
+        `${printable(`not exported: ${name}: ${failure.message.replace(`cannot export ${name}: `, "")}`)}\n${failure.next === undefined ? "" : `  ${printable(failure.next)}\n`}`,
       );
   const names = [...new Set(lost.map((loss) => loss.name))].join(", ");
   const mayPass = lost.some(({ failure }) => failure instanceof Unavailable && failure.details.retryable);

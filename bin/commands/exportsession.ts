@@ -99,7 +99,7 @@ export async function runSession(
   const remote = new HttpClient({
     transport: store ? storeTransport(store) : await networkTransport(trusted, io.environment),
     signal: io.signal,
-    onRetry: (why, wait) => downloads.say(`${why}: trying again${wait > 0 ? ` in ${Math.ceil(wait / 1000)} s` : ""}`),
+    onRetry: (why, wait) => downloads.say(`${why}; retrying${wait > 0 ? ` in ${Math.ceil(wait / 1000)} s` : ""}`),
   });
   const upstream = new Upstream(addressesOf(options, store !== undefined), remote);
   const { since, sign, chunk, parallel } = options;

@@ -4,6 +4,7 @@
  */
 
 import { type Command, Option } from "commander";
+import { LEVELS, type Level } from "../../handlers/log.ts";
 import { LIMITS } from "../../src/archives/archive.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { ADDITIONS } from "../../src/export/sitefile.ts";
@@ -67,6 +68,12 @@ function outputFormat(text: string, what: string): string {
   return text;
 }
 
+function logLevel(text: string, what: string): Level {
+  const level = LEVELS.find((one) => one === text);
+  if (level === undefined) throw new Failure("usage", `${what} takes ${LEVELS.join(", ")}, not ${printable(text, 50)}`);
+  return level;
+}
+
 /** Whether a variable of the environment switches something on. */
 function isOn(text: string): boolean {
   return !["0", "false", "no"].includes(text.toLowerCase());
@@ -118,6 +125,15 @@ export const FLAGS = {
   tlsCert: setting("tls-cert"),
   tlsKey: setting("tls-key"),
   publicUrl: setting("public-url"),
+  waitForStore: { name: "wait-for-store", help: "serve nothing until an import makes the store, where its folder does not exist" },
+  logLevel: {
+    name: "log-level",
+    argument: "LEVEL",
+    twin: "CHP_LOG_LEVEL",
+    default: "info",
+    parse: logLevel,
+    help: `the least that is logged: ${LEVELS.join(", ")}; each request is an info (CHP_LOG_LEVEL; default: "info")`,
+  },
   publicUrlOfServer: publicUrl("clients reach this server"),
   publicUrlOfStore: publicUrl("clients reach this store"),
   publicUrlForJuju: publicUrl("Juju reaches this store"),
@@ -430,6 +446,7 @@ export const FLAGS = {
     argument: "DATE",
     help: "the last day of a new token (2026-12-31), or a time of RFC 3339; without it, it has no end",
   },
+  tokenOut: { name: "out", argument: "FILE", help: "write a new token into a file that its owner alone may read, instead of printing it" },
   revoke: { name: "revoke", help: "take the token of that name away" },
   list: { name: "list", help: "list all, without their secrets" },
   password: { name: "password", argument: "TEXT", help: "taken and not used" },

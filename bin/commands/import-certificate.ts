@@ -103,7 +103,7 @@ export async function runImportCertificate(options: CertificateFlags, io: Io): P
     ...warnings.map((text) => `note: ${text}`),
   ];
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
-  note("chp serve --tls-listen HOST:PORT shows it; chp trust prints how machines come to trust it", options, io);
+  note("chp serve --tls-listen HOST:PORT serves it; chp trust prints commands that make clients trust it", options, io);
 }
 
 async function inputOf({ cert, key }: CertificateFlags, io: Io): Promise<string> {

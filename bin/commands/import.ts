@@ -4,6 +4,7 @@ import { LIMITS, type Limits } from "../../src/archives/archive.ts";
 import type { Assertion } from "../../src/assertions/assertion.ts";
 import { parseAssertions } from "../../src/assertions/text.ts";
 import { parseChannel } from "../../src/catalog/channel.ts";
+import { differingFields } from "../../src/catalog/difference.ts";
 import type { ChannelPolicy } from "../../src/catalog/package.ts";
 import { hasImage, NO_REGISTRY_NOTE } from "../../src/catalog/readiness.ts";
 import { Failure, printable, publishedButFailed } from "../../src/errors.ts";
@@ -15,7 +16,7 @@ import { lostBlobs } from "../../store/check.ts";
 import { Quota } from "../../store/quota.ts";
 import type { Store } from "../../store/store.ts";
 import { importSourcesOf, statOf } from "../machine/importsources.ts";
-import { count, type Io, note, printJson, showSize, undoOf } from "../machine/io.ts";
+import { count, type Io, note, printJson, showSize, storeFlag, undoOf } from "../machine/io.ts";
 import { checkSpace, openOrCreateStore, openStore, storeFolder, withStoreUnchanged } from "../machine/openstore.ts";
 import { progressOn } from "../machine/progress.ts";
 import { importTo } from "../machine/remoteimport.ts";
@@ -103,7 +104,13 @@ export async function runImport(
   if (options.json) printJson({ ...report, undo }, io);
   else io.out(`${renderImport(report, channels, options)}${undo === null ? "" : `undo${where}: ${printable(undo)}\n`}`);
   if (!options.dryRun && options.to === undefined)
-    note(report.generation === null ? "next: chp list" : "next: chp serve, or chp list to see what is stored", options, io);
+    note(
+      report.generation === null
+        ? `next: chp list${storeFlag(options)}`
+        : `next: chp serve${storeFlag(options)}, or chp list${storeFlag(options)} to see what is stored`,
+      options,
+      io,
+    );
 }
 
 /** Puts back lost files of the store; what it restores has the digest that the store names, so no signature is asked for. */
@@ -201,13 +208,35 @@ async function importInto(
       onProgress: (source, bytes) => progress.update(source.name, bytes, source.size),
     });
     if (options.dryRun) await store.quota?.fits(report.bytes.new);
-    return await afterImport(store, report, options.dryRun ? [] : given, io).catch((error: unknown) => {
+    return await afterImport(store, await withReasons(store, report), options.dryRun ? [] : given, io).catch((error: unknown) => {
       throw report.generation === null ? error : publishedButFailed(report.generation, error);
     });
   } finally {
     progress.end();
     await workers.close();
   }
+}
+
+/** A package that changed without anything to list says what of its metadata did. */
+async function withReasons(store: Store, report: ImportReport): Promise<ImportReport> {
+  const isSilent = (
+    { state, revisions, channels }: ImportReport["packages"][number] | ImportReport["snaps"][number],
+    parts: readonly string[],
+  ) => state === "changed" && revisions.new.length + parts.length + channels.length === 0;
+  const before = report.generation === null ? undefined : await store.snapshotAt(report.generation - 1).catch(() => undefined);
+  const after = report.generation === null ? undefined : await store.snapshotAt(report.generation);
+  const why = async (name: string, section: "package" | "snap") => {
+    const [was, is] = [await before?.[section](name), await after?.[section](name)];
+    const fields = was && is ? differingFields(was, is) : [];
+    return fields.length === 0 ? "only metadata changed" : `only metadata changed: ${fields.join(", ")}`;
+  };
+  const packages = report.packages.map(async (pkg) =>
+    isSilent(pkg, pkg.resources.new) ? { ...pkg, notes: [...pkg.notes, await why(pkg.name, "package")] } : pkg,
+  );
+  const snaps = report.snaps.map(async (snap) =>
+    isSilent(snap, snap.components.new) ? { ...snap, notes: [...snap.notes, await why(snap.name, "snap")] } : snap,
+  );
+  return { ...report, packages: await Promise.all(packages), snaps: await Promise.all(snaps) };
 }
 
 /** What follows from an import, with its report. `roots`: to be trusted from now on. */

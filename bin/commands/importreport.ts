@@ -27,7 +27,8 @@ export function renderImport(report: ImportReport, policy: ChannelPolicy, option
   for (const { name, revision, ...row } of revisions) lines.push(`  ${name} revision ${revision}, so ${showRow(row)} was not released`);
   for (const { name, channel, architecture, revision } of snapRevisions)
     lines.push(`  snap ${name} revision ${revision}, so ${channel} ${architecture} was not released`);
-  for (const snap of snaps) lines.push(`  snap ${showNeed(snap)} (${snap.sure}), needed by ${snap.by.join(", ")}`);
+  for (const snap of snaps)
+    lines.push(`  snap ${showNeed(snap)}${snap.sure === "certain" ? "" : ` (${snap.sure})`}, needed by ${snap.by.join(", ")}`);
   if (report.notes.length + report.ignored.length > 0) lines.push("", "notes");
   for (const text of report.notes) lines.push(`  ${text}`);
   for (const file of report.ignored) lines.push(`  ${file} was ignored`);

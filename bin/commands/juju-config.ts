@@ -34,7 +34,7 @@ export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<v
   const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
   const url = settings.get("public-url")?.values[0];
   if (url === undefined)
-    throw new Failure("failed", "no public URL is set, and a model keeps the address that its configuration names", {
+    throw new Failure("failed", "set a public URL first: a Juju model keeps this address permanently", {
       next: "chp config public-url=URL, or give --public-url URL",
     });
   const snapshot = await store.snapshot();
@@ -79,14 +79,14 @@ export function jujuConfig(url: string, proxy: StoreProxy, certificates: readonl
     ...(fitting
       ? []
       : [
-          `# snap-store-proxy-url is left out, since ${why}.`,
+          `# snap-store-proxy-url is omitted: ${why}.`,
           "# Setting it anyway would make machine provisioning fail; write_files below points snapd here instead.",
         ]),
     ...(fitting && fitting.authority !== CANONICAL
       ? [`# The store assertion is signed by ${fitting.authority}: a snapd that trusts Canonical alone does not take it.`]
       : []),
     ...(url.startsWith("https:") && certificates.length === 0
-      ? ["# ca-certs is left out, since chp has no certificate: machines must trust the one of the public URL already."]
+      ? ["# ca-certs is omitted: chp has no certificate, so machines must trust the one of the public URL already."]
       : []),
   ].map((line) => printable(line));
   return [

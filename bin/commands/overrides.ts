@@ -23,7 +23,7 @@ export async function runOverrides(name: string | undefined, options: CommonOpti
     throw new Failure("not-found", `no package named ${printable(name, 100)} is stored`, { next: "chp list shows what is" });
   const overrides = packages.flatMap((pkg) => overridesOf(pkg, now));
   if (options.json) printJson(overrides, io);
-  else if (overrides.length === 0) note("no override holds a channel; next: chp override NAME REVISION CHANNEL --reason TEXT", options, io);
+  else if (overrides.length === 0) note("there is no override; next: chp override NAME REVISION CHANNEL --reason TEXT", options, io);
   else {
     const rows = overrides.map((override) => [
       override.name,

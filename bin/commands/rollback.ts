@@ -1,5 +1,5 @@
 import { changeDraft, rollbackTo } from "../../src/catalog/drafts.ts";
-import { type Failure, refused } from "../../src/errors.ts";
+import { Failure, refused } from "../../src/errors.ts";
 import type { Store } from "../../store/store.ts";
 import type { Io } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
@@ -39,5 +39,7 @@ async function noGeneration(store: Store, number: number): Promise<Failure> {
   const numbers = await store.generationNumbers();
   const [first = 0] = numbers;
   const why = number > 0 && number > (numbers.at(-1) ?? 0) ? "was never made" : "was pruned: gc keeps the last ones";
-  return refused(`generation ${number} ${why}`, { next: `generations ${first} to ${numbers.at(-1) ?? 0} are kept; chp log shows them` });
+  return new Failure("not-found", `generation ${number} ${why}`, {
+    next: `generations ${first} to ${numbers.at(-1) ?? 0} are kept; chp log shows them`,
+  });
 }

@@ -1,15 +1,16 @@
+import { existsSync } from "node:fs";
 import { createApp } from "../../handlers/app.ts";
 import { type Listener, listen } from "../../handlers/listen.ts";
 import { createLog, type Log } from "../../handlers/log.ts";
 import { clockProblem } from "../../src/clock.ts";
-import { reason } from "../../src/errors.ts";
+import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
-import { ARCHIVE_LIMITS, archiveCap, parseAddress } from "../../src/settings/config.ts";
+import { ARCHIVE_LIMITS, archiveCap, parseAddress, readSettings } from "../../src/settings/config.ts";
 import type { Token } from "../../src/settings/token.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { importInChild } from "../machine/child.ts";
-import { type Io, note, printJson } from "../machine/io.ts";
+import { type Io, printJson } from "../machine/io.ts";
 import { storeFolder } from "../machine/openstore.ts";
 import { loadSettings, watchRegistries } from "../machine/settings.ts";
 import { countConnections, watchDescriptors } from "../machine/sockets.ts";
@@ -17,7 +18,7 @@ import { servedPair, watchCertificate } from "../machine/tls.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
 
-const TAKES = ["listen", "tlsListen", "tlsCert", "tlsKey", "publicUrl"] as const;
+const TAKES = ["listen", "tlsListen", "tlsCert", "tlsKey", "publicUrl", "waitForStore", "logLevel"] as const;
 type ServeFlags = FlagValues<typeof TAKES>;
 
 export const serveCommand: Register = (program, io) => {
@@ -33,7 +34,7 @@ export const serveCommand: Register = (program, io) => {
 };
 
 const EXAMPLES = `
-The addresses go to stdout, the log goes to stderr as JSON lines. A new import is visible at the next request.
+The addresses go to stdout; the log, hints included, goes to stderr as JSON lines. A new import is visible at the next request.
 SIGTERM takes no new requests and ends when the running ones are done; a second one ends at once.
 
 Examples:
@@ -42,7 +43,20 @@ Examples:
   chp import-certificate --selfsigned && chp serve --tls-listen 0.0.0.0:443`;
 
 export async function runServe(options: ServeFlags, io: Io): Promise<void> {
-  const store = await Store.openOrAwait(new Disk(storeFolder(options, io)));
+  const { log, flush } = createLog((text) => io.log(text), options.logLevel);
+  try {
+    await serveStore(options, { log, io });
+  } finally {
+    flush();
+  }
+}
+
+async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log; readonly io: Io }): Promise<void> {
+  const hint = (message: string) => options.quiet || log({ level: "warn", message });
+  const folder = storeFolder(options, {
+    ...io,
+    err: (text) => log({ level: "info", message: text.trimEnd() }),
+  });
   const flags = {
     listen: options.listen,
     "tls-listen": options.tlsListen,
@@ -50,24 +64,26 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     "tls-key": options.tlsKey,
     "public-url": options.publicUrl,
   };
+  readSettings({ flags, environment: io.environment, file: {} }); // wrong usage comes first
+  // Where a mount is not there at boot, an empty store would answer every client that nothing exists.
+  if (!options.waitForStore && !existsSync(folder))
+    throw new Failure("no-store", `there is no folder ${printable(folder)}`, {
+      next: "chp import FILE makes the store; name another with --store DIR, or wait for it with --wait-for-store",
+    });
+  const store = await Store.openOrAwait(new Disk(folder));
   const settings = await loadSettings(store, { flags, environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0];
   if (publicUrl === undefined)
-    note(
-      "no public URL is set, so download URLs are made from each request's Host; Juju 4 stores them: set one with --public-url URL",
-      options,
-      io,
-    );
+    hint("no public URL is set, so download URLs are made from each request's Host; Juju 4 stores them: set one with --public-url URL");
   const snapshot = await store.snapshot();
   if (snapshot.names.length + snapshot.snapNames.length === 0)
-    note(`the store in ${store.storage.place} is empty; chp import FILE fills it while this serves`, options, io);
+    hint(`the store in ${store.storage.place} is empty: run chp import FILE (no restart needed)`);
 
   const odd = clockProblem(Date.now(), snapshot.time);
-  if (odd !== undefined) note(`${odd}: overrides are judged by the latter until one of them is right`, options, io);
+  if (odd !== undefined) hint(`${odd}: overrides are judged by the latter until one of them is right`);
 
   // Without a stored key, sessions end with this process and are valid nowhere else.
   const session = await store.settings.read("session").catch(() => undefined);
-  const { log, flush } = createLog((text) => io.log(text));
   const count = (name: string) => {
     const text = settings.get(name)?.values[0];
     return text === undefined ? undefined : Number(text);
@@ -101,10 +117,10 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
   const addresses = (name: string) => (settings.get(name)?.values ?? []).map(parseAddress);
   const secure = addresses("tls-listen");
   if (secure.length === 0 && (await acceptedTokens(store, log)).length > 0)
-    note("there are tokens, but imports from other machines are taken over TLS alone: --tls-listen HOST:PORT", options, io);
+    hint("there are tokens, but imports from other machines are taken over TLS alone: --tls-listen HOST:PORT");
   const load = () => servedPair(store, settings);
   const tls = secure.length === 0 ? undefined : await load();
-  for (const warning of tls ? certificateWarnings(tls.cert, publicUrl, Date.now()) : []) note(warning, options, io);
+  for (const warning of tls ? certificateWarnings(tls.cert, publicUrl, Date.now()) : []) hint(warning);
   const listeners: Listener[] = [];
   const endDescriptors = watchDescriptors({
     closeIdle: () => listeners.reduce((closed, listener) => closed + listener.closeIdle(), 0),
@@ -134,7 +150,6 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
     unwatch();
     endDescriptors();
     await Promise.all(listeners.map((listener) => listener.drain()));
-    flush();
   }
 }
 

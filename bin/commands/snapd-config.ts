@@ -78,7 +78,7 @@ function renderSnapdConfig({
   readonly juju: string;
 }): string {
   const lines = [
-    store === null ? `# Route: the environment of snapd, since ${why}.` : `# Route: proxy.store=${store}, since ${why}.`,
+    store === null ? `# Method: snapd environment variables, because ${why}.` : `# Method: proxy.store=${store}, because ${why}.`,
     ...(authority === null || authority === CANONICAL
       ? []
       : [`# It is signed by ${authority}: a snapd that trusts Canonical alone does not take it.`]),

@@ -1,21 +1,20 @@
-import * as v from "valibot";
 import { keyWarning, type PublicKey, showKey } from "../../src/archives/signature.ts";
 import { showAge } from "../../src/catalog/freshness.ts";
 import { overridesOf, overrideWarnings, showOverride } from "../../src/catalog/override.ts";
 import { setupNotes } from "../../src/catalog/readiness.ts";
 import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { clockProblem, plausibleTime } from "../../src/clock.ts";
-import { printable, reason } from "../../src/errors.ts";
+import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
-import { parseAddress } from "../../src/settings/config.ts";
 import { isExpired } from "../../src/settings/token.ts";
 import { VERSION } from "../../src/version.ts";
 import { FORMAT } from "../../store/keys.ts";
 import type { Store } from "../../store/store.ts";
 import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
+import { askServer, serverAddresses } from "../machine/runningserver.ts";
 import { acceptedKeys, loadSettings, registryOf } from "../machine/settings.ts";
-import { servedCertificate } from "../machine/tls.ts";
+import { servedCertificate, trustedCertificates } from "../machine/tls.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 import { sizeOfPackage, sizeOfSnap } from "./list.ts";
@@ -40,6 +39,10 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   const storedPackages = [...packages, ...snaps];
   const missing = neededSnaps(packages, snaps).filter((snap) => !snap.held);
   const certificate = (await servedCertificate(store, settings))?.certificate;
+  const server = await askServer(
+    options.server === undefined ? serverAddresses(settings) : [{ url: options.server }],
+    await trustedCertificates(store, settings),
+  );
   const facts = {
     version: VERSION,
     store: store.storage.place,
@@ -64,8 +67,10 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     newestSigned: await store.signedTimes(snapshot),
     remoteImport: await remoteImportOf(store),
     missing,
-    // The public URL may fail here, as with a private authority that is not trusted: then the local address is tried.
-    askedInVain: await askedInVain(...(options.server === undefined ? [publicUrl, localUrl(listen[0])] : [options.server])),
+    server: server.running
+      ? { running: true, url: server.running.url, version: server.running.version, generation: server.running.generation }
+      : { running: false, tried: server.silent },
+    failedRequests: server.running?.failedRequests ?? null,
   };
   const odd = clockProblem(Date.now(), snapshot.time);
   const notes = [
@@ -77,16 +82,16 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   ];
   if (options.json) {
     printJson({ ...facts, notes }, io);
-    return failOnDamage(store);
+    return end();
   }
-  const { askedInVain: asked } = facts;
   const lines = [
     `chp ${VERSION}`,
     `store: ${facts.store} (format ${FORMAT})`,
     `generation: ${facts.generation}${facts.changed ? `, ${facts.changed.slice(0, 19)}Z` : ""}`,
-    `holds: ${[count(facts.charms, "charm"), count(facts.bundles, "bundle"), count(facts.snaps, "snap"), count(facts.revisions, "revision")].join(", ")}, ${showSize(facts.size)}`,
+    `stored: ${[count(facts.charms, "charm"), count(facts.bundles, "bundle"), count(facts.snaps, "snap"), count(facts.revisions, "revision")].join(", ")}, ${showSize(facts.size)}`,
     ...facts.unverified.map(({ name, revision }) => `UNVERIFIED: snap ${name} revision ${revision}`),
     ...facts.overrides.map((override) => `override: ${override.name} ${override.channel} ${override.on} ${showOverride(override)}`),
+    `server: ${showServer(server, snapshot.number)}`,
     `listen: ${listen.join(", ")}`,
     `public URL: ${publicUrl ?? "not set"}`,
     `certificate: ${facts.certificate ? `${facts.certificate.subject}, until ${facts.certificate.notAfter.slice(0, 10)}` : "none"}`,
@@ -96,12 +101,35 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     ),
     ...Object.entries(facts.newestSigned).map(([id, time]) => `newest archive by ${nameOf(id, facts.acceptedKeys)}: ${showAge(time, now)}`),
     `remote import: ${facts.remoteImport}`,
-    ...missing.map((snap) => `missing: snap ${showNeed(snap)} (${snap.sure}), needed by ${snap.by.join(", ")}`),
-    ...(asked ?? []).map(({ what, times, last }) => `not found: ${what}, ${count(times, "time")}, last ${last.slice(0, 19)}Z`),
+    ...missing.map(
+      (snap) => `missing: snap ${showNeed(snap)}${snap.sure === "certain" ? "" : ` (${snap.sure})`}, needed by ${snap.by.join(", ")}`,
+    ),
+    ...(facts.failedRequests ?? []).map(
+      ({ what, times, last }) => `not found: ${what} (${count(times, "request")}, last ${last.slice(0, 19)}Z)`,
+    ),
     ...notes.map((text) => `note: ${text}`),
   ];
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
-  await failOnDamage(store);
+  await end();
+
+  async function end(): Promise<void> {
+    await failOnDamage(store);
+    if (options.server !== undefined && !server.running)
+      throw new Failure(
+        "failed",
+        `the server ${printable(options.server)} does not answer: ${server.silent[0]?.why ?? "it was not asked"}`,
+        {
+          next: "start it with chp serve, or correct --server URL",
+        },
+      );
+  }
+}
+
+function showServer({ running, silent }: Awaited<ReturnType<typeof askServer>>, stored: number): string {
+  if (!running) return `not running${silent.length === 0 ? "" : ` (${silent.map(({ url, why }) => `${url}: ${why}`).join("; ")})`}`;
+  const { url, version, generation } = running;
+  const other = generation === stored ? "" : `, not ${stored}: it serves another store, or cannot read this one`;
+  return `running, generation ${generation}${other} (chp ${version} at ${url})`;
 }
 
 function nameOf(id: string, keys: readonly PublicKey[]): string {
@@ -118,30 +146,4 @@ async function remoteImportOf(store: Store): Promise<string> {
   } catch (error) {
     return `not known: ${reason(error).split(",")[0]}`;
   }
-}
-
-const SERVER_TIMEOUT = 2000;
-
-const MissingReply = v.object({
-  missing: v.array(v.object({ what: v.string(), times: v.number(), first: v.string(), last: v.string() })),
-});
-
-/** The missing requests of the first server that replies; null: none does. */
-async function askedInVain(...servers: readonly (string | null | undefined)[]) {
-  for (const server of servers) {
-    if (server === null || server === undefined) continue;
-    const reply = await fetch(`${server}/_status/missing`, { signal: AbortSignal.timeout(SERVER_TIMEOUT) })
-      .then((response) => response.json())
-      .catch(() => undefined);
-    const parsed = v.safeParse(MissingReply, reply);
-    if (parsed.success) return parsed.output.missing;
-  }
-  return null;
-}
-
-function localUrl(listen: string | undefined): string | undefined {
-  if (listen === undefined) return undefined;
-  const { host, port } = parseAddress(listen);
-  if (port === 0) return undefined;
-  return `http://${["0.0.0.0", "[::]"].includes(host) ? "127.0.0.1" : host}:${port}`;
 }

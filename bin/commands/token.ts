@@ -1,11 +1,14 @@
-import { Failure, printable } from "../../src/errors.ts";
+import { unlink } from "node:fs/promises";
+import { Failure, printable, reason } from "../../src/errors.ts";
 import { isExpired, makeToken, parseTokenEnd, type Token } from "../../src/settings/token.ts";
+import { errorCode } from "../../store/diskerrors.ts";
+import { createFile } from "../machine/durable.ts";
 import { type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
-const TAKES = ["tokenUntil", "revoke", "list"] as const;
+const TAKES = ["tokenUntil", "tokenOut", "revoke", "list"] as const;
 type TokenFlags = FlagValues<typeof TAKES>;
 
 export const tokenCommand: Register = (program, io) => {
@@ -16,21 +19,22 @@ export const tokenCommand: Register = (program, io) => {
 };
 
 const EXAMPLES = `
-A new token is printed once, on stdout, and kept as a hash. A running chp serve takes it, and ceases to take a revoked
+A new token is printed once, on stdout or into a file, and kept as a hash. A running chp serve takes it, and ceases to take a revoked
 one, at the next request. Without any token there is no remote import.
 
 Examples:
-  chp token build-host > build-host.token
+  chp token build-host --out build-host.token
   chp token build-host --until 2026-12-31
   chp token --list
   chp token --revoke build-host`;
 
 export async function runToken(name: string | undefined, options: TokenFlags, io: Io): Promise<void> {
-  if (options.list && (name !== undefined || options.revoke || options.until !== undefined))
+  if (options.list && (name !== undefined || options.revoke || options.until !== undefined || options.out !== undefined))
     throw new Failure("usage", "--list takes no name and nothing else");
-  if (options.revoke && (name === undefined || options.until !== undefined))
+  if (options.revoke && (name === undefined || options.until !== undefined || options.out !== undefined))
     throw new Failure("usage", "--revoke takes the name of a token and nothing else", { next: "chp token --list shows them" });
   if (options.until !== undefined && name === undefined) throw new Failure("usage", "--until is for a new token, which needs a name");
+  if (options.out !== undefined && name === undefined) throw new Failure("usage", "--out is for a new token, which needs a name");
   if (name === undefined) return listTokens(options, io);
   return options.revoke ? revokeToken(name, options, io) : createToken(name, options, io);
 }
@@ -65,7 +69,8 @@ async function createToken(name: string, options: TokenFlags, io: Io): Promise<v
   const store = await openOrCreateStore(options, io);
   const undo = `chp token --revoke ${name}${storeFlag(options)}`;
   let isFirst = false;
-  await store.settings.change(["tokens"], ({ tokens: { tokens } }) => {
+  if (options.out !== undefined) await writeToken(options.out, text);
+  const saved = store.settings.change(["tokens"], ({ tokens: { tokens } }) => {
     if (tokens.some((other) => other.name === name))
       throw new Failure("usage", `there is a token named ${name} already, and its secret is not kept`, {
         next: `choose another name, or first take that one away: ${undo}`,
@@ -73,15 +78,43 @@ async function createToken(name: string, options: TokenFlags, io: Io): Promise<v
     isFirst = tokens.length === 0;
     return { tokens: { tokens: [...tokens, token] } };
   });
-  if (options.json) printJson({ name, token: text, created: token.created, until: until ?? null, undo }, io);
-  else io.out(`${text}\n`);
+  await saved.catch(async (error: unknown) => {
+    if (options.out !== undefined) await unlink(options.out).catch(() => {});
+    throw error;
+  });
+  if (options.json)
+    printJson(
+      {
+        name,
+        ...(options.out === undefined ? { token: text } : { file: options.out }),
+        created: token.created,
+        until: until ?? null,
+        undo,
+      },
+      io,
+    );
+  else io.out(`${options.out === undefined ? text : printable(options.out)}\n`);
   note(
-    "this token is shown only once; only its hash is stored; chp import --to URL takes it from CHP_TOKEN or --token-file FILE",
+    options.out === undefined
+      ? "this token is shown only once; only its hash is stored; chp import --to URL takes it from CHP_TOKEN or --token-file FILE"
+      : `only its hash is stored; next, where the archives are: chp import --to URL --token-file ${printable(options.out)}`,
     options,
     io,
   );
   if (isFirst) note("remote import is on now, over TLS: chp serve --tls-listen HOST:PORT", options, io);
   if (!options.json) note(`undo: ${printable(undo)}`, options, io);
+}
+
+async function writeToken(file: string, text: string): Promise<void> {
+  try {
+    await createFile(file, `${text}\n`, 0o600);
+  } catch (error) {
+    const why = errorCode(error) === "EEXIST" ? "there is a file of that name" : (reason(error).split(",")[0] ?? "");
+    throw new Failure("usage", `cannot write the token to ${printable(file)}: ${printable(why, 200)}`, {
+      next: "name another file",
+      cause: error,
+    });
+  }
 }
 
 async function revokeToken(name: string, options: TokenFlags, io: Io): Promise<void> {

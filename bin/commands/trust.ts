@@ -65,9 +65,9 @@ charmhub-url: ${url}
     key: "containerd",
     text: ({ registry }) => {
       const name = registry ?? "REGISTRY:5000";
-      return `# containerd pulls nothing from chp, so chp's certificate is nothing to it. Images come from
+      return `# containerd does not pull from chp and does not need this certificate. Images come from
 # ${registry ?? "the local registry (none is set: chp config proxy.oci-registry.domain=HOST:PORT)"}.
-# Where that registry has a certificate of a private authority, on each node:
+# Where that registry has a certificate of a private CA, on each node:
 sudo mkdir -p /etc/containerd/certs.d/${name}
 sudo cp REGISTRY-CA.crt /etc/containerd/certs.d/${name}/ca.crt
 sudo tee /etc/containerd/certs.d/${name}/hosts.toml >/dev/null <<'EOF'
@@ -85,7 +85,7 @@ EOF
       pem,
       host,
     }) => `# Kubernetes: charms are fetched by the Juju controller, not by pods. Juju controllers on Kubernetes cannot be configured to trust
-# a private authority: bootstrap it on a machine (chp trust --juju) and give it the cluster with juju add-k8s.
+# a private CA: bootstrap it on a machine (chp trust --juju) and give it the cluster with juju add-k8s.
 # For pods of your own that talk to ${host}: kubectl apply -n NAMESPACE -f this, and mount it.
 apiVersion: v1
 kind: ConfigMap
@@ -129,7 +129,7 @@ export async function runTrust(options: TrustFlags, io: Io): Promise<void> {
   const publicUrl = settings.get("public-url")?.values[0];
   const url = publicUrl ?? `https://${facts?.names.find((name) => !name.startsWith("*")) ?? "HUB"}`;
   const trustFacts: TrustFacts = { pem: trusted.trimEnd(), url, host: hostOf(url), registry: registryOf(settings)?.domain ?? null };
-  if (publicUrl === undefined) note(`no public URL is set, so ${url} is a guess; chp config public-url=URL settles it`, options, io);
+  if (publicUrl === undefined) note(`no public URL is set, so ${url} is a guess; set it with chp config public-url=URL`, options, io);
   const asked = PARTS.filter(({ key }) => options[key] === true);
   const texts = (asked.length === 0 ? PARTS : asked).map(({ key, text }) => [key, text(trustFacts)] as const);
   if (options.json) {

@@ -101,7 +101,9 @@ function needed({ store, executable, files }: Unit): string[] {
 function unitNotes(unit: Unit): string[] {
   return needed(unit).flatMap((path) =>
     HIDDEN.some(({ folders }) => isInside(path, folders))
-      ? [`${printable(path)} lies where services should see nothing, and ${unit.user} must be able to read it: better move it`]
+      ? [
+          `${printable(path)} is on a path hidden from hardened services (ProtectHome, PrivateTmp), and ${unit.user} must be able to read it: move it, e.g. to /var/lib/chp`,
+        ]
       : [],
   );
 }
@@ -126,7 +128,7 @@ Group=${user}
 ExecStart=${[...executable, "serve", "--store", store, ...flags].map(commandWord).join(" ")}
 Restart=on-failure
 RestartSec=2
-# What a wrong setting or a newer store ends with: trying again does not help.
+# Do not restart on configuration errors or an unsupported store format.
 RestartPreventExitStatus=2 11
 KillSignal=SIGTERM
 # Downloads that are under way may end.

@@ -74,7 +74,7 @@ function renderFinding({ severity, what, problem, digest, movedTo, mend }: Findi
     `${severity === "damage" ? "DAMAGED" : "warning"}  ${what.join(", ")}: ${problem}`,
     ...(digest === undefined ? [] : [`  sha256 ${digest}`]),
     ...(movedTo === undefined ? [] : [`  moved to ${movedTo}`]),
-    `  to repair it: ${mend}`,
+    `  repair: ${mend}`,
   ];
 }
 

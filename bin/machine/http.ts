@@ -21,6 +21,8 @@ export interface HttpOptions {
   readonly body?: AsyncIterable<Uint8Array>;
   /** further trusted certificates, PEM */
   readonly trusted?: readonly string[];
+  /** the certificate may be for another name: the server is asked by an address of this machine */
+  readonly anyName?: boolean;
   /** milliseconds for the whole request; infinite for large bodies */
   readonly timeout?: number;
   /** bytes of the reply's body; the rest is cut off */
@@ -71,12 +73,18 @@ export class NoReply extends Error {
 /** Sends one request; a redirect is returned as it is. Rejects with `NoReply`, or with the error of reading `body`. */
 export function ask(
   url: string,
-  { method = "GET", headers = {}, body, trusted = [], timeout = TIMEOUT, limit = MAX_BODY, signal }: HttpOptions = {},
+  { method = "GET", headers = {}, body, trusted = [], anyName = false, timeout = TIMEOUT, limit = MAX_BODY, signal }: HttpOptions = {},
 ): Promise<BoundedReply> {
   return new Promise((resolve, reject) => {
     const request =
       new URL(url).protocol === "https:"
-        ? secure(url, { method, headers, ca: [...machineRoots(), ...trusted], agent: false })
+        ? secure(url, {
+            method,
+            headers,
+            ca: [...machineRoots(), ...trusted],
+            agent: false,
+            ...(anyName && { checkServerIdentity: () => undefined }),
+          })
         : plain(url, { method, headers, agent: false });
     const end = () => {
       clearTimeout(timer);

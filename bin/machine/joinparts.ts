@@ -72,12 +72,9 @@ async function addPartsBeside(split: Split, folders: readonly string[], fromFile
   const [first] = split.parts.values();
   if (missing.length === 0 || !first) return;
   const named = `${missing.slice(0, 5).join(", ")}${missing.length > 5 ? ` and ${missing.length - 5} more` : ""}`;
-  throw refused(
-    `${printable(first.name)} is one of ${split.count} parts, and missing ${missing.length === 1 ? "is" : "are"} ${printable(named)}`,
-    {
-      next: "put all parts into one folder, or name each of them; nothing was read",
-    },
-  );
+  throw refused(`${printable(first.name)} is one of ${split.count} parts; missing: ${printable(named)}`, {
+    next: "put all parts into one folder, or name each of them; nothing was read",
+  });
 }
 
 /** Reads the list of digests beside the parts; undefined: there is none. */

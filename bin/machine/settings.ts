@@ -61,16 +61,16 @@ export function readChanges(texts: readonly string[]): SettingChange[] {
 
 /**
  * Writes the changes that `choose` makes of the settings as they are; it is called again where another process was faster. A replaced
- * registry stays known for a while. `now`: milliseconds since 1970. Returns the settings before.
+ * registry stays known for a while. `now`: milliseconds since 1970. Returns the settings before; do not print its secrets.
  */
 export async function changeSettings(
   store: Store,
   choose: (before: Documents["config"]) => readonly SettingChange[],
   now: number,
-): Promise<Documents["config"]> {
-  let changed: Documents["config"] = {};
+): Promise<Readonly<Record<string, unknown>>> {
+  let changed: Readonly<Record<string, unknown>> = {};
   await store.settings.change(["config", "ociSecret"], ({ config, ociSecret }) => {
-    changed = config;
+    changed = { ...config, ...Object.fromEntries(SECRET_KEYS.map((key) => [key, ociSecret[key]])) };
     return changeOf(choose(config), { config, ociSecret }, now);
   });
   return changed;

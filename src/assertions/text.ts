@@ -61,7 +61,11 @@ function parseNext(stream: Buffer, at: number, place: { name: string }): { asser
   const signatureEnd = blank < 0 ? stream.byteLength - (stream.at(-1) === NEWLINE ? 1 : 0) : blank;
   if (signatureEnd - signatureStart > MAX_SIGNATURE) throw refused(`its signature is longer than ${MAX_SIGNATURE} bytes`);
   if (!/^[A-Za-z0-9+/][A-Za-z0-9+/=\n]*$/.test(stream.toString("latin1", signatureStart, signatureEnd)))
-    throw refused(signatureEnd <= signatureStart ? "it has no signature" : "its signature is not base64");
+    throw refused(
+      signatureEnd <= signatureStart
+        ? "it has no signature"
+        : "its signature is not base64; assertions in one file are separated by an empty line",
+    );
 
   const authority = headers.has("authority-id") ? headerText(headers, "authority-id") : undefined;
   if (type.request ? authority !== undefined : !authority)

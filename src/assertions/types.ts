@@ -128,7 +128,7 @@ function isStoreUrl(value: HeaderValue): boolean {
 /* Rules: what an authority may sign. */
 
 function trusted({ authority = "" }: Assertion, { trust }: AssertionLookup): void {
-  if (!trust.isTrustedAccount(authority)) throw refused(`its authority ${authority} is no trusted root`);
+  if (!trust.isTrustedAccount(authority)) throw refused(`its authority ${authority} is not a trusted root`);
 }
 
 /** Signed by the account that a header names. */

@@ -20,7 +20,7 @@ import {
 export function verifySelfSigned(request: Assertion, encodedKey: string): string | undefined {
   return reasonAgainst(() => {
     checkShapes(request);
-    if (!typeOf(request).request) throw refused(`${request.type} is no request that signs itself`);
+    if (!typeOf(request).request) throw refused(`${request.type} is not a self-signed request`);
     const key = readRsaKey(encodedKey);
     if (request.signKey !== key.id) throw refused(`it is signed with the key ${request.signKey}, not with ${key.id}`);
     const own = optionalHeader(request, "device-key");
@@ -92,7 +92,8 @@ export class Trust {
 
   #add(assertion: Assertion, key: Assertion | undefined): void {
     const isRoot = isSelfSigned(assertion) || (assertion.type === "account" && assertion.authority === assertion.key[0]);
-    if (!isRoot || !key) throw notRoot(assertion, "a root is an account-key that signs itself, or the account that it belongs to");
+    if (!isRoot || !key)
+      throw notRoot(assertion, "a root is a self-signed account-key, or the account that this key belongs to; give both in one file");
     const wrong = reasonAgainst(() => {
       checkShapes(assertion);
       checkSignedWith(assertion, key);
@@ -124,7 +125,7 @@ export class Trust {
 }
 
 function notRoot(assertion: Assertion, why: string): Failure {
-  return refused(printable(`${keyText(assertion.type, assertion.key)} is no root: ${why}`, 500));
+  return refused(printable(`${keyText(assertion.type, assertion.key)} is not a root: ${why}`, 500));
 }
 
 export interface UnverifiedAssertion {
@@ -242,7 +243,7 @@ class Verification implements AssertionLookup {
     if (typeOf(assertion).request) throw refused(`${assertion.type} is a request, which is not kept`);
     checkShapes(assertion);
     if (isSelfSigned(assertion) && !this.trust.isRoot(assertion))
-      throw refused(`the key ${assertion.signKey} signs itself, and is no trusted root`);
+      throw refused(`the key ${assertion.signKey} is a self-signed root key that is not trusted here`);
   }
 
   #check(assertion: Assertion): void {
@@ -283,8 +284,8 @@ class Verification implements AssertionLookup {
   #missing(type: string, key: readonly string[], role: string): Failure {
     const name = keyText(type, key);
     const group = this.#groups.get(name) ?? [];
-    if (group.some((assertion) => this.#settled.has(assertion.text))) return refused(`${name} ${role} is refused itself`);
-    return refused(`${name} ${role} ${group.length > 0 ? "needs it in turn" : "is neither in the file nor stored"}`);
+    if (group.some((assertion) => this.#settled.has(assertion.text))) return refused(`${name} ${role} is not trusted`);
+    return refused(`${name} ${role} ${group.length > 0 ? "needs it too" : "is neither in the file nor stored"}`);
   }
 }
 

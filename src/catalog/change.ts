@@ -125,11 +125,11 @@ export function close<H extends StoredPackage>(pkg: H, text: string, where: Wher
   return settled(rules, closed(pkg, closes));
 }
 
-/** Makes a track the default one; later imports do not change it. Throws a `refused` failure where nothing is released in it. */
+/** Makes a track the default one; later imports do not change it. Throws a `not-found` failure where nothing is released in it. */
 export function chooseTrack<H extends StoredPackage>(pkg: H, track: string): H {
   const tracks = new Set(pkg.releases.map((row) => channelOf(row).track));
   if (!tracks.has(track))
-    throw refused(`${pkg.name} has no release in the track ${printable(track, 100)}, so a plain install would fail`, {
+    throw new Failure("not-found", `${pkg.name} has no release in the track ${printable(track, 100)}, so a plain install would fail`, {
       next:
         tracks.size > 0 ? `it has ${[...tracks].join(", ")}` : `chp release ${pkg.name} REVISION ${printable(track, 100)}/stable opens it`,
     });
@@ -211,9 +211,9 @@ function notStored({ name, revisions }: StoredPackage, revision: number): Failur
 }
 
 function notOpen({ name, overrides }: StoredPackage, channel: string, where: Where): Failure {
-  return refused(`${name} has no release in ${channel}${showWhere(where)}`, {
+  return new Failure("not-found", `${name} has no release in ${channel}${showWhere(where)}`, {
     next: overrides?.some((override) => override.channel === channel)
-      ? `an override holds it, which chp end-override ${name} ${channel} ends`
+      ? `it has an override, which chp end-override ${name} ${channel} ends`
       : `chp show ${name} lists its channels`,
   });
 }

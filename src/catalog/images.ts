@@ -116,17 +116,27 @@ export function skopeoScript(images: readonly NeededImage[], registry: Registry 
   const fetchLines = imagesByFolder(images).flatMap(([folder, image], i) => [
     ...image.neededBy.map((user) => `    # image ${i + 1}: ${printable(showNeededBy(user))}`),
     `    login UPSTREAM _${i + 1} ${shellQuote(loginRepository(image.upstream))}`,
-    `    held ${folder} || skopeo copy --all --preserve-digests --src-tls-verify="\${UPSTREAM_TLS_VERIFY:-true}" \${login:+--src-authfile "$login"} ${shellQuote(`docker://${skopeoReference(image.upstream)}`)} dir:${folder}`,
+    `    held ${folder} || skopeo copy --all --preserve-digests --src-tls-verify="\${UPSTREAM_TLS_VERIFY:-true}" \${login:+--src-authfile "$login"} ${shellQuote(`docker://${skopeoReference(image.upstream)}`)} dir:${folder} || failed ${shellQuote(printable(image.upstream))}`,
   ]);
   // A variable that the shell expands has quotes of its own.
   const target = (path: string) =>
     registry ? shellQuote(`docker://${registry.domain}/${path}`) : `docker://"$REGISTRY"${shellQuote(`/${path}`)}`;
+  const digests = new Map<string, Set<string>>();
+  for (const image of pushed.values()) {
+    const path = skopeoReference(image.path);
+    digests.set(path, (digests.get(path) ?? new Set()).add(imageFolder(image)));
+  }
+  const shared = [...digests].filter(([, folders]) => folders.size > 1);
   const pushLines = [
+    ...shared.map(
+      ([path, folders]) =>
+        `    echo ${shellQuote(`warning: ${printable(path)} is pushed ${folders.size} times, each a different image: the last one stays`)} >&2`,
+    ),
     ...(registry ? [] : [`    : "\${REGISTRY:?set it to HOST:PORT of the local registry}"`]),
     `    login REGISTRY "" ${registry ? shellQuote(registry.domain) : '"$REGISTRY"'}`,
     ...[...pushed.values()].map(
       (image) =>
-        `    skopeo copy --all --preserve-digests --dest-tls-verify="\${REGISTRY_TLS_VERIFY:-true}" \${login:+--dest-authfile "$login"} dir:${imageFolder(image)} ${target(skopeoReference(image.path))}`,
+        `    skopeo copy --all --preserve-digests --dest-tls-verify="\${REGISTRY_TLS_VERIFY:-true}" \${login:+--dest-authfile "$login"} dir:${imageFolder(image)} ${target(skopeoReference(image.path))} || failed ${shellQuote(printable(image.path))}`,
     ),
   ];
   return `${[
@@ -143,6 +153,7 @@ export function skopeoScript(images: readonly NeededImage[], registry: Registry 
     "    exit 2",
     "    ;;",
     "esac",
+    "exit $status",
   ].join("\n")}\n`;
 }
 
@@ -158,7 +169,9 @@ const SCRIPT_HEAD = `#!/bin/sh
 #                                              chp export writes them into a file beside this one, to be sourced
 #   REGISTRY_USERNAME, REGISTRY_PASSWORD       for push; an account that may write
 # UPSTREAM_TLS_VERIFY=false and REGISTRY_TLS_VERIFY=false are for registries without TLS, or without a known certificate.
+# Exit codes: 0 done, 2 usage, 4 some images were not copied: run it again.
 set -eu
+status=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -175,6 +188,12 @@ login() {
 # held FOLDER: whether it was fetched to its end; skopeo writes its manifest last
 held() {
   [ -s "$1/manifest.json" ]
+}
+
+# failed IMAGE: the others follow
+failed() {
+  echo "failed: $1" >&2
+  status=4
 }
 
 mkdir -p images`.split("\n");

@@ -1,6 +1,6 @@
 /** Overrides: a layer above the channel map that pins a channel to a revision, with a reason and often an end. All of it is pure. */
 
-import { Failure, printable, refused } from "../errors.ts";
+import { Failure, printable } from "../errors.ts";
 import { type AnyPlace, type AnyRow, opened, readChannel, rowsToRelease, rulesOf, type StoredPackage, showWhere } from "./change.ts";
 import { type OverrideTerms, replaces, rowKey, sortedRows, type Where } from "./channelmap.ts";
 import type { Override } from "./package.ts";
@@ -63,13 +63,13 @@ function releasedWith(row: AnyRow): Partial<AnyRow> {
   return { releasedAt: row.releasedAt, ...("resources" in row && { resources: row.resources }) };
 }
 
-/** Ends the overrides of a channel, also those that have expired. Throws a `refused` failure where there is none. */
+/** Ends the overrides of a channel, also those that have expired. Throws a `not-found` failure where there is none. */
 export function endOverride<H extends StoredPackage>(pkg: H, text: string, where: Where): H {
   const channel = readChannel(pkg, text);
   const ends = (override: AnyOverride) => override.channel === channel && rulesOf(pkg).isMeant(override, where);
   if (!pkg.overrides?.some(ends))
-    throw refused(`no override holds ${pkg.name} in ${channel}${showWhere(where)}`, {
-      next: `chp overrides ${pkg.name} lists what is stored`,
+    throw new Failure("not-found", `${pkg.name} has no override in ${channel}${showWhere(where)}`, {
+      next: `chp overrides ${pkg.name} lists what there is`,
     });
   return overridesThat(pkg, (override) => !ends(override));
 }
@@ -205,7 +205,7 @@ export function overrideWarnings(pkg: StoredPackage, now: number): string[] {
         ? [`${row}: its override ends at ${facts.until}; then it offers ${showWithout(facts)}`]
         : []),
       ...(newer
-        ? [`${row} is pinned to ${facts.revision}, while ${facts.without} is released below (${facts.reason}); ${end} offers it`]
+        ? [`${row} is pinned to ${facts.revision}, while ${facts.without} is released there (${facts.reason}); ${end} serves it`]
         : []),
     ];
   });

@@ -121,7 +121,7 @@ export function imageFindings(images: readonly NeededImage[], answers: readonly 
 
 /** For an operator, wherever images are stored and no registry is set. */
 export const NO_REGISTRY_NOTE =
-  "no local registry is set, so Juju gets upstream's image references, without credentials; chp config proxy.oci-registry.domain=HOST:PORT names yours";
+  "no local registry is set: Juju is sent to the upstream registry, without credentials; set one with chp config proxy.oci-registry.domain=HOST:PORT";
 
 export function hasImage(pkg: Package): boolean {
   return pkg.resources.some((r) => r.revisions.some((resource) => resource.image));
@@ -140,9 +140,9 @@ export interface StoreSetup {
 /** Notes for the operator about the setup of a store, with the next steps. */
 export function setupNotes({ publicUrl, registry, snaps, missing }: StoreSetup, packages: readonly Package[]): string[] {
   return [
-    ...(packages.length + snaps === 0 ? ["the store is empty; chp import FILE fills it"] : []),
+    ...(packages.length + snaps === 0 ? ["the store is empty: run chp import FILE"] : []),
     ...(publicUrl === null
-      ? ["download URLs are made from each request's Host; chp config public-url=URL settles them, which Juju 4 needs"]
+      ? ["download URLs are made from each request's Host: set public-url, since Juju 4 stores download URLs permanently"]
       : []),
     ...(registry === null && packages.some(hasImage) ? [NO_REGISTRY_NOTE] : []),
     ...(missing.length > 0 ? ["chp missing --yaml prints what to export on the connected side"] : []),

@@ -43,6 +43,8 @@ export interface Refusal {
     | "charm-resource-not-found"
     | "api-error";
   readonly message: string;
+  /** of `charm-resource-not-found` */
+  readonly resource?: { readonly name: string; readonly revision?: number };
   readonly extra?: { readonly "default-bases": readonly Base[] } | { readonly releases: readonly ReleaseRow[] };
 }
 
@@ -138,6 +140,7 @@ function complete(pkg: Package, query: Query, { revision, channel, releasedAt, p
         refusal: {
           code: "charm-resource-not-found",
           message: `Resource ${name} revision ${wanted} of ${pkg.name} was not found in the Store.`,
+          resource: { name, ...(wanted >= 0 && { revision: wanted }) },
         },
       };
     chosen.set(name, found);

@@ -337,12 +337,16 @@ function retryAfter(headers: Headers): number | undefined {
   return Number.isFinite(time) ? Math.max(0, time) : undefined;
 }
 
+/** The other side speaks another protocol: no retry helps. */
+const NO_TLS = /^(EPROTO|ERR_SSL_.*)$/;
+
 /** What error codes of both runtimes mean; other errors keep their own message. */
 const REASONS: readonly (readonly [RegExp, string])[] = [
   [/^ECONNREFUSED$/, "nothing answers at that address"],
-  [/^(ENOTFOUND|EAI_AGAIN|EAI_NODATA|DNS_)/, "its host has no address in DNS"],
-  [/^(EHOSTUNREACH|ENETUNREACH)$/, "there is no way to its host"],
+  [/^(ENOTFOUND|EAI_AGAIN|EAI_NODATA|DNS_)/, "host name not found"],
+  [/^(EHOSTUNREACH|ENETUNREACH)$/, "its host is not reachable"],
   [/^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/, "its host does not answer"],
+  [NO_TLS, "it does not speak TLS: its URL should begin with http://, or its port is another one"],
   [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET|ConnectionClosed)$/, "the connection broke"],
 ];
 /** No retry helps against a certificate that is not trusted; an unknown authority can be named by a flag. */
@@ -370,7 +374,7 @@ function connectionError(
       ? "name the authority that issued its certificate with --ca FILE"
       : ownAdvice;
   return new Unavailable(what, url, body && body.size > 0 ? `${why} after ${body.size} bytes` : why, {
-    retryable: !wantsLogin && !UNTRUSTED.test(code),
+    retryable: !wantsLogin && !UNTRUSTED.test(code) && !NO_TLS.test(code),
     cause: error,
     ...(body && { status: body.status }),
     ...(next !== undefined && { next }),

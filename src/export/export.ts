@@ -375,7 +375,7 @@ class Export {
   async #accountAssertion(id: string, name: string): Promise<string | undefined> {
     try {
       const text = await this.#assertions.account(id);
-      if (text === undefined) this.#note(`the Snap Store has no account assertion of ${id}, the publisher of ${name}`);
+      if (text === undefined) this.#note(`the Snap Store has no account assertion of ${id}, the publisher of ${name}; no client needs it`);
       return text;
     } catch (error) {
       if (!(error instanceof Failure) || error.kind === "interrupted") throw error;

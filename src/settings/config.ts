@@ -92,8 +92,8 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "remote-import.max-size",
     twin: "CHP_REMOTE_IMPORT_MAX_SIZE",
-    about: "bytes that an import from another machine may send",
-    check: (text) => checkCount(text, 1, Number.MAX_SAFE_INTEGER),
+    about: "size that an import from another machine may send, like 10G",
+    check: checkSize,
   },
   {
     key: "remote-import.max-seconds",
@@ -245,12 +245,14 @@ export interface Address {
   readonly port: number;
 }
 
-/** `HOST:PORT`, `[::1]:8080`, `:8080` or a port alone. */
+/** `HOST:PORT` or `[::1]:8080`. A port alone is refused: it would open every address of the machine. */
 export function parseAddress(text: string): Address {
   const match = /^(?:(\[[0-9a-fA-F:.]+\]|[^:\s/[\]]*):)?(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);
   if (!match || port > 65_535) throw new Error(`${text} is not HOST:PORT`);
-  return { host: match[1] || "0.0.0.0", port };
+  if (!match[1])
+    throw new Error(`${text} has no host: 127.0.0.1:${port} is for this machine alone, 0.0.0.0:${port} for every address that it has`);
+  return { host: match[1], port };
 }
 
 function address(text: string): string {

@@ -81,14 +81,14 @@ export interface Served {
   stop(): Promise<number>;
 }
 
-/** `chp serve` on a free port of this machine. */
+/** `chp serve` on a free port of this machine, of a store that need not be there yet. */
 export async function serve(
   store: string,
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
   command: readonly string[] = COMMAND,
 ): Promise<Served> {
-  const process = spawn(["serve", "--store", store, "--listen", "127.0.0.1:0", ...args], { env, command });
+  const process = spawn(["serve", "--store", store, "--wait-for-store", "--listen", "127.0.0.1:0", ...args], { env, command });
   let log = "";
   const logged = (async () => {
     for await (const chunk of process.stderr) log += Buffer.from(chunk).toString();

@@ -69,7 +69,7 @@ proxy:
   oci-registry: {domain: hub:5000, username: pull, password: ${SECRET}}
 internal: {store: {id: abc}}
 tls-cert:
-listen: [127.0.0.1:1, 8081]
+listen: [127.0.0.1:1, "0.0.0.0:8081"]
 `;
   const done = await one.importing(yaml, "-");
   expect([done.code, done.err]).toEqual([0, expect.stringContaining("left out proxy.db.connection: chp has no database")]);

@@ -85,7 +85,7 @@ test.each(INPUTS)("imports $what", async ({ files, args, input }) => {
   using folder = tempFolder();
   write(folder.path, files);
   const done = await chp(["import", "--store", "store", ...args], { cwd: folder.path, ...(input && { input }) });
-  expect(done.err).toBe("next: chp serve, or chp list to see what is stored\n");
+  expect(done.err).toMatch(/^next: chp serve( --store \S+)?, or chp list( --store \S+)? to see what is stored\n$/);
   expect(done.code).toBe(0);
   expect(await listed(join(folder.path, "store"))).toMatchObject([{ name: "demo", revisions: [7], channels: ["14/stable"] }]);
   expect(readdirSync(join(folder.path, "store", "tmp"))).toEqual([]);
@@ -352,3 +352,23 @@ test.skipIf(process.getuid?.() !== 0)(
     for (const [name, stat] of all) expect([name, stat.uid, stat.mode & 0o444]).toEqual([name, 65534, 0o444]);
   },
 );
+
+test.skipIf(!existsSync("/dev/full"))("a full disk behind standard output is said as that", async () => {
+  const [exit, err] = await inShell("config --store $STORE >/dev/full");
+  expect([exit, err]).toEqual([
+    1,
+    "chp: cannot write to standard output: no space is left there\n  free some space, or name another place\n",
+  ]);
+  const [, json] = await inShell("config --store $STORE -o json >/dev/full");
+  expect(JSON.parse(json)).toMatchObject({ kind: "failed", exit: 1 });
+  const [, usage] = await inShell("list --nope -o json");
+  expect(JSON.parse(usage)).toMatchObject({ kind: "usage", exit: 2 });
+});
+
+async function inShell(line: string): Promise<[exit: number, err: string]> {
+  using folder = tempFolder();
+  const store = join(folder.path, "store");
+  expect((await chp(["config", "--store", store, "public-url=http://a.lan"])).code).toBe(0);
+  const done = Bun.spawnSync(["bash", "-c", `"$@" ${line}`, "-", ...COMMAND], { env: { PATH: process.env["PATH"] ?? "", STORE: store } });
+  return [done.exitCode, done.stderr.toString()];
+}

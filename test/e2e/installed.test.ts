@@ -73,7 +73,7 @@ test("it tells the true store, addresses and executable, and warns of what a ser
   expect(facts.commands).toContain(`sudo chown -R chp:chp ${STORE}`);
   expect(facts.unit).toMatch(new RegExp(`^ExecStart=.*${COMMAND.at(-1)} serve --store ${STORE}$`, "m"));
   expect([facts.unit.includes("PrivateTmp=no"), facts.notes.join()]).toEqual(
-    STORE.startsWith("/tmp/") ? [true, expect.stringContaining(`${STORE} lies where services should see nothing`)] : [false, ""],
+    STORE.startsWith("/tmp/") ? [true, expect.stringContaining(`${STORE} is on a path hidden from hardened services`)] : [false, ""],
   );
 });
 

@@ -60,7 +60,7 @@ describe("juju-config", () => {
   test("without a store assertion leaves snap-store-proxy-url out, says why, and leads snapd here by cloud-init", async () => {
     const done = await run("juju-config", "--public-url", "http://hub.lan:8080");
     expect(done.code).toBe(0);
-    expect(done.out).toContain("# snap-store-proxy-url is left out, since no store assertion was imported");
+    expect(done.out).toContain("# snap-store-proxy-url is omitted: no store assertion was imported");
     const config = read(done.out);
     expect(Object.keys(config)).toEqual(["cloudinit-userdata", "charmhub-url"]);
     expect(config["charmhub-url"]).toBe("http://hub.lan:8080");
@@ -76,7 +76,7 @@ describe("juju-config", () => {
     const plain = read((await runWith(env, "juju-config", "--public-url", "http://hub.lan")).out);
     expect(userData(plain)["ca-certs"]).toBeUndefined();
     const none = await run("juju-config", "--public-url", "https://hub.lan");
-    expect(none.out).toContain("# ca-certs is left out, since chp has no certificate");
+    expect(none.out).toContain("# ca-certs is omitted: chp has no certificate");
   });
 
   test.each([
@@ -98,7 +98,7 @@ describe("juju-config", () => {
       const other = await config(url);
       expect(Object.keys(read(other.out))).toEqual(["cloudinit-userdata", "charmhub-url"]);
       expect(other.out).toContain(
-        `left out, since the stored store assertion acmestore is for http://127.0.0.1:8080, not for the public URL ${url}`,
+        `omitted: the stored store assertion acmestore is for http://127.0.0.1:8080, not for the public URL ${url}`,
       );
     }
     const { "snap-store-proxy-url": told, why } = JSON.parse(
@@ -245,7 +245,7 @@ describe("doctor", () => {
       }
       const distrusted = await runWith(registry(fake.domain), "doctor", "--json", "--public-url", served.urls[1] ?? "");
       expect(JSON.parse(distrusted.out).findings).toEqual([
-        expect.objectContaining({ check: "public URL", what: expect.stringContaining("is not taken") }),
+        expect.objectContaining({ check: "public URL", what: expect.stringContaining("is not trusted") }),
       ]);
     } finally {
       await served.stop();
@@ -307,7 +307,7 @@ describe("doctor", () => {
       expect.stringContaining("public URL: the name nobody.invalid does not resolve here"),
     ]);
     for (const { next } of findings) expect(next).toMatch(/chp |getent /);
-    expect(JSON.parse(done.err)).toMatchObject({ error: "8 things are missing for a deployment to work", exit: 1 });
+    expect(JSON.parse(done.err)).toMatchObject({ error: "8 problems found", exit: 1 });
   });
 
   test("--offline asks nothing of the network", async () => {

@@ -89,6 +89,7 @@ test("diff tells packages, revisions, resources, channels and assertions", async
         parts: { added: ["data_2"], removed: [] },
         channels: [{ channel: "latest/stable ubuntu@22.04 amd64", from: 1, to: 2 }],
         overrides: [],
+        metadata: ["releases.resources.data"],
       },
       expect.objectContaining({ name: "two", state: "added" }),
     ],
@@ -123,5 +124,5 @@ test("du adds up, and tells what is shared and what only history names", async (
   mkdirSync(shard, { recursive: true });
   writeFileSync(join(shard, digest), stray);
   expect((await json("du")).unreferenced).toBe(stray.length);
-  expect((await run("du")).out).toContain(`nothing names: ${stray.length} B\n`);
+  expect((await run("du")).out).toContain(`unreferenced: ${stray.length} B\n`);
 });

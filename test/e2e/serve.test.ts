@@ -31,7 +31,7 @@ test("a store that is not there yet is served empty, written to by nobody, and f
   using folder = tempFolder();
   const served = await serve(join(folder.path, "store"));
   expect(served.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
-  expect(served.log()).toContain("is empty; chp import");
+  expect(served.log()).toContain("is empty: run chp import FILE");
   expect(await (await fetch(`${served.url}/v2/charms/find`)).json()).toEqual({ results: [], "error-list": [] });
   expect(readdirSync(folder.path)).toEqual([]);
   for (const revision of [1, 2, 3]) {

@@ -303,7 +303,7 @@ const TIME = /-\d{8}T\d{6}(?=\.tar\.gz)/g;
 
 /** What stands after the documented lines: what to do next. */
 const HINTS =
-  /^(\d+ images? for a registry of yours: |\S+ holds the store's credentials: |\d\S* \S+; next, |(chp: )?not exported( completely)?: | {2}(run the same|upstream does|its channels))/;
+  /^(\d+ container images? (is|are) not in the archive; fetch with: |\S+ holds the store's credentials: |\d\S* \S+; next, |(chp: )?not exported( completely)?: | {2}(run the same|upstream does|its channels))/;
 
 /** The newest archive of that name. */
 function archiveOf(name: string): string {

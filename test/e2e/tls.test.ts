@@ -243,7 +243,7 @@ test("what is refused makes no store, and usage that contradicts itself is told"
   ])
     expect(await chp(["import-certificate", "--store", store, ...args])).toMatchObject({ code: 2 });
   expect(readdirSync(folder.path)).toEqual([]);
-  const done = await chp(["serve", "--store", store, "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"]);
+  const done = await chp(["serve", "--store", store, "--wait-for-store", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"]);
   expect([done.code, done.err]).toEqual([2, expect.stringContaining("chp import-certificate --selfsigned makes one")]);
 });
 

@@ -150,7 +150,7 @@ describe("what is told of requests", () => {
     await ask(TITLE, { headers: { "User-Agent": "Juju/3.6", "X-Request-Id": "a" } });
     await ask(TITLE, { headers: { "User-Agent": "\u00ad", "X-Request-Id": "b" } });
     await ask("/nope", { method: "PUT", headers: { "X-Request-Id": "c" } });
-    const common = { level: "info" as const, message: "request", ms: expect.any(Number) };
+    const common = { level: "info" as const, message: "request", ms: expect.any(Number), bytes: expect.any(Number), client: "" };
     expect(lines).toEqual([
       { ...common, id: "a", method: "GET", path: "/v2/charms/info/tiny", status: 200, agent: "Juju/3.6" },
       { ...common, id: "b", method: "GET", path: "/v2/charms/info/tiny", status: 200, agent: "\\u{ad}" },

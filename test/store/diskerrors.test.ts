@@ -30,7 +30,11 @@ test.each(["EIO", "EMFILE", "EINTR"])("%s has words where something is read, and
 });
 
 test("what is missing or not allowed stays as it is where something is read", () => {
-  for (const code of ["ENOENT", "EACCES"]) expect(explainReadError(errorOf(code), "/store", ADVICE)).not.toBeInstanceOf(Failure);
+  expect(explainReadError(errorOf("EACCES"), "/store/secrets/x", { ...ADVICE, owner: "chp" })).toMatchObject({
+    message: expect.stringContaining("cannot read /store/secrets/x: permission is denied"),
+    next: "run it as the owner of the store: sudo -u chp chp …",
+  });
+  for (const code of ["ENOENT", "EXDEV"]) expect(explainReadError(errorOf(code), "/store", ADVICE)).not.toBeInstanceOf(Failure);
 });
 
 /** Of its reads, that with this number fails. */

@@ -56,7 +56,7 @@ case $previous in dir:*) mkdir -p "\${previous#dir:}"; echo "{}" >"\${previous#d
       .split("call\n")
       .slice(1)
       .map((call) => [...call.matchAll(/<([\s\S]*?)>\n/g)].map(([, one]) => one ?? ""));
-    return { code: done.exitCode, words, calls, auth: readFileSync(at("auth"), "utf8") };
+    return { code: done.exitCode, words, calls, err: done.stderr.toString(), auth: readFileSync(at("auth"), "utf8") };
   }
 
   test("fetches each image once, whatever its name is, with all architectures and digests as they are", () => {
@@ -105,11 +105,18 @@ case $previous in dir:*) mkdir -p "\${previous#dir:}"; echo "{}" >"\${previous#d
     expect(readdirSync(folder).filter((name) => name.startsWith("tmp."))).toEqual([]);
   });
 
-  test("a copy that fails ends it", () => {
+  test("a copy that fails is said, the others follow, and the exit code is 4", () => {
     for (const name of readdirSync(at("images"))) writeFileSync(join(folder, "images", name, "manifest.json"), "");
-    writeFileSync(at("bin/skopeo"), `#!/bin/sh\necho call >>"$CALLS"\nexit 3\n`);
-    const { code, words } = run("fetch");
-    expect([code, words.length]).toEqual([3, 1]);
+    writeFileSync(at("bin/skopeo"), `#!/bin/sh\necho call >>"$CALLS"\ncase "$*" in *busybox*) exit 3 ;; esac\n`);
+    const { code, words, err } = run("fetch");
+    expect([code, words.length, err]).toEqual([4, 3, "failed: busybox\n"]);
+  });
+
+  test("warns where two images are pushed to one tag", () => {
+    const two = [image(`r.example/a@${D("1")}`, "team/app:1", D("1")), image(`r.example/b@${D("2")}`, "team/app:1", D("2"))];
+    const script = skopeoScript(two, REGISTRY);
+    expect(script).toContain("echo 'warning: team/app:1 is pushed 2 times, each a different image: the last one stays' >&2\n");
+    expect(skopeoScript(IMAGES, REGISTRY)).not.toContain("warning:");
   });
 
   test("says how it is called, and where no registry is known that REGISTRY names it", () => {

@@ -48,7 +48,7 @@ function samples({ argument, parse, many }: Flag): [text: string, value: unknown
       ["a,b", ["a", "b"]],
       ["c", ["c"]],
     ];
-  return ["8M", "7"].flatMap((text): [string, unknown][] => {
+  return ["8M", "7", "warn", "error"].flatMap((text): [string, unknown][] => {
     try {
       return [[text, parse ? parse(text, "it") : text]];
     } catch {
@@ -95,6 +95,7 @@ test("there are twins to test", () => {
     "CHP_CHUNK",
     "CHP_EXPORT_DIR",
     "CHP_FAIL_FAST",
+    "CHP_LOG_LEVEL",
     "CHP_PARALLEL",
     "CHP_QUIET",
     "CHP_SERIES",

@@ -499,7 +499,7 @@ describe("the way to a server", () => {
     test("a certificate for another name is refused", async () => {
       const done = await run("https://other.test", { HTTPS_PROXY: secure.url }, "--ca", ca);
       expect([done.code, done.err]).toEqual([1, expect.stringMatching(/other\.test\/v2\/charms\/info\/kafka: .*(altname|certificate)/i)]);
-      expect(done.err).not.toContain("trying again");
+      expect(done.err).not.toContain("retrying");
       expect(seen()).toMatchObject({ connects: ["other.test:443"], secure: [] });
     });
 

@@ -309,7 +309,7 @@ describe("roots", () => {
   });
 
   test.each([
-    ["a key that another signed", [TEXTS.storeKey], "a root is an account-key that signs itself"],
+    ["a key that another signed", [TEXTS.storeKey], "a root is a self-signed account-key"],
     ["an account without its key", [rootAccount], "a root is"],
     ["an account of another authority", [rootKey, rootAccount, account(ROOT, { "account-id": DEV })], "a root is"],
     ["anything else", [rootKey, rootAccount, TEXTS.declaration], "a root is"],
@@ -378,7 +378,7 @@ describe("a set", () => {
       Object.fromEntries(check(HELD.filter((a) => a.text !== TEXTS[without])).refused.map((r) => [r.assertion.type, r.reason] as const));
     const noKey = reasons("storeKey");
     expect(noKey["account"]).toBe(`account-key/${STORE.key.id} that signed it is neither in the file nor stored`);
-    expect(noKey["serial"]).toBe(`account-key/${PUBLISHER.key.id} that signed it is refused itself`);
+    expect(noKey["serial"]).toBe(`account-key/${PUBLISHER.key.id} that signed it is not trusted`);
     expect(reasons("declaration")).toEqual(
       Object.fromEntries(
         ["snap-revision", "snap-resource-revision", "snap-resource-pair"].map((type) => [
@@ -431,11 +431,11 @@ describe("a set", () => {
     const by = (key: typeof a) => ({ account: ROOT.account, key });
     const circle = [accountKey(by(a), b, { "account-id": ROOT.account }), accountKey(by(b), a, { "account-id": ROOT.account })].map(one);
     expect(check(circle).refused.map((r) => r.reason)).toEqual([
-      `account-key/${a.id} that signed it is refused itself`,
-      `account-key/${b.id} that signed it needs it in turn`,
+      `account-key/${a.id} that signed it is not trusted`,
+      `account-key/${b.id} that signed it needs it too`,
     ]);
     const [self] = parse(accountKey(by(a), a, { "account-id": ROOT.account }));
-    expect(check(self ? [self] : []).refused[0]?.reason).toBe(`the key ${a.id} signs itself, and is no trusted root`);
+    expect(check(self ? [self] : []).refused[0]?.reason).toBe(`the key ${a.id} is a self-signed root key that is not trusted here`);
     // Chained by their ids; that none of them is its body's id shows only once its turn has come.
     const id = (n: number) => String(n).padStart(64, "0");
     const models = Array.from({ length: 5000 }, (_, n) => ({
@@ -485,13 +485,13 @@ describe("a check", () => {
       changed("account", { timestamp: "2019-12-31T23:59:59Z" }),
       `the key ${STORE.key.id} that signed it was not valid at its timestamp`,
     ],
-    ["an account by no root", changed("account", {}, PUBLISHER), `its authority ${DEV} is no trusted root`],
-    ["an account-key by no root", accountKey(PUBLISHER, DEVICE, { "account-id": DEV }), `its authority ${DEV} is no trusted root`],
-    ["a declaration by no root", changed("declaration", {}, PUBLISHER), `its authority ${DEV} is no trusted root`],
-    ["a revision by no root", changed("revision", {}, PUBLISHER), `its authority ${DEV} is no trusted root`],
-    ["a component by no root", changed("resource", {}, PUBLISHER), `its authority ${DEV} is no trusted root`],
-    ["a pair by no root", changed("pair", { provenance: "global-upload" }, PUBLISHER), `its authority ${DEV} is no trusted root`],
-    ["a store by no root", changed("store", {}, PUBLISHER), `its authority ${DEV} is no trusted root`],
+    ["an account by no root", changed("account", {}, PUBLISHER), `its authority ${DEV} is not a trusted root`],
+    ["an account-key by no root", accountKey(PUBLISHER, DEVICE, { "account-id": DEV }), `its authority ${DEV} is not a trusted root`],
+    ["a declaration by no root", changed("declaration", {}, PUBLISHER), `its authority ${DEV} is not a trusted root`],
+    ["a revision by no root", changed("revision", {}, PUBLISHER), `its authority ${DEV} is not a trusted root`],
+    ["a component by no root", changed("resource", {}, PUBLISHER), `its authority ${DEV} is not a trusted root`],
+    ["a pair by no root", changed("pair", { provenance: "global-upload" }, PUBLISHER), `its authority ${DEV} is not a trusted root`],
+    ["a store by no root", changed("store", {}, PUBLISHER), `its authority ${DEV} is not a trusted root`],
     [
       "a key of an unknown account",
       changed("key", { "account-id": STRANGER }),
@@ -785,7 +785,7 @@ describe("a request that signs itself", () => {
     ["no key", text, "AAAA", "the public key is in an unknown encoding"],
     ["another text", text.replace("nonce: n", "nonce: m"), DEVICE.encoded, "the signature is of another text"],
     ["no nonce", deviceSessionRequest(DEVICE, { "brand-id": DEV }), DEVICE.encoded, 'header "nonce" is missing'],
-    ["no request", TEXTS.account, STORE.key.encoded, "account is no request that signs itself"],
+    ["no request", TEXTS.account, STORE.key.encoded, "account is not a self-signed request"],
     [
       "another device key",
       assertion(DEVICE, { type: "serial-request", "brand-id": DEV, model: "m", "request-id": "r", "device-key": STORE.key.encoded }),

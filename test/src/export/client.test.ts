@@ -219,7 +219,7 @@ describe("a download fails, and says why", () => {
       6,
     ],
     ["nobody there", () => [coded("ECONNREFUSED")], "nothing answers at that address, in 6 tries", 6],
-    ["unknown host", () => [coded("ENOTFOUND")], "its host has no address in DNS, in 6 tries", 6],
+    ["unknown host", () => [coded("ENOTFOUND")], "host name not found, in 6 tries", 6],
     [
       "what undici says",
       () => [Object.assign(new TypeError("fetch failed"), { cause: coded("UND_ERR_SOCKET", "other side closed") })],
@@ -239,6 +239,7 @@ describe("a download fails, and says why", () => {
       "unable to verify the first certificate",
       1,
     ],
+    ["no TLS there", () => [coded("EPROTO")], "it does not speak TLS: its URL should begin with http://, or its port is another one", 1],
     ["another host's certificate", () => [coded("ERR_TLS_CERT_ALTNAME_INVALID", "not its name")], "not its name", 1],
   ];
   test.each(CASES)("%s", async (_, steps, why, asked) => {

@@ -401,8 +401,8 @@ export class Store {
       const { packages, dropped = [] } = change;
       const known = await this.signedTimes(base);
       const signed = newestOf(known, change.signed ?? {});
-      const isNewer = Object.entries(signed).some(([key, at]) => known[key] !== at);
-      if (packages.length + dropped.length + snaps.changed.length + snaps.dropped.length === 0 && !snaps.others && !isNewer)
+      const isSignedLater = Object.entries(signed).some(([key, at]) => known[key] !== at);
+      if (packages.length + dropped.length + snaps.changed.length + snaps.dropped.length === 0 && !snaps.others && !isSignedLater)
         return { generation: undefined, result };
       const number = Math.max(base.number, newest) + 1;
       const index = await this.#indexAfter(base.index, packages, dropped, snaps);

@@ -82,7 +82,7 @@ test("kill -9 at any moment: the store is valid, and shows all of an import or n
   }
   expect(killed).toBeGreaterThan(5);
   // What the killed imports left is gone after the next one, once their leases are over.
-  for (const folder of ["leases", "tmp"]) for (const name of readdirSync(join(store, folder))) utimesSync(join(store, folder, name), 0, 0);
+  for (const left of ["leases", "tmp"]) for (const name of readdirSync(join(store, left))) utimesSync(join(store, left, name), 0, 0);
   expect((await chp(["import", "--store", store, file(99)])).code).toBe(0);
   expect(readdirSync(join(store, "tmp"))).toEqual([]);
   expect(landed + killed).toBe(30);

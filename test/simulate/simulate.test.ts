@@ -33,12 +33,12 @@ test("a seed decides all of it, and seeds do what they are for", async () => {
   const twice = [await simulate(3), await simulate(3)];
   expect(twice[0]).toEqual(twice[1] as (typeof twice)[1]);
   const sums = { steps: 0, published: 0, cuts: 0, failed: 0 };
-  for (const seed of upTo(20)) {
+  for (const seed of upTo(8)) {
     const outcome = await simulate(seed);
     for (const key of Object.keys(sums) as (keyof typeof sums)[]) sums[key] += outcome[key];
   }
-  expect(sums.steps).toBeGreaterThan(3000);
-  for (const key of ["published", "cuts", "failed"] as const) expect([key, sums[key] > 4]).toEqual([key, true]);
+  expect(sums.steps).toBeGreaterThan(1200);
+  for (const key of ["published", "cuts", "failed"] as const) expect([key, sums[key] > 1]).toEqual([key, true]);
 });
 
 test("the invariants are those of store/README.md", async () => {
@@ -47,7 +47,7 @@ test("the invariants are those of store/README.md", async () => {
 });
 
 describe("a fault that is put back is found:", () => {
-  const some = PUT_BACK.filter((_, i) => thorough || i % 4 === 0);
+  const some = thorough ? PUT_BACK : []; // each is looked for in up to a thousand histories
   test.each(some.map((one) => [one.fault, one] as const))("%s", async (_fault, { patches, breaks, seed: known, ...setting }) => {
     const modules = patches ? { modules: await patched(patches) } : {};
     for (const seed of [known, ...upTo(1000)]) {

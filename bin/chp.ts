@@ -6,6 +6,7 @@ import { addAbortSignal } from "node:stream";
 import { CommanderError } from "commander";
 import { Failure, printable, reason } from "../src/errors.ts";
 import { programName } from "../src/settings/documented.ts";
+import { explainSystemError } from "../store/diskerrors.ts";
 import { createProgram } from "./commands/program.ts";
 import type { Io } from "./machine/io.ts";
 import { isWorker } from "./machine/worker.ts";
@@ -75,7 +76,7 @@ function wantsJson(words: readonly string[]): boolean {
 function reportError(error: unknown): number {
   // Help and version are thrown, too.
   if (error instanceof CommanderError && error.exitCode === 0) return 0;
-  const failure = error instanceof Failure ? error : undefined;
+  const failure = error instanceof Failure ? error : explainSystemError(error);
   const message = printable(failure ? failure.message : `internal error: ${reason(error)}`);
   const next = failure?.next === undefined ? undefined : printable(failure.next);
   const exit = failure?.exit ?? 1;

@@ -104,6 +104,16 @@ export function explainReadError(error: unknown, place: string, advice: Advice):
   return explain(error, `cannot read ${place}`, READ_EXPLANATIONS, advice);
 }
 
+/** The same for an error of the disk or the system that nobody else explained; undefined: it is none. */
+export function explainSystemError(error: unknown): Failure | undefined {
+  const path = error instanceof Error && "path" in error && typeof error.path === "string" ? error.path : "a file";
+  const explained = explain(error, `cannot use ${path}`, EXPLANATIONS, {
+    unharmed: "what was published before stays",
+    elsewhere: "use another folder",
+  });
+  return explained instanceof Failure ? explained : undefined;
+}
+
 function explain(error: unknown, what: string, explanations: Explanations, advice: Advice): unknown {
   if (error instanceof Failure) return error;
   const known = explanations[errorCode(error)];

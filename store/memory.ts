@@ -54,6 +54,7 @@ export class Memory implements Storage {
   }
 
   async stage(_kind?: ObjectKind, also?: readonly Algorithm[], lease?: string): Promise<Stage> {
+    const chunks: Uint8Array[] = [];
     let bytes = Buffer.alloc(0);
     let sums: Sums | undefined;
     const left = this.#stageOf(lease);
@@ -64,9 +65,12 @@ export class Memory implements Storage {
     return {
       write: async (chunk) => {
         if (sums) throw new Error("internal error: a stage is used after its end");
-        bytes = Buffer.concat([bytes, chunk]);
+        chunks.push(Uint8Array.from(chunk));
       },
-      end: async () => (sums ??= sumsOf(bytes, also)),
+      end: async () => {
+        if (!sums) bytes = Buffer.concat(chunks.splice(0));
+        return (sums ??= sumsOf(bytes, also));
+      },
       bytes: async (start, end) => {
         ended();
         return Uint8Array.from(bytes.subarray(start, end));

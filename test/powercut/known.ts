@@ -9,14 +9,7 @@ export interface Known {
   readonly why: string;
 }
 
-export const KNOWN: readonly Known[] = [
-  {
-    commands: ["export"],
-    problem: "EIO: internal error",
-    why: "a blob that the disk cannot read while it is sent from the store has no words: StoredObject.body is a stream",
-  },
-  { commands: ["export"], problem: "EMFILE: internal error", why: "bin/machine reads the export folder without words for the error" },
-];
+export const KNOWN: readonly Known[] = [];
 
 const FAULT = /^E[A-Z]+: /;
 

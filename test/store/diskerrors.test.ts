@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Failure, isCorrupt } from "../../src/errors.ts";
 import { copyStore } from "../../store/backup.ts";
-import { explainDiskError, explainReadError } from "../../store/diskerrors.ts";
+import { explainDiskError, explainReadError, explainSystemError } from "../../store/diskerrors.ts";
 import { Disk } from "../../store/fs.ts";
 import { Memory } from "../../store/memory.ts";
 import type { StoredObject } from "../../store/storage.ts";
@@ -90,4 +90,19 @@ test("where a file lies in the way of a store's folder, no other folder is advis
   writeFileSync(join(disk.place, "catalog"), "");
   const failure = await disk.create("catalog/0000000001.json", Buffer.from("x")).catch((error: unknown) => error);
   expect(failure).toMatchObject({ kind: "failed", next: "move that file away: chp put none there; then chp verify" });
+});
+
+test.each(["EIO", "EMFILE", "ENFILE", "EINTR", "ENOSPC", "EACCES"])("%s has words, wherever it comes from", (code) => {
+  const error = Object.assign(new Error(`${code}: something failed, open '/x/y'`), { code, path: "/x/y" });
+  const failure = explainSystemError(error);
+  expect(failure).toMatchObject({
+    kind: "failed",
+    message: expect.stringContaining("cannot use /x/y: "),
+    next: expect.stringMatching(/./),
+  });
+  expect(failure?.message).toContain(code);
+});
+
+test("another error has none", () => {
+  expect(explainSystemError(new Error("x is not a function"))).toBeUndefined();
 });

@@ -94,13 +94,9 @@ test("where a file lies in the way of a store's folder, no other folder is advis
 
 test.each(["EIO", "EMFILE", "ENFILE", "EINTR", "ENOSPC", "EACCES"])("%s has words, wherever it comes from", (code) => {
   const error = Object.assign(new Error(`${code}: something failed, open '/x/y'`), { code, path: "/x/y" });
-  const failure = explainSystemError(error);
-  expect(failure).toMatchObject({
-    kind: "failed",
-    message: expect.stringContaining("cannot use /x/y: "),
-    next: expect.stringMatching(/./),
-  });
-  expect(failure?.message).toContain(code);
+  const { kind, message, next } = explainSystemError(error) ?? {};
+  expect([kind, message?.startsWith("cannot use /x/y: "), message?.includes(code)]).toEqual(["failed", true, true]);
+  expect(next).toMatch(/./);
 });
 
 test("another error has none", () => {

@@ -17,7 +17,7 @@ import { createMetrics } from "./metrics.ts";
 import { MissingRequests } from "./missingrequests.ts";
 import { type Offer, offersOf } from "./offer.ts";
 import { remoteImportRoutes } from "./remoteimport.ts";
-import { CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
+import { bodySize, CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
 import type { Api } from "./routes.ts";
 import { snapstoreRoutes } from "./snapstore.ts";
 import { statusRoutes } from "./status.ts";
@@ -86,7 +86,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
       status: response.status,
       ms: Math.round(ms * 100) / 100,
       ...sizeOf(request, response),
-      client: printable(peer.address(), 50),
+      client: quickPrintable(peer.address(), 50),
       agent: quickPrintable(request.headers.get("User-Agent") ?? "", 200),
     });
     return response;
@@ -152,9 +152,9 @@ function mount(apis: readonly Api[], prefix: string, refuse: Refuse): Hono<Env> 
 }
 
 /** Bytes of the body of a reply; of one that is made while it is sent, they are not known yet. */
-function sizeOf({ method }: Request, { headers }: Response): { bytes?: number } {
-  const length = headers.get("Content-Length");
-  return length === null ? {} : { bytes: method === "HEAD" ? 0 : Number(length) };
+function sizeOf({ method }: Request, response: Response): { bytes?: number } {
+  const bytes = method === "HEAD" ? 0 : bodySize(response);
+  return bytes === undefined ? {} : { bytes };
 }
 
 /** Statuses of refusals that leave the body partly unread. */

@@ -7,8 +7,8 @@ import { replyWith } from "./replies.ts";
 
 /** Bytes of the largest reply. */
 export const MAX_REPLY = 64 * 2 ** 20;
-/** Characters up to which a reply is kept in memory; a larger one is made again, piece by piece, while its reader takes it. */
-const MAX_KEPT = 2 ** 20;
+/** Characters up to which a reply is kept in memory, which a model of hundreds of applications needs; a larger one is made again, piece by piece, while its reader takes it. */
+const MAX_KEPT = 4 * 2 ** 20;
 /** Bytes that are written at once. */
 const CHUNK = 2 ** 18;
 

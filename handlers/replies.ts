@@ -9,10 +9,19 @@ const MAX_CACHED = 64 * 2 ** 20;
 /** Clients compare it exactly (handlers/juju.md, Content types; handlers/snapd.md, Content types). */
 const JSON_HEADERS = { "Content-Type": "application/json" };
 
+/** Reply → bytes of its body. A header that says so would cost more than the rest of a cached reply; the server adds it. */
+const sizes = new WeakMap<Response, number>();
+
 export function replyWith(json: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>, status = 200): Response {
-  if (json instanceof ReadableStream) return new Response(json, { status, headers: JSON_HEADERS });
-  const body = typeof json === "string" ? Buffer.from(json) : json;
-  return new Response(body, { status, headers: { ...JSON_HEADERS, "Content-Length": String(body.byteLength) } });
+  const response = new Response(json, { status, headers: JSON_HEADERS });
+  if (!(json instanceof ReadableStream)) sizes.set(response, typeof json === "string" ? Buffer.byteLength(json) : json.byteLength);
+  return response;
+}
+
+/** Bytes of a reply's body; undefined: not known. */
+export function bodySize(response: Response): number | undefined {
+  const length = sizes.get(response) ?? response.headers.get("Content-Length");
+  return length === null ? undefined : Number(length);
 }
 
 /**

@@ -2,8 +2,20 @@
 
 import { CommanderError } from "commander";
 import { createProgram } from "../bin/commands/program.ts";
+import type { Io } from "../bin/machine/io.ts";
 import { Failure } from "../src/errors.ts";
 import type { ProgramName } from "../src/settings/documented.ts";
+
+/** An Io that prints nowhere: for what is only looked at. */
+export const SILENT_IO: Io = {
+  out: () => {},
+  err: () => {},
+  log: () => {},
+  terminal: { out: false, err: false },
+  environment: {},
+  input: async function* () {},
+  signal: new AbortController().signal,
+};
 
 export interface Run {
   readonly code: number;

@@ -1,20 +1,12 @@
 /** What an export takes of charms, bundles and snaps: the shapes of plans, and what both kinds of plan share. */
 
-import type { Base } from "../catalog/base.ts";
+import type { LockedRelease, LockedSnapRelease } from "../archives/lock.ts";
 import type { PackageType } from "../catalog/package.ts";
 import { Failure, printable } from "../errors.ts";
 import type { CharmInfo, RefreshResult, SnapInfo, StoreError, UpstreamCharm, UpstreamResource, UpstreamSnap } from "./upstream.ts";
 
-export interface PlannedRelease {
-  /** in full */
-  readonly channel: string;
-  /** null: a bundle */
-  readonly base: Base | null;
-  readonly revision: number;
-  readonly releasedAt?: string | undefined;
-  /** resource name to the revision that goes with it */
-  readonly resources: Readonly<Record<string, number>>;
-}
+/** What is planned of a release is what a lock says of it. */
+export type PlannedRelease = LockedRelease;
 
 /** A charm or bundle. */
 export interface PlannedPackage {
@@ -38,14 +30,7 @@ export interface PlannedPackage {
 /** Attributes of a revision, as upstream gives them. */
 export type Attributes = Readonly<Record<string, unknown>>;
 
-export interface PlannedSnapRelease {
-  /** in full */
-  readonly channel: string;
-  /** dpkg name, or `all` */
-  readonly architecture: string;
-  readonly revision: number;
-  readonly releasedAt?: string | undefined;
-}
+export type PlannedSnapRelease = LockedSnapRelease;
 
 export interface PlannedSnap {
   readonly name: string;

@@ -9,17 +9,7 @@ import { createProgram } from "../../../bin/commands/program.ts";
 import { showSize } from "../../../bin/machine/io.ts";
 import { ARCHIVE_LIMITS, archiveCap, findSetting, SETTINGS } from "../../../src/settings/config.ts";
 import { tempFolder } from "../../e2e/chp.ts";
-import { runProgram } from "../../program.ts";
-
-const NOBODY = {
-  out: () => {},
-  err: () => {},
-  log: () => {},
-  terminal: { out: false, err: false },
-  environment: {},
-  input: async function* () {},
-  signal: new AbortController().signal,
-};
+import { runProgram, SILENT_IO } from "../../program.ts";
 
 const table = Object.entries(FLAGS) as [FlagId, Flag][];
 const byTwin = table.filter(([, flag]) => flag.twin !== undefined && !flag.isSetting);
@@ -28,7 +18,7 @@ function under(command: Command): Command[] {
   return [command, ...command.commands.flatMap(under)];
 }
 
-const programs = (["chp", "snap-store-proxy"] as const).map((name) => createProgram(NOBODY, name));
+const programs = (["chp", "snap-store-proxy"] as const).map((name) => createProgram(SILENT_IO, name));
 const commands = programs.flatMap(under);
 
 /** The value of a flag that a command gets. */

@@ -7,13 +7,13 @@ import { ACCEPTED_KEYS, findSetting, readSettings } from "../../src/settings/con
 import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { acceptedKeys, changeSettings, keysOf } from "../machine/settings.ts";
-import { defineCommand, type Register } from "./command.ts";
+import { defineCommand, type Register, SETTINGS_EXITS } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["removeKey", "keyUntil"] as const;
 type AcceptFlags = FlagValues<typeof TAKES>;
 
-const ACCEPT_EXITS = "0 done, 1 failed, 2 usage, 3 a key was refused and nothing changed, 10 no store, 11 store format too new";
+const ACCEPT_EXITS = `0 done, 1 failed, 2 usage, 3 a key was refused and nothing changed, 10 no store, ${SETTINGS_EXITS}`;
 
 export const acceptKeyCommand: Register = (program, io) => {
   defineCommand(program, "accept-key", "Trust signing keys: import then requires their signature", ACCEPT_EXITS, TAKES)

@@ -27,6 +27,9 @@ export function defineCommand(
   return addFlags(command, [...common, ...flags]).addHelpText("after", `\nExit codes: ${exits}`);
 }
 
+/** Where a change of the settings may be stored although a later step failed. */
+export const SETTINGS_EXITS = "11 store format too new, 13 corruption found, 14 saved, but a later step failed";
+
 export const EXITS = "0 done, 1 failed, 2 usage, 10 no store, 11 store format too new, 13 corruption found";
 
 /** A parser for an argument of the command line; `what`: its name in messages. */

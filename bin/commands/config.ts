@@ -7,13 +7,13 @@ import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } f
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { changeSettings, loadSettings, readChanges, type SettingChange } from "../machine/settings.ts";
 import { readSettingsYaml, settingsYaml } from "../machine/settingsyaml.ts";
-import { defineCommand, type Register } from "./command.ts";
+import { defineCommand, type Register, SETTINGS_EXITS } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["exportYaml", "importYaml"] as const;
 type ConfigFlags = FlagValues<typeof TAKES>;
 
-const CONFIG_EXITS = "0 done, 1 failed, 2 usage, 3 the file was refused and nothing changed, 10 no store, 11 store format too new";
+const CONFIG_EXITS = `0 done, 1 failed, 2 usage, 3 the file was refused and nothing changed, 10 no store, ${SETTINGS_EXITS}`;
 
 export const configCommand: Register = (program, io) => {
   defineCommand(program, "config", "Show and change settings", CONFIG_EXITS, TAKES)

@@ -15,7 +15,7 @@ import { type Io, note, printJson } from "../machine/io.ts";
 import { openOrCreateStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { storeCertificate } from "../machine/tls.ts";
-import { defineCommand, type Register } from "./command.ts";
+import { defineCommand, type Register, SETTINGS_EXITS } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["selfsigned", "hostName", "publicUrlOfServer", "cert", "key"] as const;
@@ -26,7 +26,7 @@ export const importCertificateCommand: Register = (program, io) => {
     program,
     "import-certificate",
     "Set or create the server's TLS certificate",
-    "0 done, 1 failed, 2 usage, 3 the certificate was refused and the old one is kept",
+    `0 done, 1 failed, 2 usage, 3 the certificate was refused and the old one is kept, ${SETTINGS_EXITS}`,
     TAKES,
   )
     .addHelpText("after", EXAMPLES)

@@ -150,7 +150,7 @@ function wrap(text: string, columns: number, column: number): string {
 /** Help as it is shown: prose is wrapped, and command lines are in the name that the program was started by. */
 function finishHelp(text: string, name: ProgramName, columns: number): string {
   const wrapped = text
-    .replace(/^\S.*$/gm, (line) => wrap(line, columns, 0))
+    .replace(/^\S.*(?:\n\S.*)*/gm, (paragraph) => wrap(paragraph.replaceAll("\n", " "), columns, 0))
     .replace(/^( {2,}\S.*? {2,})(\S.*)$/gm, (_, left: string, right: string) => left + wrap(right, columns, left.length));
   return name === "chp" ? wrapped : wrapped.replace(/^( {2,})chp (?=\S)/gm, `$1${name} `);
 }

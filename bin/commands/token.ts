@@ -5,14 +5,20 @@ import { errorCode } from "../../store/diskerrors.ts";
 import { createFile } from "../machine/durable.ts";
 import { type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
-import { defineCommand, EXITS, type Register } from "./command.ts";
+import { defineCommand, type Register, SETTINGS_EXITS } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 const TAKES = ["tokenUntil", "tokenOut", "revoke", "list"] as const;
 type TokenFlags = FlagValues<typeof TAKES>;
 
 export const tokenCommand: Register = (program, io) => {
-  defineCommand(program, "token", "Make, list and revoke the tokens of remote import (chp import --to)", EXITS, TAKES)
+  defineCommand(
+    program,
+    "token",
+    "Make, list and revoke the tokens of remote import (chp import --to)",
+    `0 done, 1 failed, 2 usage, 10 no store, ${SETTINGS_EXITS}`,
+    TAKES,
+  )
     .argument("[name]", "what the token is called in lists and in the log; nothing to list all")
     .addHelpText("after", EXAMPLES)
     .action((name: string | undefined, options: TokenFlags) => runToken(name, options, io));

@@ -5,17 +5,7 @@ import type { Command } from "commander";
 import { TOPICS } from "../../../bin/commands/manual.ts";
 import { createProgram } from "../../../bin/commands/program.ts";
 import { WRONG_WORDS } from "../../../bin/commands/wrongwords.ts";
-import { runProgram } from "../../program.ts";
-
-const NOWHERE = {
-  out: () => {},
-  err: () => {},
-  log: () => {},
-  terminal: { out: false, err: false },
-  environment: {},
-  input: async function* () {},
-  signal: new AbortController().signal,
-};
+import { runProgram, SILENT_IO } from "../../program.ts";
 
 /** The words of each command's command line, of those that help lists: `["export", "snaps"]`. */
 function commandLines(command: Command, path: readonly string[] = []): string[][] {
@@ -23,7 +13,7 @@ function commandLines(command: Command, path: readonly string[] = []): string[][
   return visible.flatMap((child) => [[...path, child.name()], ...commandLines(child, [...path, child.name()])]);
 }
 
-const COMMANDS = commandLines(createProgram(NOWHERE));
+const COMMANDS = commandLines(createProgram(SILENT_IO));
 const longLines = (text: string) => text.split("\n").filter((line) => line.length > 80);
 
 describe("help", () => {
@@ -54,6 +44,11 @@ describe("help", () => {
       expect(out).toMatch(/\n\n[A-Z]/);
     },
   );
+
+  test("wraps a paragraph as a whole, wherever its source ends a line", async () => {
+    const { out } = await runProgram(["gc", "--help"]);
+    expect(out).toContain("and imports may run meanwhile: while an import or another change runs, and for");
+  });
 
   test("has the common options first", async () => {
     const { out } = await runProgram(["import", "--help"]);

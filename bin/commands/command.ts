@@ -6,7 +6,8 @@
 
 import type { Command } from "commander";
 import type { Io } from "../machine/io.ts";
-import { addFlags, type FlagId } from "./flags.ts";
+import type { FlagId } from "./flags.ts";
+import { addFlags } from "./options.ts";
 
 /** Adds a command to the program. Each command has its own file. */
 export type Register = (program: Command, io: Io) => void;

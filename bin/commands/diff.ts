@@ -10,7 +10,7 @@ import type { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { argument, defineCommand, EXITS, type Register } from "./command.ts";
-import { wholeNumber } from "./flags.ts";
+import { wholeNumber } from "./values.ts";
 
 export const diffCommand: Register = (program, io) => {
   const number = argument("a generation", wholeNumber(0));

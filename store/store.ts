@@ -3,6 +3,7 @@
 import { newestOf, signedTimes } from "../src/catalog/freshness.ts";
 import type { Drafted, Generation, Index, Published, RepairedEntry, SignedTimes, StagedBlob } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
+import type { Repository } from "../src/catalog/repository.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import { type Algorithm, type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, isCorrupt, publishedButFailed, undefinedIfCorrupt } from "../src/errors.ts";
@@ -14,9 +15,9 @@ import { ingest } from "./ingest.ts";
 import { jsonBytes } from "./json.ts";
 import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber } from "./keys.ts";
 import { SharedLease } from "./lease.ts";
-import { type Listed, listingProblem, type Manifests, manifestProblem } from "./manifest.ts";
+import { type Listing, listingProblem, type Manifests, manifestProblem } from "./manifest.ts";
 import { dependencies } from "./named.ts";
-import { indexAfter, manifestsIn, NO_SNAPS, sizesIn, sumsIn } from "./nextindex.ts";
+import { indexAfter, isUnchanged, manifestsIn, NO_IMAGES, NO_SNAPS, sizesIn, sumsIn } from "./nextindex.ts";
 import type { Quota } from "./quota.ts";
 import { type StoreKey, seal } from "./sealed.ts";
 import { Settings } from "./settings.ts";
@@ -28,7 +29,7 @@ const LISTING_INTERVAL = 1000;
 const MAX_ATTEMPTS = 1000;
 const IMPORT_AGAIN = "import the file again that chp verify names";
 
-const EMPTY_INDEX: Index = { packages: {}, snaps: {} };
+const EMPTY_INDEX: Index = { packages: {}, snaps: {}, images: {} };
 
 /** What the last listing of the generations led to. */
 interface Current {
@@ -257,11 +258,11 @@ export class Store {
   }
 
   /** What a manifest of a section that this chp does not know names, by the `blobs` that each has. Fails with `corrupt`. */
-  async listed(digest: Digest): Promise<readonly Listed[]> {
+  async listed(digest: Digest): Promise<Listing["blobs"]> {
     const value = await this.#json(digest);
     const problem = listingProblem(value);
     if (problem !== undefined) throw this.#malformed(digest, problem);
-    return (value as { readonly blobs: readonly Listed[] }).blobs;
+    return (value as Listing).blobs;
   }
 
   /** Undefined: the blob is missing. */
@@ -296,7 +297,7 @@ export class Store {
   }
 
   /** The digest under which a manifest is stored. */
-  digestOf(manifest: Package | Snap | readonly StoredAssertion[]): Digest {
+  digestOf(manifest: Package | Snap | Repository | readonly StoredAssertion[]): Digest {
     return sumsOf(jsonBytes(manifest))["sha-256"];
   }
 
@@ -349,13 +350,11 @@ export class Store {
         const { "sha-256": digest } = blob.sums;
         await blob.commit({ size: sizes.get(digest), what: `blob ${digest}` });
       }
-      const { snaps = NO_SNAPS } = change;
-      const { packages, dropped = [] } = change;
+      const { snaps = NO_SNAPS, images = NO_IMAGES } = change;
       const known = await this.signedTimes(base);
       const signed = newestOf(known, change.signed ?? {});
       const isSignedLater = Object.entries(signed).some(([key, at]) => known[key] !== at);
-      if (packages.length + dropped.length + snaps.changed.length + snaps.dropped.length === 0 && !snaps.others && !isSignedLater)
-        return { generation: undefined, result };
+      if (isUnchanged(change) && !isSignedLater) return { generation: undefined, result };
       const number = Math.max(base.number, newest) + 1;
       const index = await indexAfter(base.index, change, (manifest) => this.#put(manifest));
       const { command, sources, changed } = change;
@@ -370,18 +369,21 @@ export class Store {
         sources,
         changed,
         snaps: snaps.tally,
+        ...(Object.keys(images.tally).length > 0 && { images: images.tally }),
         assertions: snaps.assertions,
         signed,
         index: await this.#put(indexText(index)),
       };
       const bytes = seal(record, await this.key());
-      const named = dependencies(record.index, index, packages, snaps.changed);
+      const named = dependencies(record.index, index, change);
       const brought = [record.index, ...change.blobs.map((blob) => blob.sums["sha-256"]), ...manifestsIn(index, change)];
       // The lease first: what is there after it, no gc deletes before this generation is seen or its stage is gone.
       const lastLook = async () => {
         await this.#lease.check();
         const { missing } = await restoreTrashed(this.storage, [...new Set([...named, ...brought])]);
         if (brought.some((digest) => missing.has(digest))) throw stageIsGone(this.storage.place);
+        const gone = images.required.find((digest) => missing.has(digest));
+        if (gone) throw new Failure("failed", `blob ${gone} was deleted meanwhile by chp gc`, { next: "run the import again" });
         await this.quota?.check([]);
       };
       const lease = this.#lease.id;
@@ -431,5 +433,6 @@ function isNewer(error: unknown): error is Failure {
 
 function isChangedBy(generation: Generation, section: RepairedEntry["section"], name: string): boolean {
   if (section === "assertions") return generation.assertions > 0;
-  return Object.hasOwn(section === "packages" ? generation.changed : generation.snaps, name);
+  const { changed: packages, snaps, images = {} } = generation;
+  return Object.hasOwn({ packages, snaps, images }[section], name);
 }

@@ -65,7 +65,7 @@ export async function runDiff(from: number, to: number | undefined, options: Com
 }
 
 async function snapshotOf(store: Store, number: number): Promise<Snapshot> {
-  if (number === 0) return new Snapshot(store, undefined, { packages: {}, snaps: {} });
+  if (number === 0) return new Snapshot(store, undefined, { packages: {}, snaps: {}, images: {} });
   const generation: Generation | undefined = await store.generation(number);
   if (!generation) throw new Failure("not-found", `generation ${number} is not stored`, { next: "chp log lists them" });
   return new Snapshot(store, generation, await store.index(generation));

@@ -1,8 +1,9 @@
 /** Images as they are stored: repositories with tags, manifests and blobs, as a registry serves them. */
 
-import type { Digest } from "../digest.ts";
+import { type Digest, parseDigestText } from "../digest.ts";
 import { printable, refused } from "../errors.ts";
 import { ownValue } from "../schema.ts";
+import { pathOfReference, splitPath } from "./registry.ts";
 
 /** A repository of images. Its manifest in the store; a section that lists its `blobs` is understood by every chp of format 2. */
 export interface Repository {
@@ -24,9 +25,9 @@ export interface StoredManifest {
   readonly size: number;
   /** as the index that lists it says; undefined: no index does */
   readonly platform?: ImagePlatform;
-  readonly artifactType?: string;
-  /** the manifest that this one refers to, as a signature to its image */
+  /** the manifest that this one refers to, as a signature to its image; with what a list of referrers says of this one */
   readonly subject?: Digest;
+  readonly artifactType?: string;
   readonly annotations?: Readonly<Record<string, string>>;
   /** of an index: what it lists; of an architecture that was left out the manifest is not stored */
   readonly manifests?: readonly ListedManifest[];
@@ -132,6 +133,31 @@ export function architecturesOf(repository: Repository, digest: Digest): string[
   const here = manifest?.platform ? [manifest.platform.architecture] : [];
   const below = (manifest?.manifests ?? []).flatMap((listed) => architecturesOf(repository, listed.digest));
   return [...new Set([...here, ...below])].filter((architecture) => architecture !== "unknown").toSorted();
+}
+
+/** The digest of the stored manifest that a reference names by its digest, or else by its tag (`latest` by default); undefined: it is not stored. */
+export function storedImage(repository: Repository, reference: string): Digest | undefined {
+  const { tag = "latest", digest } = splitPath(pathOfReference(reference));
+  const manifest = digest === undefined ? taggedManifest(repository, tag) : findManifest(repository, parseDigestText(digest) ?? NO_DIGEST);
+  return manifest?.digest;
+}
+
+const NO_DIGEST = "" as Digest;
+
+/** Throws a `refused` failure where indexes list indexes more than `most` deep. */
+export function checkDepth({ name, manifests }: Repository, most: number): void {
+  const all = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
+  const heights = new Map<Digest, number>();
+  const height = (digest: Digest, left: number): number => {
+    const known = heights.get(digest);
+    if (left < 0 || (known ?? 0) > left) throw refused(`images ${name}: indexes are nested more than ${most} deep`);
+    if (known !== undefined) return known;
+    const below = (all.get(digest)?.manifests ?? []).map((listed) => 1 + height(listed.digest, left - 1));
+    const own = below.reduce((highest, one) => Math.max(highest, one), 0);
+    heights.set(digest, own);
+    return own;
+  };
+  for (const { digest } of manifests) height(digest, most);
 }
 
 /** Both together: tags of `incoming` win. */

@@ -47,7 +47,7 @@ const DescriptorText = v.object({
 export type Descriptor = v.InferOutput<typeof DescriptorText>;
 export type Platform = NonNullable<Descriptor["platform"]>;
 
-const Descriptors = v.pipe(v.array(DescriptorText), v.maxLength(MAX_DESCRIPTORS, `has more than ${MAX_DESCRIPTORS} entries`));
+const Descriptors = v.pipe(v.array(DescriptorText), v.maxLength(MAX_DESCRIPTORS, `is a list of more than ${MAX_DESCRIPTORS}`));
 const Common = {
   schemaVersion: v.literal(2, "is not 2"),
   mediaType: v.exactOptional(v.string()),

@@ -120,11 +120,15 @@ export function referrersOf(repository: Repository, digest: Digest): StoredManif
 export function isComplete(repository: Repository, digest: Digest, architecture?: string): boolean {
   const manifest = findManifest(repository, digest);
   if (!manifest?.manifests) return manifest !== undefined;
-  const images = manifest.manifests.filter(({ platform }) => platform?.architecture !== "unknown");
-  const asked = images.filter(
+  const asked = imagesOf(manifest).filter(
     ({ platform }) => architecture === undefined || platform === undefined || platform.architecture === architecture,
   );
   return asked.length > 0 && asked.every((image) => isComplete(repository, image.digest, architecture));
+}
+
+/** What an index lists, without what is said of images beside them, as how they were built: its platform is unknown. */
+export function imagesOf({ manifests = [] }: StoredManifest): ListedManifest[] {
+  return manifests.filter(({ platform }) => platform?.architecture !== "unknown");
 }
 
 /** Architectures of the images behind a manifest that are stored, sorted; empty where no index says. */

@@ -11,6 +11,7 @@ import {
   checkDepth,
   checkRepositoryName,
   findManifest,
+  imagesOf,
   isTag,
   mergeRepository,
   type Repository,
@@ -162,9 +163,13 @@ function storedManifest({ kind, digest, mediaType, size, platform, artifactType,
 
 /** Of an index at least one manifest must be there: the others may be of architectures that were left out. */
 function checkIndexes(merged: Repository, incoming: Repository): void {
-  for (const { digest, manifests } of incoming.manifests)
-    if (manifests && manifests.length > 0 && !manifests.some((listed) => findManifest(merged, listed.digest)))
-      throw refused(`images ${merged.name}: of the index ${digestText(digest)} no image is there, neither in the import nor in the store`);
+  for (const manifest of incoming.manifests) {
+    const images = imagesOf(manifest);
+    if (images.length > 0 && !images.some((listed) => findManifest(merged, listed.digest)))
+      throw refused(
+        `images ${merged.name}: of the index ${digestText(manifest.digest)} no image is there, neither in the import nor in the store`,
+      );
+  }
 }
 
 function missingBlob(name: string, { digest }: RepositoryBlob, { manifests }: Repository) {

@@ -126,13 +126,13 @@ export class ImageReader<S extends Staged> {
     for (const [group, { at, isMarked, list }] of sorted(this.#layouts)) {
       if (!list) throw refused("there is no index.json beside it, so it lists no image", { at });
       if (!isMarked) throw refused(`there is no ${LAYOUT_FILE} beside it, so it is not of an image layout`, { at });
-      const index = readImageManifest(list.bytes, "application/vnd.oci.image.index.v1+json", at);
+      const index = readImageManifest(list.bytes, "application/vnd.oci.image.index.v1+json", list.at);
       for (const descriptor of index.manifests) {
         const { annotations = {} } = descriptor;
-        const isRead = await this.#read(descriptor, at, 0);
-        if (!isRead) throw refused(`it lists ${digestText(descriptor.digest)}, which is missing`, { at });
+        const isRead = await this.#read(descriptor, list.at, 0);
+        if (!isRead) throw refused(`it lists ${digestText(descriptor.digest)}, which is missing`, { at: list.at });
         const name = annotations[IMAGE_NAME] ?? annotations[REF_NAME];
-        found.push({ at, group, digest: descriptor.digest, ...(name !== undefined && { name }) });
+        found.push({ at: list.at, group, digest: descriptor.digest, ...(name !== undefined && { name }) });
       }
     }
     return found;

@@ -386,8 +386,8 @@ async function missingSnaps(base: CatalogView, packages: MergedPackages, { repor
   return needed.filter((need) => !need.held);
 }
 
-function isEmpty({ packages, snaps }: Reading<StagedBlob>): boolean {
-  return packages.length + snaps.images.length + snaps.assertions.length === 0;
+function isEmpty({ packages, snaps, images }: Reading<StagedBlob>): boolean {
+  return packages.length + snaps.images.length + snaps.assertions.length + images.images.length === 0;
 }
 
 function importInterrupted(): Failure {
@@ -396,8 +396,9 @@ function importInterrupted(): Failure {
 
 function nothingFound(records: readonly SourceRecord[], ignored: readonly string[]): Failure {
   if (records.length === 0) return refused("there is no file to import");
-  const found = ignored.length > 0 ? `; found only ${ignored.slice(0, 3).join(", ")}${ignored.length > 3 ? ", …" : ""}` : "";
-  return refused(`there is no charm, bundle, snap or assertion in ${records.map((r) => r.name).join(", ")}${found}`, {
+  const some = (names: readonly string[]) => `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}`;
+  const found = ignored.length > 0 ? `; found only ${some(ignored)}` : "";
+  return refused(`there is no charm, bundle, snap, image or assertion in ${some(records.map((r) => r.name))}${found}`, {
     next: "chp help import shows what can be imported",
   });
 }

@@ -141,6 +141,10 @@ function mount(apis: readonly Api[], prefix: string, refuse: Refuse): Hono<Env> 
           call.route = url.pattern;
           try {
             const handled = await handle(c);
+            if (!handled) {
+              call.route = "";
+              return c.notFound();
+            }
             if (!(handled instanceof CacheableReply)) return handled;
             call.cache?.set(c.req.url, { route: url.pattern, body: handled.body }, handled.body.byteLength);
             return replyWith(handled.body);

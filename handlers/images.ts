@@ -9,6 +9,7 @@ import {
   findManifest,
   isRepositoryName,
   isTag,
+  isTakenName,
   mergeRepository,
   type Repository,
   referrersOf,
@@ -38,6 +39,7 @@ export function imageRoutes({ store, registries = () => NO_REGISTRY, missing }: 
   /** Every request of a registry's client: its login first. */
   function guarded(handle: Handler): Handler {
     return async (c) => {
+      if (isOfAnotherApi(c.req.path)) return undefined;
       const { login } = await registries();
       if (login && !isLoggedIn(c.req.header("Authorization"), login)) throw new Failure("unauthorized", "a login is needed");
       if (c.req.method !== "GET" && c.req.method !== "HEAD") throw new Failure("not-allowed", "this registry is read-only");
@@ -56,7 +58,7 @@ export function imageRoutes({ store, registries = () => NO_REGISTRY, missing }: 
 
   const image = guarded(async (c) => {
     const asked = URLS.image.parse(c.req);
-    if (!asked || !isRepositoryName(asked.name)) return c.notFound();
+    if (!asked || !isRepositoryName(asked.name)) return undefined;
     const snapshot = await store.snapshot();
     const repository = (await snapshot.of.repository(asked.name)) ?? (await aliases.find(snapshot, asked.name));
     if (!repository) {
@@ -117,6 +119,12 @@ export function imageRoutes({ store, registries = () => NO_REGISTRY, missing }: 
 
   const all = (url: Route["url"], handle: Handler): Route => ({ method: "ALL", url, handle });
   return { dialect: "registry", routes: [all(URLS.registry, root), all(URLS.repositories, repositories), all(URLS.image, image)] };
+}
+
+/** Whether a path below `/v2/` is that of a store. */
+function isOfAnotherApi(path: string): boolean {
+  const [first = ""] = path.slice(path.indexOf("/v2/") + 4).split("/");
+  return isTakenName(first);
 }
 
 /** The paths that a bundle.yaml chose for images: they name the repositories of upstream's paths too. */

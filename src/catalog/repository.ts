@@ -64,7 +64,12 @@ const TAKEN = new Set(["charms", "snaps", "assertions", "auth", "cohorts", "mess
 export function checkRepositoryName(name: string): void {
   if (!isRepositoryName(name)) throw refused(`${printable(name, 200)} is not the name of a repository of images`);
   const [first = ""] = name.split("/");
-  if (TAKEN.has(first)) throw refused(`the repository ${name} can't be served: /v2/${first}/ is another API's`);
+  if (isTakenName(first)) throw refused(`the repository ${name} can't be served: /v2/${first}/ is another API's`);
+}
+
+/** Whether the first part of a name, or of a path below `/v2/`, is another API's. */
+export function isTakenName(first: string): boolean {
+  return TAKEN.has(first);
 }
 
 export function isRepositoryName(name: string): boolean {

@@ -268,7 +268,7 @@ function address(text: string): string {
 }
 
 function checkWord(text: string, words: readonly string[]): string {
-  if (!words.includes(text)) throw new Error(`${printable(text, 50)} is none of ${words.join(", ")}`);
+  if (!words.includes(text)) throw new Error(`${printable(text, 50)} is not one of ${words.join(", ")}`);
   return text;
 }
 

@@ -14,7 +14,7 @@ const GIVEN_UP: readonly (readonly [word: RegExp, instead: string])[] = [
   [/\bmend(s|ed|ing)?\b/i, "repair"],
   [/\btold\b/i, "said, listed"],
   [/\btells?\b/i, "says, shows, lists"],
-  [/\b(take|takes|took|taken|taking) in\b/i, "import"],
+  [/\b(take|takes|took|taken|taking) (it |them |this |these )?in\b/i, "import"],
   [/\bworth a thought\b/i, "warnings"],
   [/\bno use for\b/i, "ignored"],
   [/\b(goes|went) on\b/i, "resumes"],

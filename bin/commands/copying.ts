@@ -13,6 +13,8 @@ export async function runCopy(from: Disk, to: Disk, what: "backup" | "restore", 
       .map((line) => `${printable(line)}\n`)
       .join(""),
   );
+  if (what === "backup" && report.linked > 0)
+    note("hard links are the same files on the same disk: they do not protect against damage to it", options, io);
   note(
     what === "backup" ? `next: chp restore ${printable(to.place)} --store DIR restores it` : `next: chp serve${storeFlag(options)}`,
     options,

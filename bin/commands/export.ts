@@ -169,8 +169,8 @@ type PlaceWords = Readonly<Partial<Record<"channel" | "arch" | "base" | "series"
 
 /** Channels and systems of the command line: the defaults for entries of a file. */
 function defaultsOf({ channel, arch, base, series }: PlaceWords): Selection {
-  const place = { channel, arch, base, series };
-  return readSelection(Object.fromEntries(Object.entries(place).filter(([, words]) => words !== undefined)), COMMAND_LINE);
+  const given = Object.entries({ channel, arch, series, base }).filter(([, words]) => words !== undefined); // a base wins over a series
+  return Object.assign({}, ...given.map(([flag, words]) => readSelection({ [flag]: words }, `--${flag}`)));
 }
 
 function readWithout(words: readonly string[]): Set<Addition> {

@@ -6,6 +6,7 @@
 import { type Command, Option } from "commander";
 import { LEVELS, type Level } from "../../handlers/log.ts";
 import { LIMITS } from "../../src/archives/archive.ts";
+import { checkArchitecture } from "../../src/catalog/snap.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { ADDITIONS } from "../../src/export/sitefile.ts";
 import type { UpstreamAddresses } from "../../src/export/upstream.ts";
@@ -117,7 +118,7 @@ export const FLAGS = {
   output: { name: "output", short: "o", argument: "FORMAT", isHidden: true, parse: outputFormat, help: "json: the same as --json" },
   quietHints: { name: "quiet", twin: "CHP_QUIET", help: "print no hints (CHP_QUIET)" },
   jsonText: { name: "json", help: "print it as JSON" },
-  jsonTopic: { name: "json", help: "print a topic as JSON" },
+  jsonTopic: { name: "json", help: "print a topic, or the list of all, as JSON" },
 
   // serve, and commands that print its address
   listen: { ...setting("listen"), many: "repeated" },
@@ -352,7 +353,7 @@ export const FLAGS = {
 
   // commands that change packages
   base: { name: "base", argument: "BASE", help: "only on this base: 22.04 or ubuntu@22.04" },
-  arch: { name: "arch", argument: "ARCH", help: "only on this architecture" },
+  arch: { name: "arch", argument: "ARCH", parse: checkArchitecture, help: "only on this architecture" },
   snap: { name: "snap", help: "the snap, where a charm has the same name" },
   overrideReason: { name: "reason", argument: "TEXT", isRequired: true, help: "why, for those who come after you" },
   overrideUntil: {
@@ -420,7 +421,7 @@ export const FLAGS = {
     help: "set what a YAML file says, checked whole before anything is changed; - or nothing: standard input",
   },
   comment: { name: "comment", argument: "TEXT", help: "what the public key is called (default: the name of the file)" },
-  removeKey: { name: "remove", argument: "ID", many: "repeated", help: "do not accept that key any more (repeatable)" },
+  removeKey: { name: "remove", argument: "ID", many: "repeated", help: "stop trusting that key (repeatable)" },
   selfsigned: { name: "selfsigned", help: "make a certificate and its authority; run again, renew it with the same authority" },
   hostName: {
     name: "name",

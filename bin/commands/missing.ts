@@ -32,7 +32,7 @@ export async function runMissing(options: MissingFlags, io: Io): Promise<void> {
   if (options.json) return printJson(wanted, io);
   if (wanted.length === 0)
     return note(`nothing is missing: all ${count(needed.length, "snap")} that are known to be needed are stored`, options, io);
-  const headings = ["SNAP", "REVISION", "CHANNEL", "ARCHITECTURE", "SURE", "HELD", "NEEDED BY"];
+  const headings = ["SNAP", "REVISION", "CHANNEL", "ARCHITECTURE", "SURE", "STORED", "NEEDED BY"];
   const rows = wanted.map((snap) => [
     snap.name,
     String(snap.revision ?? "any"),

@@ -344,9 +344,11 @@ function importInterrupted(): Failure {
 }
 
 function nothingFound(records: readonly SourceRecord[], ignored: readonly string[]): Failure {
-  if (records.length === 0) return refused("there is no file to import");
-  const found = ignored.length > 0 ? `; found only ${ignored.slice(0, 3).join(", ")}${ignored.length > 3 ? ", …" : ""}` : "";
-  return refused(`there is no charm, bundle, snap or assertion in ${records.map((r) => r.name).join(", ")}${found}`, {
+  const names = records.map(({ name }) => (name === "-" ? "standard input" : name)).join(", ");
+  if (records.every(({ size }) => size === 0)) return refused(`there is nothing to import: ${names || "all that was given"} is empty`);
+  const inside = ignored.filter((name) => !records.some((record) => record.name === name));
+  const found = inside.length > 0 ? `; found only ${inside.slice(0, 3).join(", ")}${inside.length > 3 ? ", …" : ""}` : "";
+  return refused(`there is no charm, bundle, snap or assertion in ${names}${found}`, {
     next: "chp help import shows what can be imported",
   });
 }

@@ -313,7 +313,7 @@ describe("where keys are accepted", () => {
 
   test.each(UNSIGNED)("%s is refused", async (_, sources, name, lacks) => {
     const known = lacks.includes("not accepted") ? [OTHER.accepted] : accepted;
-    expect(await refusalOf(sources, { accepted: known })).toBe(`${name} is not signed by a key that is accepted here: ${lacks}`);
+    expect(await refusalOf(sources, { accepted: known })).toBe(`${name} is not signed by a trusted key: ${lacks}`);
   });
 
   test.each(UNSIGNED)("%s is taken in with --allow-unsigned, loudly", async (_, sources, name, lacks) => {

@@ -1,0 +1,76 @@
+/** What an operator meets who gives a command the wrong file or folder, or the same one twice. */
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { exportOf } from "../../build.ts";
+import { SPEC } from "../../hostile/demo.ts";
+import { runProgram } from "../../program.ts";
+import { tempFolder } from "../../temp.ts";
+
+const folder = tempFolder();
+const at = (name: string) => join(folder.path, name);
+const store = at("store");
+const NAME = SPEC.name;
+
+beforeAll(async () => {
+  writeFileSync(at("e.tar.gz"), exportOf([SPEC]));
+  writeFileSync(at("notes.txt"), "nothing to import");
+  for (const name of ["empty", "home"]) mkdirSync(at(name));
+  writeFileSync(at("home/letter.txt"), "mine");
+  expect(await runProgram(["import", "--store", store, at("e.tar.gz")])).toMatchObject({ code: 0 });
+});
+afterAll(() => folder[Symbol.dispose]());
+
+describe("an import", () => {
+  test("of what is stored says so, in these words", async () => {
+    const { out } = await runProgram(["import", "--store", store, at("e.tar.gz")]);
+    expect(out).toMatch(new RegExp(`^${NAME}: charm, already present\\n  revisions  \\d+ already present`));
+    expect(out).not.toMatch(/\bknown\b/);
+  });
+
+  test.each([
+    [["empty"], "there is no file to import in EMPTY"],
+    [["-"], "there is nothing to import: standard input is empty"],
+    [["notes.txt"], "there is no charm, bundle, snap or assertion in NOTES.TXT"],
+  ])("of %j names what was given", async (given, message) => {
+    const paths = given.map((name) => (name === "-" ? name : at(name)));
+    const run = await runProgram(["import", "--store", store, ...paths]);
+    const named = (text: string) => text.replace(/[A-Z]{4,}[.A-Z]*/, (name) => at(name.toLowerCase()));
+    expect([run.code, run.err.split("\n").at(-2)]).toEqual([3, `chp: ${named(message)}`]);
+  });
+
+  test("puts no store into a folder with other files", async () => {
+    const run = await runProgram(["import", "--store", at("home"), at("e.tar.gz")]);
+    expect(run).toMatchObject({ code: 2, err: `chp: ${at("home")} is not a store, and has other files, like letter.txt\n` });
+    expect(readdirSync(at("home"))).toEqual(["letter.txt"]);
+  });
+});
+
+test("a release that begins a track says so", async () => {
+  const args = ["release", NAME, "7", "99/stable", "--store", store];
+  expect((await runProgram(args)).out).toContain(`${NAME}: 99 is a new track\n`);
+});
+
+test("list shows the packages that are named, and the nearest where there is none", async () => {
+  expect((await runProgram(["list", NAME, "--store", store])).out).toStartWith(`${NAME}\tcharm\t`);
+  expect(await runProgram(["list", `${NAME}x`, "--store", store])).toMatchObject({
+    code: 1,
+    next: expect.stringContaining(`did you mean ${NAME}?`),
+  });
+});
+
+test("a backup by hard links says what it does not protect against", async () => {
+  const { err } = await runProgram(["backup", at("backup"), "--store", store]);
+  expect(err).toContain("hard links are the same files on the same disk: they do not protect against damage to it\n");
+});
+
+test("doctor is for people in a pipe, too", async () => {
+  expect((await runProgram(["doctor", "--offline", "--store", store])).out).toMatch(/^ok {2,}snaps: /m);
+});
+
+test("help as JSON lists commands and topics", async () => {
+  const { commands, topics } = JSON.parse((await runProgram(["help", "--json"])).out);
+  expect(commands).toContainEqual({ name: "list", aliases: ["ls"], summary: "List the stored charms, bundles and snaps" });
+  expect(topics).toContainEqual({ name: "exit-codes", title: "Exit codes" });
+});

@@ -265,6 +265,13 @@ export const FLAGS = {
     default: ".",
     help: "where the archive goes (CHP_EXPORT_DIR; default: here)",
   },
+  documentedExportDir: {
+    name: "export-dir",
+    argument: "DIR",
+    twin: "CHP_EXPORT_DIR",
+    default: "~/snap/store-admin/common/export",
+    help: "where the archive goes (CHP_EXPORT_DIR; default: ~/snap/store-admin/common/export)",
+  },
   charmhubUrl: {
     name: "charmhub-url",
     argument: "URL",
@@ -379,6 +386,7 @@ export const FLAGS = {
   heldToo: { name: "all", help: "also list stored ones" },
   script: { name: "script", argument: "TOOL", help: "print the shell script that copies them; the tool is skopeo" },
   missing: { name: "missing", help: "only those that the registry is not known to have" },
+  exitCode: { name: "exit-code", help: "end with 1 where anything is listed" },
   offlineRegistry: { name: "offline", help: "do not ask the registry" },
   offline: { name: "offline", help: "ask nothing of the network: no names, no registry, no public URL" },
   doctorJuju: { name: "juju", argument: "VERSION", help: "also whether a Juju of that version, like 3.6, can bootstrap" },

@@ -16,7 +16,7 @@ import { doctorCommand } from "./doctor.ts";
 import { airgapCommands, overrideCommandsOf, statusCommandOf } from "./documented.ts";
 import { duCommand } from "./du.ts";
 import { endOverrideCommand } from "./end-override.ts";
-import { exportCommand } from "./export.ts";
+import { exportCommandOf } from "./export.ts";
 import { readFlags } from "./flags.ts";
 import { gcCommand } from "./gc.ts";
 import { helpCommand } from "./help.ts";
@@ -58,7 +58,7 @@ interface Group {
 const GROUPS: readonly Group[] = [
   {
     heading: "Export and import",
-    commands: () => [exportCommand, importCommand, inventoryCommand, keygenCommand, acceptKeyCommand, tokenCommand],
+    commands: (name) => [exportCommandOf(name), importCommand, inventoryCommand, keygenCommand, acceptKeyCommand, tokenCommand],
   },
   {
     heading: "Serve and set up",

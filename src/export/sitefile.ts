@@ -22,6 +22,8 @@ export interface PackageRequest {
   readonly systems: readonly System[] | All;
   /** dpkg names */
   readonly architectures: readonly string[];
+  /** whether its own entry names them: then it must have each of them */
+  readonly needsArchitectures?: true;
   readonly revision?: number;
   /** resource name to the revision to take in place of the released one */
   readonly resources: Readonly<Record<string, number>>;
@@ -280,10 +282,12 @@ function packageRequest(
 ): PackageRequest {
   const isRevision = ([, value]: readonly [string, string]) => /^\d{1,15}$/.test(value);
   const entries = Object.entries(resources);
+  const selection = readSelection(fields, what);
   return {
     name: checkPackageName(name, what),
     ...defaults,
-    ...readSelection(fields, what),
+    ...selection,
+    ...(selection.architectures && { needsArchitectures: true }),
     ...(revision !== undefined && { revision }),
     resources: Object.fromEntries(entries.filter(isRevision).map(([resource, value]) => [resource, Number(value)])),
     paths: Object.fromEntries(entries.filter((entry) => !isRevision(entry))),

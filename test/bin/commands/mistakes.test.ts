@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { exportOf } from "../../build.ts";
+import { base, charmZip, exportOf, imageBlob, type PackageSpec } from "../../build.ts";
 import { SPEC } from "../../hostile/demo.ts";
 import { runProgram } from "../../program.ts";
 import { tempFolder } from "../../temp.ts";
@@ -44,6 +44,38 @@ describe("an import", () => {
     const run = await runProgram(["import", "--store", at("home"), at("e.tar.gz")]);
     expect(run).toMatchObject({ code: 2, err: `chp: ${at("home")} is not a store, and has other files, like letter.txt\n` });
     expect(readdirSync(at("home"))).toEqual(["letter.txt"]);
+  });
+});
+
+describe("--exit-code", () => {
+  beforeAll(async () => {
+    const jammy = base("amd64", "22.04");
+    const files = {
+      "refresh_versions.toml": 'charm_major = 1\nworkload = "14"\n[snap]\nname = "needed"\n[snap.revisions]\nx86_64 = "96"\n',
+    };
+    const spec: PackageSpec = {
+      ...SPEC,
+      revisions: { 7: charmZip({ name: NAME, revision: 7, bases: [jammy], files, resources: { img: { type: "oci-image" } } }) },
+      resources: { img: { type: "oci-image", revisions: { 1: imageBlob(`registry.lan/demo/img@sha256:${"8".repeat(64)}`) } } },
+      releases: [{ channel: "14/stable", base: jammy, revision: 7, resources: { img: 1 } }],
+    };
+    writeFileSync(at("needy.tar.gz"), exportOf([spec]));
+    expect(await runProgram(["import", "--store", at("needy"), at("needy.tar.gz")])).toMatchObject({ code: 0 });
+  });
+
+  test.each([
+    ["missing", [], "1 snap is listed"],
+    ["missing", ["--json"], "1 snap is listed"],
+    ["missing", ["--yaml"], "1 snap is listed"],
+    ["images", [], "1 image is listed"],
+    ["images", ["--json"], "1 image is listed"],
+    ["images", ["--missing", "--script", "skopeo"], "1 image is listed"],
+  ])("of %s %j is 1 where something is listed, which is printed", async (command, flags, message) => {
+    const args = [command, ...flags, "--store", at("needy")];
+    const [plain, done] = [await runProgram(args), await runProgram([...args, "--exit-code"])];
+    expect(done).toEqual({ code: 1, out: plain.out, err: `${plain.err}chp: ${message}\n` });
+    expect([plain.code, plain.out === ""]).toEqual([0, false]);
+    expect(await runProgram([command, ...flags, "--exit-code", "--store", store])).toMatchObject({ code: 0 });
   });
 });
 

@@ -12,6 +12,7 @@ import { type Failure, isCorrupt, reason } from "../src/errors.ts";
 import { chainOf, type Link } from "./chain.ts";
 import { BLOB_FOLDERS, blobKey, generationKey, QUARANTINE, SECRETS, SETTINGS } from "./keys.ts";
 import type { BlobReference, BlobRole } from "./named.ts";
+import { blobSizes } from "./quota.ts";
 import { blobsOf } from "./reach.ts";
 import type { StoredObject } from "./storage.ts";
 import type { Store } from "./store.ts";
@@ -33,8 +34,8 @@ export interface CheckOptions {
   readonly signal?: AbortSignal;
   /** what is wrong with the signature of each generation, if anything */
   signatures?(links: readonly Link[]): Promise<readonly { readonly problem?: string }[] | undefined>;
-  /** `bytes`: hashed so far; `what`: the key that is being read */
-  onProgress?(bytes: number, what: string): void;
+  /** `bytes`: hashed so far; `what`: the key that is being read; `size`: bytes of all that will be, undefined: not known yet */
+  onProgress?(bytes: number, what: string, size: number | undefined): void;
 }
 
 export interface Finding {
@@ -116,6 +117,8 @@ class Check {
   readonly #bad = new Map<Digest, Bad>();
   readonly #hashed = new Set<Digest>();
   readonly #read = { blobs: 0, bytes: 0 };
+  /** of all that is read; undefined: not known yet */
+  #size: number | undefined;
 
   constructor(store: Store, options: CheckOptions) {
     this.#store = store;
@@ -213,11 +216,16 @@ class Check {
   }
 
   async #payloads(which: ReadData, named: ReadonlySet<Digest>): Promise<void> {
+    const isWanted = (digest: Digest) => !this.#hashed.has(digest) && !this.#bad.has(digest) && isChosen(digest, which);
+    if (this.#options.onProgress) {
+      const sizes = [...(await blobSizes(this.#store.storage))].filter(([digest]) => isWanted(digest));
+      this.#size = sizes.reduce((sum, [, size]) => sum + size, this.#read.bytes);
+    }
     const reading = new Set<Promise<void>>();
     for (const folder of BLOB_FOLDERS)
       for (const key of await this.#store.storage.list(folder)) {
         const digest = key.slice(folder.length);
-        if (!isDigest(digest) || this.#hashed.has(digest) || this.#bad.has(digest) || !isChosen(digest, which)) continue;
+        if (!isDigest(digest) || !isWanted(digest)) continue;
         const work = this.#hash(digest, named.has(digest)).finally(() => reading.delete(work));
         reading.add(work);
         if (reading.size >= READERS) await Promise.race(reading);
@@ -251,7 +259,7 @@ class Check {
     const sum = await sumOf(object, (chunk) => {
       this.#stopIfAsked();
       this.#read.bytes += chunk.byteLength;
-      this.#options.onProgress?.(this.#read.bytes, key);
+      this.#options.onProgress?.(this.#read.bytes, key, this.#size);
     });
     if (object) this.#read.blobs += 1;
     return sum;

@@ -29,7 +29,7 @@ export interface CopyReport {
 export interface CopyOptions {
   readonly signal?: AbortSignal;
   /** `done`: copied bytes; `size`: of all blobs that the store has; `what`: the key that is being copied */
-  onProgress?(done: number, size: number, what: string): void;
+  readonly onProgress?: (done: number, size: number, what: string) => void;
 }
 
 /** Where a copy can be written to; `link` where a blob may be a second name of the source's. */

@@ -52,7 +52,7 @@ export interface Finding {
   readonly from?: { readonly generation: number; readonly sources: readonly SourceRecord[] };
   /** where the damaged file is now */
   readonly movedTo?: string;
-  readonly mend: string;
+  readonly repair: string;
 }
 
 export interface CheckReport {
@@ -170,7 +170,7 @@ class Check {
       await this.#store.storage.move(generationKey(number), movedTo);
       await this.#store.storage.flush();
     }
-    const mend = isNewest
+    const repair = isNewest
       ? "import again what came last, then chp verify moves it aside"
       : "nothing is lost but this step of the history; a copy of the store has it";
     this.#findings.push({
@@ -178,17 +178,17 @@ class Check {
       what,
       problem: "cannot be read",
       current: isNewest,
-      mend,
+      repair,
       ...(movedTo !== undefined && { movedTo }),
     });
   }
 
   #addDamage(what: readonly string[], problem: string, current: boolean): void {
-    this.#findings.push({ severity: "damage", what, problem, current, mend: "put that file back from a copy of the store" });
+    this.#findings.push({ severity: "damage", what, problem, current, repair: "put that file back from a copy of the store" });
   }
 
-  #addWarning(what: string, problem: string, mend: string): void {
-    this.#findings.push({ severity: "warning", what: [what], problem, current: true, mend });
+  #addWarning(what: string, problem: string, repair: string): void {
+    this.#findings.push({ severity: "warning", what: [what], problem, current: true, repair });
   }
 
   /** Checks the size of a blob; a blob whose size is not recorded is small, and is hashed. */
@@ -296,7 +296,7 @@ class Check {
         current: current.has(digest),
         ...(from && { from }),
         ...(movedTo !== undefined && { movedTo }),
-        mend:
+        repair:
           past && state === "malformed"
             ? "nothing is lost but this step of the history"
             : repairOf(origin, current.has(digest), payloads.has(digest)),
@@ -326,7 +326,7 @@ class Check {
           what: names,
           problem: `have the same id ${id}, so clients of one may get another`,
           current: true,
-          mend: `find out whose id it is, and take the others away: chp remove ${names.at(-1)} --apply`,
+          repair: `find out whose id it is, and take the others away: chp remove ${names.at(-1)} --apply`,
         }),
       );
       this.#findings.push(...shared);
@@ -377,11 +377,11 @@ export function showRole({ kind, package: pkg, revision, part }: BlobRole): stri
   return `${kind}${of}`;
 }
 
-type AddProblem = (problem: string, mend: string, severity?: Finding["severity"]) => void;
+type AddProblem = (problem: string, repair: string, severity?: Finding["severity"]) => void;
 
 function findingsOf(what: string, find: (odd: AddProblem) => void): Finding[] {
   const found = new Map<string, Finding>();
-  find((problem, mend, severity = "warning") => found.set(problem, { severity, what: [what], problem, current: true, mend }));
+  find((problem, repair, severity = "warning") => found.set(problem, { severity, what: [what], problem, current: true, repair }));
   return [...found.values()];
 }
 

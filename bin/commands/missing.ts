@@ -27,7 +27,7 @@ export async function runMissing(options: MissingFlags, io: Io): Promise<void> {
   const snapshot = await store.snapshot();
   await failOnDamage(store); // damaged packages may need more snaps
   const needed = neededSnaps(await snapshot.packages(), await snapshot.snaps());
-  const wanted = needed.filter((snap) => options.all || !snap.held);
+  const wanted = needed.filter((snap) => options.all || !snap.stored);
   printMissing(wanted, needed.length, options, io);
   failIfListed(wanted.length, "snap", options);
 }
@@ -45,7 +45,7 @@ function printMissing(wanted: readonly NeededSnap[], needed: number, options: Mi
     snap.channel ?? "",
     snap.architecture ?? "any",
     snap.sure,
-    snap.held ? "yes" : "no",
+    snap.stored ? "yes" : "no",
     snap.by.join(", "),
   ]);
   printTable(headings, rows, io);

@@ -69,12 +69,12 @@ export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
     });
 }
 
-function renderFinding({ severity, what, problem, digest, movedTo, mend }: Finding): string[] {
+function renderFinding({ severity, what, problem, digest, movedTo, repair }: Finding): string[] {
   return [
     `${severity === "damage" ? "DAMAGED" : "warning"}  ${what.join(", ")}: ${problem}`,
     ...(digest === undefined ? [] : [`  sha256 ${digest}`]),
     ...(movedTo === undefined ? [] : [`  moved to ${movedTo}`]),
-    `  repair: ${mend}`,
+    `  repair: ${repair}`,
   ];
 }
 

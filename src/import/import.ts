@@ -332,7 +332,7 @@ async function missingSnaps(base: CatalogView, packages: MergedPackages, { repor
   for (const snap of after) stored.set(snap.id, snap);
   const names = new Set(reports.map((report) => report.name));
   const needed = neededSnaps(packages.after, [...stored.values()], (snap) => names.has(snap.name));
-  return needed.filter((need) => !need.held);
+  return needed.filter((need) => !need.stored);
 }
 
 function isEmpty({ packages, snaps }: Reading<StagedBlob>): boolean {

@@ -305,7 +305,7 @@ describe("an older archive restores what is lost, and changes nothing else", () 
     await stage.write(Buffer.from("damaged"));
     await stage.end();
     await stage.commit(blobKey(second));
-    expect((await check(store, { dryRun: true })).findings.map(({ mend }) => mend)).toEqual(
+    expect((await check(store, { dryRun: true })).findings.map(({ repair }) => repair)).toEqual(
       expect.arrayContaining([expect.stringMatching(/^chp import --repair 'site\.tar' \(sha256 [0-9a-f]{64}\)$/)]),
     );
     const sources = Object.entries({ ...OLD, "leaf.tar": tarOf(Object.fromEntries(leavesOf(treeOf(charm("other", 1))))) });

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { downloadsOn } from "../../../bin/machine/downloads.ts";
 import type { Io } from "../../../bin/machine/io.ts";
 import { drawMeter, Meter, progressOn, progressThrough, sizeOf } from "../../../bin/machine/progress.ts";

@@ -97,6 +97,51 @@ test("a backup by hard links says what it does not protect against", async () =>
   expect(err).toContain("hard links are the same files on the same disk: they do not protect against damage to it\n");
 });
 
+describe("an export", () => {
+  const run = (...args: string[]) => runProgram(["export", ...args, "--store", at("two"), "--export-dir", at("out"), "--base", "22.04"]);
+  beforeAll(async () => {
+    const jammy = base("amd64", "22.04");
+    const other = {
+      ...SPEC,
+      name: "other",
+      id: "OtherOtherOtherOtherOtherOtherOt",
+      revisions: { 7: charmZip({ name: "other", revision: 7, bases: [jammy] }) },
+    };
+    const named = (spec: PackageSpec): PackageSpec => ({
+      ...spec,
+      publisher: { id: "nobody", username: "nobody", "display-name": "N", validation: "unproven" },
+    });
+    writeFileSync(
+      at("two.tar.gz"),
+      exportOf([SPEC, { ...other, resources: {}, releases: [{ channel: "14/stable", base: jammy, revision: 7 }] }].map(named)),
+    );
+    expect(await runProgram(["import", "--store", at("two"), at("two.tar.gz")])).toMatchObject({ code: 0 });
+  });
+
+  test("says of a publisher once that it has no assertion", async () => {
+    const { code, err } = await run("charms", NAME, "other");
+    expect(code).toBe(0);
+    expect(err.split("\n").filter((line) => line.includes("no account assertion"))).toEqual([
+      "the Snap Store has no account assertion of the publisher nobody; no client needs it",
+    ]);
+  });
+
+  test("names what is missing once, with the reason, and no flag that its command does not have", async () => {
+    writeFileSync(at("site.yaml"), `charms: [${NAME}, {name: other, channel: 15/stable}]\nsnaps: [gone]\nwithout: [snapd]\n`);
+    const done = await run("-f", at("site.yaml"));
+    expect(done.code).toBe(4);
+    expect(done.err.split("\n").filter((line) => line.startsWith("not exported: "))).toEqual([
+      "not exported: other: it has no release in 15/stable for amd64",
+      "not exported: gone: from stable for amd64: No snap with the given name was found in the store.",
+    ]);
+    expect(done.next).toBe("upstream does not offer these: correct the site file, or remove them from it");
+  });
+});
+
+test("the list of pushed snaps does not call a store of charms empty", async () => {
+  expect((await runProgram(["list-pushed-snaps", "--store", store])).err).toBe("no snap is stored; next: chp import FILE\n");
+});
+
 test("doctor is for people in a pipe, too", async () => {
   expect((await runProgram(["doctor", "--offline", "--store", store])).out).toMatch(/^ok {2,}snaps: /m);
 });

@@ -402,7 +402,7 @@ function packageProblems(pkg: Package): Finding[] {
     for (const { channel, base, revision, resources } of rows) {
       if (!findRevision(pkg, revision)) odd(`${channel} has revision ${revision}, which is not stored`, "import that revision", "damage");
       if (base && [base.name, base.channel, base.architecture].includes("all"))
-        odd(`${channel} is for ${showBase(base)}, which Juju never matches`, "import again what holds that charm");
+        odd(`${channel} is for ${showBase(base)}, which Juju never matches`, "import again what contains that charm");
       for (const [name, pin] of Object.entries(resources))
         if (!findResource(pkg, name, pin))
           odd(`${channel} has resource ${name} revision ${pin}, which is not stored`, "import that resource", "damage");

@@ -34,6 +34,9 @@ const GIVEN_UP: readonly (readonly [word: RegExp, instead: string])[] = [
   [/\bprivate authority\b/i, "private CA"],
   [/\bother bytes\b/i, "differs; content does not match its checksum"],
   [/\ball the same\b/i, "anyway"],
+  [/\bcannot get\b/i, "cannot fetch"],
+  [/\b(is|was|are|not) accepted\b/i, "trusted, of a key"],
+  [/\boverride holds\b/i, "pins"],
   [/\bis (none|no) (of|that)\b/i, "is not a, is unknown"],
 ];
 

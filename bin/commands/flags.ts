@@ -153,7 +153,7 @@ export const FLAGS = {
   trustJuju: { name: "juju", help: "print only what Juju's cloudinit-userdata needs" },
   trustContainerd: { name: "containerd", help: "print only what containerd needs" },
   trustKubernetes: { name: "kubernetes", help: "print only what Kubernetes needs" },
-  trustCa: { name: "ca", argument: "FILE", help: "the certificate to trust, PEM, where the store does not hold it" },
+  trustCa: { name: "ca", argument: "FILE", help: "the certificate to trust, PEM, where the store does not have it" },
   user: { name: "user", argument: "NAME", default: "chp", help: 'who the service runs as (default: "chp")' },
   executable: { name: "executable", argument: "FILE", help: "what the service runs (default: this executable)" },
   remoteImport: { name: "remote-import", help: "let it write into the store, which chp import --to needs and nothing else does" },

@@ -45,7 +45,7 @@ export function sourceOrigins(
     if (unsignedBecause === undefined) return { ...record, signers };
     if (accepted.length === 0) {
       if (unknownKey !== undefined)
-        notes.add(`the signature by key ${unknownKey} was not checked, since that key is not accepted; chp accept-key FILE.pub accepts it`);
+        notes.add(`the signature by key ${unknownKey} was not checked, since that key is not trusted; chp accept-key FILE.pub trusts it`);
       return record;
     }
     if (!allowUnsigned)

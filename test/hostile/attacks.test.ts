@@ -206,7 +206,7 @@ describe("indefinite freeze: nothing newer comes", () => {
       [until(20), NOW],
       [until(2), "2026-04-01T00:00:00Z"], // whatever the clock here says, it was signed after the end
     ] as const)
-      expect((await failureOf(load(await newStore(), NEW, { accepted, now }))).message).toContain("which is accepted until 2026-04-");
+      expect((await failureOf(load(await newStore(), NEW, { accepted, now }))).message).toContain("which was trusted until 2026-04-");
     const [key = SITE.accepted] = until(20);
     expect(readKeyLine(keyLine(key), "it")).toEqual(key);
     expect(readKeyLine(keyLine({ ...SITE.accepted, comment: "until=2099-01-01 x" }), "it")).not.toHaveProperty("until");
@@ -283,7 +283,7 @@ test("malicious mirrors preventing updates: a file that is left out or changed i
 test("vulnerability to key compromises: a key that is accepted no more signs nothing, and no key signs for another", async () => {
   const store = await storeOf(NEW);
   expect((await failureOf(load(store, signed(9, [charm("demo", 4)]), { accepted: [OTHER.accepted] }))).message).toContain(
-    "which is not accepted",
+    "which is not trusted",
   );
   const forged = carried(treeOf(charm("demo", 4)), OTHER, at(9));
   const claimed = { ...OTHER.accepted, id: ID };

@@ -118,6 +118,15 @@ describe("an export", () => {
     expect(await runProgram(["import", "--store", at("two"), at("two.tar.gz")])).toMatchObject({ code: 0 });
   });
 
+  test("names the entry of an unknown key, and the key that was probably meant", async () => {
+    writeFileSync(at("wrong.yaml"), "charms: [{name: kafka-k8s, architecture: amd64}]\n");
+    expect(await run("-f", at("wrong.yaml"))).toMatchObject({
+      code: 2,
+      err: `chp: ${at("wrong.yaml")}: charms.0: unknown key architecture of kafka-k8s\n`,
+      next: "did you mean architectures? chp help site-file lists the keys",
+    });
+  });
+
   test("says of a publisher once that it has no assertion", async () => {
     const { code, err } = await run("charms", NAME, "other");
     expect(code).toBe(0);

@@ -35,7 +35,7 @@ import type { SettingValue } from "../../src/settings/config.ts";
 import { tryJson } from "../../src/text.ts";
 import type { Store } from "../../store/store.ts";
 import { ask, NoReply } from "../machine/http.ts";
-import { count, type Io, printJson, printTable } from "../machine/io.ts";
+import { count, type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { askRegistry } from "../machine/registryclient.ts";
 import { acceptedKeys, loadSettings, usedRegistry } from "../machine/settings.ts";
@@ -308,12 +308,6 @@ function printResults(results: readonly CheckResult[], io: Io): void {
     const state = "state" in result ? result.state : result.sure === "likely" ? "likely missing" : "missing";
     return { state, check: result.check, what: result.what, next: "next" in result ? result.next : "" };
   });
-  if (!io.terminal.out)
-    return printTable(
-      [],
-      rows.map(({ state, check, what, next }) => [state, check, what, next]),
-      io,
-    );
   const width = Math.max(...rows.map(({ state }) => state.length));
   const lines = rows.flatMap(({ state, check, what, next }) => [
     `${state.padEnd(width)}  ${check}: ${what}`,

@@ -13,7 +13,7 @@ import { neededSnaps, showNeed } from "./snapneeds.ts";
 /** Missing snaps: bases of the stored snaps, snapd, and what charms install. */
 export function snapFindings(packages: readonly Package[], snaps: readonly Snap[]): ReadinessFinding[] {
   return neededSnaps(packages, snaps)
-    .filter((need) => !need.held)
+    .filter((need) => !need.stored)
     .map((need) => ({
       check: "snaps",
       what: `the snap ${showNeed(need)} is not stored; needed by ${need.by.join(", ")}`,

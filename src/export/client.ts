@@ -101,7 +101,7 @@ export class HttpClient {
     if (this.#options.signal?.aborted) throw interruptedFailure();
   }
 
-  /** The result of `read` for the body of a successful reply. `what`: `cannot get …`, as errors begin. Throws `Unavailable`. */
+  /** The result of `read` for the body of a successful reply. `what`: `cannot fetch …`, as errors begin. Throws `Unavailable`. */
   text<T>(what: string, url: string, request: HttpRequest, read: (text: string) => T): Promise<T> {
     return this.#retrying(this.#signals(), async () => {
       const reply = await this.#send(what, url, request, this.#signals());

@@ -144,7 +144,7 @@ test("an override holds a channel over imports and releases, until it ends or is
 
   const plan = join(folder.path, "plan.json");
   expect((await run("remove", "tiny@1", "--plan", plan))[1]).toContain(
-    "used: an override holds latest/stable ubuntu@22.04 amd64 at revision 1: 2 breaks backups",
+    "used: an override pins latest/stable ubuntu@22.04 amd64 to revision 1: 2 breaks backups",
   );
   expect(await run("remove", "--apply", plan)).toMatchObject([3, "", expect.stringContaining("chp end-override ends an override")]);
   expect((await run("close", "tiny", "stable"))[1]).toStartWith(`${row}: closed, was 2; pinned to 1 ${hold}`);

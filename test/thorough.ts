@@ -4,7 +4,7 @@ import { test } from "bun:test";
 export const thorough = process.env["CHP_THOROUGH"] !== "0";
 
 /** A test that takes long whatever its sample is: `make test` alone runs it. A comment beside it says why. */
-export function longTest(name: string, run: () => unknown): void {
+export function longTest(name: string, run: () => void | Promise<void>): void {
   test.skipIf(!thorough)(name, run);
 }
 

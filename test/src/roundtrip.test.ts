@@ -28,7 +28,7 @@ import {
 } from "../catalogue.ts";
 import { expectAlike, readReply } from "../replies.ts";
 import { testKey, validationSet } from "../signer.ts";
-import { runs } from "../thorough.ts";
+import { runs, sample } from "../thorough.ts";
 
 const ORIGIN = "http://hub.test";
 
@@ -94,14 +94,14 @@ function appOf(store: Store) {
   return createApp({ store, config: {}, log: () => {} });
 }
 
-/** Asks both everything. */
+/** Asks both everything; in `make unit`, some. */
 function expectEqual(a: Store, b: Store, asked: readonly Question[]): Promise<void> {
   const [first, second] = [a, b].map((store) => {
     const app = appOf(store);
     return async ({ path, ...request }: Question) => readReply(await app.fetch(new Request(`${ORIGIN}${path}`, request)), ORIGIN);
   });
   if (!first || !second) throw new Error("internal error: two stores are two");
-  return expectAlike(first, second, asked);
+  return expectAlike(first, second, sample(asked));
 }
 
 function sha256(bytes: Uint8Array): string {

@@ -58,6 +58,8 @@ interface UnavailableDetails {
   readonly retryable?: boolean;
   /** milliseconds that the server asks to wait before the next try */
   readonly wait?: number;
+  /** whether the other side does not speak TLS */
+  readonly isPlain?: boolean;
   readonly next?: string;
   readonly cause?: unknown;
 }
@@ -79,6 +81,11 @@ export class Unavailable extends Failure {
     this.details = circumstances;
     this.#what = what;
     this.#why = why;
+  }
+
+  /** The same failure with what to do about it. */
+  advising(next: string): Unavailable {
+    return new Unavailable(this.#what, this.url, this.#why, { ...this.details, next });
   }
 
   /** The same failure with the number of tries in its message. */
@@ -416,6 +423,7 @@ function connectionError(
   return new Unavailable(what, url, body && body.size > 0 ? `${why} after ${body.size} bytes` : why, {
     retryable: !wantsLogin && !UNTRUSTED.test(code) && !NO_TLS.test(code),
     cause: error,
+    ...(NO_TLS.test(code) && { isPlain: true }),
     ...(body && { status: body.status }),
     ...(next !== undefined && { next }),
   });

@@ -204,8 +204,10 @@ export class ImageRegistries {
         return { digest, bytes, read: readImageManifest(bytes, mediaType, [what, `its manifest ${digestText(digest)}`]) };
       });
     } catch (error) {
-      if (error instanceof Unavailable && error.details.status === undefined && error.details.retryable) this.#silent.set(origin, error);
-      throw error;
+      if (!(error instanceof Unavailable)) throw error;
+      const { status, retryable, isPlain } = error.details;
+      if (status === undefined && retryable) this.#silent.set(origin, error);
+      throw isPlain ? error.advising(`--insecure-registry ${new URL(origin).host} asks that registry without TLS`) : error;
     }
   }
 }

@@ -138,8 +138,9 @@ export interface RegistryOptions {
   readonly login?: Login;
   /** requests that a token is good for */
   readonly tokenUses?: number;
-  /** milliseconds that a token is good for */
+  /** milliseconds that a token is good for, by `now` */
   readonly tokenLife?: number;
+  readonly now?: () => number;
 }
 
 /** What is done to a reply. */
@@ -325,18 +326,18 @@ export class TestRegistry {
     const [, repository] = /^repository:(.+):pull$/.exec(query.get("scope") ?? "") ?? [];
     if (repository === undefined || query.get("service") !== "test") return failure(400, "DENIED", "no scope");
     const token = `secret-token-${this.#tokens.size + 1}`;
-    const { tokenUses = Infinity, tokenLife = Infinity } = this.#options;
-    this.#tokens.set(token, { repository, uses: tokenUses, ends: performance.now() + tokenLife });
+    const { tokenUses = Infinity, tokenLife = Infinity, now = () => performance.now() } = this.#options;
+    this.#tokens.set(token, { repository, uses: tokenUses, ends: now() + tokenLife });
     return Response.json({ token, expires_in: 300 });
   }
 
   /** What it answers to a request without what it wants; undefined: it has it. */
   #challenge(authorization: string, name: string): string | undefined {
-    const { challenge = this.login ? "bearer" : "none" } = this.#options;
+    const { challenge = this.login ? "bearer" : "none", now = () => performance.now() } = this.#options;
     if (challenge === "none") return undefined;
     if (challenge === "basic") return authorization === this.#basic() ? undefined : 'Basic realm="test"';
     const token = this.#tokens.get(authorization.replace(/^Bearer /, ""));
-    if (token && token.repository === name && token.uses > 0 && token.ends > performance.now()) {
+    if (token && token.repository === name && token.uses > 0 && token.ends > now()) {
       token.uses -= 1;
       return undefined;
     }

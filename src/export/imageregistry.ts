@@ -207,7 +207,9 @@ export class ImageRegistries {
       if (!(error instanceof Unavailable)) throw error;
       const { status, retryable, isPlain } = error.details;
       if (status === undefined && retryable) this.#silent.set(origin, error);
-      throw isPlain ? error.advising(`--insecure-registry ${new URL(origin).host} asks that registry without TLS`) : error;
+      const { host } = new URL(origin);
+      if (isPlain) throw error.advising(`--insecure-registry ${host} asks that registry without TLS`);
+      throw status === 401 || status === 403 ? error.advising(loginAdvice(host)) : error;
     }
   }
 }
@@ -311,9 +313,10 @@ class RepositoryAccess implements Access {
   #refused(): Unavailable {
     const { host } = new URL(this.#origin);
     const why = this.#login === NO_LOGIN ? "it wants a login" : "it refuses the login";
-    return new Unavailable(`cannot read ${this.#name}`, `${this.#origin}/v2/`, why, {
-      status: 401,
-      next: `CHP_REGISTRY_AUTH=FILE names logins, as docker login keeps them in ~/.docker/config.json: is there one for ${host}?`,
-    });
+    return new Unavailable(`cannot read ${this.#name}`, `${this.#origin}/v2/`, why, { status: 401, next: loginAdvice(host) });
   }
+}
+
+function loginAdvice(host: string): string {
+  return `--registry-auth FILE names logins, as docker login keeps them in ~/.docker/config.json: is there one for ${host}?`;
 }

@@ -337,6 +337,22 @@ describe("tokens and logins", () => {
   });
 });
 
+test("a mirror leaves to the script what its registries lack, and says why; a store that lacks it needs no words", async () => {
+  const there = await scene();
+  there.registry.faults = [{ path: "/kafka-image/manifests/", status: 404 }];
+  const notes: string[] = [];
+  const onNote = (text: string) => void notes.push(text);
+  const request = readSiteFile(SITE, "site.yaml");
+  for (const more of [{ request: { ...request, mirror: true as const } }, { registries: { mayLack: true } }]) {
+    const made = await exported(there, SITE, { ...more, onNote });
+    expect([lost(made), made.images.length, made.imagesLeft.length]).toEqual([[], 1, 1]);
+  }
+  expect(notes.filter((text) => text.includes("status 404") && text.includes("image"))).toHaveLength(1);
+  expect(
+    lost(await exported(there, `${SITE}images: ["registry.test/charm/kafka/kafka-image:1"]\n`, { registries: { mayLack: true } })),
+  ).toHaveLength(1);
+});
+
 describe("what goes wrong", () => {
   test("broken connections, and a registry that wants it slower", async () => {
     const there = await scene();

@@ -11,7 +11,7 @@ import { ADDITIONS, type Addition, isAddition, readSelection, readSiteFile, type
 import type { ProgramName } from "../../src/settings/documented.ts";
 import type { Io } from "../machine/io.ts";
 import { defineCommand, type Register } from "./command.ts";
-import { EXPORT_FLAGS, type ExportFlags, inputName, readInput, runSession } from "./exportsession.ts";
+import { EXPORT_FLAGS, type ExportFlags, inputName, REGISTRY_FLAGS, readInput, runSession } from "./exportsession.ts";
 import { FLAGS, type FlagId, type FlagValues } from "./flags.ts";
 import { flagValue } from "./options.ts";
 
@@ -19,7 +19,7 @@ const EXITS = "0 done, 1 failed, 2 usage, 3 a file given was refused, 4 partly d
 /** --store here has no environment variable: CHP_STORE names the store of imports. */
 const COMMON = ["exportedStore", "json", "quiet"] as const;
 
-const SITE_FLAGS = [...EXPORT_FLAGS, "file", "everything", "channels", "locked", "without"] as const;
+const SITE_FLAGS = [...EXPORT_FLAGS, ...REGISTRY_FLAGS, "file", "everything", "channels", "locked", "without"] as const;
 type SiteFlags = FlagValues<typeof SITE_FLAGS>;
 const BUNDLE_FLAGS = [...EXPORT_FLAGS, "channelsOfBundle", "onlyPrintYaml"] as const;
 type BundleFlags = FlagValues<typeof BUNDLE_FLAGS>;
@@ -62,9 +62,11 @@ A site file, of which every part may be missing (chp help site-file); any bundle
   bundles: [cos-lite]
   snaps:
     - {name: charmed-kafka, revision: 34, channel: 3/stable}
+  images: [ghcr.io/juju/juju-db:4.4.30]  # the charms' own are taken anyway
   essentials: {juju: "3.6"}              # what Juju needs to bootstrap
 
-Charms of bundles, snaps that charms install, bases, snapd and default providers are added, each with its reason. What was
+Charms of bundles, snaps that charms install, bases, snapd, default providers and the container images of charms' resources are
+added, each with its reason. What was
 taken is listed in FILE.lock beside the site file. An interrupted export resumes when it is run again.
 With --store DIR it exports from that store, for the next enclave.
 

@@ -248,6 +248,19 @@ export const FLAGS = {
     twin: "CHP_CA",
     help: "an additional trusted authority, PEM; repeatable (CHP_CA)",
   },
+  insecureRegistry: {
+    name: "insecure-registry",
+    argument: "HOST",
+    many: "commas",
+    twin: "CHP_INSECURE_REGISTRY",
+    help: "a registry, HOST[:PORT], that is asked for images without TLS; repeatable (CHP_INSECURE_REGISTRY)",
+  },
+  registryAuth: {
+    name: "registry-auth",
+    argument: "FILE",
+    twin: "CHP_REGISTRY_AUTH",
+    help: "logins of registries, as docker login keeps them in ~/.docker/config.json (CHP_REGISTRY_AUTH)",
+  },
   since: {
     name: "since",
     argument: "FILE",

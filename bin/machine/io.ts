@@ -3,6 +3,8 @@
 import type { Generation } from "../../src/catalog/generation-types.ts";
 import { printable } from "../../src/errors.ts";
 
+export { showSize } from "../../src/text.ts";
+
 /** The command line that undoes a generation. */
 export function undoOf({ number }: Pick<Generation, "number">, options: CommonOptions): string {
   return `chp rollback ${number - 1}${storeFlag(options)}`;
@@ -60,15 +62,6 @@ export function printTable(headings: readonly string[], rows: readonly (readonly
   const line = (row: readonly string[]) =>
     io.terminal.out ? row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ") : row.join("\t");
   io.out(all.map((row) => `${line(row).trimEnd()}\n`).join(""));
-}
-
-const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
-
-/** `1.5 MiB` */
-export function showSize(bytes: number): string {
-  const power = Math.min(UNITS.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10));
-  const value = bytes / 1024 ** power;
-  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[power]}`;
 }
 
 /** `1 package`, `3 packages` */

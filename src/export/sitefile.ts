@@ -10,6 +10,7 @@ import { Failure, printable } from "../errors.ts";
 import { mapByName } from "../schema.ts";
 import { nearestWord } from "../text.ts";
 import { readYamls } from "../yaml.ts";
+import { parseImageReference } from "./imageregistry.ts";
 
 /** Everything that a store has of a package: its channels, or its bases. */
 export type All = "all";
@@ -54,6 +55,7 @@ export const ADDITIONS = {
   bases: "the bases of snaps",
   providers: "the default providers of content plugs",
   snapd: "snapd, which every machine with a snap needs",
+  images: "container images: those of charms' resources and those that are named",
 } as const;
 export type Addition = keyof typeof ADDITIONS;
 
@@ -61,11 +63,21 @@ export function isAddition(text: string): text is Addition {
   return Object.hasOwn(ADDITIONS, text);
 }
 
+/** Which container images are taken besides those of charms' resources, and of which architectures all of them. */
+export interface ImageRequest {
+  /** in full, as `parseImageReference` gives them */
+  readonly references: readonly string[];
+  /** dpkg names */
+  readonly architectures: readonly string[];
+}
+
 /** Everything that is requested of one export. */
 export interface ExportRequest {
   readonly charms: readonly PackageRequest[];
   readonly bundles: readonly PackageRequest[];
   readonly snaps: readonly SnapRequest[];
+  /** undefined: the archive takes none */
+  readonly images?: ImageRequest;
   readonly without: readonly Addition[];
   /** whether it is all that a store lists: what that needs besides is added as far as the store has it, and so are assertions of no snap */
   readonly mirror?: true;
@@ -146,6 +158,7 @@ const SITE_FIELDS = {
   bundles: List,
   snaps: List,
   packages: List,
+  images: v.optional(Words),
   essentials: v.optional(v.strictObject({ juju: v.pipe(Words, v.everyItem(isJuju, "is not a version of Juju, like 3.6")) })),
   without: v.optional(Words),
 };
@@ -190,14 +203,30 @@ export function readSiteFile(text: string, what: string, given: Selection = {}, 
     ...site.packages.map((entry, i) => readSnapEntry(entry, `${what}: packages.${i}`, defaults)),
     ...(site.essentials?.juju.flatMap((juju) => essentialSnaps(juju, defaults.architectures)) ?? []),
   ];
-  if (charms.length + bundles.length + snaps.length + notes.length === 0)
-    invalid(what, "it names nothing to export", "name applications, charms, bundles, snaps or essentials in it");
+  const references = (site.images ?? []).map((reference) => readReference(reference, what));
+  if (charms.length + bundles.length + snaps.length + references.length + notes.length === 0)
+    invalid(what, "it names nothing to export", "name applications, charms, bundles, snaps, images or essentials in it");
   const without = (site.without ?? []).map((word) =>
     isAddition(word)
       ? word
       : invalid(what, `without: unknown addition ${printable(word, 50)}; it takes ${Object.keys(ADDITIONS).join(", ")}`),
   );
-  return { charms, bundles, snaps, without, notes };
+  const architectures = new Set([defaults, ...charms, ...bundles].flatMap((entry) => entry.architectures));
+  return {
+    charms,
+    bundles,
+    snaps,
+    images: { references: [...new Set(references)], architectures: [...architectures] },
+    without,
+    notes,
+  };
+}
+
+function readReference(text: string, what: string): string {
+  const reference = parseImageReference(text);
+  return reference
+    ? reference.text
+    : invalid(what, `images: ${printable(text, 200)} is not the reference of an image, like ghcr.io/juju/jujud-operator:3.6.11`);
 }
 
 /** Requests of the charms of a bundle.yaml; where it names no base itself, those of the request of the bundle hold. */

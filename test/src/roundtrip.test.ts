@@ -70,6 +70,7 @@ async function exported(transport: Transport, address: string, more: Partial<Exp
     without: new Set(["bundle-charms"]),
     closure: true,
     form: "site",
+    registries: { mayLack: true },
     failFast: false,
     parallel: 2,
     now: 0,

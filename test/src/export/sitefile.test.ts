@@ -221,6 +221,16 @@ without: [likely, snapd]
       "snap mirror all armhf",
     ]);
     expect(wish.without).toEqual(["likely", "snapd"]);
+    expect(wish.images).toEqual({ references: [], architectures: ["amd64", "arm64"] });
+  });
+
+  test("that names images, of the architectures of the site and of its entries", () => {
+    const { images } = readSiteFile(
+      "arch: arm64\ncharms: [{name: a, arch: s390x}]\nimages: [busybox, r.test/a:1, docker.io/library/busybox:latest]",
+      "site.yaml",
+    );
+    expect(images).toEqual({ references: ["docker.io/library/busybox:latest", "r.test/a:1"], architectures: ["arm64", "s390x"] });
+    expect(readSiteFile("images: r.test/a:1", "site.yaml").images?.references).toEqual(["r.test/a:1"]);
   });
 
   test("in JSON, and one word in place of a list", () => {
@@ -296,10 +306,12 @@ describe("what is wrong is named by entry and field", () => {
     ["packages: [{name: a, revision: 1.5}]", "packages.0: revision is not a whole number"],
     ["bundles: [{name: a, revision: }]", "bundles.0: revision is not a whole number"],
     ["essentials: {juju: latest}", "essentials.juju is not a version of Juju, like 3.6"],
+    ["images: [r.test/A]", "images: r.test/A is not the reference of an image, like ghcr.io/juju/jujud-operator:3.6.11"],
+    ["images: [{a: b}]", "images is neither a word nor a list of words"],
     ["essentials: {lxd: 5}", "essentials.juju is missing"],
     [
       "charms: [a]\nwithout: [everything]",
-      "without: unknown addition everything; it takes bundle-charms, charm-snaps, likely, bases, providers, snapd",
+      "without: unknown addition everything; it takes bundle-charms, charm-snaps, likely, bases, providers, snapd, images",
     ],
     ["applications: [a]", "applications is not a map by name"],
     ["applications: {a: {chram: a}}", "applications.a: charm is missing"],

@@ -34,6 +34,9 @@ bench: dist/chp ## figures: requests/s, downloads, import, memory, start
 interop: dist/chp ## real clients of Juju and snapd (needs Go; snapd for some)
 	@$(BUN) test/interop/run.ts $(INTEROP)
 
+pulls: dist/chp ## real clients of the registry (needs root, Go, containerd, podman and skopeo)
+	@$(BUN) test/interop/pulls.ts
+
 images: dist/chp ## a real registry and the real skopeo (needs docker-registry and skopeo)
 	@$(BUN) test/interop/images.ts
 
@@ -87,4 +90,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example unit inprocess test interop images bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example unit inprocess test interop images pulls bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help

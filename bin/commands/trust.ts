@@ -29,8 +29,10 @@ function hostOfImages({ pem, url, registry }: TrustFacts): { readonly name: stri
   const origin = registry === null ? new URL(url).origin : `https://${registry}`;
   const name = new URL(origin).host;
   const folder = `${CERTS}/${name}`;
-  const ca = pem === "" && registry === null ? "" : `  ca = "${folder}/ca.crt"\n`;
-  return { name, folder, toml: `server = "${origin}"\n\n[host."${origin}"]\n  capabilities = ["pull", "resolve"]\n${ca}` };
+  const ca = pem === "" && registry === null ? "" : `ca = "${folder}/ca.crt"\n`;
+  const pulls = `capabilities = ["pull", "resolve"]\n${ca}`;
+  // Twice: after a 404 of the host containerd asks the server, by what stands above.
+  return { name, folder, toml: `server = "${origin}"\n${pulls}\n[host."${origin}"]\n${pulls.replace(/^(?=.)/gm, "  ")}` };
 }
 
 const FILE = "/usr/local/share/ca-certificates/chp.crt";

@@ -121,9 +121,11 @@ describe("trust", () => {
     const { out } = await world.run("trust", "--containerd");
     expect(out).toContain(`sudo tee /etc/containerd/certs.d/hub.test:8443/ca.crt >/dev/null <<'EOF'\n${pem}\nEOF\n`);
     const toml = /hosts\.toml >\/dev\/null <<'EOF'\n(.*)EOF\n/s.exec(out)?.[1] ?? "";
+    const pulls = { capabilities: ["pull", "resolve"], ca: "/etc/containerd/certs.d/hub.test:8443/ca.crt" };
     expect(Bun.TOML.parse(toml)).toEqual({
       server: "https://hub.test:8443",
-      host: { "https://hub.test:8443": { capabilities: ["pull", "resolve"], ca: "/etc/containerd/certs.d/hub.test:8443/ca.crt" } },
+      ...pulls,
+      host: { "https://hub.test:8443": pulls },
     });
     const map = Bun.YAML.parse((await world.run("trust", "--kubernetes")).out) as { data: Record<string, string> };
     expect(map.data["hosts.toml"]?.trim()).toBe(toml.trim());
@@ -138,6 +140,7 @@ describe("trust", () => {
     expect(out).not.toContain("ca.crt");
     expect(Bun.TOML.parse(/<<'EOF'\n(.*)EOF\n/s.exec(out)?.[1] ?? "")).toEqual({
       server: "http://hub.test:8080",
+      capabilities: ["pull", "resolve"],
       host: { "http://hub.test:8080": { capabilities: ["pull", "resolve"] } },
     });
     const map = Bun.YAML.parse((await world.run("trust", "--kubernetes")).out) as { data: Record<string, string> };

@@ -6,7 +6,6 @@ import { type ImportOptions, type ImportReport, type ImportSource, importSources
 import { Memory } from "../store/memory.ts";
 import { Store } from "../store/store.ts";
 import { bytesOf, type Files } from "./build.ts";
-import { thorough } from "./thorough.ts";
 
 export function newStore(): Promise<Store> {
   return Store.openOrCreate(new Memory());
@@ -20,7 +19,7 @@ export function sourceOf(name: string, content: string | Uint8Array): ImportSour
     path: `/media/${name}`,
     size: bytes.byteLength,
     async *open() {
-      const piece = Math.max(thorough ? 500 : 20_011, bytes.byteLength >> (thorough ? 8 : 4));
+      const piece = Math.max(500, bytes.byteLength >> 8);
       for (let at = 0; at < bytes.byteLength; at += piece) yield bytes.subarray(at, at + piece);
     },
   };

@@ -53,6 +53,7 @@ export function charmhubRoutes({
   bodies,
   log,
   registries = () => NO_REGISTRY,
+  registryOf,
   missing,
 }: HandlerDeps & { readonly missing: MissingRequests }): Api {
   const results = new SnapshotCache<CharmResult>();
@@ -70,14 +71,14 @@ export function charmhubRoutes({
   async function refreshed(c: Context<Env>, body: string, done: () => void): Promise<Response> {
     const { items, fields } = await readCharmRefresh(body, preferredBase(c.req.header("User-Agent") ?? ""));
     const snapshot = await store.snapshot();
-    const { current } = await registries();
+    const registry = await registryOf(snapshot);
     const { id, origin } = c.env;
-    const [cache, key] = [results.of(snapshot, current), fieldsKey(fields)];
+    const [cache, key] = [results.of(snapshot, registry), fieldsKey(fields)];
 
     const answer = async ({ query, refusal }: CharmRefreshItem, name: string): Promise<CharmResult> => {
       const stored = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
       const known = packageForQuery(query, stored);
-      const pkg = known && retarget(known, current);
+      const pkg = known && retarget(known, registry.for(query.base?.architecture));
       const outcome = refusal ? { refusal } : resolve(pkg, query);
       if ("refusal" in outcome) {
         const result = { text: refusedResult(query, pkg, outcome.refusal), missing: missingCharm(query, pkg, outcome.refusal) };
@@ -129,7 +130,7 @@ export function charmhubRoutes({
     const name = bareName(URLS.charmInfo.parse(c.req)?.name);
     const snapshot = await store.snapshot();
     const stored = await snapshot.package(name);
-    const pkg = stored && retarget(stored, (await registries()).current);
+    const pkg = stored && retarget(stored, (await registryOf(snapshot)).for());
     if (!pkg || !newestRevision(pkg)) {
       missing.note({ type: "charm", name }, c.env.id, Date.now());
       throw new Failure("not-found", `No charm or bundle with name '${printable(name, 200)}'.`);
@@ -155,8 +156,9 @@ export function charmhubRoutes({
   const revisions = get(URLS.resourceRevisions, async (c) => {
     const { charm = "", resource = "" } = URLS.resourceRevisions.parse(c.req) ?? {};
     const name = bareName(charm);
-    const pkg = await (await store.snapshot()).package(name);
-    const template = pkg && resourceRevisionsTemplate(retarget(pkg, (await registries()).current), resource);
+    const snapshot = await store.snapshot();
+    const pkg = await snapshot.package(name);
+    const template = pkg && resourceRevisionsTemplate(retarget(pkg, (await registryOf(snapshot)).for()), resource);
     if (!template) {
       missing.note({ type: "charm", name, ...(pkg && { resource: { name: resource } }) }, c.env.id, Date.now());
       throw new Failure("not-found", `No resource '${printable(resource, 200)}' of a charm with name '${printable(charm, 200)}'.`);

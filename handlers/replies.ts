@@ -1,8 +1,8 @@
 /** JSON replies, and a cache of them that is bounded in bytes and emptied when the snapshot changes. */
 
 import { ByteCache } from "../src/cache.ts";
-import type { Registry } from "../src/catalog/registry.ts";
 import type { Offer } from "./offer.ts";
+import type { OfferedRegistry } from "./registries.ts";
 
 const MAX_CACHED = 64 * 2 ** 20;
 
@@ -39,11 +39,11 @@ export class CacheableReply {
 /** Caches what depends only on a key, the snapshot and the registry. */
 export class SnapshotCache<T> {
   #snapshot: Offer | undefined;
-  #registry: Registry | undefined;
+  #registry: OfferedRegistry | undefined;
   #cache = new ByteCache<T>(MAX_CACHED);
 
   /** The cache for this snapshot and registry; the cache for others is dropped. */
-  of(snapshot: Offer, registry: Registry | undefined): ByteCache<T> {
+  of(snapshot: Offer, registry: OfferedRegistry | undefined): ByteCache<T> {
     if (snapshot !== this.#snapshot || registry !== this.#registry) {
       this.#snapshot = snapshot;
       this.#registry = registry;

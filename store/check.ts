@@ -6,8 +6,9 @@ import type { Generation, SourceRecord } from "../src/catalog/generation-types.t
 import { sharedIds } from "../src/catalog/identity.ts";
 import { shellQuote } from "../src/catalog/images.ts";
 import { findResource, findRevision, type Package } from "../src/catalog/package.ts";
+import { blobSize, findManifest, type Repository } from "../src/catalog/repository.ts";
 import { findComponent, findSnapRevision, type Snap } from "../src/catalog/snap.ts";
-import { type Digest, isDigest, Summer } from "../src/digest.ts";
+import { type Digest, digestText, isDigest, Summer } from "../src/digest.ts";
 import { type Failure, isCorrupt, reason } from "../src/errors.ts";
 import { chainOf, type Link } from "./chain.ts";
 import { BLOB_FOLDERS, blobKey, generationKey, QUARANTINE, SECRETS, SETTINGS } from "./keys.ts";
@@ -336,6 +337,10 @@ class Check {
         if (manifest) this.#findings.push(...(manifest.type === "snap" ? snapProblems(manifest) : packageProblems(manifest)));
       }
     }
+    for (const [digest] of Object.values(index.images)) {
+      const repository = this.#bad.has(digest) ? undefined : await this.#store.manifest("images", digest).catch(() => undefined);
+      if (repository) this.#findings.push(...repositoryProblems(repository));
+    }
   }
 
   /** Settings and secrets. */
@@ -366,12 +371,15 @@ function repairOf(origin: Generation | undefined, current: boolean, isPayload: b
   return `import again ${origin.sources.map(({ name, sha256 }) => `${name} (sha256 ${sha256})`).join(" and ")}`;
 }
 
+const SECTION_WORDS = { packages: "", snaps: "snap ", images: "the images " } as const;
+
 /** `resource data revision 3 of kafka` */
 export function showRole({ kind, package: pkg, revision, part }: BlobRole): string {
-  const of = pkg ? ` of ${pkg.section === "snaps" ? "snap " : ""}${pkg.name}` : "";
+  const of = pkg ? ` of ${SECTION_WORDS[pkg.section]}${pkg.name}` : "";
   const number = revision === undefined ? "" : ` revision ${revision}`;
   if (kind === "charm" || kind === "bundle" || kind === "snap") return `${kind} ${pkg?.name ?? ""}${number}`;
   if (kind === "resource" || kind === "component") return `${kind} ${part ?? ""}${number}${of}`;
+  if (kind === "image") return `blob of the images ${pkg?.name ?? ""}`;
   if (kind === "blob" || (kind === "manifest" && part !== undefined)) return `${kind} of section ${part ?? ""}`;
   if (kind === "text" || kind === "icon") return `${part ?? "icon"}${of}${number}`;
   return `${kind}${of}`;
@@ -412,6 +420,18 @@ function packageProblems(pkg: Package): Finding[] {
       for (const name of resources)
         if (released.has(revision) && !findResource(pkg, name))
           odd(`no revision of its resource ${name} is stored`, "import an export that contains it");
+  });
+}
+
+function repositoryProblems(repository: Repository): Finding[] {
+  return findingsOf(`the images ${repository.name}`, (odd) => {
+    for (const [tag, digest] of Object.entries(repository.tags))
+      if (!findManifest(repository, digest))
+        odd(`tag ${tag} names ${digestText(digest)}, which is not stored`, "import that image", "damage");
+    for (const { digest, blobs = [] } of repository.manifests)
+      for (const blob of [digest, ...blobs])
+        if (blobSize(repository, blob) === undefined)
+          odd(`manifest ${digestText(digest)} names ${digestText(blob)}, which is not listed`, "import that image again", "damage");
   });
 }
 

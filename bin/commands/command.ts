@@ -7,7 +7,8 @@
 import type { Command } from "commander";
 import { Failure } from "../../src/errors.ts";
 import { count, type Io } from "../machine/io.ts";
-import { addFlags, type FlagId } from "./flags.ts";
+import type { FlagId } from "./flags.ts";
+import { addFlags } from "./options.ts";
 
 /** Adds a command to the program. Each command has its own file. */
 export type Register = (program: Command, io: Io) => void;

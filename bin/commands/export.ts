@@ -12,7 +12,8 @@ import type { ProgramName } from "../../src/settings/documented.ts";
 import type { Io } from "../machine/io.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { EXPORT_FLAGS, type ExportFlags, inputName, readInput, runSession } from "./exportsession.ts";
-import { FLAGS, type FlagId, type FlagValues, flagValue } from "./flags.ts";
+import { FLAGS, type FlagId, type FlagValues } from "./flags.ts";
+import { flagValue } from "./options.ts";
 
 const EXITS = "0 done, 1 failed, 2 usage, 3 a file given was refused, 4 partly done: the archive contains the rest, 130 interrupted";
 /** --store here has no environment variable: CHP_STORE names the store of imports. */

@@ -1,20 +1,18 @@
 /**
- * All flags of all commands: name, environment variable, parser, default and help. A command lists the flags that it takes.
- * The command line takes precedence over the environment, and the environment over the default (`flagValue`).
+ * All flags of all commands: name, environment variable, parser, default and help. A command lists the flags that it takes;
+ * options.ts makes options of them, values.ts reads their values.
  */
 
-import { type Command, Option } from "commander";
-import { LEVELS, type Level } from "../../handlers/log.ts";
+import { LEVELS } from "../../handlers/log.ts";
 import { LIMITS } from "../../src/archives/archive.ts";
 import { checkArchitecture } from "../../src/catalog/snap.ts";
-import { Failure, printable } from "../../src/errors.ts";
 import { ADDITIONS } from "../../src/export/sitefile.ts";
 import type { UpstreamAddresses } from "../../src/export/upstream.ts";
 import { findSetting } from "../../src/settings/config.ts";
-import { parseSize } from "../../src/text.ts";
 import type { RemoteOption } from "../../src/wire/remoteimport.ts";
 import { GC_DEFAULTS } from "../../store/gc.ts";
 import { type CommonOptions, showSize } from "../machine/io.ts";
+import { byteSize, logLevel, outputFormat, wholeNumber } from "./values.ts";
 
 export interface Flag {
   /** without the leading `--` */
@@ -40,47 +38,6 @@ export interface Flag {
   /** mentions the environment variable and the default, if any */
   readonly help: string;
 }
-
-/* ---- how values are read ---- */
-
-/** A whole number of at least `least`. */
-export function wholeNumber(least: number): (text: string, what: string) => number {
-  return (text, what) => {
-    const number = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(number) || number < least)
-      throw new Failure("usage", `${what} takes a whole number of at least ${least}, not ${printable(text, 50)}`);
-    return number;
-  };
-}
-
-/** Bytes as `parseSize` reads them, at least `least`. */
-function byteSize(least: number): (text: string, what: string) => number {
-  return (text, what) => {
-    const size = parseSize(text);
-    if (size === undefined || size < least)
-      throw new Failure("usage", `${what} takes a size of at least ${showSize(least)}, like 4G, not ${printable(text, 50)}`);
-    return size;
-  };
-}
-
-/** `-o json`, as other programs take it. */
-function outputFormat(text: string, what: string): string {
-  if (text !== "json") throw new Failure("usage", `${what} takes json, not ${printable(text, 50)}`);
-  return text;
-}
-
-function logLevel(text: string, what: string): Level {
-  const level = LEVELS.find((one) => one === text);
-  if (level === undefined) throw new Failure("usage", `${what} takes ${LEVELS.join(", ")}, not ${printable(text, 50)}`);
-  return level;
-}
-
-/** Whether a variable of the environment switches something on. */
-function isOn(text: string): boolean {
-  return !["0", "false", "no"].includes(text.toLowerCase());
-}
-
-/* ---- the table ---- */
 
 /** The public stores, which are the default upstream. */
 export const PUBLIC: UpstreamAddresses = { charmhub: "https://api.charmhub.io", snapstore: "https://api.snapcraft.io" };
@@ -461,7 +418,7 @@ export const FLAGS = {
   password: { name: "password", argument: "TEXT", help: "taken and not used" },
 } as const satisfies Readonly<Record<string, Flag>>;
 
-/* ---- options ---- */
+/* ---- what the table says ---- */
 
 type Table = typeof FLAGS;
 export type FlagId = keyof Table;
@@ -484,56 +441,6 @@ export type FlagValues<Ids extends readonly FlagId[]> = CommonOptions & {
 } & {
   readonly [K in Ids[number] as Table[K] extends AlwaysThere ? never : CamelCase<Table[K]["name"]>]?: FlagValue<Table[K]>;
 };
-
-/** A flag as an option of commander. */
-export class FlagOption extends Option {
-  readonly flag: Flag;
-
-  constructor(flag: Flag) {
-    const { name, short, argument, parse, many } = flag;
-    const value = argument === undefined ? "" : argument.startsWith("[") ? ` ${argument}` : ` <${argument}>`;
-    super(`${short === undefined ? "" : `-${short}, `}--${name}${value}`, flag.help + (flag.isRequired ? " (required)" : ""));
-    this.flag = flag;
-    if (many)
-      this.argParser((text: string, before: readonly string[] | undefined) => [
-        ...(before ?? []),
-        ...(many === "commas" ? text.split(",") : [text]),
-      ]);
-    else if (parse) this.argParser((text) => parse(text, `--${name}`));
-    this.hideHelp(flag.isHidden ?? false);
-    this.makeOptionMandatory(flag.isRequired ?? false);
-  }
-}
-
-export function addFlags(command: Command, ids: readonly FlagId[]): Command {
-  for (const flag of ids.map((id): Flag => FLAGS[id])) {
-    command.addOption(new FlagOption(flag));
-    if (flag.name === "json") command.addOption(new FlagOption(FLAGS.output));
-  }
-  return command;
-}
-
-/** The value of a flag: of the command line, else of the environment, else the default. Fails with `usage`. */
-export function flagValue(flag: Flag, given: unknown, environment: Readonly<Record<string, string | undefined>>): unknown {
-  const text = flag.twin === undefined || flag.isSetting ? "" : (environment[flag.twin] ?? "");
-  if (given !== undefined) return given;
-  if (text === "") return flag.default;
-  if (flag.argument === undefined) return isOn(text);
-  if (flag.many) return text.split(",");
-  return flag.parse ? flag.parse(text, flag.twin ?? "") : text;
-}
-
-/** Sets the value of each flag of a command, just before it runs. `given` has the options of the command line alone. */
-export function readFlags(command: Command, environment: Readonly<Record<string, string | undefined>>): void {
-  const given = { ...command.opts() };
-  for (const option of command.options) {
-    if (!(option instanceof FlagOption)) continue;
-    const key = option.attributeName();
-    command.setOptionValue(key, flagValue(option.flag, given[key], environment));
-  }
-  if (given["output"] === "json") command.setOptionValue("json", true);
-  command.setOptionValue("given", given);
-}
 
 /** The flags of `chp import` that `--to` may send. */
 export const REMOTE_OPTIONS: readonly RemoteOption[] = Object.values<Flag>(FLAGS)

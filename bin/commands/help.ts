@@ -5,8 +5,8 @@ import { Failure, printable } from "../../src/errors.ts";
 import { nearestWord } from "../../src/text.ts";
 import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
 import type { Register } from "./command.ts";
-import { addFlags } from "./flags.ts";
 import { renderTopic, TOPICS, type Topic } from "./manual.ts";
+import { addFlags } from "./options.ts";
 
 export const helpCommand: Register = (program, io) => {
   const command = program

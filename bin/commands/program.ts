@@ -17,7 +17,6 @@ import { airgapCommands, overrideCommandsOf, statusCommandOf } from "./documente
 import { duCommand } from "./du.ts";
 import { endOverrideCommand } from "./end-override.ts";
 import { exportCommandOf } from "./export.ts";
-import { readFlags } from "./flags.ts";
 import { gcCommand } from "./gc.ts";
 import { helpCommand } from "./help.ts";
 import { imagesCommand } from "./images.ts";
@@ -30,6 +29,7 @@ import { listCommand } from "./list.ts";
 import { listPushedSnapsCommand } from "./list-pushed-snaps.ts";
 import { logCommand } from "./log.ts";
 import { missingCommand } from "./missing.ts";
+import { readFlags } from "./options.ts";
 import { overridesCommand } from "./overrides.ts";
 import { pushCommands } from "./push.ts";
 import { releaseCommand } from "./release.ts";

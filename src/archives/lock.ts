@@ -53,16 +53,26 @@ export interface LockedSnap {
   >;
 }
 
+/** An image as an earlier export took it. */
+export interface LockedImage {
+  /** upstream's, with its registry: `ghcr.io/juju/jujud-operator:3.6.11`, `registry.jujucharms.com/charm/…/kafka-image@sha256:…` */
+  readonly reference: string;
+  /** of its manifest or index */
+  readonly digest: string;
+}
+
 export interface ExportLock {
   readonly packages: readonly LockedPackage[];
   readonly snaps: readonly LockedSnap[];
+  /** of format 2; empty in format 1 */
+  readonly images: readonly LockedImage[];
 }
 
 const Count = v.pipe(v.number("is not a number"), v.safeInteger("is not a whole number"), v.minValue(0, "is negative"));
 const Time = v.optional(v.string());
 const Hex = (digits: number) => v.pipe(v.string(), v.regex(new RegExp(`^[0-9a-f]{${digits}}$`), "is no digest"));
 const LockText = v.object({
-  format: v.literal(1, "is not a format that is known: the lock was made by a later chp"),
+  format: v.picklist([1, 2], "is not a format that is known: the lock was made by a later chp"),
   packages: v.array(
     v.object({
       name: v.string(),
@@ -92,6 +102,7 @@ const LockText = v.object({
       revisions: mapByName(v.object({ digest: Hex(96), architecture: v.string(), components: mapByName(Hex(96)) })),
     }),
   ),
+  images: v.optional(v.array(v.object({ reference: v.string(), digest: Hex(64) })), []),
 });
 
 /** Throws a `refused` failure at `at` that names the field. */

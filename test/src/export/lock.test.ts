@@ -81,6 +81,7 @@ test("a lock says every revision and digest, of an image what is packed of it", 
         },
       },
     ],
+    images: [],
   });
   expect(text).toEndWith("}\n");
   expect(text).not.toContain("https://");
@@ -102,7 +103,7 @@ describe("what is no lock is refused, with the field", () => {
     ["another file", "{}", "x.lock: format "],
     [
       "a later format",
-      JSON.stringify({ ...whole, format: 2 }),
+      JSON.stringify({ ...whole, format: 3 }),
       "x.lock: format is not a format that is known: the lock was made by a later chp",
     ],
     ["no snaps", JSON.stringify({ format: 1, packages: [] }), "x.lock: snaps "],

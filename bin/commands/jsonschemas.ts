@@ -98,6 +98,7 @@ const CHANGE = v.strictObject({
   }),
   undo,
 });
+const NEEDED_BY = rows({ charm: text, resource: text, revision: number });
 const IMPORT = v.strictObject({
   generation,
   dryRun: flag,
@@ -127,6 +128,13 @@ const IMPORT = v.strictObject({
     unverified: rows({ revision: number, reason: text }),
     notes: texts,
   }),
+  images: rows({
+    name: about(text, "the repository"),
+    state: STATE,
+    manifests: NEW_AND_KNOWN(text),
+    tags: rows({ tag: text, from: orNull(text), to: text }),
+    architectures: texts,
+  }),
   assertions: v.strictObject({ new: number, known: number }),
   missing: v.strictObject({
     charms: rows({ bundle: text, charm: text }),
@@ -134,6 +142,7 @@ const IMPORT = v.strictObject({
     revisions: rows({ name: text, channel: text, base: BASE, revision: number }),
     snapRevisions: rows({ name: text, channel: text, architecture: text, revision: number }),
     snaps: rows(NEED),
+    images: rows({ upstream: text, neededBy: NEEDED_BY }),
   }),
   notes: texts,
   ignored: texts,
@@ -172,6 +181,7 @@ const GENERATION = {
   sources: SOURCES,
   changed: v.record(text, v.strictObject({ revisions: numbers, channels: number })),
   snaps: v.record(text, v.strictObject({ revisions: numbers, channels: number })),
+  images: v.optional(v.record(text, v.strictObject({ manifests: number, tags: texts }))),
   assertions: number,
   signed: v.optional(v.record(text, time)),
   index: text,
@@ -258,7 +268,7 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
     schema: v.strictObject({
       publicUrl: orNull(text),
       hosts: texts,
-      certificate: v.strictObject({ pem: text, ...CERTIFICATE }),
+      certificate: about(orNull(v.strictObject({ pem: text, ...CERTIFICATE })), "null: the public URL is http"),
       parts: v.record(text, text),
     }),
   },
@@ -267,6 +277,7 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
     schema: v.strictObject({
       "charmhub-url": text,
       "snap-store-proxy-url": orNull(text),
+      "caas-image-repo": about(orNull(text), "with --bootstrap, where the images of controllers are stored"),
       why: text,
       certificates: texts,
       config: text,
@@ -349,7 +360,7 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
       local: orNull(text),
       path: text,
       digest: orNull(text),
-      neededBy: rows({ charm: text, resource: text, revision: number }),
+      neededBy: NEEDED_BY,
       registry: v.picklist(["present", "absent", "different", "unknown", "not asked"]),
       why: v.optional(text),
     }),

@@ -24,6 +24,7 @@ import service from "../manual/service.md" with { type: "text" };
 import settings from "../manual/settings.md" with { type: "text" };
 import signatures from "../manual/signatures.md" with { type: "text" };
 import siteFile from "../manual/site-file.md" with { type: "text" };
+import sizing from "../manual/sizing.md" with { type: "text" };
 import snaps from "../manual/snaps.md" with { type: "text" };
 import store from "../manual/store.md" with { type: "text" };
 import tls from "../manual/tls.md" with { type: "text" };
@@ -60,6 +61,7 @@ const PAGES: Readonly<Record<string, string>> = {
   backup,
   settings,
   store,
+  sizing,
   http,
   security,
   troubleshooting,

@@ -19,7 +19,7 @@ function under(command: Command): Command[] {
   return [command, ...command.commands.flatMap(under)];
 }
 
-const programs = (["chp", "snap-store-proxy"] as const).map((name) => createProgram(SILENT_IO, name));
+const programs = (["chp", "snap-store-proxy", "store-admin"] as const).map((name) => createProgram(SILENT_IO, name));
 const commands = programs.flatMap(under);
 
 /** The value of a flag that a command gets. */

@@ -9,8 +9,11 @@ import { JSON_OUTPUTS } from "../../../bin/commands/jsonschemas.ts";
 import { TOPICS } from "../../../bin/commands/manual.ts";
 import { createProgram } from "../../../bin/commands/program.ts";
 import type { ProgramName } from "../../../src/settings/documented.ts";
+import { tarOf } from "../../build.ts";
+import { below, layoutOf } from "../../layouts.ts";
 import { makeManualWorld, serveStore } from "../../manualworld.ts";
 import { runProgram, SILENT_IO } from "../../program.ts";
+import { imageOf } from "../../registry.ts";
 import { tempFolder } from "../../temp.ts";
 
 const folder = tempFolder();
@@ -24,7 +27,8 @@ beforeAll(async () => {
   await makeManualWorld(folder.path, "charms: [postgresql-k8s, nope]\nbundles: [cos-lite]\nsnaps: [jq]\n");
   upstream = await serveStore(at("outside"), ending.signal);
   writeFileSync(at("chp.yaml"), "idle-timeout: 60\nproxy.db.host: x\n");
-  writeFileSync(at("empty.assert"), "");
+  const image = { image: imageOf({ layers: ["a"] }), name: "ghcr.io/juju/jujud-operator:3.6" };
+  writeFileSync(at("images.tar"), tarOf(below("images", layoutOf([image]))));
 });
 afterAll(() => {
   ending.abort();
@@ -51,6 +55,13 @@ const EXAMPLES: readonly Example[] = [
   example("import", ["import", USB, "--trust", at("root.assert"), "--store", at("fresh")]),
   example("import", ["import", USB, "--dry-run"]),
   example("import", ["import", at("charms-export-20260426T163115.tar.gz"), "--store", at("charms")]),
+  example("import", ["import", at("images.tar"), "--store", at("charms")]),
+  example("log", ["log", "--store", at("charms")]),
+  example("diff", ["diff", "0", "--store", at("charms")]),
+  example("du", ["du", "--store", at("charms")]),
+  example("status", ["status", "--store", at("charms")]),
+  example("images", ["images", "--store", at("charms")]),
+  example("inventory", ["inventory", "--store", at("charms")]),
   example("push-charms", ["push-charms", at("charms-export-20260426T163115.tar.gz")]),
   example("push-charm-bundle", ["push-charm-bundle", at("charms-export-20260426T163115.tar.gz")]),
   example("push-snap", ["push-snap", join(USB, "snaps.tar.gz")]),

@@ -32,7 +32,7 @@ describe("an import", () => {
   test.each([
     [["empty"], "there is no file to import in EMPTY"],
     [["-"], "there is nothing to import: standard input is empty"],
-    [["notes.txt"], "there is no charm, bundle, snap or assertion in NOTES.TXT"],
+    [["notes.txt"], "there is no charm, bundle, snap, image or assertion in NOTES.TXT"],
   ])("of %j names what was given", async (given, message) => {
     const paths = given.map((name) => (name === "-" ? name : at(name)));
     const run = await runProgram(["import", "--store", store, ...paths]);

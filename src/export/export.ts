@@ -122,10 +122,19 @@ class Export {
 
   constructor(options: ExportOptions) {
     this.#options = options;
-    const { upstream, client, request, lock, registries = {}, without } = options;
+    const { upstream, client, request, lock, inventory, registries = {}, without } = options;
     this.#assertions = new AssertionFetcher(upstream);
     const isTaken = !without.has("images");
-    this.#images = new ExportImages({ upstream, client, request, lock, isTaken, registries, onNote: (text) => this.#note(text) });
+    this.#images = new ExportImages({
+      upstream,
+      client,
+      request,
+      lock,
+      inventory,
+      isTaken,
+      registries,
+      onNote: (text) => this.#note(text),
+    });
     for (const text of request.notes) this.#note(text);
   }
 
@@ -144,7 +153,7 @@ class Export {
     const all = [
       ...packages.map((pkg) => contentOf(pkg, packPackage(pkg, extras(pkg)))),
       ...mergeSnapPlans([...requested, ...added]).map((snap) => contentOf(snap, packSnap(snap, inventory))),
-      ...this.#images.contents(inventory),
+      ...this.#images.contents(),
     ];
     return { packages: all, size: all.reduce((sum, { size }) => sum + size, 0), failed: this.#failed, notes: this.#notes };
   }
@@ -174,10 +183,9 @@ class Export {
     for (const pkg of packages) packed.set(pkg, packPackage(pkg, await this.#charmExtras(pkg)));
     // A lock lists packages by name and makes the same archive; the documented archives have them as they were named.
     const inOrder = [...packed.values()];
-    const packedImages = this.#images.packed(options.inventory);
     await this.#download(writer, [
       ...(form === "site" ? inOrder.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inOrder),
-      ...packedImages,
+      ...this.#images.packed(),
     ]);
     const isComplete = (planned: PlannedPackage | PlannedSnap) => !this.#incomplete.has(packed.get(planned) ?? NO_PACKAGE);
     const added =
@@ -199,7 +207,7 @@ class Export {
     ];
     const packedComplete = [
       ...[...complete.packages, ...complete.snaps].flatMap((planned) => packed.get(planned) ?? []),
-      ...this.#images.packed(options.inventory),
+      ...this.#images.packed(),
     ];
     const finished =
       this.#incomplete.size === 0

@@ -46,6 +46,8 @@ export interface ExportImagesOptions {
   readonly client: HttpClient;
   readonly request: ExportRequest;
   readonly lock: ExportLock | undefined;
+  /** files that the other side already has */
+  readonly inventory: Inventory | undefined;
   /** whether the archive takes images */
   readonly isTaken: boolean;
   readonly registries: RegistrySettings;
@@ -60,7 +62,9 @@ export class ExportImages {
   readonly #blobs = new Map<string, Map<string, Uint8Array>>();
   readonly #named: NamedImage[] = [];
   #planned: readonly PlannedImage[] = [];
-  /** blobs that could not be downloaded */
+  /** the files of all that were planned; `name`: the first image that has it */
+  #files: ReadonlyMap<Digest, PackedPackage> = new Map();
+  /** files that could not be downloaded */
   readonly #lost = new Set<Digest>();
 
   constructor(options: ExportImagesOptions) {
@@ -125,6 +129,7 @@ export class ExportImages {
     const sorted = planned.flat().toSorted((a, b) => compareText(a.reference, b.reference));
     const contradicting = contradictions(sorted);
     this.#planned = sorted.filter(({ reference }) => !contradicting.some(({ name }) => name === reference));
+    this.#files = filesOf(this.#planned, this.#options.inventory);
     for (const image of this.#planned)
       if (image.neededBy.length > 0) onNote(`adding image ${image.reference} (${showSize(image.size)}): ${reasonsOf(image).join("; ")}`);
     return [...failed, ...contradicting];
@@ -146,36 +151,27 @@ export class ExportImages {
   }
 
   /** What the images add to the downloads: a file of several images is counted once. */
-  contents(inventory: Inventory | undefined): PlannedContent[] {
-    const packed = this.packed(inventory);
+  contents(): PlannedContent[] {
+    const all = this.packed();
     return this.#planned.map((image) => {
-      const files = packed.flatMap((one) => (one.name === image.reference ? one.files : []));
+      const files = all.flatMap((one) => (one.name === image.reference ? one.files : []));
       const size = files.reduce((sum, { content }) => sum + ("url" in content ? content.size : 0), 0);
       return { type: "image", name: image.reference, revisions: [], size, reasons: reasonsOf(image) };
     });
   }
 
-  /** The files of the images that are not lost, each once, in a fixed order. Each is packed as one, so that one alone can fail. */
-  packed(inventory: Inventory | undefined): PackedPackage[] {
-    const download = downloadUnlessIn(inventory);
-    const files = new Map<Digest, PackedPackage>();
-    for (const { reference, manifests, blobs } of this.complete) {
-      const add = (digest: Digest, [file]: readonly PackedFile[]) => {
-        if (file && !files.has(digest)) files.set(digest, { name: reference, type: "image", files: [file] });
-      };
-      for (const [digest, content] of manifests) add(digest, [{ path: layoutBlobPath(digest), content }]);
-      for (const [digest, file] of blobs) add(digest, download(layoutBlobPath(digest), file, `image ${printable(reference, 300)}`));
-    }
-    return [...files.values()];
+  /** The files of the images that are complete, each once, in a fixed order. Each is packed as one, so that one alone can fail. */
+  packed(): PackedPackage[] {
+    const needed = new Set(this.complete.flatMap(({ manifests, blobs }) => [...manifests.keys(), ...blobs.keys()]));
+    return [...this.#files].flatMap(([digest, file]) => (needed.has(digest) ? [file] : []));
   }
 
   /** Takes note that a file could not be downloaded. Gives the images that are lost by it. */
-  lose({ files }: PackedPackage): string[] {
+  lose(file: PackedPackage): string[] {
     const before = this.complete;
-    for (const { blobs } of before)
-      for (const digest of blobs.keys()) if (files.some(({ path }) => path === layoutBlobPath(digest))) this.#lost.add(digest);
-    const left = this.complete;
-    return before.flatMap((image) => (left.includes(image) ? [] : [image.reference]));
+    for (const [digest, one] of this.#files) if (one === file) this.#lost.add(digest);
+    const left = new Set(this.complete);
+    return before.flatMap((image) => (left.has(image) ? [] : [image.reference]));
   }
 
   /** The images that were planned, without those of which a file could not be downloaded. */
@@ -210,6 +206,20 @@ export class ExportImages {
       { path: `${IMAGES_FOLDER}/index.json`, content: Buffer.from(`${JSON.stringify(index, null, 1)}\n`) },
     ];
   }
+}
+
+/** Manifests, and of configs and layers those that the other side does not have. */
+function filesOf(images: readonly PlannedImage[], inventory: Inventory | undefined): Map<Digest, PackedPackage> {
+  const download = downloadUnlessIn(inventory);
+  const all = new Map<Digest, PackedPackage>();
+  for (const { reference, manifests, blobs } of images) {
+    const add = (digest: Digest, [file]: readonly PackedFile[]) => {
+      if (file && !all.has(digest)) all.set(digest, { name: reference, type: "image", files: [file] });
+    };
+    for (const [digest, content] of manifests) add(digest, [{ path: layoutBlobPath(digest), content }]);
+    for (const [digest, file] of blobs) add(digest, download(layoutBlobPath(digest), file, `image ${printable(reference, 300)}`));
+  }
+  return all;
 }
 
 function sizeOf({ manifests, blobs }: FoundImage): number {

@@ -101,7 +101,7 @@ export interface ImageRegistryOptions {
 
 /** What images call an architecture, where dpkg calls it otherwise. */
 const OCI_ARCHITECTURES: Readonly<Record<string, string>> = { armhf: "arm", i386: "386", ppc64el: "ppc64le" };
-/** The architecture of what is listed beside images and is none, as attestations. */
+/** The architecture of attestations, which are listed beside the images that they are of. */
 const NO_ARCHITECTURE = "unknown";
 
 export class ImageRegistries {

@@ -302,7 +302,7 @@ test("archives whose list nobody wrote for chp: what sha256sum made of a folder"
 });
 
 test("what chp exports is signed, split, taken in as such, and exported no second time", async () => {
-  write({ "world.tar.gz": WORLD, "site.yaml": "charms:\n  - name: acme-db\n  - name: tiny\n" });
+  write({ "world.tar.gz": WORLD, "site.yaml": "charms:\n  - name: acme-db\n  - name: tiny\nwithout: [images]\n" });
   expect((await run(["import", "--store", "upstream", "world.tar.gz"])).code).toBe(0);
   expect((await run(["accept-key", "--store", "inside", "site.key.pub"])).code).toBe(0);
   const upstream = await serve(at("upstream"));

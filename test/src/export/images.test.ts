@@ -383,6 +383,8 @@ describe("what goes wrong", () => {
     );
     expect(failure).toMatch(why);
     expect(blobsIn(made)).toEqual(digestsOf(SINGLE));
+    const storage = there.registry.asked.filter(({ path }) => path.startsWith("/storage/")).map(({ path }) => path);
+    expect(storage.filter((path, i) => storage.indexOf(path) !== i && !path.endsWith(digest))).toEqual([]);
     expect(made.imagesLeft.map(({ neededBy }) => neededBy?.charm)).toEqual(["kafka"]);
     expect(readLock(made.lock, "site.lock").images.map(({ digest: locked }) => locked)).toEqual([SINGLE.digest as string]);
   });
@@ -438,6 +440,50 @@ describe("what goes wrong", () => {
       [why],
       1,
       1,
+    ]);
+  });
+
+  test("an architecture that an image does not have is named with those that it has", async () => {
+    const there = await scene({}, (registry) => ({
+      kafka: { "kafka-image": registry.push("a", indexOf([ARM64, attestationOf(ARM64)]), "1") },
+    }));
+    const { failed } = await exported(there, `${NOBLE}charms: [kafka]\n`);
+    expect(failed.map(({ failure }) => failure.next)).toEqual(["it is there for arm64"]);
+  });
+
+  test("a host that does not answer is not waited for again for each image", async () => {
+    const there = await scene();
+    let asked = 0;
+    const transport: Transport = (url, request) => {
+      if (url.includes("gone.test")) asked += 1;
+      return there.transport(url, request);
+    };
+    const names = Array.from({ length: 20 }, (_, i) => `gone.test/a:${i}`);
+    const made = await exported({ ...there, transport }, `${SITE}images: [${names.map((name) => `"${name}"`).join()}]\n`);
+    expect([made.failed.length, made.images.length]).toEqual([20, 2]);
+    expect(asked).toBeLessThanOrEqual(8 * 6);
+    expect(lost(made).at(-1)).toEndWith("https://gone.test does not answer");
+  });
+
+  test("an image that says another size of a blob than one before it", async () => {
+    const there = await scene({ challenge: "none" });
+    const lying = Buffer.from(
+      Buffer.from(SINGLE.bytes)
+        .toString()
+        .replace(`"size": ${SHARED.length}`, `"size": ${SHARED.length + 1}`),
+    );
+    const digest = sumsOf(lying)["sha-256"];
+    const reference = there.registry.push(
+      "z",
+      { ...SINGLE, digest, bytes: lying, manifests: new Map([[digest, { ...SINGLE, digest, bytes: lying }]]) },
+      "1",
+    );
+    const made = await exported(there, `${SITE}images: ["${reference}"]\n`);
+    expect([lost(made), made.images.length]).toEqual([
+      [
+        `${reference}: cannot export ${reference}: it says that sha256:${sumsOf(Buffer.from(SHARED))["sha-256"]} has ${SHARED.length + 1} bytes, and it has ${SHARED.length}`,
+      ],
+      2,
     ]);
   });
 

@@ -128,6 +128,12 @@ export const FLAGS = {
     isRemote: true,
     help: "revision of a lone charm whose file name has none",
   },
+  imageName: {
+    name: "image-name",
+    argument: "NAME[:TAG]",
+    isRemote: true,
+    help: "the name of images that have none, like team/app:1.2 (default: what charms call them)",
+  },
   keepChannels: { name: "keep-channels", isRemote: true, help: "leave the channels of stored packages as they are" },
   pushChannelMap: { name: "push-channel-map", help: "release what the file releases, also of stored packages" },
   importDryRun: { name: "dry-run", isRemote: true, help: "say what would change, and change nothing" },

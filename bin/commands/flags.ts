@@ -42,7 +42,7 @@ export interface Flag {
 export const PUBLIC: UpstreamAddresses = { charmhub: "https://api.charmhub.io", snapstore: "https://api.snapcraft.io" };
 
 /** The types that `chp show --type` takes. */
-export const PACKAGE_TYPES = ["charm", "bundle", "snap"] as const;
+export const PACKAGE_TYPES = ["charm", "bundle", "snap", "image"] as const;
 
 /** A setting as `chp serve` takes it. */
 function setting<const Name extends string>(name: Name) {
@@ -331,7 +331,7 @@ export const FLAGS = {
   removeNeeded: { name: "yes", help: "also what machines may still need" },
 
   // commands that show the store
-  type: { name: "type", argument: "TYPE", help: `${PACKAGE_TYPES.join(", ")}: where a snap has the name of a charm` },
+  type: { name: "type", argument: "TYPE", help: `${PACKAGE_TYPES.join(", ")}: where several have one name` },
   server: {
     name: "server",
     argument: "URL",

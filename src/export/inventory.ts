@@ -6,6 +6,7 @@
 
 import * as v from "valibot";
 import type { Package } from "../catalog/package.ts";
+import type { Repository } from "../catalog/repository.ts";
 import type { Snap } from "../catalog/snap.ts";
 import type { Algorithm, Digest } from "../digest.ts";
 import { type FailureOptions, refused } from "../errors.ts";
@@ -37,6 +38,8 @@ const InventorySchema = v.object({
   charms: mapByName(v.object({ revisions: Revisions, resources: v.optional(RevisionsByName, {}) })),
   bundles: mapByName(v.object({ revisions: Revisions })),
   snaps: mapByName(v.object({ revisions: Revisions, components: v.optional(RevisionsByName, {}) })),
+  /** repositories of images; an older chp neither writes nor reads it */
+  images: v.optional(mapByName(v.array(Digests, "is not a list")), {}),
 });
 
 type StoredFile = { readonly revision: number; readonly blob: Digest; readonly size: number; readonly "sha3-384"?: string };
@@ -49,6 +52,7 @@ export async function formatInventory(
   packages: readonly Package[],
   snaps: readonly Snap[],
   isStored: (blob: Digest, size: number) => Promise<boolean>,
+  repositories: readonly Repository[] = [],
 ): Promise<string> {
   const revisionsOf = async (entries: readonly StoredFile[]) => {
     const found = await Promise.all(entries.map(async (entry) => ((await isStored(entry.blob, entry.size)) ? [entry] : [])));
@@ -69,11 +73,17 @@ export async function formatInventory(
   const snapEntries: [string, unknown][] = [];
   for (const { name, revisions, components } of snaps.toSorted(byName))
     snapEntries.push([name, { revisions: await revisionsOf(revisions), components: await partsOf(components) }]);
+  const images: [string, string[]][] = [];
+  for (const { name, blobs } of repositories.toSorted(byName)) {
+    const stored = await Promise.all(blobs.map(async ({ digest, size }) => ((await isStored(digest, size)) ? [`sha-256:${digest}`] : [])));
+    images.push([name, stored.flat()]);
+  }
   const inventory = {
     format: FORMAT,
     charms: Object.fromEntries(charms),
     bundles: Object.fromEntries(bundles),
     snaps: Object.fromEntries(snapEntries),
+    ...(images.length > 0 && { images: Object.fromEntries(images) }),
   };
   return `${JSON.stringify(inventory, null, 1)}\n`;
 }
@@ -95,12 +105,13 @@ export function readInventory(text: string, what: string): Inventory {
   } catch (error) {
     throw refused(`${what} is not JSON`, { ...HOW_TO_MAKE, cause: error });
   }
-  const { charms, bundles, snaps } = checkShape(InventorySchema, value, what, HOW_TO_MAKE);
+  const { charms, bundles, snaps, images } = checkShape(InventorySchema, value, what, HOW_TO_MAKE);
   const parts = [
     ...Object.values(charms).flatMap(({ revisions, resources }) => [revisions, ...Object.values(resources)]),
     ...Object.values(bundles).map(({ revisions }) => revisions),
     ...Object.values(snaps).flatMap(({ revisions, components }) => [revisions, ...Object.values(components)]),
   ];
-  const digests = new Set(parts.flatMap((revisions) => Object.values(revisions).flatMap((entry) => entry.split(" "))));
+  const files = parts.flatMap((revisions) => Object.values(revisions));
+  const digests = new Set([...files, ...Object.values(images).flat()].flatMap((entry) => entry.split(" ")));
   return { has: (algorithm, hex) => digests.has(`${algorithm}:${hex}`) };
 }

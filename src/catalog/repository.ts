@@ -118,6 +118,20 @@ export function sizeOfBlobs(blobs: readonly RepositoryBlob[]): number {
   return byDigest(blobs).reduce((sum, { size }) => sum + size, 0);
 }
 
+/** Bytes of a stored manifest and all that it needs; each blob counts once. */
+export function sizeBelow(repository: Repository, digest: Digest): number {
+  const found = new Map<Digest, number>();
+  const left = [digest];
+  for (let at = left.pop(); at !== undefined; at = left.pop()) {
+    const size = blobSize(repository, at);
+    if (size === undefined || found.has(at)) continue;
+    found.set(at, size);
+    const manifest = findManifest(repository, at);
+    left.push(...(manifest?.blobs ?? []), ...(manifest?.manifests ?? []).map((listed) => listed.digest));
+  }
+  return [...found.values()].reduce((sum, size) => sum + size, 0);
+}
+
 /** The manifests that refer to that digest. */
 export function referrersOf(repository: Repository, digest: Digest): StoredManifest[] {
   return repository.manifests.filter(({ subject }) => subject === digest);

@@ -162,32 +162,22 @@ export function whyNotPulledHere(
   return undefined;
 }
 
-/** For an operator, wherever images are stored and no registry is set. */
-export const NO_REGISTRY_NOTE =
-  "no local registry is set: Juju is sent to the upstream registry, without credentials; set one with chp config proxy.oci-registry.domain=HOST:PORT";
-
-export function hasImage(pkg: Package): boolean {
-  return pkg.resources.some((r) => r.revisions.some((resource) => resource.image));
-}
-
 export interface StoreSetup {
   readonly publicUrl: string | null;
-  /** null: no local registry is set */
-  readonly registry: string | null;
   /** how many snaps are stored */
   readonly snaps: number;
   /** snaps that are needed and not stored */
   readonly missing: readonly unknown[];
 }
 
-/** Notes for the operator about the setup of a store, with the next steps. */
-export function setupNotes({ publicUrl, registry, snaps, missing }: StoreSetup, packages: readonly Package[]): string[] {
+/** Notes for the operator about the setup of a store, with the next steps. `images`: those about images. */
+export function setupNotes({ publicUrl, snaps, missing }: StoreSetup, packages: readonly Package[], images: readonly string[]): string[] {
   return [
     ...(packages.length + snaps === 0 ? ["the store is empty: run chp import FILE"] : []),
     ...(publicUrl === null
       ? ["download URLs are made from each request's Host: set public-url, since Juju 4 stores download URLs permanently"]
       : []),
-    ...(registry === null && packages.some(hasImage) ? [NO_REGISTRY_NOTE] : []),
+    ...images,
     ...(missing.length > 0 ? ["chp missing --yaml prints what to export on the connected side"] : []),
   ];
 }

@@ -27,7 +27,7 @@ export const PUT_BACK: readonly PutBack[] = [
       { file: "gc.ts", find: /if \(leases > 0\) return .*;/, put: "" },
       { file: "gc.ts", find: /const publishers = await endLeases\(storage, options\);/, put: "const publishers: number = 0;" },
       { file: "store.ts", find: /if \(brought\.some\(.*/, put: "" },
-      { file: "store.ts", find: /await this\.#lease\?\.check\(\);/, put: "" },
+      { file: "store.ts", find: /await this\.#lease\.check\(\);/, put: "" },
     ],
     breaks: LOST,
     seed: 116,
@@ -84,6 +84,24 @@ export const PUT_BACK: readonly PutBack[] = [
     fault: "leases never end",
     patches: [{ file: "lease.ts", find: /else if \(!dryRun\) await storage\.remove\(key\);/, put: "" }],
     breaks: ["what is left over goes"],
+    seed: 1,
+  },
+  {
+    fault: "an import publishes over a generation that it could not read",
+    patches: [{ file: "store.ts", find: /if \(isReadError\(damage\)\) throw damage;.*/, put: "" }],
+    breaks: ["what was acknowledged stays readable", "numbers are unique and without a gap"],
+    seed: 237,
+  },
+  {
+    fault: "verify moves away a generation that it could not read once",
+    patches: [{ file: "check.ts", find: /isNewest \|\| mayBeWhole \|\|/, put: "isNewest ||" }],
+    breaks: ["numbers are unique and without a gap"],
+    seed: 493,
+  },
+  {
+    fault: "a backup whose generations were all pruned while it ran is empty",
+    patches: [{ file: "backup.ts", find: /if \(generations\.length > 0\) break;/, put: "break;" }],
+    breaks: ["a backup is a whole store"],
     seed: 1,
   },
 ];

@@ -7,7 +7,6 @@ import { x as extract } from "tar";
 import { createKey, readSecretKey } from "../../src/archives/signature.ts";
 import { signDigest } from "../../src/archives/storekey.ts";
 import type { ChangeDraft, Generation, Index } from "../../src/catalog/generation-types.ts";
-import type { Package } from "../../src/catalog/package.ts";
 import { type Digest, sumsOf } from "../../src/digest.ts";
 import { Failure } from "../../src/errors.ts";
 import { chainOf } from "../../store/chain.ts";
@@ -20,6 +19,7 @@ import { blobKey, FORMAT_KEY, generationKey } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
 import { DOCUMENTS } from "../../store/settings.ts";
 import { Store } from "../../store/store.ts";
+import { emptyCharm } from "../build.ts";
 import { generationFile } from "../generations.ts";
 import { runProgram } from "../program.ts";
 import { tempFolder } from "../temp.ts";
@@ -28,24 +28,8 @@ import { stride } from "../thorough.ts";
 const FORMAT_1 = join(import.meta.dir, "../fixtures/stores/format1.tar.gz");
 const NOW = "2026-05-01T00:00:00.000Z";
 
-function pkg(name: string): Package {
-  return {
-    type: "charm",
-    name,
-    id: `ID${name}`,
-    formerIds: [],
-    declared: true,
-    details: {},
-    defaultTrack: "latest",
-    revisions: [],
-    resources: [],
-    releases: [],
-    history: [],
-  };
-}
-
 async function publish(store: Store, ...names: string[]): Promise<Generation> {
-  const draft: ChangeDraft = { command: "test", sources: [], changed: {}, packages: names.map(pkg), blobs: [] };
+  const draft: ChangeDraft = { command: "test", sources: [], changed: {}, packages: names.map((name) => emptyCharm(name)), blobs: [] };
   const { generation } = await store.publish(NOW, async () => ({ draft, result: undefined }));
   if (!generation) throw new Error("nothing was published");
   return generation;

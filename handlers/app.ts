@@ -12,10 +12,12 @@ import { Bodies } from "./body.ts";
 import type { Call, Deps, Env, HandlerDeps } from "./call.ts";
 import { charmhubRoutes } from "./charmhub.ts";
 import { type Dialect, errorReply, failureReply, internalError } from "./errors.ts";
+import { imageRoutes } from "./images.ts";
 import type { Peer } from "./listen.ts";
 import { createMetrics } from "./metrics.ts";
 import { MissingRequests } from "./missingrequests.ts";
 import { type Offer, offersOf } from "./offer.ts";
+import { offeredRegistries } from "./registries.ts";
 import { remoteImportRoutes } from "./remoteimport.ts";
 import { bodySize, CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
 import type { Api } from "./routes.ts";
@@ -48,8 +50,9 @@ type Refuse = (error: unknown, call: Call, dialect?: Dialect) => Response;
 /** The whole application. It opens no port and reads no environment. */
 export function createApp(deps: Deps): { readonly fetch: (request: Request, peer?: Peer) => Promise<Response> } {
   const { config, log, registries = () => NO_REGISTRY } = deps;
+  const registryOf = offeredRegistries(registries);
   const store = offersOf(deps.store, deps.clock ?? Date.now);
-  const shared: HandlerDeps = { store, bodies: new Bodies(), log, registries };
+  const shared: HandlerDeps = { store, bodies: new Bodies(), log, registries, registryOf };
   const missing = new MissingRequests(log);
   const metrics = createMetrics(shared, missing);
   const sessions = new Sessions(deps.sessionKey ?? randomBytes(32));
@@ -58,6 +61,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     snapstoreRoutes({ ...shared, sessions, missing }),
     assertionRoutes(shared),
     statusRoutes(shared, missing),
+    imageRoutes({ ...shared, missing }),
     remoteImportRoutes(deps),
     metrics.api,
   ];
@@ -103,7 +107,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     if (request.method !== "GET") return routes.fetch(request, call);
     const snapshot = await store.snapshot();
     if (deps.store.damage !== damage) logDamage(snapshot);
-    call.cache = replyCache.of(snapshot, (await registries()).current);
+    call.cache = replyCache.of(snapshot, await registryOf(snapshot));
     const cached = call.cache.get(request.url);
     if (!cached) return routes.fetch(request, call);
     call.route = cached.route;
@@ -137,6 +141,10 @@ function mount(apis: readonly Api[], prefix: string, refuse: Refuse): Hono<Env> 
           call.route = url.pattern;
           try {
             const handled = await handle(c);
+            if (!handled) {
+              call.route = "";
+              return c.notFound();
+            }
             if (!(handled instanceof CacheableReply)) return handled;
             call.cache?.set(c.req.url, { route: url.pattern, body: handled.body }, handled.body.byteLength);
             return replyWith(handled.body);

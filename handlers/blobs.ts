@@ -12,6 +12,10 @@ export interface Payload {
   readonly filename: string;
   /** whether a range behind the end gets the whole payload: snapd gives up at a 416 (handlers/snapd.md, Downloads) */
   readonly lenient?: true;
+  /** default: bytes to save under `filename` */
+  readonly type?: string;
+  /** the name of the payload may stand for other bytes later, so that a cache has to ask again */
+  readonly mayChange?: true;
 }
 
 /** Bytes of a payload that sockets take as a whole, whether it is read or not. */
@@ -32,13 +36,13 @@ export function filenameOf(c: Context): string {
 }
 
 /** Replies with a whole payload or with the requested range. */
-export async function sendBlob(c: Context<Env>, { object, digest, filename, lenient }: Payload): Promise<Response> {
+export async function sendBlob(c: Context<Env>, { object, digest, filename, lenient, type, mayChange }: Payload): Promise<Response> {
   const etag = `"${digest}"`;
   const headers: Record<string, string> = {
     ETag: etag,
-    "Cache-Control": "public, max-age=31536000, immutable",
-    "Content-Type": "application/octet-stream",
-    "Content-Disposition": `attachment; filename="${filename}"`,
+    "Cache-Control": mayChange ? "no-cache" : "public, max-age=31536000, immutable",
+    "Content-Type": type ?? "application/octet-stream",
+    ...(type === undefined && { "Content-Disposition": `attachment; filename="${filename}"` }),
   };
   if (matchesEtag(c.req.header("If-None-Match"), etag)) return new Response(null, { status: 304, headers });
   const condition = c.req.header("If-Range");

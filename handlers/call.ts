@@ -8,6 +8,7 @@ import type { Bodies } from "./body.ts";
 import type { Peer } from "./listen.ts";
 import type { Log } from "./log.ts";
 import type { Clock, Offers } from "./offer.ts";
+import type { OfferedRegistries } from "./registries.ts";
 
 export interface ServeConfig {
   /** the URL by which clients reach this server, without a trailing slash; undefined: taken from each request */
@@ -31,6 +32,8 @@ export interface Deps {
 /** The dependencies of the handlers. */
 export interface HandlerDeps extends Pick<Deps, "log" | "registries"> {
   readonly store: Offers;
+  /** which registry the references of a reply name */
+  readonly registryOf: OfferedRegistries;
   readonly bodies: Bodies;
 }
 

@@ -6,9 +6,10 @@ import { replyWith } from "./replies.ts";
 
 /**
  * The client that reads an error. Juju knows a few codes (handlers/juju.md, Errors). snapd decides by the code rather than by
- * the status (handlers/snapd.md, Errors). `chp import --to` reads the kind of the failure and `next`.
+ * the status (handlers/snapd.md, Errors). `chp import --to` reads the kind of the failure and `next`. Clients of the registry read codes of
+ * the OCI distribution specification.
  */
-export type Dialect = "charmhub" | "snapd" | "remote-import";
+export type Dialect = "charmhub" | "snapd" | "remote-import" | "registry";
 
 /** Seconds after which a client should retry when the server is busy. */
 export const RETRY_AFTER = 10;
@@ -19,6 +20,8 @@ interface ErrorForm {
   readonly code: string;
   /** for snapd; default: `invalid-request` */
   readonly snapCode?: string;
+  /** for clients of the registry; default: `DENIED` */
+  readonly imageCode?: string;
   /** status for remote import; default: `status` */
   readonly importStatus?: number;
   readonly headers?: Readonly<Record<string, string>>;
@@ -29,11 +32,11 @@ const RETRY = { "Retry-After": String(RETRY_AFTER) };
 const FORMS: Readonly<Record<FailureKind, ErrorForm>> = {
   failed: { status: 500, code: "api-error" },
   "not-found": { status: 404, code: "resource-not-found", snapCode: "not-found" },
-  "not-allowed": { status: 405, code: "api-error" },
-  unauthorized: { status: 401, code: "unauthorized", headers: { "WWW-Authenticate": 'Bearer realm="chp"' } },
+  "not-allowed": { status: 405, code: "api-error", imageCode: "UNSUPPORTED" },
+  unauthorized: { status: 401, code: "unauthorized", imageCode: "UNAUTHORIZED", headers: { "WWW-Authenticate": 'Bearer realm="chp"' } },
   forbidden: { status: 403, code: "forbidden" },
   busy: { status: 503, code: "busy", headers: RETRY },
-  "too-many": { status: 429, code: "too-many-requests", headers: RETRY },
+  "too-many": { status: 429, code: "too-many-requests", imageCode: "TOOMANYREQUESTS", headers: RETRY },
   // Nobody reads it: it stands in the access log, as other servers write it.
   "client-gone": { status: 499, code: "client-gone" },
   "too-large": { status: 413, code: "bad-argument" },
@@ -54,10 +57,20 @@ const FORMS: Readonly<Record<FailureKind, ErrorForm>> = {
 export function failureReply(error: unknown, dialect: Dialect): Response | undefined {
   if (!(error instanceof Failure)) return undefined;
   const { kind, message, next } = error;
-  const { status, code, snapCode = "invalid-request", importStatus = status, headers } = FORMS[kind];
+  const { status, code, snapCode = "invalid-request", imageCode = "DENIED", importStatus = status, headers } = FORMS[kind];
   if (dialect === "remote-import") return errorReply(importStatus, { code: kind, message, ...(next !== undefined && { next }) }, headers);
   if (status >= 500) return undefined;
+  if (dialect === "registry") return imageErrorReply(status, imageCode, message, status === 401 ? BASIC : headers);
   return errorReply(status, { code: dialect === "snapd" ? snapCode : code, message }, headers);
+}
+
+const BASIC = { "WWW-Authenticate": 'Basic realm="chp"' };
+
+/** An error of the registry, with a code of the OCI distribution specification. */
+export function imageErrorReply(status: number, code: string, message: string, headers: Readonly<Record<string, string>> = {}): Response {
+  const reply = replyWith(JSON.stringify({ errors: [{ code, message }] }), status);
+  for (const [name, value] of Object.entries(headers)) reply.headers.set(name, value);
+  return reply;
 }
 
 /** A reply with an error list. */

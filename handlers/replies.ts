@@ -1,26 +1,28 @@
 /** JSON replies, and a cache of them that is bounded in bytes and emptied when the snapshot changes. */
 
 import { ByteCache } from "../src/cache.ts";
-import type { Registry } from "../src/catalog/registry.ts";
 import type { Offer } from "./offer.ts";
+import type { OfferedRegistry } from "./registries.ts";
 
 const MAX_CACHED = 64 * 2 ** 20;
 
 /** Clients compare it exactly (handlers/juju.md, Content types; handlers/snapd.md, Content types). */
 const JSON_HEADERS = { "Content-Type": "application/json" };
 
-/** Reply → bytes of its body. A header that says so would cost more than the rest of a cached reply; the server adds it. */
-const sizes = new WeakMap<Response, number>();
+/** A reply that knows the bytes of its body. A header that says so would cost more than the rest of a cached reply; the server adds it. */
+type Sized = Response & { bodySize?: number };
 
-export function replyWith(json: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>, status = 200): Response {
-  const response = new Response(json, { status, headers: JSON_HEADERS });
-  if (!(json instanceof ReadableStream)) sizes.set(response, typeof json === "string" ? Buffer.byteLength(json) : json.byteLength);
+/** `size`: bytes of a text, where they are known. */
+export function replyWith(json: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>, status = 200, size?: number): Response {
+  const response: Sized = new Response(json, { status, headers: JSON_HEADERS });
+  if (typeof json === "string") response.bodySize = size ?? Buffer.byteLength(json);
+  else if (json instanceof Uint8Array) response.bodySize = json.byteLength;
   return response;
 }
 
 /** Bytes of a reply's body; undefined: not known. */
-export function bodySize(response: Response): number | undefined {
-  const length = sizes.get(response) ?? response.headers.get("Content-Length");
+export function bodySize(response: Sized): number | undefined {
+  const length = response.bodySize ?? response.headers.get("Content-Length");
   return length === null ? undefined : Number(length);
 }
 
@@ -39,11 +41,11 @@ export class CacheableReply {
 /** Caches what depends only on a key, the snapshot and the registry. */
 export class SnapshotCache<T> {
   #snapshot: Offer | undefined;
-  #registry: Registry | undefined;
+  #registry: OfferedRegistry | undefined;
   #cache = new ByteCache<T>(MAX_CACHED);
 
   /** The cache for this snapshot and registry; the cache for others is dropped. */
-  of(snapshot: Offer, registry: Registry | undefined): ByteCache<T> {
+  of(snapshot: Offer, registry: OfferedRegistry | undefined): ByteCache<T> {
     if (snapshot !== this.#snapshot || registry !== this.#registry) {
       this.#snapshot = snapshot;
       this.#registry = registry;

@@ -6,7 +6,10 @@ import type { Env } from "./call.ts";
 import type { Dialect } from "./errors.ts";
 import type { CacheableReply } from "./replies.ts";
 
-export type Handler = (c: Context<Env>) => Response | CacheableReply | Promise<Response | CacheableReply>;
+type Handled = Response | CacheableReply | undefined;
+
+/** Undefined: there is nothing at this URL, as if no route had matched it. */
+export type Handler = (c: Context<Env>) => Handled | Promise<Handled>;
 
 export interface Route {
   readonly method: "GET" | "POST" | "PUT" | "ALL";

@@ -20,6 +20,17 @@ export function isDigest(text: string): text is Digest {
   return /^[0-9a-f]{64}$/.test(text);
 }
 
+/** `sha256:…`, as registries and images write a digest. */
+export function digestText(digest: Digest): string {
+  return `sha256:${digest}`;
+}
+
+/** The digest that `sha256:…` names; undefined: it names none, or is of another algorithm. */
+export function parseDigestText(text: string): Digest | undefined {
+  const hex = text.startsWith("sha256:") ? text.slice("sha256:".length) : "";
+  return isDigest(hex) ? hex : undefined;
+}
+
 /** Computes size and digests of a stream in one pass over its bytes. */
 export class Summer {
   #size = 0;

@@ -6,12 +6,14 @@ import type { Generation, SourceRecord } from "../src/catalog/generation-types.t
 import { sharedIds } from "../src/catalog/identity.ts";
 import { shellQuote } from "../src/catalog/images.ts";
 import { findResource, findRevision, type Package } from "../src/catalog/package.ts";
+import { blobSize, findManifest, type Repository } from "../src/catalog/repository.ts";
 import { findComponent, findSnapRevision, type Snap } from "../src/catalog/snap.ts";
-import { type Digest, isDigest, Summer } from "../src/digest.ts";
+import { type Digest, digestText, isDigest, Summer } from "../src/digest.ts";
 import { type Failure, isCorrupt, reason } from "../src/errors.ts";
 import { chainOf, type Link } from "./chain.ts";
 import { BLOB_FOLDERS, blobKey, generationKey, QUARANTINE, SECRETS, SETTINGS } from "./keys.ts";
 import type { BlobReference, BlobRole } from "./named.ts";
+import { blobSizes } from "./quota.ts";
 import { blobsOf } from "./reach.ts";
 import type { StoredObject } from "./storage.ts";
 import type { Store } from "./store.ts";
@@ -33,8 +35,8 @@ export interface CheckOptions {
   readonly signal?: AbortSignal;
   /** what is wrong with the signature of each generation, if anything */
   signatures?(links: readonly Link[]): Promise<readonly { readonly problem?: string }[] | undefined>;
-  /** `bytes`: hashed so far; `what`: the key that is being read */
-  onProgress?(bytes: number, what: string): void;
+  /** `bytes`: hashed so far; `what`: the key that is being read; `size`: bytes of all that will be, undefined: not known yet */
+  onProgress?(bytes: number, what: string, size: number | undefined): void;
 }
 
 export interface Finding {
@@ -51,7 +53,7 @@ export interface Finding {
   readonly from?: { readonly generation: number; readonly sources: readonly SourceRecord[] };
   /** where the damaged file is now */
   readonly movedTo?: string;
-  readonly mend: string;
+  readonly repair: string;
 }
 
 export interface CheckReport {
@@ -116,6 +118,8 @@ class Check {
   readonly #bad = new Map<Digest, Bad>();
   readonly #hashed = new Set<Digest>();
   readonly #read = { blobs: 0, bytes: 0 };
+  /** of all that is read; undefined: not known yet */
+  #size: number | undefined;
 
   constructor(store: Store, options: CheckOptions) {
     this.#store = store;
@@ -167,7 +171,7 @@ class Check {
       await this.#store.storage.move(generationKey(number), movedTo);
       await this.#store.storage.flush();
     }
-    const mend = isNewest
+    const repair = isNewest
       ? "import again what came last, then chp verify moves it aside"
       : "nothing is lost but this step of the history; a copy of the store has it";
     this.#findings.push({
@@ -175,17 +179,17 @@ class Check {
       what,
       problem: "cannot be read",
       current: isNewest,
-      mend,
+      repair,
       ...(movedTo !== undefined && { movedTo }),
     });
   }
 
   #addDamage(what: readonly string[], problem: string, current: boolean): void {
-    this.#findings.push({ severity: "damage", what, problem, current, mend: "put that file back from a copy of the store" });
+    this.#findings.push({ severity: "damage", what, problem, current, repair: "put that file back from a copy of the store" });
   }
 
-  #addWarning(what: string, problem: string, mend: string): void {
-    this.#findings.push({ severity: "warning", what: [what], problem, current: true, mend });
+  #addWarning(what: string, problem: string, repair: string): void {
+    this.#findings.push({ severity: "warning", what: [what], problem, current: true, repair });
   }
 
   /** Checks the size of a blob; a blob whose size is not recorded is small, and is hashed. */
@@ -213,11 +217,16 @@ class Check {
   }
 
   async #payloads(which: ReadData, named: ReadonlySet<Digest>): Promise<void> {
+    const isWanted = (digest: Digest) => !this.#hashed.has(digest) && !this.#bad.has(digest) && isChosen(digest, which);
+    if (this.#options.onProgress) {
+      const sizes = [...(await blobSizes(this.#store.storage))].filter(([digest]) => isWanted(digest));
+      this.#size = sizes.reduce((sum, [, size]) => sum + size, this.#read.bytes);
+    }
     const reading = new Set<Promise<void>>();
     for (const folder of BLOB_FOLDERS)
       for (const key of await this.#store.storage.list(folder)) {
         const digest = key.slice(folder.length);
-        if (!isDigest(digest) || this.#hashed.has(digest) || this.#bad.has(digest) || !isChosen(digest, which)) continue;
+        if (!isDigest(digest) || !isWanted(digest)) continue;
         const work = this.#hash(digest, named.has(digest)).finally(() => reading.delete(work));
         reading.add(work);
         if (reading.size >= READERS) await Promise.race(reading);
@@ -251,7 +260,7 @@ class Check {
     const sum = await sumOf(object, (chunk) => {
       this.#stopIfAsked();
       this.#read.bytes += chunk.byteLength;
-      this.#options.onProgress?.(this.#read.bytes, key);
+      this.#options.onProgress?.(this.#read.bytes, key, this.#size);
     });
     if (object) this.#read.blobs += 1;
     return sum;
@@ -288,7 +297,7 @@ class Check {
         current: current.has(digest),
         ...(from && { from }),
         ...(movedTo !== undefined && { movedTo }),
-        mend:
+        repair:
           past && state === "malformed"
             ? "nothing is lost but this step of the history"
             : repairOf(origin, current.has(digest), payloads.has(digest)),
@@ -318,7 +327,7 @@ class Check {
           what: names,
           problem: `have the same id ${id}, so clients of one may get another`,
           current: true,
-          mend: `find out whose id it is, and take the others away: chp remove ${names.at(-1)} --apply`,
+          repair: `find out whose id it is, and take the others away: chp remove ${names.at(-1)} --apply`,
         }),
       );
       this.#findings.push(...shared);
@@ -327,6 +336,10 @@ class Check {
         const manifest = await this.#store.manifest(section, digest).catch(() => undefined);
         if (manifest) this.#findings.push(...(manifest.type === "snap" ? snapProblems(manifest) : packageProblems(manifest)));
       }
+    }
+    for (const [digest] of Object.values(index.images)) {
+      const repository = this.#bad.has(digest) ? undefined : await this.#store.manifest("images", digest).catch(() => undefined);
+      if (repository) this.#findings.push(...repositoryProblems(repository));
     }
   }
 
@@ -358,22 +371,25 @@ function repairOf(origin: Generation | undefined, current: boolean, isPayload: b
   return `import again ${origin.sources.map(({ name, sha256 }) => `${name} (sha256 ${sha256})`).join(" and ")}`;
 }
 
+const SECTION_WORDS = { packages: "", snaps: "snap ", images: "the images " } as const;
+
 /** `resource data revision 3 of kafka` */
 export function showRole({ kind, package: pkg, revision, part }: BlobRole): string {
-  const of = pkg ? ` of ${pkg.section === "snaps" ? "snap " : ""}${pkg.name}` : "";
+  const of = pkg ? ` of ${SECTION_WORDS[pkg.section]}${pkg.name}` : "";
   const number = revision === undefined ? "" : ` revision ${revision}`;
   if (kind === "charm" || kind === "bundle" || kind === "snap") return `${kind} ${pkg?.name ?? ""}${number}`;
   if (kind === "resource" || kind === "component") return `${kind} ${part ?? ""}${number}${of}`;
+  if (kind === "image") return `blob of the images ${pkg?.name ?? ""}`;
   if (kind === "blob" || (kind === "manifest" && part !== undefined)) return `${kind} of section ${part ?? ""}`;
   if (kind === "text" || kind === "icon") return `${part ?? "icon"}${of}${number}`;
   return `${kind}${of}`;
 }
 
-type AddProblem = (problem: string, mend: string, severity?: Finding["severity"]) => void;
+type AddProblem = (problem: string, repair: string, severity?: Finding["severity"]) => void;
 
 function findingsOf(what: string, find: (odd: AddProblem) => void): Finding[] {
   const found = new Map<string, Finding>();
-  find((problem, mend, severity = "warning") => found.set(problem, { severity, what: [what], problem, current: true, mend }));
+  find((problem, repair, severity = "warning") => found.set(problem, { severity, what: [what], problem, current: true, repair }));
   return [...found.values()];
 }
 
@@ -394,7 +410,7 @@ function packageProblems(pkg: Package): Finding[] {
     for (const { channel, base, revision, resources } of rows) {
       if (!findRevision(pkg, revision)) odd(`${channel} has revision ${revision}, which is not stored`, "import that revision", "damage");
       if (base && [base.name, base.channel, base.architecture].includes("all"))
-        odd(`${channel} is for ${showBase(base)}, which Juju never matches`, "import again what holds that charm");
+        odd(`${channel} is for ${showBase(base)}, which Juju never matches`, "import again what contains that charm");
       for (const [name, pin] of Object.entries(resources))
         if (!findResource(pkg, name, pin))
           odd(`${channel} has resource ${name} revision ${pin}, which is not stored`, "import that resource", "damage");
@@ -404,6 +420,18 @@ function packageProblems(pkg: Package): Finding[] {
       for (const name of resources)
         if (released.has(revision) && !findResource(pkg, name))
           odd(`no revision of its resource ${name} is stored`, "import an export that contains it");
+  });
+}
+
+function repositoryProblems(repository: Repository): Finding[] {
+  return findingsOf(`the images ${repository.name}`, (odd) => {
+    for (const [tag, digest] of Object.entries(repository.tags))
+      if (!findManifest(repository, digest))
+        odd(`tag ${tag} names ${digestText(digest)}, which is not stored`, "import that image", "damage");
+    for (const { digest, blobs = [] } of repository.manifests)
+      for (const blob of [digest, ...blobs])
+        if (blobSize(repository, blob) === undefined)
+          odd(`manifest ${digestText(digest)} names ${digestText(blob)}, which is not listed`, "import that image again", "damage");
   });
 }
 

@@ -16,6 +16,7 @@ export const DigestText = v.pipe(
   v.transform((text) => text as Digest),
 );
 const Tallies = mapByName(v.object({ revisions: v.array(v.number()), channels: v.number() }));
+const ImageTallies = mapByName(v.object({ manifests: v.number(), tags: v.array(v.string()) }));
 const SourceText = v.object({
   name: v.string(),
   size: v.number(),
@@ -34,6 +35,7 @@ const GenerationText = v.looseObject({
   sources: v.array(SourceText),
   changed: Tallies,
   snaps: v.optional(Tallies, {}),
+  images: v.exactOptional(ImageTallies),
   assertions: v.optional(v.number(), 0),
   signed: v.exactOptional(mapByName(v.string())),
   index: DigestText,
@@ -41,7 +43,12 @@ const GenerationText = v.looseObject({
 });
 
 const Rows = mapByName(v.tupleWithRest([DigestText, v.string()], v.string()));
-const IndexText = v.looseObject({ packages: Rows, snaps: v.optional(Rows, {}), assertions: v.optional(DigestText) });
+const IndexText = v.looseObject({
+  packages: Rows,
+  snaps: v.optional(Rows, {}),
+  images: v.optional(Rows, {}),
+  assertions: v.optional(DigestText),
+});
 
 /**
  * Fails with `corrupt`, or with `store-too-new` if the generation has a newer format. Of format 1 no digest says that it is whole:
@@ -68,13 +75,19 @@ export function parseIndex({ number }: Generation, value: unknown, { place }: St
   const parsed = v.safeParse(IndexText, value);
   if (!parsed.success)
     throw new Failure("corrupt", `the index of generation ${number} in ${place} is not readable`, { cause: new Error("is not an index") });
-  const { packages, snaps, assertions, ...others } = parsed.output;
-  return { packages, snaps, ...(assertions !== undefined && { assertions }), ...(Object.keys(others).length > 0 && { others }) };
+  const { packages, snaps, images, assertions, ...others } = parsed.output;
+  return { packages, snaps, images, ...(assertions !== undefined && { assertions }), ...(Object.keys(others).length > 0 && { others }) };
 }
 
 /** The index as it is stored. */
-export function indexText({ packages, snaps, assertions, others }: Index): object {
-  return { packages, snaps, ...(assertions !== undefined && { assertions }), ...others };
+export function indexText({ packages, snaps, images, assertions, others }: Index): object {
+  return {
+    packages,
+    snaps,
+    ...(Object.keys(images).length > 0 && { images }),
+    ...(assertions !== undefined && { assertions }),
+    ...others,
+  };
 }
 
 /** The digests at the top of a section that this chp does not know: rows and digests as in the sections that it knows. */

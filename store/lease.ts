@@ -55,6 +55,60 @@ export class Lease {
   }
 }
 
+/** The lease of a process, which takes it while anything of it needs one. */
+export class SharedLease {
+  readonly #storage: Storage;
+  #lease: Lease | undefined;
+  #taking: Promise<void> | undefined;
+  #renewal: ReturnType<typeof setInterval> | undefined;
+  /** how many calls of `during` run */
+  #holders = 0;
+
+  constructor(storage: Storage) {
+    this.#storage = storage;
+  }
+
+  /** Undefined: it is not taken. */
+  get id(): string | undefined {
+    return this.#lease?.id;
+  }
+
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.#holders += 1;
+    try {
+      this.#taking ??= this.#take();
+      await this.#taking;
+      return await work();
+    } finally {
+      this.#holders -= 1;
+      if (this.#holders === 0) await this.#release();
+    }
+  }
+
+  /** Called by a timer; a failure is noticed before anything is published. */
+  async renew(): Promise<void> {
+    await this.#lease?.renew().catch(() => {});
+  }
+
+  /** Fails if another process found the lease over. */
+  async check(): Promise<void> {
+    await this.#lease?.check();
+  }
+
+  async #take(): Promise<void> {
+    this.#lease = await Lease.take(this.#storage);
+    this.#renewal = setInterval(() => void this.renew(), RENEWAL_INTERVAL);
+    this.#renewal.unref?.();
+  }
+
+  async #release(): Promise<void> {
+    clearInterval(this.#renewal);
+    const lease = this.#lease;
+    this.#lease = this.#taking = undefined;
+    await lease?.release().catch(() => {}); // it ends by itself
+  }
+}
+
 /**
  * Ends leases that were not renewed for `LEASE_LIFE`, and removes what is staged under leases that are gone. Returns the number
  * of live leases. After it, no process whose lease was over before can publish; one that publishes later took its lease later.

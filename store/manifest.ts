@@ -16,6 +16,7 @@ import type {
   Revision,
   TextName,
 } from "../src/catalog/package.ts";
+import type { ImagePlatform, ListedManifest, Repository, RepositoryBlob, StoredManifest } from "../src/catalog/repository.ts";
 import type {
   Component,
   ComponentRevision,
@@ -36,6 +37,7 @@ import { boolean, type Guard, guard, list, map, nullable, number, object, oneOf,
 export interface Manifests {
   readonly packages: Package;
   readonly snaps: Snap;
+  readonly images: Repository;
   readonly assertions: readonly StoredAssertion[];
 }
 
@@ -198,11 +200,41 @@ const snap = object<Snap>({
   overrides: optional(list(object<SnapOverride>({ ...snapRelease, ...overrideTerms }))),
 });
 
-const GUARDS: { readonly [S in keyof Manifests]: Guard<Manifests[S]> } = { packages: charm, snaps: snap, assertions: list(assertion) };
+/* ---- images ---- */
+
+const platform = optional(object<ImagePlatform>({ os: text(), architecture: text(), variant: optional(text()) }));
+const blobs = list(object<RepositoryBlob>({ digest, size: number }));
+
+const repository = object<Repository>({
+  name: text(),
+  tags: map(digest),
+  manifests: list(
+    object<StoredManifest>({
+      digest,
+      mediaType: text(),
+      size: number,
+      platform,
+      artifactType: optional(text()),
+      subject: optional(digest),
+      annotations: optional(map(text())),
+      manifests: optional(list(object<ListedManifest>({ digest, platform }))),
+      blobs: optional(list(digest)),
+    }),
+  ),
+  blobs,
+});
+
+const GUARDS: { readonly [S in keyof Manifests]: Guard<Manifests[S]> } = {
+  packages: charm,
+  snaps: snap,
+  images: repository,
+  assertions: list(assertion),
+};
 
 const WHAT: Readonly<Record<keyof Manifests, string>> = {
   packages: "a manifest of a charm or bundle",
   snaps: "a manifest of a snap",
+  images: "a list of the images of a repository",
   assertions: "a list of assertions",
 };
 
@@ -212,14 +244,12 @@ export function manifestProblem(section: keyof Manifests, value: unknown): strin
   return problem && `is not ${WHAT[section]}: ${printable(showProblem(problem), 300)}`;
 }
 
-/** A blob that a manifest of a section that this chp does not know names. */
-export interface Listed {
-  readonly digest: Digest;
-  /** bytes */
-  readonly size: number;
+/** What a manifest of any later section has: every blob that it names. */
+export interface Listing {
+  readonly blobs: readonly RepositoryBlob[];
 }
 
-const listing = object<{ readonly blobs: readonly Listed[] }>({ blobs: list(object<Listed>({ digest, size: number })) });
+const listing = object<Listing>({ blobs });
 
 /** What is wrong with such a manifest; undefined: it is valid. */
 export function listingProblem(value: unknown): string | undefined {

@@ -1,7 +1,8 @@
 /** The payloads and texts that manifests name by digest. */
 
-import type { Index } from "../src/catalog/generation-types.ts";
+import type { ChangeDraft, Index } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
+import type { Repository } from "../src/catalog/repository.ts";
 import type { Snap } from "../src/catalog/snap.ts";
 import type { Digest } from "../src/digest.ts";
 import { digestsOfSection } from "./generation.ts";
@@ -15,7 +16,19 @@ export interface BlobReference {
 }
 
 export interface BlobRole {
-  readonly kind: "index" | "manifest" | "assertions" | "blob" | "charm" | "bundle" | "snap" | "resource" | "component" | "icon" | "text";
+  readonly kind:
+    | "index"
+    | "manifest"
+    | "assertions"
+    | "blob"
+    | "charm"
+    | "bundle"
+    | "snap"
+    | "image"
+    | "resource"
+    | "component"
+    | "icon"
+    | "text";
   /** the package that it belongs to; undefined: it belongs to the whole store */
   readonly package?: PackageName;
   /** of the package, the resource or the component */
@@ -24,9 +37,9 @@ export interface BlobRole {
   readonly part?: string;
 }
 
-/** Charms and bundles share their names, snaps have their own. */
+/** Charms and bundles share their names; snaps have their own, as have repositories of images. */
 export interface PackageName {
-  readonly section: "packages" | "snaps";
+  readonly section: "packages" | "snaps" | "images";
   readonly name: string;
 }
 
@@ -56,10 +69,25 @@ export function* blobsOfSnap(manifest: Snap): Generator<BlobReference> {
       yield { digest: blob, size, what: { kind: "component", package: pkg, revision, part } };
 }
 
+/** The blobs that a repository of images names: manifests, configs and layers. */
+export function* blobsOfRepository({ name, blobs }: Repository): Generator<BlobReference> {
+  for (const { digest, size } of blobs) yield { digest, size, what: { kind: "image", package: { section: "images", name } } };
+}
+
+/** The blobs that the changed manifests of a draft name. */
+export function blobsOfDraft({ packages, snaps, images }: Pick<ChangeDraft, "packages" | "snaps" | "images">): BlobReference[] {
+  const named = [
+    ...packages.map(blobsOfPackage),
+    ...(snaps?.changed ?? []).map(blobsOfSnap),
+    ...(images?.changed ?? []).map(blobsOfRepository),
+  ];
+  return named.flatMap((blobs) => [...blobs]);
+}
+
 /** Blobs of a new generation that gc may have moved to the trash meanwhile: index `digest`, all manifests, and what the changed ones name. */
-export function dependencies(digest: Digest, index: Index, packages: readonly Package[], snaps: readonly Snap[]): Digest[] {
-  const manifests = [...Object.values(index.packages), ...Object.values(index.snaps)].map(([manifest]) => manifest);
-  const blobs = [...packages.map(blobsOfPackage), ...snaps.map(blobsOfSnap)].flatMap((all) => [...all].map((named) => named.digest));
+export function dependencies(digest: Digest, index: Index, draft: ChangeDraft): Digest[] {
+  const manifests = [index.packages, index.snaps, index.images].flatMap((rows) => Object.values(rows).map(([manifest]) => manifest));
+  const blobs = blobsOfDraft(draft).map((named) => named.digest);
   const others = Object.values(index.others ?? {}).flatMap(digestsOfSection);
   return [...new Set([digest, ...(index.assertions ? [index.assertions] : []), ...manifests, ...others, ...blobs])];
 }

@@ -21,7 +21,7 @@ import { FORMAT, SECRETS, SETTINGS, secretKey, secretNumber, settingsKey, settin
 import { seal, unseal } from "./sealed.ts";
 import { type ObjectKind, readObject, type Storage } from "./storage.ts";
 
-/** A registry that replies may still name. */
+/** A registry that replies may still name; `own`: chp itself at an earlier public URL. */
 export interface FormerRegistry extends Registry {
   /** RFC 3339 */
   readonly until: string;
@@ -77,7 +77,18 @@ export const DOCUMENTS: { readonly [N in keyof Documents]: Document<Documents[N]
     kind: "secret",
     legacy: "secrets/oci-registry.json",
     schema: v.looseObject({
-      former: v.fallback(v.array(v.object({ domain: v.string(), username: v.string(), password: v.string(), until: v.string() })), []),
+      former: v.fallback(
+        v.array(
+          v.object({
+            domain: v.string(),
+            username: v.string(),
+            password: v.string(),
+            own: v.exactOptional(v.literal(true)),
+            until: v.string(),
+          }),
+        ),
+        [],
+      ),
     }),
     missing: { former: [] },
   },

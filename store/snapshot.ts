@@ -3,6 +3,7 @@
 import { AssertionSet } from "../src/catalog/assertionset.ts";
 import type { Generation, Index, IndexRow, UnreadablePackage } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
+import type { Repository } from "../src/catalog/repository.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import type { Digest } from "../src/digest.ts";
 import { isCorrupt } from "../src/errors.ts";
@@ -109,6 +110,7 @@ export class Snapshot {
   readonly #reader: ManifestReader;
   readonly #packages: Section<"packages">;
   readonly #snaps: Section<"snaps">;
+  readonly #images: Section<"images">;
   readonly #readEarlier: ReadEarlier | undefined;
   #assertions: Promise<AssertionSet> | undefined;
 
@@ -121,6 +123,7 @@ export class Snapshot {
     const how = readEarlier ? { readEarlier } : {};
     this.#packages = new Section(reader, index, "packages", { ...(before && { before: before.#packages }), ...how });
     this.#snaps = new Section(reader, index, "snaps", { ...(before && { before: before.#snaps }), ...how });
+    this.#images = new Section(reader, index, "images", { ...(before && { before: before.#images }), ...how });
   }
 
   get number(): number {
@@ -150,9 +153,24 @@ export class Snapshot {
     return (await this.#packages.all()).readable;
   }
 
-  /** The packages that `packages` and `snaps` leave out. */
+  /** Names of all repositories of images, sorted. */
+  get repositoryNames(): string[] {
+    return this.#images.names;
+  }
+
+  repository(name: string): Promise<Repository | undefined> {
+    return this.#images.byName(name);
+  }
+
+  /** All readable repositories of images. */
+  async repositories(): Promise<Repository[]> {
+    return (await this.#images.all()).readable;
+  }
+
+  /** The packages and repositories that `packages`, `snaps` and `repositories` leave out. */
   async unreadable(): Promise<UnreadablePackage[]> {
-    return [...(await this.#packages.all()).unreadable, ...(await this.#snaps.all()).unreadable];
+    const sections = [this.#packages.all(), this.#snaps.all(), this.#images.all()];
+    return (await Promise.all(sections)).flatMap(({ unreadable }) => unreadable);
   }
 
   /** Names of all snaps, sorted. */

@@ -1,45 +1,35 @@
 /** Blobs by digest, manifests, and generations that name them. Format: store/README.md. */
 
 import { newestOf, signedTimes } from "../src/catalog/freshness.ts";
-import type {
-  ChangeDraft,
-  Drafted,
-  Generation,
-  Index,
-  Published,
-  RepairedEntry,
-  SignedTimes,
-  SnapChangeDraft,
-  StagedBlob,
-} from "../src/catalog/generation-types.ts";
-import { checkIds } from "../src/catalog/identity.ts";
+import type { Drafted, Generation, Index, Published, RepairedEntry, SignedTimes, StagedBlob } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
+import type { Repository } from "../src/catalog/repository.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
-import { type Algorithm, type Digest, type Sums, sumsOf } from "../src/digest.ts";
+import { type Algorithm, type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, isCorrupt, publishedButFailed, undefinedIfCorrupt } from "../src/errors.ts";
 import { tryJson } from "../src/text.ts";
 import { VERSION } from "../src/version.ts";
-import { isReadError } from "./diskerrors.ts";
+import { isReadError, undefinedIfMissing } from "./diskerrors.ts";
 import { formatBytes, indexText, parseGeneration, parseIndex, raiseFormat, readFormat } from "./generation.ts";
+import { ingest } from "./ingest.ts";
 import { jsonBytes } from "./json.ts";
 import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber } from "./keys.ts";
-import { Lease, RENEWAL_INTERVAL } from "./lease.ts";
-import { type Listed, listingProblem, type Manifests, manifestProblem } from "./manifest.ts";
-import { blobsOfPackage, blobsOfSnap, dependencies } from "./named.ts";
+import { SharedLease } from "./lease.ts";
+import { type Listing, listingProblem, type Manifests, manifestProblem } from "./manifest.ts";
+import { dependencies } from "./named.ts";
+import { indexAfter, isUnchanged, manifestsIn, NO_IMAGES, NO_SNAPS, sizesIn, sumsIn } from "./nextindex.ts";
 import type { Quota } from "./quota.ts";
 import { type StoreKey, seal } from "./sealed.ts";
 import { Settings } from "./settings.ts";
 import { type ReadEarlier, Snapshot } from "./snapshot.ts";
-import { type CreateOptions, readObject, type Stage, type Storage, type StoredObject, stageIsGone } from "./storage.ts";
+import { type CreateOptions, readObject, type Storage, type StoredObject, stageIsGone } from "./storage.ts";
 import { openTrashed, restoreTrashed } from "./trash.ts";
 
 const LISTING_INTERVAL = 1000;
 const MAX_ATTEMPTS = 1000;
 const IMPORT_AGAIN = "import the file again that chp verify names";
 
-const NO_SNAPS: SnapChangeDraft = { changed: [], dropped: [], tally: {}, assertions: 0 };
-
-const EMPTY_INDEX: Index = { packages: {}, snaps: {} };
+const EMPTY_INDEX: Index = { packages: {}, snaps: {}, images: {} };
 
 /** What the last listing of the generations led to. */
 interface Current {
@@ -67,15 +57,12 @@ export class Store {
   #fresh = false;
   /** whether the store exists in a format that this chp reads */
   #known = false;
-  #lease: Lease | undefined;
-  #taking: Promise<void> | undefined;
-  #renewal: ReturnType<typeof setInterval> | undefined;
-  /** how many calls of `leased` run */
-  #holders = 0;
+  readonly #lease: SharedLease;
 
   private constructor(storage: Storage) {
     this.storage = storage;
     this.settings = new Settings(storage);
+    this.#lease = new SharedLease(storage);
     this.#current = { snapshot: new Snapshot(this, undefined, EMPTY_INDEX), newest: 0, damage: undefined };
   }
 
@@ -243,7 +230,8 @@ export class Store {
   async generation(number: number): Promise<Generation | undefined> {
     const object = await this.storage.open(generationKey(number));
     if (!object) return undefined;
-    return parseGeneration(number, await readObject(object, `generation ${number} in ${this.storage.place}`), this.storage);
+    const bytes = await undefinedIfMissing(readObject(object, `generation ${number} in ${this.storage.place}`)); // gc may have pruned it since
+    return bytes && parseGeneration(number, bytes, this.storage);
   }
 
   /** Every generation that can be read, oldest first. */
@@ -271,11 +259,11 @@ export class Store {
   }
 
   /** What a manifest of a section that this chp does not know names, by the `blobs` that each has. Fails with `corrupt`. */
-  async listed(digest: Digest): Promise<readonly Listed[]> {
+  async listed(digest: Digest): Promise<Listing["blobs"]> {
     const value = await this.#json(digest);
     const problem = listingProblem(value);
     if (problem !== undefined) throw this.#malformed(digest, problem);
-    return (value as { readonly blobs: readonly Listed[] }).blobs;
+    return (value as Listing).blobs;
   }
 
   /** Undefined: the blob is missing. */
@@ -310,60 +298,26 @@ export class Store {
   }
 
   /** The digest under which a manifest is stored. */
-  digestOf(manifest: Package | Snap | readonly StoredAssertion[]): Digest {
+  digestOf(manifest: Package | Snap | Repository | readonly StoredAssertion[]): Digest {
     return sumsOf(jsonBytes(manifest))["sha-256"];
   }
 
   /** Runs `work` under a lease (lease.ts): what it stages and reads stays until it ends. Nested and concurrent calls share one. */
-  async leased<T>(work: () => Promise<T>): Promise<T> {
-    this.#holders += 1;
-    try {
-      this.#taking ??= this.#takeLease();
-      await this.#taking;
-      return await work();
-    } finally {
-      this.#holders -= 1;
-      if (this.#holders === 0) await this.#releaseLease();
-    }
+  leased<T>(work: () => Promise<T>): Promise<T> {
+    return this.#lease.during(work);
   }
 
-  /** Called by a timer; a failure is noticed before anything is published. */
-  async renewLease(): Promise<void> {
-    await this.#lease?.renew().catch(() => {});
-  }
-
-  async #takeLease(): Promise<void> {
-    this.#lease = await Lease.take(this.storage);
-    this.#renewal = setInterval(() => void this.renewLease(), RENEWAL_INTERVAL);
-    this.#renewal.unref?.();
-  }
-
-  async #releaseLease(): Promise<void> {
-    clearInterval(this.#renewal);
-    const lease = this.#lease;
-    this.#lease = this.#taking = undefined;
-    await lease?.release().catch(() => {}); // it ends by itself
+  /** What a timer does. */
+  renewLease(): Promise<void> {
+    return this.#lease.renew();
   }
 
   /** Stages a stream and hashes it on the way; `also`: digests besides sha256. */
-  async ingest(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<StagedBlob> {
-    const stage = await this.storage.stage("immutable", also, this.#lease?.id);
-    try {
-      let size = 0;
-      for await (const chunk of chunks) {
-        this.quota?.writing((size += chunk.byteLength));
-        await stage.write(chunk);
-      }
-      const sums = await stage.end();
-      await this.quota?.ended(sums);
-      return ingested(stage, sums, this.quota);
-    } catch (error) {
-      await stage.discard();
-      throw error;
-    }
+  ingest(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<StagedBlob> {
+    return ingest(this.storage, chunks, { also, lease: this.#lease.id, quota: this.quota });
   }
 
-  async ingestBytes(bytes: Uint8Array, also: readonly Algorithm[] = []): Promise<StagedBlob> {
+  ingestBytes(bytes: Uint8Array, also: readonly Algorithm[] = []): Promise<StagedBlob> {
     return this.ingest(
       (async function* () {
         yield bytes;
@@ -397,15 +351,13 @@ export class Store {
         const { "sha-256": digest } = blob.sums;
         await blob.commit({ size: sizes.get(digest), what: `blob ${digest}` });
       }
-      const { snaps = NO_SNAPS } = change;
-      const { packages, dropped = [] } = change;
+      const { snaps = NO_SNAPS, images = NO_IMAGES } = change;
       const known = await this.signedTimes(base);
       const signed = newestOf(known, change.signed ?? {});
       const isSignedLater = Object.entries(signed).some(([key, at]) => known[key] !== at);
-      if (packages.length + dropped.length + snaps.changed.length + snaps.dropped.length === 0 && !snaps.others && !isSignedLater)
-        return { generation: undefined, result };
+      if (isUnchanged(change) && !isSignedLater) return { generation: undefined, result };
       const number = Math.max(base.number, newest) + 1;
-      const index = await this.#indexAfter(base.index, packages, dropped, snaps);
+      const index = await indexAfter(base.index, change, (manifest) => this.#put(manifest));
       const { command, sources, changed } = change;
       const record = {
         format: FORMAT,
@@ -418,21 +370,24 @@ export class Store {
         sources,
         changed,
         snaps: snaps.tally,
+        ...(Object.keys(images.tally).length > 0 && { images: images.tally }),
         assertions: snaps.assertions,
         signed,
         index: await this.#put(indexText(index)),
       };
       const bytes = seal(record, await this.key());
-      const named = dependencies(record.index, index, packages, snaps.changed);
+      const named = dependencies(record.index, index, change);
       const brought = [record.index, ...change.blobs.map((blob) => blob.sums["sha-256"]), ...manifestsIn(index, change)];
       // The lease first: what is there after it, no gc deletes before this generation is seen or its stage is gone.
       const lastLook = async () => {
-        await this.#lease?.check();
+        await this.#lease.check();
         const { missing } = await restoreTrashed(this.storage, [...new Set([...named, ...brought])]);
         if (brought.some((digest) => missing.has(digest))) throw stageIsGone(this.storage.place);
+        const gone = images.required.find((digest) => missing.has(digest));
+        if (gone) throw new Failure("failed", `blob ${gone} was deleted meanwhile by chp gc`, { next: "run the import again" });
         await this.quota?.check([]);
       };
-      const lease = this.#lease?.id;
+      const lease = this.#lease.id;
       await raiseFormat(this.storage); // durable before the link
       if (await this.#create(number, bytes, { ...(lease && { lease }), lastLook })) {
         this.#expire();
@@ -466,18 +421,6 @@ export class Store {
     }
   }
 
-  async #indexAfter(before: Index, packages: readonly Package[], dropped: readonly string[], snaps: SnapChangeDraft): Promise<Index> {
-    const rows = { packages: new Map(Object.entries(before.packages)), snaps: new Map(Object.entries(before.snaps)) };
-    for (const name of dropped) rows.packages.delete(name);
-    for (const pkg of packages) rows.packages.set(pkg.name, [await this.#put(pkg), pkg.id, ...pkg.formerIds]);
-    for (const name of snaps.dropped) rows.snaps.delete(name);
-    for (const snap of snaps.changed) rows.snaps.set(snap.name, [await this.#put(snap), snap.id]);
-    checkIds(Object.fromEntries(rows.packages), new Set(packages.map(({ name }) => name)));
-    checkIds(Object.fromEntries(rows.snaps), new Set(snaps.changed.map(({ name }) => name)));
-    const assertions = snaps.others ? await this.#put(snaps.others) : before.assertions;
-    return { ...before, packages: sortedByName(rows.packages), snaps: sortedByName(rows.snaps), ...(assertions && { assertions }) };
-  }
-
   async #put(value: unknown): Promise<Digest> {
     const blob = await this.ingestBytes(jsonBytes(value));
     await blob.commit();
@@ -485,52 +428,12 @@ export class Store {
   }
 }
 
-function ingested(stage: Stage, sums: Sums, quota: Quota | undefined): StagedBlob {
-  let committed = false;
-  let discarded = false;
-  return {
-    sums,
-    bytes: (start, end) => stage.bytes(start, end),
-    // A blob of that name is replaced: it may have been damaged, and these bytes have just been hashed.
-    commit: async (expected) => {
-      if (!committed) await stage.commit(blobKey(sums["sha-256"]), expected);
-      committed = true;
-    },
-    discard: () => {
-      if (!committed && !discarded) quota?.discarded(sums);
-      discarded = true;
-      return stage.discard();
-    },
-  };
-}
-
 function isNewer(error: unknown): error is Failure {
   return error instanceof Failure && error.kind === "store-too-new";
 }
 
-/** Digests of the manifests and the list of assertions that a draft has written. */
-function manifestsIn(index: Index, { packages, snaps = NO_SNAPS }: ChangeDraft): Digest[] {
-  const rows = [...packages.map(({ name }) => index.packages[name]), ...snaps.changed.map(({ name }) => index.snaps[name])];
-  return [...rows.flatMap((row) => row?.[0] ?? []), ...(snaps.others && index.assertions ? [index.assertions] : [])];
-}
-
 function isChangedBy(generation: Generation, section: RepairedEntry["section"], name: string): boolean {
   if (section === "assertions") return generation.assertions > 0;
-  return Object.hasOwn(section === "packages" ? generation.changed : generation.snaps, name);
-}
-
-function sortedByName<T>(map: ReadonlyMap<string, T>): Record<string, T> {
-  return Object.fromEntries([...map].toSorted(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-/** Of all that a draft brings, stored already or not, but for its index. */
-function sumsIn({ blobs, packages, snaps = NO_SNAPS }: ChangeDraft): Sums[] {
-  const manifests = [...packages, ...snaps.changed, ...(snaps.others ? [snaps.others] : [])];
-  return [...blobs.map((blob) => blob.sums), ...manifests.map((manifest) => sumsOf(jsonBytes(manifest)))];
-}
-
-/** Sizes in bytes of the blobs that the changed manifests name; texts have none. */
-function sizesIn({ packages, snaps = NO_SNAPS }: ChangeDraft): Map<Digest, number> {
-  const named = [...packages.map(blobsOfPackage), ...snaps.changed.map(blobsOfSnap)].flatMap((blobs) => [...blobs]);
-  return new Map(named.flatMap(({ digest, size }) => (size === undefined ? [] : [[digest, size]])));
+  const { changed: packages, snaps, images = {} } = generation;
+  return Object.hasOwn({ packages, snaps, images }[section], name);
 }

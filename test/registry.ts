@@ -9,7 +9,7 @@ import { type Digest, sumsOf } from "../src/digest.ts";
 import type { Transport } from "../src/export/client.ts";
 import { Memory } from "../store/memory.ts";
 import { Store } from "../store/store.ts";
-import { base, bytesOf, charmZip, downloadOf, exportOf, type PackageSpec } from "./build.ts";
+import { base, bytesOf, charmZip, downloadOf, exportOf, type Files, type PackageSpec, tarOf, tgzOf } from "./build.ts";
 import { importBytes } from "./catalogue.ts";
 
 /* ---- images ---- */
@@ -51,6 +51,8 @@ export interface ImageSpec {
   readonly variant?: string;
   /** default: one small layer */
   readonly layers?: readonly (string | Uint8Array)[];
+  /** in place of `layers`: files of the one layer of an image that can be run */
+  readonly files?: Files;
   /** Docker's media types */
   readonly docker?: true;
   /** an artifact, with the empty config */
@@ -82,12 +84,21 @@ function manifestOf(value: object, mediaType: string, more: object, below: reado
 
 /** An image of one architecture, or an artifact: the same bytes for the same spec. */
 export function imageOf(spec: ImageSpec = {}): TestImage {
-  const { architecture = "amd64", os = "linux", variant, layers = ["a layer"], artifactType, subject, annotations } = spec;
+  const { architecture = "amd64", os = "linux", variant, files, artifactType, subject, annotations } = spec;
+  const layers = files ? [tgzOf(files)] : (spec.layers ?? ["a layer"]);
   const types = spec.docker ? DOCKER : OCI;
   const isArtifact = artifactType !== undefined;
   const blobs = layers.map(bytesOf);
+  const unpacked = files ? [tarOf(files)] : blobs;
   const config = Buffer.from(
-    isArtifact ? "{}" : JSON.stringify({ architecture, os, rootfs: { type: "layers", diff_ids: blobs.map(digestOf) } }),
+    isArtifact
+      ? "{}"
+      : JSON.stringify({
+          architecture,
+          os,
+          config: {},
+          rootfs: { type: "layers", diff_ids: unpacked.map((layer) => `sha256:${digestOf(layer)}`) },
+        }),
   );
   const value = {
     schemaVersion: 2,

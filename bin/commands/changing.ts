@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import { type Move, movesOf, type StoredPackage, sameManifest } from "../../src/catalog/change.ts";
+import { parseChannel } from "../../src/catalog/channel.ts";
 import type { Where } from "../../src/catalog/channelmap.ts";
 import { changeDraft, type PackageChange, type PackageUpdate } from "../../src/catalog/drafts.ts";
 import type { Drafted, Generation, Published } from "../../src/catalog/generation-types.ts";
@@ -112,22 +113,28 @@ export function reportChanges(generation: Generation | undefined, changes: reado
       type: (after ?? before)?.type ?? "charm",
       // the override that hides the move
       moves: movesOf(before, after).map((move) => ({ ...move, override: overrideOn(overrides, move) ?? null })),
+      newTracks: before && after ? [...tracksOf(after)].filter((track) => !tracksOf(before).has(track)) : [],
       overrides: overrideMoves(before, after),
       defaultTrack: { from: before?.defaultTrack ?? null, to: after?.defaultTrack ?? null },
     };
   });
   if (options.json) return printJson({ generation: generation?.number ?? null, packages, undo }, io);
-  const lines = packages.flatMap(({ name, moves, overrides, defaultTrack: { from, to } }) => [
+  const lines = packages.flatMap(({ name, moves, newTracks, overrides, defaultTrack: { from, to } }) => [
     ...moves.map(
       (move) => `${name} ${move.channel} ${move.on}: ${renderMove(move)}${move.override ? `; ${showPinned(move.override)}` : ""}`,
     ),
     ...overrides.map((move) => `${name} ${move.channel} ${move.on}: ${renderOverrideMove(move)}`),
+    ...newTracks.map((track) => `${name}: ${track} is a new track`),
     ...(from !== to && from !== null && to !== null ? [`${name}: default track ${from} → ${to}`] : []),
     ...[...new Set(moves.flatMap((move) => (move.override ? [move.override.channel] : [])))].map(
       (channel) => `end it: ${endCommand(name, channel)}${storeFlag(options)}`,
     ),
   ]);
   printChange(lines, generation, packages.length, options, io);
+}
+
+function tracksOf(pkg: StoredPackage): Set<string> {
+  return new Set(pkg.releases.map(({ channel }) => parseChannel(channel)?.track ?? "latest"));
 }
 
 /** Prints the lines of a change, and the command that undoes it. `changed`: number of packages. */

@@ -7,8 +7,9 @@ import { PROXY_DOMAIN } from "../../src/settings/documented.ts";
 import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import type { Register } from "./command.ts";
-import { addFlags, FLAGS, flagValue } from "./flags.ts";
+import { FLAGS } from "./flags.ts";
 import { TOPICS } from "./manual.ts";
+import { addFlags, flagValue } from "./options.ts";
 
 const NAMES = "chp snap-store-proxy enterprise-store snap-proxy store-admin";
 const ASK = "__complete";

@@ -10,7 +10,7 @@ import type { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { argument, defineCommand, EXITS, type Register } from "./command.ts";
-import { wholeNumber } from "./flags.ts";
+import { wholeNumber } from "./values.ts";
 
 export const diffCommand: Register = (program, io) => {
   const number = argument("a generation", wholeNumber(0));
@@ -65,7 +65,7 @@ export async function runDiff(from: number, to: number | undefined, options: Com
 }
 
 async function snapshotOf(store: Store, number: number): Promise<Snapshot> {
-  if (number === 0) return new Snapshot(store, undefined, { packages: {}, snaps: {} });
+  if (number === 0) return new Snapshot(store, undefined, { packages: {}, snaps: {}, images: {} });
   const generation: Generation | undefined = await store.generation(number);
   if (!generation) throw new Failure("not-found", `generation ${number} is not stored`, { next: "chp log lists them" });
   return new Snapshot(store, generation, await store.index(generation));

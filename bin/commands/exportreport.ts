@@ -1,7 +1,7 @@
 /** The final report of `chp export`: the archives, other files that were written, and what is missing. */
 
 import { basename } from "node:path";
-import { digestText } from "../../src/archives/imagemanifest.ts";
+import { digestText } from "../../src/digest.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { Unavailable } from "../../src/export/client.ts";
 import type { ExportPlan, ExportResult } from "../../src/export/export.ts";
@@ -94,6 +94,12 @@ export function reportArchives(done: readonly ArchiveResult[], heading: string |
 }
 
 /** Fails if something was not exported, and lists it again: the first message may be hours old. */
+/** The message without the name, which stands before it. */
+function reasonOf(name: string, { message }: Failure): string {
+  const [start] = [`cannot export ${name}: `, `cannot export the snap ${name} `].filter((each) => message.startsWith(each));
+  return message.slice(start?.length ?? 0);
+}
+
 function failOnLost(
   done: readonly { readonly exported: Pick<ExportResult, "failed">; readonly kept: readonly KeptWork[] }[],
   isPart: boolean,
@@ -108,7 +114,7 @@ function failOnLost(
   if (!options.json)
     for (const { name, failure } of lost)
       io.err(
-        `${printable(`not exported: ${name}: ${failure.message.replace(`cannot export ${name}: `, "")}`)}\n${failure.next === undefined ? "" : `  ${printable(failure.next)}\n`}`,
+        `${printable(`not exported: ${name}: ${reasonOf(name, failure)}`)}\n${failure.next === undefined ? "" : `  ${printable(failure.next)}\n`}`,
       );
   const names = [...new Set(lost.map((loss) => loss.name))].join(", ");
   const mayPass = lost.some(({ failure }) => failure instanceof Unavailable && failure.details.retryable);

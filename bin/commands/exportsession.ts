@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
+import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { ExportLock } from "../../src/archives/lock.ts";
 import { readSecretKey, type SecretKey } from "../../src/archives/signature.ts";
@@ -110,7 +111,7 @@ export async function runSession(
   const { since, sign, chunk, parallel } = options;
   const sinceText = since === undefined ? undefined : await readInput(since, io);
   const settings: ExportSettings = {
-    exportDir: resolve(options.exportDir),
+    exportDir: resolve(options.exportDir.replace(/^~(?=\/)/, io.environment["HOME"] || homedir())),
     failFast: options.failFast ?? false,
     parallel,
     registries: await registrySettings(options, io),

@@ -1,19 +1,18 @@
 /**
- * All flags of all commands: name, environment variable, parser, default and help. A command lists the flags that it takes.
- * The command line takes precedence over the environment, and the environment over the default (`flagValue`).
+ * All flags of all commands: name, environment variable, parser, default and help. A command lists the flags that it takes;
+ * options.ts makes options of them, values.ts reads their values.
  */
 
-import { type Command, Option } from "commander";
-import { LEVELS, type Level } from "../../handlers/log.ts";
+import { LEVELS } from "../../handlers/log.ts";
 import { LIMITS } from "../../src/archives/archive.ts";
-import { Failure, printable } from "../../src/errors.ts";
+import { checkArchitecture } from "../../src/catalog/snap.ts";
 import { ADDITIONS } from "../../src/export/sitefile.ts";
 import type { UpstreamAddresses } from "../../src/export/upstream.ts";
 import { findSetting } from "../../src/settings/config.ts";
-import { parseSize } from "../../src/text.ts";
 import type { RemoteOption } from "../../src/wire/remoteimport.ts";
 import { GC_DEFAULTS } from "../../store/gc.ts";
 import { type CommonOptions, showSize } from "../machine/io.ts";
+import { byteSize, logLevel, outputFormat, wholeNumber } from "./values.ts";
 
 export interface Flag {
   /** without the leading `--` */
@@ -39,47 +38,6 @@ export interface Flag {
   /** mentions the environment variable and the default, if any */
   readonly help: string;
 }
-
-/* ---- how values are read ---- */
-
-/** A whole number of at least `least`. */
-export function wholeNumber(least: number): (text: string, what: string) => number {
-  return (text, what) => {
-    const number = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(number) || number < least)
-      throw new Failure("usage", `${what} takes a whole number of at least ${least}, not ${printable(text, 50)}`);
-    return number;
-  };
-}
-
-/** Bytes as `parseSize` reads them, at least `least`. */
-function byteSize(least: number): (text: string, what: string) => number {
-  return (text, what) => {
-    const size = parseSize(text);
-    if (size === undefined || size < least)
-      throw new Failure("usage", `${what} takes a size of at least ${showSize(least)}, like 4G, not ${printable(text, 50)}`);
-    return size;
-  };
-}
-
-/** `-o json`, as other programs take it. */
-function outputFormat(text: string, what: string): string {
-  if (text !== "json") throw new Failure("usage", `${what} takes json, not ${printable(text, 50)}`);
-  return text;
-}
-
-function logLevel(text: string, what: string): Level {
-  const level = LEVELS.find((one) => one === text);
-  if (level === undefined) throw new Failure("usage", `${what} takes ${LEVELS.join(", ")}, not ${printable(text, 50)}`);
-  return level;
-}
-
-/** Whether a variable of the environment switches something on. */
-function isOn(text: string): boolean {
-  return !["0", "false", "no"].includes(text.toLowerCase());
-}
-
-/* ---- the table ---- */
 
 /** The public stores, which are the default upstream. */
 export const PUBLIC: UpstreamAddresses = { charmhub: "https://api.charmhub.io", snapstore: "https://api.snapcraft.io" };
@@ -117,7 +75,7 @@ export const FLAGS = {
   output: { name: "output", short: "o", argument: "FORMAT", isHidden: true, parse: outputFormat, help: "json: the same as --json" },
   quietHints: { name: "quiet", twin: "CHP_QUIET", help: "print no hints (CHP_QUIET)" },
   jsonText: { name: "json", help: "print it as JSON" },
-  jsonTopic: { name: "json", help: "print a topic as JSON" },
+  jsonTopic: { name: "json", help: "print a topic, or the list of all, as JSON" },
 
   // serve, and commands that print its address
   listen: { ...setting("listen"), many: "repeated" },
@@ -152,7 +110,7 @@ export const FLAGS = {
   trustJuju: { name: "juju", help: "print only what Juju's cloudinit-userdata needs" },
   trustContainerd: { name: "containerd", help: "print only what containerd needs" },
   trustKubernetes: { name: "kubernetes", help: "print only what Kubernetes needs" },
-  trustCa: { name: "ca", argument: "FILE", help: "the certificate to trust, PEM, where the store does not hold it" },
+  trustCa: { name: "ca", argument: "FILE", help: "the certificate to trust, PEM, where the store does not have it" },
   user: { name: "user", argument: "NAME", default: "chp", help: 'who the service runs as (default: "chp")' },
   executable: { name: "executable", argument: "FILE", help: "what the service runs (default: this executable)" },
   remoteImport: { name: "remote-import", help: "let it write into the store, which chp import --to needs and nothing else does" },
@@ -264,6 +222,13 @@ export const FLAGS = {
     default: ".",
     help: "where the archive goes (CHP_EXPORT_DIR; default: here)",
   },
+  documentedExportDir: {
+    name: "export-dir",
+    argument: "DIR",
+    twin: "CHP_EXPORT_DIR",
+    default: "~/snap/store-admin/common/export",
+    help: "where the archive goes (CHP_EXPORT_DIR; default: ~/snap/store-admin/common/export)",
+  },
   charmhubUrl: {
     name: "charmhub-url",
     argument: "URL",
@@ -365,7 +330,7 @@ export const FLAGS = {
 
   // commands that change packages
   base: { name: "base", argument: "BASE", help: "only on this base: 22.04 or ubuntu@22.04" },
-  arch: { name: "arch", argument: "ARCH", help: "only on this architecture" },
+  arch: { name: "arch", argument: "ARCH", parse: checkArchitecture, help: "only on this architecture" },
   snap: { name: "snap", help: "the snap, where a charm has the same name" },
   overrideReason: { name: "reason", argument: "TEXT", isRequired: true, help: "why, for those who come after you" },
   overrideUntil: {
@@ -391,6 +356,7 @@ export const FLAGS = {
   heldToo: { name: "all", help: "also list stored ones" },
   script: { name: "script", argument: "TOOL", help: "print the shell script that copies them; the tool is skopeo" },
   missing: { name: "missing", help: "only those that the registry is not known to have" },
+  exitCode: { name: "exit-code", help: "end with 1 where anything is listed" },
   offlineRegistry: { name: "offline", help: "do not ask the registry" },
   offline: { name: "offline", help: "ask nothing of the network: no names, no registry, no public URL" },
   doctorJuju: { name: "juju", argument: "VERSION", help: "also whether a Juju of that version, like 3.6, can bootstrap" },
@@ -433,7 +399,7 @@ export const FLAGS = {
     help: "set what a YAML file says, checked whole before anything is changed; - or nothing: standard input",
   },
   comment: { name: "comment", argument: "TEXT", help: "what the public key is called (default: the name of the file)" },
-  removeKey: { name: "remove", argument: "ID", many: "repeated", help: "do not accept that key any more (repeatable)" },
+  removeKey: { name: "remove", argument: "ID", many: "repeated", help: "stop trusting that key (repeatable)" },
   selfsigned: { name: "selfsigned", help: "make a certificate and its authority; run again, renew it with the same authority" },
   hostName: {
     name: "name",
@@ -465,7 +431,7 @@ export const FLAGS = {
   password: { name: "password", argument: "TEXT", help: "taken and not used" },
 } as const satisfies Readonly<Record<string, Flag>>;
 
-/* ---- options ---- */
+/* ---- what the table says ---- */
 
 type Table = typeof FLAGS;
 export type FlagId = keyof Table;
@@ -488,56 +454,6 @@ export type FlagValues<Ids extends readonly FlagId[]> = CommonOptions & {
 } & {
   readonly [K in Ids[number] as Table[K] extends AlwaysThere ? never : CamelCase<Table[K]["name"]>]?: FlagValue<Table[K]>;
 };
-
-/** A flag as an option of commander. */
-export class FlagOption extends Option {
-  readonly flag: Flag;
-
-  constructor(flag: Flag) {
-    const { name, short, argument, parse, many } = flag;
-    const value = argument === undefined ? "" : argument.startsWith("[") ? ` ${argument}` : ` <${argument}>`;
-    super(`${short === undefined ? "" : `-${short}, `}--${name}${value}`, flag.help + (flag.isRequired ? " (required)" : ""));
-    this.flag = flag;
-    if (many)
-      this.argParser((text: string, before: readonly string[] | undefined) => [
-        ...(before ?? []),
-        ...(many === "commas" ? text.split(",") : [text]),
-      ]);
-    else if (parse) this.argParser((text) => parse(text, `--${name}`));
-    this.hideHelp(flag.isHidden ?? false);
-    this.makeOptionMandatory(flag.isRequired ?? false);
-  }
-}
-
-export function addFlags(command: Command, ids: readonly FlagId[]): Command {
-  for (const flag of ids.map((id): Flag => FLAGS[id])) {
-    command.addOption(new FlagOption(flag));
-    if (flag.name === "json") command.addOption(new FlagOption(FLAGS.output));
-  }
-  return command;
-}
-
-/** The value of a flag: of the command line, else of the environment, else the default. Fails with `usage`. */
-export function flagValue(flag: Flag, given: unknown, environment: Readonly<Record<string, string | undefined>>): unknown {
-  const text = flag.twin === undefined || flag.isSetting ? "" : (environment[flag.twin] ?? "");
-  if (given !== undefined) return given;
-  if (text === "") return flag.default;
-  if (flag.argument === undefined) return isOn(text);
-  if (flag.many) return text.split(",");
-  return flag.parse ? flag.parse(text, flag.twin ?? "") : text;
-}
-
-/** Sets the value of each flag of a command, just before it runs. `given` has the options of the command line alone. */
-export function readFlags(command: Command, environment: Readonly<Record<string, string | undefined>>): void {
-  const given = { ...command.opts() };
-  for (const option of command.options) {
-    if (!(option instanceof FlagOption)) continue;
-    const key = option.attributeName();
-    command.setOptionValue(key, flagValue(option.flag, given[key], environment));
-  }
-  if (given["output"] === "json") command.setOptionValue("json", true);
-  command.setOptionValue("given", given);
-}
 
 /** The flags of `chp import` that `--to` may send. */
 export const REMOTE_OPTIONS: readonly RemoteOption[] = Object.values<Flag>(FLAGS)

@@ -6,7 +6,8 @@ import { Failure, printable, reason } from "../../src/errors.ts";
 import { createFile, textOf } from "../machine/durable.ts";
 import { type Io, note, printJson } from "../machine/io.ts";
 import type { Register } from "./command.ts";
-import { addFlags, type FlagValues } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
+import { addFlags } from "./options.ts";
 
 const TAKES = ["comment", "json", "quietHints"] as const;
 type KeygenFlags = FlagValues<typeof TAKES>;

@@ -4,6 +4,7 @@ import type { Snap } from "../../src/catalog/snap.ts";
 import { plausibleTime } from "../../src/clock.ts";
 import { type CommonOptions, type Io, note, printJson, printTable, showSize } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
+import { unknownPackage } from "./changing.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 
 export const NOTHING_STORED = "the store is empty; next: chp import FILE";
@@ -11,17 +12,21 @@ export const NOTHING_STORED = "the store is empty; next: chp import FILE";
 export const listCommand: Register = (program, io) => {
   defineCommand(program, "list", "List the stored charms, bundles and snaps", EXITS)
     .alias("ls")
-    .action((options: CommonOptions) => runList(options, io));
+    .argument("[name...]", "only these")
+    .action((names: string[], options: CommonOptions) => runList(names, options, io));
 };
 
-export async function runList(options: CommonOptions, io: Io): Promise<void> {
+export async function runList(names: readonly string[], options: CommonOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
+  const unknown = names.find((name) => !snapshot.names.includes(name) && !snapshot.snapNames.includes(name));
+  if (unknown !== undefined) throw unknownPackage(snapshot, unknown);
+  const isWanted = ({ name }: { readonly name: string }) => names.length === 0 || names.includes(name);
   const now = plausibleTime(Date.now(), snapshot.time);
   printSummaries(
     [
-      ...(await snapshot.packages()).map((pkg) => summaryOfPackage(pkg, now)),
-      ...(await snapshot.snaps()).map((snap) => summaryOfSnap(snap, now)),
+      ...(await snapshot.packages()).filter(isWanted).map((pkg) => summaryOfPackage(pkg, now)),
+      ...(await snapshot.snaps()).filter(isWanted).map((snap) => summaryOfSnap(snap, now)),
     ],
     NOTHING_STORED,
     options,

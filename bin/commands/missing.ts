@@ -3,10 +3,10 @@ import { type NeededSnap, neededSnaps, showNeed } from "../../src/catalog/snapne
 import { printable } from "../../src/errors.ts";
 import { count, type Io, note, printJson, printTable } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
-import { defineCommand, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, failIfListed, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
-const TAKES = ["snapsYaml", "heldToo"] as const;
+const TAKES = ["snapsYaml", "heldToo", "exitCode"] as const;
 type MissingFlags = FlagValues<typeof TAKES>;
 
 export const missingCommand: Register = (program, io) => {
@@ -27,19 +27,25 @@ export async function runMissing(options: MissingFlags, io: Io): Promise<void> {
   const snapshot = await store.snapshot();
   await failOnDamage(store); // damaged packages may need more snaps
   const needed = neededSnaps(await snapshot.packages(), await snapshot.snaps());
-  const wanted = needed.filter((snap) => options.all || !snap.held);
+  const wanted = needed.filter((snap) => options.all || !snap.stored);
+  printMissing(wanted, needed.length, options, io);
+  failIfListed(wanted.length, "snap", options);
+}
+
+/** `needed`: how many are needed, stored or not. */
+function printMissing(wanted: readonly NeededSnap[], needed: number, options: MissingFlags, io: Io): void {
   if (options.yaml) return io.out(snapsYaml(wanted));
   if (options.json) return printJson(wanted, io);
   if (wanted.length === 0)
-    return note(`nothing is missing: all ${count(needed.length, "snap")} that are known to be needed are stored`, options, io);
-  const headings = ["SNAP", "REVISION", "CHANNEL", "ARCHITECTURE", "SURE", "HELD", "NEEDED BY"];
+    return note(`nothing is missing: all ${count(needed, "snap")} that are known to be needed are stored`, options, io);
+  const headings = ["SNAP", "REVISION", "CHANNEL", "ARCHITECTURE", "SURE", "STORED", "NEEDED BY"];
   const rows = wanted.map((snap) => [
     snap.name,
     String(snap.revision ?? "any"),
     snap.channel ?? "",
     snap.architecture ?? "any",
     snap.sure,
-    snap.held ? "yes" : "no",
+    snap.stored ? "yes" : "no",
     snap.by.join(", "),
   ]);
   printTable(headings, rows, io);

@@ -1,7 +1,8 @@
 import { readReason, readUntil, setOverride } from "../../src/catalog/override.ts";
 import { defineChange, PLACE_FLAGS, placeFromFlags, runChange } from "./changing.ts";
 import { argument, type Register } from "./command.ts";
-import { type FlagValues, wholeNumber } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
+import { wholeNumber } from "./values.ts";
 
 const TAKES = [...PLACE_FLAGS, "overrideReason", "overrideUntil"] as const;
 type OverrideFlags = FlagValues<typeof TAKES>;

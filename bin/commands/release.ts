@@ -1,7 +1,7 @@
 import { release } from "../../src/catalog/change.ts";
 import { defineChange, PLACE_FLAGS, type PlaceFlags, placeFromFlags, runChange } from "./changing.ts";
 import { argument, type Register } from "./command.ts";
-import { wholeNumber } from "./flags.ts";
+import { wholeNumber } from "./values.ts";
 
 export const releaseCommand: Register = (program, io) => {
   defineChange(program, "release", "Release a stored revision in a channel", {

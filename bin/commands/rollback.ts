@@ -5,7 +5,8 @@ import type { Io } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { defineChange, publishChange, reportChanges } from "./changing.ts";
 import { argument, type Register } from "./command.ts";
-import { type FlagValues, wholeNumber } from "./flags.ts";
+import type { FlagValues } from "./flags.ts";
+import { wholeNumber } from "./values.ts";
 
 const TAKES = ["takeComponents"] as const;
 type RollbackFlags = FlagValues<typeof TAKES>;

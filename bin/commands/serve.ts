@@ -102,7 +102,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     store,
     config: publicUrl === undefined ? {} : { publicUrl },
     log,
-    registries: watchRegistries(store, io.environment),
+    registries: watchRegistries(store, io.environment, publicUrl),
     ...(session && { sessionKey: Buffer.from(session.key, "base64") }),
     remoteImport: {
       options: REMOTE_OPTIONS,

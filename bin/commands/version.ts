@@ -4,7 +4,7 @@ import { BUILD, VERSION } from "../../src/version.ts";
 import { FORMAT } from "../../store/keys.ts";
 import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
 import type { Register } from "./command.ts";
-import { addFlags } from "./flags.ts";
+import { addFlags } from "./options.ts";
 
 interface VersionFacts {
   readonly version: string;

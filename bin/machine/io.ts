@@ -24,7 +24,9 @@ export interface Io {
   err(text: string): void;
   /** the log of a server, to stderr; does not block */
   log(text: string): void;
-  /** whether stdout and stderr are terminals; how many columns stdout has */
+  /** milliseconds of a clock that only goes on; for rates and intervals */
+  now(): number;
+  /** whether stdout and stderr are terminals; how many columns they have now */
   readonly terminal: { readonly out: boolean; readonly err: boolean; readonly columns?: number };
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** standard input */

@@ -3,7 +3,14 @@
 import { type PublicKey, readKeyLine } from "../../src/archives/signature.ts";
 import { type Assertion, keyText } from "../../src/assertions/assertion.ts";
 import { encodeStream, parseAssertions } from "../../src/assertions/text.ts";
-import { FORMER_REGISTRY_SECONDS, type Registries, type Registry } from "../../src/catalog/registry.ts";
+import {
+  FORMER_REGISTRY_SECONDS,
+  type Login,
+  type OwnRegistryMode,
+  ownRegistry,
+  type Registries,
+  type Registry,
+} from "../../src/catalog/registry.ts";
 import { Failure } from "../../src/errors.ts";
 import {
   ACCEPTED_KEYS,
@@ -20,6 +27,8 @@ import type { Store } from "../../store/store.ts";
 
 const SECRET_KEYS = SETTINGS.filter((setting) => setting.secret).map((setting) => setting.key);
 const REGISTRY = "proxy.oci-registry.";
+/** Settings besides those of `REGISTRY` that decide which registry replies name. */
+const DECIDES_REGISTRY: ReadonlySet<string> = new Set(["registry", "public-url"]);
 const TLS_CERT = "proxy.tls.cert";
 const REGISTRY_CHECK_INTERVAL = 1000;
 
@@ -33,10 +42,10 @@ export async function loadSettings(store: Store, from: Omit<SettingSources, "fil
   return readSettings({ ...from, file: { ...config, ...secrets, ...cert } });
 }
 
-/** The user of `chp serve` may be unable to read secrets, which matters only if a registry is set. */
+/** The user of `chp serve` may be unable to read secrets, which matters only if a registry or a login is set. */
 function ociSecretOf(store: Store, config: Documents["config"]): Promise<OciSecret> {
   return store.settings.read("ociSecret").catch((error: unknown) => {
-    if (config[`${REGISTRY}domain`] === undefined) return { former: [] };
+    if (["domain", "username"].every((name) => config[REGISTRY + name] === undefined)) return { former: [] };
     throw error;
   });
 }
@@ -81,23 +90,37 @@ function changeOf(
   { config: oldConfig, ociSecret: oldSecret }: Pick<Documents, "config" | "ociSecret">,
   now: number,
 ): Change {
-  const before = registryOf(readSettings({ environment: {}, file: { ...oldConfig, ...oldSecret } }));
+  const before = usedRegistry(readSettings({ environment: {}, file: { ...oldConfig, ...oldSecret } }));
   const [config, secret] = [{ ...oldConfig }, { ...oldSecret }];
   for (const { setting, value } of changes) {
     const file: Record<string, unknown> = setting.secret ? secret : config;
     if (value === undefined) delete file[setting.key];
     else file[setting.key] = value;
   }
-  if (!changes.some(({ setting }) => setting.key.startsWith(REGISTRY))) return { config };
+  if (!changes.some(({ setting: { key } }) => key.startsWith(REGISTRY) || DECIDES_REGISTRY.has(key))) return { config };
   const until = new Date(now + FORMER_REGISTRY_SECONDS * 1000).toISOString();
   return { config, ociSecret: { ...secret, former: [...(before ? [{ ...before, until }] : []), ...stillNamed(oldSecret, now)] } };
 }
 
-/** The configured registry; undefined: no domain is set. */
+/** The configured registry besides chp; undefined: no domain is set. */
 export function registryOf(settings: ReadonlyMap<string, SettingValue>): Registry | undefined {
+  const domain = settings.get(`${REGISTRY}domain`)?.values[0];
+  return domain === undefined ? undefined : { domain, ...loginOf(settings) };
+}
+
+/** The registry that replies name: the configured one, or chp. `publicUrl`: where a flag sets it. */
+export function usedRegistry(
+  settings: ReadonlyMap<string, SettingValue>,
+  publicUrl = settings.get("public-url")?.values[0],
+): Registry | undefined {
+  const mode = settings.get("registry")?.values[0] as OwnRegistryMode;
+  return registryOf(settings) ?? ownRegistry(publicUrl, mode, loginOf(settings));
+}
+
+/** What clients of a registry log in with; empty texts where none is set. */
+export function loginOf(settings: ReadonlyMap<string, SettingValue>): Login {
   const value = (name: string) => settings.get(`${REGISTRY}${name}`)?.values[0] ?? "";
-  const domain = value("domain");
-  return domain === "" ? undefined : { domain, username: value("username"), password: value("password") };
+  return { username: value("username"), password: value("password") };
 }
 
 const ROOTS = "trusted-roots";
@@ -139,16 +162,30 @@ function stillNamed({ former }: OciSecret, now: number): FormerRegistry[] {
   return former.filter(({ until }) => Date.parse(until) > now);
 }
 
-/** The registries for a running server. A change of settings takes effect within a second. */
-export function watchRegistries(store: Store, environment: SettingSources["environment"]): () => Promise<Registries> {
+/** The registries for a running server with that public URL. A change of settings takes effect within a second. */
+export function watchRegistries(
+  store: Store,
+  environment: SettingSources["environment"],
+  publicUrl: string | undefined,
+): () => Promise<Registries> {
   let checked = Number.NEGATIVE_INFINITY;
   let known: { text: string; registries: Registries } | undefined;
   const load = async () => {
     const settings = await loadSettings(store, { environment });
     const now = Date.now();
     const secret = await ociSecretOf(store, await store.settings.read("config"));
-    const former = stillNamed(secret, now).map(({ domain, username, password }) => ({ domain, username, password }));
-    const registries = { current: registryOf(settings), former };
+    const former = stillNamed(secret, now).map(({ domain, username, password, own }) => ({
+      domain,
+      username,
+      password,
+      ...(own && { own }),
+    }));
+    const login = loginOf(settings);
+    const registries: Registries = {
+      current: usedRegistry(settings, publicUrl),
+      former,
+      ...(login.username !== "" && login.password !== "" && { login }),
+    };
     const text = JSON.stringify(registries);
     // An unchanged registry keeps its identity, by which replies are cached.
     if (known?.text !== text) known = { text, registries };

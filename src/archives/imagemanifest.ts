@@ -4,7 +4,7 @@
  */
 
 import * as v from "valibot";
-import type { Digest } from "../digest.ts";
+import { type Digest, parseDigestText } from "../digest.ts";
 import { refused } from "../errors.ts";
 import { checkShape, mapByName } from "../schema.ts";
 import { utf8 } from "../text.ts";
@@ -30,23 +30,11 @@ export const IMAGE_MANIFEST_TYPES: readonly string[] = Object.keys(MANIFEST_TYPE
 /** Layers that registries do not distribute: who pulls gets them from elsewhere, so they may be missing. */
 const FOREIGN_LAYER = /^application\/vnd\.(docker\.image\.rootfs\.foreign\.|oci\.image\.layer\.nondistributable\.)/;
 
-const DIGEST_TEXT = /^sha256:([0-9a-f]{64})$/;
-
-/** `sha256:…` of a digest. */
-export function digestText(digest: Digest): string {
-  return `sha256:${digest}`;
-}
-
-/** The digest that `sha256:…` names; undefined: it is none, or of another algorithm. */
-export function parseDigestText(text: string): Digest | undefined {
-  return DIGEST_TEXT.exec(text)?.[1] as Digest | undefined;
-}
-
 const DescriptorText = v.object({
   mediaType: v.pipe(v.string(), v.maxLength(255, "is longer than 255 characters")),
   digest: v.pipe(
     v.string(),
-    v.regex(DIGEST_TEXT, "is not sha256: and 64 hexadecimal digits"),
+    v.check((text) => parseDigestText(text) !== undefined, "is not sha256: and 64 hexadecimal digits"),
     v.transform((text) => parseDigestText(text) as Digest),
   ),
   size: v.pipe(v.number("is not a number"), v.safeInteger("is not a whole number"), v.minValue(0, "is negative")),
@@ -59,7 +47,7 @@ const DescriptorText = v.object({
 export type Descriptor = v.InferOutput<typeof DescriptorText>;
 export type Platform = NonNullable<Descriptor["platform"]>;
 
-const Descriptors = v.pipe(v.array(DescriptorText), v.maxLength(MAX_DESCRIPTORS, `has more than ${MAX_DESCRIPTORS} entries`));
+const Descriptors = v.pipe(v.array(DescriptorText), v.maxLength(MAX_DESCRIPTORS, `is a list of more than ${MAX_DESCRIPTORS}`));
 const Common = {
   schemaVersion: v.literal(2, "is not 2"),
   mediaType: v.exactOptional(v.string()),

@@ -1,6 +1,7 @@
 /** What a file is, by its name and its first bytes; and which paths are safe. */
 
 import { printable, refused } from "../errors.ts";
+import { LAYOUT_FILE } from "./imagemanifest.ts";
 import { SIGNATURE_FILE, SUMS_FILE } from "./signature.ts";
 import { claimsTar, isTarHeader, TAR_BLOCK } from "./tarheader.ts";
 
@@ -48,6 +49,8 @@ const KINDS = [
   rule("resource", {
     path: (path, name) => path.split("/").at(-2) === "resources" || /^[^.]+\..+_\d+$/.test(name) || /^resource_.+_r\d+(_.*)?$/.test(name),
   }),
+  // Parts of images, which image layouts and skopeo's folders name by their digest; never opened either.
+  rule("image-blob", { path: (path, name) => path !== name && /^[0-9a-f]{64}(\.manifest\.json)?$/.test(name) }),
   // Archives, which are read file by file.
   rule("gzip", { head: magicIs(0x1f, 0x8b) }),
   rule("zstd", { head: magicIs(0x28, 0xb5, 0x2f, 0xfd) }),
@@ -65,6 +68,8 @@ const KINDS = [
   // Read, and not stored.
   rule("checksums", { path: (_, name) => name === SUMS_FILE || name === SIGNATURE_FILE }),
   rule("lock", { path: (_, name) => name === LOCK_FILE }),
+  rule("image-layout", { path: (_, name) => name === LAYOUT_FILE }),
+  rule("image-folder", { head: magicIs(...Buffer.from("Directory Transport Version: 1.")) }),
   rule("assertions", { head: magicIs(...Buffer.from("type: ")) }),
   rule("assertions", { path: (_, name) => name.endsWith(".assert") }),
   rule("registration", { path: (_, name) => /^registration_bundle[^/]*\.b64$/.test(name) }),
@@ -88,9 +93,15 @@ export function classify(path: string, head: Uint8Array = NOTHING): FileKind {
   return found?.kind ?? "unknown";
 }
 
-/** Whether a file is a resource by its name, so that its content is never opened. */
+/** Whether a file is a resource by its name. */
 export function isResource(path: string): boolean {
   return classify(path) === "resource";
+}
+
+/** Whether a file is stored as it is by its name, so that its content is never opened: a resource, or a part of an image. */
+export function isOpaque(path: string): boolean {
+  const kind = classify(path);
+  return kind === "resource" || kind === "image-blob";
 }
 
 /** Whether macOS left the file behind; such files are never read. */

@@ -4,6 +4,7 @@ import type { Algorithm, Digest, Sums } from "../digest.ts";
 import type { Failure } from "../errors.ts";
 import type { AssertionSet } from "./assertionset.ts";
 import type { Package } from "./package.ts";
+import type { Repository } from "./repository.ts";
 import type { Snap, StoredAssertion } from "./snap.ts";
 
 /** A key whose signature covers a source. */
@@ -49,6 +50,8 @@ export interface Generation {
   readonly changed: Readonly<Record<string, Tally>>;
   /** the same for snaps */
   readonly snaps: Readonly<Record<string, Tally>>;
+  /** the same for repositories of images; absent: none changed, or an older chp wrote this */
+  readonly images?: Readonly<Record<string, ImageTally>>;
   /** number of assertions that were added */
   readonly assertions: number;
   /** the newest signed time of each key, of this and all earlier imports; absent: an older version made it */
@@ -65,6 +68,14 @@ export interface Tally {
   readonly channels: number;
 }
 
+/** What was added to a repository of images, or removed. */
+export interface ImageTally {
+  /** manifests and indexes; negative: removed */
+  readonly manifests: number;
+  /** tags that are new or name another manifest now */
+  readonly tags: readonly string[];
+}
+
 /** Digest of a package's manifest, then its ids, the present one first. */
 export type IndexRow = readonly [manifest: Digest, id: string, ...formerIds: string[]];
 
@@ -72,6 +83,8 @@ export type IndexRow = readonly [manifest: Digest, id: string, ...formerIds: str
 export interface Index {
   readonly packages: Readonly<Record<string, IndexRow>>;
   readonly snaps: Readonly<Record<string, IndexRow>>;
+  /** repositories of images; the id of one is its name */
+  readonly images: Readonly<Record<string, IndexRow>>;
   /** the list of assertions that belong to no stored snap */
   readonly assertions?: Digest | undefined;
   /** sections that this chp does not know, by name: they are kept as they are, with all that they name */
@@ -84,6 +97,7 @@ export interface ChangeDraft extends Pick<Generation, "command" | "sources" | "c
   /** names of the charms and bundles that were removed */
   readonly dropped?: readonly string[];
   readonly snaps?: SnapChangeDraft;
+  readonly images?: ImageChangeDraft;
   /** signed times of its sources; one that is newer than what is remembered makes a generation, even if nothing else changed */
   readonly signed?: SignedTimes;
   /** staged blobs that the packages refer to and the store does not have */
@@ -116,6 +130,15 @@ export interface SnapChangeDraft {
   readonly assertions: number;
 }
 
+export interface ImageChangeDraft {
+  readonly changed: readonly Repository[];
+  /** names of the repositories that were removed */
+  readonly dropped: readonly string[];
+  readonly tally: NonNullable<Generation["images"]>;
+  /** blobs that the draft found in the store and does not bring: without one of them nothing is published */
+  readonly required: readonly Digest[];
+}
+
 /** A staged blob: its bytes are stored and hashed, and not visible until it is committed. */
 export interface StagedBlob {
   readonly sums: Sums;
@@ -138,15 +161,15 @@ export interface Expected {
 
 /** A package whose manifest cannot be read. */
 export interface UnreadablePackage {
-  readonly section: "packages" | "snaps";
+  readonly section: "packages" | "snaps" | "images";
   readonly name: string;
   readonly failure: Failure;
 }
 
 /** The older state that is served in place of something that cannot be read. */
 export interface RepairedEntry {
-  readonly section: "packages" | "snaps" | "assertions";
-  /** of the package */
+  readonly section: "packages" | "snaps" | "images" | "assertions";
+  /** of the package or repository */
   readonly name: string;
   /** the generation that the state is of; 0: no readable state is left */
   readonly generation: number;
@@ -164,6 +187,8 @@ export interface CatalogView {
   snap(name: string): Promise<Snap | undefined>;
   snapById(id: string): Promise<Snap | undefined>;
   snaps(): Promise<Snap[]>;
+  repository(name: string): Promise<Repository | undefined>;
+  repositories(): Promise<Repository[]>;
   assertions(): Promise<AssertionSet>;
 }
 
@@ -178,7 +203,7 @@ export interface ImportStore {
   signedTimes(base: CatalogView): Promise<SignedTimes>;
   publish<T>(time: string, draft: (base: CatalogView) => Promise<Drafted<T>>): Promise<Published<T>>;
   has(digest: Digest): boolean | Promise<boolean>;
-  digestOf(manifest: Package | Snap | readonly StoredAssertion[]): Digest;
+  digestOf(manifest: Package | Snap | Repository | readonly StoredAssertion[]): Digest;
   ingest(chunks: AsyncIterable<Uint8Array>, also?: readonly Algorithm[]): Promise<StagedBlob>;
   ingestBytes(bytes: Uint8Array, also?: readonly Algorithm[]): Promise<StagedBlob>;
 }

@@ -45,7 +45,7 @@ export function neededImages(packages: readonly CharmWithImages[], registry: Reg
         const needed = found.get(key) ?? {
           upstream,
           path,
-          local: registry ? localReference(path, registry) : null,
+          local: registry ? localReference(image, registry) : null,
           digest: splitPath(pathOfReference(upstream)).digest ?? null,
           neededBy: [],
         };

@@ -4,6 +4,8 @@ import { CONTROLLER_CHARM, controllerFindings, DEFAULT_ARCHITECTURE } from "./co
 import { type CheckResult, certainFinding, EXPORT_SNAPS, exportCharms, type ReadinessFinding, resultsOf } from "./finding.ts";
 import { type NeededImage, showNeededBy } from "./images.ts";
 import type { Package } from "./package.ts";
+import { type OwnRegistryMode, pathOfReference, splitPath } from "./registry.ts";
+import { architecturesOf, isComplete, type Repository, storedImage } from "./repository.ts";
 import { resolve } from "./resolve.ts";
 import type { Snap } from "./snap.ts";
 import { neededSnaps, showNeed } from "./snapneeds.ts";
@@ -11,7 +13,7 @@ import { neededSnaps, showNeed } from "./snapneeds.ts";
 /** Missing snaps: bases of the stored snaps, snapd, and what charms install. */
 export function snapFindings(packages: readonly Package[], snaps: readonly Snap[]): ReadinessFinding[] {
   return neededSnaps(packages, snaps)
-    .filter((need) => !need.held)
+    .filter((need) => !need.stored)
     .map((need) => ({
       check: "snaps",
       what: `the snap ${showNeed(need)} is not stored; needed by ${need.by.join(", ")}`,
@@ -117,6 +119,47 @@ export function imageFindings(images: readonly NeededImage[], answers: readonly 
       certainFinding("images", `${what}; needed by ${by}`, "chp images --missing --script skopeo > images.sh, and run it on both sides"),
     ];
   });
+}
+
+/** The needed images that no repository of the store has whole, for whoever pulls them from chp. */
+export function storedImageFindings(images: readonly NeededImage[], repositories: readonly Repository[]): ReadinessFinding[] {
+  return images
+    .filter(({ upstream }) => !hasStored(upstream, repositories))
+    .map(({ upstream, neededBy }) =>
+      certainFinding(
+        "images",
+        `the image ${upstream} is not stored; needed by ${neededBy.map(showNeededBy).join("; ")}`,
+        "chp export -f site.yaml takes the images of its charms: import what it wrote",
+      ),
+    );
+}
+
+/** Whether an image is stored of at least one architecture. */
+export function hasStored(upstream: string, repositories: readonly Repository[]): boolean {
+  const { name } = splitPath(pathOfReference(upstream));
+  const repository = repositories.find((one) => one.name === name);
+  const digest = repository && storedImage(repository, upstream);
+  return (
+    repository !== undefined && digest !== undefined && (isComplete(repository, digest) || architecturesOf(repository, digest).length > 0)
+  );
+}
+
+/** Why charms are not sent to chp for stored images, and the command that changes it; undefined: they are, or another registry is set. */
+export function whyNotPulledHere(
+  publicUrl: string | undefined,
+  mode: OwnRegistryMode,
+): { readonly why: string; readonly next: string } | undefined {
+  if (publicUrl === undefined) return { why: "no public URL is set", next: "chp config public-url=https://HOST:PORT" };
+  if (mode === "off") return { why: "the setting registry is off", next: "chp config registry=auto" };
+  const { protocol, pathname } = new URL(publicUrl);
+  if (pathname !== "/")
+    return { why: `references to images have no place for the path of ${publicUrl}`, next: "chp config public-url=https://HOST:PORT" };
+  if (protocol === "http:" && mode === "auto")
+    return {
+      why: `${publicUrl} is not https, which nodes pull from only with a hosts.toml`,
+      next: "serve it over https (chp import-certificate), or chp config registry=on and chp trust --containerd",
+    };
+  return undefined;
 }
 
 /** For an operator, wherever images are stored and no registry is set. */

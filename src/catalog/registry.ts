@@ -6,21 +6,47 @@ import { utf8 } from "../text.ts";
 import { readStrictYaml, type YamlLimits } from "../yaml.ts";
 import type { Package, ResourceRevision } from "./package.ts";
 
-export interface Registry {
-  /** host[:port], as image references begin */
-  readonly domain: string;
-  /** empty: none */
+/** Empty texts: none. */
+export interface Login {
   readonly username: string;
   readonly password: string;
 }
 
-/** The registry that is set, and those that it replaced within `FORMER_REGISTRY_SECONDS`. */
+export const NO_LOGIN: Login = { username: "", password: "" };
+
+export interface Registry extends Login {
+  /** host[:port], as image references begin */
+  readonly domain: string;
+  /** chp itself: images have upstream's paths there, and only those are rewritten that are stored */
+  readonly own?: true;
+  /** of `own`: whether the image of upstream's reference is stored, for the architecture that is asked for */
+  readonly has?: (reference: string) => boolean;
+}
+
+/** The registry that images are pulled from, and those that it replaced within `FORMER_REGISTRY_SECONDS`. */
 export interface Registries {
   readonly current: Registry | undefined;
   readonly former: readonly Registry[];
+  /** what clients of chp's own registry must log in with; undefined: anybody may pull */
+  readonly login?: Login | undefined;
 }
 
 export const NO_REGISTRY: Registries = { current: undefined, former: [] };
+
+/** Whether charms name chp's own registry where no other is set; `auto`: if clients reach it over https. */
+export const OWN_REGISTRY_MODES = ["auto", "on", "off"] as const;
+export type OwnRegistryMode = (typeof OWN_REGISTRY_MODES)[number];
+
+/**
+ * chp as a registry that images are pulled from. Undefined: the mode is off, no public URL says how clients reach it, or that has a path,
+ * which image references have no place for.
+ */
+export function ownRegistry(publicUrl: string | undefined, mode: OwnRegistryMode, login: Login): Registry | undefined {
+  if (publicUrl === undefined || mode === "off") return undefined;
+  const { protocol, host, pathname } = new URL(publicUrl);
+  if (pathname !== "/" || (mode === "auto" && protocol !== "https:")) return undefined;
+  return { domain: host, ...login, own: true };
+}
 
 /** Seconds for which the bytes that an earlier reply described can still be downloaded. */
 export const FORMER_REGISTRY_SECONDS = 24 * 60 * 60;
@@ -76,10 +102,7 @@ export function readImageBlob(
 export const MAX_IMAGE_BLOB = 64 * 1024;
 
 /** The blob of an oci-image resource: the same bytes for the same arguments; with empty credentials both keys are left out. */
-export function imageBlob(
-  reference: string,
-  { username, password }: Pick<Registry, "username" | "password"> = { username: "", password: "" },
-): Uint8Array {
+export function imageBlob(reference: string, { username, password }: Login = NO_LOGIN): Uint8Array {
   return Buffer.from(
     JSON.stringify({ ImageName: reference, ...(username !== "" && password !== "" && { Password: password, Username: username }) }),
   );
@@ -87,12 +110,12 @@ export function imageBlob(
 
 /** The blob that clients of a store with that registry get of a resource; undefined where they get the stored blob. */
 export function servedImage(resource: ResourceRevision, registry: Registry | undefined): Uint8Array | undefined {
-  return resource.image && registry && imageBlob(localReference(resource.image.path, registry), registry);
+  return resource.image && registry && imageBlob(localReference(resource.image, registry), registry);
 }
 
 /** The reference of an image in that registry. */
-export function localReference(path: string, registry: Registry): string {
-  return `${registry.domain}/${path}`;
+export function localReference({ reference, path }: NonNullable<ResourceRevision["image"]>, { domain, own }: Registry): string {
+  return `${domain}/${own ? pathOfReference(reference) : path}`;
 }
 
 export interface ImagePath {
@@ -111,7 +134,7 @@ export function splitPath(path: string): ImagePath {
 
 const retargeted = new WeakMap<Package, WeakMap<Registry, Package>>();
 
-/** The package with images of that registry: size and digests of its image resources are those of `servedImage`. */
+/** The package with images of that registry, where it has them: size and digests of its image resources are those of `servedImage`. */
 export function retarget(pkg: Package, registry: Registry | undefined): Package {
   if (!registry || !pkg.resources.some((r) => r.revisions.some(({ image }) => image))) return pkg;
   const known = retargeted.get(pkg) ?? new WeakMap<Registry, Package>();
@@ -129,6 +152,7 @@ export function retarget(pkg: Package, registry: Registry | undefined): Package 
 }
 
 function retargetResource(resource: ResourceRevision, registry: Registry): ResourceRevision {
+  if (resource.image && registry.has && !registry.has(resource.image.reference)) return resource;
   const bytes = servedImage(resource, registry);
   if (!bytes) return resource;
   const { size, "sha-256": blob, "sha-384": a = "", "sha-512": b = "", "sha3-384": c = "" } = sumsOf(bytes, ALGORITHMS);

@@ -1,8 +1,9 @@
 /** Images as they are stored: repositories with tags, manifests and blobs, as a registry serves them. */
 
-import type { Digest } from "../digest.ts";
+import { type Digest, parseDigestText } from "../digest.ts";
 import { printable, refused } from "../errors.ts";
 import { ownValue } from "../schema.ts";
+import { pathOfReference, splitPath } from "./registry.ts";
 
 /** A repository of images. Its manifest in the store; a section that lists its `blobs` is understood by every chp of format 2. */
 export interface Repository {
@@ -24,9 +25,9 @@ export interface StoredManifest {
   readonly size: number;
   /** as the index that lists it says; undefined: no index does */
   readonly platform?: ImagePlatform;
-  readonly artifactType?: string;
-  /** the manifest that this one refers to, as a signature to its image */
+  /** the manifest that this one refers to, as a signature to its image; with what a list of referrers says of this one */
   readonly subject?: Digest;
+  readonly artifactType?: string;
   readonly annotations?: Readonly<Record<string, string>>;
   /** of an index: what it lists; of an architecture that was left out the manifest is not stored */
   readonly manifests?: readonly ListedManifest[];
@@ -63,7 +64,12 @@ const TAKEN = new Set(["charms", "snaps", "assertions", "auth", "cohorts", "mess
 export function checkRepositoryName(name: string): void {
   if (!isRepositoryName(name)) throw refused(`${printable(name, 200)} is not the name of a repository of images`);
   const [first = ""] = name.split("/");
-  if (TAKEN.has(first)) throw refused(`the repository ${name} can't be served: /v2/${first}/ is another API's`);
+  if (isTakenName(first)) throw refused(`the repository ${name} can't be served: /v2/${first}/ is another API's`);
+}
+
+/** Whether the first part of a name, or of a path below `/v2/`, is another API's. */
+export function isTakenName(first: string): boolean {
+  return TAKEN.has(first);
 }
 
 export function isRepositoryName(name: string): boolean {
@@ -119,11 +125,15 @@ export function referrersOf(repository: Repository, digest: Digest): StoredManif
 export function isComplete(repository: Repository, digest: Digest, architecture?: string): boolean {
   const manifest = findManifest(repository, digest);
   if (!manifest?.manifests) return manifest !== undefined;
-  const images = manifest.manifests.filter(({ platform }) => platform?.architecture !== "unknown");
-  const asked = images.filter(
+  const asked = imagesOf(manifest).filter(
     ({ platform }) => architecture === undefined || platform === undefined || platform.architecture === architecture,
   );
   return asked.length > 0 && asked.every((image) => isComplete(repository, image.digest, architecture));
+}
+
+/** What an index lists, without what is said of images beside them, as how they were built: its platform is unknown. */
+export function imagesOf({ manifests = [] }: StoredManifest): ListedManifest[] {
+  return manifests.filter(({ platform }) => platform?.architecture !== "unknown");
 }
 
 /** Architectures of the images behind a manifest that are stored, sorted; empty where no index says. */
@@ -132,6 +142,31 @@ export function architecturesOf(repository: Repository, digest: Digest): string[
   const here = manifest?.platform ? [manifest.platform.architecture] : [];
   const below = (manifest?.manifests ?? []).flatMap((listed) => architecturesOf(repository, listed.digest));
   return [...new Set([...here, ...below])].filter((architecture) => architecture !== "unknown").toSorted();
+}
+
+/** The digest of the stored manifest that a reference names by its digest, or else by its tag (`latest` by default); undefined: it is not stored. */
+export function storedImage(repository: Repository, reference: string): Digest | undefined {
+  const { tag = "latest", digest } = splitPath(pathOfReference(reference));
+  const manifest = digest === undefined ? taggedManifest(repository, tag) : findManifest(repository, parseDigestText(digest) ?? NO_DIGEST);
+  return manifest?.digest;
+}
+
+const NO_DIGEST = "" as Digest;
+
+/** Throws a `refused` failure where indexes list indexes more than `most` deep. */
+export function checkDepth({ name, manifests }: Repository, most: number): void {
+  const all = new Map(manifests.map((manifest) => [manifest.digest, manifest]));
+  const heights = new Map<Digest, number>();
+  const height = (digest: Digest, left: number): number => {
+    const known = heights.get(digest);
+    if (left < 0 || (known ?? 0) > left) throw refused(`images ${name}: indexes are nested more than ${most} deep`);
+    if (known !== undefined) return known;
+    const below = (all.get(digest)?.manifests ?? []).map((listed) => 1 + height(listed.digest, left - 1));
+    const own = below.reduce((highest, one) => Math.max(highest, one), 0);
+    heights.set(digest, own);
+    return own;
+  };
+  for (const { digest } of manifests) height(digest, most);
 }
 
 /** Both together: tags of `incoming` win. */

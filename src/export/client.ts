@@ -127,7 +127,7 @@ export class HttpClient {
     if (this.#options.signal?.aborted) throw interruptedFailure();
   }
 
-  /** The result of `read` for the body of a successful reply. `what`: `cannot get …`, as errors begin. Throws `Unavailable`. */
+  /** The result of `read` for the body of a successful reply. `what`: `cannot fetch …`, as errors begin. Throws `Unavailable`. */
   text<T>(what: string, url: string, request: HttpRequest, read: (text: string) => T): Promise<T> {
     return this.reply(what, url, { ...request, limit: MAX_REPLY }, (body) => read(body.toString()));
   }

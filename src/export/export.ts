@@ -351,15 +351,15 @@ class Export {
 
   async #charmExtras(pkg: PlannedPackage): Promise<CharmExtras> {
     const publisher = publisherId(pkg);
-    const account = publisher === undefined || this.#isSnapStoreUnavailable ? undefined : await this.#accountAssertion(publisher, pkg.name);
+    const account = publisher === undefined || this.#isSnapStoreUnavailable ? undefined : await this.#accountAssertion(publisher);
     return { images: this.#blobsOf(pkg), account, inventory: this.#options.inventory };
   }
 
   /** The publisher's assertion; no client needs it, since Charmhub's replies name the publisher too, so it may be missing. */
-  async #accountAssertion(id: string, name: string): Promise<string | undefined> {
+  async #accountAssertion(id: string): Promise<string | undefined> {
     try {
       const text = await this.#assertions.account(id);
-      if (text === undefined) this.#note(`the Snap Store has no account assertion of ${id}, the publisher of ${name}; no client needs it`);
+      if (text === undefined) this.#note(`the Snap Store has no account assertion of the publisher ${id}; no client needs it`);
       return text;
     } catch (error) {
       if (!(error instanceof Failure) || error.kind === "interrupted") throw error;

@@ -1,10 +1,10 @@
 /** The container images of an export: which ones, what of them is packed, and the image layout that they become. */
 
-import { digestText, IMAGES_FOLDER, LAYOUT_FILE, LAYOUT_TEXT, layoutBlobPath, REF_NAME } from "../archives/imagemanifest.ts";
+import { IMAGES_FOLDER, LAYOUT_FILE, LAYOUT_TEXT, layoutBlobPath, REF_NAME } from "../archives/imagemanifest.ts";
 import type { ExportLock, LockedPackage } from "../archives/lock.ts";
 import type { NeededBy } from "../catalog/images.ts";
 import { imageBlob, MAX_IMAGE_BLOB, pathOfReference, readImageBlob } from "../catalog/registry.ts";
-import { type Digest, sumsOf } from "../digest.ts";
+import { type Digest, digestText, sumsOf } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
 import { ownValue } from "../schema.ts";

@@ -5,18 +5,16 @@
 
 import {
   type Descriptor,
-  digestText,
   IMAGE_MANIFEST_TYPES,
   type ImageManifest,
   MAX_DESCRIPTORS,
   MAX_IMAGE_MANIFEST,
   MAX_INDEX_DEPTH,
-  parseDigestText,
   readImageManifest,
 } from "../archives/imagemanifest.ts";
 import { checkRegistryDomain, pathOfReference, registryOfReference, splitPath } from "../catalog/registry.ts";
 import { isRepositoryName, isTag } from "../catalog/repository.ts";
-import { type Digest, sumsOf } from "../digest.ts";
+import { type Digest, digestText, parseDigestText, sumsOf } from "../digest.ts";
 import { Failure, printable, reason, refused } from "../errors.ts";
 import { answerChallenge, bearerOf, type ImageLogin } from "./challenge.ts";
 import { type Access, type HttpClient, type Refusal, Unavailable, type UpstreamFile } from "./client.ts";

@@ -1,7 +1,7 @@
 /** Imports archives as one new generation: all of it, or nothing where one file is refused. */
 
 import { Budget, type Chunks, files, type Limits, showLocation } from "../archives/archive.ts";
-import { isResource } from "../archives/names.ts";
+import { isOpaque } from "../archives/names.ts";
 import type { ReadText } from "../archives/readers.ts";
 import type { Assertion } from "../assertions/assertion.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
@@ -10,6 +10,7 @@ import { changes, type RowChange } from "../catalog/channelmap.ts";
 import { signedTimes } from "../catalog/freshness.ts";
 import type { CatalogView, ImportStore, RepairedEntry, SourceRecord, StagedBlob, Tally } from "../catalog/generation-types.ts";
 import { checkIds } from "../catalog/identity.ts";
+import { type NeededImage, neededImages } from "../catalog/images.ts";
 import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
 import {
   type ChannelPolicy,
@@ -22,9 +23,12 @@ import {
   type PackageType,
   type Release,
 } from "../catalog/package.ts";
+import { pathOfReference, splitPath } from "../catalog/registry.ts";
+import { storedImage } from "../catalog/repository.ts";
 import { type NeededSnap, neededSnaps } from "../catalog/snapneeds.ts";
 import { Summer } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
+import { type ImageReport, type ImportedImages, importImages } from "./imageimport.ts";
 import { checkAge, type OriginOptions, type SourceOrigins, sourceOrigins } from "./origin.ts";
 import { ExportReader, type FileOutcome, type Reading } from "./reader.ts";
 import { type ImportedSnaps, importSnaps, type SnapReport } from "./snapimport.ts";
@@ -59,6 +63,8 @@ export interface ImportOptions extends OriginOptions {
   readonly renamed?: ReadonlyMap<string, string>;
   /** runs parsers of what the archives hold; in this thread by default */
   readonly read?: ReadText;
+  /** the name of images that have none, with or without a tag: `team/app:1.2` */
+  readonly imageName?: string;
   readonly dryRun: boolean;
   readonly limits: Limits;
   readonly signal?: AbortSignal;
@@ -96,6 +102,8 @@ export interface Missing {
   readonly snapRevisions: ImportedSnaps["dropped"];
   /** snaps that imported packages need and that are not in the store */
   readonly snaps: readonly NeededSnap[];
+  /** images that imported charms need and that are not in the store; none where it has no image at all */
+  readonly images: readonly Pick<NeededImage, "upstream" | "neededBy">[];
 }
 
 export interface ImportReport {
@@ -105,6 +113,7 @@ export interface ImportReport {
   readonly sources: readonly SourceRecord[];
   readonly packages: readonly PackageReport[];
   readonly snaps: readonly SnapReport[];
+  readonly images: readonly ImageReport[];
   readonly assertions: { readonly new: number; readonly known: number };
   readonly missing: Missing;
   readonly notes: readonly string[];
@@ -114,7 +123,7 @@ export interface ImportReport {
 }
 
 type MergedPackages = Pick<ImportReport, "packages" | "notes"> & {
-  readonly missing: Omit<Missing, "snapRevisions" | "snaps">;
+  readonly missing: Omit<Missing, "snapRevisions" | "snaps" | "images">;
   readonly changed: readonly Package[];
   /** every package that the archives have a part of, as it is after the import */
   readonly after: readonly Package[];
@@ -147,8 +156,20 @@ export async function importSources(
         policy: options.channels,
         now: options.now,
       });
-      const { packages, snaps, notes } = await restoreUnreadable(store, { newest, base, repaired }, merged, imported);
-      const result = { packages, snaps, needed: await missingSnaps(base, packages, snaps), notes: [...aged, ...notes] };
+      const found = await importImages(reading.images, base, {
+        charms: async () => [...merged.after, ...(await otherPackages(base, merged))],
+        has: (digest) => store.has(digest),
+        ...(options.imageName !== undefined && { imageName: options.imageName }),
+      });
+      const { packages, snaps, images, notes } = await restoreUnreadable(store, { newest, base, repaired }, { merged, imported, found });
+      const result = {
+        packages,
+        snaps,
+        images: images.reports,
+        needed: await missingSnaps(base, packages, snaps),
+        missingImages: await missingImages(base, packages, images),
+        notes: [...aged, ...notes],
+      };
       const { changed, renamed, otherAssertions: others, assertions } = snaps;
       return {
         draft: {
@@ -160,6 +181,7 @@ export async function importSources(
           signed,
           blobs: reading.blobs,
           snaps: { changed, dropped: renamed, ...(others && { others }), tally: tally(snaps.reports), assertions: assertions.new },
+          images: images.draft,
         },
         result,
       };
@@ -167,15 +189,16 @@ export async function importSources(
     const { generation, result } = options.dryRun
       ? { generation: undefined, ...(await draft(await store.snapshot())) }
       : await store.publish(options.now, draft);
-    const { packages, snaps, needed, notes } = result;
+    const { packages, snaps, images, needed, notes } = result;
     return {
       generation: generation?.number ?? null,
       dryRun: options.dryRun,
       sources: records,
       packages: packages.packages,
       snaps: snaps.reports,
+      images,
       assertions: snaps.assertions,
-      missing: { ...packages.missing, snapRevisions: snaps.dropped, snaps: needed },
+      missing: { ...packages.missing, snapRevisions: snaps.dropped, snaps: needed, images: result.missingImages },
       notes: [...origins.notes, ...packages.notes, ...snaps.notes, ...notes],
       ignored,
       bytes,
@@ -190,13 +213,13 @@ export async function importSources(
 async function restoreUnreadable(
   store: ImportStore,
   { newest, base, repaired }: { readonly newest: CatalogView; readonly base: CatalogView; readonly repaired: readonly RepairedEntry[] },
-  packages: MergedPackages,
-  snaps: ImportedSnaps,
+  { merged: packages, imported: snaps, found: images }: { merged: MergedPackages; imported: ImportedSnaps; found: ImportedImages },
 ) {
   const notes = new Set(store.damage ? [`${store.damage.message}: the import was added to generation ${newest.number}`] : []);
   const unreadable = {
     packages: new Map<string, RepairedEntry>(),
     snaps: new Map<string, RepairedEntry>(),
+    images: new Map<string, RepairedEntry>(),
     assertions: new Map<string, RepairedEntry>(),
   };
   for (const entry of repaired) unreadable[entry.section].set(entry.name, entry);
@@ -212,6 +235,12 @@ async function restoreUnreadable(
       const entry = unreadable[section].get(pkg.name);
       if (entry) addNote(entry, `the manifest of ${pkg.type} ${pkg.name}`, newest.index[section][pkg.name]?.[0] === store.digestOf(pkg));
     }
+  const changedImages = images.after.filter((one) => images.draft.changed.includes(one) || unreadable.images.has(one.name));
+  for (const repository of changedImages) {
+    const entry = unreadable.images.get(repository.name);
+    const asItWas = newest.index.images[repository.name]?.[0] === store.digestOf(repository);
+    if (entry) addNote(entry, `the list of the images ${repository.name}`, asItWas);
+  }
   const lost = unreadable.assertions.get("");
   const others =
     snaps.otherAssertions ?? (lost && snaps.assertions.new + snaps.assertions.known > 0 ? (await base.assertions()).others : undefined);
@@ -228,6 +257,7 @@ async function restoreUnreadable(
       reports: markChanged(snaps.reports, unreadable.snaps),
       ...(others && { otherAssertions: others }),
     },
+    images: { ...images, draft: { ...images.draft, changed: changedImages }, reports: markChanged(images.reports, unreadable.images) },
     notes: [...notes],
   };
 }
@@ -292,7 +322,7 @@ async function readSource(
   };
   const path = pathOf(source);
   try {
-    for await (const file of files({ name: source.name, chunks: chunks(), size: source.size }, isResource, budget)) {
+    for await (const file of files({ name: source.name, chunks: chunks(), size: source.size }, isOpaque, budget)) {
       const isPart = file.containers.length > 0;
       isArchive ||= isPart;
       const at = isPart ? [path, ...file.containers.slice(1), file.path].join("/") : path;
@@ -326,17 +356,38 @@ async function snapBase(base: CatalogView): Promise<SnapBase> {
   };
 }
 
+/** The stored packages that an import leaves as they are. */
+async function otherPackages(base: CatalogView, { after, dropped }: MergedPackages): Promise<Package[]> {
+  const names = new Set([...after.map(({ name }) => name), ...dropped]);
+  const others = Object.keys(base.index.packages).filter((name) => !names.has(name));
+  return (await Promise.all(others.map((name) => base.package(name)))).filter((pkg) => pkg !== undefined);
+}
+
+/** The images that the imported charms, and with images in the import all charms, need and that no repository has. */
+async function missingImages(base: CatalogView, packages: MergedPackages, { after }: ImportedImages): Promise<Missing["images"]> {
+  if (after.length === 0 && Object.keys(base.index.images).length === 0) return [];
+  const charms = after.length === 0 ? packages.after : [...packages.after, ...(await otherPackages(base, packages))];
+  const repositories = new Map(after.map((repository) => [repository.name, repository]));
+  const needed: Missing["images"][number][] = [];
+  for (const image of neededImages(charms, undefined)) {
+    const { name } = splitPath(pathOfReference(image.upstream));
+    const repository = repositories.get(name) ?? (await base.repository(name));
+    if (!repository || !storedImage(repository, image.upstream)) needed.push({ upstream: image.upstream, neededBy: image.neededBy });
+  }
+  return needed;
+}
+
 /** The snaps that the imported packages need and that are still missing after the import. */
 async function missingSnaps(base: CatalogView, packages: MergedPackages, { reports, after }: ImportedSnaps): Promise<NeededSnap[]> {
   const stored = new Map((await base.snaps()).map((snap) => [snap.id, snap]));
   for (const snap of after) stored.set(snap.id, snap);
   const names = new Set(reports.map((report) => report.name));
   const needed = neededSnaps(packages.after, [...stored.values()], (snap) => names.has(snap.name));
-  return needed.filter((need) => !need.held);
+  return needed.filter((need) => !need.stored);
 }
 
-function isEmpty({ packages, snaps }: Reading<StagedBlob>): boolean {
-  return packages.length + snaps.images.length + snaps.assertions.length === 0;
+function isEmpty({ packages, snaps, images }: Reading<StagedBlob>): boolean {
+  return packages.length + snaps.images.length + snaps.assertions.length + images.images.length === 0;
 }
 
 function importInterrupted(): Failure {
@@ -344,9 +395,12 @@ function importInterrupted(): Failure {
 }
 
 function nothingFound(records: readonly SourceRecord[], ignored: readonly string[]): Failure {
-  if (records.length === 0) return refused("there is no file to import");
-  const found = ignored.length > 0 ? `; found only ${ignored.slice(0, 3).join(", ")}${ignored.length > 3 ? ", …" : ""}` : "";
-  return refused(`there is no charm, bundle, snap or assertion in ${records.map((r) => r.name).join(", ")}${found}`, {
+  const some = (names: readonly string[]) => `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}`;
+  const names = some(records.map(({ name }) => (name === "-" ? "standard input" : name)));
+  if (records.every(({ size }) => size === 0)) return refused(`there is nothing to import: ${names || "all that was given"} is empty`);
+  const inside = ignored.filter((name) => !records.some((record) => record.name === name));
+  const found = inside.length > 0 ? `; found only ${some(inside)}` : "";
+  return refused(`there is no charm, bundle, snap, image or assertion in ${names}${found}`, {
     next: "chp help import shows what can be imported",
   });
 }

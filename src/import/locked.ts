@@ -9,9 +9,11 @@ import type { Declaration } from "../archives/metadata.ts";
 import { LOCK_FILE } from "../archives/names.ts";
 import { baseKey, normalBase } from "../catalog/base.ts";
 import type { Incoming } from "../catalog/package.ts";
+import { digestText } from "../digest.ts";
 import { type Failure, printable, refused } from "../errors.ts";
 import { ownValue } from "../schema.ts";
 import { compareText } from "../text.ts";
+import type { ImageReading } from "./imagereader.ts";
 import type { FoundIn, SnapImage, SnapReading } from "./snapreader.ts";
 
 export interface FoundLock {
@@ -100,6 +102,15 @@ export function checkSnaps({ folder, lock }: FoundLock, { images, declared }: Sn
     if (image.content.kind === "snap" && size < (releases.get(snap) ?? 0))
       throw differs(`names other releases of ${snap.name} than its channel-map.json`, image.at);
   }
+}
+
+/** Throws a `refused` failure where an image beside the lock has another name or digest than it says, or where the budget ends. */
+export function checkImages({ folder, lock }: FoundLock, { images }: ImageReading, budget: Budget): void {
+  const locked = new Set(lock.images.map(({ reference, digest }) => `${reference}\n${digest}`));
+  budget.compare(images.length + locked.size, [folder, LOCK_FILE]);
+  for (const { at, group, name = "", digest } of images)
+    if (isBelow(group, folder) && !locked.has(`${name}\n${digest}`))
+      throw differs(`names no such image ${printable(name, 300)} with ${digestText(digest)}`, at);
 }
 
 /** Digest to the snap that it is of; where the lock names it twice, the first. */

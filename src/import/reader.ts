@@ -14,7 +14,9 @@ import { ALGORITHMS, Summer, type Sums } from "../digest.ts";
 import { printable, reason, refused } from "../errors.ts";
 import { compareText, utf8 } from "../text.ts";
 import { type CharmGroup, CharmReader, type CharmReadOptions, checkName, isPublisherAccount } from "./charmreader.ts";
-import { checkPackage, checkSnaps, type FoundLock, imagePathsOf, isBelow, lockOf } from "./locked.ts";
+import { ImageReader, type ImageReading } from "./imagereader.ts";
+import { jsonText } from "./jsontext.ts";
+import { checkImages, checkPackage, checkSnaps, type FoundLock, imagePathsOf, isBelow, lockOf } from "./locked.ts";
 import { SnapReader, type SnapReading, type SnapReadOptions } from "./snapreader.ts";
 import { type Ingest, type Staged, Staging } from "./staging.ts";
 
@@ -33,14 +35,14 @@ type Handled = { readonly kind: "staged" | "read" | "ignored" } | { readonly kin
 export interface Reading<S extends Staged> {
   readonly packages: readonly Incoming[];
   readonly snaps: SnapReading;
-  /** all blobs that the packages and snaps name */
+  readonly images: ImageReading;
+  /** all blobs that the packages, snaps and images name */
   readonly blobs: readonly S[];
   /** notes for the operator */
   readonly notes: readonly string[];
 }
 
 const ID = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}$/;
-const MAX_NESTING = 100;
 const LEAVE_OUT = "get it again from where it was made, or leave it out: what it says is then made of the files beside it";
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
@@ -65,6 +67,7 @@ export class ExportReader<S extends Staged> {
   readonly #parse: ReadText;
   readonly #charms: CharmReader<S>;
   readonly #snaps: SnapReader;
+  readonly #images: ImageReader<S>;
   readonly #groups = new Map<string, OpenGroup<S>>();
   readonly #imagePaths: { readonly folder: string; readonly at: readonly string[]; readonly paths: ImagePaths }[] = [];
   readonly #locks: FoundLock[] = [];
@@ -77,6 +80,7 @@ export class ExportReader<S extends Staged> {
     this.#parse = options.read ?? readHere;
     this.#charms = new CharmReader(this.#staging, options);
     this.#snaps = new SnapReader(this.#staging, options);
+    this.#images = new ImageReader(this.#staging, options.budget);
   }
 
   /** Reads one file, at once. Throws a `refused` failure that names it. */
@@ -106,6 +110,12 @@ export class ExportReader<S extends Staged> {
         const staged = await this.#staging.stage(file.bytes.chunks());
         this.#group(location).zips.push({ file: location, staged });
         return { kind: "staged", sums: staged.sums };
+      }
+      case "image-blob": {
+        const staged = await this.#staging.stage(file.bytes.chunks());
+        const { sums } = staged;
+        await this.#images.blob(location, staged);
+        return { kind: "staged", sums };
       }
       case "squashfs":
         return { kind: "staged", sums: await this.#snaps.image(file, this.#group(location).key) };
@@ -139,11 +149,16 @@ export class ExportReader<S extends Staged> {
     };
     if (kind === "litter") return { kind: "read" };
     if (kind === "lock") {
-      const lock = readLock(this.#jsonText(await kept(json)), locationParts(file));
+      const lock = readLock(jsonText(await kept(json), this.#budget), locationParts(file));
       this.#locks.push({ folder: folderOf(file), lock, imagePaths: imagePathsOf(lock) });
       return { kind: "read" };
     }
     if (kind === "checksums") return { kind, bytes: await kept(json) };
+    if (kind === "image-layout" || kind === "image-folder") {
+      if (kind === "image-layout") this.#images.layout(folderOf(file), locationParts(file), await kept(text));
+      else this.#images.folder(folderOf(file), locationParts(file));
+      return { kind: "read" };
+    }
     const group = this.#group(file);
     switch (kind) {
       case "snap":
@@ -198,16 +213,9 @@ export class ExportReader<S extends Staged> {
     return [...this.#groups.values()].toSorted((a, b) => numberOf(a) - numberOf(b) || compareText(a.key, b.key));
   }
 
-  /** The text of a JSON file that is not nested too deep to be parsed, and not too much. */
-  #jsonText(bytes: Uint8Array): string {
-    if (nesting(bytes) > MAX_NESTING) throw refused(`it is nested more than ${MAX_NESTING} deep`);
-    this.#budget.parse("json", bytes);
-    return utf8(bytes, "it");
-  }
-
   /** Whether chp uses the JSON file. */
   #readJson(group: OpenGroup<S>, file: ArchiveFile, bytes: Uint8Array): boolean {
-    const text = this.#jsonText(bytes);
+    const text = jsonText(bytes, this.#budget);
     let value: unknown;
     try {
       value = JSON.parse(text);
@@ -216,6 +224,7 @@ export class ExportReader<S extends Staged> {
       this.#unreadable.push(located(refused(`it is not JSON (${printable(reason(error), 200)})`, { next: LEAVE_OUT }), file));
       return true;
     }
+    if (this.#images.lists(value, file, folderOf(file), bytes)) return true;
     if (this.#snaps.declares(value, file, group.key)) return true;
     const declaration = readDeclaration(value, locationParts(file));
     if (declaration) group.declarations.set(locationParts(file).join("/"), checkedDeclaration(declaration));
@@ -254,7 +263,9 @@ export class ExportReader<S extends Staged> {
     }
     const snaps = await this.#snaps.finish();
     for (const lock of this.#locks) checkSnaps(lock, snaps, this.#budget);
-    return { packages, snaps: this.#sorted(snaps, groups), blobs: this.#staging.blobs, notes: this.#charms.notes };
+    const images = await this.#images.finish();
+    for (const lock of this.#locks) checkImages(lock, images, this.#budget);
+    return { packages, snaps: this.#sorted(snaps, groups), images, blobs: this.#staging.blobs, notes: this.#charms.notes };
   }
 
   /** The group with its files in their order, and with the one declaration that counts. */
@@ -318,18 +329,4 @@ function checkedDeclaration(declaration: Declaration): Declaration {
   const { id } = declaration;
   if (id !== undefined && !ID.test(id)) throw refused(`${printable(id, 200)} is not a package id`);
   return declaration;
-}
-
-/** How deep the brackets of a JSON text are nested: text that would overflow the stack is not parsed. */
-function nesting(json: Uint8Array): number {
-  const [quote, backslash] = [0x22, 0x5c];
-  let [depth, deepest, quoted] = [0, 0, false];
-  for (let i = 0; i < json.byteLength; i += 1) {
-    const byte = json[i] ?? 0;
-    if (quoted && byte === backslash) i += 1;
-    else if (byte === quote) quoted = !quoted;
-    else if (!quoted && (byte === 0x5b || byte === 0x7b)) deepest = Math.max(deepest, (depth += 1));
-    else if (!quoted && (byte === 0x5d || byte === 0x7d)) depth -= 1;
-  }
-  return deepest;
 }

@@ -73,6 +73,12 @@ export class Staging<S extends Staged> {
     return other;
   }
 
+  /** Discards one blob that is not needed. */
+  async release(staged: S): Promise<void> {
+    this.#staged.delete(staged);
+    await staged.discard();
+  }
+
   /** Discards everything that was staged and is not committed. */
   async discard(): Promise<void> {
     await Promise.all(this.blobs.map((staged) => staged.discard()));

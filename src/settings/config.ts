@@ -5,7 +5,7 @@ import { keyLine, readKeyLine, showKey } from "../archives/signature.ts";
 import { type Assertion, keyText } from "../assertions/assertion.ts";
 import { parseAssertions } from "../assertions/text.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
-import { checkRegistryDomain } from "../catalog/registry.ts";
+import { checkRegistryDomain, OWN_REGISTRY_MODES } from "../catalog/registry.ts";
 import { Failure, printable } from "../errors.ts";
 import { nearestWord, parseSize } from "../text.ts";
 import { certificateFacts } from "./certificate.ts";
@@ -130,6 +130,13 @@ export const SETTINGS: readonly Setting[] = [
     show: (text) => `${certificateFacts(text).subject}, until ${certificateFacts(text).notAfter.slice(0, 10)}`,
   },
   {
+    key: "registry",
+    twin: "CHP_REGISTRY",
+    about: "whether charms pull stored images from chp: auto (with an https public URL), on, off; a proxy.oci-registry.domain wins",
+    fallback: ["auto"],
+    check: (text) => checkWord(text, OWN_REGISTRY_MODES),
+  },
+  {
     key: "proxy.oci-registry.domain",
     twin: "CHP_OCI_REGISTRY_DOMAIN",
     about: "host[:port] of the local registry that images are pulled from",
@@ -138,7 +145,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "proxy.oci-registry.username",
     twin: "CHP_OCI_REGISTRY_USERNAME",
-    about: "who may pull from it; every client of chp can read this",
+    about: "who may pull from it, or from chp where no domain is set; every client of chp can read this",
     check: checkFilled,
   },
   {
@@ -258,6 +265,11 @@ export function parseAddress(text: string): Address {
 function address(text: string): string {
   const { host, port } = parseAddress(text);
   return `${host}:${port}`;
+}
+
+function checkWord(text: string, words: readonly string[]): string {
+  if (!words.includes(text)) throw new Error(`${printable(text, 50)} is not one of ${words.join(", ")}`);
+  return text;
 }
 
 function checkCount(text: string, least: number, most: number): string {

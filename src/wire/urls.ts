@@ -181,6 +181,32 @@ const assertionUrl: UrlEntry<AssertionUrl> = {
   },
 };
 
+/** What is asked of a repository of images. `reference`: a tag or `sha256:…`; of `tags` there is none. Not validated here. */
+export interface ImageUrl {
+  readonly name: string;
+  readonly what: "manifests" | "blobs" | "tags" | "referrers";
+  readonly reference: string;
+}
+
+const registryFolder = folderUrl("/v2");
+
+/** `/v2/NAME/manifests/REFERENCE`, where NAME has any number of segments, which are never escaped. */
+const imageUrl: UrlEntry<ImageUrl> = {
+  pattern: registryFolder.pattern,
+  build: ({ name, what, reference }) => `/v2/${name}/${what}/${what === "tags" ? "list" : encode(reference)}`,
+  parse: (request) => {
+    const segments = registryFolder.parse(request) ?? [];
+    const [what = "", reference = ""] = segments.slice(-2);
+    const name = segments.slice(0, -2).join("/");
+    if (name === "" || !isImagePart(what) || (what === "tags" && reference !== "list")) return undefined;
+    return { name, what, reference: what === "tags" ? "" : reference };
+  },
+};
+
+function isImagePart(text: string): text is ImageUrl["what"] {
+  return ["manifests", "blobs", "tags", "referrers"].includes(text);
+}
+
 export const URLS = {
   charmRefresh: segmentsUrl("/v2/charms/refresh"),
   charmInfo: segmentsUrl("/v2/charms/info/:name"),
@@ -214,4 +240,8 @@ export const URLS = {
   missing: segmentsUrl("/_status/missing"),
   metrics: segmentsUrl("/metrics"),
   remoteImport: segmentsUrl("/_import"),
+
+  registry: segmentsUrl("/v2/"),
+  repositories: segmentsUrl("/v2/_catalog"),
+  image: imageUrl,
 } as const;

@@ -119,9 +119,9 @@ describe("where a key is accepted", () => {
     ] as const) {
       const done = await imported(file);
       expect([file, done.code, done.out]).toEqual([file, 3, ""]);
-      expect(done.err).toStartWith(`chp: ${file} is not signed by a key that is accepted here: ${lacks}`);
+      expect(done.err).toStartWith(`chp: ${file} is not signed by a trusted key: ${lacks}`);
       expect(done.err).toContain(
-        `accepted is ${keyId} (site); chp accept-key FILE.pub accepts one more, --allow-unsigned takes this in as it is`,
+        `trusted: ${keyId} (site); chp accept-key FILE.pub trusts one more, --allow-unsigned imports this as it is`,
       );
     }
     const piped = await run(["import", "--store", "signed", "-"], { input: tgzOf(packed(SMALL)) });

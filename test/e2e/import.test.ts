@@ -266,7 +266,11 @@ test.each(REFUSED)("refuses $what: exit 3, named, nothing published", async ({ f
 });
 
 test.each([
-  { what: "text", file: tgzOf({ "readme.txt": "hello" }), says: "there is no charm, bundle, snap or assertion in e.tar.gz.*readme.txt" },
+  {
+    what: "text",
+    file: tgzOf({ "readme.txt": "hello" }),
+    says: "there is no charm, bundle, snap, image or assertion in e.tar.gz.*readme.txt",
+  },
   { what: "zeros", file: Buffer.alloc(4096), says: "e.tar.gz: it is no tar, although it says so" },
   { what: "nothing", file: Buffer.alloc(0), says: "e.tar.gz: it is no tar, although it says so" },
 ])("a file that holds only $what is refused", async ({ file, says }) => {

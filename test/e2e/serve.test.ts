@@ -127,7 +127,7 @@ test("SIGTERM lets a running download end and takes no new requests", async () =
   const { size } = await download(served.url, PATH, 1500, () => void (stopped = served.stop()));
   expect(size).toBeGreaterThan(LARGE / 2);
   expect(await stopped).toBe(0);
-  expect(fetch(served.url)).rejects.toThrow();
+  expect(fetch(served.url)).rejects.toThrow("Unable to connect");
 });
 
 test("HTTPS stands beside HTTP, with the certificate that is given, and names itself in URLs", async () => {

@@ -10,7 +10,7 @@ import { blobKey } from "../../../store/keys.ts";
 import { blobsOf } from "../../../store/reach.ts";
 import { Store } from "../../../store/store.ts";
 import { bothWorlds } from "../../snapworld.ts";
-import { thorough } from "../../thorough.ts";
+import { longTest } from "../../thorough.ts";
 import { PACKAGES } from "../../world.ts";
 
 async function worlds(): Promise<Store> {
@@ -90,7 +90,8 @@ test("it is the same for the same holdings, sorted, and tells nothing else", asy
   expect(text).not.toMatch(/stable|edge|20\d\d-|upstream-secret-token|registry/);
 });
 
-test.skipIf(!thorough)("1,000 packages of 20 revisions are a few MB", async () => {
+// The packages take long to make.
+longTest("1,000 packages of 20 revisions are a few MB", async () => {
   const digest = sumsOf(Buffer.from("x"))["sha-256"];
   const revisions = Array.from({ length: 20 }, (_, i) => ({ revision: i + 1, blob: digest, size: 1, "sha3-384": "a".repeat(96) }));
   const names = Array.from({ length: 500 }, (_, i) => `package-number-${i}`);

@@ -14,6 +14,9 @@ const segments = fc.array(segment, { minLength: 1, maxLength: 5 });
 const nothing = fc.constant({});
 const revision = fc.nat();
 const snapId = fc.stringMatching(/^[A-Za-z0-9]{1,32}$/);
+const repository = fc
+  .stringMatching(/^[a-z0-9]{1,9}(\/[a-z0-9]{1,9}){0,3}$/)
+  .filter((name) => !/^(charms|snaps|assertions|cohorts|messages|repairs|auth)\b/.test(name));
 const optional = fc.option(segment, { nil: undefined });
 
 /** Without what is undefined. */
@@ -57,6 +60,9 @@ const PARAMS: { readonly [K in keyof typeof URLS]: fc.Arbitrary<Params<(typeof U
   missing: nothing,
   metrics: nothing,
   remoteImport: nothing,
+  registry: nothing,
+  repositories: nothing,
+  image: fc.record({ name: repository, what: fc.constantFrom("manifests", "blobs", "referrers"), reference: segment }),
 };
 
 /** The server's router, with every entry of the table. */

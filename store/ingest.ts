@@ -1,0 +1,53 @@
+/** Bytes that come in: hashed while they are staged, and blobs once they are committed. */
+
+import type { StagedBlob } from "../src/catalog/generation-types.ts";
+import type { Algorithm, Sums } from "../src/digest.ts";
+import { blobKey } from "./keys.ts";
+import type { Quota } from "./quota.ts";
+import type { Stage, Storage } from "./storage.ts";
+
+interface Ingestion {
+  /** digests besides sha256 */
+  readonly also: readonly Algorithm[];
+  /** the lease that it is staged under */
+  readonly lease: string | undefined;
+  /** undefined: no bound */
+  readonly quota: Quota | undefined;
+}
+
+/** Stages a stream and hashes it on the way. Fails where the quota is used up. */
+export async function ingest(storage: Storage, chunks: AsyncIterable<Uint8Array>, { also, lease, quota }: Ingestion): Promise<StagedBlob> {
+  const stage = await storage.stage("immutable", also, lease);
+  try {
+    let size = 0;
+    for await (const chunk of chunks) {
+      quota?.writing((size += chunk.byteLength));
+      await stage.write(chunk);
+    }
+    const sums = await stage.end();
+    await quota?.ended(sums);
+    return ingested(stage, sums, quota);
+  } catch (error) {
+    await stage.discard();
+    throw error;
+  }
+}
+
+function ingested(stage: Stage, sums: Sums, quota: Quota | undefined): StagedBlob {
+  let committed = false;
+  let discarded = false;
+  return {
+    sums,
+    bytes: (start, end) => stage.bytes(start, end),
+    // A blob of that name is replaced: it may have been damaged, and these bytes have just been hashed.
+    commit: async (expected) => {
+      if (!committed) await stage.commit(blobKey(sums["sha-256"]), expected);
+      committed = true;
+    },
+    discard: () => {
+      if (!committed && !discarded) quota?.discarded(sums);
+      discarded = true;
+      return stage.discard();
+    },
+  };
+}

@@ -15,6 +15,7 @@ export function statusRoutes({ store }: HandlerDeps, missing: MissingRequests): 
       generation: snapshot.number,
       packages: snapshot.names.length,
       snaps: snapshot.snapNames.length,
+      repositories: snapshot.of.repositoryNames.length,
     });
   });
   return { dialect: "charmhub", routes: [check, get(URLS.missing, (c) => c.json({ missing: missing.all }))] };

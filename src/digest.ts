@@ -25,6 +25,11 @@ export function digestText(digest: Digest): string {
   return `sha256:${digest}`;
 }
 
+/** `sha256:3fa9c2d1e0b4…`, for people who compare it with another. */
+export function shortDigest(digest: Digest): string {
+  return `sha256:${digest.slice(0, 12)}…`;
+}
+
 /** The digest that `sha256:…` names; undefined: it names none, or is of another algorithm. */
 export function parseDigestText(text: string): Digest | undefined {
   const hex = text.startsWith("sha256:") ? text.slice("sha256:".length) : "";

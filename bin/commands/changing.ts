@@ -15,6 +15,8 @@ import {
   showOverride,
   showPinned,
 } from "../../src/catalog/override.ts";
+import { differenceOf, type RepositoryChange, type RepositoryDifference } from "../../src/catalog/repositorychange.ts";
+import { type Digest, shortDigest } from "../../src/digest.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { nearestWord } from "../../src/text.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
@@ -23,6 +25,7 @@ import { type CommonOptions, count, type Io, printJson, storeFlag, undoOf } from
 import { openStore } from "../machine/openstore.ts";
 import { defineCommand } from "./command.ts";
 import type { FlagId, FlagValues } from "./flags.ts";
+import { showChanged } from "./importreport.ts";
 
 export const CHANGE_EXITS =
   "0 done, 1 failed, 2 usage, 3 refused, 10 no store, 11 store format too new, 12 another change came in between, 14 published, but a later step failed";
@@ -60,7 +63,7 @@ export async function runChange(
   const place = [options.base && ` --base ${options.base}`, options.arch && ` --arch ${options.arch}`].filter(Boolean).join("");
   const choose = (base: Snapshot) => findPackage(base, name, options.snap ?? false);
   const { generation, update } = await publishUpdate(store, `${command}${place}`, choose, work);
-  reportChanges(generation, [update], options, io);
+  reportChanges(generation, { packages: [update] }, options, io);
 }
 
 /** Changes the package that `choose` finds with `work`, and publishes it. `generation` undefined: nothing changed. */
@@ -95,6 +98,14 @@ export function unknownPackage(base: Snapshot, name: string): Failure {
   return new Failure("not-found", `no package named ${printable(name, 100)} is stored`, { next });
 }
 
+/** The failure for images that are not stored, with the name that was probably meant. */
+export function unknownImages(base: Snapshot, name: string): Failure {
+  const meant = nearestWord(name, base.repositoryNames);
+  const next =
+    meant === undefined ? "chp images lists what is stored" : `did you mean ${printable(meant)}? chp images lists what is stored`;
+  return new Failure("not-found", `no images named ${printable(name, 200)} are stored`, { next });
+}
+
 /** Publishes a draft that, unlike an import, fails with `conflict` if another generation is published in between. */
 export function publishChange<T>(store: Store, now: string, draft: (base: Snapshot) => Promise<Drafted<T>>): Promise<Published<T>> {
   return store.publish(now, async (base) => {
@@ -104,9 +115,14 @@ export function publishChange<T>(store: Store, now: string, draft: (base: Snapsh
 }
 
 /** Prints the changes, and the command that undoes them. */
-export function reportChanges(generation: Generation | undefined, changes: readonly PackageChange[], options: CommonOptions, io: Io): void {
+export function reportChanges(
+  generation: Generation | undefined,
+  changes: { readonly packages?: readonly PackageChange[]; readonly images?: readonly RepositoryChange[] },
+  options: CommonOptions,
+  io: Io,
+): void {
   const undo = generation ? undoOf(generation, options) : null;
-  const packages = changes.map(({ before, after }) => {
+  const packages = (changes.packages ?? []).map(({ before, after }) => {
     const overrides = after ? overridesOf(after, Date.now()) : [];
     return {
       name: (after ?? before)?.name ?? "",
@@ -118,7 +134,8 @@ export function reportChanges(generation: Generation | undefined, changes: reado
       defaultTrack: { from: before?.defaultTrack ?? null, to: after?.defaultTrack ?? null },
     };
   });
-  if (options.json) return printJson({ generation: generation?.number ?? null, packages, undo }, io);
+  const images = (changes.images ?? []).map(differenceOf);
+  if (options.json) return printJson({ generation: generation?.number ?? null, packages, images, undo }, io);
   const lines = packages.flatMap(({ name, moves, newTracks, overrides, defaultTrack: { from, to } }) => [
     ...moves.map(
       (move) => `${name} ${move.channel} ${move.on}: ${renderMove(move)}${move.override ? `; ${showPinned(move.override)}` : ""}`,
@@ -130,23 +147,40 @@ export function reportChanges(generation: Generation | undefined, changes: reado
       (channel) => `end it: ${endCommand(name, channel)}${storeFlag(options)}`,
     ),
   ]);
-  printChange(lines, generation, packages.length, options, io);
+  printChange([...lines, ...images.flatMap(renderImageChange)], generation, showChanged(packages.length, images.length), options, io);
 }
 
 function tracksOf(pkg: StoredPackage): Set<string> {
   return new Set(pkg.releases.map(({ channel }) => parseChannel(channel)?.track ?? "latest"));
 }
 
-/** Prints the lines of a change, and the command that undoes it. `changed`: number of packages. */
+/** `team/app:1.2: sha256:… → sha256:…`, a line a tag, and what manifests came and went. */
+export function renderImageChange({ name, state, tags, manifests: { added, removed } }: RepositoryDifference): string[] {
+  const counts = [
+    ...(added.length > 0 ? [`${count(added.length, "manifest")} added`] : []),
+    ...(removed.length > 0 ? [`${count(removed.length, "manifest")} removed`] : []),
+  ];
+  return [
+    ...tags.map(({ tag, from, to }) => `${name}:${tag}: ${renderTagMove(from, to)}`),
+    ...(counts.length > 0 ? [`${name}: images, ${state}: ${counts.join(", ")}`] : []),
+  ];
+}
+
+function renderTagMove(from: Digest | null, to: Digest | null): string {
+  if (to === null) return `removed, was ${shortDigest(from as Digest)}`;
+  return from === null ? `new, ${shortDigest(to)}` : `${shortDigest(from)} → ${shortDigest(to)}`;
+}
+
+/** Prints the lines of a change, and the command that undoes it. `changed`: of what, as `3 packages`. */
 export function printChange(
   lines: readonly string[],
   generation: Generation | undefined,
-  changed: number,
+  changed: string,
   options: CommonOptions,
   io: Io,
 ): void {
   const last = generation
-    ? [`generation ${generation.number}: ${count(changed, "package")} changed`, `undo: ${undoOf(generation, options)}`]
+    ? [`generation ${generation.number}: ${changed} changed`, `undo: ${undoOf(generation, options)}`]
     : ["nothing changed"];
   io.out([...lines, ...last].map((line) => `${printable(line)}\n`).join(""));
 }

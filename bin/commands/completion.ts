@@ -76,11 +76,18 @@ const storedNames: CandidateSource = async (_program, options, io) => {
   return [...snapshot.names, ...snapshot.snapNames];
 };
 
-const NAMING_COMMANDS = ["show", "release", "close", "default-track", "override", "end-override", "overrides", "remove"];
+const storedNamesAndImages: CandidateSource = async (program, options, io) => {
+  const snapshot = await (await openStore({ ...options, quiet: true }, io)).snapshot();
+  return [...(await storedNames(program, options, io)), ...snapshot.repositoryNames];
+};
+
+const NAMING_COMMANDS = ["release", "close", "default-track", "override", "end-override", "overrides"];
 
 /** Candidates for the arguments of commands, besides files. */
 const ARGUMENTS: Readonly<Record<string, CandidateSource>> = {
   ...Object.fromEntries(NAMING_COMMANDS.map((name) => [name, storedNames])),
+  show: storedNamesAndImages,
+  remove: storedNamesAndImages,
   config: async () => [...SETTINGS.map(({ key }) => key), PROXY_DOMAIN],
   token: async (_program, options, io) => {
     const { tokens } = await (await openStore({ ...options, quiet: true }, io)).settings.read("tokens");

@@ -3,8 +3,11 @@ import { differingFields } from "../../src/catalog/difference.ts";
 import type { Generation } from "../../src/catalog/generation-types.ts";
 import { type OverrideMove, overrideMoves } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
+import { differenceOf, type RepositoryDifference } from "../../src/catalog/repositorychange.ts";
 import type { Snap, StoredAssertion } from "../../src/catalog/snap.ts";
+import { type Digest, shortDigest } from "../../src/digest.ts";
 import { Failure, printable } from "../../src/errors.ts";
+import { ownValue } from "../../src/schema.ts";
 import { Snapshot } from "../../store/snapshot.ts";
 import type { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
@@ -53,10 +56,15 @@ export async function runDiff(from: number, to: number | undefined, options: Com
       packages.push(...diffPackage(await read(before), await read(after)));
     }
   }
+  const images: RepositoryDifference[] = [];
+  for (const name of [...new Set([...before.repositoryNames, ...after.repositoryNames])].toSorted())
+    if (ownValue(before.index.images, name)?.[0] !== ownValue(after.index.images, name)?.[0])
+      images.push(differenceOf({ before: await before.repository(name), after: await after.repository(name) }));
   const assertions = diffLists(await assertionsOf(before), await assertionsOf(after));
-  if (options.json) return printJson({ from: before.number, to: after.number, packages, assertions }, io);
+  if (options.json) return printJson({ from: before.number, to: after.number, packages, images, assertions }, io);
   const lines = [
     ...packages.flatMap(renderDiff),
+    ...images.flatMap(renderImageDiff),
     ...assertions.added.map((assertion) => `assertion added: ${assertion}`),
     ...assertions.removed.map((assertion) => `assertion removed: ${assertion}`),
   ];
@@ -132,6 +140,16 @@ function renderDiff({ name, type, state, revisions, parts, channels, overrides, 
     ...channels.map(({ channel, from, to }) => `  ${channel}: ${from ?? "closed"} → ${to ?? "closed"}`),
     ...overrides.map(({ channel, on, from, to }) => `  override ${channel} ${on}: ${renderOverrideSide(from)} → ${renderOverrideSide(to)}`),
     ...(metadata.length === 0 ? [] : [`  metadata  ${metadata.join(", ")}`]),
+  ];
+}
+
+function renderImageDiff({ name, state, tags, manifests: { added, removed } }: RepositoryDifference): string[] {
+  const counts = [...(added.length > 0 ? [`+${added.length}`] : []), ...(removed.length > 0 ? [`-${removed.length}`] : [])];
+  const side = (digest: Digest | null) => (digest === null ? "none" : shortDigest(digest));
+  return [
+    `${name}: images, ${state}`,
+    ...tags.map(({ tag, from, to }) => `  ${tag}: ${side(from)} → ${side(to)}`),
+    ...(counts.length > 0 ? [`  manifests  ${counts.join(" ")}`] : []),
   ];
 }
 

@@ -15,18 +15,11 @@ import {
 } from "../../src/catalog/finding.ts";
 import { showAge } from "../../src/catalog/freshness.ts";
 import { type NeededImage, neededImages } from "../../src/catalog/images.ts";
+import { OBSTACLES, StoredImages } from "../../src/catalog/imagesources.ts";
 import { offered } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
-import {
-  type BundledCharm,
-  hasStored,
-  imageFindings,
-  jujuResults,
-  storedImageFindings,
-  storedResults,
-  whyNotPulledHere,
-} from "../../src/catalog/readiness.ts";
-import type { OwnRegistryMode, Registry } from "../../src/catalog/registry.ts";
+import { type BundledCharm, imageFindings, jujuResults, storedImageFindings, storedResults } from "../../src/catalog/readiness.ts";
+import { type OwnRegistryMode, type Registry, whyNotOwn } from "../../src/catalog/registry.ts";
 import type { Repository } from "../../src/catalog/repository.ts";
 import { clockProblem, plausibleTime } from "../../src/clock.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
@@ -164,14 +157,16 @@ async function imageResults(images: readonly NeededImage[], setup: ImageSetup, n
   const registry = usedRegistry(setup.settings, setup.publicUrl);
   if (registry?.own) return ownImageResults(images, registry, setup, network);
   if (registry) return otherImageResults(images, registry, network);
-  const mode = setup.settings.get("registry")?.values[0] as OwnRegistryMode;
-  const cause = whyNotPulledHere(setup.publicUrl, mode);
-  const stored = images.filter(({ upstream }) => hasStored(upstream, setup.repositories));
-  if (stored.length > 0 && cause)
+  const cause = whyNotOwn(setup.publicUrl, setup.settings.get("registry")?.values[0] as OwnRegistryMode);
+  const here = new StoredImages(setup.repositories);
+  const stored = images.filter(({ upstream }) => here.architectures(upstream) !== undefined);
+  if (stored.length > 0 && cause) {
+    const { why, next } = OBSTACLES[cause];
     return [
-      certainFinding("registry", `${count(stored.length, "image")} stored here, but Juju is sent upstream: ${cause.why}`, cause.next),
-      ...storedImageFindings(images, setup.repositories),
+      certainFinding("registry", `${count(stored.length, "image")} stored here, but Juju is sent upstream: ${why}`, next),
+      ...storedImageFindings(images, here),
     ];
+  }
   return [
     certainFinding(
       "registry",
@@ -188,7 +183,11 @@ async function ownImageResults(
   { publicUrl = "", repositories }: ImageSetup,
   { offline, trusted }: Network,
 ): Promise<readonly CheckResult[]> {
-  const stored = resultsOf("images", storedImageFindings(images, repositories), `all ${count(images.length, "image")} stored here`);
+  const stored = resultsOf(
+    "images",
+    storedImageFindings(images, new StoredImages(repositories)),
+    `all ${count(images.length, "image")} stored here`,
+  );
   if (isLoopback(hostOf(publicUrl)))
     return [
       ...stored,

@@ -90,11 +90,11 @@ const documentedOverrideCommand =
           (stored, now) =>
             assignments.reduce((pkg, { channel, revision }) => setOverride(pkg, revision, channel, {}, { reason }, now), stored),
         );
-        if (options.json) return reportChanges(generation, [update], options, io);
+        if (options.json) return reportChanges(generation, { packages: [update] }, options, io);
         const lines = overrideMoves(update.before, update.after).flatMap((move) =>
           move.to ? [`${showOverriddenPlace(update.after, move)} ${move.to.revision}`] : [],
         );
-        printChange(lines, generation, 1, options, io);
+        printChange(lines, generation, "1 package", options, io);
       });
   };
 
@@ -141,11 +141,11 @@ const documentedOverridesCommands: Register = (program, io) => {
         (base) => findSnapFirst(base, name),
         (stored) => endOverride(stored, channel, {}),
       );
-      if (options.json) return reportChanges(generation, [update], options, io);
+      if (options.json) return reportChanges(generation, { packages: [update] }, options, io);
       const lines = overrideMoves(update.before, update.after).map(
         (move) =>
           `${showOverriddenPlace(update.after, move)} is ${move.without === null ? "closed" : `tracking upstream (revision ${move.without})`}`,
       );
-      printChange(lines, generation, 1, options, io);
+      printChange(lines, generation, "1 package", options, io);
     });
 };

@@ -6,6 +6,7 @@ import type { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, printJson, printTable, showSize } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
+import { PACKAGE_TYPES } from "./flags.ts";
 
 export const duCommand: Register = (program, io) => {
   defineCommand(program, "du", "Show disk usage by package and kind", EXITS)
@@ -80,11 +81,18 @@ export async function runDu(options: CommonOptions, io: Io): Promise<void> {
   await failOnDamage(store);
 }
 
+/** What a package is of, by its own files. */
+type Payload = (typeof PACKAGE_TYPES)[number];
+
+function isPayload(kind: BlobRole["kind"]): kind is Payload {
+  return PACKAGE_TYPES.some((type) => type === kind);
+}
+
 /** The blobs of the newest generation, and those that only older generations name. */
 async function usesOf(store: Store, sizes: ReadonlyMap<Digest, number>) {
   const uses = new Map<Digest, BlobUse>();
   const history = new Set<Digest>();
-  const types = new Map<string, "charm" | "bundle" | "snap">();
+  const types = new Map<string, Payload>();
   const { generation: newest } = await store.snapshot();
   const skip = { unreadable: () => {} };
   if (newest)
@@ -93,7 +101,7 @@ async function usesOf(store: Store, sizes: ReadonlyMap<Digest, number>) {
       if (size === undefined) continue;
       const before = uses.get(digest);
       const owner = what.package && `${what.package.section} ${what.package.name}`;
-      if (owner !== undefined && (what.kind === "charm" || what.kind === "bundle" || what.kind === "snap")) types.set(owner, what.kind);
+      if (owner !== undefined && isPayload(what.kind)) types.set(owner, what.kind);
       const owners = owner === undefined ? [] : [owner];
       uses.set(digest, {
         size,

@@ -43,7 +43,7 @@ export interface Flag {
 export const PUBLIC: UpstreamAddresses = { charmhub: "https://api.charmhub.io", snapstore: "https://api.snapcraft.io" };
 
 /** The types that `chp show --type` takes. */
-export const PACKAGE_TYPES = ["charm", "bundle", "snap"] as const;
+export const PACKAGE_TYPES = ["charm", "bundle", "snap", "image"] as const;
 
 /** A setting as `chp serve` takes it. */
 function setting<const Name extends string>(name: Name) {
@@ -128,6 +128,12 @@ export const FLAGS = {
     parse: wholeNumber(0),
     isRemote: true,
     help: "revision of a lone charm whose file name has none",
+  },
+  imageName: {
+    name: "image-name",
+    argument: "NAME[:TAG]",
+    isRemote: true,
+    help: "the name of images that have none, like team/app:1.2 (default: what charms call them)",
   },
   keepChannels: { name: "keep-channels", isRemote: true, help: "leave the channels of stored packages as they are" },
   pushChannelMap: { name: "push-channel-map", help: "release what the file releases, also of stored packages" },
@@ -346,7 +352,7 @@ export const FLAGS = {
   removeNeeded: { name: "yes", help: "also what machines may still need" },
 
   // commands that show the store
-  type: { name: "type", argument: "TYPE", help: `${PACKAGE_TYPES.join(", ")}: where a snap has the name of a charm` },
+  type: { name: "type", argument: "TYPE", help: `${PACKAGE_TYPES.join(", ")}: where several have one name` },
   server: {
     name: "server",
     argument: "URL",

@@ -5,8 +5,8 @@ import type { Assertion } from "../../src/assertions/assertion.ts";
 import { parseAssertions } from "../../src/assertions/text.ts";
 import { parseChannel } from "../../src/catalog/channel.ts";
 import { differingFields } from "../../src/catalog/difference.ts";
+import { imageNotes, newlyPulled, pulledFromHere } from "../../src/catalog/imagesources.ts";
 import type { ChannelPolicy } from "../../src/catalog/package.ts";
-import { hasImage, NO_REGISTRY_NOTE } from "../../src/catalog/readiness.ts";
 import { Failure, printable, publishedButFailed } from "../../src/errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PrintedReport } from "../../src/import/import.ts";
 import { sourcesOf } from "../../src/import/remoteprotocol.ts";
@@ -20,7 +20,7 @@ import { count, type Io, note, printJson, showSize, storeFlag, undoOf } from "..
 import { checkSpace, openOrCreateStore, openStore, storeFolder, withStoreUnchanged } from "../machine/openstore.ts";
 import { progressOn, progressThrough, sizeOf } from "../machine/progress.ts";
 import { importTo } from "../machine/remoteimport.ts";
-import { acceptedKeys, loadSettings, registryOf, storeRoots, trustedRoots } from "../machine/settings.ts";
+import { acceptedKeys, imageSetup, loadSettings, storeRoots, trustedRoots, usedRegistry } from "../machine/settings.ts";
 import { unsquash } from "../machine/unsquash.ts";
 import { readIn, Workers } from "../machine/workers.ts";
 import { defineCommand, type Register } from "./command.ts";
@@ -44,6 +44,7 @@ const TAKES = [
   ...CONTENT_FLAGS,
   "importChannel",
   "revision",
+  "imageName",
   "keepChannels",
   "renamed",
   "repair",
@@ -66,7 +67,7 @@ export const importCommand: Register = (program, io) => {
   defineCommand(program, "import", "Import archives exported on a connected machine", IMPORT_EXITS, TAKES)
     .argument(
       "<file...>",
-      "exports of charms, bundles or snaps, lone .charm, .snap and .assert files, folders of these, or - for standard input",
+      "exports of charms, bundles or snaps, layouts of images, lone .charm, .snap and .assert files, folders of these, or - for standard input",
     )
     .addHelpText("after", EXAMPLES)
     .action((files: string[], options: ImportFlags) => runImport("import", files, options, options.keepChannels ? "keep" : "apply", io));
@@ -78,6 +79,7 @@ Examples:
   chp import --dry-run /media/usb
   chp import site-20260426T163115.tar.1of3     the other parts are found beside it
   chp import --channel 14/edge ./postgresql-k8s_r960.charm
+  chp import --image-name team/app:1.2 app.oci.tar
   chp import jq-20260426T143758.tar.gz core22_1612.snap
   ssh outside cat export.tar.gz | chp import --name export.tar.gz -
   chp import --to https://hub.lan:8443 --token-file hub.token --ca hub-ca.crt \\
@@ -186,7 +188,7 @@ async function importInto(
   sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
   { options, channels, given, limits, size }: ImportSettings,
   io: Io,
-): Promise<ImportReport> {
+): Promise<Omit<PrintedReport, "undo">> {
   const trust = await trustedRoots(store, given, io);
   const progress = progressOn("import", options, io);
   const workers = new Workers();
@@ -195,6 +197,7 @@ async function importInto(
       command,
       ...(options.channel !== undefined && { channel: fullName(options.channel) }),
       ...(options.revision !== undefined && { revision: options.revision }),
+      ...(options.imageName !== undefined && { imageName: options.imageName }),
       channels,
       trust,
       allowUnverified: options.allowUnverified ?? false,
@@ -243,22 +246,27 @@ async function withReasons(store: Store, report: ImportReport): Promise<ImportRe
 }
 
 /** What follows from an import, with its report. `roots`: to be trusted from now on. */
-async function afterImport(store: Store, report: ImportReport, roots: readonly Assertion[], io: Io): Promise<ImportReport> {
+async function afterImport(store: Store, report: ImportReport, roots: readonly Assertion[], io: Io): Promise<Omit<PrintedReport, "undo">> {
   if (roots.length > 0) await storeRoots(store, roots);
   // `chp serve` writes nothing, so the key that signs device sessions is created here.
   if (report.generation !== null && report.snaps.length > 0)
     await store.settings.change(["session"], ({ session }) =>
       session ? undefined : { session: { key: randomBytes(32).toString("base64") } },
     );
-  return (await needsRegistry(store, report, io)) ? { ...report, notes: [...report.notes, NO_REGISTRY_NOTE] } : report;
-}
-
-/** Whether the import has images and no local registry is set. */
-async function needsRegistry(store: Store, report: ImportReport, io: Io): Promise<boolean> {
-  if (registryOf(await loadSettings(store, { environment: io.environment }))) return false;
-  const snapshot = await store.snapshot();
-  const packages = await Promise.all(report.packages.map((pkg) => snapshot.package(pkg.name)));
-  return packages.some((pkg) => pkg && hasImage(pkg));
+  const settings = await loadSettings(store, { environment: io.environment });
+  const after = await store.snapshot();
+  const [packages, repositories] = [await after.packages(), await after.repositories()];
+  const brought = new Set(report.packages.map(({ name }) => name));
+  const notes = imageNotes(
+    imageSetup(settings),
+    report.images.length > 0 ? packages : packages.filter(({ name }) => brought.has(name)),
+    repositories,
+  );
+  const registry = usedRegistry(settings);
+  const pulled = report.generation === null ? [] : pulledFromHere(packages, repositories, registry);
+  const before = pulled.length === 0 ? undefined : await store.snapshotAt((report.generation ?? 1) - 1).catch(() => undefined);
+  const pulledBefore = before ? pulledFromHere(await before.packages(), await before.repositories(), registry) : [];
+  return { ...report, notes: [...report.notes, ...notes], pulledFromHere: newlyPulled(pulledBefore, pulled) };
 }
 
 /** The assertions of the files that `--trust` names. */

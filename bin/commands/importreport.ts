@@ -4,23 +4,29 @@ import { classify } from "../../src/archives/names.ts";
 import { showSigner } from "../../src/archives/signature.ts";
 import { showBase } from "../../src/catalog/base.ts";
 import { showRow } from "../../src/catalog/change.ts";
+import { showNeededBy } from "../../src/catalog/images.ts";
+import { showPulled, UNDO_PULLS } from "../../src/catalog/imagesources.ts";
 import { endCommand, overrideOn, showPinned } from "../../src/catalog/override.ts";
 import type { ChannelPolicy } from "../../src/catalog/package.ts";
 import { showNeed } from "../../src/catalog/snapneeds.ts";
+import { shortDigest } from "../../src/digest.ts";
 import { printable } from "../../src/errors.ts";
-import type { ImportReport, PackageReport } from "../../src/import/import.ts";
+import type { ImageReport } from "../../src/import/imageimport.ts";
+import type { ImportReport, PackageReport, PrintedReport } from "../../src/import/import.ts";
 import type { SnapReport } from "../../src/import/snapimport.ts";
 import { type CommonOptions, count, showSize, storeFlag } from "../machine/io.ts";
 
-export function renderImport(report: ImportReport, policy: ChannelPolicy, options: CommonOptions): string {
+export function renderImport(report: Omit<PrintedReport, "undo">, policy: ChannelPolicy, options: CommonOptions): string {
   const lines = [
     ...report.packages.flatMap((pkg) => renderPackageReport(pkg, options)),
     ...report.snaps.flatMap((snap) => renderSnapReport(snap, options)),
+    ...report.images.flatMap(renderImageReport),
   ];
-  const { charms, resources, revisions, snapRevisions, snaps } = report.missing;
+  const { charms, resources, revisions, snapRevisions, snaps, images } = report.missing;
   lines.push(...renderSigners(report.sources));
   if (report.assertions.new > 0) lines.push(`assertions: ${report.assertions.new} new, ${report.assertions.known} already present`);
-  if (charms.length + resources.length + revisions.length + snapRevisions.length + snaps.length > 0) lines.push("", "missing");
+  if (charms.length + resources.length + revisions.length + snapRevisions.length + snaps.length + images.length > 0)
+    lines.push("", "missing");
   for (const { bundle, charm } of charms) lines.push(`  charm ${charm}, which the bundle ${bundle} names`);
   for (const { charm, resource, revision } of resources)
     lines.push(`  resource ${resource}${revision === null ? "" : ` revision ${revision}`} of ${charm}`);
@@ -29,6 +35,14 @@ export function renderImport(report: ImportReport, policy: ChannelPolicy, option
     lines.push(`  snap ${name} revision ${revision}, so ${channel} ${architecture} was not released`);
   for (const snap of snaps)
     lines.push(`  snap ${showNeed(snap)}${snap.sure === "certain" ? "" : ` (${snap.sure})`}, needed by ${snap.by.join(", ")}`);
+  for (const { upstream, neededBy } of images) lines.push(`  image ${upstream}, needed by ${neededBy.map(showNeededBy).join("; ")}`);
+  if (report.pulledFromHere.length > 0)
+    lines.push(
+      "",
+      "images",
+      ...report.pulledFromHere.map((pulled) => `  ${showPulled(pulled)}`),
+      `  undo: ${UNDO_PULLS}${storeFlag(options)}`,
+    );
   if (report.notes.length + report.ignored.length > 0) lines.push("", "notes");
   for (const text of report.notes) lines.push(`  ${text}`);
   for (const file of report.ignored) lines.push(`  ${file} was ignored`);
@@ -85,6 +99,16 @@ function renderSnapReport(snap: SnapReport, options: CommonOptions): string[] {
   ];
 }
 
+function renderImageReport({ name, state, manifests, tags, architectures }: ImageReport): string[] {
+  const known = manifests.known.length === 0 ? [] : [`${manifests.known.length} already present`];
+  return [
+    `${name}: images, ${state === "known" ? "already present" : state}`,
+    ...tags.map(({ tag, from, to }) => `  ${tag}: ${from === null ? "new" : `${shortDigest(from)} → ${shortDigest(to)}`}`),
+    `  manifests  ${[...(manifests.new.length === 0 ? [] : [`${manifests.new.length} new`]), ...known].join(", ")}`,
+    ...(architectures.length > 0 ? [`  architectures  ${architectures.join(", ")}`] : []),
+  ];
+}
+
 function renderChannelMove({ from, to }: { from: number | null; to: number | null }): string {
   if (from === null) return `opened at ${to}`;
   if (to === null) return `replaced by all, was ${from}`;
@@ -104,23 +128,33 @@ function renderEndCommands({ name, overrides }: Pick<PackageReport, "name" | "ov
 }
 
 /** Whether all of it was stored before: then a generation at most remembers that it is the newest by its key. */
-export function isUnchanged({ generation, packages, snaps, assertions, dryRun }: ImportReport): boolean {
-  const isKnown = [...packages, ...snaps].every((pkg) => pkg.state === "known") && assertions.new === 0;
+export function isUnchanged({ generation, packages, snaps, images, assertions, dryRun }: ImportReport): boolean {
+  const isKnown = [...packages, ...snaps, ...images].every(({ state }) => state === "known") && assertions.new === 0;
   return !dryRun && (generation === null || isKnown);
 }
 
 function renderSummary(report: ImportReport, policy: ChannelPolicy): string {
   const all = [...report.packages, ...report.snaps];
-  const changed = all.filter((pkg) => pkg.state !== "known");
+  const changed = showChanged(
+    all.filter(({ state }) => state !== "known").length,
+    report.images.filter(({ state }) => state !== "known").length,
+  );
   const amount = `${showSize(report.bytes.new)} new, ${showSize(report.bytes.known)} already present`;
   const kept =
     policy === "keep" && all.some((pkg) => pkg.state !== "new")
       ? "; channels of stored packages were kept (--push-channel-map or chp import releases them)"
       : "";
-  if (report.dryRun) return `dry run: ${count(changed.length, "package")} would change, ${amount}; nothing was changed`;
+  if (report.dryRun) return `dry run: ${changed} would change, ${amount}; nothing was changed`;
   if (isUnchanged(report)) {
     const newest = report.generation === null ? "" : `; generation ${report.generation} remembers when it was signed`;
     return `nothing changed: everything was already present (${amount})${newest}${kept}`;
   }
-  return `generation ${report.generation}: ${count(changed.length, "package")} changed, ${amount}${kept}`;
+  return `generation ${report.generation}: ${changed} changed, ${amount}${kept}`;
+}
+
+/** `2 packages`, `2 packages and 1 repository of images` */
+export function showChanged(packages: number, repositories: number): string {
+  const images = count(repositories, "repository of images", "repositories of images");
+  if (repositories === 0) return count(packages, "package");
+  return packages === 0 ? images : `${count(packages, "package")} and ${images}`;
 }

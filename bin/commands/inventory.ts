@@ -1,7 +1,8 @@
 import { formatInventory } from "../../src/export/inventory.ts";
-import { type CommonOptions, count, type Io, note } from "../machine/io.ts";
+import { type CommonOptions, type Io, note } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
+import { showChanged } from "./importreport.ts";
 
 export const inventoryCommand: Register = (program, io) => {
   defineCommand(program, "inventory", "Print an inventory for incremental exports (chp export --since)", EXITS)
@@ -18,10 +19,10 @@ Example:
 export async function runInventory(options: CommonOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
-  const [packages, snaps] = [await snapshot.packages(), await snapshot.snaps()];
-  io.out(await formatInventory(packages, snaps, async (blob, size) => (await store.blob(blob))?.size === size));
+  const [packages, snaps, repositories] = [await snapshot.packages(), await snapshot.snaps(), await snapshot.repositories()];
+  io.out(await formatInventory(packages, snaps, async (blob, size) => (await store.blob(blob))?.size === size, repositories));
   note(
-    `${count(packages.length + snaps.length, "package")}; on the connected side: chp export … --since FILE packs what is not in it`,
+    `${showChanged(packages.length + snaps.length, repositories.length)}; on the connected side: chp export … --since FILE packs what is not in it`,
     options,
     io,
   );

@@ -1,5 +1,6 @@
 import { offered, overridesOf } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
+import { architecturesOf, type Repository, sizeOfBlobs } from "../../src/catalog/repository.ts";
 import type { Snap } from "../../src/catalog/snap.ts";
 import { plausibleTime } from "../../src/clock.ts";
 import { type CommonOptions, type Io, note, printJson, printTable, showSize } from "../machine/io.ts";
@@ -10,7 +11,7 @@ import { defineCommand, EXITS, type Register } from "./command.ts";
 export const NOTHING_STORED = "the store is empty; next: chp import FILE";
 
 export const listCommand: Register = (program, io) => {
-  defineCommand(program, "list", "List the stored charms, bundles and snaps", EXITS)
+  defineCommand(program, "list", "List the stored charms, bundles, snaps and images", EXITS)
     .alias("ls")
     .argument("[name...]", "only these")
     .action((names: string[], options: CommonOptions) => runList(names, options, io));
@@ -19,7 +20,8 @@ export const listCommand: Register = (program, io) => {
 export async function runList(names: readonly string[], options: CommonOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
-  const unknown = names.find((name) => !snapshot.names.includes(name) && !snapshot.snapNames.includes(name));
+  const known = new Set([...snapshot.names, ...snapshot.snapNames, ...snapshot.repositoryNames]);
+  const unknown = names.find((name) => !known.has(name));
   if (unknown !== undefined) throw unknownPackage(snapshot, unknown);
   const isWanted = ({ name }: { readonly name: string }) => names.length === 0 || names.includes(name);
   const now = plausibleTime(Date.now(), snapshot.time);
@@ -27,6 +29,7 @@ export async function runList(names: readonly string[], options: CommonOptions, 
     [
       ...(await snapshot.packages()).filter(isWanted).map((pkg) => summaryOfPackage(pkg, now)),
       ...(await snapshot.snaps()).filter(isWanted).map((snap) => summaryOfSnap(snap, now)),
+      ...(await snapshot.repositories()).filter(isWanted).map(summaryOfRepository),
     ],
     NOTHING_STORED,
     options,
@@ -37,28 +40,53 @@ export async function runList(names: readonly string[], options: CommonOptions, 
 
 /** Prints rows or JSON. `otherwise`: the note if there are none. */
 export function printSummaries(
-  summaries: readonly (PackageSummary | SnapSummary)[],
+  summaries: readonly (PackageSummary | SnapSummary | RepositorySummary)[],
   otherwise: string,
   options: CommonOptions,
   io: Io,
 ): void {
   if (options.json) return printJson(summaries, io);
   if (summaries.length === 0) return note(otherwise, options, io);
-  const rows = summaries.map((summary) => {
+  const images = summaries.filter((summary) => summary.type === "image");
+  const packages = summaries.filter((summary) => summary.type !== "image");
+  const rows = packages.map((summary) => {
     const doubtful = "unverified" in summary ? summary.unverified : [];
     const revisions = summary.revisions.map((r) => (doubtful.includes(r) ? `${r}!` : String(r)));
     const channels = summary.channels.map((channel) => (summary.overridden.includes(channel) ? `${channel}*` : channel));
     return [summary.name, summary.type, summary.defaultTrack, channels.join(" "), revisions.join(" "), showSize(summary.size)];
   });
-  printTable(["NAME", "TYPE", "DEFAULT TRACK", "CHANNELS", "REVISIONS", "SIZE"], rows, io);
-  if (summaries.some((summary) => summary.overridden.length > 0))
+  const imageRows = images.map(({ name, type, tags, architectures, size }) => [
+    name,
+    type,
+    "",
+    Object.keys(tags).join(" "),
+    architectures.join(" "),
+    showSize(size),
+  ]);
+  const [channels, revisions] = images.length > 0 ? ["CHANNELS OR TAGS", "REVISIONS OR ARCHITECTURES"] : ["CHANNELS", "REVISIONS"];
+  printTable(["NAME", "TYPE", "DEFAULT TRACK", channels, revisions, "SIZE"], [...rows, ...imageRows], io);
+  if (packages.some((summary) => summary.overridden.length > 0))
     note("channels marked * are pinned by an override: chp overrides shows why", options, io);
-  if (summaries.some((summary) => "unverified" in summary && summary.unverified.length > 0))
+  if (packages.some((summary) => "unverified" in summary && summary.unverified.length > 0))
     note("revisions marked ! are unverified: they were imported with --allow-unverified", options, io);
 }
 
 type PackageSummary = ReturnType<typeof summaryOfPackage>;
 type SnapSummary = ReturnType<typeof summaryOfSnap>;
+type RepositorySummary = ReturnType<typeof summaryOfRepository>;
+
+function summaryOfRepository(repository: Repository) {
+  const { name, tags, manifests, blobs } = repository;
+  const architectures = new Set(manifests.flatMap(({ digest }) => architecturesOf(repository, digest)));
+  return {
+    name,
+    type: "image" as const,
+    tags,
+    architectures: [...architectures].toSorted(),
+    manifests: manifests.map(({ digest }) => digest),
+    size: sizeOfBlobs(blobs),
+  };
+}
 
 /** `now`: decides which overrides are in force. */
 export function summaryOfPackage(stored: Package, now: number) {

@@ -7,6 +7,7 @@ import { openStore } from "../machine/openstore.ts";
 import { type SignatureState, signaturesOf } from "../machine/storekey.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
+import { showChanged } from "./importreport.ts";
 
 const TAKES = ["verifyHistory", "historyKey"] as const;
 type LogFlags = FlagValues<typeof TAKES>;
@@ -102,12 +103,13 @@ function renderGeneration(generation: Generation): string[] {
   const tallies = [...Object.values(generation.changed), ...Object.values(generation.snaps)];
   const names = [...Object.keys(generation.changed), ...Object.keys(generation.snaps)];
   const revisions = tallies.reduce((sum, { revisions: all }) => sum + all.length, 0);
+  const repositories = Object.keys(generation.images ?? {});
   const channels = tallies.reduce((sum, { channels: all }) => sum + all, 0);
   const assertions = generation.assertions > 0 ? `, ${count(generation.assertions, "new assertion")}` : "";
   return [
-    `generation ${generation.number}  ${generation.time.slice(0, 19)}Z  ${generation.command}  ${count(names.length, "package")}, ${count(revisions, "new revision")}, ${count(channels, "channel change")}${assertions}`,
+    `generation ${generation.number}  ${generation.time.slice(0, 19)}Z  ${generation.command}  ${showChanged(names.length, repositories.length)}, ${count(revisions, "new revision")}, ${count(channels, "channel change")}${assertions}`,
     ...generation.sources.map((source) => `  ${source.name}  ${showSize(source.size)}  sha256 ${source.sha256}${originOf(source)}`),
-    ...(names.length > 0 ? [`  ${names.join(", ")}`] : []),
+    ...(names.length + repositories.length > 0 ? [`  ${[...names, ...repositories].join(", ")}`] : []),
   ];
 }
 

@@ -2,13 +2,16 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import * as v from "valibot";
-import { removalDraft } from "../../src/catalog/drafts.ts";
+import { changeDraft, type PackageChange, removalDraft } from "../../src/catalog/drafts.ts";
+import type { ChangeDraft } from "../../src/catalog/generation-types.ts";
+import { pathOfReference, splitPath } from "../../src/catalog/registry.ts";
 import { type Removal, removal } from "../../src/catalog/removal.ts";
+import { imageDraft, imageRemoval, type RepositoryChange } from "../../src/catalog/repositorychange.ts";
 import { Failure, printable, reason, refused } from "../../src/errors.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
 import { type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
-import { findPackage, publishChange, reportChanges } from "./changing.ts";
+import { findPackage, publishChange, reportChanges, unknownImages } from "./changing.ts";
 import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
@@ -23,6 +26,8 @@ const PlanSchema = v.object({
   revision: v.nullable(v.number()),
   uses: v.array(v.string()),
   needed: v.array(v.string()),
+  /** of images: NAME, NAME:TAG or NAME@sha256:DIGEST; `name` is the repository then */
+  image: v.optional(v.string()),
 });
 type RemovalPlan = v.InferOutput<typeof PlanSchema>;
 
@@ -30,12 +35,12 @@ export const removeCommand: Register = (program, io) => {
   defineCommand(
     program,
     "remove",
-    "Remove a package or revision (plan, then apply)",
+    "Remove a package, a revision or images (plan, then apply)",
     "0 done, 1 failed, 2 usage, 3 refused since it is used, 10 no store, 11 store format too new, 12 the store changed since the plan",
     TAKES,
   )
     .alias("rm")
-    .argument("[name]", "NAME, or NAME@REVISION")
+    .argument("[name]", "NAME or NAME@REVISION; of images NAME, NAME:TAG or NAME@sha256:DIGEST")
     .addHelpText(
       "after",
       `
@@ -43,6 +48,7 @@ The space is free once gc has pruned the generations that still have it.
 
 Examples:
   chp remove kafka@195 --plan remove.json
+  chp remove juju/jujud-operator:3.6.11 --plan remove.json
   chp remove --apply remove.json`,
     )
     .action((name: string | undefined, options: RemoveFlags) => runRemove(name, options, io));
@@ -58,19 +64,10 @@ async function runRemove(name: string | undefined, options: RemoveFlags, io: Io)
 }
 
 async function makePlan(text: string, options: RemoveFlags, io: Io): Promise<void> {
-  const [, name = "", number] = /^(.+?)(?:@(\d+))?$/.exec(text) ?? [];
   const base = await (await openStore(options, io)).snapshot();
-  const revision = number === undefined ? undefined : Number(number);
-  const pkg = await findPackage(base, name, options.snap ?? false);
-  const { uses, needed } = await removalIn(base, { name, snap: pkg.type === "snap", revision: revision ?? null });
-  const plan: RemovalPlan = {
-    generation: base.number,
-    name,
-    snap: pkg.type === "snap",
-    revision: revision ?? null,
-    uses: [...uses],
-    needed: [...needed],
-  };
+  const target = await targetOf(base, text, options.snap ?? false);
+  const { what, uses, needed } = await removalIn(base, target, text);
+  const plan: RemovalPlan = { generation: base.number, ...target, uses: [...uses], needed: [...needed] };
   if (options.plan !== undefined) {
     await writeFile(options.plan, `${JSON.stringify(plan, null, 2)}\n`).catch((error: unknown) => {
       throw new Failure("failed", `cannot write ${printable(options.plan ?? "")}: ${printable(reason(error), 200)}`);
@@ -79,7 +76,7 @@ async function makePlan(text: string, options: RemoveFlags, io: Io): Promise<voi
   if (options.json) return printJson(plan, io);
   const flags = [...(uses.length > 0 ? [" --force"] : []), ...(needed.length > 0 ? [" --yes"] : [])].join("");
   const lines = [
-    `would remove ${pkg.type} ${name}${revision === undefined ? "" : ` revision ${revision}`}`,
+    `would remove ${what}`,
     ...uses.map((use) => `used: ${use}`),
     ...needed.map((need) => `machines may need: ${need}`),
     options.plan === undefined
@@ -87,6 +84,25 @@ async function makePlan(text: string, options: RemoveFlags, io: Io): Promise<voi
       : `nothing was changed; next: chp remove --apply ${options.plan}${flags}`,
   ];
   io.out(lines.map((line) => `${printable(line)}\n`).join(""));
+}
+
+type Target = Pick<RemovalPlan, "name" | "snap" | "revision" | "image">;
+
+/** What a text names. Fails with `not-found`, or with `usage` where several have that name. */
+async function targetOf(base: Snapshot, text: string, isSnap: boolean): Promise<Target> {
+  const [, name = "", number] = /^(.+?)(?:@(\d+))?$/.exec(text) ?? [];
+  const image = pathOfReference(text);
+  const repository = splitPath(image).name;
+  const isImage = !isSnap && number === undefined && (/[:/]/.test(text) || base.repositoryNames.includes(name));
+  if (!isImage) {
+    const { type } = await findPackage(base, name, isSnap);
+    return { name, snap: type === "snap", revision: number === undefined ? null : Number(number) };
+  }
+  if (base.names.includes(text) || base.snapNames.includes(text))
+    throw new Failure("usage", `${text} is a package and a repository of images`, {
+      next: `name its images as ${text}:TAG or ${text}@sha256:DIGEST, and the package as ${text}@REVISION`,
+    });
+  return { name: repository, snap: false, revision: null, image };
 }
 
 async function readPlan(file: string): Promise<RemovalPlan> {
@@ -99,13 +115,13 @@ async function readPlan(file: string): Promise<RemovalPlan> {
 
 async function applyPlan(plan: RemovalPlan, options: RemoveFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
-  const { generation, result: change } = await publishChange(store, new Date().toISOString(), async (base) => {
+  const { generation, result: changes } = await publishChange(store, new Date().toISOString(), async (base) => {
     if (base.number !== plan.generation)
       throw new Failure("conflict", `the plan is of generation ${plan.generation}, and the store is at ${base.number}`, {
         next: "make the plan anew with chp remove NAME@REVISION --plan FILE",
       });
-    const before = await findPackage(base, plan.name, plan.snap);
-    const { uses, needed, after } = await removalIn(base, plan);
+    const text = plan.image ?? `${plan.name}${plan.revision === null ? "" : `@${plan.revision}`}`;
+    const { uses, needed, draft, ...result } = await removalIn(base, plan, text);
     if (uses.length > 0 && !options.force)
       throw refused(`${plan.name} is used: ${uses.join("; ")}`, {
         next: "chp close or chp release frees a channel, chp end-override ends an override; --force removes it anyway",
@@ -114,13 +130,33 @@ async function applyPlan(plan: RemovalPlan, options: RemoveFlags, io: Io): Promi
       throw refused(`machines may still need ${needed.join("; ")}`, {
         next: "a machine without it cannot refresh any snap; --yes removes it anyway",
       });
-    const command = `remove ${plan.name}${plan.revision === null ? "" : `@${plan.revision}`}`;
-    return { draft: removalDraft(command, before, after), result: { before, after } };
+    return { draft, result };
   });
-  reportChanges(generation, [change], options, io);
+  reportChanges(generation, changes, options, io);
 }
 
-async function removalIn(base: Snapshot, { name, snap, revision }: Pick<RemovalPlan, "name" | "snap" | "revision">): Promise<Removal> {
-  const bundles = (await base.packages()).filter((pkg) => pkg.type === "bundle");
-  return removal(await findPackage(base, name, snap), revision ?? undefined, bundles, Date.now());
+interface PlannedRemoval extends Pick<Removal, "uses" | "needed"> {
+  /** in words */
+  readonly what: string;
+  readonly draft: ChangeDraft;
+  readonly packages?: readonly PackageChange[];
+  readonly images?: readonly RepositoryChange[];
+}
+
+/** `text`: as the operator named it. */
+async function removalIn(base: Snapshot, { name, snap, revision, image }: Target, text: string): Promise<PlannedRemoval> {
+  const packages = await base.packages();
+  const command = `remove ${text}`;
+  if (image !== undefined) {
+    const before = await base.repository(name);
+    if (!before) throw unknownImages(base, name);
+    const { uses, after } = imageRemoval(before, splitPath(image), packages, Date.now());
+    const images = [{ before, after }];
+    return { what: `images ${image}`, uses, needed: [], draft: { ...changeDraft(command, []), images: imageDraft(images) }, images };
+  }
+  const before = await findPackage(base, name, snap);
+  const bundles = packages.filter((pkg) => pkg.type === "bundle");
+  const { uses, needed, after } = removal(before, revision ?? undefined, bundles, Date.now());
+  const what = `${before.type} ${name}${revision === null ? "" : ` revision ${revision}`}`;
+  return { what, uses, needed, draft: removalDraft(command, before, after), packages: [{ before, after }] };
 }

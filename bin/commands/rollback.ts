@@ -1,4 +1,4 @@
-import { changeDraft, rollbackTo } from "../../src/catalog/drafts.ts";
+import { rollbackDraft, rollbackTo } from "../../src/catalog/drafts.ts";
 import { Failure, refused } from "../../src/errors.ts";
 import type { Store } from "../../store/store.ts";
 import type { Io } from "../machine/io.ts";
@@ -12,7 +12,7 @@ const TAKES = ["takeComponents"] as const;
 type RollbackFlags = FlagValues<typeof TAKES>;
 
 export const rollbackCommand: Register = (program, io) => {
-  defineChange(program, "rollback", "Roll back channels to an earlier generation (newer revisions stay installable)", {
+  defineChange(program, "rollback", "Roll back channels and tags to an earlier generation (newer revisions stay installable)", {
     flags: TAKES,
     examples: ["log", "rollback 41"],
   })
@@ -22,18 +22,20 @@ export const rollbackCommand: Register = (program, io) => {
 
 async function runRollback(number: number, options: RollbackFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
-  const then = await store.snapshotAt(number);
-  if (!then) throw await noGeneration(store, number);
-  const { generation, result: updates } = await publishChange(store, new Date().toISOString(), async (base) => {
-    const rollback = await rollbackTo(then, base);
-    if (rollback.lost.length > 0 && !options.yes)
-      throw refused(`machines may have installed what generation ${number} does not have: ${rollback.lost.join("; ")}`, {
-        next: "a machine without it cannot refresh any snap; --yes removes it anyway",
-      });
-    const draft = { ...changeDraft(`rollback ${number}`, rollback.updates, rollback.dropped), dropped: rollback.droppedPackages };
-    return { draft, result: rollback.updates };
+  // What the earlier generation names stays meanwhile, though gc may forget it.
+  const { generation, result } = await store.leased(async () => {
+    const then = await store.snapshotAt(number);
+    if (!then) throw await noGeneration(store, number);
+    return publishChange(store, new Date().toISOString(), async (base) => {
+      const rollback = await rollbackTo(then, base);
+      if (rollback.lost.length > 0 && !options.yes)
+        throw refused(`machines may have installed what generation ${number} does not have: ${rollback.lost.join("; ")}`, {
+          next: "a machine without it cannot refresh any snap; --yes removes it anyway",
+        });
+      return { draft: rollbackDraft(`rollback ${number}`, rollback), result: rollback };
+    });
   });
-  reportChanges(generation, updates, options, io);
+  reportChanges(generation, { packages: result.updates, images: result.images }, options, io);
 }
 
 async function noGeneration(store: Store, number: number): Promise<Failure> {

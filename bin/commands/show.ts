@@ -1,15 +1,21 @@
 import { showBase } from "../../src/catalog/base.ts";
 import type { StoredPackage } from "../../src/catalog/change.ts";
+import type { ImageTally } from "../../src/catalog/generation-types.ts";
+import { type NeededBy, neededImages, showNeededBy } from "../../src/catalog/images.ts";
 import { overridesOf, showOverride } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
+import { pathOfReference, splitPath } from "../../src/catalog/registry.ts";
+import { type Repository, type StoredManifest, sizeBelow, sizeOfBlobs } from "../../src/catalog/repository.ts";
 import { componentsOf, type Snap } from "../../src/catalog/snap.ts";
 import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { plausibleTime } from "../../src/clock.ts";
+import { digestText } from "../../src/digest.ts";
 import { Failure, printable } from "../../src/errors.ts";
+import { ownValue } from "../../src/schema.ts";
 import type { Store } from "../../store/store.ts";
-import { type Io, printJson, showSize } from "../machine/io.ts";
+import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
-import { unknownPackage } from "./changing.ts";
+import { unknownImages, unknownPackage } from "./changing.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 import { type FlagValues, PACKAGE_TYPES } from "./flags.ts";
 
@@ -17,8 +23,8 @@ const TAKES = ["type"] as const;
 type ShowFlags = FlagValues<typeof TAKES>;
 
 export const showCommand: Register = (program, io) => {
-  defineCommand(program, "show", "Show one package: channels, revisions, resources, where it came from", EXITS, TAKES)
-    .argument("<name>", "a charm, bundle or snap")
+  defineCommand(program, "show", "Show one package or repository of images: what is in it, and where it came from", EXITS, TAKES)
+    .argument("<name>", "a charm, bundle or snap, or the name of images")
     .action((name: string, options: ShowFlags) => runShow(name, options, io));
 };
 
@@ -31,20 +37,34 @@ export async function runShow(name: string, options: ShowFlags, io: Io): Promise
   const packages = [await snapshot.package(name), await snapshot.snap(name)].flatMap((pkg) =>
     pkg && (type === undefined || pkg.type === type) ? [pkg] : [],
   );
-  if (packages.length === 0) throw unknownPackage(snapshot, name);
+  const repository = type === undefined || type === "image" ? await snapshot.repository(splitPath(pathOfReference(name)).name) : undefined;
+  if (packages.length === 0 && !repository) throw /[:/]/.test(name) ? unknownImages(snapshot, name) : unknownPackage(snapshot, name);
   const found = await Promise.all(packages.map(async (pkg) => ({ pkg, origins: await originsOf(store, pkg) })));
+  const image = repository && {
+    repository,
+    neededBy: neededImages(await snapshot.packages(), undefined)
+      .filter(({ upstream }) => splitPath(pathOfReference(upstream)).name === repository.name)
+      .map(({ upstream, neededBy }) => ({ reference: upstream, neededBy })),
+    origins: await imageOriginsOf(store, repository.name),
+  };
   if (options.json) {
-    const all = found.map(({ pkg, origins }) => ({ ...pkg, origins }));
+    const all = [
+      ...found.map(({ pkg, origins }) => ({ ...pkg, origins })),
+      ...(image ? [{ type: "image", ...image.repository, neededBy: image.neededBy, origins: image.origins }] : []),
+    ];
     return printJson(all.length === 1 ? all[0] : all, io);
   }
   const snaps = await snapshot.snaps();
   const now = plausibleTime(Date.now(), snapshot.time);
-  const lines = found.flatMap(({ pkg, origins }, i) => [
-    ...(i > 0 ? [""] : []),
-    ...(pkg.type === "snap" ? renderSnap(pkg, now) : renderPackage(pkg, snaps, now)),
-    "came from:",
-    ...origins.map(renderOrigin),
-  ]);
+  const blocks = [
+    ...found.map(({ pkg, origins }) => [
+      ...(pkg.type === "snap" ? renderSnap(pkg, now) : renderPackage(pkg, snaps, now)),
+      "came from:",
+      ...origins.map(renderOrigin),
+    ]),
+    ...(image ? [[...renderRepository(image.repository, image.neededBy), "came from:", ...image.origins.map(renderImageOrigin)]] : []),
+  ];
+  const lines = blocks.flatMap((block, i) => [...(i > 0 ? [""] : []), ...block]);
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
 }
 
@@ -68,6 +88,51 @@ async function originsOf(store: Store, { type, name }: Pick<Package | Snap, "typ
 function renderOrigin(origin: PackageOrigin): string {
   const brought = origin.revisions.length > 0 ? `: revision ${origin.revisions.join(", ")}` : "";
   return `  generation ${origin.generation}, ${origin.time.slice(0, 19)}Z, ${origin.files.join(", ")}${brought}`;
+}
+
+interface ImageOrigin extends Omit<PackageOrigin, "revisions">, ImageTally {}
+
+/** The generations that changed a repository of images, oldest first. */
+async function imageOriginsOf(store: Store, name: string): Promise<ImageOrigin[]> {
+  return (await store.history()).flatMap(({ number, time, sources, images = {} }) => {
+    const tally = ownValue(images, name);
+    return tally ? [{ generation: number, time, files: sources.map((source) => source.name), ...tally }] : [];
+  });
+}
+
+function renderImageOrigin(origin: ImageOrigin): string {
+  const tags = origin.tags.length > 0 ? `: ${origin.tags.join(", ")}` : "";
+  return `  generation ${origin.generation}, ${origin.time.slice(0, 19)}Z, ${origin.files.join(", ")}${tags}`;
+}
+
+interface RepositoryUse {
+  /** upstream's */
+  readonly reference: string;
+  readonly neededBy: readonly NeededBy[];
+}
+
+function renderRepository(repository: Repository, needed: readonly RepositoryUse[]): string[] {
+  const { name, tags, manifests, blobs } = repository;
+  return [
+    `${name}: images`,
+    `size: ${showSize(sizeOfBlobs(blobs))} in ${count(blobs.length, "blob")}`,
+    ...(Object.keys(tags).length > 0 ? ["tags:"] : []),
+    ...Object.entries(tags).map(([tag, digest]) => `  ${tag}  ${digestText(digest)}`),
+    "manifests:",
+    ...manifests.map(
+      ({ digest, ...manifest }) => `  ${showKind(manifest)}  ${showSize(sizeBelow(repository, digest))}  ${digestText(digest)}`,
+    ),
+    ...(needed.length > 0 ? ["needed by:"] : []),
+    ...needed.flatMap(({ reference, neededBy }) => neededBy.map((user) => `  ${showNeededBy(user)}: ${reference}`)),
+  ];
+}
+
+/** `linux/arm64/v8`, `index`, or what an artifact is. */
+function showKind({ manifests, platform, artifactType }: Omit<StoredManifest, "digest">): string {
+  if (manifests) return "index";
+  if (platform?.architecture === "unknown") return "attestation";
+  if (platform) return [platform.os, platform.architecture, ...(platform.variant === undefined ? [] : [platform.variant])].join("/");
+  return artifactType ?? "image";
 }
 
 function renderSnap(snap: Snap, now: number): string[] {

@@ -1,7 +1,9 @@
 import { keyWarning, type PublicKey, showKey } from "../../src/archives/signature.ts";
 import { showAge } from "../../src/catalog/freshness.ts";
+import { imageNotes } from "../../src/catalog/imagesources.ts";
 import { overridesOf, overrideWarnings, showOverride } from "../../src/catalog/override.ts";
 import { setupNotes } from "../../src/catalog/readiness.ts";
+import { sizeOfBlobs } from "../../src/catalog/repository.ts";
 import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { clockProblem, plausibleTime } from "../../src/clock.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
@@ -13,7 +15,7 @@ import type { Store } from "../../store/store.ts";
 import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
 import { askServer, serverAddresses } from "../machine/runningserver.ts";
-import { acceptedKeys, loadSettings, registryOf } from "../machine/settings.ts";
+import { acceptedKeys, imageSetup, loadSettings, registryOf } from "../machine/settings.ts";
 import { servedCertificate, trustedCertificates } from "../machine/tls.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
@@ -31,7 +33,7 @@ export const statusCommand: Register = (program, io) => {
 export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
-  const [packages, snaps] = [await snapshot.packages(), await snapshot.snaps()];
+  const [packages, snaps, repositories] = [await snapshot.packages(), await snapshot.snaps(), await snapshot.repositories()];
   const settings = await loadSettings(store, { environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0] ?? null;
   const listen = settings.get("listen")?.values ?? [];
@@ -52,12 +54,16 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     charms: packages.filter((pkg) => pkg.type === "charm").length,
     bundles: packages.filter((pkg) => pkg.type === "bundle").length,
     snaps: snaps.length,
+    repositories: repositories.length,
     revisions: storedPackages.reduce((sum, pkg) => sum + pkg.revisions.length, 0),
     unverified: snaps.flatMap(({ name, revisions }) =>
       revisions.filter((r) => r.unverified !== undefined).map(({ revision }) => ({ name, revision })),
     ),
     overrides: storedPackages.flatMap((pkg) => overridesOf(pkg, now)),
-    size: packages.reduce((sum, pkg) => sum + sizeOfPackage(pkg), 0) + snaps.reduce((sum, snap) => sum + sizeOfSnap(snap), 0),
+    size: [...packages.map(sizeOfPackage), ...snaps.map(sizeOfSnap), sizeOfBlobs(repositories.flatMap(({ blobs }) => blobs))].reduce(
+      (sum, size) => sum + size,
+      0,
+    ),
     publicUrl,
     listen,
     certificate: certificate === undefined ? null : certificateFacts(certificate),
@@ -75,7 +81,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   const odd = clockProblem(Date.now(), snapshot.time);
   const notes = [
     ...(odd === undefined ? [] : [`${odd}: overrides are judged by the latter`]),
-    ...setupNotes(facts, packages),
+    ...setupNotes(facts, packages, imageNotes(imageSetup(settings), packages, repositories)),
     ...(certificate === undefined ? [] : certificateWarnings(certificate, publicUrl ?? undefined, now)),
     ...facts.acceptedKeys.flatMap((key) => keyWarning(key, now) ?? []),
     ...storedPackages.flatMap((pkg) => overrideWarnings(pkg, now)),
@@ -88,7 +94,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     `chp ${VERSION}`,
     `store: ${facts.store} (format ${FORMAT})`,
     `generation: ${facts.generation}${facts.changed ? `, ${facts.changed.slice(0, 19)}Z` : ""}`,
-    `stored: ${[count(facts.charms, "charm"), count(facts.bundles, "bundle"), count(facts.snaps, "snap"), count(facts.revisions, "revision")].join(", ")}, ${showSize(facts.size)}`,
+    `stored: ${[count(facts.charms, "charm"), count(facts.bundles, "bundle"), count(facts.snaps, "snap"), ...(facts.repositories > 0 ? [count(facts.repositories, "repository of images", "repositories of images")] : []), count(facts.revisions, "revision")].join(", ")}, ${showSize(facts.size)}`,
     ...facts.unverified.map(({ name, revision }) => `UNVERIFIED: snap ${name} revision ${revision}`),
     ...facts.overrides.map((override) => `override: ${override.name} ${override.channel} ${override.on} ${showOverride(override)}`),
     `server: ${showServer(server, snapshot.number)}`,

@@ -64,7 +64,7 @@ export function printTable(headings: readonly string[], rows: readonly (readonly
   io.out(all.map((row) => `${line(row).trimEnd()}\n`).join(""));
 }
 
-/** `1 package`, `3 packages` */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+/** `1 package`, `3 packages`; `plural`: where it is more than an s */
+export function count(number: number, noun: string, plural = `${noun}s`): string {
+  return `${number} ${number === 1 ? noun : plural}`;
 }

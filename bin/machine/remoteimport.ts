@@ -196,11 +196,20 @@ const Report = v.looseObject({
   sources: AnyList,
   packages: AnyList,
   snaps: AnyList,
+  images: AnyList,
+  pulledFromHere: AnyList,
   notes: AnyList,
   ignored: AnyList,
   assertions: v.looseObject({ new: v.number(), known: v.number() }),
   bytes: v.looseObject({ new: v.number(), known: v.number() }),
-  missing: v.looseObject({ charms: AnyList, resources: AnyList, revisions: AnyList, snapRevisions: AnyList, snaps: AnyList }),
+  missing: v.looseObject({
+    charms: AnyList,
+    resources: AnyList,
+    revisions: AnyList,
+    snapRevisions: AnyList,
+    snaps: AnyList,
+    images: AnyList,
+  }),
 });
 
 function notPublished(): Failure {

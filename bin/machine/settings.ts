@@ -3,6 +3,7 @@
 import { type PublicKey, readKeyLine } from "../../src/archives/signature.ts";
 import { type Assertion, keyText } from "../../src/assertions/assertion.ts";
 import { encodeStream, parseAssertions } from "../../src/assertions/text.ts";
+import type { ImageSetup } from "../../src/catalog/imagesources.ts";
 import {
   FORMER_REGISTRY_SECONDS,
   type Login,
@@ -106,6 +107,15 @@ function changeOf(
 export function registryOf(settings: ReadonlyMap<string, SettingValue>): Registry | undefined {
   const domain = settings.get(`${REGISTRY}domain`)?.values[0];
   return domain === undefined ? undefined : { domain, ...loginOf(settings) };
+}
+
+/** What decides whether charms are sent to chp for their images. */
+export function imageSetup(settings: ReadonlyMap<string, SettingValue>): ImageSetup {
+  return {
+    publicUrl: settings.get("public-url")?.values[0],
+    registry: registryOf(settings)?.domain,
+    mode: settings.get("registry")?.values[0] as OwnRegistryMode,
+  };
 }
 
 /** The registry that replies name: the configured one, or chp. `publicUrl`: where a flag sets it. */

@@ -4,6 +4,7 @@ import { printable } from "../errors.ts";
 import { movesOf, rollBack, rollBackSnap, type StoredPackage, sameManifest } from "./change.ts";
 import type { CatalogView, ChangeDraft, Index, Tally } from "./generation-types.ts";
 import { overrideMoves } from "./override.ts";
+import { imageDraft, type RepositoryChange, rollBackRepository } from "./repositorychange.ts";
 
 /** A package before and after a change. `before` undefined: it is new; `after` undefined: it is removed. */
 export interface PackageChange {
@@ -55,6 +56,12 @@ export interface Rollback {
   readonly droppedPackages: readonly string[];
   /** components that snap revisions lose, though machines may have installed them */
   readonly lost: readonly string[];
+  readonly images: readonly RepositoryChange[];
+}
+
+/** The generation after a rollback. */
+export function rollbackDraft(command: string, { updates, dropped, droppedPackages, images }: Rollback): ChangeDraft {
+  return { ...changeDraft(command, updates, dropped), dropped: droppedPackages, images: imageDraft(images) };
 }
 
 /** What changes when the store answers as it did in the generation `then`. */
@@ -82,7 +89,17 @@ export async function rollbackTo(then: CatalogView, now: CatalogView): Promise<R
     add(is, rolled.snap);
   }
   for (const was of await then.snaps()) if (!done.has(was.id)) add(undefined, was);
-  return { updates, lost, dropped, droppedPackages: [...renamed.keys()] };
+  return { updates, lost, dropped, droppedPackages: [...renamed.keys()], images: await rolledBackImages(then, now) };
+}
+
+async function rolledBackImages(then: CatalogView, now: CatalogView): Promise<RepositoryChange[]> {
+  const changes: RepositoryChange[] = [];
+  for (const name of new Set([...Object.keys(then.index.images), ...Object.keys(now.index.images)])) {
+    const before = await now.repository(name);
+    const after = rollBackRepository(await then.repository(name), before);
+    if (JSON.stringify(before) !== JSON.stringify(after)) changes.push({ before, after });
+  }
+  return changes;
 }
 
 /** Present names with the names that the same ids had then, where neither name is in both. */

@@ -3,9 +3,8 @@
 import { CONTROLLER_CHARM, controllerFindings, DEFAULT_ARCHITECTURE } from "./controller.ts";
 import { type CheckResult, certainFinding, EXPORT_SNAPS, exportCharms, type ReadinessFinding, resultsOf } from "./finding.ts";
 import { type NeededImage, showNeededBy } from "./images.ts";
+import type { StoredImages } from "./imagesources.ts";
 import type { Package } from "./package.ts";
-import { type OwnRegistryMode, pathOfReference, splitPath } from "./registry.ts";
-import { architecturesOf, isComplete, type Repository, storedImage } from "./repository.ts";
 import { resolve } from "./resolve.ts";
 import type { Snap } from "./snap.ts";
 import { neededSnaps, showNeed } from "./snapneeds.ts";
@@ -121,10 +120,10 @@ export function imageFindings(images: readonly NeededImage[], answers: readonly 
   });
 }
 
-/** The needed images that no repository of the store has whole, for whoever pulls them from chp. */
-export function storedImageFindings(images: readonly NeededImage[], repositories: readonly Repository[]): ReadinessFinding[] {
+/** The needed images of which none is stored, for whoever pulls them from chp. */
+export function storedImageFindings(images: readonly NeededImage[], stored: StoredImages): ReadinessFinding[] {
   return images
-    .filter(({ upstream }) => !hasStored(upstream, repositories))
+    .filter(({ upstream }) => stored.architectures(upstream) === undefined)
     .map(({ upstream, neededBy }) =>
       certainFinding(
         "images",
@@ -134,60 +133,22 @@ export function storedImageFindings(images: readonly NeededImage[], repositories
     );
 }
 
-/** Whether an image is stored of at least one architecture. */
-export function hasStored(upstream: string, repositories: readonly Repository[]): boolean {
-  const { name } = splitPath(pathOfReference(upstream));
-  const repository = repositories.find((one) => one.name === name);
-  const digest = repository && storedImage(repository, upstream);
-  return (
-    repository !== undefined && digest !== undefined && (isComplete(repository, digest) || architecturesOf(repository, digest).length > 0)
-  );
-}
-
-/** Why charms are not sent to chp for stored images, and the command that changes it; undefined: they are, or another registry is set. */
-export function whyNotPulledHere(
-  publicUrl: string | undefined,
-  mode: OwnRegistryMode,
-): { readonly why: string; readonly next: string } | undefined {
-  if (publicUrl === undefined) return { why: "no public URL is set", next: "chp config public-url=https://HOST:PORT" };
-  if (mode === "off") return { why: "the setting registry is off", next: "chp config registry=auto" };
-  const { protocol, pathname } = new URL(publicUrl);
-  if (pathname !== "/")
-    return { why: `references to images have no place for the path of ${publicUrl}`, next: "chp config public-url=https://HOST:PORT" };
-  if (protocol === "http:" && mode === "auto")
-    return {
-      why: `${publicUrl} is not https, which nodes pull from only with a hosts.toml`,
-      next: "serve it over https (chp import-certificate), or chp config registry=on and chp trust --containerd",
-    };
-  return undefined;
-}
-
-/** For an operator, wherever images are stored and no registry is set. */
-export const NO_REGISTRY_NOTE =
-  "no local registry is set: Juju is sent to the upstream registry, without credentials; set one with chp config proxy.oci-registry.domain=HOST:PORT";
-
-export function hasImage(pkg: Package): boolean {
-  return pkg.resources.some((r) => r.revisions.some((resource) => resource.image));
-}
-
 export interface StoreSetup {
   readonly publicUrl: string | null;
-  /** null: no local registry is set */
-  readonly registry: string | null;
   /** how many snaps are stored */
   readonly snaps: number;
   /** snaps that are needed and not stored */
   readonly missing: readonly unknown[];
 }
 
-/** Notes for the operator about the setup of a store, with the next steps. */
-export function setupNotes({ publicUrl, registry, snaps, missing }: StoreSetup, packages: readonly Package[]): string[] {
+/** Notes for the operator about the setup of a store, with the next steps. `images`: those about images. */
+export function setupNotes({ publicUrl, snaps, missing }: StoreSetup, packages: readonly Package[], images: readonly string[]): string[] {
   return [
     ...(packages.length + snaps === 0 ? ["the store is empty: run chp import FILE"] : []),
     ...(publicUrl === null
       ? ["download URLs are made from each request's Host: set public-url, since Juju 4 stores download URLs permanently"]
       : []),
-    ...(registry === null && packages.some(hasImage) ? [NO_REGISTRY_NOTE] : []),
+    ...images,
     ...(missing.length > 0 ? ["chp missing --yaml prints what to export on the connected side"] : []),
   ];
 }

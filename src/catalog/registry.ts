@@ -38,14 +38,21 @@ export const OWN_REGISTRY_MODES = ["auto", "on", "off"] as const;
 export type OwnRegistryMode = (typeof OWN_REGISTRY_MODES)[number];
 
 /**
- * chp as a registry that images are pulled from. Undefined: the mode is off, no public URL says how clients reach it, or that has a path,
- * which image references have no place for.
+ * Why images are not pulled from chp: the mode is off, no public URL says how clients reach it, that has a path, which image references
+ * have no place for, or the mode wants https. Undefined: they are.
  */
+export function whyNotOwn(publicUrl: string | undefined, mode: OwnRegistryMode): "off" | "no-url" | "path" | "http" | undefined {
+  if (mode === "off") return "off";
+  if (publicUrl === undefined) return "no-url";
+  const { protocol, pathname } = new URL(publicUrl);
+  if (pathname !== "/") return "path";
+  return mode === "auto" && protocol !== "https:" ? "http" : undefined;
+}
+
+/** chp as a registry that images are pulled from; undefined: `whyNotOwn` says why not. */
 export function ownRegistry(publicUrl: string | undefined, mode: OwnRegistryMode, login: Login): Registry | undefined {
-  if (publicUrl === undefined || mode === "off") return undefined;
-  const { protocol, host, pathname } = new URL(publicUrl);
-  if (pathname !== "/" || (mode === "auto" && protocol !== "https:")) return undefined;
-  return { domain: host, ...login, own: true };
+  if (publicUrl === undefined || whyNotOwn(publicUrl, mode)) return undefined;
+  return { domain: new URL(publicUrl).host, ...login, own: true };
 }
 
 /** Seconds for which the bytes that an earlier reply described can still be downloaded. */

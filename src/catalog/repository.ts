@@ -113,6 +113,25 @@ export function blobSize(repository: Repository, digest: Digest): number | undef
   return lookups(repository).blobs.get(digest);
 }
 
+/** Bytes of blobs; each counts once. */
+export function sizeOfBlobs(blobs: readonly RepositoryBlob[]): number {
+  return byDigest(blobs).reduce((sum, { size }) => sum + size, 0);
+}
+
+/** Bytes of a stored manifest and all that it needs; each blob counts once. */
+export function sizeBelow(repository: Repository, digest: Digest): number {
+  const found = new Map<Digest, number>();
+  const left = [digest];
+  for (let at = left.pop(); at !== undefined; at = left.pop()) {
+    const size = blobSize(repository, at);
+    if (size === undefined || found.has(at)) continue;
+    found.set(at, size);
+    const manifest = findManifest(repository, at);
+    left.push(...(manifest?.blobs ?? []), ...(manifest?.manifests ?? []).map((listed) => listed.digest));
+  }
+  return [...found.values()].reduce((sum, size) => sum + size, 0);
+}
+
 /** The manifests that refer to that digest. */
 export function referrersOf(repository: Repository, digest: Digest): StoredManifest[] {
   return repository.manifests.filter(({ subject }) => subject === digest);
@@ -142,6 +161,12 @@ export function architecturesOf(repository: Repository, digest: Digest): string[
   const here = manifest?.platform ? [manifest.platform.architecture] : [];
   const below = (manifest?.manifests ?? []).flatMap((listed) => architecturesOf(repository, listed.digest));
   return [...new Set([...here, ...below])].filter((architecture) => architecture !== "unknown").toSorted();
+}
+
+/** The architectures that a client can pull it for, sorted; null: all that it has. */
+export function pullableFor(repository: Repository, digest: Digest): readonly string[] | null {
+  if (isComplete(repository, digest)) return null;
+  return architecturesOf(repository, digest).filter((architecture) => isComplete(repository, digest, architecture));
 }
 
 /** The digest of the stored manifest that a reference names by its digest, or else by its tag (`latest` by default); undefined: it is not stored. */

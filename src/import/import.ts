@@ -11,6 +11,7 @@ import { signedTimes } from "../catalog/freshness.ts";
 import type { CatalogView, ImportStore, RepairedEntry, SourceRecord, StagedBlob, Tally } from "../catalog/generation-types.ts";
 import { checkIds } from "../catalog/identity.ts";
 import { type NeededImage, neededImages } from "../catalog/images.ts";
+import type { PulledFromHere } from "../catalog/imagesources.ts";
 import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
 import {
   type ChannelPolicy,
@@ -519,6 +520,8 @@ function tally(reports: readonly (PackageReport | SnapReport)[]): Record<string,
 
 /** What an import prints as JSON. */
 export type PrintedReport = ImportReport & {
+  /** images of charms that clients are sent to chp for since this import */
+  readonly pulledFromHere: readonly PulledFromHere[];
   /** the command that undoes it */
   readonly undo: string | null;
 };

@@ -91,8 +91,10 @@ const logged = async (served: Served, text: string) => {
   while (!served.log().includes(text)) await Bun.sleep(20);
 };
 
-describe.each(RUNTIMES)("%s", (_, command) => {
-  test("ends connections that wait for a request, and neither a download that stalls nor one after it", async () => {
+// They wait for long, so both do at once.
+test.concurrent.each(RUNTIMES)(
+  "%s ends connections that wait for a request, and neither a download that stalls nor one after it",
+  async (_, command) => {
     const served = await serve(store, [], { CHP_IDLE_TIMEOUT: String(IDLE) }, command);
     const stalled = await new Client(served, get(DOWNLOAD)).stall();
     const asked = new Client(served, CHECK);
@@ -106,8 +108,10 @@ describe.each(RUNTIMES)("%s", (_, command) => {
     await stalled.closed; // it is idle by now
     if (command === COMMAND) await silent.closed; // under Node after its minute for headers
     expect(await served.stop()).toBe(0);
-  });
+  },
+);
 
+describe.each(RUNTIMES)("%s", (_, command) => {
   test("harms nobody by 1,000 idle clients at a limit of 1,024 descriptors", async () => {
     const limited = ["bash", "-c", 'ulimit -n 1024; exec "$@"', "-", ...command];
     const served = await serve(store, [], {}, limited);

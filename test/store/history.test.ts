@@ -6,7 +6,7 @@ import { publishChange } from "../../bin/commands/changing.ts";
 import { createApp } from "../../handlers/app.ts";
 import { LIMITS } from "../../src/archives/archive.ts";
 import { chooseTrack, close, release, type StoredPackage } from "../../src/catalog/change.ts";
-import { changeDraft, removalDraft, rollbackTo } from "../../src/catalog/drafts.ts";
+import { changeDraft, removalDraft, rollbackDraft, rollbackTo } from "../../src/catalog/drafts.ts";
 import { endOverride, setOverride } from "../../src/catalog/override.ts";
 import type { Package, Release } from "../../src/catalog/package.ts";
 import { removal } from "../../src/catalog/removal.ts";
@@ -243,8 +243,7 @@ test("after a rollback every reply is byte for byte what it was, and no revision
           if (then) {
             rollbacks += 1;
             await publishChange(store, time(), async (snapshot) => {
-              const rolled = await rollbackTo(then, snapshot);
-              return { draft: changeDraft(`rollback ${to}`, rolled.updates, rolled.dropped), result: undefined };
+              return { draft: rollbackDraft(`rollback ${to}`, await rollbackTo(then, snapshot)), result: undefined };
             });
             await turn();
             const was = model.get(to);

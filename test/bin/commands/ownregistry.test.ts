@@ -51,9 +51,14 @@ async function stored(files: Files) {
 
 describe("doctor says why stored images are not pulled from chp, and what changes it", () => {
   test.each<[string, string | undefined, string, string]>([
-    ["no public URL", undefined, "no public URL is set", "chp config public-url=https://HOST:PORT"],
-    ["http", "http://hub.test:8080", "http://hub.test:8080 is not https", "chp config registry=on and chp trust --containerd"],
-    ["a path", "https://hub.test/store", "no place for the path of https://hub.test/store", "chp config public-url=https://HOST:PORT"],
+    ["no public URL", undefined, "no public URL says where it is", "chp config public-url=https://HOST:PORT"],
+    [
+      "http",
+      "http://hub.test:8080",
+      "its public URL is not https",
+      "chp config registry=on where nodes trust it without TLS (chp trust --containerd)",
+    ],
+    ["a path", "https://hub.test/store", "its public URL has a path", "chp config public-url=https://HOST:PORT"],
   ])("%s", async (_, url, why, next) => {
     using world = await stored({ ...CHARM, ...IMAGES });
     if (url !== undefined) await world.run("config", `public-url=${url}`);

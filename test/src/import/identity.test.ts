@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { publishChange } from "../../../bin/commands/changing.ts";
-import { changeDraft, rollbackTo } from "../../../src/catalog/drafts.ts";
+import { changeDraft, rollbackDraft, rollbackTo } from "../../../src/catalog/drafts.ts";
 import { sharedIds } from "../../../src/catalog/identity.ts";
 import { mintId } from "../../../src/catalog/package.ts";
 import { check } from "../../../store/check.ts";
@@ -145,8 +145,7 @@ describe("a rename", () => {
     expect((await after.packageById("IDvictim"))?.revisions.map((r) => r.revision)).toEqual([2, 1]);
 
     await publishChange(store, NOW, async (newest) => {
-      const { updates, dropped, droppedPackages } = await rollbackTo(then, newest);
-      return { draft: { ...changeDraft("rollback 1", updates, dropped), dropped: droppedPackages }, result: 0 };
+      return { draft: rollbackDraft("rollback 1", await rollbackTo(then, newest)), result: 0 };
     });
     const back = await store.snapshot();
     expect([back.names, sharedIds(back.index.packages)]).toEqual([["victim"], []]);

@@ -1,0 +1,324 @@
+/** What commands say of images that are stored, and do with them. */
+
+import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { readInventory } from "../../../src/export/inventory.ts";
+import { charmZip, type Files, imageBlob, packageFiles, tarOf } from "../../build.ts";
+import { below, type ListedImage, layoutOf } from "../../layouts.ts";
+import { runProgram } from "../../program.ts";
+import { attestationOf, imageOf, indexOf, type TestImage } from "../../registry.ts";
+import { tempFolder } from "../../temp.ts";
+import { NOBLE } from "../../world.ts";
+
+const AMD = imageOf({ layers: ["base", "amd"] });
+const ARM = imageOf({ architecture: "arm64", layers: ["base", "arm"] });
+const BOTH = indexOf([AMD, ARM, attestationOf(AMD)]);
+const NEXT = indexOf([imageOf({ layers: ["base", "next"] })]);
+const REPOSITORY = "charm/abc/kafka-image";
+const upstream = (image: TestImage) => `registry.test/${REPOSITORY}@sha256:${image.digest}`;
+const short = (image: TestImage) => `sha256:${image.digest.slice(0, 12)}…`;
+
+/** Resource 1 is BOTH, and 2 is NEXT. */
+const CHARM: Files = below(
+  "charms/kafka",
+  packageFiles({
+    type: "charm",
+    name: "kafka",
+    id: "IDKAFKA",
+    revisions: { 1: charmZip({ name: "kafka", revision: 1, bases: [NOBLE], resources: { image: { type: "oci-image" } } }) },
+    resources: { image: { type: "oci-image", revisions: { 1: imageBlob(upstream(BOTH)), 2: imageBlob(upstream(NEXT)) } } },
+    releases: [{ channel: "latest/stable", base: NOBLE, revision: 1, resources: { image: 1 } }],
+  }),
+);
+const images = (listed: readonly ListedImage[], without: readonly TestImage[] = []): Files =>
+  below(
+    "images",
+    layoutOf(
+      listed,
+      without.map(({ digest }) => digest),
+    ),
+  );
+
+const folder = tempFolder();
+afterAll(() => folder[Symbol.dispose]());
+const store = join(folder.path, "store");
+beforeEach(() => rmSync(store, { recursive: true, force: true }));
+
+const run = (...args: string[]) => runProgram([...args, "--store", store]);
+const done = async (...args: string[]) => {
+  const { code, out, err } = await run(...args);
+  expect([code, code === 0 ? "" : err]).toEqual([0, ""]);
+  return out;
+};
+const json = async (...args: string[]) => JSON.parse(await done(...args, "--json"));
+const file = (files: Files, name = "site.tar") => {
+  writeFileSync(join(folder.path, name), tarOf(files));
+  return join(folder.path, name);
+};
+const bring = (files: Files, ...args: string[]) => done("import", file(files), ...args);
+const app = (image: TestImage, tag = "1.2") => images([{ image, name: `team/app:${tag}` }]);
+
+describe("the report of an import", () => {
+  test("says what is new, where a tag moved, and what was there", async () => {
+    expect(await bring(app(BOTH))).toBe(
+      `team/app: images, new\n  1.2: new\n  manifests  4 new\n  architectures  amd64, arm64\n\n` +
+        `generation 1: 1 repository of images changed, 1009 B new, 0 B already present\nundo: chp rollback 0 --store ${store}\n`.replace(
+          "1009 B",
+          (await run("du")).out.match(/image: (.*) in /)?.[1] ?? "",
+        ),
+    );
+    const moved = await bring(app(NEXT));
+    expect(moved).toContain(
+      `team/app: images, changed\n  1.2: ${short(BOTH)} → ${short(NEXT)}\n  manifests  2 new\n  architectures  amd64\n`,
+    );
+    const again = await bring(app(NEXT));
+    expect(again).toContain("team/app: images, already present\n  manifests  2 already present\n");
+    expect(again).toContain("nothing changed: everything was already present");
+    expect(await done("log")).toContain("1 repository of images");
+  });
+
+  test("counts packages and images, and says which images are missing", async () => {
+    const out = await bring({ ...CHARM, ...images([{ image: BOTH, name: upstream(BOTH) }]) });
+    expect(out).toContain("generation 1: 1 package and 1 repository of images changed, ");
+    expect(out).toContain(`missing\n  image ${upstream(NEXT)}, needed by charm kafka, resource image 2\n`);
+    const dry = await done("import", "--dry-run", file(app(AMD), "dry.tar"));
+    expect(dry).toContain("dry run: 1 repository of images would change, ");
+  });
+
+  test("an image without a name is called what --image-name says", async () => {
+    const nameless = images([{ image: AMD }]);
+    const refused = await run("import", file(nameless));
+    expect([refused.code, refused.next]).toEqual([3, "say what it is with --image-name NAME:TAG"]);
+    expect(await bring(nameless, "--image-name", "team/app:2")).toContain("team/app: images, new\n  2: new\n");
+  });
+});
+
+describe("charms are pointed at chp", () => {
+  const HERE = `hub.lan:8443`;
+  const both = images([{ image: BOTH, name: upstream(BOTH) }]);
+
+  test("and the report names the references and the undo, once", async () => {
+    await bring(CHARM);
+    await done("config", `public-url=https://${HERE}`);
+    const report = await json("import", file(both));
+    expect(report.pulledFromHere).toEqual([
+      {
+        charm: "kafka",
+        resource: "image",
+        revision: 1,
+        upstream: upstream(BOTH),
+        here: `${HERE}/${REPOSITORY}@sha256:${BOTH.digest}`,
+        architectures: null,
+      },
+    ]);
+    expect((await json("import", file(app(AMD), "other.tar"))).pulledFromHere).toEqual([]);
+    const out = await bring(images([{ image: NEXT, name: upstream(NEXT) }]));
+    expect(out).toContain(
+      `images\n  kafka, resource image 2: ${upstream(NEXT)} is now pulled from ${HERE}\n  undo: chp config registry=off --store ${store}\n`,
+    );
+    expect(out).not.toContain("registry is set");
+  });
+
+  test("for the architectures that are stored", async () => {
+    await bring(CHARM);
+    await done("config", `public-url=https://${HERE}`);
+    const out = await bring(images([{ image: BOTH, name: upstream(BOTH) }], [ARM]));
+    expect(out).toContain(`${upstream(BOTH)} is now pulled from ${HERE} (for amd64)\n`);
+  });
+
+  test.each([
+    ["no public URL", [], "no public URL says where it is; next: chp config public-url=https://HOST:PORT"],
+    [
+      "http",
+      ["public-url=http://hub.lan:8080"],
+      "its public URL is not https; next: chp config public-url=https://HOST:PORT, or chp config registry=on",
+    ],
+    ["a path", ["public-url=https://hub.lan/chp"], "its public URL has a path"],
+    ["a path, though on", ["public-url=https://hub.lan/chp", "registry=on"], "its public URL has a path"],
+    ["http and on", ["public-url=http://hub.lan:8080", "registry=on"], undefined],
+    ["off", ["public-url=https://hub.lan", "registry=off"], undefined],
+    ["another registry", ["proxy.oci-registry.domain=r.lan:5000"], undefined],
+  ])("or the note says why not: %s", async (_, settings, says) => {
+    await bring(CHARM);
+    if (settings.length > 0) await done("config", ...settings);
+    const out = await bring({
+      ...both,
+      ...images([
+        { image: BOTH, name: upstream(BOTH) },
+        { image: NEXT, name: upstream(NEXT) },
+      ]),
+    });
+    const notes = [out, await done("status")];
+    for (const text of notes) {
+      expect(text).not.toContain("no local registry is set");
+      if (says === undefined) expect(text).not.toContain("does not pull them");
+      else expect(text).toContain(`images of charms are stored, but Juju does not pull them from chp: ${says}`);
+    }
+  });
+
+  test("no registry is set and images are missing: that is said, and only then", async () => {
+    expect(await bring(CHARM)).toContain("no local registry is set: Juju is sent to the upstream registry for images that are not stored");
+    expect(await bring(app(AMD))).toContain("no local registry is set");
+    await done("config", "proxy.oci-registry.domain=r.lan:5000");
+    expect(await bring(app(ARM))).not.toContain("no local registry is set");
+  });
+});
+
+describe("images are removed", () => {
+  const plan = join(folder.path, "plan.json");
+  const remove = async (what: string, ...flags: string[]) => {
+    await done("remove", what, "--plan", plan);
+    return run("remove", "--apply", plan, ...flags);
+  };
+  const manifests = async (name: string) => (await json("show", name)).manifests.map(({ digest }: { digest: string }) => digest);
+
+  test("by their tag, with the manifests and blobs that nothing else names", async () => {
+    await bring(
+      images([
+        { image: BOTH, name: "team/app:1" },
+        { image: indexOf([AMD]), name: "team/app:2" },
+        { image: ARM, name: "team/app:3" },
+      ]),
+    );
+    expect(await done("remove", "team/app:1", "--plan", plan)).toBe(
+      `would remove images team/app:1\nnothing was changed; next: chp remove --apply ${plan}\n`,
+    );
+    const applied = await done("remove", "--apply", plan);
+    expect(applied).toBe(
+      `team/app:1: removed, was ${short(BOTH)}\nteam/app: images, changed: 2 manifests removed\n` +
+        `generation 2: 1 repository of images changed\nundo: chp rollback 1 --store ${store}\n`,
+    );
+    expect(await manifests("team/app")).toEqual([AMD.digest, indexOf([AMD]).digest, ARM.digest].toSorted());
+    expect(await json("list")).toMatchObject([{ name: "team/app", tags: { 2: indexOf([AMD]).digest, 3: ARM.digest } }]);
+    expect((await run("verify")).code).toBe(0);
+    expect((await remove("team/app:2")).code).toBe(0);
+    expect(await manifests("team/app")).toEqual([ARM.digest]);
+    expect((await remove("team/app:3")).out).toContain("team/app: images, removed: 1 manifest removed\n");
+    expect(await json("list")).toEqual([]);
+    expect(await done("rollback", "1")).toContain(`team/app:1: new, ${short(BOTH)}\n`);
+  });
+
+  test("not where a release of a charm needs them, unless forced; manifests that charms name stay", async () => {
+    await bring({
+      ...CHARM,
+      ...images([
+        { image: BOTH, name: upstream(BOTH) },
+        { image: NEXT, name: `${REPOSITORY}:next` },
+        { image: BOTH, name: `${REPOSITORY}:both` },
+      ]),
+    });
+    const needs = "charm kafka needs it: latest/stable ubuntu@24.04 amd64 releases its resource image 1";
+    for (const what of [REPOSITORY, `${REPOSITORY}@sha256:${BOTH.digest}`, `${REPOSITORY}@sha256:${ARM.digest}`, upstream(AMD)]) {
+      const refused = await remove(what);
+      expect([refused.code, refused.err]).toEqual([3, expect.stringContaining(needs)]);
+    }
+    expect((await run("remove", `${REPOSITORY}@sha256:${ARM.digest}`)).out).toContain(`used: the index sha256:${BOTH.digest} lists it\n`);
+    expect((await remove(`${REPOSITORY}:both`)).code).toBe(0);
+    expect(await manifests(REPOSITORY)).toHaveLength(6);
+    // resource 2 is not released, but names the manifest
+    expect((await remove(`${REPOSITORY}:next`)).code).toBe(0);
+    expect(await manifests(REPOSITORY)).toHaveLength(6);
+    expect((await remove(`${REPOSITORY}@sha256:${NEXT.digest}`)).code).toBe(0);
+    expect(await manifests(REPOSITORY)).toHaveLength(4);
+    expect((await remove(REPOSITORY, "--force")).code).toBe(0);
+    expect((await json("list")).map(({ type }: { type: string }) => type)).toEqual(["charm"]);
+  });
+
+  test("and what is not stored is said, with the name that was meant", async () => {
+    await bring(app(AMD));
+    expect((await run("remove", "team/ap:1.2")).next).toBe("did you mean team/app? chp images lists what is stored");
+    expect(await run("remove", "team/app:9")).toMatchObject({ code: 1, next: "chp show team/app lists what is" });
+    await bring(app(ARM));
+    await done("remove", "team/app:1.2", "--plan", plan);
+    await bring(app(NEXT));
+    expect((await run("remove", "--apply", plan)).code).toBe(12);
+  });
+});
+
+describe("a rollback", () => {
+  test("gives the tags of that generation back, and newer manifests stay by their digest", async () => {
+    await bring(app(BOTH, "1"));
+    await bring({ ...app(NEXT, "1") });
+    await bring(images([{ image: ARM, name: "team/new:1" }]));
+    const report = await json("rollback", "1");
+    expect(report.images).toEqual([
+      {
+        name: "team/app",
+        state: "changed",
+        tags: [{ tag: "1", from: NEXT.digest, to: BOTH.digest }],
+        manifests: { added: [], removed: [] },
+      },
+      { name: "team/new", state: "changed", tags: [{ tag: "1", from: ARM.digest, to: null }], manifests: { added: [], removed: [] } },
+    ]);
+    expect(await json("list")).toMatchObject([
+      { name: "team/app", tags: { 1: BOTH.digest } },
+      { name: "team/new", tags: {} },
+    ]);
+    expect((await json("show", "team/new")).manifests).toHaveLength(1);
+    const out = await done("rollback", "3");
+    expect(out).toContain(`team/app:1: ${short(BOTH)} → ${short(NEXT)}\nteam/new:1: new, ${short(ARM)}\n`);
+    expect(out).toContain("generation 5: 2 repositories of images changed\n");
+  });
+});
+
+describe("what is stored is shown", () => {
+  const world = () =>
+    bring({
+      ...CHARM,
+      ...images([
+        { image: BOTH, name: upstream(BOTH) },
+        { image: NEXT, name: "team/app:1" },
+      ]),
+    });
+
+  test("by list, show, du, diff, log and status", async () => {
+    await world();
+    const rows = (await done("list")).split("\n").map((line) => line.split("\t"));
+    expect(rows.map(([name, type, , tags, architectures]) => [name, type, tags, architectures]).slice(0, 3)).toEqual([
+      ["kafka", "charm", "latest/stable", "1"],
+      [REPOSITORY, "image", "", "amd64 arm64"],
+      ["team/app", "image", "1", "amd64"],
+    ]);
+    const shown = await done("show", `hub.lan:8443/${REPOSITORY}`);
+    expect(shown).toContain(`${REPOSITORY}: images\nsize: `);
+    expect(shown).toMatch(new RegExp(`\n  linux/arm64  \\d+ B  sha256:${ARM.digest}\n`));
+    expect(shown).toMatch(new RegExp(`\n  index  .* sha256:${BOTH.digest}\n`));
+    expect(shown).toContain(`\n  charm kafka, resource image 1: ${upstream(BOTH)}\n`);
+    expect(shown).toMatch(/came from:\n {2}generation 1, .*, .*site\.tar\n/);
+    expect(await done("show", "--type", "image", "team/app")).toContain(`tags:\n  1  sha256:${NEXT.digest}\n`);
+    expect((await run("show", "team/none")).err).toContain("no images named team/none are stored");
+    expect(await done("du")).toMatch(/team\/app\timage\t\d+ B\t\d+ B\n/);
+    expect((await json("du")).packages.map(({ type }: { type: string }) => type).toSorted()).toEqual(["charm", "image", "image"]);
+    await bring(app(ARM, "1"));
+    await bring(images([{ image: ARM, name: "team/new:1" }]));
+    expect(await done("diff", "1")).toBe(
+      `team/app: images, changed\n  1: ${short(NEXT)} → ${short(ARM)}\n  manifests  +1\n` +
+        `team/new: images, added\n  1: none → ${short(ARM)}\n  manifests  +1\n`,
+    );
+    expect((await json("diff", "3", "2")).images).toMatchObject([{ name: "team/new", state: "removed" }]);
+    expect(await done("log")).toContain(", 1 package and 2 repositories of images, ".slice(2));
+    expect(await done("status")).toContain("stored: 1 charm, 0 bundles, 0 snaps, 3 repositories of images, 1 revision, ");
+  });
+
+  test("completion knows their names, where a command takes them", async () => {
+    await world();
+    const words = async (...typed: string[]) => (await runProgram(["__complete", "--", ...typed], { CHP_STORE: store })).out.split("\n");
+    expect(await words("remove", "te")).toEqual(["team/app", ""]);
+    expect(await words("release", "te")).toEqual([""]);
+    expect(await words("import", "--image")).toEqual(["--image-name", ""]);
+  });
+
+  test("the inventory lists their blobs, and an older one is read without them", async () => {
+    await world();
+    const inventory = JSON.parse(await done("inventory"));
+    expect(inventory.format).toBe(1);
+    expect(inventory.images["team/app"]).toEqual(
+      [...NEXT.manifests.keys(), ...NEXT.blobs.keys()].toSorted().map((digest) => `sha-256:${digest}`),
+    );
+    const [layer = ""] = [...ARM.blobs.keys()];
+    expect(readInventory(JSON.stringify(inventory), "it").has("sha-256", layer)).toBe(true);
+    const { images: _, ...older } = inventory;
+    expect(readInventory(JSON.stringify(older), "it").has("sha-256", layer)).toBe(false);
+  });
+});

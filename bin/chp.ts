@@ -49,7 +49,14 @@ const io: Io = {
   out: (text) => write(1, text),
   err: (text) => write(2, text),
   log: (text) => void process.stderr.write(text),
-  terminal: { out: process.stdout.isTTY, err: process.stderr.isTTY, columns: process.stdout.columns ?? 80 },
+  now: () => performance.now(),
+  terminal: {
+    out: process.stdout.isTTY,
+    err: process.stderr.isTTY,
+    get columns() {
+      return process.stdout.columns ?? process.stderr.columns ?? 80;
+    },
+  },
   environment: process.env,
   input: () => addAbortSignal(ending.signal, process.stdin),
   signal: ending.signal,

@@ -48,7 +48,7 @@ export class Bodies {
     const length = c.req.header("Content-Length");
     const size = length === undefined ? limit : Number(length);
     if (size > limit) throw tooLarge(limit);
-    if (size <= UNCOUNTED) return work(await this.#deadlines.body(c.req.raw.text()), nothing);
+    if (size <= UNCOUNTED) return await work(await this.#deadlines.body(c.req.raw.text()), nothing);
     const release = await this.#admitted(size);
     try {
       return await work(await this.#deadlines.body(length === undefined ? readChunks(c.req.raw.body, limit) : c.req.raw.text()), release);
@@ -112,22 +112,23 @@ class Deadlines {
   }
 
   /** A body, or why it did not come. */
-  async body(text: Promise<string>): Promise<string> {
-    let reject: (late: Failure) => void = nothing;
-    const late = new Promise<never>((_, fail) => (reject = fail));
-    const wait = {
-      until: performance.now() + this.#after,
-      late: () => reject(new Failure("too-slow", `the body did not arrive within ${this.#after / 1000} seconds`)),
-    };
-    this.#waits.add(wait);
-    this.#timer ??= setInterval(() => this.#check(), this.#after / 4).unref();
-    try {
-      return await Promise.race([text, late]);
-    } catch (error) {
-      throw error instanceof Failure ? error : clientGone(error);
-    } finally {
-      this.#waits.delete(wait);
-    }
+  body(text: Promise<string>): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const late = () => reject(new Failure("too-slow", `the body did not arrive within ${this.#after / 1000} seconds`));
+      const wait = { until: performance.now() + this.#after, late };
+      this.#waits.add(wait);
+      this.#timer ??= setInterval(() => this.#check(), this.#after / 4).unref();
+      text.then(
+        (whole) => {
+          this.#waits.delete(wait);
+          resolve(whole);
+        },
+        (error: unknown) => {
+          this.#waits.delete(wait);
+          reject(error instanceof Failure ? error : clientGone(error));
+        },
+      );
+    });
   }
 
   #check(): void {

@@ -26,7 +26,7 @@ import {
   resolvedResult,
   resourceRevisionsTemplate,
 } from "../src/wire/charmhub.ts";
-import { type Template, TemplateCache } from "../src/wire/template.ts";
+import { type Piece, pieceOf, type Template, TemplateCache } from "../src/wire/template.ts";
 import { URLS } from "../src/wire/urls.ts";
 import { filenameOf, inMemory, sendBlob } from "./blobs.ts";
 import { MAX_REFRESH } from "./body.ts";
@@ -34,15 +34,17 @@ import type { Env, HandlerDeps } from "./call.ts";
 import { damageMessage, IndexCache } from "./damage.ts";
 import type { Missing, MissingRequests } from "./missingrequests.ts";
 import type { Offer } from "./offer.ts";
-import { type Pieces, replyInPieces } from "./pieces.ts";
+import { type Element, replyInPieces } from "./pieces.ts";
 import { CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
 import { type Api, get, post } from "./routes.ts";
+
+const [START, END] = [pieceOf(CHARM_REFRESH_REPLY.start), pieceOf(CHARM_REFRESH_REPLY.end)];
 
 /** The answer to one action without its instance key. */
 interface CharmResult {
   /** of `resolvedResult` or `refusedResult` */
-  readonly text: string;
-  /** of a success: what follows the text */
+  readonly head: Piece;
+  /** of a success: what follows the head */
   readonly charm?: Template;
   /** of a refusal: what is not stored */
   readonly missing?: Missing | undefined;
@@ -69,11 +71,13 @@ export function charmhubRoutes({
   const refresh = post(URLS.charmRefresh, (c) => bodies.hold(c, MAX_REFRESH, (text, done) => refreshed(c, text, done)));
 
   async function refreshed(c: Context<Env>, body: string, done: () => void): Promise<Response> {
-    const { items, fields } = await readCharmRefresh(body, preferredBase(c.req.header("User-Agent") ?? ""));
+    const request = readCharmRefresh(body, preferredBase(c.req.header("User-Agent") ?? ""));
+    const { items, fields } = request instanceof Promise ? await request : request;
     const snapshot = await store.snapshot();
     const registry = await registryOf(snapshot);
     const { id, origin } = c.env;
-    const [cache, key] = [results.of(snapshot, registry), fieldsKey(fields)];
+    const { names, key } = fields;
+    const cache = results.of(snapshot, registry);
 
     const answer = async ({ query, refusal }: CharmRefreshItem, name: string): Promise<CharmResult> => {
       const stored = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
@@ -81,44 +85,43 @@ export function charmhubRoutes({
       const pkg = known && retarget(known, registry.for(query.base?.architecture));
       const outcome = refusal ? { refusal } : resolve(pkg, query);
       if ("refusal" in outcome) {
-        const result = { text: refusedResult(query, pkg, outcome.refusal), missing: missingCharm(query, pkg, outcome.refusal) };
-        if (!refusal && !outcome.refusal.message.includes(query.instanceKey)) cache.set(name, result, 2 * result.text.length);
+        const head = pieceOf(refusedResult(query, pkg, outcome.refusal));
+        const result = { head, missing: missingCharm(query, pkg, outcome.refusal) };
+        if (!refusal && !outcome.refusal.message.includes(query.instanceKey)) cache.set(name, result, 2 * head.size);
         return result;
       }
       const { ok } = outcome;
-      const charm = await templates.get(ok.package, charmKey(ok, key), () => charmTemplate(ok, fields, read));
-      const result = { text: resolvedResult(query, ok), charm };
-      cache.set(name, result, 2 * result.text.length + charm.size);
+      const charm = await templates.get(ok.package, charmKey(ok, key), () => charmTemplate(ok, names, read));
+      const result = { head: pieceOf(resolvedResult(query, ok)), charm };
+      cache.set(name, result, 2 * result.head.size + charm.size);
       return result;
     };
-    const piecesOf = (start: string, { text, charm, missing: absent }: CharmResult, again: boolean): Pieces => {
+    const elementOf = (start: string, { head, charm, missing: absent }: CharmResult, again: boolean): Piece => {
       if (absent && !again) missing.note(absent, id, Date.now());
-      return charm ? [start + text, charm.render(origin), CHARM_RESULT_END] : [start + text];
+      const size = Buffer.byteLength(start) + head.size;
+      if (!charm) return { text: start + head.text, size };
+      const rendered = charm.piece(origin);
+      return { text: start + head.text + rendered.text + CHARM_RESULT_END, size: size + rendered.size + CHARM_RESULT_END.length };
     };
 
     const damaged = new Map<CharmRefreshItem, string>(); // logged once, and the same in both passes
-    const compute = async (start: string, item: CharmRefreshItem, name: string, again: boolean): Promise<Pieces> => {
+    const compute = async (start: string, item: CharmRefreshItem, name: string, again: boolean): Promise<Piece> => {
       try {
-        return piecesOf(start, await answer(item, name), again);
+        return elementOf(start, await answer(item, name), again);
       } catch (error) {
         const text = damaged.get(item) ?? damagedResult(c, item.query, error);
         damaged.set(item, text);
-        return [start + text];
+        return pieceOf(start + text);
       }
     };
-    function* pieces(again: boolean): Generator<Pieces | Promise<Pieces>> {
-      yield [CHARM_REFRESH_REPLY.start];
-      let before = "";
-      for (const item of items) {
-        const start = before + charmResultStart(item.query.instanceKey);
-        const name = `${key} ${queryKey(item.query)}`;
-        const cached = item.refusal ? undefined : cache.get(name);
-        yield cached ? piecesOf(start, cached, again) : compute(start, item, name, again);
-        before = ",";
-      }
-      yield [CHARM_REFRESH_REPLY.end];
-    }
-    return replyInPieces({ pieces, log, id, request: c.req.raw, done });
+    const element = (at: number, again: boolean): Element => {
+      const item = items[at] as CharmRefreshItem;
+      const start = (at > 0 ? "," : "") + charmResultStart(item.query.instanceKey);
+      const name = `${key} ${queryKey(item.query)}`;
+      const cached = item.refusal ? undefined : cache.get(name);
+      return cached ? elementOf(start, cached, again) : compute(start, item, name, again);
+    };
+    return replyInPieces({ start: START, end: END, count: items.length, element, log, id, request: c.req.raw, done });
   }
 
   /** A damaged charm must not prevent the refresh of the others of a model. */

@@ -57,14 +57,19 @@ export type Fetch = (request: Request, peer: Peer) => Response | Promise<Respons
 const NO_BODY_LIMIT = Number.MAX_SAFE_INTEGER;
 const HEADERS_TIMEOUT = 60_000;
 
+const REASONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "something listens there already",
+  EADDRNOTAVAIL: "this machine does not have that address",
+  EACCES: "ports below 1024 need a privilege",
+};
+
 /** Fails with `failed` if it cannot listen on the address. */
 export async function listen(fetch: Fetch, options: ListenOptions): Promise<Listener> {
   try {
     return typeof Bun === "undefined" ? await onNode(fetch, options) : onBun(fetch, options);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    const why =
-      code === "EADDRINUSE" ? "something listens there already" : code === "EACCES" ? "ports below 1024 need a privilege" : reason(error);
+    const why = REASONS[code] ?? reason(error);
     throw new Failure("failed", `cannot listen on ${options.host}:${options.port}: ${why}`, {
       next: "name another address with --listen HOST:PORT",
       cause: error,

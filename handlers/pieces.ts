@@ -1,98 +1,152 @@
 /** Replies that are made of many pieces: measured before they are begun, and written as fast as they are read. */
 
 import { Failure, reason } from "../src/errors.ts";
-import { nextTurn, Slices } from "../src/turns.ts";
+import { nextTurn, SLICE, Slices } from "../src/turns.ts";
+import type { Piece } from "../src/wire/template.ts";
 import type { Log } from "./log.ts";
 import { replyWith } from "./replies.ts";
 
 /** Bytes of the largest reply. */
 export const MAX_REPLY = 64 * 2 ** 20;
-/** Characters up to which a reply is kept in memory, which a model of hundreds of applications needs; a larger one is made again, piece by piece, while its reader takes it. */
+/** Bytes up to which a reply is kept in memory, which a model of hundreds of applications needs; a larger one is made again, piece by piece, while its reader takes it. */
 const MAX_KEPT = 4 * 2 ** 20;
-/** Bytes that are written at once. */
+/** Characters that are written at once. */
 const CHUNK = 2 ** 18;
 
-export type Pieces = readonly string[];
+/** An element of a reply; several pieces where it is long. */
+export type Element = Piece | Promise<Piece> | Iterable<Piece>;
 
 export interface PieceReply {
-  /** The pieces in their order; the same ones each time. `again`: they were measured, and are now sent. */
-  readonly pieces: (again: boolean) => Iterable<Pieces | Promise<Pieces>>;
+  /** before all elements, and behind them */
+  readonly start: Piece;
+  readonly end: Piece;
+  /** of elements */
+  readonly count: number;
+  /** The same element each time. `again`: they were measured, and are now sent. */
+  readonly element: (at: number, again: boolean) => Element;
   readonly log: Log;
   /** of the request */
   readonly id: string;
   readonly request: Request;
-  /** called once: nothing more is read of what the pieces are made of */
+  /** called once: nothing more is read of what the elements are made of */
   readonly done: () => void;
 }
 
 /** A JSON reply. Throws a `too-large` failure where it would exceed `MAX_REPLY`, and `client-gone`. Other requests have their turns meanwhile. */
-export async function replyInPieces(reply: PieceReply): Promise<Response> {
-  let sent = false;
+export function replyInPieces(reply: PieceReply): Response | Promise<Response> {
+  const [measure, source] = [new Measure(), new Source(reply, false)];
   try {
-    const measure = new Measure();
-    const slices = new Slices();
-    for (const given of reply.pieces(false)) {
-      measure.add(given instanceof Promise ? await given : given);
-      const turn = slices.step();
-      if (!turn) continue;
-      await turn;
-      if (reply.request.signal.aborted) throw new Failure("client-gone", "the client went away before its reply was made");
+    measure.add(reply.start);
+    // The first slice is made at once: most replies are no longer.
+    for (let left = SLICE; left > 0; left -= 1) {
+      const piece = source.next();
+      if (!piece) return replyOf(reply, measure);
+      if (piece instanceof Promise) return measureRest(reply, measure, source, piece);
+      measure.add(piece);
     }
-    const { text } = measure;
-    if (text !== undefined) return replyWith(text);
-    sent = true;
-    return replyWith(streamOf(reply));
-  } finally {
-    if (!sent) reply.done();
+  } catch (error) {
+    reply.done();
+    throw error;
+  }
+  return measureRest(reply, measure, source);
+}
+
+async function measureRest(reply: PieceReply, measure: Measure, source: Source, next?: Promise<Piece>): Promise<Response> {
+  try {
+    const slices = new Slices();
+    if (next) measure.add(await next);
+    let turn = next ? slices.step() : nextTurn();
+    for (;;) {
+      if (turn) {
+        await turn;
+        if (reply.request.signal.aborted) throw new Failure("client-gone", "the client went away before its reply was made");
+      }
+      const piece = source.next();
+      if (!piece) return replyOf(reply, measure);
+      measure.add(piece instanceof Promise ? await piece : piece);
+      turn = slices.step();
+    }
+  } catch (error) {
+    reply.done();
+    throw error;
   }
 }
 
-/** The pieces of a reply while they are small in all, or their size. */
-class Measure {
-  readonly #kept: string[] = [];
-  #characters = 0;
-  /** bytes; 0: it is small */
-  #size = 0;
+function replyOf(reply: PieceReply, measure: Measure): Response {
+  measure.add(reply.end);
+  if (measure.text === undefined) return replyWith(streamOf(reply));
+  reply.done();
+  return replyWith(measure.text, 200, measure.size);
+}
 
-  /** undefined: it is not small */
-  get text(): string | undefined {
-    return this.#size === 0 ? this.#kept.join("") : undefined;
+/** The pieces of all elements. A generator of them costs more than a small reply. */
+class Source {
+  readonly #reply: PieceReply;
+  readonly #again: boolean;
+  #at = 0;
+  /** of an element in several pieces */
+  #pieces: Iterator<Piece> | undefined;
+
+  constructor(reply: PieceReply, again: boolean) {
+    this.#reply = reply;
+    this.#again = again;
   }
 
-  add(pieces: Pieces): void {
-    for (const piece of pieces) {
-      this.#characters += piece.length;
-      if (this.#size > 0) this.#size += Buffer.byteLength(piece);
-      else this.#kept.push(piece);
+  /** undefined: there are no more */
+  next(): Piece | Promise<Piece> | undefined {
+    while (this.#pieces || this.#at < this.#reply.count) {
+      const piece = this.#pieces?.next();
+      if (piece && !piece.done) return piece.value;
+      this.#pieces = undefined;
+      if (this.#at === this.#reply.count) break;
+      const element = this.#reply.element(this.#at, this.#again);
+      this.#at += 1;
+      if (!(Symbol.iterator in element)) return element;
+      this.#pieces = element[Symbol.iterator]();
     }
-    if (this.#characters <= MAX_KEPT) return;
-    if (this.#size === 0) for (const piece of this.#kept.splice(0)) this.#size += Buffer.byteLength(piece);
-    if (this.#size > MAX_REPLY)
+    return undefined;
+  }
+}
+
+/** The text of a reply while it is small, and its size. */
+class Measure {
+  /** undefined: it is not small */
+  text: string | undefined = "";
+  /** bytes */
+  size = 0;
+
+  add({ text, size }: Piece): void {
+    this.size += size;
+    if (this.text !== undefined) this.text += text;
+    if (this.size <= MAX_KEPT) return;
+    this.text = undefined;
+    if (this.size > MAX_REPLY)
       throw new Failure("too-large", `the reply would be larger than ${MAX_REPLY / 2 ** 20} MiB: ask for less in one request`);
   }
 }
 
-function streamOf({ pieces, log, id, done }: PieceReply): ReadableStream<Uint8Array> {
-  const source = pieces(true)[Symbol.iterator]();
+function streamOf(reply: PieceReply): ReadableStream<Uint8Array> {
+  const { start, end, log, id, done } = reply;
+  const source = new Source(reply, true);
+  let chunk = start.text;
+  let ended = false;
   const nextChunk = async (): Promise<Uint8Array | undefined> => {
-    let chunk = "";
-    for (let size = 0; size < CHUNK; ) {
-      const { value, done: ended } = source.next();
-      if (ended) break;
-      for (const piece of value instanceof Promise ? await value : value) {
-        chunk += piece;
-        size += piece.length;
-      }
+    while (chunk.length < CHUNK && !ended) {
+      const piece = source.next();
+      ended = piece === undefined;
+      chunk += ((piece instanceof Promise ? await piece : piece) ?? end).text;
     }
     await nextTurn(); // a reader that is fast would keep the event loop to itself
-    return chunk === "" ? undefined : Buffer.from(chunk);
+    const bytes = Buffer.from(chunk);
+    chunk = "";
+    return bytes.byteLength === 0 ? undefined : bytes;
   };
   return new ReadableStream(
     {
       pull: async (controller) => {
         try {
-          const chunk = await nextChunk();
-          if (chunk) return controller.enqueue(chunk);
+          const bytes = await nextChunk();
+          if (bytes) return controller.enqueue(bytes);
           controller.close();
         } catch (error) {
           log({ level: "error", message: `a reply was broken off: ${reason(error)}`, id });

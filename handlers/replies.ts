@@ -9,18 +9,20 @@ const MAX_CACHED = 64 * 2 ** 20;
 /** Clients compare it exactly (handlers/juju.md, Content types; handlers/snapd.md, Content types). */
 const JSON_HEADERS = { "Content-Type": "application/json" };
 
-/** Reply → bytes of its body. A header that says so would cost more than the rest of a cached reply; the server adds it. */
-const sizes = new WeakMap<Response, number>();
+/** A reply that knows the bytes of its body. A header that says so would cost more than the rest of a cached reply; the server adds it. */
+type Sized = Response & { bodySize?: number };
 
-export function replyWith(json: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>, status = 200): Response {
-  const response = new Response(json, { status, headers: JSON_HEADERS });
-  if (!(json instanceof ReadableStream)) sizes.set(response, typeof json === "string" ? Buffer.byteLength(json) : json.byteLength);
+/** `size`: bytes of a text, where they are known. */
+export function replyWith(json: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>, status = 200, size?: number): Response {
+  const response: Sized = new Response(json, { status, headers: JSON_HEADERS });
+  if (typeof json === "string") response.bodySize = size ?? Buffer.byteLength(json);
+  else if (json instanceof Uint8Array) response.bodySize = json.byteLength;
   return response;
 }
 
 /** Bytes of a reply's body; undefined: not known. */
-export function bodySize(response: Response): number | undefined {
-  const length = sizes.get(response) ?? response.headers.get("Content-Length");
+export function bodySize(response: Sized): number | undefined {
+  const length = response.bodySize ?? response.headers.get("Content-Length");
   return length === null ? undefined : Number(length);
 }
 

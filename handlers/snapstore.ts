@@ -13,6 +13,7 @@ import { Failure, printable } from "../src/errors.ts";
 import type { Device, Sessions } from "../src/wire/session.ts";
 import {
   categoriesReply,
+  type FetchAssertions,
   fetchResult,
   foundTemplate,
   namesReply,
@@ -35,7 +36,7 @@ import {
   snapResultStart,
   snapTemplate,
 } from "../src/wire/snapstore.ts";
-import { type Template, TemplateCache } from "../src/wire/template.ts";
+import { type Piece, pieceOf, type Template, TemplateCache } from "../src/wire/template.ts";
 import { URLS } from "../src/wire/urls.ts";
 import { filenameOf, sendBlob } from "./blobs.ts";
 import { MAX_REFRESH, MAX_SMALL } from "./body.ts";
@@ -43,7 +44,7 @@ import type { Env, HandlerDeps } from "./call.ts";
 import { damageMessage, IndexCache } from "./damage.ts";
 import type { Missing, MissingRequests } from "./missingrequests.ts";
 import type { Offer } from "./offer.ts";
-import { type Pieces, replyInPieces } from "./pieces.ts";
+import { type Element, replyInPieces } from "./pieces.ts";
 import { replyWith, SnapshotCache } from "./replies.ts";
 import { type Api, get, post, type Route } from "./routes.ts";
 
@@ -52,11 +53,13 @@ const HAL_TYPE = { "Content-Type": "application/hal+json" };
 const NO_REGISTRATION = { message: "device registration is not available on this store" };
 const NO_SHOP = "Nothing is sold or messaged here.";
 
+const [START, END] = [pieceOf(SNAP_REFRESH_REPLY.start), pieceOf(SNAP_REFRESH_REPLY.end)];
+
 /** The answer to one action without its instance key. */
 interface SnapResult {
   /** of `snapResult` or `snapRefusal` */
-  readonly text: string;
-  /** of a success: what follows the text */
+  readonly head: Piece;
+  /** of a success: what follows the head */
   readonly snap?: Template;
   /** what is not stored */
   readonly missing: readonly Missing[];
@@ -83,7 +86,8 @@ export function snapstoreRoutes({
   const refresh = post(URLS.snapRefresh, (c) => bodies.hold(c, MAX_REFRESH, (text, done) => refreshed(c, text, done)));
 
   async function refreshed(c: Context<Env>, body: string, done: () => void): Promise<Response> {
-    const { items, wantsYaml: yaml, wantsResources: resources, maxFormats } = await readSnapRefresh(body, deviceArchitecture(c));
+    const request = readSnapRefresh(body, deviceArchitecture(c));
+    const { items, wantsYaml: yaml, wantsResources: resources, maxFormats } = request instanceof Promise ? await request : request;
     const snapshot = await store.snapshot();
     const brand = deviceOf(c)?.store;
     const { id, origin } = c.env;
@@ -96,56 +100,56 @@ export function snapstoreRoutes({
       const snap = snapForQuery(query, found);
       const outcome = resolveSnap(snap, query);
       if ("refusal" in outcome) {
-        const refused = { text: snapRefusal(query, snap, outcome.refusal), missing: [missingRelease(query, snap)] };
-        cache.set(name, refused, 2 * refused.text.length);
+        const refused = { head: pieceOf(snapRefusal(query, snap, outcome.refusal)), missing: [missingRelease(query, snap)] };
+        cache.set(name, refused, 2 * refused.head.size);
         return refused;
       }
       const { ok } = outcome;
       const template = await templates.get(ok.snap, snapKey(ok, { yaml, resources }), () => snapTemplate(ok, { yaml, resources }, read));
       const result = {
-        text: snapResult(ok),
+        head: pieceOf(snapResult(ok)),
         snap: template,
         missing: resources ? missingComponents(ok.snap, ok.revision.revision) : [],
       };
-      cache.set(name, result, 2 * result.text.length + template.size);
+      cache.set(name, result, 2 * result.head.size + template.size);
       return result;
     };
-    const piecesOf = (before: string, { query }: SnapItem, { text, snap, missing: absent }: SnapResult, again: boolean): Pieces => {
+    const elementOf = (before: string, { query }: SnapItem, { head, snap, missing: absent }: SnapResult, again: boolean): Piece => {
       if (!again) for (const one of absent) missing.note(one, id, Date.now());
       const start = before + snapResultStart(snap ? query.action : "error", query.instanceKey);
-      return snap ? [start + text, snap.render(origin), SNAP_RESULT_END] : [start + text];
+      const size = Buffer.byteLength(start) + head.size;
+      if (!snap) return { text: start + head.text, size };
+      const rendered = snap.piece(origin);
+      return { text: start + head.text + rendered.text + SNAP_RESULT_END, size: size + rendered.size + SNAP_RESULT_END.length };
     };
 
     const damaged = new Map<SnapItem, string>(); // logged once, and the same in both passes
     // A damaged snap must not prevent the refresh of the others of a machine.
-    const compute = async (before: string, item: SnapItem, name: string, again: boolean): Promise<Pieces> => {
+    const compute = async (before: string, item: SnapItem, name: string, again: boolean): Promise<Piece> => {
       try {
-        return piecesOf(before, item, await answer(item, name), again);
+        return elementOf(before, item, await answer(item, name), again);
       } catch (error) {
         const text =
           damaged.get(item) ?? snapRefusal(item.query, undefined, { code: "api-error", message: damageMessage(c.env, log, error) });
         damaged.set(item, text);
-        return [before + snapResultStart("error", item.query.instanceKey) + text];
+        return pieceOf(before + snapResultStart("error", item.query.instanceKey) + text);
       }
     };
     const common = JSON.stringify([brand, yaml, resources]);
-    function* pieces(again: boolean): Generator<Pieces | Promise<Pieces>> {
-      yield [SNAP_REFRESH_REPLY.start];
-      let before = "";
-      for (const item of items) {
-        if ("query" in item) {
-          const name = `${common} ${snapQueryKey(item)}`;
-          const cached = cache.get(name);
-          yield cached ? piecesOf(before, item, cached, again) : compute(before, item, name, again);
-        } else if (stored) {
-          yield [before];
-          for (const piece of fetchResult(item, stored, maxFormats, origin)) yield [piece];
-        }
-        before = ",";
-      }
-      yield [SNAP_REFRESH_REPLY.end];
+    const element = (at: number, again: boolean): Element => {
+      const item = items[at] as SnapItem | FetchAssertions;
+      const before = at > 0 ? "," : "";
+      if (!("query" in item)) return fetched(before, item);
+      const name = `${common} ${snapQueryKey(item)}`;
+      const cached = cache.get(name);
+      return cached ? elementOf(before, item, cached, again) : compute(before, item, name, again);
+    };
+    function* fetched(before: string, item: FetchAssertions): Generator<Piece> {
+      if (!stored) return;
+      yield pieceOf(before);
+      for (const text of fetchResult(item, stored, maxFormats, origin)) yield pieceOf(text);
     }
-    return replyInPieces({ pieces, log, id, request: c.req.raw, done });
+    return replyInPieces({ start: START, end: END, count: items.length, element, log, id, request: c.req.raw, done });
   }
 
   const info = get(URLS.snapInfo, async (c) => {

@@ -18,6 +18,15 @@ export function parseSize(text: string): number | undefined {
   return number !== "" && Number.isSafeInteger(size) ? size : undefined;
 }
 
+const SHOWN_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
+
+/** `1.5 MiB` */
+export function showSize(bytes: number): string {
+  const power = Math.min(SHOWN_UNITS.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10));
+  const value = bytes / 1024 ** power;
+  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${SHOWN_UNITS[power]}`;
+}
+
 /** The candidate that was probably meant by a mistyped word: a third of its letters may be wrong. */
 export function nearestWord(word: string, candidates: readonly string[]): string | undefined {
   const distances = candidates.map((candidate) => [editDistance(word.slice(0, 100), candidate), candidate] as const);

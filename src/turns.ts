@@ -1,7 +1,7 @@
 /** Long work in slices: between two of them the event loop has a turn, and all long work shares one slice a turn. */
 
 /** Steps of a slice; each takes microseconds. */
-const SLICE = 64;
+export const SLICE = 64;
 
 const waiting: (() => void)[] = [];
 

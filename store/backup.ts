@@ -4,6 +4,7 @@ import type { Digest } from "../src/digest.ts";
 import { Failure, isCorrupt } from "../src/errors.ts";
 import { jsonBytes } from "./json.ts";
 import { blobKey, CATALOG, FORMAT_KEY, generationKey, generationNumber, UNFINISHED_COPY_KEY } from "./keys.ts";
+import { blobSizes } from "./quota.ts";
 import { blobsOf } from "./reach.ts";
 import { copyObject } from "./settings.ts";
 import { readObject, type Storage } from "./storage.ts";
@@ -25,6 +26,12 @@ export interface CopyReport {
   readonly secrets: readonly string[];
 }
 
+export interface CopyOptions {
+  readonly signal?: AbortSignal;
+  /** `done`: copied bytes; `size`: of all blobs that the store has; `what`: the key that is being copied */
+  readonly onProgress?: (done: number, size: number, what: string) => void;
+}
+
 /** Where a copy can be written to; `link` where a blob may be a second name of the source's. */
 export interface CopyTarget extends Storage {
   prepare(): Promise<void>;
@@ -36,20 +43,28 @@ export interface CopyTarget extends Storage {
  * Copies all generations and the settings into an empty folder, or goes on with a copy that was interrupted. format.json comes last:
  * until then the folder is no store, and has a mark that says what it is.
  */
-export async function copyStore(from: Storage, to: CopyTarget, signal?: AbortSignal): Promise<CopyReport> {
+export async function copyStore(from: Storage, to: CopyTarget, { signal, onProgress }: CopyOptions = {}): Promise<CopyReport> {
   const store = await Store.open(from);
+  const sizes = onProgress ? await blobSizes(from) : new Map<Digest, number>();
+  const size = [...sizes.values()].reduce((all, each) => all + each, 0);
+  let done = 0;
   const resumed = await begin(to);
   const target = await Store.openOrAwait(to);
   const link = async (key: string) => (await to.link?.(from, key)) ?? false;
   const sum = { linked: 0, copied: 0, bytes: 0 };
   const copy = async (digest: Digest): Promise<void> => {
     if (signal?.aborted) throw new Failure("interrupted", "interrupted", { next: "run the same command again: it resumes" });
-    if (resumed && (await isCopied(store, to, digest))) return;
-    if (await link(blobKey(digest))) sum.linked += 1;
-    else {
-      sum.bytes += await copyBlob(store, target, digest);
-      sum.copied += 1;
+    const advance = (bytes = 0) => {
+      done += bytes;
+      onProgress?.(done, size, blobKey(digest));
+    };
+    if (resumed && (await isCopied(store, to, digest))) return advance(sizes.get(digest));
+    if (await link(blobKey(digest))) {
+      sum.linked += 1;
+      return advance(sizes.get(digest));
     }
+    sum.bytes += await copyBlob(store, target, digest, advance);
+    sum.copied += 1;
   };
   let generations: readonly number[] = [];
   // Again where gc pruned all that there was at first: by then there is a newer one.
@@ -111,14 +126,17 @@ async function isCopied(store: Store, to: Storage, digest: Digest): Promise<bool
   return there !== undefined && there.size === (await store.blob(digest))?.size;
 }
 
-/** Returns its size in bytes. */
-async function copyBlob(store: Store, target: Store, digest: Digest): Promise<number> {
+/** Returns its size in bytes. `onRead`: gets those of each piece. */
+async function copyBlob(store: Store, target: Store, digest: Digest, onRead: (bytes: number) => void): Promise<number> {
   const { place } = store.storage;
   const object = await store.blob(digest);
   if (!object) throw new Failure("corrupt", `blob ${digest} in ${place} is missing`, { next: "chp verify shows what is damaged" });
   const read = async function* () {
-    for (let at = 0; at < object.size; at += 2 ** 20)
-      yield await readObject(object, `blob ${digest} in ${place}`, at, Math.min(object.size, at + 2 ** 20));
+    for (let at = 0; at < object.size; at += 2 ** 20) {
+      const end = Math.min(object.size, at + 2 ** 20);
+      yield await readObject(object, `blob ${digest} in ${place}`, at, end);
+      onRead(end - at);
+    }
   };
   const blob = await target.ingest(read());
   try {

@@ -13,6 +13,7 @@ import { type Failure, isCorrupt, reason } from "../src/errors.ts";
 import { chainOf, type Link } from "./chain.ts";
 import { BLOB_FOLDERS, blobKey, generationKey, QUARANTINE, SECRETS, SETTINGS } from "./keys.ts";
 import type { BlobReference, BlobRole } from "./named.ts";
+import { blobSizes } from "./quota.ts";
 import { blobsOf } from "./reach.ts";
 import type { StoredObject } from "./storage.ts";
 import type { Store } from "./store.ts";
@@ -34,8 +35,8 @@ export interface CheckOptions {
   readonly signal?: AbortSignal;
   /** what is wrong with the signature of each generation, if anything */
   signatures?(links: readonly Link[]): Promise<readonly { readonly problem?: string }[] | undefined>;
-  /** `bytes`: hashed so far; `what`: the key that is being read */
-  onProgress?(bytes: number, what: string): void;
+  /** `bytes`: hashed so far; `what`: the key that is being read; `size`: bytes of all that will be, undefined: not known yet */
+  onProgress?(bytes: number, what: string, size: number | undefined): void;
 }
 
 export interface Finding {
@@ -52,7 +53,7 @@ export interface Finding {
   readonly from?: { readonly generation: number; readonly sources: readonly SourceRecord[] };
   /** where the damaged file is now */
   readonly movedTo?: string;
-  readonly mend: string;
+  readonly repair: string;
 }
 
 export interface CheckReport {
@@ -117,6 +118,8 @@ class Check {
   readonly #bad = new Map<Digest, Bad>();
   readonly #hashed = new Set<Digest>();
   readonly #read = { blobs: 0, bytes: 0 };
+  /** of all that is read; undefined: not known yet */
+  #size: number | undefined;
 
   constructor(store: Store, options: CheckOptions) {
     this.#store = store;
@@ -168,7 +171,7 @@ class Check {
       await this.#store.storage.move(generationKey(number), movedTo);
       await this.#store.storage.flush();
     }
-    const mend = isNewest
+    const repair = isNewest
       ? "import again what came last, then chp verify moves it aside"
       : "nothing is lost but this step of the history; a copy of the store has it";
     this.#findings.push({
@@ -176,17 +179,17 @@ class Check {
       what,
       problem: "cannot be read",
       current: isNewest,
-      mend,
+      repair,
       ...(movedTo !== undefined && { movedTo }),
     });
   }
 
   #addDamage(what: readonly string[], problem: string, current: boolean): void {
-    this.#findings.push({ severity: "damage", what, problem, current, mend: "put that file back from a copy of the store" });
+    this.#findings.push({ severity: "damage", what, problem, current, repair: "put that file back from a copy of the store" });
   }
 
-  #addWarning(what: string, problem: string, mend: string): void {
-    this.#findings.push({ severity: "warning", what: [what], problem, current: true, mend });
+  #addWarning(what: string, problem: string, repair: string): void {
+    this.#findings.push({ severity: "warning", what: [what], problem, current: true, repair });
   }
 
   /** Checks the size of a blob; a blob whose size is not recorded is small, and is hashed. */
@@ -214,11 +217,16 @@ class Check {
   }
 
   async #payloads(which: ReadData, named: ReadonlySet<Digest>): Promise<void> {
+    const isWanted = (digest: Digest) => !this.#hashed.has(digest) && !this.#bad.has(digest) && isChosen(digest, which);
+    if (this.#options.onProgress) {
+      const sizes = [...(await blobSizes(this.#store.storage))].filter(([digest]) => isWanted(digest));
+      this.#size = sizes.reduce((sum, [, size]) => sum + size, this.#read.bytes);
+    }
     const reading = new Set<Promise<void>>();
     for (const folder of BLOB_FOLDERS)
       for (const key of await this.#store.storage.list(folder)) {
         const digest = key.slice(folder.length);
-        if (!isDigest(digest) || this.#hashed.has(digest) || this.#bad.has(digest) || !isChosen(digest, which)) continue;
+        if (!isDigest(digest) || !isWanted(digest)) continue;
         const work = this.#hash(digest, named.has(digest)).finally(() => reading.delete(work));
         reading.add(work);
         if (reading.size >= READERS) await Promise.race(reading);
@@ -252,7 +260,7 @@ class Check {
     const sum = await sumOf(object, (chunk) => {
       this.#stopIfAsked();
       this.#read.bytes += chunk.byteLength;
-      this.#options.onProgress?.(this.#read.bytes, key);
+      this.#options.onProgress?.(this.#read.bytes, key, this.#size);
     });
     if (object) this.#read.blobs += 1;
     return sum;
@@ -289,7 +297,7 @@ class Check {
         current: current.has(digest),
         ...(from && { from }),
         ...(movedTo !== undefined && { movedTo }),
-        mend:
+        repair:
           past && state === "malformed"
             ? "nothing is lost but this step of the history"
             : repairOf(origin, current.has(digest), payloads.has(digest)),
@@ -319,7 +327,7 @@ class Check {
           what: names,
           problem: `have the same id ${id}, so clients of one may get another`,
           current: true,
-          mend: `find out whose id it is, and take the others away: chp remove ${names.at(-1)} --apply`,
+          repair: `find out whose id it is, and take the others away: chp remove ${names.at(-1)} --apply`,
         }),
       );
       this.#findings.push(...shared);
@@ -377,11 +385,11 @@ export function showRole({ kind, package: pkg, revision, part }: BlobRole): stri
   return `${kind}${of}`;
 }
 
-type AddProblem = (problem: string, mend: string, severity?: Finding["severity"]) => void;
+type AddProblem = (problem: string, repair: string, severity?: Finding["severity"]) => void;
 
 function findingsOf(what: string, find: (odd: AddProblem) => void): Finding[] {
   const found = new Map<string, Finding>();
-  find((problem, mend, severity = "warning") => found.set(problem, { severity, what: [what], problem, current: true, mend }));
+  find((problem, repair, severity = "warning") => found.set(problem, { severity, what: [what], problem, current: true, repair }));
   return [...found.values()];
 }
 
@@ -402,7 +410,7 @@ function packageProblems(pkg: Package): Finding[] {
     for (const { channel, base, revision, resources } of rows) {
       if (!findRevision(pkg, revision)) odd(`${channel} has revision ${revision}, which is not stored`, "import that revision", "damage");
       if (base && [base.name, base.channel, base.architecture].includes("all"))
-        odd(`${channel} is for ${showBase(base)}, which Juju never matches`, "import again what holds that charm");
+        odd(`${channel} is for ${showBase(base)}, which Juju never matches`, "import again what contains that charm");
       for (const [name, pin] of Object.entries(resources))
         if (!findResource(pkg, name, pin))
           odd(`${channel} has resource ${name} revision ${pin}, which is not stored`, "import that resource", "damage");

@@ -28,6 +28,8 @@ export interface GcOptions {
   readonly hours: number;
   readonly dryRun: boolean;
   readonly signal?: AbortSignal;
+  /** `done` of `steps`: generations that are read, and folders of blobs */
+  onProgress?(done: number, steps: number, what: string): void;
 }
 
 export const GC_DEFAULTS = { generations: 10, days: 30, hours: 24 } as const;
@@ -66,7 +68,11 @@ export async function collectGarbage(store: Store, options: GcOptions): Promise<
   const retained = publishers > 0 ? [...selected.pruned, ...selected.kept] : selected.kept;
   const pruned = publishers > 0 ? [] : selected.pruned.map(({ number }) => number);
   const seen = new Set<Digest>();
-  for (const generation of retained) await markReachable(store, generation, seen);
+  const steps = retained.length + BLOB_FOLDERS.length;
+  for (const [i, generation] of retained.entries()) {
+    options.onProgress?.(i, steps, generationKey(generation.number));
+    await markReachable(store, generation, seen);
+  }
   // Generations are pruned before blobs are moved, so a listed generation is complete. Each is durably gone before the next, the
   // oldest first: what a crash leaves has no gap.
   if (!options.dryRun)
@@ -79,8 +85,9 @@ export async function collectGarbage(store: Store, options: GcOptions): Promise<
   const aside = { blobs: 0, bytes: 0 };
   const young = { blobs: 0, bytes: 0 };
   const limit = now - options.hours * HOUR;
-  for (const folder of BLOB_FOLDERS) {
+  for (const [i, folder] of BLOB_FOLDERS.entries()) {
     if (options.signal?.aborted) break;
+    options.onProgress?.(retained.length + i, steps, folder);
     await mapBounded(await storage.list(folder), PARALLEL, async (key) => {
       const digest = blobDigest(key);
       if (digest === undefined || seen.has(digest)) return;

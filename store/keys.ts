@@ -27,6 +27,26 @@ export const SECRETS = "secrets/";
 export const QUARANTINE = "quarantine/";
 export const TRASH = "trash/";
 export const LEASES = "leases/";
+/** What a store's folder has, and what a file system puts beside it. */
+const OWN_NAMES = [
+  FORMAT_KEY,
+  UNFINISHED_COPY_KEY,
+  "blobs",
+  "catalog",
+  "settings",
+  "secrets",
+  "quarantine",
+  "trash",
+  "leases",
+  "tmp",
+  "lost+found",
+];
+
+/** Whether an entry of a store's folder may be one of a store; a name with a dot at its beginning is nobody's. */
+export function isOfStore(name: string): boolean {
+  return name.startsWith(".") || OWN_NAMES.includes(name);
+}
+
 /** The folders of blobs. */
 export const BLOB_FOLDERS: readonly string[] = Array.from({ length: 256 }, (_, i) => `blobs/sha256/${i.toString(16).padStart(2, "0")}/`);
 

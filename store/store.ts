@@ -9,7 +9,7 @@ import { type Algorithm, type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, isCorrupt, publishedButFailed, undefinedIfCorrupt } from "../src/errors.ts";
 import { tryJson } from "../src/text.ts";
 import { VERSION } from "../src/version.ts";
-import { isReadError } from "./diskerrors.ts";
+import { isReadError, undefinedIfMissing } from "./diskerrors.ts";
 import { formatBytes, indexText, parseGeneration, parseIndex, raiseFormat, readFormat } from "./generation.ts";
 import { ingest } from "./ingest.ts";
 import { jsonBytes } from "./json.ts";
@@ -230,7 +230,8 @@ export class Store {
   async generation(number: number): Promise<Generation | undefined> {
     const object = await this.storage.open(generationKey(number));
     if (!object) return undefined;
-    return parseGeneration(number, await readObject(object, `generation ${number} in ${this.storage.place}`), this.storage);
+    const bytes = await undefinedIfMissing(readObject(object, `generation ${number} in ${this.storage.place}`)); // gc may have pruned it since
+    return bytes && parseGeneration(number, bytes, this.storage);
   }
 
   /** Every generation that can be read, oldest first. */

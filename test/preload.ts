@@ -14,7 +14,7 @@ import { thorough } from "./thorough.ts";
 setDefaultTimeout(Number(process.env["CHP_TEST_TIMEOUT"] ?? 300_000));
 
 // `make unit` tries each property a few times, `make test` a hundred.
-if (!thorough) fc.configureGlobal({ numRuns: 20 });
+if (!thorough) fc.configureGlobal({ numRuns: 10 });
 
 // A disk that others write to makes tests wait for minutes: their folders are in memory where there is enough of it. What a
 // power cut leaves on a disk is tested by test/powercut.

@@ -11,6 +11,7 @@ export const SILENT_IO: Io = {
   out: () => {},
   err: () => {},
   log: () => {},
+  now: () => 0,
   terminal: { out: false, err: false },
   environment: {},
   input: async function* () {},
@@ -27,12 +28,13 @@ export interface Run {
   readonly next?: string;
 }
 
-/** `name`: that the program is started by; `signal`: what ends it, at once where it is aborted already. */
+/** `name`: that the program is started by; `signal`: what ends it, at once where it is aborted already; `replaced`: of its Io. */
 export async function runProgram(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
   name: ProgramName = "chp",
   signal: AbortSignal = new AbortController().signal,
+  replaced: Partial<Io> = {},
 ): Promise<Run> {
   let [out, err, log] = ["", "", ""];
   const program = createProgram(
@@ -40,10 +42,12 @@ export async function runProgram(
       out: (text) => void (out += text),
       err: (text) => void (err += text),
       log: (text) => void (log += text),
+      now: () => 0,
       terminal: { out: false, err: false },
       environment,
       input: async function* () {},
       signal,
+      ...replaced,
     },
     name,
   );

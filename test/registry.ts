@@ -3,10 +3,14 @@
  * another host, and replies that are cut, stalled or wrong. In this process (`transportTo`), or on real ports (`TestRegistry.start`).
  */
 
+import { createApp } from "../handlers/app.ts";
 import { imageBlob, readImageBlob } from "../src/catalog/registry.ts";
 import { type Digest, sumsOf } from "../src/digest.ts";
 import type { Transport } from "../src/export/client.ts";
-import { bytesOf, downloadOf } from "./build.ts";
+import { Memory } from "../store/memory.ts";
+import { Store } from "../store/store.ts";
+import { base, bytesOf, charmZip, downloadOf, exportOf, type Files, type PackageSpec, tarOf, tgzOf } from "./build.ts";
+import { importBytes } from "./catalogue.ts";
 
 /* ---- images ---- */
 
@@ -47,6 +51,8 @@ export interface ImageSpec {
   readonly variant?: string;
   /** default: one small layer */
   readonly layers?: readonly (string | Uint8Array)[];
+  /** in place of `layers`: files of the one layer of an image that can be run */
+  readonly files?: Files;
   /** Docker's media types */
   readonly docker?: true;
   /** an artifact, with the empty config */
@@ -78,11 +84,22 @@ function manifestOf(value: object, mediaType: string, more: object, below: reado
 
 /** An image of one architecture, or an artifact: the same bytes for the same spec. */
 export function imageOf(spec: ImageSpec = {}): TestImage {
-  const { architecture = "amd64", os = "linux", variant, layers = ["a layer"], artifactType, subject, annotations } = spec;
+  const { architecture = "amd64", os = "linux", variant, files, artifactType, subject, annotations } = spec;
+  const layers = files ? [tgzOf(files)] : (spec.layers ?? ["a layer"]);
   const types = spec.docker ? DOCKER : OCI;
   const isArtifact = artifactType !== undefined;
-  const config = Buffer.from(isArtifact ? "{}" : JSON.stringify({ architecture, os, rootfs: { type: "layers", diff_ids: [] } }));
   const blobs = layers.map(bytesOf);
+  const unpacked = files ? [tarOf(files)] : blobs;
+  const config = Buffer.from(
+    isArtifact
+      ? "{}"
+      : JSON.stringify({
+          architecture,
+          os,
+          config: {},
+          rootfs: { type: "layers", diff_ids: unpacked.map((layer) => `sha256:${digestOf(layer)}`) },
+        }),
+  );
   const value = {
     schemaVersion: 2,
     mediaType: types.image,
@@ -132,18 +149,20 @@ export interface RegistryOptions {
   readonly login?: Login;
   /** requests that a token is good for */
   readonly tokenUses?: number;
-  /** milliseconds that a token is good for */
+  /** milliseconds that a token is good for, by `now` */
   readonly tokenLife?: number;
+  readonly now?: () => number;
 }
 
 /** What is done to a reply. */
 export interface RegistryFault {
   /** of the path */
   readonly path: RegExp | string;
-  /** it is used up after so many requests; undefined: never */
+  /** it is used up after so many replies; undefined: never */
   times?: number;
   /** in place of what the registry answers */
   readonly status?: number;
+  /** of that */
   readonly headers?: Readonly<Record<string, string>>;
   /** what becomes of the content */
   readonly change?: (content: Uint8Array) => Uint8Array;
@@ -258,24 +277,28 @@ export class TestRegistry {
       sent: 0,
     };
     this.asked.push(asked);
-    const fault = this.#faultOf(path);
-    const response =
-      fault?.status === undefined ? this.#answer(asked, url, fault) : failure(fault.status, "TOOMANYREQUESTS", "as a fault says");
-    for (const [name, value] of Object.entries(fault?.headers ?? {})) response.headers.set(name, value);
+    const fault = this.#faultOf(path, true);
+    const response = fault
+      ? failure(fault.status ?? 500, "TOOMANYREQUESTS", "as a fault says", fault.headers)
+      : this.#answer(asked, url, request.signal);
     asked.status = response.status;
     return response;
   }
 
-  #faultOf(path: string): RegistryFault | undefined {
+  /** `isRefusal`: of those that replace the whole reply, or of those that change what is sent. */
+  #faultOf(path: string, isRefusal: boolean): RegistryFault | undefined {
     const fault = this.faults.find(
-      (one) => (one.times ?? 1) > 0 && (typeof one.path === "string" ? path.includes(one.path) : one.path.test(path)),
+      (one) =>
+        (one.status !== undefined) === isRefusal &&
+        (one.times ?? 1) > 0 &&
+        (typeof one.path === "string" ? path.includes(one.path) : one.path.test(path)),
     );
     if (fault?.times !== undefined) fault.times -= 1;
     return fault;
   }
 
-  #answer(asked: RegistryRequest, url: URL, fault: RegistryFault | undefined): Response {
-    if (asked.path.startsWith("/storage/")) return this.#storage(asked, fault);
+  #answer(asked: RegistryRequest, url: URL, signal: AbortSignal): Response {
+    if (asked.path.startsWith("/storage/")) return this.#storage(asked, signal);
     if (asked.path === "/token") return this.#token(asked, url.searchParams);
     const [, name = "", kind = "", reference = ""] = /^\/v2\/(.+)\/(manifests|blobs)\/([^/]+)$/.exec(asked.path) ?? [];
     const challenge = this.#challenge(asked.authorization, name);
@@ -286,21 +309,21 @@ export class TestRegistry {
       if (!manifest) return failure(404, "MANIFEST_UNKNOWN", "no such manifest");
       if (!asked.accept.includes(manifest.mediaType)) return failure(404, "MANIFEST_UNKNOWN", "not accepted by the client");
       const headers = { "Content-Type": manifest.mediaType, "Docker-Content-Digest": `sha256:${manifest.digest}` };
-      return this.#send(asked, manifest.bytes, headers, fault);
+      return this.#send(asked, manifest.bytes, headers, signal);
     }
     const blob = this.#blobs.get(`${name}@${reference}`);
     if (!blob) return failure(404, "BLOB_UNKNOWN", "no such blob");
-    if (this.#blobOrigin === undefined) return this.#send(asked, blob, {}, fault);
+    if (this.#blobOrigin === undefined) return this.#send(asked, blob, {}, signal);
     const location = `${this.#blobOrigin}/storage/${name}/${reference}?signature=of-the-storage`;
     return new Response(null, { status: 307, headers: { Location: location } });
   }
 
   /** The storage, like S3, takes the signature of its URL and no other credentials. */
-  #storage(asked: RegistryRequest, fault: RegistryFault | undefined): Response {
+  #storage(asked: RegistryRequest, signal: AbortSignal): Response {
     if (asked.authorization !== "") return failure(400, "InvalidArgument", "only one way to sign is taken");
     const [, name = "", digest = ""] = /^\/storage\/(.+)\/([^/]+)$/.exec(asked.path) ?? [];
     const blob = this.#blobs.get(`${name}@${digest}`);
-    return blob ? this.#send(asked, blob, {}, fault) : failure(404, "NoSuchKey", "no such key");
+    return blob ? this.#send(asked, blob, {}, signal) : failure(404, "NoSuchKey", "no such key");
   }
 
   #basic(): string {
@@ -314,25 +337,26 @@ export class TestRegistry {
     const [, repository] = /^repository:(.+):pull$/.exec(query.get("scope") ?? "") ?? [];
     if (repository === undefined || query.get("service") !== "test") return failure(400, "DENIED", "no scope");
     const token = `secret-token-${this.#tokens.size + 1}`;
-    const { tokenUses = Infinity, tokenLife = Infinity } = this.#options;
-    this.#tokens.set(token, { repository, uses: tokenUses, ends: performance.now() + tokenLife });
+    const { tokenUses = Infinity, tokenLife = Infinity, now = () => performance.now() } = this.#options;
+    this.#tokens.set(token, { repository, uses: tokenUses, ends: now() + tokenLife });
     return Response.json({ token, expires_in: 300 });
   }
 
   /** What it answers to a request without what it wants; undefined: it has it. */
   #challenge(authorization: string, name: string): string | undefined {
-    const { challenge = this.login ? "bearer" : "none" } = this.#options;
+    const { challenge = this.login ? "bearer" : "none", now = () => performance.now() } = this.#options;
     if (challenge === "none") return undefined;
     if (challenge === "basic") return authorization === this.#basic() ? undefined : 'Basic realm="test"';
     const token = this.#tokens.get(authorization.replace(/^Bearer /, ""));
-    if (token && token.repository === name && token.uses > 0 && token.ends > performance.now()) {
+    if (token && token.repository === name && token.uses > 0 && token.ends > now()) {
       token.uses -= 1;
       return undefined;
     }
     return `Bearer realm="${this.#origin}/token",service="test",scope="repository:${name}:pull"`;
   }
 
-  #send(asked: RegistryRequest, content: Uint8Array, more: Readonly<Record<string, string>>, fault: RegistryFault | undefined): Response {
+  #send(asked: RegistryRequest, content: Uint8Array, more: Readonly<Record<string, string>>, signal: AbortSignal): Response {
+    const fault = this.#faultOf(asked.path, false);
     const bytes = Uint8Array.from(fault?.change?.(content) ?? content);
     const isPart = asked.from > 0 && asked.from < bytes.byteLength;
     const body = isPart ? bytes.subarray(asked.from) : bytes;
@@ -345,23 +369,24 @@ export class TestRegistry {
     const until = Math.min(fault?.cut ?? Infinity, fault?.stall ?? Infinity, body.byteLength);
     asked.sent = until;
     const isWhole = fault?.cut === undefined && fault?.stall === undefined;
-    return new Response(isWhole ? body : brokenBody(body.subarray(0, until), fault.stall !== undefined), {
+    return new Response(isWhole ? body : brokenBody(body.subarray(0, until), fault.stall === undefined ? undefined : signal), {
       status: isPart ? 206 : 200,
       headers,
     });
   }
 }
 
-/** Ends with an error, or never. */
-function brokenBody(bytes: Uint8Array, isStalled: boolean): ReadableStream<Uint8Array> {
+/** Ends with an error; with a signal, which the client ends, not before that is aborted. */
+function brokenBody(bytes: Uint8Array, signal: AbortSignal | undefined): ReadableStream<Uint8Array> {
   let isSent = false;
   return new ReadableStream<Uint8Array>({
-    pull(controller) {
+    async pull(controller) {
       if (!isSent && bytes.byteLength > 0) controller.enqueue(bytes);
-      else if (!isStalled) controller.error(Object.assign(new Error("the connection broke"), { code: "ECONNRESET" }));
-      else return new Promise(() => {});
+      else {
+        if (signal && !signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve));
+        controller.error(Object.assign(new Error("the connection broke"), { code: "ECONNRESET" }));
+      }
       isSent = true;
-      return undefined;
     },
   });
 }
@@ -414,6 +439,47 @@ export function transportTo(apps: Readonly<Record<string, App>>): Transport {
     signal.throwIfAborted();
     const app = apps[new URL(url).host];
     if (!app) throw Object.assign(new Error(`no host of the name ${new URL(url).host}`), { code: "ENOTFOUND" });
-    return app.fetch(new Request(url, { ...request, headers: { ...request.headers } }));
+    return app.fetch(new Request(url, { ...request, signal, headers: { ...request.headers } }));
   };
+}
+
+const ON = base("amd64", "24.04");
+const RESOURCE_REVISION = 7;
+
+/**
+ * A Charmhub with charms that have images: charm → resource → reference, as `revision` 7 of the resource. `loginOf`: see `withLogins`.
+ * `publicUrl`: where its downloads are; by default where it is asked.
+ */
+export async function charmhubOf(
+  charms: Readonly<Record<string, Readonly<Record<string, string>>>>,
+  loginOf: (reference: string) => Login | undefined = () => undefined,
+  publicUrl?: string,
+): Promise<App> {
+  const specs = Object.entries(charms).map(([name, images]): PackageSpec => {
+    const declared = Object.fromEntries(Object.keys(images).map((resource) => [resource, { type: "oci-image" as const }]));
+    return {
+      name,
+      id: `ID${name}`,
+      type: "charm",
+      revisions: { 1: charmZip({ name, revision: 1, bases: [ON], resources: declared }) },
+      bases: { 1: [ON] },
+      resources: Object.fromEntries(
+        Object.entries(images).map(([resource, reference]) => [
+          resource,
+          { type: "oci-image" as const, revisions: { [RESOURCE_REVISION]: JSON.stringify({ ImageName: reference }) } },
+        ]),
+      ),
+      releases: [
+        {
+          channel: "latest/stable",
+          base: ON,
+          revision: 1,
+          resources: Object.fromEntries(Object.keys(images).map((resource) => [resource, RESOURCE_REVISION])),
+        },
+      ],
+    };
+  });
+  const store = await Store.openOrCreate(new Memory());
+  await importBytes(store, exportOf(specs));
+  return withLogins(createApp({ store, config: publicUrl === undefined ? {} : { publicUrl }, log: () => {} }), loginOf);
 }

@@ -14,7 +14,7 @@ const GIVEN_UP: readonly (readonly [word: RegExp, instead: string])[] = [
   [/\bmend(s|ed|ing)?\b/i, "repair"],
   [/\btold\b/i, "said, listed"],
   [/\btells?\b/i, "says, shows, lists"],
-  [/\b(take|takes|took|taken|taking) in\b/i, "import"],
+  [/\b(take|takes|took|taken|taking) (it |them |this |these )?in\b/i, "import"],
   [/\bworth a thought\b/i, "warnings"],
   [/\bno use for\b/i, "ignored"],
   [/\b(goes|went) on\b/i, "resumes"],
@@ -34,6 +34,9 @@ const GIVEN_UP: readonly (readonly [word: RegExp, instead: string])[] = [
   [/\bprivate authority\b/i, "private CA"],
   [/\bother bytes\b/i, "differs; content does not match its checksum"],
   [/\ball the same\b/i, "anyway"],
+  [/\bcannot get\b/i, "cannot fetch"],
+  [/\b(is|was|are|not) accepted\b/i, "trusted, of a key"],
+  [/\boverride holds\b/i, "pins"],
   [/\bis (none|no) (of|that)\b/i, "is not a, is unknown"],
 ];
 

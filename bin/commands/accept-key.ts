@@ -25,7 +25,7 @@ export const acceptKeyCommand: Register = (program, io) => {
 const EXAMPLES = `
 Examples:
   chp accept-key site.key.pub
-  chp accept-key                                  lists what is accepted
+  chp accept-key                                  lists the trusted keys
   chp accept-key site.key.pub --until 2027-06-30
   chp accept-key new.key.pub --remove 62196CEF1DA5E212`;
 

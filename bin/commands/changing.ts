@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import { type Move, movesOf, type StoredPackage, sameManifest } from "../../src/catalog/change.ts";
+import { parseChannel } from "../../src/catalog/channel.ts";
 import type { Where } from "../../src/catalog/channelmap.ts";
 import { changeDraft, type PackageChange, type PackageUpdate } from "../../src/catalog/drafts.ts";
 import type { Drafted, Generation, Published } from "../../src/catalog/generation-types.ts";
@@ -128,23 +129,29 @@ export function reportChanges(
       type: (after ?? before)?.type ?? "charm",
       // the override that hides the move
       moves: movesOf(before, after).map((move) => ({ ...move, override: overrideOn(overrides, move) ?? null })),
+      newTracks: before && after ? [...tracksOf(after)].filter((track) => !tracksOf(before).has(track)) : [],
       overrides: overrideMoves(before, after),
       defaultTrack: { from: before?.defaultTrack ?? null, to: after?.defaultTrack ?? null },
     };
   });
   const images = (changes.images ?? []).map(differenceOf);
   if (options.json) return printJson({ generation: generation?.number ?? null, packages, images, undo }, io);
-  const lines = packages.flatMap(({ name, moves, overrides, defaultTrack: { from, to } }) => [
+  const lines = packages.flatMap(({ name, moves, newTracks, overrides, defaultTrack: { from, to } }) => [
     ...moves.map(
       (move) => `${name} ${move.channel} ${move.on}: ${renderMove(move)}${move.override ? `; ${showPinned(move.override)}` : ""}`,
     ),
     ...overrides.map((move) => `${name} ${move.channel} ${move.on}: ${renderOverrideMove(move)}`),
+    ...newTracks.map((track) => `${name}: ${track} is a new track`),
     ...(from !== to && from !== null && to !== null ? [`${name}: default track ${from} → ${to}`] : []),
     ...[...new Set(moves.flatMap((move) => (move.override ? [move.override.channel] : [])))].map(
       (channel) => `end it: ${endCommand(name, channel)}${storeFlag(options)}`,
     ),
   ]);
   printChange([...lines, ...images.flatMap(renderImageChange)], generation, showChanged(packages.length, images.length), options, io);
+}
+
+function tracksOf(pkg: StoredPackage): Set<string> {
+  return new Set(pkg.releases.map(({ channel }) => parseChannel(channel)?.track ?? "latest"));
 }
 
 /** `team/app:1.2: sha256:… → sha256:…`, a line a tag, and what manifests came and went. */

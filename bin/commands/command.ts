@@ -5,7 +5,8 @@
  */
 
 import type { Command } from "commander";
-import type { Io } from "../machine/io.ts";
+import { Failure } from "../../src/errors.ts";
+import { count, type Io } from "../machine/io.ts";
 import type { FlagId } from "./flags.ts";
 import { addFlags } from "./options.ts";
 
@@ -32,6 +33,11 @@ export function defineCommand(
 export const SETTINGS_EXITS = "11 store format too new, 13 corruption found, 14 saved, but a later step failed";
 
 export const EXITS = "0 done, 1 failed, 2 usage, 10 no store, 11 store format too new, 13 corruption found";
+
+/** Ends with 1 where `--exit-code` asks for it and there is anything. */
+export function failIfListed(number: number, noun: string, options: { readonly exitCode?: boolean }): void {
+  if (options.exitCode && number > 0) throw new Failure("failed", `${count(number, noun)} ${number === 1 ? "is" : "are"} listed`);
+}
 
 /** A parser for an argument of the command line; `what`: its name in messages. */
 export function argument<T>(what: string, parse: (text: string, what: string) => T): (text: string) => T {

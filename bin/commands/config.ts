@@ -39,6 +39,8 @@ export async function runConfig(given: readonly string[], options: ConfigFlags, 
   const { exportYaml, importYaml } = options;
   if ([exportYaml, importYaml !== undefined, given.length > 0].filter(Boolean).length > 1)
     throw new Failure("usage", "--export-yaml, --import-yaml and settings exclude each other");
+  if (exportYaml && options.json)
+    throw new Failure("usage", "--export-yaml prints YAML, so it takes no --json", { next: "chp config --json" });
   if (exportYaml) return io.out(settingsYaml(await settingsOf(options, io)));
   if (importYaml !== undefined) return runImportYaml(importYaml === true ? "-" : importYaml, options, io);
   const keys = given.filter((text) => !text.includes("=")).map((key) => (key === PROXY_DOMAIN ? key : findSetting(key).key));

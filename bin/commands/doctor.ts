@@ -15,20 +15,23 @@ import {
 } from "../../src/catalog/finding.ts";
 import { showAge } from "../../src/catalog/freshness.ts";
 import { type NeededImage, neededImages } from "../../src/catalog/images.ts";
+import { OBSTACLES, StoredImages } from "../../src/catalog/imagesources.ts";
 import { offered } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
-import { type BundledCharm, imageFindings, jujuResults, storedResults } from "../../src/catalog/readiness.ts";
-import type { Registry } from "../../src/catalog/registry.ts";
+import { type BundledCharm, imageFindings, jujuResults, storedImageFindings, storedResults } from "../../src/catalog/readiness.ts";
+import { type OwnRegistryMode, type Registry, whyNotOwn } from "../../src/catalog/registry.ts";
+import type { Repository } from "../../src/catalog/repository.ts";
 import { clockProblem, plausibleTime } from "../../src/clock.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFindings, hostOf } from "../../src/settings/certificate.ts";
+import type { SettingValue } from "../../src/settings/config.ts";
 import { tryJson } from "../../src/text.ts";
 import type { Store } from "../../store/store.ts";
 import { ask, NoReply } from "../machine/http.ts";
-import { count, type Io, printJson, printTable } from "../machine/io.ts";
+import { count, type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { askRegistry } from "../machine/registryclient.ts";
-import { acceptedKeys, loadSettings, registryOf } from "../machine/settings.ts";
+import { acceptedKeys, loadSettings, usedRegistry } from "../machine/settings.ts";
 import { RENEW, trustedCertificates } from "../machine/tls.ts";
 import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
@@ -61,11 +64,11 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
   const packages = (await snapshot.packages()).map((pkg) => offered(pkg, now));
   const snaps = await snapshot.snaps();
   const publicUrl = settings.get("public-url")?.values[0];
-  const registry = registryOf(settings);
+  const registry = usedRegistry(settings, publicUrl);
   const certificates = await certificatesOf(store, settings, publicUrl);
   const network: Network = { offline: options.offline === true, trusted: certificates.trusted };
   const [images, address] = await Promise.all([
-    imageResults(neededImages(packages, registry), registry, network),
+    imageResults(neededImages(packages, registry), { settings, publicUrl, repositories: await snapshot.repositories() }, network),
     publicUrlResults(publicUrl, snapshot.number, network),
   ]);
   const odd = clockProblem(Date.now(), snapshot.time);
@@ -143,20 +146,78 @@ async function archiveResults(store: Store, io: Io): Promise<readonly CheckResul
   });
 }
 
-async function imageResults(
+interface ImageSetup {
+  readonly settings: ReadonlyMap<string, SettingValue>;
+  readonly publicUrl: string | undefined;
+  readonly repositories: readonly Repository[];
+}
+
+async function imageResults(images: readonly NeededImage[], setup: ImageSetup, network: Network): Promise<readonly CheckResult[]> {
+  if (images.length === 0) return [{ check: "images", state: "ok", what: "no stored charm needs an image" }];
+  const registry = usedRegistry(setup.settings, setup.publicUrl);
+  if (registry?.own) return ownImageResults(images, registry, setup, network);
+  if (registry) return otherImageResults(images, registry, network);
+  const cause = whyNotOwn(setup.publicUrl, setup.settings.get("registry")?.values[0] as OwnRegistryMode);
+  const here = new StoredImages(setup.repositories);
+  const stored = images.filter(({ upstream }) => here.find(upstream));
+  if (stored.length > 0 && cause) {
+    const { why, next } = OBSTACLES[cause];
+    return [
+      certainFinding("registry", `${count(stored.length, "image")} stored here, but Juju is sent upstream: ${why}`, next),
+      ...storedImageFindings(images, here),
+    ];
+  }
+  return [
+    certainFinding(
+      "registry",
+      `no local registry is set, so Juju is sent upstream for ${count(images.length, "image")}`,
+      "chp export -f site.yaml takes images too, and chp serves them; or chp config proxy.oci-registry.domain=HOST:PORT",
+    ),
+  ];
+}
+
+/** Of images that are pulled from chp: whether they are stored, and whether nodes reach it. */
+async function ownImageResults(
   images: readonly NeededImage[],
-  registry: Registry | undefined,
+  { domain, username, password }: Registry,
+  { publicUrl = "", repositories }: ImageSetup,
   { offline, trusted }: Network,
 ): Promise<readonly CheckResult[]> {
-  if (images.length === 0) return [{ check: "images", state: "ok", what: "no stored charm needs an image" }];
-  if (!registry)
+  const stored = resultsOf(
+    "images",
+    storedImageFindings(images, new StoredImages(repositories)),
+    `all ${count(images.length, "image")} stored here`,
+  );
+  if (isLoopback(hostOf(publicUrl)))
     return [
-      certainFinding(
-        "registry",
-        `no local registry is set, so Juju is sent upstream for ${count(images.length, "image")}`,
-        "chp config proxy.oci-registry.domain=HOST:PORT",
-      ),
+      ...stored,
+      certainFinding("registry", `nodes can't reach ${domain}: it is this machine's own address`, "chp config public-url=URL"),
     ];
+  if (offline) return [...stored, ...skippedCheck("registry", `${domain} not asked, as --offline says`)];
+  const place = `${publicUrl}/v2/`;
+  const login =
+    username !== "" && password !== "" ? { Authorization: `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}` } : {};
+  try {
+    const { status } = await ask(place, { trusted, headers: login });
+    if (status === 200) return [...stored, { check: "registry", state: "ok", what: `chp answers as a registry at ${domain}` }];
+    return [...stored, certainFinding("registry", `${place} answers a node's request with status ${status}`, `curl -sS ${place} shows it`)];
+  } catch (error) {
+    return [
+      ...stored,
+      certainFinding("registry", `a node can't pull from ${domain}: ${printable(reason(error), 300)}`, "chp serve; chp trust --containerd"),
+    ];
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return ["localhost", "[::1]", "::1"].includes(host) || host.startsWith("127.");
+}
+
+async function otherImageResults(
+  images: readonly NeededImage[],
+  registry: Registry,
+  { offline, trusted }: Network,
+): Promise<readonly CheckResult[]> {
   if (offline) return skippedCheck("images", `${count(images.length, "image")} not asked of ${registry.domain}, as --offline says`);
   const unknown = await nameFinding("registry", registry.domain);
   if (unknown) return [unknown];
@@ -246,12 +307,6 @@ function printResults(results: readonly CheckResult[], io: Io): void {
     const state = "state" in result ? result.state : result.sure === "likely" ? "likely missing" : "missing";
     return { state, check: result.check, what: result.what, next: "next" in result ? result.next : "" };
   });
-  if (!io.terminal.out)
-    return printTable(
-      [],
-      rows.map(({ state, check, what, next }) => [state, check, what, next]),
-      io,
-    );
   const width = Math.max(...rows.map(({ state }) => state.length));
   const lines = rows.flatMap(({ state, check, what, next }) => [
     `${state.padEnd(width)}  ${check}: ${what}`,

@@ -2,42 +2,51 @@
 
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
+import type { Command } from "commander";
 import { readLock } from "../../src/archives/lock.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { requestEverything } from "../../src/export/everything.ts";
 import { resolveBundleYaml } from "../../src/export/export.ts";
 import { ADDITIONS, type Addition, isAddition, readSelection, readSiteFile, type Selection } from "../../src/export/sitefile.ts";
+import type { ProgramName } from "../../src/settings/documented.ts";
 import type { Io } from "../machine/io.ts";
 import { defineCommand, type Register } from "./command.ts";
-import { EXPORT_FLAGS, type ExportFlags, inputName, readInput, runSession } from "./exportsession.ts";
-import { FLAGS, type FlagValues } from "./flags.ts";
+import { EXPORT_FLAGS, type ExportFlags, inputName, REGISTRY_FLAGS, readInput, runSession } from "./exportsession.ts";
+import { FLAGS, type FlagId, type FlagValues } from "./flags.ts";
 import { flagValue } from "./options.ts";
 
 const EXITS = "0 done, 1 failed, 2 usage, 3 a file given was refused, 4 partly done: the archive contains the rest, 130 interrupted";
 /** --store here has no environment variable: CHP_STORE names the store of imports. */
 const COMMON = ["exportedStore", "json", "quiet"] as const;
 
-const SITE_FLAGS = [...EXPORT_FLAGS, "file", "everything", "channels", "locked", "without"] as const;
+const SITE_FLAGS = [...EXPORT_FLAGS, ...REGISTRY_FLAGS, "file", "everything", "channels", "locked", "without"] as const;
 type SiteFlags = FlagValues<typeof SITE_FLAGS>;
 const BUNDLE_FLAGS = [...EXPORT_FLAGS, "channelsOfBundle", "onlyPrintYaml"] as const;
 type BundleFlags = FlagValues<typeof BUNDLE_FLAGS>;
 const SNAP_FLAGS = [...EXPORT_FLAGS, "fromYaml", "channelsOfSnaps"] as const;
 type SnapFlags = FlagValues<typeof SNAP_FLAGS>;
 
-export const exportCommand: Register = (program, io) => {
-  const site = defineCommand(program, "export", "Write an archive for an air-gapped store", EXITS, SITE_FLAGS, COMMON)
+/** `name`: that the program was started by; the documented program has a folder of its own for archives. */
+export function exportCommandOf(name: ProgramName): Register {
+  const flags = (ids: readonly FlagId[]) =>
+    name === "store-admin" ? ids.map((id) => (id === "exportDir" ? "documentedExportDir" : id)) : ids;
+  return (program, io) => registerExport(program, io, flags);
+}
+
+function registerExport(program: Command, io: Io, flags: (ids: readonly FlagId[]) => readonly FlagId[]): void {
+  const site = defineCommand(program, "export", "Write an archive for an air-gapped store", EXITS, flags(SITE_FLAGS), COMMON)
     .addHelpText("after", SITE_HELP)
     .action((options: SiteFlags) => runExport(options, io));
-  defineCommand(site, "bundle", "Export a bundle and its charms", EXITS, BUNDLE_FLAGS, COMMON)
+  defineCommand(site, "bundle", "Export a bundle and its charms", EXITS, flags(BUNDLE_FLAGS), COMMON)
     .argument("<name>", "of the bundle")
     .action((name: string, options: BundleFlags) => runExportBundle(name, options, io));
-  defineCommand(site, "charms", "Export charms, by name or as a file names them", EXITS, EXPORT_FLAGS, COMMON)
+  defineCommand(site, "charms", "Export charms, by name or as a file names them", EXITS, flags(EXPORT_FLAGS), COMMON)
     .argument("<name-or-file...>", "names of charms; or a bundle.yaml, or a file of that form; - for standard input")
     .action((given: string[], options: ExportFlags) => runExportCharms(given, options, io));
-  defineCommand(site, "snaps", "Export snaps, one archive each", EXITS, SNAP_FLAGS, COMMON)
+  defineCommand(site, "snaps", "Export snaps, one archive each", EXITS, flags(SNAP_FLAGS), COMMON)
     .argument("[names...]", "of snaps")
     .action((names: string[], options: SnapFlags) => runExportSnaps(names, options, io));
-};
+}
 
 const SITE_HELP = `
 A site file, of which every part may be missing (chp help site-file); any bundle.yaml is one too:
@@ -53,9 +62,11 @@ A site file, of which every part may be missing (chp help site-file); any bundle
   bundles: [cos-lite]
   snaps:
     - {name: charmed-kafka, revision: 34, channel: 3/stable}
+  images: [ghcr.io/juju/juju-db:4.4.30]  # the charms' own are taken anyway
   essentials: {juju: "3.6"}              # what Juju needs to bootstrap
 
-Charms of bundles, snaps that charms install, bases, snapd and default providers are added, each with its reason. What was
+Charms of bundles, snaps that charms install, bases, snapd, default providers and the container images of charms' resources are
+added, each with its reason. What was
 taken is listed in FILE.lock beside the site file. An interrupted export resumes when it is run again.
 With --store DIR it exports from that store, for the next enclave.
 
@@ -170,8 +181,8 @@ type PlaceWords = Readonly<Partial<Record<"channel" | "arch" | "base" | "series"
 
 /** Channels and systems of the command line: the defaults for entries of a file. */
 function defaultsOf({ channel, arch, base, series }: PlaceWords): Selection {
-  const place = { channel, arch, base, series };
-  return readSelection(Object.fromEntries(Object.entries(place).filter(([, words]) => words !== undefined)), COMMAND_LINE);
+  const given = Object.entries({ channel, arch, series, base }).filter(([, words]) => words !== undefined); // a base wins over a series
+  return Object.assign({}, ...given.map(([flag, words]) => readSelection({ [flag]: words }, `--${flag}`)));
 }
 
 function readWithout(words: readonly string[]): Set<Addition> {

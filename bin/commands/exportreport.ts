@@ -1,6 +1,7 @@
 /** The final report of `chp export`: the archives, other files that were written, and what is missing. */
 
 import { basename } from "node:path";
+import { digestText } from "../../src/digest.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { Unavailable } from "../../src/export/client.ts";
 import type { ExportPlan, ExportResult } from "../../src/export/export.ts";
@@ -74,10 +75,13 @@ export function reportArchives(done: readonly ArchiveResult[], heading: string |
   printPaths(done, heading, options, io);
   for (const { beside, exported } of done) {
     const [script, credentials] = beside;
-    if (exported.images.length === 0 || script === undefined) continue;
+    const { images, imagesLeft } = exported;
+    if (images.length > 0)
+      note(`${count(images.length, "container image")} ${images.length === 1 ? "is" : "are"} in the archive`, options, io);
+    if (imagesLeft.length === 0 || script === undefined) continue;
     const source = credentials?.endsWith(".env") ? `. ${credentials} && ` : "";
     note(
-      `${count(exported.images.length, "container image")} ${exported.images.length === 1 ? "is" : "are"} not in the archive; fetch with: ${source}sh ${script} fetch`,
+      `${count(imagesLeft.length, "container image")} ${imagesLeft.length === 1 ? "is" : "are"} not in the archive; fetch with: ${source}sh ${script} fetch`,
       options,
       io,
     );
@@ -90,6 +94,12 @@ export function reportArchives(done: readonly ArchiveResult[], heading: string |
 }
 
 /** Fails if something was not exported, and lists it again: the first message may be hours old. */
+/** The message without the name, which stands before it. */
+function reasonOf(name: string, { message }: Failure): string {
+  const [start] = [`cannot export ${name}: `, `cannot export the snap ${name} `].filter((each) => message.startsWith(each));
+  return message.slice(start?.length ?? 0);
+}
+
 function failOnLost(
   done: readonly { readonly exported: Pick<ExportResult, "failed">; readonly kept: readonly KeptWork[] }[],
   isPart: boolean,
@@ -104,7 +114,7 @@ function failOnLost(
   if (!options.json)
     for (const { name, failure } of lost)
       io.err(
-        `${printable(`not exported: ${name}: ${failure.message.replace(`cannot export ${name}: `, "")}`)}\n${failure.next === undefined ? "" : `  ${printable(failure.next)}\n`}`,
+        `${printable(`not exported: ${name}: ${reasonOf(name, failure)}`)}\n${failure.next === undefined ? "" : `  ${printable(failure.next)}\n`}`,
       );
   const names = [...new Set(lost.map((loss) => loss.name))].join(", ");
   const mayPass = lost.some(({ failure }) => failure instanceof Unavailable && failure.details.retryable);
@@ -139,6 +149,7 @@ function archiveJson({ paths, beside, exported, kept }: ArchiveResult) {
       revisions: revisions.map((revision) => revision.revision),
       releases,
     })),
+    images: exported.images.map(({ reference, digest, size, neededBy }) => ({ reference, digest: digestText(digest), size, neededBy })),
     notes: exported.notes,
     kept,
     lost: exported.failed.map(lostJson),

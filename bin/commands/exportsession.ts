@@ -2,16 +2,19 @@
 
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
+import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { ExportLock } from "../../src/archives/lock.ts";
 import { readSecretKey, type SecretKey } from "../../src/archives/signature.ts";
 import { type NeededImage, neededImages, skopeoCredentials, skopeoScript } from "../../src/catalog/images.ts";
-import { pathOfReference } from "../../src/catalog/registry.ts";
+import { checkRegistryDomain, splitPath } from "../../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import type { ArchiveForm } from "../../src/export/archivewriter.ts";
 import { HttpClient } from "../../src/export/client.ts";
 import { type ExportOptions, type ExportPlan, type ExportResult, exportAll, planExport } from "../../src/export/export.ts";
+import type { RegistrySettings } from "../../src/export/exportimages.ts";
 import { type Inventory, readInventory } from "../../src/export/inventory.ts";
+import { readRegistryLogins } from "../../src/export/registrylogins.ts";
 import type { Addition, ExportRequest } from "../../src/export/sitefile.ts";
 import { Upstream, type UpstreamAddresses } from "../../src/export/upstream.ts";
 import { checkUrl } from "../../src/settings/config.ts";
@@ -42,6 +45,9 @@ export const EXPORT_FLAGS = [
   "exportDryRun",
 ] as const;
 export type ExportFlags = FlagValues<typeof EXPORT_FLAGS>;
+/** The flags of the forms that take container images. */
+export const REGISTRY_FLAGS = ["insecureRegistry", "registryAuth"] as const;
+type RegistryFlags = Partial<FlagValues<typeof REGISTRY_FLAGS>>;
 
 /** The name of an input file in messages. */
 export function inputName(file: string): string {
@@ -88,7 +94,7 @@ export interface ExportSession {
 
 /** Runs `work` in a session, and reports its archives. */
 export async function runSession(
-  options: ExportFlags,
+  options: ExportFlags & RegistryFlags,
   io: Io,
   work: (session: ExportSession) => Promise<void>,
   heading?: string,
@@ -105,9 +111,10 @@ export async function runSession(
   const { since, sign, chunk, parallel } = options;
   const sinceText = since === undefined ? undefined : await readInput(since, io);
   const settings: ExportSettings = {
-    exportDir: resolve(options.exportDir),
+    exportDir: resolve(options.exportDir.replace(/^~(?=\/)/, io.environment["HOME"] || homedir())),
     failFast: options.failFast ?? false,
     parallel,
+    registries: await registrySettings(options, io),
     ...(chunk !== undefined && { chunk }),
     ...(sign !== undefined && { key: readSecretKey(await readInput(sign, io), sign) }),
     ...(since !== undefined && sinceText !== undefined && { inventory: readInventory(sinceText, since), sinceText }),
@@ -141,6 +148,7 @@ interface ExportSettings {
   readonly exportDir: string;
   readonly failFast: boolean;
   readonly parallel: number;
+  readonly registries: RegistrySettings;
   readonly chunk?: number;
   readonly key?: SecretKey;
   readonly inventory?: Inventory;
@@ -162,6 +170,23 @@ function addressesOf({ charmhubUrl, snapstoreUrl }: ExportFlags, isOwn: boolean)
   };
 }
 
+/** A registry is asked without TLS where a flag says it: as one of these, or as the Charmhub that is one too. */
+async function registrySettings(options: ExportFlags & RegistryFlags, io: Io): Promise<RegistrySettings> {
+  const { insecureRegistry = [], registryAuth, charmhubUrl = "", store } = options;
+  for (const host of insecureRegistry)
+    try {
+      checkRegistryDomain(host);
+    } catch (error) {
+      throw new Failure("usage", `--insecure-registry: ${printable(reason(error), 300)}`);
+    }
+  const plainCharmhub = charmhubUrl.startsWith("http://") && URL.canParse(charmhubUrl) ? [new URL(charmhubUrl).host] : [];
+  return {
+    plainHosts: [...insecureRegistry, ...plainCharmhub],
+    ...(registryAuth !== undefined && { loginOf: readRegistryLogins(await readInput(registryAuth, io), registryAuth) }),
+    mayLack: store !== undefined,
+  };
+}
+
 interface ExportTools {
   readonly upstream: Upstream;
   readonly remote: HttpClient;
@@ -175,7 +200,7 @@ function exportOptions(
   { upstream, remote, settings, downloads }: ExportTools,
   openOutput: ExportOptions["openOutput"],
 ): ExportOptions {
-  const { key, inventory, failFast, parallel } = settings;
+  const { key, inventory, failFast, parallel, registries } = settings;
   return {
     upstream,
     client: remote,
@@ -185,6 +210,7 @@ function exportOptions(
     without: request.without,
     closure: request.closure,
     form: request.form,
+    registries,
     // An export by a lock is complete or fails.
     failFast: failFast || request.lock !== undefined,
     parallel,
@@ -263,16 +289,29 @@ function hashOf(value: unknown): string {
   return createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 16);
 }
 
-/** Writes the script for the images and, in a separate file that must stay here, the credentials of the store. */
-async function writeBeside(stem: string, { images }: ExportResult): Promise<string[]> {
-  if (images.length === 0) return [];
-  const users = images.map(({ charm, resource, revision, reference, path }) => ({
-    name: charm,
-    resources: [{ name: resource, revisions: [{ revision, image: { reference, path: path || pathOfReference(reference) } }] }],
-  }));
-  const needed = neededImages(users, undefined);
+/** Writes the script for the images that are not in the archive and, in a separate file that must stay here, the store's credentials. */
+async function writeBeside(stem: string, { imagesLeft }: ExportResult): Promise<string[]> {
+  if (imagesLeft.length === 0) return [];
+  const users = imagesLeft.flatMap(({ reference, path, neededBy }) =>
+    neededBy
+      ? [
+          {
+            name: neededBy.charm,
+            resources: [{ name: neededBy.resource, revisions: [{ revision: neededBy.revision, image: { reference, path } }] }],
+          },
+        ]
+      : [],
+  );
+  const ofCharms = neededImages(users, undefined);
+  const requested = imagesLeft.filter(({ reference, neededBy }) => !neededBy && !ofCharms.some(({ upstream }) => upstream === reference));
+  const needed = [
+    ...ofCharms,
+    ...requested.map(({ reference, path }): NeededImage => {
+      return { upstream: reference, path, local: null, digest: splitPath(path).digest ?? null, neededBy: [] };
+    }),
+  ];
   const credentials = skopeoCredentials(needed, ({ upstream }: NeededImage) =>
-    images.find((image) => image.reference === upstream && image.password !== ""),
+    imagesLeft.find((image) => image.reference === upstream && image.password !== ""),
   );
   await createFile(`${stem}.images.sh`, skopeoScript(needed, undefined), 0o755);
   if (credentials !== "") await createFile(`${stem}.images.env`, credentials, 0o600);

@@ -5,6 +5,7 @@
 
 import { LEVELS } from "../../handlers/log.ts";
 import { LIMITS } from "../../src/archives/archive.ts";
+import { checkArchitecture } from "../../src/catalog/snap.ts";
 import { ADDITIONS } from "../../src/export/sitefile.ts";
 import type { UpstreamAddresses } from "../../src/export/upstream.ts";
 import { findSetting } from "../../src/settings/config.ts";
@@ -74,7 +75,7 @@ export const FLAGS = {
   output: { name: "output", short: "o", argument: "FORMAT", isHidden: true, parse: outputFormat, help: "json: the same as --json" },
   quietHints: { name: "quiet", twin: "CHP_QUIET", help: "print no hints (CHP_QUIET)" },
   jsonText: { name: "json", help: "print it as JSON" },
-  jsonTopic: { name: "json", help: "print a topic as JSON" },
+  jsonTopic: { name: "json", help: "print a topic, or the list of all, as JSON" },
 
   // serve, and commands that print its address
   listen: { ...setting("listen"), many: "repeated" },
@@ -109,7 +110,7 @@ export const FLAGS = {
   trustJuju: { name: "juju", help: "print only what Juju's cloudinit-userdata needs" },
   trustContainerd: { name: "containerd", help: "print only what containerd needs" },
   trustKubernetes: { name: "kubernetes", help: "print only what Kubernetes needs" },
-  trustCa: { name: "ca", argument: "FILE", help: "the certificate to trust, PEM, where the store does not hold it" },
+  trustCa: { name: "ca", argument: "FILE", help: "the certificate to trust, PEM, where the store does not have it" },
   user: { name: "user", argument: "NAME", default: "chp", help: 'who the service runs as (default: "chp")' },
   executable: { name: "executable", argument: "FILE", help: "what the service runs (default: this executable)" },
   remoteImport: { name: "remote-import", help: "let it write into the store, which chp import --to needs and nothing else does" },
@@ -227,6 +228,13 @@ export const FLAGS = {
     default: ".",
     help: "where the archive goes (CHP_EXPORT_DIR; default: here)",
   },
+  documentedExportDir: {
+    name: "export-dir",
+    argument: "DIR",
+    twin: "CHP_EXPORT_DIR",
+    default: "~/snap/store-admin/common/export",
+    help: "where the archive goes (CHP_EXPORT_DIR; default: ~/snap/store-admin/common/export)",
+  },
   charmhubUrl: {
     name: "charmhub-url",
     argument: "URL",
@@ -245,6 +253,19 @@ export const FLAGS = {
     many: "commas",
     twin: "CHP_CA",
     help: "an additional trusted authority, PEM; repeatable (CHP_CA)",
+  },
+  insecureRegistry: {
+    name: "insecure-registry",
+    argument: "HOST",
+    many: "commas",
+    twin: "CHP_INSECURE_REGISTRY",
+    help: "a registry, HOST[:PORT], that is asked for images without TLS; repeatable (CHP_INSECURE_REGISTRY)",
+  },
+  registryAuth: {
+    name: "registry-auth",
+    argument: "FILE",
+    twin: "CHP_REGISTRY_AUTH",
+    help: "logins of registries, as docker login keeps them in ~/.docker/config.json (CHP_REGISTRY_AUTH)",
   },
   since: {
     name: "since",
@@ -315,7 +336,7 @@ export const FLAGS = {
 
   // commands that change packages
   base: { name: "base", argument: "BASE", help: "only on this base: 22.04 or ubuntu@22.04" },
-  arch: { name: "arch", argument: "ARCH", help: "only on this architecture" },
+  arch: { name: "arch", argument: "ARCH", parse: checkArchitecture, help: "only on this architecture" },
   snap: { name: "snap", help: "the snap, where a charm has the same name" },
   overrideReason: { name: "reason", argument: "TEXT", isRequired: true, help: "why, for those who come after you" },
   overrideUntil: {
@@ -341,6 +362,7 @@ export const FLAGS = {
   heldToo: { name: "all", help: "also list stored ones" },
   script: { name: "script", argument: "TOOL", help: "print the shell script that copies them; the tool is skopeo" },
   missing: { name: "missing", help: "only those that the registry is not known to have" },
+  exitCode: { name: "exit-code", help: "end with 1 where anything is listed" },
   offlineRegistry: { name: "offline", help: "do not ask the registry" },
   offline: { name: "offline", help: "ask nothing of the network: no names, no registry, no public URL" },
   doctorJuju: { name: "juju", argument: "VERSION", help: "also whether a Juju of that version, like 3.6, can bootstrap" },
@@ -383,7 +405,7 @@ export const FLAGS = {
     help: "set what a YAML file says, checked whole before anything is changed; - or nothing: standard input",
   },
   comment: { name: "comment", argument: "TEXT", help: "what the public key is called (default: the name of the file)" },
-  removeKey: { name: "remove", argument: "ID", many: "repeated", help: "do not accept that key any more (repeatable)" },
+  removeKey: { name: "remove", argument: "ID", many: "repeated", help: "stop trusting that key (repeatable)" },
   selfsigned: { name: "selfsigned", help: "make a certificate and its authority; run again, renew it with the same authority" },
   hostName: {
     name: "name",

@@ -1,6 +1,7 @@
 import { collectGarbage, type GcReport } from "../../store/gc.ts";
 import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
+import { progressOn } from "../machine/progress.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
@@ -27,13 +28,15 @@ Examples:
 export async function runGc(options: GcFlags, io: Io): Promise<void> {
   await openStore(options, io); // gc makes no store
   const store = await (options.dryRun ? openStore(options, io) : openOrCreateStore({ ...options, quiet: true }, io));
+  const progress = progressOn("gc", options, io, "steps");
   const report = await collectGarbage(store, {
     generations: options.keepGenerations,
     days: options.keepDays,
     hours: options.olderThan,
     dryRun: options.dryRun ?? false,
     signal: io.signal,
-  });
+    onProgress: (done, steps, what) => progress.update(what, done, steps),
+  }).finally(() => progress.end());
   if (options.json) return printJson(report, io);
   io.out(renderGc(report));
 }

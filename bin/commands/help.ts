@@ -24,6 +24,7 @@ export const helpCommand: Register = (program, io) => {
 
 /** A prefix of a topic is enough. A command of the same name is printed first. */
 export function runHelp(program: Command, name: string | undefined, options: CommonOptions, io: Io): void {
+  if (name === undefined && options.json) return printJson(contentsOf(program), io);
   if (name === undefined) return program.outputHelp();
   const command = program.commands.find((candidate) => candidate.name() === name);
   const exact = TOPICS.filter((candidate) => candidate.name === name);
@@ -36,6 +37,15 @@ export function runHelp(program: Command, name: string | undefined, options: Com
   if (options.json && topic) return printJson(topic, io);
   command?.outputHelp();
   if (topic && found.length === 1) io.out((command ? "\n" : "") + renderTopic(topic, io.terminal.columns ?? 80));
+}
+
+/** The commands and topics that there are. */
+function contentsOf(program: Command) {
+  const commands = program.createHelp().visibleCommands(program);
+  return {
+    commands: commands.map((each) => ({ name: each.name(), aliases: each.aliases(), summary: each.summary() })),
+    topics: TOPICS.map(({ name, title }) => ({ name, title })),
+  };
 }
 
 function nextTopic(name: string, program: Command, found: readonly Topic[]): string {

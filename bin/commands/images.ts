@@ -11,10 +11,10 @@ import { openStore } from "../machine/openstore.ts";
 import { askRegistry, NOT_ASKED } from "../machine/registryclient.ts";
 import { imageSetup, loadSettings, registryOf, usedRegistry } from "../machine/settings.ts";
 import { trustedCertificates } from "../machine/tls.ts";
-import { defineCommand, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, failIfListed, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
-const TAKES = ["script", "missing", "offlineRegistry"] as const;
+const TAKES = ["script", "missing", "offlineRegistry", "exitCode"] as const;
 type ImagesFlags = FlagValues<typeof TAKES>;
 
 export const imagesCommand: Register = (program, io) => {
@@ -35,6 +35,7 @@ registry that proxy.oci-registry.domain names, or upstream. That registry is ask
 
 Examples:
   chp images
+  chp images --missing --exit-code
   chp images --missing --script skopeo > images.sh
   sh images.sh fetch       on the connected side, into images/
   sh images.sh push        where the registry is, with images/ beside it`;
@@ -61,16 +62,18 @@ export async function runImages(options: ImagesFlags, io: Io): Promise<void> {
     note(`the registry ${registry?.domain} cannot be asked: ${printable(failure)}; chp doctor shows more`, options, io);
   for (const text of notes) note(text, options, io);
   const missing = needed.filter(isMissing);
+  const wanted = options.missing ? missing : options.script ? needed.filter(({ stored }) => !stored) : [...needed, ...others];
   if (options.script)
-    return io.out(
+    io.out(
       skopeoScript(
-        (options.missing ? missing : needed.filter(({ stored }) => !stored)).map((image) => ({ ...image, upstream: image.upstream ?? "" })),
+        wanted.map((image) => ({ ...image, upstream: referenceOf(image) })),
         registry,
       ),
     );
-  printImages(options.missing ? missing : [...needed, ...others], needed.length, options, io);
-  if (asks && !options.json && missing.length > 0)
+  else printImages(wanted, needed.length, options, io);
+  if (asks && !options.json && options.script === undefined && missing.length > 0)
     note("next: chp images --missing --script skopeo > images.sh, and run it on both sides", options, io);
+  failIfListed(wanted.length, "image", options);
 }
 
 /** Whether it can be pulled from nowhere here, as far as is known. */
@@ -142,7 +145,7 @@ export async function listImages(store: Store, asks: boolean, io: Io): Promise<F
       pulledFrom: registry ? "registry" : here === undefined ? "upstream" : "chp",
     };
   });
-  const lacks = needed.filter((image) => image.stored && image.registry.presence === "absent");
+  const elsewhere = needed.filter((image) => image.stored && image.registry.presence === "absent");
   return {
     needed,
     others: repositories.flatMap((repository) => otherImages(repository, all, used)),
@@ -150,10 +153,10 @@ export async function listImages(store: Store, asks: boolean, io: Io): Promise<F
     failure: answers?.failure?.message,
     notes: [
       ...imageNotes(imageSetup(settings), packages, repositories),
-      ...(lacks.length === 0
+      ...(elsewhere.length === 0
         ? []
         : [
-            `${count(lacks.length, "image")} of charms ${lacks.length === 1 ? "is" : "are"} in chp, but Juju is sent to ${registry?.domain}, which lacks them; next: chp config proxy.oci-registry.domain= to use chp, or push them there`,
+            `${count(elsewhere.length, "image")} of charms ${elsewhere.length === 1 ? "is" : "are"} in chp, but Juju is sent to ${registry?.domain}, which does not have them; next: chp config proxy.oci-registry.domain= to use chp, or push them there`,
           ]),
     ],
   };

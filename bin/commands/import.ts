@@ -18,7 +18,7 @@ import type { Store } from "../../store/store.ts";
 import { importSourcesOf, statOf } from "../machine/importsources.ts";
 import { count, type Io, note, printJson, showSize, storeFlag, undoOf } from "../machine/io.ts";
 import { checkSpace, openOrCreateStore, openStore, storeFolder, withStoreUnchanged } from "../machine/openstore.ts";
-import { progressOn } from "../machine/progress.ts";
+import { progressOn, progressThrough, sizeOf } from "../machine/progress.ts";
 import { importTo } from "../machine/remoteimport.ts";
 import { acceptedKeys, imageSetup, loadSettings, storeRoots, trustedRoots, usedRegistry } from "../machine/settings.ts";
 import { unsquash } from "../machine/unsquash.ts";
@@ -119,7 +119,8 @@ export async function runImport(
 async function runRepair(sources: readonly ImportSource[], options: ImportFlags, io: Io): Promise<void> {
   if (options.to !== undefined) throw new Failure("usage", "--repair is for the store here, so it takes no --to");
   const store = await openStore(options, io);
-  const progress = progressOn(options, io);
+  const progress = progressOn("import", options, io);
+  const onProgress = progressThrough(progress, sizeOf(sources));
   const workers = new Workers();
   const { restored, dryRun } = await repairFrom(store, sources, (digests) => lostBlobs(store, digests), {
     command: "import --repair",
@@ -130,7 +131,7 @@ async function runRepair(sources: readonly ImportSource[], options: ImportFlags,
     now: new Date().toISOString(),
     limits: limitsOf(options),
     signal: io.signal,
-    onProgress: (source, bytes) => progress.update(source.name, bytes, source.size),
+    onProgress,
   }).finally(() => {
     progress.end();
     void workers.close();
@@ -165,7 +166,7 @@ async function importHere(
     store.leased(async () => {
       const quota = (await loadSettings(store, { environment: io.environment })).get(STORE_QUOTA)?.values[0];
       if (quota !== undefined) store.quota = await Quota.of(store.storage, Number(quota));
-      return importInto(store, command, files, { options, channels, given, limits }, io);
+      return importInto(store, command, files, { options, channels, given, limits, size: sizeOf(sources) }, io);
     });
   const report = options.dryRun ? await withStoreUnchanged(options, io, run) : await run(await openOrCreateStore(options, io));
   return { ...report, undo: report.generation === null || isUnchanged(report) ? null : undoOf({ number: report.generation }, options) };
@@ -177,17 +178,19 @@ interface ImportSettings {
   /** roots of `--trust` */
   readonly given: readonly Assertion[];
   readonly limits: Limits;
+  /** bytes of the sources; undefined: unknown */
+  readonly size: number | undefined;
 }
 
 async function importInto(
   store: Store,
   command: string,
   sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
-  { options, channels, given, limits }: ImportSettings,
+  { options, channels, given, limits, size }: ImportSettings,
   io: Io,
 ): Promise<Omit<PrintedReport, "undo">> {
   const trust = await trustedRoots(store, given, io);
-  const progress = progressOn(options, io);
+  const progress = progressOn("import", options, io);
   const workers = new Workers();
   try {
     const report = await importSources(store, sources, {
@@ -208,7 +211,7 @@ async function importInto(
       now: new Date().toISOString(),
       limits,
       signal: io.signal,
-      onProgress: (source, bytes) => progress.update(source.name, bytes, source.size),
+      onProgress: progressThrough(progress, size),
     });
     if (options.dryRun) await store.quota?.fits(report.bytes.new);
     return await afterImport(store, await withReasons(store, report), options.dryRun ? [] : given, io).catch((error: unknown) => {

@@ -24,7 +24,7 @@ export function renderImport(report: Omit<PrintedReport, "undo">, policy: Channe
   ];
   const { charms, resources, revisions, snapRevisions, snaps, images } = report.missing;
   lines.push(...renderSigners(report.sources));
-  if (report.assertions.new > 0) lines.push(`assertions: ${report.assertions.new} new, ${report.assertions.known} known`);
+  if (report.assertions.new > 0) lines.push(`assertions: ${report.assertions.new} new, ${report.assertions.known} already present`);
   if (charms.length + resources.length + revisions.length + snapRevisions.length + snaps.length + images.length > 0)
     lines.push("", "missing");
   for (const { bundle, charm } of charms) lines.push(`  charm ${charm}, which the bundle ${bundle} names`);
@@ -62,12 +62,10 @@ function renderSigners(sources: ImportReport["sources"]): string[] {
 }
 
 function renderPackageReport(pkg: PackageReport, options: CommonOptions): string[] {
-  const revisions = [...pkg.revisions.new.map((r) => `${r} new`), ...pkg.revisions.known.map((r) => `${r} known`)];
-  const resources = [...pkg.resources.new.map((r) => `${r} new`), ...pkg.resources.known.map((r) => `${r} known`)];
   return [
-    `${pkg.name}: ${pkg.type}, ${pkg.state}`,
-    ...(revisions.length > 0 ? [`  revisions  ${revisions.join(", ")}`] : []),
-    ...(resources.length > 0 ? [`  resources  ${resources.join(", ")}`] : []),
+    `${pkg.name}: ${pkg.type}, ${showState(pkg)}`,
+    ...renderNumbers("revisions", pkg.revisions),
+    ...renderNumbers("resources", pkg.resources),
     ...pkg.channels.map(
       (change) => `  ${showRow(change)}: ${renderChannelMove(change)}${renderOverride(pkg, { ...change, on: showBase(change.base) })}`,
     ),
@@ -76,13 +74,21 @@ function renderPackageReport(pkg: PackageReport, options: CommonOptions): string
   ];
 }
 
+function showState({ state }: Pick<PackageReport, "state">): string {
+  return state === "known" ? "already present" : state;
+}
+
+/** `  revisions  965 new, 960 already present`; no line where there is none. */
+function renderNumbers(what: string, { new: added, known }: Record<"new" | "known", readonly (number | string)[]>): string[] {
+  const shown = [...added.map((each) => `${each} new`), ...known.map((each) => `${each} already present`)];
+  return shown.length > 0 ? [`  ${what}  ${shown.join(", ")}`] : [];
+}
+
 function renderSnapReport(snap: SnapReport, options: CommonOptions): string[] {
-  const revisions = [...snap.revisions.new.map((r) => `${r} new`), ...snap.revisions.known.map((r) => `${r} known`)];
-  const components = [...snap.components.new.map((c) => `${c} new`), ...snap.components.known.map((c) => `${c} known`)];
   return [
-    `${snap.name}: snap, ${snap.state}`,
-    ...(revisions.length > 0 ? [`  revisions  ${revisions.join(", ")}`] : []),
-    ...(components.length > 0 ? [`  components  ${components.join(", ")}`] : []),
+    `${snap.name}: snap, ${showState(snap)}`,
+    ...renderNumbers("revisions", snap.revisions),
+    ...renderNumbers("components", snap.components),
     ...snap.channels.map(
       (change) =>
         `  ${change.channel} ${change.architecture}: ${renderChannelMove(change)}${renderOverride(snap, { ...change, on: change.architecture })}`,

@@ -1,11 +1,12 @@
 import { CONTROLLER_CHARM, checkController, controllerFindings, controllerTracks } from "../../src/catalog/controller.ts";
 import { offered } from "../../src/catalog/override.ts";
+import type { Login } from "../../src/catalog/registry.ts";
 import { plausibleTime } from "../../src/clock.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { trustAnchors } from "../../src/settings/certificate.ts";
 import { type Io, note, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
-import { loadSettings } from "../machine/settings.ts";
+import { loadSettings, loginOf } from "../machine/settings.ts";
 import { CANONICAL, type StoreProxy, storeProxyOf, userData } from "../machine/storeproxy.ts";
 import { trustedCertificates } from "../machine/tls.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
@@ -40,7 +41,8 @@ export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<v
   const snapshot = await store.snapshot();
   const proxy = storeProxyOf(await snapshot.assertions(), url);
   const certificates = url.startsWith("https:") ? trustAnchors(await trustedCertificates(store, settings)) : [];
-  const config = jujuConfig(url, proxy, certificates);
+  const images = options.bootstrap ? controllerImages(snapshot.repositoryNames, url, loginOf(settings)) : undefined;
+  const config = jujuConfig(url, proxy, certificates, images);
   let controller: ReturnType<typeof checkController> | undefined;
   if (options.bootstrap) {
     const stored = await snapshot.package(CONTROLLER_CHARM);
@@ -58,7 +60,15 @@ export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<v
   }
   if (options.json)
     return printJson(
-      { "charmhub-url": url, "snap-store-proxy-url": proxyUrl(url, proxy) ?? null, why: proxy.why, certificates, config, controller },
+      {
+        "charmhub-url": url,
+        "snap-store-proxy-url": proxyUrl(url, proxy) ?? null,
+        "caas-image-repo": images ?? null,
+        why: proxy.why,
+        certificates,
+        config,
+        controller,
+      },
       io,
     );
   io.out(config);
@@ -71,7 +81,7 @@ function proxyUrl(url: string, { fitting }: StoreProxy): string | undefined {
 }
 
 /** The documented file. Without a proxy.store, cloud-init sets snapd's environment. */
-export function jujuConfig(url: string, proxy: StoreProxy, certificates: readonly string[]): string {
+export function jujuConfig(url: string, proxy: StoreProxy, certificates: readonly string[], images?: string): string {
   const { fitting, why } = proxy;
   const data = [...(certificates.length > 0 ? [caCerts(certificates)] : []), ...(fitting ? [] : [userData(url, "preruncmd")])].join("");
   const lines = [
@@ -94,8 +104,23 @@ export function jujuConfig(url: string, proxy: StoreProxy, certificates: readonl
     ...(data === "" ? [] : [`cloudinit-userdata: |\n${data.trimEnd().replace(/^(?=.)/gm, "  ")}`]),
     `charmhub-url: ${url}`,
     ...(fitting ? [`snap-store-proxy-url: ${proxyUrl(url, proxy)}`] : []),
+    ...(images === undefined ? [] : [`caas-image-repo: '${images.replaceAll("'", "''")}'`]),
     "",
   ].join("\n");
+}
+
+const OPERATOR = "jujud-operator";
+
+/**
+ * The caas-image-repo of a bootstrap on Kubernetes: chp, if it has the image of the operator. Juju takes an address with a port as JSON
+ * alone (handlers/images.md, Bootstrap). Undefined: the image is missing, or the URL has a path, for which references have no place.
+ */
+function controllerImages(repositories: readonly string[], url: string, { username, password }: Login): string | undefined {
+  const operator = repositories.find((name) => name.endsWith(`/${OPERATOR}`));
+  const { origin, host, pathname } = new URL(url);
+  if (operator === undefined || pathname !== "/") return undefined;
+  const repository = `${host}/${operator.slice(0, -OPERATOR.length - 1)}`;
+  return JSON.stringify({ serveraddress: origin, repository, ...(username !== "" && password !== "" && { username, password }) });
 }
 
 function caCerts(certificates: readonly string[]): string {

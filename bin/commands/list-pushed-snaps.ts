@@ -2,7 +2,7 @@ import { plausibleTime } from "../../src/clock.ts";
 import type { CommonOptions } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
-import { NOTHING_STORED, printSummaries, summaryOfSnap } from "./list.ts";
+import { printSummaries, summaryOfSnap } from "./list.ts";
 
 /** A command of the documented system that chp replaces. */
 export const listPushedSnapsCommand: Register = (program, io) => {
@@ -12,7 +12,7 @@ export const listPushedSnapsCommand: Register = (program, io) => {
       const now = plausibleTime(Date.now(), snapshot.time);
       printSummaries(
         (await snapshot.snaps()).map((snap) => summaryOfSnap(snap, now)),
-        NOTHING_STORED,
+        "no snap is stored; next: chp import FILE",
         options,
         io,
       );

@@ -5,6 +5,7 @@ import type { Snap } from "../../src/catalog/snap.ts";
 import { plausibleTime } from "../../src/clock.ts";
 import { type CommonOptions, type Io, note, printJson, printTable, showSize } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
+import { unknownPackage } from "./changing.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 
 export const NOTHING_STORED = "the store is empty; next: chp import FILE";
@@ -12,18 +13,23 @@ export const NOTHING_STORED = "the store is empty; next: chp import FILE";
 export const listCommand: Register = (program, io) => {
   defineCommand(program, "list", "List the stored charms, bundles, snaps and images", EXITS)
     .alias("ls")
-    .action((options: CommonOptions) => runList(options, io));
+    .argument("[name...]", "only these")
+    .action((names: string[], options: CommonOptions) => runList(names, options, io));
 };
 
-export async function runList(options: CommonOptions, io: Io): Promise<void> {
+export async function runList(names: readonly string[], options: CommonOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
+  const known = new Set([...snapshot.names, ...snapshot.snapNames, ...snapshot.repositoryNames]);
+  const unknown = names.find((name) => !known.has(name));
+  if (unknown !== undefined) throw unknownPackage(snapshot, unknown);
+  const isWanted = ({ name }: { readonly name: string }) => names.length === 0 || names.includes(name);
   const now = plausibleTime(Date.now(), snapshot.time);
   printSummaries(
     [
-      ...(await snapshot.packages()).map((pkg) => summaryOfPackage(pkg, now)),
-      ...(await snapshot.snaps()).map((snap) => summaryOfSnap(snap, now)),
-      ...(await snapshot.repositories()).map(summaryOfRepository),
+      ...(await snapshot.packages()).filter(isWanted).map((pkg) => summaryOfPackage(pkg, now)),
+      ...(await snapshot.snaps()).filter(isWanted).map((snap) => summaryOfSnap(snap, now)),
+      ...(await snapshot.repositories()).filter(isWanted).map(summaryOfRepository),
     ],
     NOTHING_STORED,
     options,

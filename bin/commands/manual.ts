@@ -13,6 +13,7 @@ import images from "../manual/images.md" with { type: "text" };
 import importPage from "../manual/import.md" with { type: "text" };
 import inspect from "../manual/inspect.md" with { type: "text" };
 import install from "../manual/install.md" with { type: "text" };
+import json from "../manual/json.md" with { type: "text" };
 import juju from "../manual/juju.md" with { type: "text" };
 import limits from "../manual/limits.md" with { type: "text" };
 import parts from "../manual/parts.md" with { type: "text" };
@@ -23,10 +24,13 @@ import service from "../manual/service.md" with { type: "text" };
 import settings from "../manual/settings.md" with { type: "text" };
 import signatures from "../manual/signatures.md" with { type: "text" };
 import siteFile from "../manual/site-file.md" with { type: "text" };
+import sizing from "../manual/sizing.md" with { type: "text" };
 import snaps from "../manual/snaps.md" with { type: "text" };
 import store from "../manual/store.md" with { type: "text" };
 import tls from "../manual/tls.md" with { type: "text" };
 import troubleshooting from "../manual/troubleshooting.md" with { type: "text" };
+
+import { jsonFields } from "./jsonpage.ts";
 
 export interface Topic {
   /** the word after `chp help` */
@@ -57,10 +61,12 @@ const PAGES: Readonly<Record<string, string>> = {
   backup,
   settings,
   store,
+  sizing,
   http,
   security,
   troubleshooting,
   "exit-codes": exitCodes,
+  json: `${json}\n${jsonFields()}`,
   "enterprise-store": enterpriseStore,
   limits,
 };
@@ -77,7 +83,7 @@ export function renderTopic({ title, text }: Topic, columns: number): string {
 }
 
 function underlined(text: string, line: string): string {
-  return `${text}\n${line.repeat(text.length)}`;
+  return `${text}\n${line.repeat(Math.max(...text.split("\n").map((each) => each.length)))}`;
 }
 
 /** The paragraphs of a block. */
@@ -86,7 +92,7 @@ function block(token: Token, width: number): string[] {
     case "space":
       return [];
     case "heading":
-      return [underlined(plain(token.tokens), "-")];
+      return [underlined(wrap(plain(token.tokens), width), "-")];
     case "code":
       return [
         indent(

@@ -4,11 +4,11 @@ import { type NeededSnap, neededSnaps, showNeed } from "../../src/catalog/snapne
 import { printable } from "../../src/errors.ts";
 import { count, type Io, note, printJson, printTable } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
-import { defineCommand, EXITS, type Register } from "./command.ts";
+import { defineCommand, EXITS, failIfListed, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
-import { isMissing, listImages } from "./images.ts";
+import { type FoundImages, isMissing, listImages } from "./images.ts";
 
-const TAKES = ["snapsYaml", "heldToo", "offlineRegistry"] as const;
+const TAKES = ["snapsYaml", "heldToo", "offlineRegistry", "exitCode"] as const;
 type MissingFlags = FlagValues<typeof TAKES>;
 
 export const missingCommand: Register = (program, io) => {
@@ -30,23 +30,34 @@ export async function runMissing(options: MissingFlags, io: Io): Promise<void> {
   const snapshot = await store.snapshot();
   await failOnDamage(store); // damaged packages may need more snaps
   const needed = neededSnaps(await snapshot.packages(), await snapshot.snaps());
-  const wanted = needed.filter((snap) => options.all || !snap.held);
+  const wanted = needed.filter((snap) => options.all || !snap.stored);
   const found = await listImages(store, !options.offline && !options.yaml, io);
   const images = found.needed.filter((image) => options.all || isMissing(image));
+  const all = [count(needed.length, "snap"), ...(found.needed.length > 0 ? [count(found.needed.length, "image")] : [])].join(" and ");
+  printMissing({ snaps: wanted, images, all }, options, io);
+  if (wanted.length > 0 || options.yaml) failIfListed(wanted.length, "snap", options);
+  else failIfListed(images.length, "image", options);
+}
+
+interface MissingThings {
+  readonly snaps: readonly NeededSnap[];
+  readonly images: FoundImages["needed"];
+  /** how many are needed, stored or not, in words */
+  readonly all: string;
+}
+
+function printMissing({ snaps: wanted, images, all }: MissingThings, options: MissingFlags, io: Io): void {
   if (options.yaml) return io.out(snapsYaml(wanted));
   if (options.json) return printJson([...wanted, ...images.map(({ upstream, neededBy }) => ({ image: upstream, neededBy }))], io);
-  if (wanted.length + images.length === 0) {
-    const all = [count(needed.length, "snap"), ...(found.needed.length > 0 ? [count(found.needed.length, "image")] : [])].join(" and ");
-    return note(`nothing is missing: all ${all} that are known to be needed are here`, options, io);
-  }
-  const headings = ["SNAP OR IMAGE", "REVISION", "CHANNEL", "ARCHITECTURE", "SURE", "HELD", "NEEDED BY"];
+  if (wanted.length + images.length === 0) return note(`nothing is missing: all ${all} that are known to be needed are here`, options, io);
+  const headings = ["SNAP OR IMAGE", "REVISION", "CHANNEL", "ARCHITECTURE", "SURE", "STORED", "NEEDED BY"];
   const rows = wanted.map((snap) => [
     snap.name,
     String(snap.revision ?? "any"),
     snap.channel ?? "",
     snap.architecture ?? "any",
     snap.sure,
-    snap.held ? "yes" : "no",
+    snap.stored ? "yes" : "no",
     snap.by.join(", "),
   ]);
   const imageRows = images.map((image) => [

@@ -1,7 +1,7 @@
 /** All commands of chp as a commander program. */
 
 import { Command, CommanderError, Help } from "commander";
-import { Failure } from "../../src/errors.ts";
+import { Failure, printable } from "../../src/errors.ts";
 import type { ProgramName } from "../../src/settings/documented.ts";
 import type { Io } from "../machine/io.ts";
 import { acceptKeyCommand } from "./accept-key.ts";
@@ -16,7 +16,7 @@ import { doctorCommand } from "./doctor.ts";
 import { airgapCommands, overrideCommandsOf, statusCommandOf } from "./documented.ts";
 import { duCommand } from "./du.ts";
 import { endOverrideCommand } from "./end-override.ts";
-import { exportCommand } from "./export.ts";
+import { exportCommandOf } from "./export.ts";
 import { gcCommand } from "./gc.ts";
 import { helpCommand } from "./help.ts";
 import { imagesCommand } from "./images.ts";
@@ -58,7 +58,7 @@ interface Group {
 const GROUPS: readonly Group[] = [
   {
     heading: "Export and import",
-    commands: () => [exportCommand, importCommand, inventoryCommand, keygenCommand, acceptKeyCommand, tokenCommand],
+    commands: (name) => [exportCommandOf(name), importCommand, inventoryCommand, keygenCommand, acceptKeyCommand, tokenCommand],
   },
   {
     heading: "Serve and set up",
@@ -159,7 +159,12 @@ function finishHelp(text: string, name: ProgramName, columns: number): string {
 function failAsUsage(command: Command, path: string): void {
   command.exitOverride((error) => {
     if (error.exitCode === 0) throw error;
-    const [message = "", ...suggestions] = error.message.replace(/^error: /, "").split("\n");
+    const [said = "", ...suggestions] = error.message.replace(/^error: /, "").split("\n");
+    const kinds = command.commands.map((child) => child.name());
+    const isKind = error.code === "commander.excessArguments" && kinds.length > 0;
+    const message = isKind
+      ? `${command.name()} takes ${kinds.join(", ")}, or no name at all, not ${printable(command.args[0] ?? "", 50)}`
+      : said;
     throw new Failure("usage", message, {
       next: [...suggestions.map((line) => line.replace(/^\((.*)\)$/, "$1")), `${path} --help`].join(" "),
     });

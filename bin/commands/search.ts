@@ -36,7 +36,7 @@ export async function runSearch(words: readonly string[], options: CommonOptions
   );
   printSummaries(
     [...packages.map((pkg) => summaryOfPackage(pkg, now)), ...[...snaps].map((snap) => summaryOfSnap(snap, now))],
-    `nothing in the store matches ${text} in it`,
+    `no stored package matches ${text}`,
     options,
     io,
   );

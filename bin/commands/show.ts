@@ -188,7 +188,7 @@ function renderPackage(pkg: Package, snaps: readonly Snap[], now: number): strin
       (r) => `  ${r.revision}  ${showSize(r.size)}  ${r.bases.map(showBase).join(", ") || "any base"}  sha256 ${r.blob}${asideMark(r)}`,
     ),
     ...(needs.length > 0 ? ["installs snaps:"] : []),
-    ...needs.map((need) => `  ${showNeed(need)}  ${need.sure}  ${need.held ? "stored" : "MISSING"}  ${need.by.join(", ")}`),
+    ...needs.map((need) => `  ${showNeed(need)}  ${need.sure}  ${need.stored ? "stored" : "MISSING"}  ${need.by.join(", ")}`),
     ...(pkg.resources.length > 0 ? ["resources:"] : []),
     ...pkg.resources.flatMap(({ name, revisions }) =>
       revisions.map(

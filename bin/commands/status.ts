@@ -39,7 +39,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   const listen = settings.get("listen")?.values ?? [];
   const now = plausibleTime(Date.now(), snapshot.time);
   const storedPackages = [...packages, ...snaps];
-  const missing = neededSnaps(packages, snaps).filter((snap) => !snap.held);
+  const missing = neededSnaps(packages, snaps).filter((snap) => !snap.stored);
   const certificate = (await servedCertificate(store, settings))?.certificate;
   const server = await askServer(
     options.server === undefined ? serverAddresses(settings) : [{ url: options.server }],

@@ -10,18 +10,37 @@ import type { FlagValues } from "./flags.ts";
 
 /** The values in the printed texts. */
 interface TrustFacts {
-  /** the certificate to trust, PEM, without a newline at its end */
+  /** the certificate to trust, PEM, without a newline at its end; empty: the public URL is http, and there is none */
   readonly pem: string;
   readonly url: string;
   readonly host: string;
-  /** of the local registry; null where none is set */
+  /** of another registry than chp; null where none is set */
   readonly registry: string | null;
+}
+
+/** Where containerd looks for what it is to know of a registry. */
+const CERTS = "/etc/containerd/certs.d";
+
+const FOR_EACH_NODE = `#   for node in $(kubectl get nodes -o jsonpath='{.items[*].status.addresses[?(@.type=="InternalIP")].address}')
+#   do chp trust --containerd | ssh "$node" sh; done`;
+
+/** The registry that nodes pull from, chp or another one: its name, the folder for it, and the hosts.toml there. */
+function hostOfImages({ pem, url, registry }: TrustFacts): { readonly name: string; readonly folder: string; readonly toml: string } {
+  const origin = registry === null ? new URL(url).origin : `https://${registry}`;
+  const name = new URL(origin).host;
+  const folder = `${CERTS}/${name}`;
+  const ca = pem === "" && registry === null ? "" : `ca = "${folder}/ca.crt"\n`;
+  const pulls = `capabilities = ["pull", "resolve"]\n${ca}`;
+  // Twice: after a 404 of the host containerd asks the server, by what stands above.
+  return { name, folder, toml: `server = "${origin}"\n${pulls}\n[host."${origin}"]\n${pulls.replace(/^(?=.)/gm, "  ")}` };
 }
 
 const FILE = "/usr/local/share/ca-certificates/chp.crt";
 
 const PARTS: readonly {
   readonly key: "os" | "snapd" | "juju" | "containerd" | "kubernetes";
+  /** for nodes that pull images: over http they need no certificate */
+  readonly pulls?: true;
   readonly text: (facts: TrustFacts) => string;
 }[] = [
   {
@@ -63,38 +82,49 @@ charmhub-url: ${url}
   },
   {
     key: "containerd",
-    text: ({ registry }) => {
-      const name = registry ?? "REGISTRY:5000";
-      return `# containerd does not pull from chp and does not need this certificate. Images come from
-# ${registry ?? "the local registry (none is set: chp config proxy.oci-registry.domain=HOST:PORT)"}.
-# Where that registry has a certificate of a private CA, on each node:
-sudo mkdir -p /etc/containerd/certs.d/${name}
-sudo cp REGISTRY-CA.crt /etc/containerd/certs.d/${name}/ca.crt
-sudo tee /etc/containerd/certs.d/${name}/hosts.toml >/dev/null <<'EOF'
-server = "https://${name}"
-
-[host."https://${name}"]
-  ca = "/etc/containerd/certs.d/${name}/ca.crt"
-EOF
-`;
+    pulls: true,
+    text: (facts) => {
+      const { pem, registry } = facts;
+      const { folder, toml } = hostOfImages(facts);
+      const before =
+        registry === null
+          ? [
+              "# containerd, on each node: it pulls images from chp. Its configuration has to say",
+              `# config_path = "${CERTS}" (microk8s: /var/snap/microk8s/current/args/certs.d, here and below).`,
+              `sudo mkdir -p ${folder}`,
+              ...(pem === "" ? [] : [`sudo tee ${folder}/ca.crt >/dev/null <<'EOF'`, pem, "EOF"]),
+            ]
+          : [
+              `# containerd does not pull from chp and does not need its certificate. Images come from ${registry}.`,
+              "# Where that registry has a certificate of a private CA, on each node:",
+              `sudo mkdir -p ${folder}`,
+              `sudo cp REGISTRY-CA.crt ${folder}/ca.crt`,
+            ];
+      return [...before, `sudo tee ${folder}/hosts.toml >/dev/null <<'EOF'`, `${toml}EOF`, ""].join("\n");
     },
   },
   {
     key: "kubernetes",
-    text: ({
-      pem,
-      host,
-    }) => `# Kubernetes: charms are fetched by the Juju controller, not by pods. Juju controllers on Kubernetes cannot be configured to trust
-# a private CA: bootstrap it on a machine (chp trust --juju) and give it the cluster with juju add-k8s.
-# For pods of your own that talk to ${host}: kubectl apply -n NAMESPACE -f this, and mount it.
-apiVersion: v1
-kind: ConfigMap
-metadata:
-  name: chp-ca
-data:
-  ca.crt: |
-${indent(pem, 4)}
-`,
+    pulls: true,
+    text: (facts) => {
+      const { pem, host, registry } = facts;
+      return [
+        ...(registry === null
+          ? [`# Kubernetes: its nodes pull images from ${hostOfImages(facts).name}. On each of them, from here:`, FOR_EACH_NODE]
+          : []),
+        "# Charms are fetched by the Juju controller, not by pods. Juju controllers on Kubernetes cannot be configured to trust",
+        "# a private CA: bootstrap it on a machine (chp trust --juju) and give it the cluster with juju add-k8s.",
+        `# For pods of your own that talk to ${host}: kubectl apply -n NAMESPACE -f this, and mount it.`,
+        "apiVersion: v1",
+        "kind: ConfigMap",
+        "metadata:",
+        "  name: chp-ca",
+        "data:",
+        ...(pem === "" ? [] : ["  ca.crt: |", indent(pem, 4)]),
+        ...(registry === null ? ["  hosts.toml: |", indent(hostOfImages(facts).toml.trimEnd(), 4)] : []),
+        "",
+      ].join("\n");
+    },
   },
 ];
 
@@ -118,22 +148,24 @@ export async function runTrust(options: TrustFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
   const served = await servedCertificate(store, settings);
-  if (!served && options.ca === undefined)
+  const publicUrl = settings.get("public-url")?.values[0];
+  const asked = PARTS.filter(({ key }) => options[key] === true);
+  const isPlain = publicUrl?.startsWith("http:") === true && asked.length > 0 && asked.every(({ pulls }) => pulls);
+  if (!served && options.ca === undefined && !isPlain)
     throw new Failure("failed", "there is no certificate to trust", { next: "chp import-certificate --selfsigned makes one" });
   const trusted = options.ca === undefined ? served && trustedCertificate(served) : readAuthority(options.ca);
   const facts = served && certificateFacts(served.certificate);
-  if (trusted === undefined)
+  if (trusted === undefined && !isPlain)
     throw new Failure("failed", `the certificate of ${facts?.issuer}, which clients have to trust, is not in the chain that was imported`, {
       next: "nothing is to be done where machines trust it already; else name its file with --ca FILE",
     });
-  const publicUrl = settings.get("public-url")?.values[0];
   const url = publicUrl ?? `https://${facts?.names.find((name) => !name.startsWith("*")) ?? "HUB"}`;
-  const trustFacts: TrustFacts = { pem: trusted.trimEnd(), url, host: hostOf(url), registry: registryOf(settings)?.domain ?? null };
+  const pem = isPlain ? "" : (trusted ?? "").trimEnd();
+  const trustFacts: TrustFacts = { pem, url, host: hostOf(url), registry: registryOf(settings)?.domain ?? null };
   if (publicUrl === undefined) note(`no public URL is set, so ${url} is a guess; set it with chp config public-url=URL`, options, io);
-  const asked = PARTS.filter(({ key }) => options[key] === true);
   const texts = (asked.length === 0 ? PARTS : asked).map(({ key, text }) => [key, text(trustFacts)] as const);
   if (options.json) {
-    const certificate = { pem: trusted, ...certificateFacts(trusted) };
+    const certificate = trusted === undefined ? null : { pem: trusted, ...certificateFacts(trusted) };
     return printJson({ publicUrl: url, hosts: facts?.names ?? [], certificate, parts: Object.fromEntries(texts) }, io);
   }
   io.out(texts.map(([, text]) => text).join("\n"));

@@ -35,7 +35,7 @@ Examples:
 export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
   const readData = options.readData === undefined ? undefined : parseReadData(options.readData);
   const store = await openStore(options, io);
-  const progress = progressOn(options, io);
+  const progress = progressOn("verify", options, io);
   const report = await check(store, {
     dryRun: options.dryRun ?? false,
     signal: io.signal,
@@ -45,7 +45,7 @@ export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
         note(`signatures of the history were not checked: ${printable(reason(error))}`, options, io);
         return undefined;
       }),
-    onProgress: (bytes, what) => progress.update(what, bytes, undefined),
+    onProgress: (bytes, what, size) => progress.update(what, bytes, size),
   })
     .catch((error: unknown) => {
       throw io.signal.aborted ? new Failure("interrupted", "interrupted: what was not checked yet may be damaged") : error;
@@ -69,12 +69,12 @@ export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
     });
 }
 
-function renderFinding({ severity, what, problem, digest, movedTo, mend }: Finding): string[] {
+function renderFinding({ severity, what, problem, digest, movedTo, repair }: Finding): string[] {
   return [
     `${severity === "damage" ? "DAMAGED" : "warning"}  ${what.join(", ")}: ${problem}`,
     ...(digest === undefined ? [] : [`  sha256 ${digest}`]),
     ...(movedTo === undefined ? [] : [`  moved to ${movedTo}`]),
-    `  repair: ${mend}`,
+    `  repair: ${repair}`,
   ];
 }
 

@@ -1,13 +1,18 @@
-/** Progress of downloads on stderr: a bar each on a terminal, otherwise the documented lines when a download ends. */
+/**
+ * Progress of downloads on stderr: on a terminal a bar each and a line for all of them, otherwise the documented lines when a
+ * download ends, and in between a line every ten seconds.
+ */
 
 import { printable } from "../../src/errors.ts";
 import type { FetchProgress } from "../../src/export/archivewriter.ts";
-import { type CommonOptions, type Io } from "./io.ts";
+import { type CommonOptions, count, type Io } from "./io.ts";
+import { columnsOf, drawBar, drawMeter, every, Meter } from "./progress.ts";
 
+/** of a bar, as the documented exporter prints it */
 const WIDTH = 36;
-const INTERVAL = 100;
-/** limits of the redrawn area, so that it fits on the screen: characters of a label, and bars */
-const [MAX_LABEL, MAX_BARS] = [60, 8];
+const [DRAWING, LINE] = [100, 10_000];
+/** bars at once, so that the redrawn area fits on the screen */
+const MAX_BARS = 8;
 
 export interface Downloads {
   begin(label: string, size: number): FetchProgress;
@@ -28,9 +33,11 @@ interface Bar {
 export function downloadsOn(options: CommonOptions, io: Io): Downloads {
   if (options.quiet) return { begin: () => ({ advance() {}, end() {} }), say() {}, end() {} };
   const live = io.terminal.err;
+  const isDue = every(live ? DRAWING : LINE, io);
+  const meter = new Meter();
+  const all = { done: 0, size: 0, begun: 0, ended: 0 };
   /** in the order in which they began; finished bars are removed once they are printed */
   let bars: Bar[] = [];
-  let drawn = 0;
   let lines = 0;
 
   const clear = () => {
@@ -44,22 +51,31 @@ export function downloadsOn(options: CommonOptions, io: Io): Downloads {
     for (const bar of printed) io.err(renderBar(bar));
     bars = bars.filter((bar) => !printed.includes(bar));
     if (!live) return;
+    const columns = columnsOf(io);
     const running = bars.filter((bar) => bar.done > 0).slice(0, MAX_BARS);
-    io.err(running.map((bar) => renderBar(bar, MAX_LABEL)).join(""));
-    lines = running.length * 2;
-    drawn = performance.now();
+    if (running.length === 0) return;
+    const total = drawMeter(meter, `${all.ended} of ${count(all.begun, "download")}`, columns);
+    io.err(`${running.map((bar) => renderBar(bar, columns)).join("")}${total}\n`);
+    lines = running.length * 2 + 1;
   };
   return {
     begin(label, size) {
       const bar: Bar = { label, size, done: 0 };
       bars.push(bar);
+      all.begun += 1;
+      all.size += size;
       return {
         advance(bytes) {
           bar.done += bytes;
-          if (live && performance.now() - drawn >= INTERVAL) draw();
+          all.done += bytes;
+          meter.update(io.now(), all.done, all.size);
+          if (!isDue()) return;
+          if (live) draw();
+          else io.err(`export: ${meter.show().join(", ")} (${all.ended} of ${count(all.begun, "download")})\n`);
         },
         end(isWhole) {
           bar.outcome = isWhole ? "whole" : "broken";
+          all.ended += 1;
           draw();
         },
       };
@@ -77,11 +93,11 @@ function firstRunning(bars: readonly Bar[]): number {
   return at < 0 ? bars.length : at;
 }
 
-/** The two lines of a download, as the documented exporter prints them. */
-function renderBar({ label, size, done, outcome }: Bar, limit?: number): string {
+/** The two lines of a download, as the documented exporter prints them; `columns`: of the screen that they must fit on. */
+function renderBar({ label, size, done, outcome }: Bar, columns?: number): string {
   const share = outcome === "whole" ? 1 : size === 0 ? 0 : Math.min(1, done / size);
-  const filled = Math.floor(share * WIDTH);
-  const bar = `[${"#".repeat(filled)}${"-".repeat(WIDTH - filled)}]`;
+  const width = columns === undefined ? WIDTH : Math.min(WIDTH, columns - 12);
   const state = outcome === "broken" ? "broken off" : `${String(Math.floor(share * 100)).padStart(3)}%`;
-  return `Downloading ${printable(label, limit)}\n  ${bar}  ${state}\n`;
+  const name = printable(label, columns === undefined ? undefined : columns - "Downloading ".length - 2);
+  return `Downloading ${name}\n  ${drawBar(share, width, "-")}  ${state}\n`;
 }

@@ -4,7 +4,7 @@ import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { isLitter, isResource } from "../../src/archives/names.ts";
-import { Failure, printable, reason } from "../../src/errors.ts";
+import { Failure, printable, reason, refused } from "../../src/errors.ts";
 import type { ImportSource } from "../../src/import/import.ts";
 import { untilMark } from "../../src/import/remoteprotocol.ts";
 import type { Io } from "./io.ts";
@@ -28,6 +28,10 @@ export async function importSourcesOf(files: readonly string[], options: Standar
     if (file === "-") found.set("-", standardInput(options, io));
     else for (const source of await sourcesAt(file, io.signal)) found.set(source.path ?? source.name, source);
   }
+  if (files.length > 0 && found.size === 0)
+    throw refused(`there is no file to import in ${files.map((file) => printable(file)).join(", ")}`, {
+      next: "chp help import shows what can be imported",
+    });
   return joinParts([...found.values()], async (path) => fromFile(path, (await statOf(path)).size, io.signal));
 }
 
@@ -37,6 +41,10 @@ function standardInput({ name = "-", bodyMark, bodySize }: StandardInput, io: Io
 }
 
 async function sourcesAt(path: string, signal: AbortSignal): Promise<ImportSource[]> {
+  if (/^https?:\/\//.test(path))
+    throw new Failure("usage", `chp import reads files, and ${printable(path)} is a URL`, {
+      next: `curl -fL ${printable(path)} | chp import --name ${printable(basename(path))} -`,
+    });
   const at = await statOf(path);
   if (at.isDirectory()) return inFolder(path, signal);
   if (!at.isFile() && !at.isFIFO()) throw new Failure("usage", `${printable(path)} is neither a file nor a folder`);

@@ -3,6 +3,8 @@
 import type { Generation } from "../../src/catalog/generation-types.ts";
 import { printable } from "../../src/errors.ts";
 
+export { showSize } from "../../src/text.ts";
+
 /** The command line that undoes a generation. */
 export function undoOf({ number }: Pick<Generation, "number">, options: CommonOptions): string {
   return `chp rollback ${number - 1}${storeFlag(options)}`;
@@ -22,7 +24,9 @@ export interface Io {
   err(text: string): void;
   /** the log of a server, to stderr; does not block */
   log(text: string): void;
-  /** whether stdout and stderr are terminals; how many columns stdout has */
+  /** milliseconds of a clock that only goes on; for rates and intervals */
+  now(): number;
+  /** whether stdout and stderr are terminals; how many columns they have now */
   readonly terminal: { readonly out: boolean; readonly err: boolean; readonly columns?: number };
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** standard input */
@@ -81,15 +85,6 @@ function cut(text: string, width: number): string {
   if (text.length <= width) return text;
   const end = Math.floor((width - 1) / 2);
   return `${text.slice(0, width - 1 - end)}…${text.slice(text.length - end)}`;
-}
-
-const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
-
-/** `1.5 MiB` */
-export function showSize(bytes: number): string {
-  const power = Math.min(UNITS.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10));
-  const value = bytes / 1024 ** power;
-  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[power]}`;
 }
 
 /** `1 package`, `3 packages`; `plural`: where it is more than an s */

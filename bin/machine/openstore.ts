@@ -6,6 +6,7 @@ import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Failure, printable } from "../../src/errors.ts";
 import { Disk } from "../../store/fs.ts";
+import { FORMAT_KEY, isOfStore } from "../../store/keys.ts";
 import { endLeases } from "../../store/lease.ts";
 import { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, note, showSize } from "./io.ts";
@@ -54,6 +55,11 @@ export async function failOnDamage(store: Store): Promise<void> {
 /** Opens the store, creates it first if it does not exist, and removes what processes left that are gone. */
 export async function openOrCreateStore(options: CommonOptions, io: Io): Promise<Store> {
   const disk = new Disk(storeFolder(options, io));
+  const other = disk.has(FORMAT_KEY) ? undefined : (await disk.list("")).find((name) => !isOfStore(name));
+  if (other !== undefined)
+    throw new Failure("usage", `${printable(disk.place)} is not a store, and has other files, like ${printable(other, 100)}`, {
+      next: "name a folder that is empty or not there yet with --store DIR",
+    });
   const store = await Store.openOrCreate(disk);
   await endLeases(disk);
   return signing(store, io);

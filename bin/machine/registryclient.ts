@@ -1,10 +1,11 @@
 /** Checks which images a registry has, over the OCI distribution API v2 with the configured login. */
 
-import * as v from "valibot";
+import { IMAGE_MANIFEST_TYPES } from "../../src/archives/imagemanifest.ts";
 import type { NeededImage } from "../../src/catalog/images.ts";
 import type { ImagePresence } from "../../src/catalog/readiness.ts";
 import { type Registry, splitPath } from "../../src/catalog/registry.ts";
 import { reason } from "../../src/errors.ts";
+import { answerChallenge, bearerOf } from "../../src/export/challenge.ts";
 import { mapBounded } from "../../src/parallel.ts";
 import { ask, type BoundedReply, type HttpOptions, NoReply } from "./http.ts";
 
@@ -20,13 +21,6 @@ export interface RegistryAnswers {
 }
 
 const PARALLEL = 8;
-const MANIFEST_TYPES = [
-  "application/vnd.oci.image.index.v1+json",
-  "application/vnd.docker.distribution.manifest.list.v2+json",
-  "application/vnd.oci.image.manifest.v1+json",
-  "application/vnd.docker.distribution.manifest.v2+json",
-].join(", ");
-
 /** Asks the registry for all images. Never throws: see `failure`. */
 export async function askRegistry(registry: Registry, images: readonly NeededImage[], options: HttpOptions = {}): Promise<RegistryAnswers> {
   try {
@@ -51,8 +45,6 @@ async function schemeOf(domain: string, options: HttpOptions): Promise<"http" | 
     throw error;
   }
 }
-
-const TokenReply = v.object({ token: v.optional(v.string()), access_token: v.optional(v.string()) });
 
 class RegistryClient {
   readonly #url: string;
@@ -89,7 +81,7 @@ class RegistryClient {
       ask(url, {
         ...this.#options,
         method: "HEAD",
-        headers: { accept: MANIFEST_TYPES, ...(authorization !== undefined && { authorization }) },
+        headers: { accept: IMAGE_MANIFEST_TYPES.join(", "), ...(authorization !== undefined && { authorization }) },
       });
     const reply = await head(this.#authorizations.get(name));
     if (reply.status !== 401) return reply;
@@ -101,25 +93,10 @@ class RegistryClient {
 
   /** The Authorization header for a challenge; undefined: none is possible. */
   async #authorize(challenge: string, name: string): Promise<string | undefined> {
-    const { username, password } = this.#login;
-    const basic = username === "" || password === "" ? undefined : `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
-    if (/^basic\b/i.test(challenge)) return basic;
-    if (!/^bearer\b/i.test(challenge)) return undefined;
-    const parameters = new Map([...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, key = "", value = ""]) => [key.toLowerCase(), value]));
-    const realm = parameters.get("realm") ?? "";
-    if (!URL.canParse(realm)) return undefined;
-    const url = new URL(realm);
-    if (!["http:", "https:"].includes(url.protocol)) return undefined;
-    // A login for a TLS registry is not sent without TLS.
-    if (url.protocol === "http:" && this.#url.startsWith("https:"))
-      throw new Error(`it wants the login sent to ${url.origin}, without TLS`);
-    const service = parameters.get("service");
-    if (service !== undefined) url.searchParams.set("service", service);
-    url.searchParams.set("scope", `repository:${name}:pull`);
-    const reply = await ask(url.href, { ...this.#options, headers: basic === undefined ? {} : { authorization: basic } });
-    if (reply.status !== 200) return undefined;
-    const { token, access_token: other } = v.parse(TokenReply, JSON.parse(reply.body));
-    const found = token ?? other;
-    return found === undefined ? undefined : `Bearer ${found}`;
+    const answer = answerChallenge(challenge, this.#url, name, this.#login);
+    if (!answer || !("tokenUrl" in answer)) return answer?.authorization;
+    const { tokenUrl, authorization } = answer;
+    const reply = await ask(tokenUrl, { ...this.#options, headers: authorization === undefined ? {} : { authorization } });
+    return reply.status === 200 ? bearerOf(reply.body) : undefined;
   }
 }

@@ -12,7 +12,7 @@ import { parametersOf, type RemoteOption } from "../../src/wire/remoteimport.ts"
 import { URLS } from "../../src/wire/urls.ts";
 import { ask, type BoundedReply, type HttpOptions, NoReply } from "./http.ts";
 import { type CommonOptions, type Io, note } from "./io.ts";
-import { progressOn } from "./progress.ts";
+import { type Progress, progressOn, progressThrough, sizeOf } from "./progress.ts";
 
 export interface RemoteImportOptions extends CommonOptions {
   /** options that are sent with the import */
@@ -58,7 +58,7 @@ export async function importTo(to: string, sources: readonly ImportSource[], opt
   if (kept)
     throw new Failure("usage", `${kept.flag} cannot be used with --to: ${kept.why} on the machine of the store`, { next: kept.next });
   const server = new ImportServer(to, tokenOf(options, io), readAuthorities(options), io.signal);
-  const { body, headers, name } = bodyOf(sources, progressOn(options, io));
+  const { body, headers, name } = bodyOf(sources, progressOn("import", options, io));
   await server.admits((text) => note(text, options, io));
   const parameters = parametersOf(
     { ...options.given, ...(name === undefined ? { tarOfFiles: true, folder: process.cwd() } : { name }) },
@@ -223,8 +223,9 @@ function unknownOutcome(kind: "failed" | "interrupted", message: string): Failur
 }
 
 /** A single file is sent as it is; several are sent as a tar, so that they become one generation. */
-function bodyOf(sources: readonly ImportSource[], progress: ReturnType<typeof progressOn>) {
-  const watched = sources.map((source): ImportSource => ({ ...source, open: () => withProgress(source, progress) }));
+function bodyOf(sources: readonly ImportSource[], progress: Progress) {
+  const onProgress = progressThrough(progress, sizeOf(sources));
+  const watched = sources.map((source): ImportSource => ({ ...source, open: () => withProgress(source, progress, onProgress) }));
   const files = watched.filter((source): source is SizedSource => source.size !== undefined);
   const [only] = watched;
   if (only && watched.length === 1) {
@@ -243,12 +244,16 @@ async function* stream(source: ImportSource): AsyncGenerator<Uint8Array> {
   yield* source.open();
 }
 
-async function* withProgress(source: ImportSource, progress: ReturnType<typeof progressOn>): AsyncGenerator<Uint8Array> {
+async function* withProgress(
+  source: ImportSource,
+  progress: Progress,
+  onProgress: ReturnType<typeof progressThrough>,
+): AsyncGenerator<Uint8Array> {
   let read = 0;
   try {
     for await (const chunk of source.open()) {
       read += chunk.byteLength;
-      progress.update(source.name, read, source.size);
+      onProgress(source, read);
       yield chunk;
     }
   } finally {

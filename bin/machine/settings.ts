@@ -128,7 +128,7 @@ export function usedRegistry(
 }
 
 /** What clients of a registry log in with; empty texts where none is set. */
-function loginOf(settings: ReadonlyMap<string, SettingValue>): Login {
+export function loginOf(settings: ReadonlyMap<string, SettingValue>): Login {
   const value = (name: string) => settings.get(`${REGISTRY}${name}`)?.values[0] ?? "";
   return { username: value("username"), password: value("password") };
 }
@@ -184,7 +184,12 @@ export function watchRegistries(
     const settings = await loadSettings(store, { environment });
     const now = Date.now();
     const secret = await ociSecretOf(store, await store.settings.read("config"));
-    const former = stillNamed(secret, now).map(({ until: _, ...registry }) => registry);
+    const former = stillNamed(secret, now).map(({ domain, username, password, own }) => ({
+      domain,
+      username,
+      password,
+      ...(own && { own }),
+    }));
     const login = loginOf(settings);
     const registries: Registries = {
       current: usedRegistry(settings, publicUrl),

@@ -5,7 +5,7 @@ import { printable, refused } from "../../src/errors.ts";
 import { SETTINGS, type SettingValue } from "../../src/settings/config.ts";
 import { whyUnsupported } from "../../src/settings/documented.ts";
 
-const HEAD = "# Settings of chp; chp config --import-yaml FILE takes them in.\n";
+const HEAD = "# Settings of chp; chp config --import-yaml FILE sets them.\n";
 
 /** All set values. Secrets appear only as a comment with their name. */
 export function settingsYaml(settings: ReadonlyMap<string, SettingValue>): string {

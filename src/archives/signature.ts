@@ -248,8 +248,8 @@ export function verify(
 
 /** The failure for a key that is not accepted. */
 export function notAccepted(keyId: string, accepted: readonly PublicKey[], what: string): Failure {
-  return refused(`${what} is by key ${keyId}, and accepted are ${accepted.map(showKey).join(", ") || "none"}`, {
-    next: "chp accept-key FILE.pub accepts its key, if that is one to be trusted",
+  return refused(`${what} is by key ${keyId}, and trusted are ${accepted.map(showKey).join(", ") || "none"}`, {
+    next: "chp accept-key FILE.pub trusts its key, if you do",
   });
 }
 

@@ -16,7 +16,7 @@ export const DEFAULT_ARCHITECTURE = "amd64";
 export interface ControllerBases {
   readonly channel: string;
   /** bases that can be deployed from the store */
-  readonly held: readonly Base[];
+  readonly stored: readonly Base[];
   readonly missing: readonly Base[];
 }
 
@@ -47,7 +47,7 @@ export function checkController(pkg: Package | undefined, tracks?: readonly stri
         resourceRevisions: [],
         preferred: base.channel,
       });
-    return { channel, held: bases.filter(isStored), missing: bases.filter((base) => !isStored(base)) };
+    return { channel, stored: bases.filter(isStored), missing: bases.filter((base) => !isStored(base)) };
   });
 }
 
@@ -65,10 +65,10 @@ export function controllerFindings(pkg: Package | undefined, tracks?: readonly s
     ];
   return checks
     .filter(({ missing }) => missing.length > 0)
-    .map(({ channel, held, missing }) => ({
+    .map(({ channel, stored, missing }) => ({
       check: "juju",
       what:
-        held.length === 0
+        stored.length === 0
           ? `the charm ${CONTROLLER_CHARM} is not stored in ${channel}, without which that Juju cannot bootstrap`
           : `the charm ${CONTROLLER_CHARM} is not stored in ${channel} for ${missing.map(showBase).join(", ")}`,
       sure: "certain",

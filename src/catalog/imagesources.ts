@@ -100,17 +100,27 @@ export function imageNotes(
   const all = new StoredImages(repositories);
   const needed = neededImages(packages, undefined);
   const stored = needed.filter(({ upstream }) => all.find(upstream)).length;
-  const why = stored === 0 ? undefined : { "no-url": NO_URL, path: PATH, http: HTTP, off: undefined }[whyNotOwn(publicUrl, mode) ?? "off"];
+  const cause = whyNotOwn(publicUrl, mode);
+  const obstacle = stored === 0 || cause === undefined || cause === "off" ? undefined : OBSTACLES[cause];
   return [
     ...(needed.length > stored ? [NO_REGISTRY_NOTE] : []),
-    ...(why === undefined ? [] : [`images of charms are stored, but Juju does not pull them from chp: ${why}`]),
+    ...(obstacle ? [`images of charms are stored, but Juju does not pull them from chp: ${obstacle.why}; next: ${obstacle.next}`] : []),
   ];
 }
 
 /** Wherever images are needed that are not stored, and no registry is set. */
 const NO_REGISTRY_NOTE =
   "no local registry is set: Juju is sent to the upstream registry for images that are not stored, without credentials; import them, or set one with chp config proxy.oci-registry.domain=HOST:PORT";
-const NO_URL = "no public URL says where it is; next: chp config public-url=https://HOST:PORT";
-const PATH = "its public URL has a path, which references of images have no place for; next: chp config public-url=https://HOST:PORT";
-const HTTP =
-  "its public URL is not https; next: chp config public-url=https://HOST:PORT, or chp config registry=on where nodes trust it without TLS (chp trust --containerd)";
+
+const HTTPS = "chp config public-url=https://HOST:PORT";
+
+/** Why stored images are not pulled from chp, in words, and what changes it. */
+export const OBSTACLES: Readonly<Record<NonNullable<ReturnType<typeof whyNotOwn>>, { readonly why: string; readonly next: string }>> = {
+  off: { why: "the setting registry is off", next: "chp config registry=auto" },
+  "no-url": { why: "no public URL says where it is", next: HTTPS },
+  path: { why: "its public URL has a path, which references of images have no place for", next: HTTPS },
+  http: {
+    why: "its public URL is not https",
+    next: `${HTTPS}, or chp config registry=on where nodes trust it without TLS (chp trust --containerd)`,
+  },
+};

@@ -3,6 +3,7 @@
 import { CONTROLLER_CHARM, controllerFindings, DEFAULT_ARCHITECTURE } from "./controller.ts";
 import { type CheckResult, certainFinding, EXPORT_SNAPS, exportCharms, type ReadinessFinding, resultsOf } from "./finding.ts";
 import { type NeededImage, showNeededBy } from "./images.ts";
+import type { StoredImages } from "./imagesources.ts";
 import type { Package } from "./package.ts";
 import { resolve } from "./resolve.ts";
 import type { Snap } from "./snap.ts";
@@ -11,7 +12,7 @@ import { neededSnaps, showNeed } from "./snapneeds.ts";
 /** Missing snaps: bases of the stored snaps, snapd, and what charms install. */
 export function snapFindings(packages: readonly Package[], snaps: readonly Snap[]): ReadinessFinding[] {
   return neededSnaps(packages, snaps)
-    .filter((need) => !need.held)
+    .filter((need) => !need.stored)
     .map((need) => ({
       check: "snaps",
       what: `the snap ${showNeed(need)} is not stored; needed by ${need.by.join(", ")}`,
@@ -117,6 +118,19 @@ export function imageFindings(images: readonly NeededImage[], answers: readonly 
       certainFinding("images", `${what}; needed by ${by}`, "chp images --missing --script skopeo > images.sh, and run it on both sides"),
     ];
   });
+}
+
+/** The needed images of which none is stored, for whoever pulls them from chp. */
+export function storedImageFindings(images: readonly NeededImage[], stored: StoredImages): ReadinessFinding[] {
+  return images
+    .filter(({ upstream }) => !stored.find(upstream))
+    .map(({ upstream, neededBy }) =>
+      certainFinding(
+        "images",
+        `the image ${upstream} is not stored; needed by ${neededBy.map(showNeededBy).join("; ")}`,
+        "chp export -f site.yaml takes the images of its charms: import what it wrote",
+      ),
+    );
 }
 
 export interface StoreSetup {

@@ -41,7 +41,7 @@ function rowsUsing(pkg: StoredPackage, gone: readonly number[]): string[] {
 function overridesUsing(pkg: StoredPackage, gone: readonly number[], now: number): string[] {
   return overridesOf(pkg, now)
     .filter((facts) => facts.state === "in force" && gone.includes(facts.revision))
-    .map((facts) => `an override holds ${facts.channel} ${facts.on} at revision ${facts.revision}: ${facts.reason}`);
+    .map((facts) => `an override pins ${facts.channel} ${facts.on} to revision ${facts.revision}: ${facts.reason}`);
 }
 
 function bundlesOf(name: string, bundles: readonly Package[]): string[] {

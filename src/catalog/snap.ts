@@ -1,7 +1,8 @@
 /** The manifest of a snap, and how an import is merged into it. What clients rely on: handlers/snapd.md. */
 
 import type { Digest } from "../digest.ts";
-import { refused } from "../errors.ts";
+import { Failure, printable, refused } from "../errors.ts";
+import { nearestWord } from "../text.ts";
 import { type FullChannel, formatChannel } from "./channel.ts";
 import {
   changes,
@@ -31,6 +32,29 @@ export const ANY_ARCHITECTURE = "all";
 
 /** Architectures that snapd has, for clients that compare them literally. */
 export const ARCHITECTURES = ["amd64", "arm64", "armhf", "i386", "ppc64el", "riscv64", "s390x"] as const;
+
+/** Debian's name of an architecture by the names that machines and compilers have for it. */
+const DEBIAN_NAMES: Readonly<Record<string, (typeof ARCHITECTURES)[number]>> = {
+  x86_64: "amd64",
+  "x86-64": "amd64",
+  x64: "amd64",
+  aarch64: "arm64",
+  armv8: "arm64",
+  armv7l: "armhf",
+  arm: "armhf",
+  x86: "i386",
+  i686: "i386",
+  ppc64le: "ppc64el",
+};
+
+/** Returns the word. Throws a `usage` failure with the name that was probably meant; `what`: begins its message. */
+export function checkArchitecture(word: string, what: string): string {
+  if ((ARCHITECTURES as readonly string[]).includes(word)) return word;
+  const meant = DEBIAN_NAMES[word.toLowerCase()] ?? nearestWord(word.toLowerCase(), ARCHITECTURES);
+  throw new Failure("usage", `${what}: ${printable(word, 50)} is not an architecture`, {
+    next: `${meant === undefined ? "" : `did you mean ${meant}? `}architectures are ${ARCHITECTURES.join(", ")}`,
+  });
+}
 
 /** A file that snapd verifies: by size and sha3-384, which its assertion names. */
 export interface Asserted {

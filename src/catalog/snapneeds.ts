@@ -13,7 +13,7 @@ export interface NeededSnap extends Omit<Need, "where"> {
   /** `charm kafka 195 (refresh_versions.toml)`, `base of hello` */
   readonly by: readonly string[];
   /** whether the store has it */
-  readonly held: boolean;
+  readonly stored: boolean;
 }
 
 /** The snap that every machine with any snap needs. */
@@ -52,7 +52,7 @@ export function neededSnaps<S extends InstallableSnap>(
       kinds: [...new Set([...(before?.kinds ?? []), kind])],
       sure: before?.sure === "certain" ? "certain" : need.sure,
       by: [...new Set([...(before?.by ?? []), by])],
-      held: isSatisfied(need, byName.get(need.name)),
+      stored: isSatisfied(need, byName.get(need.name)),
     });
   };
   for (const pkg of packages)

@@ -1,6 +1,7 @@
 /** Writes one archive: bytes in memory and downloads, several files at once, each straight to its place in the archive. */
 
 import type { ReadAt } from "../archives/archive.ts";
+import { IMAGES_FOLDER } from "../archives/imagemanifest.ts";
 import { formatSums, type SecretKey, SIGNATURE_FILE, SUMS_FILE, sign } from "../archives/signature.ts";
 import { Layout, type Piece, PieceWriter, payloadOf, type RandomAccessOutput } from "../archives/tarball.ts";
 import { Summer, type Sums } from "../digest.ts";
@@ -106,7 +107,7 @@ export class ArchiveWriter {
   #pieces({ name, type }: PackedPackage, files: readonly { readonly path: string; readonly size: number }[]): Piece[] {
     const { form } = this.#options;
     if (form === "documented") return this.#layout.container(`${name}.tar.gz`, files);
-    const folder = form === "snap" ? "" : `${type === "snap" ? "snaps" : "charms"}/${name}/`;
+    const folder = form === "snap" ? "" : type === "image" ? `${IMAGES_FOLDER}/` : `${type === "snap" ? "snaps" : "charms"}/${name}/`;
     return files.map(({ path, size }) => this.#layout.file(folder + path, size));
   }
 

@@ -45,6 +45,7 @@ export function selectReleases(
     if (suitable.length === 0) failures.push(notReleased(info, "any channel", request.architectures.join(", "), all));
     return { releases: [...found.values()], failures };
   }
+  const architectures = architecturesOf(info, request, all, notes);
   for (const text of request.channels.length > 0 ? request.channels : ["stable"]) {
     const channel = fullChannel(text, defaultTrack(info));
     if (!channel) continue; // refused where it was read
@@ -54,7 +55,7 @@ export function selectReleases(
       else failures.push(notReleased(info, formatChannel(channel), "", all));
       continue;
     }
-    for (const architecture of request.architectures) {
+    for (const architecture of architectures) {
       // Only the reply shows whether the branch exists.
       if (channel.branch !== undefined)
         for (const system of request.systems === "all" ? DEFAULT_SYSTEMS : request.systems)
@@ -73,6 +74,16 @@ export function selectReleases(
     if (release.base && suitsRequest(release.base, request) && requested.some(isAlike)) take({ ...release, extra: true });
   }
   return { releases: [...found.values()], failures };
+}
+
+/** Those of the request. One that the charm never had is left out with a note, unless its own entry names it or nothing would be left. */
+function architecturesOf(info: CharmInfo, request: PackageRequest, all: readonly UpstreamRelease[], notes: string[]): readonly string[] {
+  const has = (architecture: string) => all.some(({ base }) => base && suitsArchitecture(base, architecture));
+  const had = request.architectures.filter(has);
+  if (info.type === "bundle" || request.needsArchitectures || had.length === 0) return request.architectures;
+  for (const never of request.architectures.filter((architecture) => !has(architecture)))
+    notes.push(`${info.name} has no release for ${never} in any channel: it is exported without`);
+  return had;
 }
 
 /** Releases of the first channel in search order that serves the requested bases, else the nearest LTS. */

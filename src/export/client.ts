@@ -9,6 +9,23 @@ export interface HttpRequest {
   readonly body?: string;
 }
 
+/** The right to read what a URL names. It is shown to the origin of that URL alone, and not to where it redirects. */
+export interface Access {
+  /** the Authorization header to send, if there is one */
+  readonly authorization: string | undefined;
+  /** Called after a 401. Throws where nothing further can be shown; otherwise the request is sent again. */
+  renew?(refusal: Refusal): Promise<void>;
+}
+
+export interface Refusal {
+  /** the WWW-Authenticate header of the reply; may be empty */
+  readonly challenge: string;
+  /** what was shown in vain */
+  readonly authorization: string | undefined;
+  /** how often this request was refused in a row, from 1 */
+  readonly times: number;
+}
+
 /** Sends one request; a redirect is a reply. Rejects if there is no reply, or the signal is aborted. */
 export type Transport = (url: string, request: HttpRequest & { readonly signal: AbortSignal }) => Promise<Response>;
 
@@ -41,6 +58,8 @@ interface UnavailableDetails {
   readonly retryable?: boolean;
   /** milliseconds that the server asks to wait before the next try */
   readonly wait?: number;
+  /** whether the other side does not speak TLS */
+  readonly isPlain?: boolean;
   readonly next?: string;
   readonly cause?: unknown;
 }
@@ -64,6 +83,11 @@ export class Unavailable extends Failure {
     this.#why = why;
   }
 
+  /** The same failure with what to do about it. */
+  advising(next: string): Unavailable {
+    return new Unavailable(this.#what, this.url, this.#why, { ...this.details, next });
+  }
+
   /** The same failure with the number of tries in its message. */
   after(tries: number): Unavailable {
     return tries < 2 ? this : new Unavailable(this.#what, this.url, `${this.#why}, in ${tries} tries`, this.details);
@@ -85,6 +109,8 @@ const MAX_SILENCE = 60_000;
 const MAX_REPLY = 64 * 2 ** 20;
 const MAX_ERROR = 64 * 2 ** 10;
 const MAX_REDIRECTS = 10;
+/** times that a request may be refused with 401 in a row: a token may end before it arrives */
+const MAX_REFUSALS = 6;
 /** statuses of replies */
 const RETRYABLE = new Set([408, 425, 429, 500, 502, 503, 504]);
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -101,11 +127,21 @@ export class HttpClient {
     if (this.#options.signal?.aborted) throw interruptedFailure();
   }
 
-  /** The result of `read` for the body of a successful reply. `what`: `cannot get …`, as errors begin. Throws `Unavailable`. */
+  /** The result of `read` for the body of a successful reply. `what`: `cannot fetch …`, as errors begin. Throws `Unavailable`. */
   text<T>(what: string, url: string, request: HttpRequest, read: (text: string) => T): Promise<T> {
+    return this.reply(what, url, { ...request, limit: MAX_REPLY }, (body) => read(body.toString()));
+  }
+
+  /** The same with the bytes of the body, of which there may be `limit`, and the headers. */
+  reply<T>(
+    what: string,
+    url: string,
+    { limit, access, ...request }: HttpRequest & { readonly limit: number; readonly access?: Access },
+    read: (body: Buffer, headers: Headers) => T,
+  ): Promise<T> {
     return this.#retrying(this.#signals(), async () => {
-      const reply = await this.#send(what, url, request, this.#signals());
-      return read((await reply.body(MAX_REPLY)).toString());
+      const reply = await this.#send(what, url, request, this.#signals(), access);
+      return read(await reply.body(limit), reply.headers);
     });
   }
 
@@ -147,7 +183,7 @@ export class HttpClient {
     return bytes;
   }
 
-  async #transfer(what: string, { url, size }: UpstreamFile, target: DownloadTarget): Promise<void> {
+  async #transfer(what: string, { url, size, access }: UpstreamFile, target: DownloadTarget): Promise<void> {
     const signals = this.#signals(target.signal);
     // If a server cannot send the rest, the whole file is requested, and its first bytes are skipped.
     let asksForRest = true;
@@ -155,7 +191,7 @@ export class HttpClient {
       const from = target.at;
       if (from === size && size > 0) return;
       const headers = { "Accept-Encoding": "identity", ...(asksForRest && from > 0 && { Range: `bytes=${from}-` }) };
-      const reply = await this.#send(what, url, { headers }, signals);
+      const reply = await this.#send(what, url, { headers }, signals, access);
       const { start, length = size - start } = reply;
       if (start > from) {
         asksForRest = false;
@@ -176,22 +212,31 @@ export class HttpClient {
   }
 
   /** Sends a request and follows redirects. */
-  async #send(what: string, url: string, request: HttpRequest, signals: readonly AbortSignal[]): Promise<UpstreamReply> {
-    const headers = { "User-Agent": "chp", ...request.headers };
-    for (let [at, redirects] = [url, 0]; ; redirects += 1) {
+  async #send(what: string, url: string, request: HttpRequest, signals: readonly AbortSignal[], access?: Access): Promise<UpstreamReply> {
+    for (let [at, redirects, refusals] = [url, 0, 0]; ; ) {
       // A fetch may know other protocols, and a redirect must not read files of this machine.
       if (!URL.canParse(at) || !["http:", "https:"].includes(new URL(at).protocol))
         throw new Unavailable(what, at, "not a URL that begins with http:// or https://");
+      const shown = new URL(at).origin === new URL(url).origin ? access : undefined;
+      const authorization = shown?.authorization;
+      const headers = { "User-Agent": "chp", ...request.headers, ...(authorization !== undefined && { Authorization: authorization }) };
       const timeout = new SilenceTimeout(signals);
       const response = await timeout
         .until(this.#options.transport(at, { ...request, headers, signal: timeout.signal }))
         .catch((error: unknown) => Promise.reject(connectionError(what, at, error)));
       const reply = new UpstreamReply(what, at, response, timeout);
       if (response.ok || (reply.status === 416 && request.headers?.["Range"])) return reply;
-      const next = REDIRECTS.has(reply.status) ? response.headers.get("Location") : null;
+      if (reply.status === 401 && shown?.renew && refusals < MAX_REFUSALS) {
+        timeout.end();
+        refusals += 1;
+        await shown.renew({ challenge: reply.headers.get("WWW-Authenticate") ?? "", authorization, times: refusals });
+        continue;
+      }
+      const next = REDIRECTS.has(reply.status) ? reply.headers.get("Location") : null;
       if (next === null) throw await reply.refusal();
       if (redirects === MAX_REDIRECTS) throw reply.unusable(`after ${redirects} redirects there is another`, { retryable: false });
       timeout.end();
+      redirects += 1;
       at = URL.canParse(next, at) ? new URL(next, at).href : next;
     }
   }
@@ -252,6 +297,7 @@ class UpstreamReply {
   readonly start: number;
   /** bytes of the body by its header */
   readonly length: number | undefined;
+  readonly headers: Headers;
   readonly #what: string;
   readonly #url: string;
   readonly #response: Response;
@@ -260,7 +306,7 @@ class UpstreamReply {
   constructor(what: string, url: string, response: Response, timeout: SilenceTimeout) {
     [this.#what, this.#url, this.#response, this.#timeout] = [what, url, response, timeout];
     const { status, headers } = response;
-    this.status = status;
+    [this.status, this.headers] = [status, headers];
     const isPart = status === 206 || status === 416;
     this.start = isPart ? Number(/^bytes (\d+)-/.exec(headers.get("Content-Range") ?? "")?.[1] ?? Infinity) : 0;
     const length = headers.get("Content-Length");
@@ -306,7 +352,7 @@ class UpstreamReply {
 
   /** The failure to throw for an unsuccessful reply, with the reason in its body. */
   async refusal(): Promise<Unavailable> {
-    const wait = retryAfter(this.#response.headers);
+    const wait = retryAfter(this.headers);
     const text = await this.body(MAX_ERROR).then(String, () => "");
     const message = storeMessage(text);
     return this.unusable(`status ${this.status}${message && ` (${printable(message, 300)})`}`, {
@@ -319,10 +365,11 @@ class UpstreamReply {
 
 const PROXY_LOGIN = "the proxy wants a login: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, and HTTP_PROXY alike";
 
+/** The reason that a store or a registry gives. */
 function storeMessage(text: string): string {
   try {
-    const { "error-list": list } = JSON.parse(text) as { "error-list"?: { message?: unknown }[] };
-    const message = list?.[0]?.message;
+    const { "error-list": list, errors = list } = JSON.parse(text) as Record<"error-list" | "errors", { message?: unknown }[] | undefined>;
+    const message = errors?.[0]?.message;
     return typeof message === "string" ? message : "";
   } catch {
     return "";
@@ -376,6 +423,7 @@ function connectionError(
   return new Unavailable(what, url, body && body.size > 0 ? `${why} after ${body.size} bytes` : why, {
     retryable: !wantsLogin && !UNTRUSTED.test(code) && !NO_TLS.test(code),
     cause: error,
+    ...(NO_TLS.test(code) && { isPlain: true }),
     ...(body && { status: body.status }),
     ...(next !== undefined && { next }),
   });
@@ -409,4 +457,6 @@ export interface UpstreamFile {
   readonly algorithm: Extract<Algorithm, "sha-256" | "sha3-384">;
   /** lower-case hex */
   readonly digest: string;
+  /** undefined: anyone may read it */
+  readonly access?: Access;
 }

@@ -37,7 +37,7 @@ export async function snapClosure(
   const tried = new Set<string>();
   const added: PlannedSnap[] = [];
   const isWanted = (need: NeededSnap) =>
-    !need.held &&
+    !need.stored &&
     need.kinds.some((kind) => !without.has(kind)) &&
     (need.sure === "certain" || !without.has("likely")) &&
     (need.architecture === undefined || architectures.includes(need.architecture)) &&

@@ -14,11 +14,12 @@ export async function requestEverything(
   const snapNames = new Set<string>();
   const snapArchitectures = architectures ?? ARCHITECTURES;
   for (const architecture of snapArchitectures) for (const name of await upstream.snapNames(architecture)) snapNames.add(name);
+  const all = architectures ?? [...new Set([...BASE_ARCHITECTURES, ...ARCHITECTURES])];
   const packageRequest = (name: string) => ({
     name,
     channels,
     systems,
-    architectures: architectures ?? [...new Set([...BASE_ARCHITECTURES, ...ARCHITECTURES])],
+    architectures: all,
     resources: {},
     allResources: true as const,
     paths: {},
@@ -28,6 +29,7 @@ export async function requestEverything(
     charms: requestsOf("charm"),
     bundles: requestsOf("bundle"),
     snaps: [...snapNames].toSorted().map((name) => ({ name, channels, architectures: snapArchitectures })),
+    images: { references: [], architectures: all },
     without: [],
     mirror: true,
     notes: [],

@@ -1,31 +1,29 @@
 /** Exports: plans what is requested from what upstream has, and writes one archive. */
 
 import type { ReadAt } from "../archives/archive.ts";
-import type { ExportLock, LockedPackage } from "../archives/lock.ts";
+import type { ExportLock } from "../archives/lock.ts";
 import { LOCK_FILE } from "../archives/names.ts";
 import { needsOf } from "../archives/needs/snapfinder.ts";
 import { mayNameSnaps } from "../archives/needs/sourcefiles.ts";
 import type { SecretKey } from "../archives/signature.ts";
 import { zipFiles, zipTexts } from "../archives/zip.ts";
-import { imageBlob, MAX_IMAGE_BLOB, readImageBlob } from "../catalog/registry.ts";
 import { type NeedingCharm, showNeed } from "../catalog/snapneeds.ts";
-import { sumsOf } from "../digest.ts";
 import { Failure, reason } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
-import { ownValue } from "../schema.ts";
 import { utf8 } from "../text.ts";
 import { type ArchiveForm, type ArchiveOutput, ArchiveWriter, type FetchProgress, readerOf } from "./archivewriter.ts";
 import { AssertionFetcher } from "./assertionfetcher.ts";
 import { planLockedPackage, planPackage } from "./charmplan.ts";
 import type { HttpClient } from "./client.ts";
 import { snapClosure } from "./closure.ts";
+import { ExportImages, type NamedImage, type PlannedImage, type RegistrySettings } from "./exportimages.ts";
 import type { Inventory } from "./inventory.ts";
 import { formatLock } from "./lock.ts";
 import { type CharmExtras, type PackedPackage, packPackage, packSnap } from "./pack.ts";
-import { type FailedPackage, failuresOf, type Plan, type PlannedPackage, type PlannedSnap } from "./plan.ts";
+import { type FailedPackage, failuresOf, type Plan, type PlannedContent, type PlannedPackage, type PlannedSnap } from "./plan.ts";
 import { type Addition, charmsOfBundle, type ExportRequest, type PackageRequest, type SnapRequest } from "./sitefile.ts";
 import { mergeSnapPlans, planLockedSnap, planSnap } from "./snapplan.ts";
-import { charmhubFile, type Upstream, type UpstreamResource } from "./upstream.ts";
+import { charmhubFile, type Upstream } from "./upstream.ts";
 
 export interface ExportOptions {
   readonly upstream: Upstream;
@@ -39,6 +37,7 @@ export interface ExportOptions {
   /** whether needed packages are added; without it an archive has what was named, and the charms of bundles */
   readonly closure: boolean;
   readonly form: ArchiveForm;
+  readonly registries?: RegistrySettings;
   readonly failFast: boolean;
   /** downloads at once */
   readonly parallel: number;
@@ -54,25 +53,15 @@ export interface ExportOptions {
   readonly onFetch?: (label: string, size: number) => FetchProgress;
 }
 
-/** An image that the charms need, with the credentials that the store gave for it. */
-export interface ExportedImage {
-  readonly charm: string;
-  readonly resource: string;
-  readonly revision: number;
-  /** upstream's */
-  readonly reference: string;
-  /** in the local registry */
-  readonly path: string;
-  readonly username: string;
-  readonly password: string;
-}
-
 export interface ExportResult {
   readonly packages: readonly PlannedPackage[];
   readonly snaps: readonly PlannedSnap[];
   readonly failed: readonly FailedPackage[];
   readonly notes: readonly string[];
-  readonly images: readonly ExportedImage[];
+  /** in the archive */
+  readonly images: readonly PlannedImage[];
+  /** those that are not in the archive, with the credentials that the store gave for them */
+  readonly imagesLeft: readonly NamedImage[];
   readonly lock: string;
   /** the opened output that has the archive; undefined: nothing was available */
   readonly which: "all" | "rest" | undefined;
@@ -89,16 +78,6 @@ export interface ExportPlan {
   readonly size: number;
   readonly failed: readonly FailedPackage[];
   readonly notes: readonly string[];
-}
-
-export interface PlannedContent {
-  readonly type: "charm" | "bundle" | "snap";
-  readonly name: string;
-  readonly revisions: readonly number[];
-  /** bytes that would be downloaded for it */
-  readonly size: number;
-  /** why it is taken although it was not requested; empty: it was requested */
-  readonly reasons: readonly string[];
 }
 
 /** packages that are planned at once */
@@ -134,19 +113,29 @@ class Export {
   readonly #options: ExportOptions;
   readonly #failed: FailedPackage[] = [];
   readonly #notes: string[] = [];
-  /** blobs of oci-images without credentials: package → `NAME_REVISION` → bytes */
-  readonly #imageBlobs = new Map<string, Map<string, Uint8Array>>();
-  readonly #images: ExportedImage[] = [];
+  readonly #images: ExportImages;
   readonly #assertions: AssertionFetcher;
-  /** packages with a failed download */
+  /** packages, and files of images, with a failed download */
   readonly #incomplete = new Set<PackedPackage>();
   #isSnapStoreUnavailable = false;
   #isDownloading = false;
 
   constructor(options: ExportOptions) {
     this.#options = options;
-    this.#assertions = new AssertionFetcher(options.upstream);
-    for (const text of options.request.notes) this.#note(text);
+    const { upstream, client, request, lock, inventory, registries = {}, without } = options;
+    this.#assertions = new AssertionFetcher(upstream);
+    const isTaken = !without.has("images");
+    this.#images = new ExportImages({
+      upstream,
+      client,
+      request,
+      lock,
+      inventory,
+      isTaken,
+      registries,
+      onNote: (text) => this.#note(text),
+    });
+    for (const text of request.notes) this.#note(text);
   }
 
   async plan(): Promise<ExportPlan> {
@@ -160,27 +149,28 @@ class Export {
       size: files.reduce((sum, { content }) => sum + ("url" in content ? content.size : 0), 0),
       reasons: planned.reasons,
     });
-    const extras = (pkg: PlannedPackage) => ({ images: this.#imageBlobs.get(pkg.name) ?? new Map(), account: undefined, inventory });
+    const extras = (pkg: PlannedPackage) => ({ images: this.#blobsOf(pkg), account: undefined, inventory });
     const all = [
       ...packages.map((pkg) => contentOf(pkg, packPackage(pkg, extras(pkg)))),
       ...mergeSnapPlans([...requested, ...added]).map((snap) => contentOf(snap, packSnap(snap, inventory))),
+      ...this.#images.contents(),
     ];
     return { packages: all, size: all.reduce((sum, { size }) => sum + size, 0), failed: this.#failed, notes: this.#notes };
   }
 
-  /** What is requested by name, and the charms of bundles. */
+  /** What is requested by name, and the charms of bundles; the images of all are planned. */
   async #requested(): Promise<{ readonly packages: PlannedPackage[]; readonly requested: PlannedSnap[] }> {
     const { lock, request } = this.#options;
-    return {
-      packages: await this.#withImages(lock ? await this.#lockedPackages(lock) : await this.#packages(), lock),
-      requested: lock ? await this.#lockedSnaps(lock) : await this.#snaps(request.snaps),
-    };
+    const packages = await this.#withImages(lock ? await this.#lockedPackages(lock) : await this.#packages(), lock);
+    const requested = lock ? await this.#lockedSnaps(lock) : await this.#snaps(request.snaps);
+    this.#fail(await this.#images.plan());
+    return { packages, requested };
   }
 
   async run(): Promise<ExportResult> {
     const { lock, request, form, ...options } = this.#options;
     const { packages, requested } = await this.#requested();
-    if (packages.length + requested.length === 0) return this.#emptyResult();
+    if (packages.length + requested.length + this.#images.complete.length === 0) return this.#emptyResult();
     this.#startDownloads();
     const writer = new ArchiveWriter({
       output: await options.openOutput("all"),
@@ -193,7 +183,10 @@ class Export {
     for (const pkg of packages) packed.set(pkg, packPackage(pkg, await this.#charmExtras(pkg)));
     // A lock lists packages by name and makes the same archive; the documented archives have them as they were named.
     const inOrder = [...packed.values()];
-    await this.#download(writer, form === "site" ? inOrder.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inOrder);
+    await this.#download(writer, [
+      ...(form === "site" ? inOrder.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inOrder),
+      ...this.#images.packed(),
+    ]);
     const isComplete = (planned: PlannedPackage | PlannedSnap) => !this.#incomplete.has(packed.get(planned) ?? NO_PACKAGE);
     const added =
       options.closure && !lock ? await this.#closure(await needsOfAll(writer, packages.filter(isComplete), packed), requested) : [];
@@ -202,16 +195,20 @@ class Export {
     const packedSnaps = snaps.flatMap((snap) => packed.get(snap) ?? []);
     await this.#download(writer, packedSnaps);
 
-    const complete = { packages: packages.filter(isComplete), snaps: snaps.filter(isComplete) };
-    if (complete.packages.length + complete.snaps.length === 0) return this.#emptyResult(writer.fetched);
-    const lockText = formatLock(complete.packages, complete.snaps, this.#imageBlobs);
+    const complete = { packages: packages.filter(isComplete), snaps: snaps.filter(isComplete), images: this.#images.complete };
+    if (complete.packages.length + complete.snaps.length + complete.images.length === 0) return this.#emptyResult(writer.fetched);
+    const lockText = formatLock(complete.packages, complete.snaps, this.#images.blobs, complete.images);
     const assertions = request.mirror && !lock ? await options.upstream.otherAssertions() : "";
     const texts = [
       ...(assertions === "" ? [] : [{ path: ASSERTIONS_FILE, content: Buffer.from(assertions) }]),
       ...(options.siteFile === undefined ? [] : [{ path: "bundle.yaml", content: Buffer.from(options.siteFile) }]),
       { path: LOCK_FILE, content: Buffer.from(lockText) },
+      ...this.#images.layout(),
     ];
-    const packedComplete = [...complete.packages, ...complete.snaps].flatMap((planned) => packed.get(planned) ?? []);
+    const packedComplete = [
+      ...[...complete.packages, ...complete.snaps].flatMap((planned) => packed.get(planned) ?? []),
+      ...this.#images.packed(),
+    ];
     const finished =
       this.#incomplete.size === 0
         ? { length: await writer.finish(texts, options.key, options.now), which: "all" as const }
@@ -220,7 +217,7 @@ class Export {
       ...complete,
       failed: this.#failed,
       notes: this.#notes,
-      images: this.#images.filter((image) => complete.packages.some((pkg) => pkg.name === image.charm)),
+      imagesLeft: this.#images.left(complete.packages),
       lock: lockText,
       ...finished,
       fetched: writer.fetched,
@@ -230,7 +227,8 @@ class Export {
   async #download(writer: ArchiveWriter, packages: readonly PackedPackage[]): Promise<void> {
     for (const { packed, failure } of await writer.add(packages, { failFast: this.#options.failFast })) {
       this.#incomplete.add(packed);
-      this.#failed.push({ name: packed.name, failure });
+      const lost = packed.type === "image" ? this.#images.lose(packed) : [packed.name];
+      this.#failed.push(...lost.map((name) => ({ name, failure })));
     }
   }
 
@@ -272,7 +270,7 @@ class Export {
   #emptyResult(fetched = 0): ExportResult {
     if (this.#failed.length === 0) throw new Failure("usage", "there is nothing to export");
     const [failed, notes] = [this.#failed, this.#notes];
-    return { packages: [], snaps: [], failed, notes, images: [], lock: "", which: undefined, length: 0, fetched };
+    return { packages: [], snaps: [], failed, notes, images: [], imagesLeft: [], lock: "", which: undefined, length: 0, fetched };
   }
 
   /** Reports the failures and additions of plans, and returns what they take. */
@@ -339,7 +337,7 @@ class Export {
         const unknown = Object.keys(pkg.paths).filter((name) => !pkg.resources.some((resource) => resource.name === name));
         if (unknown.length > 0) this.#note(`${pkg.name} has no resource ${unknown.join(", ")}, whose path was given`);
         const locked = lock?.packages.find(({ name }) => name === pkg.name);
-        for (const resource of pkg.resources) if (resource.type === "oci-image") await this.#readImage(pkg, resource, locked);
+        for (const resource of pkg.resources) if (resource.type === "oci-image") await this.#images.readBlob(pkg, resource, locked);
       });
       this.#fail(failed);
       return failed.length === 0 ? [pkg] : [];
@@ -347,35 +345,21 @@ class Export {
     return found.flat();
   }
 
-  async #readImage(pkg: PlannedPackage, resource: UpstreamResource, locked: LockedPackage | undefined): Promise<void> {
-    const { name, revision } = resource;
-    const what = `the resource ${name} ${revision} of ${pkg.name}`;
-    const file = charmhubFile(resource);
-    if (file.size > MAX_IMAGE_BLOB) throw new Failure("failed", `cannot export ${pkg.name}: ${what} is larger than an image's blob`);
-    const image = readImageBlob(await this.#options.client.bytes(what, file));
-    if (!image) throw new Failure("failed", `cannot export ${pkg.name}: ${what} names no image`);
-    const blob = imageBlob(image.reference);
-    const before = locked?.resources[`${name}_${revision}`];
-    if (before !== undefined && sumsOf(blob)["sha-256"] !== before)
-      throw new Failure("failed", `cannot export ${pkg.name} as locked: ${what} names another image now, ${image.reference}`);
-    const blobs = this.#imageBlobs.get(pkg.name) ?? new Map<string, Uint8Array>();
-    this.#imageBlobs.set(pkg.name, blobs.set(`${name}_${revision}`, blob));
-    const path = ownValue(pkg.paths, name) ?? "";
-    if (path !== "") this.#note(`Overriding ${name} with local registry subpath.`);
-    this.#images.push({ charm: pkg.name, resource: name, revision, path, ...image });
+  #blobsOf({ name }: PlannedPackage): CharmExtras["images"] {
+    return this.#images.blobs.get(name) ?? new Map();
   }
 
   async #charmExtras(pkg: PlannedPackage): Promise<CharmExtras> {
     const publisher = publisherId(pkg);
-    const account = publisher === undefined || this.#isSnapStoreUnavailable ? undefined : await this.#accountAssertion(publisher, pkg.name);
-    return { images: this.#imageBlobs.get(pkg.name) ?? new Map(), account, inventory: this.#options.inventory };
+    const account = publisher === undefined || this.#isSnapStoreUnavailable ? undefined : await this.#accountAssertion(publisher);
+    return { images: this.#blobsOf(pkg), account, inventory: this.#options.inventory };
   }
 
   /** The publisher's assertion; no client needs it, since Charmhub's replies name the publisher too, so it may be missing. */
-  async #accountAssertion(id: string, name: string): Promise<string | undefined> {
+  async #accountAssertion(id: string): Promise<string | undefined> {
     try {
       const text = await this.#assertions.account(id);
-      if (text === undefined) this.#note(`the Snap Store has no account assertion of ${id}, the publisher of ${name}; no client needs it`);
+      if (text === undefined) this.#note(`the Snap Store has no account assertion of the publisher ${id}; no client needs it`);
       return text;
     } catch (error) {
       if (!(error instanceof Failure) || error.kind === "interrupted") throw error;

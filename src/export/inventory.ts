@@ -38,15 +38,15 @@ const InventorySchema = v.object({
   charms: mapByName(v.object({ revisions: Revisions, resources: v.optional(RevisionsByName, {}) })),
   bundles: mapByName(v.object({ revisions: Revisions })),
   snaps: mapByName(v.object({ revisions: Revisions, components: v.optional(RevisionsByName, {}) })),
-  /** repositories of images; an older chp neither writes nor reads it */
-  images: v.optional(mapByName(v.array(Digests, "is not a list")), {}),
+  /** repository → the manifests, configs and layers of its images */
+  images: v.optional(mapByName(v.array(Digests)), {}),
 });
 
 type StoredFile = { readonly revision: number; readonly blob: Digest; readonly size: number; readonly "sha3-384"?: string };
 
 /**
  * The text of an inventory: the same bytes for the same content. It lists every revision that a client can get, by channel or
- * by revision number only. `isStored`: whether the store has that blob, at that size in bytes.
+ * by revision number only, and what images are made of. `isStored`: whether the store has that blob, at that size in bytes.
  */
 export async function formatInventory(
   packages: readonly Package[],
@@ -75,8 +75,8 @@ export async function formatInventory(
     snapEntries.push([name, { revisions: await revisionsOf(revisions), components: await partsOf(components) }]);
   const images: [string, string[]][] = [];
   for (const { name, blobs } of repositories.toSorted(byName)) {
-    const stored = await Promise.all(blobs.map(async ({ digest, size }) => ((await isStored(digest, size)) ? [`sha-256:${digest}`] : [])));
-    images.push([name, stored.flat()]);
+    const found = await Promise.all(blobs.map(async ({ digest, size }) => ((await isStored(digest, size)) ? [`sha-256:${digest}`] : [])));
+    images.push([name, found.flat()]);
   }
   const inventory = {
     format: FORMAT,
@@ -111,7 +111,7 @@ export function readInventory(text: string, what: string): Inventory {
     ...Object.values(bundles).map(({ revisions }) => revisions),
     ...Object.values(snaps).flatMap(({ revisions, components }) => [revisions, ...Object.values(components)]),
   ];
-  const files = parts.flatMap((revisions) => Object.values(revisions));
-  const digests = new Set([...files, ...Object.values(images).flat()].flatMap((entry) => entry.split(" ")));
+  const entries = [...parts.flatMap((revisions) => Object.values(revisions)), ...Object.values(images).flat()];
+  const digests = new Set(entries.flatMap((entry) => entry.split(" ")));
   return { has: (algorithm, hex) => digests.has(`${algorithm}:${hex}`) };
 }

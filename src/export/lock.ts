@@ -1,19 +1,24 @@
 /** Writes the lock of an export, so that a later export takes the same or fails. */
 
+import type { LockedImage } from "../archives/lock.ts";
 import { sumsOf } from "../digest.ts";
 import { compareText } from "../text.ts";
 import type { PlannedPackage, PlannedSnap } from "./plan.ts";
 import { componentDigests } from "./upstream.ts";
 
-/** `images`: by package, `NAME_REVISION` of an oci-image to its blob as it is packed. The same bytes for the same plans. */
+/**
+ * `blobs`: by package, `NAME_REVISION` of an oci-image to its blob as it is packed; `images`: those in the archive. The same bytes for
+ * the same plans, and format 1 without images, for every chp.
+ */
 export function formatLock(
   packages: readonly PlannedPackage[],
   snaps: readonly PlannedSnap[],
-  images: ReadonlyMap<string, ReadonlyMap<string, Uint8Array>>,
+  blobs: ReadonlyMap<string, ReadonlyMap<string, Uint8Array>>,
+  images: readonly LockedImage[] = [],
 ): string {
   const sorted = <T extends { readonly name: string }>(all: readonly T[]) => all.toSorted((a, b) => compareText(a.name, b.name));
   const lock = {
-    format: 1,
+    format: images.length > 0 ? 2 : 1,
     packages: sorted(packages).map(({ name, id, defaultTrack, releases, revisions, resources, paths }) => ({
       name,
       id,
@@ -24,7 +29,7 @@ export function formatLock(
       resources: Object.fromEntries(
         resources.map((resource) => {
           const key = `${resource.name}_${resource.revision}`;
-          const image = images.get(name)?.get(key);
+          const image = blobs.get(name)?.get(key);
           return [key, image ? sumsOf(image)["sha-256"] : resource.download["hash-sha-256"]];
         }),
       ),
@@ -46,6 +51,7 @@ export function formatLock(
         ]),
       ),
     })),
+    ...(images.length > 0 && { images: images.map(({ reference, digest }) => ({ reference, digest })) }),
   };
   return `${JSON.stringify(lock, null, 1)}\n`;
 }

@@ -20,10 +20,10 @@ export interface PackedFile {
   readonly label?: string;
 }
 
-/** The files of one package. */
+/** The files of one package, or of an image: see `packImages`. */
 export interface PackedPackage {
   readonly name: string;
-  readonly type: "charm" | "bundle" | "snap";
+  readonly type: "charm" | "bundle" | "snap" | "image";
   readonly files: readonly PackedFile[];
 }
 
@@ -38,7 +38,7 @@ export interface CharmExtras {
 }
 
 /** A file to download; none if the other side has it. */
-function downloadUnlessIn(inventory: Inventory | undefined) {
+export function downloadUnlessIn(inventory: Inventory | undefined) {
   return (path: string, file: UpstreamFile, label: string): PackedFile[] =>
     inventory?.has(file.algorithm, file.digest) ? [] : [{ path, content: file, label }];
 }

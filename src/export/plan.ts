@@ -48,6 +48,18 @@ export interface PlannedSnap {
   readonly reasons: readonly string[];
 }
 
+/** What of an archive is listed by itself. */
+export interface PlannedContent {
+  readonly type: "charm" | "bundle" | "snap" | "image";
+  readonly name: string;
+  /** of an image none */
+  readonly revisions: readonly number[];
+  /** bytes that would be downloaded for it */
+  readonly size: number;
+  /** why it is taken although it was not requested; empty: it was requested */
+  readonly reasons: readonly string[];
+}
+
 /** A package, or a part of one, that was requested and is not in the archive. */
 export interface FailedPackage {
   /** of the package */

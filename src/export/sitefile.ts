@@ -5,10 +5,12 @@ import { charmName } from "../archives/charm.ts";
 import { parseSystem, type System } from "../catalog/base.ts";
 import { parseChannel } from "../catalog/channel.ts";
 import { CONTROLLER_CHARM, CONTROLLER_SYSTEMS, controllerTracks } from "../catalog/controller.ts";
-import { ARCHITECTURES } from "../catalog/snap.ts";
+import { checkArchitecture } from "../catalog/snap.ts";
 import { Failure, printable } from "../errors.ts";
 import { mapByName } from "../schema.ts";
+import { nearestWord } from "../text.ts";
 import { readYamls } from "../yaml.ts";
+import { parseImageReference } from "./imageregistry.ts";
 
 /** Everything that a store has of a package: its channels, or its bases. */
 export type All = "all";
@@ -21,6 +23,8 @@ export interface PackageRequest {
   readonly systems: readonly System[] | All;
   /** dpkg names */
   readonly architectures: readonly string[];
+  /** whether its own entry names them: then it must have each of them */
+  readonly needsArchitectures?: true;
   readonly revision?: number;
   /** resource name to the revision to take in place of the released one */
   readonly resources: Readonly<Record<string, number>>;
@@ -51,6 +55,7 @@ export const ADDITIONS = {
   bases: "the bases of snaps",
   providers: "the default providers of content plugs",
   snapd: "snapd, which every machine with a snap needs",
+  images: "container images: those of charms' resources and those that are named",
 } as const;
 export type Addition = keyof typeof ADDITIONS;
 
@@ -58,11 +63,21 @@ export function isAddition(text: string): text is Addition {
   return Object.hasOwn(ADDITIONS, text);
 }
 
+/** Which container images are taken besides those of charms' resources, and of which architectures all of them. */
+export interface ImageRequest {
+  /** in full, as `parseImageReference` gives them */
+  readonly references: readonly string[];
+  /** dpkg names */
+  readonly architectures: readonly string[];
+}
+
 /** Everything that is requested of one export. */
 export interface ExportRequest {
   readonly charms: readonly PackageRequest[];
   readonly bundles: readonly PackageRequest[];
   readonly snaps: readonly SnapRequest[];
+  /** undefined: the archive takes none */
+  readonly images?: ImageRequest;
   readonly without: readonly Addition[];
   /** whether it is all that a store lists: what that needs besides is added as far as the store has it, and so are assertions of no snap */
   readonly mirror?: true;
@@ -143,6 +158,7 @@ const SITE_FIELDS = {
   bundles: List,
   snaps: List,
   packages: List,
+  images: v.optional(Words),
   essentials: v.optional(v.strictObject({ juju: v.pipe(Words, v.everyItem(isJuju, "is not a version of Juju, like 3.6")) })),
   without: v.optional(Words),
 };
@@ -187,14 +203,30 @@ export function readSiteFile(text: string, what: string, given: Selection = {}, 
     ...site.packages.map((entry, i) => readSnapEntry(entry, `${what}: packages.${i}`, defaults)),
     ...(site.essentials?.juju.flatMap((juju) => essentialSnaps(juju, defaults.architectures)) ?? []),
   ];
-  if (charms.length + bundles.length + snaps.length + notes.length === 0)
-    invalid(what, "it names nothing to export", "name applications, charms, bundles, snaps or essentials in it");
+  const references = (site.images ?? []).map((reference) => readReference(reference, what));
+  if (charms.length + bundles.length + snaps.length + references.length + notes.length === 0)
+    invalid(what, "it names nothing to export", "name applications, charms, bundles, snaps, images or essentials in it");
   const without = (site.without ?? []).map((word) =>
     isAddition(word)
       ? word
       : invalid(what, `without: unknown addition ${printable(word, 50)}; it takes ${Object.keys(ADDITIONS).join(", ")}`),
   );
-  return { charms, bundles, snaps, without, notes };
+  const architectures = new Set([defaults, ...charms, ...bundles].flatMap((entry) => entry.architectures));
+  return {
+    charms,
+    bundles,
+    snaps,
+    images: { references: [...new Set(references)], architectures: [...architectures] },
+    without,
+    notes,
+  };
+}
+
+function readReference(text: string, what: string): string {
+  const reference = parseImageReference(text);
+  return reference
+    ? reference.text
+    : invalid(what, `images: ${printable(text, 200)} is not the reference of an image, like ghcr.io/juju/jujud-operator:3.6.11`);
 }
 
 /** Requests of the charms of a bundle.yaml; where it names no base itself, those of the request of the bundle hold. */
@@ -253,7 +285,7 @@ function readApplication(value: unknown, what: string, { defaults, machines, not
   const entry = checkEntry(ApplicationSchema, withoutBlanks(value), what);
   const name = charmName(entry.charm);
   if (name === undefined) {
-    notes.push(`${what}: ${printable(entry.charm, 200)} is a charm of yours, not of a store; chp import takes it in where it is built`);
+    notes.push(`${what}: ${printable(entry.charm, 200)} is a charm of yours, not of a store; chp import imports it where it is built`);
     return [];
   }
   const arch = /(?:^|\s)arch=(\S+)/.exec(entry.constraints)?.[1];
@@ -279,10 +311,12 @@ function packageRequest(
 ): PackageRequest {
   const isRevision = ([, value]: readonly [string, string]) => /^\d{1,15}$/.test(value);
   const entries = Object.entries(resources);
+  const selection = readSelection(fields, what);
   return {
     name: checkPackageName(name, what),
     ...defaults,
-    ...readSelection(fields, what),
+    ...selection,
+    ...(selection.architectures && { needsArchitectures: true }),
     ...(revision !== undefined && { revision }),
     resources: Object.fromEntries(entries.filter(isRevision).map(([resource, value]) => [resource, Number(value)])),
     paths: Object.fromEntries(entries.filter((entry) => !isRevision(entry))),
@@ -311,9 +345,7 @@ export function readSelection(fields: SelectionFields, what: string): Selection 
   const systems = [fields.bases, fields.base, fields.series].find((words) => words !== undefined);
   const architectures = fields.architectures ?? fields.arch;
   for (const word of channels ?? []) if (word !== "all" && !parseChannel(word)) invalid(what, `${printable(word, 100)} is not a channel`);
-  for (const word of architectures ?? [])
-    if (!(ARCHITECTURES as readonly string[]).includes(word))
-      invalid(what, `${printable(word, 50)} is not an architecture; known are ${ARCHITECTURES.join(", ")}`);
+  for (const word of architectures ?? []) checkArchitecture(word, what);
   return {
     ...(channels && { channels: channels.includes("all") ? "all" : channels }),
     ...(systems && {
@@ -340,11 +372,19 @@ function checkEntry<T extends v.GenericSchema>(schema: T, value: unknown, what: 
   const [issue] = parsed.issues;
   const path = v.getDotPath(issue);
   const field = path === null ? "" : `${printable(path, 100)} `;
-  if (issue.type === "strict_object" && issue.expected === "never") return invalid(what, `unknown key ${field.trim()}`);
+  if (issue.type === "strict_object" && issue.expected === "never") return unknownKey(schema, value, what, field.trim());
   return invalid(
     what,
     `${field}${issue.received === "undefined" ? "is missing" : issue.message.startsWith("is ") ? issue.message : "is not what it should be"}`,
   );
+}
+
+/** Names the entry as well, since a list is long, and the key that was probably meant. */
+function unknownKey(schema: v.GenericSchema, value: unknown, what: string, key: string): never {
+  const name = isMapping(value) && typeof value["name"] === "string" ? ` of ${printable(value["name"], 100)}` : "";
+  const meant = "entries" in schema ? nearestWord(key, Object.keys(schema.entries as object)) : undefined;
+  const next = "chp help site-file lists the keys";
+  return invalid(what, `unknown key ${key}${name}`, meant === undefined ? next : `did you mean ${meant}? ${next}`);
 }
 
 function invalid(what: string, why: string, next = "chp help export shows what such a file may say"): never {

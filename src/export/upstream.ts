@@ -203,7 +203,7 @@ export class Upstream {
   /** Newest first. Throws `Unavailable`. */
   async resourceRevisions(charm: string, resource: string): Promise<UpstreamResource[]> {
     const url = `${this.addresses.charmhub}/v2/charms/resources/${encodeURIComponent(charm)}/${encodeURIComponent(resource)}/revisions`;
-    return (await this.#json(ResourceRevisionsReply, `cannot get the revisions of resource ${resource} of ${charm}`, url)).revisions;
+    return (await this.#json(ResourceRevisionsReply, `cannot fetch the revisions of resource ${resource} of ${charm}`, url)).revisions;
   }
 
   /** Every charm and bundle that the store lists without a search term. */
@@ -241,7 +241,7 @@ export class Upstream {
   async assertion(type: string, key: readonly string[], maxFormat?: number): Promise<string | undefined> {
     const path = [type, ...key].map(encodeURIComponent).join("/");
     const url = `${this.addresses.snapstore}/v2/assertions/${path}${maxFormat === undefined ? "" : `?max-format=${maxFormat}`}`;
-    const what = `cannot get the assertion ${printable([type, ...key].join("/"), 200)}`;
+    const what = `cannot fetch the assertion ${printable([type, ...key].join("/"), 200)}`;
     try {
       return await this.#client.text(what, url, { headers: { Accept: "application/x.ubuntu.assertion" } }, (text) => text);
     } catch (error) {

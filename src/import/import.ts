@@ -384,7 +384,7 @@ async function missingSnaps(base: CatalogView, packages: MergedPackages, { repor
   for (const snap of after) stored.set(snap.id, snap);
   const names = new Set(reports.map((report) => report.name));
   const needed = neededSnaps(packages.after, [...stored.values()], (snap) => names.has(snap.name));
-  return needed.filter((need) => !need.held);
+  return needed.filter((need) => !need.stored);
 }
 
 function isEmpty({ packages, snaps, images }: Reading<StagedBlob>): boolean {
@@ -396,10 +396,12 @@ function importInterrupted(): Failure {
 }
 
 function nothingFound(records: readonly SourceRecord[], ignored: readonly string[]): Failure {
-  if (records.length === 0) return refused("there is no file to import");
   const some = (names: readonly string[]) => `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}`;
-  const found = ignored.length > 0 ? `; found only ${some(ignored)}` : "";
-  return refused(`there is no charm, bundle, snap, image or assertion in ${some(records.map((r) => r.name))}${found}`, {
+  const names = some(records.map(({ name }) => (name === "-" ? "standard input" : name)));
+  if (records.every(({ size }) => size === 0)) return refused(`there is nothing to import: ${names || "all that was given"} is empty`);
+  const inside = ignored.filter((name) => !records.some((record) => record.name === name));
+  const found = inside.length > 0 ? `; found only ${some(inside)}` : "";
+  return refused(`there is no charm, bundle, snap, image or assertion in ${names}${found}`, {
     next: "chp help import shows what can be imported",
   });
 }

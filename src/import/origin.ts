@@ -45,12 +45,12 @@ export function sourceOrigins(
     if (unsignedBecause === undefined) return { ...record, signers };
     if (accepted.length === 0) {
       if (unknownKey !== undefined)
-        notes.add(`the signature by key ${unknownKey} was not checked, since that key is not accepted; chp accept-key FILE.pub accepts it`);
+        notes.add(`the signature by key ${unknownKey} was not checked, since that key is not trusted; chp accept-key FILE.pub trusts it`);
       return record;
     }
     if (!allowUnsigned)
-      throw refused(`${printable(record.name)} is not signed by a key that is accepted here: ${unsignedBecause}`, {
-        next: `accepted is ${accepted.map(showKey).join(", ")}; chp accept-key FILE.pub accepts one more, --allow-unsigned takes this in as it is`,
+      throw refused(`${printable(record.name)} is not signed by a trusted key: ${unsignedBecause}`, {
+        next: `trusted: ${accepted.map(showKey).join(", ")}; chp accept-key FILE.pub trusts one more, --allow-unsigned imports this as it is`,
       });
     notes.add(`UNSIGNED: ${record.name} was imported as it is: ${unsignedBecause}`);
     return { ...record, unsigned: true };

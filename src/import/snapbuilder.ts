@@ -45,7 +45,7 @@ export function placeImage(
   else
     throw refused(`no ${type} assertion names its bytes (sha3-384 ${sha3})`, {
       at,
-      next: "import its .assert file together with it, or take it in as it is with --allow-unverified",
+      next: "import its .assert file together with it, or import it as it is with --allow-unverified",
     });
 }
 

@@ -150,7 +150,7 @@ function finish(
   if (stored && name !== stored.name && (!snapDeclaration || declaredBy?.unverified !== undefined))
     throw refused(`${name} has the snap id ${id}, which belongs to ${stored.name}, and no declaration that verifies renames it`);
   if (name === undefined || (!stored && draft.revisions.length === 0))
-    throw refused(`the archive has components of snap ${name ?? id}, but no such snap, and the store holds none`);
+    throw refused(`the archive has components of snap ${name ?? id}, but no such snap, and the store has none`);
   const own = declared.filter((declaration) => declaration.name === name || declaration.value.id === id);
   for (const { at, value } of own)
     if (value.id !== undefined && value.id !== id)

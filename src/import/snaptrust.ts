@@ -49,7 +49,7 @@ export function acceptAssertions(reading: SnapReading, base: SnapBase, { trust, 
     const { assertion, reason } = first;
     throw refused(`${describeAssertion(assertion)} does not verify: ${reason}`, {
       at: places.get(assertion) ?? ["it"],
-      next: "name the root that you trust with --trust FILE, or take it in as it is with --allow-unverified",
+      next: "name the root that you trust with --trust FILE, or import it as it is with --allow-unverified",
     });
   }
   return [...verified.map((assertion) => ({ assertion })), ...wrong.map(({ assertion, reason }) => ({ assertion, unverified: reason }))];

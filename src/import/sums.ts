@@ -118,7 +118,7 @@ export class ChecksumLists {
       if (!list) throw refused(`${where} has no ${SUMS_FILE} beside it`, WHOLE);
       const { keyId } = readSignature(text, where);
       if (!this.#accepted.some(({ id }) => id === keyId)) {
-        const unsignedBecause = `its ${SIGNATURE_FILE} is by key ${keyId}, which is not accepted`;
+        const unsignedBecause = `its ${SIGNATURE_FILE} is by key ${keyId}, which is not trusted`;
         found.set(folder, { signers: [], vouchers: [], unsignedBecause, unknownKey: keyId });
         continue;
       }
@@ -129,7 +129,7 @@ export class ChecksumLists {
       found.set(
         folder,
         isOver
-          ? { signers: [], vouchers: [], unsignedBecause: `its ${SIGNATURE_FILE} is by key ${keyId}, which is accepted until ${key.until}` }
+          ? { signers: [], vouchers: [], unsignedBecause: `its ${SIGNATURE_FILE} is by key ${keyId}, which was trusted until ${key.until}` }
           : { signers, vouchers: signers },
       );
     }

@@ -17,7 +17,7 @@ import {
 import { defaultRelease, type Query, type Refusal, type Resolved } from "../catalog/resolve.ts";
 import type { Digest } from "../digest.ts";
 import { Failure, printable } from "../errors.ts";
-import { AnyList, checkBody, checkList, Integer, NO_ERRORS, OptionalText, parseLists } from "./json.ts";
+import { AnyList, checkBody, checkList, Integer, isSmall, NO_ERRORS, OptionalText, parseJson, parseLists } from "./json.ts";
 import { ORIGIN, Template } from "./template.ts";
 import { URLS } from "./urls.ts";
 
@@ -29,8 +29,6 @@ export type ReadText = (digest: Digest) => Promise<string>;
 const RequestBase = v.nullish(
   v.object({ architecture: v.nullish(v.string(), ""), name: v.nullish(v.string(), ""), channel: v.nullish(v.string(), "") }),
 );
-
-const CharmRefreshRequest = v.object({ context: AnyList, actions: AnyList, fields: v.nullish(v.array(v.string())) });
 
 const CharmContext = v.object({
   "instance-key": v.string(),
@@ -54,6 +52,15 @@ const CharmAction = v.object({
 const CharmContexts = v.array(CharmContext);
 const CharmActions = v.array(CharmAction);
 
+const CharmRefreshRequest = v.object({
+  context: v.nullish(CharmContexts, []),
+  actions: v.nullish(CharmActions, []),
+  fields: v.nullish(v.array(v.string())),
+});
+/** The same with lists that are still to be checked. */
+const LongRefreshRequest = v.object({ ...CharmRefreshRequest.entries, context: AnyList, actions: AnyList });
+
+type CharmRefreshRequest = v.InferOutput<typeof CharmRefreshRequest>;
 type CharmAction = v.InferOutput<typeof CharmAction>;
 type CharmContext = v.InferOutput<typeof CharmContext>;
 
@@ -77,23 +84,52 @@ const CHARM_FIELDS = [
 /** One action, as the resolver takes it; or a refusal that needs no package. */
 export type CharmRefreshItem = { readonly query: Query; readonly refusal?: Refusal };
 
+/** What a refresh asks for of each charm. */
+export interface CharmFields {
+  /** those of `CHARM_FIELDS`, in its order; undefined: everything */
+  readonly names: readonly string[] | undefined;
+  /** equal for equal names */
+  readonly key: string;
+}
+
 export interface CharmRefresh {
   readonly items: readonly CharmRefreshItem[];
-  /** those of `CHARM_FIELDS`, in its order; undefined: everything */
-  readonly fields: readonly string[] | undefined;
+  readonly fields: CharmFields;
 }
 
 /** Reads the body of a refresh request. Throws a `malformed` failure that names the field, and `too-large` for too much of it. */
-export async function readCharmRefresh(text: string, preferred: string): Promise<CharmRefresh> {
-  const { fields, ...lists } = checkBody(CharmRefreshRequest, await parseLists(text));
-  const context = await checkList(CharmContexts, "context", lists.context);
-  const actions = await checkList(CharmActions, "actions", lists.actions);
+export function readCharmRefresh(text: string, preferred: string): CharmRefresh | Promise<CharmRefresh> {
+  if (isSmall(text)) return charmRefresh(checkBody(CharmRefreshRequest, parseJson(text)), preferred);
+  return checkLong(text).then((request) => charmRefresh(request, preferred));
+}
+
+async function checkLong(text: string): Promise<CharmRefreshRequest> {
+  const { context, actions, fields } = checkBody(LongRefreshRequest, await parseLists(text));
+  return {
+    context: await checkList(CharmContexts, "context", context),
+    actions: await checkList(CharmActions, "actions", actions),
+    fields,
+  };
+}
+
+function charmRefresh({ context, actions, fields }: CharmRefreshRequest, preferred: string): CharmRefresh {
   const contexts = new Map(context.map((entry) => [entry["instance-key"], entry]));
-  const wanted = fields && new Set(fields);
   return {
     items: actions.map((action) => readCharmAction(action, contexts.get(action["instance-key"]), preferred)),
-    fields: wanted ? CHARM_FIELDS.filter((name) => wanted.has(name)) : undefined,
+    fields: fields ? charmFields(fields) : { names: undefined, key: fieldsKey(undefined) },
   };
+}
+
+/** What was asked for last. Each Juju asks for the same in every request, and reading it again takes a tenth of a small one. */
+let lastFields: { readonly asked: readonly string[]; readonly fields: CharmFields } | undefined;
+
+function charmFields(asked: readonly string[]): CharmFields {
+  if (lastFields?.asked.length === asked.length && lastFields.asked.every((name, i) => name === asked[i])) return lastFields.fields;
+  const wanted = new Set(asked);
+  const names = CHARM_FIELDS.filter((name) => wanted.has(name));
+  const fields = { names, key: fieldsKey(names) };
+  if (names.length === asked.length) lastFields = { asked, fields }; // a list that is made up is not kept
+  return fields;
 }
 
 function readCharmAction(action: CharmAction, context: CharmContext | undefined, preferred: string): CharmRefreshItem {
@@ -136,7 +172,18 @@ export function fieldsKey(fields: readonly string[] | undefined): string {
 
 /** Equal for two queries whose results differ in nothing but the instance key. */
 export function queryKey(query: Query): string {
-  return JSON.stringify({ ...query, instanceKey: undefined });
+  const { action, id, name, revision, channel, base, resourceRevisions, preferred } = query;
+  const asked: Record<Exclude<keyof Query, "instanceKey">, unknown> = {
+    action,
+    id,
+    name,
+    revision,
+    channel,
+    base,
+    resourceRevisions,
+    preferred,
+  };
+  return JSON.stringify(asked);
 }
 
 /** Identifies the `charm` object of a success among those of its package. */

@@ -31,8 +31,8 @@ export const NO_ERRORS = JSON.stringify(errorList()).slice(1, -1);
 /** What stands around the entries of an error list, as the inside of a JSON object. */
 export const ERROR_LIST = { start: NO_ERRORS.slice(0, -1), end: "]" } as const;
 
-/** Characters of a body that is parsed without being measured. */
-const SMALL = 2 ** 16;
+/** Characters of a body that is parsed and checked at once, which takes a few milliseconds. */
+const SMALL = 2 ** 15;
 /** How deep a body may be nested, how many values it may have, and how many keys each of its objects: these decide how long parsing takes. */
 const MAX_DEPTH = 32;
 const MAX_VALUES = 250_000;
@@ -77,15 +77,20 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-/** `parseJson` for lists of many, in a turn of its own if they are long: several do not block the event loop in one. */
+/** Whether a body is parsed and checked at once; others have the turns of `parseLists` and `checkList`. */
+export function isSmall(text: string): boolean {
+  return text.length <= SMALL;
+}
+
+/** `parseJson` for lists of many, in a turn of its own: several do not block the event loop in one. */
 export async function parseLists(text: string): Promise<unknown> {
-  if (text.length > SMALL) await nextTurn();
+  await nextTurn();
   return parseJson(text, MAX_STRING);
 }
 
 /** Throws a `malformed` failure for what is not a JSON object, and `too-large` for what has too many values. */
 export function parseJson(text: string, longest = Number.POSITIVE_INFINITY): unknown {
-  if (text.length > SMALL) measureJson(text, longest);
+  if (!isSmall(text)) measureJson(text, longest);
   const value = tryJson(text);
   if (value === undefined) throw new Failure("malformed", "the body is not JSON");
   if (Array.isArray(value)) throw new Failure("malformed", "the body is a list, not an object"); // valibot takes one for an empty object
@@ -96,8 +101,7 @@ export function parseJson(text: string, longest = Number.POSITIVE_INFINITY): unk
 const BATCH = 64;
 
 /** A list that is called `name`, checked by a schema of lists in batches. Throws as `checkBody`, and `too-large` for too many elements. */
-export async function checkList<T>(schema: v.GenericSchema<unknown, T[]>, name: string, values: readonly unknown[]): Promise<readonly T[]> {
-  if (values.length <= BATCH) return checkBody(schema, values, (path) => `${name}.${path}`);
+export async function checkList<T>(schema: v.GenericSchema<unknown, T[]>, name: string, values: readonly unknown[]): Promise<T[]> {
   if (values.length > MAX_ELEMENTS) throw new Failure("too-large", `${name}: there are more than ${MAX_ELEMENTS}`);
   const checked: T[] = [];
   for (let from = 0; from < values.length; from += BATCH) {

@@ -18,6 +18,7 @@ import {
   ERROR_LIST,
   type ErrorEntry,
   Integer,
+  isSmall,
   NO_ERRORS,
   OptionalText,
   parseJson,
@@ -31,13 +32,6 @@ import { type SnapFile, URLS } from "./urls.ts";
 const RequestEpoch = v.fallback(v.nullish(v.object({ read: v.array(v.number()), write: v.array(v.number()) })), null);
 const OptionalStrings = v.nullish(v.array(v.string()));
 
-const SnapRefreshRequest = v.object({
-  context: AnyList,
-  actions: AnyList,
-  fields: OptionalStrings,
-  "assertion-max-formats": v.nullish(mapByName(Integer), {}),
-});
-
 const SnapContext = v.object({
   "snap-id": v.string(),
   "instance-key": v.string(),
@@ -46,18 +40,15 @@ const SnapContext = v.object({
   epoch: RequestEpoch,
 });
 
-const AnyAction = v.variant("action", [
-  v.object({
-    action: v.picklist(["install", "download", "refresh"]),
-    "instance-key": v.string(),
-    name: OptionalText,
-    "snap-id": OptionalText,
-    channel: OptionalText,
-    revision: v.nullish(Integer),
-    "validation-sets": v.nullish(v.array(v.array(v.union([v.string(), v.number()]))), []),
-  }),
-  v.object({ action: v.literal("fetch-assertions"), key: v.string(), assertions: AnyList }),
-]);
+const SnapAction = v.object({
+  action: v.picklist(["install", "download", "refresh"]),
+  "instance-key": v.string(),
+  name: OptionalText,
+  "snap-id": OptionalText,
+  channel: OptionalText,
+  revision: v.nullish(Integer),
+  "validation-sets": v.nullish(v.array(v.array(v.union([v.string(), v.number()]))), []),
+});
 
 const RequestedAssertion = v.object({
   type: v.string(),
@@ -69,12 +60,27 @@ const RequestedAssertion = v.object({
 });
 
 const SnapContexts = v.array(SnapContext);
-const AnyActions = v.array(AnyAction);
 const RequestedAssertions = v.array(RequestedAssertion);
+const FetchAction = v.object({
+  action: v.literal("fetch-assertions"),
+  key: v.string(),
+  assertions: v.nullish(RequestedAssertions, []),
+});
 
-type AnyAction = v.InferOutput<typeof AnyAction>;
+const SnapRefreshRequest = v.object({
+  context: v.nullish(SnapContexts, []),
+  actions: v.nullish(v.array(v.variant("action", [SnapAction, FetchAction])), []),
+  fields: OptionalStrings,
+  "assertion-max-formats": v.nullish(mapByName(Integer), {}),
+});
+
+/** The same with lists that are still to be checked. */
+const LongRefreshRequest = v.object({ ...SnapRefreshRequest.entries, context: AnyList, actions: AnyList });
+const LongActions = v.array(v.variant("action", [SnapAction, v.object({ ...FetchAction.entries, assertions: AnyList })]));
+
+type SnapRefreshRequest = v.InferOutput<typeof SnapRefreshRequest>;
 type RequestedAssertion = v.InferOutput<typeof RequestedAssertion>;
-type SnapAction = Exclude<AnyAction, { action: "fetch-assertions" }>;
+type SnapAction = v.InferOutput<typeof SnapAction>;
 
 export interface FetchAssertions {
   readonly key: string;
@@ -95,10 +101,25 @@ export interface SnapRefresh {
 }
 
 /** Reads the body of a refresh request. Throws a `malformed` failure that names the field, and `too-large` for too much of it. */
-export async function readSnapRefresh(text: string, architecture: string): Promise<SnapRefresh> {
-  const { fields, "assertion-max-formats": maxFormats, ...lists } = checkBody(SnapRefreshRequest, await parseLists(text));
-  const context = await checkList(SnapContexts, "context", lists.context);
-  const actions = await checkList(AnyActions, "actions", lists.actions);
+export function readSnapRefresh(text: string, architecture: string): SnapRefresh | Promise<SnapRefresh> {
+  if (isSmall(text)) return snapRefresh(checkBody(SnapRefreshRequest, parseJson(text)), architecture);
+  return checkLong(text).then((request) => snapRefresh(request, architecture));
+}
+
+async function checkLong(text: string): Promise<SnapRefreshRequest> {
+  const { context, actions, ...more } = checkBody(LongRefreshRequest, await parseLists(text));
+  const checked: SnapRefreshRequest = { ...more, context: await checkList(SnapContexts, "context", context), actions: [] };
+  for (const [i, action] of (await checkList(LongActions, "actions", actions)).entries())
+    checked.actions.push(
+      action.action === "fetch-assertions"
+        ? { ...action, assertions: await checkList(RequestedAssertions, `actions.${i}.assertions`, action.assertions) }
+        : action,
+    );
+  return checked;
+}
+
+function snapRefresh(request: SnapRefreshRequest, architecture: string): SnapRefresh {
+  const { context, actions, fields, "assertion-max-formats": maxFormats } = request;
   const contexts = new Map(context.map((entry) => [entry["instance-key"], entry]));
   const item = (action: SnapAction): SnapItem => {
     const installed = action.action === "refresh" ? contexts.get(action["instance-key"]) : undefined;
@@ -123,17 +144,8 @@ export async function readSnapRefresh(text: string, architecture: string): Promi
       },
     };
   };
-  const items: (SnapItem | FetchAssertions)[] = [];
-  for (const [i, action] of actions.entries()) {
-    if (action.action !== "fetch-assertions") items.push(item(action));
-    else
-      items.push({
-        key: action.key,
-        assertions: await checkList(RequestedAssertions, `actions.${i}.assertions`, action.assertions),
-      });
-  }
   return {
-    items,
+    items: actions.map((action) => (action.action === "fetch-assertions" ? action : item(action))),
     wantsYaml: !fields || fields.includes("snap-yaml"),
     wantsResources: !fields || fields.includes("resources"),
     maxFormats,
@@ -152,7 +164,9 @@ export const SNAP_RESULT_END = "}";
 
 /** Equal for two queries whose results differ in nothing but the instance key. */
 export function snapQueryKey({ query, sets }: SnapItem): string {
-  return `${JSON.stringify({ ...query, instanceKey: undefined })} ${sets.length > 0 ? JSON.stringify(sets) : ""}`;
+  const { action, id, name, revision, channel, architecture, installed } = query;
+  const asked: Record<Exclude<keyof SnapQuery, "instanceKey">, unknown> = { action, id, name, revision, channel, architecture, installed };
+  return `${JSON.stringify(asked)} ${sets.length > 0 ? JSON.stringify(sets) : ""}`;
 }
 
 /** One element of `results`: a success, from behind its instance key up to its snap, which `SNAP_RESULT_END` follows. */

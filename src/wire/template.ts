@@ -5,10 +5,21 @@ import { ByteCache } from "../cache.ts";
 /** Stands for this server's public URL while a text is built; nobody can import it. */
 export const ORIGIN = `origin:${crypto.randomUUID()}`;
 
+/** A part of a reply. */
+export interface Piece {
+  readonly text: string;
+  /** bytes */
+  readonly size: number;
+}
+
+export function pieceOf(text: string): Piece {
+  return { text, size: Buffer.byteLength(text) };
+}
+
 /** A JSON text with a hole wherever the public URL belongs. */
 export class Template {
   readonly #parts: readonly string[];
-  #rendered: { readonly origin: string; readonly text: string } | undefined;
+  #rendered: { readonly origin: string; readonly piece: Piece } | undefined;
 
   constructor(value: unknown) {
     this.#parts = JSON.stringify(value).split(ORIGIN);
@@ -16,8 +27,12 @@ export class Template {
 
   /** `origin`: the public URL, without a trailing slash; nearly all clients use the same. */
   render(origin: string): string {
-    if (this.#rendered?.origin !== origin) this.#rendered = { origin, text: this.#parts.join(origin) };
-    return this.#rendered.text;
+    return this.piece(origin).text;
+  }
+
+  piece(origin: string): Piece {
+    if (this.#rendered?.origin !== origin) this.#rendered = { origin, piece: pieceOf(this.#parts.join(origin)) };
+    return this.#rendered.piece;
   }
 
   /** bytes, about: the text and what was rendered last */

@@ -13,6 +13,7 @@ import { catalogue, writeExport } from "./exports.ts";
 import { Report } from "./figures.ts";
 import { garbage } from "./garbage.ts";
 import { imports } from "./imports.ts";
+import { memory } from "./memory.ts";
 import { runChp } from "./processes.ts";
 import { requests } from "./requests.ts";
 import { snaps } from "./snaps.ts";
@@ -21,8 +22,8 @@ import { size, start } from "./start.ts";
 const { values: flags } = parseArgs({
   options: {
     smoke: { type: "boolean", default: false },
-    /** which of: requests downloads imports exports snaps garbage start size */
-    only: { type: "string", default: "requests,downloads,imports,exports,snaps,garbage,start,size" },
+    /** which of: requests downloads imports exports snaps garbage start memory size */
+    only: { type: "string", default: "requests,downloads,imports,exports,snaps,garbage,start,memory,size" },
     rounds: { type: "string" },
     seconds: { type: "string" },
     packages: { type: "string" },
@@ -95,6 +96,9 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
   start: async () => {
     await start(report, await storeOf(1, 10), 10, 2 * rounds + 1);
     await start(report, await storeOf(packages, REVISIONS), packages * REVISIONS, 2 * rounds + 1);
+  },
+  memory: async () => {
+    for (const count of [10, packages / 10, packages]) await memory(report, await storeOf(count, REVISIONS), count, REVISIONS);
   },
   size: () => size(report),
 };

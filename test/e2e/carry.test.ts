@@ -119,9 +119,9 @@ describe("where a key is accepted", () => {
     ] as const) {
       const done = await imported(file);
       expect([file, done.code, done.out]).toEqual([file, 3, ""]);
-      expect(done.err).toStartWith(`chp: ${file} is not signed by a key that is accepted here: ${lacks}`);
+      expect(done.err).toStartWith(`chp: ${file} is not signed by a trusted key: ${lacks}`);
       expect(done.err).toContain(
-        `accepted is ${keyId} (site); chp accept-key FILE.pub accepts one more, --allow-unsigned takes this in as it is`,
+        `trusted: ${keyId} (site); chp accept-key FILE.pub trusts one more, --allow-unsigned imports this as it is`,
       );
     }
     const piped = await run(["import", "--store", "signed", "-"], { input: tgzOf(packed(SMALL)) });
@@ -302,7 +302,7 @@ test("archives whose list nobody wrote for chp: what sha256sum made of a folder"
 });
 
 test("what chp exports is signed, split, taken in as such, and exported no second time", async () => {
-  write({ "world.tar.gz": WORLD, "site.yaml": "charms:\n  - name: acme-db\n  - name: tiny\n" });
+  write({ "world.tar.gz": WORLD, "site.yaml": "charms:\n  - name: acme-db\n  - name: tiny\nwithout: [images]\n" });
   expect((await run(["import", "--store", "upstream", "world.tar.gz"])).code).toBe(0);
   expect((await run(["accept-key", "--store", "inside", "site.key.pub"])).code).toBe(0);
   const upstream = await serve(at("upstream"));

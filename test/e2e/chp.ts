@@ -1,7 +1,7 @@
 /** Runs the executable as its user would: a process, a folder, an address. */
 
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { existsSync, readdirSync, statSync, watch } from "node:fs";
+import { join, resolve } from "node:path";
 
 export { tempFolder } from "../temp.ts";
 
@@ -62,6 +62,18 @@ export function spawn(args: readonly string[], { input = "ignore", env, cwd, com
   });
   running.add(process);
   return process;
+}
+
+/** SIGKILL once files of the store have changed so often: in the middle of a change, however busy the machine is. Whether it came to that. */
+export async function killedAt(change: number, store: string, child: Bun.Subprocess): Promise<boolean> {
+  let left = change;
+  const watchers = ["", ...readdirSync(store)].flatMap((name) => {
+    if (!statSync(join(store, name)).isDirectory()) return [];
+    return [watch(join(store, name), () => void ((left -= 1) === 0 && child.kill("SIGKILL")))];
+  });
+  await child.exited;
+  for (const one of watchers) one.close();
+  return child.signalCode === "SIGKILL";
 }
 
 export async function chp(args: readonly string[], options: RunOptions = {}): Promise<Done> {

@@ -49,7 +49,7 @@ const imported = once("store", async (store) => {
 const exportedAndImported = once("next", async (store) => {
   const first = await serve(await imported());
   try {
-    await run("export", "--all", "--charmhub-url", first.url, "--export-dir", at("export"));
+    await run("export", "--all", "--without", "images", "--charmhub-url", first.url, "--export-dir", at("export"));
   } finally {
     await first.stop();
   }

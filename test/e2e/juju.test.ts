@@ -233,7 +233,7 @@ describe("doctor", () => {
       for (const url of served.urls) {
         const done = await runWith({ ...tls, ...registry(fake.domain) }, "doctor", "--public-url", url, "--juju", "3.6");
         expect([done.code, done.err]).toEqual([0, ""]);
-        expect(done.out.split("\n").map((line) => line.split("\t").slice(0, 2).join(" "))).toEqual([
+        expect(done.out.split("\n").map((line) => line.split(": ")[0]?.replace(/ +/, " "))).toEqual([
           "ok snaps",
           "ok charms",
           "ok resources",
@@ -340,7 +340,7 @@ describe("doctor", () => {
 
   test("no registry is set, and images are stored; on an empty store nothing is missing", async () => {
     const done = await run("doctor");
-    expect([done.code, done.out]).toEqual([1, expect.stringContaining("missing\tregistry\tno local registry is set")]);
+    expect([done.code, done.out]).toEqual([1, expect.stringContaining("missing  registry: no local registry is set")]);
     expect(done.err).toContain("chp config proxy.oci-registry.domain=HOST:PORT");
     const served = await serve(at("empty"));
     await served.stop();

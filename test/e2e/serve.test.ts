@@ -111,7 +111,8 @@ function download(url: string, path: string, stall: number, onStall: () => void 
 const LARGE = 24 * 2 ** 20;
 const PATH = "/api/v1/charms/download/large000000000000000000000000000_1.charm";
 
-test("a download that stalls for 30 seconds arrives whole, as one body of known length", async () => {
+// This waits for long: those down to the last run beside it.
+test.concurrent("a download that stalls for 30 seconds arrives whole, as one body of known length", async () => {
   using folder = tempFolder();
   const served = await serve(await importSpec(folder.path, spec("large", 1, LARGE)));
   const { head, size } = await download(served.url, PATH, 30_000);
@@ -120,17 +121,17 @@ test("a download that stalls for 30 seconds arrives whole, as one body of known 
   await served.stop();
 });
 
-test("SIGTERM lets a running download end and takes no new requests", async () => {
+test.concurrent("SIGTERM lets a running download end and takes no new requests", async () => {
   using folder = tempFolder();
   const served = await serve(await importSpec(folder.path, spec("large", 1, LARGE)));
   let stopped: Promise<number> | undefined;
   const { size } = await download(served.url, PATH, 1500, () => void (stopped = served.stop()));
   expect(size).toBeGreaterThan(LARGE / 2);
   expect(await stopped).toBe(0);
-  expect(fetch(served.url)).rejects.toThrow();
+  expect(fetch(served.url)).rejects.toThrow("Unable to connect");
 });
 
-test("HTTPS stands beside HTTP, with the certificate that is given, and names itself in URLs", async () => {
+test.concurrent("HTTPS stands beside HTTP, with the certificate that is given, and names itself in URLs", async () => {
   using folder = tempFolder();
   const [cert, key] = ["cert.pem", "key.pem"].map((name) => join(import.meta.dir, "../fixtures/tls", name));
   const store = await importSpec(folder.path, spec("demo", 1));
@@ -163,7 +164,7 @@ test("HTTPS stands beside HTTP, with the certificate that is given, and names it
   expect(await process.exited).toBe(0);
 });
 
-test("a thousand actions in one request are a thousand answers in their order", async () => {
+test.concurrent("a thousand actions in one request are a thousand answers in their order", async () => {
   using folder = tempFolder();
   const served = await serve(await importSpec(folder.path, spec("demo", 1), spec("other", 2)));
   const keys = Array.from({ length: 1000 }, (_, i) => `key-${i}`);
@@ -184,7 +185,7 @@ test("a thousand actions in one request are a thousand answers in their order", 
   await served.stop();
 });
 
-test("a log that nobody reads any more does not end the server", async () => {
+test.concurrent("a log that nobody reads any more does not end the server", async () => {
   using folder = tempFolder();
   const store = await importSpec(folder.path, spec("demo", 1));
   const script = 'exec 2> >(exit 0); sleep 0.2; exec "$@"';
@@ -204,7 +205,7 @@ test("a log that nobody reads any more does not end the server", async () => {
   expect(await process.exited).toBe(0);
 });
 
-test("an address that is taken is a clear error", async () => {
+test.concurrent("an address that is taken is a clear error", async () => {
   using folder = tempFolder();
   const store = await importSpec(folder.path, spec("demo", 1));
   const served = await serve(store);

@@ -40,7 +40,7 @@ test("with its root named it is imported, its assertions with it, and the config
   const done = await run("import", "--store", "store", "--trust", "root.assert", "hello_5.snap");
   expect(done.code).toBe(0);
   expect(done.out).toContain("hello: snap, new\n  revisions  5 new\n  latest/stable amd64: opened at 5\n");
-  expect(done.out).toContain("assertions: 4 new, 0 known");
+  expect(done.out).toContain("assertions: 4 new, 0 already present");
   expect((await run("config", "--store", "store", "trusted-roots")).out).toMatch(/^account\/testroot account-key\/\S+\n$/);
   const again = await run("import", "--store", "store", "hello_5.snap");
   expect([again.code, again.out]).toEqual([0, expect.stringContaining("nothing changed: everything was already present")]);

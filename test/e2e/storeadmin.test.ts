@@ -261,6 +261,8 @@ const OTHERS: readonly Line[] = [
 const folder = tempFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
 let served: Served;
+/** The folder below HOME where the documented program leaves its archives. */
+const EXPORTS = "snap/store-admin/common/export";
 
 beforeAll(async () => {
   for (const name of ["bin", "outside", "out"]) mkdirSync(at(name));
@@ -307,7 +309,7 @@ const HINTS =
 
 /** The newest archive of that name. */
 function archiveOf(name: string): string {
-  const [where, stem] = name.includes("/") ? [at("out"), basename(name)] : [folder.path, name];
+  const [where, stem] = name.includes("/") ? [at("out"), basename(name)] : [at(EXPORTS), name];
   const found = readdirSync(where).filter((one) => one.replace(TIME, "") === `${stem}.tar.gz`);
   return join(where, found.toSorted().at(-1) ?? "");
 }
@@ -356,7 +358,9 @@ describe.each([
     const done = await shell(line);
     const told = done.err.split("\n").filter((one) => one !== "" && !HINTS.test(one));
     expect([done.code, told]).toEqual([code, [...err]]);
-    expect(done.out.trimEnd().replace(TIME, "-TIME").replaceAll(folder.path, "HERE").split("\n")).toEqual([...out]);
+    expect(done.out.trimEnd().replace(TIME, "-TIME").replaceAll(at(EXPORTS), "HERE").replaceAll(folder.path, "HERE").split("\n")).toEqual([
+      ...out,
+    ]);
     for (const [name, entries] of Object.entries(trees)) expect(await tree(archiveOf(name))).toEqual([...entries]);
     await does?.();
   });

@@ -4,8 +4,9 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { createApp } from "../../handlers/app.ts";
 import { MAX_REFRESH } from "../../handlers/body.ts";
-import { MAX_REPLY, type PieceReply, replyInPieces } from "../../handlers/pieces.ts";
+import { type Element, MAX_REPLY, type PieceReply, replyInPieces } from "../../handlers/pieces.ts";
 import { Failure } from "../../src/errors.ts";
+import { pieceOf } from "../../src/wire/template.ts";
 import type { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { HELLO, importSnapWorld } from "../snapworld.ts";
@@ -16,6 +17,8 @@ const [CHARMS, SNAPS] = ["/v2/charms/refresh", "/v2/snaps/refresh"];
 const snapWorld = once(importSnapWorld);
 /** Bytes of a README, which is read from its blob once for each text that is made. */
 const README = 100_000;
+/** Actions whose replies have more than 64 MiB. */
+const TOO_MANY = thorough ? 5000 : 1000;
 
 async function served(storage: Memory) {
   const store = await Store.open(storage);
@@ -71,8 +74,8 @@ describe("a reply of many equal parts", () => {
 
   test("is refused where it would be too large, by charms as by snaps", async () => {
     for (const [path, storage, actions] of [
-      [CHARMS, await charmWorld(), many(5000)],
-      [SNAPS, await snapWorld(), many(5000, { name: "hello", channel: "stable" })],
+      [CHARMS, await charmWorld(), many(TOO_MANY)],
+      [SNAPS, await snapWorld(), many(TOO_MANY, { name: "hello", channel: "stable" })],
     ] as const) {
       const { send, texts } = await served(storage);
       const reply = await send(path, { actions });
@@ -92,7 +95,7 @@ const CHARM_BODY = fc.record({
   }),
   actions: fc
     .record({
-      n: fc.constantFrom(1, 64, 700, 3000, 10_001),
+      n: fc.constantFrom(...(thorough ? [1, 64, 700, 3000, 10_001] : [1, 64, 700])),
       more: fc.constantFrom<object>(
         {},
         { channel: "none/edge" },
@@ -160,7 +163,7 @@ test.each([
 });
 
 /** Actions of a large request. */
-const MANY = thorough ? 9000 : 1500;
+const MANY = thorough ? 9000 : 700;
 
 test("others are answered while large requests are, after as few turns however many there are", async () => {
   const { send, get } = await served(await charmWorld());
@@ -220,6 +223,26 @@ test("quotes, brackets and commas in strings count for nothing", async () => {
   expect(results.map((one) => one["instance-key"])).toEqual(actions.map((one) => one["instance-key"]));
 });
 
+const FETCHED = { action: "fetch-assertions", key: "k", assertions: [{ type: "snap-declaration", "primary-key": ["16", HELLO] }] };
+const SNAP = { "instance-key": "k", "snap-id": HELLO };
+
+test.each<[path: string, body: unknown]>([
+  [CHARMS, { actions: many(3), fields: ["revision"] }],
+  [CHARMS, { context: null, actions: [{ action: "refresh", "instance-key": "k" }] }],
+  [CHARMS, { actions: [install("k", { base: 5 })] }],
+  [CHARMS, { actions: 5 }],
+  [CHARMS, { context: [{}], actions: many(1) }],
+  [SNAPS, { context: [{ ...SNAP, revision: 1, epoch: { read: [0] } }], actions: [{ ...SNAP, action: "refresh" }, FETCHED] }],
+  [SNAPS, { actions: [{ ...FETCHED, assertions: [{ type: 5 }] }] }],
+  [SNAPS, { actions: [FETCHED, { ...FETCHED, assertions: null }, { action: "sing" }] }],
+  [SNAPS, { actions: [], "assertion-max-formats": { x: "y" } }],
+])("POST %s (%#) is answered as if it were long", async (path, body) => {
+  const { send } = await served(await (path === CHARMS ? charmWorld : snapWorld)());
+  const text = JSON.stringify(body);
+  const [short, long] = [await send(path, text), await send(path, text + " ".repeat(70_000))];
+  expect([long.status, await long.text()]).toEqual([short.status, await short.text()]);
+});
+
 test("an element that is wrong is named, in whichever batch it is", async () => {
   const { send } = await served(await charmWorld());
   for (const at of [0, 63, 64, 2999]) {
@@ -230,14 +253,16 @@ test("an element that is wrong is named, in whichever batch it is", async () => 
 
 describe("a reply in pieces", () => {
   const PART = "y".repeat(50_000);
-  const reply = (n: number, more: Partial<PieceReply> = {}) => {
+  const soon = (at: number) => (at % 2 ? pieceOf(PART) : Promise.resolve(pieceOf(PART)));
+  const reply = (n: number, more: Partial<PieceReply> = {}, part: (at: number) => Element = soon) => {
     const [made, done] = [{ measured: 0, sent: 0 }, { times: 0 }];
     const options: PieceReply = {
-      pieces: function* (again) {
-        for (let i = 0; i < n; i += 1) {
-          made[again ? "sent" : "measured"] += 1;
-          yield i % 2 ? [PART] : Promise.resolve([PART]);
-        }
+      start: pieceOf("["),
+      end: pieceOf("]"),
+      count: n,
+      element: (at, again) => {
+        made[again ? "sent" : "measured"] += 1;
+        return part(at);
       },
       log: () => {},
       id: "x",
@@ -245,25 +270,35 @@ describe("a reply in pieces", () => {
       done: () => void (done.times += 1),
       ...more,
     };
-    return { response: replyInPieces(options), made, done };
+    return { response: (async () => replyInPieces(options))(), made, done };
   };
 
   test("of a small one is kept", async () => {
     const { response, made, done } = reply(3);
-    expect(await (await response).text()).toBe(PART.repeat(3));
+    expect(await (await response).text()).toBe(`[${PART.repeat(3)}]`);
     expect([made, done]).toEqual([{ measured: 3, sent: 0 }, { times: 1 }]);
+  });
+
+  test("is made at once where its elements are there", () => {
+    const { made } = reply(63, {}, () => pieceOf(PART));
+    expect(made.measured).toBe(63);
+  });
+
+  test("has elements of several pieces, and of none", async () => {
+    const { response } = reply(4, {}, (at) => (at % 2 ? [pieceOf("a"), pieceOf("b")] : []));
+    expect(await (await response).text()).toBe("[abab]");
   });
 
   test("of a large one is made as it is read, and no more of it", async () => {
     const { response, made, done } = reply(1000);
     const reader = (await response).body?.getReader();
     expect([made, done.times]).toEqual([{ measured: 1000, sent: 0 }, 0]);
-    expect((await reader?.read())?.value?.byteLength).toBe(6 * PART.length);
+    expect((await reader?.read())?.value?.byteLength).toBe(6 * PART.length + 1);
     expect(made.sent).toBeLessThan(20);
     await reader?.cancel();
     expect(done.times).toBe(1);
     const whole = reply(1000);
-    expect(await sizeOf(await whole.response)).toBe(1000 * PART.length);
+    expect(await sizeOf(await whole.response)).toBe(1000 * PART.length + 2);
     expect(whole.done.times).toBe(1);
   });
 
@@ -273,6 +308,9 @@ describe("a reply in pieces", () => {
     const gone = reply(1000, { request: new Request("http://hub.test/", { signal: aborted.signal }) });
     expect(await gone.response.catch((error: unknown) => error)).toMatchObject({ kind: "client-gone" });
     expect([gone.made.measured, gone.done.times]).toEqual([64, 1]);
+    const atOnce = reply(1000, { request: new Request("http://hub.test/", { signal: aborted.signal }) }, () => pieceOf(PART));
+    expect(await atOnce.response.catch((error: unknown) => error)).toMatchObject({ kind: "client-gone" });
+    expect([atOnce.made.measured, atOnce.done.times]).toEqual([64, 1]);
     const large = reply(1_000_000);
     expect(await large.response.catch((error: unknown) => error)).toBeInstanceOf(Failure);
     expect([large.made.measured, large.done.times]).toEqual([Math.floor(MAX_REPLY / PART.length) + 1, 1]);

@@ -65,7 +65,7 @@ const NEW = signed(3, [charm("demo", 3)]);
 test("arbitrary software installation: what no accepted key signed is refused", async () => {
   const store = await newStore();
   for (const sources of [signed(3, [charm("evil", 1)], OTHER), { "site.tar": tarOf(packageFiles(charm("evil", 1))) }])
-    expect((await failureOf(load(store, sources))).message).toContain("is not signed by a key that is accepted here");
+    expect((await failureOf(load(store, sources))).message).toContain("is not signed by a trusted key");
   expect(await store.generationNumbers()).toEqual([]);
 });
 
@@ -206,7 +206,7 @@ describe("indefinite freeze: nothing newer comes", () => {
       [until(20), NOW],
       [until(2), "2026-04-01T00:00:00Z"], // whatever the clock here says, it was signed after the end
     ] as const)
-      expect((await failureOf(load(await newStore(), NEW, { accepted, now }))).message).toContain("which is accepted until 2026-04-");
+      expect((await failureOf(load(await newStore(), NEW, { accepted, now }))).message).toContain("which was trusted until 2026-04-");
     const [key = SITE.accepted] = until(20);
     expect(readKeyLine(keyLine(key), "it")).toEqual(key);
     expect(readKeyLine(keyLine({ ...SITE.accepted, comment: "until=2099-01-01 x" }), "it")).not.toHaveProperty("until");
@@ -283,7 +283,7 @@ test("malicious mirrors preventing updates: a file that is left out or changed i
 test("vulnerability to key compromises: a key that is accepted no more signs nothing, and no key signs for another", async () => {
   const store = await storeOf(NEW);
   expect((await failureOf(load(store, signed(9, [charm("demo", 4)]), { accepted: [OTHER.accepted] }))).message).toContain(
-    "which is not accepted",
+    "which is not trusted",
   );
   const forged = carried(treeOf(charm("demo", 4)), OTHER, at(9));
   const claimed = { ...OTHER.accepted, id: ID };
@@ -305,7 +305,7 @@ describe("an older archive restores what is lost, and changes nothing else", () 
     await stage.write(Buffer.from("damaged"));
     await stage.end();
     await stage.commit(blobKey(second));
-    expect((await check(store, { dryRun: true })).findings.map(({ mend }) => mend)).toEqual(
+    expect((await check(store, { dryRun: true })).findings.map(({ repair }) => repair)).toEqual(
       expect.arrayContaining([expect.stringMatching(/^chp import --repair 'site\.tar' \(sha256 [0-9a-f]{64}\)$/)]),
     );
     const sources = Object.entries({ ...OLD, "leaf.tar": tarOf(Object.fromEntries(leavesOf(treeOf(charm("other", 1))))) });

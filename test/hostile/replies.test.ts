@@ -109,6 +109,6 @@ describe("refresh", () => {
 test("an assertion that a store has not is no failure; a store that is down is", async () => {
   expect(await upstreamOf(404).assertion("account", ["x"])).toBeUndefined();
   expect((await failureOf(upstreamOf(500).assertion("account", ["x"]))).message).toBe(
-    "cannot get the assertion account/x: http://snaps.test/v2/assertions/account/x: status 500, in 6 tries",
+    "cannot fetch the assertion account/x: http://snaps.test/v2/assertions/account/x: status 500, in 6 tries",
   );
 });

@@ -1,18 +1,17 @@
 /** Real clients of Juju and snapd against chp: `make interop`. */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { chp, serve, tempFolder } from "../e2e/chp.ts";
 import { commands } from "./cli.ts";
 import { EXPECT_FIRST, EXPECT_HELD, EXPECT_LATER, REGISTRY } from "./expect.ts";
+import { type Build, goIsInstalled, program } from "./program.ts";
 import { SNAPS, SNAPS_LATER, snapCommands, writeSnaps } from "./snap.ts";
 import { snapDaemon } from "./snapdaemon.ts";
 import { fromNothing, overTls } from "./tls.ts";
 import { EXPORTS } from "./world.ts";
 
 const WORK = resolve(".run/interop");
-/** Where programs that were built are kept. */
-const BUILT = resolve(process.env["CHP_CLIENTS"] ?? WORK);
 const VERSIONS = { "2.9": "cli29", "3.6": "cli36", "4.1": "cli41" };
 const count = { passed: 0, failed: 0, skipped: 0 };
 
@@ -25,37 +24,6 @@ async function check(what: string, body: () => Promise<void>): Promise<void> {
     count.failed++;
     console.log(`FAIL ${what}: ${(error instanceof Error ? error.message : String(error)).trim().replaceAll("\n", " / ")}`);
   }
-}
-
-interface Build {
-  /** the folder of the Go module, where it is not named like the program */
-  readonly module?: string;
-  readonly package?: string;
-  readonly tags?: string;
-}
-
-/** The program of one of the Go modules here, built where its sources, go.mod and go.sum among them, or Go differ from those that it was last built from. */
-async function program(name: string, { module = name, package: built = ".", tags = "" }: Build = {}): Promise<string> {
-  const source = join(import.meta.dir, module);
-  const version = Bun.spawnSync(["go", "version"], { cwd: source }).stdout.toString();
-  const hash = new Bun.CryptoHasher("sha256").update([version, built, tags].join("\n"));
-  for (const file of readdirSync(source).toSorted()) hash.update(`${file}\n`).update(readFileSync(join(source, file)));
-  const current = `${name}-${hash.digest("hex").slice(0, 16)}`;
-  const path = join(BUILT, current);
-  if (existsSync(path)) return path;
-  mkdirSync(BUILT, { recursive: true });
-  console.log(`building ${name}, which takes minutes the first time`);
-  const go = Bun.spawn(["go", "build", "-tags", tags, "-o", `${path}.new`, built], {
-    cwd: source,
-    env: { ...process.env, GOWORK: "off" },
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [err, code] = await Promise.all([new Response(go.stderr).text(), go.exited]);
-  if (code !== 0) throw new Error(`go build: ${err}`);
-  renameSync(`${path}.new`, path);
-  for (const old of readdirSync(BUILT)) if (old.startsWith(`${name}-`) && old !== current) rmSync(join(BUILT, old));
-  return path;
 }
 
 /** A program's own checks; every line of its is one. */
@@ -162,7 +130,7 @@ function skip(what: string): void {
 }
 
 const CI = process.env["CI"] === "true";
-const installed = Bun.which("go") !== null && Bun.spawnSync(["go", "version"]).exitCode === 0;
+const installed = goIsInstalled();
 const wanted = process.argv.slice(2);
 for (const part of [juju, snapd]) {
   if (wanted.length > 0 && !wanted.includes(part.name)) continue;

@@ -125,7 +125,6 @@ describe.skipIf(!traces)("the executable (needs strace)", () => {
     async (name) => {
       expect(unexpected([await report(name)])).toEqual([]);
     },
-    120_000,
   );
 
   test("config: nor is what a failing system call leaves", async () => {

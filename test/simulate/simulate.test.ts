@@ -1,14 +1,14 @@
 /** Histories of a store, each from one seed: `make simulate SEEDS=1-100000` tries more, `SEEDS=7` shows one. */
 
 import { describe, expect, test } from "bun:test";
-import { thorough } from "../thorough.ts";
+import { longTest, sample, thorough } from "../thorough.ts";
 import { patched } from "./modules.ts";
 import { INVARIANTS } from "./oracle.ts";
 import { PUT_BACK } from "./putback.ts";
 import { KEPT } from "./seeds.ts";
 import { type Setting, simulate } from "./simulate.ts";
 
-const SEEDS = thorough ? 1000 : 20;
+const SEEDS = thorough ? 1000 : 5;
 
 async function violationsOf(seeds: Iterable<number>, setting: Setting = {}): Promise<string[]> {
   const found: string[] = [];
@@ -26,10 +26,11 @@ test("no history breaks an invariant", async () => {
 });
 
 test("nor does any that once did", async () => {
-  expect(await violationsOf(KEPT.flatMap(({ seeds }) => seeds))).toEqual([]);
+  expect(await violationsOf(sample(KEPT).flatMap(({ seeds }) => seeds))).toEqual([]);
 });
 
-test("a seed decides all of it, and seeds do what they are for", async () => {
+// Ten histories, of which fewer would not be sure to do all.
+longTest("a seed decides all of it, and seeds do what they are for", async () => {
   const twice = [await simulate(3), await simulate(3)];
   expect(twice[0]).toEqual(twice[1] as (typeof twice)[1]);
   const sums = { steps: 0, published: 0, cuts: 0, failed: 0 };

@@ -28,7 +28,7 @@ import {
 } from "../catalogue.ts";
 import { expectAlike, readReply } from "../replies.ts";
 import { testKey, validationSet } from "../signer.ts";
-import { runs } from "../thorough.ts";
+import { longTest, runs, sample } from "../thorough.ts";
 
 const ORIGIN = "http://hub.test";
 
@@ -70,6 +70,7 @@ async function exported(transport: Transport, address: string, more: Partial<Exp
     without: new Set(["bundle-charms"]),
     closure: true,
     form: "site",
+    registries: { mayLack: true },
     failFast: false,
     parallel: 2,
     now: 0,
@@ -94,14 +95,14 @@ function appOf(store: Store) {
   return createApp({ store, config: {}, log: () => {} });
 }
 
-/** Asks both everything. */
+/** Asks both everything; in `make unit`, some. */
 function expectEqual(a: Store, b: Store, asked: readonly Question[]): Promise<void> {
   const [first, second] = [a, b].map((store) => {
     const app = appOf(store);
     return async ({ path, ...request }: Question) => readReply(await app.fetch(new Request(`${ORIGIN}${path}`, request)), ORIGIN);
   });
   if (!first || !second) throw new Error("internal error: two stores are two");
-  return expectAlike(first, second, asked);
+  return expectAlike(first, second, sample(asked));
 }
 
 function sha256(bytes: Uint8Array): string {
@@ -159,7 +160,8 @@ test("what was exported from a store and imported again is served alike to the b
   );
 });
 
-test("the same store gives the same archive, wherever it is reached and whenever", async () => {
+// The next three each make whole stores and exports of generated catalogues, as the one above does.
+longTest("the same store gives the same archive, wherever it is reached and whenever", async () => {
   await fc.assert(
     fc.asyncProperty(catalogues, async (catalogue) => {
       const a = await storeOf(archiveOf(catalogue));
@@ -174,7 +176,7 @@ test("the same store gives the same archive, wherever it is reached and whenever
   );
 });
 
-test("an export since an inventory carries only what the other side lacks, and makes both alike again", async () => {
+longTest("an export since an inventory carries only what the other side lacks, and makes both alike again", async () => {
   await fc.assert(
     fc.asyncProperty(growing, async ({ before, after }) => {
       const a = await storeOf(archiveOf(before));
@@ -192,7 +194,7 @@ test("an export since an inventory carries only what the other side lacks, and m
   );
 });
 
-test("a lock makes the same archive again after the channels have moved", async () => {
+longTest("a lock makes the same archive again after the channels have moved", async () => {
   await fc.assert(
     fc.asyncProperty(growing, async ({ before, after }) => {
       const a = await storeOf(archiveOf(before));

@@ -8,7 +8,10 @@ import { Disk } from "../../store/fs.ts";
 import { Memory } from "../../store/memory.ts";
 import type { StoredObject } from "../../store/storage.ts";
 import { Store } from "../../store/store.ts";
+import { charmZip } from "../build.ts";
+import { importInto } from "../importing.ts";
 import { tempFolder } from "../temp.ts";
+import { thorough } from "../thorough.ts";
 import { importWorld } from "../world.ts";
 
 const ADVICE = { unharmed: "nothing was published", elsewhere: "name another store with --store" };
@@ -51,10 +54,13 @@ class Failing extends Memory {
   }
 }
 
+/** A store of few blobs. */
+const LITTLE = charmZip({ name: "little", revision: 1, bases: [] });
+
 test("whatever cannot be read while a store is opened and copied counts as damaged, and names what it was", async () => {
   const storage = new Failing();
   const store = await Store.openOrCreate(storage);
-  await importWorld(store);
+  await (thorough ? importWorld(store) : importInto(store, { "little_1.charm": LITTLE }));
   await store.settings.change(["config"], () => ({ config: { "public-url": "https://hub.lan" } }));
   const copy = () => copyStore(storage, Object.assign(new Memory(), { prepare: async () => {} }));
   const said: string[] = [];

@@ -10,7 +10,7 @@ import { Store } from "../../store/store.ts";
 import { thorough } from "../thorough.ts";
 
 const NOW = "2026-05-01T00:00:00+00:00";
-const INTERLEAVINGS = thorough ? 10_000 : 1000;
+const INTERLEAVINGS = thorough ? 10_000 : 100;
 /** publishes on one storage: more would only make its listings long */
 const ROUNDS = 25;
 

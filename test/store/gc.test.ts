@@ -11,7 +11,7 @@ import { Memory } from "../../store/memory.ts";
 import { blobsOf } from "../../store/reach.ts";
 import type { CreateOptions, Stage } from "../../store/storage.ts";
 import { Store } from "../../store/store.ts";
-import { thorough } from "../thorough.ts";
+import { longTest, stride } from "../thorough.ts";
 
 const HOUR = 3_600_000;
 const START = Date.parse("2026-01-01T00:00:00Z");
@@ -176,7 +176,7 @@ describe("a collection", () => {
   // Both bring the blob that an old, unnamed one is the same as; either is run whole at each step of the other.
   test.each(["gc", "publish"] as const)("%s is stopped at each of its steps while the other runs", async (stopped) => {
     let steps = 1;
-    for (let at = 0; at < steps; at += 1) {
+    for (let at = 0; at < steps; at += stride(5)) {
       const { store, storage, add, tick, time } = await world();
       await add("a", "one");
       const stray = await store.ingestBytes(Buffer.from("came before"));
@@ -378,7 +378,8 @@ test("a lease that was taken for over does not come back with the next renewal, 
   expect(await lease.check().catch((error: unknown) => error)).toMatchObject({ kind: "failed" });
 });
 
-test.skipIf(!thorough)("a release in a store of 1,000 packages × 20 revisions writes less than 200 KiB", async () => {
+// The store takes long to make.
+longTest("a release in a store of 1,000 packages × 20 revisions writes less than 200 KiB", async () => {
   const { store, storage, time } = await world();
   const packages = Array.from({ length: 1000 }, (_, i) =>
     pkg(

@@ -6,6 +6,7 @@ import { Memory } from "../../store/memory.ts";
 import { blobSizes, Quota } from "../../store/quota.ts";
 import { Store } from "../../store/store.ts";
 import { base, charmZip, exportOf, imageBlob, type PackageSpec } from "../build.ts";
+import { thorough } from "../thorough.ts";
 
 const jammy = base("amd64", "22.04");
 const MIB = 2 ** 20;
@@ -84,7 +85,7 @@ test("a store is filled to the last byte of its quota and not beyond, and what i
   const full = await usedIn(await stored(FIRST, SECOND));
   const storage = await stored(FIRST);
   const used = await usedIn(storage);
-  for (const quota of [1, used, used + 4000]) {
+  for (const quota of thorough ? [1, used, used + 4000] : [used]) {
     const { message, next, exit } = await refusal(importInto(storage.copy(), SECOND, quota));
     expect([message, next, exit]).toEqual([expect.stringContaining(`may have ${quota} bytes`), expect.stringContaining("store-quota"), 3]);
   }

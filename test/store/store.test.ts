@@ -185,6 +185,19 @@ describe("publishing", () => {
 });
 
 describe("snapshots", () => {
+  test("of a generation that gc prunes while it is read there is none, and the others are shown", async () => {
+    const { storage, store } = await stored();
+    for (const name of ["a", "b"]) await publish(store, pkg(name));
+    const open = storage.open.bind(storage);
+    storage.open = async (key) => {
+      const object = await open(key);
+      if (key !== generationKey(1) || !object) return object;
+      return { ...object, bytes: () => Promise.reject(Object.assign(new Error("ENOENT: no such file"), { code: "ENOENT" })) };
+    };
+    expect(await store.generation(1)).toBeUndefined();
+    expect((await store.history()).map(({ number }) => number)).toEqual([2]);
+  });
+
   test("stay as they are while another process publishes, and the next has what is new", async () => {
     const { storage, store } = await stored();
     await publish(store, pkg("a", { details: { title: "one" } }));

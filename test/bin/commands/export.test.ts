@@ -185,6 +185,37 @@ const missing = async (store: string): Promise<string[]> =>
 const KAFKA = ["charmed-kafka 69", "core20 20", "core24 24", "kafka-libs 11", "snapd 200"];
 const BY_KAFKA = "charm kafka 195 (refresh_versions.toml)";
 
+test("store-admin leaves its archives in its documented folder", async () => {
+  const home = at("home");
+  const environment = { HOME: home };
+  const done = await runProgram(["export", "charms", "plain", "--store", OUTSIDE], environment, "store-admin");
+  expect([done.code, done.out]).toEqual([0, expect.stringContaining(`: ${home}/snap/store-admin/common/export/charms-export-`)]);
+  expect((await runProgram(["export", "--help"], environment, "store-admin")).out).toContain("~/snap/store-admin/common/export");
+  expect((await runProgram(["export", "--help"], environment)).out).not.toContain("store-admin/common");
+});
+
+describe("an architecture that a charm never had", () => {
+  const NOTE = "plain has no release for arm64 in any channel: it is exported without";
+  const SITE = "bases: ubuntu@22.04\nwithout: [snapd]\narchitectures: [amd64, arm64]\n";
+
+  test("is a note, and the export is complete, with its lock", async () => {
+    const done = await site(`${SITE}charms: [plain]\n`);
+    expect([done.code, done.packages, done.lost]).toEqual([0, ["plain 4"], []]);
+    expect(done.notes).toContain(NOTE);
+    expect(readdirSync(join(done.path, ".."))).toContain("site.lock");
+  });
+
+  test.each([
+    ["the charm's own entry names it", `${SITE}charms: [{name: plain, architectures: [amd64, arm64]}]\n`, 4],
+    ["it is the only one", "bases: ubuntu@22.04\narch: arm64\ncharms: [plain]\n", 1],
+  ])("is missing where %s", async (_, manifest, code) => {
+    const done = await site(manifest);
+    expect(done.code).toBe(code);
+    expect(done.notes).not.toContain(NOTE);
+    expect(done.err).toContain("it has no release in latest/stable for arm64");
+  });
+});
+
 describe("the closure", () => {
   test("of a real charm: its snap by number, that snap's base and content, their base, snapd; each once, with its reason", async () => {
     const done = await site("charms: [kafka]\nbases: ubuntu@24.04\n");

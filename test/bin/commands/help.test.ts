@@ -123,7 +123,24 @@ describe("a command line", () => {
     [["import", "--jsno", "x"], "unknown option '--jsno'", "Did you mean --json? chp import --help"],
     [["import"], "missing required argument 'file'", "chp import --help"],
     [["export", "snaps", "--no"], "unknown option '--no'", "chp export snaps --help"],
-    [["list", "x"], "too many arguments for 'list'. Expected 0 arguments but got 1.", "chp list --help"],
+    [["log", "x"], "too many arguments for 'log'. Expected 0 arguments but got 1.", "chp log --help"],
+    [["export", "charm", "x"], "export takes bundle, charms, snaps, or no name at all, not charm", "chp export --help"],
+    [
+      ["export", "charms", "x", "--arch", "x86_64"],
+      "--arch: x86_64 is not an architecture",
+      expect.stringMatching(/^did you mean amd64\? /),
+    ],
+    [
+      ["release", "x", "1", "edge", "--arch", "aarch64"],
+      "--arch: aarch64 is not an architecture",
+      expect.stringMatching(/^did you mean arm64\? /),
+    ],
+    [
+      ["import", "https://x.lan/e.tar"],
+      "chp import reads files, and https://x.lan/e.tar is a URL",
+      "curl -fL https://x.lan/e.tar | chp import --name e.tar -",
+    ],
+    [["config", "--export-yaml", "--json"], "--export-yaml prints YAML, so it takes no --json", "chp config --json"],
     [["list", "-o", "yaml"], "--output takes json, not yaml", undefined],
     [["import", "--max-size", "10X", "x"], "--max-size takes a size of at least 1 B, like 4G, not 10X", undefined],
   ])("%j is wrong usage, and names the command's own help", async (args, message, next) => {

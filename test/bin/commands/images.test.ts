@@ -359,7 +359,11 @@ describe("chp images and chp missing", () => {
     expect([script.includes(NEXT.digest), script.includes(BOTH.digest)]).toEqual([true, false]);
     expect(await json("missing")).toEqual([{ image: upstream(NEXT), neededBy: [{ charm: "kafka", resource: "image", revision: 2 }] }]);
     expect(await lines("missing")).toEqual([`${upstream(NEXT)}\t\t\t\tcertain\tno\t${needed(2)}`]);
+    for (const command of [["missing"], ["images", "--missing"]])
+      expect(await run(...command, "--exit-code")).toMatchObject({ code: 1, err: expect.stringContaining("1 image is listed") });
     await bring(images([{ image: NEXT, name: upstream(NEXT) }]));
+    expect((await run("images", "--missing", "--exit-code")).code).toBe(0);
+    expect((await run("missing", "--exit-code")).code).toBe(0);
     expect((await run("missing")).err).toBe("nothing is missing: all 0 snaps and 2 images that are known to be needed are here\n");
     expect((await run("images", "--missing")).err).toBe("no image is missing: all 2 images can be pulled here\n");
   });
@@ -376,7 +380,7 @@ describe("chp images and chp missing", () => {
     await done("config", `proxy.oci-registry.domain=${present.domain}`, "public-url=https://hub.lan");
     expect(await lines("images")).toContain(row(upstream(BOTH), "amd64, arm64", "registry: no"));
     expect((await run("images")).err).toContain(
-      `1 image of charms is in chp, but Juju is sent to ${present.domain}, which lacks them; next: chp config`,
+      `1 image of charms is in chp, but Juju is sent to ${present.domain}, which does not have them; next: chp config`,
     );
     expect(await lines("images", "--missing")).toEqual([row(upstream(NEXT), "missing", "registry: no")]);
     expect(await lines("images", "--offline")).toContain(row(upstream(NEXT), "missing", "registry: not asked"));

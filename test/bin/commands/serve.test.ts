@@ -39,6 +39,13 @@ describe("serve", () => {
     expect(readdirSync(folder.path)).not.toContain("away");
   });
 
+  test("says of an address that the machine does not have what it is", async () => {
+    expect(await start("--store", store, "--listen", "192.0.2.1:0")).toMatchObject({
+      code: 1,
+      err: "chp: cannot listen on 192.0.2.1:0: this machine does not have that address\n",
+    });
+  });
+
   test("refuses an address without a host, which would open every one", async () => {
     for (const address of ["28081", ":28081"])
       for (const done of [

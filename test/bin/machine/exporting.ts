@@ -7,8 +7,10 @@ import { WorkFolder } from "../../../bin/machine/workfolder.ts";
 import { Layout, type Piece, PieceWriter } from "../../../src/archives/tarball.ts";
 import { Summer } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
+import { thorough } from "../../thorough.ts";
 
 const MIB = 2 ** 20;
+const TENFOLD = (thorough ? 10 : 1) * MIB;
 export const KEY = "0123456789abcdef";
 export const NAME = "charms-export-20260426T163115.tar.gz";
 const AT_ONCE = 3;
@@ -16,8 +18,8 @@ const CHUNK = 2 ** 16;
 
 /** Path → size: large ones, one that ends on a block, small ones. */
 const FILES: readonly (readonly [path: string, size: number])[] = [
-  ["kafka_195.charm", 30 * MIB + 7],
-  ["resources/kafka.data_2", 20 * MIB],
+  ["kafka_195.charm", 3 * TENFOLD + 7],
+  ["resources/kafka.data_2", 2 * TENFOLD],
   ["resources/kafka.none_0", 0],
   ...Array.from({ length: 40 }, (_, i) => [`resources/kafka.small_${i}`, i * 997] as const),
 ];

@@ -215,7 +215,7 @@ describe("cut short, wherever", () => {
     ["gz", gzipSync(plain), 2],
     ["zst", zstdCompressSync(plain), 4],
   ])("a tar in %s at every byte", async (_, packed, from) => {
-    await refusesAll(offsets(from, packed.byteLength, stride(7)), (at) => packed.subarray(0, at));
+    await refusesAll(offsets(from, packed.byteLength, stride(29)), (at) => packed.subarray(0, at));
   });
 
   test.each<[string, Uint8Array, number]>([
@@ -223,7 +223,7 @@ describe("cut short, wherever", () => {
     ["zst", zstdCompressSync(tarOf(INNER)), 4],
     ["plain", tarOf(INNER), 512],
   ])("an inner archive in %s", async (kind, inner, from) => {
-    await refusesAll(offsets(from, inner.byteLength, kind === "plain" ? 256 : stride(17) + 2), (at) =>
+    await refusesAll(offsets(from, inner.byteLength, kind === "plain" ? 256 : stride(53) + 2), (at) =>
       tgzOf({ "inner.tar": inner.subarray(0, at), last: "x" }),
     );
   });
@@ -243,14 +243,14 @@ describe("damaged", () => {
   ])("any flipped bit of a %s: the same files, or a refusal", async (_, packed) => {
     const whole = await read(packed);
     let refusals = 0;
-    for (let at = 4; at < packed.byteLength; at += stride(7)) {
+    for (let at = 4; at < packed.byteLength; at += stride(29)) {
       const bytes = Buffer.from(packed);
       bytes[at] = (bytes[at] ?? 0) ^ 0x10;
       const found = await read(bytes).catch((error: unknown) => error);
       if (found instanceof Failure && found.kind === "refused") refusals += 1;
       else expect([at, found]).toEqual([at, whole]);
     }
-    expect(refusals).toBeGreaterThan(packed.byteLength / 2 / stride(7));
+    expect(refusals).toBeGreaterThan(packed.byteLength / 2 / stride(29));
   });
 
   test("a later header whose checksum is wrong", async () => {
@@ -490,7 +490,7 @@ describe("zips", () => {
   });
 
   test("cut short at every byte", async () => {
-    for (let at = 0; at < PLAIN.byteLength; at += 1) await refusalOf(unzip(PLAIN.subarray(0, at)));
+    for (let at = 0; at < PLAIN.byteLength; at += stride(7)) await refusalOf(unzip(PLAIN.subarray(0, at)));
   });
 
   test("any damage gives the same files, or a refusal", async () => {

@@ -133,8 +133,8 @@ describe("signatures", () => {
     const id = SITE.accepted.id;
     expect(refusalOf(() => verify(`${SUMS} `, SIGNED, [SITE.accepted], "s"))).toBe(`s is wrong: key ${id} did not sign this SHA256SUMS`);
     const other = testKey("other").accepted;
-    expect(refusalOf(() => verify(SUMS, SIGNED, [other], "s"))).toBe(`s is by key ${id}, and accepted are ${other.id} (other)`);
-    expect(refusalOf(() => verify(SUMS, SIGNED, [], "s"))).toBe(`s is by key ${id}, and accepted are none`);
+    expect(refusalOf(() => verify(SUMS, SIGNED, [other], "s"))).toBe(`s is by key ${id}, and trusted are ${other.id} (other)`);
+    expect(refusalOf(() => verify(SUMS, SIGNED, [], "s"))).toBe(`s is by key ${id}, and trusted are none`);
     // A key that only claims the number of another.
     const forged = Buffer.concat([
       Buffer.from(SITE.accepted.text, "base64").subarray(0, 10),

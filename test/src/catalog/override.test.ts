@@ -185,7 +185,7 @@ describe("an override", () => {
     const { charm, hello } = await held();
     const set = setOverride(charm, 10, "2/edge", {}, WHY, NOW);
     const { uses, after } = removal(close(set, "latest/stable", {}), 10, [], AT);
-    expect(uses).toEqual(["an override holds 2/edge ubuntu@20.04 amd64 at revision 10: 25 breaks backups"]);
+    expect(uses).toEqual(["an override pins 2/edge ubuntu@20.04 amd64 to revision 10: 25 breaks backups"]);
     expect(after).not.toHaveProperty("overrides");
     expect(removal(close(set, "latest/stable", {}), 10, [], Date.parse(UNTIL)).uses).toEqual([]);
     const snap = setOverride(hello, 7, "beta", {}, WHY, NOW);

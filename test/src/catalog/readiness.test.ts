@@ -130,7 +130,7 @@ describe("the controller's charm", () => {
 
   test("is there for 24.04 and 22.04", () => {
     expect(controllerFindings(pkg("juju-controller", { releases: BOTH }), ["3.6"])).toEqual([]);
-    expect(checkController(pkg("juju-controller", { releases: BOTH }), ["3.6"])[0]?.held.map((one) => one.channel)).toEqual([
+    expect(checkController(pkg("juju-controller", { releases: BOTH }), ["3.6"])[0]?.stored.map((one) => one.channel)).toEqual([
       "24.04",
       "22.04",
     ]);

@@ -36,7 +36,7 @@ function charm(name: string, ...snaps: readonly Omit<Need, "where">[]): NeedingC
 /** `!core22 amd64: base of hello`, with the mark where it is certain; `+` where it is stored. */
 function shown(packages: readonly NeedingCharm[], snaps: readonly InstallableSnap[]): string[] {
   return neededSnaps(packages, snaps).map(
-    (one) => `${one.held ? "+" : ""}${one.sure === "certain" ? "!" : ""}${showNeed(one)}: ${one.by.join(", ")}`,
+    (one) => `${one.stored ? "+" : ""}${one.sure === "certain" ? "!" : ""}${showNeed(one)}: ${one.by.join(", ")}`,
   );
 }
 

@@ -178,7 +178,7 @@ describe("releases", () => {
   test("what one wish lacks, the others do not lose", async () => {
     const plan = await planPackage(store().upstream, NAME, [
       wish({ revision: 5 }),
-      wish({ channels: ["14/stable"], architectures: ["amd64", "s390x"] }),
+      wish({ channels: ["14/stable"], architectures: ["amd64", "s390x"], needsArchitectures: true }),
       wish({ channels: ["14/edge"], resources: { "postgresql-image": 999 } }),
     ]);
     expect(shown(plan)).toEqual(["14/stable 22.04/amd64 960 postgresql-image=200"]);

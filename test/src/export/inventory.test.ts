@@ -3,14 +3,14 @@ import { rollBack } from "../../../src/catalog/change.ts";
 import type { Package } from "../../../src/catalog/package.ts";
 import { imageBlob } from "../../../src/catalog/registry.ts";
 import type { Snap } from "../../../src/catalog/snap.ts";
-import { sumsOf } from "../../../src/digest.ts";
+import { type Digest, sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
 import { formatInventory, readInventory } from "../../../src/export/inventory.ts";
 import { blobKey } from "../../../store/keys.ts";
 import { blobsOf } from "../../../store/reach.ts";
 import { Store } from "../../../store/store.ts";
 import { bothWorlds } from "../../snapworld.ts";
-import { thorough } from "../../thorough.ts";
+import { longTest } from "../../thorough.ts";
 import { PACKAGES } from "../../world.ts";
 
 async function worlds(): Promise<Store> {
@@ -90,7 +90,8 @@ test("it is the same for the same holdings, sorted, and tells nothing else", asy
   expect(text).not.toMatch(/stable|edge|20\d\d-|upstream-secret-token|registry/);
 });
 
-test.skipIf(!thorough)("1,000 packages of 20 revisions are a few MB", async () => {
+// The packages take long to make.
+longTest("1,000 packages of 20 revisions are a few MB", async () => {
   const digest = sumsOf(Buffer.from("x"))["sha-256"];
   const revisions = Array.from({ length: 20 }, (_, i) => ({ revision: i + 1, blob: digest, size: 1, "sha3-384": "a".repeat(96) }));
   const names = Array.from({ length: 500 }, (_, i) => `package-number-${i}`);
@@ -136,4 +137,19 @@ describe("what is no inventory is refused, and the field is named", () => {
     }
     throw new Error("it was not refused");
   }
+});
+
+test("what images are made of is a section of its own, where there are any", async () => {
+  const [a, b, gone] = ["a", "b", "c"].map((one) => sumsOf(Buffer.from(one))["sha-256"]) as [Digest, Digest, Digest];
+  const blobs = [a, b, gone].map((digest) => ({ digest, size: 1 }));
+  const text = await formatInventory([], [], async (blob) => blob !== gone, [{ name: "juju/juju-db", tags: {}, manifests: [], blobs }]);
+  expect(JSON.parse(text)).toEqual({
+    format: 1,
+    charms: {},
+    bundles: {},
+    snaps: {},
+    images: { "juju/juju-db": [`sha-256:${a}`, `sha-256:${b}`] },
+  });
+  const inventory = readInventory(text, "have.json");
+  expect([a, b, gone].map((digest) => inventory.has("sha-256", digest))).toEqual([true, true, false]);
 });

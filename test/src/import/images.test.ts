@@ -276,8 +276,8 @@ describe("refused by name", () => {
   test("indexes that are nested too deep, in any order", async () => {
     const deep = Array.from({ length: 5 }).reduce<TestImage[]>((all) => [...all, indexOf([all.at(-1) ?? AMD])], []);
     for (const images of [[...deep], [...deep].toReversed()]) {
-      const files = layoutOf(images.map((image, i) => ({ image, name: `team/app:${i}` })));
-      const failure = await failureOf(importInto(await newStore(), site(files)));
+      const nested = layoutOf(images.map((image, i) => ({ image, name: `team/app:${i}` })));
+      const failure = await failureOf(importInto(await newStore(), site(nested)));
       expect(failure.message).toContain("indexes are nested more than 3 deep");
     }
   });

@@ -12,6 +12,7 @@ const NOBODY: Io = {
   out: () => {},
   err: () => {},
   log: () => {},
+  now: () => 0,
   terminal: { out: false, err: false },
   environment: {},
   input: async function* () {},

@@ -304,20 +304,20 @@ describe("where keys are accepted", () => {
       "it came without a SHA256SUMS",
     ],
     [
-      "the signature of a key that is not accepted",
+      "the signature of a key that is not trusted",
       { "x.tar": tarOf(signed) },
       "x.tar",
-      `its SHA256SUMS.minisig is by key ${SITE.accepted.id}, which is not accepted`,
+      `its SHA256SUMS.minisig is by key ${SITE.accepted.id}, which is not trusted`,
     ],
   ];
 
   test.each(UNSIGNED)("%s is refused", async (_, sources, name, lacks) => {
-    const known = lacks.includes("not accepted") ? [OTHER.accepted] : accepted;
-    expect(await refusalOf(sources, { accepted: known })).toBe(`${name} is not signed by a key that is accepted here: ${lacks}`);
+    const known = lacks.includes("not trusted") ? [OTHER.accepted] : accepted;
+    expect(await refusalOf(sources, { accepted: known })).toBe(`${name} is not signed by a trusted key: ${lacks}`);
   });
 
   test.each(UNSIGNED)("%s is taken in with --allow-unsigned, loudly", async (_, sources, name, lacks) => {
-    const known = lacks.includes("not accepted") ? [OTHER.accepted] : accepted;
+    const known = lacks.includes("not trusted") ? [OTHER.accepted] : accepted;
     const { store, report } = await load(sources, { accepted: known, allowUnsigned: true });
     expect(report.notes).toContain(`UNSIGNED: ${name} was imported as it is: ${lacks}`);
     expect(report.sources.find((one) => one.name === name)).toMatchObject({ unsigned: true });
@@ -348,14 +348,14 @@ describe("where keys are accepted", () => {
 
   test("signed by another than the accepted one", async () => {
     expect(await refusalOf({ "x.tar": tarOf(ofOther) }, { accepted: [SITE.accepted] })).toContain(
-      `by key ${OTHER.accepted.id}, which is not accepted`,
+      `by key ${OTHER.accepted.id}, which is not trusted`,
     );
   });
 
   test("where none is, a signature is told to be unchecked, and nothing is asked", async () => {
     const { report } = await load({ "x.tar": tarOf(signed) });
     expect(report.notes[0]).toBe(
-      `the signature by key ${SITE.accepted.id} was not checked, since that key is not accepted; chp accept-key FILE.pub accepts it`,
+      `the signature by key ${SITE.accepted.id} was not checked, since that key is not trusted; chp accept-key FILE.pub trusts it`,
     );
     expect(report.sources.map(({ signers, unsigned }) => [signers, unsigned])).toEqual([[undefined, undefined]]);
   });

@@ -159,7 +159,7 @@ async function imageResults(images: readonly NeededImage[], setup: ImageSetup, n
   if (registry) return otherImageResults(images, registry, network);
   const cause = whyNotOwn(setup.publicUrl, setup.settings.get("registry")?.values[0] as OwnRegistryMode);
   const here = new StoredImages(setup.repositories);
-  const stored = images.filter(({ upstream }) => here.architectures(upstream) !== undefined);
+  const stored = images.filter(({ upstream }) => here.find(upstream));
   if (stored.length > 0 && cause) {
     const { why, next } = OBSTACLES[cause];
     return [

@@ -1,11 +1,15 @@
 import { type NeededImage, neededImages, showNeededBy, skopeoScript } from "../../src/catalog/images.ts";
+import { imageNotes, type StoredImage, StoredImages, storedImageOf } from "../../src/catalog/imagesources.ts";
 import type { ImagePresence } from "../../src/catalog/readiness.ts";
-import type { Registry } from "../../src/catalog/registry.ts";
+import { localReference, pathOfReference, type Registry, splitPath } from "../../src/catalog/registry.ts";
+import { type Repository, storedImage } from "../../src/catalog/repository.ts";
+import { type Digest, digestText } from "../../src/digest.ts";
 import { Failure, printable } from "../../src/errors.ts";
+import type { Store } from "../../store/store.ts";
 import { count, type Io, note, printJson, printTable } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { askRegistry, NOT_ASKED } from "../machine/registryclient.ts";
-import { loadSettings, registryOf } from "../machine/settings.ts";
+import { imageSetup, loadSettings, registryOf, usedRegistry } from "../machine/settings.ts";
 import { trustedCertificates } from "../machine/tls.ts";
 import { defineCommand, EXITS, failIfListed, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
@@ -17,7 +21,7 @@ export const imagesCommand: Register = (program, io) => {
   defineCommand(
     program,
     "images",
-    "List the container images that the stored charms need, and whether the local registry has them",
+    "List the stored container images and those that charms need, and where they are pulled from",
     EXITS,
     TAKES,
   )
@@ -26,7 +30,8 @@ export const imagesCommand: Register = (program, io) => {
 };
 
 const EXAMPLES = `
-The registry is what proxy.oci-registry.domain names; it is asked by digest, with the login that Juju gets.
+PULLED FROM is where Juju sends its machines: chp where it has the image and is the registry (chp config registry), the
+registry that proxy.oci-registry.domain names, or upstream. That registry is asked by digest, with the login that Juju gets.
 
 Examples:
   chp images
@@ -37,48 +42,125 @@ Examples:
 
 const TOOL = "skopeo";
 
+/** An image that a charm needs, or one that is stored and that none needs. */
+interface ListedImage extends Omit<NeededImage, "upstream"> {
+  /** null: no charm needs it */
+  readonly upstream: string | null;
+  /** what chp has of it; undefined: nothing that can be pulled */
+  readonly stored: StoredImage | undefined;
+  readonly registry: ImagePresence;
+  readonly pulledFrom: "chp" | "registry" | "upstream";
+}
+
 export async function runImages(options: ImagesFlags, io: Io): Promise<void> {
   if (options.script !== undefined && options.script !== TOOL)
     throw new Failure("usage", `--script takes ${TOOL}, not ${printable(options.script, 50)}`);
   const store = await openStore(options, io);
-  const settings = await loadSettings(store, { environment: io.environment });
-  const registry = registryOf(settings);
-  const needed = neededImages(await (await store.snapshot()).packages(), registry);
-  const asks = registry !== undefined && !options.offline && (options.script === undefined || options.missing === true);
-  const answers = asks ? await askRegistry(registry, needed, { trusted: await trustedCertificates(store, settings) }) : undefined;
-  const all = needed.map((image, i) => ({ ...image, registry: answers?.images[i] ?? NOT_ASKED }));
-  const wanted = all.filter((image) => !options.missing || image.registry.presence !== "present");
-  if (answers?.failure)
-    note(`the registry ${registry?.domain} cannot be asked: ${printable(answers.failure.message)}; chp doctor shows more`, options, io);
-  if (registry === undefined && needed.length > 0)
-    note("no local registry is set; next: chp config proxy.oci-registry.domain=HOST:PORT", options, io);
-  printImages(wanted, needed.length, registry, options, io);
-  if (asks && !options.json && options.script === undefined && all.some((image) => image.registry.presence !== "present"))
+  const asks = !options.offline && (options.script === undefined || options.missing === true);
+  const { needed, others, registry, failure, notes } = await listImages(store, asks, io);
+  if (failure !== undefined)
+    note(`the registry ${registry?.domain} cannot be asked: ${printable(failure)}; chp doctor shows more`, options, io);
+  for (const text of notes) note(text, options, io);
+  const missing = needed.filter(isMissing);
+  const wanted = options.missing ? missing : options.script ? needed.filter(({ stored }) => !stored) : [...needed, ...others];
+  if (options.script)
+    io.out(
+      skopeoScript(
+        wanted.map((image) => ({ ...image, upstream: referenceOf(image) })),
+        registry,
+      ),
+    );
+  else printImages(wanted, needed.length, options, io);
+  if (asks && !options.json && options.script === undefined && missing.length > 0)
     note("next: chp images --missing --script skopeo > images.sh, and run it on both sides", options, io);
   failIfListed(wanted.length, "image", options);
 }
 
-type ListedImage = NeededImage & { readonly registry: ImagePresence };
-
-/** `needed`: how many the stored charms need. */
-function printImages(wanted: readonly ListedImage[], needed: number, registry: Registry | undefined, options: ImagesFlags, io: Io): void {
-  if (options.script) return io.out(skopeoScript(wanted, registry));
-  if (options.json) return printJson(wanted.map(toJson), io);
-  if (wanted.length === 0)
-    return note(needed === 0 ? "no stored charm needs an image" : `the registry has all ${count(needed, "image")}`, options, io);
-  printTable(
-    ["UPSTREAM", "LOCAL", "DIGEST", "IN REGISTRY", "NEEDED BY"],
-    wanted.map((image) => [
-      image.upstream,
-      image.local ?? "no registry is set",
-      image.digest ?? "none",
-      showPresence(image.registry),
-      image.neededBy.map(showNeededBy).join("; "),
-    ]),
-    io,
-  );
+/** Whether it can be pulled from nowhere here, as far as is known. */
+export function isMissing({ stored, registry }: Pick<ListedImage, "stored" | "registry">): boolean {
+  return !stored && registry.presence !== "present";
 }
 
+/** `needed`: how many the stored charms need. */
+function printImages(wanted: readonly ListedImage[], needed: number, options: ImagesFlags, io: Io): void {
+  if (options.json) return printJson(wanted.map(toJson), io);
+  if (wanted.length === 0) {
+    const all = needed === 0 ? "no stored charm needs an image" : `no image is missing: all ${count(needed, "image")} can be pulled here`;
+    return note(all, options, io);
+  }
+  const rows = wanted.map((image) => [
+    io.terminal.out ? referenceOf(image).replace(/(@sha256:[0-9a-f]{12})[0-9a-f]{52}$/, "$1…") : referenceOf(image),
+    showStored(image),
+    showSource(image),
+    image.neededBy.map(showNeededBy).join("; "),
+  ]);
+  printTable(["REFERENCE", "IN CHP", "PULLED FROM", "NEEDED BY"], rows, io, [0, 3]);
+}
+
+function referenceOf({ upstream, path }: ListedImage): string {
+  return upstream ?? path;
+}
+
+function showStored({ stored }: ListedImage): string {
+  if (!stored) return "missing";
+  return stored.architectures.length === 0 ? "yes" : stored.architectures.join(", ");
+}
+
+function showSource({ pulledFrom, registry, stored }: ListedImage): string {
+  if (pulledFrom === "chp") return stored?.complete ? "chp" : "chp, else upstream";
+  return pulledFrom === "registry" && registry.presence !== "present" ? `registry: ${showPresence(registry)}` : pulledFrom;
+}
+
+export interface FoundImages {
+  /** sorted by upstream's reference */
+  readonly needed: readonly ListedImage[];
+  /** stored images that no charm needs, by tag, or by digest where they have none */
+  readonly others: readonly ListedImage[];
+  /** the configured registry besides chp */
+  readonly registry: Registry | undefined;
+  /** why that could not be asked */
+  readonly failure: string | undefined;
+  /** what keeps charms from images that are here, or are to be */
+  readonly notes: readonly string[];
+}
+
+/** All images that charms need or that are stored. `asks`: whether the configured registry is asked which it has. */
+export async function listImages(store: Store, asks: boolean, io: Io): Promise<FoundImages> {
+  const settings = await loadSettings(store, { environment: io.environment });
+  const registry = registryOf(settings);
+  const used = usedRegistry(settings);
+  const snapshot = await store.snapshot();
+  const [packages, repositories] = [await snapshot.packages(), await snapshot.repositories()];
+  const all = neededImages(packages, registry);
+  const answers = asks && registry ? await askRegistry(registry, all, { trusted: await trustedCertificates(store, settings) }) : undefined;
+  const stored = new StoredImages(repositories);
+  const needed = all.map((image, i): ListedImage => {
+    const found = stored.find(image.upstream);
+    const here = found && used?.own ? localReference({ reference: image.upstream, path: image.path }, used) : undefined;
+    return {
+      ...image,
+      local: here ?? image.local,
+      stored: found,
+      registry: answers?.images[i] ?? NOT_ASKED,
+      pulledFrom: registry ? "registry" : here === undefined ? "upstream" : "chp",
+    };
+  });
+  const elsewhere = needed.filter((image) => image.stored && image.registry.presence === "absent");
+  return {
+    needed,
+    others: repositories.flatMap((repository) => otherImages(repository, all, used)),
+    registry,
+    failure: answers?.failure?.message,
+    notes: [
+      ...imageNotes(imageSetup(settings), packages, repositories),
+      ...(elsewhere.length === 0
+        ? []
+        : [
+            `${count(elsewhere.length, "image")} of charms ${elsewhere.length === 1 ? "is" : "are"} in chp, but Juju is sent to ${registry?.domain}, which does not have them; next: chp config proxy.oci-registry.domain= to use chp, or push them there`,
+          ]),
+    ],
+  };
+}
 export function showPresence({ presence, why }: ImagePresence): string {
   const word = { present: "yes", absent: "no", different: "another image has that tag", unknown: "unknown", "not asked": "not asked" }[
     presence
@@ -86,6 +168,31 @@ export function showPresence({ presence, why }: ImagePresence): string {
   return why === undefined ? word : `${word}: ${why}`;
 }
 
-function toJson({ upstream, local, path, digest, neededBy, registry }: ListedImage) {
-  return { upstream, local, path, digest, neededBy, registry: registry.presence, ...(registry.why !== undefined && { why: registry.why }) };
+/** The images of a repository that no charm needs: by tag, or by digest where no tag and no index names them. */
+function otherImages(repository: Repository, needed: readonly NeededImage[], used: Registry | undefined): ListedImage[] {
+  const { name, tags, manifests } = repository;
+  const known = needed.flatMap(({ upstream }) => (splitPath(pathOfReference(upstream)).name === name ? [upstream] : []));
+  const digests = new Set(known.flatMap((reference) => storedImage(repository, reference) ?? []));
+  const inner = new Set([...manifests.flatMap((index) => (index.manifests ?? []).map((listed) => listed.digest)), ...Object.values(tags)]);
+  const loose = manifests.filter(({ digest, subject }) => subject === undefined && !inner.has(digest) && !digests.has(digest));
+  const paths: [path: string, digest: Digest][] = [
+    ...Object.entries(tags).flatMap(([tag, digest]): [string, Digest][] => (digests.has(digest) ? [] : [[`${name}:${tag}`, digest]])),
+    ...loose.map(({ digest }): [string, Digest] => [`${name}@${digestText(digest)}`, digest]),
+  ];
+  return paths.map(([path, digest]) => ({
+    upstream: null,
+    path,
+    local: used?.own ? `${used.domain}/${path}` : null,
+    digest: digestText(digest),
+    neededBy: [],
+    stored: storedImageOf(repository, digest),
+    registry: NOT_ASKED,
+    pulledFrom: "chp",
+  }));
+}
+
+function toJson({ upstream, local, path, digest, neededBy, stored, registry, pulledFrom }: ListedImage) {
+  const here = stored ? { architectures: stored.architectures, complete: stored.complete } : null;
+  const why = registry.why !== undefined && { why: registry.why };
+  return { upstream, local, path, digest, neededBy, stored: here, pulledFrom, registry: registry.presence, ...why };
 }

@@ -54,14 +54,37 @@ export function printJson(value: unknown, io: Io): void {
   io.out(`${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Prints rows: on a terminal aligned under headings, otherwise with a tab between columns and without headings. */
-export function printTable(headings: readonly string[], rows: readonly (readonly string[])[], io: Io): void {
+/** Characters to which a cell may be cut. */
+const LEAST_WIDTH = 24;
+
+/**
+ * Prints rows: on a terminal aligned under headings, otherwise with a tab between columns and without headings. `narrowed`: columns whose
+ * cells are cut in their middle where the terminal has no room for them, the first of them first.
+ */
+export function printTable(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+  io: Io,
+  narrowed: readonly number[] = [],
+): void {
   const shown = rows.map((row) => row.map((cell) => printable(cell)));
   const all = io.terminal.out ? [headings, ...shown] : shown;
   const widths = headings.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));
+  for (const i of narrowed) {
+    const over = widths.reduce((sum, width) => sum + width + 2, -2) - (io.terminal.columns ?? Number.POSITIVE_INFINITY);
+    const width = widths[i] ?? 0;
+    if (over > 0) widths[i] = Math.min(width, Math.max(LEAST_WIDTH, width - over));
+  }
   const line = (row: readonly string[]) =>
-    io.terminal.out ? row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ") : row.join("\t");
+    io.terminal.out ? row.map((cell, i) => cut(cell, widths[i] ?? 0).padEnd(widths[i] ?? 0)).join("  ") : row.join("\t");
   io.out(all.map((row) => `${line(row).trimEnd()}\n`).join(""));
+}
+
+/** At most `width` characters: the begin and the end of a text that has more. */
+function cut(text: string, width: number): string {
+  if (text.length <= width) return text;
+  const end = Math.floor((width - 1) / 2);
+  return `${text.slice(0, width - 1 - end)}…${text.slice(text.length - end)}`;
 }
 
 /** `1 package`, `3 packages`; `plural`: where it is more than an s */

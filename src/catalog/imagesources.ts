@@ -1,8 +1,25 @@
 /** Where clients pull the images of charms from: chp, the configured registry, or upstream. */
 
+import type { Digest } from "../digest.ts";
 import { type CharmWithImages, neededImages } from "./images.ts";
 import { localReference, type OwnRegistryMode, pathOfReference, type Registry, splitPath, whyNotOwn } from "./registry.ts";
-import { pullableFor, type Repository, storedImage } from "./repository.ts";
+import { architecturesOf, pullableFor, type Repository, storedImage } from "./repository.ts";
+
+/** An image that is stored, for one architecture at least. */
+export interface StoredImage {
+  readonly digest: Digest;
+  /** for which it can be pulled, sorted; empty where it says none */
+  readonly architectures: readonly string[];
+  /** whether these are all that it has */
+  readonly complete: boolean;
+}
+
+/** Undefined: it can be pulled for no architecture. */
+export function storedImageOf(repository: Repository, digest: Digest): StoredImage | undefined {
+  const architectures = pullableFor(repository, digest);
+  if (architectures?.length === 0) return undefined;
+  return { digest, architectures: architectures ?? architecturesOf(repository, digest), complete: architectures === null };
+}
 
 /** Finds stored images by upstream's reference. */
 export class StoredImages {
@@ -12,13 +29,11 @@ export class StoredImages {
     this.#repositories = new Map(repositories.map((repository) => [repository.name, repository]));
   }
 
-  /** The architectures for which the image can be pulled; null: for all that it has; undefined: it is not stored. */
-  architectures(reference: string): readonly string[] | null | undefined {
+  /** Undefined: the image is not stored. */
+  find(reference: string): StoredImage | undefined {
     const repository = this.#repositories.get(splitPath(pathOfReference(reference)).name);
     const digest = repository && storedImage(repository, reference);
-    if (!repository || digest === undefined) return undefined;
-    const architectures = pullableFor(repository, digest);
-    return architectures?.length === 0 ? undefined : architectures;
+    return repository && digest && storedImageOf(repository, digest);
   }
 }
 
@@ -44,8 +59,9 @@ export function pulledFromHere(
   if (!registry?.own) return [];
   const stored = new StoredImages(repositories);
   return neededImages(packages, undefined).flatMap(({ upstream, path, neededBy }) => {
-    const architectures = stored.architectures(upstream);
-    if (architectures === undefined) return [];
+    const image = stored.find(upstream);
+    if (!image) return [];
+    const architectures = image.complete ? null : image.architectures;
     const here = localReference({ reference: upstream, path }, registry);
     return neededBy.map(({ charm, resource, revision }) => ({ charm, resource, revision, upstream, here, architectures }));
   });
@@ -83,7 +99,7 @@ export function imageNotes(
   if (registry !== undefined) return [];
   const all = new StoredImages(repositories);
   const needed = neededImages(packages, undefined);
-  const stored = needed.filter(({ upstream }) => all.architectures(upstream) !== undefined).length;
+  const stored = needed.filter(({ upstream }) => all.find(upstream)).length;
   const cause = whyNotOwn(publicUrl, mode);
   const obstacle = stored === 0 || cause === undefined || cause === "off" ? undefined : OBSTACLES[cause];
   return [

@@ -123,7 +123,7 @@ export function imageFindings(images: readonly NeededImage[], answers: readonly 
 /** The needed images of which none is stored, for whoever pulls them from chp. */
 export function storedImageFindings(images: readonly NeededImage[], stored: StoredImages): ReadinessFinding[] {
   return images
-    .filter(({ upstream }) => stored.architectures(upstream) === undefined)
+    .filter(({ upstream }) => !stored.find(upstream))
     .map(({ upstream, neededBy }) =>
       certainFinding(
         "images",

@@ -120,16 +120,16 @@ export function sizeOfBlobs(blobs: readonly RepositoryBlob[]): number {
 
 /** Bytes of a stored manifest and all that it needs; each blob counts once. */
 export function sizeBelow(repository: Repository, digest: Digest): number {
-  const found = new Map<Digest, number>();
+  const sizes = new Map<Digest, number>();
   const left = [digest];
   for (let at = left.pop(); at !== undefined; at = left.pop()) {
     const size = blobSize(repository, at);
-    if (size === undefined || found.has(at)) continue;
-    found.set(at, size);
+    if (size === undefined || sizes.has(at)) continue;
+    sizes.set(at, size);
     const manifest = findManifest(repository, at);
     left.push(...(manifest?.blobs ?? []), ...(manifest?.manifests ?? []).map((listed) => listed.digest));
   }
-  return [...found.values()].reduce((sum, size) => sum + size, 0);
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
 }
 
 /** The manifests that refer to that digest. */

@@ -126,12 +126,11 @@ describe("juju-config", () => {
 });
 
 describe("images", () => {
-  const LINE = (n: number, present: string, domain: string) =>
+  const LINE = (n: number, present: string) =>
     [
       `registry.jujucharms.com/${IMAGE_PATH}@${D(n)}`,
-      `${domain}/${IMAGE_PATH}@${D(n)}`,
-      D(n),
-      present,
+      "missing",
+      present === "yes" ? "registry" : `registry: ${present}`,
       `charm acme-db, resource acme-image ${n}`,
     ].join("\t");
 
@@ -140,7 +139,7 @@ describe("images", () => {
     await using fake = fakeRegistry({ manifests });
     const done = await runWith(registry(fake.domain, true), "images");
     expect(done.code).toBe(0);
-    expect(done.out).toBe(HELD.map((n) => `${LINE(n, n === 3 ? "no" : "yes", fake.domain)}\n`).join(""));
+    expect(done.out).toBe(HELD.map((n) => `${LINE(n, n === 3 ? "no" : "yes")}\n`).join(""));
     expect(done.err).toContain("next: chp images --missing --script skopeo");
     const heads = fake.asked.filter(({ path }) => path.includes("/manifests/"));
     expect(heads.map(({ method }) => method)).toEqual(HELD.map(() => "HEAD"));
@@ -155,6 +154,8 @@ describe("images", () => {
         path: `${IMAGE_PATH}@${D(3)}`,
         digest: D(3),
         neededBy: [{ charm: "acme-db", resource: "acme-image", revision: 3 }],
+        stored: null,
+        pulledFrom: "registry",
         registry: "absent",
       },
     ]);
@@ -169,9 +170,9 @@ describe("images", () => {
   test.each(["basic", "bearer"] as const)("logs in where the registry asks for it: %s", async (login) => {
     await using fake = fakeRegistry({ login, manifests: ALL });
     const done = await runWith(registry(fake.domain, true), "images");
-    expect(done.out).toBe(HELD.map((n) => `${LINE(n, "yes", fake.domain)}\n`).join(""));
+    expect(done.out).toBe(HELD.map((n) => `${LINE(n, "yes")}\n`).join(""));
     const without = await runWith(registry(fake.domain), "images");
-    expect(without.out.split("\n").filter((line) => line.includes("\tunknown: "))).toHaveLength(HELD.length);
+    expect(without.out.split("\n").filter((line) => line.includes("\tregistry: unknown: "))).toHaveLength(HELD.length);
     for (const { out, err } of [done, without]) expect(`${out}${err}`).not.toContain(LOGIN.password);
   });
 
@@ -181,7 +182,7 @@ describe("images", () => {
         out
           .trim()
           .split("\n")
-          .map((line) => line.split("\t")[3]?.split(":")[0]),
+          .map((line) => line.split("\t")[2]?.split(": ")[1]),
       ),
     ];
     await using fake = fakeRegistry({ manifests: ALL, status: 503 });
@@ -210,7 +211,7 @@ describe("images", () => {
     ]);
     expect(fake.asked).toEqual([]);
     const trusting = await runWith({ ...registry(fake.domain, true), SSL_CERT_FILE: join(TLS, "cert.pem") }, "images");
-    expect(trusting.out).toBe(HELD.map((n) => `${LINE(n, "yes", fake.domain)}\n`).join(""));
+    expect(trusting.out).toBe(HELD.map((n) => `${LINE(n, "yes")}\n`).join(""));
   });
 
   test("the login does not leave TLS because a registry says so", async () => {

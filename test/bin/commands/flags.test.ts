@@ -127,7 +127,7 @@ test("a twin that cannot be read is named", () => {
 test("nothing that names files or a store of the server comes from another machine", () => {
   const names = REMOTE_OPTIONS.map((one) => one.name);
   for (const never of ["store", "trust", "to", "token-file", "ca", "body-mark", "allow-unsigned"]) expect(names).not.toContain(never);
-  expect(names).toHaveLength(13);
+  expect(names).toHaveLength(14);
 });
 
 /* ---- in whole commands ---- */

@@ -3,10 +3,12 @@
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { runImages } from "../../../bin/commands/images.ts";
 import { readInventory } from "../../../src/export/inventory.ts";
 import { charmZip, type Files, imageBlob, packageFiles, tarOf } from "../../build.ts";
+import { fakeRegistry } from "../../fakeregistry.ts";
 import { below, type ListedImage, layoutOf } from "../../layouts.ts";
-import { runProgram } from "../../program.ts";
+import { runProgram, SILENT_IO } from "../../program.ts";
 import { attestationOf, imageOf, indexOf, type TestImage } from "../../registry.ts";
 import { tempFolder } from "../../temp.ts";
 import { NOBLE } from "../../world.ts";
@@ -288,7 +290,7 @@ describe("what is stored is shown", () => {
     expect(shown).toMatch(/came from:\n {2}generation 1, .*, .*site\.tar\n/);
     expect(await done("show", "--type", "image", "team/app")).toContain(`tags:\n  1  sha256:${NEXT.digest}\n`);
     expect((await run("show", "team/none")).err).toContain("no images named team/none are stored");
-    expect(await done("du")).toMatch(/team\/app\timage\t\d+ B\t\d+ B\n/);
+    expect(await done("du")).toMatch(/team\/app\timage\t[^\t]+\t[^\t]+\n/);
     expect((await json("du")).packages.map(({ type }: { type: string }) => type).toSorted()).toEqual(["charm", "image", "image"]);
     await bring(app(ARM, "1"));
     await bring(images([{ image: ARM, name: "team/new:1" }]));
@@ -320,5 +322,81 @@ describe("what is stored is shown", () => {
     expect(readInventory(JSON.stringify(inventory), "it").has("sha-256", layer)).toBe(true);
     const { images: _, ...older } = inventory;
     expect(readInventory(JSON.stringify(older), "it").has("sha-256", layer)).toBe(false);
+  });
+});
+
+describe("chp images and chp missing", () => {
+  const lines = async (...args: string[]) => (await done(...args)).split("\n").filter((line) => line !== "");
+  const needed = (n: number) => `charm kafka, resource image ${n}`;
+  const [both, next] = [upstream(BOTH), upstream(NEXT)].toSorted() as [string, string];
+  const row = (reference: string, stored: string, from: string) =>
+    [reference, stored, from, needed(reference === upstream(BOTH) ? 1 : 2)].join("\t");
+
+  test("say where each image is pulled from, and what is stored besides", async () => {
+    await bring({
+      ...CHARM,
+      ...images([
+        { image: BOTH, name: upstream(BOTH) },
+        { image: ARM, name: `${REPOSITORY}:arm` },
+        { image: AMD, name: "team/app:1" },
+      ]),
+    });
+    const rows = (from: string) =>
+      [both, next].map((one) => (one === upstream(BOTH) ? row(one, "amd64, arm64", from) : row(one, "missing", "upstream")));
+    const others = [`${REPOSITORY}:arm\tarm64\tchp\t`, `team/app:1\tamd64\tchp\t`].map((line) => line.trimEnd());
+    expect(await lines("images")).toEqual([...rows("upstream"), ...others]);
+    await done("config", "public-url=https://hub.lan");
+    expect(await lines("images")).toEqual([...rows("chp"), ...others]);
+    expect(await lines("images", "--missing")).toEqual([row(upstream(NEXT), "missing", "upstream")]);
+    const [first] = (await json("images")).filter((one: { upstream: string }) => one.upstream === upstream(BOTH));
+    expect(first).toMatchObject({
+      local: `hub.lan/${REPOSITORY}@sha256:${BOTH.digest}`,
+      stored: { architectures: ["amd64", "arm64"], complete: true },
+      pulledFrom: "chp",
+      registry: "not asked",
+    });
+    const script = await done("images", "--script", "skopeo");
+    expect([script.includes(NEXT.digest), script.includes(BOTH.digest)]).toEqual([true, false]);
+    expect(await json("missing")).toEqual([{ image: upstream(NEXT), neededBy: [{ charm: "kafka", resource: "image", revision: 2 }] }]);
+    expect(await lines("missing")).toEqual([`${upstream(NEXT)}\t\t\t\tcertain\tno\t${needed(2)}`]);
+    for (const command of [["missing"], ["images", "--missing"]])
+      expect(await run(...command, "--exit-code")).toMatchObject({ code: 1, err: expect.stringContaining("1 image is listed") });
+    await bring(images([{ image: NEXT, name: upstream(NEXT) }]));
+    expect((await run("images", "--missing", "--exit-code")).code).toBe(0);
+    expect((await run("missing", "--exit-code")).code).toBe(0);
+    expect((await run("missing")).err).toBe("nothing is missing: all 0 snaps and 2 images that are known to be needed are here\n");
+    expect((await run("images", "--missing")).err).toBe("no image is missing: all 2 images can be pulled here\n");
+  });
+
+  test("an image of one architecture is pulled here by that alone", async () => {
+    await bring({ ...CHARM, ...images([{ image: BOTH, name: upstream(BOTH) }], [ARM]) });
+    await done("config", "public-url=https://hub.lan");
+    expect(await lines("images")).toContain(row(upstream(BOTH), "amd64", "chp, else upstream"));
+  });
+
+  test("what is here and not in the registry that wins is told", async () => {
+    await using present = fakeRegistry({ manifests: {} });
+    await bring({ ...CHARM, ...images([{ image: BOTH, name: upstream(BOTH) }]) });
+    await done("config", `proxy.oci-registry.domain=${present.domain}`, "public-url=https://hub.lan");
+    expect(await lines("images")).toContain(row(upstream(BOTH), "amd64, arm64", "registry: no"));
+    expect((await run("images")).err).toContain(
+      `1 image of charms is in chp, but Juju is sent to ${present.domain}, which does not have them; next: chp config`,
+    );
+    expect(await lines("images", "--missing")).toEqual([row(upstream(NEXT), "missing", "registry: no")]);
+    expect(await lines("images", "--offline")).toContain(row(upstream(NEXT), "missing", "registry: not asked"));
+  });
+
+  test("the table fits the terminal, and names and digests can be told apart", async () => {
+    await bring({ ...CHARM, ...images([{ image: BOTH, name: upstream(BOTH) }]) });
+    for (const columns of [80, 100, 200]) {
+      let shown = "";
+      const io = { ...SILENT_IO, out: (text: string) => void (shown += text), terminal: { out: true, err: false, columns } };
+      await runImages({ store, quiet: true }, io);
+      const [heading = "", ...rows] = shown.trimEnd().split("\n");
+      expect(heading).toMatch(/^REFERENCE +IN CHP +PULLED FROM +NEEDED BY$/);
+      expect(rows).toHaveLength(2);
+      expect(rows.filter((line) => line.length > columns)).toEqual([]);
+      expect(new Set(rows).size).toBe(2);
+    }
   });
 });

@@ -157,6 +157,6 @@ test("doctor is for people in a pipe, too", async () => {
 
 test("help as JSON lists commands and topics", async () => {
   const { commands, topics } = JSON.parse((await runProgram(["help", "--json"])).out);
-  expect(commands).toContainEqual({ name: "list", aliases: ["ls"], summary: "List the stored charms, bundles and snaps" });
+  expect(commands).toContainEqual({ name: "list", aliases: ["ls"], summary: "List the stored charms, bundles, snaps and images" });
   expect(topics).toContainEqual({ name: "exit-codes", title: "Exit codes" });
 });

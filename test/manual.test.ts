@@ -8,6 +8,7 @@ import { createProgram } from "../bin/commands/program.ts";
 import { type ProgramName, programName } from "../src/settings/documented.ts";
 import { makeManualWorld, serveStore } from "./manualworld.ts";
 import { type Run, runProgram, SILENT_IO } from "./program.ts";
+import { imageOf, TestRegistry } from "./registry.ts";
 import { tempFolder } from "./temp.ts";
 
 const ROOT = join(import.meta.dir, "..");
@@ -83,15 +84,17 @@ function unknownWords({ program, words }: Pick<Line, "program" | "words">): stri
 
 const folder = tempFolder();
 const ending = new AbortController();
+const registry = TestRegistry.start();
 let upstream = "";
 
 beforeAll(async () => {
   const [, siteFile = ""] = /^```yaml\n([\s\S]*?)^```$/m.exec(await textOf("README.md")) ?? [];
-  await makeManualWorld(join(folder.path, "world"), siteFile);
+  await makeManualWorld(join(folder.path, "world"), siteFile, registry.push("postgresql-k8s/postgresql-image", imageOf()));
   upstream = await serveStore(join(folder.path, "world", "outside"), ending.signal);
 });
-afterAll(() => {
+afterAll(async () => {
   ending.abort();
+  await registry[Symbol.asyncDispose]();
   folder[Symbol.dispose]();
 });
 
@@ -108,6 +111,7 @@ function worldOf(page: string): { readonly at: (word: string) => string; readonl
     CHP_LISTEN: "127.0.0.1:0",
     CHARMHUB_URL: upstream,
     CHP_SNAPSTORE_URL: upstream,
+    CHP_INSECURE_REGISTRY: registry.host,
   };
   const run = async ({ program, words, into }: Line): Promise<Run> => {
     const meant = words.map((word) => {

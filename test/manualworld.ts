@@ -12,13 +12,15 @@ interface Charm {
   /** channel to the revision that is released there */
   readonly channels: Readonly<Record<string, number>>;
   readonly revisions: readonly number[];
-  readonly image?: string;
+  /** name of its oci-image resource, and the reference */
+  readonly image?: readonly [name: string, reference: string];
   /** what refresh_versions.toml says that it installs */
   readonly installs?: string;
 }
 
 function charm(name: string, { channels, revisions, image, installs }: Charm): PackageSpec {
-  const resources = image === undefined ? {} : { [image]: { type: "oci-image" as const } };
+  const [resource, reference = ""] = image ?? [];
+  const resources = resource === undefined ? {} : { [resource]: { type: "oci-image" as const } };
   const files =
     installs === undefined ? {} : { "refresh_versions.toml": `charm_major = 1\nworkload = "1"\n[snap]\nname = "${installs}"\n` };
   return {
@@ -29,18 +31,19 @@ function charm(name: string, { channels, revisions, image, installs }: Charm): P
     defaultTrack: Object.keys(channels)[0]?.split("/")[0] ?? "latest",
     revisions: Object.fromEntries(revisions.map((one) => [one, charmZip({ name, revision: one, bases: PLACES, resources, files })])),
     bases: Object.fromEntries(revisions.map((one) => [one, PLACES])),
-    resources:
-      image === undefined
-        ? {}
-        : { [image]: { type: "oci-image", revisions: { 3: imageBlob(`registry.lan/${name}/${image}@sha256:${"8".repeat(64)}`) } } },
+    resources: resource === undefined ? {} : { [resource]: { type: "oci-image", revisions: { 3: imageBlob(reference) } } },
     releases: Object.entries(channels).flatMap(([channel, revision]) =>
-      PLACES.map((place) => ({ channel, base: place, revision, ...(image !== undefined && { resources: { [image]: 3 } }) })),
+      PLACES.map((place) => ({ channel, base: place, revision, ...(resource !== undefined && { resources: { [resource]: 3 } }) })),
     ),
   };
 }
 
-const PACKAGES: readonly PackageSpec[] = [
-  charm("postgresql-k8s", { channels: { "14/stable": 987, "14/edge": 990 }, revisions: [381, 987, 990], image: "postgresql-image" }),
+const packagesWith = (reference: string): PackageSpec[] => [
+  charm("postgresql-k8s", {
+    channels: { "14/stable": 987, "14/edge": 990 },
+    revisions: [381, 987, 990],
+    image: ["postgresql-image", reference],
+  }),
   charm("kafka", { channels: { "3/stable": 200 }, revisions: [195, 200], installs: "charmed-kafka" }),
   charm("grafana-k8s", { channels: { "latest/stable": 105 }, revisions: [105] }),
   charm("juju-controller", { channels: { "3.6/stable": 12 }, revisions: [12] }),
@@ -67,11 +70,14 @@ const SNAPS: readonly SnapSpec[] = [
   ...["core20", "core22", "core24"].map((name) => snap(name, "latest/stable", { type: "base" })),
 ];
 
-/** Makes it in a folder: `store`, `root.assert`, and the files that the manual names, `site.yaml` with this text. */
-export async function makeManualWorld(folder: string, siteFile: string): Promise<void> {
+/**
+ * Makes it in a folder: `store`, `root.assert`, and the files that the manual names, `site.yaml` with this text. `reference`: of the image
+ * that a charm needs.
+ */
+export async function makeManualWorld(folder: string, siteFile: string, reference: string): Promise<void> {
   const at = (...names: string[]) => join(folder, ...names);
   mkdirSync(at("media", "usb"), { recursive: true });
-  const [charms, snaps] = [exportOf(PACKAGES), exportOfSnaps(SNAPS.map(signed))];
+  const [charms, snaps] = [exportOf(packagesWith(reference)), exportOfSnaps(SNAPS.map(signed))];
   writeFileSync(at("root.assert"), SIGNED_ROOT);
   writeFileSync(at("site.yaml"), siteFile);
   writeFileSync(at("media", "usb", "snaps.tar.gz"), snaps);

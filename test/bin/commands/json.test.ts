@@ -13,7 +13,7 @@ import { tarOf } from "../../build.ts";
 import { below, layoutOf } from "../../layouts.ts";
 import { makeManualWorld, serveStore } from "../../manualworld.ts";
 import { runProgram, SILENT_IO } from "../../program.ts";
-import { imageOf } from "../../registry.ts";
+import { imageOf, TestRegistry } from "../../registry.ts";
 import { tempFolder } from "../../temp.ts";
 
 const folder = tempFolder();
@@ -21,17 +21,20 @@ const at = (...names: string[]) => join(folder.path, ...names);
 const USB = at("media", "usb");
 const DOCUMENTED = "snap-store-proxy";
 const ending = new AbortController();
+const registry = TestRegistry.start();
 let upstream = "";
 
 beforeAll(async () => {
-  await makeManualWorld(folder.path, "charms: [postgresql-k8s, nope]\nbundles: [cos-lite]\nsnaps: [jq]\n");
+  const needed = registry.push("postgresql-k8s/postgresql-image", imageOf());
+  await makeManualWorld(folder.path, "charms: [postgresql-k8s, nope]\nbundles: [cos-lite]\nsnaps: [jq]\n", needed);
   upstream = await serveStore(at("outside"), ending.signal);
   writeFileSync(at("chp.yaml"), "idle-timeout: 60\nproxy.db.host: x\n");
   const image = { image: imageOf({ layers: ["a"] }), name: "ghcr.io/juju/jujud-operator:3.6" };
   writeFileSync(at("images.tar"), tarOf(below("images", layoutOf([image]))));
 });
-afterAll(() => {
+afterAll(async () => {
   ending.abort();
+  await registry[Symbol.asyncDispose]();
   folder[Symbol.dispose]();
 });
 
@@ -138,6 +141,7 @@ test("every command's output has the fields of its schema, and no others", async
       HOME: folder.path,
       CHP_STORE: at("store"),
       CHP_EXPORT_DIR: at("exports"),
+      CHP_INSECURE_REGISTRY: registry.host,
       CHARMHUB_URL: upstream,
       CHP_SNAPSTORE_URL: upstream,
     };

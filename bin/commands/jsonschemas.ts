@@ -173,6 +173,7 @@ const ARCHIVES = v.strictObject({
       releases: asStored,
     }),
     snaps: rows({ name: text, id: text, revisions: numbers, releases: asStored }),
+    images: about(rows({ reference: text, digest: text, size: bytes, neededBy: NEEDED_BY }), "container images in the archive"),
     notes: texts,
     kept: about(rows({ bytes: number, folder: text }), "what the same command reuses"),
     lost: about(LOST, "what is not in the archive"),
@@ -224,7 +225,13 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
   {
     commands: ["export --dry-run"],
     schema: v.strictObject({
-      packages: rows({ type: TYPE, name: text, revisions: numbers, size: bytes, reasons: about(texts, "empty: it was requested") }),
+      packages: rows({
+        type: v.picklist([...TYPE.options, "image"]),
+        name: about(text, "of an image its reference"),
+        revisions: numbers,
+        size: bytes,
+        reasons: about(texts, "empty: it was requested"),
+      }),
       size: bytes,
       notes: texts,
       lost: LOST,

@@ -27,16 +27,16 @@ export const PUT_BACK: readonly PutBack[] = [
       { file: "gc.ts", find: /if \(leases > 0\) return .*;/, put: "" },
       { file: "gc.ts", find: /const publishers = await endLeases\(storage, options\);/, put: "const publishers: number = 0;" },
       { file: "store.ts", find: /if \(brought\.some\(.*/, put: "" },
-      { file: "store.ts", find: /await this\.#lease\?\.check\(\);/, put: "" },
+      { file: "store.ts", find: /await this\.#lease\.check\(\);/, put: "" },
     ],
     breaks: LOST,
-    seed: 116,
+    seed: 25,
   },
   {
     fault: "generations are pruned out of the middle",
     patches: [{ file: "gc.ts", find: /retained\.length > 0 \|\| last/, put: "last" }],
     breaks: ["numbers are unique and without a gap"],
-    seed: 39,
+    seed: 107,
   },
   {
     fault: "a reader takes the newest number before it has read that generation",
@@ -48,7 +48,7 @@ export const PUT_BACK: readonly PutBack[] = [
       },
     ],
     breaks: ["a reader never goes back"],
-    seed: 2,
+    seed: 5,
   },
   {
     fault: "a command that changes settings does not look at what another changed meanwhile",
@@ -60,7 +60,7 @@ export const PUT_BACK: readonly PutBack[] = [
       },
     ],
     breaks: ["acknowledged settings stay"],
-    seed: 13,
+    seed: 18,
   },
   {
     fault: "nothing is synced",
@@ -78,7 +78,7 @@ export const PUT_BACK: readonly PutBack[] = [
       },
     ],
     breaks: ["acknowledged settings stay"],
-    seed: 3,
+    seed: 5,
   },
   {
     fault: "leases never end",

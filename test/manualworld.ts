@@ -2,7 +2,8 @@
 
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { base, bundleZip, charmZip, exportOf, imageBlob, type PackageSpec } from "./build.ts";
+import { base, bundleZip, charmZip, exportOf, imageBlob, type PackageSpec, tarOf } from "./build.ts";
+import { layoutOf } from "./layouts.ts";
 import { runProgram } from "./program.ts";
 import { imageOf, TestRegistry } from "./registry.ts";
 import { exportOfSnaps, PUBLISHER, SIGNED_ROOT, type SnapSpec, signed } from "./signedsnaps.ts";
@@ -80,6 +81,11 @@ export async function makeManualWorld(folder: string, siteFile: string): Promise
   writeFileSync(at("media", "usb", "snaps.tar.gz"), snaps);
   for (const name of ["charms-export-20260426T163115.tar.gz", "site-20260426T163115.tar", join("media", "usb", "charms.tar.gz")])
     writeFileSync(at(name), charms);
+  const images = ["ghcr.io/juju/juju-db:4.4.30", REGISTRY.push("postgresql-k8s/postgresql-image", IMAGE)].map((name) => ({
+    image: IMAGE,
+    name,
+  }));
+  writeFileSync(at("media", "usb", "images.tar"), tarOf(layoutOf(images)));
   const done = await runProgram(["import", "--store", at("store"), "--trust", at("root.assert"), at("media", "usb")]);
   if (done.code !== 0) throw new Error(done.err);
   cpSync(at("store"), at("outside"), { recursive: true });

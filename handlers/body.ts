@@ -118,15 +118,13 @@ class Deadlines {
       const wait = { until: performance.now() + this.#after, late };
       this.#waits.add(wait);
       this.#timer ??= setInterval(() => this.#check(), this.#after / 4).unref();
+      const ended = (end: () => void) => {
+        this.#waits.delete(wait);
+        end();
+      };
       text.then(
-        (whole) => {
-          this.#waits.delete(wait);
-          resolve(whole);
-        },
-        (error: unknown) => {
-          this.#waits.delete(wait);
-          reject(error instanceof Failure ? error : clientGone(error));
-        },
+        (whole) => ended(() => resolve(whole)),
+        (error: unknown) => ended(() => reject(error instanceof Failure ? error : clientGone(error))),
       );
     });
   }

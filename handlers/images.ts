@@ -121,9 +121,10 @@ export function imageRoutes({ store, registries = () => NO_REGISTRY, missing }: 
   return { dialect: "registry", routes: [all(URLS.registry, root), all(URLS.repositories, repositories), all(URLS.image, image)] };
 }
 
-/** Whether a path below `/v2/` is that of a store. */
+/** Whether a path below that of the registry is that of a store. */
 function isOfAnotherApi(path: string): boolean {
-  const [first = ""] = path.slice(path.indexOf("/v2/") + 4).split("/");
+  const root = URLS.registry.build({});
+  const [first = ""] = path.slice(path.indexOf(root) + root.length).split("/");
   return isTakenName(first);
 }
 

@@ -11,6 +11,7 @@ import { findComponent, findSnapRevision, type Snap } from "../src/catalog/snap.
 import { type Digest, digestText, isDigest, Summer } from "../src/digest.ts";
 import { type Failure, isCorrupt, reason } from "../src/errors.ts";
 import { chainOf, type Link } from "./chain.ts";
+import { isReadError } from "./diskerrors.ts";
 import { BLOB_FOLDERS, blobKey, generationKey, QUARANTINE, SECRETS, SETTINGS } from "./keys.ts";
 import type { BlobReference, BlobRole } from "./named.ts";
 import { blobSizes } from "./quota.ts";
@@ -158,22 +159,29 @@ class Check {
         );
       if (unsigned !== undefined) this.#addDamage(what, unsigned, link === newest);
       if (generation) for (const problem of problems) this.#addDamage(what, problem, link === newest);
-      else if (isCorrupt(failure)) await this.#unreadable(what, number, link === newest);
+      else if (isCorrupt(failure)) await this.#unreadable(what, number, { isNewest: link === newest, mayBeWhole: isReadError(failure) });
       else this.#addWarning(`generation ${number}`, "has a newer format than this chp reads", "run chp verify of the chp that wrote it");
     }
     return links.flatMap(({ generation }) => generation ?? []);
   }
 
-  async #unreadable(what: readonly string[], number: number, isNewest: boolean): Promise<void> {
-    // The newest stays: its number must not be used again while a server may have seen it.
-    const movedTo = isNewest || this.#options.dryRun ? undefined : `${QUARANTINE}${String(number)}.json`;
+  async #unreadable(
+    what: readonly string[],
+    number: number,
+    how: { readonly isNewest: boolean; readonly mayBeWhole: boolean },
+  ): Promise<void> {
+    const { isNewest, mayBeWhole } = how;
+    // The newest stays: its number must not be used again while a server may have seen it. So does what the disk may read next time.
+    const movedTo = isNewest || mayBeWhole || this.#options.dryRun ? undefined : `${QUARANTINE}${String(number)}.json`;
     if (movedTo !== undefined) {
       await this.#store.storage.move(generationKey(number), movedTo);
       await this.#store.storage.flush();
     }
-    const repair = isNewest
-      ? "import again what came last, then chp verify moves it aside"
-      : "nothing is lost but this step of the history; a copy of the store has it";
+    const repair = mayBeWhole
+      ? "look at the system's log (dmesg), repair or replace the disk, and run chp verify again"
+      : isNewest
+        ? "import again what came last, then chp verify moves it aside"
+        : "nothing is lost but this step of the history; a copy of the store has it";
     this.#findings.push({
       severity: "damage",
       what,

@@ -5,6 +5,43 @@ import { gzipSync } from "node:zlib";
 import { zipSync } from "fflate";
 import { Header } from "tar";
 import { Layout, type Piece, PieceWriter } from "../src/archives/tarball.ts";
+import type { Package, Revision } from "../src/catalog/package.ts";
+import type { Digest } from "../src/digest.ts";
+
+/** A charm as it is stored, without a revision. */
+export function emptyCharm(name: string, over: Partial<Package> = {}): Package {
+  return {
+    type: "charm",
+    name,
+    id: `ID${name}`,
+    formerIds: [],
+    declared: true,
+    details: {},
+    defaultTrack: "latest",
+    revisions: [],
+    resources: [],
+    releases: [],
+    history: [],
+    ...over,
+  };
+}
+
+/** One of its revisions, for ubuntu@22.04 on amd64. */
+export function charmRevision(revision: number, blob: Digest, size: number): Revision {
+  return {
+    revision,
+    version: String(revision),
+    createdAt: "2026-01-01T00:00:00.000Z",
+    bases: [{ name: "ubuntu", channel: "22.04", architecture: "amd64" }],
+    blob,
+    size,
+    texts: {},
+    resources: [],
+    charms: [],
+    relations: {},
+    subordinate: false,
+  };
+}
 
 export type Files = Readonly<Record<string, string | Uint8Array>>;
 

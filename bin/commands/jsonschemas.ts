@@ -144,6 +144,14 @@ const IMPORT = v.strictObject({
     snaps: rows(NEED),
     images: rows({ upstream: text, neededBy: NEEDED_BY }),
   }),
+  pulledFromHere: rows({
+    charm: text,
+    resource: text,
+    revision: number,
+    upstream: text,
+    here: about(text, "the reference that Juju gets from now on"),
+    architectures: about(orNull(texts), "null: all of them"),
+  }),
   notes: texts,
   ignored: texts,
   bytes: v.strictObject({ new: number, known: number }),
@@ -165,6 +173,7 @@ const ARCHIVES = v.strictObject({
       releases: asStored,
     }),
     snaps: rows({ name: text, id: text, revisions: numbers, releases: asStored }),
+    images: about(rows({ reference: text, digest: text, size: bytes, neededBy: NEEDED_BY }), "container images in the archive"),
     notes: texts,
     kept: about(rows({ bytes: number, folder: text }), "what the same command reuses"),
     lost: about(LOST, "what is not in the archive"),
@@ -216,7 +225,13 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
   {
     commands: ["export --dry-run"],
     schema: v.strictObject({
-      packages: rows({ type: TYPE, name: text, revisions: numbers, size: bytes, reasons: about(texts, "empty: it was requested") }),
+      packages: rows({
+        type: v.picklist([...TYPE.options, "image"]),
+        name: about(text, "of an image its reference"),
+        revisions: numbers,
+        size: bytes,
+        reasons: about(texts, "empty: it was requested"),
+      }),
       size: bytes,
       notes: texts,
       lost: LOST,

@@ -117,7 +117,7 @@ export class ExportImages {
       const found: PlannedImage[] = [];
       const failures = await failuresOf(wanted.reference, async () => {
         const image = await readers.read({ ...wanted, ...this.#loginOf(named) });
-        found.push({ ...image, size: sizeOf(image), neededBy: named.flatMap(({ neededBy }) => neededBy ?? []) });
+        found.push({ ...image, size: sizeOf(image), neededBy: usersOf(named) });
       });
       // The report counts what a store lacks; that anything else is missing, an operator wants to know why.
       const isOfCharms = !lock && named.every(({ neededBy }) => neededBy);
@@ -206,6 +206,12 @@ export class ExportImages {
       { path: `${IMAGES_FOLDER}/index.json`, content: Buffer.from(`${JSON.stringify(index, null, 1)}\n`) },
     ];
   }
+}
+
+/** In a fixed order: charms are planned side by side. */
+function usersOf(named: readonly NamedImage[]): NeededBy[] {
+  const order = ({ charm, resource }: NeededBy) => `${charm} ${resource}`;
+  return named.flatMap(({ neededBy }) => neededBy ?? []).toSorted((a, b) => compareText(order(a), order(b)) || a.revision - b.revision);
 }
 
 /** Manifests, and of configs and layers those that the other side does not have. */

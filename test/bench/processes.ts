@@ -3,6 +3,7 @@
 import { mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { COMMAND } from "../e2e/chp.ts";
+import { type Registry, startRegistry } from "../interop/dockerregistry.ts";
 import { Skip } from "./figures.ts";
 
 /** Nothing of the machine's own settings reaches what is measured. */
@@ -143,6 +144,11 @@ ${temporary.join("")}  access_log off;
     await Bun.sleep(20);
   }
   return server(url, child);
+}
+
+/** docker-registry on the core of servers. */
+export async function serveDockerRegistry(folder: string): Promise<Registry> {
+  return startRegistry(folder, { command: pinned(SERVER, [await tool("docker-registry")]) });
 }
 
 const running = new Set<Bun.Subprocess>();

@@ -12,6 +12,7 @@ import { exporting } from "./exporting.ts";
 import { catalogue, writeExport } from "./exports.ts";
 import { Report } from "./figures.ts";
 import { garbage } from "./garbage.ts";
+import { images } from "./images.ts";
 import { imports } from "./imports.ts";
 import { memory } from "./memory.ts";
 import { runChp } from "./processes.ts";
@@ -22,8 +23,8 @@ import { size, start } from "./start.ts";
 const { values: flags } = parseArgs({
   options: {
     smoke: { type: "boolean", default: false },
-    /** which of: requests downloads imports exports snaps garbage start memory size */
-    only: { type: "string", default: "requests,downloads,imports,exports,snaps,garbage,start,memory,size" },
+    /** which of: requests downloads imports exports images snaps garbage start memory size */
+    only: { type: "string", default: "requests,downloads,imports,exports,images,snaps,garbage,start,memory,size" },
     rounds: { type: "string" },
     seconds: { type: "string" },
     packages: { type: "string" },
@@ -32,6 +33,7 @@ const { values: flags } = parseArgs({
     memory: { type: "string" },
     export: { type: "string" },
     snap: { type: "string" },
+    image: { type: "string" },
   },
 });
 const { smoke } = flags;
@@ -83,6 +85,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
       memoryMib: number(flags.memory, 2048, 64),
     }),
   exports: () => exporting(report, folder, { rounds: Math.min(rounds, 5), mib: number(flags.export, 512, 16) }),
+  images: () => images(report, folder, { rounds: Math.min(rounds, 5), mib: number(flags.image, 1024, 16) }),
   snaps: () =>
     snaps(report, folder, {
       rounds,

@@ -4,14 +4,13 @@
  */
 
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { base, charmZip, exportOf, imageBlob } from "../build.ts";
 import { chp } from "../e2e/chp.ts";
+import { REGISTRY_LOGIN as LOGIN, startRegistry, REGISTRY_TLS as TLS } from "./dockerregistry.ts";
 
 const FOLDER = resolve(".run/images");
-const TLS = resolve("test/fixtures/tls");
-const LOGIN = { username: "push", password: "it's a se$cret" };
 const TOOLS = ["docker-registry", "skopeo"];
 const count = { passed: 0, failed: 0, skipped: 0 };
 
@@ -28,52 +27,6 @@ async function check(what: string, work: () => unknown): Promise<void> {
 
 function equal(is: unknown, wanted: unknown): void {
   if (!Bun.deepEquals(is, wanted)) throw new Error(`is ${JSON.stringify(is)}, not ${JSON.stringify(wanted)}`);
-}
-
-interface Registry {
-  readonly domain: string;
-  stop(): Promise<void>;
-}
-
-/** docker-registry on a free port; with the login, and with TLS where that is asked for. */
-async function startRegistry(name: string, { login = false, tls = false } = {}): Promise<Registry> {
-  const folder = join(FOLDER, name);
-  mkdirSync(folder, { recursive: true });
-  const probe = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
-  const { port } = probe;
-  await probe.stop(true);
-  const domain = `127.0.0.1:${port}`;
-  writeFileSync(
-    join(folder, "htpasswd"),
-    `${LOGIN.username}:${await Bun.password.hash(LOGIN.password, { algorithm: "bcrypt", cost: 4 })}\n`,
-  );
-  const config = {
-    version: "0.1",
-    log: { level: "error", accesslog: { disabled: true } },
-    storage: { filesystem: { rootdirectory: join(folder, "data") } },
-    http: { addr: domain, ...(tls && { tls: { certificate: join(TLS, "cert.pem"), key: join(TLS, "key.pem") } }) },
-    ...(login && { auth: { htpasswd: { realm: "test", path: join(folder, "htpasswd") } } }),
-  };
-  writeFileSync(join(folder, "config.yml"), JSON.stringify(config));
-  const process = Bun.spawn(["docker-registry", "serve", join(folder, "config.yml")], {
-    stdout: "ignore",
-    stderr: Bun.file(join(folder, "log")),
-  });
-  const url = `${tls ? "https" : "http"}://${domain}/v2/`;
-  for (let tries = 0; ; tries += 1) {
-    if (process.exitCode !== null || tries > 200)
-      throw new Error(`docker-registry does not start: ${readFileSync(join(folder, "log"), "utf8")}`);
-    const up = await fetch(url, { tls: { rejectUnauthorized: false } }).catch(() => undefined);
-    if (up) break;
-    await Bun.sleep(50);
-  }
-  return {
-    domain,
-    stop: async () => {
-      process.kill("SIGTERM");
-      await process.exited;
-    },
-  };
 }
 
 function skopeo(...args: string[]): string {
@@ -150,7 +103,7 @@ function makeExport(upstream: string): string[] {
 }
 
 async function roundTrip(name: string, tls: boolean, digests: readonly string[]): Promise<void> {
-  const local = await startRegistry(`registry-${name}`, { login: true, tls });
+  const local = await startRegistry(join(FOLDER, `registry-${name}`), { login: true, tls });
   const store = join(FOLDER, "store");
   const work = join(FOLDER, `work-${name}`);
   mkdirSync(work, { recursive: true });
@@ -218,7 +171,7 @@ if (lacks.length > 0 && process.env["CI"] !== "true") {
   rmSync(FOLDER, { recursive: true, force: true });
   mkdirSync(FOLDER, { recursive: true });
   await check("run it to the end", async () => {
-    const upstream = await startRegistry("upstream");
+    const upstream = await startRegistry(join(FOLDER, "upstream"));
     try {
       const digests = makeExport(upstream.domain);
       const imported = await chp(["import", "--store", join(FOLDER, "store"), join(FOLDER, "export.tar.gz")]);

@@ -8,6 +8,7 @@ import { imageDraft, rollBackRepository } from "../../src/catalog/repositorychan
 import { type Digest, sumsOf } from "../../src/digest.ts";
 import { isCorrupt, reason } from "../../src/errors.ts";
 import type { Store } from "../../store/store.ts";
+import { charmRevision, emptyCharm } from "../build.ts";
 import { SimulatedDisk } from "./disk.ts";
 import { isFailure, type Process } from "./machine.ts";
 import { hold, type Oracle, Violation } from "./oracle.ts";
@@ -32,37 +33,8 @@ function diskOf({ oracle, syncsNothing }: World, process: Process, place = "stor
 
 const time = ({ oracle: { machine } }: World) => new Date(machine.now()).toISOString();
 
-function pkg(name: string, revisions: readonly Revision[]): Package {
-  return {
-    type: "charm",
-    name,
-    id: sumsOf(Buffer.from(name))["sha-256"].slice(0, 32),
-    formerIds: [],
-    declared: true,
-    details: {},
-    defaultTrack: "latest",
-    revisions,
-    resources: [],
-    releases: [],
-    history: [],
-  };
-}
-
-function revisionOf(revision: number, blob: Digest, size: number): Revision {
-  return {
-    revision,
-    version: String(revision),
-    createdAt: "2026-01-01T00:00:00.000Z",
-    bases: [{ name: "ubuntu", channel: "22.04", architecture: "amd64" }],
-    blob,
-    size,
-    texts: {},
-    resources: [],
-    charms: [],
-    relations: {},
-    subordinate: false,
-  };
-}
+const charmOf = (name: string, revisions: readonly Revision[]) =>
+  emptyCharm(name, { id: sumsOf(Buffer.from(name))["sha-256"].slice(0, 32), revisions });
 
 /** An image whose manifest and layer are the payloads of two revisions: what they hold does not matter to a store. */
 function imageOf(manifest: Revision, layer: Revision): Repository {
@@ -116,13 +88,13 @@ const importer: Actor = async (world, process) => {
         };
         blobs.push({ ...blob, commit });
       }
-      const [left, right, other] = blobs.map(({ sums }) => revisionOf(revision, sums["sha-256"], sums.size));
+      const [left, right, other] = blobs.map(({ sums }) => charmRevision(revision, sums["sha-256"], sums.size));
       if (!left || !right || !other) throw new Error("there are three");
       const added = async (base: { package(name: string): Promise<Package | undefined> }, name: string, one: Revision) => {
         const before = await base.package(name);
         return {
           before,
-          after: pkg(
+          after: charmOf(
             name,
             [one, ...(before?.revisions ?? [])].toSorted((a, b) => b.revision - a.revision),
           ),
@@ -131,7 +103,7 @@ const importer: Actor = async (world, process) => {
       try {
         return await store.publish(time(world), async (base) => {
           const changes = [await added(base, "left", left), await added(base, "right", right)];
-          changes.push({ before: await base.package("other"), after: pkg("other", [other]) });
+          changes.push({ before: await base.package("other"), after: charmOf("other", [other]) });
           const before = await base.repository("team/app");
           const image = imageOf(left, right);
           // Every fourth replaces what was there, so that only older generations name it.

@@ -61,7 +61,8 @@ export class SimulatedDisk implements Storage {
       // A file is opened by its name when it is read.
       const now = this.#machine.files.all.get(path);
       if (!now) throw Object.assign(new Error(`ENOENT: ${path}`), { code: "ENOENT" });
-      if (this.#process.faults.codes.includes("short") && this.#machine.random() < this.#process.faults.rate) {
+      const { codes, rate, most = Number.POSITIVE_INFINITY } = this.#process.faults;
+      if (codes.includes("short") && this.#process.failed < most && this.#machine.random() < rate) {
         this.#process.failed += 1;
         throw Object.assign(new Error(`EIO: ${path} ends early`), { code: "EIO" });
       }

@@ -15,6 +15,8 @@ export interface Faults {
   /** chance that a step fails */
   readonly rate: number;
   readonly codes: readonly string[];
+  /** how many fail at most; undefined: any number */
+  readonly most?: number;
 }
 
 const NO_FAULTS: Faults = { rate: 0, codes: [] };
@@ -184,7 +186,8 @@ export class Machine {
       if (!process.isDead) this.#waiting.push({ process, at: this.time + after, go });
     });
     const code = codes.filter((one) => process.faults.codes.includes(one));
-    if (code.length === 0 || this.random() >= process.faults.rate) return;
+    const { rate, most = Number.POSITIVE_INFINITY } = process.faults;
+    if (code.length === 0 || process.failed >= most || this.random() >= rate) return;
     process.failed += 1;
     const name = this.pick(code);
     throw Object.assign(new Error(`${name}: it was made to fail`), { code: name });

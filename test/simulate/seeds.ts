@@ -10,5 +10,6 @@ export const KEPT: readonly { readonly seeds: readonly number[]; readonly was: s
   { seeds: [18], was: "verify beside gc told of damage where blobs and generations had only been moved and pruned" },
   { seeds: [71], was: "an import that got EIO reading the newest generation published over it" },
   { seeds: [113], was: "after the clock was set back, gc pruned a generation out of the middle" },
+  { seeds: [493], was: "verify moved a generation out of the middle that the disk could not read once" },
   { seeds: [483], was: "gc moved what a generation names that it was kept from pruning" },
 ];

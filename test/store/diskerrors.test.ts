@@ -3,12 +3,13 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Failure, isCorrupt } from "../../src/errors.ts";
 import { copyStore } from "../../store/backup.ts";
+import { check } from "../../store/check.ts";
 import { explainDiskError, explainReadError, explainSystemError } from "../../store/diskerrors.ts";
 import { Disk } from "../../store/fs.ts";
 import { Memory } from "../../store/memory.ts";
 import type { StoredObject } from "../../store/storage.ts";
 import { Store } from "../../store/store.ts";
-import { charmZip } from "../build.ts";
+import { charmZip, emptyCharm } from "../build.ts";
 import { importInto } from "../importing.ts";
 import { tempFolder } from "../temp.ts";
 import { thorough } from "../thorough.ts";
@@ -76,6 +77,49 @@ test("whatever cannot be read while a store is opened and copied counts as damag
     said.push(failure.message);
   }
   for (const what of ["format.json", "settings/0000000001.json", "blob ", "generation 1"]) expect(said.join("\n")).toContain(what);
+});
+
+test("whatever cannot be read while something is published, nothing is published over it", async () => {
+  for (let at = 1; ; at += 1) {
+    const storage = new Failing();
+    const put = (store: Store, name: string) =>
+      store.publish("2026-05-01T00:00:00.000Z", async () => ({
+        draft: { command: "test", sources: [], changed: {}, packages: [emptyCharm(name)], blobs: [] },
+        result: undefined,
+      }));
+    const first = await Store.openOrCreate(storage);
+    await put(first, "a");
+    await put(first, "b");
+    const second = await Store.open(storage);
+    storage.left = at;
+    await put(second, "c").catch((error: unknown) => {
+      if (!isCorrupt(error)) throw error;
+    });
+    const isOver = storage.left > 0;
+    storage.left = Number.POSITIVE_INFINITY;
+    const { index } = await (await Store.open(storage)).snapshot();
+    expect([at, ...Object.keys(index.packages).slice(0, 2)]).toEqual([at, "a", "b"]);
+    if (isOver) break;
+    expect(at).toBeLessThan(100);
+  }
+});
+
+test("verify moves no generation away that the disk could not read once", async () => {
+  const storage = new Failing();
+  const store = await Store.openOrCreate(storage);
+  for (const name of ["a", "b", "c"])
+    await store.publish("2026-05-01T00:00:00.000Z", async () => ({
+      draft: { command: "test", sources: [], changed: {}, packages: [emptyCharm(name)], blobs: [] },
+      result: undefined,
+    }));
+  for (let at = 1; at < 10; at += 1) {
+    storage.left = at;
+    await check(store, { dryRun: false }).catch((error: unknown) => {
+      if (!isCorrupt(error)) throw error;
+    });
+    storage.left = Number.POSITIVE_INFINITY;
+    expect([at, await store.generationNumbers()]).toEqual([at, [1, 2, 3]]);
+  }
 });
 
 test("a copy that failed before its mark was there begins again in the same folder", async () => {

@@ -7,6 +7,7 @@ import { Memory } from "../../store/memory.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
 import type { StoredObject } from "../../store/storage.ts";
 import { Store } from "../../store/store.ts";
+import { emptyCharm } from "../build.ts";
 import { thorough } from "../thorough.ts";
 
 const NOW = "2026-05-01T00:00:00+00:00";
@@ -63,20 +64,7 @@ class Delayed extends Memory {
 }
 
 function draftOf(generation: number): ChangeDraft {
-  const charm = {
-    type: "charm" as const,
-    name: "a",
-    id: `ID${generation}`,
-    formerIds: [],
-    declared: true,
-    details: {},
-    defaultTrack: "latest",
-    revisions: [],
-    resources: [],
-    releases: [],
-    history: [],
-  };
-  return { command: "test", sources: [], changed: {}, packages: [charm], blobs: [] };
+  return { command: "test", sources: [], changed: {}, packages: [emptyCharm("a", { id: `ID${generation}` })], blobs: [] };
 }
 
 const publish = async (store: Store, id: number) =>

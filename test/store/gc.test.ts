@@ -11,6 +11,7 @@ import { Memory } from "../../store/memory.ts";
 import { blobsOf } from "../../store/reach.ts";
 import type { CreateOptions, Stage } from "../../store/storage.ts";
 import { Store } from "../../store/store.ts";
+import { charmRevision, emptyCharm } from "../build.ts";
 import { longTest, stride } from "../thorough.ts";
 
 const HOUR = 3_600_000;
@@ -18,16 +19,10 @@ const START = Date.parse("2026-01-01T00:00:00Z");
 const ALL = { generations: 1, days: 0, hours: 24, dryRun: false };
 
 function pkg(name: string, revisions: readonly Revision[], title = ""): Package {
-  return {
-    type: "charm",
-    name,
+  return emptyCharm(name, {
     id: sumsOf(Buffer.from(name))["sha-256"].slice(0, 32),
-    formerIds: [],
-    declared: true,
     details: { title },
-    defaultTrack: "latest",
     revisions,
-    resources: [],
     releases: revisions.slice(0, 1).map((r) => ({
       channel: "latest/stable",
       base: { name: "ubuntu", channel: "22.04", architecture: "amd64" },
@@ -35,24 +30,7 @@ function pkg(name: string, revisions: readonly Revision[], title = ""): Package 
       releasedAt: "2026-01-01T00:00:00.000Z",
       resources: {},
     })),
-    history: [],
-  };
-}
-
-function revisionOf(revision: number, blob: Digest, size: number): Revision {
-  return {
-    revision,
-    version: String(revision),
-    createdAt: "2026-01-01T00:00:00.000Z",
-    bases: [{ name: "ubuntu", channel: "22.04", architecture: "amd64" }],
-    blob,
-    size,
-    texts: {},
-    resources: [],
-    charms: [],
-    relations: {},
-    subordinate: false,
-  };
+  });
 }
 
 /** A Memory that calls a hook before each step, and counts written objects. */
@@ -112,7 +90,7 @@ async function world() {
     const { "sha-256": digest, size } = blob.sums;
     await store.publish(new Date(now).toISOString(), async () => ({
       draft: {
-        ...changeDraft("import", [{ before: undefined, after: pkg(name, [revisionOf(1, digest, size)], text) }]),
+        ...changeDraft("import", [{ before: undefined, after: pkg(name, [charmRevision(1, digest, size)], text) }]),
         blobs: [blob],
       },
       result: undefined,
@@ -186,7 +164,7 @@ describe("a collection", () => {
       // Names the stray blob without bringing it, as a rollback does.
       const publish = async (by: Store) => {
         const { "sha-256": digest, size } = stray.sums;
-        const draft = changeDraft("test", [{ before: undefined, after: pkg("b", [revisionOf(1, digest, size)]) }]);
+        const draft = changeDraft("test", [{ before: undefined, after: pkg("b", [charmRevision(1, digest, size)]) }]);
         await publishChange(by, time(), async () => ({ draft, result: undefined }));
       };
       const gc = async (by: Store) => void (await collectGarbage(by, { ...ALL, generations: 2 }));
@@ -211,7 +189,7 @@ describe("a collection", () => {
         if (stopped === "gc") await gc(counted.store);
         else
           await publishChange(counted.store, counted.time(), async () => ({
-            draft: changeDraft("test", [{ before: undefined, after: pkg("b", [revisionOf(1, same.sums["sha-256"], same.sums.size)]) }]),
+            draft: changeDraft("test", [{ before: undefined, after: pkg("b", [charmRevision(1, same.sums["sha-256"], same.sums.size)]) }]),
             result: undefined,
           }));
         steps = all;
@@ -230,7 +208,7 @@ const PUBLISHERS = {
     store.leased(async () => {
       const [blob, repair] = [await store.ingestBytes(Buffer.from("brought")), await store.ingestBytes(Buffer.from("not named"))];
       const { "sha-256": digest, size } = blob.sums;
-      const draft = changeDraft("import", [{ before: undefined, after: pkg("b", [revisionOf(1, digest, size)]) }]);
+      const draft = changeDraft("import", [{ before: undefined, after: pkg("b", [charmRevision(1, digest, size)]) }]);
       await store.publish(time, async () => ({ draft: { ...draft, blobs: [blob, repair] }, result: undefined }));
     }),
   rollback: async (store: Store, time: string, digest: Digest) =>
@@ -387,7 +365,7 @@ longTest("a release in a store of 1,000 packages × 20 revisions writes less tha
       Array.from({ length: 20 }, (__, n) => {
         const digest = sumsOf(Buffer.from(`${i} ${n}`))["sha-256"];
         const texts = { "metadata-yaml": digest, "config-yaml": digest, "actions-yaml": digest };
-        return { ...revisionOf(20 - n, digest, 1), texts };
+        return { ...charmRevision(20 - n, digest, 1), texts };
       }),
     ),
   );

@@ -7,26 +7,10 @@ import { blobKey, FORMAT_KEY, generationKey } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
 import { Store } from "../../store/store.ts";
+import { emptyCharm } from "../build.ts";
 import { generationFile } from "../generations.ts";
 
 const NOW = "2026-05-01T00:00:00+00:00";
-
-function pkg(name: string, over: Partial<Package> = {}): Package {
-  return {
-    type: "charm",
-    name,
-    id: `ID${name}`,
-    formerIds: [],
-    declared: true,
-    details: {},
-    defaultTrack: "latest",
-    revisions: [],
-    resources: [],
-    releases: [],
-    history: [],
-    ...over,
-  };
-}
 
 function draftOf(packages: readonly Package[], blobs: readonly StagedBlob[] = []): ChangeDraft {
   return { command: "test", sources: [], changed: {}, packages, blobs };
@@ -72,7 +56,7 @@ describe("opening", () => {
     const waiting = await Store.openOrAwait(storage);
     expect((await waiting.snapshot()).names).toEqual([]);
     expect(await storage.list("")).toEqual([]);
-    await publish(await Store.openOrCreate(storage), pkg("a"));
+    await publish(await Store.openOrCreate(storage), emptyCharm("a"));
     await turn();
     expect((await waiting.snapshot()).names).toEqual(["a"]);
   });
@@ -107,7 +91,7 @@ describe("opening", () => {
   test("a store of a newer format that appears while it is awaited is not read", async () => {
     const storage = new Memory();
     const waiting = await Store.openOrAwait(storage);
-    await publish(await Store.openOrCreate(storage), pkg("a"));
+    await publish(await Store.openOrCreate(storage), emptyCharm("a"));
     await overwrite(storage, FORMAT_KEY, '{"format": 3}');
     await failureOf(
       Promise.resolve().then(() => waiting.snapshot()),
@@ -119,9 +103,9 @@ describe("opening", () => {
 describe("publishing", () => {
   test("makes generations that name their parent", async () => {
     const { store } = await stored();
-    await publish(store, pkg("a"));
+    await publish(store, emptyCharm("a"));
     const draft: ChangeDraft = {
-      ...draftOf([pkg("b")]),
+      ...draftOf([emptyCharm("b")]),
       command: "chp import x",
       sources: [{ name: "x", size: 3, sha256: sumsOf(Buffer.from("abc"))["sha-256"] }],
       changed: { b: { revisions: [1], channels: 2 } },
@@ -152,7 +136,7 @@ describe("publishing", () => {
 
   test("packages come in the order of their names, and are found by id", async () => {
     const { store } = await stored();
-    await publish(store, pkg("b"), pkg("a", { formerIds: ["OLD"] }), pkg("constructor"));
+    await publish(store, emptyCharm("b"), emptyCharm("a", { formerIds: ["OLD"] }), emptyCharm("constructor"));
     const snapshot = await (await Store.open(store.storage)).snapshot();
     expect(snapshot.names).toEqual(["a", "b", "constructor"]);
     const found = await Promise.all(["OLD", "IDa", "IDb", "IDconstructor", "nope", "toString"].map((id) => snapshot.packageById(id)));
@@ -165,13 +149,13 @@ describe("publishing", () => {
     const stores = await Promise.all(Array.from({ length: 6 }, () => Store.openOrCreate(storage)));
     const count = async (base: Snapshot) => {
       const before = (await base.package("shared"))?.formerIds ?? [];
-      return pkg("shared", { formerIds: [...before, `n${before.length}`] });
+      return emptyCharm("shared", { formerIds: [...before, `n${before.length}`] });
     };
     const made = await Promise.all(
       stores.map((store, i) =>
         store.publish(NOW, async (base) => {
           const shared = await count(base);
-          return { draft: draftOf([pkg(`own-${i}`), shared]), result: shared.formerIds.length };
+          return { draft: draftOf([emptyCharm(`own-${i}`), shared]), result: shared.formerIds.length };
         }),
       ),
     );
@@ -187,7 +171,7 @@ describe("publishing", () => {
 describe("snapshots", () => {
   test("of a generation that gc prunes while it is read there is none, and the others are shown", async () => {
     const { storage, store } = await stored();
-    for (const name of ["a", "b"]) await publish(store, pkg(name));
+    for (const name of ["a", "b"]) await publish(store, emptyCharm(name));
     const open = storage.open.bind(storage);
     storage.open = async (key) => {
       const object = await open(key);
@@ -200,10 +184,10 @@ describe("snapshots", () => {
 
   test("stay as they are while another process publishes, and the next has what is new", async () => {
     const { storage, store } = await stored();
-    await publish(store, pkg("a", { details: { title: "one" } }));
+    await publish(store, emptyCharm("a", { details: { title: "one" } }));
     const held = await store.snapshot();
     const other = await Store.open(storage);
-    await publish(other, pkg("a", { details: { title: "two" } }), pkg("b"));
+    await publish(other, emptyCharm("a", { details: { title: "two" } }), emptyCharm("b"));
     expect([held.number, held.names, (await held.package("a"))?.details.title, await held.package("b")]).toEqual([
       1,
       ["a"],
@@ -219,7 +203,7 @@ describe("snapshots", () => {
     const { storage, store } = await stored();
     const other = await Store.open(storage);
     for (let i = 1; i <= 5; i += 1) {
-      await publish(other, pkg("a", { id: `ID${i}` }));
+      await publish(other, emptyCharm("a", { id: `ID${i}` }));
       await turn();
       expect((await store.snapshot()).number).toBe(i);
     }
@@ -228,7 +212,7 @@ describe("snapshots", () => {
   test("a generation of this process is seen in the same turn", async () => {
     const { store } = await stored();
     for (let i = 1; i <= 5; i += 1) {
-      await publish(store, pkg("a", { id: `ID${i}` }));
+      await publish(store, emptyCharm("a", { id: `ID${i}` }));
       expect((await Promise.all([store.snapshot(), store.snapshot()])).map(({ number }) => number)).toEqual([i, i]);
     }
   });
@@ -246,7 +230,7 @@ describe("snapshots", () => {
     await turn();
     await many();
     expect(asked).toEqual({ has: 2, list: 1 });
-    await publish(await Store.open(storage), pkg("a"));
+    await publish(await Store.open(storage), emptyCharm("a"));
     const before = asked.list;
     await turn();
     expect(new Set((await many()).map(({ number }) => number))).toEqual(new Set([1]));
@@ -261,7 +245,7 @@ describe("snapshots", () => {
     storage.list = async (prefix) => {
       const names = await list(prefix);
       storage.list = list;
-      await publish(other, pkg("a"));
+      await publish(other, emptyCharm("a"));
       asked = Promise.resolve(store.snapshot());
       return names;
     };
@@ -271,7 +255,7 @@ describe("snapshots", () => {
 
   test("what is no generation but has the next one's name ends no request", async () => {
     const { storage, store } = await stored();
-    await publish(store, pkg("a"));
+    await publish(store, emptyCharm("a"));
     const has = storage.has.bind(storage);
     storage.has = (key) => key === generationKey(2) || has(key);
     const found = await Promise.all(Array.from({ length: 5 }, async () => store.snapshot()));
@@ -280,7 +264,7 @@ describe("snapshots", () => {
 
   test("are the same while nothing is published, and a manifest is read once", async () => {
     const { store } = await stored();
-    await publish(store, pkg("a"));
+    await publish(store, emptyCharm("a"));
     const [one, two] = [await store.snapshot(), await store.snapshot()];
     expect(one).toBe(two);
     expect(await one.package("a")).toBe((await two.package("a")) as Package);
@@ -288,24 +272,24 @@ describe("snapshots", () => {
 
   test("share the manifests that did not change", async () => {
     const { store } = await stored();
-    await publish(store, pkg("a"), pkg("b"));
+    await publish(store, emptyCharm("a"), emptyCharm("b"));
     const a = await (await store.snapshot()).package("a");
-    await publish(store, pkg("b", { id: "OTHER" }));
+    await publish(store, emptyCharm("b", { id: "OTHER" }));
     expect(await (await store.snapshot()).package("a")).toBe(a as Package);
   });
 
   test("a missing generation in between is no trouble", async () => {
     const { storage, store } = await stored();
-    await publish(store, pkg("a"));
+    await publish(store, emptyCharm("a"));
     const generation = (await store.generation(1)) as Generation;
     await storage.create(generationKey(7), generationFile({ ...generation, number: 7, parent: 6, parentDigest: generation.sha256 }));
     expect((await (await Store.open(storage)).snapshot()).number).toBe(7);
-    expect((await publish(await Store.open(storage), pkg("b")))?.number).toBe(8);
+    expect((await publish(await Store.open(storage), emptyCharm("b")))?.number).toBe(8);
   });
 
   test("other files in the catalog are no generations", async () => {
     const { storage, store } = await stored();
-    await publish(store, pkg("a"));
+    await publish(store, emptyCharm("a"));
     for (const name of ["0000000009.json.tmp", "9.json", ".nfs0001", "0000000009"])
       await storage.create(`catalog/${name}`, Buffer.from("x"));
     expect(await store.generationNumbers()).toEqual([1]);
@@ -321,9 +305,9 @@ describe("damage is told as corruption, with what to do", () => {
 
   test("a manifest with other bytes; the rest is still there", async () => {
     const { storage, store } = await stored();
-    await publish(store, pkg("a"), pkg("b"));
+    await publish(store, emptyCharm("a"), emptyCharm("b"));
     const digest = await manifestOf(store, "a");
-    await overwrite(storage, blobKey(digest), JSON.stringify(pkg("a")));
+    await overwrite(storage, blobKey(digest), JSON.stringify(emptyCharm("a")));
     const snapshot = await (await Store.open(storage)).snapshot();
     const failure = await failureOf(snapshot.package("a"), "corrupt");
     expect([failure.exit, failure.message.includes(digest), failure.next]).toEqual([
@@ -336,7 +320,7 @@ describe("damage is told as corruption, with what to do", () => {
 
   test("a manifest that was mended is read at the next request", async () => {
     const { storage, store } = await stored();
-    await publish(store, pkg("a"));
+    await publish(store, emptyCharm("a"));
     const digest = await manifestOf(store, "a");
     const whole = Buffer.from((await (await store.blob(digest))?.bytes()) ?? []).toString();
     await overwrite(storage, blobKey(digest), "x");
@@ -353,7 +337,7 @@ describe("damage is told as corruption, with what to do", () => {
 
   test("an index with other bytes", async () => {
     const { storage, store } = await stored();
-    const made = await publish(store, pkg("a"));
+    const made = await publish(store, emptyCharm("a"));
     await overwrite(storage, blobKey(made?.index as Digest), "{}");
     const fresh = await Store.open(storage);
     await failureOf(
@@ -364,13 +348,13 @@ describe("damage is told as corruption, with what to do", () => {
 
   test("a newest generation that cannot be read leaves the one before it in service, and the next is made after both", async () => {
     const { storage, store } = await stored();
-    await publish(store, pkg("a"));
-    const made = (await publish(store, pkg("b"))) as Generation;
+    await publish(store, emptyCharm("a"));
+    const made = (await publish(store, emptyCharm("b"))) as Generation;
     const whole = Buffer.from((await (await store.blob(made.index))?.bytes()) ?? []).toString();
     await overwrite(storage, blobKey(made.index), "{}");
     const fresh = await Store.open(storage);
     expect([(await fresh.snapshot()).names, fresh.damage?.kind]).toEqual([["a"], "corrupt"]);
-    expect((await publish(fresh, pkg("b")))?.number).toBe(3);
+    expect((await publish(fresh, emptyCharm("b")))?.number).toBe(3);
     expect([(await fresh.snapshot()).names, fresh.damage]).toEqual([["a", "b"], undefined]);
     expect(await store.text(made.index)).toBe(whole);
   });
@@ -378,7 +362,7 @@ describe("damage is told as corruption, with what to do", () => {
   /** Publishes an index blob whose bytes are as its name says, but whose content is none. */
   async function withIndex(text: string): Promise<Store> {
     const { storage, store } = await stored();
-    const made = (await publish(store, pkg("a"))) as Generation;
+    const made = (await publish(store, emptyCharm("a"))) as Generation;
     const blob = await store.ingestBytes(Buffer.from(text));
     await blob.commit();
     await storage.create(
@@ -403,7 +387,7 @@ describe("damage is told as corruption, with what to do", () => {
     ["that is a list", () => []],
   ])("a generation %s", async (_, edit) => {
     const { storage, store } = await stored();
-    const made = (await publish(store, pkg("a"))) as Generation;
+    const made = (await publish(store, emptyCharm("a"))) as Generation;
     await overwrite(storage, generationKey(1), JSON.stringify(edit(made)) ?? "");
     const fresh = await Store.open(storage);
     const failure = await failureOf(
@@ -415,12 +399,12 @@ describe("damage is told as corruption, with what to do", () => {
 
   test("a generation of a newer format is not misread: the one before is served, and nothing is published", async () => {
     const { storage, store } = await stored();
-    const made = (await publish(store, pkg("a"))) as Generation;
+    const made = (await publish(store, emptyCharm("a"))) as Generation;
     await storage.create(generationKey(2), Buffer.from(JSON.stringify({ ...made, format: 3, number: 2, parent: 1 })));
     for (const reader of [store, await Store.open(storage)]) {
       await turn();
       expect([(await reader.snapshot()).number, reader.damage?.kind]).toEqual([1, "store-too-new"]);
-      expect((await failureOf(publish(reader, pkg("b")), "store-too-new")).exit).toBe(11);
+      expect((await failureOf(publish(reader, emptyCharm("b")), "store-too-new")).exit).toBe(11);
     }
     expect(await store.generationNumbers()).toEqual([1, 2]);
   });
@@ -478,7 +462,7 @@ describe("blobs", () => {
       relations: {},
       subordinate: false,
     };
-    const draft = draftOf([pkg("a", { revisions: [revision] })], [blob]);
+    const draft = draftOf([emptyCharm("a", { revisions: [revision] })], [blob]);
     const failure = await failureOf(
       store.publish(NOW, async () => ({ draft, result: undefined })),
       "corrupt",

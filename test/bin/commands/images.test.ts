@@ -201,6 +201,15 @@ describe("images are removed", () => {
     expect(await done("rollback", "1")).toContain(`team/app:1: new, ${short(BOTH)}\n`);
   });
 
+  test("with the signatures that refer to them", async () => {
+    const signature = imageOf({ artifactType: "application/vnd.test.signature", layers: ["signed"], subject: AMD });
+    const listed = [AMD, ARM].map((image, i) => ({ image, name: `team/app:${i}` }));
+    await bring(images([...listed, { image: signature, name: `team/app@sha256:${signature.digest}` }]));
+    expect(await manifests("team/app")).toContain(signature.digest);
+    expect((await remove("team/app:0")).out).toContain("2 manifests removed");
+    expect(await manifests("team/app")).toEqual([ARM.digest]);
+  });
+
   test("not where a release of a charm needs them, unless forced; manifests that charms name stay", async () => {
     await bring({
       ...CHARM,

@@ -16,6 +16,12 @@ export function checkShape<T extends v.GenericSchema>(
   throw refused(describeIssue(issue), { ...options, at: typeof at === "string" ? [at] : at });
 }
 
+/** The value, parsed by a schema; undefined where it has another shape. It stops at the first field that is wrong: a stranger's list may have a million. */
+export function tryShape<T extends v.GenericSchema>(schema: T, value: unknown): v.InferOutput<T> | undefined {
+  const parsed = v.safeParse(schema, value, { abortEarly: true });
+  return parsed.success ? parsed.output : undefined;
+}
+
 function describeIssue(issue: v.BaseIssue<unknown>): string {
   const path = v.getDotPath(issue);
   const field = path === null ? "" : `${printable(path, 200)} `;
@@ -38,19 +44,24 @@ export function mapByName<T extends v.GenericSchema>(value: T) {
   return v.pipe(
     v.custom<Readonly<Record<string, unknown>>>(isObject, "is not a map by name"),
     v.rawTransform(({ dataset, addIssue, NEVER }): Record<string, v.InferOutput<T>> => {
-      const entries = Object.entries(dataset.value).map(([key, item]) => {
+      const entries: [string, v.InferOutput<T>][] = [];
+      for (const [key, item] of Object.entries(dataset.value)) {
         const parsed = v.safeParse(value, item, { abortEarly: true });
-        for (const { message, received, expected, input, path = [] } of parsed.issues ?? [])
-          addIssue({
-            message,
-            received,
-            input,
-            ...(expected !== null && { expected }),
-            path: [{ type: "object", origin: "value", input: dataset.value, key, value: item }, ...path],
-          });
-        return [key, parsed.output] as const;
-      });
-      return dataset.issues ? NEVER : Object.fromEntries(entries);
+        if (parsed.success) {
+          entries.push([key, parsed.output]);
+          continue;
+        }
+        const { message, received, expected, input, path = [] } = parsed.issues[0];
+        addIssue({
+          message,
+          received,
+          input,
+          ...(expected !== null && { expected }),
+          path: [{ type: "object", origin: "value", input: dataset.value, key, value: item }, ...path],
+        });
+        return NEVER; // one is enough to refuse it
+      }
+      return Object.fromEntries(entries);
     }),
   );
 }

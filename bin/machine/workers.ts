@@ -12,6 +12,8 @@ const MEMORY = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 } as 
 export interface TaskOptions {
   /** after which the task is ended, and its worker with it */
   readonly seconds?: number;
+  /** the worker ends with it, so that the memory that it took is free at once, rather than when its collector gets to it */
+  readonly last?: true;
   /** buffers of the input that are moved rather than copied */
   readonly transfer?: readonly Transferable[];
 }
@@ -59,14 +61,22 @@ export class Workers {
         // A worker that was ended took its state with it; the next task begins anew.
         current ??= this.#start();
         const used = current;
-        return ask<TaskResult<typeof task>>(used, { task, input }, options ?? {}).catch((error: unknown) => {
-          if (error instanceof Ended) {
-            this.#all.delete(used);
-            current = undefined;
-            throw error.failure;
+        const forget = () => {
+          this.#all.delete(used);
+          current = undefined;
+        };
+        try {
+          return await ask<TaskResult<typeof task>>(used, { task, input }, options ?? {});
+        } catch (error) {
+          if (!(error instanceof Ended)) throw error;
+          forget();
+          throw error.failure;
+        } finally {
+          if (options?.last && current) {
+            forget();
+            await used.terminate();
           }
-          throw error;
-        });
+        }
       },
       release: () => this.#release(current),
     };
@@ -146,6 +156,9 @@ async function ask<T>(worker: Worker, asked: Asked, { seconds, transfer = [] }: 
 /** Characters of texts that are parsed in this thread, faster than a worker starts. */
 const SHORT: Readonly<Partial<Record<ReaderName, number>>> & { readonly other: number } = { needs: 2 ** 20, other: 2 ** 17 };
 
+/** After texts with more characters a worker ends. */
+const LARGE = 2 ** 21;
+
 /** What a text that is longer may take: the bounds of the parsers are reached in one or two. */
 const SECONDS = 30;
 
@@ -155,6 +168,8 @@ export function readIn(workers: Workers): ReadText {
     const [texts] = input;
     const length = typeof texts === "string" ? texts.length : [...texts.values()].reduce((sum, text) => sum + text.length, 0);
     if (length <= (SHORT[reader] ?? SHORT.other)) return readHere(reader, ...input);
-    return workers.run(reader, input, { seconds: SECONDS }) as ReturnType<typeof readHere<typeof reader>>;
+    return workers.run(reader, input, { seconds: SECONDS, ...(length > LARGE && { last: true }) }) as ReturnType<
+      typeof readHere<typeof reader>
+    >;
   };
 }

@@ -247,7 +247,7 @@ async function* zstdByLibrary(source: Chunks): AsyncGenerator<Uint8Array> {
 
 const GATHERED = MIB / 16;
 
-/** The same bytes in larger chunks: each is a call of the decompressor, and a frame may have a block for every three bytes. */
+/** The same bytes in larger chunks: each is a call of the decompressor, and frames may be short. */
 async function* gathered(chunks: Chunks): AsyncGenerator<Uint8Array> {
   let [parts, size]: [Uint8Array[], number] = [[], 0];
   for await (const chunk of chunks) {
@@ -270,7 +270,7 @@ async function* wholeFrames(source: Chunks): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** One frame, a chunk a block. Layout: RFC 8878, section 3.1. */
+/** One frame, as many whole blocks at a time as lie in a window: there may be one for every three bytes. Layout: RFC 8878, section 3.1. */
 async function* frame(bytes: ByteReader): AsyncGenerator<Uint8Array> {
   const next = async (count: number) => {
     const taken = await bytes.take(count);
@@ -293,10 +293,17 @@ async function* frame(bytes: ByteReader): AsyncGenerator<Uint8Array> {
   const dictionary = [0, 1, 2, 4][flags & 3] ?? 0;
   yield await next(1 - single + dictionary + contentSize);
   for (let last = false; !last; ) {
-    const block = littleEndian(await bytes.peek(3));
-    last = (block & 1) === 1;
-    const isRun = ((block >> 1) & 3) === 1;
-    yield await next(3 + (isRun ? 1 : block >> 3));
+    const window = await bytes.peek(GATHERED);
+    let end = 0;
+    while (!last && end + 3 <= window.byteLength) {
+      const block = littleEndian(window.subarray(end, end + 3));
+      const isRun = ((block >> 1) & 3) === 1;
+      const size = 3 + (isRun ? 1 : block >> 3);
+      if (end > 0 && end + size > window.byteLength) break;
+      end += size;
+      last = (block & 1) === 1;
+    }
+    yield await next(Math.max(3, end));
   }
   if (((flags >> 2) & 1) === 1) yield await next(4);
 }

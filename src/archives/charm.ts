@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { type Base, basesOfSeries, compareBases, expandAny, normalBase, uniqueBases } from "../catalog/base.ts";
 import { isResourceName, type Relations } from "../catalog/package.ts";
 import { printable, refused } from "../errors.ts";
-import { mapByName } from "../schema.ts";
+import { mapByName, tryShape } from "../schema.ts";
 import { readYaml, readYamls } from "../yaml.ts";
 
 const Text = v.fallback(v.string(), "");
@@ -46,9 +46,8 @@ export interface CharmFacts {
 
 /** Facts of a metadata.yaml. `what` names the file in errors. */
 export function readMetadata(text: string, what: string): CharmFacts {
-  const parsed = v.safeParse(Metadata, readYaml(text, what));
-  if (!parsed.success) throw refused(`${what} has no name`);
-  const m = parsed.output;
+  const m = tryShape(Metadata, readYaml(text, what));
+  if (!m) throw refused(`${what} has no name`);
   const wrong = Object.keys(m.resources).find((name) => !isResourceName(name));
   if (wrong !== undefined) throw refused(`${what} declares ${printable(wrong, 100)}, which is not a name of a resource`);
   return {
@@ -87,8 +86,8 @@ function interfaces(endpoints: Record<string, unknown>): Record<string, { interf
   ]);
   return Object.fromEntries(
     Object.entries(endpoints).flatMap(([name, value]) => {
-      const parsed = v.safeParse(schema, value);
-      return parsed.success ? [[name, parsed.output]] : [];
+      const endpoint = tryShape(schema, value);
+      return endpoint ? [[name, endpoint]] : [];
     }),
   );
 }
@@ -109,9 +108,9 @@ const Manifest = v.looseObject({
 
 /** The bases of a manifest.yaml, best first, one for each architecture; `all` is kept for `expandAny`. */
 export function readManifest(text: string, what: string): Base[] {
-  const parsed = v.safeParse(Manifest, readYaml(text, what));
-  if (!parsed.success) return [];
-  const bases = parsed.output.bases.flatMap(({ name, channel, architectures }) =>
+  const manifest = tryShape(Manifest, readYaml(text, what));
+  if (!manifest) return [];
+  const bases = manifest.bases.flatMap(({ name, channel, architectures }) =>
     (architectures.length > 0 ? architectures : ["all"]).map((architecture) => normalBase({ name, channel, architecture })),
   );
   return uniqueBases(bases).toSorted(compareBases("24.04"));
@@ -151,10 +150,7 @@ export function readBundle(text: string, what: string): BundleFacts {
 
 /** Facts of the documents of a bundle.yaml. */
 export function bundleOf(documents: readonly unknown[]): BundleFacts {
-  const parts = documents.flatMap((value) => {
-    const parsed = v.safeParse(Bundle, value);
-    return parsed.success ? [parsed.output] : [];
-  });
+  const parts = documents.flatMap((value) => tryShape(Bundle, value) ?? []);
   const applications = parts.flatMap((part) => Object.values({ ...part.services, ...part.applications }));
   const charms = new Set<string>();
   const channels = new Map<string, Set<string>>();

@@ -6,7 +6,7 @@ import { channelInFull, parseChannel } from "../catalog/channel.ts";
 import { type Details, isResourceName, type PackageType, type Publisher, TEXTS, type TextName } from "../catalog/package.ts";
 import { ALGORITHMS, type Algorithm } from "../digest.ts";
 import { printable, refused } from "../errors.ts";
-import { checkShape, isObject, mapByName } from "../schema.ts";
+import { checkShape, isObject, mapByName, tryShape } from "../schema.ts";
 
 /** A row of the channel map as declared; null parts are unknown. */
 export interface DeclaredRow {
@@ -359,7 +359,7 @@ const DETAIL_KEYS = ["title", "summary", "description", "license", "store-url", 
 
 /** What `info` and `find` show of a package; anything of another type than the API's is left out, unknown keys are kept. */
 function shownDetails(value: Record<string, unknown>): Details {
-  const categories = v.safeParse(v.array(v.object({ featured: v.fallback(v.boolean(), false), name: v.string() })), value["categories"]);
+  const categories = tryShape(v.array(v.object({ featured: v.fallback(v.boolean(), false), name: v.string() })), value["categories"]);
   const shown = Object.fromEntries(DETAIL_KEYS.flatMap((key) => (typeof value[key] === "string" ? [[key, value[key]]] : [])));
   const kept = Object.fromEntries(
     ["links", "unlisted", "deployable-on", "contains-charms"].flatMap((key) => (key in value ? [[key, value[key]]] : [])),
@@ -368,6 +368,6 @@ function shownDetails(value: Record<string, unknown>): Details {
     ...kept,
     ...shown,
     ...(isObject(value["publisher"]) && { publisher: strings(value["publisher"]) }),
-    ...(categories.success && { categories: categories.output }),
+    ...(categories && { categories }),
   };
 }

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { channelInFull, formatChannel, isRisk, parseChannel } from "../catalog/channel.ts";
 import { ARCHITECTURES, type SnapDetails } from "../catalog/snap.ts";
 import { printable, refused } from "../errors.ts";
-import { checkShape, isObject, mapByName } from "../schema.ts";
+import { checkShape, isObject, mapByName, tryShape } from "../schema.ts";
 
 export interface DeclaredSnapRow {
   /** in full */
@@ -260,19 +260,19 @@ function channelMap(value: Record<string, unknown>, what: string): DeclaredSnap[
 /** Undefined where it is no map of channels. */
 function declaredRows(value: unknown, what: string): DeclaredSnapRow[] | undefined {
   if (Array.isArray(value)) {
-    const list = v.safeParse(RowList, value);
-    if (!list.success || list.output.length === 0) return undefined;
-    return list.output.map((row) => ({
+    const list = tryShape(RowList, value);
+    if (!list || list.length === 0) return undefined;
+    return list.map((row) => ({
       channel: channelInFull(row.channel, [what]),
       revision: row.revision,
       ...(row.architecture && { architecture: architecture(row.architecture, what) }),
       ...(row["released-at"] && { releasedAt: row["released-at"] }),
     }));
   }
-  const map = v.safeParse(ChannelMap, value);
-  if (!map.success || Object.keys(map.output).length === 0) return undefined;
+  const map = tryShape(ChannelMap, value);
+  if (!map || Object.keys(map).length === 0) return undefined;
   const rows: DeclaredSnapRow[] = [];
-  for (const [key, target] of Object.entries(map.output)) {
+  for (const [key, target] of Object.entries(map)) {
     if (isArchitecture(key) && typeof target === "object")
       for (const [channel, revision] of Object.entries(target))
         rows.push({ channel: channelInFull(channel, [what]), architecture: key, revision });
@@ -307,9 +307,7 @@ const PackagesYaml = v.looseObject({
 
 /** The yaml of a snap export: `packages: [{name, revision, push_channel}]`; undefined where it is none. */
 export function readSnapsYaml(value: unknown, what: string): DeclaredSnap[] | undefined {
-  const parsed = v.safeParse(PackagesYaml, value);
-  if (!parsed.success) return undefined;
-  return parsed.output.packages.flatMap(({ name, revision, push_channel: channel }) =>
+  return tryShape(PackagesYaml, value)?.packages.flatMap(({ name, revision, push_channel: channel }) =>
     revision === undefined || channel === undefined
       ? []
       : [{ name, details: {}, rows: [{ channel: channelInFull(channel, [what]), revision }], revisions: [] }],

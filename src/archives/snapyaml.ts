@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { ANY_ARCHITECTURE, type Epoch, SNAP_NAME, SNAP_TYPES, type SnapFacts, type SnapType } from "../catalog/snap.ts";
 import { printable, refused } from "../errors.ts";
-import { mapByName } from "../schema.ts";
+import { mapByName, tryShape } from "../schema.ts";
 import { readYaml } from "../yaml.ts";
 
 /** What snapd takes a list of formats for: strictly increasing, at most ten. */
@@ -50,9 +50,8 @@ export interface SnapYamlFacts extends SnapFacts {
 
 /** Facts of a snap.yaml. Every scalar is read as text: a version of 1.10 stays one. */
 export function readSnapYaml(text: string, what: string): SnapYamlFacts {
-  const parsed = v.safeParse(SnapYaml, readYaml(text, what, "failsafe"));
-  if (!parsed.success) throw refused(`${what} has no name`);
-  const y = parsed.output;
+  const y = tryShape(SnapYaml, readYaml(text, what, "failsafe"));
+  if (!y) throw refused(`${what} has no name`);
   if (!SNAP_NAME.test(y.name)) throw refused(`${what}: ${printable(y.name, 100)} is not a name of a snap`);
   const confinement = ["classic", "devmode"].includes(y.confinement ?? "") ? (y.confinement as "classic" | "devmode") : "strict";
   return {
@@ -96,8 +95,8 @@ function linksOf(y: v.InferOutput<typeof SnapYaml>): Record<string, readonly str
 
 /** The snap that a content plug is given by default: `gtk-common-themes:icon-themes` names the snap before the colon. */
 function providerOf(plug: unknown): string[] {
-  const parsed = v.safeParse(v.looseObject({ "default-provider": v.string() }), plug);
-  const name = parsed.success ? (parsed.output["default-provider"].split(":")[0] ?? "") : "";
+  const provider = tryShape(v.looseObject({ "default-provider": v.string() }), plug)?.["default-provider"];
+  const name = provider?.split(":")[0] ?? "";
   return SNAP_NAME.test(name) ? [name] : [];
 }
 
@@ -112,8 +111,8 @@ export function readEpoch(value: unknown, what: string): Epoch {
     if (short[2] === "*" && number > 0) return { read: [number - 1, number], write: [number] };
     if (short[2] === "") return { read: [number], write: [number] };
   }
-  const parsed = v.safeParse(EpochMap, value);
-  const lists = parsed.success ? [parsed.output.read ?? parsed.output.write, parsed.output.write ?? parsed.output.read] : [];
+  const epochs = tryShape(EpochMap, value);
+  const lists = epochs ? [epochs.read ?? epochs.write, epochs.write ?? epochs.read] : [];
   const [read = [], write = []] = lists.map((list) => list?.map((text) => (/^\d{1,9}$/.test(text) ? Number(text) : Number.NaN)));
   if (!isEpochList(read) || !isEpochList(write) || !read.some((epoch) => write.includes(epoch)))
     throw refused(`${what}: its epoch is not one that snapd takes`);
@@ -146,10 +145,9 @@ export interface ComponentFacts {
 
 /** Facts of a component.yaml; `component: hello+extra` names the snap and the component. */
 export function readComponentYaml(text: string, what: string): ComponentFacts {
-  const parsed = v.safeParse(ComponentYaml, readYaml(text, what, "failsafe"));
-  const [snap = "", name = "", ...more] = parsed.success ? parsed.output.component.split("+") : [];
-  if (!parsed.success || !SNAP_NAME.test(snap) || !SNAP_NAME.test(name) || more.length > 0)
-    throw refused(`${what} does not say SNAP+COMPONENT`);
-  const { type, version, summary, description } = parsed.output;
+  const y = tryShape(ComponentYaml, readYaml(text, what, "failsafe"));
+  const [snap = "", name = "", ...more] = y?.component.split("+") ?? [];
+  if (!y || !SNAP_NAME.test(snap) || !SNAP_NAME.test(name) || more.length > 0) throw refused(`${what} does not say SNAP+COMPONENT`);
+  const { type, version, summary, description } = y;
   return { snap, name, type, version, description: description || summary || "" };
 }

@@ -12,6 +12,7 @@ import { parseAssertions } from "../assertions/text.ts";
 import type { SnapRevision } from "../catalog/snap.ts";
 import type { Algorithm, Digest, Sums } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
+import { tryShape } from "../schema.ts";
 import { utf8 } from "../text.ts";
 import { readAt, type Staged, type Staging } from "./staging.ts";
 
@@ -214,9 +215,8 @@ export class SnapReader {
     } catch {
       throw refused("it is not JSON in base64");
     }
-    const parsed = v.safeParse(v.looseObject({ store_assertion: v.pipe(v.string(), v.nonEmpty()) }), value);
-    if (!parsed.success) throw refused("it has no store_assertion");
-    const { store_assertion: given } = parsed.output;
+    const given = tryShape(v.looseObject({ store_assertion: v.pipe(v.string(), v.nonEmpty()) }), value)?.store_assertion;
+    if (given === undefined) throw refused("it has no store_assertion");
     const text = given.startsWith("type: ") ? given : Buffer.from(given, "base64").toString("utf8");
     this.assertions(Buffer.from(text), [...at, "store_assertion"], group);
   }

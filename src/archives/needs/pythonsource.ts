@@ -19,13 +19,13 @@ const PARTNERS: ReadonlyMap<string, string> = new Map([
 ]);
 const OPENING = new Set(PARTNERS.values());
 
-/** Tokens of a Python text, the first `MAX_TOKENS`, comments and blanks left out; a newline only where a statement may end. Linear in its length. */
-function tokensOf(text: string): PythonToken[] {
+/** Tokens of a Python text, the first `most`, comments and blanks left out; a newline only where a statement may end. Linear in its length. */
+function tokensOf(text: string, most: number): PythonToken[] {
   const tokens: PythonToken[] = [];
   const open: number[] = [];
   const push = (kind: PythonToken["kind"], word: string) => tokens.push({ kind, text: word, partner: -1 });
   let at = 0;
-  while (at < text.length && tokens.length < MAX_TOKENS) {
+  while (at < text.length && tokens.length < most) {
     PYTHON.lastIndex = at;
     const match = PYTHON.exec(text);
     if (!match) break;
@@ -83,8 +83,9 @@ export class PythonSource {
   /** every value that a name is given, or that a function of that name returns */
   readonly definitions = new Map<string, Literal[]>();
 
-  constructor(text: string) {
-    this.tokens = tokensOf(text);
+  /** `most`: tokens that are read of it */
+  constructor(text: string, most: number = MAX_TOKENS) {
+    this.tokens = tokensOf(text, Math.min(most, MAX_TOKENS));
     let [start, def] = [0, ""];
     for (let i = 0; i <= this.tokens.length; i += 1) {
       if (i < this.tokens.length && this.tokens[i]?.kind !== "newline") continue;

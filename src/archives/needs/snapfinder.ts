@@ -7,7 +7,7 @@ import { parse as parseToml } from "smol-toml";
 import * as v from "valibot";
 import { RISKS } from "../../catalog/channel.ts";
 import type { Need } from "../../catalog/need.ts";
-import { mapByName } from "../../schema.ts";
+import { mapByName, tryShape } from "../../schema.ts";
 import { compareText } from "../../text.ts";
 import { readYaml } from "../../yaml.ts";
 import { asArchitecture, asChannel, asRevision, asRiskyChannel, asSnapName, type Literal, literalOf, type SnapPin } from "./literals.ts";
@@ -15,6 +15,7 @@ import { PythonSource } from "./pythonsource.ts";
 import {
   type Language,
   limitsFor,
+  MAX_ALL_TOKENS,
   MAX_COMMAND,
   MAX_DEPTH,
   MAX_FINDINGS,
@@ -71,6 +72,8 @@ class SnapFinder {
   /** snaps that a file names, whatever for */
   readonly #named = new Map<string, Set<string>>();
   readonly #spent = new Map<Language, number>();
+  /** tokens of Python that may still be read */
+  #tokens = MAX_ALL_TOKENS;
 
   constructor(files: ReadonlyMap<string, string>) {
     this.#files = [...files].toSorted(([a], [b]) => compareText(a, b));
@@ -114,11 +117,17 @@ class SnapFinder {
 
   /* -- files -- */
 
+  #python(path: string, text: string): void {
+    const file = new PythonSource(text, this.#tokens);
+    this.#tokens -= file.tokens.length;
+    this.#variables.add(path, file);
+  }
+
   #refreshVersions(path: string, text: string): void {
-    const parsed = v.safeParse(Refresh, this.#data(path, text, "toml"));
-    const name = parsed.success ? asSnapName(parsed.output.snap.name) : undefined;
-    if (!parsed.success || name === undefined) return;
-    for (const [key, value] of Object.entries(parsed.output.snap.revisions)) {
+    const snap = tryShape(Refresh, this.#data(path, text, "toml"))?.snap;
+    const name = snap && asSnapName(snap.name);
+    if (name === undefined) return;
+    for (const [key, value] of Object.entries(snap?.revisions ?? {})) {
       const [architecture, revision] = [asArchitecture(key), asRevision(literalOf(value))];
       if (architecture !== undefined && revision !== undefined) this.#add({ name, revision, architecture }, path, "certain");
     }
@@ -142,7 +151,7 @@ class SnapFinder {
     if (spent > kind.all) return;
     this.#spent.set(language, spent);
     const script = language === "script" ? /^#!.*?\b(python|(?:ba|da)?sh)/.exec(text)?.[1] : undefined;
-    if (language === "python" || script === "python") this.#variables.add(path, new PythonSource(text));
+    if (language === "python" || script === "python") this.#python(path, text);
     else if (language === "shell" || script !== undefined) this.#shell(path, text);
     else if (language !== "script") {
       const value = literalOf(this.#data(path, text, language));

@@ -16,6 +16,8 @@ export const MAX_STEPS = 500_000;
 export const MAX_DEPTH = 16;
 /** tokens of a Python file, of about 100 bytes each in memory; the longest of real charms has a third */
 export const MAX_TOKENS = 200_000;
+/** the same of all Python files of a charm, which are in memory together: about 3 MB of ordinary Python */
+export const MAX_ALL_TOKENS = 500_000;
 /** entries of a map from architectures to revisions */
 export const MAX_ARCHITECTURES = 100;
 export const MAX_DEFINITIONS = 16;

@@ -84,3 +84,15 @@ test("short texts start no worker, long ones do", async () => {
   expect(await read("metadata", LONG, "it")).toMatchObject({ name: "demo" });
   expect(workers.count).toBe(1);
 });
+
+test("a worker ends after a large text, and stays after a smaller one", async () => {
+  const workers = pool(1);
+  const read = readIn(workers);
+  const source = (size: number) => new Map([["src/a.py", `# snap\n${"x = 1\n".repeat(size / 6)}`]]);
+  expect(await read("needs", source(2 ** 20 + 100))).toEqual([]);
+  expect(workers.count).toBe(1);
+  expect(await Promise.all([read("needs", source(2 ** 21 + 100)), read("needs", source(2 ** 20 + 100))])).toEqual([[], []]);
+  expect(workers.count).toBe(1);
+  expect(await read("needs", source(2 ** 21 + 100))).toEqual([]);
+  expect(workers.count).toBe(0);
+});

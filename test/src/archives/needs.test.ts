@@ -523,4 +523,11 @@ describe("what is meant to take long is read to a bounded depth, with bounded st
       expect.objectContaining({ name: "kafka", revision: 5 }),
     );
   });
+
+  test("all files together have no more tokens than may be in memory", () => {
+    const many = (count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, i) => [`src/a${i}.py`, `# snap\nx = ${"[".repeat(190_000)}\n`]));
+    expect(found({ ...many(2), "src/b.py": install })).toEqual(["kafka 5 - -"]);
+    expect(found({ ...many(3), "src/b.py": install })).toEqual([]);
+  });
 });

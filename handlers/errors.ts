@@ -83,6 +83,11 @@ export function errorReply(status: number, error: ErrorEntry, headers: Readonly<
   return reply;
 }
 
+/** What cannot be answered just now. */
+export function busyReply(): Response {
+  return errorReply(503, { code: FORMS.busy.code, message: "The server has too many connections." }, RETRY);
+}
+
 /** `id`: of the request; undefined: not known. */
 export function internalError(id?: string): Response {
   return errorReply(500, { code: "api-error", message: internalErrorMessage(id) });

@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, Server } from "node:https";
 import type { Socket } from "node:net";
 import { Failure, reason } from "../src/errors.ts";
-import { internalError } from "./errors.ts";
+import { busyReply, internalError } from "./errors.ts";
 
 export interface Listener {
   /** `http://127.0.0.1:8080`, with the actual port */
@@ -68,13 +68,17 @@ export async function listen(fetch: Fetch, options: ListenOptions): Promise<List
   try {
     return typeof Bun === "undefined" ? await onNode(fetch, options) : onBun(fetch, options);
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    const why = REASONS[code] ?? reason(error);
+    const why = REASONS[codeOf(error)] ?? reason(error);
     throw new Failure("failed", `cannot listen on ${options.host}:${options.port}: ${why}`, {
       next: "name another address with --listen HOST:PORT",
       cause: error,
     });
   }
+}
+
+/** `EMFILE`; empty: it has none. */
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
 function onBun(fetch: Fetch, { host, port, tls, idle = IDLE, perAddress, connections }: ListenOptions): Listener {
@@ -109,8 +113,8 @@ function onBun(fetch: Fetch, { host, port, tls, idle = IDLE, perAddress, connect
           ...(perAddress !== undefined && { isCrowded: () => (connections?.(from.port ?? 0, address()) ?? 0) > perAddress }),
         });
       },
-      // A file that was deleted after its headers were sent; the application does not see that error.
-      error: () => internalError(),
+      // A file that was deleted, or for which no descriptor was left, after the application had answered: it does not see that error.
+      error: (error) => (codeOf(error) === "EMFILE" ? busyReply() : internalError()),
     });
   let [server, current] = [start(port, tls), tls];
   const taken = server.port ?? port;

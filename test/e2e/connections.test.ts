@@ -118,7 +118,12 @@ describe.each(RUNTIMES)("%s", (_, command) => {
     const stalled = await new Client(served, get(DOWNLOAD)).stall();
     const idle = Array.from({ length: 1500 }, (__, i) => new Client(served, i % 2 ? CHECK : ""));
     await logged(served, "were closed");
-    for (let i = 0; i < 20; i += 1) expect((await fetch(`${served.url}${DOWNLOAD}`, { headers: { Range: "bytes=0-9" } })).status).toBe(206);
+    // Where connections still come in faster than idle ones are closed, Bun may find no descriptor for the file: a 503 says to come again.
+    for (let inARow = 0; inARow < 20; ) {
+      const { status, headers } = await fetch(`${served.url}${DOWNLOAD}`, { headers: { Range: "bytes=0-9" } });
+      if (status !== 206) expect([status, headers.get("Retry-After")]).toEqual([503, "10"]);
+      inARow = status === 206 ? inARow + 1 : 0;
+    }
     stalled.socket.resume();
     while (stalled.received < noise.byteLength && !stalled.isClosed) await Bun.sleep(20);
     expect(stalled.received).toBeGreaterThan(noise.byteLength);

@@ -24,7 +24,7 @@ example: dist/chp ## import the example export again
 	@$(BUN) test/example.ts .run/example
 	dist/chp import --store $(STORE) .run/example/*.tar.gz
 
-unit: $(BUN) ## types, lint, format and the tests that start no process, side by side: the loop while working
+unit: $(BUN) ## types, lint, format and the tests that start no process and run no whole command, side by side: the loop while working
 	@$(MAKE) -s --jobs=4 --output-sync=target types lint format inprocess
 
 test: build ## run every test that needs nothing but npm's packages
@@ -62,10 +62,13 @@ lint: $(BUN)
 format: $(BUN)
 	node_modules/.bin/biome ci
 
+# Stories of whole commands and exports, up to seconds each: make test runs them.
+STORIES := test/bin/commands/** test/manual.test.ts test/src/export/images.test.ts test/src/export/archivewriter.test.ts
+
 # test/preload.ts forbids these tests to start a process; test/thorough.ts reduces long runs of properties. Files share modules,
 # which takes half of the time; `make test` isolates them.
 inprocess: $(BUN)
-	CHP_THOROUGH=0 $(TEST:.json=-unit.json) --no-isolate --timeout=300000 --dots --path-ignore-patterns='test/e2e/**' --path-ignore-patterns='test/tools/**' --path-ignore-patterns='test/powercut/**'
+	CHP_THOROUGH=0 $(TEST:.json=-unit.json) --no-isolate --timeout=300000 --dots $(patsubst %,--path-ignore-patterns='%',test/e2e/** test/tools/** test/powercut/** $(STORIES))
 
 build: dist/chp dist/chp.mjs ## dist/chp for this machine, dist/chp.mjs for plain Node
 

@@ -64,12 +64,15 @@ export function failureReply(error: unknown, dialect: Dialect): Response | undef
   return errorReply(status, { code: dialect === "snapd" ? snapCode : code, message }, headers);
 }
 
+/** Says to Docker's clients that a registry answers, with every reply of it. */
+export const REGISTRY_VERSION = { "Docker-Distribution-Api-Version": "registry/2.0" };
+
 const BASIC = { "WWW-Authenticate": 'Basic realm="chp"' };
 
 /** An error of the registry, with a code of the OCI distribution specification. */
 export function imageErrorReply(status: number, code: string, message: string, headers: Readonly<Record<string, string>> = {}): Response {
   const reply = replyWith(JSON.stringify({ errors: [{ code, message }] }), status);
-  for (const [name, value] of Object.entries(headers)) reply.headers.set(name, value);
+  for (const [name, value] of Object.entries({ ...REGISTRY_VERSION, ...headers })) reply.headers.set(name, value);
   return reply;
 }
 

@@ -23,14 +23,13 @@ import { type ImageUrl, URLS } from "../src/wire/urls.ts";
 import type { Snapshot } from "../store/snapshot.ts";
 import { sendBlob } from "./blobs.ts";
 import type { Env, HandlerDeps } from "./call.ts";
-import { imageErrorReply } from "./errors.ts";
+import { imageErrorReply, REGISTRY_VERSION } from "./errors.ts";
 import type { MissingRequests } from "./missingrequests.ts";
 import type { Offer } from "./offer.ts";
 import { replyWith } from "./replies.ts";
 import type { Api, Handler, Route } from "./routes.ts";
 
 const INDEX_TYPE = "application/vnd.oci.image.index.v1+json";
-const VERSION = { "Docker-Distribution-Api-Version": "registry/2.0" };
 const MAX_PAGE = 1000;
 
 export function imageRoutes({ store, registries = () => NO_REGISTRY, missing }: HandlerDeps & { readonly missing: MissingRequests }): Api {
@@ -44,7 +43,7 @@ export function imageRoutes({ store, registries = () => NO_REGISTRY, missing }: 
       if (login && !isLoggedIn(c.req.header("Authorization"), login)) throw new Failure("unauthorized", "a login is needed");
       if (c.req.method !== "GET" && c.req.method !== "HEAD") throw new Failure("not-allowed", "this registry is read-only");
       const reply = await handle(c);
-      if (reply instanceof Response) for (const [name, value] of Object.entries(VERSION)) reply.headers.set(name, value);
+      if (reply instanceof Response) for (const [name, value] of Object.entries(REGISTRY_VERSION)) reply.headers.set(name, value);
       return reply;
     };
   }
@@ -121,9 +120,10 @@ export function imageRoutes({ store, registries = () => NO_REGISTRY, missing }: 
   return { dialect: "registry", routes: [all(URLS.registry, root), all(URLS.repositories, repositories), all(URLS.image, image)] };
 }
 
-/** Whether a path below `/v2/` is that of a store. */
+/** Whether a path below that of the registry is that of a store. */
 function isOfAnotherApi(path: string): boolean {
-  const [first = ""] = path.slice(path.indexOf("/v2/") + 4).split("/");
+  const root = URLS.registry.build({});
+  const [first = ""] = path.slice(path.indexOf(root) + root.length).split("/");
   return isTakenName(first);
 }
 

@@ -1,10 +1,11 @@
 /** Objects on a local disk, and what to do where one can't be read. */
 
-import type { Stats } from "node:fs";
+import { readFileSync, type Stats } from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname } from "node:path";
 import { Readable } from "node:stream";
 import { type Advice, errorCode, explainReadError } from "./diskerrors.ts";
+import { withSpare } from "./spare.ts";
 import type { StoredObject } from "./storage.ts";
 
 /** For errors of a store. */
@@ -35,9 +36,13 @@ export class DiskObject implements StoredObject {
 
   bytes(start?: number, end?: number): Promise<Uint8Array> {
     // Without a range, one open file is read to its end: settings may be replaced meanwhile.
-    return start === undefined && end === undefined
-      ? reading(this.#path, fs.readFile(this.#path))
-      : reading(this.#path, readRange(this.#path, start ?? 0, end ?? this.size));
+    const path = this.#path;
+    const read = () =>
+      withSpare<Uint8Array>(
+        () => fs.readFile(path),
+        () => readFileSync(path),
+      );
+    return reading(path, start === undefined && end === undefined ? read() : readRange(path, start ?? 0, end ?? this.size));
   }
 }
 

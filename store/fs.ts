@@ -1,7 +1,7 @@
 /** Storage on a local disk. Every state that a crash can leave behind is a valid store. */
 
 import { randomUUID } from "node:crypto";
-import { existsSync, constants as fsConstants } from "node:fs";
+import { existsSync, constants as fsConstants, readdirSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Expected } from "../src/catalog/generation-types.ts";
@@ -10,6 +10,7 @@ import { Failure, reason } from "../src/errors.ts";
 import { errorCode, explainDiskError, isLinkUnsupported, undefinedIfMissing } from "./diskerrors.ts";
 import { ADVICE, DiskObject, pathOf, readFailure, readRange } from "./diskobject.ts";
 import { TRASH } from "./keys.ts";
+import { withSpare } from "./spare.ts";
 import {
   type CreateOptions,
   checkExpected,
@@ -68,7 +69,7 @@ export class Disk implements Storage {
   }
 
   async list(prefix: string): Promise<string[]> {
-    const names = (await this.#reading(() => undefinedIfMissing(fs.readdir(this.#path(prefix))))) ?? [];
+    const names = (await this.#reading(() => undefinedIfMissing(entriesOf(this.#path(prefix))))) ?? [];
     return names.toSorted().map((name) => prefix + name);
   }
 
@@ -419,6 +420,13 @@ class DiskStage implements Stage {
     if (!this.#file) throw new Error("internal error: a stage is used after its end");
     return this.#file;
   }
+}
+
+function entriesOf(folder: string): Promise<string[]> {
+  return withSpare(
+    () => fs.readdir(folder),
+    () => readdirSync(folder),
+  );
 }
 
 async function writeAll(file: fs.FileHandle, chunk: Uint8Array): Promise<void> {

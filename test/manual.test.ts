@@ -6,7 +6,7 @@ import { basename, join } from "node:path";
 import type { Command } from "commander";
 import { createProgram } from "../bin/commands/program.ts";
 import { type ProgramName, programName } from "../src/settings/documented.ts";
-import { makeManualWorld, serveStore } from "./manualworld.ts";
+import { makeManualWorld, REGISTRY, serveStore } from "./manualworld.ts";
 import { type Run, runProgram, SILENT_IO } from "./program.ts";
 import { tempFolder } from "./temp.ts";
 
@@ -90,8 +90,9 @@ beforeAll(async () => {
   await makeManualWorld(join(folder.path, "world"), siteFile);
   upstream = await serveStore(join(folder.path, "world", "outside"), ending.signal);
 });
-afterAll(() => {
+afterAll(async () => {
   ending.abort();
+  await REGISTRY[Symbol.asyncDispose]();
   folder[Symbol.dispose]();
 });
 
@@ -108,6 +109,7 @@ function worldOf(page: string): { readonly at: (word: string) => string; readonl
     CHP_LISTEN: "127.0.0.1:0",
     CHARMHUB_URL: upstream,
     CHP_SNAPSTORE_URL: upstream,
+    CHP_INSECURE_REGISTRY: REGISTRY.host,
   };
   const run = async ({ program, words, into }: Line): Promise<Run> => {
     const meant = words.map((word) => {

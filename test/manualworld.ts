@@ -2,11 +2,17 @@
 
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { base, bundleZip, charmZip, exportOf, imageBlob, type PackageSpec } from "./build.ts";
+import { base, bundleZip, charmZip, exportOf, imageBlob, type PackageSpec, tarOf } from "./build.ts";
+import { layoutOf } from "./layouts.ts";
 import { runProgram } from "./program.ts";
+import { imageOf, TestRegistry } from "./registry.ts";
 import { exportOfSnaps, PUBLISHER, SIGNED_ROOT, type SnapSpec, signed } from "./signedsnaps.ts";
 
 const PLACES = ["amd64", "arm64"].flatMap((architecture) => ["22.04", "24.04"].map((channel) => base(architecture, channel)));
+
+/** Where the images of the charms outside are; whoever exports must be told that it has no TLS. */
+export const REGISTRY = TestRegistry.start({ blobHost: null });
+const IMAGE = imageOf();
 
 interface Charm {
   /** channel to the revision that is released there */
@@ -30,9 +36,7 @@ function charm(name: string, { channels, revisions, image, installs }: Charm): P
     revisions: Object.fromEntries(revisions.map((one) => [one, charmZip({ name, revision: one, bases: PLACES, resources, files })])),
     bases: Object.fromEntries(revisions.map((one) => [one, PLACES])),
     resources:
-      image === undefined
-        ? {}
-        : { [image]: { type: "oci-image", revisions: { 3: imageBlob(`registry.lan/${name}/${image}@sha256:${"8".repeat(64)}`) } } },
+      image === undefined ? {} : { [image]: { type: "oci-image", revisions: { 3: imageBlob(REGISTRY.push(`${name}/${image}`, IMAGE)) } } },
     releases: Object.entries(channels).flatMap(([channel, revision]) =>
       PLACES.map((place) => ({ channel, base: place, revision, ...(image !== undefined && { resources: { [image]: 3 } }) })),
     ),
@@ -77,6 +81,11 @@ export async function makeManualWorld(folder: string, siteFile: string): Promise
   writeFileSync(at("media", "usb", "snaps.tar.gz"), snaps);
   for (const name of ["charms-export-20260426T163115.tar.gz", "site-20260426T163115.tar", join("media", "usb", "charms.tar.gz")])
     writeFileSync(at(name), charms);
+  const images = ["ghcr.io/juju/juju-db:4.4.30", REGISTRY.push("postgresql-k8s/postgresql-image", IMAGE)].map((name) => ({
+    image: IMAGE,
+    name,
+  }));
+  writeFileSync(at("media", "usb", "images.tar"), tarOf(layoutOf(images)));
   const done = await runProgram(["import", "--store", at("store"), "--trust", at("root.assert"), at("media", "usb")]);
   if (done.code !== 0) throw new Error(done.err);
   cpSync(at("store"), at("outside"), { recursive: true });

@@ -11,8 +11,9 @@ import type { ChannelPolicy } from "../../src/catalog/package.ts";
 import { showNeed } from "../../src/catalog/snapneeds.ts";
 import { shortDigest } from "../../src/digest.ts";
 import { printable } from "../../src/errors.ts";
+import type { PackageReport } from "../../src/import/charmimport.ts";
 import type { ImageReport } from "../../src/import/imageimport.ts";
-import type { ImportReport, PackageReport, PrintedReport } from "../../src/import/import.ts";
+import type { ImportReport, PrintedReport } from "../../src/import/import.ts";
 import type { SnapReport } from "../../src/import/snapimport.ts";
 import { type CommonOptions, count, showSize, storeFlag } from "../machine/io.ts";
 

@@ -36,7 +36,7 @@ function fieldsOf(node: Node, path: string): [field: string, value: string][] {
   if (item) return fieldsOf(item, path);
   if (wrapped) return fieldsOf(wrapped, path);
   if (node.type === "record" && value) return fieldsOf(value, `${path}.NAME`);
-  if (node.type === "variant") return (options as readonly Node[]).flatMap((option) => fieldsOf(option, path));
+  if (node.type === "variant" || node.type === "union") return (options as readonly Node[]).flatMap((option) => fieldsOf(option, path));
   return Object.entries(entries ?? {}).flatMap(([name, field]): [string, string][] => {
     const own = path === "" ? name : `${path}.${name}`;
     const inner = fieldsOf(field, own);

@@ -77,9 +77,26 @@ const LISTED = {
   unverified: v.optional(about(numbers, "revisions of a snap that could not be verified")),
   size: bytes,
 };
+/** A repository of images in a list of packages. */
+const LISTED_IMAGES = {
+  name: text,
+  type: v.literal("image"),
+  tags: about(v.record(text, text), "tag to digest"),
+  architectures: texts,
+  manifests: about(texts, "digests"),
+  size: bytes,
+};
 const KEY = { id: text, text, comment: text, until: v.optional(time) };
 const STATE = about(v.picklist(["new", "changed", "known"]), "known: already present");
 const NEW_AND_KNOWN = <S extends Schema>(each: S) => v.strictObject({ new: v.array(each), known: v.array(each) });
+const TAG_MOVES = rows({ tag: text, from: about(orNull(text), "digest; null: it is new"), to: about(orNull(text), "null: it is removed") });
+/** A repository of images that changed. */
+const REPOSITORY_DIFFERENCE = rows({
+  name: about(text, "the repository"),
+  state: v.picklist(["added", "removed", "changed"]),
+  tags: TAG_MOVES,
+  manifests: v.strictObject({ added: texts, removed: texts }),
+});
 const CHANGE = v.strictObject({
   generation,
   packages: rows({
@@ -96,6 +113,7 @@ const CHANGE = v.strictObject({
     overrides: OVERRIDE_MOVES,
     defaultTrack: v.strictObject({ from: orNull(text), to: orNull(text) }),
   }),
+  images: REPOSITORY_DIFFERENCE,
   undo,
 });
 const NEEDED_BY = rows({ charm: text, resource: text, revision: number });
@@ -144,6 +162,14 @@ const IMPORT = v.strictObject({
     snaps: rows(NEED),
     images: rows({ upstream: text, neededBy: NEEDED_BY }),
   }),
+  pulledFromHere: rows({
+    charm: text,
+    resource: text,
+    revision: number,
+    upstream: text,
+    here: about(text, "the reference that Juju gets from now on"),
+    architectures: about(orNull(texts), "null: all of them"),
+  }),
   notes: texts,
   ignored: texts,
   bytes: v.strictObject({ new: number, known: number }),
@@ -165,6 +191,7 @@ const ARCHIVES = v.strictObject({
       releases: asStored,
     }),
     snaps: rows({ name: text, id: text, revisions: numbers, releases: asStored }),
+    images: about(rows({ reference: text, digest: text, size: bytes, neededBy: NEEDED_BY }), "container images in the archive"),
     notes: texts,
     kept: about(rows({ bytes: number, folder: text }), "what the same command reuses"),
     lost: about(LOST, "what is not in the archive"),
@@ -216,7 +243,13 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
   {
     commands: ["export --dry-run"],
     schema: v.strictObject({
-      packages: rows({ type: TYPE, name: text, revisions: numbers, size: bytes, reasons: about(texts, "empty: it was requested") }),
+      packages: rows({
+        type: v.picklist([...TYPE.options, "image"]),
+        name: about(text, "of an image its reference"),
+        revisions: numbers,
+        size: bytes,
+        reasons: about(texts, "empty: it was requested"),
+      }),
       size: bytes,
       notes: texts,
       lost: LOST,
@@ -234,6 +267,7 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
       charms: v.record(text, v.strictObject({ revisions: v.record(text, text), resources: v.record(text, v.record(text, text)) })),
       bundles: v.record(text, v.strictObject({ revisions: v.record(text, text) })),
       snaps: v.record(text, v.strictObject({ revisions: v.record(text, text), components: v.record(text, v.record(text, text)) })),
+      images: about(v.record(text, texts), "digests of a repository's manifests, configs and layers"),
     }),
   },
   { commands: ["keygen"], schema: v.strictObject({ id: text, comment: text, secret: about(text, "path"), public: about(text, "path") }) },
@@ -313,6 +347,7 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
       charms: number,
       bundles: number,
       snaps: number,
+      repositories: about(number, "of images"),
       revisions: number,
       unverified: rows({ name: text, revision: number }),
       overrides: rows(OVERRIDE),
@@ -338,7 +373,8 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
       passed: rows({ check: text, state: v.picklist(["ok", "skipped"]), what: text }),
     }),
   },
-  { commands: ["list", "search", "list-pushed-snaps"], schema: rows(LISTED) },
+  { commands: ["search", "list-pushed-snaps"], schema: rows(LISTED) },
+  { commands: ["list"], schema: v.array(v.variant("type", [v.strictObject(LISTED), v.strictObject(LISTED_IMAGES)])) },
   {
     commands: ["show"],
     schema: about(
@@ -355,15 +391,23 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
       `a list of them where a charm and a snap have the name; further fields are ${AS_STORED}`,
     ),
   },
-  { commands: ["missing"], schema: rows(NEED) },
+  {
+    commands: ["missing"],
+    schema: about(
+      v.array(v.union([v.strictObject(NEED), v.strictObject({ image: text, neededBy: NEEDED_BY })])),
+      "snaps, then images by upstream's reference",
+    ),
+  },
   {
     commands: ["images"],
     schema: rows({
-      upstream: text,
-      local: orNull(text),
+      upstream: about(orNull(text), "null: no charm needs it"),
+      local: about(orNull(text), "the reference that Juju gets; null: upstream's"),
       path: text,
       digest: orNull(text),
       neededBy: NEEDED_BY,
+      stored: about(orNull(v.strictObject({ architectures: texts, complete: flag })), "null: it is missing here"),
+      pulledFrom: v.picklist(["chp", "registry", "upstream"]),
       registry: v.picklist(["present", "absent", "different", "unknown", "not asked"]),
       why: v.optional(text),
     }),
@@ -394,6 +438,7 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
         overrides: OVERRIDE_MOVES,
         metadata: about(texts, "further fields that differ"),
       }),
+      images: REPOSITORY_DIFFERENCE,
       assertions: LISTS(text),
     }),
   },
@@ -447,7 +492,12 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
     commands: ["du"],
     schema: v.strictObject({
       total: bytes,
-      packages: rows({ name: text, type: TYPE, size: bytes, own: about(number, "bytes that no other package uses") }),
+      packages: rows({
+        name: text,
+        type: v.picklist([...TYPE.options, "image"]),
+        size: bytes,
+        own: about(number, "bytes that no other package uses"),
+      }),
       kinds: rows({ kind: text, size: bytes, blobs: number }),
       saved: v.strictObject({ betweenPackages: bytes, betweenRevisions: bytes }),
       history: about(number, "bytes that only older generations reference"),

@@ -2,6 +2,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import type { Log } from "../../handlers/log.ts";
+import { keepSpare } from "../../store/spare.ts";
 
 /** Milliseconds. */
 const INTERVAL = 500;
@@ -9,11 +10,13 @@ const TOLD_AGAIN = 60_000;
 /** Part of the descriptors from which on idle connections are closed; the rest is for files and imports. */
 const CROWDED = 0.75;
 
-/** Keeps descriptors free by closing what waits for a request. Returns what ends it. */
+/** Keeps descriptors free by closing what waits for a request, and one for reads of the store. Returns what ends it. */
 export function watchDescriptors({ closeIdle, log }: { readonly closeIdle: () => number; readonly log: Log }): () => void {
   const limit = maxDescriptors();
   let told = Number.NEGATIVE_INFINITY;
+  keepSpare();
   const timer = setInterval(() => {
+    keepSpare(); // another thread may have taken it
     const open = openDescriptors();
     if (open !== "none is left" && open <= limit * CROWDED) return;
     const closed = closeIdle();

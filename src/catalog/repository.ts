@@ -120,16 +120,8 @@ export function sizeOfBlobs(blobs: readonly RepositoryBlob[]): number {
 
 /** Bytes of a stored manifest and all that it needs; each blob counts once. */
 export function sizeBelow(repository: Repository, digest: Digest): number {
-  const sizes = new Map<Digest, number>();
-  const left = [digest];
-  for (let at = left.pop(); at !== undefined; at = left.pop()) {
-    const size = blobSize(repository, at);
-    if (size === undefined || sizes.has(at)) continue;
-    sizes.set(at, size);
-    const manifest = findManifest(repository, at);
-    left.push(...(manifest?.blobs ?? []), ...(manifest?.manifests ?? []).map((listed) => listed.digest));
-  }
-  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
+  const digests = new Set(manifestsBelow(repository, digest).flatMap((manifest) => [manifest.digest, ...(manifest.blobs ?? [])]));
+  return [...digests].reduce((sum, blob) => sum + (blobSize(repository, blob) ?? 0), 0);
 }
 
 /** The manifests that refer to that digest. */
@@ -142,12 +134,21 @@ export function referrersOf(repository: Repository, digest: Digest): StoredManif
  * every architecture that the index lists; what an index lists besides images, as attestations, does not count.
  */
 export function isComplete(repository: Repository, digest: Digest, architecture?: string): boolean {
-  const manifest = findManifest(repository, digest);
-  if (!manifest?.manifests) return manifest !== undefined;
-  const asked = imagesOf(manifest).filter(
-    ({ platform }) => architecture === undefined || platform === undefined || platform.architecture === architecture,
-  );
-  return asked.length > 0 && asked.every((image) => isComplete(repository, image.digest, architecture));
+  const known = new Map<Digest, boolean>(); // an index may list one manifest a thousand times, at each of its depths
+  const complete = (at: Digest): boolean => {
+    const before = known.get(at);
+    if (before !== undefined) return before;
+    const manifest = findManifest(repository, at);
+    const asked = manifest?.manifests && imagesOf(manifest).filter(({ platform }) => isFor(platform, architecture));
+    const is = asked ? asked.length > 0 && asked.every((image) => complete(image.digest)) : manifest !== undefined;
+    known.set(at, is);
+    return is;
+  };
+  return complete(digest);
+}
+
+function isFor(platform: ImagePlatform | undefined, architecture: string | undefined): boolean {
+  return architecture === undefined || platform === undefined || platform.architecture === architecture;
 }
 
 /** What an index lists, without what is said of images beside them, as how they were built: its platform is unknown. */
@@ -157,10 +158,21 @@ export function imagesOf({ manifests = [] }: StoredManifest): ListedManifest[] {
 
 /** Architectures of the images behind a manifest that are stored, sorted; empty where no index says. */
 export function architecturesOf(repository: Repository, digest: Digest): string[] {
-  const manifest = findManifest(repository, digest);
-  const here = manifest?.platform ? [manifest.platform.architecture] : [];
-  const below = (manifest?.manifests ?? []).flatMap((listed) => architecturesOf(repository, listed.digest));
-  return [...new Set([...here, ...below])].filter((architecture) => architecture !== "unknown").toSorted();
+  const found = manifestsBelow(repository, digest).flatMap(({ platform }) => platform?.architecture ?? []);
+  return [...new Set(found)].filter((architecture) => architecture !== "unknown").toSorted();
+}
+
+/** A stored manifest and the stored ones below it, each once. */
+function manifestsBelow(repository: Repository, digest: Digest): StoredManifest[] {
+  const found = new Map<Digest, StoredManifest>();
+  const left = [digest];
+  for (let at = left.pop(); at !== undefined; at = left.pop()) {
+    const manifest = found.has(at) ? undefined : findManifest(repository, at);
+    if (!manifest) continue;
+    found.set(at, manifest);
+    left.push(...(manifest.manifests ?? []).map((listed) => listed.digest));
+  }
+  return [...found.values()];
 }
 
 /** The architectures that a client can pull it for, sorted; null: all that it has. */

@@ -5,30 +5,17 @@ import { isOpaque } from "../archives/names.ts";
 import type { ReadText } from "../archives/readers.ts";
 import type { Assertion } from "../assertions/assertion.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
-import { sameManifest } from "../catalog/change.ts";
-import { changes, type RowChange } from "../catalog/channelmap.ts";
 import { signedTimes } from "../catalog/freshness.ts";
 import type { CatalogView, ChangeDraft, ImportStore, RepairedEntry, SourceRecord, StagedBlob, Tally } from "../catalog/generation-types.ts";
-import { checkIds } from "../catalog/identity.ts";
 import { type NeededImage, neededImages } from "../catalog/images.ts";
 import type { PulledFromHere } from "../catalog/imagesources.ts";
-import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
-import {
-  type ChannelPolicy,
-  type Incoming,
-  type IncomingRelease,
-  mergePackage,
-  numbered,
-  PACKAGE_RULES,
-  type Package,
-  type PackageType,
-  type Release,
-} from "../catalog/package.ts";
+import type { ChannelPolicy, Package } from "../catalog/package.ts";
 import { pathOfReference, splitPath } from "../catalog/registry.ts";
 import { storedImage } from "../catalog/repository.ts";
 import { type NeededSnap, neededSnaps } from "../catalog/snapneeds.ts";
 import { Summer } from "../digest.ts";
-import { Failure, printable, refused } from "../errors.ts";
+import { Failure, refused } from "../errors.ts";
+import { type ImportedCharms, importCharms, type MissingOfCharms, type PackageReport } from "./charmimport.ts";
 import { type ImageReport, type ImportedImages, importImages } from "./imageimport.ts";
 import { checkAge, type OriginOptions, type SourceOrigins, sourceOrigins } from "./origin.ts";
 import { ExportReader, type FileOutcome, type Reading } from "./reader.ts";
@@ -73,33 +60,8 @@ export interface ImportOptions extends OriginOptions {
   onProgress?(source: ImportSource, bytes: number): void;
 }
 
-export interface PackageReport {
-  readonly name: string;
-  readonly type: PackageType;
-  readonly id: string;
-  readonly state: "new" | "changed" | "known";
-  readonly defaultTrack: string;
-  readonly revisions: { readonly new: readonly number[]; readonly known: readonly number[] };
-  readonly resources: { readonly new: readonly string[]; readonly known: readonly string[] };
-  readonly channels: readonly RowChange<Pick<Release, "base">>[];
-  /** overrides in force on channels that moved: their revisions are served instead */
-  readonly overrides: readonly OverrideFacts[];
-  readonly notes: readonly string[];
-}
-
-export interface Missing {
-  /** charms that a bundle names and that are not in the store */
-  readonly charms: readonly { readonly bundle: string; readonly charm: string }[];
-  /** resources that a charm declares or a release pins and that are not in the store; `revision` null: any */
-  readonly resources: readonly { readonly charm: string; readonly resource: string; readonly revision: number | null }[];
-  /** rows of a channel map whose revision is neither in the archive nor in the store: not published */
-  readonly revisions: readonly {
-    readonly name: string;
-    readonly channel: string;
-    readonly base: IncomingRelease["base"];
-    readonly revision: number;
-  }[];
-  /** the same for snaps */
+export interface Missing extends MissingOfCharms {
+  /** rows of snaps' channel maps whose revision is missing: not published */
   readonly snapRevisions: ImportedSnaps["dropped"];
   /** snaps that imported packages need and that are not in the store */
   readonly snaps: readonly NeededSnap[];
@@ -122,15 +84,6 @@ export interface ImportReport {
   /** bytes of imported blobs: new to the store, and stored before */
   readonly bytes: { readonly new: number; readonly known: number };
 }
-
-type MergedPackages = Pick<ImportReport, "packages" | "notes"> & {
-  readonly missing: Omit<Missing, "snapRevisions" | "snaps" | "images">;
-  readonly changed: readonly Package[];
-  /** every package that the archives have a part of, as it is after the import */
-  readonly after: readonly Package[];
-  /** former names of renamed packages */
-  readonly dropped: readonly string[];
-};
 
 /** Imports all sources as one generation. Throws a `Failure`; then nothing was published. */
 export async function importSources(
@@ -163,12 +116,12 @@ export async function importSources(
       generation: generation?.number ?? null,
       dryRun: options.dryRun,
       sources: records,
-      packages: packages.packages,
+      packages: packages.reports,
       snaps: snaps.reports,
       images,
       assertions: snaps.assertions,
       missing: { ...packages.missing, snapRevisions: snaps.dropped, snaps: needed, images: result.missingImages },
-      notes: [...origins.notes, ...packages.notes, ...snaps.notes, ...notes],
+      notes: [...origins.notes, ...reading.notes, ...snaps.notes, ...notes],
       ignored,
       bytes,
     };
@@ -184,7 +137,7 @@ export async function draftOver(
 ) {
   const repaired: RepairedEntry[] = [];
   const base = store.withRepairs(newest, (entry) => void repaired.push(entry));
-  const merged = await mergePackages(reading, base, options);
+  const merged = await importCharms(reading.packages, base, options);
   const imported = await importSnaps(reading.snaps, await snapBase(base), {
     trust: new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]),
     roots: options.trust ?? [],
@@ -203,7 +156,7 @@ export async function draftOver(
   const draft: ChangeDraft = {
     command: options.command,
     sources: records,
-    changed: tally(packages.packages),
+    changed: tally(packages.reports),
     packages: packages.changed,
     dropped: packages.dropped,
     signed: signedTimes(records, Date.parse(options.now)),
@@ -221,7 +174,7 @@ export async function draftOver(
 async function restoreUnreadable(
   store: Pick<ImportStore, "digestOf" | "damage">,
   { newest, base, repaired }: { readonly newest: CatalogView; readonly base: CatalogView; readonly repaired: readonly RepairedEntry[] },
-  { merged: packages, imported: snaps, found: images }: { merged: MergedPackages; imported: ImportedSnaps; found: ImportedImages },
+  { merged: packages, imported: snaps, found: images }: { merged: ImportedCharms; imported: ImportedSnaps; found: ImportedImages },
 ) {
   const notes = new Set(store.damage ? [`${store.damage.message}: the import was added to generation ${newest.number}`] : []);
   const unreadable = {
@@ -258,7 +211,7 @@ async function restoreUnreadable(
     names: Map<string, RepairedEntry>,
   ) => reports.map((report) => (report.state === "known" && names.has(report.name) ? { ...report, state: "changed" as const } : report));
   return {
-    packages: { ...packages, changed, packages: markChanged(packages.packages, unreadable.packages) },
+    packages: { ...packages, changed, reports: markChanged(packages.reports, unreadable.packages) },
     snaps: {
       ...snaps,
       changed: changedSnaps,
@@ -365,14 +318,14 @@ async function snapBase(base: CatalogView): Promise<SnapBase> {
 }
 
 /** The stored packages that an import leaves as they are. */
-async function otherPackages(base: CatalogView, { after, dropped }: MergedPackages): Promise<Package[]> {
+async function otherPackages(base: CatalogView, { after, dropped }: ImportedCharms): Promise<Package[]> {
   const names = new Set([...after.map(({ name }) => name), ...dropped]);
   const others = Object.keys(base.index.packages).filter((name) => !names.has(name));
   return (await Promise.all(others.map((name) => base.package(name)))).filter((pkg) => pkg !== undefined);
 }
 
 /** The images that the imported charms, and with images in the import all charms, need and that no repository has. */
-async function missingImages(base: CatalogView, packages: MergedPackages, { after }: ImportedImages): Promise<Missing["images"]> {
+async function missingImages(base: CatalogView, packages: ImportedCharms, { after }: ImportedImages): Promise<Missing["images"]> {
   if (after.length === 0 && Object.keys(base.index.images).length === 0) return [];
   const charms = after.length === 0 ? packages.after : [...packages.after, ...(await otherPackages(base, packages))];
   const repositories = new Map(after.map((repository) => [repository.name, repository]));
@@ -386,7 +339,7 @@ async function missingImages(base: CatalogView, packages: MergedPackages, { afte
 }
 
 /** The snaps that the imported packages need and that are still missing after the import. */
-async function missingSnaps(base: CatalogView, packages: MergedPackages, { reports, after }: ImportedSnaps): Promise<NeededSnap[]> {
+async function missingSnaps(base: CatalogView, packages: ImportedCharms, { reports, after }: ImportedSnaps): Promise<NeededSnap[]> {
   const stored = new Map((await base.snaps()).map((snap) => [snap.id, snap]));
   for (const snap of after) stored.set(snap.id, snap);
   const names = new Set(reports.map((report) => report.name));
@@ -413,111 +366,12 @@ function nothingFound(records: readonly SourceRecord[], ignored: readonly string
   });
 }
 
-/** The packages of the archives, each merged into what `base` stores of it. */
-async function mergePackages(
-  reading: Reading<StagedBlob>,
-  base: Pick<CatalogView, "package" | "index">,
-  { channels: policy, now, renamed = new Map() }: Pick<ImportOptions, "channels" | "now" | "renamed">,
-): Promise<MergedPackages> {
-  const before = new Map<string, Package | undefined>();
-  const given = new Map<string, Incoming[]>();
-  for (const incoming of reading.packages) {
-    const { name } = incoming;
-    if (!before.has(name)) before.set(name, await storedUnder(name, base, renamed.get(name)));
-    const archives = given.get(name) ?? [];
-    const known = [...(before.get(name)?.revisions ?? []), ...archives.flatMap(({ revisions }) => revisions)];
-    given.set(name, [...archives, numbered({ revisions: known }, incoming)]);
-  }
-  const merged = [...given].map(([name, archives]) => mergePackage(before.get(name), archives, policy));
-  const after = new Map(merged.map(({ package: pkg }) => [pkg.name, pkg]));
-  const empty = [...after.values()].find((pkg) => pkg.revisions.length === 0);
-  if (empty) throw refused(`${empty.name}: the archive has its metadata.json, but no charm or bundle of it`);
-  const isRenamed = (name: string) => renamed.has(name) && !Object.hasOwn(base.index.packages, name);
-  const formerNames = [...after.keys()].filter(isRenamed).flatMap((name) => renamed.get(name) ?? []);
-  const others = Object.entries(base.index.packages).filter(([name]) => !formerNames.includes(name));
-  const rows = [...after.values()].map(({ name, id, formerIds }) => [name, [undefined, id, ...formerIds]] as const);
-  checkIds(Object.fromEntries([...others, ...rows]), new Set(after.keys()));
-
-  const packages = merged.map(({ package: pkg, notes }) =>
-    packageReport(pkg, before.get(pkg.name), { given: given.get(pkg.name) ?? [], notes, now }),
-  );
-  const isStored = async (name: string) => after.has(name) || (await base.package(name)) !== undefined;
-  const charms: Missing["charms"][number][] = [];
-  for (const pkg of after.values())
-    for (const charm of pkg.revisions[0]?.charms ?? []) if (!(await isStored(charm))) charms.push({ bundle: pkg.name, charm });
-  const undeclared = [...after.values()].flatMap((pkg) =>
-    unstoredResources(pkg).map((resource) => ({ charm: pkg.name, resource, revision: null })),
-  );
-  const missingPins = merged.flatMap(({ package: { name }, missingResources }) =>
-    missingResources.map((pin) => ({ charm: name, resource: pin.name, revision: pin.revision })),
-  );
-  const revisions = merged.flatMap(({ package: { name }, dropped }) =>
-    dropped.map(({ channel, base: on, revision }) => ({ name, channel, base: on, revision })),
-  );
-  return {
-    packages,
-    notes: reading.notes,
-    missing: {
-      charms,
-      resources: [
-        ...undeclared,
-        ...missingPins.filter((pin) => !undeclared.some((missing) => missing.charm === pin.charm && missing.resource === pin.resource)),
-      ],
-      revisions,
-    },
-    after: [...after.values()],
-    changed: [...after.values()].filter((pkg) => isRenamed(pkg.name) || !sameManifest(before.get(pkg.name), pkg)),
-    dropped: formerNames,
-  };
-}
-
-/** What is stored of a package; of one that was renamed what is stored under its former name. Throws a `refused` failure. */
-async function storedUnder(name: string, base: Pick<CatalogView, "package">, former: string | undefined): Promise<Package | undefined> {
-  const stored = await base.package(name);
-  if (former === undefined || stored) return stored;
-  const before = await base.package(former);
-  if (!before) throw refused(`${printable(former, 100)} is not stored, so it can't have been renamed to ${name}`, { next: "chp list" });
-  return { ...before, name };
-}
-
 /** Bytes of the blobs: new to the store, and stored already. */
 async function weigh(store: ImportStore, blobs: readonly StagedBlob[]): Promise<ImportReport["bytes"]> {
   const bytes = { new: 0, known: 0 };
   for (const { sums } of new Map(blobs.map((blob) => [blob.sums["sha-256"], blob])).values())
     bytes[(await store.has(sums["sha-256"])) ? "known" : "new"] += sums.size;
   return bytes;
-}
-
-function packageReport(
-  pkg: Package,
-  before: Package | undefined,
-  { given, notes, now }: { readonly given: readonly Incoming[]; readonly notes: readonly string[]; readonly now: string },
-): PackageReport {
-  const channels = changes(PACKAGE_RULES, before, pkg);
-  const storedRevisions = new Set(before?.revisions.map((r) => r.revision));
-  const storedResources = new Set(before?.resources.flatMap((r) => r.revisions.map((resource) => `${r.name}_${resource.revision}`)));
-  const revisions = [...new Set(given.flatMap((incoming) => incoming.revisions.map((r) => r.revision)))].toSorted((a, b) => a - b);
-  const resources = [
-    ...new Set(given.flatMap((incoming) => incoming.resources.flatMap((r) => r.revisions.map((rev) => `${r.name}_${rev.revision}`)))),
-  ].toSorted();
-  return {
-    name: pkg.name,
-    type: pkg.type,
-    id: pkg.id,
-    state: before === undefined ? "new" : sameManifest(before, pkg) ? "known" : "changed",
-    defaultTrack: pkg.defaultTrack,
-    revisions: { new: revisions.filter((r) => !storedRevisions.has(r)), known: revisions.filter((r) => storedRevisions.has(r)) },
-    resources: { new: resources.filter((r) => !storedResources.has(r)), known: resources.filter((r) => storedResources.has(r)) },
-    channels,
-    overrides: overridesOver(pkg, channels, Date.parse(now)),
-    notes,
-  };
-}
-
-/** Resources that the newest revision declares and of which no revision is stored. */
-function unstoredResources(pkg: Package): string[] {
-  const stored = new Set(pkg.resources.map((r) => r.name));
-  return (pkg.revisions[0]?.resources ?? []).filter((name) => !stored.has(name));
 }
 
 function tally(reports: readonly (PackageReport | SnapReport)[]): Record<string, Tally> {

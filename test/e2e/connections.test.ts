@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createCipheriv } from "node:crypto";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { base, charmZip, exportOf } from "../build.ts";
@@ -124,6 +124,24 @@ describe.each(RUNTIMES)("%s", (_, command) => {
     expect(stalled.received).toBeGreaterThan(noise.byteLength);
     for (const { socket } of [stalled, ...idle]) socket.destroy();
     expect(served.log()).not.toMatch(/"status":5\d\d/);
+    expect(await served.stop()).toBe(0);
+  });
+
+  test("reads what it is asked for while requests have every descriptor", async () => {
+    const limit = 200;
+    const served = await serve(store, [], {}, ["bash", "-c", `ulimit -n ${limit}; exec "$@"`, "-", ...command]);
+    const body = JSON.stringify({
+      context: [],
+      actions: [{ action: "install", "instance-key": "k", name: "wordy", channel: "latest/stable", base: jammy }],
+    });
+    const head = `POST /v2/charms/refresh HTTP/1.1\r\nHost: hub.test\r\nContent-Length: ${body.length}\r\n\r\n{`;
+    const asking = new Client(served, head);
+    await asking.arrived();
+    const others = Array.from({ length: 2 * limit }, () => new Client(served, head));
+    while (readdirSync(`/proc/${served.pid}/fd`).length < limit) await Bun.sleep(5);
+    asking.socket.write(body.slice(1));
+    expect(await asking.status()).toBe(200);
+    for (const { socket } of [asking, ...others]) socket.destroy();
     expect(await served.stop()).toBe(0);
   });
 

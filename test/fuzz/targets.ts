@@ -1,6 +1,7 @@
 /** Every entry point of a parser of what strangers wrote. A target is done, or throws a `refused` failure; anything else is a fault. */
 
 import { LIMITS } from "../../src/archives/archive.ts";
+import { readImageManifest } from "../../src/archives/imagemanifest.ts";
 import { needsOf } from "../../src/archives/needs/snapfinder.ts";
 import { READERS, type ReaderName } from "../../src/archives/readers.ts";
 import { parseAssertions } from "../../src/assertions/text.ts";
@@ -64,6 +65,7 @@ export const TARGETS = {
   snapyaml: yaml("snap"),
   component: yaml("component"),
   image: (bytes) => void readImageBlob(bytes),
+  imagemanifest: (bytes) => void readImageManifest(bytes, undefined),
   python: source((i) => `src/a${i}.py`, 512 * KIB - 16),
   shell: source((i) => `hooks/a${i}.sh`, 256 * KIB - 16),
   charmjson: source((i) => `a${i}-snaps.json`, 128 * KIB - 16),

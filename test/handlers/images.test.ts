@@ -174,6 +174,7 @@ describe("a login", () => {
       ]) {
         const reply = await ask(path, init);
         expect([reply.status, reply.headers.get("WWW-Authenticate")]).toEqual([401, 'Basic realm="chp"']);
+        expect(reply.headers.get("Docker-Distribution-Api-Version")).toBe("registry/2.0");
         expect(await reply.json()).toMatchObject({ errors: [{ code: "UNAUTHORIZED" }] });
       }
     }

@@ -4,8 +4,10 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { x as extract } from "tar";
 import { createKey } from "../../src/archives/signature.ts";
-import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
+import { base, charmZip, exportOf, type PackageSpec, tarOf } from "../build.ts";
+import { layoutOf } from "../layouts.ts";
 import { runProgram } from "../program.ts";
+import { imageOf, indexOf } from "../registry.ts";
 import { ROOT, SNAP_WORLD } from "../snapworld.ts";
 
 export interface Command {
@@ -74,6 +76,20 @@ function onStore(name: string, before: (root: string) => Promise<void>, ...args:
   return { name, setup: before, argv: (root) => [...args.map((arg) => arg.replace("ROOT", root)), "--store", at(root).store] };
 }
 
+/** A store with one generation, and an archive with an image that has two tags and shares a layer with another. */
+async function withImages(root: string): Promise<void> {
+  await one(root);
+  const image = imageOf({ layers: ["base", "app"] });
+  const listed = [
+    { image, name: "team/app:1" },
+    { image: indexOf([image]), name: "team/app:2" },
+    { image: imageOf({ layers: ["base", "other"] }), name: "team/other:1" },
+  ];
+  write(root, { "images.tar": tarOf(layoutOf(listed)) });
+}
+const IMPORT_IMAGES = ["import", "ROOT/images.tar"];
+const PLAN_IMAGES = ["remove", "team/app:2", "--plan", "ROOT/plan.json"];
+
 const GC = ["gc", "--keep-generations", "1", "--keep-days", "0", "--older-than", "0"];
 const OVERRIDE = ["override", "tiny", "1", "latest/stable", "--reason", "2 breaks backups"];
 const KEYS = [createKey("one"), createKey("two")] as const;
@@ -110,6 +126,9 @@ export const COMMANDS: readonly Command[] = [
     "ROOT/root.assert",
     "ROOT/all1.tar.gz",
   ),
+  onStore("import-images", withImages, "import", "ROOT/images.tar"),
+  onStore("remove-images", after(withImages, IMPORT_IMAGES, PLAN_IMAGES), "remove", "--apply", "ROOT/plan.json"),
+  onStore("rollback-images", after(withImages, IMPORT_IMAGES), "rollback", "1"),
   onStore("release", two, "release", "tiny", "1", "latest/edge"),
   onStore("close", two, "close", "tiny", "latest/stable"),
   onStore("default-track", two, "default-track", "tiny", "2"),

@@ -3,6 +3,8 @@
 import { changeDraft } from "../../src/catalog/drafts.ts";
 import type { StagedBlob } from "../../src/catalog/generation-types.ts";
 import type { Package, Revision } from "../../src/catalog/package.ts";
+import { byDigest, mergeRepository, type Repository } from "../../src/catalog/repository.ts";
+import { imageDraft, rollBackRepository } from "../../src/catalog/repositorychange.ts";
 import { type Digest, sumsOf } from "../../src/digest.ts";
 import { isCorrupt, reason } from "../../src/errors.ts";
 import type { Store } from "../../store/store.ts";
@@ -33,6 +35,19 @@ const time = ({ oracle: { machine } }: World) => new Date(machine.now()).toISOSt
 
 const charmOf = (name: string, revisions: readonly Revision[]) =>
   emptyCharm(name, { id: sumsOf(Buffer.from(name))["sha-256"].slice(0, 32), revisions });
+
+/** An image whose manifest and layer are the payloads of two revisions: what they hold does not matter to a store. */
+function imageOf(manifest: Revision, layer: Revision): Repository {
+  const sizes = [manifest, layer].map(({ blob, size }) => ({ digest: blob, size }));
+  return {
+    name: "team/app",
+    tags: { latest: manifest.blob },
+    manifests: [
+      { digest: manifest.blob, mediaType: "application/vnd.oci.image.manifest.v1+json", size: manifest.size, blobs: [layer.blob] },
+    ],
+    blobs: byDigest(sizes),
+  };
+}
 
 /** Renews the lease of a process, as its timer does, until `work` has ended. */
 async function renewing<T>({ oracle: { machine } }: World, process: Process, store: Store, work: () => Promise<T>): Promise<T> {
@@ -89,7 +104,15 @@ const importer: Actor = async (world, process) => {
         return await store.publish(time(world), async (base) => {
           const changes = [await added(base, "left", left), await added(base, "right", right)];
           changes.push({ before: await base.package("other"), after: charmOf("other", [other]) });
-          return { draft: { ...changeDraft(process.name, changes), blobs }, result: undefined };
+          const draft = { ...changeDraft(process.name, changes), blobs };
+          // Every second brings an image, and every fourth replaces the one before, so that only older generations name it.
+          if (revision % 2 === 1) return { draft, result: undefined };
+          const before = await base.repository("team/app");
+          const image = imageOf(left, right);
+          const after = revision % 4 === 0 ? image : mergeRepository(before, image);
+          const required = after.blobs.map(({ digest }) => digest).filter((digest) => digest !== left.blob && digest !== right.blob);
+          const images = { ...imageDraft([{ before, after }]), required };
+          return { draft: { ...draft, images }, result: undefined };
         });
       } finally {
         for (const blob of blobs) await blob.discard().catch(() => {});
@@ -110,7 +133,11 @@ const rollback: Actor = async (world, process) => {
   const { generation } = await store.publish(time(world), async (base) => {
     const after = await (await store.snapshotAt(number))?.package("other");
     const before = await base.package("other");
-    return { draft: { ...changeDraft(process.name, after ? [{ before, after }] : []), exclusive: true as const }, result: undefined };
+    const [was, is] = [await (await store.snapshotAt(number))?.repository("team/app"), await base.repository("team/app")];
+    const rolled = rollBackRepository(was, is);
+    const images = imageDraft(rolled ? [{ before: is, after: rolled }] : []);
+    const draft = { ...changeDraft(process.name, after ? [{ before, after }] : []), images, exclusive: true as const };
+    return { draft, result: undefined };
   });
   if (generation) oracle.acknowledge(process.name, generation.number, []);
 };

@@ -372,7 +372,7 @@ describe("a newer format", () => {
 
 describe("sections of an index that this chp does not know", () => {
   /** Generation 2 has a section with an image, whose manifest names a layer. */
-  async function withImages() {
+  async function withAgents() {
     const { storage, store, made } = await history(1);
     const put = async (bytes: Uint8Array) => {
       const blob = await store.ingestBytes(bytes);
@@ -381,7 +381,7 @@ describe("sections of an index that this chp does not know", () => {
     };
     const layer = await put(Buffer.from("layer"));
     const manifest = await put(jsonBytes({ name: "ubuntu", blobs: [{ digest: layer["sha-256"], size: layer.size }] }));
-    const others = { images: { ubuntu: [manifest["sha-256"], "ID"] }, "images-about": { any: ["thing"] } };
+    const others = { agents: { ubuntu: [manifest["sha-256"], "ID"] }, "agents-about": { any: ["thing"] } };
     const index: Index = { ...(await store.index(made[0] as Generation)), others };
     const { "sha-256": digest } = await put(jsonBytes(indexText(index)));
     await storage.create(
@@ -392,7 +392,7 @@ describe("sections of an index that this chp does not know", () => {
   }
 
   test("pass through what is published, as they are", async () => {
-    const { store, others } = await withImages();
+    const { store, others } = await withAgents();
     const next = await publish(store, "b");
     expect(JSON.parse(await store.text(next.index))).toMatchObject(others);
     expect((await store.snapshot()).index.others).toEqual(others);
@@ -400,15 +400,15 @@ describe("sections of an index that this chp does not know", () => {
   });
 
   test("keep all that they name from gc, and verify finds what is missing", async () => {
-    const { storage, store, layer, manifest } = await withImages();
+    const { storage, store, layer, manifest } = await withAgents();
     await publish(store, "b");
     for (const _ of [1, 2]) await collectGarbage(store, { generations: 1, days: 0, hours: -1, dryRun: false });
     expect([store.has(layer), store.has(manifest)]).toEqual([true, true]);
     expect(await problemsOf(storage)).toEqual([]);
     await storage.remove(blobKey(layer));
-    expect(await problemsOf(storage)).toEqual(["damage blob of section images is missing"]);
+    expect(await problemsOf(storage)).toEqual(["damage blob of section agents is missing"]);
     await overwrite(storage, blobKey(manifest), "{}");
-    expect(await problemsOf(storage)).toContain("damage manifest of section images content does not match its checksum");
+    expect(await problemsOf(storage)).toContain("damage manifest of section agents content does not match its checksum");
   });
 });
 

@@ -55,6 +55,24 @@ const Step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant("rollback" as const), to: fc.nat(12) }) },
 );
 
+type Steps = (typeof Step extends fc.Arbitrary<infer T> ? T : never)[];
+
+/** Histories that failed once; they are tried first. */
+const FOUND: [Steps][] = [
+  // Seed 660637574: the override of the generation that comes back has ended since.
+  [
+    [
+      { do: "import", name: "ada", revision: 1, channel: "2/stable", title: "A" },
+      { do: "override", name: "ada", revision: 1, channel: "latest/stable", days: 1 },
+      { do: "release", name: "ada", revision: 1, channel: "latest/stable" },
+      { do: "track", name: "ada", track: "latest" },
+      { do: "rollback", to: 12 },
+      { do: "rollback", to: 0 },
+      { do: "track", name: "ada", track: "latest" },
+    ],
+  ],
+];
+
 /** A resource comes with each revision, so that a later one could change what an earlier release answers. */
 function exported({
   name: of,
@@ -90,10 +108,13 @@ async function world() {
   /** by which the server ends overrides; absent: now */
   let asked: number | undefined;
   const clock = () => asked ?? now;
-  const app = createApp({ store, config: {}, log: () => {}, registries: async () => ({ current: undefined, former: [] }), clock });
+  const appOf = (served: Parameters<typeof createApp>[0]["store"]) =>
+    createApp({ store: served, config: {}, log: () => {}, registries: async () => ({ current: undefined, former: [] }), clock });
+  const app = appOf(store);
+  let asks = app;
   const ask = async (path: string, body?: unknown, headers?: Record<string, string>) => {
     const init = body === undefined ? { headers } : { method: "POST", body: JSON.stringify(body), headers };
-    const reply = await app.fetch(new Request(new URL(path, "http://hub.test"), init as RequestInit));
+    const reply = await asks.fetch(new Request(new URL(path, "http://hub.test"), init as RequestInit));
     return `${reply.status} ${await reply.text()}`;
   };
   const install = (of: string, extra: Record<string, unknown>, on: unknown) =>
@@ -129,6 +150,11 @@ async function world() {
     found["snap find"] = await ask("/v2/snaps/find?q=hello", undefined, { "Snap-Device-Series": "16" });
     return found;
   };
+  /** what `work` sees of a server of one generation */
+  const serving = async <T>(then: Snapshot, work: () => Promise<T>): Promise<T> => {
+    asks = appOf({ snapshot: () => then, blob: (digest) => store.blob(digest), text: (digest, next) => store.text(digest, next) });
+    return work().finally(() => (asks = app));
+  };
   /** what `work` sees of the server at another time */
   const at = async <T>(time: number, work: () => Promise<T>): Promise<T> => {
     asked = time;
@@ -139,6 +165,7 @@ async function world() {
     storage,
     replies,
     install,
+    serving,
     at,
     tick: (ms: number) => (now += ms),
     now: () => now,
@@ -184,7 +211,7 @@ test("after a rollback every reply is byte for byte what it was, and no revision
   let [rollbacks, overridden] = [0, 0];
   await fc.assert(
     fc.asyncProperty(fc.array(Step, { minLength: 4, maxLength: 14 }), async (steps) => {
-      const { store, replies, install, at, tick, now, time } = await world();
+      const { store, replies, install, serving, at, tick, now, time } = await world();
       const model = new Map([[0, { time: now(), replies: await replies() }]]);
       const hold = (days: number | undefined) => ({
         reason: "why",
@@ -246,8 +273,10 @@ test("after a rollback every reply is byte for byte what it was, and no revision
               return { draft: rollbackDraft(`rollback ${to}`, await rollbackTo(then, snapshot)), result: undefined };
             });
             await turn();
+            // As of now: what ended since stays ended, and the new generation takes no clock that is days behind it.
+            expect(await replies()).toMatchObject(await serving(then, replies));
             const was = model.get(to);
-            if (was) expect(await at(was.time, replies)).toMatchObject(was.replies);
+            if (was) expect(await serving(then, () => at(was.time, replies))).toMatchObject(was.replies);
           }
         }
         await turn();
@@ -273,7 +302,7 @@ test("after a rollback every reply is byte for byte what it was, and no revision
         }
       }
     }),
-    { numRuns: runs(40) },
+    { numRuns: runs(40) + FOUND.length, examples: FOUND },
   );
   if (!thorough) return; // too few to be sure of any
   expect(rollbacks).toBeGreaterThan(10);

@@ -3,6 +3,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { serveStore } from "../../manualworld.ts";
 import { runProgram } from "../../program.ts";
 import { charmhubOf, imageOf, indexOf, type RegistryOptions, TestRegistry, tampered } from "../../registry.ts";
 import { tempFolder } from "../../temp.ts";
@@ -158,4 +159,42 @@ test("the documented archives have no images", async () => {
   const { at, url, written, registry } = await scene();
   const done = await runProgram(["export", "charms", "kafka", "zinc", "--base", "noble", "--charmhub-url", url, "--export-dir", at("out")]);
   expect([done.code, written().length, registry.asked]).toEqual([0, 3, []]);
+});
+
+describe("from one store to the next", () => {
+  test("images are carried on from a folder and from a server, and only what is missing on the other side", async () => {
+    const { run, at, written } = await scene();
+    expect((await run()).code).toBe(0);
+    const first = at("out", written()[0] ?? "");
+    const store = at("store");
+    expect((await runProgram(["import", first, "--store", store])).code).toBe(0);
+    expect((await runProgram(["config", "registry=on", "--store", store])).code).toBe(0);
+    const stop = new AbortController();
+    const url = await serveStore(store, stop.signal);
+    expect((await runProgram(["config", `public-url=${url}`, "--store", store])).code).toBe(0);
+    writeFileSync(at("have.json"), (await runProgram(["inventory", "--store", store])).out);
+    const onward = async (...flags: string[]) => {
+      const done = await runProgram(["export", "-f", at("site.yaml"), "--export-dir", at("onward"), "--json", "--quiet", ...flags]);
+      const [archive] = JSON.parse(done.out).archives;
+      return [done.code, archive.lost, archive.images.map(({ digest }: { digest: string }) => digest), archive.fetched];
+    };
+    const digests = [KAFKA, ZINC].map(({ digest }) => `sha256:${digest}`);
+    const whole = expect.any(Number);
+    try {
+      expect(await onward("--store", store)).toEqual([0, [], digests, whole]);
+      expect(await onward("--charmhub-url", url)).toEqual([0, [], digests, whole]);
+      expect(await onward("--charmhub-url", url, "--since", at("have.json"))).toEqual([0, [], digests, 0]);
+    } finally {
+      stop.abort();
+    }
+  });
+
+  test("a store without the images leaves them to the script", async () => {
+    const { run, at, written } = await scene();
+    expect((await run("--without", "images")).code).toBe(0);
+    const archive = written().find((name) => name.endsWith(".tar")) ?? "";
+    expect((await runProgram(["import", at("out", archive), "--store", at("store")])).code).toBe(0);
+    const done = await runProgram(["export", "-f", at("site.yaml"), "--store", at("store"), "--export-dir", at("onward")]);
+    expect([done.code, done.err]).toEqual([0, expect.stringContaining("2 container images are not in the archive; fetch with: sh ")]);
+  });
 });

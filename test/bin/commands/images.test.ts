@@ -1,7 +1,7 @@
 /** What commands say of images that are stored, and do with them. */
 
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
-import { rmSync, writeFileSync } from "node:fs";
+import { chmodSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runImages } from "../../../bin/commands/images.ts";
 import { readInventory } from "../../../src/export/inventory.ts";
@@ -201,6 +201,15 @@ describe("images are removed", () => {
     expect(await done("rollback", "1")).toContain(`team/app:1: new, ${short(BOTH)}\n`);
   });
 
+  test("with the signatures that refer to them", async () => {
+    const signature = imageOf({ artifactType: "application/vnd.test.signature", layers: ["signed"], subject: AMD });
+    const listed = [AMD, ARM].map((image, i) => ({ image, name: `team/app:${i}` }));
+    await bring(images([...listed, { image: signature, name: `team/app@sha256:${signature.digest}` }]));
+    expect(await manifests("team/app")).toContain(signature.digest);
+    expect((await remove("team/app:0")).out).toContain("2 manifests removed");
+    expect(await manifests("team/app")).toEqual([ARM.digest]);
+  });
+
   test("not where a release of a charm needs them, unless forced; manifests that charms name stay", async () => {
     await bring({
       ...CHARM,
@@ -398,5 +407,37 @@ describe("chp images and chp missing", () => {
       expect(rows.filter((line) => line.length > columns)).toEqual([]);
       expect(new Set(rows).size).toBe(2);
     }
+  });
+});
+
+describe("the store is kept", () => {
+  test("a damaged layer is named with its images, and the same import again repairs it", async () => {
+    await bring(app(AMD));
+    const [layer = ""] = [...AMD.blobs.keys()];
+    const path = join(store, "blobs/sha256", layer.slice(0, 2), layer);
+    chmodSync(path, 0o644);
+    writeFileSync(path, "damaged");
+    const found = await run("verify");
+    expect([found.code, found.out]).toEqual([13, expect.stringContaining("DAMAGED  blob of the images team/app: has 7 bytes")]);
+    await bring(app(AMD));
+    expect((await run("verify", "--read-data")).code).toBe(0);
+  });
+
+  test("a backup that is restored has them, and gc takes what only a forgotten generation names", async () => {
+    await bring(app(BOTH));
+    const [backup, restored] = [join(folder.path, "backup"), join(folder.path, "restored")];
+    await done("backup", backup);
+    expect((await runProgram(["restore", backup, "--store", restored, "--quiet"])).code).toBe(0);
+    expect(JSON.parse((await runProgram(["list", "--json", "--store", restored])).out)).toEqual(await json("list"));
+    expect((await runProgram(["verify", "--read-data", "--store", restored])).code).toBe(0);
+    await bring(app(ARM, "other"));
+    await done("remove", "team/app:1.2", "--plan", join(folder.path, "gc.json"));
+    await done("remove", "--apply", join(folder.path, "gc.json"));
+    const [before] = (await json("du")).kinds.filter(({ kind }: { kind: string }) => kind === "image");
+    const freed = await done("gc", "--keep-generations", "1", "--keep-days", "0", "--older-than", "0");
+    expect(freed).not.toBe("");
+    const { history, kinds } = await json("du");
+    expect([history, kinds.find(({ kind }: { kind: string }) => kind === "image")]).toEqual([0, before]);
+    expect((await run("verify", "--read-data")).code).toBe(0);
   });
 });

@@ -11,7 +11,7 @@ import { createProgram } from "../../../bin/commands/program.ts";
 import type { ProgramName } from "../../../src/settings/documented.ts";
 import { tarOf } from "../../build.ts";
 import { below, layoutOf } from "../../layouts.ts";
-import { makeManualWorld, serveStore } from "../../manualworld.ts";
+import { makeManualWorld, REGISTRY, serveStore } from "../../manualworld.ts";
 import { runProgram, SILENT_IO } from "../../program.ts";
 import { imageOf } from "../../registry.ts";
 import { tempFolder } from "../../temp.ts";
@@ -30,8 +30,9 @@ beforeAll(async () => {
   const image = { image: imageOf({ layers: ["a"] }), name: "ghcr.io/juju/jujud-operator:3.6" };
   writeFileSync(at("images.tar"), tarOf(below("images", layoutOf([image]))));
 });
-afterAll(() => {
+afterAll(async () => {
   ending.abort();
+  await REGISTRY[Symbol.asyncDispose]();
   folder[Symbol.dispose]();
 });
 
@@ -140,6 +141,7 @@ test("every command's output has the fields of its schema, and no others", async
       CHP_EXPORT_DIR: at("exports"),
       CHARMHUB_URL: upstream,
       CHP_SNAPSTORE_URL: upstream,
+      CHP_INSECURE_REGISTRY: REGISTRY.host,
     };
     const signal = command === "serve" ? AbortSignal.abort() : undefined;
     const flags = command === "inventory" ? [] : ["--json"];

@@ -20,7 +20,7 @@ import type { StoredObject } from "./storage.ts";
 import type { Store } from "./store.ts";
 
 /** blobs that name other blobs */
-const LISTS: ReadonlySet<BlobRole["kind"]> = new Set(["index", "manifest", "assertions"]);
+export const LISTS: ReadonlySet<BlobRole["kind"]> = new Set(["index", "manifest", "assertions"]);
 const MISSING = "is missing";
 const READ_SIZE = 4 * 2 ** 20;
 /** concurrent readers: one reads the disk while another hashes */
@@ -93,11 +93,13 @@ export async function lostBlobs(store: Store, candidates: ReadonlySet<Digest>): 
     for await (const { digest, what } of blobsOf(store, generation, { seen, unreadable: () => {} }))
       if (candidates.has(digest)) named.set(digest, showRole(what));
   }
-  for (const digest of named.keys()) {
-    const sum = await sumOf(await store.storage.open(blobKey(digest)), () => {}).catch(() => undefined);
-    if (sum === digest) named.delete(digest);
-  }
+  for (const digest of named.keys()) if (await isWhole(store, digest)) named.delete(digest);
   return named;
+}
+
+/** Whether the blob is stored, and its content what its digest says. */
+export async function isWhole(store: Store, digest: Digest): Promise<boolean> {
+  return (await sumOf(await store.storage.open(blobKey(digest)), () => {}).catch(() => undefined)) === digest;
 }
 
 /** The sha256 of an object; undefined: it does not exist. */
@@ -295,7 +297,7 @@ class Check {
       if (movedTo === "whole") continue; // an import put it back meanwhile
       const origin = origins.get(digest);
       const from = origin && { generation: origin.number, sources: origin.sources };
-      // No import can restore an old list exactly: that step of the history is lost, and nothing else.
+      // Without it a step of the history is lost, and nothing else.
       const past = (state === "missing" || state === "malformed") && !current.has(digest) && !payloads.has(digest);
       this.#findings.push({
         severity: past ? "warning" : "damage",
@@ -308,7 +310,7 @@ class Check {
         repair:
           past && state === "malformed"
             ? "nothing is lost but this step of the history"
-            : repairOf(origin, current.has(digest), payloads.has(digest)),
+            : repairOf(origin, current.has(digest), payloads.has(digest) ? "payload" : state === "malformed" ? undefined : "list"),
       });
     }
   }
@@ -370,10 +372,14 @@ function isChosen(digest: Digest, which: ReadData): boolean {
   return Number.parseInt(digest.slice(0, 8), 16) % which.of === which.part - 1;
 }
 
-function repairOf(origin: Generation | undefined, current: boolean, isPayload: boolean): string {
+/** `restorable`: what `chp import --repair` can restore; undefined: nothing of it. */
+function repairOf(origin: Generation | undefined, current: boolean, restorable: "payload" | "list" | undefined): string {
   if (!origin) return "nothing needs it";
-  if (isPayload && origin.sources.length > 0)
-    return `chp import --repair ${origin.sources.map(({ name, sha256 }) => `${shellQuote(name)} (sha256 ${sha256})`).join(" and ")}`;
+  if (restorable && origin.sources.length > 0) {
+    const files = origin.sources.map(({ name, sha256 }) => `${shellQuote(name)} (sha256 ${sha256})`).join(" and ");
+    const otherwise = restorable === "list" && current ? "; where that does not restore it, import it again without --repair" : "";
+    return `chp import --repair ${files}${otherwise}`;
+  }
   if (!current) return `only the history before now names it, since generation ${origin.number}: put it back from a copy of the store`;
   if (origin.sources.length === 0) return "put it back from a copy of the store";
   return `import again ${origin.sources.map(({ name, sha256 }) => `${name} (sha256 ${sha256})`).join(" and ")}`;

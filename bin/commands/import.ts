@@ -7,12 +7,14 @@ import { parseChannel } from "../../src/catalog/channel.ts";
 import { differingFields } from "../../src/catalog/difference.ts";
 import { imageNotes, newlyPulled, pulledFromHere } from "../../src/catalog/imagesources.ts";
 import type { ChannelPolicy } from "../../src/catalog/package.ts";
+import type { Digest } from "../../src/digest.ts";
 import { Failure, printable, publishedButFailed } from "../../src/errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PrintedReport } from "../../src/import/import.ts";
 import { sourcesOf } from "../../src/import/remoteprotocol.ts";
 import { repairFrom } from "../../src/import/repair.ts";
 import { checkRoots, STORE_QUOTA } from "../../src/settings/config.ts";
 import { lostBlobs } from "../../store/check.ts";
+import { LostLists } from "../../store/lostlists.ts";
 import { Quota } from "../../store/quota.ts";
 import type { Store } from "../../store/store.ts";
 import { importSourcesOf, statOf } from "../machine/importsources.ts";
@@ -122,9 +124,16 @@ async function runRepair(sources: readonly ImportSource[], options: ImportFlags,
   const progress = progressOn("import", options, io);
   const onProgress = progressThrough(progress, sizeOf(sources));
   const workers = new Workers();
-  const { restored, dryRun } = await repairFrom(store, sources, (digests) => lostBlobs(store, digests), {
+  const lost = { blobs: (digests: ReadonlySet<Digest>) => lostBlobs(store, digests), lists: await LostLists.of(store) };
+  const { restored, stillLost, dryRun } = await repairFrom(store, sources, lost, {
     command: "import --repair",
     channels: "keep",
+    trust: await trustedRoots(store, await readRoots(options.trust ?? []), io),
+    allowUnverified: options.allowUnverified ?? false,
+    ...(options.channel !== undefined && { channel: fullName(options.channel) }),
+    ...(options.revision !== undefined && { revision: options.revision }),
+    ...(options.imageName !== undefined && { imageName: options.imageName }),
+    renamed: readRenames(options.renamed ?? []),
     unsquash,
     read: readIn(workers),
     dryRun: options.dryRun ?? false,
@@ -137,13 +146,16 @@ async function runRepair(sources: readonly ImportSource[], options: ImportFlags,
     void workers.close();
   });
   if (!dryRun) await store.storage.flush();
-  if (options.json) return printJson({ restored, dryRun }, io);
+  if (options.json) return printJson({ restored, stillLost, dryRun }, io);
   const size = showSize(restored.reduce((sum, blob) => sum + blob.size, 0));
   const summary =
     restored.length === 0
-      ? "nothing of it is lost here"
+      ? stillLost.length === 0
+        ? "nothing of it is lost here"
+        : "nothing was restored"
       : `${count(restored.length, "file")}, ${size}, ${dryRun ? "would be " : ""}restored`;
-  io.out(`${[...restored.map(({ what }) => `restored: ${what}`), summary].map((line) => printable(line)).join("\n")}\n`);
+  const lines = [...restored.map(({ what }) => `restored: ${what}`), ...stillLost.map((what) => `still lost: ${what}`), summary];
+  io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
   note("next: chp verify", options, io);
 }
 

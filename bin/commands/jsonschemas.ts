@@ -256,7 +256,10 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
     }),
   },
   { commands: ["import", "push-charms", "push-charm-bundle", "push-snap", "push-store", "push-account-keys"], schema: IMPORT },
-  { commands: ["import --repair"], schema: v.strictObject({ restored: rows({ digest: text, size: bytes, what: text }), dryRun: flag }) },
+  {
+    commands: ["import --repair"],
+    schema: v.strictObject({ restored: rows({ digest: text, size: bytes, what: text }), stillLost: v.array(text), dryRun: flag }),
+  },
   {
     commands: ["inventory"],
     schema: v.strictObject({

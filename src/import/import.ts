@@ -6,7 +6,7 @@ import type { ReadText } from "../archives/readers.ts";
 import type { Assertion } from "../assertions/assertion.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { signedTimes } from "../catalog/freshness.ts";
-import type { CatalogView, ImportStore, RepairedEntry, SourceRecord, StagedBlob, Tally } from "../catalog/generation-types.ts";
+import type { CatalogView, ChangeDraft, ImportStore, RepairedEntry, SourceRecord, StagedBlob, Tally } from "../catalog/generation-types.ts";
 import { type NeededImage, neededImages } from "../catalog/images.ts";
 import type { PulledFromHere } from "../catalog/imagesources.ts";
 import type { ChannelPolicy, Package } from "../catalog/package.ts";
@@ -95,27 +95,9 @@ export async function importSources(
     const { records } = origins;
 
     const bytes = await weigh(store, reading.blobs); // before they are in the store
-    const trust = new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]);
-    const signed = signedTimes(records, Date.parse(options.now));
     const draft = async (newest: CatalogView) => {
       const aged = checkAge(origins, await store.signedTimes(newest), options);
-      const repaired: RepairedEntry[] = [];
-      const base = store.withRepairs(newest, (entry) => void repaired.push(entry));
-      const merged = await importCharms(reading.packages, base, options);
-      const imported = await importSnaps(reading.snaps, await snapBase(base), {
-        trust,
-        roots: options.trust ?? [],
-        allowUnverified: options.allowUnverified ?? false,
-        ...(options.channel !== undefined && { channel: options.channel }),
-        policy: options.channels,
-        now: options.now,
-      });
-      const found = await importImages(reading.images, base, {
-        charms: async () => [...merged.after, ...(await otherPackages(base, merged))],
-        has: (digest) => store.has(digest),
-        ...(options.imageName !== undefined && { imageName: options.imageName }),
-      });
-      const { packages, snaps, images, notes } = await restoreUnreadable(store, { newest, base, repaired }, { merged, imported, found });
+      const { draft: change, base, packages, snaps, images, notes } = await draftOver(store, newest, { reading, records }, options);
       const result = {
         packages,
         snaps,
@@ -124,21 +106,7 @@ export async function importSources(
         missingImages: await missingImages(base, packages, images),
         notes: [...aged, ...notes],
       };
-      const { changed, renamed, otherAssertions: others, assertions } = snaps;
-      return {
-        draft: {
-          command: options.command,
-          sources: records,
-          changed: tally(packages.reports),
-          packages: packages.changed,
-          dropped: packages.dropped,
-          signed,
-          blobs: reading.blobs,
-          snaps: { changed, dropped: renamed, ...(others && { others }), tally: tally(snaps.reports), assertions: assertions.new },
-          images: images.draft,
-        },
-        result,
-      };
+      return { draft: change, result };
     };
     const { generation, result } = options.dryRun
       ? { generation: undefined, ...(await draft(await store.snapshot())) }
@@ -160,12 +128,51 @@ export async function importSources(
   });
 }
 
+/** What an import would publish over a generation, and what it found there. Throws a `refused` failure where they contradict each other. */
+export async function draftOver(
+  store: Pick<ImportStore, "withRepairs" | "has" | "digestOf" | "damage">,
+  newest: CatalogView,
+  { reading, records }: { readonly reading: Reading<StagedBlob>; readonly records: readonly SourceRecord[] },
+  options: ImportOptions,
+) {
+  const repaired: RepairedEntry[] = [];
+  const base = store.withRepairs(newest, (entry) => void repaired.push(entry));
+  const merged = await importCharms(reading.packages, base, options);
+  const imported = await importSnaps(reading.snaps, await snapBase(base), {
+    trust: new Trust([...CANONICAL_ROOTS, ...(options.trust ?? [])]),
+    roots: options.trust ?? [],
+    allowUnverified: options.allowUnverified ?? false,
+    ...(options.channel !== undefined && { channel: options.channel }),
+    policy: options.channels,
+    now: options.now,
+  });
+  const found = await importImages(reading.images, base, {
+    charms: async () => [...merged.after, ...(await otherPackages(base, merged))],
+    has: (digest) => store.has(digest),
+    ...(options.imageName !== undefined && { imageName: options.imageName }),
+  });
+  const { packages, snaps, images, notes } = await restoreUnreadable(store, { newest, base, repaired }, { merged, imported, found });
+  const { changed, renamed, otherAssertions: others, assertions } = snaps;
+  const draft: ChangeDraft = {
+    command: options.command,
+    sources: records,
+    changed: tally(packages.reports),
+    packages: packages.changed,
+    dropped: packages.dropped,
+    signed: signedTimes(records, Date.parse(options.now)),
+    blobs: reading.blobs,
+    snaps: { changed, dropped: renamed, ...(others && { others }), tally: tally(snaps.reports), assertions: assertions.new },
+    images: images.draft,
+  };
+  return { draft, base, packages, snaps, images, notes };
+}
+
 /**
  * Publishes again what the import brought of packages and assertions that the store could not read. The notes say what was restored
  * as it was, and what may be incomplete.
  */
 async function restoreUnreadable(
-  store: ImportStore,
+  store: Pick<ImportStore, "digestOf" | "damage">,
   { newest, base, repaired }: { readonly newest: CatalogView; readonly base: CatalogView; readonly repaired: readonly RepairedEntry[] },
   { merged: packages, imported: snaps, found: images }: { merged: ImportedCharms; imported: ImportedSnaps; found: ImportedImages },
 ) {

@@ -13,6 +13,7 @@ import { sized } from "../../src/import/remoteprotocol.ts";
 import { repairFrom } from "../../src/import/repair.ts";
 import { check, lostBlobs } from "../../store/check.ts";
 import { blobKey, generationKey } from "../../store/keys.ts";
+import { LostLists } from "../../store/lostlists.ts";
 import type { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { base, charmZip, type Files, type PackageSpec, packageFiles, tarOf } from "../build.ts";
@@ -310,11 +311,13 @@ describe("an older archive restores what is lost, and changes nothing else", () 
     );
     const sources = Object.entries({ ...OLD, "leaf.tar": tarOf(Object.fromEntries(leavesOf(treeOf(charm("other", 1))))) });
     const run = (more: Partial<ImportOptions> = {}) =>
-      repairFrom(
-        store,
-        sources.map(([name, bytes]) => sourceOf(name, bytes)),
-        (all) => lostBlobs(store, all),
-        { ...options, ...more },
+      LostLists.of(store).then((lists) =>
+        repairFrom(
+          store,
+          sources.map(([name, bytes]) => sourceOf(name, bytes)),
+          { blobs: (all) => lostBlobs(store, all), lists },
+          { ...options, ...more },
+        ),
       );
     expect((await run({ dryRun: true })).restored).toHaveLength(2);
     expect((await run()).restored.map(({ digest }) => digest).toSorted()).toEqual([first, second].toSorted());

@@ -100,7 +100,15 @@ export interface Stage {
 export function stageIsGone(place: string): Failure {
   return new Failure("failed", `cannot write to ${place}: another chp took this one for dead and removed what it had written`, {
     next: "run the same command again; nothing was published",
+    cause: STAGE_IS_GONE,
   });
+}
+
+const STAGE_IS_GONE = new Error("the stage is gone");
+
+/** Whether that is why nothing was published: the same again can succeed. */
+export function isStageGone(error: unknown): boolean {
+  return error === STAGE_IS_GONE || (error instanceof Error && isStageGone(error.cause));
 }
 
 /** The first step of every `commit`. Fails with `corrupt` if size or digest are not as expected. */

@@ -16,6 +16,7 @@ import { checkRoots, STORE_QUOTA } from "../../src/settings/config.ts";
 import { lostBlobs } from "../../store/check.ts";
 import { LostLists } from "../../store/lostlists.ts";
 import { Quota } from "../../store/quota.ts";
+import { isStageGone } from "../../store/storage.ts";
 import type { Store } from "../../store/store.ts";
 import { importSourcesOf, statOf } from "../machine/importsources.ts";
 import { count, type Io, note, printJson, showSize, storeFlag, undoOf } from "../machine/io.ts";
@@ -180,7 +181,14 @@ async function importHere(
       if (quota !== undefined) store.quota = await Quota.of(store.storage, Number(quota));
       return importInto(store, command, files, { options, channels, given, limits, size: sizeOf(sources) }, io);
     });
-  const report = options.dryRun ? await withStoreUnchanged(options, io, run) : await run(await openOrCreateStore(options, io));
+  const attempt = async () => (options.dryRun ? withStoreUnchanged(options, io, run) : run(await openOrCreateStore(options, io)));
+  const report = await attempt().catch((error: unknown) => {
+    // Standard input and pipes can't be read twice.
+    const isRepeatable = !options.tarOfFiles && sources.every(({ path, size }) => path !== undefined && size !== undefined);
+    if (!isStageGone(error) || !isRepeatable) throw error;
+    note("what was stored so far was removed meanwhile, as by chp gc on another machine: the import begins again", options, io);
+    return attempt();
+  });
   return { ...report, undo: report.generation === null || isUnchanged(report) ? null : undoOf({ number: report.generation }, options) };
 }
 

@@ -80,19 +80,19 @@ export function isTag(tag: string): boolean {
   return TAG.test(tag);
 }
 
-const found = new WeakMap<
+const lookedUp = new WeakMap<
   Repository,
   { readonly manifests: ReadonlyMap<Digest, StoredManifest>; readonly blobs: ReadonlyMap<Digest, number> }
 >();
 
 function lookups(repository: Repository) {
-  let maps = found.get(repository);
+  let maps = lookedUp.get(repository);
   if (!maps) {
     maps = {
       manifests: new Map(repository.manifests.map((manifest) => [manifest.digest, manifest])),
       blobs: new Map(repository.blobs.map(({ digest, size }) => [digest, size])),
     };
-    found.set(repository, maps);
+    lookedUp.set(repository, maps);
   }
   return maps;
 }

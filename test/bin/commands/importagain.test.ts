@@ -9,7 +9,8 @@ import { runProgram, SILENT_IO } from "../../program.ts";
 import { tempFolder } from "../../temp.ts";
 import { NOBLE } from "../../world.ts";
 
-const create = Disk.prototype.create;
+type Create = (this: Disk, ...given: Parameters<Disk["create"]>) => ReturnType<Disk["create"]>;
+const create: Create = Object.getOwnPropertyDescriptor(Disk.prototype, "create")?.value;
 const spied = spyOn(Disk.prototype, "create");
 afterEach(() => void spied.mockImplementation(create));
 

@@ -3,7 +3,7 @@
 import type { Context } from "hono";
 import * as v from "valibot";
 import { Failure, isFailureKind, printable } from "../src/errors.ts";
-import { findToken, isExpired, type Token } from "../src/settings/token.ts";
+import { findToken, hasRight, isExpired, type Token } from "../src/settings/token.ts";
 import { tryJson } from "../src/text.ts";
 import { VERSION } from "../src/version.ts";
 import { wordsOf } from "../src/wire/remoteimport.ts";
@@ -11,20 +11,20 @@ import { URLS } from "../src/wire/urls.ts";
 import type { Deps, Env, ImportEnd, RemoteImport } from "./call.ts";
 import { RETRY_AFTER } from "./errors.ts";
 import { replyWith } from "./replies.ts";
+import { RequestBody } from "./requestbody.ts";
 import { type Api, get } from "./routes.ts";
 
 const MAX_PARALLEL = 4;
-const IDLE = 60_000;
 
 export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
   if (!remoteImport) return { dialect: "remote-import", routes: [] };
-  const { idle = IDLE, maxSize = Number.POSITIVE_INFINITY, maxSeconds, maxParallel = MAX_PARALLEL } = remoteImport;
+  const { idle, maxSize = Number.POSITIVE_INFINITY, maxSeconds, maxParallel = MAX_PARALLEL } = remoteImport;
   let running = 0;
 
   /** The valid token of a request; undefined: remote import is off. Does not read the body. */
   async function admit(c: Context<Env>, { tokens }: RemoteImport): Promise<Token | undefined> {
     const known = await tokens();
-    if (known.length === 0) return undefined;
+    if (!known.some((token) => hasRight(token, "import"))) return undefined;
     const { id, peer } = c.env;
     if (!peer.tls)
       throw new Failure("forbidden", "imports are taken over TLS alone", {
@@ -32,9 +32,17 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
       });
     const text = /^bearer +(\S{1,1000}) *$/i.exec(c.req.header("Authorization") ?? "")?.[1];
     const token = text === undefined ? undefined : findToken(known, text);
-    if (token && !isExpired(token, Date.now())) return token;
-    const why = token ? `the token ${token.name} has expired` : text === undefined ? "there is no token" : "the token is not known";
+    const isValid = token !== undefined && !isExpired(token, Date.now());
+    if (isValid && hasRight(token, "import")) return token;
+    const why = isValid
+      ? `the token ${token.name} may not import`
+      : token
+        ? `the token ${token.name} has expired`
+        : text === undefined
+          ? "there is no token"
+          : "the token is not known";
     log({ level: "warn", message: "an import was not admitted", id, address: peer.address(), why });
+    if (isValid) throw new Failure("forbidden", why, { next: "chp token NAME --may import makes one that may" });
     throw new Failure("unauthorized", why, { next: "chp token NAME makes one; it is sent as Authorization: Bearer TOKEN" });
   }
 
@@ -61,7 +69,7 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
     running += 1;
     c.env.peer.mayStall?.();
     const by = { id: c.env.id, token: token.name, address: c.env.peer.address() };
-    const body = new RequestBody(c.req.raw.body, idle, maxSize);
+    const body = new RequestBody(c.req.raw.body, { maxSize, tooLarge, ...(idle !== undefined && { idle }) });
     const late = new AbortController();
     const timer = maxSeconds === undefined ? undefined : setTimeout(() => late.abort(), maxSeconds * 1000);
     try {
@@ -88,58 +96,6 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
   };
 
   return { dialect: "remote-import", routes: [probe, { method: "PUT", url: URLS.remoteImport, handle: runImport }] };
-}
-
-/** A request body. It is never cancelled: that would close the connection before the client has read the reply. */
-class RequestBody {
-  /** why reading it failed */
-  failure: Failure | undefined;
-  readonly #maxSize: number;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-  readonly #idle: number;
-  /** bytes that may still come */
-  #left: number;
-
-  constructor(body: ReadableStream<Uint8Array> | null, idle: number, maxSize: number) {
-    this.#reader = body?.getReader();
-    this.#idle = idle;
-    this.#left = maxSize;
-    this.#maxSize = maxSize;
-  }
-
-  async *parts(): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      const part = await this.#next();
-      if (!part) return;
-      yield part;
-    }
-  }
-
-  /** Reads and drops the rest, so that the client gets to read the reply. */
-  async drain(): Promise<void> {
-    while (!this.failure && (await this.#next().catch(() => undefined)));
-  }
-
-  async #next(): Promise<Uint8Array | undefined> {
-    if (!this.#reader) return undefined;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
-      const stalled = () => reject(new Failure("too-slow", `nothing of the body arrived for ${this.#idle / 1000} seconds`));
-      timer = setTimeout(stalled, this.#idle);
-    });
-    try {
-      const part = (await Promise.race([this.#reader.read(), late])).value;
-      this.#left -= part?.byteLength ?? 0;
-      if (this.#left < 0) throw tooLarge(this.#maxSize);
-      return part;
-    } catch (error) {
-      this.failure =
-        error instanceof Failure ? error : new Failure("client-gone", "the client went away: nothing was published", { cause: error });
-      throw this.failure;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
 }
 
 function tooLarge(maxSize: number): Failure {

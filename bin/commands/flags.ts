@@ -9,6 +9,7 @@ import { checkArchitecture } from "../../src/catalog/snap.ts";
 import { ADDITIONS } from "../../src/export/sitefile.ts";
 import type { UpstreamAddresses } from "../../src/export/upstream.ts";
 import { findSetting } from "../../src/settings/config.ts";
+import { parseRights, RIGHTS } from "../../src/settings/token.ts";
 import type { RemoteOption } from "../../src/wire/remoteimport.ts";
 import { GC_DEFAULTS } from "../../store/gc.ts";
 import { type CommonOptions, showSize } from "../machine/io.ts";
@@ -430,6 +431,12 @@ export const FLAGS = {
     name: "until",
     argument: "DATE",
     help: "the last day of a new token (2026-12-31), or a time of RFC 3339; without it, it has no end",
+  },
+  tokenMay: {
+    name: "may",
+    argument: "WHAT",
+    parse: parseRights,
+    help: `what a new token may do, with commas between: ${Object.keys(RIGHTS).join(", ")} (default: import)`,
   },
   tokenOut: { name: "out", argument: "FILE", help: "write a new token into a file that its owner alone may read, instead of printing it" },
   revoke: { name: "revoke", help: "take the token of that name away" },

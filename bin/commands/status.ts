@@ -8,7 +8,7 @@ import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { clockProblem, plausibleTime } from "../../src/clock.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
-import { isExpired } from "../../src/settings/token.ts";
+import { hasRight, isExpired } from "../../src/settings/token.ts";
 import { VERSION } from "../../src/version.ts";
 import { FORMAT } from "../../store/keys.ts";
 import type { Store } from "../../store/store.ts";
@@ -147,7 +147,9 @@ async function remoteImportOf(store: Store): Promise<string> {
   try {
     const { tokens } = await store.settings.read("tokens");
     const now = Date.now();
-    const names = tokens.map((token) => `${token.name}${isExpired(token, now) ? " (expired)" : ""}`);
+    const names = tokens
+      .filter((token) => hasRight(token, "import"))
+      .map((token) => `${token.name}${isExpired(token, now) ? " (expired)" : ""}`);
     return names.length === 0 ? "off" : `by ${names.join(", ")}`;
   } catch (error) {
     return `not known: ${reason(error).split(",")[0]}`;

@@ -1,6 +1,6 @@
 import { unlink } from "node:fs/promises";
 import { Failure, printable, reason } from "../../src/errors.ts";
-import { isExpired, makeToken, parseTokenEnd, type Token } from "../../src/settings/token.ts";
+import { hasRight, isExpired, makeToken, parseTokenEnd, rightsOf, type Token } from "../../src/settings/token.ts";
 import { errorCode } from "../../store/diskerrors.ts";
 import { createFile } from "../machine/durable.ts";
 import { type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
@@ -8,14 +8,14 @@ import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { defineCommand, type Register, SETTINGS_EXITS } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
-const TAKES = ["tokenUntil", "tokenOut", "revoke", "list"] as const;
+const TAKES = ["tokenUntil", "tokenMay", "tokenOut", "revoke", "list"] as const;
 type TokenFlags = FlagValues<typeof TAKES>;
 
 export const tokenCommand: Register = (program, io) => {
   defineCommand(
     program,
     "token",
-    "Make, list and revoke the tokens of remote import (chp import --to)",
+    "Make, list and revoke the tokens of other machines: to import (chp import --to), to push images",
     `0 done, 1 failed, 2 usage, 10 no store, ${SETTINGS_EXITS}`,
     TAKES,
   )
@@ -26,21 +26,23 @@ export const tokenCommand: Register = (program, io) => {
 
 const EXAMPLES = `
 A new token is printed once, on stdout or into a file, and kept as a hash. A running chp serve takes it, and ceases to take a revoked
-one, at the next request. Without any token there is no remote import.
+one, at the next request. Without any token there is no remote import. A token that may push is the password of docker, podman or skopeo
+login, with any user name; chp config registry.push=on takes what they push.
 
 Examples:
   chp token build-host --out build-host.token
   chp token build-host --until 2026-12-31
+  chp token ci --may push
   chp token --list
   chp token --revoke build-host`;
 
 export async function runToken(name: string | undefined, options: TokenFlags, io: Io): Promise<void> {
-  if (options.list && (name !== undefined || options.revoke || options.until !== undefined || options.out !== undefined))
+  const ofNew = (["until", "may", "out"] as const).filter((flag) => options[flag] !== undefined);
+  if (options.list && (name !== undefined || options.revoke || ofNew.length > 0))
     throw new Failure("usage", "--list takes no name and nothing else");
-  if (options.revoke && (name === undefined || options.until !== undefined || options.out !== undefined))
+  if (options.revoke && (name === undefined || ofNew.length > 0))
     throw new Failure("usage", "--revoke takes the name of a token and nothing else", { next: "chp token --list shows them" });
-  if (options.until !== undefined && name === undefined) throw new Failure("usage", "--until is for a new token, which needs a name");
-  if (options.out !== undefined && name === undefined) throw new Failure("usage", "--out is for a new token, which needs a name");
+  if (name === undefined && ofNew.length > 0) throw new Failure("usage", `--${ofNew[0]} is for a new token, which needs a name`);
   if (name === undefined) return listTokens(options, io);
   return options.revoke ? revokeToken(name, options, io) : createToken(name, options, io);
 }
@@ -53,14 +55,16 @@ async function listTokens(options: TokenFlags, io: Io): Promise<void> {
     created: token.created,
     until: token.until ?? null,
     expired: isExpired(token, now),
+    may: rightsOf(token),
   }));
   if (options.json) return printJson(shown, io);
   if (tokens.length === 0) return note("there is no token, so remote import is off; chp token NAME makes one", options, io);
   const time = (text: string) => `${text.slice(0, 19)}Z`;
   printTable(
-    ["NAME", "CREATED", "UNTIL"],
-    shown.map(({ name, created, until, expired }) => [
+    ["NAME", "MAY", "CREATED", "UNTIL"],
+    shown.map(({ name, created, until, expired, may: rights }) => [
       name,
+      printable(rights.join(",")),
       time(created),
       until === null ? "-" : `${time(until)}${expired ? " (expired)" : ""}`,
     ]),
@@ -71,7 +75,11 @@ async function listTokens(options: TokenFlags, io: Io): Promise<void> {
 async function createToken(name: string, options: TokenFlags, io: Io): Promise<void> {
   const now = Date.now();
   const until = options.until === undefined ? undefined : parseTokenEnd(options.until, now);
-  const { token, text } = makeToken(name, { created: new Date(now).toISOString(), ...(until !== undefined && { until }) });
+  const { token, text } = makeToken(name, {
+    created: new Date(now).toISOString(),
+    ...(until !== undefined && { until }),
+    ...(options.may && { may: options.may }),
+  });
   const store = await openOrCreateStore(options, io);
   const undo = `chp token --revoke ${name}${storeFlag(options)}`;
   let isFirst = false;
@@ -81,7 +89,7 @@ async function createToken(name: string, options: TokenFlags, io: Io): Promise<v
       throw new Failure("usage", `there is a token named ${name} already, and its secret is not kept`, {
         next: `choose another name, or first take that one away: ${undo}`,
       });
-    isFirst = tokens.length === 0;
+    isFirst = hasRight(token, "import") && !tokens.some((other) => hasRight(other, "import"));
     return { tokens: { tokens: [...tokens, token] } };
   });
   await saved.catch(async (error: unknown) => {
@@ -95,18 +103,23 @@ async function createToken(name: string, options: TokenFlags, io: Io): Promise<v
         ...(options.out === undefined ? { token: text } : { file: options.out }),
         created: token.created,
         until: until ?? null,
+        may: rightsOf(token),
         undo,
       },
       io,
     );
   else io.out(`${options.out === undefined ? text : printable(options.out)}\n`);
-  note(
-    options.out === undefined
-      ? "this token is shown only once; only its hash is stored; chp import --to URL takes it from CHP_TOKEN or --token-file FILE"
-      : `only its hash is stored; next, where the archives are: chp import --to URL --token-file ${printable(options.out)}`,
-    options,
-    io,
-  );
+  note(options.out === undefined ? "this token is shown only once; only its hash is stored" : "only its hash is stored", options, io);
+  if (hasRight(token, "import"))
+    note(
+      options.out === undefined
+        ? "next, where the archives are: chp import --to URL, which takes it from CHP_TOKEN or --token-file FILE"
+        : `next, where the archives are: chp import --to URL --token-file ${printable(options.out)}`,
+      options,
+      io,
+    );
+  if (hasRight(token, "push"))
+    note("to push images it is the password, with any user name; chp config registry.push=on takes them", options, io);
   if (isFirst) note("remote import is on now, over TLS: chp serve --tls-listen HOST:PORT", options, io);
   if (!options.json) note(`undo: ${printable(undo)}`, options, io);
 }

@@ -1,4 +1,4 @@
-/** Tokens of remote import: shown once, stored as hashes. */
+/** Tokens of other machines: shown once, stored as hashes, with what each may do here. */
 
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import * as v from "valibot";
@@ -7,10 +7,28 @@ import { Failure, printable } from "../errors.ts";
 const TOKEN_PREFIX = "chp_"; // scanners for secrets in repositories recognise tokens by a prefix
 const TOKEN_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
+/** What a token may do, and where it is sent. */
+export const RIGHTS = {
+  import: "import from another machine (chp import --to)",
+  push: "push images into the registry",
+} as const;
+export type Right = keyof typeof RIGHTS;
+
+/** What a token may do that does not say it. */
+const DEFAULT_RIGHTS: readonly string[] = ["import"];
+
 /** As they are stored. */
 export const Tokens = v.object({
   tokens: v.optional(
-    v.array(v.object({ name: v.string(), sha256: v.string(), created: v.string(), until: v.exactOptional(v.string()) })),
+    v.array(
+      v.object({
+        name: v.string(),
+        sha256: v.string(),
+        created: v.string(),
+        until: v.exactOptional(v.string()),
+        may: v.exactOptional(v.array(v.string())),
+      }),
+    ),
     [],
   ),
 });
@@ -22,14 +40,33 @@ export interface Token {
   readonly sha256: string;
   readonly created: string;
   readonly until?: string;
+  /** its rights; absent: `import`, all that there was before there were others. Words of a newer chp stay and allow nothing here. */
+  readonly may?: readonly string[];
 }
 
 /** A new token, and its text, which is the secret. Throws a `usage` failure where the name is not valid. */
-export function makeToken(name: string, { created, until }: Pick<Token, "created" | "until">): { token: Token; text: string } {
+export function makeToken(name: string, { created, until, may }: Pick<Token, "created" | "until" | "may">): { token: Token; text: string } {
   if (!TOKEN_NAME.test(name))
     throw new Failure("usage", `${printable(name, 100)} is not a name of a token: letters, digits, and . _ - between them`);
   const text = `${TOKEN_PREFIX}${randomBytes(32).toString("base64url")}`;
-  return { token: { name, sha256: hashToken(text).toString("hex"), created, ...(until !== undefined && { until }) }, text };
+  const token = { name, sha256: hashToken(text).toString("hex"), created, ...(until !== undefined && { until }), ...(may && { may }) };
+  return { token, text };
+}
+
+export function rightsOf({ may = DEFAULT_RIGHTS }: Pick<Token, "may">): readonly string[] {
+  return may;
+}
+
+export function hasRight(token: Pick<Token, "may">, right: Right): boolean {
+  return rightsOf(token).includes(right);
+}
+
+/** Parses `--may`: rights with commas between them. Throws a `usage` failure for a word that is none. */
+export function parseRights(text: string): Right[] {
+  const words = text.split(",").map((word) => word.trim());
+  const wrong = words.find((word) => !Object.hasOwn(RIGHTS, word));
+  if (wrong !== undefined) throw new Failure("usage", `--may: ${printable(wrong, 50)} is not one of ${Object.keys(RIGHTS).join(", ")}`);
+  return Object.keys(RIGHTS).filter((right) => words.includes(right)) as Right[];
 }
 
 /** The token with that text, even an expired one. The time it takes does not depend on which token it is. */

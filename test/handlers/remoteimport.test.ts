@@ -14,7 +14,8 @@ const CREATED = "2026-05-01T12:00:00.000Z";
 
 const ci = makeToken("ci", { created: CREATED });
 const old = makeToken("old", { created: CREATED, until: "2026-05-02T00:00:00.000Z" });
-const known = [ci.token, old.token];
+const pusher = makeToken("pusher", { created: CREATED, may: ["push"] });
+const known = [ci.token, old.token, pusher.token];
 const BEARER = { Authorization: `Bearer ${ci.text}` };
 
 const DONE: ImportEnd = { exit: 0, out: `{"generation": 7}\n`, err: "" };
@@ -80,6 +81,7 @@ const REFUSED: readonly (readonly [what: string, Wrong, status: number, says: st
   ["with a wrong one", { headers: { Authorization: `Bearer ${ci.text}x` } }, 401, "the token is not known"],
   ["with its hash", { headers: { Authorization: `Bearer ${ci.token.sha256}` } }, 401, "the token is not known"],
   ["with one that has expired", { headers: { Authorization: `Bearer ${old.text}` } }, 401, "the token old has expired"],
+  ["with one for pushes alone", { headers: { Authorization: `Bearer ${pusher.text}` } }, 403, "the token pusher may not import"],
   ["with a password", { headers: { Authorization: `Basic ${btoa(`ci:${ci.text}`)}` } }, 401, "there is no token"],
   ["with an endless one", { headers: { Authorization: `Bearer ${"x".repeat(5000)}` } }, 401, "there is no token"],
   ["without TLS", { headers: BEARER, peer: PLAIN }, 403, "over TLS alone"],
@@ -102,13 +104,19 @@ test.each(REFUSED)("%s is refused as JSON, and nothing of the body is read", asy
     expect(lines).toContainEqual(expect.objectContaining({ level: "warn", address: "192.0.2.7", why: expect.stringContaining(says) }));
 });
 
-test("without any token there is nothing, over TLS or not, as at any other path", async () => {
-  const { ask } = await served({ tokens: [] });
-  for (const init of [{}, { headers: BEARER }, { peer: PLAIN }, { method: "GET" }]) {
-    const reply = await ask(init);
-    expect([reply.status, reply.json]).toEqual([404, { "error-list": [{ code: "not-found", message: "There is nothing at /_import." }] }]);
-  }
-});
+test.each([[[]], [[pusher.token]]])(
+  "without any token for imports there is nothing, over TLS or not, as at any other path",
+  async (tokens) => {
+    const { ask } = await served({ tokens });
+    for (const init of [{}, { headers: BEARER }, { peer: PLAIN }, { method: "GET" }]) {
+      const reply = await ask(init);
+      expect([reply.status, reply.json]).toEqual([
+        404,
+        { "error-list": [{ code: "not-found", message: "There is nothing at /_import." }] },
+      ]);
+    }
+  },
+);
 
 test("GET tells whether a token is taken", async () => {
   const { ask } = await served();

@@ -89,7 +89,7 @@ describe("token --out", () => {
     expect([done.code, done.out, statSync(file).mode & 0o777]).toEqual([0, `${file}\n`, 0o600]);
     expect(token.length).toBeGreaterThan(20);
     expect(done.err).not.toContain(token);
-    expect((await run("token", "--list")).out).toContain("host\t");
+    expect((await run("token", "--list")).out).toContain("host\timport\t");
   });
 
   test("makes no token where the file cannot be made, and no file where the token cannot", async () => {
@@ -103,6 +103,22 @@ describe("token --out", () => {
     expect(readdirSync(folder.path)).not.toContain("again.token");
     expect((await run("token", "--list", "--out", at("x"))).code).toBe(2);
   });
+});
+
+test("token --may says what a new token may do; without it, it may import", async () => {
+  const pusher = await run("token", "pusher", "--may", "push");
+  expect([pusher.code, pusher.err]).toEqual([0, expect.stringContaining("registry.push=on")]);
+  expect(pusher.err).not.toContain("chp import --to");
+  const both = await run("token", "both", "--may", "push,import", "--json");
+  expect(JSON.parse(both.out)).toMatchObject({ may: ["import", "push"] });
+  const listed = (await run("token", "--list")).out;
+  for (const row of ["both\timport,push\t", "pusher\tpush\t"]) expect(listed).toContain(row);
+  expect(await run("token", "other", "--may", "everything")).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("not one of import, push"),
+  });
+  expect((await run("token", "--list", "--may", "push")).code).toBe(2);
+  expect((await run("status")).out).not.toContain("pusher");
 });
 
 test("a restored store is served by naming it", async () => {

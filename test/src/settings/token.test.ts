@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { findToken, isExpired, makeToken, parseTokenEnd } from "../../../src/settings/token.ts";
+import * as v from "valibot";
+import { findToken, hasRight, isExpired, makeToken, parseRights, parseTokenEnd, rightsOf, Tokens } from "../../../src/settings/token.ts";
 
 const NOW = Date.parse("2026-05-01T12:00:00Z");
 const CREATED = "2026-05-01T12:00:00.000Z";
@@ -45,4 +46,21 @@ describe("a token", () => {
   });
 
   test("without an end has none", () => expect(isExpired({}, Number.MAX_SAFE_INTEGER)).toBe(false));
+
+  test("may import where it does not say what it may, and nothing else", () => {
+    const { token } = makeToken("one", { created: CREATED });
+    expect([rightsOf(token), hasRight(token, "import"), hasRight(token, "push")]).toEqual([["import"], true, false]);
+  });
+
+  test("may do what it says alone; words of a newer chp are kept, and allow nothing", () => {
+    const { token } = makeToken("one", { created: CREATED, may: ["push"] });
+    expect([hasRight(token, "import"), hasRight(token, "push")]).toEqual([false, true]);
+    const stored = v.parse(Tokens, { tokens: [{ ...token, may: ["else"] }] }).tokens[0];
+    expect([stored?.may, stored && hasRight(stored, "import"), stored && hasRight(stored, "push")]).toEqual([["else"], false, false]);
+  });
+
+  test("gets its rights from words with commas", () => {
+    expect([parseRights("push"), parseRights("push, import,push")]).toEqual([["push"], ["import", "push"]]);
+    for (const text of ["", "all", "push,", "constructor"]) expect(() => parseRights(text)).toThrow("is not one of import, push");
+  });
 });

@@ -194,15 +194,26 @@ export function checkDepth({ name, manifests }: Repository, most: number): void 
   for (const { digest } of manifests) height(digest, most);
 }
 
-/** Both together: tags of `incoming` win. */
+/** Both together: tags of `incoming` win. A manifest has the platform that an index of either says, whichever came first. */
 export function mergeRepository(stored: Repository | undefined, incoming: Repository): Repository {
   if (!stored) return incoming;
+  const all = [...stored.manifests, ...incoming.manifests];
+  const said = new Map<Digest, ImagePlatform>();
+  for (const { digest, platform, manifests = [] } of all)
+    for (const one of [...manifests, { digest, platform }]) if (one.platform) said.set(one.digest, one.platform);
   return {
     name: incoming.name,
     tags: sortedTags({ ...stored.tags, ...incoming.tags }),
-    manifests: byDigest([...stored.manifests, ...incoming.manifests]),
+    manifests: byDigest(all).map((manifest) => withPlatform(manifest, said.get(manifest.digest))),
     blobs: byDigest([...stored.blobs, ...incoming.blobs]),
   };
+}
+
+/** The same order of fields as of a manifest that had its platform from the start: equal repositories are equal texts. */
+function withPlatform(manifest: StoredManifest, platform: ImagePlatform | undefined): StoredManifest {
+  if (manifest.platform || !platform) return manifest;
+  const { digest, mediaType, size, ...more } = manifest;
+  return { digest, mediaType, size, platform, ...more };
 }
 
 export function sortedTags(tags: Readonly<Record<string, Digest>>): Record<string, Digest> {

@@ -24,7 +24,7 @@ import type { Api } from "./routes.ts";
 import { snapstoreRoutes } from "./snapstore.ts";
 import { statusRoutes } from "./status.ts";
 
-const METHODS = new Set(["GET", "HEAD", "POST", "PUT"]);
+const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]);
 const UNKNOWN_PEER: Peer = { tls: false, address: () => "" };
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/;
@@ -61,7 +61,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     snapstoreRoutes({ ...shared, sessions, missing }),
     assertionRoutes(shared),
     statusRoutes(shared, missing),
-    imageRoutes({ ...shared, missing }),
+    imageRoutes({ ...shared, missing, ...(deps.imagePush && { imagePush: deps.imagePush }) }),
     remoteImportRoutes(deps),
     metrics.api,
   ];

@@ -1,6 +1,7 @@
 /** What the application needs, what handlers get of it, and one request. */
 
 import type { Registries } from "../src/catalog/registry.ts";
+import type { Digest } from "../src/digest.ts";
 import type { Token } from "../src/settings/token.ts";
 import type { Cap, RemoteOption } from "../src/wire/remoteimport.ts";
 import type { Store } from "../store/store.ts";
@@ -27,6 +28,8 @@ export interface Deps {
   readonly clock?: Clock;
   /** undefined: there is no remote import */
   readonly remoteImport?: RemoteImport;
+  /** undefined: this server takes no images, whatever the setting says */
+  readonly imagePush?: ImagePush;
 }
 
 /** The dependencies of the handlers. */
@@ -87,3 +90,50 @@ export interface ImportEnd {
   /** stderr; the last line says why it failed */
   readonly err: string;
 }
+
+/**
+ * Images that clients push. A blob is uploaded in pieces, waits for a manifest that names it, and with that is published. `by`: the name of a
+ * token, whose uploads no other token sees.
+ */
+export interface ImagePush {
+  readonly tokens: () => Promise<readonly Token[]>;
+  /** bytes of a manifest */
+  readonly maxManifest: number;
+  /**
+   * Begins an upload for a repository; its id. Throws `too-many`, and `forbidden` where the server may not write into its store.
+   */
+  begin(name: string, by: string): Promise<string>;
+  /** Runs `work` with an upload; undefined: there is none. Throws `too-many` while another request has it. */
+  use<T>(id: string, name: string, by: string, work: (upload: ImageUpload) => Promise<T>): Promise<T> | undefined;
+  /** bytes of a blob that waits for a manifest of that repository; undefined: it does not */
+  waiting(name: string, digest: Digest): number | undefined;
+  /** Lets a stored blob of another repository wait in that one. */
+  mount(name: string, digest: Digest, size: number): void;
+  /** Publishes a manifest. Throws `refused` for one that is none, and `forbidden` as `begin`. */
+  publish(manifest: PushedManifest, by: string): Promise<PushEnd>;
+}
+
+export interface ImageUpload {
+  /** bytes that came so far */
+  readonly size: number;
+  /** Throws `too-large`; the upload is over then. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Keeps the blob, and ends the upload. False: its digest is another, nothing is kept. */
+  end(digest: Digest): Promise<boolean>;
+  cancel(): Promise<void>;
+}
+
+export interface PushedManifest {
+  /** of the repository */
+  readonly name: string;
+  /** undefined: it is pushed by its digest */
+  readonly tag?: string;
+  /** as the client says; undefined: it does not */
+  readonly mediaType?: string;
+  readonly bytes: Uint8Array;
+}
+
+/** `generation` undefined: it was there already. `missing`: what it names and the repository does not have; nothing was published. */
+export type PushEnd =
+  | { readonly digest: Digest; readonly subject?: Digest; readonly generation: number | undefined }
+  | { readonly missing: Digest };

@@ -39,11 +39,11 @@ const FORMS: Readonly<Record<FailureKind, ErrorForm>> = {
   "too-many": { status: 429, code: "too-many-requests", imageCode: "TOOMANYREQUESTS", headers: RETRY },
   // Nobody reads it: it stands in the access log, as other servers write it.
   "client-gone": { status: 499, code: "client-gone" },
-  "too-large": { status: 413, code: "bad-argument" },
+  "too-large": { status: 413, code: "bad-argument", imageCode: "SIZE_INVALID" },
   "too-slow": { status: 408, code: "api-error" },
   malformed: { status: 400, code: "bad-argument" },
   usage: { status: 400, code: "bad-argument" },
-  refused: { status: 400, code: "bad-argument", importStatus: 422 },
+  refused: { status: 400, code: "bad-argument", imageCode: "MANIFEST_INVALID", importStatus: 422 },
   partly: { status: 500, code: "api-error" },
   "no-store": { status: 500, code: "api-error" },
   "store-too-new": { status: 500, code: "api-error" },
@@ -64,7 +64,8 @@ export function failureReply(error: unknown, dialect: Dialect): Response | undef
   return errorReply(status, { code: dialect === "snapd" ? snapCode : code, message }, headers);
 }
 
-const BASIC = { "WWW-Authenticate": 'Basic realm="chp"' };
+export const BASIC_CHALLENGE = 'Basic realm="chp"';
+const BASIC = { "WWW-Authenticate": BASIC_CHALLENGE };
 
 /** An error of the registry, with a code of the OCI distribution specification. */
 export function imageErrorReply(status: number, code: string, message: string, headers: Readonly<Record<string, string>> = {}): Response {

@@ -1,9 +1,8 @@
-/** The registry: images by the OCI distribution specification 1.1, read-only. What clients rely on: handlers/images.md. */
+/** The registry: images by the OCI distribution specification 1.1; what writes is in imagepush.ts. What clients rely on: handlers/images.md. */
 
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { Context } from "hono";
 import type { Package } from "../src/catalog/package.ts";
-import { type Login, NO_REGISTRY, pathOfReference, splitPath } from "../src/catalog/registry.ts";
+import { NO_REGISTRY, pathOfReference, splitPath } from "../src/catalog/registry.ts";
 import {
   blobSize,
   findManifest,
@@ -17,13 +16,15 @@ import {
   storedImage,
   taggedManifest,
 } from "../src/catalog/repository.ts";
-import { digestText, parseDigestText } from "../src/digest.ts";
-import { Failure, printable } from "../src/errors.ts";
+import { type Digest, digestText, parseDigestText } from "../src/digest.ts";
+import { printable } from "../src/errors.ts";
 import { type ImageUrl, URLS } from "../src/wire/urls.ts";
 import type { Snapshot } from "../store/snapshot.ts";
 import { sendBlob } from "./blobs.ts";
-import type { Env, HandlerDeps } from "./call.ts";
-import { imageErrorReply } from "./errors.ts";
+import type { Deps, Env, HandlerDeps } from "./call.ts";
+import { BASIC_CHALLENGE, imageErrorReply } from "./errors.ts";
+import { admitClient } from "./imagelogin.ts";
+import { ImageWrites } from "./imagepush.ts";
 import type { MissingRequests } from "./missingrequests.ts";
 import type { Offer } from "./offer.ts";
 import { replyWith } from "./replies.ts";
@@ -33,23 +34,35 @@ const INDEX_TYPE = "application/vnd.oci.image.index.v1+json";
 const VERSION = { "Docker-Distribution-Api-Version": "registry/2.0" };
 const MAX_PAGE = 1000;
 
-export function imageRoutes({ store, registries = () => NO_REGISTRY, missing }: HandlerDeps & { readonly missing: MissingRequests }): Api {
+interface ImageDeps extends HandlerDeps, Pick<Deps, "imagePush"> {
+  readonly missing: MissingRequests;
+}
+
+export function imageRoutes({ store, registries = () => NO_REGISTRY, missing, imagePush, log }: ImageDeps): Api {
   const aliases = new Aliases();
+  const writes = imagePush && new ImageWrites(imagePush, store, log);
+  /** requests of who may push: what these ask for and is not there, they bring */
+  const pushers = new WeakSet<Context<Env>>();
 
   /** Every request of a registry's client: its login first. */
   function guarded(handle: Handler): Handler {
     return async (c) => {
       if (isOfAnotherApi(c.req.path)) return undefined;
-      const { login } = await registries();
-      if (login && !isLoggedIn(c.req.header("Authorization"), login)) throw new Failure("unauthorized", "a login is needed");
-      if (c.req.method !== "GET" && c.req.method !== "HEAD") throw new Failure("not-allowed", "this registry is read-only");
-      const reply = await handle(c);
+      const { login, push = false } = await registries();
+      const { token, isWrite } = await admitClient(c, { login, push: push ? imagePush : undefined, log });
+      if (token) pushers.add(c);
+      const reply = token && isWrite ? await writes?.handle(c, token) : await handle(c);
       if (reply instanceof Response) for (const [name, value] of Object.entries(VERSION)) reply.headers.set(name, value);
       return reply;
     };
   }
 
-  const root = guarded(() => replyWith("{}"));
+  const root = guarded(async (c) => {
+    const reply = replyWith("{}");
+    // Clients that get no challenge here send no login with what they push.
+    if (imagePush && c.env.peer.tls && (await registries()).push) reply.headers.set("WWW-Authenticate", BASIC_CHALLENGE);
+    return reply;
+  });
 
   const repositories = guarded(async (c) => {
     const { of } = await store.snapshot();
@@ -59,16 +72,21 @@ export function imageRoutes({ store, registries = () => NO_REGISTRY, missing }: 
   const image = guarded(async (c) => {
     const asked = URLS.image.parse(c.req);
     if (!asked || !isRepositoryName(asked.name)) return undefined;
+    const waiting = asked.what === "blobs" ? await sendWaiting(c, asked) : undefined;
+    if (waiting) return waiting;
     const snapshot = await store.snapshot();
     const repository = (await snapshot.of.repository(asked.name)) ?? (await aliases.find(snapshot, asked.name));
-    if (!repository) {
-      noteMissing(c, asked);
-      return imageErrorReply(404, "NAME_UNKNOWN", `there are no images ${printable(asked.name, 200)}`);
-    }
-    return ANSWERS[asked.what](c, repository, asked.reference);
+    if (asked.what === "uploads") return undefined;
+    if (repository) return ANSWERS[asked.what](c, repository, asked.reference);
+    // Nothing refers to what is not there: clients ask before they push the first.
+    if (asked.what === "referrers") return ANSWERS.referrers(c, { name: asked.name, tags: {}, manifests: [], blobs: [] }, asked.reference);
+    noteMissing(c, asked);
+    return imageErrorReply(404, "NAME_UNKNOWN", `there are no images ${printable(asked.name, 200)}`);
   });
 
-  const ANSWERS: Readonly<Record<ImageUrl["what"], (c: Context<Env>, repository: Repository, reference: string) => Promise<Response>>> = {
+  const ANSWERS: Readonly<
+    Record<Exclude<ImageUrl["what"], "uploads">, (c: Context<Env>, repository: Repository, reference: string) => Promise<Response>>
+  > = {
     manifests: async (c, repository, reference) => {
       const digest = parseDigestText(reference);
       if (digest === undefined && !isTag(reference))
@@ -82,11 +100,8 @@ export function imageRoutes({ store, registries = () => NO_REGISTRY, missing }: 
     blobs: async (c, repository, reference) => {
       const digest = parseDigestText(reference);
       if (digest === undefined) return imageErrorReply(400, "DIGEST_INVALID", `${printable(reference, 200)} is not a sha256 digest`);
-      const object = blobSize(repository, digest) === undefined ? undefined : await store.blob(digest);
-      if (!object) return imageErrorReply(404, "BLOB_UNKNOWN", `there is no blob ${reference} of ${repository.name}`);
-      const reply = await sendBlob(c, { object, digest, filename: digest });
-      reply.headers.set("Docker-Content-Digest", reference);
-      return reply;
+      const reply = blobSize(repository, digest) === undefined ? undefined : await sendStored(c, digest);
+      return reply ?? imageErrorReply(404, "BLOB_UNKNOWN", `there is no blob ${reference} of ${repository.name}`);
     },
     tags: async (c, { name, tags }) => pageOf(c, "tags", Object.keys(tags), { name }),
     referrers: async (c, repository, reference) => {
@@ -101,6 +116,19 @@ export function imageRoutes({ store, registries = () => NO_REGISTRY, missing }: 
     },
   };
 
+  /** A blob that was pushed, and that no manifest names yet. */
+  async function sendWaiting(c: Context<Env>, { name, reference }: ImageUrl): Promise<Response | undefined> {
+    const digest = parseDigestText(reference);
+    return digest === undefined || imagePush?.waiting(name, digest) === undefined ? undefined : sendStored(c, digest);
+  }
+
+  async function sendStored(c: Context<Env>, digest: Digest): Promise<Response | undefined> {
+    const object = await store.blob(digest);
+    const reply = object && (await sendBlob(c, { object, digest, filename: digest }));
+    reply?.headers.set("Docker-Content-Digest", digestText(digest));
+    return reply;
+  }
+
   async function sendManifest(
     c: Context<Env>,
     { digest, mediaType }: StoredManifest,
@@ -113,6 +141,7 @@ export function imageRoutes({ store, registries = () => NO_REGISTRY, missing }: 
   }
 
   function noteMissing(c: Context<Env>, { name, what, reference }: ImageUrl): void {
+    if (pushers.has(c)) return;
     const path = what === "manifests" ? `${name}${parseDigestText(reference) === undefined ? ":" : "@"}${reference}` : name;
     missing.note({ type: "image", name: path }, c.env.id, Date.now());
   }
@@ -189,11 +218,4 @@ function pageOf(c: Context<Env>, key: string, all: readonly string[], other: Rea
   if (page.length < after.length && end !== undefined)
     reply.headers.set("Link", `<${new URL(c.req.url).pathname}?n=${count}&last=${encodeURIComponent(end)}>; rel="next"`);
   return reply;
-}
-
-/** Whether a header of Basic authentication has that login; the time it takes does not tell how much of it is right. */
-function isLoggedIn(header: string | undefined, { username, password }: Login): boolean {
-  const given = /^basic +([\w+/=-]{1,2000}) *$/i.exec(header ?? "")?.[1];
-  const hash = (text: string | Uint8Array) => createHash("sha256").update(text).digest();
-  return timingSafeEqual(hash(Buffer.from(given ?? "", "base64")), hash(`${username}:${password}`));
 }

@@ -15,20 +15,42 @@ interface Ingestion {
   readonly quota: Quota | undefined;
 }
 
-/** Stages a stream and hashes it on the way. Fails where the quota is used up. */
-export async function ingest(storage: Storage, chunks: AsyncIterable<Uint8Array>, { also, lease, quota }: Ingestion): Promise<StagedBlob> {
+/** A blob that comes in by and by. */
+export interface IncomingBlob {
+  /** Fails where the quota is used up. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Fails where the quota is used up. */
+  end(): Promise<StagedBlob>;
+  /** To be called where it does not end, or its end failed. */
+  discard(): Promise<void>;
+}
+
+/** Begins a stage whose bytes are hashed on the way. */
+export async function beginIngest(storage: Storage, { also, lease, quota }: Ingestion): Promise<IncomingBlob> {
   const stage = await storage.stage("immutable", also, lease);
-  try {
-    let size = 0;
-    for await (const chunk of chunks) {
+  let size = 0;
+  return {
+    write: async (chunk) => {
       quota?.writing((size += chunk.byteLength));
       await stage.write(chunk);
-    }
-    const sums = await stage.end();
-    await quota?.ended(sums);
-    return ingested(stage, sums, quota);
+    },
+    end: async () => {
+      const sums = await stage.end();
+      await quota?.ended(sums);
+      return ingested(stage, sums, quota);
+    },
+    discard: () => stage.discard(),
+  };
+}
+
+/** Stages a stream and hashes it on the way. Fails where the quota is used up. */
+export async function ingest(storage: Storage, chunks: AsyncIterable<Uint8Array>, how: Ingestion): Promise<StagedBlob> {
+  const incoming = await beginIngest(storage, how);
+  try {
+    for await (const chunk of chunks) await incoming.write(chunk);
+    return await incoming.end();
   } catch (error) {
-    await stage.discard();
+    await incoming.discard();
     throw error;
   }
 }

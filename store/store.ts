@@ -11,7 +11,7 @@ import { tryJson } from "../src/text.ts";
 import { VERSION } from "../src/version.ts";
 import { isReadError, undefinedIfMissing } from "./diskerrors.ts";
 import { formatBytes, indexText, parseGeneration, parseIndex, raiseFormat, readFormat } from "./generation.ts";
-import { ingest } from "./ingest.ts";
+import { beginIngest, type IncomingBlob, ingest } from "./ingest.ts";
 import { jsonBytes } from "./json.ts";
 import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber } from "./keys.ts";
 import { SharedLease } from "./lease.ts";
@@ -310,6 +310,11 @@ export class Store {
   /** What a timer does. */
   renewLease(): Promise<void> {
     return this.#lease.renew();
+  }
+
+  /** Begins a blob that comes in by and by, in work of `leased`. `quota`: in place of the store's own. */
+  begin(quota = this.quota): Promise<IncomingBlob> {
+    return beginIngest(this.storage, { also: [], lease: this.#lease.id, quota });
   }
 
   /** Stages a stream and hashes it on the way; `also`: digests besides sha256. */

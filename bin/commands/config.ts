@@ -158,7 +158,7 @@ function shownValue({ secret, show = unchanged, many }: Setting, text: string): 
 
 /** When a change of a setting takes effect, in words. */
 function appliesWhen(key: string): string {
-  if (key.startsWith("proxy.oci-registry.")) return "a running chp serve applies it within a second";
+  if (/^(proxy\.oci-)?registry\b/.test(key)) return "a running chp serve applies it within a second";
   if (key === "accepted-keys" || key === "trusted-roots") return "applies to the next import";
   return key === "store-key" ? "applies to the next change of the store" : "restart chp serve to apply";
 }

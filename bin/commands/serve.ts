@@ -10,10 +10,12 @@ import type { Token } from "../../src/settings/token.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { importInChild } from "../machine/child.ts";
+import { limitsIn, StorePush } from "../machine/imagepush.ts";
 import { type Io, printJson } from "../machine/io.ts";
 import { storeFolder } from "../machine/openstore.ts";
 import { loadSettings, watchRegistries } from "../machine/settings.ts";
 import { countConnections, watchDescriptors } from "../machine/sockets.ts";
+import { storeKeyOf } from "../machine/storekey.ts";
 import { servedPair, watchCertificate } from "../machine/tls.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
@@ -98,8 +100,14 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     most: count(archiveCap(name)) ?? fallback,
     setting: archiveCap(name),
   }));
+  store.key = () => storeKeyOf(store, io);
+  const imagePush = new StorePush(store, {
+    tokens: () => acceptedTokens(store, log),
+    limits: async () => limitsIn(await loadSettings(store, { environment: io.environment })),
+  });
   const app = createApp({
     store,
+    imagePush,
     config: publicUrl === undefined ? {} : { publicUrl },
     log,
     registries: watchRegistries(store, io.environment, publicUrl),
@@ -117,7 +125,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
   const addresses = (name: string) => (settings.get(name)?.values ?? []).map(parseAddress);
   const secure = addresses("tls-listen");
   if (secure.length === 0 && (await acceptedTokens(store, log)).length > 0)
-    hint("there are tokens, but imports from other machines are taken over TLS alone: --tls-listen HOST:PORT");
+    hint("there are tokens, but they are taken over TLS alone: --tls-listen HOST:PORT");
   const load = () => servedPair(store, settings);
   const tls = secure.length === 0 ? undefined : await load();
   for (const warning of tls ? certificateWarnings(tls.cert, publicUrl, Date.now()) : []) hint(warning);
@@ -150,15 +158,16 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     unwatch();
     endDescriptors();
     await Promise.all(listeners.map((listener) => listener.drain()));
+    await imagePush.close();
   }
 }
 
-/** The current tokens. A user who can't read them can't write into the store either: remote import is off then. */
+/** The current tokens. A user who can't read them can't write into the store either: remote import and push are off then. */
 async function acceptedTokens(store: Store, log: Log): Promise<readonly Token[]> {
   try {
     return (await store.settings.read("tokens")).tokens;
   } catch (error) {
-    log({ level: "warn", message: "there is no remote import: the tokens cannot be read", why: reason(error) });
+    log({ level: "warn", message: "there is no remote import and no push: the tokens cannot be read", why: reason(error) });
     return [];
   }
 }

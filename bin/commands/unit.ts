@@ -61,7 +61,7 @@ interface Unit {
   readonly store: string;
   /** whether there is a store there now */
   readonly exists: boolean;
-  /** whether it takes imports from other machines */
+  /** whether it takes imports from other machines, or images that clients push */
   readonly writes: boolean;
   readonly executable: readonly string[];
   /** of `chp serve` */
@@ -173,7 +173,7 @@ WantedBy=multi-user.target
 
 function accessOf({ store, writes }: Unit): string {
   if (!writes) return "# Serving writes nothing: the store is read-only for it.";
-  return `# Imports of other machines are processes of their own, which may end when it is stopped.\nReadWritePaths=${pathWord(store)}\nKillMode=mixed`;
+  return `# Imports of other machines are processes of their own, which may end when it is stopped. Pushed images it writes itself.\nReadWritePaths=${pathWord(store)}\nKillMode=mixed`;
 }
 
 function installCommands({ user, store, exists, writes, executable }: Unit): string[] {

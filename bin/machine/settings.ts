@@ -195,6 +195,7 @@ export function watchRegistries(
       current: usedRegistry(settings, publicUrl),
       former,
       ...(login.username !== "" && login.password !== "" && { login }),
+      push: settings.get("registry.push")?.values[0] === "on",
     };
     const text = JSON.stringify(registries);
     // An unchanged registry keeps its identity, by which replies are cached.

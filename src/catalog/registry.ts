@@ -29,6 +29,8 @@ export interface Registries {
   readonly former: readonly Registry[];
   /** what clients of chp's own registry must log in with; undefined: anybody may pull */
   readonly login?: Login | undefined;
+  /** whether clients may push into it; absent: no */
+  readonly push?: boolean;
 }
 
 export const NO_REGISTRY: Registries = { current: undefined, former: [] };

@@ -50,39 +50,53 @@ interface ImageImportOptions {
   readonly imageName?: string;
 }
 
+/** What comes into one repository. */
+export interface NamedImages {
+  readonly roots: ReadonlySet<Digest>;
+  readonly tags: ReadonlyMap<string, Digest>;
+}
+
 /** Throws a `refused` failure for an image without a name, and for one of which a part is neither in the import nor stored. */
 export async function importImages(
-  { images, manifests, blobs }: ImageReading,
+  reading: ImageReading,
   base: Pick<CatalogView, "repository">,
   options: ImageImportOptions,
 ): Promise<ImportedImages> {
-  const tagsByName = new Map<string, Map<string, Digest>>();
-  const rootsByName = new Map<string, Set<Digest>>();
-  for (const image of images)
+  const named = new Map<string, { readonly roots: Set<Digest>; readonly tags: Map<string, Digest> }>();
+  for (const image of reading.images)
     for (const { name, tag } of await namesOf(image, options)) {
-      rootsByName.set(name, (rootsByName.get(name) ?? new Set()).add(image.digest));
-      const tags = tagsByName.get(name) ?? new Map<string, Digest>();
-      tagsByName.set(name, tags);
+      const { roots, tags } = named.get(name) ?? { roots: new Set<Digest>(), tags: new Map<string, Digest>() };
+      named.set(name, { roots: roots.add(image.digest), tags });
       if (tag === undefined) continue;
       const other = tags.get(tag);
       if (other !== undefined && other !== image.digest)
         throw refused(`it calls ${digestText(other)} and ${digestText(image.digest)} both ${name}:${tag}`, { at: image.at });
       tags.set(tag, image.digest);
     }
+  return await mergeImages(named, reading, base, options.has);
+}
+
+/** `named`: by the names of repositories. `has`: whether a blob is stored that is not brought. Throws a `refused` failure where a part is missing. */
+export async function mergeImages(
+  named: ReadonlyMap<string, NamedImages>,
+  { manifests, blobs }: Pick<ImageReading, "manifests" | "blobs">,
+  base: Pick<CatalogView, "repository">,
+  has: ImageImportOptions["has"],
+): Promise<ImportedImages> {
   const changed: Repository[] = [];
   const after: Repository[] = [];
   const reports: ImageReport[] = [];
   const tally: Record<string, ImageTally> = {};
   const required = new Set<Digest>();
-  for (const [name, roots] of [...rootsByName].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [name, { roots, tags }] of [...named].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const stored = await base.repository(name);
-    const incoming = repositoryOf(name, reachable(roots, manifests), tagsByName.get(name) ?? new Map());
+    const incoming = repositoryOf(name, reachable(roots, manifests), tags);
     const merged = mergeRepository(stored, incoming);
     checkDepth(merged, MAX_INDEX_DEPTH);
     checkIndexes(merged, incoming);
     for (const blob of incoming.blobs) {
       if (blobs.has(blob.digest)) continue;
-      if (!(await options.has(blob.digest))) throw missingBlob(name, blob, incoming);
+      if (!(await has(blob.digest))) throw missingBlob(name, blob, incoming);
       required.add(blob.digest);
     }
     const report = reportOf(merged, incoming, stored);

@@ -137,6 +137,20 @@ export const SETTINGS: readonly Setting[] = [
     check: (text) => checkWord(text, OWN_REGISTRY_MODES),
   },
   {
+    key: "registry.push",
+    twin: "CHP_REGISTRY_PUSH",
+    about: "whether clients may push images into chp, over TLS and with a token (chp token NAME --may push): on, off",
+    fallback: ["off"],
+    check: (text) => checkWord(text, ["on", "off"]),
+  },
+  {
+    key: "registry.push.max-size",
+    twin: "CHP_REGISTRY_PUSH_MAX_SIZE",
+    about: "size that one blob of a pushed image may have, like 10G",
+    fallback: [String(32 * 2 ** 30)],
+    check: checkSize,
+  },
+  {
     key: "proxy.oci-registry.domain",
     twin: "CHP_OCI_REGISTRY_DOMAIN",
     about: "host[:port] of the local registry that images are pulled from",

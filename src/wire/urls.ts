@@ -181,10 +181,13 @@ const assertionUrl: UrlEntry<AssertionUrl> = {
   },
 };
 
-/** What is asked of a repository of images. `reference`: a tag or `sha256:…`; of `tags` there is none. Not validated here. */
+/**
+ * What is asked of a repository of images. `reference`: a tag or `sha256:…`; of an upload its id, empty to begin one; of `tags` there is
+ * none. Not validated here.
+ */
 export interface ImageUrl {
   readonly name: string;
-  readonly what: "manifests" | "blobs" | "tags" | "referrers";
+  readonly what: "manifests" | "blobs" | "uploads" | "tags" | "referrers";
   readonly reference: string;
 }
 
@@ -193,18 +196,21 @@ const registryFolder = folderUrl("/v2");
 /** `/v2/NAME/manifests/REFERENCE`, where NAME has any number of segments, which are never escaped. */
 const imageUrl: UrlEntry<ImageUrl> = {
   pattern: registryFolder.pattern,
-  build: ({ name, what, reference }) => `/v2/${name}/${what}/${what === "tags" ? "list" : encode(reference)}`,
+  build: ({ name, what, reference }) =>
+    `/v2/${name}/${what === "uploads" ? "blobs/uploads" : what}/${what === "tags" ? "list" : encode(reference).replace("%3A", ":")}`,
   parse: (request) => {
     const segments = registryFolder.parse(request) ?? [];
     const [what = "", reference = ""] = segments.slice(-2);
-    const name = segments.slice(0, -2).join("/");
+    const isUpload = what === "uploads" && segments.at(-3) === "blobs";
+    const name = segments.slice(0, isUpload ? -3 : -2).join("/");
+    if (what === "uploads" && !isUpload) return undefined;
     if (name === "" || !isImagePart(what) || (what === "tags" && reference !== "list")) return undefined;
     return { name, what, reference: what === "tags" ? "" : reference };
   },
 };
 
 function isImagePart(text: string): text is ImageUrl["what"] {
-  return ["manifests", "blobs", "tags", "referrers"].includes(text);
+  return ["manifests", "blobs", "uploads", "tags", "referrers"].includes(text);
 }
 
 export const URLS = {

@@ -162,7 +162,7 @@ describe("what is told of requests", () => {
     const { ask } = await served({ publicUrl: "http://hub.lan/charms" });
     for (const path of [TITLE, TITLE, `/charms${TITLE}`, "/v2/charms/info/nope", "/made/up"]) await ask(path);
     await ask("/v2/charms/refresh", { method: "POST", body: "[" });
-    await ask("/v2/charms/refresh", { method: "DELETE" });
+    await ask("/v2/charms/refresh", { method: "PURGE" });
     const { text, headers } = await ask("/metrics");
     expect(headers.get("Content-Type")).toBe("text/plain; version=0.0.4; charset=utf-8");
     const counts = [...text.matchAll(/^chp_http_request_seconds_count\{(.*)\} (\d+)$/gm)].map(([, labels, count]) => `${labels} ${count}`);

@@ -62,7 +62,7 @@ const PARAMS: { readonly [K in keyof typeof URLS]: fc.Arbitrary<Params<(typeof U
   remoteImport: nothing,
   registry: nothing,
   repositories: nothing,
-  image: fc.record({ name: repository, what: fc.constantFrom("manifests", "blobs", "referrers"), reference: segment }),
+  image: fc.record({ name: repository, what: fc.constantFrom("manifests", "blobs", "uploads", "referrers"), reference: segment }),
 };
 
 /** The server's router, with every entry of the table. */

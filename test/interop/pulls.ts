@@ -1,6 +1,6 @@
 /**
  * Real clients of the registry: the conformance program of the distribution specification, containerd as the kubelet asks it, with the
- * pull secret that Juju makes, podman, skopeo, crane, and Juju's own client. `make pulls`; ends with `N passed, N failed, N skipped`.
+ * pull secret that Juju makes, podman, skopeo, crane, which push as well, and Juju's own client. `make pulls`; ends with `N passed, N failed, N skipped`.
  */
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -373,6 +373,147 @@ async function conformance({ host, ca }: Hub): Promise<void> {
   count.passed += counted("Pass") || 0;
 }
 
+/** Every push case of the specification's own program, in repositories of its own. What is deleted, and what is not sha256, chp refuses. */
+async function pushConformance({ host, ca }: Hub, token: string): Promise<void> {
+  const tool = await program("conformance", {
+    module: "registrytools",
+    package: "github.com/opencontainers/distribution-spec/conformance",
+  });
+  const { text } = await run([tool], {
+    env: {
+      OCI_REGISTRY: host,
+      OCI_TLS: "enabled",
+      SSL_CERT_FILE: ca,
+      OCI_REPO1: "conformance/one",
+      OCI_REPO2: "conformance/two",
+      OCI_USERNAME: "any",
+      OCI_PASSWORD: token,
+      OCI_API_PUSH: "true",
+      OCI_API_BLOBS_UPLOAD_CANCEL: "true",
+      OCI_API_BLOBS_DELETE: "false",
+      OCI_API_MANIFESTS_DELETE: "false",
+      OCI_API_TAGS_DELETE: "false",
+      OCI_DATA_SHA512: "false",
+      OCI_RESULTS_DIR: join(WORK, "push-conformance"),
+    },
+  });
+  const counted = (word: string) => Number(new RegExp(`^  ${word}\\.*: +(\\d+)$`, "m").exec(text)?.[1]);
+  const summary = [...text.matchAll(/^  ([A-Z][\w ]+?)\.*: +(Pass|FAIL|Error|Skip|Disabled)$/gm)];
+  const of = (...results: string[]) => summary.flatMap(([, name = "", result = ""]) => (results.includes(result) ? [name] : []));
+  console.log(`conformance of pushes: ${counted("Pass")} passed; left out: ${of("Skip", "Disabled").join(", ")}`);
+  await check("conformance: every case of pushes passes", () => {
+    if (!(counted("Pass") > 400)) throw new Error(text.slice(-3000));
+    equal([counted("FAIL"), counted("Error"), of("FAIL", "Error")], [0, 0, []]);
+  });
+  await check("conformance: what is left out has its reason", () =>
+    equal(
+      of("Skip", "Disabled").filter((name) => !LEFT_OUT.some((reason) => reason.test(name))),
+      [],
+    ),
+  );
+  count.passed += counted("Pass") || 0;
+}
+
+/** What chp refuses by intent. */
+const LEFT_OUT = [
+  /delete/, // clients delete nothing
+  /sha512/, // only sha256
+  /^Blob anonymous mount$/, // a blob is taken over from a repository that is named
+  /^Sparse Manifests$/, // what a manifest names has to be there
+  /tag param/i, // of a later version of the specification
+];
+
+/** The clients that push, by a token as the password; a hub whose login for pulls may not. */
+async function pushes({ host, ca, store }: Hub): Promise<void> {
+  const token = (await chpDone("token", "ci", "--may", "push", "--store", store, "--quiet")).trim();
+  const certs = join(WORK, "push-certs");
+  mkdirSync(certs, { recursive: true });
+  writeFileSync(join(certs, "ca.crt"), readFileSync(ca));
+  await chpDone("config", "--store", store, "registry.push=on");
+  await untilPushIsOn(host, ca);
+  await pushConformance({ host, ca, store, url: `https://${host}` }, token);
+  const fetched = ["--src-cert-dir", certs, "--src-creds", `${LOGIN.username}:${LOGIN.password}`];
+  const copy = (to: string, login: string, more: readonly string[] = []) =>
+    run([
+      "skopeo",
+      "copy",
+      "-q",
+      ...more,
+      ...fetched,
+      "--dest-cert-dir",
+      certs,
+      "--dest-creds",
+      login,
+      `docker://${host}/${PATH}:1.0`,
+      `docker://${host}/${to}`,
+    ]);
+  const digestAt = async (path: string) => {
+    const raw = await done(["skopeo", "inspect", "--raw", "--cert-dir", certs, "--creds", `any:${token}`, `docker://${host}/${path}`]);
+    return new Bun.CryptoHasher("sha256").update(raw).digest("hex");
+  };
+  await check("skopeo pushes all architectures, with their digests", async () => {
+    const { code, text } = await copy("pushed/by-skopeo:1", `any:${token}`, ["--all", "--preserve-digests"]);
+    if (code !== 0) throw new Error(text);
+    equal(await digestAt("pushed/by-skopeo:1"), APP.digest);
+  });
+  for (const [what, login] of [
+    ["the login for pulls", `${LOGIN.username}:${LOGIN.password}`],
+    ["a wrong token", `any:${token}x`],
+  ] as const)
+    await check(`skopeo may not push with ${what}`, async () => {
+      const { code, text } = await copy("pushed/by-nobody:1", login, ["--all"]);
+      if (code === 0 || !/denied|unauthorized|may not push|no such token/i.test(text)) throw new Error(text);
+    });
+  await check("podman pushes an image", async () => {
+    const storage = ["--root", join(WORK, "podman-root"), "--runroot", join(WORK, "podman-run"), "--storage-driver", "vfs"];
+    await done([
+      "podman",
+      ...storage,
+      "push",
+      "-q",
+      "--cert-dir",
+      certs,
+      "--creds",
+      `any:${token}`,
+      `${host}/${PATH}:1.0`,
+      `docker://${host}/pushed/by-podman:1`,
+    ]);
+    await digestAt("pushed/by-podman:1");
+  });
+  const crane = await program("crane", { module: "registrytools", package: "github.com/google/go-containerregistry/cmd/crane" });
+  const docker = join(WORK, "docker-push-config");
+  mkdirSync(docker, { recursive: true });
+  writeFileSync(
+    join(docker, "config.json"),
+    JSON.stringify({ auths: { [host]: { auth: Buffer.from(`any:${token}`).toString("base64") } } }),
+  );
+  await check("crane copies an index with an artifact, which skopeo can't carry", async () => {
+    const env = { DOCKER_CONFIG: docker, SSL_CERT_FILE: ca };
+    await done([crane, "copy", `${host}/team/with-artifact:1`, `${host}/pushed/by-crane:1`], { env });
+    equal(await digestAt("pushed/by-crane:1"), WITH_ARTIFACT.digest);
+  });
+  await check("each push is a generation that names its token", async () => {
+    const log = await chpDone("log", "--store", store, "--quiet");
+    if (!/push pushed\/by-skopeo:1 by token ci/.test(log)) throw new Error(log.slice(-2000));
+  });
+  await check("the store has no damage", () => chpDone("verify", "--store", store, "--quiet"));
+}
+
+/** A running server sees a changed setting within a second. */
+async function untilPushIsOn(host: string, ca: string): Promise<void> {
+  const tls = { ca: readFileSync(ca, "utf8") };
+  for (let tries = 0; tries < 100; tries += 1) {
+    const { status } = await fetch(`https://${host}/v2/no/such/blobs/uploads/`, {
+      method: "POST",
+      headers: { Authorization: `Basic ${btoa(`${LOGIN.username}:${LOGIN.password}`)}` },
+      tls,
+    });
+    if (status === 403) return;
+    await Bun.sleep(100);
+  }
+  throw new Error("the server does not see that registry.push is on");
+}
+
 /* ---- all of it ---- */
 
 interface Hub {
@@ -421,6 +562,7 @@ if ((missing.length > 0 || !goIsInstalled() || process.getuid?.() !== 0) && proc
     try {
       await conformance(secure);
       await otherClients(secure);
+      await pushes(secure);
       await bootstrap(secure);
       await kubelet(secure, "TLS");
     } finally {

@@ -66,8 +66,8 @@ async function makeStore(root: string, count: number, revisions: number): Promis
     await writeExport(archive, catalogue(from, Math.min(count, from + BATCH), revisions));
     archives.push(archive);
   }
-  // Its charms are far more alike than real ones, so they unpack to more.
-  await runChp(["import", "--quiet", "--max-ratio", "4000", "--store", store, ...archives]);
+  // Its charms are far more alike than real ones, so they unpack to more; and all come as one import.
+  await runChp(["import", "--quiet", "--max-ratio", "4000", "--max-json", "256M", "--store", store, ...archives]);
   for (const archive of archives) rmSync(archive);
   return store;
 }

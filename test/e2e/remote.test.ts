@@ -357,7 +357,7 @@ describe("tokens", () => {
     expect(await token("one")).toMatchObject({ code: 2, err: expect.stringContaining("there is a token named one already") });
     const two = JSON.parse((await token("two", "--until", "2999-12-31", "--json")).out);
     expect([two.name, two.until, two.token.startsWith("chp_")]).toEqual(["two", "3000-01-01T00:00:00.000Z", true]);
-    expect((await token("--list")).out).toMatch(/^one\t\S+\t-\ntwo\t\S+\t3000-01-01T00:00:00Z\n$/);
+    expect((await token("--list")).out).toMatch(/^one\timport\t\S+\t-\ntwo\timport\t\S+\t3000-01-01T00:00:00Z\n$/);
     expect(JSON.parse((await token("--json")).out)).toMatchObject([{ name: "one", until: null, expired: false }, { name: "two" }]);
     expect(await status()).toContain("remote import: by one, two");
     expect((await chp(["__complete", "--", "token", "--store", own.store, "--revoke", ""])).out).toBe("one\ntwo\n");
@@ -382,7 +382,7 @@ describe("tokens", () => {
   test("are of no use without TLS, which serve says", async () => {
     const plain = await serve(hub.store);
     expect(await plain.stop()).toBe(0);
-    expect(plain.log()).toContain("imports from other machines are taken over TLS alone: --tls-listen HOST:PORT");
+    expect(plain.log()).toContain("there are tokens, but they are taken over TLS alone: --tls-listen HOST:PORT");
   });
 
   test("go with a backup", async () => {

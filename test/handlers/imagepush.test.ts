@@ -16,6 +16,7 @@ import { tarOf } from "../build.ts";
 import { importInto } from "../importing.ts";
 import { layoutOf } from "../layouts.ts";
 import { imageOf, indexOf, type TestImage, type TestManifest } from "../registry.ts";
+import { longTest } from "../thorough.ts";
 
 const TLS: Peer = { tls: true, address: () => "192.0.2.7" };
 const PLAIN: Peer = { ...TLS, tls: false };
@@ -413,7 +414,8 @@ describe("an attacker with a token", () => {
     expect((await store.history()).length).toBe(0);
   });
 
-  test("pushes a manifest of 4 MiB and a byte, with its length and without", async () => {
+  // Manifests of 4 MiB.
+  longTest("pushes a manifest of 4 MiB and a byte, with its length and without", async () => {
     const { manifest } = await hub();
     const bytes = Buffer.alloc(4 * 2 ** 20 + 1, " ");
     for (const headers of [{ "Content-Length": String(bytes.byteLength) }, {}])
@@ -451,7 +453,8 @@ describe("an attacker with a token", () => {
     expect([(await ask("GET", at)).status, await storage.staged()]).toEqual([404, []]);
   });
 
-  test("sends more than the store may have, in one upload or in several at once", async () => {
+  // Uploads of megabytes.
+  longTest("sends more than the store may have, in one upload or in several at once", async () => {
     const { ask, begin, blob, storage, manifest } = await hub({ quota: 3 * 2 ** 20 });
     const mega = (letter: string) => Buffer.alloc(2 ** 20, letter);
     const ats = [await begin(), await begin(), await begin(), await begin(), await begin()];

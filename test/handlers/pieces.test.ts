@@ -10,7 +10,7 @@ import { pieceOf } from "../../src/wire/template.ts";
 import type { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { HELLO, importSnapWorld } from "../snapworld.ts";
-import { runs, thorough } from "../thorough.ts";
+import { longTest, runs, thorough } from "../thorough.ts";
 import { charmWorld, IDA, NOBLE, once } from "../world.ts";
 
 const [CHARMS, SNAPS] = ["/v2/charms/refresh", "/v2/snaps/refresh"];
@@ -57,7 +57,8 @@ const install = (key: string, more: object = {}) => ({
 const many = (n: number, more: object = {}) => Array.from({ length: n }, (_, i) => install(`key-${i}`, more));
 
 describe("a reply of many equal parts", () => {
-  test("is made once, and the bytes are those of a reply to each", async () => {
+  // Replies of 64 MiB.
+  longTest("is made once, and the bytes are those of a reply to each", async () => {
     const { send, texts } = await served(await charmWorld());
     const text = await (await send(CHARMS, { actions: many(100) })).text();
     const made = texts();
@@ -72,7 +73,8 @@ describe("a reply of many equal parts", () => {
     expect([text.length > 2 ** 20, texts()]).toEqual([true, made]);
   });
 
-  test("is refused where it would be too large, by charms as by snaps", async () => {
+  // Measures replies of more than 64 MiB.
+  longTest("is refused where it would be too large, by charms as by snaps", async () => {
     for (const [path, storage, actions] of [
       [CHARMS, await charmWorld(), many(TOO_MANY)],
       [SNAPS, await snapWorld(), many(TOO_MANY, { name: "hello", channel: "stable" })],

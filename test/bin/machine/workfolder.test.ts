@@ -9,7 +9,7 @@ import { Layout, type Piece } from "../../../src/archives/tarball.ts";
 import { sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
 import { NO_PROCESS, tempFolder } from "../../temp.ts";
-import { runs } from "../../thorough.ts";
+import { longTest, runs } from "../../thorough.ts";
 import { failureOf, joined, KEY, makeArchive, NAME, visible } from "./exporting.ts";
 
 const MIB = 2 ** 20;
@@ -182,7 +182,8 @@ describe("the lock", () => {
     await (await WorkFolder.open(folder.path, KEY)).close();
   });
 
-  test("is had by one at most of many that come at once", async () => {
+  // Eight at once, five times.
+  longTest("is had by one at most of many that come at once", async () => {
     using folder = tempFolder();
     for (let round = 0; round < 5; round += 1) {
       const all = await Promise.allSettled(Array.from({ length: 8 }, () => WorkFolder.open(folder.path, KEY)));

@@ -10,7 +10,7 @@ import { type ImportSource, importSources } from "../../../src/import/import.ts"
 import { Memory } from "../../../store/memory.ts";
 import { Store } from "../../../store/store.ts";
 import { charmZip, tarEntry, tarOf, tgzOf, zipOf } from "../../build.ts";
-import { runs } from "../../thorough.ts";
+import { longTest, runs } from "../../thorough.ts";
 
 function sourceOf(name: string, bytes: Uint8Array): ImportSource {
   return {
@@ -98,7 +98,8 @@ describe("one budget for all archives inside archives, and all sources", () => {
     );
   });
 
-  test("what takes parsers long, a little in each of many charms", async () => {
+  // As many charms as it takes to spend all steps of a budget.
+  longTest("what takes parsers long, a little in each of many charms", async () => {
     const charm = (i: number) => zipOf({ "metadata.yaml": `name: a${i}\nx:\n${"- a\n".repeat(1000)}` });
     const charms = Object.fromEntries(Array.from({ length: 14 }, (_, i) => [`a${i}_1.charm`, charm(i)]));
     const { message } = await refusal([sourceOf("slow.tar", gzipSync(tarOf(charms)))], LITTLE);

@@ -24,7 +24,7 @@ import {
 import { carried, leavesOf, packed, SIGNED_AT, sealOf, sumsText, type Tree, testKey } from "../../carried.ts";
 import { failureOf, importInto, newStore } from "../../importing.ts";
 import { ROOT, SNAP_WORLD } from "../../snapworld.ts";
-import { runs, thorough } from "../../thorough.ts";
+import { longTest, runs, thorough } from "../../thorough.ts";
 
 const JAMMY = base("amd64", "22.04");
 const KAFKA: PackageSpec = {
@@ -146,7 +146,8 @@ describe("what is listed is taken in", () => {
   });
 });
 
-test("snaps and components are stored against the list by what was hashed on their way in", async () => {
+// Signs a world of snaps.
+longTest("snaps and components are stored against the list by what was hashed on their way in", async () => {
   const trust = parseAssertions(Buffer.from(ROOT), "root.assert");
   const sums: { path: string; sha256: string }[] = [];
   const chunks = async function* () {

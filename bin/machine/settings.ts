@@ -100,7 +100,8 @@ function changeOf(
   }
   if (!changes.some(({ setting: { key } }) => key.startsWith(REGISTRY) || DECIDES_REGISTRY.has(key))) return { config };
   const until = new Date(now + FORMER_REGISTRY_SECONDS * 1000).toISOString();
-  return { config, ociSecret: { ...secret, former: [...(before ? [{ ...before, until }] : []), ...stillNamed(oldSecret, now)] } };
+  const after = { ...secret, former: [...(before ? [{ ...before, until }] : []), ...stillNamed(oldSecret, now)] };
+  return JSON.stringify(after) === JSON.stringify(oldSecret) ? { config } : { config, ociSecret: after };
 }
 
 /** The configured registry besides chp; undefined: no domain is set. */

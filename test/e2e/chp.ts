@@ -125,3 +125,8 @@ export async function serve(
     },
   };
 }
+
+/** Waits until the log of a server has a text: it comes on another pipe than the addresses. */
+export async function logged(served: Pick<Served, "log">, text: string): Promise<void> {
+  while (!served.log().includes(text)) await Bun.sleep(20);
+}

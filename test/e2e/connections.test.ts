@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { base, charmZip, exportOf } from "../build.ts";
-import { COMMAND, chp, RUNTIMES, type Served, serve, tempFolder } from "./chp.ts";
+import { COMMAND, chp, logged, RUNTIMES, type Served, serve, tempFolder } from "./chp.ts";
 
 const jammy = base("amd64", "22.04");
 const noise = createCipheriv("aes-128-ctr", Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(24 * 2 ** 20));
@@ -86,10 +86,6 @@ class Client {
 
 const get = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: hub.test\r\n${more}\r\n`;
 const CHECK = get("/_status/check");
-
-const logged = async (served: Served, text: string) => {
-  while (!served.log().includes(text)) await Bun.sleep(20);
-};
 
 // They wait for long, so both do at once.
 test.concurrent.each(RUNTIMES)(

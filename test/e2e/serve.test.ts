@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
-import { COMMAND, chp, serve, spawn, tempFolder } from "./chp.ts";
+import { COMMAND, chp, logged, serve, spawn, tempFolder } from "./chp.ts";
 
 const jammy = base("amd64", "22.04");
 
@@ -31,7 +31,7 @@ test("a store that is not there yet is served empty, written to by nobody, and f
   using folder = tempFolder();
   const served = await serve(join(folder.path, "store"));
   expect(served.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
-  expect(served.log()).toContain("is empty: run chp import FILE");
+  await logged(served, "is empty: run chp import FILE");
   expect(await (await fetch(`${served.url}/v2/charms/find`)).json()).toEqual({ results: [], "error-list": [] });
   expect(readdirSync(folder.path)).toEqual([]);
   for (const revision of [1, 2, 3]) {

@@ -50,14 +50,12 @@ export type OfferedRegistries = (offer: Offer) => Promise<OfferedRegistry>;
 
 /** The registry of an offer, as `registries` says now. */
 export function offeredRegistries(registries: () => Registries | Promise<Registries> = () => NO_REGISTRY): OfferedRegistries {
-  let last: { readonly of: Snapshot; readonly current: Registry | undefined; readonly found: Promise<OfferedRegistry> } | undefined;
+  let last: { readonly of: Snapshot; readonly current: Registry | undefined; readonly found: OfferedRegistry } | undefined;
   return async ({ of }) => {
     const { current } = await registries();
     // Images matter to chp's own registry alone.
     if (last && last.current === current && (last.of === of || !current?.own)) return last.found;
-    const found = (current?.own ? of.repositories() : Promise.resolve([])).then(
-      (repositories) => new OfferedRegistry(current, repositories),
-    );
+    const found = new OfferedRegistry(current, current?.own ? await of.repositories() : []);
     last = { of, current, found };
     return found;
   };

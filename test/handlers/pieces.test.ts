@@ -6,6 +6,7 @@ import { createApp } from "../../handlers/app.ts";
 import { MAX_REFRESH } from "../../handlers/body.ts";
 import { type Element, MAX_REPLY, type PieceReply, replyInPieces } from "../../handlers/pieces.ts";
 import { Failure } from "../../src/errors.ts";
+import { SLICE } from "../../src/turns.ts";
 import { pieceOf } from "../../src/wire/template.ts";
 import type { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
@@ -195,8 +196,8 @@ test("others are answered while large requests are, after as few turns however m
     await Promise.all(all);
     counting = false;
     expect(ended.slice(0, 5)).toEqual(Array.from({ length: 5 }, () => "small"));
-    // Elements are checked and answered 64 a turn.
-    expect(turns).toBeGreaterThan((clients * 2 * MANY) / 64 - 10);
+    // Elements are checked and answered a slice a turn.
+    expect(turns).toBeGreaterThan((clients * 2 * MANY) / SLICE - 10);
   }
 });
 
@@ -309,10 +310,10 @@ describe("a reply in pieces", () => {
     aborted.abort();
     const gone = reply(1000, { request: new Request("http://hub.test/", { signal: aborted.signal }) });
     expect(await gone.response.catch((error: unknown) => error)).toMatchObject({ kind: "client-gone" });
-    expect([gone.made.measured, gone.done.times]).toEqual([64, 1]);
+    expect([gone.made.measured, gone.done.times]).toEqual([SLICE, 1]);
     const atOnce = reply(1000, { request: new Request("http://hub.test/", { signal: aborted.signal }) }, () => pieceOf(PART));
     expect(await atOnce.response.catch((error: unknown) => error)).toMatchObject({ kind: "client-gone" });
-    expect([atOnce.made.measured, atOnce.done.times]).toEqual([64, 1]);
+    expect([atOnce.made.measured, atOnce.done.times]).toEqual([SLICE, 1]);
     const large = reply(1_000_000);
     expect(await large.response.catch((error: unknown) => error)).toBeInstanceOf(Failure);
     expect([large.made.measured, large.done.times]).toEqual([Math.floor(MAX_REPLY / PART.length) + 1, 1]);

@@ -102,7 +102,7 @@ export async function serve(
 ): Promise<Served> {
   const process = spawn(["serve", "--store", store, "--wait-for-store", "--listen", "127.0.0.1:0", ...args], { env, command });
   let log = "";
-  const logged = (async () => {
+  const written = (async () => {
     for await (const chunk of process.stderr) log += Buffer.from(chunk).toString();
   })();
   const reader = process.stdout.getReader();
@@ -120,7 +120,7 @@ export async function serve(
     stop: async () => {
       process.kill("SIGTERM");
       const code = await process.exited;
-      await logged;
+      await written;
       return code;
     },
   };

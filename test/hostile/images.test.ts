@@ -86,7 +86,10 @@ const NAMES = [
 ];
 
 // Mostly right, so that what is wrong elsewhere is come to.
-const name = fc.oneof({ weight: 3, arbitrary: fc.constant("r.test/team/app:1") }, { weight: 1, arbitrary: fc.constantFrom(...NAMES) });
+const nameOfImage = fc.oneof(
+  { weight: 3, arbitrary: fc.constant("r.test/team/app:1") },
+  { weight: 1, arbitrary: fc.constantFrom(...NAMES) },
+);
 const sizeOff = fc.oneof({ weight: 5, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.constant(1) });
 
 async function isWhole(store: Store): Promise<boolean> {
@@ -113,7 +116,7 @@ async function isServedAsItIs(store: Store): Promise<boolean> {
 test("manifests that were made wrong in any place, in layouts of any name", async () => {
   const outcomes = { refused: 0, stored: 0 };
   await fc.assert(
-    fc.asyncProperty(manifest, name, sizeOff, async (value, called, off) => {
+    fc.asyncProperty(manifest, nameOfImage, sizeOff, async (value, called, off) => {
       const bytes = Buffer.from(JSON.stringify(value));
       const digest = sumsOf(bytes)["sha-256"];
       const mediaType = typeof value === "object" && value !== null && "mediaType" in value ? value["mediaType"] : "";

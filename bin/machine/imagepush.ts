@@ -174,8 +174,11 @@ export class StorePush implements ImagePush {
         }
       },
       cancel: async () => {
-        await incoming.discard();
-        over();
+        try {
+          await incoming.discard();
+        } finally {
+          over(); // what could not be deleted ends with the lease
+        }
       },
     };
     return upload;

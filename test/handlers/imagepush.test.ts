@@ -221,6 +221,24 @@ describe("a client that may push", () => {
   });
 });
 
+test("an upload whose stage cannot be deleted is over all the same: its lease ends, and another may begin", async () => {
+  class Broken extends Memory {
+    override async stage(...given: Parameters<Memory["stage"]>) {
+      const stage = await super.stage(...given);
+      if (given[0] !== "immutable") return stage; // the lease
+      return { ...stage, discard: () => Promise.reject(Object.assign(new Error("EIO"), { code: "EIO" })) };
+    }
+  }
+  const { ask, begin, storage } = await hub({ storage: new Broken() });
+  for (let i = 0; i < 33; i += 1) {
+    const at = await begin(); // 32 are allowed at once
+    expect((await ask("DELETE", at)).status).toBe(500);
+    expect((await ask("GET", at)).status).toBe(404);
+  }
+  await Bun.sleep(1);
+  expect(await leases(storage)).toEqual([]);
+});
+
 test("what a client asks for before it pushes is not missing; nothing refers to what is not there", async () => {
   const { ask, image } = await hub();
   const before = async () => [

@@ -94,13 +94,14 @@ export class Disk implements Storage {
     });
   }
 
-  create(key: string, bytes: Uint8Array, { lease, lastLook }: CreateOptions = {}): Promise<boolean> {
+  create(key: string, bytes: Uint8Array, { lease, needs = [], lastLook }: CreateOptions = {}): Promise<boolean> {
     return this.guard(async () => {
       const stage = await this.stage("immutable", [], lease);
       try {
         await stage.write(bytes);
         await stage.end();
         await lastLook?.();
+        for (const needed of needs) this.#touch(dirname(this.#path(needed))); // a file is synced before it is renamed, its folder later
         return await (stage as DiskStage).link(key);
       } finally {
         await stage.discard().catch(() => {}); // what is left in tmp/ changes nothing

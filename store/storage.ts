@@ -54,6 +54,8 @@ export type ObjectKind = "immutable" | "mutable" | "secret" | "transient";
 export interface CreateOptions {
   /** see lease.ts */
   readonly lease?: string;
+  /** Stored objects that are made durable before the object gets its name, also those that another process committed. */
+  readonly needs?: readonly string[];
   /** Called when the bytes are staged, before the object gets its name. If it fails, so does `create`, and there is no object. */
   readonly lastLook?: () => Promise<void>;
 }

@@ -394,7 +394,7 @@ export class Store {
       };
       const lease = this.#lease.id;
       await raiseFormat(this.storage); // durable before the link
-      if (await this.#create(number, bytes, { ...(lease && { lease }), lastLook })) {
+      if (await this.#create(number, bytes, { ...(lease && { lease }), needs: images.required.map(blobKey), lastLook })) {
         this.#expire();
         await restoreTrashed(this.storage, named).catch((error: unknown) => {
           throw publishedButFailed(number, error);

@@ -109,13 +109,14 @@ export class SimulatedDisk implements Storage {
     });
   }
 
-  create(key: string, bytes: Uint8Array, { lease, lastLook }: CreateOptions = {}): Promise<boolean> {
+  create(key: string, bytes: Uint8Array, { lease, needs = [], lastLook }: CreateOptions = {}): Promise<boolean> {
     return this.#guard(async () => {
       const stage = await this.stage("immutable", [], lease);
       try {
         await stage.write(bytes);
         await stage.end();
         await lastLook?.();
+        for (const needed of needs) this.#touch(needed);
         await stage.synced;
         this.#mkdir(key);
         await this.flush();

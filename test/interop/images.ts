@@ -8,26 +8,11 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { base, charmZip, exportOf, imageBlob } from "../build.ts";
 import { chp } from "../e2e/chp.ts";
+import { check, equal, finish, skip } from "./checks.ts";
 import { REGISTRY_LOGIN as LOGIN, startRegistry, REGISTRY_TLS as TLS } from "./dockerregistry.ts";
 
 const FOLDER = resolve(".run/images");
 const TOOLS = ["docker-registry", "skopeo"];
-const count = { passed: 0, failed: 0, skipped: 0 };
-
-async function check(what: string, work: () => unknown): Promise<void> {
-  try {
-    await work();
-    count.passed += 1;
-    console.log("ok  ", what);
-  } catch (error) {
-    count.failed += 1;
-    console.log("FAIL", what, "\n", error instanceof Error ? error.message : error);
-  }
-}
-
-function equal(is: unknown, wanted: unknown): void {
-  if (!Bun.deepEquals(is, wanted)) throw new Error(`is ${JSON.stringify(is)}, not ${JSON.stringify(wanted)}`);
-}
 
 function skopeo(...args: string[]): string {
   const { exitCode, stdout, stderr } = Bun.spawnSync(["skopeo", ...args]);
@@ -165,8 +150,7 @@ async function roundTrip(name: string, tls: boolean, digests: readonly string[])
 
 const lacks = TOOLS.filter((tool) => Bun.which(tool) === null);
 if (lacks.length > 0 && process.env["CI"] !== "true") {
-  count.skipped += 1;
-  console.log(`skip a real registry: ${lacks.join(" and ")} not installed (apt-get install ${lacks.join(" ")})`);
+  skip(`a real registry: ${lacks.join(" and ")} not installed (apt-get install ${lacks.join(" ")})`);
 } else {
   rmSync(FOLDER, { recursive: true, force: true });
   mkdirSync(FOLDER, { recursive: true });
@@ -183,5 +167,4 @@ if (lacks.length > 0 && process.env["CI"] !== "true") {
     }
   });
 }
-console.log(`\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`);
-process.exit(count.failed === 0 ? 0 : 1);
+finish();

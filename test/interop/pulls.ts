@@ -11,27 +11,12 @@ import { chp, type Served, serve } from "../e2e/chp.ts";
 import { below, type ListedImage, layoutOf } from "../layouts.ts";
 import { imageOf, indexOf, type TestImage } from "../registry.ts";
 import { NOBLE } from "../world.ts";
+import { addCounts, check, equal, finish, skip } from "./checks.ts";
 import { goIsInstalled, program } from "./program.ts";
 
 const WORK = resolve(".run/pulls");
 const TOOLS = ["containerd", "podman", "skopeo", "go"];
 const LOGIN = { username: "puller", password: "it's a se$cret" };
-const count = { passed: 0, failed: 0, skipped: 0 };
-
-async function check(what: string, work: () => unknown): Promise<void> {
-  try {
-    await work();
-    count.passed += 1;
-    console.log("ok  ", what);
-  } catch (error) {
-    count.failed += 1;
-    console.log("FAIL", what, "\n", error instanceof Error ? error.message : error);
-  }
-}
-
-function equal(is: unknown, wanted: unknown): void {
-  if (!Bun.deepEquals(is, wanted)) throw new Error(`is ${JSON.stringify(is)}, not ${JSON.stringify(wanted)}`);
-}
 
 interface Ran {
   readonly code: number;
@@ -370,7 +355,7 @@ async function conformance({ host, ca }: Hub): Promise<void> {
       [],
     );
   });
-  count.passed += counted("Pass") || 0;
+  addCounts({ passed: counted("Pass") || 0 });
 }
 
 /** Every push case of the specification's own program, in repositories of its own. What is deleted, and what is not sha256, chp refuses. */
@@ -411,7 +396,7 @@ async function pushConformance({ host, ca }: Hub, token: string): Promise<void> 
       [],
     ),
   );
-  count.passed += counted("Pass") || 0;
+  addCounts({ passed: counted("Pass") || 0 });
 }
 
 /** What chp refuses by intent. */
@@ -552,8 +537,7 @@ async function hub(name: string, isSecure: boolean): Promise<Hub & { readonly se
 
 const missing = TOOLS.filter((tool) => Bun.which(tool) === null);
 if ((missing.length > 0 || !goIsInstalled() || process.getuid?.() !== 0) && process.env["CI"] !== "true") {
-  count.skipped += 1;
-  console.log(`skip all clients of the registry: they need root, and ${missing.join(" and ") || "Go"}, which is not installed`);
+  skip(`all clients of the registry: they need root, and ${missing.join(" and ") || "Go"}, which is not installed`);
 } else {
   rmSync(WORK, { recursive: true, force: true });
   mkdirSync(WORK, { recursive: true });
@@ -576,5 +560,4 @@ if ((missing.length > 0 || !goIsInstalled() || process.getuid?.() !== 0) && proc
     }
   });
 }
-console.log(`\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`);
-process.exit(count.failed === 0 ? 0 : 1);
+finish();

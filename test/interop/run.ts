@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { chp, serve, tempFolder } from "../e2e/chp.ts";
+import { addCounts, check, finish, skip } from "./checks.ts";
 import { commands } from "./cli.ts";
 import { EXPECT_FIRST, EXPECT_HELD, EXPECT_LATER, REGISTRY } from "./expect.ts";
 import { type Build, goIsInstalled, program } from "./program.ts";
@@ -13,18 +14,6 @@ import { EXPORTS } from "./world.ts";
 
 const WORK = resolve(".run/interop");
 const VERSIONS = { "2.9": "cli29", "3.6": "cli36", "4.1": "cli41" };
-const count = { passed: 0, failed: 0, skipped: 0 };
-
-async function check(what: string, body: () => Promise<void>): Promise<void> {
-  try {
-    await body();
-    count.passed++;
-    console.log("ok  ", what);
-  } catch (error) {
-    count.failed++;
-    console.log(`FAIL ${what}: ${(error instanceof Error ? error.message : String(error)).trim().replaceAll("\n", " / ")}`);
-  }
-}
 
 /** A program's own checks; every line of its is one. */
 async function asks(path: string, ...args: readonly string[]): Promise<void> {
@@ -33,8 +22,7 @@ async function asks(path: string, ...args: readonly string[]): Promise<void> {
   const lines = out.trimEnd().split("\n");
   const summary = /^(\d+) passed, (\d+) failed$/.exec(lines.at(-1) ?? "");
   console.log(lines.slice(0, summary ? -1 : undefined).join("\n"));
-  count.passed += Number(summary?.[1] ?? 0);
-  count.failed += Number(summary?.[2] ?? 0);
+  addCounts({ passed: Number(summary?.[1] ?? 0), failed: Number(summary?.[2] ?? 0) });
   if (!summary || (code !== 0 && summary[2] === "0"))
     await check(`${basename(path)} ended with ${code}`, () => Promise.reject(new Error("no result")));
 }
@@ -124,11 +112,6 @@ async function snapd(): Promise<void> {
   }
 }
 
-function skip(what: string): void {
-  count.skipped++;
-  console.log("skip", what);
-}
-
 const CI = process.env["CI"] === "true";
 const installed = goIsInstalled();
 const wanted = process.argv.slice(2);
@@ -137,5 +120,4 @@ for (const part of [juju, snapd]) {
   if (installed || CI) await part().catch((error: unknown) => check(`run ${part.name} to the end`, () => Promise.reject(error)));
   else skip(`all of ${part.name}: Go is not installed, so no client can be built`);
 }
-console.log(`\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`);
-process.exit(count.failed === 0 ? 0 : 1);
+finish();

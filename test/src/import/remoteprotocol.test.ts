@@ -2,22 +2,11 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { REMOTE_OPTIONS } from "../../../bin/commands/flags.ts";
 import { createProgram } from "../../../bin/commands/program.ts";
-import type { Io } from "../../../bin/machine/io.ts";
 import { Failure, reason } from "../../../src/errors.ts";
 import { type SizedSource, sizeOfTar, sourcesOf, tarOfSources, untilMark, withMark } from "../../../src/import/remoteprotocol.ts";
 import { parametersOf, wordsOf } from "../../../src/wire/remoteimport.ts";
 import { tarOf } from "../../build.ts";
-
-const NOBODY: Io = {
-  out: () => {},
-  err: () => {},
-  log: () => {},
-  now: () => 0,
-  terminal: { out: false, err: false },
-  environment: {},
-  input: async function* () {},
-  signal: new AbortController().signal,
-};
+import { SILENT_IO } from "../../program.ts";
 
 /** Options of `chp import` that stay on the machine where they are typed. */
 const OWN = [
@@ -38,7 +27,7 @@ const OWN = [
 ];
 
 test("every option of chp import is sent, or stays for a reason", () => {
-  const command = createProgram(NOBODY).commands.find((one) => one.name() === "import");
+  const command = createProgram(SILENT_IO).commands.find((one) => one.name() === "import");
   const options = command?.options.map(({ long, required }) => [long?.slice(2) ?? "", required] as const) ?? [];
   const sent = REMOTE_OPTIONS.map(({ name, takesValue }) => [name, takesValue] as const);
   const sorted = (all: readonly (readonly [string, boolean])[]) => all.toSorted(([a], [b]) => (a < b ? -1 : 1));

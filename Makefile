@@ -14,7 +14,7 @@ TIMINGS ?= .run/timings.json
 TEST := $(BUN) test --no-orphans --parallel --timings=$(TIMINGS) --update-timings
 # tsc and oxlint are Go programs, which by default spend a quarter of their time on freeing memory: this takes 50 MB more.
 GO := GOGC=400
-SOURCES := $(shell find bin src handlers store -name '*.ts') $(wildcard bin/manual/*.md) package.json tsconfig.json
+SOURCES := $(shell find bin src handlers store -name '*.ts' -o -name '*.tsx' -o -path '*/assets/*') $(wildcard bin/manual/*.md) package.json tsconfig.json
 
 run: dist/chp ## build, import the example export if the store is empty, and serve it
 	@dist/chp list --store $(STORE) --json --quiet 2>/dev/null | grep -q '"name"' || $(MAKE) -s example

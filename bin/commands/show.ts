@@ -4,6 +4,7 @@ import type { ImageTally } from "../../src/catalog/generation-types.ts";
 import { type NeededBy, neededImages, showNeededBy } from "../../src/catalog/images.ts";
 import { overridesOf, showOverride } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
+import { type Origin, originsOf } from "../../src/catalog/provenance.ts";
 import { pathOfReference, splitPath } from "../../src/catalog/registry.ts";
 import { type Repository, type StoredManifest, sizeBelow, sizeOfBlobs } from "../../src/catalog/repository.ts";
 import { componentsOf, type Snap } from "../../src/catalog/snap.ts";
@@ -11,7 +12,6 @@ import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { plausibleTime } from "../../src/clock.ts";
 import { digestText } from "../../src/digest.ts";
 import { Failure, printable } from "../../src/errors.ts";
-import { ownValue } from "../../src/schema.ts";
 import type { Store } from "../../store/store.ts";
 import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
@@ -39,13 +39,13 @@ export async function runShow(name: string, options: ShowFlags, io: Io): Promise
   );
   const repository = type === undefined || type === "image" ? await snapshot.repository(splitPath(pathOfReference(name)).name) : undefined;
   if (packages.length === 0 && !repository) throw /[:/]/.test(name) ? unknownImages(snapshot, name) : unknownPackage(snapshot, name);
-  const found = await Promise.all(packages.map(async (pkg) => ({ pkg, origins: await originsOf(store, pkg) })));
+  const found = await Promise.all(packages.map(async (pkg) => ({ pkg, origins: await packageOrigins(store, pkg) })));
   const image = repository && {
     repository,
     neededBy: neededImages(await snapshot.packages(), undefined)
       .filter(({ upstream }) => splitPath(pathOfReference(upstream)).name === repository.name)
       .map(({ upstream, neededBy }) => ({ reference: upstream, neededBy })),
-    origins: await imageOriginsOf(store, repository.name),
+    origins: await imageOrigins(store, repository.name),
   };
   if (options.json) {
     const all = [
@@ -76,13 +76,14 @@ interface PackageOrigin {
 }
 
 /** The generations that changed the package, oldest first. */
-async function originsOf(store: Store, { type, name }: Pick<Package | Snap, "type" | "name">): Promise<PackageOrigin[]> {
-  return (await store.history()).flatMap((generation) => {
-    const tallies = type === "snap" ? generation.snaps : generation.changed;
-    if (!Object.hasOwn(tallies, name)) return [];
-    const files = generation.sources.map((source) => source.name);
-    return [{ generation: generation.number, time: generation.time, files, revisions: tallies[name]?.revisions ?? [] }];
-  });
+async function packageOrigins(store: Store, { type, name }: Pick<Package | Snap, "type" | "name">): Promise<PackageOrigin[]> {
+  const found = originsOf(await store.history(), ({ changed, snaps }) => (type === "snap" ? snaps : changed), name);
+  return found.map(({ added, ...origin }) => ({ ...withFiles(origin), revisions: added.revisions }));
+}
+
+/** With the names of its sources alone. */
+function withFiles({ sources, ...origin }: Omit<Origin<never>, "added">) {
+  return { ...origin, files: sources.map((source) => source.name) };
 }
 
 function renderOrigin(origin: PackageOrigin): string {
@@ -93,11 +94,9 @@ function renderOrigin(origin: PackageOrigin): string {
 interface ImageOrigin extends Omit<PackageOrigin, "revisions">, ImageTally {}
 
 /** The generations that changed a repository of images, oldest first. */
-async function imageOriginsOf(store: Store, name: string): Promise<ImageOrigin[]> {
-  return (await store.history()).flatMap(({ number, time, sources, images = {} }) => {
-    const tally = ownValue(images, name);
-    return tally ? [{ generation: number, time, files: sources.map((source) => source.name), ...tally }] : [];
-  });
+async function imageOrigins(store: Store, name: string): Promise<ImageOrigin[]> {
+  const found = originsOf(await store.history(), ({ images }) => images, name);
+  return found.map(({ added, ...origin }) => ({ ...withFiles(origin), ...added }));
 }
 
 function renderImageOrigin(origin: ImageOrigin): string {

@@ -19,6 +19,7 @@ import { storeKeyOf } from "../machine/storekey.ts";
 import { servedPair, watchCertificate } from "../machine/tls.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
+import { webOf } from "./pages.ts";
 
 const TAKES = ["listen", "tlsListen", "tlsCert", "tlsKey", "publicUrl", "waitForStore", "logLevel"] as const;
 type ServeFlags = FlagValues<typeof TAKES>;
@@ -72,7 +73,8 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     throw new Failure("no-store", `there is no folder ${printable(folder)}`, {
       next: "chp import FILE makes the store; name another with --store DIR, or wait for it with --wait-for-store",
     });
-  const store = await Store.openOrAwait(new Disk(folder));
+  const disk = new Disk(folder);
+  const store = await Store.openOrAwait(disk);
   const settings = await loadSettings(store, { flags, environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0];
   if (publicUrl === undefined)
@@ -108,6 +110,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
   const app = createApp({
     store,
     imagePush,
+    ...(settings.get("web")?.values[0] === "on" && { web: webOf(store, disk, settings) }),
     config: publicUrl === undefined ? {} : { publicUrl },
     log,
     registries: watchRegistries(store, io.environment, publicUrl),

@@ -17,6 +17,7 @@ import {
   type Setup,
   type Step,
 } from "./match.ts";
+import * as pages from "./pages.ts";
 import * as snapstore from "./snapstore.ts";
 
 /** An API with its cases. */
@@ -50,6 +51,7 @@ export const FAMILIES: readonly Family[] = [
     digest: "hash-sha-256",
   },
   { name: "Snap Store", cases: snapstore.CASES, count: 108, everywhere: snapstore.EVERYWHERE, headers: {}, digest: "sha3-384" },
+  { name: "pages", cases: pages.CASES, count: 10, everywhere: {}, headers: pages.BROWSER, digest: "hash-sha-256" },
 ];
 
 export interface Sent {

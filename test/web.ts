@@ -48,10 +48,8 @@ export async function publish(store: Store, packages: readonly StoredPackage[], 
     draft: {
       command: "test",
       sources: [],
-      changed: tally(charms),
-      packages: charms,
+      sections: { packages: { changed: charms, tally: tally(charms) }, snaps: { changed: snaps, tally: tally(snaps) } },
       blobs: [],
-      snaps: { changed: snaps, dropped: [], tally: tally(snaps), assertions: 0 },
     },
     result: undefined,
   }));

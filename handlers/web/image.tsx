@@ -1,9 +1,9 @@
 /** The page of a repository of images. */
 
-import type { ImageTally } from "../../src/catalog/generation-types.ts";
 import { type NeededImage, showNeededBy } from "../../src/catalog/images.ts";
 import type { Origin } from "../../src/catalog/provenance.ts";
 import { architecturesOf, type Repository, type StoredManifest, sizeBelow, sizeOfBlobs } from "../../src/catalog/repository.ts";
+import type { ImageTally } from "../../src/catalog/sections.ts";
 import { digestText } from "../../src/digest.ts";
 import { PAGE_URLS } from "../../src/wire/urls.ts";
 import { render, type Site } from "./layout.tsx";

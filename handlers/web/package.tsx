@@ -3,13 +3,13 @@
 import { showBase } from "../../src/catalog/base.ts";
 import { formatChannel } from "../../src/catalog/channel.ts";
 import { channelOf } from "../../src/catalog/channelmap.ts";
-import type { Tally } from "../../src/catalog/generation-types.ts";
 import type { OverrideFacts } from "../../src/catalog/override.ts";
 import { findRevision, newestRevision, type Package, type Relations, type Revision } from "../../src/catalog/package.ts";
 import type { NeededResource, PackageNeed } from "../../src/catalog/packageneeds.ts";
 import type { Origin } from "../../src/catalog/provenance.ts";
 import { pathOfReference, splitPath } from "../../src/catalog/registry.ts";
 import { defaultRelease } from "../../src/catalog/resolve.ts";
+import type { Tally } from "../../src/catalog/sections.ts";
 import { PAGE_URLS, URLS } from "../../src/wire/urls.ts";
 import { type ChannelRow, Channels, channelsOf } from "./channels.tsx";
 import { render, type Site } from "./layout.tsx";

@@ -2,11 +2,11 @@
 
 import { formatChannel } from "../../src/catalog/channel.ts";
 import { channelOf } from "../../src/catalog/channelmap.ts";
-import type { Tally } from "../../src/catalog/generation-types.ts";
 import { defaultSnapRelease } from "../../src/catalog/listing.ts";
 import type { OverrideFacts } from "../../src/catalog/override.ts";
 import type { PackageNeed } from "../../src/catalog/packageneeds.ts";
 import type { Origin } from "../../src/catalog/provenance.ts";
+import type { Tally } from "../../src/catalog/sections.ts";
 import {
   type Component,
   componentsOf,

@@ -188,7 +188,7 @@ describe("texts of strangers", () => {
 
   test("are read as they were written", async () => {
     const text = `A <b>bold</b> & "quoted" 'word'`;
-    const [snap = "", list = "", , page = ""] = await pagesOf(charmSaying(text), "bold");
+    const [snap = "", list = "", , page = ""] = await pagesOf(charmSaying(text), text);
     for (const html of [snap, list, page]) expect(html).toContain("A &lt;b&gt;bold&lt;/b&gt; &amp; &quot;quoted&quot; &#39;word&#39;");
   });
 });

@@ -7,13 +7,16 @@ import { PAGE_SIZE } from "../../handlers/web/list.tsx";
 import { parseAssertions } from "../../src/assertions/text.ts";
 import { CANONICAL_ROOTS, Trust, verifyAll } from "../../src/assertions/verify.ts";
 import { setOverride } from "../../src/catalog/override.ts";
-import type { Package } from "../../src/catalog/package.ts";
+import type { Package, ResourceRevision } from "../../src/catalog/package.ts";
 import type { Snap } from "../../src/catalog/snap.ts";
 import { readSettings, SETTINGS } from "../../src/settings/config.ts";
 import { PAGE_URLS, URLS } from "../../src/wire/urls.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
-import { charmRevision, emptyCharm } from "../build.ts";
+import { charmRevision, emptyCharm, tarOf } from "../build.ts";
+import { importInto } from "../importing.ts";
+import { layoutOf } from "../layouts.ts";
+import { imageOf, indexOf } from "../registry.ts";
 import { bothWorlds, HELLO, ROOT } from "../snapworld.ts";
 import { charmSaying, NASTY, snapSaying } from "../strangers.ts";
 import { runs } from "../thorough.ts";
@@ -312,6 +315,43 @@ describe("a package", () => {
       expect((await ask(path)).status).toBe(404);
   });
 
+  test("images have what to type to pull them, and who needs them", async () => {
+    const store = await Store.open(await bothWorlds());
+    const image = indexOf([imageOf({ layers: ["a"] }), imageOf({ architecture: "arm64", layers: ["b"] })]);
+    await importInto(store, { "images.tar": tarOf(layoutOf([{ image, name: "registry.test/team/app:1.0" }])) });
+    const reference = `registry.test/team/app@sha256:${image.digest}`;
+    const revision = {
+      revision: 3,
+      type: "oci-image",
+      filename: "",
+      description: "",
+      createdAt: "2026-01-01T00:00:00Z",
+      blob: "1".repeat(64),
+      size: 9,
+    };
+    const resource = {
+      ...revision,
+      digests: { "sha-384": "", "sha-512": "", "sha3-384": "" },
+      image: { reference, path: "team/app" },
+    } as ResourceRevision;
+    const user = {
+      ...emptyCharm("user"),
+      revisions: [charmRevision(1, "0".repeat(64) as never, 1)],
+      resources: [{ name: "app", revisions: [resource] }],
+    };
+    await publish(store, [user]);
+    const { ask } = webApp(store, { publicUrl: "https://hub.lan:8443" });
+    const { status, text } = await ask("/images/team/app");
+    expect(status).toBe(200);
+    expect(text).toContain(">podman pull hub.lan:8443/team/app:1.0<");
+    expect(text).toContain("amd64, arm64");
+    expect(text).toContain(`href="/charms/user"`);
+    expect(strange(text)).toEqual([]);
+    expect((await ask("/?type=image")).text).toContain(`href="/images/team/app"`);
+    expect((await ask("/charms/user")).text).toContain(`href="/images/team/app"`);
+    expect((await webApp(store, { publicUrl: "https://hub.lan/path" }).ask("/images/team/app")).text).not.toContain("podman pull");
+  });
+
   test("one that can be installed by number alone has no page", async () => {
     const { ask, store } = await served();
     const pkg = (await (await store.snapshot()).package("tiny")) as Package;
@@ -505,6 +545,28 @@ describe("what a page costs", () => {
     for (let page = 1; page <= MANY / PAGE_SIZE; page += 1)
       for (const [, name = ""] of (await ask(`/?page=${page}`)).text.matchAll(/href="\/charms\/(charm-\d+)"/g)) pages.add(name);
     expect(pages.size).toBe(MANY);
+  });
+
+  test("a generation of the history is read once", async () => {
+    const storage = new Memory();
+    const store = await Store.openOrCreate(storage);
+    for (let i = 1; i <= 40; i += 1)
+      await publish(store, [
+        { ...emptyCharm("one"), details: { summary: `${i}` }, revisions: [charmRevision(1, "0".repeat(64) as never, 1)] },
+      ]);
+    const { ask } = webApp(store);
+    expect((await ask("/charms/one")).text.match(/Generation \d+/g)).toHaveLength(40);
+    let reads = 0;
+    const opened = storage.open.bind(storage);
+    storage.open = (key) => {
+      if (key.startsWith("catalog/")) reads += 1;
+      return opened(key);
+    };
+    await publish(store, [
+      { ...emptyCharm("one"), details: { summary: "new" }, revisions: [charmRevision(1, "0".repeat(64) as never, 1)] },
+    ]);
+    expect((await ask("/charms/one")).text.match(/Generation \d+/g)).toHaveLength(41);
+    expect(reads).toBeLessThan(10);
   });
 
   test("a new generation costs what changed in it", async () => {

@@ -5,9 +5,11 @@ import { Failure, printable, refused } from "../errors.ts";
 import { nearestWord } from "../text.ts";
 import { type FullChannel, formatChannel } from "./channel.ts";
 import {
+  type ChannelPolicy,
   changes,
   channelOf,
   lastReleased,
+  mapNotes,
   type OverrideTerms,
   type Row,
   type Rules,
@@ -264,7 +266,7 @@ export function shortChannel(channel: FullChannel): string {
 }
 
 /** Merges a snap of an archive into the stored one. Throws a `refused` failure if the two contradict each other. */
-export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, policy: "apply" | "keep" = "apply"): MergedSnap {
+export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, policy: ChannelPolicy = "apply"): MergedSnap {
   const merged = {
     revisions: mergeSnapRevisions(incoming.name, "revision", stored?.revisions, incoming.revisions),
     releases: stored?.releases ?? [],
@@ -302,7 +304,7 @@ export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, poli
     snap,
     dropped: given.filter((row) => !rows.includes(row)),
     notes: [
-      ...(keep ? ["its channel map was kept as it is"] : []),
+      ...mapNotes(stored, snap, keep),
       ...(releases.length > 0 ? snapTrackNote(wanted, defaultTrack) : []),
       ...lostComponents(stored, snap),
     ],

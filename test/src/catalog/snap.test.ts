@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import * as fc from "fast-check";
 import { changes } from "../../../src/catalog/channelmap.ts";
 import {
   type ComponentRevision,
@@ -121,6 +122,35 @@ describe("merging a snap", () => {
     expect(snap.releases).toEqual(held.releases);
     expect(snap.revisions.map((r) => r.revision)).toEqual([6, 5]);
     expect(notes).toContain("its channel map was kept as it is");
+  });
+
+  test("a pushed snap goes to its channel, whatever is there, and a track that is new is said", () => {
+    const numbers = [1, 2, 3];
+    const channels = ["latest/stable", "latest/edge", "14/stable", "chp_14/edge", "chp_14/stable"].map((name) => fc.constant(name));
+    const rows = fc.uniqueArray(
+      fc.record({ channel: fc.oneof(...channels), revision: fc.constantFrom(...numbers), architecture: fc.constantFrom("amd64", "arm64") }),
+      { selector: ({ channel, architecture }) => `${channel} ${architecture}`, maxLength: 6 },
+    );
+    const timed = (from: readonly Omit<SnapRelease, "releasedAt">[]) => from.map((one) => ({ ...one, releasedAt: NOW }));
+    const revisions = numbers.map((number) => revision(number, { architectures: ["amd64", "arm64"] }));
+    const head = (snap: Snap, { channel, architecture }: Pick<SnapRelease, "channel" | "architecture">) =>
+      snap.releases.find((one) => one.channel === channel && one.architecture === architecture)?.revision;
+    const trackOf = ({ channel }: Pick<SnapRelease, "channel">) => channel.split("/")[0] ?? "";
+    fc.assert(
+      fc.property(rows, rows, (before, pushed) => {
+        const held = first({ revisions, releases: timed(before) });
+        const { snap, notes } = mergeSnap(held, incoming({ revisions, releases: timed(pushed) }), "keep-charms");
+        for (const one of pushed) expect(head(snap, one)).toBe(one.revision);
+        for (const one of held.releases)
+          if (!pushed.some((other) => other.channel === one.channel && other.architecture === one.architecture))
+            expect(head(snap, one)).toBe(one.revision);
+        const known = new Set(before.map(trackOf));
+        const opened = [...new Set(pushed.map(trackOf))].filter((track) => !known.has(track));
+        expect(notes.filter((note) => note.endsWith(" is new")).toSorted()).toEqual(
+          opened.map((track) => `its track ${track} is new`).toSorted(),
+        );
+      }),
+    );
   });
 
   test("takes a mark away when the same bytes come verified, and never adds one", () => {

@@ -1,4 +1,5 @@
-import { type NeededImage, neededImages, showNeededBy, skopeoScript } from "../../src/catalog/images.ts";
+import { type NeededImage, neededImages, showNeededBy } from "../../src/catalog/images.ts";
+import { skopeoScript } from "../../src/catalog/imagescript.ts";
 import { imageNotes, type StoredImage, StoredImages, storedImageOf } from "../../src/catalog/imagesources.ts";
 import type { ImagePresence } from "../../src/catalog/readiness.ts";
 import { localReference, pathOfReference, type Registry, splitPath } from "../../src/catalog/registry.ts";

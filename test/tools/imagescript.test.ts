@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type NeededImage, skopeoScript } from "../../src/catalog/images.ts";
+import type { NeededImage } from "../../src/catalog/images.ts";
+import { skopeoScript } from "../../src/catalog/imagescript.ts";
 
 const D = (digit: string) => `sha256:${digit.repeat(64)}`;
 const REGISTRY = { domain: "hub.lan:5000", username: "", password: "" };

@@ -50,48 +50,43 @@ export function skopeoCredentials(
  * $REGISTRY where none is set. Credentials come from the environment and go to skopeo in a file, never in its arguments.
  */
 export function skopeoScript(images: readonly NeededImage[], registry: Registry | undefined): string {
-  const pushed = new Map(images.map((image) => [`${imageFolder(image)}\n${image.path}`, image]));
-  const fetchLines = imagesByFolder(images).flatMap(([folder, image], i) => [
+  const fetched = imagesByFolder(images);
+  const numbers = new Map(fetched.map(([folder], i) => [folder, i + 1]));
+  const fetchLines = fetched.flatMap(([folder, image], i) => [
     ...image.neededBy.map((user) => `    # image ${i + 1}: ${printable(showNeededBy(user))}`),
-    `    login UPSTREAM _${i + 1} ${shellQuote(loginRepository(image.upstream))}`,
-    `    held ${folder} || skopeo copy --all --preserve-digests --src-tls-verify="\${UPSTREAM_TLS_VERIFY:-true}" \${login:+--src-authfile "$login"} ${shellQuote(`docker://${skopeoReference(image.upstream)}`)} dir:${folder} || failed ${shellQuote(printable(image.upstream))}`,
+    `    fetch ${i + 1} ${shellQuote(printable(image.upstream))} ${shellQuote(loginRepository(image.upstream))} ${shellQuote(`docker://${skopeoReference(image.upstream)}`)} ${folder}`,
   ]);
   // A variable that the shell expands has quotes of its own.
   const target = (path: string) =>
     registry ? shellQuote(`docker://${registry.domain}/${path}`) : `docker://"$REGISTRY"${shellQuote(`/${path}`)}`;
-  const digests = new Map<string, Set<string>>();
-  for (const image of pushed.values()) {
+  const byTarget = new Map<string, Map<string, NeededImage>>();
+  for (const image of images) {
     const path = skopeoReference(image.path);
-    digests.set(path, (digests.get(path) ?? new Set()).add(imageFolder(image)));
+    byTarget.set(path, (byTarget.get(path) ?? new Map<string, NeededImage>()).set(imageFolder(image), image));
   }
-  const shared = [...digests].filter(([, folders]) => folders.size > 1);
-  const pushLines = [
-    ...shared.map(
-      ([path, folders]) =>
-        `    echo ${shellQuote(`warning: ${printable(path)} is pushed ${folders.size} times, each a different image: the last one stays`)} >&2`,
-    ),
-    ...(registry ? [] : [`    : "\${REGISTRY:?set it to HOST:PORT of the local registry}"`]),
-    `    login REGISTRY "" ${registry ? shellQuote(registry.domain) : '"$REGISTRY"'}`,
-    ...[...pushed.values()].map(
-      (image) =>
-        `    skopeo copy --all --preserve-digests --dest-tls-verify="\${REGISTRY_TLS_VERIFY:-true}" \${login:+--dest-authfile "$login"} dir:${imageFolder(image)} ${target(skopeoReference(image.path))} || failed ${shellQuote(printable(image.path))}`,
-    ),
-  ];
+  const pushLines = [...byTarget].flatMap(([path, folders]) =>
+    [...folders].map(([folder, image]) => {
+      const others = [...folders.keys()].filter((other) => other !== folder).map((other) => numbers.get(other));
+      const kind = splitPath(path).digest === undefined ? "tag" : "digest";
+      return `    push ${numbers.get(folder)} ${shellQuote(printable(image.path))} ${folder} ${target(path)} ${kind} ${shellQuote(others.join(" "))}`;
+    }),
+  );
   return `${[
     ...SCRIPT_HEAD,
-    "case ${1-} in",
+    `all=${fetched.length}`,
+    ...SCRIPT_START,
+    "case $side in",
     "  fetch)",
-    ...(fetchLines.length > 0 ? fetchLines : ["    :"]),
+    "    mkdir -p images || exit 1",
+    ...fetchLines,
     "    ;;",
     "  push)",
+    ...(registry ? [] : [`    [ -n "\${REGISTRY:-}" ] || usage "set REGISTRY to HOST:PORT of the local registry"`]),
+    `    login REGISTRY "" ${registry ? shellQuote(registry.domain) : '"$REGISTRY"'}`,
     ...pushLines,
     "    ;;",
-    "  *)",
-    `    echo "usage: sh $0 fetch|push" >&2`,
-    "    exit 2",
-    "    ;;",
     "esac",
-    "exit $status",
+    ...SCRIPT_END,
   ].join("\n")}\n`;
 }
 
@@ -100,6 +95,10 @@ const SCRIPT_HEAD = `#!/bin/sh
 #
 #   sh images.sh fetch    on the connected side: from upstream into images/, here
 #   sh images.sh push     where images/ was carried to: from there into the local registry, or into REGISTRY
+#   sh images.sh push 2 5 images 2 and 5 alone
+#
+# An image that cannot be copied is tried RETRIES times more (2), first after PAUSE seconds (5), then after twice as many; the others follow.
+# A tag that the registry has for another image stays as it is: OVERWRITE=true replaces it.
 #
 # Credentials come from the environment alone. Those that are not set are skopeo's own (skopeo login).
 #   UPSTREAM_USERNAME, UPSTREAM_PASSWORD       for fetch, of every image
@@ -107,12 +106,55 @@ const SCRIPT_HEAD = `#!/bin/sh
 #                                              chp export writes them into a file beside this one, to be sourced
 #   REGISTRY_USERNAME, REGISTRY_PASSWORD       for push; an account that may write
 # UPSTREAM_TLS_VERIFY=false and REGISTRY_TLS_VERIFY=false are for registries without TLS, or without a known certificate.
-# Exit codes: 0 done, 2 usage, 4 some images were not copied: run it again.
-set -eu
-status=0
-work=$(mktemp -d)
+# Exit codes: 0 done, 1 failed, 2 usage, 4 some images were not copied: run it again.
+set -u`.split("\n");
+
+const SCRIPT_START = `
+usage() {
+  [ $# -eq 0 ] || echo "$0: $1" >&2
+  echo "usage: sh $0 fetch|push [NUMBER...]" >&2
+  exit 2
+}
+
+side=\${1-}
+case $side in fetch | push) shift ;; *) usage ;; esac
+for number in "$@"; do
+  case $number in "" | *[!0-9]* | ??????*) usage "$number is not the number of an image" ;; esac
+  [ "$number" -ge 1 ] && [ "$number" -le "$all" ] || usage "there is no image $number: there are $all"
+done
+only=$*
+case \${RETRIES:-2}\${PAUSE:-5} in *[!0-9]*) usage "RETRIES and PAUSE are whole numbers" ;; esac
+command -v skopeo >/dev/null || { echo "$0: skopeo is not installed" >&2 && exit 1; }
+
+work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
+copied=0 present=0 left=0
+: >"$work/left" || exit 1
+
+# wanted NUMBER: whether that image is to be copied
+wanted() {
+  [ -n "$only" ] || return 0
+  case " $only " in *" $1 "*) return 0 ;; *) return 1 ;; esac
+}
+
+# leave NUMBER IMAGE WHY: the others follow
+leave() {
+  echo "image $1 failed: $2: $3" >&2
+  printf '  image %s: %s: %s\\n' "$1" "$2" "$3" >>"$work/left"
+  left=$((left + 1))
+}
+
+# tried WORDS...: runs them until they succeed, or were tried often enough
+tried() {
+  pause=\${PAUSE:-5} more=\${RETRIES:-2}
+  until "$@"; do
+    [ "$more" -gt 0 ] || return 1
+    echo "trying it again in $pause seconds" >&2
+    sleep "$pause"
+    more=$((more - 1)) pause=$((pause * 2))
+  done
+}
 
 # login SIDE NUMBER REPOSITORY: keeps the credentials of that repository in a file that skopeo reads
 login() {
@@ -128,10 +170,74 @@ held() {
   [ -s "$1/manifest.json" ]
 }
 
-# failed IMAGE: the others follow
-failed() {
-  echo "failed: $1" >&2
-  status=4
+# fetch NUMBER IMAGE REPOSITORY SOURCE FOLDER
+fetch() {
+  wanted "$1" || return 0
+  if held "$5"; then
+    present=$((present + 1))
+    return 0
+  fi
+  login UPSTREAM "_$1" "$3"
+  if tried skopeo copy --all --preserve-digests --src-tls-verify="\${UPSTREAM_TLS_VERIFY:-true}" \${login:+--src-authfile "$login"} "$4" "dir:$5"; then
+    copied=$((copied + 1))
+  else
+    leave "$1" "$2" "it could not be fetched"
+  fi
 }
 
-mkdir -p images`.split("\n");
+# look TARGET: whether the registry could be asked for it; its manifest, or nothing, is then in the file there
+look() {
+  skopeo inspect --raw --tls-verify="\${REGISTRY_TLS_VERIFY:-true}" \${login:+--authfile "$login"} "$1" >"$work/there" 2>"$work/why" && return 0
+  : >"$work/there"
+  grep -qiE 'manifest unknown|name unknown|not known to (the )?registry|(artifact|repository|manifest|image|tag).* not found' "$work/why" && return 0
+  cat "$work/why" >&2
+  return 1
+}
+
+# push NUMBER IMAGE FOLDER TARGET tag|digest OTHERS: the numbers of other images with the same target
+push() {
+  wanted "$1" || return 0
+  for other in $6; do
+    wanted "$other" || continue
+    leave "$1" "$2" "image $other has the same name: give each its own in the file of the export, or push one of them: sh $0 push $1"
+    return 0
+  done
+  if ! held "$3"; then
+    leave "$1" "$2" "$3 is not here: sh $0 fetch brings it"
+    return 0
+  fi
+  ours=$(skopeo manifest-digest "$3/manifest.json") || ours=
+  if [ -z "$ours" ]; then
+    leave "$1" "$2" "$3 is damaged: remove it and fetch it again"
+    return 0
+  fi
+  : >"$work/there"
+  if [ "$5" = digest ]; then
+    look "$4" || :
+  elif [ "\${OVERWRITE:-false}" != true ] && ! tried look "$4"; then
+    leave "$1" "$2" "the registry does not say what it has under that name"
+    return 0
+  fi
+  if [ -s "$work/there" ]; then
+    theirs=$(skopeo manifest-digest "$work/there") || theirs=
+    if [ "$theirs" = "$ours" ]; then
+      present=$((present + 1))
+    else
+      leave "$1" "$2" "the registry has another image under that name, $theirs: OVERWRITE=true sh $0 push $1 replaces it"
+    fi
+    return 0
+  fi
+  if tried skopeo copy --all --preserve-digests --dest-tls-verify="\${REGISTRY_TLS_VERIFY:-true}" \${login:+--dest-authfile "$login"} "dir:$3" "$4"; then
+    copied=$((copied + 1))
+  else
+    leave "$1" "$2" "it could not be pushed"
+  fi
+}
+`.split("\n");
+
+const SCRIPT_END = `
+echo "$side: $copied copied, $present present before, $left left"
+[ "$left" -eq 0 ] && exit 0
+cat "$work/left" >&2
+echo "run it again: sh $0 $side" >&2
+exit 4`.split("\n");

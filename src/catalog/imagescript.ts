@@ -123,7 +123,7 @@ for number in "$@"; do
   [ "$number" -ge 1 ] && [ "$number" -le "$all" ] || usage "there is no image $number: there are $all"
 done
 only=$*
-case \${RETRIES:-2}\${PAUSE:-5} in *[!0-9]*) usage "RETRIES and PAUSE are whole numbers" ;; esac
+case \${RETRIES:-2}\${PAUSE:-5} in *[!0-9]*) usage "RETRIES and PAUSE take a number" ;; esac
 command -v skopeo >/dev/null || { echo "$0: skopeo is not installed" >&2 && exit 1; }
 
 work=$(mktemp -d) || exit 1
@@ -165,15 +165,15 @@ login() {
   printf '{"auths":{"%s":{"auth":"%s"}}}' "$3" "$(printf %s "$user:$password" | base64 | tr -d '\\n')" >"$login"
 }
 
-# held FOLDER: whether it was fetched to its end; skopeo writes its manifest last
-held() {
+# complete FOLDER: whether it was fetched to its end; skopeo writes its manifest last
+complete() {
   [ -s "$1/manifest.json" ]
 }
 
 # fetch NUMBER IMAGE REPOSITORY SOURCE FOLDER
 fetch() {
   wanted "$1" || return 0
-  if held "$5"; then
+  if complete "$5"; then
     present=$((present + 1))
     return 0
   fi
@@ -202,7 +202,7 @@ push() {
     leave "$1" "$2" "image $other has the same name: give each its own in the file of the export, or push one of them: sh $0 push $1"
     return 0
   done
-  if ! held "$3"; then
+  if ! complete "$3"; then
     leave "$1" "$2" "$3 is not here: sh $0 fetch brings it"
     return 0
   fi

@@ -207,6 +207,7 @@ const blobs = list(object<RepositoryBlob>({ digest, size: number }));
 
 const repository = object<Repository>({
   name: text(),
+  registry: optional(text()),
   tags: map(digest),
   manifests: list(
     object<StoredManifest>({

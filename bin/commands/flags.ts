@@ -333,6 +333,7 @@ export const FLAGS = {
     help: `leave out what would be added: ${Object.keys(ADDITIONS).join(", ")}; repeatable (CHP_WITHOUT)`,
   },
   onlyPrintYaml: { name: "only-print-yaml", argument: "[BOOL]", help: "print its bundle.yaml and export nothing" },
+  manifest: { name: "manifest", help: "print a site file, whose export takes the same again" },
   fromYaml: { name: "from-yaml", argument: "FILE", help: "a file that names them: packages, each with name, revision and push_channel" },
 
   // commands that change packages

@@ -132,6 +132,7 @@ class Export {
       lock,
       inventory,
       isTaken,
+      takesOfCharms: !without.has("charm-images"),
       registries,
       onNote: (text) => this.#note(text),
     });

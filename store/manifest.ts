@@ -189,6 +189,7 @@ const snap = object<Snap>({
     categories,
   }),
   defaultTrack: text(),
+  declaredTrack: optional(text()),
   chosenTrack: optional(text()),
   store: optional(text()),
   revisions: list(snapRevision),

@@ -169,6 +169,24 @@ describe("merging a snap", () => {
     expect(track({})).toBe("latest");
   });
 
+  test("a track that charms install a revision from is the default one only as long as there is no other", () => {
+    const one = [revision(5)];
+    const pushed = first({ revisions: one, releases: [row("chp_14/edge", 5)] });
+    expect(pushed.defaultTrack).toBe("chp_14");
+    const later = (stored: Snap, releases: readonly SnapRelease[], defaultTrack?: string) =>
+      mergeSnap(stored, incoming({ revisions: one, releases, ...(defaultTrack !== undefined && { defaultTrack }) })).snap;
+    expect(later(pushed, [row("latest/stable", 5)]).defaultTrack).toBe("latest");
+    expect(later({ ...pushed, chosenTrack: "chp_14" }, [row("latest/stable", 5)]).defaultTrack).toBe("chp_14");
+    // What the publisher says stays, though a later archive does not say it, and takes effect once it has a release.
+    const declared = later(pushed, [row("latest/stable", 5)], "14");
+    expect([declared.defaultTrack, later(declared, [row("14/stable", 5)]).defaultTrack]).toEqual(["latest", "14"]);
+    const open = later(declared, [row("14/stable", 5)]);
+    expect(later(open, [row("chp_15/edge", 5)]).defaultTrack).toBe("14");
+    // An older chp kept no more than the track: beside latest it was the publisher's.
+    const { declaredTrack: _, ...old } = open;
+    expect(later(old, [row("chp_15/edge", 5)]).defaultTrack).toBe("14");
+  });
+
   test("a brand store's export takes nothing from others, and a public one frees it", () => {
     const branded = first({ revisions: [revision(5)], store: "acme-store" });
     expect(branded.store).toBe("acme-store");

@@ -178,8 +178,8 @@ export interface Snap {
   readonly details: SnapDetails;
   /** the track of a risk without a track, for a new install; `latest` if the publisher set none */
   readonly defaultTrack: string;
-  /** the publisher's, where an archive said it: it may have no release here; absent also where an older chp imported the snap */
-  readonly declaredTrack?: string;
+  /** no archive says the default track: it is that for want of `latest`, and gives way to it */
+  readonly isFallbackTrack?: true;
   /** the default track that the operator chose; has precedence over the publisher's */
   readonly chosenTrack?: string;
   /** the brand store; only its devices may install the snap */
@@ -200,7 +200,7 @@ export interface Snap {
 
 /** A snap as an archive describes it, before it is merged into the stored one. */
 export interface IncomingSnap
-  extends Omit<Snap, "defaultTrack" | "declaredTrack" | "chosenTrack" | "history" | "overrides" | "store" | "type"> {
+  extends Omit<Snap, "defaultTrack" | "isFallbackTrack" | "chosenTrack" | "history" | "overrides" | "store" | "type"> {
   /** undefined: the archive does not say */
   readonly defaultTrack?: string;
   /** null: every device may install it; undefined: the archive does not say */
@@ -280,8 +280,8 @@ export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, poli
   const given = keep ? [] : incoming.releases;
   const rows = given.filter((row) => findSnapRevision(merged, row.revision));
   const { revisions, releases, history } = released(SNAP_RULES, merged, lastReleased(SNAP_RULES, rows));
-  const declaredTrack = incoming.defaultTrack ?? declaredBefore(stored);
-  // A track that is the default one only since there was no other gives way to latest.
+  const isDeclared = stored !== undefined && !stored.isFallbackTrack && stored.defaultTrack !== "latest";
+  const declaredTrack = incoming.defaultTrack ?? (isDeclared ? stored.defaultTrack : undefined);
   const tracks = { chosenTrack: stored?.chosenTrack, declaredTrack: declaredTrack ?? "latest", defaultTrack: stored?.defaultTrack };
   // Sorted first: the files of an archive may come in any order.
   const defaultTrack = settleTrack(SNAP_RULES, tracks, sortedRows(SNAP_RULES, releases, "latest"));
@@ -293,7 +293,7 @@ export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, poli
     publisher: incoming.publisher,
     details: { ...stored?.details, ...incoming.details },
     defaultTrack,
-    ...(declaredTrack !== undefined && { declaredTrack }),
+    ...(declaredTrack === undefined && defaultTrack !== "latest" && { isFallbackTrack: true }),
     ...(stored?.chosenTrack !== undefined && { chosenTrack: stored.chosenTrack }),
     // A snap that every device could install stays so, even if a brand store's export has it too.
     ...(store !== undefined && (!stored || stored.store !== undefined) && { store }),
@@ -315,13 +315,6 @@ export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, poli
       ...lostComponents(stored, snap),
     ],
   };
-}
-
-/** The publisher's default track, as far as a manifest tells it: an older chp kept it only where it had a release. */
-function declaredBefore(stored: Snap | undefined): string | undefined {
-  if (!stored || stored.declaredTrack !== undefined) return stored?.declaredTrack;
-  const { defaultTrack, releases } = stored;
-  return defaultTrack !== "latest" && releases.some((row) => channelOf(row).track === "latest") ? defaultTrack : undefined;
 }
 
 /** Why its default track is not the wanted one. */

@@ -177,14 +177,12 @@ describe("merging a snap", () => {
       mergeSnap(stored, incoming({ revisions: one, releases, ...(defaultTrack !== undefined && { defaultTrack }) })).snap;
     expect(later(pushed, [row("latest/stable", 5)]).defaultTrack).toBe("latest");
     expect(later({ ...pushed, chosenTrack: "chp_14" }, [row("latest/stable", 5)]).defaultTrack).toBe("chp_14");
-    // What the publisher says stays, though a later archive does not say it, and takes effect once it has a release.
-    const declared = later(pushed, [row("latest/stable", 5)], "14");
-    expect([declared.defaultTrack, later(declared, [row("14/stable", 5)]).defaultTrack]).toEqual(["latest", "14"]);
-    const open = later(declared, [row("14/stable", 5)]);
-    expect(later(open, [row("chp_15/edge", 5)]).defaultTrack).toBe("14");
-    // An older chp kept no more than the track: beside latest it was the publisher's.
-    const { declaredTrack: _, ...old } = open;
-    expect(later(old, [row("chp_15/edge", 5)]).defaultTrack).toBe("14");
+    // What the publisher says stays, though a later archive does not say it.
+    const declared = later(pushed, [row("latest/stable", 5), row("14/stable", 5)], "14");
+    expect([declared.defaultTrack, later(declared, [row("chp_15/edge", 5)]).defaultTrack]).toEqual(["14", "14"]);
+    // An older chp did not say why: the track stays.
+    const { isFallbackTrack, ...old } = pushed;
+    expect([isFallbackTrack, later(old, [row("latest/stable", 5)]).defaultTrack]).toEqual([true, "chp_14"]);
   });
 
   test("a brand store's export takes nothing from others, and a public one frees it", () => {

@@ -187,6 +187,7 @@ const snap = object<Snap>({
     categories,
   }),
   defaultTrack: text(),
+  isFallbackTrack: onlyTrue,
   chosenTrack: optional(text()),
   store: optional(text()),
   revisions: list(snapRevision),
@@ -205,6 +206,7 @@ const blobs = list(object<RepositoryBlob>({ digest, size: number }));
 
 const repository = object<Repository>({
   name: text(),
+  registry: optional(text()),
   tags: map(digest),
   manifests: list(
     object<StoredManifest>({

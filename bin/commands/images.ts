@@ -1,4 +1,5 @@
-import { type NeededImage, neededImages, showNeededBy, skopeoScript } from "../../src/catalog/images.ts";
+import { type NeededImage, neededImages, showNeededBy } from "../../src/catalog/images.ts";
+import { skopeoScript } from "../../src/catalog/imagescript.ts";
 import { imageNotes, type StoredImage, StoredImages, storedImageOf } from "../../src/catalog/imagesources.ts";
 import type { ImagePresence } from "../../src/catalog/readiness.ts";
 import { localReference, pathOfReference, type Registry, splitPath } from "../../src/catalog/registry.ts";
@@ -70,7 +71,7 @@ export async function runImages(options: ImagesFlags, io: Io): Promise<void> {
         registry,
       ),
     );
-  else printImages(wanted, needed.length, options, io);
+  else printImages(wanted, { needed: needed.length, isRegistryDown: failure !== undefined }, options, io);
   if (asks && !options.json && options.script === undefined && missing.length > 0)
     note("next: chp images --missing --script skopeo > images.sh, and run it on both sides", options, io);
   failIfListed(wanted.length, "image", options);
@@ -81,8 +82,14 @@ export function isMissing({ stored, registry }: Pick<ListedImage, "stored" | "re
   return !stored && registry.presence !== "present";
 }
 
-/** `needed`: how many the stored charms need. */
-function printImages(wanted: readonly ListedImage[], needed: number, options: ImagesFlags, io: Io): void {
+interface Listing {
+  /** how many the stored charms need */
+  readonly needed: number;
+  /** that it is was said above */
+  readonly isRegistryDown: boolean;
+}
+
+function printImages(wanted: readonly ListedImage[], { needed, isRegistryDown }: Listing, options: ImagesFlags, io: Io): void {
   if (options.json) return printJson(wanted.map(toJson), io);
   if (wanted.length === 0) {
     const all = needed === 0 ? "no stored charm needs an image" : `no image is missing: all ${count(needed, "image")} can be pulled here`;
@@ -91,10 +98,10 @@ function printImages(wanted: readonly ListedImage[], needed: number, options: Im
   const rows = wanted.map((image) => [
     io.terminal.out ? referenceOf(image).replace(/(@sha256:[0-9a-f]{12})[0-9a-f]{52}$/, "$1…") : referenceOf(image),
     showStored(image),
-    showSource(image),
+    showSource(isRegistryDown && io.terminal.out ? { ...image, registry: { presence: image.registry.presence } } : image),
     image.neededBy.map(showNeededBy).join("; "),
   ]);
-  printTable(["REFERENCE", "IN CHP", "PULLED FROM", "NEEDED BY"], rows, io, [0, 3]);
+  printTable(["REFERENCE", "IN CHP", "PULLED FROM", "NEEDED BY"], rows, io, [0, 3, 2, 1]);
 }
 
 function referenceOf({ upstream, path }: ListedImage): string {
@@ -106,7 +113,7 @@ function showStored({ stored }: ListedImage): string {
   return stored.architectures.length === 0 ? "yes" : stored.architectures.join(", ");
 }
 
-function showSource({ pulledFrom, registry, stored }: ListedImage): string {
+function showSource({ pulledFrom, registry, stored }: Pick<ListedImage, "pulledFrom" | "registry" | "stored">): string {
   if (pulledFrom === "chp") return stored?.complete ? "chp" : "chp, else upstream";
   return pulledFrom === "registry" && registry.presence !== "present" ? `registry: ${showPresence(registry)}` : pulledFrom;
 }

@@ -12,7 +12,7 @@ import { Failure, reason } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
 import { utf8 } from "../text.ts";
 import { type ArchiveForm, type ArchiveOutput, ArchiveWriter, type FetchProgress, readerOf } from "./archivewriter.ts";
-import { AssertionFetcher } from "./assertionfetcher.ts";
+import { AssertionFetcher, builtInAccount } from "./assertionfetcher.ts";
 import { planLockedPackage, planPackage } from "./charmplan.ts";
 import type { HttpClient } from "./client.ts";
 import { snapClosure } from "./closure.ts";
@@ -132,6 +132,7 @@ class Export {
       lock,
       inventory,
       isTaken,
+      takesOfCharms: !without.has("charm-images"),
       registries,
       onNote: (text) => this.#note(text),
     });
@@ -351,12 +352,13 @@ class Export {
 
   async #charmExtras(pkg: PlannedPackage): Promise<CharmExtras> {
     const publisher = publisherId(pkg);
-    const account = publisher === undefined || this.#isSnapStoreUnavailable ? undefined : await this.#accountAssertion(publisher);
+    const account = publisher === undefined ? undefined : await this.#accountAssertion(publisher);
     return { images: this.#blobsOf(pkg), account, inventory: this.#options.inventory };
   }
 
   /** The publisher's assertion; no client needs it, since Charmhub's replies name the publisher too, so it may be missing. */
   async #accountAssertion(id: string): Promise<string | undefined> {
+    if (this.#isSnapStoreUnavailable) return builtInAccount(id);
     try {
       const text = await this.#assertions.account(id);
       if (text === undefined) this.#note(`the Snap Store has no account assertion of the publisher ${id}; no client needs it`);

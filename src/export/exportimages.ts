@@ -50,6 +50,8 @@ export interface ExportImagesOptions {
   readonly inventory: Inventory | undefined;
   /** whether the archive takes images */
   readonly isTaken: boolean;
+  /** whether it takes those of charms that are not requested besides */
+  readonly takesOfCharms: boolean;
   readonly registries: RegistrySettings;
   readonly onNote: (text: string) => void;
 }
@@ -105,12 +107,14 @@ export class ExportImages {
 
   /** Reads the manifests of all images that are taken: of a lock those that it names. Gives those that can't be had. */
   async plan(): Promise<FailedPackage[]> {
-    const { lock, request, isTaken, registries, client, onNote } = this.#options;
+    const { lock, request, isTaken, takesOfCharms, registries, client, onNote } = this.#options;
     if (!isTaken || !request.images) return [];
     const readers = new ImageRegistries({ client, architectures: request.images.architectures, ...registries });
     const all: readonly WantedImage[] = lock
       ? lock.images.map(({ reference, digest }) => ({ reference, digest: digest as Digest }))
-      : [...new Set(this.#named.map(({ reference }) => reference))].map((reference) => ({ reference }));
+      : [...new Set(this.#named.flatMap((image) => (takesOfCharms || !image.neededBy ? image.reference : [])))].map((reference) => ({
+          reference,
+        }));
     const failed: FailedPackage[] = [];
     const planned = await mapBounded(all, PARALLEL, async (wanted) => {
       const named = this.#named.filter(({ reference }) => reference === wanted.reference);

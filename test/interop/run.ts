@@ -1,6 +1,6 @@
 /** Real clients of Juju and snapd against chp: `make interop`. */
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { chp, serve, tempFolder } from "../e2e/chp.ts";
 import { addCounts, check, finish, skip } from "./checks.ts";
@@ -95,6 +95,15 @@ async function snapd(): Promise<void> {
     if (exitCode !== 0) throw new Error(stderr.toString());
     await done(["import", "--store", store, ...options, folder]);
   };
+  const push = async (channel: string, says: string) => {
+    const yaml = `packages:\n  - name: hello\n    revision: 5\n    push_channel: ${channel}\n`;
+    const [folder, file] = [at(`export-${channel.replace("/", "-")}`), at("snaps.yaml")];
+    writeFileSync(file, yaml);
+    await done(["export", "snaps", "--from-yaml", file, "--snapstore-url", served.url, "--export-dir", folder]);
+    const [archive = ""] = readdirSync(folder).filter((name) => name.endsWith(".tar.gz"));
+    const { code, out, err } = await chp(["push-snap", "--store", store, join(folder, archive)]);
+    if (code !== 0 || !out.includes(says)) throw new Error(`exit ${code}: ${err}${out}`);
+  };
   try {
     const world = at("world");
     await check("import what snapd's own code signed", () => take(world, SNAPS, "--trust", at("root.assert")));
@@ -106,7 +115,14 @@ async function snapd(): Promise<void> {
     const lacks =
       process.getuid?.() !== 0 ? "only root may run it" : Bun.which("unsquashfs") === null && "it needs unsquashfs (apt-get install snapd)";
     if (lacks && !CI) skip(`snapd itself: ${lacks}`);
-    else await snapDaemon({ snap, snapd: daemon }, served.url, check, () => take(at("later"), SNAPS_LATER));
+    else
+      await snapDaemon({ snap, snapd: daemon }, served.url, check, {
+        "import more": () => take(at("later"), SNAPS_LATER),
+        "release hello 6 in latest/stable": () => done(["release", "--store", store, "hello", "6", "latest/stable"]),
+        "push-snap hello 5 with push_channel latest/stable": () => push("latest/stable", "  latest/stable amd64: 6 → 5\n"),
+        "push-snap hello 5 with push_channel chp_14/edge, a track that is new": () =>
+          push("chp_14/edge", "  note: its track chp_14 is new\n"),
+      });
   } finally {
     await served.stop();
   }

@@ -396,16 +396,25 @@ describe("chp images and chp missing", () => {
   });
 
   test("the table fits the terminal, and names and digests can be told apart", async () => {
-    await bring({ ...CHARM, ...images([{ image: BOTH, name: upstream(BOTH) }]) });
-    for (const columns of [80, 100, 200]) {
+    const many = indexOf(["amd64", "arm64", "armhf", "ppc64el", "riscv64", "s390x"].map((architecture) => imageOf({ architecture })));
+    await bring({
+      ...CHARM,
+      ...images([
+        { image: BOTH, name: upstream(BOTH) },
+        { image: many, name: "team/of/many/architectures:1.2.3" },
+      ]),
+    });
+    // Why it cannot be asked is a long text in each row.
+    await done("config", "proxy.oci-registry.domain=registry.of.a.site.with.a.long.name.invalid:5000");
+    for (const columns of [60, 80, 100, 200]) {
       let shown = "";
       const io = { ...SILENT_IO, out: (text: string) => void (shown += text), terminal: { out: true, err: false, columns } };
       await runImages({ store, quiet: true }, io);
       const [heading = "", ...rows] = shown.trimEnd().split("\n");
       expect(heading).toMatch(/^REFERENCE +IN CHP +PULLED FROM +NEEDED BY$/);
-      expect(rows).toHaveLength(2);
+      expect(rows).toHaveLength(3);
       expect(rows.filter((line) => line.length > columns)).toEqual([]);
-      expect(new Set(rows).size).toBe(2);
+      expect(new Set(rows).size).toBe(3);
     }
   });
 });

@@ -4,7 +4,7 @@
  */
 
 import type { Base } from "../src/catalog/base.ts";
-import type { Need } from "../src/catalog/need.ts";
+import type { ImageNeed, Need } from "../src/catalog/need.ts";
 import type {
   Details,
   Override,
@@ -78,6 +78,7 @@ const revision = object<Revision>({
       }),
     ),
   ),
+  images: optional(list(object<ImageNeed>({ reference: text(), sure: text(), where: text() }))),
   aside: onlyTrue,
 });
 

@@ -1,11 +1,6 @@
 import { showBase } from "../../src/catalog/base.ts";
 import type { StoredPackage } from "../../src/catalog/change.ts";
-<<<<<<< HEAD
-import type { ImageTally } from "../../src/catalog/generation-types.ts";
 import { isCertain, type NeededBy, neededImages, showNeededBy } from "../../src/catalog/images.ts";
-=======
-import { type NeededBy, neededImages, showNeededBy } from "../../src/catalog/images.ts";
->>>>>>> main
 import { overridesOf, showOverride } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
 import { pathOfReference, splitPath } from "../../src/catalog/registry.ts";

@@ -548,7 +548,7 @@ describe("images", () => {
     ["an image of the builder's machine", manifest("image: localhost:32000/k/b:v2")],
     ["an option of another name", config("registry", "docker.io/k/b:v2")],
     ["an option that leaves it open", config("nginx-image", "auto")],
-    ["a host and its port", { "images.json": '["registry:5000", "r.example:443", "http://r.example/k/b:v2"]' }],
+    ["a host and its port", { "images.json": '["registry:5000", "r.example:443", "r.example:5000/k/b", "http://r.example/k/b:v2"]' }],
     ["a list of other things", { "src/images.json": '{"revision": 3, "at": "2026-01-01T00:00:00Z", "url": "https://r.example/a:1"}' }],
     [
       "what is not a charm's own",

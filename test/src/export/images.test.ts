@@ -595,10 +595,13 @@ describe("images that charms' files name", () => {
     expect(asked.filter((range) => range === "all")).toHaveLength(1);
   });
 
-  test("a plan says of whose files it could read no parts", async () => {
+  test.each<[string, () => Response]>([
+    ["a refusal", () => new Response("no", { status: 403 })],
+    ["fewer bytes", () => new Response("PK", { status: 206 })],
+    ["more bytes", () => new Response(new Uint8Array(2 ** 21), { status: 200 })],
+  ])("a plan says of whose files it could read no parts: %s", async (_, answer) => {
     const there = await named();
-    const transport: Transport = (url, request) =>
-      request.headers?.["Range"] ? Promise.resolve(new Response("no", { status: 403 })) : there.transport(url, request);
+    const transport: Transport = (url, request) => (request.headers?.["Range"] ? Promise.resolve(answer()) : there.transport(url, request));
     const plan = await planExport({ ...optionsOf(transport, KATIB), openOutput: () => Promise.reject(new Error("none")) });
     expect(plan.notes.join("\n")).toContain(
       "the snaps and images that files of katib name are not in this plan: cannot fetch parts of katib_1.charm",

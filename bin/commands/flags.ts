@@ -291,7 +291,7 @@ export const FLAGS = {
     help: "downloads at once (CHP_PARALLEL; default: 4)",
   },
   failFast: { name: "fail-fast", twin: "CHP_FAIL_FAST", help: "stop at the first failure (CHP_FAIL_FAST)" },
-  exportDryRun: { name: "dry-run", help: "list what would be exported, why and how large, and download nothing" },
+  exportDryRun: { name: "dry-run", help: "list what would be exported, why and how large, and write nothing" },
   file: {
     name: "file",
     short: "f",

@@ -233,6 +233,14 @@ const METRICS: readonly (readonly [name: string, type: MetricType, help: string,
   ["process_start_time_seconds", "gauge", "When it was started, in seconds since 1970.", () => performance.timeOrigin / 1000],
 ];
 
+const REQUESTS_HELP = "Time from a request to its reply's headers.";
+
+/** For the manual. */
+export const METRIC_NAMES: readonly { readonly name: string; readonly help: string }[] = [
+  ...METRICS.map(([name, , help]) => ({ name, help })),
+  { name: REQUESTS, help: `${REQUESTS_HELP} A histogram by method, route and status.` },
+];
+
 /** Every kind of failure that an operator may want to watch from the start: a counter that appears late hides its first step. */
 const WATCHED = ["not-found", "malformed", "unauthorized", "forbidden", "too-many", "too-large", "too-slow", "busy", "corrupt", "internal"];
 
@@ -262,7 +270,7 @@ export function createMetrics(deps: MetricsDeps, missing: Pick<MissingRequests, 
       ...metric(
         REQUESTS,
         "histogram",
-        "Time from a request to its reply's headers.",
+        REQUESTS_HELP,
         [...requests.values()].flatMap((durations) => durations.lines()),
       ),
     ];

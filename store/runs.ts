@@ -39,12 +39,14 @@ export interface VerifyRun extends v.InferOutput<typeof VerifyRun> {}
 
 /** How the last ones ended; what never ran is undefined. */
 export interface LastRuns {
-  readonly import?: ImportRun | undefined;
-  readonly imported?: string | undefined;
-  readonly verify?: VerifyRun | undefined;
+  readonly import?: ImportRun;
+  readonly imported?: string;
+  readonly verify?: VerifyRun;
 }
 
-interface State extends LastRuns {
+type Recorded = { readonly [K in keyof LastRuns]: LastRuns[K] | undefined };
+
+interface State extends Recorded {
   readonly number: number;
   readonly begun: Readonly<Record<string, string>>;
 }
@@ -69,7 +71,8 @@ export class Runs {
   async last(): Promise<LastRuns> {
     const state = await this.#newest();
     const { killed } = await this.#begun(state);
-    return this.#after(state, killed);
+    const { import: last, imported, verify } = this.#after(state, killed);
+    return { ...(last && { import: last }), ...(imported !== undefined && { imported }), ...(verify && { verify }) };
   }
 
   /** `lease`: of the import. */
@@ -101,7 +104,7 @@ export class Runs {
     }
   }
 
-  #after<S extends LastRuns>(state: S, killed: readonly string[]): S {
+  #after<S extends Recorded>(state: S, killed: readonly string[]): S {
     const [time] = killed.toSorted().reverse();
     // An import that began before the last one ended says nothing new.
     if (time === undefined || Date.parse(time) <= Date.parse(state.import?.ended ?? "")) return state;
@@ -144,6 +147,6 @@ export class Runs {
   }
 }
 
-function withImport<S extends LastRuns>(state: S, run: ImportRun): S {
+function withImport<S extends Recorded>(state: S, run: ImportRun): S {
   return { ...state, import: run, ...(run.failed === undefined && { imported: run.ended }) };
 }

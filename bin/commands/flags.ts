@@ -76,6 +76,8 @@ export const FLAGS = {
   output: { name: "output", short: "o", argument: "FORMAT", isHidden: true, parse: outputFormat, help: "json: the same as --json" },
   quietHints: { name: "quiet", twin: "CHP_QUIET", help: "print no hints (CHP_QUIET)" },
   jsonText: { name: "json", help: "print it as JSON" },
+  dashboard: { name: "dashboard", help: "of the topic metrics: print the dashboard for Grafana" },
+  alerts: { name: "alerts", help: "of the topic metrics: print the alert rules for Prometheus" },
   jsonTopic: { name: "json", help: "print a topic, or the list of all, as JSON" },
 
   // serve, and commands that print its address

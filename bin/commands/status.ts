@@ -11,6 +11,7 @@ import { certificateFacts, certificateWarnings } from "../../src/settings/certif
 import { hasRight, isExpired } from "../../src/settings/token.ts";
 import { VERSION } from "../../src/version.ts";
 import { FORMAT } from "../../store/keys.ts";
+import type { LastRuns } from "../../store/runs.ts";
 import type { Store } from "../../store/store.ts";
 import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { failOnDamage, openStore } from "../machine/openstore.ts";
@@ -45,6 +46,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     options.server === undefined ? serverAddresses(settings) : [{ url: options.server }],
     await trustedCertificates(store, settings),
   );
+  const runs = await store.runs.last().catch((): LastRuns => ({})); // nothing is decided by them
   const facts = {
     version: VERSION,
     store: store.storage.place,
@@ -76,6 +78,8 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     server: server.running
       ? { running: true, url: server.running.url, version: server.running.version, generation: server.running.generation }
       : { running: false, tried: server.silent },
+    lastImport: runs.import ? { ended: runs.import.ended, failed: runs.import.failed ?? null } : null,
+    lastVerify: runs.verify ?? null,
     failedRequests: server.running?.failedRequests ?? null,
   };
   const odd = clockProblem(Date.now(), snapshot.time);
@@ -97,6 +101,12 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     `stored: ${[count(facts.charms, "charm"), count(facts.bundles, "bundle"), count(facts.snaps, "snap"), ...(facts.repositories > 0 ? [count(facts.repositories, "repository of images", "repositories of images")] : []), count(facts.revisions, "revision")].join(", ")}, ${showSize(facts.size)}`,
     ...facts.unverified.map(({ name, revision }) => `UNVERIFIED: snap ${name} revision ${revision}`),
     ...facts.overrides.map((override) => `override: ${override.name} ${override.channel} ${override.on} ${showOverride(override)}`),
+    ...(facts.lastImport ? [`last import: ${showTime(facts.lastImport.ended)}, ${showEnd(facts.lastImport.failed)}`] : []),
+    ...(facts.lastVerify
+      ? [
+          `last verify: ${showTime(facts.lastVerify.ended)}, ${facts.lastVerify.damaged === 0 ? "no damage" : `${facts.lastVerify.damaged} damaged`}`,
+        ]
+      : []),
     `server: ${showServer(server, snapshot.number)}`,
     `listen: ${listen.join(", ")}`,
     `public URL: ${publicUrl ?? "not set"}`,
@@ -129,6 +139,15 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
         },
       );
   }
+}
+
+function showTime(time: string): string {
+  return `${time.slice(0, 19)}Z`;
+}
+
+/** `failed`: the kind of a failure, or `killed` */
+function showEnd(failed: string | null): string {
+  return failed === null ? "succeeded" : failed === "published" ? "published, but a later step failed" : `FAILED: ${failed}`;
 }
 
 function showServer({ running, silent }: Awaited<ReturnType<typeof askServer>>, stored: number): string {

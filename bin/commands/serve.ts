@@ -17,6 +17,7 @@ import { storeFolder } from "../machine/openstore.ts";
 import { loadSettings, watchRegistries } from "../machine/settings.ts";
 import { countConnections, watchDescriptors } from "../machine/sockets.ts";
 import { storeKeyOf } from "../machine/storekey.ts";
+import { notifySystemd } from "../machine/systemd.ts";
 import { servedPair, watchCertificate } from "../machine/tls.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
@@ -145,6 +146,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     log,
   });
   let unwatch = () => {};
+  let stopping: Promise<void> | undefined;
   try {
     for (const address of addresses("listen")) listeners.push(await listen(app.fetch, { ...address, ...limits }));
     if (tls) {
@@ -164,11 +166,14 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     }
     if (options.json) printJson({ addresses: listeners.map((listener) => listener.url) }, io);
     else io.out(listeners.map((listener) => `${listener.url}\n`).join(""));
+    const addressList = listeners.map((listener) => listener.url).join(", ");
+    await notifySystemd({ READY: "1", STATUS: `answers on ${addressList}` }, io.environment, log);
     await untilAborted(io.signal);
+    stopping = notifySystemd({ STOPPING: "1", STATUS: "ends running requests" }, io.environment, log);
   } finally {
     unwatch();
     endDescriptors();
-    await Promise.all(listeners.map((listener) => listener.drain()));
+    await Promise.all([...listeners.map((listener) => listener.drain()), stopping]);
     await imagePush.close();
   }
 }

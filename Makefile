@@ -45,6 +45,9 @@ images: dist/chp ## a real registry and the real skopeo (needs docker-registry a
 metrics: dist/chp ## a real Prometheus: dashboard and alerts (needs prometheus and openssl)
 	@$(BUN) test/interop/metrics.ts
 
+packages: $(BUN) ## what make release SIGN=.run/release.key made, installed and run (needs root, debootstrap, podman, containerd and minisign)
+	@$(BUN) test/interop/packages.ts
+
 powercut: dist/chp ## each command under power cuts and failing disks (needs strace); COMMANDS=config,gc SEED=1 STATES=1000 FAULTS=12
 	@$(BUN) test/powercut/run.ts "$(COMMANDS)" $(or $(SEED),1) $(or $(STATES),1000) $(or $(FAULTS),12)
 
@@ -82,8 +85,8 @@ build: dist/chp dist/chp.mjs ## dist/chp for this machine, dist/chp.mjs for plai
 linux-x64 linux-arm64 darwin-arm64: $(BUN) ## the executable for that machine, as dist/chp-NAME
 	$(BUN) bin/build.ts $@
 
-release: linux-x64 linux-arm64 darwin-arm64 ## all of them, with SHA256SUMS
-	cd dist && sha256sum chp-* > SHA256SUMS
+release: linux-x64 linux-arm64 darwin-arm64 dist/chp.mjs ## all of them, packages for Debian, an OCI image, SHA256SUMS; SIGN=FILE signs
+	@CHP_COMMIT=$${CHP_COMMIT-$$(git rev-parse --short=12 HEAD 2>/dev/null)} $(BUN) packaging/release.ts "$(SIGN)" "$(LIBC)"
 
 clean: ## remove what was built and the example store
 	rm -rf dist .run node_modules
@@ -102,4 +105,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example unit quicklint inprocess test interop images pulls metrics bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example unit quicklint inprocess test interop images pulls metrics packages bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help

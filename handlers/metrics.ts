@@ -147,7 +147,7 @@ const METRICS: readonly (readonly [name: string, type: MetricType, help: string,
     "chp_generation_timestamp_seconds",
     "gauge",
     "When that generation was made, in seconds since 1970.",
-    ({ snapshot }) => seconds(snapshot.of.time),
+    ({ snapshot }) => toSeconds(snapshot.of.time),
   ],
   ["chp_packages", "gauge", "Stored charms and bundles.", ({ snapshot }) => snapshot.names.length],
   ["chp_snaps", "gauge", "Stored snaps.", ({ snapshot }) => snapshot.snapNames.length],
@@ -163,7 +163,7 @@ const METRICS: readonly (readonly [name: string, type: MetricType, help: string,
     "chp_last_import_timestamp_seconds",
     "gauge",
     "When the last import ended, whether it failed or not, in seconds since 1970.",
-    ({ runs }) => seconds(timeOf(runs.import?.ended)),
+    ({ runs }) => toSeconds(timeOf(runs.import?.ended)),
   ],
   [
     "chp_last_import_failed",
@@ -175,13 +175,13 @@ const METRICS: readonly (readonly [name: string, type: MetricType, help: string,
     "chp_last_successful_import_timestamp_seconds",
     "gauge",
     "When the last import ended that succeeded, in seconds since 1970.",
-    ({ runs }) => seconds(timeOf(runs.imported)),
+    ({ runs }) => toSeconds(timeOf(runs.imported)),
   ],
   [
     "chp_last_verify_timestamp_seconds",
     "gauge",
     "When chp verify last ended, in seconds since 1970.",
-    ({ runs }) => seconds(timeOf(runs.verify?.ended)),
+    ({ runs }) => toSeconds(timeOf(runs.verify?.ended)),
   ],
   [
     "chp_damaged_items",
@@ -196,7 +196,7 @@ const METRICS: readonly (readonly [name: string, type: MetricType, help: string,
     "chp_certificate_expiry_timestamp_seconds",
     "gauge",
     "When the certificate that is served ends, in seconds since 1970.",
-    ({ certificateEnd }) => seconds(certificateEnd),
+    ({ certificateEnd }) => toSeconds(certificateEnd),
   ],
   [
     "chp_store_bytes",
@@ -302,7 +302,7 @@ function timeOf(text: string | undefined): number | undefined {
   return text === undefined ? undefined : Date.parse(text);
 }
 
-function seconds(milliseconds: number | undefined): number | undefined {
+function toSeconds(milliseconds: number | undefined): number | undefined {
   return milliseconds === undefined ? undefined : milliseconds / 1000;
 }
 

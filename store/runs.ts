@@ -105,7 +105,7 @@ export class Runs {
   }
 
   #after<S extends Recorded>(state: S, killed: readonly string[]): S {
-    const [time] = killed.toSorted().reverse();
+    const time = killed.toSorted().at(-1);
     // An import that began before the last one ended says nothing new.
     if (time === undefined || Date.parse(time) <= Date.parse(state.import?.ended ?? "")) return state;
     return withImport(state, { ended: time, failed: "killed" });

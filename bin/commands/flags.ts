@@ -356,6 +356,7 @@ export const FLAGS = {
 
   // commands that show the store
   type: { name: "type", argument: "TYPE", help: `${PACKAGE_TYPES.join(", ")}: where several have one name` },
+  probe: { name: "probe", help: "only ask whether the server of this machine answers; exit code 1 where it does not" },
   server: {
     name: "server",
     argument: "URL",

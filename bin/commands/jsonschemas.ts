@@ -378,6 +378,7 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
       notes: texts,
     }),
   },
+  { commands: ["status --probe"], schema: v.strictObject({ url: text, version: text, generation: number }) },
   {
     commands: ["doctor"],
     schema: v.strictObject({

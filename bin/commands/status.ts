@@ -10,11 +10,12 @@ import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
 import { hasRight, isExpired } from "../../src/settings/token.ts";
 import { VERSION } from "../../src/version.ts";
+import { Disk } from "../../store/fs.ts";
 import { FORMAT } from "../../store/keys.ts";
 import type { LastRuns } from "../../store/runs.ts";
-import type { Store } from "../../store/store.ts";
+import { Store } from "../../store/store.ts";
 import { count, type Io, printJson, showSize } from "../machine/io.ts";
-import { failOnDamage, openStore } from "../machine/openstore.ts";
+import { failOnDamage, openStore, storeFolder } from "../machine/openstore.ts";
 import { askServer, serverAddresses } from "../machine/runningserver.ts";
 import { acceptedKeys, imageSetup, loadSettings, registryOf } from "../machine/settings.ts";
 import { servedCertificate, trustedCertificates } from "../machine/tls.ts";
@@ -22,7 +23,7 @@ import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 import { sizeOfPackage, sizeOfSnap } from "./list.ts";
 
-const TAKES = ["server"] as const;
+const TAKES = ["server", "probe"] as const;
 type StatusFlags = FlagValues<typeof TAKES>;
 
 export const statusCommand: Register = (program, io) => {
@@ -32,6 +33,7 @@ export const statusCommand: Register = (program, io) => {
 };
 
 export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
+  if (options.probe) return probe(options, io);
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
   const [packages, snaps, repositories] = [await snapshot.packages(), await snapshot.snaps(), await snapshot.repositories()];
@@ -139,6 +141,25 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
         },
       );
   }
+}
+
+/** Whether a server answers, and nothing else: it reads no package, so it can be asked each few seconds. The store may not be there yet. */
+async function probe(options: StatusFlags, io: Io): Promise<void> {
+  const store = await Store.openOrAwait(new Disk(storeFolder(options, io)));
+  const settings = await loadSettings(store, { environment: io.environment });
+  const addresses = options.server === undefined ? serverAddresses(settings).filter(({ isLocal }) => isLocal) : [{ url: options.server }];
+  const { running, silent } = await askServer(addresses, await trustedCertificates(store, settings));
+  if (!running)
+    throw new Failure(
+      "failed",
+      `no server answers: ${silent.map(({ url, why }) => `${printable(url)}: ${why}`).join("; ") || "none is set"}`,
+      {
+        next: "start it with chp serve, or name it with --server URL",
+      },
+    );
+  const { url, version, generation } = running;
+  if (options.json) printJson({ url, version, generation }, io);
+  else io.out(`${url} answers: generation ${generation}, chp ${version}\n`);
 }
 
 function showTime(time: string): string {

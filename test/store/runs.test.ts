@@ -1,7 +1,7 @@
 /** How imports and verifications ended, as readers of a store see it. */
 
 import { expect, test } from "bun:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { leaseKey, RUNS, runsKey } from "../../store/keys.ts";
 import { LEASE_LIFE } from "../../store/lease.ts";
 import { Memory } from "../../store/memory.ts";

@@ -192,6 +192,8 @@ WantedBy=multi-user.target
   "chp-verify.service": (unit) => `[Unit]
 Description=Verify the store of chp
 RequiresMountsFor=${pathWord(unit.store)}
+# Not before the first import.
+ConditionPathExists=${pathWord(`${unit.store}/format.json`)}
 
 [Service]
 # Exit code 13, damage, makes it fail: systemctl --failed lists it, and the metrics show it.

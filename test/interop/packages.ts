@@ -16,8 +16,9 @@ const DIST = resolve("dist");
 const KEY = resolve(".run/release.key.pub");
 const { version } = manifest;
 const TOOLS = ["debootstrap", "chroot", "dpkg", "systemd-analyze", "podman", "runc", "containerd", "ctr", "minisign", "man"];
-/** Kept across runs: making one takes minutes. */
-const ROOT_CACHE = resolve(process.env["CHP_CLIENTS"] ?? ".run/clients", "../debian-root.tar");
+/** Roots of Debian, kept across runs, since making them takes minutes: the least, and one that systemd runs. */
+const CACHE = resolve(process.env["CHP_CLIENTS"] ?? ".run/clients", "..");
+const ROOTS = { least: join(CACHE, "debian-root.tar"), systemd: join(CACHE, "debian-systemd-root.tar") };
 
 interface Ran {
   readonly code: number;
@@ -128,16 +129,26 @@ async function doneIn(...command: string[]): Promise<string> {
   return text;
 }
 
+/** Fills a folder with a root, which `make` makes there the first time. */
+async function unpackRoot(archive: string, folder: string, make: () => Promise<unknown>): Promise<void> {
+  mkdirSync(folder, { recursive: true });
+  if (existsSync(archive)) return void (await done("tar", "-C", folder, "-xf", archive));
+  await make();
+  await done("tar", "-C", folder, "-cf", `${archive}.new`, ".");
+  await done("mv", `${archive}.new`, archive);
+}
+
+const leastRoot = (folder: string) => unpackRoot(ROOTS.least, folder, () => done("debootstrap", "--variant=minbase", "stable", folder));
+
+const systemdRoot = (folder: string) =>
+  unpackRoot(ROOTS.systemd, folder, async () => {
+    await leastRoot(folder);
+    const install = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd dbus";
+    await done("chroot", folder, "sh", "-c", install);
+  });
+
 async function makeRoot(): Promise<void> {
-  if (!existsSync(ROOT_CACHE)) {
-    const fresh = join(WORK, "fresh");
-    await done("debootstrap", "--variant=minbase", "stable", fresh);
-    await done("tar", "-C", fresh, "-cf", `${ROOT_CACHE}.new`, ".");
-    await done("mv", `${ROOT_CACHE}.new`, ROOT_CACHE);
-    rmSync(fresh, { recursive: true, force: true });
-  }
-  mkdirSync(ROOT, { recursive: true });
-  await done("tar", "-C", ROOT, "-xf", ROOT_CACHE);
+  await leastRoot(ROOT);
   // A stand-in of systemctl that notes what it is asked, as on a machine that systemd runs.
   mkdirSync(at("run/systemd/system"), { recursive: true });
   writeFileSync(at("usr/bin/systemctl"), '#!/bin/sh\necho "$@" >>/systemctl.log\n', { mode: 0o755 });
@@ -249,10 +260,7 @@ async function debian(): Promise<void> {
 
   const before = await storeState();
   await check("an upgrade keeps the store, and restarts what runs", async () => {
-    const next = `${version}+1`;
-    const read = (name: string) => readFileSync(join(DIST, name));
-    const options = { architecture: "amd64", executable: read("chp-linux-x64"), licences: "none", changelog: "", time: 1_800_000_000 };
-    writeFileSync(join(WORK, "next.deb"), debianPackage({ version: next, ...options }));
+    nextPackage(join(WORK, "next.deb"));
     rmSync(at("systemctl.log"));
     await doneIn("dpkg", "-i", deb(join(WORK, "next.deb")));
     equal(asked(), ["daemon-reload", "try-restart chp.service"]);
@@ -294,53 +302,135 @@ async function debian(): Promise<void> {
   });
 }
 
+/* ---- under systemd ---- */
+
+const STORAGE = ["--root", join(WORK, "podman"), "--runroot", join(WORK, "podman-run"), "--storage-driver", "vfs"];
+const PODMAN = ["podman", ...STORAGE, "--cgroup-manager", "cgroupfs", "--runtime", "runc"];
+/** The limits are those of this machine, which may not raise its own. */
+const ON_THIS_MACHINE = ["--network", "host", "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"];
+
+/** A newer package of the same executable. */
+function nextPackage(file: string): void {
+  const executable = readFileSync(join(DIST, "chp-linux-x64"));
+  const texts = { licences: "none", changelog: "" };
+  writeFileSync(file, debianPackage({ version: `${version}+1`, architecture: "amd64", executable, time: 1_800_000_000, ...texts }));
+}
+
+async function systemd(): Promise<void> {
+  const root = join(WORK, "systemd-root");
+  await systemdRoot(root);
+  const inside = (...command: string[]) => run([...PODMAN, "exec", "systemd", ...command]);
+  const doneInside = async (...command: string[]) => {
+    const { code, text } = await inside(...command);
+    if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}: ${text.slice(-2000)}`);
+    return text.trim();
+  };
+  const property = (unit: string, name: string) => doneInside("systemctl", "show", "--value", "-p", name, unit);
+  const port = freePort();
+  const url = `http://127.0.0.1:${port}`;
+  writeFileSync(join(root, "root/chp.deb"), readFileSync(join(DIST, `chp_${version}_amd64.deb`)));
+  nextPackage(join(root, "root/next.deb"));
+  writeFileSync(join(root, "root/world.tar.gz"), WORLD);
+  await done("chmod", "755", join(root, "root"));
+  const start = ["--systemd=always", "--privileged", ...ON_THIS_MACHINE, "--rootfs", root, "/lib/systemd/systemd"];
+  await done(...PODMAN, "run", "--detach", "--name", "systemd", ...start);
+  try {
+    await check("systemd runs", async () => {
+      for (let tries = 0; tries < 100; tries += 1) {
+        if ((await inside("systemctl", "is-system-running")).text.trim() === "running") return;
+        await Bun.sleep(200);
+      }
+      equal((await inside("systemctl", "is-system-running")).text.trim(), "running");
+    });
+    await check("the package is installed, and neither enabled nor started", async () => {
+      await doneInside("dpkg", "-i", "/root/chp.deb");
+      equal(await property("chp.service", "ActiveState"), "inactive");
+      equal((await inside("systemctl", "is-enabled", "chp.service")).text.trim(), "disabled");
+    });
+    await check("before the first import there is nothing to verify, and nothing fails", async () => {
+      await doneInside("systemctl", "start", "chp-verify.service");
+      equal(await property("chp-verify.service", "ConditionResult"), "no");
+    });
+    await check("the service is started as its hints say, and answers when systemctl returns", async () => {
+      await doneInside("runuser", "-u", "chp", "--", "chp", "import", "--store", STORE, "/root/world.tar.gz");
+      await doneInside("runuser", "-u", "chp", "--", "chp", "config", "--store", STORE, `listen=127.0.0.1:${port}`);
+      await doneInside("systemctl", "enable", "--now", "chp.service", "chp-verify.timer");
+      equal((await fetch(`${url}/v2/charms/info/tiny`)).status, 200); // Type=notify: no waiting
+      equal(await property("chp.service", "StatusText"), `answers on ${url}`);
+      equal(await property("chp-verify.timer", "ActiveState"), "active");
+    });
+    await check("it cannot write into its store, which the confinement makes read-only", async () => {
+      const pid = await property("chp.service", "MainPID");
+      const written = await inside("nsenter", "-t", pid, "-m", "--", "touch", `${STORE}/x`);
+      equal([written.code, written.text.includes("Read-only file system")], [1, true]);
+    });
+    await check("the store is verified as the timer does it", async () => {
+      await doneInside("systemctl", "start", "chp-verify.service");
+      equal(await property("chp-verify.service", "Result"), "success");
+      equal(/^chp_last_verify_timestamp_seconds \d/m.test(await (await fetch(`${url}/metrics`)).text()), true);
+    });
+    await check("an upgrade restarts it with its store", async () => {
+      const before = await property("chp.service", "MainPID");
+      await doneInside("dpkg", "-i", "/root/next.deb");
+      equal((await property("chp.service", "MainPID")) === before, false);
+      equal((await fetch(`${url}/v2/charms/info/tiny`)).status, 200);
+    });
+    await check("what is damaged makes the verification fail, and systemctl says so", async () => {
+      await doneInside("sh", "-c", `rm "$(find ${STORE}/blobs -type f | sort | head -1)"`);
+      equal((await inside("systemctl", "start", "chp-verify.service")).code === 0, false);
+      equal(await property("chp-verify.service", "ExecMainStatus"), "13");
+      equal((await doneInside("systemctl", "--failed", "--plain", "--no-legend")).includes("chp-verify.service"), true);
+    });
+    await check("a removal ends it, and a purge leaves the store", async () => {
+      await doneInside("dpkg", "--purge", "chp");
+      equal(
+        await fetch(url).then(
+          () => "answers",
+          () => "ended",
+        ),
+        "ended",
+      );
+      equal((await inside("systemctl", "is-enabled", "chp.service")).code === 0, false);
+      await doneInside("test", "-e", `${STORE}/format.json`);
+    });
+  } finally {
+    await run([...PODMAN, "rm", "--force", "--time", "5", "systemd"]);
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
 /* ---- the image ---- */
 
 const IMAGE = join(DIST, `chp-${version}-image.tar`);
 const NAME = `localhost/chp:${version}`;
 
 async function podman(): Promise<void> {
-  const own = [
-    "podman",
-    "--root",
-    join(WORK, "podman"),
-    "--runroot",
-    join(WORK, "podman-run"),
-    "--storage-driver",
-    "vfs",
-    "--cgroup-manager",
-    "cgroupfs",
-    "--runtime",
-    "runc",
-  ];
-  // The limits are those of this machine, which may not raise its own.
-  const limits = ["--network", "host", "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"];
   const store = join(WORK, "store");
   mkdirSync(store, { recursive: true });
   await done("chown", "65532:65532", store);
   const volume = ["--volume", `${store}:${STORE}`];
   await check("podman loads it, for this architecture, with a user that is not root", async () => {
-    await done(...own, "load", "-q", "-i", IMAGE);
+    await done(...PODMAN, "load", "-q", "-i", IMAGE);
     equal(
-      (await done(...own, "image", "inspect", "--format", "{{.Os}}/{{.Architecture}} {{.User}}", NAME)).trim(),
+      (await done(...PODMAN, "image", "inspect", "--format", "{{.Os}}/{{.Architecture}} {{.User}}", NAME)).trim(),
       "linux/amd64 65532:65532",
     );
   });
   await check("it has the file systems that it needs, and nobody in it can become root", async () => {
-    const folder = (await done(...own, "image", "mount", NAME)).trim();
+    const folder = (await done(...PODMAN, "image", "mount", NAME)).trim();
     equal((await done("find", folder, "-perm", "/6000")).trim(), "");
     equal((await done("find", folder, "-type", "f", "-perm", "/0022")).trim(), "");
     equal(statSync(join(folder, "var/lib/chp")).uid, 65532);
-    await done(...own, "image", "unmount", NAME);
+    await done(...PODMAN, "image", "unmount", NAME);
   });
   await check("it imports into its volume, with a root that is read-only", async () => {
     writeFileSync(join(WORK, "world.tar.gz"), WORLD);
     await done(
-      ...own,
+      ...PODMAN,
       "run",
       "--rm",
       "--read-only",
-      ...limits,
+      ...ON_THIS_MACHINE,
       ...volume,
       "--volume",
       `${join(WORK, "world.tar.gz")}:/world.tar.gz:ro`,
@@ -351,11 +441,11 @@ async function podman(): Promise<void> {
   });
   const port = freePort();
   const url = `http://127.0.0.1:${port}`;
-  const health = ["--health-cmd", '["CMD","/usr/bin/chp","status","--probe"]', "--health-interval", "disable"];
+  const health = ["--health-cmd", "CMD /usr/bin/chp status --probe", "--health-interval", "disable"];
   const start = [
     "--read-only",
     "--cap-drop=all",
-    ...limits,
+    ...ON_THIS_MACHINE,
     ...health,
     "--env",
     `CHP_LISTEN=127.0.0.1:${port}`,
@@ -363,17 +453,17 @@ async function podman(): Promise<void> {
     `${store}:${STORE}:ro`,
   ];
   await check("it serves with a read-only root and store and no capability", async () => {
-    await done(...own, "run", "--detach", "--name", "chp", ...start, NAME);
+    await done(...PODMAN, "run", "--detach", "--name", "chp", ...start, NAME);
     const logs = async () => {
-      const running = (await done(...own, "inspect", "--format", "{{.State.Running}}", "chp")).trim();
-      return running === "true" ? undefined : (await run([...own, "logs", "chp"])).text;
+      const running = (await done(...PODMAN, "inspect", "--format", "{{.State.Running}}", "chp")).trim();
+      return running === "true" ? undefined : (await run([...PODMAN, "logs", "chp"])).text;
     };
     equal((await answers(url, logs)).generation, 1);
     equal((await fetch(`${url}/v2/charms/info/tiny`)).status, 200);
   });
   await check("its health check says that it is well, and that it is not", async () => {
-    equal((await run([...own, "healthcheck", "run", "chp"])).code, 0);
-    const sick = await run([...own, "exec", "chp", "/usr/bin/chp", "status", "--probe", "--server", "http://127.0.0.1:1"]);
+    equal((await run([...PODMAN, "healthcheck", "run", "chp"])).code, 0);
+    const sick = await run([...PODMAN, "exec", "chp", "/usr/bin/chp", "status", "--probe", "--server", "http://127.0.0.1:1"]);
     equal([sick.code, sick.text.includes("no server answers")], [1, true]);
   });
   await check("the image itself says how it is asked, as Docker reads it", () => {
@@ -395,9 +485,9 @@ async function podman(): Promise<void> {
     }
   });
   await check("it ends when it is asked", async () => {
-    await done(...own, "stop", "--time", "20", "chp");
-    equal((await done(...own, "inspect", "--format", "{{.State.ExitCode}}", "chp")).trim(), "0");
-    await done(...own, "rm", "chp");
+    await done(...PODMAN, "stop", "--time", "20", "chp");
+    equal((await done(...PODMAN, "inspect", "--format", "{{.State.ExitCode}}", "chp")).trim(), "0");
+    await done(...PODMAN, "rm", "chp");
   });
 }
 
@@ -438,7 +528,8 @@ if ((lacks.length > 0 || process.getuid?.() !== 0) && process.env["CI"] !== "tru
 } else {
   rmSync(WORK, { recursive: true, force: true });
   mkdirSync(WORK, { recursive: true });
-  for (const [what, work] of Object.entries({ files, debian, podman, containerd })) await check(`${what}: run it to the end`, work);
+  for (const [what, work] of Object.entries({ files, debian, systemd, podman, containerd }))
+    await check(`${what}: run it to the end`, work);
   rmSync(ROOT, { recursive: true, force: true });
 }
 finish();

@@ -85,7 +85,8 @@ build: dist/chp dist/chp.mjs ## dist/chp for this machine, dist/chp.mjs for plai
 linux-x64 linux-arm64 darwin-arm64: $(BUN) ## the executable for that machine, as dist/chp-NAME
 	$(BUN) bin/build.ts $@
 
-release: linux-x64 linux-arm64 darwin-arm64 dist/chp.mjs ## all of them, packages for Debian, an OCI image, SHA256SUMS; SIGN=FILE signs
+release: $(BUN) ## all of them, packages for Debian, an OCI image, a bill of materials, SHA256SUMS; SIGN=FILE signs, LIBC=FOLDER has libc6_*.deb
+	$(BUN) bin/build.ts && $(BUN) bin/build.ts linux-x64 linux-arm64 darwin-arm64
 	@CHP_COMMIT=$${CHP_COMMIT-$$(git rev-parse --short=12 HEAD 2>/dev/null)} $(BUN) packaging/release.ts "$(SIGN)" "$(LIBC)"
 
 clean: ## remove what was built and the example store

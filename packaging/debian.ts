@@ -63,7 +63,7 @@ are imported into one folder, ${STORE}, which it serves.
 
 The service is neither enabled nor started by the installation.`;
 
-/** Not started: an empty store would tell every client that nothing exists. An upgrade restarts what runs. */
+/** Not started: an empty store would answer every client that nothing exists. An upgrade restarts what runs. */
 const POSTINST = `#!/bin/sh
 set -e
 if [ "$1" = configure ]; then
@@ -78,7 +78,7 @@ if [ "$1" = configure ]; then
   fi
   if [ -z "$2" ]; then
     echo "chp is installed. Next:"
-    echo "  sudo -u chp chp import --store ${STORE} FILE"
+    echo "  sudo chp import FILE"
     echo "  sudo systemctl enable --now chp.service chp-verify.timer"
     echo "  chp help install"
   fi

@@ -19,6 +19,6 @@ export async function notifySystemd(variables: Readonly<Record<string, string>>,
     });
     if (code !== 0) throw new Error(`it ended with ${code}`);
   } catch (error) {
-    log({ level: "error", message: "systemd cannot be told that chp is ready", why: `systemd-notify: ${reason(error)}` });
+    log({ level: "error", message: "systemd does not learn that chp is ready", why: `systemd-notify: ${reason(error)}` });
   }
 }

@@ -352,8 +352,8 @@ async function systemd(): Promise<void> {
       equal(await property("chp-verify.service", "ConditionResult"), "no");
     });
     await check("the service is started as its hints say, and answers when systemctl returns", async () => {
-      await doneInside("runuser", "-u", "chp", "--", "chp", "import", "--store", STORE, "/root/world.tar.gz");
-      await doneInside("runuser", "-u", "chp", "--", "chp", "config", "--store", STORE, `listen=127.0.0.1:${port}`);
+      await doneInside("chp", "import", "/root/world.tar.gz");
+      await doneInside("chp", "config", `listen=127.0.0.1:${port}`);
       await doneInside("systemctl", "enable", "--now", "chp.service", "chp-verify.timer");
       equal((await fetch(`${url}/v2/charms/info/tiny`)).status, 200); // Type=notify: no waiting
       equal(await property("chp.service", "StatusText"), `answers on ${url}`);

@@ -56,7 +56,7 @@ test("without systemd-notify it serves all the same, and says what is missing", 
   using folder = tempFolder();
   const command = COMMAND.length === 1 ? COMMAND : [process.execPath, ...COMMAND.slice(1)];
   const served = await serve(join(folder.path, "store"), [], { NOTIFY_SOCKET: join(folder.path, "gone"), PATH: folder.path }, command);
-  await logged(served, "systemd cannot be told");
+  await logged(served, "systemd does not learn");
   expect((await fetch(`${served.url}/_status/check`)).status).toBe(200);
   expect(await served.stop()).toBe(0);
 });

@@ -193,7 +193,7 @@ WantedBy=multi-user.target
 Description=Verify the store of chp
 RequiresMountsFor=${pathWord(unit.store)}
 # Not before the first import.
-ConditionPathExists=${pathWord(`${unit.store}/format.json`)}
+ConditionPathExists=${unit.store.replaceAll("%", "%%")}/format.json
 
 [Service]
 # Exit code 13, damage, makes it fail: systemctl --failed lists it, and the metrics show it.

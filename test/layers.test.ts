@@ -44,10 +44,11 @@ const TABLE: Readonly<Record<string, Room>> = {
   "bin/machine": { imports: [...SRC, "store", "handlers", "handlers/web"], modules: ["disk", "processes", "network"] },
   "bin/commands": { imports: [...SRC, "store", "handlers", "handlers/web", "bin/machine"], modules: ["disk", "processes", "network"] },
   bin: { imports: [...SRC, "store", "handlers", "handlers/web", "bin/machine", "bin/commands"], modules: ["disk"] },
+  "bin/packaging": { imports: [...SRC, "store", "handlers", "handlers/web", "bin/machine", "bin/commands"], modules: ["disk"] },
 };
 
 /** Data that is built into the program. */
-const DATA = /\.(json|md|css)$|\/assets\//;
+const DATA = /\.(json|md|css|txt)$|\/assets\//;
 
 interface Import {
   /** a path from the top folder, or the name of a module */

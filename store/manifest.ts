@@ -4,7 +4,7 @@
  */
 
 import type { Base } from "../src/catalog/base.ts";
-import type { Need } from "../src/catalog/need.ts";
+import type { ImageNeed, Need } from "../src/catalog/need.ts";
 import type {
   Details,
   Override,
@@ -76,6 +76,7 @@ const revision = object<Revision>({
       }),
     ),
   ),
+  images: optional(list(object<ImageNeed>({ reference: text(), sure: text(), where: text() }))),
   aside: onlyTrue,
 });
 

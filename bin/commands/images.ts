@@ -1,4 +1,4 @@
-import { type NeededImage, neededImages, showNeededBy } from "../../src/catalog/images.ts";
+import { isOfResource, type NeededImage, neededImages, showNeededBy } from "../../src/catalog/images.ts";
 import { skopeoScript } from "../../src/catalog/imagescript.ts";
 import { imageNotes, type StoredImage, StoredImages, storedImageOf } from "../../src/catalog/imagesources.ts";
 import type { ImagePresence } from "../../src/catalog/readiness.ts";
@@ -31,7 +31,8 @@ export const imagesCommand: Register = (program, io) => {
 };
 
 const EXAMPLES = `
-PULLED FROM is where Juju sends its machines: chp where it has the image and is the registry (chp config registry), the
+NEEDED BY says which resource of a charm names the image, or which of its files: a list of images, an option, a manifest.
+PULLED FROM is where Juju sends its machines, and for what a file names the registry that is named there: chp where it has the image and is the registry (chp config registry), the
 registry that proxy.oci-registry.domain names, or upstream. That registry is asked by digest, with the login that Juju gets.
 
 Examples:
@@ -149,10 +150,11 @@ export async function listImages(store: Store, asks: boolean, io: Io): Promise<F
       local: here ?? image.local,
       stored: found,
       registry: answers?.images[i] ?? NOT_ASKED,
-      pulledFrom: registry ? "registry" : here === undefined ? "upstream" : "chp",
+      pulledFrom: !image.neededBy.some(isOfResource) ? "upstream" : registry ? "registry" : here === undefined ? "upstream" : "chp",
     };
   });
   const elsewhere = needed.filter((image) => image.stored && image.registry.presence === "absent");
+  const ofFiles = needed.filter((image) => !isMissing(image) && !image.neededBy.some(isOfResource));
   return {
     needed,
     others: repositories.flatMap((repository) => otherImages(repository, all, used)),
@@ -160,6 +162,11 @@ export async function listImages(store: Store, asks: boolean, io: Io): Promise<F
     failure: answers?.failure?.message,
     notes: [
       ...imageNotes(imageSetup(settings), packages, repositories),
+      ...(ofFiles.length === 0
+        ? []
+        : [
+            `${count(ofFiles.length, "image")} that files of charms name ${ofFiles.length === 1 ? "is" : "are"} here, and nodes ask the registry that is named there; next: chp help images says how to send them here`,
+          ]),
       ...(elsewhere.length === 0
         ? []
         : [

@@ -17,7 +17,7 @@ import {
   settleTrack,
   sortedRows,
 } from "./channelmap.ts";
-import type { Need } from "./need.ts";
+import type { ImageNeed, Need } from "./need.ts";
 
 export type PackageType = "charm" | "bundle";
 
@@ -48,6 +48,8 @@ export interface Revision {
   readonly attributes?: Readonly<Record<string, string>>;
   /** the snaps that the charm installs, as far as its files show */
   readonly snaps?: readonly Need[];
+  /** the images that the charm's files name, besides those of its resources */
+  readonly images?: readonly ImageNeed[];
   /** newer than the generation that was rolled back to: installable only by revision number */
   readonly aside?: true;
 }

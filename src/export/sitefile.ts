@@ -5,12 +5,12 @@ import { charmName } from "../archives/charm.ts";
 import { parseSystem, type System } from "../catalog/base.ts";
 import { parseChannel } from "../catalog/channel.ts";
 import { CONTROLLER_CHARM, CONTROLLER_SYSTEMS, controllerTracks } from "../catalog/controller.ts";
+import { parseImageReference } from "../catalog/imagereference.ts";
 import { checkArchitecture } from "../catalog/snap.ts";
 import { Failure, printable } from "../errors.ts";
 import { mapByName } from "../schema.ts";
 import { nearestWord } from "../text.ts";
 import { readYamls, YAML_LIMITS } from "../yaml.ts";
-import { parseImageReference } from "./imageregistry.ts";
 
 /** Everything that a store has of a package: its channels, or its bases. */
 export type All = "all";
@@ -57,12 +57,13 @@ export interface SnapRequest {
 export const ADDITIONS = {
   "bundle-charms": "the charms of bundles",
   "charm-snaps": "the snaps that charms install",
-  likely: "of these, those that a charm's code only seems to install",
+  likely: "snaps and images that a charm's code only seems to need",
   bases: "the bases of snaps",
   providers: "the default providers of content plugs",
   snapd: "snapd, which every machine with a snap needs",
-  images: "container images: those of charms' resources and those that are named",
-  "charm-images": "of these, those of charms' resources, unless they are named too",
+  images: "container images: those that charms need, and those that are named",
+  "charm-images": "of these, those of charms, unless they are named too",
+  "file-images": "of these, those that charms name in their files, and not by a resource",
 } as const;
 export type Addition = keyof typeof ADDITIONS;
 

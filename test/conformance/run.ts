@@ -45,7 +45,7 @@ export const FAMILIES: readonly Family[] = [
   {
     name: "Charmhub",
     cases: charmhub.CASES,
-    count: 98,
+    count: 101,
     everywhere: charmhub.EVERYWHERE,
     headers: { Accept: "application/json", "Content-Type": "application/json", "User-Agent": "Juju/3.6.28" },
     digest: "hash-sha-256",

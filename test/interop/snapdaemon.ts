@@ -39,6 +39,7 @@ const NOWHERE = "http://127.0.0.1:9";
 const TIMEOUT = 60_000;
 
 export interface Executables {
+  readonly version: string;
   readonly snap: string;
   readonly snapd: string;
 }
@@ -125,7 +126,8 @@ const LATER = {
 export type Changes = Readonly<Record<keyof typeof LATER, () => Promise<void>>>;
 
 /** Runs snapd below a folder of its own. */
-export async function snapDaemon({ snap, snapd }: Executables, url: string, check: Check, changes: Changes): Promise<void> {
+export async function snapDaemon({ version, snap, snapd }: Executables, url: string, given: Check, changes: Changes): Promise<void> {
+  const check: Check = (what, body) => given(`${version}: ${what}`, body);
   using temporary = tempFolder();
   const root = join(temporary.path, "root");
   const bin = join(temporary.path, "bin");
@@ -133,10 +135,12 @@ export async function snapDaemon({ snap, snapd }: Executables, url: string, chec
     mkdirSync(join(root, folder), { recursive: true });
   mkdirSync(bin);
   cpSync(snapd, join(bin, "snapd"));
-  for (const [name, text] of Object.entries(COMMANDS)) {
-    writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`);
-    chmodSync(join(bin, name), 0o755);
-  }
+  // From 2.58 or so on snapd takes its own tools from below its root alone.
+  for (const [name, text] of Object.entries(COMMANDS))
+    for (const folder of name.startsWith("snap-") ? [bin, join(root, "usr/lib/snapd")] : [bin]) {
+      writeFileSync(join(folder, name), `#!/bin/sh\n${text}\n`);
+      chmodSync(join(folder, name), 0o755);
+    }
   const { PATH = "" } = process.env;
   const env = {
     HOME: temporary.path,

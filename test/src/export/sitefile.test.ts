@@ -354,7 +354,7 @@ describe("what is wrong is named by entry and field", () => {
     ["essentials: {lxd: 5}", "essentials.juju is missing"],
     [
       "charms: [a]\nwithout: [everything]",
-      "without: unknown addition everything; it takes bundle-charms, charm-snaps, likely, bases, providers, snapd, images, charm-images",
+      "without: unknown addition everything; it takes bundle-charms, charm-snaps, likely, bases, providers, snapd, images, charm-images, file-images",
     ],
     ["applications: [a]", "applications is not a map by name"],
     ["applications: {a: {chram: a}}", "applications.a: charm is missing"],

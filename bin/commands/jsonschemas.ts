@@ -292,7 +292,7 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
       charms: v.record(text, v.strictObject({ revisions: v.record(text, text), resources: v.record(text, v.record(text, text)) })),
       bundles: v.record(text, v.strictObject({ revisions: v.record(text, text) })),
       snaps: v.record(text, v.strictObject({ revisions: v.record(text, text), components: v.record(text, v.record(text, text)) })),
-      images: about(v.record(text, texts), "digests of a repository's manifests, configs and layers"),
+      images: v.optional(about(v.record(text, texts), "digests of a repository's manifests, configs and layers")),
       agents: v.optional(about(v.record(text, texts), "digests of a version's files and signed texts")),
     }),
   },

@@ -1,6 +1,7 @@
 /** Findings about what a deployment needs and the store does not have, each with the next step. Nothing here uses the network. */
 
-import { CONTROLLER_CHARM, controllerFindings, DEFAULT_ARCHITECTURE } from "./controller.ts";
+import { CONTROLLER_CHARM } from "./bootstrap.ts";
+import { controllerFindings, DEFAULT_ARCHITECTURE } from "./controller.ts";
 import { type CheckResult, certainFinding, EXPORT_SNAPS, exportCharms, type ReadinessFinding, resultsOf } from "./finding.ts";
 import { type NeededImage, showNeededBy } from "./images.ts";
 import type { StoredImages } from "./imagesources.ts";

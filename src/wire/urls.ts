@@ -242,6 +242,8 @@ export const URLS = {
   storeAssertions: segmentsUrl("/v2/auth/store/assertions"),
   otherAssertions: segmentsUrl("/_status/assertions"),
 
+  cloudImages: segmentsUrl("/juju/images/streams/v1/:file"),
+
   check: segmentsUrl("/_status/check"),
   missing: segmentsUrl("/_status/missing"),
   metrics: segmentsUrl("/metrics"),

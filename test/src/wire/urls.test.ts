@@ -56,6 +56,7 @@ const PARAMS: { readonly [K in keyof typeof URLS]: fc.Arbitrary<Params<(typeof U
     .map((params) => sparse(params) as Params<(typeof URLS)["assertion"]>),
   storeAssertions: nothing,
   otherAssertions: nothing,
+  cloudImages: fc.record({ file: segment }),
   check: nothing,
   missing: nothing,
   metrics: nothing,

@@ -12,6 +12,7 @@ import { assertionRoutes } from "./assertions.ts";
 import { Bodies } from "./body.ts";
 import type { Call, Deps, Env, HandlerDeps } from "./call.ts";
 import { charmhubRoutes } from "./charmhub.ts";
+import { cloudImageRoutes } from "./cloudimages.ts";
 import { type Dialect, errorReply, failureReply, internalError } from "./errors.ts";
 import { imageRoutes } from "./images.ts";
 import type { Peer } from "./listen.ts";
@@ -64,6 +65,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     agentRoutes({ ...shared, missing }),
     statusRoutes(shared, missing),
     imageRoutes({ ...shared, missing, ...(deps.imagePush && { imagePush: deps.imagePush }) }),
+    cloudImageRoutes(deps),
     remoteImportRoutes(deps),
     metrics.api,
   ];

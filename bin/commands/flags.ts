@@ -5,6 +5,7 @@
 
 import { LEVELS } from "../../handlers/log.ts";
 import { LIMITS } from "../../src/archives/archive.ts";
+import { CLOUDS, type Cloud } from "../../src/catalog/bootstrapcheck.ts";
 import { checkArchitecture } from "../../src/catalog/snap.ts";
 import { ADDITIONS } from "../../src/export/sitefile.ts";
 import type { UpstreamAddresses } from "../../src/export/upstream.ts";
@@ -13,7 +14,7 @@ import { parseRights, RIGHTS } from "../../src/settings/token.ts";
 import type { RemoteOption } from "../../src/wire/remoteimport.ts";
 import { GC_DEFAULTS } from "../../store/gc.ts";
 import { type CommonOptions, showSize } from "../machine/io.ts";
-import { byteSize, logLevel, outputFormat, wholeNumber } from "./values.ts";
+import { byteSize, logLevel, oneOf, outputFormat, wholeNumber } from "./values.ts";
 
 export interface Flag {
   /** without the leading `--` */
@@ -45,6 +46,9 @@ export const PUBLIC: UpstreamAddresses = { charmhub: "https://api.charmhub.io", 
 
 /** The types that `chp show --type` takes. */
 export const PACKAGE_TYPES = ["charm", "bundle", "snap", "image", "agent"] as const;
+
+/** The kinds of clouds that `--cloud` takes. */
+const CLOUD_KINDS = Object.keys(CLOUDS) as Cloud[];
 
 /** A setting as `chp serve` takes it. */
 function setting<const Name extends string>(name: Name) {
@@ -376,7 +380,17 @@ export const FLAGS = {
   exitCode: { name: "exit-code", help: "end with 1 where anything is listed" },
   offlineRegistry: { name: "offline", help: "do not ask the registry" },
   offline: { name: "offline", help: "ask nothing of the network: no names, no registry, no public URL" },
-  doctorJuju: { name: "juju", argument: "VERSION", help: "also whether a Juju of that version, like 3.6, can bootstrap" },
+  doctorJuju: {
+    name: "juju",
+    argument: "VERSION",
+    help: "also whether a Juju of that version, like 3.6 or 3.6.11, finds all that a bootstrap asks for",
+  },
+  doctorCloud: {
+    name: "cloud",
+    argument: "KIND",
+    parse: oneOf(CLOUD_KINDS),
+    help: `with --juju: on which cloud: ${CLOUD_KINDS.join(", ")} (default: of any kind)`,
+  },
 
   // commands that maintain the store
   readData: {

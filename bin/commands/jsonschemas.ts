@@ -499,7 +499,16 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
   {
     commands: ["remove"],
     schema: about(
-      v.strictObject({ generation: number, name: text, snap: flag, revision: orNull(number), uses: texts, needed: texts }),
+      v.strictObject({
+        generation: number,
+        name: text,
+        snap: flag,
+        revision: orNull(number),
+        image: v.optional(text),
+        agents: v.optional(about(text, "what was named of them")),
+        uses: texts,
+        needed: texts,
+      }),
       "the plan",
     ),
   },

@@ -13,7 +13,7 @@ import { importInChild } from "../machine/child.ts";
 import { limitsIn, StorePush } from "../machine/imagepush.ts";
 import { type Io, printJson } from "../machine/io.ts";
 import { storeFolder } from "../machine/openstore.ts";
-import { loadSettings, watchRegistries } from "../machine/settings.ts";
+import { loadSettings, watchCloudImages, watchRegistries } from "../machine/settings.ts";
 import { countConnections, watchDescriptors } from "../machine/sockets.ts";
 import { storeKeyOf } from "../machine/storekey.ts";
 import { servedPair, watchCertificate } from "../machine/tls.ts";
@@ -111,6 +111,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     config: publicUrl === undefined ? {} : { publicUrl },
     log,
     registries: watchRegistries(store, io.environment, publicUrl),
+    cloudImages: watchCloudImages(store, io.environment),
     ...(session && { sessionKey: Buffer.from(session.key, "base64") }),
     remoteImport: {
       options: REMOTE_OPTIONS,

@@ -4,7 +4,7 @@
  */
 
 import { readClearSigned, type SigningKey } from "../assertions/clearsigned.ts";
-import { hasAgents, isJujuVersion } from "../catalog/agents.ts";
+import { agentVersion } from "../catalog/agents.ts";
 import { type Digest, isDigest } from "../digest.ts";
 import { printable, refused } from "../errors.ts";
 import { isObject } from "../schema.ts";
@@ -92,7 +92,7 @@ export function parseStreamsProducts(text: string, what: string): StreamsProduct
     for (const item of itemsOf(catalog)) {
       const { version, arch, release, sha256 } = item;
       if (typeof version !== "string" || typeof arch !== "string" || typeof release !== "string") continue;
-      if (!isJujuVersion(version) || !hasAgents(version)) continue;
+      if (!agentVersion(version)) continue;
       const key = agentKey({ version, architecture: arch });
       if (release !== RELEASE) {
         others.push({ key, product, release, sha256 });

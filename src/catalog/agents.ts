@@ -2,6 +2,7 @@
 
 import { type Digest, shortDigest } from "../digest.ts";
 import { refused } from "../errors.ts";
+import { compareJuju, type JujuVersion, parseJuju } from "./bootstrap.ts";
 import { byDigest, type RepositoryBlob } from "./repository.ts";
 
 /** The agents of one version. Its manifest in the store; as it lists its `blobs`, a chp that does not know it keeps all of them. */
@@ -43,53 +44,28 @@ export interface SignedStreams {
   readonly key: string;
 }
 
-/** `3.6.11`, `2.9.42.1`, `4.1-beta2`: what Juju takes for a version, in the order of its parts. */
-const VERSION = /^(\d{1,9})\.(\d{1,9})(?:\.|-([a-z]+))(\d{1,9})(?:\.(\d{1,9}))?$/;
 const FILE = /^juju-(.+)-(?:linux|ubuntu)-([a-z0-9]{2,20})\.(?:tgz|tar\.gz)$/;
 const ARCHITECTURES = new Set(["amd64", "arm64", "armhf", "i386", "ppc64el", "riscv64", "s390x"]);
 /** Agents of earlier versions were made for each series, and none of these is supported any more. */
 const FIRST = [2, 9] as const;
 
-/** The parts of a version, as numbers and a word; undefined: it is none. */
-function partsOf(version: string): readonly [number, number, string, number, number] | undefined {
-  const [, major, minor, tag = "", patch, build = "0"] = VERSION.exec(version) ?? [];
-  return major === undefined ? undefined : [Number(major), Number(minor), tag, Number(patch), Number(build)];
-}
-
-export function isJujuVersion(version: string): boolean {
-  return partsOf(version) !== undefined;
-}
-
-/** Whether it is released: neither an alpha, a beta or a candidate, nor a build between two releases. */
-export function isReleasedVersion(version: string): boolean {
-  const parts = partsOf(version);
-  return parts !== undefined && parts[2] === "" && parts[4] === 0;
-}
-
-/** Whether agents of it are files for all of Ubuntu. */
-export function hasAgents(version: string): boolean {
-  const [major, minor] = partsOf(version) ?? [0, 0];
-  return major > FIRST[0] || (major === FIRST[0] && minor >= FIRST[1]);
+/** An exact version that is written as Juju writes it; undefined: it is none, or has agents for each series. */
+export function agentVersion(text: string): JujuVersion | undefined {
+  const version = parseJuju(text);
+  if (version?.text !== text || version.patch === undefined) return undefined;
+  return version.major > FIRST[0] || (version.major === FIRST[0] && version.minor >= FIRST[1]) ? version : undefined;
 }
 
 /** The earlier one first; `4.1-beta2` is before `4.1.0`. */
 export function compareVersions(a: string, b: string): number {
-  const [left, right] = [partsOf(a), partsOf(b)];
-  if (!left || !right) return a < b ? -1 : Number(a > b);
-  const [tagged, other] = [left[2] === "" ? 1 : 0, right[2] === "" ? 1 : 0];
-  const steps = [left[0] - right[0], left[1] - right[1], tagged - other, left[2] < right[2] ? -1 : Number(left[2] > right[2])];
-  return [...steps, left[3] - right[3], left[4] - right[4]].find((step) => step !== 0) ?? 0;
-}
-
-/** `3.6` of `3.6.11`. */
-export function minorOf(version: string): string {
-  return (partsOf(version) ?? []).slice(0, 2).join(".");
+  const [left, right] = [parseJuju(a), parseJuju(b)];
+  return (left && right && compareJuju(left, right)) || (a < b ? -1 : Number(a > b));
 }
 
 /** What a file of upstream is of, by its name; undefined: it is no agent. */
 export function readAgentFile(name: string): { readonly version: string; readonly architecture: string } | undefined {
   const [, version = "", architecture = ""] = FILE.exec(name) ?? [];
-  return ARCHITECTURES.has(architecture) && isJujuVersion(version) && hasAgents(version) ? { version, architecture } : undefined;
+  return ARCHITECTURES.has(architecture) && agentVersion(version) ? { version, architecture } : undefined;
 }
 
 /** `juju-3.6.11-linux-amd64.tgz` */

@@ -3,8 +3,8 @@
 import * as v from "valibot";
 import { charmName } from "../archives/charm.ts";
 import { parseSystem, type System } from "../catalog/base.ts";
+import { bootstrapNeeds, parseJuju, readJuju } from "../catalog/bootstrap.ts";
 import { parseChannel } from "../catalog/channel.ts";
-import { CONTROLLER_CHARM, CONTROLLER_SYSTEMS, controllerTracks } from "../catalog/controller.ts";
 import { checkArchitecture } from "../catalog/snap.ts";
 import { Failure, printable } from "../errors.ts";
 import { mapByName } from "../schema.ts";
@@ -149,7 +149,7 @@ const ApplicationSchema = v.looseObject({
   constraints: v.fallback(v.string(), ""),
   to: v.fallback(v.optional(Words), undefined),
 });
-const isJuju = (word: string) => /^\d{1,3}\.\d{1,3}([.-]|$)/.test(word);
+const isJuju = (word: string) => parseJuju(word) !== undefined;
 const List = v.optional(v.array(v.unknown(), "is not a list"), []);
 const SITE_FIELDS = {
   ...CHANNEL_AND_BASE_FIELDS,
@@ -394,39 +394,14 @@ function invalid(what: string, why: string, next = "chp help export shows what s
 /* ---- what Juju itself needs: `essentials` ---- */
 
 function controllerCharms(juju: string, architectures: readonly string[]): PackageRequest[] {
-  return controllerTracks(juju).map((track) => ({
-    name: CONTROLLER_CHARM,
-    channels: [`${track}/stable`],
-    systems: CONTROLLER_SYSTEMS,
-    architectures,
-    resources: {},
-    paths: {},
-    reason: `Juju ${juju} bootstraps with it`,
-  }));
+  const { charm } = bootstrapNeeds(readJuju(juju));
+  if (!charm) return [];
+  const { name, channel, systems } = charm;
+  return [{ name, channels: [channel], systems, architectures, resources: {}, paths: {}, reason: `Juju ${juju} bootstraps with it` }];
 }
 
-/** By version of Juju; the first that fits. Source: handlers/juju.md, Bootstrap. */
-const ESSENTIAL_SNAPS: readonly (readonly [juju: RegExp, snaps: readonly (readonly [name: string, channel: string, reason: string])[]])[] =
-  [
-    [
-      /^2\./,
-      [
-        ["juju-db", "4.4/stable", "controllers keep their state in it"],
-        ["core", "latest/stable", "juju-db runs on it"],
-      ],
-    ],
-    [
-      /^3\./,
-      [
-        ["juju-db", "4.4.30/stable", "controllers on machines keep their state in it"],
-        ["core", "latest/stable", "old snaps run on it"],
-      ],
-    ],
-    [/^/, [["core", "latest/stable", "old snaps run on it"]]],
-  ];
-
 function essentialSnaps(juju: string, architectures: readonly string[]): SnapRequest[] {
-  const [, snaps = []] = ESSENTIAL_SNAPS.find(([pattern]) => pattern.test(juju)) ?? [];
-  const all = [...snaps, ["snapd", "latest/stable", "every machine with a snap needs it"] as const];
-  return all.map(([name, channel, why]) => ({ name, channels: [channel], architectures, reason: `essential for Juju ${juju}: ${why}` }));
+  return bootstrapNeeds(readJuju(juju))
+    .snaps.filter(({ sure }) => sure === "certain")
+    .map(({ name, channel, reason }) => ({ name, channels: [channel], architectures, reason: `essential for Juju ${juju}: ${reason}` }));
 }

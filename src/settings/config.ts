@@ -10,6 +10,7 @@ import { checkRegistryDomain, OWN_REGISTRY_MODES } from "../catalog/registry.ts"
 import { Failure, printable } from "../errors.ts";
 import { nearestWord, parseSize } from "../text.ts";
 import { certificateFacts } from "./certificate.ts";
+import { readCloudImages, showCloudImages } from "./cloudimages.ts";
 import { PROXY_DOMAIN, whyUnsupported } from "./documented.ts";
 
 export interface Setting {
@@ -25,6 +26,8 @@ export interface Setting {
   readonly flag?: "HOST:PORT" | "FILE" | "URL";
   /** whether it may be given more than once, in the environment and in the file as a list with commas */
   readonly many?: boolean;
+  /** a text of many lines, which `chp config KEY=@FILE` reads from a file */
+  readonly isText?: true;
   /** the command that sets it, where `chp config` does not */
   readonly setBy?: string;
   /** shows a long value in one line */
@@ -37,6 +40,7 @@ export const STREAMS_KEYS = "streams-keys";
 export const ACCEPTED_KEYS = "accepted-keys";
 export const STORE_KEY = "store-key";
 export const STORE_QUOTA = "store-quota";
+export const IMAGE_METADATA = "image-metadata";
 
 /** Limits of `chp import`, as flags name them, of which a request to import has at most what the setting `remote-import.archive.NAME` says. */
 export const ARCHIVE_LIMITS: readonly (readonly [name: string, about: string, fallback: number])[] = [
@@ -170,6 +174,17 @@ export const SETTINGS: readonly Setting[] = [
     about: "the password of a pull-only account; every client of chp can read this",
     secret: true,
     check: checkFilled,
+  },
+  {
+    key: IMAGE_METADATA,
+    twin: "CHP_IMAGE_METADATA",
+    about: "YAML text that names the system images of OpenStack and the like for Juju: image-metadata=@FILE",
+    isText: true,
+    check: (text) => {
+      readCloudImages(text);
+      return text;
+    },
+    show: (text) => showCloudImages(readCloudImages(text)),
   },
   {
     key: "trusted-roots",

@@ -251,6 +251,7 @@ export const URLS = {
   /** the signed texts of upstream for another chp, where no client of Juju looks: a signed index would win, and name what is not stored */
   signedTexts: segmentsUrl("/juju/tools/signed"),
   signedText: segmentsUrl("/juju/tools/signed/:digest"),
+  cloudImages: segmentsUrl("/juju/images/streams/v1/:file"),
 
   check: segmentsUrl("/_status/check"),
   missing: segmentsUrl("/_status/missing"),

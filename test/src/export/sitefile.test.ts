@@ -240,7 +240,8 @@ without: [likely, snapd]
   });
 
   test.each<[string, string[], string[]]>([
-    ["2.9", [], ["juju-db 4.4/stable", "core latest/stable", "snapd latest/stable"]],
+    ["2.9", [], ["juju-db 4.4/stable", "juju-db 4.4.30/stable", "core latest/stable", "snapd latest/stable"]],
+    ["3.6.11", ["3.6/stable"], ["juju-db 4.4/stable", "core latest/stable", "snapd latest/stable"]],
     ["3.6", ["3.6/stable"], ["juju-db 4.4.30/stable", "core latest/stable", "snapd latest/stable"]],
     ["3.10", ["3.10/stable"], ["juju-db 4.4.30/stable", "core latest/stable", "snapd latest/stable"]],
     ["4.0.15", ["4.0/stable"], ["core latest/stable", "snapd latest/stable"]],

@@ -61,6 +61,7 @@ const PARAMS: { readonly [K in keyof typeof URLS]: fc.Arbitrary<Params<(typeof U
   agentFile: fc.record({ version: segment, file: segment }),
   signedTexts: nothing,
   signedText: fc.record({ digest: segment }),
+  cloudImages: fc.record({ file: segment }),
   check: nothing,
   missing: nothing,
   metrics: nothing,

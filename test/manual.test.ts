@@ -110,6 +110,7 @@ function worldOf(page: string): { readonly at: (word: string) => string; readonl
     CHARMHUB_URL: upstream,
     CHP_SNAPSTORE_URL: upstream,
     CHP_INSECURE_REGISTRY: REGISTRY.host,
+    CHP_STREAMS_KEY: join(folder.path, "world", "streams.asc"),
   };
   const run = async ({ program, words, into }: Line): Promise<Run> => {
     const meant = words.map((word) => {

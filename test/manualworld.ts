@@ -2,6 +2,7 @@
 
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { AGENT_SIGNER, AGENT_WORLD, AGENTS } from "./agentworld.ts";
 import { base, bundleZip, charmZip, exportOf, imageBlob, type PackageSpec, tarOf } from "./build.ts";
 import { layoutOf } from "./layouts.ts";
 import { runProgram } from "./program.ts";
@@ -86,8 +87,22 @@ export async function makeManualWorld(folder: string, siteFile: string): Promise
     name,
   }));
   writeFileSync(at("media", "usb", "images.tar"), tarOf(layoutOf(images)));
-  const done = await runProgram(["import", "--store", at("store"), "--trust", at("root.assert"), at("media", "usb")]);
-  if (done.code !== 0) throw new Error(done.err);
+  writeFileSync(at("streams.asc"), AGENT_SIGNER.file);
+  writeFileSync(at("agents.tar"), AGENT_WORLD);
+  writeFileSync(at("juju-3.6.11-linux-amd64.tgz"), AGENTS.find(({ version }) => version === "3.6.11")?.bytes ?? "");
+  for (const what of [at("media", "usb"), at("agents.tar")]) {
+    const done = await runProgram([
+      "import",
+      "--store",
+      at("store"),
+      "--trust",
+      at("root.assert"),
+      "--streams-key",
+      at("streams.asc"),
+      what,
+    ]);
+    if (done.code !== 0) throw new Error(done.err);
+  }
   cpSync(at("store"), at("outside"), { recursive: true });
   writeFileSync(at("have.json"), (await runProgram(["inventory", "--store", at("store")])).out);
   await runProgram(["config", "public-url=http://127.0.0.1:1", "--store", at("store")]);

@@ -36,7 +36,7 @@ const NAMES: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** A word that names a file: the world has it, or the line makes it. */
-const FILE = /^(\/|[\w.-]+\.(ya?ml|json|tar|tar\.gz|key|pub|token|crt|sh)$|site\.)/;
+const FILE = /^(\/|[\w.-]+\.(ya?ml|json|tar|tar\.gz|tgz|key|pub|token|crt|sh)$|site\.)/;
 
 interface Line {
   readonly page: string;

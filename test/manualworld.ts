@@ -66,7 +66,7 @@ function snap(name: string, channel: string, yaml: SnapSpec["yaml"] = { base: "c
 const SNAPS: readonly SnapSpec[] = [
   snap("jq", "latest/stable"),
   snap("charmed-kafka", "latest/stable"),
-  snap("juju-db", "4.4.30/stable"),
+  { ...snap("juju-db", "4.4.30/stable"), channels: { "4.4.30/stable": { amd64: 1, arm64: 2 }, "4.4/stable": { amd64: 1, arm64: 2 } } },
   snap("core", "latest/stable", { type: "os" }),
   snap("snapd", "latest/stable", { type: "snapd" }),
   ...["core20", "core22", "core24"].map((name) => snap(name, "latest/stable", { type: "base" })),

@@ -24,7 +24,7 @@ import type { Inventory } from "./inventory.ts";
 import { formatLock } from "./lock.ts";
 import { type CharmExtras, type PackedPackage, packPackage, packSnap } from "./pack.ts";
 import { type FailedPackage, failuresOf, type Plan, type PlannedContent, type PlannedPackage, type PlannedSnap } from "./plan.ts";
-import { type Addition, charmsOfBundle, type ExportRequest, type PackageRequest, type SnapRequest } from "./sitefile.ts";
+import { type Addition, charmsOfBundle, type ExportRequest, essentialSnaps, type PackageRequest, type SnapRequest } from "./sitefile.ts";
 import { mergeSnapPlans, planLockedSnap, planSnap } from "./snapplan.ts";
 import { charmhubFile, type Upstream } from "./upstream.ts";
 
@@ -173,12 +173,24 @@ class Export {
   async #requested(): Promise<{ readonly packages: PlannedPackage[]; readonly requested: PlannedSnap[] }> {
     const { lock, request } = this.#options;
     const packages = await this.#withImages(lock ? await this.#lockedPackages(lock) : await this.#packages(), lock);
-    const requested = lock ? await this.#lockedSnaps(lock) : await this.#snaps(request.snaps);
     const isNeeded = this.#takesAgents || !this.#options.without.has("images"); // images are of the same versions
     if (isNeeded) this.#fail((await this.#agents?.plan()) ?? []);
+    const requested = lock ? await this.#lockedSnaps(lock) : await this.#snaps([...request.snaps, ...this.#essentialSnaps()]);
     if (!lock) this.#controllerImages(packages);
     this.#fail(await this.#images.plan());
     return { packages, requested };
+  }
+
+  /** What the exact versions need besides what was requested for what the site file says of them. */
+  #essentialSnaps(): SnapRequest[] {
+    const { agents, snaps } = this.#options.request;
+    if (!agents || agents.versions === "all") return [];
+    const known = new Set(
+      snaps.flatMap(({ name, channels }) => (channels === "all" ? [] : channels.map((channel) => `${name} ${channel}`))),
+    );
+    return (this.#agents?.versions ?? [])
+      .flatMap((version) => essentialSnaps(version, agents.architectures))
+      .filter(({ name, channels }) => channels !== "all" && !channels.every((channel) => known.has(`${name} ${channel}`)));
   }
 
   get #takesAgents(): boolean {

@@ -415,7 +415,8 @@ function controllerCharms(juju: string, architectures: readonly string[]): Packa
   return [{ name, channels: [channel], systems, architectures, resources: {}, paths: {}, reason: `Juju ${juju} bootstraps with it` }];
 }
 
-function essentialSnaps(juju: string, architectures: readonly string[]): SnapRequest[] {
+/** The snaps of controllers of that Juju: `3.6`, or an exact version. */
+export function essentialSnaps(juju: string, architectures: readonly string[]): SnapRequest[] {
   return bootstrapNeeds(readJuju(juju)).snaps.map(({ name, channel, reason, sure }) => ({
     name,
     channels: [channel],

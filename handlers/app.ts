@@ -7,10 +7,12 @@ import type { ByteCache } from "../src/cache.ts";
 import { NO_REGISTRY } from "../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../src/errors.ts";
 import { Sessions } from "../src/wire/session.ts";
+import { agentRoutes } from "./agents.ts";
 import { assertionRoutes } from "./assertions.ts";
 import { Bodies } from "./body.ts";
 import type { Call, Deps, Env, HandlerDeps } from "./call.ts";
 import { charmhubRoutes } from "./charmhub.ts";
+import { cloudImageRoutes } from "./cloudimages.ts";
 import { type Dialect, errorReply, failureReply, internalError } from "./errors.ts";
 import { imageRoutes } from "./images.ts";
 import type { Peer } from "./listen.ts";
@@ -67,9 +69,11 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     charmhubRoutes({ ...shared, missing, hasPages: deps.web !== undefined && config.publicUrl !== undefined }),
     snapstoreRoutes({ ...shared, sessions, missing }),
     assertionRoutes(shared),
+    agentRoutes({ ...shared, missing }),
     statusRoutes(shared, missing),
     overrideRoutes({ ...shared, ...(deps.overrides && { overrides: deps.overrides }), ...(deps.clock && { clock: deps.clock }) }),
     imageRoutes({ ...shared, missing, ...(deps.imagePush && { imagePush: deps.imagePush }) }),
+    cloudImageRoutes(deps),
     remoteImportRoutes(deps),
     metrics.api,
   ];

@@ -15,7 +15,7 @@ import { limitsIn, StorePush } from "../machine/imagepush.ts";
 import { type Io, printJson, undoOf } from "../machine/io.ts";
 import { storeFolder } from "../machine/openstore.ts";
 import { overrideWrites } from "../machine/overridewrites.ts";
-import { loadSettings, watchRegistries } from "../machine/settings.ts";
+import { loadSettings, watchCloudImages, watchRegistries } from "../machine/settings.ts";
 import { countConnections, watchDescriptors } from "../machine/sockets.ts";
 import { storeKeyOf } from "../machine/storekey.ts";
 import { notifySystemd } from "../machine/systemd.ts";
@@ -125,6 +125,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
       lastRuns: () => store.runs.last(),
     },
     registries: watchRegistries(store, io.environment, publicUrl),
+    cloudImages: watchCloudImages(store, io.environment),
     ...(session && { sessionKey: Buffer.from(session.key, "base64") }),
     remoteImport: {
       options: REMOTE_OPTIONS,

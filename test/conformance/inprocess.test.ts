@@ -8,7 +8,7 @@ import { readSettings } from "../../src/settings/config.ts";
 import { makeToken } from "../../src/settings/token.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
-import { bothWorlds } from "../snapworld.ts";
+import { allWorlds } from "../agentworld.ts";
 import type { Login } from "./match.ts";
 import { FAMILIES, initOf, ORIGIN, runCases, type Target } from "./run.ts";
 
@@ -25,7 +25,7 @@ const inProcess: Target = {
   name: "in process",
   lacks: { socket: "there is no connection" },
   start: async ({ publicUrl, registry, brokenStore, empty, tokens }) => {
-    const storage = empty ? new Memory() : await bothWorlds();
+    const storage = empty ? new Memory() : await allWorlds();
     await Store.openOrCreate(storage);
     const broken = { snapshot: () => Promise.reject(new Error("broken on purpose")), blob: async () => undefined, text: async () => "" };
     let registries: { current: Login | undefined; former: readonly Login[] } = { current: registry, former: [] };

@@ -13,6 +13,7 @@ import { peakMemory } from "../../bench/processes.ts";
 import { type App, BrokenUpstream, type Fault, type Rule } from "../../brokenupstream.ts";
 import { base, charmZip, exportOf, type PackageSpec } from "../../build.ts";
 import { importSnapWorld } from "../../snapworld.ts";
+import { runs } from "../../thorough.ts";
 import { chp, type Done, type RunOptions, serve, spawn, tempFolder } from "../chp.ts";
 
 const MIB = 2 ** 20;
@@ -62,7 +63,7 @@ async function appOf(specs: readonly PackageSpec[]): Promise<App> {
 
 const folder = tempFolder();
 afterAll(() => folder[Symbol.dispose]());
-let runs = 0;
+let folders = 0;
 
 /** One `chp export charms` of these. */
 interface Exporting {
@@ -83,8 +84,8 @@ function writtenIn(path: string): number {
 }
 
 function freshFolder(): string {
-  runs += 1;
-  const path = join(folder.path, `out-${runs}`);
+  folders += 1;
+  const path = join(folder.path, `out-${folders}`);
   mkdirSync(path);
   return path;
 }
@@ -339,7 +340,7 @@ describe("an export that breaks off", () => {
   test("by SIGKILL at any moment goes on to the same bytes and fetches nothing again that was journalled", async () => {
     let [to, resumed, ended] = [freshFolder(), 0, 0];
     const sent = () => large.downloads().reduce((sum, one) => sum + one.sent, 0);
-    for (let kills = 0; kills < 30 || ended === 0; ) {
+    for (let kills = 0; kills < runs(30) || ended === 0; ) {
       const before = journalled(to);
       [large.rules, large.asked.length] = [[{ path: "/download/", fault: { drip: [256 * 1024, 2] } }], 0];
       const { args } = argumentsOf({ names: all, from: large.url, to, args: ["--parallel", "3"] });

@@ -7,6 +7,7 @@ import type { ByteCache } from "../src/cache.ts";
 import { NO_REGISTRY } from "../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../src/errors.ts";
 import { Sessions } from "../src/wire/session.ts";
+import { agentRoutes } from "./agents.ts";
 import { assertionRoutes } from "./assertions.ts";
 import { Bodies } from "./body.ts";
 import type { Call, Deps, Env, HandlerDeps } from "./call.ts";
@@ -61,6 +62,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     charmhubRoutes({ ...shared, missing }),
     snapstoreRoutes({ ...shared, sessions, missing }),
     assertionRoutes(shared),
+    agentRoutes({ ...shared, missing }),
     statusRoutes(shared, missing),
     imageRoutes({ ...shared, missing, ...(deps.imagePush && { imagePush: deps.imagePush }) }),
     cloudImageRoutes(deps),

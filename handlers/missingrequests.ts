@@ -7,8 +7,8 @@ const MAX_REQUESTS = 1000;
 
 /** What a client requested and did not get. Texts are those of the client. */
 export interface Missing {
-  readonly type: "charm" | "snap" | "image";
-  /** its name, or its id where no name is known; of an image its reference without a registry */
+  readonly type: "charm" | "snap" | "image" | "agent";
+  /** its name, or its id where no name is known; of an image its reference without a registry, of an agent its file */
   readonly name: string;
   /** `name` is an id */
   readonly byId?: boolean;
@@ -35,7 +35,7 @@ export interface MissingRequest extends Missing {
 export class MissingRequests {
   readonly #log: Log;
   readonly #requests = new Map<string, { readonly entry: MissingRequest; readonly id: string }>();
-  readonly #totals = { charm: 0, snap: 0, image: 0 };
+  readonly #totals = { charm: 0, snap: 0, image: 0, agent: 0 };
 
   constructor(log: Log) {
     this.#log = log;

@@ -2,9 +2,8 @@
 
 import { newestOf, signedTimes } from "../src/catalog/freshness.ts";
 import type { Drafted, Generation, Index, Published, RepairedEntry, SignedTimes, StagedBlob } from "../src/catalog/generation-types.ts";
-import type { Package } from "../src/catalog/package.ts";
-import type { Repository } from "../src/catalog/repository.ts";
-import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
+import { SECTIONS, type SectionName, type Sections } from "../src/catalog/sections.ts";
+import type { StoredAssertion } from "../src/catalog/snap.ts";
 import { type Algorithm, type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, isCorrupt, publishedButFailed, undefinedIfCorrupt } from "../src/errors.ts";
 import { tryJson } from "../src/text.ts";
@@ -17,7 +16,7 @@ import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber }
 import { SharedLease } from "./lease.ts";
 import { type Listing, listingProblem, type Manifests, manifestProblem } from "./manifest.ts";
 import { dependencies } from "./named.ts";
-import { indexAfter, isUnchanged, manifestsIn, NO_IMAGES, NO_SNAPS, sizesIn, sumsIn } from "./nextindex.ts";
+import { EMPTY_INDEX, indexAfter, isUnchanged, manifestsIn, sizesIn, sumsIn, talliesOf } from "./nextindex.ts";
 import type { Quota } from "./quota.ts";
 import { type StoreKey, seal } from "./sealed.ts";
 import { Settings } from "./settings.ts";
@@ -28,8 +27,6 @@ import { openTrashed, restoreTrashed } from "./trash.ts";
 const LISTING_INTERVAL = 1000;
 const MAX_ATTEMPTS = 1000;
 const IMPORT_AGAIN = "import the file again that chp verify names";
-
-const EMPTY_INDEX: Index = { packages: {}, snaps: {}, images: {} };
 
 /** What the last listing of the generations led to. */
 interface Current {
@@ -298,7 +295,7 @@ export class Store {
   }
 
   /** The digest under which a manifest is stored. */
-  digestOf(manifest: Package | Snap | Repository | readonly StoredAssertion[]): Digest {
+  digestOf(manifest: Sections[SectionName] | readonly StoredAssertion[]): Digest {
     return sumsOf(jsonBytes(manifest))["sha-256"];
   }
 
@@ -356,14 +353,13 @@ export class Store {
         const { "sha-256": digest } = blob.sums;
         await blob.commit({ size: sizes.get(digest), what: `blob ${digest}` });
       }
-      const { snaps = NO_SNAPS, images = NO_IMAGES } = change;
       const known = await this.signedTimes(base);
       const signed = newestOf(known, change.signed ?? {});
       const isSignedLater = Object.entries(signed).some(([key, at]) => known[key] !== at);
       if (isUnchanged(change) && !isSignedLater) return { generation: undefined, result };
       const number = Math.max(base.number, newest) + 1;
       const index = await indexAfter(base.index, change, (manifest) => this.#put(manifest));
-      const { command, sources, changed } = change;
+      const { command, sources, required = [], assertions } = change;
       const record = {
         format: FORMAT,
         number,
@@ -373,10 +369,8 @@ export class Store {
         tool: `chp ${VERSION}`,
         command,
         sources,
-        changed,
-        snaps: snaps.tally,
-        ...(Object.keys(images.tally).length > 0 && { images: images.tally }),
-        assertions: snaps.assertions,
+        ...talliesOf(change),
+        assertions: assertions?.added ?? 0,
         signed,
         index: await this.#put(indexText(index)),
       };
@@ -388,13 +382,13 @@ export class Store {
         await this.#lease.check();
         const { missing } = await restoreTrashed(this.storage, [...new Set([...named, ...brought])]);
         if (brought.some((digest) => missing.has(digest))) throw stageIsGone(this.storage.place);
-        const gone = images.required.find((digest) => missing.has(digest));
+        const gone = required.find((digest) => missing.has(digest));
         if (gone) throw new Failure("failed", `blob ${gone} was deleted meanwhile by chp gc`, { next: "run the import again" });
         await this.quota?.check([]);
       };
       const lease = this.#lease.id;
       await raiseFormat(this.storage); // durable before the link
-      if (await this.#create(number, bytes, { ...(lease && { lease }), needs: images.required.map(blobKey), lastLook })) {
+      if (await this.#create(number, bytes, { ...(lease && { lease }), needs: required.map(blobKey), lastLook })) {
         this.#expire();
         await restoreTrashed(this.storage, named).catch((error: unknown) => {
           throw publishedButFailed(number, error);
@@ -439,6 +433,5 @@ function isNewer(error: unknown): error is Failure {
 
 function isChangedBy(generation: Generation, section: RepairedEntry["section"], name: string): boolean {
   if (section === "assertions") return generation.assertions > 0;
-  const { changed: packages, snaps, images = {} } = generation;
-  return Object.hasOwn({ packages, snaps, images }[section], name);
+  return Object.hasOwn(generation[SECTIONS[section].tally] ?? {}, name);
 }

@@ -45,7 +45,7 @@ export interface Flag {
 export const PUBLIC: UpstreamAddresses = { charmhub: "https://api.charmhub.io", snapstore: "https://api.snapcraft.io" };
 
 /** The types that `chp show --type` takes. */
-export const PACKAGE_TYPES = ["charm", "bundle", "snap", "image"] as const;
+export const PACKAGE_TYPES = ["charm", "bundle", "snap", "image", "agent"] as const;
 
 /** The kinds of clouds that `--cloud` takes. */
 const CLOUD_KINDS = Object.keys(CLOUDS) as Cloud[];
@@ -174,13 +174,23 @@ export const FLAGS = {
     many: "repeated",
     help: "assertions of another trusted root for snaps, repeatable; kept in the settings",
   },
+  streamsKey: {
+    name: "streams-key",
+    argument: "FILE",
+    many: "repeated",
+    help: "an OpenPGP public key that signs agent streams as Canonical's does, repeatable; kept in the settings",
+  },
   renamed: {
     name: "renamed",
     argument: "OLD=NEW",
     many: "repeated",
     help: "upstream renamed the stored charm or bundle OLD: what is imported as NEW takes its place, repeatable",
   },
-  allowUnverified: { name: "allow-unverified", isRemote: true, help: "import snaps and assertions that cannot be verified, and mark them" },
+  allowUnverified: {
+    name: "allow-unverified",
+    isRemote: true,
+    help: "import snaps, assertions and agents that cannot be verified, and mark them",
+  },
   allowUnsigned: {
     name: "allow-unsigned",
     help: "import archives that no trusted key signed (chp accept-key), and mark them in the log",

@@ -19,10 +19,11 @@ Example:
 export async function runInventory(options: CommonOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
-  const [packages, snaps, repositories] = [await snapshot.packages(), await snapshot.snaps(), await snapshot.repositories()];
-  io.out(await formatInventory(packages, snaps, async (blob, size) => (await store.blob(blob))?.size === size, repositories));
+  const [packages, snaps] = [await snapshot.packages(), await snapshot.snaps()];
+  const [repositories, agents] = [await snapshot.repositories(), await snapshot.agents()];
+  io.out(await formatInventory(packages, snaps, async (blob, size) => (await store.blob(blob))?.size === size, { repositories, agents }));
   note(
-    `${showChanged(packages.length + snaps.length, repositories.length)}; on the connected side: chp export … --since FILE packs what is not in it`,
+    `${showChanged(packages.length + snaps.length, repositories.length, agents.length)}; on the connected side: chp export … --since FILE packs what is not in it`,
     options,
     io,
   );

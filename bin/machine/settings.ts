@@ -1,7 +1,9 @@
 /** Reads and changes settings in the documents of the store. */
 
+import { readFile } from "node:fs/promises";
 import { type PublicKey, readKeyLine } from "../../src/archives/signature.ts";
 import { type Assertion, keyText } from "../../src/assertions/assertion.ts";
+import { readSigningKeyLine, type SigningKey, signingKeyLine } from "../../src/assertions/clearsigned.ts";
 import { encodeStream, parseAssertions } from "../../src/assertions/text.ts";
 import type { CloudImage } from "../../src/catalog/cloudimage.ts";
 import type { ImageSetup } from "../../src/catalog/imagesources.ts";
@@ -13,7 +15,7 @@ import {
   type Registries,
   type Registry,
 } from "../../src/catalog/registry.ts";
-import { Failure } from "../../src/errors.ts";
+import { Failure, printable } from "../../src/errors.ts";
 import { readCloudImages } from "../../src/settings/cloudimages.ts";
 import {
   ACCEPTED_KEYS,
@@ -25,6 +27,7 @@ import {
   type Setting,
   type SettingSources,
   type SettingValue,
+  STREAMS_KEYS,
 } from "../../src/settings/config.ts";
 import type { Change, Documents, FormerRegistry, OciSecret } from "../../store/settings.ts";
 import type { Store } from "../../store/store.ts";
@@ -161,6 +164,31 @@ export async function storeRoots(store: Store, roots: readonly Assertion[]): Pro
     const text = encodeStream([...all.values()].map((root) => root.text));
     return before === text ? undefined : { config: { ...config, [ROOTS]: text } };
   });
+}
+
+/** Keys that sign agent streams besides Canonical's: those of the settings and `given`. */
+export async function streamsKeys(
+  store: Store,
+  given: readonly string[],
+  io: { environment: SettingSources["environment"] },
+): Promise<SigningKey[]> {
+  const stored = (await loadSettings(store, io)).get(STREAMS_KEYS)?.values ?? [];
+  return [...new Set([...stored, ...given])].map((line) => readSigningKeyLine(line, STREAMS_KEYS));
+}
+
+/** Adds keys that sign agent streams to those of the settings. */
+export async function storeStreamsKeys(store: Store, lines: readonly string[]): Promise<void> {
+  await store.settings.change(["config"], ({ config }) => {
+    const before = config[STREAMS_KEYS];
+    const stored = (Array.isArray(before) ? before : [before]).filter((line) => typeof line === "string");
+    const all = [...new Set([...stored, ...lines])];
+    return all.length === stored.length ? undefined : { config: { ...config, [STREAMS_KEYS]: all } };
+  });
+}
+
+/** The keys of files that `--streams-key` names, as lines of the setting. */
+export async function readStreamsKeys(files: readonly string[]): Promise<string[]> {
+  return Promise.all(files.map(async (file) => signingKeyLine(await readFile(file), printable(file))));
 }
 
 /** The accepted keys: an import must be signed with one of them. None: unsigned imports are accepted. */

@@ -3,6 +3,7 @@
 import { LIMITS } from "../archives/archive.ts";
 import { keyLine, readKeyLine, showKey } from "../archives/signature.ts";
 import { type Assertion, keyText } from "../assertions/assertion.ts";
+import { readSigningKeyLine, showSigningKey, signingKeyLine } from "../assertions/clearsigned.ts";
 import { parseAssertions } from "../assertions/text.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { checkRegistryDomain, OWN_REGISTRY_MODES } from "../catalog/registry.ts";
@@ -35,6 +36,7 @@ export interface Setting {
   readonly check: (text: string) => string;
 }
 
+export const STREAMS_KEYS = "streams-keys";
 export const ACCEPTED_KEYS = "accepted-keys";
 export const STORE_KEY = "store-key";
 export const STORE_QUOTA = "store-quota";
@@ -193,6 +195,14 @@ export const SETTINGS: readonly Setting[] = [
       parseAssertions(Buffer.from(text), "it")
         .map((assertion) => keyText(assertion.type, assertion.key))
         .join(" "),
+  },
+  {
+    key: STREAMS_KEYS,
+    twin: "CHP_STREAMS_KEYS",
+    about: "OpenPGP keys that sign agent streams in addition to Canonical's, in base64; chp import --streams-key FILE adds one",
+    many: true,
+    check: (text) => signingKeyLine(Buffer.from(text, "base64"), "it"),
+    show: (text) => showSigningKey(readSigningKeyLine(text, "it")),
   },
   {
     key: ACCEPTED_KEYS,

@@ -1,6 +1,6 @@
+import { agentKeys } from "../../src/catalog/agents.ts";
 import { CONTROLLER_CHARM, readJuju } from "../../src/catalog/bootstrap.ts";
 import { CLOUDS, type Cloud, repositoryOfOperator } from "../../src/catalog/bootstrapcheck.ts";
-import { BOOTSTRAP_KEYS, type BootstrapLine, bootstrapSettings } from "../../src/catalog/bootstrapsettings.ts";
 import { checkController, controllerFindings, controllerTracks } from "../../src/catalog/controller.ts";
 import { offered } from "../../src/catalog/override.ts";
 import { plausibleTime } from "../../src/clock.ts";
@@ -8,6 +8,7 @@ import { Failure, printable } from "../../src/errors.ts";
 import { trustAnchors } from "../../src/settings/certificate.ts";
 import { readCloudImages } from "../../src/settings/cloudimages.ts";
 import { IMAGE_METADATA } from "../../src/settings/config.ts";
+import { BOOTSTRAP_KEYS, type BootstrapLine, bootstrapSettings } from "../../src/wire/bootstrapsettings.ts";
 import { type Io, note, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { loadSettings, loginOf } from "../machine/settings.ts";
@@ -74,7 +75,7 @@ export async function runJujuConfig(options: JujuConfigFlags, io: Io): Promise<v
         url,
         version,
         cloud,
-        agents: [],
+        agents: agentKeys(await snapshot.agents()),
         operators: (await snapshot.repositories()).flatMap(({ name, tags }) => {
           const repository = repositoryOfOperator(name);
           return repository === undefined ? [] : Object.keys(tags).map((tag) => ({ repository, tag }));

@@ -216,6 +216,9 @@ function isImagePart(text: string): text is ImageUrl["what"] {
 /** What Juju adds `streams/v1/…` and the paths of a product file to: its agent-metadata-url, below the address of the server. */
 export const AGENT_STREAMS = "/juju/tools";
 
+/** The same of system images of clouds: its image-metadata-url. */
+export const IMAGE_STREAMS = "/juju/images";
+
 export const URLS = {
   charmRefresh: segmentsUrl("/v2/charms/refresh"),
   charmInfo: segmentsUrl("/v2/charms/info/:name"),

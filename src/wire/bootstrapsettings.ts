@@ -1,9 +1,10 @@
 /** The settings with which `juju bootstrap` finds what is stored, and what is left out of them because it is not. */
 
-import { type JujuVersion, seriesOf } from "./bootstrap.ts";
-import { type AgentKey, CLOUDS, type Cloud, type OperatorTag } from "./bootstrapcheck.ts";
-import type { CloudImage } from "./cloudimage.ts";
-import type { Login } from "./registry.ts";
+import { type JujuVersion, seriesOf } from "../catalog/bootstrap.ts";
+import { type AgentKey, CLOUDS, type Cloud, type OperatorTag } from "../catalog/bootstrapcheck.ts";
+import type { CloudImage } from "../catalog/cloudimage.ts";
+import type { Login } from "../catalog/registry.ts";
+import { AGENT_STREAMS, IMAGE_STREAMS } from "./urls.ts";
 
 /** Settings of a bootstrap besides those of every model. */
 export const BOOTSTRAP_KEYS = ["agent-metadata-url", "caas-image-repo", "image-metadata-url"] as const;
@@ -44,7 +45,7 @@ export function bootstrapSettings(facts: BootstrapFacts): {
     ([key, value, why]): BootstrapLine =>
       value === undefined ? { omitted: `${key} is omitted: ${why}` } : { text: `${key}: ${value.startsWith("{") ? quoted(value) : value}` },
   );
-  return { values, lines: [...lines, ...(isOn("machines") ? OWN_CHOICES : [])] };
+  return { values, lines: [...lines, ...(cloud === "openstack" ? NO_PUBLIC_IMAGES : []), ...(isOn("machines") ? OWN_CHOICES : [])] };
 }
 
 function agentUrl({ url, version, agents }: BootstrapFacts): readonly [BootstrapKey, string | undefined, string] {
@@ -55,7 +56,7 @@ function agentUrl({ url, version, agents }: BootstrapFacts): readonly [Bootstrap
   const of = version === undefined ? "of Juju" : `of Juju ${version.text}`;
   const next = version === undefined ? "essentials: {juju: VERSION}" : `essentials: {juju: "${version.text}"}`;
   const why = `no agent ${of} is stored, and without it no machine becomes a controller; chp export -f site.yaml takes them, with ${next} in it`;
-  return ["agent-metadata-url", agents.some(wanted) ? `${url}/juju/tools` : undefined, why];
+  return ["agent-metadata-url", agents.some(wanted) ? `${url}${AGENT_STREAMS}` : undefined, why];
 }
 
 /**
@@ -87,7 +88,7 @@ function imageRepository({ url, version, operators, login }: BootstrapFacts): re
 function imageUrl(url: string, images: readonly CloudImage[]): readonly [BootstrapKey, string | undefined, string] {
   return [
     "image-metadata-url",
-    images.length > 0 ? `${url}/juju/images` : undefined,
+    images.length > 0 ? `${url}${IMAGE_STREAMS}` : undefined,
     "no system image is named; chp config image-metadata=@images.yaml",
   ];
 }
@@ -96,6 +97,9 @@ function imageUrl(url: string, images: readonly CloudImage[]): readonly [Bootstr
 function quoted(json: string): string {
   return `'${json.replaceAll("'", "''")}'`;
 }
+
+/** Juju asks for public images besides those of the site, and ends where nobody answers. */
+const NO_PUBLIC_IMAGES: readonly BootstrapLine[] = [{ text: "image-metadata-defaults-disabled: true" }];
 
 /** What is not chp's to serve. Without a mirror, an image needs these packages: machines install them in any case. */
 const OWN_CHOICES: readonly BootstrapLine[] = [

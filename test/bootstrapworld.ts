@@ -54,7 +54,8 @@ export function bootstrapFiles(things: readonly string[]): Record<string, string
     resources: {},
     releases: channels.flatMap((channel) => places.map((place) => ({ channel, base: place, revision: 12 }))),
   };
-  const parts = ARCHITECTURES.map((architecture) => imageOf({ architecture, files: { "etc/made-for": architecture } }));
+  // Of Docker's types, as upstream's are: the registry client of 3.6.11 takes no index of OCI.
+  const parts = ARCHITECTURES.map((architecture) => imageOf({ architecture, docker: true, files: { "etc/made-for": architecture } }));
   const streams = Object.fromEntries([...streamsFiles(testAgents(agents), SIGNER)].map(([path, bytes]) => [`agents/${path}`, bytes]));
   return {
     "root.assert": SIGNED_ROOT,
@@ -64,6 +65,6 @@ export function bootstrapFiles(things: readonly string[]): Record<string, string
     ...(channelsOfSnaps.size > 0 && {
       "snaps.tar.gz": exportOfSnaps([...channelsOfSnaps].map(([name, ofSnap]) => signed(snap(name, ofSnap)))),
     }),
-    ...(images.length > 0 && { "images.tar": tarOf(layoutOf(images.map((name) => ({ image: indexOf(parts), name })))) }),
+    ...(images.length > 0 && { "images.tar": tarOf(layoutOf(images.map((name) => ({ image: indexOf(parts, { docker: true }), name })))) }),
   };
 }

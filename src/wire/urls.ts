@@ -262,6 +262,8 @@ export const URLS = {
   remoteImport: segmentsUrl("/_import"),
 
   registry: segmentsUrl("/v2/"),
+  /** as Juju asks, before it bootstraps on Kubernetes */
+  registryWithoutSlash: segmentsUrl("/v2"),
   repositories: segmentsUrl("/v2/_catalog"),
   image: imageUrl,
 } as const;

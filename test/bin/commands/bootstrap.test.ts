@@ -120,7 +120,12 @@ test("with the controller's charm alone all else is named, and nothing of it pri
   const { findings } = await doctor("bare", "--juju", "3.6");
   expect(findings.map((what) => / (agent|juju-db|core|snapd|image) /.exec(what)?.[1])).toEqual([
     "agent",
-    ...["juju-db", "core", "snapd", "juju-db", "core", "snapd"],
+    "juju-db",
+    "core",
+    "snapd",
+    "juju-db",
+    "core",
+    "snapd",
     "image",
   ]);
   const done = await runProgram(["juju-config", "--bootstrap", "--store", at("bare", "store")]);

@@ -67,6 +67,7 @@ const PARAMS: { readonly [K in keyof typeof URLS]: fc.Arbitrary<Params<(typeof U
   metrics: nothing,
   remoteImport: nothing,
   registry: nothing,
+  registryWithoutSlash: nothing,
   repositories: nothing,
   image: fc.record({ name: repository, what: fc.constantFrom("manifests", "blobs", "uploads", "referrers"), reference: segment }),
 };

@@ -1,7 +1,7 @@
 // What a bootstrap of 2.9.42 asks of agent-metadata-url and image-metadata-url, and what a controller does with an agent:
 // FindTools, FindToolsForCloud, the file and its sum, imagemetadata.Fetch.
 //
-//	streams URL VERSION REGION ENDPOINT     prints one line of JSON
+//	streams URL VERSION REGION ENDPOINT RELEASE     prints one line of JSON
 package main
 
 import (
@@ -64,7 +64,7 @@ func fetchAll(list coretools.List) (agents []agent, err error) {
 	return agents, nil
 }
 
-func run(url, wanted, region, endpoint string) (r result, err error) {
+func run(url, wanted, region, endpoint, release string) (r result, err error) {
 	number, err := version.Parse(wanted)
 	if err != nil {
 		return r, err
@@ -79,7 +79,7 @@ func run(url, wanted, region, endpoint string) (r result, err error) {
 	env := environ{cfg: cfg}
 	ss := simplestreams.NewSimpleStreams(simplestreams.DefaultDataSourceFactory())
 	streams := envtools.PreferredStreams(&number, false, cfg.AgentStream())
-	list, err := envtools.FindTools(ss, env, number.Major, number.Minor, []string{"released"}, coretools.Filter{Arch: "amd64", OSType: "ubuntu"})
+	list, err := envtools.FindTools(ss, env, number.Major, number.Minor, streams, coretools.Filter{Arch: "amd64", OSType: "ubuntu"})
 	if err != nil {
 		return r, fmt.Errorf("FindTools: %v", err)
 	}
@@ -91,7 +91,7 @@ func run(url, wanted, region, endpoint string) (r result, err error) {
 		return r, err
 	}
 	spec := simplestreams.CloudSpec{Region: region, Endpoint: endpoint}
-	list, err = envtools.FindToolsForCloud(ss, sources, simplestreams.CloudSpec{}, append(streams, "released"), number.Major, number.Minor, coretools.Filter{Number: number})
+	list, err = envtools.FindToolsForCloud(ss, sources, simplestreams.CloudSpec{}, streams, number.Major, number.Minor, coretools.Filter{Number: number})
 	if err != nil {
 		return r, fmt.Errorf("FindToolsForCloud: %v", err)
 	}
@@ -102,7 +102,7 @@ func run(url, wanted, region, endpoint string) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	constraint, err := imagemetadata.NewImageConstraint(simplestreams.LookupParams{CloudSpec: spec, Releases: []string{"24.04"}, Arches: []string{"amd64"}})
+	constraint, err := imagemetadata.NewImageConstraint(simplestreams.LookupParams{CloudSpec: spec, Releases: []string{release}, Arches: []string{"amd64"}})
 	if err != nil {
 		return r, err
 	}
@@ -117,7 +117,7 @@ func run(url, wanted, region, endpoint string) (r result, err error) {
 }
 
 func main() {
-	r, err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4])
+	r, err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5])
 	if err != nil {
 		fmt.Println("refused:", err)
 		os.Exit(1)

@@ -2,7 +2,7 @@
 // FindTools, FindToolsForCloud, the file and its sum, imagemetadata.Fetch. The filter and the list are of an internal package of Juju, whose
 // types are taken from the functions that have them.
 //
-//	streams URL VERSION REGION ENDPOINT     prints one line of JSON
+//	streams URL VERSION REGION ENDPOINT RELEASE     prints one line of JSON
 package main
 
 import (
@@ -77,7 +77,7 @@ func find(function interface{}, filter map[string]interface{}, args ...interface
 	return agents, nil
 }
 
-func run(url, wanted, region, endpoint string) (r result, err error) {
+func run(url, wanted, region, endpoint, release string) (r result, err error) {
 	ctx := context.Background()
 	number, err := semversion.Parse(wanted)
 	if err != nil {
@@ -92,7 +92,8 @@ func run(url, wanted, region, endpoint string) (r result, err error) {
 	}
 	env := environ{cfg: cfg}
 	ss := simplestreams.NewSimpleStreams(simplestreams.DefaultDataSourceFactory())
-	r.Found, err = find(envtools.FindTools, map[string]interface{}{"Arch": "amd64", "OSType": "ubuntu"}, ctx, ss, env, number.Major, number.Minor, []string{"released"})
+	streams := envtools.PreferredStreams(&number, false, cfg.AgentStream())
+	r.Found, err = find(envtools.FindTools, map[string]interface{}{"Arch": "amd64", "OSType": "ubuntu"}, ctx, ss, env, number.Major, number.Minor, streams)
 	if err != nil {
 		return r, fmt.Errorf("FindTools: %v", err)
 	}
@@ -100,7 +101,6 @@ func run(url, wanted, region, endpoint string) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	streams := append(envtools.PreferredStreams(&number, false, cfg.AgentStream()), "released")
 	r.Cloud, err = find(envtools.FindToolsForCloud, map[string]interface{}{"Number": number}, ctx, ss, sources, simplestreams.CloudSpec{}, streams, number.Major, number.Minor)
 	if err != nil {
 		return r, fmt.Errorf("FindToolsForCloud: %v", err)
@@ -110,7 +110,7 @@ func run(url, wanted, region, endpoint string) (r result, err error) {
 		return r, err
 	}
 	spec := simplestreams.CloudSpec{Region: region, Endpoint: endpoint}
-	constraint, err := imagemetadata.NewImageConstraint(simplestreams.LookupParams{CloudSpec: spec, Releases: []string{"24.04"}, Arches: []string{"amd64"}}, nil)
+	constraint, err := imagemetadata.NewImageConstraint(simplestreams.LookupParams{CloudSpec: spec, Releases: []string{release}, Arches: []string{"amd64"}}, nil)
 	if err != nil {
 		return r, err
 	}
@@ -125,7 +125,7 @@ func run(url, wanted, region, endpoint string) (r result, err error) {
 }
 
 func main() {
-	r, err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4])
+	r, err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5])
 	if err != nil {
 		fmt.Println("refused:", err)
 		os.Exit(1)

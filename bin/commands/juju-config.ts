@@ -27,7 +27,7 @@ export const jujuConfigCommand: Register = (program, io) => {
 };
 
 const EXAMPLES = `
-With --bootstrap, or --cloud, it has what a bootstrap needs besides: agent-metadata-url, caas-image-repo, image-metadata-url. What is not stored
+With --bootstrap, or --cloud, it also has what a bootstrap needs: agent-metadata-url, caas-image-repo, image-metadata-url. What is not stored
 is not printed, but said: in a comment, and on standard error. (chp help bootstrap)
 
 Examples:

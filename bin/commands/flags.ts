@@ -42,7 +42,11 @@ export interface Flag {
 }
 
 /** The public stores, which are the default upstream. */
-export const PUBLIC: UpstreamAddresses = { charmhub: "https://api.charmhub.io", snapstore: "https://api.snapcraft.io" };
+export const PUBLIC: UpstreamAddresses = {
+  charmhub: "https://api.charmhub.io",
+  snapstore: "https://api.snapcraft.io",
+  agents: "https://streams.canonical.com/juju/tools",
+};
 
 /** The types that `chp show --type` takes. */
 export const PACKAGE_TYPES = ["charm", "bundle", "snap", "image", "agent"] as const;
@@ -267,6 +271,19 @@ export const FLAGS = {
     argument: "URL",
     twin: "CHP_SNAPSTORE_URL",
     help: `the Snap Store (CHP_SNAPSTORE_URL; default: ${PUBLIC.snapstore}, or the host of --charmhub-url)`,
+  },
+  agentsUrl: {
+    name: "agents-url",
+    argument: "URL",
+    twin: "CHP_AGENTS_URL",
+    help: `the streams of Juju's agents (CHP_AGENTS_URL; default: ${PUBLIC.agents}, or those of --charmhub-url)`,
+  },
+  exportStreamsKey: {
+    name: "streams-key",
+    argument: "FILE",
+    many: "commas",
+    twin: "CHP_STREAMS_KEY",
+    help: "an OpenPGP public key that signs these streams as Canonical's does, repeatable (CHP_STREAMS_KEY)",
   },
   exportCa: {
     name: "ca",

@@ -216,6 +216,11 @@ const ARCHIVES = v.strictObject({
     }),
     snaps: rows({ name: text, id: text, revisions: numbers, releases: asStored }),
     images: about(rows({ reference: text, digest: text, size: bytes, neededBy: NEEDED_BY }), "container images in the archive"),
+    agents: rows({
+      version: text,
+      updated: about(time, "when upstream last changed the streams that name them"),
+      files: rows({ architecture: text, size: bytes, sha256: text }),
+    }),
     notes: texts,
     kept: about(rows({ bytes: number, folder: text }), "what the same command reuses"),
     lost: about(LOST, "what is not in the archive"),

@@ -2,6 +2,7 @@
 
 import { Help } from "commander";
 import { lexer, type Token, type Tokens } from "marked";
+import agents from "../manual/agents.md" with { type: "text" };
 import backup from "../manual/backup.md" with { type: "text" };
 import bootstrap from "../manual/bootstrap.md" with { type: "text" };
 import change from "../manual/change.md" with { type: "text" };
@@ -52,6 +53,7 @@ const PAGES: Readonly<Record<string, string>> = {
   "remote-import": remoteImport,
   snaps,
   images,
+  agents,
   serve,
   tls,
   service,

@@ -11,7 +11,7 @@ import { ownValue } from "../schema.ts";
 import { compareText, showSize } from "../text.ts";
 import type { ImageLogin } from "./challenge.ts";
 import type { HttpClient } from "./client.ts";
-import { type FoundImage, ImageRegistries, type ImageRegistryOptions, type WantedImage } from "./imageregistry.ts";
+import { type FoundImage, ImageRegistries, type ImageRegistryOptions, parseImageReference, type WantedImage } from "./imageregistry.ts";
 import type { Inventory } from "./inventory.ts";
 import { downloadUnlessIn, type PackedFile, type PackedPackage } from "./pack.ts";
 import { type FailedPackage, failuresOf, type PlannedContent, type PlannedPackage } from "./plan.ts";
@@ -24,8 +24,12 @@ export interface NamedImage extends ImageLogin {
   readonly reference: string;
   /** in the local registry */
   readonly path: string;
-  /** undefined: it was requested */
+  /** undefined: it was requested, or is of Juju itself */
   readonly neededBy?: NeededBy;
+  /** why it is taken though neither a charm needs it nor somebody named it */
+  readonly reason?: string;
+  /** upstream may lack it, which is noted and fails nothing */
+  readonly mayLack?: true;
 }
 
 /** An image whose manifests were read. */
@@ -33,6 +37,8 @@ export interface PlannedImage extends FoundImage {
   /** bytes of all that it is made of */
   readonly size: number;
   readonly neededBy: readonly NeededBy[];
+  /** further reasons */
+  readonly reasons: readonly string[];
 }
 
 /** How the registries are reached. */
@@ -78,6 +84,13 @@ export class ExportImages {
     return this.#blobs;
   }
 
+  /** Takes an image of Juju itself. */
+  want(reference: string, reason: string, mayLack: boolean): void {
+    const text = parseImageReference(reference)?.text ?? reference;
+    const path = pathOfReference(text);
+    this.#named.push({ reference: text, path, username: "", password: "", reason, ...(mayLack && { mayLack: true as const }) });
+  }
+
   /** Reads the blob of an oci-image resource. Throws a failure that names the package. */
   async readBlob(pkg: PlannedPackage, resource: UpstreamResource, locked: LockedPackage | undefined): Promise<void> {
     const { name, revision } = resource;
@@ -117,12 +130,14 @@ export class ExportImages {
       const found: PlannedImage[] = [];
       const failures = await failuresOf(wanted.reference, async () => {
         const image = await readers.read({ ...wanted, ...this.#loginOf(named) });
-        found.push({ ...image, size: sizeOf(image), neededBy: usersOf(named) });
+        const reasons = [...new Set(named.flatMap(({ reason }) => reason ?? []))];
+        found.push({ ...image, size: sizeOf(image), neededBy: usersOf(named), reasons });
       });
       // The report counts what a store lacks; that anything else is missing, an operator wants to know why.
       const isOfCharms = !lock && named.every(({ neededBy }) => neededBy);
       for (const lost of failures)
-        if (!isOfCharms || !(request.mirror || (registries.mayLack && lost.failure.kind === "not-found"))) failed.push(lost);
+        if (named.length > 0 && named.every(({ mayLack }) => mayLack) && lost.failure.kind === "not-found") onNote(lost.failure.message);
+        else if (!isOfCharms || !(request.mirror || (registries.mayLack && lost.failure.kind === "not-found"))) failed.push(lost);
         else if (!registries.mayLack) onNote(lost.failure.message);
       return found;
     });
@@ -131,7 +146,7 @@ export class ExportImages {
     this.#planned = sorted.filter(({ reference }) => !contradicting.some(({ name }) => name === reference));
     this.#files = filesOf(this.#planned, this.#options.inventory);
     for (const image of this.#planned)
-      if (image.neededBy.length > 0) onNote(`adding image ${image.reference} (${showSize(image.size)}): ${reasonsOf(image).join("; ")}`);
+      if (reasonsOf(image).length > 0) onNote(`adding image ${image.reference} (${showSize(image.size)}): ${reasonsOf(image).join("; ")}`);
     return [...failed, ...contradicting];
   }
 
@@ -247,6 +262,6 @@ function contradictions(images: readonly PlannedImage[]): FailedPackage[] {
 }
 
 /** `kafka, resource kafka-image`; none of an image that was requested */
-function reasonsOf({ neededBy }: PlannedImage): string[] {
-  return [...new Set(neededBy.map(({ charm, resource }) => `${charm}, resource ${resource}`))];
+function reasonsOf({ neededBy, reasons }: PlannedImage): string[] {
+  return [...new Set([...neededBy.map(({ charm, resource }) => `${charm}, resource ${resource}`), ...reasons])];
 }

@@ -38,6 +38,8 @@ export interface PackageRequest {
 
 /** A request of a snap. */
 export interface SnapRequest {
+  /** upstream may have none of it yet, which is noted and fails nothing */
+  readonly mayLack?: true;
   readonly name: string;
   /** as written; none: stable of the default track, or with a revision no channel at all */
   readonly channels: readonly string[] | All;
@@ -55,7 +57,8 @@ export const ADDITIONS = {
   bases: "the bases of snaps",
   providers: "the default providers of content plugs",
   snapd: "snapd, which every machine with a snap needs",
-  images: "container images: those of charms' resources and those that are named",
+  images: "container images: those of charms' resources, those that are named, and those of Juju's controllers",
+  agents: "Juju's agents of the versions in essentials",
 } as const;
 export type Addition = keyof typeof ADDITIONS;
 
@@ -71,6 +74,14 @@ export interface ImageRequest {
   readonly architectures: readonly string[];
 }
 
+/** Juju's agents, of which versions and architectures. */
+export interface AgentRequest {
+  /** as written: `3.6` means its newest patch; or all that a store has */
+  readonly versions: readonly string[] | All;
+  /** dpkg names */
+  readonly architectures: readonly string[];
+}
+
 /** Everything that is requested of one export. */
 export interface ExportRequest {
   readonly charms: readonly PackageRequest[];
@@ -78,6 +89,8 @@ export interface ExportRequest {
   readonly snaps: readonly SnapRequest[];
   /** undefined: the archive takes none */
   readonly images?: ImageRequest;
+  /** undefined: the archive takes none */
+  readonly agents?: AgentRequest;
   readonly without: readonly Addition[];
   /** whether it is all that a store lists: what that needs besides is added as far as the store has it, and so are assertions of no snap */
   readonly mirror?: true;
@@ -212,10 +225,12 @@ export function readSiteFile(text: string, what: string, given: Selection = {}, 
       : invalid(what, `without: unknown addition ${printable(word, 50)}; it takes ${Object.keys(ADDITIONS).join(", ")}`),
   );
   const architectures = new Set([defaults, ...charms, ...bundles].flatMap((entry) => entry.architectures));
+  const juju = site.essentials?.juju ?? [];
   return {
     charms,
     bundles,
     snaps,
+    ...(juju.length > 0 && { agents: { versions: [...new Set(juju)], architectures: defaults.architectures } }),
     images: { references: [...new Set(references)], architectures: [...architectures] },
     without,
     notes,
@@ -400,8 +415,13 @@ function controllerCharms(juju: string, architectures: readonly string[]): Packa
   return [{ name, channels: [channel], systems, architectures, resources: {}, paths: {}, reason: `Juju ${juju} bootstraps with it` }];
 }
 
-function essentialSnaps(juju: string, architectures: readonly string[]): SnapRequest[] {
-  return bootstrapNeeds(readJuju(juju))
-    .snaps.filter(({ sure }) => sure === "certain")
-    .map(({ name, channel, reason }) => ({ name, channels: [channel], architectures, reason: `essential for Juju ${juju}: ${reason}` }));
+/** The snaps of controllers of that Juju: `3.6`, or an exact version. */
+export function essentialSnaps(juju: string, architectures: readonly string[]): SnapRequest[] {
+  return bootstrapNeeds(readJuju(juju)).snaps.map(({ name, channel, reason, sure }) => ({
+    name,
+    channels: [channel],
+    architectures,
+    reason: `essential for Juju ${juju}: ${reason}`,
+    ...(sure === "likely" && { mayLack: true as const }),
+  }));
 }

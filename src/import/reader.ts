@@ -17,7 +17,7 @@ import { AgentReader, type AgentReading, type AgentReadOptions } from "./agentre
 import { type CharmGroup, CharmReader, type CharmReadOptions, checkName, isPublisherAccount } from "./charmreader.ts";
 import { ImageReader, type ImageReading } from "./imagereader.ts";
 import { jsonText } from "./jsontext.ts";
-import { checkImages, checkPackage, checkSnaps, type FoundLock, imagePathsOf, isBelow, lockOf } from "./locked.ts";
+import { checkAgents, checkImages, checkPackage, checkSnaps, type FoundLock, imagePathsOf, isBelow, lockOf } from "./locked.ts";
 import { SnapReader, type SnapReading, type SnapReadOptions } from "./snapreader.ts";
 import { type Ingest, type Staged, Staging } from "./staging.ts";
 
@@ -281,6 +281,7 @@ export class ExportReader<S extends Staged> {
     const images = await this.#images.finish();
     for (const lock of this.#locks) checkImages(lock, images, this.#budget);
     const agents = await this.#agents.finish();
+    for (const lock of this.#locks) checkAgents(lock, agents, this.#budget);
     return {
       packages,
       snaps: this.#sorted(snaps, groups),

@@ -9,7 +9,7 @@ import { JSON_OUTPUTS } from "../../../bin/commands/jsonschemas.ts";
 import { TOPICS } from "../../../bin/commands/manual.ts";
 import { createProgram } from "../../../bin/commands/program.ts";
 import type { ProgramName } from "../../../src/settings/documented.ts";
-import { AGENT_SIGNER, AGENT_WORLD } from "../../agentworld.ts";
+import { AGENT_WORLD } from "../../agentworld.ts";
 import { tarOf } from "../../build.ts";
 import { below, layoutOf } from "../../layouts.ts";
 import { makeManualWorld, REGISTRY, serveStore } from "../../manualworld.ts";
@@ -32,7 +32,6 @@ beforeAll(async () => {
   const image = { image: imageOf({ layers: ["a"] }), name: "ghcr.io/juju/jujud-operator:3.6" };
   writeFileSync(at("images.tar"), tarOf(below("images", layoutOf([image]))));
   writeFileSync(at("agents.tar"), AGENT_WORLD);
-  writeFileSync(at("streams.asc"), AGENT_SIGNER.file);
   writeFileSync(at("juju-4.0.2-linux-amd64.tgz"), agentBytes("4.0.2", "amd64"));
 });
 afterAll(async () => {
@@ -159,6 +158,7 @@ test("every command's output has the fields of its schema, and no others", async
       CHARMHUB_URL: upstream,
       CHP_SNAPSTORE_URL: upstream,
       CHP_INSECURE_REGISTRY: REGISTRY.host,
+      CHP_STREAMS_KEY: join(folder.path, "streams.asc"),
     };
     const signal = command === "serve" ? AbortSignal.abort() : undefined;
     const flags = command === "inventory" ? [] : ["--json"];

@@ -72,7 +72,7 @@ function optionsOf(transport: Transport, site: string, more: Partial<ExportOptio
   const client = new HttpClient({ transport, sleep: async () => {} });
   const request = readSiteFile(site, "site.yaml");
   return {
-    upstream: new Upstream({ charmhub: `https://${CHARMHUB}`, snapstore: `https://${CHARMHUB}` }, client),
+    upstream: new Upstream({ charmhub: `https://${CHARMHUB}`, snapstore: `https://${CHARMHUB}`, agents: `https://${CHARMHUB}` }, client),
     client,
     request,
     without: new Set([...request.without, "snapd"]),

@@ -312,7 +312,7 @@ describe("what is wrong is named by entry and field", () => {
     ["essentials: {lxd: 5}", "essentials.juju is missing"],
     [
       "charms: [a]\nwithout: [everything]",
-      "without: unknown addition everything; it takes bundle-charms, charm-snaps, likely, bases, providers, snapd, images",
+      "without: unknown addition everything; it takes bundle-charms, charm-snaps, likely, bases, providers, snapd, images, agents",
     ],
     ["applications: [a]", "applications is not a map by name"],
     ["applications: {a: {chram: a}}", "applications.a: charm is missing"],

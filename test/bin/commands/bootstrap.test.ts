@@ -94,6 +94,32 @@ describe("a store with everything", () => {
   });
 });
 
+test("what an export with essentials took is all that a bootstrap asks for, from one chp to the next", async () => {
+  // Of the newest 3.6 another database is taken as well, in case that upstream has it.
+  const upstream = await storeOf("outside", [...THINGS, "snap juju-db 4.4.30/stable"]);
+  writeFileSync(at("site.yaml"), 'essentials: {juju: "3.6"}\narchitectures: [amd64, arm64]\n');
+  const keys = ["--streams-key", at("outside", "media", "streams.asc")];
+  const from = ["--charmhub-url", upstream, "--snapstore-url", upstream];
+  const done = await runProgram(["export", "-f", at("site.yaml"), "--export-dir", at("out"), "--json", ...from, ...keys]);
+  expect([done.code, done.code === 0 ? "" : done.err]).toEqual([0, ""]);
+  const [archive] = (JSON.parse(done.out) as { archives: { paths: string[] }[] }).archives;
+  const store = at("inside", "store");
+  const trusted = ["--trust", at("outside", "media", "root.assert"), ...keys];
+  const imported = await runProgram(["import", archive?.paths[0] ?? "", "--store", store, ...trusted]);
+  expect([imported.code, imported.code === 0 ? "" : imported.err]).toEqual([0, ""]);
+  const url = await serveStore(store, ending.signal);
+  expect((await runProgram(["config", `public-url=${url}`, "--store", store])).code).toBe(0);
+  for (const more of [[], ["--offline"], ["--cloud", "lxd"], ["--cloud", "k8s"]]) {
+    const { findings, passed } = await doctor("inside", "--juju", "3.6", ...more);
+    expect([findings, passed.some((what) => what.startsWith("Juju 3.6.11 can bootstrap"))]).toEqual([[], true]);
+  }
+  const agents = await runProgram(["remove", "juju-3.6.11-linux-arm64.tgz", "--plan", at("plan.json"), "--store", store]);
+  expect(agents.code).toBe(0);
+  expect((await runProgram(["remove", "--apply", at("plan.json"), "--store", store])).code).toBe(0);
+  const { findings } = await doctor("inside", "--juju", "3.6");
+  expect(findings).toEqual(["the agent of Juju 3.6.11 for arm64 is not stored"]);
+});
+
 test.each(THINGS.filter((thing) => !thing.startsWith("agent") && !thing.startsWith("charm ")))(
   "without %s exactly that is named, whoever is asked",
   async (thing) => {

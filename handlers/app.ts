@@ -19,6 +19,7 @@ import type { Peer } from "./listen.ts";
 import { createMetrics } from "./metrics.ts";
 import { MissingRequests } from "./missingrequests.ts";
 import { type Offer, offersOf } from "./offer.ts";
+import { overrideRoutes } from "./overrides.ts";
 import { offeredRegistries } from "./registries.ts";
 import { remoteImportRoutes } from "./remoteimport.ts";
 import { bodySize, CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
@@ -54,9 +55,13 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   const { config, log, registries = () => NO_REGISTRY } = deps;
   const registryOf = offeredRegistries(registries);
   const store = offersOf(deps.store, deps.clock ?? Date.now);
-  const shared: HandlerDeps = { store, bodies: new Bodies(), log, registries, registryOf };
   const missing = new MissingRequests(log);
-  const metrics = createMetrics(shared, missing);
+  const metrics = createMetrics(
+    { store, damage: () => deps.store.damage, vitals: deps.vitals, clock: deps.clock ?? Date.now, log },
+    missing,
+  );
+  const { cacheUse } = metrics;
+  const shared: HandlerDeps = { store, bodies: new Bodies(), log, registries, registryOf, cacheUse };
   const sessions = new Sessions(deps.sessionKey ?? randomBytes(32));
   const apis = [
     charmhubRoutes({ ...shared, missing }),
@@ -64,6 +69,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     assertionRoutes(shared),
     agentRoutes({ ...shared, missing }),
     statusRoutes(shared, missing),
+    overrideRoutes({ ...shared, ...(deps.overrides && { overrides: deps.overrides }), ...(deps.clock && { clock: deps.clock }) }),
     imageRoutes({ ...shared, missing, ...(deps.imagePush && { imagePush: deps.imagePush }) }),
     cloudImageRoutes(deps),
     remoteImportRoutes(deps),
@@ -71,7 +77,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   ];
   const prefix = config.publicUrl === undefined ? "" : new URL(config.publicUrl).pathname.replace(/\/+$/, "");
   const routes = mount(apis, prefix, refuse);
-  const replyCache = new SnapshotCache<CachedReply>();
+  const replyCache = new SnapshotCache<CachedReply>(cacheUse("replies"));
 
   let damage: Failure | undefined;
 
@@ -124,6 +130,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   }
 
   function refuse(error: unknown, { id }: Call, dialect: Dialect = "charmhub"): Response {
+    metrics.refused(error instanceof Failure ? error.kind : "internal");
     const response = failureReply(error, dialect);
     if (response) return response;
     const stack = error instanceof Error && !(error instanceof Failure) ? error.stack : undefined;

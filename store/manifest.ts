@@ -5,7 +5,7 @@
 
 import type { Agent, AgentRelease, SignedStreams } from "../src/catalog/agents.ts";
 import type { Base } from "../src/catalog/base.ts";
-import type { Need } from "../src/catalog/need.ts";
+import type { ImageNeed, Need } from "../src/catalog/need.ts";
 import type {
   Details,
   Override,
@@ -77,6 +77,7 @@ const revision = object<Revision>({
       }),
     ),
   ),
+  images: optional(list(object<ImageNeed>({ reference: text(), sure: text(), where: text() }))),
   aside: onlyTrue,
 });
 
@@ -188,6 +189,7 @@ const snap = object<Snap>({
     categories,
   }),
   defaultTrack: text(),
+  isFallbackTrack: onlyTrue,
   chosenTrack: optional(text()),
   store: optional(text()),
   revisions: list(snapRevision),
@@ -206,6 +208,7 @@ const blobs = list(object<RepositoryBlob>({ digest, size: number }));
 
 const repository = object<Repository>({
   name: text(),
+  registry: optional(text()),
   tags: map(digest),
   manifests: list(
     object<StoredManifest>({

@@ -18,6 +18,7 @@ import { type Listing, listingProblem, type Manifests, manifestProblem } from ".
 import { dependencies } from "./named.ts";
 import { EMPTY_INDEX, indexAfter, isUnchanged, manifestsIn, sizesIn, sumsIn, talliesOf } from "./nextindex.ts";
 import type { Quota } from "./quota.ts";
+import { Runs } from "./runs.ts";
 import { type StoreKey, seal } from "./sealed.ts";
 import { Settings } from "./settings.ts";
 import { type ReadEarlier, Snapshot } from "./snapshot.ts";
@@ -41,6 +42,8 @@ interface Current {
 export class Store {
   readonly storage: Storage;
   readonly settings: Settings;
+  /** how imports and verifications ended */
+  readonly runs: Runs;
   /** The key that signs what is published, read when it is needed; undefined: none is set. */
   key: () => Promise<StoreKey | undefined> = async () => undefined;
   /** Bounds what is ingested and published; undefined: no bound. */
@@ -59,6 +62,7 @@ export class Store {
   private constructor(storage: Storage) {
     this.storage = storage;
     this.settings = new Settings(storage);
+    this.runs = new Runs(storage);
     this.#lease = new SharedLease(storage);
     this.#current = { snapshot: new Snapshot(this, undefined, EMPTY_INDEX), newest: 0, damage: undefined };
   }
@@ -302,6 +306,11 @@ export class Store {
   /** Runs `work` under a lease (lease.ts): what it stages and reads stays until it ends. Nested and concurrent calls share one. */
   leased<T>(work: () => Promise<T>): Promise<T> {
     return this.#lease.during(work);
+  }
+
+  /** Of work that runs in `leased`; undefined: none does. */
+  get leaseId(): string | undefined {
+    return this.#lease.id;
   }
 
   /** What a timer does. */

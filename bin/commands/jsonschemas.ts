@@ -133,7 +133,15 @@ const CHANGE = v.strictObject({
   agents: AGENTS_DIFFERENCE,
   undo,
 });
-const NEEDED_BY = rows({ charm: text, resource: text, revision: number });
+const NEEDED_BY = v.array(
+  v.union([
+    about(v.strictObject({ charm: text, resource: text, revision: number }), "a resource of a charm, and its revision"),
+    about(
+      v.strictObject({ charm: text, file: text, revision: number, sure: v.picklist(["certain", "likely"]) }),
+      "a file in a revision of a charm",
+    ),
+  ]),
+);
 const IMPORT = v.strictObject({
   generation,
   dryRun: flag,
@@ -405,10 +413,16 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
       remoteImport: text,
       missing: rows(NEED),
       server: SERVER,
+      lastImport: about(
+        orNull(v.strictObject({ ended: time, failed: orNull(text) })),
+        "`failed`: the kind of the failure; null: none is recorded",
+      ),
+      lastVerify: about(orNull(v.strictObject({ ended: time, damaged: number })), "null: none is recorded"),
       failedRequests: about(orNull(rows({ what: text, times: number, last: time })), "null: no server answers"),
       notes: texts,
     }),
   },
+  { commands: ["status --probe"], schema: v.strictObject({ url: text, version: text, generation: number }) },
   {
     commands: ["doctor"],
     schema: v.strictObject({

@@ -8,14 +8,17 @@ import { certificateFacts, certificateWarnings } from "../../src/settings/certif
 import { ARCHIVE_LIMITS, archiveCap, parseAddress, readSettings } from "../../src/settings/config.ts";
 import type { Token } from "../../src/settings/token.ts";
 import { Disk } from "../../store/fs.ts";
+import { blobBytes } from "../../store/quota.ts";
 import { Store } from "../../store/store.ts";
 import { importInChild } from "../machine/child.ts";
 import { limitsIn, StorePush } from "../machine/imagepush.ts";
-import { type Io, printJson } from "../machine/io.ts";
+import { type Io, printJson, undoOf } from "../machine/io.ts";
 import { storeFolder } from "../machine/openstore.ts";
+import { overrideWrites } from "../machine/overridewrites.ts";
 import { loadSettings, watchCloudImages, watchRegistries } from "../machine/settings.ts";
 import { countConnections, watchDescriptors } from "../machine/sockets.ts";
 import { storeKeyOf } from "../machine/storekey.ts";
+import { notifySystemd } from "../machine/systemd.ts";
 import { servedPair, watchCertificate } from "../machine/tls.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
@@ -72,7 +75,8 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     throw new Failure("no-store", `there is no folder ${printable(folder)}`, {
       next: "chp import FILE makes the store; name another with --store DIR, or wait for it with --wait-for-store",
     });
-  const store = await Store.openOrAwait(new Disk(folder));
+  const disk = new Disk(folder);
+  const store = await Store.openOrAwait(disk);
   const settings = await loadSettings(store, { flags, environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0];
   if (publicUrl === undefined)
@@ -105,11 +109,19 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     tokens: () => acceptedTokens(store, log),
     limits: async () => limitsIn(await loadSettings(store, { environment: io.environment })),
   });
+  let certificateEnd: number | undefined;
   const app = createApp({
     store,
     imagePush,
+    overrides: overrideWrites(store, { tokens: () => acceptedTokens(store, log), undo: (generation) => undoOf(generation, options) }),
     config: publicUrl === undefined ? {} : { publicUrl },
     log,
+    vitals: {
+      certificateEnd: () => certificateEnd,
+      disk: () => disk.room(),
+      storeBytes: () => blobBytes(disk),
+      lastRuns: () => store.runs.last(),
+    },
     registries: watchRegistries(store, io.environment, publicUrl),
     cloudImages: watchCloudImages(store, io.environment),
     ...(session && { sessionKey: Buffer.from(session.key, "base64") }),
@@ -129,6 +141,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     hint("there are tokens, but they are taken over TLS alone: --tls-listen HOST:PORT");
   const load = () => servedPair(store, settings);
   const tls = secure.length === 0 ? undefined : await load();
+  if (tls) certificateEnd = endOf(tls.cert);
   for (const warning of tls ? certificateWarnings(tls.cert, publicUrl, Date.now()) : []) hint(warning);
   const listeners: Listener[] = [];
   const endDescriptors = watchDescriptors({
@@ -136,6 +149,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     log,
   });
   let unwatch = () => {};
+  let stopping: Promise<void> | undefined;
   try {
     for (const address of addresses("listen")) listeners.push(await listen(app.fetch, { ...address, ...limits }));
     if (tls) {
@@ -147,6 +161,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
         served: tls,
         renew: async (pair) => {
           for (const listener of certified) await listener.renew(pair);
+          certificateEnd = endOf(pair.cert);
           log({ level: "info", message: "the certificate was changed", expires: certificateFacts(pair.cert).notAfter });
         },
         failed: (why) => log({ level: "error", message: "the certificate cannot be changed", why }),
@@ -154,21 +169,33 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     }
     if (options.json) printJson({ addresses: listeners.map((listener) => listener.url) }, io);
     else io.out(listeners.map((listener) => `${listener.url}\n`).join(""));
+    const addressList = listeners.map((listener) => listener.url).join(", ");
+    await notifySystemd({ READY: "1", STATUS: `answers on ${addressList}` }, io.environment, log);
     await untilAborted(io.signal);
+    stopping = notifySystemd({ STOPPING: "1", STATUS: "ends running requests" }, io.environment, log);
   } finally {
     unwatch();
     endDescriptors();
-    await Promise.all(listeners.map((listener) => listener.drain()));
+    await Promise.all([...listeners.map((listener) => listener.drain()), stopping]);
     await imagePush.close();
   }
 }
 
-/** The current tokens. A user who can't read them can't write into the store either: remote import and push are off then. */
+/** When a certificate ends, in milliseconds since 1970. */
+function endOf(certificate: string): number {
+  return Date.parse(certificateFacts(certificate).notAfter);
+}
+
+/** The current tokens. A user who can't read them can't write into the store either: all that takes one is off then. */
 async function acceptedTokens(store: Store, log: Log): Promise<readonly Token[]> {
   try {
     return (await store.settings.read("tokens")).tokens;
   } catch (error) {
-    log({ level: "warn", message: "there is no remote import and no push: the tokens cannot be read", why: reason(error) });
+    log({
+      level: "warn",
+      message: "there is no remote import, no push and no Overrides API: the tokens cannot be read",
+      why: reason(error),
+    });
     return [];
   }
 }

@@ -71,6 +71,7 @@ export class ExportAgents {
   #updated: string | undefined;
   #isChp = false;
   readonly #lost = new Set<string>();
+  readonly #packed = new Map<PlannedAgents, PackedPackage>();
 
   constructor(options: ExportAgentsOptions) {
     this.#options = options;
@@ -222,18 +223,23 @@ export class ExportAgents {
     }));
   }
 
-  /** The files of each version that is complete. */
+  /** The files of each version that is complete; the same objects each time. */
   packed(): PackedPackage[] {
+    return this.complete.map((planned) => {
+      const packed = this.#packed.get(planned) ?? this.#pack(planned);
+      this.#packed.set(planned, packed);
+      return packed;
+    });
+  }
+
+  #pack({ version, agents }: PlannedAgents): PackedPackage {
     const download = downloadUnlessIn(this.#options.inventory);
-    return this.complete.map(({ version, agents }) => ({
-      name: agentsName(version),
-      type: "agent",
-      files: agents.flatMap((agent) => {
-        const { path, size, sha256, architecture } = agent;
-        const file = { url: this.#at(path), size, algorithm: "sha-256" as const, digest: sha256 };
-        return download(`agent/${version}/${agentFile(agent)}`, file, `agent of Juju ${version} for ${architecture}`);
-      }),
-    }));
+    const files = agents.flatMap((agent) => {
+      const { path, size, sha256, architecture } = agent;
+      const file = { url: this.#at(path), size, algorithm: "sha-256" as const, digest: sha256 };
+      return download(`agent/${version}/${agentFile(agent)}`, file, `agent of Juju ${version} for ${architecture}`);
+    });
+    return { name: agentsName(version), type: "agent", files };
   }
 
   /** Takes note that a version could not be downloaded. */

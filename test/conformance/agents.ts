@@ -29,32 +29,27 @@ const notFound = (path: string): Step => ({
   json: { "error-list": has({ code: "not-found" }) },
 });
 
-const itemOf = (agent: TestAgent, release: string): Pattern =>
-  exactly({
-    release,
-    version: agent.version,
-    arch: agent.architecture,
-    path: fileOf(agent).replace("/juju/tools/", ""),
-    size: agent.bytes.byteLength,
-    sha256: sha256(agent.bytes),
-    ftype: "tar.gz",
-  });
-
-/** The product of a release and an architecture, with all of its agents. */
-const productOf = (release: string, architecture: string): Pattern => ({
-  versions: exactly({
-    20260303: {
-      items: exactly(
-        Object.fromEntries(
-          AGENTS.filter((agent) => agent.architecture === architecture).map((agent) => [
-            `${agent.version}-${release}-${architecture}`,
-            itemOf(agent, release),
-          ]),
-        ),
-      ),
-    },
-  }),
+const itemOf = (agent: TestAgent, release: string) => ({
+  release,
+  version: agent.version,
+  arch: agent.architecture,
+  path: fileOf(agent).replace("/juju/tools/", ""),
+  size: agent.bytes.byteLength,
+  sha256: sha256(agent.bytes),
+  ftype: "tar.gz",
 });
+
+/** The product of a release and an architecture, with all of its agents under one date. */
+const productOf = (release: string, architecture: string): Pattern => {
+  const mine = AGENTS.filter((agent) => agent.architecture === architecture);
+  const items = Object.fromEntries(mine.map((agent) => [`${agent.version}-${release}-${architecture}`, itemOf(agent, release)]));
+  return {
+    versions: is("all items under one date", (value) => {
+      const dates = Object.keys(Object(value));
+      return dates.length === 1 && /^\d{8}$/.test(dates[0] ?? "") && Bun.deepEquals(Object.values(Object(value)), [{ items }]);
+    }),
+  };
+};
 
 const IDS = ["centos:amd64", "centos:arm64", "ubuntu:amd64", "ubuntu:arm64"].map((id) => `com.ubuntu.juju:${id}`);
 

@@ -2,7 +2,7 @@
 
 import { LIMITS } from "../../src/archives/archive.ts";
 import { readImageManifest } from "../../src/archives/imagemanifest.ts";
-import { needsOf } from "../../src/archives/needs/snapfinder.ts";
+import { needsOf } from "../../src/archives/needs/needs.ts";
 import { READERS, type ReaderName } from "../../src/archives/readers.ts";
 import { parseStreamsIndex, parseStreamsProducts } from "../../src/archives/streams.ts";
 import { readClearSigned, readSigningKey } from "../../src/assertions/clearsigned.ts";
@@ -83,6 +83,9 @@ export const TARGETS = {
   signingkey: (bytes) => void readSigningKey(bytes, "it"),
   signedtext: imported("streams/v1/index2.sjson"),
   cloudimages: (bytes) => void readCloudImages(textOf(bytes)),
+  charmimages: source((i) => `a${i}-images.yaml`, 32 * KIB - 16),
+  charmmanifest: (bytes) => void needsOf(new Map([["a.yaml.j2", `kind: a\n${textOf(bytes)}`]])),
+  charmconfig: (bytes) => void needsOf(new Map([["config.yaml", `# image\n${textOf(bytes)}`]])),
   assertions: (bytes) => void parseAssertions(bytes, "it"),
   metadatajson: imported("metadata.json"),
   json: imported("a.json"),

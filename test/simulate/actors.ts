@@ -1,7 +1,5 @@
 /** The processes of a machine: what each does, and what it holds against what others were told. */
 
-import { agentsDraft } from "../../src/catalog/agentchange.ts";
-import { agentRelease } from "../../src/catalog/agents.ts";
 import { changeDraft, withSection } from "../../src/catalog/drafts.ts";
 import type { StagedBlob } from "../../src/catalog/generation-types.ts";
 import type { Package, Revision } from "../../src/catalog/package.ts";
@@ -106,16 +104,7 @@ const importer: Actor = async (world, process) => {
         return await store.publish(time(world), async (base) => {
           const changes = [await added(base, "left", left), await added(base, "right", right)];
           changes.push({ before: await base.package("other"), after: charmOf("other", [other]) });
-          // The agents of one version are replaced each time, as an import never would: only older generations name what they were.
-          const agents = agentRelease("3.6.1", [
-            { architecture: "amd64", blob: left.blob, size: left.size, products: {}, unverified: "made up" },
-            { architecture: "arm64", blob: other.blob, size: other.size, products: {}, unverified: "made up" },
-          ]);
-          const draft = withSection(
-            { ...changeDraft(process.name, changes), blobs },
-            "agents",
-            agentsDraft([{ before: await base.stored("agents", agents.name), after: agents }]),
-          );
+          const draft = { ...changeDraft(process.name, changes), blobs };
           // Every second brings an image, and every fourth replaces the one before, so that only older generations name it.
           if (revision % 2 === 1) return { draft, result: undefined };
           const before = await base.repository("team/app");

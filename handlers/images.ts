@@ -146,7 +146,10 @@ export function imageRoutes({ store, registries = () => NO_REGISTRY, missing, im
   }
 
   const all = (url: Route["url"], handle: Handler): Route => ({ method: "ALL", url, handle });
-  return { dialect: "registry", routes: [all(URLS.registry, root), all(URLS.repositories, repositories), all(URLS.image, image)] };
+  return {
+    dialect: "registry",
+    routes: [all(URLS.registry, root), all(URLS.registryWithoutSlash, root), all(URLS.repositories, repositories), all(URLS.image, image)],
+  };
 }
 
 /** Whether a path below that of the registry is that of a store. */

@@ -23,6 +23,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 const CODES: Readonly<Record<string, number>> = {
   "chp doctor": 1, // the world has no registry
   "chp doctor --juju 3.6": 1,
+  "chp doctor --juju 3.6 --cloud lxd": 1, // it has no agents
 };
 
 /** Words of the pages that mean something else here. Each is replaced wherever it stands in a word. */
@@ -101,7 +102,10 @@ function worldOf(page: string): { readonly at: (word: string) => string; readonl
   const own = join(folder.path, basename(page));
   cpSync(join(folder.path, "world"), own, { recursive: true });
   for (const name of ["var/lib", "mnt/backup", "etc/systemd/system"]) mkdirSync(join(own, name), { recursive: true });
-  const at = (word: string) => (FILE.test(word) ? join(own, word) : word);
+  const at = (word: string) => {
+    const [, key = "", file = word] = /^([\w.-]+=@)(.+)$/.exec(word) ?? [];
+    return FILE.test(file) ? `${key}${join(own, file)}` : word;
+  };
   const environment = {
     HOME: own,
     CHP_STORE: at("/store"),

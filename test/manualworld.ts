@@ -83,6 +83,7 @@ export async function makeManualWorld(folder: string, siteFile: string): Promise
   const [charms, snaps] = [exportOf(PACKAGES), exportOfSnaps(SNAPS.map(signed))];
   writeFileSync(at("root.assert"), SIGNED_ROOT);
   writeFileSync(at("site.yaml"), siteFile);
+  writeFileSync(at("images.yaml"), "region: R\nendpoint: https://keystone.lan/v3\narch: amd64\nimages: [{id: a1, base: noble}]\n");
   writeFileSync(at("media", "usb", "snaps.tar.gz"), snaps);
   for (const name of ["charms-export-20260426T163115.tar.gz", "site-20260426T163115.tar", join("media", "usb", "charms.tar.gz")])
     writeFileSync(at(name), charms);

@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import * as v from "valibot";
 import { readBundle } from "../../src/archives/charm.ts";
 import { keyWarning, showKey } from "../../src/archives/signature.ts";
+import { agentKeys } from "../../src/catalog/agents.ts";
 import { readJuju } from "../../src/catalog/bootstrap.ts";
 import { type BootstrapWish, checkBootstrap } from "../../src/catalog/bootstrapcheck.ts";
 import {
@@ -137,7 +138,7 @@ async function bootstrapResults(
     packages: wish.packages,
     snaps: await snapshot.snaps(),
     repositories: await snapshot.repositories(),
-    agents: [],
+    agents: agentKeys(await snapshot.agents()),
     cloudImages: text === undefined ? [] : readCloudImages(text),
   });
   const why = offline ? "as --offline says" : "as none answers";

@@ -361,7 +361,10 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
     schema: v.strictObject({
       "charmhub-url": text,
       "snap-store-proxy-url": orNull(text),
+      "agent-metadata-url": about(orNull(text), "with --bootstrap, where agents are stored"),
       "caas-image-repo": about(orNull(text), "with --bootstrap, where the images of controllers are stored"),
+      "image-metadata-url": about(orNull(text), "with --cloud openstack, where system images are named"),
+      omitted: about(texts, "with --bootstrap: what is left out, and why"),
       why: text,
       certificates: texts,
       config: text,

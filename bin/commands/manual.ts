@@ -4,6 +4,7 @@ import { Help } from "commander";
 import { lexer, type Token, type Tokens } from "marked";
 import agents from "../manual/agents.md" with { type: "text" };
 import backup from "../manual/backup.md" with { type: "text" };
+import bootstrap from "../manual/bootstrap.md" with { type: "text" };
 import change from "../manual/change.md" with { type: "text" };
 import damage from "../manual/damage.md" with { type: "text" };
 import enterpriseStore from "../manual/enterprise-store.md" with { type: "text" };
@@ -61,6 +62,7 @@ const PAGES: Readonly<Record<string, string>> = {
   tls,
   service,
   juju,
+  bootstrap,
   inspect,
   change,
   damage,

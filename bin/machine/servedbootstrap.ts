@@ -8,7 +8,7 @@ import type { Login } from "../../src/catalog/registry.ts";
 import { Failure } from "../../src/errors.ts";
 import { tryShape } from "../../src/schema.ts";
 import { tryJson } from "../../src/text.ts";
-import { URLS } from "../../src/wire/urls.ts";
+import { AGENT_STREAMS, IMAGE_STREAMS, URLS } from "../../src/wire/urls.ts";
 import { ask, type BoundedReply, type HttpOptions } from "./http.ts";
 
 /** bytes of a reply */
@@ -23,7 +23,7 @@ const Products = v.object({ products: v.record(Text, v.object({ versions: v.reco
 const Results = v.object({
   results: v.array(v.looseObject({ result: v.optional(Text), error: v.optional(v.unknown()), snap: v.optional(v.unknown()) })),
 });
-const Snap = v.object({ type: Text, base: v.optional(Text) });
+const Snap = v.object({ type: Text, base: v.nullish(Text) });
 const Names = v.object({ repositories: v.array(Text) });
 const Tags = v.object({ tags: v.nullable(v.array(Text)) });
 const Manifest = v.object({
@@ -50,8 +50,8 @@ export class ServedBootstrap implements BootstrapSource {
   }
 
   async agents(): Promise<readonly AgentKey[]> {
-    await this.#refuseSigned("/juju/tools/streams/v1");
-    for (const product of await this.#products("/juju/tools", "content-download"))
+    await this.#refuseSigned(AGENT_STREAMS);
+    for (const product of await this.#products(AGENT_STREAMS, "content-download"))
       for (const value of product) {
         const item = tryShape(AgentItem, value);
         if (item) this.#agents.set(agentKey({ version: item.version, architecture: item.arch }), item);
@@ -62,7 +62,7 @@ export class ServedBootstrap implements BootstrapSource {
   async hasAgent(agent: AgentKey): Promise<boolean> {
     const item = this.#agents.get(agentKey(agent));
     if (!item) return false;
-    const { status, headers } = await this.#ask(`/juju/tools/${item.path}`, { method: "HEAD" });
+    const { status, headers } = await this.#ask(`${AGENT_STREAMS}/${item.path}`, { method: "HEAD" });
     return status === 200 && headers["content-length"] === String(item.size);
   }
 
@@ -79,7 +79,8 @@ export class ServedBootstrap implements BootstrapSource {
       { context: [], actions: [action], fields: ["type", "base"] },
       { "Snap-Device-Architecture": architecture, "Snap-Device-Series": "16" },
     );
-    return result?.result === "install" ? tryShape(Snap, result.snap) : undefined;
+    const snap = result?.result === "install" ? tryShape(Snap, result.snap) : undefined;
+    return snap && { type: snap.type, base: snap.base ?? undefined };
   }
 
   async repositories(): Promise<readonly string[]> {
@@ -102,16 +103,17 @@ export class ServedBootstrap implements BootstrapSource {
   }
 
   async cloudImages(): Promise<number> {
-    await this.#refuseSigned("/juju/images/streams/v1");
-    return (await this.#products("/juju/images", "image-ids")).reduce((sum, items) => sum + items.length, 0);
+    await this.#refuseSigned(IMAGE_STREAMS);
+    return (await this.#products(IMAGE_STREAMS, "image-ids")).reduce((sum, items) => sum + items.length, 0);
   }
 
   /** Juju takes what is signed before what is not, whatever it says. */
   async #refuseSigned(folder: string): Promise<void> {
     for (const name of ["index2.sjson", "index.sjson"]) {
-      const { status } = await this.#ask(`${folder}/${name}`);
+      const path = `${folder}/streams/v1/${name}`;
+      const { status } = await this.#ask(path);
       if (!NO_SIGNED.has(status))
-        throw new Failure("failed", `${this.#at.url}${folder}/${name} answers with status ${status}, where Juju must get a 404`);
+        throw new Failure("failed", `${this.#at.url}${path} answers with status ${status}, where Juju must get a 404`);
     }
   }
 

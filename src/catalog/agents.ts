@@ -83,6 +83,11 @@ export function ubuntuProduct(architecture: string): Agent["products"] {
   return { [`com.ubuntu.juju:ubuntu:${architecture}`]: "ubuntu" };
 }
 
+/** Version and architecture of each agent. */
+export function agentKeys(releases: readonly AgentRelease[]): { readonly version: string; readonly architecture: string }[] {
+  return releases.flatMap(({ version, agents }) => agents.map(({ architecture }) => ({ version, architecture })));
+}
+
 export function findAgent(release: AgentRelease | undefined, architecture: string): Agent | undefined {
   return release?.agents.find((agent) => agent.architecture === architecture);
 }

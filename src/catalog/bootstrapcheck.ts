@@ -168,7 +168,8 @@ async function snapFindings(
   return findings;
 }
 
-interface OperatorTag {
+/** A stored image of a controller. */
+export interface OperatorTag {
   /** the path before the names of Juju's images: `juju` */
   readonly repository: string;
   readonly tag: string;

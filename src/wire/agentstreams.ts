@@ -4,13 +4,16 @@ import { type AgentRelease, agentFile, type SignedStreams } from "../catalog/age
 import { AGENT_STREAMS, URLS } from "./urls.ts";
 
 const RELEASED = "com.ubuntu.juju:released:agents";
+/** A Juju that is not released looks into all of these, and asks its next source for each that is missing. */
+const STREAMS = ["released", "proposed", "devel", "testing"];
 const PRODUCT_FILE = "streams/v1/com.ubuntu.juju-released-agents.json";
 
 /** `time`: milliseconds since 1970, of the generation. */
 export function agentIndex(releases: readonly AgentRelease[], time: number): string {
   const products = [...new Set(releases.flatMap(({ agents }) => agents.flatMap((agent) => Object.keys(agent.products))))].toSorted();
   const updated = mailTime(time);
-  const index = { [RELEASED]: { updated, format: "products:1.0", datatype: "content-download", path: PRODUCT_FILE, products } };
+  const entry = { updated, format: "products:1.0", datatype: "content-download", path: PRODUCT_FILE, products };
+  const index = Object.fromEntries(STREAMS.map((stream) => [`com.ubuntu.juju:${stream}:agents`, entry]));
   return JSON.stringify({ index, updated, format: "index:1.0" });
 }
 

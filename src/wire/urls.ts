@@ -264,6 +264,9 @@ function isImagePart(text: string): text is ImageUrl["what"] {
 /** What Juju adds `streams/v1/…` and the paths of a product file to: its agent-metadata-url, below the address of the server. */
 export const AGENT_STREAMS = "/juju/tools";
 
+/** The same of system images of clouds: its image-metadata-url. */
+export const IMAGE_STREAMS = "/juju/images";
+
 export const URLS = {
   charmRefresh: segmentsUrl("/v2/charms/refresh"),
   charmInfo: segmentsUrl("/v2/charms/info/:name"),
@@ -309,6 +312,8 @@ export const URLS = {
   overridesOfSnap: segmentsUrl("/v2/metadata/overrides/:snap"),
 
   registry: segmentsUrl("/v2/"),
+  /** as Juju asks, before it bootstraps on Kubernetes */
+  registryWithoutSlash: segmentsUrl("/v2"),
   repositories: segmentsUrl("/v2/_catalog"),
   image: imageUrl,
 } as const;

@@ -78,15 +78,21 @@ export const CASES: readonly Case[] = [
         json: {
           format: "index:1.0",
           updated: mail,
-          index: exactly({
-            "com.ubuntu.juju:released:agents": {
-              format: "products:1.0",
-              datatype: "content-download",
-              updated: mail,
-              path: PRODUCTS.replace("/juju/tools/", ""),
-              products: IDS,
-            },
-          }),
+          // A Juju that is not released asks its next source for each stream that is missing.
+          index: exactly(
+            Object.fromEntries(
+              ["released", "proposed", "devel", "testing"].map((stream) => [
+                `com.ubuntu.juju:${stream}:agents`,
+                {
+                  format: "products:1.0",
+                  datatype: "content-download",
+                  updated: mail,
+                  path: PRODUCTS.replace("/juju/tools/", ""),
+                  products: IDS,
+                },
+              ]),
+            ),
+          ),
         },
       },
     ],

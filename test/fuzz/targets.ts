@@ -11,6 +11,7 @@ import { parseAssertions } from "../../src/assertions/text.ts";
 import { readImageBlob } from "../../src/catalog/registry.ts";
 import { Failure } from "../../src/errors.ts";
 import { importSources } from "../../src/import/import.ts";
+import { readCloudImages } from "../../src/settings/cloudimages.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { streamsSigner } from "../streams.ts";
@@ -81,6 +82,7 @@ export const TARGETS = {
   clearsigned: (bytes) => void readClearSigned(bytes, [canonicalStreamsKey(), ...SIGNERS], "it"),
   signingkey: (bytes) => void readSigningKey(bytes, "it"),
   signedtext: imported("streams/v1/index2.sjson"),
+  cloudimages: (bytes) => void readCloudImages(textOf(bytes)),
   charmimages: source((i) => `a${i}-images.yaml`, 32 * KIB - 16),
   charmmanifest: (bytes) => void needsOf(new Map([["a.yaml.j2", `kind: a\n${textOf(bytes)}`]])),
   charmconfig: (bytes) => void needsOf(new Map([["config.yaml", `# image\n${textOf(bytes)}`]])),

@@ -151,6 +151,12 @@ export const TEXTS: Readonly<Record<string, Generator>> = {
   ),
   "streams: dates of a product": repeated("streamsproducts", (i) => `"${i}":{"items":{}},`, `${STREAMS}"p":{"versions":{`, '"x":{}}}}}'),
   "streams: lists inside each other": nested("streamsproducts", "[", "]"),
+  "cloud images: entries": repeated(
+    "cloudimages",
+    (i) => `  - {id: a, base: noble, region: r${i}}\n`,
+    "endpoint: http://k\narch: amd64\nimages:\n",
+    "",
+  ),
   "streams: an index": repeated("streamsindex", (i) => `"${i}":{},`, '{"format":"index:1.0","index":{', '"x":{}}}'),
   "clear-signed: blanks": repeated("clearsigned", " ", "-----BEGIN PGP SIGNED MESSAGE-----\n"),
   "clear-signed: lines of hashes": repeated("clearsigned", "Hash: SHA512\n", "-----BEGIN PGP SIGNED MESSAGE-----\n"),

@@ -3,6 +3,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { chp, serve, tempFolder } from "../e2e/chp.ts";
+import { bootstrap } from "./bootstrap.ts";
 import { addCounts, check, finish, skip } from "./checks.ts";
 import { commands } from "./cli.ts";
 import { EXPECT_FIRST, EXPECT_HELD, EXPECT_LATER, REGISTRY } from "./expect.ts";
@@ -163,7 +164,7 @@ async function snapd(): Promise<void> {
 const CI = process.env["CI"] === "true";
 const installed = goIsInstalled();
 const wanted = process.argv.slice(2);
-for (const part of [juju, snapd]) {
+for (const part of [juju, bootstrap, snapd]) {
   if (wanted.length > 0 && !wanted.includes(part.name)) continue;
   if (installed || CI) await part().catch((error: unknown) => check(`run ${part.name} to the end`, () => Promise.reject(error)));
   else skip(`all of ${part.name}: Go is not installed, so no client can be built`);

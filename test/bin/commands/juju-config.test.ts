@@ -43,3 +43,13 @@ test("why there is none is a comment, whatever stands in the assertion", () => {
   );
   expect((Bun.YAML.parse(text) as Record<string, string>)["charmhub-url"]).toBe("http://hub.lan");
 });
+
+test("what is left out is a comment, whatever it says; on Kubernetes nothing is for machines", () => {
+  const text = jujuConfig("https://hub.lan", proxy("https://hub.lan"), ["PEM"], {
+    cloud: "k8s",
+    lines: [{ omitted: "caas-image-repo is omitted: evil\ncharmhub-url: evil" }, { text: "agent-metadata-url: x" }],
+  });
+  expect(Bun.YAML.parse(text)).toEqual({ "charmhub-url": "https://hub.lan", "agent-metadata-url": "x" });
+  expect(text).toContain("# caas-image-repo is omitted: evil");
+  expect(text).toContain("chp trust --kubernetes");
+});

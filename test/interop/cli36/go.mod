@@ -3,6 +3,7 @@ module interop/cli36
 go 1.24.6
 
 require (
+	github.com/go-goose/goose/v5 v5.1.3
 	github.com/juju/cmd/v3 v3.2.2
 	github.com/juju/juju v0.0.0-20251015133347-17876b918429
 )

@@ -74,6 +74,7 @@ const PARAMS: { readonly [K in keyof typeof ALL]: fc.Arbitrary<Params<(typeof AL
   overrides: nothing,
   overridesOfSnap: fc.record({ snap: segment }),
   registry: nothing,
+  registryWithoutSlash: nothing,
   repositories: nothing,
   image: fc.record({ name: repository, what: fc.constantFrom("manifests", "blobs", "uploads", "referrers"), reference: segment }),
   "page.list": fc

@@ -113,7 +113,10 @@ const SNAPS: readonly SnapSpec[] = [
     channels: { "latest/stable": { amd64: 6 }, "latest/edge": { amd64: 7 } },
     yaml: {},
   },
-  snap("juju-db", BOTH(30, 31), { base: "core20" }, "4.4.30/stable"),
+  {
+    ...snap("juju-db", BOTH(30, 31), { base: "core20" }),
+    channels: { "4.4/stable": { amd64: 30, arm64: 31 }, "4.4.30/stable": { amd64: 30, arm64: 31 } },
+  },
   ...["core20", "core22", "core24"].map((name) => snap(name, BOTH(Number(name.slice(4)), Number(name.slice(4)) + 100), { type: "base" })),
   snap("core", BOTH(16, 116), { type: "os" }),
   snap("snapd", BOTH(200, 300), { type: "snapd" }),

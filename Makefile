@@ -14,7 +14,7 @@ TIMINGS ?= .run/timings.json
 TEST := $(BUN) test --no-orphans --parallel --timings=$(TIMINGS) --update-timings
 # tsc and oxlint are Go programs, which by default spend a quarter of their time on freeing memory: this takes 50 MB more.
 GO := GOGC=400
-SOURCES := $(shell find bin src handlers store -name '*.ts') $(wildcard bin/manual/*.md) package.json tsconfig.json
+SOURCES := $(shell find bin src handlers store -name '*.ts' -o -name '*.tsx' -o -path '*/assets/*') $(wildcard bin/manual/*.md) package.json tsconfig.json
 
 run: dist/chp ## build, import the example export if the store is empty, and serve it
 	@dist/chp list --store $(STORE) --json --quiet 2>/dev/null | grep -q '"name"' || $(MAKE) -s example
@@ -44,6 +44,9 @@ pulls: dist/chp ## real clients of the registry (needs root, Go, containerd, pod
 
 images: dist/chp ## a real registry and the real skopeo (needs docker-registry and skopeo)
 	@$(BUN) test/interop/images.ts
+
+browser: dist/chp ## the pages in a real browser (needs chromium)
+	@$(BUN) test/browser/run.ts
 
 metrics: dist/chp ## a real Prometheus: dashboard and alerts (needs prometheus and openssl)
 	@$(BUN) test/interop/metrics.ts
@@ -90,7 +93,7 @@ linux-x64 linux-arm64 darwin-arm64: $(BUN) ## the executable for that machine, a
 
 release: $(BUN) ## all of them, packages for Debian, an OCI image, a bill of materials, SHA256SUMS; SIGN=FILE signs, LIBC=FOLDER has libc6_*.deb
 	$(BUN) bin/build.ts && $(BUN) bin/build.ts linux-x64 linux-arm64 darwin-arm64
-	@CHP_COMMIT=$${CHP_COMMIT-$$(git rev-parse --short=12 HEAD 2>/dev/null)} $(BUN) packaging/release.ts "$(SIGN)" "$(LIBC)"
+	@CHP_COMMIT=$${CHP_COMMIT-$$(git rev-parse --short=12 HEAD 2>/dev/null)} $(BUN) bin/packaging/release.ts "$(SIGN)" "$(LIBC)"
 
 clean: ## remove what was built and the example store
 	rm -rf dist .run node_modules
@@ -109,4 +112,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example unit quicklint inprocess test interop finder images pulls metrics packages bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example unit quicklint inprocess test interop finder images pulls browser metrics packages bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help

@@ -22,10 +22,11 @@ import { type Offer, offersOf } from "./offer.ts";
 import { overrideRoutes } from "./overrides.ts";
 import { offeredRegistries } from "./registries.ts";
 import { remoteImportRoutes } from "./remoteimport.ts";
-import { bodySize, CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
+import { bodySize, CacheableReply, SnapshotCache } from "./replies.ts";
 import type { Api } from "./routes.ts";
 import { snapstoreRoutes } from "./snapstore.ts";
 import { statusRoutes } from "./status.ts";
+import { webRoutes } from "./web/routes.tsx";
 
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]);
 const UNKNOWN_PEER: Peer = { tls: false, address: () => "" };
@@ -34,7 +35,7 @@ const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(
 
 interface CachedReply {
   readonly route: string;
-  readonly body: Uint8Array<ArrayBuffer>;
+  readonly reply: CacheableReply;
 }
 
 /** One request with what the application records of it; a handler sees it as a `Call`. */
@@ -64,7 +65,8 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   const shared: HandlerDeps = { store, bodies: new Bodies(), log, registries, registryOf, cacheUse };
   const sessions = new Sessions(deps.sessionKey ?? randomBytes(32));
   const apis = [
-    charmhubRoutes({ ...shared, missing }),
+    // Without a public URL nobody knows by which address a client of Juju's would find the pages.
+    charmhubRoutes({ ...shared, missing, hasPages: deps.web !== undefined && config.publicUrl !== undefined }),
     snapstoreRoutes({ ...shared, sessions, missing }),
     assertionRoutes(shared),
     agentRoutes({ ...shared, missing }),
@@ -76,7 +78,14 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     metrics.api,
   ];
   const prefix = config.publicUrl === undefined ? "" : new URL(config.publicUrl).pathname.replace(/\/+$/, "");
-  const routes = mount(apis, prefix, refuse);
+  const pages =
+    deps.web &&
+    mount(
+      [webRoutes(shared, deps.web, { missing, prefix, clock: deps.clock ?? Date.now, damage: () => deps.store.damage })],
+      prefix,
+      refuse,
+    );
+  const routes = mount(apis, prefix, refuse, pages);
   const replyCache = new SnapshotCache<CachedReply>(cacheUse("replies"));
 
   let damage: Failure | undefined;
@@ -121,7 +130,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     const cached = call.cache.get(request.url);
     if (!cached) return routes.fetch(request, call);
     call.route = cached.route;
-    return replyWith(cached.body);
+    return cached.reply.response();
   }
 
   function logDamage({ number }: Offer): void {
@@ -141,13 +150,13 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   return { fetch: enter };
 }
 
-/** All routes, each with `prefix` and without it. */
-function mount(apis: readonly Api[], prefix: string, refuse: Refuse): Hono<Env> {
+/** All routes, each with `prefix` and without it. `others`: what is asked where none of these has anything. */
+function mount(apis: readonly Api[], prefix: string, refuse: Refuse, others?: Hono<Env>): Hono<Env> {
   const app = new Hono<Env>();
   for (const before of new Set([prefix, ""]))
     for (const { dialect, routes } of apis)
       for (const { method, url, handle } of routes)
-        app.on(method, before + url.pattern, async (c) => {
+        app.on(method, pathsOf(before, url.pattern), async (c) => {
           const call = c.env as TrackedCall; // `enter` creates it
           call.route = url.pattern;
           try {
@@ -157,17 +166,28 @@ function mount(apis: readonly Api[], prefix: string, refuse: Refuse): Hono<Env> 
               return c.notFound();
             }
             if (!(handled instanceof CacheableReply)) return handled;
-            call.cache?.set(c.req.url, { route: url.pattern, body: handled.body }, handled.body.byteLength);
-            return replyWith(handled.body);
+            call.cache?.set(c.req.url, { route: url.pattern, reply: handled }, handled.body.byteLength);
+            return handled.response();
           } catch (error) {
             return refuse(error, call, dialect);
           }
         });
-  app.notFound((c) => errorReply(404, { code: "not-found", message: `There is nothing at ${printable(c.req.path, 200)}.` }));
+  app.notFound((c) =>
+    others && (c.req.method === "GET" || c.req.method === "HEAD") ? others.fetch(c.req.raw, c.env) : nothingAt(c.req.path),
+  );
   app.onError((error) => {
     throw error; // `enter` turns it into a reply
   });
   return app;
+}
+
+/** With a prefix, its top is also reached without a slash at its end. */
+function pathsOf(prefix: string, pattern: string): string[] {
+  return prefix !== "" && pattern === "/" ? [prefix, `${prefix}/`] : [prefix + pattern];
+}
+
+function nothingAt(path: string): Response {
+  return errorReply(404, { code: "not-found", message: `There is nothing at ${printable(path, 200)}.` });
 }
 
 /** Bytes of the body of a reply; of one that is made while it is sent, they are not known yet. */

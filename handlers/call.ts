@@ -5,6 +5,7 @@ import type { CloudImage } from "../src/catalog/cloudimage.ts";
 import type { CatalogView, Drafted } from "../src/catalog/generation-types.ts";
 import type { Registries } from "../src/catalog/registry.ts";
 import type { Digest } from "../src/digest.ts";
+import type { CertificateFacts } from "../src/settings/certificate.ts";
 import type { Token } from "../src/settings/token.ts";
 import type { Cap, RemoteOption } from "../src/wire/remoteimport.ts";
 import type { LastRuns } from "../store/runs.ts";
@@ -40,6 +41,42 @@ export interface Deps {
   readonly overrides?: OverrideWrites;
   /** what the metrics say of the machine; undefined: nothing */
   readonly vitals?: Vitals;
+  /** undefined: there are no pages */
+  readonly web?: Web;
+}
+
+/** What the pages show of this server in addition to what is stored. Nothing of it is secret. */
+export interface Web {
+  /** the manual of this version, in the order of `chp help` */
+  readonly manual: readonly ManualPage[];
+  readonly history: Pick<Store, "generation" | "generationNumbers">;
+  /** How machines are pointed at that address, which has no trailing slash. */
+  readonly setup: (origin: string) => Promise<readonly SetupPart[]>;
+  readonly machine: () => Promise<MachineFacts>;
+}
+
+export interface ManualPage {
+  readonly name: string;
+  readonly title: string;
+  /** Markdown, without the title */
+  readonly text: string;
+}
+
+/** One thing to set up: on which machines, and what to type there. */
+export interface SetupPart {
+  readonly id: string;
+  readonly title: string;
+  readonly about: string;
+  readonly steps: readonly { readonly label: string; readonly text: string }[];
+}
+
+export interface MachineFacts {
+  /** bytes that the store may still take on its disk; undefined: not known */
+  readonly free?: number;
+  /** undefined: there is no TLS */
+  readonly certificate?: CertificateFacts;
+  /** what an operator should look at, each with the next step */
+  readonly notes: readonly string[];
 }
 
 /** What only the program knows of this machine. A failure leaves its metrics out. */

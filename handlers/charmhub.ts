@@ -58,7 +58,8 @@ export function charmhubRoutes({
   registryOf,
   missing,
   cacheUse,
-}: HandlerDeps & { readonly missing: MissingRequests }): Api {
+  hasPages,
+}: HandlerDeps & { readonly missing: MissingRequests; readonly hasPages: boolean }): Api {
   const results = new SnapshotCache<CharmResult>(cacheUse("charm refreshes"));
   const templates = new TemplateCache(cacheUse("charm revisions"));
   const read = (digest: Digest) => store.text(digest);
@@ -142,7 +143,7 @@ export function charmhubRoutes({
     const fields = readFields(c.req.query("fields"));
     const channel = c.req.query("channel");
     const charmIds = await charmIdsOf(snapshot, pkg);
-    const template = await infoTemplate(pkg, { fields, ...(channel && { channel }), charmIds, read });
+    const template = await infoTemplate(pkg, { fields, ...(channel && { channel }), charmIds, read, hasPages });
     return new CacheableReply(template.render(c.env.origin));
   });
 
@@ -152,7 +153,7 @@ export function charmhubRoutes({
     const { index: packages, whole } = await index.of(snapshot);
     const found = packages.find(readCharmSearch((name) => c.req.query(name)));
     const key = `find ${fieldsKey(fields)}`;
-    const texts = found.map(async (pkg) => (await templates.get(pkg, key, () => findTemplate(pkg, fields))).render(c.env.origin));
+    const texts = found.map(async (pkg) => (await templates.get(pkg, key, () => findTemplate(pkg, fields, hasPages))).render(c.env.origin));
     const reply = findReply(await Promise.all(texts));
     return whole ? new CacheableReply(reply) : replyWith(reply);
   });

@@ -19,13 +19,14 @@ export class IndexCache<T, Index> {
   readonly #log: Log;
   readonly #read: (snapshot: Offer) => Promise<readonly T[]>;
   readonly #make: (all: readonly T[], before?: Index) => Index;
-  readonly #section: UnreadablePackage["section"];
+  readonly #section: UnreadablePackage["section"] | undefined;
   #snapshot: Offer | undefined;
   #built: Promise<{ readonly index: Index; readonly whole: boolean }> | undefined;
 
+  /** `section`: the part of a generation that is read; undefined: all of it */
   constructor(
     log: Log,
-    section: UnreadablePackage["section"],
+    section: UnreadablePackage["section"] | undefined,
     read: (snapshot: Offer) => Promise<readonly T[]>,
     make: (all: readonly T[], before?: Index) => Index,
   ) {
@@ -52,7 +53,7 @@ export class IndexCache<T, Index> {
 
   async #build(snapshot: Offer, before: Promise<{ readonly index: Index } | undefined> | undefined) {
     const all = await this.#read(snapshot);
-    const unreadable = (await snapshot.unreadable()).filter(({ section }) => section === this.#section);
+    const unreadable = (await snapshot.unreadable()).filter(({ section }) => this.#section === undefined || section === this.#section);
     for (const { name, failure } of unreadable) this.#log({ level: "error", message: `left out of a search: ${name}: ${reason(failure)}` });
     return { index: this.#make(all, (await before)?.index), whole: unreadable.length === 0 };
   }

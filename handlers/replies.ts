@@ -1,4 +1,4 @@
-/** JSON replies, and a cache of them that is bounded in bytes and emptied when the snapshot changes. */
+/** Replies, and a cache of them that is bounded in bytes and emptied when the snapshot changes. */
 
 import { ByteCache, type CacheUse } from "../src/cache.ts";
 import type { Offer } from "./offer.ts";
@@ -7,16 +7,27 @@ import type { OfferedRegistry } from "./registries.ts";
 const MAX_CACHED = 64 * 2 ** 20;
 
 /** Clients compare it exactly (handlers/juju.md, Content types; handlers/snapd.md, Content types). */
-const JSON_HEADERS = { "Content-Type": "application/json" };
+const JSON_HEADERS: ReplyHeaders = { "Content-Type": "application/json" };
+
+export type ReplyHeaders = Readonly<Record<string, string>>;
 
 /** A reply that knows the bytes of its body. A header that says so would cost more than the rest of a cached reply; the server adds it. */
 type Sized = Response & { bodySize?: number };
 
 /** `size`: bytes of a text, where they are known. */
 export function replyWith(json: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>, status = 200, size?: number): Response {
-  const response: Sized = new Response(json, { status, headers: JSON_HEADERS });
-  if (typeof json === "string") response.bodySize = size ?? Buffer.byteLength(json);
-  else if (json instanceof Uint8Array) response.bodySize = json.byteLength;
+  return sized(json, status, JSON_HEADERS, size);
+}
+
+/** A reply that is no JSON. */
+export function replyAs(headers: ReplyHeaders, body: string, status = 200): Response {
+  return sized(body, status, headers);
+}
+
+function sized(body: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>, status: number, headers: ReplyHeaders, size?: number) {
+  const response: Sized = new Response(body, { status, headers });
+  if (typeof body === "string") response.bodySize = size ?? Buffer.byteLength(body);
+  else if (body instanceof Uint8Array) response.bodySize = body.byteLength;
   return response;
 }
 
@@ -32,9 +43,16 @@ export function bodySize(response: Sized): number | undefined {
  */
 export class CacheableReply {
   readonly body: Uint8Array<ArrayBuffer>;
+  readonly headers: ReplyHeaders;
 
-  constructor(json: string) {
-    this.body = Buffer.from(json);
+  constructor(text: string, headers: ReplyHeaders = JSON_HEADERS) {
+    this.body = Buffer.from(text);
+    this.headers = headers;
+  }
+
+  /** A new response with the same bytes. */
+  response(): Response {
+    return sized(this.body, 200, this.headers);
   }
 }
 

@@ -39,15 +39,16 @@ const TABLE: Readonly<Record<string, Room>> = {
   "src/import": { imports: ARCHIVES },
   "src/export": { imports: ARCHIVES },
   store: { imports: ["src", "src/catalog", "src/settings"], types: ["src/assertions"], modules: ["disk"] },
-  handlers: { imports: [...CATALOG, "src/wire", "src/settings"], types: ["store"], modules: ["http", "network"] },
-  "bin/machine": { imports: [...SRC, "store", "handlers"], modules: ["disk", "processes", "network"] },
-  "bin/commands": { imports: [...SRC, "store", "handlers", "bin/machine"], modules: ["disk", "processes", "network"] },
-  bin: { imports: [...SRC, "store", "handlers", "bin/machine", "bin/commands"], modules: ["disk"] },
-  packaging: { imports: [...SRC, "store", "handlers", "bin/machine", "bin/commands"], modules: ["disk"] },
+  handlers: { imports: [...CATALOG, "src/wire", "src/settings", "handlers/web"], types: ["store"], modules: ["http", "network"] },
+  "handlers/web": { imports: [...CATALOG, "src/wire", "handlers"], types: ["src/settings", "store"], modules: ["http"] },
+  "bin/machine": { imports: [...SRC, "store", "handlers", "handlers/web"], modules: ["disk", "processes", "network"] },
+  "bin/commands": { imports: [...SRC, "store", "handlers", "handlers/web", "bin/machine"], modules: ["disk", "processes", "network"] },
+  bin: { imports: [...SRC, "store", "handlers", "handlers/web", "bin/machine", "bin/commands"], modules: ["disk"] },
+  "bin/packaging": { imports: [...SRC, "store", "handlers", "handlers/web", "bin/machine", "bin/commands"], modules: ["disk"] },
 };
 
 /** Data that is built into the program. */
-const DATA = /\.(json|md|txt)$/;
+const DATA = /\.(json|md|css|txt)$|\/assets\//;
 
 interface Import {
   /** a path from the top folder, or the name of a module */

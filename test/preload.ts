@@ -13,7 +13,7 @@ import { thorough } from "./thorough.ts";
 /** Enough on a machine that is busy with other things. CHP_TEST_TIMEOUT is for runtimes that are slower by far. */
 setDefaultTimeout(Number(process.env["CHP_TEST_TIMEOUT"] ?? 300_000));
 
-// `make unit` tries each property a few times, `make test` a hundred.
+// `make unit` tries each property ten times, `make test` a hundred.
 if (!thorough) fc.configureGlobal({ numRuns: 10 });
 
 // A disk that others write to makes tests wait for minutes: their folders are in memory where there is enough of it. What a

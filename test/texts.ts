@@ -1,4 +1,4 @@
-/** The texts of a TypeScript source: its strings and the parts of its templates, with their lines. */
+/** The texts of a TypeScript source: its strings, the parts of its templates and what its elements say, with their lines. */
 
 import jsTokens from "js-tokens";
 
@@ -13,12 +13,15 @@ const TEXTS: Readonly<Record<string, (value: string) => string>> = {
   TemplateHead: (value) => value.slice(1, -2),
   TemplateMiddle: (value) => value.slice(1, -2),
   TemplateTail: (value) => value.slice(1, -1),
+  JSXText: (value) => value,
+  JSXString: (value) => value.slice(1, -1),
 };
 
-export function textsOf(source: string): Text[] {
+/** `jsx`: the source is TSX, whose elements have texts too. */
+export function textsOf(source: string, jsx = false): Text[] {
   const found: Text[] = [];
   let line = 1;
-  for (const { type, value } of jsTokens(source)) {
+  for (const { type, value } of jsTokens(source, { jsx })) {
     const text = TEXTS[type]?.(value);
     if (text !== undefined) found.push({ line, text });
     line += value.split("\n").length - 1;

@@ -1,7 +1,16 @@
 import { test } from "bun:test";
 
-/** CHP_THOROUGH=0, as `make unit` sets it: a few of the runs of properties that take long. All of them is what a change is stored against. */
-export const thorough = process.env["CHP_THOROUGH"] !== "0";
+/**
+ * How much of what takes long is run, as CHP_THOROUGH says: 0 in `make unit`, 1 in `make test`, 2 in `.ci/run`, which a change is
+ * stored against.
+ */
+const LEVEL = Number(process.env["CHP_THOROUGH"] ?? "1");
+
+/** False in `make unit`. */
+export const thorough = LEVEL > 0;
+
+/** Whether all of it is run: what only many runs are sure to show may be expected. */
+export const exhaustive = LEVEL > 1;
 
 /** A test that takes long whatever its sample is: `make test` alone runs it. A comment beside it says why. */
 export function longTest(name: string, run: () => void | Promise<void>): void {
@@ -18,7 +27,7 @@ export function sample<T>(cases: readonly T[]): T[] {
   return thorough ? [...cases] : cases.filter((_, i) => i % 6 === 0);
 }
 
-/** How often a property that takes long is tried, of the number that `make test` tries it. */
+/** How often what takes long is tried, of the number that `.ci/run` tries it. */
 export function runs(all: number): number {
-  return thorough ? all : Math.ceil(all / 100);
+  return Math.ceil(all / ([100, 4][LEVEL] ?? 1));
 }

@@ -31,6 +31,7 @@ import snaps from "../manual/snaps.md" with { type: "text" };
 import store from "../manual/store.md" with { type: "text" };
 import tls from "../manual/tls.md" with { type: "text" };
 import troubleshooting from "../manual/troubleshooting.md" with { type: "text" };
+import web from "../manual/web.md" with { type: "text" };
 
 import { jsonFields } from "./jsonpage.ts";
 import { metricsTables } from "./monitoring.ts";
@@ -56,6 +57,7 @@ const PAGES: Readonly<Record<string, string>> = {
   images,
   agents,
   serve,
+  web,
   tls,
   service,
   juju,

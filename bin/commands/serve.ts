@@ -22,6 +22,7 @@ import { notifySystemd } from "../machine/systemd.ts";
 import { servedPair, watchCertificate } from "../machine/tls.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
+import { webOf } from "./pages.ts";
 
 const TAKES = ["listen", "tlsListen", "tlsCert", "tlsKey", "publicUrl", "waitForStore", "logLevel"] as const;
 type ServeFlags = FlagValues<typeof TAKES>;
@@ -113,6 +114,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
   const app = createApp({
     store,
     imagePush,
+    ...(settings.get("web")?.values[0] === "on" && { web: webOf(store, disk, settings) }),
     overrides: overrideWrites(store, { tokens: () => acceptedTokens(store, log), undo: (generation) => undoOf(generation, options) }),
     config: publicUrl === undefined ? {} : { publicUrl },
     log,

@@ -4,6 +4,7 @@ import type { StoredPackage } from "../../src/catalog/change.ts";
 import { isCertain, type NeededBy, neededImages, showNeededBy } from "../../src/catalog/images.ts";
 import { overridesOf, showOverride } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
+import { type Origin, originsOf } from "../../src/catalog/provenance.ts";
 import { pathOfReference, splitPath } from "../../src/catalog/registry.ts";
 import { type Repository, type StoredManifest, sizeBelow, sizeOfBlobs } from "../../src/catalog/repository.ts";
 import type { AgentTally, ImageTally } from "../../src/catalog/sections.ts";
@@ -12,7 +13,6 @@ import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { plausibleTime } from "../../src/clock.ts";
 import { digestText } from "../../src/digest.ts";
 import { Failure, printable } from "../../src/errors.ts";
-import { ownValue } from "../../src/schema.ts";
 import type { Store } from "../../store/store.ts";
 import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
@@ -48,13 +48,13 @@ export async function runShow(name: string, options: ShowFlags, io: Io): Promise
   const release = type === undefined || type === "agent" ? await snapshot.stored("agents", name) : undefined;
   if (packages.length === 0 && !repository && !release)
     throw /[:/]/.test(name) ? unknownImages(snapshot, name) : unknownPackage(snapshot, name);
-  const found = await Promise.all(packages.map(async (pkg) => ({ pkg, origins: await originsOf(store, pkg) })));
+  const found = await Promise.all(packages.map(async (pkg) => ({ pkg, origins: await packageOrigins(store, pkg) })));
   const image = repository && {
     repository,
     neededBy: neededImages(await snapshot.packages(), undefined)
       .filter(({ upstream }) => splitPath(pathOfReference(upstream)).name === repository.name)
       .map(({ upstream, neededBy }) => ({ reference: upstream, neededBy })),
-    origins: await imageOriginsOf(store, repository.name),
+    origins: await imageOrigins(store, repository.name),
   };
   const agents = release && { release, origins: await agentOriginsOf(store, release.name) };
   if (options.json) {
@@ -88,13 +88,14 @@ interface PackageOrigin {
 }
 
 /** The generations that changed the package, oldest first. */
-async function originsOf(store: Store, { type, name }: Pick<Package | Snap, "type" | "name">): Promise<PackageOrigin[]> {
-  return (await store.history()).flatMap((generation) => {
-    const tallies = type === "snap" ? generation.snaps : generation.changed;
-    if (!Object.hasOwn(tallies, name)) return [];
-    const files = generation.sources.map((source) => source.name);
-    return [{ generation: generation.number, time: generation.time, files, revisions: tallies[name]?.revisions ?? [] }];
-  });
+async function packageOrigins(store: Store, { type, name }: Pick<Package | Snap, "type" | "name">): Promise<PackageOrigin[]> {
+  const found = originsOf(await store.history(), ({ changed, snaps }) => (type === "snap" ? snaps : changed), name);
+  return found.map(({ added, ...origin }) => ({ ...withFiles(origin), revisions: added.revisions }));
+}
+
+/** With the names of its sources alone. */
+function withFiles({ sources, ...origin }: Omit<Origin<never>, "added">) {
+  return { ...origin, files: sources.map((source) => source.name) };
 }
 
 function renderOrigin(origin: PackageOrigin): string {
@@ -105,11 +106,9 @@ function renderOrigin(origin: PackageOrigin): string {
 interface ImageOrigin extends Omit<PackageOrigin, "revisions">, ImageTally {}
 
 /** The generations that changed a repository of images, oldest first. */
-async function imageOriginsOf(store: Store, name: string): Promise<ImageOrigin[]> {
-  return (await store.history()).flatMap(({ number, time, sources, images = {} }) => {
-    const tally = ownValue(images, name);
-    return tally ? [{ generation: number, time, files: sources.map((source) => source.name), ...tally }] : [];
-  });
+async function imageOrigins(store: Store, name: string): Promise<ImageOrigin[]> {
+  const found = originsOf(await store.history(), ({ images }) => images, name);
+  return found.map(({ added, ...origin }) => ({ ...withFiles(origin), ...added }));
 }
 
 function renderImageOrigin(origin: ImageOrigin): string {
@@ -121,10 +120,8 @@ interface AgentOrigin extends Omit<PackageOrigin, "revisions">, AgentTally {}
 
 /** The generations that changed the agents of a version, oldest first. */
 async function agentOriginsOf(store: Store, name: string): Promise<AgentOrigin[]> {
-  return (await store.history()).flatMap(({ number, time, sources, agents = {} }) => {
-    const tally = ownValue(agents, name);
-    return tally ? [{ generation: number, time, files: sources.map((source) => source.name), ...tally }] : [];
-  });
+  const found = originsOf(await store.history(), ({ agents }) => agents, name);
+  return found.map(({ added: tally, ...origin }) => ({ ...withFiles(origin), ...tally }));
 }
 
 function renderAgentOrigin({ generation, time, files, added, removed }: AgentOrigin): string {

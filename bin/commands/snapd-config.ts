@@ -1,3 +1,4 @@
+import type { AssertionSet } from "../../src/catalog/assertionset.ts";
 import { type Io, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
@@ -20,8 +21,17 @@ export async function runSnapdConfig(options: SnapdConfigFlags, io: Io): Promise
   const store = await openStore(options, io);
   const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
   const url = settings.get("public-url")?.values[0];
-  const { fitting, why } = storeProxyOf(await (await store.snapshot()).assertions(), url);
-  const facts = {
+  const facts = snapdConfig(await (await store.snapshot()).assertions(), url);
+  if (options.json) return printJson(facts, io);
+  if (options.cloudInit) return io.out(facts.cloudInit);
+  if (options.juju) return io.out(facts.juju);
+  io.out(renderSnapdConfig(facts));
+}
+
+/** How a device's snapd is pointed at the store of that public URL. */
+export function snapdConfig(assertions: AssertionSet, url: string | undefined) {
+  const { fitting, why } = storeProxyOf(assertions, url);
+  return {
     publicUrl: url ?? null,
     route: fitting ? "proxy.store" : "environment",
     why,
@@ -32,10 +42,6 @@ export async function runSnapdConfig(options: SnapdConfigFlags, io: Io): Promise
     cloudInit: cloudInit(url ?? PLACEHOLDER),
     juju: jujuUserData(url ?? PLACEHOLDER),
   };
-  if (options.json) return printJson(facts, io);
-  if (options.cloudInit) return io.out(facts.cloudInit);
-  if (options.juju) return io.out(facts.juju);
-  io.out(renderSnapdConfig(facts));
 }
 
 function deviceCommands(store: string | undefined, url: string): string[] {

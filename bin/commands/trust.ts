@@ -9,7 +9,7 @@ import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
 /** The values in the printed texts. */
-interface TrustFacts {
+export interface TrustFacts {
   /** the certificate to trust, PEM, without a newline at its end; empty: the public URL is http, and there is none */
   readonly pem: string;
   readonly url: string;
@@ -127,6 +127,11 @@ charmhub-url: ${url}
     },
   },
 ];
+
+/** The texts for machines, by what is to trust the server. */
+export function trustTexts(facts: TrustFacts): ReadonlyMap<(typeof PARTS)[number]["key"], string> {
+  return new Map(PARTS.map(({ key, text }) => [key, text(facts)]));
+}
 
 const TAKES = ["trustOs", "trustSnapd", "trustJuju", "trustContainerd", "trustKubernetes", "trustCa", "publicUrlForMachines"] as const;
 type TrustFlags = FlagValues<typeof TAKES>;

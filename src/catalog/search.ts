@@ -37,7 +37,7 @@ export class SearchIndex {
     const words = (question.text ?? "").toLowerCase().split(/\s+/).filter(Boolean);
     return this.#entries
       .filter(({ pkg, haystack }) => words.every((word) => haystack.includes(word)) && CONDITIONS.every((holds) => holds(pkg, question)))
-      .map((entry) => ({ entry, score: score(entry, words.join(" ")) }))
+      .map((entry) => ({ entry, score: nameRank(entry.name, words.join(" ")) }))
       .toSorted((a, b) => a.score - b.score || (a.entry.name < b.entry.name ? -1 : 1))
       .map(({ entry }) => entry.pkg);
   }
@@ -66,8 +66,8 @@ function entryOf(pkg: Package): Entry {
   };
 }
 
-/** Name first: exact, beginning, within; then anything else. */
-function score({ name }: Entry, text: string): number {
+/** Name first: exact, beginning, within; then anything else. Both lower case. */
+export function nameRank(name: string, text: string): number {
   if (text === "" || name === text) return 0;
   if (name.startsWith(text)) return 1;
   return name.includes(text) ? 2 : 3;

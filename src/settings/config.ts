@@ -83,6 +83,13 @@ export const SETTINGS: readonly Setting[] = [
     check: checkUrl,
   },
   {
+    key: "web",
+    twin: "CHP_WEB",
+    about: "whether the pages for people are served, at / and below: on, off",
+    fallback: ["on"],
+    check: (text) => checkWord(text, ["on", "off"]),
+  },
+  {
     key: "idle-timeout",
     twin: "CHP_IDLE_TIMEOUT",
     about: "seconds after which a connection that waits for a request is closed",

@@ -19,7 +19,7 @@ import type { Digest } from "../digest.ts";
 import { Failure, printable } from "../errors.ts";
 import { AnyList, checkBody, checkList, Integer, isSmall, NO_ERRORS, OptionalText, parseJson, parseLists } from "./json.ts";
 import { ORIGIN, Template } from "./template.ts";
-import { URLS } from "./urls.ts";
+import { PAGE_URLS, URLS } from "./urls.ts";
 
 /** Reads a text that is stored as a blob. */
 export type ReadText = (digest: Digest) => Promise<string>;
@@ -257,6 +257,8 @@ export interface InfoContext {
   /** ids of the charms that a bundle names */
   readonly charmIds: ReadonlyMap<string, string>;
   readonly read: ReadText;
+  /** whether this server has pages, so that `store-url` is one of them and not upstream's */
+  readonly hasPages: boolean;
 }
 
 export async function infoTemplate(pkg: Package, context: InfoContext): Promise<Template> {
@@ -268,18 +270,18 @@ export async function infoTemplate(pkg: Package, context: InfoContext): Promise<
   const asksText = context.fields?.some((name) => name.startsWith("default-release")) ?? false;
   const full = {
     ...packageIdentity(pkg),
-    result: infoResult(pkg, context.charmIds),
+    result: infoResult(pkg, context.charmIds, context.hasPages),
     "default-release": await releaseReply(pkg, defaultRelease(pkg, channel), asksText ? context.read : undefined),
     "channel-map": rows.flatMap((row) => channelMapRow(pkg, row) ?? []),
   };
   return new Template(select(full, context.fields));
 }
 
-/** One result of find; `fields` as in info. */
-export async function findTemplate(pkg: Package, fields: readonly string[] | undefined): Promise<Template> {
+/** One result of find; `fields` and `hasPages` as in info. */
+export async function findTemplate(pkg: Package, fields: readonly string[] | undefined, hasPages: boolean): Promise<Template> {
   const full = {
     ...packageIdentity(pkg),
-    result: infoResult(pkg, new Map()),
+    result: infoResult(pkg, new Map(), hasPages),
     "default-release": await releaseReply(pkg, defaultRelease(pkg), undefined),
   };
   return new Template(select(full, fields));
@@ -379,7 +381,7 @@ function resourceReply(pkg: Package, name: string, r: ResourceRevision) {
 }
 
 /** Keys in one order, whatever order they were imported in: two stores with the same content reply the same. */
-function infoResult(pkg: Package, charmIds: ReadonlyMap<string, string>) {
+function infoResult(pkg: Package, charmIds: ReadonlyMap<string, string>, hasPages: boolean) {
   const {
     title,
     summary,
@@ -398,7 +400,7 @@ function infoResult(pkg: Package, charmIds: ReadonlyMap<string, string>) {
     summary: summary ?? "",
     description: description ?? "",
     license: license ?? "",
-    "store-url": url ?? "",
+    "store-url": hasPages ? ORIGIN + PAGE_URLS.charm.build({ name: pkg.name }) : (url ?? ""),
     ...Object.fromEntries(Object.entries(more).toSorted(([a], [b]) => (a < b ? -1 : 1))),
     publisher: publisher ?? {},
     categories: categories ?? [],

@@ -1,7 +1,9 @@
-/** The store's own assertions, as snapd asks for them. */
+/** Streams of assertions for `snap ack`: of the store, and of a snap. */
 
-import { type Assertion, header, optionalHeader } from "../assertions/assertion.ts";
+import { type Assertion, header, keyText, optionalHeader } from "../assertions/assertion.ts";
+import { ASSERTION_TYPES } from "../assertions/types.ts";
 import type { AssertionSet } from "../catalog/assertionset.ts";
+import type { Snap, SnapRevision } from "../catalog/snap.ts";
 
 /**
  * What `snap ack` needs to know a store: for each URL the newest `store` assertion, its operator's account and the
@@ -13,9 +15,7 @@ export function storeStream(stored: AssertionSet): string[] {
   const add = (type: string, key: readonly string[]): void => {
     const [assertion] = stored.verified(type, key);
     if (!assertion || texts.has(`${type} ${key.join("/")}`)) return;
-    const isRootKey = type === "account-key" && assertion.signKey === key[0];
-    const isRootAccount = type === "account" && assertion.authority === key[0];
-    if (isRootKey || isRootAccount) return;
+    if (isRoot(assertion)) return;
     add("account-key", [assertion.signKey]);
     const account = optionalHeader(assertion, type === "store" ? "operator-id" : "account-id");
     if (type !== "account" && account !== undefined) add("account", [account]);
@@ -30,4 +30,31 @@ export function storeStream(stored: AssertionSet): string[] {
   const byUrl = new Map(oldestFirst.map((assertion) => [urlOf(assertion), assertion.key]));
   for (const key of byUrl.values()) add("store", key);
   return [...texts.values()];
+}
+
+/**
+ * What `snap ack` needs before a revision of a snap is installed from its file, as `snap download` writes it: dependencies first, no
+ * roots. Empty where its own assertions are not stored or did not verify.
+ */
+export function assertionsOfSnap(stored: AssertionSet, snap: Snap, revision: SnapRevision): string[] {
+  const digest = Buffer.from(revision["sha3-384"], "hex").toString("base64url");
+  const texts = new Map<string, string>();
+  const add = (type: string, key: readonly string[]): void => {
+    const name = keyText(type, key);
+    const [assertion] = texts.has(name) ? [] : stored.verified(type, key);
+    if (!assertion || isRoot(assertion)) return;
+    texts.set(name, ""); // before what it needs, which may be itself
+    for (const [needed, neededKey] of ASSERTION_TYPES.get(type)?.needs(assertion) ?? []) add(needed, neededKey);
+    add("account-key", [assertion.signKey]);
+    texts.delete(name); // behind what it needs
+    texts.set(name, assertion.text);
+  };
+  const own = snap.assertions.filter(({ type, key }) => type === "snap-revision" && key[0] === digest);
+  for (const { type, key } of own) add(type, key);
+  return own.length === 0 ? [] : [...texts.values()];
+}
+
+/** Whether a client has it built in, or would refuse a stream with it. */
+function isRoot({ type, key, signKey, authority }: Assertion): boolean {
+  return (type === "account-key" && signKey === key[0]) || (type === "account" && authority === key[0]);
 }

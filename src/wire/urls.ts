@@ -76,6 +76,16 @@ function query(values: Readonly<Record<string, string | undefined>>): string {
   return text;
 }
 
+/** The same file names in another folder. */
+function renamed<P>(url: UrlEntry<P>, folder: string): UrlEntry<P> {
+  const before = url.pattern.lastIndexOf("/");
+  return {
+    pattern: folder + url.pattern.slice(before),
+    build: (params) => folder + url.build(params).slice(before),
+    parse: (request) => url.parse(request),
+  };
+}
+
 export interface CharmFile {
   readonly id: string;
   readonly revision: number;
@@ -153,6 +163,44 @@ const snapIconUrl = fileUrl<SnapIcon>(
     return id === undefined || extension === undefined ? undefined : { id, revision: Number(revision), extension };
   },
 );
+
+/** `ID_REVISION.png`, of the pages: as an image to show. */
+const pageIconUrl: UrlEntry<SnapIcon> = renamed(snapIconUrl, "/_web/icons");
+
+export interface AssertFile {
+  readonly id: string;
+  readonly revision: number;
+}
+
+/** `ID_REVISION.assert`: what `snap ack` takes before the snap of that revision. */
+const assertFileUrl = fileUrl<AssertFile>(
+  "/_web/assertions",
+  ({ id, revision }) => `${id}_${revision}.assert`,
+  (name) => {
+    const [, id, revision] = /^([A-Za-z0-9]+)_(\d+)\.assert$/.exec(name) ?? [];
+    return id === undefined ? undefined : { id, revision: Number(revision) };
+  },
+);
+
+/** What is looked for on the first page of all. Not validated here. */
+export interface ListUrl {
+  readonly text?: string;
+  readonly kind?: string;
+  readonly base?: string;
+  readonly architecture?: string;
+  /** counts from 1 */
+  readonly page?: string;
+}
+
+const listUrl: UrlEntry<ListUrl> = {
+  pattern: "/",
+  build: ({ text, kind, base, architecture, page }) => `/${query({ q: text, type: kind, base, arch: architecture, page })}`,
+  parse: (request) => {
+    const given = { text: "q", kind: "type", base: "base", architecture: "arch", page: "page" };
+    const values = Object.entries(given).map(([name, parameter]) => [name, request.query(parameter)] as const);
+    return Object.fromEntries(values.filter(([, value]) => value !== undefined && value !== ""));
+  },
+};
 
 /** A request for an assertion. Its key and numbers are not validated here. */
 export interface AssertionUrl {
@@ -263,4 +311,21 @@ export const URLS = {
   registry: segmentsUrl("/v2/"),
   repositories: segmentsUrl("/v2/_catalog"),
   image: imageUrl,
+} as const;
+
+/** The pages for people. The routes of `URLS` win. */
+export const PAGE_URLS = {
+  list: listUrl,
+  charm: segmentsUrl("/charms/:name"),
+  snap: segmentsUrl("/snaps/:name"),
+  image: folderUrl("/images"),
+  status: segmentsUrl("/_status"),
+  setup: segmentsUrl("/_setup"),
+  manual: segmentsUrl("/_docs"),
+  manualPage: segmentsUrl("/_docs/:page"),
+  asset: segmentsUrl("/_web/:file"),
+  icon: pageIconUrl,
+  assertions: assertFileUrl,
+  /** a package of any kind */
+  name: segmentsUrl("/:name"),
 } as const;

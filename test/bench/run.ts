@@ -15,6 +15,7 @@ import { garbage } from "./garbage.ts";
 import { images } from "./images.ts";
 import { imports } from "./imports.ts";
 import { memory } from "./memory.ts";
+import { pages } from "./pages.ts";
 import { runChp } from "./processes.ts";
 import { requests } from "./requests.ts";
 import { snaps } from "./snaps.ts";
@@ -23,8 +24,8 @@ import { size, start } from "./start.ts";
 const { values: flags } = parseArgs({
   options: {
     smoke: { type: "boolean", default: false },
-    /** which of: requests downloads imports exports images snaps garbage start memory size */
-    only: { type: "string", default: "requests,downloads,imports,exports,images,snaps,garbage,start,memory,size" },
+    /** which of: requests pages downloads imports exports images snaps garbage start memory size */
+    only: { type: "string", default: "requests,pages,downloads,imports,exports,images,snaps,garbage,start,memory,size" },
     rounds: { type: "string" },
     seconds: { type: "string" },
     packages: { type: "string" },
@@ -77,6 +78,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
     for (const count of [10, packages])
       await requests(report, folder, await storeOf(count, REVISIONS), count, { rounds, seconds, most: count === packages });
   },
+  pages: async () => pages(report, await storeOf(packages, REVISIONS), packages, smoke ? 20 : 400),
   downloads: () => downloads(report, folder, { rounds, mib: number(flags.download, 256, 16) }),
   imports: () =>
     imports(report, folder, {

@@ -1,8 +1,10 @@
 /** The cases against the application in this process. */
 
 import { expect, test } from "bun:test";
+import { webOf } from "../../bin/commands/pages.ts";
 import { overrideWrites } from "../../bin/machine/overridewrites.ts";
 import { createApp } from "../../handlers/app.ts";
+import { readSettings } from "../../src/settings/config.ts";
 import { makeToken } from "../../src/settings/token.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
@@ -14,6 +16,10 @@ for (const { name, cases, count } of FAMILIES)
   test(`the table has all ${count} cases of the ${name}`, () => {
     expect([...new Set(cases.map(({ id }) => id))]).toEqual(Array.from({ length: count }, (_, i) => i + 1));
   });
+
+async function pagesOf(storage: Memory) {
+  return webOf(await Store.open(storage), { free: async () => 0 }, readSettings({ environment: {}, file: {} }));
+}
 
 const inProcess: Target = {
   name: "in process",
@@ -32,6 +38,7 @@ const inProcess: Target = {
         overrides: overrideWrites(store, { tokens: known, undo: ({ number }) => `undo ${number}` }),
         config: publicUrl === undefined ? {} : { publicUrl },
         log: () => {},
+        ...(!brokenStore && { web: await pagesOf(storage) }),
         registries: () => registries,
       });
     };

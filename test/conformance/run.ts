@@ -19,6 +19,7 @@ import {
   type Step,
 } from "./match.ts";
 import * as overrides from "./overrides.ts";
+import * as pages from "./pages.ts";
 import * as snapstore from "./snapstore.ts";
 
 /** An API with its cases. */
@@ -53,6 +54,7 @@ export const FAMILIES: readonly Family[] = [
   },
   { name: "Snap Store", cases: snapstore.CASES, count: 108, everywhere: snapstore.EVERYWHERE, headers: {}, digest: "sha3-384" },
   { name: "agent streams", cases: agents.CASES, count: 12, everywhere: agents.EVERYWHERE, headers: {}, digest: "hash-sha-256" },
+  { name: "pages", cases: pages.CASES, count: 10, everywhere: {}, headers: pages.BROWSER, digest: "hash-sha-256" },
   { name: "Overrides API", cases: overrides.CASES, count: 11, everywhere: {}, headers: {}, digest: "sha3-384" },
 ];
 

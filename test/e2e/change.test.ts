@@ -10,6 +10,7 @@ import { blobsOf } from "../../store/reach.ts";
 import { Store } from "../../store/store.ts";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
 import { storedSettings } from "../storedsettings.ts";
+import { runs } from "../thorough.ts";
 import { chp, killedAt, serve, spawn, tempFolder } from "./chp.ts";
 
 const JAMMY = base("amd64", "22.04");
@@ -318,7 +319,7 @@ test("kill -9 in the middle of any change: nothing that was published is lost", 
   ];
   writeFileSync(join(folder.path, "dan.tar.gz"), exportOf([spec("dan", 1)]));
   const plan = join(folder.path, "plan.json");
-  const rounds = Number(process.env["CHP_KILLS"] ?? "40");
+  const rounds = Number(process.env["CHP_KILLS"] ?? runs(40));
   let killed = 0;
   for (let i = 0; i < rounds; i += 1) {
     const all = commands(i);

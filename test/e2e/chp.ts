@@ -5,20 +5,13 @@ import { join, resolve } from "node:path";
 
 export { tempFolder } from "../temp.ts";
 
-/** What is run: dist/chp, or what CHP_EXECUTABLE names (`node dist/chp.mjs`). */
+/** What is run: dist/chp, or what CHP_EXECUTABLE names: `.ci/run` runs these tests with `node dist/chp.mjs` as well. */
 export const COMMAND: readonly string[] = (process.env["CHP_EXECUTABLE"] ?? "dist/chp")
   .split(" ")
   .map((word, i, all) => (i === all.length - 1 ? resolve(word) : word));
 
 const known = COMMAND.at(-1) ?? "";
 if (!existsSync(known)) throw new Error(`${known} is not built: run make build`);
-
-const NODE = resolve("dist/chp.mjs");
-/** The executable and, where it is not that already, plain Node. */
-export const RUNTIMES: readonly (readonly [string, readonly string[]])[] = [
-  ["the executable", COMMAND],
-  ...(COMMAND.includes(NODE) || !Bun.which("node") || !existsSync(NODE) ? [] : [["plain Node", ["node", NODE]] as const]),
-];
 
 export interface Done {
   readonly code: number;

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
 import { storedSettings } from "../storedsettings.ts";
+import { exhaustive } from "../thorough.ts";
 import { chp, type Done, type RunOptions, type Served, serve, spawn, tempFolder } from "./chp.ts";
 
 const jammy = base("amd64", "22.04");
@@ -521,7 +522,7 @@ test("kill -9 of client, import or server at any moment: the store is valid, and
   expect(await own.send([moment(own, 1)])).toMatchObject({ code: 0 });
   let whole = performance.now() - started;
   const ended = { client: 0, import: 0, server: 0 };
-  const rounds = 12;
+  const rounds = exhaustive ? 12 : 6;
   for (let i = 0; i < rounds; i += 1) {
     const revision = i + 2;
     const victim = (["client", "import", "server"] as const)[i % 3] ?? "client";
@@ -551,7 +552,7 @@ test("kill -9 of client, import or server at any moment: the store is valid, and
     }
     await own.verified();
   }
-  expect(ended.client + ended.server).toBeGreaterThan(3);
+  expect(ended.client + ended.server).toBeGreaterThan(rounds / 4);
   for (const lease of readdirSync(join(own.store, "leases"))) utimesSync(join(own.store, "leases", lease), 0, 0);
   expect(await own.send([moment(own, 99)])).toMatchObject({ code: 0 });
   expect(readdirSync(join(own.store, "tmp"))).toEqual([]);

@@ -1,6 +1,7 @@
 /** A small part of `make powercut`, and the model itself on traces that are made up. */
 
 import { describe, expect, test } from "bun:test";
+import { runs } from "../thorough.ts";
 import { COMMANDS } from "./commands.ts";
 import { explore, type Report } from "./explore.ts";
 import { unexpected } from "./known.ts";
@@ -109,12 +110,15 @@ const traces = Bun.spawnSync(["strace", "-o", "/dev/null", "true"]).success;
 async function report(name: string, limits: Partial<Parameters<typeof explore>[1]> = {}): Promise<Report> {
   const command = COMMANDS.find((one) => one.name === name);
   if (!command) throw new Error(`there is no ${name}`);
-  return explore(command, { seed: 1, states: 150, faults: 0, ...limits });
+  return explore(command, { seed: 1, states: runs(150), faults: 0, ...limits });
 }
 
 describe.skipIf(!traces)("the executable (needs strace)", () => {
   test("a release that syncs nothing would be found out", async () => {
-    const { bad, durable, exited, problems } = await report("release", { alter: (calls) => calls.filter(({ name }) => name !== "fsync") });
+    const { bad, durable, exited, problems } = await report("release", {
+      states: 150,
+      alter: (calls) => calls.filter(({ name }) => name !== "fsync"),
+    });
     expect(bad).toBeGreaterThan(10);
     expect(durable).toBeLessThan(exited / 2);
     expect([...problems.keys()]).toContain("not durable: store: newest generation");

@@ -8,10 +8,10 @@ import type { Snapshot } from "../../store/snapshot.ts";
 import type { StoredObject } from "../../store/storage.ts";
 import { Store } from "../../store/store.ts";
 import { emptyCharm } from "../build.ts";
-import { thorough } from "../thorough.ts";
+import { runs } from "../thorough.ts";
 
 const NOW = "2026-05-01T00:00:00+00:00";
-const INTERLEAVINGS = thorough ? 10_000 : 100;
+const INTERLEAVINGS = runs(10_000);
 /** publishes on one storage: more would only make its listings long */
 const ROUNDS = 25;
 

@@ -19,7 +19,7 @@ import type { Snapshot } from "../../store/snapshot.ts";
 import { Store } from "../../store/store.ts";
 import { base, charmZip, exportOf } from "../build.ts";
 import { importSnapWorld } from "../snapworld.ts";
-import { runs, thorough } from "../thorough.ts";
+import { exhaustive, runs } from "../thorough.ts";
 
 const BASES = [base("amd64", "22.04"), base("arm64", "24.04")];
 const NAMES = ["ada", "bob"] as const;
@@ -304,7 +304,7 @@ test("after a rollback every reply is byte for byte what it was, and no revision
     }),
     { numRuns: runs(40) + FOUND.length, examples: FOUND },
   );
-  if (!thorough) return; // too few to be sure of any
+  if (!exhaustive) return; // too few to be sure of any
   expect(rollbacks).toBeGreaterThan(10);
   expect(overridden).toBeGreaterThan(0);
 });

@@ -16,7 +16,7 @@ import { tarOf } from "../build.ts";
 import { importInto } from "../importing.ts";
 import { layoutOf } from "../layouts.ts";
 import { attestationOf, imageOf, indexOf } from "../registry.ts";
-import { runs, thorough } from "../thorough.ts";
+import { exhaustive, runs } from "../thorough.ts";
 
 const NAMES = ["team/app", "team/other"] as const;
 const TAGS = ["1", "2", "latest"] as const;
@@ -144,6 +144,6 @@ test("after any imports, removals and rollbacks", async () => {
     }),
     { numRuns: runs(60) },
   );
-  if (!thorough) return; // too few to be sure of any
+  if (!exhaustive) return; // too few to be sure of any
   expect(Math.min(rollbacks, removals, kept)).toBeGreaterThan(10);
 });

@@ -13,7 +13,8 @@ import { peakMemory } from "../../bench/processes.ts";
 import { type App, BrokenUpstream, type Fault, type Rule } from "../../brokenupstream.ts";
 import { base, charmZip, exportOf, type PackageSpec } from "../../build.ts";
 import { importSnapWorld } from "../../snapworld.ts";
-import { COMMAND, chp, type Done, RUNTIMES, type RunOptions, serve, spawn, tempFolder } from "../chp.ts";
+import { runs } from "../../thorough.ts";
+import { chp, type Done, type RunOptions, serve, spawn, tempFolder } from "../chp.ts";
 
 const MIB = 2 ** 20;
 const JAMMY = base("amd64", "22.04");
@@ -62,7 +63,7 @@ async function appOf(specs: readonly PackageSpec[]): Promise<App> {
 
 const folder = tempFolder();
 afterAll(() => folder[Symbol.dispose]());
-let runs = 0;
+let folders = 0;
 
 /** One `chp export charms` of these. */
 interface Exporting {
@@ -83,8 +84,8 @@ function writtenIn(path: string): number {
 }
 
 function freshFolder(): string {
-  runs += 1;
-  const path = join(folder.path, `out-${runs}`);
+  folders += 1;
+  const path = join(folder.path, `out-${folders}`);
   mkdirSync(path);
   return path;
 }
@@ -203,90 +204,85 @@ function elsewhere(app: App, name: string): App {
   };
 }
 
-describe.each(RUNTIMES)("%s", (_, command) => {
-  test("gets everything right from a server that breaks, stalls, lies and leads astray", async () => {
-    upstream.rules = [
-      ...Object.entries(PASSING).flatMap(([name, [faults]]): Rule[] =>
-        faults.map((fault) => {
-          const to = fault.headers?.["Location"]?.replace("CDN", cdn.url);
-          return { path: fileOf(name), times: 1, fault: to === undefined ? fault : { ...fault, headers: { Location: to } } };
-        }),
-      ),
-      ...Object.entries(PASSING_INFO).map(([name, fault]) => ({ path: `/info/${name}?`, times: 1, fault })),
-    ];
-    const done = await exported({ names, from: upstream.url, args: ["--parallel", "8"] }, { command });
-    expect([done.err, done.code]).toEqual([expect.any(String), 0]);
-    expect(archiveIn(done.to).equals(undisturbed)).toBe(true);
-    expect(leftIn(done.to)).toEqual([]);
-    expect(done.err + done.out).not.toContain("secret");
-    for (const [name, [, from]] of Object.entries(PASSING)) {
-      const asked = upstream.downloads(fileOf(name)).map((one) => one.from);
-      if (from === "any") expect([name, asked.length]).toEqual([name, expect.any(Number)]);
-      else expect([name, asked.slice(0, from.length)]).toEqual([name, name.startsWith("led-") ? [0] : [...from]]);
-    }
-    expect(cdn.asked.map(({ path }) => path)).toEqual(["/elsewhere?signature=secret"]);
-    expect(upstream.rules.map(({ times }) => times)).toEqual(upstream.rules.map(() => 0));
-  });
+test("gets everything right from a server that breaks, stalls, lies and leads astray", async () => {
+  upstream.rules = [
+    ...Object.entries(PASSING).flatMap(([name, [faults]]): Rule[] =>
+      faults.map((fault) => {
+        const to = fault.headers?.["Location"]?.replace("CDN", cdn.url);
+        return { path: fileOf(name), times: 1, fault: to === undefined ? fault : { ...fault, headers: { Location: to } } };
+      }),
+    ),
+    ...Object.entries(PASSING_INFO).map(([name, fault]) => ({ path: `/info/${name}?`, times: 1, fault })),
+  ];
+  const done = await exported({ names, from: upstream.url, args: ["--parallel", "8"] });
+  expect([done.err, done.code]).toEqual([expect.any(String), 0]);
+  expect(archiveIn(done.to).equals(undisturbed)).toBe(true);
+  expect(leftIn(done.to)).toEqual([]);
+  expect(done.err + done.out).not.toContain("secret");
+  for (const [name, [, from]] of Object.entries(PASSING)) {
+    const asked = upstream.downloads(fileOf(name)).map((one) => one.from);
+    if (from === "any") expect([name, asked.length]).toEqual([name, expect.any(Number)]);
+    else expect([name, asked.slice(0, from.length)]).toEqual([name, name.startsWith("led-") ? [0] : [...from]]);
+  }
+  expect(cdn.asked.map(({ path }) => path)).toEqual(["/elsewhere?signature=secret"]);
+  expect(upstream.rules.map(({ times }) => times)).toEqual(upstream.rules.map(() => 0));
+});
 
-  test("says of all that cannot be had why, and from where; the rest is exported", async () => {
-    const lost: Readonly<Record<string, readonly [rule: Rule, why: string]>> = {
-      "cut-at-once": [{ path: fileOf("cut-at-once"), fault: { cut: 0 } }, "the connection broke, in 6 tries"],
-      "cut-later": [
-        { path: fileOf("cut-later"), fault: { ignoreRange: true, framing: "close", cut: 99_999 } },
-        "it ended after 99999 of 300000 bytes, in 6 tries",
-      ],
-      "wrong-once": [{ path: fileOf("wrong-once"), fault: { flip: 1000 } }, "its sha-256 is "],
-      longer: [
-        { path: fileOf("longer"), fault: { headers: { "Content-Length": "300001" }, extra: 1 } },
-        "it has 300001 bytes, but the store said 300000, in 6 tries",
-      ],
-      "too-many": [
-        { path: fileOf("too-many"), fault: { status: 429, headers: { "Retry-After": "0" }, ...storeError("slow\u001bdown") } },
-        "status 429 (slow\\u{1b}down), in 6 tries",
-      ],
-      unavailable: [
-        { path: fileOf("unavailable"), fault: { status: 503, body: HTML.body, headers: { "Retry-After": "0" } } },
-        "status 503, in 6 tries",
-      ],
-      "led-on": [
-        { path: fileOf("led-on"), fault: { status: 302, headers: { Location: "?signature=secret" } } },
-        "after 10 redirects there is another",
-      ],
-      "led-away": [
-        { path: fileOf("led-away"), fault: { status: 302, headers: { Location: "file:///etc/passwd" } } },
-        "not a URL that begins with http:// or https://",
-      ],
-      refused: [{ path: fileOf("refused"), fault: { status: 403, ...storeError("not for you") } }, "status 403 (not for you)"],
-      "info-half": [
-        { path: "/info/info-half?", fault: json({ type: "cart", id: "x", name: "x" }) },
-        "the reply has no shape that is known: type: ",
-      ],
-      "info-busy": [{ path: "/info/info-busy?", fault: HTML }, "the reply is not JSON"],
-      "info-refused": [
-        { path: "/info/info-refused?", fault: { status: 404, ...storeError("no such charm") } },
-        "status 404 (no such charm)",
-      ],
-    };
-    upstream.rules = Object.values(lost).map(([rule]) => rule);
-    const done = await exported({ names, from: upstream.url, args: ["--parallel", "8", "--json"] }, { command });
-    expect([done.err, done.code]).toEqual([expect.any(String), 4]);
-    const [told] = JSON.parse(done.out).archives;
-    expect(told.lost.map((one: { name: string }) => one.name).toSorted()).toEqual(Object.keys(lost).toSorted());
-    for (const { name, error, url, status } of told.lost) {
-      expect([name, error]).toEqual([name, expect.stringContaining(`: ${url}: ${lost[name]?.[1]}`)]);
-      if (lost[name]?.[1].startsWith("status")) expect(error).toContain(`: status ${status}`);
-    }
-    expect(told.packages.map((one: { name: string }) => one.name).toSorted()).toEqual(names.filter((name) => !(name in lost)).toSorted());
-    expect(told.kept).toEqual([{ bytes: expect.any(Number), folder: join(done.to, leftIn(done.to)[0] ?? "") }]);
-    expect(JSON.parse(done.err.trimEnd().split("\n").at(-1) ?? "")).toMatchObject({
-      kind: "partly",
-      exit: 4,
-      error: expect.stringMatching(/^not exported completely: .*; the archive contains the rest; \d.* are kept in /),
-      next: expect.stringContaining("run the same command again"),
-    });
-    expect(done.err + done.out).not.toContain("secret");
-    archiveIn(done.to);
+test("says of all that cannot be had why, and from where; the rest is exported", async () => {
+  const lost: Readonly<Record<string, readonly [rule: Rule, why: string]>> = {
+    "cut-at-once": [{ path: fileOf("cut-at-once"), fault: { cut: 0 } }, "the connection broke, in 6 tries"],
+    "cut-later": [
+      { path: fileOf("cut-later"), fault: { ignoreRange: true, framing: "close", cut: 99_999 } },
+      "it ended after 99999 of 300000 bytes, in 6 tries",
+    ],
+    "wrong-once": [{ path: fileOf("wrong-once"), fault: { flip: 1000 } }, "its sha-256 is "],
+    longer: [
+      { path: fileOf("longer"), fault: { headers: { "Content-Length": "300001" }, extra: 1 } },
+      "it has 300001 bytes, but the store said 300000, in 6 tries",
+    ],
+    "too-many": [
+      { path: fileOf("too-many"), fault: { status: 429, headers: { "Retry-After": "0" }, ...storeError("slow\u001bdown") } },
+      "status 429 (slow\\u{1b}down), in 6 tries",
+    ],
+    unavailable: [
+      { path: fileOf("unavailable"), fault: { status: 503, body: HTML.body, headers: { "Retry-After": "0" } } },
+      "status 503, in 6 tries",
+    ],
+    "led-on": [
+      { path: fileOf("led-on"), fault: { status: 302, headers: { Location: "?signature=secret" } } },
+      "after 10 redirects there is another",
+    ],
+    "led-away": [
+      { path: fileOf("led-away"), fault: { status: 302, headers: { Location: "file:///etc/passwd" } } },
+      "not a URL that begins with http:// or https://",
+    ],
+    refused: [{ path: fileOf("refused"), fault: { status: 403, ...storeError("not for you") } }, "status 403 (not for you)"],
+    "info-half": [
+      { path: "/info/info-half?", fault: json({ type: "cart", id: "x", name: "x" }) },
+      "the reply has no shape that is known: type: ",
+    ],
+    "info-busy": [{ path: "/info/info-busy?", fault: HTML }, "the reply is not JSON"],
+    "info-refused": [{ path: "/info/info-refused?", fault: { status: 404, ...storeError("no such charm") } }, "status 404 (no such charm)"],
+  };
+  upstream.rules = Object.values(lost).map(([rule]) => rule);
+  const done = await exported({ names, from: upstream.url, args: ["--parallel", "8", "--json"] });
+  expect([done.err, done.code]).toEqual([expect.any(String), 4]);
+  const [told] = JSON.parse(done.out).archives;
+  expect(told.lost.map((one: { name: string }) => one.name).toSorted()).toEqual(Object.keys(lost).toSorted());
+  for (const { name, error, url, status } of told.lost) {
+    expect([name, error]).toEqual([name, expect.stringContaining(`: ${url}: ${lost[name]?.[1]}`)]);
+    if (lost[name]?.[1].startsWith("status")) expect(error).toContain(`: status ${status}`);
+  }
+  expect(told.packages.map((one: { name: string }) => one.name).toSorted()).toEqual(names.filter((name) => !(name in lost)).toSorted());
+  expect(told.kept).toEqual([{ bytes: expect.any(Number), folder: join(done.to, leftIn(done.to)[0] ?? "") }]);
+  expect(JSON.parse(done.err.trimEnd().split("\n").at(-1) ?? "")).toMatchObject({
+    kind: "partly",
+    exit: 4,
+    error: expect.stringMatching(/^not exported completely: .*; the archive contains the rest; \d.* are kept in /),
+    next: expect.stringContaining("run the same command again"),
   });
+  expect(done.err + done.out).not.toContain("secret");
+  archiveIn(done.to);
 });
 
 /* ---- what came already is not fetched again ---- */
@@ -344,7 +340,7 @@ describe("an export that breaks off", () => {
   test("by SIGKILL at any moment goes on to the same bytes and fetches nothing again that was journalled", async () => {
     let [to, resumed, ended] = [freshFolder(), 0, 0];
     const sent = () => large.downloads().reduce((sum, one) => sum + one.sent, 0);
-    for (let kills = 0; kills < 30 || ended === 0; ) {
+    for (let kills = 0; kills < runs(30) || ended === 0; ) {
       const before = journalled(to);
       [large.rules, large.asked.length] = [[{ path: "/download/", fault: { drip: [256 * 1024, 2] } }], 0];
       const { args } = argumentsOf({ names: all, from: large.url, to, args: ["--parallel", "3"] });
@@ -373,15 +369,11 @@ describe("an export that breaks off", () => {
     expect(resumed).toBeGreaterThan(0);
   });
 
-  test.each([
-    ["SIGINT", "the executable", COMMAND],
-    ["SIGTERM", "the executable", COMMAND],
-    ...RUNTIMES.slice(1).map(([name, command]) => ["SIGTERM", name, command] as const),
-  ] as const)("by %s of %s is exit 130, says what is kept, and goes on from there", async (signal, _, command) => {
+  test.each(["SIGINT", "SIGTERM"] as const)("by %s is exit 130, says what is kept, and goes on from there", async (signal) => {
     const to = freshFolder();
     large.rules = LARGE.map((name) => ({ path: fileOf(name), fault: { stall: 10 * MIB + 77 } }));
     const { args } = argumentsOf({ names: all, from: large.url, to, args: ["--parallel", "3"] });
-    const run = spawn(args, { command });
+    const run = spawn(args);
     const stalled = () => LARGE.every((name) => large.downloads(fileOf(name)).some(({ sent }) => sent === 10 * MIB + 77));
     // Until what was sent has come: all but a last block, which is written when it is full.
     const isComing = () => !stalled() || writtenIn(to) < LARGE.length * (10 * MIB - 65_536);
@@ -393,7 +385,7 @@ describe("an export that breaks off", () => {
     expect(Number(/interrupted; ([\d.]+) MiB/.exec(err)?.[1])).toBeGreaterThan(29.7);
     expect(err).toEndWith(` MiB are kept in ${join(to, work)}\n  run the same command again: it resumes from there\n`);
     [large.rules, large.asked.length] = [[], 0];
-    expect(await exported({ names: all, from: large.url, to }, { command })).toMatchObject({ code: 0 });
+    expect(await exported({ names: all, from: large.url, to })).toMatchObject({ code: 0 });
     // What lies in a buffer of the system when a process ends is lost.
     for (const name of LARGE) expect(large.downloads(fileOf(name)).map(({ from }) => from > 9 * MIB)).toEqual([true]);
     expect(archiveIn(to).equals(whole)).toBe(true);
@@ -479,61 +471,59 @@ describe("the way to a server", () => {
     logins: [...new Set([...secure.connects, ...secure.asked].map(({ headers }) => headers.get("proxy-authorization")))],
   });
 
-  describe.each(RUNTIMES)("%s", (_, command) => {
-    const run = (from: string, env: Readonly<Record<string, string>> = {}, ...args: string[]) =>
-      exported({ names: ["kafka"], from, args }, { command, env });
+  const run = (from: string, env: Readonly<Record<string, string>> = {}, ...args: string[]) =>
+    exported({ names: ["kafka"], from, args }, { env });
 
-    test("an authority is trusted by --ca, CHP_CA or SSL_CERT_FILE, and else none but the known", async () => {
-      const untrusted = await run(secure.secureUrl);
-      expect([untrusted.code, untrusted.err]).toEqual([
-        1,
-        `chp: cannot fetch metadata of kafka: ${secure.secureUrl}/v2/charms/info/kafka: unable to verify the first certificate\n` +
-          "  name the authority that issued its certificate with --ca FILE\n",
-      ]);
-      expect(await run(secure.secureUrl, {}, "--ca", ca)).toMatchObject({ code: 0 });
-      expect(await run(secure.secureUrl, { CHP_CA: ca })).toMatchObject({ code: 0 });
-      expect(await run(secure.secureUrl, { SSL_CERT_FILE: ca })).toMatchObject({ code: 0 });
-      expect(seen()).toMatchObject({ secure: [true], absolute: [false] });
-    });
+  test("an authority is trusted by --ca, CHP_CA or SSL_CERT_FILE, and else none but the known", async () => {
+    const untrusted = await run(secure.secureUrl);
+    expect([untrusted.code, untrusted.err]).toEqual([
+      1,
+      `chp: cannot fetch metadata of kafka: ${secure.secureUrl}/v2/charms/info/kafka: unable to verify the first certificate\n` +
+        "  name the authority that issued its certificate with --ca FILE\n",
+    ]);
+    expect(await run(secure.secureUrl, {}, "--ca", ca)).toMatchObject({ code: 0 });
+    expect(await run(secure.secureUrl, { CHP_CA: ca })).toMatchObject({ code: 0 });
+    expect(await run(secure.secureUrl, { SSL_CERT_FILE: ca })).toMatchObject({ code: 0 });
+    expect(seen()).toMatchObject({ secure: [true], absolute: [false] });
+  });
 
-    test("a certificate for another name is refused", async () => {
-      const done = await run("https://other.test", { HTTPS_PROXY: secure.url }, "--ca", ca);
-      expect([done.code, done.err]).toEqual([1, expect.stringMatching(/other\.test\/v2\/charms\/info\/kafka: .*(altname|certificate)/i)]);
-      expect(done.err).not.toContain("retrying");
-      expect(seen()).toMatchObject({ connects: ["other.test:443"], secure: [] });
-    });
+  test("a certificate for another name is refused", async () => {
+    const done = await run("https://other.test", { HTTPS_PROXY: secure.url }, "--ca", ca);
+    expect([done.code, done.err]).toEqual([1, expect.stringMatching(/other\.test\/v2\/charms\/info\/kafka: .*(altname|certificate)/i)]);
+    expect(done.err).not.toContain("retrying");
+    expect(seen()).toMatchObject({ connects: ["other.test:443"], secure: [] });
+  });
 
-    test("HTTPS goes through the proxy by CONNECT, HTTP by whole URLs, with the proxy's login, which is never shown", async () => {
-      const env = { HTTP_PROXY: proxy, HTTPS_PROXY: proxy };
-      const byTls = await run("https://hub.test", env, "--ca", ca);
-      expect(byTls).toMatchObject({ code: 0 });
-      expect(seen()).toEqual({ secure: [true], absolute: [false], hosts: ["hub.test"], connects: ["hub.test:443"], logins: [LOGIN, null] });
-      [secure.asked.length, secure.connects.length] = [0, 0];
-      const plain = await run("http://hub.test", env);
-      expect(plain).toMatchObject({ code: 0 });
-      expect(seen()).toEqual({ secure: [false], absolute: [true], hosts: ["hub.test"], connects: [], logins: [LOGIN] });
-      expect(byTls.out + byTls.err + plain.out + plain.err).not.toContain("secret");
-    });
+  test("HTTPS goes through the proxy by CONNECT, HTTP by whole URLs, with the proxy's login, which is never shown", async () => {
+    const env = { HTTP_PROXY: proxy, HTTPS_PROXY: proxy };
+    const byTls = await run("https://hub.test", env, "--ca", ca);
+    expect(byTls).toMatchObject({ code: 0 });
+    expect(seen()).toEqual({ secure: [true], absolute: [false], hosts: ["hub.test"], connects: ["hub.test:443"], logins: [LOGIN, null] });
+    [secure.asked.length, secure.connects.length] = [0, 0];
+    const plain = await run("http://hub.test", env);
+    expect(plain).toMatchObject({ code: 0 });
+    expect(seen()).toEqual({ secure: [false], absolute: [true], hosts: ["hub.test"], connects: [], logins: [LOGIN] });
+    expect(byTls.out + byTls.err + plain.out + plain.err).not.toContain("secret");
+  });
 
-    test("a proxy may be named without its protocol, in lower case, and NO_PROXY leaves hosts out", async () => {
-      const bare = secure.url.replace("http://", "");
-      expect(await run("http://hub.test", { http_proxy: bare })).toMatchObject({ code: 0 });
-      expect(seen()).toMatchObject({ absolute: [true], logins: [null] });
-      secure.asked.length = 0;
-      expect(await run(secure.url, { HTTP_PROXY: "http://127.0.0.1:1", NO_PROXY: "other.test,127.0.0.1" })).toMatchObject({ code: 0 });
-      expect(seen()).toMatchObject({ absolute: [false] });
-    });
+  test("a proxy may be named without its protocol, in lower case, and NO_PROXY leaves hosts out", async () => {
+    const bare = secure.url.replace("http://", "");
+    expect(await run("http://hub.test", { http_proxy: bare })).toMatchObject({ code: 0 });
+    expect(seen()).toMatchObject({ absolute: [true], logins: [null] });
+    secure.asked.length = 0;
+    expect(await run(secure.url, { HTTP_PROXY: "http://127.0.0.1:1", NO_PROXY: "other.test,127.0.0.1" })).toMatchObject({ code: 0 });
+    expect(seen()).toMatchObject({ absolute: [false] });
+  });
 
-    test("a proxy that wants a login, and one of another kind, is told of", async () => {
-      secure.rules = [{ path: "/", fault: { status: 407, body: "who are you?" } }];
-      const refused = await run("http://hub.test", { HTTP_PROXY: secure.url });
-      expect([refused.code, refused.err]).toEqual([
-        1,
-        expect.stringMatching(/ \(?407\)?\n {2}the proxy wants a login: HTTPS_PROXY=http:\/\/USER:PASSWORD@/),
-      ]);
-      const odd = await run("http://hub.test", { HTTP_PROXY: "socks5://me:secret@127.0.0.1:1" });
-      expect([odd.code, odd.err]).toEqual([2, "chp: HTTP_PROXY names no proxy of the form http://HOST:PORT\n"]);
-    });
+  test("a proxy that wants a login, and one of another kind, is told of", async () => {
+    secure.rules = [{ path: "/", fault: { status: 407, body: "who are you?" } }];
+    const refused = await run("http://hub.test", { HTTP_PROXY: secure.url });
+    expect([refused.code, refused.err]).toEqual([
+      1,
+      expect.stringMatching(/ \(?407\)?\n {2}the proxy wants a login: HTTPS_PROXY=http:\/\/USER:PASSWORD@/),
+    ]);
+    const odd = await run("http://hub.test", { HTTP_PROXY: "socks5://me:secret@127.0.0.1:1" });
+    expect([odd.code, odd.err]).toEqual([2, "chp: HTTP_PROXY names no proxy of the form http://HOST:PORT\n"]);
   });
 });
 

@@ -4,7 +4,12 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { Hono } from "hono";
-import { URLS, type UrlEntry } from "../../../src/wire/urls.ts";
+import { PAGE_URLS, URLS, type UrlEntry } from "../../../src/wire/urls.ts";
+
+/** Every entry; the routes of the APIs come first, and win. */
+const ALL = { ...URLS, ...Object.fromEntries(Object.entries(PAGE_URLS).map(([name, url]) => [`page.${name}`, url])) } as typeof URLS & {
+  readonly [K in keyof typeof PAGE_URLS as `page.${K}`]: (typeof PAGE_URLS)[K];
+};
 
 type Params<U> = U extends UrlEntry<infer P> ? P : never;
 
@@ -24,7 +29,7 @@ function sparse<T extends object>(params: T): T {
   return Object.fromEntries(Object.entries(params).filter(([, value]) => value !== undefined)) as T;
 }
 
-const PARAMS: { readonly [K in keyof typeof URLS]: fc.Arbitrary<Params<(typeof URLS)[K]>> } = {
+const PARAMS: { readonly [K in keyof typeof ALL]: fc.Arbitrary<Params<(typeof ALL)[K]>> } = {
   charmRefresh: nothing,
   charmInfo: fc.record({ name: segment }),
   charmFind: nothing,
@@ -71,14 +76,28 @@ const PARAMS: { readonly [K in keyof typeof URLS]: fc.Arbitrary<Params<(typeof U
   registry: nothing,
   repositories: nothing,
   image: fc.record({ name: repository, what: fc.constantFrom("manifests", "blobs", "uploads", "referrers"), reference: segment }),
+  "page.list": fc
+    .record({ text: optional, kind: optional, base: optional, architecture: optional, page: optional })
+    .map((params) => sparse(params) as Params<(typeof ALL)["page.list"]>),
+  "page.charm": fc.record({ name: segment }),
+  "page.snap": fc.record({ name: segment }),
+  "page.image": segments,
+  "page.status": nothing,
+  "page.setup": nothing,
+  "page.manual": nothing,
+  "page.manualPage": fc.record({ page: segment }),
+  "page.asset": fc.record({ file: segment }),
+  "page.icon": fc.record({ id: snapId, revision, extension: fc.constantFrom("png", "svg") }),
+  "page.assertions": fc.record({ id: snapId, revision }),
+  "page.name": fc.record({ name: segment.filter((name) => !["v2", "metrics"].includes(name) && !name.startsWith("_")) }),
 };
 
 /** The server's router, with every entry of the table. */
 const app = new Hono();
-for (const [name, url] of Object.entries(URLS)) app.on("GET", url.pattern, (c) => c.json({ name, params: url.parse(c.req) }));
+for (const [name, url] of Object.entries(ALL)) app.on("GET", url.pattern, (c) => c.json({ name, params: url.parse(c.req) }));
 
-test.each(Object.keys(URLS) as (keyof typeof URLS)[])("%s: what is built leads to its own route, and is read as it was", async (name) => {
-  const url = URLS[name] as UrlEntry<unknown>;
+test.each(Object.keys(ALL) as (keyof typeof ALL)[])("%s: what is built leads to its own route, and is read as it was", async (name) => {
+  const url = ALL[name] as UrlEntry<unknown>;
   await fc.assert(
     fc.asyncProperty(PARAMS[name] as fc.Arbitrary<unknown>, async (params) => {
       const reply = await app.fetch(new Request(`http://hub.test${url.build(params)}`));

@@ -132,7 +132,7 @@ test("what no generation names any more is freed", async () => {
     clock += 48 * 3_600_000;
     await collectGarbage(store, { generations: 1, days: 0, hours: 24, dryRun: false });
   }
-  expect(await Promise.all(stored.blobs.map(({ digest }) => store.has(digest)))).toEqual(stored.blobs.map(() => false));
+  expect(await Promise.all(stored.blobs.map(async ({ digest }) => store.has(digest)))).toEqual(stored.blobs.map(() => false));
 });
 
 test("an import that fails leaves nothing, whichever of its files is refused", async () => {

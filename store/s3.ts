@@ -59,12 +59,14 @@ export class Bucket implements Storage {
   readonly lag: number;
   readonly createLife = SIGNATURE_LIFE;
   readonly client: S3Client;
+  readonly sleep: (milliseconds: number) => Promise<unknown>;
   readonly #spool: Spool;
   readonly #sealer: BucketOptions["sealer"];
   readonly #sending = new Room(SENDING);
 
   constructor({ client, spool, sealer, lag = 1000 }: BucketOptions) {
     this.client = client;
+    this.sleep = client.sleep;
     this.place = client.place;
     this.#spool = spool;
     this.#sealer = sealer;

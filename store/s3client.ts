@@ -101,7 +101,7 @@ export class S3Client implements S3Place {
   requests = 0;
   readonly #options: S3Options;
   readonly #elapsed: () => number;
-  readonly #sleep: (milliseconds: number) => Promise<unknown>;
+  readonly sleep: (milliseconds: number) => Promise<unknown>;
   /** the engine's clock minus `elapsed`, at most */
   #ahead: { readonly value: number; readonly at: number } | undefined;
 
@@ -111,7 +111,7 @@ export class S3Client implements S3Place {
     this.endpoint = options.endpoint;
     this.place = `s3://${options.bucket}${options.prefix === "" ? "" : `/${options.prefix.slice(0, -1)}`}`;
     this.#elapsed = options.elapsed ?? (() => performance.now());
-    this.#sleep = options.sleep ?? sleepFor;
+    this.sleep = options.sleep ?? sleepFor;
   }
 
   /** The engine's clock in milliseconds since 1970: never ahead of it, and behind by what an answer takes and up to a second. */
@@ -285,7 +285,7 @@ export class S3Client implements S3Place {
         const isLate = this.#elapsed() - begun + delay > patience;
         if (!isSkewed && (!isPassing(error) || isLate))
           throw this.#explain(error, request.key === undefined ? request.verb : `${request.verb} ${request.key}`);
-        if (!isSkewed) await this.#sleep(delay);
+        if (!isSkewed) await this.sleep(delay);
       }
     }
   }

@@ -159,8 +159,25 @@ const MAX_ATTEMPTS = 1000;
 /** A change of documents: all of these, or none. */
 export type Change = { readonly [N in keyof Documents]?: NonNullable<Documents[N]> };
 
+/** Settings that were found, with what was read of them. */
+interface Newest {
+  /** 0: there are none yet */
+  readonly number: number;
+  readonly record: Stored | undefined;
+  /** by name */
+  readonly raw: Map<string, { readonly key: string; readonly value: unknown } | undefined>;
+  /** when they were listed, and looked for newer ones, by performance.now() */
+  readonly listed: number;
+  looked: number;
+}
+
+/** milliseconds after which settings are listed anew where a listing is a request: gc may have pruned the next ones */
+const RELIST = 30_000;
+
 export class Settings {
   readonly #storage: Storage;
+  /** where a look is a request */
+  #known: Newest | undefined;
 
   constructor(storage: Storage) {
     this.#storage = storage;
@@ -186,9 +203,10 @@ export class Settings {
     change: (before: Pick<Documents, N>) => Change | undefined | Promise<Change | undefined>,
   ): Promise<void> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
-      const { record, number, documents: before } = await this.#state(names);
+      const { record, number, documents: before } = await this.#state(names, true);
       const after = await change(before);
       if (!after) return;
+      this.#known = undefined;
       if (await this.#publish(record, number + 1, after)) return;
     }
     throw new Failure("conflict", `cannot save: ${MAX_ATTEMPTS} other changes of the settings came in between`);
@@ -286,18 +304,36 @@ export class Settings {
   /** Documents of the newest settings, and those settings. `number` 0: there are none yet. */
   async #state<N extends keyof Documents>(
     names: readonly N[],
+    isFresh = false,
   ): Promise<{ record: Stored | undefined; number: number; documents: Pick<Documents, N> }> {
-    for (;;) {
-      const number = (await this.#numbers()).at(-1) ?? 0;
-      const record = number === 0 ? undefined : await this.#record(number);
-      const raw = new Map<N, { readonly key: string; readonly value: unknown } | undefined>();
-      for (const name of names) raw.set(name, await this.#raw(record, number, name));
-      const isWhole = (number === 0 || record !== undefined) && [...raw.values()].every((document) => document !== undefined);
+    for (let again = isFresh; ; again = true) {
+      const { number, record, raw } = await this.#newest(again);
+      for (const name of names) if (!raw.has(name)) raw.set(name, await this.#raw(record, number, name));
+      const isWhole = (number === 0 || record !== undefined) && names.every((name) => raw.get(name) !== undefined);
       // What was listed may have been pruned before it was read.
       if (!isWhole && ((await this.#numbers()).at(-1) ?? 0) !== number) continue;
       const documents = Object.fromEntries(names.map((name) => [name, this.#parse(name, raw.get(name))])) as Pick<Documents, N>;
       return { record, number, documents };
     }
+  }
+
+  /** The newest settings; where a look is a request, as they were within the storage's lag. */
+  async #newest(isFresh: boolean): Promise<Newest> {
+    const { lag } = this.#storage;
+    const known = this.#known;
+    const began = performance.now();
+    if (known && lag !== undefined && !isFresh && began - known.listed < RELIST) {
+      if (began - known.looked < lag) return known;
+      if (!(await this.#storage.has(settingsKey(known.number + 1)))) {
+        known.looked = began;
+        return known;
+      }
+    }
+    const number = (await this.#numbers()).at(-1) ?? 0;
+    const record = number === 0 ? undefined : await this.#record(number);
+    const newest: Newest = { number, record, raw: new Map(), listed: began, looked: began };
+    if (lag !== undefined) this.#known = newest;
+    return newest;
   }
 
   async #read(key: string): Promise<Uint8Array | undefined> {
@@ -362,7 +398,7 @@ export class Settings {
   /** Copies what is in force into a storage without settings. Returns the keys of the secrets. */
   async copyTo(to: Storage): Promise<string[]> {
     for (;;) {
-      const { record, number } = await this.#state([]);
+      const { record, number } = await this.#state([], true);
       const names = (Object.keys(DOCUMENTS) as (keyof Documents)[]).filter(
         (name) => !record || (!Object.hasOwn(record.documents, name) && !Object.hasOwn(record.secrets, name)),
       );

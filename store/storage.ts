@@ -56,6 +56,9 @@ export interface Storage {
    */
   prepareRemoval?(key: string): Removal;
 
+  /** Waits; undefined: by a timer. */
+  readonly sleep?: (milliseconds: number) => Promise<unknown>;
+
   /** Every object below `prefix`, at any depth, sorted. Undefined: `list` and `open` cost as little. */
   walk?(prefix: string): AsyncIterable<Entry>;
 

@@ -11,7 +11,7 @@ import type { UpstreamAddresses } from "../../src/export/upstream.ts";
 import { findSetting } from "../../src/settings/config.ts";
 import { parseRights, RIGHTS } from "../../src/settings/token.ts";
 import type { RemoteOption } from "../../src/wire/remoteimport.ts";
-import { GC_DEFAULTS } from "../../store/gc.ts";
+import { GC_DEFAULTS } from "../../store/retained.ts";
 import { type CommonOptions, showSize } from "../machine/io.ts";
 import { byteSize, logLevel, outputFormat, wholeNumber } from "./values.ts";
 

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createApp } from "../../handlers/app.ts";
 import { type Listener, listen } from "../../handlers/listen.ts";
 import { createLog, type Log } from "../../handlers/log.ts";
@@ -7,12 +8,13 @@ import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
 import { ARCHIVE_LIMITS, archiveCap, parseAddress, readSettings } from "../../src/settings/config.ts";
 import type { Token } from "../../src/settings/token.ts";
-import { Disk } from "../../store/fs.ts";
+import { isAway } from "../../store/s3errors.ts";
 import { Store } from "../../store/store.ts";
+import { isBucket } from "../machine/bucket.ts";
 import { importInChild } from "../machine/child.ts";
 import { limitsIn, StorePush } from "../machine/imagepush.ts";
 import { type Io, printJson } from "../machine/io.ts";
-import { storeFolder } from "../machine/openstore.ts";
+import { storageAt, storeFolder } from "../machine/openstore.ts";
 import { loadSettings, watchRegistries } from "../machine/settings.ts";
 import { countConnections, watchDescriptors } from "../machine/sockets.ts";
 import { storeKeyOf } from "../machine/storekey.ts";
@@ -68,11 +70,11 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
   };
   readSettings({ flags, environment: io.environment, file: {} }); // wrong usage comes first
   // Where a mount is not there at boot, an empty store would answer every client that nothing exists.
-  if (!options.waitForStore && !existsSync(folder))
+  if (!options.waitForStore && !isBucket(folder) && !existsSync(folder))
     throw new Failure("no-store", `there is no folder ${printable(folder)}`, {
       next: "chp import FILE makes the store; name another with --store DIR, or wait for it with --wait-for-store",
     });
-  const store = await Store.openOrAwait(new Disk(folder));
+  const store = await openServed(folder, options, { io, log });
   const settings = await loadSettings(store, { flags, environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0];
   if (publicUrl === undefined)
@@ -159,6 +161,28 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     endDescriptors();
     await Promise.all(listeners.map((listener) => listener.drain()));
     await imagePush.close();
+  }
+}
+
+/** Milliseconds for which a request of a server to its bucket is sent again, and without an answer after which it counts as lost. */
+const [PATIENCE, SILENCE] = [3000, 5000];
+const WAIT = 2000;
+
+/** Waits for a bucket that does not answer, where that is asked for. */
+async function openServed(
+  place: string,
+  { waitForStore }: ServeFlags,
+  { io, log }: { readonly io: Io; readonly log: Log },
+): Promise<Store> {
+  const storage = storageAt(place, io, { patience: PATIENCE, silence: SILENCE });
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await Store.openOrAwait(storage);
+    } catch (error) {
+      if (!waitForStore || !isAway(error) || io.signal.aborted) throw error;
+      if (attempt === 0) log({ level: "warn", message: `waiting for the store: ${error.message}` });
+      await sleep(WAIT, undefined, { signal: io.signal }).catch(() => {});
+    }
   }
 }
 

@@ -2,11 +2,10 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Failure, printable } from "../../src/errors.ts";
 import { SETTINGS, type SettingValue } from "../../src/settings/config.ts";
-import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { ownExecutable } from "../machine/child.ts";
 import { type Io, note, printJson } from "../machine/io.ts";
-import { storeFolder } from "../machine/openstore.ts";
+import { storageAt, storeFolder } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
@@ -35,7 +34,7 @@ export async function runUnit(options: UnitFlags, io: Io): Promise<void> {
   if (!/^[a-z_][a-z0-9_-]{0,31}$/.test(options.user))
     throw new Failure("usage", `--user: ${printable(options.user, 50)} is not a user's name`);
   const folder = resolve(storeFolder(options, io));
-  const settings = await loadSettings(await Store.openOrAwait(new Disk(folder)), { environment: io.environment });
+  const settings = await loadSettings(await Store.openOrAwait(storageAt(folder, io)), { environment: io.environment });
   const unit: Unit = {
     user: options.user,
     store: folder,

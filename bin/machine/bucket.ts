@@ -2,9 +2,12 @@
 
 import { readFileSync } from "node:fs";
 import { Failure, printable, reason } from "../../src/errors.ts";
+import { Bucket } from "../../store/s3.ts";
 import { S3Client, type S3Options, type S3Transport } from "../../store/s3client.ts";
+import { Spool } from "../../store/spool.ts";
 import { machineRoots } from "./http.ts";
 import type { Io } from "./io.ts";
+import { sealerFor } from "./storekey.ts";
 
 const SCHEME = "s3://";
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
@@ -16,6 +19,17 @@ export function isBucket(place: string): boolean {
 }
 
 type Environment = Io["environment"];
+
+/** The store that `place` names. Reads no object. */
+export function bucketOf(place: string, { environment }: Pick<Io, "environment">, options: Partial<S3Options> = {}): Bucket {
+  const client = s3ClientOf(place, environment, options);
+  const bucket: Bucket = new Bucket({
+    client,
+    spool: new Spool(environment["TMPDIR"] || undefined),
+    sealer: sealerFor(() => bucket, { environment }),
+  });
+  return bucket;
+}
 
 /** `place`: `s3://BUCKET/PREFIX`. Reads no object. Fails with `usage` where the environment lacks something. */
 export function s3ClientOf(place: string, environment: Environment, options: Partial<S3Options> = {}): S3Client {

@@ -7,6 +7,7 @@ import type { ByteCache } from "../src/cache.ts";
 import { NO_REGISTRY } from "../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../src/errors.ts";
 import { Sessions } from "../src/wire/session.ts";
+import type { Store } from "../store/store.ts";
 import { assertionRoutes } from "./assertions.ts";
 import { Bodies } from "./body.ts";
 import type { Call, Deps, Env, HandlerDeps } from "./call.ts";
@@ -54,13 +55,13 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   const store = offersOf(deps.store, deps.clock ?? Date.now);
   const shared: HandlerDeps = { store, bodies: new Bodies(), log, registries, registryOf };
   const missing = new MissingRequests(log);
-  const metrics = createMetrics(shared, missing);
+  const metrics = createMetrics(deps.store, shared, missing);
   const sessions = new Sessions(deps.sessionKey ?? randomBytes(32));
   const apis = [
     charmhubRoutes({ ...shared, missing }),
     snapstoreRoutes({ ...shared, sessions, missing }),
     assertionRoutes(shared),
-    statusRoutes(shared, missing),
+    statusRoutes(deps.store, shared, missing),
     imageRoutes({ ...shared, missing, ...(deps.imagePush && { imagePush: deps.imagePush }) }),
     remoteImportRoutes(deps),
     metrics.api,
@@ -70,6 +71,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   const replyCache = new SnapshotCache<CachedReply>();
 
   let damage: Failure | undefined;
+  let away: Store["away"];
 
   /** Handles every request, then logs and counts it. */
   async function enter(request: Request, peer: Peer = UNKNOWN_PEER): Promise<Response> {
@@ -104,9 +106,25 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
       throw new Failure("too-many", `${printable(peer.address(), 50)} has too many connections`);
     }
     call.origin = config.publicUrl ?? requestOrigin(request.url);
+    if (request.method !== "GET" && request.method !== "HEAD") return routes.fetch(request, call);
+    if (!deps.store.lags) return answer(request, call);
+    // Another server may have announced what this one does not know yet: a 404 is said of the newest generation.
+    const { of: seen } = await store.snapshot();
+    const notes = missing.hold(call.id);
+    const response = await answer(request, call);
+    if (response.status !== 404 || !(await deps.store.isBehind?.(seen))) {
+      notes.keep();
+      return response;
+    }
+    notes.drop();
+    return answer(request, call);
+  }
+
+  async function answer(request: Request, call: TrackedCall): Promise<Response> {
     if (request.method !== "GET") return routes.fetch(request, call);
     const snapshot = await store.snapshot();
     if (deps.store.damage !== damage) logDamage(snapshot);
+    if (deps.store.away?.since !== away?.since) logAway();
     call.cache = replyCache.of(snapshot, await registryOf(snapshot));
     const cached = call.cache.get(request.url);
     if (!cached) return routes.fetch(request, call);
@@ -117,6 +135,12 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   function logDamage({ number }: Offer): void {
     damage = deps.store.damage;
     if (damage) log({ level: "error", message: `${damage.message}: generation ${number} is served in its place` });
+  }
+
+  function logAway(): void {
+    away = deps.store.away;
+    if (away) log({ level: "error", message: `${away.why.message}: what is known is served meanwhile` });
+    else log({ level: "info", message: "the store answers again" });
   }
 
   function refuse(error: unknown, { id }: Call, dialect: Dialect = "charmhub"): Response {

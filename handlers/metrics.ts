@@ -2,7 +2,7 @@
 
 import { VERSION } from "../src/version.ts";
 import { URLS } from "../src/wire/urls.ts";
-import type { HandlerDeps } from "./call.ts";
+import type { Deps, HandlerDeps } from "./call.ts";
 import type { MissingRequests } from "./missingrequests.ts";
 import { type Api, get } from "./routes.ts";
 
@@ -47,7 +47,11 @@ class Durations {
   }
 }
 
-export function createMetrics({ store }: Pick<HandlerDeps, "store">, missing: Pick<MissingRequests, "totals">): Metrics {
+export function createMetrics(
+  storage: Deps["store"],
+  { store }: Pick<HandlerDeps, "store">,
+  missing: Pick<MissingRequests, "totals">,
+): Metrics {
   const requests = new Map<string, Durations>();
   const metrics = get(URLS.metrics, async (c) => {
     const snapshot = await store.snapshot();
@@ -62,6 +66,11 @@ export function createMetrics({ store }: Pick<HandlerDeps, "store">, missing: Pi
           ([key, time]) => `chp_newest_archive_timestamp_seconds{key="${key}"} ${Date.parse(time) / 1000}`,
         ),
       ),
+      ...(storage.lags
+        ? metric("chp_storage_away", "gauge", "1 where the bucket of the store is out of reach, so that only what is known is served.", [
+            `chp_storage_away ${storage.away ? 1 : 0}`,
+          ])
+        : []),
       ...metric("chp_info", "gauge", "Version of chp.", [`chp_info{version="${VERSION}"} 1`]),
       ...metric(
         MISSING,

@@ -31,6 +31,8 @@ const PIECE = 4 * 2 ** 20;
 /** bytes above which an object is sent in parts, and those of a part, of which an upload has at most ten thousand */
 const [IN_PARTS, PART, MOST_PARTS] = [64 * 2 ** 20, 16 * 2 ** 20, 9000];
 const PARALLEL_PARTS = 4;
+/** milliseconds for which a piece of an object is asked for again: a reply that has begun can only end or break */
+const BODY_PATIENCE = 60_000;
 /** bytes that are in memory to be sent */
 const SENDING = 128 * 2 ** 20;
 /** bytes from which on it is asked first whether a blob is there */
@@ -224,7 +226,7 @@ class BucketObject implements StoredObject {
 
   async #piece(at: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
     const to = Math.min(end, at + PIECE);
-    const part = await this.#client.read(this.#key, at, to);
+    const part = await this.#client.read(this.#key, at, to, { patience: BODY_PATIENCE });
     if (part?.bytes.byteLength === to - at) return part.bytes as Uint8Array<ArrayBuffer>;
     const what = part ? `has ${part.object.size} bytes instead of ${this.size}` : "is gone";
     throw new Failure("corrupt", `${this.#key} in ${this.#client.place} ${what}`, { next: "chp verify shows more" });

@@ -131,7 +131,7 @@ export class S3Client implements S3Place {
   }
 
   /** Bytes from `start` to `end`, exclusive, or fewer where the object ends before; undefined: there is no such object. */
-  async read(key: string, start: number, end: number): Promise<S3Part | undefined> {
+  async read(key: string, start: number, end: number, how: Pick<S3Request, "patience"> = {}): Promise<S3Part | undefined> {
     const range = `bytes=${start}-${end - 1}`;
     const reply = await this.#send({
       method: "GET",
@@ -140,6 +140,7 @@ export class S3Client implements S3Place {
       also: [404, 416],
       verb: "read",
       limit: end - start,
+      ...how,
     });
     if (reply.status === 404) return undefined;
     const empty = new Uint8Array();
@@ -316,7 +317,8 @@ export class S3Client implements S3Place {
         if (error.code === "NoSuchBucket") throw error;
         return { status, headers: response.headers, body: answer };
       }
-      throw errorOf(status, new TextDecoder().decode(answer));
+      const error = errorOf(status, new TextDecoder().decode(answer));
+      throw error.code === "" && status === 403 && isSkewed(response, time) ? skewed() : error;
     } catch (error) {
       if (error instanceof S3Error || error instanceof S3Silence) throw error;
       if (controller.signal.aborted) throw controller.signal.reason;
@@ -374,6 +376,15 @@ function errorOf(status: number, xml: string): S3Error {
     message: unescape(element(xml, "Message") ?? ""),
     ...(region !== undefined && { region: unescape(region) }),
   });
+}
+
+/** Whether what refused a request without saying why has another clock than what signed it. */
+function isSkewed(response: Response, time: number): boolean {
+  return Math.abs(Date.parse(response.headers.get("date") ?? "") - time) > 10 * 60_000;
+}
+
+function skewed(): S3Error {
+  return new S3Error(403, { code: "RequestTimeTooSkewed", message: "" });
 }
 
 function isNoUpload(error: Error): boolean {

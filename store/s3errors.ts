@@ -65,7 +65,7 @@ interface Explanation {
 
 const POLICY = ({ place }: S3Place) => `chp doctor --store ${place} --policy prints what the key must be allowed`;
 const SECRET: Explanation = {
-  message: "its signature is not accepted",
+  message: "the signature does not match",
   next: () => "check AWS_SECRET_ACCESS_KEY, which belongs to AWS_ACCESS_KEY_ID, and AWS_REGION",
 };
 const REGION: Explanation = {

@@ -29,7 +29,7 @@ export async function proveBucket(client: S3Client): Promise<void> {
 export async function bucketProof(client: S3Client): Promise<ProofStep[]> {
   const key = `proof/${randomUUID()}`;
   const bytes = Buffer.from("chp proves this bucket");
-  const others = Buffer.from("chp proves this bucket with other bytes");
+  const others = Buffer.from("chp proves this bucket once more");
   const names: string[] = [key];
   const another = () => {
     const name = `proof/${randomUUID()}`;

@@ -159,6 +159,11 @@ export class Store {
     return this.#current.snapshot;
   }
 
+  /** Whether a request may see an older generation than one that another process published before it came. */
+  get lags(): boolean {
+    return this.storage.lag !== undefined;
+  }
+
   /** Whether a look that begins now finds a newer generation than `seen`; never where every request looks anyway. */
   async isBehind(seen: Snapshot): Promise<boolean> {
     if (this.storage.lag === undefined || this.#away) return false;

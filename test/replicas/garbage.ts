@@ -10,7 +10,7 @@ import type { Bucket } from "../../store/s3.ts";
 import type { S3Client } from "../../store/s3client.ts";
 import { charmRevision, emptyCharm } from "../build.ts";
 import { S3Engine } from "../s3engine.ts";
-import type { Modules } from "../simulate/modules.ts";
+import { type Modules, type Patch, patched } from "../simulate/modules.ts";
 import { randomOf, VirtualTime } from "./time.ts";
 
 const [SECOND, MINUTE, HOUR] = [1000, 60_000, 3_600_000];
@@ -23,7 +23,15 @@ export type BucketModules = Modules & {
   readonly Spool: typeof import("../../store/spool.ts").Spool;
 };
 
-export const BUCKET_MODULES = ["s3", "s3client", "spool"];
+const BUCKET_MODULES = ["s3", "s3client", "spool"];
+
+/** The modules with a fault. A blob that is there is never sent again, as large ones are not: it stays as old as it is. */
+export function bucketModules(patches: readonly Patch[]): Promise<BucketModules> {
+  return patched<BucketModules>(
+    [{ file: "s3.ts", find: /const WORTH_ASKING = .*;/, put: "const WORTH_ASKING = -1;" }, ...patches],
+    BUCKET_MODULES,
+  );
+}
 
 export interface History {
   readonly seed: number;
@@ -54,7 +62,7 @@ export async function playGarbage(modules: BucketModules, seed: number): Promise
     return time.sleep(random() * (kind < 0.96 ? 20 * SECOND : kind < 0.985 ? 3 * MINUTE : kind < 0.998 ? HOUR : 6 * HOUR));
   };
   /** Between two steps of a process. */
-  const pause = () => time.sleep(random() * (random() < 0.6 ? MINUTE : 3 * HOUR));
+  const pause = () => time.sleep(random() * (random() < 0.5 ? MINUTE : 2 * HOUR));
   const check = (step: string) => {
     for (const digest of missingBlobs(engine)) violations.push(`${step}: a generation names ${digest.slice(0, 8)}, which is gone`);
   };
@@ -112,7 +120,7 @@ export async function playGarbage(modules: BucketModules, seed: number): Promise
     if (killAt !== undefined) void time.sleep(killAt).then(() => (state.killed = true));
     try {
       const store = await modules.Store.openOrCreate(noProof(storage));
-      const rollsBack = random() < 0.3;
+      const rollsBack = random() < 0.5;
       const { generation } = await store.leased(async () => {
         const numbers = await store.generationNumbers();
         const earlier = rollsBack ? await store.snapshotAt(numbers[0] ?? 0).catch(() => undefined) : undefined;
@@ -169,8 +177,8 @@ export async function playGarbage(modules: BucketModules, seed: number): Promise
     actor("publisher 1", publishOnce, 6, HOUR),
     actor("publisher 2", publishOnce, 6, HOUR),
     actor("publisher 3", publishOnce, 6, HOUR),
-    actor("gc 1", collectOnce, 16, HOUR),
-    actor("gc 2", collectOnce, 16, HOUR),
+    actor("gc 1", collectOnce, 20, HOUR / 2),
+    actor("gc 2", collectOnce, 20, HOUR / 2),
   ]);
   return { seed, violations, ...sum, requests: engine.log.length, story };
 }

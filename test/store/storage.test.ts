@@ -201,6 +201,7 @@ describe.each(IMPLEMENTATIONS)("%s", (_, make, { hasStages }) => {
     for (let i = 0; i < 20; i += 1) await stage.write(chunk);
     await stage.end();
     await stage.commit("large");
+    await stage.discard();
     const whole = await (await storage.open("large"))?.bytes();
     expect(whole?.byteLength).toBe(2_000_000);
     expect(

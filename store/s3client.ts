@@ -318,7 +318,7 @@ export class S3Client implements S3Place {
         return { status, headers: response.headers, body: answer };
       }
       const error = errorOf(status, new TextDecoder().decode(answer));
-      throw error.code === "" && status === 403 && isSkewed(response, time) ? skewed() : error;
+      throw error.code === "" && status === 403 && hasOtherClock(response, time) ? skewed() : error;
     } catch (error) {
       if (error instanceof S3Error || error instanceof S3Silence) throw error;
       if (controller.signal.aborted) throw controller.signal.reason;
@@ -379,7 +379,7 @@ function errorOf(status: number, xml: string): S3Error {
 }
 
 /** Whether what refused a request without saying why has another clock than what signed it. */
-function isSkewed(response: Response, time: number): boolean {
+function hasOtherClock(response: Response, time: number): boolean {
   return Math.abs(Date.parse(response.headers.get("date") ?? "") - time) > 10 * 60_000;
 }
 

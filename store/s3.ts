@@ -4,10 +4,11 @@
  */
 
 import type { Expected } from "../src/catalog/generation-types.ts";
-import { type Algorithm, Summer, type Sums } from "../src/digest.ts";
+import { type Algorithm, type Digest, Summer, type Sums } from "../src/digest.ts";
 import { Failure } from "../src/errors.ts";
 import { mapBounded } from "../src/parallel.ts";
-import { FORMAT_KEY, SECRETS } from "./keys.ts";
+import type { BlobCache } from "./blobcache.ts";
+import { blobDigest, FORMAT_KEY, SECRETS } from "./keys.ts";
 import type { S3Client, S3Part } from "./s3client.ts";
 import { SIGNATURE_LIFE } from "./s3client.ts";
 import { proveBucket } from "./s3proof.ts";
@@ -37,6 +38,8 @@ const BODY_PATIENCE = 60_000;
 const SENDING = 128 * 2 ** 20;
 /** bytes from which on it is asked first whether a blob is there */
 const WORTH_ASKING = 2 ** 20;
+/** seconds within which a client that is sent to the bucket must begin */
+const REDIRECT_SECONDS = 900;
 /** seconds that a prepared removal holds */
 const REMOVAL_SECONDS = 60;
 
@@ -54,6 +57,10 @@ export interface BucketOptions {
   readonly sealer: () => Promise<Sealer>;
   /** milliseconds; what another process published is seen after them at the latest */
   readonly lag?: number;
+  /** undefined: payloads are read from the bucket each time */
+  readonly cache?: BlobCache | undefined;
+  /** whether clients are sent to the bucket for payloads */
+  readonly redirects?: boolean;
 }
 
 export class Bucket implements Storage {
@@ -64,10 +71,14 @@ export class Bucket implements Storage {
   readonly sleep: (milliseconds: number) => Promise<unknown>;
   readonly #spool: Spool;
   readonly #sealer: BucketOptions["sealer"];
+  readonly #cache: BlobCache | undefined;
+  readonly #redirects: boolean;
   readonly #sending = new Room(SENDING);
 
-  constructor({ client, spool, sealer, lag = 1000 }: BucketOptions) {
+  constructor({ client, spool, sealer, lag = 1000, cache, redirects = false }: BucketOptions) {
     this.client = client;
+    this.#cache = cache;
+    this.#redirects = redirects;
     this.sleep = client.sleep;
     this.place = client.place;
     this.#spool = spool;
@@ -76,11 +87,27 @@ export class Bucket implements Storage {
   }
 
   async open(key: string): Promise<StoredObject | undefined> {
+    const digest = this.#cache || this.#redirects ? blobDigest(key) : undefined;
+    const kept = digest && (await this.#cache?.find(digest));
+    if (kept) return kept;
     const first = await this.client.read(key, 0, FIRST);
     if (!first) return undefined;
-    if (!key.startsWith(SECRETS)) return new BucketObject(this.client, key, first);
+    if (!key.startsWith(SECRETS)) return this.#served(new BucketObject(this.client, key, first), digest);
     const bytes = (await this.#sealer()).unseal(key, first.bytes);
     return new BucketObject(this.client, key, { object: { ...first.object, size: bytes.byteLength }, bytes });
+  }
+
+  /** A payload: through the cache, or with the URL that clients are sent to. What is small is served from memory. */
+  #served(object: BucketObject, digest: Digest | undefined): StoredObject {
+    if (digest === undefined || object.size <= FIRST) return object;
+    if (this.#cache) return this.#cache.through(digest, object, (start, end) => object.pieces(start, end));
+    return Object.assign(object, {
+      location: ({ type, disposition }: Parameters<NonNullable<StoredObject["location"]>>[0]) =>
+        this.client.presigned("GET", object.key, REDIRECT_SECONDS, {
+          "response-content-type": type,
+          ...(disposition !== undefined && { "response-content-disposition": disposition }),
+        }).href,
+    });
   }
 
   async has(key: string): Promise<boolean> {
@@ -151,10 +178,6 @@ export class Bucket implements Storage {
     return this.client.now();
   }
 
-  location(key: string, seconds: number, headers: Readonly<Record<string, string>>): string {
-    return this.client.presigned("GET", key, seconds, headers).href;
-  }
-
   /** Proves that the bucket keeps what a store needs. */
   prepare(): Promise<void> {
     return proveBucket(this.client);
@@ -188,12 +211,12 @@ class BucketObject implements StoredObject {
   readonly size: number;
   readonly modified: number;
   readonly #client: S3Client;
-  readonly #key: string;
+  readonly key: string;
   readonly #first: Uint8Array;
 
   constructor(client: S3Client, key: string, { object, bytes }: S3Part) {
     this.#client = client;
-    this.#key = key;
+    this.key = key;
     this.#first = bytes;
     this.size = object.size;
     this.modified = object.modified;
@@ -201,17 +224,17 @@ class BucketObject implements StoredObject {
 
   body(start = 0, end = this.size): BodyInit {
     if (end <= this.#first.byteLength) return Uint8Array.from(this.#first.subarray(start, end));
-    return readable(this.#pieces(start, end));
+    return readable(this.pieces(start, end));
   }
 
   async bytes(start = 0, end = this.size): Promise<Uint8Array> {
     const parts: Uint8Array[] = [];
-    for await (const piece of this.#pieces(start, Math.min(end, this.size))) parts.push(piece);
+    for await (const piece of this.pieces(start, Math.min(end, this.size))) parts.push(piece);
     return parts.length === 1 && parts[0] ? Uint8Array.from(parts[0]) : Buffer.concat(parts);
   }
 
   /** In pieces that are read each by itself, so what breaks is read again from there; the next one while the one before is taken. */
-  async *#pieces(start: number, end: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  async *pieces(start: number, end: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     const at = Math.min(end, Math.max(start, this.#first.byteLength));
     if (at > start) yield this.#first.slice(start, at);
     let next = at < end ? this.#piece(at, end) : undefined;
@@ -226,10 +249,10 @@ class BucketObject implements StoredObject {
 
   async #piece(at: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
     const to = Math.min(end, at + PIECE);
-    const part = await this.#client.read(this.#key, at, to, { patience: BODY_PATIENCE });
+    const part = await this.#client.read(this.key, at, to, { patience: BODY_PATIENCE });
     if (part?.bytes.byteLength === to - at) return part.bytes as Uint8Array<ArrayBuffer>;
     const what = part ? `has ${part.object.size} bytes instead of ${this.size}` : "is gone";
-    throw new Failure("corrupt", `${this.#key} in ${this.#client.place} ${what}`, { next: "chp verify shows more" });
+    throw new Failure("corrupt", `${this.key} in ${this.#client.place} ${what}`, { next: "chp verify shows more" });
   }
 }
 

@@ -62,9 +62,6 @@ export interface Storage {
   /** Every object below `prefix`, at any depth, sorted. Undefined: `list` and `open` cost as little. */
   walk?(prefix: string): AsyncIterable<Entry>;
 
-  /** A URL by which anyone may read the object for so many seconds. `headers`: of the reply, as parameters of the URL. */
-  location?(key: string, seconds: number, headers: Readonly<Record<string, string>>): string;
-
   /** Makes all commits, moves and removals so far durable. */
   flush(): Promise<void>;
 
@@ -118,6 +115,8 @@ export interface StoredObject {
   /** A body for a Response: bytes from `start` to `end`, exclusive. */
   body(start?: number, end?: number): BodyInit | Promise<BodyInit>;
   bytes(start?: number, end?: number): Promise<Uint8Array>;
+  /** A URL by which clients read it from the storage itself, for a while; undefined: they are not sent there. */
+  location?(reply: { readonly type: string; readonly disposition?: string }): string;
 }
 
 export interface Stage {

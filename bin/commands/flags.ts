@@ -84,7 +84,29 @@ export const FLAGS = {
   tlsCert: setting("tls-cert"),
   tlsKey: setting("tls-key"),
   publicUrl: setting("public-url"),
-  waitForStore: { name: "wait-for-store", help: "serve nothing until an import makes the store, where its folder does not exist" },
+  cache: {
+    name: "cache",
+    argument: "DIR",
+    twin: "CHP_CACHE",
+    help: "folder in which payloads of a bucket are kept once they were requested (CHP_CACHE)",
+  },
+  cacheSize: {
+    name: "cache-size",
+    argument: "SIZE",
+    twin: "CHP_CACHE_SIZE",
+    parse: byteSize(2 ** 20),
+    default: 20 * 2 ** 30,
+    help: "what that folder may have, the least recently used goes first (CHP_CACHE_SIZE; default: 20G)",
+  },
+  redirect: {
+    name: "redirect",
+    twin: "CHP_REDIRECT",
+    help: "send clients to the bucket for payloads, by URLs that hold for 15 minutes (CHP_REDIRECT)",
+  },
+  waitForStore: {
+    name: "wait-for-store",
+    help: "serve nothing until an import makes the store, where its folder does not exist or its bucket does not answer",
+  },
   logLevel: {
     name: "log-level",
     argument: "LEVEL",

@@ -8,6 +8,7 @@ import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
 import { ARCHIVE_LIMITS, archiveCap, parseAddress, readSettings } from "../../src/settings/config.ts";
 import type { Token } from "../../src/settings/token.ts";
+import { BlobCache } from "../../store/blobcache.ts";
 import { isAway } from "../../store/s3errors.ts";
 import { Store } from "../../store/store.ts";
 import { isBucket } from "../machine/bucket.ts";
@@ -22,7 +23,18 @@ import { servedPair, watchCertificate } from "../machine/tls.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
 
-const TAKES = ["listen", "tlsListen", "tlsCert", "tlsKey", "publicUrl", "waitForStore", "logLevel"] as const;
+const TAKES = [
+  "listen",
+  "tlsListen",
+  "tlsCert",
+  "tlsKey",
+  "publicUrl",
+  "waitForStore",
+  "cache",
+  "cacheSize",
+  "redirect",
+  "logLevel",
+] as const;
 type ServeFlags = FlagValues<typeof TAKES>;
 
 export const serveCommand: Register = (program, io) => {
@@ -171,10 +183,22 @@ const WAIT = 2000;
 /** Waits for a bucket that does not answer, where that is asked for. */
 async function openServed(
   place: string,
-  { waitForStore }: ServeFlags,
+  { waitForStore, cache, cacheSize, redirect }: ServeFlags,
   { io, log }: { readonly io: Io; readonly log: Log },
 ): Promise<Store> {
-  const storage = storageAt(place, io, { patience: PATIENCE, silence: SILENCE });
+  const flag = cache === undefined ? "--redirect" : "--cache";
+  if (!isBucket(place) && (cache !== undefined || redirect))
+    throw new Failure("usage", `${flag} is for a store in a bucket: ${printable(place)} is a folder`, {
+      next: "--store s3://BUCKET/PREFIX",
+    });
+  if (cache !== undefined && redirect) throw new Failure("usage", "--cache and --redirect exclude each other: give one of them");
+  const failed = (why: string) => log({ level: "warn", message: `a payload is not kept in ${printable(cache ?? "")}`, why });
+  const storage = storageAt(place, io, {
+    patience: PATIENCE,
+    silence: SILENCE,
+    ...(cache !== undefined && { cache: await BlobCache.open(cache, cacheSize, failed) }),
+    ...(redirect && { redirects: true }),
+  });
   for (let attempt = 0; ; attempt += 1) {
     try {
       return await Store.openOrAwait(storage);

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { Failure, printable, reason } from "../../src/errors.ts";
-import { Bucket } from "../../store/s3.ts";
+import { Bucket, type BucketOptions } from "../../store/s3.ts";
 import { S3Client, type S3Options, type S3Transport } from "../../store/s3client.ts";
 import { Spool } from "../../store/spool.ts";
 import { machineRoots } from "./http.ts";
@@ -20,13 +20,22 @@ export function isBucket(place: string): boolean {
 
 type Environment = Io["environment"];
 
+/** How a server uses its bucket. */
+export type ServedBucket = Pick<BucketOptions, "cache" | "redirects"> & Partial<S3Options>;
+
 /** The store that `place` names. Reads no object. */
-export function bucketOf(place: string, { environment }: Pick<Io, "environment">, options: Partial<S3Options> = {}): Bucket {
+export function bucketOf(
+  place: string,
+  { environment }: Pick<Io, "environment">,
+  { cache, redirects, ...options }: ServedBucket = {},
+): Bucket {
   const client = s3ClientOf(place, environment, options);
   const bucket: Bucket = new Bucket({
     client,
     spool: new Spool(environment["TMPDIR"] || undefined),
     sealer: sealerFor(() => bucket, { environment }),
+    ...(cache && { cache }),
+    ...(redirects && { redirects }),
   });
   return bucket;
 }

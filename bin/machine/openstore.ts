@@ -9,9 +9,8 @@ import { Disk } from "../../store/fs.ts";
 import { FORMAT_KEY, isOfStore } from "../../store/keys.ts";
 import { endLeases } from "../../store/lease.ts";
 import type { Bucket } from "../../store/s3.ts";
-import type { S3Options } from "../../store/s3client.ts";
 import { Store } from "../../store/store.ts";
-import { bucketOf, isBucket } from "./bucket.ts";
+import { bucketOf, isBucket, type ServedBucket } from "./bucket.ts";
 import { type CommonOptions, type Io, note, showSize } from "./io.ts";
 import { storeKeyOf } from "./storekey.ts";
 
@@ -23,7 +22,7 @@ export function storageOf(options: CommonOptions, io: Io): Disk | Bucket {
 }
 
 /** A folder, or a bucket by its s3:// name. */
-export function storageAt(place: string, io: Pick<Io, "environment">, options: Partial<S3Options> = {}): Disk | Bucket {
+export function storageAt(place: string, io: Pick<Io, "environment">, options: ServedBucket = {}): Disk | Bucket {
   return isBucket(place) ? bucketOf(place, io, options) : new Disk(place);
 }
 

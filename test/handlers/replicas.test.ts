@@ -11,10 +11,12 @@ import { charmRevision, emptyCharm } from "../build.ts";
 import { error, S3Engine } from "../s3engine.ts";
 
 const LAG = 3_600_000; // nothing here waits for it
+/** a revision whose file is no small one */
+const LARGE = 9;
 
-async function serverOn(engine: S3Engine, lag = LAG) {
+async function serverOn(engine: S3Engine, lag = LAG, redirects = false) {
   const client = engine.client({ sleep: async () => {}, patience: 0 });
-  const bucket = new Bucket({ client, spool: new Spool(), sealer: () => Promise.reject(new Error("no secret")), lag });
+  const bucket = new Bucket({ client, spool: new Spool(), sealer: () => Promise.reject(new Error("no secret")), lag, redirects });
   const store = await Store.openOrCreate(Object.assign(bucket, { prepare: async () => {} }));
   const logged: LogLine[] = [];
   const app = createApp({ store, config: { publicUrl: "http://hub" }, log: (entry) => void logged.push(entry) });
@@ -22,7 +24,7 @@ async function serverOn(engine: S3Engine, lag = LAG) {
   return { store, get, logged, check: async () => (await get("/_status/check")).json() as Promise<Record<string, unknown>> };
 }
 
-const contentOf = (revision: number) => Buffer.from(`the charm ${revision} `.repeat(revision));
+const contentOf = (revision: number) => Buffer.from(`the charm ${revision} `.repeat(revision === LARGE ? 100_000 : revision));
 const ID = "a".repeat(32);
 const fileOf = (revision: number) => `/api/v1/charms/download/${ID}_${revision}.charm`;
 
@@ -102,6 +104,23 @@ describe("requests of the bucket", () => {
     expect((await b.get("/v2/charms/info/kafka")).status).toBe(200);
     expect(engine.log.length).toBeLessThanOrEqual(10);
   });
+});
+
+test("clients are sent to the bucket for what is large, where that is asked for; a HEAD is answered here", async () => {
+  const engine = new S3Engine();
+  const a = await serverOn(engine, 0, true);
+  await publish(a.store, LARGE);
+  const sent = await a.get(fileOf(LARGE));
+  expect([sent.status, sent.headers.get("Cache-Control")]).toEqual([302, "no-store"]);
+  const reply = await engine.fetch(new Request(sent.headers.get("Location") ?? ""));
+  expect(Buffer.compare(Buffer.from(await reply.arrayBuffer()), contentOf(LARGE))).toBe(0);
+  expect(new URL(sent.headers.get("Location") ?? "").searchParams.get("response-content-disposition")).toBe(
+    `attachment; filename="${ID}_${LARGE}.charm"`,
+  );
+  const head = await a.get(fileOf(LARGE), "HEAD");
+  expect([head.status, head.headers.get("Content-Length")]).toEqual([200, String(contentOf(LARGE).byteLength)]);
+  await publish(a.store, 1);
+  expect((await a.get(fileOf(1))).status).toBe(200);
 });
 
 describe("a bucket that does not answer", () => {

@@ -10,6 +10,7 @@ import { type Digest, isDigest, Summer } from "../src/digest.ts";
 import { Failure, printable, reason } from "../src/errors.ts";
 import { undefinedIfMissing } from "./diskerrors.ts";
 import { DiskObject } from "./diskobject.ts";
+import { closeFile, createFile, readAt, writeAt } from "./rawfile.ts";
 import type { StoredObject } from "./storage.ts";
 
 /** fills at once; beyond them payloads are passed on without being kept */
@@ -141,7 +142,7 @@ class Fill {
   filled = 0;
   #end: { readonly error?: unknown } | undefined;
   #waiting: (() => void)[] = [];
-  #file: Promise<fs.FileHandle> | undefined;
+  #file: Promise<number> | undefined;
   #readers = 0;
 
   constructor(path: string) {
@@ -151,11 +152,11 @@ class Fill {
   async run(digest: Digest, pieces: AsyncGenerator<Uint8Array>): Promise<void> {
     const summer = new Summer();
     this.#readers += 1;
-    this.#file = fs.open(this.path, "wx+", 0o600);
+    this.#file = createFile(this.path);
     try {
       const file = await this.#file;
       for await (const piece of pieces) {
-        for (let at = 0; at < piece.byteLength; ) at += (await file.write(piece, at, piece.byteLength - at, this.filled + at)).bytesWritten;
+        await writeAt(file, piece, this.filled);
         summer.update(piece);
         this.filled += piece.byteLength;
         this.#wake();
@@ -198,13 +199,13 @@ class Fill {
     try {
       while (!this.#file && !this.#end) await new Promise<void>((resolve) => this.#waiting.push(resolve));
       const file = await this.#file;
-      if (!file) throw this.#end?.error ?? new Error(`${this.path} was not begun`);
+      if (file === undefined) throw this.#end?.error ?? new Error(`${this.path} was not begun`);
       for (let at = start; at < end; ) {
         const to = Math.min(end, at + READ);
         while (this.filled < to && !this.#end) await new Promise<void>((resolve) => this.#waiting.push(resolve));
         if (this.filled < to) throw this.#end?.error ?? new Error(`${this.path} ends early`);
         const part = new Uint8Array(to - at);
-        for (let read = 0; read < part.byteLength; ) read += (await file.read(part, read, part.byteLength - read, at + read)).bytesRead;
+        await readAt(file, part, at);
         yield part;
         at = to;
       }
@@ -215,7 +216,7 @@ class Fill {
 
   async #leave(): Promise<void> {
     this.#readers -= 1;
-    if (this.#readers === 0) await (await this.#file)?.close();
+    if (this.#readers === 0 && this.#file) await closeFile(await this.#file);
   }
 
   #wake(): void {

@@ -4,17 +4,18 @@
  */
 
 import { randomUUID } from "node:crypto";
-import { type FileHandle, open, unlink } from "node:fs/promises";
+import { unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { explainDiskError } from "./diskerrors.ts";
+import { closeFile, createFile, readAt, writeAt } from "./rawfile.ts";
 
 /** bytes of a stage that stay in memory */
 const IN_MEMORY = 64 * 1024;
 
 export class Spool {
   readonly folder: string;
-  #file: Promise<FileHandle> | undefined;
+  #file: Promise<number> | undefined;
   /** bytes of the file that are given away */
   #end = 0;
   /** stages with bytes in it */
@@ -37,25 +38,12 @@ export class Spool {
   async give(bytes: Uint8Array): Promise<number> {
     const at = this.#end;
     this.#end += bytes.byteLength;
-    await this.#guard(async () => {
-      const file = await this.#open();
-      for (let written = 0; written < bytes.byteLength; ) {
-        const { bytesWritten } = await file.write(bytes, written, bytes.byteLength - written, at + written);
-        written += bytesWritten;
-      }
-    });
+    await this.#guard(async () => writeAt(await this.#open(), bytes, at));
     return at;
   }
 
   take(into: Uint8Array, at: number): Promise<void> {
-    return this.#guard(async () => {
-      const file = await this.#open();
-      for (let read = 0; read < into.byteLength; ) {
-        const { bytesRead } = await file.read(into, read, into.byteLength - read, at + read);
-        if (bytesRead === 0) throw new Error(`what was staged in ${this.folder} ends early`);
-        read += bytesRead;
-      }
-    });
+    return this.#guard(async () => readAt(await this.#open(), into, at));
   }
 
   /** Frees the space once no stage needs any of it. */
@@ -65,10 +53,10 @@ export class Spool {
     const file = this.#file;
     this.#file = undefined;
     this.#end = 0;
-    await (await file)?.close();
+    if (file) await closeFile(await file);
   }
 
-  #open(): Promise<FileHandle> {
+  #open(): Promise<number> {
     this.#file ??= nameless(this.folder);
     return this.#file;
   }
@@ -85,9 +73,9 @@ export class Spool {
   }
 }
 
-async function nameless(folder: string): Promise<FileHandle> {
+async function nameless(folder: string): Promise<number> {
   const path = join(folder, `chp-${randomUUID()}`);
-  const file = await open(path, "wx+", 0o600);
+  const file = await createFile(path);
   await unlink(path);
   return file;
 }

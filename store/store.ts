@@ -516,7 +516,11 @@ export class Store {
 
   async #put(value: unknown): Promise<Digest> {
     const blob = await this.ingestBytes(jsonBytes(value));
-    await blob.commit();
+    try {
+      await blob.commit();
+    } finally {
+      await blob.discard();
+    }
     return blob.sums["sha-256"];
   }
 }

@@ -390,6 +390,8 @@ export const FLAGS = {
   offline: { name: "offline", help: "ask nothing of the network: no names, no registry, no public URL" },
   doctorJuju: { name: "juju", argument: "VERSION", help: "also whether a Juju of that version, like 3.6, can bootstrap" },
 
+  policy: { name: "policy", help: "print the smallest policy for the access key of a store in a bucket, and ask nothing" },
+
   // commands that maintain the store
   readData: {
     name: "read-data",

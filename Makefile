@@ -42,6 +42,9 @@ pulls: dist/chp ## real clients of the registry (needs root, Go, containerd, pod
 images: dist/chp ## a real registry and the real skopeo (needs docker-registry and skopeo)
 	@$(BUN) test/interop/images.ts
 
+replicas: dist/chp ## several servers over real S3-compatible engines (needs Go, and Ceph's packages); REPLICAS="versitygw checker" SECONDS_OF_CHECK=60 SEED=1
+	@$(BUN) test/interop/replicas.ts $(REPLICAS)
+
 powercut: dist/chp ## each command under power cuts and failing disks (needs strace); COMMANDS=config,gc SEED=1 STATES=1000 FAULTS=12
 	@$(BUN) test/powercut/run.ts "$(COMMANDS)" $(or $(SEED),1) $(or $(STATES),1000) $(or $(FAULTS),12)
 
@@ -99,4 +102,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example unit quicklint inprocess test interop images pulls bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example unit quicklint inprocess test interop images pulls replicas bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help

@@ -52,9 +52,8 @@ export class S3Engine {
     this.bucket = bucket;
   }
 
-  /** A client of its own, as each process has. */
-  client(options: Partial<S3Options> = {}): S3Client {
-    return new S3Client({
+  get options(): S3Options {
+    return {
       bucket: this.bucket,
       prefix: "site/",
       endpoint: "http://engine.test",
@@ -62,8 +61,12 @@ export class S3Engine {
       credentials: CREDENTIALS,
       region: REGION,
       transport: this.transport,
-      ...options,
-    });
+    };
+  }
+
+  /** A client of its own, as each process has. */
+  client(options: Partial<S3Options> = {}): S3Client {
+    return new S3Client({ ...this.options, ...options });
   }
 
   /** The environment of a command, where it is served at `endpoint`. */

@@ -83,12 +83,7 @@ export async function playGarbage(modules: BucketModules, seed: number): Promise
     const state = { killed: false };
     const boot = time.now - random() * HOUR;
     const client = new modules.S3Client({
-      bucket: engine.bucket,
-      prefix: "site/",
-      endpoint: "http://engine.test",
-      pathStyle: true,
-      credentials: { id: "AKIDTEST", secret: "a secret/+" },
-      region: "us-east-1",
+      ...engine.options,
       elapsed: () => time.now - boot,
       sleep: (milliseconds) => time.sleep(milliseconds),
       transport: async (url, request) => {

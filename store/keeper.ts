@@ -16,8 +16,8 @@ export interface Keeper {
   renew(): Promise<void>;
   /** Before the create of a generation. True: it had to wait, so what is missing has to be stored again and the generation be made anew. */
   save(digests: readonly Digest[]): Promise<boolean>;
-  /** The last look of the create of generation `number`: those that are missing. Throws `BEGIN_ANEW` where the generation has to be made anew. */
-  lastLook(digests: readonly Digest[], number: number): Promise<ReadonlySet<Digest>>;
+  /** The last look of the create of the generation after `newest`: those that are missing. Throws `BEGIN_ANEW` where the generation has to be made anew. */
+  lastLook(digests: readonly Digest[], newest: number): Promise<ReadonlySet<Digest>>;
   /** After the create. */
   created(digests: readonly Digest[]): Promise<void>;
 }
@@ -95,8 +95,8 @@ class BySaves implements Keeper {
     return this.#current().save(digests);
   }
 
-  lastLook(digests: readonly Digest[], number: number): Promise<ReadonlySet<Digest>> {
-    return this.#current().lastLook(digests, number);
+  lastLook(digests: readonly Digest[], newest: number): Promise<ReadonlySet<Digest>> {
+    return this.#current().lastLook(digests, newest);
   }
 
   async created(): Promise<void> {}

@@ -148,10 +148,10 @@ export class Saver {
   }
 
   /**
-   * The last look before generation `number` is created, whose create was prepared before. Returns those of `digests` that are missing. Throws
+   * The last look before a generation is created, whose create was prepared before. `newest`: the number of that before it. Returns those of `digests` that are missing. Throws
    * `BEGIN_ANEW` where any of them is endangered and not saved.
    */
-  async lastLook(digests: readonly Digest[], number: number): Promise<Set<Digest>> {
+  async lastLook(digests: readonly Digest[], newest: number): Promise<Set<Digest>> {
     if ((await this.#endangered(digests)).length > 0) throw BEGIN_ANEW;
     const now = await this.#storage.clock();
     for (const key of this.#saves) {
@@ -161,8 +161,8 @@ export class Saver {
       throw BEGIN_ANEW;
     }
     // Numbers that gc pruned are free again: nobody may take one who has not seen what is above it.
-    const newest = (await this.#storage.list(CATALOG)).reduce((most, key) => Math.max(most, generationNumber(key) ?? 0), 0);
-    if (newest !== number - 1) throw BEGIN_ANEW;
+    const seen = (await this.#storage.list(CATALOG)).reduce((most, key) => Math.max(most, generationNumber(key) ?? 0), 0);
+    if (seen !== newest) throw BEGIN_ANEW;
     return absentBlobs(this.#storage, digests);
   }
 

@@ -395,6 +395,13 @@ export class Settings {
     }
   }
 
+  /** Copies what is in force into an earlier copy of this store, unless settings were changed there. Returns the keys of the secrets. */
+  async updateTo(to: Storage): Promise<string[]> {
+    const there = (await new Settings(to).#numbers()).at(-1) ?? 0;
+    const here = (await this.#numbers()).at(-1) ?? 0;
+    return there >= here ? [] : this.copyTo(to);
+  }
+
   /** Copies what is in force into a storage without settings. Returns the keys of the secrets. */
   async copyTo(to: Storage): Promise<string[]> {
     for (;;) {

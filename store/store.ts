@@ -409,6 +409,31 @@ export class Store {
     return this.leased(() => this.#publish(time, draft));
   }
 
+  /**
+   * Creates a generation as another store has it, in work of `leased`. `digests`: all that it names; `newest`: the number of that before it here.
+   * `again`: something of it may have been deleted meanwhile, and is to be stored first. Fails with `conflict` where another was published.
+   */
+  async adopt(number: number, bytes: Uint8Array, digests: readonly Digest[], newest: number): Promise<"done" | "again"> {
+    if (await this.#keeper.save(digests)) return "again";
+    const { lease } = this.#keeper;
+    let isGone = false;
+    const lastLook = async () => {
+      isGone = (await this.#keeper.lastLook(digests, newest)).size > 0;
+      if (isGone) throw stageIsGone(this.storage.place);
+    };
+    try {
+      const outcome = await this.#create(number, bytes, { ...(lease && { lease }), lastLook });
+      if (outcome === "begin anew") return "again";
+      if (!outcome) throw cameBetween(number);
+    } catch (error) {
+      if (isGone) return "again";
+      throw error;
+    }
+    this.#expire();
+    await this.#keeper.created(digests);
+    return "done";
+  }
+
   async #publish<T>(time: string, draft: (base: Snapshot) => Promise<Drafted<T>>): Promise<Published<T>> {
     let first: number | undefined;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
@@ -460,7 +485,7 @@ export class Store {
         continue;
       }
       const lastLook = async () => {
-        const missing = await this.#keeper.lastLook(all, number);
+        const missing = await this.#keeper.lastLook(all, number - 1);
         if (brought.some((digest) => missing.has(digest))) throw stageIsGone(this.storage.place);
         const gone = images.required.find((digest) => missing.has(digest));
         if (gone) throw deletedMeanwhile(gone);

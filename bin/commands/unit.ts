@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Failure, printable } from "../../src/errors.ts";
-import { SETTINGS, type SettingValue } from "../../src/settings/config.ts";
+import { SETTINGS, type SettingValue, STORE_KEY } from "../../src/settings/config.ts";
 import { Store } from "../../store/store.ts";
+import { isBucket } from "../machine/bucket.ts";
 import { ownExecutable } from "../machine/child.ts";
 import { type Io, note, printJson } from "../machine/io.ts";
 import { storageAt, storeFolder } from "../machine/openstore.ts";
@@ -28,24 +29,30 @@ The commands that install it are comments at its head. Settings of the store hol
 Examples:
   chp unit --store /var/lib/chp
   chp unit --store /var/lib/chp --remote-import
+  chp unit --store s3://charms/site
   chp unit --store /var/lib/chp | sudo tee ${PATH}`;
 
 export async function runUnit(options: UnitFlags, io: Io): Promise<void> {
   if (!/^[a-z_][a-z0-9_-]{0,31}$/.test(options.user))
     throw new Failure("usage", `--user: ${printable(options.user, 50)} is not a user's name`);
-  const folder = resolve(storeFolder(options, io));
+  const place = storeFolder(options, io);
+  const bucket = isBucket(place);
+  const folder = bucket ? place : resolve(place);
   const settings = await loadSettings(await Store.openOrAwait(storageAt(folder, io)), { environment: io.environment });
   const unit: Unit = {
     user: options.user,
     store: folder,
-    exists: existsSync(folder),
+    exists: bucket || existsSync(folder),
+    ...(bucket && { bucket: bucketSetup(io) }),
     writes: options.remoteImport ?? false,
     executable: options.executable === undefined ? ownExecutable() : [resolve(options.executable)],
     flags: serveFlags(settings),
     addresses: ["listen", "tls-listen"].flatMap((key) => settings.get(key)?.values ?? []),
     files: ["tls-cert", "tls-key"].flatMap((key) => settings.get(key)?.values ?? []).map((file) => resolve(file)),
   };
-  const notes = [...unitNotes(unit), ...unseenSettings(settings)];
+  // The key comes as a credential there.
+  const unseen = unseenSettings(settings).filter((text) => !bucket || !text.includes(STORE_KEY));
+  const notes = [...unitNotes(unit), ...unseen];
   if (options.json)
     return printJson(
       { name: NAME, path: PATH, unit: renderUnit(unit), commands: installCommands(unit), addresses: unit.addresses, notes },
@@ -55,11 +62,34 @@ export async function runUnit(options: UnitFlags, io: Io): Promise<void> {
   for (const text of notes) note(text, options, io);
 }
 
+/** What a service of a bucket gets besides its flags: no key is in the unit. */
+interface BucketSetup {
+  /** where the bucket is, by the names of its environment: nothing of it is secret */
+  readonly where: readonly string[];
+  readonly cache: string | undefined;
+}
+
+const FOLDER = "/etc/chp";
+const ENVIRONMENT = `${FOLDER}/bucket.env`;
+const KEY = `${FOLDER}/store.key`;
+/** Names whose values a unit may show. */
+const PUBLIC_NAMES = ["AWS_ENDPOINT_URL", "AWS_REGION", "AWS_CA_BUNDLE"];
+
+function bucketSetup({ environment }: Io): BucketSetup {
+  const cache = environment["CHP_CACHE"];
+  return {
+    where: PUBLIC_NAMES.flatMap((name) => (environment[name] ? [`${name}=${environment[name]}`] : [])),
+    cache: cache ? resolve(cache) : undefined,
+  };
+}
+
 interface Unit {
   readonly user: string;
   readonly store: string;
   /** whether there is a store there now */
   readonly exists: boolean;
+  /** of a store in a bucket */
+  readonly bucket?: BucketSetup;
   /** whether it takes imports from other machines, or images that clients push */
   readonly writes: boolean;
   readonly executable: readonly string[];
@@ -93,8 +123,8 @@ function isInside(path: string, folders: readonly string[]): boolean {
   return folders.some((folder) => path.startsWith(`${folder}/`));
 }
 
-function needed({ store, executable, files }: Unit): string[] {
-  return [store, ...executable, ...files];
+function needed({ store, bucket, executable, files }: Unit): string[] {
+  return [...(bucket ? (bucket.cache === undefined ? [] : [bucket.cache]) : [store]), ...executable, ...files];
 }
 
 function unitNotes(unit: Unit): string[] {
@@ -108,7 +138,8 @@ function unitNotes(unit: Unit): string[] {
 }
 
 function renderUnit(unit: Unit): string {
-  const { user, store, executable, flags, addresses, writes } = unit;
+  const { user, store, bucket, executable, flags, addresses, writes } = unit;
+  const more = bucket ? ["--wait-for-store", ...(bucket.cache === undefined ? [] : ["--cache", bucket.cache])] : [];
   return `# ${NAME}: answers on ${addresses.map((address) => printable(address)).join(", ")}. To install it, as printed by chp unit:
 #
 ${installCommands(unit)
@@ -118,14 +149,13 @@ ${installCommands(unit)
 Description=chp, an offline Charmhub and Snap Store
 Wants=network-online.target
 After=network-online.target
-RequiresMountsFor=${pathWord(store)}
-
+${bucket ? "" : `RequiresMountsFor=${pathWord(store)}\n`}
 [Service]
 Type=exec
 User=${user}
 Group=${user}
-ExecStart=${[...executable, "serve", "--store", store, ...flags].map(commandWord).join(" ")}
-Restart=on-failure
+ExecStart=${[...executable, "serve", "--store", store, ...more, ...flags].map(commandWord).join(" ")}
+${bucket ? `# ${["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", ...PUBLIC_NAMES].join(", ")}: one NAME=VALUE a line.\nEnvironmentFile=${ENVIRONMENT}\n# Unseals what is secret in the bucket.\nLoadCredential=store-key:${KEY}\n` : ""}Restart=on-failure
 RestartSec=2
 # Do not restart on configuration errors or an unsupported store format.
 RestartPreventExitStatus=2 11
@@ -170,21 +200,40 @@ WantedBy=multi-user.target
 `;
 }
 
-function accessOf({ store, writes }: Unit): string {
+function accessOf({ store, bucket, writes }: Unit): string {
+  if (bucket) {
+    const cache = bucket.cache === undefined ? "" : `\nReadWritePaths=${pathWord(bucket.cache)}`;
+    return `# Nothing of this machine is written but what is on its way to the bucket, in a /tmp of its own.${cache}${writes ? "\nKillMode=mixed" : ""}`;
+  }
   if (!writes) return "# Serving writes nothing: the store is read-only for it.";
   return `# Imports of other machines are processes of their own, which may end when it is stopped. Pushed images it writes itself.\nReadWritePaths=${pathWord(store)}\nKillMode=mixed`;
 }
 
-function installCommands({ user, store, exists, writes, executable }: Unit): string[] {
+function installCommands(unit: Unit): string[] {
+  const { user, store, bucket, exists, writes, executable } = unit;
   const folder = shellWord(store);
-  return [
-    `sudo useradd --system --user-group --no-create-home --home-dir ${folder} --shell /usr/sbin/nologin ${user}`,
-    exists ? `sudo chown -R ${user}:${user} ${folder}` : `sudo install -d -o ${user} -g ${user} ${folder}`,
-    `${executable.map(shellWord).join(" ")} unit --store ${folder}${user === "chp" ? "" : ` --user ${user}`}${writes ? " --remote-import" : ""} | sudo tee ${PATH} >/dev/null`,
+  const enable = [
     "sudo systemctl daemon-reload",
     `sudo systemctl enable --now ${NAME}`,
     `systemctl status ${NAME}`,
     `journalctl -u ${NAME}`,
+  ];
+  const print = `${bucket?.cache === undefined ? "" : `CHP_CACHE=${shellWord(bucket.cache)} `}${executable.map(shellWord).join(" ")} unit --store ${folder}${user === "chp" ? "" : ` --user ${user}`}${writes ? " --remote-import" : ""} | sudo tee ${PATH} >/dev/null`;
+  if (bucket)
+    return [
+      `sudo useradd --system --user-group --no-create-home --home-dir ${FOLDER} --shell /usr/sbin/nologin ${user}`,
+      `sudo install -d -m 0700 ${FOLDER}`,
+      `sudo install -m 0600 store.key ${KEY}`,
+      `printf '%s\\n' ${[...bucket.where, "AWS_ACCESS_KEY_ID=…", "AWS_SECRET_ACCESS_KEY=…"].map(shellWord).join(" ")} | sudo install -m 0600 /dev/stdin ${ENVIRONMENT}`,
+      ...(bucket.cache === undefined ? [] : [`sudo install -d -o ${user} -g ${user} ${shellWord(bucket.cache)}`]),
+      print,
+      ...enable,
+    ];
+  return [
+    `sudo useradd --system --user-group --no-create-home --home-dir ${folder} --shell /usr/sbin/nologin ${user}`,
+    exists ? `sudo chown -R ${user}:${user} ${folder}` : `sudo install -d -o ${user} -g ${user} ${folder}`,
+    print,
+    ...enable,
   ];
 }
 

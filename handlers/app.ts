@@ -8,16 +8,19 @@ import { NO_REGISTRY } from "../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../src/errors.ts";
 import { Sessions } from "../src/wire/session.ts";
 import type { Store } from "../store/store.ts";
+import { agentRoutes } from "./agents.ts";
 import { assertionRoutes } from "./assertions.ts";
 import { Bodies } from "./body.ts";
 import type { Call, Deps, Env, HandlerDeps } from "./call.ts";
 import { charmhubRoutes } from "./charmhub.ts";
+import { cloudImageRoutes } from "./cloudimages.ts";
 import { type Dialect, errorReply, failureReply, internalError } from "./errors.ts";
 import { imageRoutes } from "./images.ts";
 import type { Peer } from "./listen.ts";
 import { createMetrics } from "./metrics.ts";
 import { MissingRequests } from "./missingrequests.ts";
 import { type Offer, offersOf } from "./offer.ts";
+import { overrideRoutes } from "./overrides.ts";
 import { offeredRegistries } from "./registries.ts";
 import { remoteImportRoutes } from "./remoteimport.ts";
 import { bodySize, CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
@@ -53,22 +56,36 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   const { config, log, registries = () => NO_REGISTRY } = deps;
   const registryOf = offeredRegistries(registries);
   const store = offersOf(deps.store, deps.clock ?? Date.now);
-  const shared: HandlerDeps = { store, bodies: new Bodies(), log, registries, registryOf };
   const missing = new MissingRequests(log);
-  const metrics = createMetrics(deps.store, shared, missing);
+  const metrics = createMetrics(
+    {
+      store,
+      damage: () => deps.store.damage,
+      away: () => (deps.store.lags ? deps.store.away !== undefined : undefined),
+      vitals: deps.vitals,
+      clock: deps.clock ?? Date.now,
+      log,
+    },
+    missing,
+  );
+  const { cacheUse } = metrics;
+  const shared: HandlerDeps = { store, bodies: new Bodies(), log, registries, registryOf, cacheUse };
   const sessions = new Sessions(deps.sessionKey ?? randomBytes(32));
   const apis = [
     charmhubRoutes({ ...shared, missing }),
     snapstoreRoutes({ ...shared, sessions, missing }),
     assertionRoutes(shared),
+    agentRoutes({ ...shared, missing }),
     statusRoutes(deps.store, shared, missing),
+    overrideRoutes({ ...shared, ...(deps.overrides && { overrides: deps.overrides }), ...(deps.clock && { clock: deps.clock }) }),
     imageRoutes({ ...shared, missing, ...(deps.imagePush && { imagePush: deps.imagePush }) }),
+    cloudImageRoutes(deps),
     remoteImportRoutes(deps),
     metrics.api,
   ];
   const prefix = config.publicUrl === undefined ? "" : new URL(config.publicUrl).pathname.replace(/\/+$/, "");
   const routes = mount(apis, prefix, refuse);
-  const replyCache = new SnapshotCache<CachedReply>();
+  const replyCache = new SnapshotCache<CachedReply>(cacheUse("replies"));
 
   let damage: Failure | undefined;
   let away: Store["away"];
@@ -144,6 +161,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   }
 
   function refuse(error: unknown, { id }: Call, dialect: Dialect = "charmhub"): Response {
+    metrics.refused(error instanceof Failure ? error.kind : "internal");
     const response = failureReply(error, dialect);
     if (response) return response;
     const stack = error instanceof Error && !(error instanceof Failure) ? error.stack : undefined;

@@ -1,9 +1,13 @@
 /** What the application needs, what handlers get of it, and one request. */
 
+import type { CacheUse } from "../src/cache.ts";
+import type { CloudImage } from "../src/catalog/cloudimage.ts";
+import type { CatalogView, Drafted } from "../src/catalog/generation-types.ts";
 import type { Registries } from "../src/catalog/registry.ts";
 import type { Digest } from "../src/digest.ts";
 import type { Token } from "../src/settings/token.ts";
 import type { Cap, RemoteOption } from "../src/wire/remoteimport.ts";
+import type { LastRuns } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import type { Bodies } from "./body.ts";
 import type { Peer } from "./listen.ts";
@@ -22,6 +26,8 @@ export interface Deps {
   readonly log: Log;
   /** the registries that images are pulled from; they may change at any time */
   readonly registries?: () => Registries | Promise<Registries>;
+  /** the system images of the site's clouds; they may change at any time */
+  readonly cloudImages?: () => Promise<readonly CloudImage[]>;
   /** signs device sessions; servers with the same key accept each other's. Undefined: a random key */
   readonly sessionKey?: Uint8Array;
   /** decides when overrides end; by default the clock of the machine */
@@ -30,6 +36,22 @@ export interface Deps {
   readonly remoteImport?: RemoteImport;
   /** undefined: this server takes no images, whatever the setting says */
   readonly imagePush?: ImagePush;
+  /** undefined: there is no Overrides API */
+  readonly overrides?: OverrideWrites;
+  /** what the metrics say of the machine; undefined: nothing */
+  readonly vitals?: Vitals;
+}
+
+/** What only the program knows of this machine. A failure leaves its metrics out. */
+export interface Vitals {
+  /** the end of the certificate that is served, in milliseconds since 1970; undefined: none is */
+  certificateEnd(): number | undefined;
+  /** bytes of the store's file system, free ones for its user */
+  disk(): Promise<{ readonly size: number; readonly free: number }>;
+  /** Bytes of all blobs, each of which is looked at: not for every scrape. */
+  storeBytes(): Promise<number>;
+  /** how imports and verifications ended: a listing of a folder with a few files */
+  lastRuns(): Promise<LastRuns>;
 }
 
 /** The dependencies of the handlers. */
@@ -38,6 +60,8 @@ export interface HandlerDeps extends Pick<Deps, "log" | "registries"> {
   /** which registry the references of a reply name */
   readonly registryOf: OfferedRegistries;
   readonly bodies: Bodies;
+  /** the counts of the cache of that name */
+  readonly cacheUse: (name: string) => CacheUse;
 }
 
 /** One request besides its HTTP; a handler reads it as `c.env`. */
@@ -89,6 +113,23 @@ export interface ImportEnd {
   readonly out: string;
   /** stderr; the last line says why it failed */
   readonly err: string;
+}
+
+/** Overrides that clients set. */
+export interface OverrideWrites {
+  readonly tokens: () => Promise<readonly Token[]>;
+  /**
+   * Publishes what `draft` makes of the newest generation; it is called again where another one comes in between. `now`: RFC 3339. Throws
+   * `forbidden` where the server may not write into its store.
+   */
+  publish<T>(draft: (base: CatalogView, now: string) => Promise<Drafted<T>>): Promise<OverridesEnd<T>>;
+}
+
+export interface OverridesEnd<T> extends Pick<Drafted<T>, "result"> {
+  /** undefined: all of it was so before */
+  readonly generation: number | undefined;
+  /** the command that takes it back; undefined: there is nothing to take back */
+  readonly undo: string | undefined;
 }
 
 /**

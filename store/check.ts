@@ -1,5 +1,6 @@
 /** Finds damaged and missing parts of a store. Imports and servers may run at the same time: what a generation names is stored before it. */
 
+import type { AgentRelease } from "../src/catalog/agents.ts";
 import { showBase } from "../src/catalog/base.ts";
 import type { OverrideTerms } from "../src/catalog/channelmap.ts";
 import type { Generation, SourceRecord } from "../src/catalog/generation-types.ts";
@@ -7,6 +8,7 @@ import { sharedIds } from "../src/catalog/identity.ts";
 import { shellQuote } from "../src/catalog/images.ts";
 import { findResource, findRevision, type Package } from "../src/catalog/package.ts";
 import { blobSize, findManifest, type Repository } from "../src/catalog/repository.ts";
+import { type OfEach, SECTION_NAMES, type SectionName, type Sections } from "../src/catalog/sections.ts";
 import { findComponent, findSnapRevision, type Snap } from "../src/catalog/snap.ts";
 import { type Digest, digestText, isDigest, Summer } from "../src/digest.ts";
 import { type Failure, isCorrupt, reason } from "../src/errors.ts";
@@ -330,7 +332,7 @@ class Check {
   async #semantics(generation: Generation): Promise<void> {
     const index = await this.#store.index(generation).catch(() => undefined);
     if (!index) return;
-    for (const section of ["packages", "snaps"] as const) {
+    for (const section of SECTION_NAMES) {
       const shared = sharedIds(index[section]).map(
         ({ id, names }): Finding => ({
           severity: "damage",
@@ -342,14 +344,9 @@ class Check {
       );
       this.#findings.push(...shared);
       for (const [digest] of Object.values(index[section])) {
-        if (this.#bad.has(digest)) continue;
-        const manifest = await this.#store.manifest(section, digest).catch(() => undefined);
-        if (manifest) this.#findings.push(...(manifest.type === "snap" ? snapProblems(manifest) : packageProblems(manifest)));
+        const manifest = this.#bad.has(digest) ? undefined : await this.#store.manifest(section, digest).catch(() => undefined);
+        if (manifest) this.#findings.push(...problemsOf(section, manifest));
       }
-    }
-    for (const [digest] of Object.values(index.images)) {
-      const repository = this.#bad.has(digest) ? undefined : await this.#store.manifest("images", digest).catch(() => undefined);
-      if (repository) this.#findings.push(...repositoryProblems(repository));
     }
   }
 
@@ -385,7 +382,7 @@ function repairOf(origin: Generation | undefined, current: boolean, restorable: 
   return `import again ${origin.sources.map(({ name, sha256 }) => `${name} (sha256 ${sha256})`).join(" and ")}`;
 }
 
-const SECTION_WORDS = { packages: "", snaps: "snap ", images: "the images " } as const;
+const SECTION_WORDS: OfEach<string> = { packages: "", snaps: "snap ", images: "the images ", agents: "the agents " };
 
 /** `resource data revision 3 of kafka` */
 export function showRole({ kind, package: pkg, revision, part }: BlobRole): string {
@@ -393,6 +390,8 @@ export function showRole({ kind, package: pkg, revision, part }: BlobRole): stri
   const number = revision === undefined ? "" : ` revision ${revision}`;
   if (kind === "charm" || kind === "bundle" || kind === "snap") return `${kind} ${pkg?.name ?? ""}${number}`;
   if (kind === "resource" || kind === "component") return `${kind} ${part ?? ""}${number}${of}`;
+  if (kind === "agent") return `agent ${pkg?.name ?? ""} for ${part ?? ""}`;
+  if (kind === "streams") return `signed text of the agents ${pkg?.name ?? ""}`;
   if (kind === "image") return `blob of the images ${pkg?.name ?? ""}`;
   if (kind === "blob" || (kind === "manifest" && part !== undefined)) return `${kind} of section ${part ?? ""}`;
   if (kind === "text" || kind === "icon") return `${part ?? "icon"}${of}${number}`;
@@ -467,4 +466,25 @@ function snapProblems(snap: Snap): Finding[] {
       if (findSnapRevision(snap, revision) && !findComponent(snap, component, componentRevision))
         odd(`component ${component} revision ${componentRevision} of revision ${revision} is not stored`, "import that component");
   });
+}
+
+function agentProblems({ name, agents, blobs }: AgentRelease): Finding[] {
+  const listed = new Set(blobs.map(({ digest }) => digest));
+  return findingsOf(`the agents ${name}`, (odd) => {
+    for (const { architecture, blob, signed } of agents)
+      for (const digest of [blob, ...(signed ? [signed.index.digest, signed.products.digest] : [])])
+        if (!listed.has(digest))
+          odd(`the one for ${architecture} names ${digestText(digest)}, which is not listed`, "import it again", "damage");
+  });
+}
+
+const PROBLEMS: { readonly [S in SectionName]: (manifest: Sections[S]) => Finding[] } = {
+  packages: packageProblems,
+  snaps: snapProblems,
+  images: repositoryProblems,
+  agents: agentProblems,
+};
+
+function problemsOf<S extends SectionName>(section: S, manifest: Sections[S]): Finding[] {
+  return PROBLEMS[section](manifest);
 }

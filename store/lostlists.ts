@@ -1,18 +1,16 @@
 /** Indexes, manifests and lists of assertions that are missing or damaged, and which of them the draft of an import proves. */
 
-import type { CatalogView, ChangeDraft, Generation, Index } from "../src/catalog/generation-types.ts";
+import type { CatalogView, ChangeDraft, Generation } from "../src/catalog/generation-types.ts";
 import { type Digest, sumsOf } from "../src/digest.ts";
 import { isCorrupt } from "../src/errors.ts";
 import { isWhole, LISTS, showRole } from "./check.ts";
 import { indexText } from "./generation.ts";
 import { jsonBytes } from "./json.ts";
 import type { BlobReference } from "./named.ts";
-import { indexAfter } from "./nextindex.ts";
+import { EMPTY_INDEX, indexAfter } from "./nextindex.ts";
 import { blobsOf } from "./reach.ts";
 import { Snapshot } from "./snapshot.ts";
 import type { Store } from "./store.ts";
-
-const NOTHING: Index = { packages: {}, snaps: {}, images: {} };
 
 /** The bytes of a list that is lost. */
 export interface ProvenList {
@@ -25,6 +23,8 @@ export class LostLists {
   readonly #store: Store;
   /** with what they are */
   readonly #lost = new Map<Digest, string>();
+  /** what `provenBy` gave; a dry run writes none of it, and finds it lost again */
+  readonly #given = new Set<Digest>();
   readonly #steps: Generation[] = [];
 
   private constructor(store: Store) {
@@ -59,7 +59,7 @@ export class LostLists {
       seen.add(state.generation.index);
       yield state;
     }
-    yield new Snapshot(this.#store, undefined, NOTHING);
+    yield new Snapshot(this.#store, undefined, EMPTY_INDEX);
   }
 
   /**
@@ -81,11 +81,13 @@ export class LostLists {
     const isStep = (await put(indexText(await indexAfter(base.index, draft, put)))) === step.index;
     const lists: ProvenList[] = [];
     for (const [digest, bytes] of written) {
+      if (this.#given.has(digest)) continue;
       const what =
         this.#lost.get(digest) ?? (isStep && !(await isWhole(this.#store, digest)) ? `a list of generation ${step.number}` : undefined);
       if (what === undefined) continue;
       lists.push({ digest, what, bytes });
       this.#lost.delete(digest);
+      this.#given.add(digest);
     }
     return { lists, isStep };
   }

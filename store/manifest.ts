@@ -3,8 +3,9 @@
  * fields that a newer chp wrote survive, and the digest stays the same.
  */
 
+import type { Agent, AgentRelease, SignedStreams } from "../src/catalog/agents.ts";
 import type { Base } from "../src/catalog/base.ts";
-import type { Need } from "../src/catalog/need.ts";
+import type { ImageNeed, Need } from "../src/catalog/need.ts";
 import type {
   Details,
   Override,
@@ -17,6 +18,7 @@ import type {
   TextName,
 } from "../src/catalog/package.ts";
 import type { ImagePlatform, ListedManifest, Repository, RepositoryBlob, StoredManifest } from "../src/catalog/repository.ts";
+import type { Sections } from "../src/catalog/sections.ts";
 import type {
   Component,
   ComponentRevision,
@@ -34,10 +36,7 @@ import { printable } from "../src/errors.ts";
 import { boolean, type Guard, guard, list, map, nullable, number, object, oneOf, optional, showProblem, text } from "./guard.ts";
 
 /** The type of a manifest by its section of the index. */
-export interface Manifests {
-  readonly packages: Package;
-  readonly snaps: Snap;
-  readonly images: Repository;
+export interface Manifests extends Sections {
   readonly assertions: readonly StoredAssertion[];
 }
 
@@ -78,6 +77,7 @@ const revision = object<Revision>({
       }),
     ),
   ),
+  images: optional(list(object<ImageNeed>({ reference: text(), sure: text(), where: text() }))),
   aside: onlyTrue,
 });
 
@@ -189,6 +189,7 @@ const snap = object<Snap>({
     categories,
   }),
   defaultTrack: text(),
+  isFallbackTrack: onlyTrue,
   chosenTrack: optional(text()),
   store: optional(text()),
   revisions: list(snapRevision),
@@ -207,6 +208,7 @@ const blobs = list(object<RepositoryBlob>({ digest, size: number }));
 
 const repository = object<Repository>({
   name: text(),
+  registry: optional(text()),
   tags: map(digest),
   manifests: list(
     object<StoredManifest>({
@@ -224,10 +226,31 @@ const repository = object<Repository>({
   blobs,
 });
 
+/* ---- agents ---- */
+
+const signedText = object<RepositoryBlob>({ digest, size: number });
+const agents = object<AgentRelease>({
+  name: text(),
+  version: text(),
+  agents: list(
+    object<Agent>({
+      architecture: text(),
+      blob: digest,
+      size: number,
+      products: map(text()),
+      signed: optional(object<SignedStreams>({ index: signedText, products: signedText, updated: text(), key: text() })),
+      signers: optional(list(object<{ readonly key: string; readonly name: string }>({ key: text(), name: text() }))),
+      unverified: optional(text()),
+    }),
+  ),
+  blobs,
+});
+
 const GUARDS: { readonly [S in keyof Manifests]: Guard<Manifests[S]> } = {
   packages: charm,
   snaps: snap,
   images: repository,
+  agents,
   assertions: list(assertion),
 };
 
@@ -235,6 +258,7 @@ const WHAT: Readonly<Record<keyof Manifests, string>> = {
   packages: "a manifest of a charm or bundle",
   snaps: "a manifest of a snap",
   images: "a list of the images of a repository",
+  agents: "a list of the agents of a version",
   assertions: "a list of assertions",
 };
 

@@ -38,7 +38,7 @@ const NAMES: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** A word that names a file: the world has it, or the line makes it. */
-const FILE = /^(\/|[\w.-]+\.(ya?ml|json|tar|tar\.gz|key|pub|token|crt|sh)$|site\.)/;
+const FILE = /^(\/|[\w.-]+\.(ya?ml|json|tar|tar\.gz|tgz|key|pub|token|crt|sh)$|site\.)/;
 
 interface Line {
   readonly page: string;
@@ -119,6 +119,7 @@ function worldOf(page: string): { readonly at: (word: string) => string; readonl
     ...(page.endsWith("replicas.md") && { CHP_STORE: "s3://charms/site", CHP_STORE_KEY: at("store.key") }),
     CHP_SNAPSTORE_URL: upstream,
     CHP_INSECURE_REGISTRY: REGISTRY.host,
+    CHP_STREAMS_KEY: join(folder.path, "world", "streams.asc"),
   };
   const run = async ({ program, words, into }: Line): Promise<Run> => {
     const meant = words.map((word) => {

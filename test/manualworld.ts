@@ -2,6 +2,7 @@
 
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { AGENT_SIGNER, AGENT_WORLD, AGENTS } from "./agentworld.ts";
 import { base, bundleZip, charmZip, exportOf, imageBlob, type PackageSpec, tarOf } from "./build.ts";
 import { layoutOf } from "./layouts.ts";
 import { runProgram } from "./program.ts";
@@ -21,12 +22,16 @@ interface Charm {
   readonly image?: string;
   /** what refresh_versions.toml says that it installs */
   readonly installs?: string;
+  /** the repository of an image that a file of it names */
+  readonly lists?: string;
 }
 
-function charm(name: string, { channels, revisions, image, installs }: Charm): PackageSpec {
+function charm(name: string, { channels, revisions, image, installs, lists }: Charm): PackageSpec {
   const resources = image === undefined ? {} : { [image]: { type: "oci-image" as const } };
-  const files =
-    installs === undefined ? {} : { "refresh_versions.toml": `charm_major = 1\nworkload = "1"\n[snap]\nname = "${installs}"\n` };
+  const files = {
+    ...(installs !== undefined && { "refresh_versions.toml": `charm_major = 1\nworkload = "1"\n[snap]\nname = "${installs}"\n` }),
+    ...(lists !== undefined && { "src/images.json": JSON.stringify([REGISTRY.push(lists, IMAGE, "1")]) }),
+  };
   return {
     name,
     id: `ID${name}`,
@@ -46,7 +51,7 @@ function charm(name: string, { channels, revisions, image, installs }: Charm): P
 const PACKAGES: readonly PackageSpec[] = [
   charm("postgresql-k8s", { channels: { "14/stable": 987, "14/edge": 990 }, revisions: [381, 987, 990], image: "postgresql-image" }),
   charm("kafka", { channels: { "3/stable": 200 }, revisions: [195, 200], installs: "charmed-kafka" }),
-  charm("grafana-k8s", { channels: { "latest/stable": 105 }, revisions: [105] }),
+  charm("grafana-k8s", { channels: { "latest/stable": 105 }, revisions: [105], lists: "grafana/plugin" }),
   charm("juju-controller", { channels: { "3.6/stable": 12 }, revisions: [12] }),
   {
     name: "cos-lite",
@@ -65,7 +70,7 @@ function snap(name: string, channel: string, yaml: SnapSpec["yaml"] = { base: "c
 const SNAPS: readonly SnapSpec[] = [
   snap("jq", "latest/stable"),
   snap("charmed-kafka", "latest/stable"),
-  snap("juju-db", "4.4.30/stable"),
+  { ...snap("juju-db", "4.4.30/stable"), channels: { "4.4.30/stable": { amd64: 1, arm64: 2 }, "4.4/stable": { amd64: 1, arm64: 2 } } },
   snap("core", "latest/stable", { type: "os" }),
   snap("snapd", "latest/stable", { type: "snapd" }),
   ...["core20", "core22", "core24"].map((name) => snap(name, "latest/stable", { type: "base" })),
@@ -86,8 +91,22 @@ export async function makeManualWorld(folder: string, siteFile: string): Promise
     name,
   }));
   writeFileSync(at("media", "usb", "images.tar"), tarOf(layoutOf(images)));
-  const done = await runProgram(["import", "--store", at("store"), "--trust", at("root.assert"), at("media", "usb")]);
-  if (done.code !== 0) throw new Error(done.err);
+  writeFileSync(at("streams.asc"), AGENT_SIGNER.file);
+  writeFileSync(at("agents.tar"), AGENT_WORLD);
+  writeFileSync(at("juju-3.6.11-linux-amd64.tgz"), AGENTS.find(({ version }) => version === "3.6.11")?.bytes ?? "");
+  for (const what of [at("media", "usb"), at("agents.tar")]) {
+    const done = await runProgram([
+      "import",
+      "--store",
+      at("store"),
+      "--trust",
+      at("root.assert"),
+      "--streams-key",
+      at("streams.asc"),
+      what,
+    ]);
+    if (done.code !== 0) throw new Error(done.err);
+  }
   cpSync(at("store"), at("outside"), { recursive: true });
   writeFileSync(at("have.json"), (await runProgram(["inventory", "--store", at("store")])).out);
   await runProgram(["config", "public-url=http://127.0.0.1:1", "--store", at("store")]);

@@ -5,6 +5,7 @@
 
 import { LEVELS } from "../../handlers/log.ts";
 import { LIMITS } from "../../src/archives/archive.ts";
+import { CLOUDS, type Cloud } from "../../src/catalog/bootstrapcheck.ts";
 import { checkArchitecture } from "../../src/catalog/snap.ts";
 import { ADDITIONS } from "../../src/export/sitefile.ts";
 import type { UpstreamAddresses } from "../../src/export/upstream.ts";
@@ -13,7 +14,7 @@ import { parseRights, RIGHTS } from "../../src/settings/token.ts";
 import type { RemoteOption } from "../../src/wire/remoteimport.ts";
 import { GC_DEFAULTS } from "../../store/retained.ts";
 import { type CommonOptions, showSize } from "../machine/io.ts";
-import { byteSize, logLevel, outputFormat, wholeNumber } from "./values.ts";
+import { byteSize, logLevel, oneOf, outputFormat, wholeNumber } from "./values.ts";
 
 export interface Flag {
   /** without the leading `--` */
@@ -41,10 +42,17 @@ export interface Flag {
 }
 
 /** The public stores, which are the default upstream. */
-export const PUBLIC: UpstreamAddresses = { charmhub: "https://api.charmhub.io", snapstore: "https://api.snapcraft.io" };
+export const PUBLIC: UpstreamAddresses = {
+  charmhub: "https://api.charmhub.io",
+  snapstore: "https://api.snapcraft.io",
+  agents: "https://streams.canonical.com/juju/tools",
+};
 
 /** The types that `chp show --type` takes. */
-export const PACKAGE_TYPES = ["charm", "bundle", "snap", "image"] as const;
+export const PACKAGE_TYPES = ["charm", "bundle", "snap", "image", "agent"] as const;
+
+/** The kinds of clouds that `--cloud` takes. */
+const CLOUD_KINDS = Object.keys(CLOUDS) as Cloud[];
 
 /** A setting as `chp serve` takes it. */
 function setting<const Name extends string>(name: Name) {
@@ -76,6 +84,8 @@ export const FLAGS = {
   output: { name: "output", short: "o", argument: "FORMAT", isHidden: true, parse: outputFormat, help: "json: the same as --json" },
   quietHints: { name: "quiet", twin: "CHP_QUIET", help: "print no hints (CHP_QUIET)" },
   jsonText: { name: "json", help: "print it as JSON" },
+  dashboard: { name: "dashboard", help: "of the topic metrics: print the dashboard for Grafana" },
+  alerts: { name: "alerts", help: "of the topic metrics: print the alert rules for Prometheus" },
   jsonTopic: { name: "json", help: "print a topic, or the list of all, as JSON" },
 
   // serve, and commands that print its address
@@ -159,7 +169,7 @@ export const FLAGS = {
     help: "the name of images that have none, like team/app:1.2 (default: what charms call them)",
   },
   keepChannels: { name: "keep-channels", isRemote: true, help: "leave the channels of stored packages as they are" },
-  pushChannelMap: { name: "push-channel-map", help: "release what the file releases, also of stored packages" },
+  pushChannelMap: { name: "push-channel-map", help: "release what the file releases, also of stored charms and bundles" },
   importDryRun: { name: "dry-run", isRemote: true, help: "say what would change, and change nothing" },
   inputName: {
     name: "name",
@@ -186,13 +196,23 @@ export const FLAGS = {
     many: "repeated",
     help: "assertions of another trusted root for snaps, repeatable; kept in the settings",
   },
+  streamsKey: {
+    name: "streams-key",
+    argument: "FILE",
+    many: "repeated",
+    help: "an OpenPGP public key that signs agent streams as Canonical's does, repeatable; kept in the settings",
+  },
   renamed: {
     name: "renamed",
     argument: "OLD=NEW",
     many: "repeated",
     help: "upstream renamed the stored charm or bundle OLD: what is imported as NEW takes its place, repeatable",
   },
-  allowUnverified: { name: "allow-unverified", isRemote: true, help: "import snaps and assertions that cannot be verified, and mark them" },
+  allowUnverified: {
+    name: "allow-unverified",
+    isRemote: true,
+    help: "import snaps, assertions and agents that cannot be verified, and mark them",
+  },
   allowUnsigned: {
     name: "allow-unsigned",
     help: "import archives that no trusted key signed (chp accept-key), and mark them in the log",
@@ -270,6 +290,19 @@ export const FLAGS = {
     twin: "CHP_SNAPSTORE_URL",
     help: `the Snap Store (CHP_SNAPSTORE_URL; default: ${PUBLIC.snapstore}, or the host of --charmhub-url)`,
   },
+  agentsUrl: {
+    name: "agents-url",
+    argument: "URL",
+    twin: "CHP_AGENTS_URL",
+    help: `the streams of Juju's agents (CHP_AGENTS_URL; default: ${PUBLIC.agents}, or those of --charmhub-url)`,
+  },
+  exportStreamsKey: {
+    name: "streams-key",
+    argument: "FILE",
+    many: "commas",
+    twin: "CHP_STREAMS_KEY",
+    help: "an OpenPGP public key that signs these streams as Canonical's does, repeatable (CHP_STREAMS_KEY)",
+  },
   exportCa: {
     name: "ca",
     argument: "FILE",
@@ -313,7 +346,7 @@ export const FLAGS = {
     help: "downloads at once (CHP_PARALLEL; default: 4)",
   },
   failFast: { name: "fail-fast", twin: "CHP_FAIL_FAST", help: "stop at the first failure (CHP_FAIL_FAST)" },
-  exportDryRun: { name: "dry-run", help: "list what would be exported, why and how large, and download nothing" },
+  exportDryRun: { name: "dry-run", help: "list what would be exported, why and how large, and write nothing" },
   file: {
     name: "file",
     short: "f",
@@ -355,6 +388,7 @@ export const FLAGS = {
     help: `leave out what would be added: ${Object.keys(ADDITIONS).join(", ")}; repeatable (CHP_WITHOUT)`,
   },
   onlyPrintYaml: { name: "only-print-yaml", argument: "[BOOL]", help: "print its bundle.yaml and export nothing" },
+  manifest: { name: "manifest", help: "print a site file, whose export takes the same again" },
   fromYaml: { name: "from-yaml", argument: "FILE", help: "a file that names them: packages, each with name, revision and push_channel" },
 
   // commands that change packages
@@ -376,6 +410,7 @@ export const FLAGS = {
 
   // commands that show the store
   type: { name: "type", argument: "TYPE", help: `${PACKAGE_TYPES.join(", ")}: where several have one name` },
+  probe: { name: "probe", help: "only ask whether the server of this machine answers; exit code 1 where it does not" },
   server: {
     name: "server",
     argument: "URL",
@@ -388,7 +423,17 @@ export const FLAGS = {
   exitCode: { name: "exit-code", help: "end with 1 where anything is listed" },
   offlineRegistry: { name: "offline", help: "do not ask the registry" },
   offline: { name: "offline", help: "ask nothing of the network: no names, no registry, no public URL" },
-  doctorJuju: { name: "juju", argument: "VERSION", help: "also whether a Juju of that version, like 3.6, can bootstrap" },
+  doctorJuju: {
+    name: "juju",
+    argument: "VERSION",
+    help: "also whether a Juju of that version, like 3.6 or 3.6.11, finds all that a bootstrap asks for",
+  },
+  doctorCloud: {
+    name: "cloud",
+    argument: "KIND",
+    parse: oneOf(CLOUD_KINDS),
+    help: `with --juju: on which cloud: ${CLOUD_KINDS.join(", ")} (default: of any kind)`,
+  },
 
   policy: { name: "policy", help: "print the smallest policy for the access key of a store in a bucket, and ask nothing" },
 

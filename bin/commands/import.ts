@@ -4,9 +4,9 @@ import { LIMITS, type Limits } from "../../src/archives/archive.ts";
 import type { Assertion } from "../../src/assertions/assertion.ts";
 import { parseAssertions } from "../../src/assertions/text.ts";
 import { parseChannel } from "../../src/catalog/channel.ts";
+import type { ChannelPolicy } from "../../src/catalog/channelmap.ts";
 import { differingFields } from "../../src/catalog/difference.ts";
 import { imageNotes, newlyPulled, pulledFromHere } from "../../src/catalog/imagesources.ts";
-import type { ChannelPolicy } from "../../src/catalog/package.ts";
 import type { Digest } from "../../src/digest.ts";
 import { Failure, printable, publishedButFailed } from "../../src/errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PrintedReport } from "../../src/import/import.ts";
@@ -18,12 +18,23 @@ import { LostLists } from "../../store/lostlists.ts";
 import { Quota } from "../../store/quota.ts";
 import { isStageGone } from "../../store/storage.ts";
 import type { Store } from "../../store/store.ts";
+import { ImportRecord } from "../machine/importrecord.ts";
 import { importSourcesOf, statOf } from "../machine/importsources.ts";
 import { count, type Io, note, printJson, showSize, storeFlag, undoOf } from "../machine/io.ts";
 import { checkSpace, openOrCreateStore, openStore, storeFolder, withStoreUnchanged } from "../machine/openstore.ts";
 import { progressOn, progressThrough, sizeOf } from "../machine/progress.ts";
 import { importTo } from "../machine/remoteimport.ts";
-import { acceptedKeys, imageSetup, loadSettings, storeRoots, trustedRoots, usedRegistry } from "../machine/settings.ts";
+import {
+  acceptedKeys,
+  imageSetup,
+  loadSettings,
+  readStreamsKeys,
+  storeRoots,
+  storeStreamsKeys,
+  streamsKeys,
+  trustedRoots,
+  usedRegistry,
+} from "../machine/settings.ts";
 import { unsquash } from "../machine/unsquash.ts";
 import { readIn, Workers } from "../machine/workers.ts";
 import { defineCommand, type Register } from "./command.ts";
@@ -38,6 +49,7 @@ export const CONTENT_FLAGS = [
   "maxRatio",
   "maxJson",
   "trust",
+  "streamsKey",
   "allowUnverified",
   "allowUnsigned",
   "allowOlder",
@@ -70,7 +82,7 @@ export const importCommand: Register = (program, io) => {
   defineCommand(program, "import", "Import archives exported on a connected machine", IMPORT_EXITS, TAKES)
     .argument(
       "<file...>",
-      "exports of charms, bundles or snaps, layouts of images, lone .charm, .snap and .assert files, folders of these, or - for standard input",
+      "exports of charms, bundles or snaps, layouts of images, lone .charm, .snap, .assert and juju-VERSION-linux-ARCH.tgz files, folders of these, or - for standard input",
     )
     .addHelpText("after", EXAMPLES)
     .action((files: string[], options: ImportFlags) => runImport("import", files, options, options.keepChannels ? "keep" : "apply", io));
@@ -83,6 +95,7 @@ Examples:
   chp import site-20260426T163115.tar.1of3     the other parts are found beside it
   chp import --channel 14/edge ./postgresql-k8s_r960.charm
   chp import --image-name team/app:1.2 app.oci.tar
+  chp import --allow-unverified juju-3.6.11-linux-amd64.tgz
   chp import jq-20260426T143758.tar.gz core22_1612.snap
   ssh outside cat export.tar.gz | chp import --name export.tar.gz -
   chp import --to https://hub.lan:8443 --token-file hub.token --ca hub-ca.crt \\
@@ -99,12 +112,11 @@ export async function runImport(
     throw new Failure("usage", `--channel: ${printable(options.channel, 100)} is not a channel`);
   if (options.name !== undefined && !files.includes("-"))
     throw new Failure("usage", "--name is for standard input, which is given as -; files have their names");
-  const sources = await importSourcesOf(files, options, io);
-  if (options.repair) return runRepair(sources, options, io);
+  if (options.repair) return runRepair(await importSourcesOf(files, options, io), options, io);
   const { undo, ...report } =
     options.to === undefined
-      ? await importHere(command, sources, options, channels, io)
-      : await importTo(options.to, sources, { ...options, sends: REMOTE_OPTIONS }, io);
+      ? await importRecorded(command, files, options, channels, io)
+      : await importTo(options.to, await importSourcesOf(files, options, io), { ...options, sends: REMOTE_OPTIONS }, io);
   const where = options.to === undefined ? "" : " (there)";
   if (options.json) printJson({ ...report, undo }, io);
   else io.out(`${renderImport(report, channels, options)}${undo === null ? "" : `undo${where}: ${printable(undo)}\n`}`);
@@ -130,6 +142,7 @@ async function runRepair(sources: readonly ImportSource[], options: ImportFlags,
     command: "import --repair",
     channels: "keep",
     trust: await trustedRoots(store, await readRoots(options.trust ?? []), io),
+    streamsKeys: await streamsKeys(store, await readStreamsKeys(options.streamsKey ?? []), io),
     allowUnverified: options.allowUnverified ?? false,
     ...(options.channel !== undefined && { channel: fullName(options.channel) }),
     ...(options.revision !== undefined && { revision: options.revision }),
@@ -160,14 +173,29 @@ async function runRepair(sources: readonly ImportSource[], options: ImportFlags,
   note("next: chp verify", options, io);
 }
 
-async function importHere(
+async function importRecorded(
   command: string,
-  sources: readonly ImportSource[],
+  files: readonly string[],
   options: ImportFlags,
   channels: ChannelPolicy,
   io: Io,
 ): Promise<PrintedReport> {
-  const given = await readRoots(options.trust ?? []);
+  const record = new ImportRecord(options, io);
+  try {
+    return await importHere(command, await importSourcesOf(files, options, io), { options, channels, record }, io);
+  } catch (error) {
+    if (!options.dryRun) await record.failed(error);
+    throw error;
+  }
+}
+
+async function importHere(
+  command: string,
+  sources: readonly ImportSource[],
+  { options, channels, record }: Pick<ImportSettings, "options" | "channels"> & { readonly record: ImportRecord },
+  io: Io,
+): Promise<PrintedReport> {
+  const given = { roots: await readRoots(options.trust ?? []), keys: await readStreamsKeys(options.streamsKey ?? []) };
   const limits = limitsOf(options);
   const files = options.tarOfFiles && sources[0] ? sourcesOf(sources[0], options.folder, limits) : sources;
   // All files are stored before anything is published.
@@ -181,7 +209,8 @@ async function importHere(
       if (quota !== undefined) store.quota = await Quota.of(store.storage, Number(quota));
       return importInto(store, command, files, { options, channels, given, limits, size: sizeOf(sources) }, io);
     });
-  const attempt = async () => (options.dryRun ? withStoreUnchanged(options, io, run) : run(await openOrCreateStore(options, io)));
+  const recorded = (store: Store) => store.leased(() => record.during(store, () => run(store)));
+  const attempt = async () => (options.dryRun ? withStoreUnchanged(options, io, run) : recorded(await openOrCreateStore(options, io)));
   const report = await attempt().catch((error: unknown) => {
     // Standard input and pipes can't be read twice.
     const isRepeatable = !options.tarOfFiles && sources.every(({ path, size }) => path !== undefined && size !== undefined);
@@ -192,11 +221,18 @@ async function importHere(
   return { ...report, undo: report.generation === null || isUnchanged(report) ? null : undoOf({ number: report.generation }, options) };
 }
 
+/** What is trusted from this import on. */
+interface GivenTrust {
+  /** of `--trust` */
+  readonly roots: readonly Assertion[];
+  /** of `--streams-key`, as lines of its setting */
+  readonly keys: readonly string[];
+}
+
 interface ImportSettings {
   readonly options: ImportFlags;
   readonly channels: ChannelPolicy;
-  /** roots of `--trust` */
-  readonly given: readonly Assertion[];
+  readonly given: GivenTrust;
   readonly limits: Limits;
   /** bytes of the sources; undefined: unknown */
   readonly size: number | undefined;
@@ -209,7 +245,7 @@ async function importInto(
   { options, channels, given, limits, size }: ImportSettings,
   io: Io,
 ): Promise<Omit<PrintedReport, "undo">> {
-  const trust = await trustedRoots(store, given, io);
+  const trust = await trustedRoots(store, given.roots, io);
   const progress = progressOn("import", options, io);
   const workers = new Workers();
   try {
@@ -220,6 +256,7 @@ async function importInto(
       ...(options.imageName !== undefined && { imageName: options.imageName }),
       channels,
       trust,
+      streamsKeys: await streamsKeys(store, given.keys, io),
       allowUnverified: options.allowUnverified ?? false,
       accepted: await acceptedKeys(store, io),
       allowUnsigned: options.allowUnsigned ?? false,
@@ -234,7 +271,7 @@ async function importInto(
       onProgress: progressThrough(progress, size),
     });
     if (options.dryRun) await store.quota?.fits(report.bytes.new);
-    return await afterImport(store, await withReasons(store, report), options.dryRun ? [] : given, io).catch((error: unknown) => {
+    return await afterImport(store, await withReasons(store, report), options.dryRun ? undefined : given, io).catch((error: unknown) => {
       throw report.generation === null ? error : publishedButFailed(report.generation, error);
     });
   } finally {
@@ -265,9 +302,15 @@ async function withReasons(store: Store, report: ImportReport): Promise<ImportRe
   return { ...report, packages: await Promise.all(packages), snaps: await Promise.all(snaps) };
 }
 
-/** What follows from an import, with its report. `roots`: to be trusted from now on. */
-async function afterImport(store: Store, report: ImportReport, roots: readonly Assertion[], io: Io): Promise<Omit<PrintedReport, "undo">> {
-  if (roots.length > 0) await storeRoots(store, roots);
+/** What follows from an import, with its report. `given`: to be trusted from now on. */
+async function afterImport(
+  store: Store,
+  report: ImportReport,
+  given: GivenTrust | undefined,
+  io: Io,
+): Promise<Omit<PrintedReport, "undo">> {
+  if (given && given.roots.length > 0) await storeRoots(store, given.roots);
+  if (given && given.keys.length > 0) await storeStreamsKeys(store, given.keys);
   // `chp serve` writes nothing, so the key that signs device sessions is created here.
   if (report.generation !== null && report.snaps.length > 0)
     await store.settings.change(["session"], ({ session }) =>

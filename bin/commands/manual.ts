@@ -2,6 +2,7 @@
 
 import { Help } from "commander";
 import { lexer, type Token, type Tokens } from "marked";
+import agents from "../manual/agents.md" with { type: "text" };
 import backup from "../manual/backup.md" with { type: "text" };
 import change from "../manual/change.md" with { type: "text" };
 import damage from "../manual/damage.md" with { type: "text" };
@@ -16,6 +17,7 @@ import install from "../manual/install.md" with { type: "text" };
 import json from "../manual/json.md" with { type: "text" };
 import juju from "../manual/juju.md" with { type: "text" };
 import limits from "../manual/limits.md" with { type: "text" };
+import metrics from "../manual/metrics.md" with { type: "text" };
 import parts from "../manual/parts.md" with { type: "text" };
 import remoteImport from "../manual/remote-import.md" with { type: "text" };
 import replicas from "../manual/replicas.md" with { type: "text" };
@@ -32,6 +34,7 @@ import tls from "../manual/tls.md" with { type: "text" };
 import troubleshooting from "../manual/troubleshooting.md" with { type: "text" };
 
 import { jsonFields } from "./jsonpage.ts";
+import { metricsTables } from "./monitoring.ts";
 
 export interface Topic {
   /** the word after `chp help` */
@@ -52,6 +55,7 @@ const PAGES: Readonly<Record<string, string>> = {
   "remote-import": remoteImport,
   snaps,
   images,
+  agents,
   serve,
   tls,
   service,
@@ -61,6 +65,7 @@ const PAGES: Readonly<Record<string, string>> = {
   damage,
   backup,
   replicas,
+  metrics: `${metrics}\n${metricsTables()}`,
   settings,
   store,
   sizing,

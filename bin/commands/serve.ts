@@ -9,16 +9,20 @@ import { certificateFacts, certificateWarnings } from "../../src/settings/certif
 import { ARCHIVE_LIMITS, archiveCap, parseAddress, readSettings } from "../../src/settings/config.ts";
 import type { Token } from "../../src/settings/token.ts";
 import { BlobCache } from "../../store/blobcache.ts";
+import { Disk } from "../../store/fs.ts";
+import { blobBytes } from "../../store/quota.ts";
 import { isAway } from "../../store/s3errors.ts";
 import { Store } from "../../store/store.ts";
 import { isBucket } from "../machine/bucket.ts";
 import { importInChild } from "../machine/child.ts";
 import { limitsIn, StorePush } from "../machine/imagepush.ts";
-import { type Io, printJson } from "../machine/io.ts";
+import { type Io, printJson, undoOf } from "../machine/io.ts";
 import { storageAt, storeFolder } from "../machine/openstore.ts";
-import { loadSettings, watchRegistries } from "../machine/settings.ts";
+import { overrideWrites } from "../machine/overridewrites.ts";
+import { loadSettings, watchCloudImages, watchRegistries } from "../machine/settings.ts";
 import { countConnections, watchDescriptors } from "../machine/sockets.ts";
 import { storeKeyOf } from "../machine/storekey.ts";
+import { notifySystemd } from "../machine/systemd.ts";
 import { servedPair, watchCertificate } from "../machine/tls.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
@@ -87,6 +91,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
       next: "chp import FILE makes the store; name another with --store DIR, or wait for it with --wait-for-store",
     });
   const store = await openServed(folder, options, { io, log });
+  const { storage } = store;
   const settings = await loadSettings(store, { flags, environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0];
   if (publicUrl === undefined)
@@ -119,12 +124,21 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     tokens: () => acceptedTokens(store, log),
     limits: async () => limitsIn(await loadSettings(store, { environment: io.environment })),
   });
+  let certificateEnd: number | undefined;
   const app = createApp({
     store,
     imagePush,
+    overrides: overrideWrites(store, { tokens: () => acceptedTokens(store, log), undo: (generation) => undoOf(generation, options) }),
     config: publicUrl === undefined ? {} : { publicUrl },
     log,
+    vitals: {
+      certificateEnd: () => certificateEnd,
+      disk: () => (storage instanceof Disk ? storage.room() : Promise.reject(new Error("the store is in a bucket"))),
+      storeBytes: () => blobBytes(storage),
+      lastRuns: () => store.runs.last(),
+    },
     registries: watchRegistries(store, io.environment, publicUrl),
+    cloudImages: watchCloudImages(store, io.environment),
     ...(session && { sessionKey: Buffer.from(session.key, "base64") }),
     remoteImport: {
       options: REMOTE_OPTIONS,
@@ -142,6 +156,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     hint("there are tokens, but they are taken over TLS alone: --tls-listen HOST:PORT");
   const load = () => servedPair(store, settings);
   const tls = secure.length === 0 ? undefined : await load();
+  if (tls) certificateEnd = endOf(tls.cert);
   for (const warning of tls ? certificateWarnings(tls.cert, publicUrl, Date.now()) : []) hint(warning);
   const listeners: Listener[] = [];
   const endDescriptors = watchDescriptors({
@@ -149,6 +164,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     log,
   });
   let unwatch = () => {};
+  let stopping: Promise<void> | undefined;
   try {
     for (const address of addresses("listen")) listeners.push(await listen(app.fetch, { ...address, ...limits }));
     if (tls) {
@@ -160,6 +176,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
         served: tls,
         renew: async (pair) => {
           for (const listener of certified) await listener.renew(pair);
+          certificateEnd = endOf(pair.cert);
           log({ level: "info", message: "the certificate was changed", expires: certificateFacts(pair.cert).notAfter });
         },
         failed: (why) => log({ level: "error", message: "the certificate cannot be changed", why }),
@@ -167,13 +184,21 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     }
     if (options.json) printJson({ addresses: listeners.map((listener) => listener.url) }, io);
     else io.out(listeners.map((listener) => `${listener.url}\n`).join(""));
+    const addressList = listeners.map((listener) => listener.url).join(", ");
+    await notifySystemd({ READY: "1", STATUS: `answers on ${addressList}` }, io.environment, log);
     await untilAborted(io.signal);
+    stopping = notifySystemd({ STOPPING: "1", STATUS: "ends running requests" }, io.environment, log);
   } finally {
     unwatch();
     endDescriptors();
-    await Promise.all(listeners.map((listener) => listener.drain()));
+    await Promise.all([...listeners.map((listener) => listener.drain()), stopping]);
     await imagePush.close();
   }
+}
+
+/** When a certificate ends, in milliseconds since 1970. */
+function endOf(certificate: string): number {
+  return Date.parse(certificateFacts(certificate).notAfter);
 }
 
 /** Milliseconds for which a request of a server to its bucket is sent again, and without an answer after which it counts as lost. */
@@ -210,12 +235,16 @@ async function openServed(
   }
 }
 
-/** The current tokens. A user who can't read them can't write into the store either: remote import and push are off then. */
+/** The current tokens. A user who can't read them can't write into the store either: all that takes one is off then. */
 async function acceptedTokens(store: Store, log: Log): Promise<readonly Token[]> {
   try {
     return (await store.settings.read("tokens")).tokens;
   } catch (error) {
-    log({ level: "warn", message: "there is no remote import and no push: the tokens cannot be read", why: reason(error) });
+    log({
+      level: "warn",
+      message: "there is no remote import, no push and no Overrides API: the tokens cannot be read",
+      why: reason(error),
+    });
     return [];
   }
 }

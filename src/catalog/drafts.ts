@@ -1,10 +1,15 @@
 /** Drafts of the generations that operators' changes publish, made from packages before and after the change. */
 
-import { printable } from "../errors.ts";
+import { Failure, printable } from "../errors.ts";
+import { ownValue } from "../schema.ts";
+import { type AgentsChange, agentsDraft } from "./agentchange.ts";
 import { movesOf, rollBack, rollBackSnap, type StoredPackage, sameManifest } from "./change.ts";
-import type { CatalogView, ChangeDraft, Index, Tally } from "./generation-types.ts";
-import { overrideMoves } from "./override.ts";
+import type { OverrideTerms } from "./channelmap.ts";
+import type { CatalogView, ChangeDraft, Drafted, Index, SectionDraft } from "./generation-types.ts";
+import { overrideMoves, type Pin, setOverrides } from "./override.ts";
 import { imageDraft, type RepositoryChange, rollBackRepository } from "./repositorychange.ts";
+import type { SectionName, Tally } from "./sections.ts";
+import type { Snap } from "./snap.ts";
 
 /** A package before and after a change. `before` undefined: it is new; `after` undefined: it is removed. */
 export interface PackageChange {
@@ -32,20 +37,73 @@ export function changeDraft(command: string, updates: readonly PackageUpdate[], 
   return {
     command: printable(command, 300),
     sources: [],
-    changed: tally(false),
-    packages: after.filter((pkg) => pkg.type !== "snap"),
+    sections: {
+      packages: { changed: after.filter((pkg) => pkg.type !== "snap"), tally: tally(false) },
+      snaps: { changed: after.filter((pkg) => pkg.type === "snap"), dropped, tally: tally(true) },
+    },
     blobs: [],
-    snaps: { changed: after.filter((pkg) => pkg.type === "snap"), dropped, tally: tally(true), assertions: 0 },
   };
+}
+
+/** An override of a snap that a client sets; `channel` in full. */
+export interface SnapPin extends Pin {
+  readonly name: string;
+}
+
+/**
+ * The generation that has all of these overrides, and each snap that they name before and after, once, in that order. `command`: as
+ * `chp log` shows it. Throws the failures of `setOverride`, and `not-found` where a snap is not stored. `now`: RFC 3339.
+ */
+export async function overridesDraft(
+  base: CatalogView,
+  pins: readonly SnapPin[],
+  { command, terms, now }: { readonly command: string; readonly terms: OverrideTerms; readonly now: string },
+): Promise<Drafted<readonly SnapUpdate[]>> {
+  const result: SnapUpdate[] = [];
+  for (const [name, own] of pinsBySnap(pins)) {
+    const before = await base.snap(name);
+    if (!before) throw new Failure("not-found", `no snap named ${printable(name, 100)} is stored`);
+    result.push({ before, after: setOverrides(before, own, terms, now) });
+  }
+  return {
+    draft: changeDraft(
+      command,
+      result.filter(({ before, after }) => !sameManifest(before, after)),
+    ),
+    result,
+  };
+}
+
+export function pinsBySnap(pins: readonly SnapPin[]): ReadonlyMap<string, readonly SnapPin[]> {
+  const bySnap = new Map<string, SnapPin[]>();
+  for (const pin of pins) {
+    const own = bySnap.get(pin.name);
+    if (own) own.push(pin);
+    else bySnap.set(pin.name, [pin]);
+  }
+  return bySnap;
+}
+
+/** A change of a snap's overrides. */
+export interface SnapUpdate extends PackageUpdate {
+  readonly before: Snap;
+  readonly after: Snap;
+}
+
+/** The draft with a change of one more section. */
+export function withSection<S extends SectionName>(draft: ChangeDraft, section: S, change: SectionDraft<S>): ChangeDraft {
+  return { ...draft, sections: { ...draft.sections, [section]: change } };
 }
 
 /** The generation after a removal. `after` undefined: nothing is left of the package. */
 export function removalDraft(command: string, before: StoredPackage, after: StoredPackage | undefined): ChangeDraft {
   if (after) return changeDraft(command, [{ before, after }]);
   const tally = { [before.name]: { revisions: [], channels: before.releases.length } };
-  const none = changeDraft(command, [], before.type === "snap" ? [before.name] : []);
-  if (before.type !== "snap") return { ...none, changed: tally, dropped: [before.name] };
-  return { ...none, snaps: { changed: [], dropped: [before.name], tally, assertions: 0 } };
+  return withSection(changeDraft(command, []), before.type === "snap" ? "snaps" : "packages", {
+    changed: [],
+    dropped: [before.name],
+    tally,
+  });
 }
 
 export interface Rollback {
@@ -57,11 +115,17 @@ export interface Rollback {
   /** components that snap revisions lose, though machines may have installed them */
   readonly lost: readonly string[];
   readonly images: readonly RepositoryChange[];
+  readonly agents: readonly AgentsChange[];
 }
 
 /** The generation after a rollback. */
-export function rollbackDraft(command: string, { updates, dropped, droppedPackages, images }: Rollback): ChangeDraft {
-  return { ...changeDraft(command, updates, dropped), dropped: droppedPackages, images: imageDraft(images) };
+export function rollbackDraft(command: string, { updates, dropped, droppedPackages, images, agents }: Rollback): ChangeDraft {
+  const { sections, ...draft } = changeDraft(command, updates, dropped);
+  const { packages = { changed: [], tally: {} } } = sections;
+  return {
+    ...draft,
+    sections: { ...sections, packages: { ...packages, dropped: droppedPackages }, images: imageDraft(images), agents: agentsDraft(agents) },
+  };
 }
 
 /** What changes when the store answers as it did in the generation `then`. */
@@ -89,7 +153,24 @@ export async function rollbackTo(then: CatalogView, now: CatalogView): Promise<R
     add(is, rolled.snap);
   }
   for (const was of await then.snaps()) if (!done.has(was.id)) add(undefined, was);
-  return { updates, lost, dropped, droppedPackages: [...renamed.keys()], images: await rolledBackImages(then, now) };
+  return {
+    updates,
+    lost,
+    dropped,
+    droppedPackages: [...renamed.keys()],
+    images: await rolledBackImages(then, now),
+    agents: await rolledBackAgents(then, now),
+  };
+}
+
+/** Agents are as they were then, and no newer ones: Juju upgrades to whatever its index lists. */
+async function rolledBackAgents(then: CatalogView, now: CatalogView): Promise<AgentsChange[]> {
+  const changes: AgentsChange[] = [];
+  for (const name of new Set([...Object.keys(then.index.agents), ...Object.keys(now.index.agents)])) {
+    if (ownValue(then.index.agents, name)?.[0] === ownValue(now.index.agents, name)?.[0]) continue;
+    changes.push({ before: await now.stored("agents", name), after: await then.stored("agents", name) });
+  }
+  return changes;
 }
 
 async function rolledBackImages(then: CatalogView, now: CatalogView): Promise<RepositoryChange[]> {

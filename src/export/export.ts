@@ -3,25 +3,29 @@
 import type { ReadAt } from "../archives/archive.ts";
 import type { ExportLock } from "../archives/lock.ts";
 import { LOCK_FILE } from "../archives/names.ts";
-import { needsOf } from "../archives/needs/snapfinder.ts";
-import { mayNameSnaps } from "../archives/needs/sourcefiles.ts";
+import { needsOf } from "../archives/needs/needs.ts";
 import type { SecretKey } from "../archives/signature.ts";
-import { zipFiles, zipTexts } from "../archives/zip.ts";
+import { charmTexts, zipFiles } from "../archives/zip.ts";
+import { bootstrapNeeds, charmBaseImage, controllerImages, readJuju, showImage } from "../catalog/bootstrap.ts";
+import type { ImageNeed } from "../catalog/need.ts";
+import { pathOfReference } from "../catalog/registry.ts";
 import { type NeedingCharm, showNeed } from "../catalog/snapneeds.ts";
 import { Failure, reason } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
 import { utf8 } from "../text.ts";
 import { type ArchiveForm, type ArchiveOutput, ArchiveWriter, type FetchProgress, readerOf } from "./archivewriter.ts";
-import { AssertionFetcher } from "./assertionfetcher.ts";
+import { AssertionFetcher, builtInAccount } from "./assertionfetcher.ts";
 import { planLockedPackage, planPackage } from "./charmplan.ts";
 import type { HttpClient } from "./client.ts";
 import { snapClosure } from "./closure.ts";
+import { type AgentSettings, ExportAgents, type PlannedAgents } from "./exportagents.ts";
 import { ExportImages, type NamedImage, type PlannedImage, type RegistrySettings } from "./exportimages.ts";
 import type { Inventory } from "./inventory.ts";
 import { formatLock } from "./lock.ts";
 import { type CharmExtras, type PackedPackage, packPackage, packSnap } from "./pack.ts";
 import { type FailedPackage, failuresOf, type Plan, type PlannedContent, type PlannedPackage, type PlannedSnap } from "./plan.ts";
-import { type Addition, charmsOfBundle, type ExportRequest, type PackageRequest, type SnapRequest } from "./sitefile.ts";
+import { remoteParts } from "./remoteparts.ts";
+import { type Addition, charmsOfBundle, type ExportRequest, essentialSnaps, type PackageRequest, type SnapRequest } from "./sitefile.ts";
 import { mergeSnapPlans, planLockedSnap, planSnap } from "./snapplan.ts";
 import { charmhubFile, type Upstream } from "./upstream.ts";
 
@@ -38,6 +42,8 @@ export interface ExportOptions {
   readonly closure: boolean;
   readonly form: ArchiveForm;
   readonly registries?: RegistrySettings;
+  /** undefined: no agents are taken */
+  readonly agents?: AgentSettings;
   readonly failFast: boolean;
   /** downloads at once */
   readonly parallel: number;
@@ -60,6 +66,7 @@ export interface ExportResult {
   readonly notes: readonly string[];
   /** in the archive */
   readonly images: readonly PlannedImage[];
+  readonly agents: readonly PlannedAgents[];
   /** those that are not in the archive, with the credentials that the store gave for them */
   readonly imagesLeft: readonly NamedImage[];
   readonly lock: string;
@@ -88,7 +95,7 @@ export async function exportAll(options: ExportOptions): Promise<ExportResult> {
   return new Export(options).run();
 }
 
-/** The plan of the same export. Downloads no charm or snap, so the snaps that charms install are not in it. */
+/** The plan of the same export. Downloads no charm or snap whole; what charms need is read from parts of their files. */
 export async function planExport(options: ExportOptions): Promise<ExportPlan> {
   return new Export(options).plan();
 }
@@ -114,6 +121,7 @@ class Export {
   readonly #failed: FailedPackage[] = [];
   readonly #notes: string[] = [];
   readonly #images: ExportImages;
+  readonly #agents: ExportAgents | undefined;
   readonly #assertions: AssertionFetcher;
   /** packages, and files of images, with a failed download */
   readonly #incomplete = new Set<PackedPackage>();
@@ -132,16 +140,25 @@ class Export {
       lock,
       inventory,
       isTaken,
+      takesOfCharms: !without.has("charm-images"),
+      isNamedTaken: ({ sure }) =>
+        !without.has("charm-images") && !without.has("file-images") && (sure === "certain" || !without.has("likely")),
       registries,
       onNote: (text) => this.#note(text),
     });
+    this.#agents =
+      options.agents &&
+      new ExportAgents({ ...options.agents, client, request: request.agents, lock, inventory, onNote: (text) => this.#note(text) });
     for (const text of request.notes) this.#note(text);
   }
 
   async plan(): Promise<ExportPlan> {
-    const { lock, closure, inventory } = this.#options;
+    const { lock, closure, inventory, request } = this.#options;
     const { packages, requested } = await this.#requested();
-    const added = closure && !lock ? await this.#closure(packages.map(neededBases), requested) : [];
+    const needs = lock || !(closure || request.images) ? [] : await this.#remoteNeeds(packages);
+    await this.#takeNamedImages(needs);
+    const charms = needs.map(({ charm }) => charm);
+    const added = closure && !lock ? await this.#closure(charms, requested) : [];
     const contentOf = (planned: PlannedPackage | PlannedSnap, { name, type, files }: PackedPackage): PlannedContent => ({
       type,
       name,
@@ -154,6 +171,7 @@ class Export {
       ...packages.map((pkg) => contentOf(pkg, packPackage(pkg, extras(pkg)))),
       ...mergeSnapPlans([...requested, ...added]).map((snap) => contentOf(snap, packSnap(snap, inventory))),
       ...this.#images.contents(),
+      ...(this.#takesAgents ? (this.#agents?.contents() ?? []) : []),
     ];
     return { packages: all, size: all.reduce((sum, { size }) => sum + size, 0), failed: this.#failed, notes: this.#notes };
   }
@@ -162,15 +180,66 @@ class Export {
   async #requested(): Promise<{ readonly packages: PlannedPackage[]; readonly requested: PlannedSnap[] }> {
     const { lock, request } = this.#options;
     const packages = await this.#withImages(lock ? await this.#lockedPackages(lock) : await this.#packages(), lock);
-    const requested = lock ? await this.#lockedSnaps(lock) : await this.#snaps(request.snaps);
+    const isNeeded = this.#takesAgents || !this.#options.without.has("images"); // images are of the same versions
+    if (isNeeded) this.#fail((await this.#agents?.plan()) ?? []);
+    const requested = lock ? await this.#lockedSnaps(lock) : await this.#snaps([...request.snaps, ...this.#essentialSnaps()]);
+    if (!lock) this.#controllerImages(packages);
     this.#fail(await this.#images.plan());
     return { packages, requested };
+  }
+
+  /** What the exact versions need besides what was requested for what the site file says of them. */
+  #essentialSnaps(): SnapRequest[] {
+    const { agents, snaps } = this.#options.request;
+    if (!agents || agents.versions === "all") return [];
+    const known = new Set(
+      snaps.flatMap(({ name, channels }) => (channels === "all" ? [] : channels.map((channel) => `${name} ${channel}`))),
+    );
+    return (this.#agents?.versions ?? [])
+      .flatMap((version) => essentialSnaps(version, agents.architectures))
+      .filter(({ name, channels }) => channels !== "all" && !channels.every((channel) => known.has(`${name} ${channel}`)));
+  }
+
+  get #takesAgents(): boolean {
+    return !this.#options.without.has("agents");
+  }
+
+  /** The agents that are in the archive. */
+  get #taken(): readonly PlannedAgents[] {
+    return this.#takesAgents ? (this.#agents?.complete ?? []) : [];
+  }
+
+  /** The images of a controller of each version, and what charms of the bases that are taken run in on Kubernetes. */
+  #controllerImages(packages: readonly PlannedPackage[]): void {
+    const { request, registries } = this.#options;
+    if (!request.agents || request.agents.versions === "all" || !this.#agents) return;
+    const bases = new Map(
+      packages.flatMap(({ type, releases }) =>
+        type === "charm" ? releases.flatMap(({ base }) => (base ? [[`${base.name} ${base.channel}`, base] as const] : [])) : [],
+      ),
+    );
+    for (const text of this.#agents.versions) {
+      const version = readJuju(text);
+      const { imageRepository } = bootstrapNeeds(version);
+      const { registry } = this.#agents;
+      const isElsewhere = registry !== undefined && !registries?.mayLack; // a store inside this process answers for every registry
+      const repository = isElsewhere ? `${registry}/${pathOfReference(imageRepository)}` : imageRepository;
+      const why = `Juju ${text} bootstraps on Kubernetes with it`;
+      // A store that was made without them lacks them.
+      for (const image of controllerImages(version)) this.#images.want(`${repository}/${showImage(image)}`, why, registry !== undefined);
+      for (const base of bases.values())
+        this.#images.want(
+          `${repository}/${showImage(charmBaseImage(base))}`,
+          `charms on ${base.name}@${base.channel} run in it on Kubernetes`,
+          true,
+        );
+    }
   }
 
   async run(): Promise<ExportResult> {
     const { lock, request, form, ...options } = this.#options;
     const { packages, requested } = await this.#requested();
-    if (packages.length + requested.length + this.#images.complete.length === 0) return this.#emptyResult();
+    if (packages.length + requested.length + this.#images.complete.length + this.#taken.length === 0) return this.#emptyResult();
     this.#startDownloads();
     const writer = new ArchiveWriter({
       output: await options.openOutput("all"),
@@ -185,29 +254,50 @@ class Export {
     const inOrder = [...packed.values()];
     await this.#download(writer, [
       ...(form === "site" ? inOrder.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inOrder),
-      ...this.#images.packed(),
+      ...(this.#takesAgents ? (this.#agents?.packed() ?? []) : []),
     ]);
     const isComplete = (planned: PlannedPackage | PlannedSnap) => !this.#incomplete.has(packed.get(planned) ?? NO_PACKAGE);
+    const needs = await needsOfAll(packages.filter(isComplete), (pkg, path) => fileOf(writer, packed.get(pkg), path));
+    await this.#takeNamedImages(needs);
+    await this.#download(writer, this.#images.packed());
     const added =
-      options.closure && !lock ? await this.#closure(await needsOfAll(writer, packages.filter(isComplete), packed), requested) : [];
+      options.closure && !lock
+        ? await this.#closure(
+            needs.map(({ charm }) => charm),
+            requested,
+          )
+        : [];
     const snaps = mergeSnapPlans([...requested, ...added]);
     for (const snap of snaps) packed.set(snap, packSnap(snap, options.inventory));
     const packedSnaps = snaps.flatMap((snap) => packed.get(snap) ?? []);
     await this.#download(writer, packedSnaps);
 
-    const complete = { packages: packages.filter(isComplete), snaps: snaps.filter(isComplete), images: this.#images.complete };
-    if (complete.packages.length + complete.snaps.length + complete.images.length === 0) return this.#emptyResult(writer.fetched);
-    const lockText = formatLock(complete.packages, complete.snaps, this.#images.blobs, complete.images);
+    const complete = {
+      packages: packages.filter(isComplete),
+      snaps: snaps.filter(isComplete),
+      images: this.#images.complete,
+      agents: this.#taken,
+    };
+    if (Object.values(complete).every((all) => all.length === 0)) return this.#emptyResult(writer.fetched);
+    const lockText = formatLock(
+      complete.packages,
+      complete.snaps,
+      this.#images.blobs,
+      complete.images,
+      this.#takesAgents ? this.#agents?.locked() : undefined,
+    );
     const assertions = request.mirror && !lock ? await options.upstream.otherAssertions() : "";
     const texts = [
       ...(assertions === "" ? [] : [{ path: ASSERTIONS_FILE, content: Buffer.from(assertions) }]),
       ...(options.siteFile === undefined ? [] : [{ path: "bundle.yaml", content: Buffer.from(options.siteFile) }]),
       { path: LOCK_FILE, content: Buffer.from(lockText) },
       ...this.#images.layout(),
+      ...(this.#takesAgents ? (this.#agents?.texts() ?? []) : []),
     ];
     const packedComplete = [
       ...[...complete.packages, ...complete.snaps].flatMap((planned) => packed.get(planned) ?? []),
       ...this.#images.packed(),
+      ...(this.#takesAgents ? (this.#agents?.packed() ?? []) : []),
     ];
     const finished =
       this.#incomplete.size === 0
@@ -224,9 +314,36 @@ class Export {
     };
   }
 
+  /** What charms need by the parts of their files that say it, where upstream sends parts. */
+  async #remoteNeeds(packages: readonly PlannedPackage[]): Promise<NeedsOfCharm[]> {
+    const { client, inventory } = this.#options;
+    const open: OpenCharm = (pkg, path) => {
+      const packed = packPackage(pkg, { images: this.#blobsOf(pkg), account: undefined, inventory });
+      const revision = pkg.revisions.find((one) => path === `${pkg.name}_${one.revision}.charm`);
+      if (!revision || !packed.files.some((file) => file.path === path)) return undefined;
+      return remoteParts(client, `parts of ${path}`, charmhubFile(revision));
+    };
+    return mapBounded(packages, PARALLEL_PLANS, async (pkg) => {
+      try {
+        return await readNeeds(pkg, open);
+      } catch (error) {
+        if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
+        this.#note(`the snaps and images that files of ${pkg.name} name are not in this plan: ${reason(error)}`);
+        return { charm: neededBases(pkg), images: [] };
+      }
+    });
+  }
+
+  /** Adds the images that the files of charms name. */
+  async #takeNamedImages(needs: readonly NeedsOfCharm[]): Promise<void> {
+    for (const { charm, images } of needs) for (const [revision, named] of images) this.#images.addNamed(charm.name, revision, named);
+    this.#fail(await this.#images.plan());
+  }
+
   async #download(writer: ArchiveWriter, packages: readonly PackedPackage[]): Promise<void> {
     for (const { packed, failure } of await writer.add(packages, { failFast: this.#options.failFast })) {
       this.#incomplete.add(packed);
+      if (packed.type === "agent") this.#agents?.lose(packed);
       const lost = packed.type === "image" ? this.#images.lose(packed) : [packed.name];
       this.#failed.push(...lost.map((name) => ({ name, failure })));
     }
@@ -270,7 +387,19 @@ class Export {
   #emptyResult(fetched = 0): ExportResult {
     if (this.#failed.length === 0) throw new Failure("usage", "there is nothing to export");
     const [failed, notes] = [this.#failed, this.#notes];
-    return { packages: [], snaps: [], failed, notes, images: [], imagesLeft: [], lock: "", which: undefined, length: 0, fetched };
+    return {
+      packages: [],
+      snaps: [],
+      failed,
+      notes,
+      images: [],
+      agents: [],
+      imagesLeft: [],
+      lock: "",
+      which: undefined,
+      length: 0,
+      fetched,
+    };
   }
 
   /** Reports the failures and additions of plans, and returns what they take. */
@@ -351,12 +480,13 @@ class Export {
 
   async #charmExtras(pkg: PlannedPackage): Promise<CharmExtras> {
     const publisher = publisherId(pkg);
-    const account = publisher === undefined || this.#isSnapStoreUnavailable ? undefined : await this.#accountAssertion(publisher);
+    const account = publisher === undefined ? undefined : await this.#accountAssertion(publisher);
     return { images: this.#blobsOf(pkg), account, inventory: this.#options.inventory };
   }
 
   /** The publisher's assertion; no client needs it, since Charmhub's replies name the publisher too, so it may be missing. */
   async #accountAssertion(id: string): Promise<string | undefined> {
+    if (this.#isSnapStoreUnavailable) return builtInAccount(id);
     try {
       const text = await this.#assertions.account(id);
       if (text === undefined) this.#note(`the Snap Store has no account assertion of the publisher ${id}; no client needs it`);
@@ -373,7 +503,12 @@ class Export {
 
   async #snaps(requests: readonly SnapRequest[]): Promise<PlannedSnap[]> {
     const { upstream } = this.#options;
-    return this.#accept(await planEach(requests, (name, own) => planSnap(upstream, name, own, this.#assertions)));
+    const plans = await planEach(requests, async (name, own) => {
+      const plan = await planSnap(upstream, name, own, this.#assertions);
+      if (!own.every(({ mayLack }) => mayLack)) return plan;
+      return { ...plan, failed: [], notes: [...plan.notes, ...plan.failed.map(({ failure }) => failure.message)] };
+    });
+    return this.#accept(plans);
   }
 
   async #lockedSnaps({ snaps }: ExportLock): Promise<PlannedSnap[]> {
@@ -414,13 +549,19 @@ function planEach<R extends { readonly name: string }, T>(
   return mapBounded(names, PARALLEL_PLANS, (name) => plan(name, requestsOf(name)));
 }
 
-async function needsOfAll(
-  writer: ArchiveWriter,
-  packages: readonly PlannedPackage[],
-  packed: ReadonlyMap<PlannedPackage | PlannedSnap, PackedPackage>,
-): Promise<NeedingCharm[]> {
-  const charms: NeedingCharm[] = [];
-  for (const pkg of packages) charms.push(await readNeeds(writer, pkg, packed.get(pkg)));
+/** What a charm needs by the files of its revisions. */
+interface NeedsOfCharm {
+  readonly charm: NeedingCharm;
+  readonly images: readonly (readonly [revision: number, images: readonly ImageNeed[]])[];
+}
+
+/** Opens a revision's file; undefined: it cannot be read here. */
+type OpenCharm = (pkg: PlannedPackage, path: string) => ReadAt | undefined;
+
+/** One charm after the other: their files are in memory meanwhile. */
+async function needsOfAll(packages: readonly PlannedPackage[], open: OpenCharm): Promise<NeedsOfCharm[]> {
+  const charms: NeedsOfCharm[] = [];
+  for (const pkg of packages) charms.push(await readNeeds(pkg, open));
   return charms;
 }
 
@@ -434,16 +575,22 @@ function neededBases({ name, type, revisions, releases }: PlannedPackage): Needi
   };
 }
 
-/** Which snaps the downloaded revisions of a charm need. */
-async function readNeeds(writer: ArchiveWriter, pkg: PlannedPackage, packed: PackedPackage | undefined): Promise<NeedingCharm> {
+/** What the revisions of a charm need. */
+async function readNeeds(pkg: PlannedPackage, open: OpenCharm): Promise<NeedsOfCharm> {
   const revisions: NeedingCharm["revisions"][number][] = [];
+  const found: NeedsOfCharm["images"][number][] = [];
   for (const { revision, bases } of pkg.type === "charm" ? pkg.revisions : []) {
-    const path = `${pkg.name}_${revision}.charm`;
-    const zip = packed?.files.some((file) => file.path === path) ? writer.read(packed, path) : undefined;
-    const snaps = zip ? needsOf(await zipTexts(await inMemoryIfSmall(zip), mayNameSnaps)) : [];
+    const zip = open(pkg, `${pkg.name}_${revision}.charm`);
+    const { snaps, images } = needsOf(zip ? await charmTexts(await inMemoryIfSmall(zip)) : new Map());
     revisions.push({ revision, snaps, bases: bases.filter((base) => base !== null) });
+    found.push([revision, images]);
   }
-  return { name: pkg.name, revisions, releases: pkg.releases };
+  return { charm: { name: pkg.name, revisions, releases: pkg.releases }, images: found };
+}
+
+/** A file that was downloaded, where it is in the archive. */
+function fileOf(writer: ArchiveWriter, packed: PackedPackage | undefined, path: string): ReadAt | undefined {
+  return packed?.files.some((file) => file.path === path) ? writer.read(packed, path) : undefined;
 }
 
 const NO_PACKAGE: PackedPackage = { name: "", type: "charm", files: [] };

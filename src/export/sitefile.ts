@@ -3,14 +3,14 @@
 import * as v from "valibot";
 import { charmName } from "../archives/charm.ts";
 import { parseSystem, type System } from "../catalog/base.ts";
+import { bootstrapNeeds, parseJuju, readJuju } from "../catalog/bootstrap.ts";
 import { parseChannel } from "../catalog/channel.ts";
-import { CONTROLLER_CHARM, CONTROLLER_SYSTEMS, controllerTracks } from "../catalog/controller.ts";
+import { parseImageReference } from "../catalog/imagereference.ts";
 import { checkArchitecture } from "../catalog/snap.ts";
 import { Failure, printable } from "../errors.ts";
 import { mapByName } from "../schema.ts";
 import { nearestWord } from "../text.ts";
-import { readYamls } from "../yaml.ts";
-import { parseImageReference } from "./imageregistry.ts";
+import { readYamls, YAML_LIMITS } from "../yaml.ts";
 
 /** Everything that a store has of a package: its channels, or its bases. */
 export type All = "all";
@@ -25,9 +25,15 @@ export interface PackageRequest {
   readonly architectures: readonly string[];
   /** whether its own entry names them: then it must have each of them */
   readonly needsArchitectures?: true;
+  /** whether its own entry names them: then `revision` is released on these alone */
+  readonly needsSystems?: true;
   readonly revision?: number;
+  /** whether `revision` is taken along without a release */
+  readonly isUnreleased?: true;
   /** resource name to the revision to take in place of the released one */
   readonly resources: Readonly<Record<string, number>>;
+  /** resources that `revision` is taken without */
+  readonly absentResources?: readonly string[];
   /** whether every revision of its resources is taken, released or not */
   readonly allResources?: true;
   /** resource name to the path of its image in the local registry */
@@ -38,6 +44,8 @@ export interface PackageRequest {
 
 /** A request of a snap. */
 export interface SnapRequest {
+  /** upstream may have none of it yet, which is noted and fails nothing */
+  readonly mayLack?: true;
   readonly name: string;
   /** as written; none: stable of the default track, or with a revision no channel at all */
   readonly channels: readonly string[] | All;
@@ -51,11 +59,14 @@ export interface SnapRequest {
 export const ADDITIONS = {
   "bundle-charms": "the charms of bundles",
   "charm-snaps": "the snaps that charms install",
-  likely: "of these, those that a charm's code only seems to install",
+  likely: "snaps and images that a charm's code only seems to need",
   bases: "the bases of snaps",
   providers: "the default providers of content plugs",
   snapd: "snapd, which every machine with a snap needs",
-  images: "container images: those of charms' resources and those that are named",
+  images: "container images: those that charms need, those that are named, and those of Juju's controllers",
+  "charm-images": "of these, those of charms, unless they are named too",
+  "file-images": "of these, those that charms name in their files, and not by a resource",
+  agents: "Juju's agents of the versions in essentials",
 } as const;
 export type Addition = keyof typeof ADDITIONS;
 
@@ -71,6 +82,14 @@ export interface ImageRequest {
   readonly architectures: readonly string[];
 }
 
+/** Juju's agents, of which versions and architectures. */
+export interface AgentRequest {
+  /** as written: `3.6` means its newest patch; or all that a store has */
+  readonly versions: readonly string[] | All;
+  /** dpkg names */
+  readonly architectures: readonly string[];
+}
+
 /** Everything that is requested of one export. */
 export interface ExportRequest {
   readonly charms: readonly PackageRequest[];
@@ -78,6 +97,8 @@ export interface ExportRequest {
   readonly snaps: readonly SnapRequest[];
   /** undefined: the archive takes none */
   readonly images?: ImageRequest;
+  /** undefined: the archive takes none */
+  readonly agents?: AgentRequest;
   readonly without: readonly Addition[];
   /** whether it is all that a store lists: what that needs besides is added as far as the store has it, and so are assertions of no snap */
   readonly mirror?: true;
@@ -127,7 +148,15 @@ const PackageEntry = v.strictObject({
   ...CHANNEL_AND_BASE_FIELDS,
   ...ARCHITECTURE_FIELDS,
   revision: v.optional(Revision),
-  resources: v.optional(mapByName(Word), {}),
+  resources: v.optional(
+    mapByName(
+      v.union(
+        [Word, v.strictObject({ revision: v.optional(Word), path: v.optional(Word) })],
+        "is neither a word nor a map of revision and path",
+      ),
+    ),
+    {},
+  ),
 });
 /** A `push_channel` is the documented word for the channel that a revision goes to. */
 const SnapEntry = v.strictObject({
@@ -149,7 +178,7 @@ const ApplicationSchema = v.looseObject({
   constraints: v.fallback(v.string(), ""),
   to: v.fallback(v.optional(Words), undefined),
 });
-const isJuju = (word: string) => /^\d{1,3}\.\d{1,3}([.-]|$)/.test(word);
+const isJuju = (word: string) => parseJuju(word) !== undefined;
 const List = v.optional(v.array(v.unknown(), "is not a list"), []);
 const SITE_FIELDS = {
   ...CHANNEL_AND_BASE_FIELDS,
@@ -212,10 +241,12 @@ export function readSiteFile(text: string, what: string, given: Selection = {}, 
       : invalid(what, `without: unknown addition ${printable(word, 50)}; it takes ${Object.keys(ADDITIONS).join(", ")}`),
   );
   const architectures = new Set([defaults, ...charms, ...bundles].flatMap((entry) => entry.architectures));
+  const juju = site.essentials?.juju ?? [];
   return {
     charms,
     bundles,
     snaps,
+    ...(juju.length > 0 && { agents: { versions: [...new Set(juju)], architectures: defaults.architectures } }),
     images: { references: [...new Set(references)], architectures: [...architectures] },
     without,
     notes,
@@ -240,9 +271,12 @@ export function charmsOfBundle(
   return { charms: charms.map((charm) => ({ ...charm, reason })), notes };
 }
 
+/** It is the operator's own, and chp inventory --manifest writes about 70 tokens for a release. */
+const SITE_LIMITS = { ...YAML_LIMITS, tokens: 5_000_000 };
+
 /** The value of all documents of the file: those after the first are overlays of a bundle, merged as Juju merges them. */
 function mergeDocuments(text: string, what: string): unknown {
-  const [first = {}, ...overlays] = readYamls(text, what, "failsafe").filter((document) => document !== "");
+  const [first = {}, ...overlays] = readYamls(text, what, "failsafe", SITE_LIMITS).filter((document) => document !== "");
   if (!isMapping(first)) invalid(what, "it is not a map of keys to what they say");
   if (overlays.length === 0) return first;
   if (!isBundle(first)) invalid(what, "it has several documents, which only a bundle with overlays has");
@@ -289,7 +323,8 @@ function readApplication(value: unknown, what: string, { defaults, machines, not
     return [];
   }
   const arch = /(?:^|\s)arch=(\S+)/.exec(entry.constraints)?.[1];
-  const { channel, revision, resources } = entry;
+  const { channel, revision, resources: given } = entry;
+  const resources = Object.fromEntries(Object.entries(given).map(([resource, word]) => [resource, readResource(word, what)]));
   const id = entry.to?.map((place) => place.split(":").at(-1) ?? "").find((machine) => Object.hasOwn(machines, machine));
   const { base, series } = entry.base || entry.series || id === undefined ? entry : (machines[id] ?? entry);
   return [
@@ -298,33 +333,73 @@ function readApplication(value: unknown, what: string, { defaults, machines, not
 }
 
 function readPackageEntry(value: unknown, what: string, defaults: Required<Selection>): PackageRequest {
-  const { name, revision, resources, ...fields } = checkEntry(PackageEntry, expandName(value), what);
-  return packageRequest(name, fields, { revision, resources }, what, defaults);
+  const { name, revision, resources: given, ...fields } = checkEntry(PackageEntry, expandName(value), what);
+  const resources = Object.fromEntries(Object.entries(given).map(([resource, said]) => [resource, readResource(said, what)]));
+  const isUnreleased = namesNone(fields);
+  if (isUnreleased && revision === undefined) invalid(what, `channels: ${NONE} is for a revision, which it does not name`);
+  if (!isUnreleased) return packageRequest(name, fields, { revision, resources }, what, defaults);
+  const { channel: _, channels: __, ...others } = fields;
+  return { ...packageRequest(name, others, { revision, resources }, what, defaults), channels: [], isUnreleased };
+}
+
+/** In place of a channel or of the revision of a resource. */
+const NONE = "none";
+
+function namesNone({ channel, channels }: SelectionFields): boolean {
+  return (channels ?? channel)?.join(" ") === NONE;
+}
+
+/** What an entry says of a resource; a `revision` of null: it is taken without. */
+interface ResourceWish {
+  readonly revision?: number | null;
+  readonly path?: string;
+}
+
+/** A number is a revision; other text is the path of its image in the local registry. */
+function readResource(
+  said: string | { readonly revision?: string | undefined; readonly path?: string | undefined },
+  what: string,
+): ResourceWish {
+  const isRevision = (word: string) => /^\d{1,15}$/.test(word);
+  if (typeof said === "string") return isRevision(said) ? { revision: Number(said) } : { path: said };
+  const { revision, path } = said;
+  if (revision !== undefined && revision !== NONE && !isRevision(revision))
+    invalid(what, `resources: ${printable(revision, 100)} is neither a revision nor ${NONE}`);
+  return {
+    ...(revision !== undefined && { revision: revision === NONE ? null : Number(revision) }),
+    ...(path !== undefined && { path }),
+  };
 }
 
 function packageRequest(
   name: string,
   fields: SelectionFields,
-  { revision, resources }: { readonly revision?: number | undefined; readonly resources: Readonly<Record<string, string>> },
+  { revision, resources }: { readonly revision?: number | undefined; readonly resources: Readonly<Record<string, ResourceWish>> },
   what: string,
   defaults: Required<Selection>,
 ): PackageRequest {
-  const isRevision = ([, value]: readonly [string, string]) => /^\d{1,15}$/.test(value);
   const entries = Object.entries(resources);
   const selection = readSelection(fields, what);
+  const absentResources = entries.flatMap(([resource, wish]) => (wish.revision === null ? [resource] : []));
   return {
     name: checkPackageName(name, what),
     ...defaults,
     ...selection,
     ...(selection.architectures && { needsArchitectures: true }),
+    ...(selection.systems && { needsSystems: true }),
     ...(revision !== undefined && { revision }),
-    resources: Object.fromEntries(entries.filter(isRevision).map(([resource, value]) => [resource, Number(value)])),
-    paths: Object.fromEntries(entries.filter((entry) => !isRevision(entry))),
+    ...(absentResources.length > 0 && { absentResources }),
+    resources: Object.fromEntries(
+      entries.flatMap(([resource, wish]) => (typeof wish.revision === "number" ? [[resource, wish.revision]] : [])),
+    ),
+    paths: Object.fromEntries(entries.flatMap(([resource, { path }]) => (path === undefined ? [] : [[resource, path]]))),
   };
 }
 
 function readSnapEntry(value: unknown, what: string, defaults: Required<Selection>): SnapRequest {
-  const { name, revision, ...fields } = checkEntry(SnapEntry, expandName(value), what);
+  const { name, revision, ...given } = checkEntry(SnapEntry, expandName(value), what);
+  if (namesNone(given) && revision === undefined) invalid(what, `channels: ${NONE} is for a revision, which it does not name`);
+  const fields = namesNone(given) ? { ...given, channel: undefined, channels: undefined } : given;
   const { channels, architectures } = readSelection(fields, what);
   const defaultChannels = revision === undefined ? defaults.channels : [];
   return {
@@ -394,39 +469,19 @@ function invalid(what: string, why: string, next = "chp help export shows what s
 /* ---- what Juju itself needs: `essentials` ---- */
 
 function controllerCharms(juju: string, architectures: readonly string[]): PackageRequest[] {
-  return controllerTracks(juju).map((track) => ({
-    name: CONTROLLER_CHARM,
-    channels: [`${track}/stable`],
-    systems: CONTROLLER_SYSTEMS,
-    architectures,
-    resources: {},
-    paths: {},
-    reason: `Juju ${juju} bootstraps with it`,
-  }));
+  const { charm } = bootstrapNeeds(readJuju(juju));
+  if (!charm) return [];
+  const { name, channel, systems } = charm;
+  return [{ name, channels: [channel], systems, architectures, resources: {}, paths: {}, reason: `Juju ${juju} bootstraps with it` }];
 }
 
-/** By version of Juju; the first that fits. Source: handlers/juju.md, Bootstrap. */
-const ESSENTIAL_SNAPS: readonly (readonly [juju: RegExp, snaps: readonly (readonly [name: string, channel: string, reason: string])[]])[] =
-  [
-    [
-      /^2\./,
-      [
-        ["juju-db", "4.4/stable", "controllers keep their state in it"],
-        ["core", "latest/stable", "juju-db runs on it"],
-      ],
-    ],
-    [
-      /^3\./,
-      [
-        ["juju-db", "4.4.30/stable", "controllers on machines keep their state in it"],
-        ["core", "latest/stable", "old snaps run on it"],
-      ],
-    ],
-    [/^/, [["core", "latest/stable", "old snaps run on it"]]],
-  ];
-
-function essentialSnaps(juju: string, architectures: readonly string[]): SnapRequest[] {
-  const [, snaps = []] = ESSENTIAL_SNAPS.find(([pattern]) => pattern.test(juju)) ?? [];
-  const all = [...snaps, ["snapd", "latest/stable", "every machine with a snap needs it"] as const];
-  return all.map(([name, channel, why]) => ({ name, channels: [channel], architectures, reason: `essential for Juju ${juju}: ${why}` }));
+/** The snaps of controllers of that Juju: `3.6`, or an exact version. */
+export function essentialSnaps(juju: string, architectures: readonly string[]): SnapRequest[] {
+  return bootstrapNeeds(readJuju(juju)).snaps.map(({ name, channel, reason, sure }) => ({
+    name,
+    channels: [channel],
+    architectures,
+    reason: `essential for Juju ${juju}: ${reason}`,
+    ...(sure === "likely" && { mayLack: true as const }),
+  }));
 }

@@ -7,6 +7,7 @@
 import { afterAll } from "bun:test";
 import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { AGENT_SIGNER, AGENT_WORLD } from "../agentworld.ts";
 import type { Login, Setup } from "../conformance/match.ts";
 import { type Hub, ORIGIN, onOneConnection, overHttp, runCases, type Sent, type Target } from "../conformance/run.ts";
 import { ROOT, SNAP_WORLD, STORE_STREAM } from "../snapworld.ts";
@@ -44,31 +45,38 @@ function once(name: string, make: (store: string) => Promise<void>): () => Promi
 const imported = once("store", async (store) => {
   await run("import", "--store", store, file("world.tar.gz", WORLD));
   await run("import", "--store", store, "--trust", file("root.assert", ROOT), file("snaps.tar.gz", SNAP_WORLD));
+  await run("import", "--store", store, "--streams-key", file("streams.asc", AGENT_SIGNER.file), file("agents.tar", AGENT_WORLD));
 });
 
 const exportedAndImported = once("next", async (store) => {
   const first = await serve(await imported());
   try {
-    await run("export", "--all", "--without", "images", "--charmhub-url", first.url, "--export-dir", at("export"));
+    const from = ["--charmhub-url", first.url, "--streams-key", at("streams.asc")];
+    await run("export", "--all", "--without", "images", ...from, "--export-dir", at("export"));
   } finally {
     await first.stop();
   }
-  await run("import", "--store", store, "--trust", at("root.assert"), at("export"));
+  await run("import", "--store", store, "--trust", at("root.assert"), "--streams-key", at("streams.asc"), at("export"));
   // What names a store's own address is its operator's to import.
   await run("import", "--store", store, file("store.assert", STORE_STREAM.join("\n")));
 });
 
-async function startExecutable({ publicUrl, registry, empty }: Setup, stored: () => Promise<string>): Promise<Hub> {
+async function startExecutable({ publicUrl, registry, empty, tokens }: Setup, stored: () => Promise<string>): Promise<Hub> {
   const store = empty ? at("empty") : await stored();
   const config = (login: Login) =>
     run("config", "--store", store, ...Object.entries(login).map(([key, value]) => `proxy.oci-registry.${key}=${value}`));
   if (registry) await config(registry);
-  const start = () => serve(store, publicUrl === undefined ? [] : ["--public-url", publicUrl]);
+  if (tokens) await run("import-certificate", "--selfsigned", "--store", store);
+  const token = async (right: string) => [right, (await chp(["token", right, "--may", right, "--store", store])).out.trim()];
+  const texts = tokens ? Object.fromEntries(await Promise.all([token("import"), token("overrides")])) : undefined;
+  const args = [...(publicUrl === undefined ? [] : ["--public-url", publicUrl]), ...(tokens ? ["--tls-listen", "127.0.0.1:0"] : [])];
+  const start = () => serve(store, args);
   let served = await start();
   // What a name server would do.
-  const located = (sent: Sent) => ({ ...sent, url: sent.url.replace(ORIGIN, served.url) });
+  const located = (sent: Sent) => ({ ...sent, url: sent.url.replace(ORIGIN, served.urls.at(-1) ?? "") });
   return {
     origin: ORIGIN,
+    ...(texts && { tokens: texts }),
     ask: (sent) => overHttp(located(sent)),
     askAgain: (sent) => onOneConnection(located(sent)),
     restart: async () => {
@@ -112,7 +120,9 @@ const remote: Target = {
   name: given ?? "CHP_URL",
   ...(given === undefined && { skip: "CHP_URL names no hub" }),
   lacks: {
-    ...Object.fromEntries(["publicUrl", "registry", "restart", "brokenStore", "empty"].map((one) => [one, "it is not ours to set up"])),
+    ...Object.fromEntries(
+      ["publicUrl", "registry", "restart", "brokenStore", "empty", "tokens"].map((one) => [one, "it is not ours to set up"]),
+    ),
     ...(given?.startsWith("https:") && { socket: "it speaks TLS" }),
   },
   start: async () => ({ origin: given ?? "", ask: overHttp, askAgain: onOneConnection }),

@@ -79,6 +79,7 @@ test("there are twins to test", () => {
   const twins = new Set(byTwin.map(([, flag]) => flag.twin ?? ""));
   const expected = [
     "CHARMHUB_URL",
+    "CHP_AGENTS_URL",
     "CHP_ARCH",
     "CHP_BASE",
     "CHP_CA",
@@ -96,6 +97,7 @@ test("there are twins to test", () => {
     "CHP_SINCE",
     "CHP_SNAPSTORE_URL",
     "CHP_STORE",
+    "CHP_STREAMS_KEY",
     "CHP_TOKEN_FILE",
     "CHP_WITHOUT",
   ];

@@ -106,7 +106,7 @@ export const FLAGS = {
     twin: "CHP_CACHE_SIZE",
     parse: byteSize(2 ** 20),
     default: 20 * 2 ** 30,
-    help: "what that folder may have, the least recently used goes first (CHP_CACHE_SIZE; default: 20G)",
+    help: `what that folder may have, the least recently used goes first (CHP_CACHE_SIZE; default: ${showSize(20 * 2 ** 30)})`,
   },
   redirect: {
     name: "redirect",

@@ -22,7 +22,7 @@ export interface ServeConfig {
 }
 
 export interface Deps {
-  readonly store: Pick<Store, "snapshot" | "blob" | "text"> & Partial<Pick<Store, "damage">>;
+  readonly store: Pick<Store, "snapshot" | "blob" | "text"> & Partial<Pick<Store, "damage" | "away" | "lags" | "isBehind">>;
   readonly config: ServeConfig;
   readonly log: Log;
   /** the registries that images are pulled from; they may change at any time */

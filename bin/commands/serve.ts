@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createApp } from "../../handlers/app.ts";
 import { type Listener, listen } from "../../handlers/listen.ts";
 import { createLog, type Log } from "../../handlers/log.ts";
@@ -7,13 +8,16 @@ import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
 import { ARCHIVE_LIMITS, archiveCap, parseAddress, readSettings } from "../../src/settings/config.ts";
 import type { Token } from "../../src/settings/token.ts";
+import { BlobCache } from "../../store/blobcache.ts";
 import { Disk } from "../../store/fs.ts";
 import { blobBytes } from "../../store/quota.ts";
+import { isAway } from "../../store/s3errors.ts";
 import { Store } from "../../store/store.ts";
+import { isBucket } from "../machine/bucket.ts";
 import { importInChild } from "../machine/child.ts";
 import { limitsIn, StorePush } from "../machine/imagepush.ts";
 import { type Io, printJson, undoOf } from "../machine/io.ts";
-import { storeFolder } from "../machine/openstore.ts";
+import { storageAt, storeFolder } from "../machine/openstore.ts";
 import { overrideWrites } from "../machine/overridewrites.ts";
 import { loadSettings, watchCloudImages, watchRegistries } from "../machine/settings.ts";
 import { countConnections, watchDescriptors } from "../machine/sockets.ts";
@@ -24,7 +28,18 @@ import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
 import { webOf } from "./pages.ts";
 
-const TAKES = ["listen", "tlsListen", "tlsCert", "tlsKey", "publicUrl", "waitForStore", "logLevel"] as const;
+const TAKES = [
+  "listen",
+  "tlsListen",
+  "tlsCert",
+  "tlsKey",
+  "publicUrl",
+  "waitForStore",
+  "cache",
+  "cacheSize",
+  "redirect",
+  "logLevel",
+] as const;
 type ServeFlags = FlagValues<typeof TAKES>;
 
 export const serveCommand: Register = (program, io) => {
@@ -72,12 +87,12 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
   };
   readSettings({ flags, environment: io.environment, file: {} }); // wrong usage comes first
   // Where a mount is not there at boot, an empty store would answer every client that nothing exists.
-  if (!options.waitForStore && !existsSync(folder))
+  if (!options.waitForStore && !isBucket(folder) && !existsSync(folder))
     throw new Failure("no-store", `there is no folder ${printable(folder)}`, {
       next: "chp import FILE makes the store; name another with --store DIR, or wait for it with --wait-for-store",
     });
-  const disk = new Disk(folder);
-  const store = await Store.openOrAwait(disk);
+  const store = await openServed(folder, options, { io, log });
+  const { storage } = store;
   const settings = await loadSettings(store, { flags, environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0];
   if (publicUrl === undefined)
@@ -110,18 +125,29 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     tokens: () => acceptedTokens(store, log),
     limits: async () => limitsIn(await loadSettings(store, { environment: io.environment })),
   });
+  const disk = () => (storage instanceof Disk ? storage.room() : Promise.reject(new Error("the store is in a bucket")));
   let certificateEnd: number | undefined;
   const app = createApp({
     store,
     imagePush,
-    ...(settings.get("web")?.values[0] === "on" && { web: webOf(store, disk, settings) }),
+    ...(settings.get("web")?.values[0] === "on" && {
+      web: webOf(
+        store,
+        () =>
+          disk().then(
+            ({ free }) => free,
+            () => undefined,
+          ),
+        settings,
+      ),
+    }),
     overrides: overrideWrites(store, { tokens: () => acceptedTokens(store, log), undo: (generation) => undoOf(generation, options) }),
     config: publicUrl === undefined ? {} : { publicUrl },
     log,
     vitals: {
       certificateEnd: () => certificateEnd,
-      disk: () => disk.room(),
-      storeBytes: () => blobBytes(disk),
+      disk,
+      storeBytes: () => blobBytes(storage),
       lastRuns: () => store.runs.last(),
     },
     registries: watchRegistries(store, io.environment, publicUrl),
@@ -186,6 +212,40 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
 /** When a certificate ends, in milliseconds since 1970. */
 function endOf(certificate: string): number {
   return Date.parse(certificateFacts(certificate).notAfter);
+}
+
+/** Milliseconds for which a request of a server to its bucket is sent again, and without an answer after which it counts as lost. */
+const [PATIENCE, SILENCE] = [3000, 5000];
+const WAIT = 2000;
+
+/** Waits for a bucket that does not answer, where that is asked for. */
+async function openServed(
+  place: string,
+  { waitForStore, cache, cacheSize, redirect }: ServeFlags,
+  { io, log }: { readonly io: Io; readonly log: Log },
+): Promise<Store> {
+  const flag = cache === undefined ? "--redirect" : "--cache";
+  if (!isBucket(place) && (cache !== undefined || redirect))
+    throw new Failure("usage", `${flag} is for a store in a bucket: ${printable(place)} is a folder`, {
+      next: "--store s3://BUCKET/PREFIX",
+    });
+  if (cache !== undefined && redirect) throw new Failure("usage", "--cache and --redirect exclude each other: give one of them");
+  const failed = (why: string) => log({ level: "warn", message: `a payload is not kept in ${printable(cache ?? "")}`, why });
+  const storage = storageAt(place, io, {
+    patience: PATIENCE,
+    silence: SILENCE,
+    ...(cache !== undefined && { cache: await BlobCache.open(cache, cacheSize, failed) }),
+    ...(redirect && { redirects: true }),
+  });
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await Store.openOrAwait(storage);
+    } catch (error) {
+      if (!waitForStore || !isAway(error) || io.signal.aborted) throw error;
+      if (attempt === 0) log({ level: "warn", message: `waiting for the store: ${error.message}` });
+      await sleep(WAIT, undefined, { signal: io.signal }).catch(() => {});
+    }
+  }
 }
 
 /** The current tokens. A user who can't read them can't write into the store either: all that takes one is off then. */

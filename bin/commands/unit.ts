@@ -2,12 +2,12 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Argument } from "commander";
 import { Failure, printable } from "../../src/errors.ts";
-import { SETTINGS, type SettingValue } from "../../src/settings/config.ts";
-import { Disk } from "../../store/fs.ts";
+import { SETTINGS, type SettingValue, STORE_KEY } from "../../src/settings/config.ts";
 import { Store } from "../../store/store.ts";
+import { isBucket } from "../machine/bucket.ts";
 import { ownExecutable } from "../machine/child.ts";
 import { type Io, note, printJson } from "../machine/io.ts";
-import { storeFolder } from "../machine/openstore.ts";
+import { storageAt, storeFolder } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
@@ -35,26 +35,32 @@ The commands that install it are comments at its head. Settings of the store hol
 Examples:
   chp unit --store /var/lib/chp
   chp unit --store /var/lib/chp --remote-import
+  chp unit --store s3://charms/site
   chp unit --store /var/lib/chp | sudo tee ${pathOf("chp.service")}
   chp unit --store /var/lib/chp chp-verify.timer`;
 
 export async function runUnit(name: UnitName, options: UnitFlags, io: Io): Promise<void> {
   if (!/^[a-z_][a-z0-9_-]{0,31}$/.test(options.user))
     throw new Failure("usage", `--user: ${printable(options.user, 50)} is not a user's name`);
-  const folder = resolve(storeFolder(options, io));
-  const settings = await loadSettings(await Store.openOrAwait(new Disk(folder)), { environment: io.environment });
+  const place = storeFolder(options, io);
+  const bucket = isBucket(place);
+  const folder = bucket ? place : resolve(place);
+  const settings = await loadSettings(await Store.openOrAwait(storageAt(folder, io)), { environment: io.environment });
   const unit: Unit = {
     name,
     user: options.user,
     store: folder,
-    exists: existsSync(folder),
+    exists: bucket || existsSync(folder),
+    ...(bucket && { bucket: bucketSetup(io) }),
     writes: options.remoteImport ?? false,
     executable: options.executable === undefined ? ownExecutable() : [resolve(options.executable)],
     flags: serveFlags(settings),
     addresses: ["listen", "tls-listen"].flatMap((key) => settings.get(key)?.values ?? []),
     files: ["tls-cert", "tls-key"].flatMap((key) => settings.get(key)?.values ?? []).map((file) => resolve(file)),
   };
-  const notes = [...unitNotes(unit), ...unseenSettings(settings)];
+  // The key comes as a credential there.
+  const unseen = unseenSettings(settings).filter((text) => !bucket || !text.includes(STORE_KEY));
+  const notes = [...unitNotes(unit), ...unseen];
   if (options.json)
     return printJson(
       { name, path: pathOf(name), unit: renderUnit(unit), commands: installCommands(unit), addresses: unit.addresses, notes },
@@ -64,12 +70,51 @@ export async function runUnit(name: UnitName, options: UnitFlags, io: Io): Promi
   for (const text of notes) note(text, options, io);
 }
 
+/** What a service of a bucket gets besides its flags: no key is in the unit. */
+interface BucketSetup {
+  /** where the bucket is, by the names of its environment: nothing of it is secret */
+  readonly where: readonly string[];
+  readonly cache: string | undefined;
+}
+
+const FOLDER = "/etc/chp";
+const ENVIRONMENT = `${FOLDER}/bucket.env`;
+const KEY = `${FOLDER}/store.key`;
+/** Names whose values a unit may show. */
+const PUBLIC_NAMES = ["AWS_ENDPOINT_URL", "AWS_REGION", "AWS_CA_BUNDLE"];
+
+function bucketSetup({ environment }: Io): BucketSetup {
+  const cache = environment["CHP_CACHE"];
+  return {
+    where: PUBLIC_NAMES.flatMap((name) => (environment[name] ? [`${name}=${environment[name]}`] : [])),
+    cache: cache ? resolve(cache) : undefined,
+  };
+}
+
+/** Lines of the service that say how it reaches the bucket. */
+function credentialsOf({ bucket }: Unit): string {
+  if (!bucket) return "";
+  const names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", ...PUBLIC_NAMES].join(", ");
+  return `# ${names}: one NAME=VALUE a line.\nEnvironmentFile=${ENVIRONMENT}\n# Unseals what is secret in the bucket.\nLoadCredential=store-key:${KEY}\n`;
+}
+
+function bucketFlags({ bucket }: Unit): string[] {
+  return bucket ? ["--wait-for-store", ...(bucket.cache === undefined ? [] : ["--cache", bucket.cache])] : [];
+}
+
+/** The line by which systemd waits for the mount of a folder. */
+function mountOf({ bucket, store }: Unit): string {
+  return bucket ? "" : `\nRequiresMountsFor=${pathWord(store)}`;
+}
+
 interface Unit {
   readonly name: UnitName;
   readonly user: string;
   readonly store: string;
   /** whether there is a store there now */
   readonly exists: boolean;
+  /** of a store in a bucket */
+  readonly bucket?: BucketSetup;
   /** whether it takes imports from other machines, or images that clients push */
   readonly writes: boolean;
   readonly executable: readonly string[];
@@ -103,8 +148,8 @@ function isInside(path: string, folders: readonly string[]): boolean {
   return folders.some((folder) => path.startsWith(`${folder}/`));
 }
 
-function needed({ store, executable, files }: Unit): string[] {
-  return [store, ...executable, ...files];
+function needed({ store, bucket, executable, files }: Unit): string[] {
+  return [...(bucket ? (bucket.cache === undefined ? [] : [bucket.cache]) : [store]), ...executable, ...files];
 }
 
 function unitNotes(unit: Unit): string[] {
@@ -158,15 +203,14 @@ const BODIES: Readonly<Record<UnitName, (unit: Unit) => string>> = {
   "chp.service": (unit) => `[Unit]
 Description=chp, an offline Charmhub and Snap Store
 Wants=network-online.target
-After=network-online.target
-RequiresMountsFor=${pathWord(unit.store)}
+After=network-online.target${mountOf(unit)}
 
 [Service]
 # chp says that it is ready by systemd-notify, a process of its own.
 Type=notify
 NotifyAccess=all
-${runs(unit, ["serve", "--store", unit.store, ...unit.flags])}
-Restart=on-failure
+${runs(unit, ["serve", "--store", unit.store, ...bucketFlags(unit), ...unit.flags])}
+${credentialsOf(unit)}Restart=on-failure
 RestartSec=2
 # Do not restart on configuration errors or an unsupported store format.
 RestartPreventExitStatus=2 11
@@ -254,12 +298,16 @@ SystemCallErrorNumber=ENOSYS
 # Not MemoryDenyWriteExecute: the engine compiles while it runs.`;
 }
 
-function accessOf({ store, writes }: Unit): string {
+function accessOf({ store, bucket, writes }: Unit): string {
+  if (bucket) {
+    const cache = bucket.cache === undefined ? "" : `\nReadWritePaths=${pathWord(bucket.cache)}`;
+    return `# Nothing of this machine is written but what is on its way to the bucket, in a /tmp of its own.${cache}${writes ? "\nKillMode=mixed" : ""}`;
+  }
   if (!writes) return "# Serving writes nothing: the store is read-only for it.";
   return `# Imports of other machines are processes of their own, which may end when it is stopped. Pushed images it writes itself.\nReadWritePaths=${pathWord(store)}\nKillMode=mixed`;
 }
 
-function installCommands({ name, user, store, exists, writes, executable }: Unit): string[] {
+function installCommands({ name, user, store, bucket, exists, writes, executable }: Unit): string[] {
   const folder = shellWord(store);
   const own = `${executable.map(shellWord).join(" ")} unit --store ${folder}${user === "chp" ? "" : ` --user ${user}`}`;
   const put = (each: UnitName, more = "") => `${own}${more} | sudo tee ${pathOf(each)} >/dev/null`;
@@ -270,14 +318,27 @@ function installCommands({ name, user, store, exists, writes, executable }: Unit
       "sudo systemctl enable --now chp-verify.timer",
       "systemctl list-timers chp-verify.timer",
     ];
-  return [
-    `sudo useradd --system --user-group --no-create-home --home-dir ${folder} --shell /usr/sbin/nologin ${user}`,
-    exists ? `sudo chown -R ${user}:${user} ${folder}` : `sudo install -d -o ${user} -g ${user} ${folder}`,
-    put(name, writes ? " --remote-import" : ""),
+  const enable = [
     "sudo systemctl daemon-reload",
     `sudo systemctl enable --now ${name}`,
     `systemctl status ${name}`,
     `journalctl -u ${name}`,
+  ];
+  if (bucket)
+    return [
+      `sudo useradd --system --user-group --no-create-home --home-dir ${FOLDER} --shell /usr/sbin/nologin ${user}`,
+      `sudo install -d -m 0700 ${FOLDER}`,
+      `sudo install -m 0600 store.key ${KEY}`,
+      `printf '%s\\n' ${[...bucket.where, "AWS_ACCESS_KEY_ID=…", "AWS_SECRET_ACCESS_KEY=…"].map(shellWord).join(" ")} | sudo install -m 0600 /dev/stdin ${ENVIRONMENT}`,
+      ...(bucket.cache === undefined ? [] : [`sudo install -d -o ${user} -g ${user} ${shellWord(bucket.cache)}`]),
+      `${bucket.cache === undefined ? "" : `CHP_CACHE=${shellWord(bucket.cache)} `}${put(name, writes ? " --remote-import" : "")}`,
+      ...enable,
+    ];
+  return [
+    `sudo useradd --system --user-group --no-create-home --home-dir ${folder} --shell /usr/sbin/nologin ${user}`,
+    exists ? `sudo chown -R ${user}:${user} ${folder}` : `sudo install -d -o ${user} -g ${user} ${folder}`,
+    put(name, writes ? " --remote-import" : ""),
+    ...enable,
   ];
 }
 

@@ -41,8 +41,8 @@ export interface Storage {
   /** Deletes an object. False: there is none. */
   remove(key: string): Promise<boolean>;
 
-  /** Makes all commits, moves and removals so far durable. */
-  flush(): Promise<void>;
+  /** Makes all commits, moves and removals so far durable. `others`: keys of objects that other processes may have committed or removed, too. */
+  flush(others?: readonly string[]): Promise<void>;
 
   /** The current time in milliseconds, by the clock that `modified` comes from. */
   clock(): Promise<number>;

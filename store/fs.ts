@@ -256,7 +256,8 @@ export class Disk implements Storage {
   }
 
   /** Syncs every touched folder. A flush waits for those that began before it, so all that was touched before is durable. */
-  flush(): Promise<void> {
+  flush(others: readonly string[] = []): Promise<void> {
+    for (const other of others) this.#touch(dirname(this.#path(other)));
     this.#flushed = this.#flushed.then(
       () => this.#flush(),
       () => this.#flush(),

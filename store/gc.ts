@@ -33,12 +33,14 @@ export async function collectGarbage(store: Store, options: GcOptions): Promise<
     await markReachable(store, generation, seen);
   }
   // Generations are pruned before blobs are moved, so a listed generation is complete. Each is durably gone before the next, the
-  // oldest first: what a crash leaves has no gap.
-  if (!options.dryRun)
+  // oldest first: what a crash leaves has no gap. What an earlier gc pruned may not be durable yet: it may have ended before.
+  if (!options.dryRun) {
+    await storage.flush([generationKey(1)]);
     for (const number of pruned) {
       await storage.remove(generationKey(number));
       await storage.flush();
     }
+  }
   const since = (retained.at(-1)?.number ?? 0) + 1;
   const { leases, deleted, restored } = await emptyTrash(store, { seen, since, now, ...options });
   const aside = { blobs: 0, bytes: 0 };

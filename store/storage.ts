@@ -62,8 +62,8 @@ export interface Storage {
   /** Every object below `prefix`, at any depth, sorted. Undefined: `list` and `open` cost as little. */
   walk?(prefix: string): AsyncIterable<Entry>;
 
-  /** Makes all commits, moves and removals so far durable. */
-  flush(): Promise<void>;
+  /** Makes all commits, moves and removals so far durable. `others`: keys of objects that other processes may have committed or removed, too. */
+  flush(others?: readonly string[]): Promise<void>;
 
   /** The current time in milliseconds, by the clock that `modified` comes from. */
   clock(): Promise<number>;

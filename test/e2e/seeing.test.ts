@@ -94,6 +94,7 @@ test("diff tells packages, revisions, resources, channels and assertions", async
       expect.objectContaining({ name: "two", state: "added" }),
     ],
     images: [],
+    agents: [],
     assertions: { added: [], removed: [] },
   });
   const back = await json("diff", "2", "1");

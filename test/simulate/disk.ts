@@ -153,7 +153,8 @@ export class SimulatedDisk implements Storage {
     });
   }
 
-  flush(): Promise<void> {
+  flush(others: readonly string[] = []): Promise<void> {
+    for (const other of others) this.#touch(other);
     this.#flushed = this.#flushed.then(
       () => this.#flush(),
       () => this.#flush(),

@@ -12,4 +12,5 @@ export const KEPT: readonly { readonly seeds: readonly number[]; readonly was: s
   { seeds: [113], was: "after the clock was set back, gc pruned a generation out of the middle" },
   { seeds: [493], was: "verify moved a generation out of the middle that the disk could not read once" },
   { seeds: [483], was: "gc moved what a generation names that it was kept from pruning" },
+  { seeds: [20164], was: "gc deleted blobs of a generation that an earlier one, which failed, had pruned and not synced" },
 ];

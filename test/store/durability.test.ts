@@ -4,7 +4,8 @@ import { expect, spyOn, test } from "bun:test";
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { Disk } from "../../store/fs.ts";
-import { blobKey, CATALOG } from "../../store/keys.ts";
+import { collectGarbage } from "../../store/gc.ts";
+import { blobKey, CATALOG, TRASH } from "../../store/keys.ts";
 import { Store } from "../../store/store.ts";
 import { tarOf } from "../build.ts";
 import { importInto } from "../importing.ts";
@@ -35,5 +36,25 @@ test("the folders of blobs that a killed import left are synced before an import
   } finally {
     opened.mockRestore();
     linked.mockRestore();
+  }
+});
+
+test("a gc syncs what an earlier one pruned, and may not have synced, before it moves a blob", async () => {
+  using folder = tempFolder();
+  const store = await Store.openOrCreate(new Disk(folder.path));
+  await importInto(store, { "image.tar": tarOf(layoutOf([{ image: IMAGE, name: "team/app:1" }])) });
+  await (await store.ingestBytes(Buffer.from("of a generation that is pruned"))).commit();
+  const opened = spyOn(fs, "open");
+  const renamed = spyOn(fs, "rename");
+  try {
+    const { aside } = await collectGarbage(await Store.open(new Disk(folder.path)), { generations: 1, days: 0, hours: 0, dryRun: false });
+    expect(aside.blobs).toBe(1);
+    const moved = renamed.mock.calls.findIndex(([, to]) => String(to).startsWith(join(folder.path, TRASH)));
+    const before = renamed.mock.invocationCallOrder[moved] ?? 0;
+    const synced = opened.mock.calls.flatMap(([path], i) => ((opened.mock.invocationCallOrder[i] ?? 0) < before ? [String(path)] : []));
+    expect(synced).toContain(join(folder.path, CATALOG, "."));
+  } finally {
+    opened.mockRestore();
+    renamed.mockRestore();
   }
 });

@@ -164,7 +164,7 @@ describe("trust", () => {
 });
 
 describe("juju-config --bootstrap", () => {
-  const operator = below("images", layoutOf([{ image: IMAGE, name: "ghcr.io/juju/jujud-operator:3.6.11" }]));
+  const operator = below("images", layoutOf([{ image: IMAGE, name: "ghcr.io/juju/jujud-operator:2.9.52" }]));
   const configOf = async (world: Awaited<ReturnType<typeof stored>>, ...args: string[]) =>
     Bun.YAML.parse((await world.run("juju-config", "--bootstrap", "--juju", "2.9", ...args)).out) as Record<string, string>;
 

@@ -63,7 +63,7 @@ const DOWNLOAD = `/api/v1/charms/download/${SPEC.id}_7.charm`;
 
 /** path → status; every reply that is no success is JSON with an error-list. */
 const PATHS: readonly (readonly [string, number])[] = [
-  ["/", 404],
+  ["/", 200],
   ["/v2/charms", 404],
   ["/v2/charms/info/", 404],
   ["/v2/charms/info/demo/", 404],

@@ -45,6 +45,12 @@ images: dist/chp ## a real registry and the real skopeo (needs docker-registry a
 replicas: dist/chp ## several servers over real S3-compatible engines (needs Go, and Ceph's packages); REPLICAS="versitygw checker" SECONDS_OF_CHECK=60 SEED=1
 	@$(BUN) test/interop/replicas.ts $(REPLICAS)
 
+metrics: dist/chp ## a real Prometheus: dashboard and alerts (needs prometheus and openssl)
+	@$(BUN) test/interop/metrics.ts
+
+packages: $(BUN) ## what make release SIGN=.run/release.key made, installed and run (needs root, debootstrap, podman, containerd and minisign)
+	@$(BUN) test/interop/packages.ts
+
 powercut: dist/chp ## each command under power cuts and failing disks (needs strace); COMMANDS=config,gc SEED=1 STATES=1000 FAULTS=12
 	@$(BUN) test/powercut/run.ts "$(COMMANDS)" $(or $(SEED),1) $(or $(STATES),1000) $(or $(FAULTS),12)
 
@@ -82,8 +88,9 @@ build: dist/chp dist/chp.mjs ## dist/chp for this machine, dist/chp.mjs for plai
 linux-x64 linux-arm64 darwin-arm64: $(BUN) ## the executable for that machine, as dist/chp-NAME
 	$(BUN) bin/build.ts $@
 
-release: linux-x64 linux-arm64 darwin-arm64 ## all of them, with SHA256SUMS
-	cd dist && sha256sum chp-* > SHA256SUMS
+release: $(BUN) ## all of them, packages for Debian, an OCI image, a bill of materials, SHA256SUMS; SIGN=FILE signs, LIBC=FOLDER has libc6_*.deb
+	$(BUN) bin/build.ts && $(BUN) bin/build.ts linux-x64 linux-arm64 darwin-arm64
+	@CHP_COMMIT=$${CHP_COMMIT-$$(git rev-parse --short=12 HEAD 2>/dev/null)} $(BUN) packaging/release.ts "$(SIGN)" "$(LIBC)"
 
 clean: ## remove what was built and the example store
 	rm -rf dist .run node_modules
@@ -102,4 +109,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example unit quicklint inprocess test interop images pulls replicas bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example unit quicklint inprocess test interop images pulls replicas metrics packages bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help

@@ -53,9 +53,20 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   const { config, log, registries = () => NO_REGISTRY } = deps;
   const registryOf = offeredRegistries(registries);
   const store = offersOf(deps.store, deps.clock ?? Date.now);
-  const shared: HandlerDeps = { store, bodies: new Bodies(), log, registries, registryOf };
   const missing = new MissingRequests(log);
-  const metrics = createMetrics(deps.store, shared, missing);
+  const metrics = createMetrics(
+    {
+      store,
+      damage: () => deps.store.damage,
+      away: () => (deps.store.lags ? deps.store.away !== undefined : undefined),
+      vitals: deps.vitals,
+      clock: deps.clock ?? Date.now,
+      log,
+    },
+    missing,
+  );
+  const { cacheUse } = metrics;
+  const shared: HandlerDeps = { store, bodies: new Bodies(), log, registries, registryOf, cacheUse };
   const sessions = new Sessions(deps.sessionKey ?? randomBytes(32));
   const apis = [
     charmhubRoutes({ ...shared, missing }),
@@ -68,7 +79,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   ];
   const prefix = config.publicUrl === undefined ? "" : new URL(config.publicUrl).pathname.replace(/\/+$/, "");
   const routes = mount(apis, prefix, refuse);
-  const replyCache = new SnapshotCache<CachedReply>();
+  const replyCache = new SnapshotCache<CachedReply>(cacheUse("replies"));
 
   let damage: Failure | undefined;
   let away: Store["away"];
@@ -144,6 +155,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   }
 
   function refuse(error: unknown, { id }: Call, dialect: Dialect = "charmhub"): Response {
+    metrics.refused(error instanceof Failure ? error.kind : "internal");
     const response = failureReply(error, dialect);
     if (response) return response;
     const stack = error instanceof Error && !(error instanceof Failure) ? error.stack : undefined;

@@ -1,9 +1,11 @@
 /** What the application needs, what handlers get of it, and one request. */
 
+import type { CacheUse } from "../src/cache.ts";
 import type { Registries } from "../src/catalog/registry.ts";
 import type { Digest } from "../src/digest.ts";
 import type { Token } from "../src/settings/token.ts";
 import type { Cap, RemoteOption } from "../src/wire/remoteimport.ts";
+import type { LastRuns } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import type { Bodies } from "./body.ts";
 import type { Peer } from "./listen.ts";
@@ -30,6 +32,20 @@ export interface Deps {
   readonly remoteImport?: RemoteImport;
   /** undefined: this server takes no images, whatever the setting says */
   readonly imagePush?: ImagePush;
+  /** what the metrics say of the machine; undefined: nothing */
+  readonly vitals?: Vitals;
+}
+
+/** What only the program knows of this machine. A failure leaves its metrics out. */
+export interface Vitals {
+  /** the end of the certificate that is served, in milliseconds since 1970; undefined: none is */
+  certificateEnd(): number | undefined;
+  /** bytes of the store's file system, free ones for its user; undefined: it is in a bucket */
+  disk(): Promise<{ readonly size: number; readonly free: number } | undefined>;
+  /** Bytes of all blobs, each of which is looked at: not for every scrape. */
+  storeBytes(): Promise<number>;
+  /** how imports and verifications ended: a listing of a folder with a few files */
+  lastRuns(): Promise<LastRuns>;
 }
 
 /** The dependencies of the handlers. */
@@ -38,6 +54,8 @@ export interface HandlerDeps extends Pick<Deps, "log" | "registries"> {
   /** which registry the references of a reply name */
   readonly registryOf: OfferedRegistries;
   readonly bodies: Bodies;
+  /** the counts of the cache of that name */
+  readonly cacheUse: (name: string) => CacheUse;
 }
 
 /** One request besides its HTTP; a handler reads it as `c.env`. */

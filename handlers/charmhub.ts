@@ -57,9 +57,10 @@ export function charmhubRoutes({
   registries = () => NO_REGISTRY,
   registryOf,
   missing,
+  cacheUse,
 }: HandlerDeps & { readonly missing: MissingRequests }): Api {
-  const results = new SnapshotCache<CharmResult>();
-  const templates = new TemplateCache();
+  const results = new SnapshotCache<CharmResult>(cacheUse("charm refreshes"));
+  const templates = new TemplateCache(cacheUse("charm revisions"));
   const read = (digest: Digest) => store.text(digest);
   const index = new IndexCache(
     log,

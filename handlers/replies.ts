@@ -1,6 +1,6 @@
 /** JSON replies, and a cache of them that is bounded in bytes and emptied when the snapshot changes. */
 
-import { ByteCache } from "../src/cache.ts";
+import { ByteCache, type CacheUse } from "../src/cache.ts";
 import type { Offer } from "./offer.ts";
 import type { OfferedRegistry } from "./registries.ts";
 
@@ -42,14 +42,20 @@ export class CacheableReply {
 export class SnapshotCache<T> {
   #snapshot: Offer | undefined;
   #registry: OfferedRegistry | undefined;
-  #cache = new ByteCache<T>(MAX_CACHED);
+  readonly #use: CacheUse;
+  #cache: ByteCache<T>;
+
+  constructor(use: CacheUse) {
+    this.#use = use;
+    this.#cache = new ByteCache(MAX_CACHED, use);
+  }
 
   /** The cache for this snapshot and registry; the cache for others is dropped. */
   of(snapshot: Offer, registry: OfferedRegistry | undefined): ByteCache<T> {
     if (snapshot !== this.#snapshot || registry !== this.#registry) {
       this.#snapshot = snapshot;
       this.#registry = registry;
-      this.#cache = new ByteCache(MAX_CACHED);
+      this.#cache = new ByteCache(MAX_CACHED, this.#use);
     }
     return this.#cache;
   }

@@ -71,9 +71,10 @@ export function snapstoreRoutes({
   log,
   sessions,
   missing,
+  cacheUse,
 }: HandlerDeps & { readonly sessions: Sessions; readonly missing: MissingRequests }): Api {
-  const results = new SnapshotCache<SnapResult>();
-  const templates = new TemplateCache();
+  const results = new SnapshotCache<SnapResult>(cacheUse("snap refreshes"));
+  const templates = new TemplateCache(cacheUse("snap revisions"));
   const read = (digest: Digest) => store.text(digest);
   const index = new IndexCache(
     log,

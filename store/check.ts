@@ -7,6 +7,7 @@ import { sharedIds } from "../src/catalog/identity.ts";
 import { shellQuote } from "../src/catalog/images.ts";
 import { findResource, findRevision, type Package } from "../src/catalog/package.ts";
 import { blobSize, findManifest, type Repository } from "../src/catalog/repository.ts";
+import { type OfEach, SECTION_NAMES, type SectionName, type Sections } from "../src/catalog/sections.ts";
 import { findComponent, findSnapRevision, type Snap } from "../src/catalog/snap.ts";
 import { type Digest, digestText, isDigest, Summer } from "../src/digest.ts";
 import { type Failure, isCorrupt, reason } from "../src/errors.ts";
@@ -330,7 +331,7 @@ class Check {
   async #semantics(generation: Generation): Promise<void> {
     const index = await this.#store.index(generation).catch(() => undefined);
     if (!index) return;
-    for (const section of ["packages", "snaps"] as const) {
+    for (const section of SECTION_NAMES) {
       const shared = sharedIds(index[section]).map(
         ({ id, names }): Finding => ({
           severity: "damage",
@@ -342,14 +343,9 @@ class Check {
       );
       this.#findings.push(...shared);
       for (const [digest] of Object.values(index[section])) {
-        if (this.#bad.has(digest)) continue;
-        const manifest = await this.#store.manifest(section, digest).catch(() => undefined);
-        if (manifest) this.#findings.push(...(manifest.type === "snap" ? snapProblems(manifest) : packageProblems(manifest)));
+        const manifest = this.#bad.has(digest) ? undefined : await this.#store.manifest(section, digest).catch(() => undefined);
+        if (manifest) this.#findings.push(...problemsOf(section, manifest));
       }
-    }
-    for (const [digest] of Object.values(index.images)) {
-      const repository = this.#bad.has(digest) ? undefined : await this.#store.manifest("images", digest).catch(() => undefined);
-      if (repository) this.#findings.push(...repositoryProblems(repository));
     }
   }
 
@@ -385,7 +381,7 @@ function repairOf(origin: Generation | undefined, current: boolean, restorable: 
   return `import again ${origin.sources.map(({ name, sha256 }) => `${name} (sha256 ${sha256})`).join(" and ")}`;
 }
 
-const SECTION_WORDS = { packages: "", snaps: "snap ", images: "the images " } as const;
+const SECTION_WORDS: OfEach<string> = { packages: "", snaps: "snap ", images: "the images " };
 
 /** `resource data revision 3 of kafka` */
 export function showRole({ kind, package: pkg, revision, part }: BlobRole): string {
@@ -467,4 +463,14 @@ function snapProblems(snap: Snap): Finding[] {
       if (findSnapRevision(snap, revision) && !findComponent(snap, component, componentRevision))
         odd(`component ${component} revision ${componentRevision} of revision ${revision} is not stored`, "import that component");
   });
+}
+
+const PROBLEMS: { readonly [S in SectionName]: (manifest: Sections[S]) => Finding[] } = {
+  packages: packageProblems,
+  snaps: snapProblems,
+  images: repositoryProblems,
+};
+
+function problemsOf<S extends SectionName>(section: S, manifest: Sections[S]): Finding[] {
+  return PROBLEMS[section](manifest);
 }

@@ -167,8 +167,13 @@ export class Disk implements Storage {
 
   /** Free bytes for this user. */
   async free(): Promise<number> {
-    const { bavail, bsize } = await fs.statfs(this.place);
-    return bavail * bsize;
+    return (await this.room()).free;
+  }
+
+  /** Bytes of the file system, and those of it that are free for this user. */
+  async room(): Promise<{ readonly size: number; readonly free: number }> {
+    const { blocks, bavail, bsize } = await fs.statfs(this.place);
+    return { size: blocks * bsize, free: bavail * bsize };
   }
 
   /** Creates the folder. Fails if its file system has no hard links, which publishing needs. */

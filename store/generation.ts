@@ -2,6 +2,7 @@
 
 import * as v from "valibot";
 import type { Generation, Index } from "../src/catalog/generation-types.ts";
+import { type OfEach, ofEach, SECTION_NAMES, SECTIONS, type SectionName } from "../src/catalog/sections.ts";
 import { type Digest, isDigest, sumsOf } from "../src/digest.ts";
 import { Failure } from "../src/errors.ts";
 import { mapByName } from "../src/schema.ts";
@@ -44,9 +45,8 @@ const GenerationText = v.looseObject({
 
 const Rows = mapByName(v.tupleWithRest([DigestText, v.string()], v.string()));
 const IndexText = v.looseObject({
+  ...ofEach<OfEach<v.OptionalSchema<typeof Rows, Record<string, never>>>>(() => v.optional(Rows, {})),
   packages: Rows,
-  snaps: v.optional(Rows, {}),
-  images: v.optional(Rows, {}),
   assertions: v.optional(DigestText),
 });
 
@@ -75,16 +75,20 @@ export function parseIndex({ number }: Generation, value: unknown, { place }: St
   const parsed = v.safeParse(IndexText, value);
   if (!parsed.success)
     throw new Failure("corrupt", `the index of generation ${number} in ${place} is not readable`, { cause: new Error("is not an index") });
-  const { packages, snaps, images, assertions, ...others } = parsed.output;
-  return { packages, snaps, images, ...(assertions !== undefined && { assertions }), ...(Object.keys(others).length > 0 && { others }) };
+  const { assertions, ...sections } = parsed.output;
+  const others = Object.fromEntries(Object.entries(sections).filter(([name]) => !Object.hasOwn(SECTIONS, name)));
+  return {
+    ...ofEach<OfEach<Index[SectionName]>>((section) => sections[section]),
+    ...(assertions !== undefined && { assertions }),
+    ...(Object.keys(others).length > 0 && { others }),
+  };
 }
 
 /** The index as it is stored. */
-export function indexText({ packages, snaps, images, assertions, others }: Index): object {
+export function indexText({ assertions, others, ...sections }: Index): object {
+  const stored = SECTION_NAMES.filter((section) => SECTIONS[section].always || Object.keys(sections[section]).length > 0);
   return {
-    packages,
-    snaps,
-    ...(Object.keys(images).length > 0 && { images }),
+    ...Object.fromEntries(stored.map((section) => [section, sections[section]])),
     ...(assertions !== undefined && { assertions }),
     ...others,
   };

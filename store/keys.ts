@@ -7,6 +7,7 @@ import { type Digest, isDigest } from "../src/digest.ts";
  *     blobs/sha256/3f/3fa9…        immutable objects by their sha256
  *     catalog/0000000042.json      a generation
  *     settings/0000000012.json     settings; the highest number is in force
+ *     runs/0000000007.json         how the last imports and verifications ended
  *     trash/                       unreferenced blobs that gc moved there: TIME.SHA256
  *     secrets/                     passwords, keys, hashes of tokens, each named by settings; folder 0700, files 0600: NAME.NUMBER.UUID.json
  *     leases/                      who is changing the store: UUID.json, renewed
@@ -25,6 +26,7 @@ export const FORMAT_KEY = "format.json";
 export const UNFINISHED_COPY_KEY = "unfinished-copy.json";
 export const CATALOG = "catalog/";
 export const SETTINGS = "settings/";
+export const RUNS = "runs/";
 export const SECRETS = "secrets/";
 export const QUARANTINE = "quarantine/";
 export const TRASH = "trash/";
@@ -37,6 +39,7 @@ const OWN_NAMES = [
   "blobs",
   "catalog",
   "settings",
+  "runs",
   "secrets",
   "quarantine",
   "trash",
@@ -113,6 +116,15 @@ export function settingsKey(number: number): string {
 /** The number of a key of settings; undefined for other keys. */
 export function settingsNumber(key: string): number | undefined {
   return numberIn(SETTINGS, key);
+}
+
+export function runsKey(number: number): string {
+  return numberedKey(RUNS, number);
+}
+
+/** The number of a key of runs; undefined for other keys. */
+export function runsNumber(key: string): number | undefined {
+  return numberIn(RUNS, key);
 }
 
 function numberedKey(folder: string, number: number): string {

@@ -1,18 +1,16 @@
 /** Indexes, manifests and lists of assertions that are missing or damaged, and which of them the draft of an import proves. */
 
-import type { CatalogView, ChangeDraft, Generation, Index } from "../src/catalog/generation-types.ts";
+import type { CatalogView, ChangeDraft, Generation } from "../src/catalog/generation-types.ts";
 import { type Digest, sumsOf } from "../src/digest.ts";
 import { isCorrupt } from "../src/errors.ts";
 import { isWhole, LISTS, showRole } from "./check.ts";
 import { indexText } from "./generation.ts";
 import { jsonBytes } from "./json.ts";
 import type { BlobReference } from "./named.ts";
-import { indexAfter } from "./nextindex.ts";
+import { EMPTY_INDEX, indexAfter } from "./nextindex.ts";
 import { blobsOf } from "./reach.ts";
 import { Snapshot } from "./snapshot.ts";
 import type { Store } from "./store.ts";
-
-const NOTHING: Index = { packages: {}, snaps: {}, images: {} };
 
 /** The bytes of a list that is lost. */
 export interface ProvenList {
@@ -59,7 +57,7 @@ export class LostLists {
       seen.add(state.generation.index);
       yield state;
     }
-    yield new Snapshot(this.#store, undefined, NOTHING);
+    yield new Snapshot(this.#store, undefined, EMPTY_INDEX);
   }
 
   /**

@@ -17,6 +17,7 @@ import type {
   TextName,
 } from "../src/catalog/package.ts";
 import type { ImagePlatform, ListedManifest, Repository, RepositoryBlob, StoredManifest } from "../src/catalog/repository.ts";
+import type { Sections } from "../src/catalog/sections.ts";
 import type {
   Component,
   ComponentRevision,
@@ -34,10 +35,7 @@ import { printable } from "../src/errors.ts";
 import { boolean, type Guard, guard, list, map, nullable, number, object, oneOf, optional, showProblem, text } from "./guard.ts";
 
 /** The type of a manifest by its section of the index. */
-export interface Manifests {
-  readonly packages: Package;
-  readonly snaps: Snap;
-  readonly images: Repository;
+export interface Manifests extends Sections {
   readonly assertions: readonly StoredAssertion[];
 }
 

@@ -3,6 +3,7 @@
 import type { ChangeDraft, Index } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Repository } from "../src/catalog/repository.ts";
+import { SECTION_NAMES, type SectionName, type Sections } from "../src/catalog/sections.ts";
 import type { Snap } from "../src/catalog/snap.ts";
 import type { Digest } from "../src/digest.ts";
 import { digestsOfSection } from "./generation.ts";
@@ -37,14 +38,14 @@ export interface BlobRole {
   readonly part?: string;
 }
 
-/** Charms and bundles share their names; snaps have their own, as have repositories of images. */
+/** Each section has its own names. */
 export interface PackageName {
-  readonly section: "packages" | "snaps" | "images";
+  readonly section: SectionName;
   readonly name: string;
 }
 
 /** The blobs that the manifest of a charm or bundle names. */
-export function* blobsOfPackage(manifest: Package): Generator<BlobReference> {
+function* blobsOfPackage(manifest: Package): Generator<BlobReference> {
   const pkg: PackageName = { section: "packages", name: manifest.name };
   for (const { revision, blob, size, texts } of manifest.revisions) {
     yield { digest: blob, size, what: { kind: manifest.type, package: pkg, revision } };
@@ -57,7 +58,7 @@ export function* blobsOfPackage(manifest: Package): Generator<BlobReference> {
 }
 
 /** The blobs that the manifest of a snap names. */
-export function* blobsOfSnap(manifest: Snap): Generator<BlobReference> {
+function* blobsOfSnap(manifest: Snap): Generator<BlobReference> {
   const pkg: PackageName = { section: "snaps", name: manifest.name };
   for (const { revision, blob, size, yaml, icon } of manifest.revisions) {
     yield { digest: blob, size, what: { kind: "snap", package: pkg, revision } };
@@ -70,23 +71,29 @@ export function* blobsOfSnap(manifest: Snap): Generator<BlobReference> {
 }
 
 /** The blobs that a repository of images names: manifests, configs and layers. */
-export function* blobsOfRepository({ name, blobs }: Repository): Generator<BlobReference> {
+function* blobsOfRepository({ name, blobs }: Repository): Generator<BlobReference> {
   for (const { digest, size } of blobs) yield { digest, size, what: { kind: "image", package: { section: "images", name } } };
 }
 
+const BLOBS: { readonly [S in SectionName]: (manifest: Sections[S]) => Iterable<BlobReference> } = {
+  packages: blobsOfPackage,
+  snaps: blobsOfSnap,
+  images: blobsOfRepository,
+};
+
+/** The blobs that a manifest of a section names. */
+export function blobsOfManifest<S extends SectionName>(section: S, manifest: Sections[S]): Iterable<BlobReference> {
+  return BLOBS[section](manifest);
+}
+
 /** The blobs that the changed manifests of a draft name. */
-export function blobsOfDraft({ packages, snaps, images }: Pick<ChangeDraft, "packages" | "snaps" | "images">): BlobReference[] {
-  const named = [
-    ...packages.map(blobsOfPackage),
-    ...(snaps?.changed ?? []).map(blobsOfSnap),
-    ...(images?.changed ?? []).map(blobsOfRepository),
-  ];
-  return named.flatMap((blobs) => [...blobs]);
+export function blobsOfDraft({ sections }: Pick<ChangeDraft, "sections">): BlobReference[] {
+  return SECTION_NAMES.flatMap((section) => (sections[section]?.changed ?? []).flatMap((one) => [...blobsOfManifest(section, one)]));
 }
 
 /** Blobs of a new generation that gc may have moved to the trash meanwhile: index `digest`, all manifests, and what the changed ones name. */
 export function dependencies(digest: Digest, index: Index, draft: ChangeDraft): Digest[] {
-  const manifests = [index.packages, index.snaps, index.images].flatMap((rows) => Object.values(rows).map(([manifest]) => manifest));
+  const manifests = SECTION_NAMES.flatMap((section) => Object.values(index[section]).map(([manifest]) => manifest));
   const blobs = blobsOfDraft(draft).map((named) => named.digest);
   const others = Object.values(index.others ?? {}).flatMap(digestsOfSection);
   return [...new Set([digest, ...(index.assertions ? [index.assertions] : []), ...manifests, ...others, ...blobs])];

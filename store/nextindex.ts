@@ -1,60 +1,61 @@
 /** The index of the next generation, and the blobs that a draft brings for it. */
 
-import type { ChangeDraft, ImageChangeDraft, Index, SnapChangeDraft } from "../src/catalog/generation-types.ts";
+import type { ChangeDraft, Generation, Index, SectionDraft } from "../src/catalog/generation-types.ts";
 import { checkIds } from "../src/catalog/identity.ts";
+import { idsOf, ofEach, type Rows, SECTION_NAMES, SECTIONS, type SectionName } from "../src/catalog/sections.ts";
 import { type Digest, type Sums, sumsOf } from "../src/digest.ts";
 import { jsonBytes } from "./json.ts";
 import { blobsOfDraft } from "./named.ts";
 
-export const NO_SNAPS: SnapChangeDraft = { changed: [], dropped: [], tally: {}, assertions: 0 };
-export const NO_IMAGES: ImageChangeDraft = { changed: [], dropped: [], tally: {}, required: [] };
+export const EMPTY_INDEX: Index = ofEach<Index>(() => ({}));
 
 /** Whether a draft changes nothing that a generation has. */
-export function isUnchanged({ packages, dropped = [], snaps = NO_SNAPS, images = NO_IMAGES }: ChangeDraft): boolean {
-  const changes = [packages, dropped, snaps.changed, snaps.dropped, images.changed, images.dropped];
-  return changes.every((changed) => changed.length === 0) && !snaps.others;
+export function isUnchanged(draft: ChangeDraft): boolean {
+  const isSame = (section: SectionName) => {
+    const { changed, dropped = [] } = sectionOf(draft, section);
+    return changed.length + dropped.length === 0;
+  };
+  return SECTION_NAMES.every(isSame) && !draft.assertions?.others;
 }
 
-/** The index after a draft over the one before it; `put` stores a manifest. Fails with `conflict` where an id would have two names. */
+/** The index after a draft over the one before it; `put` stores a manifest. Fails with `refused` where an id would have two names. */
 export async function indexAfter(before: Index, draft: ChangeDraft, put: (manifest: unknown) => Promise<Digest>): Promise<Index> {
-  const { packages, dropped = [], snaps = NO_SNAPS, images = NO_IMAGES } = draft;
-  const rows = {
-    packages: new Map(Object.entries(before.packages)),
-    snaps: new Map(Object.entries(before.snaps)),
-    images: new Map(Object.entries(before.images)),
+  const rowsAfter = async (section: SectionName): Promise<Rows> => {
+    const { changed, dropped = [] } = sectionOf(draft, section);
+    const rows = new Map(Object.entries(before[section]));
+    for (const name of dropped) rows.delete(name);
+    for (const manifest of changed) rows.set(manifest.name, [await put(manifest), ...idsOf(section, manifest)]);
+    const sorted = Object.fromEntries([...rows].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+    checkIds(sorted, new Set(changed.map(({ name }) => name)));
+    return sorted;
   };
-  for (const name of dropped) rows.packages.delete(name);
-  for (const pkg of packages) rows.packages.set(pkg.name, [await put(pkg), pkg.id, ...pkg.formerIds]);
-  for (const name of snaps.dropped) rows.snaps.delete(name);
-  for (const snap of snaps.changed) rows.snaps.set(snap.name, [await put(snap), snap.id]);
-  for (const name of images.dropped) rows.images.delete(name);
-  for (const repository of images.changed) rows.images.set(repository.name, [await put(repository), repository.name]);
-  checkIds(Object.fromEntries(rows.packages), new Set(packages.map(({ name }) => name)));
-  checkIds(Object.fromEntries(rows.snaps), new Set(snaps.changed.map(({ name }) => name)));
-  const assertions = snaps.others ? await put(snaps.others) : before.assertions;
-  return {
-    ...before,
-    packages: sortedByName(rows.packages),
-    snaps: sortedByName(rows.snaps),
-    images: sortedByName(rows.images),
-    ...(assertions && { assertions }),
-  };
+  const after = new Map<SectionName, Rows>();
+  for (const section of SECTION_NAMES) after.set(section, await rowsAfter(section));
+  const assertions = draft.assertions?.others ? await put(draft.assertions.others) : before.assertions;
+  return { ...before, ...Object.fromEntries(after), ...(assertions && { assertions }) };
+}
+
+/** What a generation records of a draft, by the fields of its file. */
+export function talliesOf(draft: ChangeDraft): Pick<Generation, (typeof SECTIONS)[SectionName]["tally"]> {
+  const tallies = SECTION_NAMES.flatMap((section) => {
+    const { tally } = sectionOf(draft, section);
+    const { always, tally: field } = SECTIONS[section];
+    return always || Object.keys(tally).length > 0 ? [[field, tally]] : [];
+  });
+  return Object.fromEntries(tallies);
 }
 
 /** Digests of the manifests and the list of assertions that a draft has written. */
-export function manifestsIn(index: Index, { packages, snaps = NO_SNAPS, images = NO_IMAGES }: ChangeDraft): Digest[] {
-  const rows = [
-    ...packages.map(({ name }) => index.packages[name]),
-    ...snaps.changed.map(({ name }) => index.snaps[name]),
-    ...images.changed.map(({ name }) => index.images[name]),
-  ];
-  return [...rows.flatMap((row) => row?.[0] ?? []), ...(snaps.others && index.assertions ? [index.assertions] : [])];
+export function manifestsIn(index: Index, draft: ChangeDraft): Digest[] {
+  const rows = SECTION_NAMES.flatMap((section) => sectionOf(draft, section).changed.map(({ name }) => index[section][name]));
+  return [...rows.flatMap((row) => row?.[0] ?? []), ...(draft.assertions?.others && index.assertions ? [index.assertions] : [])];
 }
 
 /** Of all that a draft brings, stored already or not, but for its index. */
-export function sumsIn({ blobs, packages, snaps = NO_SNAPS, images = NO_IMAGES }: ChangeDraft): Sums[] {
-  const manifests = [...packages, ...snaps.changed, ...images.changed, ...(snaps.others ? [snaps.others] : [])];
-  return [...blobs.map((blob) => blob.sums), ...manifests.map((manifest) => sumsOf(jsonBytes(manifest)))];
+export function sumsIn(draft: ChangeDraft): Sums[] {
+  const { others } = draft.assertions ?? {};
+  const manifests = [...SECTION_NAMES.flatMap((section): unknown[] => [...sectionOf(draft, section).changed]), ...(others ? [others] : [])];
+  return [...draft.blobs.map((blob) => blob.sums), ...manifests.map((manifest) => sumsOf(jsonBytes(manifest)))];
 }
 
 /** Sizes in bytes of the blobs that the changed manifests name; texts have none. */
@@ -62,6 +63,6 @@ export function sizesIn(draft: ChangeDraft): Map<Digest, number> {
   return new Map(blobsOfDraft(draft).flatMap(({ digest, size }) => (size === undefined ? [] : [[digest, size]])));
 }
 
-function sortedByName<T>(map: ReadonlyMap<string, T>): Record<string, T> {
-  return Object.fromEntries([...map].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+function sectionOf<S extends SectionName>({ sections }: ChangeDraft, section: S): SectionDraft<S> {
+  return sections[section] ?? { changed: [], tally: {} };
 }

@@ -27,6 +27,11 @@ export async function blobSizes(storage: Storage): Promise<Map<Digest, number>> 
   return sizes;
 }
 
+/** Bytes of every blob in its place. */
+export async function blobBytes(storage: Storage): Promise<number> {
+  return sum((await blobSizes(storage)).values());
+}
+
 /**
  * For one process that imports. Only its end says whether a blob is stored already and takes nothing, so the bound is loose while
  * stages are written, and exact when they are published. Every method fails with `too-large`.

@@ -1,11 +1,12 @@
 /** The blobs reachable from a generation: index → manifests and assertions → payloads and texts. */
 
 import type { Generation, Index } from "../src/catalog/generation-types.ts";
+import { SECTION_NAMES } from "../src/catalog/sections.ts";
 import type { Digest } from "../src/digest.ts";
 import { type Failure, isCorrupt } from "../src/errors.ts";
 import { digestsOfSection } from "./generation.ts";
 import type { Listing } from "./manifest.ts";
-import { type BlobReference, blobsOfPackage, blobsOfRepository, blobsOfSnap } from "./named.ts";
+import { type BlobReference, blobsOfManifest } from "./named.ts";
 import type { ManifestReader } from "./snapshot.ts";
 
 /** Where the lists of a generation are read: a store. */
@@ -57,20 +58,12 @@ export async function* blobsOf(store: ListReader, generation: Generation, walk: 
         if (isNew(listed)) yield listed;
       }
     }
-  for (const [name, [digest]] of Object.entries(index.images)) {
-    const named: BlobReference = { digest, what: { kind: "manifest", package: { section: "images", name } } };
-    if (!isNew(named)) continue;
-    yield named;
-    const repository = await read(named, () => store.manifest("images", digest));
-    for (const blob of repository ? blobsOfRepository(repository) : []) if (isNew(blob)) yield blob;
-  }
-  for (const section of ["packages", "snaps"] as const)
+  for (const section of SECTION_NAMES)
     for (const [name, [digest]] of Object.entries(index[section])) {
       const named: BlobReference = { digest, what: { kind: "manifest", package: { section, name } } };
       if (!isNew(named)) continue;
       yield named;
       const manifest = await read(named, () => store.manifest(section, digest));
-      if (!manifest) continue;
-      for (const blob of manifest.type === "snap" ? blobsOfSnap(manifest) : blobsOfPackage(manifest)) if (isNew(blob)) yield blob;
+      for (const blob of manifest ? blobsOfManifest(section, manifest) : []) if (isNew(blob)) yield blob;
     }
 }

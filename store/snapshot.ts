@@ -1,9 +1,10 @@
 /** One generation as readers see it. */
 
 import { AssertionSet } from "../src/catalog/assertionset.ts";
-import type { Generation, Index, IndexRow, UnreadablePackage } from "../src/catalog/generation-types.ts";
+import type { Generation, Index, UnreadablePackage } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Repository } from "../src/catalog/repository.ts";
+import { type IndexRow, ofEach, SECTION_NAMES, type SectionName, type Sections } from "../src/catalog/sections.ts";
 import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
 import type { Digest } from "../src/digest.ts";
 import { isCorrupt } from "../src/errors.ts";
@@ -23,7 +24,7 @@ export type ReadEarlier = <S extends keyof Manifests>(
 ) => Promise<Manifests[S] | undefined>;
 
 /** The manifests of one section, by name and by id. */
-class Section<S extends UnreadablePackage["section"]> {
+class Section<S extends SectionName> {
   readonly rows: ReadonlyMap<string, IndexRow>;
   readonly #section: S;
   readonly #readEarlier: ReadEarlier | undefined;
@@ -102,15 +103,15 @@ class Section<S extends UnreadablePackage["section"]> {
   }
 }
 
+type SectionsOf = { readonly [S in SectionName]: Section<S> };
+
 /** One consistent view of a generation; a reader uses the same one for a whole request. */
 export class Snapshot {
   /** undefined: nothing was ever published */
   readonly generation: Generation | undefined;
   readonly index: Index;
   readonly #reader: ManifestReader;
-  readonly #packages: Section<"packages">;
-  readonly #snaps: Section<"snaps">;
-  readonly #images: Section<"images">;
+  readonly #sections: SectionsOf;
   readonly #readEarlier: ReadEarlier | undefined;
   #assertions: Promise<AssertionSet> | undefined;
 
@@ -121,9 +122,9 @@ export class Snapshot {
     this.#reader = reader;
     this.#readEarlier = readEarlier;
     const how = readEarlier ? { readEarlier } : {};
-    this.#packages = new Section(reader, index, "packages", { ...(before && { before: before.#packages }), ...how });
-    this.#snaps = new Section(reader, index, "snaps", { ...(before && { before: before.#snaps }), ...how });
-    this.#images = new Section(reader, index, "images", { ...(before && { before: before.#images }), ...how });
+    const sectionOf = <S extends SectionName>(section: S): Section<S> =>
+      new Section(reader, index, section, { ...(before && { before: before.#sections[section] }), ...how });
+    this.#sections = ofEach<SectionsOf>((section) => sectionOf(section) as unknown as SectionsOf[typeof section]);
   }
 
   get number(): number {
@@ -135,60 +136,65 @@ export class Snapshot {
     return this.generation && Date.parse(this.generation.time);
   }
 
+  /** What is stored in a section under that name. */
+  stored<S extends SectionName>(section: S, name: string): Promise<Sections[S] | undefined> {
+    return this.#sections[section].byName(name);
+  }
+
   /** Names of all charms and bundles, sorted. */
   get names(): string[] {
-    return this.#packages.names;
+    return this.#sections.packages.names;
   }
 
   package(name: string): Promise<Package | undefined> {
-    return this.#packages.byName(name);
+    return this.#sections.packages.byName(name);
   }
 
   packageById(id: string): Promise<Package | undefined> {
-    return this.#packages.byId(id);
+    return this.#sections.packages.byId(id);
   }
 
   /** All readable charms and bundles. */
   async packages(): Promise<Package[]> {
-    return (await this.#packages.all()).readable;
+    return (await this.#sections.packages.all()).readable;
   }
 
   /** Names of all repositories of images, sorted. */
   get repositoryNames(): string[] {
-    return this.#images.names;
+    return this.#sections.images.names;
   }
 
   repository(name: string): Promise<Repository | undefined> {
-    return this.#images.byName(name);
+    return this.#sections.images.byName(name);
   }
 
   /** All readable repositories of images. */
   async repositories(): Promise<Repository[]> {
-    return (await this.#images.all()).readable;
+    return (await this.#sections.images.all()).readable;
   }
 
-  /** The packages and repositories that `packages`, `snaps` and `repositories` leave out. */
+  /** What `packages`, `snaps` and their like leave out. */
   async unreadable(): Promise<UnreadablePackage[]> {
-    const sections = [this.#packages.all(), this.#snaps.all(), this.#images.all()];
-    return (await Promise.all(sections)).flatMap(({ unreadable }) => unreadable);
+    const all = await Promise.all(SECTION_NAMES.map((section) => this.#sections[section].all()));
+    return all.flatMap(({ unreadable }) => unreadable);
   }
 
   /** Names of all snaps, sorted. */
   get snapNames(): string[] {
-    return this.#snaps.names;
+    return this.#sections.snaps.names;
   }
 
   snap(name: string): Promise<Snap | undefined> {
-    return this.#snaps.byName(name);
+    return this.#sections.snaps.byName(name);
   }
 
   snapById(id: string): Promise<Snap | undefined> {
-    return this.#snaps.byId(id);
+    return this.#sections.snaps.byId(id);
   }
 
   /** All readable snaps. */
   async snaps(): Promise<Snap[]> {
-    return (await this.#snaps.all()).readable;
+    return (await this.#sections.snaps.all()).readable;
   }
 
   /** Every stored assertion that can be read. */

@@ -2,9 +2,8 @@
 
 import { newestOf, signedTimes } from "../src/catalog/freshness.ts";
 import type { Drafted, Generation, Index, Published, RepairedEntry, SignedTimes, StagedBlob } from "../src/catalog/generation-types.ts";
-import type { Package } from "../src/catalog/package.ts";
-import type { Repository } from "../src/catalog/repository.ts";
-import type { Snap, StoredAssertion } from "../src/catalog/snap.ts";
+import { SECTIONS, type SectionName, type Sections } from "../src/catalog/sections.ts";
+import type { StoredAssertion } from "../src/catalog/snap.ts";
 import { type Algorithm, type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, isCorrupt, publishedButFailed, undefinedIfCorrupt } from "../src/errors.ts";
 import { mapBounded } from "../src/parallel.ts";
@@ -18,9 +17,10 @@ import { hasToBeginAnew, type Keeper, keeperOf } from "./keeper.ts";
 import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber } from "./keys.ts";
 import { type Listing, listingProblem, type Manifests, manifestProblem } from "./manifest.ts";
 import { dependencies } from "./named.ts";
-import { indexAfter, isUnchanged, manifestsIn, NO_IMAGES, NO_SNAPS, sizesIn, sumsIn } from "./nextindex.ts";
+import { EMPTY_INDEX, indexAfter, isUnchanged, manifestsIn, sizesIn, sumsIn, talliesOf } from "./nextindex.ts";
 import type { Quota } from "./quota.ts";
 import { blobsOf } from "./reach.ts";
+import { Runs } from "./runs.ts";
 import { isAway } from "./s3errors.ts";
 import { type StoreKey, seal } from "./sealed.ts";
 import { Settings } from "./settings.ts";
@@ -36,8 +36,6 @@ const PARALLEL = 16;
 const MAX_ATTEMPTS = 1000;
 const IMPORT_AGAIN = "import the file again that chp verify names";
 
-const EMPTY_INDEX: Index = { packages: {}, snaps: {}, images: {} };
-
 /** What the last listing of the generations led to. */
 interface Current {
   /** the newest generation that can be read */
@@ -51,6 +49,8 @@ interface Current {
 export class Store {
   readonly storage: Storage;
   readonly settings: Settings;
+  /** how imports and verifications ended */
+  readonly runs: Runs;
   /** The key that signs what is published, read when it is needed; undefined: none is set. */
   key: () => Promise<StoreKey | undefined> = async () => undefined;
   /** Bounds what is ingested and published; undefined: no bound. */
@@ -74,6 +74,7 @@ export class Store {
   private constructor(storage: Storage) {
     this.storage = storage;
     this.settings = new Settings(storage);
+    this.runs = new Runs(storage);
     this.#keeper = keeperOf(storage);
     this.#current = { snapshot: new Snapshot(this, undefined, EMPTY_INDEX), newest: 0, damage: undefined };
   }
@@ -366,13 +367,18 @@ export class Store {
   }
 
   /** The digest under which a manifest is stored. */
-  digestOf(manifest: Package | Snap | Repository | readonly StoredAssertion[]): Digest {
+  digestOf(manifest: Sections[SectionName] | readonly StoredAssertion[]): Digest {
     return sumsOf(jsonBytes(manifest))["sha-256"];
   }
 
   /** Runs `work` under a lease (lease.ts): what it stages and reads stays until it ends. Nested and concurrent calls share one. */
   leased<T>(work: () => Promise<T>): Promise<T> {
     return this.#keeper.during(work);
+  }
+
+  /** Of work that runs in `leased`; undefined: none does, or the storage needs no leases. */
+  get leaseId(): string | undefined {
+    return this.#keeper.lease;
   }
 
   /** What a timer does. */
@@ -451,14 +457,13 @@ export class Store {
         const { "sha-256": digest } = blob.sums;
         return blob.commit({ size: sizes.get(digest), what: `blob ${digest}` });
       });
-      const { snaps = NO_SNAPS, images = NO_IMAGES } = change;
       const known = await this.signedTimes(base);
       const signed = newestOf(known, change.signed ?? {});
       const isSignedLater = Object.entries(signed).some(([key, at]) => known[key] !== at);
       if (isUnchanged(change) && !isSignedLater) return { generation: undefined, result };
       const number = Math.max(base.number, newest) + 1;
       const index = await indexAfter(base.index, change, (manifest) => this.#put(manifest));
-      const { command, sources, changed } = change;
+      const { command, sources, required = [], assertions } = change;
       const record = {
         format: FORMAT,
         number,
@@ -468,10 +473,8 @@ export class Store {
         tool: `chp ${VERSION}`,
         command,
         sources,
-        changed,
-        snaps: snaps.tally,
-        ...(Object.keys(images.tally).length > 0 && { images: images.tally }),
-        assertions: snaps.assertions,
+        ...talliesOf(change),
+        assertions: assertions?.added ?? 0,
         signed,
         index: await this.#put(indexText(index)),
       };
@@ -487,14 +490,14 @@ export class Store {
       const lastLook = async () => {
         const missing = await this.#keeper.lastLook(all, number - 1);
         if (brought.some((digest) => missing.has(digest))) throw stageIsGone(this.storage.place);
-        const gone = images.required.find((digest) => missing.has(digest));
+        const gone = required.find((digest) => missing.has(digest));
         if (gone) throw deletedMeanwhile(gone);
         await this.#checkNamed(named.filter((digest) => missing.has(digest)));
         await this.quota?.check([]);
       };
       const { lease } = this.#keeper;
       await raiseFormat(this.storage); // durable before the link
-      const outcome = await this.#create(number, bytes, { ...(lease && { lease }), needs: images.required.map(blobKey), lastLook });
+      const outcome = await this.#create(number, bytes, { ...(lease && { lease }), needs: required.map(blobKey), lastLook });
       if (outcome === "begin anew") continue;
       if (outcome) {
         this.#expire();
@@ -568,6 +571,5 @@ function isNewer(error: unknown): error is Failure {
 
 function isChangedBy(generation: Generation, section: RepairedEntry["section"], name: string): boolean {
   if (section === "assertions") return generation.assertions > 0;
-  const { changed: packages, snaps, images = {} } = generation;
-  return Object.hasOwn({ packages, snaps, images }[section], name);
+  return Object.hasOwn(generation[SECTIONS[section].tally] ?? {}, name);
 }

@@ -43,10 +43,11 @@ const TABLE: Readonly<Record<string, Room>> = {
   "bin/machine": { imports: [...SRC, "store", "handlers"], modules: ["disk", "processes", "network"] },
   "bin/commands": { imports: [...SRC, "store", "handlers", "bin/machine"], modules: ["disk", "processes", "network"] },
   bin: { imports: [...SRC, "store", "handlers", "bin/machine", "bin/commands"], modules: ["disk"] },
+  packaging: { imports: [...SRC, "store", "handlers", "bin/machine", "bin/commands"], modules: ["disk"] },
 };
 
 /** Data that is built into the program. */
-const DATA = /\.(json|md)$/;
+const DATA = /\.(json|md|txt)$/;
 
 interface Import {
   /** a path from the top folder, or the name of a module */

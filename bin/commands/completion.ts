@@ -46,7 +46,11 @@ end
 `,
 } as const;
 
-type Shell = keyof typeof SCRIPTS;
+export type Shell = keyof typeof SCRIPTS;
+
+export function completionScript(shell: Shell): string {
+  return SCRIPTS[shell];
+}
 
 export const completionCommand: Register = (program, io) => {
   const command = program
@@ -57,8 +61,8 @@ export const completionCommand: Register = (program, io) => {
   addFlags(command, ["jsonText"])
     .addHelpText("after", `\nExamples:\n  source <(chp completion bash)\n  chp completion zsh > /usr/local/share/zsh/site-functions/_chp`)
     .action((shell: Shell, options: CommonOptions) => {
-      if (options.json) printJson({ shell, script: SCRIPTS[shell] }, io);
-      else io.out(SCRIPTS[shell]);
+      if (options.json) printJson({ shell, script: completionScript(shell) }, io);
+      else io.out(completionScript(shell));
     });
   program
     .command(ASK, { hidden: true })

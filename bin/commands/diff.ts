@@ -8,6 +8,7 @@ import type { Snap, StoredAssertion } from "../../src/catalog/snap.ts";
 import { type Digest, shortDigest } from "../../src/digest.ts";
 import { Failure, printable } from "../../src/errors.ts";
 import { ownValue } from "../../src/schema.ts";
+import { EMPTY_INDEX } from "../../store/nextindex.ts";
 import { Snapshot } from "../../store/snapshot.ts";
 import type { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
@@ -73,7 +74,7 @@ export async function runDiff(from: number, to: number | undefined, options: Com
 }
 
 async function snapshotOf(store: Store, number: number): Promise<Snapshot> {
-  if (number === 0) return new Snapshot(store, undefined, { packages: {}, snaps: {}, images: {} });
+  if (number === 0) return new Snapshot(store, undefined, EMPTY_INDEX);
   const generation: Generation | undefined = await store.generation(number);
   if (!generation) throw new Failure("not-found", `generation ${number} is not stored`, { next: "chp log lists them" });
   return new Snapshot(store, generation, await store.index(generation));

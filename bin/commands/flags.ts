@@ -76,6 +76,8 @@ export const FLAGS = {
   output: { name: "output", short: "o", argument: "FORMAT", isHidden: true, parse: outputFormat, help: "json: the same as --json" },
   quietHints: { name: "quiet", twin: "CHP_QUIET", help: "print no hints (CHP_QUIET)" },
   jsonText: { name: "json", help: "print it as JSON" },
+  dashboard: { name: "dashboard", help: "of the topic metrics: print the dashboard for Grafana" },
+  alerts: { name: "alerts", help: "of the topic metrics: print the alert rules for Prometheus" },
   jsonTopic: { name: "json", help: "print a topic, or the list of all, as JSON" },
 
   // serve, and commands that print its address
@@ -376,6 +378,7 @@ export const FLAGS = {
 
   // commands that show the store
   type: { name: "type", argument: "TYPE", help: `${PACKAGE_TYPES.join(", ")}: where several have one name` },
+  probe: { name: "probe", help: "only ask whether the server of this machine answers; exit code 1 where it does not" },
   server: {
     name: "server",
     argument: "URL",

@@ -5,8 +5,13 @@ import { Failure, printable } from "../../src/errors.ts";
 import { nearestWord } from "../../src/text.ts";
 import { type CommonOptions, type Io, printJson } from "../machine/io.ts";
 import type { Register } from "./command.ts";
+import type { FlagValues } from "./flags.ts";
 import { renderTopic, TOPICS, type Topic } from "./manual.ts";
+import { alertRules, dashboard } from "./monitoring.ts";
 import { addFlags } from "./options.ts";
+
+const TAKES = ["jsonTopic", "dashboard", "alerts"] as const;
+type HelpFlags = CommonOptions & FlagValues<typeof TAKES>;
 
 export const helpCommand: Register = (program, io) => {
   const command = program
@@ -19,11 +24,12 @@ export const helpCommand: Register = (program, io) => {
     .summary("Explain a command or a topic of the manual")
     .description("Explain a command or a topic of the manual.")
     .argument("[name]", "a command or a topic; without it, list both");
-  addFlags(command, ["jsonTopic"]).action((name: string | undefined, options: CommonOptions) => runHelp(program, name, options, io));
+  addFlags(command, TAKES).action((name: string | undefined, options: HelpFlags) => runHelp(program, name, options, io));
 };
 
 /** A prefix of a topic is enough. A command of the same name is printed first. */
-export function runHelp(program: Command, name: string | undefined, options: CommonOptions, io: Io): void {
+export function runHelp(program: Command, name: string | undefined, options: HelpFlags, io: Io): void {
+  if (options.dashboard || options.alerts) return printMonitoring(name, options, io);
   if (name === undefined && options.json) return printJson(contentsOf(program), io);
   if (name === undefined) return program.outputHelp();
   const command = program.commands.find((candidate) => candidate.name() === name);
@@ -37,6 +43,15 @@ export function runHelp(program: Command, name: string | undefined, options: Com
   if (options.json && topic) return printJson(topic, io);
   command?.outputHelp();
   if (topic && found.length === 1) io.out((command ? "\n" : "") + renderTopic(topic, io.terminal.columns ?? 80));
+}
+
+/** A file for Grafana or Prometheus, as it is. */
+function printMonitoring(name: string | undefined, options: HelpFlags, io: Io): void {
+  if (name !== "metrics" || (options.dashboard && options.alerts) || options.json)
+    throw new Failure("usage", "--dashboard and --alerts each print a file of the topic metrics", {
+      next: "chp help metrics --dashboard > chp-dashboard.json, chp help metrics --alerts > chp-alerts.yml",
+    });
+  io.out(options.dashboard ? dashboard() : alertRules());
 }
 
 /** The commands and topics that there are. */

@@ -18,6 +18,7 @@ import { LostLists } from "../../store/lostlists.ts";
 import { Quota } from "../../store/quota.ts";
 import { isStageGone } from "../../store/storage.ts";
 import type { Store } from "../../store/store.ts";
+import { ImportRecord } from "../machine/importrecord.ts";
 import { importSourcesOf, statOf } from "../machine/importsources.ts";
 import { count, type Io, note, printJson, showSize, storeFlag, undoOf } from "../machine/io.ts";
 import { checkSpace, openOrCreateStore, openStore, storeFolder, withStoreUnchanged } from "../machine/openstore.ts";
@@ -99,12 +100,11 @@ export async function runImport(
     throw new Failure("usage", `--channel: ${printable(options.channel, 100)} is not a channel`);
   if (options.name !== undefined && !files.includes("-"))
     throw new Failure("usage", "--name is for standard input, which is given as -; files have their names");
-  const sources = await importSourcesOf(files, options, io);
-  if (options.repair) return runRepair(sources, options, io);
+  if (options.repair) return runRepair(await importSourcesOf(files, options, io), options, io);
   const { undo, ...report } =
     options.to === undefined
-      ? await importHere(command, sources, options, channels, io)
-      : await importTo(options.to, sources, { ...options, sends: REMOTE_OPTIONS }, io);
+      ? await importRecorded(command, files, options, channels, io)
+      : await importTo(options.to, await importSourcesOf(files, options, io), { ...options, sends: REMOTE_OPTIONS }, io);
   const where = options.to === undefined ? "" : " (there)";
   if (options.json) printJson({ ...report, undo }, io);
   else io.out(`${renderImport(report, channels, options)}${undo === null ? "" : `undo${where}: ${printable(undo)}\n`}`);
@@ -160,11 +160,26 @@ async function runRepair(sources: readonly ImportSource[], options: ImportFlags,
   note("next: chp verify", options, io);
 }
 
+async function importRecorded(
+  command: string,
+  files: readonly string[],
+  options: ImportFlags,
+  channels: ChannelPolicy,
+  io: Io,
+): Promise<PrintedReport> {
+  const record = new ImportRecord(options, io);
+  try {
+    return await importHere(command, await importSourcesOf(files, options, io), { options, channels, record }, io);
+  } catch (error) {
+    if (!options.dryRun) await record.failed(error);
+    throw error;
+  }
+}
+
 async function importHere(
   command: string,
   sources: readonly ImportSource[],
-  options: ImportFlags,
-  channels: ChannelPolicy,
+  { options, channels, record }: Pick<ImportSettings, "options" | "channels"> & { readonly record: ImportRecord },
   io: Io,
 ): Promise<PrintedReport> {
   const given = await readRoots(options.trust ?? []);
@@ -181,7 +196,8 @@ async function importHere(
       if (quota !== undefined) store.quota = await Quota.of(store.storage, Number(quota));
       return importInto(store, command, files, { options, channels, given, limits, size: sizeOf(sources) }, io);
     });
-  const attempt = async () => (options.dryRun ? withStoreUnchanged(options, io, run) : run(await openOrCreateStore(options, io)));
+  const recorded = (store: Store) => store.leased(() => record.during(store, () => run(store)));
+  const attempt = async () => (options.dryRun ? withStoreUnchanged(options, io, run) : recorded(await openOrCreateStore(options, io)));
   const report = await attempt().catch((error: unknown) => {
     // Standard input and pipes can't be read twice.
     const isRepeatable = !options.tarOfFiles && sources.every(({ path, size }) => path !== undefined && size !== undefined);

@@ -369,10 +369,16 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
       remoteImport: text,
       missing: rows(NEED),
       server: SERVER,
+      lastImport: about(
+        orNull(v.strictObject({ ended: time, failed: orNull(text) })),
+        "`failed`: the kind of the failure; null: none is recorded",
+      ),
+      lastVerify: about(orNull(v.strictObject({ ended: time, damaged: number })), "null: none is recorded"),
       failedRequests: about(orNull(rows({ what: text, times: number, last: time })), "null: no server answers"),
       notes: texts,
     }),
   },
+  { commands: ["status --probe"], schema: v.strictObject({ url: text, version: text, generation: number }) },
   {
     commands: ["doctor"],
     schema: v.strictObject({

@@ -16,6 +16,7 @@ import install from "../manual/install.md" with { type: "text" };
 import json from "../manual/json.md" with { type: "text" };
 import juju from "../manual/juju.md" with { type: "text" };
 import limits from "../manual/limits.md" with { type: "text" };
+import metrics from "../manual/metrics.md" with { type: "text" };
 import parts from "../manual/parts.md" with { type: "text" };
 import remoteImport from "../manual/remote-import.md" with { type: "text" };
 import security from "../manual/security.md" with { type: "text" };
@@ -31,6 +32,7 @@ import tls from "../manual/tls.md" with { type: "text" };
 import troubleshooting from "../manual/troubleshooting.md" with { type: "text" };
 
 import { jsonFields } from "./jsonpage.ts";
+import { metricsTables } from "./monitoring.ts";
 
 export interface Topic {
   /** the word after `chp help` */
@@ -59,6 +61,7 @@ const PAGES: Readonly<Record<string, string>> = {
   change,
   damage,
   backup,
+  metrics: `${metrics}\n${metricsTables()}`,
   settings,
   store,
   sizing,

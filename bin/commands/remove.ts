@@ -2,7 +2,7 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import * as v from "valibot";
-import { changeDraft, type PackageChange, removalDraft } from "../../src/catalog/drafts.ts";
+import { changeDraft, type PackageChange, removalDraft, withSection } from "../../src/catalog/drafts.ts";
 import type { ChangeDraft } from "../../src/catalog/generation-types.ts";
 import { pathOfReference, splitPath } from "../../src/catalog/registry.ts";
 import { type Removal, removal } from "../../src/catalog/removal.ts";
@@ -152,7 +152,13 @@ async function removalIn(base: Snapshot, { name, snap, revision, image }: Target
     if (!before) throw unknownImages(base, name);
     const { uses, after } = imageRemoval(before, splitPath(image), packages, Date.now());
     const images = [{ before, after }];
-    return { what: `images ${image}`, uses, needed: [], draft: { ...changeDraft(command, []), images: imageDraft(images) }, images };
+    return {
+      what: `images ${image}`,
+      uses,
+      needed: [],
+      draft: withSection(changeDraft(command, []), "images", imageDraft(images)),
+      images,
+    };
   }
   const before = await findPackage(base, name, snap);
   const bundles = packages.filter((pkg) => pkg.type === "bundle");

@@ -9,6 +9,8 @@ import { certificateFacts, certificateWarnings } from "../../src/settings/certif
 import { ARCHIVE_LIMITS, archiveCap, parseAddress, readSettings } from "../../src/settings/config.ts";
 import type { Token } from "../../src/settings/token.ts";
 import { BlobCache } from "../../store/blobcache.ts";
+import { Disk } from "../../store/fs.ts";
+import { blobBytes } from "../../store/quota.ts";
 import { isAway } from "../../store/s3errors.ts";
 import { Store } from "../../store/store.ts";
 import { isBucket } from "../machine/bucket.ts";
@@ -19,6 +21,7 @@ import { storageAt, storeFolder } from "../machine/openstore.ts";
 import { loadSettings, watchRegistries } from "../machine/settings.ts";
 import { countConnections, watchDescriptors } from "../machine/sockets.ts";
 import { storeKeyOf } from "../machine/storekey.ts";
+import { notifySystemd } from "../machine/systemd.ts";
 import { servedPair, watchCertificate } from "../machine/tls.ts";
 import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
@@ -119,11 +122,18 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     tokens: () => acceptedTokens(store, log),
     limits: async () => limitsIn(await loadSettings(store, { environment: io.environment })),
   });
+  let certificateEnd: number | undefined;
   const app = createApp({
     store,
     imagePush,
     config: publicUrl === undefined ? {} : { publicUrl },
     log,
+    vitals: {
+      certificateEnd: () => certificateEnd,
+      disk: async () => (store.storage instanceof Disk ? store.storage.room() : undefined),
+      storeBytes: () => blobBytes(store.storage),
+      lastRuns: () => store.runs.last(),
+    },
     registries: watchRegistries(store, io.environment, publicUrl),
     ...(session && { sessionKey: Buffer.from(session.key, "base64") }),
     remoteImport: {
@@ -142,6 +152,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     hint("there are tokens, but they are taken over TLS alone: --tls-listen HOST:PORT");
   const load = () => servedPair(store, settings);
   const tls = secure.length === 0 ? undefined : await load();
+  if (tls) certificateEnd = endOf(tls.cert);
   for (const warning of tls ? certificateWarnings(tls.cert, publicUrl, Date.now()) : []) hint(warning);
   const listeners: Listener[] = [];
   const endDescriptors = watchDescriptors({
@@ -149,6 +160,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     log,
   });
   let unwatch = () => {};
+  let stopping: Promise<void> | undefined;
   try {
     for (const address of addresses("listen")) listeners.push(await listen(app.fetch, { ...address, ...limits }));
     if (tls) {
@@ -160,6 +172,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
         served: tls,
         renew: async (pair) => {
           for (const listener of certified) await listener.renew(pair);
+          certificateEnd = endOf(pair.cert);
           log({ level: "info", message: "the certificate was changed", expires: certificateFacts(pair.cert).notAfter });
         },
         failed: (why) => log({ level: "error", message: "the certificate cannot be changed", why }),
@@ -167,11 +180,14 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     }
     if (options.json) printJson({ addresses: listeners.map((listener) => listener.url) }, io);
     else io.out(listeners.map((listener) => `${listener.url}\n`).join(""));
+    const addressList = listeners.map((listener) => listener.url).join(", ");
+    await notifySystemd({ READY: "1", STATUS: `answers on ${addressList}` }, io.environment, log);
     await untilAborted(io.signal);
+    stopping = notifySystemd({ STOPPING: "1", STATUS: "ends running requests" }, io.environment, log);
   } finally {
     unwatch();
     endDescriptors();
-    await Promise.all(listeners.map((listener) => listener.drain()));
+    await Promise.all([...listeners.map((listener) => listener.drain()), stopping]);
     await imagePush.close();
   }
 }
@@ -208,6 +224,11 @@ async function openServed(
       await sleep(WAIT, undefined, { signal: io.signal }).catch(() => {});
     }
   }
+}
+
+/** When a certificate ends, in milliseconds since 1970. */
+function endOf(certificate: string): number {
+  return Date.parse(certificateFacts(certificate).notAfter);
 }
 
 /** The current tokens. A user who can't read them can't write into the store either: remote import and push are off then. */

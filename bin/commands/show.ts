@@ -1,11 +1,11 @@
 import { showBase } from "../../src/catalog/base.ts";
 import type { StoredPackage } from "../../src/catalog/change.ts";
-import type { ImageTally } from "../../src/catalog/generation-types.ts";
 import { type NeededBy, neededImages, showNeededBy } from "../../src/catalog/images.ts";
 import { overridesOf, showOverride } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
 import { pathOfReference, splitPath } from "../../src/catalog/registry.ts";
 import { type Repository, type StoredManifest, sizeBelow, sizeOfBlobs } from "../../src/catalog/repository.ts";
+import type { ImageTally } from "../../src/catalog/sections.ts";
 import { componentsOf, type Snap } from "../../src/catalog/snap.ts";
 import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { plausibleTime } from "../../src/clock.ts";

@@ -11,9 +11,10 @@ import { certificateFacts, certificateWarnings } from "../../src/settings/certif
 import { hasRight, isExpired } from "../../src/settings/token.ts";
 import { VERSION } from "../../src/version.ts";
 import { FORMAT } from "../../store/keys.ts";
-import type { Store } from "../../store/store.ts";
+import type { LastRuns } from "../../store/runs.ts";
+import { Store } from "../../store/store.ts";
 import { count, type Io, printJson, showSize } from "../machine/io.ts";
-import { failOnDamage, openStore } from "../machine/openstore.ts";
+import { failOnDamage, openStore, storageOf } from "../machine/openstore.ts";
 import { askServer, serverAddresses } from "../machine/runningserver.ts";
 import { acceptedKeys, imageSetup, loadSettings, registryOf } from "../machine/settings.ts";
 import { servedCertificate, trustedCertificates } from "../machine/tls.ts";
@@ -21,7 +22,7 @@ import { defineCommand, EXITS, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 import { sizeOfPackage, sizeOfSnap } from "./list.ts";
 
-const TAKES = ["server"] as const;
+const TAKES = ["server", "probe"] as const;
 type StatusFlags = FlagValues<typeof TAKES>;
 
 export const statusCommand: Register = (program, io) => {
@@ -31,6 +32,7 @@ export const statusCommand: Register = (program, io) => {
 };
 
 export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
+  if (options.probe) return probe(options, io);
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
   const [packages, snaps, repositories] = [await snapshot.packages(), await snapshot.snaps(), await snapshot.repositories()];
@@ -45,6 +47,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     options.server === undefined ? serverAddresses(settings) : [{ url: options.server }],
     await trustedCertificates(store, settings),
   );
+  const runs = await store.runs.last().catch((): LastRuns => ({})); // nothing is decided by them
   const facts = {
     version: VERSION,
     store: store.storage.place,
@@ -76,6 +79,8 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     server: server.running
       ? { running: true, url: server.running.url, version: server.running.version, generation: server.running.generation }
       : { running: false, tried: server.silent },
+    lastImport: runs.import ? { ended: runs.import.ended, failed: runs.import.failed ?? null } : null,
+    lastVerify: runs.verify ?? null,
     failedRequests: server.running?.failedRequests ?? null,
   };
   const odd = clockProblem(Date.now(), snapshot.time);
@@ -97,6 +102,12 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     `stored: ${[count(facts.charms, "charm"), count(facts.bundles, "bundle"), count(facts.snaps, "snap"), ...(facts.repositories > 0 ? [count(facts.repositories, "repository of images", "repositories of images")] : []), count(facts.revisions, "revision")].join(", ")}, ${showSize(facts.size)}`,
     ...facts.unverified.map(({ name, revision }) => `UNVERIFIED: snap ${name} revision ${revision}`),
     ...facts.overrides.map((override) => `override: ${override.name} ${override.channel} ${override.on} ${showOverride(override)}`),
+    ...(facts.lastImport ? [`last import: ${showTime(facts.lastImport.ended)}, ${showEnd(facts.lastImport.failed)}`] : []),
+    ...(facts.lastVerify
+      ? [
+          `last verify: ${showTime(facts.lastVerify.ended)}, ${facts.lastVerify.damaged === 0 ? "no damage" : `${facts.lastVerify.damaged} damaged`}`,
+        ]
+      : []),
     `server: ${showServer(server, snapshot.number)}`,
     `listen: ${listen.join(", ")}`,
     `public URL: ${publicUrl ?? "not set"}`,
@@ -129,6 +140,34 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
         },
       );
   }
+}
+
+/** Whether a server answers, and nothing else: it reads no package, so it can be asked each few seconds. The store may not be there yet. */
+async function probe(options: StatusFlags, io: Io): Promise<void> {
+  const store = await Store.openOrAwait(storageOf(options, io));
+  const settings = await loadSettings(store, { environment: io.environment });
+  const addresses = options.server === undefined ? serverAddresses(settings).filter(({ isLocal }) => isLocal) : [{ url: options.server }];
+  const { running, silent } = await askServer(addresses, await trustedCertificates(store, settings));
+  if (!running)
+    throw new Failure(
+      "failed",
+      `no server answers: ${silent.map(({ url, why }) => `${printable(url)}: ${why}`).join("; ") || "none is set"}`,
+      {
+        next: "start it with chp serve, or name it with --server URL",
+      },
+    );
+  const { url, version, generation } = running;
+  if (options.json) printJson({ url, version, generation }, io);
+  else io.out(`${url} answers: generation ${generation}, chp ${version}\n`);
+}
+
+function showTime(time: string): string {
+  return `${time.slice(0, 19)}Z`;
+}
+
+/** `failed`: the kind of a failure, or `killed` */
+function showEnd(failed: string | null): string {
+  return failed === null ? "succeeded" : failed === "published" ? "published, but a later step failed" : `FAILED: ${failed}`;
 }
 
 function showServer({ running, silent }: Awaited<ReturnType<typeof askServer>>, stored: number): string {

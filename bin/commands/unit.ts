@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { Argument } from "commander";
 import { Failure, printable } from "../../src/errors.ts";
 import { SETTINGS, type SettingValue } from "../../src/settings/config.ts";
 import { Store } from "../../store/store.ts";
@@ -13,13 +14,18 @@ import type { FlagValues } from "./flags.ts";
 const TAKES = ["user", "executable", "remoteImport"] as const;
 type UnitFlags = FlagValues<typeof TAKES>;
 
-const NAME = "chp.service";
-const PATH = `/etc/systemd/system/${NAME}`;
+export const UNIT_NAMES = ["chp.service", "chp-verify.service", "chp-verify.timer"] as const;
+export type UnitName = (typeof UNIT_NAMES)[number];
+
+const pathOf = (name: UnitName) => `/etc/systemd/system/${name}`;
 
 export const unitCommand: Register = (program, io) => {
   defineCommand(program, "unit", "Print a systemd unit for chp serve, and the commands that install it", "0 done, 1 failed, 2 usage", TAKES)
+    .addArgument(
+      new Argument("[name]", "which unit: the server, or what verifies the store each week").choices(UNIT_NAMES).default("chp.service"),
+    )
     .addHelpText("after", EXAMPLES)
-    .action((options: UnitFlags) => runUnit(options, io));
+    .action((name: UnitName, options: UnitFlags) => runUnit(name, options, io));
 };
 
 const EXAMPLES = `
@@ -28,14 +34,16 @@ The commands that install it are comments at its head. Settings of the store hol
 Examples:
   chp unit --store /var/lib/chp
   chp unit --store /var/lib/chp --remote-import
-  chp unit --store /var/lib/chp | sudo tee ${PATH}`;
+  chp unit --store /var/lib/chp | sudo tee ${pathOf("chp.service")}
+  chp unit --store /var/lib/chp chp-verify.timer`;
 
-export async function runUnit(options: UnitFlags, io: Io): Promise<void> {
+export async function runUnit(name: UnitName, options: UnitFlags, io: Io): Promise<void> {
   if (!/^[a-z_][a-z0-9_-]{0,31}$/.test(options.user))
     throw new Failure("usage", `--user: ${printable(options.user, 50)} is not a user's name`);
   const folder = resolve(storeFolder(options, io));
   const settings = await loadSettings(await Store.openOrAwait(storageAt(folder, io)), { environment: io.environment });
   const unit: Unit = {
+    name,
     user: options.user,
     store: folder,
     exists: existsSync(folder),
@@ -48,7 +56,7 @@ export async function runUnit(options: UnitFlags, io: Io): Promise<void> {
   const notes = [...unitNotes(unit), ...unseenSettings(settings)];
   if (options.json)
     return printJson(
-      { name: NAME, path: PATH, unit: renderUnit(unit), commands: installCommands(unit), addresses: unit.addresses, notes },
+      { name, path: pathOf(name), unit: renderUnit(unit), commands: installCommands(unit), addresses: unit.addresses, notes },
       io,
     );
   io.out(renderUnit(unit));
@@ -56,6 +64,7 @@ export async function runUnit(options: UnitFlags, io: Io): Promise<void> {
 }
 
 interface Unit {
+  readonly name: UnitName;
   readonly user: string;
   readonly store: string;
   /** whether there is a store there now */
@@ -107,24 +116,55 @@ function unitNotes(unit: Unit): string[] {
   );
 }
 
+/** A unit as the package for Debian installs it: its commands are those of the package. */
+export function packagedUnit(name: UnitName): string {
+  const unit: Unit = {
+    name,
+    user: "chp",
+    store: "/var/lib/chp",
+    exists: true,
+    writes: false,
+    executable: ["/usr/bin/chp"],
+    flags: [],
+    addresses: [],
+    files: [],
+  };
+  const head = [
+    `${name}: of the package chp. systemctl edit ${name} changes it.`,
+    ...(name === "chp.service"
+      ? [
+          "Imports of other machines and pushed images need a unit that lets it write into the store:",
+          `chp unit --store ${unit.store} --remote-import | sudo tee ${pathOf(name)}`,
+        ]
+      : []),
+  ];
+  return commented(head) + BODIES[name](unit);
+}
+
 function renderUnit(unit: Unit): string {
-  const { user, store, executable, flags, addresses, writes } = unit;
-  return `# ${NAME}: answers on ${addresses.map((address) => printable(address)).join(", ")}. To install it, as printed by chp unit:
-#
-${installCommands(unit)
-  .map((line) => `#   ${line}\n`)
-  .join("")}
-[Unit]
+  const { name, addresses } = unit;
+  const what =
+    name === "chp.service" ? `answers on ${addresses.map((address) => printable(address)).join(", ")}` : "verifies the store each week";
+  return (
+    commented([`${name}: ${what}. To install it, as printed by chp unit:`, "", ...installCommands(unit).map((line) => `  ${line}`)]) +
+    BODIES[name](unit)
+  );
+}
+
+const commented = (lines: readonly string[]) => `${lines.map((line) => `# ${line}`.trimEnd()).join("\n")}\n\n`;
+
+const BODIES: Readonly<Record<UnitName, (unit: Unit) => string>> = {
+  "chp.service": (unit) => `[Unit]
 Description=chp, an offline Charmhub and Snap Store
 Wants=network-online.target
 After=network-online.target
-RequiresMountsFor=${pathWord(store)}
+RequiresMountsFor=${pathWord(unit.store)}
 
 [Service]
-Type=exec
-User=${user}
-Group=${user}
-ExecStart=${[...executable, "serve", "--store", store, ...flags].map(commandWord).join(" ")}
+# chp says that it is ready by systemd-notify, a process of its own.
+Type=notify
+NotifyAccess=all
+${runs(unit, ["serve", "--store", unit.store, ...unit.flags])}
 Restart=on-failure
 RestartSec=2
 # Do not restart on configuration errors or an unsupported store format.
@@ -134,15 +174,63 @@ KillSignal=SIGTERM
 TimeoutStopSec=5min
 LimitNOFILE=65536
 # More than it needs: what goes wrong here stays here.
-MemoryMax=${writes ? "4G" : "1G"}
-TasksMax=${writes ? 512 : 256}
+MemoryMax=${unit.writes ? "4G" : "1G"}
+TasksMax=${unit.writes ? 512 : 256}
 UMask=0077
 
 ${accessOf(unit)}
 # Ports below 1024, such as 443, and no other privilege.
 AmbientCapabilities=CAP_NET_BIND_SERVICE
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE
-NoNewPrivileges=yes
+${confinement(unit)}
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+
+[Install]
+WantedBy=multi-user.target
+`,
+  "chp-verify.service": (unit) => `[Unit]
+Description=Verify the store of chp
+RequiresMountsFor=${pathWord(unit.store)}
+# Not before the first import.
+ConditionPathExists=${pathWord(`${unit.store}/format.json`)}
+
+[Service]
+# Exit code 13, damage, makes it fail: systemctl --failed lists it, and the metrics show it.
+Type=oneshot
+${runs(unit, ["verify", "--read-data", "--quiet", "--store", unit.store])}
+# It reads every byte of the store, when nobody else reads.
+Nice=19
+IOSchedulingClass=idle
+MemoryMax=1G
+UMask=0077
+
+# Damaged files go to the quarantine, and the result is noted, in the store.
+ReadWritePaths=${pathWord(unit.store)}
+CapabilityBoundingSet=
+${confinement(unit)}
+PrivateNetwork=yes
+RestrictAddressFamilies=AF_UNIX
+`,
+  "chp-verify.timer": () => `[Unit]
+Description=Verify the store of chp each week
+
+[Timer]
+OnCalendar=Sun 02:00
+RandomizedDelaySec=2h
+# After the next start, where the machine was off then.
+Persistent=yes
+
+[Install]
+WantedBy=timers.target
+`,
+};
+
+function runs({ user, executable }: Unit, words: readonly string[]): string {
+  return `User=${user}\nGroup=${user}\nExecStart=${[...executable, ...words].map(commandWord).join(" ")}`;
+}
+
+function confinement(unit: Unit): string {
+  return `NoNewPrivileges=yes
 ProtectSystem=strict
 ${HIDDEN.map(({ folders, line }) => line(needed(unit).some((path) => isInside(path, folders)))).join("\n")}
 PrivateDevices=yes
@@ -154,7 +242,6 @@ ProtectKernelModules=yes
 ProtectKernelTunables=yes
 ProtectProc=invisible
 RemoveIPC=yes
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
@@ -163,11 +250,7 @@ SystemCallArchitectures=native
 SystemCallFilter=@system-service
 # As from an older kernel, for which the engine has other ways.
 SystemCallErrorNumber=ENOSYS
-# Not MemoryDenyWriteExecute: the engine compiles while it runs.
-
-[Install]
-WantedBy=multi-user.target
-`;
+# Not MemoryDenyWriteExecute: the engine compiles while it runs.`;
 }
 
 function accessOf({ store, writes }: Unit): string {
@@ -175,16 +258,25 @@ function accessOf({ store, writes }: Unit): string {
   return `# Imports of other machines are processes of their own, which may end when it is stopped. Pushed images it writes itself.\nReadWritePaths=${pathWord(store)}\nKillMode=mixed`;
 }
 
-function installCommands({ user, store, exists, writes, executable }: Unit): string[] {
+function installCommands({ name, user, store, exists, writes, executable }: Unit): string[] {
   const folder = shellWord(store);
+  const own = `${executable.map(shellWord).join(" ")} unit --store ${folder}${user === "chp" ? "" : ` --user ${user}`}`;
+  const put = (each: UnitName, more = "") => `${own}${more} | sudo tee ${pathOf(each)} >/dev/null`;
+  if (name !== "chp.service")
+    return [
+      ...(["chp-verify.service", "chp-verify.timer"] as const).map((each) => put(each, ` ${each}`)),
+      "sudo systemctl daemon-reload",
+      "sudo systemctl enable --now chp-verify.timer",
+      "systemctl list-timers chp-verify.timer",
+    ];
   return [
     `sudo useradd --system --user-group --no-create-home --home-dir ${folder} --shell /usr/sbin/nologin ${user}`,
     exists ? `sudo chown -R ${user}:${user} ${folder}` : `sudo install -d -o ${user} -g ${user} ${folder}`,
-    `${executable.map(shellWord).join(" ")} unit --store ${folder}${user === "chp" ? "" : ` --user ${user}`}${writes ? " --remote-import" : ""} | sudo tee ${PATH} >/dev/null`,
+    put(name, writes ? " --remote-import" : ""),
     "sudo systemctl daemon-reload",
-    `sudo systemctl enable --now ${NAME}`,
-    `systemctl status ${NAME}`,
-    `journalctl -u ${NAME}`,
+    `sudo systemctl enable --now ${name}`,
+    `systemctl status ${name}`,
+    `journalctl -u ${name}`,
   ];
 }
 

@@ -52,6 +52,10 @@ export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
     })
     .finally(() => progress.end());
   const damaged = report.findings.filter((finding) => finding.severity === "damage").length;
+  if (!options.dryRun)
+    await store.runs
+      .verified({ ended: new Date().toISOString(), damaged })
+      .catch((error: unknown) => note(`the metrics do not show this verification: ${printable(reason(error))}`, options, io));
   if (options.json) printJson({ ...report, damaged, payloadsRead: readData !== undefined }, io);
   else {
     const read = `${count(report.read.blobs, "blob")} (${showSize(report.read.bytes)}) read`;

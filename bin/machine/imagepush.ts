@@ -223,9 +223,10 @@ export class StorePush implements ImagePush {
           const command = `push ${name}${tag === undefined ? `@${digestText(digest)}` : `:${tag}`} by token ${by}`;
           return await store.publish(new Date(this.#now()).toISOString(), async (base) => {
             const merged = await mergePushed(manifest, { name, tag }, base, parts);
-            const change = { command, sources: [], changed: {}, packages: [] };
-            if ("missing" in merged) return { draft: { ...change, blobs: [] }, result: merged.missing };
-            return { draft: { ...change, blobs: [staged], images: merged.draft }, result: undefined };
+            const change = { command, sources: [] };
+            if ("missing" in merged) return { draft: { ...change, sections: {}, blobs: [] }, result: merged.missing };
+            const { draft: images, required } = merged;
+            return { draft: { ...change, sections: { images }, blobs: [staged], required }, result: undefined };
           });
         } finally {
           await staged.discard();

@@ -196,20 +196,24 @@ interface ReadSignature extends Signature {
   readonly global: Uint8Array;
 }
 
-/** The text of SHA256SUMS.minisig; the same bytes for the same list, key and time. `now`: milliseconds. */
-export function sign(sumsText: string, { id, key }: SecretKey, { now }: { readonly now: number }): string {
+interface SignOptions {
+  /** milliseconds since 1970 */
+  readonly now: number;
+  /** what is signed, for people */
+  readonly what?: string;
+}
+
+/** The text of SHA256SUMS.minisig; the same bytes for the same list, key and options. */
+export function sign(sumsText: string, { id, key }: SecretKey, { now, what = "chp export" }: SignOptions): string {
   const bytes = signBytes(null, hashed(Buffer.from(sumsText)), key);
-  const global = signBytes(null, Buffer.concat([bytes, Buffer.from(trustedComment(now))]), key);
-  return signatureText(id, Buffer.concat([PREHASHED, Buffer.from(id, "hex").toReversed(), bytes]), now, global);
+  const comment = `${what} of ${new Date(now).toISOString().slice(0, 19)}Z`;
+  const global = signBytes(null, Buffer.concat([bytes, Buffer.from(comment)]), key);
+  return signatureText(id, Buffer.concat([PREHASHED, Buffer.from(id, "hex").toReversed(), bytes]), comment, global);
 }
 
-function signatureText(id: string, signature: Buffer, now: number, global: Buffer): string {
-  const lines = [`${COMMENT}signature of chp by ${id}`, signature.toString("base64"), `${TRUSTED_COMMENT}${trustedComment(now)}`];
+function signatureText(id: string, signature: Buffer, comment: string, global: Buffer): string {
+  const lines = [`${COMMENT}signature of chp by ${id}`, signature.toString("base64"), `${TRUSTED_COMMENT}${comment}`];
   return `${[...lines, global.toString("base64")].join("\n")}\n`;
-}
-
-function trustedComment(now: number): string {
-  return `chp export of ${new Date(now).toISOString().slice(0, 19)}Z`;
 }
 
 /** The claims of a signature, unverified. Throws a `refused` failure that begins with `what`. */

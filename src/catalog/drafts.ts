@@ -2,9 +2,10 @@
 
 import { printable } from "../errors.ts";
 import { movesOf, rollBack, rollBackSnap, type StoredPackage, sameManifest } from "./change.ts";
-import type { CatalogView, ChangeDraft, Index, Tally } from "./generation-types.ts";
+import type { CatalogView, ChangeDraft, Index, SectionDraft } from "./generation-types.ts";
 import { overrideMoves } from "./override.ts";
 import { imageDraft, type RepositoryChange, rollBackRepository } from "./repositorychange.ts";
+import type { SectionName, Tally } from "./sections.ts";
 
 /** A package before and after a change. `before` undefined: it is new; `after` undefined: it is removed. */
 export interface PackageChange {
@@ -32,20 +33,28 @@ export function changeDraft(command: string, updates: readonly PackageUpdate[], 
   return {
     command: printable(command, 300),
     sources: [],
-    changed: tally(false),
-    packages: after.filter((pkg) => pkg.type !== "snap"),
+    sections: {
+      packages: { changed: after.filter((pkg) => pkg.type !== "snap"), tally: tally(false) },
+      snaps: { changed: after.filter((pkg) => pkg.type === "snap"), dropped, tally: tally(true) },
+    },
     blobs: [],
-    snaps: { changed: after.filter((pkg) => pkg.type === "snap"), dropped, tally: tally(true), assertions: 0 },
   };
+}
+
+/** The draft with a change of one more section. */
+export function withSection<S extends SectionName>(draft: ChangeDraft, section: S, change: SectionDraft<S>): ChangeDraft {
+  return { ...draft, sections: { ...draft.sections, [section]: change } };
 }
 
 /** The generation after a removal. `after` undefined: nothing is left of the package. */
 export function removalDraft(command: string, before: StoredPackage, after: StoredPackage | undefined): ChangeDraft {
   if (after) return changeDraft(command, [{ before, after }]);
   const tally = { [before.name]: { revisions: [], channels: before.releases.length } };
-  const none = changeDraft(command, [], before.type === "snap" ? [before.name] : []);
-  if (before.type !== "snap") return { ...none, changed: tally, dropped: [before.name] };
-  return { ...none, snaps: { changed: [], dropped: [before.name], tally, assertions: 0 } };
+  return withSection(changeDraft(command, []), before.type === "snap" ? "snaps" : "packages", {
+    changed: [],
+    dropped: [before.name],
+    tally,
+  });
 }
 
 export interface Rollback {
@@ -61,7 +70,9 @@ export interface Rollback {
 
 /** The generation after a rollback. */
 export function rollbackDraft(command: string, { updates, dropped, droppedPackages, images }: Rollback): ChangeDraft {
-  return { ...changeDraft(command, updates, dropped), dropped: droppedPackages, images: imageDraft(images) };
+  const { sections, ...draft } = changeDraft(command, updates, dropped);
+  const { packages = { changed: [], tally: {} } } = sections;
+  return { ...draft, sections: { ...sections, packages: { ...packages, dropped: droppedPackages }, images: imageDraft(images) } };
 }
 
 /** What changes when the store answers as it did in the generation `then`. */

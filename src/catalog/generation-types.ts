@@ -5,6 +5,7 @@ import type { Failure } from "../errors.ts";
 import type { AssertionSet } from "./assertionset.ts";
 import type { Package } from "./package.ts";
 import type { Repository } from "./repository.ts";
+import type { ImageTally, OfEach, Rows, SectionName, Sections, Tallies, Tally } from "./sections.ts";
 import type { Snap, StoredAssertion } from "./snap.ts";
 
 /** A key whose signature covers a source. */
@@ -63,47 +64,43 @@ export interface Generation {
   readonly sha256: Digest;
 }
 
-export interface Tally {
-  readonly revisions: readonly number[];
-  readonly channels: number;
-}
-
-/** What was added to a repository of images, or removed. */
-export interface ImageTally {
-  /** manifests and indexes; negative: removed */
-  readonly manifests: number;
-  /** tags that are new or name another manifest now */
-  readonly tags: readonly string[];
-}
-
-/** Digest of a package's manifest, then its ids, the present one first. */
-export type IndexRow = readonly [manifest: Digest, id: string, ...formerIds: string[]];
-
-/** What is in a generation, by name. Charms and bundles share a namespace, as on Charmhub; snaps have another. */
-export interface Index {
-  readonly packages: Readonly<Record<string, IndexRow>>;
-  readonly snaps: Readonly<Record<string, IndexRow>>;
-  /** repositories of images; the id of one is its name */
-  readonly images: Readonly<Record<string, IndexRow>>;
+/** What is in a generation: by section, and there by name. */
+export interface Index extends OfEach<Rows> {
   /** the list of assertions that belong to no stored snap */
   readonly assertions?: Digest | undefined;
   /** sections that this chp does not know, by name: they are kept as they are, with all that they name */
   readonly others?: Readonly<Record<string, unknown>>;
 }
 
-/** A change to publish: new or changed packages, and what the generation records of it. */
-export interface ChangeDraft extends Pick<Generation, "command" | "sources" | "changed"> {
-  readonly packages: readonly Package[];
-  /** names of the charms and bundles that were removed */
-  readonly dropped?: readonly string[];
-  readonly snaps?: SnapChangeDraft;
-  readonly images?: ImageChangeDraft;
+/** A change to publish: what is new or changed in each section, and what the generation records of it. */
+export interface ChangeDraft extends Pick<Generation, "command" | "sources"> {
+  readonly sections: { readonly [S in SectionName]?: SectionDraft<S> };
+  readonly assertions?: AssertionDraft;
   /** signed times of its sources; one that is newer than what is remembered makes a generation, even if nothing else changed */
   readonly signed?: SignedTimes;
-  /** staged blobs that the packages refer to and the store does not have */
+  /** staged blobs that the manifests refer to and the store does not have */
   readonly blobs: readonly StagedBlob[];
+  /** blobs that the draft found in the store and does not bring: without one of them nothing is published */
+  readonly required?: readonly Digest[];
   /** a generation that was published in between is a `conflict`, not merged with */
   readonly exclusive?: true;
+}
+
+/** What changes in one section. */
+export interface SectionDraft<S extends SectionName> {
+  readonly changed: readonly Sections[S][];
+  /** names of what was removed */
+  readonly dropped?: readonly string[];
+  /** by name, what was added to each */
+  readonly tally: Readonly<Record<string, Tallies[S]>>;
+}
+
+/** What changes of the assertions. */
+export interface AssertionDraft {
+  /** all that belong to no stored snap; undefined: unchanged */
+  readonly others?: readonly StoredAssertion[];
+  /** how many are new, those in manifests of snaps included */
+  readonly added: number;
 }
 
 /** A draft with a result that is returned once the draft is published. */
@@ -117,26 +114,6 @@ export interface Published<T> {
   readonly generation: Generation | undefined;
   /** of the draft that was published */
   readonly result: T;
-}
-
-export interface SnapChangeDraft {
-  readonly changed: readonly Snap[];
-  /** names of the snaps that were removed */
-  readonly dropped: readonly string[];
-  /** all assertions that belong to no stored snap; undefined: unchanged */
-  readonly others?: readonly StoredAssertion[];
-  readonly tally: Generation["snaps"];
-  /** how many assertions are new */
-  readonly assertions: number;
-}
-
-export interface ImageChangeDraft {
-  readonly changed: readonly Repository[];
-  /** names of the repositories that were removed */
-  readonly dropped: readonly string[];
-  readonly tally: NonNullable<Generation["images"]>;
-  /** blobs that the draft found in the store and does not bring: without one of them nothing is published */
-  readonly required: readonly Digest[];
 }
 
 /** A staged blob: its bytes are stored and hashed, and not visible until it is committed. */
@@ -161,17 +138,17 @@ export interface Expected {
   readonly next?: string;
 }
 
-/** A package whose manifest cannot be read. */
+/** Something stored whose manifest cannot be read. */
 export interface UnreadablePackage {
-  readonly section: "packages" | "snaps" | "images";
+  readonly section: SectionName;
   readonly name: string;
   readonly failure: Failure;
 }
 
 /** The older state that is served in place of something that cannot be read. */
 export interface RepairedEntry {
-  readonly section: "packages" | "snaps" | "images" | "assertions";
-  /** of the package or repository */
+  readonly section: SectionName | "assertions";
+  /** of what is stored; of assertions empty */
   readonly name: string;
   /** the generation that the state is of; 0: no readable state is left */
   readonly generation: number;
@@ -185,6 +162,8 @@ export interface CatalogView {
   readonly number: number;
   readonly generation: Generation | undefined;
   readonly index: Index;
+  /** What is stored in a section under that name. */
+  stored<S extends SectionName>(section: S, name: string): Promise<Sections[S] | undefined>;
   package(name: string): Promise<Package | undefined>;
   snap(name: string): Promise<Snap | undefined>;
   snapById(id: string): Promise<Snap | undefined>;
@@ -205,7 +184,7 @@ export interface ImportStore {
   signedTimes(base: CatalogView): Promise<SignedTimes>;
   publish<T>(time: string, draft: (base: CatalogView) => Promise<Drafted<T>>): Promise<Published<T>>;
   has(digest: Digest): boolean | Promise<boolean>;
-  digestOf(manifest: Package | Snap | Repository | readonly StoredAssertion[]): Digest;
+  digestOf(manifest: Sections[SectionName] | readonly StoredAssertion[]): Digest;
   ingest(chunks: AsyncIterable<Uint8Array>, also?: readonly Algorithm[]): Promise<StagedBlob>;
   ingestBytes(bytes: Uint8Array, also?: readonly Algorithm[]): Promise<StagedBlob>;
 }

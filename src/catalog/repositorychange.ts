@@ -4,7 +4,7 @@ import { type Digest, digestText } from "../digest.ts";
 import { Failure, printable } from "../errors.ts";
 import { ownValue } from "../schema.ts";
 import { showRow } from "./change.ts";
-import type { ImageChangeDraft } from "./generation-types.ts";
+import type { SectionDraft } from "./generation-types.ts";
 import { neededImages } from "./images.ts";
 import { offered } from "./override.ts";
 import { findResource, findRevision, type Package } from "./package.ts";
@@ -42,7 +42,7 @@ export function differenceOf({ before, after }: RepositoryChange): RepositoryDif
   };
 }
 
-export function imageDraft(changes: readonly RepositoryChange[]): ImageChangeDraft {
+export function imageDraft(changes: readonly RepositoryChange[]): SectionDraft<"images"> {
   const differences = changes.map(differenceOf);
   return {
     changed: changes.flatMap(({ after }) => after ?? []),
@@ -53,7 +53,6 @@ export function imageDraft(changes: readonly RepositoryChange[]): ImageChangeDra
         { manifests: added.length - removed.length, tags: tags.map(({ tag }) => tag) },
       ]),
     ),
-    required: [],
   };
 }
 

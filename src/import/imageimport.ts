@@ -1,7 +1,7 @@
 /** Merges the images of an import into the stored repositories. */
 
 import { MAX_INDEX_DEPTH } from "../archives/imagemanifest.ts";
-import type { CatalogView, ImageChangeDraft, ImageTally } from "../catalog/generation-types.ts";
+import type { CatalogView, SectionDraft } from "../catalog/generation-types.ts";
 import { neededImages } from "../catalog/images.ts";
 import type { Package } from "../catalog/package.ts";
 import { pathOfReference, splitPath } from "../catalog/registry.ts";
@@ -19,6 +19,7 @@ import {
   type StoredManifest,
   sortedTags,
 } from "../catalog/repository.ts";
+import type { ImageTally } from "../catalog/sections.ts";
 import { type Digest, digestText } from "../digest.ts";
 import { printable, refused } from "../errors.ts";
 import type { FoundImage, ImageReading, ReadManifest } from "./imagereader.ts";
@@ -36,7 +37,9 @@ export interface ImageReport {
 }
 
 export interface ImportedImages {
-  readonly draft: ImageChangeDraft;
+  readonly draft: SectionDraft<"images">;
+  /** blobs that were found in the store and are not brought */
+  readonly required: readonly Digest[];
   readonly reports: readonly ImageReport[];
   /** every repository that the import has a part of, as it is after the import */
   readonly after: readonly Repository[];
@@ -86,7 +89,6 @@ export async function mergeImages(
   const changed: Repository[] = [];
   const after: Repository[] = [];
   const reports: ImageReport[] = [];
-  const tally: Record<string, ImageTally> = {};
   const required = new Set<Digest>();
   for (const [name, { roots, tags }] of [...named].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const stored = await base.repository(name);
@@ -102,11 +104,17 @@ export async function mergeImages(
     const report = reportOf(merged, incoming, stored);
     after.push(merged);
     reports.push(report);
-    if (report.state === "known") continue;
-    changed.push(merged);
-    tally[name] = { manifests: report.manifests.new.length, tags: report.tags.map(({ tag }) => tag) };
+    if (report.state !== "known") changed.push(merged);
   }
-  return { draft: { changed, dropped: [], tally, required: [...required] }, reports, after };
+  return { draft: { changed, tally: imageTallies(reports) }, required: [...required], reports, after };
+}
+
+/** By repository, what an import adds to it. */
+export function imageTallies(reports: readonly ImageReport[]): Record<string, ImageTally> {
+  const changed = reports.filter(({ state }) => state !== "known");
+  return Object.fromEntries(
+    changed.map(({ name, manifests, tags }) => [name, { manifests: manifests.new.length, tags: tags.map(({ tag }) => tag) }]),
+  );
 }
 
 /** The repositories that an image belongs to, with its tag in each. Its own name first; without one the charms' resources say it. */

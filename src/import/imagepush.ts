@@ -2,11 +2,11 @@
 
 import { Budget } from "../archives/budget.ts";
 import { readImageManifest } from "../archives/imagemanifest.ts";
-import type { CatalogView, ImageChangeDraft } from "../catalog/generation-types.ts";
+import type { CatalogView } from "../catalog/generation-types.ts";
 import { blobSize, findManifest } from "../catalog/repository.ts";
 import { type Digest, digestText, sumsOf } from "../digest.ts";
 import { refused } from "../errors.ts";
-import { mergeImages } from "./imageimport.ts";
+import { type ImportedImages, mergeImages } from "./imageimport.ts";
 import type { ReadManifest } from "./imagereader.ts";
 import { jsonText } from "./jsontext.ts";
 
@@ -38,7 +38,7 @@ export async function mergePushed(
   { name, tag }: Target,
   base: Pick<CatalogView, "repository">,
   { uploaded, has }: Parts,
-): Promise<{ readonly draft: ImageChangeDraft } | { readonly missing: Digest }> {
+): Promise<Pick<ImportedImages, "draft" | "required"> | { readonly missing: Digest }> {
   const stored = await base.repository(name);
   const named = [
     ...manifest.manifests.map((listed) => ({ listed, size: stored && findManifest(stored, listed.digest)?.size })),
@@ -51,5 +51,5 @@ export async function mergePushed(
   const { digest } = manifest;
   const images = new Map([[name, { roots: new Set([digest]), tags: new Map(tag === undefined ? [] : [[tag, digest]]) }]]);
   const reading = { manifests: new Map([[digest, manifest]]), blobs: new Map([[digest, manifest.size]]) };
-  return { draft: (await mergeImages(images, reading, base, has)).draft };
+  return await mergeImages(images, reading, base, has);
 }

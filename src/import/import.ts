@@ -6,17 +6,27 @@ import type { ReadText } from "../archives/readers.ts";
 import type { Assertion } from "../assertions/assertion.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { signedTimes } from "../catalog/freshness.ts";
-import type { CatalogView, ChangeDraft, ImportStore, RepairedEntry, SourceRecord, StagedBlob, Tally } from "../catalog/generation-types.ts";
+import type {
+  CatalogView,
+  ChangeDraft,
+  ImportStore,
+  RepairedEntry,
+  SectionDraft,
+  SourceRecord,
+  StagedBlob,
+} from "../catalog/generation-types.ts";
 import { type NeededImage, neededImages } from "../catalog/images.ts";
 import type { PulledFromHere } from "../catalog/imagesources.ts";
 import type { ChannelPolicy, Package } from "../catalog/package.ts";
 import { pathOfReference, splitPath } from "../catalog/registry.ts";
 import { storedImage } from "../catalog/repository.ts";
+import { type OfEach, ofEach, SECTIONS, type SectionName, type Sections, type Tally } from "../catalog/sections.ts";
 import { type NeededSnap, neededSnaps } from "../catalog/snapneeds.ts";
 import { Summer } from "../digest.ts";
 import { Failure, refused } from "../errors.ts";
+import { ownValue } from "../schema.ts";
 import { type ImportedCharms, importCharms, type MissingOfCharms, type PackageReport } from "./charmimport.ts";
-import { type ImageReport, type ImportedImages, importImages } from "./imageimport.ts";
+import { type ImageReport, type ImportedImages, imageTallies, importImages } from "./imageimport.ts";
 import { checkAge, type OriginOptions, type SourceOrigins, sourceOrigins } from "./origin.ts";
 import { ExportReader, type FileOutcome, type Reading } from "./reader.ts";
 import { type ImportedSnaps, importSnaps, type SnapReport } from "./snapimport.ts";
@@ -151,76 +161,103 @@ export async function draftOver(
     has: (digest) => store.has(digest),
     ...(options.imageName !== undefined && { imageName: options.imageName }),
   });
-  const { packages, snaps, images, notes } = await restoreUnreadable(store, { newest, base, repaired }, { merged, imported, found });
-  const { changed, renamed, otherAssertions: others, assertions } = snaps;
+  const restoring = new Restoring(store, { newest, base, repaired });
+  const packages = restoring.section("packages", {
+    ...merged,
+    draft: ({ changed, reports }) => ({ changed, dropped: merged.dropped, tally: tally(reports) }),
+  });
+  const snaps = restoring.section("snaps", {
+    ...imported,
+    draft: ({ changed, reports }) => ({ changed, dropped: imported.renamed, tally: tally(reports) }),
+  });
+  const images = restoring.section("images", {
+    ...found,
+    changed: found.draft.changed,
+    draft: ({ changed, reports }) => ({ changed, tally: imageTallies(reports) }),
+  });
+  const others = await restoring.assertions(imported);
   const draft: ChangeDraft = {
     command: options.command,
     sources: records,
-    changed: tally(packages.reports),
-    packages: packages.changed,
-    dropped: packages.dropped,
+    sections: { packages: packages.draft, snaps: snaps.draft, images: images.draft },
+    assertions: { added: imported.assertions.new, ...(others && { others }) },
     signed: signedTimes(records, Date.parse(options.now)),
     blobs: reading.blobs,
-    snaps: { changed, dropped: renamed, ...(others && { others }), tally: tally(snaps.reports), assertions: assertions.new },
-    images: images.draft,
+    required: found.required,
   };
-  return { draft, base, packages, snaps, images, notes };
+  return { draft, base, packages, snaps, images, notes: restoring.notes };
 }
 
-/**
- * Publishes again what the import brought of packages and assertions that the store could not read. The notes say what was restored
- * as it was, and what may be incomplete.
- */
-async function restoreUnreadable(
-  store: Pick<ImportStore, "digestOf" | "damage">,
-  { newest, base, repaired }: { readonly newest: CatalogView; readonly base: CatalogView; readonly repaired: readonly RepairedEntry[] },
-  { merged: packages, imported: snaps, found: images }: { merged: ImportedCharms; imported: ImportedSnaps; found: ImportedImages },
-) {
-  const notes = new Set(store.damage ? [`${store.damage.message}: the import was added to generation ${newest.number}`] : []);
-  const unreadable = {
-    packages: new Map<string, RepairedEntry>(),
-    snaps: new Map<string, RepairedEntry>(),
-    images: new Map<string, RepairedEntry>(),
-    assertions: new Map<string, RepairedEntry>(),
-  };
-  for (const entry of repaired) unreadable[entry.section].set(entry.name, entry);
-  const addNote = (entry: RepairedEntry, what: string, asItWas: boolean) => {
+/** What an import makes of one section. */
+interface ImportedSection<S extends SectionName, R> {
+  readonly reports: readonly R[];
+  /** all that the import has a part of, as it is after it */
+  readonly after: readonly Sections[S][];
+  /** of these what is new or different */
+  readonly changed: readonly Sections[S][];
+  /** the change of the section, with what was restored among `changed` and `reports` */
+  readonly draft: (imported: Pick<ImportedSection<S, R>, "changed" | "reports">) => SectionDraft<S>;
+}
+
+/** Publishes again what an import brought of things that the store could not read. */
+class Restoring {
+  readonly #store: Pick<ImportStore, "digestOf">;
+  readonly #newest: CatalogView;
+  readonly #base: CatalogView;
+  readonly #unreadable: OfEach<Map<string, RepairedEntry>>;
+  readonly #lost: RepairedEntry | undefined;
+  readonly #notes = new Set<string>();
+
+  constructor(
+    store: Pick<ImportStore, "digestOf" | "damage">,
+    { newest, base, repaired }: { readonly newest: CatalogView; readonly base: CatalogView; readonly repaired: readonly RepairedEntry[] },
+  ) {
+    this.#store = store;
+    this.#newest = newest;
+    this.#base = base;
+    this.#unreadable = ofEach<OfEach<Map<string, RepairedEntry>>>(
+      (section) => new Map(repaired.filter((entry) => entry.section === section).map((entry) => [entry.name, entry])),
+    );
+    this.#lost = repaired.find((entry) => entry.section === "assertions");
+    if (store.damage) this.#notes.add(`${store.damage.message}: the import was added to generation ${newest.number}`);
+  }
+
+  /** What was restored as it was, and what may be incomplete. */
+  get notes(): readonly string[] {
+    return [...this.#notes];
+  }
+
+  section<S extends SectionName, R extends { readonly name: string; readonly state: "new" | "changed" | "known" }, I>(
+    section: S,
+    imported: I & ImportedSection<S, R>,
+  ) {
+    const entries = this.#unreadable[section];
+    const changed = imported.after.filter((one) => imported.changed.includes(one) || entries.has(one.name));
+    for (const one of changed) {
+      const entry = entries.get(one.name);
+      const before = ownValue(this.#newest.index[section], one.name)?.[0];
+      if (entry) this.#note(entry, SECTIONS[section].what(one), before === this.#store.digestOf(one));
+    }
+    const reports = imported.reports.map((report) =>
+      report.state === "known" && entries.has(report.name) ? { ...report, state: "changed" as const } : report,
+    );
+    return { ...imported, changed, reports, draft: imported.draft({ changed, reports }) };
+  }
+
+  /** The assertions that belong to no stored snap; undefined: they stay as they are. */
+  async assertions({ otherAssertions, assertions }: Pick<ImportedSnaps, "otherAssertions" | "assertions">) {
+    const brings = assertions.new + assertions.known > 0;
+    const others = otherAssertions ?? (this.#lost && brings ? (await this.#base.assertions()).others : undefined);
+    if (this.#lost && others)
+      this.#note(this.#lost, "the list of assertions", this.#newest.index.assertions === this.#store.digestOf(others));
+    return others;
+  }
+
+  #note(entry: RepairedEntry, what: string, asItWas: boolean): void {
     const from = entry.generation === 0 ? "this import alone" : `generation ${entry.generation} and this import`;
     const since = entry.since.length > 0 ? `; import again what changed it since: ${entry.since.join(", ")}` : "";
-    notes.add(`${what} could not be read: ${asItWas ? "it was put back as it was" : `it was made again from ${from}${since}`}`);
-  };
-  const changed = packages.after.filter((pkg) => packages.changed.includes(pkg) || unreadable.packages.has(pkg.name));
-  const changedSnaps = snaps.after.filter((snap) => snaps.changed.includes(snap) || unreadable.snaps.has(snap.name));
-  for (const [section, all] of [["packages", changed] as const, ["snaps", changedSnaps] as const])
-    for (const pkg of all) {
-      const entry = unreadable[section].get(pkg.name);
-      if (entry) addNote(entry, `the manifest of ${pkg.type} ${pkg.name}`, newest.index[section][pkg.name]?.[0] === store.digestOf(pkg));
-    }
-  const changedImages = images.after.filter((one) => images.draft.changed.includes(one) || unreadable.images.has(one.name));
-  for (const repository of changedImages) {
-    const entry = unreadable.images.get(repository.name);
-    const asItWas = newest.index.images[repository.name]?.[0] === store.digestOf(repository);
-    if (entry) addNote(entry, `the list of the images ${repository.name}`, asItWas);
+    this.#notes.add(`${what} could not be read: ${asItWas ? "it was put back as it was" : `it was made again from ${from}${since}`}`);
   }
-  const lost = unreadable.assertions.get("");
-  const others =
-    snaps.otherAssertions ?? (lost && snaps.assertions.new + snaps.assertions.known > 0 ? (await base.assertions()).others : undefined);
-  if (lost && others) addNote(lost, "the list of assertions", newest.index.assertions === store.digestOf(others));
-  const markChanged = <T extends { readonly name: string; readonly state: "new" | "changed" | "known" }>(
-    reports: readonly T[],
-    names: Map<string, RepairedEntry>,
-  ) => reports.map((report) => (report.state === "known" && names.has(report.name) ? { ...report, state: "changed" as const } : report));
-  return {
-    packages: { ...packages, changed, reports: markChanged(packages.reports, unreadable.packages) },
-    snaps: {
-      ...snaps,
-      changed: changedSnaps,
-      reports: markChanged(snaps.reports, unreadable.snaps),
-      ...(others && { otherAssertions: others }),
-    },
-    images: { ...images, draft: { ...images.draft, changed: changedImages }, reports: markChanged(images.reports, unreadable.images) },
-    notes: [...notes],
-  };
 }
 
 /** What all sources of an import hold. */

@@ -1,6 +1,6 @@
 /** JSON texts that are built once: only the address of this server differs between requests. */
 
-import { ByteCache } from "../cache.ts";
+import { ByteCache, type CacheUse } from "../cache.ts";
 
 /** Stands for this server's public URL while a text is built; nobody can import it. */
 export const ORIGIN = `origin:${crypto.randomUUID()}`;
@@ -48,8 +48,8 @@ export class TemplateCache {
   readonly #serials = new WeakMap<object, number>();
   #serial = 0;
 
-  constructor(limit = 64 * 2 ** 20) {
-    this.#cache = new ByteCache(limit);
+  constructor(use?: CacheUse, limit = 64 * 2 ** 20) {
+    this.#cache = new ByteCache(limit, use);
   }
 
   /** The template of `owner` and `key`; if it is not cached it is built, once for all requests that wait for it. */

@@ -3,7 +3,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { publishChange } from "../../bin/commands/changing.ts";
-import { changeDraft } from "../../src/catalog/drafts.ts";
+import { changeDraft, withSection } from "../../src/catalog/drafts.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { beside, inTurns, type Report } from "./figures.ts";
@@ -47,7 +47,10 @@ async function removeHalf(folder: string): Promise<void> {
   const store = await Store.open(new Disk(folder));
   await publishChange(store, new Date().toISOString(), async (snapshot) => {
     const names = snapshot.names.toSorted();
-    return { draft: { ...changeDraft("remove half", []), dropped: names.slice(names.length / 2) }, result: undefined };
+    return {
+      draft: withSection(changeDraft("remove half", []), "packages", { changed: [], dropped: names.slice(names.length / 2), tally: {} }),
+      result: undefined,
+    };
   });
 }
 

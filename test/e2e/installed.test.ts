@@ -38,7 +38,8 @@ test("the unit is confined, says where it listens and how it is installed", asyn
     "# chp.service: answers on 0.0.0.0:8080. To install it, as printed by chp unit:",
     "#   sudo install -d -o chp -g chp /var/lib/hub",
     "#   sudo systemctl enable --now chp.service",
-    "Type=exec",
+    "Type=notify",
+    "NotifyAccess=all",
     "User=chp",
     "ExecStart=/usr/local/bin/chp serve --store /var/lib/hub",
     "Restart=on-failure",
@@ -97,6 +98,23 @@ test.each([
   expect([done.code, done.err]).toEqual([2, expect.stringContaining(says)]);
 });
 
+test("what verifies the store each week has its own units, which write into the store and see no network", async () => {
+  const { out } = await unit("chp-verify.service", "--store", "/var/lib/hub", "--executable", "/usr/local/bin/chp");
+  for (const line of [
+    "Type=oneshot",
+    "ExecStart=/usr/local/bin/chp verify --read-data --quiet --store /var/lib/hub",
+    "ReadWritePaths=/var/lib/hub",
+    "PrivateNetwork=yes",
+    "ProtectSystem=strict",
+    "#   sudo systemctl enable --now chp-verify.timer",
+  ])
+    expect(out.split("\n")).toContain(line);
+  const timer = JSON.parse((await unit("chp-verify.timer", "--store", "/var/lib/hub", "--json")).out);
+  expect(timer).toMatchObject({ name: "chp-verify.timer", path: "/etc/systemd/system/chp-verify.timer" });
+  expect(timer.unit).toMatch(/^OnCalendar=/m);
+  expect((await unit("chp.socket")).code).toBe(2);
+});
+
 const systemd = has("systemd-analyze") ? "" : " (systemd-analyze is not installed)";
 
 test.skipIf(systemd !== "")(`systemd takes every unit${systemd}`, async () => {
@@ -107,13 +125,16 @@ test.skipIf(systemd !== "")(`systemd takes every unit${systemd}`, async () => {
     ["/srv/with space", { CHP_PUBLIC_URL: "https://hub.lan/100%25", CHP_TLS_LISTEN: "0.0.0.0:443" }],
   ] as const) {
     for (const more of [[], ["--remote-import"]]) {
-      const { out } = await chp(["unit", "--store", store, "--executable", executable, "--user", "root", ...more], { env });
-      writeFileSync(at("chp.service"), out);
-      const verify = Bun.spawnSync(["systemd-analyze", "verify", at("chp.service")]);
+      const units = ["chp.service", "chp-verify.service", "chp-verify.timer"];
+      for (const name of units) {
+        const { out } = await chp(["unit", "--store", store, "--executable", executable, "--user", "root", name, ...more], { env });
+        writeFileSync(at(name), out);
+      }
+      const verify = Bun.spawnSync(["systemd-analyze", "verify", ...units.map(at)]);
       const said = Buffer.concat([verify.stdout, verify.stderr])
         .toString()
         .split("\n")
-        .filter((line) => line.includes("chp.service"));
+        .filter((line) => /chp(-verify)?\.(service|timer)/.test(line));
       expect([verify.exitCode, said]).toEqual([0, []]);
     }
   }

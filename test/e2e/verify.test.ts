@@ -256,7 +256,7 @@ test("a release without its revision is damage, a declared resource that is not 
     releases: [row(revision.revision, "latest/stable", { data: 3 }), row(77, "latest/edge"), row(revision.revision, "any/stable")],
     overrides: [{ ...row(78, "latest/beta"), reason: "why", until: "whenever" }],
   };
-  const draft = { command: "test", sources: [], changed: {}, packages: [odd], blobs: [] };
+  const draft = { command: "test", sources: [], sections: { packages: { changed: [odd], tally: {} } }, blobs: [] };
   await store.publish("2026-05-01T00:00:00Z", async () => ({ draft, result: undefined }));
   const done = await verify("odd");
   expect(done.code).toBe(13);

@@ -25,7 +25,10 @@ async function served({ publicUrl }: { publicUrl?: string } = {}) {
       const pkg = await base.package(name);
       if (!pkg) throw new Error(`no ${name}`);
       const packages = [{ ...pkg, details: { ...pkg.details, title } }];
-      return { draft: { command: "test", sources: [], changed: {}, packages, blobs: [] }, result: undefined };
+      return {
+        draft: { command: "test", sources: [], sections: { packages: { changed: packages, tally: {} } }, blobs: [] },
+        result: undefined,
+      };
     });
   return { ask, lines, setRegistry, retitle };
 }

@@ -36,8 +36,7 @@ async function publish(store: Store, revision: number): Promise<void> {
     draft: {
       command: "import",
       sources: [],
-      changed: { kafka: { revisions: [revision], channels: 0 } },
-      packages: [pkg],
+      sections: { packages: { changed: [pkg], tally: { kafka: { revisions: [revision], channels: 0 } } } },
       blobs: [blob],
     },
     result: undefined,
@@ -96,7 +95,7 @@ describe("requests of the bucket", () => {
     const blob = await a.store.ingestBytes(content);
     const kafka = emptyCharm("kafka", { id: ID, revisions: [charmRevision(1, sumsOf(content)["sha-256"], content.byteLength)] });
     await a.store.publish("2026-05-01T00:00:00.000Z", async () => ({
-      draft: { command: "import", sources: [], changed: {}, packages: [...packages, kafka], blobs: [blob] },
+      draft: { command: "import", sources: [], sections: { packages: { changed: [...packages, kafka], tally: {} } }, blobs: [blob] },
       result: undefined,
     }));
     engine.log.length = 0;

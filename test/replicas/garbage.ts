@@ -134,8 +134,7 @@ export async function playGarbage(modules: BucketModules, seed: number): Promise
             draft: {
               command: `${rollsBack ? "rollback" : "import"} ${name}`,
               sources: [],
-              changed: pkg ? { [name]: { revisions: [], channels: 0 } } : {},
-              packages: pkg ? [pkg] : [],
+              sections: { packages: { changed: pkg ? [pkg] : [], tally: pkg ? { [name]: { revisions: [], channels: 0 } } : {} } },
               blobs: staged ? [staged] : [],
             },
             result: undefined,

@@ -1,6 +1,6 @@
 /** The processes of a machine: what each does, and what it holds against what others were told. */
 
-import { changeDraft } from "../../src/catalog/drafts.ts";
+import { changeDraft, withSection } from "../../src/catalog/drafts.ts";
 import type { StagedBlob } from "../../src/catalog/generation-types.ts";
 import type { Package, Revision } from "../../src/catalog/package.ts";
 import { byDigest, mergeRepository, type Repository } from "../../src/catalog/repository.ts";
@@ -111,8 +111,7 @@ const importer: Actor = async (world, process) => {
           const image = imageOf(left, right);
           const after = revision % 4 === 0 ? image : mergeRepository(before, image);
           const required = after.blobs.map(({ digest }) => digest).filter((digest) => digest !== left.blob && digest !== right.blob);
-          const images = { ...imageDraft([{ before, after }]), required };
-          return { draft: { ...draft, images }, result: undefined };
+          return { draft: { ...withSection(draft, "images", imageDraft([{ before, after }])), required }, result: undefined };
         });
       } finally {
         for (const blob of blobs) await blob.discard().catch(() => {});
@@ -136,8 +135,8 @@ const rollback: Actor = async (world, process) => {
     const [was, is] = [await (await store.snapshotAt(number))?.repository("team/app"), await base.repository("team/app")];
     const rolled = rollBackRepository(was, is);
     const images = imageDraft(rolled ? [{ before: is, after: rolled }] : []);
-    const draft = { ...changeDraft(process.name, after ? [{ before, after }] : []), images, exclusive: true as const };
-    return { draft, result: undefined };
+    const draft = withSection(changeDraft(process.name, after ? [{ before, after }] : []), "images", images);
+    return { draft: { ...draft, exclusive: true }, result: undefined };
   });
   if (generation) oracle.acknowledge(process.name, generation.number, []);
 };

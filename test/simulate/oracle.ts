@@ -228,7 +228,7 @@ export class Oracle {
       hold("what is left over goes", left.length === 0, () => left.join());
       if (this.least > 0)
         await store.publish("2026-02-01T00:00:00Z", async () => ({
-          draft: { command: "", sources: [], changed: {}, packages: [], blobs: [] },
+          draft: { command: "", sources: [], sections: {}, blobs: [] },
           result: undefined,
         }));
     });

@@ -34,8 +34,8 @@ async function stored(clock: () => number, ageOf = (i: number) => GENERATIONS - 
     const time = new Date(MADE - ageOf(i) * DAY).toISOString();
     const blob = await store.ingestBytes(Buffer.from(`unnamed ${i}`));
     const others = [{ type: "account", key: [`${i}`], revision: 0, format: 0, text: `${i}` }] as never;
-    const snaps = { changed: [], dropped: [], others, tally: {}, assertions: 1 };
-    const draft = { command: "test", sources: [], changed: {}, packages: [], blobs: [blob], snaps };
+    const assertions = { others, added: 1 };
+    const draft = { command: "test", sources: [], sections: {}, assertions, blobs: [blob] };
     await store.publish(time, async () => ({ draft, result: undefined }));
   }
   return { store, storage };

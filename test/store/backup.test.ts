@@ -26,7 +26,7 @@ class Hooked extends Memory {
 
 const publish = (store: Store, name: string) =>
   store.publish(NOW, async () => ({
-    draft: { command: "test", sources: [], changed: {}, packages: [emptyCharm(name)], blobs: [] },
+    draft: { command: "test", sources: [], sections: { packages: { changed: [emptyCharm(name)], tally: {} } }, blobs: [] },
     result: undefined,
   }));
 

@@ -34,7 +34,7 @@ async function publish(store: Store, name: string, content: string): Promise<voi
   const blob = await store.ingestBytes(Buffer.from(content));
   const pkg = emptyCharm(name, { id: name, revisions: [charmRevision(1, blob.sums["sha-256"], content.length)] });
   await store.publish("2026-05-01T00:00:00.000Z", async () => ({
-    draft: { command: "import", sources: [], changed: {}, packages: [pkg], blobs: [blob] },
+    draft: { command: "import", sources: [], sections: { packages: { changed: [pkg], tally: {} } }, blobs: [blob] },
     result: undefined,
   }));
   await blob.discard();

@@ -84,7 +84,7 @@ test("whatever cannot be read while something is published, nothing is published
     const storage = new Failing();
     const put = (store: Store, name: string) =>
       store.publish("2026-05-01T00:00:00.000Z", async () => ({
-        draft: { command: "test", sources: [], changed: {}, packages: [emptyCharm(name)], blobs: [] },
+        draft: { command: "test", sources: [], sections: { packages: { changed: [emptyCharm(name)], tally: {} } }, blobs: [] },
         result: undefined,
       }));
     const first = await Store.openOrCreate(storage);
@@ -109,7 +109,7 @@ test("verify moves no generation away that the disk could not read once", async 
   const store = await Store.openOrCreate(storage);
   for (const name of ["a", "b", "c"])
     await store.publish("2026-05-01T00:00:00.000Z", async () => ({
-      draft: { command: "test", sources: [], changed: {}, packages: [emptyCharm(name)], blobs: [] },
+      draft: { command: "test", sources: [], sections: { packages: { changed: [emptyCharm(name)], tally: {} } }, blobs: [] },
       result: undefined,
     }));
   for (let at = 1; at < 10; at += 1) {

@@ -29,7 +29,12 @@ const FORMAT_1 = join(import.meta.dir, "../fixtures/stores/format1.tar.gz");
 const NOW = "2026-05-01T00:00:00.000Z";
 
 async function publish(store: Store, ...names: string[]): Promise<Generation> {
-  const draft: ChangeDraft = { command: "test", sources: [], changed: {}, packages: names.map((name) => emptyCharm(name)), blobs: [] };
+  const draft: ChangeDraft = {
+    command: "test",
+    sources: [],
+    sections: { packages: { changed: names.map((name) => emptyCharm(name)), tally: {} } },
+    blobs: [],
+  };
   const { generation } = await store.publish(NOW, async () => ({ draft, result: undefined }));
   if (!generation) throw new Error("nothing was published");
   return generation;

@@ -64,7 +64,12 @@ class Delayed extends Memory {
 }
 
 function draftOf(generation: number): ChangeDraft {
-  return { command: "test", sources: [], changed: {}, packages: [emptyCharm("a", { id: `ID${generation}` })], blobs: [] };
+  return {
+    command: "test",
+    sources: [],
+    sections: { packages: { changed: [emptyCharm("a", { id: `ID${generation}` })], tally: {} } },
+    blobs: [],
+  };
 }
 
 const publish = async (store: Store, id: number) =>

@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { publishChange } from "../../bin/commands/changing.ts";
-import { changeDraft, rollbackDraft, rollbackTo } from "../../src/catalog/drafts.ts";
+import { changeDraft, rollbackDraft, rollbackTo, withSection } from "../../src/catalog/drafts.ts";
 import { blobSize, findManifest, pullableFor, type Repository } from "../../src/catalog/repository.ts";
 import { imageDraft, imageRemoval } from "../../src/catalog/repositorychange.ts";
 import { Failure } from "../../src/errors.ts";
@@ -89,7 +89,7 @@ test("after any imports, removals and rollbacks", async () => {
             if (!before) throw new Failure("not-found", "nothing is stored");
             const { after } = imageRemoval(before, { name: of, ...path }, [], now);
             removals += 1;
-            return { draft: { ...changeDraft("remove", []), images: imageDraft([{ before, after }]) }, result: undefined };
+            return { draft: withSection(changeDraft("remove", []), "images", imageDraft([{ before, after }])), result: undefined };
           }),
         );
       for (const step of steps) {

@@ -42,7 +42,7 @@ class World {
     const digest = blob.sums["sha-256"];
     const pkg = emptyCharm("kafka", { revisions: [charmRevision(1, digest, content.length)] });
     await store.publish(new Date(this.now).toISOString(), async () => ({
-      draft: { command: "import", sources: [], changed: {}, packages: [pkg], blobs: [blob] },
+      draft: { command: "import", sources: [], sections: { packages: { changed: [pkg], tally: {} } }, blobs: [blob] },
       result: undefined,
     }));
     await blob.discard();

@@ -13,7 +13,7 @@ import { generationFile } from "../generations.ts";
 const NOW = "2026-05-01T00:00:00+00:00";
 
 function draftOf(packages: readonly Package[], blobs: readonly StagedBlob[] = []): ChangeDraft {
-  return { command: "test", sources: [], changed: {}, packages, blobs };
+  return { command: "test", sources: [], sections: { packages: { changed: packages, tally: {} } }, blobs };
 }
 
 /** What another process publishes, no request sees in the same turn of the event loop. */
@@ -105,10 +105,10 @@ describe("publishing", () => {
     const { store } = await stored();
     await publish(store, emptyCharm("a"));
     const draft: ChangeDraft = {
-      ...draftOf([emptyCharm("b")]),
+      ...draftOf([]),
+      sections: { packages: { changed: [emptyCharm("b")], tally: { b: { revisions: [1], channels: 2 } } } },
       command: "chp import x",
       sources: [{ name: "x", size: 3, sha256: sumsOf(Buffer.from("abc"))["sha-256"] }],
-      changed: { b: { revisions: [1], channels: 2 } },
     };
     const { generation: made } = await store.publish(NOW, async () => ({ draft, result: undefined }));
     expect(made).toMatchObject({ number: 2, parent: 1, time: NOW, command: "chp import x", format: 2 });

@@ -21,6 +21,8 @@ const at = (...names: string[]) => join(folder.path, ...names);
 const USB = at("media", "usb");
 const DOCUMENTED = "snap-store-proxy";
 const ending = new AbortController();
+/** In the words of an example: the address of the server that runs. */
+const UPSTREAM = "UPSTREAM";
 let upstream = "";
 
 beforeAll(async () => {
@@ -61,6 +63,7 @@ const EXAMPLES: readonly Example[] = [
   example("diff", ["diff", "0", "--store", at("charms")]),
   example("du", ["du", "--store", at("charms")]),
   example("status", ["status", "--store", at("charms")]),
+  example("status --probe", ["status", "--probe", "--server", UPSTREAM]),
   example("images", ["images", "--store", at("charms")]),
   example("inventory", ["inventory", "--store", at("charms")]),
   example("push-charms", ["push-charms", at("charms-export-20260426T163115.tar.gz")]),
@@ -146,7 +149,7 @@ test("every command's output has the fields of its schema, and no others", async
     };
     const signal = command === "serve" ? AbortSignal.abort() : undefined;
     const flags = command === "inventory" ? [] : ["--json"];
-    const done = await runProgram([...args, ...flags], environment, program, signal);
+    const done = await runProgram([...args.map((word) => (word === UPSTREAM ? upstream : word)), ...flags], environment, program, signal);
     expect([args, done.code, done.code === code ? "" : done.err]).toEqual([args, code, ""]);
     const schema = JSON_OUTPUTS.find(({ commands }) => commands.includes(command))?.schema;
     const parsed = v.safeParse(schema ?? v.never(), JSON.parse(done.out));

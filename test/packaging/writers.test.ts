@@ -1,0 +1,140 @@
+/** What a release is written with: the same bytes for the same content, which others read. */
+
+import { expect, test } from "bun:test";
+import { gunzipSync } from "node:zlib";
+import * as fc from "fast-check";
+import { Parser, type ReadEntry } from "tar";
+import { packagedUnit, UNIT_NAMES } from "../../bin/commands/unit.ts";
+import manifest from "../../package.json" with { type: "json" };
+import { debOf, membersOf } from "../../packaging/deb.ts";
+import { imageOf } from "../../packaging/image.ts";
+import { bundledPackages } from "../../packaging/inside.ts";
+import { manPages } from "../../packaging/man.ts";
+import { type Entry, tarOf } from "../../packaging/tar.ts";
+import { runs } from "../thorough.ts";
+
+const segment = fc.stringMatching(/^[a-z][a-z0-9._-]{0,8}$/);
+const path = fc.array(segment, { minLength: 1, maxLength: 4 }).map((parts) => parts.join("/"));
+
+/** Files of which none is a folder of another. */
+const entries = fc
+  .uniqueArray(
+    fc.record({ path, bytes: fc.uint8Array({ maxLength: 1500 }), mode: fc.constantFrom(0o644, 0o755), owner: fc.constantFrom(0, 65532) }),
+    {
+      selector: (entry) => entry.path,
+      maxLength: 8,
+    },
+  )
+  .filter((all) => all.every((one) => !all.some((other) => other.path.startsWith(`${one.path}/`))));
+
+interface Seen {
+  readonly bytes: Buffer;
+  readonly mode: number | undefined;
+  readonly uid: number | undefined;
+  readonly mtime: number;
+}
+
+async function read(tar: Uint8Array): Promise<{ files: Map<string, Seen>; order: string[] }> {
+  const files = new Map<string, Seen>();
+  const order: string[] = [];
+  await new Promise<void>((resolve, reject) => {
+    const parser = new Parser({
+      onReadEntry: (entry: ReadEntry) => {
+        order.push(entry.path);
+        const chunks: Buffer[] = [];
+        entry.on("data", (chunk: Buffer) => void chunks.push(chunk));
+        entry.on("end", () => {
+          const { mode, uid, mtime } = entry;
+          if (entry.type === "File")
+            files.set(entry.path, { bytes: Buffer.concat(chunks), mode, uid, mtime: (mtime?.getTime() ?? 0) / 1000 });
+        });
+      },
+    });
+    parser.on("end", resolve);
+    parser.on("error", reject);
+    parser.end(Buffer.from(tar));
+  });
+  return { files, order };
+}
+
+test("a tar has what it was given, each folder before what is in it, and does not depend on the order", async () => {
+  await fc.assert(
+    fc.asyncProperty(entries, fc.nat(2 ** 31), async (all, time) => {
+      const tar = tarOf(all, { prefix: "./", time });
+      expect(Buffer.from(tarOf(all.toReversed(), { prefix: "./", time })).equals(Buffer.from(tar))).toBe(true);
+      const { files, order } = await read(tar);
+      expect(files.size).toBe(all.length);
+      for (const { path: name, bytes, mode, owner } of all) {
+        expect(files.get(`./${name}`)).toEqual({ bytes: Buffer.from(bytes), mode, uid: owner, mtime: time });
+        for (let at = name.lastIndexOf("/"); at > 0; at = name.lastIndexOf("/", at - 1)) {
+          const folder = order.indexOf(`./${name.slice(0, at)}/`);
+          expect(folder).toBeGreaterThanOrEqual(0);
+          expect(folder).toBeLessThan(order.indexOf(`./${name}`));
+        }
+      }
+      expect(new Set(order).size).toBe(order.length);
+    }),
+    { numRuns: runs(50) },
+  );
+});
+
+test("a package has three members, in the order that dpkg asks for, and its control names its size", async () => {
+  await fc.assert(
+    fc.asyncProperty(entries, async (files: Entry[]) => {
+      const options = { control: { Package: "x", Description: "one\ntwo\n\nthree" }, scripts: { postinst: "#!/bin/sh\n" }, files, time: 1 };
+      const deb = debOf(options);
+      expect(Buffer.from(debOf(options)).equals(Buffer.from(deb))).toBe(true);
+      const members = membersOf(deb);
+      expect([...members.keys()]).toEqual(["debian-binary", "control.tar.gz", "data.tar.gz"]);
+      const control = (await read(gunzipSync(members.get("control.tar.gz") ?? ""))).files;
+      expect(control.get("./control")?.bytes.toString()).toMatch(
+        /^Package: x\nDescription: one\n two\n \.\n three\nInstalled-Size: \d+\n$/,
+      );
+      expect(control.get("./postinst")?.mode).toBe(0o755);
+      expect((await read(gunzipSync(members.get("data.tar.gz") ?? ""))).files.size).toBe(files.length);
+    }),
+    { numRuns: runs(30) },
+  );
+});
+
+test("the image is the same each time, and another where a byte, the time or a label is another", () => {
+  const make = (bytes: string, time = 1, label = "a") =>
+    imageOf({
+      name: "x:1",
+      config: {},
+      labels: { label },
+      time,
+      platforms: { amd64: [[{ path: "a", bytes }]], arm64: [[{ path: "a", bytes: "c" }]] },
+    });
+  const hash = (bytes: Uint8Array) => Bun.hash(bytes);
+  expect(hash(make("b"))).toBe(hash(make("b")));
+  for (const other of [make("d"), make("b", 2), make("b", 1, "z")]) expect(hash(other)).not.toBe(hash(make("b")));
+});
+
+test("a bundle says which packages are in it, wherever they lie", () => {
+  const bundle =
+    "// node_modules/yaml/dist/a.js\n// ../x/node_modules/@a/b/c.js\n// node_modules/a/node_modules/c/d.js\nvar x; // node_modules/no/x.js\n";
+  expect([...bundledPackages(bundle)].toSorted()).toEqual(["@a/b", "c", "yaml"]);
+});
+
+test("every command and every topic has a page, and no line of it is taken for an instruction that is none", () => {
+  const pages = manPages(1_800_000_000);
+  for (const name of ["chp.1", "chp-import.1", "chp-serve.1", "chp-serve.7", "chp-metrics.7"]) expect([...pages.keys()]).toContain(name);
+  const known = /^\.(TH|SH|PP|TP|B|BR|IP|nf|fi|RS|RE)( |$)/;
+  for (const [name, text] of pages)
+    for (const line of text.split("\n")) if (/^[.']/.test(line)) expect([name, line, known.test(line)]).toEqual([name, line, true]);
+  expect(pages.get("chp-import.1")).toContain(".SH EXIT STATUS\n.TP\n.B 0\ndone");
+});
+
+test("the units of the package name what it installs", () => {
+  for (const name of UNIT_NAMES) {
+    const unit = packagedUnit(name);
+    expect(unit.startsWith(`# ${name}: of the package chp`)).toBe(true);
+    if (name !== "chp-verify.timer") expect(unit).toMatch(/^ExecStart=\/usr\/bin\/chp (serve|verify) .*--store \/var\/lib\/chp$/m);
+  }
+});
+
+test("the list of what is inside Bun is that of the Bun that is built in", async () => {
+  const text = await Bun.file("packaging/bun-licences.txt").text();
+  expect(text).toContain(`Bun ${manifest.devDependencies.bun} is the runtime`);
+});

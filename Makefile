@@ -36,6 +36,9 @@ bench: dist/chp ## figures: requests/s, downloads, import, memory, start
 interop: dist/chp ## real clients of Juju and snapd (needs Go; snapd for some)
 	@$(BUN) test/interop/run.ts $(INTEROP)
 
+finder: $(BUN) ## what is found of the snaps and images that real charms need (needs python3 with pip)
+	@$(BUN) test/finder/run.ts
+
 pulls: dist/chp ## real clients of the registry (needs root, Go, containerd, podman and skopeo)
 	@$(BUN) test/interop/pulls.ts
 
@@ -109,4 +112,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example unit quicklint inprocess test interop images pulls replicas metrics packages bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example unit quicklint inprocess test interop finder images pulls replicas metrics packages bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help

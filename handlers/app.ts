@@ -18,6 +18,7 @@ import type { Peer } from "./listen.ts";
 import { createMetrics } from "./metrics.ts";
 import { MissingRequests } from "./missingrequests.ts";
 import { type Offer, offersOf } from "./offer.ts";
+import { overrideRoutes } from "./overrides.ts";
 import { offeredRegistries } from "./registries.ts";
 import { remoteImportRoutes } from "./remoteimport.ts";
 import { bodySize, CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
@@ -73,6 +74,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     snapstoreRoutes({ ...shared, sessions, missing }),
     assertionRoutes(shared),
     statusRoutes(deps.store, shared, missing),
+    overrideRoutes({ ...shared, ...(deps.overrides && { overrides: deps.overrides }), ...(deps.clock && { clock: deps.clock }) }),
     imageRoutes({ ...shared, missing, ...(deps.imagePush && { imagePush: deps.imagePush }) }),
     remoteImportRoutes(deps),
     metrics.api,

@@ -1,6 +1,7 @@
 /** What the application needs, what handlers get of it, and one request. */
 
 import type { CacheUse } from "../src/cache.ts";
+import type { CatalogView, Drafted } from "../src/catalog/generation-types.ts";
 import type { Registries } from "../src/catalog/registry.ts";
 import type { Digest } from "../src/digest.ts";
 import type { Token } from "../src/settings/token.ts";
@@ -32,6 +33,8 @@ export interface Deps {
   readonly remoteImport?: RemoteImport;
   /** undefined: this server takes no images, whatever the setting says */
   readonly imagePush?: ImagePush;
+  /** undefined: there is no Overrides API */
+  readonly overrides?: OverrideWrites;
   /** what the metrics say of the machine; undefined: nothing */
   readonly vitals?: Vitals;
 }
@@ -107,6 +110,23 @@ export interface ImportEnd {
   readonly out: string;
   /** stderr; the last line says why it failed */
   readonly err: string;
+}
+
+/** Overrides that clients set. */
+export interface OverrideWrites {
+  readonly tokens: () => Promise<readonly Token[]>;
+  /**
+   * Publishes what `draft` makes of the newest generation; it is called again where another one comes in between. `now`: RFC 3339. Throws
+   * `forbidden` where the server may not write into its store.
+   */
+  publish<T>(draft: (base: CatalogView, now: string) => Promise<Drafted<T>>): Promise<OverridesEnd<T>>;
+}
+
+export interface OverridesEnd<T> extends Pick<Drafted<T>, "result"> {
+  /** undefined: all of it was so before */
+  readonly generation: number | undefined;
+  /** the command that takes it back; undefined: there is nothing to take back */
+  readonly undo: string | undefined;
 }
 
 /**

@@ -6,10 +6,10 @@ import { replyWith } from "./replies.ts";
 
 /**
  * The client that reads an error. Juju knows a few codes (handlers/juju.md, Errors). snapd decides by the code rather than by
- * the status (handlers/snapd.md, Errors). `chp import --to` reads the kind of the failure and `next`. Clients of the registry read codes of
- * the OCI distribution specification.
+ * the status (handlers/snapd.md, Errors). `chp import --to` and scripts that change the store read the kind of the failure and
+ * `next`. Clients of the registry read codes of the OCI distribution specification.
  */
-export type Dialect = "charmhub" | "snapd" | "remote-import" | "registry";
+export type Dialect = "charmhub" | "snapd" | "changing" | "registry";
 
 /** Seconds after which a client should retry when the server is busy. */
 export const RETRY_AFTER = 10;
@@ -22,8 +22,8 @@ interface ErrorForm {
   readonly snapCode?: string;
   /** for clients of the registry; default: `DENIED` */
   readonly imageCode?: string;
-  /** status for remote import; default: `status` */
-  readonly importStatus?: number;
+  /** status for what changes the store; default: `status` */
+  readonly changingStatus?: number;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -43,22 +43,22 @@ const FORMS: Readonly<Record<FailureKind, ErrorForm>> = {
   "too-slow": { status: 408, code: "api-error" },
   malformed: { status: 400, code: "bad-argument" },
   usage: { status: 400, code: "bad-argument" },
-  refused: { status: 400, code: "bad-argument", imageCode: "MANIFEST_INVALID", importStatus: 422 },
+  refused: { status: 400, code: "bad-argument", imageCode: "MANIFEST_INVALID", changingStatus: 422 },
   partly: { status: 500, code: "api-error" },
   "no-store": { status: 500, code: "api-error" },
   "store-too-new": { status: 500, code: "api-error" },
-  conflict: { status: 500, code: "api-error", importStatus: 409 },
+  conflict: { status: 500, code: "api-error", changingStatus: 409 },
   corrupt: { status: 500, code: "api-error" },
   published: { status: 500, code: "api-error" },
-  interrupted: { status: 500, code: "api-error", importStatus: 503, headers: RETRY },
+  interrupted: { status: 500, code: "api-error", changingStatus: 503, headers: RETRY },
 };
 
 /** The reply to an error of a handler; undefined: an internal error, whose details only the log has. */
 export function failureReply(error: unknown, dialect: Dialect): Response | undefined {
   if (!(error instanceof Failure)) return undefined;
   const { kind, message, next } = error;
-  const { status, code, snapCode = "invalid-request", imageCode = "DENIED", importStatus = status, headers } = FORMS[kind];
-  if (dialect === "remote-import") return errorReply(importStatus, { code: kind, message, ...(next !== undefined && { next }) }, headers);
+  const { status, code, snapCode = "invalid-request", imageCode = "DENIED", changingStatus = status, headers } = FORMS[kind];
+  if (dialect === "changing") return errorReply(changingStatus, { code: kind, message, ...(next !== undefined && { next }) }, headers);
   if (status >= 500 && kind !== "busy") return undefined;
   if (dialect === "registry") return imageErrorReply(status, imageCode, message, status === 401 ? BASIC : headers);
   return errorReply(status, { code: dialect === "snapd" ? snapCode : code, message }, headers);

@@ -3,12 +3,12 @@
 import type { Context } from "hono";
 import * as v from "valibot";
 import { Failure, isFailureKind, printable } from "../src/errors.ts";
-import { findToken, hasRight, isExpired, type Token } from "../src/settings/token.ts";
 import { tryJson } from "../src/text.ts";
 import { VERSION } from "../src/version.ts";
 import { wordsOf } from "../src/wire/remoteimport.ts";
 import { URLS } from "../src/wire/urls.ts";
-import type { Deps, Env, ImportEnd, RemoteImport } from "./call.ts";
+import { admitBearer } from "./bearer.ts";
+import type { Deps, Env, ImportEnd } from "./call.ts";
 import { RETRY_AFTER } from "./errors.ts";
 import { replyWith } from "./replies.ts";
 import { RequestBody } from "./requestbody.ts";
@@ -16,35 +16,14 @@ import { type Api, get } from "./routes.ts";
 
 const MAX_PARALLEL = 4;
 
+const IMPORT = { right: "import", many: "imports", one: "an import", verb: "import" } as const;
+
 export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
-  if (!remoteImport) return { dialect: "remote-import", routes: [] };
+  if (!remoteImport) return { dialect: "changing", routes: [] };
   const { idle, maxSize = Number.POSITIVE_INFINITY, maxSeconds, maxParallel = MAX_PARALLEL } = remoteImport;
   let running = 0;
 
-  /** The valid token of a request; undefined: remote import is off. Does not read the body. */
-  async function admit(c: Context<Env>, { tokens }: RemoteImport): Promise<Token | undefined> {
-    const known = await tokens();
-    if (!known.some((token) => hasRight(token, "import"))) return undefined;
-    const { id, peer } = c.env;
-    if (!peer.tls)
-      throw new Failure("forbidden", "imports are taken over TLS alone", {
-        next: "use the https:// address; a token that was sent without TLS may be known to others: chp token --revoke NAME",
-      });
-    const text = /^bearer +(\S{1,1000}) *$/i.exec(c.req.header("Authorization") ?? "")?.[1];
-    const token = text === undefined ? undefined : findToken(known, text);
-    const isValid = token !== undefined && !isExpired(token, Date.now());
-    if (isValid && hasRight(token, "import")) return token;
-    const why = isValid
-      ? `the token ${token.name} may not import`
-      : token
-        ? `the token ${token.name} has expired`
-        : text === undefined
-          ? "there is no token"
-          : "the token is not known";
-    log({ level: "warn", message: "an import was not admitted", id, address: peer.address(), why });
-    if (isValid) throw new Failure("forbidden", why, { next: "chp token NAME --may import makes one that may" });
-    throw new Failure("unauthorized", why, { next: "chp token NAME makes one; it is sent as Authorization: Bearer TOKEN" });
-  }
+  const admit = (c: Context<Env>) => admitBearer(c, IMPORT, { tokens: remoteImport.tokens, log });
 
   function refuseIfBusy(): void {
     if (running < maxParallel) return;
@@ -53,14 +32,14 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
 
   // Clients call this before they send an import: a refusal during the upload may close the connection before they read it.
   const probe = get(URLS.remoteImport, async (c) => {
-    const token = await admit(c, remoteImport);
+    const token = await admit(c);
     if (!token) return c.notFound();
     refuseIfBusy();
     return c.json({ version: VERSION, token: token.name });
   });
 
   const runImport = async (c: Context<Env>): Promise<Response> => {
-    const token = await admit(c, remoteImport);
+    const token = await admit(c);
     if (!token) return c.notFound();
     const words = wordsOf(new URL(c.req.url).searchParams, remoteImport.options, remoteImport.caps);
     const size = c.req.header("Content-Length");
@@ -95,7 +74,7 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
     }
   };
 
-  return { dialect: "remote-import", routes: [probe, { method: "PUT", url: URLS.remoteImport, handle: runImport }] };
+  return { dialect: "changing", routes: [probe, { method: "PUT", url: URLS.remoteImport, handle: runImport }] };
 }
 
 function tooLarge(maxSize: number): Failure {

@@ -95,6 +95,10 @@ function image(libcs: readonly Libc[], texts: { readonly licences: string }, tim
   });
 }
 
+for (const name of EXECUTABLES)
+  if (read(name).includes(process.cwd()))
+    throw new Error(`${name} has the folder in it that it was built in, so it would not be the same elsewhere`);
+
 const time = await timeOfSources();
 const folder = libcFolder(libcGiven);
 const libcs = await libcsIn(folder, libcGiven === "");

@@ -32,10 +32,8 @@ export function readYaml(text: string, what: string, schema: YamlSchema = "core"
 }
 
 /** The values of all documents of a YAML text. */
-export function readYamls(text: string, what: string, schema: YamlSchema = "core"): unknown[] {
-  return readingYaml(what, () =>
-    documentsOf(text, { ...LENIENT, schema }, YAML_LIMITS, "all").map((document) => valueOf(document, YAML_LIMITS)),
-  );
+export function readYamls(text: string, what: string, schema: YamlSchema = "core", limits = YAML_LIMITS): unknown[] {
+  return readingYaml(what, () => documentsOf(text, { ...LENIENT, schema }, limits, "all").map((document) => valueOf(document, limits)));
 }
 
 /** The value of a short YAML text without aliases, where no key may occur twice. Throws an Error that says what is wrong. */

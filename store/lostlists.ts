@@ -23,6 +23,8 @@ export class LostLists {
   readonly #store: Store;
   /** with what they are */
   readonly #lost = new Map<Digest, string>();
+  /** what `provenBy` gave; a dry run writes none of it, and finds it lost again */
+  readonly #given = new Set<Digest>();
   readonly #steps: Generation[] = [];
 
   private constructor(store: Store) {
@@ -79,11 +81,13 @@ export class LostLists {
     const isStep = (await put(indexText(await indexAfter(base.index, draft, put)))) === step.index;
     const lists: ProvenList[] = [];
     for (const [digest, bytes] of written) {
+      if (this.#given.has(digest)) continue;
       const what =
         this.#lost.get(digest) ?? (isStep && !(await isWhole(this.#store, digest)) ? `a list of generation ${step.number}` : undefined);
       if (what === undefined) continue;
       lists.push({ digest, what, bytes });
       this.#lost.delete(digest);
+      this.#given.add(digest);
     }
     return { lists, isStep };
   }

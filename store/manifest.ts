@@ -4,7 +4,7 @@
  */
 
 import type { Base } from "../src/catalog/base.ts";
-import type { Need } from "../src/catalog/need.ts";
+import type { ImageNeed, Need } from "../src/catalog/need.ts";
 import type {
   Details,
   Override,
@@ -76,6 +76,7 @@ const revision = object<Revision>({
       }),
     ),
   ),
+  images: optional(list(object<ImageNeed>({ reference: text(), sure: text(), where: text() }))),
   aside: onlyTrue,
 });
 
@@ -187,6 +188,7 @@ const snap = object<Snap>({
     categories,
   }),
   defaultTrack: text(),
+  isFallbackTrack: onlyTrue,
   chosenTrack: optional(text()),
   store: optional(text()),
   revisions: list(snapRevision),
@@ -205,6 +207,7 @@ const blobs = list(object<RepositoryBlob>({ digest, size: number }));
 
 const repository = object<Repository>({
   name: text(),
+  registry: optional(text()),
   tags: map(digest),
   manifests: list(
     object<StoredManifest>({

@@ -21,12 +21,16 @@ interface Charm {
   readonly image?: string;
   /** what refresh_versions.toml says that it installs */
   readonly installs?: string;
+  /** the repository of an image that a file of it names */
+  readonly lists?: string;
 }
 
-function charm(name: string, { channels, revisions, image, installs }: Charm): PackageSpec {
+function charm(name: string, { channels, revisions, image, installs, lists }: Charm): PackageSpec {
   const resources = image === undefined ? {} : { [image]: { type: "oci-image" as const } };
-  const files =
-    installs === undefined ? {} : { "refresh_versions.toml": `charm_major = 1\nworkload = "1"\n[snap]\nname = "${installs}"\n` };
+  const files = {
+    ...(installs !== undefined && { "refresh_versions.toml": `charm_major = 1\nworkload = "1"\n[snap]\nname = "${installs}"\n` }),
+    ...(lists !== undefined && { "src/images.json": JSON.stringify([REGISTRY.push(lists, IMAGE, "1")]) }),
+  };
   return {
     name,
     id: `ID${name}`,
@@ -46,7 +50,7 @@ function charm(name: string, { channels, revisions, image, installs }: Charm): P
 const PACKAGES: readonly PackageSpec[] = [
   charm("postgresql-k8s", { channels: { "14/stable": 987, "14/edge": 990 }, revisions: [381, 987, 990], image: "postgresql-image" }),
   charm("kafka", { channels: { "3/stable": 200 }, revisions: [195, 200], installs: "charmed-kafka" }),
-  charm("grafana-k8s", { channels: { "latest/stable": 105 }, revisions: [105] }),
+  charm("grafana-k8s", { channels: { "latest/stable": 105 }, revisions: [105], lists: "grafana/plugin" }),
   charm("juju-controller", { channels: { "3.6/stable": 12 }, revisions: [12] }),
   {
     name: "cos-lite",

@@ -448,12 +448,13 @@ const RESOURCE_REVISION = 7;
 
 /**
  * A Charmhub with charms that have images: charm → resource → reference, as `revision` 7 of the resource. `loginOf`: see `withLogins`.
- * `publicUrl`: where its downloads are; by default where it is asked.
+ * `publicUrl`: where its downloads are; by default where it is asked. `files`: further ones of each charm.
  */
 export async function charmhubOf(
   charms: Readonly<Record<string, Readonly<Record<string, string>>>>,
   loginOf: (reference: string) => Login | undefined = () => undefined,
   publicUrl?: string,
+  files: Readonly<Record<string, Files>> = {},
 ): Promise<App> {
   const specs = Object.entries(charms).map(([name, images]): PackageSpec => {
     const declared = Object.fromEntries(Object.keys(images).map((resource) => [resource, { type: "oci-image" as const }]));
@@ -461,7 +462,7 @@ export async function charmhubOf(
       name,
       id: `ID${name}`,
       type: "charm",
-      revisions: { 1: charmZip({ name, revision: 1, bases: [ON], resources: declared }) },
+      revisions: { 1: charmZip({ name, revision: 1, bases: [ON], resources: declared, files: files[name] ?? {} }) },
       bases: { 1: [ON] },
       resources: Object.fromEntries(
         Object.entries(images).map(([resource, reference]) => [

@@ -14,7 +14,7 @@ import {
   skippedCheck,
 } from "../../src/catalog/finding.ts";
 import { showAge } from "../../src/catalog/freshness.ts";
-import { type NeededImage, neededImages } from "../../src/catalog/images.ts";
+import { isOfResource, type NeededImage, neededImages } from "../../src/catalog/images.ts";
 import { OBSTACLES, StoredImages } from "../../src/catalog/imagesources.ts";
 import { offered } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
@@ -209,7 +209,8 @@ async function imageResults(images: readonly NeededImage[], setup: ImageSetup, n
   if (registry) return otherImageResults(images, registry, network);
   const cause = whyNotOwn(setup.publicUrl, setup.settings.get("registry")?.values[0] as OwnRegistryMode);
   const here = new StoredImages(setup.repositories);
-  const stored = images.filter(({ upstream }) => here.find(upstream));
+  const ofResources = images.filter(({ neededBy }) => neededBy.some(isOfResource));
+  const stored = ofResources.filter(({ upstream }) => here.find(upstream));
   if (stored.length > 0 && cause) {
     const { why, next } = OBSTACLES[cause];
     return [
@@ -217,10 +218,12 @@ async function imageResults(images: readonly NeededImage[], setup: ImageSetup, n
       ...storedImageFindings(images, here),
     ];
   }
+  if (ofResources.length === 0)
+    return resultsOf("images", storedImageFindings(images, here), `all ${count(images.length, "image")} stored here`);
   return [
     certainFinding(
       "registry",
-      `no local registry is set, so Juju is sent upstream for ${count(images.length, "image")}`,
+      `no local registry is set, so Juju is sent upstream for ${count(ofResources.length, "image")}`,
       "chp export -f site.yaml takes images too, and chp serves them; or chp config proxy.oci-registry.domain=HOST:PORT",
     ),
   ];

@@ -65,7 +65,7 @@ A site file, of which every part may be missing (chp help site-file); any bundle
   images: [ghcr.io/juju/juju-db:4.4.30]  # the charms' own are taken anyway
   essentials: {juju: "3.6"}              # what Juju needs to bootstrap
 
-Charms of bundles, snaps that charms install, bases, snapd, default providers and the container images of charms' resources are
+Charms of bundles, snaps that charms install, bases, snapd, default providers and the container images that charms need are
 added, each with its reason. What was
 taken is listed in FILE.lock beside the site file. An interrupted export resumes when it is run again.
 With --store DIR it exports from that store, for the next enclave.

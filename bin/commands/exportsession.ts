@@ -6,7 +6,8 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { ExportLock } from "../../src/archives/lock.ts";
 import { readSecretKey, type SecretKey } from "../../src/archives/signature.ts";
-import { type NeededImage, neededImages, skopeoCredentials, skopeoScript } from "../../src/catalog/images.ts";
+import { type CharmWithImages, isOfResource, type NeededImage, neededImages } from "../../src/catalog/images.ts";
+import { skopeoCredentials, skopeoScript } from "../../src/catalog/imagescript.ts";
 import { checkRegistryDomain, splitPath } from "../../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import type { ArchiveForm } from "../../src/export/archivewriter.ts";
@@ -292,16 +293,14 @@ function hashOf(value: unknown): string {
 /** Writes the script for the images that are not in the archive and, in a separate file that must stay here, the store's credentials. */
 async function writeBeside(stem: string, { imagesLeft }: ExportResult): Promise<string[]> {
   if (imagesLeft.length === 0) return [];
-  const users = imagesLeft.flatMap(({ reference, path, neededBy }) =>
-    neededBy
-      ? [
-          {
-            name: neededBy.charm,
-            resources: [{ name: neededBy.resource, revisions: [{ revision: neededBy.revision, image: { reference, path } }] }],
-          },
-        ]
-      : [],
-  );
+  const users = imagesLeft.flatMap(({ reference, path, neededBy }): CharmWithImages[] => {
+    if (!neededBy) return [];
+    const { charm: name, revision } = neededBy;
+    if (isOfResource(neededBy))
+      return [{ name, resources: [{ name: neededBy.resource, revisions: [{ revision, image: { reference, path } }] }] }];
+    const { file: where, sure } = neededBy;
+    return [{ name, resources: [], revisions: [{ revision, images: [{ reference, where, sure }] }] }];
+  });
   const ofCharms = neededImages(users, undefined);
   const requested = imagesLeft.filter(({ reference, neededBy }) => !neededBy && !ofCharms.some(({ upstream }) => upstream === reference));
   const needed = [

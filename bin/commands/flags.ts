@@ -161,7 +161,7 @@ export const FLAGS = {
     help: "the name of images that have none, like team/app:1.2 (default: what charms call them)",
   },
   keepChannels: { name: "keep-channels", isRemote: true, help: "leave the channels of stored packages as they are" },
-  pushChannelMap: { name: "push-channel-map", help: "release what the file releases, also of stored packages" },
+  pushChannelMap: { name: "push-channel-map", help: "release what the file releases, also of stored charms and bundles" },
   importDryRun: { name: "dry-run", isRemote: true, help: "say what would change, and change nothing" },
   inputName: {
     name: "name",
@@ -315,7 +315,7 @@ export const FLAGS = {
     help: "downloads at once (CHP_PARALLEL; default: 4)",
   },
   failFast: { name: "fail-fast", twin: "CHP_FAIL_FAST", help: "stop at the first failure (CHP_FAIL_FAST)" },
-  exportDryRun: { name: "dry-run", help: "list what would be exported, why and how large, and download nothing" },
+  exportDryRun: { name: "dry-run", help: "list what would be exported, why and how large, and write nothing" },
   file: {
     name: "file",
     short: "f",
@@ -357,6 +357,7 @@ export const FLAGS = {
     help: `leave out what would be added: ${Object.keys(ADDITIONS).join(", ")}; repeatable (CHP_WITHOUT)`,
   },
   onlyPrintYaml: { name: "only-print-yaml", argument: "[BOOL]", help: "print its bundle.yaml and export nothing" },
+  manifest: { name: "manifest", help: "print a site file, whose export takes the same again" },
   fromYaml: { name: "from-yaml", argument: "FILE", help: "a file that names them: packages, each with name, revision and push_channel" },
 
   // commands that change packages

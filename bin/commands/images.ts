@@ -1,4 +1,5 @@
-import { type NeededImage, neededImages, showNeededBy, skopeoScript } from "../../src/catalog/images.ts";
+import { isOfResource, type NeededImage, neededImages, showNeededBy } from "../../src/catalog/images.ts";
+import { skopeoScript } from "../../src/catalog/imagescript.ts";
 import { imageNotes, type StoredImage, StoredImages, storedImageOf } from "../../src/catalog/imagesources.ts";
 import type { ImagePresence } from "../../src/catalog/readiness.ts";
 import { localReference, pathOfReference, type Registry, splitPath } from "../../src/catalog/registry.ts";
@@ -30,7 +31,8 @@ export const imagesCommand: Register = (program, io) => {
 };
 
 const EXAMPLES = `
-PULLED FROM is where Juju sends its machines: chp where it has the image and is the registry (chp config registry), the
+NEEDED BY says which resource of a charm names the image, or which of its files: a list of images, an option, a manifest.
+PULLED FROM is where Juju sends its machines, and for what a file names the registry that is named there: chp where it has the image and is the registry (chp config registry), the
 registry that proxy.oci-registry.domain names, or upstream. That registry is asked by digest, with the login that Juju gets.
 
 Examples:
@@ -70,7 +72,7 @@ export async function runImages(options: ImagesFlags, io: Io): Promise<void> {
         registry,
       ),
     );
-  else printImages(wanted, needed.length, options, io);
+  else printImages(wanted, { needed: needed.length, isRegistryDown: failure !== undefined }, options, io);
   if (asks && !options.json && options.script === undefined && missing.length > 0)
     note("next: chp images --missing --script skopeo > images.sh, and run it on both sides", options, io);
   failIfListed(wanted.length, "image", options);
@@ -81,8 +83,14 @@ export function isMissing({ stored, registry }: Pick<ListedImage, "stored" | "re
   return !stored && registry.presence !== "present";
 }
 
-/** `needed`: how many the stored charms need. */
-function printImages(wanted: readonly ListedImage[], needed: number, options: ImagesFlags, io: Io): void {
+interface Listing {
+  /** how many the stored charms need */
+  readonly needed: number;
+  /** that it is was said above */
+  readonly isRegistryDown: boolean;
+}
+
+function printImages(wanted: readonly ListedImage[], { needed, isRegistryDown }: Listing, options: ImagesFlags, io: Io): void {
   if (options.json) return printJson(wanted.map(toJson), io);
   if (wanted.length === 0) {
     const all = needed === 0 ? "no stored charm needs an image" : `no image is missing: all ${count(needed, "image")} can be pulled here`;
@@ -91,10 +99,10 @@ function printImages(wanted: readonly ListedImage[], needed: number, options: Im
   const rows = wanted.map((image) => [
     io.terminal.out ? referenceOf(image).replace(/(@sha256:[0-9a-f]{12})[0-9a-f]{52}$/, "$1…") : referenceOf(image),
     showStored(image),
-    showSource(image),
+    showSource(isRegistryDown && io.terminal.out ? { ...image, registry: { presence: image.registry.presence } } : image),
     image.neededBy.map(showNeededBy).join("; "),
   ]);
-  printTable(["REFERENCE", "IN CHP", "PULLED FROM", "NEEDED BY"], rows, io, [0, 3]);
+  printTable(["REFERENCE", "IN CHP", "PULLED FROM", "NEEDED BY"], rows, io, [0, 3, 2, 1]);
 }
 
 function referenceOf({ upstream, path }: ListedImage): string {
@@ -106,7 +114,7 @@ function showStored({ stored }: ListedImage): string {
   return stored.architectures.length === 0 ? "yes" : stored.architectures.join(", ");
 }
 
-function showSource({ pulledFrom, registry, stored }: ListedImage): string {
+function showSource({ pulledFrom, registry, stored }: Pick<ListedImage, "pulledFrom" | "registry" | "stored">): string {
   if (pulledFrom === "chp") return stored?.complete ? "chp" : "chp, else upstream";
   return pulledFrom === "registry" && registry.presence !== "present" ? `registry: ${showPresence(registry)}` : pulledFrom;
 }
@@ -142,10 +150,11 @@ export async function listImages(store: Store, asks: boolean, io: Io): Promise<F
       local: here ?? image.local,
       stored: found,
       registry: answers?.images[i] ?? NOT_ASKED,
-      pulledFrom: registry ? "registry" : here === undefined ? "upstream" : "chp",
+      pulledFrom: !image.neededBy.some(isOfResource) ? "upstream" : registry ? "registry" : here === undefined ? "upstream" : "chp",
     };
   });
   const elsewhere = needed.filter((image) => image.stored && image.registry.presence === "absent");
+  const ofFiles = needed.filter((image) => !isMissing(image) && !image.neededBy.some(isOfResource));
   return {
     needed,
     others: repositories.flatMap((repository) => otherImages(repository, all, used)),
@@ -153,6 +162,11 @@ export async function listImages(store: Store, asks: boolean, io: Io): Promise<F
     failure: answers?.failure?.message,
     notes: [
       ...imageNotes(imageSetup(settings), packages, repositories),
+      ...(ofFiles.length === 0
+        ? []
+        : [
+            `${count(ofFiles.length, "image")} that files of charms name ${ofFiles.length === 1 ? "is" : "are"} here, and nodes ask the registry that is named there; next: chp help images says how to send them here`,
+          ]),
       ...(elsewhere.length === 0
         ? []
         : [

@@ -4,10 +4,10 @@ import { classify } from "../../src/archives/names.ts";
 import { showSigner } from "../../src/archives/signature.ts";
 import { showBase } from "../../src/catalog/base.ts";
 import { showRow } from "../../src/catalog/change.ts";
+import type { ChannelPolicy } from "../../src/catalog/channelmap.ts";
 import { showNeededBy } from "../../src/catalog/images.ts";
 import { showPulled, UNDO_PULLS } from "../../src/catalog/imagesources.ts";
 import { endCommand, overrideOn, showPinned } from "../../src/catalog/override.ts";
-import type { ChannelPolicy } from "../../src/catalog/package.ts";
 import { showNeed } from "../../src/catalog/snapneeds.ts";
 import { shortDigest } from "../../src/digest.ts";
 import { printable } from "../../src/errors.ts";
@@ -141,10 +141,10 @@ function renderSummary(report: ImportReport, policy: ChannelPolicy): string {
     report.images.filter(({ state }) => state !== "known").length,
   );
   const amount = `${showSize(report.bytes.new)} new, ${showSize(report.bytes.known)} already present`;
-  const kept =
-    policy === "keep" && all.some((pkg) => pkg.state !== "new")
-      ? "; channels of stored packages were kept (--push-channel-map or chp import releases them)"
-      : "";
+  const keeping = { apply: [], "keep-charms": report.packages, keep: all }[policy];
+  const kept = keeping.some((pkg) => pkg.state !== "new")
+    ? "; channels of stored packages were kept (--push-channel-map or chp import releases them)"
+    : "";
   if (report.dryRun) return `dry run: ${changed} would change, ${amount}; nothing was changed`;
   if (isUnchanged(report)) {
     const newest = report.generation === null ? "" : `; generation ${report.generation} remembers when it was signed`;

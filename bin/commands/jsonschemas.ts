@@ -116,7 +116,15 @@ const CHANGE = v.strictObject({
   images: REPOSITORY_DIFFERENCE,
   undo,
 });
-const NEEDED_BY = rows({ charm: text, resource: text, revision: number });
+const NEEDED_BY = v.array(
+  v.union([
+    about(v.strictObject({ charm: text, resource: text, revision: number }), "a resource of a charm, and its revision"),
+    about(
+      v.strictObject({ charm: text, file: text, revision: number, sure: v.picklist(["certain", "likely"]) }),
+      "a file in a revision of a charm",
+    ),
+  ]),
+);
 const IMPORT = v.strictObject({
   generation,
   dryRun: flag,

@@ -1,5 +1,5 @@
 import { stringify as toYaml } from "yaml";
-import { showNeededBy } from "../../src/catalog/images.ts";
+import { isCertain, showNeededBy } from "../../src/catalog/images.ts";
 import { type NeededSnap, neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { printable } from "../../src/errors.ts";
 import { count, type Io, note, printJson, printTable } from "../machine/io.ts";
@@ -65,7 +65,7 @@ function printMissing({ snaps: wanted, images, all }: MissingThings, options: Mi
     "",
     "",
     "",
-    "certain",
+    isCertain(image) ? "certain" : "likely",
     isMissing(image) ? "no" : "yes",
     image.neededBy.map(showNeededBy).join("; "),
   ]);

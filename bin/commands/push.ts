@@ -1,10 +1,11 @@
-/** Commands of the documented system that chp replaces: a stored package keeps its channel map without --push-channel-map. */
+/** Commands of the documented system that chp replaces: stored charms and bundles keep their channel map without --push-channel-map. */
 
+import { Failure } from "../../src/errors.ts";
 import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 import { CONTENT_FLAGS, IMPORT_EXITS, runImport } from "./import.ts";
 
-const TAKES = [...CONTENT_FLAGS, "pushChannelMap"] as const;
+const TAKES = [...CONTENT_FLAGS, "pushChannelMap", "keepChannels", "importDryRun"] as const;
 type PushFlags = FlagValues<typeof TAKES>;
 
 const PUSHES = [
@@ -22,5 +23,12 @@ export const pushCommands: Register = (program, io) => {
       ...("more" in rest ? rest.more : []),
     ])
       .argument("<file>", `the ${what}`)
-      .action((file: string, options: PushFlags) => runImport(name, [file], options, options.pushChannelMap ? "apply" : "keep", io));
+      .action((file: string, options: PushFlags) => runImport(name, [file], options, policyOf(options), io));
 };
+
+/** The documents name --push-channel-map for charms and bundles alone: a pushed snap goes to its push_channel. */
+function policyOf({ pushChannelMap, keepChannels }: PushFlags) {
+  if (pushChannelMap && keepChannels) throw new Failure("usage", "--push-channel-map and --keep-channels contradict each other");
+  if (keepChannels) return "keep";
+  return pushChannelMap ? "apply" : "keep-charms";
+}

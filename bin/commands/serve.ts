@@ -16,8 +16,9 @@ import { Store } from "../../store/store.ts";
 import { checkBucketOptions, isBucket } from "../machine/bucket.ts";
 import { importInChild } from "../machine/child.ts";
 import { limitsIn, StorePush } from "../machine/imagepush.ts";
-import { type Io, printJson } from "../machine/io.ts";
+import { type Io, printJson, undoOf } from "../machine/io.ts";
 import { storageAt, storeFolder } from "../machine/openstore.ts";
+import { overrideWrites } from "../machine/overridewrites.ts";
 import { loadSettings, watchRegistries } from "../machine/settings.ts";
 import { countConnections, watchDescriptors } from "../machine/sockets.ts";
 import { storeKeyOf } from "../machine/storekey.ts";
@@ -126,6 +127,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
   const app = createApp({
     store,
     imagePush,
+    overrides: overrideWrites(store, { tokens: () => acceptedTokens(store, log), undo: (generation) => undoOf(generation, options) }),
     config: publicUrl === undefined ? {} : { publicUrl },
     log,
     vitals: {
@@ -226,12 +228,16 @@ function endOf(certificate: string): number {
   return Date.parse(certificateFacts(certificate).notAfter);
 }
 
-/** The current tokens. A user who can't read them can't write into the store either: remote import and push are off then. */
+/** The current tokens. A user who can't read them can't write into the store either: all that takes one is off then. */
 async function acceptedTokens(store: Store, log: Log): Promise<readonly Token[]> {
   try {
     return (await store.settings.read("tokens")).tokens;
   } catch (error) {
-    log({ level: "warn", message: "there is no remote import and no push: the tokens cannot be read", why: reason(error) });
+    log({
+      level: "warn",
+      message: "there is no remote import, no push and no Overrides API: the tokens cannot be read",
+      why: reason(error),
+    });
     return [];
   }
 }

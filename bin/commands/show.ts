@@ -1,6 +1,6 @@
 import { showBase } from "../../src/catalog/base.ts";
 import type { StoredPackage } from "../../src/catalog/change.ts";
-import { type NeededBy, neededImages, showNeededBy } from "../../src/catalog/images.ts";
+import { isCertain, type NeededBy, neededImages, showNeededBy } from "../../src/catalog/images.ts";
 import { overridesOf, showOverride } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
 import { pathOfReference, splitPath } from "../../src/catalog/registry.ts";
@@ -170,6 +170,7 @@ function renderSnap(snap: Snap, now: number): string[] {
 
 function renderPackage(pkg: Package, snaps: readonly Snap[], now: number): string[] {
   const needs = neededSnaps([pkg], snaps, () => false);
+  const named = neededImages([{ ...pkg, resources: [] }], undefined);
   const { details } = pkg;
   const publisher = details.publisher?.["display-name"];
   return [
@@ -189,6 +190,11 @@ function renderPackage(pkg: Package, snaps: readonly Snap[], now: number): strin
     ),
     ...(needs.length > 0 ? ["installs snaps:"] : []),
     ...needs.map((need) => `  ${showNeed(need)}  ${need.sure}  ${need.stored ? "stored" : "MISSING"}  ${need.by.join(", ")}`),
+    ...(named.length > 0 ? ["names images:"] : []),
+    ...named.map(
+      ({ upstream, neededBy }) =>
+        `  ${upstream}  ${isCertain({ neededBy }) ? "certain" : "likely"}  ${neededBy.map(showNeededBy).join(", ")}`,
+    ),
     ...(pkg.resources.length > 0 ? ["resources:"] : []),
     ...pkg.resources.flatMap(({ name, revisions }) =>
       revisions.map(

@@ -15,7 +15,7 @@ export const tokenCommand: Register = (program, io) => {
   defineCommand(
     program,
     "token",
-    "Make, list and revoke the tokens of other machines: to import (chp import --to), to push images",
+    "Make, list and revoke the tokens of other machines: to import (chp import --to), to push images, to set overrides",
     `0 done, 1 failed, 2 usage, 10 no store, ${SETTINGS_EXITS}`,
     TAKES,
   )
@@ -33,6 +33,7 @@ Examples:
   chp token build-host --out build-host.token
   chp token build-host --until 2026-12-31
   chp token ci --may push
+  chp token night-job --may overrides
   chp token --list
   chp token --revoke build-host`;
 
@@ -120,6 +121,8 @@ async function createToken(name: string, options: TokenFlags, io: Io): Promise<v
     );
   if (hasRight(token, "push"))
     note("to push images it is the password, with any user name; chp config registry.push=on takes them", options, io);
+  if (hasRight(token, "overrides"))
+    note("scripts send it as Authorization: Bearer TOKEN to /v2/metadata/overrides, over TLS (chp help enterprise-store)", options, io);
   if (isFirst) note("remote import is on now, over TLS: chp serve --tls-listen HOST:PORT", options, io);
   if (!options.json) note(`undo: ${printable(undo)}`, options, io);
 }

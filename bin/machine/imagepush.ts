@@ -10,11 +10,11 @@ import { Failure } from "../../src/errors.ts";
 import { mergePushed, readPushed } from "../../src/import/imagepush.ts";
 import { STORE_QUOTA } from "../../src/settings/config.ts";
 import type { Token } from "../../src/settings/token.ts";
-import { errorCode } from "../../store/diskerrors.ts";
 import type { IncomingBlob } from "../../store/ingest.ts";
 import { endLeases } from "../../store/lease.ts";
 import { Quota } from "../../store/quota.ts";
 import type { Store } from "../../store/store.ts";
+import { Turns, writingInto } from "./serverwrites.ts";
 
 /** uploads of one token at once */
 const MAX_UPLOADS = 32;
@@ -69,7 +69,7 @@ export class StorePush implements ImagePush {
   /** bytes of all open uploads */
   #staged = 0;
   /** blobs are measured and committed one by one: two at once could exceed the quota together */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
   readonly #sweeper: ReturnType<typeof setInterval>;
 
   constructor(store: Store, { tokens, limits, now = Date.now }: PushDeps) {
@@ -86,10 +86,10 @@ export class StorePush implements ImagePush {
     if (count >= MAX_UPLOADS) throw new Failure("too-many", `the token ${by} has ${MAX_UPLOADS} uploads open already`);
     this.#counts.set(by, count + 1);
     try {
-      if (this.#uploads.size === 0) await this.#writing(async () => void (await endLeases(this.#store.storage)));
+      if (this.#uploads.size === 0) await writingInto(this.#store, async () => void (await endLeases(this.#store.storage)));
       const { maxSize, quota: bytes } = await this.#limits();
       const quota = bytes === undefined ? undefined : await Quota.of(this.#store.storage, bytes);
-      const { incoming, release } = await this.#writing(() => this.#stage(quota));
+      const { incoming, release } = await writingInto(this.#store, () => this.#stage(quota));
       const id = crypto.randomUUID();
       this.#uploads.set(id, this.#uploadOf({ id, name, by, maxSize, quota, incoming, release }));
       return id;
@@ -161,7 +161,7 @@ export class StorePush implements ImagePush {
           const blob = await incoming.end();
           const isRight = blob.sums["sha-256"] === digest;
           if (isRight) {
-            await this.#inTurn(async () => {
+            await this.#turns.take(async () => {
               await quota?.check([blob.sums]);
               await blob.commit();
             });
@@ -215,7 +215,7 @@ export class StorePush implements ImagePush {
       uploaded: (named: Digest) => this.waiting(name, named),
       has: async (named: Digest) => (await store.blob(named)) !== undefined,
     };
-    const published = await this.#writing(() =>
+    const published = await writingInto(store, () =>
       store.leased(async () => {
         const staged = await store.ingestBytes(bytes);
         try {
@@ -262,27 +262,5 @@ export class StorePush implements ImagePush {
     const count = (this.#counts.get(by) ?? 0) + change;
     if (count > 0) this.#counts.set(by, count);
     else this.#counts.delete(by);
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(work);
-    this.#last = done.catch(() => {});
-    return done;
-  }
-
-  /** Says it in words where the server may not write into its store, or has none yet. */
-  async #writing<T>(work: () => Promise<T>): Promise<T> {
-    if (!this.#store.exists) throw new Failure("forbidden", "there is no store yet, where this server looks: chp import FILE makes it");
-    try {
-      return await work();
-    } catch (error) {
-      const code = error instanceof Failure ? errorCode(error.cause) : errorCode(error);
-      if (!["EACCES", "EPERM", "EROFS"].includes(code)) throw error;
-      throw new Failure(
-        "forbidden",
-        "this server may not write into its store: run it as the owner of that folder (chp unit --remote-import lets a service write)",
-        { cause: error },
-      );
-    }
   }
 }

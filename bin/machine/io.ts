@@ -54,8 +54,8 @@ export function printJson(value: unknown, io: Io): void {
   io.out(`${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Characters to which a cell may be cut. */
-const LEAST_WIDTH = 24;
+/** Characters to which cells are cut, each in its turn; then once more, where that is not enough. */
+const LEAST_WIDTHS = [24, 12];
 
 /**
  * Prints rows: on a terminal aligned under headings, otherwise with a tab between columns and without headings. `narrowed`: columns whose
@@ -70,11 +70,12 @@ export function printTable(
   const shown = rows.map((row) => row.map((cell) => printable(cell)));
   const all = io.terminal.out ? [headings, ...shown] : shown;
   const widths = headings.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));
-  for (const i of narrowed) {
-    const over = widths.reduce((sum, width) => sum + width + 2, -2) - (io.terminal.columns ?? Number.POSITIVE_INFINITY);
-    const width = widths[i] ?? 0;
-    if (over > 0) widths[i] = Math.min(width, Math.max(LEAST_WIDTH, width - over));
-  }
+  for (const least of LEAST_WIDTHS)
+    for (const i of narrowed) {
+      const over = widths.reduce((sum, width) => sum + width + 2, -2) - (io.terminal.columns ?? Number.POSITIVE_INFINITY);
+      const width = widths[i] ?? 0;
+      if (over > 0) widths[i] = Math.min(width, Math.max(least, width - over));
+    }
   const line = (row: readonly string[]) =>
     io.terminal.out ? row.map((cell, i) => cut(cell, widths[i] ?? 0).padEnd(widths[i] ?? 0)).join("  ") : row.join("\t");
   io.out(all.map((row) => `${line(row).trimEnd()}\n`).join(""));

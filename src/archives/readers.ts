@@ -2,7 +2,7 @@
 
 import { readYamls } from "../yaml.ts";
 import { readBundle, readManifest, readMetadata } from "./charm.ts";
-import { needsOf } from "./needs/snapfinder.ts";
+import { needsOf } from "./needs/needs.ts";
 import { readComponentYaml, readSnapYaml } from "./snapyaml.ts";
 
 interface Readers {

@@ -5,6 +5,7 @@ import zlib from "node:zlib";
 import yauzl from "yauzl";
 import { Failure, printable, reason, refused } from "../errors.ts";
 import { Budget, type Limits, MIB, type ReadAt } from "./archive.ts";
+import { isLibraryWheel, mayNameNeeds } from "./needs/sourcefiles.ts";
 
 const LINK_MODE = 0o120000;
 
@@ -35,7 +36,8 @@ export async function zipFiles(
 export const TEXTS = { files: 2000, size: 32 * MIB } as const;
 
 /**
- * The UTF-8 texts of a zip, at any depth, that `wanted` accepts by path and size in bytes. Left out are
+ * The UTF-8 texts of a zip, at any depth, that `wanted` accepts by path and size in bytes; those of a zip in it that `isZip` accepts, as
+ * of a folder of its name. Left out are
  * links, files that are too large, corrupt or not text, duplicates of a name, and everything after `texts` is full.
  * Refuses only a zip that is corrupt as a whole.
  */
@@ -43,24 +45,40 @@ export async function zipTexts(
   zip: ReadAt,
   wanted: (path: string, size: number) => boolean,
   budget: Budget = new Budget(),
-  texts: { readonly files: number; readonly size: number } = TEXTS,
+  texts: { readonly files: number; readonly size: number; readonly isZip?: (path: string) => boolean } = TEXTS,
 ): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   const decoder = new TextDecoder("utf-8", { fatal: true });
   const { limits } = budget;
   let left = texts.size;
-  await eachEntry(zip, budget, async (reader, entry) => {
-    const { fileName: path, uncompressedSize: size } = entry;
-    if (path.endsWith("/") || found.has(path) || unfit(entry, limits) || !wanted(path, size)) return;
-    if (found.size >= texts.files || size > left) return;
+  const visit = async (reader: yauzl.ZipFile, entry: yauzl.Entry, inside: string): Promise<void> => {
+    const { uncompressedSize: size } = entry;
+    const path = inside + entry.fileName;
+    if (path.endsWith("/") || found.has(path) || unfit(entry, limits)) return;
+    const isZip = inside === "" && texts.isZip?.(path) === true;
+    if ((!isZip && !wanted(path, size)) || found.size >= texts.files || size > left) return;
     left -= size;
     try {
-      found.set(path, decoder.decode(await zipEntry(reader, entry)));
+      const bytes = await zipEntry(reader, entry);
+      if (isZip) await eachEntry(zipOf(bytes), budget, (inner, each) => visit(inner, each, `${path}/`));
+      else found.set(path, decoder.decode(bytes));
     } catch (error) {
       if (error instanceof Error && "syscall" in error) throw error;
+      // What a budget refuses is not to be read on.
+      if (error instanceof Failure && isZip && error.next !== undefined) throw error;
     }
-  });
+  };
+  await eachEntry(zip, budget, (reader, entry) => visit(reader, entry, ""));
   return found;
+}
+
+function zipOf(bytes: Uint8Array): ReadAt {
+  return { size: bytes.byteLength, bytes: async (start, end) => bytes.subarray(start, end) };
+}
+
+/** The texts of a charm's zip that may name snaps or images, those in wheels of charms' shared code among them. */
+export function charmTexts(zip: ReadAt, budget?: Budget): Promise<Map<string, string>> {
+  return zipTexts(zip, mayNameNeeds, budget, { ...TEXTS, isZip: isLibraryWheel });
 }
 
 /** Entries of a zip that are listed in the time of a step. */

@@ -18,6 +18,10 @@ export interface Row {
   readonly releasedAt: string;
 }
 
+/** Whose stored channel maps an import leaves as they are: nobody's, those of charms and bundles, everybody's. */
+export const CHANNEL_POLICIES = ["apply", "keep-charms", "keep"] as const;
+export type ChannelPolicy = (typeof CHANNEL_POLICIES)[number];
+
 /** Why a row is overridden, and until when. */
 export interface OverrideTerms {
   readonly reason: string;
@@ -250,6 +254,18 @@ export function changes<R extends Row & P, P extends object>(
   });
   const gone = (before?.releases ?? []).flatMap((row) => (is?.has(key(row)) ? [] : [change(row, row.revision, null)]));
   return [...moved, ...gone];
+}
+
+/** What an import says of a channel map: that a stored one was kept, or which of its tracks had no release before. */
+export function mapNotes(
+  before: Pick<Mapped<Row>, "releases"> | undefined,
+  after: Pick<Mapped<Row>, "releases">,
+  isKept: boolean,
+): string[] {
+  if (isKept) return ["its channel map was kept as it is"];
+  if (!before) return [];
+  const [was, is] = [before, after].map(({ releases }) => new Set(releases.map((row) => channelOf(row).track)));
+  return [...(is ?? [])].filter((track) => !was?.has(track)).map((track) => `its track ${track} is new`);
 }
 
 /** The row that a machine on that place gets: the row of that place, else a row that covers it. */

@@ -1,11 +1,13 @@
 /** Drafts of the generations that operators' changes publish, made from packages before and after the change. */
 
-import { printable } from "../errors.ts";
+import { Failure, printable } from "../errors.ts";
 import { movesOf, rollBack, rollBackSnap, type StoredPackage, sameManifest } from "./change.ts";
-import type { CatalogView, ChangeDraft, Index, SectionDraft } from "./generation-types.ts";
-import { overrideMoves } from "./override.ts";
+import type { OverrideTerms } from "./channelmap.ts";
+import type { CatalogView, ChangeDraft, Drafted, Index, SectionDraft } from "./generation-types.ts";
+import { overrideMoves, type Pin, setOverrides } from "./override.ts";
 import { imageDraft, type RepositoryChange, rollBackRepository } from "./repositorychange.ts";
 import type { SectionName, Tally } from "./sections.ts";
+import type { Snap } from "./snap.ts";
 
 /** A package before and after a change. `before` undefined: it is new; `after` undefined: it is removed. */
 export interface PackageChange {
@@ -39,6 +41,51 @@ export function changeDraft(command: string, updates: readonly PackageUpdate[], 
     },
     blobs: [],
   };
+}
+
+/** An override of a snap that a client sets; `channel` in full. */
+export interface SnapPin extends Pin {
+  readonly name: string;
+}
+
+/**
+ * The generation that has all of these overrides, and each snap that they name before and after, once, in that order. `command`: as
+ * `chp log` shows it. Throws the failures of `setOverride`, and `not-found` where a snap is not stored. `now`: RFC 3339.
+ */
+export async function overridesDraft(
+  base: CatalogView,
+  pins: readonly SnapPin[],
+  { command, terms, now }: { readonly command: string; readonly terms: OverrideTerms; readonly now: string },
+): Promise<Drafted<readonly SnapUpdate[]>> {
+  const result: SnapUpdate[] = [];
+  for (const [name, own] of pinsBySnap(pins)) {
+    const before = await base.snap(name);
+    if (!before) throw new Failure("not-found", `no snap named ${printable(name, 100)} is stored`);
+    result.push({ before, after: setOverrides(before, own, terms, now) });
+  }
+  return {
+    draft: changeDraft(
+      command,
+      result.filter(({ before, after }) => !sameManifest(before, after)),
+    ),
+    result,
+  };
+}
+
+export function pinsBySnap(pins: readonly SnapPin[]): ReadonlyMap<string, readonly SnapPin[]> {
+  const bySnap = new Map<string, SnapPin[]>();
+  for (const pin of pins) {
+    const own = bySnap.get(pin.name);
+    if (own) own.push(pin);
+    else bySnap.set(pin.name, [pin]);
+  }
+  return bySnap;
+}
+
+/** A change of a snap's overrides. */
+export interface SnapUpdate extends PackageUpdate {
+  readonly before: Snap;
+  readonly after: Snap;
 }
 
 /** The draft with a change of one more section. */

@@ -1,7 +1,7 @@
 /** Where clients pull the images of charms from: chp, the configured registry, or upstream. */
 
 import type { Digest } from "../digest.ts";
-import { type CharmWithImages, neededImages } from "./images.ts";
+import { type CharmWithImages, isOfResource, neededImages } from "./images.ts";
 import { localReference, type OwnRegistryMode, pathOfReference, type Registry, splitPath, whyNotOwn } from "./registry.ts";
 import { architecturesOf, pullableFor, type Repository, storedImage } from "./repository.ts";
 
@@ -63,7 +63,7 @@ export function pulledFromHere(
     if (!image) return [];
     const architectures = image.complete ? null : image.architectures;
     const here = localReference({ reference: upstream, path }, registry);
-    return neededBy.map(({ charm, resource, revision }) => ({ charm, resource, revision, upstream, here, architectures }));
+    return neededBy.filter(isOfResource).map((user) => ({ ...user, upstream, here, architectures }));
   });
 }
 
@@ -98,7 +98,7 @@ export function imageNotes(
 ): string[] {
   if (registry !== undefined) return [];
   const all = new StoredImages(repositories);
-  const needed = neededImages(packages, undefined);
+  const needed = neededImages(packages, undefined).filter(({ neededBy }) => neededBy.some(isOfResource));
   const stored = needed.filter(({ upstream }) => all.find(upstream)).length;
   const cause = whyNotOwn(publicUrl, mode);
   const obstacle = stored === 0 || cause === undefined || cause === "off" ? undefined : OBSTACLES[cause];

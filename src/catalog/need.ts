@@ -12,3 +12,18 @@ export interface Need {
   /** file of the charm that says so */
   readonly where: string;
 }
+
+/** An image that a charm names in its files, and not by a resource. */
+export interface ImageNeed {
+  /** in full, as `parseImageReference` gives it */
+  readonly reference: string;
+  readonly sure: Need["sure"];
+  /** file of the charm that says so */
+  readonly where: string;
+}
+
+/** What the files of a charm say that it needs. */
+export interface CharmNeeds {
+  readonly snaps: readonly Need[];
+  readonly images: readonly ImageNeed[];
+}

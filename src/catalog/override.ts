@@ -2,7 +2,7 @@
 
 import { Failure, printable } from "../errors.ts";
 import { type AnyPlace, type AnyRow, opened, readChannel, rowsToRelease, rulesOf, type StoredPackage, showWhere } from "./change.ts";
-import { type OverrideTerms, replaces, rowKey, sortedRows, type Where } from "./channelmap.ts";
+import { type OverrideTerms, replaces, rowFor, rowKey, sortedRows, type Where } from "./channelmap.ts";
 import type { Override } from "./package.ts";
 import { ANY_ARCHITECTURE, type SnapOverride } from "./snap.ts";
 
@@ -35,6 +35,12 @@ type Overridden = Pick<OverrideFacts, "revision" | "reason" | "until">;
 
 /* ---- changing ---- */
 
+/** What is to be pinned in a channel; null: nothing any more. */
+export interface Pin {
+  readonly channel: string;
+  readonly revision: number | null;
+}
+
 /**
  * Pins a channel to a revision on every base or architecture that it runs on and `where` means, whatever is released there.
  * An override of the same rows is replaced. Throws the failures of a release. `now`: RFC 3339.
@@ -47,16 +53,36 @@ export function setOverride<H extends StoredPackage>(
   terms: OverrideTerms,
   now: string,
 ): H {
+  return withOverrides(pkg, pinned(pkg, pkg.overrides ?? [], { channel, revision }, where, terms, now));
+}
+
+/** The same for several, one after the other; where nothing is to be pinned, and nothing is, nothing changes. */
+export function setOverrides<H extends StoredPackage>(pkg: H, pins: readonly Pin[], terms: OverrideTerms, now: string): H {
+  const rows = pins.reduce<readonly AnyOverride[]>((overrides, pin) => pinned(pkg, overrides, pin, {}, terms, now), pkg.overrides ?? []);
+  return withOverrides(pkg, rows);
+}
+
+function pinned(
+  pkg: StoredPackage,
+  overrides: readonly AnyOverride[],
+  { channel, revision }: Pin,
+  where: Where,
+  terms: OverrideTerms,
+  now: string,
+): readonly AnyOverride[] {
   const rules = rulesOf(pkg);
-  const overrides: readonly AnyOverride[] = pkg.overrides ?? [];
+  if (revision === null) {
+    const full = readChannel(pkg, channel);
+    return overrides.filter((override) => override.channel !== full);
+  }
   const fresh = rowsToRelease(pkg, revision, channel, where, now).map((row): AnyOverride => {
     // An override with the revision that is offered already changes no reply.
-    const there = [...overrides, ...pkg.releases].find(
-      (other) => rowKey(rules, other) === rowKey(rules, row) && other.revision === revision,
-    );
+    const isThere = (other: AnyRow) =>
+      other.channel === row.channel && other.revision === revision && rowKey(rules, other) === rowKey(rules, row);
+    const there = overrides.find(isThere) ?? pkg.releases.find(isThere);
     return { ...row, ...(there && releasedWith(there)), ...terms };
   });
-  return withOverrides(pkg, [...overrides.filter((override) => !fresh.some((row) => replaces(rules, row, override))), ...fresh]);
+  return [...overrides.filter((override) => !fresh.some((row) => replaces(rules, row, override))), ...fresh];
 }
 
 function releasedWith(row: AnyRow): Partial<AnyRow> {
@@ -242,9 +268,11 @@ export function showWithout({ without }: Pick<OverrideFacts, "without">): string
 
 /* ---- parts ---- */
 
-/** The newest revision that an override replaces; null: none. */
+/** The newest revision that an override hides; null: none. */
 function below(pkg: StoredPackage, over: AnyOverride): number | null {
   const rows: readonly AnyRow[] = pkg.releases;
-  const revisions = rows.filter((row) => replaces(rulesOf(pkg), over, row)).map((row) => row.revision);
-  return revisions.length > 0 ? Math.max(...revisions) : null;
+  const rules = rulesOf(pkg);
+  const revisions = rows.filter((row) => replaces(rules, over, row)).map((row) => row.revision);
+  // Of one architecture over a row of all: that is what machines get there without it.
+  return revisions.length > 0 ? Math.max(...revisions) : (rowFor(rules, rows, over)?.revision ?? null);
 }

@@ -5,8 +5,10 @@ import type { Algorithm, Digest } from "../digest.ts";
 import { refused } from "../errors.ts";
 import { type Base, baseKey, compareBases, normalBase, sameBase, showBase } from "./base.ts";
 import {
+  type ChannelPolicy,
   channelOf,
   lastReleased,
+  mapNotes,
   notAside,
   type OverrideTerms,
   type Row,
@@ -15,7 +17,7 @@ import {
   settleTrack,
   sortedRows,
 } from "./channelmap.ts";
-import type { Need } from "./need.ts";
+import type { ImageNeed, Need } from "./need.ts";
 
 export type PackageType = "charm" | "bundle";
 
@@ -46,6 +48,8 @@ export interface Revision {
   readonly attributes?: Readonly<Record<string, string>>;
   /** the snaps that the charm installs, as far as its files show */
   readonly snaps?: readonly Need[];
+  /** the images that the charm's files name, besides those of its resources */
+  readonly images?: readonly ImageNeed[];
   /** newer than the generation that was rolled back to: installable only by revision number */
   readonly aside?: true;
 }
@@ -146,8 +150,6 @@ export interface Merged {
   readonly notes: readonly string[];
 }
 
-export type ChannelPolicy = "apply" | "keep";
-
 const RESOURCE_NAME = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,126}$/;
 
 export function isResourceName(name: string): boolean {
@@ -192,13 +194,13 @@ const byBase = compareBases("24.04");
 
 /**
  * Merges a package of the archives of one import into the stored one. Throws a `refused` failure if they contradict it or each
- * other. `keep`: a stored package keeps its channel map.
+ * other. `policy`: whether a stored package keeps its channel map.
  */
 export function mergePackage(stored: Package | undefined, given: Incoming | readonly Incoming[], policy: ChannelPolicy = "apply"): Merged {
   const archives = [given].flat();
   const merged = archives.reduce(mergeFacts, stored);
   if (!merged) throw new Error("internal error: nothing is merged");
-  const keep = stored !== undefined && policy === "keep";
+  const keep = stored !== undefined && policy !== "apply";
   const { rows, dropped, missingResources } = keep ? { rows: [], dropped: [], missingResources: [] } : archivedReleases(merged, archives);
   const mapped = { ...released(PACKAGE_RULES, merged, lastReleased(PACKAGE_RULES, rows)), resources: offeredBy(rows, merged.resources) };
   const defaultTrack = settleTrack(PACKAGE_RULES, { ...merged, defaultTrack: stored?.defaultTrack }, mapped.releases);
@@ -206,7 +208,7 @@ export function mergePackage(stored: Package | undefined, given: Incoming | read
     package: { ...mapped, defaultTrack, releases: sortedRows(PACKAGE_RULES, mapped.releases, defaultTrack) },
     dropped,
     missingResources,
-    notes: [...(keep ? ["its channel map was kept as it is"] : []), ...packageTrackNote(stored, { ...mapped, defaultTrack })],
+    notes: [...mapNotes(stored, mapped, keep), ...packageTrackNote(stored, { ...mapped, defaultTrack })],
   };
 }
 

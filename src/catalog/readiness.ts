@@ -1,8 +1,8 @@
 /** Findings about what a deployment needs and the store does not have, each with the next step. Nothing here uses the network. */
 
 import { CONTROLLER_CHARM, controllerFindings, DEFAULT_ARCHITECTURE } from "./controller.ts";
-import { type CheckResult, certainFinding, EXPORT_SNAPS, exportCharms, type ReadinessFinding, resultsOf } from "./finding.ts";
-import { type NeededImage, showNeededBy } from "./images.ts";
+import { type CheckResult, EXPORT_SNAPS, exportCharms, type ReadinessFinding, resultsOf } from "./finding.ts";
+import { isCertain, type NeededImage, showNeededBy } from "./images.ts";
 import type { StoredImages } from "./imagesources.ts";
 import type { Package } from "./package.ts";
 import { resolve } from "./resolve.ts";
@@ -109,25 +109,27 @@ export function imageFindings(images: readonly NeededImage[], answers: readonly 
     if (presence === "unknown") {
       const login = "chp config proxy.oci-registry.username=NAME proxy.oci-registry.password=PASSWORD, or look into the registry's log";
       return [
-        certainFinding("images", `the registry does not say whether it has ${image.local}: ${why ?? "no answer"}; needed by ${by}`, login),
+        imageFinding(image, `the registry does not say whether it has ${image.local}: ${why ?? "no answer"}; needed by ${by}`, login),
       ];
     }
     const what =
       presence === "different" ? `${image.local} is another image than ${image.upstream}` : `missing in the registry: ${image.local}`;
-    return [
-      certainFinding("images", `${what}; needed by ${by}`, "chp images --missing --script skopeo > images.sh, and run it on both sides"),
-    ];
+    return [imageFinding(image, `${what}; needed by ${by}`, "chp images --missing --script skopeo > images.sh, and run it on both sides")];
   });
+}
+
+function imageFinding(image: NeededImage, what: string, next: string): ReadinessFinding {
+  return { check: "images", what, sure: isCertain(image) ? "certain" : "likely", next };
 }
 
 /** The needed images of which none is stored, for whoever pulls them from chp. */
 export function storedImageFindings(images: readonly NeededImage[], stored: StoredImages): ReadinessFinding[] {
   return images
     .filter(({ upstream }) => !stored.find(upstream))
-    .map(({ upstream, neededBy }) =>
-      certainFinding(
-        "images",
-        `the image ${upstream} is not stored; needed by ${neededBy.map(showNeededBy).join("; ")}`,
+    .map((image) =>
+      imageFinding(
+        image,
+        `the image ${image.upstream} is not stored; needed by ${image.neededBy.map(showNeededBy).join("; ")}`,
         "chp export -f site.yaml takes the images of its charms: import what it wrote",
       ),
     );

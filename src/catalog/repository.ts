@@ -9,6 +9,8 @@ import { pathOfReference, splitPath } from "./registry.ts";
 export interface Repository {
   /** its path without a registry: `charm/3x8ek/kafka-image`, `juju/jujud-operator` */
   readonly name: string;
+  /** the registry that its images were last named with, as `ghcr.io`; absent: none was, or an older chp imported them */
+  readonly registry?: string;
   /** tag to the digest of a stored manifest */
   readonly tags: Readonly<Record<string, Digest>>;
   /** sorted by digest */
@@ -213,8 +215,10 @@ export function mergeRepository(stored: Repository | undefined, incoming: Reposi
   const said = new Map<Digest, ImagePlatform>();
   for (const { digest, platform, manifests = [] } of all)
     for (const one of [...manifests, { digest, platform }]) if (one.platform) said.set(one.digest, one.platform);
+  const registry = incoming.registry ?? stored.registry;
   return {
     name: incoming.name,
+    ...(registry !== undefined && { registry }),
     tags: sortedTags({ ...stored.tags, ...incoming.tags }),
     manifests: byDigest(all).map((manifest) => withPlatform(manifest, said.get(manifest.digest))),
     blobs: byDigest([...stored.blobs, ...incoming.blobs]),

@@ -5,7 +5,7 @@ import { Failure, printable } from "../errors.ts";
 import { ownValue } from "../schema.ts";
 import { showRow } from "./change.ts";
 import type { SectionDraft } from "./generation-types.ts";
-import { neededImages } from "./images.ts";
+import { isOfResource, type NeededByFile, neededImages, showNeededBy } from "./images.ts";
 import { offered } from "./override.ts";
 import { findResource, findRevision, type Package } from "./package.ts";
 import { type ImagePath, pathOfReference, splitPath } from "./registry.ts";
@@ -144,12 +144,20 @@ function usesOf(packages: readonly Package[], before: Repository, after: Reposit
     const released = channelsByResource(pkg, now);
     return neededImages([pkg], undefined).flatMap(({ upstream, neededBy }) => {
       if (splitPath(pathOfReference(upstream)).name !== before.name || pulls(before, upstream) === pulls(after, upstream)) return [];
-      return neededBy.flatMap(({ resource, revision }) => {
-        const channels = released.get(`${resource}_${revision}`);
-        return channels ? [`charm ${pkg.name} needs it: ${[...channels].join(", ")} releases its resource ${resource} ${revision}`] : [];
+      return neededBy.flatMap((user) => {
+        if (!isOfResource(user)) return isReleased(pkg, user, now) ? [`${showNeededBy(user)} names it`] : [];
+        const channels = released.get(`${user.resource}_${user.revision}`);
+        return channels
+          ? [`charm ${pkg.name} needs it: ${[...channels].join(", ")} releases its resource ${user.resource} ${user.revision}`]
+          : [];
       });
     });
   });
+}
+
+/** Whether a file certainly names the image in a released revision of the charm. */
+function isReleased(pkg: Package, { revision, sure }: NeededByFile, now: number): boolean {
+  return sure === "certain" && [...pkg.releases, ...offered(pkg, now).releases].some((row) => row.revision === revision);
 }
 
 /** What a client pulls for a reference, as text that can be compared. */

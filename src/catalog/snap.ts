@@ -5,9 +5,11 @@ import { Failure, printable, refused } from "../errors.ts";
 import { nearestWord } from "../text.ts";
 import { type FullChannel, formatChannel } from "./channel.ts";
 import {
+  type ChannelPolicy,
   changes,
   channelOf,
   lastReleased,
+  mapNotes,
   type OverrideTerms,
   type Row,
   type Rules,
@@ -176,6 +178,8 @@ export interface Snap {
   readonly details: SnapDetails;
   /** the track of a risk without a track, for a new install; `latest` if the publisher set none */
   readonly defaultTrack: string;
+  /** no archive says the default track: it is that for want of `latest`, and gives way to it */
+  readonly isFallbackTrack?: true;
   /** the default track that the operator chose; has precedence over the publisher's */
   readonly chosenTrack?: string;
   /** the brand store; only its devices may install the snap */
@@ -195,7 +199,8 @@ export interface Snap {
 }
 
 /** A snap as an archive describes it, before it is merged into the stored one. */
-export interface IncomingSnap extends Omit<Snap, "defaultTrack" | "chosenTrack" | "history" | "overrides" | "store" | "type"> {
+export interface IncomingSnap
+  extends Omit<Snap, "defaultTrack" | "isFallbackTrack" | "chosenTrack" | "history" | "overrides" | "store" | "type"> {
   /** undefined: the archive does not say */
   readonly defaultTrack?: string;
   /** null: every device may install it; undefined: the archive does not say */
@@ -264,7 +269,7 @@ export function shortChannel(channel: FullChannel): string {
 }
 
 /** Merges a snap of an archive into the stored one. Throws a `refused` failure if the two contradict each other. */
-export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, policy: "apply" | "keep" = "apply"): MergedSnap {
+export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, policy: ChannelPolicy = "apply"): MergedSnap {
   const merged = {
     revisions: mergeSnapRevisions(incoming.name, "revision", stored?.revisions, incoming.revisions),
     releases: stored?.releases ?? [],
@@ -275,7 +280,9 @@ export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, poli
   const given = keep ? [] : incoming.releases;
   const rows = given.filter((row) => findSnapRevision(merged, row.revision));
   const { revisions, releases, history } = released(SNAP_RULES, merged, lastReleased(SNAP_RULES, rows));
-  const tracks = { chosenTrack: stored?.chosenTrack, declaredTrack: incoming.defaultTrack, defaultTrack: stored?.defaultTrack };
+  const isDeclared = stored !== undefined && !stored.isFallbackTrack && stored.defaultTrack !== "latest";
+  const declaredTrack = incoming.defaultTrack ?? (isDeclared ? stored.defaultTrack : undefined);
+  const tracks = { chosenTrack: stored?.chosenTrack, declaredTrack: declaredTrack ?? "latest", defaultTrack: stored?.defaultTrack };
   // Sorted first: the files of an archive may come in any order.
   const defaultTrack = settleTrack(SNAP_RULES, tracks, sortedRows(SNAP_RULES, releases, "latest"));
   const store = incoming.store === undefined ? stored?.store : (incoming.store ?? undefined);
@@ -286,6 +293,7 @@ export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, poli
     publisher: incoming.publisher,
     details: { ...stored?.details, ...incoming.details },
     defaultTrack,
+    ...(declaredTrack === undefined && defaultTrack !== "latest" && { isFallbackTrack: true }),
     ...(stored?.chosenTrack !== undefined && { chosenTrack: stored.chosenTrack }),
     // A snap that every device could install stays so, even if a brand store's export has it too.
     ...(store !== undefined && (!stored || stored.store !== undefined) && { store }),
@@ -302,7 +310,7 @@ export function mergeSnap(stored: Snap | undefined, incoming: IncomingSnap, poli
     snap,
     dropped: given.filter((row) => !rows.includes(row)),
     notes: [
-      ...(keep ? ["its channel map was kept as it is"] : []),
+      ...mapNotes(stored, snap, keep),
       ...(releases.length > 0 ? snapTrackNote(wanted, defaultTrack) : []),
       ...lostComponents(stored, snap),
     ],

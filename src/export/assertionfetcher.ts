@@ -11,7 +11,14 @@ import type { Upstream, UpstreamSnap } from "./upstream.ts";
 
 /** assertions of one snap that are fetched at once */
 const PARALLEL_FETCHES = 8;
-const BUILT_IN: ReadonlySet<string> = new Set([...CANONICAL_ROOTS, ...PREDEFINED].map(({ type, key }) => keyText(type, key)));
+const BUILT_IN: ReadonlyMap<string, Assertion> = new Map(
+  [...CANONICAL_ROOTS, ...PREDEFINED].map((assertion) => [keyText(assertion.type, assertion.key), assertion]),
+);
+
+/** The account's assertion that every client has compiled in; undefined: it is no such account. */
+export function builtInAccount(id: string): string | undefined {
+  return BUILT_IN.get(keyText("account", [id]))?.text;
+}
 
 export class AssertionFetcher {
   readonly #upstream: Upstream;
@@ -21,11 +28,18 @@ export class AssertionFetcher {
     this.#upstream = upstream;
   }
 
-  /** An account's assertion, followed by the keys that signed it, as far as the store has them; undefined if it has no such account. */
+  /**
+   * An account's assertion, followed by the keys that signed it, as far as the store has them; a built-in one where the store has none
+   * or cannot be asked. Undefined: there is no such account.
+   */
   async account(id: string): Promise<string | undefined> {
     const found: Assertion[] = [];
-    for (let ref: PrimaryKey = ["account", [id]]; !BUILT_IN.has(keyText(...ref)); ) {
-      const [newest] = await this.#get(ref);
+    for (let ref: PrimaryKey = ["account", [id]]; found.length === 0 || !BUILT_IN.has(keyText(...ref)); ) {
+      const builtIn = BUILT_IN.get(keyText(...ref));
+      const [newest = builtIn] = await this.#get(ref).catch((error: unknown) => {
+        if (!builtIn || !(error instanceof Failure) || error.kind === "interrupted") throw error;
+        return [];
+      });
       if (!newest || newest.signKey === newest.key[0] || found.includes(newest)) break;
       found.push(newest);
       ref = ["account-key", [newest.signKey]];

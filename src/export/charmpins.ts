@@ -1,11 +1,12 @@
 /** What a request pins of a charm: its own revision, and the revisions of its resources. */
 
 import { readMetadata } from "../archives/charm.ts";
+import { type Base, sameBase, suitsArchitecture, suitsSystem } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
 import { Failure } from "../errors.ts";
 import { ownValue } from "../schema.ts";
 import type { CharmPlanBuilder } from "./charmplanbuilder.ts";
-import { concreteBase, defaultTrack, selectReleases, suitsRequest } from "./charmreleases.ts";
+import { concreteBase, defaultTrack, selectReleases, suitsRequest, upstreamReleases } from "./charmreleases.ts";
 import { resolvedOrThrow } from "./plan.ts";
 import type { PackageRequest } from "./sitefile.ts";
 import type { CharmInfo, CharmLookup, RefreshedCharm, Upstream, UpstreamCharm } from "./upstream.ts";
@@ -64,19 +65,44 @@ export async function takePinnedRevision(
       ownValue(resources, resource) ?? ownValue(known, resource) ?? (await upstream.resourceRevisions(name, resource))[0]?.revision;
     if (newest !== undefined) resources[resource] = newest;
   }
-  const { charm: complete } = await resolveCharm(upstream, { name, revision, base: null, resources });
-  checkPins(complete, request.resources);
-  const bases = (charm.bases ?? []).flatMap((base) => (base && suitsRequest(base, request) ? [base] : []));
+  const { charm: resolved } = await resolveCharm(upstream, { name, revision, base: null, resources });
+  checkPins(resolved, request.resources);
+  const absent = request.absentResources ?? [];
+  const complete = { ...resolved, resources: (resolved.resources ?? []).filter((resource) => !absent.includes(resource.name)) };
+  if (request.isUnreleased) {
+    builder.take(complete);
+    return [];
+  }
+  const bases = basesToRelease(charm, request);
   if (info.type === "charm" && bases.length === 0)
-    return [new Failure("failed", `cannot export ${name} revision ${revision}: it does not run on ${request.architectures.join(", ")}`)];
+    return [new Failure("failed", `cannot export ${name} revision ${revision}: it does not run on ${wantedBases(request)}`)];
   const channels = request.channels === "all" || request.channels.length === 0 ? ["stable"] : request.channels;
+  const released = upstreamReleases(info);
   for (const text of channels) {
-    const channel = fullChannel(text, defaultTrack(info));
-    if (!channel) continue;
-    for (const base of info.type === "bundle" ? [null] : bases)
-      builder.add({ channel: formatChannel(channel), base, revision, releasedAt: undefined, resources: resourcePins(complete) }, complete);
+    const full = fullChannel(text, defaultTrack(info));
+    if (!full) continue;
+    const channel = formatChannel(full);
+    for (const base of info.type === "bundle" ? [null] : bases) {
+      // Where upstream still has it there, that is when it was released.
+      const there = released.find((row) => row.channel === channel && row.revision === revision && sameBase(row.base, base));
+      builder.add({ channel, base, revision, releasedAt: there?.releasedAt, resources: resourcePins(complete) }, complete);
+    }
   }
   return [];
+}
+
+/** The bases on which a pinned revision is released: those that the entry names, else all that it runs on. */
+function basesToRelease({ bases }: UpstreamCharm, request: PackageRequest): Base[] {
+  const { systems, architectures } = request;
+  const own = bases.flatMap((base) => (base && suitsRequest(base, request) ? [base] : []));
+  if (!request.needsSystems || systems === "all") return own;
+  const named = systems.flatMap((system) => architectures.map((architecture) => ({ ...system, architecture })));
+  return named.filter((base) => own.some((runs) => suitsSystem(runs, base) && suitsArchitecture(runs, base.architecture)));
+}
+
+function wantedBases({ needsSystems, systems, architectures }: PackageRequest): string {
+  const names = !needsSystems || systems === "all" ? [] : systems.map(({ name, channel }) => `${name}@${channel}`);
+  return [...(names.length > 0 ? [names.join(", ")] : []), architectures.join(", ")].join(" ");
 }
 
 /** The resources that are released in the requested channel now: those of a pinned revision if no others are known. */

@@ -51,13 +51,18 @@ export class CharmPlanBuilder {
 
   /** Of several releases in a channel for a base the first stays. Throws where a store contradicts itself. */
   add(release: PlannedRelease, charm: UpstreamCharm): void {
+    this.take(charm);
+    addFirst(this.#releases, charmReleaseKey(release), release);
+  }
+
+  /** A revision with its resources, without a release. Throws as `add`. */
+  take(charm: UpstreamCharm): void {
     const { name, id } = this.#info;
     if (charm.id !== id || charm.name !== name)
       throw new Failure(
         "failed",
         `cannot export ${name}: the store says ${printable(charm.name, 100)} with the id ${printable(charm.id, 100)} in its place`,
       );
-    addFirst(this.#releases, charmReleaseKey(release), release);
     addFirst(this.#revisions, charm.revision, charm);
     for (const resource of charm.resources ?? []) this.addResource(resource);
   }

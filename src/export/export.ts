@@ -3,16 +3,16 @@
 import type { ReadAt } from "../archives/archive.ts";
 import type { ExportLock } from "../archives/lock.ts";
 import { LOCK_FILE } from "../archives/names.ts";
-import { needsOf } from "../archives/needs/snapfinder.ts";
-import { mayNameSnaps } from "../archives/needs/sourcefiles.ts";
+import { needsOf } from "../archives/needs/needs.ts";
 import type { SecretKey } from "../archives/signature.ts";
-import { zipFiles, zipTexts } from "../archives/zip.ts";
+import { charmTexts, zipFiles } from "../archives/zip.ts";
+import type { ImageNeed } from "../catalog/need.ts";
 import { type NeedingCharm, showNeed } from "../catalog/snapneeds.ts";
 import { Failure, reason } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
 import { utf8 } from "../text.ts";
 import { type ArchiveForm, type ArchiveOutput, ArchiveWriter, type FetchProgress, readerOf } from "./archivewriter.ts";
-import { AssertionFetcher } from "./assertionfetcher.ts";
+import { AssertionFetcher, builtInAccount } from "./assertionfetcher.ts";
 import { planLockedPackage, planPackage } from "./charmplan.ts";
 import type { HttpClient } from "./client.ts";
 import { snapClosure } from "./closure.ts";
@@ -21,6 +21,7 @@ import type { Inventory } from "./inventory.ts";
 import { formatLock } from "./lock.ts";
 import { type CharmExtras, type PackedPackage, packPackage, packSnap } from "./pack.ts";
 import { type FailedPackage, failuresOf, type Plan, type PlannedContent, type PlannedPackage, type PlannedSnap } from "./plan.ts";
+import { remoteParts } from "./remoteparts.ts";
 import { type Addition, charmsOfBundle, type ExportRequest, type PackageRequest, type SnapRequest } from "./sitefile.ts";
 import { mergeSnapPlans, planLockedSnap, planSnap } from "./snapplan.ts";
 import { charmhubFile, type Upstream } from "./upstream.ts";
@@ -88,7 +89,7 @@ export async function exportAll(options: ExportOptions): Promise<ExportResult> {
   return new Export(options).run();
 }
 
-/** The plan of the same export. Downloads no charm or snap, so the snaps that charms install are not in it. */
+/** The plan of the same export. Downloads no charm or snap whole; what charms need is read from parts of their files. */
 export async function planExport(options: ExportOptions): Promise<ExportPlan> {
   return new Export(options).plan();
 }
@@ -132,6 +133,9 @@ class Export {
       lock,
       inventory,
       isTaken,
+      takesOfCharms: !without.has("charm-images"),
+      isNamedTaken: ({ sure }) =>
+        !without.has("charm-images") && !without.has("file-images") && (sure === "certain" || !without.has("likely")),
       registries,
       onNote: (text) => this.#note(text),
     });
@@ -139,9 +143,12 @@ class Export {
   }
 
   async plan(): Promise<ExportPlan> {
-    const { lock, closure, inventory } = this.#options;
+    const { lock, closure, inventory, request } = this.#options;
     const { packages, requested } = await this.#requested();
-    const added = closure && !lock ? await this.#closure(packages.map(neededBases), requested) : [];
+    const needs = lock || !(closure || request.images) ? [] : await this.#remoteNeeds(packages);
+    await this.#takeNamedImages(needs);
+    const charms = needs.map(({ charm }) => charm);
+    const added = closure && !lock ? await this.#closure(charms, requested) : [];
     const contentOf = (planned: PlannedPackage | PlannedSnap, { name, type, files }: PackedPackage): PlannedContent => ({
       type,
       name,
@@ -183,13 +190,18 @@ class Export {
     for (const pkg of packages) packed.set(pkg, packPackage(pkg, await this.#charmExtras(pkg)));
     // A lock lists packages by name and makes the same archive; the documented archives have them as they were named.
     const inOrder = [...packed.values()];
-    await this.#download(writer, [
-      ...(form === "site" ? inOrder.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inOrder),
-      ...this.#images.packed(),
-    ]);
+    await this.#download(writer, form === "site" ? inOrder.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inOrder);
     const isComplete = (planned: PlannedPackage | PlannedSnap) => !this.#incomplete.has(packed.get(planned) ?? NO_PACKAGE);
+    const needs = await needsOfAll(packages.filter(isComplete), (pkg, path) => fileOf(writer, packed.get(pkg), path));
+    await this.#takeNamedImages(needs);
+    await this.#download(writer, this.#images.packed());
     const added =
-      options.closure && !lock ? await this.#closure(await needsOfAll(writer, packages.filter(isComplete), packed), requested) : [];
+      options.closure && !lock
+        ? await this.#closure(
+            needs.map(({ charm }) => charm),
+            requested,
+          )
+        : [];
     const snaps = mergeSnapPlans([...requested, ...added]);
     for (const snap of snaps) packed.set(snap, packSnap(snap, options.inventory));
     const packedSnaps = snaps.flatMap((snap) => packed.get(snap) ?? []);
@@ -222,6 +234,32 @@ class Export {
       ...finished,
       fetched: writer.fetched,
     };
+  }
+
+  /** What charms need by the parts of their files that say it, where upstream sends parts. */
+  async #remoteNeeds(packages: readonly PlannedPackage[]): Promise<NeedsOfCharm[]> {
+    const { client, inventory } = this.#options;
+    const open: OpenCharm = (pkg, path) => {
+      const packed = packPackage(pkg, { images: this.#blobsOf(pkg), account: undefined, inventory });
+      const revision = pkg.revisions.find((one) => path === `${pkg.name}_${one.revision}.charm`);
+      if (!revision || !packed.files.some((file) => file.path === path)) return undefined;
+      return remoteParts(client, `parts of ${path}`, charmhubFile(revision));
+    };
+    return mapBounded(packages, PARALLEL_PLANS, async (pkg) => {
+      try {
+        return await readNeeds(pkg, open);
+      } catch (error) {
+        if (!(error instanceof Failure) || error.kind === "interrupted") throw error;
+        this.#note(`the snaps and images that files of ${pkg.name} name are not in this plan: ${reason(error)}`);
+        return { charm: neededBases(pkg), images: [] };
+      }
+    });
+  }
+
+  /** Adds the images that the files of charms name. */
+  async #takeNamedImages(needs: readonly NeedsOfCharm[]): Promise<void> {
+    for (const { charm, images } of needs) for (const [revision, named] of images) this.#images.addNamed(charm.name, revision, named);
+    this.#fail(await this.#images.plan());
   }
 
   async #download(writer: ArchiveWriter, packages: readonly PackedPackage[]): Promise<void> {
@@ -351,12 +389,13 @@ class Export {
 
   async #charmExtras(pkg: PlannedPackage): Promise<CharmExtras> {
     const publisher = publisherId(pkg);
-    const account = publisher === undefined || this.#isSnapStoreUnavailable ? undefined : await this.#accountAssertion(publisher);
+    const account = publisher === undefined ? undefined : await this.#accountAssertion(publisher);
     return { images: this.#blobsOf(pkg), account, inventory: this.#options.inventory };
   }
 
   /** The publisher's assertion; no client needs it, since Charmhub's replies name the publisher too, so it may be missing. */
   async #accountAssertion(id: string): Promise<string | undefined> {
+    if (this.#isSnapStoreUnavailable) return builtInAccount(id);
     try {
       const text = await this.#assertions.account(id);
       if (text === undefined) this.#note(`the Snap Store has no account assertion of the publisher ${id}; no client needs it`);
@@ -414,13 +453,19 @@ function planEach<R extends { readonly name: string }, T>(
   return mapBounded(names, PARALLEL_PLANS, (name) => plan(name, requestsOf(name)));
 }
 
-async function needsOfAll(
-  writer: ArchiveWriter,
-  packages: readonly PlannedPackage[],
-  packed: ReadonlyMap<PlannedPackage | PlannedSnap, PackedPackage>,
-): Promise<NeedingCharm[]> {
-  const charms: NeedingCharm[] = [];
-  for (const pkg of packages) charms.push(await readNeeds(writer, pkg, packed.get(pkg)));
+/** What a charm needs by the files of its revisions. */
+interface NeedsOfCharm {
+  readonly charm: NeedingCharm;
+  readonly images: readonly (readonly [revision: number, images: readonly ImageNeed[]])[];
+}
+
+/** Opens a revision's file; undefined: it cannot be read here. */
+type OpenCharm = (pkg: PlannedPackage, path: string) => ReadAt | undefined;
+
+/** One charm after the other: their files are in memory meanwhile. */
+async function needsOfAll(packages: readonly PlannedPackage[], open: OpenCharm): Promise<NeedsOfCharm[]> {
+  const charms: NeedsOfCharm[] = [];
+  for (const pkg of packages) charms.push(await readNeeds(pkg, open));
   return charms;
 }
 
@@ -434,16 +479,22 @@ function neededBases({ name, type, revisions, releases }: PlannedPackage): Needi
   };
 }
 
-/** Which snaps the downloaded revisions of a charm need. */
-async function readNeeds(writer: ArchiveWriter, pkg: PlannedPackage, packed: PackedPackage | undefined): Promise<NeedingCharm> {
+/** What the revisions of a charm need. */
+async function readNeeds(pkg: PlannedPackage, open: OpenCharm): Promise<NeedsOfCharm> {
   const revisions: NeedingCharm["revisions"][number][] = [];
+  const found: NeedsOfCharm["images"][number][] = [];
   for (const { revision, bases } of pkg.type === "charm" ? pkg.revisions : []) {
-    const path = `${pkg.name}_${revision}.charm`;
-    const zip = packed?.files.some((file) => file.path === path) ? writer.read(packed, path) : undefined;
-    const snaps = zip ? needsOf(await zipTexts(await inMemoryIfSmall(zip), mayNameSnaps)) : [];
+    const zip = open(pkg, `${pkg.name}_${revision}.charm`);
+    const { snaps, images } = needsOf(zip ? await charmTexts(await inMemoryIfSmall(zip)) : new Map());
     revisions.push({ revision, snaps, bases: bases.filter((base) => base !== null) });
+    found.push([revision, images]);
   }
-  return { name: pkg.name, revisions, releases: pkg.releases };
+  return { charm: { name: pkg.name, revisions, releases: pkg.releases }, images: found };
+}
+
+/** A file that was downloaded, where it is in the archive. */
+function fileOf(writer: ArchiveWriter, packed: PackedPackage | undefined, path: string): ReadAt | undefined {
+  return packed?.files.some((file) => file.path === path) ? writer.read(packed, path) : undefined;
 }
 
 const NO_PACKAGE: PackedPackage = { name: "", type: "charm", files: [] };

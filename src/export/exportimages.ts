@@ -2,7 +2,8 @@
 
 import { IMAGES_FOLDER, LAYOUT_FILE, LAYOUT_TEXT, layoutBlobPath, REF_NAME } from "../archives/imagemanifest.ts";
 import type { ExportLock, LockedPackage } from "../archives/lock.ts";
-import type { NeededBy } from "../catalog/images.ts";
+import { isOfResource, type NeededBy, type NeededByResource, showNeededBy } from "../catalog/images.ts";
+import type { ImageNeed } from "../catalog/need.ts";
 import { imageBlob, MAX_IMAGE_BLOB, pathOfReference, readImageBlob } from "../catalog/registry.ts";
 import { type Digest, digestText, sumsOf } from "../digest.ts";
 import { Failure, printable, refused } from "../errors.ts";
@@ -26,6 +27,8 @@ export interface NamedImage extends ImageLogin {
   readonly path: string;
   /** undefined: it was requested */
   readonly neededBy?: NeededBy;
+  /** whether the archive is not to take it for this charm */
+  readonly isLeftOut?: true;
 }
 
 /** An image whose manifests were read. */
@@ -50,17 +53,24 @@ export interface ExportImagesOptions {
   readonly inventory: Inventory | undefined;
   /** whether the archive takes images */
   readonly isTaken: boolean;
+  /** whether it takes those of charms that are not requested besides */
+  readonly takesOfCharms: boolean;
+  /** whether it takes one that a charm's file names */
+  readonly isNamedTaken: (need: ImageNeed) => boolean;
   readonly registries: RegistrySettings;
   readonly onNote: (text: string) => void;
 }
 
 /** images whose manifests are read at once */
 const PARALLEL = 8;
+const LEFT_OUT = { isLeftOut: true } as const;
 
 export class ExportImages {
   readonly #options: ExportImagesOptions;
   readonly #blobs = new Map<string, Map<string, Uint8Array>>();
   readonly #named: NamedImage[] = [];
+  /** references whose manifests were asked for */
+  readonly #asked = new Set<string>();
   #planned: readonly PlannedImage[] = [];
   /** the files of all that were planned; `name`: the first image that has it */
   #files: ReadonlyMap<Digest, PackedPackage> = new Map();
@@ -92,7 +102,7 @@ export class ExportImages {
     const path = ownValue(pkg.paths, name) ?? "";
     if (path !== "") this.#options.onNote(`Overriding ${name} with local registry subpath.`);
     const neededBy = { charm: pkg.name, resource: name, revision };
-    this.#named.push({ ...image, path: path || pathOfReference(image.reference), neededBy });
+    this.#named.push({ ...image, path: path || pathOfReference(image.reference), neededBy, ...(!this.#options.takesOfCharms && LEFT_OUT) });
   }
 
   async #fetchBlob(charm: string, what: string, resource: UpstreamResource) {
@@ -103,17 +113,39 @@ export class ExportImages {
     return image;
   }
 
-  /** Reads the manifests of all images that are taken: of a lock those that it names. Gives those that can't be had. */
+  /** Takes note of the images that the files of a charm's revision name; `plan` reads them. */
+  addNamed(charm: string, revision: number, needs: readonly ImageNeed[]): void {
+    for (const need of needs) {
+      const { reference, where: file, sure } = need;
+      this.#named.push({
+        reference,
+        path: pathOfReference(reference),
+        username: "",
+        password: "",
+        neededBy: { charm, file, revision, sure },
+        ...(!this.#options.isNamedTaken(need) && LEFT_OUT),
+      });
+    }
+  }
+
+  /**
+   * Reads the manifests of the images that are taken and were not asked for yet: of a lock those that it names. Gives those that are not
+   * available.
+   */
   async plan(): Promise<FailedPackage[]> {
     const { lock, request, isTaken, registries, client, onNote } = this.#options;
     if (!isTaken || !request.images) return [];
     const readers = new ImageRegistries({ client, architectures: request.images.architectures, ...registries });
     const all: readonly WantedImage[] = lock
       ? lock.images.map(({ reference, digest }) => ({ reference, digest: digest as Digest }))
-      : [...new Set(this.#named.map(({ reference }) => reference))].map((reference) => ({ reference }));
+      : [...new Set(this.#named.flatMap((image) => (image.isLeftOut ? [] : image.reference)))].map((reference) => ({
+          reference,
+        }));
+    const fresh = all.filter(({ reference }) => !this.#asked.has(reference));
+    for (const { reference } of fresh) this.#asked.add(reference);
     const failed: FailedPackage[] = [];
-    const planned = await mapBounded(all, PARALLEL, async (wanted) => {
-      const named = this.#named.filter(({ reference }) => reference === wanted.reference);
+    const planned = await mapBounded(fresh, PARALLEL, async (wanted) => {
+      const named = this.#naming(wanted.reference);
       const found: PlannedImage[] = [];
       const failures = await failuresOf(wanted.reference, async () => {
         const image = await readers.read({ ...wanted, ...this.#loginOf(named) });
@@ -121,29 +153,39 @@ export class ExportImages {
       });
       // The report counts what a store lacks; that anything else is missing, an operator wants to know why.
       const isOfCharms = !lock && named.every(({ neededBy }) => neededBy);
+      const isLikely = isOfCharms && named.every(({ neededBy }) => neededBy && !isOfResource(neededBy) && neededBy.sure === "likely");
       for (const lost of failures)
-        if (!isOfCharms || !(request.mirror || (registries.mayLack && lost.failure.kind === "not-found"))) failed.push(lost);
+        if (isLikely) onNote(`${usersOf(named).map(showNeededBy).join(", ")}: not available: ${lost.failure.message}`);
+        else if (!isOfCharms || !(request.mirror || (registries.mayLack && lost.failure.kind === "not-found"))) failed.push(lost);
         else if (!registries.mayLack) onNote(lost.failure.message);
       return found;
     });
-    const sorted = planned.flat().toSorted((a, b) => compareText(a.reference, b.reference));
+    const known = new Set(this.#planned.map(({ reference }) => reference));
+    // An image of a resource may be named by a file too, which is read later.
+    const before = this.#planned.map((image) => ({ ...image, neededBy: usersOf(this.#naming(image.reference)) }));
+    const sorted = [...before, ...planned.flat()].toSorted((a, b) => compareText(a.reference, b.reference));
     const contradicting = contradictions(sorted);
     this.#planned = sorted.filter(({ reference }) => !contradicting.some(({ name }) => name === reference));
     this.#files = filesOf(this.#planned, this.#options.inventory);
     for (const image of this.#planned)
-      if (image.neededBy.length > 0) onNote(`adding image ${image.reference} (${showSize(image.size)}): ${reasonsOf(image).join("; ")}`);
+      if (!known.has(image.reference) && image.neededBy.length > 0)
+        onNote(`adding image ${image.reference} (${showSize(image.size)}): ${reasonsOf(image).join("; ")}`);
     return [...failed, ...contradicting];
+  }
+
+  #naming(image: string): NamedImage[] {
+    return this.#named.filter(({ reference }) => reference === image);
   }
 
   #loginOf(named: readonly NamedImage[]): Pick<WantedImage, "login" | "renewLogin"> {
     const owner = named.find(({ password }) => password !== "");
-    if (!owner?.neededBy) return {};
+    if (!owner?.neededBy || !isOfResource(owner.neededBy)) return {};
     const { neededBy, reference } = owner;
     return { login: owner, renewLogin: () => this.#freshLogin(neededBy, reference) };
   }
 
   /** The login that Charmhub gives now. */
-  async #freshLogin({ charm, resource, revision }: NeededBy, reference: string): Promise<ImageLogin | undefined> {
+  async #freshLogin({ charm, resource, revision }: NeededByResource, reference: string): Promise<ImageLogin | undefined> {
     const all = await this.#options.upstream.resourceRevisions(charm, resource);
     const found = all.find((one) => one.revision === revision);
     const image = found && (await this.#fetchBlob(charm, `the resource ${resource} ${revision} of ${charm}`, found));
@@ -210,7 +252,7 @@ export class ExportImages {
 
 /** In a fixed order: charms are planned side by side. */
 function usersOf(named: readonly NamedImage[]): NeededBy[] {
-  const order = ({ charm, resource }: NeededBy) => `${charm} ${resource}`;
+  const order = (user: NeededBy) => `${user.charm} ${isOfResource(user) ? user.resource : user.file}`;
   return named.flatMap(({ neededBy }) => neededBy ?? []).toSorted((a, b) => compareText(order(a), order(b)) || a.revision - b.revision);
 }
 
@@ -246,7 +288,7 @@ function contradictions(images: readonly PlannedImage[]): FailedPackage[] {
   });
 }
 
-/** `kafka, resource kafka-image`; none of an image that was requested */
+/** `kafka, resource kafka-image`, `katib-controller, src/images.json`; none of an image that was requested */
 function reasonsOf({ neededBy }: PlannedImage): string[] {
-  return [...new Set(neededBy.map(({ charm, resource }) => `${charm}, resource ${resource}`))];
+  return [...new Set(neededBy.map((user) => `${user.charm}, ${isOfResource(user) ? `resource ${user.resource}` : user.file}`))];
 }

@@ -1,11 +1,12 @@
 /** The logins of registries that an operator has: the `auths` of a config.json of Docker, or of an auth.json of Podman and skopeo. */
 
 import * as v from "valibot";
+import { apiHost } from "../catalog/imagereference.ts";
 import { Failure } from "../errors.ts";
 import { mapByName } from "../schema.ts";
 import { tryJson } from "../text.ts";
 import type { ImageLogin } from "./challenge.ts";
-import { apiHost, type LoginFinder } from "./imageregistry.ts";
+import type { LoginFinder } from "./imageregistry.ts";
 
 /** `auth`: base64 of `USERNAME:PASSWORD` */
 const LoginsText = v.object({ auths: v.optional(mapByName(v.object({ auth: v.optional(v.string(), "") })), {}) });

@@ -5,12 +5,12 @@ import { charmName } from "../archives/charm.ts";
 import { parseSystem, type System } from "../catalog/base.ts";
 import { parseChannel } from "../catalog/channel.ts";
 import { CONTROLLER_CHARM, CONTROLLER_SYSTEMS, controllerTracks } from "../catalog/controller.ts";
+import { parseImageReference } from "../catalog/imagereference.ts";
 import { checkArchitecture } from "../catalog/snap.ts";
 import { Failure, printable } from "../errors.ts";
 import { mapByName } from "../schema.ts";
 import { nearestWord } from "../text.ts";
-import { readYamls } from "../yaml.ts";
-import { parseImageReference } from "./imageregistry.ts";
+import { readYamls, YAML_LIMITS } from "../yaml.ts";
 
 /** Everything that a store has of a package: its channels, or its bases. */
 export type All = "all";
@@ -25,9 +25,15 @@ export interface PackageRequest {
   readonly architectures: readonly string[];
   /** whether its own entry names them: then it must have each of them */
   readonly needsArchitectures?: true;
+  /** whether its own entry names them: then `revision` is released on these alone */
+  readonly needsSystems?: true;
   readonly revision?: number;
+  /** whether `revision` is taken along without a release */
+  readonly isUnreleased?: true;
   /** resource name to the revision to take in place of the released one */
   readonly resources: Readonly<Record<string, number>>;
+  /** resources that `revision` is taken without */
+  readonly absentResources?: readonly string[];
   /** whether every revision of its resources is taken, released or not */
   readonly allResources?: true;
   /** resource name to the path of its image in the local registry */
@@ -51,11 +57,13 @@ export interface SnapRequest {
 export const ADDITIONS = {
   "bundle-charms": "the charms of bundles",
   "charm-snaps": "the snaps that charms install",
-  likely: "of these, those that a charm's code only seems to install",
+  likely: "snaps and images that a charm's code only seems to need",
   bases: "the bases of snaps",
   providers: "the default providers of content plugs",
   snapd: "snapd, which every machine with a snap needs",
-  images: "container images: those of charms' resources and those that are named",
+  images: "container images: those that charms need, and those that are named",
+  "charm-images": "of these, those of charms, unless they are named too",
+  "file-images": "of these, those that charms name in their files, and not by a resource",
 } as const;
 export type Addition = keyof typeof ADDITIONS;
 
@@ -127,7 +135,15 @@ const PackageEntry = v.strictObject({
   ...CHANNEL_AND_BASE_FIELDS,
   ...ARCHITECTURE_FIELDS,
   revision: v.optional(Revision),
-  resources: v.optional(mapByName(Word), {}),
+  resources: v.optional(
+    mapByName(
+      v.union(
+        [Word, v.strictObject({ revision: v.optional(Word), path: v.optional(Word) })],
+        "is neither a word nor a map of revision and path",
+      ),
+    ),
+    {},
+  ),
 });
 /** A `push_channel` is the documented word for the channel that a revision goes to. */
 const SnapEntry = v.strictObject({
@@ -240,9 +256,12 @@ export function charmsOfBundle(
   return { charms: charms.map((charm) => ({ ...charm, reason })), notes };
 }
 
+/** It is the operator's own, and chp inventory --manifest writes about 70 tokens for a release. */
+const SITE_LIMITS = { ...YAML_LIMITS, tokens: 5_000_000 };
+
 /** The value of all documents of the file: those after the first are overlays of a bundle, merged as Juju merges them. */
 function mergeDocuments(text: string, what: string): unknown {
-  const [first = {}, ...overlays] = readYamls(text, what, "failsafe").filter((document) => document !== "");
+  const [first = {}, ...overlays] = readYamls(text, what, "failsafe", SITE_LIMITS).filter((document) => document !== "");
   if (!isMapping(first)) invalid(what, "it is not a map of keys to what they say");
   if (overlays.length === 0) return first;
   if (!isBundle(first)) invalid(what, "it has several documents, which only a bundle with overlays has");
@@ -289,7 +308,8 @@ function readApplication(value: unknown, what: string, { defaults, machines, not
     return [];
   }
   const arch = /(?:^|\s)arch=(\S+)/.exec(entry.constraints)?.[1];
-  const { channel, revision, resources } = entry;
+  const { channel, revision, resources: given } = entry;
+  const resources = Object.fromEntries(Object.entries(given).map(([resource, word]) => [resource, readResource(word, what)]));
   const id = entry.to?.map((place) => place.split(":").at(-1) ?? "").find((machine) => Object.hasOwn(machines, machine));
   const { base, series } = entry.base || entry.series || id === undefined ? entry : (machines[id] ?? entry);
   return [
@@ -298,33 +318,73 @@ function readApplication(value: unknown, what: string, { defaults, machines, not
 }
 
 function readPackageEntry(value: unknown, what: string, defaults: Required<Selection>): PackageRequest {
-  const { name, revision, resources, ...fields } = checkEntry(PackageEntry, expandName(value), what);
-  return packageRequest(name, fields, { revision, resources }, what, defaults);
+  const { name, revision, resources: given, ...fields } = checkEntry(PackageEntry, expandName(value), what);
+  const resources = Object.fromEntries(Object.entries(given).map(([resource, said]) => [resource, readResource(said, what)]));
+  const isUnreleased = namesNone(fields);
+  if (isUnreleased && revision === undefined) invalid(what, `channels: ${NONE} is for a revision, which it does not name`);
+  if (!isUnreleased) return packageRequest(name, fields, { revision, resources }, what, defaults);
+  const { channel: _, channels: __, ...others } = fields;
+  return { ...packageRequest(name, others, { revision, resources }, what, defaults), channels: [], isUnreleased };
+}
+
+/** In place of a channel or of the revision of a resource. */
+const NONE = "none";
+
+function namesNone({ channel, channels }: SelectionFields): boolean {
+  return (channels ?? channel)?.join(" ") === NONE;
+}
+
+/** What an entry says of a resource; a `revision` of null: it is taken without. */
+interface ResourceWish {
+  readonly revision?: number | null;
+  readonly path?: string;
+}
+
+/** A number is a revision; other text is the path of its image in the local registry. */
+function readResource(
+  said: string | { readonly revision?: string | undefined; readonly path?: string | undefined },
+  what: string,
+): ResourceWish {
+  const isRevision = (word: string) => /^\d{1,15}$/.test(word);
+  if (typeof said === "string") return isRevision(said) ? { revision: Number(said) } : { path: said };
+  const { revision, path } = said;
+  if (revision !== undefined && revision !== NONE && !isRevision(revision))
+    invalid(what, `resources: ${printable(revision, 100)} is neither a revision nor ${NONE}`);
+  return {
+    ...(revision !== undefined && { revision: revision === NONE ? null : Number(revision) }),
+    ...(path !== undefined && { path }),
+  };
 }
 
 function packageRequest(
   name: string,
   fields: SelectionFields,
-  { revision, resources }: { readonly revision?: number | undefined; readonly resources: Readonly<Record<string, string>> },
+  { revision, resources }: { readonly revision?: number | undefined; readonly resources: Readonly<Record<string, ResourceWish>> },
   what: string,
   defaults: Required<Selection>,
 ): PackageRequest {
-  const isRevision = ([, value]: readonly [string, string]) => /^\d{1,15}$/.test(value);
   const entries = Object.entries(resources);
   const selection = readSelection(fields, what);
+  const absentResources = entries.flatMap(([resource, wish]) => (wish.revision === null ? [resource] : []));
   return {
     name: checkPackageName(name, what),
     ...defaults,
     ...selection,
     ...(selection.architectures && { needsArchitectures: true }),
+    ...(selection.systems && { needsSystems: true }),
     ...(revision !== undefined && { revision }),
-    resources: Object.fromEntries(entries.filter(isRevision).map(([resource, value]) => [resource, Number(value)])),
-    paths: Object.fromEntries(entries.filter((entry) => !isRevision(entry))),
+    ...(absentResources.length > 0 && { absentResources }),
+    resources: Object.fromEntries(
+      entries.flatMap(([resource, wish]) => (typeof wish.revision === "number" ? [[resource, wish.revision]] : [])),
+    ),
+    paths: Object.fromEntries(entries.flatMap(([resource, { path }]) => (path === undefined ? [] : [[resource, path]]))),
   };
 }
 
 function readSnapEntry(value: unknown, what: string, defaults: Required<Selection>): SnapRequest {
-  const { name, revision, ...fields } = checkEntry(SnapEntry, expandName(value), what);
+  const { name, revision, ...given } = checkEntry(SnapEntry, expandName(value), what);
+  if (namesNone(given) && revision === undefined) invalid(what, `channels: ${NONE} is for a revision, which it does not name`);
+  const fields = namesNone(given) ? { ...given, channel: undefined, channels: undefined } : given;
   const { channels, architectures } = readSelection(fields, what);
   const defaultChannels = revision === undefined ? defaults.channels : [];
   return {

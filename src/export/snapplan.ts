@@ -105,8 +105,12 @@ async function takeRequest(upstream: Upstream, request: SnapRequest, architectur
   if (revision !== undefined) {
     const { snap } = await resolveUpstreamSnap(upstream, { name, revision }, architecture);
     builder.add(snap);
-    await builder.info(upstream, architecture);
-    for (const channel of channels) builder.release({ channel: inFull(channel), architecture, revision, releasedAt: undefined });
+    const info = await builder.info(upstream, architecture);
+    for (const channel of channels.map(inFull)) {
+      // Where the store still has it there, that is when it was released.
+      const there = info?.["channel-map"]?.find((row) => row.revision === revision && channelOfRow(row) === channel);
+      builder.release({ channel, architecture, revision, releasedAt: there?.channel["released-at"] ?? undefined });
+    }
     return;
   }
   for (const channel of channels.length > 0 ? channels : ["stable"]) {
@@ -129,16 +133,19 @@ async function takeAllReleases(upstream: Upstream, name: string, architecture: s
   if (releases.length === 0) throw new Failure("not-found", `cannot export ${name}: it has no release for ${architecture}`);
   for (const revision of new Set(releases.map((release) => release.revision)))
     builder.add((await resolveUpstreamSnap(upstream, { name, revision }, architecture)).snap);
-  for (const { channel, revision } of releases) {
-    const { track, risk, "released-at": releasedAt } = channel;
-    if (isRisk(risk))
-      builder.release({
-        channel: formatChannel({ track: track || "latest", risk }),
-        architecture,
-        revision,
-        releasedAt: releasedAt ?? undefined,
-      });
+  for (const row of releases) {
+    const channel = channelOfRow(row);
+    const {
+      revision,
+      channel: { "released-at": releasedAt },
+    } = row;
+    if (channel !== undefined) builder.release({ channel, architecture, revision, releasedAt: releasedAt ?? undefined });
   }
+}
+
+/** In full; undefined: its risk is none that is known. */
+function channelOfRow({ channel: { track, risk } }: SnapInfo["channel-map"][number]): string | undefined {
+  return isRisk(risk) ? formatChannel({ track: track || "latest", risk }) : undefined;
 }
 
 /** The channel where the store found it: in the default track if it redirected to that, and at the risk that was open there. */

@@ -1,12 +1,11 @@
 /** Merges the charms and bundles of an import into the stored packages. */
 
 import { sameManifest } from "../catalog/change.ts";
-import { changes, type RowChange } from "../catalog/channelmap.ts";
+import { type ChannelPolicy, changes, type RowChange } from "../catalog/channelmap.ts";
 import type { CatalogView } from "../catalog/generation-types.ts";
 import { checkIds } from "../catalog/identity.ts";
 import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
 import {
-  type ChannelPolicy,
   type Incoming,
   type IncomingRelease,
   mergePackage,

@@ -6,12 +6,12 @@
 import { type Budget, type FileLocation, located, locationParts, type ReadAt, showLocation } from "../archives/archive.ts";
 import { type BundleFacts, type CharmFacts, type CharmResource, ownBases } from "../archives/charm.ts";
 import type { Declaration, DeclaredSums } from "../archives/metadata.ts";
-import { mayNameSnaps } from "../archives/needs/sourcefiles.ts";
+import { CONFIG } from "../archives/needs/sourcefiles.ts";
 import { type ReadText, readHere } from "../archives/readers.ts";
-import { zipFiles, zipTexts } from "../archives/zip.ts";
+import { charmTexts, zipFiles } from "../archives/zip.ts";
 import { type Base, compareBases, expandAny } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
-import type { Need } from "../catalog/need.ts";
+import type { CharmNeeds } from "../catalog/need.ts";
 import {
   type Details,
   type Incoming,
@@ -137,14 +137,14 @@ export class CharmReader<S extends Staged> {
       const facts = await parse("metadata", metadata, "metadata.yaml in its zip");
       const manifest = read("manifest.yaml");
       if (manifest !== undefined) budget.parse("yaml", manifest);
-      const sources = await zipTexts(access, mayNameSnaps, budget);
-      for (const text of sources.values()) budget.parse("code", text);
+      const sources = await charmTexts(access, budget);
+      for (const [path, text] of sources) budget.parse(path === CONFIG ? "yaml" : "code", text);
       return {
         ...zip,
         name: checkName(facts.name),
         texts,
         charm: facts,
-        snaps: await parse("needs", sources),
+        needs: await parse("needs", sources),
         manifest: manifest === undefined ? [] : await parse("manifest", manifest, "manifest.yaml in its zip"),
       };
     }
@@ -152,7 +152,7 @@ export class CharmReader<S extends Staged> {
     budget.parse("yaml", bundleYaml);
     const facts = await parse("bundle", bundleYaml, "bundle.yaml in its zip");
     const name = group.declaration?.name ?? (facts.name || bundleNameOf(zip.file));
-    return { ...zip, name: checkName(name), texts, bundle: facts, snaps: [], manifest: [] };
+    return { ...zip, name: checkName(name), texts, bundle: facts, needs: NO_NEEDS, manifest: [] };
   }
 
   async #assemble(
@@ -232,7 +232,8 @@ export class CharmReader<S extends Staged> {
       relations: zip.charm?.relations ?? {},
       subordinate: zip.charm?.subordinate ?? false,
       ...(stated?.attributes && { attributes: stated.attributes }),
-      ...(zip.snaps.length > 0 && { snaps: zip.snaps }),
+      ...(zip.needs.snaps.length > 0 && { snaps: zip.needs.snaps }),
+      ...(zip.needs.images.length > 0 && { images: zip.needs.images }),
     };
   }
 
@@ -334,9 +335,11 @@ interface Unpacked<S> extends StagedFile<S> {
   readonly texts: Partial<Record<TextName, string>>;
   readonly charm?: CharmFacts;
   readonly bundle?: BundleFacts;
-  readonly snaps: readonly Need[];
+  readonly needs: CharmNeeds;
   readonly manifest: readonly Base[];
 }
+
+const NO_NEEDS: CharmNeeds = { snaps: [], images: [] };
 
 const TEXT_FILES: Readonly<Record<TextName, string>> = {
   "metadata-yaml": "metadata.yaml",

@@ -4,7 +4,7 @@ import { MAX_INDEX_DEPTH } from "../archives/imagemanifest.ts";
 import type { CatalogView, SectionDraft } from "../catalog/generation-types.ts";
 import { neededImages } from "../catalog/images.ts";
 import type { Package } from "../catalog/package.ts";
-import { pathOfReference, splitPath } from "../catalog/registry.ts";
+import { pathOfReference, registryOfReference, splitPath } from "../catalog/registry.ts";
 import {
   architecturesOf,
   byDigest,
@@ -57,6 +57,8 @@ interface ImageImportOptions {
 export interface NamedImages {
   readonly roots: ReadonlySet<Digest>;
   readonly tags: ReadonlyMap<string, Digest>;
+  /** that they are named with */
+  readonly registry?: string | undefined;
 }
 
 /** Throws a `refused` failure for an image without a name, and for one of which a part is neither in the import nor stored. */
@@ -65,11 +67,16 @@ export async function importImages(
   base: Pick<CatalogView, "repository">,
   options: ImageImportOptions,
 ): Promise<ImportedImages> {
-  const named = new Map<string, { readonly roots: Set<Digest>; readonly tags: Map<string, Digest> }>();
+  const named = new Map<
+    string,
+    { readonly roots: Set<Digest>; readonly tags: Map<string, Digest>; readonly registry: string | undefined }
+  >();
   for (const image of reading.images)
-    for (const { name, tag } of await namesOf(image, options)) {
-      const { roots, tags } = named.get(name) ?? { roots: new Set<Digest>(), tags: new Map<string, Digest>() };
-      named.set(name, { roots: roots.add(image.digest), tags });
+    for (const { name, tag, registry } of await namesOf(image, options)) {
+      const { roots, tags, registry: before } = named.get(name) ?? { roots: new Set<Digest>(), tags: new Map<string, Digest>() };
+      // Of several the first in their order, so that the order of files decides nothing.
+      const first = [before, registry].filter((one) => one !== undefined).toSorted()[0];
+      named.set(name, { roots: roots.add(image.digest), tags, registry: first });
       if (tag === undefined) continue;
       const other = tags.get(tag);
       if (other !== undefined && other !== image.digest)
@@ -90,9 +97,9 @@ export async function mergeImages(
   const after: Repository[] = [];
   const reports: ImageReport[] = [];
   const required = new Set<Digest>();
-  for (const [name, { roots, tags }] of [...named].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [name, images] of [...named].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const stored = await base.repository(name);
-    const incoming = repositoryOf(name, reachable(roots, manifests), tags);
+    const incoming = repositoryOf(name, reachable(images.roots, manifests), images);
     const merged = mergeRepository(stored, incoming);
     checkDepth(merged, MAX_INDEX_DEPTH);
     checkIndexes(merged, incoming);
@@ -124,7 +131,7 @@ async function namesOf({ name, digest, at }: FoundImage, { charms, imageName }: 
   if (given !== undefined) return [readName(given, digest, at, isTagAlone && name !== undefined ? name : undefined)];
   const paths = neededImages(await charms(), undefined)
     .filter((image) => image.digest === digestText(digest))
-    .map(({ upstream }) => splitPath(pathOfReference(upstream)));
+    .map(({ upstream }) => ({ ...splitPath(pathOfReference(upstream)), registry: registryOfReference(upstream) }));
   const [first] = paths;
   if (!first)
     throw refused(`the image ${digestText(digest)} has no name there, and no stored charm names it`, {
@@ -132,7 +139,7 @@ async function namesOf({ name, digest, at }: FoundImage, { charms, imageName }: 
       next: "say what it is with --image-name NAME:TAG",
     });
   for (const path of paths) checkRepositoryName(path.name);
-  return paths.map((path) => ({ name: path.name, tag: path.tag ?? (isTagAlone ? name : undefined) }));
+  return paths.map((path) => ({ name: path.name, tag: path.tag ?? (isTagAlone ? name : undefined), registry: path.registry }));
 }
 
 function readName(reference: string, digest: Digest, at: readonly string[], otherTag: string | undefined) {
@@ -144,7 +151,7 @@ function readName(reference: string, digest: Digest, at: readonly string[], othe
   } catch (error) {
     throw refused(error instanceof Error ? error.message : String(error), { at });
   }
-  return { name, tag };
+  return { name, tag, registry: registryOfReference(reference) };
 }
 
 /** The manifests below some digests, as far as the import has them. */
@@ -160,9 +167,15 @@ function reachable(roots: ReadonlySet<Digest>, manifests: ReadonlyMap<Digest, Re
   return [...found];
 }
 
-function repositoryOf(name: string, manifests: readonly ReadManifest[], tags: ReadonlyMap<string, Digest>): Repository {
+function repositoryOf(name: string, manifests: readonly ReadManifest[], { tags, registry }: NamedImages): Repository {
   const named: RepositoryBlob[] = manifests.flatMap(({ digest, size, blobs }) => [{ digest, size }, ...blobs.map(sizeOf)]);
-  return { name, tags: sortedTags(Object.fromEntries(tags)), manifests: byDigest(manifests.map(storedManifest)), blobs: byDigest(named) };
+  return {
+    name,
+    ...(registry !== undefined && { registry }),
+    tags: sortedTags(Object.fromEntries(tags)),
+    manifests: byDigest(manifests.map(storedManifest)),
+    blobs: byDigest(named),
+  };
 }
 
 function sizeOf({ digest, size }: RepositoryBlob): RepositoryBlob {

@@ -5,6 +5,7 @@ import { isOpaque } from "../archives/names.ts";
 import type { ReadText } from "../archives/readers.ts";
 import type { Assertion } from "../assertions/assertion.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
+import type { ChannelPolicy } from "../catalog/channelmap.ts";
 import { signedTimes } from "../catalog/freshness.ts";
 import type {
   CatalogView,
@@ -17,7 +18,7 @@ import type {
 } from "../catalog/generation-types.ts";
 import { type NeededImage, neededImages } from "../catalog/images.ts";
 import type { PulledFromHere } from "../catalog/imagesources.ts";
-import type { ChannelPolicy, Package } from "../catalog/package.ts";
+import type { Package } from "../catalog/package.ts";
 import { pathOfReference, splitPath } from "../catalog/registry.ts";
 import { storedImage } from "../catalog/repository.ts";
 import { type OfEach, ofEach, SECTIONS, type SectionName, type Sections, type Tally } from "../catalog/sections.ts";

@@ -1,5 +1,6 @@
 /** Puts back lost files of the store from archives that hold them. It publishes nothing, so how old an archive is does not matter. */
 
+import { CHANNEL_POLICIES } from "../catalog/channelmap.ts";
 import type { CatalogView, ChangeDraft, Generation, ImportStore } from "../catalog/generation-types.ts";
 import type { Digest } from "../digest.ts";
 import { Failure } from "../errors.ts";
@@ -79,7 +80,7 @@ export async function repairFrom(
   });
 }
 
-/** What an import of the sources may have published as `step`: over each earlier state, with channels and without, at its time. */
+/** What an import of the sources may have published as `step`: over each earlier state, by each policy for channels, at its time. */
 async function* drafts(
   store: ImportStore,
   step: Generation,
@@ -87,7 +88,7 @@ async function* drafts(
   { reading, records, options }: Parameters<typeof draftOver>[2] & { readonly options: ImportOptions },
 ): AsyncGenerator<{ readonly base: CatalogView; readonly draft: ChangeDraft }> {
   for await (const base of lists.before(step))
-    for (const channels of ["apply", "keep"] as const) {
+    for (const channels of CHANNEL_POLICIES) {
       const made = await draftOver(store, base, { reading, records }, { ...options, channels, now: step.time }).catch((error: unknown) => {
         if (!(error instanceof Failure)) throw error;
         return undefined; // these sources do not go with that state

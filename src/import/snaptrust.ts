@@ -2,6 +2,7 @@
 
 import { type Assertion, keyText, optionalHeader } from "../assertions/assertion.ts";
 import { type Trust, verifyAll } from "../assertions/verify.ts";
+import type { ChannelPolicy } from "../catalog/channelmap.ts";
 import type { Pair, Snap, SnapPublisher, StoredAssertion } from "../catalog/snap.ts";
 import { printable, refused } from "../errors.ts";
 import type { SnapReading } from "./snapreader.ts";
@@ -13,7 +14,7 @@ export interface SnapImportOptions {
   readonly allowUnverified: boolean;
   /** the channel of snaps that come without a channel map */
   readonly channel?: string;
-  readonly policy: "apply" | "keep";
+  readonly policy: ChannelPolicy;
   /** RFC 3339 */
   readonly now: string;
 }

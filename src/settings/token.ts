@@ -11,6 +11,7 @@ const TOKEN_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export const RIGHTS = {
   import: "import from another machine (chp import --to)",
   push: "push images into the registry",
+  overrides: "set overrides of snaps (the Enterprise Store's Overrides API)",
 } as const;
 export type Right = keyof typeof RIGHTS;
 

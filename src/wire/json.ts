@@ -90,10 +90,22 @@ export async function parseLists(text: string): Promise<unknown> {
 
 /** Throws a `malformed` failure for what is not a JSON object, and `too-large` for what has too many values. */
 export function parseJson(text: string, longest = Number.POSITIVE_INFINITY): unknown {
+  const value = parseValue(text, longest);
+  if (Array.isArray(value)) throw new Failure("malformed", "the body is a list, not an object"); // valibot takes one for an empty object
+  return value;
+}
+
+/** The same for a list. */
+export function parseJsonList(text: string): readonly unknown[] {
+  const value = parseValue(text, MAX_STRING);
+  if (!Array.isArray(value)) throw new Failure("malformed", "the body is not a list");
+  return value;
+}
+
+function parseValue(text: string, longest: number): unknown {
   if (!isSmall(text)) measureJson(text, longest);
   const value = tryJson(text);
   if (value === undefined) throw new Failure("malformed", "the body is not JSON");
-  if (Array.isArray(value)) throw new Failure("malformed", "the body is a list, not an object"); // valibot takes one for an empty object
   return value;
 }
 

@@ -246,6 +246,8 @@ export const URLS = {
   missing: segmentsUrl("/_status/missing"),
   metrics: segmentsUrl("/metrics"),
   remoteImport: segmentsUrl("/_import"),
+  overrides: segmentsUrl("/v2/metadata/overrides"),
+  overridesOfSnap: segmentsUrl("/v2/metadata/overrides/:snap"),
 
   registry: segmentsUrl("/v2/"),
   repositories: segmentsUrl("/v2/_catalog"),

@@ -1,4 +1,4 @@
-/** What Juju expects of a Charmhub, as data: 98 numbered cases over the packages of test/world.ts. */
+/** What Juju expects of a Charmhub, as data: 101 numbered cases over the packages of test/world.ts. */
 
 import { base, type TestBase } from "../build.ts";
 import { STORE_URL } from "../snapworld.ts";
@@ -1226,6 +1226,74 @@ const BOOTSTRAP: readonly Case[] = [
   },
 ];
 
+/** As the Terraform provider's own client asks: no id, no telemetry, and an instance key that is always the same. */
+function terraform(action: Action, result: Result): Step {
+  const fields = ["bases", "metadata-yaml", "actions-yaml", "name", "resources", "revision"];
+  const asked = { action: "install", "instance-key": "key-0", name: "acme-db", base: null, ...action };
+  return refresh({ context: [], actions: [asked], fields }, [{ "instance-key": "key-0", name: "acme-db", ...result }]);
+}
+
+/** What the provider makes its data source of: the first base, the relations of the metadata, the names of actions, resources with numbers. */
+function terraformCharm(revision: number, on: TestBase, imageRevision: number): Result {
+  return {
+    error: either(absent, null),
+    "released-at": either(absent, null, rfc3339),
+    charm: {
+      name: "acme-db",
+      revision,
+      bases: [exactly({ ...on })],
+      "metadata-yaml": /^name: acme-db$/m,
+      "actions-yaml": ACTIONS_YAML,
+      resources: anyOrder({ name: "acme-image", revision: imageRevision }, { name: "acme-file", revision: 4 }),
+    },
+  };
+}
+
+/** Clients that are not Juju's own. Their exact requests; test/interop runs python-libjuju itself. */
+const OTHERS: readonly Case[] = [
+  {
+    id: 99,
+    title: "the Terraform provider resolves a channel for a base",
+    steps: [
+      terraform({ channel: "14/stable", base: NOBLE }, { "effective-channel": "14/stable", ...terraformCharm(20, NOBLE, 7) }),
+      terraform({ channel: "14/stable", base: NOBLE_ARM }, { "effective-channel": "14/stable", charm: { revision: 21 } }),
+      terraform({ channel: "latest/stable", base: FOCAL }, { "effective-channel": "latest/stable", charm: { revision: 10 } }),
+      // Of a base without its version it makes this one, and reports the error's code and message.
+      terraform({ channel: "14/stable", base: { ...NOBLE, channel: "NA" } }, { error: { code: "invalid-charm-base", message: nonEmpty } }),
+      terraform({ channel: "9/stable", base: NOBLE }, { error: { code: "revision-not-found", message: nonEmpty } }),
+      terraform(
+        { name: "nope", channel: "stable", base: NOBLE },
+        { name: either(absent, null, "nope"), error: { code: "name-not-found", message: nonEmpty } },
+      ),
+    ],
+  },
+  {
+    id: 100,
+    title: "the Terraform provider asks which actions a deployed revision has",
+    steps: [
+      terraform({ revision: 18 }, terraformCharm(18, JAMMY, 7)),
+      terraform({ revision: 25 }, terraformCharm(25, NOBLE, 9)),
+      terraform({ revision: 900 }, { error: { code: "revision-not-found", message: nonEmpty } }),
+    ],
+  },
+  {
+    id: 101,
+    title: "python-libjuju reads an info without fields, and coarse ones",
+    steps: [
+      get("/v2/charms/info/acme-db", { id: IDA, name: "acme-db" }),
+      get("/v2/charms/info/acme-db?fields=default-release.revision.subordinate", {
+        "default-release": { revision: { subordinate: false } },
+      }),
+      get("/v2/charms/info/acme-db?fields=default-release.resources", {
+        "default-release": { resources: anyOrder({ name: "acme-image", revision: 7 }, { name: "acme-file", revision: 4 }) },
+      }),
+      get("/v2/charms/info/acme-db?fields=channel-map", {
+        "channel-map": has({ channel: { track: "14", risk: "stable" }, revision: { revision: 20 } }),
+      }),
+    ],
+  },
+];
+
 export const CASES: readonly Case[] = [
   ...INFO,
   ...FIND,
@@ -1236,4 +1304,5 @@ export const CASES: readonly Case[] = [
   ...DOWNLOAD,
   ...HTTP,
   ...BOOTSTRAP,
+  ...OTHERS,
 ];

@@ -1,7 +1,9 @@
 /** The cases against the application in this process. */
 
 import { expect, test } from "bun:test";
+import { overrideWrites } from "../../bin/machine/overridewrites.ts";
 import { createApp } from "../../handlers/app.ts";
+import { makeToken } from "../../src/settings/token.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
 import { bothWorlds } from "../snapworld.ts";
@@ -16,22 +18,28 @@ for (const { name, cases, count } of FAMILIES)
 const inProcess: Target = {
   name: "in process",
   lacks: { socket: "there is no connection" },
-  start: async ({ publicUrl, registry, brokenStore, empty }) => {
+  start: async ({ publicUrl, registry, brokenStore, empty, tokens }) => {
     const storage = empty ? new Memory() : await bothWorlds();
     await Store.openOrCreate(storage);
     const broken = { snapshot: () => Promise.reject(new Error("broken on purpose")), blob: async () => undefined, text: async () => "" };
     let registries: { current: Login | undefined; former: readonly Login[] } = { current: registry, former: [] };
-    const start = async () =>
-      createApp({
-        store: brokenStore ? broken : await Store.open(storage),
+    const made = (["import", "overrides"] as const).map((right) => makeToken(right, { created: "2026-05-01T00:00:00Z", may: [right] }));
+    const known = async () => (tokens ? made.map(({ token }) => token) : []);
+    const start = async () => {
+      const store = await Store.open(storage);
+      return createApp({
+        store: brokenStore ? broken : store,
+        overrides: overrideWrites(store, { tokens: known, undo: ({ number }) => `undo ${number}` }),
         config: publicUrl === undefined ? {} : { publicUrl },
         log: () => {},
         registries: () => registries,
       });
+    };
     let app = await start();
     return {
       origin: ORIGIN,
-      ask: async (sent) => app.fetch(new Request(sent.url, initOf(sent))),
+      tokens: Object.fromEntries(made.map(({ token: { name }, text }) => [name, text])),
+      ask: async (sent) => app.fetch(new Request(sent.url, initOf(sent)), { tls: tokens === true, address: () => "192.0.2.1" }),
       restart: async () => {
         app = await start();
       },

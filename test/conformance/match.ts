@@ -21,6 +21,8 @@ export interface Setup {
   /** nothing was imported */
   readonly empty?: true;
   readonly socket?: true;
+  /** over TLS, with a token for each of the rights `import` and `overrides`, which headers name as `{import}` */
+  readonly tokens?: true;
 }
 
 export interface Login {

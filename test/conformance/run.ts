@@ -17,6 +17,7 @@ import {
   type Setup,
   type Step,
 } from "./match.ts";
+import * as overrides from "./overrides.ts";
 import * as snapstore from "./snapstore.ts";
 
 /** An API with its cases. */
@@ -44,12 +45,13 @@ export const FAMILIES: readonly Family[] = [
   {
     name: "Charmhub",
     cases: charmhub.CASES,
-    count: 98,
+    count: 101,
     everywhere: charmhub.EVERYWHERE,
     headers: { Accept: "application/json", "Content-Type": "application/json", "User-Agent": "Juju/3.6.28" },
     digest: "hash-sha-256",
   },
   { name: "Snap Store", cases: snapstore.CASES, count: 108, everywhere: snapstore.EVERYWHERE, headers: {}, digest: "sha3-384" },
+  { name: "Overrides API", cases: overrides.CASES, count: 11, everywhere: {}, headers: {}, digest: "sha3-384" },
 ];
 
 export interface Sent {
@@ -63,6 +65,8 @@ export interface Sent {
 export interface Hub {
   /** where paths of the cases begin */
   readonly origin: string;
+  /** texts of tokens, by what they may do */
+  readonly tokens?: Readonly<Record<string, string>>;
   ask(sent: Sent): Promise<Response>;
   /** the same twice on one connection, the second after the first reply */
   askAgain?(sent: Sent): Promise<Response[]>;
@@ -88,7 +92,7 @@ export const ORIGIN = "http://hub.test";
 
 /** The bytes as they come, and no redirect followed. */
 export function overHttp(sent: Sent): Promise<Response> {
-  return fetch(sent.url, { ...initOf(sent), decompress: false, redirect: "manual" });
+  return fetch(sent.url, { ...initOf(sent), decompress: false, redirect: "manual", tls: { rejectUnauthorized: false } });
 }
 
 /** A body of bytes, since one of text would bring a Content-Type that nobody asked for. */
@@ -140,10 +144,12 @@ function sentOf(ask: Ask, family: Family, hub: Hub, seen: Seen): Sent {
   const { method = "GET", path, headers = {} } = ask;
   const url = typeof path === "string" ? `${hub.origin}${path}` : String(lookUp(seen, path.from));
   const body = ask.bodyOf ? ask.bodyOf(seen) : ask.body;
+  const named = Object.entries(headers).map(([name, value]) => [name, value.replace(/\{(\w+)\}/, (_, right) => hub.tokens?.[right] ?? "")]);
+  const own: Record<string, string> = Object.fromEntries(named);
   return {
     url,
     method,
-    headers: typeof path === "string" ? { ...family.headers, ...headers } : headers,
+    headers: typeof path === "string" ? { ...family.headers, ...own } : own,
     ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
   };
 }

@@ -58,17 +58,22 @@ const exportedAndImported = once("next", async (store) => {
   await run("import", "--store", store, file("store.assert", STORE_STREAM.join("\n")));
 });
 
-async function startExecutable({ publicUrl, registry, empty }: Setup, stored: () => Promise<string>): Promise<Hub> {
+async function startExecutable({ publicUrl, registry, empty, tokens }: Setup, stored: () => Promise<string>): Promise<Hub> {
   const store = empty ? at("empty") : await stored();
   const config = (login: Login) =>
     run("config", "--store", store, ...Object.entries(login).map(([key, value]) => `proxy.oci-registry.${key}=${value}`));
   if (registry) await config(registry);
-  const start = () => serve(store, publicUrl === undefined ? [] : ["--public-url", publicUrl]);
+  if (tokens) await run("import-certificate", "--selfsigned", "--store", store);
+  const token = async (right: string) => [right, (await chp(["token", right, "--may", right, "--store", store])).out.trim()];
+  const texts = tokens ? Object.fromEntries(await Promise.all([token("import"), token("overrides")])) : undefined;
+  const args = [...(publicUrl === undefined ? [] : ["--public-url", publicUrl]), ...(tokens ? ["--tls-listen", "127.0.0.1:0"] : [])];
+  const start = () => serve(store, args);
   let served = await start();
   // What a name server would do.
-  const located = (sent: Sent) => ({ ...sent, url: sent.url.replace(ORIGIN, served.url) });
+  const located = (sent: Sent) => ({ ...sent, url: sent.url.replace(ORIGIN, served.urls.at(-1) ?? "") });
   return {
     origin: ORIGIN,
+    ...(texts && { tokens: texts }),
     ask: (sent) => overHttp(located(sent)),
     askAgain: (sent) => onOneConnection(located(sent)),
     restart: async () => {
@@ -112,7 +117,9 @@ const remote: Target = {
   name: given ?? "CHP_URL",
   ...(given === undefined && { skip: "CHP_URL names no hub" }),
   lacks: {
-    ...Object.fromEntries(["publicUrl", "registry", "restart", "brokenStore", "empty"].map((one) => [one, "it is not ours to set up"])),
+    ...Object.fromEntries(
+      ["publicUrl", "registry", "restart", "brokenStore", "empty", "tokens"].map((one) => [one, "it is not ours to set up"]),
+    ),
     ...(given?.startsWith("https:") && { socket: "it speaks TLS" }),
   },
   start: async () => ({ origin: given ?? "", ask: overHttp, askAgain: onOneConnection }),

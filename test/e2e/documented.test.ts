@@ -3,8 +3,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { exportOf, type PackageSpec } from "../build.ts";
-import { ROOT, SNAP_WORLD } from "../snapworld.ts";
+import { exportOf, type PackageSpec, tgzOf } from "../build.ts";
+import { IMAGES, ROOT, SNAP_WORLD } from "../snapworld.ts";
 import { PACKAGES } from "../world.ts";
 import { COMMAND, chp, type Done, serve, tempFolder } from "./chp.ts";
 
@@ -68,6 +68,11 @@ const OTHER_LINES: readonly Line[] = [
     line: `sudo snap-store-proxy push-snap ${COMMON}/snaps-to-push/hello-20240429T122503.tar.gz --trust root.assert`,
     says: "hello: snap, new",
   },
+  {
+    line: `sudo snap-store-proxy push-snap ${COMMON}/snaps-to-push/hello-20240501T101010.tar.gz`,
+    says: "  chp_14/edge amd64: opened at 5\n  note: its track chp_14 is new\n",
+    does: ({ out }) => expect(out).not.toContain("kept"),
+  },
   { line: "sudo snap-store-proxy list-pushed-snaps", says: "hello\tsnap\t" },
   { line: "sudo enterprise-store override hello stable=6", says: "hello stable amd64 6\ngeneration" },
   { line: "sudo snap-proxy override hello stable=8 edge=5", says: "hello stable arm64 8\nhello edge amd64 5\ngeneration" },
@@ -113,6 +118,11 @@ beforeAll(() => {
   writeFileSync(at("charms-to-push", "charms-export-20240501T101010.tar.gz"), exportOf([moved()]));
   writeFileSync(at("charms-to-push", "cos-lite-20240401T172030.tar.gz"), exportOf(PACKAGES));
   writeFileSync(at("snaps-to-push", "hello-20240429T122503.tar.gz"), SNAP_WORLD);
+  const yaml = "packages:\n  - name: hello\n    revision: 5\n    push_channel: chp_14/edge\n";
+  writeFileSync(
+    at("snaps-to-push", "hello-20240501T101010.tar.gz"),
+    tgzOf({ "hello_5.snap": IMAGES["hello_5.snap"] ?? "", "a.yaml": yaml }),
+  );
   writeFileSync(at("root.assert"), ROOT);
 });
 

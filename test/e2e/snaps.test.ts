@@ -1,7 +1,7 @@
 /** Snaps through the executable: what an operator types and reads, and what a device gets. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { exportOfSnaps, SIGNED_ROOT, signed } from "../signedsnaps.ts";
 import { ASSERTIONS, HELLO, IMAGES, ROOT, SNAP_WORLD, STORE_STREAM } from "../snapworld.ts";
@@ -130,13 +130,45 @@ test("--allow-unverified marks what it takes in, everywhere", async () => {
   expect((await run("status", "--store", "doubtful", "--server", served.url)).out).toContain("UNVERIFIED: snap hello revision 5");
 });
 
-test("the documented commands: a snap that is stored keeps its channels unless told otherwise", async () => {
+test("the documented commands: a snap goes to its channel also where it is stored, unless told otherwise", async () => {
+  const heads = async () => {
+    const { out } = await run("show", "--store", "pushed", "hello", "--json");
+    return (JSON.parse(out).releases as { channel: string; architecture: string; revision: number }[])
+      .filter(({ architecture }) => architecture === "amd64")
+      .map(({ channel, revision }) => `${channel} ${revision}`);
+  };
+  const push = (...args: string[]) => run("push-snap", "--store", "pushed", ...args);
+  const pushed = (revision: number, channel: string) => {
+    mkdirSync(at("push"), { recursive: true });
+    writeFileSync(at("push/hello.snap"), IMAGES[`hello_${revision}.snap`] ?? "");
+    writeFileSync(at("push/snaps.yaml"), `packages:\n  - {name: hello, revision: ${revision}, push_channel: ${channel}}\n`);
+    return "push";
+  };
   expect((await run("push-account-keys", "--store", "pushed", "--trust", "root.assert", "hello_5.assert")).code).toBe(0);
-  expect((await run("push-snap", "--store", "pushed", "hello_5.snap")).out).toContain("opened at 5");
-  expect((await run("push-snap", "--store", "pushed", "world.tar.gz")).out).not.toContain("hello: snap, changed\n  latest");
-  expect((await run("show", "--store", "pushed", "hello")).out).not.toMatch(/2\.0\/stable/);
-  expect((await run("push-snap", "--store", "pushed", "--push-channel-map", "world.tar.gz")).code).toBe(0);
-  expect((await run("show", "--store", "pushed", "hello")).out).toMatch(/2\.0\/stable/);
+  expect((await push("hello_5.snap")).out).toContain("opened at 5");
+  const kept = await push("--keep-channels", "world.tar.gz");
+  expect([kept.code, kept.out]).toEqual([0, expect.stringContaining("channels of stored packages were kept")]);
+  expect(await heads()).toEqual(["latest/stable 5"]);
+  const dry = await push("--dry-run", pushed(6, "latest/stable"));
+  expect([dry.code, dry.out]).toEqual([0, expect.stringMatching(/latest\/stable amd64: 5 → 6\n[^]*dry run: 1 package would change/)]);
+  expect(await heads()).toEqual(["latest/stable 5"]);
+  const done = await push(pushed(6, "latest/stable"));
+  expect([done.code, done.out]).toEqual([0, expect.stringContaining("latest/stable amd64: 5 → 6\n")]);
+  expect(done.out).not.toContain("kept");
+  expect(await heads()).toEqual(["latest/stable 6"]);
+  // Back to the older revision, as a charm that installs it by its number needs it.
+  expect((await push(pushed(5, "latest/stable"))).out).toContain("latest/stable amd64: 6 → 5\n");
+  const opened = await push(pushed(6, "chp_14/edge"));
+  expect(opened.out).toContain("  chp_14/edge amd64: opened at 6\n  note: its track chp_14 is new\n");
+  expect(await heads()).toEqual(["latest/stable 5", "chp_14/edge 6"]);
+  const undo = /^undo: chp (rollback .*)$/m.exec(opened.out)?.[1] ?? "";
+  expect((await run(...undo.replaceAll("'", "").split(" "))).code).toBe(0);
+  expect(await heads()).toEqual(["latest/stable 5"]);
+  const both = await push("--keep-channels", "--push-channel-map", "world.tar.gz");
+  expect([both.code, both.err]).toEqual([2, expect.stringContaining("contradict each other")]);
+  const hold = ["hello", "6", "latest/stable", "--reason", "held"];
+  expect((await run("override", "--store", "pushed", ...hold)).code).toBe(0);
+  expect((await push(pushed(7, "latest/stable"))).out).toMatch(/latest\/stable amd64: 5 → 7; .*6.*held/);
   const store = await run(
     "push-store",
     "--store",

@@ -2,7 +2,7 @@
 
 import { LIMITS } from "../../src/archives/archive.ts";
 import { readImageManifest } from "../../src/archives/imagemanifest.ts";
-import { needsOf } from "../../src/archives/needs/snapfinder.ts";
+import { needsOf } from "../../src/archives/needs/needs.ts";
 import { READERS, type ReaderName } from "../../src/archives/readers.ts";
 import { parseAssertions } from "../../src/assertions/text.ts";
 import { readImageBlob } from "../../src/catalog/registry.ts";
@@ -71,6 +71,9 @@ export const TARGETS = {
   charmjson: source((i) => `a${i}-snaps.json`, 128 * KIB - 16),
   charmtoml: source((i) => `a${i}-snaps.toml`, 128 * KIB - 16),
   charmyaml: source((i) => `a${i}-snaps.yaml`, 32 * KIB - 16),
+  charmimages: source((i) => `a${i}-images.yaml`, 32 * KIB - 16),
+  charmmanifest: (bytes) => void needsOf(new Map([["a.yaml.j2", `kind: a\n${textOf(bytes)}`]])),
+  charmconfig: (bytes) => void needsOf(new Map([["config.yaml", `# image\n${textOf(bytes)}`]])),
   assertions: (bytes) => void parseAssertions(bytes, "it"),
   metadatajson: imported("metadata.json"),
   json: imported("a.json"),

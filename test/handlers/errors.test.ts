@@ -12,7 +12,7 @@ async function seen(kind: FailureKind, dialect: Dialect) {
   const { "error-list": errors, ...rest } = (await reply.json()) as { "error-list": { code: string; message: string; next?: string }[] };
   expect([errors.length, rest]).toEqual([1, {}]);
   expect(errors[0]?.message).toBe("no");
-  expect(errors[0]?.next).toBe(dialect === "remote-import" ? "go" : undefined);
+  expect(errors[0]?.next).toBe(dialect === "changing" ? "go" : undefined);
   const asks = reply.headers.has("WWW-Authenticate") ? " Bearer" : reply.headers.has("Retry-After") ? " later" : "";
   return `${reply.status} ${errors[0]?.code}${asks}`;
 }
@@ -36,12 +36,12 @@ test.each<[FailureKind, charmhub: string, snapd: string, remoteImport: string]>(
   ["corrupt", "internal", "internal", "500 corrupt"],
   ["interrupted", "internal", "internal", "503 interrupted later"],
 ])("%s", async (kind, charmhub, snapd, remoteImport) => {
-  const replies = [await seen(kind, "charmhub"), await seen(kind, "snapd"), await seen(kind, "remote-import")];
+  const replies = [await seen(kind, "charmhub"), await seen(kind, "snapd"), await seen(kind, "changing")];
   expect(replies).toEqual([charmhub, snapd, remoteImport]);
 });
 
 test("what is no failure is internal in every dialect", () => {
-  for (const dialect of ["charmhub", "snapd", "remote-import"] as const) expect(failureReply(new Error("x"), dialect)).toBeUndefined();
+  for (const dialect of ["charmhub", "snapd", "changing"] as const) expect(failureReply(new Error("x"), dialect)).toBeUndefined();
 });
 
 test("the error list is written in one place", async () => {

@@ -49,48 +49,53 @@ function makeImage(folder: string, text: string): string {
   return `sha256:${createHash("sha256").update(index).digest("hex")}`;
 }
 
-/** A charm with an image of its own path, and one whose path the export's yaml names; gives their digests. */
-function makeExport(upstream: string): string[] {
+const NAMES = ["plain", "moved", "gone"] as const;
+
+function toUpstream(upstream: string, work: string, name: string, digest: string): void {
+  const options = ["-q", "--all", "--preserve-digests", "--dest-tls-verify=false"];
+  skopeo("copy", ...options, `dir:${join(work, name)}`, `docker://${upstream}/charm/x/${name}@${digest}`);
+}
+
+/**
+ * A charm with an image of its own path, one whose path the export's yaml names, and one that upstream does not have yet; gives their
+ * digests. `revision`: of the resource `moved`.
+ */
+function makeExport(upstream: string, work: string, revision = 1): Record<(typeof NAMES)[number], string> {
   const jammy = base("amd64", "22.04");
-  const digests = ["plain", "moved"].map((name) => {
-    const digest = makeImage(join(FOLDER, name), name);
-    skopeo(
-      "copy",
-      "-q",
-      "--all",
-      "--preserve-digests",
-      "--dest-tls-verify=false",
-      `dir:${join(FOLDER, name)}`,
-      `docker://${upstream}/charm/x/${name}@${digest}`,
-    );
-    return digest;
-  });
-  const [plain = "", moved = ""] = digests;
+  const entries = NAMES.map((name) => [name, makeImage(join(work, name), `${name} ${work} ${revision}`)] as const);
+  const digests = Object.fromEntries(entries) as Record<(typeof NAMES)[number], string>;
+  for (const name of ["plain", "moved"] as const) toUpstream(upstream, work, name, digests[name]);
+  const numbers = { plain: 1, moved: revision, gone: 1 };
   const spec = {
     name: "app",
     id: "AppAppAppAppAppAppAppAppAppAppAp",
     type: "charm" as const,
     revisions: {
-      1: charmZip({ name: "app", revision: 1, bases: [jammy], resources: { plain: { type: "oci-image" }, moved: { type: "oci-image" } } }),
+      1: charmZip({
+        name: "app",
+        revision: 1,
+        bases: [jammy],
+        resources: Object.fromEntries(NAMES.map((name) => [name, { type: "oci-image" }])),
+      }),
     },
     bases: { 1: [jammy] },
-    resources: {
-      plain: { type: "oci-image" as const, revisions: { 1: imageBlob(`${upstream}/charm/x/plain@${plain}`) } },
-      moved: { type: "oci-image" as const, revisions: { 1: imageBlob(`${upstream}/charm/x/moved@${moved}`) } },
-    },
-    releases: [{ channel: "latest/stable", base: jammy, revision: 1, resources: { plain: 1, moved: 1 } }],
+    resources: Object.fromEntries(
+      NAMES.filter((name) => name === "moved" || revision === 1).map((name) => [
+        name,
+        { type: "oci-image" as const, revisions: { [numbers[name]]: imageBlob(`${upstream}/charm/x/${name}@${digests[name]}`) } },
+      ]),
+    ),
+    releases: [{ channel: "latest/stable", base: jammy, revision: 1, resources: numbers }],
   };
-  writeFileSync(
-    join(FOLDER, "export.tar.gz"),
-    exportOf([spec], "applications:\n  app:\n    charm: app\n    resources:\n      moved: team/moved:local\n"),
-  );
+  const yaml = "applications:\n  app:\n    charm: app\n    resources:\n      moved: team/moved:local\n";
+  writeFileSync(join(work, `export${revision}.tar.gz`), exportOf([spec], yaml));
   return digests;
 }
 
-async function roundTrip(name: string, tls: boolean, digests: readonly string[]): Promise<void> {
+async function roundTrip(name: string, tls: boolean, upstream: string): Promise<void> {
   const local = await startRegistry(join(FOLDER, `registry-${name}`), { login: true, tls });
-  const store = join(FOLDER, "store");
   const work = join(FOLDER, `work-${name}`);
+  const store = join(work, "store");
   mkdirSync(work, { recursive: true });
   const env = {
     CHP_OCI_REGISTRY_DOMAIN: local.domain,
@@ -98,54 +103,106 @@ async function roundTrip(name: string, tls: boolean, digests: readonly string[])
     CHP_OCI_REGISTRY_PASSWORD: LOGIN.password,
     ...(tls && { SSL_CERT_FILE: join(TLS, "cert.pem") }),
   };
+  const WRITES = { REGISTRY_USERNAME: LOGIN.username, REGISTRY_PASSWORD: LOGIN.password };
+  /** of each image, by what the charm calls it */
   const states = async (also: Readonly<Record<string, string>> = {}) => {
     const done = await chp(["images", "--store", store, "--json"], { env: { ...env, ...also } });
-    return (JSON.parse(done.out) as { registry: string }[]).map((one) => one.registry);
+    const rows = JSON.parse(done.out) as { registry: string; neededBy: { resource: string; revision: number }[] }[];
+    return Object.fromEntries(rows.map((one) => [`${one.neededBy[0]?.resource} ${one.neededBy[0]?.revision}`, one.registry]));
   };
-  const sh = (word: string, also: Readonly<Record<string, string>>) => {
-    const { exitCode, stderr } = Bun.spawnSync(["sh", "images.sh", word], { cwd: work, env: { ...process.env, ...also } });
-    if (exitCode !== 0) throw new Error(stderr.toString());
+  const writeScript = async (...args: string[]) =>
+    writeFileSync(join(work, "images.sh"), (await chp(["images", "--store", store, ...args, "--script", "skopeo"], { env })).out);
+  const sh = (line: string, also: Readonly<Record<string, string>> = {}) => {
+    const given = { UPSTREAM_TLS_VERIFY: "false", REGISTRY_TLS_VERIFY: "false", RETRIES: "1", PAUSE: "0", ...also };
+    const { exitCode, stdout, stderr } = Bun.spawnSync(["sh", "images.sh", ...line.split(" ")], {
+      cwd: work,
+      env: { ...process.env, ...given },
+    });
+    const out = stdout.toString();
+    return { code: exitCode, sum: out.trimEnd().split("\n").at(-1), err: stderr.toString() };
   };
+  /** Exit code and sum of a run, and what its errors must say. */
+  const expects = ({ code, sum, err }: ReturnType<typeof sh>, wanted: readonly [number, string], ...says: readonly string[]) => {
+    if (code !== wanted[0] || sum !== wanted[1]) throw new Error(`exit ${code}, ${sum}: ${err}`);
+    for (const one of says) if (!err.includes(one)) throw new Error(`${err} does not say ${one}`);
+  };
+  const digestAt = (reference: string) => {
+    const creds = `${LOGIN.username}:${LOGIN.password}`;
+    const raw = skopeo("inspect", "--raw", "--tls-verify=false", "--creds", creds, `docker://${local.domain}/${reference}`);
+    return `sha256:${createHash("sha256").update(raw).digest("hex")}`;
+  };
+  const absent = { "gone 1": "absent", "moved 1": "absent", "plain 1": "absent" };
+  const present = { "gone 1": "present", "moved 1": "present", "plain 1": "present" };
+  const digests = makeExport(upstream, work);
   try {
-    await check(`${name}: the registry has none of the images`, async () => equal(await states(), ["absent", "absent"]));
+    await check(`${name}: import the charm`, async () =>
+      equal((await chp(["import", "--store", store, join(work, "export1.tar.gz")])).code, 0),
+    );
+    await check(`${name}: the registry has none of the images`, async () => equal(sorted(await states()), absent));
     await check(`${name}: doctor names them and exits 1`, async () => {
       const done = await chp(["doctor", "--store", store, "--json"], { env });
       const found = (JSON.parse(done.out) as { findings: { check: string }[] }).findings.map((one) => one.check);
-      equal([done.code, found], [1, ["images", "images"]]);
+      equal([done.code, found], [1, ["images", "images", "images"]]);
     });
-    await check(`${name}: the script fetches on the connected side`, async () => {
-      const { out } = await chp(["images", "--store", store, "--missing", "--script", "skopeo"], { env });
-      writeFileSync(join(work, "images.sh"), out);
-      sh("fetch", { UPSTREAM_TLS_VERIFY: "false" });
+    await check(`${name}: the script fetches on the connected side, and goes on after the image that upstream does not have`, async () => {
+      await writeScript("--missing");
+      const done = sh("fetch");
+      expects(done, [4, "fetch: 2 copied, 0 present before, 1 left"], `charm/x/gone@${digests.gone}: it could not be fetched\n`);
+      equal(done.err.match(/trying it again/g)?.length, 1);
     });
     await check(`${name}: without the login nothing is pushed`, async () => {
-      const refused = await Promise.resolve()
-        .then(() => sh("push", { REGISTRY_TLS_VERIFY: "false" }))
-        .then(() => "pushed")
-        .catch(() => "refused");
-      equal([refused, ...(await states())], ["refused", "absent", "absent"]);
+      expects(sh("push"), [4, "push: 0 copied, 0 present before, 3 left"], "run it again: sh images.sh push\n");
+      equal(sorted(await states()), absent);
     });
-    await check(`${name}: the script pushes, with the login of the environment`, () =>
-      sh("push", { REGISTRY_TLS_VERIFY: "false", REGISTRY_USERNAME: LOGIN.username, REGISTRY_PASSWORD: LOGIN.password }),
-    );
-    await check(`${name}: the registry has both, by digest and by tag`, async () => equal(await states(), ["present", "present"]));
+    await check(`${name}: the script pushes, with the login of the environment, all but the one that is not there`, async () => {
+      expects(sh("push", WRITES), [4, "push: 2 copied, 0 present before, 1 left"], "is not here: sh images.sh fetch brings it\n");
+      equal(sorted(await states()), { ...present, "gone 1": "absent" });
+    });
+    await check(`${name}: once upstream has it, the same two commands bring it alone`, async () => {
+      toUpstream(upstream, work, "gone", digests.gone);
+      expects(sh("fetch"), [0, "fetch: 1 copied, 2 present before, 0 left"]);
+      expects(sh("push", WRITES), [0, "push: 1 copied, 2 present before, 0 left"]);
+      equal(sorted(await states()), present);
+    });
     await check(`${name}: doctor finds nothing missing`, async () => equal((await chp(["doctor", "--store", store], { env })).code, 0));
     await check(`${name}: all architectures are there under the digests of upstream`, () => {
-      for (const [reference, digest] of [
-        [`charm/x/plain@${digests[0]}`, digests[0]],
-        ["team/moved:local", digests[1]],
-      ]) {
-        const creds = `${LOGIN.username}:${LOGIN.password}`;
-        const raw = skopeo("inspect", "--raw", "--tls-verify=false", "--creds", creds, `docker://${local.domain}/${reference}`);
-        equal(`sha256:${createHash("sha256").update(raw).digest("hex")}`, digest);
-      }
+      equal([digestAt(`charm/x/plain@${digests.plain}`), digestAt("team/moved:local")], [digests.plain, digests.moved]);
+    });
+    await check(`${name}: the next image under the same name leaves what is there, unless it is to be replaced`, async () => {
+      const later = makeExport(upstream, work, 2);
+      equal((await chp(["import", "--store", store, join(work, "export2.tar.gz")])).code, 0);
+      equal(sorted(await states()), { ...present, "moved 2": "different" });
+      await writeScript("--missing");
+      expects(sh("fetch"), [0, "fetch: 1 copied, 0 present before, 0 left"]);
+      const left = "push: 0 copied, 0 present before, 1 left";
+      expects(
+        sh("push", WRITES),
+        [4, left],
+        `has another image under that name, ${digests.moved}: OVERWRITE=true sh images.sh push 1 replaces it\n`,
+      );
+      equal(digestAt("team/moved:local"), digests.moved);
+      expects(sh("push 1", { ...WRITES, OVERWRITE: "true" }), [0, "push: 1 copied, 0 present before, 0 left"]);
+      equal(digestAt("team/moved:local"), later.moved);
+      equal(sorted(await states()), { ...present, "moved 1": "different", "moved 2": "present" });
+    });
+    await check(`${name}: two images under one name are not pushed over each other`, async () => {
+      const before = digestAt("team/moved:local");
+      await writeScript();
+      expects(sh("fetch"), [0, "fetch: 0 copied, 4 present before, 0 left"]);
+      const { code, err } = sh("push", { ...WRITES, OVERWRITE: "true" });
+      equal([code, err.match(/^image \d failed: team\/moved:local: image \d has the same name/gm)?.length], [4, 2]);
+      equal(digestAt("team/moved:local"), before);
     });
     await check(`${name}: a login that is refused is no answer`, async () =>
-      equal(await states({ CHP_OCI_REGISTRY_PASSWORD: "other" }), ["unknown", "unknown"]),
+      equal(Object.values(await states({ CHP_OCI_REGISTRY_PASSWORD: "other" })), Array(4).fill("unknown")),
     );
   } finally {
     await local.stop();
   }
+}
+
+function sorted(states: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(states).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 const lacks = TOOLS.filter((tool) => Bun.which(tool) === null);
@@ -157,11 +214,8 @@ if (lacks.length > 0 && process.env["CI"] !== "true") {
   await check("run it to the end", async () => {
     const upstream = await startRegistry(join(FOLDER, "upstream"));
     try {
-      const digests = makeExport(upstream.domain);
-      const imported = await chp(["import", "--store", join(FOLDER, "store"), join(FOLDER, "export.tar.gz")]);
-      equal(imported.code, 0);
-      await roundTrip("HTTP", false, digests);
-      await roundTrip("TLS", true, digests);
+      await roundTrip("HTTP", false, upstream.domain);
+      await roundTrip("TLS", true, upstream.domain);
     } finally {
       await upstream.stop();
     }

@@ -3,7 +3,8 @@
  * of materials. `make packages`, after `make release SIGN=.run/release.key`; ends with `N passed, N failed, N skipped`.
  */
 
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import manifest from "../../package.json" with { type: "json" };
 import { debianPackage } from "../../packaging/debian.ts";
@@ -11,7 +12,8 @@ import { bundledPackages } from "../../packaging/inside.ts";
 import { WORLD } from "../world.ts";
 import { check, equal, finish, skip } from "./checks.ts";
 
-const WORK = resolve(".run/packages");
+/** Outside of the sources, which others search meanwhile. */
+const WORK = mkdtempSync(join(tmpdir(), "chp-packages-"));
 const DIST = resolve("dist");
 const KEY = resolve(".run/release.key.pub");
 const { version } = manifest;
@@ -526,10 +528,9 @@ const lacks = TOOLS.filter((tool) => Bun.which(tool) === null);
 if ((lacks.length > 0 || process.getuid?.() !== 0) && process.env["CI"] !== "true") {
   skip(`packages and images: they need root, and ${lacks.join(" and ") || "nothing more"}`);
 } else {
-  rmSync(WORK, { recursive: true, force: true });
-  mkdirSync(WORK, { recursive: true });
+  mkdirSync(CACHE, { recursive: true });
   for (const [what, work] of Object.entries({ files, debian, systemd, podman, containerd }))
     await check(`${what}: run it to the end`, work);
-  rmSync(ROOT, { recursive: true, force: true });
 }
+rmSync(WORK, { recursive: true, force: true });
 finish();

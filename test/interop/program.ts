@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import { join, resolve } from "node:path";
 
 /** Where programs that were built are kept. */
-const BUILT = resolve(process.env["CHP_CLIENTS"] ?? ".run/interop");
+export const BUILT = resolve(process.env["CHP_CLIENTS"] ?? ".run/interop");
 
 export interface Build {
   /** the folder of the Go module, where it is not named like the program */

@@ -39,6 +39,7 @@ const NOWHERE = "http://127.0.0.1:9";
 const TIMEOUT = 60_000;
 
 export interface Executables {
+  readonly version: string;
   readonly snap: string;
   readonly snapd: string;
 }
@@ -100,17 +101,33 @@ const STEPS: readonly Step[] = [
   { line: "validate", says: [/^acme-inc\/fleet=1 +monitor +1 +invalid/m] },
 ];
 
-/** After the next import. */
-const LATER: readonly Step[] = [
-  { line: "refresh --list", says: [/^hello +1\.12 +12 /m] },
-  { line: "refresh", says: ["hello 1.12 from Acme Inc. (acme**) refreshed"] },
-  { line: "refresh", says: ["All snaps up to date."] },
-  { line: "revert hello", says: ["hello reverted to 1.5"] },
-  { line: "refresh", says: ["All snaps up to date."] },
-];
+/** What changes in the store while snapd and the store run, by its name, and what snapd then does. */
+const LATER = {
+  "import more": [
+    { line: "refresh --list", says: [/^hello +1\.12 +12 /m] },
+    { line: "refresh", says: ["hello 1.12 from Acme Inc. (acme**) refreshed"] },
+    { line: "refresh", says: ["All snaps up to date."] },
+    { line: "revert hello", says: ["hello reverted to 1.5"] },
+    { line: "refresh", says: ["All snaps up to date."] },
+  ],
+  "release hello 6 in latest/stable": [{ line: "refresh", says: ["hello 1.6 from Acme Inc. (acme**) refreshed"] }],
+  "push-snap hello 5 with push_channel latest/stable": [
+    { line: "info hello", says: [/^ +latest\/stable: +1\.5 .*\(5\)/m] },
+    { line: "refresh --list", says: [/^hello +1\.5 +5 /m] },
+    { line: "refresh", says: ["hello 1.5 from Acme Inc. (acme**) refreshed"] },
+    { line: "list", says: [/^hello +1\.5 +5 +latest\/stable /m] },
+  ],
+  "push-snap hello 5 with push_channel chp_14/edge, a track that is new": [
+    { line: "install hello_three --channel=chp_14/edge --unaliased", says: ["hello_three (chp_14/edge) 1.5"] },
+    { line: "refresh", says: ["All snaps up to date."] },
+  ],
+} as const satisfies Readonly<Record<string, readonly Step[]>>;
 
-/** Runs snapd below a folder of its own. `next` imports what comes later, while snapd and the store run. */
-export async function snapDaemon({ snap, snapd }: Executables, url: string, check: Check, next: () => Promise<void>): Promise<void> {
+export type Changes = Readonly<Record<keyof typeof LATER, () => Promise<void>>>;
+
+/** Runs snapd below a folder of its own. */
+export async function snapDaemon({ version, snap, snapd }: Executables, url: string, given: Check, changes: Changes): Promise<void> {
+  const check: Check = (what, body) => given(`${version}: ${what}`, body);
   using temporary = tempFolder();
   const root = join(temporary.path, "root");
   const bin = join(temporary.path, "bin");
@@ -118,10 +135,12 @@ export async function snapDaemon({ snap, snapd }: Executables, url: string, chec
     mkdirSync(join(root, folder), { recursive: true });
   mkdirSync(bin);
   cpSync(snapd, join(bin, "snapd"));
-  for (const [name, text] of Object.entries(COMMANDS)) {
-    writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`);
-    chmodSync(join(bin, name), 0o755);
-  }
+  // From 2.58 or so on snapd takes its own tools from below its root alone.
+  for (const [name, text] of Object.entries(COMMANDS))
+    for (const folder of name.startsWith("snap-") ? [bin, join(root, "usr/lib/snapd")] : [bin]) {
+      writeFileSync(join(folder, name), `#!/bin/sh\n${text}\n`);
+      chmodSync(join(folder, name), 0o755);
+    }
   const { PATH = "" } = process.env;
   const env = {
     HOME: temporary.path,
@@ -171,8 +190,10 @@ export async function snapDaemon({ snap, snapd }: Executables, url: string, chec
       if (code !== 0) throw new Error(err);
     });
     for (const one of STEPS) await step(one);
-    await check("import more while snapd runs", next);
-    for (const one of LATER) await step(one);
+    for (const [what, steps] of Object.entries(LATER)) {
+      await check(`${what}, while snapd runs`, changes[what as keyof typeof LATER]);
+      for (const one of steps) await step(one);
+    }
   } finally {
     stopped = true;
     daemon.kill("SIGTERM");

@@ -5,11 +5,16 @@ import { createApp } from "../../handlers/app.ts";
 import { files } from "../../src/archives/archive.ts";
 import { readLock } from "../../src/archives/lock.ts";
 import { isResource } from "../../src/archives/names.ts";
+import { showBase } from "../../src/catalog/base.ts";
+import { rowFor } from "../../src/catalog/channelmap.ts";
+import { ARCHITECTURES, findSnapRevision, runsOn, SNAP_RULES } from "../../src/catalog/snap.ts";
 import type { ArchiveOutput } from "../../src/export/archivewriter.ts";
 import { HttpClient, type Transport } from "../../src/export/client.ts";
 import { requestEverything } from "../../src/export/everything.ts";
 import { type ExportOptions, type ExportResult, exportAll } from "../../src/export/export.ts";
 import { formatInventory, readInventory } from "../../src/export/inventory.ts";
+import { formatManifest } from "../../src/export/manifest.ts";
+import { readSiteFile } from "../../src/export/sitefile.ts";
 import { Upstream } from "../../src/export/upstream.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
@@ -204,6 +209,77 @@ longTest("a lock makes the same archive again after the channels have moved", as
       const again = await exported(storeTransport(a), OWN_ADDRESS, { lock: readLock(made.lock, "site.lock") });
       expect(again.failed).toEqual([]);
       await expectSame(again.bytes, made.bytes);
+    }),
+    { numRuns: RUNS, endOnFailure: true },
+  );
+});
+
+/* ---- a site file of what a store holds ---- */
+
+async function manifestOf(store: Store): Promise<string> {
+  const snapshot = await store.snapshot();
+  const holdings = { packages: await snapshot.packages(), snaps: await snapshot.snaps(), repositories: await snapshot.repositories() };
+  return formatManifest(holdings).text;
+}
+
+/** What clients can get: every revision, and on which places a channel has which of them, with what. */
+async function contentOf(store: Store) {
+  const snapshot = await store.snapshot();
+  const digests = (all: readonly { readonly revision: number; readonly blob: string }[]) =>
+    Object.fromEntries(all.map(({ revision, blob }) => [revision, blob]));
+  const parts = (
+    all: readonly { readonly name: string; readonly revisions: readonly { readonly revision: number; readonly blob: string }[] }[],
+  ) => Object.fromEntries(all.map(({ name, revisions }) => [name, digests(revisions)]));
+  const packages = (await snapshot.packages()).map(({ type, name, id, revisions, resources, releases }) => ({
+    type,
+    name,
+    id,
+    revisions: digests(revisions),
+    resources: parts(resources),
+    releases: releases
+      .map(({ channel, base: on, revision, resources: pins }) =>
+        [
+          channel,
+          on && showBase(on),
+          revision,
+          ...Object.entries(pins)
+            .map((pin) => pin.join("="))
+            .toSorted(),
+        ].join(" "),
+      )
+      .toSorted(),
+  }));
+  const snaps = (await snapshot.snaps()).map((snap) => ({
+    name: snap.name,
+    id: snap.id,
+    revisions: digests(snap.revisions),
+    components: parts(snap.components),
+    pairs: snap.pairs,
+    releases: [...new Set(snap.releases.map(({ channel }) => channel))].toSorted().flatMap((channel) =>
+      ARCHITECTURES.flatMap((architecture) => {
+        const row = rowFor(SNAP_RULES, snap.releases, { channel, architecture });
+        const revision = row && findSnapRevision(snap, row.revision);
+        return revision && runsOn(revision, architecture) ? [`${channel} ${architecture} ${revision.revision}`] : [];
+      }),
+    ),
+  }));
+  return { packages, snaps };
+}
+
+test("the export of the site file that a store prints of itself imports to the same, whatever the channels have by then", async () => {
+  await fc.assert(
+    fc.asyncProperty(growing, async ({ before, after }) => {
+      const a = await storeOf(archiveOf(before));
+      const text = await manifestOf(a);
+      const held = await contentOf(a);
+      const outside = await storeOf(archiveOf(before));
+      await importBytes(outside, archiveOf(after), "2026-07-01T00:00:00Z");
+      const request = readSiteFile(text, "site.yaml");
+      const made = await exported(storeTransport(outside), OWN_ADDRESS, { request, without: new Set(request.without) });
+      expect(made.failed).toEqual([]);
+      const b = await storeOf(made.bytes);
+      expect(await contentOf(b)).toEqual(held);
+      expect(await manifestOf(b)).toBe(text);
     }),
     { numRuns: RUNS, endOnFailure: true },
   );

@@ -10,8 +10,12 @@ export type Literal =
   | number
   | { readonly list: readonly Literal[] }
   | { readonly map: readonly (readonly [key: Literal, value: Literal])[] }
-  /** a variable, by the last part of its name */
-  | { readonly ref: string }
+  /** a variable, by the last part of its name; `own`: of the object whose method it is in */
+  | { readonly ref: string; readonly own?: true }
+  /** any item of a list, as a loop over it has */
+  | { readonly each: Literal }
+  /** the value of an option of the charm */
+  | { readonly option: string }
   /** the value of `SnapCache()[…]` */
   | { readonly snap: Literal }
   | undefined;
@@ -69,6 +73,8 @@ export function asSnapName(value: Literal): string | undefined {
 export function isSame(a: Literal, b: Literal): boolean {
   if (typeof a !== "object" || typeof b !== "object") return a === b;
   if ("ref" in a && "ref" in b) return a.ref === b.ref;
+  if ("option" in a && "option" in b) return a.option === b.option;
+  if ("each" in a && "each" in b) return isSame(a.each, b.each);
   return a === b || ("snap" in a && "snap" in b && isSame(a.snap, b.snap));
 }
 
@@ -78,4 +84,6 @@ export interface SnapPin {
   readonly revision?: number | undefined;
   readonly channel?: string | undefined;
   readonly architecture?: string | undefined;
+  /** whether a channel is given that only a run would show */
+  readonly configured?: boolean;
 }

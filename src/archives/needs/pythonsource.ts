@@ -6,11 +6,12 @@ import { MAX_DEFINITIONS, MAX_DEPTH, MAX_TOKENS } from "./sourcefiles.ts";
 interface PythonToken {
   readonly kind: "name" | "number" | "string" | "op" | "newline" | "unknown";
   readonly text: string;
-  /** of an opening bracket: where it closes; of a closing one: where it opens */
+  /** of an opening bracket: where it closes; of a closing one: where it opens; of a newline: blanks before what follows, or -1 */
   partner: number;
 }
 
 const PYTHON = /[ \t\f\r]+|#[^\n]*|\\\r?\n|(\n)|([A-Za-z_]\w*)|(\d\w*(?:\.\w*)?)|(["'])|(==|!=|<=|>=|:=|->|[-+*/%&|^@]=|[^])/y;
+const BLANKS = /[ \t]*/y;
 const PREFIX = /^[rbuf]{1,2}$/i;
 const PARTNERS: ReadonlyMap<string, string> = new Map([
   [")", "("],
@@ -31,7 +32,7 @@ function tokensOf(text: string, most: number): PythonToken[] {
     if (!match) break;
     const [whole, newline, name, number, quote, op] = match;
     at += whole.length;
-    if (newline && open.length === 0) push("newline", "");
+    if (newline && open.length === 0) indent();
     else if (quote) at = string(at - 1, "");
     else if (name && PREFIX.test(name) && (text[at] === '"' || text[at] === "'")) at = string(at, name.toLowerCase());
     else if (name) push("name", name);
@@ -44,6 +45,13 @@ function tokensOf(text: string, most: number): PythonToken[] {
     }
   }
   return tokens;
+
+  function indent(): void {
+    push("newline", "");
+    BLANKS.lastIndex = at;
+    const newlineToken = tokens.at(-1);
+    if (newlineToken) newlineToken.partner = BLANKS.exec(text)?.[0].length ?? 0;
+  }
 
   function pair(op: string): void {
     const start = open.at(-1);
@@ -72,26 +80,79 @@ function tokensOf(text: string, most: number): PythonToken[] {
   }
 }
 
+function isSelf(word: string): boolean {
+  return word === "self" || word === "cls";
+}
+
 interface CallArguments {
   readonly positional: readonly Literal[];
   readonly named: ReadonlyMap<string, Literal>;
 }
 
+/** A class at the top level of a file. */
+export interface PythonClass {
+  readonly name: string;
+  /** names of the classes that it derives from */
+  readonly bases: readonly string[];
+  /** the token that it begins with; it ends where the next one begins */
+  readonly start: number;
+  /** what its own body and methods give to the attributes of its objects */
+  readonly attributes: ReadonlyMap<string, readonly Literal[]>;
+}
+
+type Definitions = Map<string, Literal[]>;
+
 /** A Python file: the values of its names, and its calls. */
 export class PythonSource {
   readonly tokens: readonly PythonToken[];
   /** every value that a name is given, or that a function of that name returns */
-  readonly definitions = new Map<string, Literal[]>();
+  readonly definitions: Definitions = new Map();
+  /** in the order of the file; what follows a class at the top level is in one without a name */
+  readonly classes: PythonClass[] = [];
+  /** attributes of the class that is being read */
+  #attributes: Definitions | undefined;
 
   /** `most`: tokens that are read of it */
   constructor(text: string, most: number = MAX_TOKENS) {
     this.tokens = tokensOf(text, Math.min(most, MAX_TOKENS));
-    let [start, def] = [0, ""];
+    let [start, indent, def] = [0, 0, ""];
     for (let i = 0; i <= this.tokens.length; i += 1) {
-      if (i < this.tokens.length && this.tokens[i]?.kind !== "newline") continue;
-      def = this.#statement(start, i, def);
+      const token = this.tokens[i];
+      if (token && token.kind !== "newline") continue;
+      if (i > start) {
+        if (indent === 0) this.#enter(start);
+        def = this.#statement(start, i, indent === 0 ? "" : def);
+      }
       start = i + 1;
+      if (token && token.partner >= 0) indent = token.partner;
     }
+  }
+
+  /** Begins or ends a class, by a statement of the top level. */
+  #enter(start: number): void {
+    const isClass = this.word(start) === "class" && this.tokens[start + 1]?.kind === "name";
+    if (!isClass && !this.#attributes) return;
+    this.#attributes = isClass ? new Map() : undefined;
+    const open = start + 2;
+    const bases = isClass && this.word(open) === "(" ? this.arguments(open).positional.slice(0, MAX_DEFINITIONS) : [];
+    this.classes.push({
+      name: isClass ? this.word(start + 1) : "",
+      bases: bases.flatMap((base) => (typeof base === "object" && "ref" in base ? [base.ref] : [])),
+      start,
+      attributes: this.#attributes ?? new Map(),
+    });
+  }
+
+  /** The class that a token is in; undefined where it is in none. */
+  classAt(at: number): PythonClass | undefined {
+    let [low, high] = [0, this.classes.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.classes[middle]?.start ?? 0) <= at) low = middle + 1;
+      else high = middle;
+    }
+    const found = this.classes[low - 1];
+    return found?.name === "" ? undefined : found;
   }
 
   /** Returns the function that the next statement is in. */
@@ -100,26 +161,38 @@ export class PythonSource {
     if (first === "class") return "";
     if (first === "def" || first === "async") return this.word(first === "def" ? start + 1 : start + 2);
     if (first === "return") {
-      if (def) this.#define(def, start + 1, end);
+      if (def && !this.#isNone(start + 1, end)) this.#define(def, this.expression(start + 1, end), true);
+      return def;
+    }
+    if (first === "for" && this.tokens[start + 1]?.kind === "name" && this.word(start + 2) === "in") {
+      let colon = start + 3;
+      while (colon < end && this.word(colon) !== ":") colon = this.after(colon);
+      this.#define(this.word(start + 1), { each: this.expression(start + 3, Math.min(colon, end)) }, false);
       return def;
     }
     let at = start;
     while (this.tokens[at]?.kind === "name" && this.word(at + 1) === ".") at += 2;
     if (this.tokens[at]?.kind !== "name") return def;
     const target = this.word(at);
+    const isAttribute = at === start ? def === "" : isSelf(first) && at === start + 2;
     at += 1;
     if (this.word(at) === ":") while (at < end && this.word(at) !== "=") at = this.after(at);
-    if (at < end && this.word(at) === "=") this.#define(target, at + 1, end);
+    if (at >= end || this.word(at) !== "=" || this.#isNone(at + 1, end)) return def;
+    this.#define(target, this.expression(at + 1, end), isAttribute);
     return def;
   }
 
-  #define(name: string, start: number, end: number): void {
-    if (end === start + 1 && this.word(start) === "None") return;
-    const value = this.expression(start, end);
+  #isNone(start: number, end: number): boolean {
+    return end === start + 1 && this.word(start) === "None";
+  }
+
+  #define(name: string, value: Literal, isAttribute: boolean): void {
     if (typeof value === "object" && "ref" in value && value.ref === name) return;
-    const all = this.definitions.get(name);
-    if (!all) this.definitions.set(name, [value]);
-    else if (all.length <= MAX_DEFINITIONS) all.push(value);
+    for (const definitions of isAttribute && this.#attributes ? [this.definitions, this.#attributes] : [this.definitions]) {
+      const all = definitions.get(name);
+      if (!all) definitions.set(name, [value]);
+      else if (all.length <= MAX_DEFINITIONS) all.push(value);
+    }
   }
 
   /** The text of a token that is no string. */
@@ -165,7 +238,13 @@ export class PythonSource {
     let at = start;
     while (this.word(at + 1) === "." && this.tokens[at + 2]?.kind === "name") at += 2;
     const name = this.word(at);
-    if (at + 1 === end) return { ref: name };
+    if (at + 1 === end) {
+      // `Tool.SNAP.value` is what the member of an enumeration stands for.
+      const last = name === "value" && at > start ? at - 2 : at;
+      return { ref: this.word(last), ...(isSelf(this.word(start)) && last === start + 2 && { own: true as const }) };
+    }
+    const option = this.#option(start, at, end);
+    if (option !== undefined) return { option };
     const snap = this.snapAt(end - 1, depth + 1);
     if (snap) return snap;
     if (this.after(at + 1) !== end) return undefined;
@@ -174,6 +253,16 @@ export class PythonSource {
     // `REVISIONS[platform.machine()]` is any of them; `PACKAGES[0]` is one of them.
     const index = this.tokens[at + 2]?.kind;
     return next === "[" && index !== "number" && index !== "string" ? { ref: name } : undefined;
+  }
+
+  /** The name in `config("NAME")`, `self.config["NAME"]`, `model.config.get("NAME", …)`. */
+  #option(start: number, at: number, end: number): string | undefined {
+    const key = this.tokens[at + 2];
+    if (key?.kind !== "string" || this.after(at + 1) !== end) return undefined;
+    const [bracket, next] = [this.word(at + 1), this.word(at + 3)];
+    const isGet = bracket === "(" && this.word(at) === "get" && at > start && this.word(at - 2) === "config";
+    const isConfig = this.word(at) === "config" && next === (bracket === "[" ? "]" : ")");
+    return isConfig || (isGet && (next === ")" || next === ",")) ? key.text : undefined;
   }
 
   /** The key of `SnapCache()[…]` or `cache[…]`, by the index of its `]`. */

@@ -3,28 +3,16 @@
  * refresh_versions.toml is written for machines, so it is certain; everything else follows the habits of charm authors.
  */
 
-import { parse as parseToml } from "smol-toml";
 import * as v from "valibot";
 import { RISKS } from "../../catalog/channel.ts";
 import type { Need } from "../../catalog/need.ts";
 import { mapByName, tryShape } from "../../schema.ts";
 import { compareText } from "../../text.ts";
-import { readYaml } from "../../yaml.ts";
+import type { CharmSources } from "./charmsources.ts";
 import { asArchitecture, asChannel, asRevision, asRiskyChannel, asSnapName, type Literal, literalOf, type SnapPin } from "./literals.ts";
-import { PythonSource } from "./pythonsource.ts";
-import {
-  type Language,
-  limitsFor,
-  MAX_ALL_TOKENS,
-  MAX_COMMAND,
-  MAX_DEPTH,
-  MAX_FINDINGS,
-  MAX_NEEDS,
-  METADATA,
-  mayNameSnaps,
-  REFRESH_VERSIONS,
-} from "./sourcefiles.ts";
-import { namesRevision, only, prefixOf, SNAP_VARIABLE, Variables } from "./variables.ts";
+import type { PythonSource } from "./pythonsource.ts";
+import { libraryOf, MAX_COMMAND, MAX_DEPTH, MAX_FINDINGS, MAX_NEEDS, REFRESH_VERSIONS } from "./sourcefiles.ts";
+import { namesRevision, only, prefixOf, SNAP_VARIABLE, type Variables } from "./variables.ts";
 
 /* ---- names of variables, keys and files ---- */
 
@@ -56,37 +44,46 @@ interface Nameless {
 
 /** Calls whose first argument is a snap, or several. */
 const INSTALLS = new Set(["install_snap", "snap_install", "ensure_snap"]);
+/** The same, where they are called by the name of a module for snaps. */
+const MODULE_INSTALLS = new Set(["add", "install", "ensure", "ensure_installed"]);
 const SNAP_MODULE = /^_?snap(?:_?lib)?$/i;
 const STATES = new Set(["latest", "present", "available", "absent"]);
 /** Calls whose first argument is a command line. */
 const RUNS = new Set(["run", "call", "check_call", "check_output", "Popen", "system", "getoutput"]);
 
 const Refresh = v.object({ snap: v.object({ name: v.string(), revisions: mapByName(v.unknown()) }) });
-const Assuming = v.object({ assumes: v.pipe(v.array(v.unknown()), v.includes("k8s-api")) });
+
+/** A channel that a command is given; `auto`, as options say it, leaves it to the code. */
+function asGivenChannel(value: Literal): string | undefined {
+  return value === "auto" ? undefined : asChannel(value);
+}
 
 class SnapFinder {
-  readonly #files: readonly (readonly [path: string, text: string])[];
-  readonly #variables = new Variables();
+  readonly #sources: CharmSources;
+  readonly #variables: Variables;
   readonly #needs: Need[] = [];
   readonly #nameless: Nameless[] = [];
   /** snaps that a file names, whatever for */
   readonly #named = new Map<string, Set<string>>();
-  readonly #spent = new Map<Language, number>();
-  /** tokens of Python that may still be read */
-  #tokens = MAX_ALL_TOKENS;
 
-  constructor(files: ReadonlyMap<string, string>) {
-    this.#files = [...files].toSorted(([a], [b]) => compareText(a, b));
+  constructor(sources: CharmSources) {
+    this.#sources = sources;
+    this.#variables = sources.variables;
   }
 
   needs(): Need[] {
-    for (const [path, text] of this.#files) if (path === REFRESH_VERSIONS) this.#refreshVersions(path, text);
+    const { isOnKubernetes, snapData, scripts } = this.#sources;
+    this.#refreshVersions();
     // A pod has no snapd: snaps that such a charm names are for its variant on machines.
-    const metadata = this.#files.find(([path]) => path === METADATA);
-    if (metadata && v.is(Assuming, this.#data(METADATA, metadata[1], "yaml"))) return this.#needs;
-
-    for (const [path, text] of this.#files) this.#read(path, text);
+    if (isOnKubernetes) return this.#needs;
+    for (const { path, text } of scripts) this.#shell(path, text);
+    for (const { path, value } of snapData)
+      if (SNAP_FILE.test(path)) this.#specs(value, { path, prefix: "", variable: path.replace(/\.\w+$/, "") });
+      else this.#keys(path, value, 0);
+    const libraries = this.#sources.usedLibraries();
     for (const [path, file] of this.#variables.files) {
+      const library = libraryOf(path);
+      if (library !== undefined && !libraries.has(library)) continue;
       this.#assignments(path, file);
       if (!path.startsWith("lib/")) this.#calls(path, file);
     }
@@ -97,8 +94,9 @@ class SnapFinder {
   }
 
   #add(pin: SnapPin, path: string, sure: Need["sure"] = "likely"): void {
-    const { name, revision, channel, architecture } = pin;
+    const { name, revision, architecture, configured } = pin;
     if (name === undefined || this.#needs.length >= MAX_FINDINGS) return;
+    const channel = pin.channel ?? (configured ? this.#configuredChannel(name) : undefined);
     this.#mention(path, name);
     this.#needs.push({
       name,
@@ -117,47 +115,26 @@ class SnapFinder {
 
   /* -- files -- */
 
-  #python(path: string, text: string): void {
-    const file = new PythonSource(text, this.#tokens);
-    this.#tokens -= file.tokens.length;
-    this.#variables.add(path, file);
-  }
-
-  #refreshVersions(path: string, text: string): void {
-    const snap = tryShape(Refresh, this.#data(path, text, "toml"))?.snap;
+  #refreshVersions(): void {
+    const snap = tryShape(Refresh, this.#sources.refreshVersions)?.snap;
     const name = snap && asSnapName(snap.name);
     if (name === undefined) return;
     for (const [key, value] of Object.entries(snap?.revisions ?? {})) {
       const [architecture, revision] = [asArchitecture(key), asRevision(literalOf(value))];
-      if (architecture !== undefined && revision !== undefined) this.#add({ name, revision, architecture }, path, "certain");
+      if (architecture !== undefined && revision !== undefined) this.#add({ name, revision, architecture }, REFRESH_VERSIONS, "certain");
     }
   }
 
-  /** The value of a JSON, YAML or TOML text; undefined if it is not valid. */
-  #data(path: string, text: string, language: Language): unknown {
-    try {
-      if (language === "json") return JSON.parse(text);
-      return language === "toml" ? parseToml(text, { maxDepth: MAX_DEPTH }) : readYaml(text, path);
-    } catch {
-      return undefined;
+  /** The default channel of the option that says it by its name, of a snap that is installed from a channel that only a run would show. */
+  #configuredChannel(snap: string): string | undefined {
+    const { options } = this.#sources;
+    const named = [`${snap}-snap-channel`, `${snap}-channel`, `snap-channel-${snap}`, "snap-channel"];
+    for (const name of named.flatMap((each) => [each, each.replaceAll("-", "_")])) {
+      const option = options.get(name);
+      if (option) return asRiskyChannel(option.default);
     }
-  }
-
-  #read(path: string, text: string): void {
-    const kind = limitsFor(path);
-    if (!kind || path === REFRESH_VERSIONS || path === METADATA || !/snap|revision/i.test(text + path)) return;
-    const { language } = kind;
-    const spent = (this.#spent.get(language) ?? 0) + text.length;
-    if (spent > kind.all) return;
-    this.#spent.set(language, spent);
-    const script = language === "script" ? /^#!.*?\b(python|(?:ba|da)?sh)/.exec(text)?.[1] : undefined;
-    if (language === "python" || script === "python") this.#python(path, text);
-    else if (language === "shell" || script !== undefined) this.#shell(path, text);
-    else if (language !== "script") {
-      const value = literalOf(this.#data(path, text, language));
-      if (SNAP_FILE.test(path)) this.#specs(value, { path, prefix: "", variable: path.replace(/\.\w+$/, "") });
-      else this.#keys(path, value, 0);
-    }
+    const channel = options.get("channel");
+    return channel && /\bsnap/i.test(channel.description) ? asRiskyChannel(channel.default) : undefined;
   }
 
   /** Looks for keys that have the names of snap variables. */
@@ -191,6 +168,7 @@ class SnapFinder {
     if (words[0] !== "snap" && words[0] !== "/usr/bin/snap") return;
     const names: Literal[] = [];
     let [revision, channel, bare]: [Literal, Literal, boolean] = [undefined, undefined, words[1] === "refresh"];
+    let hasChannel = false;
     if (words[1] !== "install" && words[1] !== "download" && !bare) return;
     for (let i = 2; i < words.length; i += 1) {
       const word = words[i];
@@ -206,10 +184,14 @@ class SnapFinder {
       const given = inline ?? words[i + 1];
       if (inline === undefined) i += 1;
       if (option === "--revision") revision = given;
-      if (option === "--channel") channel = given;
+      if (option === "--channel") [channel, hasChannel] = [given, true];
     }
     const unquoted = (value: Literal) => (typeof value === "string" ? value.replaceAll(/["']/g, "") : value);
-    const pin = { revision: names.length === 1 ? asRevision(unquoted(revision)) : undefined, channel: asChannel(unquoted(channel)) };
+    const pin = {
+      revision: names.length === 1 ? asRevision(unquoted(revision)) : undefined,
+      channel: asGivenChannel(unquoted(channel)),
+      configured: hasChannel && asGivenChannel(unquoted(channel)) === undefined,
+    };
     bare &&= pin.revision === undefined && pin.channel === undefined;
     if (!bare) for (const name of names) this.#add({ ...pin, name: asSnapName(name) }, path);
   }
@@ -366,7 +348,7 @@ class SnapFinder {
     const name = file.word(at);
     const bound = file.word(at - 1) === ".";
     const module = bound && SNAP_MODULE.test(file.word(at - 2));
-    const installs = INSTALLS.has(name) || (module && (name === "add" || name === "install" || name === "ensure"));
+    const installs = INSTALLS.has(name) || (module && MODULE_INSTALLS.has(name));
     const ensures = bound && cached && name === "ensure";
     if (!installs && !ensures) return;
 
@@ -374,28 +356,30 @@ class SnapFinder {
     const given = [...positional, ...named.values()];
     if (given.some((argument) => argument === "absent" || (typeof argument === "object" && "ref" in argument && argument.ref === "Absent")))
       return;
-    const channel = asChannel(this.#variables.resolve(named.get("channel"), path));
+    const channel = asGivenChannel(this.#variables.resolve(named.get("channel"), path));
+    const configured = named.has("channel") && channel === undefined;
     const revisions = this.#variables.revisions(named.get("revision"), path) ?? [{}];
     const snap = ensures ? (file.snapAt(at - 2) ?? this.#variables.resolve({ ref: file.word(at - 2) }, path)) : undefined;
     const asked =
       typeof snap === "object" && "snap" in snap
         ? snap.snap
         : installs
-          ? (positional[0] ?? named.get("name") ?? named.get("snap_names"))
+          ? (positional[0] ?? named.get("name") ?? named.get("snap_names") ?? named.get("snap"))
           : undefined;
-    const value = this.#variables.resolve(asked, path);
-    const names = (typeof value === "object" && "list" in value ? this.#variables.words(value.list, path) : [value]).map(asSnapName);
+    const found = this.#variables.choices(asked, path, file.classAt(at));
+    const [value] = found;
+    const several = typeof value === "object" && "list" in value ? this.#variables.words(value.list, path) : found;
+    const names = several.map(asSnapName);
     for (const installed of names)
       if (installed !== undefined && !(snap === undefined && STATES.has(installed)))
-        for (const pin of revisions) this.#add({ ...(names.length === 1 && pin), name: installed, channel }, path);
+        for (const pin of revisions) this.#add({ ...(names.length === 1 && pin), name: installed, channel, configured }, path);
   }
 }
 
-/** The snaps that a charm needs by its files; files that `mayNameSnaps` rejects are not read. Sorted, without duplicates; never throws. */
-export function needsOf(files: ReadonlyMap<string, string>): Need[] {
-  const wanted = new Map([...files].filter(([path, text]) => mayNameSnaps(path, text.length)));
+/** The snaps that a charm needs. Sorted, without duplicates; never throws. */
+export function snapsOf(sources: CharmSources): Need[] {
   const found = new Map<string, Need>();
-  for (const need of new SnapFinder(wanted).needs()) {
+  for (const need of new SnapFinder(sources).needs()) {
     const { name, revision, architecture, channel } = need;
     const key = JSON.stringify([name, revision, architecture, revision === undefined ? channel : ""]);
     const before = found.get(key);

@@ -3,6 +3,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Disk } from "../../../store/fs.ts";
+import { Store } from "../../../store/store.ts";
 import { base, bundleZip, charmZip, exportOf, type Files, imageBlob, type PackageSpec, type TestBase } from "../../build.ts";
 import { type Run, runProgram } from "../../program.ts";
 import { exportOfSnaps, PUBLISHER, SIGNED_ROOT, type SnapSpec, signed } from "../../signedsnaps.ts";
@@ -45,11 +47,14 @@ function texts(name: string): Files {
 const DB_VERSIONS = 'charm_major = 1\nworkload = "14"\n[snap]\nname = "charmed-db"\n[snap.revisions]\nx86_64 = "96"\naarch64 = "97"\n';
 const SEEMS = 'from charms.operator_libs_linux.v2 import snap\nsnap.add("jq", channel="latest/edge")\nsnap.add("no-such-thing")\n';
 
+const CANONICAL = { id: "canonical", username: "canonical", "display-name": "Canonical", validation: "verified" };
+
 const PACKAGES: readonly PackageSpec[] = [
   charm("kafka", { files: texts("kafka"), revisions: [195], channel: "4/stable" }),
   charm("db", { files: { "refresh_versions.toml": DB_VERSIONS, "src/charm.py": SEEMS }, on: [NOBLE, NOBLE_ARM] }),
   charm("hopeless", { files: { "refresh_versions.toml": DB_VERSIONS.replace("charmed-db", "gone").replace("97", "98") } }),
   charm("plain", { on: [JAMMY], revisions: [3, 4] }),
+  ...["official", "official-too"].map((name) => ({ ...charm(name), publisher: CANONICAL })),
   charm("juju-controller", { channel: "3.6/stable", on: [NOBLE, NOBLE_ARM, JAMMY, base("arm64", "22.04")] }),
   {
     name: "stack",
@@ -192,6 +197,21 @@ test("store-admin leaves its archives in its documented folder", async () => {
   expect([done.code, done.out]).toEqual([0, expect.stringContaining(`: ${home}/snap/store-admin/common/export/charms-export-`)]);
   expect((await runProgram(["export", "--help"], environment, "store-admin")).out).toContain("~/snap/store-admin/common/export");
   expect((await runProgram(["export", "--help"], environment)).out).not.toContain("store-admin/common");
+});
+
+test("a charm of a publisher that every client has built in comes with that account, without a word", async () => {
+  const done = await site("charms: [official, official-too]\nbases: ubuntu@24.04\n");
+  expect([done.code, done.packages, done.notes]).toEqual([0, ["official 1", "official-too 1"], []]);
+  await inside(done.path, async (path) => {
+    const store = await Store.open(new Disk(path));
+    for (const name of ["official", "official-too"]) {
+      const digest = (await (await store.snapshot()).package(name))?.publisherAssertion;
+      const text = digest && Buffer.from((await (await store.blob(digest))?.bytes()) ?? []).toString();
+      expect(text?.trimEnd()).toBe(
+        readFileSync(join(import.meta.dir, "../../fixtures/assertions/account.canonical.trusted.assert"), "utf8").trimEnd(),
+      );
+    }
+  });
 });
 
 describe("an architecture that a charm never had", () => {

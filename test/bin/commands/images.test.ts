@@ -167,6 +167,74 @@ describe("charms are pointed at chp", () => {
   });
 });
 
+describe("images that files of a charm name", () => {
+  const LISTED = "ghcr.io/k/listed:v1";
+  const POD = "quay.io/k/pod:v2";
+  const KATIB: Files = below(
+    "charms/katib",
+    packageFiles({
+      type: "charm",
+      name: "katib",
+      id: "IDKATIB",
+      revisions: {
+        3: charmZip({
+          name: "katib",
+          revision: 3,
+          bases: [NOBLE],
+          files: { "src/images.json": JSON.stringify([LISTED]), "src/pod.yaml": `kind: Pod\nspec:\n- image: ${POD}\n` },
+        }),
+      },
+      releases: [{ channel: "latest/stable", base: NOBLE, revision: 3 }],
+    }),
+  );
+  const listed = images([{ image: BOTH, name: LISTED }]);
+  const [FILE, LIKELY] = ["charm katib 3, src/images.json", "charm katib 3, src/pod.yaml (likely)"];
+
+  test("are listed with their origin, and are in the script", async () => {
+    await bring(KATIB);
+    expect(await done("images")).toMatch(new RegExp(`^${LISTED}\\s+missing\\s+upstream\\s+${FILE}$`, "m"));
+    expect((await json("images")).map((image: Record<string, unknown>) => [image["upstream"], image["path"], image["neededBy"]])).toEqual([
+      [LISTED, "k/listed:v1", [{ charm: "katib", file: "src/images.json", revision: 3, sure: "certain" }]],
+      [POD, "k/pod:v2", [{ charm: "katib", file: "src/pod.yaml", revision: 3, sure: "likely" }]],
+    ]);
+    const script = await done("images", "--missing", "--script", "skopeo");
+    for (const text of [`docker://${LISTED}`, `docker://${POD}`, FILE, LIKELY]) expect(script).toContain(text);
+    expect(await done("missing")).toMatch(new RegExp(`^${LISTED}\\s.*certain\\s+no\\s+${FILE}$`, "m"));
+    expect((await done("missing")).split("\n").find((line) => line.startsWith(POD))).toMatch(/\slikely\s+no\s/);
+    expect(await done("show", "katib")).toContain(`names images:\n  ${LISTED}  certain  ${FILE}\n  ${POD}  likely  ${LIKELY}\n`);
+  });
+
+  test("are served by tag, and the operator is sent to the page that says how nodes find them", async () => {
+    await bring(KATIB);
+    await done("config", "public-url=https://hub.lan:8443");
+    await bring(listed);
+    const { out, err } = await run("images");
+    expect(out).toMatch(new RegExp(`^${LISTED}\\s+amd64, arm64\\s+upstream`, "m"));
+    expect(err).toContain(
+      "1 image that files of charms name is here, and nodes ask the registry that is named there; next: chp help images",
+    );
+    expect((await json("images")).map(({ local, pulledFrom }: Record<string, unknown>) => [local, pulledFrom])).toEqual([
+      ["hub.lan:8443/k/listed:v1", "upstream"],
+      [null, "upstream"],
+    ]);
+    expect(await done("show", "k/listed")).toContain(`${FILE}: ${LISTED}`);
+  });
+
+  test("no note says that Juju is sent anywhere for them", async () => {
+    expect(await bring(KATIB)).not.toContain("no local registry is set");
+    expect((await run("doctor", "--offline")).out).not.toContain("Juju is sent upstream");
+  });
+
+  test("are not removed without --force, while the charm is released", async () => {
+    await bring({ ...KATIB, ...listed });
+    const plan = join(folder.path, "plan.json");
+    await done("remove", "k/listed:v1", "--plan", plan);
+    const refused = await run("remove", "--apply", plan);
+    expect([refused.code === 0, refused.err]).toEqual([false, expect.stringContaining(`${FILE} names it`)]);
+    expect((await run("remove", "--apply", plan, "--force")).code).toBe(0);
+  });
+});
+
 describe("images are removed", () => {
   const plan = join(folder.path, "plan.json");
   const remove = async (what: string, ...flags: string[]) => {
@@ -396,16 +464,25 @@ describe("chp images and chp missing", () => {
   });
 
   test("the table fits the terminal, and names and digests can be told apart", async () => {
-    await bring({ ...CHARM, ...images([{ image: BOTH, name: upstream(BOTH) }]) });
-    for (const columns of [80, 100, 200]) {
+    const many = indexOf(["amd64", "arm64", "armhf", "ppc64el", "riscv64", "s390x"].map((architecture) => imageOf({ architecture })));
+    await bring({
+      ...CHARM,
+      ...images([
+        { image: BOTH, name: upstream(BOTH) },
+        { image: many, name: "team/of/many/architectures:1.2.3" },
+      ]),
+    });
+    // Why it cannot be asked is a long text in each row.
+    await done("config", "proxy.oci-registry.domain=registry.of.a.site.with.a.long.name.invalid:5000");
+    for (const columns of [60, 80, 100, 200]) {
       let shown = "";
       const io = { ...SILENT_IO, out: (text: string) => void (shown += text), terminal: { out: true, err: false, columns } };
       await runImages({ store, quiet: true }, io);
       const [heading = "", ...rows] = shown.trimEnd().split("\n");
       expect(heading).toMatch(/^REFERENCE +IN CHP +PULLED FROM +NEEDED BY$/);
-      expect(rows).toHaveLength(2);
+      expect(rows).toHaveLength(3);
       expect(rows.filter((line) => line.length > columns)).toEqual([]);
-      expect(new Set(rows).size).toBe(2);
+      expect(new Set(rows).size).toBe(3);
     }
   });
 });

@@ -8,9 +8,9 @@ import { Disk } from "../../../store/fs.ts";
 import { blobKey } from "../../../store/keys.ts";
 import { blobsOf } from "../../../store/reach.ts";
 import { Store } from "../../../store/store.ts";
-import { base, charmZip, exportOf, type PackageSpec } from "../../build.ts";
+import { base, charmZip, exportOf, type PackageSpec, tgzOf } from "../../build.ts";
 import { runProgram } from "../../program.ts";
-import { ROOT, SNAP_WORLD } from "../../snapworld.ts";
+import { IMAGES, ROOT, SNAP_WORLD } from "../../snapworld.ts";
 import { tempFolder } from "../../temp.ts";
 
 const folder = tempFolder();
@@ -27,7 +27,7 @@ const run = (store: string, ...args: string[]) => runProgram([...args, "--store"
 const importing = (store: string, name: string, ...args: string[]) => run(store, "import", "--trust", at("root.assert"), ...args, at(name));
 
 /** The sources of each import, by the generation that it made. */
-const SOURCES = ["", "first.tar.gz", "snaps.tar.gz", "second.tar.gz"];
+const SOURCES = ["", "first.tar.gz", "snaps.tar.gz", "second.tar.gz", "both.tar.gz"];
 /** every list, with the generation that first named it */
 let lists: readonly { readonly name: string; readonly digest: Digest; readonly from: number }[];
 
@@ -36,7 +36,14 @@ beforeAll(async () => {
   writeFileSync(at("snaps.tar.gz"), SNAP_WORLD);
   writeFileSync(at("first.tar.gz"), exportOf([demo(1, "latest/stable")]));
   writeFileSync(at("second.tar.gz"), exportOf([demo(2, "latest/edge")]));
-  for (const name of SOURCES.slice(1)) expect(await importing("clean", name)).toMatchObject({ code: 0 });
+  const pushed = {
+    "hello_5.snap": IMAGES["hello_5.snap"] ?? "",
+    "a.yaml": "packages: [{name: hello, revision: 5, push_channel: chp_14/edge}]",
+  };
+  writeFileSync(at("both.tar.gz"), tgzOf({ ...pushed, "charms.tar.gz": exportOf([demo(3, "latest/stable")]) }));
+  for (const name of SOURCES.slice(1, -1)) expect(await importing("clean", name)).toMatchObject({ code: 0 });
+  // The channel map of the charm is kept, that of the snap is not.
+  expect(await run("clean", "push-snap", at("both.tar.gz"))).toMatchObject({ code: 0 });
   lists = await listsOf("clean");
 });
 
@@ -72,7 +79,7 @@ function content(name: string): Record<string, string> {
 
 const pathOf = (store: string, digest: Digest) => join(at(store), blobKey(digest));
 
-test("each list of a history of three imports comes back as it was, and nothing else changes", async () => {
+test("each list of a history of imports comes back as it was, and nothing else changes", async () => {
   const clean = content("clean");
   expect(lists.map(({ name, from }) => `${name} ${from}`)).toEqual(
     expect.arrayContaining([
@@ -83,6 +90,8 @@ test("each list of a history of three imports comes back as it was, and nothing 
       "manifest of snapd 2",
       "index 3",
       "manifest of demo 3",
+      "manifest of demo 4",
+      "manifest of hello 4",
     ]),
   );
   for (const { name, digest, from } of lists)

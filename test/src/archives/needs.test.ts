@@ -1,8 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { needsOf } from "../../../src/archives/needs/snapfinder.ts";
-import { mayNameSnaps } from "../../../src/archives/needs/sourcefiles.ts";
+import { needsOf } from "../../../src/archives/needs/needs.ts";
+import { mayNameNeeds } from "../../../src/archives/needs/sourcefiles.ts";
+import { charmTexts } from "../../../src/archives/zip.ts";
+import { parseImageReference } from "../../../src/catalog/imagereference.ts";
 import type { Need } from "../../../src/catalog/need.ts";
+import { readerOf } from "../../../src/export/archivewriter.ts";
+import { zipOf } from "../../build.ts";
 import { runs, thorough } from "../../thorough.ts";
 
 /** `charmed-kafka 69 amd64 4/edge`, with `-` where nothing is said; with a `!` where it is certain. */
@@ -12,7 +16,7 @@ function show(need: Need): string {
 }
 
 function found(files: Readonly<Record<string, string>>): string[] {
-  return needsOf(new Map(Object.entries(files))).map(show);
+  return needsOf(new Map(Object.entries(files))).snaps.map(show);
 }
 
 const python = (text: string) => found({ "src/charm.py": text });
@@ -42,12 +46,26 @@ describe("which files", () => {
     "scripts/install.sh",
     "hooks/install",
     "actions/upgrade",
+    "config.yaml",
+    "venv/charms/kubernetes_snaps.py",
+    "venv/lib/python3.10/site-packages/charms/kubernetes_snaps.py",
+    "venv/single_kernel_mongo/core/vm_workload.py",
+    "wheelhouse/charms_x-1.0-py3-none-any.whl/charms/x.py",
+    "src/templates/deployment.yaml.j2",
+    "upstream/calico.yaml",
   ])("%s may", (path) => {
-    expect(mayNameSnaps(path, 1000)).toBe(true);
+    expect(mayNameNeeds(path, 1000)).toBe(true);
   });
 
   test.each([
     "venv/snap.py",
+    "venv/lib/python3.12/site-packages/requests/snap.py",
+    "venv/charmhelpers/fetch/snap.py",
+    "venv/charmlibs/snap/_snap.py",
+    "venv/charms/operator_libs_linux/v2/snap.py",
+    "venv/charms/tests/test_x.py",
+    "wheelhouse/requests-2.0-py3-none-any.whl/requests/api.py",
+    "wheelhouse/charms.x-1.tar.gz",
     "src/venv/lib/x.py",
     "lib/charms/operator_libs_linux/v2/snap.py",
     "node_modules/a/snap.json",
@@ -62,7 +80,7 @@ describe("which files", () => {
     "concierge.yaml",
     "concierge-k8s.yaml",
     "snap/snapcraft.yaml",
-    "config.yaml",
+    "src/config.yaml",
     "manifest.yaml",
     "pyproject.toml",
     "poetry.lock",
@@ -75,11 +93,11 @@ describe("which files", () => {
     `${"a/".repeat(300)}x.py`,
     "",
   ])("%j may not", (path) => {
-    expect(mayNameSnaps(path, 1000)).toBe(false);
+    expect(mayNameNeeds(path, 1000)).toBe(false);
   });
 
   test("nor one that is too large", () => {
-    for (const path of ["src/charm.py", "refresh_versions.toml", "hooks/install"]) expect(mayNameSnaps(path, 2 ** 20)).toBe(false);
+    for (const path of ["src/charm.py", "refresh_versions.toml", "hooks/install"]) expect(mayNameNeeds(path, 2 ** 20)).toBe(false);
   });
 
   test("what may not is not read where it is given", () => {
@@ -89,7 +107,7 @@ describe("which files", () => {
 
 describe("refresh_versions.toml", () => {
   test("is certain", () => {
-    expect(needsOf(new Map([["refresh_versions.toml", REFRESH]]))).toEqual([
+    expect(needsOf(new Map([["refresh_versions.toml", REFRESH]])).snaps).toEqual([
       { name: "charmed-x", revision: 69, architecture: "amd64", sure: "certain", where: "refresh_versions.toml" },
       { name: "charmed-x", revision: 70, architecture: "arm64", sure: "certain", where: "refresh_versions.toml" },
     ]);
@@ -337,6 +355,244 @@ describe("data", () => {
   });
 });
 
+const LIBRARY = `from subprocess import check_call
+
+BASE = ["kubectl", "kubelet"]
+MORE = ["kube-apiserver"]
+
+def install(channel, more=False):
+    for snap in BASE:
+        install_snap(snap, channel=channel, classic=True)
+    if more:
+        for snap in MORE:
+            install_snap(snap, channel=channel)
+
+
+def install_snap(name, channel):
+    cmd = ["snap", "install", name, "--channel", channel]
+    check_call(cmd)
+`;
+const USES = 'from charms import kubernetes_snaps\nkubernetes_snaps.install(channel=self.model.config["channel"])\n';
+const CHANNEL = 'options:\n  channel:\n    type: string\n    default: "1.35/stable"\n    description: Snap channel to install from\n';
+
+describe("charms' shared code", () => {
+  const SNAPS = ["kube-apiserver - - 1.35/stable", "kubectl - - 1.35/stable", "kubelet - - 1.35/stable"];
+
+  test.each(["venv/charms/kubernetes_snaps.py", "venv/lib/python3.10/site-packages/charms/kubernetes_snaps.py"])("in %s", (path) => {
+    expect(found({ [path]: LIBRARY, "src/charm.py": USES, "config.yaml": CHANNEL })).toEqual(SNAPS);
+  });
+
+  test("in a wheel, which is a zip in the charm", async () => {
+    const inner = {
+      "charms/kubernetes_snaps.py": LIBRARY,
+      "requests/api.py": 'snap.add("y1")',
+      "charms/tests/test_a.py": 'snap.add("z1")',
+    };
+    const charm = zipOf({
+      "src/charm.py": USES,
+      "config.yaml": CHANNEL,
+      "wheelhouse/charms.kubernetes_snaps-1.0-py3-none-any.whl": zipOf(inner),
+      "wheelhouse/charms_torn-1.0-py3-none-any.whl": zipOf(inner).subarray(0, 100),
+      "wheelhouse/requests-1.0-py3-none-any.whl": zipOf(inner),
+      // A wheel in a wheel is not opened.
+      "wheelhouse/charms_deep-1.0-py3-none-any.whl": zipOf({ "wheelhouse/charms_a-1.0-py3-none-any.whl": zipOf(inner) }),
+    });
+    const read = await charmTexts(readerOf(charm));
+    expect([...read.keys()]).toEqual([
+      "src/charm.py",
+      "config.yaml",
+      "wheelhouse/charms.kubernetes_snaps-1.0-py3-none-any.whl/charms/kubernetes_snaps.py",
+    ]);
+    expect(needsOf(read).snaps.map(show)).toEqual(SNAPS);
+  });
+
+  test("is used by a file that says nothing of snaps itself, over lines too", () => {
+    const files = { "venv/charms/kubernetes_snaps.py": LIBRARY, "config.yaml": CHANNEL };
+    expect(found({ ...files, "src/a.py": "import ops\nfrom charms import (\n    x,\n    kubernetes_snaps as k,\n)\n" })).toEqual(SNAPS);
+    expect(found({ ...files, "src/a.py": "kubernetes_snaps = 1\nx(from_, kubernetes_snaps)\n" })).toEqual([]);
+  });
+
+  test("that the charm does not use is none", () => {
+    expect(found({ "venv/charms/kubernetes_snaps.py": LIBRARY, "src/charm.py": "import ops  # snap\n", "config.yaml": CHANNEL })).toEqual(
+      [],
+    );
+  });
+
+  test("is found through other shared code", () => {
+    const files = { "venv/charms/kubernetes_snaps.py": LIBRARY, "venv/charmed_x/a.py": USES, "src/charm.py": "import charmed_x  # snap\n" };
+    expect(found(files)).toEqual(["kube-apiserver - - -", "kubectl - - -", "kubelet - - -"]);
+  });
+});
+
+describe("channels of options", () => {
+  const option = (name: string, value: string, description = "") =>
+    `options:\n  ${name}:\n    type: string\n    default: ${value}\n    description: ${JSON.stringify(description)}\n`;
+  const code = 'cmd = ["snap", "install", "x1", "--channel", config("snap-channel")]';
+
+  test.each<[string, string, string, string[]]>([
+    ["that a command names", code, option("snap-channel", "tentacle/stable"), ["x1 - - tentacle/stable"]],
+    ["by subscript", 'snap.add("x1", channel=self.config["a"])  # snap', option("a", "3/edge", "of a snap"), ["x1 - - 3/edge"]],
+    ["by get", 'snap.add("x1", channel=self.model.config.get("a", "edge"))', option("a", "3/edge", "of a snap"), ["x1 - - 3/edge"]],
+    ["of a variable", 'c = self.config["a"]\nsnap.add("x1", channel=c)', option("a", "3/edge", "of a snap"), ["x1 - - 3/edge"]],
+    ["by the name of the snap", 'snap.add("x1", channel=c())', option("x1-snap-channel", "3/edge"), ["x1 - - 3/edge"]],
+    ["by the name of another snap", 'snap.add("x1", channel=c())', option("y1-snap-channel", "3/edge"), ["x1 - - -"]],
+    ["of all snaps", 'snap.add("x1", channel=c())', option("snap_channel", "3/edge"), ["x1 - - 3/edge"]],
+    ["that is no snap's", 'snap.add("x1", channel=c())', option("channel", "3/edge", "of images, no s n a p"), ["x1 - - -"]],
+    ["that leave it open", code, option("snap-channel", "auto"), ["x1 - - -"]],
+    ["that are no channel", code, option("snap-channel", "[1, 2]"), ["x1 - - -"]],
+    ["of a snap without a channel", 'snap.add("x1")', option("snap-channel", "3/edge"), ["x1 - - -"]],
+    ["of a snap with one", 'snap.add("x1", channel="beta")', option("snap-channel", "3/edge"), ["x1 - - beta"]],
+    ["of broken YAML", code, "options: {snap-channel: [", ["x1 - - -"]],
+  ])("%s", (_, text, config, needs) => {
+    expect(found({ "src/charm.py": text, "config.yaml": config })).toEqual(needs);
+  });
+});
+
+describe("snaps of classes", () => {
+  const STRATEGIES = `class Strategy:
+    @property
+    def snap_name(self) -> str:
+        return self._name.value
+
+    def install(self):
+        snap.add(self.snap_name, channel=self.channel)
+
+
+class Dcgm(Strategy):
+    _name = Tool.DCGM
+
+    def __init__(self, channel):
+        self.channel = channel
+
+
+class Smart(Strategy):
+    _name = Tool.SMART
+
+
+class Deb:
+    _name = Tool.STORCLI
+`;
+  const TOOLS = 'class Tool(Enum):\n    DCGM = "dcgm"\n    SMART = "smartctl-exporter"\n    STORCLI = "storcli"  # no snap\n';
+
+  test("are those of the classes that derive from the one that installs, and of no other", () => {
+    const files = { "src/hw.py": STRATEGIES, "src/config.py": TOOLS, "config.yaml": "options: {dcgm-snap-channel: {default: v3/edge}}" };
+    expect(found(files)).toEqual(["dcgm - - v3/edge", "smartctl-exporter - - -"]);
+  });
+
+  test("may be in another file, and deeper", () => {
+    const files = {
+      "src/a.py": 'class A:\n    def i(self):\n        snap.add(self.name)\n\nsnap_x = 1\nname = "y1"\n',
+      "src/b.py": 'from a import A  # snap\nclass B(A):\n    pass\nclass C(B):\n    name = "x1"\nclass D(C):\n    other = 1\n',
+    };
+    expect(found(files)).toEqual(["x1 - - -"]);
+  });
+
+  test("a class that derives from itself ends", () => {
+    expect(found({ "src/a.py": "class A(B):\n  def f(self):\n    snap.add(self.name)\nclass B(A):\n  name = self.name\n" })).toEqual([]);
+  });
+
+  test.each<[string, string, string[]]>([
+    ["a loop", 'for name in ["x1", "y1"]:\n    snap.add(name, channel="edge")', ["x1 - - edge", "y1 - - edge"]],
+    ["a loop over a constant of another file", "for name in ALL:\n    snap.add(name)", ["z1 - - -"]],
+    ["a loop over what only a run would show", "for name in f():\n    snap.add(name)", []],
+    ["a loop and something else", 'name = "q1"\nfor name in ["x1"]:\n    snap.add(name)', []],
+  ])("%s", (_, text, needs) => {
+    expect(found({ "src/charm.py": text, "src/b.py": 'ALL = ("z1",)  # snap' })).toEqual(needs);
+  });
+});
+
+describe("images", () => {
+  const images = (files: Record<string, string>) =>
+    needsOf(new Map(Object.entries(files))).images.map(({ reference, sure, where }) => `${sure} ${reference} ${where}`);
+  const config = (name: string, value: string) => ({ "config.yaml": `options:\n  ${name}:\n    type: string\n    default: ${value}\n` });
+  const manifest = (line: string) => ({ "upstream/a.yaml": `apiVersion: v1\nspec:\n  containers:\n    - name: a\n      ${line}\n` });
+
+  test.each<[string, Record<string, string>, string[]]>([
+    [
+      "a list in JSON",
+      { "src/default-custom-images.json": '{"a": "ghcr.io/k/a:v1", "b": {"c": "team/b:2"}, "d": ""}' },
+      ["docker.io/team/b:2", "ghcr.io/k/a:v1"],
+    ],
+    [
+      "a list in YAML",
+      { "src/images.yaml": "- ghcr.io/k/a:v1\n- b:1.2\n- k/without-tag\n" },
+      ["docker.io/library/b:1.2", "ghcr.io/k/a:v1"],
+    ],
+    ["an option", config("proxy-image", "docker.io/istio/proxyv2:1.28.0"), ["docker.io/istio/proxyv2:1.28.0"]],
+    ["an option with several", config("custom_images", `'{"a": "r.example:5000/a/b:1"}'`), ["r.example:5000/a/b:1"]],
+    [
+      "an option of YAML",
+      config("image-configuration", "|\n      tag: '1.28.0'\n      hub: docker.io/istio\n      init: 'busybox:1.28'"),
+      ["docker.io/library/busybox:1.28"],
+    ],
+    ["a digest", { "images.json": JSON.stringify([`k/a@sha256:${"a".repeat(64)}`]) }, [`docker.io/k/a@sha256:${"a".repeat(64)}`]],
+  ])("%s is certain", (_, files, wanted) => {
+    expect(images(files).map((text) => text.split(" ").slice(0, 2).join(" "))).toEqual(wanted.map((reference) => `certain ${reference}`));
+  });
+
+  test.each<[string, Record<string, string>, string[]]>([
+    ["a manifest", manifest('image: "registry.k8s.io/a/b:v2.9.2"'), ["registry.k8s.io/a/b:v2.9.2"]],
+    ["a manifest in JSON", { "a.json": '{"kind": "Pod",\n "image": "k/b:v2",\n "x": 1}' }, ["docker.io/k/b:v2"]],
+    ["a template with a literal", { "src/a.yaml.j2": "kind: Pod\n- image: k/b:v2 # why\n" }, ["docker.io/k/b:v2"]],
+    ["a constant", { "src/a.py": 'PROXY_IMAGE = "ghcr.io/k/a:v1"' }, ["ghcr.io/k/a:v1"]],
+    ["a map of constants", { "src/a.py": 'IMAGES = {"a": ("ghcr.io/k/a:v1",)}' }, ["ghcr.io/k/a:v1"]],
+  ])("%s is likely", (_, files, wanted) => {
+    expect(images(files).map((text) => text.split(" ").slice(0, 2).join(" "))).toEqual(wanted.map((reference) => `likely ${reference}`));
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ["a template's variable", { "src/a.yaml.j2": 'kind: Pod\nimage: "{{ registry }}/k/b:v2"\n' }],
+    ["text that is no manifest", { "a.yaml": "image: k/b:v2\n" }],
+    ["an image without a tag", manifest("image: k/b")],
+    ["a picture", { "src/a.py": 'ICON_IMAGE = "icons/a.png"', ...manifest("image: icons/a.png") }],
+    ["an image of the builder's machine", manifest("image: localhost:32000/k/b:v2")],
+    ["an option of another name", config("registry", "docker.io/k/b:v2")],
+    ["an option that leaves it open", config("nginx-image", "auto")],
+    ["a host and its port", { "images.json": '["registry:5000", "r.example:443", "r.example:5000/k/b", "http://r.example/k/b:v2"]' }],
+    ["a list of other things", { "src/images.json": '{"revision": 3, "at": "2026-01-01T00:00:00Z", "url": "https://r.example/a:1"}' }],
+    [
+      "what is not a charm's own",
+      { "lib/charms/a/v0/b.py": 'IMAGE = "k/b:v2"', "venv/charms/b.py": 'IMAGE = "k/b:v2"', "tests/images.json": '["k/b:v2"]' },
+    ],
+    ["what a resource says", { "metadata.yaml": "resources:\n  i: {type: oci-image, upstream-source: k/b:v2}\n" }],
+    ["broken data", { "images.json": '["k/b:v2"', "images.yaml": "- k/b:v2\n- [", "config.yaml": "options: {a-image: {default: [" }],
+  ])("%s is none", (_, files) => {
+    expect(images(files)).toEqual([]);
+  });
+
+  test("of a charm on Kubernetes are found, where its snaps are none", () => {
+    const needs = needsOf(
+      new Map([
+        ["metadata.yaml", "name: x\nassumes: [k8s-api]\n"],
+        ["src/images.json", '["k/b:v2"]'],
+        ["src/a.py", 'snap.add("x1")'],
+      ]),
+    );
+    expect([needs.snaps, needs.images.map(({ reference }) => reference)]).toEqual([[], ["docker.io/k/b:v2"]]);
+  });
+
+  test("what is certain wins, and there is an end of them", () => {
+    expect(images({ "a/images.json": '["k/b:v2"]', ...manifest("image: k/b:v2") })).toEqual(["certain docker.io/k/b:v2 a/images.json"]);
+    expect(images({ "images.json": JSON.stringify(Array.from({ length: 5000 }, (_, i) => `k/b:v${i}`)) })).toHaveLength(200);
+  });
+
+  test("any text gives references that are read as themselves, or none", () => {
+    const word = fc.constantFrom(
+      ..."image|images|:| |-|\n|\"|'|k/b:v2|docker.io/|@sha256:|apiVersion: v1\n|{|}|[|]|,|#|default|options|\u0000|:5000|latest".split(
+        "|",
+      ),
+    );
+    const path = fc.constantFrom("images.json", "images.yaml", "config.yaml", "a.yaml", "a.yaml.j2", "src/a.py", "metadata.yaml");
+    fc.assert(
+      fc.property(fc.array(fc.tuple(path, fc.array(word, { maxLength: 40 })), { maxLength: 4 }), (files) => {
+        for (const { reference } of needsOf(new Map(files.map(([name, words]) => [name, words.join("")]))).images)
+          expect(parseImageReference(reference)?.text).toBe(reference);
+      }),
+      { numRuns: runs(1000) },
+    );
+  });
+});
+
 describe("scripts", () => {
   test.each<[string, string, string[]]>([
     ["a revision", "snap install x1 --revision 5", ["x1 5 - -"]],
@@ -375,12 +631,12 @@ describe("a charm", () => {
       ["src/b.py", 'snap.add("x1", channel="edge")'],
       ["src/a.py", 'snap.add("x1", channel="edge")\nsnap.add("a1")'],
     ];
-    const needs = needsOf(new Map(files));
+    const needs = needsOf(new Map(files)).snaps;
     expect(needs.map((need) => [need.name, need.where])).toEqual([
       ["a1", "src/a.py"],
       ["x1", "src/a.py"],
     ]);
-    expect(needsOf(new Map(files.toReversed()))).toEqual(needs);
+    expect(needsOf(new Map(files.toReversed())).snaps).toEqual(needs);
   });
 
   test("a snap alone says less than one with a channel, and that less than one with a revision", () => {
@@ -421,6 +677,12 @@ describe("bad input", () => {
     ["equal signs", "snap=="],
     ["digits", "1_snap."],
     ["comments", "#snap"],
+    ["classes", "class snap(a):\n b=self.b\n"],
+    ["classes that derive from one", "class a(snap):\n def f(self):\n  snap.add(self.x)\n"],
+    ["imports", "from snap import (\n"],
+    ["loops", "for snap in a:\n snap.add(snap)\n"],
+    ["options", 'config("snap")['],
+    ["images", 'image = "a/b:c"\n'],
     ["blanks", "snap \t \\\n"],
   ])("python of %s", (_, text) => {
     expect(() => found({ "src/a.py": fill(text, 512 * KIB), "src/b.py": `SNAPS = 1\n${fill(text, 500 * KIB)}` })).not.toThrow();
@@ -454,6 +716,10 @@ describe("bad input", () => {
         "snaps.json": all,
         "refresh_versions.toml": all,
         "metadata.yaml": all,
+        "config.yaml": `# image\n${all.slice(0, 60 * KIB)}`,
+        "images.json": all,
+        "images.yaml": all.slice(0, 30 * KIB),
+        "a.yaml.j2": `kind: a\n${fill("image: ", 400 * KIB)}\n${fill("image: a\n", 400 * KIB)}`.slice(0, 500 * KIB),
       }),
     ).not.toThrow();
   });
@@ -499,7 +765,7 @@ describe("bad input", () => {
     );
     fc.assert(
       fc.property(fc.array(fc.tuple(path, fc.array(word, { maxLength: 60 })), { maxLength: 4 }), (files) => {
-        for (const need of needsOf(new Map(files.map(([name, words]) => [name, words.join("")])))) {
+        for (const need of needsOf(new Map(files.map(([name, words]) => [name, words.join("")]))).snaps) {
           expect(need.name).toMatch(/^[a-z0-9-]{2,40}$/);
           expect(need.revision ?? 1).toBeGreaterThan(0);
         }
@@ -519,7 +785,7 @@ describe("what is meant to take long is read to a bounded depth, with bounded st
     ["names that are long", `x_snaps = [${`${"n".repeat(100_000)},`.repeat(4)}]\n`.repeat(1)],
     ["calls with many architectures", `R = {${'"x86_64": 1,'.repeat(5000)}}\n${'install_snap(["a","b"], revision=R)\n'.repeat(5000)}`],
   ])("%s", (_, text) => {
-    expect(needsOf(new Map([["src/charm.py", `${install}${text}`]]))).toContainEqual(
+    expect(needsOf(new Map([["src/charm.py", `${install}${text}`]])).snaps).toContainEqual(
       expect.objectContaining({ name: "kafka", revision: 5 }),
     );
   });

@@ -176,6 +176,10 @@ describe("an override", () => {
     const heads = (one: StoredPackage) => (offered(one, AT) as Snap).releases.map((r) => `${r.architecture} ${r.revision}`);
     expect(heads(set)).toEqual(["all 1"]);
     expect(overridesOf(set, AT)).toMatchObject([{ on: "all", without: 2 }]);
+    // Of one architecture alone, over a row of all: that is what its machines get without it.
+    const low = { ...row, revision: 1 };
+    const pinned: Snap = { ...all, releases: [{ ...row, architecture: "all" }], overrides: [{ ...low, ...WHY }] };
+    expect(overridesOf(pinned, AT)).toMatchObject([{ on: "amd64", without: 2 }]);
     const again = setOverride(set, 2, "stable", {}, WHY, NOW);
     expect(heads(again)).toEqual(["all 1", "amd64 2"]);
     expect(heads(setOverride(again, 1, "stable", {}, WHY, NOW))).toEqual(["all 1"]);

@@ -175,6 +175,14 @@ describe("the channel map", () => {
     expect(merged.notes).not.toBeEmpty();
   });
 
+  test.each(["keep", "keep-charms"] as const)("%s: a package that is stored keeps its channel map and says so", (policy) => {
+    const before = mergePackage(undefined, incoming()).package;
+    const given = incoming({ revisions: [revision(2)], releases: [row("9/stable", 2)] });
+    const merged = mergePackage(before, given, policy);
+    expect([open(merged.package), merged.notes]).toEqual([["latest/stable 1"], ["its channel map was kept as it is"]]);
+    expect(mergePackage(before, given).notes).toContain("its track 9 is new");
+  });
+
   test("keep: a new package is published with its map", () => {
     expect(open(mergePackage(undefined, incoming(), "keep").package)).toEqual(["latest/stable 1"]);
   });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import * as fc from "fast-check";
 import { changes } from "../../../src/catalog/channelmap.ts";
 import {
   type ComponentRevision,
@@ -123,6 +124,35 @@ describe("merging a snap", () => {
     expect(notes).toContain("its channel map was kept as it is");
   });
 
+  test("a pushed snap goes to its channel, whatever is there, and a track that is new is said", () => {
+    const numbers = [1, 2, 3];
+    const channels = ["latest/stable", "latest/edge", "14/stable", "chp_14/edge", "chp_14/stable"].map((name) => fc.constant(name));
+    const rows = fc.uniqueArray(
+      fc.record({ channel: fc.oneof(...channels), revision: fc.constantFrom(...numbers), architecture: fc.constantFrom("amd64", "arm64") }),
+      { selector: ({ channel, architecture }) => `${channel} ${architecture}`, maxLength: 6 },
+    );
+    const timed = (from: readonly Omit<SnapRelease, "releasedAt">[]) => from.map((one) => ({ ...one, releasedAt: NOW }));
+    const revisions = numbers.map((number) => revision(number, { architectures: ["amd64", "arm64"] }));
+    const head = (snap: Snap, { channel, architecture }: Pick<SnapRelease, "channel" | "architecture">) =>
+      snap.releases.find((one) => one.channel === channel && one.architecture === architecture)?.revision;
+    const trackOf = ({ channel }: Pick<SnapRelease, "channel">) => channel.split("/")[0] ?? "";
+    fc.assert(
+      fc.property(rows, rows, (before, pushed) => {
+        const held = first({ revisions, releases: timed(before) });
+        const { snap, notes } = mergeSnap(held, incoming({ revisions, releases: timed(pushed) }), "keep-charms");
+        for (const one of pushed) expect(head(snap, one)).toBe(one.revision);
+        for (const one of held.releases)
+          if (!pushed.some((other) => other.channel === one.channel && other.architecture === one.architecture))
+            expect(head(snap, one)).toBe(one.revision);
+        const known = new Set(before.map(trackOf));
+        const opened = [...new Set(pushed.map(trackOf))].filter((track) => !known.has(track));
+        expect(notes.filter((note) => note.endsWith(" is new")).toSorted()).toEqual(
+          opened.map((track) => `its track ${track} is new`).toSorted(),
+        );
+      }),
+    );
+  });
+
   test("takes a mark away when the same bytes come verified, and never adds one", () => {
     const doubtful = first({ revisions: [revision(5, { unverified: "no" })] });
     expect(mergeSnap(doubtful, incoming({ revisions: [revision(5)] })).snap.revisions[0]?.unverified).toBeUndefined();
@@ -137,6 +167,22 @@ describe("merging a snap", () => {
     expect(track({ releases: [row("2.0/stable", 5)] })).toBe("2.0");
     expect(track({ releases: [row("latest/stable", 5)], defaultTrack: "2.0" })).toBe("latest");
     expect(track({})).toBe("latest");
+  });
+
+  test("a track that charms install a revision from is the default one only as long as there is no other", () => {
+    const one = [revision(5)];
+    const pushed = first({ revisions: one, releases: [row("chp_14/edge", 5)] });
+    expect(pushed.defaultTrack).toBe("chp_14");
+    const later = (stored: Snap, releases: readonly SnapRelease[], defaultTrack?: string) =>
+      mergeSnap(stored, incoming({ revisions: one, releases, ...(defaultTrack !== undefined && { defaultTrack }) })).snap;
+    expect(later(pushed, [row("latest/stable", 5)]).defaultTrack).toBe("latest");
+    expect(later({ ...pushed, chosenTrack: "chp_14" }, [row("latest/stable", 5)]).defaultTrack).toBe("chp_14");
+    // What the publisher says stays, though a later archive does not say it.
+    const declared = later(pushed, [row("latest/stable", 5), row("14/stable", 5)], "14");
+    expect([declared.defaultTrack, later(declared, [row("chp_15/edge", 5)]).defaultTrack]).toEqual(["14", "14"]);
+    // An older chp did not say why: the track stays.
+    const { isFallbackTrack, ...old } = pushed;
+    expect([isFallbackTrack, later(old, [row("latest/stable", 5)]).defaultTrack]).toEqual([true, "chp_14"]);
   });
 
   test("a brand store's export takes nothing from others, and a public one frees it", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { parseImageReference } from "../../../src/catalog/imagereference.ts";
 import { Failure } from "../../../src/errors.ts";
 import { answerChallenge, bearerOf } from "../../../src/export/challenge.ts";
-import { parseImageReference } from "../../../src/export/imageregistry.ts";
 import { readRegistryLogins } from "../../../src/export/registrylogins.ts";
 
 const DIGEST = `sha256:${"a".repeat(64)}`;

@@ -520,3 +520,123 @@ describe("what goes wrong", () => {
     expect([lost(made), blobsIn(made), there.registry.sentBytes]).toEqual([[], digestsOf(whole), size]);
   });
 });
+
+describe("images that charms' files name", () => {
+  const LISTED = imageOf({ layers: [SHARED, "a listed tool"] });
+  const OPTION = imageOf({ layers: [SHARED, "an option's tool"] });
+  const POD = imageOf({ layers: [SHARED, "a pod's tool"] });
+
+  /** katib lists one image, has one as an option, and one in a manifest; `gone`: those that the registry does not have. */
+  async function named({ gone = [] }: { readonly gone?: readonly string[] } = {}): Promise<Scene> {
+    const registry = new TestRegistry({});
+    const push = (name: string, image: TestImage) =>
+      gone.includes(name) ? `${registry.host}/k/${name}:v1` : registry.push(`k/${name}`, image, "v1");
+    const kafka = registry.push("charm/kafka/kafka-image", KAFKA);
+    const inCharm = {
+      katib: {
+        "src/default-custom-images.json": JSON.stringify({ suggestion: push("listed", LISTED), same: kafka }),
+        "config.yaml": `options:\n  proxy-image: {type: string, default: "${push("option", OPTION)}"}\n`,
+        "upstream/a.yaml": `kind: Pod\nspec:\n- image: ${push("pod", POD)}\n`,
+      },
+    };
+    const app = await charmhubOf({ katib: {}, kafka: { "kafka-image": kafka } }, () => undefined, `https://${CHARMHUB}`, inCharm);
+    return { registry, transport: transportTo({ [CHARMHUB]: app, [registry.host]: registry, [registry.blobHost]: registry }) };
+  }
+  const KATIB = `${NOBLE}charms: [kafka, katib]\n`;
+  const namesOf = (made: Made) =>
+    indexIn(made).manifests.map((one: { annotations: Record<string, string> }) => Object.values(one.annotations)[0]?.replace(/@.*/, ""));
+  const ALL = [
+    "registry.test/charm/kafka/kafka-image",
+    "registry.test/k/listed:v1",
+    "registry.test/k/option:v1",
+    "registry.test/k/pod:v1",
+  ] as const;
+
+  test("are taken by tag, kept with tag and digest, and say who names them", async () => {
+    const notes: string[] = [];
+    const made = await exported(await named(), KATIB, { onNote: (text) => notes.push(text) });
+    expect(lost(made)).toEqual([]);
+    expect(namesOf(made)).toEqual(ALL);
+    expect(made.images.map(({ reference, neededBy }) => [reference.replace(/@.*/, ""), neededBy])).toEqual([
+      [
+        ALL[0],
+        [
+          { charm: "kafka", resource: "kafka-image", revision: 7 },
+          { charm: "katib", file: "src/default-custom-images.json", revision: 1, sure: "certain" },
+        ],
+      ],
+      [ALL[1], [{ charm: "katib", file: "src/default-custom-images.json", revision: 1, sure: "certain" }]],
+      [ALL[2], [{ charm: "katib", file: "config.yaml", revision: 1, sure: "certain" }]],
+      [ALL[3], [{ charm: "katib", file: "upstream/a.yaml", revision: 1, sure: "likely" }]],
+    ]);
+    expect(notes).toContain(`adding image ${ALL[3]} (4.0 KiB): katib, upstream/a.yaml`);
+    const lock = readLock(made.lock, "site.lock");
+    expect(lock.images.map(({ digest }) => digest)).toEqual([KAFKA, LISTED, OPTION, POD].map(({ digest }) => digest as never));
+  });
+
+  test("are in the plan, by parts of the charms", async () => {
+    const there = await named();
+    const asked: string[] = [];
+    const transport: Transport = (url, request) => {
+      if (url.includes("/download/")) asked.push(request.headers?.["Range"] ?? "all");
+      return there.transport(url, request);
+    };
+    const openOutput = () => Promise.reject(new Error("a plan writes nothing"));
+    const plan = await planExport({ ...optionsOf(transport, KATIB), openOutput });
+    expect(plan.packages.filter(({ type }) => type === "image").map(({ name, reasons }) => [name.replace(/@.*/, ""), reasons])).toEqual([
+      [ALL[0], ["kafka, resource kafka-image", "katib, src/default-custom-images.json"]],
+      [ALL[1], ["katib, src/default-custom-images.json"]],
+      [ALL[2], ["katib, config.yaml"]],
+      [ALL[3], ["katib, upstream/a.yaml"]],
+    ]);
+    expect(there.registry.blobRequests()).toEqual([]);
+    // One is the blob of the resource, which says what its image is.
+    expect(asked.filter((range) => range !== "all").length).toBe(2);
+    expect(asked.filter((range) => range === "all")).toHaveLength(1);
+  });
+
+  test.each<[string, () => Response]>([
+    ["a refusal", () => new Response("no", { status: 403 })],
+    ["fewer bytes", () => new Response("PK", { status: 206 })],
+    ["more bytes", () => new Response(new Uint8Array(2 ** 21), { status: 200 })],
+  ])("a plan says of whose files it could read no parts: %s", async (_, answer) => {
+    const there = await named();
+    const transport: Transport = (url, request) => (request.headers?.["Range"] ? Promise.resolve(answer()) : there.transport(url, request));
+    const plan = await planExport({ ...optionsOf(transport, KATIB), openOutput: () => Promise.reject(new Error("none")) });
+    expect(plan.notes.join("\n")).toContain(
+      "the snaps and images that files of katib name are not in this plan: cannot fetch parts of katib_1.charm",
+    );
+    expect(plan.packages.filter(({ type }) => type === "image")).toHaveLength(1);
+  });
+
+  test("the lock takes them again, by digest, to the same bytes", async () => {
+    const there = await named();
+    const made = await exported(there, KATIB);
+    there.registry.push("k/listed", POD, "v1"); // the tag moves
+    const again = await exported(there, KATIB, { lock: readLock(made.lock, "site.lock") });
+    expect(lost(again)).toEqual([]);
+    expect(again.bytes).toEqual(made.bytes);
+  });
+
+  test.each<[string, readonly string[]]>([
+    ["charm-images", []],
+    ["file-images", ALL.slice(0, 1)],
+    ["likely", ALL.slice(0, 3)],
+  ])("without: [%s] leaves some to the script", async (word, taken) => {
+    const made = await exported(await named(), `${KATIB}without: [${word}]\n`);
+    expect(namesOf(made)).toEqual(taken);
+    expect([...new Set(made.imagesLeft.map(({ reference }) => reference))].toSorted()).toEqual(ALL.slice(taken.length));
+  });
+
+  test("of those that are gone the certain ones are failures, and the charm is there", async () => {
+    const notes: string[] = [];
+    const made = await exported(await named({ gone: ["listed", "pod"] }), KATIB, { onNote: (text) => notes.push(text) });
+    expect(made.failed.map(({ name }) => name)).toEqual([ALL[1]]);
+    expect(namesOf(made)).toEqual([ALL[0], ALL[2]]);
+    expect(made.packages.map(({ name }) => name)).toEqual(["kafka", "katib"]);
+    expect(notes.filter((text) => text.includes("not available")).join("\n")).toMatch(
+      /^charm katib 1, upstream\/a.yaml \(likely\): not available: cannot fetch the image registry.test\/k\/pod:v1/,
+    );
+    expect(made.imagesLeft.map(({ reference }) => reference)).toEqual([ALL[1], ALL[3]]);
+  });
+});

@@ -93,6 +93,45 @@ describe("what is documented elsewhere", () => {
   });
 });
 
+describe("what chp inventory --manifest writes", () => {
+  const entry = (text: string) => readSiteFile(`charms: [{name: a, revision: 7, ${text}}]`, "site.yaml").charms[0];
+
+  test("a revision in no channel", () => {
+    expect(entry("channels: none")).toMatchObject({ revision: 7, channels: [], isUnreleased: true });
+    expect(entry("channel: [none]")).toMatchObject({ isUnreleased: true });
+    expect(entry("channels: [none/stable]")).toMatchObject({ channels: ["none/stable"] });
+    expect(entry("channels: [14/stable]")).not.toHaveProperty("isUnreleased");
+    expect(readSiteFile("snaps: [{name: a, revision: 7, channels: none}]", "site.yaml").snaps).toMatchObject([
+      { revision: 7, channels: [] },
+    ]);
+  });
+
+  test("resources with a revision, a path, both, or none", () => {
+    const text =
+      "resources: {a: 3, b: team/b:1, c: {revision: 4}, d: {path: team/d:1}, e: {revision: 5, path: team/e:1}, f: {revision: none}}";
+    expect(entry(text)).toMatchObject({
+      resources: { a: 3, c: 4, e: 5 },
+      paths: { b: "team/b:1", d: "team/d:1", e: "team/e:1" },
+      absentResources: ["f"],
+    });
+    expect(entry("resources: {a: 3}")).not.toHaveProperty("absentResources");
+  });
+
+  test("a large store", () => {
+    const lines = Array.from(
+      { length: 3000 },
+      (_, i) =>
+        `  - name: charm${i}\n    revision: ${i}\n    channels:\n      - 14/stable\n    bases:\n      - ubuntu@24.04\n    architectures:\n      - amd64\n    resources:\n      a: 1\n`,
+    );
+    expect(readSiteFile(`charms:\n${lines.join("")}`, "site.yaml").charms).toHaveLength(3000);
+  });
+
+  test("bases of its own", () => {
+    expect(entry("bases: [ubuntu@24.04]")).toMatchObject({ needsSystems: true });
+    expect(readSiteFile("bases: [ubuntu@24.04]\ncharms: [a]", "site.yaml").charms[0]).not.toHaveProperty("needsSystems");
+  });
+});
+
 describe("a bundle", () => {
   test.each<[string, string, string[]]>([
     [
@@ -293,7 +332,11 @@ describe("what is wrong is named by entry and field", () => {
     ["charms: [{nam: a}]", "charms.0: name is missing"],
     ["charms: [a, {name: b, chanel: edge}]", "charms.1: unknown key chanel of b"],
     ["charms: [{name: a, resources: [3]}]", "charms.0: resources is not a map by name"],
-    ["charms: [{name: a, resources: {image: [3]}}]", "charms.0: resources.image is not a word"],
+    ["charms: [{name: a, resources: {image: {revision: x}}}]", "charms.0: resources: x is neither a revision nor none"],
+    ["charms: [{name: a, resources: {image: {version: 3}}}]", "charms.0: resources.image is neither a word nor a map of revision and path"],
+    ["charms: [{name: a, channels: none}]", "charms.0: channels: none is for a revision, which it does not name"],
+    ["snaps: [{name: a, channel: none}]", "snaps.0: channels: none is for a revision, which it does not name"],
+    ["charms: [{name: a, resources: {image: [3]}}]", "charms.0: resources.image is neither a word nor a map of revision and path"],
     ["charms: [[a]]", "charms.0: name is missing"],
     ["charms: [{name: a, revision: x1}]", "charms.0: revision is not a whole number"],
     ["charms: [{name: a, channels: {}}]", "charms.0: channels is neither a word nor a list of words"],
@@ -311,7 +354,7 @@ describe("what is wrong is named by entry and field", () => {
     ["essentials: {lxd: 5}", "essentials.juju is missing"],
     [
       "charms: [a]\nwithout: [everything]",
-      "without: unknown addition everything; it takes bundle-charms, charm-snaps, likely, bases, providers, snapd, images",
+      "without: unknown addition everything; it takes bundle-charms, charm-snaps, likely, bases, providers, snapd, images, charm-images, file-images",
     ],
     ["applications: [a]", "applications is not a map by name"],
     ["applications: {a: {chram: a}}", "applications.a: charm is missing"],

@@ -3,10 +3,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LockedSnap } from "../../../src/archives/lock.ts";
 import { AssertionFetcher } from "../../../src/export/assertionfetcher.ts";
+import { HttpClient } from "../../../src/export/client.ts";
 import type { Plan, PlannedSnap } from "../../../src/export/plan.ts";
 import type { SnapRequest } from "../../../src/export/sitefile.ts";
 import { planLockedSnap, planSnap } from "../../../src/export/snapplan.ts";
-import { type Answering, actionsOf, type FakeUpstream, fakeUpstream, refreshReply } from "../../fakeupstream.ts";
+import { Upstream } from "../../../src/export/upstream.ts";
+import { type Answering, actionsOf, CHARMHUB, type FakeUpstream, fakeUpstream, refreshReply, SNAPSTORE } from "../../fakeupstream.ts";
 import { assertionsOf, type SignedSnap, type SnapSpec, signed } from "../../signedsnaps.ts";
 
 const recorded = (name: string) => JSON.parse(readFileSync(join(import.meta.dir, "../../fixtures/snaps", name), "utf8"));
@@ -219,6 +221,40 @@ describe("assertions", () => {
     expect(await new AssertionFetcher(alone.upstream).account("popey")).toBe(assertion("account.popey"));
     expect(alone.asked.map(({ url }) => url.pathname.split("/")[3])).toEqual(["account", "account-key"]);
     expect(await new AssertionFetcher(fakeUpstream(() => 404).upstream).account("popey")).toBeUndefined();
+  });
+
+  describe("of a publisher that every client has built in", () => {
+    const CANONICAL = assertion("account.canonical.trusted");
+    // As a store that has a later revision of it would answer.
+    const later = CANONICAL.replace("account-id:", "revision: 7\naccount-id:");
+    const ask = async (answer: string | number, id = "canonical") => {
+      const { upstream, asked } = fakeUpstream(() => answer);
+      const fetcher = new AssertionFetcher(upstream);
+      const texts = [await fetcher.account(id), await fetcher.account(id)];
+      expect(texts[0]).toBe(texts[1]);
+      return { text: texts[0], asked: asked.map(({ url }) => url.pathname) };
+    };
+
+    test("is asked for, and comes without the root key", async () => {
+      expect(await ask(later)).toEqual({ text: later, asked: ["/v2/assertions/account/canonical"] });
+    });
+
+    test.each([404, 403, 503])("is the built-in one where the store answers %d", async (status) => {
+      const { text, asked } = await ask(status);
+      expect(text?.trimEnd()).toBe(CANONICAL.trimEnd());
+      expect(new Set(asked)).toEqual(new Set(["/v2/assertions/account/canonical"]));
+      expect((await ask(status, "generic")).text).toStartWith("type: account\nauthority-id: canonical\naccount-id: generic\n");
+    });
+
+    test("a store that cannot be asked for others is a failure", async () => {
+      expect(ask(503, "popey")).rejects.toThrow();
+    });
+
+    test("an interruption is one", async () => {
+      const remote = new HttpClient({ transport: () => Promise.reject(new Error("gone")), signal: AbortSignal.abort() });
+      const upstream = new Upstream({ charmhub: CHARMHUB, snapstore: SNAPSTORE }, remote);
+      expect(new AssertionFetcher(upstream).account("canonical")).rejects.toThrow("interrupted");
+    });
   });
 });
 

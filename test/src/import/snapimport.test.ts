@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { parseAssertions } from "../../../src/assertions/text.ts";
+import { CANONICAL_ROOTS } from "../../../src/assertions/verify.ts";
 import type { Snap } from "../../../src/catalog/snap.ts";
 import { channelMapOf } from "../../../src/catalog/snapresolve.ts";
 import { Failure } from "../../../src/errors.ts";
@@ -590,6 +591,17 @@ describe("the account of a charm's publisher", () => {
     const store = await Store.openOrCreate(new Memory());
     const report = await importFiles(store, beside(text), { allowUnverified: true });
     expect([await held(store), report.packages.map(({ name, state }) => `${name} ${state}`)]).toEqual([[], ["tiny new"]]);
+  });
+
+  test("that every client has built in is kept beside the charm, and another one in its place is nobody's", async () => {
+    const stored = async (store: Store) => (await (await store.snapshot()).assertions()).versions("account", ["canonical"]);
+    const store = await newStore();
+    const { notes } = await importFiles(store, beside(CANONICAL_ROOTS[0]?.text ?? ""));
+    expect([await stored(store), notes]).toEqual([[], []]);
+    expect((await (await store.snapshot()).package("tiny"))?.publisherAssertion).toBeString();
+    const forged = account(STORE, { "account-id": "canonical", username: "root", revision: 9 });
+    await importFiles(store, beside(stream(forged, STORE_KEY)), { allowUnverified: true });
+    expect(await stored(store)).toEqual([]);
   });
 
   test("is taken without the charm's bytes, which the store has already", async () => {

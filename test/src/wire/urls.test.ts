@@ -16,7 +16,7 @@ const revision = fc.nat();
 const snapId = fc.stringMatching(/^[A-Za-z0-9]{1,32}$/);
 const repository = fc
   .stringMatching(/^[a-z0-9]{1,9}(\/[a-z0-9]{1,9}){0,3}$/)
-  .filter((name) => !/^(charms|snaps|assertions|cohorts|messages|repairs|auth)\b/.test(name));
+  .filter((name) => !/^(charms|snaps|assertions|cohorts|messages|metadata|repairs|auth)\b/.test(name));
 const optional = fc.option(segment, { nil: undefined });
 
 /** Without what is undefined. */
@@ -60,6 +60,8 @@ const PARAMS: { readonly [K in keyof typeof URLS]: fc.Arbitrary<Params<(typeof U
   missing: nothing,
   metrics: nothing,
   remoteImport: nothing,
+  overrides: nothing,
+  overridesOfSnap: fc.record({ snap: segment }),
   registry: nothing,
   repositories: nothing,
   image: fc.record({ name: repository, what: fc.constantFrom("manifests", "blobs", "uploads", "referrers"), reference: segment }),

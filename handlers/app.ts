@@ -119,30 +119,30 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
       throw new Failure("too-many", `${printable(peer.address(), 50)} has too many connections`);
     }
     call.origin = config.publicUrl ?? requestOrigin(request.url);
-    if (request.method !== "GET" && request.method !== "HEAD") return routes.fetch(request, call);
-    if (!deps.store.lags) return answer(request, call);
-    // Another server may have announced what this one does not know yet: a 404 is said of the newest generation.
-    const { of: seen } = await store.snapshot();
-    const notes = missing.hold(call.id);
-    const response = await answer(request, call);
-    if (response.status !== 404 || !(await deps.store.isBehind?.(seen))) {
-      notes.keep();
-      return response;
-    }
-    notes.drop();
-    return answer(request, call);
-  }
-
-  async function answer(request: Request, call: TrackedCall): Promise<Response> {
-    if (request.method !== "GET") return routes.fetch(request, call);
+    if (request.method !== "GET") return request.method === "HEAD" && deps.store.lags ? newest(request, call) : routes.fetch(request, call);
     const snapshot = await store.snapshot();
     if (deps.store.damage !== damage) logDamage(snapshot);
     if (deps.store.away?.since !== away?.since) logAway();
     call.cache = replyCache.of(snapshot, await registryOf(snapshot));
     const cached = call.cache.get(request.url);
-    if (!cached) return routes.fetch(request, call);
+    if (!cached) return deps.store.lags ? newest(request, call) : routes.fetch(request, call);
     call.route = cached.route;
     return replyWith(cached.body);
+  }
+
+  /** Another server may have announced what this one does not know yet, so a 404 is said of the newest generation alone. */
+  async function newest(request: Request, call: TrackedCall): Promise<Response> {
+    const { of: seen } = await store.snapshot();
+    const notes = missing.hold(call.id);
+    const response = await routes.fetch(request, call);
+    if (response.status !== 404 || !(await deps.store.isBehind?.(seen))) {
+      notes.keep();
+      return response;
+    }
+    notes.drop();
+    const snapshot = await store.snapshot();
+    call.cache = replyCache.of(snapshot, await registryOf(snapshot));
+    return routes.fetch(request, call);
   }
 
   function logDamage({ number }: Offer): void {

@@ -34,6 +34,8 @@ const [IN_PARTS, PART, MOST_PARTS] = [64 * 2 ** 20, 16 * 2 ** 20, 9000];
 const PARALLEL_PARTS = 4;
 /** milliseconds for which a piece of an object is asked for again: a reply that has begun can only end or break */
 const BODY_PATIENCE = 60_000;
+/** bytes of a reply that wait to be sent */
+const UNSENT = 2 ** 20;
 /** bytes that are in memory to be sent */
 const SENDING = 128 * 2 ** 20;
 /** bytes from which on it is asked first whether a blob is there */
@@ -269,9 +271,15 @@ function readable(pieces: AsyncGenerator<Uint8Array<ArrayBuffer>>): ReadableStre
     return new ReadableStream({
       type: "direct",
       pull: async (controller: { write(chunk: Uint8Array): unknown; flush(wait: boolean): unknown; close(error?: unknown): unknown }) => {
-        for await (const piece of pieces) {
-          await controller.write(piece);
-          await controller.flush(true); // until it is sent: nothing may pile up for a slow reader
+        let unsent = 0;
+        for (;;) {
+          const { done, value } = await pieces.next();
+          if (done) break;
+          controller.write(value);
+          unsent += value.byteLength;
+          if (unsent < UNSENT) continue;
+          await controller.flush(true); // until it is sent: no more may pile up for a slow reader
+          unsent = 0;
         }
         controller.close();
       },

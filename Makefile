@@ -93,7 +93,7 @@ linux-x64 linux-arm64 darwin-arm64: $(BUN) ## the executable for that machine, a
 
 release: $(BUN) ## all of them, packages for Debian, an OCI image, a bill of materials, SHA256SUMS; SIGN=FILE signs, LIBC=FOLDER has libc6_*.deb
 	$(BUN) bin/build.ts && $(BUN) bin/build.ts linux-x64 linux-arm64 darwin-arm64
-	@CHP_COMMIT=$${CHP_COMMIT-$$(git rev-parse --short=12 HEAD 2>/dev/null)} $(BUN) packaging/release.ts "$(SIGN)" "$(LIBC)"
+	@CHP_COMMIT=$${CHP_COMMIT-$$(git rev-parse --short=12 HEAD 2>/dev/null)} $(BUN) bin/packaging/release.ts "$(SIGN)" "$(LIBC)"
 
 clean: ## remove what was built and the example store
 	rm -rf dist .run node_modules
@@ -112,4 +112,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example unit quicklint inprocess test interop finder images pulls replicas metrics packages bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example unit quicklint inprocess test interop finder images pulls metrics packages replicas bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help

@@ -8,10 +8,12 @@ import { NO_REGISTRY } from "../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../src/errors.ts";
 import { Sessions } from "../src/wire/session.ts";
 import type { Store } from "../store/store.ts";
+import { agentRoutes } from "./agents.ts";
 import { assertionRoutes } from "./assertions.ts";
 import { Bodies } from "./body.ts";
 import type { Call, Deps, Env, HandlerDeps } from "./call.ts";
 import { charmhubRoutes } from "./charmhub.ts";
+import { cloudImageRoutes } from "./cloudimages.ts";
 import { type Dialect, errorReply, failureReply, internalError } from "./errors.ts";
 import { imageRoutes } from "./images.ts";
 import type { Peer } from "./listen.ts";
@@ -73,9 +75,11 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     charmhubRoutes({ ...shared, missing }),
     snapstoreRoutes({ ...shared, sessions, missing }),
     assertionRoutes(shared),
+    agentRoutes({ ...shared, missing }),
     statusRoutes(deps.store, shared, missing),
     overrideRoutes({ ...shared, ...(deps.overrides && { overrides: deps.overrides }), ...(deps.clock && { clock: deps.clock }) }),
     imageRoutes({ ...shared, missing, ...(deps.imagePush && { imagePush: deps.imagePush }) }),
+    cloudImageRoutes(deps),
     remoteImportRoutes(deps),
     metrics.api,
   ];

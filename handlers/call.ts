@@ -1,6 +1,7 @@
 /** What the application needs, what handlers get of it, and one request. */
 
 import type { CacheUse } from "../src/cache.ts";
+import type { CloudImage } from "../src/catalog/cloudimage.ts";
 import type { CatalogView, Drafted } from "../src/catalog/generation-types.ts";
 import type { Registries } from "../src/catalog/registry.ts";
 import type { Digest } from "../src/digest.ts";
@@ -25,6 +26,8 @@ export interface Deps {
   readonly log: Log;
   /** the registries that images are pulled from; they may change at any time */
   readonly registries?: () => Registries | Promise<Registries>;
+  /** the system images of the site's clouds; they may change at any time */
+  readonly cloudImages?: () => Promise<readonly CloudImage[]>;
   /** signs device sessions; servers with the same key accept each other's. Undefined: a random key */
   readonly sessionKey?: Uint8Array;
   /** decides when overrides end; by default the clock of the machine */

@@ -36,7 +36,7 @@ export interface Metrics {
 interface MetricsDeps extends Pick<HandlerDeps, "store"> {
   /** why an earlier generation is served instead of the newest */
   readonly damage: () => unknown;
-  /** whether the bucket of the store is out of reach; undefined: the store is in a folder */
+  /** whether the bucket of the store is out of reach; undefined: it is in none */
   readonly away: () => boolean | undefined;
   readonly vitals: Vitals | undefined;
   readonly clock: Clock;
@@ -210,7 +210,7 @@ const METRICS: readonly (readonly [name: string, type: MetricType, help: string,
   [
     "chp_storage_away",
     "gauge",
-    "1 where the bucket of the store is out of reach, so that only what is known is served, else 0.",
+    "1 where the bucket of the store does not answer, so that what is known is served; else 0.",
     ({ away }) => (away === undefined ? undefined : Number(away)),
   ],
   ["chp_disk_bytes", "gauge", "Bytes of the file system of the store.", ({ disk }) => disk?.size],

@@ -7,8 +7,8 @@ const MAX_REQUESTS = 1000;
 
 /** What a client requested and did not get. Texts are those of the client. */
 export interface Missing {
-  readonly type: "charm" | "snap" | "image";
-  /** its name, or its id where no name is known; of an image its reference without a registry */
+  readonly type: "charm" | "snap" | "image" | "agent";
+  /** its name, or its id where no name is known; of an image its reference without a registry, of an agent its file */
   readonly name: string;
   /** `name` is an id */
   readonly byId?: boolean;
@@ -37,7 +37,7 @@ export class MissingRequests {
   readonly #requests = new Map<string, { readonly entry: MissingRequest; readonly id: string }>();
   /** by the id of a request whose reply may be given up for another */
   readonly #held = new Map<string, (() => void)[]>();
-  readonly #totals = { charm: 0, snap: 0, image: 0 };
+  readonly #totals = { charm: 0, snap: 0, image: 0, agent: 0 };
 
   constructor(log: Log) {
     this.#log = log;

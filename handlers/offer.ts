@@ -67,6 +67,10 @@ export class Offer {
     return (await this.of.snaps()).map((snap) => this.#offered(snap));
   }
 
+  agents(): ReturnType<Snapshot["agents"]> {
+    return this.of.agents();
+  }
+
   unreadable(): ReturnType<Snapshot["unreadable"]> {
     return this.of.unreadable();
   }

@@ -1,5 +1,6 @@
 /** Finds damaged and missing parts of a store. Imports and servers may run at the same time: what a generation names is stored before it. */
 
+import type { AgentRelease } from "../src/catalog/agents.ts";
 import { showBase } from "../src/catalog/base.ts";
 import type { OverrideTerms } from "../src/catalog/channelmap.ts";
 import type { Generation, SourceRecord } from "../src/catalog/generation-types.ts";
@@ -381,7 +382,7 @@ function repairOf(origin: Generation | undefined, current: boolean, restorable: 
   return `import again ${origin.sources.map(({ name, sha256 }) => `${name} (sha256 ${sha256})`).join(" and ")}`;
 }
 
-const SECTION_WORDS: OfEach<string> = { packages: "", snaps: "snap ", images: "the images " };
+const SECTION_WORDS: OfEach<string> = { packages: "", snaps: "snap ", images: "the images ", agents: "the agents " };
 
 /** `resource data revision 3 of kafka` */
 export function showRole({ kind, package: pkg, revision, part }: BlobRole): string {
@@ -389,6 +390,8 @@ export function showRole({ kind, package: pkg, revision, part }: BlobRole): stri
   const number = revision === undefined ? "" : ` revision ${revision}`;
   if (kind === "charm" || kind === "bundle" || kind === "snap") return `${kind} ${pkg?.name ?? ""}${number}`;
   if (kind === "resource" || kind === "component") return `${kind} ${part ?? ""}${number}${of}`;
+  if (kind === "agent") return `agent ${pkg?.name ?? ""} for ${part ?? ""}`;
+  if (kind === "streams") return `signed text of the agents ${pkg?.name ?? ""}`;
   if (kind === "image") return `blob of the images ${pkg?.name ?? ""}`;
   if (kind === "blob" || (kind === "manifest" && part !== undefined)) return `${kind} of section ${part ?? ""}`;
   if (kind === "text" || kind === "icon") return `${part ?? "icon"}${of}${number}`;
@@ -465,10 +468,21 @@ function snapProblems(snap: Snap): Finding[] {
   });
 }
 
+function agentProblems({ name, agents, blobs }: AgentRelease): Finding[] {
+  const listed = new Set(blobs.map(({ digest }) => digest));
+  return findingsOf(`the agents ${name}`, (odd) => {
+    for (const { architecture, blob, signed } of agents)
+      for (const digest of [blob, ...(signed ? [signed.index.digest, signed.products.digest] : [])])
+        if (!listed.has(digest))
+          odd(`the one for ${architecture} names ${digestText(digest)}, which is not listed`, "import it again", "damage");
+  });
+}
+
 const PROBLEMS: { readonly [S in SectionName]: (manifest: Sections[S]) => Finding[] } = {
   packages: packageProblems,
   snaps: snapProblems,
   images: repositoryProblems,
+  agents: agentProblems,
 };
 
 function problemsOf<S extends SectionName>(section: S, manifest: Sections[S]): Finding[] {

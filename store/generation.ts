@@ -18,6 +18,7 @@ export const DigestText = v.pipe(
 );
 const Tallies = mapByName(v.object({ revisions: v.array(v.number()), channels: v.number() }));
 const ImageTallies = mapByName(v.object({ manifests: v.number(), tags: v.array(v.string()) }));
+const AgentTallies = mapByName(v.object({ added: v.array(v.string()), removed: v.array(v.string()) }));
 const SourceText = v.object({
   name: v.string(),
   size: v.number(),
@@ -37,6 +38,7 @@ const GenerationText = v.looseObject({
   changed: Tallies,
   snaps: v.optional(Tallies, {}),
   images: v.exactOptional(ImageTallies),
+  agents: v.exactOptional(AgentTallies),
   assertions: v.optional(v.number(), 0),
   signed: v.exactOptional(mapByName(v.string())),
   index: DigestText,

@@ -3,6 +3,7 @@
  * fields that a newer chp wrote survive, and the digest stays the same.
  */
 
+import type { Agent, AgentRelease, SignedStreams } from "../src/catalog/agents.ts";
 import type { Base } from "../src/catalog/base.ts";
 import type { ImageNeed, Need } from "../src/catalog/need.ts";
 import type {
@@ -225,10 +226,31 @@ const repository = object<Repository>({
   blobs,
 });
 
+/* ---- agents ---- */
+
+const signedText = object<RepositoryBlob>({ digest, size: number });
+const agents = object<AgentRelease>({
+  name: text(),
+  version: text(),
+  agents: list(
+    object<Agent>({
+      architecture: text(),
+      blob: digest,
+      size: number,
+      products: map(text()),
+      signed: optional(object<SignedStreams>({ index: signedText, products: signedText, updated: text(), key: text() })),
+      signers: optional(list(object<{ readonly key: string; readonly name: string }>({ key: text(), name: text() }))),
+      unverified: optional(text()),
+    }),
+  ),
+  blobs,
+});
+
 const GUARDS: { readonly [S in keyof Manifests]: Guard<Manifests[S]> } = {
   packages: charm,
   snaps: snap,
   images: repository,
+  agents,
   assertions: list(assertion),
 };
 
@@ -236,6 +258,7 @@ const WHAT: Readonly<Record<keyof Manifests, string>> = {
   packages: "a manifest of a charm or bundle",
   snaps: "a manifest of a snap",
   images: "a list of the images of a repository",
+  agents: "a list of the agents of a version",
   assertions: "a list of assertions",
 };
 

@@ -1,5 +1,6 @@
 /** The payloads and texts that manifests name by digest. */
 
+import type { AgentRelease } from "../src/catalog/agents.ts";
 import type { ChangeDraft, Index } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Repository } from "../src/catalog/repository.ts";
@@ -26,6 +27,8 @@ export interface BlobRole {
     | "bundle"
     | "snap"
     | "image"
+    | "agent"
+    | "streams"
     | "resource"
     | "component"
     | "icon"
@@ -34,7 +37,7 @@ export interface BlobRole {
   readonly package?: PackageName;
   /** of the package, the resource or the component */
   readonly revision?: number;
-  /** name of the resource, component or text; of what a section that this chp does not know names, the section */
+  /** name of the resource, component or text; of an agent its architecture; of what a section that this chp does not know names, the section */
   readonly part?: string;
 }
 
@@ -75,10 +78,21 @@ function* blobsOfRepository({ name, blobs }: Repository): Generator<BlobReferenc
   for (const { digest, size } of blobs) yield { digest, size, what: { kind: "image", package: { section: "images", name } } };
 }
 
+/** The blobs that the agents of a version name: their files, and the signed texts of upstream. */
+function* blobsOfAgents({ name, agents, blobs }: AgentRelease): Generator<BlobReference> {
+  const pkg: PackageName = { section: "agents", name };
+  const parts = new Map(agents.map(({ blob, architecture }) => [blob, architecture]));
+  for (const { digest, size } of blobs) {
+    const part = parts.get(digest);
+    yield { digest, size, what: part === undefined ? { kind: "streams", package: pkg } : { kind: "agent", package: pkg, part } };
+  }
+}
+
 const BLOBS: { readonly [S in SectionName]: (manifest: Sections[S]) => Iterable<BlobReference> } = {
   packages: blobsOfPackage,
   snaps: blobsOfSnap,
   images: blobsOfRepository,
+  agents: blobsOfAgents,
 };
 
 /** The blobs that a manifest of a section names. */

@@ -106,9 +106,8 @@ export class Runs {
 
   #after<S extends Recorded>(state: S, killed: readonly string[]): S {
     const time = killed.toSorted().at(-1);
-    // An import that began before the last one ended says nothing new.
-    if (time === undefined || Date.parse(time) <= Date.parse(state.import?.ended ?? "")) return state;
-    return withImport(state, { ended: time, failed: "killed" });
+    // When it was killed nobody knows: it counts as the last that ended, until another ends.
+    return time === undefined ? state : withImport(state, { ended: time, failed: "killed" });
   }
 
   /** The begun imports whose lease is live, and when those began whose lease is over. */

@@ -169,6 +169,8 @@ interface Newest {
   /** when they were listed, and looked for newer ones, by performance.now() */
   readonly listed: number;
   looked: number;
+  /** keys where the files of format 1 would be */
+  legacy?: Promise<ReadonlySet<string>> | undefined;
 }
 
 /** milliseconds after which settings are listed anew where a listing is a request: gc may have pruned the next ones */
@@ -307,9 +309,12 @@ export class Settings {
     isFresh = false,
   ): Promise<{ record: Stored | undefined; number: number; documents: Pick<Documents, N> }> {
     for (let again = isFresh; ; again = true) {
-      const { number, record, raw } = await this.#newest(again);
-      for (const name of names) if (!raw.has(name)) raw.set(name, await this.#raw(record, number, name));
-      const isWhole = (number === 0 || record !== undefined) && names.every((name) => raw.get(name) !== undefined);
+      const newest = await this.#newest(again);
+      const { number, record, raw } = newest;
+      for (const name of names) if (!raw.has(name)) raw.set(name, await this.#raw(record, number, name, newest));
+      // Where a look is a request, what these settings do not name was missing when they were found, and that is new enough.
+      const mayBeMissing = (name: N) => this.#storage.lag !== undefined && !Object.hasOwn(record?.secrets ?? {}, name);
+      const isWhole = (number === 0 || record !== undefined) && names.every((name) => raw.get(name) !== undefined || mayBeMissing(name));
       // What was listed may have been pruned before it was read.
       if (!isWhole && ((await this.#numbers()).at(-1) ?? 0) !== number) continue;
       const documents = Object.fromEntries(names.map((name) => [name, this.#parse(name, raw.get(name))])) as Pick<Documents, N>;
@@ -336,6 +341,13 @@ export class Settings {
     return newest;
   }
 
+  /** The files of format 1, which a copy may have brought, by two requests rather than one each. */
+  #legacyKeys(newest: Newest): Promise<ReadonlySet<string>> {
+    newest.legacy ??= Promise.all([this.#storage.list(""), this.#storage.list(SECRETS)]).then((keys) => new Set(keys.flat()));
+    newest.legacy.catch(() => (newest.legacy = undefined));
+    return newest.legacy;
+  }
+
   async #read(key: string): Promise<Uint8Array | undefined> {
     const object = await this.#storage.open(key);
     return object && readObject(object, `${this.#storage.place}/${key}`);
@@ -358,10 +370,16 @@ export class Settings {
   }
 
   /** Undefined: the document is missing. */
-  async #raw(record: Stored | undefined, number: number, name: keyof Documents): Promise<{ key: string; value: unknown } | undefined> {
+  async #raw(
+    record: Stored | undefined,
+    number: number,
+    name: keyof Documents,
+    newest?: Newest,
+  ): Promise<{ key: string; value: unknown } | undefined> {
     if (record && Object.hasOwn(record.documents, name)) return { key: settingsKey(number), value: record.documents[name] };
     const secret = record && Object.hasOwn(record.secrets, name) ? record.secrets[name] : undefined;
     const key = secret?.file ?? DOCUMENTS[name].legacy;
+    if (!secret && newest && this.#storage.lag !== undefined && !(await this.#legacyKeys(newest)).has(key)) return undefined;
     const bytes = await this.#read(key);
     if (!bytes) return undefined;
     const value = tryJson(new TextDecoder().decode(bytes));

@@ -1,5 +1,6 @@
 /** One generation as readers see it. */
 
+import { type AgentRelease, compareVersions } from "../src/catalog/agents.ts";
 import { AssertionSet } from "../src/catalog/assertionset.ts";
 import type { Generation, Index, UnreadablePackage } from "../src/catalog/generation-types.ts";
 import type { Package } from "../src/catalog/package.ts";
@@ -159,6 +160,11 @@ export class Snapshot {
     return (await this.#sections.packages.all()).readable;
   }
 
+  /** Names of all that is stored in a section, sorted. */
+  namesIn(section: SectionName): string[] {
+    return this.#sections[section].names;
+  }
+
   /** Names of all repositories of images, sorted. */
   get repositoryNames(): string[] {
     return this.#sections.images.names;
@@ -171,6 +177,11 @@ export class Snapshot {
   /** All readable repositories of images. */
   async repositories(): Promise<Repository[]> {
     return (await this.#sections.images.all()).readable;
+  }
+
+  /** The agents of all readable versions, the earliest first. */
+  async agents(): Promise<AgentRelease[]> {
+    return (await this.#sections.agents.all()).readable.toSorted((a, b) => compareVersions(a.version, b.version));
   }
 
   /** What `packages`, `snaps` and their like leave out. */

@@ -46,7 +46,11 @@ export function fakeUpstream(answering: Answering): FakeUpstream {
     return new Response(JSON.stringify(answer), { headers: { "Content-Type": "application/json" } });
   };
   const remote = new HttpClient({ transport, sleep: async () => {} });
-  return { upstream: new Upstream({ charmhub: CHARMHUB, snapstore: SNAPSTORE }, remote), client: remote, asked };
+  return {
+    upstream: new Upstream({ charmhub: CHARMHUB, snapstore: SNAPSTORE, agents: `${CHARMHUB}/juju/tools` }, remote),
+    client: remote,
+    asked,
+  };
 }
 
 /** The actions of a refresh request. */

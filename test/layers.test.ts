@@ -43,7 +43,7 @@ const TABLE: Readonly<Record<string, Room>> = {
   "bin/machine": { imports: [...SRC, "store", "handlers"], modules: ["disk", "processes", "network"] },
   "bin/commands": { imports: [...SRC, "store", "handlers", "bin/machine"], modules: ["disk", "processes", "network"] },
   bin: { imports: [...SRC, "store", "handlers", "bin/machine", "bin/commands"], modules: ["disk"] },
-  packaging: { imports: [...SRC, "store", "handlers", "bin/machine", "bin/commands"], modules: ["disk"] },
+  "bin/packaging": { imports: [...SRC, "store", "handlers", "bin/machine", "bin/commands"], modules: ["disk"] },
 };
 
 /** Data that is built into the program. */

@@ -8,6 +8,7 @@ import { createProgram } from "../bin/commands/program.ts";
 import { type ProgramName, programName } from "../src/settings/documented.ts";
 import { makeManualWorld, REGISTRY, serveStore } from "./manualworld.ts";
 import { type Run, runProgram, SILENT_IO } from "./program.ts";
+import { S3Engine } from "./s3engine.ts";
 import { tempFolder } from "./temp.ts";
 
 const ROOT = join(import.meta.dir, "..");
@@ -23,6 +24,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 const CODES: Readonly<Record<string, number>> = {
   "chp doctor": 1, // the world has no registry
   "chp doctor --juju 3.6": 1,
+  "chp doctor --store s3://charms/site --offline": 1,
 };
 
 /** Words of the pages that mean something else here. Each is replaced wherever it stands in a word. */
@@ -36,7 +38,7 @@ const NAMES: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** A word that names a file: the world has it, or the line makes it. */
-const FILE = /^(\/|[\w.-]+\.(ya?ml|json|tar|tar\.gz|key|pub|token|crt|sh)$|site\.)/;
+const FILE = /^(\/|[\w.-]+\.(ya?ml|json|tar|tar\.gz|tgz|key|pub|token|crt|sh)$|site\.)/;
 
 interface Line {
   readonly page: string;
@@ -81,6 +83,10 @@ function unknownWords({ program, words }: Pick<Line, "program" | "words">): stri
   return words.filter((word) => word.startsWith("-") && word !== "-" && word !== "--help" && !flags.includes(word.replace(/=.*$/, "")));
 }
 
+/** The bucket of the page on replicas. */
+const engine = new S3Engine("charms");
+const bucket = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: engine.fetch });
+
 const folder = tempFolder();
 const ending = new AbortController();
 let upstream = "";
@@ -92,6 +98,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   ending.abort();
+  await bucket.stop(true);
   await REGISTRY[Symbol.asyncDispose]();
   folder[Symbol.dispose]();
 });
@@ -108,8 +115,11 @@ function worldOf(page: string): { readonly at: (word: string) => string; readonl
     CHP_EXPORT_DIR: own,
     CHP_LISTEN: "127.0.0.1:0",
     CHARMHUB_URL: upstream,
+    ...S3Engine.environment(`http://127.0.0.1:${bucket.port}`),
+    ...(page.endsWith("replicas.md") && { CHP_STORE: "s3://charms/site", CHP_STORE_KEY: at("store.key") }),
     CHP_SNAPSTORE_URL: upstream,
     CHP_INSECURE_REGISTRY: REGISTRY.host,
+    CHP_STREAMS_KEY: join(folder.path, "world", "streams.asc"),
   };
   const run = async ({ program, words, into }: Line): Promise<Run> => {
     const meant = words.map((word) => {

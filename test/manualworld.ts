@@ -2,6 +2,7 @@
 
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { AGENT_SIGNER, AGENT_WORLD, AGENTS } from "./agentworld.ts";
 import { base, bundleZip, charmZip, exportOf, imageBlob, type PackageSpec, tarOf } from "./build.ts";
 import { layoutOf } from "./layouts.ts";
 import { runProgram } from "./program.ts";
@@ -69,7 +70,7 @@ function snap(name: string, channel: string, yaml: SnapSpec["yaml"] = { base: "c
 const SNAPS: readonly SnapSpec[] = [
   snap("jq", "latest/stable"),
   snap("charmed-kafka", "latest/stable"),
-  snap("juju-db", "4.4.30/stable"),
+  { ...snap("juju-db", "4.4.30/stable"), channels: { "4.4.30/stable": { amd64: 1, arm64: 2 }, "4.4/stable": { amd64: 1, arm64: 2 } } },
   snap("core", "latest/stable", { type: "os" }),
   snap("snapd", "latest/stable", { type: "snapd" }),
   ...["core20", "core22", "core24"].map((name) => snap(name, "latest/stable", { type: "base" })),
@@ -90,8 +91,22 @@ export async function makeManualWorld(folder: string, siteFile: string): Promise
     name,
   }));
   writeFileSync(at("media", "usb", "images.tar"), tarOf(layoutOf(images)));
-  const done = await runProgram(["import", "--store", at("store"), "--trust", at("root.assert"), at("media", "usb")]);
-  if (done.code !== 0) throw new Error(done.err);
+  writeFileSync(at("streams.asc"), AGENT_SIGNER.file);
+  writeFileSync(at("agents.tar"), AGENT_WORLD);
+  writeFileSync(at("juju-3.6.11-linux-amd64.tgz"), AGENTS.find(({ version }) => version === "3.6.11")?.bytes ?? "");
+  for (const what of [at("media", "usb"), at("agents.tar")]) {
+    const done = await runProgram([
+      "import",
+      "--store",
+      at("store"),
+      "--trust",
+      at("root.assert"),
+      "--streams-key",
+      at("streams.asc"),
+      what,
+    ]);
+    if (done.code !== 0) throw new Error(done.err);
+  }
   cpSync(at("store"), at("outside"), { recursive: true });
   writeFileSync(at("have.json"), (await runProgram(["inventory", "--store", at("store")])).out);
   await runProgram(["config", "public-url=http://127.0.0.1:1", "--store", at("store")]);

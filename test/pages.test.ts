@@ -18,7 +18,7 @@ const PAGES = [
 const exists = (path: string) => Bun.file(join(ROOT, path)).exists();
 
 /** Every file of the program whose path ends in `name`. */
-const sources = [...new Bun.Glob("{bin,packaging,src,handlers,store,test}/**/*.{ts,tsx,md}").scanSync(ROOT)];
+const sources = [...new Bun.Glob("{bin,src,handlers,store,test}/**/*.{ts,tsx,md}").scanSync(ROOT)];
 const endingIn = (name: string) => sources.filter((path) => path === name || path.endsWith(`/${name}`));
 
 /** What a page cites that is not there. A name without a folder may be of any file of that name. */

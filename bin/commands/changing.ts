@@ -1,6 +1,7 @@
 /** Shared by the commands that change packages: each change is one generation, reported with the command that undoes it. */
 
 import type { Command } from "commander";
+import { type AgentsChange, type AgentsDifference, agentsDifference } from "../../src/catalog/agentchange.ts";
 import { type Move, movesOf, type StoredPackage, sameManifest } from "../../src/catalog/change.ts";
 import { parseChannel } from "../../src/catalog/channel.ts";
 import type { Where } from "../../src/catalog/channelmap.ts";
@@ -93,7 +94,7 @@ export async function findPackage(base: Snapshot, name: string, isSnap: boolean)
 
 /** The failure for a package that is not stored, with the name that was probably meant. */
 export function unknownPackage(base: Snapshot, name: string): Failure {
-  const meant = nearestWord(name, [...base.names, ...base.snapNames]);
+  const meant = nearestWord(name, [...base.names, ...base.snapNames, ...base.namesIn("agents")]);
   const next = meant === undefined ? "chp list shows what is stored" : `did you mean ${printable(meant)}? chp list shows what is stored`;
   return new Failure("not-found", `no package named ${printable(name, 100)} is stored`, { next });
 }
@@ -117,7 +118,11 @@ export function publishChange<T>(store: Store, now: string, draft: (base: Snapsh
 /** Prints the changes, and the command that undoes them. */
 export function reportChanges(
   generation: Generation | undefined,
-  changes: { readonly packages?: readonly PackageChange[]; readonly images?: readonly RepositoryChange[] },
+  changes: {
+    readonly packages?: readonly PackageChange[];
+    readonly images?: readonly RepositoryChange[];
+    readonly agents?: readonly AgentsChange[];
+  },
   options: CommonOptions,
   io: Io,
 ): void {
@@ -135,7 +140,8 @@ export function reportChanges(
     };
   });
   const images = (changes.images ?? []).map(differenceOf);
-  if (options.json) return printJson({ generation: generation?.number ?? null, packages, images, undo }, io);
+  const agents = (changes.agents ?? []).map(agentsDifference);
+  if (options.json) return printJson({ generation: generation?.number ?? null, packages, images, agents, undo }, io);
   const lines = packages.flatMap(({ name, moves, newTracks, overrides, defaultTrack: { from, to } }) => [
     ...moves.map(
       (move) => `${name} ${move.channel} ${move.on}: ${renderMove(move)}${move.override ? `; ${showPinned(move.override)}` : ""}`,
@@ -147,7 +153,8 @@ export function reportChanges(
       (channel) => `end it: ${endCommand(name, channel)}${storeFlag(options)}`,
     ),
   ]);
-  printChange([...lines, ...images.flatMap(renderImageChange)], generation, showChanged(packages.length, images.length), options, io);
+  const all = [...lines, ...images.flatMap(renderImageChange), ...agents.flatMap(renderAgentsChange)];
+  printChange(all, generation, showChanged(packages.length, images.length, agents.length), options, io);
 }
 
 function tracksOf(pkg: StoredPackage): Set<string> {
@@ -164,6 +171,16 @@ export function renderImageChange({ name, state, tags, manifests: { added, remov
     ...tags.map(({ tag, from, to }) => `${name}:${tag}: ${renderTagMove(from, to)}`),
     ...(counts.length > 0 ? [`${name}: images, ${state}: ${counts.join(", ")}`] : []),
   ];
+}
+
+/** `juju-3.6.11: agents, changed`, and what architectures came and went. */
+export function renderAgentsChange({ name, state, architectures: { added, removed }, proven }: AgentsDifference): string[] {
+  const moves = [
+    ...added.map((one) => `+${one}`),
+    ...removed.map((one) => `-${one}`),
+    ...proven.map((one) => `${one} is vouched for otherwise`),
+  ];
+  return [`${name}: agents, ${state}${moves.length === 0 ? "" : `: ${moves.join(" ")}`}`];
 }
 
 function renderTagMove(from: Digest | null, to: Digest | null): string {

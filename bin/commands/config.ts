@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { shellQuote } from "../../src/catalog/images.ts";
 import { Failure, printable, reason, refused } from "../../src/errors.ts";
-import { findSetting, readSettings, SETTINGS, type Setting, type SettingValue } from "../../src/settings/config.ts";
+import { findSetting, IMAGE_METADATA, readSettings, SETTINGS, type Setting, type SettingValue } from "../../src/settings/config.ts";
 import { PROXY_DOMAIN, replaceHost, urlHost } from "../../src/settings/documented.ts";
 import { type CommonOptions, type Io, note, printJson, printTable, storeFlag } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
@@ -17,7 +17,7 @@ const CONFIG_EXITS = `0 done, 1 failed, 2 usage, 3 the file was refused and noth
 
 export const configCommand: Register = (program, io) => {
   defineCommand(program, "config", "Show and change settings", CONFIG_EXITS, TAKES)
-    .argument("[setting...]", "KEY to show one, KEY=VALUE to set it, KEY= to unset it; nothing to show all")
+    .argument("[setting...]", "KEY to show one, KEY=VALUE to set it, KEY=@FILE where it is a text, KEY= to unset it; nothing to show all")
     .addHelpText(
       "after",
       `\nSettings:\n${[...SETTINGS, DOMAIN].map(({ key, twin, about }) => `  ${key.padEnd(26)}  ${about}${twin ? ` (${twin})` : ""}`).join("\n")}\n${EXAMPLES}`,
@@ -33,6 +33,7 @@ A flag wins over the environment, that over the store, that over the default: SO
 Examples:
   chp config public-url=https://hub.lan
   chp config proxy.oci-registry.domain=registry.lan:5000
+  chp config image-metadata=@images.yaml
   chp config --export-yaml > chp.yaml     then, elsewhere: chp config --import-yaml chp.yaml`;
 
 export async function runConfig(given: readonly string[], options: ConfigFlags, io: Io): Promise<void> {
@@ -44,7 +45,7 @@ export async function runConfig(given: readonly string[], options: ConfigFlags, 
   if (exportYaml) return io.out(settingsYaml(await settingsOf(options, io)));
   if (importYaml !== undefined) return runImportYaml(importYaml === true ? "-" : importYaml, options, io);
   const keys = given.filter((text) => !text.includes("=")).map((key) => (key === PROXY_DOMAIN ? key : findSetting(key).key));
-  const changes = given.filter((text) => text.includes("="));
+  const changes = await Promise.all(given.filter((text) => text.includes("=")).map((text) => withFile(text, io)));
   if (changes.length > 0) {
     checkTexts(changes);
     await saveChanges(changes, options, io);
@@ -53,15 +54,22 @@ export async function runConfig(given: readonly string[], options: ConfigFlags, 
   printSettings(keys, await settingsOf(options, io), options, io);
 }
 
+/** `KEY=TEXT` for a `KEY=@FILE` of a setting that is a text of many lines. */
+async function withFile(change: string, io: Io): Promise<string> {
+  const [, key = "", file] = /^([^=]*)=@(.+)$/s.exec(change) ?? [];
+  if (file === undefined || !SETTINGS.some((setting) => setting.key === key && setting.isText)) return change;
+  return `${key}=${await readYamlText(file, io)}`;
+}
+
 async function settingsOf(options: CommonOptions, io: Io): Promise<Map<string, SettingValue>> {
   return loadSettings(await openStore(options, io), { environment: io.environment });
 }
 
 function printSettings(keys: readonly string[], settings: ReadonlyMap<string, SettingValue>, options: CommonOptions, io: Io): void {
   const rows = SETTINGS.filter(({ key }) => keys.length === 0 || keys.includes(key)).map(
-    ({ key, secret, setBy, show: render = unchanged }) => {
+    ({ key, secret, setBy, isText, show: render = unchanged }) => {
       const found = settings.get(key);
-      const shown = setBy !== undefined && keys.length > 0 ? unchanged : render;
+      const shown = (setBy !== undefined || isText) && keys.length > 0 ? unchanged : render;
       return {
         key,
         value: found && secret ? "(set, not shown)" : (found?.values.map(shown).join(",") ?? null),
@@ -158,7 +166,7 @@ function shownValue({ secret, show = unchanged, many }: Setting, text: string): 
 
 /** When a change of a setting takes effect, in words. */
 function appliesWhen(key: string): string {
-  if (/^(proxy\.oci-)?registry\b/.test(key)) return "a running chp serve applies it within a second";
+  if (/^(proxy\.oci-)?registry\b/.test(key) || key === IMAGE_METADATA) return "a running chp serve applies it within a second";
   if (key === "accepted-keys" || key === "trusted-roots") return "applies to the next import";
   return key === "store-key" ? "applies to the next change of the store" : "restart chp serve to apply";
 }

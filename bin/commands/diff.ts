@@ -1,3 +1,4 @@
+import { type AgentsDifference, agentsDifference } from "../../src/catalog/agentchange.ts";
 import { showBase } from "../../src/catalog/base.ts";
 import { differingFields } from "../../src/catalog/difference.ts";
 import type { Generation } from "../../src/catalog/generation-types.ts";
@@ -13,6 +14,7 @@ import { Snapshot } from "../../store/snapshot.ts";
 import type { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, note, printJson } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
+import { renderAgentsChange } from "./changing.ts";
 import { argument, defineCommand, EXITS, type Register } from "./command.ts";
 import { wholeNumber } from "./values.ts";
 
@@ -61,11 +63,16 @@ export async function runDiff(from: number, to: number | undefined, options: Com
   for (const name of [...new Set([...before.repositoryNames, ...after.repositoryNames])].toSorted())
     if (ownValue(before.index.images, name)?.[0] !== ownValue(after.index.images, name)?.[0])
       images.push(differenceOf({ before: await before.repository(name), after: await after.repository(name) }));
+  const agents: AgentsDifference[] = [];
+  for (const name of [...new Set([...before.namesIn("agents"), ...after.namesIn("agents")])].toSorted())
+    if (ownValue(before.index.agents, name)?.[0] !== ownValue(after.index.agents, name)?.[0])
+      agents.push(agentsDifference({ before: await before.stored("agents", name), after: await after.stored("agents", name) }));
   const assertions = diffLists(await assertionsOf(before), await assertionsOf(after));
-  if (options.json) return printJson({ from: before.number, to: after.number, packages, images, assertions }, io);
+  if (options.json) return printJson({ from: before.number, to: after.number, packages, images, agents, assertions }, io);
   const lines = [
     ...packages.flatMap(renderDiff),
     ...images.flatMap(renderImageDiff),
+    ...agents.flatMap(renderAgentsChange),
     ...assertions.added.map((assertion) => `assertion added: ${assertion}`),
     ...assertions.removed.map((assertion) => `assertion removed: ${assertion}`),
   ];

@@ -3,7 +3,8 @@ import { isIP } from "node:net";
 import * as v from "valibot";
 import { readBundle } from "../../src/archives/charm.ts";
 import { keyWarning, showKey } from "../../src/archives/signature.ts";
-import { controllerTracks } from "../../src/catalog/controller.ts";
+import { readJuju } from "../../src/catalog/bootstrap.ts";
+import { type BootstrapWish, checkBootstrap } from "../../src/catalog/bootstrapcheck.ts";
 import {
   type CheckResult,
   certainFinding,
@@ -18,27 +19,32 @@ import { isOfResource, type NeededImage, neededImages } from "../../src/catalog/
 import { OBSTACLES, StoredImages } from "../../src/catalog/imagesources.ts";
 import { offered } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
-import { type BundledCharm, imageFindings, jujuResults, storedImageFindings, storedResults } from "../../src/catalog/readiness.ts";
+import { type BundledCharm, imageFindings, storedImageFindings, storedResults } from "../../src/catalog/readiness.ts";
 import { type OwnRegistryMode, type Registry, whyNotOwn } from "../../src/catalog/registry.ts";
 import type { Repository } from "../../src/catalog/repository.ts";
+import { StoredBootstrap } from "../../src/catalog/storedbootstrap.ts";
 import { clockProblem, plausibleTime } from "../../src/clock.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFindings, hostOf } from "../../src/settings/certificate.ts";
-import type { SettingValue } from "../../src/settings/config.ts";
+import { readCloudImages } from "../../src/settings/cloudimages.ts";
+import { IMAGE_METADATA, type SettingValue } from "../../src/settings/config.ts";
 import { tryJson } from "../../src/text.ts";
 import { bucketProof } from "../../store/s3proof.ts";
+import type { Snapshot } from "../../store/snapshot.ts";
 import type { Store } from "../../store/store.ts";
 import { isBucket } from "../machine/bucket.ts";
 import { ask, NoReply } from "../machine/http.ts";
 import { count, type Io, printJson } from "../machine/io.ts";
 import { openStore, storageOf, storeFolder } from "../machine/openstore.ts";
 import { askRegistry } from "../machine/registryclient.ts";
-import { acceptedKeys, loadSettings, usedRegistry } from "../machine/settings.ts";
+import { askServer, serverAddresses } from "../machine/runningserver.ts";
+import { ServedBootstrap } from "../machine/servedbootstrap.ts";
+import { acceptedKeys, loadSettings, loginOf, usedRegistry } from "../machine/settings.ts";
 import { RENEW, trustedCertificates } from "../machine/tls.ts";
 import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
-const TAKES = ["publicUrlOfStore", "doctorJuju", "offline", "policy"] as const;
+const TAKES = ["publicUrlOfStore", "doctorJuju", "doctorCloud", "offline", "policy"] as const;
 type DoctorFlags = FlagValues<typeof TAKES>;
 
 export const doctorCommand: Register = (program, io) => {
@@ -51,15 +57,20 @@ const EXITS = "0 no problem, 1 problems found, 2 usage, 10 no store, 11 store fo
 const EXAMPLES = `
 Checks the store (snaps, charms of bundles, resources), the certificate, the registry for each image by its
 digest, the names of registry and public URL, and the public URL itself. Run it where the network is that of the clients.
+With --juju it asks the running server for each thing that a bootstrap fetches, as Juju, snapd and nodes do: agents, the charm and snaps
+of controllers, their images. What is missing is named, with the line in a site file that brings it. (chp help bootstrap)
 
 Examples:
   chp doctor
   chp doctor --juju 3.6
+  chp doctor --juju 3.6.11 --cloud k8s
   chp doctor --json --offline
   chp doctor --store s3://charms/site --policy`;
 
 export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
-  const tracks = options.juju === undefined ? undefined : controllerTracks(options.juju);
+  if (options.cloud !== undefined && options.juju === undefined)
+    throw new Failure("usage", "--cloud says where the Juju of --juju bootstraps", { next: "give --juju VERSION with it" });
+  if (options.juju !== undefined) readJuju(options.juju);
   if (options.policy) return printPolicy(options, io);
   const bucket = await bucketResults(options, io);
   const broken = bucket.filter((result): result is ReadinessFinding => "next" in result);
@@ -83,7 +94,9 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
     ...bucket,
     ...(odd === undefined ? [] : [certainFinding("clock", odd, "set the clock of this machine")]),
     ...storedResults(packages, snaps, await charmsOfBundles(store, packages)),
-    ...(tracks === undefined ? [] : jujuResults(packages, tracks, options.juju ?? "")),
+    ...(options.juju === undefined
+      ? []
+      : await bootstrapResults({ juju: options.juju, cloud: options.cloud, packages }, settings, snapshot, network)),
     ...images,
     ...certificates.results,
     ...(await archiveResults(store, io)),
@@ -144,6 +157,41 @@ function printPolicy(options: DoctorFlags, io: Io): void {
 interface Network {
   readonly offline: boolean;
   readonly trusted: readonly string[];
+}
+
+/** Whether a Juju can bootstrap: asked of the running server as its clients will, else looked up in the store. */
+async function bootstrapResults(
+  wish: BootstrapWish,
+  settings: ReadonlyMap<string, SettingValue>,
+  snapshot: Snapshot,
+  { offline, trusted }: Network,
+): Promise<readonly CheckResult[]> {
+  const publicUrl = settings.get("public-url")?.values[0];
+  const { running } = offline ? { running: undefined } : await askServer(serverAddresses(settings), trusted);
+  if (running) {
+    const options = { trusted, anyName: running.url !== publicUrl };
+    try {
+      return await checkBootstrap(wish, new ServedBootstrap({ url: running.url, login: loginOf(settings), options }));
+    } catch (error) {
+      return [
+        certainFinding(
+          "juju",
+          `the server at ${running.url} can't be asked: ${printable(reason(error), 300)}`,
+          "chp serve; then: chp doctor",
+        ),
+      ];
+    }
+  }
+  const text = settings.get(IMAGE_METADATA)?.values[0];
+  const stored = new StoredBootstrap({
+    packages: wish.packages,
+    snaps: await snapshot.snaps(),
+    repositories: await snapshot.repositories(),
+    agents: [],
+    cloudImages: text === undefined ? [] : readCloudImages(text),
+  });
+  const why = offline ? "as --offline says" : "as none answers";
+  return [...skippedCheck("juju", `the store was looked at, and no server, ${why}`), ...(await checkBootstrap(wish, stored))];
 }
 
 /** The charms that bundles name; of a released bundle, only those of its released revisions. */

@@ -1,6 +1,7 @@
 /** `chp export`: writes an archive for an air-gapped store, on the connected side. */
 
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Command } from "commander";
 import { readLock } from "../../src/archives/lock.ts";
@@ -11,7 +12,7 @@ import { ADDITIONS, type Addition, isAddition, readSelection, readSiteFile, type
 import type { ProgramName } from "../../src/settings/documented.ts";
 import type { Io } from "../machine/io.ts";
 import { defineCommand, type Register } from "./command.ts";
-import { EXPORT_FLAGS, type ExportFlags, inputName, REGISTRY_FLAGS, readInput, runSession } from "./exportsession.ts";
+import { AGENT_FLAGS, EXPORT_FLAGS, type ExportFlags, inputName, REGISTRY_FLAGS, readInput, runSession } from "./exportsession.ts";
 import { FLAGS, type FlagId, type FlagValues } from "./flags.ts";
 import { flagValue } from "./options.ts";
 
@@ -19,7 +20,7 @@ const EXITS = "0 done, 1 failed, 2 usage, 3 a file given was refused, 4 partly d
 /** --store here has no environment variable: CHP_STORE names the store of imports. */
 const COMMON = ["exportedStore", "json", "quiet"] as const;
 
-const SITE_FLAGS = [...EXPORT_FLAGS, ...REGISTRY_FLAGS, "file", "everything", "channels", "locked", "without"] as const;
+const SITE_FLAGS = [...EXPORT_FLAGS, ...REGISTRY_FLAGS, ...AGENT_FLAGS, "file", "everything", "channels", "locked", "without"] as const;
 type SiteFlags = FlagValues<typeof SITE_FLAGS>;
 const BUNDLE_FLAGS = [...EXPORT_FLAGS, "channelsOfBundle", "onlyPrintYaml"] as const;
 type BundleFlags = FlagValues<typeof BUNDLE_FLAGS>;
@@ -63,7 +64,7 @@ A site file, of which every part may be missing (chp help site-file); any bundle
   snaps:
     - {name: charmed-kafka, revision: 34, channel: 3/stable}
   images: [ghcr.io/juju/juju-db:4.4.30]  # the charms' own are taken anyway
-  essentials: {juju: "3.6"}              # what Juju needs to bootstrap
+  essentials: {juju: "3.6"}              # what Juju needs to bootstrap: its agents, images, charm and snaps
 
 Charms of bundles, snaps that charms install, bases, snapd, default providers and the container images that charms need are
 added, each with its reason. What was
@@ -103,6 +104,7 @@ export async function runExport(options: SiteFlags, io: Io): Promise<void> {
     options.locked && lockPath !== undefined
       ? readLock(await readInput(lockPath, io, "an export of it without --locked writes its lock"), lockPath)
       : undefined;
+  const agentsSince = lock?.agents?.updated ?? (await agentsOf(lockPath));
   await runSession(options, io, (session) =>
     session.archive({
       name: stem === undefined ? "chp-export" : basename(stem),
@@ -112,10 +114,21 @@ export async function runExport(options: SiteFlags, io: Io): Promise<void> {
       without: new Set([...without, ...request.without]),
       manifest,
       ...(lock && { lock }),
+      ...(agentsSince !== undefined && { agentsSince }),
       ...(lockPath !== undefined && !lock && { lockPath }),
       label: TO,
     }),
   );
+}
+
+/** When the index of agents was updated that the export before took; undefined: there was none, or its lock can't be read any more. */
+async function agentsOf(lockPath: string | undefined): Promise<string | undefined> {
+  if (lockPath === undefined || !existsSync(lockPath)) return undefined;
+  try {
+    return readLock(await readFile(lockPath, "utf8"), lockPath).agents?.updated;
+  } catch {
+    return undefined;
+  }
 }
 
 export async function runExportBundle(name: string, options: BundleFlags, io: Io): Promise<void> {

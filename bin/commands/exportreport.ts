@@ -78,6 +78,8 @@ export function reportArchives(done: readonly ArchiveResult[], heading: string |
     const { images, imagesLeft } = exported;
     if (images.length > 0)
       note(`${count(images.length, "container image")} ${images.length === 1 ? "is" : "are"} in the archive`, options, io);
+    for (const { version, agents } of exported.agents)
+      note(`agents of Juju ${version} for ${agents.map(({ architecture }) => architecture).join(", ")} are in the archive`, options, io);
     if (imagesLeft.length === 0 || script === undefined) continue;
     const source = credentials?.endsWith(".env") ? `. ${credentials} && ` : "";
     note(
@@ -150,6 +152,11 @@ function archiveJson({ paths, beside, exported, kept }: ArchiveResult) {
       releases,
     })),
     images: exported.images.map(({ reference, digest, size, neededBy }) => ({ reference, digest: digestText(digest), size, neededBy })),
+    agents: exported.agents.map(({ version, agents, streams }) => ({
+      version,
+      updated: streams.updated,
+      files: agents.map(({ architecture, size, sha256 }) => ({ architecture, size, sha256 })),
+    })),
     notes: exported.notes,
     kept,
     lost: exported.failed.map(lostJson),

@@ -6,6 +6,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { ExportLock } from "../../src/archives/lock.ts";
 import { readSecretKey, type SecretKey } from "../../src/archives/signature.ts";
+import { readSigningKeyLine, type SigningKey } from "../../src/assertions/clearsigned.ts";
 import { type CharmWithImages, isOfResource, type NeededImage, neededImages } from "../../src/catalog/images.ts";
 import { skopeoCredentials, skopeoScript } from "../../src/catalog/imagescript.ts";
 import { checkRegistryDomain, splitPath } from "../../src/catalog/registry.ts";
@@ -19,11 +20,13 @@ import { readRegistryLogins } from "../../src/export/registrylogins.ts";
 import type { Addition, ExportRequest } from "../../src/export/sitefile.ts";
 import { Upstream, type UpstreamAddresses } from "../../src/export/upstream.ts";
 import { checkUrl } from "../../src/settings/config.ts";
+import { AGENT_STREAMS } from "../../src/wire/urls.ts";
 import { Store } from "../../store/store.ts";
 import { type Downloads, downloadsOn } from "../machine/downloads.ts";
 import { createFile, replaceFile } from "../machine/durable.ts";
 import type { Io } from "../machine/io.ts";
 import { storageAt } from "../machine/openstore.ts";
+import { readStreamsKeys } from "../machine/settings.ts";
 import { networkTransport, OWN_ADDRESS, storeTransport } from "../machine/transport.ts";
 import { makeExportDir, WorkFolder } from "../machine/workfolder.ts";
 import { type ArchiveResult, type KeptWork, printPaths, reportArchives, reportPlans, withKeptWork } from "./exportreport.ts";
@@ -48,7 +51,9 @@ export const EXPORT_FLAGS = [
 export type ExportFlags = FlagValues<typeof EXPORT_FLAGS>;
 /** The flags of the forms that take container images. */
 export const REGISTRY_FLAGS = ["insecureRegistry", "registryAuth"] as const;
-type RegistryFlags = Partial<FlagValues<typeof REGISTRY_FLAGS>>;
+/** The flags of the form that takes Juju's agents. */
+export const AGENT_FLAGS = ["agentsUrl", "exportStreamsKey"] as const;
+type FormFlags = Partial<FlagValues<readonly [...typeof REGISTRY_FLAGS, ...typeof AGENT_FLAGS]>>;
 
 /** The name of an input file in messages. */
 export function inputName(file: string): string {
@@ -80,6 +85,8 @@ export interface ArchiveRequest {
   readonly without: ReadonlySet<Addition>;
   readonly manifest?: string;
   readonly lock?: ExportLock;
+  /** RFC 3339: when the index of agents was updated that an earlier export of the same file took */
+  readonly agentsSince?: string;
   /** path of the new lock */
   readonly lockPath?: string;
   /** printed before its path when it is done */
@@ -95,7 +102,7 @@ export interface ExportSession {
 
 /** Runs `work` in a session, and reports its archives. */
 export async function runSession(
-  options: ExportFlags & RegistryFlags,
+  options: ExportFlags & FormFlags,
   io: Io,
   work: (session: ExportSession) => Promise<void>,
   heading?: string,
@@ -116,6 +123,7 @@ export async function runSession(
     failFast: options.failFast ?? false,
     parallel,
     registries: await registrySettings(options, io),
+    streamsKeys: (await readStreamsKeys(options.streamsKey ?? [])).map((line) => readSigningKeyLine(line, "--streams-key")),
     ...(chunk !== undefined && { chunk }),
     ...(sign !== undefined && { key: readSecretKey(await readInput(sign, io), sign) }),
     ...(since !== undefined && sinceText !== undefined && { inventory: readInventory(sinceText, since), sinceText }),
@@ -150,14 +158,16 @@ interface ExportSettings {
   readonly failFast: boolean;
   readonly parallel: number;
   readonly registries: RegistrySettings;
+  /** keys of agent streams besides Canonical's */
+  readonly streamsKeys: readonly SigningKey[];
   readonly chunk?: number;
   readonly key?: SecretKey;
   readonly inventory?: Inventory;
   readonly sinceText?: string;
 }
 
-function addressesOf({ charmhubUrl, snapstoreUrl }: ExportFlags, isOwn: boolean): UpstreamAddresses {
-  if (isOwn) return { charmhub: OWN_ADDRESS, snapstore: OWN_ADDRESS };
+function addressesOf({ charmhubUrl, snapstoreUrl, agentsUrl }: ExportFlags & FormFlags, isOwn: boolean): UpstreamAddresses {
+  if (isOwn) return { charmhub: OWN_ADDRESS, snapstore: OWN_ADDRESS, agents: `${OWN_ADDRESS}${AGENT_STREAMS}` };
   const address = (text: string, what: string) => {
     try {
       return checkUrl(text);
@@ -168,11 +178,15 @@ function addressesOf({ charmhubUrl, snapstoreUrl }: ExportFlags, isOwn: boolean)
   return {
     charmhub: address(charmhubUrl ?? PUBLIC.charmhub, "--charmhub-url"),
     snapstore: address(snapstoreUrl ?? charmhubUrl ?? PUBLIC.snapstore, "--snapstore-url"),
+    agents: address(
+      agentsUrl ?? (charmhubUrl === undefined ? PUBLIC.agents : `${charmhubUrl.replace(/\/+$/, "")}${AGENT_STREAMS}`),
+      "--agents-url",
+    ),
   };
 }
 
 /** A registry is asked without TLS where a flag says it: as one of these, or as the Charmhub that is one too. */
-async function registrySettings(options: ExportFlags & RegistryFlags, io: Io): Promise<RegistrySettings> {
+async function registrySettings(options: ExportFlags & FormFlags, io: Io): Promise<RegistrySettings> {
   const { insecureRegistry = [], registryAuth, charmhubUrl = "", store } = options;
   for (const host of insecureRegistry)
     try {
@@ -201,7 +215,7 @@ function exportOptions(
   { upstream, remote, settings, downloads }: ExportTools,
   openOutput: ExportOptions["openOutput"],
 ): ExportOptions {
-  const { key, inventory, failFast, parallel, registries } = settings;
+  const { key, inventory, failFast, parallel, registries, streamsKeys } = settings;
   return {
     upstream,
     client: remote,
@@ -212,6 +226,11 @@ function exportOptions(
     closure: request.closure,
     form: request.form,
     registries,
+    agents: {
+      url: upstream.addresses.agents,
+      keys: streamsKeys,
+      ...(request.agentsSince !== undefined && { since: request.agentsSince }),
+    },
     // An export by a lock is complete or fails.
     failFast: failFast || request.lock !== undefined,
     parallel,

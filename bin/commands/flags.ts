@@ -5,6 +5,7 @@
 
 import { LEVELS } from "../../handlers/log.ts";
 import { LIMITS } from "../../src/archives/archive.ts";
+import { CLOUDS, type Cloud } from "../../src/catalog/bootstrapcheck.ts";
 import { checkArchitecture } from "../../src/catalog/snap.ts";
 import { ADDITIONS } from "../../src/export/sitefile.ts";
 import type { UpstreamAddresses } from "../../src/export/upstream.ts";
@@ -13,7 +14,7 @@ import { parseRights, RIGHTS } from "../../src/settings/token.ts";
 import type { RemoteOption } from "../../src/wire/remoteimport.ts";
 import { GC_DEFAULTS } from "../../store/retained.ts";
 import { type CommonOptions, showSize } from "../machine/io.ts";
-import { byteSize, logLevel, outputFormat, wholeNumber } from "./values.ts";
+import { byteSize, logLevel, oneOf, outputFormat, wholeNumber } from "./values.ts";
 
 export interface Flag {
   /** without the leading `--` */
@@ -41,10 +42,17 @@ export interface Flag {
 }
 
 /** The public stores, which are the default upstream. */
-export const PUBLIC: UpstreamAddresses = { charmhub: "https://api.charmhub.io", snapstore: "https://api.snapcraft.io" };
+export const PUBLIC: UpstreamAddresses = {
+  charmhub: "https://api.charmhub.io",
+  snapstore: "https://api.snapcraft.io",
+  agents: "https://streams.canonical.com/juju/tools",
+};
 
 /** The types that `chp show --type` takes. */
-export const PACKAGE_TYPES = ["charm", "bundle", "snap", "image"] as const;
+export const PACKAGE_TYPES = ["charm", "bundle", "snap", "image", "agent"] as const;
+
+/** The kinds of clouds that `--cloud` takes. */
+const CLOUD_KINDS = Object.keys(CLOUDS) as Cloud[];
 
 /** A setting as `chp serve` takes it. */
 function setting<const Name extends string>(name: Name) {
@@ -98,7 +106,7 @@ export const FLAGS = {
     twin: "CHP_CACHE_SIZE",
     parse: byteSize(2 ** 20),
     default: 20 * 2 ** 30,
-    help: "what that folder may have, the least recently used goes first (CHP_CACHE_SIZE; default: 20G)",
+    help: `what that folder may have, the least recently used goes first (CHP_CACHE_SIZE; default: ${showSize(20 * 2 ** 30)})`,
   },
   redirect: {
     name: "redirect",
@@ -188,13 +196,23 @@ export const FLAGS = {
     many: "repeated",
     help: "assertions of another trusted root for snaps, repeatable; kept in the settings",
   },
+  streamsKey: {
+    name: "streams-key",
+    argument: "FILE",
+    many: "repeated",
+    help: "an OpenPGP public key that signs agent streams as Canonical's does, repeatable; kept in the settings",
+  },
   renamed: {
     name: "renamed",
     argument: "OLD=NEW",
     many: "repeated",
     help: "upstream renamed the stored charm or bundle OLD: what is imported as NEW takes its place, repeatable",
   },
-  allowUnverified: { name: "allow-unverified", isRemote: true, help: "import snaps and assertions that cannot be verified, and mark them" },
+  allowUnverified: {
+    name: "allow-unverified",
+    isRemote: true,
+    help: "import snaps, assertions and agents that cannot be verified, and mark them",
+  },
   allowUnsigned: {
     name: "allow-unsigned",
     help: "import archives that no trusted key signed (chp accept-key), and mark them in the log",
@@ -271,6 +289,19 @@ export const FLAGS = {
     argument: "URL",
     twin: "CHP_SNAPSTORE_URL",
     help: `the Snap Store (CHP_SNAPSTORE_URL; default: ${PUBLIC.snapstore}, or the host of --charmhub-url)`,
+  },
+  agentsUrl: {
+    name: "agents-url",
+    argument: "URL",
+    twin: "CHP_AGENTS_URL",
+    help: `the streams of Juju's agents (CHP_AGENTS_URL; default: ${PUBLIC.agents}, or those of --charmhub-url)`,
+  },
+  exportStreamsKey: {
+    name: "streams-key",
+    argument: "FILE",
+    many: "commas",
+    twin: "CHP_STREAMS_KEY",
+    help: "an OpenPGP public key that signs these streams as Canonical's does, repeatable (CHP_STREAMS_KEY)",
   },
   exportCa: {
     name: "ca",
@@ -392,7 +423,17 @@ export const FLAGS = {
   exitCode: { name: "exit-code", help: "end with 1 where anything is listed" },
   offlineRegistry: { name: "offline", help: "do not ask the registry" },
   offline: { name: "offline", help: "ask nothing of the network: no names, no registry, no public URL" },
-  doctorJuju: { name: "juju", argument: "VERSION", help: "also whether a Juju of that version, like 3.6, can bootstrap" },
+  doctorJuju: {
+    name: "juju",
+    argument: "VERSION",
+    help: "also whether a Juju of that version, like 3.6 or 3.6.11, finds all that a bootstrap asks for",
+  },
+  doctorCloud: {
+    name: "cloud",
+    argument: "KIND",
+    parse: oneOf(CLOUD_KINDS),
+    help: `with --juju: on which cloud: ${CLOUD_KINDS.join(", ")} (default: of any kind)`,
+  },
 
   policy: { name: "policy", help: "print the smallest policy for the access key of a store in a bucket, and ask nothing" },
 

@@ -24,7 +24,17 @@ import { count, type Io, note, printJson, showSize, storeFlag, undoOf } from "..
 import { checkSpace, openOrCreateStore, openStore, storeFolder, withStoreUnchanged } from "../machine/openstore.ts";
 import { progressOn, progressThrough, sizeOf } from "../machine/progress.ts";
 import { importTo } from "../machine/remoteimport.ts";
-import { acceptedKeys, imageSetup, loadSettings, storeRoots, trustedRoots, usedRegistry } from "../machine/settings.ts";
+import {
+  acceptedKeys,
+  imageSetup,
+  loadSettings,
+  readStreamsKeys,
+  storeRoots,
+  storeStreamsKeys,
+  streamsKeys,
+  trustedRoots,
+  usedRegistry,
+} from "../machine/settings.ts";
 import { unsquash } from "../machine/unsquash.ts";
 import { readIn, Workers } from "../machine/workers.ts";
 import { defineCommand, type Register } from "./command.ts";
@@ -39,6 +49,7 @@ export const CONTENT_FLAGS = [
   "maxRatio",
   "maxJson",
   "trust",
+  "streamsKey",
   "allowUnverified",
   "allowUnsigned",
   "allowOlder",
@@ -71,7 +82,7 @@ export const importCommand: Register = (program, io) => {
   defineCommand(program, "import", "Import archives exported on a connected machine", IMPORT_EXITS, TAKES)
     .argument(
       "<file...>",
-      "exports of charms, bundles or snaps, layouts of images, lone .charm, .snap and .assert files, folders of these, or - for standard input",
+      "exports of charms, bundles or snaps, layouts of images, lone .charm, .snap, .assert and juju-VERSION-linux-ARCH.tgz files, folders of these, or - for standard input",
     )
     .addHelpText("after", EXAMPLES)
     .action((files: string[], options: ImportFlags) => runImport("import", files, options, options.keepChannels ? "keep" : "apply", io));
@@ -84,6 +95,7 @@ Examples:
   chp import site-20260426T163115.tar.1of3     the other parts are found beside it
   chp import --channel 14/edge ./postgresql-k8s_r960.charm
   chp import --image-name team/app:1.2 app.oci.tar
+  chp import --allow-unverified juju-3.6.11-linux-amd64.tgz
   chp import jq-20260426T143758.tar.gz core22_1612.snap
   ssh outside cat export.tar.gz | chp import --name export.tar.gz -
   chp import --to https://hub.lan:8443 --token-file hub.token --ca hub-ca.crt \\
@@ -130,6 +142,7 @@ async function runRepair(sources: readonly ImportSource[], options: ImportFlags,
     command: "import --repair",
     channels: "keep",
     trust: await trustedRoots(store, await readRoots(options.trust ?? []), io),
+    streamsKeys: await streamsKeys(store, await readStreamsKeys(options.streamsKey ?? []), io),
     allowUnverified: options.allowUnverified ?? false,
     ...(options.channel !== undefined && { channel: fullName(options.channel) }),
     ...(options.revision !== undefined && { revision: options.revision }),
@@ -182,7 +195,7 @@ async function importHere(
   { options, channels, record }: Pick<ImportSettings, "options" | "channels"> & { readonly record: ImportRecord },
   io: Io,
 ): Promise<PrintedReport> {
-  const given = await readRoots(options.trust ?? []);
+  const given = { roots: await readRoots(options.trust ?? []), keys: await readStreamsKeys(options.streamsKey ?? []) };
   const limits = limitsOf(options);
   const files = options.tarOfFiles && sources[0] ? sourcesOf(sources[0], options.folder, limits) : sources;
   // All files are stored before anything is published.
@@ -208,11 +221,18 @@ async function importHere(
   return { ...report, undo: report.generation === null || isUnchanged(report) ? null : undoOf({ number: report.generation }, options) };
 }
 
+/** What is trusted from this import on. */
+interface GivenTrust {
+  /** of `--trust` */
+  readonly roots: readonly Assertion[];
+  /** of `--streams-key`, as lines of its setting */
+  readonly keys: readonly string[];
+}
+
 interface ImportSettings {
   readonly options: ImportFlags;
   readonly channels: ChannelPolicy;
-  /** roots of `--trust` */
-  readonly given: readonly Assertion[];
+  readonly given: GivenTrust;
   readonly limits: Limits;
   /** bytes of the sources; undefined: unknown */
   readonly size: number | undefined;
@@ -225,7 +245,7 @@ async function importInto(
   { options, channels, given, limits, size }: ImportSettings,
   io: Io,
 ): Promise<Omit<PrintedReport, "undo">> {
-  const trust = await trustedRoots(store, given, io);
+  const trust = await trustedRoots(store, given.roots, io);
   const progress = progressOn("import", options, io);
   const workers = new Workers();
   try {
@@ -236,6 +256,7 @@ async function importInto(
       ...(options.imageName !== undefined && { imageName: options.imageName }),
       channels,
       trust,
+      streamsKeys: await streamsKeys(store, given.keys, io),
       allowUnverified: options.allowUnverified ?? false,
       accepted: await acceptedKeys(store, io),
       allowUnsigned: options.allowUnsigned ?? false,
@@ -250,7 +271,7 @@ async function importInto(
       onProgress: progressThrough(progress, size),
     });
     if (options.dryRun) await store.quota?.fits(report.bytes.new);
-    return await afterImport(store, await withReasons(store, report), options.dryRun ? [] : given, io).catch((error: unknown) => {
+    return await afterImport(store, await withReasons(store, report), options.dryRun ? undefined : given, io).catch((error: unknown) => {
       throw report.generation === null ? error : publishedButFailed(report.generation, error);
     });
   } finally {
@@ -281,9 +302,15 @@ async function withReasons(store: Store, report: ImportReport): Promise<ImportRe
   return { ...report, packages: await Promise.all(packages), snaps: await Promise.all(snaps) };
 }
 
-/** What follows from an import, with its report. `roots`: to be trusted from now on. */
-async function afterImport(store: Store, report: ImportReport, roots: readonly Assertion[], io: Io): Promise<Omit<PrintedReport, "undo">> {
-  if (roots.length > 0) await storeRoots(store, roots);
+/** What follows from an import, with its report. `given`: to be trusted from now on. */
+async function afterImport(
+  store: Store,
+  report: ImportReport,
+  given: GivenTrust | undefined,
+  io: Io,
+): Promise<Omit<PrintedReport, "undo">> {
+  if (given && given.roots.length > 0) await storeRoots(store, given.roots);
+  if (given && given.keys.length > 0) await storeStreamsKeys(store, given.keys);
   // `chp serve` writes nothing, so the key that signs device sessions is created here.
   if (report.generation !== null && report.snaps.length > 0)
     await store.settings.change(["session"], ({ session }) =>

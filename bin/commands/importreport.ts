@@ -11,6 +11,7 @@ import { endCommand, overrideOn, showPinned } from "../../src/catalog/override.t
 import { showNeed } from "../../src/catalog/snapneeds.ts";
 import { shortDigest } from "../../src/digest.ts";
 import { printable } from "../../src/errors.ts";
+import type { AgentReport } from "../../src/import/agentimport.ts";
 import type { PackageReport } from "../../src/import/charmimport.ts";
 import type { ImageReport } from "../../src/import/imageimport.ts";
 import type { ImportReport, PrintedReport } from "../../src/import/import.ts";
@@ -22,6 +23,7 @@ export function renderImport(report: Omit<PrintedReport, "undo">, policy: Channe
     ...report.packages.flatMap((pkg) => renderPackageReport(pkg, options)),
     ...report.snaps.flatMap((snap) => renderSnapReport(snap, options)),
     ...report.images.flatMap(renderImageReport),
+    ...report.agents.flatMap(renderAgentReport),
   ];
   const { charms, resources, revisions, snapRevisions, snaps, images } = report.missing;
   lines.push(...renderSigners(report.sources));
@@ -110,6 +112,15 @@ function renderImageReport({ name, state, manifests, tags, architectures }: Imag
   ];
 }
 
+function renderAgentReport({ name, state, architectures, unverified }: AgentReport): string[] {
+  const known = architectures.known.length === 0 ? [] : [`${architectures.known.join(", ")} already present`];
+  return [
+    `${name}: agents, ${state === "known" ? "already present" : state}`,
+    `  architectures  ${[...(architectures.new.length === 0 ? [] : [`${architectures.new.join(", ")} new`]), ...known].join("; ")}`,
+    ...unverified.map(({ architecture, reason: why }) => `  UNVERIFIED ${architecture}: ${why}`),
+  ];
+}
+
 function renderChannelMove({ from, to }: { from: number | null; to: number | null }): string {
   if (from === null) return `opened at ${to}`;
   if (to === null) return `replaced by all, was ${from}`;
@@ -129,8 +140,8 @@ function renderEndCommands({ name, overrides }: Pick<PackageReport, "name" | "ov
 }
 
 /** Whether all of it was stored before: then a generation at most remembers that it is the newest by its key. */
-export function isUnchanged({ generation, packages, snaps, images, assertions, dryRun }: ImportReport): boolean {
-  const isKnown = [...packages, ...snaps, ...images].every(({ state }) => state === "known") && assertions.new === 0;
+export function isUnchanged({ generation, packages, snaps, images, agents, assertions, dryRun }: ImportReport): boolean {
+  const isKnown = [...packages, ...snaps, ...images, ...agents].every(({ state }) => state === "known") && assertions.new === 0;
   return !dryRun && (generation === null || isKnown);
 }
 
@@ -139,6 +150,7 @@ function renderSummary(report: ImportReport, policy: ChannelPolicy): string {
   const changed = showChanged(
     all.filter(({ state }) => state !== "known").length,
     report.images.filter(({ state }) => state !== "known").length,
+    report.agents.filter(({ state }) => state !== "known").length,
   );
   const amount = `${showSize(report.bytes.new)} new, ${showSize(report.bytes.known)} already present`;
   const keeping = { apply: [], "keep-charms": report.packages, keep: all }[policy];
@@ -153,9 +165,12 @@ function renderSummary(report: ImportReport, policy: ChannelPolicy): string {
   return `generation ${report.generation}: ${changed} changed, ${amount}${kept}`;
 }
 
-/** `2 packages`, `2 packages and 1 repository of images` */
-export function showChanged(packages: number, repositories: number): string {
-  const images = count(repositories, "repository of images", "repositories of images");
-  if (repositories === 0) return count(packages, "package");
-  return packages === 0 ? images : `${count(packages, "package")} and ${images}`;
+/** `2 packages`, `2 packages and 1 repository of images`, `agents of 1 version`; where nothing changed, `0 packages`. */
+export function showChanged(packages: number, repositories: number, versions: number): string {
+  const parts = [
+    ...(packages > 0 || repositories + versions === 0 ? [count(packages, "package")] : []),
+    ...(repositories > 0 ? [count(repositories, "repository of images", "repositories of images")] : []),
+    ...(versions > 0 ? [`agents of ${count(versions, "version")}`] : []),
+  ];
+  return parts.length < 3 ? parts.join(" and ") : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
 }

@@ -28,7 +28,8 @@ Examples:
 export async function runInventory(options: InventoryFlags, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
-  const [packages, snaps, repositories] = [await snapshot.packages(), await snapshot.snaps(), await snapshot.repositories()];
+  const [packages, snaps] = [await snapshot.packages(), await snapshot.snaps()];
+  const [repositories, agents] = [await snapshot.repositories(), await snapshot.agents()];
   if (options.manifest) {
     if (options.json) throw new Failure("usage", "--manifest prints YAML, and no JSON");
     const { text, notes } = formatManifest({ packages, snaps, repositories });
@@ -38,9 +39,9 @@ export async function runInventory(options: InventoryFlags, io: Io): Promise<voi
     note(isEmpty ? "nothing is stored, so it names nothing" : "next, on the connected side: chp export -f FILE", options, io);
     return failOnDamage(store);
   }
-  io.out(await formatInventory(packages, snaps, async (blob, size) => (await store.blob(blob))?.size === size, repositories));
+  io.out(await formatInventory(packages, snaps, async (blob, size) => (await store.blob(blob))?.size === size, { repositories, agents }));
   note(
-    `${showChanged(packages.length + snaps.length, repositories.length)}; on the connected side: chp export … --since FILE packs what is not in it`,
+    `${showChanged(packages.length + snaps.length, repositories.length, agents.length)}; on the connected side: chp export … --since FILE packs what is not in it`,
     options,
     io,
   );

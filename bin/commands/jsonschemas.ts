@@ -86,6 +86,22 @@ const LISTED_IMAGES = {
   manifests: about(texts, "digests"),
   size: bytes,
 };
+/** The agents of a version of Juju in a list of packages. */
+const LISTED_AGENTS = {
+  name: text,
+  type: v.literal("agent"),
+  version: text,
+  architectures: texts,
+  unverified: about(texts, "architectures whose agent nobody vouches for"),
+  size: bytes,
+};
+/** A version of agents that changed. */
+const AGENTS_DIFFERENCE = rows({
+  name: text,
+  state: v.picklist(["added", "removed", "changed"]),
+  architectures: v.strictObject({ added: texts, removed: texts }),
+  proven: about(texts, "architectures that are vouched for in another way now"),
+});
 const KEY = { id: text, text, comment: text, until: v.optional(time) };
 const STATE = about(v.picklist(["new", "changed", "known"]), "known: already present");
 const NEW_AND_KNOWN = <S extends Schema>(each: S) => v.strictObject({ new: v.array(each), known: v.array(each) });
@@ -114,6 +130,7 @@ const CHANGE = v.strictObject({
     defaultTrack: v.strictObject({ from: orNull(text), to: orNull(text) }),
   }),
   images: REPOSITORY_DIFFERENCE,
+  agents: AGENTS_DIFFERENCE,
   undo,
 });
 const NEEDED_BY = v.array(
@@ -161,6 +178,13 @@ const IMPORT = v.strictObject({
     tags: rows({ tag: text, from: orNull(text), to: text }),
     architectures: texts,
   }),
+  agents: rows({
+    name: text,
+    version: text,
+    state: STATE,
+    architectures: NEW_AND_KNOWN(text),
+    unverified: rows({ architecture: text, reason: text }),
+  }),
   assertions: v.strictObject({ new: number, known: number }),
   missing: v.strictObject({
     charms: rows({ bundle: text, charm: text }),
@@ -200,6 +224,11 @@ const ARCHIVES = v.strictObject({
     }),
     snaps: rows({ name: text, id: text, revisions: numbers, releases: asStored }),
     images: about(rows({ reference: text, digest: text, size: bytes, neededBy: NEEDED_BY }), "container images in the archive"),
+    agents: rows({
+      version: text,
+      updated: about(time, "when upstream last changed the streams that name them"),
+      files: rows({ architecture: text, size: bytes, sha256: text }),
+    }),
     notes: texts,
     kept: about(rows({ bytes: number, folder: text }), "what the same command reuses"),
     lost: about(LOST, "what is not in the archive"),
@@ -217,6 +246,7 @@ const GENERATION = {
   changed: v.record(text, v.strictObject({ revisions: numbers, channels: number })),
   snaps: v.record(text, v.strictObject({ revisions: numbers, channels: number })),
   images: v.optional(v.record(text, v.strictObject({ manifests: number, tags: texts }))),
+  agents: v.optional(v.record(text, v.strictObject({ added: texts, removed: texts }))),
   assertions: number,
   signed: v.optional(v.record(text, time)),
   index: text,
@@ -252,7 +282,7 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
     commands: ["export --dry-run"],
     schema: v.strictObject({
       packages: rows({
-        type: v.picklist([...TYPE.options, "image"]),
+        type: v.picklist([...TYPE.options, "image", "agent"]),
         name: about(text, "of an image its reference"),
         revisions: numbers,
         size: bytes,
@@ -275,7 +305,8 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
       charms: v.record(text, v.strictObject({ revisions: v.record(text, text), resources: v.record(text, v.record(text, text)) })),
       bundles: v.record(text, v.strictObject({ revisions: v.record(text, text) })),
       snaps: v.record(text, v.strictObject({ revisions: v.record(text, text), components: v.record(text, v.record(text, text)) })),
-      images: about(v.record(text, texts), "digests of a repository's manifests, configs and layers"),
+      images: v.optional(about(v.record(text, texts), "digests of a repository's manifests, configs and layers")),
+      agents: v.optional(about(v.record(text, texts), "digests of a version's files and signed texts")),
     }),
   },
   { commands: ["keygen"], schema: v.strictObject({ id: text, comment: text, secret: about(text, "path"), public: about(text, "path") }) },
@@ -364,8 +395,10 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
       bundles: number,
       snaps: number,
       repositories: about(number, "of images"),
+      agents: about(number, "versions of Juju"),
       revisions: number,
       unverified: rows({ name: text, revision: number }),
+      unverifiedAgents: about(texts, "their files"),
       overrides: rows(OVERRIDE),
       size: bytes,
       publicUrl: orNull(text),
@@ -396,20 +429,32 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
     }),
   },
   { commands: ["search", "list-pushed-snaps"], schema: rows(LISTED) },
-  { commands: ["list"], schema: v.array(v.variant("type", [v.strictObject(LISTED), v.strictObject(LISTED_IMAGES)])) },
+  {
+    commands: ["list"],
+    schema: v.array(v.variant("type", [v.strictObject(LISTED), v.strictObject(LISTED_IMAGES), v.strictObject(LISTED_AGENTS)])),
+  },
   {
     commands: ["show"],
     schema: about(
-      v.looseObject({
-        type: TYPE,
-        name: text,
-        id: text,
-        defaultTrack: text,
-        revisions: asStored,
-        releases: asStored,
-        history: asStored,
-        origins: rows({ generation: number, time, files: texts, revisions: numbers }),
-      }),
+      v.variant("type", [
+        v.looseObject({
+          type: TYPE,
+          name: text,
+          id: text,
+          defaultTrack: text,
+          revisions: asStored,
+          releases: asStored,
+          history: asStored,
+          origins: rows({ generation: number, time, files: texts, revisions: numbers }),
+        }),
+        v.looseObject({
+          type: v.literal("agent"),
+          name: text,
+          version: text,
+          agents: asStored,
+          origins: rows({ generation: number, time, files: texts, added: texts, removed: texts }),
+        }),
+      ]),
       `a list of them where a charm and a snap have the name; further fields are ${AS_STORED}`,
     ),
   },
@@ -461,6 +506,7 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
         metadata: about(texts, "further fields that differ"),
       }),
       images: REPOSITORY_DIFFERENCE,
+      agents: AGENTS_DIFFERENCE,
       assertions: LISTS(text),
     }),
   },
@@ -472,7 +518,16 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
   {
     commands: ["remove"],
     schema: about(
-      v.strictObject({ generation: number, name: text, snap: flag, revision: orNull(number), uses: texts, needed: texts }),
+      v.strictObject({
+        generation: number,
+        name: text,
+        snap: flag,
+        revision: orNull(number),
+        image: v.optional(text),
+        agents: v.optional(about(text, "what was named of them")),
+        uses: texts,
+        needed: texts,
+      }),
       "the plan",
     ),
   },
@@ -516,7 +571,7 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
       total: bytes,
       packages: rows({
         name: text,
-        type: v.picklist([...TYPE.options, "image"]),
+        type: v.picklist([...TYPE.options, "image", "agent"]),
         size: bytes,
         own: about(number, "bytes that no other package uses"),
       }),

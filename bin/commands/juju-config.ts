@@ -1,4 +1,5 @@
-import { CONTROLLER_CHARM, checkController, controllerFindings, controllerTracks } from "../../src/catalog/controller.ts";
+import { CONTROLLER_CHARM } from "../../src/catalog/bootstrap.ts";
+import { checkController, controllerFindings, controllerTracks } from "../../src/catalog/controller.ts";
 import { offered } from "../../src/catalog/override.ts";
 import type { Login } from "../../src/catalog/registry.ts";
 import { plausibleTime } from "../../src/clock.ts";

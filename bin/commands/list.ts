@@ -1,3 +1,4 @@
+import { type AgentRelease, sizeOfAgents } from "../../src/catalog/agents.ts";
 import { offered, overridesOf } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
 import { architecturesOf, type Repository, sizeOfBlobs } from "../../src/catalog/repository.ts";
@@ -11,7 +12,7 @@ import { defineCommand, EXITS, type Register } from "./command.ts";
 export const NOTHING_STORED = "the store is empty; next: chp import FILE";
 
 export const listCommand: Register = (program, io) => {
-  defineCommand(program, "list", "List the stored charms, bundles, snaps and images", EXITS)
+  defineCommand(program, "list", "List the stored charms, bundles, snaps, images and agents", EXITS)
     .alias("ls")
     .argument("[name...]", "only these")
     .action((names: string[], options: CommonOptions) => runList(names, options, io));
@@ -20,7 +21,7 @@ export const listCommand: Register = (program, io) => {
 export async function runList(names: readonly string[], options: CommonOptions, io: Io): Promise<void> {
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
-  const known = new Set([...snapshot.names, ...snapshot.snapNames, ...snapshot.repositoryNames]);
+  const known = new Set([...snapshot.names, ...snapshot.snapNames, ...snapshot.repositoryNames, ...snapshot.namesIn("agents")]);
   const unknown = names.find((name) => !known.has(name));
   if (unknown !== undefined) throw unknownPackage(snapshot, unknown);
   const isWanted = ({ name }: { readonly name: string }) => names.length === 0 || names.includes(name);
@@ -30,6 +31,7 @@ export async function runList(names: readonly string[], options: CommonOptions, 
       ...(await snapshot.packages()).filter(isWanted).map((pkg) => summaryOfPackage(pkg, now)),
       ...(await snapshot.snaps()).filter(isWanted).map((snap) => summaryOfSnap(snap, now)),
       ...(await snapshot.repositories()).filter(isWanted).map(summaryOfRepository),
+      ...(await snapshot.agents()).filter(isWanted).map(summaryOfAgents),
     ],
     NOTHING_STORED,
     options,
@@ -40,7 +42,7 @@ export async function runList(names: readonly string[], options: CommonOptions, 
 
 /** Prints rows or JSON. `otherwise`: the note if there are none. */
 export function printSummaries(
-  summaries: readonly (PackageSummary | SnapSummary | RepositorySummary)[],
+  summaries: readonly (PackageSummary | SnapSummary | RepositorySummary | AgentsSummary)[],
   otherwise: string,
   options: CommonOptions,
   io: Io,
@@ -48,7 +50,8 @@ export function printSummaries(
   if (options.json) return printJson(summaries, io);
   if (summaries.length === 0) return note(otherwise, options, io);
   const images = summaries.filter((summary) => summary.type === "image");
-  const packages = summaries.filter((summary) => summary.type !== "image");
+  const agents = summaries.filter((summary) => summary.type === "agent");
+  const packages = summaries.filter((summary) => summary.type !== "image" && summary.type !== "agent");
   const rows = packages.map((summary) => {
     const doubtful = "unverified" in summary ? summary.unverified : [];
     const revisions = summary.revisions.map((r) => (doubtful.includes(r) ? `${r}!` : String(r)));
@@ -63,17 +66,37 @@ export function printSummaries(
     architectures.join(" "),
     showSize(size),
   ]);
-  const [channels, revisions] = images.length > 0 ? ["CHANNELS OR TAGS", "REVISIONS OR ARCHITECTURES"] : ["CHANNELS", "REVISIONS"];
-  printTable(["NAME", "TYPE", "DEFAULT TRACK", channels, revisions, "SIZE"], [...rows, ...imageRows], io);
+  const agentRows = agents.map(({ name, type, architectures, unverified, size }) => {
+    const shown = architectures.map((architecture) => (unverified.includes(architecture) ? `${architecture}!` : architecture));
+    return [name, type, "", "", shown.join(" "), showSize(size)];
+  });
+  const [channels, revisions] =
+    images.length + agents.length > 0 ? ["CHANNELS OR TAGS", "REVISIONS OR ARCHITECTURES"] : ["CHANNELS", "REVISIONS"];
+  printTable(["NAME", "TYPE", "DEFAULT TRACK", channels, revisions, "SIZE"], [...rows, ...imageRows, ...agentRows], io);
   if (packages.some((summary) => summary.overridden.length > 0))
     note("channels marked * are pinned by an override: chp overrides shows why", options, io);
   if (packages.some((summary) => "unverified" in summary && summary.unverified.length > 0))
     note("revisions marked ! are unverified: they were imported with --allow-unverified", options, io);
+  if (agents.some(({ unverified }) => unverified.length > 0))
+    note("architectures marked ! have agents that nobody vouches for: they were imported with --allow-unverified", options, io);
 }
 
 type PackageSummary = ReturnType<typeof summaryOfPackage>;
 type SnapSummary = ReturnType<typeof summaryOfSnap>;
+type AgentsSummary = ReturnType<typeof summaryOfAgents>;
 type RepositorySummary = ReturnType<typeof summaryOfRepository>;
+
+function summaryOfAgents(release: AgentRelease) {
+  const { name, version, agents } = release;
+  return {
+    name,
+    type: "agent" as const,
+    version,
+    architectures: agents.map(({ architecture }) => architecture),
+    unverified: agents.filter((agent) => agent.unverified !== undefined).map(({ architecture }) => architecture),
+    size: sizeOfAgents(release),
+  };
+}
 
 function summaryOfRepository(repository: Repository) {
   const { name, tags, manifests, blobs } = repository;

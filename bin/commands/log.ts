@@ -104,12 +104,13 @@ function renderGeneration(generation: Generation): string[] {
   const names = [...Object.keys(generation.changed), ...Object.keys(generation.snaps)];
   const revisions = tallies.reduce((sum, { revisions: all }) => sum + all.length, 0);
   const repositories = Object.keys(generation.images ?? {});
+  const agents = Object.keys(generation.agents ?? {});
   const channels = tallies.reduce((sum, { channels: all }) => sum + all, 0);
   const assertions = generation.assertions > 0 ? `, ${count(generation.assertions, "new assertion")}` : "";
   return [
-    `generation ${generation.number}  ${generation.time.slice(0, 19)}Z  ${generation.command}  ${showChanged(names.length, repositories.length)}, ${count(revisions, "new revision")}, ${count(channels, "channel change")}${assertions}`,
+    `generation ${generation.number}  ${generation.time.slice(0, 19)}Z  ${generation.command}  ${showChanged(names.length, repositories.length, agents.length)}, ${count(revisions, "new revision")}, ${count(channels, "channel change")}${assertions}`,
     ...generation.sources.map((source) => `  ${source.name}  ${showSize(source.size)}  sha256 ${source.sha256}${originOf(source)}`),
-    ...(names.length + repositories.length > 0 ? [`  ${[...names, ...repositories].join(", ")}`] : []),
+    ...(names.length + repositories.length + agents.length > 0 ? [`  ${[...names, ...repositories, ...agents].join(", ")}`] : []),
   ];
 }
 

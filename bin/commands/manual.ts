@@ -2,6 +2,7 @@
 
 import { Help } from "commander";
 import { lexer, type Token, type Tokens } from "marked";
+import agents from "../manual/agents.md" with { type: "text" };
 import backup from "../manual/backup.md" with { type: "text" };
 import change from "../manual/change.md" with { type: "text" };
 import damage from "../manual/damage.md" with { type: "text" };
@@ -19,6 +20,7 @@ import limits from "../manual/limits.md" with { type: "text" };
 import metrics from "../manual/metrics.md" with { type: "text" };
 import parts from "../manual/parts.md" with { type: "text" };
 import remoteImport from "../manual/remote-import.md" with { type: "text" };
+import replicas from "../manual/replicas.md" with { type: "text" };
 import security from "../manual/security.md" with { type: "text" };
 import serve from "../manual/serve.md" with { type: "text" };
 import service from "../manual/service.md" with { type: "text" };
@@ -53,6 +55,7 @@ const PAGES: Readonly<Record<string, string>> = {
   "remote-import": remoteImport,
   snaps,
   images,
+  agents,
   serve,
   tls,
   service,
@@ -61,6 +64,7 @@ const PAGES: Readonly<Record<string, string>> = {
   change,
   damage,
   backup,
+  replicas,
   metrics: `${metrics}\n${metricsTables()}`,
   settings,
   store,

@@ -2,6 +2,8 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import * as v from "valibot";
+import { type AgentsChange, agentsDraft, withoutAgent } from "../../src/catalog/agentchange.ts";
+import { agentsName, readAgentFile } from "../../src/catalog/agents.ts";
 import { changeDraft, type PackageChange, removalDraft, withSection } from "../../src/catalog/drafts.ts";
 import type { ChangeDraft } from "../../src/catalog/generation-types.ts";
 import { pathOfReference, splitPath } from "../../src/catalog/registry.ts";
@@ -28,6 +30,8 @@ const PlanSchema = v.object({
   needed: v.array(v.string()),
   /** of images: NAME, NAME:TAG or NAME@sha256:DIGEST; `name` is the repository then */
   image: v.optional(v.string()),
+  /** of agents: what was named; `name` is that of their version then */
+  agents: v.optional(v.string()),
 });
 type RemovalPlan = v.InferOutput<typeof PlanSchema>;
 
@@ -35,12 +39,15 @@ export const removeCommand: Register = (program, io) => {
   defineCommand(
     program,
     "remove",
-    "Remove a package, a revision or images (plan, then apply)",
+    "Remove a package, a revision, images or agents (plan, then apply)",
     "0 done, 1 failed, 2 usage, 3 refused since it is used, 10 no store, 11 store format too new, 12 the store changed since the plan",
     TAKES,
   )
     .alias("rm")
-    .argument("[name]", "NAME or NAME@REVISION; of images NAME, NAME:TAG or NAME@sha256:DIGEST")
+    .argument(
+      "[name]",
+      "NAME or NAME@REVISION; of images NAME, NAME:TAG or NAME@sha256:DIGEST; of agents juju-VERSION, or one file of them",
+    )
     .addHelpText(
       "after",
       `
@@ -49,6 +56,7 @@ The space is free once gc has pruned the generations that still have it.
 Examples:
   chp remove kafka@195 --plan remove.json
   chp remove juju/jujud-operator:3.6.11 --plan remove.json
+  chp remove juju-3.6.11-linux-arm64.tgz --plan remove.json
   chp remove --apply remove.json`,
     )
     .action((name: string | undefined, options: RemoveFlags) => runRemove(name, options, io));
@@ -86,11 +94,15 @@ async function makePlan(text: string, options: RemoveFlags, io: Io): Promise<voi
   io.out(lines.map((line) => `${printable(line)}\n`).join(""));
 }
 
-type Target = Pick<RemovalPlan, "name" | "snap" | "revision" | "image">;
+type Target = Pick<RemovalPlan, "name" | "snap" | "revision" | "image" | "agents">;
 
 /** What a text names. Fails with `not-found`, or with `usage` where several have that name. */
 async function targetOf(base: Snapshot, text: string, isSnap: boolean): Promise<Target> {
   const [, name = "", number] = /^(.+?)(?:@(\d+))?$/.exec(text) ?? [];
+  const file = readAgentFile(text);
+  const agents = file ? agentsName(file.version) : text;
+  if (!isSnap && base.namesIn("agents").includes(agents)) return { name: agents, snap: false, revision: null, agents: text };
+  if (file) throw new Failure("not-found", `${text} is not stored`, { next: "chp list shows what is" });
   const image = pathOfReference(text);
   const repository = splitPath(image).name;
   const isImage = !isSnap && number === undefined && (/[:/]/.test(text) || base.repositoryNames.includes(name));
@@ -120,7 +132,7 @@ async function applyPlan(plan: RemovalPlan, options: RemoveFlags, io: Io): Promi
       throw new Failure("conflict", `the plan is of generation ${plan.generation}, and the store is at ${base.number}`, {
         next: "make the plan anew with chp remove NAME@REVISION --plan FILE",
       });
-    const text = plan.image ?? `${plan.name}${plan.revision === null ? "" : `@${plan.revision}`}`;
+    const text = plan.agents ?? plan.image ?? `${plan.name}${plan.revision === null ? "" : `@${plan.revision}`}`;
     const { uses, needed, draft, ...result } = await removalIn(base, plan, text);
     if (uses.length > 0 && !options.force)
       throw refused(`${plan.name} is used: ${uses.join("; ")}`, {
@@ -141,12 +153,26 @@ interface PlannedRemoval extends Pick<Removal, "uses" | "needed"> {
   readonly draft: ChangeDraft;
   readonly packages?: readonly PackageChange[];
   readonly images?: readonly RepositoryChange[];
+  readonly agents?: readonly AgentsChange[];
 }
 
 /** `text`: as the operator named it. */
-async function removalIn(base: Snapshot, { name, snap, revision, image }: Target, text: string): Promise<PlannedRemoval> {
+async function removalIn(base: Snapshot, { name, snap, revision, image, agents }: Target, text: string): Promise<PlannedRemoval> {
   const packages = await base.packages();
   const command = `remove ${text}`;
+  if (agents !== undefined) {
+    const before = await base.stored("agents", name);
+    if (!before) throw new Failure("not-found", `no agents named ${printable(name, 100)} are stored`, { next: "chp list shows what is" });
+    const after = withoutAgent(before, readAgentFile(agents)?.architecture);
+    const changes = [{ before, after }];
+    return {
+      what: `agents ${agents}`,
+      uses: [],
+      needed: [],
+      draft: withSection(changeDraft(command, []), "agents", agentsDraft(changes)),
+      agents: changes,
+    };
+  }
   if (image !== undefined) {
     const before = await base.repository(name);
     if (!before) throw unknownImages(base, name);

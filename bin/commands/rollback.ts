@@ -35,7 +35,7 @@ async function runRollback(number: number, options: RollbackFlags, io: Io): Prom
       return { draft: rollbackDraft(`rollback ${number}`, rollback), result: rollback };
     });
   });
-  reportChanges(generation, { packages: result.updates, images: result.images }, options, io);
+  reportChanges(generation, { packages: result.updates, images: result.images, agents: result.agents }, options, io);
 }
 
 async function noGeneration(store: Store, number: number): Promise<Failure> {

@@ -19,7 +19,7 @@ import { limitsIn, StorePush } from "../machine/imagepush.ts";
 import { type Io, printJson, undoOf } from "../machine/io.ts";
 import { storageAt, storeFolder } from "../machine/openstore.ts";
 import { overrideWrites } from "../machine/overridewrites.ts";
-import { loadSettings, watchRegistries } from "../machine/settings.ts";
+import { loadSettings, watchCloudImages, watchRegistries } from "../machine/settings.ts";
 import { countConnections, watchDescriptors } from "../machine/sockets.ts";
 import { storeKeyOf } from "../machine/storekey.ts";
 import { notifySystemd } from "../machine/systemd.ts";
@@ -91,6 +91,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
       next: "chp import FILE makes the store; name another with --store DIR, or wait for it with --wait-for-store",
     });
   const store = await openServed(folder, options, { io, log });
+  const { storage } = store;
   const settings = await loadSettings(store, { flags, environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0];
   if (publicUrl === undefined)
@@ -132,11 +133,12 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     log,
     vitals: {
       certificateEnd: () => certificateEnd,
-      disk: async () => (store.storage instanceof Disk ? store.storage.room() : undefined),
-      storeBytes: () => blobBytes(store.storage),
+      disk: () => (storage instanceof Disk ? storage.room() : Promise.reject(new Error("the store is in a bucket"))),
+      storeBytes: () => blobBytes(storage),
       lastRuns: () => store.runs.last(),
     },
     registries: watchRegistries(store, io.environment, publicUrl),
+    cloudImages: watchCloudImages(store, io.environment),
     ...(session && { sessionKey: Buffer.from(session.key, "base64") }),
     remoteImport: {
       options: REMOTE_OPTIONS,
@@ -194,6 +196,11 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
   }
 }
 
+/** When a certificate ends, in milliseconds since 1970. */
+function endOf(certificate: string): number {
+  return Date.parse(certificateFacts(certificate).notAfter);
+}
+
 /** Milliseconds for which a request of a server to its bucket is sent again, and without an answer after which it counts as lost. */
 const [PATIENCE, SILENCE] = [3000, 5000];
 const WAIT = 2000;
@@ -221,11 +228,6 @@ async function openServed(
       await sleep(WAIT, undefined, { signal: io.signal }).catch(() => {});
     }
   }
-}
-
-/** When a certificate ends, in milliseconds since 1970. */
-function endOf(certificate: string): number {
-  return Date.parse(certificateFacts(certificate).notAfter);
 }
 
 /** The current tokens. A user who can't read them can't write into the store either: all that takes one is off then. */

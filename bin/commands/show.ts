@@ -1,3 +1,4 @@
+import { type AgentRelease, agentFile, showProof, sizeOfAgents } from "../../src/catalog/agents.ts";
 import { showBase } from "../../src/catalog/base.ts";
 import type { StoredPackage } from "../../src/catalog/change.ts";
 import { isCertain, type NeededBy, neededImages, showNeededBy } from "../../src/catalog/images.ts";
@@ -5,7 +6,7 @@ import { overridesOf, showOverride } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
 import { pathOfReference, splitPath } from "../../src/catalog/registry.ts";
 import { type Repository, type StoredManifest, sizeBelow, sizeOfBlobs } from "../../src/catalog/repository.ts";
-import type { ImageTally } from "../../src/catalog/sections.ts";
+import type { AgentTally, ImageTally } from "../../src/catalog/sections.ts";
 import { componentsOf, type Snap } from "../../src/catalog/snap.ts";
 import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
 import { plausibleTime } from "../../src/clock.ts";
@@ -23,8 +24,14 @@ const TAKES = ["type"] as const;
 type ShowFlags = FlagValues<typeof TAKES>;
 
 export const showCommand: Register = (program, io) => {
-  defineCommand(program, "show", "Show one package or repository of images: what is in it, and where it came from", EXITS, TAKES)
-    .argument("<name>", "a charm, bundle or snap, or the name of images")
+  defineCommand(
+    program,
+    "show",
+    "Show one package, repository of images or version of agents: what is in it, and where it came from",
+    EXITS,
+    TAKES,
+  )
+    .argument("<name>", "a charm, bundle or snap, the name of images, or agents like juju-3.6.11")
     .action((name: string, options: ShowFlags) => runShow(name, options, io));
 };
 
@@ -38,7 +45,9 @@ export async function runShow(name: string, options: ShowFlags, io: Io): Promise
     pkg && (type === undefined || pkg.type === type) ? [pkg] : [],
   );
   const repository = type === undefined || type === "image" ? await snapshot.repository(splitPath(pathOfReference(name)).name) : undefined;
-  if (packages.length === 0 && !repository) throw /[:/]/.test(name) ? unknownImages(snapshot, name) : unknownPackage(snapshot, name);
+  const release = type === undefined || type === "agent" ? await snapshot.stored("agents", name) : undefined;
+  if (packages.length === 0 && !repository && !release)
+    throw /[:/]/.test(name) ? unknownImages(snapshot, name) : unknownPackage(snapshot, name);
   const found = await Promise.all(packages.map(async (pkg) => ({ pkg, origins: await originsOf(store, pkg) })));
   const image = repository && {
     repository,
@@ -47,10 +56,12 @@ export async function runShow(name: string, options: ShowFlags, io: Io): Promise
       .map(({ upstream, neededBy }) => ({ reference: upstream, neededBy })),
     origins: await imageOriginsOf(store, repository.name),
   };
+  const agents = release && { release, origins: await agentOriginsOf(store, release.name) };
   if (options.json) {
     const all = [
       ...found.map(({ pkg, origins }) => ({ ...pkg, origins })),
       ...(image ? [{ type: "image", ...image.repository, neededBy: image.neededBy, origins: image.origins }] : []),
+      ...(agents ? [{ type: "agent", ...agents.release, origins: agents.origins }] : []),
     ];
     return printJson(all.length === 1 ? all[0] : all, io);
   }
@@ -63,6 +74,7 @@ export async function runShow(name: string, options: ShowFlags, io: Io): Promise
       ...origins.map(renderOrigin),
     ]),
     ...(image ? [[...renderRepository(image.repository, image.neededBy), "came from:", ...image.origins.map(renderImageOrigin)]] : []),
+    ...(agents ? [[...renderAgents(agents.release), "came from:", ...agents.origins.map(renderAgentOrigin)]] : []),
   ];
   const lines = blocks.flatMap((block, i) => [...(i > 0 ? [""] : []), ...block]);
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
@@ -103,6 +115,31 @@ async function imageOriginsOf(store: Store, name: string): Promise<ImageOrigin[]
 function renderImageOrigin(origin: ImageOrigin): string {
   const tags = origin.tags.length > 0 ? `: ${origin.tags.join(", ")}` : "";
   return `  generation ${origin.generation}, ${origin.time.slice(0, 19)}Z, ${origin.files.join(", ")}${tags}`;
+}
+
+interface AgentOrigin extends Omit<PackageOrigin, "revisions">, AgentTally {}
+
+/** The generations that changed the agents of a version, oldest first. */
+async function agentOriginsOf(store: Store, name: string): Promise<AgentOrigin[]> {
+  return (await store.history()).flatMap(({ number, time, sources, agents = {} }) => {
+    const tally = ownValue(agents, name);
+    return tally ? [{ generation: number, time, files: sources.map((source) => source.name), ...tally }] : [];
+  });
+}
+
+function renderAgentOrigin({ generation, time, files, added, removed }: AgentOrigin): string {
+  const moves = [...added.map((one) => `+${one}`), ...removed.map((one) => `-${one}`)];
+  return `  generation ${generation}, ${time.slice(0, 19)}Z, ${files.join(", ")}${moves.length === 0 ? "" : `: ${moves.join(" ")}`}`;
+}
+
+function renderAgents(release: AgentRelease): string[] {
+  const { name, version, agents } = release;
+  return [
+    `${name}: agents of Juju ${version}`,
+    `size: ${showSize(sizeOfAgents(release))}`,
+    "files:",
+    ...agents.map((agent) => `  ${agentFile({ version, ...agent })}  ${showSize(agent.size)}  sha256 ${agent.blob}  ${showProof(agent)}`),
+  ];
 }
 
 interface RepositoryUse {

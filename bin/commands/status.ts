@@ -1,4 +1,5 @@
 import { keyWarning, type PublicKey, showKey } from "../../src/archives/signature.ts";
+import { agentFile } from "../../src/catalog/agents.ts";
 import { showAge } from "../../src/catalog/freshness.ts";
 import { imageNotes } from "../../src/catalog/imagesources.ts";
 import { overridesOf, overrideWarnings, showOverride } from "../../src/catalog/override.ts";
@@ -35,7 +36,8 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
   if (options.probe) return probe(options, io);
   const store = await openStore(options, io);
   const snapshot = await store.snapshot();
-  const [packages, snaps, repositories] = [await snapshot.packages(), await snapshot.snaps(), await snapshot.repositories()];
+  const [packages, snaps] = [await snapshot.packages(), await snapshot.snaps()];
+  const [repositories, agents] = [await snapshot.repositories(), await snapshot.agents()];
   const settings = await loadSettings(store, { environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0] ?? null;
   const listen = settings.get("listen")?.values ?? [];
@@ -58,15 +60,20 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     bundles: packages.filter((pkg) => pkg.type === "bundle").length,
     snaps: snaps.length,
     repositories: repositories.length,
+    agents: agents.length,
     revisions: storedPackages.reduce((sum, pkg) => sum + pkg.revisions.length, 0),
+    unverifiedAgents: agents.flatMap((release) =>
+      release.agents.filter((agent) => agent.unverified !== undefined).map((agent) => agentFile({ ...release, ...agent })),
+    ),
     unverified: snaps.flatMap(({ name, revisions }) =>
       revisions.filter((r) => r.unverified !== undefined).map(({ revision }) => ({ name, revision })),
     ),
     overrides: storedPackages.flatMap((pkg) => overridesOf(pkg, now)),
-    size: [...packages.map(sizeOfPackage), ...snaps.map(sizeOfSnap), sizeOfBlobs(repositories.flatMap(({ blobs }) => blobs))].reduce(
-      (sum, size) => sum + size,
-      0,
-    ),
+    size: [
+      ...packages.map(sizeOfPackage),
+      ...snaps.map(sizeOfSnap),
+      sizeOfBlobs([...repositories, ...agents].flatMap(({ blobs }) => blobs)),
+    ].reduce((sum, size) => sum + size, 0),
     publicUrl,
     listen,
     certificate: certificate === undefined ? null : certificateFacts(certificate),
@@ -99,8 +106,9 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
     `chp ${VERSION}`,
     `store: ${facts.store} (format ${FORMAT})`,
     `generation: ${facts.generation}${facts.changed ? `, ${facts.changed.slice(0, 19)}Z` : ""}`,
-    `stored: ${[count(facts.charms, "charm"), count(facts.bundles, "bundle"), count(facts.snaps, "snap"), ...(facts.repositories > 0 ? [count(facts.repositories, "repository of images", "repositories of images")] : []), count(facts.revisions, "revision")].join(", ")}, ${showSize(facts.size)}`,
+    `stored: ${[count(facts.charms, "charm"), count(facts.bundles, "bundle"), count(facts.snaps, "snap"), ...(facts.repositories > 0 ? [count(facts.repositories, "repository of images", "repositories of images")] : []), ...(facts.agents > 0 ? [`agents of ${count(facts.agents, "version")}`] : []), count(facts.revisions, "revision")].join(", ")}, ${showSize(facts.size)}`,
     ...facts.unverified.map(({ name, revision }) => `UNVERIFIED: snap ${name} revision ${revision}`),
+    ...facts.unverifiedAgents.map((file) => `UNVERIFIED: ${file}`),
     ...facts.overrides.map((override) => `override: ${override.name} ${override.channel} ${override.on} ${showOverride(override)}`),
     ...(facts.lastImport ? [`last import: ${showTime(facts.lastImport.ended)}, ${showEnd(facts.lastImport.failed)}`] : []),
     ...(facts.lastVerify

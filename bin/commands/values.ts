@@ -31,8 +31,13 @@ export function outputFormat(text: string, what: string): string {
   return text;
 }
 
-export function logLevel(text: string, what: string): Level {
-  const level = LEVELS.find((one) => one === text);
-  if (level === undefined) throw new Failure("usage", `${what} takes ${LEVELS.join(", ")}, not ${printable(text, 50)}`);
-  return level;
+/** One of these words. */
+export function oneOf<const T extends string>(words: readonly T[]): (text: string, what: string) => T {
+  return (text, what) => {
+    const word = words.find((one) => one === text);
+    if (word === undefined) throw new Failure("usage", `${what} takes ${words.join(", ")}, not ${printable(text, 50)}`);
+    return word;
+  };
 }
+
+export const logLevel: (text: string, what: string) => Level = oneOf(LEVELS);

@@ -15,7 +15,7 @@ export interface BoundedReply {
 }
 
 export interface HttpOptions {
-  readonly method?: "GET" | "HEAD" | "PUT";
+  readonly method?: "GET" | "HEAD" | "POST" | "PUT";
   readonly headers?: Readonly<Record<string, string>>;
   /** sent as it is read; if the reply comes first, the rest is not sent */
   readonly body?: AsyncIterable<Uint8Array>;

@@ -3,7 +3,7 @@
 import { Failure, reason } from "../../src/errors.ts";
 import { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, note } from "./io.ts";
-import { storageAt, storeFolder } from "./openstore.ts";
+import { storageOf } from "./openstore.ts";
 
 export class ImportRecord {
   readonly #options: CommonOptions;
@@ -17,11 +17,10 @@ export class ImportRecord {
 
   /** Runs an import, in work of `store.leased`: its end is recorded while its lease is live, so that it never counts as killed. */
   async during<T extends { readonly generation: number | null }>(store: Store, work: () => Promise<T>): Promise<T> {
-    const { leaseId } = store;
-    const lease = leaseId ?? "";
+    const lease = store.leaseId ?? "";
     this.#isEnded = true;
-    // Without a lease nobody could tell an import that was killed from one that runs.
-    if (leaseId !== undefined) await this.#write(() => store.runs.importBegan(leaseId, now()));
+    // Without leases, as in a bucket, nobody could say whether it still runs: its end alone is recorded.
+    if (lease !== "") await this.#write(() => store.runs.importBegan(lease, now()));
     try {
       const report = await work();
       const { generation } = report;
@@ -37,7 +36,7 @@ export class ImportRecord {
   async failed(error: unknown): Promise<void> {
     if (this.#isEnded || kindOf(error) === "usage") return;
     await this.#write(async () => {
-      const store = await Store.openOrAwait(storageAt(storeFolder({ ...this.#options, quiet: true }, this.#io), this.#io));
+      const store = await Store.openOrAwait(storageOf({ ...this.#options, quiet: true }, this.#io));
       if (store.exists) await store.runs.importEnded("", { ended: now(), failed: kindOf(error) });
     });
   }

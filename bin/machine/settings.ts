@@ -1,8 +1,11 @@
 /** Reads and changes settings in the documents of the store. */
 
+import { readFile } from "node:fs/promises";
 import { type PublicKey, readKeyLine } from "../../src/archives/signature.ts";
 import { type Assertion, keyText } from "../../src/assertions/assertion.ts";
+import { readSigningKeyLine, type SigningKey, signingKeyLine } from "../../src/assertions/clearsigned.ts";
 import { encodeStream, parseAssertions } from "../../src/assertions/text.ts";
+import type { CloudImage } from "../../src/catalog/cloudimage.ts";
 import type { ImageSetup } from "../../src/catalog/imagesources.ts";
 import {
   FORMER_REGISTRY_SECONDS,
@@ -12,16 +15,19 @@ import {
   type Registries,
   type Registry,
 } from "../../src/catalog/registry.ts";
-import { Failure } from "../../src/errors.ts";
+import { Failure, printable } from "../../src/errors.ts";
+import { readCloudImages } from "../../src/settings/cloudimages.ts";
 import {
   ACCEPTED_KEYS,
   checkSetting,
   findSetting,
+  IMAGE_METADATA,
   readSettings,
   SETTINGS,
   type Setting,
   type SettingSources,
   type SettingValue,
+  STREAMS_KEYS,
 } from "../../src/settings/config.ts";
 import type { Change, Documents, FormerRegistry, OciSecret } from "../../store/settings.ts";
 import type { Store } from "../../store/store.ts";
@@ -31,7 +37,8 @@ const REGISTRY = "proxy.oci-registry.";
 /** Settings besides those of `REGISTRY` that decide which registry replies name. */
 const DECIDES_REGISTRY: ReadonlySet<string> = new Set(["registry", "public-url"]);
 const TLS_CERT = "proxy.tls.cert";
-const REGISTRY_CHECK_INTERVAL = 1000;
+/** milliseconds */
+const CHECK_INTERVAL = 1000;
 
 /** Every setting that has a value. Secrets are included: do not print the result. */
 export async function loadSettings(store: Store, from: Omit<SettingSources, "file">): Promise<Map<string, SettingValue>> {
@@ -159,6 +166,31 @@ export async function storeRoots(store: Store, roots: readonly Assertion[]): Pro
   });
 }
 
+/** Keys that sign agent streams besides Canonical's: those of the settings and `given`. */
+export async function streamsKeys(
+  store: Store,
+  given: readonly string[],
+  io: { environment: SettingSources["environment"] },
+): Promise<SigningKey[]> {
+  const stored = (await loadSettings(store, io)).get(STREAMS_KEYS)?.values ?? [];
+  return [...new Set([...stored, ...given])].map((line) => readSigningKeyLine(line, STREAMS_KEYS));
+}
+
+/** Adds keys that sign agent streams to those of the settings. */
+export async function storeStreamsKeys(store: Store, lines: readonly string[]): Promise<void> {
+  await store.settings.change(["config"], ({ config }) => {
+    const before = config[STREAMS_KEYS];
+    const stored = (Array.isArray(before) ? before : [before]).filter((line) => typeof line === "string");
+    const all = [...new Set([...stored, ...lines])];
+    return all.length === stored.length ? undefined : { config: { ...config, [STREAMS_KEYS]: all } };
+  });
+}
+
+/** The keys of files that `--streams-key` names, as lines of the setting. */
+export async function readStreamsKeys(files: readonly string[]): Promise<string[]> {
+  return Promise.all(files.map(async (file) => signingKeyLine(await readFile(file), printable(file))));
+}
+
 /** The accepted keys: an import must be signed with one of them. None: unsigned imports are accepted. */
 export async function acceptedKeys(store: Store, io: { environment: SettingSources["environment"] }): Promise<PublicKey[]> {
   return keysOf(await loadSettings(store, io));
@@ -179,7 +211,6 @@ export function watchRegistries(
   environment: SettingSources["environment"],
   publicUrl: string | undefined,
 ): () => Promise<Registries> {
-  let checked = Number.NEGATIVE_INFINITY;
   let known: { text: string; registries: Registries } | undefined;
   const load = async () => {
     const settings = await loadSettings(store, { environment });
@@ -203,13 +234,28 @@ export function watchRegistries(
     if (known?.text !== text) known = { text, registries };
     return known.registries;
   };
-  let loading: Promise<Registries> | undefined;
+  return watched(load);
+}
+
+/** The system images of clouds for a running server. A change of settings takes effect within a second. */
+export function watchCloudImages(store: Store, environment: SettingSources["environment"]): () => Promise<readonly CloudImage[]> {
+  let known: { text: string | undefined; images: readonly CloudImage[] } = { text: undefined, images: [] };
+  return watched(async () => {
+    const text = (await loadSettings(store, { environment })).get(IMAGE_METADATA)?.values[0];
+    if (text !== known.text) known = { text, images: text === undefined ? [] : readCloudImages(text) };
+    return known.images;
+  });
+}
+
+/** What `load` gives, read again at most once a second. What can't be read for a moment stays as it was. */
+function watched<T>(load: () => Promise<T>): () => Promise<T> {
+  let checked = Number.NEGATIVE_INFINITY;
+  let loading: Promise<T> | undefined;
   return () => {
     const now = performance.now();
-    if (!loading || now - checked > REGISTRY_CHECK_INTERVAL) {
+    if (!loading || now - checked > CHECK_INTERVAL) {
       checked = now;
       const before = loading;
-      // A settings file that is unreadable for a moment does not change the registry.
       loading = load().catch((error: unknown) => before ?? Promise.reject(error));
     }
     return loading;

@@ -61,18 +61,28 @@ export interface LockedImage {
   readonly digest: string;
 }
 
+/** Juju's agents as an earlier export took them. */
+export interface LockedAgents {
+  /** RFC 3339: when upstream last changed the index that named them */
+  readonly updated: string;
+  /** each with its files: architecture to sha256 */
+  readonly versions: readonly { readonly version: string; readonly files: Readonly<Record<string, string>> }[];
+}
+
 export interface ExportLock {
   readonly packages: readonly LockedPackage[];
   readonly snaps: readonly LockedSnap[];
   /** of format 2; empty in format 1 */
   readonly images: readonly LockedImage[];
+  /** of format 3; absent without agents */
+  readonly agents?: LockedAgents | undefined;
 }
 
 const Count = v.pipe(v.number("is not a number"), v.safeInteger("is not a whole number"), v.minValue(0, "is negative"));
 const Time = v.optional(v.string());
 const Hex = (digits: number) => v.pipe(v.string(), v.regex(new RegExp(`^[0-9a-f]{${digits}}$`), "is no digest"));
 const LockText = v.object({
-  format: v.picklist([1, 2], "is not a format that is known: the lock was made by a later chp"),
+  format: v.picklist([1, 2, 3], "is not a format that is known: the lock was made by a later chp"),
   packages: v.array(
     v.object({
       name: v.string(),
@@ -103,6 +113,7 @@ const LockText = v.object({
     }),
   ),
   images: v.optional(v.array(v.object({ reference: v.string(), digest: Hex(64) })), []),
+  agents: v.optional(v.object({ updated: v.string(), versions: v.array(v.object({ version: v.string(), files: mapByName(Hex(64)) })) })),
 });
 
 /** Throws a `refused` failure at `at` that names the field. */

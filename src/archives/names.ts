@@ -1,5 +1,6 @@
 /** What a file is, by its name and its first bytes; and which paths are safe. */
 
+import { readAgentFile } from "../catalog/agents.ts";
 import { printable, refused } from "../errors.ts";
 import { LAYOUT_FILE } from "./imagemanifest.ts";
 import { SIGNATURE_FILE, SUMS_FILE } from "./signature.ts";
@@ -51,8 +52,10 @@ const KINDS = [
   }),
   // Parts of images, which image layouts and skopeo's folders name by their digest; never opened either.
   rule("image-blob", { path: (path, name) => path !== name && /^[0-9a-f]{64}(\.manifest\.json)?$/.test(name) }),
+  // Juju's agents, which are archives and never opened; whether it is compressed is asked of its first bytes.
+  rule("agent", { path: (_, name) => readAgentFile(name) !== undefined }),
   // Archives, which are read file by file.
-  rule("gzip", { head: magicIs(0x1f, 0x8b) }),
+  rule("gzip", { head: isGzip }),
   rule("zstd", { head: magicIs(0x28, 0xb5, 0x2f, 0xfd) }),
   // What pzstd and seekable files begin with: a frame without content.
   rule("zstd", { head: ([first = 0, ...rest]) => first >>> 4 === 5 && magicIs(0x2a, 0x4d, 0x18)(Uint8Array.from(rest.slice(0, 3))) }),
@@ -72,6 +75,7 @@ const KINDS = [
   rule("image-folder", { head: magicIs(...Buffer.from("Directory Transport Version: 1.")) }),
   rule("assertions", { head: magicIs(...Buffer.from("type: ")) }),
   rule("assertions", { path: (_, name) => name.endsWith(".assert") }),
+  rule("signed-text", { path: (_, name) => name.endsWith(".sjson") }),
   rule("registration", { path: (_, name) => /^registration_bundle[^/]*\.b64$/.test(name) }),
   rule("json", { path: (_, name) => name.endsWith(".json") }),
   rule("json", { head: (head) => /^\s*[{[]/.test(Buffer.from(head.subarray(0, 64)).toString("latin1")) }),
@@ -83,6 +87,13 @@ const KINDS = [
 function magicIs(...magic: readonly number[]): (head: Uint8Array) => boolean {
   return (head) => magic.every((byte, i) => head[i] === byte);
 }
+
+/** Whether bytes begin as what gzip compressed. */
+export function isGzip([first, second]: Uint8Array): boolean {
+  return first === 0x1f && second === 0x8b;
+}
+
+const OPAQUE: ReadonlySet<FileKind> = new Set(["resource", "image-blob", "agent"]);
 
 const NOTHING = new Uint8Array();
 
@@ -98,10 +109,9 @@ export function isResource(path: string): boolean {
   return classify(path) === "resource";
 }
 
-/** Whether a file is stored as it is by its name, so that its content is never opened: a resource, or a part of an image. */
+/** Whether a file is stored as it is by its name, so that its content is never opened: a resource, a part of an image, or an agent. */
 export function isOpaque(path: string): boolean {
-  const kind = classify(path);
-  return kind === "resource" || kind === "image-blob";
+  return OPAQUE.has(classify(path));
 }
 
 /** Whether macOS left the file behind; such files are never read. */

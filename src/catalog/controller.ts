@@ -1,15 +1,12 @@
 /** The charm that every Juju since 3.0 bootstraps with. */
 
-import { Failure, printable } from "../errors.ts";
-import { type Base, type System, showBase } from "./base.ts";
+import { type Base, showBase } from "./base.ts";
+import { bootstrapNeeds, CONTROLLER_CHARM, CONTROLLER_SYSTEMS, readJuju, seriesOf } from "./bootstrap.ts";
 import { channelOf } from "./channelmap.ts";
 import { exportCharms, type ReadinessFinding } from "./finding.ts";
 import type { Package } from "./package.ts";
 import { resolve } from "./resolve.ts";
 
-export const CONTROLLER_CHARM = "juju-controller";
-/** The systems of controllers: on machines the operator chooses one, on Kubernetes it is the first. */
-export const CONTROLLER_SYSTEMS: readonly System[] = ["24.04", "22.04"].map((channel) => ({ name: "ubuntu", channel }));
 export const DEFAULT_ARCHITECTURE = "amd64";
 
 /** Also JSON of `chp juju-config`. */
@@ -22,9 +19,8 @@ export interface ControllerBases {
 
 /** Tracks of the controller charm that a version of Juju bootstraps with; empty for 2.9. Throws a `usage` failure. */
 export function controllerTracks(juju: string): string[] {
-  const [, major, minor] = /^(\d{1,3})\.(\d{1,3})(?:[.-].*)?$/.exec(juju) ?? [];
-  if (major === undefined) throw new Failure("usage", `${printable(juju, 50)} is not a version of Juju; give one like 3.6 or 3.6.11`);
-  return Number(major) < 3 ? [] : [`${major}.${minor}`];
+  const version = readJuju(juju);
+  return bootstrapNeeds(version).charm ? [seriesOf(version)] : [];
 }
 
 /** Which bases of each track are stored, for the architectures that the track has. `tracks` undefined: all that are stored. */

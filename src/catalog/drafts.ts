@@ -1,6 +1,8 @@
 /** Drafts of the generations that operators' changes publish, made from packages before and after the change. */
 
 import { Failure, printable } from "../errors.ts";
+import { ownValue } from "../schema.ts";
+import { type AgentsChange, agentsDraft } from "./agentchange.ts";
 import { movesOf, rollBack, rollBackSnap, type StoredPackage, sameManifest } from "./change.ts";
 import type { OverrideTerms } from "./channelmap.ts";
 import type { CatalogView, ChangeDraft, Drafted, Index, SectionDraft } from "./generation-types.ts";
@@ -113,13 +115,17 @@ export interface Rollback {
   /** components that snap revisions lose, though machines may have installed them */
   readonly lost: readonly string[];
   readonly images: readonly RepositoryChange[];
+  readonly agents: readonly AgentsChange[];
 }
 
 /** The generation after a rollback. */
-export function rollbackDraft(command: string, { updates, dropped, droppedPackages, images }: Rollback): ChangeDraft {
+export function rollbackDraft(command: string, { updates, dropped, droppedPackages, images, agents }: Rollback): ChangeDraft {
   const { sections, ...draft } = changeDraft(command, updates, dropped);
   const { packages = { changed: [], tally: {} } } = sections;
-  return { ...draft, sections: { ...sections, packages: { ...packages, dropped: droppedPackages }, images: imageDraft(images) } };
+  return {
+    ...draft,
+    sections: { ...sections, packages: { ...packages, dropped: droppedPackages }, images: imageDraft(images), agents: agentsDraft(agents) },
+  };
 }
 
 /** What changes when the store answers as it did in the generation `then`. */
@@ -147,7 +153,24 @@ export async function rollbackTo(then: CatalogView, now: CatalogView): Promise<R
     add(is, rolled.snap);
   }
   for (const was of await then.snaps()) if (!done.has(was.id)) add(undefined, was);
-  return { updates, lost, dropped, droppedPackages: [...renamed.keys()], images: await rolledBackImages(then, now) };
+  return {
+    updates,
+    lost,
+    dropped,
+    droppedPackages: [...renamed.keys()],
+    images: await rolledBackImages(then, now),
+    agents: await rolledBackAgents(then, now),
+  };
+}
+
+/** Agents are as they were then, and no newer ones: Juju upgrades to whatever its index lists. */
+async function rolledBackAgents(then: CatalogView, now: CatalogView): Promise<AgentsChange[]> {
+  const changes: AgentsChange[] = [];
+  for (const name of new Set([...Object.keys(then.index.agents), ...Object.keys(now.index.agents)])) {
+    if (ownValue(then.index.agents, name)?.[0] === ownValue(now.index.agents, name)?.[0]) continue;
+    changes.push({ before: await now.stored("agents", name), after: await then.stored("agents", name) });
+  }
+  return changes;
 }
 
 async function rolledBackImages(then: CatalogView, now: CatalogView): Promise<RepositoryChange[]> {

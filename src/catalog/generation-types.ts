@@ -2,10 +2,11 @@
 
 import type { Algorithm, Digest, Sums } from "../digest.ts";
 import type { Failure } from "../errors.ts";
+import type { AgentRelease } from "./agents.ts";
 import type { AssertionSet } from "./assertionset.ts";
 import type { Package } from "./package.ts";
 import type { Repository } from "./repository.ts";
-import type { ImageTally, OfEach, Rows, SectionName, Sections, Tallies, Tally } from "./sections.ts";
+import type { AgentTally, ImageTally, OfEach, Rows, SectionName, Sections, Tallies, Tally } from "./sections.ts";
 import type { Snap, StoredAssertion } from "./snap.ts";
 
 /** A key whose signature covers a source. */
@@ -53,6 +54,8 @@ export interface Generation {
   readonly snaps: Readonly<Record<string, Tally>>;
   /** the same for repositories of images; absent: none changed, or an older chp wrote this */
   readonly images?: Readonly<Record<string, ImageTally>>;
+  /** the same for agents, by version; absent: none changed, or an older chp wrote this */
+  readonly agents?: Readonly<Record<string, AgentTally>>;
   /** number of assertions that were added */
   readonly assertions: number;
   /** the newest signed time of each key, of this and all earlier imports; absent: an older version made it */
@@ -170,6 +173,7 @@ export interface CatalogView {
   snaps(): Promise<Snap[]>;
   repository(name: string): Promise<Repository | undefined>;
   repositories(): Promise<Repository[]>;
+  agents(): Promise<AgentRelease[]>;
   assertions(): Promise<AssertionSet>;
 }
 

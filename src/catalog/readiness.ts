@@ -1,6 +1,6 @@
 /** Findings about what a deployment needs and the store does not have, each with the next step. Nothing here uses the network. */
 
-import { CONTROLLER_CHARM, controllerFindings, DEFAULT_ARCHITECTURE } from "./controller.ts";
+import { DEFAULT_ARCHITECTURE } from "./controller.ts";
 import { type CheckResult, EXPORT_SNAPS, exportCharms, type ReadinessFinding, resultsOf } from "./finding.ts";
 import { isCertain, type NeededImage, showNeededBy } from "./images.ts";
 import type { StoredImages } from "./imagesources.ts";
@@ -85,12 +85,6 @@ export function storedResults(packages: readonly Package[], snaps: readonly Snap
     ...resultsOf("charms", bundleFindings(packages, named), "all charms that bundles name are stored"),
     ...resultsOf("resources", resourceFindings(packages), "all resources that charms declare are stored"),
   ];
-}
-
-/** Whether a Juju of that version can bootstrap; `tracks`: those of its controller's charm. */
-export function jujuResults(packages: readonly Package[], tracks: readonly string[], version: string): readonly CheckResult[] {
-  const controller = packages.find((pkg) => pkg.name === CONTROLLER_CHARM);
-  return resultsOf("juju", controllerFindings(controller, tracks), `Juju ${version} can bootstrap`);
 }
 
 /** Whether a registry has an image. `different`: it has the tag for another image. */

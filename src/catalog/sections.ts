@@ -4,6 +4,7 @@
  */
 
 import type { Digest } from "../digest.ts";
+import type { AgentRelease } from "./agents.ts";
 import type { Package } from "./package.ts";
 import type { Repository } from "./repository.ts";
 import type { Snap } from "./snap.ts";
@@ -15,6 +16,8 @@ export interface Sections {
   readonly snaps: Snap;
   /** repositories of images */
   readonly images: Repository;
+  /** Juju's agent binaries, by version */
+  readonly agents: AgentRelease;
 }
 
 export type SectionName = keyof Sections;
@@ -33,11 +36,18 @@ export interface ImageTally {
   readonly tags: readonly string[];
 }
 
+/** The architectures of a version of agents that were added, or removed. */
+export interface AgentTally {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+}
+
 /** What a generation records of a change, by its section. */
 export interface Tallies {
   readonly packages: Tally;
   readonly snaps: Tally;
   readonly images: ImageTally;
+  readonly agents: AgentTally;
 }
 
 /** Digest of a manifest, then its ids, the present one first. */
@@ -47,7 +57,7 @@ export type Rows = Readonly<Record<string, IndexRow>>;
 
 interface SectionFacts<S extends SectionName> {
   /** the field of a generation that has its tallies */
-  readonly tally: "changed" | "snaps" | "images";
+  readonly tally: "changed" | "snaps" | "images" | "agents";
   /** whether an index and a generation have it even where it is empty: those of the first chp had */
   readonly always: boolean;
   /** the present id first */
@@ -65,6 +75,7 @@ export const SECTIONS: { readonly [S in SectionName]: SectionFacts<S> } = {
   },
   snaps: { tally: "snaps", always: true, ids: ({ id }) => [id], what: ({ name }) => `the manifest of snap ${name}` },
   images: { tally: "images", always: false, ids: ({ name }) => [name], what: ({ name }) => `the list of the images ${name}` },
+  agents: { tally: "agents", always: false, ids: ({ name }) => [name], what: ({ name }) => `the list of the agents ${name}` },
 };
 
 /** The ids of something stored, the present one first. */
@@ -80,5 +91,5 @@ export type OfEach<T> = { readonly [S in SectionName]: T };
 
 /** What `of` makes of each section. `T`: its type where it is not the same for all. */
 export function ofEach<T extends OfEach<unknown>>(of: <S extends SectionName>(section: S) => T[S]): T {
-  return Object.fromEntries(SECTION_NAMES.map((section) => [section, of(section)])) as unknown as T;
+  return Object.fromEntries(SECTION_NAMES.map((section) => [section, of(section)]));
 }

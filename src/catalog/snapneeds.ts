@@ -23,6 +23,17 @@ const NO_SNAP_BASES = new Set(["none", "bare", ""]);
 /** the base of a snap that names none */
 const OLD_BASE = "core";
 
+/** The base that a snap runs on; undefined: none, or it is one itself. */
+export function snapBase({
+  type,
+  base = type === "app" ? OLD_BASE : "",
+}: {
+  readonly type: string;
+  readonly base?: string | undefined;
+}): string | undefined {
+  return NO_SNAP_BASES.has(base) ? undefined : base;
+}
+
 /** The fields of a charm that say what it needs. */
 export type NeedingCharm = Pick<Package, "name"> & {
   readonly revisions: readonly Pick<Package["revisions"][number], "revision" | "snaps" | "bases">[];
@@ -64,8 +75,8 @@ export function neededSnaps<S extends InstallableSnap>(
     }
   for (const [{ name: snap }, revision, architecture] of snaps.filter(counts).flatMap(installedRevisions)) {
     const certain = (name: string) => ({ name, ...(architecture !== ANY_ARCHITECTURE && { architecture }), sure: "certain" as const });
-    const base = revision.base ?? (revision.type === "app" ? OLD_BASE : "");
-    if (!NO_SNAP_BASES.has(base)) addNeed(certain(base), "bases", `base of ${snap}`);
+    const base = snapBase(revision);
+    if (base !== undefined) addNeed(certain(base), "bases", `base of ${snap}`);
     for (const provider of revision.providers) addNeed(certain(provider), "providers", `default provider of ${snap}`);
     if (revision.type === "app") addNeed(certain(SNAPD), "snapd", "every machine that installs a snap");
   }

@@ -8,7 +8,7 @@ import { Summer, type Sums } from "../digest.ts";
 import type { Failure } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
 import { type DownloadTarget, type HttpClient, Unavailable, type UpstreamFile } from "./client.ts";
-import type { PackedFile, PackedPackage } from "./pack.ts";
+import { AGENTS_FOLDER, type PackedFile, type PackedPackage } from "./pack.ts";
 
 /** An archive that is being written, and how much of each file an earlier run wrote. */
 export interface ArchiveOutput extends RandomAccessOutput {
@@ -107,7 +107,7 @@ export class ArchiveWriter {
   #pieces({ name, type }: PackedPackage, files: readonly { readonly path: string; readonly size: number }[]): Piece[] {
     const { form } = this.#options;
     if (form === "documented") return this.#layout.container(`${name}.tar.gz`, files);
-    const folder = form === "snap" ? "" : type === "image" ? `${IMAGES_FOLDER}/` : `${type === "snap" ? "snaps" : "charms"}/${name}/`;
+    const folder = form === "snap" ? "" : FOLDERS[type](name);
     return files.map(({ path, size }) => this.#layout.file(folder + path, size));
   }
 
@@ -195,6 +195,15 @@ export class ArchiveWriter {
     return this.#copy(readerOf(content), this.#layout.file(path, content.byteLength));
   }
 }
+
+/** Where the files of a package lie in an archive of folders. */
+const FOLDERS: { readonly [T in PackedPackage["type"]]: (name: string) => string } = {
+  charm: (name) => `charms/${name}/`,
+  bundle: (name) => `charms/${name}/`,
+  snap: (name) => `snaps/${name}/`,
+  image: () => `${IMAGES_FOLDER}/`,
+  agent: () => `${AGENTS_FOLDER}/`,
+};
 
 const MIB = 2 ** 20;
 

@@ -30,6 +30,7 @@ export async function requestEverything(
     bundles: requestsOf("bundle"),
     snaps: [...snapNames].toSorted().map((name) => ({ name, channels, architectures: snapArchitectures })),
     images: { references: [], architectures: all },
+    agents: { versions: "all", architectures: all },
     without: [],
     mirror: true,
     notes: [],

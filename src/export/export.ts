@@ -6,7 +6,9 @@ import { LOCK_FILE } from "../archives/names.ts";
 import { needsOf } from "../archives/needs/needs.ts";
 import type { SecretKey } from "../archives/signature.ts";
 import { charmTexts, zipFiles } from "../archives/zip.ts";
+import { bootstrapNeeds, charmBaseImage, controllerImages, readJuju, showImage } from "../catalog/bootstrap.ts";
 import type { ImageNeed } from "../catalog/need.ts";
+import { pathOfReference } from "../catalog/registry.ts";
 import { type NeedingCharm, showNeed } from "../catalog/snapneeds.ts";
 import { Failure, reason } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
@@ -16,13 +18,14 @@ import { AssertionFetcher, builtInAccount } from "./assertionfetcher.ts";
 import { planLockedPackage, planPackage } from "./charmplan.ts";
 import type { HttpClient } from "./client.ts";
 import { snapClosure } from "./closure.ts";
+import { type AgentSettings, ExportAgents, type PlannedAgents } from "./exportagents.ts";
 import { ExportImages, type NamedImage, type PlannedImage, type RegistrySettings } from "./exportimages.ts";
 import type { Inventory } from "./inventory.ts";
 import { formatLock } from "./lock.ts";
 import { type CharmExtras, type PackedPackage, packPackage, packSnap } from "./pack.ts";
 import { type FailedPackage, failuresOf, type Plan, type PlannedContent, type PlannedPackage, type PlannedSnap } from "./plan.ts";
 import { remoteParts } from "./remoteparts.ts";
-import { type Addition, charmsOfBundle, type ExportRequest, type PackageRequest, type SnapRequest } from "./sitefile.ts";
+import { type Addition, charmsOfBundle, type ExportRequest, essentialSnaps, type PackageRequest, type SnapRequest } from "./sitefile.ts";
 import { mergeSnapPlans, planLockedSnap, planSnap } from "./snapplan.ts";
 import { charmhubFile, type Upstream } from "./upstream.ts";
 
@@ -39,6 +42,8 @@ export interface ExportOptions {
   readonly closure: boolean;
   readonly form: ArchiveForm;
   readonly registries?: RegistrySettings;
+  /** undefined: no agents are taken */
+  readonly agents?: AgentSettings;
   readonly failFast: boolean;
   /** downloads at once */
   readonly parallel: number;
@@ -61,6 +66,7 @@ export interface ExportResult {
   readonly notes: readonly string[];
   /** in the archive */
   readonly images: readonly PlannedImage[];
+  readonly agents: readonly PlannedAgents[];
   /** those that are not in the archive, with the credentials that the store gave for them */
   readonly imagesLeft: readonly NamedImage[];
   readonly lock: string;
@@ -115,6 +121,7 @@ class Export {
   readonly #failed: FailedPackage[] = [];
   readonly #notes: string[] = [];
   readonly #images: ExportImages;
+  readonly #agents: ExportAgents | undefined;
   readonly #assertions: AssertionFetcher;
   /** packages, and files of images, with a failed download */
   readonly #incomplete = new Set<PackedPackage>();
@@ -139,6 +146,9 @@ class Export {
       registries,
       onNote: (text) => this.#note(text),
     });
+    this.#agents =
+      options.agents &&
+      new ExportAgents({ ...options.agents, client, request: request.agents, lock, inventory, onNote: (text) => this.#note(text) });
     for (const text of request.notes) this.#note(text);
   }
 
@@ -161,6 +171,7 @@ class Export {
       ...packages.map((pkg) => contentOf(pkg, packPackage(pkg, extras(pkg)))),
       ...mergeSnapPlans([...requested, ...added]).map((snap) => contentOf(snap, packSnap(snap, inventory))),
       ...this.#images.contents(),
+      ...(this.#takesAgents ? (this.#agents?.contents() ?? []) : []),
     ];
     return { packages: all, size: all.reduce((sum, { size }) => sum + size, 0), failed: this.#failed, notes: this.#notes };
   }
@@ -169,15 +180,66 @@ class Export {
   async #requested(): Promise<{ readonly packages: PlannedPackage[]; readonly requested: PlannedSnap[] }> {
     const { lock, request } = this.#options;
     const packages = await this.#withImages(lock ? await this.#lockedPackages(lock) : await this.#packages(), lock);
-    const requested = lock ? await this.#lockedSnaps(lock) : await this.#snaps(request.snaps);
+    const isNeeded = this.#takesAgents || !this.#options.without.has("images"); // images are of the same versions
+    if (isNeeded) this.#fail((await this.#agents?.plan()) ?? []);
+    const requested = lock ? await this.#lockedSnaps(lock) : await this.#snaps([...request.snaps, ...this.#essentialSnaps()]);
+    if (!lock) this.#controllerImages(packages);
     this.#fail(await this.#images.plan());
     return { packages, requested };
+  }
+
+  /** What the exact versions need besides what was requested for what the site file says of them. */
+  #essentialSnaps(): SnapRequest[] {
+    const { agents, snaps } = this.#options.request;
+    if (!agents || agents.versions === "all") return [];
+    const known = new Set(
+      snaps.flatMap(({ name, channels }) => (channels === "all" ? [] : channels.map((channel) => `${name} ${channel}`))),
+    );
+    return (this.#agents?.versions ?? [])
+      .flatMap((version) => essentialSnaps(version, agents.architectures))
+      .filter(({ name, channels }) => channels !== "all" && !channels.every((channel) => known.has(`${name} ${channel}`)));
+  }
+
+  get #takesAgents(): boolean {
+    return !this.#options.without.has("agents");
+  }
+
+  /** The agents that are in the archive. */
+  get #taken(): readonly PlannedAgents[] {
+    return this.#takesAgents ? (this.#agents?.complete ?? []) : [];
+  }
+
+  /** The images of a controller of each version, and what charms of the bases that are taken run in on Kubernetes. */
+  #controllerImages(packages: readonly PlannedPackage[]): void {
+    const { request, registries } = this.#options;
+    if (!request.agents || request.agents.versions === "all" || !this.#agents) return;
+    const bases = new Map(
+      packages.flatMap(({ type, releases }) =>
+        type === "charm" ? releases.flatMap(({ base }) => (base ? [[`${base.name} ${base.channel}`, base] as const] : [])) : [],
+      ),
+    );
+    for (const text of this.#agents.versions) {
+      const version = readJuju(text);
+      const { imageRepository } = bootstrapNeeds(version);
+      const { registry } = this.#agents;
+      const isElsewhere = registry !== undefined && !registries?.mayLack; // a store inside this process answers for every registry
+      const repository = isElsewhere ? `${registry}/${pathOfReference(imageRepository)}` : imageRepository;
+      const why = `Juju ${text} bootstraps on Kubernetes with it`;
+      // A store that was made without them lacks them.
+      for (const image of controllerImages(version)) this.#images.want(`${repository}/${showImage(image)}`, why, registry !== undefined);
+      for (const base of bases.values())
+        this.#images.want(
+          `${repository}/${showImage(charmBaseImage(base))}`,
+          `charms on ${base.name}@${base.channel} run in it on Kubernetes`,
+          true,
+        );
+    }
   }
 
   async run(): Promise<ExportResult> {
     const { lock, request, form, ...options } = this.#options;
     const { packages, requested } = await this.#requested();
-    if (packages.length + requested.length + this.#images.complete.length === 0) return this.#emptyResult();
+    if (packages.length + requested.length + this.#images.complete.length + this.#taken.length === 0) return this.#emptyResult();
     this.#startDownloads();
     const writer = new ArchiveWriter({
       output: await options.openOutput("all"),
@@ -190,7 +252,10 @@ class Export {
     for (const pkg of packages) packed.set(pkg, packPackage(pkg, await this.#charmExtras(pkg)));
     // A lock lists packages by name and makes the same archive; the documented archives have them as they were named.
     const inOrder = [...packed.values()];
-    await this.#download(writer, form === "site" ? inOrder.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inOrder);
+    await this.#download(writer, [
+      ...(form === "site" ? inOrder.toSorted((a, b) => (a.name < b.name ? -1 : 1)) : inOrder),
+      ...(this.#takesAgents ? (this.#agents?.packed() ?? []) : []),
+    ]);
     const isComplete = (planned: PlannedPackage | PlannedSnap) => !this.#incomplete.has(packed.get(planned) ?? NO_PACKAGE);
     const needs = await needsOfAll(packages.filter(isComplete), (pkg, path) => fileOf(writer, packed.get(pkg), path));
     await this.#takeNamedImages(needs);
@@ -207,19 +272,32 @@ class Export {
     const packedSnaps = snaps.flatMap((snap) => packed.get(snap) ?? []);
     await this.#download(writer, packedSnaps);
 
-    const complete = { packages: packages.filter(isComplete), snaps: snaps.filter(isComplete), images: this.#images.complete };
-    if (complete.packages.length + complete.snaps.length + complete.images.length === 0) return this.#emptyResult(writer.fetched);
-    const lockText = formatLock(complete.packages, complete.snaps, this.#images.blobs, complete.images);
+    const complete = {
+      packages: packages.filter(isComplete),
+      snaps: snaps.filter(isComplete),
+      images: this.#images.complete,
+      agents: this.#taken,
+    };
+    if (Object.values(complete).every((all) => all.length === 0)) return this.#emptyResult(writer.fetched);
+    const lockText = formatLock(
+      complete.packages,
+      complete.snaps,
+      this.#images.blobs,
+      complete.images,
+      this.#takesAgents ? this.#agents?.locked() : undefined,
+    );
     const assertions = request.mirror && !lock ? await options.upstream.otherAssertions() : "";
     const texts = [
       ...(assertions === "" ? [] : [{ path: ASSERTIONS_FILE, content: Buffer.from(assertions) }]),
       ...(options.siteFile === undefined ? [] : [{ path: "bundle.yaml", content: Buffer.from(options.siteFile) }]),
       { path: LOCK_FILE, content: Buffer.from(lockText) },
       ...this.#images.layout(),
+      ...(this.#takesAgents ? (this.#agents?.texts() ?? []) : []),
     ];
     const packedComplete = [
       ...[...complete.packages, ...complete.snaps].flatMap((planned) => packed.get(planned) ?? []),
       ...this.#images.packed(),
+      ...(this.#takesAgents ? (this.#agents?.packed() ?? []) : []),
     ];
     const finished =
       this.#incomplete.size === 0
@@ -265,6 +343,7 @@ class Export {
   async #download(writer: ArchiveWriter, packages: readonly PackedPackage[]): Promise<void> {
     for (const { packed, failure } of await writer.add(packages, { failFast: this.#options.failFast })) {
       this.#incomplete.add(packed);
+      if (packed.type === "agent") this.#agents?.lose(packed);
       const lost = packed.type === "image" ? this.#images.lose(packed) : [packed.name];
       this.#failed.push(...lost.map((name) => ({ name, failure })));
     }
@@ -308,7 +387,19 @@ class Export {
   #emptyResult(fetched = 0): ExportResult {
     if (this.#failed.length === 0) throw new Failure("usage", "there is nothing to export");
     const [failed, notes] = [this.#failed, this.#notes];
-    return { packages: [], snaps: [], failed, notes, images: [], imagesLeft: [], lock: "", which: undefined, length: 0, fetched };
+    return {
+      packages: [],
+      snaps: [],
+      failed,
+      notes,
+      images: [],
+      agents: [],
+      imagesLeft: [],
+      lock: "",
+      which: undefined,
+      length: 0,
+      fetched,
+    };
   }
 
   /** Reports the failures and additions of plans, and returns what they take. */
@@ -412,7 +503,12 @@ class Export {
 
   async #snaps(requests: readonly SnapRequest[]): Promise<PlannedSnap[]> {
     const { upstream } = this.#options;
-    return this.#accept(await planEach(requests, (name, own) => planSnap(upstream, name, own, this.#assertions)));
+    const plans = await planEach(requests, async (name, own) => {
+      const plan = await planSnap(upstream, name, own, this.#assertions);
+      if (!own.every(({ mayLack }) => mayLack)) return plan;
+      return { ...plan, failed: [], notes: [...plan.notes, ...plan.failed.map(({ failure }) => failure.message)] };
+    });
+    return this.#accept(plans);
   }
 
   async #lockedSnaps({ snaps }: ExportLock): Promise<PlannedSnap[]> {

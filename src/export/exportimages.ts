@@ -2,6 +2,7 @@
 
 import { IMAGES_FOLDER, LAYOUT_FILE, LAYOUT_TEXT, layoutBlobPath, REF_NAME } from "../archives/imagemanifest.ts";
 import type { ExportLock, LockedPackage } from "../archives/lock.ts";
+import { parseImageReference } from "../catalog/imagereference.ts";
 import { isOfResource, type NeededBy, type NeededByResource, showNeededBy } from "../catalog/images.ts";
 import type { ImageNeed } from "../catalog/need.ts";
 import { imageBlob, MAX_IMAGE_BLOB, pathOfReference, readImageBlob } from "../catalog/registry.ts";
@@ -25,8 +26,12 @@ export interface NamedImage extends ImageLogin {
   readonly reference: string;
   /** in the local registry */
   readonly path: string;
-  /** undefined: it was requested */
+  /** undefined: it was requested, or is of Juju itself */
   readonly neededBy?: NeededBy;
+  /** why it is taken though neither a charm needs it nor somebody named it */
+  readonly reason?: string;
+  /** upstream may lack it, which is noted and fails nothing */
+  readonly mayLack?: true;
   /** whether the archive is not to take it for this charm */
   readonly isLeftOut?: true;
 }
@@ -36,6 +41,8 @@ export interface PlannedImage extends FoundImage {
   /** bytes of all that it is made of */
   readonly size: number;
   readonly neededBy: readonly NeededBy[];
+  /** further reasons */
+  readonly reasons: readonly string[];
 }
 
 /** How the registries are reached. */
@@ -86,6 +93,13 @@ export class ExportImages {
   /** Blobs of oci-images without credentials: package → `NAME_REVISION` → bytes. */
   get blobs(): ReadonlyMap<string, ReadonlyMap<string, Uint8Array>> {
     return this.#blobs;
+  }
+
+  /** Takes an image of Juju itself. */
+  want(reference: string, reason: string, mayLack: boolean): void {
+    const text = parseImageReference(reference)?.text ?? reference;
+    const path = pathOfReference(text);
+    this.#named.push({ reference: text, path, username: "", password: "", reason, ...(mayLack && { mayLack: true as const }) });
   }
 
   /** Reads the blob of an oci-image resource. Throws a failure that names the package. */
@@ -149,13 +163,15 @@ export class ExportImages {
       const found: PlannedImage[] = [];
       const failures = await failuresOf(wanted.reference, async () => {
         const image = await readers.read({ ...wanted, ...this.#loginOf(named) });
-        found.push({ ...image, size: sizeOf(image), neededBy: usersOf(named) });
+        const reasons = [...new Set(named.flatMap(({ reason }) => reason ?? []))];
+        found.push({ ...image, size: sizeOf(image), neededBy: usersOf(named), reasons });
       });
       // The report counts what a store lacks; that anything else is missing, an operator wants to know why.
       const isOfCharms = !lock && named.every(({ neededBy }) => neededBy);
       const isLikely = isOfCharms && named.every(({ neededBy }) => neededBy && !isOfResource(neededBy) && neededBy.sure === "likely");
       for (const lost of failures)
-        if (isLikely) onNote(`${usersOf(named).map(showNeededBy).join(", ")}: not available: ${lost.failure.message}`);
+        if (named.length > 0 && named.every(({ mayLack }) => mayLack) && lost.failure.kind === "not-found") onNote(lost.failure.message);
+        else if (isLikely) onNote(`${usersOf(named).map(showNeededBy).join(", ")}: not available: ${lost.failure.message}`);
         else if (!isOfCharms || !(request.mirror || (registries.mayLack && lost.failure.kind === "not-found"))) failed.push(lost);
         else if (!registries.mayLack) onNote(lost.failure.message);
       return found;
@@ -168,7 +184,7 @@ export class ExportImages {
     this.#planned = sorted.filter(({ reference }) => !contradicting.some(({ name }) => name === reference));
     this.#files = filesOf(this.#planned, this.#options.inventory);
     for (const image of this.#planned)
-      if (!known.has(image.reference) && image.neededBy.length > 0)
+      if (!known.has(image.reference) && reasonsOf(image).length > 0)
         onNote(`adding image ${image.reference} (${showSize(image.size)}): ${reasonsOf(image).join("; ")}`);
     return [...failed, ...contradicting];
   }
@@ -289,6 +305,7 @@ function contradictions(images: readonly PlannedImage[]): FailedPackage[] {
 }
 
 /** `kafka, resource kafka-image`, `katib-controller, src/images.json`; none of an image that was requested */
-function reasonsOf({ neededBy }: PlannedImage): string[] {
-  return [...new Set(neededBy.map((user) => `${user.charm}, ${isOfResource(user) ? `resource ${user.resource}` : user.file}`))];
+function reasonsOf({ neededBy, reasons }: PlannedImage): string[] {
+  const users = neededBy.map((user) => `${user.charm}, ${isOfResource(user) ? `resource ${user.resource}` : user.file}`);
+  return [...new Set([...users, ...reasons])];
 }

@@ -5,6 +5,7 @@
  */
 
 import * as v from "valibot";
+import type { AgentRelease } from "../catalog/agents.ts";
 import type { Package } from "../catalog/package.ts";
 import type { Repository } from "../catalog/repository.ts";
 import type { Snap } from "../catalog/snap.ts";
@@ -40,19 +41,21 @@ const InventorySchema = v.object({
   snaps: mapByName(v.object({ revisions: Revisions, components: v.optional(RevisionsByName, {}) })),
   /** repository → the manifests, configs and layers of its images */
   images: v.optional(mapByName(v.array(Digests)), {}),
+  /** version of Juju → its agents, and the signed texts that name them */
+  agents: v.optional(mapByName(v.array(Digests)), {}),
 });
 
 type StoredFile = { readonly revision: number; readonly blob: Digest; readonly size: number; readonly "sha3-384"?: string };
 
 /**
  * The text of an inventory: the same bytes for the same content. It lists every revision that a client can get, by channel or
- * by revision number only, and what images are made of. `isStored`: whether the store has that blob, at that size in bytes.
+ * by revision number only, what images are made of, and agents. `isStored`: whether the store has that blob, at that size in bytes.
  */
 export async function formatInventory(
   packages: readonly Package[],
   snaps: readonly Snap[],
   isStored: (blob: Digest, size: number) => Promise<boolean>,
-  repositories: readonly Repository[] = [],
+  { repositories = [], agents = [] }: { readonly repositories?: readonly Repository[]; readonly agents?: readonly AgentRelease[] } = {},
 ): Promise<string> {
   const revisionsOf = async (entries: readonly StoredFile[]) => {
     const found = await Promise.all(entries.map(async (entry) => ((await isStored(entry.blob, entry.size)) ? [entry] : [])));
@@ -73,17 +76,21 @@ export async function formatInventory(
   const snapEntries: [string, unknown][] = [];
   for (const { name, revisions, components } of snaps.toSorted(byName))
     snapEntries.push([name, { revisions: await revisionsOf(revisions), components: await partsOf(components) }]);
-  const images: [string, string[]][] = [];
-  for (const { name, blobs } of repositories.toSorted(byName)) {
-    const found = await Promise.all(blobs.map(async ({ digest, size }) => ((await isStored(digest, size)) ? [`sha-256:${digest}`] : [])));
-    images.push([name, found.flat()]);
-  }
+  const blobsOf = async (all: readonly (Repository | AgentRelease)[]) => {
+    const entries: [string, string[]][] = [];
+    for (const { name, blobs } of all.toSorted(byName)) {
+      const found = await Promise.all(blobs.map(async ({ digest, size }) => ((await isStored(digest, size)) ? [`sha-256:${digest}`] : [])));
+      entries.push([name, found.flat()]);
+    }
+    return Object.fromEntries(entries);
+  };
   const inventory = {
     format: FORMAT,
     charms: Object.fromEntries(charms),
     bundles: Object.fromEntries(bundles),
     snaps: Object.fromEntries(snapEntries),
-    ...(images.length > 0 && { images: Object.fromEntries(images) }),
+    ...(repositories.length > 0 && { images: await blobsOf(repositories) }),
+    ...(agents.length > 0 && { agents: await blobsOf(agents) }),
   };
   return `${JSON.stringify(inventory, null, 1)}\n`;
 }
@@ -105,13 +112,17 @@ export function readInventory(text: string, what: string): Inventory {
   } catch (error) {
     throw refused(`${what} is not JSON`, { ...HOW_TO_MAKE, cause: error });
   }
-  const { charms, bundles, snaps, images } = checkShape(InventorySchema, value, what, HOW_TO_MAKE);
+  const { charms, bundles, snaps, images, agents } = checkShape(InventorySchema, value, what, HOW_TO_MAKE);
   const parts = [
     ...Object.values(charms).flatMap(({ revisions, resources }) => [revisions, ...Object.values(resources)]),
     ...Object.values(bundles).map(({ revisions }) => revisions),
     ...Object.values(snaps).flatMap(({ revisions, components }) => [revisions, ...Object.values(components)]),
   ];
-  const entries = [...parts.flatMap((revisions) => Object.values(revisions)), ...Object.values(images).flat()];
+  const entries = [
+    ...parts.flatMap((revisions) => Object.values(revisions)),
+    ...Object.values(images).flat(),
+    ...Object.values(agents).flat(),
+  ];
   const digests = new Set(entries.flatMap((entry) => entry.split(" ")));
   return { has: (algorithm, hex) => digests.has(`${algorithm}:${hex}`) };
 }

@@ -1,6 +1,6 @@
 /** Writes the lock of an export, so that a later export takes the same or fails. */
 
-import type { LockedImage } from "../archives/lock.ts";
+import type { ExportLock, LockedImage } from "../archives/lock.ts";
 import { sumsOf } from "../digest.ts";
 import { compareText } from "../text.ts";
 import type { PlannedPackage, PlannedSnap } from "./plan.ts";
@@ -8,17 +8,18 @@ import { componentDigests } from "./upstream.ts";
 
 /**
  * `blobs`: by package, `NAME_REVISION` of an oci-image to its blob as it is packed; `images`: those in the archive. The same bytes for
- * the same plans, and format 1 without images, for every chp.
+ * the same plans, format 1 without images and agents, for every chp, and format 2 without agents.
  */
 export function formatLock(
   packages: readonly PlannedPackage[],
   snaps: readonly PlannedSnap[],
   blobs: ReadonlyMap<string, ReadonlyMap<string, Uint8Array>>,
   images: readonly LockedImage[] = [],
+  agents?: ExportLock["agents"],
 ): string {
   const sorted = <T extends { readonly name: string }>(all: readonly T[]) => all.toSorted((a, b) => compareText(a.name, b.name));
   const lock = {
-    format: images.length > 0 ? 2 : 1,
+    format: agents ? 3 : images.length > 0 ? 2 : 1,
     packages: sorted(packages).map(({ name, id, defaultTrack, releases, revisions, resources, paths }) => ({
       name,
       id,
@@ -52,6 +53,7 @@ export function formatLock(
       ),
     })),
     ...(images.length > 0 && { images: images.map(({ reference, digest }) => ({ reference, digest })) }),
+    ...(agents && { agents }),
   };
   return `${JSON.stringify(lock, null, 1)}\n`;
 }

@@ -11,6 +11,9 @@ import type { Inventory } from "./inventory.ts";
 import type { PlannedPackage, PlannedRelease, PlannedSnap } from "./plan.ts";
 import { charmhubFile, snapStoreFile, type UpstreamCharm, type UpstreamSnap } from "./upstream.ts";
 
+/** The folder of an archive that has agents, and below it what upstream's paths are. */
+export const AGENTS_FOLDER = "agents";
+
 /** A file of an archive: bytes in memory, a file to download, or bytes of another archive. */
 export interface PackedFile {
   /** below its package */
@@ -23,7 +26,7 @@ export interface PackedFile {
 /** The files of one package, or of an image: see `packImages`. */
 export interface PackedPackage {
   readonly name: string;
-  readonly type: "charm" | "bundle" | "snap" | "image";
+  readonly type: "charm" | "bundle" | "snap" | "image" | "agent";
   readonly files: readonly PackedFile[];
 }
 

@@ -50,9 +50,9 @@ export interface PlannedSnap {
 
 /** What of an archive is listed by itself. */
 export interface PlannedContent {
-  readonly type: "charm" | "bundle" | "snap" | "image";
+  readonly type: "charm" | "bundle" | "snap" | "image" | "agent";
   readonly name: string;
-  /** of an image none */
+  /** of an image or an agent none */
   readonly revisions: readonly number[];
   /** bytes that would be downloaded for it */
   readonly size: number;

@@ -3,8 +3,8 @@
 import * as v from "valibot";
 import { charmName } from "../archives/charm.ts";
 import { parseSystem, type System } from "../catalog/base.ts";
+import { bootstrapNeeds, parseJuju, readJuju } from "../catalog/bootstrap.ts";
 import { parseChannel } from "../catalog/channel.ts";
-import { CONTROLLER_CHARM, CONTROLLER_SYSTEMS, controllerTracks } from "../catalog/controller.ts";
 import { parseImageReference } from "../catalog/imagereference.ts";
 import { checkArchitecture } from "../catalog/snap.ts";
 import { Failure, printable } from "../errors.ts";
@@ -44,6 +44,8 @@ export interface PackageRequest {
 
 /** A request of a snap. */
 export interface SnapRequest {
+  /** upstream may have none of it yet, which is noted and fails nothing */
+  readonly mayLack?: true;
   readonly name: string;
   /** as written; none: stable of the default track, or with a revision no channel at all */
   readonly channels: readonly string[] | All;
@@ -61,9 +63,10 @@ export const ADDITIONS = {
   bases: "the bases of snaps",
   providers: "the default providers of content plugs",
   snapd: "snapd, which every machine with a snap needs",
-  images: "container images: those that charms need, and those that are named",
+  images: "container images: those that charms need, those that are named, and those of Juju's controllers",
   "charm-images": "of these, those of charms, unless they are named too",
   "file-images": "of these, those that charms name in their files, and not by a resource",
+  agents: "Juju's agents of the versions in essentials",
 } as const;
 export type Addition = keyof typeof ADDITIONS;
 
@@ -79,6 +82,14 @@ export interface ImageRequest {
   readonly architectures: readonly string[];
 }
 
+/** Juju's agents, of which versions and architectures. */
+export interface AgentRequest {
+  /** as written: `3.6` means its newest patch; or all that a store has */
+  readonly versions: readonly string[] | All;
+  /** dpkg names */
+  readonly architectures: readonly string[];
+}
+
 /** Everything that is requested of one export. */
 export interface ExportRequest {
   readonly charms: readonly PackageRequest[];
@@ -86,6 +97,8 @@ export interface ExportRequest {
   readonly snaps: readonly SnapRequest[];
   /** undefined: the archive takes none */
   readonly images?: ImageRequest;
+  /** undefined: the archive takes none */
+  readonly agents?: AgentRequest;
   readonly without: readonly Addition[];
   /** whether it is all that a store lists: what that needs besides is added as far as the store has it, and so are assertions of no snap */
   readonly mirror?: true;
@@ -165,7 +178,7 @@ const ApplicationSchema = v.looseObject({
   constraints: v.fallback(v.string(), ""),
   to: v.fallback(v.optional(Words), undefined),
 });
-const isJuju = (word: string) => /^\d{1,3}\.\d{1,3}([.-]|$)/.test(word);
+const isJuju = (word: string) => parseJuju(word) !== undefined;
 const List = v.optional(v.array(v.unknown(), "is not a list"), []);
 const SITE_FIELDS = {
   ...CHANNEL_AND_BASE_FIELDS,
@@ -228,10 +241,12 @@ export function readSiteFile(text: string, what: string, given: Selection = {}, 
       : invalid(what, `without: unknown addition ${printable(word, 50)}; it takes ${Object.keys(ADDITIONS).join(", ")}`),
   );
   const architectures = new Set([defaults, ...charms, ...bundles].flatMap((entry) => entry.architectures));
+  const juju = site.essentials?.juju ?? [];
   return {
     charms,
     bundles,
     snaps,
+    ...(juju.length > 0 && { agents: { versions: [...new Set(juju)], architectures: defaults.architectures } }),
     images: { references: [...new Set(references)], architectures: [...architectures] },
     without,
     notes,
@@ -454,39 +469,19 @@ function invalid(what: string, why: string, next = "chp help export shows what s
 /* ---- what Juju itself needs: `essentials` ---- */
 
 function controllerCharms(juju: string, architectures: readonly string[]): PackageRequest[] {
-  return controllerTracks(juju).map((track) => ({
-    name: CONTROLLER_CHARM,
-    channels: [`${track}/stable`],
-    systems: CONTROLLER_SYSTEMS,
-    architectures,
-    resources: {},
-    paths: {},
-    reason: `Juju ${juju} bootstraps with it`,
-  }));
+  const { charm } = bootstrapNeeds(readJuju(juju));
+  if (!charm) return [];
+  const { name, channel, systems } = charm;
+  return [{ name, channels: [channel], systems, architectures, resources: {}, paths: {}, reason: `Juju ${juju} bootstraps with it` }];
 }
 
-/** By version of Juju; the first that fits. Source: handlers/juju.md, Bootstrap. */
-const ESSENTIAL_SNAPS: readonly (readonly [juju: RegExp, snaps: readonly (readonly [name: string, channel: string, reason: string])[]])[] =
-  [
-    [
-      /^2\./,
-      [
-        ["juju-db", "4.4/stable", "controllers keep their state in it"],
-        ["core", "latest/stable", "juju-db runs on it"],
-      ],
-    ],
-    [
-      /^3\./,
-      [
-        ["juju-db", "4.4.30/stable", "controllers on machines keep their state in it"],
-        ["core", "latest/stable", "old snaps run on it"],
-      ],
-    ],
-    [/^/, [["core", "latest/stable", "old snaps run on it"]]],
-  ];
-
-function essentialSnaps(juju: string, architectures: readonly string[]): SnapRequest[] {
-  const [, snaps = []] = ESSENTIAL_SNAPS.find(([pattern]) => pattern.test(juju)) ?? [];
-  const all = [...snaps, ["snapd", "latest/stable", "every machine with a snap needs it"] as const];
-  return all.map(([name, channel, why]) => ({ name, channels: [channel], architectures, reason: `essential for Juju ${juju}: ${why}` }));
+/** The snaps of controllers of that Juju: `3.6`, or an exact version. */
+export function essentialSnaps(juju: string, architectures: readonly string[]): SnapRequest[] {
+  return bootstrapNeeds(readJuju(juju)).snaps.map(({ name, channel, reason, sure }) => ({
+    name,
+    channels: [channel],
+    architectures,
+    reason: `essential for Juju ${juju}: ${reason}`,
+    ...(sure === "likely" && { mayLack: true as const }),
+  }));
 }

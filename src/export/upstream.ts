@@ -170,6 +170,8 @@ export interface UpstreamAddresses {
   /** without a trailing slash */
   readonly charmhub: string;
   readonly snapstore: string;
+  /** of the streams of Juju's agents */
+  readonly agents: string;
 }
 
 export class Upstream {

@@ -4,6 +4,7 @@ import { Budget, type Chunks, files, type Limits, showLocation } from "../archiv
 import { isOpaque } from "../archives/names.ts";
 import type { ReadText } from "../archives/readers.ts";
 import type { Assertion } from "../assertions/assertion.ts";
+import type { SigningKey } from "../assertions/clearsigned.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import type { ChannelPolicy } from "../catalog/channelmap.ts";
 import { signedTimes } from "../catalog/freshness.ts";
@@ -26,6 +27,7 @@ import { type NeededSnap, neededSnaps } from "../catalog/snapneeds.ts";
 import { Summer } from "../digest.ts";
 import { Failure, refused } from "../errors.ts";
 import { ownValue } from "../schema.ts";
+import { type AgentReport, agentTallies, importAgents } from "./agentimport.ts";
 import { type ImportedCharms, importCharms, type MissingOfCharms, type PackageReport } from "./charmimport.ts";
 import { type ImageReport, type ImportedImages, imageTallies, importImages } from "./imageimport.ts";
 import { checkAge, type OriginOptions, type SourceOrigins, sourceOrigins } from "./origin.ts";
@@ -57,6 +59,8 @@ export interface ImportOptions extends OriginOptions {
   readonly trust?: readonly Assertion[];
   /** whether snaps and assertions that do not verify are imported all the same, and marked */
   readonly allowUnverified?: boolean;
+  /** keys that sign agent streams besides Canonical's */
+  readonly streamsKeys?: readonly SigningKey[];
   readonly unsquash?: SnapReadOptions["unsquash"];
   /** charms and bundles that upstream renamed: new name to the stored one */
   readonly renamed?: ReadonlyMap<string, string>;
@@ -88,6 +92,7 @@ export interface ImportReport {
   readonly packages: readonly PackageReport[];
   readonly snaps: readonly SnapReport[];
   readonly images: readonly ImageReport[];
+  readonly agents: readonly AgentReport[];
   readonly assertions: { readonly new: number; readonly known: number };
   readonly missing: Missing;
   readonly notes: readonly string[];
@@ -108,11 +113,12 @@ export async function importSources(
     const bytes = await weigh(store, reading.blobs); // before they are in the store
     const draft = async (newest: CatalogView) => {
       const aged = checkAge(origins, await store.signedTimes(newest), options);
-      const { draft: change, base, packages, snaps, images, notes } = await draftOver(store, newest, { reading, records }, options);
+      const { draft: change, base, packages, snaps, images, agents, notes } = await draftOver(store, newest, { reading, records }, options);
       const result = {
         packages,
         snaps,
         images: images.reports,
+        agents: agents.reports,
         needed: await missingSnaps(base, packages, snaps),
         missingImages: await missingImages(base, packages, images),
         notes: [...aged, ...notes],
@@ -122,7 +128,7 @@ export async function importSources(
     const { generation, result } = options.dryRun
       ? { generation: undefined, ...(await draft(await store.snapshot())) }
       : await store.publish(options.now, draft);
-    const { packages, snaps, images, needed, notes } = result;
+    const { packages, snaps, images, agents, needed, notes } = result;
     return {
       generation: generation?.number ?? null,
       dryRun: options.dryRun,
@@ -130,6 +136,7 @@ export async function importSources(
       packages: packages.reports,
       snaps: snaps.reports,
       images,
+      agents,
       assertions: snaps.assertions,
       missing: { ...packages.missing, snapRevisions: snaps.dropped, snaps: needed, images: result.missingImages },
       notes: [...origins.notes, ...reading.notes, ...snaps.notes, ...notes],
@@ -176,17 +183,22 @@ export async function draftOver(
     changed: found.draft.changed,
     draft: ({ changed, reports }) => ({ changed, tally: imageTallies(reports) }),
   });
+  const brought = await importAgents(reading.agents, base, { records, allowUnverified: options.allowUnverified ?? false });
+  const agents = restoring.section("agents", {
+    ...brought,
+    draft: ({ changed, reports }) => ({ changed, tally: agentTallies(reports) }),
+  });
   const others = await restoring.assertions(imported);
   const draft: ChangeDraft = {
     command: options.command,
     sources: records,
-    sections: { packages: packages.draft, snaps: snaps.draft, images: images.draft },
+    sections: { packages: packages.draft, snaps: snaps.draft, images: images.draft, agents: agents.draft },
     assertions: { added: imported.assertions.new, ...(others && { others }) },
     signed: signedTimes(records, Date.parse(options.now)),
     blobs: reading.blobs,
     required: found.required,
   };
-  return { draft, base, packages, snaps, images, notes: restoring.notes };
+  return { draft, base, packages, snaps, images, agents, notes: restoring.notes };
 }
 
 /** What an import makes of one section. */
@@ -385,8 +397,8 @@ async function missingSnaps(base: CatalogView, packages: ImportedCharms, { repor
   return needed.filter((need) => !need.stored);
 }
 
-function isEmpty({ packages, snaps, images }: Reading<StagedBlob>): boolean {
-  return packages.length + snaps.images.length + snaps.assertions.length + images.images.length === 0;
+function isEmpty({ packages, snaps, images, agents }: Reading<StagedBlob>): boolean {
+  return packages.length + snaps.images.length + snaps.assertions.length + images.images.length + agents.agents.length === 0;
 }
 
 function importInterrupted(): Failure {
@@ -399,7 +411,7 @@ function nothingFound(records: readonly SourceRecord[], ignored: readonly string
   if (records.every(({ size }) => size === 0)) return refused(`there is nothing to import: ${names || "all that was given"} is empty`);
   const inside = ignored.filter((name) => !records.some((record) => record.name === name));
   const found = inside.length > 0 ? `; found only ${some(inside)}` : "";
-  return refused(`there is no charm, bundle, snap, image or assertion in ${names}${found}`, {
+  return refused(`there is no charm, bundle, snap, image, agent or assertion in ${names}${found}`, {
     next: "chp help import shows what can be imported",
   });
 }

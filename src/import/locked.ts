@@ -13,6 +13,7 @@ import { digestText } from "../digest.ts";
 import { type Failure, printable, refused } from "../errors.ts";
 import { ownValue } from "../schema.ts";
 import { compareText } from "../text.ts";
+import type { AgentReading } from "./agentreader.ts";
 import type { ImageReading } from "./imagereader.ts";
 import type { FoundIn, SnapImage, SnapReading } from "./snapreader.ts";
 
@@ -111,6 +112,19 @@ export function checkImages({ folder, lock }: FoundLock, { images }: ImageReadin
   for (const { at, group, name = "", digest } of images)
     if (isBelow(group, folder) && !locked.has(`${name}\n${digest}`))
       throw differs(`names no such image ${printable(name, 300)} with ${digestText(digest)}`, at);
+}
+
+/** Throws a `refused` failure where an agent beside the lock is none that it names, or where the budget ends. */
+export function checkAgents({ folder, lock }: FoundLock, { agents }: AgentReading, budget: Budget): void {
+  const locked = new Set(
+    (lock.agents?.versions ?? []).flatMap(({ version, files }) =>
+      Object.entries(files).map(([architecture, sha256]) => `${version} ${architecture} ${sha256}`),
+    ),
+  );
+  budget.compare(agents.length + locked.size, [folder, LOCK_FILE]);
+  for (const { at, group, version, architecture, blob } of agents)
+    if (isBelow(group, folder) && !locked.has(`${version} ${architecture} ${blob}`))
+      throw differs(`names no such agent of Juju ${version} for ${architecture}`, at);
 }
 
 /** Digest to the snap that it is of; where the lock names it twice, the first. */

@@ -7,20 +7,21 @@ import { type ArchiveFile, type Budget, ByteReader, type FileLocation, located, 
 import { bundleOf } from "../archives/charm.ts";
 import { readLock } from "../archives/lock.ts";
 import { type Declaration, readDeclaration } from "../archives/metadata.ts";
-import { classify, type FileKind, HEAD_SIZE } from "../archives/names.ts";
+import { classify, type FileKind, HEAD_SIZE, isGzip } from "../archives/names.ts";
 import { type ReadText, readHere } from "../archives/readers.ts";
 import type { Incoming } from "../catalog/package.ts";
 import { ALGORITHMS, Summer, type Sums } from "../digest.ts";
 import { printable, reason, refused } from "../errors.ts";
 import { compareText, utf8 } from "../text.ts";
+import { AgentReader, type AgentReading, type AgentReadOptions } from "./agentreader.ts";
 import { type CharmGroup, CharmReader, type CharmReadOptions, checkName, isPublisherAccount } from "./charmreader.ts";
 import { ImageReader, type ImageReading } from "./imagereader.ts";
 import { jsonText } from "./jsontext.ts";
-import { checkImages, checkPackage, checkSnaps, type FoundLock, imagePathsOf, isBelow, lockOf } from "./locked.ts";
+import { checkAgents, checkImages, checkPackage, checkSnaps, type FoundLock, imagePathsOf, isBelow, lockOf } from "./locked.ts";
 import { SnapReader, type SnapReading, type SnapReadOptions } from "./snapreader.ts";
 import { type Ingest, type Staged, Staging } from "./staging.ts";
 
-export type ReadOptions = CharmReadOptions & Pick<SnapReadOptions, "unsquash">;
+export type ReadOptions = CharmReadOptions & Pick<SnapReadOptions, "unsquash"> & AgentReadOptions;
 
 /** How a file was handled, and its checksums. */
 export type FileOutcome = Handled & { readonly sums: Sums };
@@ -36,7 +37,8 @@ export interface Reading<S extends Staged> {
   readonly packages: readonly Incoming[];
   readonly snaps: SnapReading;
   readonly images: ImageReading;
-  /** all blobs that the packages, snaps and images name */
+  readonly agents: AgentReading;
+  /** all blobs that these name */
   readonly blobs: readonly S[];
   /** notes for the operator */
   readonly notes: readonly string[];
@@ -68,6 +70,7 @@ export class ExportReader<S extends Staged> {
   readonly #charms: CharmReader<S>;
   readonly #snaps: SnapReader;
   readonly #images: ImageReader<S>;
+  readonly #agents: AgentReader<S>;
   readonly #groups = new Map<string, OpenGroup<S>>();
   readonly #imagePaths: { readonly folder: string; readonly at: readonly string[]; readonly paths: ImagePaths }[] = [];
   readonly #locks: FoundLock[] = [];
@@ -81,6 +84,7 @@ export class ExportReader<S extends Staged> {
     this.#charms = new CharmReader(this.#staging, options);
     this.#snaps = new SnapReader(this.#staging, options);
     this.#images = new ImageReader(this.#staging, options.budget);
+    this.#agents = new AgentReader(this.#staging, options);
   }
 
   /** Reads one file, at once. Throws a `refused` failure that names it. */
@@ -117,6 +121,13 @@ export class ExportReader<S extends Staged> {
         await this.#images.blob(location, staged);
         return { kind: "staged", sums };
       }
+      case "agent": {
+        if (!isGzip(await file.bytes.peek(HEAD_SIZE)))
+          throw refused("it is not gzip, so it is no agent of Juju: it is empty, cut short or damaged");
+        const staged = await this.#staging.stage(file.bytes.chunks());
+        this.#agents.agent(location, folderOf(file), staged);
+        return { kind: "staged", sums: staged.sums };
+      }
       case "squashfs":
         return { kind: "staged", sums: await this.#snaps.image(file, this.#group(location).key) };
       default:
@@ -151,6 +162,10 @@ export class ExportReader<S extends Staged> {
     if (kind === "lock") {
       const lock = readLock(jsonText(await kept(json), this.#budget), locationParts(file));
       this.#locks.push({ folder: folderOf(file), lock, imagePaths: imagePathsOf(lock) });
+      return { kind: "read" };
+    }
+    if (kind === "signed-text") {
+      this.#agents.text({ containers: file.containers, path: file.path }, await kept(json));
       return { kind: "read" };
     }
     if (kind === "checksums") return { kind, bytes: await kept(json) };
@@ -265,7 +280,16 @@ export class ExportReader<S extends Staged> {
     for (const lock of this.#locks) checkSnaps(lock, snaps, this.#budget);
     const images = await this.#images.finish();
     for (const lock of this.#locks) checkImages(lock, images, this.#budget);
-    return { packages, snaps: this.#sorted(snaps, groups), images, blobs: this.#staging.blobs, notes: this.#charms.notes };
+    const agents = await this.#agents.finish();
+    for (const lock of this.#locks) checkAgents(lock, agents, this.#budget);
+    return {
+      packages,
+      snaps: this.#sorted(snaps, groups),
+      images,
+      agents,
+      blobs: this.#staging.blobs,
+      notes: [...this.#charms.notes, ...agents.notes],
+    };
   }
 
   /** The group with its files in their order, and with the one declaration that counts. */

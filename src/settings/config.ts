@@ -3,12 +3,14 @@
 import { LIMITS } from "../archives/archive.ts";
 import { keyLine, readKeyLine, showKey } from "../archives/signature.ts";
 import { type Assertion, keyText } from "../assertions/assertion.ts";
+import { readSigningKeyLine, showSigningKey, signingKeyLine } from "../assertions/clearsigned.ts";
 import { parseAssertions } from "../assertions/text.ts";
 import { CANONICAL_ROOTS, Trust } from "../assertions/verify.ts";
 import { checkRegistryDomain, OWN_REGISTRY_MODES } from "../catalog/registry.ts";
 import { Failure, printable } from "../errors.ts";
 import { nearestWord, parseSize } from "../text.ts";
 import { certificateFacts } from "./certificate.ts";
+import { readCloudImages, showCloudImages } from "./cloudimages.ts";
 import { PROXY_DOMAIN, whyUnsupported } from "./documented.ts";
 
 export interface Setting {
@@ -24,6 +26,8 @@ export interface Setting {
   readonly flag?: "HOST:PORT" | "FILE" | "URL";
   /** whether it may be given more than once, in the environment and in the file as a list with commas */
   readonly many?: boolean;
+  /** a text of many lines, which `chp config KEY=@FILE` reads from a file */
+  readonly isText?: true;
   /** the command that sets it, where `chp config` does not */
   readonly setBy?: string;
   /** shows a long value in one line */
@@ -32,9 +36,11 @@ export interface Setting {
   readonly check: (text: string) => string;
 }
 
+export const STREAMS_KEYS = "streams-keys";
 export const ACCEPTED_KEYS = "accepted-keys";
 export const STORE_KEY = "store-key";
 export const STORE_QUOTA = "store-quota";
+export const IMAGE_METADATA = "image-metadata";
 
 /** Limits of `chp import`, as flags name them, of which a request to import has at most what the setting `remote-import.archive.NAME` says. */
 export const ARCHIVE_LIMITS: readonly (readonly [name: string, about: string, fallback: number])[] = [
@@ -170,6 +176,17 @@ export const SETTINGS: readonly Setting[] = [
     check: checkFilled,
   },
   {
+    key: IMAGE_METADATA,
+    twin: "CHP_IMAGE_METADATA",
+    about: "YAML text that names the system images of OpenStack and the like for Juju: image-metadata=@FILE",
+    isText: true,
+    check: (text) => {
+      readCloudImages(text);
+      return text;
+    },
+    show: (text) => showCloudImages(readCloudImages(text)),
+  },
+  {
     key: "trusted-roots",
     twin: "CHP_TRUSTED_ROOTS",
     about: "assertions of additional trusted roots for snaps; chp import --trust FILE adds one",
@@ -178,6 +195,14 @@ export const SETTINGS: readonly Setting[] = [
       parseAssertions(Buffer.from(text), "it")
         .map((assertion) => keyText(assertion.type, assertion.key))
         .join(" "),
+  },
+  {
+    key: STREAMS_KEYS,
+    twin: "CHP_STREAMS_KEYS",
+    about: "OpenPGP keys that sign agent streams in addition to Canonical's, in base64; chp import --streams-key FILE adds one",
+    many: true,
+    check: (text) => signingKeyLine(Buffer.from(text, "base64"), "it"),
+    show: (text) => showSigningKey(readSigningKeyLine(text, "it")),
   },
   {
     key: ACCEPTED_KEYS,

@@ -213,6 +213,9 @@ function isImagePart(text: string): text is ImageUrl["what"] {
   return ["manifests", "blobs", "uploads", "tags", "referrers"].includes(text);
 }
 
+/** What Juju adds `streams/v1/…` and the paths of a product file to: its agent-metadata-url, below the address of the server. */
+export const AGENT_STREAMS = "/juju/tools";
+
 export const URLS = {
   charmRefresh: segmentsUrl("/v2/charms/refresh"),
   charmInfo: segmentsUrl("/v2/charms/info/:name"),
@@ -241,6 +244,14 @@ export const URLS = {
   assertion: assertionUrl,
   storeAssertions: segmentsUrl("/v2/auth/store/assertions"),
   otherAssertions: segmentsUrl("/_status/assertions"),
+
+  agentIndex: segmentsUrl("/juju/tools/streams/v1/index2.json"),
+  agentProducts: segmentsUrl("/juju/tools/streams/v1/com.ubuntu.juju-released-agents.json"),
+  agentFile: segmentsUrl("/juju/tools/agent/:version/:file"),
+  /** the signed texts of upstream for another chp, where no client of Juju looks: a signed index would win, and name what is not stored */
+  signedTexts: segmentsUrl("/juju/tools/signed"),
+  signedText: segmentsUrl("/juju/tools/signed/:digest"),
+  cloudImages: segmentsUrl("/juju/images/streams/v1/:file"),
 
   check: segmentsUrl("/_status/check"),
   missing: segmentsUrl("/_status/missing"),

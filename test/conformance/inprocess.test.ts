@@ -6,7 +6,7 @@ import { createApp } from "../../handlers/app.ts";
 import { makeToken } from "../../src/settings/token.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
-import { bothWorlds } from "../snapworld.ts";
+import { allWorlds } from "../agentworld.ts";
 import type { Login } from "./match.ts";
 import { FAMILIES, initOf, ORIGIN, runCases, type Target } from "./run.ts";
 
@@ -19,7 +19,7 @@ const inProcess: Target = {
   name: "in process",
   lacks: { socket: "there is no connection" },
   start: async ({ publicUrl, registry, brokenStore, empty, tokens }) => {
-    const storage = empty ? new Memory() : await bothWorlds();
+    const storage = empty ? new Memory() : await allWorlds();
     await Store.openOrCreate(storage);
     const broken = { snapshot: () => Promise.reject(new Error("broken on purpose")), blob: async () => undefined, text: async () => "" };
     let registries: { current: Login | undefined; former: readonly Login[] } = { current: registry, former: [] };

@@ -4,6 +4,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { unzipSync } from "fflate";
+import * as agents from "./agents.ts";
 import * as charmhub from "./charmhub.ts";
 import {
   type Ask,
@@ -51,6 +52,7 @@ export const FAMILIES: readonly Family[] = [
     digest: "hash-sha-256",
   },
   { name: "Snap Store", cases: snapstore.CASES, count: 108, everywhere: snapstore.EVERYWHERE, headers: {}, digest: "sha3-384" },
+  { name: "agent streams", cases: agents.CASES, count: 12, everywhere: agents.EVERYWHERE, headers: {}, digest: "hash-sha-256" },
   { name: "Overrides API", cases: overrides.CASES, count: 11, everywhere: {}, headers: {}, digest: "sha3-384" },
 ];
 

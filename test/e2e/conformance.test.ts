@@ -7,6 +7,7 @@
 import { afterAll } from "bun:test";
 import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { AGENT_SIGNER, AGENT_WORLD } from "../agentworld.ts";
 import type { Login, Setup } from "../conformance/match.ts";
 import { type Hub, ORIGIN, onOneConnection, overHttp, runCases, type Sent, type Target } from "../conformance/run.ts";
 import { ROOT, SNAP_WORLD, STORE_STREAM } from "../snapworld.ts";
@@ -44,16 +45,18 @@ function once(name: string, make: (store: string) => Promise<void>): () => Promi
 const imported = once("store", async (store) => {
   await run("import", "--store", store, file("world.tar.gz", WORLD));
   await run("import", "--store", store, "--trust", file("root.assert", ROOT), file("snaps.tar.gz", SNAP_WORLD));
+  await run("import", "--store", store, "--streams-key", file("streams.asc", AGENT_SIGNER.file), file("agents.tar", AGENT_WORLD));
 });
 
 const exportedAndImported = once("next", async (store) => {
   const first = await serve(await imported());
   try {
-    await run("export", "--all", "--without", "images", "--charmhub-url", first.url, "--export-dir", at("export"));
+    const from = ["--charmhub-url", first.url, "--streams-key", at("streams.asc")];
+    await run("export", "--all", "--without", "images", ...from, "--export-dir", at("export"));
   } finally {
     await first.stop();
   }
-  await run("import", "--store", store, "--trust", at("root.assert"), at("export"));
+  await run("import", "--store", store, "--trust", at("root.assert"), "--streams-key", at("streams.asc"), at("export"));
   // What names a store's own address is its operator's to import.
   await run("import", "--store", store, file("store.assert", STORE_STREAM.join("\n")));
 });

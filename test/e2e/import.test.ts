@@ -269,7 +269,7 @@ test.each([
   {
     what: "text",
     file: tgzOf({ "readme.txt": "hello" }),
-    says: "there is no charm, bundle, snap, image or assertion in e.tar.gz.*readme.txt",
+    says: "there is no charm, bundle, snap, image, agent or assertion in e.tar.gz.*readme.txt",
   },
   { what: "zeros", file: Buffer.alloc(4096), says: "e.tar.gz: it is no tar, although it says so" },
   { what: "nothing", file: Buffer.alloc(0), says: "e.tar.gz: it is no tar, although it says so" },

@@ -231,13 +231,12 @@ describe("doctor", () => {
     const served = await serve(at("store"), ["--tls-listen", "127.0.0.1:0"], { ...tls, CHP_PUBLIC_URL: "" });
     try {
       for (const url of served.urls) {
-        const done = await runWith({ ...tls, ...registry(fake.domain) }, "doctor", "--public-url", url, "--juju", "3.6");
+        const done = await runWith({ ...tls, ...registry(fake.domain) }, "doctor", "--public-url", url);
         expect([done.code, done.err]).toEqual([0, ""]);
         expect(done.out.split("\n").map((line) => line.split(": ")[0]?.replace(/ +/, " "))).toEqual([
           "ok snaps",
           "ok charms",
           "ok resources",
-          "ok juju",
           "ok images",
           "ok certificate",
           "ok public URL",
@@ -302,13 +301,18 @@ describe("doctor", () => {
       "charms: the charm absent is not stored; named by bundle stack 1",
       "charms: the charm app is stored, but not in 9/stable; named by bundle stack 1",
       "resources: the resource blob is not stored; declared by charm app 1",
-      "juju: the charm juju-controller is not stored in 3.6/stable, without which that Juju cannot bootstrap",
+      "juju: no agent of Juju 3.6 is stored, without which no machine becomes a controller",
+      "juju: the charm juju-controller is not stored in 3.6/stable, without which no controller starts",
+      "juju: the snap juju-db is not stored in 4.4.30/stable for amd64",
+      "juju: the snap core is not stored in latest/stable for amd64",
+      "juju: the snap snapd is not stored in latest/stable for amd64",
+      "juju: no image of a controller of Juju 3.6 is stored, without which none starts on Kubernetes",
       `images: ${fake.domain}/team/app:local is another image than upstream.example/team/app@${D(1)}; needed by charm app, resource tagged 5`,
       `images: missing in the registry: ${fake.domain}/team/app@${D(1)}; needed by charm app, resource app 2`,
       expect.stringContaining("public URL: the name nobody.invalid does not resolve here"),
     ]);
     for (const { next } of findings) expect(next).toMatch(/chp |getent /);
-    expect(JSON.parse(done.err)).toMatchObject({ error: "8 problems found", exit: 1 });
+    expect(JSON.parse(done.err)).toMatchObject({ error: "13 problems found", exit: 1 });
   });
 
   test("--offline asks nothing of the network", async () => {
@@ -348,5 +352,7 @@ describe("doctor", () => {
     expect((await chp(["doctor", "--store", "empty", "--offline"], { cwd: folder.path })).code).toBe(0);
     expect((await chp(["doctor", "--store", "nowhere"], { cwd: folder.path })).code).toBe(10);
     expect((await run("doctor", "--juju", "newest")).code).toBe(2);
+    expect((await run("doctor", "--cloud", "lxd")).code).toBe(2);
+    expect((await run("doctor", "--juju", "3.6", "--cloud", "maas")).err).toContain("--cloud takes lxd, openstack, k8s");
   });
 });

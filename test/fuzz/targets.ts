@@ -4,12 +4,16 @@ import { LIMITS } from "../../src/archives/archive.ts";
 import { readImageManifest } from "../../src/archives/imagemanifest.ts";
 import { needsOf } from "../../src/archives/needs/needs.ts";
 import { READERS, type ReaderName } from "../../src/archives/readers.ts";
+import { parseStreamsIndex, parseStreamsProducts } from "../../src/archives/streams.ts";
+import { readClearSigned, readSigningKey } from "../../src/assertions/clearsigned.ts";
+import { canonicalStreamsKey } from "../../src/assertions/streamskey.ts";
 import { parseAssertions } from "../../src/assertions/text.ts";
 import { readImageBlob } from "../../src/catalog/registry.ts";
 import { Failure } from "../../src/errors.ts";
 import { importSources } from "../../src/import/import.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
+import { streamsSigner } from "../streams.ts";
 
 type Target = (bytes: Uint8Array) => void | Promise<void>;
 
@@ -56,6 +60,7 @@ function imported(name: string): Target {
   };
 }
 
+const SIGNERS = [readSigningKey(streamsSigner("a").file, "the key")];
 const KIB = 1024;
 
 export const TARGETS = {
@@ -71,6 +76,11 @@ export const TARGETS = {
   charmjson: source((i) => `a${i}-snaps.json`, 128 * KIB - 16),
   charmtoml: source((i) => `a${i}-snaps.toml`, 128 * KIB - 16),
   charmyaml: source((i) => `a${i}-snaps.yaml`, 32 * KIB - 16),
+  streamsindex: (bytes) => void parseStreamsIndex(textOf(bytes), "it"),
+  streamsproducts: (bytes) => void parseStreamsProducts(textOf(bytes), "it"),
+  clearsigned: (bytes) => void readClearSigned(bytes, [canonicalStreamsKey(), ...SIGNERS], "it"),
+  signingkey: (bytes) => void readSigningKey(bytes, "it"),
+  signedtext: imported("streams/v1/index2.sjson"),
   charmimages: source((i) => `a${i}-images.yaml`, 32 * KIB - 16),
   charmmanifest: (bytes) => void needsOf(new Map([["a.yaml.j2", `kind: a\n${textOf(bytes)}`]])),
   charmconfig: (bytes) => void needsOf(new Map([["config.yaml", `# image\n${textOf(bytes)}`]])),

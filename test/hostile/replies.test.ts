@@ -14,7 +14,7 @@ function upstreamOf(reply: unknown, asked: string[] = []): Upstream {
     },
     sleep: async () => {},
   });
-  return new Upstream({ charmhub: "http://hub.test", snapstore: "http://snaps.test" }, remote);
+  return new Upstream({ charmhub: "http://hub.test", snapstore: "http://snaps.test", agents: "http://snaps.test" }, remote);
 }
 
 async function failureOf(work: Promise<unknown>): Promise<Unavailable> {

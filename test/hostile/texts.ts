@@ -48,6 +48,7 @@ function binary(target: TargetName, head: readonly number[] | string, body: (i: 
 
 const ASSERTION = (i: number) =>
   `type: account\nauthority-id: a\naccount-id: a${i}\ndisplay-name: a\ntimestamp: 2026-01-01T00:00:00Z\nusername: a\nvalidation: verified\nsign-key-sha3-384: ${"A".repeat(64)}\n\nAcLB\n\n`;
+const STREAMS = '{"format":"products:1.0","content_id":"com.ubuntu.juju:released:agents","products":{';
 const CACHE = "from x import snap\ncache = SnapCache()\n";
 
 /** A zip whose list of files is as long as it can be: every entry is empty, and has the same place. */
@@ -136,6 +137,42 @@ export const TEXTS: Readonly<Record<string, Generator>> = {
   ),
   "json: lists inside a manifest": nested("imagemanifest", "[", "]", '{"schemaVersion":2,"manifests":'),
   "json: maps inside each other": nested("metadatajson", '{"a":', "}"),
+  "streams: products": repeated(
+    "streamsproducts",
+    (i) => `"p${i}":{"versions":{"1":{"items":{"a":{"release":"ubuntu","version":"3.6.${i}","arch":"amd64","ftype":"tar.gz"}}}}},`,
+    STREAMS,
+    '"p":{}}}',
+  ),
+  "streams: products of one agent": repeated(
+    "streamsproducts",
+    (i) => `"p${i}":{"versions":{"1":{"items":{"a":{"release":"r${i}","version":"3.6.1","arch":"amd64","sha256":"${"0".repeat(64)}"}}}}},`,
+    `${STREAMS}"u":{"versions":{"1":{"items":{"a":{"release":"ubuntu","version":"3.6.1","arch":"amd64","sha256":"${"0".repeat(64)}","size":1,"path":"a","ftype":"tar.gz"}}}}},`,
+    '"p":{}}}',
+  ),
+  "streams: dates of a product": repeated("streamsproducts", (i) => `"${i}":{"items":{}},`, `${STREAMS}"p":{"versions":{`, '"x":{}}}}}'),
+  "streams: lists inside each other": nested("streamsproducts", "[", "]"),
+  "streams: an index": repeated("streamsindex", (i) => `"${i}":{},`, '{"format":"index:1.0","index":{', '"x":{}}}'),
+  "clear-signed: blanks": repeated("clearsigned", " ", "-----BEGIN PGP SIGNED MESSAGE-----\n"),
+  "clear-signed: lines of hashes": repeated("clearsigned", "Hash: SHA512\n", "-----BEGIN PGP SIGNED MESSAGE-----\n"),
+  "clear-signed: lines": repeated(
+    "clearsigned",
+    "a \t\n",
+    "-----BEGIN PGP SIGNED MESSAGE-----\n\n",
+    "-----BEGIN PGP SIGNATURE-----\n\n-----END PGP SIGNATURE-----\n",
+  ),
+  "clear-signed: armor": repeated(
+    "clearsigned",
+    "wsBzBAEBCgAd\n",
+    "-----BEGIN PGP SIGNED MESSAGE-----\n\na\n-----BEGIN PGP SIGNATURE-----\n\n",
+    "-----END PGP SIGNATURE-----\n",
+  ),
+  "clear-signed: an index of an import": repeated(
+    "signedtext",
+    "a\n",
+    "-----BEGIN PGP SIGNED MESSAGE-----\n\n",
+    "-----BEGIN PGP SIGNATURE-----\n",
+  ),
+  "key: packets": binary("signingkey", [0x98, 1, 0], (i) => (i % 2 === 0 ? 0xb4 : 0)),
   "toml: tables": repeated("charmtoml", "[[a.b]]\n"),
   "toml: lists inside each other": repeated("charmtoml", "[", "a="),
   "toml: keys": repeated("charmtoml", "a.", ""),

@@ -6,9 +6,9 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { debianPackage } from "../../bin/packaging/debian.ts";
+import { bundledPackages } from "../../bin/packaging/inside.ts";
 import manifest from "../../package.json" with { type: "json" };
-import { debianPackage } from "../../packaging/debian.ts";
-import { bundledPackages } from "../../packaging/inside.ts";
 import { WORLD } from "../world.ts";
 import { check, equal, finish, skip } from "./checks.ts";
 

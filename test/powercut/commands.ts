@@ -4,11 +4,13 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { x as extract } from "tar";
 import { createKey } from "../../src/archives/signature.ts";
+import { AGENT_SIGNER, AGENT_WORLD } from "../agentworld.ts";
 import { base, charmZip, exportOf, type PackageSpec, tarOf } from "../build.ts";
 import { layoutOf } from "../layouts.ts";
 import { runProgram } from "../program.ts";
 import { imageOf, indexOf } from "../registry.ts";
 import { ROOT, SNAP_WORLD } from "../snapworld.ts";
+import { agentBytes } from "../streams.ts";
 
 export interface Command {
   readonly name: string;
@@ -90,6 +92,14 @@ async function withImages(root: string): Promise<void> {
 const IMPORT_IMAGES = ["import", "ROOT/images.tar"];
 const PLAN_IMAGES = ["remove", "team/app:2", "--plan", "ROOT/plan.json"];
 
+/** A store with one generation, and agents: an archive with signed streams, and a file alone. */
+async function withAgents(root: string): Promise<void> {
+  await one(root);
+  write(root, { "agents.tar": AGENT_WORLD, "streams.asc": AGENT_SIGNER.file, "juju-4.0.2-linux-amd64.tgz": agentBytes("4.0.2", "amd64") });
+}
+const IMPORT_AGENTS = ["import", "ROOT/agents.tar", "--streams-key", "ROOT/streams.asc"];
+const PLAN_AGENTS = ["remove", "juju-3.6.11-linux-arm64.tgz", "--plan", "ROOT/plan.json"];
+
 const GC = ["gc", "--keep-generations", "1", "--keep-days", "0", "--older-than", "0"];
 const OVERRIDE = ["override", "tiny", "1", "latest/stable", "--reason", "2 breaks backups"];
 const KEYS = [createKey("one"), createKey("two")] as const;
@@ -126,6 +136,10 @@ export const COMMANDS: readonly Command[] = [
     "ROOT/root.assert",
     "ROOT/all1.tar.gz",
   ),
+  onStore("import-agents", withAgents, ...IMPORT_AGENTS),
+  onStore("import-agent", withAgents, "import", "ROOT/juju-4.0.2-linux-amd64.tgz", "--allow-unverified"),
+  onStore("remove-agents", after(withAgents, IMPORT_AGENTS, PLAN_AGENTS), "remove", "--apply", "ROOT/plan.json"),
+  onStore("rollback-agents", after(withAgents, IMPORT_AGENTS), "rollback", "1"),
   onStore("import-images", withImages, "import", "ROOT/images.tar"),
   onStore("remove-images", after(withImages, IMPORT_IMAGES, PLAN_IMAGES), "remove", "--apply", "ROOT/plan.json"),
   onStore("rollback-images", after(withImages, IMPORT_IMAGES), "rollback", "1"),

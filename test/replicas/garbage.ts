@@ -134,7 +134,7 @@ export async function playGarbage(modules: BucketModules, seed: number): Promise
             draft: {
               command: `${rollsBack ? "rollback" : "import"} ${name}`,
               sources: [],
-              sections: { packages: { changed: pkg ? [pkg] : [], tally: pkg ? { [name]: { revisions: [], channels: 0 } } : {} } },
+              sections: pkg ? { packages: { changed: [pkg], tally: { [name]: { revisions: [], channels: 0 } } } } : {},
               blobs: staged ? [staged] : [],
             },
             result: undefined,

@@ -62,7 +62,7 @@ interface Made extends ExportResult {
 
 function upstreamOf(transport: Transport, address: string) {
   const remote = new HttpClient({ transport, sleep: async () => {} });
-  return { remote, upstream: new Upstream({ charmhub: address, snapstore: address }, remote) };
+  return { remote, upstream: new Upstream({ charmhub: address, snapstore: address, agents: address }, remote) };
 }
 
 async function exported(transport: Transport, address: string, more: Partial<ExportOptions> = {}): Promise<Made> {

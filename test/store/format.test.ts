@@ -13,12 +13,14 @@ import { chainOf } from "../../store/chain.ts";
 import { check } from "../../store/check.ts";
 import { Disk } from "../../store/fs.ts";
 import { collectGarbage } from "../../store/gc.ts";
-import { indexText, parseGeneration } from "../../store/generation.ts";
+import { digestsOfSection, indexText, parseGeneration } from "../../store/generation.ts";
 import { jsonBytes } from "../../store/json.ts";
 import { blobKey, FORMAT_KEY, generationKey } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
+import { blobsOf } from "../../store/reach.ts";
 import { DOCUMENTS } from "../../store/settings.ts";
 import { Store } from "../../store/store.ts";
+import { allWorlds } from "../agentworld.ts";
 import { emptyCharm } from "../build.ts";
 import { generationFile } from "../generations.ts";
 import { runProgram } from "../program.ts";
@@ -377,7 +379,7 @@ describe("a newer format", () => {
 
 describe("sections of an index that this chp does not know", () => {
   /** Generation 2 has a section with an image, whose manifest names a layer. */
-  async function withAgents() {
+  async function withWidgets() {
     const { storage, store, made } = await history(1);
     const put = async (bytes: Uint8Array) => {
       const blob = await store.ingestBytes(bytes);
@@ -386,7 +388,7 @@ describe("sections of an index that this chp does not know", () => {
     };
     const layer = await put(Buffer.from("layer"));
     const manifest = await put(jsonBytes({ name: "ubuntu", blobs: [{ digest: layer["sha-256"], size: layer.size }] }));
-    const others = { agents: { ubuntu: [manifest["sha-256"], "ID"] }, "agents-about": { any: ["thing"] } };
+    const others = { widgets: { ubuntu: [manifest["sha-256"], "ID"] }, "widgets-about": { any: ["thing"] } };
     const index: Index = { ...(await store.index(made[0] as Generation)), others };
     const { "sha-256": digest } = await put(jsonBytes(indexText(index)));
     await storage.create(
@@ -397,7 +399,7 @@ describe("sections of an index that this chp does not know", () => {
   }
 
   test("pass through what is published, as they are", async () => {
-    const { store, others } = await withAgents();
+    const { store, others } = await withWidgets();
     const next = await publish(store, "b");
     expect(JSON.parse(await store.text(next.index))).toMatchObject(others);
     expect((await store.snapshot()).index.others).toEqual(others);
@@ -405,16 +407,40 @@ describe("sections of an index that this chp does not know", () => {
   });
 
   test("keep all that they name from gc, and verify finds what is missing", async () => {
-    const { storage, store, layer, manifest } = await withAgents();
+    const { storage, store, layer, manifest } = await withWidgets();
     await publish(store, "b");
     for (const _ of [1, 2]) await collectGarbage(store, { generations: 1, days: 0, hours: -1, dryRun: false });
     expect([store.has(layer), store.has(manifest)]).toEqual([true, true]);
     expect(await problemsOf(storage)).toEqual([]);
     await storage.remove(blobKey(layer));
-    expect(await problemsOf(storage)).toEqual(["damage blob of section agents is missing"]);
+    expect(await problemsOf(storage)).toEqual(["damage blob of section widgets is missing"]);
     await overwrite(storage, blobKey(manifest), "{}");
-    expect(await problemsOf(storage)).toContain("damage manifest of section agents content does not match its checksum");
+    expect(await problemsOf(storage)).toContain("damage manifest of section widgets content does not match its checksum");
   });
+});
+
+test("a chp that does not know agents keeps all that they name", async () => {
+  const store = await Store.open(await allWorlds());
+  const { generation, index } = await store.snapshot();
+  if (!generation) throw new Error("nothing was published");
+  const named = new Set<string>();
+  for await (const { digest, what } of blobsOf(store, generation)) if (what.package?.section === "agents") named.add(digest);
+  expect(named.size).toBeGreaterThan(8);
+  // What such a chp does with a section of another name.
+  const found = new Set<string>();
+  for (const digest of digestsOfSection(index.agents)) {
+    found.add(digest);
+    for (const blob of await store.listed(digest)) found.add(blob.digest);
+  }
+  expect([...found].toSorted()).toEqual([...named].toSorted());
+});
+
+test("a store without agents has no section of them, and is the same bytes as before", async () => {
+  const { store, made } = await history(1);
+  expect(Object.keys(JSON.parse(await store.text((made[0] as Generation).index)))).toEqual(["packages", "snaps"]);
+  expect(JSON.parse(Buffer.from((await (await store.storage.open(generationKey(1)))?.bytes()) ?? []).toString())).not.toHaveProperty(
+    "agents",
+  );
 });
 
 describe("after a generation is there", () => {

@@ -67,6 +67,20 @@ test("imports side by side end each for itself", async () => {
   expect(await reader().last()).toMatchObject({ import: { ended: at(4), failed: "failed" }, imported: at(3) });
 });
 
+test("an import that was killed is seen beside one that succeeded meanwhile", async () => {
+  const { store, reader } = await world();
+  await store.leased(async () => {
+    await store.runs.importBegan(store.leaseId ?? "", at(1));
+    await reader().importEnded("", { ended: at(3), generation: 1 });
+    expect((await reader().last()).import).toEqual({ ended: at(3), generation: 1 });
+  });
+  expect(await reader().last()).toMatchObject({ import: { ended: at(1), failed: "killed" }, imported: at(3) });
+  await reader().verified({ ended: at(4), damaged: 0 });
+  expect((await reader().last()).import).toEqual({ ended: at(1), failed: "killed" });
+  await reader().importEnded("", { ended: at(5) });
+  expect((await reader().last()).import).toEqual({ ended: at(5) });
+});
+
 test("of any number of writers at once none is lost", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.boolean(), { minLength: 1, maxLength: 12 }), async (fails) => {

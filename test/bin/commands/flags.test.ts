@@ -79,9 +79,12 @@ test("there are twins to test", () => {
   const twins = new Set(byTwin.map(([, flag]) => flag.twin ?? ""));
   const expected = [
     "CHARMHUB_URL",
+    "CHP_AGENTS_URL",
     "CHP_ARCH",
     "CHP_BASE",
     "CHP_CA",
+    "CHP_CACHE",
+    "CHP_CACHE_SIZE",
     "CHP_CHANNEL",
     "CHP_CHUNK",
     "CHP_EXPORT_DIR",
@@ -95,7 +98,9 @@ test("there are twins to test", () => {
     "CHP_SIGN",
     "CHP_SINCE",
     "CHP_SNAPSTORE_URL",
+    "CHP_REDIRECT",
     "CHP_STORE",
+    "CHP_STREAMS_KEY",
     "CHP_TOKEN_FILE",
     "CHP_WITHOUT",
   ];

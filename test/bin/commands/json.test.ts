@@ -9,11 +9,13 @@ import { JSON_OUTPUTS } from "../../../bin/commands/jsonschemas.ts";
 import { TOPICS } from "../../../bin/commands/manual.ts";
 import { createProgram } from "../../../bin/commands/program.ts";
 import type { ProgramName } from "../../../src/settings/documented.ts";
+import { AGENT_WORLD } from "../../agentworld.ts";
 import { tarOf } from "../../build.ts";
 import { below, layoutOf } from "../../layouts.ts";
 import { makeManualWorld, REGISTRY, serveStore } from "../../manualworld.ts";
 import { runProgram, SILENT_IO } from "../../program.ts";
 import { imageOf } from "../../registry.ts";
+import { agentBytes } from "../../streams.ts";
 import { tempFolder } from "../../temp.ts";
 
 const folder = tempFolder();
@@ -31,6 +33,8 @@ beforeAll(async () => {
   writeFileSync(at("chp.yaml"), "idle-timeout: 60\nproxy.db.host: x\n");
   const image = { image: imageOf({ layers: ["a"] }), name: "ghcr.io/juju/jujud-operator:3.6" };
   writeFileSync(at("images.tar"), tarOf(below("images", layoutOf([image]))));
+  writeFileSync(at("agents.tar"), AGENT_WORLD);
+  writeFileSync(at("juju-4.0.2-linux-amd64.tgz"), agentBytes("4.0.2", "amd64"));
 });
 afterAll(async () => {
   ending.abort();
@@ -66,6 +70,18 @@ const EXAMPLES: readonly Example[] = [
   example("status --probe", ["status", "--probe", "--server", UPSTREAM]),
   example("images", ["images", "--store", at("charms")]),
   example("inventory", ["inventory", "--store", at("charms")]),
+  example("import", ["import", at("agents.tar"), "--streams-key", at("streams.asc"), "--store", at("agents")]),
+  example("import", ["import", at("juju-4.0.2-linux-amd64.tgz"), "--allow-unverified", "--store", at("agents")]),
+  example("list", ["list", "--store", at("agents")]),
+  example("show", ["show", "juju-3.6.11", "--store", at("agents")]),
+  example("log", ["log", "--store", at("agents")]),
+  example("diff", ["diff", "1", "--store", at("agents")]),
+  example("du", ["du", "--store", at("agents")]),
+  example("status", ["status", "--store", at("agents")]),
+  example("inventory", ["inventory", "--store", at("agents")]),
+  example("remove", ["remove", "juju-3.6.11-linux-amd64.tgz", "--plan", at("agents.json"), "--store", at("agents")]),
+  example("remove --apply", ["remove", "--apply", at("agents.json"), "--store", at("agents")]),
+  example("rollback", ["rollback", "1", "--store", at("agents")]),
   example("push-charms", ["push-charms", at("charms-export-20260426T163115.tar.gz")]),
   example("push-charm-bundle", ["push-charm-bundle", at("charms-export-20260426T163115.tar.gz")]),
   example("push-snap", ["push-snap", join(USB, "snaps.tar.gz")]),
@@ -146,6 +162,7 @@ test("every command's output has the fields of its schema, and no others", async
       CHARMHUB_URL: upstream,
       CHP_SNAPSTORE_URL: upstream,
       CHP_INSECURE_REGISTRY: REGISTRY.host,
+      CHP_STREAMS_KEY: join(folder.path, "streams.asc"),
     };
     const signal = command === "serve" ? AbortSignal.abort() : undefined;
     const flags = command === "inventory" ? [] : ["--json"];

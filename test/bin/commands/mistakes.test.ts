@@ -32,7 +32,7 @@ describe("an import", () => {
   test.each([
     [["empty"], "there is no file to import in EMPTY"],
     [["-"], "there is nothing to import: standard input is empty"],
-    [["notes.txt"], "there is no charm, bundle, snap, image or assertion in NOTES.TXT"],
+    [["notes.txt"], "there is no charm, bundle, snap, image, agent or assertion in NOTES.TXT"],
   ])("of %j names what was given", async (given, message) => {
     const paths = given.map((name) => (name === "-" ? name : at(name)));
     const run = await runProgram(["import", "--store", store, ...paths]);
@@ -157,6 +157,6 @@ test("doctor is for people in a pipe, too", async () => {
 
 test("help as JSON lists commands and topics", async () => {
   const { commands, topics } = JSON.parse((await runProgram(["help", "--json"])).out);
-  expect(commands).toContainEqual({ name: "list", aliases: ["ls"], summary: "List the stored charms, bundles, snaps and images" });
+  expect(commands).toContainEqual({ name: "list", aliases: ["ls"], summary: "List the stored charms, bundles, snaps, images and agents" });
   expect(topics).toContainEqual({ name: "exit-codes", title: "Exit codes" });
 });

@@ -68,3 +68,33 @@ test("an import is refused while the accepted keys can't be read: that never mea
   }
   expect(readdirSync(store)).not.toContain("catalog");
 });
+
+test("image-metadata is read from a file, or standard input, checked, shown in a line, and undone", async () => {
+  using folder = tempFolder();
+  const store = join(folder.path, "store");
+  const file = join(folder.path, "images.yaml");
+  const run = (...args: string[]) => runProgram([...args, "--store", store]);
+  const text = (id: string) => `region: R\nendpoint: https://k.lan/v3\narch: amd64\nimages:\n  - {id: ${id}, base: noble}\n`;
+  writeFileSync(file, text("a1"));
+  const set = await run("config", `image-metadata=@${file}`);
+  expect([set.code, set.err]).toEqual([
+    0,
+    expect.stringContaining("image-metadata = 1 image in R (a running chp serve applies it within a second)"),
+  ]);
+  expect((await run("config", "--json")).out).toContain('"1 image in R"');
+  expect((await run("config", "image-metadata")).out).toBe(text("a1"));
+  writeFileSync(file, text("b2"));
+  const again = await run("config", `image-metadata=@${file}`, "--json");
+  const { undo } = JSON.parse(again.out) as { undo: string };
+  expect(undo).toContain("id: a1");
+  writeFileSync(file, text("b2").replace("noble", "nobel"));
+  const wrong = await run("config", `image-metadata=@${file}`);
+  expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining("images.0.base: nobel is neither a base")]);
+  expect((await run("config", "image-metadata=@missing.yaml")).err).toContain("cannot read missing.yaml");
+  expect(storedSettings(store).documents["config"]["image-metadata"]).toContain("id: b2");
+  expect((await run("config", "image-metadata=")).code).toBe(0);
+  expect(storedSettings(store).documents["config"]).not.toHaveProperty("image-metadata");
+  // Of any other setting the sign is a part of its value.
+  expect((await run("config", "proxy.oci-registry.username=@me")).code).toBe(0);
+  expect(storedSettings(store).documents["config"]["proxy.oci-registry.username"]).toBe("@me");
+});

@@ -142,7 +142,9 @@ describe("what is no inventory is refused, and the field is named", () => {
 test("what images are made of is a section of its own, where there are any", async () => {
   const [a, b, gone] = ["a", "b", "c"].map((one) => sumsOf(Buffer.from(one))["sha-256"]) as [Digest, Digest, Digest];
   const blobs = [a, b, gone].map((digest) => ({ digest, size: 1 }));
-  const text = await formatInventory([], [], async (blob) => blob !== gone, [{ name: "juju/juju-db", tags: {}, manifests: [], blobs }]);
+  const text = await formatInventory([], [], async (blob) => blob !== gone, {
+    repositories: [{ name: "juju/juju-db", tags: {}, manifests: [], blobs }],
+  });
   expect(JSON.parse(text)).toEqual({
     format: 1,
     charms: {},

@@ -103,7 +103,7 @@ describe("what is no lock is refused, with the field", () => {
     ["another file", "{}", "x.lock: format "],
     [
       "a later format",
-      JSON.stringify({ ...whole, format: 3 }),
+      JSON.stringify({ ...whole, format: 4 }),
       "x.lock: format is not a format that is known: the lock was made by a later chp",
     ],
     ["no snaps", JSON.stringify({ format: 1, packages: [] }), "x.lock: snaps "],

@@ -279,7 +279,8 @@ without: [likely, snapd]
   });
 
   test.each<[string, string[], string[]]>([
-    ["2.9", [], ["juju-db 4.4/stable", "core latest/stable", "snapd latest/stable"]],
+    ["2.9", [], ["juju-db 4.4/stable", "juju-db 4.4.30/stable", "core latest/stable", "snapd latest/stable"]],
+    ["3.6.11", ["3.6/stable"], ["juju-db 4.4/stable", "core latest/stable", "snapd latest/stable"]],
     ["3.6", ["3.6/stable"], ["juju-db 4.4.30/stable", "core latest/stable", "snapd latest/stable"]],
     ["3.10", ["3.10/stable"], ["juju-db 4.4.30/stable", "core latest/stable", "snapd latest/stable"]],
     ["4.0.15", ["4.0/stable"], ["core latest/stable", "snapd latest/stable"]],
@@ -354,7 +355,7 @@ describe("what is wrong is named by entry and field", () => {
     ["essentials: {lxd: 5}", "essentials.juju is missing"],
     [
       "charms: [a]\nwithout: [everything]",
-      "without: unknown addition everything; it takes bundle-charms, charm-snaps, likely, bases, providers, snapd, images, charm-images, file-images",
+      "without: unknown addition everything; it takes bundle-charms, charm-snaps, likely, bases, providers, snapd, images, charm-images, file-images, agents",
     ],
     ["applications: [a]", "applications is not a map by name"],
     ["applications: {a: {chram: a}}", "applications.a: charm is missing"],

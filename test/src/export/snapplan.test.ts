@@ -252,7 +252,7 @@ describe("assertions", () => {
 
     test("an interruption is one", async () => {
       const remote = new HttpClient({ transport: () => Promise.reject(new Error("gone")), signal: AbortSignal.abort() });
-      const upstream = new Upstream({ charmhub: CHARMHUB, snapstore: SNAPSTORE }, remote);
+      const upstream = new Upstream({ charmhub: CHARMHUB, snapstore: SNAPSTORE, agents: SNAPSTORE }, remote);
       expect(new AssertionFetcher(upstream).account("canonical")).rejects.toThrow("interrupted");
     });
   });

@@ -22,6 +22,7 @@ const OWN = [
   "to",
   "token-file",
   "ca",
+  "streams-key",
   "body-mark",
   "body-size",
 ];

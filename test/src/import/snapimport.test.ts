@@ -398,7 +398,7 @@ describe("what does not verify is refused", () => {
 
   test("nothing that concerns anyone", async () => {
     expect(await refusal(importFiles(await newStore(), { "README.md": "hello" }))).toContain(
-      "there is no charm, bundle, snap, image or assertion",
+      "there is no charm, bundle, snap, image, agent or assertion",
     );
   });
 

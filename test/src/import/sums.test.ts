@@ -267,7 +267,7 @@ describe("where keys are accepted", () => {
       [undefined, undefined],
     ]);
     expect(await refusalOf(folder("usb", { ...carried(TREE, SITE), ...beside }), { accepted })).toContain("usb/images.sh is not listed");
-    expect(await refusalOf(folder("out", beside), { accepted })).toContain("there is no charm, bundle, snap, image or assertion");
+    expect(await refusalOf(folder("out", beside), { accepted })).toContain("there is no charm, bundle, snap, image, agent or assertion");
   });
 
   test("what each of two keys signed", async () => {

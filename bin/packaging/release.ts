@@ -1,14 +1,14 @@
 /**
  * Makes a release of the executables in dist: packages for Debian, an OCI image, bill of materials, licences, SHA256SUMS and its signature. The same
- * sources, secret key and C library give the same bytes. `bun packaging/release.ts [SECRET-KEY] [FOLDER-OF-LIBC6]`, either empty.
+ * sources, secret key and C library give the same bytes. `bun bin/packaging/release.ts [SECRET-KEY] [FOLDER-OF-LIBC6]`, either empty.
  */
 
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { $ } from "bun";
-import { formatSums, readSecretKey, SIGNATURE_FILE, SUMS_FILE, sign } from "../src/archives/signature.ts";
-import { BUILD, VERSION } from "../src/version.ts";
+import { formatSums, readSecretKey, SIGNATURE_FILE, SUMS_FILE, sign } from "../../src/archives/signature.ts";
+import { BUILD, VERSION } from "../../src/version.ts";
 import { debianPackage } from "./debian.ts";
 import { imageOf } from "./image.ts";
 import { billOfMaterials, licences } from "./inside.ts";

@@ -4,14 +4,14 @@ import { expect, test } from "bun:test";
 import { gunzipSync } from "node:zlib";
 import * as fc from "fast-check";
 import { Parser, type ReadEntry } from "tar";
-import { packagedUnit, UNIT_NAMES } from "../../bin/commands/unit.ts";
-import manifest from "../../package.json" with { type: "json" };
-import { debOf, membersOf } from "../../packaging/deb.ts";
-import { imageOf } from "../../packaging/image.ts";
-import { bundledPackages } from "../../packaging/inside.ts";
-import { manPages } from "../../packaging/man.ts";
-import { type Entry, tarOf } from "../../packaging/tar.ts";
-import { runs } from "../thorough.ts";
+import { packagedUnit, UNIT_NAMES } from "../../../bin/commands/unit.ts";
+import { debOf, membersOf } from "../../../bin/packaging/deb.ts";
+import { imageOf } from "../../../bin/packaging/image.ts";
+import { bundledPackages } from "../../../bin/packaging/inside.ts";
+import { manPages } from "../../../bin/packaging/man.ts";
+import { type Entry, tarOf } from "../../../bin/packaging/tar.ts";
+import manifest from "../../../package.json" with { type: "json" };
+import { runs } from "../../thorough.ts";
 
 const segment = fc.stringMatching(/^[a-z][a-z0-9._-]{0,8}$/);
 const path = fc.array(segment, { minLength: 1, maxLength: 4 }).map((parts) => parts.join("/"));
@@ -135,6 +135,6 @@ test("the units of the package name what it installs", () => {
 });
 
 test("the list of what is inside Bun is that of the Bun that is built in", async () => {
-  const text = await Bun.file("packaging/bun-licences.txt").text();
+  const text = await Bun.file("bin/packaging/bun-licences.txt").text();
   expect(text).toContain(`Bun ${manifest.devDependencies.bun} is the runtime`);
 });

@@ -1,8 +1,8 @@
 /** What the package for Debian and Ubuntu installs. */
 
-import { completionScript } from "../bin/commands/completion.ts";
-import { alertRules, dashboard } from "../bin/commands/monitoring.ts";
-import { packagedUnit, UNIT_NAMES } from "../bin/commands/unit.ts";
+import { completionScript } from "../commands/completion.ts";
+import { alertRules, dashboard } from "../commands/monitoring.ts";
+import { packagedUnit, UNIT_NAMES } from "../commands/unit.ts";
 import { debOf } from "./deb.ts";
 import { manPages } from "./man.ts";
 import { type Entry, gzip } from "./tar.ts";

@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { $ } from "bun";
-import manifest from "../package.json" with { type: "json" };
-import { VERSION } from "../src/version.ts";
+import manifest from "../../package.json" with { type: "json" };
+import { VERSION } from "../../src/version.ts";
 import bunLicences from "./bun-licences.txt" with { type: "text" };
 import type { Libc } from "./libc.ts";
 

@@ -2,10 +2,10 @@
 
 import { type Command, CommanderError } from "commander";
 import { lexer, type Token, type Tokens } from "marked";
-import { TOPICS, type Topic } from "../bin/commands/manual.ts";
-import { createProgram } from "../bin/commands/program.ts";
-import type { Io } from "../bin/machine/io.ts";
-import { VERSION } from "../src/version.ts";
+import { VERSION } from "../../src/version.ts";
+import { TOPICS, type Topic } from "../commands/manual.ts";
+import { createProgram } from "../commands/program.ts";
+import type { Io } from "../machine/io.ts";
 
 /** Columns that no line of help needs: man wraps for the terminal. */
 const UNWRAPPED = 100_000;

@@ -45,7 +45,7 @@ pulls: dist/chp ## real clients of the registry (needs root, Go, containerd, pod
 images: dist/chp ## a real registry and the real skopeo (needs docker-registry and skopeo)
 	@$(BUN) test/interop/images.ts
 
-replicas: dist/chp ## several servers over real S3-compatible engines (needs Go, and Ceph's packages); REPLICAS="versitygw checker" SECONDS_OF_CHECK=60 SEED=1
+replicas: build ## several servers over real S3-compatible engines (needs Go, and Ceph's packages); REPLICAS="versitygw checker" SECONDS_OF_CHECK=60 SEED=1
 	@$(BUN) test/interop/replicas.ts $(REPLICAS)
 
 metrics: dist/chp ## a real Prometheus: dashboard and alerts (needs prometheus and openssl)

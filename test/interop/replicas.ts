@@ -25,6 +25,7 @@ const BUN = process.execPath;
 const BUCKET = "chp";
 const seconds = Number(process.env["SECONDS_OF_CHECK"] ?? 30);
 const seed = Number(process.env["SEED"] ?? 1);
+const NODE_SECONDS = 20;
 const CI = process.env["CI"] === "true";
 
 async function output(command: readonly string[], environment: Readonly<Record<string, string>>): Promise<string> {
@@ -102,6 +103,11 @@ async function checker(engine: Engine): Promise<void> {
     if (reads === 0 || published < 2) throw new Error(`${reads} reads of ${published} imports show nothing`);
   });
   if (engine.name !== "versitygw") return; // once is enough
+  await check(`by plain Node: three servers for ${NODE_SECONDS} s, while processes are killed and answers are lost`, async () => {
+    const { violations, reads, published } = await checked(engine, ["node", resolve("dist/chp.mjs")], NODE_SECONDS, 3);
+    if (violations.length > 0) throw new Error(violations.slice(0, 5).join(" / "));
+    if (reads === 0 || published < 2) throw new Error(`${reads} reads of ${published} imports show nothing`);
+  });
   await check("the checker finds that a create does not ask who took its name", async () => {
     const tree = join(WORK, "patched");
     rmSync(tree, { recursive: true, force: true });
@@ -219,7 +225,8 @@ async function balancer(engine: Engine): Promise<void> {
       );
       await Bun.sleep(1000); // the lag
       for (const { urls } of running) {
-        const reply = await fetch(`${urls[0]}/v2/team/pushed/manifests/1`);
+        const headers = { Authorization: `Basic ${btoa(`${REGISTRY.username}:${REGISTRY.password}`)}` };
+        const reply = await fetch(`${urls[0]}/v2/team/pushed/manifests/1`, { headers });
         equal([reply.status, reply.headers.get("Docker-Content-Digest")], [200, `sha256:${image.digest}`]);
       }
     });

@@ -120,7 +120,7 @@ const systemd = has("systemd-analyze") ? "" : " (systemd-analyze is not installe
 
 test.skipIf(systemd !== "")(`systemd takes every unit${systemd}`, async () => {
   const executable = COMMAND.at(-1) ?? "";
-  await using engine = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: new S3Engine().fetch });
+  using engine = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: new S3Engine().fetch });
   const bucket = S3Engine.environment(`http://127.0.0.1:${engine.port}`);
   for (const [store, env] of [
     ["/var/lib/chp", {}],

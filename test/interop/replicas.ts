@@ -168,8 +168,8 @@ async function balancer(engine: Engine): Promise<void> {
   try {
     await check("an import from another machine through HAProxy", async () => {
       await done("import", "--to", proxy.tlsUrl, "--token-file", at("token"), "--ca", at("trusted/ca.crt"), exported);
-      const { clients } = await proxy.served();
-      if (clients.every((count) => count === 0)) throw new Error("HAProxy had no connection");
+      const { clients: connections } = await proxy.served();
+      if (connections.every((count) => count === 0)) throw new Error("HAProxy had no connection");
       await Bun.sleep(1000); // the lag
     });
     await check("Juju's clients go on while a replica is killed", async () => {
@@ -179,11 +179,11 @@ async function balancer(engine: Engine): Promise<void> {
         () => true,
         () => true,
       );
-      let isOver = false;
-      void ended.then(() => (isOver = true));
+      const state = { isOver: false };
+      void ended.then(() => (state.isOver = true));
       const reads: number[] = [];
       const read = async () => {
-        while (!isOver) {
+        while (!state.isOver) {
           const body = JSON.stringify({ context: [], actions: [], fields: [] });
           const headers = { "Content-Type": "application/json" };
           const reply = await fetch(`${proxy.url}/v2/charms/refresh`, { method: "POST", body, headers });
@@ -193,8 +193,8 @@ async function balancer(engine: Engine): Promise<void> {
         }
       };
       const reading = Promise.all([read(), read()]);
-      while (!isOver && ((await proxy.served()).reads[0] ?? 0) < (before[0] ?? 0) + 50) await Bun.sleep(10);
-      if (isOver) throw new Error("the clients ended before a replica was killed");
+      while (!state.isOver && ((await proxy.served()).reads[0] ?? 0) < (before[0] ?? 0) + 50) await Bun.sleep(10);
+      if (state.isOver) throw new Error("the clients ended before a replica was killed");
       process.kill(servers[0].pid, "SIGKILL");
       const out = await asking;
       await reading;

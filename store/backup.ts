@@ -45,12 +45,13 @@ export interface CopyTarget extends Storage {
  */
 export async function copyStore(from: Storage, to: CopyTarget, { signal, onProgress }: CopyOptions = {}): Promise<CopyReport> {
   const store = await Store.open(from);
-  if (await to.has(FORMAT_KEY))
-    return updateCopy(store, await Store.open(to), { ...(signal && { signal }), ...(onProgress && { onProgress }) });
   const sizes = onProgress ? await blobSizes(from) : new Map<Digest, number>();
   const size = [...sizes.values()].reduce((all, each) => all + each, 0);
   let done = 0;
-  const resumed = await begin(to);
+  const names = await to.list("");
+  if (names.includes(FORMAT_KEY))
+    return updateCopy(store, await Store.open(to), { ...(signal && { signal }), ...(onProgress && { onProgress }) });
+  const resumed = await begin(to, names);
   const target = await Store.openOrAwait(to);
   const link = async (key: string) => (await to.link?.(from, key)) ?? false;
   const sum = { linked: 0, copied: 0, bytes: 0 };
@@ -175,8 +176,7 @@ async function copyGenerations(from: Storage, to: Storage, numbers: readonly num
 }
 
 /** Marks the folder as an unfinished copy. True: it was one. Fails with `usage` if anything else is in it. */
-async function begin(to: CopyTarget): Promise<boolean> {
-  const names = await to.list("");
+async function begin(to: CopyTarget, names: readonly string[]): Promise<boolean> {
   const resumed = names.includes(UNFINISHED_COPY_KEY);
   if (!resumed && names.some((name) => !PREPARED.includes(name)))
     throw new Failure("usage", `${to.place} is not empty`, { next: "name a folder that is empty or not there yet" });

@@ -3,9 +3,11 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createKey } from "../../src/archives/signature.ts";
+import { createKey, readSecretKey } from "../../src/archives/signature.ts";
+import { sealingKey } from "../../src/archives/storekey.ts";
 import { check } from "../../store/check.ts";
 import { Bucket } from "../../store/s3.ts";
+import { sealerOf } from "../../store/sealing.ts";
 import { Spool } from "../../store/spool.ts";
 import { Store } from "../../store/store.ts";
 import { base, charmZip } from "../build.ts";
@@ -20,7 +22,9 @@ const engine = new S3Engine();
 const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: engine.fetch });
 afterAll(() => server.stop(true));
 const key = join(folder.path, "store.key");
-writeFileSync(key, createKey("test").secret, { mode: 0o600 });
+const { secret } = createKey("test");
+writeFileSync(key, secret, { mode: 0o600 });
+const sealer = sealerOf(sealingKey(readSecretKey(secret, "it")), "s3://bucket/site");
 const environment = { ...S3Engine.environment(`http://127.0.0.1:${server.port}`), CHP_STORE: "s3://bucket/site", CHP_STORE_KEY: key };
 const run = (...args: readonly string[]) => runProgram(args, environment);
 
@@ -37,7 +41,7 @@ const importOf = (revision: number) => ["import", "--quiet", "--channel", "lates
 /** Every object of the bucket is intact, and the history has no gap. */
 async function isIntact(): Promise<void> {
   const client = engine.client({ patience: 0 });
-  const bucket = new Bucket({ client, spool: new Spool(), sealer: () => Promise.reject(new Error("nothing is read that is secret")) });
+  const bucket = new Bucket({ client, spool: new Spool(), sealer: async () => sealer });
   const store = await Store.openOrAwait(bucket);
   if (!store.exists) return;
   const { findings } = await check(store, { dryRun: true, readData: { part: 1, of: 1 } });

@@ -83,8 +83,8 @@ export interface MachineFacts {
 export interface Vitals {
   /** the end of the certificate that is served, in milliseconds since 1970; undefined: none is */
   certificateEnd(): number | undefined;
-  /** bytes of the store's file system, free ones for its user */
-  disk(): Promise<{ readonly size: number; readonly free: number }>;
+  /** bytes of the store's file system, free ones for its user; undefined: it is in a bucket */
+  disk(): Promise<{ readonly size: number; readonly free: number } | undefined>;
   /** Bytes of all blobs, each of which is looked at: not for every scrape. */
   storeBytes(): Promise<number>;
   /** how imports and verifications ended: a listing of a folder with a few files */

@@ -376,7 +376,7 @@ export class Store {
     return this.#keeper.during(work);
   }
 
-  /** Of work that runs in `leased`; undefined: none does. */
+  /** Of work that runs in `leased`; undefined: none does, or the storage needs no leases. */
   get leaseId(): string | undefined {
     return this.#keeper.lease;
   }

@@ -13,7 +13,7 @@ import { Disk } from "../../store/fs.ts";
 import { blobBytes } from "../../store/quota.ts";
 import { isAway } from "../../store/s3errors.ts";
 import { Store } from "../../store/store.ts";
-import { isBucket } from "../machine/bucket.ts";
+import { checkBucketOptions, isBucket } from "../machine/bucket.ts";
 import { importInChild } from "../machine/child.ts";
 import { limitsIn, StorePush } from "../machine/imagepush.ts";
 import { type Io, printJson, undoOf } from "../machine/io.ts";
@@ -224,12 +224,7 @@ async function openServed(
   { waitForStore, cache, cacheSize, redirect }: ServeFlags,
   { io, log }: { readonly io: Io; readonly log: Log },
 ): Promise<Store> {
-  const flag = cache === undefined ? "--redirect" : "--cache";
-  if (!isBucket(place) && (cache !== undefined || redirect))
-    throw new Failure("usage", `${flag} is for a store in a bucket: ${printable(place)} is a folder`, {
-      next: "--store s3://BUCKET/PREFIX",
-    });
-  if (cache !== undefined && redirect) throw new Failure("usage", "--cache and --redirect exclude each other: give one of them");
+  checkBucketOptions(place, { cache, redirect });
   const failed = (why: string) => log({ level: "warn", message: `a payload is not kept in ${printable(cache ?? "")}`, why });
   const storage = storageAt(place, io, {
     patience: PATIENCE,

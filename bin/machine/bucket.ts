@@ -18,6 +18,19 @@ export function isBucket(place: string): boolean {
   return place.startsWith(SCHEME);
 }
 
+/** Fails with `usage` where options that need a bucket are given for a folder, or exclude each other. */
+export function checkBucketOptions(
+  place: string,
+  { cache, redirect }: { readonly cache?: string | undefined; readonly redirect?: boolean | undefined },
+): void {
+  const flag = cache === undefined ? "--redirect" : "--cache";
+  if (!isBucket(place) && (cache !== undefined || redirect))
+    throw new Failure("usage", `${flag} is for a store in a bucket: ${printable(place)} is a folder`, {
+      next: "--store s3://BUCKET/PREFIX",
+    });
+  if (cache !== undefined && redirect) throw new Failure("usage", "--cache and --redirect exclude each other: give one of them");
+}
+
 type Environment = Io["environment"];
 
 /** How a server uses its bucket. */

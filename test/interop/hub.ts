@@ -1,10 +1,12 @@
-/** What real clients ask: one server over a folder, or, where `make replicas` names a bucket, two over it behind a round robin. */
+/** What real clients ask: one server over a folder, or, where `make replicas` names a bucket, two over it behind HAProxy as the manual sets it up. */
 
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Served, serve } from "../e2e/chp.ts";
+import { type Behind, startHaproxy } from "./haproxy.ts";
 
-const BUCKET = process.env["CHP_TEST_BUCKET"];
+const BUCKET = process.env["CHP_TEST_BUCKET"] || undefined;
 
 /** A store of its own. */
 export function storeIn(folder: string): string {
@@ -20,31 +22,24 @@ export type Hub = Pick<Served, "url" | "stop">;
 
 export async function serveHub(store: string): Promise<Hub> {
   if (BUCKET === undefined) return serve(store);
-  const servers = [await serve(store), await serve(store)];
-  const targets = servers.map(({ url }) => new URL(url));
-  const sockets = new Set<Socket>();
-  let turn = 0;
-  const balancer = createServer((client) => {
-    const { hostname: host, port } = targets[(turn += 1) % targets.length] as URL;
-    const server = connect({ host, port: Number(port) });
-    for (const [one, other] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      sockets.add(one);
-      one.on("error", () => other.destroy());
-      one.on("close", () => void (sockets.delete(one) && other.destroy()));
-      one.pipe(other);
-    }
-  });
-  await new Promise<void>((resolve) => balancer.listen(0, "127.0.0.1", resolve));
+  const [a, b] = [await serve(store), await serve(store)];
+  const folder = mkdtempSync(join(tmpdir(), "chp-hub-"));
+  const balancer = await startHaproxy(folder, [behind(a), behind(b)]);
   return {
-    url: `http://127.0.0.1:${(balancer.address() as AddressInfo).port}`,
+    url: balancer.url,
     stop: async () => {
-      balancer.close();
-      for (const socket of sockets) socket.destroy();
-      const codes = await Promise.all(servers.map((server) => server.stop()));
+      const { reads } = await balancer.served();
+      await balancer.stop();
+      rmSync(folder, { recursive: true });
+      const codes = await Promise.all([a, b].map((server) => server.stop()));
+      if (reads.some((count) => count === 0)) throw new Error(`not every server was asked: ${reads.join(", ")}`);
       return Math.max(...codes);
     },
   };
+}
+
+/** As HAProxy reaches a server. */
+export function behind({ urls }: Pick<Served, "urls">): Behind {
+  const [http = "", tls] = urls.map((url) => new URL(url).host);
+  return { http, ...(tls !== undefined && { tls }) };
 }

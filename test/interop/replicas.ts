@@ -1,30 +1,41 @@
 /**
  * Real S3-compatible engines, and several servers over them: `make replicas`. Words select: names of engines, and of parts (contract, race,
- * checker, clients). SECONDS_OF_CHECK and SEED are those of the checker.
+ * checker, clients, balancer). SECONDS_OF_CHECK and SEED are those of the checker.
  */
 
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createKey } from "../../src/archives/signature.ts";
-import { COMMAND } from "../e2e/chp.ts";
+import { tarOf } from "../build.ts";
+import { COMMAND, chp, type Served, serve } from "../e2e/chp.ts";
+import { layoutOf } from "../layouts.ts";
+import { imageOf } from "../registry.ts";
 import { NO_WRITER } from "../replicas/putback.ts";
 import { type CheckerReport, runChecker } from "./checker.ts";
-import { check, finish, skip } from "./checks.ts";
+import { check, equal, finish, skip } from "./checks.ts";
 import { ENGINES, type Engine } from "./engines.ts";
+import { REGISTRY } from "./expect.ts";
 import { startFaultProxy } from "./faultproxy.ts";
+import { type Behind, haproxyIsInstalled, startHaproxy } from "./haproxy.ts";
+import { behind } from "./hub.ts";
+import { EXPORTS } from "./world.ts";
 
 const WORK = resolve(".run/replicas");
 const BUN = process.execPath;
 const BUCKET = "chp";
 const seconds = Number(process.env["SECONDS_OF_CHECK"] ?? 30);
 const seed = Number(process.env["SEED"] ?? 1);
+const NODE_SECONDS = 20;
 const CI = process.env["CI"] === "true";
 
 async function output(command: readonly string[], environment: Readonly<Record<string, string>>): Promise<string> {
   const child = Bun.spawn([...command], { env: { ...process.env, ...environment }, stdout: "pipe", stderr: "pipe" });
   const [out, err, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
-  if (code !== 0)
-    throw new Error(`${command.slice(0, 3).join(" ")} ended with ${code}: ${(err + out).trim().split("\n").slice(-20).join(" / ")}`);
+  if (code !== 0) {
+    const lines = (err + out).trim().split("\n");
+    const failed = lines.filter((line) => line.startsWith("FAIL"));
+    throw new Error(`${command.slice(0, 3).join(" ")} ended with ${code}: ${(failed.length > 0 ? failed : lines.slice(-20)).join(" / ")}`);
+  }
   return err + out;
 }
 
@@ -92,6 +103,11 @@ async function checker(engine: Engine): Promise<void> {
     if (reads === 0 || published < 2) throw new Error(`${reads} reads of ${published} imports show nothing`);
   });
   if (engine.name !== "versitygw") return; // once is enough
+  await check(`by plain Node: three servers for ${NODE_SECONDS} s, while processes are killed and answers are lost`, async () => {
+    const { violations, reads, published } = await checked(engine, ["node", resolve("dist/chp.mjs")], NODE_SECONDS, 3);
+    if (violations.length > 0) throw new Error(violations.slice(0, 5).join(" / "));
+    if (reads === 0 || published < 2) throw new Error(`${reads} reads of ${published} imports show nothing`);
+  });
   await check("the checker finds that a create does not ask who took its name", async () => {
     const tree = join(WORK, "patched");
     rmSync(tree, { recursive: true, force: true });
@@ -111,19 +127,118 @@ async function checker(engine: Engine): Promise<void> {
   });
 }
 
-/** Real clients of Juju and snapd against two servers behind a round robin: test/interop/run.ts with its store in the bucket. */
+/** Real clients of Juju and snapd against two servers behind HAProxy: test/interop/run.ts with its store in the bucket. */
 async function clients(engine: Engine): Promise<void> {
   const credentials = join(WORK, "credentials");
   mkdirSync(credentials, { recursive: true });
   writeFileSync(join(credentials, "store-key"), createKey("replicas").secret, { mode: 0o600 });
   const environment = { ...engine.environment, CHP_TEST_BUCKET: BUCKET, CREDENTIALS_DIRECTORY: credentials };
-  await check(`${engine.name}: real clients of Juju and snapd against two servers behind a round robin`, async () => {
+  await check(`${engine.name}: real clients of Juju and snapd against two servers behind HAProxy`, async () => {
     const out = await output([BUN, join(import.meta.dir, "run.ts")], environment);
     console.log(`     ${out.trim().split("\n").at(-1)}`);
   });
 }
 
-const PARTS = { contract, race, checker, clients };
+/** What an operator sets up by the manual: certificate, token, two replicas, HAProxy. Then one replica is killed while clients ask. */
+async function balancer(engine: Engine): Promise<void> {
+  const folder = join(WORK, "balancer");
+  rmSync(folder, { recursive: true, force: true });
+  const at = (name: string) => join(folder, name);
+  mkdirSync(at("trusted"), { recursive: true });
+  writeFileSync(at("store.key"), createKey("replicas").secret, { mode: 0o600 });
+  const place = `s3://${BUCKET}/${crypto.randomUUID()}`;
+  const env = { ...engine.environment, CHP_STORE: place, CHP_STORE_KEY: at("store.key") };
+  const done = async (...args: readonly string[]) => {
+    const { code, out, err } = await chp(args, { env });
+    if (code !== 0) throw new Error(`chp ${args[0]} ended with ${code}: ${err}`);
+    return out;
+  };
+  const exported = at(Object.keys(EXPORTS)[0] ?? "");
+  writeFileSync(exported, Object.values(EXPORTS)[0] ?? "");
+  await done("import-certificate", "--selfsigned");
+  writeFileSync(at("trusted/ca.crt"), await done("config", "proxy.tls.cert"));
+  await done("token", "build-host", "--may", "import,push", "--out", at("token"));
+  await done("config", "registry.push=on", ...Object.entries(REGISTRY).map(([key, value]) => `proxy.oci-registry.${key}=${value}`));
+  const start = (...[http = "127.0.0.1:0", tls = "127.0.0.1:0"]: readonly string[]) =>
+    serve(place, ["--listen", http, "--tls-listen", tls].slice(http === "127.0.0.1:0" ? 2 : 0), env);
+  const servers = [await start(), await start()] as const;
+  const [first, second] = servers.map(behind) as [Behind, Behind];
+  const proxy = await startHaproxy(folder, [first, second]);
+  const running: Served[] = [...servers];
+  try {
+    await check("an import from another machine through HAProxy", async () => {
+      await done("import", "--to", proxy.tlsUrl, "--token-file", at("token"), "--ca", at("trusted/ca.crt"), exported);
+      const { clients: connections } = await proxy.served();
+      if (connections.every((count) => count === 0)) throw new Error("HAProxy had no connection");
+      await Bun.sleep(1000); // the lag
+    });
+    await check("Juju's clients go on while a replica is killed", async () => {
+      const before = (await proxy.served()).reads;
+      const asking = output([BUN, join(import.meta.dir, "run.ts"), "juju"], { CHP_URL: proxy.url, CHP_TEST_BUCKET: "" });
+      const ended = asking.then(
+        () => true,
+        () => true,
+      );
+      const state = { isOver: false };
+      void ended.then(() => (state.isOver = true));
+      const reads: number[] = [];
+      const read = async () => {
+        while (!state.isOver) {
+          const body = JSON.stringify({ context: [], actions: [], fields: [] });
+          const headers = { "Content-Type": "application/json" };
+          const reply = await fetch(`${proxy.url}/v2/charms/refresh`, { method: "POST", body, headers });
+          await reply.bytes();
+          reads.push(reply.status);
+          await Bun.sleep(5);
+        }
+      };
+      const reading = Promise.all([read(), read()]);
+      while (!state.isOver && ((await proxy.served()).reads[0] ?? 0) < (before[0] ?? 0) + 50) await Bun.sleep(10);
+      if (state.isOver) throw new Error("the clients ended before a replica was killed");
+      process.kill(servers[0].pid, "SIGKILL");
+      const out = await asking;
+      await reading;
+      const wrong = reads.filter((status) => status !== 200).length;
+      const after = (await proxy.served()).reads;
+      console.log(
+        `     ${out.trim().split("\n").at(-1)}; ${reads.length} refreshes beside them, ${wrong} failed; ${after.join(" and ")} requests`,
+      );
+      if (wrong > 0) throw new Error(`${wrong} of ${reads.length} refreshes failed`);
+      if ((after[1] ?? 0) - (before[1] ?? 0) < 100) throw new Error("the other replica was hardly asked");
+    });
+    await check("HAProxy asks a replica again that comes back", async () => {
+      running[0] = await start(first.http, first.tls ?? "");
+      await proxy.untilUp();
+      const before = (await proxy.served()).reads[0] ?? 0;
+      for (let i = 0; i < 4; i += 1) await (await fetch(`${proxy.url}/_status/check`)).bytes();
+      if (((await proxy.served()).reads[0] ?? 0) - before < 2) throw new Error("it was not asked");
+    });
+    await check("skopeo pushes through HAProxy, and every replica serves the image", async () => {
+      const image = imageOf({ files: { pushed: "through a balancer" } });
+      writeFileSync(at("image.tar"), tarOf(layoutOf([{ image, name: "pushed:1" }])));
+      const { host } = new URL(proxy.tlsUrl);
+      const token = readFileSync(at("token"), "utf8").trim();
+      const login = ["--dest-cert-dir", at("trusted"), "--dest-creds", `any:${token}`];
+      await output(
+        ["skopeo", "copy", "--insecure-policy", "-q", ...login, `oci-archive:${at("image.tar")}`, `docker://${host}/team/pushed:1`],
+        {},
+      );
+      await Bun.sleep(1000); // the lag
+      for (const { urls } of running) {
+        const headers = { Authorization: `Basic ${btoa(`${REGISTRY.username}:${REGISTRY.password}`)}` };
+        const reply = await fetch(`${urls[0]}/v2/team/pushed/manifests/1`, { headers });
+        equal([reply.status, reply.headers.get("Docker-Content-Digest")], [200, `sha256:${image.digest}`]);
+      }
+    });
+  } finally {
+    await proxy.stop();
+    for (const server of running) await server.stop();
+  }
+}
+
+const PARTS = { contract, race, checker, clients, balancer };
+/** Parts behind HAProxy: one engine is enough. */
+const BALANCED = ["clients", "balancer"];
 const wanted = process.argv.slice(2);
 const isWanted = (name: string, all: readonly string[]) => wanted.includes(name) || !all.some((one) => wanted.includes(one));
 for (const [name, { why, start }] of Object.entries(ENGINES)) {
@@ -143,7 +258,11 @@ for (const [name, { why, start }] of Object.entries(ENGINES)) {
   if (!engine) continue;
   try {
     for (const [part, run] of Object.entries(PARTS)) {
-      if (!isWanted(part, Object.keys(PARTS)) || (part === "clients" && name !== "versitygw")) continue;
+      if (!isWanted(part, Object.keys(PARTS)) || (BALANCED.includes(part) && name !== "versitygw")) continue;
+      if (BALANCED.includes(part) && !haproxyIsInstalled() && !CI) {
+        skip(`${name}, ${part}: haproxy is not installed: apt-get install haproxy`);
+        continue;
+      }
       await run(engine);
     }
   } finally {

@@ -97,6 +97,8 @@ describe("usage", () => {
     [{ CHP_STORE: folder.path }, ["serve", "--cache", "/c"], "--cache is for a store in a bucket"],
     [{ CHP_STORE: folder.path }, ["serve", "--redirect"], "--redirect is for a store in a bucket"],
     [{}, ["serve", "--cache", "/c", "--redirect"], "--cache and --redirect exclude each other"],
+    [{ CHP_STORE: folder.path }, ["unit", "--cache", "/c"], "--cache is for a store in a bucket"],
+    [{}, ["unit", "--cache", "/c", "--redirect"], "--cache and --redirect exclude each other"],
   ])("%j %j", async (over: Readonly<Record<string, string>>, args: readonly string[], message: string) => {
     const { code, err, out, log = "" } = await runProgram(args, { ...environment, ...over });
     expect([code, err]).toEqual([2, expect.stringContaining(message)]);
@@ -132,5 +134,34 @@ describe("unit", () => {
     expect(out).toContain("ReadWritePaths=/var/cache/chp\n");
     expect(out).not.toContain("RequiresMountsFor");
     expect([out.includes(secret), out.includes(aws["AWS_ACCESS_KEY_ID"] ?? ""), err]).toEqual([false, false, ""]);
+  });
+
+  test("its options are those of the service, and its commands print it again", async () => {
+    const { out } = await run("unit", "--executable", "/usr/bin/chp", "--cache", "/srv/a cache", "--cache-size", "1G", "--remote-import");
+    const lines = out.split("\n");
+    for (const line of [
+      `ExecStart=/usr/bin/chp serve --store ${PLACE} --wait-for-store --cache "/srv/a cache" --cache-size 1073741824`,
+      'ReadWritePaths="/srv/a cache"',
+      "KillMode=mixed",
+      "#   sudo install -d -o chp -g chp '/srv/a cache'",
+      `#   /usr/bin/chp unit --store ${PLACE} --remote-import --cache '/srv/a cache' --cache-size 1073741824 | sudo tee /etc/systemd/system/chp.service >/dev/null`,
+      `#   printf '%s\\n' AWS_ENDPOINT_URL=${aws["AWS_ENDPOINT_URL"]} AWS_REGION=${aws["AWS_REGION"]} AWS_ACCESS_KEY_ID= AWS_SECRET_ACCESS_KEY= | sudo install -m 0600 /dev/stdin /etc/chp/bucket.env`,
+    ])
+      expect(lines).toContain(line);
+    const redirecting = (await run("unit", "--redirect")).out;
+    expect(redirecting).toMatch(/^ExecStart=.* --redirect$/m);
+    expect(redirecting).not.toMatch(/^(ReadWritePaths|KillMode)=/m);
+  });
+
+  test("what verifies a bucket reaches it over the network, with the same keys", async () => {
+    const { out } = await run("unit", "chp-verify.service");
+    for (const line of [
+      "EnvironmentFile=/etc/chp/bucket.env",
+      "LoadCredential=store-key:/etc/chp/store.key",
+      "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
+    ])
+      expect(out.split("\n")).toContain(line);
+    expect(out).not.toMatch(/^(PrivateNetwork|ReadWritePaths|RequiresMountsFor|ConditionPathExists)=/m);
+    expect(out.includes(secret)).toBe(false);
   });
 });

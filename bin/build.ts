@@ -25,6 +25,9 @@ const ISOLATED = [
 const COMMIT = process.env["CHP_COMMIT"] ?? (await $`git rev-parse --short=12 HEAD`.quiet().nothrow().text()).trim();
 const DEFINED = [`--define=process.env.CHP_COMMIT=${JSON.stringify(COMMIT)}`];
 
+// Else JSX may become what is meant for development, whose modules are not the same in every folder.
+$.env({ ...process.env, NODE_ENV: "production" });
+
 /** Bytecode saves the parsing at each start. It depends on the version of Bun, not on the target. */
 const PRECOMPILED = ["--bytecode", "--format=esm"];
 

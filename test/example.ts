@@ -18,7 +18,8 @@ function texts(folder: string): Files {
 /** A charm of the fixtures, with one zip a revision and one image blob a resource revision. */
 function charm(name: string, id: string, releases: readonly ReleaseSpec[]): PackageSpec {
   const files = texts(`charms/${name}`);
-  const summary = /^summary: *(.*)$/m.exec(Buffer.from(files["metadata.yaml"] ?? "").toString())?.[1] ?? name;
+  const metadata = Bun.YAML.parse(Buffer.from(files["metadata.yaml"] ?? "").toString()) as { summary?: string };
+  const summary = metadata.summary?.trim() ?? name;
   const revisions = [...new Set(releases.map((r) => r.revision))];
   const pins = releases.flatMap((r) => Object.entries(r.resources ?? {}));
   return {

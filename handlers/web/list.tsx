@@ -8,7 +8,7 @@ import { count, cut, Icon, kindName, Notice, pathOf, Said, Tag } from "./parts.t
 /** Entries of a page. */
 export const PAGE_SIZE = 50;
 
-const KIND_NAMES: Readonly<Record<Kind, string>> = { charm: "Charms", bundle: "Bundles", snap: "Snaps", image: "Images" };
+const KIND_NAMES: Readonly<Record<Kind, string>> = { charm: "Charms", bundle: "Bundles", snap: "Snaps", image: "Images", agent: "Agents" };
 
 interface Asked extends ListingQuestion {
   /** counts from 1 */
@@ -195,7 +195,7 @@ function EntryRow({ site, entry }: { readonly site: Site; readonly entry: Entry 
           </p>
         ) : kind === "image" ? (
           <p class="mono clip">{cut(tags.join(" "))}</p>
-        ) : (
+        ) : kind === "agent" ? null : (
           <p class="muted">in no channel</p>
         )}
         <p class="muted">{cut(places.join(", "))}</p>

@@ -85,7 +85,7 @@ export function Stored({ is }: { readonly is: boolean }) {
   return is ? <Tag kind="good">stored</Tag> : <Tag kind="bad">missing</Tag>;
 }
 
-const NAMES: Readonly<Record<Kind, string>> = { charm: "Charm", bundle: "Bundle", snap: "Snap", image: "Image" };
+const NAMES: Readonly<Record<Kind, string>> = { charm: "Charm", bundle: "Bundle", snap: "Snap", image: "Image", agent: "Agents" };
 
 export function kindName(kind: Kind): string {
   return NAMES[kind];
@@ -114,6 +114,7 @@ export function Icon({
 /** Where the page of a package is. */
 export function pathOf(site: Site, { kind, name }: Pick<Entry, "kind" | "name">): string {
   if (kind === "image") return site.prefix + PAGE_URLS.image.build(name.split("/"));
+  if (kind === "agent") return site.prefix + PAGE_URLS.agents.build({ name });
   return site.prefix + (kind === "snap" ? PAGE_URLS.snap : PAGE_URLS.charm).build({ name });
 }
 

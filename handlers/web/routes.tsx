@@ -21,6 +21,7 @@ import type { MissingRequests } from "../missingrequests.ts";
 import type { Clock, Offer } from "../offer.ts";
 import { CacheableReply, replyAs } from "../replies.ts";
 import { type Api, get, type Handler, type Route } from "../routes.ts";
+import { agentsPage } from "./agents.tsx";
 import { ASSETS } from "./assets.ts";
 import { damagedPage, eitherPage, nothingPage } from "./errorpages.tsx";
 import { History } from "./history.ts";
@@ -60,7 +61,12 @@ export function webRoutes(
   const index = new IndexCache<Listable, Listing>(
     log,
     undefined,
-    async (snapshot) => [...(await snapshot.packages()), ...(await snapshot.snaps()), ...(await snapshot.of.repositories())],
+    async (snapshot) => [
+      ...(await snapshot.packages()),
+      ...(await snapshot.snaps()),
+      ...(await snapshot.of.repositories()),
+      ...(await snapshot.agents()),
+    ],
     (all, before) => new Listing(all, before),
   );
 
@@ -129,6 +135,15 @@ export function webRoutes(
         hasLogin: login !== undefined,
       }),
     );
+  });
+
+  const agents = page(PAGE_URLS.agents, async (c) => {
+    const { name = "" } = PAGE_URLS.agents.parse(c.req) ?? {};
+    const snapshot = await store.snapshot();
+    const release = await snapshot.of.stored("agents", name);
+    if (!release) return undefined;
+    const origins = originsOf(await history.of(snapshot.of), (generation) => generation.agents, name);
+    return lasting(agentsPage(siteOf(c), { release, origins }));
   });
 
   const status = page(PAGE_URLS.status, async (c) => {
@@ -204,7 +219,10 @@ export function webRoutes(
   });
 
   // `either` is last: it has any name.
-  return { dialect: "charmhub", routes: [list, charm, snap, image, status, setup, contents, chapter, asset, icon, assertions, either] };
+  return {
+    dialect: "charmhub",
+    routes: [list, charm, snap, image, agents, status, setup, contents, chapter, asset, icon, assertions, either],
+  };
 
   /** A route whose failures are pages too, for whoever asks for HTML. */
   function page(url: Route["url"], make: Handler): Route {

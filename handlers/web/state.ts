@@ -11,19 +11,21 @@ import type { StoreState } from "./status.tsx";
 export async function stateOf(snapshot: Offer, now: number): Promise<StoreState> {
   const { of } = snapshot;
   const [packages, snaps, repositories] = [await of.packages(), await of.snaps(), await of.repositories()];
+  const agents = await of.agents();
   const images = new StoredImages(repositories);
   const sizes = new Map(
     [...packages.flatMap((pkg) => [pkg, ...pkg.resources]), ...snaps.flatMap((snap) => [snap, ...snap.components])].flatMap(
       ({ revisions }) => revisions.map(({ blob, size }) => [blob, size] as const),
     ),
   );
-  for (const { digest, size } of repositories.flatMap(({ blobs }) => blobs)) sizes.set(digest, size);
+  for (const { digest, size } of [...repositories, ...agents].flatMap(({ blobs }) => blobs)) sizes.set(digest, size);
   return {
     counts: {
       charm: packages.filter(({ type }) => type === "charm").length,
       bundle: packages.filter(({ type }) => type === "bundle").length,
       snap: snaps.length,
       image: repositories.length,
+      agent: agents.length,
     },
     revisions: [...packages, ...snaps].reduce((sum, { revisions }) => sum + revisions.length, 0),
     size: [...sizes.values()].reduce((sum, size) => sum + size, 0),

@@ -135,6 +135,7 @@ function Figures({ state, machine, now }: { readonly state: StoreState; readonly
         <Figure name="Bundles" value={String(counts.bundle)} />
         <Figure name="Snaps" value={String(counts.snap)} />
         <Figure name="Images" value={String(counts.image)} />
+        <Figure name="Agents of Juju" value={String(counts.agent)} />
         <Figure name="Revisions" value={String(revisions)} />
         <Figure name="Stored" value={<Size bytes={size} />} />
         {machine.free === undefined ? null : <Figure name="Free on its disk" value={<Size bytes={machine.free} />} />}

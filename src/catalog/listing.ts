@@ -1,6 +1,7 @@
 /** Everything that is stored as one list, for people who look for something: entries, filters, and how many there are of each. */
 
 import { compareText } from "../text.ts";
+import type { AgentRelease } from "./agents.ts";
 import { channelOf } from "./channelmap.ts";
 import { findRevision, newestRevision, type Package } from "./package.ts";
 import { architecturesOf, type Repository } from "./repository.ts";
@@ -8,10 +9,10 @@ import { defaultRelease } from "./resolve.ts";
 import { nameRank } from "./search.ts";
 import { findSnapRevision, newestSnapRevision, type Snap } from "./snap.ts";
 
-export const KINDS = ["charm", "bundle", "snap", "image"] as const;
+export const KINDS = ["charm", "bundle", "snap", "image", "agent"] as const;
 export type Kind = (typeof KINDS)[number];
 
-export type Listable = Package | Snap | Repository;
+export type Listable = Package | Snap | Repository | AgentRelease;
 
 /** Texts are those of the package, of any length and content. */
 export interface Entry {
@@ -108,6 +109,7 @@ function order({ kind }: Entry): number {
 
 /** Undefined: all of it can be installed only by number, so no client finds it either. */
 function entryOf(one: Listable): Entry | undefined {
+  if ("agents" in one) return agentEntry(one);
   if (!("type" in one)) return imageEntry(one);
   return one.type === "snap" ? snapEntry(one) : packageEntry(one);
 }
@@ -184,6 +186,21 @@ function imageEntry(repository: Repository): Entry {
     architectures: sorted(manifests.flatMap(({ digest }) => architecturesOf(repository, digest))),
     tags: Object.keys(tags),
     haystack: haystackOf([name, ...Object.keys(tags)]),
+  };
+}
+
+function agentEntry({ name, version, agents }: AgentRelease): Entry {
+  return {
+    kind: "agent",
+    name,
+    title: `Juju ${version}`,
+    summary: "Agents of Juju, for machines.",
+    publisher: "",
+    verified: agents.every(({ signed }) => signed !== undefined),
+    bases: [],
+    architectures: sorted(agents.map(({ architecture }) => architecture)),
+    tags: [],
+    haystack: haystackOf([name, `juju ${version}`, "agents"]),
   };
 }
 

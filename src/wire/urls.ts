@@ -324,6 +324,8 @@ export const PAGE_URLS = {
   charm: segmentsUrl("/charms/:name"),
   snap: segmentsUrl("/snaps/:name"),
   image: folderUrl("/images"),
+  /** `juju-3.6.11` */
+  agents: segmentsUrl("/agents/:name"),
   status: segmentsUrl("/_status"),
   setup: segmentsUrl("/_setup"),
   manual: segmentsUrl("/_docs"),

@@ -31,6 +31,7 @@ const PAGES: Readonly<Record<string, string>> = {
   snap: "/snaps/hello",
   "snap-brand": "/snaps/dtrack",
   image: `/images/${IMAGE}`,
+  agents: "/agents/juju-3.6.11",
   status: "/_status",
   setup: "/_setup",
   manual: "/_docs",

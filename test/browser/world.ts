@@ -7,6 +7,7 @@ import type { Package } from "../../src/catalog/package.ts";
 import type { Snap } from "../../src/catalog/snap.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
+import { importAgentWorld } from "../agentworld.ts";
 import { tarOf } from "../build.ts";
 import { EXAMPLE } from "../example.ts";
 import { importInto } from "../importing.ts";
@@ -31,6 +32,7 @@ export async function fullStore(folder: string): Promise<void> {
   await importInto(store, EXAMPLE, { command: "import charms-export.tar.gz cos-lite.tar.gz", now: "2026-01-02T08:00:00Z" });
   await importWorld(store);
   await importSnapWorld(store);
+  await importAgentWorld(store);
   const image = indexOf([imageOf({ layers: ["base", "amd"] }), imageOf({ architecture: "arm64", layers: ["base", "arm"] })]);
   const layout = tarOf(layoutOf([{ image, name: `registry.test/${IMAGE}:1.0` }]));
   await importInto(store, { "images.tar": layout }, { command: "import images.tar", now: "2026-03-03T08:00:00Z" });

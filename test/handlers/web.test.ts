@@ -13,12 +13,14 @@ import { readSettings, SETTINGS } from "../../src/settings/config.ts";
 import { PAGE_URLS, URLS } from "../../src/wire/urls.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
+import { AGENTS, allWorlds } from "../agentworld.ts";
 import { charmRevision, emptyCharm, tarOf } from "../build.ts";
 import { importInto } from "../importing.ts";
 import { layoutOf } from "../layouts.ts";
 import { imageOf, indexOf } from "../registry.ts";
 import { bothWorlds, HELLO, ROOT } from "../snapworld.ts";
 import { charmSaying, NASTY, snapSaying } from "../strangers.ts";
+import { agentBytes } from "../streams.ts";
 import { runs } from "../thorough.ts";
 import { BROWSER, parsed, publish, type WebOptions, webApp } from "../web.ts";
 import { IDA } from "../world.ts";
@@ -350,6 +352,32 @@ describe("a package", () => {
     expect((await ask("/?type=image")).text).toContain(`href="/images/team/app"`);
     expect((await ask("/charms/user")).text).toContain(`href="/images/team/app"`);
     expect((await webApp(store, { publicUrl: "https://hub.lan/path" }).ask("/images/team/app")).text).not.toContain("podman pull");
+  });
+
+  test("agents have what to type to bootstrap, their files, and who vouches for each", async () => {
+    const { ask } = webApp(await Store.open(await allWorlds()), { publicUrl: "https://hub.lan:8443/path" });
+    const list = await ask("/?type=agent");
+    expect(strange(list.text)).toEqual([]);
+    expect([...list.text.matchAll(/href="\/path(\/agents\/[^"]+)"/g)].map(([, path]) => path)).toEqual(
+      [...new Set(AGENTS.map(({ version }) => `/agents/juju-${version}`))].toSorted(),
+    );
+    const [{ version, architecture } = { version: "", architecture: "" }] = AGENTS;
+    const { status, text } = await ask(`/agents/juju-${version}`);
+    expect([status, strange(text)]).toEqual([200, []]);
+    expect(text).toContain(`>juju bootstrap CLOUD NAME --config FILE --agent-version ${version}<`);
+    expect(text).toContain("https://hub.lan:8443/path/juju/tools");
+    expect(text).toContain(`href="/path/juju/tools/agent/${version}/juju-${version}-linux-${architecture}.tgz"`);
+    expect(text).toContain("Signed by upstream");
+    expect((await ask("/_status")).text).toContain("Agents of Juju");
+    expect((await ask("/agents/juju-9.9.9")).status).toBe(404);
+  });
+
+  test("one that nobody vouches for says so", async () => {
+    const store = await Store.open(await bothWorlds());
+    await importInto(store, { "juju-4.0.2-linux-amd64.tgz": agentBytes("4.0.2", "amd64") }, { allowUnverified: true });
+    const { text } = await webApp(store).ask("/agents/juju-4.0.2");
+    expect(text).toContain(">unverified<");
+    expect(text).not.toContain("Signed by upstream");
   });
 
   test("one that can be installed by number alone has no page", async () => {

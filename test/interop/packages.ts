@@ -338,11 +338,10 @@ async function systemd(): Promise<void> {
   await done(...PODMAN, "run", "--detach", "--name", "systemd", ...start);
   try {
     await check("systemd runs", async () => {
-      for (let tries = 0; tries < 100; tries += 1) {
-        if ((await inside("systemctl", "is-system-running")).text.trim() === "running") return;
-        await Bun.sleep(200);
-      }
-      equal((await inside("systemctl", "is-system-running")).text.trim(), "running");
+      // A unit of the root itself may fail in a container, as one that wants a device does: it is up all the same.
+      const isUp = async () => ["running", "degraded"].includes((await inside("systemctl", "is-system-running")).text.trim());
+      for (let tries = 0; tries < 100 && !(await isUp()); tries += 1) await Bun.sleep(200);
+      equal(await isUp(), true);
     });
     await check("the package is installed, and neither enabled nor started", async () => {
       await doneInside("dpkg", "-i", "/root/chp.deb");

@@ -71,7 +71,7 @@ const LISTED: readonly ListedImage[] = [
   { image: SPARSE, name: "registry.test/team/sparse:1" },
   { image: WITH_ARTIFACT, name: "registry.test/team/with-artifact:1" },
   { image: DOCKER, name: "registry.test/team/docker:1" },
-  { image: OPERATOR, name: "ghcr.io/juju/jujud-operator:3.6.11" },
+  { image: OPERATOR, name: "ghcr.io/juju/jujud-operator:2.9.52" },
 ];
 
 function archive(): Uint8Array {
@@ -298,7 +298,7 @@ async function bootstrap({ store, ca, url }: Hub): Promise<void> {
     >;
     const client = await program("registryclient36", { module: "controller36", package: "./registryclient" });
     const found = await done([client, config["caas-image-repo"] ?? ""], { env: { SSL_CERT_FILE: ca } });
-    equal(JSON.parse(found), { "3.6.11": ["amd64", "arm64"] });
+    equal(JSON.parse(found), { "2.9.52": ["amd64", "arm64"] });
     equal(config["charmhub-url"], url);
   });
 }

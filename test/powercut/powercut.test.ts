@@ -82,6 +82,12 @@ describe("what a power cut leaves", () => {
     ).toEqual(["after!", "gone"]);
   });
 
+  test("a file that gets the number of one that another thread still closes is known by it", () => {
+    const [begin, end] = [`2 close(${fd(3, "new")} <unfinished ...>`, "2 <... close resumed>) = 0"];
+    const again = OPEN.replace(hex("/new"), hex("/file")).replace("O_EXCL", "O_TRUNC").replace(fd(3, "new"), fd(3, "file"));
+    expect(contents(statesOf(OPEN, begin, again, end, WRITE.replace(hex("/new"), hex("/file"))))).toContain("after!");
+  });
+
   test("what the trace cannot tell is refused", () => {
     expect(() => statesOf(`1 fallocate(${fd(9, "file")}, 0, 0, 10) = 0`)).toThrow("fallocate is not modelled");
     expect(() => statesOf(WRITE)).toThrow("not seen to be opened");

@@ -96,7 +96,8 @@ export function operationsOf(calls: readonly Call[], root: string): Operation[] 
   const opened = new Map<number, number>();
   for (const call of calls) {
     const { name, args, began, at, result } = call;
-    if (name === "close") opened.delete(descriptor(args[0]).number); // before another thread gets that number
+    // The number is free as soon as the call begins: another thread may have opened a file by it before the call ends.
+    if (name === "close" && (opened.get(descriptor(args[0]).number) ?? 0) < began) opened.delete(descriptor(args[0]).number);
     if (result < 0) continue;
     const inside = (path: string) => (path === root ? "" : path.startsWith(`${root}/`) ? path.slice(root.length + 1) : undefined);
     const pathAt = (i: number, folder?: string) => inside(resolve(folder ?? "/", bytesOf(args[i]).toString()));

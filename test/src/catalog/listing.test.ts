@@ -19,7 +19,7 @@ describe("the list", () => {
   test("has everything that a client can find, each with what is installed by default", async () => {
     const listing = new Listing(await stored());
     const { entries, counts } = listing.find({});
-    expect(counts).toEqual({ charm: 3, bundle: 1, snap: 7, image: 0 });
+    expect(counts).toEqual({ charm: 3, bundle: 1, snap: 7, image: 0, agent: 0 });
     expect(entries.find(({ name }) => name === "acme-db")).toMatchObject({
       kind: "charm",
       summary: "Acme database",

@@ -83,6 +83,7 @@ const PARAMS: { readonly [K in keyof typeof ALL]: fc.Arbitrary<Params<(typeof AL
   "page.charm": fc.record({ name: segment }),
   "page.snap": fc.record({ name: segment }),
   "page.image": segments,
+  "page.agents": fc.record({ name: segment }),
   "page.status": nothing,
   "page.setup": nothing,
   "page.manual": nothing,

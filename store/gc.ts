@@ -35,7 +35,7 @@ export async function collectGarbage(store: Store, options: GcOptions): Promise<
   // Generations are pruned before blobs are moved, so a listed generation is complete. Each is durably gone before the next, the
   // oldest first: what a crash leaves has no gap. What an earlier gc pruned may not be durable yet: it may have ended before.
   if (!options.dryRun) {
-    await storage.flush([generationKey(1)]);
+    if (retained.length > 0) await storage.flush([generationKey(1)]);
     for (const number of pruned) {
       await storage.remove(generationKey(number));
       await storage.flush();

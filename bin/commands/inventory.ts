@@ -32,10 +32,10 @@ export async function runInventory(options: InventoryFlags, io: Io): Promise<voi
   const [repositories, agents] = [await snapshot.repositories(), await snapshot.agents()];
   if (options.manifest) {
     if (options.json) throw new Failure("usage", "--manifest prints YAML, and no JSON");
-    const { text, notes } = formatManifest({ packages, snaps, repositories });
+    const { text, notes } = formatManifest({ packages, snaps, repositories, agents });
     io.out(text);
     for (const one of notes) note(one, options, io);
-    const isEmpty = packages.length + snaps.length + repositories.length === 0;
+    const isEmpty = packages.length + snaps.length + repositories.length + agents.length === 0;
     note(isEmpty ? "nothing is stored, so it names nothing" : "next, on the connected side: chp export -f FILE", options, io);
     return failOnDamage(store);
   }

@@ -195,7 +195,7 @@ class Export {
     const known = new Set(
       snaps.flatMap(({ name, channels }) => (channels === "all" ? [] : channels.map((channel) => `${name} ${channel}`))),
     );
-    return (this.#agents?.versions ?? [])
+    return (this.#agents?.essentials ?? [])
       .flatMap((version) => essentialSnaps(version, agents.architectures))
       .filter(({ name, channels }) => channels !== "all" && !channels.every((channel) => known.has(`${name} ${channel}`)));
   }
@@ -218,7 +218,7 @@ class Export {
         type === "charm" ? releases.flatMap(({ base }) => (base ? [[`${base.name} ${base.channel}`, base] as const] : [])) : [],
       ),
     );
-    for (const text of this.#agents.versions) {
+    for (const text of this.#agents.essentials) {
       const version = readJuju(text);
       const { imageRepository } = bootstrapNeeds(version);
       const { registry } = this.#agents;

@@ -21,7 +21,7 @@ import type { HttpClient } from "./client.ts";
 import type { Inventory } from "./inventory.ts";
 import { AGENTS_FOLDER, downloadUnlessIn, type PackedPackage } from "./pack.ts";
 import { type FailedPackage, failuresOf, lockMismatch, type PlannedContent } from "./plan.ts";
-import type { AgentRequest } from "./sitefile.ts";
+import type { AgentRequest, AgentVersion } from "./sitefile.ts";
 
 /** Where another chp lists the signed texts that its agents came with. */
 const SIGNED_TEXTS = "signed";
@@ -81,8 +81,9 @@ export class ExportAgents {
   async plan(): Promise<FailedPackage[]> {
     const { request, lock } = this.#options;
     const isAll = !lock && request?.versions === "all";
-    const requested = request === undefined || request.versions === "all" ? [] : request.versions;
-    const wanted = lock ? (lock.agents?.versions ?? []).map(({ version }) => version) : requested;
+    const wanted = lock
+      ? (lock.agents?.versions ?? []).map(({ version }) => version)
+      : [...new Set(entriesOf(request).map(({ version }) => version))];
     if (!isAll && wanted.length === 0) return [];
     let all: readonly SignedStreams[] = [];
     const failed = await failuresOf("agents of Juju", async () => {
@@ -112,9 +113,10 @@ export class ExportAgents {
     return failures;
   }
 
-  /** The versions that were chosen, in their exact words, whether their files are packed or not. */
-  get versions(): readonly string[] {
-    return this.#planned.map(({ version }) => version);
+  /** The chosen versions of which all that a bootstrap downloads is requested, in their exact words, whether their files are packed or not. */
+  get essentials(): readonly string[] {
+    const essential = new Set(entriesOf(this.#options.request).flatMap(({ version, isEssential }) => (isEssential ? version : [])));
+    return this.#planned.filter(({ wanted }) => wanted.some((text) => essential.has(text))).map(({ version }) => version);
   }
 
   /** HOST[:PORT] of the registry of another chp that the streams came from; undefined: they are upstream's own. */
@@ -125,7 +127,8 @@ export class ExportAgents {
   #planVersion(version: string, wanted: readonly string[], all: readonly SignedStreams[], isAll: boolean): PlannedAgents {
     const { request, lock } = this.#options;
     const locked = lock?.agents?.versions.find((one) => one.version === version);
-    const architectures = locked ? Object.keys(locked.files) : (request?.architectures ?? []);
+    const own = entriesOf(request).flatMap((entry) => (wanted.includes(entry.version) ? entry.architectures : []));
+    const architectures = locked ? Object.keys(locked.files) : isAll ? (request?.architectures ?? []) : [...new Set(own)];
     const streams = all.find(({ agents }) => [...agents.keys()].some((key) => key.startsWith(`${version} `)));
     const agents: StreamsAgent[] = [];
     for (const architecture of architectures) {
@@ -299,4 +302,9 @@ function readList(text: string, what: string): ListedTexts[] {
       throw refused(`${what} is no list of signed texts`);
     return { index, products, agents: agents.filter((name) => typeof name === "string") };
   });
+}
+
+/** The versions that are named; none where all of a store are requested. */
+function entriesOf(request: AgentRequest | undefined): readonly AgentVersion[] {
+  return request === undefined || request.versions === "all" ? [] : request.versions;
 }

@@ -4,6 +4,7 @@
  */
 
 import { stringify as toYaml } from "yaml";
+import type { AgentRelease } from "../catalog/agents.ts";
 import type { Base } from "../catalog/base.ts";
 import { rowFor } from "../catalog/channelmap.ts";
 import { neededImages } from "../catalog/images.ts";
@@ -14,7 +15,7 @@ import { type Repository, storedImage } from "../catalog/repository.ts";
 import { ANY_ARCHITECTURE, ARCHITECTURES, findSnapRevision, runsOn, SNAP_RULES, type Snap } from "../catalog/snap.ts";
 import { digestText } from "../digest.ts";
 import { compareText } from "../text.ts";
-import type { Addition } from "./sitefile.ts";
+import type { Addition, AgentVersion } from "./sitefile.ts";
 
 /** What is there is listed, so that nothing is added. */
 const LISTED: readonly Addition[] = ["bundle-charms", "charm-snaps", "bases", "providers", "snapd"];
@@ -31,10 +32,11 @@ interface Holdings {
   readonly packages: readonly Package[];
   readonly snaps: readonly Snap[];
   readonly repositories: readonly Repository[];
+  readonly agents: readonly AgentRelease[];
 }
 
 /** The text is the same for the same holdings. */
-export function formatManifest({ packages, snaps, repositories }: Holdings): Manifest {
+export function formatManifest({ packages, snaps, repositories, agents }: Holdings): Manifest {
   const notes: string[] = [];
   const sorted = packages.toSorted(byName);
   const entriesOf = (type: Package["type"]) => sorted.filter((pkg) => pkg.type === type).flatMap((pkg) => packageEntries(pkg, notes));
@@ -44,10 +46,18 @@ export function formatManifest({ packages, snaps, repositories }: Holdings): Man
     bundles: entriesOf("bundle"),
     snaps: snaps.toSorted(byName).flatMap((snap) => snapEntries(snap, notes)),
     images: images.references,
+    agents: agents.flatMap((release) => agentEntries(release, notes)),
   };
   const listed = Object.fromEntries(Object.entries(sections).filter(([, entries]) => entries.length > 0));
   const site = { without: [...LISTED, ...images.without], ...listed };
   return { text: `${HEAD}${toYaml(site, { lineWidth: 0, flowCollectionPadding: false })}`, notes };
+}
+
+/** Those that nothing signed names are left out: no upstream hands them on. */
+function agentEntries({ version, agents }: AgentRelease, notes: string[]): AgentVersion[] {
+  const signed = agents.filter((agent) => agent.signed !== undefined).map(({ architecture }) => architecture);
+  if (signed.length < agents.length) notes.push(`agents of Juju ${version} that upstream's streams do not name are left out`);
+  return signed.length === 0 ? [] : [{ version, architectures: signed }];
 }
 
 const HEAD = `# What a store holds, by revision: chp export -f THIS takes the same again, whatever the channels have by then.

@@ -66,7 +66,7 @@ export const ADDITIONS = {
   images: "container images: those that charms need, those that are named, and those of Juju's controllers",
   "charm-images": "of these, those of charms, unless they are named too",
   "file-images": "of these, those that charms name in their files, and not by a resource",
-  agents: "Juju's agents of the versions in essentials",
+  agents: "Juju's agents of the versions in essentials and in agents",
 } as const;
 export type Addition = keyof typeof ADDITIONS;
 
@@ -82,11 +82,21 @@ export interface ImageRequest {
   readonly architectures: readonly string[];
 }
 
-/** Juju's agents, of which versions and architectures. */
-export interface AgentRequest {
-  /** as written: `3.6` means its newest patch; or all that a store has */
-  readonly versions: readonly string[] | All;
+/** Juju's agents of a version. */
+export interface AgentVersion {
+  /** as written: `3.6` means its newest patch */
+  readonly version: string;
   /** dpkg names */
+  readonly architectures: readonly string[];
+  /** whether all that a bootstrap of it downloads is requested too */
+  readonly isEssential?: true;
+}
+
+/** Juju's agents, of which versions. */
+export interface AgentRequest {
+  /** or all that a store has */
+  readonly versions: readonly AgentVersion[] | All;
+  /** dpkg names: those of the site */
   readonly architectures: readonly string[];
 }
 
@@ -179,6 +189,8 @@ const ApplicationSchema = v.looseObject({
   to: v.fallback(v.optional(Words), undefined),
 });
 const isJuju = (word: string) => parseJuju(word) !== undefined;
+/** Agents alone, for controllers that are there already. */
+const AgentEntry = v.strictObject({ version: v.pipe(Word, v.check(isJuju, "is not a version of Juju, like 3.6")), ...ARCHITECTURE_FIELDS });
 const List = v.optional(v.array(v.unknown(), "is not a list"), []);
 const SITE_FIELDS = {
   ...CHANNEL_AND_BASE_FIELDS,
@@ -188,6 +200,7 @@ const SITE_FIELDS = {
   snaps: List,
   packages: List,
   images: v.optional(Words),
+  agents: List,
   essentials: v.optional(v.strictObject({ juju: v.pipe(Words, v.everyItem(isJuju, "is not a version of Juju, like 3.6")) })),
   without: v.optional(Words),
 };
@@ -233,24 +246,36 @@ export function readSiteFile(text: string, what: string, given: Selection = {}, 
     ...(site.essentials?.juju.flatMap((juju) => essentialSnaps(juju, defaults.architectures)) ?? []),
   ];
   const references = (site.images ?? []).map((reference) => readReference(reference, what));
-  if (charms.length + bundles.length + snaps.length + references.length + notes.length === 0)
-    invalid(what, "it names nothing to export", "name applications, charms, bundles, snaps, images or essentials in it");
+  const versions = [
+    ...[...new Set(site.essentials?.juju)].map((version) => ({
+      version,
+      architectures: defaults.architectures,
+      isEssential: true as const,
+    })),
+    ...site.agents.map((entry, i) => readAgentEntry(entry, `${what}: agents.${i}`, defaults)),
+  ];
+  if (charms.length + bundles.length + snaps.length + references.length + versions.length + notes.length === 0)
+    invalid(what, "it names nothing to export", "name applications, charms, bundles, snaps, images, agents or essentials in it");
   const without = (site.without ?? []).map((word) =>
     isAddition(word)
       ? word
       : invalid(what, `without: unknown addition ${printable(word, 50)}; it takes ${Object.keys(ADDITIONS).join(", ")}`),
   );
   const architectures = new Set([defaults, ...charms, ...bundles].flatMap((entry) => entry.architectures));
-  const juju = site.essentials?.juju ?? [];
   return {
     charms,
     bundles,
     snaps,
-    ...(juju.length > 0 && { agents: { versions: [...new Set(juju)], architectures: defaults.architectures } }),
+    ...(versions.length > 0 && { agents: { versions, architectures: defaults.architectures } }),
     images: { references: [...new Set(references)], architectures: [...architectures] },
     without,
     notes,
   };
+}
+
+function readAgentEntry(value: unknown, what: string, defaults: Required<Selection>): AgentVersion {
+  const { version, ...fields } = checkEntry(AgentEntry, typeof value === "string" ? { version: value } : value, what);
+  return { version, architectures: readSelection(fields, what).architectures ?? defaults.architectures };
 }
 
 function readReference(text: string, what: string): string {

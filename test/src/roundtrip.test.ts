@@ -218,8 +218,8 @@ longTest("a lock makes the same archive again after the channels have moved", as
 
 async function manifestOf(store: Store): Promise<string> {
   const snapshot = await store.snapshot();
-  const holdings = { packages: await snapshot.packages(), snaps: await snapshot.snaps(), repositories: await snapshot.repositories() };
-  return formatManifest(holdings).text;
+  const [packages, snaps] = [await snapshot.packages(), await snapshot.snaps()];
+  return formatManifest({ packages, snaps, repositories: await snapshot.repositories(), agents: await snapshot.agents() }).text;
 }
 
 /** What clients can get: every revision, and on which places a channel has which of them, with what. */

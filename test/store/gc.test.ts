@@ -4,6 +4,7 @@ import { release } from "../../src/catalog/change.ts";
 import { changeDraft } from "../../src/catalog/drafts.ts";
 import type { Package, Revision } from "../../src/catalog/package.ts";
 import { type Digest, sumsOf } from "../../src/digest.ts";
+import { Disk } from "../../store/fs.ts";
 import { collectGarbage } from "../../store/gc.ts";
 import { BLOB_FOLDERS, blobKey, TRASH } from "../../store/keys.ts";
 import { endLeases, Lease } from "../../store/lease.ts";
@@ -12,6 +13,7 @@ import { blobsOf } from "../../store/reach.ts";
 import type { CreateOptions, Stage } from "../../store/storage.ts";
 import { Store } from "../../store/store.ts";
 import { charmRevision, emptyCharm } from "../build.ts";
+import { tempFolder } from "../temp.ts";
 import { longTest, stride } from "../thorough.ts";
 
 const HOUR = 3_600_000;
@@ -109,6 +111,12 @@ async function whole(store: Store): Promise<boolean> {
 }
 
 describe("a collection", () => {
+  test("of a store without a generation is none", async () => {
+    using folder = tempFolder();
+    const store = await Store.openOrCreate(new Disk(folder.path));
+    expect(await collectGarbage(store, ALL)).toMatchObject({ kept: [], pruned: [], deleted: { blobs: 0 } });
+  });
+
   test("keeps the last ten generations and those of thirty days", async () => {
     const { store, add, tick } = await world();
     for (let i = 0; i < 15; i += 1) {

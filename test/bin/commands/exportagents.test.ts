@@ -161,6 +161,31 @@ describe("from one chp to the next", () => {
     expect(await shown(at("inside"))).toEqual(await shown(at("outside")));
   });
 
+  test("by the manifest of a store its agents come again, each on its own architectures, and nothing else of a bootstrap", async () => {
+    rmSync(at("site.yaml"));
+    writeFileSync(at("site.yaml"), "agents: [{version: 3.6.11, arch: arm64}, 4.0.1]\n");
+    const first = await exported();
+    expect([first.code, first.archive.images]).toEqual([0, []]);
+    await imported(first.path);
+    const held = await list();
+    expect(held.map(({ name, architectures }: { name: string; architectures: string[] }) => [name, architectures])).toEqual([
+      ["juju-3.6.11", ["arm64"]],
+      ["juju-4.0.1", ["amd64"]],
+    ]);
+    const manifest = async (store: string) => (await runProgram(["inventory", "--manifest", "--store", store])).out;
+    const site = await manifest(at("inside"));
+    expect((Bun.YAML.parse(site) as { agents: unknown }).agents).toEqual([
+      { version: "3.6.11", architectures: ["arm64"] },
+      { version: "4.0.1", architectures: ["amd64"] },
+    ]);
+    for (const name of ["out", "site.lock", "again"]) rmSync(at(name), { recursive: true, force: true });
+    writeFileSync(at("site.yaml"), site);
+    const second = await exported();
+    expect(second.code).toBe(0);
+    await imported(second.path, at("again"));
+    expect([await list(at("again")), await manifest(at("again"))]).toEqual([held, site]);
+  });
+
   test("`--all` takes every version that it has", async () => {
     const args = [
       "export",

@@ -32,7 +32,7 @@ function standIn(files: ReadonlyMap<string, Uint8Array> = streamsFiles(AGENTS, S
     client,
     url: STREAMS,
     keys: KEYS,
-    request: { versions: ["3.6"], architectures: ["amd64", "arm64"] },
+    ...of("3.6"),
     lock: undefined,
     inventory: undefined,
     onNote: (text) => void notes.push(text),
@@ -44,9 +44,24 @@ function standIn(files: ReadonlyMap<string, Uint8Array> = streamsFiles(AGENTS, S
 const taken = ({ complete }: ExportAgents) =>
   complete.map(({ version, agents }) => [version, ...agents.map(({ architecture }) => architecture)].join(" "));
 
-const of = (...versions: string[]) => ({ request: { versions, architectures: ["amd64", "arm64"] } });
+function requestOf(architectures: readonly string[], ...versions: readonly string[]) {
+  return { request: { versions: versions.map((version) => ({ version, architectures })), architectures } };
+}
+
+const of = (...versions: readonly string[]) => requestOf(["amd64", "arm64"], ...versions);
 
 describe("the versions that are taken", () => {
+  test("each on its own architectures, and a bootstrap is of the essential ones alone", async () => {
+    const versions = [
+      { version: "3.6", architectures: ["arm64"], isEssential: true as const },
+      { version: "2.9.42", architectures: ["amd64"] },
+    ];
+    const { agents } = standIn(undefined, { request: { versions, architectures: ["amd64", "arm64"] } });
+    expect(await agents.plan()).toEqual([]);
+    expect(taken(agents)).toEqual(["2.9.42 amd64", "3.6.11 arm64"]);
+    expect(agents.essentials).toEqual(["3.6.11"]);
+  });
+
   test.each<[string[], string[]]>([
     [["3.6"], ["3.6.11 amd64 arm64"]],
     [["3.6.9"], ["3.6.9 amd64 arm64"]],
@@ -86,10 +101,10 @@ describe("the versions that are taken", () => {
   });
 
   test("are noted where an architecture is missing, and fail where all are", async () => {
-    const some = standIn(undefined, { request: { versions: ["3.6"], architectures: ["amd64", "s390x"] } });
+    const some = standIn(undefined, requestOf(["amd64", "s390x"], "3.6"));
     expect(await some.agents.plan()).toEqual([]);
     expect([taken(some.agents), some.notes]).toEqual([["3.6.11 amd64"], ["there is no agent of Juju 3.6.11 for s390x"]]);
-    const none = standIn(undefined, { request: { versions: ["3.6"], architectures: ["s390x"] } });
+    const none = standIn(undefined, requestOf(["s390x"], "3.6"));
     expect((await none.agents.plan()).map(({ failure }) => failure.message)).toEqual([
       "cannot export juju-3.6.11: there is no agent of it for s390x",
     ]);

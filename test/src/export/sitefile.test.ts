@@ -353,6 +353,10 @@ describe("what is wrong is named by entry and field", () => {
     ["images: [r.test/A]", "images: r.test/A is not the reference of an image, like ghcr.io/juju/jujud-operator:3.6.11"],
     ["images: [{a: b}]", "images is neither a word nor a list of words"],
     ["essentials: {lxd: 5}", "essentials.juju is missing"],
+    ["agents: 3.6", "agents is not a list"],
+    ["agents: [newest]", "agents.0: version is not a version of Juju, like 3.6"],
+    ["agents: [{version: 3.6, base: jammy}]", "agents.0: unknown key base"],
+    ["agents: [{version: 3.6, arch: vax}]", "agents.0: vax is not an architecture"],
     [
       "charms: [a]\nwithout: [everything]",
       "without: unknown addition everything; it takes bundle-charms, charm-snaps, likely, bases, providers, snapd, images, charm-images, file-images, agents",

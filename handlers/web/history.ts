@@ -2,8 +2,12 @@
 
 import type { Generation } from "../../src/catalog/generation-types.ts";
 import { undefinedIfCorrupt } from "../../src/errors.ts";
+import { mapBounded } from "../../src/parallel.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
 import type { Web } from "../call.ts";
+
+/** Generations that are read at once: a store with many pushes has thousands, and each takes a descriptor. */
+const AT_ONCE = 8;
 
 export class History {
   readonly #store: Web["history"];
@@ -28,8 +32,12 @@ export class History {
 
   async #read(newest: number): Promise<readonly Generation[]> {
     const numbers = (await this.#store.generationNumbers()).filter((number) => number <= newest);
-    const read = numbers.map(async (number) => this.#known.get(number) ?? (await undefinedIfCorrupt(this.#store.generation(number))));
-    const found = (await Promise.all(read)).filter((generation) => generation !== undefined);
+    const read = await mapBounded(
+      numbers,
+      AT_ONCE,
+      async (number) => this.#known.get(number) ?? (await undefinedIfCorrupt(this.#store.generation(number))),
+    );
+    const found = read.filter((generation) => generation !== undefined);
     this.#known = new Map(found.map((generation) => [generation.number, generation]));
     return found;
   }

@@ -53,6 +53,8 @@ const MAY_SIGN = 2;
 
 /** bytes of a clear-signed text; upstream's largest has less than a tenth of it */
 export const MAX_SIGNED_TEXT = 32 * 2 ** 20;
+/** A line costs some fifty bytes besides its text: 32 MiB of empty ones would take more than a gigabyte. */
+export const MAX_SIGNED_LINES = 1_000_000;
 const MAX_SIGNATURES = 8;
 const MAX_KEY_FILE = 2 ** 16;
 const MAX_PACKETS = 100;
@@ -62,6 +64,7 @@ const [BEGIN, SIGNATURE, END] = ["-----BEGIN PGP SIGNED MESSAGE-----", "-----BEG
 /** The text, once one of the keys has signed it. Throws a `refused` failure that begins with `what`. */
 export function readClearSigned(bytes: Uint8Array, keys: readonly SigningKey[], what: string): SignedText {
   if (bytes.byteLength > MAX_SIGNED_TEXT) throw refused(`${what} has more than ${MAX_SIGNED_TEXT} bytes`);
+  if (hasMoreLines(bytes, MAX_SIGNED_LINES)) throw refused(`${what} has more than ${MAX_SIGNED_LINES} lines`);
   const { text, signatures } = partsOf(textOf(bytes, what), what);
   const named = new Set<string>();
   let failure: Failure | undefined;
@@ -85,6 +88,12 @@ export function readClearSigned(bytes: Uint8Array, keys: readonly SigningKey[], 
       next: `known: ${keys.map(({ fingerprint }) => fingerprint.slice(-16)).join(", ") || "none"}; --streams-key FILE names one more`,
     })
   );
+}
+
+function hasMoreLines(bytes: Uint8Array, most: number): boolean {
+  let lines = 0;
+  for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, at + 1)) if ((lines += 1) > most) return true;
+  return false;
 }
 
 /** Why a signature that verifies does not count. */

@@ -3,15 +3,18 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { ASSETS } from "../../handlers/web/assets.ts";
+import { History } from "../../handlers/web/history.ts";
 import { PAGE_SIZE } from "../../handlers/web/list.tsx";
 import { parseAssertions } from "../../src/assertions/text.ts";
 import { CANONICAL_ROOTS, Trust, verifyAll } from "../../src/assertions/verify.ts";
+import type { Generation } from "../../src/catalog/generation-types.ts";
 import { setOverride } from "../../src/catalog/override.ts";
 import type { Package, ResourceRevision } from "../../src/catalog/package.ts";
 import type { Snap } from "../../src/catalog/snap.ts";
 import { readSettings, SETTINGS } from "../../src/settings/config.ts";
 import { PAGE_URLS, URLS } from "../../src/wire/urls.ts";
 import { Memory } from "../../store/memory.ts";
+import type { Snapshot } from "../../store/snapshot.ts";
 import { Store } from "../../store/store.ts";
 import { AGENTS, allWorlds } from "../agentworld.ts";
 import { charmRevision, emptyCharm, tarOf } from "../build.ts";
@@ -378,6 +381,22 @@ describe("a package", () => {
     const { text } = await webApp(store).ask("/agents/juju-4.0.2");
     expect(text).toContain(">unverified<");
     expect(text).not.toContain("Signed by upstream");
+  });
+
+  test("the generations of a long history are read a few at a time, each once", async () => {
+    let [open, most, reads] = [0, 0, 0];
+    const history = new History({
+      generationNumbers: async () => Array.from({ length: 500 }, (_, i) => i + 1),
+      generation: async (number) => {
+        [open, reads] = [open + 1, reads + 1];
+        most = Math.max(most, open);
+        await Bun.sleep(0);
+        open -= 1;
+        return { number } as Generation;
+      },
+    });
+    const at = (number: number) => history.of({ number } as Snapshot);
+    expect([(await at(499)).length, (await at(500)).length, reads, most]).toEqual([499, 500, 500, 8]);
   });
 
   test("one that can be installed by number alone has no page", async () => {

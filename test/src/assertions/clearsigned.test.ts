@@ -1,6 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { readClearSigned, readSigningKey, readSigningKeyLine, signingKeyLine } from "../../../src/assertions/clearsigned.ts";
+import {
+  MAX_SIGNED_LINES,
+  readClearSigned,
+  readSigningKey,
+  readSigningKeyLine,
+  signingKeyLine,
+} from "../../../src/assertions/clearsigned.ts";
 import { canonicalStreamsKey } from "../../../src/assertions/streamskey.ts";
 import { Failure } from "../../../src/errors.ts";
 import { KEY_MADE, SIGNED_AT, streamsSigner } from "../../streams.ts";
@@ -77,7 +83,10 @@ describe("a clear-signed text", () => {
     expect(refusal(() => read(signer.clearSign(TEXT, { hash: "sha1" })))).toContain("only RSA with SHA-512 or SHA-256 is");
     expect(refusal(() => read(Buffer.from(text.replace('"a": 1', '"a": 2'))))).toContain("is of another text");
     expect(refusal(() => read(Buffer.concat([bytes.subarray(0, 60), Buffer.from([0xff]), bytes.subarray(60)])))).toContain("not UTF-8");
-    expect(refusal(() => read(new Uint8Array(33 * 2 ** 20)))).toContain("has more than");
+    expect(refusal(() => read(new Uint8Array(33 * 2 ** 20)))).toContain("bytes");
+    const lines = (count: number) => Buffer.concat([Buffer.from(text.slice(0, text.indexOf("{"))), Buffer.alloc(count, "\n")]);
+    expect(refusal(() => read(lines(MAX_SIGNED_LINES)))).toBe(`it has more than ${MAX_SIGNED_LINES} lines`);
+    expect(refusal(() => read(lines(MAX_SIGNED_LINES - 10)))).toContain("it is cut short");
   });
 
   test("counts no longer than its signature and its key say", () => {

@@ -1,6 +1,6 @@
 /**
- * Payloads of a bucket on the disk of a server, by their digest: one fill each, whose growing file all that want it read, hashed on its way. Survives
- * restarts; what was not used for longest goes first.
+ * Payloads of a bucket on the disk of a server, by their digest: whole before they are sent, as files, since Bun sends only what is a file or in memory
+ * with its length, which clients rely on. One fill for all that want one, hashed on its way. What was not used for longest goes first.
  */
 
 import { randomUUID } from "node:crypto";
@@ -8,20 +8,22 @@ import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, isDigest, Summer } from "../src/digest.ts";
 import { Failure, printable, reason } from "../src/errors.ts";
-import { undefinedIfMissing } from "./diskerrors.ts";
+import { Room } from "../src/parallel.ts";
+import { errorCode, undefinedIfMissing } from "./diskerrors.ts";
 import { DiskObject } from "./diskobject.ts";
-import { closeFile, createFile, readAt, writeAt } from "./rawfile.ts";
+import { closeFile, createFile, writeAt } from "./rawfile.ts";
 import type { StoredObject } from "./storage.ts";
 
-/** fills at once; beyond them payloads are passed on without being kept */
+/** fills at once; others wait for one of them to end */
 const MAX_FILLS = 8;
-/** bytes by which a range may be ahead of the fill and wait for it */
-const AHEAD = 64 * 2 ** 20;
-const READ = 2 ** 20;
+/** bytes of a range that is read by itself where the payload is not here yet */
+const SMALL = 256 * 1024;
 /** milliseconds between two notes of the use of a file, and within which it is not evicted: a reply may be about to open it */
 const USED = 60_000;
 const PART = ".part";
 const DAY = 86_400_000;
+/** name of a folder for one process, and its id */
+const TEMPORARY = /^chp-payloads-(\d+)-\w+$/;
 
 interface Kept {
   readonly size: number;
@@ -29,24 +31,43 @@ interface Kept {
   used: number;
 }
 
-export class BlobCache {
-  readonly #folder: string;
-  readonly #limit: number;
-  readonly #kept = new Map<Digest, Kept>();
-  readonly #fills = new Map<Digest, Fill>();
-  readonly #failed: (why: string) => void;
+export interface CacheOptions {
+  /** bytes of all files; what was used within a minute may exceed them */
+  readonly limit: number;
+  /** gets why a payload could not be kept, and so not be sent */
+  readonly failed: (why: string) => void;
+  /** milliseconds since 1970 */
+  readonly now?: () => number;
+  /** milliseconds for which what was used stays, in place of the minute */
+  readonly used?: number;
+}
 
-  private constructor(folder: string, limit: number, failed: (why: string) => void) {
-    this.#folder = folder;
+export class BlobCache {
+  readonly folder: string;
+  readonly #isTemporary: boolean;
+  readonly #limit: number;
+  readonly #failed: CacheOptions["failed"];
+  readonly #now: () => number;
+  readonly #used: number;
+  readonly #kept = new Map<Digest, Kept>();
+  readonly #fills = new Map<Digest, { readonly size: number; readonly ended: Promise<StoredObject> }>();
+  readonly #room = new Room(MAX_FILLS);
+  #later: ReturnType<typeof setTimeout> | undefined;
+
+  private constructor(folder: string, { limit, failed, now = Date.now, used = USED }: CacheOptions, isTemporary = false) {
+    this.folder = folder;
+    this.#isTemporary = isTemporary;
     this.#limit = limit;
     this.#failed = failed;
+    this.#now = now;
+    this.#used = used;
   }
 
-  /** `limit`: bytes of all files. `failed`: gets why a payload was not kept. */
-  static async open(folder: string, limit: number, failed: (why: string) => void): Promise<BlobCache> {
-    const cache = new BlobCache(folder, limit, failed);
+  /** A folder that survives restarts. */
+  static async open(folder: string, options: CacheOptions): Promise<BlobCache> {
+    const cache = new BlobCache(folder, options);
     try {
-      await fs.mkdir(folder, { recursive: true, mode: 0o700 });
+      await cache.#make();
       for (const name of await fs.readdir(folder)) await cache.#find(name);
     } catch (error) {
       throw new Failure("failed", `cannot use ${printable(folder)} as a cache: ${printable(reason(error).split(",")[0] ?? "", 200)}`, {
@@ -54,172 +75,159 @@ export class BlobCache {
         cause: error,
       });
     }
-    await cache.#evict(0);
+    await cache.#evict({ all: true });
     return cache;
   }
 
+  /** A new folder in `parent` for this process, which `close` deletes. Deletes those of processes that have ended. */
+  static async temporary(parent: string, options: CacheOptions): Promise<BlobCache> {
+    for (const name of await fs.readdir(parent).catch(() => [])) {
+      const pid = Number(TEMPORARY.exec(name)?.[1] ?? 0);
+      if (pid > 0 && !isOther(pid)) await fs.rm(join(parent, name), { recursive: true, force: true }).catch(() => {}); // of another user
+    }
+    try {
+      return new BlobCache(await fs.mkdtemp(join(parent, `chp-payloads-${process.pid}-`)), options, true);
+    } catch (error) {
+      throw new Failure("failed", `cannot write into ${printable(parent)}: ${printable(reason(error).split(",")[0] ?? "", 200)}`, {
+        next: "payloads of a bucket are there while they are sent: name another folder by TMPDIR, or with --cache DIR",
+        cause: error,
+      });
+    }
+  }
+
+  /** Deletes a temporary one. */
+  async close(): Promise<void> {
+    clearTimeout(this.#later);
+    if (this.#isTemporary) await fs.rm(this.folder, { recursive: true, force: true });
+  }
+
+  async #make(): Promise<void> {
+    await fs.mkdir(this.folder, { recursive: true, mode: 0o700 });
+  }
+
   async #find(name: string): Promise<void> {
-    const stat = await undefinedIfMissing(fs.stat(join(this.#folder, name)));
+    const stat = await undefinedIfMissing(fs.stat(join(this.folder, name)));
     if (!stat?.isFile()) return;
     if (isDigest(name)) this.#kept.set(name, { size: stat.size, used: stat.mtimeMs });
-    else if (name.endsWith(PART) && Date.now() - stat.mtimeMs > DAY) await undefinedIfMissing(fs.unlink(join(this.#folder, name)));
+    else if (name.endsWith(PART) && this.#now() - stat.mtimeMs > DAY) await undefinedIfMissing(fs.unlink(join(this.folder, name)));
   }
 
   /** Undefined: it is not kept. */
   async find(digest: Digest): Promise<StoredObject | undefined> {
     const kept = this.#kept.get(digest);
     if (!kept) return undefined;
-    const path = join(this.#folder, digest);
+    const path = join(this.folder, digest);
     const stat = await undefinedIfMissing(fs.stat(path));
     if (stat?.size !== kept.size) {
       this.#kept.delete(digest);
       return undefined;
     }
-    const now = Date.now();
-    if (now - kept.used > USED) await fs.utimes(path, new Date(now), new Date(now)).catch(() => {});
+    const now = this.#now();
+    if (now - kept.used > this.#used) await fs.utimes(path, new Date(now), new Date(now)).catch(() => {});
     kept.used = now;
     return new DiskObject(path, stat);
   }
 
-  /** An object that is kept once its body is asked for. `pieces`: its bytes from `start` to `end`. */
-  through(
-    digest: Digest,
-    object: StoredObject,
-    pieces: (start: number, end: number) => AsyncGenerator<Uint8Array<ArrayBuffer>>,
-  ): StoredObject {
+  /**
+   * An object whose body is that of its file here, which is filled when it is asked for first. `pieces`: all of its bytes, in their order.
+   * Fails with `busy` where there is no space for it.
+   */
+  through(digest: Digest, object: StoredObject, pieces: () => AsyncIterable<Uint8Array>): StoredObject {
     const { size, modified } = object;
     return {
       size,
       modified,
       bytes: (start, end) => object.bytes(start, end),
-      body: (start = 0, end = size) => {
-        const fill = this.#fills.get(digest) ?? this.#begin(digest, size, pieces);
-        return fill && start <= fill.filled + AHEAD ? fill.body(start, end) : object.body(start, end);
+      body: async (start = 0, end = size) => {
+        const kept = await this.find(digest);
+        if (!kept && end - start <= SMALL) return object.body(start, end);
+        return (kept ?? (await this.#filled(digest, size, pieces))).body(start, end);
       },
     };
   }
 
-  #begin(digest: Digest, size: number, pieces: (start: number, end: number) => AsyncGenerator<Uint8Array>): Fill | undefined {
-    if (size > this.#limit || this.#fills.size >= MAX_FILLS) return undefined;
-    const fill = new Fill(join(this.#folder, `${randomUUID()}${PART}`));
-    this.#fills.set(digest, fill);
-    const keep = async () => {
-      try {
-        await this.#evict(size);
-        await fill.run(digest, pieces(0, size));
-        await fs.rename(fill.path, join(this.#folder, digest));
-        this.#kept.set(digest, { size, used: Date.now() });
-      } catch (error) {
-        this.#failed(reason(error));
-        fill.fail(error);
-        await undefinedIfMissing(fs.unlink(fill.path)).catch(() => {});
-      } finally {
-        this.#fills.delete(digest);
-      }
-    };
-    void keep();
-    return fill;
+  #filled(digest: Digest, size: number, pieces: () => AsyncIterable<Uint8Array>): Promise<StoredObject> {
+    const running = this.#fills.get(digest);
+    if (running) return running.ended;
+    const ended = Promise.resolve() // it counts as running first
+      .then(() =>
+        this.#room.during(1, async () => {
+          await this.#evict();
+          await this.#fill(digest, pieces());
+          this.#kept.set(digest, { size, used: this.#now() });
+        }),
+      )
+      .catch((error: unknown) => this.#explained(digest, error))
+      .finally(() => this.#fills.delete(digest))
+      .then(async () => {
+        void this.#evict();
+        const kept = await this.find(digest);
+        if (!kept) throw new Error(`${digest} is gone from ${this.folder}`);
+        return kept;
+      });
+    this.#fills.set(digest, { size, ended });
+    return ended;
   }
 
-  /** Makes room for so many bytes. */
-  async #evict(size: number): Promise<void> {
-    const filling = [...this.#fills.values()].reduce((sum, { filled }) => sum + filled, 0);
-    let total = [...this.#kept.values()].reduce((sum, kept) => sum + kept.size, size + filling);
+  async #fill(digest: Digest, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+    await this.#make(); // what cleans folders of temporary files may have taken it
+    const path = join(this.folder, `${randomUUID()}${PART}`);
+    const file = await createFile(path);
+    try {
+      const summer = new Summer();
+      let at = 0;
+      for await (const piece of pieces) {
+        const written = writeAt(file, piece, at);
+        summer.update(piece);
+        await written;
+        at += piece.byteLength;
+      }
+      if (summer.sums()["sha-256"] !== digest)
+        throw new Failure("corrupt", `blob ${digest} content does not match its checksum: it is not sent`);
+      await fs.rename(path, join(this.folder, digest));
+    } catch (error) {
+      await undefinedIfMissing(fs.unlink(path)).catch(() => {});
+      throw error;
+    } finally {
+      await closeFile(file);
+    }
+  }
+
+  /** Always fails. A full disk gets as much space as can be, so that it succeeds when a client asks again. */
+  async #explained(digest: Digest, error: unknown): Promise<never> {
+    this.#failed(reason(error));
+    if (!["ENOSPC", "EDQUOT"].includes(errorCode(error))) throw error;
+    await this.#evict({ limit: 0 });
+    throw new Failure("busy", `no space is left in ${this.folder} for blob ${digest}`, { cause: error });
+  }
+
+  /** Makes room for what is being filled. `all`: also of what was used just now. */
+  async #evict({ limit = this.#limit, all = false } = {}): Promise<void> {
+    const sum = (sizes: Iterable<{ readonly size: number }>) => [...sizes].reduce((total, { size }) => total + size, 0);
+    let total = sum(this.#kept.values()) + sum(this.#fills.values());
     const oldest = [...this.#kept].toSorted(([, a], [, b]) => a.used - b.used);
     for (const [digest, kept] of oldest) {
-      if (total <= this.#limit) return;
-      if (size > 0 && Date.now() - kept.used < USED) continue;
+      if (total <= limit) return;
+      if (!all && this.#now() - kept.used < this.#used) break;
       this.#kept.delete(digest);
-      await undefinedIfMissing(fs.unlink(join(this.#folder, digest)));
+      await undefinedIfMissing(fs.unlink(join(this.folder, digest))).catch((error: unknown) => this.#failed(reason(error)));
       total -= kept.size;
     }
+    if (total <= this.#limit || this.#later) return;
+    this.#later = setTimeout(() => {
+      this.#later = undefined;
+      void this.#evict();
+    }, this.#used);
+    this.#later.unref();
   }
 }
 
-/** A file that grows, and those who read it meanwhile. */
-class Fill {
-  readonly path: string;
-  filled = 0;
-  #end: { readonly error?: unknown } | undefined;
-  #waiting: (() => void)[] = [];
-  #file: Promise<number> | undefined;
-  #readers = 0;
-
-  constructor(path: string) {
-    this.path = path;
-  }
-
-  async run(digest: Digest, pieces: AsyncGenerator<Uint8Array>): Promise<void> {
-    const summer = new Summer();
-    this.#readers += 1;
-    this.#file = createFile(this.path);
-    try {
-      const file = await this.#file;
-      for await (const piece of pieces) {
-        await writeAt(file, piece, this.filled);
-        summer.update(piece);
-        this.filled += piece.byteLength;
-        this.#wake();
-      }
-      if (summer.sums()["sha-256"] !== digest)
-        throw new Failure("corrupt", `blob ${digest} content does not match its checksum: it is not kept`);
-      this.#end = {};
-    } catch (error) {
-      this.#end = { error };
-      throw error;
-    } finally {
-      this.#wake();
-      await this.#leave();
-    }
-  }
-
-  /** It ends, whether it had begun or not. */
-  fail(error: unknown): void {
-    this.#end ??= { error };
-    this.#wake();
-  }
-
-  body(start: number, end: number): BodyInit {
-    const parts = this.#parts(start, end);
-    return new ReadableStream<Uint8Array<ArrayBuffer>>(
-      {
-        pull: async (controller) => {
-          const { done, value } = await parts.next();
-          if (done) controller.close();
-          else controller.enqueue(value);
-        },
-        cancel: async () => void (await parts.return(undefined)),
-      },
-      { highWaterMark: 0 },
-    );
-  }
-
-  async *#parts(start: number, end: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-    this.#readers += 1;
-    try {
-      while (!this.#file && !this.#end) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-      const file = await this.#file;
-      if (file === undefined) throw this.#end?.error ?? new Error(`${this.path} was not begun`);
-      for (let at = start; at < end; ) {
-        const to = Math.min(end, at + READ);
-        while (this.filled < to && !this.#end) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-        if (this.filled < to) throw this.#end?.error ?? new Error(`${this.path} ends early`);
-        const part = new Uint8Array(to - at);
-        await readAt(file, part, at);
-        yield part;
-        at = to;
-      }
-    } finally {
-      await this.#leave();
-    }
-  }
-
-  async #leave(): Promise<void> {
-    this.#readers -= 1;
-    if (this.#readers === 0 && this.#file) await closeFile(await this.#file);
-  }
-
-  #wake(): void {
-    for (const resume of this.#waiting.splice(0)) resume();
+/** Whether a process of that id runs that is not this one. */
+function isOther(pid: number): boolean {
+  if (pid === process.pid) return false;
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return errorCode(error) === "EPERM";
   }
 }

@@ -6,7 +6,7 @@
 import type { Expected } from "../src/catalog/generation-types.ts";
 import { type Algorithm, type Digest, Summer, type Sums } from "../src/digest.ts";
 import { Failure } from "../src/errors.ts";
-import { mapBounded } from "../src/parallel.ts";
+import { mapBounded, Room } from "../src/parallel.ts";
 import type { BlobCache } from "./blobcache.ts";
 import { blobDigest, FORMAT_KEY, SECRETS } from "./keys.ts";
 import type { S3Client, S3Part } from "./s3client.ts";
@@ -27,15 +27,13 @@ import {
 
 /** bytes that are read to open an object: all of most of them */
 const FIRST = 256 * 1024;
-/** bytes that are read at once of the rest */
-const PIECE = 4 * 2 ** 20;
+/** bytes that are read at once of the rest, and how many such pieces side by side */
+const [PIECE, AHEAD] = [4 * 2 ** 20, 4];
 /** bytes above which an object is sent in parts, and those of a part, of which an upload has at most ten thousand */
 const [IN_PARTS, PART, MOST_PARTS] = [64 * 2 ** 20, 16 * 2 ** 20, 9000];
 const PARALLEL_PARTS = 4;
-/** milliseconds for which a piece of an object is asked for again: a reply that has begun can only end or break */
-const BODY_PATIENCE = 60_000;
-/** bytes of a reply that wait to be sent */
-const UNSENT = 2 ** 20;
+/** milliseconds for which a piece of an object is asked for again: what came before it would be read in vain */
+const PIECE_PATIENCE = 60_000;
 /** bytes that are in memory to be sent */
 const SENDING = 128 * 2 ** 20;
 /** bytes from which on it is asked first whether a blob is there */
@@ -59,7 +57,7 @@ export interface BucketOptions {
   readonly sealer: () => Promise<Sealer>;
   /** milliseconds; what another process published is seen after them at the latest */
   readonly lag?: number;
-  /** undefined: payloads are read from the bucket each time */
+  /** where payloads are before they are sent; undefined: in memory, since none is served */
   readonly cache?: BlobCache | undefined;
   /** whether clients are sent to the bucket for payloads */
   readonly redirects?: boolean;
@@ -102,8 +100,9 @@ export class Bucket implements Storage {
   /** A payload: through the cache, or with the URL that clients are sent to. What is small is served from memory. */
   #served(object: BucketObject, digest: Digest | undefined): StoredObject {
     if (digest === undefined || object.size <= FIRST) return object;
-    if (this.#cache) return this.#cache.through(digest, object, (start, end) => object.pieces(start, end));
-    return Object.assign(object, {
+    const payload = this.#cache?.through(digest, object, () => object.pieces()) ?? object;
+    if (!this.#redirects) return payload;
+    return Object.assign(payload, {
       location: ({ type, disposition }: Parameters<NonNullable<StoredObject["location"]>>[0]) =>
         this.client.presigned("GET", object.key, REDIRECT_SECONDS, {
           "response-content-type": type,
@@ -224,9 +223,9 @@ class BucketObject implements StoredObject {
     this.modified = object.modified;
   }
 
-  body(start = 0, end = this.size): BodyInit {
-    if (end <= this.#first.byteLength) return Uint8Array.from(this.#first.subarray(start, end));
-    return readable(this.#stream(start, end));
+  /** In memory: large ones come through a cache. */
+  async body(start?: number, end?: number): Promise<BodyInit> {
+    return Uint8Array.from(await this.bytes(start, end));
   }
 
   async bytes(start = 0, end = this.size): Promise<Uint8Array> {
@@ -235,67 +234,29 @@ class BucketObject implements StoredObject {
     return parts.length === 1 && parts[0] ? Uint8Array.from(parts[0]) : Buffer.concat(parts);
   }
 
-  /** As it comes, for a reply: what was read to open it, then the rest of it in one answer of the bucket. */
-  async *#stream(start: number, end: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  /** In pieces that are read each by itself, so what breaks is read again from there; some of the next ones while one is taken. */
+  async *pieces(start = 0, end = this.size): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     const at = Math.min(end, Math.max(start, this.#first.byteLength));
     if (at > start) yield this.#first.slice(start, at);
-    if (at < end) yield* this.#client.stream(this.key, at, end, BODY_PATIENCE) as AsyncGenerator<Uint8Array<ArrayBuffer>>;
-  }
-
-  /** In pieces that are read each by itself, so what breaks is read again from there; the next one while the one before is taken. */
-  async *pieces(start: number, end: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-    const at = Math.min(end, Math.max(start, this.#first.byteLength));
-    if (at > start) yield this.#first.slice(start, at);
-    let next = at < end ? this.#piece(at, end) : undefined;
-    for (let from = at; next; from += PIECE) {
-      const piece = await next;
-      const after = from + PIECE;
-      next = after < end ? this.#piece(after, end) : undefined;
-      next?.catch(() => {}); // awaited in the next turn
-      yield piece;
+    const read: Promise<Uint8Array<ArrayBuffer>>[] = [];
+    for (let from = at, ahead = at; from < end; from += PIECE) {
+      for (; ahead < Math.min(end, from + AHEAD * PIECE); ahead += PIECE) {
+        const piece = this.#piece(ahead, end);
+        piece.catch(() => {}); // awaited in its turn
+        read.push(piece);
+      }
+      const piece = await read.shift();
+      if (piece) yield piece;
     }
   }
 
   async #piece(at: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
     const to = Math.min(end, at + PIECE);
-    const part = await this.#client.read(this.key, at, to, { patience: BODY_PATIENCE });
+    const part = await this.#client.read(this.key, at, to, { patience: PIECE_PATIENCE });
     if (part?.bytes.byteLength === to - at) return part.bytes as Uint8Array<ArrayBuffer>;
     const what = part ? `has ${part.object.size} bytes instead of ${this.size}` : "is gone";
     throw new Failure("corrupt", `${this.key} in ${this.#client.place} ${what}`, { next: "chp verify shows more" });
   }
-}
-
-/** Asks for the next piece when the one before is taken. Bun sends what is written directly twice as fast as what is queued. */
-function readable(pieces: AsyncGenerator<Uint8Array<ArrayBuffer>>): ReadableStream<Uint8Array<ArrayBuffer>> {
-  if (typeof Bun !== "undefined")
-    return new ReadableStream({
-      type: "direct",
-      pull: async (controller: { write(chunk: Uint8Array): unknown; flush(wait: boolean): unknown; close(error?: unknown): unknown }) => {
-        let unsent = 0;
-        for (;;) {
-          const { done, value } = await pieces.next();
-          if (done) break;
-          controller.write(value);
-          unsent += value.byteLength;
-          if (unsent < UNSENT) continue;
-          await controller.flush(true); // until it is sent: no more may pile up for a slow reader
-          unsent = 0;
-        }
-        controller.close();
-      },
-      cancel: async () => void (await pieces.return(undefined)),
-    } as unknown as UnderlyingSource<Uint8Array<ArrayBuffer>>);
-  return new ReadableStream<Uint8Array<ArrayBuffer>>(
-    {
-      pull: async (controller) => {
-        const { done, value } = await pieces.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-      cancel: async () => void (await pieces.return(undefined)),
-    },
-    { highWaterMark: 0 },
-  );
 }
 
 class BucketStage implements Stage {
@@ -333,28 +294,5 @@ class BucketStage implements Stage {
 
   discard(): Promise<void> {
     return this.#spooled.free();
-  }
-}
-
-/** Bounds what is in memory at once; one that is larger than the bound comes alone. */
-class Room {
-  #free: number;
-  readonly #all: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(bytes: number) {
-    this.#free = this.#all = bytes;
-  }
-
-  async during<T>(bytes: number, work: () => Promise<T>): Promise<T> {
-    const taken = Math.min(bytes, this.#all);
-    while (this.#free < taken) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#free -= taken;
-    try {
-      return await work();
-    } finally {
-      this.#free += taken;
-      for (const resume of this.#waiting.splice(0)) resume();
-    }
   }
 }

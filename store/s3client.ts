@@ -152,56 +152,6 @@ export class S3Client implements S3Place {
     return { object: headOf(reply.headers, size), bytes: reply.body };
   }
 
-  /**
-   * The bytes from `start` to `end`, exclusive, as they come. What breaks is asked for again from there, for `patience` milliseconds without
-   * a byte.
-   */
-  async *stream(key: string, start: number, end: number, patience: number): AsyncGenerator<Uint8Array> {
-    let last = this.#elapsed();
-    for (let at = start, attempt = 0; at < end; attempt += 1) {
-      try {
-        const url = this.#url(key, {});
-        const headers = signHeaders(
-          { method: "GET", url, headers: { range: `bytes=${at}-${end - 1}` }, payload: EMPTY_PAYLOAD },
-          this.#options,
-          this.now(),
-        );
-        const controller = new AbortController();
-        const silence = this.#options.silence ?? SILENCE;
-        const late = () => controller.abort(new S3Silence("ETIMEDOUT", `no byte within ${Math.round(silence / 1000)} s`));
-        let timer = setTimeout(late, silence);
-        this.requests += 1;
-        try {
-          const sent = { ...headers, "accept-encoding": "identity" };
-          const response = await this.#options.transport(url.href, { method: "GET", headers: sent, signal: controller.signal });
-          if (response.status !== 206) throw errorOf(response.status, new TextDecoder().decode(await bodyOf(response, MAX_ANSWER)));
-          const reader = response.body?.getReader();
-          try {
-            for (;;) {
-              const { done, value } = (await reader?.read()) ?? { done: true, value: undefined };
-              if (done || value === undefined) break;
-              clearTimeout(timer); // whoever reads may take as long as they like
-              at += value.byteLength;
-              last = this.#elapsed();
-              attempt = 0;
-              yield value;
-              timer = setTimeout(late, silence);
-            }
-          } finally {
-            await reader?.cancel().catch(() => {});
-          }
-        } finally {
-          clearTimeout(timer);
-        }
-        if (at < end) throw new S3Silence("", `its answer ends ${end - at} bytes early`);
-      } catch (error) {
-        const failure = error instanceof S3Error || error instanceof S3Silence ? error : new S3Silence("", reason(error), error);
-        if (!isPassing(failure) || this.#elapsed() - last > patience) throw this.#explain(failure, `read ${key}`);
-        await this.sleep(Math.min(LAST_DELAY, FIRST_DELAY * 2 ** attempt));
-      }
-    }
-  }
-
   async put(key: string, body: Uint8Array): Promise<void> {
     await this.#send({ method: "PUT", key, body, verb: "write" });
   }

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createApp } from "../../handlers/app.ts";
 import { type Listener, listen } from "../../handlers/listen.ts";
@@ -72,28 +73,48 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
   }
 }
 
-async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log; readonly io: Io }): Promise<void> {
-  const hint = (message: string) => options.quiet || log({ level: "warn", message });
+interface Serving {
+  readonly log: Log;
+  readonly io: Io;
+}
+
+async function serveStore(options: ServeFlags, serving: Serving): Promise<void> {
+  const { log, io } = serving;
   const folder = storeFolder(options, {
     ...io,
     err: (text) => log({ level: "info", message: text.trimEnd() }),
   });
-  const flags = {
+  // Wrong usage comes first.
+  readSettings({ flags: settingFlags(options), environment: io.environment, file: {} });
+  checkBucketOptions(folder, options);
+  // Where a mount is not there at boot, an empty store would answer every client that nothing exists.
+  if (!options.waitForStore && !isBucket(folder) && !existsSync(folder))
+    throw new Failure("no-store", `there is no folder ${printable(folder)}`, {
+      next: "chp import FILE makes the store; name another with --store DIR, or wait for it with --wait-for-store",
+    });
+  const cache = isBucket(folder) ? await openCache(options, serving) : undefined;
+  try {
+    await serveOpened(await openServed(folder, { ...options, served: cache }, serving), options, serving);
+  } finally {
+    await cache?.close();
+  }
+}
+
+/** What the command line sets, by the names of settings. */
+function settingFlags(options: ServeFlags) {
+  return {
     listen: options.listen,
     "tls-listen": options.tlsListen,
     "tls-cert": options.tlsCert,
     "tls-key": options.tlsKey,
     "public-url": options.publicUrl,
   };
-  readSettings({ flags, environment: io.environment, file: {} }); // wrong usage comes first
-  // Where a mount is not there at boot, an empty store would answer every client that nothing exists.
-  if (!options.waitForStore && !isBucket(folder) && !existsSync(folder))
-    throw new Failure("no-store", `there is no folder ${printable(folder)}`, {
-      next: "chp import FILE makes the store; name another with --store DIR, or wait for it with --wait-for-store",
-    });
-  const store = await openServed(folder, options, { io, log });
+}
+
+async function serveOpened(store: Store, options: ServeFlags, { log, io }: Serving): Promise<void> {
+  const hint = (message: string) => options.quiet || log({ level: "warn", message });
   const { storage } = store;
-  const settings = await loadSettings(store, { flags, environment: io.environment });
+  const settings = await loadSettings(store, { flags: settingFlags(options), environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0];
   if (publicUrl === undefined)
     hint("no public URL is set, so download URLs are made from each request's Host; Juju 4 stores them: set one with --public-url URL");
@@ -218,18 +239,19 @@ function endOf(certificate: string): number {
 const [PATIENCE, SILENCE] = [3000, 5000];
 const WAIT = 2000;
 
+/** Bytes of payloads that stay after they were sent, where no folder is named. */
+const TEMPORARY_SIZE = 2 ** 30;
+
 /** Waits for a bucket that does not answer, where that is asked for. */
 async function openServed(
   place: string,
-  { waitForStore, cache, cacheSize, redirect }: ServeFlags,
-  { io, log }: { readonly io: Io; readonly log: Log },
+  { waitForStore, redirect, served }: Pick<ServeFlags, "waitForStore" | "redirect"> & { readonly served: BlobCache | undefined },
+  { io, log }: Serving,
 ): Promise<Store> {
-  checkBucketOptions(place, { cache, redirect });
-  const failed = (why: string) => log({ level: "warn", message: `a payload is not kept in ${printable(cache ?? "")}`, why });
   const storage = storageAt(place, io, {
     patience: PATIENCE,
     silence: SILENCE,
-    ...(cache !== undefined && { cache: await BlobCache.open(cache, cacheSize, failed) }),
+    ...(served && { cache: served }),
     ...(redirect && { redirects: true }),
   });
   for (let attempt = 0; ; attempt += 1) {
@@ -241,6 +263,12 @@ async function openServed(
       await sleep(WAIT, undefined, { signal: io.signal }).catch(() => {});
     }
   }
+}
+
+function openCache({ cache, cacheSize }: Pick<ServeFlags, "cache" | "cacheSize">, { io, log }: Serving): Promise<BlobCache> {
+  const failed = (why: string) => log({ level: "error", message: "a payload of the bucket cannot be sent", why });
+  if (cache !== undefined) return BlobCache.open(cache, { limit: cacheSize, failed });
+  return BlobCache.temporary(io.environment["TMPDIR"] || tmpdir(), { limit: TEMPORARY_SIZE, failed });
 }
 
 /** The current tokens. A user who can't read them can't write into the store either: all that takes one is off then. */

@@ -319,7 +319,7 @@ SystemCallErrorNumber=ENOSYS
 function accessOf({ store, bucket, writes }: Unit): string {
   const folder = bucket ? bucket.cache : store;
   const what = bucket
-    ? "Of this machine it writes its cache alone, and what is on its way to the bucket, in a /tmp of its own."
+    ? "Of this machine it writes its cache alone, and what is on its way to or from the bucket, in a /tmp of its own."
     : writes
       ? "Imports of other machines are processes of their own, which may end when it is stopped. Pushed images it writes itself."
       : "Serving writes nothing: the store is read-only for it.";

@@ -1,27 +1,36 @@
 /** Two servers over one bucket: what each knows, when, and what it asks the bucket for. */
 
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
+import { connect } from "node:net";
 import { createApp } from "../../handlers/app.ts";
+import { listen } from "../../handlers/listen.ts";
 import type { LogLine } from "../../handlers/log.ts";
 import { sumsOf } from "../../src/digest.ts";
+import { BlobCache } from "../../store/blobcache.ts";
 import { Bucket } from "../../store/s3.ts";
 import { Spool } from "../../store/spool.ts";
 import { Store } from "../../store/store.ts";
 import { charmRevision, emptyCharm } from "../build.ts";
 import { error, S3Engine } from "../s3engine.ts";
+import { tempFolder } from "../temp.ts";
 
 const LAG = 3_600_000; // nothing here waits for it
 /** a revision whose file is no small one */
 const LARGE = 9;
 
+const folder = tempFolder();
+afterAll(() => folder[Symbol.dispose]());
+
 async function serverOn(engine: S3Engine, lag = LAG, redirects = false) {
-  const client = engine.client({ sleep: async () => {}, patience: 0 });
-  const bucket = new Bucket({ client, spool: new Spool(), sealer: () => Promise.reject(new Error("no secret")), lag, redirects });
+  let waited = 0;
+  const client = engine.client({ sleep: async (time) => void (waited += time), elapsed: () => waited, patience: 0 });
+  const cache = await BlobCache.temporary(folder.path, { limit: 2 ** 30, failed: () => {} });
+  const bucket = new Bucket({ client, spool: new Spool(), sealer: () => Promise.reject(new Error("no secret")), lag, redirects, cache });
   const store = await Store.openOrCreate(Object.assign(bucket, { prepare: async () => {} }));
   const logged: LogLine[] = [];
   const app = createApp({ store, config: { publicUrl: "http://hub" }, log: (entry) => void logged.push(entry) });
   const get = (path: string, method = "GET") => app.fetch(new Request(`http://hub${path}`, { method }));
-  return { store, get, logged, check: async () => (await get("/_status/check")).json() as Promise<Record<string, unknown>> };
+  return { store, app, get, logged, check: async () => (await get("/_status/check")).json() as Promise<Record<string, unknown>> };
 }
 
 const contentOf = (revision: number) => Buffer.from(`the charm ${revision} `.repeat(revision === LARGE ? 100_000 : revision));
@@ -121,6 +130,94 @@ test("clients are sent to the bucket for what is large, where that is asked for;
   await publish(a.store, 1);
   expect((await a.get(fileOf(1))).status).toBe(200);
 });
+
+describe("a payload has its length, which clients rely on, by a real listener", () => {
+  const content = contentOf(LARGE);
+  const size = content.byteLength;
+  const digest = sumsOf(content)["sha-256"];
+  const few = 1000;
+  const most = size - few;
+  /** header of the request → status and bytes of the reply */
+  const cases: readonly (readonly [Readonly<Record<string, string>>, number, Uint8Array])[] = [
+    [{}, 200, content],
+    [{ Range: `bytes=0-${few - 1}` }, 206, content.subarray(0, few)],
+    [{ Range: `bytes=${most}-` }, 206, content.subarray(most)],
+    [{ Range: `bytes=-${few}` }, 206, content.subarray(most)],
+    [{ Range: `bytes=0-${most - 1}` }, 206, content.subarray(0, most)],
+    [{ Range: `bytes=${few}-` }, 206, content.subarray(few)],
+    [{ Range: `bytes=${few}-`, "If-Range": `"${digest}"` }, 206, content.subarray(few)],
+    [{ Range: `bytes=${few}-`, "If-Range": '"another"' }, 200, content],
+    [{ Range: `bytes=${size}-` }, 416, new Uint8Array()],
+    [{ "If-None-Match": `"${digest}"` }, 304, new Uint8Array()],
+  ];
+
+  test.each(cases)("%j: %d", async (headers, status, expected) => {
+    const engine = new S3Engine();
+    const a = await serverOn(engine, 0);
+    await publish(a.store, LARGE);
+    await using listener = await listening(a.app.fetch);
+    const reads = () => engine.log.filter((line) => line.startsWith("GET site/blobs/")).length;
+    const check = async () => {
+      const reply = await rawly(listener.url, "GET", fileOf(LARGE), headers);
+      expect(reply.head.slice(0, 12)).toBe(`HTTP/1.1 ${status}`);
+      expect(reply.chunked).toBe(false);
+      if (status !== 304) expect(reply.lengths).toEqual([expected.byteLength]);
+      expect(Buffer.compare(reply.body, expected)).toBe(0);
+    };
+    await check();
+    const head = await rawly(listener.url, "HEAD", fileOf(LARGE), {});
+    expect([head.lengths, head.chunked, head.body.byteLength]).toEqual([[size], false, 0]);
+    await check();
+    await rawly(listener.url, "GET", fileOf(LARGE), {}); // now it is cached
+    const before = reads();
+    await check();
+    expect(reads()).toBe(before);
+  });
+
+  test("small ones from memory", async () => {
+    const a = await serverOn(new S3Engine(), 0);
+    await publish(a.store, 1);
+    await using listener = await listening(a.app.fetch);
+    const reply = await rawly(listener.url, "GET", fileOf(1), {});
+    expect([reply.lengths, reply.chunked, reply.body.toString()]).toEqual([[contentOf(1).byteLength], false, contentOf(1).toString()]);
+  });
+
+  test("what the bucket breaks off before its end is a whole error, not half a payload", async () => {
+    const engine = new S3Engine();
+    const a = await serverOn(engine, 0);
+    await publish(a.store, LARGE);
+    await using listener = await listening(a.app.fetch);
+    let gets = 0;
+    engine.weather = { before: ({ key }) => (key.includes("/blobs/") && (gets += 1) > 1 ? error(503, "SlowDown") : undefined) };
+    const broken = await rawly(listener.url, "GET", fileOf(LARGE), {});
+    expect([broken.head.slice(0, 12), broken.head.includes("Retry-After: 10"), gets > 1]).toEqual(["HTTP/1.1 503", true, true]);
+    engine.weather = {};
+    expect((await rawly(listener.url, "GET", fileOf(LARGE), {})).lengths).toEqual([size]);
+  });
+});
+
+async function listening(fetch: Parameters<typeof listen>[0]) {
+  const listener = await listen(fetch, { host: "127.0.0.1", port: 0 });
+  return { url: new URL(listener.url), [Symbol.asyncDispose]: () => listener.drain() };
+}
+
+/** A reply as it comes over the wire. */
+async function rawly(url: URL, method: string, path: string, headers: Readonly<Record<string, string>>) {
+  const parts: Buffer[] = [];
+  await new Promise<void>((resolve, reject) => {
+    const socket = connect(Number(url.port), url.hostname);
+    socket.on("data", (part) => void parts.push(Buffer.from(part)));
+    socket.on("error", reject);
+    socket.on("close", () => resolve());
+    const lines = Object.entries({ Host: url.host, Connection: "close", ...headers }).map(([name, value]) => `${name}: ${value}`);
+    socket.write([`${method} ${path} HTTP/1.1`, ...lines, "", ""].join("\r\n"));
+  });
+  const all = Buffer.concat(parts);
+  const end = all.indexOf("\r\n\r\n");
+  const head = all.subarray(0, end).toString("latin1");
+  const lengths = [...head.matchAll(/^content-length: (\d+)\r?$/gim)].map(([, length]) => Number(length));
+  return { head, lengths, chunked: /^transfer-encoding/im.test(head), body: all.subarray(end + 4) };
+}
 
 describe("a bucket that does not answer", () => {
   test("what is known is served, what is not is 503 and to be asked for again, and it is said", async () => {

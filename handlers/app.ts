@@ -71,7 +71,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   );
   const { cacheUse } = metrics;
   const shared: HandlerDeps = { store, bodies: new Bodies(), log, registries, registryOf, cacheUse };
-  const sessions = new Sessions(deps.sessionKey ?? randomBytes(32));
+  const sessions = new Sessions(randomBytes(32), deps.sessionKey);
   const apis = [
     // Without a public URL nobody knows by which address a client of Juju's would find the pages.
     charmhubRoutes({ ...shared, missing, hasPages: deps.web !== undefined && config.publicUrl !== undefined }),

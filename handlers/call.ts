@@ -29,8 +29,8 @@ export interface Deps {
   readonly registries?: () => Registries | Promise<Registries>;
   /** the system images of the site's clouds; they may change at any time */
   readonly cloudImages?: () => Promise<readonly CloudImage[]>;
-  /** signs device sessions; servers with the same key accept each other's. Undefined: a random key */
-  readonly sessionKey?: Uint8Array;
+  /** signs device sessions; servers with the same key accept each other's. Undefined: there is none yet, and a random one does it meanwhile */
+  readonly sessionKey?: () => Promise<Uint8Array | undefined>;
   /** decides when overrides end; by default the clock of the machine */
   readonly clock?: Clock;
   /** undefined: there is no remote import */

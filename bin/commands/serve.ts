@@ -125,8 +125,6 @@ async function serveOpened(store: Store, options: ServeFlags, { log, io }: Servi
   const odd = clockProblem(Date.now(), snapshot.time);
   if (odd !== undefined) hint(`${odd}: overrides are judged by the latter until one of them is right`);
 
-  // Without a stored key, sessions end with this process and are valid nowhere else.
-  const session = await store.settings.read("session").catch(() => undefined);
   const count = (name: string) => {
     const text = settings.get(name)?.values[0];
     return text === undefined ? undefined : Number(text);
@@ -173,7 +171,11 @@ async function serveOpened(store: Store, options: ServeFlags, { log, io }: Servi
     },
     registries: watchRegistries(store, io.environment, publicUrl),
     cloudImages: watchCloudImages(store, io.environment),
-    ...(session && { sessionKey: Buffer.from(session.key, "base64") }),
+    // Until it is stored, sessions end with this process and are valid nowhere else.
+    sessionKey: async () => {
+      const session = await store.settings.read("session");
+      return session && Buffer.from(session.key, "base64");
+    },
     remoteImport: {
       options: REMOTE_OPTIONS,
       caps: archiveCaps,

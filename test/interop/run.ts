@@ -131,6 +131,7 @@ async function snapd(): Promise<void> {
     const [archive = ""] = readdirSync(folder).filter((name) => name.endsWith(".tar.gz"));
     const { code, out, err } = await chp(["push-snap", "--store", store, join(folder, archive)]);
     if (code !== 0 || !out.includes(says)) throw new Error(`exit ${code}: ${err}${out}`);
+    await settled();
   };
   try {
     const world = at("world");

@@ -1,9 +1,9 @@
 /** Copies a whole store while it serves and imports, by hard links where both folders share a file system. */
 
-import type { Digest } from "../src/digest.ts";
+import { type Digest, isDigest } from "../src/digest.ts";
 import { Failure, isCorrupt } from "../src/errors.ts";
 import { jsonBytes } from "./json.ts";
-import { blobKey, CATALOG, FORMAT_KEY, generationKey, generationNumber, UNFINISHED_COPY_KEY } from "./keys.ts";
+import { blobKey, CATALOG, FORMAT_KEY, generationKey, generationNumber, QUARANTINE, UNFINISHED_COPY_KEY } from "./keys.ts";
 import { blobSizes } from "./quota.ts";
 import { blobsOf } from "./reach.ts";
 import { copyObject } from "./settings.ts";
@@ -93,6 +93,11 @@ async function updateCopy(store: Store, target: Store, { signal, onProgress }: C
   let newest = before.at(-1) ?? 0;
   await checkHistory(store, target, { numbers, before });
   const there = await blobSizes(to);
+  if (to.prepareRemoval)
+    for (const key of await to.list(QUARANTINE)) {
+      const digest = key.slice(QUARANTINE.length);
+      if (isDigest(digest)) there.delete(digest); // noted as damaged
+    }
   const sum = { linked: 0, copied: 0, bytes: 0 };
   const generations: number[] = [];
   const bring = async (digest: Digest) => {

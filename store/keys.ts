@@ -13,7 +13,7 @@ import { type Digest, isDigest } from "../src/digest.ts";
  *     leases/                      who is changing the store: UUID.json, renewed
  *     marks/                       in a bucket, in place of trash/ and leases/: blobs that gc may delete (mark.UUID.json), is about to delete
  *                                  (act.UUID.json), or must not delete (save.UUID.json)
- *     quarantine/                  damaged files that chp verify moved there
+ *     quarantine/                  damaged files that chp verify moved there; in a bucket notes of what is damaged
  *     unfinished-copy.json         a copy that is being made here, or was interrupted
  *     tmp/                         files that are being written; managed by the storage
  */
@@ -66,6 +66,11 @@ export function blobKey(digest: Digest): string {
 export function blobDigest(key: string): Digest | undefined {
   const name = key.slice(key.lastIndexOf("/") + 1);
   return isDigest(name) && key === blobKey(name) ? name : undefined;
+}
+
+/** Where a damaged blob is, or, in a bucket, the note that it is damaged. */
+export function quarantineKey(digest: Digest): string {
+  return `${QUARANTINE}${digest}`;
 }
 
 /** `time`: of the move, in milliseconds. */

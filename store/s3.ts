@@ -8,7 +8,7 @@ import { type Algorithm, type Digest, Summer, type Sums } from "../src/digest.ts
 import { Failure } from "../src/errors.ts";
 import { mapBounded, Room } from "../src/parallel.ts";
 import type { BlobCache } from "./blobcache.ts";
-import { blobDigest, FORMAT_KEY, SECRETS } from "./keys.ts";
+import { blobDigest, FORMAT_KEY, quarantineKey, SECRETS } from "./keys.ts";
 import type { S3Client, S3Part } from "./s3client.ts";
 import { SIGNATURE_LIFE } from "./s3client.ts";
 import { proveBucket } from "./s3proof.ts";
@@ -188,7 +188,16 @@ export class Bucket implements Storage {
   async send(key: string, spooled: Spooled): Promise<void> {
     const { size } = spooled;
     if (key.startsWith(SECRETS)) return this.client.put(key, (await this.#sealer()).seal(key, await spooled.bytes(0, size)));
-    if (size > WORTH_ASKING && (await this.client.head(key))?.size === size) return;
+    if (size <= WORTH_ASKING || (await this.client.head(key))?.size !== size) return this.#sendAnew(key, spooled);
+    const digest = blobDigest(key);
+    const note = digest && quarantineKey(digest);
+    if (note === undefined || !(await this.client.head(note))) return;
+    await this.#sendAnew(key, spooled);
+    await this.client.remove(note);
+  }
+
+  async #sendAnew(key: string, spooled: Spooled): Promise<void> {
+    const { size } = spooled;
     if (size <= IN_PARTS) return this.#sending.during(size, async () => this.client.put(key, await spooled.bytes(0, size)));
     const part = Math.max(PART, Math.ceil(size / MOST_PARTS));
     const upload = await this.client.beginUpload(key);

@@ -48,7 +48,7 @@ images: dist/chp ## a real registry and the real skopeo (needs docker-registry a
 browser: dist/chp ## the pages in a real browser (needs chromium)
 	@$(BUN) test/browser/run.ts
 
-replicas: build ## several servers over real S3-compatible engines (needs Go, and Ceph's packages); REPLICAS="versitygw checker" SECONDS_OF_CHECK=60 SEED=1
+replicas: build ## several servers over real S3-compatible engines (needs Go, and Ceph's packages); REPLICAS="versitygw checker" SECONDS_OF_CHECK=60 KILLS=20 SEED=1
 	@$(BUN) test/interop/replicas.ts $(REPLICAS)
 
 metrics: dist/chp ## a real Prometheus: dashboard and alerts (needs prometheus and openssl)

@@ -24,6 +24,8 @@ export interface FaultProxy {
   /** how many of each there were */
   readonly counts: Record<keyof Faults, number>;
   requests: number;
+  /** What happens when it has got so many requests: before the last of them reaches the engine, or when the engine has answered it. Neither goes on. */
+  end: { readonly after: number; readonly isAnswered: boolean; readonly happens: () => void } | undefined;
   stop(): void;
 }
 
@@ -32,7 +34,7 @@ const SLOW_DOWN = '<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Ple
 export async function startFaultProxy(engine: string, random: () => number = Math.random): Promise<FaultProxy> {
   const { hostname, port } = new URL(engine);
   const counts = { resetBefore: 0, resetAfter: 0, slowDown: 0, half: 0, slow: 0, wrongByte: 0 };
-  const proxy: { faults: Faults; requests: number } = { faults: {}, requests: 0 };
+  const proxy: Pick<FaultProxy, "faults" | "requests" | "end"> = { faults: {}, requests: 0, end: undefined };
   const meets = (kind: keyof Faults) => {
     if (random() * 100 >= (proxy.faults[kind] ?? 0)) return false;
     counts[kind] += 1;
@@ -40,10 +42,15 @@ export async function startFaultProxy(engine: string, random: () => number = Mat
   };
   const server = createServer((from: IncomingMessage, to: ServerResponse) => {
     proxy.requests += 1;
+    const ends = proxy.requests === proxy.end?.after ? proxy.end : undefined;
     const chunks: Buffer[] = [];
     from.on("data", (chunk: Buffer) => chunks.push(chunk));
     from.on("error", () => {});
     from.on("end", () => {
+      if (ends?.isAnswered === false) {
+        ends.happens();
+        return from.socket.destroy();
+      }
       if (meets("resetBefore")) return from.socket.destroy();
       if (meets("slowDown")) {
         to.writeHead(503, { "content-type": "application/xml", "content-length": SLOW_DOWN.length });
@@ -64,7 +71,10 @@ export async function startFaultProxy(engine: string, random: () => number = Mat
           else to.end(all);
         };
         answer.on("end", () => {
-          if (meets("resetAfter")) from.socket.destroy();
+          if (ends) {
+            ends.happens();
+            from.socket.destroy();
+          } else if (meets("resetAfter")) from.socket.destroy();
           else if (meets("slow")) setTimeout(pass, 500 * random());
           else pass();
         });

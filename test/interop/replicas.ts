@@ -1,16 +1,17 @@
 /**
  * Real S3-compatible engines, and several servers over them: `make replicas`. Words select: names of engines, and of parts (contract, race,
- * checker, clients, balancer). SECONDS_OF_CHECK and SEED are those of the checker.
+ * kills, checker, clients, balancer). SECONDS_OF_CHECK is that of the checker, KILLS of each command, SEED of both.
  */
 
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createKey } from "../../src/archives/signature.ts";
-import { tarOf } from "../build.ts";
+import { base, charmZip, tarOf } from "../build.ts";
 import { COMMAND, chp, type Served, serve } from "../e2e/chp.ts";
 import { layoutOf } from "../layouts.ts";
 import { imageOf } from "../registry.ts";
 import { NO_WRITER } from "../replicas/putback.ts";
+import { randomOf } from "../replicas/time.ts";
 import { type CheckerReport, runChecker } from "./checker.ts";
 import { check, equal, finish, skip } from "./checks.ts";
 import { ENGINES, type Engine } from "./engines.ts";
@@ -26,6 +27,8 @@ const BUCKET = "chp";
 const seconds = Number(process.env["SECONDS_OF_CHECK"] ?? 30);
 const seed = Number(process.env["SEED"] ?? 1);
 const NODE_SECONDS = 20;
+/** of the requests of each command */
+const killsOfEach = Number(process.env["KILLS"] ?? 3);
 const CI = process.env["CI"] === "true";
 
 async function output(command: readonly string[], environment: Readonly<Record<string, string>>): Promise<string> {
@@ -127,6 +130,63 @@ async function checker(engine: Engine): Promise<void> {
   });
 }
 
+/** Commands that write are killed when so many of their requests were sent: nothing is damaged, and the same command again succeeds. */
+async function kills(engine: Engine): Promise<void> {
+  const random = randomOf(seed);
+  const folder = join(WORK, "kills");
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const key = join(folder, "store.key");
+  writeFileSync(key, createKey("kills").secret, { mode: 0o600 });
+  const place = `s3://${BUCKET}/${crypto.randomUUID()}`;
+  const proxy = await startFaultProxy(engine.endpoint);
+  const env = { ...process.env, ...engine.environment, AWS_ENDPOINT_URL: proxy.url, CHP_STORE: place, CHP_STORE_KEY: key };
+  /** `killed`: after so many requests. */
+  const run = async (args: readonly string[], killed?: { readonly after: number; readonly isAnswered: boolean }) => {
+    const child = Bun.spawn([...COMMAND, ...args], { env, stdout: "pipe", stderr: "pipe" });
+    proxy.requests = 0;
+    proxy.end = killed && { ...killed, happens: () => child.kill("SIGKILL") };
+    const [out, err, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+    proxy.end = undefined;
+    if (code !== 0 && !killed) throw new Error(`chp ${args[0]} ended with ${code}: ${err}`);
+    return { out, code, isKilled: child.signalCode === "SIGKILL", requests: proxy.requests };
+  };
+  const importOf = (revision: number) => {
+    const file = join(folder, `killed_r${revision}.charm`);
+    writeFileSync(file, charmZip({ name: "killed", revision, bases: [base("amd64", "22.04")] }));
+    return ["import", "--quiet", "--channel", "latest/edge", "--revision", String(revision), file];
+  };
+  const login = (turn: number) => ["domain=r.lan", "username=u", `password=${turn}`].map((text) => `proxy.oci-registry.${text}`);
+  const commands: Readonly<Record<string, (turn: number) => readonly string[]>> = {
+    import: (turn) => importOf(turn + 1),
+    config: (turn) => ["config", "--quiet", ...login(turn)],
+    gc: () => ["gc", "--quiet", "--keep-generations", "2", "--keep-days", "0"],
+    copy: (turn) => ["copy", "--quiet", place, `${place}-${turn}`],
+  };
+  try {
+    await run(importOf(1));
+    for (const [name, command] of Object.entries(commands))
+      await check(`${engine.name}: ${name}, killed at ${killsOfEach} of its requests`, async () => {
+        const { requests } = await run(command(1));
+        const at: string[] = [];
+        for (let turn = 2; turn < killsOfEach + 2; turn += 1) {
+          const killed = { after: 1 + Math.floor(random() * requests), isAnswered: random() < 0.5 };
+          const { isKilled } = await run(command(turn), killed);
+          if (isKilled) at.push(`${killed.after}${killed.isAnswered ? " answered" : ""}`);
+          await run(["verify", "--quiet", "--read-data"]);
+          await run(command(turn));
+          if (name === "copy") await run(["verify", "--quiet", "--read-data", "--store", `${place}-${turn}`]);
+          if (name === "import" && !(await run(["show", "killed", "--json"])).out.includes(`"revision": ${turn + 1}`))
+            throw new Error(`revision ${turn + 1} is not there`);
+        }
+        console.log(`     of ${requests} requests: ${at.join(", ")}`);
+        if (at.length === 0) throw new Error("none was killed");
+      });
+  } finally {
+    proxy.stop();
+  }
+}
+
 /** Real clients of Juju and snapd against two servers behind HAProxy: test/interop/run.ts with its store in the bucket. */
 async function clients(engine: Engine): Promise<void> {
   const credentials = join(WORK, "credentials");
@@ -171,6 +231,18 @@ async function balancer(engine: Engine): Promise<void> {
       const { clients: connections } = await proxy.served();
       if (connections.every((count) => count === 0)) throw new Error("HAProxy had no connection");
       await Bun.sleep(1000); // the lag
+    });
+    await check("an import that is sent to each replica is served by the other", async () => {
+      for (const [i, server] of servers.entries()) {
+        const name = `sent-to-${i}`;
+        const file = at(`${name}_r1.charm`);
+        writeFileSync(file, charmZip({ name, revision: 1, bases: [base("amd64", "22.04")] }));
+        const remote = ["--to", server.urls[1] ?? "", "--token-file", at("token"), "--ca", at("trusted/ca.crt")];
+        await done("import", "--channel", "latest/stable", ...remote, file);
+        await Bun.sleep(1000); // the lag
+        const reply = await fetch(`${servers[1 - i]?.urls[0]}/v2/charms/info/${name}?fields=channel-map`);
+        equal([reply.status, ((await reply.json()) as { name?: string }).name], [200, name]);
+      }
     });
     await check("Juju's clients go on while a replica is killed", async () => {
       const before = (await proxy.served()).reads;
@@ -236,7 +308,7 @@ async function balancer(engine: Engine): Promise<void> {
   }
 }
 
-const PARTS = { contract, race, checker, clients, balancer };
+const PARTS = { contract, race, kills, checker, clients, balancer };
 /** Parts behind HAProxy: one engine is enough. */
 const BALANCED = ["clients", "balancer"];
 const wanted = process.argv.slice(2);

@@ -111,7 +111,7 @@ const KILLED: readonly Killed[] = [
   },
 ];
 
-/** How many requests lie between two tries: a command in this process takes a while. `make replicas STRIDE=1` tries each. */
+/** How many requests lie between two tries: a command in this process takes a while. CHP_STRIDE=1 tries each. */
 const stride = Number(process.env["CHP_STRIDE"] ?? (thorough ? 8 : 40));
 
 for (const { name, before, command, after } of KILLED)

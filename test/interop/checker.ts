@@ -3,6 +3,7 @@
  * answers are lost: what each reader saw is held against what was acknowledged when.
  */
 
+import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { base, charmZip } from "../build.ts";
@@ -63,7 +64,7 @@ export async function runChecker(options: CheckerOptions): Promise<CheckerReport
   const acknowledged: Acknowledged[] = [];
   const sum = { reads: 0, files: 0, published: 0, collected: 0, changed: 0, killed: 0, stopped: 0, failed: 0, stalest: 0 };
   mkdirSync(folder, { recursive: true });
-  const begun = performance.now();
+  let begun = performance.now();
   const isOver = () => performance.now() - begun > seconds * 1000;
   const wrong = (what: string) => {
     if (violations.length < 100) violations.push(`${((performance.now() - begun) / 1000).toFixed(3)} s: ${what}`);
@@ -82,7 +83,9 @@ export async function runChecker(options: CheckerOptions): Promise<CheckerReport
   const importNext = async (by: string): Promise<void> => {
     const revision = (revisions += 1);
     const file = join(folder, `${NAME}_r${revision}.charm`);
-    writeFileSync(file, charmZip({ name: NAME, revision, bases: [JAMMY], files: { "src/charm.py": `# ${revision}\n`.repeat(40_000) } }));
+    // More than a server sends from memory.
+    const noise = randomBytes(300_000).toString("base64");
+    writeFileSync(file, charmZip({ name: NAME, revision, bases: [JAMMY], files: { "src/charm.py": `# ${revision} ${noise}\n` } }));
     const { code, out, err, isKilled } = await run(
       "import",
       "--json",
@@ -126,6 +129,7 @@ export async function runChecker(options: CheckerOptions): Promise<CheckerReport
 
   await importNext("first");
   const replicas = await Promise.all(Array.from({ length: options.replicas ?? 3 }, start));
+  begun = performance.now(); // however long these took
   const anyReplica = () => replicas[Math.floor(random() * replicas.length)] as Replica;
 
   const read = async (): Promise<void> => {

@@ -48,6 +48,9 @@ images: dist/chp ## a real registry and the real skopeo (needs docker-registry a
 browser: dist/chp ## the pages in a real browser (needs chromium)
 	@$(BUN) test/browser/run.ts
 
+replicas: build ## several servers over real S3-compatible engines (needs Go, and Ceph's packages); REPLICAS="versitygw checker" SECONDS_OF_CHECK=60 KILLS=20 SEED=1
+	@$(BUN) test/interop/replicas.ts $(REPLICAS)
+
 metrics: dist/chp ## a real Prometheus: dashboard and alerts (needs prometheus and openssl)
 	@$(BUN) test/interop/metrics.ts
 
@@ -112,4 +115,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example unit quicklint inprocess test interop finder images pulls browser metrics packages bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example unit quicklint inprocess test interop finder images pulls browser metrics packages replicas bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help

@@ -7,6 +7,7 @@ import type { ByteCache } from "../src/cache.ts";
 import { NO_REGISTRY } from "../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../src/errors.ts";
 import { Sessions } from "../src/wire/session.ts";
+import type { Store } from "../store/store.ts";
 import { agentRoutes } from "./agents.ts";
 import { assertionRoutes } from "./assertions.ts";
 import { Bodies } from "./body.ts";
@@ -58,19 +59,26 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   const store = offersOf(deps.store, deps.clock ?? Date.now);
   const missing = new MissingRequests(log);
   const metrics = createMetrics(
-    { store, damage: () => deps.store.damage, vitals: deps.vitals, clock: deps.clock ?? Date.now, log },
+    {
+      store,
+      damage: () => deps.store.damage,
+      away: () => (deps.store.lags ? deps.store.away !== undefined : undefined),
+      vitals: deps.vitals,
+      clock: deps.clock ?? Date.now,
+      log,
+    },
     missing,
   );
   const { cacheUse } = metrics;
   const shared: HandlerDeps = { store, bodies: new Bodies(), log, registries, registryOf, cacheUse };
-  const sessions = new Sessions(deps.sessionKey ?? randomBytes(32));
+  const sessions = new Sessions(randomBytes(32), deps.sessionKey);
   const apis = [
     // Without a public URL nobody knows by which address a client of Juju's would find the pages.
     charmhubRoutes({ ...shared, missing, hasPages: deps.web !== undefined && config.publicUrl !== undefined }),
     snapstoreRoutes({ ...shared, sessions, missing }),
     assertionRoutes(shared),
     agentRoutes({ ...shared, missing }),
-    statusRoutes(shared, missing),
+    statusRoutes(deps.store, shared, missing),
     overrideRoutes({ ...shared, ...(deps.overrides && { overrides: deps.overrides }), ...(deps.clock && { clock: deps.clock }) }),
     imageRoutes({ ...shared, missing, ...(deps.imagePush && { imagePush: deps.imagePush }) }),
     cloudImageRoutes(deps),
@@ -89,6 +97,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
   const replyCache = new SnapshotCache<CachedReply>(cacheUse("replies"));
 
   let damage: Failure | undefined;
+  let away: Store["away"];
 
   /** Handles every request, then logs and counts it. */
   async function enter(request: Request, peer: Peer = UNKNOWN_PEER): Promise<Response> {
@@ -123,19 +132,41 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
       throw new Failure("too-many", `${printable(peer.address(), 50)} has too many connections`);
     }
     call.origin = config.publicUrl ?? requestOrigin(request.url);
-    if (request.method !== "GET") return routes.fetch(request, call);
+    if (request.method !== "GET") return request.method === "HEAD" && deps.store.lags ? newest(request, call) : routes.fetch(request, call);
     const snapshot = await store.snapshot();
     if (deps.store.damage !== damage) logDamage(snapshot);
+    if (deps.store.away?.since !== away?.since) logAway();
     call.cache = replyCache.of(snapshot, await registryOf(snapshot));
     const cached = call.cache.get(request.url);
-    if (!cached) return routes.fetch(request, call);
+    if (!cached) return deps.store.lags ? newest(request, call) : routes.fetch(request, call);
     call.route = cached.route;
     return cached.reply.response();
+  }
+
+  /** Another server may have announced what this one does not know yet, so a 404 is said of the newest generation alone. */
+  async function newest(request: Request, call: TrackedCall): Promise<Response> {
+    const { of: seen } = await store.snapshot();
+    const notes = missing.hold(call.id);
+    const response = await routes.fetch(request, call);
+    if (response.status !== 404 || !(await deps.store.isBehind?.(seen))) {
+      notes.keep();
+      return response;
+    }
+    notes.drop();
+    const snapshot = await store.snapshot();
+    call.cache = replyCache.of(snapshot, await registryOf(snapshot));
+    return routes.fetch(request, call);
   }
 
   function logDamage({ number }: Offer): void {
     damage = deps.store.damage;
     if (damage) log({ level: "error", message: `${damage.message}: generation ${number} is served in its place` });
+  }
+
+  function logAway(): void {
+    away = deps.store.away;
+    if (away) log({ level: "error", message: `${away.why.message}: what is known is served meanwhile` });
+    else log({ level: "info", message: "the store answers again" });
   }
 
   function refuse(error: unknown, { id }: Call, dialect: Dialect = "charmhub"): Response {

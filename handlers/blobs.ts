@@ -50,6 +50,16 @@ export async function sendBlob(c: Context<Env>, { object, digest, filename, leni
   if (range === "unsatisfiable" && !lenient)
     return new Response(null, { status: 416, headers: { ...headers, "Content-Range": `bytes */${object.size}`, "Content-Length": "0" } });
   const part = range === "unsatisfiable" ? undefined : range;
+  const disposition = headers["Content-Disposition"];
+  if (object.location && c.req.method === "GET" && range !== "unsatisfiable")
+    return new Response(null, {
+      status: 302,
+      headers: {
+        Location: object.location({ type: headers["Content-Type"] ?? "", ...(disposition !== undefined && { disposition }) }),
+        "Cache-Control": "no-store",
+        "Content-Length": "0",
+      },
+    });
   const { start, end } = part ?? { start: 0, end: object.size };
   headers["Content-Length"] = String(end - start);
   if (part) headers["Content-Range"] = `bytes ${start}-${end - 1}/${object.size}`;

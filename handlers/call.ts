@@ -22,15 +22,15 @@ export interface ServeConfig {
 }
 
 export interface Deps {
-  readonly store: Pick<Store, "snapshot" | "blob" | "text"> & Partial<Pick<Store, "damage">>;
+  readonly store: Pick<Store, "snapshot" | "blob" | "text"> & Partial<Pick<Store, "damage" | "away" | "lags" | "isBehind">>;
   readonly config: ServeConfig;
   readonly log: Log;
   /** the registries that images are pulled from; they may change at any time */
   readonly registries?: () => Registries | Promise<Registries>;
   /** the system images of the site's clouds; they may change at any time */
   readonly cloudImages?: () => Promise<readonly CloudImage[]>;
-  /** signs device sessions; servers with the same key accept each other's. Undefined: a random key */
-  readonly sessionKey?: Uint8Array;
+  /** signs device sessions; servers with the same key accept each other's. Undefined: there is none yet, and a random one does it meanwhile */
+  readonly sessionKey?: () => Promise<Uint8Array | undefined>;
   /** decides when overrides end; by default the clock of the machine */
   readonly clock?: Clock;
   /** undefined: there is no remote import */
@@ -83,8 +83,8 @@ export interface MachineFacts {
 export interface Vitals {
   /** the end of the certificate that is served, in milliseconds since 1970; undefined: none is */
   certificateEnd(): number | undefined;
-  /** bytes of the store's file system, free ones for its user */
-  disk(): Promise<{ readonly size: number; readonly free: number }>;
+  /** bytes of the store's file system, free ones for its user; undefined: it is in a bucket */
+  disk(): Promise<{ readonly size: number; readonly free: number } | undefined>;
   /** Bytes of all blobs, each of which is looked at: not for every scrape. */
   storeBytes(): Promise<number>;
   /** how imports and verifications ended: a listing of a folder with a few files */

@@ -59,7 +59,7 @@ export function failureReply(error: unknown, dialect: Dialect): Response | undef
   const { kind, message, next } = error;
   const { status, code, snapCode = "invalid-request", imageCode = "DENIED", changingStatus = status, headers } = FORMS[kind];
   if (dialect === "changing") return errorReply(changingStatus, { code: kind, message, ...(next !== undefined && { next }) }, headers);
-  if (status >= 500) return undefined;
+  if (status >= 500 && kind !== "busy") return undefined;
   if (dialect === "registry") return imageErrorReply(status, imageCode, message, status === 401 ? BASIC : headers);
   return errorReply(status, { code: dialect === "snapd" ? snapCode : code, message }, headers);
 }

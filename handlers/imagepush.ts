@@ -204,7 +204,7 @@ function noUpload(): Response {
   return imageErrorReply(
     404,
     "BLOB_UPLOAD_UNKNOWN",
-    "there is no such upload of this token: it may have ended after an hour without a byte",
+    "there is no such upload of this token: it may have ended after an hour without a byte, or another replica has it",
   );
 }
 

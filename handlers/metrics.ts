@@ -36,6 +36,8 @@ export interface Metrics {
 interface MetricsDeps extends Pick<HandlerDeps, "store"> {
   /** why an earlier generation is served instead of the newest */
   readonly damage: () => unknown;
+  /** whether the bucket of the store is out of reach; undefined: it is in none */
+  readonly away: () => boolean | undefined;
   readonly vitals: Vitals | undefined;
   readonly clock: Clock;
   readonly log: Log;
@@ -132,6 +134,7 @@ interface Reading {
   /** milliseconds since 1970 */
   readonly now: number;
   readonly damage: unknown;
+  readonly away: boolean | undefined;
   readonly missing: MissingRequests["totals"];
   readonly refused: ReadonlyMap<string, number>;
   readonly caches: ReadonlyMap<string, CacheUse>;
@@ -204,6 +207,12 @@ const METRICS: readonly (readonly [name: string, type: MetricType, help: string,
     "Bytes of all blobs of the store, measured every ten minutes and for each generation.",
     ({ measured }) => measured?.bytes,
   ],
+  [
+    "chp_storage_away",
+    "gauge",
+    "1 where the bucket of the store does not answer, so that what is known is served; else 0.",
+    ({ away }) => (away === undefined ? undefined : Number(away)),
+  ],
   ["chp_disk_bytes", "gauge", "Bytes of the file system of the store.", ({ disk }) => disk?.size],
   ["chp_disk_free_bytes", "gauge", "Bytes of it that chp may still fill.", ({ disk }) => disk?.free],
   [
@@ -261,6 +270,7 @@ export function createMetrics(deps: MetricsDeps, missing: Pick<MissingRequests, 
       certificateEnd: vitals?.certificateEnd(),
       now: plausibleTime(clock(), snapshot.of.time),
       damage: deps.damage(),
+      away: deps.away(),
       missing: missing.totals,
       refused,
       caches,

@@ -35,14 +35,36 @@ export interface MissingRequest extends Missing {
 export class MissingRequests {
   readonly #log: Log;
   readonly #requests = new Map<string, { readonly entry: MissingRequest; readonly id: string }>();
+  /** by the id of a request whose reply may be given up for another */
+  readonly #held = new Map<string, (() => void)[]>();
   readonly #totals = { charm: 0, snap: 0, image: 0, agent: 0 };
 
   constructor(log: Log) {
     this.#log = log;
   }
 
+  /** What the request notes from now on counts only with `keep`. */
+  hold(id: string): { keep(): void; drop(): void } {
+    const notes: (() => void)[] = [];
+    this.#held.set(id, notes);
+    const drop = () => void (this.#held.get(id) === notes && this.#held.delete(id));
+    return {
+      drop,
+      keep: () => {
+        drop();
+        for (const note of notes) note();
+      },
+    };
+  }
+
   /** Notes and logs it. `id`: of the request; `now`: milliseconds since 1970. Evicts the least recent request above the limit. */
   note(missing: Missing, id: string, now: number): void {
+    const held = this.#held.get(id);
+    if (held) held.push(() => this.#note(missing, id, now));
+    else this.#note(missing, id, now);
+  }
+
+  #note(missing: Missing, id: string, now: number): void {
     const what = describe(missing);
     const last = new Date(now).toISOString();
     const before = this.#requests.get(what);

@@ -259,7 +259,15 @@ export function snapstoreRoutes({
       ...noShop,
       snapFile,
       snapIcon,
-    ],
+    ].map(
+      (route): Route => ({
+        ...route,
+        handle: async (c) => {
+          await sessions.ready(Date.now());
+          return route.handle(c);
+        },
+      }),
+    ),
   };
 
   async function visibleById(c: Context<Env>, id: string): Promise<Snap | undefined> {

@@ -20,3 +20,26 @@ export async function mapBounded<T, R>(all: readonly T[], limit: number, work: (
   if (failing.signal.aborted) throw failing.signal.reason;
   return results;
 }
+
+/** Bounds what runs at once by what each takes; what takes more than all runs alone. */
+export class Room {
+  #free: number;
+  readonly #all: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(all: number) {
+    this.#free = this.#all = all;
+  }
+
+  async during<T>(amount: number, work: () => Promise<T>): Promise<T> {
+    const taken = Math.min(amount, this.#all);
+    while (this.#free < taken) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#free -= taken;
+    try {
+      return await work();
+    } finally {
+      this.#free += taken;
+      for (const resume of this.#waiting.splice(0)) resume();
+    }
+  }
+}

@@ -14,11 +14,12 @@ import { type Digest, digestText, isDigest, Summer } from "../src/digest.ts";
 import { type Failure, isCorrupt, reason } from "../src/errors.ts";
 import { chainOf, type Link } from "./chain.ts";
 import { isReadError } from "./diskerrors.ts";
-import { BLOB_FOLDERS, blobKey, generationKey, QUARANTINE, SECRETS, SETTINGS } from "./keys.ts";
+import { jsonBytes } from "./json.ts";
+import { BLOB_FOLDERS, BLOBS, blobDigest, blobKey, generationKey, QUARANTINE, quarantineKey, SECRETS, SETTINGS } from "./keys.ts";
 import type { BlobReference, BlobRole } from "./named.ts";
 import { blobSizes } from "./quota.ts";
 import { blobsOf } from "./reach.ts";
-import type { StoredObject } from "./storage.ts";
+import type { Storage, StoredObject } from "./storage.ts";
 import type { Store } from "./store.ts";
 
 /** blobs that name other blobs */
@@ -82,8 +83,15 @@ interface Bad {
   readonly state: "missing" | "unreadable" | "other" | "malformed";
 }
 
-/** Of these digests those that a generation names and that are missing or damaged, with what they are. Payloads and texts only. */
-export async function lostBlobs(store: Store, candidates: ReadonlySet<Digest>): Promise<Map<Digest, string>> {
+/**
+ * Of these digests those that a generation names and that are missing or damaged, with what they are. Payloads and texts only. Unless `dryRun`, those
+ * that are damaged are replaced when they are stored next.
+ */
+export async function lostBlobs(
+  store: Store,
+  candidates: ReadonlySet<Digest>,
+  { dryRun }: { readonly dryRun: boolean },
+): Promise<Map<Digest, string>> {
   const named = new Map<Digest, string>();
   const seen = new Set<Digest>();
   for (const number of await store.generationNumbers()) {
@@ -95,8 +103,18 @@ export async function lostBlobs(store: Store, candidates: ReadonlySet<Digest>): 
     for await (const { digest, what } of blobsOf(store, generation, { seen, unreadable: () => {} }))
       if (candidates.has(digest)) named.set(digest, showRole(what));
   }
-  for (const digest of named.keys()) if (await isWhole(store, digest)) named.delete(digest);
+  for (const digest of named.keys())
+    if (await isWhole(store, digest)) named.delete(digest);
+    else if (!dryRun && store.storage.prepareRemoval && (await store.has(digest))) await noteDamaged(store.storage, digest);
   return named;
+}
+
+/**
+ * In a bucket a removal could hit what an import has just sent, so a damaged blob stays. The next import, repair or copy sends what has a note,
+ * whatever is there.
+ */
+async function noteDamaged(storage: Storage, digest: Digest): Promise<void> {
+  await storage.create(quarantineKey(digest), jsonBytes({}));
 }
 
 /** Whether the blob is stored, and its content what its digest says. */
@@ -143,6 +161,7 @@ class Check {
     if (this.#bad.size > 0) await this.#reportBad(generations);
     if (newest) await this.#semantics(newest);
     await this.#config();
+    if (this.#store.storage.prepareRemoval && !this.#options.dryRun) await this.#forgetMended();
     const hasNewer = links.some(({ failure }) => failure?.kind === "store-too-new");
     return { findings: this.#findings, generations: links.length, hasNewer, blobs: seen.size, read: this.#read };
   }
@@ -235,14 +254,12 @@ class Check {
       this.#size = sizes.reduce((sum, [, size]) => sum + size, this.#read.bytes);
     }
     const reading = new Set<Promise<void>>();
-    for (const folder of BLOB_FOLDERS)
-      for (const key of await this.#store.storage.list(folder)) {
-        const digest = key.slice(folder.length);
-        if (!isDigest(digest) || !isWanted(digest)) continue;
-        const work = this.#hash(digest, named.has(digest)).finally(() => reading.delete(work));
-        reading.add(work);
-        if (reading.size >= READERS) await Promise.race(reading);
-      }
+    for await (const digest of storedBlobs(this.#store.storage)) {
+      if (!isWanted(digest)) continue;
+      const work = this.#hash(digest, named.has(digest)).finally(() => reading.delete(work));
+      reading.add(work);
+      if (reading.size >= READERS) await Promise.race(reading);
+    }
     await Promise.all(reading);
   }
 
@@ -317,15 +334,29 @@ class Check {
     }
   }
 
-  /** Moves a damaged blob to the quarantine. `whole`: an import had replaced it meanwhile, so it was moved back. */
+  /** Moves a damaged blob to the quarantine, or notes it. `whole`: an import had replaced it meanwhile, so it was moved back. */
   async #quarantine(digest: Digest): Promise<string | undefined> {
     const { storage } = this.#store;
-    const to = `${QUARANTINE}${digest}`;
+    const to = quarantineKey(digest);
+    if (storage.prepareRemoval) {
+      await noteDamaged(storage, digest);
+      if ((await this.#sum(blobKey(digest))) !== digest) return undefined;
+      await storage.remove(to);
+      return "whole";
+    }
     if (!(await storage.move(blobKey(digest), to))) return undefined;
     const whole = (await this.#sum(to)) === digest;
     if (whole) await storage.move(to, blobKey(digest));
     await storage.flush();
     return whole ? "whole" : to;
+  }
+
+  /** Removes notes of blobs that are whole again. */
+  async #forgetMended(): Promise<void> {
+    for (const key of await this.#store.storage.list(QUARANTINE)) {
+      const digest = key.slice(QUARANTINE.length);
+      if (isDigest(digest) && this.#hashed.has(digest) && !this.#bad.has(digest)) await this.#store.storage.remove(key);
+    }
   }
 
   /** Checks what the manifests of the newest generation say; one manifest at a time is in memory. */
@@ -361,6 +392,18 @@ class Check {
 
   #stopIfAsked(): void {
     this.#options.signal?.throwIfAborted();
+  }
+}
+
+/** All that are in their place. */
+async function* storedBlobs(storage: Storage): AsyncGenerator<Digest> {
+  const keys = async function* () {
+    if (storage.walk) for await (const { key } of storage.walk(BLOBS)) yield key;
+    else for (const folder of BLOB_FOLDERS) yield* await storage.list(folder);
+  };
+  for await (const key of keys()) {
+    const digest = blobDigest(key);
+    if (digest !== undefined) yield digest;
   }
 }
 

@@ -66,6 +66,7 @@ function ingested(stage: Stage, sums: Sums, quota: Quota | undefined): StagedBlo
       if (!committed) await stage.commit(blobKey(sums["sha-256"]), expected);
       committed = true;
     },
+    mayBeGone: () => (committed = false),
     discard: () => {
       if (!committed && !discarded) quota?.discarded(sums);
       discarded = true;

@@ -11,7 +11,9 @@ import { type Digest, isDigest } from "../src/digest.ts";
  *     trash/                       unreferenced blobs that gc moved there: TIME.SHA256
  *     secrets/                     passwords, keys, hashes of tokens, each named by settings; folder 0700, files 0600: NAME.NUMBER.UUID.json
  *     leases/                      who is changing the store: UUID.json, renewed
- *     quarantine/                  damaged files that chp verify moved there
+ *     marks/                       in a bucket, in place of trash/ and leases/: blobs that gc may delete (mark.UUID.json), is about to delete
+ *                                  (act.UUID.json), or must not delete (save.UUID.json)
+ *     quarantine/                  damaged files that chp verify moved there; in a bucket notes of what is damaged
  *     unfinished-copy.json         a copy that is being made here, or was interrupted
  *     tmp/                         files that are being written; managed by the storage
  */
@@ -29,6 +31,7 @@ export const SECRETS = "secrets/";
 export const QUARANTINE = "quarantine/";
 export const TRASH = "trash/";
 export const LEASES = "leases/";
+export const MARKS = "marks/";
 /** What a store's folder has, and what a file system puts beside it. */
 const OWN_NAMES = [
   FORMAT_KEY,
@@ -41,6 +44,7 @@ const OWN_NAMES = [
   "quarantine",
   "trash",
   "leases",
+  "marks",
   "tmp",
   "lost+found",
 ];
@@ -50,8 +54,9 @@ export function isOfStore(name: string): boolean {
   return name.startsWith(".") || OWN_NAMES.includes(name);
 }
 
+export const BLOBS = "blobs/sha256/";
 /** The folders of blobs. */
-export const BLOB_FOLDERS: readonly string[] = Array.from({ length: 256 }, (_, i) => `blobs/sha256/${i.toString(16).padStart(2, "0")}/`);
+export const BLOB_FOLDERS: readonly string[] = Array.from({ length: 256 }, (_, i) => `${BLOBS}${i.toString(16).padStart(2, "0")}/`);
 
 export function blobKey(digest: Digest): string {
   return `blobs/sha256/${digest.slice(0, 2)}/${digest}`;
@@ -61,6 +66,11 @@ export function blobKey(digest: Digest): string {
 export function blobDigest(key: string): Digest | undefined {
   const name = key.slice(key.lastIndexOf("/") + 1);
   return isDigest(name) && key === blobKey(name) ? name : undefined;
+}
+
+/** Where a damaged blob is, or, in a bucket, the note that it is damaged. */
+export function quarantineKey(digest: Digest): string {
+  return `${QUARANTINE}${digest}`;
 }
 
 /** `time`: of the move, in milliseconds. */
@@ -81,6 +91,18 @@ export function leaseKey(id: string): string {
 /** The id of a lease's key; undefined for other keys. */
 export function leaseId(key: string): string | undefined {
   return /^leases\/([0-9a-f-]{36})\.json$/.exec(key)?.[1];
+}
+
+/** What a record of gc and its publishers says: see marks.ts. */
+export type MarkKind = "mark" | "act" | "save";
+
+export function markKey(kind: MarkKind, id: string): string {
+  return `${MARKS}${kind}.${id}.json`;
+}
+
+/** What the record of that key says; undefined for other keys. */
+export function markKind(key: string): MarkKind | undefined {
+  return /^marks\/(mark|act|save)\.[0-9a-f-]{36}\.json$/.exec(key)?.[1] as MarkKind | undefined;
 }
 
 export function generationKey(number: number): string {

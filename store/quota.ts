@@ -2,7 +2,7 @@
 
 import { type Digest, isDigest, type Sums } from "../src/digest.ts";
 import { Failure } from "../src/errors.ts";
-import { BLOB_FOLDERS, blobKey } from "./keys.ts";
+import { BLOB_FOLDERS, BLOBS, blobDigest, blobKey } from "./keys.ts";
 import type { Storage } from "./storage.ts";
 
 /** What may be staged beyond the quota: an import looks at texts that it replaces by others before it publishes. */
@@ -11,6 +11,13 @@ const SLACK = 2 ** 20;
 /** Every blob in its place with its bytes; what is in the trash is not among them. */
 export async function blobSizes(storage: Storage): Promise<Map<Digest, number>> {
   const sizes = new Map<Digest, number>();
+  if (storage.walk) {
+    for await (const { key, size } of storage.walk(BLOBS)) {
+      const digest = blobDigest(key);
+      if (digest !== undefined) sizes.set(digest, size);
+    }
+    return sizes;
+  }
   for (const folder of BLOB_FOLDERS)
     for (const key of await storage.list(folder)) {
       const digest = key.slice(folder.length);

@@ -1,12 +1,19 @@
 /** The blobs reachable from a generation: index → manifests and assertions → payloads and texts. */
 
-import type { Generation } from "../src/catalog/generation-types.ts";
+import type { Generation, Index } from "../src/catalog/generation-types.ts";
 import { SECTION_NAMES } from "../src/catalog/sections.ts";
 import type { Digest } from "../src/digest.ts";
 import { type Failure, isCorrupt } from "../src/errors.ts";
 import { digestsOfSection } from "./generation.ts";
+import type { Listing } from "./manifest.ts";
 import { type BlobReference, blobsOfManifest } from "./named.ts";
-import type { Store } from "./store.ts";
+import type { ManifestReader } from "./snapshot.ts";
+
+/** Where the lists of a generation are read: a store. */
+export interface ListReader extends ManifestReader {
+  index(generation: Generation): Promise<Index>;
+  listed(digest: Digest): Promise<Listing["blobs"]>;
+}
 
 export interface Walk {
   /** Digests to skip, with what they name; every yielded digest is added. */
@@ -19,7 +26,7 @@ export interface Walk {
  * Every blob that a generation names; a list comes before the blobs in it. Blobs that several packages name come several
  * times, unless `seen` is given. One manifest at a time is in memory.
  */
-export async function* blobsOf(store: Store, generation: Generation, walk: Walk = {}): AsyncGenerator<BlobReference> {
+export async function* blobsOf(store: ListReader, generation: Generation, walk: Walk = {}): AsyncGenerator<BlobReference> {
   const { seen } = walk;
   const isNew = ({ digest }: BlobReference) => !seen || (!seen.has(digest) && seen.add(digest) !== undefined);
   const read = async <T>(named: BlobReference, work: () => Promise<T>): Promise<T | undefined> => {

@@ -159,8 +159,27 @@ const MAX_ATTEMPTS = 1000;
 /** A change of documents: all of these, or none. */
 export type Change = { readonly [N in keyof Documents]?: NonNullable<Documents[N]> };
 
+/** Settings that were found, with what was read of them. */
+interface Newest {
+  /** 0: there are none yet */
+  readonly number: number;
+  readonly record: Stored | undefined;
+  /** by name */
+  readonly raw: Map<string, { readonly key: string; readonly value: unknown } | undefined>;
+  /** when they were listed, and looked for newer ones, by performance.now() */
+  readonly listed: number;
+  looked: number;
+  /** keys where the files of format 1 would be */
+  legacy?: Promise<ReadonlySet<string>> | undefined;
+}
+
+/** milliseconds after which settings are listed anew where a listing is a request: gc may have pruned the next ones */
+const RELIST = 30_000;
+
 export class Settings {
   readonly #storage: Storage;
+  /** where a look is a request */
+  #known: Newest | undefined;
 
   constructor(storage: Storage) {
     this.#storage = storage;
@@ -186,9 +205,10 @@ export class Settings {
     change: (before: Pick<Documents, N>) => Change | undefined | Promise<Change | undefined>,
   ): Promise<void> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
-      const { record, number, documents: before } = await this.#state(names);
+      const { record, number, documents: before } = await this.#state(names, true);
       const after = await change(before);
       if (!after) return;
+      this.#known = undefined;
       if (await this.#publish(record, number + 1, after)) return;
     }
     throw new Failure("conflict", `cannot save: ${MAX_ATTEMPTS} other changes of the settings came in between`);
@@ -286,18 +306,46 @@ export class Settings {
   /** Documents of the newest settings, and those settings. `number` 0: there are none yet. */
   async #state<N extends keyof Documents>(
     names: readonly N[],
+    isFresh = false,
   ): Promise<{ record: Stored | undefined; number: number; documents: Pick<Documents, N> }> {
-    for (;;) {
-      const number = (await this.#numbers()).at(-1) ?? 0;
-      const record = number === 0 ? undefined : await this.#record(number);
-      const raw = new Map<N, { readonly key: string; readonly value: unknown } | undefined>();
-      for (const name of names) raw.set(name, await this.#raw(record, number, name));
-      const isWhole = (number === 0 || record !== undefined) && [...raw.values()].every((document) => document !== undefined);
+    for (let again = isFresh; ; again = true) {
+      const newest = await this.#newest(again);
+      const { number, record, raw } = newest;
+      for (const name of names) if (!raw.has(name)) raw.set(name, await this.#raw(record, number, name, newest));
+      // Where a look is a request, what these settings do not name was missing when they were found, and that is new enough.
+      const mayBeMissing = (name: N) => this.#storage.lag !== undefined && !Object.hasOwn(record?.secrets ?? {}, name);
+      const isWhole = (number === 0 || record !== undefined) && names.every((name) => raw.get(name) !== undefined || mayBeMissing(name));
       // What was listed may have been pruned before it was read.
       if (!isWhole && ((await this.#numbers()).at(-1) ?? 0) !== number) continue;
       const documents = Object.fromEntries(names.map((name) => [name, this.#parse(name, raw.get(name))])) as Pick<Documents, N>;
       return { record, number, documents };
     }
+  }
+
+  /** The newest settings; where a look is a request, as they were within the storage's lag. */
+  async #newest(isFresh: boolean): Promise<Newest> {
+    const { lag } = this.#storage;
+    const known = this.#known;
+    const began = performance.now();
+    if (known && lag !== undefined && !isFresh && began - known.listed < RELIST) {
+      if (began - known.looked < lag) return known;
+      if (!(await this.#storage.has(settingsKey(known.number + 1)))) {
+        known.looked = began;
+        return known;
+      }
+    }
+    const number = (await this.#numbers()).at(-1) ?? 0;
+    const record = number === 0 ? undefined : await this.#record(number);
+    const newest: Newest = { number, record, raw: new Map(), listed: began, looked: began };
+    if (lag !== undefined) this.#known = newest;
+    return newest;
+  }
+
+  /** The files of format 1, which a copy may have brought, by two requests rather than one each. */
+  #legacyKeys(newest: Newest): Promise<ReadonlySet<string>> {
+    newest.legacy ??= Promise.all([this.#storage.list(""), this.#storage.list(SECRETS)]).then((keys) => new Set(keys.flat()));
+    newest.legacy.catch(() => (newest.legacy = undefined));
+    return newest.legacy;
   }
 
   async #read(key: string): Promise<Uint8Array | undefined> {
@@ -322,10 +370,16 @@ export class Settings {
   }
 
   /** Undefined: the document is missing. */
-  async #raw(record: Stored | undefined, number: number, name: keyof Documents): Promise<{ key: string; value: unknown } | undefined> {
+  async #raw(
+    record: Stored | undefined,
+    number: number,
+    name: keyof Documents,
+    newest?: Newest,
+  ): Promise<{ key: string; value: unknown } | undefined> {
     if (record && Object.hasOwn(record.documents, name)) return { key: settingsKey(number), value: record.documents[name] };
     const secret = record && Object.hasOwn(record.secrets, name) ? record.secrets[name] : undefined;
     const key = secret?.file ?? DOCUMENTS[name].legacy;
+    if (!secret && newest && this.#storage.lag !== undefined && !(await this.#legacyKeys(newest)).has(key)) return undefined;
     const bytes = await this.#read(key);
     if (!bytes) return undefined;
     const value = tryJson(new TextDecoder().decode(bytes));
@@ -359,10 +413,17 @@ export class Settings {
     }
   }
 
+  /** Copies what is in force into an earlier copy of this store, unless settings were changed there. Returns the keys of the secrets. */
+  async updateTo(to: Storage): Promise<string[]> {
+    const there = (await new Settings(to).#numbers()).at(-1) ?? 0;
+    const here = (await this.#numbers()).at(-1) ?? 0;
+    return there >= here ? [] : this.copyTo(to);
+  }
+
   /** Copies what is in force into a storage without settings. Returns the keys of the secrets. */
   async copyTo(to: Storage): Promise<string[]> {
     for (;;) {
-      const { record, number } = await this.#state([]);
+      const { record, number } = await this.#state([], true);
       const names = (Object.keys(DOCUMENTS) as (keyof Documents)[]).filter(
         (name) => !record || (!Object.hasOwn(record.documents, name) && !Object.hasOwn(record.secrets, name)),
       );

@@ -13,6 +13,15 @@ export interface Storage {
   /** the folder, or another name for messages */
   readonly place: string;
 
+  /**
+   * Milliseconds after which a reader sees at the latest what another process published. Undefined: it sees it at once, as on a disk, and to
+   * look costs nothing. Otherwise a look is a request, so readers look once in that time.
+   */
+  readonly lag?: number;
+
+  /** Milliseconds after its last look within which a `create` takes effect or never does. Undefined: see lease.ts. */
+  readonly createLife?: number;
+
   /** Undefined: there is no such object. Only mutable and secret objects can change; `bytes()` without a range reads one state, old or new. */
   open(key: string): Promise<StoredObject | undefined>;
 
@@ -41,6 +50,18 @@ export interface Storage {
   /** Deletes an object. False: there is none. */
   remove(key: string): Promise<boolean>;
 
+  /**
+   * Prepares the removal of an object, which takes effect within a minute of now or never, whenever it is carried out. Where a storage
+   * can do that, gc needs no leases and no renames: see marks.ts.
+   */
+  prepareRemoval?(key: string): Removal;
+
+  /** Waits; undefined: by a timer. */
+  readonly sleep?: (milliseconds: number) => Promise<unknown>;
+
+  /** Every object below `prefix`, at any depth, sorted. Undefined: `list` and `open` cost as little. */
+  walk?(prefix: string): AsyncIterable<Entry>;
+
   /** Makes all commits, moves and removals so far durable. `others`: keys of objects that other processes may have committed or removed, too. */
   flush(others?: readonly string[]): Promise<void>;
 
@@ -50,6 +71,20 @@ export interface Storage {
 
 /** Permissions of an object: read-only for all, writable by its owner, or readable by its owner alone. `transient`: as mutable, and never made durable. */
 export type ObjectKind = "immutable" | "mutable" | "secret" | "transient";
+
+export interface Removal {
+  readonly key: string;
+  /** Fails where it is too late, or where nobody knows whether it took effect. */
+  carryOut(): Promise<void>;
+}
+
+export interface Entry {
+  readonly key: string;
+  /** bytes */
+  readonly size: number;
+  /** time of the last write, in milliseconds of the storage's clock */
+  readonly modified: number;
+}
 
 export interface CreateOptions {
   /** see lease.ts */
@@ -80,6 +115,8 @@ export interface StoredObject {
   /** A body for a Response: bytes from `start` to `end`, exclusive. */
   body(start?: number, end?: number): BodyInit | Promise<BodyInit>;
   bytes(start?: number, end?: number): Promise<Uint8Array>;
+  /** A URL by which clients read it from the storage itself, for a while; undefined: they are not sent there. */
+  location?(reply: { readonly type: string; readonly disposition?: string }): string;
 }
 
 export interface Stage {
@@ -91,7 +128,8 @@ export interface Stage {
   bytes(start: number, end: number): Promise<Uint8Array>;
   /**
    * Makes the object visible as `key`, atomically, and replaces an existing one. Only after `end()`. Fails with `corrupt`,
-   * and changes nothing, if size or digest are not as expected.
+   * and changes nothing, if size or digest are not as expected. Where `prepareRemoval` is there, it may be called again, and makes sure that
+   * the object is there.
    */
   commit(key: string, expected?: Expected): Promise<void>;
   /** Deletes the staged bytes; does nothing after a commit. */

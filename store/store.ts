@@ -6,26 +6,33 @@ import { SECTIONS, type SectionName, type Sections } from "../src/catalog/sectio
 import type { StoredAssertion } from "../src/catalog/snap.ts";
 import { type Algorithm, type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, isCorrupt, publishedButFailed, undefinedIfCorrupt } from "../src/errors.ts";
+import { mapBounded } from "../src/parallel.ts";
 import { tryJson } from "../src/text.ts";
 import { VERSION } from "../src/version.ts";
 import { isReadError, undefinedIfMissing } from "./diskerrors.ts";
 import { formatBytes, indexText, parseGeneration, parseIndex, raiseFormat, readFormat } from "./generation.ts";
 import { beginIngest, type IncomingBlob, ingest } from "./ingest.ts";
 import { jsonBytes } from "./json.ts";
+import { hasToBeginAnew, type Keeper, keeperOf } from "./keeper.ts";
 import { blobKey, CATALOG, FORMAT, FORMAT_KEY, generationKey, generationNumber } from "./keys.ts";
-import { SharedLease } from "./lease.ts";
 import { type Listing, listingProblem, type Manifests, manifestProblem } from "./manifest.ts";
 import { dependencies } from "./named.ts";
 import { EMPTY_INDEX, indexAfter, isUnchanged, manifestsIn, sizesIn, sumsIn, talliesOf } from "./nextindex.ts";
 import type { Quota } from "./quota.ts";
+import { blobsOf } from "./reach.ts";
 import { Runs } from "./runs.ts";
+import { isAway } from "./s3errors.ts";
 import { type StoreKey, seal } from "./sealed.ts";
 import { Settings } from "./settings.ts";
 import { type ReadEarlier, Snapshot } from "./snapshot.ts";
 import { type CreateOptions, readObject, type Storage, type StoredObject, stageIsGone } from "./storage.ts";
-import { openTrashed, restoreTrashed } from "./trash.ts";
+import { openTrashed } from "./trash.ts";
 
 const LISTING_INTERVAL = 1000;
+/** the same where a listing is a request: a look for the next number is enough meanwhile */
+const RELIST = 30_000;
+/** commits at once where each is a request */
+const PARALLEL = 16;
 const MAX_ATTEMPTS = 1000;
 const IMPORT_AGAIN = "import the file again that chp verify names";
 
@@ -53,17 +60,22 @@ export class Store {
   /** when the last listing of the generations began, by performance.now() */
   #listed = 0;
   #refreshing: Promise<void> | undefined;
+  /** where a look is a request: when the last one began, by performance.now(), and one that runs */
+  #looked = 0;
+  #looking: Promise<Snapshot> | undefined;
+  /** since when the storage is out of reach, in milliseconds since 1970, and why */
+  #away: { readonly since: number; readonly why: Failure } | undefined;
   /** whether this turn of the event loop has checked that the snapshot is the newest */
   #fresh = false;
   /** whether the store exists in a format that this chp reads */
   #known = false;
-  readonly #lease: SharedLease;
+  readonly #keeper: Keeper;
 
   private constructor(storage: Storage) {
     this.storage = storage;
     this.settings = new Settings(storage);
     this.runs = new Runs(storage);
-    this.#lease = new SharedLease(storage);
+    this.#keeper = keeperOf(storage);
     this.#current = { snapshot: new Snapshot(this, undefined, EMPTY_INDEX), newest: 0, damage: undefined };
   }
 
@@ -104,6 +116,7 @@ export class Store {
   snapshot(): Snapshot | Promise<Snapshot> {
     const { snapshot, newest } = this.#current;
     if (this.#fresh) return snapshot;
+    if (this.storage.lag !== undefined) return this.#lagging(this.storage.lag);
     if (this.#listed === 0 || performance.now() - this.#listed >= LISTING_INTERVAL) return this.#refresh();
     const isNewest = this.#isNewest(newest);
     if (isNewest === false) return this.#refresh();
@@ -111,6 +124,57 @@ export class Store {
     this.#fresh = true;
     setImmediate(() => (this.#fresh = false));
     return snapshot;
+  }
+
+  /** The newest generation as it was within the lag; what is known, where the storage is out of reach. */
+  #lagging(lag: number): Snapshot | Promise<Snapshot> {
+    const { snapshot } = this.#current;
+    if (this.#listed !== 0 && performance.now() - this.#looked < lag) return snapshot;
+    const look = this.#look();
+    if (!this.#away || this.#listed === 0) return look;
+    look.catch(() => {});
+    return snapshot; // it came when the last look had failed: nobody waits for the next one
+  }
+
+  #look(): Promise<Snapshot> {
+    if (!this.#looking) {
+      const looking = this.#lookOnce().finally(() => {
+        if (this.#looking === looking) this.#looking = undefined;
+      });
+      this.#looking = looking;
+    }
+    return this.#looking;
+  }
+
+  async #lookOnce(): Promise<Snapshot> {
+    const began = performance.now();
+    try {
+      const isListed = this.#listed !== 0 && began - this.#listed < RELIST;
+      if (!isListed || (await this.storage.has(generationKey(this.#current.newest + 1)))) await this.#list();
+      this.#away = undefined;
+    } catch (error) {
+      if (!isAway(error) || this.#listed === 0) throw error;
+      this.#away ??= { since: Date.now(), why: error };
+    }
+    this.#looked = Math.max(this.#looked, began);
+    return this.#current.snapshot;
+  }
+
+  /** Whether a request may see an older generation than one that another process published before it came. */
+  get lags(): boolean {
+    return this.storage.lag !== undefined;
+  }
+
+  /** Whether a look that begins now finds a newer generation than `seen`; never where every request looks anyway. */
+  async isBehind(seen: Snapshot): Promise<boolean> {
+    if (this.storage.lag === undefined || this.#away) return false;
+    await this.#looking; // it may have begun before
+    return (await this.#look()).number > seen.number;
+  }
+
+  /** Since when the storage is out of reach, so that only what is in memory is served; undefined: it is not. */
+  get away(): { readonly since: number; readonly why: Failure } | undefined {
+    return this.#away;
   }
 
   /** gc removes a generation only after newer ones, of which it may have removed the next as well. */
@@ -137,7 +201,9 @@ export class Store {
     const numbers = await this.generationNumbers();
     const { snapshot } = this.#current;
     if (!this.#known && numbers.length > 0) this.#known = (await readFormat(this.storage)) !== undefined;
-    this.#current = await this.#newestReadable(numbers, snapshot);
+    const found = await this.#newestReadable(numbers, snapshot);
+    if (found.newest < this.#current.newest && this.storage.lag !== undefined) return; // another look was faster
+    this.#current = found;
     this.#listed = began;
   }
 
@@ -213,6 +279,7 @@ export class Store {
   #expire(): void {
     this.#listed = 0;
     this.#fresh = false;
+    this.#looking = undefined;
   }
 
   /** An earlier generation; 0 is the empty store before the first. Undefined: it was pruned, or never existed. */
@@ -269,7 +336,8 @@ export class Store {
 
   /** Undefined: the blob is missing. */
   async blob(digest: Digest): Promise<StoredObject | undefined> {
-    return (await this.storage.open(blobKey(digest))) ?? openTrashed(this.storage, digest);
+    const object = await this.storage.open(blobKey(digest));
+    return object ?? (this.storage.prepareRemoval ? undefined : openTrashed(this.storage, digest));
   }
 
   has(digest: Digest): boolean | Promise<boolean> {
@@ -305,27 +373,27 @@ export class Store {
 
   /** Runs `work` under a lease (lease.ts): what it stages and reads stays until it ends. Nested and concurrent calls share one. */
   leased<T>(work: () => Promise<T>): Promise<T> {
-    return this.#lease.during(work);
+    return this.#keeper.during(work);
   }
 
-  /** Of work that runs in `leased`; undefined: none does. */
+  /** Of work that runs in `leased`; undefined: none does, or the storage needs no leases. */
   get leaseId(): string | undefined {
-    return this.#lease.id;
+    return this.#keeper.lease;
   }
 
   /** What a timer does. */
   renewLease(): Promise<void> {
-    return this.#lease.renew();
+    return this.#keeper.renew();
   }
 
   /** Begins a blob that comes in by and by, in work of `leased`. `quota`: in place of the store's own. */
   begin(quota = this.quota): Promise<IncomingBlob> {
-    return beginIngest(this.storage, { also: [], lease: this.#lease.id, quota });
+    return beginIngest(this.storage, { also: [], lease: this.#keeper.lease, quota });
   }
 
   /** Stages a stream and hashes it on the way; `also`: digests besides sha256. */
   ingest(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<StagedBlob> {
-    return ingest(this.storage, chunks, { also, lease: this.#lease.id, quota: this.quota });
+    return ingest(this.storage, chunks, { also, lease: this.#keeper.lease, quota: this.quota });
   }
 
   ingestBytes(bytes: Uint8Array, also: readonly Algorithm[] = []): Promise<StagedBlob> {
@@ -347,21 +415,48 @@ export class Store {
     return this.leased(() => this.#publish(time, draft));
   }
 
+  /**
+   * Creates a generation as another store has it, in work of `leased`. `digests`: all that it names; `newest`: the number of that before it here.
+   * `again`: something of it may have been deleted meanwhile, and is to be stored first. Fails with `conflict` where another was published.
+   */
+  async adopt(number: number, bytes: Uint8Array, digests: readonly Digest[], newest: number): Promise<"done" | "again"> {
+    if (await this.#keeper.save(digests)) return "again";
+    const { lease } = this.#keeper;
+    let isGone = false;
+    const lastLook = async () => {
+      isGone = (await this.#keeper.lastLook(digests, newest)).size > 0;
+      if (isGone) throw stageIsGone(this.storage.place);
+    };
+    try {
+      const outcome = await this.#create(number, bytes, { ...(lease && { lease }), lastLook });
+      if (outcome === "begin anew") return "again";
+      if (!outcome) throw cameBetween(number);
+    } catch (error) {
+      if (isGone) return "again";
+      throw error;
+    }
+    this.#expire();
+    await this.#keeper.created(digests);
+    return "done";
+  }
+
   async #publish<T>(time: string, draft: (base: Snapshot) => Promise<Drafted<T>>): Promise<Published<T>> {
+    let first: number | undefined;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
       this.#expire();
       await this.snapshot();
       await this.#checkWritable();
       // A reader of this process may replace #current while the draft is made: the number has to follow this base.
       const { snapshot: base, newest, damage } = this.#current;
+      first ??= base.number;
       if (isReadError(damage)) throw damage; // it may be whole: what it has is not to be published over
       const { draft: change, result } = await draft(base);
       const sizes = sizesIn(change);
       if (this.quota) await this.quota.check(sumsIn(change));
-      for (const blob of change.blobs) {
+      await mapBounded(change.blobs, this.storage.lag === undefined ? 1 : PARALLEL, (blob) => {
         const { "sha-256": digest } = blob.sums;
-        await blob.commit({ size: sizes.get(digest), what: `blob ${digest}` });
-      }
+        return blob.commit({ size: sizes.get(digest), what: `blob ${digest}` });
+      });
       const known = await this.signedTimes(base);
       const signed = newestOf(known, change.signed ?? {});
       const isSignedLater = Object.entries(signed).some(([key, at]) => known[key] !== at);
@@ -386,30 +481,47 @@ export class Store {
       const bytes = seal(record, await this.key());
       const named = dependencies(record.index, index, change);
       const brought = [record.index, ...change.blobs.map((blob) => blob.sums["sha-256"]), ...manifestsIn(index, change)];
-      // The lease first: what is there after it, no gc deletes before this generation is seen or its stage is gone.
+      const all = [...new Set([...named, ...brought])];
+      if (change.exclusive && first !== base.number) throw cameBetween(base.number);
+      if (await this.#keeper.save(all)) {
+        for (const blob of change.blobs) blob.mayBeGone();
+        continue;
+      }
       const lastLook = async () => {
-        await this.#lease.check();
-        const { missing } = await restoreTrashed(this.storage, [...new Set([...named, ...brought])]);
+        const missing = await this.#keeper.lastLook(all, number - 1);
         if (brought.some((digest) => missing.has(digest))) throw stageIsGone(this.storage.place);
         const gone = required.find((digest) => missing.has(digest));
-        if (gone) throw new Failure("failed", `blob ${gone} was deleted meanwhile by chp gc`, { next: "run the import again" });
+        if (gone) throw deletedMeanwhile(gone);
+        await this.#checkNamed(named.filter((digest) => missing.has(digest)));
         await this.quota?.check([]);
       };
-      const lease = this.#lease.id;
+      const { lease } = this.#keeper;
       await raiseFormat(this.storage); // durable before the link
-      if (await this.#create(number, bytes, { ...(lease && { lease }), needs: required.map(blobKey), lastLook })) {
+      const outcome = await this.#create(number, bytes, { ...(lease && { lease }), needs: required.map(blobKey), lastLook });
+      if (outcome === "begin anew") continue;
+      if (outcome) {
         this.#expire();
-        await restoreTrashed(this.storage, named).catch((error: unknown) => {
+        await this.#keeper.created(named).catch((error: unknown) => {
           throw publishedButFailed(number, error);
         });
         return { generation: parseGeneration(number, bytes, this.storage), result };
       }
-      if (change.exclusive)
-        throw new Failure("conflict", `generation ${number} came in between, so nothing was changed`, {
-          next: "look at what it did with chp log, and run the command again",
-        });
+      if (change.exclusive) throw cameBetween(number);
     }
     throw new Failure("conflict", `cannot publish: ${MAX_ATTEMPTS} other generations came in between`);
+  }
+
+  /**
+   * Of blobs that are missing: fails where one is not damage of a generation that is there, but was deleted since the generation was pruned that
+   * named it. Under a lease no gc does that.
+   */
+  async #checkNamed(missing: readonly Digest[]): Promise<void> {
+    if (missing.length === 0 || !this.storage.prepareRemoval) return;
+    const seen = new Set<Digest>();
+    for (const generation of await this.history())
+      for await (const _ of blobsOf(this, generation, { seen, unreadable: () => {} })) continue;
+    const gone = missing.find((digest) => !seen.has(digest));
+    if (gone !== undefined) throw deletedMeanwhile(gone);
   }
 
   /** Fails with `store-too-new`: what a newer chp wrote is neither merged with nor numbered past. */
@@ -419,10 +531,11 @@ export class Store {
     if (damage && isNewer(damage)) throw damage;
   }
 
-  async #create(number: number, bytes: Uint8Array, how: CreateOptions): Promise<boolean> {
+  async #create(number: number, bytes: Uint8Array, how: CreateOptions): Promise<boolean | "begin anew"> {
     try {
       return await this.storage.create(generationKey(number), bytes, how);
     } catch (error) {
+      if (hasToBeginAnew(error)) return "begin anew";
       if (!(error instanceof Failure && error.kind === "published")) throw error;
       this.#expire();
       throw publishedButFailed(number, error);
@@ -431,9 +544,25 @@ export class Store {
 
   async #put(value: unknown): Promise<Digest> {
     const blob = await this.ingestBytes(jsonBytes(value));
-    await blob.commit();
+    try {
+      await blob.commit();
+    } finally {
+      await blob.discard();
+    }
     return blob.sums["sha-256"];
   }
+}
+
+function deletedMeanwhile(digest: Digest): Failure {
+  return new Failure("failed", `blob ${digest} was deleted meanwhile by chp gc`, {
+    next: "run the same command again; nothing was published",
+  });
+}
+
+function cameBetween(number: number): Failure {
+  return new Failure("conflict", `generation ${number} came in between, so nothing was changed`, {
+    next: "look at what it did with chp log, and run the command again",
+  });
 }
 
 function isNewer(error: unknown): error is Failure {

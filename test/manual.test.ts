@@ -8,6 +8,7 @@ import { createProgram } from "../bin/commands/program.ts";
 import { type ProgramName, programName } from "../src/settings/documented.ts";
 import { makeManualWorld, REGISTRY, serveStore } from "./manualworld.ts";
 import { type Run, runProgram, SILENT_IO } from "./program.ts";
+import { S3Engine } from "./s3engine.ts";
 import { tempFolder } from "./temp.ts";
 
 const ROOT = join(import.meta.dir, "..");
@@ -24,6 +25,7 @@ const CODES: Readonly<Record<string, number>> = {
   "chp doctor": 1, // the world has no registry
   "chp doctor --juju 3.6": 1,
   "chp doctor --juju 3.6 --cloud lxd": 1, // it has no agents
+  "chp doctor --store s3://charms/site --offline": 1,
 };
 
 /** Words of the pages that mean something else here. Each is replaced wherever it stands in a word. */
@@ -82,6 +84,10 @@ function unknownWords({ program, words }: Pick<Line, "program" | "words">): stri
   return words.filter((word) => word.startsWith("-") && word !== "-" && word !== "--help" && !flags.includes(word.replace(/=.*$/, "")));
 }
 
+/** The bucket of the page on replicas. */
+const engine = new S3Engine("charms");
+const bucket = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: engine.fetch });
+
 const folder = tempFolder();
 const ending = new AbortController();
 let upstream = "";
@@ -93,6 +99,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   ending.abort();
+  await bucket.stop(true);
   await REGISTRY[Symbol.asyncDispose]();
   folder[Symbol.dispose]();
 });
@@ -112,6 +119,8 @@ function worldOf(page: string): { readonly at: (word: string) => string; readonl
     CHP_EXPORT_DIR: own,
     CHP_LISTEN: "127.0.0.1:0",
     CHARMHUB_URL: upstream,
+    ...S3Engine.environment(`http://127.0.0.1:${bucket.port}`),
+    ...(page.endsWith("replicas.md") && { CHP_STORE: "s3://charms/site", CHP_STORE_KEY: at("store.key") }),
     CHP_SNAPSTORE_URL: upstream,
     CHP_INSECURE_REGISTRY: REGISTRY.host,
     CHP_STREAMS_KEY: join(folder.path, "world", "streams.asc"),

@@ -28,7 +28,7 @@ export function webApp(store: Store, { publicUrl, settings = {}, registries, web
     store,
     config: publicUrl === undefined ? {} : { publicUrl },
     log: (line) => void lines.push(line),
-    ...(web && { web: webOf(store, { free: async () => 5 * 2 ** 30 }, values) }),
+    ...(web && { web: webOf(store, async () => 5 * 2 ** 30, values) }),
     ...(registries && { registries: () => registries }),
     ...(now && { clock: now }),
   });

@@ -1,12 +1,11 @@
-import { Disk } from "../../store/fs.ts";
 import type { CommonOptions } from "../machine/io.ts";
-import { storeFolder } from "../machine/openstore.ts";
+import { storageAt, storageOf } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 import { runCopy } from "./copying.ts";
 
 export const backupCommand: Register = (program, io) => {
   defineCommand(program, "backup", "Copy the store into an empty folder, also while it is in use", `${EXITS}, 130 interrupted`)
-    .argument("<dir>", "a folder that is empty or not there yet")
+    .argument("<dir>", "a folder that is empty or not there yet, or has an earlier backup, which gets what is missing")
     .addHelpText(
       "after",
       `
@@ -16,5 +15,5 @@ checked on the way. Every kept generation and the settings go with it, secrets i
 Examples:
   chp backup /mnt/backup/chp-20260426`,
     )
-    .action((dir: string, options: CommonOptions) => runCopy(new Disk(storeFolder(options, io)), new Disk(dir), "backup", options, io));
+    .action((dir: string, options: CommonOptions) => runCopy(storageOf(options, io), storageAt(dir, io), "backup", options, io));
 };

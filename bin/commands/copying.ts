@@ -1,12 +1,18 @@
 /** Shared by backup and restore: copies a store from one folder into another. */
 
 import { printable } from "../../src/errors.ts";
-import { type CopyReport, copyStore } from "../../store/backup.ts";
-import type { Disk } from "../../store/fs.ts";
+import { type CopyReport, type CopyTarget, copyStore } from "../../store/backup.ts";
+import type { Storage } from "../../store/storage.ts";
 import { type CommonOptions, count, type Io, note, printJson, showSize, storeFlag } from "../machine/io.ts";
 import { progressOn } from "../machine/progress.ts";
 
-export async function runCopy(from: Disk, to: Disk, what: "backup" | "restore", options: CommonOptions, io: Io): Promise<void> {
+export async function runCopy(
+  from: Storage,
+  to: CopyTarget,
+  what: "backup" | "restore" | "copy",
+  options: CommonOptions & { readonly next?: string },
+  io: Io,
+): Promise<void> {
   const progress = progressOn(what, options, io);
   const report = await copyStore(from, to, {
     signal: io.signal,
@@ -20,11 +26,9 @@ export async function runCopy(from: Disk, to: Disk, what: "backup" | "restore", 
   );
   if (what === "backup" && report.linked > 0)
     note("hard links are the same files on the same disk: they do not protect against damage to it", options, io);
-  note(
-    what === "backup" ? `next: chp restore ${printable(to.place)} --store DIR restores it` : `next: chp serve${storeFlag(options)}`,
-    options,
-    io,
-  );
+  const next =
+    options.next ?? (what === "backup" ? `chp restore ${printable(to.place)} --store DIR restores it` : `chp serve${storeFlag(options)}`);
+  note(`next: ${next}`, options, io);
 }
 
 function renderCopy({ generations, linked, copied, bytes, secrets }: CopyReport): string[] {

@@ -30,11 +30,13 @@ import { certificateFindings, hostOf } from "../../src/settings/certificate.ts";
 import { readCloudImages } from "../../src/settings/cloudimages.ts";
 import { IMAGE_METADATA, type SettingValue } from "../../src/settings/config.ts";
 import { tryJson } from "../../src/text.ts";
+import { bucketProof } from "../../store/s3proof.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
 import type { Store } from "../../store/store.ts";
+import { isBucket } from "../machine/bucket.ts";
 import { ask, NoReply } from "../machine/http.ts";
 import { count, type Io, printJson } from "../machine/io.ts";
-import { openStore } from "../machine/openstore.ts";
+import { openStore, storageOf, storeFolder } from "../machine/openstore.ts";
 import { askRegistry } from "../machine/registryclient.ts";
 import { askServer, serverAddresses } from "../machine/runningserver.ts";
 import { ServedBootstrap } from "../machine/servedbootstrap.ts";
@@ -43,7 +45,7 @@ import { RENEW, trustedCertificates } from "../machine/tls.ts";
 import { defineCommand, type Register } from "./command.ts";
 import type { FlagValues } from "./flags.ts";
 
-const TAKES = ["publicUrlOfStore", "doctorJuju", "doctorCloud", "offline"] as const;
+const TAKES = ["publicUrlOfStore", "doctorJuju", "doctorCloud", "offline", "policy"] as const;
 type DoctorFlags = FlagValues<typeof TAKES>;
 
 export const doctorCommand: Register = (program, io) => {
@@ -63,12 +65,17 @@ Examples:
   chp doctor
   chp doctor --juju 3.6
   chp doctor --juju 3.6.11 --cloud k8s
-  chp doctor --json --offline`;
+  chp doctor --json --offline
+  chp doctor --store s3://charms/site --policy`;
 
 export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
   if (options.cloud !== undefined && options.juju === undefined)
     throw new Failure("usage", "--cloud says where the Juju of --juju bootstraps", { next: "give --juju VERSION with it" });
   if (options.juju !== undefined) readJuju(options.juju);
+  if (options.policy) return printPolicy(options, io);
+  const bucket = await bucketResults(options, io);
+  const broken = bucket.filter((result): result is ReadinessFinding => "next" in result);
+  if (broken.length > 0) return report(bucket, options, io); // what a store in it says proves nothing
   const store = await openStore(options, io);
   const settings = await loadSettings(store, { flags: { "public-url": options.publicUrl }, environment: io.environment });
   const snapshot = await store.snapshot();
@@ -85,6 +92,7 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
   ]);
   const odd = clockProblem(Date.now(), snapshot.time);
   const results: CheckResult[] = [
+    ...bucket,
     ...(odd === undefined ? [] : [certainFinding("clock", odd, "set the clock of this machine")]),
     ...storedResults(packages, snaps, await charmsOfBundles(store, packages)),
     ...(options.juju === undefined
@@ -95,6 +103,11 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
     ...(await archiveResults(store, io)),
     ...address,
   ];
+  report(results, options, io);
+}
+
+/** Fails where there is a finding. */
+function report(results: readonly CheckResult[], options: DoctorFlags, io: Io): void {
   const findings = results.filter((result): result is ReadinessFinding => "next" in result);
   const passed = results.filter((result): result is PassedCheck => "state" in result);
   if (options.json) printJson({ ready: findings.length === 0, findings, passed }, io);
@@ -103,6 +116,43 @@ export async function runDoctor(options: DoctorFlags, io: Io): Promise<void> {
     throw new Failure("failed", `${count(findings.length, "problem")} found`, {
       next: findings[0]?.next ?? "",
     });
+}
+
+/** Whether the bucket keeps what a store needs, of a store in one. */
+async function bucketResults(options: DoctorFlags, io: Io): Promise<readonly CheckResult[]> {
+  const storage = storageOf({ ...options, quiet: true }, io);
+  if (!("client" in storage)) return [];
+  if (options.offline) return skippedCheck("bucket", `${storage.place} is not proven, as --offline says`);
+  const steps = await bucketProof(storage.client);
+  const findings = steps.flatMap(({ broken }) =>
+    broken === undefined ? [] : [certainFinding("bucket", broken, "use a newer release of that storage, or another: chp help replicas")],
+  );
+  return resultsOf("bucket", findings, `${storage.place} keeps what a store needs: ${count(steps.length, "check")}`);
+}
+
+/** What the access key of a store in a bucket needs, and nothing else, as engines and AWS read it. */
+function printPolicy(options: DoctorFlags, io: Io): void {
+  const place = storeFolder({ ...options, quiet: true }, io);
+  if (!isBucket(place))
+    throw new Failure("usage", `--policy is for a store in a bucket: ${printable(place)} is a folder`, {
+      next: "--store s3://BUCKET/PREFIX",
+    });
+  const [bucket = "", ...path] = place.slice("s3://".length).replace(/\/+$/, "").split("/");
+  const prefix = path.map((part) => `${part}/`).join("");
+  printJson(
+    {
+      Version: "2012-10-17",
+      Statement: [
+        {
+          Effect: "Allow",
+          Action: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+          Resource: [`arn:aws:s3:::${bucket}/${prefix}*`],
+        },
+        { Effect: "Allow", Action: ["s3:ListBucket", "s3:ListBucketMultipartUploads"], Resource: [`arn:aws:s3:::${bucket}`] },
+      ],
+    },
+    io,
+  );
 }
 
 interface Network {

@@ -21,11 +21,11 @@ import type { Addition, ExportRequest } from "../../src/export/sitefile.ts";
 import { Upstream, type UpstreamAddresses } from "../../src/export/upstream.ts";
 import { checkUrl } from "../../src/settings/config.ts";
 import { AGENT_STREAMS } from "../../src/wire/urls.ts";
-import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { type Downloads, downloadsOn } from "../machine/downloads.ts";
 import { createFile, replaceFile } from "../machine/durable.ts";
 import type { Io } from "../machine/io.ts";
+import { storageAt } from "../machine/openstore.ts";
 import { readStreamsKeys } from "../machine/settings.ts";
 import { networkTransport, OWN_ADDRESS, storeTransport } from "../machine/transport.ts";
 import { makeExportDir, WorkFolder } from "../machine/workfolder.ts";
@@ -109,7 +109,7 @@ export async function runSession(
 ): Promise<void> {
   const downloads = downloadsOn(options, io);
   const trusted = await Promise.all((options.ca ?? []).map((file) => readInput(file, io)));
-  const store = options.store === undefined ? undefined : await Store.open(new Disk(options.store));
+  const store = options.store === undefined ? undefined : await Store.open(storageAt(options.store, io));
   const remote = new HttpClient({
     transport: store ? storeTransport(store) : await networkTransport(trusted, io.environment),
     signal: io.signal,

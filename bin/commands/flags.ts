@@ -12,7 +12,7 @@ import type { UpstreamAddresses } from "../../src/export/upstream.ts";
 import { findSetting } from "../../src/settings/config.ts";
 import { parseRights, RIGHTS } from "../../src/settings/token.ts";
 import type { RemoteOption } from "../../src/wire/remoteimport.ts";
-import { GC_DEFAULTS } from "../../store/gc.ts";
+import { GC_DEFAULTS } from "../../store/retained.ts";
 import { type CommonOptions, showSize } from "../machine/io.ts";
 import { byteSize, logLevel, oneOf, outputFormat, wholeNumber } from "./values.ts";
 
@@ -94,7 +94,29 @@ export const FLAGS = {
   tlsCert: setting("tls-cert"),
   tlsKey: setting("tls-key"),
   publicUrl: setting("public-url"),
-  waitForStore: { name: "wait-for-store", help: "serve nothing until an import makes the store, where its folder does not exist" },
+  cache: {
+    name: "cache",
+    argument: "DIR",
+    twin: "CHP_CACHE",
+    help: "folder in which payloads of a bucket are kept once they were requested (CHP_CACHE)",
+  },
+  cacheSize: {
+    name: "cache-size",
+    argument: "SIZE",
+    twin: "CHP_CACHE_SIZE",
+    parse: byteSize(2 ** 20),
+    default: 20 * 2 ** 30,
+    help: `what that folder may have, the least recently used goes first (CHP_CACHE_SIZE; default: ${showSize(20 * 2 ** 30)})`,
+  },
+  redirect: {
+    name: "redirect",
+    twin: "CHP_REDIRECT",
+    help: "send clients to the bucket for payloads, by URLs that hold for 15 minutes (CHP_REDIRECT)",
+  },
+  waitForStore: {
+    name: "wait-for-store",
+    help: "serve nothing until an import makes the store, where its folder does not exist or its bucket does not answer",
+  },
   logLevel: {
     name: "log-level",
     argument: "LEVEL",
@@ -418,6 +440,8 @@ export const FLAGS = {
     parse: oneOf(CLOUD_KINDS),
     help: `with --juju: on which cloud: ${CLOUD_KINDS.join(", ")} (default: of any kind)`,
   },
+
+  policy: { name: "policy", help: "print the smallest policy for the access key of a store in a bucket, and ask nothing" },
 
   // commands that maintain the store
   readData: {

@@ -1,4 +1,5 @@
-import { collectGarbage, type GcReport } from "../../store/gc.ts";
+import { collectGarbage } from "../../store/gc.ts";
+import type { GcReport } from "../../store/retained.ts";
 import { count, type Io, printJson, showSize } from "../machine/io.ts";
 import { openOrCreateStore, openStore } from "../machine/openstore.ts";
 import { progressOn } from "../machine/progress.ts";

@@ -137,7 +137,10 @@ async function runRepair(sources: readonly ImportSource[], options: ImportFlags,
   const progress = progressOn("import", options, io);
   const onProgress = progressThrough(progress, sizeOf(sources));
   const workers = new Workers();
-  const lost = { blobs: (digests: ReadonlySet<Digest>) => lostBlobs(store, digests), lists: await LostLists.of(store) };
+  const lost = {
+    blobs: (digests: ReadonlySet<Digest>) => lostBlobs(store, digests, { dryRun: options.dryRun ?? false }),
+    lists: await LostLists.of(store),
+  };
   const { restored, stillLost, dryRun } = await repairFrom(store, sources, lost, {
     command: "import --repair",
     channels: "keep",

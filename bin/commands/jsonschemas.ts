@@ -584,7 +584,7 @@ export const JSON_OUTPUTS: readonly JsonOutput[] = [
       unreferenced: bytes,
     }),
   },
-  { commands: ["backup", "restore"], schema: COPY },
+  { commands: ["backup", "restore", "copy"], schema: COPY },
   { commands: ["version"], schema: v.strictObject({ version: text, commit: orNull(text), storeFormat: number, runtime: text }) },
   {
     commands: ["help"],

@@ -21,6 +21,7 @@ import limits from "../manual/limits.md" with { type: "text" };
 import metrics from "../manual/metrics.md" with { type: "text" };
 import parts from "../manual/parts.md" with { type: "text" };
 import remoteImport from "../manual/remote-import.md" with { type: "text" };
+import replicas from "../manual/replicas.md" with { type: "text" };
 import security from "../manual/security.md" with { type: "text" };
 import serve from "../manual/serve.md" with { type: "text" };
 import service from "../manual/service.md" with { type: "text" };
@@ -67,6 +68,7 @@ const PAGES: Readonly<Record<string, string>> = {
   change,
   damage,
   backup,
+  replicas,
   metrics: `${metrics}\n${metricsTables()}`,
   settings,
   store,

@@ -5,7 +5,6 @@ import { imageNotes } from "../../src/catalog/imagesources.ts";
 import { clockProblem, plausibleTime } from "../../src/clock.ts";
 import { certificateFacts, certificateWarnings, hostOf, trustAnchors } from "../../src/settings/certificate.ts";
 import type { SettingValue } from "../../src/settings/config.ts";
-import type { Disk } from "../../store/fs.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
 import type { Store } from "../../store/store.ts";
 import { imageSetup, registryOf } from "../machine/settings.ts";
@@ -16,8 +15,11 @@ import { TOPICS } from "./manual.ts";
 import { snapdConfig } from "./snapd-config.ts";
 import { trustTexts } from "./trust.ts";
 
+/** Bytes that the store may still take on its disk; undefined: not known, as of a bucket. */
+type FreeBytes = () => Promise<number | undefined>;
+
 /** `settings`: those that the server was started with; the pages say what it does, not what a restart would change. */
-export function webOf(store: Store, disk: Pick<Disk, "free">, settings: ReadonlyMap<string, SettingValue>): Web {
+export function webOf(store: Store, free: FreeBytes, settings: ReadonlyMap<string, SettingValue>): Web {
   const made = new WeakMap<Snapshot, Promise<string[]>>();
   const notes = (snapshot: Snapshot): Promise<string[]> => {
     const known = made.get(snapshot) ?? notesOnImages(snapshot, settings);
@@ -28,7 +30,7 @@ export function webOf(store: Store, disk: Pick<Disk, "free">, settings: Readonly
     manual: TOPICS,
     history: store,
     setup: (origin) => setupOf(store, settings, origin),
-    machine: () => machineOf(store, disk, settings, notes),
+    machine: () => machineOf(store, free, settings, notes),
   };
 }
 
@@ -96,7 +98,7 @@ async function notesOnImages(snapshot: Snapshot, settings: ReadonlyMap<string, S
 
 async function machineOf(
   store: Store,
-  disk: Pick<Disk, "free">,
+  freeBytes: FreeBytes,
   settings: ReadonlyMap<string, SettingValue>,
   notes: (snapshot: Snapshot) => Promise<string[]>,
 ): Promise<MachineFacts> {
@@ -105,7 +107,7 @@ async function machineOf(
   const now = plausibleTime(Date.now(), snapshot.time);
   const certificate = settings.has("tls-listen") ? (await servedCertificate(store, settings))?.certificate : undefined;
   const odd = clockProblem(Date.now(), snapshot.time);
-  const free = await disk.free().catch(() => undefined);
+  const free = await freeBytes();
   return {
     ...(free !== undefined && { free }),
     ...(certificate !== undefined && { certificate: certificateFacts(certificate) }),

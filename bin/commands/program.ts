@@ -10,6 +10,7 @@ import { closeCommand } from "./close.ts";
 import type { Register } from "./command.ts";
 import { completionCommand } from "./completion.ts";
 import { configCommand } from "./config.ts";
+import { copyCommand } from "./copy.ts";
 import { defaultTrackCommand } from "./default-track.ts";
 import { diffCommand } from "./diff.ts";
 import { doctorCommand } from "./doctor.ts";
@@ -100,7 +101,7 @@ const GROUPS: readonly Group[] = [
       rollbackCommand,
     ],
   },
-  { heading: "Maintain", commands: () => [verifyCommand, gcCommand, duCommand, backupCommand, restoreCommand] },
+  { heading: "Maintain", commands: () => [verifyCommand, gcCommand, duCommand, backupCommand, restoreCommand, copyCommand] },
   { heading: "Compatibility", commands: () => [pushCommands, listPushedSnapsCommand, airgapCommands] },
   { heading: "Help", commands: () => [helpCommand, versionCommand, wrongWords] },
 ];

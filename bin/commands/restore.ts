@@ -1,8 +1,7 @@
 import { Failure, printable } from "../../src/errors.ts";
-import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import type { CommonOptions, Io } from "../machine/io.ts";
-import { storeFolder } from "../machine/openstore.ts";
+import { storageAt, storageOf } from "../machine/openstore.ts";
 import { defineCommand, EXITS, type Register } from "./command.ts";
 import { runCopy } from "./copying.ts";
 
@@ -14,8 +13,8 @@ export const restoreCommand: Register = (program, io) => {
 };
 
 async function runRestore(dir: string, options: CommonOptions, io: Io): Promise<void> {
-  const from = new Disk(dir);
+  const from = storageAt(dir, io);
   if (!(await Store.openOrAwait(from)).exists)
     throw new Failure("not-found", `there is no backup in ${printable(dir, 200)}`, { next: "name the folder that chp backup wrote" });
-  return runCopy(from, new Disk(storeFolder(options, io)), "restore", options, io);
+  return runCopy(from, storageOf(options, io), "restore", options, io);
 }

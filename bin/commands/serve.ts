@@ -1,4 +1,6 @@
 import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createApp } from "../../handlers/app.ts";
 import { type Listener, listen } from "../../handlers/listen.ts";
 import { createLog, type Log } from "../../handlers/log.ts";
@@ -7,13 +9,16 @@ import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
 import { ARCHIVE_LIMITS, archiveCap, parseAddress, readSettings } from "../../src/settings/config.ts";
 import type { Token } from "../../src/settings/token.ts";
+import { BlobCache } from "../../store/blobcache.ts";
 import { Disk } from "../../store/fs.ts";
 import { blobBytes } from "../../store/quota.ts";
+import { isAway } from "../../store/s3errors.ts";
 import { Store } from "../../store/store.ts";
+import { checkBucketOptions, isBucket } from "../machine/bucket.ts";
 import { importInChild } from "../machine/child.ts";
 import { limitsIn, StorePush } from "../machine/imagepush.ts";
 import { type Io, printJson, undoOf } from "../machine/io.ts";
-import { storeFolder } from "../machine/openstore.ts";
+import { storageAt, storeFolder } from "../machine/openstore.ts";
 import { overrideWrites } from "../machine/overridewrites.ts";
 import { loadSettings, watchCloudImages, watchRegistries } from "../machine/settings.ts";
 import { countConnections, watchDescriptors } from "../machine/sockets.ts";
@@ -24,7 +29,18 @@ import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
 import { webOf } from "./pages.ts";
 
-const TAKES = ["listen", "tlsListen", "tlsCert", "tlsKey", "publicUrl", "waitForStore", "logLevel"] as const;
+const TAKES = [
+  "listen",
+  "tlsListen",
+  "tlsCert",
+  "tlsKey",
+  "publicUrl",
+  "waitForStore",
+  "cache",
+  "cacheSize",
+  "redirect",
+  "logLevel",
+] as const;
 type ServeFlags = FlagValues<typeof TAKES>;
 
 export const serveCommand: Register = (program, io) => {
@@ -57,28 +73,48 @@ export async function runServe(options: ServeFlags, io: Io): Promise<void> {
   }
 }
 
-async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log; readonly io: Io }): Promise<void> {
-  const hint = (message: string) => options.quiet || log({ level: "warn", message });
+interface Serving {
+  readonly log: Log;
+  readonly io: Io;
+}
+
+async function serveStore(options: ServeFlags, serving: Serving): Promise<void> {
+  const { log, io } = serving;
   const folder = storeFolder(options, {
     ...io,
     err: (text) => log({ level: "info", message: text.trimEnd() }),
   });
-  const flags = {
+  // Wrong usage comes first.
+  readSettings({ flags: settingFlags(options), environment: io.environment, file: {} });
+  checkBucketOptions(folder, options);
+  // Where a mount is not there at boot, an empty store would answer every client that nothing exists.
+  if (!options.waitForStore && !isBucket(folder) && !existsSync(folder))
+    throw new Failure("no-store", `there is no folder ${printable(folder)}`, {
+      next: "chp import FILE makes the store; name another with --store DIR, or wait for it with --wait-for-store",
+    });
+  const cache = isBucket(folder) ? await openCache(options, serving) : undefined;
+  try {
+    await serveOpened(await openServed(folder, { ...options, served: cache }, serving), options, serving);
+  } finally {
+    await cache?.close();
+  }
+}
+
+/** What the command line sets, by the names of settings. */
+function settingFlags(options: ServeFlags) {
+  return {
     listen: options.listen,
     "tls-listen": options.tlsListen,
     "tls-cert": options.tlsCert,
     "tls-key": options.tlsKey,
     "public-url": options.publicUrl,
   };
-  readSettings({ flags, environment: io.environment, file: {} }); // wrong usage comes first
-  // Where a mount is not there at boot, an empty store would answer every client that nothing exists.
-  if (!options.waitForStore && !existsSync(folder))
-    throw new Failure("no-store", `there is no folder ${printable(folder)}`, {
-      next: "chp import FILE makes the store; name another with --store DIR, or wait for it with --wait-for-store",
-    });
-  const disk = new Disk(folder);
-  const store = await Store.openOrAwait(disk);
-  const settings = await loadSettings(store, { flags, environment: io.environment });
+}
+
+async function serveOpened(store: Store, options: ServeFlags, { log, io }: Serving): Promise<void> {
+  const hint = (message: string) => options.quiet || log({ level: "warn", message });
+  const { storage } = store;
+  const settings = await loadSettings(store, { flags: settingFlags(options), environment: io.environment });
   const publicUrl = settings.get("public-url")?.values[0];
   if (publicUrl === undefined)
     hint("no public URL is set, so download URLs are made from each request's Host; Juju 4 stores them: set one with --public-url URL");
@@ -89,8 +125,6 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
   const odd = clockProblem(Date.now(), snapshot.time);
   if (odd !== undefined) hint(`${odd}: overrides are judged by the latter until one of them is right`);
 
-  // Without a stored key, sessions end with this process and are valid nowhere else.
-  const session = await store.settings.read("session").catch(() => undefined);
   const count = (name: string) => {
     const text = settings.get(name)?.values[0];
     return text === undefined ? undefined : Number(text);
@@ -110,23 +144,38 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     tokens: () => acceptedTokens(store, log),
     limits: async () => limitsIn(await loadSettings(store, { environment: io.environment })),
   });
+  const disk = () => (storage instanceof Disk ? storage.room() : Promise.reject(new Error("the store is in a bucket")));
   let certificateEnd: number | undefined;
   const app = createApp({
     store,
     imagePush,
-    ...(settings.get("web")?.values[0] === "on" && { web: webOf(store, disk, settings) }),
+    ...(settings.get("web")?.values[0] === "on" && {
+      web: webOf(
+        store,
+        () =>
+          disk().then(
+            ({ free }) => free,
+            () => undefined,
+          ),
+        settings,
+      ),
+    }),
     overrides: overrideWrites(store, { tokens: () => acceptedTokens(store, log), undo: (generation) => undoOf(generation, options) }),
     config: publicUrl === undefined ? {} : { publicUrl },
     log,
     vitals: {
       certificateEnd: () => certificateEnd,
-      disk: () => disk.room(),
-      storeBytes: () => blobBytes(disk),
+      disk,
+      storeBytes: () => blobBytes(storage),
       lastRuns: () => store.runs.last(),
     },
     registries: watchRegistries(store, io.environment, publicUrl),
     cloudImages: watchCloudImages(store, io.environment),
-    ...(session && { sessionKey: Buffer.from(session.key, "base64") }),
+    // Until it is stored, sessions end with this process and are valid nowhere else.
+    sessionKey: async () => {
+      const session = await store.settings.read("session");
+      return session && Buffer.from(session.key, "base64");
+    },
     remoteImport: {
       options: REMOTE_OPTIONS,
       caps: archiveCaps,
@@ -186,6 +235,42 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
 /** When a certificate ends, in milliseconds since 1970. */
 function endOf(certificate: string): number {
   return Date.parse(certificateFacts(certificate).notAfter);
+}
+
+/** Milliseconds for which a request of a server to its bucket is sent again, and without an answer after which it counts as lost. */
+const [PATIENCE, SILENCE] = [3000, 5000];
+const WAIT = 2000;
+
+/** Bytes of payloads that stay after they were sent, where no folder is named. */
+const TEMPORARY_SIZE = 2 ** 30;
+
+/** Waits for a bucket that does not answer, where that is asked for. */
+async function openServed(
+  place: string,
+  { waitForStore, redirect, served }: Pick<ServeFlags, "waitForStore" | "redirect"> & { readonly served: BlobCache | undefined },
+  { io, log }: Serving,
+): Promise<Store> {
+  const storage = storageAt(place, io, {
+    patience: PATIENCE,
+    silence: SILENCE,
+    ...(served && { cache: served }),
+    ...(redirect && { redirects: true }),
+  });
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await Store.openOrAwait(storage);
+    } catch (error) {
+      if (!waitForStore || !isAway(error) || io.signal.aborted) throw error;
+      if (attempt === 0) log({ level: "warn", message: `waiting for the store: ${error.message}` });
+      await sleep(WAIT, undefined, { signal: io.signal }).catch(() => {});
+    }
+  }
+}
+
+function openCache({ cache, cacheSize }: Pick<ServeFlags, "cache" | "cacheSize">, { io, log }: Serving): Promise<BlobCache> {
+  const failed = (why: string) => log({ level: "error", message: "a payload of the bucket cannot be sent", why });
+  if (cache !== undefined) return BlobCache.open(cache, { limit: cacheSize, failed });
+  return BlobCache.temporary(io.environment["TMPDIR"] || tmpdir(), { limit: TEMPORARY_SIZE, failed });
 }
 
 /** The current tokens. A user who can't read them can't write into the store either: all that takes one is off then. */

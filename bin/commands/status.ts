@@ -11,12 +11,11 @@ import { Failure, printable, reason } from "../../src/errors.ts";
 import { certificateFacts, certificateWarnings } from "../../src/settings/certificate.ts";
 import { hasRight, isExpired } from "../../src/settings/token.ts";
 import { VERSION } from "../../src/version.ts";
-import { Disk } from "../../store/fs.ts";
 import { FORMAT } from "../../store/keys.ts";
 import type { LastRuns } from "../../store/runs.ts";
 import { Store } from "../../store/store.ts";
 import { count, type Io, printJson, showSize } from "../machine/io.ts";
-import { failOnDamage, openStore, storeFolder } from "../machine/openstore.ts";
+import { failOnDamage, openStore, storageOf } from "../machine/openstore.ts";
 import { askServer, serverAddresses } from "../machine/runningserver.ts";
 import { acceptedKeys, imageSetup, loadSettings, registryOf } from "../machine/settings.ts";
 import { servedCertificate, trustedCertificates } from "../machine/tls.ts";
@@ -153,7 +152,7 @@ export async function runStatus(options: StatusFlags, io: Io): Promise<void> {
 
 /** Whether a server answers, and nothing else: it reads no package, so it can be asked each few seconds. The store may not be there yet. */
 async function probe(options: StatusFlags, io: Io): Promise<void> {
-  const store = await Store.openOrAwait(new Disk(storeFolder(options, io)));
+  const store = await Store.openOrAwait(storageOf(options, io));
   const settings = await loadSettings(store, { environment: io.environment });
   const addresses = options.server === undefined ? serverAddresses(settings).filter(({ isLocal }) => isLocal) : [{ url: options.server }];
   const { running, silent } = await askServer(addresses, await trustedCertificates(store, settings));

@@ -2,17 +2,17 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Argument } from "commander";
 import { Failure, printable } from "../../src/errors.ts";
-import { SETTINGS, type SettingValue } from "../../src/settings/config.ts";
-import { Disk } from "../../store/fs.ts";
+import { SETTINGS, type SettingValue, STORE_KEY } from "../../src/settings/config.ts";
 import { Store } from "../../store/store.ts";
+import { checkBucketOptions, isBucket } from "../machine/bucket.ts";
 import { ownExecutable } from "../machine/child.ts";
 import { type Io, note, printJson } from "../machine/io.ts";
-import { storeFolder } from "../machine/openstore.ts";
+import { storageAt, storeFolder } from "../machine/openstore.ts";
 import { loadSettings } from "../machine/settings.ts";
 import { defineCommand, type Register } from "./command.ts";
-import type { FlagValues } from "./flags.ts";
+import { FLAGS, type FlagValues } from "./flags.ts";
 
-const TAKES = ["user", "executable", "remoteImport"] as const;
+const TAKES = ["user", "executable", "remoteImport", "cache", "cacheSize", "redirect"] as const;
 type UnitFlags = FlagValues<typeof TAKES>;
 
 export const UNIT_NAMES = ["chp.service", "chp-verify.service", "chp-verify.timer"] as const;
@@ -35,26 +35,33 @@ The commands that install it are comments at its head. Settings of the store hol
 Examples:
   chp unit --store /var/lib/chp
   chp unit --store /var/lib/chp --remote-import
+  chp unit --store s3://charms/site --cache /var/cache/chp
   chp unit --store /var/lib/chp | sudo tee ${pathOf("chp.service")}
   chp unit --store /var/lib/chp chp-verify.timer`;
 
 export async function runUnit(name: UnitName, options: UnitFlags, io: Io): Promise<void> {
   if (!/^[a-z_][a-z0-9_-]{0,31}$/.test(options.user))
     throw new Failure("usage", `--user: ${printable(options.user, 50)} is not a user's name`);
-  const folder = resolve(storeFolder(options, io));
-  const settings = await loadSettings(await Store.openOrAwait(new Disk(folder)), { environment: io.environment });
+  const place = storeFolder(options, io);
+  checkBucketOptions(place, options);
+  const bucket = isBucket(place) ? bucketSetup(options, io) : undefined;
+  const folder = bucket ? place : resolve(place);
+  const settings = await loadSettings(await Store.openOrAwait(storageAt(folder, io)), { environment: io.environment });
   const unit: Unit = {
     name,
     user: options.user,
     store: folder,
-    exists: existsSync(folder),
+    exists: bucket !== undefined || existsSync(folder),
+    ...(bucket && { bucket }),
     writes: options.remoteImport ?? false,
     executable: options.executable === undefined ? ownExecutable() : [resolve(options.executable)],
     flags: serveFlags(settings),
     addresses: ["listen", "tls-listen"].flatMap((key) => settings.get(key)?.values ?? []),
     files: ["tls-cert", "tls-key"].flatMap((key) => settings.get(key)?.values ?? []).map((file) => resolve(file)),
   };
-  const notes = [...unitNotes(unit), ...unseenSettings(settings)];
+  // The key comes as a credential there.
+  const unseen = unseenSettings(settings).filter((text) => !bucket || !text.includes(STORE_KEY));
+  const notes = [...unitNotes(unit), ...unseen];
   if (options.json)
     return printJson(
       { name, path: pathOf(name), unit: renderUnit(unit), commands: installCommands(unit), addresses: unit.addresses, notes },
@@ -64,12 +71,44 @@ export async function runUnit(name: UnitName, options: UnitFlags, io: Io): Promi
   for (const text of notes) note(text, options, io);
 }
 
+/** What a service of a bucket gets besides its settings: no key is in the unit. */
+interface BucketSetup {
+  /** where the bucket is, by the names of its environment: nothing of it is secret */
+  readonly where: readonly string[];
+  /** a file with the authority of its certificate */
+  readonly authority: string | undefined;
+  /** a folder of this machine */
+  readonly cache: string | undefined;
+  /** of `chp serve` */
+  readonly flags: readonly string[];
+}
+
+const FOLDER = "/etc/chp";
+const ENVIRONMENT = `${FOLDER}/bucket.env`;
+const KEY = `${FOLDER}/store.key`;
+const WAIT = "--wait-for-store";
+/** Names whose values may be shown. */
+const PUBLIC_NAMES = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_CA_BUNDLE"];
+
+function bucketSetup({ cache: folder, cacheSize, redirect }: UnitFlags, { environment }: Io): BucketSetup {
+  const cache = folder === undefined ? undefined : resolve(folder);
+  const sized = cacheSize === FLAGS.cacheSize.default ? [] : ["--cache-size", String(cacheSize)];
+  return {
+    where: PUBLIC_NAMES.flatMap((name) => (environment[name] ? [`${name}=${environment[name]}`] : [])),
+    authority: environment["AWS_CA_BUNDLE"] || undefined,
+    cache,
+    flags: [WAIT, ...(cache === undefined ? [] : ["--cache", cache, ...sized]), ...(redirect ? ["--redirect"] : [])],
+  };
+}
+
 interface Unit {
   readonly name: UnitName;
   readonly user: string;
   readonly store: string;
   /** whether there is a store there now */
   readonly exists: boolean;
+  /** of a store in a bucket */
+  readonly bucket?: BucketSetup;
   /** whether it takes imports from other machines, or images that clients push */
   readonly writes: boolean;
   readonly executable: readonly string[];
@@ -103,8 +142,9 @@ function isInside(path: string, folders: readonly string[]): boolean {
   return folders.some((folder) => path.startsWith(`${folder}/`));
 }
 
-function needed({ store, executable, files }: Unit): string[] {
-  return [store, ...executable, ...files];
+function needed({ store, bucket, executable, files }: Unit): string[] {
+  const own = bucket ? [bucket.cache, bucket.authority].filter((path) => path !== undefined) : [store];
+  return [...own, ...executable, ...files];
 }
 
 function unitNotes(unit: Unit): string[] {
@@ -154,18 +194,23 @@ function renderUnit(unit: Unit): string {
 
 const commented = (lines: readonly string[]) => `${lines.map((line) => `# ${line}`.trimEnd()).join("\n")}\n\n`;
 
+/** Lines, of which those that are undefined are left out. */
+const linesOf = (...lines: readonly (string | undefined)[]) => lines.filter((line) => line !== undefined).join("\n");
+
 const BODIES: Readonly<Record<UnitName, (unit: Unit) => string>> = {
   "chp.service": (unit) => `[Unit]
-Description=chp, an offline Charmhub and Snap Store
-Wants=network-online.target
-After=network-online.target
-RequiresMountsFor=${pathWord(unit.store)}
+${linesOf(
+  "Description=chp, an offline Charmhub and Snap Store",
+  "Wants=network-online.target",
+  "After=network-online.target",
+  mountsOf(unit),
+)}
 
 [Service]
 # chp says that it is ready by systemd-notify, a process of its own.
 Type=notify
 NotifyAccess=all
-${runs(unit, ["serve", "--store", unit.store, ...unit.flags])}
+${linesOf(runs(unit, ["serve", "--store", unit.store, ...(unit.bucket?.flags ?? []), ...unit.flags]), credentialsOf(unit))}
 Restart=on-failure
 RestartSec=2
 # Do not restart on configuration errors or an unsupported store format.
@@ -190,27 +235,30 @@ RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
 WantedBy=multi-user.target
 `,
   "chp-verify.service": (unit) => `[Unit]
-Description=Verify the store of chp
-RequiresMountsFor=${pathWord(unit.store)}
-# Not before the first import.
-ConditionPathExists=${unit.store.replaceAll("%", "%%")}/format.json
+${linesOf(
+  "Description=Verify the store of chp",
+  ...(unit.bucket
+    ? ["# One machine verifies for all: the others need no timer.", "Wants=network-online.target", "After=network-online.target"]
+    : [mountsOf(unit), "# Not before the first import.", `ConditionPathExists=${unit.store.replaceAll("%", "%%")}/format.json`]),
+)}
 
 [Service]
 # Exit code 13, damage, makes it fail: systemctl --failed lists it, and the metrics show it.
 Type=oneshot
-${runs(unit, ["verify", "--read-data", "--quiet", "--store", unit.store])}
+${linesOf(runs(unit, ["verify", "--read-data", "--quiet", "--store", unit.store]), credentialsOf(unit))}
 # It reads every byte of the store, when nobody else reads.
 Nice=19
 IOSchedulingClass=idle
 MemoryMax=1G
 UMask=0077
 
-# Damaged files go to the quarantine, and the result is noted, in the store.
-ReadWritePaths=${pathWord(unit.store)}
-CapabilityBoundingSet=
-${confinement(unit)}
-PrivateNetwork=yes
-RestrictAddressFamilies=AF_UNIX
+${linesOf(
+  "# Damaged files go to the quarantine, and the result is noted, in the store.",
+  unit.bucket ? undefined : `ReadWritePaths=${pathWord(unit.store)}`,
+  "CapabilityBoundingSet=",
+  confinement(unit),
+  ...(unit.bucket ? ["RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX"] : ["PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX"]),
+)}
 `,
   "chp-verify.timer": () => `[Unit]
 Description=Verify the store of chp each week
@@ -228,6 +276,20 @@ WantedBy=timers.target
 
 function runs({ user, executable }: Unit, words: readonly string[]): string {
   return `User=${user}\nGroup=${user}\nExecStart=${[...executable, ...words].map(commandWord).join(" ")}`;
+}
+
+/** Undefined: a bucket is not mounted. */
+function mountsOf({ store, bucket }: Unit): string | undefined {
+  return bucket ? undefined : `RequiresMountsFor=${pathWord(store)}`;
+}
+
+/** Undefined: a folder needs none. */
+function credentialsOf({ bucket }: Unit): string | undefined {
+  if (!bucket) return undefined;
+  return `# AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ${PUBLIC_NAMES.join(", ")}: one NAME=VALUE a line.
+EnvironmentFile=${ENVIRONMENT}
+# Unseals what is secret in the bucket.
+LoadCredential=store-key:${KEY}`;
 }
 
 function confinement(unit: Unit): string {
@@ -254,26 +316,48 @@ SystemCallErrorNumber=ENOSYS
 # Not MemoryDenyWriteExecute: the engine compiles while it runs.`;
 }
 
-function accessOf({ store, writes }: Unit): string {
-  if (!writes) return "# Serving writes nothing: the store is read-only for it.";
-  return `# Imports of other machines are processes of their own, which may end when it is stopped. Pushed images it writes itself.\nReadWritePaths=${pathWord(store)}\nKillMode=mixed`;
+function accessOf({ store, bucket, writes }: Unit): string {
+  const folder = bucket ? bucket.cache : store;
+  const what = bucket
+    ? "Of this machine it writes its cache alone, and what is on its way to or from the bucket, in a /tmp of its own."
+    : writes
+      ? "Imports of other machines are processes of their own, which may end when it is stopped. Pushed images it writes itself."
+      : "Serving writes nothing: the store is read-only for it.";
+  return linesOf(
+    `# ${what}`,
+    folder !== undefined && (bucket || writes) ? `ReadWritePaths=${pathWord(folder)}` : undefined,
+    writes ? "KillMode=mixed" : undefined,
+  );
 }
 
-function installCommands({ name, user, store, exists, writes, executable }: Unit): string[] {
+function installCommands(unit: Unit): string[] {
+  const { name, user, store, bucket, exists, writes, executable } = unit;
   const folder = shellWord(store);
-  const own = `${executable.map(shellWord).join(" ")} unit --store ${folder}${user === "chp" ? "" : ` --user ${user}`}`;
-  const put = (each: UnitName, more = "") => `${own}${more} | sudo tee ${pathOf(each)} >/dev/null`;
+  const own = [...executable, "unit", "--store", store, ...(user === "chp" ? [] : ["--user", user])];
+  const put = (each: UnitName, more: readonly string[]) =>
+    `${[...own, ...more].map(shellWord).join(" ")} | sudo tee ${pathOf(each)} >/dev/null`;
   if (name !== "chp.service")
     return [
-      ...(["chp-verify.service", "chp-verify.timer"] as const).map((each) => put(each, ` ${each}`)),
+      ...(["chp-verify.service", "chp-verify.timer"] as const).map((each) => put(each, [each])),
       "sudo systemctl daemon-reload",
       "sudo systemctl enable --now chp-verify.timer",
       "systemctl list-timers chp-verify.timer",
     ];
+  const home = bucket ? FOLDER : folder;
+  const names = [...(bucket?.where ?? []), "AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY="];
+  const before = bucket
+    ? [
+        `sudo install -d -m 0700 ${FOLDER}`,
+        `sudo install -m 0600 store.key ${KEY} # the same on every machine; chp keygen store.key makes it`,
+        `printf '%s\\n' ${names.map(shellWord).join(" ")} | sudo install -m 0600 /dev/stdin ${ENVIRONMENT}`,
+        `sudoedit ${ENVIRONMENT} # the two keys of the bucket`,
+        ...(bucket.cache === undefined ? [] : [`sudo install -d -o ${user} -g ${user} ${shellWord(bucket.cache)}`]),
+      ]
+    : [exists ? `sudo chown -R ${user}:${user} ${folder}` : `sudo install -d -o ${user} -g ${user} ${folder}`];
   return [
-    `sudo useradd --system --user-group --no-create-home --home-dir ${folder} --shell /usr/sbin/nologin ${user}`,
-    exists ? `sudo chown -R ${user}:${user} ${folder}` : `sudo install -d -o ${user} -g ${user} ${folder}`,
-    put(name, writes ? " --remote-import" : ""),
+    `sudo useradd --system --user-group --no-create-home --home-dir ${home} --shell /usr/sbin/nologin ${user}`,
+    ...before,
+    put(name, [...(writes ? ["--remote-import"] : []), ...(bucket?.flags ?? []).filter((word) => word !== WAIT)]),
     "sudo systemctl daemon-reload",
     `sudo systemctl enable --now ${name}`,
     `systemctl status ${name}`,

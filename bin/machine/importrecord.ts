@@ -1,10 +1,9 @@
 /** Records in the store how an import ends, for `chp status` and the metrics. */
 
 import { Failure, reason } from "../../src/errors.ts";
-import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { type CommonOptions, type Io, note } from "./io.ts";
-import { storeFolder } from "./openstore.ts";
+import { storageOf } from "./openstore.ts";
 
 export class ImportRecord {
   readonly #options: CommonOptions;
@@ -20,7 +19,8 @@ export class ImportRecord {
   async during<T extends { readonly generation: number | null }>(store: Store, work: () => Promise<T>): Promise<T> {
     const lease = store.leaseId ?? "";
     this.#isEnded = true;
-    await this.#write(() => store.runs.importBegan(lease, now()));
+    // Without leases, as in a bucket, nobody could say whether it still runs: its end alone is recorded.
+    if (lease !== "") await this.#write(() => store.runs.importBegan(lease, now()));
     try {
       const report = await work();
       const { generation } = report;
@@ -36,7 +36,7 @@ export class ImportRecord {
   async failed(error: unknown): Promise<void> {
     if (this.#isEnded || kindOf(error) === "usage") return;
     await this.#write(async () => {
-      const store = await Store.openOrAwait(new Disk(storeFolder({ ...this.#options, quiet: true }, this.#io)));
+      const store = await Store.openOrAwait(storageOf({ ...this.#options, quiet: true }, this.#io));
       if (store.exists) await store.runs.importEnded("", { ended: now(), failed: kindOf(error) });
     });
   }

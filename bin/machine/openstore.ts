@@ -8,13 +8,25 @@ import { Failure, printable } from "../../src/errors.ts";
 import { Disk } from "../../store/fs.ts";
 import { FORMAT_KEY, isOfStore } from "../../store/keys.ts";
 import { endLeases } from "../../store/lease.ts";
+import type { Bucket } from "../../store/s3.ts";
 import { Store } from "../../store/store.ts";
+import { bucketOf, isBucket, type ServedBucket } from "./bucket.ts";
 import { type CommonOptions, type Io, note, showSize } from "./io.ts";
 import { storeKeyOf } from "./storekey.ts";
 
 const SYSTEM_STORE = "/var/lib/chp";
 
-/** The folder of the store. Prints it if --store and CHP_STORE did not name it. */
+/** The store of a command, wherever it is. Reads nothing of it. */
+export function storageOf(options: CommonOptions, io: Io): Disk | Bucket {
+  return storageAt(storeFolder(options, io), io);
+}
+
+/** A folder, or a bucket by its s3:// name. */
+export function storageAt(place: string, io: Pick<Io, "environment">, options: ServedBucket = {}): Disk | Bucket {
+  return isBucket(place) ? bucketOf(place, io, options) : new Disk(place);
+}
+
+/** The folder of the store, or its bucket. Prints it if --store and CHP_STORE did not name it. */
 export function storeFolder(options: CommonOptions, io: Io): string {
   if (options.store !== undefined) return options.store;
   const own = join(io.environment["XDG_DATA_HOME"] || join(io.environment["HOME"] || homedir(), ".local", "share"), "chp");
@@ -35,7 +47,7 @@ function mayWrite(folder: string): boolean {
 }
 
 export function openStore(options: CommonOptions, io: Io): Promise<Store> {
-  return Store.open(new Disk(storeFolder(options, io))).then((store) => signing(store, io));
+  return Store.open(storageOf(options, io)).then((store) => signing(store, io));
 }
 
 /** Fails with `corrupt` if a part of the store is unreadable. To be called after everything readable is printed. */
@@ -54,14 +66,16 @@ export async function failOnDamage(store: Store): Promise<void> {
 
 /** Opens the store, creates it first if it does not exist, and removes what processes left that are gone. */
 export async function openOrCreateStore(options: CommonOptions, io: Io): Promise<Store> {
-  const disk = new Disk(storeFolder(options, io));
-  const other = disk.has(FORMAT_KEY) ? undefined : (await disk.list("")).find((name) => !isOfStore(name));
+  const storage = storageOf(options, io);
+  const other = (await storage.has(FORMAT_KEY)) ? undefined : (await storage.list("")).find((name) => !isOfStore(name));
   if (other !== undefined)
-    throw new Failure("usage", `${printable(disk.place)} is not a store, and has other files, like ${printable(other, 100)}`, {
-      next: "name a folder that is empty or not there yet with --store DIR",
+    throw new Failure("usage", `${printable(storage.place)} is not a store, and has other files, like ${printable(other, 100)}`, {
+      next: isBucket(storage.place)
+        ? "name a prefix of the bucket that has nothing yet: --store s3://BUCKET/PREFIX"
+        : "name a folder that is empty or not there yet with --store DIR",
     });
-  const store = await Store.openOrCreate(disk);
-  await endLeases(disk);
+  const store = await Store.openOrCreate(storage);
+  if (storage instanceof Disk) await endLeases(storage);
   return signing(store, io);
 }
 
@@ -73,7 +87,7 @@ function signing(store: Store, io: Io): Store {
 
 /** Runs `work` on the store, or on a temporary one if it does not exist yet. */
 export async function withStoreUnchanged<T>(options: CommonOptions, io: Io, work: (store: Store) => Promise<T>): Promise<T> {
-  const store = await Store.openOrAwait(new Disk(storeFolder(options, io)));
+  const store = await Store.openOrAwait(storageOf(options, io));
   if (store.exists) return work(store);
   const folder = await mkdtemp(join(tmpdir(), "chp-dry-run-"));
   try {
@@ -83,8 +97,12 @@ export async function withStoreUnchanged<T>(options: CommonOptions, io: Io, work
   }
 }
 
-/** Fails if the disk of a folder has less than `needed` bytes free. `what`: for the message, like `import into`. */
-export async function checkSpace(what: string, folder: string, needed: number, { next }: { readonly next: string }): Promise<void> {
+/**
+ * Fails if the disk of a folder has less than `needed` bytes free. `what`: for the message, like `import into`. For a bucket it is that of what is
+ * staged here.
+ */
+export async function checkSpace(what: string, place: string, needed: number, { next }: { readonly next: string }): Promise<void> {
+  const folder = isBucket(place) ? tmpdir() : place;
   const free = await new Disk(folder).free().catch(() => undefined);
   if (free === undefined || needed <= free) return;
   throw new Failure("failed", `cannot ${what} ${printable(folder)}: ${showSize(needed)} are needed and ${showSize(free)} are free`, {

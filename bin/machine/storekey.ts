@@ -1,12 +1,20 @@
-/** The key that signs the history of a store: the setting `store-key` names its file, which lies outside of the store. */
+/**
+ * The key that signs the history of a store, and seals its secrets in a bucket: the setting `store-key` names its file, which lies outside of
+ * the store, or a service gets it as the credential of that name.
+ */
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { readSecretKey } from "../../src/archives/signature.ts";
-import { isSignedBy, publicHalf, signDigest } from "../../src/archives/storekey.ts";
+import { isSignedBy, publicHalf, sealingKey, signDigest } from "../../src/archives/storekey.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
-import { STORE_KEY } from "../../src/settings/config.ts";
+import { readSettings, STORE_KEY } from "../../src/settings/config.ts";
 import type { Link } from "../../store/chain.ts";
+import type { Sealer } from "../../store/s3.ts";
 import type { StoreKey } from "../../store/sealed.ts";
+import { sealerOf } from "../../store/sealing.ts";
+import { Settings } from "../../store/settings.ts";
+import type { Storage } from "../../store/storage.ts";
 import type { Store } from "../../store/store.ts";
 import type { Io } from "./io.ts";
 import { loadSettings } from "./settings.ts";
@@ -47,8 +55,34 @@ export async function signaturesOf(
   });
 }
 
+/** What seals the secrets of a store in a bucket, found when the first is read or written. Fails where no key is set. */
+export function sealerFor(storage: () => Storage, { environment }: Pick<Io, "environment">): () => Promise<Sealer> {
+  let found: Promise<Sealer> | undefined;
+  const find = async (): Promise<Sealer> => {
+    const { place } = storage();
+    const { config } = await new Settings(storage()).readTogether(["config"]);
+    const file = readSettings({ environment, file: config }).get(STORE_KEY)?.values[0] ?? credentialFile(environment);
+    if (file !== undefined) return sealerOf(sealingKey(readSecretKey(readKeyFile(file), file)), place);
+    throw new Failure("failed", `what is secret in ${place} is sealed, and no store key is set`, {
+      next: "chp keygen store.key makes one; then on every machine: CHP_STORE_KEY=store.key",
+    });
+  };
+  return () => {
+    found ??= find();
+    found.catch(() => (found = undefined));
+    return found;
+  };
+}
+
 async function keyFileOf(store: Store, { environment }: Pick<Io, "environment">): Promise<string | undefined> {
-  return (await loadSettings(store, { environment })).get(STORE_KEY)?.values[0];
+  return (await loadSettings(store, { environment })).get(STORE_KEY)?.values[0] ?? credentialFile(environment);
+}
+
+/** LoadCredential=store-key:FILE of a systemd unit. */
+function credentialFile(environment: Io["environment"]): string | undefined {
+  const folder = environment["CREDENTIALS_DIRECTORY"];
+  const file = folder ? join(folder, STORE_KEY) : undefined;
+  return file !== undefined && existsSync(file) ? file : undefined;
 }
 
 function readKeyFile(file: string): string {

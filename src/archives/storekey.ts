@@ -1,6 +1,6 @@
-/** Signatures of a store's history, by a key in minisign's format whose file lies outside of the store. */
+/** Signatures of a store's history and the sealing of its secrets, by a key in minisign's format whose file lies outside of the store. */
 
-import { createPublicKey, sign, verify } from "node:crypto";
+import { createPublicKey, hkdfSync, sign, verify } from "node:crypto";
 import { type PublicKey, readPublicKey, readSecretKey, type SecretKey } from "./signature.ts";
 
 /** So that a signature of a generation is never one of anything else. */
@@ -10,6 +10,12 @@ const SPKI = Buffer.from("302a300506032b6570032100", "hex");
 /** `KEYID HEX`, of the digest of what is signed. */
 export function signDigest(digest: string, { id, key }: SecretKey): string {
   return `${id} ${sign(null, Buffer.from(CONTEXT + digest), key).toString("hex")}`;
+}
+
+/** 32 bytes that follow from the key, which secrets of a store are sealed with. */
+export function sealingKey({ key }: SecretKey): Uint8Array {
+  const seed = key.export({ format: "der", type: "pkcs8" }).subarray(-32);
+  return new Uint8Array(hkdfSync("sha256", seed, "", "chp secrets of a store", 32));
 }
 
 /** Whether that key made the signature. */

@@ -1,6 +1,7 @@
 /** Results of `chp doctor`: what is wrong or missing, and what to do next. */
 
 export type ReadinessCheck =
+  | "bucket"
   | "snaps"
   | "charms"
   | "resources"

@@ -125,6 +125,8 @@ export interface StagedBlob {
   bytes(start: number, end: number): Promise<Uint8Array>;
   /** Fails with `corrupt` if the bytes are not as expected; then nothing becomes visible. */
   commit(expected?: Expected): Promise<void>;
+  /** Makes the next `commit` store it again, if it is gone. */
+  mayBeGone(): void;
   discard(): Promise<void>;
 }
 

@@ -17,13 +17,30 @@ export interface Device {
 
 const DeviceText = v.object({ brand: v.string(), model: v.string(), serial: v.string(), store: v.optional(v.string()) });
 
+/** milliseconds between two looks for the stored key while there is none */
+const LOOK = 1000;
+
 /** Signs and reads back; servers with the same key know each other's sessions. */
 export class Sessions {
-  readonly #key: Uint8Array;
+  /** the one that signs first */
+  #keys: readonly [Uint8Array, ...Uint8Array[]];
+  #stored: (() => Promise<Uint8Array | undefined>) | undefined;
+  #looked = Number.NEGATIVE_INFINITY;
 
-  /** `key`: at least 32 random bytes. */
-  constructor(key: Uint8Array) {
-    this.#key = key;
+  /** `key`: at least 32 random bytes, until `stored` has the one that all servers of a store share. */
+  constructor(key: Uint8Array, stored?: () => Promise<Uint8Array | undefined>) {
+    this.#keys = [key];
+    this.#stored = stored;
+  }
+
+  /** Looks for the stored key, which comes with the first import of snaps. To be awaited before anything is signed or read. `now`: milliseconds. */
+  async ready(now: number): Promise<void> {
+    if (!this.#stored || Math.abs(now - this.#looked) < LOOK) return;
+    this.#looked = now;
+    const key = await this.#stored().catch(() => undefined); // one that cannot be read may be readable later
+    if (!key) return;
+    this.#keys = [key, ...this.#keys];
+    this.#stored = undefined;
   }
 
   /** `now`: milliseconds. */
@@ -54,17 +71,21 @@ export class Sessions {
   }
 
   #sign(kind: string, text: string): string {
-    return `${text}.${this.#mac(kind, text).toString("base64url")}`;
+    return `${text}.${macOf(this.#keys[0], kind, text).toString("base64url")}`;
   }
 
   #read(kind: string, signed: string): string | undefined {
     const at = signed.lastIndexOf(".");
     const text = signed.slice(0, Math.max(at, 0));
-    const [is, should] = [Buffer.from(signed.slice(at + 1), "base64url"), this.#mac(kind, text)];
-    return is.byteLength === should.byteLength && timingSafeEqual(is, should) ? text : undefined;
+    const is = Buffer.from(signed.slice(at + 1), "base64url");
+    const isBy = (key: Uint8Array) => {
+      const should = macOf(key, kind, text);
+      return is.byteLength === should.byteLength && timingSafeEqual(is, should);
+    };
+    return this.#keys.some(isBy) ? text : undefined;
   }
+}
 
-  #mac(kind: string, text: string): Buffer {
-    return createHmac("sha256", this.#key).update(`${kind} ${text}`).digest();
-  }
+function macOf(key: Uint8Array, kind: string, text: string): Buffer {
+  return createHmac("sha256", key).update(`${kind} ${text}`).digest();
 }

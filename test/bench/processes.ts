@@ -48,10 +48,16 @@ export interface Ran {
   readonly memory: number;
 }
 
+interface RunOptions {
+  /** whether its memory is measured */
+  readonly watch?: boolean;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Runs a command to its end; an exit code but 0 is an error. */
-export async function run(command: readonly string[], { watch = false } = {}): Promise<Ran> {
+export async function run(command: readonly string[], { watch = false, env = {} }: RunOptions = {}): Promise<Ran> {
   const started = performance.now();
-  const child = Bun.spawn([...command], { env: ENVIRONMENT, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const child = Bun.spawn([...command], { env: { ...ENVIRONMENT, ...env }, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   let memory = 0;
   const watched = watch && setInterval(() => (memory = Math.max(memory, peakMemory(child.pid))), 10);
   const output = Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
@@ -63,7 +69,7 @@ export async function run(command: readonly string[], { watch = false } = {}): P
   return { out, seconds, memory };
 }
 
-export const runChp = (args: readonly string[], options?: { watch?: boolean }) => run([...COMMAND, ...args], options);
+export const runChp = (args: readonly string[], options?: RunOptions) => run([...COMMAND, ...args], options);
 export const runClient = (command: readonly string[]) => run(pinned(CLIENT, command));
 
 /** The most memory that a running process had, in bytes; 0 when it has ended. */
@@ -90,11 +96,19 @@ export interface Server {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+interface ServeOptions {
+  readonly pin?: boolean;
+  readonly log?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** further options of `chp serve` */
+  readonly more?: readonly string[];
+}
+
 /** `chp serve`; its log goes to a file, as a service manager would take it. */
-export async function serveChp(store: string, { pin = true, log = "/dev/null" } = {}): Promise<Server> {
-  const command = [...COMMAND, "serve", "--quiet", "--store", store, "--listen", "127.0.0.1:0"];
+export async function serveChp(store: string, { pin = true, log = "/dev/null", env = {}, more = [] }: ServeOptions = {}): Promise<Server> {
+  const command = [...COMMAND, "serve", "--quiet", "--store", store, "--listen", "127.0.0.1:0", ...more];
   const child = Bun.spawn(pin ? pinned(SERVER, command) : command, {
-    env: ENVIRONMENT,
+    env: { ...ENVIRONMENT, ...env },
     stdin: "ignore",
     stdout: "pipe",
     stderr: openSync(log, "w"),

@@ -58,11 +58,11 @@ const FIND_FIELDS = [
 ];
 
 const asked = (fields: readonly string[]) => encodeURIComponent(fields.join());
-const info = (name: string): Request => ({ path: `/v2/charms/info/${name}?fields=${asked(INFO_FIELDS)}` });
+export const infoOf = (name: string): Request => ({ path: `/v2/charms/info/${name}?fields=${asked(INFO_FIELDS)}` });
 const find: Request = { path: `/v2/charms/find?fields=${asked(FIND_FIELDS)}` };
 
 /** An installation of each, in one request. */
-function refresh(names: readonly string[]): Request {
+export function refreshOf(names: readonly string[]): Request {
   const base = { architecture: "amd64", name: "ubuntu", channel: "22.04" };
   const actions = names.map((name, i) => ({ action: "install", "instance-key": `key-${i}`, name, channel: "latest/stable", base }));
   return { path: "/v2/charms/refresh", body: JSON.stringify({ context: [], actions, fields: REFRESH_FIELDS }) };
@@ -78,10 +78,10 @@ export async function requests(
 ) {
   const names = Array.from({ length: packages }, (_, i) => catalogueName(i));
   const workloads: [string, Request[]][] = [
-    [`info, ${packages} packages`, names.map(info)],
-    [`refresh, ${packages} packages`, names.map((name) => refresh([name]))],
+    [`info, ${packages} packages`, names.map(infoOf)],
+    [`refresh, ${packages} packages`, names.map((name) => refreshOf([name]))],
   ];
-  if (options.most) workloads.push([`find all of ${packages} packages`, [find]], [`refresh of ${packages} actions`, [refresh(names)]]);
+  if (options.most) workloads.push([`find all of ${packages} packages`, [find]], [`refresh of ${packages} actions`, [refreshOf(names)]]);
   for (const [name, list] of workloads) await report.measure(name, () => compare(report, name, folder, store, list, options));
 }
 
@@ -134,7 +134,7 @@ async function ask(server: Server, { path, body }: Request): Promise<Uint8Array>
 }
 
 /** A round of load over 32 connections, from a core of its own. */
-function load(wrk: string, server: Server, file: string, list: readonly Request[]): (seconds: number) => Promise<Load> {
+export function load(wrk: string, server: Server, file: string, list: readonly Request[]): (seconds: number) => Promise<Load> {
   writeFileSync(file, list.map(({ path, body }) => `${path}${body === undefined ? "" : `\t${body}`}\n`).join(""));
   return async (seconds) => {
     const script = join(import.meta.dir, "load.lua");

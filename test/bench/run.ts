@@ -7,6 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { bucket } from "./bucket.ts";
 import { downloads } from "./downloads.ts";
 import { exporting } from "./exporting.ts";
 import { catalogue, writeExport } from "./exports.ts";
@@ -24,8 +25,8 @@ import { size, start } from "./start.ts";
 const { values: flags } = parseArgs({
   options: {
     smoke: { type: "boolean", default: false },
-    /** which of: requests pages downloads imports exports images snaps garbage start memory size */
-    only: { type: "string", default: "requests,pages,downloads,imports,exports,images,snaps,garbage,start,memory,size" },
+    /** which of: requests pages downloads imports exports images snaps garbage bucket start memory size */
+    only: { type: "string", default: "requests,pages,downloads,imports,exports,images,snaps,garbage,bucket,start,memory,size" },
     rounds: { type: "string" },
     seconds: { type: "string" },
     packages: { type: "string" },
@@ -35,6 +36,7 @@ const { values: flags } = parseArgs({
     export: { type: "string" },
     snap: { type: "string" },
     image: { type: "string" },
+    bucket: { type: "string" },
   },
 });
 const { smoke } = flags;
@@ -98,6 +100,14 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
     }),
   garbage: async () =>
     garbage(report, folder, await storeOf(packages, REVISIONS), await storeOf(packages / 2, REVISIONS), Math.min(rounds, 3)),
+  bucket: async () =>
+    bucket(report, folder, {
+      rounds: Math.min(rounds, 5),
+      seconds,
+      mib: number(flags.bucket, 1024, 16),
+      store: await storeOf(packages, REVISIONS),
+      packages,
+    }),
   start: async () => {
     await start(report, await storeOf(1, 10), 10, 2 * rounds + 1);
     await start(report, await storeOf(packages, REVISIONS), packages * REVISIONS, 2 * rounds + 1);

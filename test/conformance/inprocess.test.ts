@@ -18,7 +18,7 @@ for (const { name, cases, count } of FAMILIES)
   });
 
 async function pagesOf(storage: Memory) {
-  return webOf(await Store.open(storage), { free: async () => 0 }, readSettings({ environment: {}, file: {} }));
+  return webOf(await Store.open(storage), async () => 0, readSettings({ environment: {}, file: {} }));
 }
 
 const inProcess: Target = {

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { S3Engine } from "../s3engine.ts";
 import { WORLD } from "../world.ts";
 import { COMMAND, chp, tempFolder } from "./chp.ts";
 
@@ -119,8 +120,12 @@ const systemd = has("systemd-analyze") ? "" : " (systemd-analyze is not installe
 
 test.skipIf(systemd !== "")(`systemd takes every unit${systemd}`, async () => {
   const executable = COMMAND.at(-1) ?? "";
+  using engine = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: new S3Engine().fetch });
+  const bucket = S3Engine.environment(`http://127.0.0.1:${engine.port}`);
   for (const [store, env] of [
     ["/var/lib/chp", {}],
+    ["s3://bucket/site", { ...bucket, CHP_CACHE: "/var/cache/a %chp" }],
+    ["s3://bucket/site", { ...bucket, CHP_REDIRECT: "1" }],
     [STORE, {}],
     ["/srv/with space", { CHP_PUBLIC_URL: "https://hub.lan/100%25", CHP_TLS_LISTEN: "0.0.0.0:443" }],
   ] as const) {

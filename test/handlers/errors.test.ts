@@ -23,7 +23,7 @@ test.each<[FailureKind, charmhub: string, snapd: string, remoteImport: string]>(
   ["not-allowed", "405 api-error", "405 invalid-request", "405 not-allowed"],
   ["unauthorized", "401 unauthorized Bearer", "401 invalid-request Bearer", "401 unauthorized Bearer"],
   ["forbidden", "403 forbidden", "403 invalid-request", "403 forbidden"],
-  ["busy", "internal", "internal", "503 busy later"],
+  ["busy", "503 busy later", "503 invalid-request later", "503 busy later"],
   ["too-large", "413 bad-argument", "413 invalid-request", "413 too-large"],
   ["too-slow", "408 api-error", "408 invalid-request", "408 too-slow"],
   ["malformed", "400 bad-argument", "400 invalid-request", "400 malformed"],

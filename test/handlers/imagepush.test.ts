@@ -8,14 +8,19 @@ import type { LogLine } from "../../handlers/log.ts";
 import type { Login } from "../../src/catalog/registry.ts";
 import { sumsOf } from "../../src/digest.ts";
 import { makeToken, type Token } from "../../src/settings/token.ts";
-import { collectGarbage, GC_DEFAULTS } from "../../store/gc.ts";
+import { collectGarbage } from "../../store/gc.ts";
 import { blobKey, LEASES } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
+import { GC_DEFAULTS } from "../../store/retained.ts";
+import { Bucket } from "../../store/s3.ts";
+import { Spool } from "../../store/spool.ts";
+import type { Storage } from "../../store/storage.ts";
 import { Store } from "../../store/store.ts";
 import { tarOf } from "../build.ts";
 import { importInto } from "../importing.ts";
 import { layoutOf } from "../layouts.ts";
 import { imageOf, indexOf, type TestImage, type TestManifest } from "../registry.ts";
+import { S3Engine } from "../s3engine.ts";
 import { longTest } from "../thorough.ts";
 
 const TLS: Peer = { tls: true, address: () => "192.0.2.7" };
@@ -41,7 +46,7 @@ interface Given {
   readonly push?: boolean;
   readonly maxSize?: number;
   readonly quota?: number;
-  readonly storage?: Memory;
+  readonly storage?: Memory | Bucket;
 }
 
 interface Ask {
@@ -94,7 +99,7 @@ async function hub({ login, push = true, maxSize = 2 ** 30, quota, storage = new
   return { store, storage, ask, begin, blob, manifest, image, lines, clock, pushes };
 }
 
-const leases = (storage: Memory) => storage.list(LEASES);
+const leases = (storage: Storage) => storage.list(LEASES);
 
 describe("a client that may push", () => {
   test("pushes an image of several architectures, which is pulled as it was, in one generation a manifest", async () => {
@@ -140,6 +145,32 @@ describe("a client that may push", () => {
     if (lost) await storage.remove(blobKey(lost));
     expect((await manifest("team/app", "1", AMD)).code).toBe("MANIFEST_BLOB_UNKNOWN");
     expect((await image("team/app", "1", AMD)).status).toBe(201);
+  });
+
+  test("goes on with an upload at the replica that has it: another says that it is not there, and serves what was pushed", async () => {
+    const engine = new S3Engine();
+    const replica = () => {
+      const client = engine.client({ sleep: async () => {}, patience: 0 });
+      const bucket = new Bucket({ client, spool: new Spool(), sealer: () => Promise.reject(new Error("no secret")), lag: 0 });
+      return hub({ storage: Object.assign(bucket, { prepare: async () => {} }) });
+    };
+    const [a, b] = [await replica(), await replica()];
+    const at = await a.begin();
+    expect((await a.ask("PATCH", at, { body: "abc" })).status).toBe(202);
+    const elsewhere = [
+      await b.ask("GET", at),
+      await b.ask("PATCH", at, { body: "def" }),
+      await b.ask("PUT", `${at}?digest=${digestOf("abcdef")}`, { body: "def" }),
+      await b.ask("DELETE", at),
+    ];
+    for (const { status, code, message } of elsewhere)
+      expect([status, code, message]).toEqual([404, "BLOB_UPLOAD_UNKNOWN", expect.stringContaining("another replica has it")]);
+    expect((await a.ask("PUT", `${at}?digest=${digestOf("abcdef")}`, { body: "def" })).status).toBe(201);
+    expect((await b.manifest("team/app", "1", AMD)).code).toBe("MANIFEST_BLOB_UNKNOWN"); // what waits for its manifest waits at one
+    expect((await a.image("team/app", "1", AMD)).status).toBe(201);
+    expect((await b.ask("GET", "/v2/team/app/manifests/1")).status).toBe(200);
+    for (const [digest, bytes] of AMD.blobs)
+      expect((await b.ask("GET", `/v2/team/app/blobs/sha256:${digest}`)).text).toBe(new TextDecoder().decode(bytes));
   });
 
   test("uploads in chunks, and asks what is there", async () => {

@@ -315,7 +315,7 @@ describe("an older archive restores what is lost, and changes nothing else", () 
         repairFrom(
           store,
           sources.map(([name, bytes]) => sourceOf(name, bytes)),
-          { blobs: (all) => lostBlobs(store, all), lists },
+          { blobs: (all) => lostBlobs(store, all, { dryRun: false }), lists },
           { ...options, ...more },
         ),
       );

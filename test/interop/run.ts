@@ -2,11 +2,12 @@
 
 import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { chp, serve, tempFolder } from "../e2e/chp.ts";
+import { chp, tempFolder } from "../e2e/chp.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { addCounts, check, finish, skip } from "./checks.ts";
 import { commands } from "./cli.ts";
 import { EXPECT_FIRST, EXPECT_HELD, EXPECT_LATER, REGISTRY } from "./expect.ts";
+import { serveHub, settled, storeIn } from "./hub.ts";
 import { libjujuCommand, libjujuExpectation, libjujuOverTls, pythonIsInstalled } from "./libjuju.ts";
 import { prepareImages } from "./prepareimage.ts";
 import { type Build, goIsInstalled, program } from "./program.ts";
@@ -47,6 +48,7 @@ async function controller(path: string, url: string, expect: object): Promise<vo
 async function done(args: readonly string[]): Promise<void> {
   const { code, err } = await chp(args);
   if (code !== 0) throw new Error(`exit ${code}: ${err}`);
+  await settled();
 }
 
 async function first(url: string): Promise<void> {
@@ -74,14 +76,14 @@ async function juju(): Promise<void> {
     return skip("the upgrade: CHP_URL names a hub that runs already");
   }
   using temporary = tempFolder();
-  const store = join(temporary.path, "store");
+  const store = storeIn(temporary.path);
   await check("import an export", () => done(["import", "--store", store, earlier]));
   const registry = Object.entries(REGISTRY).map(([key, value]) => `proxy.oci-registry.${key}=${value}`);
   await check("name a local registry", () => done(["config", "--store", store, ...registry]));
   await fromNothing(await program(VERSIONS["3.6"]), earlier, check);
   for (const [version, name] of Object.entries(VERSIONS)) await overTls(version, await program(name), store, check);
   if (CI || pythonIsInstalled()) await libjujuOverTls(store, check);
-  const served = await serve(store);
+  const served = await serveHub(store);
   try {
     await first(served.url);
     await check("import the next export while it serves", () => done(["import", "--store", store, later]));
@@ -112,8 +114,8 @@ async function snapd(): Promise<void> {
   }
   using temporary = tempFolder();
   const at = (name: string) => join(temporary.path, name);
-  const store = at("store");
-  const served = await serve(store);
+  const store = storeIn(temporary.path);
+  const served = await serveHub(store);
   const take = async (folder: string, snaps: typeof SNAPS, ...options: readonly string[]) => {
     mkdirSync(folder);
     writeSnaps(folder, snaps);
@@ -129,6 +131,7 @@ async function snapd(): Promise<void> {
     const [archive = ""] = readdirSync(folder).filter((name) => name.endsWith(".tar.gz"));
     const { code, out, err } = await chp(["push-snap", "--store", store, join(folder, archive)]);
     if (code !== 0 || !out.includes(says)) throw new Error(`exit ${code}: ${err}${out}`);
+    await settled();
   };
   try {
     const world = at("world");

@@ -12,8 +12,9 @@ export type Modules = Pick<typeof import("../../store/store.ts"), "Store"> &
 
 const ROOT = resolve(import.meta.dir, "../..");
 
-async function load(folder: string): Promise<Modules> {
-  const names = ["store", "gc", "check", "backup", "lease", "reach"];
+const NAMES = ["store", "gc", "check", "backup", "lease", "reach"];
+
+async function load(folder: string, names: readonly string[] = NAMES): Promise<Modules> {
   const loaded = await Promise.all(names.map((name) => import(join(folder, `${name}.ts`)) as Promise<object>));
   return Object.assign({}, ...loaded) as Modules;
 }
@@ -27,8 +28,11 @@ export interface Patch {
   readonly put: string;
 }
 
-/** The modules with the patches; they stay loaded, the files don't. */
-export async function patched(patches: readonly Patch[]): Promise<Modules> {
+/** The modules with the patches; they stay loaded, the files don't. `names`: of further files of store/. */
+export async function patched<More extends object = object>(
+  patches: readonly Patch[],
+  names: readonly string[] = [],
+): Promise<Modules & More> {
   mkdirSync(join(ROOT, ".run"), { recursive: true }); // below the project, so that packages are found
   const folder = mkdtempSync(join(ROOT, ".run", "patched-"));
   try {
@@ -41,7 +45,7 @@ export async function patched(patches: readonly Patch[]): Promise<Modules> {
       if (found !== 1) throw new Error(`store/${file} has ${find} ${found} times: the fault that is put back must be written anew`);
       writeFileSync(path, text.replace(find, put));
     }
-    return await load(join(folder, "store"));
+    return (await load(join(folder, "store"), [...NAMES, ...names])) as Modules & More;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

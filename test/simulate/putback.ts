@@ -27,14 +27,14 @@ export const PUT_BACK: readonly PutBack[] = [
       { file: "gc.ts", find: /if \(leases > 0\) return .*;/, put: "" },
       { file: "gc.ts", find: /const publishers = await endLeases\(storage, options\);/, put: "const publishers: number = 0;" },
       { file: "store.ts", find: /if \(brought\.some\(.*/, put: "" },
-      { file: "store.ts", find: /await this\.#lease\.check\(\);/, put: "" },
+      { file: "keeper.ts", find: /await this\.#lease\.check\(\);/, put: "" },
     ],
     breaks: LOST,
     seed: 74,
   },
   {
     fault: "generations are pruned out of the middle",
-    patches: [{ file: "gc.ts", find: /retained\.length > 0 \|\| last/, put: "last" }],
+    patches: [{ file: "retained.ts", find: /retained\.length > 0 \|\| last/, put: "last" }],
     breaks: ["numbers are unique and without a gap"],
     seed: 167,
   },
@@ -55,7 +55,7 @@ export const PUT_BACK: readonly PutBack[] = [
     patches: [
       {
         file: "settings.ts",
-        find: /for \(let attempt = 0; attempt < MAX_ATTEMPTS; attempt \+= 1\) \{\n\s+const \{ record, number, documents: before \} = await this\.#state\(names\);\n\s+const after = await change\(before\);/,
+        find: /for \(let attempt = 0; attempt < MAX_ATTEMPTS; attempt \+= 1\) \{\n\s+const \{ record, number, documents: before \} = await this\.#state\(names, true\);\n\s+const after = await change\(before\);/,
         put: "const first = await this.#state(names);\n const { record } = first;\n const after = await change(first.documents);\n for (let number = first.number; ; number += 1) {",
       },
     ],

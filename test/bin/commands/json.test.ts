@@ -136,6 +136,7 @@ const EXAMPLES: readonly Example[] = [
   example("gc", ["gc", "--keep-generations", "1", "--keep-days", "0", "--older-than", "0"]),
   example("du", ["du"]),
   example("backup", ["backup", at("backup")]),
+  example("copy", ["copy", at("backup"), at("copied")]),
   example("restore", ["restore", at("backup"), "--store", at("restored")]),
   example("version", ["version"]),
   example("help", ["help"]),

@@ -34,3 +34,27 @@ test("a session tells its device, and only ours does", () => {
   ];
   for (const header of foreign) expect(sessions.device(header)).toBeUndefined();
 });
+
+test("servers that began before the key was stored take it over, and know what they signed before", async () => {
+  let stored: Uint8Array | undefined;
+  let looks = 0;
+  const look = async () => {
+    looks += 1;
+    if (looks === 2) throw new Error("no store key");
+    return stored;
+  };
+  const [a, b] = [new Sessions(new Uint8Array(32).fill(1), look), new Sessions(KEY)];
+  await a.ready(NOW);
+  await a.ready(NOW + 500);
+  expect(looks).toBe(1); // one a second
+  const early = a.open(DEVICE);
+  stored = KEY;
+  await a.ready(NOW + 1000);
+  expect([looks, b.isFresh(a.nonce(NOW), NOW)]).toEqual([2, false]);
+  await a.ready(NOW + 2000);
+  expect(b.isFresh(a.nonce(NOW), NOW)).toBeTrue();
+  expect(a.isFresh(b.nonce(NOW), NOW)).toBeTrue();
+  expect([a.device(`Macaroon root="${early}"`), b.device(`Macaroon root="${a.open(DEVICE)}"`)]).toEqual([DEVICE, DEVICE]);
+  await a.ready(NOW + 9000);
+  expect(looks).toBe(3);
+});

@@ -223,7 +223,7 @@ async function* through(source: Chunks, transform: NodeJS.ReadWriteStream): Chun
   }
 }
 
-/** Node has zstd from 22.15 on; before, a library reads it. */
+/** Node has zstd from 22.15 on; before, a library reads it, which has no bound of its own on the window. */
 function zstd(source: Chunks): Chunks {
   return typeof zlib.createZstdDecompress === "function" ? through(source, zlib.createZstdDecompress()) : zstdByLibrary(source);
 }
@@ -270,6 +270,16 @@ async function* wholeFrames(source: Chunks): AsyncGenerator<Uint8Array> {
   }
 }
 
+/** What a decompressor may have to keep of a frame's content, in bytes: all that zstd itself takes unless it is told to take more. */
+const MAX_WINDOW = 2 ** 27;
+
+/** Of a frame whose header ends with `sizeWidth` bytes of its content's size and has no window of its own; 0: it begins with its window. */
+function windowOf(header: Uint8Array, sizeWidth: number): number {
+  if (sizeWidth > 0) return littleEndian(header.subarray(-sizeWidth)) + (sizeWidth === 2 ? 256 : 0);
+  const [descriptor = 0] = header;
+  return 2 ** (10 + (descriptor >> 3)) * (1 + (descriptor & 7) / 8);
+}
+
 /** One frame, as many whole blocks at a time as lie in a window: there may be one for every three bytes. Layout: RFC 8878, section 3.1. */
 async function* frame(bytes: ByteReader): AsyncGenerator<Uint8Array> {
   const next = async (count: number) => {
@@ -291,15 +301,21 @@ async function* frame(bytes: ByteReader): AsyncGenerator<Uint8Array> {
   const single = (flags >> 5) & 1;
   const contentSize = [single, 2, 4, 8][flags >> 6] ?? 0;
   const dictionary = [0, 1, 2, 4][flags & 3] ?? 0;
-  yield await next(1 - single + dictionary + contentSize);
+  const header = await next(1 - single + dictionary + contentSize);
+  const window = windowOf(header, single === 1 ? contentSize : 0);
+  if (window > MAX_WINDOW)
+    throw refused(`a zstd frame asks for a window of ${window} bytes, of which at most ${MAX_WINDOW} are given`, {
+      next: "compress it with --long=27 at most",
+    });
+  yield header;
   for (let last = false; !last; ) {
-    const window = await bytes.peek(GATHERED);
+    const ahead = await bytes.peek(GATHERED);
     let end = 0;
-    while (!last && end + 3 <= window.byteLength) {
-      const block = littleEndian(window.subarray(end, end + 3));
+    while (!last && end + 3 <= ahead.byteLength) {
+      const block = littleEndian(ahead.subarray(end, end + 3));
       const isRun = ((block >> 1) & 3) === 1;
       const size = 3 + (isRun ? 1 : block >> 3);
-      if (end > 0 && end + size > window.byteLength) break;
+      if (end > 0 && end + size > ahead.byteLength) break;
       end += size;
       last = (block & 1) === 1;
     }

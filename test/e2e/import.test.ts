@@ -112,6 +112,18 @@ test("a lone charm brings the resources beside it", async () => {
   ]);
 });
 
+test("a frame of ten bytes does not get the two gigabytes that it asks for", async () => {
+  using folder = tempFolder();
+  write(folder.path, { "e.tar.zst": Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0, 21 << 3, 1, 0, 0, 0) });
+  const child = spawn(["import", "--store", "store", "e.tar.zst"], { cwd: folder.path });
+  const [err, code] = await Promise.all([new Response(child.stderr).text(), child.exited]);
+  expect(err).toContain(
+    "e.tar.zst: a zstd frame asks for a window of 2147483648 bytes, of which at most 134217728 are given\n  compress it",
+  );
+  expect(code).toBe(3);
+  expect(child.resourceUsage()?.maxRSS).toBeLessThan(256 * 2 ** 20);
+});
+
 test("what came in before is known; what changed is told, channel by channel", async () => {
   using folder = tempFolder();
   write(folder.path, { "1.tar.gz": exportOf([demo(7)]), "2.tar.gz": exportOf([demo(8)]) });

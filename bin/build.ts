@@ -5,6 +5,7 @@
 
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { $ } from "bun";
+import manifest from "../package.json" with { type: "json" };
 
 /** Our name → the name of Bun. x64 is the baseline build, which runs on processors without AVX2. */
 const TARGETS = {
@@ -31,6 +32,15 @@ $.env({ ...process.env, NODE_ENV: "production" });
 /** Bytecode saves the parsing at each start. It depends on the version of Bun, not on the target. */
 const PRECOMPILED = ["--bytecode", "--format=esm"];
 
+/** The first thing that chp.mjs does, in words that any Node reads: it ends where Node is older than package.json asks for. */
+function tooOld(): string {
+  const [, major, minor] = /^>=(\d+)\.(\d+)$/.exec(manifest.engines.node) ?? [];
+  if (major === undefined || minor === undefined)
+    throw new Error(`package.json: engines.node: ${manifest.engines.node} is not >=MAJOR.MINOR`);
+  const message = `"chp: this needs Node.js ${major}.${minor} or later, and this is " + process.versions.node`;
+  return `{ const [major, minor] = process.versions.node.split("."); if (major < ${major} || (major == ${major} && minor < ${minor})) { console.error(${message}); process.exit(1); } }`;
+}
+
 // Bun embeds the output name in the executable, so each target is built as `chp` and renamed.
 async function executable(target: string | undefined, out: string): Promise<void> {
   const folder = `dist/.${crypto.randomUUID()}`;
@@ -54,5 +64,7 @@ if (targets.length === 0) {
   await $`${process.execPath} build --target=node --format=esm ${DEFINED} bin/chp.ts --outfile dist/chp.mjs`.quiet();
   // A package that asks for its own file name gets the one of this machine: the bundle must not depend on where it was made.
   const bundle = await Bun.file("dist/chp.mjs").text();
-  await Bun.write("dist/chp.mjs", bundle.replaceAll(`"${process.cwd()}/`, '"/'));
+  const [line = "", ...rest] = bundle.split("\n");
+  if (!line.startsWith("#!")) throw new Error("chp.mjs does not begin with what runs it");
+  await Bun.write("dist/chp.mjs", [line, tooOld(), ...rest].join("\n").replaceAll(`"${process.cwd()}/`, '"/'));
 }

@@ -61,7 +61,7 @@ for (const name of targets) {
 }
 if (targets.length === 0) {
   await executable(undefined, "dist/chp");
-  await $`${process.execPath} build --target=node --format=esm ${DEFINED} bin/chp.ts --outfile dist/chp.mjs`.quiet();
+  await $`${process.execPath} build --target=node --format=esm --minify-syntax ${DEFINED} bin/chp.ts --outfile dist/chp.mjs`.quiet();
   // A package that asks for its own file name gets the one of this machine: the bundle must not depend on where it was made.
   const bundle = await Bun.file("dist/chp.mjs").text();
   const [line = "", ...rest] = bundle.split("\n");

@@ -40,3 +40,8 @@ test("what is installed for tests does not run what is built", () => {
   expect(existsSync("node_modules/.bin/biome")).toBe(true);
   expect(readdirSync("node_modules/.bin")).not.toContain("node");
 });
+
+test("it names the commit that the executable names", async () => {
+  const facts = async (command: readonly string[]) => JSON.parse((await chp(["version", "--json"], { command })).out) as { commit: string | null };
+  expect((await facts([NODE, SCRIPT])).commit).toBe((await facts(["dist/chp"])).commit);
+});

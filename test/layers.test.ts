@@ -143,7 +143,7 @@ test("every import leads to a file", async () => {
 });
 
 /** Modules that plain Node alone needs: loaded where it is Node, so that Bun's executable starts without them. */
-const NODE_ONLY = ["@hono/node-server", "undici", "fzstd"];
+const NODE_ONLY = ["@hono/node-server", "undici"];
 
 test("nothing that Node alone needs is loaded at start", async () => {
   const wrong: string[] = [];

@@ -208,7 +208,7 @@ export function located(error: unknown, file: FileLocation): unknown {
 
 const DECOMPRESSORS = {
   gzip: (source: Chunks): Chunks => through(source, zlib.createGunzip({ chunkSize: MIB / 16 })),
-  zstd: (source: Chunks): Chunks => zstd(gathered(wholeFrames(source))),
+  zstd: (source: Chunks, budget: Budget): Chunks => through(wholeFrames(source, budget), zlib.createZstdDecompress()),
 } as const;
 
 async function* through(source: Chunks, transform: NodeJS.ReadWriteStream): Chunks & AsyncGenerator<Uint8Array> {
@@ -223,31 +223,9 @@ async function* through(source: Chunks, transform: NodeJS.ReadWriteStream): Chun
   }
 }
 
-/** Node has zstd from 22.15 on; before, a library reads it, which has no bound of its own on the window. */
-function zstd(source: Chunks): Chunks {
-  return typeof zlib.createZstdDecompress === "function" ? through(source, zlib.createZstdDecompress()) : zstdByLibrary(source);
-}
-
-async function* zstdByLibrary(source: Chunks): AsyncGenerator<Uint8Array> {
-  const { Decompress } = await import("fzstd");
-  let ready: Uint8Array[] = [];
-  const decompress = new Decompress((chunk) => ready.push(chunk));
-  const flush = function* () {
-    const out = ready;
-    ready = [];
-    yield* out;
-  };
-  for await (const chunk of source) {
-    decompress.push(chunk);
-    yield* flush();
-  }
-  decompress.push(new Uint8Array(), true);
-  yield* flush();
-}
-
 const GATHERED = MIB / 16;
 
-/** The same bytes in larger chunks: each is a call of the decompressor, and frames may be short. */
+/** The same bytes in larger chunks: each is a call of the decompressor. */
 async function* gathered(chunks: Chunks): AsyncGenerator<Uint8Array> {
   let [parts, size]: [Uint8Array[], number] = [[], 0];
   for await (const chunk of chunks) {
@@ -260,11 +238,20 @@ async function* gathered(chunks: Chunks): AsyncGenerator<Uint8Array> {
   if (size > 0) yield Buffer.concat(parts);
 }
 
-/** Passes zstd frames through and refuses a truncated one: Bun's decompressor takes a truncated frame for the end. */
-async function* wholeFrames(source: Chunks): AsyncGenerator<Uint8Array> {
+/** Of the decompressor, for a frame however short. */
+const STEPS_OF_FRAME = 40;
+
+/**
+ * Passes zstd frames through, each in chunks of its own, and refuses a truncated one: both decompressors take a truncated frame for the end, and
+ * Node's does not read what follows a frame in the same chunk.
+ */
+async function* wholeFrames(source: Chunks, budget: Budget): AsyncGenerator<Uint8Array> {
   const bytes = new ByteReader(source);
   try {
-    while ((await bytes.peek(1)).byteLength > 0) yield* frame(bytes);
+    while ((await bytes.peek(1)).byteLength > 0) {
+      budget.spend("steps", STEPS_OF_FRAME);
+      yield* gathered(frame(bytes));
+    }
   } finally {
     await bytes.close();
   }
@@ -329,7 +316,7 @@ function littleEndian(bytes: Uint8Array): number {
 }
 
 /** Decompressed bytes; refuses those that exceed the limits or are corrupt. */
-async function* bounded(run: (source: Chunks) => Chunks, source: Chunks, budget: Budget): AsyncGenerator<Uint8Array> {
+async function* bounded(run: (source: Chunks, budget: Budget) => Chunks, source: Chunks, budget: Budget): AsyncGenerator<Uint8Array> {
   let [taken, given] = [0, 0];
   const counted = async function* () {
     for await (const chunk of source) {
@@ -338,7 +325,7 @@ async function* bounded(run: (source: Chunks) => Chunks, source: Chunks, budget:
     }
   };
   try {
-    for await (const chunk of run(counted())) {
+    for await (const chunk of run(counted(), budget)) {
       given += chunk.byteLength;
       budget.spend("unpacked", chunk.byteLength);
       if (given > RATIO_FROM && given > taken * budget.limits.ratio)

@@ -15,11 +15,9 @@ export class Unsupported extends Error {}
 /** A zlib stream. */
 export const inflate: Decompress = (block, limit) => zlib.inflateSync(block, { maxOutputLength: limit });
 
-/** Zstd frames; undefined where the runtime has no zstd, as Node.js before 22.15: fzstd does not bound its time. */
-export const unzstd: Decompress | undefined =
-  typeof zlib.zstdDecompressSync === "function"
-    ? (block, limit) => zlib.zstdDecompressSync(block, { maxOutputLength: limit, params: { [zlib.constants.ZSTD_d_windowLogMax]: 20 } })
-    : undefined;
+/** Zstd frames. */
+export const unzstd: Decompress = (block, limit) =>
+  zlib.zstdDecompressSync(block, { maxOutputLength: limit, params: { [zlib.constants.ZSTD_d_windowLogMax]: 20 } });
 
 /* ---- bytes in and out ---- */
 

@@ -53,6 +53,14 @@ function write(folder: string, files: Files): void {
 const listed = async (store: string) =>
   JSON.parse((await chp(["list", "--store", store, "--json"])).out) as { name: string; revisions: number[]; channels: string[] }[];
 
+/** Frames of a few bytes, of a block and of many, with blocks that a compressor keeps as they are. */
+function inFrames(bytes: Uint8Array): Uint8Array {
+  const frames: Uint8Array[] = [];
+  for (let at = 0, size = 1; at < bytes.byteLength; at += size, size = (size * 7) % 300_007)
+    frames.push(Bun.zstdCompressSync(bytes.subarray(at, at + size), { level: 1 + (size % 3) }));
+  return Buffer.concat(frames);
+}
+
 const INPUTS: readonly { readonly what: string; readonly files: Files; readonly args: readonly string[]; readonly input?: Uint8Array }[] = [
   { what: "an export", files: { "e.tar.gz": exportOf([demo()]) }, args: ["e.tar.gz"] },
   { what: "an export of a gzip member a file", files: { "e.tar.gz": await membersOf([demo()]) }, args: ["e.tar.gz"] },
@@ -68,6 +76,7 @@ const INPUTS: readonly { readonly what: string; readonly files: Files; readonly 
     files: { "e.tar.zst": Bun.zstdCompressSync(tarOf({ "demo.tar.gz": tgzOf(packageFiles(demo())) })) },
     args: ["e.tar.zst"],
   },
+  { what: "zstd of many frames", files: { "e.tar.zst": inFrames(exportOf([demo()])) }, args: ["e.tar.zst"] },
   {
     what: "a folder of these",
     files: { "usb/e.tar.gz": exportOf([demo()]), "usb/._e.tar.gz": "litter", "usb/.DS_Store": "litter" },

@@ -42,6 +42,7 @@ test("what is installed for tests does not run what is built", () => {
 });
 
 test("it names the commit that the executable names", async () => {
-  const facts = async (command: readonly string[]) => JSON.parse((await chp(["version", "--json"], { command })).out) as { commit: string | null };
+  const facts = async (command: readonly string[]) =>
+    JSON.parse((await chp(["version", "--json"], { command })).out) as { commit: string | null };
   expect((await facts([NODE, SCRIPT])).commit).toBe((await facts(["dist/chp"])).commit);
 });

@@ -41,12 +41,15 @@ function tooOld(): string {
   return `{ const [major, minor] = process.versions.node.split("."); if (major < ${major} || (major == ${major} && minor < ${minor})) { console.error(${message}); process.exit(1); } }`;
 }
 
+/** What plain Node alone needs: the modules of Node that a package asks for are loaded at start, even if the package is not. */
+const NODE_ONLY = ["@hono/node-server", "undici"].map((name) => `--external=${name}`);
+
 // Bun embeds the output name in the executable, so each target is built as `chp` and renamed.
 async function executable(target: string | undefined, out: string): Promise<void> {
   const folder = `dist/.${crypto.randomUUID()}`;
   mkdirSync(folder, { recursive: true });
   try {
-    await $`${process.execPath} build --compile ${PRECOMPILED} ${DEFINED} --minify-syntax --minify-whitespace ${target ? [`--target=${target}`] : []} ${ISOLATED} bin/chp.ts --outfile ${folder}/chp`.quiet();
+    await $`${process.execPath} build --compile ${PRECOMPILED} ${NODE_ONLY} ${DEFINED} --minify-syntax --minify-whitespace ${target ? [`--target=${target}`] : []} ${ISOLATED} bin/chp.ts --outfile ${folder}/chp`.quiet();
     renameSync(`${folder}/chp`, out);
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -4,7 +4,6 @@
  */
 
 import zlib from "node:zlib";
-import { XzReadableStream } from "xz-decompress";
 import { reason } from "../errors.ts";
 
 export type Decompress = (block: Uint8Array, limit: number) => Uint8Array | Promise<Uint8Array>;
@@ -160,6 +159,7 @@ export const unxz: Decompress = async (block, limit) => {
     },
   });
   const output = new Output(limit);
+  const { XzReadableStream } = await import("xz-decompress");
   const reader = new XzReadableStream(source).getReader();
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) output.literals(part.value);

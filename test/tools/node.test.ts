@@ -1,7 +1,7 @@
 /** Plain Node: which one runs dist/chp.mjs, and what an older one says. */
 
 import { expect, test } from "bun:test";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import manifest from "../../package.json" with { type: "json" };
 import { chp, NODE } from "../e2e/chp.ts";
 
@@ -45,4 +45,9 @@ test("it names the commit that the executable names", async () => {
   const facts = async (command: readonly string[]) =>
     JSON.parse((await chp(["version", "--json"], { command })).out) as { commit: string | null };
   expect((await facts([NODE, SCRIPT])).commit).toBe((await facts(["dist/chp"])).commit);
+});
+
+test("the executable does without what Node alone needs, which would load Node's http2 at each start", () => {
+  const has = (file: string) => readFileSync(file).includes("x-hono-already-sent"); // of @hono/node-server
+  expect([has(SCRIPT), has("dist/chp")]).toEqual([true, false]);
 });

@@ -5,6 +5,7 @@
 
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { $ } from "bun";
+import manifest from "../package.json" with { type: "json" };
 
 /** Our name → the name of Bun. x64 is the baseline build, which runs on processors without AVX2. */
 const TARGETS = {
@@ -31,12 +32,24 @@ $.env({ ...process.env, NODE_ENV: "production" });
 /** Bytecode saves the parsing at each start. It depends on the version of Bun, not on the target. */
 const PRECOMPILED = ["--bytecode", "--format=esm"];
 
+/** The first thing that chp.mjs does, in words that any Node reads: it ends where Node is older than package.json asks for. */
+function tooOld(): string {
+  const [, major, minor] = /^>=(\d+)\.(\d+)$/.exec(manifest.engines.node) ?? [];
+  if (major === undefined || minor === undefined)
+    throw new Error(`package.json: engines.node: ${manifest.engines.node} is not >=MAJOR.MINOR`);
+  const message = `"chp: this needs Node.js ${major}.${minor} or later, and this is " + process.versions.node`;
+  return `{ const [major, minor] = process.versions.node.split("."); if (major < ${major} || (major == ${major} && minor < ${minor})) { console.error(${message}); process.exit(1); } }`;
+}
+
+/** What plain Node alone needs: the modules of Node that a package asks for are loaded at start, even if the package is not. */
+const NODE_ONLY = ["@hono/node-server", "undici"].map((name) => `--external=${name}`);
+
 // Bun embeds the output name in the executable, so each target is built as `chp` and renamed.
 async function executable(target: string | undefined, out: string): Promise<void> {
   const folder = `dist/.${crypto.randomUUID()}`;
   mkdirSync(folder, { recursive: true });
   try {
-    await $`${process.execPath} build --compile ${PRECOMPILED} ${DEFINED} --minify-syntax --minify-whitespace ${target ? [`--target=${target}`] : []} ${ISOLATED} bin/chp.ts --outfile ${folder}/chp`.quiet();
+    await $`${process.execPath} build --compile ${PRECOMPILED} ${NODE_ONLY} ${DEFINED} --minify-syntax --minify-whitespace ${target ? [`--target=${target}`] : []} ${ISOLATED} bin/chp.ts --outfile ${folder}/chp`.quiet();
     renameSync(`${folder}/chp`, out);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -51,8 +64,10 @@ for (const name of targets) {
 }
 if (targets.length === 0) {
   await executable(undefined, "dist/chp");
-  await $`${process.execPath} build --target=node --format=esm ${DEFINED} bin/chp.ts --outfile dist/chp.mjs`.quiet();
+  await $`${process.execPath} build --target=node --format=esm --minify-syntax ${DEFINED} bin/chp.ts --outfile dist/chp.mjs`.quiet();
   // A package that asks for its own file name gets the one of this machine: the bundle must not depend on where it was made.
   const bundle = await Bun.file("dist/chp.mjs").text();
-  await Bun.write("dist/chp.mjs", bundle.replaceAll(`"${process.cwd()}/`, '"/'));
+  const [line = "", ...rest] = bundle.split("\n");
+  if (!line.startsWith("#!")) throw new Error("chp.mjs does not begin with what runs it");
+  await Bun.write("dist/chp.mjs", [line, tooOld(), ...rest].join("\n").replaceAll(`"${process.cwd()}/`, '"/'));
 }

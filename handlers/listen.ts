@@ -2,7 +2,6 @@
 
 import type { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer, Server } from "node:https";
 import type { Socket } from "node:net";
 import { Failure, reason } from "../src/errors.ts";
 import { busyReply, internalError } from "./errors.ts";
@@ -156,7 +155,8 @@ function withHost(
 }
 
 async function onNode(fetch: Fetch, { host, port, tls, idle = IDLE, perAddress }: ListenOptions): Promise<Listener> {
-  const { createAdaptorServer } = await import("@hono/node-server"); // not loaded in Bun
+  // Not loaded in Bun.
+  const [{ createAdaptorServer }, { createServer, Server }] = await Promise.all([import("@hono/node-server"), import("node:https")]);
   // No `hostname`: it would replace the Host of a request without one.
   const server = createAdaptorServer({
     fetch: (request, { incoming }) =>

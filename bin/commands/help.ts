@@ -28,7 +28,7 @@ export const helpCommand: Register = (program, io) => {
 };
 
 /** A prefix of a topic is enough. A command of the same name is printed first. */
-export function runHelp(program: Command, name: string | undefined, options: HelpFlags, io: Io): void {
+export async function runHelp(program: Command, name: string | undefined, options: HelpFlags, io: Io): Promise<void> {
   if (options.dashboard || options.alerts) return printMonitoring(name, options, io);
   if (name === undefined && options.json) return printJson(contentsOf(program), io);
   if (name === undefined) return program.outputHelp();
@@ -42,7 +42,7 @@ export function runHelp(program: Command, name: string | undefined, options: Hel
     });
   if (options.json && topic) return printJson(topic, io);
   command?.outputHelp();
-  if (topic && found.length === 1) io.out((command ? "\n" : "") + renderTopic(topic, io.terminal.columns ?? 80));
+  if (topic && found.length === 1) io.out((command ? "\n" : "") + (await renderTopic(topic, io.terminal.columns ?? 80)));
 }
 
 /** A file for Grafana or Prometheus, as it is. */

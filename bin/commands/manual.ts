@@ -1,7 +1,7 @@
 /** The operator's manual: a Markdown page a topic in bin/manual, which are part of the executable. */
 
 import { Help } from "commander";
-import { lexer, type Token, type Tokens } from "marked";
+import type { Token, Tokens } from "marked";
 import agents from "../manual/agents.md" with { type: "text" };
 import backup from "../manual/backup.md" with { type: "text" };
 import bootstrap from "../manual/bootstrap.md" with { type: "text" };
@@ -69,7 +69,7 @@ const PAGES: Readonly<Record<string, string>> = {
   damage,
   backup,
   replicas,
-  metrics: `${metrics}\n${metricsTables()}`,
+  metrics,
   settings,
   store,
   sizing,
@@ -77,18 +77,29 @@ const PAGES: Readonly<Record<string, string>> = {
   security,
   troubleshooting,
   "exit-codes": exitCodes,
-  json: `${json}\n${jsonFields()}`,
+  json,
   "enterprise-store": enterpriseStore,
   limits,
 };
 
+/** What follows on a page, made when it is read. */
+const MADE: Readonly<Record<string, () => string>> = { metrics: metricsTables, json: jsonFields };
+
 export const TOPICS: readonly Topic[] = Object.entries(PAGES).map(([name, page]) => {
-  const [heading = "", ...rest] = page.split("\n");
-  return { name, title: heading.replace(/^# /, ""), text: rest.join("\n").trim() };
+  const end = page.indexOf("\n");
+  return {
+    name,
+    title: page.slice(0, end).replace(/^# /, ""),
+    get text() {
+      const made = MADE[name]?.();
+      return (page.slice(end) + (made === undefined ? "" : `\n${made}`)).trim();
+    },
+  };
 });
 
 /** A topic for a screen of so many columns. */
-export function renderTopic({ title, text }: Topic, columns: number): string {
+export async function renderTopic({ title, text }: Topic, columns: number): Promise<string> {
+  const { lexer } = await import("marked");
   const width = Math.min(columns, 100);
   return `${[underlined(title, "="), ...lexer(text).flatMap((token) => block(token, width))].join("\n\n")}\n`;
 }

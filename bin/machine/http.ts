@@ -1,11 +1,7 @@
 /** Requests to servers of the operator's network: certificates that the machine trusts, no redirects, replies limited in size. */
 
-import { readFileSync } from "node:fs";
-import { request as plain } from "node:http";
-import { request as secure } from "node:https";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { rootCertificates } from "node:tls";
 import { reason } from "../../src/errors.ts";
 
 export interface BoundedReply {
@@ -33,26 +29,14 @@ export interface HttpOptions {
 const TIMEOUT = 5000;
 const MAX_BODY = 256 * 1024;
 
-/** Where distributions keep the roots of the machine, including the operator's own. */
-const BUNDLES = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
-let known: readonly string[] | undefined;
+let known: Promise<readonly string[]> | undefined;
 
-/** The roots that this machine trusts, PEM; an element may contain several. */
-export function machineRoots(): readonly string[] {
-  known ??= [
-    ...rootCertificates,
-    ...[process.env["SSL_CERT_FILE"] ?? "", ...BUNDLES].flatMap(tryRead).slice(0, 1),
-    ...tryRead(process.env["NODE_EXTRA_CA_CERTS"] ?? ""),
-  ];
+/** The roots that this machine trusts, PEM: those of the runtime and of the system, where SSL_CERT_FILE names others those, and of NODE_EXTRA_CA_CERTS. */
+export function machineRoots(): Promise<readonly string[]> {
+  known ??= import("node:tls").then(({ default: tls }) => [
+    ...new Set((["bundled", "system", "extra"] as const).flatMap((kind) => tls.getCACertificates(kind))),
+  ]);
   return known;
-}
-
-function tryRead(path: string): string[] {
-  try {
-    return path === "" ? [] : [readFileSync(path, "utf8")];
-  } catch {
-    return [];
-  }
 }
 
 /** A request without a reply. `code`: of the system or of TLS, like `ECONNREFUSED`; may be empty. */
@@ -71,21 +55,24 @@ export class NoReply extends Error {
 }
 
 /** Sends one request; a redirect is returned as it is. Rejects with `NoReply`, or with the error of reading `body`. */
-export function ask(
+export async function ask(
   url: string,
   { method = "GET", headers = {}, body, trusted = [], anyName = false, timeout = TIMEOUT, limit = MAX_BODY, signal }: HttpOptions = {},
 ): Promise<BoundedReply> {
+  // Loaded here: most commands ask nobody.
+  const secure =
+    new URL(url).protocol === "https:" ? { ...(await import("node:https")), ca: [...(await machineRoots()), ...trusted] } : undefined;
+  const { request: plain } = await import("node:http");
   return new Promise((resolve, reject) => {
-    const request =
-      new URL(url).protocol === "https:"
-        ? secure(url, {
-            method,
-            headers,
-            ca: [...machineRoots(), ...trusted],
-            agent: false,
-            ...(anyName && { checkServerIdentity: () => undefined }),
-          })
-        : plain(url, { method, headers, agent: false });
+    const request = secure
+      ? secure.request(url, {
+          method,
+          headers,
+          ca: secure.ca,
+          agent: false,
+          ...(anyName && { checkServerIdentity: () => undefined }),
+        })
+      : plain(url, { method, headers, agent: false });
     const end = () => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", interrupt);
@@ -102,6 +89,7 @@ export function ask(
     const late = () => abort(new NoReply("ETIMEDOUT", `no answer within ${timeout / 1000} s`));
     const timer = Number.isFinite(timeout) ? setTimeout(late, timeout) : undefined;
     signal?.addEventListener("abort", interrupt);
+    if (signal?.aborted) setImmediate(interrupt);
     request.on("error", fail);
     request.on("response", (response) => {
       const chunks: Buffer[] = [];

@@ -16,7 +16,7 @@ const PROXIES: Readonly<Record<string, readonly string[]>> = {
 /** Honours HTTP_PROXY, HTTPS_PROXY and NO_PROXY. `trusted`: authorities besides those of the machine, PEM. */
 export async function networkTransport(trusted: readonly string[], environment: Io["environment"]): Promise<Transport> {
   const proxies = Object.fromEntries(Object.keys(PROXIES).map((protocol) => [protocol, proxyOf(protocol, environment)]));
-  const ca: string[] = [...machineRoots(), ...trusted];
+  const ca: string[] = [...(await machineRoots()), ...trusted];
   const fetched = typeof Bun === "undefined" ? await fetchOfNode(ca, proxies) : fetchOfBun(ca);
   return async (url, request) => {
     try {

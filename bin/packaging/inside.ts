@@ -23,9 +23,14 @@ interface Bill {
   readonly [field: string]: unknown;
 }
 
-/** What npm says of the packages of a release, made the same each time: npm adds a random number, the time, its version and the folder. */
+/**
+ * What npm says of the packages of a release, made the same each time: npm adds a random number, the time, its version and the folder. The optional
+ * ones are the Node of each machine, for tests.
+ */
 export async function billOfMaterials(time: number, libcs: readonly Libc[]): Promise<string> {
-  const said = (await $`npm sbom --sbom-format cyclonedx --sbom-type application --omit dev --package-lock-only`.quiet().json()) as Bill;
+  const said = (await $`npm sbom --sbom-format cyclonedx --sbom-type application --omit dev --omit optional --package-lock-only`
+    .quiet()
+    .json()) as Bill;
   const byRef = (a: { ref: string }, b: { ref: string }) => (a.ref < b.ref ? -1 : 1);
   const bun = {
     "bom-ref": `bun@${manifest.devDependencies.bun}`,

@@ -1,6 +1,6 @@
 /** The manual of this very version. Its text is chp's own, so its Markdown becomes markup. */
 
-import { Marked, type Tokens } from "marked";
+import type { Tokens } from "marked";
 import { PAGE_URLS } from "../../src/wire/urls.ts";
 import type { ManualPage } from "../call.ts";
 import { ownMarkup, render, type Site, textOf } from "./layout.tsx";
@@ -34,9 +34,10 @@ export function manualIndex(site: Site, pages: readonly ManualPage[]): string {
   });
 }
 
-export function manualPage(site: Site, pages: readonly ManualPage[], { name, title, text }: ManualPage): string {
+export async function manualPage(site: Site, pages: readonly ManualPage[], { name, title, text }: ManualPage): Promise<string> {
   const at = pages.findIndex((page) => page.name === name);
   const [before, after] = [pages[at - 1], pages[at + 1]];
+  const html = await markup(text, site, new Set(pages.map((page) => page.name)));
   return render({
     site,
     section: "manual",
@@ -47,7 +48,7 @@ export function manualPage(site: Site, pages: readonly ManualPage[], { name, tit
           <a href={site.prefix + PAGE_URLS.manual.build({})}>Manual</a>
         </nav>
         <h1>{title}</h1>
-        {ownMarkup(markup(text, site, new Set(pages.map((page) => page.name))))}
+        {ownMarkup(html)}
         <nav class="pages" aria-label="Pages of the manual">
           {before ? <a href={site.prefix + PAGE_URLS.manualPage.build({ page: before.name })}>← {before.title}</a> : <span />}
           {after ? <a href={site.prefix + PAGE_URLS.manualPage.build({ page: after.name })}>{after.title} →</a> : <span />}
@@ -64,7 +65,8 @@ function escaped(text: string): string {
 }
 
 /** Tables scroll by themselves, command lines can be copied, and `chp help PAGE` is a link to that page. */
-function markup(text: string, site: Site, known: ReadonlySet<string>): string {
+async function markup(text: string, site: Site, known: ReadonlySet<string>): Promise<string> {
+  const { Marked } = await import("marked");
   const marked = new Marked({
     renderer: {
       code({ text: code }: Tokens.Code): string {

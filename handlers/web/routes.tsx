@@ -175,10 +175,10 @@ export function webRoutes(
 
   const contents = page(PAGE_URLS.manual, (c) => lasting(manualIndex(siteOf(c), web.manual)));
 
-  const chapter = page(PAGE_URLS.manualPage, (c) => {
+  const chapter = page(PAGE_URLS.manualPage, async (c) => {
     const asked = PAGE_URLS.manualPage.parse(c.req)?.page;
     const found = web.manual.find(({ name }) => name === asked);
-    return found && lasting(manualPage(siteOf(c), web.manual, found));
+    return found && lasting(await manualPage(siteOf(c), web.manual, found));
   });
 
   const asset = get(PAGE_URLS.asset, (c) => {

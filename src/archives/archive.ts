@@ -208,7 +208,7 @@ export function located(error: unknown, file: FileLocation): unknown {
 
 const DECOMPRESSORS = {
   gzip: (source: Chunks): Chunks => through(source, zlib.createGunzip({ chunkSize: MIB / 16 })),
-  zstd: (source: Chunks): Chunks => zstd(gathered(wholeFrames(source))),
+  zstd: (source: Chunks, budget: Budget): Chunks => through(wholeFrames(source, budget), zlib.createZstdDecompress()),
 } as const;
 
 async function* through(source: Chunks, transform: NodeJS.ReadWriteStream): Chunks & AsyncGenerator<Uint8Array> {
@@ -223,31 +223,9 @@ async function* through(source: Chunks, transform: NodeJS.ReadWriteStream): Chun
   }
 }
 
-/** Node has zstd from 22.15 on; before, a library reads it. */
-function zstd(source: Chunks): Chunks {
-  return typeof zlib.createZstdDecompress === "function" ? through(source, zlib.createZstdDecompress()) : zstdByLibrary(source);
-}
-
-async function* zstdByLibrary(source: Chunks): AsyncGenerator<Uint8Array> {
-  const { Decompress } = await import("fzstd");
-  let ready: Uint8Array[] = [];
-  const decompress = new Decompress((chunk) => ready.push(chunk));
-  const flush = function* () {
-    const out = ready;
-    ready = [];
-    yield* out;
-  };
-  for await (const chunk of source) {
-    decompress.push(chunk);
-    yield* flush();
-  }
-  decompress.push(new Uint8Array(), true);
-  yield* flush();
-}
-
 const GATHERED = MIB / 16;
 
-/** The same bytes in larger chunks: each is a call of the decompressor, and frames may be short. */
+/** The same bytes in larger chunks: each is a call of the decompressor. */
 async function* gathered(chunks: Chunks): AsyncGenerator<Uint8Array> {
   let [parts, size]: [Uint8Array[], number] = [[], 0];
   for await (const chunk of chunks) {
@@ -260,14 +238,33 @@ async function* gathered(chunks: Chunks): AsyncGenerator<Uint8Array> {
   if (size > 0) yield Buffer.concat(parts);
 }
 
-/** Passes zstd frames through and refuses a truncated one: Bun's decompressor takes a truncated frame for the end. */
-async function* wholeFrames(source: Chunks): AsyncGenerator<Uint8Array> {
+/** Of the decompressor, for a frame however short. */
+const STEPS_OF_FRAME = 40;
+
+/**
+ * Passes zstd frames through, each in chunks of its own, and refuses a truncated one: both decompressors take a truncated frame for the end, and
+ * Node's does not read what follows a frame in the same chunk.
+ */
+async function* wholeFrames(source: Chunks, budget: Budget): AsyncGenerator<Uint8Array> {
   const bytes = new ByteReader(source);
   try {
-    while ((await bytes.peek(1)).byteLength > 0) yield* frame(bytes);
+    while ((await bytes.peek(1)).byteLength > 0) {
+      budget.spend("steps", STEPS_OF_FRAME);
+      yield* gathered(frame(bytes));
+    }
   } finally {
     await bytes.close();
   }
+}
+
+/** What a decompressor may have to keep of a frame's content, in bytes: all that zstd itself takes unless it is told to take more. */
+const MAX_WINDOW = 2 ** 27;
+
+/** Of a frame whose header ends with `sizeWidth` bytes of its content's size and has no window of its own; 0: it begins with its window. */
+function windowOf(header: Uint8Array, sizeWidth: number): number {
+  if (sizeWidth > 0) return littleEndian(header.subarray(-sizeWidth)) + (sizeWidth === 2 ? 256 : 0);
+  const [descriptor = 0] = header;
+  return 2 ** (10 + (descriptor >> 3)) * (1 + (descriptor & 7) / 8);
 }
 
 /** One frame, as many whole blocks at a time as lie in a window: there may be one for every three bytes. Layout: RFC 8878, section 3.1. */
@@ -291,15 +288,21 @@ async function* frame(bytes: ByteReader): AsyncGenerator<Uint8Array> {
   const single = (flags >> 5) & 1;
   const contentSize = [single, 2, 4, 8][flags >> 6] ?? 0;
   const dictionary = [0, 1, 2, 4][flags & 3] ?? 0;
-  yield await next(1 - single + dictionary + contentSize);
+  const header = await next(1 - single + dictionary + contentSize);
+  const window = windowOf(header, single === 1 ? contentSize : 0);
+  if (window > MAX_WINDOW)
+    throw refused(`a zstd frame asks for a window of ${window} bytes, of which at most ${MAX_WINDOW} are given`, {
+      next: "compress it with --long=27 at most",
+    });
+  yield header;
   for (let last = false; !last; ) {
-    const window = await bytes.peek(GATHERED);
+    const ahead = await bytes.peek(GATHERED);
     let end = 0;
-    while (!last && end + 3 <= window.byteLength) {
-      const block = littleEndian(window.subarray(end, end + 3));
+    while (!last && end + 3 <= ahead.byteLength) {
+      const block = littleEndian(ahead.subarray(end, end + 3));
       const isRun = ((block >> 1) & 3) === 1;
       const size = 3 + (isRun ? 1 : block >> 3);
-      if (end > 0 && end + size > window.byteLength) break;
+      if (end > 0 && end + size > ahead.byteLength) break;
       end += size;
       last = (block & 1) === 1;
     }
@@ -313,7 +316,7 @@ function littleEndian(bytes: Uint8Array): number {
 }
 
 /** Decompressed bytes; refuses those that exceed the limits or are corrupt. */
-async function* bounded(run: (source: Chunks) => Chunks, source: Chunks, budget: Budget): AsyncGenerator<Uint8Array> {
+async function* bounded(run: (source: Chunks, budget: Budget) => Chunks, source: Chunks, budget: Budget): AsyncGenerator<Uint8Array> {
   let [taken, given] = [0, 0];
   const counted = async function* () {
     for await (const chunk of source) {
@@ -322,7 +325,7 @@ async function* bounded(run: (source: Chunks) => Chunks, source: Chunks, budget:
     }
   };
   try {
-    for await (const chunk of run(counted())) {
+    for await (const chunk of run(counted(), budget)) {
       given += chunk.byteLength;
       budget.spend("unpacked", chunk.byteLength);
       if (given > RATIO_FROM && given > taken * budget.limits.ratio)

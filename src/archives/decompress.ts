@@ -4,7 +4,6 @@
  */
 
 import zlib from "node:zlib";
-import { XzReadableStream } from "xz-decompress";
 import { reason } from "../errors.ts";
 
 export type Decompress = (block: Uint8Array, limit: number) => Uint8Array | Promise<Uint8Array>;
@@ -15,11 +14,9 @@ export class Unsupported extends Error {}
 /** A zlib stream. */
 export const inflate: Decompress = (block, limit) => zlib.inflateSync(block, { maxOutputLength: limit });
 
-/** Zstd frames; undefined where the runtime has no zstd, as Node.js before 22.15: fzstd does not bound its time. */
-export const unzstd: Decompress | undefined =
-  typeof zlib.zstdDecompressSync === "function"
-    ? (block, limit) => zlib.zstdDecompressSync(block, { maxOutputLength: limit, params: { [zlib.constants.ZSTD_d_windowLogMax]: 20 } })
-    : undefined;
+/** Zstd frames. */
+export const unzstd: Decompress = (block, limit) =>
+  zlib.zstdDecompressSync(block, { maxOutputLength: limit, params: { [zlib.constants.ZSTD_d_windowLogMax]: 20 } });
 
 /* ---- bytes in and out ---- */
 
@@ -162,6 +159,7 @@ export const unxz: Decompress = async (block, limit) => {
     },
   });
   const output = new Output(limit);
+  const { XzReadableStream } = await import("xz-decompress");
   const reader = new XzReadableStream(source).getReader();
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) output.literals(part.value);

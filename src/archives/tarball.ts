@@ -7,7 +7,8 @@
  */
 
 import { crc32 } from "node:zlib";
-import { Header, Pax } from "tar";
+import { Header } from "tar/header";
+import { Pax } from "tar/pax";
 import { printable, refused } from "../errors.ts";
 import type { ReadAt } from "./archive.ts";
 import { isLitter, safePath } from "./names.ts";

@@ -1,6 +1,7 @@
 /** The header block of a tar entry. */
 
-import { Header, Pax } from "tar";
+import { Header } from "tar/header";
+import { Pax } from "tar/pax";
 import { refused } from "../errors.ts";
 
 /** bytes of a header, and what the content of an entry is padded to */

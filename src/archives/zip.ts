@@ -1,8 +1,8 @@
 /** The files of a zip: charms and bundles. */
 
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import zlib from "node:zlib";
-import yauzl from "yauzl";
+import type { Entry, ZipFile } from "yauzl";
 import { Failure, printable, reason, refused } from "../errors.ts";
 import { Budget, type Limits, MIB, type ReadAt } from "./archive.ts";
 import { isLibraryWheel, mayNameNeeds } from "./needs/sourcefiles.ts";
@@ -51,7 +51,7 @@ export async function zipTexts(
   const decoder = new TextDecoder("utf-8", { fatal: true });
   const { limits } = budget;
   let left = texts.size;
-  const visit = async (reader: yauzl.ZipFile, entry: yauzl.Entry, inside: string): Promise<void> => {
+  const visit = async (reader: ZipFile, entry: Entry, inside: string): Promise<void> => {
     const { uncompressedSize: size } = entry;
     const path = inside + entry.fileName;
     if (path.endsWith("/") || found.has(path) || unfit(entry, limits)) return;
@@ -84,8 +84,9 @@ export function charmTexts(zip: ReadAt, budget?: Budget): Promise<Map<string, st
 /** Entries of a zip that are listed in the time of a step. */
 const ENTRIES_PER_STEP = 2;
 
-async function eachEntry(zip: ReadAt, budget: Budget, visit: (reader: yauzl.ZipFile, entry: yauzl.Entry) => Promise<void>): Promise<void> {
+async function eachEntry(zip: ReadAt, budget: Budget, visit: (reader: ZipFile, entry: Entry) => Promise<void>): Promise<void> {
   const { limits } = budget;
+  const { openZip } = await import("./zipaccess.ts"); // loads a library, which most commands do not need
   const reader = await openZip(zip);
   try {
     budget.spend("steps", Math.ceil(reader.entryCount / ENTRIES_PER_STEP));
@@ -100,73 +101,19 @@ async function eachEntry(zip: ReadAt, budget: Budget, visit: (reader: yauzl.ZipF
   }
 }
 
-function unfit(entry: yauzl.Entry, limits: Limits): string | undefined {
+function unfit(entry: Entry, limits: Limits): string | undefined {
   if (((entry.externalFileAttributes >>> 16) & 0o170000) === LINK_MODE) return "is a link";
   return entry.uncompressedSize > limits.text ? `is larger than ${limits.text} bytes` : undefined;
 }
 
-/** Bytes that are read at once, for the many small reads of a list of files. */
-const WINDOW = MIB / 16;
-
-class ZipAccess extends yauzl.RandomAccessReader {
-  readonly #zip: ReadAt;
-  #window: { readonly start: number; readonly bytes: Uint8Array } = { start: 0, bytes: new Uint8Array() };
-
-  constructor(zip: ReadAt) {
-    super();
-    this.#zip = zip;
-  }
-
-  /** Without this, the library makes a stream for each of its reads, of which there are two for each file. */
-  override read(buffer: Buffer, offset: number, length: number, position: number, callback: (error: Error | null) => void): void {
-    void this.#fill(buffer.subarray(offset, offset + length), position).then(callback);
-  }
-
-  async #fill(target: Buffer, position: number): Promise<Error | null> {
-    try {
-      const bytes = await this.#bytes(position, position + target.byteLength);
-      target.set(bytes);
-      return bytes.byteLength === target.byteLength ? null : new Error("unexpected EOF");
-    } catch (error) {
-      return error instanceof Error ? error : new Error(reason(error));
-    }
-  }
-
-  async #bytes(start: number, end: number): Promise<Uint8Array> {
-    const inside = start - this.#window.start;
-    if (inside < 0 || inside + end - start > this.#window.bytes.byteLength)
-      this.#window = { start, bytes: await this.#zip.bytes(start, Math.min(this.#zip.size, Math.max(end, start + WINDOW))) };
-    return this.#window.bytes.subarray(start - this.#window.start, end - this.#window.start);
-  }
-
-  override _readStreamForRange(start: number, end: number): Readable {
-    const zip = this.#zip;
-    return Readable.from(
-      (async function* () {
-        for (let at = start; at < end; at += MIB) yield await zip.bytes(at, Math.min(end, at + MIB));
-      })(),
-      { objectMode: false },
-    );
-  }
-}
-
-function openZip(zip: ReadAt): Promise<yauzl.ZipFile> {
-  const options = { lazyEntries: true, autoClose: false };
-  return new Promise((resolve, reject) => {
-    yauzl.fromRandomAccessReader(new ZipAccess(zip), zip.size, options, (error, reader) =>
-      error ? reject(refused(`its zip is corrupt (${printable(reason(error), 200)})`, { cause: error })) : resolve(reader),
-    );
-  });
-}
-
-async function* zipEntries(reader: yauzl.ZipFile): AsyncGenerator<yauzl.Entry> {
+async function* zipEntries(reader: ZipFile): AsyncGenerator<Entry> {
   for (let i = 0; i < reader.entryCount; i += 1) {
-    yield await new Promise<yauzl.Entry>((resolve, reject) => {
+    yield await new Promise<Entry>((resolve, reject) => {
       const done = () => {
         reader.off("entry", onEntry);
         reader.off("error", onError);
       };
-      const onEntry = (entry: yauzl.Entry) => {
+      const onEntry = (entry: Entry) => {
         done();
         resolve(entry);
       };
@@ -181,7 +128,7 @@ async function* zipEntries(reader: yauzl.ZipFile): AsyncGenerator<yauzl.Entry> {
   }
 }
 
-async function zipEntry(reader: yauzl.ZipFile, entry: yauzl.Entry): Promise<Uint8Array> {
+async function zipEntry(reader: ZipFile, entry: Entry): Promise<Uint8Array> {
   const stream = await new Promise<Readable>((resolve, reject) => {
     reader.openReadStream(entry, (error, opened) => (error ? reject(error) : resolve(opened)));
   });

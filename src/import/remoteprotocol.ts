@@ -1,7 +1,8 @@
 /** The stream from `chp import --to URL` to the server, and on to the import that it starts: files, and a mark of the end. */
 
 import { resolve } from "node:path/posix";
-import { Header, Pax } from "tar";
+import { Header } from "tar/header";
+import { Pax } from "tar/pax";
 import { Budget, type Chunks, files, LIMITS, type Limits } from "../archives/archive.ts";
 import { Failure, printable, refused } from "../errors.ts";
 import type { ImportSource } from "./import.ts";

@@ -5,7 +5,10 @@ import { join, resolve } from "node:path";
 
 export { tempFolder } from "../temp.ts";
 
-/** What is run: dist/chp, or what CHP_EXECUTABLE names: `.ci/run` runs these tests with `node dist/chp.mjs` as well. */
+/** The Node that package.json pins to run dist/chp.mjs: the one that builds may be older. */
+export const NODE: string = resolve(`node_modules/node-${process.platform}-${process.arch}/bin/node`);
+
+/** What is run: dist/chp, or what CHP_EXECUTABLE names: `.ci/run` runs these tests with NODE and dist/chp.mjs as well. */
 export const COMMAND: readonly string[] = (process.env["CHP_EXECUTABLE"] ?? "dist/chp")
   .split(" ")
   .map((word, i, all) => (i === all.length - 1 ? resolve(word) : word));

@@ -53,6 +53,14 @@ function write(folder: string, files: Files): void {
 const listed = async (store: string) =>
   JSON.parse((await chp(["list", "--store", store, "--json"])).out) as { name: string; revisions: number[]; channels: string[] }[];
 
+/** Frames of a few bytes, of a block and of many, with blocks that a compressor keeps as they are. */
+function inFrames(bytes: Uint8Array): Uint8Array {
+  const frames: Uint8Array[] = [];
+  for (let at = 0, size = 1; at < bytes.byteLength; at += size, size = (size * 7) % 300_007)
+    frames.push(Bun.zstdCompressSync(bytes.subarray(at, at + size), { level: 1 + (size % 3) }));
+  return Buffer.concat(frames);
+}
+
 const INPUTS: readonly { readonly what: string; readonly files: Files; readonly args: readonly string[]; readonly input?: Uint8Array }[] = [
   { what: "an export", files: { "e.tar.gz": exportOf([demo()]) }, args: ["e.tar.gz"] },
   { what: "an export of a gzip member a file", files: { "e.tar.gz": await membersOf([demo()]) }, args: ["e.tar.gz"] },
@@ -68,6 +76,7 @@ const INPUTS: readonly { readonly what: string; readonly files: Files; readonly 
     files: { "e.tar.zst": Bun.zstdCompressSync(tarOf({ "demo.tar.gz": tgzOf(packageFiles(demo())) })) },
     args: ["e.tar.zst"],
   },
+  { what: "zstd of many frames", files: { "e.tar.zst": inFrames(exportOf([demo()])) }, args: ["e.tar.zst"] },
   {
     what: "a folder of these",
     files: { "usb/e.tar.gz": exportOf([demo()]), "usb/._e.tar.gz": "litter", "usb/.DS_Store": "litter" },
@@ -110,6 +119,18 @@ test("a lone charm brings the resources beside it", async () => {
   expect(shown.origins).toMatchObject([
     { generation: 1, files: ["demo_r9.charm", "resource_data_r4_data.bin", "resources/demo.demo-image_2"] },
   ]);
+});
+
+test("a frame of ten bytes does not get the two gigabytes that it asks for", async () => {
+  using folder = tempFolder();
+  write(folder.path, { "e.tar.zst": Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0, 21 << 3, 1, 0, 0, 0) });
+  const child = spawn(["import", "--store", "store", "e.tar.zst"], { cwd: folder.path });
+  const [err, code] = await Promise.all([new Response(child.stderr).text(), child.exited]);
+  expect(err).toContain(
+    "e.tar.zst: a zstd frame asks for a window of 2147483648 bytes, of which at most 134217728 are given\n  compress it",
+  );
+  expect(code).toBe(3);
+  expect(child.resourceUsage()?.maxRSS).toBeLessThan(256 * 2 ** 20);
 });
 
 test("what came in before is known; what changed is told, channel by channel", async () => {

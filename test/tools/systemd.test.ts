@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { join, resolve } from "node:path";
-import { COMMAND, logged, serve, tempFolder } from "../e2e/chp.ts";
+import { COMMAND, logged, NODE, serve, tempFolder } from "../e2e/chp.ts";
 
 /** Prints each message as a line of JSON; takes descriptors and closes them, which ends the wait of systemd-notify. */
 const STAND_IN = `
@@ -41,7 +41,7 @@ async function listening(socket: string) {
 // Both start systemd-notify, each in its own way.
 const RUNTIMES: [string, readonly string[]][] = [
   ["the executable", COMMAND],
-  ["plain Node", ["node", resolve("dist/chp.mjs")]],
+  ["plain Node", [NODE, resolve("dist/chp.mjs")]],
 ];
 
 test.skipIf(why !== "").each(RUNTIMES)(`%s says when it is ready, and when it ends${why}`, async (_name, command) => {

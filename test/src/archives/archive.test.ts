@@ -351,6 +351,40 @@ describe("hostile tars", () => {
     for (const bytes of [bomb, tarOf({ "a.tar.gz": bomb })]) expect(await refusalOf(drain(bytes))).toContain("times its size");
   });
 
+  /** One frame around bytes that are kept as they are: its descriptor, its window or its content's size, and a single block. */
+  const frame = (descriptor: number, header: readonly number[], content: Uint8Array) =>
+    Buffer.concat([
+      Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, descriptor, ...header),
+      Uint8Array.of(1 | (content.byteLength << 3), content.byteLength >> 5, content.byteLength >> 13),
+      content,
+    ]);
+
+  test("a zstd frame takes the window that zstd takes by itself, 128 MiB, and no byte more", async () => {
+    const tar = tarOf({ a: "1" });
+    for (let exponent = 0; exponent < 32; exponent += 1)
+      for (let mantissa = 0; mantissa < 8; mantissa += 1) {
+        const window = 2 ** (10 + exponent) * (1 + mantissa / 8);
+        if (window < tar.byteLength) continue; // no block is longer than its window
+        const work = read(frame(0, [(exponent << 3) | mantissa], tar));
+        if (window > 128 * MIB) expect(await refusalOf(work)).toContain(`a window of ${window} bytes`);
+        else expect(await work).toEqual({ "in: a": "1" });
+      }
+  });
+
+  test("a zstd frame of one segment has its content for a window", async () => {
+    const sizes = (size: number) => [size, size / 2 ** 8, size / 2 ** 16, size / 2 ** 24].map((byte) => Math.floor(byte) & 255);
+    const tar = tarOf({ a: "1" });
+    expect(await read(frame(0xa0, sizes(tar.byteLength), tar))).toEqual({ "in: a": "1" });
+    expect(await read(frame(0x60, sizes(tar.byteLength - 256).slice(0, 2), tar))).toEqual({ "in: a": "1" });
+    const one = 128 * MIB + 1;
+    expect(await refusalOf(read(frame(0xa0, sizes(one), tar)))).toContain(`a window of ${one} bytes`);
+    expect(await refusalOf(read(frame(0xe0, [...sizes(one), 0, 0, 0, 0], tar)))).toContain(`a window of ${one} bytes`);
+    expect(await refusalOf(read(frame(0xe3, [9, 9, 9, 9, ...sizes(one), 0, 0, 0, 1], tar)))).toContain(
+      `a window of ${one + 2 ** 56} bytes`,
+    );
+    expect(await refusalOf(read(frame(0xa0, sizes(128 * MIB), tar)))).not.toContain("a window of");
+  });
+
   test("more bytes than allowed, of all archives together", async () => {
     const inner = tgzOf({ a: "x".repeat(40_000) });
     const tar = tarOf({ "1.tar.gz": inner, "2.tar.gz": inner, "3.tar.gz": inner });

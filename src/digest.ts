@@ -36,8 +36,26 @@ export function parseDigestText(text: string): Digest | undefined {
   return isDigest(hex) ? hex : undefined;
 }
 
-/** Computes size and digests of a stream in one pass over its bytes. */
-export class Summer {
+/** Size and digests of a stream, wherever they are computed. */
+export interface StreamSums {
+  /** bytes so far */
+  readonly size: number;
+  /** Takes the next bytes, which may be reused once the result has resolved; undefined: at once. */
+  update(chunk: Uint8Array): Promise<void> | undefined;
+  /** Of all bytes; once, after the last update. */
+  sums(): Sums | Promise<Sums>;
+  /** To be called where the stream ends early: nothing goes on for it afterwards. */
+  discard(): void;
+}
+
+/** Begins the digests of a stream. `also`: what to compute besides sha-256; `size`: how many bytes it will have, as far as known. */
+export type BeginSums = (also?: readonly Algorithm[], size?: number) => StreamSums;
+
+/** Begins them in this thread. */
+export const sumsHere: BeginSums = (also) => new Summer(also);
+
+/** Computes size and digests of a stream in one pass over its bytes, in this thread. */
+export class Summer implements StreamSums {
   #size = 0;
   readonly #hashes: Map<Algorithm, Hash>;
 
@@ -48,7 +66,7 @@ export class Summer {
     );
   }
 
-  update(chunk: Uint8Array): void {
+  update(chunk: Uint8Array): undefined {
     this.#size += chunk.byteLength;
     for (const hash of this.#hashes.values()) hash.update(chunk);
   }
@@ -60,7 +78,12 @@ export class Summer {
   /** Size and digests of all bytes; call once, after the last update. */
   sums(): Sums {
     const digests = Object.fromEntries([...this.#hashes].map(([algorithm, hash]) => [algorithm, hash.digest("hex")]));
+    this.#hashes.clear(); // each holds memory that no collector counts
     return { size: this.#size, ...(digests as { "sha-256": Digest }) };
+  }
+
+  discard(): void {
+    this.#hashes.clear();
   }
 }
 

@@ -22,8 +22,8 @@ export interface Storage {
   /** Sorted keys directly below `prefix`, a folder with its `/`. */
   list(prefix: string): Promise<string[]>;
 
-  /** Begins a new object, which is invisible until it is committed. `also`: digests besides sha256; `lease`: see lease.ts. */
-  stage(kind?: ObjectKind, also?: readonly Algorithm[], lease?: string): Promise<Stage>;
+  /** Begins a new object, which is invisible until it is committed. */
+  stage(kind?: ObjectKind, how?: StageOptions): Promise<Stage>;
 
   /** Everything that is staged and not committed, by any process. */
   staged(): Promise<LeftStage[]>;
@@ -50,6 +50,15 @@ export interface Storage {
 
 /** Permissions of an object: read-only for all, writable by its owner, or readable by its owner alone. `transient`: as mutable, and never made durable. */
 export type ObjectKind = "immutable" | "mutable" | "secret" | "transient";
+
+export interface StageOptions {
+  /** digests besides sha256 */
+  readonly also?: readonly Algorithm[] | undefined;
+  /** see lease.ts */
+  readonly lease?: string | undefined;
+  /** how many bytes it will have, as far as known: decides nothing but where they are hashed */
+  readonly size?: number | undefined;
+}
 
 export interface CreateOptions {
   /** see lease.ts */

@@ -54,16 +54,13 @@ export type BeginSums = (also?: readonly Algorithm[], size?: number) => StreamSu
 /** Begins them in this thread. */
 export const sumsHere: BeginSums = (also) => new Summer(also);
 
-/** Computes size and digests of a stream in one pass over its bytes, in this thread. */
-export class Summer implements StreamSums {
+/** Digests of bytes that come in by and by, in this thread. */
+export class Hasher {
   #size = 0;
   readonly #hashes: Map<Algorithm, Hash>;
 
-  /** `also`: what to compute besides sha-256. */
-  constructor(also: readonly Algorithm[] = []) {
-    this.#hashes = new Map(
-      [...new Set<Algorithm>(["sha-256", ...also])].map((algorithm) => [algorithm, createHash(NODE_NAMES[algorithm])]),
-    );
+  constructor(algorithms: readonly Algorithm[]) {
+    this.#hashes = new Map([...new Set(algorithms)].map((algorithm) => [algorithm, createHash(NODE_NAMES[algorithm])]));
   }
 
   update(chunk: Uint8Array): undefined {
@@ -75,15 +72,28 @@ export class Summer implements StreamSums {
     return this.#size;
   }
 
-  /** Size and digests of all bytes; call once, after the last update. */
-  sums(): Sums {
+  /** In lower-case hex; once, after the last update. */
+  digests(): Partial<Record<Algorithm, string>> {
     const digests = Object.fromEntries([...this.#hashes].map(([algorithm, hash]) => [algorithm, hash.digest("hex")]));
-    this.#hashes.clear(); // each holds memory that no collector counts
-    return { size: this.#size, ...(digests as { "sha-256": Digest }) };
+    this.discard();
+    return digests;
   }
 
+  /** Gives its memory up, which no collector counts. */
   discard(): void {
     this.#hashes.clear();
+  }
+}
+
+/** Computes size and digests of a stream in one pass over its bytes, in this thread. */
+export class Summer extends Hasher implements StreamSums {
+  /** `also`: what to compute besides sha-256. */
+  constructor(also: readonly Algorithm[] = []) {
+    super(["sha-256", ...also]);
+  }
+
+  sums(): Sums {
+    return { size: this.size, ...(this.digests() as { "sha-256": Digest }) };
   }
 }
 

@@ -16,5 +16,5 @@ checked on the way. Every kept generation and the settings go with it, secrets i
 Examples:
   chp backup /mnt/backup/chp-20260426`,
     )
-    .action((dir: string, options: CommonOptions) => runCopy(new Disk(storeFolder(options, io)), new Disk(dir), "backup", options, io));
+    .action((dir: string, options: CommonOptions) => runCopy(new Disk(storeFolder(options, io)), dir, "backup", options, io));
 };

@@ -17,5 +17,5 @@ async function runRestore(dir: string, options: CommonOptions, io: Io): Promise<
   const from = new Disk(dir);
   if (!(await Store.openOrAwait(from)).exists)
     throw new Failure("not-found", `there is no backup in ${printable(dir, 200)}`, { next: "name the folder that chp backup wrote" });
-  return runCopy(from, new Disk(storeFolder(options, io)), "restore", options, io);
+  return runCopy(from, storeFolder(options, io), "restore", options, io);
 }

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Failure, printable } from "../../src/errors.ts";
-import { Disk } from "../../store/fs.ts";
+import { Disk, type DiskOptions } from "../../store/fs.ts";
 import { FORMAT_KEY, isOfStore } from "../../store/keys.ts";
 import { endLeases } from "../../store/lease.ts";
 import { Store } from "../../store/store.ts";
@@ -53,8 +53,8 @@ export async function failOnDamage(store: Store): Promise<void> {
 }
 
 /** Opens the store, creates it first if it does not exist, and removes what processes left that are gone. */
-export async function openOrCreateStore(options: CommonOptions, io: Io): Promise<Store> {
-  const disk = new Disk(storeFolder(options, io));
+export async function openOrCreateStore(options: CommonOptions, io: Io, how: DiskOptions = {}): Promise<Store> {
+  const disk = new Disk(storeFolder(options, io), how);
   const other = disk.has(FORMAT_KEY) ? undefined : (await disk.list("")).find((name) => !isOfStore(name));
   if (other !== undefined)
     throw new Failure("usage", `${printable(disk.place)} is not a store, and has other files, like ${printable(other, 100)}`, {
@@ -72,12 +72,17 @@ function signing(store: Store, io: Io): Store {
 }
 
 /** Runs `work` on the store, or on a temporary one if it does not exist yet. */
-export async function withStoreUnchanged<T>(options: CommonOptions, io: Io, work: (store: Store) => Promise<T>): Promise<T> {
-  const store = await Store.openOrAwait(new Disk(storeFolder(options, io)));
+export async function withStoreUnchanged<T>(
+  options: CommonOptions,
+  io: Io,
+  work: (store: Store) => Promise<T>,
+  how: DiskOptions = {},
+): Promise<T> {
+  const store = await Store.openOrAwait(new Disk(storeFolder(options, io), how));
   if (store.exists) return work(store);
   const folder = await mkdtemp(join(tmpdir(), "chp-dry-run-"));
   try {
-    return await work(await Store.openOrCreate(new Disk(folder)));
+    return await work(await Store.openOrCreate(new Disk(folder, how)));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

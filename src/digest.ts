@@ -36,19 +36,34 @@ export function parseDigestText(text: string): Digest | undefined {
   return isDigest(hex) ? hex : undefined;
 }
 
-/** Computes size and digests of a stream in one pass over its bytes. */
-export class Summer {
+/** Size and digests of a stream, wherever they are computed. */
+export interface StreamSums {
+  /** bytes so far */
+  readonly size: number;
+  /** Takes the next bytes, which may be reused once the result has resolved; undefined: at once. */
+  update(chunk: Uint8Array): Promise<void> | undefined;
+  /** Of all bytes; once, after the last update. */
+  sums(): Sums | Promise<Sums>;
+  /** To be called where the stream ends early: nothing goes on for it afterwards. */
+  discard(): void;
+}
+
+/** Begins the digests of a stream. `also`: what to compute besides sha-256; `size`: how many bytes it will have, as far as known. */
+export type BeginSums = (also?: readonly Algorithm[], size?: number) => StreamSums;
+
+/** Begins them in this thread. */
+export const sumsHere: BeginSums = (also) => new Summer(also);
+
+/** Digests of bytes that come in by and by, in this thread. */
+export class Hasher {
   #size = 0;
   readonly #hashes: Map<Algorithm, Hash>;
 
-  /** `also`: what to compute besides sha-256. */
-  constructor(also: readonly Algorithm[] = []) {
-    this.#hashes = new Map(
-      [...new Set<Algorithm>(["sha-256", ...also])].map((algorithm) => [algorithm, createHash(NODE_NAMES[algorithm])]),
-    );
+  constructor(algorithms: readonly Algorithm[]) {
+    this.#hashes = new Map([...new Set(algorithms)].map((algorithm) => [algorithm, createHash(NODE_NAMES[algorithm])]));
   }
 
-  update(chunk: Uint8Array): void {
+  update(chunk: Uint8Array): undefined {
     this.#size += chunk.byteLength;
     for (const hash of this.#hashes.values()) hash.update(chunk);
   }
@@ -57,10 +72,28 @@ export class Summer {
     return this.#size;
   }
 
-  /** Size and digests of all bytes; call once, after the last update. */
-  sums(): Sums {
+  /** In lower-case hex; once, after the last update. */
+  digests(): Partial<Record<Algorithm, string>> {
     const digests = Object.fromEntries([...this.#hashes].map(([algorithm, hash]) => [algorithm, hash.digest("hex")]));
-    return { size: this.#size, ...(digests as { "sha-256": Digest }) };
+    this.discard();
+    return digests;
+  }
+
+  /** Gives its memory up, which no collector counts. */
+  discard(): void {
+    this.#hashes.clear();
+  }
+}
+
+/** Computes size and digests of a stream in one pass over its bytes, in this thread. */
+export class Summer extends Hasher implements StreamSums {
+  /** `also`: what to compute besides sha-256. */
+  constructor(also: readonly Algorithm[] = []) {
+    super(["sha-256", ...also]);
+  }
+
+  sums(): Sums {
+    return { size: this.size, ...(this.digests() as { "sha-256": Digest }) };
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { Composer, type Document, Lexer, LineCounter, Parser } from "yaml";
+import { ByteCache } from "./cache.ts";
 import { type Failure, printable, reason, refused } from "./errors.ts";
 
 /** The most that a YAML text may have. Each bound is exact: the next token is refused before it is parsed. */
@@ -26,9 +27,23 @@ type YamlSchema = "core" | "failsafe";
 
 const LENIENT = { strict: false, uniqueKeys: false, logLevel: "silent" } as const;
 
-/** The value of a YAML text of one document; of several, the first. `failsafe`: every scalar is text, as it is written. */
+/** Values of texts that were read lately: the revisions of a charm have mostly the same. Nobody changes them. */
+const READ = new ByteCache<{ readonly value: unknown }>(32 * 2 ** 20);
+
+/** Bytes that a value takes for each character of its text, about. */
+const VALUE_SIZE = 20;
+
+/**
+ * The value of a YAML text of one document; of several, the first. `failsafe`: every scalar is text, as it is written. It is not to be
+ * changed: whoever reads the same text gets the same value.
+ */
 export function readYaml(text: string, what: string, schema: YamlSchema = "core"): unknown {
-  return readingYaml(what, () => valueOf(documentsOf(text, { ...LENIENT, schema }, YAML_LIMITS, "first")[0], YAML_LIMITS));
+  const key = `${schema} ${text}`;
+  const known = READ.get(key);
+  if (known) return known.value;
+  const value = readingYaml(what, () => valueOf(documentsOf(text, { ...LENIENT, schema }, YAML_LIMITS, "first")[0], YAML_LIMITS));
+  READ.set(key, { value }, VALUE_SIZE * text.length);
+  return value;
 }
 
 /** The values of all documents of a YAML text. */

@@ -207,7 +207,7 @@ async function copyBlob(store: Store, target: Store, digest: Digest, onRead: (by
       onRead(end - at);
     }
   };
-  const blob = await target.ingest(read());
+  const blob = await target.ingest(read(), [], object.size);
   try {
     await blob.commit({ digest, what: `blob ${digest} in ${place}`, next: "chp verify shows what is damaged" });
   } finally {

@@ -10,7 +10,7 @@ import { findResource, findRevision, type Package } from "../src/catalog/package
 import { blobSize, findManifest, type Repository } from "../src/catalog/repository.ts";
 import { type OfEach, SECTION_NAMES, type SectionName, type Sections } from "../src/catalog/sections.ts";
 import { findComponent, findSnapRevision, type Snap } from "../src/catalog/snap.ts";
-import { type Digest, digestText, isDigest, Summer } from "../src/digest.ts";
+import { type BeginSums, type Digest, digestText, isDigest, sumsHere } from "../src/digest.ts";
 import { type Failure, isCorrupt, reason } from "../src/errors.ts";
 import { chainOf, type Link } from "./chain.ts";
 import { isReadError } from "./diskerrors.ts";
@@ -37,6 +37,8 @@ export interface CheckOptions {
   /** whether damaged files are left where they are */
   readonly dryRun: boolean;
   readonly signal?: AbortSignal;
+  /** where blobs are hashed; in this thread by default */
+  readonly sums?: BeginSums;
   /** what is wrong with the signature of each generation, if anything */
   signatures?(links: readonly Link[]): Promise<readonly { readonly problem?: string }[] | undefined>;
   /** `bytes`: hashed so far; `what`: the key that is being read; `size`: bytes of all that will be, undefined: not known yet */
@@ -123,15 +125,23 @@ export async function isWhole(store: Store, digest: Digest): Promise<boolean> {
 }
 
 /** The sha256 of an object; undefined: it does not exist. */
-async function sumOf(object: StoredObject | undefined, onRead: (chunk: Uint8Array) => void): Promise<Digest | undefined> {
+async function sumOf(
+  object: StoredObject | undefined,
+  onRead: (chunk: Uint8Array) => void,
+  begin: BeginSums = sumsHere,
+): Promise<Digest | undefined> {
   if (!object) return undefined;
-  const summer = new Summer();
-  for (let at = 0; at < object.size; at += READ_SIZE) {
-    const chunk = await object.bytes(at, Math.min(object.size, at + READ_SIZE));
-    summer.update(chunk);
-    onRead(chunk);
+  const hashed = begin([], object.size);
+  try {
+    for (let at = 0; at < object.size; at += READ_SIZE) {
+      const chunk = await object.bytes(at, Math.min(object.size, at + READ_SIZE));
+      await hashed.update(chunk);
+      onRead(chunk);
+    }
+    return (await hashed.sums())["sha-256"];
+  } finally {
+    hashed.discard();
   }
-  return summer.sums()["sha-256"];
 }
 
 class Check {
@@ -286,11 +296,12 @@ class Check {
   async #sum(key: string): Promise<string | undefined> {
     const object = await this.#store.storage.open(key);
     this.#stopIfAsked();
-    const sum = await sumOf(object, (chunk) => {
+    const onRead = (chunk: Uint8Array) => {
       this.#stopIfAsked();
       this.#read.bytes += chunk.byteLength;
       this.#options.onProgress?.(this.#read.bytes, key, this.#size);
-    });
+    };
+    const sum = await sumOf(object, onRead, this.#options.sums);
     if (object) this.#read.blobs += 1;
     return sum;
   }

@@ -5,7 +5,7 @@ import { existsSync, constants as fsConstants, readdirSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Expected } from "../src/catalog/generation-types.ts";
-import { type Algorithm, Summer, type Sums } from "../src/digest.ts";
+import { type BeginSums, type StreamSums, type Sums, sumsHere } from "../src/digest.ts";
 import { Failure, reason } from "../src/errors.ts";
 import { errorCode, explainDiskError, isLinkUnsupported, undefinedIfMissing } from "./diskerrors.ts";
 import { ADVICE, DiskObject, pathOf, readFailure, readRange } from "./diskobject.ts";
@@ -17,6 +17,7 @@ import {
   type LeftStage,
   type ObjectKind,
   type Stage,
+  type StageOptions,
   type Storage,
   type StoredObject,
   stageIsGone,
@@ -39,11 +40,14 @@ const STAGE_NAME = /^([0-9a-f-]{36})\.[0-9a-f-]{36}$/;
 export interface DiskOptions {
   /** false only in tests: a crash of the machine may then lose committed objects */
   readonly sync?: boolean;
+  /** where what is written is hashed; in this thread by default */
+  readonly sums?: BeginSums;
 }
 
 export class Disk implements Storage {
   readonly place: string;
   readonly #sync: boolean;
+  readonly #sums: BeginSums;
   #owner: { uid: number; gid: number } | undefined;
   /** folders with a new, renamed or removed entry since the last sync */
   readonly #touched = new Set<string>();
@@ -53,9 +57,10 @@ export class Disk implements Storage {
   readonly #syncing = new Set<Promise<void>>();
   #preparing: Promise<void> | undefined;
 
-  constructor(folder: string, { sync = true }: DiskOptions = {}) {
+  constructor(folder: string, { sync = true, sums = sumsHere }: DiskOptions = {}) {
     this.place = resolve(folder);
     this.#sync = sync;
+    this.#sums = sums;
   }
 
   async open(key: string): Promise<StoredObject | undefined> {
@@ -73,11 +78,11 @@ export class Disk implements Storage {
     return names.toSorted().map((name) => prefix + name);
   }
 
-  stage(kind: ObjectKind = "immutable", also?: readonly Algorithm[], lease?: string): Promise<Stage> {
+  stage(kind: ObjectKind = "immutable", { also, lease, size }: StageOptions = {}): Promise<Stage> {
     return this.guard(async () => {
       const path = await this.#tmpPath(lease);
       const file = await fs.open(path, fsConstants.O_RDWR | fsConstants.O_CREAT | fsConstants.O_EXCL, 0o600);
-      return new DiskStage(this, path, file, { kind, also });
+      return new DiskStage(this, path, file, { kind, sums: this.#sums(also, size) });
     });
   }
 
@@ -96,7 +101,7 @@ export class Disk implements Storage {
 
   create(key: string, bytes: Uint8Array, { lease, needs = [], lastLook }: CreateOptions = {}): Promise<boolean> {
     return this.guard(async () => {
-      const stage = await this.stage("immutable", [], lease);
+      const stage = await this.stage("immutable", { lease });
       try {
         await stage.write(bytes);
         await stage.end();
@@ -355,20 +360,15 @@ class DiskStage implements Stage {
   readonly #disk: Disk;
   readonly #path: string;
   readonly #kind: ObjectKind;
-  readonly #summer: Summer;
+  readonly #hashed: StreamSums;
   #sums: Sums | undefined;
   #file: fs.FileHandle | undefined;
   #synced: Promise<void> = Promise.resolve();
   #committed = false;
 
-  constructor(
-    disk: Disk,
-    path: string,
-    file: fs.FileHandle,
-    how: { readonly kind: ObjectKind; readonly also: readonly Algorithm[] | undefined },
-  ) {
+  constructor(disk: Disk, path: string, file: fs.FileHandle, how: { readonly kind: ObjectKind; readonly sums: StreamSums }) {
     this.#kind = how.kind;
-    this.#summer = new Summer(how.also);
+    this.#hashed = how.sums;
     this.#disk = disk;
     this.#path = path;
     this.#file = file;
@@ -376,16 +376,15 @@ class DiskStage implements Stage {
 
   write(chunk: Uint8Array): Promise<void> {
     return this.#disk.guard(async () => {
-      const written = writeAll(this.#open(), chunk);
-      this.#summer.update(chunk); // while the disk writes
-      await written;
+      // While the disk writes.
+      await Promise.all([writeAll(this.#open(), chunk), this.#hashed.update(chunk)]);
     });
   }
 
   end(): Promise<Sums> {
     return this.#disk.guard(async () => {
       const file = this.#open();
-      const sums = this.#summer.sums();
+      const sums = await this.#hashed.sums();
       this.#sums = sums;
       this.#file = undefined;
       await this.#disk.finish(file, MODES[this.#kind].file);
@@ -417,6 +416,7 @@ class DiskStage implements Stage {
 
   async discard(): Promise<void> {
     if (this.#committed) return;
+    if (!this.#sums) this.#hashed.discard();
     await this.#file?.close();
     this.#file = undefined;
     await this.#synced.catch(() => {});

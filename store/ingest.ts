@@ -13,6 +13,8 @@ interface Ingestion {
   readonly lease: string | undefined;
   /** undefined: no bound */
   readonly quota: Quota | undefined;
+  /** bytes, as far as known */
+  readonly size?: number | undefined;
 }
 
 /** A blob that comes in by and by. */
@@ -26,8 +28,8 @@ export interface IncomingBlob {
 }
 
 /** Begins a stage whose bytes are hashed on the way. */
-export async function beginIngest(storage: Storage, { also, lease, quota }: Ingestion): Promise<IncomingBlob> {
-  const stage = await storage.stage("immutable", also, lease);
+export async function beginIngest(storage: Storage, { also, lease, quota, size: expected }: Ingestion): Promise<IncomingBlob> {
+  const stage = await storage.stage("immutable", { also, lease, size: expected });
   let size = 0;
   return {
     write: async (chunk) => {

@@ -44,7 +44,7 @@ export class Lease {
 
   /** A renewal is staged under the lease itself: who ends the lease takes that stage too, so the lease does not come back. */
   async #write(under?: string): Promise<void> {
-    const stage = await this.#storage.stage("transient", [], under);
+    const stage = await this.#storage.stage("transient", { lease: under });
     try {
       await stage.write(jsonBytes({}));
       await stage.end();

@@ -1,12 +1,13 @@
 /** Storage in memory, for tests. It passes the same tests as the disk, so the interface does not depend on files. */
 
-import { type Algorithm, type Sums, sumsOf } from "../src/digest.ts";
+import { type Sums, sumsOf } from "../src/digest.ts";
 import {
   type CreateOptions,
   checkExpected,
   type LeftStage,
   type ObjectKind,
   type Stage,
+  type StageOptions,
   type Storage,
   type StoredObject,
   stageIsGone,
@@ -53,7 +54,7 @@ export class Memory implements Storage {
     return [...this.#staged];
   }
 
-  async stage(_kind?: ObjectKind, also?: readonly Algorithm[], lease?: string): Promise<Stage> {
+  async stage(_kind?: ObjectKind, { also, lease }: StageOptions = {}): Promise<Stage> {
     const chunks: Uint8Array[] = [];
     let bytes = Buffer.alloc(0);
     let sums: Sums | undefined;

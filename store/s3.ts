@@ -4,7 +4,7 @@
  */
 
 import type { Expected } from "../src/catalog/generation-types.ts";
-import { type Algorithm, type Digest, Summer, type Sums } from "../src/digest.ts";
+import { type BeginSums, type Digest, type StreamSums, type Sums, sumsHere } from "../src/digest.ts";
 import { Failure } from "../src/errors.ts";
 import { mapBounded, Room } from "../src/parallel.ts";
 import type { BlobCache } from "./blobcache.ts";
@@ -21,6 +21,7 @@ import {
   type ObjectKind,
   type Removal,
   type Stage,
+  type StageOptions,
   type Storage,
   type StoredObject,
 } from "./storage.ts";
@@ -61,6 +62,8 @@ export interface BucketOptions {
   readonly cache?: BlobCache | undefined;
   /** whether clients are sent to the bucket for payloads */
   readonly redirects?: boolean;
+  /** where what is written is hashed; in this thread by default */
+  readonly sums?: BeginSums;
 }
 
 export class Bucket implements Storage {
@@ -73,12 +76,14 @@ export class Bucket implements Storage {
   readonly #sealer: BucketOptions["sealer"];
   readonly #cache: BlobCache | undefined;
   readonly #redirects: boolean;
+  readonly #sums: BeginSums;
   readonly #sending = new Room(SENDING);
 
-  constructor({ client, spool, sealer, lag = 1000, cache, redirects = false }: BucketOptions) {
+  constructor({ client, spool, sealer, lag = 1000, cache, redirects = false, sums = sumsHere }: BucketOptions) {
     this.client = client;
     this.#cache = cache;
     this.#redirects = redirects;
+    this.#sums = sums;
     this.sleep = client.sleep;
     this.place = client.place;
     this.#spool = spool;
@@ -125,8 +130,8 @@ export class Bucket implements Storage {
     return this.client.list(prefix);
   }
 
-  async stage(_kind?: ObjectKind, also?: readonly Algorithm[]): Promise<Stage> {
-    return new BucketStage(this, this.#spool.stage(), also);
+  async stage(_kind?: ObjectKind, { also, size }: StageOptions = {}): Promise<Stage> {
+    return new BucketStage(this, this.#spool.stage(), this.#sums(also, size));
   }
 
   /** Parts of uploads that were not ended. */
@@ -271,23 +276,23 @@ class BucketObject implements StoredObject {
 class BucketStage implements Stage {
   readonly #bucket: Bucket;
   readonly #spooled: Spooled;
-  readonly #summer: Summer;
+  readonly #summer: StreamSums;
   #sums: Sums | undefined;
 
-  constructor(bucket: Bucket, spooled: Spooled, also: readonly Algorithm[] | undefined) {
+  constructor(bucket: Bucket, spooled: Spooled, summer: StreamSums) {
     this.#bucket = bucket;
     this.#spooled = spooled;
-    this.#summer = new Summer(also);
+    this.#summer = summer;
   }
 
   async write(chunk: Uint8Array): Promise<void> {
     if (this.#sums) throw new Error("internal error: a stage is used after its end");
-    this.#summer.update(chunk);
-    await this.#spooled.write(chunk);
+    const hashed = this.#summer.update(chunk);
+    await Promise.all([hashed, this.#spooled.write(chunk)]);
   }
 
   async end(): Promise<Sums> {
-    this.#sums ??= this.#summer.sums();
+    this.#sums ??= await this.#summer.sums();
     return this.#sums;
   }
 
@@ -302,6 +307,7 @@ class BucketStage implements Stage {
   }
 
   discard(): Promise<void> {
+    if (!this.#sums) this.#summer.discard();
     return this.#spooled.free();
   }
 }

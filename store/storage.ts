@@ -31,8 +31,8 @@ export interface Storage {
   /** Sorted keys directly below `prefix`, a folder with its `/`. */
   list(prefix: string): Promise<string[]>;
 
-  /** Begins a new object, which is invisible until it is committed. `also`: digests besides sha256; `lease`: see lease.ts. */
-  stage(kind?: ObjectKind, also?: readonly Algorithm[], lease?: string): Promise<Stage>;
+  /** Begins a new object, which is invisible until it is committed. */
+  stage(kind?: ObjectKind, how?: StageOptions): Promise<Stage>;
 
   /** Everything that is staged and not committed, by any process. */
   staged(): Promise<LeftStage[]>;
@@ -84,6 +84,15 @@ export interface Entry {
   readonly size: number;
   /** time of the last write, in milliseconds of the storage's clock */
   readonly modified: number;
+}
+
+export interface StageOptions {
+  /** digests besides sha256 */
+  readonly also?: readonly Algorithm[] | undefined;
+  /** see lease.ts */
+  readonly lease?: string | undefined;
+  /** how many bytes it will have, as far as known: decides nothing but where they are hashed */
+  readonly size?: number | undefined;
 }
 
 export interface CreateOptions {

@@ -391,9 +391,9 @@ export class Store {
     return beginIngest(this.storage, { also: [], lease: this.#keeper.lease, quota });
   }
 
-  /** Stages a stream and hashes it on the way; `also`: digests besides sha256. */
-  ingest(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<StagedBlob> {
-    return ingest(this.storage, chunks, { also, lease: this.#keeper.lease, quota: this.quota });
+  /** Stages a stream and hashes it on the way; `also`: digests besides sha256; `size`: its bytes, as far as known. */
+  ingest(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = [], size?: number): Promise<StagedBlob> {
+    return ingest(this.storage, chunks, { also, lease: this.#keeper.lease, quota: this.quota, size });
   }
 
   ingestBytes(bytes: Uint8Array, also: readonly Algorithm[] = []): Promise<StagedBlob> {

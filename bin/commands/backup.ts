@@ -15,5 +15,7 @@ checked on the way. Every kept generation and the settings go with it, secrets i
 Examples:
   chp backup /mnt/backup/chp-20260426`,
     )
-    .action((dir: string, options: CommonOptions) => runCopy(storageOf(options, io), storageAt(dir, io), "backup", options, io));
+    .action((dir: string, options: CommonOptions) =>
+      runCopy(storageOf(options, io), (how) => storageAt(dir, io, how), "backup", options, io),
+    );
 };

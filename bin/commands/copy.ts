@@ -24,5 +24,5 @@ Examples:
 
 function run(from: string, to: string, options: CommonOptions, io: Io): Promise<void> {
   const next = isBucket(to) ? `chp serve --store ${printable(to)}` : `chp list --store ${printable(to)}`;
-  return runCopy(storageAt(from, io), storageAt(to, io), "copy", { ...options, next }, io);
+  return runCopy(storageAt(from, io), (how) => storageAt(to, io, how), "copy", { ...options, next }, io);
 }

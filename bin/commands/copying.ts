@@ -3,22 +3,25 @@
 import { printable } from "../../src/errors.ts";
 import { type CopyReport, type CopyTarget, copyStore } from "../../store/backup.ts";
 import type { Storage } from "../../store/storage.ts";
+import { withDigests } from "../machine/digests.ts";
 import { type CommonOptions, count, type Io, note, printJson, showSize, storeFlag } from "../machine/io.ts";
+import type { Hashing } from "../machine/openstore.ts";
 import { progressOn } from "../machine/progress.ts";
 
 export async function runCopy(
   from: Storage,
-  to: CopyTarget,
+  open: (how: Hashing) => CopyTarget,
   what: "backup" | "restore" | "copy",
   options: CommonOptions & { readonly next?: string },
   io: Io,
 ): Promise<void> {
   const progress = progressOn(what, options, io);
-  const report = await copyStore(from, to, {
-    signal: io.signal,
-    onProgress: (done, size, key) => progress.update(key, done, size),
+  const { place, report } = await withDigests(async (sums) => {
+    const to = open({ sums });
+    const onProgress = (done: number, size: number, key: string) => progress.update(key, done, size);
+    return { place: to.place, report: await copyStore(from, to, { signal: io.signal, onProgress }) };
   }).finally(() => progress.end());
-  if (options.json) return printJson({ from: from.place, to: to.place, ...report }, io);
+  if (options.json) return printJson({ from: from.place, to: place, ...report }, io);
   io.out(
     renderCopy(report)
       .map((line) => `${printable(line)}\n`)
@@ -27,7 +30,7 @@ export async function runCopy(
   if (what === "backup" && report.linked > 0)
     note("hard links are the same files on the same disk: they do not protect against damage to it", options, io);
   const next =
-    options.next ?? (what === "backup" ? `chp restore ${printable(to.place)} --store DIR restores it` : `chp serve${storeFlag(options)}`);
+    options.next ?? (what === "backup" ? `chp restore ${printable(place)} --store DIR restores it` : `chp serve${storeFlag(options)}`);
   note(`next: ${next}`, options, io);
 }
 

@@ -10,6 +10,7 @@ import { readSigningKeyLine, type SigningKey } from "../../src/assertions/clears
 import { type CharmWithImages, isOfResource, type NeededImage, neededImages } from "../../src/catalog/images.ts";
 import { skopeoCredentials, skopeoScript } from "../../src/catalog/imagescript.ts";
 import { checkRegistryDomain, splitPath } from "../../src/catalog/registry.ts";
+import type { BeginSums } from "../../src/digest.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import type { ArchiveForm } from "../../src/export/archivewriter.ts";
 import { HttpClient } from "../../src/export/client.ts";
@@ -22,6 +23,7 @@ import { Upstream, type UpstreamAddresses } from "../../src/export/upstream.ts";
 import { checkUrl } from "../../src/settings/config.ts";
 import { AGENT_STREAMS } from "../../src/wire/urls.ts";
 import { Store } from "../../store/store.ts";
+import { Digests } from "../machine/digests.ts";
 import { type Downloads, downloadsOn } from "../machine/downloads.ts";
 import { createFile, replaceFile } from "../machine/durable.ts";
 import type { Io } from "../machine/io.ts";
@@ -130,7 +132,8 @@ export async function runSession(
   };
   const plans: ExportPlan[] = [];
   const done: ArchiveResult[] = [];
-  const around = { upstream, remote, settings, downloads, signal: io.signal };
+  const digests = new Digests();
+  const around = { upstream, remote, settings, downloads, signal: io.signal, sums: digests.begin };
   const archive = async (request: ArchiveRequest) => {
     if (options.dryRun) plans.push(await planExport(exportOptions(request, around, noOutput)));
     else done.push(await exportArchive(request, around));
@@ -142,6 +145,8 @@ export async function runSession(
     downloads.end();
     printPaths(done, heading, options, io);
     throw error;
+  } finally {
+    await digests.close();
   }
   downloads.end();
   if (options.dryRun) reportPlans(plans, options, io);
@@ -208,11 +213,12 @@ interface ExportTools {
   readonly settings: ExportSettings;
   readonly downloads: Downloads;
   readonly signal: AbortSignal;
+  readonly sums: BeginSums;
 }
 
 function exportOptions(
   request: ArchiveRequest,
-  { upstream, remote, settings, downloads }: ExportTools,
+  { upstream, remote, settings, downloads, sums }: ExportTools,
   openOutput: ExportOptions["openOutput"],
 ): ExportOptions {
   const { key, inventory, failFast, parallel, registries, streamsKeys } = settings;
@@ -234,6 +240,7 @@ function exportOptions(
     // An export by a lock is complete or fails.
     failFast: failFast || request.lock !== undefined,
     parallel,
+    sums,
     ...(key && { key }),
     now: Date.now(),
     ...(request.manifest !== undefined && { siteFile: request.manifest }),

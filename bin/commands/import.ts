@@ -7,7 +7,7 @@ import { parseChannel } from "../../src/catalog/channel.ts";
 import type { ChannelPolicy } from "../../src/catalog/channelmap.ts";
 import { differingFields } from "../../src/catalog/difference.ts";
 import { imageNotes, newlyPulled, pulledFromHere } from "../../src/catalog/imagesources.ts";
-import type { Digest } from "../../src/digest.ts";
+import type { BeginSums, Digest } from "../../src/digest.ts";
 import { Failure, printable, publishedButFailed } from "../../src/errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PrintedReport } from "../../src/import/import.ts";
 import { sourcesOf } from "../../src/import/remoteprotocol.ts";
@@ -18,6 +18,7 @@ import { LostLists } from "../../store/lostlists.ts";
 import { Quota } from "../../store/quota.ts";
 import { isStageGone } from "../../store/storage.ts";
 import type { Store } from "../../store/store.ts";
+import { withDigests } from "../machine/digests.ts";
 import { ImportRecord } from "../machine/importrecord.ts";
 import { importSourcesOf, statOf } from "../machine/importsources.ts";
 import { count, type Io, note, printJson, showSize, storeFlag, undoOf } from "../machine/io.ts";
@@ -206,14 +207,19 @@ async function importHere(
   await checkSpace("import into", storeFolder({ ...options, quiet: true }, io), needed, {
     next: "free some space there (chp gc --dry-run shows how much) and run the same command again; nothing was published",
   });
-  const run = (store: Store) =>
+  const run = (store: Store, sums: BeginSums) =>
     store.leased(async () => {
       const quota = (await loadSettings(store, { environment: io.environment })).get(STORE_QUOTA)?.values[0];
       if (quota !== undefined) store.quota = await Quota.of(store.storage, Number(quota));
-      return importInto(store, command, files, { options, channels, given, limits, size: sizeOf(sources) }, io);
+      return importInto(store, command, files, { options, channels, given, limits, size: sizeOf(sources), sums }, io);
     });
-  const recorded = (store: Store) => store.leased(() => record.during(store, () => run(store)));
-  const attempt = async () => (options.dryRun ? withStoreUnchanged(options, io, run) : recorded(await openOrCreateStore(options, io)));
+  const recorded = (store: Store, sums: BeginSums) => store.leased(() => record.during(store, () => run(store, sums)));
+  const attempt = () =>
+    withDigests(async (sums) =>
+      options.dryRun
+        ? withStoreUnchanged(options, io, (store) => run(store, sums), { sums })
+        : recorded(await openOrCreateStore(options, io, { sums }), sums),
+    );
   const report = await attempt().catch((error: unknown) => {
     // Standard input and pipes can't be read twice.
     const isRepeatable = !options.tarOfFiles && sources.every(({ path, size }) => path !== undefined && size !== undefined);
@@ -239,13 +245,14 @@ interface ImportSettings {
   readonly limits: Limits;
   /** bytes of the sources; undefined: unknown */
   readonly size: number | undefined;
+  readonly sums: BeginSums;
 }
 
 async function importInto(
   store: Store,
   command: string,
   sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
-  { options, channels, given, limits, size }: ImportSettings,
+  { options, channels, given, limits, size, sums }: ImportSettings,
   io: Io,
 ): Promise<Omit<PrintedReport, "undo">> {
   const trust = await trustedRoots(store, given.roots, io);
@@ -267,6 +274,7 @@ async function importInto(
       unsquash,
       renamed: readRenames(options.renamed ?? []),
       read: readIn(workers),
+      sums,
       dryRun: options.dryRun ?? false,
       now: new Date().toISOString(),
       limits,

@@ -16,5 +16,5 @@ async function runRestore(dir: string, options: CommonOptions, io: Io): Promise<
   const from = storageAt(dir, io);
   if (!(await Store.openOrAwait(from)).exists)
     throw new Failure("not-found", `there is no backup in ${printable(dir, 200)}`, { next: "name the folder that chp backup wrote" });
-  return runCopy(from, storageOf(options, io), "restore", options, io);
+  return runCopy(from, (how) => storageOf(options, io, how), "restore", options, io);
 }

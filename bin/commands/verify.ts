@@ -1,5 +1,7 @@
+import type { BeginSums } from "../../src/digest.ts";
 import { Failure, printable, reason } from "../../src/errors.ts";
 import { check, type Finding, type ReadData } from "../../store/check.ts";
+import { withDigests } from "../machine/digests.ts";
 import { count, type Io, note, printJson, showSize } from "../machine/io.ts";
 import { openStore } from "../machine/openstore.ts";
 import { progressOn } from "../machine/progress.ts";
@@ -36,17 +38,20 @@ export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
   const readData = options.readData === undefined ? undefined : parseReadData(options.readData);
   const store = await openStore(options, io);
   const progress = progressOn("verify", options, io);
-  const report = await check(store, {
-    dryRun: options.dryRun ?? false,
-    signal: io.signal,
-    ...(readData && { readData }),
-    signatures: (links) =>
-      signaturesOf(links, store, io).catch((error: unknown) => {
-        note(`signatures of the history were not checked: ${printable(reason(error))}`, options, io);
-        return undefined;
-      }),
-    onProgress: (bytes, what, size) => progress.update(what, bytes, size),
-  })
+  const checked = (sums: BeginSums) =>
+    check(store, {
+      sums,
+      dryRun: options.dryRun ?? false,
+      signal: io.signal,
+      ...(readData && { readData }),
+      signatures: (links) =>
+        signaturesOf(links, store, io).catch((error: unknown) => {
+          note(`signatures of the history were not checked: ${printable(reason(error))}`, options, io);
+          return undefined;
+        }),
+      onProgress: (bytes, what, size) => progress.update(what, bytes, size),
+    });
+  const report = await withDigests(checked)
     .catch((error: unknown) => {
       throw io.signal.aborted ? new Failure("interrupted", "interrupted: what was not checked yet may be damaged") : error;
     })

@@ -34,13 +34,13 @@ export function checkBucketOptions(
 type Environment = Io["environment"];
 
 /** How a server uses its bucket. */
-export type ServedBucket = Pick<BucketOptions, "cache" | "redirects"> & Partial<S3Options>;
+export type ServedBucket = Pick<BucketOptions, "cache" | "redirects" | "sums"> & Partial<S3Options>;
 
 /** The store that `place` names. Reads no object. */
 export function bucketOf(
   place: string,
   { environment }: Pick<Io, "environment">,
-  { cache, redirects, ...options }: ServedBucket = {},
+  { cache, redirects, sums, ...options }: ServedBucket = {},
 ): Bucket {
   const client = s3ClientOf(place, environment, options);
   const bucket: Bucket = new Bucket({
@@ -48,6 +48,7 @@ export function bucketOf(
     spool: new Spool(environment["TMPDIR"] || undefined),
     sealer: sealerFor(() => bucket, { environment }),
     ...(cache && { cache }),
+    ...(sums && { sums }),
     ...(redirects && { redirects }),
   });
   return bucket;
@@ -99,7 +100,7 @@ function endpointOf(environment: Environment): string | undefined {
 
 function transportOf(environment: Environment): S3Transport {
   const bundle = environment["AWS_CA_BUNDLE"];
-  const ca = () => [...machineRoots(), ...(bundle ? [readBundle(bundle)] : [])];
+  const ca = async () => [...(await machineRoots()), ...(bundle ? [readBundle(bundle)] : [])];
   if (bundle) readBundle(bundle); // wrong usage comes first
   return typeof Bun === "undefined" ? nodeTransport(ca) : bunTransport(ca);
 }
@@ -112,23 +113,23 @@ function readBundle(file: string): string {
   }
 }
 
-function bunTransport(authorities: () => string[]): S3Transport {
-  let tls: { readonly ca: string[] } | undefined;
-  return (url, { body, headers, ...request }) => {
-    if (url.startsWith("https:")) tls ??= { ca: authorities() };
+function bunTransport(authorities: () => Promise<string[]>): S3Transport {
+  let ca: Promise<string[]> | undefined;
+  return async (url, { body, headers, ...request }) => {
+    if (url.startsWith("https:")) ca ??= authorities();
     return fetch(url, {
       ...request,
       headers: { ...headers },
       ...(body && { body: body as Uint8Array<ArrayBuffer> }),
       redirect: "manual",
-      ...(tls && { tls }),
+      ...(ca && { tls: { ca: await ca } }),
     });
   };
 }
 
-function nodeTransport(authorities: () => string[]): S3Transport {
-  const ready = import("undici").then(({ EnvHttpProxyAgent, fetch: fetchByNode }) => {
-    const ca = authorities();
+function nodeTransport(authorities: () => Promise<string[]>): S3Transport {
+  const ready = import("undici").then(async ({ EnvHttpProxyAgent, fetch: fetchByNode }) => {
+    const ca = await authorities();
     const dispatcher = new EnvHttpProxyAgent({
       proxyTunnel: false,
       connect: { ca },

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Failure, printable } from "../../src/errors.ts";
-import { Disk } from "../../store/fs.ts";
+import { Disk, type DiskOptions } from "../../store/fs.ts";
 import { FORMAT_KEY, isOfStore } from "../../store/keys.ts";
 import { endLeases } from "../../store/lease.ts";
 import type { Bucket } from "../../store/s3.ts";
@@ -16,14 +16,17 @@ import { storeKeyOf } from "./storekey.ts";
 
 const SYSTEM_STORE = "/var/lib/chp";
 
+/** Where what is written into a store is hashed; in this thread by default. */
+export type Hashing = Pick<DiskOptions, "sums">;
+
 /** The store of a command, wherever it is. Reads nothing of it. */
-export function storageOf(options: CommonOptions, io: Io): Disk | Bucket {
-  return storageAt(storeFolder(options, io), io);
+export function storageOf(options: CommonOptions, io: Io, how: Hashing = {}): Disk | Bucket {
+  return storageAt(storeFolder(options, io), io, how);
 }
 
 /** A folder, or a bucket by its s3:// name. */
 export function storageAt(place: string, io: Pick<Io, "environment">, options: ServedBucket = {}): Disk | Bucket {
-  return isBucket(place) ? bucketOf(place, io, options) : new Disk(place);
+  return isBucket(place) ? bucketOf(place, io, options) : new Disk(place, options.sums && { sums: options.sums });
 }
 
 /** The folder of the store, or its bucket. Prints it if --store and CHP_STORE did not name it. */
@@ -65,8 +68,8 @@ export async function failOnDamage(store: Store): Promise<void> {
 }
 
 /** Opens the store, creates it first if it does not exist, and removes what processes left that are gone. */
-export async function openOrCreateStore(options: CommonOptions, io: Io): Promise<Store> {
-  const storage = storageOf(options, io);
+export async function openOrCreateStore(options: CommonOptions, io: Io, how: Hashing = {}): Promise<Store> {
+  const storage = storageOf(options, io, how);
   const other = (await storage.has(FORMAT_KEY)) ? undefined : (await storage.list("")).find((name) => !isOfStore(name));
   if (other !== undefined)
     throw new Failure("usage", `${printable(storage.place)} is not a store, and has other files, like ${printable(other, 100)}`, {
@@ -86,12 +89,17 @@ function signing(store: Store, io: Io): Store {
 }
 
 /** Runs `work` on the store, or on a temporary one if it does not exist yet. */
-export async function withStoreUnchanged<T>(options: CommonOptions, io: Io, work: (store: Store) => Promise<T>): Promise<T> {
-  const store = await Store.openOrAwait(storageOf(options, io));
+export async function withStoreUnchanged<T>(
+  options: CommonOptions,
+  io: Io,
+  work: (store: Store) => Promise<T>,
+  how: Hashing = {},
+): Promise<T> {
+  const store = await Store.openOrAwait(storageOf(options, io, how));
   if (store.exists) return work(store);
   const folder = await mkdtemp(join(tmpdir(), "chp-dry-run-"));
   try {
-    return await work(await Store.openOrCreate(new Disk(folder)));
+    return await work(await Store.openOrCreate(new Disk(folder, how)));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

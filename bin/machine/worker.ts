@@ -5,10 +5,42 @@
 
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import { READERS } from "../../src/archives/readers.ts";
+import { type Algorithm, Hasher } from "../../src/digest.ts";
 import { Failure, type FailureKind, reason } from "../../src/errors.ts";
 
-/** By name; arguments and results are cloned on their way. */
-export const TASKS = { ...READERS } as const;
+/** Digests that this worker computes, by the number of their stream. */
+const hashers = new Map<number, Hasher>();
+
+/** The hasher of a stream of which it has seen so many bytes; without them the digests would be of something else. */
+function hasherOf(stream: number, seen: number): Hasher {
+  const hasher = hashers.get(stream);
+  if (hasher?.size !== seen) throw new Error("bytes of a stream are missing");
+  return hasher;
+}
+
+const DIGESTS = {
+  /** The bytes of a stream that begin at `at`. */
+  hash: (stream: number, algorithms: readonly Algorithm[], at: number, bytes: Uint8Array): void => {
+    if (at === 0) hashers.set(stream, new Hasher(algorithms));
+    hasherOf(stream, at).update(bytes);
+  },
+  /** The digests of a stream of so many bytes. */
+  hashed: (stream: number, size: number): Partial<Record<Algorithm, string>> => {
+    const digests = hasherOf(stream, size).digests();
+    hashers.delete(stream);
+    return digests;
+  },
+  /** Ends a stream early. */
+  unhash: (stream: number): void => {
+    hashers.get(stream)?.discard();
+    hashers.delete(stream);
+  },
+  /** How many streams have not ended. */
+  hashing: (): number => hashers.size,
+} as const;
+
+/** By name; arguments and results are cloned on their way, but for memory that is shared. */
+export const TASKS = { ...READERS, ...DIGESTS } as const;
 
 export type TaskName = keyof typeof TASKS;
 export type TaskInput<K extends TaskName> = Parameters<(typeof TASKS)[K]>;

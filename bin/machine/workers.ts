@@ -30,6 +30,7 @@ export class Workers {
   readonly #idle: Worker[] = [];
   readonly #all = new Set<Worker>();
   readonly #waiting: ((worker: Worker) => void)[] = [];
+  #isClosed = false;
 
   /** `most`: workers at a time; a machine's processors by default. */
   constructor({ most = availableParallelism() }: { readonly most?: number } = {}) {
@@ -82,8 +83,9 @@ export class Workers {
     };
   }
 
-  /** Ends all of them, also in the middle of a task. */
+  /** Ends all of them, also in the middle of a task. Tasks that come later fail. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     const all = [...this.#all];
     this.#all.clear();
     this.#idle.length = 0;
@@ -91,6 +93,7 @@ export class Workers {
   }
 
   #start(): Worker {
+    if (this.#isClosed) throw new Failure("failed", "internal error: a task comes after the workers have ended");
     const worker = new Worker(WORKER_ENTRY, { workerData: WORKER_MARK, resourceLimits: MEMORY });
     worker.setMaxListeners(0);
     this.#all.add(worker);

@@ -31,7 +31,7 @@ export interface ArchiveFile {
   readonly containers: readonly string[];
   /** path in the innermost of them */
   readonly path: string;
-  /** bytes, where its archive says so */
+  /** bytes, where its archive or its folder says so */
   readonly size?: number;
   /** its bytes were compressed, outside any tar: they are not those of the file that has this path */
   readonly compressed?: true;
@@ -156,7 +156,7 @@ export async function* files(
   try {
     const kind = classify(name, await bytes.peek(HEAD_SIZE));
     if (size === undefined) most = kind === "unknown" ? MAX_UNKNOWN : budget.limits.size;
-    yield* walkArchive({ containers: [], path: name, bytes }, opaque, budget, 0);
+    yield* walkArchive({ containers: [], path: name, ...(size !== undefined && { size }), bytes }, opaque, budget, 0);
     await bytes.drain();
   } finally {
     await bytes.close();

@@ -58,7 +58,7 @@ const KINDS = [
   rule("gzip", { head: isGzip }),
   rule("zstd", { head: magicIs(0x28, 0xb5, 0x2f, 0xfd) }),
   // What pzstd and seekable files begin with: a frame without content.
-  rule("zstd", { head: ([first = 0, ...rest]) => first >>> 4 === 5 && magicIs(0x2a, 0x4d, 0x18)(Uint8Array.from(rest.slice(0, 3))) }),
+  rule("zstd", { head: (head) => (head[0] ?? 0) >>> 4 === 5 && magicIs(0x2a, 0x4d, 0x18)(head.subarray(1)) }),
   rule("tar", { head: isTarHeader }),
   // Stored as they are: snaps and components, charms and bundles.
   rule("squashfs", { head: magicIs(...Buffer.from("hsqs")) }),
@@ -89,8 +89,8 @@ function magicIs(...magic: readonly number[]): (head: Uint8Array) => boolean {
 }
 
 /** Whether bytes begin as what gzip compressed. */
-export function isGzip([first, second]: Uint8Array): boolean {
-  return first === 0x1f && second === 0x8b;
+export function isGzip(head: Uint8Array): boolean {
+  return head[0] === 0x1f && head[1] === 0x8b;
 }
 
 const OPAQUE: ReadonlySet<FileKind> = new Set(["resource", "image-blob", "agent"]);

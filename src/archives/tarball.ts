@@ -226,15 +226,15 @@ export class PieceWriter {
 
   /**
    * Accepts the first `count` bytes of the payload as written by an earlier writer: they are not written again, but
-   * go through `onChunk`. Before the first write only.
+   * go through `onChunk`, which is awaited. Before the first write only.
    */
-  async replay(count: number, onChunk: (chunk: Uint8Array) => void): Promise<void> {
+  async replay(count: number, onChunk: (chunk: Uint8Array) => unknown): Promise<void> {
     if (this.#started) throw new Error("internal error: a piece is replayed after a write");
     const payload = payloadOf(this.#piece, this.#output);
     this.#runs.alreadyWritten = true;
     for (let at = 0; at < count; at += MIB) {
       const chunk = await payload.bytes(at, Math.min(count, at + MIB));
-      onChunk(chunk);
+      await onChunk(chunk);
       await this.write(chunk);
     }
     this.#runs.alreadyWritten = false;

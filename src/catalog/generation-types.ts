@@ -189,6 +189,6 @@ export interface ImportStore {
   publish<T>(time: string, draft: (base: CatalogView) => Promise<Drafted<T>>): Promise<Published<T>>;
   has(digest: Digest): boolean | Promise<boolean>;
   digestOf(manifest: Sections[SectionName] | readonly StoredAssertion[]): Digest;
-  ingest(chunks: AsyncIterable<Uint8Array>, also?: readonly Algorithm[]): Promise<StagedBlob>;
+  ingest(chunks: AsyncIterable<Uint8Array>, also?: readonly Algorithm[], size?: number): Promise<StagedBlob>;
   ingestBytes(bytes: Uint8Array, also?: readonly Algorithm[]): Promise<StagedBlob>;
 }

@@ -4,7 +4,7 @@ import type { ReadAt } from "../archives/archive.ts";
 import { IMAGES_FOLDER } from "../archives/imagemanifest.ts";
 import { formatSums, type SecretKey, SIGNATURE_FILE, SUMS_FILE, sign } from "../archives/signature.ts";
 import { Layout, type Piece, PieceWriter, payloadOf, type RandomAccessOutput } from "../archives/tarball.ts";
-import { Summer, type Sums } from "../digest.ts";
+import { type BeginSums, type StreamSums, type Sums, sumsHere } from "../digest.ts";
 import type { Failure } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
 import { type DownloadTarget, type HttpClient, Unavailable, type UpstreamFile } from "./client.ts";
@@ -36,6 +36,8 @@ export interface ArchiveWriterOptions {
   readonly form: ArchiveForm;
   /** downloads at once */
   readonly parallel: number;
+  /** where files are hashed; in this thread by default */
+  readonly sums?: BeginSums;
   /** called for each label before its downloads; `size`: bytes of all its files */
   readonly onFetch?: (label: string, size: number) => FetchProgress;
 }
@@ -141,28 +143,36 @@ export class ArchiveWriter {
   /** Progress of local bytes is not recorded: they are quickly written again. */
   async #copy(from: ReadAt, piece: Piece): Promise<void> {
     const writer = new PieceWriter(piece, this.#options.output);
-    const summer = new Summer();
-    for (let at = 0; at < from.size; at += MIB) {
-      this.#options.client.throwIfInterrupted();
-      const chunk = await from.bytes(at, Math.min(from.size, at + MIB));
-      summer.update(chunk);
-      await writer.write(chunk);
+    const hashed = (this.#options.sums ?? sumsHere)([], from.size);
+    try {
+      for (let at = 0; at < from.size; at += MIB) {
+        this.#options.client.throwIfInterrupted();
+        const chunk = await from.bytes(at, Math.min(from.size, at + MIB));
+        await Promise.all([hashed.update(chunk), writer.write(chunk)]);
+      }
+      await writer.end();
+      this.#sums.set(piece, await hashed.sums());
+    } finally {
+      hashed.discard();
     }
-    await writer.end();
-    this.#sums.set(piece, summer.sums());
   }
 
   async #fetch(file: UpstreamFile, label: string, piece: Piece, progress: FetchProgress | undefined, signal: AbortSignal): Promise<void> {
-    const { output, client } = this.#options;
-    const download = new PieceDownload(piece, output, file, signal, (bytes) => progress?.advance(bytes));
-    await download.resume();
+    const { output, client, sums = sumsHere } = this.#options;
+    const advance = (bytes: number) => progress?.advance(bytes);
+    const download = new PieceDownload({ piece, output, file, signal, advance, sums });
     try {
-      await client.download(`cannot fetch ${label}`, file, download);
+      await download.resume();
+      try {
+        await client.download(`cannot fetch ${label}`, file, download);
+      } finally {
+        this.#fetched += download.fetched;
+        await download.flush();
+      }
+      this.#sums.set(piece, await download.end());
     } finally {
-      this.#fetched += download.fetched;
-      await download.flush();
+      download.discard();
     }
-    this.#sums.set(piece, await download.end());
   }
 
   /** The bytes of a file of a package that was added without a failure. */
@@ -216,6 +226,15 @@ function packedSize({ content }: PackedFile): number {
   return content instanceof Uint8Array ? content.byteLength : content.size;
 }
 
+interface PieceDownloadOptions {
+  readonly piece: Piece;
+  readonly output: ArchiveOutput;
+  readonly file: UpstreamFile;
+  readonly signal: AbortSignal;
+  readonly advance: (bytes: number) => void;
+  readonly sums: BeginSums;
+}
+
 /** A download that is written to its place in the archive. */
 class PieceDownload implements DownloadTarget {
   readonly signal: AbortSignal;
@@ -223,30 +242,30 @@ class PieceDownload implements DownloadTarget {
   readonly #output: ArchiveOutput;
   readonly #file: UpstreamFile;
   readonly #advance: (bytes: number) => void;
+  readonly #begin: BeginSums;
   #writer: PieceWriter;
-  #summer: Summer;
+  #hashed: StreamSums;
   #sums: Sums | undefined;
   at = 0;
   /** downloaded bytes */
   fetched = 0;
 
-  constructor(piece: Piece, output: ArchiveOutput, file: UpstreamFile, signal: AbortSignal, advance: (bytes: number) => void) {
-    [this.#piece, this.#output, this.#file, this.signal, this.#advance] = [piece, output, file, signal, advance];
+  constructor({ piece, output, file, signal, advance, sums }: PieceDownloadOptions) {
+    [this.#piece, this.#output, this.#file, this.signal, this.#advance, this.#begin] = [piece, output, file, signal, advance, sums];
     this.#writer = new PieceWriter(piece, output);
-    this.#summer = new Summer([file.algorithm]);
+    this.#hashed = sums([file.algorithm], file.size);
   }
 
   /** Continues after the bytes that an earlier run wrote. */
   async resume(): Promise<void> {
     const kept = this.#output.resumableBytes(this.#piece, this.#file.digest);
-    if (kept > 0) await this.#writer.replay(kept, (chunk) => this.#summer.update(chunk));
+    if (kept > 0) await this.#writer.replay(kept, (chunk) => this.#hashed.update(chunk));
     this.at = kept;
     this.#advance(kept);
   }
 
   async write(chunk: Uint8Array): Promise<void> {
-    this.#summer.update(chunk);
-    await this.#writer.write(chunk);
+    await Promise.all([this.#hashed.update(chunk), this.#writer.write(chunk)]);
     this.at += chunk.byteLength;
     this.fetched += chunk.byteLength;
     this.#advance(chunk.byteLength);
@@ -257,7 +276,8 @@ class PieceDownload implements DownloadTarget {
     await this.#writer.flush();
     this.#advance(-this.at);
     this.#writer = new PieceWriter(this.#piece, this.#output);
-    this.#summer = new Summer([this.#file.algorithm]);
+    this.#hashed.discard();
+    this.#hashed = this.#begin([this.#file.algorithm], this.#file.size);
     this.at = 0;
     await this.#recordProgress();
   }
@@ -272,8 +292,8 @@ class PieceDownload implements DownloadTarget {
     return this.#output.recordWritten(this.#piece, this.#file.digest, this.#writer.landed);
   }
 
-  sums(): Sums {
-    this.#sums = this.#summer.sums();
+  async sums(): Promise<Sums> {
+    this.#sums = await this.#hashed.sums();
     return this.#sums;
   }
 
@@ -281,5 +301,9 @@ class PieceDownload implements DownloadTarget {
   async end(): Promise<Sums> {
     await this.#writer.end();
     return this.#sums ?? this.sums();
+  }
+
+  discard(): void {
+    this.#hashed.discard();
   }
 }

@@ -46,7 +46,7 @@ export interface DownloadTarget {
   readonly signal?: AbortSignal;
   write(chunk: Uint8Array): Promise<void>;
   /** checksums of all bytes; called once, or again after `restart` */
-  sums(): Sums;
+  sums(): Sums | Promise<Sums>;
   /** Drops all bytes. */
   restart(): Promise<void>;
 }
@@ -153,7 +153,7 @@ export class HttpClient {
     const { url, algorithm, digest } = file;
     for (const isLast of [false, true]) {
       await this.#transfer(what, file, target);
-      const actual = target.sums()[algorithm];
+      const { [algorithm]: actual } = await target.sums();
       if (actual === digest) return;
       // The bytes of an earlier run may be wrong; a server that sends wrong bytes twice has no others.
       await target.restart();

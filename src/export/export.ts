@@ -10,6 +10,7 @@ import { bootstrapNeeds, charmBaseImage, controllerImages, readJuju, showImage }
 import type { ImageNeed } from "../catalog/need.ts";
 import { pathOfReference } from "../catalog/registry.ts";
 import { type NeedingCharm, showNeed } from "../catalog/snapneeds.ts";
+import type { BeginSums } from "../digest.ts";
 import { Failure, reason } from "../errors.ts";
 import { mapBounded } from "../parallel.ts";
 import { utf8 } from "../text.ts";
@@ -47,6 +48,8 @@ export interface ExportOptions {
   readonly failFast: boolean;
   /** downloads at once */
   readonly parallel: number;
+  /** where files are hashed; in this thread by default */
+  readonly sums?: BeginSums;
   readonly key?: SecretKey;
   /** milliseconds */
   readonly now: number;
@@ -246,6 +249,7 @@ class Export {
       form,
       client: options.client,
       parallel: options.parallel,
+      ...(options.sums && { sums: options.sums }),
       ...(options.onFetch && { onFetch: options.onFetch }),
     });
     const packed = new Map<PlannedPackage | PlannedSnap, PackedPackage>();
@@ -355,8 +359,8 @@ class Export {
     complete: readonly PackedPackage[],
     texts: Parameters<ArchiveWriter["finish"]>[0],
   ): Promise<Pick<ExportResult, "which" | "length">> {
-    const { form, client, parallel, key, now, openOutput } = this.#options;
-    const writer = new ArchiveWriter({ output: await openOutput("rest"), form, client, parallel });
+    const { form, client, parallel, key, now, openOutput, sums } = this.#options;
+    const writer = new ArchiveWriter({ output: await openOutput("rest"), form, client, parallel, ...(sums && { sums }) });
     await writer.add(
       complete.map((packed) => from.contentsOf(packed)),
       { failFast: true },

@@ -83,8 +83,9 @@ export class CharmReader<S extends Staged> {
    */
   async read(group: CharmGroup<S>, imagePaths: ReadonlyMap<string, ReadonlyMap<string, string>>): Promise<Incoming[]> {
     const found = new Map<string, Unpacked<S>[]>();
+    const texts = new Set<string>();
     for (const zip of group.zips) {
-      const unpacked = await this.#unpack(zip, group).catch((error: unknown) => {
+      const unpacked = await this.#unpack(zip, group, texts).catch((error: unknown) => {
         throw located(error, zip.file);
       });
       found.set(unpacked.name, [...(found.get(unpacked.name) ?? []), unpacked]);
@@ -114,8 +115,8 @@ export class CharmReader<S extends Staged> {
     return formatChannel(channel);
   }
 
-  /** Reads what an import needs of the zip of a charm or bundle. */
-  async #unpack(zip: StagedFile<S>, group: CharmGroup<S>): Promise<Unpacked<S>> {
+  /** Reads what an import needs of the zip of a charm or bundle. `known`: the texts of its group so far, which are kept once. */
+  async #unpack(zip: StagedFile<S>, group: CharmGroup<S>, known: Set<string>): Promise<Unpacked<S>> {
     const { budget, read: parse = readHere } = this.#options;
     const access = await zipAccess(zip.staged);
     const inside = await zipFiles(access, ZIP_FILES, budget);
@@ -131,7 +132,10 @@ export class CharmReader<S extends Staged> {
         return text === undefined ? [] : [[name, text]];
       }),
     );
-    for (const text of Object.values(texts)) budget.spend("kept", text.length);
+    for (const text of Object.values(texts)) {
+      if (!known.has(text)) budget.spend("kept", text.length);
+      known.add(text);
+    }
     if (metadata !== undefined) {
       budget.parse("yaml", metadata);
       const facts = await parse("metadata", metadata, "metadata.yaml in its zip");

@@ -24,7 +24,7 @@ import { pathOfReference, splitPath } from "../catalog/registry.ts";
 import { storedImage } from "../catalog/repository.ts";
 import { type OfEach, ofEach, SECTIONS, type SectionName, type Sections, type Tally } from "../catalog/sections.ts";
 import { type NeededSnap, neededSnaps } from "../catalog/snapneeds.ts";
-import { Summer } from "../digest.ts";
+import { type BeginSums, sumsHere } from "../digest.ts";
 import { Failure, refused } from "../errors.ts";
 import { ownValue } from "../schema.ts";
 import { type AgentReport, agentTallies, importAgents } from "./agentimport.ts";
@@ -66,6 +66,8 @@ export interface ImportOptions extends OriginOptions {
   readonly renamed?: ReadonlyMap<string, string>;
   /** runs parsers of what the archives hold; in this thread by default */
   readonly read?: ReadText;
+  /** where the sources are hashed; in this thread by default */
+  readonly sums?: BeginSums;
   /** the name of images that have none, with or without a tag: `team/app:1.2` */
   readonly imageName?: string;
   readonly dryRun: boolean;
@@ -316,7 +318,7 @@ async function readSource(
   source: ImportSource,
   options: ImportOptions,
 ): Promise<SourceRecord> {
-  const summer = new Summer();
+  const hashed = (options.sums ?? sumsHere)([], source.size);
   let read = 0;
   // A source that is no archive is one file with the same bytes; they are not hashed twice.
   let isOneFile = false;
@@ -326,7 +328,7 @@ async function readSource(
     for await (const chunk of source.open()) {
       if (options.signal?.aborted) throw importInterrupted();
       read += chunk.byteLength;
-      if (!isOneFile) summer.update(chunk);
+      if (!isOneFile) await hashed.update(chunk);
       options.onProgress?.(source, read);
       yield chunk;
     }
@@ -345,13 +347,15 @@ async function readSource(
       const isIgnored = outcome.kind === "ignored";
       if (isPart) lists.add(at, { containers, path: name, sha256: outcome.sums["sha-256"], source: path, isIgnored });
     }
-    const { size, "sha-256": sha256 } = isOneFile && outcome ? outcome.sums : summer.sums();
+    const { size, "sha-256": sha256 } = isOneFile && outcome ? outcome.sums : await hashed.sums();
     lists.add(path, { containers: [], path: source.name, sha256, source: path, isArchive, isIgnored: outcome?.kind === "ignored" });
     return { name: source.name, size, sha256 };
   } catch (error) {
     if (options.signal?.aborted) throw importInterrupted();
     const isRefused = error instanceof Failure && error.kind === "refused";
     throw (isRefused && (await source.whyWrong?.())) || error;
+  } finally {
+    hashed.discard();
   }
 }
 

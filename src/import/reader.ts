@@ -10,7 +10,7 @@ import { type Declaration, readDeclaration } from "../archives/metadata.ts";
 import { classify, type FileKind, HEAD_SIZE, isGzip } from "../archives/names.ts";
 import { type ReadText, readHere } from "../archives/readers.ts";
 import type { Incoming } from "../catalog/package.ts";
-import { ALGORITHMS, Summer, type Sums } from "../digest.ts";
+import { ALGORITHMS, type BeginSums, type Sums, sumsHere } from "../digest.ts";
 import { printable, reason, refused } from "../errors.ts";
 import { compareText, utf8 } from "../text.ts";
 import { AgentReader, type AgentReading, type AgentReadOptions } from "./agentreader.ts";
@@ -21,7 +21,12 @@ import { checkAgents, checkImages, checkPackage, checkSnaps, type FoundLock, ima
 import { SnapReader, type SnapReading, type SnapReadOptions } from "./snapreader.ts";
 import { type Ingest, type Staged, Staging } from "./staging.ts";
 
-export type ReadOptions = CharmReadOptions & Pick<SnapReadOptions, "unsquash"> & AgentReadOptions;
+export type ReadOptions = CharmReadOptions &
+  Pick<SnapReadOptions, "unsquash"> &
+  AgentReadOptions & {
+    /** where files are hashed that are not stored; in this thread by default */
+    readonly sums?: BeginSums;
+  };
 
 /** How a file was handled, and its checksums. */
 export type FileOutcome = Handled & { readonly sums: Sums };
@@ -67,6 +72,7 @@ export class ExportReader<S extends Staged> {
   readonly #staging: Staging<S>;
   readonly #budget: Budget;
   readonly #parse: ReadText;
+  readonly #sums: BeginSums;
   readonly #charms: CharmReader<S>;
   readonly #snaps: SnapReader;
   readonly #images: ImageReader<S>;
@@ -81,6 +87,7 @@ export class ExportReader<S extends Staged> {
     this.#staging = new Staging(store, options.budget);
     this.#budget = options.budget;
     this.#parse = options.read ?? readHere;
+    this.#sums = options.sums ?? sumsHere;
     this.#charms = new CharmReader(this.#staging, options);
     this.#snaps = new SnapReader(this.#staging, options);
     this.#images = new ImageReader(this.#staging, options.budget);
@@ -106,17 +113,17 @@ export class ExportReader<S extends Staged> {
     const location = { containers: file.containers, path: file.path }; // a stored reference to a file must not keep its reader and buffers alive
     switch (kind) {
       case "resource": {
-        const staged = await this.#staging.stage(file.bytes.chunks(), ALGORITHMS);
+        const staged = await this.#staging.stage(file, ALGORITHMS);
         this.#group(location).resources.push({ file: location, staged });
         return { kind: "staged", sums: staged.sums };
       }
       case "zip": {
-        const staged = await this.#staging.stage(file.bytes.chunks());
+        const staged = await this.#staging.stage(file);
         this.#group(location).zips.push({ file: location, staged });
         return { kind: "staged", sums: staged.sums };
       }
       case "image-blob": {
-        const staged = await this.#staging.stage(file.bytes.chunks());
+        const staged = await this.#staging.stage(file);
         const { sums } = staged;
         await this.#images.blob(location, staged);
         return { kind: "staged", sums };
@@ -124,7 +131,7 @@ export class ExportReader<S extends Staged> {
       case "agent": {
         if (!isGzip(await file.bytes.peek(HEAD_SIZE)))
           throw refused("it is not gzip, so it is no agent of Juju: it is empty, cut short or damaged");
-        const staged = await this.#staging.stage(file.bytes.chunks());
+        const staged = await this.#staging.stage(file);
         this.#agents.agent(location, folderOf(file), staged);
         return { kind: "staged", sums: staged.sums };
       }
@@ -137,18 +144,23 @@ export class ExportReader<S extends Staged> {
 
   /** Reads a file that is not stored. */
   async #summed(file: ArchiveFile, kind: FileKind): Promise<FileOutcome> {
-    const summer = new Summer();
+    const hashed = this.#sums([], file.size);
     const bytes = new ByteReader(
       (async function* () {
         for await (const chunk of file.bytes.chunks()) {
-          summer.update(chunk);
+          await hashed.update(chunk);
           yield chunk;
         }
       })(),
     );
-    const handled = await this.#read({ ...file, bytes }, kind);
-    await bytes.drain();
-    return { ...handled, sums: summer.sums() };
+    try {
+      const handled = await this.#read({ ...file, bytes }, kind);
+      await bytes.drain();
+      return { ...handled, sums: await hashed.sums() };
+    } catch (error) {
+      hashed.discard();
+      throw error;
+    }
   }
 
   async #read(file: ArchiveFile, kind: FileKind): Promise<Handled> {

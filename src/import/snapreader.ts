@@ -102,7 +102,7 @@ export class SnapReader {
 
   /** Reads a snap or a component. */
   async image(file: ArchiveFile, group: string): Promise<Sums> {
-    const staged = await this.#staging.stage(file.bytes.chunks(), SNAP_SUMS);
+    const staged = await this.#staging.stage(file, SNAP_SUMS);
     const brand = storeOf(file);
     if (brand !== undefined) this.#stores.set(group, brand);
     const content = await this.#inside(readAt(staged)).catch((error: unknown) => {

@@ -1,6 +1,6 @@
 /** The blobs of one import on their way into the store. */
 
-import type { Budget, ReadAt } from "../archives/archive.ts";
+import type { ArchiveFile, Budget, ReadAt } from "../archives/archive.ts";
 import { type Algorithm, type Digest, type Sums, sumsOf } from "../digest.ts";
 
 /** A blob that was read, with its bytes still at hand. */
@@ -13,8 +13,8 @@ export interface Staged {
 
 /** The store's staging area. */
 export interface Ingest<S extends Staged> {
-  /** `also`: checksums besides the sha256 */
-  ingest(chunks: AsyncIterable<Uint8Array>, also?: readonly Algorithm[]): Promise<S>;
+  /** `also`: checksums besides the sha256; `size`: bytes, as far as known */
+  ingest(chunks: AsyncIterable<Uint8Array>, also?: readonly Algorithm[], size?: number): Promise<S>;
   ingestBytes(bytes: Uint8Array, also?: readonly Algorithm[]): Promise<S>;
 }
 
@@ -35,8 +35,8 @@ export class Staging<S extends Staged> {
   }
 
   /** Stages a file. `also`: checksums besides the sha256. */
-  async stage(chunks: AsyncIterable<Uint8Array>, also: readonly Algorithm[] = []): Promise<S> {
-    const staged = await this.#store.ingest(this.#counted(chunks), also);
+  async stage({ bytes, size }: Pick<ArchiveFile, "bytes" | "size">, also: readonly Algorithm[] = []): Promise<S> {
+    const staged = await this.#store.ingest(this.#counted(bytes.chunks()), also, size);
     this.#staged.add(staged);
     return staged;
   }

@@ -10,6 +10,7 @@ import {
   type LeftStage,
   type ObjectKind,
   type Stage,
+  type StageOptions,
   type Storage,
   type StoredObject,
   stageIsGone,
@@ -102,7 +103,7 @@ export class SimulatedDisk implements Storage {
     });
   }
 
-  stage(kind: ObjectKind = "immutable", also?: readonly Algorithm[], lease?: string): Promise<Staged> {
+  stage(kind: ObjectKind = "immutable", { also, lease }: StageOptions = {}): Promise<Staged> {
     return this.#guard(async () => {
       await this.#write();
       return new Staged(this, kind, also, this.#path(`tmp/${lease ?? "none"}.${this.#machine.id()}`));
@@ -111,7 +112,7 @@ export class SimulatedDisk implements Storage {
 
   create(key: string, bytes: Uint8Array, { lease, needs = [], lastLook }: CreateOptions = {}): Promise<boolean> {
     return this.#guard(async () => {
-      const stage = await this.stage("immutable", [], lease);
+      const stage = await this.stage("immutable", { lease });
       try {
         await stage.write(bytes);
         await stage.end();

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { parse } from "yaml";
+import { READERS, type ReaderName } from "../../src/archives/readers.ts";
 import { readYaml, readYamls, YAML_LIMITS } from "../../src/yaml.ts";
 import { longTest, runs, thorough } from "../thorough.ts";
 
@@ -80,4 +81,53 @@ test("the value is the library's own, for whatever is within the bounds", () => 
     }),
     { numRuns: runs(5000) },
   );
+});
+
+describe("a text that was read before", () => {
+  const text = `name: ${"x".repeat(50)}\nlist: [1, "2", {three: 3}]\n`;
+
+  test("is not parsed again, in the same schema", () => {
+    const [first, again, other] = [readYaml(text, "it"), readYaml(text, "it"), readYaml(text, "it", "failsafe")];
+    expect(again).toBe(first);
+    expect(other).toEqual({ name: "x".repeat(50), list: ["1", "2", { three: "3" }] });
+    expect(readYaml(text, "it")).toEqual({ name: "x".repeat(50), list: [1, "2", { three: 3 }] });
+  });
+
+  test("is refused again, with the name that it has now", () => {
+    for (const what of ["a.yaml", "b.yaml"]) expect(() => readYaml("a: [", what)).toThrow(`${what} cannot be read`);
+  });
+
+  test("is left as it is by every reader", () => {
+    const texts: [ReaderName, string][] = [
+      [
+        "metadata",
+        "name: a\nresources: {r: {type: file}}\nprovides: {p: {interface: i}, q: j}\nrequires: {x: {interface: y}}\nassumes: [k8s-api]\n",
+      ],
+      ["manifest", "bases: [{name: ubuntu, channel: 22.04, architectures: [amd64, all]}]\n"],
+      [
+        "snap",
+        "name: app\nversion: 1\nbase: core22\narchitectures: [amd64]\napps: {a: {command: b, plugs: [c]}}\nplugs: {c: {interface: content}}\n",
+      ],
+      ["component", "component: app+comp\ntype: standard\nversion: 1\n"],
+    ];
+    for (const [reader, each] of texts) {
+      const schema = reader === "snap" || reader === "component" ? "failsafe" : "core";
+      const value = readYaml(each, "it", schema);
+      const before = structuredClone(value);
+      const read = READERS[reader] as (text: string, what: string) => unknown;
+      expect(read(each, "it")).toEqual(read(each, "it"));
+      expect(readYaml(each, "it", schema)).toBe(value);
+      expect(value).toEqual(before);
+    }
+    const config = "options: {a: {type: string, default: ghcr.io/x/y:1, description: d}}\n";
+    const value = readYaml(config, "it");
+    const before = structuredClone(value);
+    READERS.needs(
+      new Map([
+        ["config.yaml", config],
+        ["metadata.yaml", "name: a\n"],
+      ]),
+    );
+    expect([readYaml(config, "it"), value]).toEqual([before, before]);
+  });
 });

@@ -111,7 +111,7 @@ describe.each(IMPLEMENTATIONS)("%s", (_, make, { hasStages }) => {
   });
 
   test("staged bytes are hashed, and by what else was asked for", async () => {
-    const stage = await fresh().stage("immutable", ["sha-384"]);
+    const stage = await fresh().stage("immutable", { also: ["sha-384"] });
     for (const part of ["one ", "two"]) await stage.write(bytes(part));
     expect(await stage.end()).toEqual(sumsOf(bytes("one two"), ["sha-384"]));
     await stage.discard();
@@ -251,7 +251,7 @@ describe.each(IMPLEMENTATIONS)("%s", (_, make, { hasStages }) => {
     test("what is staged is listed with its lease until it is committed or discarded", async () => {
       const storage = fresh();
       const lease = crypto.randomUUID();
-      const stage = await storage.stage("immutable", [], lease);
+      const stage = await storage.stage("immutable", { lease });
       await stage.write(bytes("x"));
       await stage.end();
       const other = await storage.stage();

@@ -1,0 +1,205 @@
+/** Digests in workers: the same as here however the bytes come, in bounded buffers, and nothing left of a stream that ends early. */
+
+import { afterEach, describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { Digests } from "../../../bin/machine/digests.ts";
+import { Workers } from "../../../bin/machine/workers.ts";
+import { ALGORITHMS, type StreamSums, sumsOf } from "../../../src/digest.ts";
+import { Disk } from "../../../store/fs.ts";
+import { blobKey } from "../../../store/keys.ts";
+import { Store } from "../../../store/store.ts";
+import { failureOf } from "../../importing.ts";
+import { tempFolder } from "../../temp.ts";
+import { runs } from "../../thorough.ts";
+
+const MIB = 2 ** 20;
+const AT_ONCE = { start: 0, copy: 0 };
+/** Of a stream: more is never held. */
+const BUFFERS = 4;
+
+const made: Digests[] = [];
+
+function digests(options: ConstructorParameters<typeof Digests>[0] = {}): Digests {
+  const one = new Digests({ most: 2, worth: AT_ONCE, ...options });
+  made.push(one);
+  return one;
+}
+
+afterEach(async () => {
+  for (const one of made.splice(0)) await one.close();
+});
+
+/** Bytes that are different everywhere. */
+function noise(size: number, seed: number): Uint8Array {
+  const bytes = new Uint32Array(Math.ceil(size / 4));
+  for (let i = 0, x = seed | 1; i < bytes.length; i += 1) bytes[i] = x = (Math.imul(x, 1_664_525) + 1_013_904_223) >>> 0;
+  return new Uint8Array(bytes.buffer, 0, size);
+}
+
+async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Writes in chunks of such sizes, over and over, from one buffer that is reused as soon as it may be. */
+async function write(sums: StreamSums, bytes: Uint8Array, sizes: readonly number[]): Promise<void> {
+  const buffer = new Uint8Array(Math.max(...sizes));
+  for (let [at, i] = [0, 0]; at < bytes.byteLength; i += 1) {
+    const chunk = bytes.subarray(at, at + (sizes[i % sizes.length] ?? 1));
+    buffer.set(chunk);
+    await sums.update(buffer.subarray(0, chunk.byteLength));
+    buffer.fill(0);
+    at += chunk.byteLength;
+  }
+}
+
+const Algorithms = fc.subarray([...ALGORITHMS]);
+const Sizes = fc.array(fc.oneof(fc.integer({ min: 1000, max: 70_000 }), fc.integer({ min: 100_000, max: 2 * MIB })), {
+  minLength: 1,
+  maxLength: 5,
+});
+const Stream = fc.record({
+  size: fc.oneof(fc.integer({ min: 0, max: 3 * MIB }), fc.constantFrom(MIB - 1, MIB, MIB + 1, 2 * MIB)),
+  also: Algorithms,
+  sizes: Sizes,
+  seed: fc.nat(),
+});
+
+test("streams beside each other have the digests that they have in this thread", async () => {
+  const there = digests();
+  await fc.assert(
+    fc.asyncProperty(fc.array(Stream, { minLength: 1, maxLength: 4 }), async (streams) => {
+      const all = streams.map(async ({ size, also, sizes, seed }) => {
+        const bytes = noise(size, seed);
+        const sums = there.begin(also, size);
+        await write(sums, bytes, sizes);
+        const found = await sums.sums();
+        sums.discard(); // does nothing after the end
+        expect(found).toEqual(sumsOf(bytes, also));
+        expect(sums.size).toBe(size);
+      });
+      await Promise.all(all);
+      expect([there.buffers, there.jobs]).toEqual([0, 0]);
+    }),
+    { numRuns: runs(40) },
+  );
+  expect(there.workers).toBe(2);
+});
+
+describe("small streams start no worker", () => {
+  const bytes = noise(2 * MIB, 1);
+  const sumOf = async (there: Digests, size: number | undefined) => {
+    const sums = there.begin(ALGORITHMS, size);
+    await sums.update(bytes);
+    expect(await sums.sums()).toEqual(sumsOf(bytes, ALGORITHMS));
+  };
+
+  test("until their sum is worth it", async () => {
+    const there = digests({ worth: { start: 100_000, copy: 10_000 } });
+    // Four digests of a MiB take about 10 ms.
+    for (let i = 0; i < 4; i += 1) await sumOf(there, 2 * MIB);
+    expect(there.workers).toBe(0);
+    await sumOf(there, 2 * MIB);
+    expect(there.workers).toBe(2);
+  });
+
+  test("nor one of unknown size, nor one that only says to be large", async () => {
+    const there = digests({ worth: { start: 1, copy: 1 } });
+    await sumOf(there, undefined);
+    const sums = there.begin(ALGORITHMS, 2 ** 40);
+    await sums.update(bytes.subarray(0, MIB - 1));
+    expect(await sums.sums()).toEqual(sumsOf(bytes.subarray(0, MIB - 1), ALGORITHMS));
+    expect([there.workers, there.buffers]).toEqual([0, 0]);
+  });
+
+  test("nor any on a machine with one processor", async () => {
+    const there = digests({ most: 1 });
+    await sumOf(there, 2 * MIB);
+    expect(there.workers).toBe(0);
+  });
+});
+
+test("a stream holds a few buffers, however large it is and however fast it comes", async () => {
+  const there = digests();
+  const chunk = noise(300_000, 3);
+  const sums = [there.begin(ALGORITHMS, 2 ** 40), there.begin([], 2 ** 40)];
+  for (let i = 0; i < 40; i += 1) {
+    const waits = sums.map((one) => one.update(chunk));
+    expect(there.buffers).toBeLessThanOrEqual(BUFFERS * sums.length);
+    expect(there.jobs).toBeLessThanOrEqual(BUFFERS * sums.length * 2);
+    await Promise.all(waits);
+  }
+  const whole = new Uint8Array(40 * chunk.byteLength);
+  for (let i = 0; i < 40; i += 1) whole.set(chunk, i * chunk.byteLength);
+  expect(await sums[0]?.sums()).toEqual(sumsOf(whole, ALGORITHMS));
+  expect(await sums[1]?.sums()).toEqual(sumsOf(whole));
+  expect([there.buffers, there.jobs]).toEqual([0, 0]);
+});
+
+test("of a stream that ends early nothing is left, in the middle of whatever it was", async () => {
+  const there = digests();
+  const bytes = noise(3 * MIB, 5);
+  for (const after of [0, 1000, MIB - 1, MIB, 3 * MIB]) {
+    const sums = there.begin(ALGORITHMS, 3 * MIB);
+    const wait = sums.update(bytes.subarray(0, after)); // not awaited: its buffers are on their way
+    sums.discard();
+    sums.discard();
+    await wait?.catch(() => {});
+    await until(() => there.buffers === 0 && there.jobs === 0);
+  }
+  const other = there.begin(ALGORITHMS, 3 * MIB);
+  await other.update(bytes);
+  expect(await other.sums()).toEqual(sumsOf(bytes, ALGORITHMS));
+});
+
+test("a worker has nothing left of a stream, and refuses to go on with one that it does not have", async () => {
+  const workers = new Workers({ most: 1 });
+  try {
+    const lease = await workers.lease();
+    const bytes = noise(1000, 7);
+    await lease.run("hash", [1, ["sha-256", "sha3-384"], 0, bytes]);
+    await lease.run("hash", [2, ["sha-512"], 0, bytes]);
+    expect(await lease.run("hashing", [])).toBe(2);
+    const { size, ...digestsHere } = sumsOf(bytes, ["sha3-384"]);
+    expect(await lease.run("hashed", [1, size])).toEqual(digestsHere);
+    const missing = { message: "bytes of a stream are missing" };
+    expect(await lease.run("hash", [2, ["sha-512"], 999, bytes]).catch((error: unknown) => error)).toMatchObject(missing);
+    expect(await lease.run("hashed", [2, 1001]).catch((error: unknown) => error)).toMatchObject(missing);
+    expect(await lease.run("hash", [3, [], 5, bytes]).catch((error: unknown) => error)).toMatchObject(missing);
+    await lease.run("unhash", [2]);
+    await lease.run("unhash", [4]);
+    expect(await lease.run("hashing", [])).toBe(0);
+    lease.release();
+  } finally {
+    await workers.close();
+  }
+});
+
+test("a worker that ends fails what it hashed, and nothing is stored of it", async () => {
+  const there = digests();
+  using temporary = tempFolder();
+  const folder = temporary.path;
+  const store = await Store.openOrCreate(new Disk(folder, { sync: false, sums: there.begin }));
+  const bytes = noise(3 * MIB, 9);
+  const comes = async function* () {
+    yield bytes.subarray(0, 2 * MIB);
+    await there.close();
+    yield bytes;
+  };
+  const failure = await failureOf(store.ingest(comes(), ALGORITHMS, 2 ** 30), "failed");
+  expect(failure.message).toStartWith("cannot compute digests: internal error: ");
+  expect(failure.next).toBe("run the same command again");
+  expect(await store.storage.staged()).toEqual([]);
+  await until(() => there.jobs === 0);
+  // Those that come later are not harmed.
+  const again = await Store.open(new Disk(folder, { sync: false, sums: digests().begin }));
+  const blob = await again.ingest(
+    (async function* () {
+      yield bytes;
+    })(),
+    ALGORITHMS,
+    bytes.byteLength,
+  );
+  await blob.commit();
+  expect(blob.sums).toEqual(sumsOf(bytes, ALGORITHMS));
+  expect(await again.storage.has(blobKey(blob.sums["sha-256"]))).toBe(true);
+});

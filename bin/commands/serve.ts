@@ -24,6 +24,9 @@ import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
 import { webOf } from "./pages.ts";
 
+/** Milliseconds after which a new generation is prepared for searches. */
+const PREPARE_INTERVAL = 1000;
+
 const TAKES = ["listen", "tlsListen", "tlsCert", "tlsKey", "publicUrl", "waitForStore", "logLevel"] as const;
 type ServeFlags = FlagValues<typeof TAKES>;
 
@@ -151,6 +154,7 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     log,
   });
   let unwatch = () => {};
+  let preparing: ReturnType<typeof setInterval> | undefined;
   let stopping: Promise<void> | undefined;
   try {
     for (const address of addresses("listen")) listeners.push(await listen(app.fetch, { ...address, ...limits }));
@@ -173,9 +177,13 @@ async function serveStore(options: ServeFlags, { log, io }: { readonly log: Log;
     else io.out(listeners.map((listener) => `${listener.url}\n`).join(""));
     const addressList = listeners.map((listener) => listener.url).join(", ");
     await notifySystemd({ READY: "1", STATUS: `answers on ${addressList}` }, io.environment, log);
+    const prepare = () => void app.prepare().catch(() => {}); // whoever searches is told
+    prepare();
+    preparing = setInterval(prepare, PREPARE_INTERVAL).unref();
     await untilAborted(io.signal);
     stopping = notifySystemd({ STOPPING: "1", STATUS: "ends running requests" }, io.environment, log);
   } finally {
+    clearInterval(preparing);
     unwatch();
     endDescriptors();
     await Promise.all([...listeners.map((listener) => listener.drain()), stopping]);

@@ -52,8 +52,14 @@ interface TrackedCall extends Call {
 
 type Refuse = (error: unknown, call: Call, dialect?: Dialect) => Response;
 
+export interface App {
+  readonly fetch: (request: Request, peer?: Peer) => Promise<Response>;
+  /** Makes ahead what the first search of the newest generation would have to wait for; at once where that is done. Requests have their turns meanwhile. */
+  readonly prepare: () => Promise<void>;
+}
+
 /** The whole application. It opens no port and reads no environment. */
-export function createApp(deps: Deps): { readonly fetch: (request: Request, peer?: Peer) => Promise<Response> } {
+export function createApp(deps: Deps): App {
   const { config, log, registries = () => NO_REGISTRY } = deps;
   const registryOf = offeredRegistries(registries);
   const store = offersOf(deps.store, deps.clock ?? Date.now);
@@ -158,6 +164,15 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     return routes.fetch(request, call);
   }
 
+  let prepared: Offer | undefined;
+
+  async function prepare(): Promise<void> {
+    const snapshot = await store.snapshot();
+    if (snapshot === prepared) return;
+    prepared = snapshot;
+    for (const api of apis) await api.prepare?.(snapshot);
+  }
+
   function logDamage({ number }: Offer): void {
     damage = deps.store.damage;
     if (damage) log({ level: "error", message: `${damage.message}: generation ${number} is served in its place` });
@@ -178,7 +193,7 @@ export function createApp(deps: Deps): { readonly fetch: (request: Request, peer
     return internalError(id);
   }
 
-  return { fetch: enter };
+  return { fetch: enter, prepare };
 }
 
 /** All routes, each with `prefix` and without it. `others`: what is asked where none of these has anything. */

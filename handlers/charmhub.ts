@@ -8,6 +8,7 @@ import { packageForQuery, type Query, type Refusal, resolve } from "../src/catal
 import { type Question, SearchIndex } from "../src/catalog/search.ts";
 import { type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, printable, undefinedIfCorrupt } from "../src/errors.ts";
+import { nextTurn } from "../src/turns.ts";
 import {
   CHARM_REFRESH_REPLY,
   CHARM_RESULT_END,
@@ -19,6 +20,7 @@ import {
   findReply,
   findTemplate,
   infoTemplate,
+  JUJU_FIND_FIELDS,
   queryKey,
   readCharmRefresh,
   readFields,
@@ -147,13 +149,30 @@ export function charmhubRoutes({
     return new CacheableReply(template.render(c.env.origin));
   });
 
+  /** What was asked of the last search: clients ask for the same each time. */
+  let lastFound: readonly string[] | undefined = JUJU_FIND_FIELDS;
+
+  const foundTemplate = (pkg: Package, fields: readonly string[] | undefined) =>
+    templates.get(pkg, `find ${fieldsKey(fields?.toSorted())}`, () => findTemplate(pkg, fields, hasPages));
+
+  async function prepare(snapshot: Offer): Promise<void> {
+    for (const name of snapshot.names) {
+      await undefinedIfCorrupt(snapshot.package(name));
+      await nextTurn();
+    }
+    for (const pkg of (await index.of(snapshot)).index.find({})) {
+      await foundTemplate(pkg, lastFound);
+      await nextTurn();
+    }
+  }
+
   const find = get(URLS.charmFind, async (c) => {
     const snapshot = await store.snapshot();
     const fields = readFields(c.req.query("fields"));
     const { index: packages, whole } = await index.of(snapshot);
     const found = packages.find(readCharmSearch((name) => c.req.query(name)));
-    const key = `find ${fieldsKey(fields)}`;
-    const texts = found.map(async (pkg) => (await templates.get(pkg, key, () => findTemplate(pkg, fields, hasPages))).render(c.env.origin));
+    lastFound = fields;
+    const texts = found.map(async (pkg) => (await foundTemplate(pkg, fields)).render(c.env.origin));
     const reply = findReply(await Promise.all(texts));
     return whole ? new CacheableReply(reply) : replyWith(reply);
   });
@@ -184,7 +203,7 @@ export function charmhubRoutes({
     return resource?.image && file?.sha256 !== undefined ? sendImage(c, resource, file.sha256) : send(c, resource?.blob);
   });
 
-  return { dialect: "charmhub", routes: [refresh, info, find, revisions, charmFile, resourceFile] };
+  return { dialect: "charmhub", routes: [refresh, info, find, revisions, charmFile, resourceFile], prepare };
 
   /** The JSON of an image for the current or a former registry, whichever has this sha256: the content of a URL never changes. */
   async function sendImage(c: Context<Env>, resource: ResourceRevision, sha256: string): Promise<Response> {

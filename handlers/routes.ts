@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import type { UrlEntry } from "../src/wire/urls.ts";
 import type { Env } from "./call.ts";
 import type { Dialect } from "./errors.ts";
+import type { Offer } from "./offer.ts";
 import type { CacheableReply } from "./replies.ts";
 
 type Handled = Response | CacheableReply | undefined;
@@ -21,6 +22,8 @@ export interface Route {
 export interface Api {
   readonly dialect: Dialect;
   readonly routes: readonly Route[];
+  /** Makes ahead what the first of certain requests would have to wait for, in turns of the event loop. */
+  readonly prepare?: (snapshot: Offer) => Promise<void>;
 }
 
 export function get(url: Route["url"], handle: Handler): Route {

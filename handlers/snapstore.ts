@@ -9,7 +9,8 @@ import { componentsOf, findComponent, findSnapRevision, newestSnapRevision, type
 import { resolveSnap, type SnapQuery, snapForQuery } from "../src/catalog/snapresolve.ts";
 import { isVisible, SnapIndex, type SnapQuestion } from "../src/catalog/snapsearch.ts";
 import type { Digest } from "../src/digest.ts";
-import { Failure, printable } from "../src/errors.ts";
+import { Failure, printable, undefinedIfCorrupt } from "../src/errors.ts";
+import { nextTurn } from "../src/turns.ts";
 import type { Device, Sessions } from "../src/wire/session.ts";
 import {
   categoriesReply,
@@ -166,6 +167,14 @@ export function snapstoreRoutes({
     return replyWith(template.render(c.env.origin));
   });
 
+  async function prepare(snapshot: Offer): Promise<void> {
+    for (const name of snapshot.snapNames) {
+      await undefinedIfCorrupt(snapshot.snap(name));
+      await nextTurn();
+    }
+    await index.of(snapshot);
+  }
+
   const find = get(URLS.snapFind, async (c) => {
     const found = (await index.of(await store.snapshot())).index.find(readSnapSearch(c, deviceOf(c)));
     const texts = found.map(async (match) => {
@@ -268,6 +277,7 @@ export function snapstoreRoutes({
         },
       }),
     ),
+    prepare,
   };
 
   async function visibleById(c: Context<Env>, id: string): Promise<Snap | undefined> {

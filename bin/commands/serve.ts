@@ -29,6 +29,9 @@ import { defineCommand, type Register } from "./command.ts";
 import { type FlagValues, REMOTE_OPTIONS } from "./flags.ts";
 import { webOf } from "./pages.ts";
 
+/** Milliseconds after which a new generation is prepared for searches. */
+const PREPARE_INTERVAL = 1000;
+
 const TAKES = [
   "listen",
   "tlsListen",
@@ -200,6 +203,7 @@ async function serveOpened(store: Store, options: ServeFlags, { log, io }: Servi
     log,
   });
   let unwatch = () => {};
+  let preparing: ReturnType<typeof setInterval> | undefined;
   let stopping: Promise<void> | undefined;
   try {
     for (const address of addresses("listen")) listeners.push(await listen(app.fetch, { ...address, ...limits }));
@@ -222,9 +226,15 @@ async function serveOpened(store: Store, options: ServeFlags, { log, io }: Servi
     else io.out(listeners.map((listener) => `${listener.url}\n`).join(""));
     const addressList = listeners.map((listener) => listener.url).join(", ");
     await notifySystemd({ READY: "1", STATUS: `answers on ${addressList}` }, io.environment, log);
+    const prepare = () => void app.prepare().catch(() => {}); // whoever searches is told
+    if (storage instanceof Disk) {
+      prepare(); // in a bucket each package is a request, which nobody may need
+      preparing = setInterval(prepare, PREPARE_INTERVAL).unref();
+    }
     await untilAborted(io.signal);
     stopping = notifySystemd({ STOPPING: "1", STATUS: "ends running requests" }, io.environment, log);
   } finally {
+    clearInterval(preparing);
     unwatch();
     endDescriptors();
     await Promise.all([...listeners.map((listener) => listener.drain()), stopping]);

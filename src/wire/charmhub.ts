@@ -170,6 +170,15 @@ export function fieldsKey(fields: readonly string[] | undefined): string {
   return JSON.stringify(fields ?? "*");
 }
 
+/** What Juju asks of a search. */
+export const JUJU_FIND_FIELDS: readonly string[] = [
+  "result.publisher.display-name",
+  "result.summary",
+  "result.store-url",
+  "default-release.revision.version",
+  ...["architecture", "name", "channel"].map((field) => `default-release.revision.bases.${field}`),
+];
+
 /** Equal for two queries whose results differ in nothing but the instance key. */
 export function queryKey(query: Query): string {
   const { action, id, name, revision, channel, base, resourceRevisions, preferred } = query;

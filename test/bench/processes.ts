@@ -123,7 +123,7 @@ export async function serveChp(store: string, { pin = true, log = "/dev/null", e
   return server(out.split("\n")[0] ?? "", child);
 }
 
-/** nginx in one process, without a log, serving the files of `root`. */
+/** nginx in one process, with its log in a file as chp has it, serving the files of `root`. */
 export async function serveNginx(folder: string, root: string): Promise<Server> {
   const nginx = await tool("nginx", "nginx-light");
   const port = freePort();
@@ -137,7 +137,7 @@ pid ${folder}/pid;
 error_log ${folder}/error.log;
 events { worker_connections 1024; }
 http {
-${temporary.join("")}  access_log off;
+${temporary.join("")}  access_log ${folder}/access.log;
   sendfile on;
   tcp_nopush on;
   keepalive_requests 1000000000;

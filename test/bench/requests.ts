@@ -58,6 +58,7 @@ const FIND_FIELDS = [
 ];
 
 const asked = (fields: readonly string[]) => encodeURIComponent(fields.join());
+const small = (name: string): Request => ({ path: `/v2/charms/info/${name}?fields=name` });
 export const infoOf = (name: string): Request => ({ path: `/v2/charms/info/${name}?fields=${asked(INFO_FIELDS)}` });
 const find: Request = { path: `/v2/charms/find?fields=${asked(FIND_FIELDS)}` };
 
@@ -78,6 +79,7 @@ export async function requests(
 ) {
   const names = Array.from({ length: packages }, (_, i) => catalogueName(i));
   const workloads: [string, Request[]][] = [
+    [`info of a name, ${packages} packages`, names.map(small)],
     [`info, ${packages} packages`, names.map(infoOf)],
     [`refresh, ${packages} packages`, names.map((name) => refreshOf([name]))],
   ];
@@ -133,13 +135,13 @@ async function ask(server: Server, { path, body }: Request): Promise<Uint8Array>
   return reply.bytes();
 }
 
-/** A round of load over 32 connections, from a core of its own. */
+/** A round of load over 16 connections, from a core of its own. */
 export function load(wrk: string, server: Server, file: string, list: readonly Request[]): (seconds: number) => Promise<Load> {
   writeFileSync(file, list.map(({ path, body }) => `${path}${body === undefined ? "" : `\t${body}`}\n`).join(""));
   return async (seconds) => {
     const script = join(import.meta.dir, "load.lua");
     const duration = String(Math.max(1, Math.round(seconds)));
-    const command = [wrk, "-t1", "-c32", `-d${duration}s`, "--timeout", "30s", "-s", script, server.url, "--", file];
+    const command = [wrk, "-t1", "-c16", `-d${duration}s`, "--timeout", "30s", "-s", script, server.url, "--", file];
     const before = usedCpu(server.pid);
     const { out } = await runClient(command);
     const used = usedCpu(server.pid) - before;

@@ -1,15 +1,19 @@
 /** Imports of large exports: beside what one would do by hand, and the memory that they take. */
 
-import { mkdirSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
-import { heavy, MIB, writeExport } from "./exports.ts";
+import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { packageFiles } from "../build.ts";
+import { catalogue, heavy, MIB, writeExport } from "./exports.ts";
 import { beside, inTurns, type Report } from "./figures.ts";
-import { run, runChp } from "./processes.ts";
+import { run, runChp, tool } from "./processes.ts";
 
 export interface ImportOptions {
   readonly rounds: number;
   readonly mib: number;
   readonly memoryMib: number;
+  /** of the import of many small things */
+  readonly packages: number;
+  readonly revisions: number;
 }
 
 /** Both levels unpacked, hashed, and brought to the disk; the archives within are not. */
@@ -23,7 +27,7 @@ done
 find . -type f ! -name '*.tar.gz' -print0 | xargs -0 sha256sum
 find . -type f ! -name '*.tar.gz' -print0 | xargs -0 sync`;
 
-export async function imports(report: Report, folder: string, { rounds, mib, memoryMib }: ImportOptions) {
+export async function imports(report: Report, folder: string, { rounds, mib, memoryMib, packages, revisions }: ImportOptions) {
   for (const kind of ["charms", "resources"] as const) {
     const name = `import of ${mib} MiB of ${kind}`;
     await report.measure(name, async () => {
@@ -41,6 +45,9 @@ export async function imports(report: Report, folder: string, { rounds, mib, mem
     });
   }
 
+  await digests(report, folder, rounds, mib);
+  await many(report, folder, packages, revisions);
+
   const name = `import of ${memoryMib} MiB, memory`;
   await report.measure(name, async () => {
     const archives = await Promise.all(
@@ -54,6 +61,46 @@ export async function imports(report: Report, folder: string, { rounds, mib, mem
     const { memory } = await fresh(folder, (to) => runChp(command(to), { watch: true }));
     for (const archive of archives) rmSync(archive);
     report.figure({ name, value: memory / MIB, unit: "MiB" });
+  });
+}
+
+/** One large resource, of which four digests are made, beside the slowest of these. */
+async function digests(report: Report, folder: string, rounds: number, mib: number) {
+  const name = `import of a resource of ${mib} MiB, unpacked`;
+  await report.measure(name, async () => {
+    const openssl = await tool("openssl");
+    const [spec] = heavy("resources", mib * MIB, mib * MIB);
+    if (!spec) throw new Error("there is no resource");
+    const root = join(folder, "unpacked");
+    for (const [path, content] of Object.entries(packageFiles(spec))) {
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      writeFileSync(join(root, path), content);
+    }
+    const resource = join(root, "resources", `${spec.name}.data_1`);
+    const pairs = await inTurns(
+      rounds,
+      () => fresh(folder, (to) => runChp(["import", "--quiet", "--store", join(to, "store"), root])),
+      () => run([openssl, "dgst", "-sha3-384", resource]),
+    );
+    rmSync(root, { recursive: true });
+    const rate = ({ seconds }: { readonly seconds: number }) => mib / seconds;
+    report.figure(beside(pairs, { name, unit: "MiB/s", peer: "openssl dgst -sha3-384" }, rate, rate));
+  });
+}
+
+/** Many packages with many revisions and hardly a payload, as one archive. */
+async function many(report: Report, folder: string, packages: number, revisions: number) {
+  const name = `import of ${packages} × ${revisions} charms`;
+  await report.measure(name, async () => {
+    const archive = join(folder, "many.tar.gz");
+    await writeExport(archive, catalogue(0, packages, revisions));
+    // They are far more alike than real ones, so they unpack to more.
+    const command = (to: string) => ["import", "--quiet", "--max-ratio", "4000", "--store", join(to, "store"), archive];
+    const { seconds, cpuSeconds, memory } = await fresh(folder, (to) => runChp(command(to), { watch: true }));
+    rmSync(archive);
+    report.figure({ name, value: seconds, unit: "s" });
+    report.figure({ name: `${name}, processor time`, value: cpuSeconds, unit: "s" });
+    report.figure({ name: `${name}, memory`, value: memory / MIB, unit: "MiB" });
   });
 }
 

@@ -46,6 +46,8 @@ export interface Ran {
   readonly seconds: number;
   /** bytes, at most */
   readonly memory: number;
+  /** of a core, all threads together */
+  readonly cpuSeconds: number;
 }
 
 interface RunOptions {
@@ -66,7 +68,8 @@ export async function run(command: readonly string[], { watch = false, env = {} 
   if (watched) clearInterval(watched);
   const [out, err] = await output;
   if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}: ${err.trim().split("\n").at(-1)}`);
-  return { out, seconds, memory };
+  const used = child.resourceUsage()?.cpuTime.total ?? 0;
+  return { out, seconds, memory, cpuSeconds: Number(used) / 1e6 };
 }
 
 export const runChp = (args: readonly string[], options?: RunOptions) => run([...COMMAND, ...args], options);

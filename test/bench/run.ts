@@ -87,6 +87,8 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
       rounds: Math.min(rounds, 3),
       mib: number(flags.import, 512, 16),
       memoryMib: number(flags.memory, 2048, 64),
+      packages,
+      revisions: REVISIONS,
     }),
   exports: () => exporting(report, folder, { rounds: Math.min(rounds, 5), mib: number(flags.export, 512, 16) }),
   images: () => images(report, folder, { rounds: Math.min(rounds, 5), mib: number(flags.image, 1024, 16) }),

@@ -1,0 +1,103 @@
+/**
+ * `make mutants`: puts small faults into the source, one at a time, and asks whether the tests notice. MUTANTS says which of them,
+ * by a part of their ids; REST=no leaves out the tests that start processes; SEED and COUNT (of each kind) choose others, which are
+ * not kept; SAMPLE=20 tries so many of the chosen ones afresh. Exits 1 where one lives that is neither known nor equivalent.
+ */
+
+import { BY_HAND } from "./byhand.ts";
+import { digestOf } from "./digest.ts";
+import { EQUIVALENT, LIVES } from "./equivalent.ts";
+import { Copy } from "./judge.ts";
+import { Results } from "./results.ts";
+import { firstOfEach, inSeededOrder } from "./select.ts";
+import { type Mutant, Syntax, sourceFiles } from "./syntax.ts";
+import { importing, reach, type TestFile } from "./tests.ts";
+
+const { MUTANTS = "", REST = "", SEED = "1", COUNT = "1", SAMPLE = "" } = process.env;
+const isKept = SEED === "1" && COUNT === "1";
+const sample = Number(SAMPLE);
+const begun = performance.now();
+
+/** By hand first, commands last: their tests take longest. */
+function orderOf({ file, operator }: Mutant): number {
+  return ["store", "src", "handlers", "bin"].indexOf(file.split("/")[0] ?? "") + (operator === "by hand" ? 0 : 10);
+}
+
+/** Every mutant of the run, with the text that stands in its place. */
+async function choose(): Promise<{ mutant: Mutant; to: string }[]> {
+  await using syntax = await Syntax.open();
+  const all: Mutant[] = [];
+  for (const file of sourceFiles()) all.push(...(await syntax.mutants(file)));
+  const hand = all.filter(({ operator }) => operator === "by hand");
+  const lost = BY_HAND.filter(
+    (row) => !hand.some(({ file, from, to, place }) => file === row.file && place === row.place && from === row.from && to[0] === row.to),
+  );
+  if (lost.length > 0)
+    throw new Error(
+      `rows of byhand.ts that are not in the source:\n${lost.map((row) => `${row.file}: ${row.place}: ${row.from}`).join("\n")}`,
+    );
+  const ids = new Set(all.map(({ id }) => id));
+  if (ids.size < all.length) throw new Error(`${all.length - ids.size} mutants have the id of another`);
+  const unknown = [...Object.keys(EQUIVALENT), ...Object.keys(LIVES)].filter((id) => !ids.has(id));
+  if (unknown.length > 0) throw new Error(`equivalent.ts lists mutants that are not in the source:\n${unknown.join("\n")}`);
+  const valid = async (mutant: Mutant) => syntax.valid(mutant);
+  let kinds = inSeededOrder(
+    all.filter(({ operator }) => operator !== "by hand"),
+    SEED,
+  );
+  const chosen: { mutant: Mutant; to: string }[] = hand.map((mutant) => ({ mutant, to: mutant.to[0] ?? "" }));
+  if (sample > 0) {
+    // By hand a fifth, the others of as many rooms and operators.
+    const mixed = (key: string) => digestOf("sample", SEED, key);
+    kinds = new Map([...kinds].toSorted(([a], [b]) => (mixed(a) < mixed(b) ? -1 : 1)).slice(0, 2 * sample));
+    chosen.sort((a, b) => (mixed(a.mutant.id) < mixed(b.mutant.id) ? -1 : 1));
+    chosen.length = Math.min(chosen.length, Math.ceil(sample / 5));
+  }
+  chosen.push(...(await firstOfEach(kinds, Number(COUNT), valid)));
+  if (sample === 0) chosen.sort((a, b) => orderOf(a.mutant) - orderOf(b.mutant));
+  const left = chosen.filter(({ mutant: { id } }) => id.includes(MUTANTS) && (sample === 0 || !(id in EQUIVALENT || id in LIVES)));
+  return sample > 0 ? left.slice(0, sample) : left;
+}
+
+const chosen = await choose();
+console.log(`${chosen.length} mutants, after ${seconds()} s`);
+const results = await Results.read();
+if (isKept && MUTANTS === "" && sample === 0) await results.only(new Set(chosen.map(({ mutant }) => mutant.id)));
+
+let reached: Promise<TestFile[]> | undefined;
+const tests = () => (reached ??= sample > 0 ? importing() : reach((line) => console.log(`  ${line}`)));
+
+const counts = { killed: 0, equivalent: 0, known: 0, lived: 0 };
+await using copy = await Copy.make(sample > 0 ? "sample" : "copy");
+for (const [i, { mutant, to }] of chosen.entries()) {
+  const { id } = mutant;
+  const rest = REST !== "no" && !(id in EQUIVALENT || id in LIVES);
+  let verdict = sample > 0 ? undefined : await results.known(mutant, to, rest);
+  if (!verdict) {
+    const first = results.hint(id);
+    verdict =
+      (first === undefined ? undefined : await copy.asked(mutant, to, first)) ?? (await copy.judge(mutant, to, await tests(), rest));
+    if (isKept && sample === 0) await results.keep(mutant, to, verdict);
+  }
+  const at = `${String(i + 1).padStart(4)} ${id} → ${to}`;
+  if ("killed" in verdict) {
+    counts.killed += 1;
+    console.log(`${at}\n     killed by ${verdict.killed}${verdict.how === "ended" ? ", which hangs or crashes" : ""} (${seconds()} s)`);
+    if (id in EQUIVALENT || id in LIVES) throw new Error("equivalent.ts says that no test notices it: take it out there");
+    continue;
+  }
+  const why = EQUIVALENT[id] ?? LIVES[id];
+  counts[id in EQUIVALENT ? "equivalent" : id in LIVES ? "known" : "lived"] += 1;
+  console.log(`${at}\n     ${mutant.file}:${mutant.line} LIVED (${why ?? verdict.lived}) (${seconds()} s)`);
+}
+const faults = chosen.length - counts.equivalent;
+if (copy.noise.length > 0) console.log(`failed among others and not alone: ${copy.noise.join(", ")}`);
+console.log(
+  `${chosen.length} mutants: ${counts.killed} killed, ${counts.known + counts.lived} lived, ${counts.equivalent} equivalent; ${((100 * counts.killed) / faults).toFixed(1)} % of the faults were noticed`,
+);
+console.log(`${counts.killed} passed, ${counts.lived} failed, 0 skipped`);
+if (counts.lived > 0) process.exit(1);
+
+function seconds(): string {
+  return ((performance.now() - begun) / 1000).toFixed(0);
+}

@@ -60,7 +60,7 @@ powercut: dist/chp ## each command under power cuts and failing disks (needs str
 simulate: $(BUN) ## histories of the store from seeds; SEEDS=1-1000, or one seed, which is shown step by step
 	@$(BUN) test/simulate/run.ts $(or $(SEEDS),1-1000)
 
-mutants: $(BUN) ## small faults in the source, one at a time: which of them no test notices; MUTANTS=store/fs.ts REST=no SAMPLE=20
+mutants: $(BUN) ## small faults in the source, one at a time: which of them no test notices; MUTANTS=store/fs.ts DEPTH=near SAMPLE=20
 	@$(BUN) test/mutants/run.ts
 
 fuzz: $(BUN) ## changed inputs for every parser; SECONDS_OF_FUZZ=20 SEED=1 TARGETS=metadata,snap

@@ -1,15 +1,23 @@
 /** Puts one fault at a time into a copy of the repository, and asks the tests. */
 
 import { existsSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, unlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rm, symlink, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { digestOf } from "./digest.ts";
 import { BUN, type Run, run } from "./process.ts";
 import { type Mutant, ROOT } from "./syntax.ts";
 import { inOrder, type TestFile, testFile, testFiles } from "./tests.ts";
 
 /** Which test file noticed a fault, or how far the tests went that did not. */
-export type Verdict = { readonly killed: string; readonly how: "failed" | "ended" } | { readonly lived: "in process" | "all" };
+export type Verdict = { readonly killed: string; readonly how: "failed" | "ended" } | { readonly lived: Depth };
+
+/** How many tests are asked: those nearest to the source, all that start no process, all. */
+export const DEPTHS = ["near", "in process", "all"] as const;
+export type Depth = (typeof DEPTHS)[number];
+
+/** Seconds of the tests that are nearest. */
+const NEAR = 15;
 
 const COPIED = [
   "src",
@@ -35,6 +43,7 @@ const allowed = (tests: readonly TestFile[]): number => 60 + 6 * tests.reduce((s
 
 export class Copy implements AsyncDisposable {
   readonly #folder: string;
+  /** of the tests, which leave much there when they are ended */
   readonly #tmp: string;
   readonly #noise = new Set<string>();
 
@@ -45,13 +54,12 @@ export class Copy implements AsyncDisposable {
 
   static async make(name: string): Promise<Copy> {
     const folder = join(ROOT, ".run/mutants", name);
-    await rm(folder, { recursive: true, force: true });
-    await mkdir(folder, { recursive: true });
+    await emptied(folder);
     for (const path of [...COPIED, ...READ])
       if (existsSync(join(ROOT, path))) await cp(join(ROOT, path), join(folder, path), { recursive: true });
     await symlink(join(ROOT, "node_modules"), join(folder, "node_modules"));
     const memory = "/dev/shm";
-    return new Copy(folder, await mkdtemp(join(existsSync(memory) ? memory : tmpdir(), "chp-mutant-")));
+    return new Copy(folder, await emptied(join(existsSync(memory) ? memory : tmpdir(), `chp-mutants-${digestOf(folder).slice(0, 12)}`)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -69,11 +77,11 @@ export class Copy implements AsyncDisposable {
   }
 
   /**
-   * Asks the tests about a mutant: those that reach its lines, its room's, and, with `rest`, all others: the same again thoroughly,
-   * and those that start processes.
+   * Asks the tests about a mutant: those that reach its lines, its room's, and, where `depth` says so, all others: the same again
+   * thoroughly, and those that start processes.
    */
-  judge(mutant: Mutant, to: string, tests: readonly TestFile[], rest: boolean): Promise<Verdict> {
-    return this.#with(mutant, to, async () => (await this.#ask(mutant, tests, rest)) ?? { lived: rest ? "all" : "in process" });
+  judge(mutant: Mutant, to: string, tests: readonly TestFile[], depth: Depth): Promise<Verdict> {
+    return this.#with(mutant, to, async () => (await this.#ask(mutant, tests, depth)) ?? { lived: depth });
   }
 
   async #with<T>(mutant: Mutant, to: string, ask: () => Promise<T>): Promise<T> {
@@ -85,20 +93,26 @@ export class Copy implements AsyncDisposable {
       return await ask();
     } finally {
       await writeFile(path, original);
-      await rm(this.#tmp, { recursive: true, force: true });
-      await mkdir(this.#tmp);
+      await emptied(this.#tmp);
     }
   }
 
-  async #ask(mutant: Mutant, tests: readonly TestFile[], rest: boolean): Promise<Verdict | undefined> {
+  async #ask(mutant: Mutant, tests: readonly TestFile[], depth: Depth): Promise<Verdict | undefined> {
     const last = mutant.line + mutant.from.split("\n").length - 1;
     const { reaching, room } = inOrder(tests, mutant.file, mutant.line, last);
-    const near = [...reaching, ...room];
-    const quick = await this.#stage(near, "0");
-    if (quick || !rest) return quick;
+    let left = NEAR;
+    const near = reaching.filter(({ seconds }) => (left -= seconds) + seconds > 0);
+    const nearest = await this.#stage(near, "0");
+    if (nearest || depth === "near") return nearest;
+    const own = [...reaching, ...room];
+    const inProcess = await this.#stage(
+      own.filter((one) => !near.includes(one)),
+      "0",
+    );
+    if (inProcess || depth === "in process") return inProcess;
     const thorough: TestFile[] = [];
-    for (const one of near) if (THOROUGH.test(await readFile(join(ROOT, one.path), "utf8"))) thorough.push(one);
-    const others = tests.filter((one) => !near.includes(one));
+    for (const one of own) if (THOROUGH.test(await readFile(join(ROOT, one.path), "utf8"))) thorough.push(one);
+    const others = tests.filter((one) => !own.includes(one));
     const starting = testFiles().starting.map((path) => testFile(path, 60));
     return (
       (await this.#stage(thorough, "1")) ?? (await this.#stage(others, "0")) ?? (await this.#build()) ?? (await this.#stage(starting, "0"))
@@ -138,6 +152,13 @@ export class Copy implements AsyncDisposable {
   get noise(): readonly string[] {
     return [...this.#noise];
   }
+}
+
+/** A run that was ended may have left it full. */
+async function emptied(folder: string): Promise<string> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  return folder;
 }
 
 /** The file whose test failed first, or which was running at the end. */

@@ -3,7 +3,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { digestOf } from "./digest.ts";
-import type { Verdict } from "./judge.ts";
+import { DEPTHS, type Depth, type Verdict } from "./judge.ts";
 import { type Mutant, ROOT } from "./syntax.ts";
 
 const FILE = join(import.meta.dir, "results.json");
@@ -14,7 +14,7 @@ interface Result {
   readonly tests: string;
   readonly by?: string;
   readonly how?: "failed" | "ended";
-  readonly lived?: "in process" | "all";
+  readonly lived?: Depth;
 }
 
 export class Results {
@@ -34,12 +34,12 @@ export class Results {
   }
 
   /** The verdict, where neither the mutated source nor the tests that gave it have changed since. */
-  async known(mutant: Mutant, to: string, rest: boolean): Promise<Verdict | undefined> {
+  async known(mutant: Mutant, to: string, depth: Depth): Promise<Verdict | undefined> {
     const result = this.#results.get(mutant.id);
     if (!result || result.source !== (await sourceDigest(mutant, to))) return undefined;
     if (result.by !== undefined)
       return result.tests === (await testDigest(result.by)) ? { killed: result.by, how: result.how ?? "failed" } : undefined;
-    if (result.lived === undefined || (rest && result.lived !== "all")) return undefined;
+    if (result.lived === undefined || DEPTHS.indexOf(result.lived) < DEPTHS.indexOf(depth)) return undefined;
     return result.tests === (await allTests()) ? { lived: result.lived } : undefined;
   }
 

@@ -1,21 +1,25 @@
 /**
  * `make mutants`: puts small faults into the source, one at a time, and asks whether the tests notice. MUTANTS says which of them,
- * by a part of their ids; REST=no leaves out the tests that start processes; SEED and COUNT (of each kind) choose others, which are
- * not kept; SAMPLE=20 tries so many of the chosen ones afresh. Exits 1 where one lives that is neither known nor equivalent.
+ * by a part of their ids; DEPTH=near or "in process" asks fewer tests; SEED and COUNT (of each kind) choose others, which are
+ * not kept; SAMPLE=20 tries so many of the chosen ones afresh; JOBS=2 at a time. Exits 1 where one lives that is neither known nor equivalent.
  */
 
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { BY_HAND } from "./byhand.ts";
 import { digestOf } from "./digest.ts";
 import { EQUIVALENT, LIVES } from "./equivalent.ts";
-import { Copy } from "./judge.ts";
+import { Copy, DEPTHS } from "./judge.ts";
 import { Results } from "./results.ts";
 import { firstOfEach, inSeededOrder } from "./select.ts";
-import { type Mutant, Syntax, sourceFiles } from "./syntax.ts";
+import { type Mutant, ROOT, Syntax, sourceFiles } from "./syntax.ts";
 import { importing, reach, type TestFile } from "./tests.ts";
 
-const { MUTANTS = "", REST = "", SEED = "1", COUNT = "1", SAMPLE = "" } = process.env;
+const { MUTANTS = "", DEPTH = "all", SEED = "1", COUNT = "1", SAMPLE = "", JOBS = "1" } = process.env;
 const isKept = SEED === "1" && COUNT === "1";
 const sample = Number(SAMPLE);
+const asked = DEPTHS.find((depth) => depth === DEPTH);
+if (!asked) throw new Error(`DEPTH is ${DEPTHS.join(", ")}`);
 const begun = performance.now();
 
 /** By hand first, commands last: their tests take longest. */
@@ -55,11 +59,19 @@ async function choose(): Promise<{ mutant: Mutant; to: string }[]> {
   }
   chosen.push(...(await firstOfEach(kinds, Number(COUNT), valid)));
   if (sample === 0) chosen.sort((a, b) => orderOf(a.mutant) - orderOf(b.mutant));
-  const left = chosen.filter(({ mutant: { id } }) => id.includes(MUTANTS) && (sample === 0 || !(id in EQUIVALENT || id in LIVES)));
-  return sample > 0 ? left.slice(0, sample) : left;
+  return sample > 0 ? chosen.filter(({ mutant: { id } }) => !(id in EQUIVALENT || id in LIVES)).slice(0, sample) : chosen;
 }
 
-const chosen = await choose();
+/** The same choice from a cache where neither sources nor operators have changed. */
+async function choice(): Promise<Awaited<ReturnType<typeof choose>>> {
+  const own = ["byhand", "operators", "select", "syntax", ...(sample > 0 ? ["equivalent"] : [])].map((name) => `test/mutants/${name}.ts`);
+  const texts = await Promise.all([...sourceFiles(), ...own].map((path) => Bun.file(join(ROOT, path)).text()));
+  const kept = join(ROOT, ".run/mutants/chosen", `${digestOf(SEED, COUNT, SAMPLE, ...texts)}.json`);
+  if (!existsSync(kept)) await Bun.write(kept, JSON.stringify(await choose()));
+  return (await Bun.file(kept).json()) as Awaited<ReturnType<typeof choose>>;
+}
+
+const chosen = (await choice()).filter(({ mutant }) => mutant.id.includes(MUTANTS));
 console.log(`${chosen.length} mutants, after ${seconds()} s`);
 const results = await Results.read();
 if (isKept && MUTANTS === "" && sample === 0) await results.only(new Set(chosen.map(({ mutant }) => mutant.id)));
@@ -68,30 +80,42 @@ let reached: Promise<TestFile[]> | undefined;
 const tests = () => (reached ??= sample > 0 ? importing() : reach((line) => console.log(`  ${line}`)));
 
 const counts = { killed: 0, equivalent: 0, known: 0, lived: 0 };
-await using copy = await Copy.make(sample > 0 ? "sample" : "copy");
-for (const [i, { mutant, to }] of chosen.entries()) {
+const noise = new Set<string>();
+const queue = [...chosen.entries()];
+
+/** Judges one mutant after the other in a copy of its own. */
+async function work(name: string): Promise<void> {
+  await using copy = await Copy.make(name);
+  for (let next = queue.shift(); next; next = queue.shift()) await judge(copy, ...next);
+  for (const path of copy.noise) noise.add(path);
+}
+
+async function judge(copy: Copy, i: number, { mutant, to }: (typeof chosen)[number]): Promise<void> {
   const { id } = mutant;
-  const rest = REST !== "no" && !(id in EQUIVALENT || id in LIVES);
-  let verdict = sample > 0 ? undefined : await results.known(mutant, to, rest);
+  const isListed = id in EQUIVALENT || id in LIVES;
+  const depth = isListed ? "near" : (asked ?? "all");
+  let verdict = sample > 0 ? undefined : await results.known(mutant, to, depth);
   if (!verdict) {
     const first = results.hint(id);
     verdict =
-      (first === undefined ? undefined : await copy.asked(mutant, to, first)) ?? (await copy.judge(mutant, to, await tests(), rest));
+      (first === undefined ? undefined : await copy.asked(mutant, to, first)) ?? (await copy.judge(mutant, to, await tests(), depth));
     if (isKept && sample === 0) await results.keep(mutant, to, verdict);
   }
   const at = `${String(i + 1).padStart(4)} ${id} → ${to}`;
   if ("killed" in verdict) {
     counts.killed += 1;
     console.log(`${at}\n     killed by ${verdict.killed}${verdict.how === "ended" ? ", which hangs or crashes" : ""} (${seconds()} s)`);
-    if (id in EQUIVALENT || id in LIVES) throw new Error("equivalent.ts says that no test notices it: take it out there");
-    continue;
+    if (isListed) throw new Error("equivalent.ts says that no test notices it: take it out there");
+    return;
   }
   const why = EQUIVALENT[id] ?? LIVES[id];
   counts[id in EQUIVALENT ? "equivalent" : id in LIVES ? "known" : "lived"] += 1;
   console.log(`${at}\n     ${mutant.file}:${mutant.line} LIVED (${why ?? verdict.lived}) (${seconds()} s)`);
 }
+
+await Promise.all(Array.from({ length: Number(JOBS) }, (_, i) => work(`${sample > 0 ? "sample" : "copy"}${i}`)));
 const faults = chosen.length - counts.equivalent;
-if (copy.noise.length > 0) console.log(`failed among others and not alone: ${copy.noise.join(", ")}`);
+if (noise.size > 0) console.log(`failed among others and not alone: ${[...noise].join(", ")}`);
 console.log(
   `${chosen.length} mutants: ${counts.killed} killed, ${counts.known + counts.lived} lived, ${counts.equivalent} equivalent; ${((100 * counts.killed) / faults).toFixed(1)} % of the faults were noticed`,
 );

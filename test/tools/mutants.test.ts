@@ -163,7 +163,7 @@ describe("the tests", () => {
     const [fault] = all.filter(({ file, operator }) => file === "src/catalog/channel.ts" && operator === "result replaced");
     const tests = [{ ...testFile("test/src/catalog/channel.test.ts", 1), reaches: () => true }];
     await using copy = await Copy.make("tested");
-    const judged = (to: string) => copy.judge(fault as Mutant, to, tests, false);
+    const judged = (to: string) => copy.judge(fault as Mutant, to, tests, "in process");
     expect(await judged('"mutant" as never')).toEqual({ killed: "test/src/catalog/channel.test.ts", how: "failed" });
     expect(await judged(`(${fault?.from ?? ""})`)).toEqual({ lived: "in process" });
     expect(await copy.asked(fault as Mutant, '"mutant" as never', "test/src/schema.test.ts")).toBeUndefined();

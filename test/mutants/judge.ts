@@ -143,8 +143,9 @@ export class Copy implements AsyncDisposable {
   }
 
   #run(tests: readonly TestFile[], thorough: string): Promise<Run> {
-    const args = [BUN, "test", "--bail", ...tests.map(({ path }) => `./${path}`)];
-    const env = { CHP_THOROUGH: thorough, TMPDIR: this.#tmp, CHP_TEST_TIMEOUT: thorough === "0" ? "30000" : "120000" };
+    const timeout = thorough === "0" ? "30000" : "120000"; // test/preload.ts sets that of the first file alone
+    const args = [BUN, "test", "--bail", `--timeout=${timeout}`, ...tests.map(({ path }) => `./${path}`)];
+    const env = { CHP_THOROUGH: thorough, TMPDIR: this.#tmp, CHP_TEST_TIMEOUT: timeout };
     return run(args, { cwd: this.#folder, env, seconds: allowed(tests) });
   }
 

@@ -175,7 +175,9 @@ describe("when it ends, a power cut takes nothing back", () => {
     using folder = tempFolder();
     const { trace } = await traced(() => replaceFile(join(folder.path, "made"), "text"));
     const named = trace.events.findIndex(({ call }) => call === "rename");
-    expect([...unsynced(trace.events.slice(0, named + 1), () => false)]).toEqual([]);
+    expect(named).toBeGreaterThan(0);
+    const lost = [...unsynced(trace.events.slice(0, named + 1), () => true)];
+    expect(lost.filter((what) => what.startsWith("the content of "))).toEqual([]);
   });
 });
 
@@ -203,6 +205,35 @@ test("what a change needs of another process is synced before its generation", a
   const linked = trace.events.findIndex((event) => event.call === "link" && event.to.includes("/catalog/"));
   const needed = join(folder.path, blobKey(blob.sums["sha-256"]), "..");
   expect(trace.events.slice(0, linked)).toContainEqual({ call: "sync", path: needed });
+});
+
+test("folders that another process made, and may not have synced, are synced before what is put into them is named", async () => {
+  using folder = tempFolder();
+  await publish(await Store.openOrCreate(new Disk(folder.path)), "a");
+  const { trace } = await traced(async () => publish(await Store.open(new Disk(folder.path)), "b"));
+  const linked = trace.events.findIndex((event) => event.call === "link" && event.to.includes("/catalog/"));
+  const synced = trace.events.slice(0, linked).flatMap((event) => (event.call === "sync" ? [event.path] : []));
+  expect(synced).toEqual(expect.arrayContaining(["blobs/sha256", "blobs", ""].map((name) => join(folder.path, name).replace(/\/$/, ""))));
+});
+
+test("a folder that can't be made says why, and not what is missing then", async () => {
+  using folder = tempFolder();
+  const store = await Store.openOrCreate(new Disk(folder.path));
+  await traced(async (trace) => {
+    trace.fail = ({ call, path }) => (call === "mkdir" && path.includes("/blobs/") ? "EDQUOT" : undefined);
+    expect(await whyNot(store.ingestBytes(Buffer.from("x")).then((blob) => blob.commit()))).toMatch(/quota/);
+  });
+});
+
+test("a folder whose file system has no hard links keeps no store, and says which do", async () => {
+  using folder = tempFolder();
+  await traced(async (trace) => {
+    trace.fail = ({ call }) => (call === "link" ? "EPERM" : undefined);
+    const failure = await failureOf(Store.openOrCreate(new Disk(folder.path)), "failed");
+    expect(failure.message).toBe(`cannot keep a store in ${folder.path}: its file system has no hard links (EPERM)`);
+    expect(failure.next).toBe("choose a folder on ext4, xfs, btrfs, zfs or apfs");
+  });
+  expect(existsSync(join(folder.path, "format.json"))).toBe(false);
 });
 
 /** Why something failed. */

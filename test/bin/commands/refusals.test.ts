@@ -163,6 +163,22 @@ test("a name that a package and images have, says which one is meant", async () 
   });
 });
 
+test("what is left out of an export is one of those that can be", async () => {
+  writeFileSync(at("site.yaml"), `charms: [${SPEC.name}]\n`);
+  expect(await said("export", "-f", at("site.yaml"), "--without", "everything", "--dry-run")).toMatchObject({
+    code: 2,
+    message: "--without does not know everything",
+  });
+});
+
+test("a verification that is ended says what it did not see", async () => {
+  const ended = new AbortController();
+  ended.abort();
+  expect(await runProgram(["verify", "--store", store], {}, "chp", ended.signal)).toMatchObject({
+    err: expect.stringContaining("interrupted: what was not checked yet may be damaged"),
+  });
+});
+
 describe("a store that is damaged", () => {
   const damaged = async (damage: (copy: Store, path: string) => Promise<void>) => {
     const path = at(crypto.randomUUID());

@@ -19,21 +19,9 @@ export type Depth = (typeof DEPTHS)[number];
 /** Seconds of the tests that are nearest. */
 const NEAR = 15;
 
-const COPIED = [
-  "src",
-  "handlers",
-  "store",
-  "bin",
-  "test",
-  "package.json",
-  "package-lock.json",
-  "tsconfig.json",
-  "bunfig.toml",
-  "Makefile",
-  "biome.json",
-];
+const COPIED = ["src", "handlers", "store", "bin", "test", "package.json", "package-lock.json", "tsconfig.json", "bunfig.toml", "Makefile"];
 /** Documents that tests read. */
-const READ = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", ".ci", ".oxlintrc.json", ".gitattributes", ".gitignore"];
+const READ = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", ".ci", ".gitattributes", ".gitignore"];
 
 /** Tests whose results depend on CHP_THOROUGH: what they leave out at first. */
 const THOROUGH = /thorough\.ts"|fast-check/;

@@ -40,6 +40,8 @@ type Finder = (node: Node) => readonly (readonly [part: Node, ...texts: string[]
 
 const BOUNDARIES: Readonly<Record<string, string>> = { "<": "<=", "<=": "<", ">": ">=", ">=": ">" };
 const EQUALITIES: Readonly<Record<string, string>> = { "===": "!==", "!==": "===" };
+/** Defaults by which `??` and `||` give the same: those of lists and objects, which are true, and what is false itself. */
+const FALSY = /^(\[\]|\{\}|""|0|false|undefined|null|new \w+\(\))$/;
 const ARITHMETIC: Readonly<Record<string, string>> = { "+": "-", "-": "+", "*": "/", "/": "*", "%": "*", "+=": "-=", "-=": "+=" };
 const METHODS: Readonly<Record<string, string>> = {
   some: "every",
@@ -97,7 +99,8 @@ export const OPERATORS = {
   equality: signs(EQUALITIES),
   arithmetic: signs(ARITHMETIC),
   "and or": signs({ "&&": "||", "||": "&&" }),
-  "default for falsy": signs({ "??": "||", "||": "??" }),
+  "default for falsy": (node) =>
+    isBinaryExpression(node) && FALSY.test(node.right.getText()) ? [] : signs({ "??": "||", "||": "??" })(node),
   "not left out": (node) =>
     isPrefixUnaryExpression(node) && node.operator === SyntaxKind.ExclamationToken ? [[node, node.operand.getText()]] : [],
   "call left out": (node) => (isExpressionStatement(node) && isCall(node.expression) ? [[node, "{}"]] : []),

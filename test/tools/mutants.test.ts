@@ -92,6 +92,11 @@ describe("the faults", () => {
     expect((await made(code)).filter(([operator]) => operator !== "condition false")).toEqual([]);
   });
 
+  test("leave a default that means the same as it is", async () => {
+    for (const code of ["x(a ?? []);", 'x(a ?? "");', "x(a || {});"])
+      expect((await made(code)).map(([operator]) => operator)).not.toContain("default for falsy");
+  });
+
   test("are right by their types", async () => {
     const [fault] = all.filter(({ file, operator }) => file === "src/catalog/channel.ts" && operator === "result replaced");
     const to = ["(1 as string)", "][", "(1 as never as string)", "undefined as never"];

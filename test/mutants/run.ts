@@ -1,7 +1,7 @@
 /**
  * `make mutants`: puts small faults into the source, one at a time, and asks whether the tests notice. MUTANTS says which of them,
  * by a part of their ids; DEPTH=near or "in process" asks fewer tests; SEED and COUNT (of each kind) choose others, which are
- * not kept; SAMPLE=20 tries so many of the chosen ones afresh; JOBS=2 at a time. Exits 1 where one lives that is neither known nor equivalent.
+ * not kept; SAMPLE=20 tries so many afresh of those that were noticed last time; JOBS=2 at a time. Exits 1 where one lives that is neither known nor equivalent.
  */
 
 import { existsSync } from "node:fs";
@@ -45,35 +45,47 @@ async function choose(): Promise<{ mutant: Mutant; to: string }[]> {
   const unknown = [...Object.keys(EQUIVALENT), ...Object.keys(LIVES)].filter((id) => !ids.has(id));
   if (unknown.length > 0) throw new Error(`equivalent.ts lists mutants that are not in the source:\n${unknown.join("\n")}`);
   const valid = async (mutant: Mutant) => syntax.valid(mutant);
-  let kinds = inSeededOrder(
+  const kinds = inSeededOrder(
     all.filter(({ operator }) => operator !== "by hand"),
     SEED,
   );
-  const chosen: { mutant: Mutant; to: string }[] = hand.map((mutant) => ({ mutant, to: mutant.to[0] ?? "" }));
-  if (sample > 0) {
-    // By hand a fifth, the others of as many rooms and operators.
-    const mixed = (key: string) => digestOf("sample", SEED, key);
-    kinds = new Map([...kinds].toSorted(([a], [b]) => (mixed(a) < mixed(b) ? -1 : 1)).slice(0, 2 * sample));
-    chosen.sort((a, b) => (mixed(a.mutant.id) < mixed(b.mutant.id) ? -1 : 1));
-    chosen.length = Math.min(chosen.length, Math.ceil(sample / 5));
+  if (sample > 0) return sampled(hand, kinds, valid);
+  const byHand = hand.map((mutant) => ({ mutant, to: mutant.to[0] ?? "" }));
+  const chosen = [...byHand, ...(await firstOfEach(kinds, Number(COUNT), valid))];
+  return chosen.toSorted((a, b) => orderOf(a.mutant) - orderOf(b.mutant));
+}
+
+/** Of those that a test noticed last time: a fifth by hand, the others of as many rooms and operators. The seed decides which. */
+async function sampled(
+  hand: readonly Mutant[],
+  kinds: ReadonlyMap<string, readonly Mutant[]>,
+  valid: (mutant: Mutant) => Promise<string | undefined>,
+): Promise<{ mutant: Mutant; to: string }[]> {
+  const rank = (key: string) => digestOf("sample", SEED, key);
+  const isNoticed = ({ id }: Mutant) => results.hint(id) !== undefined;
+  const byHand = hand.filter(isNoticed).toSorted((a, b) => (rank(a.id) < rank(b.id) ? -1 : 1));
+  const chosen = byHand.slice(0, Math.ceil(sample / 5)).map((mutant) => ({ mutant, to: mutant.to[0] ?? "" }));
+  for (const [, mutants] of [...kinds].toSorted(([a], [b]) => (rank(a) < rank(b) ? -1 : 1))) {
+    if (chosen.length === sample) break;
+    const mutant = mutants.find(isNoticed);
+    const to = mutant && (await valid(mutant));
+    if (mutant && to !== undefined) chosen.push({ mutant, to });
   }
-  chosen.push(...(await firstOfEach(kinds, Number(COUNT), valid)));
-  if (sample === 0) chosen.sort((a, b) => orderOf(a.mutant) - orderOf(b.mutant));
-  return sample > 0 ? chosen.filter(({ mutant: { id } }) => !(id in EQUIVALENT || id in LIVES)).slice(0, sample) : chosen;
+  return chosen;
 }
 
 /** The same choice from a cache where neither sources nor operators have changed. */
 async function choice(): Promise<Awaited<ReturnType<typeof choose>>> {
-  const own = ["byhand", "operators", "select", "syntax", ...(sample > 0 ? ["equivalent"] : [])].map((name) => `test/mutants/${name}.ts`);
+  const own = ["byhand", "operators", "select", "syntax"].map((name) => `test/mutants/${name}.ts`);
   const texts = await Promise.all([...sourceFiles(), ...own].map((path) => Bun.file(join(ROOT, path)).text()));
-  const kept = join(ROOT, ".run/mutants/chosen", `${digestOf(SEED, COUNT, SAMPLE, ...texts)}.json`);
+  const kept = join(ROOT, ".run/mutants/chosen", `${digestOf(SEED, COUNT, "", ...texts)}.json`);
   if (!existsSync(kept)) await Bun.write(kept, JSON.stringify(await choose()));
   return (await Bun.file(kept).json()) as Awaited<ReturnType<typeof choose>>;
 }
 
-const chosen = (await choice()).filter(({ mutant }) => mutant.id.includes(MUTANTS));
-console.log(`${chosen.length} mutants, after ${seconds()} s`);
 const results = await Results.read();
+const chosen = (sample > 0 ? await choose() : await choice()).filter(({ mutant }) => mutant.id.includes(MUTANTS));
+console.log(`${chosen.length} mutants, after ${seconds()} s`);
 if (isKept && MUTANTS === "" && sample === 0) await results.only(new Set(chosen.map(({ mutant }) => mutant.id)));
 
 let reached: Promise<TestFile[]> | undefined;

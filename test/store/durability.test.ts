@@ -4,7 +4,6 @@ import { describe, expect, spyOn, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
-import { createFile, makeFolder, replaceFile } from "../../bin/machine/durable.ts";
 import type { Digest } from "../../src/digest.ts";
 import { publishedButFailed, reason } from "../../src/errors.ts";
 import { copyStore } from "../../store/backup.ts";
@@ -152,32 +151,6 @@ describe("when it ends, a power cut takes nothing back", () => {
     const { path, events } = done;
     expect(events).toContainEqual(expect.objectContaining({ call: "link", to: join(path, "format.json") }));
     expect([...unsynced(events, counts)]).toEqual([]);
-  });
-
-  test.each<[string, (file: string) => Promise<unknown>]>([
-    ["a file that is made", (file) => createFile(file, "text")],
-    [
-      "a file that is replaced",
-      async (file) => {
-        await createFile(file, "old");
-        await replaceFile(file, "new");
-      },
-    ],
-    ["folders", (file) => makeFolder(join(file, "a", "b"))],
-  ])("%s", async (_, work) => {
-    using folder = tempFolder();
-    const { trace } = await traced(() => work(join(folder.path, "made")));
-    expect([...unsynced(trace.events, () => true)].filter((path) => !path.includes("/.made."))).toEqual([]);
-    expect(trace.events.length).toBeGreaterThan(0);
-  });
-
-  test("a file is on the disk before it gets its name", async () => {
-    using folder = tempFolder();
-    const { trace } = await traced(() => replaceFile(join(folder.path, "made"), "text"));
-    const named = trace.events.findIndex(({ call }) => call === "rename");
-    expect(named).toBeGreaterThan(0);
-    const lost = [...unsynced(trace.events.slice(0, named + 1), () => true)];
-    expect(lost.filter((what) => what.startsWith("the content of "))).toEqual([]);
   });
 });
 

@@ -134,7 +134,7 @@ test("its token ends with it, and stands in no log", async () => {
     22,
     { code: "unauthorized", message: "the token is not known", next: expect.stringContaining("chp token NAME --may overrides makes one") },
   ]);
-  expect(served.log()).toContain("an override was not admitted");
+  await logged(served, "an override was not admitted");
   for (const text of [served.log(), await run("log"), await run("log", "--json"), await run("overrides")])
     expect(text).not.toContain(token);
 });

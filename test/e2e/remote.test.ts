@@ -162,6 +162,7 @@ describe("chp import --to", () => {
       ["usb/a.tar.gz", sha256(files["a.tar.gz"])],
     ]);
     expect(await (await fetch(`${hub.served?.url}/v2/charms/info/beta`)).json()).toMatchObject({ name: "beta" });
+    await hub.logged("an import was done");
     expect(hub.log()).toMatch(/"an import was done".*"token":"ci","address":"127.0.0.1","generation":1/);
   });
 

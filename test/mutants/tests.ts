@@ -128,7 +128,8 @@ export function linesOf(report: string): Record<string, number[]> {
 /** How far a test file is from a source: its own test, one of its room, one of its layer, any. */
 function distance(test: string, source: string): number {
   const mirrored = join("test", source).replace(/\.tsx?$/, "");
-  if (test.startsWith(`${mirrored}.`)) return 0;
+  const own = test.replace(/\.test\.ts$/, "");
+  if ([mirrored, dirname(mirrored)].includes(own)) return 0;
   if (dirname(test) === dirname(mirrored)) return basename(test).startsWith(basename(mirrored)) ? 0 : 1;
   return test.startsWith(`test/${source.split("/")[0]}/`) ? 2 : 3;
 }

@@ -63,7 +63,7 @@ describe("a resource", () => {
 
   test.each(["-data", "da ta", ".data", "..", "a".repeat(128)])("is not called %j", async (name) => {
     const files = { "kafka_7.charm": zip("kafka", 7), [`kafka.${name}_4`]: "four" };
-    expect(await refusal(files)).toContain(`${name} is not a name of a resource`);
+    expect(await refusal(files)).toContain("is not a name of a resource");
   });
 
   test("has a revision that can be kept", async () => {

@@ -61,7 +61,7 @@ describe("a resource", () => {
     expect(await refusal(files)).toMatch(/: resource data revision 4 is in the archive twice$/);
   });
 
-  test.each(["-data", "da ta", ".data", "..", "a".repeat(128)])("is not called %j", async (name) => {
+  test.each(["-data", "da ta", ".data", ".."])("is not called %j", async (name) => {
     const files = { "kafka_7.charm": zip("kafka", 7), [`kafka.${name}_4`]: "four" };
     expect(await refusal(files)).toContain("is not a name of a resource");
   });

@@ -124,6 +124,16 @@ describe("when it ends, a power cut takes nothing back", () => {
     ],
     ["a backup by hard links", async (store, folder) => copyStore(store.storage, new Disk(join(folder, "backup"))), some],
     [
+      "verify, which moves a generation",
+      async (store, folder) => {
+        writeFileSync(join(folder, "1.new"), "{");
+        await fs.rename(join(folder, "1.new"), join(folder, generationKey(1)));
+        const { findings } = await check(store, { dryRun: false });
+        expect(findings.some(({ movedTo }) => movedTo?.startsWith("quarantine/"))).toBe(true);
+      },
+      some,
+    ],
+    [
       "verify, which moves what is damaged",
       async (store, folder) => {
         const [blob = IMAGE.digest] = IMAGE.blobs.keys();

@@ -341,6 +341,14 @@ describe("components", () => {
   });
 });
 
+test("--keep-channels keeps the channels of stored snaps, and takes those of new ones", async () => {
+  const store = await newStore();
+  await importFiles(store, pair(5), { channels: "keep" });
+  await importFiles(store, pair(6), { channels: "keep" });
+  const snap = await (await store.snapshot()).snap("hello");
+  expect([snap && rows(snap), snap?.revisions.map(({ revision }) => revision)]).toEqual([["latest/stable amd64 5"], [6, 5]]);
+});
+
 describe("what contradicts what is stored is refused", () => {
   const resized = snapResourceRevision(STORE, {
     "snap-id": HELLO,

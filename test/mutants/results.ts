@@ -33,6 +33,12 @@ export class Results {
     return this.#results.get(id)?.by;
   }
 
+  /** Whether a test failed by it last time, rather than hung, which takes long to see. */
+  failed(id: string): boolean {
+    const { by, how = "failed" } = this.#results.get(id) ?? {};
+    return by !== undefined && how === "failed";
+  }
+
   /** The verdict, where neither the mutated source nor the tests that gave it have changed since. */
   async known(mutant: Mutant, to: string, depth: Depth): Promise<Verdict | undefined> {
     const result = this.#results.get(mutant.id);

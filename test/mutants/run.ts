@@ -49,7 +49,7 @@ async function choose(): Promise<{ mutant: Mutant; to: string }[]> {
     all.filter(({ operator }) => operator !== "by hand"),
     SEED,
   );
-  if (sample > 0) return sampled(hand, kinds, valid);
+  if (sample > 0) return await sampled(hand, kinds, valid);
   const byHand = hand.map((mutant) => ({ mutant, to: mutant.to[0] ?? "" }));
   const chosen = [...byHand, ...(await firstOfEach(kinds, Number(COUNT), valid))];
   return chosen.toSorted((a, b) => orderOf(a.mutant) - orderOf(b.mutant));
@@ -62,7 +62,7 @@ async function sampled(
   valid: (mutant: Mutant) => Promise<string | undefined>,
 ): Promise<{ mutant: Mutant; to: string }[]> {
   const rank = (key: string) => digestOf("sample", SEED, key);
-  const isNoticed = ({ id }: Mutant) => results.hint(id) !== undefined;
+  const isNoticed = ({ id }: Mutant) => results.failed(id);
   const byHand = hand.filter(isNoticed).toSorted((a, b) => (rank(a.id) < rank(b.id) ? -1 : 1));
   const chosen = byHand.slice(0, Math.ceil(sample / 5)).map((mutant) => ({ mutant, to: mutant.to[0] ?? "" }));
   for (const [, mutants] of [...kinds].toSorted(([a], [b]) => (rank(a) < rank(b) ? -1 : 1))) {

@@ -63,6 +63,9 @@ powercut: dist/chp ## each command under power cuts and failing disks (needs str
 simulate: $(BUN) ## histories of the store from seeds; SEEDS=1-1000, or one seed, which is shown step by step
 	@$(BUN) test/simulate/run.ts $(or $(SEEDS),1-1000)
 
+mutants: $(BUN) ## small faults in the source, one at a time: which of them no test notices; MUTANTS=store/fs.ts DEPTH=near SAMPLE=20
+	@$(BUN) test/mutants/run.ts
+
 fuzz: $(BUN) ## changed inputs for every parser; SECONDS_OF_FUZZ=20 SEED=1 TARGETS=metadata,snap
 	@$(BUN) test/fuzz/run.ts $(or $(SECONDS_OF_FUZZ),20) $(or $(SEED),1) "$(TARGETS)"
 
@@ -117,4 +120,4 @@ $(BUN): package.json package-lock.json
 	@$(BUN) --version >/dev/null 2>&1 || node node_modules/bun/install.js
 	@touch $(BUN)
 
-.PHONY: run example unit quicklint inprocess test interop finder images pulls browser metrics packages replicas bench powercut simulate fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help
+.PHONY: run example unit quicklint inprocess test interop finder images pulls browser metrics packages replicas bench powercut simulate mutants fuzz check types lint format build linux-x64 linux-arm64 darwin-arm64 release clean help

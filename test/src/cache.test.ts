@@ -53,3 +53,11 @@ test("never more bytes than its limit, and only what was set last under a key", 
     }),
   );
 });
+
+test("what is found and what is put into it are counted", () => {
+  const use = { hits: 0, misses: 0 };
+  const cache = new ByteCache<number>(100, use);
+  cache.set("a", 1, 10);
+  for (const key of ["a", "b", "a"]) cache.get(key);
+  expect(use).toEqual({ hits: 2, misses: 1 });
+});

@@ -20,6 +20,10 @@ test.each<[string, number, boolean]>([
   expect([clockProblem(now, MADE) !== undefined, plausibleTime(now, MADE)]).toEqual([odd, odd ? MADE : now]);
 });
 
+test("what is odd is said in days", () => {
+  expect(clockProblem(0, MADE)).toBe("the clock says 1970-01-01, and the newest generation was made on 2026-05-01");
+});
+
 test("nothing is odd without a time that is known", () => {
   for (const known of [undefined, Number.NaN]) expect([clockProblem(0, known), plausibleTime(0, known)]).toEqual([undefined, 0]);
 });

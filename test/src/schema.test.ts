@@ -29,3 +29,14 @@ test("a map by name is looked through up to its first wrong value, which the fai
   expect(check).toThrow(new Failure("refused", "it: a.k0 is wrong"));
   expect(tried.times).toBe(1);
 });
+
+test("a value of another shape says what to do, where its reader knows", () => {
+  const next = "export it again";
+  const check = () => checkShape(v.object({ a: v.string() }), {}, ["in.tar", "x.json"], { next });
+  expect(check).toThrow(new Failure("refused", "in.tar: x.json: a is missing", { next }));
+  try {
+    check();
+  } catch (error) {
+    expect(error instanceof Failure && error.next).toBe(next);
+  }
+});

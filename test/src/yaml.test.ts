@@ -131,3 +131,12 @@ describe("a text that was read before", () => {
     expect([readYaml(config, "it"), value]).toEqual([before, before]);
   });
 });
+
+test("a key that is there twice counts as it was written last, as in what strangers wrote for other readers", () => {
+  expect(readYaml("a: 1\nb: 2\na: 3\n", "it")).toEqual({ a: 3, b: 2 });
+});
+
+test("an error that only the end of the text shows is one, with its place", () => {
+  expect(() => readYaml("a: *nowhere\n", "it")).toThrow(/^it cannot be read: .*nowhere/);
+  expect(() => readYaml("a: [1, 2\n", "it")).toThrow(/at line \d+, column \d+$/);
+});

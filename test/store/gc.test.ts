@@ -393,3 +393,20 @@ longTest("a release in a store of 1,000 packages × 20 revisions writes less tha
   expect(storage.written).toBeGreaterThan(1000);
   expect(storage.written).toBeLessThan(200 * 1024);
 });
+
+test("while a lease is live no generation is pruned, and what it names stays in its place", async () => {
+  const storage = new Memory(() => Date.parse("2026-05-03T00:00:00Z"));
+  const store = await Store.openOrCreate(storage);
+  const digests: Digest[] = [];
+  for (const text of ["old", "new"]) {
+    const blob = await store.ingestBytes(Buffer.from(text));
+    digests.push(blob.sums["sha-256"]);
+    const draft = changeDraft("test", [{ before: undefined, after: pkg("a", [charmRevision(1, blob.sums["sha-256"], blob.sums.size)]) }]);
+    await store.publish("2026-05-01T00:00:00Z", async () => ({ draft: { ...draft, blobs: [blob] }, result: undefined }));
+  }
+  const lease = await Lease.take(storage);
+  expect(await collectGarbage(store, NOW)).toMatchObject({ leases: 1, pruned: [], kept: [1, 2], aside: { blobs: 0 } });
+  for (const digest of digests) expect(storage.has(blobKey(digest))).toBe(true);
+  await lease.release();
+  expect(await collectGarbage(store, NOW)).toMatchObject({ leases: 0, pruned: [1], kept: [2] });
+});

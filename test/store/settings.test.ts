@@ -342,3 +342,17 @@ test("the first change of settings raises a store of format 1, before its settin
   await put((await Store.open(storage)).settings, { config: { a: "b" } });
   expect(order.at(-1)).toBe(`${settingsKey(1)} {"format":2}`);
 });
+
+test("a copy has the documents of format 1, which have a file each, secrets among them", async () => {
+  const storage = new Memory();
+  for (const name of NAMES) await storage.create(DOCUMENTS[name].legacy, Buffer.from(JSON.stringify(VALUES[name])));
+  const copy = new Memory();
+  const secrets = await new Settings(storage).copyTo(copy);
+  expect(secrets.toSorted()).toEqual(
+    NAMES.filter((name) => DOCUMENTS[name].kind === "secret")
+      .map((name) => DOCUMENTS[name].legacy)
+      .toSorted(),
+  );
+  expect(await new Settings(copy).readTogether(NAMES)).toEqual(await new Settings(storage).readTogether(NAMES));
+  expect(await new Settings(copy).read("config")).toMatchObject(VALUES.config);
+});

@@ -3,11 +3,11 @@ import type { ChangeDraft, Generation, StagedBlob } from "../../src/catalog/gene
 import type { Package, Revision } from "../../src/catalog/package.ts";
 import { type Digest, sumsOf } from "../../src/digest.ts";
 import { Failure, type FailureKind } from "../../src/errors.ts";
-import { blobKey, FORMAT_KEY, generationKey } from "../../store/keys.ts";
+import { blobKey, CATALOG, FORMAT_KEY, generationKey, leaseKey, SETTINGS } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
 import { Store } from "../../store/store.ts";
-import { emptyCharm } from "../build.ts";
+import { charmRevision, emptyCharm } from "../build.ts";
 import { generationFile } from "../generations.ts";
 
 const NOW = "2026-05-01T00:00:00+00:00";
@@ -494,4 +494,116 @@ describe("blobs", () => {
     await failureOf(store.ingest(chunks()), "interrupted");
     expect(await store.storage.list("blobs/")).toEqual([]);
   });
+});
+
+describe("a publisher that others take for dead", () => {
+  const late =
+    (during: () => Promise<unknown>, blobs: readonly StagedBlob[] = [], over: Partial<ChangeDraft> = {}) =>
+    async () => {
+      await during();
+      return { draft: { ...draftOf([emptyCharm("late")], blobs), ...over }, result: undefined };
+    };
+  const nothing = async () => {};
+
+  test("publishes nothing when its lease was ended meanwhile", async () => {
+    const storage = new Memory();
+    const store = await Store.openOrCreate(storage);
+    const ended = () => storage.remove(leaseKey(store.leaseId ?? ""));
+    const failure = await failureOf(store.publish(NOW, late(ended)), "failed");
+    expect(failure.message).toBe("cannot write to memory: another chp took this one for dead and removed what it had written");
+    expect(await store.generationNumbers()).toEqual([]);
+  });
+
+  test("publishes nothing when a blob that it brought is gone", async () => {
+    let lost = "";
+    class Hooked extends Memory {
+      override async create(...[key, bytes, how]: Parameters<Memory["create"]>): Promise<boolean> {
+        if (key.startsWith(CATALOG)) await this.remove(lost);
+        return super.create(key, bytes, how);
+      }
+    }
+    const store = await Store.openOrCreate(new Hooked());
+    await store.leased(async () => {
+      const blob = await store.ingestBytes(Buffer.from("brought"));
+      lost = blobKey(blob.sums["sha-256"]);
+      const failure = await failureOf(store.publish(NOW, late(nothing, [blob])), "failed");
+      expect(failure.message).toContain("another chp took this one for dead");
+    });
+    expect(await store.generationNumbers()).toEqual([]);
+  });
+
+  test("publishes nothing when what it needs was deleted by gc", async () => {
+    const store = await Store.openOrCreate(new Memory());
+    const gone = "0".repeat(64) as Digest;
+    const failure = await failureOf(
+      store.publish(
+        NOW,
+        late(nothing, [], { ...draftOf([emptyCharm("late", { revisions: [charmRevision(1, gone, 1)] })]), required: [gone] }),
+      ),
+      "failed",
+    );
+    expect([failure.message, failure.next]).toEqual([`blob ${gone} was deleted meanwhile by chp gc`, "run the import again"]);
+    expect(await store.generationNumbers()).toEqual([]);
+  });
+
+  test("has a conflict where its change is exclusive and another came in between", async () => {
+    const storage = new Memory();
+    const [store, other] = [await Store.openOrCreate(storage), await Store.open(storage)];
+    const between = () => other.publish(NOW, late(nothing));
+    const failure = await failureOf(store.publish(NOW, late(between, [], { exclusive: true })), "conflict");
+    expect(failure.message).toBe("generation 1 came in between, so nothing was changed");
+    expect(await store.generationNumbers()).toEqual([1]);
+  });
+
+  test("ends where others are always faster", async () => {
+    const storage = new Memory();
+    const create = storage.create.bind(storage);
+    storage.create = async (key, ...more) => (key.startsWith(CATALOG) ? false : create(key, ...more));
+    const store = await Store.openOrCreate(storage);
+    const failure = await failureOf(store.publish(NOW, late(nothing)), "conflict");
+    expect(failure.message).toBe("cannot publish: 1000 other generations came in between");
+    const saving = await Store.open(Object.assign(storage, { create: async () => false }));
+    expect(
+      (
+        await failureOf(
+          saving.settings.change([], () => ({ config: {} })),
+          "conflict",
+        )
+      ).message,
+    ).toBe("cannot save: 1000 other changes of the settings came in between");
+  });
+});
+
+test("a store of an older format becomes one of this format before its next generation is there", async () => {
+  const storage = new Memory();
+  await storage.create(FORMAT_KEY, Buffer.from('{"format": 1}'));
+  const order: string[] = [];
+  const create = storage.create.bind(storage);
+  storage.create = async (key, ...more) => {
+    const format = Buffer.from((await (await storage.open(FORMAT_KEY))?.bytes()) ?? []).toString();
+    if (key.startsWith(CATALOG) || key.startsWith(SETTINGS)) order.push(`${key.split("/")[0]} with ${format.trim()}`);
+    return create(key, ...more);
+  };
+  const store = await Store.open(storage);
+  await publish(store, emptyCharm("new"));
+  await storage.remove(FORMAT_KEY);
+  await create(FORMAT_KEY, Buffer.from('{"format": 1}'));
+  await store.settings.change([], () => ({ config: { "public-url": "http://hub" } }));
+  expect(order).toEqual(['catalog with {"format":2}', 'settings with {"format":2}']);
+});
+
+test("a generation in the place of another is not read", async () => {
+  const { storage, store } = await stored();
+  await publish(store, emptyCharm("a"));
+  await publish(store, emptyCharm("b"));
+  const first = Buffer.from((await (await storage.open(generationKey(1)))?.bytes()) ?? []).toString();
+  await overwrite(storage, generationKey(2), first);
+  expect((await failureOf(store.generation(2), "corrupt")).message).toBe("generation 2 in memory says that it is number 1");
+});
+
+test("a store of a newer format says which one it is, and what to do", async () => {
+  const storage = new Memory();
+  await storage.create(FORMAT_KEY, Buffer.from('{"format": 99}'));
+  const failure = await failureOf(Store.open(storage), "store-too-new");
+  expect([failure.message, failure.next]).toEqual([expect.stringMatching(/ has format 99; this chp reads up to \d+$/), "use a newer chp"]);
 });

@@ -273,30 +273,53 @@ describe("hostile tars", () => {
   const typed = (path: string, type: string, over: Record<string, unknown> = {}) => [tarEntry(path, "", { type, ...over })];
   const huge = 0o77777777777;
 
-  test.each<[string, readonly Uint8Array[]]>([
-    ["a symbolic link", typed("metadata.json", "SymbolicLink", { linkpath: "/etc/passwd" })],
-    ["a hard link", typed("metadata.json", "Link", { linkpath: "/etc/passwd" })],
-    ["a character device", typed("a", "CharacterDevice")],
-    ["a block device", typed("a", "BlockDevice")],
-    ["a named pipe", typed("a", "FIFO")],
-    ["a type that nobody knows", [patched(tarEntry("a", "1"), TYPE_FIELD, "Z")]],
-    ["a path that points outside the archive", [tarEntry("../metadata.json", "1")]],
-    ["a path that points outside the archive on the way", [tarEntry("a/../../metadata.json", "1")]],
-    ["a folder that points outside the archive", typed("../x/", "Directory")],
-    ["an absolute path", [tarEntry("/metadata.json", "1")]],
-    ["a control character in a path", [tarEntry("a\u001b[2J", "1")]],
-    ["a line feed in a path", [tarEntry("a\nb", "1")]],
-    ["a character that turns the text around", [tarEntry("a\u202egnp.json", "1")]],
-    ["an absolute path in a pax header", [pax({ path: "/etc/passwd" }), tarEntry("a", "1")]],
+  test.each<[string, string, readonly Uint8Array[]]>([
+    [
+      "a file without a name",
+      "a file in it has no name",
+      [tarEntry("././@LongLink", "./\0", { type: "NextFileHasLongPath" }), tarEntry("a", "1")],
+    ],
+    [
+      "a symbolic link",
+      "metadata.json is a symbolic link: only files and folders are read",
+      typed("metadata.json", "SymbolicLink", { linkpath: "/etc/passwd" }),
+    ],
+    [
+      "a hard link",
+      "metadata.json is a hard link: only files and folders are read",
+      typed("metadata.json", "Link", { linkpath: "/etc/passwd" }),
+    ],
+    ["a character device", "a is a device: only files and folders are read", typed("a", "CharacterDevice")],
+    ["a block device", "a is a device: only files and folders are read", typed("a", "BlockDevice")],
+    ["a named pipe", "a is a named pipe: only files and folders are read", typed("a", "FIFO")],
+    ["a type that nobody knows", "a is a special file: only files and folders are read", [patched(tarEntry("a", "1"), TYPE_FIELD, "Z")]],
+    ["a path that points outside the archive", "the path ../metadata.json points outside the archive", [tarEntry("../metadata.json", "1")]],
+    [
+      "a path that points outside the archive on the way",
+      "the path a/../../metadata.json points outside the archive",
+      [tarEntry("a/../../metadata.json", "1")],
+    ],
+    ["a folder that points outside the archive", "the path ../x/ points outside the archive", typed("../x/", "Directory")],
+    ["an absolute path", "the path /metadata.json is absolute", [tarEntry("/metadata.json", "1")]],
+    ["a control character in a path", "the path a\\u{1b}[2J has characters that are not for printing", [tarEntry("a\u001b[2J", "1")]],
+    ["a line feed in a path", "the path a\\u{a}b has characters that are not for printing", [tarEntry("a\nb", "1")]],
+    [
+      "a character that turns the text around",
+      "the path a\\u{202e}gnp.json has characters that are not for printing",
+      [tarEntry("a\u202egnp.json", "1")],
+    ],
+    ["an absolute path in a pax header", "the path /etc/passwd is absolute", [pax({ path: "/etc/passwd" }), tarEntry("a", "1")]],
     [
       "a path that points outside the archive in a GNU header",
+      "the path ../x points outside the archive",
       [tarEntry("././@LongLink", "../x\0", { type: "NextFileHasLongPath" }), tarEntry("a", "1")],
     ],
-    ["a path of 5000 characters", [pax({ path: "a".repeat(5000) }), tarEntry("a", "1")]],
-    ["an entry twice", [tarEntry("a", "1"), tarEntry("a", "1")]],
-    ["an entry twice in two spellings", [tarEntry("a/b", "1"), tarEntry("./a//b", "2")]],
+    ["a path of 5000 characters", "a path in it is longer than 4096 characters", [pax({ path: "a".repeat(5000) }), tarEntry("a", "1")]],
+    ["an entry twice", "a is in it twice", [tarEntry("a", "1"), tarEntry("a", "1")]],
+    ["an entry twice in two spellings", "a/b is in it twice", [tarEntry("a/b", "1"), tarEntry("./a//b", "2")]],
     [
       "a negative size",
+      "a tar header has an invalid size",
       [
         patched(
           tarEntry("a", ""),
@@ -305,25 +328,63 @@ describe("hostile tars", () => {
         ),
       ],
     ],
-    ["a size that is no number", [patched(tarEntry("a", ""), SIZE_FIELD, "garbage!!!!!")]],
-    ["a size beyond all numbers", [patched(tarEntry("a", ""), SIZE_FIELD, [0x80, 0x7f, ...Array.from({ length: 10 }, () => 0xff)])]],
-    ["a size of 8 GiB without content", [patched(tarEntry("a", "1"), SIZE_FIELD, `${huge.toString(8)}\0`)]],
-    ["a pax size of 2^60 without content", [pax({ size: String(2 ** 60) }), tarEntry("a", "1")]],
-    ["a pax size that is no number", [pax({ size: "1.5" }), tarEntry("a", "1")]],
-    ["a pax header of 2 MiB", [tarEntry("x", "y".repeat(2 * MIB), { type: "ExtendedHeader" })]],
+    ["a size that is no number", "a tar header has an invalid size", [patched(tarEntry("a", ""), SIZE_FIELD, "garbage!!!!!")]],
+    [
+      "a size beyond all numbers",
+      "a tar header is wrong",
+      [patched(tarEntry("a", ""), SIZE_FIELD, [0x80, 0x7f, ...Array.from({ length: 10 }, () => 0xff)])],
+    ],
+    [
+      "a size of 8 GiB without content",
+      "a ends after 1536 of 8589934591 bytes",
+      [patched(tarEntry("a", "1"), SIZE_FIELD, `${huge.toString(8)}\0`)],
+    ],
+    [
+      "a pax size of 2^60 without content",
+      "an extended tar header has a size that is no number of bytes",
+      [pax({ size: String(2 ** 60) }), tarEntry("a", "1")],
+    ],
+    [
+      "a pax size that is no number",
+      "an extended tar header has a size that is no number of bytes",
+      [pax({ size: "1.5" }), tarEntry("a", "1")],
+    ],
+    [
+      "a pax header of 2 MiB",
+      "an extended tar header is larger than 1048576 bytes",
+      [tarEntry("x", "y".repeat(2 * MIB), { type: "ExtendedHeader" })],
+    ],
     [
       "a pax header of 8 GiB without content",
+      "an extended tar header is larger than 1048576 bytes",
       [patched(tarEntry("x", "", { type: "ExtendedHeader" }), SIZE_FIELD, `${huge.toString(8)}\0`)],
     ],
-    ["a GNU long name of 2 MiB", [tarEntry("x", "y".repeat(2 * MIB), { type: "NextFileHasLongPath" })]],
+    [
+      "a GNU long name of 2 MiB",
+      "an extended tar header is larger than 1048576 bytes",
+      [tarEntry("x", "y".repeat(2 * MIB), { type: "NextFileHasLongPath" })],
+    ],
     [
       "a sparse file",
+      "it holds a sparse file",
       [pax({ "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "a" }), tarEntry("GNUSparseFile.0/a", "1")],
     ],
-  ])("%s is refused", async (_, entries) => {
+  ])("%s is refused: %s", async (_, why, entries) => {
     const message = await refusalOf(read(tarOf(["ok", "ok2"].map((name) => tarEntry(name, "1")).concat(entries))));
+    expect(message).toContain(why);
     expect(message).not.toMatch(/\p{Cc}|\p{Cf}/u);
     await refusalOf(read(tgzOf({ "inner.tar.gz": tgzOf([tarEntry("ok", "1"), ...entries]) })));
+  });
+
+  test("a sparse file says how to make the tar without", async () => {
+    const sparse = tarOf([pax({ "GNU.sparse.major": "1" }), tarEntry("a", "1")]);
+    const error = await read(sparse).catch((thrown: unknown) => thrown);
+    expect(error instanceof Failure && error.next).toBe("make the tar without --sparse");
+  });
+
+  test("litter is passed over whole, in chunks of any size", async () => {
+    const tar = tarOf([tarEntry("._a", "x".repeat(5000)), tarEntry("a", "1"), tarEntry(".DS_Store", "y".repeat(513)), tarEntry("b", "2")]);
+    for (const chunk of [1, 100, 512, 4096]) expect(await read(tar, {}, chunk)).toEqual({ "in: a": "1", "in: b": "2" });
   });
 
   test("too many entries", async () => {
@@ -483,7 +544,7 @@ describe("zips", () => {
   });
 
   test("metadata.yaml as a link is refused", async () => {
-    expect(await refusalOf(unzip(asLink(PLAIN, "metadata.yaml")))).toContain("metadata.yaml");
+    expect(await refusalOf(unzip(asLink(PLAIN, "metadata.yaml")))).toStartWith("metadata.yaml in its zip ");
   });
 
   test("too large a file is refused, and left out where it is optional", async () => {
@@ -492,7 +553,7 @@ describe("zips", () => {
   });
 
   test("too many entries", async () => {
-    await refusalOf(unzip(PLAIN, { entries: 2 }));
+    expect(await refusalOf(unzip(PLAIN, { entries: 2 }))).toContain("its zip holds more than 2 entries");
   });
 
   const twin = zipOf({ "metadata.yaml": "name: a\n", "metadata.yamm": "name: b\n" });
@@ -502,25 +563,33 @@ describe("zips", () => {
   const named = (name: string) => zipOf({ "metadata.yaml": "name: a\n", [name]: "x" });
   const { central, local } = headers(PLAIN, "metadata.yaml");
 
-  test.each<[string, Uint8Array]>([
-    ["a file that is in it twice", edited(twin, rename)],
-    ["a name that points outside the archive", named("../x")],
-    ["an absolute name", named("/x")],
-    ["another size in the central directory", edited(PLAIN, (b) => b.writeUInt32LE(3, central + 24))],
-    ["a size that is far too large", edited(PLAIN, (b) => b.writeUInt32LE(0xfffffff0, central + 24))],
-    ["another compressed size", edited(PLAIN, (b) => b.writeUInt32LE(2, central + 20))],
-    ["another place of the data", edited(PLAIN, (b) => b.writeUInt32LE(5, central + 42))],
-    ["a place beyond the end", edited(PLAIN, (b) => b.writeUInt32LE(0x7fffffff, central + 42))],
-    ["a central directory that is no such thing", edited(PLAIN, (b) => b.writeUInt32LE(0, central))],
-    ["a header before the data that is no such thing", edited(PLAIN, (b) => b.writeUInt32LE(0, local))],
-    ["more entries than there are", edited(PLAIN, (b) => b.writeUInt16LE(9, b.byteLength - 12))],
-    ["other content than its checksum says", edited(PLAIN, (b) => b.writeUInt32LE(1, central + 16))],
-    ["content that is encrypted", edited(PLAIN, (b) => b.writeUInt16LE(1, central + 8))],
-    ["a compression that nobody knows", edited(PLAIN, (b) => b.writeUInt16LE(99, central + 10))],
-    ["nothing at all", new Uint8Array()],
-    ["no zip", bytesOf("PK\u0003\u0004 not a zip")],
-  ])("%s is refused", async (_, zip) => {
-    await refusalOf(unzip(zip));
+  test.each<[string, string, Uint8Array]>([
+    ["a file that is in it twice", "metadata.yaml is in its zip twice", edited(twin, rename)],
+    ["a name that points outside the archive", "its zip is corrupt (", named("../x")],
+    ["an absolute name", "its zip is corrupt (", named("/x")],
+    ["another size in the central directory", "its zip is corrupt (", edited(PLAIN, (b) => b.writeUInt32LE(3, central + 24))],
+    [
+      "a size that is far too large",
+      "metadata.yaml in its zip is larger than 2097152 bytes",
+      edited(PLAIN, (b) => b.writeUInt32LE(0xfffffff0, central + 24)),
+    ],
+    ["another compressed size", "its zip is corrupt (", edited(PLAIN, (b) => b.writeUInt32LE(2, central + 20))],
+    ["another place of the data", "its zip is corrupt (", edited(PLAIN, (b) => b.writeUInt32LE(5, central + 42))],
+    ["a place beyond the end", "its zip is corrupt (", edited(PLAIN, (b) => b.writeUInt32LE(0x7fffffff, central + 42))],
+    ["a central directory that is no such thing", "its zip is corrupt (", edited(PLAIN, (b) => b.writeUInt32LE(0, central))],
+    ["a header before the data that is no such thing", "its zip is corrupt (", edited(PLAIN, (b) => b.writeUInt32LE(0, local))],
+    ["more entries than there are", "its zip is corrupt (", edited(PLAIN, (b) => b.writeUInt16LE(9, b.byteLength - 12))],
+    [
+      "other content than its checksum says",
+      "metadata.yaml in its zip: content does not match its checksum",
+      edited(PLAIN, (b) => b.writeUInt32LE(1, central + 16)),
+    ],
+    ["content that is encrypted", "its zip is corrupt (", edited(PLAIN, (b) => b.writeUInt16LE(1, central + 8))],
+    ["a compression that nobody knows", "its zip is corrupt (", edited(PLAIN, (b) => b.writeUInt16LE(99, central + 10))],
+    ["nothing at all", "its zip is corrupt (", new Uint8Array()],
+    ["no zip", "its zip is corrupt (", bytesOf("PK\u0003\u0004 not a zip")],
+  ])("%s is refused: %s", async (_, why, zip) => {
+    expect(await refusalOf(unzip(zip))).toContain(why);
   });
 
   test("cut short at every byte", async () => {

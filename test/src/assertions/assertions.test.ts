@@ -196,8 +196,8 @@ describe("text", () => {
     ["an empty body with its blank line", whole.replace("\n\n", "\n\n\n\n"), "no signature"],
     ["no signature", whole.slice(0, -6), "cut off"],
     ["an empty signature", whole.slice(0, -5), "no signature"],
-    ["CRLF everywhere", whole.replaceAll("\n", "\r\n"), "CRLF"],
-    ["a signature that is no base64", whole.replace("AAAA", "AA A"), "base64"],
+    ["CRLF everywhere", whole.replaceAll("\n", "\r\n"), "its lines end in CRLF, not in LF"],
+    ["a signature that is no base64", whole.replace(/AAAA\n$/, "AA A\n"), "is not base64"],
     ["bytes that are no UTF-8", Buffer.from(whole.replace("model: m", "model: \xff"), "latin1"), "UTF-8"],
     ["a byte order mark", `\uFEFF${whole}`, "no header"],
     ["no type", whole.replace("type: model\n", ""), 'header "type"'],
@@ -210,13 +210,26 @@ describe("text", () => {
     ["a short signing key", whole.replace(SHA, SHA.slice(1)), 'header "sign-key-sha3-384"'],
     ["a padded signing key", whole.replace(SHA, `${SHA.slice(1)}=`), 'header "sign-key-sha3-384"'],
     ["no part of the primary key", whole.replace("brand-id: b\n", ""), 'header "brand-id"'],
-    ["an empty part of the primary key", whole.replace("brand-id: b", "brand-id: "), 'header "brand-id"'],
-    ["a slash in the primary key", whole.replace("brand-id: b", "brand-id: b/c"), 'header "brand-id"'],
+    [
+      "an empty part of the primary key",
+      whole.replace("brand-id: b", "brand-id: "),
+      'header "brand-id" is of the primary key, and is empty',
+    ],
+    [
+      "a slash in the primary key",
+      whole.replace("brand-id: b", "brand-id: b/c"),
+      'header "brand-id" is of the primary key, and has a slash',
+    ],
     ["a map in the primary key", whole.replace("brand-id: b", "brand-id:\n  a: b"), 'header "brand-id"'],
     ["a zip", Buffer.from("PK\x03\x04\0\0\0\n\n"), "no header"],
-    ["headers without end", `type: ${"x".repeat(128 * 1024)}\n\nAAAA\n`, "longer than 131072"],
-    ["a signature without end", `${whole.trimEnd()}${"A".repeat(128 * 1024)}\n`, "longer than 131072"],
-    ["a body whose length is wrong", whole.replace("model: m", "model: m\nbody-length: 2").replace("\n\n", "\n\nabc\n\n"), "body-length"],
+    ["headers without end", `type: ${"x".repeat(128 * 1024)}\n\nAAAA\n`, "its headers are longer than 131072 bytes"],
+    ["a signature without end", `${whole.trimEnd()}${"A".repeat(128 * 1024)}\n`, "its signature is longer than 131072 bytes"],
+    [
+      "a body whose length is wrong",
+      whole.replace("model: m", "model: m\nbody-length: 2").replace("\n\n", "\n\nabc\n\n"),
+      "its body does not end after the 2 bytes that body-length says",
+    ],
+    ["a body that is too long", whole.replace("model: m", "model: m\nbody-length: 2097153"), "its body is longer than 2097152 bytes"],
     [
       "a body whose length cuts a character",
       Buffer.from(whole.replace("model: m", "model: m\nbody-length: 1").replace("\n\n", "\n\nä\n\n")),
@@ -661,6 +674,19 @@ describe("a check", () => {
     expect(reasonAgainst(text)).toBeUndefined();
   });
 
+  test("a delegated revision is one of those that the declaration lets its account sign, the first and the last included", () => {
+    const reasonOf = (number: number, over: object = {}) =>
+      reasonAgainst(changed("revision", { provenance: "own", "snap-revision": number, ...over }, PUBLISHER));
+    expect([5, 7, 9].map((number) => reasonOf(number))).toEqual([undefined, undefined, undefined]);
+    for (const number of [4, 10])
+      expect(reasonOf(number)).toBe(`its snap-declaration lets ${DEV} sign no snap-revision ${number} of provenance own`);
+    expect(reasonOf(7, { provenance: "third" })).toBe(`its snap-declaration lets ${DEV} sign no snap-revision 7 of provenance third`);
+  });
+
+  test("a model is its brand's alone", () => {
+    expect(reasonAgainst(changed("model", {}, STORE))).toBe(`its authority ${STORE.account} is not its brand-id ${DEV}`);
+  });
+
   test("a short key is refused", () => {
     expect(refusal(() => keyOf(generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey))).toContain(
       "has 1024 bits; 2048 to 8192 are taken",
@@ -684,8 +710,14 @@ describe("a check", () => {
       format: 1,
       constraints: [{ headers: { type: "validation-set", name: "ours" } }, { headers: pattern }],
     });
-    const verifies = (text: string) =>
-      reasonAgainst(text, { find: (type, id) => (id[0] === PUBLISHER.key.id ? one(key) : find(type, id)) }) === undefined;
+    const reasonOf = (text: string) =>
+      reasonAgainst(text, { find: (type, id) => (id[0] === PUBLISHER.key.id ? one(key) : find(type, id)) });
+    const forbidden = `the key ${PUBLISHER.key.id} may not sign this: its constraints forbid it`;
+    const verifies = (text: string) => {
+      const reason = reasonOf(text);
+      if (reason !== undefined) expect(reason).toBe(forbidden);
+      return reason === undefined;
+    };
     expect(reasonAgainst(key)).toBeUndefined();
     const fits = { model: "acme-1", "serial-authority": [ROOT.account, DEV], plugs: { a: "c" } };
     expect(verifies(model(PUBLISHER, fits))).toBe(true);

@@ -79,7 +79,9 @@ describe("a clear-signed text", () => {
     expect(refusal(() => read(Buffer.from(`${text}after\n`)))).toContain("it has something after its signature");
     expect(refusal(() => read(Buffer.from(text.replace("\n\n{", "\nCharset: x\n\n{"))))).toContain("other lines than Hash");
     expect(refusal(() => read(Buffer.from(text.replace("- -----\n", "-----\n"))))).toContain("a line of dashes");
-    expect(refusal(() => read(Buffer.from(text.slice(0, -40))))).toContain("it is cut short");
+    expect(refusal(() => read(Buffer.from(text.slice(0, -40))))).toBe("it is cut short: its signature is missing");
+    const armored = text.replace(/(BEGIN PGP SIGNATURE-----\n(?:.+\n)*\n)./, "$1*");
+    expect(refusal(() => read(Buffer.from(armored)))).toBe("it has armor that is not base64");
     expect(refusal(() => read(signer.clearSign(TEXT, { hash: "sha1" })))).toContain("only RSA with SHA-512 or SHA-256 is");
     expect(refusal(() => read(Buffer.from(text.replace('"a": 1', '"a": 2'))))).toContain("is of another text");
     expect(refusal(() => read(Buffer.concat([bytes.subarray(0, 60), Buffer.from([0xff]), bytes.subarray(60)])))).toContain("not UTF-8");
@@ -109,10 +111,12 @@ describe("a key", () => {
   });
 
   test("is refused where it was taken back, may not sign, is secret, or is none", () => {
-    expect(refusal(() => readSigningKey(streamsSigner("a", { revoked: true }).file, "it"))).toContain("it was taken back");
-    expect(refusal(() => readSigningKey(streamsSigner("a", { flags: 1 }).file, "it"))).toContain("it may not sign");
+    expect(refusal(() => readSigningKey(streamsSigner("a", { revoked: true }).file, "it"))).toContain("it was taken back by its owner at ");
+    expect(refusal(() => readSigningKey(streamsSigner("a", { flags: 1 }).file, "it"))).toContain("it may not sign, as its owner says");
     expect(refusal(() => readSigningKey(Buffer.from("-----BEGIN PGP PRIVATE KEY BLOCK-----\n"), "it"))).toContain("secret key");
     expect(refusal(() => readSigningKey(Buffer.alloc(2 ** 16 + 1), "it"))).toContain("not one key");
+    const [userId] = [Buffer.from([0xb4, 1, 0x61])];
+    expect(refusal(() => readSigningKey(userId, "it"))).toBe("it is not a public key as gpg --export writes it");
     expect(
       refusal(() =>
         readSigningKey(

@@ -64,6 +64,18 @@ test("a rollback names the components that it takes from machines", async () => 
   expect(rollBackSnap(undefined, snap).snap.revisions.every((r) => r.aside)).toBe(true);
 });
 
+test("a rollback leaves the pairs of later revisions, which machines may have", async () => {
+  const [snap] = (await snaps()).filter((one) => one.pairs.length > 0);
+  const [pair] = snap?.pairs ?? [];
+  if (!snap || !pair) throw new Error("no snap has components");
+  const without = <T extends { readonly revision: number }>(list: readonly T[]): T[] =>
+    list.filter(({ revision }) => revision !== pair.revision);
+  const before = { ...snap, revisions: without(snap.revisions), pairs: without(snap.pairs) };
+  const { snap: rolled, taken } = rollBackSnap(before, snap);
+  expect(rolled.pairs).toContainEqual(pair);
+  expect(taken).toEqual([]); // its revision is not offered any more, and its components go with it
+});
+
 test("what machines may still need of a snap is named before it is removed", async () => {
   const [snap] = (await snaps()).filter((one) => one.pairs.length > 0 && one.revisions.length > 1);
   const revision = snap?.pairs[0]?.revision;

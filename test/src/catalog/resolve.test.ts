@@ -136,6 +136,80 @@ describe("by channel", () => {
   });
 });
 
+describe("by number", () => {
+  test("a revision whose releases all had the same resources gets those, and not the newest", () => {
+    expect(resourcesOf(ok(ACME, { revision: 18, base: AMD.jammy }))).toEqual(["img 4"]);
+    expect(resourcesOf(ok(ACME, { revision: 20 }))).toEqual(["img 7"]);
+  });
+
+  test("one whose releases had different resources gets none, as in production", () => {
+    const pkg = pkgOf([
+      { channel: "14/stable", base: AMD.noble, revision: 20, resources: { img: 7 } },
+      { channel: "14/edge", base: AMD.noble, revision: 20, resources: { img: 9 } },
+    ]);
+    expect(resourcesOf(ok(pkg, { revision: 20 }))).toEqual([]);
+  });
+
+  test("in a channel it gets those that it was released with there", () => {
+    const pkg = pkgOf([
+      { channel: "14/stable", base: AMD.noble, revision: 20, resources: { img: 7 } },
+      { channel: "14/edge", base: AMD.noble, revision: 20, resources: { img: 9 } },
+    ]);
+    expect(resourcesOf(ok(pkg, { revision: 20, channel: "14/edge" }))).toEqual(["img 9"]);
+    expect(ok(pkg, { revision: 20, channel: "14/edge" })).toMatchObject({ channel: "14/edge", releasedAt: createdAt });
+  });
+
+  test("in a channel in which it never was, it gets the resources of what is released there, without a time", () => {
+    const found = ok(ACME, { revision: 25, channel: "14/stable" });
+    expect([found.revision.revision, found.channel, resourcesOf(found)]).toEqual([25, "14/stable", ["img 7"]]);
+    expect(found).not.toHaveProperty("releasedAt");
+  });
+
+  test("in a channel that has no row for its base, it gets the resources of the row of another", () => {
+    const pkg = pkgOf([
+      { channel: "14/stable", base: AMD.noble, revision: 20, resources: { img: 7 } },
+      { channel: "15/stable", base: AMD.focal, revision: 30, resources: { img: 3 } },
+    ]);
+    expect(resourcesOf(ok(pkg, { revision: 20, channel: "15/stable" }))).toEqual(["img 3"]);
+    expect(no(pkg, { revision: 20, channel: "16/stable" }).code).toBe("revision-not-found");
+  });
+});
+
+describe("a revision of several bases", () => {
+  const pkg = pkgOf([
+    { channel: "14/stable", base: AMD.noble, revision: 20, resources: { img: 7 } },
+    { channel: "14/stable", base: AMD.jammy, revision: 20, resources: { img: 7 } },
+  ]);
+
+  test("is had by number on each of them, and on no other", () => {
+    for (const on of [AMD.noble, AMD.jammy, null]) expect(ok(pkg, { revision: 20, base: on }).revision.revision).toBe(20);
+    expect(no(pkg, { revision: 20, base: AMD.focal }).message).toBe("Revision 20 for ubuntu#20.04#amd64 was not found in the Store.");
+  });
+
+  test("has resources in common, whatever their order in its rows is", () => {
+    const rows = pkg.releases.map((row, i) => ({ ...row, resources: i === 0 ? { img: 7, other: 1 } : { other: 1, img: 7 } }));
+    expect(resourcesOf(ok({ ...pkg, releases: rows }, { revision: 20 }))).toEqual(["img 7"]);
+  });
+});
+
+describe("a declared resource without a pin", () => {
+  const pkg = pkgOf([{ channel: "14/stable", base: AMD.noble, revision: 20 }]);
+
+  test("is the newest one in a channel, since Juju panics where it is missing", () => {
+    const bare = { ...pkg, releases: pkg.releases.map((row) => ({ ...row, resources: {} })) };
+    expect(resourcesOf(ok(bare, {}))).toEqual(["img 9"]);
+    expect(resourcesOf(ok(bare, { revision: 20, channel: "14/stable" }))).toEqual(["img 9"]);
+    expect(resourcesOf(ok(bare, { revision: 20 }))).toEqual([]);
+  });
+
+  test.each([
+    [-1, "img 9"],
+    [3, "img 3"],
+  ])("revision %d of a request is %s", (revision, resource) => {
+    expect(resourcesOf(ok(ACME, { resourceRevisions: [{ name: "img", revision }] }))).toEqual([resource]);
+  });
+});
+
 describe("refusals", () => {
   test.each<[string, Partial<Query>, Refusal["code"]]>([
     ["a base that is not known", { base: UNKNOWN }, "invalid-charm-base"],

@@ -174,7 +174,9 @@ describe("snaps that nobody asserts", () => {
     const store = await newStore();
     await importInto(store, { "v.tar": tarOf(files("victim")) }, options);
     expect((await indexOf(store)).snaps["victim"]?.[1]).toBe("IDvictim");
-    expect((await failureOf(importInto(store, { "t.tar": tarOf(files("thief")) }, options))).message).toContain("which belongs to victim");
+    expect((await failureOf(importInto(store, { "t.tar": tarOf(files("thief")) }, options))).message).toBe(
+      "thief has the snap id IDvictim, which belongs to victim, and no declaration that verifies renames it",
+    );
     const both = importInto(await newStore(), { "b.tar": tarOf({ ...files("thief"), ...files("victim") }) }, options);
     expect((await failureOf(both)).message).toContain("has the snap id IDvictim, which belongs to");
   });

@@ -341,6 +341,60 @@ describe("components", () => {
   });
 });
 
+test("--keep-channels keeps the channels of stored snaps, and takes those of new ones", async () => {
+  const store = await newStore();
+  await importFiles(store, pair(5), { channels: "keep" });
+  await importFiles(store, pair(6), { channels: "keep" });
+  const snap = await (await store.snapshot()).snap("hello");
+  expect([snap && rows(snap), snap?.revisions.map(({ revision }) => revision)]).toEqual([["latest/stable amd64 5"], [6, 5]]);
+});
+
+describe("what contradicts what is stored is refused", () => {
+  const resized = snapResourceRevision(STORE, {
+    "snap-id": HELLO,
+    "resource-name": "extra",
+    "resource-sha3-384": sha3(COMPONENT),
+    "resource-size": COMPONENT.byteLength + 1,
+    "resource-revision": 7,
+    "developer-id": DEV,
+  });
+
+  test("a component of another size than its assertion says", async () => {
+    const six = image(6, "components: {extra: {type: standard}}\n");
+    const [, ...others] = COMPONENT_ASSERTIONS;
+    const files = { ...pair(6, six, [resized, ...others]), "hello+extra_7.comp": COMPONENT };
+    expect(await refusal(importFiles(await newStore(), files))).toMatch(
+      new RegExp(`it has ${COMPONENT.byteLength} bytes, but its assertion says ${COMPONENT.byteLength + 1}$`),
+    );
+  });
+
+  test("a component without assertions, whatever is allowed", async () => {
+    const files = { ...pair(6, image(6, "components: {extra: {type: standard}}\n")), "hello+extra_7.comp": COMPONENT };
+    expect(await refusal(importFiles(await newStore(), files, { allowUnverified: true }))).toContain(
+      "a component without assertions cannot be imported",
+    );
+  });
+
+  const otherId = (id: string, bytes: Uint8Array, revision: number) =>
+    stream(STORE_KEY, ACCOUNT, declarationOf({ "snap-id": id }), revisionOf(bytes, revision, { "snap-id": id }));
+
+  test("a snap of the name of a stored one under another id", async () => {
+    const store = await newStore();
+    await importFiles(store, pair(5));
+    const files = { "hello_6.snap": image(6), "hello_6.assert": otherId(OTHER, image(6), 6) };
+    expect(await refusal(importFiles(store, files))).toBe(
+      `refused: hello has the snap id ${HELLO} in the store and ${OTHER} in the archive`,
+    );
+  });
+
+  test("two snaps of one name in an archive", async () => {
+    const files = { ...pair(5), "more/hello_6.snap": image(6), "more/hello_6.assert": otherId(OTHER, image(6), 6) };
+    expect(await refusal(importFiles(await newStore(), files))).toMatch(
+      new RegExp(`^refused: hello has the snap ids (${HELLO} and ${OTHER}|${OTHER} and ${HELLO}) in the archive$`),
+    );
+  });
+});
+
 describe("what does not verify is refused", () => {
   const good = pair(5);
   const bytes = image(5);

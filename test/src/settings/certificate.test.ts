@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { X509Certificate } from "node:crypto";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { checkCertificateName, createAuthority, type IssuedCertificate, issueServer } from "../../../src/settings/authority.ts";
 import { certificateFacts, certificateWarnings, checkTime, readCertificateAndKey, rootOfChain } from "../../../src/settings/certificate.ts";
 
@@ -146,4 +146,13 @@ describe("time and names", () => {
   ])("whether it is for %s: %p", (url, fits) => {
     expect(certificateWarnings(server.certificate, url, NOW)).toEqual(fits ? [] : [expect.stringContaining("is not for")]);
   });
+});
+
+test.each([
+  ["an RSA key that is short", "rsa", { modulusLength: 1024 }, "the RSA key in it has 1024 bits; clients refuse less than 2048"],
+  ["a key of another kind", "x25519", {}, "the private key in it is of type x25519; EC, RSA and Ed25519 are taken"],
+])("%s is refused, since clients would", (_, type, options, message) => {
+  const { privateKey } = generateKeyPairSync(type as "rsa", options as { modulusLength: number });
+  const pem = privateKey.export({ type: "pkcs8", format: "pem" });
+  expect(() => readCertificateAndKey(server.certificate + pem, "it")).toThrow(message);
 });

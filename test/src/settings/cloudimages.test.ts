@@ -154,3 +154,16 @@ describe("what Juju is told", () => {
     },
   );
 });
+
+test.each([
+  ["a base that is none", { base: "plan9" }, "images.0.base: plan9 is neither a base like ubuntu@24.04 nor a series like noble"],
+  ["nothing else", {}, undefined],
+])("an entry with %s", (_, over, message) => {
+  const entry = { id: "a", base: "ubuntu@24.04", arch: "amd64", region: "north", endpoint: "https://a.lan:5000/v3" };
+  const read = (...entries: object[]) => readCloudImages(stringify({ images: entries }));
+  if (message !== undefined) expect(() => read({ ...entry, ...over })).toThrow(message);
+  else
+    expect(() => read(entry, { ...entry, id: "b" })).toThrow(
+      "images.1: a is for ubuntu@24.04 amd64 in north already: Juju could not choose",
+    );
+});

@@ -1,0 +1,33 @@
+/** Mutants that no test can notice, or that none should: each with why it is no fault. */
+export const EQUIVALENT: Readonly<Record<string, string>> = {
+  "bin/machine/workfolder.ts: WorkFolder.recordWritten: boundary: bytes >= recorded + STEP":
+    "a record a byte later: what a kill loses is bounded as before",
+  "bin/packaging/inside.ts: billOfMaterials.byRef: boundary: a.ref < b.ref": "no two have the same ref",
+  "handlers/web/status.tsx: Failed: number: 300": "where a text of others is cut is nobody's promise",
+  "handlers/web/status.tsx: Figures: boundary: ends < now": "a certificate that ends in this very millisecond",
+  'src/archives/archive.ts: skip: condition false: if (got < all) throw refused("it is cut short inside an entry");':
+    "the header that should follow is missing then, which is refused too",
+  "src/catalog/base.ts: compareBases.rank: number: 1": "-2 is before all as well",
+  "src/catalog/repository.ts: byDigest: boundary: a.digest < b.digest": "no two have the same digest",
+  "src/errors.ts: printable.shown: number: 0 (2)": "a match has a first character, so the default is never taken",
+  "src/import/snapimport.ts: channelFor: number: 100": "where a text of others is cut is nobody's promise",
+  "src/settings/authority.ts: importCryptoKey: boolean: false": "whether a key of this process may be exported again is never asked",
+  "store/backup.ts: copyStore: by hand: await to.flush(); → {}": "`create` of format.json, which comes next, makes all before it durable",
+  "store/check.ts: Check.#payloads: boundary: reading.size >= READERS": "one reader more at a time changes no result",
+  "store/fs.ts: Disk.#mkdir: by hand: this.#touched.add(dirname(folder)); → {}":
+    "what is put into a new folder touches it, and the first time all above it",
+  "store/gc.ts: emptyTrash: by hand: if (!dryRun) await storage.flush(); → {}":
+    "the collection flushes at its end, and nothing in between relies on it",
+  'store/settings.ts: StoredText.tool: string: ""': "who publishes settings overwrites it, and nobody reads it",
+};
+
+/** Mutants that live though they are faults: each with why no test notices it yet. */
+export const LIVES: Readonly<Record<string, string>> = {
+  'bin/commands/serve.ts: serveStore.app: by hand: ...(session && { sessionKey: Buffer.from(session.key, "base64") }) → ...{}':
+    "no test asks two servers of one store for the same session",
+  'src/archives/needs/sourcefiles.ts: TOOLS: string: "charms/operator_libs_linux"':
+    "`make finder` compares what is found in real charms; no test has that library in one",
+  "src/export/exportimages.ts: contradictions.wrong: default for falsy: sizes.get(digest) ?? size":
+    "needs a blob of no bytes that two manifests list with different sizes",
+  "src/wire/json.ts: checkList: await left out: await nextTurn();": "it shows only in how long other requests wait",
+};

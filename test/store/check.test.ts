@@ -1,0 +1,162 @@
+/** What verify moves, what it leaves and what it moves back, and how grave it says that something is. */
+
+import { describe, expect, test } from "bun:test";
+import { sumsOf } from "../../src/digest.ts";
+import { check, type Finding } from "../../store/check.ts";
+import { blobKey, generationKey, QUARANTINE } from "../../store/keys.ts";
+import { Memory } from "../../store/memory.ts";
+import { Store } from "../../store/store.ts";
+import { charmRevision, emptyCharm } from "../build.ts";
+
+const digestOf = (text: string) => sumsOf(Buffer.from(text))["sha-256"];
+
+/** A generation whose package has this payload alone. */
+async function publish(store: Store, payload: string): Promise<void> {
+  const blob = await store.ingestBytes(Buffer.from(payload));
+  const pkg = emptyCharm("demo", { revisions: [charmRevision(1, blob.sums["sha-256"], blob.sums.size)] });
+  await store.publish("2026-05-01T00:00:00Z", async () => ({
+    draft: { command: "test", sources: [], sections: { packages: { changed: [pkg], tally: {} } }, blobs: [blob] },
+    result: undefined,
+  }));
+}
+
+/** Calls `before` when an object is moved to the quarantine. */
+class Hooked extends Memory {
+  before: (key: string) => Promise<unknown> = async () => {};
+
+  override async move(from: string, to: string): Promise<boolean> {
+    if (to.startsWith(QUARANTINE)) await this.before(from);
+    return super.move(from, to);
+  }
+}
+
+async function storeOf(...payloads: readonly string[]): Promise<{ store: Store; storage: Hooked }> {
+  const storage = new Hooked();
+  const store = await Store.openOrCreate(storage);
+  for (const payload of payloads) await publish(store, payload);
+  return { store, storage };
+}
+
+async function replace(storage: Memory, key: string, bytes: string): Promise<void> {
+  await storage.remove(key);
+  await storage.create(key, Buffer.from(bytes));
+}
+
+const verify = async (storage: Memory, dryRun = false) =>
+  (await check(await Store.open(storage), { dryRun, readData: { percent: 100 } })).findings;
+const graves = (findings: readonly Finding[]) => findings.map(({ severity, problem, movedTo }) => [severity, problem, movedTo]);
+
+describe("a damaged blob", () => {
+  const key = blobKey(digestOf("payload"));
+  const moved = `${QUARANTINE}${digestOf("payload")}`;
+
+  test("is moved to the quarantine", async () => {
+    const { storage } = await storeOf("payload");
+    await replace(storage, key, "damaged");
+    expect(graves(await verify(storage))).toEqual([["damage", "content does not match its checksum", moved]]);
+    expect([storage.has(key), storage.has(moved)]).toEqual([false, true]);
+  });
+
+  test("stays where it is with --dry-run", async () => {
+    const { storage } = await storeOf("payload");
+    await replace(storage, key, "damaged");
+    expect(graves(await verify(storage, true))).toEqual([["damage", "content does not match its checksum", undefined]]);
+    expect([storage.has(key), storage.has(moved)]).toEqual([true, false]);
+  });
+
+  test("that an import put back meanwhile is moved back, and is no finding", async () => {
+    const { storage } = await storeOf("payload");
+    await replace(storage, key, "damaged");
+    storage.before = () => replace(storage, key, "payload");
+    expect(await verify(storage)).toEqual([]);
+    expect([storage.has(key), storage.has(moved)]).toEqual([true, false]);
+    expect(await verify(storage)).toEqual([]);
+  });
+});
+
+describe("a generation that cannot be read", () => {
+  test.each([1, 2])("of number %d of 3 is moved aside", async (number) => {
+    const { storage } = await storeOf("one", "two", "three");
+    await replace(storage, generationKey(number), "{");
+    const found = await verify(storage);
+    expect(found).toContainEqual(
+      expect.objectContaining({ severity: "damage", problem: "cannot be read", movedTo: `${QUARANTINE}${number}.json` }),
+    );
+    expect([storage.has(generationKey(number)), storage.has(`${QUARANTINE}${number}.json`)]).toEqual([false, true]);
+  });
+
+  test("stays if it is the newest, since a server may have seen its number", async () => {
+    const { storage } = await storeOf("one", "two");
+    await replace(storage, generationKey(2), "{");
+    const [finding] = await verify(storage);
+    expect(finding).toMatchObject({ severity: "damage", problem: "cannot be read", current: true });
+    expect(finding).not.toHaveProperty("movedTo");
+    expect(storage.has(generationKey(2))).toBe(true);
+  });
+});
+
+describe("what is missing", () => {
+  test.each([
+    ["and only history names", "one", false],
+    ["and the newest generation names", "two", true],
+  ])("a payload %s is damage: it was stored, and is lost", async (_, payload, current) => {
+    const { storage } = await storeOf("one", "two");
+    await storage.remove(blobKey(digestOf(payload)));
+    const [finding, ...others] = await verify(storage);
+    expect(others).toEqual([]);
+    expect(finding).toMatchObject({ severity: "damage", problem: "is missing", current });
+  });
+
+  test("a manifest that only history names is a warning: a step of it is lost, and nothing else", async () => {
+    const { store, storage } = await storeOf("one");
+    const first = (await store.snapshot()).index.packages["demo"]?.[0];
+    await publish(store, "two");
+    await storage.remove(blobKey(first ?? digestOf("none")));
+    const [finding, ...others] = await verify(storage);
+    expect(others).toEqual([]);
+    expect(finding).toMatchObject({ severity: "warning", problem: "is missing", current: false });
+  });
+
+  test("a manifest that the newest generation names is damage", async () => {
+    const { store, storage } = await storeOf("one");
+    const first = (await store.snapshot()).index.packages["demo"]?.[0];
+    await storage.remove(blobKey(first ?? digestOf("none")));
+    expect(graves(await verify(storage))).toEqual([["damage", "is missing", undefined]]);
+  });
+});
+
+describe("the history", () => {
+  test("whose generation in the middle is gone, says which one is missing", async () => {
+    const { storage } = await storeOf("one", "two", "three");
+    await storage.remove(generationKey(2));
+    expect(await verify(storage)).toContainEqual(
+      expect.objectContaining({ severity: "damage", problem: "was made after generation 2, which is missing" }),
+    );
+  });
+
+  test("whose oldest are pruned is whole", async () => {
+    const { storage } = await storeOf("one", "two", "three");
+    for (const number of [1, 2]) await storage.remove(generationKey(number));
+    expect(await verify(storage)).toEqual([]);
+  });
+
+  test("with a generation of another history in its place, says so", async () => {
+    const { storage } = await storeOf("one", "two");
+    const { storage: other } = await storeOf("other");
+    await storage.remove(generationKey(1));
+    await storage.create(generationKey(1), (await (await other.open(generationKey(1)))?.bytes()) ?? new Uint8Array());
+    expect(await verify(storage)).toContainEqual(
+      expect.objectContaining({ severity: "damage", problem: "was made after another generation 1 than is stored" }),
+    );
+  });
+
+  test("that begins anew after a generation, says so", async () => {
+    const { storage } = await storeOf("one", "two");
+    const { storage: other } = await storeOf("other");
+    const bytes = (await (await other.open(generationKey(1)))?.bytes()) ?? new Uint8Array();
+    await replace(storage, generationKey(2), Buffer.from(bytes).toString());
+    expect((await verify(storage)).map(({ problem }) => problem)).toContainEqual(
+      expect.stringMatching(/cannot be read|begins a history of its own/),
+    );
+  });
+});

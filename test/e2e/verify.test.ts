@@ -78,13 +78,13 @@ function pathOf(store: string, { what, name }: { what: Partial<BlobRole>; name?:
 }
 
 interface Hub {
-  request(path: string, init?: RequestInit): Promise<Response>;
-  stop(): Promise<unknown>;
+  readonly request: (path: string, init?: RequestInit) => Promise<Response>;
+  readonly stop: () => Promise<unknown>;
 }
 
 async function executable(store: string): Promise<Hub> {
-  const { url, stop } = await serve(store);
-  return { request: (path, init) => fetch(`${url}${path}`, init), stop };
+  const served = await serve(store);
+  return { request: (path, init) => fetch(`${served.url}${path}`, init), stop: () => served.stop() };
 }
 
 async function inProcess(store: string): Promise<Hub> {

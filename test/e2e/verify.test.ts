@@ -78,8 +78,8 @@ function pathOf(store: string, { what, name }: { what: Partial<BlobRole>; name?:
 }
 
 interface Hub {
-  request(path: string, init?: RequestInit): Promise<Response>;
-  stop(): Promise<unknown>;
+  readonly request: (path: string, init?: RequestInit) => Promise<Response>;
+  readonly stop: () => Promise<unknown>;
 }
 
 async function executable(store: string): Promise<Hub> {

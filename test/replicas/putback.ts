@@ -30,7 +30,7 @@ export const GARBAGE_FAULTS: readonly GarbageFault[] = [
   {
     fault: "a mark is acted on at once",
     patches: [{ file: "bucketgc.ts", find: /const age = Math\.max\(SETTLED, /, put: "const age = Math.min(0, " }],
-    seed: 18,
+    seed: 22,
   },
   {
     fault: "gc does not look at generations again once removals are prepared",

@@ -83,8 +83,8 @@ interface Hub {
 }
 
 async function executable(store: string): Promise<Hub> {
-  const { url, stop } = await serve(store);
-  return { request: (path, init) => fetch(`${url}${path}`, init), stop };
+  const server = await serve(store);
+  return { request: (path, init) => fetch(`${server.url}${path}`, init), stop: () => server.stop() };
 }
 
 async function inProcess(store: string): Promise<Hub> {

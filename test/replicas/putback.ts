@@ -30,7 +30,7 @@ export const GARBAGE_FAULTS: readonly GarbageFault[] = [
   {
     fault: "a mark is acted on at once",
     patches: [{ file: "bucketgc.ts", find: /const age = Math\.max\(SETTLED, /, put: "const age = Math.min(0, " }],
-    seed: 18,
+    seed: 22,
   },
   {
     fault: "gc does not look at generations again once removals are prepared",
@@ -46,6 +46,6 @@ export const GARBAGE_FAULTS: readonly GarbageFault[] = [
   {
     fault: "a removal that was prepared holds for ever",
     patches: [{ file: "s3.ts", find: /const REMOVAL_SECONDS = 60;/, put: "const REMOVAL_SECONDS = 600_000;" }],
-    seed: 5,
+    seed: 65,
   },
 ];

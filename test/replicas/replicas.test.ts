@@ -9,9 +9,6 @@ import { bucketModules, playGarbage } from "./garbage.ts";
 import { GARBAGE_FAULTS, NO_WRITER } from "./putback.ts";
 import { randomOf } from "./time.ts";
 
-/** histories in which a fault has to be found */
-const MOST_HISTORIES = 60;
-
 test("no history of publishers and garbage collectors loses a blob that a generation names", async () => {
   const modules = await bucketModules([]);
   const sum = { published: 0, deleted: 0 };
@@ -24,15 +21,16 @@ test("no history of publishers and garbage collectors loses a blob that a genera
   expect(Math.min(sum.published, sum.deleted)).toBeGreaterThan(0);
 });
 
+const MOST_SEEDS = 200;
+
 describe("a fault that is put in is found:", () => {
-  // Each is a history of its own modules, which takes a second or two. How fast this machine is decides, too, what happens in which order.
-  for (const { fault, patches, seed: first } of GARBAGE_FAULTS)
+  // Each is a history of its own modules, which takes a second or two. What a busy machine delays goes otherwise than its seed, so others follow.
+  for (const { fault, patches, seed } of GARBAGE_FAULTS)
     longTest(fault, async () => {
       const modules = await bucketModules(patches);
-      const found = async (seed: number) => (await playGarbage(modules, seed)).violations.length > 0;
-      let seed = first;
-      while (seed < first + MOST_HISTORIES && !(await found(seed))) seed += 1;
-      expect(seed).toBeLessThan(first + MOST_HISTORIES);
+      for (let tried = 0; tried < MOST_SEEDS; tried += 1)
+        if ((await playGarbage(modules, tried === 0 ? seed : tried)).violations.length > 0) return;
+      throw new Error(`none of ${MOST_SEEDS} histories found it`);
     });
 
   test.each([

@@ -29,14 +29,16 @@ export async function chainOf(store: Store): Promise<Link[]> {
   const links: Link[] = [];
   for (const number of await store.generationNumbers()) {
     const read = await readLink(store, number);
-    if (read) links.push({ ...read, problems: problemsOf(read, links), skipped: skippedBy(read, links) });
+    if (!read)
+      links.length = 0; // pruned meanwhile, and so are all before it
+    else links.push({ ...read, problems: problemsOf(read, links), skipped: skippedBy(read, links) });
   }
   return links;
 }
 
 async function readLink(store: Store, number: number): Promise<Omit<Link, "problems" | "skipped"> | undefined> {
   const bytes = await bytesOf(store.storage, number);
-  if (!bytes) return undefined; // pruned meanwhile
+  if (!bytes) return undefined;
   const sealed = unseal(bytes);
   const found = {
     number,

@@ -142,6 +142,16 @@ describe("the history is a chain", () => {
     expect(await problemsOf(storage)).toEqual([]);
   });
 
+  test("what gc prunes while it is read is not missed", async () => {
+    const { storage, store } = await history(4);
+    const open = storage.open.bind(storage);
+    storage.open = async (key) => {
+      if (key === generationKey(3)) for (const pruned of [1, 2, 3]) await storage.remove(generationKey(pruned));
+      return open(key);
+    };
+    expect((await chainOf(store)).map(({ number, problems }) => [number, problems])).toEqual([[4, []]]);
+  });
+
   const ALTERED: readonly [string, (storage: Memory, made: readonly Generation[]) => Promise<void>, string][] = [
     [
       "one is altered and sealed anew",

@@ -47,8 +47,8 @@ export const BY_HAND: readonly ByHand[] = [
   at("store/fs.ts", "DiskStage.link", "await this.#synced;", "{}"),
   at("store/fs.ts", "DiskStage.commit", "checkExpected(this.#sums, expected);", "{}"),
   at("store/store.ts", "Store.#publish", "await raiseFormat(this.storage);", "{}"),
-  at("store/store.ts", "Store.#publish.needs", "required.map(blobKey)", "[]"),
-  at("store/store.ts", "Store.#publish.lastLook", "await this.#lease.check();", "{}"),
+  at("store/store.ts", "Store.#publish.outcome.needs", "required.map(blobKey)", "[]"),
+  at("store/keeper.ts", "ByLease.lastLook", "await this.#lease.check();", "{}"),
   at(
     "store/store.ts",
     "Store.#publish.lastLook",
@@ -135,7 +135,7 @@ export const BY_HAND: readonly ByHand[] = [
   ),
   at("bin/commands/import.ts", "importRecorded", "if (!options.dryRun) await record.failed(error);", "{}"),
   at("bin/commands/import.ts", "importInto", "if (options.dryRun) await store.quota?.fits(report.bytes.new);", "{}"),
-  at("bin/commands/serve.ts", "serveStore.app", '...(session && { sessionKey: Buffer.from(session.key, "base64") })', "...{}"),
+  at("bin/commands/serve.ts", "serveOpened.app.sessionKey", 'session && Buffer.from(session.key, "base64")', "undefined"),
   // Import: what strangers bring together.
   at("bin/machine/importsources.ts", "inFolder", "entry.isFile()", "true"),
   at("bin/machine/importsources.ts", "resourcesBeside.listed", "entry.isFile()", "true"),

@@ -23,8 +23,8 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
 
 /** Mutants that live though they are faults: each with why no test notices it yet. */
 export const LIVES: Readonly<Record<string, string>> = {
-  'bin/commands/serve.ts: serveStore.app: by hand: ...(session && { sessionKey: Buffer.from(session.key, "base64") }) → ...{}':
-    "no test asks two servers of one store for the same session",
+  'bin/commands/serve.ts: serveOpened.app.sessionKey: by hand: session && Buffer.from(session.key, "base64") → undefined':
+    "no test that starts no server asks two servers of one store for the same session",
   'src/archives/needs/sourcefiles.ts: TOOLS: string: "charms/operator_libs_linux"':
     "`make finder` compares what is found in real charms; no test has that library in one",
   "src/export/exportimages.ts: contradictions.wrong: default for falsy: sizes.get(digest) ?? size":

@@ -193,6 +193,14 @@ describe("what it may have", () => {
     while (readdirSync(world.folder).length > 0) await Bun.sleep(1);
   });
 
+  test("in a folder that cannot be one says what to do", async () => {
+    const failure = await BlobCache.open("/proc/cache", new World(MIB).options).catch((error: unknown) => error);
+    expect(failure).toMatchObject({
+      message: expect.stringContaining("cannot use /proc/cache as a cache: "),
+      next: "name a folder that this user may write into with --cache DIR",
+    });
+  });
+
   test("a smaller bound holds from the start", async () => {
     const world = new World(10 * MIB);
     await world.start();

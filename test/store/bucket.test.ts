@@ -242,6 +242,7 @@ describe("a bucket is proven", () => {
     const engine = new S3Engine();
     engine.faults = faults;
     const failure = await failureOf(proveBucket(engine.client()));
+    expect(failure.message).toStartWith("s3://bucket/site cannot keep a store: ");
     expect([failure.message, failure.next]).toEqual([expect.stringContaining(why), expect.stringContaining("use a newer release")]);
     await failureOf(Store.openOrCreate(bucketOn(engine)));
     expect(engine.objects.size).toBe(0);

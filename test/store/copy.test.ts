@@ -110,7 +110,7 @@ test.each([
   await make(await Store.openOrCreate(to));
   const before = contentOf(to);
   const failure = await copyStore(from, to).catch((thrown: unknown) => thrown);
-  expect(failure).toMatchObject({ kind: "usage", message: expect.stringContaining(why) });
+  expect(failure).toMatchObject({ kind: "usage", message: expect.stringContaining(`${to.place} is not empty: ${why}`) });
   expect(contentOf(to)).toEqual(before);
 });
 

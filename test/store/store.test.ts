@@ -542,7 +542,10 @@ describe("a publisher that others take for dead", () => {
       ),
       "failed",
     );
-    expect([failure.message, failure.next]).toEqual([`blob ${gone} was deleted meanwhile by chp gc`, "run the import again"]);
+    expect([failure.message, failure.next]).toEqual([
+      `blob ${gone} was deleted meanwhile by chp gc`,
+      "run the same command again; nothing was published",
+    ]);
     expect(await store.generationNumbers()).toEqual([]);
   });
 

@@ -81,23 +81,27 @@ describe("doctor", () => {
       [],
     ]);
     const none = await runProgram(["doctor", "--policy", "--store", folder.path]);
-    expect([none.code, none.next]).toEqual([2, "--store s3://BUCKET/PREFIX"]);
+    expect(none).toMatchObject({
+      code: 2,
+      err: `chp: --policy is for a store in a bucket: ${folder.path} is a folder\n`,
+      next: "--store s3://BUCKET/PREFIX",
+    });
   });
 });
 
 describe("usage", () => {
   test.each([
-    [{ AWS_ACCESS_KEY_ID: "" }, ["list"], `${PLACE} needs AWS_ACCESS_KEY_ID in the environment`],
-    [{ AWS_SECRET_ACCESS_KEY: "" }, ["list"], `${PLACE} needs AWS_SECRET_ACCESS_KEY in the environment`],
-    [{ AWS_ENDPOINT_URL: "hub.lan" }, ["list"], "AWS_ENDPOINT_URL is not a URL like https://s3.lan"],
-    [{ AWS_CA_BUNDLE: "/nowhere" }, ["list"], "cannot read /nowhere, the AWS_CA_BUNDLE"],
+    [{ AWS_ACCESS_KEY_ID: "" }, ["list"], `${PLACE} needs AWS_ACCESS_KEY_ID in the environment, which is not set`],
+    [{ AWS_SECRET_ACCESS_KEY: "" }, ["list"], `${PLACE} needs AWS_SECRET_ACCESS_KEY in the environment, which is not set`],
+    [{ AWS_ENDPOINT_URL: "hub.lan" }, ["list"], "AWS_ENDPOINT_URL is not a URL like https://s3.lan: hub.lan"],
+    [{ AWS_CA_BUNDLE: "/nowhere" }, ["list"], "cannot read /nowhere, the AWS_CA_BUNDLE: "],
     [{ CHP_STORE: "s3://" }, ["list"], "s3:// is not s3://BUCKET or s3://BUCKET/PREFIX"],
     [{ CHP_STORE: "s3://bucket/a/../b" }, ["list"], "s3://bucket/a/../b is not s3://BUCKET"],
     [{ CHP_STORE: "s3://BUCKET" }, ["list"], "s3://BUCKET is not s3://BUCKET"],
-    [{ CHP_STORE: folder.path }, ["serve", "--cache", "/c"], "--cache is for a store in a bucket"],
-    [{ CHP_STORE: folder.path }, ["serve", "--redirect"], "--redirect is for a store in a bucket"],
+    [{ CHP_STORE: folder.path }, ["serve", "--cache", "/c"], `--cache is for a store in a bucket: ${folder.path} is a folder`],
+    [{ CHP_STORE: folder.path }, ["serve", "--redirect"], `--redirect is for a store in a bucket: ${folder.path} is a folder`],
     [{}, ["serve", "--cache", "/c", "--redirect"], "--cache and --redirect exclude each other"],
-    [{ CHP_STORE: folder.path }, ["unit", "--cache", "/c"], "--cache is for a store in a bucket"],
+    [{ CHP_STORE: folder.path }, ["unit", "--cache", "/c"], `--cache is for a store in a bucket: ${folder.path} is a folder`],
     [{}, ["unit", "--cache", "/c", "--redirect"], "--cache and --redirect exclude each other"],
   ])("%j %j", async (over: Readonly<Record<string, string>>, args: readonly string[], message: string) => {
     const { code, err, out, log = "" } = await runProgram(args, { ...environment, ...over });

@@ -127,7 +127,8 @@ export async function runChecker(options: CheckerOptions): Promise<CheckerReport
     return { process: child, url: text.split("\n")[0] ?? "", seen: 0, isStopped: false };
   };
 
-  await importNext("first");
+  // Answers are lost from the start, so an import may fail; readers begin when there is something.
+  for (let tries = 0; tries < 5 && acknowledged.length === 0; tries += 1) await importNext("first");
   const replicas = await Promise.all(Array.from({ length: options.replicas ?? 3 }, start));
   begun = performance.now(); // however long these took
   const anyReplica = () => replicas[Math.floor(random() * replicas.length)] as Replica;

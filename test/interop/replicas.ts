@@ -7,7 +7,7 @@ import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } f
 import { join, resolve } from "node:path";
 import { createKey } from "../../src/archives/signature.ts";
 import { base, charmZip, tarOf } from "../build.ts";
-import { COMMAND, chp, type Served, serve } from "../e2e/chp.ts";
+import { COMMAND, chp, NODE, type Served, serve } from "../e2e/chp.ts";
 import { layoutOf } from "../layouts.ts";
 import { imageOf } from "../registry.ts";
 import { NO_WRITER } from "../replicas/putback.ts";
@@ -107,7 +107,7 @@ async function checker(engine: Engine): Promise<void> {
   });
   if (engine.name !== "versitygw") return; // once is enough
   await check(`by plain Node: three servers for ${NODE_SECONDS} s, while processes are killed and answers are lost`, async () => {
-    const { violations, reads, published } = await checked(engine, ["node", resolve("dist/chp.mjs")], NODE_SECONDS, 3);
+    const { violations, reads, published } = await checked(engine, [NODE, resolve("dist/chp.mjs")], NODE_SECONDS, 3);
     if (violations.length > 0) throw new Error(violations.slice(0, 5).join(" / "));
     if (reads === 0 || published < 2) throw new Error(`${reads} reads of ${published} imports show nothing`);
   });
@@ -296,7 +296,8 @@ async function balancer(engine: Engine): Promise<void> {
         const name = `sent-to-${i}`;
         const file = at(`${name}_r1.charm`);
         writeFileSync(file, charmZip({ name, revision: 1, bases: [base("amd64", "22.04")] }));
-        const remote = ["--to", server.urls[1] ?? "", "--token-file", at("token"), "--ca", at("trusted/ca.crt")];
+        const tls = server.urls.find((url) => url.startsWith("https:")) ?? "";
+        const remote = ["--to", tls, "--token-file", at("token"), "--ca", at("trusted/ca.crt")];
         await done("import", "--channel", "latest/stable", ...remote, file);
         await Bun.sleep(1000); // the lag
         const reply = await fetch(`${running[1 - i]?.urls[0]}/v2/charms/info/${name}?fields=channel-map`);

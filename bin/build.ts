@@ -37,7 +37,7 @@ function tooOld(): string {
   const [, major, minor] = /^>=(\d+)\.(\d+)$/.exec(manifest.engines.node) ?? [];
   if (major === undefined || minor === undefined)
     throw new Error(`package.json: engines.node: ${manifest.engines.node} is not >=MAJOR.MINOR`);
-  const message = `"chp: this needs Node.js ${major}.${minor} or later, and this is " + process.versions.node`;
+  const message = `"chp: Node.js ${major}.${minor} or later is needed, this is " + process.versions.node + "; the executable chp needs no Node.js"`;
   return `{ const [major, minor] = process.versions.node.split("."); if (major < ${major} || (major == ${major} && minor < ${minor})) { console.error(${message}); process.exit(1); } }`;
 }
 

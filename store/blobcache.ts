@@ -83,7 +83,8 @@ export class BlobCache {
   static async temporary(parent: string, options: CacheOptions): Promise<BlobCache> {
     for (const name of await fs.readdir(parent).catch(() => [])) {
       const pid = Number(TEMPORARY.exec(name)?.[1] ?? 0);
-      if (pid > 0 && !isOther(pid)) await fs.rm(join(parent, name), { recursive: true, force: true }).catch(() => {}); // of another user
+      if (pid > 0 && !isOther(pid) && (await isOwn(join(parent, name))))
+        await fs.rm(join(parent, name), { recursive: true, force: true }).catch(() => {});
     }
     try {
       return new BlobCache(await fs.mkdtemp(join(parent, `chp-payloads-${process.pid}-`)), options, true);
@@ -220,6 +221,12 @@ export class BlobCache {
     }, this.#used);
     this.#later.unref();
   }
+}
+
+/** Whether it is a folder of this user: in a shared one, another could have anything deleted by what he puts in its place. */
+async function isOwn(path: string): Promise<boolean> {
+  const stat = await undefinedIfMissing(fs.lstat(path));
+  return stat?.isDirectory() === true && stat.uid === process.geteuid?.();
 }
 
 /** Whether a process of that id runs that is not this one. */

@@ -291,8 +291,8 @@ async function* frame(bytes: ByteReader): AsyncGenerator<Uint8Array> {
   const header = await next(1 - single + dictionary + contentSize);
   const window = windowOf(header, single === 1 ? contentSize : 0);
   if (window > MAX_WINDOW)
-    throw refused(`a zstd frame asks for a window of ${window} bytes, of which at most ${MAX_WINDOW} are given`, {
-      next: "compress it with --long=27 at most",
+    throw refused(`a zstd frame needs a window of ${window} bytes; the limit is ${MAX_WINDOW}`, {
+      next: "compress it again, with zstd --long=27 or less",
     });
   yield header;
   for (let last = false; !last; ) {

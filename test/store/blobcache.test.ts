@@ -1,7 +1,7 @@
 /** Payloads that a server keeps: one fill for all that want one, never wrong bytes, never more than it may. */
 
-import { afterAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { afterAll, describe, expect, spyOn, test } from "bun:test";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import * as fc from "fast-check";
@@ -250,6 +250,18 @@ describe("a temporary one", () => {
     ]);
     await cache.close();
     expect(readdirSync(parent).toSorted()).toEqual(["chp-payloads-1-other", "of-somebody"]);
+  });
+
+  test("leaves what is of another user, and links, as they are", async () => {
+    const [world, parent, target] = [new World(MIB), tempFolder(), tempFolder()];
+    symlinkSync(target, join(parent, `chp-payloads-${NO_PROCESS}-link`));
+    mkdirSync(join(parent, `chp-payloads-${NO_PROCESS}-left`));
+    const user = spyOn(process, "geteuid").mockReturnValue((process.geteuid?.() ?? 0) + 1);
+    world.startWith(await BlobCache.temporary(parent, world.options));
+    expect(readdirSync(parent)).toHaveLength(3);
+    user.mockRestore();
+    await (await BlobCache.temporary(parent, world.options)).close();
+    expect(readdirSync(parent).filter((name) => name.includes(`-${NO_PROCESS}-`))).toEqual([`chp-payloads-${NO_PROCESS}-link`]);
   });
 
   test("is made again where something took it away", async () => {

@@ -6,7 +6,7 @@ import manifest from "../../package.json" with { type: "json" };
 import { chp, NODE } from "../e2e/chp.ts";
 
 const SCRIPT = "dist/chp.mjs";
-const refusal = (version: string) => `chp: this needs Node.js 22.19 or later, and this is ${version}\n`;
+const refusal = (version: string) => `chp: Node.js 22.19 or later is needed, this is ${version}; the executable chp needs no Node.js\n`;
 
 /** Node that takes itself for another version. */
 const asVersion = (version: string) => [

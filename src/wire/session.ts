@@ -26,6 +26,7 @@ export class Sessions {
   #keys: readonly [Uint8Array, ...Uint8Array[]];
   #stored: (() => Promise<Uint8Array | undefined>) | undefined;
   #looked = Number.NEGATIVE_INFINITY;
+  #look: Promise<void> | undefined;
 
   /** `key`: at least 32 random bytes, until `stored` has the one that all servers of a store share. */
   constructor(key: Uint8Array, stored?: () => Promise<Uint8Array | undefined>) {
@@ -35,10 +36,17 @@ export class Sessions {
 
   /** Looks for the stored key, which comes with the first import of snaps. To be awaited before anything is signed or read. `now`: milliseconds. */
   async ready(now: number): Promise<void> {
-    if (!this.#stored || Math.abs(now - this.#looked) < LOOK) return;
-    this.#looked = now;
-    const key = await this.#stored().catch(() => undefined); // one that cannot be read may be readable later
-    if (!key) return;
+    if (!this.#stored) return;
+    if (Math.abs(now - this.#looked) >= LOOK) {
+      this.#looked = now;
+      this.#look = this.#take(this.#stored);
+    }
+    await this.#look; // also of another request: what it would sign meanwhile, no other server could read
+  }
+
+  async #take(stored: () => Promise<Uint8Array | undefined>): Promise<void> {
+    const key = await stored().catch(() => undefined); // one that cannot be read may be readable later
+    if (!key || !this.#stored) return;
     this.#keys = [key, ...this.#keys];
     this.#stored = undefined;
   }

@@ -58,3 +58,11 @@ test("servers that began before the key was stored take it over, and know what t
   await a.ready(NOW + 9000);
   expect(looks).toBe(3);
 });
+
+test("a request that comes while another looks for the stored key signs with it, too", async () => {
+  const looking = Promise.withResolvers<Uint8Array>();
+  const [a, b] = [new Sessions(new Uint8Array(32).fill(1), () => looking.promise), new Sessions(KEY)];
+  const nonces = Promise.all([NOW, NOW + 1].map(async (now) => (await a.ready(now), a.nonce(now))));
+  looking.resolve(KEY);
+  expect((await nonces).map((nonce) => b.isFresh(nonce, NOW))).toEqual([true, true]);
+});

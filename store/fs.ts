@@ -27,6 +27,9 @@ const TMP = "tmp";
 
 const MAX_UNSYNCED = 16;
 
+/** Bytes of a file that is written, synced and closed by one call: four calls take more than twice the processor time. */
+const AT_ONCE = 2 ** 16;
+
 const MODES: Readonly<Record<ObjectKind, { readonly file: number; readonly folder: number }>> = {
   immutable: { file: 0o444, folder: 0o755 },
   mutable: { file: 0o644, folder: 0o755 },
@@ -49,6 +52,7 @@ export class Disk implements Storage {
   readonly #sync: boolean;
   readonly #sums: BeginSums;
   #owner: { uid: number; gid: number } | undefined;
+  #ownsNewFiles = false;
   /** folders with a new, renamed or removed entry since the last sync */
   readonly #touched = new Set<string>();
   /** folders that were touched at least once */
@@ -81,7 +85,8 @@ export class Disk implements Storage {
   stage(kind: ObjectKind = "immutable", { also, lease, size }: StageOptions = {}): Promise<Stage> {
     return this.guard(async () => {
       const path = await this.#tmpPath(lease);
-      const file = await fs.open(path, fsConstants.O_RDWR | fsConstants.O_CREAT | fsConstants.O_EXCL, 0o600);
+      const isSmall = size === undefined || size <= AT_ONCE;
+      const file = isSmall ? undefined : await this.createFile(path);
       return new DiskStage(this, path, file, { kind, sums: this.#sums(also, size) });
     });
   }
@@ -202,7 +207,7 @@ export class Disk implements Storage {
     });
   }
 
-  /** Internal to this file, like `finish`, `closeSynced`, `slot` and `guard`: gives a staged file its name. False: the link lost to a concurrent one. */
+  /** Internal to this file, like `createFile` and those below it, `slot` and `guard`: gives a staged file its name. False: the link lost to a concurrent one. */
   async install(from: string, key: string, how: "rename" | "link", kind: ObjectKind): Promise<boolean> {
     const to = this.#path(key);
     const isDurable = kind !== "transient";
@@ -234,14 +239,32 @@ export class Disk implements Storage {
     }
   }
 
+  createFile(path: string): Promise<fs.FileHandle> {
+    return fs.open(path, fsConstants.O_RDWR | fsConstants.O_CREAT | fsConstants.O_EXCL, 0o600);
+  }
+
   async finish(file: fs.FileHandle, mode: number): Promise<void> {
     if (this.#owner) await file.chown(this.#owner.uid, this.#owner.gid);
     await file.chmod(mode);
   }
 
+  /** Whether a new file has its owner and mode from the call that makes it. */
+  get ownsNewFiles(): boolean {
+    return this.#ownsNewFiles;
+  }
+
+  /** Writes a new file and syncs it. Rejects with the error of either. */
+  writeSynced(path: string, bytes: Uint8Array, kind: ObjectKind): Promise<void> {
+    const flush = this.#sync && kind !== "transient";
+    return this.#background(fs.writeFile(path, bytes, { flag: "wx", mode: MODES[kind].file, flush }));
+  }
+
   /** Syncs a file, then closes it. Rejects with the error of the sync. */
   closeSynced(file: fs.FileHandle, kind: ObjectKind): Promise<void> {
-    const synced = this.#syncAndClose(file, this.#sync && kind !== "transient");
+    return this.#background(this.#syncAndClose(file, this.#sync && kind !== "transient"));
+  }
+
+  #background(synced: Promise<void>): Promise<void> {
     const done = synced.catch(() => {}).then(() => void this.#syncing.delete(done));
     this.#syncing.add(done);
     return synced;
@@ -336,6 +359,11 @@ export class Disk implements Storage {
 
   /** As root, new files get the owner of the store's folder. */
   async #adopt(): Promise<void> {
+    await this.#findOwner();
+    this.#ownsNewFiles = this.#owner === undefined && (process.umask() & 0o644) === 0;
+  }
+
+  async #findOwner(): Promise<void> {
     if (process.getuid?.() !== 0) return;
     const stat = await undefinedIfMissing(fs.stat(this.place));
     this.#owner = stat && stat.uid !== 0 ? { uid: stat.uid, gid: stat.gid } : undefined;
@@ -360,13 +388,16 @@ class DiskStage implements Stage {
   readonly #disk: Disk;
   readonly #path: string;
   readonly #kind: ObjectKind;
-  readonly #hashed: StreamSums;
+  #hashed: StreamSums | undefined;
   #sums: Sums | undefined;
+  /** what it has so far, while there is no file of it */
+  #pending: Uint8Array[] = [];
+  #size = 0;
   #file: fs.FileHandle | undefined;
   #synced: Promise<void> = Promise.resolve();
   #committed = false;
 
-  constructor(disk: Disk, path: string, file: fs.FileHandle, how: { readonly kind: ObjectKind; readonly sums: StreamSums }) {
+  constructor(disk: Disk, path: string, file: fs.FileHandle | undefined, how: { readonly kind: ObjectKind; readonly sums: StreamSums }) {
     this.#kind = how.kind;
     this.#hashed = how.sums;
     this.#disk = disk;
@@ -376,27 +407,48 @@ class DiskStage implements Stage {
 
   write(chunk: Uint8Array): Promise<void> {
     return this.#disk.guard(async () => {
-      // While the disk writes.
-      await Promise.all([writeAll(this.#open(), chunk), this.#hashed.update(chunk)]);
+      const hashed = this.#open();
+      this.#size += chunk.byteLength;
+      if (!this.#file && this.#size <= AT_ONCE) {
+        this.#pending.push(Uint8Array.from(chunk)); // the caller may use its buffer again
+        await hashed.update(chunk);
+      } else await Promise.all([writeAll(await this.#opened(), chunk), hashed.update(chunk)]); // while the disk writes
     });
+  }
+
+  /** The file, with all that came before. */
+  async #opened(): Promise<fs.FileHandle> {
+    if (this.#file) return this.#file;
+    const [pending, file] = [this.#pending, await this.#disk.createFile(this.#path)];
+    this.#pending = [];
+    this.#file = file;
+    for (const earlier of pending) await writeAll(file, earlier);
+    return file;
   }
 
   end(): Promise<Sums> {
     return this.#disk.guard(async () => {
-      const file = this.#open();
-      const sums = await this.#hashed.sums();
+      const sums = await this.#open().sums();
       this.#sums = sums;
+      this.#hashed = undefined;
+      const file = this.#file ?? (this.#disk.ownsNewFiles ? undefined : await this.#opened());
       this.#file = undefined;
-      await this.#disk.finish(file, MODES[this.#kind].file);
+      if (file) await this.#disk.finish(file, MODES[this.#kind].file);
       await this.#disk.slot();
-      this.#synced = this.#disk.closeSynced(file, this.#kind);
+      this.#synced = file
+        ? this.#disk.closeSynced(file, this.#kind)
+        : this.#disk.writeSynced(this.#path, Buffer.concat(this.#pending), this.#kind);
+      this.#pending = [];
       this.#synced.catch(() => {}); // commit waits for it, and fails with its error
       return sums;
     });
   }
 
   bytes(start: number, end: number): Promise<Uint8Array> {
-    return this.#disk.guard(() => readRange(this.#path, start, end));
+    return this.#disk.guard(async () => {
+      await this.#synced;
+      return readRange(this.#path, start, end);
+    });
   }
 
   commit(key: string, expected: Expected = {}): Promise<void> {
@@ -416,16 +468,17 @@ class DiskStage implements Stage {
 
   async discard(): Promise<void> {
     if (this.#committed) return;
-    if (!this.#sums) this.#hashed.discard();
+    this.#hashed?.discard();
+    this.#hashed = undefined;
     await this.#file?.close();
     this.#file = undefined;
     await this.#synced.catch(() => {});
     await undefinedIfMissing(fs.unlink(this.#path));
   }
 
-  #open(): fs.FileHandle {
-    if (!this.#file) throw new Error("internal error: a stage is used after its end");
-    return this.#file;
+  #open(): StreamSums {
+    if (!this.#hashed) throw new Error("internal error: a stage is used after its end");
+    return this.#hashed;
   }
 }
 

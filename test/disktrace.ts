@@ -60,9 +60,11 @@ export async function traced<T>(work: (trace: Trace) => Promise<T>): Promise<{ t
       noted({ call: "mkdir", path: at(path) });
       return mkdir(path, options);
     }) as typeof fs.mkdir),
-    spyOn(fs, "writeFile").mockImplementation(async (path, ...rest) => {
+    spyOn(fs, "writeFile").mockImplementation(async (path, bytes, options) => {
+      const isSynced = typeof options === "object" && options?.flush === true;
       events.push({ call: "write", path: at(path) });
-      await writeFile(path, ...rest);
+      await writeFile(path, bytes, options);
+      if (isSynced) noted({ call: "sync", path: at(path) });
     }),
   ];
   try {

@@ -1,7 +1,9 @@
 import { afterAll, describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import type { Expected } from "../../src/catalog/generation-types.ts";
 import { sumsOf } from "../../src/digest.ts";
 import { Disk } from "../../store/fs.ts";
@@ -254,7 +256,9 @@ describe.each(IMPLEMENTATIONS)("%s", (_, make, { hasStages }) => {
       const stage = await storage.stage("immutable", { lease });
       await stage.write(bytes("x"));
       await stage.end();
+      await stage.bytes(0, 1); // it is on the disk
       const other = await storage.stage();
+      await other.write(new Uint8Array(2 ** 17)); // of less there may be nothing before its end
       expect((await storage.staged()).map((one) => one.lease)).toEqual(expect.arrayContaining([lease, undefined]));
       await stage.commit("k");
       await other.discard();
@@ -264,6 +268,7 @@ describe.each(IMPLEMENTATIONS)("%s", (_, make, { hasStages }) => {
     test("what another process discarded cannot be committed", async () => {
       const storage = fresh();
       const stage = await stageOf(storage, "x");
+      await stage.bytes(0, 1); // it is on the disk
       for (const left of await storage.staged()) await left.discard();
       const failure = await stage.commit("k").catch((error: unknown) => error);
       expect(failure).toMatchObject({ kind: "failed", next: "run the same command again; nothing was published" });
@@ -341,6 +346,7 @@ describe.each(IMPLEMENTATIONS)("%s", (_, make, { hasStages }) => {
 
 describe("on the disk", () => {
   const modeOf = (path: string) => statSync(path).mode & 0o777;
+  const modesIn = (folder: string) => readdirSync(folder).map((name) => modeOf(join(folder, name)));
 
   test.each<[ObjectKind | undefined, string, number, number]>([
     [undefined, "blobs/a", 0o444, 0o755],
@@ -365,13 +371,39 @@ describe("on the disk", () => {
     expect(statSync(join(disk.place, "catalog/1")).nlink).toBe(1);
   });
 
-  test("what is being written cannot be read by others", async () => {
+  test.each([8, 2 ** 16, 2 ** 17])("what is being written cannot be read by others: %d bytes", async (size) => {
     const disk = new Disk(join(tempFolder(), "store"), { sync: false });
     const stage = await disk.stage("secret");
-    await stage.write(bytes("password"));
-    const [name = ""] = readdirSync(join(disk.place, "tmp"));
-    expect(modeOf(join(disk.place, "tmp", name))).toBe(0o600);
+    await stage.write(new Uint8Array(size));
+    if (size <= 2 ** 16)
+      expect(readdirSync(join(disk.place, "tmp"))).toEqual([]); // it is written whole, at its end
+    else expect(modesIn(join(disk.place, "tmp"))).toEqual([0o600]);
+    await stage.end();
+    await stage.bytes(0, 1);
+    expect(modesIn(join(disk.place, "tmp"))).toEqual([0o600]);
     await stage.discard();
+    expect(readdirSync(join(disk.place, "tmp"))).toEqual([]);
+  });
+
+  test("what is staged is its bytes, however they came, and the caller may use its buffer again", async () => {
+    const disk = new Disk(join(tempFolder(), "store"), { sync: false });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 40_000 }), { maxLength: 6 }), fc.boolean(), async (sizes, known) => {
+        const whole = randomBytes(sizes.reduce((sum, size) => sum + size, 0));
+        const stage = await disk.stage("immutable", known ? { size: whole.byteLength } : {});
+        const buffer = new Uint8Array(40_000);
+        let at = 0;
+        for (const size of sizes) {
+          buffer.set(whole.subarray(at, (at += size)));
+          await stage.write(buffer.subarray(0, size));
+        }
+        const sums = await stage.end();
+        expect(sums).toEqual(sumsOf(whole));
+        expect(Buffer.from(await stage.bytes(0, whole.byteLength)).equals(whole)).toBe(true);
+        await stage.commit("k");
+        expect(readFileSync(join(disk.place, "k")).equals(whole)).toBe(true);
+      }),
+    );
   });
 
   test("an object is a file, a folder is none", async () => {

@@ -28,7 +28,7 @@ type YamlSchema = "core" | "failsafe";
 const LENIENT = { strict: false, uniqueKeys: false, logLevel: "silent" } as const;
 
 /** Values of texts that were read lately: the revisions of a charm have mostly the same. Nobody changes them. */
-const READ = new ByteCache<{ readonly value: unknown }>(32 * 2 ** 20);
+const READ = new ByteCache<{ readonly value: unknown }>(4 * 2 ** 20);
 
 /** Bytes that a value takes for each character of its text, about. */
 const VALUE_SIZE = 20;

@@ -1,5 +1,6 @@
 /** The parsers of texts that strangers wrote, by name: pure, bounded by themselves, and of plain values, so that a worker can run them. */
 
+import { ByteCache } from "../cache.ts";
 import { readYamls } from "../yaml.ts";
 import { readBundle, readManifest, readMetadata } from "./charm.ts";
 import { needsOf } from "./needs/needs.ts";
@@ -33,5 +34,26 @@ export type ReadText = <K extends ReaderName>(reader: K, ...input: Parameters<Re
 
 /** Runs it in this thread. */
 export const readHere: ReadText = async (reader, ...input) => (READERS[reader] as unknown as Reader<typeof reader>)(...input);
+
+/** Characters of an input whose result is remembered. */
+const MAX_REMEMBERED = 2 ** 18;
+
+/** Bytes that a result takes for each character of its input, about. */
+const RESULT_SIZE = 4;
+
+/** Reads the same input once: the revisions of a charm have mostly the same texts. Nobody changes a result. `size`: bytes in memory. */
+export function remembering(read: ReadText, size: number): ReadText {
+  const known = new ByteCache<unknown>(size);
+  return async (reader, ...input) => {
+    const texts = input.flatMap((part) => (typeof part === "string" ? part : [...part].flat()));
+    if (texts.reduce((sum, text) => sum + text.length, 0) > MAX_REMEMBERED) return read(reader, ...input);
+    const key = [reader, ...texts].map((text) => `${text.length} ${text}`).join("");
+    const found = known.get(key) as Awaited<ReturnType<typeof read<typeof reader>>> | undefined;
+    if (found !== undefined) return found;
+    const result = await read(reader, ...input);
+    known.set(key, result, RESULT_SIZE * key.length);
+    return result;
+  };
+}
 
 type Reader<K extends ReaderName> = (...input: Parameters<Readers[K]>) => ReturnType<Readers[K]>;

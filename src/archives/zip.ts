@@ -9,31 +9,44 @@ import { isLibraryWheel, mayNameNeeds } from "./needs/sourcefiles.ts";
 
 const LINK_MODE = 0o120000;
 
-/**
- * Those files of a zip's top level that `wanted` names, as bytes. Links in a zip are ordinary and never followed. A
- * wanted file that is a link or too large is refused where it is "needed", and left out where it is "optional".
- */
-export async function zipFiles(
-  zip: ReadAt,
-  wanted: ReadonlyMap<string, "needed" | "optional">,
-  budget: Budget = new Budget(),
-): Promise<Map<string, Uint8Array>> {
-  const { limits } = budget;
+/** Gives the bytes of an entry; read once, however often it is asked. */
+type ReadEntry = () => Promise<Uint8Array>;
+
+/** Looks at one entry of a zip after the other. */
+type Visit = (entry: Entry, read: ReadEntry) => Promise<void>;
+
+/** Whether a wanted file of a zip that is a link or too large is refused, or left out. */
+export type Wanted = ReadonlyMap<string, "needed" | "optional">;
+
+/** Those files of a zip's top level that `wanted` names, as bytes. Links in a zip are ordinary and never followed. */
+export async function zipFiles(zip: ReadAt, wanted: Wanted, budget: Budget = new Budget()): Promise<Map<string, Uint8Array>> {
+  const { found, visit } = filesIn(wanted, budget);
+  await eachEntry(zip, budget, visit);
+  return found;
+}
+
+function filesIn(wanted: Wanted, { limits }: Budget): { readonly found: Map<string, Uint8Array>; readonly visit: Visit } {
   const found = new Map<string, Uint8Array>();
-  await eachEntry(zip, budget, async (reader, entry) => {
+  const visit: Visit = async (entry, read) => {
     const need = wanted.get(entry.fileName);
     if (need === undefined) return;
     const wrong = unfit(entry, limits);
     if (wrong && need === "optional") return;
     if (wrong) throw refused(`${entry.fileName} in its zip ${wrong}`);
     if (found.has(entry.fileName)) throw refused(`${entry.fileName} is in its zip twice`);
-    found.set(entry.fileName, await zipEntry(zip, reader, entry));
-  });
-  return found;
+    found.set(entry.fileName, await read());
+  };
+  return { found, visit };
 }
 
 /** How much text `zipTexts` gives: files, and bytes of them all. */
 export const TEXTS = { files: 2000, size: 32 * MIB } as const;
+
+interface TextBounds {
+  readonly files: number;
+  readonly size: number;
+  readonly isZip?: (path: string) => boolean;
+}
 
 /**
  * The UTF-8 texts of a zip, at any depth, that `wanted` accepts by path and size in bytes; those of a zip in it that `isZip` accepts, as
@@ -45,47 +58,73 @@ export async function zipTexts(
   zip: ReadAt,
   wanted: (path: string, size: number) => boolean,
   budget: Budget = new Budget(),
-  texts: { readonly files: number; readonly size: number; readonly isZip?: (path: string) => boolean } = TEXTS,
+  texts: TextBounds = TEXTS,
 ): Promise<Map<string, string>> {
+  const { found, visit } = textsIn(wanted, budget, texts);
+  await eachEntry(zip, budget, visit);
+  return found;
+}
+
+function textsIn(
+  wanted: (path: string, size: number) => boolean,
+  budget: Budget,
+  texts: TextBounds,
+): { readonly found: Map<string, string>; readonly visit: Visit } {
   const found = new Map<string, string>();
   const decoder = new TextDecoder("utf-8", { fatal: true });
   const { limits } = budget;
   let left = texts.size;
-  const visit = async (archive: ReadAt, reader: ZipFile, entry: Entry, inside: string): Promise<void> => {
-    const { uncompressedSize: size } = entry;
-    const path = inside + entry.fileName;
-    if (path.endsWith("/") || found.has(path) || unfit(entry, limits)) return;
-    const isZip = inside === "" && texts.isZip?.(path) === true;
-    if ((!isZip && !wanted(path, size)) || found.size >= texts.files || size > left) return;
-    left -= size;
-    try {
-      const bytes = await zipEntry(archive, reader, entry);
-      const own = zipOf(bytes);
-      if (isZip) await eachEntry(own, budget, (inner, each) => visit(own, inner, each, `${path}/`));
-      else found.set(path, decoder.decode(bytes));
-    } catch (error) {
-      if (error instanceof Error && "syscall" in error) throw error;
-      // What a budget refuses is not to be read on.
-      if (error instanceof Failure && isZip && error.next !== undefined) throw error;
-    }
-  };
-  await eachEntry(zip, budget, (reader, entry) => visit(zip, reader, entry, ""));
-  return found;
+  const visitIn =
+    (folder: string): Visit =>
+    async (entry, read) => {
+      const { uncompressedSize: size } = entry;
+      const path = folder + entry.fileName;
+      if (path.endsWith("/") || found.has(path) || unfit(entry, limits)) return;
+      const isZip = folder === "" && texts.isZip?.(path) === true;
+      if ((!isZip && !wanted(path, size)) || found.size >= texts.files || size > left) return;
+      left -= size;
+      try {
+        const bytes = await read();
+        if (isZip) await eachEntry(inMemory(bytes), budget, visitIn(`${path}/`));
+        else found.set(path, decoder.decode(bytes));
+      } catch (error) {
+        if (error instanceof Error && "syscall" in error) throw error;
+        // What a budget refuses is not to be read on.
+        if (error instanceof Failure && isZip && error.next !== undefined) throw error;
+      }
+    };
+  return { found, visit: visitIn("") };
 }
 
-function zipOf(bytes: Uint8Array): ReadAt {
+function inMemory(bytes: Uint8Array): ReadAt {
   return { size: bytes.byteLength, bytes: async (start, end) => bytes.subarray(start, end) };
 }
 
 /** The texts of a charm's zip that may name snaps or images, those in wheels of charms' shared code among them. */
+const CHARM_TEXTS: TextBounds = { ...TEXTS, isZip: isLibraryWheel };
+
 export function charmTexts(zip: ReadAt, budget?: Budget): Promise<Map<string, string>> {
-  return zipTexts(zip, mayNameNeeds, budget, { ...TEXTS, isZip: isLibraryWheel });
+  return zipTexts(zip, mayNameNeeds, budget, CHARM_TEXTS);
+}
+
+/** `zipFiles` and `charmTexts` of one zip, in one pass. */
+export async function charmFiles(
+  zip: ReadAt,
+  wanted: Wanted,
+  budget: Budget,
+): Promise<{ readonly files: ReadonlyMap<string, Uint8Array>; readonly texts: ReadonlyMap<string, string> }> {
+  const [files, texts] = [filesIn(wanted, budget), textsIn(mayNameNeeds, budget, CHARM_TEXTS)];
+  await eachEntry(zip, budget, async (entry, read) => {
+    await files.visit(entry, read);
+    await texts.visit(entry, read);
+  });
+  return { files: files.found, texts: texts.found };
 }
 
 /** Entries of a zip that are listed in the time of a step. */
 const ENTRIES_PER_STEP = 2;
 
-async function eachEntry(zip: ReadAt, budget: Budget, visit: (reader: ZipFile, entry: Entry) => Promise<void>): Promise<void> {
+async function eachEntry(zip: ReadAt, budget: Budget, visit: Visit): Promise<void> {
   const { limits } = budget;
   const { openZip } = await import("./zipaccess.ts"); // loads a library, which most commands do not need
   const reader = await openZip(zip);
@@ -93,7 +132,10 @@ async function eachEntry(zip: ReadAt, budget: Budget, visit: (reader: ZipFile, e
     budget.spend("steps", Math.ceil(reader.entryCount / ENTRIES_PER_STEP));
     if (reader.entryCount > limits.entries)
       throw refused(`its zip holds more than ${limits.entries} entries`, { next: "if that is right, give --max-entries" });
-    for await (const entry of zipEntries(reader)) await visit(reader, entry);
+    for await (const entry of zipEntries(reader)) {
+      let bytes: Promise<Uint8Array> | undefined;
+      await visit(entry, () => (bytes ??= zipEntry(zip, reader, entry)));
+    }
   } catch (error) {
     if (error instanceof Failure || (error instanceof Error && "syscall" in error)) throw error;
     throw refused(`its zip is corrupt (${printable(reason(error), 200)})`, { cause: error });

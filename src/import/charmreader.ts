@@ -7,8 +7,8 @@ import { type Budget, type FileLocation, located, locationParts, type ReadAt, sh
 import { type BundleFacts, type CharmFacts, type CharmResource, ownBases } from "../archives/charm.ts";
 import type { Declaration, DeclaredSums } from "../archives/metadata.ts";
 import { CONFIG } from "../archives/needs/sourcefiles.ts";
-import { type ReadText, readHere } from "../archives/readers.ts";
-import { charmTexts, zipFiles } from "../archives/zip.ts";
+import { type ReadText, readHere, remembering } from "../archives/readers.ts";
+import { charmFiles, type Wanted } from "../archives/zip.ts";
 import { type Base, compareBases, expandAny } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
 import type { CharmNeeds } from "../catalog/need.ts";
@@ -29,7 +29,7 @@ import { ALGORITHMS, type Digest, type Sums } from "../digest.ts";
 import { joinLocation, printable, refused } from "../errors.ts";
 import { ownValue } from "../schema.ts";
 import { utf8 } from "../text.ts";
-import { readAt, type Staged, type Staging } from "./staging.ts";
+import type { Staged, Staging } from "./staging.ts";
 
 export interface CharmReadOptions {
   /** for packages that come without a metadata.json */
@@ -49,12 +49,17 @@ export interface StagedFile<S> {
   readonly staged: S;
 }
 
+/** A charm or bundle, with what was read of its zip, or why that failed: what is wrong with its bytes is better said by their checksums. */
+interface StagedZip<S> extends StagedFile<S> {
+  readonly inside: ZipContent | { readonly failure: unknown };
+}
+
 /** The files of one folder, or of one archive: the charms of one inner NAME.tar.gz with their resources and metadata. */
 export interface CharmGroup<S> {
   /** the archives and the folder, as `Failure.at` has them */
   readonly at: readonly string[];
   /** charms and bundles */
-  readonly zips: readonly StagedFile<S>[];
+  readonly zips: readonly StagedZip<S>[];
   readonly resources: readonly StagedFile<S>[];
   /** the content of its metadata.json */
   readonly declaration?: Declaration;
@@ -63,18 +68,22 @@ export interface CharmGroup<S> {
 }
 
 const NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9._+-]{0,126}[a-zA-Z0-9])?$/;
-/** Bytes of a zip; of a larger one only the needed parts are read. */
-const MAX_READ_AT_ONCE = 2 ** 20;
+/** Bytes of what was read of the texts of charms, and is remembered. */
+const REMEMBERED = 8 * 2 ** 20;
+/** Bytes of a zip that is read from memory; of a larger one only the needed parts are read. */
+export const MAX_READ_AT_ONCE = 2 ** 20;
 
 /** Assembles packages; `notes` are for the operator. */
 export class CharmReader<S extends Staged> {
   readonly notes: string[] = [];
   readonly #staging: Staging<S>;
   readonly #options: CharmReadOptions;
+  readonly #parse: ReadText;
 
   constructor(staging: Staging<S>, options: CharmReadOptions) {
     this.#staging = staging;
     this.#options = options;
+    this.#parse = remembering(options.read ?? readHere, REMEMBERED);
   }
 
   /**
@@ -83,11 +92,8 @@ export class CharmReader<S extends Staged> {
    */
   async read(group: CharmGroup<S>, imagePaths: ReadonlyMap<string, ReadonlyMap<string, string>>): Promise<Incoming[]> {
     const found = new Map<string, Unpacked<S>[]>();
-    const texts = new Set<string>();
     for (const zip of group.zips) {
-      const unpacked = await this.#unpack(zip, group, texts).catch((error: unknown) => {
-        throw located(error, zip.file);
-      });
+      const unpacked = named(zip, group);
       found.set(unpacked.name, [...(found.get(unpacked.name) ?? []), unpacked]);
     }
     const { declaration } = group;
@@ -116,12 +122,20 @@ export class CharmReader<S extends Staged> {
   }
 
   /** Reads what an import needs of the zip of a charm or bundle. `known`: the texts of its group so far, which are kept once. */
-  async #unpack(zip: StagedFile<S>, group: CharmGroup<S>, known: Set<string>): Promise<Unpacked<S>> {
-    const { budget, read: parse = readHere } = this.#options;
-    const access = await zipAccess(zip.staged);
-    const inside = await zipFiles(access, ZIP_FILES, budget);
+  async unpack(zip: ReadAt, known: Map<string, string>): Promise<StagedZip<S>["inside"]> {
+    try {
+      return await this.#unpack(zip, known);
+    } catch (failure) {
+      return { failure };
+    }
+  }
+
+  async #unpack(zip: ReadAt, known: Map<string, string>): Promise<ZipContent> {
+    const { budget } = this.#options;
+    const parse = this.#parse;
+    const { files, texts: sources } = await charmFiles(zip, ZIP_FILES, budget);
     const read = (name: string) => {
-      const bytes = inside.get(name);
+      const bytes = files.get(name);
       return bytes && utf8(bytes, `${name} in its zip`);
     };
     const metadata = read("metadata.yaml") ?? read("charmcraft.yaml");
@@ -132,31 +146,27 @@ export class CharmReader<S extends Staged> {
         return text === undefined ? [] : [[name, text]];
       }),
     );
-    for (const text of Object.values(texts)) {
-      if (!known.has(text)) budget.spend("kept", text.length);
-      known.add(text);
+    for (const [name, text] of Object.entries(texts)) {
+      const same = known.get(text);
+      if (same === undefined) budget.spend("kept", text.length);
+      known.set(text, (texts[name as TextName] = same ?? text));
     }
     if (metadata !== undefined) {
       budget.parse("yaml", metadata);
-      const facts = await parse("metadata", metadata, "metadata.yaml in its zip");
+      const charm = await parse("metadata", metadata, "metadata.yaml in its zip");
       const manifest = read("manifest.yaml");
       if (manifest !== undefined) budget.parse("yaml", manifest);
-      const sources = await charmTexts(access, budget);
       for (const [path, text] of sources) budget.parse(path === CONFIG ? "yaml" : "code", text);
       return {
-        ...zip,
-        name: checkName(facts.name),
         texts,
-        charm: facts,
+        charm,
         needs: await parse("needs", sources),
         manifest: manifest === undefined ? [] : await parse("manifest", manifest, "manifest.yaml in its zip"),
       };
     }
     if (bundleYaml === undefined) throw refused("its zip has neither metadata.yaml nor bundle.yaml, so it is neither a charm nor a bundle");
     budget.parse("yaml", bundleYaml);
-    const facts = await parse("bundle", bundleYaml, "bundle.yaml in its zip");
-    const name = group.declaration?.name ?? (facts.name || bundleNameOf(zip.file));
-    return { ...zip, name: checkName(name), texts, bundle: facts, needs: NO_NEEDS, manifest: [] };
+    return { texts, bundle: await parse("bundle", bundleYaml, "bundle.yaml in its zip"), needs: NO_NEEDS, manifest: [] };
   }
 
   async #assemble(
@@ -326,21 +336,29 @@ export class CharmReader<S extends Staged> {
   }
 }
 
-async function zipAccess(staged: Staged): Promise<ReadAt> {
-  const access = readAt(staged);
-  if (access.size > MAX_READ_AT_ONCE) return access;
-  const whole = await staged.bytes(0, access.size);
-  return { size: access.size, bytes: async (start, end) => whole.subarray(start, end) };
-}
-
-/** A charm or bundle with the facts in its zip. */
-interface Unpacked<S> extends StagedFile<S> {
-  readonly name: string;
+/** What an import needs of the zip of a charm or bundle. */
+interface ZipContent {
   readonly texts: Partial<Record<TextName, string>>;
   readonly charm?: CharmFacts;
   readonly bundle?: BundleFacts;
   readonly needs: CharmNeeds;
   readonly manifest: readonly Base[];
+}
+
+/** A charm or bundle with the facts in its zip. */
+interface Unpacked<S> extends StagedFile<S>, ZipContent {
+  readonly name: string;
+}
+
+/** Throws where its zip could not be read, or has no valid name. */
+function named<S>({ file, staged, inside }: StagedZip<S>, { declaration }: CharmGroup<S>): Unpacked<S> {
+  try {
+    if ("failure" in inside) throw inside.failure;
+    const name = inside.charm?.name ?? declaration?.name ?? (inside.bundle?.name || bundleNameOf(file));
+    return { file, staged, ...inside, name: checkName(name) };
+  } catch (error) {
+    throw located(error, file);
+  }
 }
 
 const NO_NEEDS: CharmNeeds = { snaps: [], images: [] };
@@ -353,7 +371,7 @@ const TEXT_FILES: Readonly<Record<TextName, string>> = {
   "readme-md": "README.md",
 };
 
-const ZIP_FILES: ReadonlyMap<string, "needed" | "optional"> = new Map([
+const ZIP_FILES: Wanted = new Map([
   ["metadata.yaml", "needed"],
   ["bundle.yaml", "needed"],
   ["manifest.yaml", "needed"],

@@ -14,7 +14,7 @@ import { ALGORITHMS, type BeginSums, type Sums, sumsHere } from "../digest.ts";
 import { printable, reason, refused } from "../errors.ts";
 import { compareText, utf8 } from "../text.ts";
 import { AgentReader, type AgentReading, type AgentReadOptions } from "./agentreader.ts";
-import { type CharmGroup, CharmReader, type CharmReadOptions, checkName, isPublisherAccount } from "./charmreader.ts";
+import { type CharmGroup, CharmReader, type CharmReadOptions, checkName, isPublisherAccount, MAX_READ_AT_ONCE } from "./charmreader.ts";
 import { ImageReader, type ImageReading } from "./imagereader.ts";
 import { jsonText } from "./jsontext.ts";
 import { checkAgents, checkImages, checkPackage, checkSnaps, type FoundLock, imagePathsOf, isBelow, lockOf } from "./locked.ts";
@@ -62,6 +62,8 @@ interface OpenGroup<S> extends Omit<Writable<CharmGroup<S>>, "declaration"> {
   readonly source: string;
   /** what its JSON files declare of a package, by their paths */
   readonly declarations: Map<string, Declaration>;
+  /** of its charms and bundles */
+  readonly texts: Map<string, string>;
 }
 
 /** Charm name to resource name to the path of its image in the local registry, of a bundle.yaml. */
@@ -118,8 +120,9 @@ export class ExportReader<S extends Staged> {
         return { kind: "staged", sums: staged.sums };
       }
       case "zip": {
-        const staged = await this.#staging.stage(file);
-        this.#group(location).zips.push({ file: location, staged });
+        const group = this.#group(location);
+        const { staged, access } = await this.#staging.stageToRead(file, MAX_READ_AT_ONCE);
+        group.zips.push({ file: location, staged, inside: await this.#charms.unpack(access, group.texts) });
         return { kind: "staged", sums: staged.sums };
       }
       case "image-blob": {
@@ -227,6 +230,7 @@ export class ExportReader<S extends Staged> {
       resources: [],
       assertions: [],
       declarations: new Map(),
+      texts: new Map(),
     };
     this.#groups.set(key, group);
     return group;
@@ -305,7 +309,7 @@ export class ExportReader<S extends Staged> {
   }
 
   /** The group with its files in their order, and with the one declaration that counts. */
-  #closed({ declarations, ...group }: OpenGroup<S>): CharmGroup<S> {
+  #closed({ declarations, texts: _, ...group }: OpenGroup<S>): CharmGroup<S> {
     const paths = [...declarations.keys()].toSorted(compareText);
     const path = paths.find((name) => name.endsWith("/metadata.json")) ?? paths[0] ?? "";
     const declaration = declarations.get(path);

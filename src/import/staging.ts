@@ -1,6 +1,6 @@
 /** The blobs of one import on their way into the store. */
 
-import type { ArchiveFile, Budget, ReadAt } from "../archives/archive.ts";
+import type { Budget, ReadAt } from "../archives/archive.ts";
 import { type Algorithm, type Digest, type Sums, sumsOf } from "../digest.ts";
 
 /** A blob that was read, with its bytes still at hand. */
@@ -18,12 +18,19 @@ export interface Ingest<S extends Staged> {
   ingestBytes(bytes: Uint8Array, also?: readonly Algorithm[]): Promise<S>;
 }
 
+interface Content {
+  readonly bytes: { chunks(): AsyncIterable<Uint8Array> };
+  /** bytes, as far as known */
+  readonly size?: number | undefined;
+}
+
 /** Everything that one import stages; its creator commits or discards it. */
 export class Staging<S extends Staged> {
   readonly #store: Ingest<S>;
   readonly #budget: Budget;
   readonly #staged = new Set<S>();
   readonly #small = new Set<Digest>();
+  readonly #texts = new Map<string, Digest>();
 
   constructor(store: Ingest<S>, budget: Budget) {
     this.#store = store;
@@ -34,8 +41,25 @@ export class Staging<S extends Staged> {
     return [...this.#staged];
   }
 
+  /** Stages a file, and gives access to it: from memory, as long as that is used, where it has no more than `most` bytes. */
+  async stageToRead({ bytes, size }: Content, most: number): Promise<{ staged: S; access: ReadAt }> {
+    let kept: Uint8Array[] | undefined = [];
+    let left = most;
+    const chunks = async function* () {
+      for await (const chunk of bytes.chunks()) {
+        if ((left -= chunk.byteLength) < 0) kept = undefined;
+        kept?.push(new Uint8Array(chunk));
+        yield chunk;
+      }
+    };
+    const staged = await this.stage({ bytes: { chunks }, size });
+    if (!kept) return { staged, access: readAt(staged) };
+    const whole = Buffer.concat(kept);
+    return { staged, access: { size: whole.byteLength, bytes: async (start, end) => whole.subarray(start, end) } };
+  }
+
   /** Stages a file. `also`: checksums besides the sha256. */
-  async stage({ bytes, size }: Pick<ArchiveFile, "bytes" | "size">, also: readonly Algorithm[] = []): Promise<S> {
+  async stage({ bytes, size }: Content, also: readonly Algorithm[] = []): Promise<S> {
     const staged = await this.#store.ingest(this.#counted(bytes.chunks()), also, size);
     this.#staged.add(staged);
     return staged;
@@ -54,8 +78,11 @@ export class Staging<S extends Staged> {
 
   /** Stages a short text or icon; the same bytes are staged once. */
   async stageSmall(content: Uint8Array | string): Promise<Digest> {
+    const known = typeof content === "string" ? this.#texts.get(content) : undefined;
+    if (known) return known;
     const bytes = typeof content === "string" ? Buffer.from(content) : content;
     const digest = sumsOf(bytes)["sha-256"];
+    if (typeof content === "string") this.#texts.set(content, digest);
     if (this.#small.has(digest)) return digest;
     this.#small.add(digest);
     this.#budget.stage(bytes.byteLength);

@@ -6,6 +6,7 @@
 import { Composer, type Document, Lexer, LineCounter, Parser } from "yaml";
 import { ByteCache } from "./cache.ts";
 import { type Failure, printable, reason, refused } from "./errors.ts";
+import { readPlainYaml } from "./plainyaml.ts";
 
 /** The most that a YAML text may have. Each bound is exact: the next token is refused before it is parsed. */
 export interface YamlLimits {
@@ -27,7 +28,7 @@ type YamlSchema = "core" | "failsafe";
 
 const LENIENT = { strict: false, uniqueKeys: false, logLevel: "silent" } as const;
 
-/** Values of texts that were read lately: the revisions of a charm have mostly the same. Nobody changes them. */
+/** Values of texts that the library read lately: the revisions of a charm have mostly the same. Nobody changes them. */
 const READ = new ByteCache<{ readonly value: unknown }>(4 * 2 ** 20);
 
 /** Bytes that a value takes for each character of its text, about. */
@@ -38,6 +39,8 @@ const VALUE_SIZE = 20;
  * changed: whoever reads the same text gets the same value.
  */
 export function readYaml(text: string, what: string, schema: YamlSchema = "core"): unknown {
+  const plain = schema === "core" ? readPlainYaml(text) : undefined;
+  if (plain) return plain;
   const key = `${schema} ${text}`;
   const known = READ.get(key);
   if (known) return known.value;

@@ -410,7 +410,7 @@ class DiskStage implements Stage {
       const hashed = this.#open();
       this.#size += chunk.byteLength;
       if (!this.#file && this.#size <= AT_ONCE) {
-        this.#pending.push(Uint8Array.from(chunk)); // the caller may use its buffer again
+        this.#pending.push(new Uint8Array(chunk)); // the caller may use its buffer again
         await hashed.update(chunk);
       } else await Promise.all([writeAll(await this.#opened(), chunk), hashed.update(chunk)]); // while the disk writes
     });

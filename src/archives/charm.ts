@@ -75,18 +75,20 @@ function some(names: Record<string, unknown>): boolean {
   return Object.keys(names).length > 0;
 }
 
-/** Endpoints to interfaces; an endpoint is `{interface: x}` or, in old charms, just `x`. */
+/** `{interface: x}` or, in old charms, just `x` */
+const Endpoint = v.union([
+  v.pipe(
+    v.string(),
+    v.transform((name) => ({ interface: name })),
+  ),
+  v.object({ interface: v.string() }),
+]);
+
+/** Endpoints to interfaces. */
 function interfaces(endpoints: Record<string, unknown>): Record<string, { interface: string }> {
-  const schema = v.union([
-    v.pipe(
-      v.string(),
-      v.transform((name) => ({ interface: name })),
-    ),
-    v.object({ interface: v.string() }),
-  ]);
   return Object.fromEntries(
     Object.entries(endpoints).flatMap(([name, value]) => {
-      const endpoint = tryShape(schema, value);
+      const endpoint = tryShape(Endpoint, value);
       return endpoint ? [[name, endpoint]] : [];
     }),
   );

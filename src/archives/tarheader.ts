@@ -7,10 +7,14 @@ import { refused } from "../errors.ts";
 /** bytes of a header, and what the content of an entry is padded to */
 export const TAR_BLOCK = 512;
 
+/** Its bytes in a header. */
+const CHECKSUM = { start: 148, end: 156 } as const;
+
 const ZERO_BLOCK = new Uint8Array(TAR_BLOCK);
 
 /** Undefined where the block is no header; node-tar throws on numbers that are none. */
 export function readTarHeader(block: Uint8Array, pax?: Pax, global?: Pax): Header | undefined {
+  if (!mayHaveChecksum(block)) return undefined;
   try {
     const header = new Header(Buffer.from(block), 0, pax, global);
     return header.cksumValid || header.cksum === signedSum(block) ? header : undefined;
@@ -19,9 +23,15 @@ export function readTarHeader(block: Uint8Array, pax?: Pax, global?: Pax): Heade
   }
 }
 
+/** Whether the field of the checksum begins as a number does: most blocks of other files end here, long before node-tar has read one. */
+function mayHaveChecksum(block: Uint8Array): boolean {
+  const first = block.subarray(CHECKSUM.start, CHECKSUM.end).find((byte) => byte !== 0x20) ?? 0;
+  return (first >= 0x30 && first < 0x38) || first === 0x80 || first === 0xff;
+}
+
 /** The checksum as old tars computed it, of signed bytes; its own field counts as spaces. */
 function signedSum(block: Uint8Array): number {
-  return block.reduce((sum, byte, i) => sum + (i >= 148 && i < 156 ? 0x20 : byte < 128 ? byte : byte - 256), 0);
+  return block.reduce((sum, byte, i) => sum + (i >= CHECKSUM.start && i < CHECKSUM.end ? 0x20 : byte < 128 ? byte : byte - 256), 0);
 }
 
 /**

@@ -124,9 +124,12 @@ export async function charmFiles(
 /** Entries of a zip that are listed in the time of a step. */
 const ENTRIES_PER_STEP = 2;
 
+let library: Promise<typeof import("./zipaccess.ts")> | undefined;
+
 async function eachEntry(zip: ReadAt, budget: Budget, visit: Visit): Promise<void> {
   const { limits } = budget;
-  const { openZip } = await import("./zipaccess.ts"); // loads a library, which most commands do not need
+  library ??= import("./zipaccess.ts"); // most commands do not need it
+  const { openZip } = await library;
   const reader = await openZip(zip);
   try {
     budget.spend("steps", Math.ceil(reader.entryCount / ENTRIES_PER_STEP));

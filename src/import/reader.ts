@@ -309,7 +309,7 @@ export class ExportReader<S extends Staged> {
   }
 
   /** The group with its files in their order, and with the one declaration that counts. */
-  #closed({ declarations, texts: _, ...group }: OpenGroup<S>): CharmGroup<S> {
+  #closed({ declarations, ...group }: OpenGroup<S>): CharmGroup<S> {
     const paths = [...declarations.keys()].toSorted(compareText);
     const path = paths.find((name) => name.endsWith("/metadata.json")) ?? paths[0] ?? "";
     const declaration = declarations.get(path);

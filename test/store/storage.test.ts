@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import type { Expected } from "../../src/catalog/generation-types.ts";
 import { sumsOf } from "../../src/digest.ts";
 import { Disk } from "../../store/fs.ts";

@@ -1,0 +1,205 @@
+import { describe, expect, test } from "bun:test";
+import { Glob } from "bun";
+import * as fc from "fast-check";
+import { readPlainYaml } from "../../src/plainyaml.ts";
+import { readYamls } from "../../src/yaml.ts";
+import { runs } from "../thorough.ts";
+
+/** What the library makes of a text; undefined where it refuses it. */
+function byLibrary(text: string): { readonly value: unknown } | undefined {
+  try {
+    return { value: readYamls(text, "it")[0] };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a text is read without the library. Fails where the library has another value, another order of keys, or an error. */
+function agrees(text: string): boolean {
+  const value = readPlainYaml(text);
+  if (value === undefined) return false;
+  expect([text, JSON.stringify(value)]).toEqual([text, JSON.stringify(byLibrary(text)?.value)]);
+  return true;
+}
+
+const KEYS = ["a", "b", "osd-devices", "juju.is/x", "_k", "null", "true", "__proto__", "constructor", "1", "<<", "a b", "'q'", "é"];
+const SCALARS = [
+  ..."x|x y|it's|a: b|a:b|http://h:1/p|a #b|a#b|#|# c|&a|*a|!t|!!str x|@|`|%|?|-|- x|--|---|...|a,b|[a]|[a, b]|[ a,b ]|[a, 1]|[a: b]".split(
+    "|",
+  ),
+  ...'[]~{}~[ ]~{a: b}~{~]~""~"q"~"a\\n"~"a" b~""" ~"a: b"~"a #b"~\'\'~\'q\'~\'a\'\'b\'~\' # \'~"\'~a"b'.split("~"),
+  ..."null Null nULL ~ true True tRUE false yes no on off 0 1 -1 +1 01 1_000 0x1F 0o17 0b1 1e3 1.5 1.50 1. .5 -.5 1.2.3 .inf .nan".split(
+    " ",
+  ),
+  ..."22.04 20.04.1 2024-01-01 12:30 1:2 123456789012345 1234567890123456 99999999999999999999 5m 1f 1e a- a: é 日本 <<".split(" "),
+  "|",
+  "|-",
+  "|+",
+  ">",
+  ">-",
+  "|2",
+  "| #c",
+  "",
+  " ",
+  "a\tb",
+  "a  b",
+  "a  ",
+  "\u00a0",
+  "\u0085",
+  "\u2028",
+  "\ufeff",
+  "😀",
+];
+/** of scalars of several lines */
+const PIECES = [
+  "a",
+  "b c",
+  " ",
+  "  ",
+  "\n",
+  "\n\n",
+  "\\\n",
+  "\\ ",
+  "\\n",
+  "\\t",
+  '\\"',
+  "\\\\",
+  "\\u00e9",
+  "\\ud83d",
+  "\\x41",
+  "\\q",
+  "''",
+  "'",
+  '"',
+  "#",
+  " #",
+  ":",
+  ": ",
+  "- ",
+  "1",
+];
+const indentation = fc.constantFrom("", "", "", "", "  ", "  ", "    ", " ", "   ");
+const value = fc.oneof(
+  { weight: 1, arbitrary: fc.constantFrom("x", "y z", '"q"', "1", "") },
+  { weight: 1, arbitrary: fc.constantFrom(...SCALARS) },
+);
+const line = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.tuple(indentation, fc.constantFrom(...KEYS), value).map(([i, k, s]) => `${i}${k}: ${s}`),
+  },
+  { weight: 3, arbitrary: fc.tuple(indentation, fc.constantFrom(...KEYS)).map(([i, k]) => `${i}${k}:`) },
+  { weight: 2, arbitrary: fc.tuple(indentation, fc.constantFrom(...SCALARS)).map(([i, s]) => `${i}- ${s}`) },
+  { weight: 2, arbitrary: fc.tuple(indentation, fc.constantFrom(...KEYS)).map(([i, k]) => `${i}- ${k}: x`) },
+  { weight: 2, arbitrary: fc.tuple(indentation, fc.constantFrom(...SCALARS)).map(([i, s]) => `${i}${s}`) },
+  { weight: 1, arbitrary: indentation },
+);
+
+/** Texts that are right but for what `spoil` puts in. */
+const tree: fc.Arbitrary<(indent: number) => string> = fc.letrec<{ node: (indent: number) => string }>((tie) => ({
+  node: fc.oneof(
+    { maxDepth: 4, withCrossShrink: true },
+    fc.constantFrom(...SCALARS).map((text) => () => ` ${text}\n`),
+    fc
+      .tuple(
+        fc.constantFrom("'", '"', ""),
+        fc.array(fc.constantFrom(...PIECES), { minLength: 1, maxLength: 6 }),
+        fc.integer({ min: 0, max: 3 }),
+      )
+      .map(
+        ([quote, pieces, deeper]) =>
+          (indent: number) =>
+            ` ${quote}${pieces.join("").replaceAll("\n", `\n${" ".repeat(indent + deeper)}`)}${quote}\n`,
+      ),
+    fc
+      .tuple(
+        fc.constantFrom("|", "|-", ">", ">-"),
+        fc.array(fc.constantFrom("text", "", "  more", "# no comment", "a: b ", "- x"), { minLength: 1 }),
+      )
+      .map(
+        ([style, lines]) =>
+          (indent: number) =>
+            ` ${style}\n${lines.map((one) => `${one && " ".repeat(indent + 2)}${one}\n`).join("")}`,
+      ),
+    fc
+      .tuple(
+        fc.uniqueArray(fc.constantFrom(...KEYS), { minLength: 1, maxLength: 4 }),
+        fc.array(tie("node"), { minLength: 4, maxLength: 4 }),
+        fc.constantFrom(1, 2, 4),
+      )
+      .map(
+        ([keys, values, step]) =>
+          (indent: number) =>
+            `\n${keys.map((key, i) => `${" ".repeat(indent + step)}${key}:${values[i]?.(indent + step)}`).join("")}`,
+      ),
+    fc.tuple(fc.array(tie("node"), { minLength: 1, maxLength: 4 }), fc.constantFrom(0, 2)).map(
+      ([items, step]) =>
+        (indent: number) =>
+          `\n${items.map((item) => `${" ".repeat(indent + step)}- ${item(indent + step).trimStart() || "x\n"}`).join("")}`,
+    ),
+  ),
+})).node;
+
+describe("what is read without the library is what the library reads", () => {
+  test("of any lines", () => {
+    let read = 0;
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 8 }), (lines) => {
+        if (agrees(`${lines.join("\n")}\n`)) read += 1;
+      }),
+      { numRuns: runs(20_000) },
+    );
+    expect(read).toBeGreaterThan(runs(20_000) / 100);
+  });
+
+  test("of texts that are right, and of those that lost or got a character", () => {
+    const [count, read] = [runs(20_000), { whole: 0, changed: 0 }];
+    const spoilt = fc.tuple(fc.nat(), fc.constantFrom("", " ", "  ", "\n", ":", "#", "-", '"', "a", "\t"));
+    fc.assert(
+      fc.property(tree, spoilt, (node, [at, by]) => {
+        const text = `top:${node(0)}`;
+        if (agrees(text)) read.whole += 1;
+        const place = at % text.length;
+        if (agrees(text.slice(0, place) + by + text.slice(place + 1))) read.changed += 1;
+      }),
+      { numRuns: count },
+    );
+    expect(read.whole).toBeGreaterThan(count / 10);
+    expect(read.changed).toBeGreaterThan(count / 20);
+  });
+
+  test("of the files of real charms, most of which are read so", async () => {
+    const texts: string[] = [];
+    for await (const path of new Glob("test/fixtures/**/*.yaml").scan(".")) texts.push(await Bun.file(path).text());
+    const read = texts.filter(agrees).length;
+    expect(texts.length).toBeGreaterThan(5);
+    expect(read / texts.length).toBeGreaterThan(0.5);
+  });
+});
+
+test.each([
+  ["a text without its last newline", "a: b"],
+  ["a list", "- a\n"],
+  ["nothing", "\n"],
+  ["a key twice", "a: b\na: c\n"],
+  ["a document's mark", "---\na: b\n"],
+  ["a text that is too long", `a: ${"x".repeat(2 ** 16)}\n`],
+  ["too many inside each other", Array.from({ length: 40 }, (_, i) => `${" ".repeat(i)}a:\n`).join("")],
+])("%s is left to the library", (_, text) => {
+  expect(readPlainYaml(text)).toBeUndefined();
+});
+
+test("of a long text in one run of any character, less than half a second of processor time is taken", () => {
+  const steps = (text: string) => {
+    const begun = process.cpuUsage();
+    readPlainYaml(text);
+    const { user, system } = process.cpuUsage(begun);
+    return user + system;
+  };
+  for (const run of [" ", "\\", "\\\n ", "'", '"', "a, ", "#", "a\n ", "\n", "- ", ": ", " x", "0", "''"]) {
+    for (const before of ["a: ", 'a: "', "a: '", "a: |\n  ", "a: [", "a:\n  - "]) {
+      const text = `${before}${run.repeat(Math.floor((2 ** 16 - 10) / run.length))}x\n`;
+      expect([run, before, steps(text) < 500_000]).toEqual([run, before, true]);
+    }
+  }
+});

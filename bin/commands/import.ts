@@ -11,7 +11,7 @@ import type { BeginSums, Digest } from "../../src/digest.ts";
 import { Failure, printable, publishedButFailed } from "../../src/errors.ts";
 import { type ImportReport, type ImportSource, importSources, type PrintedReport } from "../../src/import/import.ts";
 import { sourcesOf } from "../../src/import/remoteprotocol.ts";
-import { repairFrom } from "../../src/import/repair.ts";
+import { type RepairReport, repairFrom } from "../../src/import/repair.ts";
 import { checkRoots, STORE_QUOTA } from "../../src/settings/config.ts";
 import { lostBlobs } from "../../store/check.ts";
 import { LostLists } from "../../store/lostlists.ts";
@@ -134,36 +134,7 @@ export async function runImport(
 /** Puts back lost files of the store; what it restores has the digest that the store names, so no signature is asked for. */
 async function runRepair(sources: readonly ImportSource[], options: ImportFlags, io: Io): Promise<void> {
   if (options.to !== undefined) throw new Failure("usage", "--repair is for the store here, so it takes no --to");
-  const store = await openStore(options, io);
-  const progress = progressOn("import", options, io);
-  const onProgress = progressThrough(progress, sizeOf(sources));
-  const workers = new Workers();
-  const lost = {
-    blobs: (digests: ReadonlySet<Digest>) => lostBlobs(store, digests, { dryRun: options.dryRun ?? false }),
-    lists: await LostLists.of(store),
-  };
-  const { restored, stillLost, dryRun } = await repairFrom(store, sources, lost, {
-    command: "import --repair",
-    channels: "keep",
-    trust: await trustedRoots(store, await readRoots(options.trust ?? []), io),
-    streamsKeys: await streamsKeys(store, await readStreamsKeys(options.streamsKey ?? []), io),
-    allowUnverified: options.allowUnverified ?? false,
-    ...(options.channel !== undefined && { channel: fullName(options.channel) }),
-    ...(options.revision !== undefined && { revision: options.revision }),
-    ...(options.imageName !== undefined && { imageName: options.imageName }),
-    renamed: readRenames(options.renamed ?? []),
-    unsquash,
-    read: readIn(workers),
-    dryRun: options.dryRun ?? false,
-    now: new Date().toISOString(),
-    limits: limitsOf(options),
-    signal: io.signal,
-    onProgress,
-  }).finally(() => {
-    progress.end();
-    void workers.close();
-  });
-  if (!dryRun) await store.storage.flush();
+  const { restored, stillLost, dryRun } = await withDigests((sums) => repair(sources, options, sums, io));
   if (options.json) return printJson({ restored, stillLost, dryRun }, io);
   const size = showSize(restored.reduce((sum, blob) => sum + blob.size, 0));
   const summary =
@@ -175,6 +146,41 @@ async function runRepair(sources: readonly ImportSource[], options: ImportFlags,
   const lines = [...restored.map(({ what }) => `restored: ${what}`), ...stillLost.map((what) => `still lost: ${what}`), summary];
   io.out(`${lines.map((line) => printable(line)).join("\n")}\n`);
   note("next: chp verify", options, io);
+}
+
+async function repair(sources: readonly ImportSource[], options: ImportFlags, sums: BeginSums, io: Io): Promise<RepairReport> {
+  const store = await openStore(options, io, { sums });
+  const progress = progressOn("import", options, io);
+  const onProgress = progressThrough(progress, sizeOf(sources));
+  const workers = new Workers();
+  const lost = {
+    blobs: (digests: ReadonlySet<Digest>) => lostBlobs(store, digests, { dryRun: options.dryRun ?? false }),
+    lists: await LostLists.of(store),
+  };
+  const report = await repairFrom(store, sources, lost, {
+    command: "import --repair",
+    channels: "keep",
+    trust: await trustedRoots(store, await readRoots(options.trust ?? []), io),
+    streamsKeys: await streamsKeys(store, await readStreamsKeys(options.streamsKey ?? []), io),
+    allowUnverified: options.allowUnverified ?? false,
+    ...(options.channel !== undefined && { channel: fullName(options.channel) }),
+    ...(options.revision !== undefined && { revision: options.revision }),
+    ...(options.imageName !== undefined && { imageName: options.imageName }),
+    renamed: readRenames(options.renamed ?? []),
+    unsquash,
+    read: readIn(workers),
+    sums,
+    dryRun: options.dryRun ?? false,
+    now: new Date().toISOString(),
+    limits: limitsOf(options),
+    signal: io.signal,
+    onProgress,
+  }).finally(() => {
+    progress.end();
+    void workers.close();
+  });
+  if (!report.dryRun) await store.storage.flush();
+  return report;
 }
 
 async function importRecorded(

@@ -49,8 +49,8 @@ function mayWrite(folder: string): boolean {
   }
 }
 
-export function openStore(options: CommonOptions, io: Io): Promise<Store> {
-  return Store.open(storageOf(options, io)).then((store) => signing(store, io));
+export function openStore(options: CommonOptions, io: Io, how: Hashing = {}): Promise<Store> {
+  return Store.open(storageOf(options, io, how)).then((store) => signing(store, io));
 }
 
 /** Fails with `corrupt` if a part of the store is unreadable. To be called after everything readable is printed. */

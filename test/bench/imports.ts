@@ -1,11 +1,14 @@
 /** Imports of large exports: beside what one would do by hand, and the memory that they take. */
 
-import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { packageFiles } from "../build.ts";
 import { catalogue, heavy, MIB, writeExport } from "./exports.ts";
-import { beside, inTurns, type Report } from "./figures.ts";
-import { run, runChp, tool } from "./processes.ts";
+import { beside, inTurns, type Report, Skip } from "./figures.ts";
+import { type Ran, run, runChp, tool } from "./processes.ts";
+
+/** A file system that is another than that of temporary files. */
+const MEMORY = "/dev/shm";
 
 export interface ImportOptions {
   readonly rounds: number;
@@ -64,7 +67,7 @@ export async function imports(report: Report, folder: string, { rounds, mib, mem
   });
 }
 
-/** One large resource, of which four digests are made, beside the slowest of these. */
+/** One large resource, of which four digests are made, beside the slowest of these; then one digest, where it is checked or copied. */
 async function digests(report: Report, folder: string, rounds: number, mib: number) {
   const name = `import of a resource of ${mib} MiB, unpacked`;
   await report.measure(name, async () => {
@@ -82,9 +85,24 @@ async function digests(report: Report, folder: string, rounds: number, mib: numb
       () => fresh(folder, (to) => runChp(["import", "--quiet", "--store", join(to, "store"), root])),
       () => run([openssl, "dgst", "-sha3-384", resource]),
     );
-    rmSync(root, { recursive: true });
     const rate = ({ seconds }: { readonly seconds: number }) => mib / seconds;
     report.figure(beside(pairs, { name, unit: "MiB/s", peer: "openssl dgst -sha3-384" }, rate, rate));
+
+    const store = join(folder, "checked");
+    await runChp(["import", "--quiet", "--store", store, root]);
+    const checked = async (what: string, command: () => Promise<Ran>) => {
+      const checks = await inTurns(rounds, command, () => run([openssl, "dgst", "-sha256", resource]));
+      report.figure(beside(checks, { name: `${what} of ${mib} MiB`, unit: "MiB/s", peer: "openssl dgst -sha256" }, rate, rate));
+    };
+    await checked("verify --read-data", () => runChp(["verify", "--quiet", "--read-data", "--store", store]));
+    await report.measure(`backup of ${mib} MiB`, async () => {
+      if (!existsSync(MEMORY)) throw new Skip(`no ${MEMORY}: on one file system a backup is links`);
+      const other = mkdtempSync(join(MEMORY, "chp-bench-"));
+      await checked("backup", () => fresh(other, (to) => runChp(["backup", "--quiet", "--store", store, to]))).finally(() =>
+        rmSync(other, { recursive: true }),
+      );
+    });
+    for (const made of [root, store]) rmSync(made, { recursive: true });
   });
 }
 

@@ -1,6 +1,6 @@
 /** Bytes that come in: hashed while they are staged, and blobs once they are committed. */
 
-import type { StagedBlob } from "../src/catalog/generation-types.ts";
+import type { Expected, StagedBlob } from "../src/catalog/generation-types.ts";
 import type { Algorithm, Sums } from "../src/digest.ts";
 import { blobKey } from "./keys.ts";
 import type { Quota } from "./quota.ts";
@@ -39,7 +39,7 @@ export async function beginIngest(storage: Storage, { also, lease, quota, size: 
     end: async () => {
       const sums = await stage.end();
       await quota?.ended(sums);
-      return ingested(stage, sums, quota);
+      return new Ingested(stage, sums, quota);
     },
     discard: () => stage.discard(),
   };
@@ -57,22 +57,37 @@ export async function ingest(storage: Storage, chunks: AsyncIterable<Uint8Array>
   }
 }
 
-function ingested(stage: Stage, sums: Sums, quota: Quota | undefined): StagedBlob {
-  let committed = false;
-  let discarded = false;
-  return {
-    sums,
-    bytes: (start, end) => stage.bytes(start, end),
-    // A blob of that name is replaced: it may have been damaged, and these bytes have just been hashed.
-    commit: async (expected) => {
-      if (!committed) await stage.commit(blobKey(sums["sha-256"]), expected);
-      committed = true;
-    },
-    mayBeGone: () => (committed = false),
-    discard: () => {
-      if (!committed && !discarded) quota?.discarded(sums);
-      discarded = true;
-      return stage.discard();
-    },
-  };
+/** There is one for each blob of an import: with methods, rather than functions of their own, 23,000 take 8 MB less. */
+class Ingested implements StagedBlob {
+  readonly sums: Sums;
+  readonly #stage: Stage;
+  readonly #quota: Quota | undefined;
+  #committed = false;
+  #discarded = false;
+
+  constructor(stage: Stage, sums: Sums, quota: Quota | undefined) {
+    this.sums = sums;
+    this.#stage = stage;
+    this.#quota = quota;
+  }
+
+  bytes(start: number, end: number): Promise<Uint8Array> {
+    return this.#stage.bytes(start, end);
+  }
+
+  /** A blob of that name is replaced: it may have been damaged, and these bytes have just been hashed. */
+  async commit(expected?: Expected): Promise<void> {
+    if (!this.#committed) await this.#stage.commit(blobKey(this.sums["sha-256"]), expected);
+    this.#committed = true;
+  }
+
+  mayBeGone(): void {
+    this.#committed = false;
+  }
+
+  discard(): Promise<void> {
+    if (!this.#committed && !this.#discarded) this.#quota?.discarded(this.sums);
+    this.#discarded = true;
+    return this.#stage.discard();
+  }
 }

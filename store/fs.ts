@@ -110,6 +110,7 @@ export class Disk implements Storage {
       try {
         await stage.write(bytes);
         await stage.end();
+        await (stage as DiskStage).landed(); // who removes what is left of this process must find it, if the last look was too early
         await lastLook?.();
         for (const needed of needs) this.#touch(dirname(this.#path(needed))); // a file is synced before it is renamed, its folder later
         return await (stage as DiskStage).link(key);
@@ -442,6 +443,11 @@ class DiskStage implements Stage {
       this.#synced.catch(() => {}); // commit waits for it, and fails with its error
       return sums;
     });
+  }
+
+  /** After its end: waits until it is on the disk. */
+  landed(): Promise<void> {
+    return this.#synced;
   }
 
   bytes(start: number, end: number): Promise<Uint8Array> {

@@ -263,6 +263,19 @@ describe("where a sync fails", () => {
     });
   });
 
+  test("what is created is on the disk before the last look, after which it is only linked", async () => {
+    using made = await fresh();
+    const { disk } = made;
+    await traced(async (trace) => {
+      const staged = () => trace.events.filter(({ path }) => path.includes("/tmp/")).map(({ call }) => call);
+      let seen: string[] = [];
+      const lastLook = async () => void (seen = staged());
+      expect(await disk.create(generationKey(1), Buffer.from("{}"), { lastLook })).toBe(true);
+      expect(seen).toEqual(["write", "sync"]);
+      expect(staged()).toEqual(["write", "sync", "link", "unlink"]);
+    });
+  });
+
   test("of a folder, the next flush tries it again, and is not held up by the one that failed", async () => {
     using made = await fresh();
     const { disk, staged } = made;

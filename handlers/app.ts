@@ -212,7 +212,7 @@ function mount(apis: readonly Api[], prefix: string, refuse: Refuse, others?: Ho
               return c.notFound();
             }
             if (!(handled instanceof CacheableReply)) return handled;
-            call.cache?.set(c.req.url, { route: url.pattern, reply: handled }, handled.body.byteLength);
+            call.cache?.set(c.req.url, { route: url.pattern, reply: handled }, handled.body.size);
             return handled.response();
           } catch (error) {
             return refuse(error, call, dialect);

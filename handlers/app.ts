@@ -118,7 +118,12 @@ export function createApp(deps: Deps): App {
   async function enter(request: Request, peer: Peer = UNKNOWN_PEER): Promise<Response> {
     const started = performance.now();
     const call: TrackedCall = { id: requestId(request), origin: "", path: getPath(request), route: "", peer };
-    const response = await reply(request, call).catch((error: unknown) => refuse(error, call));
+    let response: Response;
+    try {
+      response = await reply(request, call);
+    } catch (error) {
+      response = refuse(error, call);
+    }
     response.headers.set("X-Request-Id", call.id);
     if (call.isCrowded || (hasBody(request) && (!request.bodyUsed || CUT.has(response.status))))
       response.headers.set("Connection", "close");

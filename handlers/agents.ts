@@ -18,7 +18,7 @@ export function agentRoutes({ store, missing }: HandlerDeps & { readonly missing
     async () => {
       const snapshot = await store.snapshot();
       const releases = await snapshot.agents();
-      return releases.length === 0 ? undefined : new CacheableReply(textOf(releases, snapshot.of.time ?? 0));
+      return releases.length === 0 ? undefined : new CacheableReply([textOf(releases, snapshot.of.time ?? 0)]);
     };
 
   const file = get(URLS.agentFile, async (c) => {

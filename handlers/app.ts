@@ -1,7 +1,7 @@
 /** The application around the handlers: request ids, the address of this server, routes, errors as JSON, metrics, access log. */
 
 import { randomBytes } from "node:crypto";
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { getPath } from "hono/utils/url";
 import type { ByteCache } from "../src/cache.ts";
 import { NO_REGISTRY } from "../src/catalog/registry.ts";
@@ -42,6 +42,8 @@ interface CachedReply {
 /** One request with what the application records of it; a handler sees it as a `Call`. */
 interface TrackedCall extends Call {
   origin: string;
+  /** of its URL, decoded */
+  readonly path: string;
   /** pattern of the matching route; empty: none */
   route: string;
   /** whether its address has too many connections */
@@ -51,6 +53,9 @@ interface TrackedCall extends Call {
 }
 
 type Refuse = (error: unknown, call: Call, dialect?: Dialect) => Response;
+
+/** The reply where no route has anything. */
+type NothingAt = (c: Context<Env>) => Response | Promise<Response>;
 
 export interface App {
   readonly fetch: (request: Request, peer?: Peer) => Promise<Response>;
@@ -86,7 +91,6 @@ export function createApp(deps: Deps): App {
     agentRoutes({ ...shared, missing }),
     statusRoutes(deps.store, shared, missing),
     overrideRoutes({ ...shared, ...(deps.overrides && { overrides: deps.overrides }), ...(deps.clock && { clock: deps.clock }) }),
-    imageRoutes({ ...shared, missing, ...(deps.imagePush && { imagePush: deps.imagePush }) }),
     cloudImageRoutes(deps),
     remoteImportRoutes(deps),
     metrics.api,
@@ -98,8 +102,13 @@ export function createApp(deps: Deps): App {
       [webRoutes(shared, deps.web, { missing, prefix, clock: deps.clock ?? Date.now, damage: () => deps.store.damage })],
       prefix,
       refuse,
+      (c) => nothingAt(c.req.path),
     );
-  const routes = mount(apis, prefix, refuse, pages);
+  const nothing: NothingAt = (c) =>
+    pages && (c.req.method === "GET" || c.req.method === "HEAD") ? pages.fetch(c.req.raw, c.env) : nothingAt(c.req.path);
+  // Its folder has the paths of both stores, whose routes win; where several routes match a path Hono takes a slower way.
+  const registry = imageRoutes({ ...shared, missing, ...(deps.imagePush && { imagePush: deps.imagePush }) });
+  const routes = mount(apis, prefix, refuse, nothing, mount([registry], prefix, refuse, nothing));
   const replyCache = new SnapshotCache<CachedReply>(cacheUse("replies"));
 
   let damage: Failure | undefined;
@@ -108,8 +117,13 @@ export function createApp(deps: Deps): App {
   /** Handles every request, then logs and counts it. */
   async function enter(request: Request, peer: Peer = UNKNOWN_PEER): Promise<Response> {
     const started = performance.now();
-    const call: TrackedCall = { id: requestId(request), origin: "", route: "", peer };
-    const response = await reply(request, call).catch((error: unknown) => refuse(error, call));
+    const call: TrackedCall = { id: requestId(request), origin: "", path: getPath(request), route: "", peer };
+    let response: Response;
+    try {
+      response = await reply(request, call);
+    } catch (error) {
+      response = refuse(error, call);
+    }
     response.headers.set("X-Request-Id", call.id);
     if (call.isCrowded || (hasBody(request) && (!request.bodyUsed || CUT.has(response.status))))
       response.headers.set("Connection", "close");
@@ -120,10 +134,10 @@ export function createApp(deps: Deps): App {
       message: "request",
       id: call.id,
       method: request.method,
-      path: quickPrintable(getPath(request), 1000),
+      path: quickPrintable(call.path, 1000),
       status: response.status,
       ms: Math.round(ms * 100) / 100,
-      ...sizeOf(request, response),
+      bytes: sizeOf(request, response),
       client: quickPrintable(peer.address(), 50),
       agent: quickPrintable(request.headers.get("User-Agent") ?? "", 200),
     });
@@ -196,9 +210,9 @@ export function createApp(deps: Deps): App {
   return { fetch: enter, prepare };
 }
 
-/** All routes, each with `prefix` and without it. `others`: what is asked where none of these has anything. */
-function mount(apis: readonly Api[], prefix: string, refuse: Refuse, others?: Hono<Env>): Hono<Env> {
-  const app = new Hono<Env>();
+/** All routes, each with `prefix` and without it. `others`: what is asked where none of these matches. */
+function mount(apis: readonly Api[], prefix: string, refuse: Refuse, nothing: NothingAt, others?: Hono<Env>): Hono<Env> {
+  const app = new Hono<Env>({ getPath: (_, options) => (options as { readonly env: TrackedCall }).env.path });
   for (const before of new Set([prefix, ""]))
     for (const { dialect, routes } of apis)
       for (const { method, url, handle } of routes)
@@ -209,18 +223,16 @@ function mount(apis: readonly Api[], prefix: string, refuse: Refuse, others?: Ho
             const handled = await handle(c);
             if (!handled) {
               call.route = "";
-              return c.notFound();
+              return nothing(c);
             }
             if (!(handled instanceof CacheableReply)) return handled;
-            call.cache?.set(c.req.url, { route: url.pattern, reply: handled }, handled.body.byteLength);
+            call.cache?.set(c.req.url, { route: url.pattern, reply: handled }, handled.body.size);
             return handled.response();
           } catch (error) {
             return refuse(error, call, dialect);
           }
         });
-  app.notFound((c) =>
-    others && (c.req.method === "GET" || c.req.method === "HEAD") ? others.fetch(c.req.raw, c.env) : nothingAt(c.req.path),
-  );
+  app.notFound((c) => (others ? others.fetch(c.req.raw, c.env) : nothing(c)));
   app.onError((error) => {
     throw error; // `enter` turns it into a reply
   });
@@ -237,9 +249,8 @@ function nothingAt(path: string): Response {
 }
 
 /** Bytes of the body of a reply; of one that is made while it is sent, they are not known yet. */
-function sizeOf({ method }: Request, response: Response): { bytes?: number } {
-  const bytes = method === "HEAD" ? 0 : bodySize(response);
-  return bytes === undefined ? {} : { bytes };
+function sizeOf({ method }: Request, response: Response): number | undefined {
+  return method === "HEAD" ? 0 : bodySize(response);
 }
 
 /** Statuses of refusals that leave the body partly unread. */
@@ -259,9 +270,13 @@ function quickPrintable(text: string, limit: number): string {
   return text.length <= limit && /^[\x20-\x7e]*$/.test(text) ? text : printable(text, limit);
 }
 
+/** Of the last request: nearly all clients use the same. */
+let lastOrigin = "http://localhost";
+
 /** Scheme and host by which the client addressed this server. Fails with `malformed` for a Host that could inject something into a URL. */
 function requestOrigin(url: string): string {
+  if (url.startsWith(lastOrigin) && url[lastOrigin.length] === "/") return lastOrigin;
   const [start, end] = [url.indexOf("://") + 3, url.indexOf("/", 8)];
   if (!HOST.test(url.slice(start, end))) throw new Failure("malformed", "Host: it is not a host with an optional port");
-  return url.slice(0, end);
+  return (lastOrigin = url.slice(0, end));
 }

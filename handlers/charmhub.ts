@@ -37,7 +37,7 @@ import { damageMessage, IndexCache } from "./damage.ts";
 import type { Missing, MissingRequests } from "./missingrequests.ts";
 import type { Offer } from "./offer.ts";
 import { type Element, replyInPieces } from "./pieces.ts";
-import { CacheableReply, replyWith, SnapshotCache } from "./replies.ts";
+import { CacheableReply, SnapshotCache } from "./replies.ts";
 import { type Api, get, post } from "./routes.ts";
 
 const [START, END] = [pieceOf(CHARM_REFRESH_REPLY.start), pieceOf(CHARM_REFRESH_REPLY.end)];
@@ -103,9 +103,9 @@ export function charmhubRoutes({
     const elementOf = (start: string, { head, charm, missing: absent }: CharmResult, again: boolean): Piece => {
       if (absent && !again) missing.note(absent, id, Date.now());
       const size = Buffer.byteLength(start) + head.size;
-      if (!charm) return { text: start + head.text, size };
-      const rendered = charm.piece(origin);
-      return { text: start + head.text + rendered.text + CHARM_RESULT_END, size: size + rendered.size + CHARM_RESULT_END.length };
+      if (!charm) return { parts: [start, ...head.parts], size };
+      const bytes = charm.bytes(origin);
+      return { parts: [start, ...head.parts, bytes, CHARM_RESULT_END], size: size + bytes.byteLength + CHARM_RESULT_END.length };
     };
 
     const damaged = new Map<CharmRefreshItem, string>(); // logged once, and the same in both passes
@@ -146,7 +146,7 @@ export function charmhubRoutes({
     const channel = c.req.query("channel");
     const charmIds = await charmIdsOf(snapshot, pkg);
     const template = await infoTemplate(pkg, { fields, ...(channel && { channel }), charmIds, read, hasPages });
-    return new CacheableReply(template.render(c.env.origin));
+    return new CacheableReply([template.bytes(c.env.origin)]);
   });
 
   /** What was asked of the last search: clients ask for the same each time. */
@@ -172,9 +172,9 @@ export function charmhubRoutes({
     const { index: packages, whole } = await index.of(snapshot);
     const found = packages.find(readCharmSearch((name) => c.req.query(name)));
     lastFound = fields;
-    const texts = found.map(async (pkg) => (await foundTemplate(pkg, fields)).render(c.env.origin));
-    const reply = findReply(await Promise.all(texts));
-    return whole ? new CacheableReply(reply) : replyWith(reply);
+    const parts = found.map(async (pkg) => (await foundTemplate(pkg, fields)).bytes(c.env.origin));
+    const reply = new CacheableReply(findReply(await Promise.all(parts)));
+    return whole ? reply : reply.response();
   });
 
   const revisions = get(URLS.resourceRevisions, async (c) => {
@@ -187,7 +187,7 @@ export function charmhubRoutes({
       missing.note({ type: "charm", name, ...(pkg && { resource: { name: resource } }) }, c.env.id, Date.now());
       throw new Failure("not-found", `No resource '${printable(resource, 200)}' of a charm with name '${printable(charm, 200)}'.`);
     }
-    return new CacheableReply(template.render(c.env.origin));
+    return new CacheableReply([template.bytes(c.env.origin)]);
   });
 
   const charmFile = get(URLS.charmFile, async (c) => {

@@ -144,14 +144,11 @@ function onBun(fetch: Fetch, { host, port, tls, idle = IDLE, perAddress, connect
   };
 }
 
-/** HTTP/1.0 needs no Host, and health checks send none: the address that was asked stands for it. */
-function withHost(
-  request: Request,
-  { hostname, port }: { readonly hostname?: string | undefined; readonly port?: number | undefined },
-): Request {
-  return request.url.startsWith("/") && !request.headers.has("Host")
-    ? new Request(`http://${hostname?.includes(":") ? `[${hostname}]` : hostname}:${port}${request.url}`, request)
-    : request;
+/** HTTP/1.0 needs no Host, and health checks send none: the address that was asked stands for it. Asking `server` for it is a system call. */
+function withHost(request: Request, server: Pick<Bun.Server<undefined>, "hostname" | "port">): Request {
+  if (!request.url.startsWith("/") || request.headers.has("Host")) return request;
+  const { hostname, port } = server;
+  return new Request(`http://${hostname?.includes(":") ? `[${hostname}]` : hostname}:${port}${request.url}`, request);
 }
 
 async function onNode(fetch: Fetch, { host, port, tls, idle = IDLE, perAddress }: ListenOptions): Promise<Listener> {

@@ -6,7 +6,8 @@ export type Level = (typeof LEVELS)[number];
 export interface LogLine {
   readonly level: Level;
   readonly message: string;
-  readonly [key: string]: string | number | boolean;
+  /** undefined: it is not written */
+  readonly [key: string]: string | number | boolean | undefined;
 }
 
 export type Log = (line: LogLine) => void;

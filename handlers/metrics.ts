@@ -46,8 +46,8 @@ interface MetricsDeps extends Pick<HandlerDeps, "store"> {
 /** Durations of requests with the same labels. */
 class Durations {
   readonly #labels: string;
-  /** by the limit of the bucket; not cumulative */
-  readonly #counts = new Map<number, number>();
+  /** of each of `BUCKETS`, and of what took longer; not cumulative */
+  readonly #counts = Array.from({ length: BUCKETS.length + 1 }, () => 0);
   #sum = 0;
 
   constructor(labels: string) {
@@ -55,18 +55,39 @@ class Durations {
   }
 
   observe(seconds: number): void {
-    const bucket = BUCKETS.find((limit) => seconds <= limit) ?? Number.POSITIVE_INFINITY;
-    this.#counts.set(bucket, (this.#counts.get(bucket) ?? 0) + 1);
+    let at = 0;
+    while (seconds > (BUCKETS[at] ?? Number.POSITIVE_INFINITY)) at += 1;
+    this.#counts[at] = (this.#counts[at] ?? 0) + 1;
     this.#sum += seconds;
   }
 
   lines(): string[] {
     let total = 0;
-    const buckets = [...BUCKETS, Number.POSITIVE_INFINITY].map((limit) => {
-      total += this.#counts.get(limit) ?? 0;
-      return `${REQUESTS}_bucket{${this.#labels},le="${Number.isFinite(limit) ? limit : "+Inf"}"} ${total}`;
+    const buckets = this.#counts.map((count, at) => {
+      total += count;
+      return `${REQUESTS}_bucket{${this.#labels},le="${BUCKETS[at] ?? "+Inf"}"} ${total}`;
     });
     return [...buckets, `${REQUESTS}_sum{${this.#labels}} ${this.#sum}`, `${REQUESTS}_count{${this.#labels}} ${total}`];
+  }
+}
+
+/** Durations by route, method and status. A key that joins them would be made for each request. */
+class DurationTable {
+  readonly #table = new Map<string, Map<string, Map<number, Durations>>>();
+  readonly all: Durations[] = [];
+
+  of(method: string, route: string, status: number): Durations {
+    const found = this.#table.get(route)?.get(method)?.get(status);
+    return found ?? this.#add(method, route, status);
+  }
+
+  #add(method: string, route: string, status: number): Durations {
+    const durations = new Durations(`method="${method}",route="${route}",status="${status}"`);
+    const methods = this.#table.get(route) ?? new Map<string, Map<number, Durations>>();
+    const statuses = methods.get(method) ?? new Map<number, Durations>();
+    this.#table.set(route, methods.set(method, statuses.set(status, durations)));
+    this.all.push(durations);
+    return durations;
   }
 }
 
@@ -255,7 +276,7 @@ const WATCHED = ["not-found", "malformed", "unauthorized", "forbidden", "too-man
 
 export function createMetrics(deps: MetricsDeps, missing: Pick<MissingRequests, "totals">): Metrics {
   const { store, vitals, clock } = deps;
-  const requests = new Map<string, Durations>();
+  const requests = new DurationTable();
   const refused = new Map<string, number>(WATCHED.map((kind) => [kind, 0]));
   const caches = new Map<string, CacheUse>();
   const measuring = new Measuring(deps);
@@ -281,19 +302,14 @@ export function createMetrics(deps: MetricsDeps, missing: Pick<MissingRequests, 
         REQUESTS,
         "histogram",
         REQUESTS_HELP,
-        [...requests.values()].flatMap((durations) => durations.lines()),
+        requests.all.flatMap((durations) => durations.lines()),
       ),
     ];
     return c.body(`${text.join("\n")}\n`, 200, { "Content-Type": CONTENT_TYPE });
   });
   return {
     api: { dialect: "charmhub", routes: [metrics] },
-    observe: (method, route, status, duration) => {
-      const labels = `method="${method}",route="${route}",status="${status}"`;
-      let durations = requests.get(labels);
-      if (!durations) requests.set(labels, (durations = new Durations(labels)));
-      durations.observe(duration);
-    },
+    observe: (method, route, status, seconds) => requests.of(method, route, status).observe(seconds),
     refused: (kind) => void refused.set(kind, (refused.get(kind) ?? 0) + 1),
     cacheUse: (name) => {
       const use = caches.get(name) ?? { hits: 0, misses: 0 };

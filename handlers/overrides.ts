@@ -26,7 +26,7 @@ export function overrideRoutes({ store, bodies, log, overrides, clock = Date.now
 
   const list = get(URLS.overridesOfSnap, async (c) => {
     const token = await admit(c);
-    if (!token) return c.notFound();
+    if (!token) return undefined;
     checkSeries(c.req.header("X-Ubuntu-Series"));
     const { snap: name = "" } = URLS.overridesOfSnap.parse(c.req) ?? {};
     const { of } = await store.snapshot();
@@ -37,7 +37,7 @@ export function overrideRoutes({ store, bodies, log, overrides, clock = Date.now
 
   const set = post(URLS.overrides, async (c) => {
     const token = await admit(c);
-    if (!token) return c.notFound();
+    if (!token) return undefined;
     if (waiting >= MAX_WAITING) throw new Failure("too-many", `${waiting} requests set overrides already`);
     waiting += 1;
     try {

@@ -2,7 +2,7 @@
 
 import { Failure, reason } from "../src/errors.ts";
 import { nextTurn, SLICE, Slices } from "../src/turns.ts";
-import type { Piece } from "../src/wire/template.ts";
+import type { Part, Piece } from "../src/wire/template.ts";
 import type { Log } from "./log.ts";
 import { replyWith } from "./replies.ts";
 
@@ -10,7 +10,7 @@ import { replyWith } from "./replies.ts";
 export const MAX_REPLY = 64 * 2 ** 20;
 /** Bytes up to which a reply is kept in memory, which a model of hundreds of applications needs; a larger one is made again, piece by piece, while its reader takes it. */
 const MAX_KEPT = 4 * 2 ** 20;
-/** Characters that are written at once. */
+/** Bytes that are written at once. */
 const CHUNK = 2 ** 18;
 
 /** An element of a reply; several pieces where it is long. */
@@ -74,9 +74,9 @@ async function measureRest(reply: PieceReply, measure: Measure, source: Source, 
 
 function replyOf(reply: PieceReply, measure: Measure): Response {
   measure.add(reply.end);
-  if (measure.text === undefined) return replyWith(streamOf(reply));
+  if (!measure.parts) return replyWith(streamOf(reply));
   reply.done();
-  return replyWith(measure.text, 200, measure.size);
+  return replyWith(new Blob(measure.parts));
 }
 
 /** The pieces of all elements. A generator of them costs more than a small reply. */
@@ -108,37 +108,47 @@ class Source {
   }
 }
 
-/** The text of a reply while it is small, and its size. */
+/** The parts of a reply while it is small, and its size. */
 class Measure {
   /** undefined: it is not small */
-  text: string | undefined = "";
+  parts: Part[] | undefined = [];
   /** bytes */
   size = 0;
 
-  add({ text, size }: Piece): void {
+  add({ parts, size }: Piece): void {
     this.size += size;
-    if (this.text !== undefined) this.text += text;
+    if (this.parts) for (const part of parts) append(this.parts, part);
     if (this.size <= MAX_KEPT) return;
-    this.text = undefined;
+    this.parts = undefined;
     if (this.size > MAX_REPLY)
       throw new Failure("too-large", `the reply would be larger than ${MAX_REPLY / 2 ** 20} MiB: ask for less in one request`);
   }
 }
 
+/** Texts that follow each other become one, which costs less to encode. */
+function append(parts: Part[], part: Part): void {
+  const last = parts.at(-1);
+  if (typeof part === "string" && typeof last === "string") parts[parts.length - 1] = last + part;
+  else parts.push(part);
+}
+
 function streamOf(reply: PieceReply): ReadableStream<Uint8Array> {
   const { start, end, log, id, done } = reply;
   const source = new Source(reply, true);
-  let chunk = start.text;
+  let chunk: Part[] = [...start.parts];
+  let size = start.size;
   let ended = false;
   const nextChunk = async (): Promise<Uint8Array | undefined> => {
-    while (chunk.length < CHUNK && !ended) {
-      const piece = source.next();
-      ended = piece === undefined;
-      chunk += ((piece instanceof Promise ? await piece : piece) ?? end).text;
+    while (size < CHUNK && !ended) {
+      const next = source.next();
+      ended = next === undefined;
+      const piece = (next instanceof Promise ? await next : next) ?? end;
+      chunk.push(...piece.parts);
+      size += piece.size;
     }
     await nextTurn(); // a reader that is fast would keep the event loop to itself
-    const bytes = Buffer.from(chunk);
-    chunk = "";
+    const bytes = Buffer.concat(chunk.map((part) => (typeof part === "string" ? Buffer.from(part) : part)));
+    [chunk, size] = [[], 0];
     return bytes.byteLength === 0 ? undefined : bytes;
   };
   return new ReadableStream(

@@ -33,14 +33,14 @@ export function remoteImportRoutes({ remoteImport, log }: Deps): Api {
   // Clients call this before they send an import: a refusal during the upload may close the connection before they read it.
   const probe = get(URLS.remoteImport, async (c) => {
     const token = await admit(c);
-    if (!token) return c.notFound();
+    if (!token) return undefined;
     refuseIfBusy();
     return c.json({ version: VERSION, token: token.name });
   });
 
-  const runImport = async (c: Context<Env>): Promise<Response> => {
+  const runImport = async (c: Context<Env>): Promise<Response | undefined> => {
     const token = await admit(c);
-    if (!token) return c.notFound();
+    if (!token) return undefined;
     const words = wordsOf(new URL(c.req.url).searchParams, remoteImport.options, remoteImport.caps);
     const size = c.req.header("Content-Length");
     if (Number(size ?? 0) > maxSize) throw tooLarge(maxSize);

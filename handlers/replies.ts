@@ -1,6 +1,7 @@
 /** Replies, and a cache of them that is bounded in bytes and emptied when the snapshot changes. */
 
 import { ByteCache, type CacheUse } from "../src/cache.ts";
+import type { Part } from "../src/wire/template.ts";
 import type { Offer } from "./offer.ts";
 import type { OfferedRegistry } from "./registries.ts";
 
@@ -14,9 +15,11 @@ export type ReplyHeaders = Readonly<Record<string, string>>;
 /** A reply that knows the bytes of its body. A header that says so would cost more than the rest of a cached reply; the server adds it. */
 type Sized = Response & { bodySize?: number };
 
-/** `size`: bytes of a text, where they are known. */
-export function replyWith(json: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>, status = 200, size?: number): Response {
-  return sized(json, status, JSON_HEADERS, size);
+/** A blob is not copied: it is for what is joined of parts, or kept. */
+type Body = string | Uint8Array<ArrayBuffer> | Blob | ReadableStream<Uint8Array>;
+
+export function replyWith(json: Body, status = 200): Response {
+  return sized(json, status, JSON_HEADERS);
 }
 
 /** A reply that is no JSON. */
@@ -24,9 +27,10 @@ export function replyAs(headers: ReplyHeaders, body: string, status = 200): Resp
   return sized(body, status, headers);
 }
 
-function sized(body: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>, status: number, headers: ReplyHeaders, size?: number) {
+function sized(body: Body, status: number, headers: ReplyHeaders) {
   const response: Sized = new Response(body, { status, headers });
-  if (typeof body === "string") response.bodySize = size ?? Buffer.byteLength(body);
+  if (typeof body === "string") response.bodySize = Buffer.byteLength(body);
+  else if (body instanceof Blob) response.bodySize = body.size;
   else if (body instanceof Uint8Array) response.bodySize = body.byteLength;
   return response;
 }
@@ -42,11 +46,11 @@ export function bodySize(response: Sized): number | undefined {
  * no header, no time.
  */
 export class CacheableReply {
-  readonly body: Uint8Array<ArrayBuffer>;
+  readonly body: Blob;
   readonly headers: ReplyHeaders;
 
-  constructor(text: string, headers: ReplyHeaders = JSON_HEADERS) {
-    this.body = Buffer.from(text);
+  constructor(parts: readonly Part[], headers: ReplyHeaders = JSON_HEADERS) {
+    this.body = new Blob([...parts]);
     this.headers = headers;
   }
 

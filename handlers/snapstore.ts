@@ -120,9 +120,9 @@ export function snapstoreRoutes({
       if (!again) for (const one of absent) missing.note(one, id, Date.now());
       const start = before + snapResultStart(snap ? query.action : "error", query.instanceKey);
       const size = Buffer.byteLength(start) + head.size;
-      if (!snap) return { text: start + head.text, size };
-      const rendered = snap.piece(origin);
-      return { text: start + head.text + rendered.text + SNAP_RESULT_END, size: size + rendered.size + SNAP_RESULT_END.length };
+      if (!snap) return { parts: [start, ...head.parts], size };
+      const bytes = snap.bytes(origin);
+      return { parts: [start, ...head.parts, bytes, SNAP_RESULT_END], size: size + bytes.byteLength + SNAP_RESULT_END.length };
     };
 
     const damaged = new Map<SnapItem, string>(); // logged once, and the same in both passes
@@ -164,7 +164,7 @@ export function snapstoreRoutes({
     if (!snap) throw noSnap(name, architecture);
     const key = `info ${architecture} ${resources}`;
     const template = await templates.get(snap, key, async () => snapInfoTemplate(snap, architecture, resources));
-    return replyWith(template.render(c.env.origin));
+    return replyWith(new Blob([template.bytes(c.env.origin)]));
   });
 
   async function prepare(snapshot: Offer): Promise<void> {
@@ -177,11 +177,11 @@ export function snapstoreRoutes({
 
   const find = get(URLS.snapFind, async (c) => {
     const found = (await index.of(await store.snapshot())).index.find(readSnapSearch(c, deviceOf(c)));
-    const texts = found.map(async (match) => {
+    const parts = found.map(async (match) => {
       const key = `found ${match.revision.revision} ${match.release.channel}`;
-      return (await templates.get(match.snap, key, async () => foundTemplate(match))).render(c.env.origin);
+      return (await templates.get(match.snap, key, async () => foundTemplate(match))).bytes(c.env.origin);
     });
-    return replyWith(snapFindReply(await Promise.all(texts)));
+    return replyWith(new Blob(snapFindReply(await Promise.all(parts))));
   });
 
   const readCategories = async () => (await index.of(await store.snapshot())).index.categories();

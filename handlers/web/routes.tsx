@@ -241,7 +241,7 @@ export function webRoutes(
 
 /** A page that depends on its URL, the snapshot and the registry alone. */
 function lasting(html: string): CacheableReply {
-  return new CacheableReply(html, PAGE_HEADERS);
+  return new CacheableReply([html], PAGE_HEADERS);
 }
 
 /** Everything else gets the JSON that every client of the APIs expects. */

@@ -18,7 +18,7 @@ import { defaultRelease, type Query, type Refusal, type Resolved } from "../cata
 import type { Digest } from "../digest.ts";
 import { Failure, printable } from "../errors.ts";
 import { AnyList, checkBody, checkList, Integer, isSmall, NO_ERRORS, OptionalText, parseJson, parseLists } from "./json.ts";
-import { ORIGIN, Template } from "./template.ts";
+import { ORIGIN, type Part, separated, Template } from "./template.ts";
 import { PAGE_URLS, URLS } from "./urls.ts";
 
 /** Reads a text that is stored as a blob. */
@@ -296,8 +296,8 @@ export async function findTemplate(pkg: Package, fields: readonly string[] | und
   return new Template(select(full, fields));
 }
 
-export function findReply(results: readonly string[]): string {
-  return `{"results":[${results.join()}],${NO_ERRORS}}`;
+export function findReply(results: readonly Part[]): Part[] {
+  return ['{"results":[', ...separated(results), `],${NO_ERRORS}}`];
 }
 
 /** Keeps `type`, `id`, `name` and what `fields` names: a leaf, or a prefix with all below it. Unknown names are ignored. */

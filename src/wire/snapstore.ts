@@ -24,7 +24,7 @@ import {
   parseJson,
   parseLists,
 } from "./json.ts";
-import { ORIGIN, Template } from "./template.ts";
+import { ORIGIN, type Part, separated, Template } from "./template.ts";
 import { type SnapFile, URLS } from "./urls.ts";
 
 /* ---- POST refresh ---- */
@@ -432,8 +432,8 @@ export function foundTemplate({ snap, revision, release }: FoundSnap): Template 
 }
 
 /** `results`: as JSON */
-export function snapFindReply(results: readonly string[]): string {
-  return `{"results":[${results.join()}]}`;
+export function snapFindReply(results: readonly Part[]): Part[] {
+  return ['{"results":[', ...separated(results), "]}"];
 }
 
 /** Key order matters: snapd reads it as a stream. */

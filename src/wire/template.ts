@@ -5,39 +5,66 @@ import { ByteCache, type CacheUse } from "../cache.ts";
 /** Stands for this server's public URL while a text is built; nobody can import it. */
 export const ORIGIN = `origin:${crypto.randomUUID()}`;
 
-/** A part of a reply. */
+/** What is made for one reply is text; what is kept for many is bytes, so that nothing of it is encoded again. */
+export type Part = string | Uint8Array<ArrayBuffer>;
+
+/** An element of a reply: parts that follow each other. */
 export interface Piece {
-  readonly text: string;
+  readonly parts: readonly Part[];
   /** bytes */
   readonly size: number;
 }
 
 export function pieceOf(text: string): Piece {
-  return { text, size: Buffer.byteLength(text) };
+  return { parts: [text], size: Buffer.byteLength(text) };
 }
 
-/** A JSON text with a hole wherever the public URL belongs. */
+/** Elements of a JSON list, with commas between them. */
+export function separated(elements: readonly Part[]): Part[] {
+  return elements.flatMap((element, i) => (i === 0 ? [element] : [",", element]));
+}
+
+const ENCODER = new TextEncoder();
+/** Bytes of the longest usual public URL, a Host with scheme and port. */
+const LONG_ORIGIN = 270;
+
+/** A JSON text with a hole wherever the public URL belongs, as bytes with the URL that was asked for last. */
 export class Template {
-  readonly #parts: readonly string[];
-  #rendered: { readonly origin: string; readonly piece: Piece } | undefined;
+  /** bytes before each hole in the text without URLs */
+  readonly #holes: readonly number[];
+  #origin = "";
+  #bytes: Uint8Array<ArrayBuffer>;
 
   constructor(value: unknown) {
-    this.#parts = JSON.stringify(value).split(ORIGIN);
+    const parts = JSON.stringify(value).split(ORIGIN);
+    let at = 0;
+    this.#holes = parts.slice(0, -1).map((part) => (at += Buffer.byteLength(part)));
+    this.#bytes = ENCODER.encode(parts.join(""));
   }
 
-  /** `origin`: the public URL, without a trailing slash; nearly all clients use the same. */
-  render(origin: string): string {
-    return this.piece(origin).text;
+  /** UTF-8, which is shared. `origin`: the public URL, without a trailing slash; nearly all clients use the same. */
+  bytes(origin: string): Uint8Array<ArrayBuffer> {
+    if (origin === this.#origin) return this.#bytes;
+    const [before, url] = [Buffer.byteLength(this.#origin), ENCODER.encode(origin)];
+    const bytes = new Uint8Array(this.#bytes.byteLength + this.#holes.length * (url.byteLength - before));
+    let [from, to] = [0, 0];
+    for (const [i, hole] of this.#holes.entries()) {
+      const end = hole + i * before;
+      bytes.set(this.#bytes.subarray(from, end), to);
+      to += end - from;
+      bytes.set(url, to);
+      to += url.byteLength;
+      from = end + before;
+    }
+    bytes.set(this.#bytes.subarray(from), to);
+    this.#origin = origin;
+    this.#bytes = bytes;
+    return bytes;
   }
 
-  piece(origin: string): Piece {
-    if (this.#rendered?.origin !== origin) this.#rendered = { origin, piece: pieceOf(this.#parts.join(origin)) };
-    return this.#rendered.piece;
-  }
-
-  /** bytes, about: the text and what was rendered last */
+  /** bytes, about: with the longest URL, as it may be asked for later */
   get size(): number {
-    return 2 * this.#parts.reduce((sum, part) => sum + part.length, 0);
+    return this.#bytes.byteLength + LONG_ORIGIN * this.#holes.length;
   }
 }
 

@@ -14,15 +14,20 @@ const BASES = [base("amd64", "22.04"), base("amd64", "24.04")];
 
 export const catalogueName = (number: number) => `charm-${String(number).padStart(5, "0")}`;
 
-/** Charms with many revisions and hardly a payload; the newest revisions are released. */
-export function* catalogue(from: number, to: number, revisions: number): Generator<PackageSpec> {
+/**
+ * Charms with many revisions and hardly a payload; the newest revisions are released. `wordy`: their texts are five times as long, and have a
+ * character beyond Latin-1, as those of databases have.
+ */
+export function* catalogue(from: number, to: number, revisions: number, wordy = false): Generator<PackageSpec> {
   for (let number = from; number < to; number += 1) {
     const name = catalogueName(number);
     const all = Array.from({ length: revisions }, (_, i) => revisions - i);
     const channels = RISKS.flatMap((risk) => BASES.map((on) => ({ channel: `latest/${risk}`, base: on })));
     yield {
       ...identity(name),
-      revisions: Object.fromEntries(all.map((revision) => [revision, charmOf(name, { dispatch: `#!/bin/sh\n# ${revision}\n` }, revision)])),
+      revisions: Object.fromEntries(
+        all.map((revision) => [revision, charmOf(name, { dispatch: `#!/bin/sh\n# ${revision}\n` }, revision, wordy)]),
+      ),
       bases: Object.fromEntries(all.map((revision) => [revision, BASES])),
       releases: channels.map((on, i) => ({ ...on, revision: all[Math.min(i >> 1, revisions - 1)] ?? 1 })),
     };
@@ -61,12 +66,16 @@ function identity(name: string): Pick<PackageSpec, "name" | "id" | "type"> {
 }
 
 /** A charm with 3 KB of metadata and 5 KB of config, which change every fifth revision. Stored, not compressed. */
-function charmOf(name: string, files: Files, revision: number): Uint8Array {
+function charmOf(name: string, files: Files, revision: number, wordy = false): Uint8Array {
   const state = Math.floor(revision / 5);
-  const sentence = `Operates ${name} through its whole life (state ${state}) - deploy, scale, relate, back up, restore and upgrade it.`;
-  const endpoints = Array.from({ length: 12 }, (_, i) => `  endpoint-${i}:\n    interface: interface_${i}\n    description: ${sentence}\n`);
+  const [times, dash] = wordy ? [5, "–"] : [1, "-"];
+  const sentence = `Operates ${name} through its whole life (state ${state}) ${dash} deploy, scale, relate, back up, restore and upgrade it.`;
+  const endpoints = Array.from(
+    { length: 12 * times },
+    (_, i) => `  endpoint-${i}:\n    interface: interface_${i}\n    description: ${sentence}\n`,
+  );
   const options = Array.from(
-    { length: 30 },
+    { length: 30 * times },
     (_, i) => `  option-${i}:\n    type: string\n    default: "${i}"\n    description: ${sentence}\n`,
   );
   const metadata = `name: ${name}\nsummary: ${name} summary\ndescription: |\n${`  ${sentence}\n`.repeat(8)}requires:\n${endpoints.join("")}`;

@@ -108,19 +108,24 @@ interface ServeOptions {
 }
 
 /** `chp serve`; its log goes to a file, as a service manager would take it. */
-export async function serveChp(store: string, { pin = true, log = "/dev/null", env = {}, more = [] }: ServeOptions = {}): Promise<Server> {
+export function serveChp(store: string, { pin = true, log = "/dev/null", env = {}, more = [] }: ServeOptions = {}): Promise<Server> {
   const command = [...COMMAND, "serve", "--quiet", "--store", store, "--listen", "127.0.0.1:0", ...more];
-  const child = Bun.spawn(pin ? pinned(SERVER, command) : command, {
-    env: { ...ENVIRONMENT, ...env },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: openSync(log, "w"),
-  });
+  return servedBy(pin ? pinned(SERVER, command) : command, log, env);
+}
+
+/** A server that does a part of what chp does: step.ts. `reply`: a file. */
+export function serveStep(step: string, store: string, reply: string, log: string): Promise<Server> {
+  return servedBy(pinned(SERVER, [process.execPath, join(import.meta.dir, "step.ts"), step, store, reply]), log);
+}
+
+/** A server that prints its address first. */
+async function servedBy(command: readonly string[], log: string, env: Readonly<Record<string, string>> = {}): Promise<Server> {
+  const child = Bun.spawn([...command], { env: { ...ENVIRONMENT, ...env }, stdin: "ignore", stdout: "pipe", stderr: openSync(log, "w") });
   const reader = child.stdout.getReader();
   let out = "";
   while (!out.includes("\n")) {
     const { value, done } = await reader.read();
-    if (done) throw new Error(`chp serve ended with ${await child.exited}`);
+    if (done) throw new Error(`${command.join(" ")} ended with ${await child.exited}`);
     out += Buffer.from(value).toString();
   }
   return server(out.split("\n")[0] ?? "", child);

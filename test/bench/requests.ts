@@ -1,10 +1,10 @@
-/** Requests a second, beside nginx that sends the same bytes from files. */
+/** What a request costs in processor time, and how many there are a second, beside nginx that sends the same bytes from files. */
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { catalogueName } from "./exports.ts";
 import { beside, inTurns, type Report } from "./figures.ts";
-import { runClient, type Server, serveChp, serveNginx, tool, usedCpu } from "./processes.ts";
+import { runClient, type Server, serveChp, serveNginx, serveStep, tool, usedCpu } from "./processes.ts";
 
 export interface LoadOptions {
   readonly rounds: number;
@@ -30,6 +30,7 @@ interface Load {
 const REFRESH_FIELDS = "bases,config-yaml,download,id,license,metadata-yaml,name,publisher,resources,revision,summary,type,version".split(
   ",",
 );
+const FEW_FIELDS = REFRESH_FIELDS.filter((name) => !name.endsWith("-yaml"));
 const BASE_FIELDS = ["architecture", "name", "channel"];
 const CHANNEL_FIELDS = ["name", ...BASE_FIELDS.map((f) => `base.${f}`), "released-at", "risk", "track"].map((f) => `channel.${f}`);
 const REVISION_FIELDS = ["download.size", ...BASE_FIELDS.map((f) => `bases.${f}`), "revision", "version"].map((f) => `revision.${f}`);
@@ -62,11 +63,11 @@ const small = (name: string): Request => ({ path: `/v2/charms/info/${name}?field
 export const infoOf = (name: string): Request => ({ path: `/v2/charms/info/${name}?fields=${asked(INFO_FIELDS)}` });
 const find: Request = { path: `/v2/charms/find?fields=${asked(FIND_FIELDS)}` };
 
-/** An installation of each, in one request. */
-export function refreshOf(names: readonly string[]): Request {
+/** An installation of each, in one request. As Juju does, each request has instance keys of its own: load.lua counts at `#`. */
+export function refreshOf(names: readonly string[], fields = REFRESH_FIELDS): Request {
   const base = { architecture: "amd64", name: "ubuntu", channel: "22.04" };
-  const actions = names.map((name, i) => ({ action: "install", "instance-key": `key-${i}`, name, channel: "latest/stable", base }));
-  return { path: "/v2/charms/refresh", body: JSON.stringify({ context: [], actions, fields: REFRESH_FIELDS }) };
+  const actions = names.map((name, i) => ({ action: "install", "instance-key": `key-${i}-#`, name, channel: "latest/stable", base }));
+  return { path: "/v2/charms/refresh", body: JSON.stringify({ context: [], actions, fields }) };
 }
 
 /** `most`: also what concerns all packages at once. */
@@ -87,6 +88,57 @@ export async function requests(
   for (const [name, list] of workloads) await report.measure(name, () => compare(report, name, folder, store, list, options));
 }
 
+/** Charms whose texts are as long as a database's. `steps`: what a refresh of one costs up to each step of step.ts. */
+export async function longTexts(report: Report, folder: string, store: string, packages: number, options: LoadOptions) {
+  const names = Array.from({ length: packages }, (_, i) => catalogueName(i));
+  const workloads: [string, Request[]][] = [
+    ["info, long texts", names.map(infoOf)],
+    ["refresh, long texts", names.map((name) => refreshOf([name]))],
+    ["refresh, a few fields", names.map((name) => refreshOf([name], FEW_FIELDS))],
+  ];
+  for (const [name, list] of workloads) await report.measure(name, () => compare(report, name, folder, store, list, options));
+  await report.measure("steps of a refresh", () => steps(report, folder, store, names[0] ?? "", options));
+}
+
+const STEPS = ["listener", "body", "JSON", "checks", "all but the log", "all"] as const;
+
+/** What a refresh costs up to each of its steps, all in turns with nginx. */
+async function steps(report: Report, folder: string, store: string, charm: string, options: LoadOptions) {
+  const wrk = await tool("wrk");
+  const root = join(folder, "steps");
+  mkdirSync(root);
+  await using stack = new AsyncDisposableStack();
+  const request = refreshOf([charm]);
+  const chp = stack.use(await serveChp(store));
+  writeFileSync(join(root, "reply.json"), await ask(chp, request));
+  const nginx = stack.use(await serveNginx(join(root, "nginx"), root));
+  const peer = load(wrk, nginx, join(root, "nginx.txt"), [{ path: "/reply.json" }]);
+  for (const step of STEPS) {
+    await using server = await serveStep(step, store, join(root, "reply.json"), join(root, "log"));
+    const own = load(wrk, server, join(root, "step.txt"), [request]);
+    await warmUp([own], options);
+    const pairs = await inTurns(
+      Math.min(options.rounds, 5),
+      () => own(options.seconds),
+      () => peer(options.seconds),
+    );
+    const named = { name: `a refresh up to: ${step}, cpu`, unit: "µs", peer: "nginx" };
+    report.figure(
+      beside(
+        pairs,
+        named,
+        ({ cpu }) => cpu,
+        ({ cpu }) => cpu,
+      ),
+    );
+  }
+}
+
+/** Until the engine has compiled what runs often: the first seconds cost twice as much. */
+async function warmUp(loads: readonly ((seconds: number) => Promise<unknown>)[], { rounds, seconds }: LoadOptions) {
+  if (rounds > 1) for (const warm of loads) await warm(5 * seconds);
+}
+
 /** A workload beside nginx that sends the same replies from files. */
 export async function compare(report: Report, name: string, folder: string, store: string, list: readonly Request[], options: LoadOptions) {
   const wrk = await tool("wrk");
@@ -101,8 +153,7 @@ export async function compare(report: Report, name: string, folder: string, stor
   });
   const own = load(wrk, chp, join(root, "chp.txt"), list);
   const peer = load(wrk, nginx, join(root, "nginx.txt"), files);
-  if (options.rounds > 1) for (const warm of [own, peer]) await warm(options.seconds);
-
+  await warmUp([own], options);
   const pairs = await inTurns(
     options.rounds,
     () => own(options.seconds),

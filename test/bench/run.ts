@@ -18,7 +18,7 @@ import { imports } from "./imports.ts";
 import { memory } from "./memory.ts";
 import { pages } from "./pages.ts";
 import { runChp } from "./processes.ts";
-import { requests } from "./requests.ts";
+import { longTexts, requests } from "./requests.ts";
 import { snaps } from "./snaps.ts";
 import { size, start } from "./start.ts";
 
@@ -53,20 +53,20 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => pr
 
 const stores = new Map<string, Promise<string>>();
 
-/** A store with so many packages, made once. */
-function storeOf(count: number, revisions: number): Promise<string> {
-  const name = `${count}x${revisions}`;
-  const known = stores.get(name) ?? makeStore(join(folder, name), count, revisions);
+/** A store with so many packages, made once. `wordy`: as in `catalogue`. */
+function storeOf(count: number, revisions: number, wordy = false): Promise<string> {
+  const name = `${count}x${revisions}${wordy ? "-wordy" : ""}`;
+  const known = stores.get(name) ?? makeStore(join(folder, name), count, revisions, wordy);
   stores.set(name, known);
   return known;
 }
 
-async function makeStore(root: string, count: number, revisions: number): Promise<string> {
+async function makeStore(root: string, count: number, revisions: number, wordy: boolean): Promise<string> {
   mkdirSync(root);
   const [store, archives] = [join(root, "store"), [] as string[]];
   for (let from = 0; from < count; from += BATCH) {
     const archive = join(root, `${from}.tar.gz`);
-    await writeExport(archive, catalogue(from, Math.min(count, from + BATCH), revisions));
+    await writeExport(archive, catalogue(from, Math.min(count, from + BATCH), revisions, wordy));
     archives.push(archive);
   }
   // Its charms are far more alike than real ones, so they unpack to more; and all come as one import.
@@ -79,6 +79,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
   requests: async () => {
     for (const count of [10, packages])
       await requests(report, folder, await storeOf(count, REVISIONS), count, { rounds, seconds, most: count === packages });
+    await longTexts(report, folder, await storeOf(10, REVISIONS, true), 10, { rounds, seconds });
   },
   pages: async () => pages(report, await storeOf(packages, REVISIONS), packages, smoke ? 20 : 400),
   downloads: () => downloads(report, folder, { rounds, mib: number(flags.download, 256, 16) }),

@@ -61,15 +61,20 @@ export function spawn(args: readonly string[], { input = "ignore", env, cwd, com
   return process;
 }
 
-/** SIGKILL once files of the store have changed so often: in the middle of a change, however busy the machine is. Whether it came to that. */
-export async function killedAt(change: number, store: string, child: Bun.Subprocess): Promise<boolean> {
+/** Does something once files of a store have changed so often: in the middle of a change, however busy the machine is. Returns when that has ended. */
+export async function atChange(change: number, store: string, ended: Promise<unknown>, act: () => void): Promise<void> {
   let left = change;
   const watchers = ["", ...readdirSync(store)].flatMap((name) => {
     if (!statSync(join(store, name)).isDirectory()) return [];
-    return [watch(join(store, name), () => void ((left -= 1) === 0 && child.kill("SIGKILL")))];
+    return [watch(join(store, name), () => void ((left -= 1) === 0 && act()))];
   });
-  await child.exited;
+  await ended;
   for (const one of watchers) one.close();
+}
+
+/** SIGKILL in the middle of a change. Whether it came to that. */
+export async function killedAt(change: number, store: string, child: Bun.Subprocess): Promise<boolean> {
+  await atChange(change, store, child.exited, () => child.kill("SIGKILL"));
   return child.signalCode === "SIGKILL";
 }
 
@@ -84,7 +89,8 @@ let inside = 0;
 
 /**
  * What `chp` does, in this process and a tenth of its time: for what is there before a story begins, and for what many command lines
- * say, of which a story runs some by the executable. Those that run at a time have one working directory, as a process has.
+ * say, of which a story runs some by the executable. Those that run at a time have one working directory, as a process has. What the
+ * runtime itself reads of the environment is not seen.
  */
 export async function here(
   args: readonly string[],

@@ -11,7 +11,8 @@ STORE ?= .run/store
 LISTEN ?= 0.0.0.0:8080
 # How long each test file took: the next run begins with the longest.
 TIMINGS ?= .run/timings.json
-TEST := $(BUN) test --no-orphans --parallel --timings=$(TIMINGS) --update-timings
+# Files that run in one process share what they import, which takes a third of the time. The timeout of test/preload.ts is that of the first.
+TEST := $(BUN) test --no-orphans --parallel --no-isolate --timeout=$(or $(CHP_TEST_TIMEOUT),300000) --timings=$(TIMINGS) --update-timings
 # tsc and oxlint are Go programs, which by default spend a quarter of their time on freeing memory: this takes 50 MB more.
 GO := GOGC=400
 SOURCES := $(shell find bin src handlers store -name '*.ts' -o -name '*.tsx' -o -path '*/assets/*') $(wildcard bin/manual/*.md) package.json tsconfig.json
@@ -87,10 +88,9 @@ format: $(BUN)
 # Stories of whole commands and exports, up to seconds each: make test runs them.
 STORIES := test/bin/commands/** test/manual.test.ts test/src/export/images.test.ts test/src/export/archivewriter.test.ts
 
-# test/preload.ts forbids these tests to start a process; test/thorough.ts reduces long runs of properties. Files share modules,
-# which takes half of the time; `make test` isolates them.
+# test/preload.ts forbids these tests to start a process; test/thorough.ts reduces long runs of properties.
 inprocess: $(BUN)
-	CHP_THOROUGH=0 $(TEST:.json=-unit.json) --no-isolate --timeout=300000 --dots $(patsubst %,--path-ignore-patterns='%',test/e2e/** test/tools/** test/powercut/** $(STORIES))
+	CHP_THOROUGH=0 $(TEST:.json=-unit.json) --dots $(patsubst %,--path-ignore-patterns='%',test/e2e/** test/tools/** test/powercut/** $(STORIES))
 
 build: dist/chp dist/chp.mjs ## dist/chp for this machine, dist/chp.mjs for plain Node
 

@@ -100,7 +100,6 @@ beforeAll(async () => {
 afterAll(async () => {
   ending.abort();
   await bucket.stop(true);
-  await REGISTRY[Symbol.asyncDispose]();
   folder[Symbol.dispose]();
 });
 

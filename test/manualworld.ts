@@ -12,6 +12,7 @@ import { exportOfSnaps, PUBLISHER, SIGNED_ROOT, type SnapSpec, signed } from "./
 const PLACES = ["amd64", "arm64"].flatMap((architecture) => ["22.04", "24.04"].map((channel) => base(architecture, channel)));
 
 /** Where the images of the charms outside are; whoever exports must be told that it has no TLS. */
+/** Of all files that share this module: it ends with the process. */
 export const REGISTRY = TestRegistry.start({ blobHost: null });
 const IMAGE = imageOf();
 

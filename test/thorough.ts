@@ -17,9 +17,9 @@ export function longTest(name: string, run: () => void | Promise<void>): void {
   test.skipIf(!thorough)(name, run);
 }
 
-/** By how many bytes a test that damages each byte in turn goes on. */
+/** By how many bytes or bits a test that damages each in turn goes on: an odd number, so that all bits have their turn. */
 export function stride(quick: number): number {
-  return thorough ? 1 : quick;
+  return [quick, Math.ceil(Math.sqrt(quick)) | 1][LEVEL] ?? 1;
 }
 
 /** All cases of a table whose each takes long; `make unit` tries every sixth. */
@@ -29,5 +29,5 @@ export function sample<T>(cases: readonly T[]): T[] {
 
 /** How often what takes long is tried, of the number that `.ci/run` tries it. */
 export function runs(all: number): number {
-  return Math.ceil(all / ([100, 4][LEVEL] ?? 1));
+  return Math.ceil(all / ([100, 8][LEVEL] ?? 1));
 }

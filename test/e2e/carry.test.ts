@@ -10,11 +10,13 @@ import { readInventory } from "../../src/export/inventory.ts";
 import { type Files, packageFiles, tarOf, tgzOf } from "../build.ts";
 import { carried, packed, type TestKey, type Tree, testKey } from "../carried.ts";
 import { PACKAGES, WORLD } from "../world.ts";
-import { chp, type Done, type RunOptions, serve, tempFolder } from "./chp.ts";
+import { chp, type Done, here, serve, tempFolder } from "./chp.ts";
 
 const folder = tempFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
-const run = (args: readonly string[], options: RunOptions = {}): Promise<Done> => chp(args, { cwd: folder.path, ...options });
+type Options = Parameters<typeof here>[1];
+const run = (args: readonly string[], options: Options = {}): Promise<Done> => here(args, { cwd: folder.path, ...options });
+const byExecutable = (args: readonly string[]): Promise<Done> => chp(args, { cwd: folder.path });
 const [DB, TINY] = PACKAGES;
 if (!DB || !TINY) throw new Error("the world is empty");
 const TREE: Tree = { "acme-db.tar.gz": packageFiles(DB), "tiny.tar.gz": packageFiles(TINY) };
@@ -39,7 +41,7 @@ let key: TestKey;
 let keyId: string;
 
 beforeAll(async () => {
-  const made = await run(["keygen", "site.key", "--comment", "site"]);
+  const made = await byExecutable(["keygen", "site.key", "--comment", "site"]);
   expect([made.code, made.out]).toEqual([0, expect.stringMatching(/^key: [0-9A-F]{16}\nsecret: site.key .*\npublic: site.key.pub\n$/)]);
   const texts = { secret: readFileSync(at("site.key"), "utf8"), public: readFileSync(at("site.key.pub"), "utf8") };
   key = { secret: readSecretKey(texts.secret, "it"), accepted: readPublicKey(texts.public, "it"), texts };
@@ -303,12 +305,12 @@ test("archives whose list nobody wrote for chp: what sha256sum made of a folder"
 
 test("what chp exports is signed, split, taken in as such, and exported no second time", async () => {
   write({ "world.tar.gz": WORLD, "site.yaml": "charms:\n  - name: acme-db\n  - name: tiny\nwithout: [images]\n" });
-  expect((await run(["import", "--store", "upstream", "world.tar.gz"])).code).toBe(0);
-  expect((await run(["accept-key", "--store", "inside", "site.key.pub"])).code).toBe(0);
+  expect((await byExecutable(["import", "--store", "upstream", "world.tar.gz"])).code).toBe(0);
+  expect((await byExecutable(["accept-key", "--store", "inside", "site.key.pub"])).code).toBe(0);
   const upstream = await serve(at("upstream"));
   try {
     const exported = (into: string, ...args: string[]) =>
-      run([
+      byExecutable([
         "export",
         "-f",
         "site.yaml",
@@ -324,10 +326,10 @@ test("what chp exports is signed, split, taken in as such, and exported no secon
       ]);
     const first = await exported("out", "--chunk", "1M");
     expect([first.code, first.out]).toEqual([0, expect.stringMatching(/site-\d{8}T\d{6}\.tar\.1of\d\n/)]);
-    const done = await run(["import", "--store", "inside", "--json", "out"]);
+    const done = await byExecutable(["import", "--store", "inside", "--json", "out"]);
     const archives = JSON.parse(done.out).sources.filter((one: { name: string }) => one.name.endsWith(".tar"));
     expect(archives).toMatchObject([{ signers: [{ key: keyId, name: "site" }] }]);
-    const have = (await run(["inventory", "--store", "inside"])).out;
+    const have = (await byExecutable(["inventory", "--store", "inside"])).out;
     write({ "have.json": have });
     expect((await exported("more", "--since", "have.json")).code).toBe(0);
     const [archive = ""] = readdirSync(at("more")).filter((name) => name.endsWith(".tar"));
@@ -337,9 +339,9 @@ test("what chp exports is signed, split, taken in as such, and exported no secon
       true,
       false,
     ]);
-    const again = await run(["import", "--store", "inside", join("more", archive)]);
+    const again = await byExecutable(["import", "--store", "inside", join("more", archive)]);
     expect([again.code, again.out]).toEqual([0, expect.stringContaining("nothing changed: everything was already present")]);
-    expect((await run(["inventory", "--store", "inside"])).out).toBe(have);
+    expect((await byExecutable(["inventory", "--store", "inside"])).out).toBe(have);
   } finally {
     await upstream.stop();
   }

@@ -11,7 +11,7 @@ import { Store } from "../../store/store.ts";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
 import { storedSettings } from "../storedsettings.ts";
 import { runs } from "../thorough.ts";
-import { chp, killedAt, serve, spawn, tempFolder } from "./chp.ts";
+import { chp, here, killedAt, serve, spawn, tempFolder } from "./chp.ts";
 
 const JAMMY = base("amd64", "22.04");
 const NOW = ["--keep-generations", "2", "--keep-days", "0", "--older-than", "0"];
@@ -34,7 +34,7 @@ async function filled(folder: string, names: readonly string[], revisions: numbe
   for (let revision = 1; revision <= revisions; revision += 1) {
     const file = join(folder, `${revision}.tar.gz`);
     writeFileSync(file, exportOf(names.map((name) => spec(name, revision))));
-    expect(await chp(["import", "--store", store, file])).toMatchObject({ code: 0 });
+    expect(await here(["import", "--store", store, file])).toMatchObject({ code: 0 });
   }
   return store;
 }
@@ -101,7 +101,7 @@ test("an override holds a channel over imports and releases, until it ends or is
       /"revision":\{"revision":(\d+)/,
     )?.[1];
   const run = async (...args: string[]) => {
-    const done = await chp([...args, "--store", store]);
+    const done = await here([...args, "--store", store]);
     return [done.code, done.out, done.err] as const;
   };
   const row = "tiny latest/stable ubuntu@22.04 amd64";
@@ -199,7 +199,7 @@ test.each([
 ] as const)("refused: %s", async (_, args, code, err) => {
   using folder = tempFolder();
   const store = await filled(folder.path, ["tiny"], 1);
-  const done = await chp([...args, "--store", store]);
+  const done = await here([...args, "--store", store]);
   expect([done.code, done.out, done.err]).toEqual([code, "", expect.stringContaining(err)]);
   expect(readdirSync(join(store, "catalog"))).toHaveLength(1);
 });
@@ -208,7 +208,7 @@ test("a removal takes a plan, is refused while it is used, and is undone by roll
   using folder = tempFolder();
   const store = await filled(folder.path, ["tiny"], 2);
   const plan = join(folder.path, "plan.json");
-  const run = (...args: string[]) => chp([...args, "--store", store]);
+  const run = (...args: string[]) => here([...args, "--store", store]);
   expect(await run("remove", "tiny@2", "--plan", plan)).toMatchObject({ code: 0, out: expect.stringContaining("releases revision 2") });
   expect(await verified(store)).toEqual(["tiny 2", "tiny 1"]);
   expect(await run("remove", "--apply", plan)).toMatchObject({ code: 3, err: expect.stringContaining("tiny is used: latest/stable") });
@@ -257,15 +257,15 @@ test("a charm that was built here is deployed by name, with the same id for ever
 test("what no kept generation names is moved to trash and then freed; a pruned generation can't be rolled back to", async () => {
   using folder = tempFolder();
   const store = await filled(folder.path, ["tiny"], 3);
-  expect((await chp(["gc", "--store", store])).out).toContain("generations: 3 kept (from 1 on), 0 pruned");
-  const dry = JSON.parse((await chp(["gc", "--dry-run", "--json", "--store", store, ...NOW])).out);
+  expect((await here(["gc", "--store", store])).out).toContain("generations: 3 kept (from 1 on), 0 pruned");
+  const dry = JSON.parse((await here(["gc", "--dry-run", "--json", "--store", store, ...NOW])).out);
   expect(dry).toMatchObject({ dryRun: true, pruned: [1], deleted: { blobs: 0 } });
   expect(readdirSync(join(store, "catalog"))).toHaveLength(3);
-  expect(JSON.parse((await chp(["gc", "--json", "--store", store, ...NOW])).out)).toMatchObject({ pruned: [1], aside: dry.aside });
+  expect(JSON.parse((await here(["gc", "--json", "--store", store, ...NOW])).out)).toMatchObject({ pruned: [1], aside: dry.aside });
   expect(readdirSync(join(store, "trash"))).toHaveLength(dry.aside.blobs);
-  expect(JSON.parse((await chp(["gc", "--json", "--store", store, ...NOW])).out)).toMatchObject({ deleted: dry.aside });
+  expect(JSON.parse((await here(["gc", "--json", "--store", store, ...NOW])).out)).toMatchObject({ deleted: dry.aside });
   expect(readdirSync(join(store, "trash"))).toEqual([]);
-  const done = await chp(["rollback", "1", "--store", store]);
+  const done = await here(["rollback", "1", "--store", store]);
   expect([done.code, done.err]).toEqual([1, expect.stringContaining("generation 1 was pruned")]);
   expect(await verified(store)).toEqual(["tiny 3", "tiny 2", "tiny 1"]);
 });
@@ -273,13 +273,13 @@ test("what no kept generation names is moved to trash and then freed; a pruned g
 test("a backup has all of it, secrets with their modes, and is restored into an empty place", async () => {
   using folder = tempFolder();
   const store = await filled(folder.path, ["tiny", "two"], 2);
-  await chp(["config", "--store", store, "proxy.oci-registry.domain=r.test", "proxy.oci-registry.password=hush"]);
-  await chp(["import-certificate", "--selfsigned", "--store", store]);
+  await here(["config", "--store", store, "proxy.oci-registry.domain=r.test", "proxy.oci-registry.password=hush"]);
+  await here(["import-certificate", "--selfsigned", "--store", store]);
   const [backup, back] = [join(folder.path, "backup"), join(folder.path, "back")];
   const made = await chp(["backup", backup, "--store", store]);
   expect([made.code, made.out]).toEqual([0, expect.stringContaining("secrets/ociSecret.")]);
   expect(made.out).toMatch(/files: \d+ hard links, 0 copies/);
-  const again = await chp(["backup", backup, "--store", store]);
+  const again = await here(["backup", backup, "--store", store]);
   expect([again.code, again.out]).toEqual([0, expect.stringContaining("files: 0 hard links, 0 copies")]);
   expect((await chp(["restore", backup, "--store", back])).code).toBe(0);
   expect(await verified(back)).toEqual(await verified(store));
@@ -290,10 +290,10 @@ test("a backup has all of it, secrets with their modes, and is restored into an 
     expect(readFileSync(join(back, file), "utf8")).toBe(readFileSync(join(store, file), "utf8"));
     expect(statSync(join(back, file)).mode).toBe(statSync(join(store, file)).mode);
   }
-  expect((await chp(["restore", backup, "--store", store])).code).toBe(0); // an earlier copy of itself gets what is missing: nothing
-  expect((await chp(["restore", join(folder.path, "nothing"), "--store", join(folder.path, "new")])).code).toBe(1);
-  expect((await chp(["release", "tiny", "1", "stable", "--store", back])).code).toBe(0);
-  const over = await chp(["restore", backup, "--store", back]);
+  expect((await here(["restore", backup, "--store", store])).code).toBe(0); // an earlier copy of itself gets what is missing: nothing
+  expect((await here(["restore", join(folder.path, "nothing"), "--store", join(folder.path, "new")])).code).toBe(1);
+  expect((await here(["release", "tiny", "1", "stable", "--store", back])).code).toBe(0);
+  const over = await here(["restore", backup, "--store", back]);
   expect([over.code, over.err]).toEqual([2, expect.stringContaining("is newer than all of")]);
   expect(await verified(store)).toHaveLength(4);
 });
@@ -326,7 +326,7 @@ test("kill -9 in the middle of any change: nothing that was published is lost", 
   let killed = 0;
   for (let i = 0; i < rounds; i += 1) {
     const all = commands(i);
-    if (all[i % all.length]?.[0] === "remove") await chp(["remove", "dan", "--plan", plan, "--store", store]);
+    if (all[i % all.length]?.[0] === "remove") await here(["remove", "dan", "--plan", plan, "--store", store]);
     const child = spawn([...(all[i % all.length] ?? []), "--store", store]);
     if (await killedAt(1 + ((i * 7) % 13), store, child)) killed += 1;
     const held = (await verified(store)).filter((one) => one !== "dan 1"); // which comes and goes
@@ -357,7 +357,7 @@ test("gc during downloads and imports breaks none of them", async () => {
   for (let revision = 3; revision < 12; revision += 1) {
     const file = join(folder.path, `${revision}.tar.gz`);
     writeFileSync(file, exportOf(["ada", "bob"].map((name) => spec(name, revision))));
-    expect(await chp(["import", "--store", store, file])).toMatchObject({ code: 0 });
+    expect(await here(["import", "--store", store, file])).toMatchObject({ code: 0 });
     await verified(store);
   }
   importing.abort();

@@ -1,7 +1,8 @@
 /** Runs the executable as its user would: a process, a folder, an address. */
 
-import { existsSync, readdirSync, statSync, watch } from "node:fs";
+import { existsSync, readdirSync, realpathSync, statSync, watch } from "node:fs";
 import { join, resolve } from "node:path";
+import { runProgram } from "../program.ts";
 
 export { tempFolder } from "../temp.ts";
 
@@ -60,15 +61,20 @@ export function spawn(args: readonly string[], { input = "ignore", env, cwd, com
   return process;
 }
 
-/** SIGKILL once files of the store have changed so often: in the middle of a change, however busy the machine is. Whether it came to that. */
-export async function killedAt(change: number, store: string, child: Bun.Subprocess): Promise<boolean> {
+/** Does something once files of a store have changed so often: in the middle of a change, however busy the machine is. Returns when that has ended. */
+export async function atChange(change: number, store: string, ended: Promise<unknown>, act: () => void): Promise<void> {
   let left = change;
   const watchers = ["", ...readdirSync(store)].flatMap((name) => {
     if (!statSync(join(store, name)).isDirectory()) return [];
-    return [watch(join(store, name), () => void ((left -= 1) === 0 && child.kill("SIGKILL")))];
+    return [watch(join(store, name), () => void ((left -= 1) === 0 && act()))];
   });
-  await child.exited;
+  await ended;
   for (const one of watchers) one.close();
+}
+
+/** SIGKILL in the middle of a change. Whether it came to that. */
+export async function killedAt(change: number, store: string, child: Bun.Subprocess): Promise<boolean> {
+  await atChange(change, store, child.exited, () => child.kill("SIGKILL"));
   return child.signalCode === "SIGKILL";
 }
 
@@ -76,6 +82,33 @@ export async function chp(args: readonly string[], options: RunOptions = {}): Pr
   const process = spawn(args, options);
   const [out, err, code] = await Promise.all([new Response(process.stdout).text(), new Response(process.stderr).text(), process.exited]);
   return { code, out, err };
+}
+
+const ROOT = process.cwd();
+let inside = 0;
+
+/**
+ * What `chp` does, in this process and a tenth of its time: for what is there before a story begins, and for what many command lines
+ * say, of which a story runs some by the executable. Those that run at a time have one working directory, as a process has. What the
+ * runtime itself reads of the environment is not seen.
+ */
+export async function here(
+  args: readonly string[],
+  { input, env, cwd = ROOT }: Pick<RunOptions, "env" | "cwd"> & { readonly input?: Uint8Array } = {},
+): Promise<Done> {
+  if (inside > 0 && realpathSync(cwd) !== process.cwd()) throw new Error(`others run in ${process.cwd()}, not in ${cwd}`);
+  inside += 1;
+  process.chdir(cwd);
+  try {
+    const read = async function* () {
+      if (input) yield input;
+    };
+    const { code, out, err, next } = await runProgram(args, environment(env), "chp", new AbortController().signal, { input: read });
+    return { code, out, err: next === undefined ? err : `${err}  ${next}\n` };
+  } finally {
+    inside -= 1;
+    if (inside === 0) process.chdir(ROOT);
+  }
 }
 
 export interface Served {

@@ -5,15 +5,15 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../snapworld.ts";
 import { storedSettings } from "../storedsettings.ts";
-import { chp, tempFolder } from "./chp.ts";
+import { chp, here, tempFolder } from "./chp.ts";
 
 const SECRET = "pull-only-password";
 
 function world() {
   const folder = tempFolder();
-  const config = (...args: string[]) => chp(["config", "--store", join(folder.path, "store"), ...args], { cwd: folder.path });
+  const config = (...args: string[]) => here(["config", "--store", join(folder.path, "store"), ...args], { cwd: folder.path });
   const importing = (yaml: string, ...args: string[]) =>
-    chp(["config", "--store", join(folder.path, "store"), "--import-yaml", ...args], { cwd: folder.path, input: Buffer.from(yaml) });
+    here(["config", "--store", join(folder.path, "store"), "--import-yaml", ...args], { cwd: folder.path, input: Buffer.from(yaml) });
   return { ...folder, path: folder.path, config, importing, [Symbol.dispose]: folder[Symbol.dispose] };
 }
 
@@ -50,10 +50,10 @@ test("what is set goes out as YAML and comes in elsewhere, without secrets", asy
 test("the export says what is of the environment, and leaves defaults out", async () => {
   using one = world();
   await one.config("proxy.oci-registry.domain=hub:5000");
-  const { out } = await chp(["config", "--store", join(one.path, "store"), "--export-yaml"], { env: { CHP_PUBLIC_URL: "http://e.lan" } });
+  const { out } = await here(["config", "--store", join(one.path, "store"), "--export-yaml"], { env: { CHP_PUBLIC_URL: "http://e.lan" } });
   expect(out).toContain("# from CHP_PUBLIC_URL of the environment\npublic-url: http://e.lan\n");
   expect(out).not.toContain("listen");
-  const listing = await chp(["config", "--store", join(one.path, "store")], { env: { CHP_PUBLIC_URL: "http://e.lan" } });
+  const listing = await here(["config", "--store", join(one.path, "store")], { env: { CHP_PUBLIC_URL: "http://e.lan" } });
   expect(listing.out).toMatch(
     /^listen\t0\.0\.0\.0:8080\tdefault\n(.*\n)*public-url\thttp:\/\/e\.lan\tenvironment\n(.*\n)*proxy\.oci-registry\.domain\thub:5000\tfile\n/m,
   );
@@ -87,7 +87,7 @@ listen: [127.0.0.1:1, "0.0.0.0:8081"]
 
 test("a certificate is neither exported nor imported: another command takes it in with its key", async () => {
   using one = world();
-  const made = await chp(["import-certificate", "--selfsigned", "--name", "hub.lan", "--store", join(one.path, "store")]);
+  const made = await here(["import-certificate", "--selfsigned", "--name", "hub.lan", "--store", join(one.path, "store")]);
   expect([made.code, made.err]).toEqual([0, expect.any(String)]);
   const yaml = (await one.config("--export-yaml")).out;
   expect(yaml).toContain("# proxy.tls.cert is set by chp import-certificate: it is not in this file\n");

@@ -12,7 +12,7 @@ import type { Login, Setup } from "../conformance/match.ts";
 import { type Hub, ORIGIN, onOneConnection, overHttp, runCases, type Sent, type Target } from "../conformance/run.ts";
 import { ROOT, SNAP_WORLD, STORE_STREAM } from "../snapworld.ts";
 import { WORLD } from "../world.ts";
-import { chp, serve, tempFolder } from "./chp.ts";
+import { chp, here, serve, tempFolder } from "./chp.ts";
 
 const EXECUTABLE = process.env["CHP_EXECUTABLE"] ?? "dist/chp";
 
@@ -20,10 +20,17 @@ const folder = tempFolder();
 afterAll(() => folder[Symbol.dispose]());
 const at = (name: string) => join(folder.path, name);
 
-async function run(...args: string[]): Promise<void> {
-  const done = await chp(args);
-  if (done.code !== 0) throw new Error(`chp ${args.join(" ")}: exit ${done.code}: ${done.err}`);
-}
+const runner =
+  (how: typeof here) =>
+  async (...args: string[]): Promise<string> => {
+    const done = await how(args);
+    if (done.code !== 0) throw new Error(`chp ${args.join(" ")}: exit ${done.code}: ${done.err}`);
+    return done.out;
+  };
+
+/** What is carried from store to store is so by the executable; what a server has before it starts is made in this process. */
+const run = runner((args) => chp(args));
+const prepare = runner(here);
 
 function file(name: string, content: string | Uint8Array): string {
   writeFileSync(at(name), content);
@@ -64,10 +71,10 @@ const exportedAndImported = once("next", async (store) => {
 async function startExecutable({ publicUrl, registry, empty, tokens }: Setup, stored: () => Promise<string>): Promise<Hub> {
   const store = empty ? at("empty") : await stored();
   const config = (login: Login) =>
-    run("config", "--store", store, ...Object.entries(login).map(([key, value]) => `proxy.oci-registry.${key}=${value}`));
+    prepare("config", "--store", store, ...Object.entries(login).map(([key, value]) => `proxy.oci-registry.${key}=${value}`));
   if (registry) await config(registry);
-  if (tokens) await run("import-certificate", "--selfsigned", "--store", store);
-  const token = async (right: string) => [right, (await chp(["token", right, "--may", right, "--store", store])).out.trim()];
+  if (tokens) await prepare("import-certificate", "--selfsigned", "--store", store);
+  const token = async (right: string) => [right, (await prepare("token", right, "--may", right, "--store", store)).trim()];
   const texts = tokens ? Object.fromEntries(await Promise.all([token("import"), token("overrides")])) : undefined;
   const args = [...(publicUrl === undefined ? [] : ["--public-url", publicUrl]), ...(tokens ? ["--tls-listen", "127.0.0.1:0"] : [])];
   const start = () => serve(store, args);

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join, resolve } from "node:path";
 import { base, charmZip, exportOf } from "../build.ts";
-import { COMMAND, chp, logged, type Served, serve, tempFolder } from "./chp.ts";
+import { COMMAND, here, logged, type Served, serve, tempFolder } from "./chp.ts";
 
 const jammy = base("amd64", "22.04");
 const noise = createCipheriv("aes-128-ctr", Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(24 * 2 ** 20));
@@ -32,7 +32,7 @@ beforeAll(async () => {
     releases,
   });
   writeFileSync(file, exportOf([charm("large", { noise }), charm("wordy", { "config.yaml": yaml })]));
-  expect(await chp(["import", "--store", store, file])).toMatchObject({ code: 0 });
+  expect(await here(["import", "--store", store, file])).toMatchObject({ code: 0 });
 });
 
 afterAll(() => folder[Symbol.dispose]());

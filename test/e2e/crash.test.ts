@@ -8,7 +8,7 @@ import { sumsOf } from "../../src/digest.ts";
 import { Disk } from "../../store/fs.ts";
 import { Store } from "../../store/store.ts";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
-import { chp, killedAt, spawn, tempFolder } from "./chp.ts";
+import { chp, here, killedAt, spawn, tempFolder } from "./chp.ts";
 
 const jammy = base("amd64", "22.04");
 
@@ -132,7 +132,7 @@ test.skipIf(!mounts)("gc frees what there is where no inode is free (needs mount
   expect(system("mount", "-t", "tmpfs", "-o", "size=8m,nr_inodes=200", "tmpfs", disk)).toBe(true);
   try {
     const store = join(disk, "store");
-    for (const revision of [1, 2]) await chp(["import", "--store", store, join(folder.path, `${revision}.tar.gz`)]);
+    for (const revision of [1, 2]) await here(["import", "--store", store, join(folder.path, `${revision}.tar.gz`)]);
     for (let i = 0; ; i += 1)
       try {
         writeFileSync(join(disk, `filler${i}`), "");
@@ -140,10 +140,10 @@ test.skipIf(!mounts)("gc frees what there is where no inode is free (needs mount
         break;
       }
     const gc = ["gc", "--store", store, "--keep-generations", "1", "--keep-days", "0", "--older-than", "0"];
-    for (const _ of [1, 2]) expect(await chp(gc)).toMatchObject({ code: 0 });
+    for (const _ of [1, 2]) expect(await here(gc)).toMatchObject({ code: 0 });
     expect(await verified(store)).toHaveLength(1);
     expect(readdirSync(join(store, "catalog"))).toHaveLength(1);
-    expect(await chp(["config", "--store", store, "public-url=http://hub.lan"])).toMatchObject({ code: 0 });
+    expect(await here(["config", "--store", store, "public-url=http://hub.lan"])).toMatchObject({ code: 0 });
   } finally {
     system("umount", disk);
   }
@@ -208,7 +208,7 @@ test("a manifest or generation that is damaged is named, and the server still an
   using folder = tempFolder();
   const store = join(folder.path, "store");
   writeFileSync(join(folder.path, "1.tar.gz"), exportOf([spec("one", 1, 1000), spec("two", 1, 1000)]));
-  await chp(["import", "--store", store, join(folder.path, "1.tar.gz")]);
+  await here(["import", "--store", store, join(folder.path, "1.tar.gz")]);
   const generation = JSON.parse(readFileSync(join(store, "catalog", "0000000001.json"), "utf8"));
   const blob = (digest: string) => join(store, "blobs", "sha256", digest.slice(0, 2), digest);
   const index = JSON.parse(readFileSync(blob(generation.index), "utf8"));
@@ -226,6 +226,6 @@ test("a manifest or generation that is damaged is named, and the server still an
   ]);
   await served.stop();
   expect(served.log()).toContain("content does not match its checksum");
-  const shown = await chp(["show", "one", "--store", store]);
+  const shown = await here(["show", "one", "--store", store]);
   expect([shown.code, shown.err]).toEqual([13, expect.stringContaining("put that file back from a copy of the store")]);
 });

@@ -6,7 +6,7 @@ import { delimiter, join } from "node:path";
 import { exportOf, type PackageSpec, tgzOf } from "../build.ts";
 import { IMAGES, ROOT, SNAP_WORLD } from "../snapworld.ts";
 import { PACKAGES } from "../world.ts";
-import { COMMAND, chp, type Done, serve, tempFolder } from "./chp.ts";
+import { COMMAND, type Done, here, serve, tempFolder } from "./chp.ts";
 
 interface Line {
   /** as it is written */
@@ -136,7 +136,7 @@ function moved(): PackageSpec {
 }
 
 async function setting(key: string): Promise<string> {
-  return (await chp(["config", "--store", STORE, key])).out.trim();
+  return (await here(["config", "--store", STORE, key])).out.trim();
 }
 
 async function served(type: string, name: string): Promise<void> {

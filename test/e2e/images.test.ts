@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { sumsOf } from "../../src/digest.ts";
 import { charmhubOf, imageOf, indexOf, TestRegistry } from "../registry.ts";
 import { noise } from "../world.ts";
-import { chp, spawn, tempFolder } from "./chp.ts";
+import { chp, here, spawn, tempFolder } from "./chp.ts";
 
 const LOGIN = { username: "docker-registry", password: "the-password-of-charmhub" };
 const MIB = 2 ** 20;
@@ -62,7 +62,7 @@ async function scene() {
 
 test("tokens that end in between, redirects, an artifact: the same digests", async () => {
   const { registry, args, cwd, blobs } = await scene();
-  const done = await chp(args, { cwd });
+  const done = await here(args, { cwd });
   expect([done.code, done.err]).toEqual([0, expect.stringContaining("1 container image is in the archive\n")]);
   expect([await blobs(), registry.sentBytes]).toEqual([TAKEN, SIZE]);
   expect(registry.asked.filter(({ path }) => path === "/token").length).toBeGreaterThan(2);

@@ -18,7 +18,7 @@ import {
   tgzOf,
   zipOf,
 } from "../build.ts";
-import { COMMAND, chp, spawn, tempFolder } from "./chp.ts";
+import { COMMAND, chp, here, spawn, tempFolder } from "./chp.ts";
 
 const jammy = base("amd64", "22.04");
 
@@ -51,7 +51,7 @@ function write(folder: string, files: Files): void {
 }
 
 const listed = async (store: string) =>
-  JSON.parse((await chp(["list", "--store", store, "--json"])).out) as { name: string; revisions: number[]; channels: string[] }[];
+  JSON.parse((await here(["list", "--store", store, "--json"])).out) as { name: string; revisions: number[]; channels: string[] }[];
 
 /** Frames of a few bytes, of a block and of many, with blocks that a compressor keeps as they are. */
 function inFrames(bytes: Uint8Array): Uint8Array {
@@ -108,10 +108,10 @@ test("a lone charm brings the resources beside it", async () => {
     "resource_data_r4_data.bin": "four",
     "resources/demo.demo-image_2": imageBlob("reg.example/x@sha256:00"),
   });
-  const done = await chp(["import", "--store", "store", "--channel", "edge", "demo_r9.charm"], { cwd: folder.path });
+  const done = await here(["import", "--store", "store", "--channel", "edge", "demo_r9.charm"], { cwd: folder.path });
   expect(done.code).toBe(0);
   expect(done.out).toContain("rebuilt from the charm itself, on latest/edge");
-  const shown = JSON.parse((await chp(["show", "demo", "--json", "--store", "store"], { cwd: folder.path })).out);
+  const shown = JSON.parse((await here(["show", "demo", "--json", "--store", "store"], { cwd: folder.path })).out);
   expect(shown).toMatchObject({
     revisions: [{ revision: 9 }],
     releases: [{ channel: "latest/edge", base: jammy, revision: 9, resources: { data: 4, "demo-image": 2 } }],
@@ -139,7 +139,7 @@ test("a frame of ten bytes does not get the two gigabytes that it asks for", asy
 test("what came in before is known; what changed is told, channel by channel", async () => {
   using folder = tempFolder();
   write(folder.path, { "1.tar.gz": exportOf([demo(7)]), "2.tar.gz": exportOf([demo(8)]) });
-  const run = (...args: string[]) => chp([...args, "--store", "store"], { cwd: folder.path });
+  const run = (...args: string[]) => here([...args, "--store", "store"], { cwd: folder.path });
   expect((await run("import", "1.tar.gz")).out).toContain("14/stable ubuntu@22.04 amd64: opened at 7");
   expect((await run("import", "1.tar.gz")).out).toContain("nothing changed: everything was already present");
   expect((await run("import", "--dry-run", "2.tar.gz")).out).toContain("14/stable ubuntu@22.04 amd64: 7 → 8");
@@ -159,7 +159,7 @@ test("what came in before is known; what changed is told, channel by channel", a
 test("a dry run makes nothing, not even the store", async () => {
   using folder = tempFolder();
   write(folder.path, { "e.tar.gz": exportOf([demo()]) });
-  const done = await chp(["import", "--dry-run", "--store", "store", "e.tar.gz"], { cwd: folder.path });
+  const done = await here(["import", "--dry-run", "--store", "store", "e.tar.gz"], { cwd: folder.path });
   expect([done.code, done.out]).toEqual([0, expect.stringContaining("dry run: 1 package would change")]);
   expect(readdirSync(folder.path)).toEqual(["e.tar.gz"]);
 });
@@ -195,8 +195,8 @@ test("a reader that is gone changes neither what is done nor the exit code", asy
 test("a store that lies in an imported folder is left alone", async () => {
   using folder = tempFolder();
   write(folder.path, { "e.tar.gz": exportOf([demo()]) });
-  for (const _ of [1, 2]) expect((await chp(["import", "--store", "store", "."], { cwd: folder.path })).code).toBe(0);
-  const log = JSON.parse((await chp(["log", "--json", "--store", "store"], { cwd: folder.path })).out);
+  for (const _ of [1, 2]) expect((await here(["import", "--store", "store", "."], { cwd: folder.path })).code).toBe(0);
+  const log = JSON.parse((await here(["log", "--json", "--store", "store"], { cwd: folder.path })).out);
   expect(log).toMatchObject([{ number: 1, sources: [{ name: "e.tar.gz" }] }]);
 });
 
@@ -211,7 +211,7 @@ test("says what is missing", async () => {
   };
   const spec = { ...demo(), resources: {}, releases: [...demo().releases, { channel: "14/edge", base: jammy, revision: 99 }] };
   write(folder.path, { "e.tar.gz": exportOf([spec, bundle]) });
-  const report = JSON.parse((await chp(["import", "--json", "--store", "store", "e.tar.gz"], { cwd: folder.path })).out);
+  const report = JSON.parse((await here(["import", "--json", "--store", "store", "e.tar.gz"], { cwd: folder.path })).out);
   expect(report.missing.charms).toEqual([{ bundle: "stack", charm: "absent" }]);
   expect(report.missing.resources).toEqual([
     { charm: "demo", resource: "demo-image", revision: null },
@@ -276,7 +276,7 @@ const REFUSED: readonly { readonly what: string; readonly file: Uint8Array; read
 test.each(REFUSED)("refuses $what: exit 3, named, nothing published", async ({ file, says }) => {
   using folder = tempFolder();
   write(folder.path, { "first.tar.gz": exportOf([demo(6)]), "e.tar.gz": file, "good.tar.gz": exportOf([demo(8)]) });
-  const run = (...args: string[]) => chp([...args, "--store", "store"], { cwd: folder.path });
+  const run = (...args: string[]) => here([...args, "--store", "store"], { cwd: folder.path });
   await run("import", "first.tar.gz");
   const before = (await run("list", "--json")).out;
   const done = await run("import", "good.tar.gz", "e.tar.gz");
@@ -300,7 +300,7 @@ test.each([
 ])("a file that holds only $what is refused", async ({ file, says }) => {
   using folder = tempFolder();
   write(folder.path, { "e.tar.gz": file });
-  const done = await chp(["import", "--store", "store", "e.tar.gz"], { cwd: folder.path });
+  const done = await here(["import", "--store", "store", "e.tar.gz"], { cwd: folder.path });
   expect([done.code, done.err]).toEqual([3, expect.stringMatching(new RegExp(says))]);
 });
 
@@ -308,8 +308,8 @@ test("the same revision with other bytes is refused with both digests", async ()
   using folder = tempFolder();
   const other = { ...demo(7), revisions: { 7: charmZip({ name: "demo", revision: 70, bases: [jammy] }) } };
   write(folder.path, { "1.tar.gz": exportOf([demo(7)]), "2.tar.gz": exportOf([other]) });
-  await chp(["import", "--store", "store", "1.tar.gz"], { cwd: folder.path });
-  const done = await chp(["import", "--store", "store", "2.tar.gz"], { cwd: folder.path });
+  await here(["import", "--store", "store", "1.tar.gz"], { cwd: folder.path });
+  const done = await here(["import", "--store", "store", "2.tar.gz"], { cwd: folder.path });
   expect(done.code).toBe(3);
   expect(done.err).toMatch(/demo revision 7 differs from the stored revision: sha256 [0-9a-f]{64} is stored, [0-9a-f]{64} was given/);
 });
@@ -317,7 +317,7 @@ test("the same revision with other bytes is refused with both digests", async ()
 test("a gzip bomb is refused before it fills anything", async () => {
   using folder = tempFolder();
   write(folder.path, { "e.tar.gz": gzipSync(tarOf({ "resources/demo.data_1": Buffer.alloc(64 * 2 ** 20) }), { level: 9 }) });
-  const done = await chp(["import", "--store", "store", "e.tar.gz"], { cwd: folder.path });
+  const done = await here(["import", "--store", "store", "e.tar.gz"], { cwd: folder.path });
   expect([done.code, done.err]).toEqual([3, expect.stringContaining("--max-ratio")]);
 });
 
@@ -396,7 +396,7 @@ test.skipIf(!existsSync("/dev/full"))("a full disk behind standard output is sai
 async function inShell(line: string): Promise<[exit: number, err: string]> {
   using folder = tempFolder();
   const store = join(folder.path, "store");
-  expect((await chp(["config", "--store", store, "public-url=http://a.lan"])).code).toBe(0);
+  expect((await here(["config", "--store", store, "public-url=http://a.lan"])).code).toBe(0);
   const done = Bun.spawnSync(["bash", "-c", `"$@" ${line}`, "-", ...COMMAND], { env: { PATH: process.env["PATH"] ?? "", STORE: store } });
   return [done.exitCode, done.stderr.toString()];
 }

@@ -7,7 +7,7 @@ import { base, bundleZip, charmZip, exportOf, imageBlob } from "../build.ts";
 import { fakeRegistry, LOGIN } from "../fakeregistry.ts";
 import { ROOT, SNAP_WORLD } from "../snapworld.ts";
 import { IMAGE_PATH, WORLD } from "../world.ts";
-import { chp, serve, tempFolder } from "./chp.ts";
+import { chp, here, serve, tempFolder } from "./chp.ts";
 
 const folder = tempFolder();
 const at = (name: string) => join(folder.path, name);
@@ -17,9 +17,12 @@ const D = (n: number) => `sha256:${String(n).repeat(64)}`;
 const HELD = [3, 4, 5, 6, 7, 8, 9];
 const ALL = Object.fromEntries(HELD.map((n) => [`${IMAGE_PATH}@${D(n)}`, D(n)]));
 
-const run = (command: string, ...args: string[]) => chp([command, "--store", "store", ...args], { cwd: folder.path });
+const run = (command: string, ...args: string[]) => here([command, "--store", "store", ...args], { cwd: folder.path });
 const runWith = (env: Readonly<Record<string, string>>, command: string, ...args: string[]) =>
-  chp([command, "--store", "store", ...args], { cwd: folder.path, env });
+  here([command, "--store", "store", ...args], { cwd: folder.path, env });
+/** By the executable: SSL_CERT_FILE is read by what it is built with. */
+const runTrusting = (env: Readonly<Record<string, string>>, command: string) =>
+  chp([command, "--store", "store"], { cwd: folder.path, env: { ...env, SSL_CERT_FILE: join(TLS, "cert.pem") } });
 
 /** The settings of a registry, as the environment. */
 function registry(domain: string, login = false): Record<string, string> {
@@ -210,7 +213,7 @@ describe("images", () => {
       },
     ]);
     expect(fake.asked).toEqual([]);
-    const trusting = await runWith({ ...registry(fake.domain, true), SSL_CERT_FILE: join(TLS, "cert.pem") }, "images");
+    const trusting = await runTrusting(registry(fake.domain, true), "images");
     expect(trusting.out).toBe(HELD.map((n) => `${LINE(n, "yes")}\n`).join(""));
   });
 
@@ -218,7 +221,7 @@ describe("images", () => {
     await using elsewhere = fakeRegistry({ login: "bearer", manifests: {} });
     const tls = { cert: PEM, key: readFileSync(join(TLS, "key.pem"), "utf8") };
     await using fake = fakeRegistry({ tls, login: "bearer", realm: `http://${elsewhere.domain}/token`, manifests: ALL });
-    const done = await runWith({ ...registry(fake.domain, true), SSL_CERT_FILE: join(TLS, "cert.pem") }, "images");
+    const done = await runTrusting(registry(fake.domain, true), "images");
     expect(done.out).toContain("without TLS");
     expect(elsewhere.asked).toEqual([]);
   });

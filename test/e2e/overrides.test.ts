@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT, SNAP_WORLD } from "../snapworld.ts";
-import { chp, logged, type Served, serve, tempFolder } from "./chp.ts";
+import { chp, here, logged, type Served, serve, tempFolder } from "./chp.ts";
 
 const folder = tempFolder();
 const at = (name: string) => join(folder.path, name);
@@ -13,7 +13,7 @@ let served: Served;
 let token = "";
 
 const run = async (...args: string[]) => {
-  const done = await chp([...args, "--store", STORE]);
+  const done = await here([...args, "--store", STORE]);
   expect([args[0], done.code, done.code === 0 ? "" : done.err]).toEqual([args[0], 0, ""]);
   return done.out;
 };
@@ -90,7 +90,7 @@ test("a script lists, sets and takes away, and each request is one generation wi
   const { undo } = JSON.parse(line);
   expect(undo).toBe(`chp rollback ${before} --store ${STORE}`);
   // What the log says is what takes it back, while it serves.
-  expect((await chp(undo.split(" ").slice(1))).code).toBe(0);
+  expect((await here(undo.split(" ").slice(1))).code).toBe(0);
   expect((await script("list", "hello")).json).toEqual({ overrides: [] });
   await script("set", "hello", "stable", "7");
   expect((await script("set", "hello", "stable", "null")).json.overrides).toMatchObject([{ revision: null, upstream_revision: 5 }]);

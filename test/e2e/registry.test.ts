@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { base, charmZip, exportOf, imageBlob, type PackageSpec } from "../build.ts";
 import { storedSettings } from "../storedsettings.ts";
-import { chp, serve, tempFolder } from "./chp.ts";
+import { here, serve, tempFolder } from "./chp.ts";
 
 const jammy = base("amd64", "22.04");
 const DIGEST = "0".repeat(64);
@@ -71,15 +71,15 @@ test("images name the local registry everywhere, their digests are those of the 
   using folder = tempFolder();
   const store = join(folder.path, "store");
   writeFileSync(join(folder.path, "e.tar.gz"), exportOf([SPEC], BUNDLE));
-  const imported = await chp(["import", "--store", store, join(folder.path, "e.tar.gz")]);
+  const imported = await here(["import", "--store", store, join(folder.path, "e.tar.gz")]);
   expect(imported.out).toContain("no local registry is set");
-  expect((await chp(["status", "--store", store])).out).toContain("no local registry is set");
+  expect((await here(["status", "--store", store])).out).toContain("no local registry is set");
 
   const served = await serve(store);
   const upstream = await described(served.url, "plain");
   expect(await fetched(upstream)).toEqual({ ImageName: `registry.example/charm/demo/plain@sha256:${DIGEST}` });
 
-  const config = (...settings: string[]) => chp(["config", "--store", store, ...settings]);
+  const config = (...settings: string[]) => here(["config", "--store", store, ...settings]);
   const set = await config(
     "proxy.oci-registry.domain=hub.lan:5000",
     "proxy.oci-registry.username=pull",
@@ -108,11 +108,11 @@ test("no credential of upstream reaches the store, and no password a file that o
   using folder = tempFolder();
   const store = join(folder.path, "store");
   writeFileSync(join(folder.path, "e.tar.gz"), exportOf([SPEC]));
-  await chp(["import", "--store", store, join(folder.path, "e.tar.gz")]);
-  await chp(["config", "--store", store, "proxy.oci-registry.domain=hub.lan", `proxy.oci-registry.password=${SECRET}`]);
-  const shown = await chp(["config", "--store", store]);
+  await here(["import", "--store", store, join(folder.path, "e.tar.gz")]);
+  await here(["config", "--store", store, "proxy.oci-registry.domain=hub.lan", `proxy.oci-registry.password=${SECRET}`]);
+  const shown = await here(["config", "--store", store]);
   expect(shown.out).toContain("proxy.oci-registry.password\t(set, not shown)\tfile");
-  expect((await chp(["config", "--store", store, "--json", "proxy.oci-registry.password"])).out).not.toContain(SECRET);
+  expect((await here(["config", "--store", store, "--json", "proxy.oci-registry.password"])).out).not.toContain(SECRET);
   const files = readdirSync(store, { recursive: true, encoding: "utf8" }).map((name) => join(store, name));
   for (const file of files.filter((name) => statSync(name).isFile())) {
     const text = readFileSync(file, "latin1");
@@ -134,6 +134,6 @@ const DOMAINS: readonly (readonly [string, number, string])[] = [
 
 test.each(DOMAINS)("the registry's domain %s: exit %d", async (domain, code, says) => {
   using folder = tempFolder();
-  const done = await chp(["config", "--store", join(folder.path, "store"), `proxy.oci-registry.domain=${domain}`]);
+  const done = await here(["config", "--store", join(folder.path, "store"), `proxy.oci-registry.domain=${domain}`]);
   expect([done.code, done.err]).toEqual([code, expect.stringContaining(says)]);
 });

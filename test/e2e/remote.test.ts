@@ -8,7 +8,7 @@ import { connect, type TLSSocket } from "node:tls";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
 import { storedSettings } from "../storedsettings.ts";
 import { exhaustive } from "../thorough.ts";
-import { chp, type Done, type RunOptions, type Served, serve, spawn, tempFolder } from "./chp.ts";
+import { atChange, chp, type Done, here, type RunOptions, type Served, serve, spawn, tempFolder } from "./chp.ts";
 
 const jammy = base("amd64", "22.04");
 
@@ -39,9 +39,9 @@ class Hub {
   served: Served | undefined;
 
   async start(): Promise<this> {
-    expect(await chp(["import-certificate", "--selfsigned", "--store", this.store])).toMatchObject({ code: 0 });
-    writeFileSync(this.ca, (await chp(["config", "--store", this.store, "proxy.tls.cert"])).out);
-    this.token = (await chp(["token", "ci", "--store", this.store])).out.trim();
+    expect(await here(["import-certificate", "--selfsigned", "--store", this.store])).toMatchObject({ code: 0 });
+    writeFileSync(this.ca, (await here(["config", "--store", this.store, "proxy.tls.cert"])).out);
+    this.token = (await here(["token", "ci", "--store", this.store])).out.trim();
     await this.serve();
     return this;
   }
@@ -75,7 +75,7 @@ class Hub {
   }
 
   async generations(): Promise<{ number: number; sources: { name: string; sha256: string }[] }[]> {
-    return JSON.parse((await chp(["log", "--store", this.store, "--json"])).out);
+    return JSON.parse((await here(["log", "--store", this.store, "--json"])).out);
   }
 
   /** What it shows, for a server of a test that its clients trust too. */
@@ -100,7 +100,7 @@ class Hub {
   }
 
   async verified(): Promise<void> {
-    expect(await chp(["verify", "--read-data", "--store", this.store])).toMatchObject({ code: 0 });
+    expect(await here(["verify", "--read-data", "--store", this.store])).toMatchObject({ code: 0 });
   }
 
   async stop(): Promise<void> {
@@ -147,10 +147,10 @@ describe("chp import --to", () => {
     const args = ["a.tar.gz", "./b.tar.gz", join(hub.folder.path, "demo_r7.charm"), "usb"];
     const local = join(hub.folder.path, "local");
     for (const how of [["--dry-run", "--json"], ["--json"], []]) {
-      const here = await chp(["import", "--store", local, ...how, ...args], { cwd: hub.folder.path });
+      const mine = await chp(["import", "--store", local, ...how, ...args], { cwd: hub.folder.path });
       const there = await hub.send([...how, ...args], { cwd: hub.folder.path });
       const plain = (text: string) => text.replaceAll(local, "STORE").replaceAll(hub.store, "STORE").replace("undo (there): ", "undo: ");
-      expect([there.code, plain(there.out)]).toEqual([here.code, plain(here.out)]);
+      expect([there.code, plain(there.out)]).toEqual([mine.code, plain(mine.out)]);
       expect(there.err).toBe("");
     }
     const generations = await hub.generations();
@@ -337,11 +337,11 @@ describe("tokens", () => {
   test("switch remote import on and off while it serves; only hashes are kept, and nothing tells their secrets", async () => {
     const own = new Hub();
     const file = own.file("a.tar.gz", exportOf([spec("alpha", 1)]));
-    expect(await chp(["import-certificate", "--selfsigned", "--store", own.store])).toMatchObject({ code: 0 });
-    writeFileSync(own.ca, (await chp(["config", "--store", own.store, "proxy.tls.cert"])).out);
+    expect(await here(["import-certificate", "--selfsigned", "--store", own.store])).toMatchObject({ code: 0 });
+    writeFileSync(own.ca, (await here(["config", "--store", own.store, "proxy.tls.cert"])).out);
     await own.serve();
-    const token = (...args: string[]) => chp(["token", "--store", own.store, ...args]);
-    const status = async () => (await chp(["status", "--store", own.store])).out;
+    const token = (...args: string[]) => here(["token", "--store", own.store, ...args]);
+    const status = async () => (await here(["status", "--store", own.store])).out;
     own.token = "chp_none";
     expect(await own.send([file])).toMatchObject({
       code: 1,
@@ -362,7 +362,7 @@ describe("tokens", () => {
     expect((await token("--list")).out).toMatch(/^one\timport\t\S+\t-\ntwo\timport\t\S+\t3000-01-01T00:00:00Z\n$/);
     expect(JSON.parse((await token("--json")).out)).toMatchObject([{ name: "one", until: null, expired: false }, { name: "two" }]);
     expect(await status()).toContain("remote import: by one, two");
-    expect((await chp(["__complete", "--", "token", "--store", own.store, "--revoke", ""])).out).toBe("one\ntwo\n");
+    expect((await here(["__complete", "--", "token", "--store", own.store, "--revoke", ""])).out).toBe("one\ntwo\n");
     expect(await token("--revoke", "one")).toMatchObject({ code: 0, out: "one is revoked\n" });
     expect(await own.send([file])).toMatchObject({ code: 1, err: expect.stringContaining("the token is not known") });
     own.token = two.token;
@@ -389,8 +389,8 @@ describe("tokens", () => {
 
   test("go with a backup", async () => {
     const copy = join(hub.folder.path, "copy");
-    expect(await chp(["backup", copy, "--store", hub.store])).toMatchObject({ code: 0 });
-    expect((await chp(["token", "--store", copy])).out).toStartWith("ci\t");
+    expect(await here(["backup", copy, "--store", hub.store])).toMatchObject({ code: 0 });
+    expect((await here(["token", "--store", copy])).out).toStartWith("ci\t");
   });
 });
 
@@ -487,7 +487,7 @@ describe("a body", () => {
 });
 
 test("while an import runs, every other request is answered", async () => {
-  const charm = charmZip({ name: "long", revision: 1, bases: [jammy], files: { noise: noise(32 * 2 ** 20, 3) } });
+  const charm = charmZip({ name: "long", revision: 1, bases: [jammy], files: { noise: noise(8 * 2 ** 20, 3) } });
   const socket = await hub.raw("PUT /_import?name=long_r1.charm HTTP/1.1");
   const reply = said(socket, (text) => text.includes('"undo"'));
   socket.write(`Content-Length: ${charm.byteLength}\r\n\r\n`);
@@ -519,42 +519,40 @@ function moment(own: Hub, revision: number): string {
 
 test("kill -9 of client, import or server at any moment: the store is valid, and shows all of an import or nothing", async () => {
   const own = await new Hub().start();
-  const started = performance.now();
   expect(await own.send([moment(own, 1)])).toMatchObject({ code: 0 });
-  let whole = performance.now() - started;
   const ended = { client: 0, import: 0, server: 0 };
   const rounds = exhaustive ? 12 : 6;
   for (let i = 0; i < rounds; i += 1) {
     const revision = i + 2;
     const victim = (["client", "import", "server"] as const)[i % 3] ?? "client";
     const before = (await own.generations()).length;
-    const file = moment(own, revision);
-    const begun = performance.now();
-    const client = spawn(own.sending([file]), { env: { CHP_TOKEN: own.token } });
-    await Bun.sleep((whole * 1.1 * (i + 1)) / rounds);
+    const client = spawn(own.sending([moment(own, revision)]), { env: { CHP_TOKEN: own.token } });
     const server = own.served?.pid ?? 0;
-    const running = children(server);
-    if (victim === "client") client.kill("SIGKILL");
-    else if (victim === "server") process.kill(server, "SIGKILL");
-    else for (const pid of running) process.kill(pid, "SIGKILL");
+    let running: number[] = [];
+    let isStruck = false;
+    await atChange(1 + i * 3, own.store, client.exited, () => {
+      isStruck = true;
+      running = children(server);
+      if (victim === "client") client.kill("SIGKILL");
+      else if (victim === "server") process.kill(server, "SIGKILL");
+      else for (const pid of running) process.kill(pid, "SIGKILL");
+    });
     const code = await client.exited;
-    const done = performance.now();
     // An import whose server is gone ends by itself.
     for (const pid of running) while (existsSync(`/proc/${pid}`)) await Bun.sleep(5);
-    if (victim === "server") await own.serve();
+    if (victim === "server" && isStruck) await own.serve();
     else while (children(server).length > 0) await Bun.sleep(5);
     const after = (await own.generations()).length;
-    const shown = JSON.parse((await chp(["list", "--store", own.store, "--json"])).out) as { revisions: number[] }[];
+    const shown = JSON.parse((await here(["list", "--store", own.store, "--json"])).out) as { revisions: number[] }[];
     expect(new Set(shown.map(({ revisions }) => revisions.includes(revision)))).toEqual(new Set([after > before]));
     if (code !== 0) ended[victim] += 1;
-    else {
-      expect(after).toBe(before + 1);
-      whole = Math.min(whole, done - begun); // the machine has become less busy: the later kills come earlier
-    }
+    else expect(after).toBe(before + 1);
     await own.verified();
   }
-  expect(ended.client + ended.server).toBeGreaterThan(rounds / 4);
-  for (const lease of readdirSync(join(own.store, "leases"))) utimesSync(join(own.store, "leases", lease), 0, 0);
+  expect(Math.min(ended.client, ended.import, ended.server)).toBeGreaterThan(0);
+  // What the killed left is gone after the next import, once it is old.
+  for (const left of ["leases", "tmp"])
+    for (const name of readdirSync(join(own.store, left))) utimesSync(join(own.store, left, name), 0, 0);
   expect(await own.send([moment(own, 99)])).toMatchObject({ code: 0 });
   expect(readdirSync(join(own.store, "tmp"))).toEqual([]);
   await own.stop();

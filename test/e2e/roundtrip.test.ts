@@ -9,7 +9,7 @@ import { archiveOf, growing, type Question, questions, ROOT_TEXT } from "../cata
 import { expectAlike, readReply } from "../replies.ts";
 import { ROOT, SNAP_WORLD } from "../snapworld.ts";
 import { WORLD } from "../world.ts";
-import { chp, type Served, serve, tempFolder } from "./chp.ts";
+import { chp, here, type Served, serve, tempFolder } from "./chp.ts";
 
 const folder = tempFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
@@ -21,11 +21,15 @@ afterAll(async () => {
 });
 
 /** What a command that works prints. */
-async function run(...args: string[]): Promise<string> {
-  const done = await chp(args, { cwd: folder.path });
-  if (done.code !== 0) throw new Error(`chp ${args.join(" ")}: exit ${done.code}: ${done.err}`);
-  return done.out;
-}
+const runner =
+  (how: typeof here) =>
+  async (...args: string[]): Promise<string> => {
+    const done = await how(args, { cwd: folder.path });
+    if (done.code !== 0) throw new Error(`chp ${args.join(" ")}: exit ${done.code}: ${done.err}`);
+    return done.out;
+  };
+const run = runner(here);
+const byExecutable = runner(chp);
 
 function write(name: string, content: string | Uint8Array): string {
   writeFileSync(at(name), content);
@@ -52,7 +56,7 @@ function archiveIn(exportDir: string): { readonly path: string; readonly sha256:
 }
 
 async function exported(exportDir: string, ...args: string[]): Promise<ReturnType<typeof archiveIn>> {
-  await run("export", ...args, "--export-dir", exportDir);
+  await byExecutable("export", ...args, "--export-dir", exportDir);
   return archiveIn(exportDir);
 }
 
@@ -75,7 +79,7 @@ describe("a whole store", () => {
     await run("import", "--store", "a", "--trust", "root.assert", write("before.tar.gz", archiveOf(STORES.before)));
     a = await start("a");
     const { path } = await exported("over-http", "--all", "--without", "images", "--charmhub-url", a.url);
-    await run("import", "--store", "b", "--trust", "root.assert", path);
+    await byExecutable("import", "--store", "b", "--trust", "root.assert", path);
     b = await start("b");
   });
 

@@ -1,4 +1,4 @@
-/** search, du, diff and log on the executable. */
+/** search, du, diff and log. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -7,11 +7,11 @@ import { sumsOf } from "../../src/digest.ts";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
 import { ROOT, SNAP_WORLD } from "../snapworld.ts";
 import { WORLD } from "../world.ts";
-import { chp, tempFolder } from "./chp.ts";
+import { chp, here, tempFolder } from "./chp.ts";
 
 const folder = tempFolder();
 const at = (name: string) => join(folder.path, name);
-const run = (command: string, ...args: string[]) => chp([command, "--store", at("store"), "--quiet", ...args]);
+const run = (command: string, ...args: string[]) => here([command, "--store", at("store"), "--quiet", ...args]);
 const json = async (command: string, ...args: string[]) => {
   const done = await run(command, "--json", ...args);
   expect([command, done.code, done.err]).toEqual([command, 0, ""]);
@@ -62,7 +62,7 @@ test("log tells when, what came in, from which file with which digest", async ()
       sources: [{ name: at(name), size: bytes.byteLength, sha256: sumsOf(bytes)["sha-256"] }],
     });
   expect(log[2].changed).toEqual({ one: { revisions: [2], channels: 1 }, two: { revisions: [1], channels: 1 } });
-  expect((await run("log")).out).toContain(`sha256 ${sumsOf(WORLD)["sha-256"]}`);
+  expect((await chp(["log", "--store", at("store")])).out).toContain(`sha256 ${sumsOf(WORLD)["sha-256"]}`);
 });
 
 test("search finds charms, bundles and snaps by their words", async () => {

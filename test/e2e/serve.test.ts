@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
-import { COMMAND, chp, logged, serve, spawn, tempFolder } from "./chp.ts";
+import { COMMAND, chp, here, logged, serve, spawn, tempFolder } from "./chp.ts";
 
 const jammy = base("amd64", "22.04");
 
@@ -22,7 +22,7 @@ function spec(name: string, revision: number, size = 1000): PackageSpec {
 
 async function importSpec(folder: string, ...specs: PackageSpec[]): Promise<string> {
   writeFileSync(join(folder, "e.tar.gz"), exportOf(specs));
-  const done = await chp(["import", "--store", join(folder, "store"), join(folder, "e.tar.gz")]);
+  const done = await here(["import", "--store", join(folder, "store"), join(folder, "e.tar.gz")]);
   expect(done).toMatchObject({ code: 0 });
   return join(folder, "store");
 }
@@ -74,11 +74,11 @@ test("flag, environment and file each set the public URL, in that order", async 
   };
   const path = "/api/v1/charms/download/demo0000000000000000000000000000_1.charm";
   expect(await urlOf([], {})).toBe(`SELF${path}`);
-  expect((await chp(["config", "--store", store, "public-url=http://file.lan/"])).code).toBe(0);
+  expect((await here(["config", "--store", store, "public-url=http://file.lan/"])).code).toBe(0);
   expect(await urlOf([], {})).toBe(`http://file.lan${path}`);
   expect(await urlOf([], { CHP_PUBLIC_URL: "http://env.lan" })).toBe(`http://env.lan${path}`);
   expect(await urlOf(["--public-url", "http://flag.lan/a/"], { CHP_PUBLIC_URL: "http://env.lan" })).toBe(`http://flag.lan/a${path}`);
-  expect((await chp(["config", "--store", store, "public-url"])).out).toBe("http://file.lan\n");
+  expect((await here(["config", "--store", store, "public-url"])).out).toBe("http://file.lan\n");
 });
 
 /** Reads a download, pausing for `stall` milliseconds after the first bytes; resolves with the bytes after the headers. */

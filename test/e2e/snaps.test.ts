@@ -6,14 +6,14 @@ import { join } from "node:path";
 import { exportOfSnaps, SIGNED_ROOT, signed } from "../signedsnaps.ts";
 import { ASSERTIONS, HELLO, IMAGES, ROOT, SNAP_WORLD, STORE_STREAM } from "../snapworld.ts";
 import { storedSettings } from "../storedsettings.ts";
-import { chp, type Served, serve, tempFolder } from "./chp.ts";
+import { chp, here, type Served, serve, tempFolder } from "./chp.ts";
 
 const folder = tempFolder();
 const at = (name: string) => join(folder.path, name);
 const STORE = at("store");
 let served: Served;
 
-const run = (...args: string[]) => chp(args, { cwd: folder.path });
+const run = (...args: string[]) => here(args, { cwd: folder.path });
 
 beforeAll(async () => {
   writeFileSync(at("root.assert"), ROOT);
@@ -37,7 +37,7 @@ test("a pair that is signed below a root that nobody named is refused, and says 
 });
 
 test("with its root named it is imported, its assertions with it, and the config keeps the root", async () => {
-  const done = await run("import", "--store", "store", "--trust", "root.assert", "hello_5.snap");
+  const done = await chp(["import", "--store", "store", "--trust", "root.assert", "hello_5.snap"], { cwd: folder.path });
   expect(done.code).toBe(0);
   expect(done.out).toContain("hello: snap, new\n  revisions  5 new\n  latest/stable amd64: opened at 5\n");
   expect(done.out).toContain("assertions: 4 new, 0 already present");
@@ -77,9 +77,9 @@ test("missing tells which snaps are needed, and prints the yaml for the connecte
   try {
     writeFileSync(join(machine.path, "a.tar.gz"), readFileSync(at("hello_5.snap")));
     writeFileSync(join(machine.path, "b.assert"), readFileSync(at("hello_5.assert")));
-    const done = await chp(["import", "--store", "store", "--trust", at("root.assert"), "a.tar.gz", "b.assert"], { cwd: machine.path });
+    const done = await here(["import", "--store", "store", "--trust", at("root.assert"), "a.tar.gz", "b.assert"], { cwd: machine.path });
     expect(done.out).toContain("snap core22 amd64, needed by base of hello");
-    const { out } = await chp(["missing", "--yaml", "--store", "store"], { cwd: machine.path });
+    const { out } = await here(["missing", "--yaml", "--store", "store"], { cwd: machine.path });
     expect(Bun.YAML.parse(out)).toEqual({
       packages: [
         { name: "core22", push_channel: "latest/stable" },
@@ -185,7 +185,7 @@ test("the documented commands: a snap goes to its channel also where it is store
 test("what is released last wins on every architecture that it is for, wherever it is told", async () => {
   using own = tempFolder();
   const store = join(own.path, "store");
-  const chpOn = (...args: string[]) => chp([...args, "--store", store], { cwd: own.path });
+  const chpOn = (...args: string[]) => here([...args, "--store", store], { cwd: own.path });
   writeFileSync(join(own.path, "root.assert"), SIGNED_ROOT);
   const importOf = async (revision: number, architecture: string) => {
     const spec = { name: "one", revisions: { [revision]: [architecture] }, channels: { "latest/stable": { [architecture]: revision } } };

@@ -7,7 +7,7 @@ import { files } from "../../src/archives/archive.ts";
 import { isResource } from "../../src/archives/names.ts";
 import { base, bundleZip, charmZip, exportOf, imageBlob, type PackageSpec } from "../build.ts";
 import { exportOfSnaps, PUBLISHER, SIGNED_ROOT, signed } from "../signedsnaps.ts";
-import { COMMAND, chp, type Done, type Served, serve, tempFolder } from "./chp.ts";
+import { COMMAND, type Done, here, type Served, serve, tempFolder } from "./chp.ts";
 
 /* ---- what is outside ---- */
 
@@ -270,7 +270,7 @@ beforeAll(async () => {
   writeFileSync(at("outside", "charms.tar.gz"), exportOf(CHARMHUB));
   writeFileSync(at("outside", "snaps.tar.gz"), exportOfSnaps(SNAPS));
   writeFileSync(at("root.assert"), SIGNED_ROOT);
-  const done = await chp(["import", "--store", at("store"), "--trust", at("root.assert"), at("outside")]);
+  const done = await here(["import", "--store", at("store"), "--trust", at("root.assert"), at("outside")]);
   expect([done.code, done.err]).toEqual([0, expect.any(String)]);
   served = await serve(at("store"));
   writeFileSync(
@@ -318,9 +318,9 @@ function archiveOf(name: string): string {
 async function imported(name: string, ask: (url: string) => Promise<void>): Promise<void> {
   const inside = tempFolder();
   try {
-    const done = await chp(["import", "--store", inside.path, "--trust", at("root.assert"), archiveOf(name)]);
+    const done = await here(["import", "--store", inside.path, "--trust", at("root.assert"), archiveOf(name)]);
     expect([done.code, done.err]).toEqual([0, expect.any(String)]);
-    await chp(["config", "--store", inside.path, "proxy.oci-registry.domain=registry.lan:5000"]);
+    await here(["config", "--store", inside.path, "proxy.oci-registry.domain=registry.lan:5000"]);
     const server = await serve(inside.path);
     try {
       await ask(server.url);

@@ -7,7 +7,7 @@ import { parse } from "yaml";
 import { createAuthority, issueServer } from "../../src/settings/authority.ts";
 import { base, charmZip, exportOf, type PackageSpec } from "../build.ts";
 import { storedSettings } from "../storedsettings.ts";
-import { chp, type Served, serve, tempFolder } from "./chp.ts";
+import { chp, here, type Served, serve, tempFolder } from "./chp.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 const LARGE = 48 * 2 ** 20;
@@ -48,7 +48,7 @@ async function becomes(port: number, certificate: string): Promise<void> {
 }
 
 async function config(store: string, key = "proxy.tls.cert"): Promise<string> {
-  return (await chp(["config", "--store", store, key])).out;
+  return (await here(["config", "--store", store, key])).out;
 }
 
 function run(...command: string[]): { code: number; out: string } {
@@ -155,8 +155,8 @@ test("a renewed certificate is shown without a restart, below the same authority
   using folder = tempFolder();
   const store = join(folder.path, "store");
   writeFileSync(join(folder.path, "e.tar.gz"), exportOf([large()]));
-  expect(await chp(["import", "--store", store, join(folder.path, "e.tar.gz")])).toMatchObject({ code: 0 });
-  const renew = () => chp(["import-certificate", "--selfsigned", "--store", store, "--public-url", "https://hub.lan"]);
+  expect(await here(["import", "--store", store, join(folder.path, "e.tar.gz")])).toMatchObject({ code: 0 });
+  const renew = () => here(["import-certificate", "--selfsigned", "--store", store, "--public-url", "https://hub.lan"]);
   expect(await renew()).toMatchObject({ code: 0 });
   const ca = await config(store);
   const served = await secured(store);
@@ -201,7 +201,7 @@ test("files of --tls-cert and --tls-key are shown when they change; what does no
 test("a given pair is taken in from standard input and from files, and a changed one is shown", async () => {
   using folder = tempFolder();
   const store = join(folder.path, "store");
-  const take = (text: string, ...args: string[]) => chp(["import-certificate", "--store", store, ...args], { input: Buffer.from(text) });
+  const take = (text: string, ...args: string[]) => here(["import-certificate", "--store", store, ...args], { input: Buffer.from(text) });
   expect(await take(given.key + given.certificate + authority.certificate)).toMatchObject({
     code: 0,
     out: expect.stringContaining("CN=hub.lan"),
@@ -213,7 +213,7 @@ test("a given pair is taken in from standard input and from files, and a changed
   writeFileSync(cert, later.certificate);
   writeFileSync(key, later.key);
   expect(
-    await chp(["import-certificate", "--store", store, "--cert", cert, "--key", key, "--public-url", "https://other.lan"]),
+    await here(["import-certificate", "--store", store, "--cert", cert, "--key", key, "--public-url", "https://other.lan"]),
   ).toMatchObject({
     code: 0,
     out: expect.stringContaining("is not for other.lan"),
@@ -280,11 +280,11 @@ test("no private key is printed, logged or readable by others", async () => {
   const store = join(folder.path, "store");
   const make = ["import-certificate", "--selfsigned", "--store", store, "--public-url", "https://hub.lan"];
   const said: string[] = [];
-  for (const args of [make, [...make, "--json"]]) said.push(...Object.values(await chp(args)).map(String));
+  for (const args of [make, [...make, "--json"]]) said.push(...Object.values(await here(args)).map(String));
   const served = await secured(store);
   await shown(served.port);
   for (const args of [["config"], ["config", "proxy.tls.cert"], ["config", "--json"], ["trust"], ["trust", "--json"], ["status", "--json"]])
-    said.push(...Object.values(await chp([...args, "--store", store])).map(String));
+    said.push(...Object.values(await here([...args, "--store", store])).map(String));
   await served.stop();
   said.push(served.log());
   const { secrets: stored } = storedSettings(store);
@@ -302,15 +302,15 @@ test("no private key is printed, logged or readable by others", async () => {
 test("trust has the true values in every part", async () => {
   using folder = tempFolder();
   const store = join(folder.path, "store");
-  expect(await chp(["trust", "--store", store])).toMatchObject({ code: 10 });
-  await chp(["config", "--store", store, "public-url=https://hub.lan:8443", "proxy.oci-registry.domain=registry.lan:5000"]);
-  expect(await chp(["trust", "--store", store])).toMatchObject({
+  expect(await here(["trust", "--store", store])).toMatchObject({ code: 10 });
+  await here(["config", "--store", store, "public-url=https://hub.lan:8443", "proxy.oci-registry.domain=registry.lan:5000"]);
+  expect(await here(["trust", "--store", store])).toMatchObject({
     code: 1,
     err: expect.stringContaining("chp import-certificate --selfsigned"),
   });
-  await chp(["import-certificate", "--selfsigned", "--store", store]);
+  await here(["import-certificate", "--selfsigned", "--store", store]);
   const ca = await config(store);
-  const trust = async (...args: string[]) => (await chp(["trust", "--store", store, ...args])).out;
+  const trust = async (...args: string[]) => (await here(["trust", "--store", store, ...args])).out;
   const facts = JSON.parse(await trust("--json"));
   expect(facts).toMatchObject({ publicUrl: "https://hub.lan:8443", certificate: { pem: ca } });
   expect(facts.hosts).toContain("hub.lan");
@@ -339,16 +339,16 @@ test("status tells of a certificate that ends within 30 days, and of a chain wit
   using folder = tempFolder();
   const store = join(folder.path, "store");
   const ending = await issueServer(authority, ["hub.lan"], Date.now() - 805 * DAY);
-  await chp(["config", "--store", store, "public-url=https://hub.lan"]);
-  const done = await chp(["import-certificate", "--store", store], { input: Buffer.from(ending.certificate + ending.key) });
+  await here(["config", "--store", store, "public-url=https://hub.lan"]);
+  const done = await here(["import-certificate", "--store", store], { input: Buffer.from(ending.certificate + ending.key) });
   expect([done.code, done.out]).toEqual([0, expect.stringMatching(/expires on \d{4}-\d\d-\d\d, in (19|20) days/)]);
-  expect((await chp(["status", "--store", store])).out).toMatch(
+  expect((await here(["status", "--store", store])).out).toMatch(
     /certificate: CN=hub.lan, until .*note: the certificate expires on .*in (19|20) days/s,
   );
-  expect(JSON.parse((await chp(["status", "--store", store, "--json"])).out).certificate).toMatchObject({ names: ["hub.lan"] });
-  expect(await chp(["trust", "--store", store])).toMatchObject({ code: 1, err: expect.stringContaining("--ca FILE") });
+  expect(JSON.parse((await here(["status", "--store", store, "--json"])).out).certificate).toMatchObject({ names: ["hub.lan"] });
+  expect(await here(["trust", "--store", store])).toMatchObject({ code: 1, err: expect.stringContaining("--ca FILE") });
   writeFileSync(join(folder.path, "ca.crt"), authority.certificate);
-  expect((await chp(["trust", "--store", store, "--snapd", "--ca", join(folder.path, "ca.crt")])).out).toContain(
+  expect((await here(["trust", "--store", store, "--snapd", "--ca", join(folder.path, "ca.crt")])).out).toContain(
     authority.certificate.trimEnd(),
   );
 });

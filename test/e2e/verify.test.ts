@@ -185,10 +185,10 @@ describe.each(Object.entries(KINDS))("%s", (_, kind) => {
 
 test("a clean store is clean, also by parts and by chance; payloads are read only where that is asked for", async () => {
   for (const args of [[], ["--read-data"], ["--read-data=1/2"], ["--read-data=2/2"], ["--read-data=50%"]])
-    expect([args, (await verify("clean", ...args)).code]).toEqual([args, 0]);
+    expect([args, (await verifyHere("clean", ...args)).code]).toEqual([args, 0]);
   const [all, first, second, none] = await Promise.all(
     [["--read-data"], ["--read-data=1/2"], ["--read-data=2/2"], []].map(
-      async (args) => JSON.parse((await verify("clean", "--json", ...args)).out).read.blobs as number,
+      async (args) => JSON.parse((await verifyHere("clean", "--json", ...args)).out).read.blobs as number,
     ),
   );
   expect((first ?? 0) + (second ?? 0)).toBe((all ?? 0) + (none ?? 0));
@@ -235,7 +235,7 @@ test("a secret that others may read, and a blob that may be written to, are told
   const session = storedSettings(at("modes")).secrets["session"]?.file ?? "";
   chmodSync(session, 0o644);
   chmodSync(pathOf("modes", { what: { kind: "charm" }, name: "tiny" }).path, 0o664);
-  const done = await verify("modes");
+  const done = await verifyHere("modes");
   expect([done.code, done.out]).toEqual([0, expect.stringContaining(`warning  ${relative(at("modes"), session)}: others can read it`)]);
   expect(done.out).toContain("warning  charm tiny revision 5: the file is writable");
 });
@@ -273,7 +273,7 @@ test("a release without its revision is damage, a declared resource that is not 
   };
   const draft = { command: "test", sources: [], sections: { packages: { changed: [odd], tally: {} } }, blobs: [] };
   await store.publish("2026-05-01T00:00:00Z", async () => ({ draft, result: undefined }));
-  const done = await verify("odd");
+  const done = await verifyHere("odd");
   expect(done.code).toBe(13);
   expect(done.out).toContain("DAMAGED  charm odd: latest/edge has revision 77, which is not stored");
   expect(done.out).toContain("DAMAGED  charm odd: latest/stable has resource data revision 3, which is not stored");
@@ -289,10 +289,10 @@ test("a generation that cannot be read is named, and moved aside once it is not 
   const path = join(at("history"), "catalog", "0000000002.json");
   chmodSync(path, 0o644);
   writeFileSync(path, "{");
-  const first = await verify("history");
+  const first = await verifyHere("history");
   expect([first.code, first.out]).toEqual([13, expect.stringContaining("generation 2: cannot be read")]);
   expect((await importAgain("history", "snaps")).code).toBe(0);
   const second = await verify("history");
   expect([second.code, second.out]).toEqual([13, expect.stringContaining("moved to quarantine/2.json")]);
-  expect((await verify("history")).code).toBe(0);
+  expect((await verifyHere("history")).code).toBe(0);
 });

@@ -189,7 +189,9 @@ describe("what it may have", () => {
   test("is made good by itself when nothing else is requested", async () => {
     const world = new World(MIB);
     world.startWith(await BlobCache.open(world.folder, { ...world.options, now: Date.now, used: 1 }));
-    await world.read(world.put(2 * MIB, 3));
+    await world.read(world.put(2 * MIB, 3)).catch((error: unknown) => {
+      if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error; // a busy machine frees it before it is read
+    });
     while (readdirSync(world.folder).length > 0) await Bun.sleep(1);
   });
 

@@ -1,6 +1,7 @@
 /**
  * What is made to take a parser long, and archives that are made to take much of everything, in processes of their own, which are measured.
- * CHP_HOSTILE=all tries every archive, and 2 MiB of every text in a process of its own, which takes minutes; else some archives, and half a MiB.
+ * CHP_HOSTILE=all tries every archive, and 2 MiB of every text in a process of its own, which takes minutes; else some archives, and half a
+ * MiB, a quarter in `make test`.
  */
 
 import { describe, expect, test } from "bun:test";
@@ -11,9 +12,11 @@ import { BOMB_SIZE, BOMBS } from "../hostile/bombs.ts";
 import type { Measured } from "../hostile/measure.ts";
 import { TEXTS } from "../hostile/texts.ts";
 import { tempFolder } from "../temp.ts";
+import { exhaustive } from "../thorough.ts";
 
 const all = process.env["CHP_HOSTILE"] === "all";
 const MIB = 2 ** 20;
+const SIZE = all ? 2 * MIB : exhaustive ? MIB / 2 : MIB / 4;
 const ROOT = join(import.meta.dir, "../..");
 
 /** One after the other: side by side they would take each other's processor. */
@@ -34,7 +37,7 @@ describe("2 MiB of any text are done or refused in 2 s of processor time and 256
   const share = all ? 1 : 10;
   const groups = Array.from({ length: Math.ceil(names.length / share) }, (_, i) => names.slice(i * share, (i + 1) * share));
   test.each(groups.map((group) => [group.join(", "), group] as const))("%s", async (_, group) => {
-    const { out, code } = await run([process.execPath, "test/hostile/measure.ts", String(all ? 2 * MIB : MIB / 2), ...group]);
+    const { out, code } = await run([process.execPath, "test/hostile/measure.ts", String(SIZE), ...group]);
     const measured = out
       .split("\n")
       .filter((line) => line !== "")

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { controllerImages, readJuju, showImage } from "../../../src/catalog/bootstrap.ts";
 import { tarOf } from "../../build.ts";
 import { layoutOf } from "../../layouts.ts";
-import { makeManualWorld, REGISTRY, serveStore } from "../../manualworld.ts";
+import { makeManualWorld, serveStore } from "../../manualworld.ts";
 import { runProgram } from "../../program.ts";
 import { imageOf } from "../../registry.ts";
 import { streamsFiles, streamsSigner, testAgents } from "../../streams.ts";
@@ -41,7 +41,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   ending.abort();
-  await Promise.all([REGISTRY[Symbol.asyncDispose](), streams.stop(true)]);
+  await streams.stop(true);
   folder[Symbol.dispose]();
 });
 beforeEach(() => {

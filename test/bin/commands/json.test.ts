@@ -38,7 +38,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   ending.abort();
-  await REGISTRY[Symbol.asyncDispose]();
   folder[Symbol.dispose]();
 });
 

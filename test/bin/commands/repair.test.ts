@@ -12,6 +12,7 @@ import { base, charmZip, exportOf, type PackageSpec, tgzOf } from "../../build.t
 import { runProgram } from "../../program.ts";
 import { IMAGES, ROOT, SNAP_WORLD } from "../../snapworld.ts";
 import { tempFolder } from "../../temp.ts";
+import { exhaustive } from "../../thorough.ts";
 
 const folder = tempFolder();
 const at = (name: string) => join(folder.path, name);
@@ -94,8 +95,9 @@ test("each list of a history of imports comes back as it was, and nothing else c
       "manifest of hello 4",
     ]),
   );
-  for (const { name, digest, from } of lists)
-    for (const harm of ["deleted", "damaged"]) {
+  const harms = ["deleted", "damaged"];
+  for (const [i, { name, digest, from }] of lists.entries())
+    for (const harm of exhaustive ? harms : harms.slice(i % 2).slice(0, 1)) {
       const store = copy();
       const path = pathOf(store, digest);
       if (harm === "deleted") rmSync(path);

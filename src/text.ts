@@ -29,9 +29,10 @@ export function showSize(bytes: number): string {
 
 /** The candidate that was probably meant by a mistyped word: a third of its letters may be wrong. */
 export function nearestWord(word: string, candidates: readonly string[]): string | undefined {
-  const distances = candidates.map((candidate) => [editDistance(word.slice(0, 100), candidate), candidate] as const);
-  const [distance, nearest] = distances.toSorted(([a], [b]) => a - b)[0] ?? [Infinity];
-  return distance <= Math.max(word.length, 3) / 3 ? nearest : undefined;
+  const [nearest] = candidates
+    .map((candidate) => ({ candidate, distance: editDistance(word.slice(0, 100), candidate) }))
+    .toSorted((a, b) => a.distance - b.distance);
+  return nearest && nearest.distance <= Math.max(word.length, 3) / 3 ? nearest.candidate : undefined;
 }
 
 /** The Levenshtein distance of two words. */

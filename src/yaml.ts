@@ -97,8 +97,6 @@ function documentsOf(
     documents.push(...composer.next(token));
   }
   documents.push(...composer.end(which === "first", text.length));
-  const [error] = documents.flatMap(({ errors }) => errors);
-  if (error) fail(error.pos[0], error.message);
   return documents;
 }
 

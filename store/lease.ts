@@ -92,7 +92,7 @@ export class SharedLease {
 
   /** Fails if another process found the lease over. */
   async check(): Promise<void> {
-    await this.#lease?.check();
+    return this.#lease?.check();
   }
 
   async #take(): Promise<void> {

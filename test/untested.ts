@@ -41,7 +41,6 @@ export const UNTESTED: readonly string[] = [
   "src/import/imagereader.ts: there is no manifest.json beside it, so there is no image",
   "src/import/imagereader.ts: its content does not match its name, which is its sha256",
   "src/import/remoteprotocol.ts: … is no tar, so it holds no files",
-  "src/import/snapimport.ts: the archive has components of snap …, but no such snap, and the store has none",
   "src/import/snapimport.ts: it gives … the snap id …, but its assertions say …",
   "src/import/snapreader.ts: it has no store_assertion",
   "store/quota.ts: the store in … may have … bytes, and this import …",

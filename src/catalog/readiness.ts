@@ -53,7 +53,7 @@ export function bundleFindings(packages: readonly Package[], bundled: readonly B
 
 /** Whether the channel has a revision for a Juju that names no base, on any architecture. */
 function isReleased(pkg: Package, channel: string): boolean {
-  const architectures = new Set(pkg.releases.map((release) => release.base?.architecture ?? DEFAULT_ARCHITECTURE));
+  const architectures = new Set(pkg.releases.map(({ base }) => (base ? base.architecture : DEFAULT_ARCHITECTURE)));
   return [...architectures].some((architecture) => {
     const base = { name: "NA", channel: "NA", architecture };
     const query = { action: "install", instanceKey: "", name: pkg.name, channel, base, resourceRevisions: [], preferred: "24.04" } as const;

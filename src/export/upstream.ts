@@ -91,7 +91,6 @@ const ResourceRevisionsReply = v.looseObject({ revisions: v.nullish(v.array(Reso
 const FindReply = v.looseObject({ results: v.nullish(v.array(v.looseObject({ name: v.string(), type: Text })), []) });
 
 const ComponentSchema = v.looseObject({
-  type: v.fallback(v.string(), ""),
   name: v.string(),
   revision: Positive,
   download: v.looseObject({ url: Url, size: Count, "sha3-384": Hex(96) }),

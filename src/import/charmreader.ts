@@ -290,7 +290,7 @@ export class CharmReader<S extends Staged> {
         owned,
         metas.get(owned.name),
         declared,
-        imagePaths.get(owned.name) ?? ownValue(declared?.paths ?? {}, owned.name),
+        imagePaths.get(owned.name) || ownValue(declared?.paths ?? {}, owned.name) || undefined, // an empty one names none
       ).catch((error: unknown) => {
         throw located(error, file.file);
       });

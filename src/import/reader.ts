@@ -106,8 +106,8 @@ export class ExportReader<S extends Staged> {
   }
 
   /** Discards everything that was staged and is not committed. */
-  async discard(): Promise<void> {
-    await this.#staging.discard();
+  discard(): Promise<void> {
+    return this.#staging.discard();
   }
 
   async #add(file: ArchiveFile): Promise<FileOutcome> {

@@ -94,15 +94,13 @@ export function readCertificateAndKey(text: string, what: string): CertificateAn
   if (keys.length > 1) throw refused(`there are ${keys.length} private keys in ${what}; one is needed`);
   checkKey(key, what);
   if (!leaf.checkPrivateKey(key)) {
-    const at = certificates.findIndex((certificate) => certificate.checkPrivateKey(key));
-    throw at < 0
-      ? refused(`the private key in ${what} belongs to another certificate than ${displayName(leaf)}`)
-      : refused(
-          `the private key in ${what} belongs to certificate ${at + 1}, ${displayName(certificates[at] ?? leaf)}, not to the first one`,
-          {
-            next: "the server's certificate comes first, then its issuer, then that one's",
-          },
-        );
+    const own = certificates.find((certificate) => certificate.checkPrivateKey(key));
+    throw own
+      ? refused(
+          `the private key in ${what} belongs to certificate ${certificates.indexOf(own) + 1}, ${displayName(own)}, not to the first one`,
+          { next: "the server's certificate comes first, then its issuer, then that one's" },
+        )
+      : refused(`the private key in ${what} belongs to another certificate than ${displayName(leaf)}`);
   }
   for (const [i, certificate] of certificates.entries()) {
     const issuer = certificates[i + 1];
@@ -213,7 +211,7 @@ function displayName(certificate: X509Certificate): string {
 }
 
 function oneLine(name: string): string {
-  return name.trim().replaceAll("\n", ", ");
+  return name.replaceAll("\n", ", ");
 }
 
 function isoDay(time: number): string {

@@ -7,17 +7,30 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   "handlers/web/status.tsx: Figures: boundary: ends < now": "a certificate that ends in this very millisecond",
   'src/archives/archive.ts: skip: condition false: if (got < all) throw refused("it is cut short inside an entry");':
     "the header that should follow is missing then, which is refused too",
+  'src/archives/metadata.ts: revisions.attributes: default for falsy: before?.attributes ?? (isObject(described["attributes"]) ? strings(described["at… d01d1dee':
+    "attributes are an object, which is never falsy",
+  'src/archives/needs/snapfinder.ts: SnapFinder.#specs.name: default for falsy: asSnapName(fields.get("name")) ?? known.name':
+    "no snap's name is empty",
+  "src/archives/tarball.ts: PieceWriter.#start: method left out: [...this.#framers.entries()].toReversed()":
+    "no frame around another has bytes before its content: the header of a container is a piece of its own",
   "src/catalog/base.ts: compareBases.rank: number: 1": "-2 is before all as well",
   "src/catalog/repository.ts: byDigest: boundary: a.digest < b.digest": "no two have the same digest",
   "src/errors.ts: printable.shown: number: 0 (2)": "a match has a first character, so the default is never taken",
+  "src/import/remoteprotocol.ts: untilMark: boundary: ready <= 0": "a piece of no bytes more says nothing",
   "src/import/snapimport.ts: channelFor: number: 100": "where a text of others is cut is nobody's promise",
   "src/settings/authority.ts: importCryptoKey: boolean: false": "whether a key of this process may be exported again is never asked",
+  'src/settings/authority.ts: loadX509: await left out: await import("reflect-metadata");':
+    "what is imported first is evaluated first, whoever waits for it",
   "store/backup.ts: copyStore: by hand: await to.flush(); → {}": "`create` of format.json, which comes next, makes all before it durable",
   "store/check.ts: Check.#payloads: boundary: reading.size >= READERS": "one reader more at a time changes no result",
   "store/fs.ts: Disk.#mkdir: by hand: this.#touched.add(dirname(folder)); → {}":
     "what is put into a new folder touches it, and the first time all above it",
   "store/gc.ts: emptyTrash: by hand: if (!dryRun) await storage.flush(); → {}":
     "the collection flushes at its end, and nothing in between relies on it",
+  "store/nextindex.ts: sectionOf: default for falsy: sections[section] ?? { changed: [], tally: {} }":
+    "a draft of a section is an object, which is never falsy",
+  "store/quota.ts: Quota.ended: number: 0":
+    "while stages are written the bound is loose by SLACK, and a byte is nothing to that; `check` is exact",
   'store/settings.ts: StoredText.tool: string: ""': "who publishes settings overwrites it, and nobody reads it",
 };
 

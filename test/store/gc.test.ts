@@ -132,6 +132,23 @@ describe("a collection", () => {
     expect((await store.snapshotAt(6))?.names).toHaveLength(6);
   });
 
+  test("does not count what was stored again while it was moved", async () => {
+    let now = START;
+    const storage = new Watched(() => now);
+    const store = await Store.openOrCreate(storage);
+    const bytes = Buffer.from("unnamed");
+    const digest = sumsOf(bytes)["sha-256"];
+    await (await store.ingestBytes(bytes)).commit();
+    now += 48 * HOUR;
+    let again = 0;
+    storage.onStep = async (step) => {
+      if (step !== "move blobs" || (again += 1) > 1) return;
+      await (await store.ingestBytes(bytes)).commit();
+    };
+    expect(await collectGarbage(store, ALL)).toMatchObject({ aside: { blobs: 0, bytes: 0 } });
+    expect([again, await store.storage.has(blobKey(digest)), await store.storage.list(TRASH)]).toEqual([1, true, []]);
+  });
+
   test("leaves alone what is younger than a day, puts the rest aside, and deletes it an hour later", async () => {
     const { store, storage, add, tick } = await world();
     await add("a", "held");

@@ -176,7 +176,7 @@ class SnapFinder {
         names.push(word);
         continue;
       }
-      const [option = "", inline] = word.split("=", 2);
+      const [option = "", inline] = word.split("=");
       if (option === "--dangerous") return;
       const risk = RISKS.find((name) => option === `--${name}`);
       if (risk) channel = risk;

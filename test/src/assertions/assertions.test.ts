@@ -477,6 +477,22 @@ describe("a check", () => {
   const changed = (name: keyof typeof TEXTS, headers: Headers, by?: Signatory) => resigned(TEXTS[name], headers, by);
   const other: Signatory = { account: DEV, key: STORE.key };
   const request = deviceSessionRequest(DEVICE, { "brand-id": DEV, nonce: "n" });
+  const validation = (headers: Headers = {}) =>
+    assertion(PUBLISHER.key, {
+      type: "validation",
+      "authority-id": DEV,
+      series: "16",
+      "snap-id": SNAP,
+      "approved-snap-id": SNAP,
+      "approved-snap-revision": 5,
+      timestamp: MADE,
+      ...headers,
+    });
+
+  test("none of a validation of declared snaps, which is told by all that it names", () => {
+    expect(reasonAgainst(validation())).toBeUndefined();
+    expect(one(validation()).key).toEqual(["16", SNAP, SNAP, "5"]);
+  });
 
   test.each<[string, string, string]>([
     ["a format that is not known", changed("declaration", { format: 8 }), "its format 8 is newer than what is known here, 7"],
@@ -525,6 +541,12 @@ describe("a check", () => {
     ],
     ["a pair of an undeclared snap", changed("pair", { "snap-id": OTHER_SNAP }), `snap-declaration/16/${OTHER_SNAP} that it needs`],
     ["a pair of an unknown developer", changed("pair", { "developer-id": STRANGER }), `account/${STRANGER} that it needs`],
+    ["a validation of an undeclared snap", validation({ "snap-id": OTHER_SNAP }), `snap-declaration/16/${OTHER_SNAP} that it needs`],
+    [
+      "a validation that approves an undeclared snap",
+      validation({ "approved-snap-id": OTHER_SNAP }),
+      `snap-declaration/16/${OTHER_SNAP} that it needs`,
+    ],
     ["an unknown operator", changed("store", { "operator-id": STRANGER }), `account/${STRANGER} that it needs`],
     [
       "a provenance that is not declared",

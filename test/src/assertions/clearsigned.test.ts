@@ -91,6 +91,16 @@ describe("a clear-signed text", () => {
     expect(refusal(() => read(lines(MAX_SIGNED_LINES - 10)))).toContain("it is cut short");
   });
 
+  test("by another key says which are known, as short as it says its own", () => {
+    try {
+      read(other.clearSign(TEXT));
+      expect.unreachable();
+    } catch (error) {
+      const next = `known: ${signer.fingerprint.slice(-16)}; --streams-key FILE names one more`;
+      expect(error instanceof Failure && error.next).toBe(next);
+    }
+  });
+
   test("counts no longer than its signature and its key say", () => {
     expect(refusal(() => read(signer.clearSign(TEXT, { more: Buffer.from([5, 3, 0, 0, 0, 9]) })))).toContain("counts until");
     expect(refusal(() => read(signer.clearSign(TEXT, { more: Buffer.from([2, 0x80 | 99, 0]) })))).toContain("must not be passed over");

@@ -88,3 +88,20 @@ test("what machines may still need of a snap is named before it is removed", asy
   );
   expect(removal(snap, undefined, [], Date.parse(NOW)).after).toBeUndefined();
 });
+
+test("of the components, those go with a revision that only it was paired with", async () => {
+  const [snap] = (await snaps()).filter((one) => one.pairs.length > 0 && one.revisions.length > 1);
+  if (!snap) throw new Error("no snap has components and several revisions");
+  const of = ({ pairs }: Snap, revisions: readonly number[]) =>
+    new Set(pairs.filter((pair) => revisions.includes(pair.revision)).map((pair) => `${pair.component} ${pair.componentRevision}`));
+  for (const { revision } of snap.revisions) {
+    const { after } = removal(snap, revision, [], Date.parse(NOW));
+    if (after?.type !== "snap") throw new Error("it is gone");
+    const left = snap.revisions.map((one) => one.revision).filter((one) => one !== revision);
+    const others = of(snap, left);
+    const gone = [...of(snap, [revision])].filter((one) => !others.has(one));
+    const listed = (one: Snap) => one.components.flatMap(({ name, revisions }) => revisions.map((each) => `${name} ${each.revision}`));
+    expect(listed(after)).toEqual(listed(snap).filter((one) => !gone.includes(one)));
+    expect(after.components.every(({ revisions }) => revisions.length > 0)).toBe(true);
+  }
+});

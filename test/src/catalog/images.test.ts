@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { neededImages, shellQuote } from "../../../src/catalog/images.ts";
+import { type NeededImage, neededImages, shellQuote } from "../../../src/catalog/images.ts";
+import { skopeoCredentials, skopeoScript } from "../../../src/catalog/imagescript.ts";
 import type { Package } from "../../../src/catalog/package.ts";
 import { splitPath } from "../../../src/catalog/registry.ts";
 
@@ -51,6 +52,25 @@ describe("which images are needed", () => {
     const [found] = neededImages([charm("x", { i: { 1: { reference: "r.example:5000/a/b:1.2", path: "a/b:1.2" } } })], REGISTRY);
     expect(found?.digest).toBeNull();
   });
+});
+
+test("each image is fetched with the login of its own number", () => {
+  const image = (name: string, digit: string) => ({ reference: `r.example/${name}@${D(digit)}`, path: `${name}@${D(digit)}` });
+  const images = neededImages([charm("x", { a: { 1: image("a", "1") }, b: { 1: image("b", "2") }, c: { 1: image("c", "3") } })], REGISTRY);
+  const loginOf = ({ upstream }: NeededImage) =>
+    upstream.includes("/b@") ? undefined : { username: `user of ${upstream}`, password: `it's ${upstream}` };
+  const numbers = new Map(
+    [...skopeoScript(images, REGISTRY).matchAll(/^ +fetch (\d+) '(\S+)' /gm)].map(([, number = "", upstream = ""]) => [upstream, number]),
+  );
+  expect(skopeoCredentials(images, loginOf).trimEnd().split("\n")).toEqual(
+    images.flatMap((one) => {
+      const [login, number] = [loginOf(one), numbers.get(one.upstream)];
+      return login
+        ? [`export UPSTREAM_USERNAME_${number}=${shellQuote(login.username)} UPSTREAM_PASSWORD_${number}=${shellQuote(login.password)}`]
+        : [];
+    }),
+  );
+  expect([...numbers.values()]).toEqual(["1", "2", "3"]);
 });
 
 test.each([

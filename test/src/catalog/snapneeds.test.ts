@@ -167,3 +167,16 @@ describe("what charms need", () => {
     ]);
   });
 });
+
+test("a snap that is needed for several reasons says each, once", () => {
+  const core: Omit<Need, "where"> = { name: "core22", architecture: "amd64", sure: "likely" };
+  const app = snap("a", [{ revision: 1, base: "core22", providers: ["core22", "themes"] }]);
+  const kinds = (found: readonly NeedingCharm[]) =>
+    Object.fromEntries(neededSnaps(found, [app]).map((need) => [need.name, need.kinds.toSorted()]));
+  expect(kinds([charm("x", core), charm("y", core)])).toEqual({
+    core22: ["bases", "charm-snaps", "providers"],
+    snapd: ["snapd"],
+    themes: ["providers"],
+  });
+  expect(kinds([])["core22"]).toEqual(["bases", "providers"]);
+});

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { LockedPackage } from "../../../src/archives/lock.ts";
 import { type Base, baseKey, sameBase } from "../../../src/catalog/base.ts";
 import { planLockedPackage, planPackage } from "../../../src/export/charmplan.ts";
+import { upstreamReleases } from "../../../src/export/charmreleases.ts";
 import type { Plan, PlannedPackage } from "../../../src/export/plan.ts";
 import type { PackageRequest } from "../../../src/export/sitefile.ts";
 import { type Asked, actionsOf, type FakeUpstream, fakeUpstream, refreshReply } from "../../fakeupstream.ts";
@@ -256,6 +257,14 @@ describe("releases", () => {
   });
 });
 
+test("the channel map of a store that leaves the track out is that of latest", () => {
+  const at = (channel: object) => ({ "channel-map": [{ channel: { base: null, ...channel }, revision: { revision: 1 } }] }) as never;
+  const channels = (channel: object) => upstreamReleases(at(channel)).map((release) => release.channel);
+  for (const track of ["", null, undefined]) expect(channels({ name: "stable", track, risk: "stable" })).toEqual(["latest/stable"]);
+  expect(channels({ name: "2/edge/fix", track: "2", risk: "edge" })).toEqual(["2/edge/fix"]);
+  expect(channels({ name: "2/nightly", track: "2", risk: "nightly" })).toEqual([]);
+});
+
 describe("pins", () => {
   test.each<[string, Partial<PackageRequest>, string[]]>([
     [
@@ -286,6 +295,19 @@ describe("pins", () => {
   ])("%s", async (_, more, releases) => {
     const plan = await planPackage(store().upstream, NAME, [wish(more)]);
     expect([failures(plan), shown(plan)]).toEqual([[], releases]);
+  });
+
+  test("of several resources the one that is named, and the others as they are released", async () => {
+    const both = (action: Readonly<Record<string, unknown>>) => {
+      const pinned = (action["resource-revisions"] ?? []) as { name: string; revision: number }[];
+      const pins =
+        action["revision"] === undefined
+          ? { "postgresql-image": 200, config: 5 }
+          : Object.fromEntries(pinned.map(({ name, revision }) => [name, revision]));
+      return { ...SUCCESS, ...(action["revision"] === undefined && { "effective-channel": action["channel"] }), charm: charmOf(960, pins) };
+    };
+    const plan = await planPackage(store(INFO, both).upstream, NAME, [wish({ channels: ["14/stable"], resources: { config: 3 } })]);
+    expect([failures(plan), shown(plan)]).toEqual([[], ["14/stable 22.04/amd64 960 postgresql-image=200 config=3"]]);
   });
 
   test("a resource of a track that is not there is the newest", async () => {

@@ -238,6 +238,9 @@ describe("another chp", () => {
       (await standIn(chp().set("signed", Buffer.from(JSON.stringify(list)))).agents.plan())[0]?.failure.message;
     expect(await wrong([])).toContain("no list of signed texts");
     expect(await wrong({ streams: Array.from({ length: 33 }, () => ({})) })).toContain("no list of signed texts");
+    const held = JSON.parse(chp().get("signed")?.toString() ?? "");
+    const often = (times: number) => ({ streams: Array.from({ length: times }, () => held.streams[0]) });
+    expect([await wrong(often(32)), await wrong(often(33))]).toEqual([undefined, expect.stringContaining("no list of signed texts")]);
     expect(await wrong({ streams: [{ index: "../x", products: "0".repeat(64), agents: [] }] })).toContain("no list of signed texts");
     const spoiled = chp();
     for (const [path, bytes] of spoiled)

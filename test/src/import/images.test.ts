@@ -171,6 +171,13 @@ describe("what is in layers is never opened", () => {
     expect(await isWhole(store)).toBe(true);
   });
 
+  test("a manifest.json that is no image's is left alone", async () => {
+    const store = await newStore();
+    const beside = { "web/manifest.json": '{"schemaVersion": 2, "name": "an app"}', "web/index.json": "[1]" };
+    const report = await importInto(store, site({ ...below("images", layoutOf([{ image: AMD, name: "team/app:1" }])), ...beside }));
+    expect(report.images.map(({ name }) => name)).toEqual(["team/app"]);
+  });
+
   test("blobs that no manifest names are left out of the store", async () => {
     const store = await newStore();
     const stray = Buffer.from("nobody names this");

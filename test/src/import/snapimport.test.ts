@@ -335,6 +335,10 @@ describe("components", () => {
     const later = { "c.comp": COMPONENT, "c.assert": stream(...COMPONENT_ASSERTIONS) };
     const lonely = { ...later, "c.assert": stream(STORE_KEY, ACCOUNT, declarationOf(), ...COMPONENT_ASSERTIONS) };
     expect(await refusal(importFiles(store, lonely))).toContain("components of snap hello, but no such snap");
+    const nameless = { "c.comp": COMPONENT, "c.assert": stream(STORE_KEY, ACCOUNT, ...COMPONENT_ASSERTIONS) };
+    expect(await refusal(importFiles(store, nameless, { allowUnverified: true }))).toContain(
+      `the archive has components of snap ${HELLO}, but no such snap, and the store has none`,
+    );
     await importFiles(store, pair(6, six));
     const report = await importFiles(store, later);
     expect(report.snaps[0]?.components.new).toEqual(["extra_7"]);
@@ -509,6 +513,17 @@ describe("--allow-unverified", () => {
     expect(await refusal(importFiles(await newStore(), { "hello.snap": image(5) }, { allowUnverified: true }))).toContain(
       "its file name no revision",
     );
+  });
+
+  test("and by the id that the export gives its name, whatever it says of others, in any order", async () => {
+    const info = (name: string, id: string) => JSON.stringify({ name, "snap-id": id, "channel-map": [] });
+    for (const [first, second] of [
+      ["a", "b"],
+      ["b", "a"],
+    ]) {
+      const files = { [`${first}.json`]: info("hello", HELLO), [`${second}.json`]: info("other", OTHER), "hello_5.snap": image(5) };
+      expect((await heldAfter(files, { allowUnverified: true })).id).toBe(HELLO);
+    }
   });
 });
 

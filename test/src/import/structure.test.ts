@@ -298,6 +298,12 @@ describe("what lies beside a lock is what it says", () => {
     expect(await pathOf(withLock([{ ...locked, paths: { image: "mine/image" } }], { charms: { demo: demoFiles }, ...yaml }))).toBe(
       "mine/image",
     );
+    // An empty path names none: the image would be at the registry's own address.
+    const empty = { "bundle.yaml": 'applications:\n  d: {charm: demo, resources: {image: ""}}\n' };
+    expect(await pathOf({ charms: { demo: demoFiles }, ...empty })).toBe("charm/demo/image@sha256:00");
+    expect(await pathOf(withLock([{ ...locked, paths: { image: "" } }], { charms: { demo: demoFiles } }))).toBe(
+      "charm/demo/image@sha256:00",
+    );
   });
 
   describe("snaps", () => {

@@ -347,6 +347,16 @@ describe("where keys are accepted", () => {
     );
   });
 
+  test("an older one is imported where that is allowed, and told", async () => {
+    const [earlier, later] = [SIGNED_AT - 60_000, SIGNED_AT].map((now) => ({ "x.tar": tarOf(carried(TREE, SITE, now)) }));
+    const { store } = await load(later ?? {}, { accepted });
+    const failure = await failureOf(load(earlier ?? {}, { accepted, store }));
+    expect(failure.message).toContain(`x.tar was signed at 2026-04-26T16:30:15Z, and the newest by key ${SITE.accepted.id}`);
+    expect(failure.next).toContain("--allow-older imports it as it is");
+    const { report } = await load(earlier ?? {}, { accepted, store, allowOlder: true });
+    expect(report.notes).toContain(`OLDER: ${failure.message}`);
+  });
+
   test("signed by another than the accepted one", async () => {
     expect(await refusalOf({ "x.tar": tarOf(ofOther) }, { accepted: [SITE.accepted] })).toContain(
       `by key ${OTHER.accepted.id}, which is not trusted`,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
+import { Failure } from "../../../src/errors.ts";
 import { checkCertificateName, createAuthority, type IssuedCertificate, issueServer } from "../../../src/settings/authority.ts";
 import { certificateFacts, certificateWarnings, checkTime, readCertificateAndKey, rootOfChain } from "../../../src/settings/certificate.ts";
 
@@ -116,6 +117,19 @@ describe("a given pair", () => {
       expect(String(error)).not.toContain(key.slice(0, 20));
     }
   });
+});
+
+test.each<[string, string, string]>([
+  ["bytes that are no text", "\u0030\u0082\u0001\u0002", "PEM is text that begins with -----BEGIN"],
+  ["no key", server.certificate, "give both: cat"],
+  ["no certificate", server.key, "give both: cat"],
+])("what to do about %s", (_, text, next) => {
+  try {
+    readCertificateAndKey(text, "it");
+    expect.unreachable();
+  } catch (error) {
+    expect(error instanceof Failure && error.next).toStartWith(next);
+  }
 });
 
 describe("time and names", () => {

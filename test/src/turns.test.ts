@@ -1,0 +1,28 @@
+/** Long work in slices: how often the event loop gets a turn, and in which order those that wait do. */
+
+import { expect, test } from "bun:test";
+import * as fc from "fast-check";
+import { nextTurn, SLICE, Slices } from "../../src/turns.ts";
+
+test("one step of so many waits for a turn", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 5 * SLICE }), (steps) => {
+      const slices = new Slices();
+      const waits = Array.from({ length: steps }, () => slices.step()).filter((wait) => wait !== undefined);
+      expect(waits).toHaveLength(Math.floor(steps / SLICE));
+    }),
+    { numRuns: 20 },
+  );
+});
+
+test("those that wait go on in their order, one a turn", async () => {
+  const [gone, turns]: [number[], number[]] = [[], []];
+  const waiting = Array.from({ length: 5 }, (_, i) => nextTurn().then(() => gone.push(i)));
+  while (gone.length < waiting.length) {
+    await new Promise((resolve) => setImmediate(resolve));
+    turns.push(gone.length);
+  }
+  await Promise.all(waiting);
+  expect(gone).toEqual([0, 1, 2, 3, 4]);
+  for (const [i, count] of turns.entries()) expect(count - (turns[i - 1] ?? 0)).toBeLessThanOrEqual(1);
+});

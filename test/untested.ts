@@ -11,8 +11,6 @@ export const UNTESTED: readonly string[] = [
   "bin/machine/imagepush.ts: a blob that is pushed may have … bytes: chp config registry.push.max-size=SIZE allows more",
   "bin/machine/imagepush.ts: another request has this upload",
   "bin/machine/imagepush.ts: … blobs wait for their manifests already",
-  "bin/machine/remoteimport.ts: … redirects to …, where the token is not sent",
-  "bin/machine/remoteimport.ts: …: all of it was published, or nothing",
   "bin/machine/servedbootstrap.ts: …… answers with status …, where Juju must get a 404",
   "bin/machine/serverwrites.ts: there is no store yet, where this server looks: chp import FILE makes it",
   "bin/machine/tls.ts: cannot read the private key in …/secrets: …",

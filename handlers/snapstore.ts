@@ -1,7 +1,7 @@
 /** The Snap Store API except assertions. What clients rely on: handlers/snapd.md. */
 
 import type { Context } from "hono";
-import { header, optionalHeader } from "../src/assertions/assertion.ts";
+import { type Assertion, header, optionalHeader } from "../src/assertions/assertion.ts";
 import { parseAssertions } from "../src/assertions/text.ts";
 import { CANONICAL_ROOTS, Trust, verifyAll, verifySelfSigned } from "../src/assertions/verify.ts";
 import type { AssertionSet } from "../src/catalog/assertionset.ts";
@@ -352,12 +352,12 @@ function readSnapSearch(c: Context<Env>, device: Device | undefined): SnapQuesti
 
 /** The device of a session request. It gets its brand store only if serial and model verify up to a trusted root. */
 function deviceFrom(request: ReturnType<typeof readSessionRequest>, stored: AssertionSet, sessions: Sessions, trust: Trust): Device {
-  const [session, serial, model] = (["device-session-request", "serial-assertion", "model-assertion"] as const).map((name) => {
+  const read = (name: keyof typeof request): Assertion => {
     const [first] = parseAssertions(Buffer.from(request[name]), name);
     if (first?.type !== name.replace(/-assertion$/, "")) throw new Failure("malformed", `${name} is not such an assertion`);
     return first;
-  });
-  if (!session || !serial || !model) throw new Failure("malformed", "three assertions are needed");
+  };
+  const [session, serial, model] = [read("device-session-request"), read("serial-assertion"), read("model-assertion")];
   if (!sessions.isFresh(header(session, "nonce"), Date.now()))
     throw new Failure("malformed", "device-session-request: its nonce is unknown or too old");
   const wrong = verifySelfSigned(session, header(serial, "device-key"));

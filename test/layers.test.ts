@@ -43,7 +43,7 @@ const TABLE: Readonly<Record<string, Room>> = {
   "handlers/web": { imports: [...CATALOG, "src/wire", "handlers"], types: ["src/settings", "store"], modules: ["http"] },
   "bin/machine": { imports: [...SRC, "store", "handlers", "handlers/web"], modules: ["disk", "processes", "network"] },
   "bin/commands": { imports: [...SRC, "store", "handlers", "handlers/web", "bin/machine"], modules: ["disk", "processes", "network"] },
-  bin: { imports: [...SRC, "store", "handlers", "handlers/web", "bin/machine", "bin/commands"], modules: ["disk"] },
+  bin: { imports: [...SRC, "store", "handlers", "handlers/web", "bin/machine", "bin/commands", "bin/packaging"], modules: ["disk"] },
   "bin/packaging": { imports: [...SRC, "store", "handlers", "handlers/web", "bin/machine", "bin/commands"], modules: ["disk"] },
 };
 

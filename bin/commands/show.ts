@@ -6,7 +6,7 @@ import { overridesOf, showOverride } from "../../src/catalog/override.ts";
 import type { Package } from "../../src/catalog/package.ts";
 import { type Origin, originsOf } from "../../src/catalog/provenance.ts";
 import { pathOfReference, splitPath } from "../../src/catalog/registry.ts";
-import { type Repository, type StoredManifest, sizeBelow, sizeOfBlobs } from "../../src/catalog/repository.ts";
+import { type Repository, showManifestKind, sizeBelow, sizeOfBlobs } from "../../src/catalog/repository.ts";
 import type { AgentTally, ImageTally } from "../../src/catalog/sections.ts";
 import { componentsOf, type Snap } from "../../src/catalog/snap.ts";
 import { neededSnaps, showNeed } from "../../src/catalog/snapneeds.ts";
@@ -154,19 +154,11 @@ function renderRepository(repository: Repository, needed: readonly RepositoryUse
     ...Object.entries(tags).map(([tag, digest]) => `  ${tag}  ${digestText(digest)}`),
     "manifests:",
     ...manifests.map(
-      ({ digest, ...manifest }) => `  ${showKind(manifest)}  ${showSize(sizeBelow(repository, digest))}  ${digestText(digest)}`,
+      ({ digest, ...manifest }) => `  ${showManifestKind(manifest)}  ${showSize(sizeBelow(repository, digest))}  ${digestText(digest)}`,
     ),
     ...(needed.length > 0 ? ["needed by:"] : []),
     ...needed.flatMap(({ reference, neededBy }) => neededBy.map((user) => `  ${showNeededBy(user)}: ${reference}`)),
   ];
-}
-
-/** `linux/arm64/v8`, `index`, or what an artifact is. */
-function showKind({ manifests, platform, artifactType }: Omit<StoredManifest, "digest">): string {
-  if (manifests) return "index";
-  if (platform?.architecture === "unknown") return "attestation";
-  if (platform) return [platform.os, platform.architecture, ...(platform.variant === undefined ? [] : [platform.variant])].join("/");
-  return artifactType ?? "image";
 }
 
 function renderSnap(snap: Snap, now: number): string[] {

@@ -111,9 +111,15 @@ class ImportServer {
     headers: Readonly<Record<string, string>>,
     body: AsyncIterable<Uint8Array>,
   ): Promise<PrintedReport> {
+    // With its last byte the server has all of it, before the body is asked for more.
+    let left = Number(headers["Content-Length"] ?? Number.POSITIVE_INFINITY);
     let sent = false;
     const counted = async function* () {
-      yield* body;
+      for await (const chunk of body) {
+        left -= chunk.byteLength;
+        sent = left <= 0;
+        yield chunk;
+      }
       sent = true;
     };
     const url = parameters.size > 0 ? `?${parameters}` : "";

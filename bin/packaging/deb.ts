@@ -1,6 +1,7 @@
 /** A package for Debian and Ubuntu: an ar of two tars. It is written here, since dpkg-deb is not on every machine that builds a release. */
 
 import { createHash } from "node:crypto";
+import { compareText } from "../../src/text.ts";
 import { type Entry, gzip, tarOf } from "./tar.ts";
 
 export interface DebPackage {
@@ -21,7 +22,7 @@ export function debOf({ control, scripts, files, time }: DebPackage): Uint8Array
   const fields = { ...control, "Installed-Size": String(sizes.reduce((sum, size) => sum + size, 0)) };
   const sums = files
     .filter((file): file is Entry & { readonly bytes: string | Uint8Array } => file.bytes !== undefined)
-    .toSorted((a, b) => (a.path < b.path ? -1 : 1))
+    .toSorted((a, b) => compareText(a.path, b.path))
     .map(({ path, bytes }) => `${createHash("md5").update(bytes).digest("hex")}  ${path}\n`);
   const about: Entry[] = [
     { path: "control", bytes: controlText(fields) },

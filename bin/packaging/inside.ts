@@ -5,33 +5,33 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { $ } from "bun";
 import manifest from "../../package.json" with { type: "json" };
+import { compareText } from "../../src/text.ts";
 import { VERSION } from "../../src/version.ts";
 import bunLicences from "./bun-licences.txt" with { type: "text" };
 import type { Libc } from "./libc.ts";
 
-interface Component {
+export interface Component {
   readonly "bom-ref": string;
   readonly name: string;
   readonly version: string;
   readonly [field: string]: unknown;
 }
 
-interface Bill {
+export interface Bill {
   readonly metadata: { readonly component: Component; readonly [field: string]: unknown };
   readonly components: readonly Component[];
   readonly dependencies: readonly { readonly ref: string; readonly dependsOn?: readonly string[] }[];
   readonly [field: string]: unknown;
 }
 
-/**
- * What npm says of the packages of a release, made the same each time: npm adds a random number, the time, its version and the folder. The optional
- * ones are the Node of each machine, for tests.
- */
+/** What npm says of the packages of a release. The optional ones are the Node of each machine, for tests. */
 export async function billOfMaterials(time: number, libcs: readonly Libc[]): Promise<string> {
-  const said = (await $`npm sbom --sbom-format cyclonedx --sbom-type application --omit dev --omit optional --package-lock-only`
-    .quiet()
-    .json()) as Bill;
-  const byRef = (a: { ref: string }, b: { ref: string }) => (a.ref < b.ref ? -1 : 1);
+  const words = ["--sbom-format", "cyclonedx", "--sbom-type", "application", "--omit", "dev", "--omit", "optional", "--package-lock-only"];
+  return billOf((await $`npm sbom ${words}`.quiet().json()) as Bill, time, libcs);
+}
+
+/** The same each time, and with what npm does not know: npm adds a random number, the time, its version and the folder. */
+export function billOf(said: Bill, time: number, libcs: readonly Libc[]): string {
   const bun = {
     "bom-ref": `bun@${manifest.devDependencies.bun}`,
     type: "platform",
@@ -53,7 +53,7 @@ export async function billOfMaterials(time: number, libcs: readonly Libc[]): Pro
     hashes: [{ alg: "SHA-256", content: sha256 }],
     licenses: [{ license: { id: "LGPL-2.1-or-later" } }],
   }));
-  const components = [...said.components, bun, ...libc].toSorted((a, b) => (a["bom-ref"] < b["bom-ref"] ? -1 : 1));
+  const components = [...said.components, bun, ...libc].toSorted((a, b) => compareText(a["bom-ref"], b["bom-ref"]));
   const { component, timestamp: _time, tools: _tools, ...metadata } = said.metadata;
   const { serialNumber: _number, ...rest } = said;
   const bill = {
@@ -62,7 +62,7 @@ export async function billOfMaterials(time: number, libcs: readonly Libc[]): Pro
     components,
     dependencies: said.dependencies
       .map((each) => ({ ...each, ...(each.dependsOn && { dependsOn: each.dependsOn.toSorted() }) }))
-      .toSorted(byRef),
+      .toSorted((a, b) => compareText(a.ref, b.ref)),
   };
   return `${JSON.stringify({ ...bill, serialNumber: `urn:uuid:${uuidOf(JSON.stringify(bill))}` }, null, 2)}\n`;
 }

@@ -70,7 +70,7 @@ async function download(folder: string, architecture: string): Promise<void> {
     await $`apt-get -qq ${words} update`.quiet();
     await $`cd ${folder} && apt-get -qq ${words} download libc6`.quiet();
   } finally {
-    rmSync(own, { recursive: true, force: true });
+    rmSync(own, { recursive: true });
   }
 }
 

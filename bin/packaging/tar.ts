@@ -1,6 +1,7 @@
 /** A tar of a few files in memory. The same entries give the same bytes: owners, modes and times are those that are said, paths are sorted. */
 
 import { Header } from "tar";
+import { compareText } from "../../src/text.ts";
 
 const BLOCK = 512;
 
@@ -21,7 +22,7 @@ export interface Entry {
 export function tarOf(entries: readonly Entry[], { prefix = "", time }: { readonly prefix?: string; readonly time: number }): Uint8Array {
   const all = new Map<string, Entry>(entries.flatMap(({ path }) => parentsOf(path).map((folder) => [folder, { path: folder }])));
   for (const entry of entries) all.set(entry.path, entry);
-  const sorted = [...all.values()].toSorted((a, b) => (a.path < b.path ? -1 : 1));
+  const sorted = [...all.values()].toSorted((a, b) => compareText(a.path, b.path));
   return Buffer.concat([
     ...(prefix === "" ? [] : [headOf({ path: "" }, prefix, time)]),
     ...sorted.flatMap((entry) => partsOf(entry, prefix, time)),

@@ -2,7 +2,7 @@
 
 import { type NeededImage, showNeededBy } from "../../src/catalog/images.ts";
 import type { Origin } from "../../src/catalog/provenance.ts";
-import { architecturesOf, type Repository, type StoredManifest, sizeBelow, sizeOfBlobs } from "../../src/catalog/repository.ts";
+import { architecturesOf, type Repository, showManifestKind, sizeBelow, sizeOfBlobs } from "../../src/catalog/repository.ts";
 import type { ImageTally } from "../../src/catalog/sections.ts";
 import { digestText } from "../../src/digest.ts";
 import { PAGE_URLS } from "../../src/wire/urls.ts";
@@ -138,7 +138,7 @@ function Manifests({ repository }: { readonly repository: Repository }) {
         {manifests.slice(0, MOST_ROWS).map((manifest) => (
           <li>
             <div class="line">
-              <span class="about">{cut(kindOf(manifest))}</span>
+              <span class="about">{cut(showManifestKind(manifest))}</span>
               <span class="get">
                 <Size bytes={sizeBelow(repository, manifest.digest)} />
               </span>
@@ -150,12 +150,4 @@ function Manifests({ repository }: { readonly repository: Repository }) {
       {manifests.length > MOST_ROWS ? <p class="muted">{`and ${manifests.length - MOST_ROWS} more`}</p> : null}
     </Block>
   );
-}
-
-/** `linux/arm64/v8`, `index`, or what an artifact is. */
-function kindOf({ manifests, platform, artifactType }: StoredManifest): string {
-  if (manifests) return "index";
-  if (platform?.architecture === "unknown") return "attestation";
-  if (platform) return [platform.os, platform.architecture, ...(platform.variant === undefined ? [] : [platform.variant])].join("/");
-  return artifactType ?? "image";
 }

@@ -158,6 +158,14 @@ export function imagesOf({ manifests = [] }: StoredManifest): ListedManifest[] {
   return manifests.filter(({ platform }) => platform?.architecture !== "unknown");
 }
 
+/** `linux/arm64/v8`, `index`, or what an artifact is: a text of whoever made it, which may be empty. */
+export function showManifestKind({ manifests, platform, artifactType }: Omit<StoredManifest, "digest">): string {
+  if (manifests) return "index";
+  if (platform?.architecture === "unknown") return "attestation";
+  if (platform) return [platform.os, platform.architecture, ...(platform.variant === undefined ? [] : [platform.variant])].join("/");
+  return artifactType || "image";
+}
+
 /** Architectures of the images behind a manifest that are stored, sorted; empty where no index says. */
 export function architecturesOf(repository: Repository, digest: Digest): string[] {
   const found = manifestsBelow(repository, digest).flatMap(({ platform }) => platform?.architecture ?? []);

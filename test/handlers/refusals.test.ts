@@ -189,6 +189,26 @@ describe("a device session", () => {
   });
 });
 
+test("a device session is of one device: its serial is of its model, and its model of the brand", async () => {
+  for (const [field, other] of [
+    ["model", "another"],
+    ["brand-id", "another"],
+  ] as const) {
+    const { nonce } = (await (await app.fetch(new Request("http://hub.test/api/v1/snaps/auth/nonces", { method: "POST" }))).json()) as {
+      nonce: string;
+    };
+    const altered = ASSERTIONS.model.replace(new RegExp(`^${field}: .*$`, "m"), `${field}: ${other}`);
+    expect(altered).not.toBe(ASSERTIONS.model);
+    expect(
+      await post("/api/v1/snaps/auth/sessions", {
+        "device-session-request": deviceSessionRequest(nonce),
+        "serial-assertion": ASSERTIONS.serial,
+        "model-assertion": altered,
+      }),
+    ).toMatchObject({ status: 400, message: "the three assertions are not of one device" });
+  }
+});
+
 describe("parameters of a remote import", () => {
   const options = [
     { name: "name", takesValue: true },

@@ -1,8 +1,9 @@
 /** Mutants that no test can notice, or that none should: each with why it is no fault. */
 export const EQUIVALENT: Readonly<Record<string, string>> = {
+  "bin/machine/child.ts: importInChild.ended: property left out: cause: error":
+    "what a debugger would show: no reply and no message has it",
   "bin/machine/workfolder.ts: WorkFolder.recordWritten: boundary: bytes >= recorded + STEP":
     "a record a byte later: what a kill loses is bounded as before",
-  "bin/packaging/inside.ts: billOfMaterials.byRef: boundary: a.ref < b.ref": "no two have the same ref",
   "handlers/web/status.tsx: Failed: number: 300": "where a text of others is cut is nobody's promise",
   "handlers/web/status.tsx: Figures: boundary: ends < now": "a certificate that ends in this very millisecond",
   'src/archives/archive.ts: skip: condition false: if (got < all) throw refused("it is cut short inside an entry");':
@@ -38,6 +39,8 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
 export const LIVES: Readonly<Record<string, string>> = {
   'bin/commands/serve.ts: serveOpened.app.sessionKey: by hand: session && Buffer.from(session.key, "base64") → undefined':
     "no test that starts no server asks two servers of one store for the same session",
+  "bin/commands/import.ts: runRepair: equality: options.revision !== undefined":
+    "a payload is found by its digest, and no list of a lone charm was found that its number alone proves",
   'src/archives/needs/sourcefiles.ts: TOOLS: string: "charms/operator_libs_linux"':
     "`make finder` compares what is found in real charms; no test has that library in one",
   "src/export/exportimages.ts: contradictions.wrong: default for falsy: sizes.get(digest) ?? size":

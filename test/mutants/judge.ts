@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { digestOf } from "./digest.ts";
 import { BUN, type Run, run } from "./process.ts";
 import { type Mutant, ROOT } from "./syntax.ts";
-import { inOrder, type TestFile, testFile, testFiles } from "./tests.ts";
+import { inOrder, type StartingTest, startingFor, type TestFile, testFile } from "./tests.ts";
 
 /** Which test file noticed a fault, or how far the tests went that did not. */
 export type Verdict = { readonly killed: string; readonly how: "failed" | "ended" } | { readonly lived: Depth };
@@ -57,16 +57,15 @@ export class Copy implements AsyncDisposable {
   /** Asks one test file about a mutant, the one that is known to notice it. Undefined: it does not. */
   asked(mutant: Mutant, to: string, first: string): Promise<Verdict | undefined> {
     return this.#with(mutant, to, async () => {
-      const { starting } = testFiles();
       if (!existsSync(join(ROOT, first))) return undefined;
-      if (!starting.includes(first)) return this.#stage([testFile(first, 30)], "0");
-      return (await this.#build()) ?? this.#stage([testFile(first, 60)], "0");
+      const starting = (await startingFor(mutant.file)).filter(({ path }) => path === first);
+      return starting.length > 0 ? this.#start(starting) : this.#stage([testFile(first, 30)], "0");
     });
   }
 
   /**
    * Asks the tests about a mutant: those that reach its lines, its room's, and, where `depth` says so, all others: the same again
-   * thoroughly, and those that start processes.
+   * thoroughly, and those that start processes, one after the other.
    */
   judge(mutant: Mutant, to: string, tests: readonly TestFile[], depth: Depth): Promise<Verdict> {
     return this.#with(mutant, to, async () => (await this.#ask(mutant, tests, depth)) ?? { lived: depth });
@@ -101,10 +100,19 @@ export class Copy implements AsyncDisposable {
     const thorough: TestFile[] = [];
     for (const one of own) if (THOROUGH.test(await readFile(join(ROOT, one.path), "utf8"))) thorough.push(one);
     const others = tests.filter((one) => !own.includes(one));
-    const starting = testFiles().starting.map((path) => testFile(path, 60));
-    return (
-      (await this.#stage(thorough, "1")) ?? (await this.#stage(others, "0")) ?? (await this.#build()) ?? (await this.#stage(starting, "0"))
-    );
+    return (await this.#stage(thorough, "1")) ?? (await this.#stage(others, "0")) ?? (await this.#start(await startingFor(mutant.file)));
+  }
+
+  /** Each in a process of its own, so that one that hangs is ended soon; the executable is built for the first that runs it. */
+  async #start(tests: readonly StartingTest[]): Promise<Verdict | undefined> {
+    let isBuilt = false;
+    for (const one of tests) {
+      const unbuilt = one.needsBuild && !isBuilt ? await this.#build() : undefined;
+      isBuilt ||= one.needsBuild;
+      const verdict = unbuilt ?? (await this.#stage([one], "0"));
+      if (verdict) return verdict;
+    }
+    return undefined;
   }
 
   /** Builds the executable, which the tests that start processes run. */

@@ -9,6 +9,26 @@ import { ROOT } from "./syntax.ts";
 /** Folders of tests that start processes: what they reach is not seen, so that they come last. */
 const STARTING = /^test\/(e2e|tools|powercut)\//;
 
+/** Sources whose tests that start processes are called otherwise. */
+const CONCERNED: readonly (readonly [source: RegExp, tests: RegExp])[] = [
+  [/^bin\/build\.ts$/, /\/(node|documented)\.test/],
+  [/^bin\/packaging\//, /\/release\.test/],
+  [/^bin\/chp\.ts$|^bin\/machine\/(io|progress|output)\.ts$/, /\/(import|seeing|serve|documented)\.test/],
+  [/^bin\/machine\/(sockets|liveness|systemd)\.ts$|^handlers\/listen\.ts$/, /\/(connections|systemd|serve)\.test/],
+  [/^bin\/machine\/(child|remoteimport)\.ts$|^handlers\/(remoteimport|bearer)\.ts$/, /\/remote\.test/],
+  [/^bin\/machine\/(tls|storekey)\.ts$|^bin\/commands\/import-certificate\.ts$/, /\/tls\.test/],
+  [/^bin\/machine\/settings/, /\/(config|documented)\.test/],
+  [/^bin\/machine\/workers?\.ts$/, /tools\/hostile\.test/],
+  [/^bin\/machine\/imagepush\.ts$|^handlers\/image/, /\/(registry|images)\.test/],
+  [/^handlers\/overrides\.ts$|^bin\/machine\/overridewrites\.ts$/, /\/overrides\.test/],
+  [/^handlers\/(web\/|charmhub|snapstore|assertions|agents)/, /\/(conformance|juju|snaps)\.test/],
+  [/^handlers\/(body|call|app)/, /\/hostile\/http\.test/],
+  [/^store\/(fs|store|settings|gc|lease|keeper|marks)/, /\/(crash|powercut)\.test/],
+  [/^store\/(check|backup|chain)/, /\/verify\.test/],
+  [/^src\/export\//, /\/hostile\/upstream\.test|\/roundtrip\.test/],
+  [/^src\/import\//, /\/(import|carry|roundtrip)\.test/],
+];
+
 export interface TestFile {
   readonly path: string;
   readonly seconds: number;
@@ -41,6 +61,11 @@ export class Imports {
   readonly #imported = new Map<string, string[]>();
   readonly #texts = new Map<string, string>();
 
+  /** The text of a file that was looked at. */
+  text(path: string): string {
+    return this.#texts.get(path) ?? "";
+  }
+
   async digest(path: string): Promise<string> {
     const files = await this.of(path);
     return digestOf(...files.toSorted().flatMap((file) => [file, this.#texts.get(file) ?? ""]));
@@ -53,12 +78,13 @@ export class Imports {
     for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
       if (seen.has(next)) continue;
       seen.add(next);
-      queue.push(...(await this.#imports(next)));
+      queue.push(...(await this.by(next)));
     }
     return [...seen];
   }
 
-  async #imports(path: string): Promise<string[]> {
+  /** Those that one file imports itself. */
+  async by(path: string): Promise<string[]> {
     const known = this.#imported.get(path);
     if (known) return known;
     const text = await readFile(join(ROOT, path), "utf8").catch(() => "");
@@ -123,6 +149,36 @@ export function linesOf(report: string): Record<string, number[]> {
     lines[file] = [...record.matchAll(/^DA:(\d+),(\d+)/gm)].flatMap(([, line, hits]) => (Number(hits) > 0 ? [Number(line)] : []));
   }
   return lines;
+}
+
+/** A test file that starts processes, and whether they are those of the executable. */
+export interface StartingTest extends TestFile {
+  readonly needsBuild: boolean;
+}
+
+/** Seconds in which a test file that starts processes should be done. */
+const STARTED = 60;
+/** What runs the executable for them. */
+const RUNS_EXECUTABLE = "test/e2e/chp.ts";
+
+/**
+ * The test files that start processes, in the order in which a fault meets them: those that are known to concern the source, or are called
+ * after it; that import it themselves; that name it; all others that run the executable. The others can't notice it.
+ */
+export async function startingFor(source: string): Promise<StartingTest[]> {
+  const imports = new Imports();
+  const name = basename(source).replace(/\.tsx?$/, "");
+  const isNamed = new RegExp(`\\b${name.replaceAll("-", "\\W?")}\\b`);
+  const ranked: { test: StartingTest; rank: number }[] = [];
+  for (const path of testFiles().starting) {
+    const files = await imports.of(path);
+    const needsBuild = files.includes(RUNS_EXECUTABLE);
+    if (!needsBuild && !files.includes(source)) continue;
+    const isKnown = CONCERNED.some(([from, tests]) => from.test(source) && tests.test(path)) || basename(path) === `${name}.test.ts`;
+    const rank = isKnown ? 0 : (await imports.by(path)).includes(source) ? 1 : isNamed.test(imports.text(path)) ? 2 : 3;
+    ranked.push({ test: { ...testFile(path, STARTED), needsBuild }, rank });
+  }
+  return ranked.toSorted((a, b) => a.rank - b.rank).map(({ test }) => test);
 }
 
 /** How far a test file is from a source: its own test, one of its room, one of its layer, any. */

@@ -11,7 +11,7 @@ import { OPERATORS } from "../mutants/operators.ts";
 import { run } from "../mutants/process.ts";
 import { inSeededOrder, kindOf } from "../mutants/select.ts";
 import { type Mutant, ROOT, Syntax } from "../mutants/syntax.ts";
-import { inOrder, linesOf, type TestFile, testFile } from "../mutants/tests.ts";
+import { inOrder, linesOf, startingFor, type TestFile, testFile } from "../mutants/tests.ts";
 
 const syntax = await Syntax.open();
 afterAll(() => syntax[Symbol.asyncDispose]());
@@ -137,6 +137,21 @@ describe("the tests", () => {
       "test/bin/commands/gc.test.ts",
     ]);
     expect(order.room.map(({ path }) => path)).toEqual(["test/store/other.test.ts"]);
+  });
+
+  test("that start processes are those which run the executable or import the source; what concerns it comes first", async () => {
+    const paths = async (source: string) => (await startingFor(source)).map(({ path }) => path);
+    expect((await paths("bin/machine/sockets.ts"))[0]).toBe("test/e2e/connections.test.ts"); // by the table
+    expect((await paths("bin/commands/config.ts"))[0]).toBe("test/e2e/config.test.ts"); // by its name
+    expect((await paths("src/archives/parts.ts"))[0]).toBe("test/e2e/carry.test.ts"); // imported
+    const trust = await paths("bin/commands/trust.ts");
+    expect(trust.indexOf("test/e2e/juju.test.ts")).toBeLessThan(trust.indexOf("test/e2e/carry.test.ts")); // named
+    expect(trust).not.toContain("test/tools/ci.test.ts");
+    expect(trust).not.toContain("test/tools/tarball.test.ts");
+    const built = new Map((await startingFor("src/digest.ts")).map(({ path, needsBuild }) => [path, needsBuild]));
+    expect(built.get("test/tools/tarball.test.ts")).toBe(false);
+    expect(built.get("test/e2e/crash.test.ts")).toBe(true);
+    expect(built.get("test/powercut/powercut.test.ts")).toBe(true);
   });
 
   test("reach the lines that a report of lcov says were run", () => {

@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { gunzipSync } from "node:zlib";
 import * as fc from "fast-check";
-import { Parser, type ReadEntry } from "tar";
+import { TOPICS } from "../../../bin/commands/manual.ts";
 import { packagedUnit, UNIT_NAMES } from "../../../bin/commands/unit.ts";
 import { debOf, membersOf } from "../../../bin/packaging/deb.ts";
 import { imageOf } from "../../../bin/packaging/image.ts";
@@ -11,7 +11,9 @@ import { bundledPackages } from "../../../bin/packaging/inside.ts";
 import { manPages } from "../../../bin/packaging/man.ts";
 import { type Entry, tarOf } from "../../../bin/packaging/tar.ts";
 import manifest from "../../../package.json" with { type: "json" };
+import { runProgram } from "../../program.ts";
 import { runs } from "../../thorough.ts";
+import { filesOfTar as read } from "./tars.ts";
 
 const segment = fc.stringMatching(/^[a-z][a-z0-9._-]{0,8}$/);
 const path = fc.array(segment, { minLength: 1, maxLength: 4 }).map((parts) => parts.join("/"));
@@ -26,36 +28,6 @@ const entries = fc
     },
   )
   .filter((all) => all.every((one) => !all.some((other) => other.path.startsWith(`${one.path}/`))));
-
-interface Seen {
-  readonly bytes: Buffer;
-  readonly mode: number | undefined;
-  readonly uid: number | undefined;
-  readonly mtime: number;
-}
-
-async function read(tar: Uint8Array): Promise<{ files: Map<string, Seen>; order: string[] }> {
-  const files = new Map<string, Seen>();
-  const order: string[] = [];
-  await new Promise<void>((resolve, reject) => {
-    const parser = new Parser({
-      onReadEntry: (entry: ReadEntry) => {
-        order.push(entry.path);
-        const chunks: Buffer[] = [];
-        entry.on("data", (chunk: Buffer) => void chunks.push(chunk));
-        entry.on("end", () => {
-          const { mode, uid, mtime } = entry;
-          if (entry.type === "File")
-            files.set(entry.path, { bytes: Buffer.concat(chunks), mode, uid, mtime: (mtime?.getTime() ?? 0) / 1000 });
-        });
-      },
-    });
-    parser.on("end", resolve);
-    parser.on("error", reject);
-    parser.end(Buffer.from(tar));
-  });
-  return { files, order };
-}
 
 test("a tar has what it was given, each folder before what is in it, and does not depend on the order", async () => {
   await fc.assert(
@@ -76,6 +48,29 @@ test("a tar has what it was given, each folder before what is in it, and does no
     }),
     { numRuns: runs(50) },
   );
+});
+
+test("a folder and a link are what they are, with the mode that they have by default", async () => {
+  const all: Entry[] = [
+    { path: "a/file", bytes: "x" },
+    { path: "b", mode: 0o1777, owner: 7 },
+    { path: "c/link", to: "../a/file" },
+  ];
+  const { files, folders, links } = await read(tarOf(all, { time: 5 }));
+  expect([...files].map(([name, { mode }]) => [name, mode])).toEqual([["a/file", 0o644]]);
+  expect([...folders].map(([name, { mode, uid }]) => [name, mode, uid])).toEqual([
+    ["a/", 0o755, 0],
+    ["b/", 0o1777, 7],
+    ["c/", 0o755, 0],
+  ]);
+  expect([...links].map(([name, { mode, to }]) => [name, mode, to])).toEqual([["c/link", 0o777, "../a/file"]]);
+});
+
+test("a path that does not fit is refused, not cut", async () => {
+  const fitting = `${"a".repeat(100)}/${"b".repeat(90)}`;
+  expect([...(await read(tarOf([{ path: fitting, bytes: "" }], { time: 1 }))).files.keys()]).toEqual([fitting]);
+  const long = `${"a".repeat(200)}/${"b".repeat(200)}`;
+  expect(() => tarOf([{ path: long, bytes: "" }], { prefix: "./", time: 1 })).toThrow("does not fit into a header of tar");
 });
 
 test("a package has three members, in the order that dpkg asks for, and its control names its size", async () => {
@@ -124,6 +119,56 @@ test("every command and every topic has a page, and no line of it is taken for a
   for (const [name, text] of pages)
     for (const line of text.split("\n")) if (/^[.']/.test(line)) expect([name, line, known.test(line)]).toEqual([name, line, true]);
   expect(pages.get("chp-import.1")).toContain(".SH EXIT STATUS\n.TP\n.B 0\ndone");
+});
+
+/** What a reader sees of a page: its text, without what troff is told. */
+function shown(page: string): string {
+  return page
+    .replace(/^\.(SH|BR?|IP|TH|TP|PP|nf|fi|RS|RE) ?/gm, "")
+    .replaceAll("\\&", "")
+    .replaceAll("\\-", "-")
+    .replaceAll("\\(dq", '"')
+    .replaceAll("\\e", "\\");
+}
+
+test("a page has every word of its topic, or of the help of its command", async () => {
+  const pages = manPages(1_800_000_000);
+  const wordsOf = (text: string) => text.toLowerCase().match(/[a-z][a-z0-9_.-]*[a-z0-9]/g) ?? [];
+  for (const { name, text } of TOPICS) {
+    const page = new Set(wordsOf(shown(pages.get(`chp-${name}.7`) ?? "")));
+    // Not shown are the target of a link, the language of a block, and the names of the columns of a table.
+    const said = text
+      .replace(/\]\([^)]*\)/g, "]")
+      .replace(/^```.*$/gm, "")
+      .replace(/^\|.*\|\n(?=\| *-)/gm, "");
+    expect([name, wordsOf(said).filter((word) => !page.has(word))]).toEqual([name, []]);
+  }
+  for (const name of ["import", "serve", "config"]) {
+    const { out } = await runProgram([name, "--help"], {}, "chp", undefined, { terminal: { out: false, err: false, columns: 1000 } });
+    const page = new Set(wordsOf(shown(pages.get(`chp-${name}.1`) ?? "")));
+    expect([name, wordsOf(out).filter((word) => !page.has(word) && !["usage", "exit", "codes"].includes(word))]).toEqual([name, []]);
+  }
+});
+
+test("a page has the sections that man knows, and leads to the topic of its name", () => {
+  const pages = manPages(1_800_000_000);
+  const sections = (name: string) => [...(pages.get(name) ?? "").matchAll(/^\.SH "?([A-Z ]+)"?$/gm)].map(([, title]) => title);
+  expect(sections("chp-import.1")).toEqual([
+    "NAME",
+    "SYNOPSIS",
+    "DESCRIPTION",
+    "ARGUMENTS",
+    "OPTIONS",
+    "EXIT STATUS",
+    "EXAMPLES",
+    "SEE ALSO",
+  ]);
+  for (const { name } of TOPICS) {
+    expect(pages.get(`chp-${name}.7`)).toEndWith('.SH "SEE ALSO"\n.BR chp (1)\n');
+    if (pages.has(`chp-${name}.1`))
+      expect(pages.get(`chp-${name}.1`)).toEndWith(`.BR chp (1),\n.BR chp\\-${name.replaceAll("-", "\\-")} (7)\n`);
+  }
+  expect(pages.get("chp-import.1")).toContain("(7)"); // at least one of them is both
 });
 
 test("the units of the package name what it installs", () => {

@@ -9,6 +9,7 @@ import {
   pullableFor,
   type Repository,
   type StoredManifest,
+  showManifestKind,
   sizeBelow,
   storedImage,
 } from "../../../src/catalog/repository.ts";
@@ -125,4 +126,16 @@ test.each<[string, boolean]>([
   ["team/app\n", false],
 ])("%p as the name of a repository: %p", (name, is) => {
   expect(isRepositoryName(name)).toBe(is);
+});
+
+test.each([
+  [{ manifests: [], artifactType: "x" }, "index"],
+  [{ platform: { os: "unknown", architecture: "unknown" } }, "attestation"],
+  [{ platform: { os: "linux", architecture: "amd64" }, artifactType: "x" }, "linux/amd64"],
+  [{ platform: { os: "linux", architecture: "arm64", variant: "v8" } }, "linux/arm64/v8"],
+  [{ artifactType: "application/vnd.test.signature" }, "application/vnd.test.signature"],
+  [{ artifactType: "" }, "image"],
+  [{}, "image"],
+])("a manifest %j is shown as %s", (facts, shown) => {
+  expect(showManifestKind({ mediaType: MEDIA, size: 1, ...facts })).toBe(shown);
 });

@@ -10,7 +10,7 @@ const DIGEST = "0".repeat(64) as Digest;
 
 async function textsOf(pkg: Package, revision: Package["revisions"][number]): Promise<Readonly<Record<string, string>>> {
   const template = await charmTemplate({ package: pkg, revision, resources: [] }, TEXTS, async (digest) => `text ${digest}`);
-  const { type, id, name, ...texts } = JSON.parse(template.render(""));
+  const { type, id, name, ...texts } = JSON.parse(Buffer.from(template.bytes("")).toString());
   expect([type, id, name]).toEqual([pkg.type, pkg.id, pkg.name]);
   return texts;
 }

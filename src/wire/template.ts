@@ -28,43 +28,54 @@ const ENCODER = new TextEncoder();
 /** Bytes of the longest usual public URL, a Host with scheme and port. */
 const LONG_ORIGIN = 270;
 
-/** A JSON text with a hole wherever the public URL belongs, as bytes with the URL that was asked for last. */
+/** A JSON text with a hole wherever the public URL belongs: once it was asked for, as bytes with the URL that was asked for last. */
 export class Template {
   /** bytes before each hole in the text without URLs */
   readonly #holes: readonly number[];
-  #origin = "";
-  #bytes: Uint8Array<ArrayBuffer>;
+  /** bytes of the text without URLs */
+  readonly #length: number;
+  #kept: readonly string[] | { readonly origin: string; readonly bytes: Uint8Array<ArrayBuffer> };
 
   constructor(value: unknown) {
     const parts = JSON.stringify(value).split(ORIGIN);
-    let at = 0;
-    this.#holes = parts.slice(0, -1).map((part) => (at += Buffer.byteLength(part)));
-    this.#bytes = ENCODER.encode(parts.join(""));
+    const ends: number[] = [];
+    this.#length = parts.reduce((at, part) => {
+      const end = at + Buffer.byteLength(part);
+      ends.push(end);
+      return end;
+    }, 0);
+    this.#holes = ends.slice(0, -1);
+    this.#kept = parts;
   }
 
   /** UTF-8, which is shared. `origin`: the public URL, without a trailing slash; nearly all clients use the same. */
   bytes(origin: string): Uint8Array<ArrayBuffer> {
-    if (origin === this.#origin) return this.#bytes;
-    const [before, url] = [Buffer.byteLength(this.#origin), ENCODER.encode(origin)];
-    const bytes = new Uint8Array(this.#bytes.byteLength + this.#holes.length * (url.byteLength - before));
+    if ("origin" in this.#kept && this.#kept.origin === origin) return this.#kept.bytes;
+    const bytes = "origin" in this.#kept ? this.#moved(this.#kept, origin) : ENCODER.encode(this.#kept.join(origin));
+    this.#kept = { origin, bytes };
+    return bytes;
+  }
+
+  /** The same with another URL, since the text is not kept. */
+  #moved(before: { readonly origin: string; readonly bytes: Uint8Array }, origin: string): Uint8Array<ArrayBuffer> {
+    const [length, url] = [Buffer.byteLength(before.origin), ENCODER.encode(origin)];
+    const bytes = new Uint8Array(this.#length + this.#holes.length * url.byteLength);
     let [from, to] = [0, 0];
     for (const [i, hole] of this.#holes.entries()) {
-      const end = hole + i * before;
-      bytes.set(this.#bytes.subarray(from, end), to);
+      const end = hole + i * length;
+      bytes.set(before.bytes.subarray(from, end), to);
       to += end - from;
       bytes.set(url, to);
       to += url.byteLength;
-      from = end + before;
+      from = end + length;
     }
-    bytes.set(this.#bytes.subarray(from), to);
-    this.#origin = origin;
-    this.#bytes = bytes;
+    bytes.set(before.bytes.subarray(from), to);
     return bytes;
   }
 
   /** bytes, about: with the longest URL, as it may be asked for later */
   get size(): number {
-    return this.#bytes.byteLength + LONG_ORIGIN * this.#holes.length;
+    return this.#length + LONG_ORIGIN * this.#holes.length;
   }
 }
 

@@ -51,6 +51,17 @@ describe("replies that last", () => {
     }
   });
 
+  test("name the address that each request was sent to, also where one begins as the other", async () => {
+    const { ask } = await served();
+    const hosts = ["http://hub.test", "http://hub.test.example", "http://hub.test:81", "https://hub.test"];
+    for (const host of [...hosts, ...hosts.toReversed()]) {
+      const { text } = await ask(host + DOWNLOADS);
+      const { "channel-map": rows } = JSON.parse(text) as { "channel-map": { revision: { download: { url: string } } }[] };
+      expect(rows.length).toBeGreaterThan(0);
+      for (const { revision } of rows) expect(revision.download.url).toStartWith(`${host}/api/`);
+    }
+  });
+
   test("end with the snapshot that they tell of", async () => {
     const { ask, retitle } = await served();
     for (const title of ["One", "Two"]) {

@@ -224,7 +224,7 @@ export function settled<R extends Row & P, P extends object, M extends Mapped<R>
 /** The default track: one that has a release, since an install without a channel would fail otherwise. */
 export function settleTrack<R extends Row & P, P extends object>(rules: Rules<R, P>, tracks: Tracks, rows: readonly R[]): string {
   const open = new Set(rows.map((row) => channelOf(row).track));
-  const wanted = rules.wantedTracks(tracks).filter((track) => track !== undefined);
+  const wanted = rules.wantedTracks(tracks).flatMap((track) => track || []);
   const first = rows.find((row) => channelOf(row).risk === "stable") ?? rows[0];
   return wanted.find((track) => open.has(track)) ?? (first ? channelOf(first).track : (wanted[0] ?? "latest"));
 }

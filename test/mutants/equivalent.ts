@@ -15,6 +15,7 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   "src/archives/tarball.ts: PieceWriter.#start: method left out: [...this.#framers.entries()].toReversed()":
     "no frame around another has bytes before its content: the header of a container is a piece of its own",
   "src/catalog/base.ts: compareBases.rank: number: 1": "-2 is before all as well",
+  'src/catalog/channelmap.ts: settleTrack: default for falsy: wanted[0] ?? "latest"': "no track has an empty name",
   "src/catalog/repository.ts: byDigest: boundary: a.digest < b.digest": "no two have the same digest",
   "src/errors.ts: printable.shown: number: 0 (2)": "a match has a first character, so the default is never taken",
   "src/import/remoteprotocol.ts: untilMark: boundary: ready <= 0": "a piece of no bytes more says nothing",
@@ -33,6 +34,8 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   "store/quota.ts: Quota.ended: number: 0":
     "while stages are written the bound is loose by SLACK, and a byte is nothing to that; `check` is exact",
   'store/settings.ts: StoredText.tool: string: ""': "who publishes settings overwrites it, and nobody reads it",
+  "store/spool.ts: Spooled.bytes: method: Math.min":
+    "pieces of a stream lie in their order in the file, so what is read beyond one is read again from the next",
 };
 
 /** Mutants that live though they are faults: each with why no test notices it yet. */

@@ -24,6 +24,10 @@ test("what is odd is said in days", () => {
   expect(clockProblem(0, MADE)).toBe("the clock says 1970-01-01, and the newest generation was made on 2026-05-01");
 });
 
+test("a time that is known counts by itself, that of 1970 too", () => {
+  for (const known of [0, MADE]) expect(plausibleTime(known + 20 * 365 * DAY, known)).toBe(known);
+});
+
 test("nothing is odd without a time that is known", () => {
   for (const known of [undefined, Number.NaN]) expect([clockProblem(0, known), plausibleTime(0, known)]).toEqual([undefined, 0]);
 });

@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
-import { mapBounded } from "../../src/parallel.ts";
+import * as fc from "fast-check";
+import { mapBounded, Room } from "../../src/parallel.ts";
+import { runs } from "../thorough.ts";
 
 test("work is done in order of its results, and never more at once than allowed", async () => {
   let [running, most] = [0, 0];
@@ -31,4 +33,27 @@ test("after an error nothing more begins, what runs is told, and the error is th
     [1, 2, 3],
     ["1: the first", "3: the first"],
   ]);
+});
+
+test("a room holds what fits into it, what is larger than all of it alone, and everything once", async () => {
+  const amounts = fc.array(fc.integer({ min: 0, max: 15 }), { maxLength: 20 });
+  await fc.assert(
+    fc.asyncProperty(amounts, fc.scheduler(), async (all, scheduler) => {
+      const room = new Room(10);
+      let taken = 0;
+      const work = all.map((amount) =>
+        room.during(amount, async () => {
+          taken += Math.min(amount, 10);
+          expect(taken).toBeLessThanOrEqual(10);
+          await scheduler.schedule(Promise.resolve());
+          taken -= Math.min(amount, 10);
+          return amount;
+        }),
+      );
+      await scheduler.waitFor(Promise.all(work));
+      expect(await Promise.all(work)).toEqual(all);
+      expect(taken).toBe(0);
+    }),
+    { numRuns: runs(100) },
+  );
 });

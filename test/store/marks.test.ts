@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { type Digest, sumsOf } from "../../src/digest.ts";
 import { collectGarbage } from "../../store/gc.ts";
 import { blobKey } from "../../store/keys.ts";
-import { Marks } from "../../store/marks.ts";
+import { BEGIN_ANEW, Marks, Saver } from "../../store/marks.ts";
 import { Bucket } from "../../store/s3.ts";
 import { Spool } from "../../store/spool.ts";
 import { Store } from "../../store/store.ts";
@@ -165,4 +165,20 @@ test("parts of an upload that nobody ended go after a day", async () => {
   world.now += 2 * HOUR;
   await collectGarbage(store, GC);
   expect(world.engine.uploads.size).toBe(0);
+});
+
+test("the last look begins anew for what was marked since, until it is saved", async () => {
+  const world = new World();
+  const store = await world.store();
+  const digest = await world.publish(store, "wanted again");
+  await world.publish(store, "something else");
+  const saver = new Saver(store.storage, { sleep: async () => {} });
+  const look = () => saver.lastLook([digest], 2).catch((error: unknown) => error);
+  expect(await look()).toEqual(new Set());
+  world.now += HOUR;
+  await collectGarbage(store, { ...GC, hours: 0 });
+  expect(await look()).toBe(BEGIN_ANEW);
+  expect([await saver.save([digest]), await look()]).toEqual([true, new Set()]);
+  await saver.end();
+  expect(await look()).toBe(BEGIN_ANEW);
 });

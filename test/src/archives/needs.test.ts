@@ -97,6 +97,7 @@ describe("which files", () => {
   });
 
   test("nor one that is too large", () => {
+    expect([mayNameNeeds("src/charm.py", 512 * 1024), mayNameNeeds("src/charm.py", 512 * 1024 + 1)]).toEqual([true, false]);
     for (const path of ["src/charm.py", "refresh_versions.toml", "hooks/install"]) expect(mayNameNeeds(path, 2 ** 20)).toBe(false);
   });
 
@@ -242,7 +243,7 @@ describe("python", () => {
     ["a docstring", 'def f():\n    """Doc:\n\n    SNAPS = [("x1", "edge", 3)]\n    snap.add("x1")\n    snap install x1 --edge\n    """\n'],
     ["a docstring that is a command", 'def install():\n    """snap install x1 --classic"""\n    go()'],
     ["a message", 'log.info("snap install failed")\nlog.info("snap install of x1")\nerror("snap refresh x1")'],
-    ["a call of that name of another module", 'packages.add("x1")\nself.unit.ensure("x2")\nadd("x3")'],
+    ["a call of that name of another module", 'import snap\npackages.add("x1")\nself.unit.ensure("x2")\nadd("x3")'],
     ["a removal", 'snap.remove("x1")\nrun(["snap", "remove", "x1"])\nSnapCache()["x1"].ensure(snap.SnapState.Absent)'],
     ["a look", 'cache = snap.SnapCache()\nx = cache["x1"]\nx.hold()\nif x.present: pass'],
     ["a definition", 'def install_snap(name="x1", revision=5):\n    pass'],

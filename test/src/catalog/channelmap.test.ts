@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { release } from "../../../src/catalog/change.ts";
-import { changes } from "../../../src/catalog/channelmap.ts";
+import { changes, settleTrack } from "../../../src/catalog/channelmap.ts";
 import { type IncomingRelease, mergePackage, type Revision } from "../../../src/catalog/package.ts";
 import { type IncomingSnap, mergeSnap, SNAP_RULES, type Snap, type SnapRelease, type SnapRevision } from "../../../src/catalog/snap.ts";
 import { resolveSnap } from "../../../src/catalog/snapresolve.ts";
@@ -216,4 +216,10 @@ describe("rows of one archive", () => {
     expect(mergePackage(undefined, [newer, older]).package).toEqual(pkg);
     expect(mergePackage(pkg, [older, newer]).package).toEqual(pkg);
   });
+});
+
+test("a package without a release has the track that is wanted, and latest where none is or it has no name", () => {
+  const trackOf = (declaredTrack?: string) =>
+    settleTrack(SNAP_RULES, { chosenTrack: undefined, declaredTrack, defaultTrack: undefined }, []);
+  expect([trackOf("2"), trackOf(""), trackOf(undefined)]).toEqual(["2", "latest", "latest"]);
 });

@@ -274,6 +274,27 @@ describe("refused by name", () => {
     expect((await store.snapshot()).number).toBe(0);
   });
 
+  const [whole, ofSkopeo] = [layoutOf([{ image: AMD, name: "team/app:1" }]), skopeoFolderOf(AMD)];
+  const without = (all: Files, name: string) => Object.fromEntries(Object.entries(all).filter(([path]) => path !== name));
+  const manifest = layoutBlobPath(AMD.digest);
+  test.each<[string, Files, string]>([
+    ["a layout without its mark", without(whole, "oci-layout"), "there is no oci-layout beside it, so it is not of an image layout"],
+    [
+      "skopeo's folder without its manifest",
+      without(ofSkopeo, "manifest.json"),
+      "there is no manifest.json beside it, so there is no image",
+    ],
+    [
+      "a manifest with other bytes than its name says",
+      { ...whole, [manifest]: Buffer.from(`${Buffer.from(whole[manifest] ?? "").toString()} `) },
+      "its content does not match its name, which is its sha256",
+    ],
+  ])("%s", async (_, wrong, message) => {
+    const failure = await failureOf(importInto(await newStore(), site(below("images", wrong))));
+    expect(failure.message).toContain(message);
+    expect(failure.message).toStartWith("site.tar: images/");
+  });
+
   test("an index of which nothing is there", async () => {
     const all = [...AMD.manifests.keys(), ...ARM.manifests.keys(), attestationOf(AMD).digest];
     const failure = await failureOf(importInto(await newStore(), one(BOTH, KAFKA, all)));

@@ -600,6 +600,12 @@ describe("assertions of a store", () => {
     },
   );
 
+  test("a bundle for a registration without the assertion of the store is refused", async () => {
+    expect(await refusal(importFiles(await newStore(), { ...pair(5), "registration_bundle.b64": bundle("") }))).toContain(
+      "registration_bundle.b64: it has no store_assertion",
+    );
+  });
+
   test("a brand store's export is for its devices", async () => {
     const snap = await heldAfter(pair(5), { name: "store-export-acmestore-20260426T163115.tar.gz" });
     expect(snap.store).toBe("acmestore");

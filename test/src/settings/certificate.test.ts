@@ -2,7 +2,14 @@ import { describe, expect, test } from "bun:test";
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { Failure } from "../../../src/errors.ts";
 import { checkCertificateName, createAuthority, type IssuedCertificate, issueServer } from "../../../src/settings/authority.ts";
-import { certificateFacts, certificateWarnings, checkTime, readCertificateAndKey, rootOfChain } from "../../../src/settings/certificate.ts";
+import {
+  certificateFacts,
+  certificateWarnings,
+  checkTime,
+  readCertificateAndKey,
+  rootOfChain,
+  trustAnchors,
+} from "../../../src/settings/certificate.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 const NOW = Date.parse("2026-05-01T12:00:00Z");
@@ -130,6 +137,12 @@ test.each<[string, string, string]>([
   } catch (error) {
     expect(error instanceof Failure && error.next).toStartWith(next);
   }
+});
+
+test("clients trust the authority of a chain, and the last of one without it", () => {
+  const [leaf, root] = [server.certificate, authority.certificate];
+  expect(trustAnchors([leaf, root])).toEqual([root]);
+  expect([trustAnchors([leaf]), trustAnchors([stranger.certificate, leaf])]).toEqual([[leaf], [leaf]]);
 });
 
 describe("time and names", () => {

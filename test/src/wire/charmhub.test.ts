@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { type Package, TEXTS } from "../../../src/catalog/package.ts";
 import type { Digest } from "../../../src/digest.ts";
-import { charmTemplate } from "../../../src/wire/charmhub.ts";
+import { charmTemplate, readCharmRefresh } from "../../../src/wire/charmhub.ts";
 import { charmRevision, emptyCharm } from "../../build.ts";
 
 const DIGEST = "0".repeat(64) as Digest;
@@ -23,4 +23,15 @@ test("a charm without options or actions says so in YAML, and every other text t
   expect(await textsOf(emptyCharm("stack", { type: "bundle" }), bundle)).toEqual(Object.fromEntries(TEXTS.map((name) => [name, ""])));
   const full = { ...empty, texts: Object.fromEntries(TEXTS.map((name) => [name, DIGEST])) };
   expect(await textsOf(emptyCharm("demo"), full)).toEqual(Object.fromEntries(TEXTS.map((name) => [name, `text ${DIGEST}`])));
+});
+
+test("a refresh is of the installed charm, and of the named one where the context names none", async () => {
+  const queriesOf = async (id: string | undefined) => {
+    const context = [{ "instance-key": "a", id, revision: 1, base: null, "tracking-channel": "stable" }];
+    const actions = [{ action: "refresh", "instance-key": "a", id: "ofAction" }];
+    const { items } = await readCharmRefresh(JSON.stringify({ context, actions }), "24.04");
+    return items.map((item) => ("query" in item ? item.query.id : undefined));
+  };
+  expect(await queriesOf("ofContext")).toEqual(["ofContext"]);
+  expect(await queriesOf("")).toEqual(["ofAction"]);
 });

@@ -28,8 +28,11 @@ example: dist/chp ## import the example export again
 unit: $(BUN) ## types, lint, format and the tests that start no process and run no whole command, side by side: the loop while working
 	@$(MAKE) -s --jobs=4 --output-sync=target types quicklint format inprocess
 
+# Some files wait for most of their time: one more than there are processors keeps these busy.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+
 test: build ## run every test that needs nothing but npm's packages
-	$(TEST)
+	$(TEST:--parallel=--parallel=$(WORKERS))
 
 bench: dist/chp ## figures: requests/s, downloads, import, memory, start
 	@$(BUN) test/bench/run.ts $(BENCH)

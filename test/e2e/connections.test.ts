@@ -14,7 +14,7 @@ const noise = createCipheriv("aes-128-ctr", Buffer.alloc(16), Buffer.alloc(16)).
 const ID = "large".padEnd(32, "0");
 const DOWNLOAD = `/api/v1/charms/download/${ID}_1.charm`;
 /** Seconds. */
-const IDLE = 8;
+const IDLE = 5;
 
 const folder = tempFolder();
 const store = join(folder.path, "store");

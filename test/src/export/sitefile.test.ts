@@ -11,6 +11,7 @@ import {
   type Selection,
   type SnapRequest,
 } from "../../../src/export/sitefile.ts";
+import { longTest } from "../../thorough.ts";
 
 const NOBLE = { name: "ubuntu", channel: "24.04" };
 const FOCAL = { name: "ubuntu", channel: "20.04" };
@@ -117,7 +118,8 @@ describe("what chp inventory --manifest writes", () => {
     expect(entry("resources: {a: 3}")).not.toHaveProperty("absentResources");
   });
 
-  test("a large store", () => {
+  // 3,000 entries of YAML take two seconds.
+  longTest("a large store", () => {
     const lines = Array.from(
       { length: 3000 },
       (_, i) =>

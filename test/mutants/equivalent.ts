@@ -28,6 +28,7 @@ export const LIVES: Readonly<Record<string, string>> = {
     "no test that starts no server asks two servers of one store for the same session",
   "bin/commands/import.ts: runRepair: equality: options.revision !== undefined":
     "a payload is found by its digest, and no list of a lone charm was found that its number alone proves",
+  "handlers/charmhub.ts: charmhubRoutes.prepare: await left out: await nextTurn();": "it shows only in how long other requests wait",
   'src/archives/needs/sourcefiles.ts: TOOLS: string: "charms/operator_libs_linux"':
     "`make finder` compares what is found in real charms; no test has that library in one",
   "src/export/exportimages.ts: contradictions.wrong: default for falsy: sizes.get(digest) ?? size":

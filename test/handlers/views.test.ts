@@ -97,7 +97,7 @@ describe("the status", () => {
         expect(text.includes("The list is cut")).toBe(snaps > 100 || known > 100);
       }),
       {
-        numRuns: runs(60),
+        numRuns: runs(60) + 4,
         examples: [
           [0, 0, 1, false],
           [1, 1, 1, false], // as many of both

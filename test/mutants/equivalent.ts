@@ -4,6 +4,7 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
     "what a debugger would show: no reply and no message has it",
   "bin/machine/workfolder.ts: WorkFolder.recordWritten: boundary: bytes >= recorded + STEP":
     "a record a byte later: what a kill loses is bounded as before",
+  "bin/packaging/man.ts: printingTo.terminal.err: boolean: false": "help is printed to standard output",
   "handlers/web/status.tsx: Failed: number: 300": "where a text of others is cut is nobody's promise",
   "handlers/web/status.tsx: Figures: boundary: ends < now": "a certificate that ends in this very millisecond",
   'src/archives/archive.ts: skip: condition false: if (got < all) throw refused("it is cut short inside an entry");':

@@ -189,10 +189,8 @@ test.concurrent("a log that nobody reads any more does not end the server", asyn
   using folder = tempFolder();
   const store = await importSpec(folder.path, spec("demo", 1));
   const script = 'exec 2> >(exit 0); sleep 0.2; exec "$@"';
-  const process = Bun.spawn(["bash", "-c", script, "-", ...COMMAND, "serve", "--store", store, "--listen", "127.0.0.1:0"], {
-    stdout: "pipe",
-    stderr: "ignore",
-  });
+  const command = ["bash", "-c", script, "-", ...COMMAND];
+  const process = spawn(["serve", "--store", store, "--listen", "127.0.0.1:0"], { command });
   const { value } = await process.stdout.getReader().read();
   const url = Buffer.from(value ?? [])
     .toString()

@@ -96,7 +96,15 @@ describe("the status", () => {
         expect(text.match(/ and \d+ more/g) ?? []).toHaveLength(users > 5 ? Math.min(known, 100) : 0);
         expect(text.includes("The list is cut")).toBe(snaps > 100 || known > 100);
       }),
-      { numRuns: runs(60) },
+      {
+        numRuns: runs(60) + 4,
+        examples: [
+          [0, 0, 1, false],
+          [1, 1, 1, false], // as many of both
+          [101, 101, 6, false],
+          [0, 3, 6, true],
+        ],
+      },
     );
   });
 

@@ -4,6 +4,7 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
     "what a debugger would show: no reply and no message has it",
   "bin/machine/workfolder.ts: WorkFolder.recordWritten: boundary: bytes >= recorded + STEP":
     "a record a byte later: what a kill loses is bounded as before",
+  "bin/packaging/man.ts: printingTo.terminal.err: boolean: false": "help is printed to standard output",
   "handlers/web/status.tsx: Failed: number: 300": "where a text of others is cut is nobody's promise",
   "handlers/web/status.tsx: Figures: boundary: ends < now": "a certificate that ends in this very millisecond",
   'src/archives/archive.ts: skip: condition false: if (got < all) throw refused("it is cut short inside an entry");':
@@ -44,6 +45,7 @@ export const LIVES: Readonly<Record<string, string>> = {
     "no test that starts no server asks two servers of one store for the same session",
   "bin/commands/import.ts: repair: equality: options.revision !== undefined":
     "a payload is found by its digest, and no list of a lone charm was found that its number alone proves",
+  "handlers/charmhub.ts: charmhubRoutes.prepare: await left out: await nextTurn();": "it shows only in how long other requests wait",
   'src/archives/needs/sourcefiles.ts: TOOLS: string: "charms/operator_libs_linux"':
     "`make finder` compares what is found in real charms; no test has that library in one",
   "src/export/exportimages.ts: contradictions.wrong: default for falsy: sizes.get(digest) ?? size":

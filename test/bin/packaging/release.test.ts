@@ -194,6 +194,12 @@ describe("the image", () => {
         architecture,
         config: {
           User: "65532:65532",
+          Labels: {
+            "org.opencontainers.image.title": "chp",
+            "org.opencontainers.image.description": expect.stringContaining("Charmhub"),
+            "org.opencontainers.image.version": VERSION,
+            "org.opencontainers.image.licenses": "Apache-2.0",
+          },
           Entrypoint: ["/usr/bin/chp"],
           Cmd: ["serve", "--wait-for-store"],
           Env: expect.arrayContaining(["CHP_STORE=/var/lib/chp"]),

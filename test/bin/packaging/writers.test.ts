@@ -150,6 +150,12 @@ test("a page has every word of its topic, or of the help of its command", async 
   }
 });
 
+test("of a table with more than two columns each cell says which one it is of", () => {
+  const page = manPages(1_800_000_000).get("chp-export.7") ?? "";
+  expect(page).toMatch(/^environment: .*; default: /m);
+  expect(page).not.toContain("what it adds: ");
+});
+
 test("a page has the sections that man knows, and leads to the topic of its name", () => {
   const pages = manPages(1_800_000_000);
   const sections = (name: string) => [...(pages.get(name) ?? "").matchAll(/^\.SH "?([A-Z ]+)"?$/gm)].map(([, title]) => title);

@@ -109,11 +109,14 @@ describe("what is sent", () => {
 });
 
 describe("what is said", () => {
-  test("where there are enough imports, once, however often it is asked again", async () => {
+  test.each([1, 2])("where there are enough imports, once, however often it is asked again: %d times", async (times) => {
     const busy: Answer = { status: 503, headers: { "Retry-After": "1" }, body: failure("busy", "enough") };
-    const done = await send([at("e.tar.gz")], [busy, busy, ACCEPTS, { status: 422, body: failure("refused", "no", { next: "do that" }) }]);
+    const done = await send(
+      [at("e.tar.gz")],
+      [...Array.from({ length: times }, () => busy), ACCEPTS, { status: 422, body: failure("refused", "no", { next: "do that" }) }],
+    );
     expect(done).toEqual({ code: 3, err: "HUB has enough imports to do: asking again every 1 s\nchp: HUB: no\n", next: "there: do that" });
-    expect(seen.map(({ method }) => method)).toEqual(["GET", "GET", "GET", "PUT"]);
+    expect(seen.map(({ method }) => method)).toEqual([...Array.from({ length: times + 1 }, () => "GET"), "PUT"]);
   });
 
   test.each([300, 301, 302, 307, 308, 399])("of a redirect by status %d: that the token is not sent there", async (status) => {

@@ -82,11 +82,12 @@ const importer: Actor = async (world, process) => {
       const blobs: StagedBlob[] = [];
       for (const text of texts) {
         const blob = await store.ingestBytes(Buffer.from(text));
-        const commit: StagedBlob["commit"] = async (expected) => {
-          await blob.commit(expected);
+        const commit = blob.commit.bind(blob);
+        const noted: StagedBlob["commit"] = async (expected) => {
+          await commit(expected);
           brought.add(blob.sums["sha-256"]);
         };
-        blobs.push({ ...blob, commit });
+        blobs.push(Object.assign(blob, { commit: noted }));
       }
       const [left, right, other] = blobs.map(({ sums }) => charmRevision(revision, sums["sha-256"], sums.size));
       if (!left || !right || !other) throw new Error("there are three");

@@ -43,7 +43,7 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
 export const LIVES: Readonly<Record<string, string>> = {
   'bin/commands/serve.ts: serveOpened.app.sessionKey: by hand: session && Buffer.from(session.key, "base64") → undefined':
     "no test that starts no server asks two servers of one store for the same session",
-  "bin/commands/import.ts: repair: equality: options.revision !== undefined":
+  "bin/commands/import.ts: repair.report: equality: options.revision !== undefined":
     "a payload is found by its digest, and no list of a lone charm was found that its number alone proves",
   "handlers/charmhub.ts: charmhubRoutes.prepare: await left out: await nextTurn();": "it shows only in how long other requests wait",
   'src/archives/needs/sourcefiles.ts: TOOLS: string: "charms/operator_libs_linux"':

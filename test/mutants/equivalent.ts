@@ -2,6 +2,8 @@
 export const EQUIVALENT: Readonly<Record<string, string>> = {
   "bin/machine/child.ts: importInChild.ended: property left out: cause: error":
     "what a debugger would show: no reply and no message has it",
+  "bin/machine/digests.ts: Digests.takeBuffer: default for falsy: this.#free.pop() ?? new Uint8Array(new SharedArrayBuffer(BUFFER))":
+    "a buffer is an object, which is never falsy",
   "bin/machine/workfolder.ts: WorkFolder.recordWritten: boundary: bytes >= recorded + STEP":
     "a record a byte later: what a kill loses is bounded as before",
   "bin/packaging/man.ts: printingTo.terminal.err: boolean: false": "help is printed to standard output",
@@ -19,8 +21,12 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   'src/catalog/channelmap.ts: settleTrack: default for falsy: wanted[0] ?? "latest"': "no track has an empty name",
   "src/catalog/repository.ts: byDigest: boundary: a.digest < b.digest": "no two have the same digest",
   "src/errors.ts: printable.shown: number: 0 (2)": "a match has a first character, so the default is never taken",
+  "src/import/charmreader.ts: CharmReader.#unpack: default for falsy: same ?? text": "an empty text is the same text",
   "src/import/remoteprotocol.ts: untilMark: boundary: ready <= 0": "a piece of no bytes more says nothing",
   "src/import/snapimport.ts: channelFor: number: 100": "where a text of others is cut is nobody's promise",
+  "src/plainyaml.ts: PlainReader.#block: boundary: this.#at < this.#lines.length":
+    "an empty line more at the end of a text is taken off again",
+  "src/plainyaml.ts: unescaped.code: default for falsy: x ?? u": "it is two digits, where it is anything",
   "src/settings/authority.ts: importCryptoKey: boolean: false": "whether a key of this process may be exported again is never asked",
   'src/settings/authority.ts: loadX509: await left out: await import("reflect-metadata");':
     "what is imported first is evaluated first, whoever waits for it",

@@ -32,7 +32,9 @@ async function served(over: Partial<Vitals> = {}) {
   const ask = async (path: string, init?: RequestInit) => (await app.fetch(new Request(`http://hub.test${path}`, init))).text();
   const values = async () => {
     const text = await ask("/metrics");
-    return new Map([...text.matchAll(/^([a-z_]+(?:\{[^}]*\})?) (\S+)$/gm)].map(([, name = "", value]) => [name, Number(value)] as const));
+    const all = [...text.matchAll(/^([a-z_]+(?:\{[^}]*\})?) (\S+)$/gm)].map(([, name = "", value]) => [name, Number(value)] as const);
+    expect(new Map(all).size).toBe(all.length); // Prometheus refuses a scrape that has a series twice
+    return new Map(all);
   };
   /** after what is measured beside the requests */
   const measured = async () => {

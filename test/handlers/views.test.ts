@@ -223,6 +223,16 @@ describe("a snap", () => {
     expect(facts(pageOf("GPL-3.0")).get("Default track")).toBe(snap.defaultTrack);
   });
 
+  test("whose publisher emptied its description has none, whatever a revision says", async () => {
+    const snap = await hello();
+    const revisions = snap.revisions.map((revision) => ({ ...revision, description: "of the revision" }));
+    const pageOf = (details: Snap["details"]) =>
+      snapPage(SITE, { snap: { ...snap, revisions, details }, overrides: [], needs: [], origins: [] });
+    const { description: _, ...unsaid } = snap.details;
+    expect(pageOf(unsaid)).toContain("of the revision");
+    expect(pageOf({ ...snap.details, description: "" })).not.toContain("of the revision");
+  });
+
   test("says of each component which revisions have it, whatever else those have", async () => {
     const snap = await hello();
     const [extra] = snap.components;

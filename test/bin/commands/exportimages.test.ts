@@ -122,6 +122,9 @@ describe("chp export -f", () => {
       2,
       1,
     ]);
+    // What came is not fetched again by the same command.
+    expect(archive.kept).toEqual([{ bytes: expect.any(Number), folder: expect.stringContaining(at("out", ".chp-export-")) }]);
+    expect(archive.kept[0].bytes).toBeGreaterThan(1000);
     expect(done.err).toContain(`not exported completely: ${kafka}; the archive contains the rest`);
     expect(read(".images.sh")).toContain("image 1: charm kafka, resource kafka-image 7");
     expect(read(".images.sh")).not.toContain("zinc");

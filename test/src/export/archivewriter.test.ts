@@ -245,6 +245,24 @@ describe("what came", () => {
   });
 });
 
+test("what is copied is there when it has ended, and what cannot be read is its failure", async () => {
+  const work = new Memory();
+  const bytes = contentOf("big-local");
+  const local = (read: (start: number, end: number) => Promise<Uint8Array>): PackedPackage => ({
+    name: "local",
+    type: "charm",
+    files: [{ path: "local", content: { size: bytes.byteLength, bytes: read } }],
+  });
+  const slow = async (start: number, end: number) => {
+    await Bun.sleep(1);
+    return bytes.subarray(start, end);
+  };
+  await writerOf(work, remoteOf().remote, "site").add([local(slow)]);
+  expect(Buffer.from(work.room).includes(bytes)).toBe(true);
+  const unreadable = () => Promise.reject(new Failure("failed", "EIO"));
+  expect(await failureOf(writerOf(work, remoteOf().remote, "site").add([local(unreadable)]))).toBe("failed: EIO");
+});
+
 test("one report a label: what came, what was of no use, and whether all of it is there", async () => {
   const reports: Record<string, (number | boolean)[]> = {};
   const server = remoteOf((name, from) => {

@@ -266,7 +266,8 @@ class Check {
     const reading = new Set<Promise<void>>();
     for await (const digest of storedBlobs(this.#store.storage)) {
       if (!isWanted(digest)) continue;
-      const work = this.#hash(digest, named.has(digest)).finally(() => reading.delete(work));
+      const work = this.#hash(digest, named.has(digest)).then(() => void reading.delete(work));
+      work.catch(() => {}); // one that failed stays among them, and is thrown below
       reading.add(work);
       if (reading.size >= READERS) await Promise.race(reading);
     }

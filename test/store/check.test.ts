@@ -74,6 +74,19 @@ describe("a damaged blob", () => {
   });
 });
 
+test("an interruption ends it in the middle of a payload", async () => {
+  const { storage } = await storeOf("x".repeat(9 * 2 ** 20));
+  const ending = new AbortController();
+  const told: number[] = [];
+  const onProgress = (bytes: number) => {
+    told.push(bytes);
+    if (bytes > 2 ** 20) ending.abort("interrupted");
+  };
+  const options = { dryRun: false, readData: { percent: 100 }, signal: ending.signal, onProgress } as const;
+  const ended = await check(await Store.open(storage), options).catch((error: unknown) => error);
+  expect([ended, told.filter((bytes) => bytes > 2 ** 20).length]).toEqual(["interrupted", 1]);
+});
+
 describe("a generation that cannot be read", () => {
   test.each([1, 2])("of number %d of 3 is moved aside", async (number) => {
     const { storage } = await storeOf("one", "two", "three");

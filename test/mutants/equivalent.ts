@@ -13,6 +13,7 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
     "the header that should follow is missing then, which is refused too",
   'src/archives/metadata.ts: revisions.attributes: default for falsy: before?.attributes ?? (isObject(described["attributes"]) ? strings(described["at… d01d1dee':
     "attributes are an object, which is never falsy",
+  "src/archives/archive.ts: through: call left out: input.destroy();": "`pipeline` closes it too, where its reader stops",
   'src/archives/needs/snapfinder.ts: SnapFinder.#specs.name: default for falsy: asSnapName(fields.get("name")) ?? known.name':
     "no snap's name is empty",
   "src/archives/tarball.ts: PieceWriter.#start: method left out: [...this.#framers.entries()].toReversed()":

@@ -195,6 +195,23 @@ describe("what it may have", () => {
     while (readdirSync(world.folder).length > 0) await Bun.sleep(1);
   });
 
+  test("is not looked after while all of it fits, and by one timer while it does not", async () => {
+    const world = new World(5 * MIB);
+    await world.start();
+    const timers = spyOn(globalThis, "setTimeout");
+    const own = () => timers.mock.calls.filter(([, time]) => time === 60_000).length;
+    try {
+      for (const seed of [3, 5]) await world.read(world.put(2 * MIB, seed));
+      await world.settled(2);
+      expect(own()).toBe(0);
+      for (const seed of [7, 11]) await world.read(world.put(2 * MIB, seed));
+      await world.settled(4);
+      expect(own()).toBe(1);
+    } finally {
+      timers.mockRestore();
+    }
+  });
+
   test("in a folder that cannot be one says what to do", async () => {
     const failure = await BlobCache.open("/proc/cache", new World(MIB).options).catch((error: unknown) => error);
     expect(failure).toMatchObject({

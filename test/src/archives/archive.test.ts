@@ -514,6 +514,23 @@ describe("zips", () => {
     return Object.fromEntries([...found].map(([name, one]) => [name, Buffer.from(one).toString()]));
   }
 
+  test("whose list of files is long is read in few pieces", async () => {
+    const files = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`lib/file_${i}.txt`, ""]));
+    const bytes = zipOf({ ...files, "metadata.yaml": "name: a\n" });
+    const lengths: number[] = [];
+    const counted: ReadAt = {
+      size: bytes.byteLength,
+      bytes: async (start, end) => {
+        lengths.push(end - start);
+        return bytes.subarray(start, end);
+      },
+    };
+    const found = await zipFiles(counted, wanted, new Budget(LIMITS));
+    expect([...found.keys()]).toEqual(["metadata.yaml"]);
+    expect(lengths.length).toBeLessThan(20);
+    expect(Math.max(...lengths)).toBeLessThanOrEqual(MIB);
+  });
+
   const PLAIN = zipOf({ "metadata.yaml": "name: a\n", "README.md": "# a\n", "src/charm.py": "x" });
   const FOUND = { "metadata.yaml": "name: a\n", "README.md": "# a\n" };
 

@@ -415,6 +415,21 @@ describe("what is not what it was named", () => {
     expect(next).toBe("an export of it without --locked writes its lock");
   });
 
+  test("a lock that names what is no longer there: nothing is exported, as the rest would not be what was locked", async () => {
+    const done = await site("charms: [plain, kafka]\nbases: noble\n");
+    expect(done.code).toBe(0);
+    const where = join(done.path, "..");
+    const lock = JSON.parse(readFileSync(join(where, "site.lock"), "utf8"));
+    const kafka = lock.packages.find((one: Told) => one["name"] === "kafka");
+    kafka.revisions = { 999: kafka.revisions[195] };
+    for (const release of kafka.releases) release.revision = 999;
+    writeFileSync(join(where, "site.lock"), JSON.stringify(lock));
+    const args = ["export", "-f", join(where, "site.yaml"), "--store", OUTSIDE, "--export-dir", where, "--locked", "--json"];
+    const again = await runProgram(args);
+    const why = "chp: cannot export kafka as locked: revision 999 is not offered any more (Revision 999 was not found in the Store.)\n";
+    expect([again.code, again.out, again.err]).toEqual([1, "", why]);
+  });
+
   test("a bundle that names what cannot be read costs its charms alone", async () => {
     const done = await site("bundles: [odd, stack]\nwithout: charm-snaps\n");
     expect([done.code, done.packages]).toEqual([4, ["odd 1", "stack 3", "kafka 195", "plain 4"]]);

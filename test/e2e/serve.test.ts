@@ -131,6 +131,20 @@ test.concurrent("SIGTERM lets a running download end and takes no new requests",
   expect(fetch(served.url)).rejects.toThrow("Unable to connect");
 });
 
+test.concurrent("a second signal cuts off what the first would have let end: exit 130", async () => {
+  using folder = tempFolder();
+  const served = await serve(await importSpec(folder.path, spec("large", 1, LARGE)));
+  const cut = download(served.url, PATH, 60_000, () => process.kill(served.pid, "SIGINT"));
+  cut.catch(() => {});
+  const request = () =>
+    fetch(served.url, { headers: { Connection: "close" } }).then(
+      () => true,
+      () => false,
+    );
+  while (await request()) await Bun.sleep(20); // until the first has come
+  expect(await served.stop()).toBe(130);
+});
+
 test.concurrent("HTTPS stands beside HTTP, with the certificate that is given, and names itself in URLs", async () => {
   using folder = tempFolder();
   const [cert, key] = ["cert.pem", "key.pem"].map((name) => join(import.meta.dir, "../fixtures/tls", name));

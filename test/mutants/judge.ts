@@ -115,8 +115,9 @@ export class Copy implements AsyncDisposable {
     return undefined;
   }
 
-  /** Builds the executable, which the tests that start processes run. */
+  /** Builds the executable, which the tests that start processes run: never that of the fault before. */
   async #build(): Promise<Verdict | undefined> {
+    await rm(join(this.#folder, "dist"), { recursive: true, force: true });
     const { code } = await run([BUN, "bin/build.ts"], { cwd: this.#folder, env: {}, seconds: 300 });
     return code === 0 ? undefined : { killed: "bin/build.ts", how: "failed" };
   }

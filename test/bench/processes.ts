@@ -105,12 +105,20 @@ interface ServeOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** further options of `chp serve` */
   readonly more?: readonly string[];
+  readonly tls?: TlsFiles;
+}
+
+/** Files of PEM. */
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** `chp serve`; its log goes to a file, as a service manager would take it. */
-export function serveChp(store: string, { pin = true, log = "/dev/null", env = {}, more = [] }: ServeOptions = {}): Promise<Server> {
-  const command = [...COMMAND, "serve", "--quiet", "--store", store, "--listen", "127.0.0.1:0", ...more];
-  return servedBy(pin ? pinned(SERVER, command) : command, log, env);
+export function serveChp(store: string, { pin = true, log = "/dev/null", env = {}, more = [], tls }: ServeOptions = {}): Promise<Server> {
+  const listen = tls ? ["--tls-listen", "127.0.0.1:0", "--tls-cert", tls.cert, "--tls-key", tls.key] : [];
+  const command = [...COMMAND, "serve", "--quiet", "--store", store, "--listen", "127.0.0.1:0", ...listen, ...more];
+  return servedBy(pin ? pinned(SERVER, command) : command, log, env, tls ? 1 : 0);
 }
 
 /** A server that does a part of what chp does: step.ts. `reply`: a file. */
@@ -118,21 +126,21 @@ export function serveStep(step: string, store: string, reply: string, log: strin
   return servedBy(pinned(SERVER, [process.execPath, join(import.meta.dir, "step.ts"), step, store, reply]), log);
 }
 
-/** A server that prints its address first. */
-async function servedBy(command: readonly string[], log: string, env: Readonly<Record<string, string>> = {}): Promise<Server> {
+/** A server that prints its addresses first, of which the one after `skipped` others is taken. */
+async function servedBy(command: readonly string[], log: string, env: Readonly<Record<string, string>> = {}, skipped = 0): Promise<Server> {
   const child = Bun.spawn([...command], { env: { ...ENVIRONMENT, ...env }, stdin: "ignore", stdout: "pipe", stderr: openSync(log, "w") });
   const reader = child.stdout.getReader();
   let out = "";
-  while (!out.includes("\n")) {
+  while (out.split("\n").length < skipped + 2) {
     const { value, done } = await reader.read();
     if (done) throw new Error(`${command.join(" ")} ended with ${await child.exited}`);
     out += Buffer.from(value).toString();
   }
-  return server(out.split("\n")[0] ?? "", child);
+  return server(out.split("\n")[skipped] ?? "", child);
 }
 
 /** nginx in one process, with its log in a file as chp has it, serving the files of `root`. */
-export async function serveNginx(folder: string, root: string): Promise<Server> {
+export async function serveNginx(folder: string, root: string, tls?: TlsFiles): Promise<Server> {
   const nginx = await tool("nginx", "nginx-light");
   const port = freePort();
   mkdirSync(folder, { recursive: true });
@@ -150,7 +158,7 @@ ${temporary.join("")}  access_log ${folder}/access.log;
   tcp_nopush on;
   keepalive_requests 1000000000;
   default_type application/json;
-  server { listen 127.0.0.1:${port}; root ${root}; }
+  server { listen 127.0.0.1:${port}${tls ? ` ssl; ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key}` : ""}; root ${root}; }
 }
 `,
   );
@@ -160,8 +168,9 @@ ${temporary.join("")}  access_log ${folder}/access.log;
     stdout: "ignore",
     stderr: "ignore",
   });
-  const url = `http://127.0.0.1:${port}`;
-  for (let waited = 0; !(await fetch(url).catch(() => undefined)); waited += 1) {
+  const url = `${tls ? "https" : "http"}://127.0.0.1:${port}`;
+  const answers = () => fetch(url, { tls: { rejectUnauthorized: false } }).catch(() => undefined);
+  for (let waited = 0; !(await answers()); waited += 1) {
     if (waited === 200 || child.exitCode !== null) throw new Error("nginx did not start");
     await Bun.sleep(20);
   }

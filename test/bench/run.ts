@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { bucket } from "./bucket.ts";
-import { downloads } from "./downloads.ts";
+import { downloads, securedDownloads } from "./downloads.ts";
 import { exporting } from "./exporting.ts";
 import { catalogue, writeExport } from "./exports.ts";
 import { Report } from "./figures.ts";
@@ -82,7 +82,11 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
     await longTexts(report, folder, await storeOf(10, REVISIONS, true), 10, { rounds, seconds });
   },
   pages: async () => pages(report, await storeOf(packages, REVISIONS), packages, smoke ? 20 : 400),
-  downloads: () => downloads(report, folder, { rounds, mib: number(flags.download, 256, 16) }),
+  downloads: async () => {
+    const mib = number(flags.download, 256, 16);
+    await downloads(report, folder, { rounds, mib });
+    await securedDownloads(report, folder, { rounds, mib, clients: smoke ? 10 : 100 });
+  },
   imports: () =>
     imports(report, folder, {
       rounds: Math.min(rounds, 3),

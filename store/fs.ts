@@ -394,6 +394,8 @@ class DiskStage implements Stage {
   /** what it has so far, while there is no file of it */
   #pending: Uint8Array[] = [];
   #size = 0;
+  /** whether there may be a file */
+  #isBegun: boolean;
   #file: fs.FileHandle | undefined;
   #synced: Promise<void> = Promise.resolve();
   #committed = false;
@@ -404,6 +406,7 @@ class DiskStage implements Stage {
     this.#disk = disk;
     this.#path = path;
     this.#file = file;
+    this.#isBegun = file !== undefined;
   }
 
   write(chunk: Uint8Array): Promise<void> {
@@ -423,6 +426,7 @@ class DiskStage implements Stage {
     const [pending, file] = [this.#pending, await this.#disk.createFile(this.#path)];
     this.#pending = [];
     this.#file = file;
+    this.#isBegun = true;
     for (const earlier of pending) await writeAll(file, earlier);
     return file;
   }
@@ -436,6 +440,7 @@ class DiskStage implements Stage {
       this.#file = undefined;
       if (file) await this.#disk.finish(file, MODES[this.#kind].file);
       await this.#disk.slot();
+      this.#isBegun = true;
       this.#synced = file
         ? this.#disk.closeSynced(file, this.#kind)
         : this.#disk.writeSynced(this.#path, Buffer.concat(this.#pending), this.#kind);
@@ -478,8 +483,12 @@ class DiskStage implements Stage {
     this.#hashed = undefined;
     await this.#file?.close();
     this.#file = undefined;
-    await this.#synced.catch(() => {});
-    await undefinedIfMissing(fs.unlink(this.#path));
+    const isWritten = await this.#synced.then(
+      () => this.#isBegun,
+      () => false,
+    );
+    const removed = this.#disk.guard(() => undefinedIfMissing(fs.unlink(this.#path)));
+    await (isWritten ? removed : removed.catch(() => {})); // what failed is said already, and where nothing can be written there is nothing
   }
 
   #open(): StreamSums {

@@ -3,7 +3,7 @@
  * sources, so that a small file can't take much; the bases are for the smallest.
  */
 
-import { refused } from "../errors.ts";
+import { type Failure, refused } from "../errors.ts";
 
 export const MIB = 2 ** 20;
 
@@ -79,6 +79,7 @@ const DISK_BLOCK = 4096;
 export class Budget {
   readonly limits: Limits;
   readonly #used: Record<Counted, number> = { unpacked: 0, staged: 0, kept: 0, entries: 0, steps: 0 };
+  #isExceeded = false;
   #read = 0;
 
   constructor(limits: Limits = LIMITS) {
@@ -95,20 +96,30 @@ export class Budget {
     return this.#used[what];
   }
 
+  /** Whether there was too much of something: nothing is read on then. */
+  get isExceeded(): boolean {
+    return this.#isExceeded;
+  }
+
   /** Counts; throws a `refused` failure at `at` that says what there is too much of, and which flag raises it. */
   spend(what: Counted, count: number, at: readonly string[] = []): void {
     this.#used[what] += count;
     const used = this.#used[what];
     const { base, perByte, says, most }: Allowance = ALLOWANCES[what];
     const ceiling = most?.of(this.limits) ?? Number.POSITIVE_INFINITY;
-    if (most && used > ceiling) throw refused(`it ${says(ceiling)}`, { at, next: `if that is right, give ${most.flag}` });
+    if (most && used > ceiling) throw this.#exceeded(`it ${says(ceiling)}`, { at, next: `if that is right, give ${most.flag}` });
     const { ratio } = this.limits;
     const allowed = Math.floor((ratio / LIMITS.ratio) * (base + perByte * Math.max(0, this.#read - BASE_SOURCE)));
     if (used > allowed)
-      throw refused(`it ${says(allowed)}, which is too much for the ${this.#read} bytes that were read so far`, {
+      throw this.#exceeded(`it ${says(allowed)}, which is too much for the ${this.#read} bytes that were read so far`, {
         at,
         next: `if that is right, give a --max-ratio of more than ${ratio}`,
       });
+  }
+
+  #exceeded(...why: Parameters<typeof refused>): Failure {
+    this.#isExceeded = true;
+    return refused(...why);
   }
 
   /** Counts a file of so many bytes on the disk, `already` of which were counted. */

@@ -126,6 +126,7 @@ export class CharmReader<S extends Staged> {
     try {
       return await this.#unpack(zip, known);
     } catch (failure) {
+      if (this.#options.budget.isExceeded) throw failure;
       return { failure };
     }
   }

@@ -1,12 +1,14 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, spyOn, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import type { Expected } from "../../src/catalog/generation-types.ts";
 import { sumsOf } from "../../src/digest.ts";
 import { Disk } from "../../store/fs.ts";
+import { ingest } from "../../store/ingest.ts";
 import { endLeases } from "../../store/lease.ts";
 import { Memory } from "../../store/memory.ts";
 import { Bucket } from "../../store/s3.ts";
@@ -383,6 +385,22 @@ describe("on the disk", () => {
     expect(modesIn(join(disk.place, "tmp"))).toEqual([0o600]);
     await stage.discard();
     expect(readdirSync(join(disk.place, "tmp"))).toEqual([]);
+  });
+
+  test.each([8, 2 ** 17])("where nothing can be written, that is what fails, and not that it can't be removed: %d bytes", async (size) => {
+    const disk = new Disk(join(tempFolder(), "store"), { sync: false });
+    await disk.prepare();
+    const readOnly = async () => {
+      throw Object.assign(new Error("EROFS: read-only file system, open"), { code: "EROFS" });
+    };
+    const spies = [spyOn(fs, "open"), spyOn(fs, "writeFile"), spyOn(fs, "unlink")].map((spy) => spy.mockImplementation(readOnly as never));
+    try {
+      const stored = ingest(disk, [new Uint8Array(size)] as never, { also: [], lease: undefined, quota: undefined, size });
+      const why = await stored.then(async (blob) => blob.commit().finally(() => blob.discard())).catch((error: unknown) => error);
+      expect(why).toMatchObject({ kind: "failed", message: expect.stringMatching(/^cannot write to .*: its file system is read-only/) });
+    } finally {
+      for (const spy of spies) spy.mockRestore();
+    }
   });
 
   test("what is staged is its bytes, however they came, and the caller may use its buffer again", async () => {

@@ -1,5 +1,7 @@
 /** Mutants that no test can notice, or that none should: each with why it is no fault. */
 export const EQUIVALENT: Readonly<Record<string, string>> = {
+  'bin/build.ts: : await left out: await Bun.write("dist/chp.mjs", scriptOf(await Bun.file("dist/chp.mjs").text(), … f3359d10':
+    "the process ends when the file is written, or could not be",
   "bin/machine/child.ts: importInChild.ended: property left out: cause: error":
     "what a debugger would show: no reply and no message has it",
   "bin/machine/digests.ts: Digests.takeBuffer: default for falsy: this.#free.pop() ?? new Uint8Array(new SharedArrayBuffer(BUFFER))":
@@ -48,6 +50,10 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
 
 /** Mutants that live though they are faults: each with why no test notices it yet. */
 export const LIVES: Readonly<Record<string, string>> = {
+  "bin/build.ts: : condition true: if (names.length === 0) { await $`${process.execPath} build --target=node --form… 2dcd00ce":
+    "a build for another machine makes the script for Node once more, of the same bytes",
+  "bin/build.ts: : spread left out: ...process.env":
+    "only a build for another machine, which fetches what it is made of, needs more of the environment",
   'bin/commands/serve.ts: serveOpened.app.sessionKey: by hand: session && Buffer.from(session.key, "base64") → undefined':
     "no test that starts no server asks two servers of one store for the same session",
   "bin/commands/import.ts: repair.report: equality: options.revision !== undefined":

@@ -54,8 +54,6 @@ export const LIVES: Readonly<Record<string, string>> = {
     "a build for another machine makes the script for Node once more, of the same bytes",
   "bin/build.ts: : spread left out: ...process.env":
     "only a build for another machine, which fetches what it is made of, needs more of the environment",
-  'bin/commands/serve.ts: serveOpened.app.sessionKey: by hand: session && Buffer.from(session.key, "base64") → undefined':
-    "no test that starts no server asks two servers of one store for the same session",
   "bin/commands/import.ts: repair.report: equality: options.revision !== undefined":
     "a payload is found by its digest, and no list of a lone charm was found that its number alone proves",
   "handlers/charmhub.ts: charmhubRoutes.prepare: await left out: await nextTurn();": "it shows only in how long other requests wait",

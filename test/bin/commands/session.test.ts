@@ -7,7 +7,9 @@ import { Disk } from "../../../store/fs.ts";
 import { Store } from "../../../store/store.ts";
 import { exportOf } from "../../build.ts";
 import { SPEC } from "../../hostile/demo.ts";
+import { serveStore } from "../../manualworld.ts";
 import { runProgram } from "../../program.ts";
+import { deviceSessionRequest, model, type Signatory, serial, testKey } from "../../signer.ts";
 import { ROOT, SNAP_WORLD } from "../../snapworld.ts";
 import { tempFolder } from "../../temp.ts";
 
@@ -31,4 +33,25 @@ test("the first import of a snap makes it, and no later one replaces it: machine
   expect(await run("remove", "--apply", at("plan.json"), "--yes", "--force")).toMatchObject({ code: 0 });
   expect(await run("import", at("snaps.tar.gz"))).toMatchObject({ code: 0 });
   expect(await keyOf()).toBe(key);
+});
+
+test("what one server of the store gave a machine, another one takes", async () => {
+  const stop = new AbortController();
+  const [one, another] = await Promise.all([1, 2].map(() => serveStore(at("store"), stop.signal)));
+  const post = async (url = "", path = "", body: unknown = {}) => {
+    const reply = await fetch(`${url}/api/v1/snaps/auth/${path}`, { method: "POST", body: JSON.stringify(body) });
+    return { status: reply.status, ...((await reply.json()) as { nonce?: string; macaroon?: string }) };
+  };
+  const [brand, device]: [Signatory, ReturnType<typeof testKey>] = [{ account: "brand", key: testKey("brand") }, testKey("device")];
+  try {
+    const { nonce = "" } = await post(one, "nonces");
+    const asked = {
+      "device-session-request": deviceSessionRequest(device, { "brand-id": "brand", nonce }),
+      "serial-assertion": serial(brand, device),
+      "model-assertion": model(brand, {}),
+    };
+    expect(await post(another, "sessions", asked)).toEqual({ status: 200, macaroon: expect.any(String) });
+  } finally {
+    stop.abort();
+  }
 });

@@ -393,7 +393,11 @@ describe("on the disk", () => {
     const readOnly = async () => {
       throw Object.assign(new Error("EROFS: read-only file system, open"), { code: "EROFS" });
     };
-    const spies = [spyOn(fs, "open"), spyOn(fs, "writeFile"), spyOn(fs, "unlink")].map((spy) => spy.mockImplementation(readOnly as never));
+    const spies = [
+      spyOn(fs, "open").mockImplementation(readOnly),
+      spyOn(fs, "writeFile").mockImplementation(readOnly),
+      spyOn(fs, "unlink").mockImplementation(readOnly),
+    ];
     try {
       const stored = ingest(disk, [new Uint8Array(size)] as never, { also: [], lease: undefined, quota: undefined, size });
       const why = await stored.then(async (blob) => blob.commit().finally(() => blob.discard())).catch((error: unknown) => error);

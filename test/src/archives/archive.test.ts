@@ -515,8 +515,8 @@ describe("zips", () => {
   }
 
   test("whose list of files is long is read in few pieces", async () => {
-    const files = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`lib/file_${i}.txt`, ""]));
-    const bytes = zipOf({ ...files, "metadata.yaml": "name: a\n" });
+    const many = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`lib/file_${i}.txt`, ""]));
+    const bytes = zipOf({ ...many, "metadata.yaml": "name: a\n" });
     const lengths: number[] = [];
     const counted: ReadAt = {
       size: bytes.byteLength,

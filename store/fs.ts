@@ -472,8 +472,8 @@ class DiskStage implements Stage {
     });
   }
 
-  async link(key: string): Promise<boolean> {
-    await this.#synced;
+  /** After it has landed. */
+  link(key: string): Promise<boolean> {
     return this.#disk.install(this.#path, key, "link", this.#kind);
   }
 

@@ -44,7 +44,7 @@ export const BY_HAND: readonly ByHand[] = [
     "this.#flushed.then(() => this.#flush())",
   ),
   at("store/fs.ts", "DiskStage.commit", "await this.#synced;", "{}"),
-  at("store/fs.ts", "DiskStage.link", "await this.#synced;", "{}"),
+  at("store/fs.ts", "Disk.create", "await (stage as DiskStage).landed();", "{}"),
   at("store/fs.ts", "DiskStage.commit", "checkExpected(this.#sums, expected);", "{}"),
   at("store/store.ts", "Store.#publish", "await raiseFormat(this.storage);", "{}"),
   at("store/store.ts", "Store.#publish.outcome.needs", "required.map(blobKey)", "[]"),

@@ -241,12 +241,15 @@ describe("where a sync fails", () => {
   };
   const ofFiles = (event: Event) => (event.call === "sync" && event.path.includes("/tmp/") ? "EIO" : undefined);
 
-  test("of a blob, it gets no name", async () => {
+  test.each([
+    ["small", "lost"],
+    ["large", "lost".repeat(2 ** 16)],
+  ])("of a %s blob, it gets no name", async (_, text) => {
     using made = await fresh();
     const { disk, staged } = made;
     await traced(async (trace) => {
       trace.fail = ofFiles;
-      const { stage, key } = await staged("lost");
+      const { stage, key } = await staged(text);
       expect(await whyNot(stage.commit(key))).toContain("EIO");
       expect(disk.has(key)).toBe(false);
       await stage.discard();

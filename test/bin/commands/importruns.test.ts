@@ -4,6 +4,7 @@ import { expect, test } from "bun:test";
 import { readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runProgram } from "../../program.ts";
+import { ROOT, SNAP_WORLD } from "../../snapworld.ts";
 import { tempFolder } from "../../temp.ts";
 import { WORLD } from "../../world.ts";
 
@@ -49,6 +50,19 @@ test("one that never began counts too; wrong usage and dry runs do not", async (
   truncateSync(bad, 2 ** 45); // no disk has room for it
   expect((await run("import", bad)).err).toContain("are free");
   expect((await last()).lastImport).toMatchObject({ failed: "failed" });
+});
+
+test("a dry run trusts what is given for itself alone", async () => {
+  using at = await place();
+  const { run, store } = at;
+  const [root, snaps] = [join(store, "..", "root"), join(store, "..", "snaps.tar.gz")];
+  writeFileSync(root, ROOT);
+  writeFileSync(snaps, SNAP_WORLD);
+  expect(await run("import", at.good)).toMatchObject({ code: 0 });
+  expect(await run("import", "--dry-run", "--trust", root, snaps)).toMatchObject({ code: 0 });
+  expect(await run("import", snaps)).toMatchObject({ code: 3, err: expect.stringContaining("is not trusted") });
+  expect(await run("import", "--trust", root, snaps)).toMatchObject({ code: 0 });
+  expect(await run("import", snaps)).toMatchObject({ code: 0 });
 });
 
 test("an import that cannot make a store leaves none behind", async () => {

@@ -399,8 +399,15 @@ describe("on the disk", () => {
       spyOn(fs, "unlink").mockImplementation(readOnly),
     ];
     try {
-      const stored = ingest(disk, [new Uint8Array(size)] as never, { also: [], lease: undefined, quota: undefined, size });
-      const why = await stored.then(async (blob) => blob.commit().finally(() => blob.discard())).catch((error: unknown) => error);
+      const stored = async () => {
+        const blob = await ingest(disk, [new Uint8Array(size)] as never, { also: [], lease: undefined, quota: undefined, size });
+        try {
+          await blob.commit();
+        } finally {
+          await blob.discard();
+        }
+      };
+      const why = await stored().catch((error: unknown) => error);
       expect(why).toMatchObject({ kind: "failed", message: expect.stringMatching(/^cannot write to .*: its file system is read-only/) });
     } finally {
       for (const spy of spies) spy.mockRestore();

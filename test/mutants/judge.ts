@@ -19,6 +19,9 @@ export type Depth = (typeof DEPTHS)[number];
 /** Seconds of the tests that are nearest. */
 const NEAR = 15;
 
+/** Milliseconds for one test: those that start processes wait for half a minute, without any fault. */
+const [SHORT, LONG] = [30_000, 120_000];
+
 const COPIED = ["src", "handlers", "store", "bin", "test", "package.json", "package-lock.json", "tsconfig.json", "bunfig.toml", "Makefile"];
 /** Documents that tests read. */
 const READ = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", ".ci", ".gitattributes", ".gitignore"];
@@ -109,7 +112,7 @@ export class Copy implements AsyncDisposable {
     for (const one of tests) {
       const unbuilt = one.needsBuild && !isBuilt ? await this.#build() : undefined;
       isBuilt ||= one.needsBuild;
-      const verdict = unbuilt ?? (await this.#stage([one], "0"));
+      const verdict = unbuilt ?? (await this.#stage([one], "0", LONG));
       if (verdict) return verdict;
     }
     return undefined;
@@ -123,26 +126,26 @@ export class Copy implements AsyncDisposable {
   }
 
   /** Runs test files in their order, in one process, up to the first that fails; each that fails is asked again alone. */
-  async #stage(tests: readonly TestFile[], thorough: string): Promise<Verdict | undefined> {
+  async #stage(tests: readonly TestFile[], thorough: string, timeout = thorough === "0" ? SHORT : LONG): Promise<Verdict | undefined> {
     for (let left = tests; left.length > 0; ) {
-      const all = await this.#run(left, thorough);
+      const all = await this.#run(left, thorough, timeout);
       if (all.code === 0) return undefined;
       const at = left.findIndex(({ path }) => path === failing(all.output));
       const culprit = left[at];
       const how = all.code === undefined ? "ended" : "failed";
       if (!culprit) return { killed: left[0]?.path ?? "", how };
       // Where files share a process, one may fail for what another left.
-      if (at === 0 || (await this.#run([culprit], thorough)).code !== 0) return { killed: culprit.path, how };
+      if (at === 0 || (await this.#run([culprit], thorough, timeout)).code !== 0) return { killed: culprit.path, how };
       this.#noise.add(culprit.path);
       left = left.slice(at + 1);
     }
     return undefined;
   }
 
-  #run(tests: readonly TestFile[], thorough: string): Promise<Run> {
-    const timeout = thorough === "0" ? "30000" : "120000"; // test/preload.ts sets that of the first file alone
+  #run(tests: readonly TestFile[], thorough: string, timeout: number): Promise<Run> {
+    // test/preload.ts sets that of the first file alone
     const args = [BUN, "test", "--bail", `--timeout=${timeout}`, ...tests.map(({ path }) => `./${path}`)];
-    const env = { CHP_THOROUGH: thorough, TMPDIR: this.#tmp, CHP_TEST_TIMEOUT: timeout };
+    const env = { CHP_THOROUGH: thorough, TMPDIR: this.#tmp, CHP_TEST_TIMEOUT: String(timeout) };
     return run(args, { cwd: this.#folder, env, seconds: allowed(tests) });
   }
 

@@ -2,8 +2,9 @@
 
 import { expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import manifest from "../../package.json" with { type: "json" };
-import { chp, NODE } from "../e2e/chp.ts";
+import { chp, NODE, serve, tempFolder } from "../e2e/chp.ts";
 
 const SCRIPT = "dist/chp.mjs";
 const refusal = (version: string) => `chp: Node.js 22.19 or later is needed, this is ${version}; the executable chp needs no Node.js\n`;
@@ -39,6 +40,17 @@ test("so does the one that package.json pins, and the one that builds, or that o
 test("what is installed for tests does not run what is built", () => {
   expect(existsSync("node_modules/.bin/biome")).toBe(true);
   expect(readdirSync("node_modules/.bin")).not.toContain("node");
+});
+
+test("a log that nobody reads any more does not end a server on Node", async () => {
+  using folder = tempFolder();
+  const command = ["bash", "-c", 'exec 2> >(exit 0); sleep 0.2; exec "$@"', "-", NODE, SCRIPT];
+  const served = await serve(join(folder.path, "store"), [], {}, command);
+  for (const _ of [1, 2, 3]) {
+    expect((await fetch(`${served.url}/v2/charms/find`)).status).toBe(200);
+    await Bun.sleep(20);
+  }
+  expect(await served.stop()).toBe(0);
 });
 
 test("it names the commit that the executable names", async () => {

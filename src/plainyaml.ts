@@ -1,6 +1,6 @@
 /**
- * The YAML that most files of charms are written in: block mappings and lists of scalars of one line, and texts in blocks. The library, which
- * knows all of YAML, takes twenty times as long for them. What is not certainly of this kind is left to it.
+ * The YAML that most files of charms are written in: block mappings and lists, scalars with and without quotes, and texts in blocks. The library,
+ * which knows all of YAML, takes twenty times as long for them. What is not certainly of this kind is left to it.
  */
 
 /** Thrown where a text is left to the library: whatever the reason, nobody sees it. */
@@ -229,8 +229,8 @@ function quotedText(quote: "'" | '"', lines: readonly string[]): string {
     const own = i < last ? trimmed(line) : line;
     const isOpen = i < last && quote === '"' && /(?<!\\)(?:\\\\)*\\$/.test(own);
     if (isOpen && line.endsWith(" ")) throw NOT_PLAIN;
-    const text = (open ?? "") + own;
-    open = isOpen ? text.slice(0, -1) : undefined;
+    const text: string = (open ?? "") + (isOpen ? own.slice(0, -1) : own);
+    open = isOpen ? text : undefined;
     if (!isOpen) joined.push(text);
   }
   const text = folded(joined);

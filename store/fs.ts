@@ -7,6 +7,7 @@ import { dirname, join, resolve } from "node:path";
 import type { Expected } from "../src/catalog/generation-types.ts";
 import { type BeginSums, type StreamSums, type Sums, sumsHere } from "../src/digest.ts";
 import { Failure, reason } from "../src/errors.ts";
+import { GrowingBytes } from "../src/growingbytes.ts";
 import { errorCode, explainDiskError, isLinkUnsupported, undefinedIfMissing } from "./diskerrors.ts";
 import { ADVICE, DiskObject, pathOf, readFailure, readRange } from "./diskobject.ts";
 import { TRASH } from "./keys.ts";
@@ -392,7 +393,7 @@ class DiskStage implements Stage {
   #hashed: StreamSums | undefined;
   #sums: Sums | undefined;
   /** what it has so far, while there is no file of it */
-  #pending: Uint8Array[] = [];
+  #pending = new GrowingBytes();
   #size = 0;
   /** whether there may be a file */
   #isBegun: boolean;
@@ -414,7 +415,7 @@ class DiskStage implements Stage {
       const hashed = this.#open();
       this.#size += chunk.byteLength;
       if (!this.#file && this.#size <= AT_ONCE) {
-        this.#pending.push(new Uint8Array(chunk)); // the caller may use its buffer again
+        this.#pending.add(chunk);
         await hashed.update(chunk);
       } else await Promise.all([writeAll(await this.#opened(), chunk), hashed.update(chunk)]); // while the disk writes
     });
@@ -424,10 +425,10 @@ class DiskStage implements Stage {
   async #opened(): Promise<fs.FileHandle> {
     if (this.#file) return this.#file;
     const [pending, file] = [this.#pending, await this.#disk.createFile(this.#path)];
-    this.#pending = [];
+    this.#pending = new GrowingBytes();
     this.#file = file;
     this.#isBegun = true;
-    for (const earlier of pending) await writeAll(file, earlier);
+    await writeAll(file, pending.bytes);
     return file;
   }
 
@@ -441,10 +442,8 @@ class DiskStage implements Stage {
       if (file) await this.#disk.finish(file, MODES[this.#kind].file);
       await this.#disk.slot();
       this.#isBegun = true;
-      this.#synced = file
-        ? this.#disk.closeSynced(file, this.#kind)
-        : this.#disk.writeSynced(this.#path, Buffer.concat(this.#pending), this.#kind);
-      this.#pending = [];
+      this.#synced = file ? this.#disk.closeSynced(file, this.#kind) : this.#disk.writeSynced(this.#path, this.#pending.bytes, this.#kind);
+      this.#pending = new GrowingBytes();
       this.#synced.catch(() => {}); // commit waits for it, and fails with its error
       return sums;
     });

@@ -2,6 +2,7 @@
 
 import type { Budget, ReadAt } from "../archives/archive.ts";
 import { type Algorithm, type Digest, type Sums, sumsOf } from "../digest.ts";
+import { GrowingBytes } from "../growingbytes.ts";
 
 /** A blob that was read, with its bytes still at hand. */
 export interface Staged {
@@ -43,18 +44,18 @@ export class Staging<S extends Staged> {
 
   /** Stages a file, and gives access to it: from memory, as long as that is used, where it has no more than `most` bytes. */
   async stageToRead({ bytes, size }: Content, most: number): Promise<{ staged: S; access: ReadAt }> {
-    let kept: Uint8Array[] | undefined = [];
+    let kept: GrowingBytes | undefined = new GrowingBytes();
     let left = most;
     const chunks = async function* () {
       for await (const chunk of bytes.chunks()) {
         if ((left -= chunk.byteLength) < 0) kept = undefined;
-        kept?.push(new Uint8Array(chunk));
+        kept?.add(chunk);
         yield chunk;
       }
     };
     const staged = await this.stage({ bytes: { chunks }, size });
     if (!kept) return { staged, access: readAt(staged) };
-    const whole = Buffer.concat(kept);
+    const whole = kept.bytes;
     return { staged, access: { size: whole.byteLength, bytes: async (start, end) => whole.subarray(start, end) } };
   }
 

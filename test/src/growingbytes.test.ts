@@ -1,0 +1,19 @@
+import { expect, test } from "bun:test";
+import * as fc from "fast-check";
+import { GrowingBytes } from "../../src/growingbytes.ts";
+
+test("they are all bytes in their order, in a buffer that is at most twice as long, however short the chunks are", () => {
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 60, size: "max" }), (chunks) => {
+      const grown = new GrowingBytes();
+      const reused = new Uint8Array(40);
+      for (const chunk of chunks) {
+        reused.set(chunk);
+        grown.add(reused.subarray(0, chunk.byteLength));
+      }
+      const whole = Buffer.concat(chunks);
+      expect(Buffer.compare(grown.bytes, whole)).toBe(0);
+      expect(grown.bytes.buffer.byteLength).toBeLessThanOrEqual(2 * whole.byteLength);
+    }),
+  );
+});

@@ -60,7 +60,7 @@ export class Workers {
     return {
       run: async (task, input, options) => {
         // A worker that was ended took its state with it; the next task begins anew.
-        current ??= this.#start();
+        if (!current || !this.#all.has(current)) current = this.#start();
         const used = current;
         const forget = () => {
           this.#all.delete(used);
@@ -96,6 +96,7 @@ export class Workers {
     if (this.#isClosed) throw new Failure("failed", "internal error: a task comes after the workers have ended");
     const worker = new Worker(WORKER_ENTRY, { workerData: WORKER_MARK, resourceLimits: MEMORY });
     worker.setMaxListeners(0);
+    worker.once("exit", () => this.#all.delete(worker)); // nobody would hear an answer from it
     this.#all.add(worker);
     return worker;
   }

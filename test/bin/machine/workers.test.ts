@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { readIn, Workers } from "../../../bin/machine/workers.ts";
 import { readHere } from "../../../src/archives/readers.ts";
-import { Failure } from "../../../src/errors.ts";
+import { Failure, reason } from "../../../src/errors.ts";
 
 const pools: Workers[] = [];
 
@@ -73,6 +73,14 @@ test("a lease has a worker to itself", async () => {
   lease.release();
   await other;
   expect(order).toEqual(["first", "second", "other"]);
+});
+
+test("a task for a worker that ended while it had none fails, rather than waits for ever", async () => {
+  const workers = pool(1);
+  const lease = await workers.lease();
+  await lease.run("yaml", ["a", "it"]);
+  await workers.close();
+  expect(await lease.run("yaml", ["a", "it"]).catch(reason)).toBe("internal error: a task comes after the workers have ended");
 });
 
 const NONE = { snaps: [], images: [] };

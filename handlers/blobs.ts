@@ -25,7 +25,7 @@ const MAY_STALL = 2 ** 16;
 export function inMemory(bytes: Uint8Array): Payload["object"] {
   return {
     size: bytes.byteLength,
-    body: (start, end) => Uint8Array.from(bytes.subarray(start, end)),
+    body: (start, end) => new Uint8Array(bytes.subarray(start, end)),
     bytes: async (start, end) => bytes.subarray(start, end),
   };
 }

@@ -161,8 +161,8 @@ export class BlobCache {
       .catch((error: unknown) => this.#explained(digest, error))
       .finally(() => this.#fills.delete(digest))
       .then(async () => {
-        void this.#evict();
         const kept = await this.find(digest);
+        void this.#evict();
         if (!kept) throw new Error(`${digest} is gone from ${this.folder}`);
         return kept;
       });

@@ -66,7 +66,7 @@ export class Memory implements Storage {
     return {
       write: async (chunk) => {
         if (sums) throw new Error("internal error: a stage is used after its end");
-        chunks.push(Uint8Array.from(chunk));
+        chunks.push(new Uint8Array(chunk));
       },
       end: async () => {
         if (!sums) bytes = Buffer.concat(chunks.splice(0));
@@ -74,7 +74,7 @@ export class Memory implements Storage {
       },
       bytes: async (start, end) => {
         ended();
-        return Uint8Array.from(bytes.subarray(start, end));
+        return new Uint8Array(bytes.subarray(start, end));
       },
       commit: async (key, expected = {}) => {
         checkExpected(ended(), expected);
@@ -91,7 +91,7 @@ export class Memory implements Storage {
       await lastLook?.();
       if (!this.#staged.has(left)) throw stageIsGone(this.place);
       if (this.#objects.has(key)) return false;
-      this.#objects.set(key, { bytes: Uint8Array.from(bytes), modified: this.#now() });
+      this.#objects.set(key, { bytes: new Uint8Array(bytes), modified: this.#now() });
       return true;
     } finally {
       await left.discard();

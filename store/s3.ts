@@ -239,13 +239,13 @@ class BucketObject implements StoredObject {
 
   /** In memory: large ones come through a cache. */
   async body(start?: number, end?: number): Promise<BodyInit> {
-    return Uint8Array.from(await this.bytes(start, end));
+    return new Uint8Array(await this.bytes(start, end));
   }
 
   async bytes(start = 0, end = this.size): Promise<Uint8Array> {
     const parts: Uint8Array[] = [];
     for await (const piece of this.pieces(start, Math.min(end, this.size))) parts.push(piece);
-    return parts.length === 1 && parts[0] ? Uint8Array.from(parts[0]) : Buffer.concat(parts);
+    return parts.length === 1 && parts[0] ? new Uint8Array(parts[0]) : Buffer.concat(parts);
   }
 
   /** In pieces that are read each by itself, so what breaks is read again from there; some of the next ones while one is taken. */

@@ -96,7 +96,7 @@ export class Spooled {
 
   async write(chunk: Uint8Array): Promise<void> {
     if (!this.#isInFile && this.size + chunk.byteLength <= IN_MEMORY) {
-      this.#memory.push(Uint8Array.from(chunk));
+      this.#memory.push(new Uint8Array(chunk));
       this.size += chunk.byteLength;
       return;
     }
@@ -121,7 +121,7 @@ export class Spooled {
 
   /** From `start` to `end`, exclusive. */
   async bytes(start: number, end: number): Promise<Uint8Array> {
-    if (!this.#isInFile) return Uint8Array.from(Buffer.concat(this.#memory).subarray(start, end));
+    if (!this.#isInFile) return new Uint8Array(Buffer.concat(this.#memory).subarray(start, end));
     const into = new Uint8Array(Math.max(0, Math.min(end, this.size) - start));
     for (const piece of this.#pieces) {
       const [from, to] = [Math.max(start, piece.start), Math.min(start + into.byteLength, piece.start + piece.size)];

@@ -255,7 +255,7 @@ class HeadReader {
 
   async take(size: number): Promise<Uint8Array<ArrayBuffer>> {
     while (this.#buffer.byteLength < size) if (!(await this.#more())) break;
-    const taken = Uint8Array.from(this.#buffer.subarray(0, size));
+    const taken = new Uint8Array(this.#buffer.subarray(0, size));
     this.#buffer = this.#buffer.subarray(size);
     return taken;
   }

@@ -50,6 +50,13 @@ export function bytesOf(content: string | Uint8Array): Uint8Array {
 }
 
 /** A zip with a fixed date. */
+/** `at`: the byte at each place. By far the quickest way: `map` and `from` call through an iterator. */
+export function bytesBy(size: number, at: (place: number) => number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(size);
+  for (let i = 0; i < size; i += 1) bytes[i] = at(i);
+  return bytes;
+}
+
 export function zipOf(files: Files): Uint8Array {
   const entries = Object.entries(files).map(
     ([name, content]) => [name, [bytesOf(content), { mtime: new Date(2026, 8, 1), level: 1 }]] as const,

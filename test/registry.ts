@@ -357,7 +357,7 @@ export class TestRegistry {
 
   #send(asked: RegistryRequest, content: Uint8Array, more: Readonly<Record<string, string>>, signal: AbortSignal): Response {
     const fault = this.#faultOf(asked.path, false);
-    const bytes = Uint8Array.from(fault?.change?.(content) ?? content);
+    const bytes = new Uint8Array(fault?.change?.(content) ?? content);
     const isPart = asked.from > 0 && asked.from < bytes.byteLength;
     const body = isPart ? bytes.subarray(asked.from) : bytes;
     const headers = {
@@ -428,7 +428,7 @@ export function withLogins(app: App, loginOf: (reference: string) => Login | und
         return Response.json(await replaced(await response.json()), { status: response.status });
       if (!new URL(request.url).pathname.includes("/resources/download/")) return response;
       const blob = blobOf(new Uint8Array(await response.clone().arrayBuffer()));
-      return blob ? new Response(Uint8Array.from(blob)) : response;
+      return blob ? new Response(new Uint8Array(blob)) : response;
     },
   };
 }

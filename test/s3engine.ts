@@ -81,7 +81,7 @@ export class S3Engine {
 
   readonly transport: S3Transport = async (url, { method, headers, body, signal }) => {
     signal.throwIfAborted();
-    return this.fetch(new Request(url, { method, headers: { ...headers }, ...(body && { body: Uint8Array.from(body) }) }));
+    return this.fetch(new Request(url, { method, headers: { ...headers }, ...(body && { body: new Uint8Array(body) }) }));
   };
 
   readonly fetch = async (request: Request): Promise<Response> => {
@@ -211,11 +211,11 @@ function replyOf(request: Request, { bytes, modified, writer }: Stored): Respons
   };
   const [, from = "", to = ""] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.get("range") ?? "") ?? [];
   if (from === "")
-    return new Response(request.method === "HEAD" ? null : Uint8Array.from(bytes), {
+    return new Response(request.method === "HEAD" ? null : new Uint8Array(bytes), {
       headers: { ...headers, "content-length": String(bytes.byteLength) },
     });
   if (Number(from) >= bytes.byteLength) return error(416, "InvalidRange");
-  const part = Uint8Array.from(bytes.subarray(Number(from), Number(to) + 1));
+  const part = new Uint8Array(bytes.subarray(Number(from), Number(to) + 1));
   return new Response(part, {
     status: 206,
     headers: {

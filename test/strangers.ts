@@ -1,5 +1,6 @@
 /** What strangers may write into a package, made to be more than text on a page. */
 
+import * as fc from "fast-check";
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap } from "../src/catalog/snap.ts";
 import type { Digest } from "../src/digest.ts";
@@ -22,6 +23,10 @@ export const NASTY: readonly string[] = [
   "x".repeat(10_000),
   "<b>".repeat(3000),
 ];
+
+/** Any text of any characters but halves of pairs. The library's own would list all million of them first. */
+export const anyText = (constraints: { readonly maxLength?: number } = {}): fc.Arbitrary<string> =>
+  fc.string({ ...constraints, unit: fc.nat(0x10ffff - 0x800).map((n) => String.fromCodePoint(n < 0xd800 ? n : n + 0x800)) });
 
 /** A charm that says it wherever a charm says anything. */
 export function charmSaying(text: string, name = "stranger"): Package {

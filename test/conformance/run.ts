@@ -137,7 +137,7 @@ function readReply(socket: Socket): Promise<Response> {
       const headers = new Headers(fields.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]));
       const body = bytes.subarray(Buffer.byteLength(head) + 4);
       if (more.length === 0 || body.byteLength < Number(headers.get("Content-Length") ?? Number.POSITIVE_INFINITY)) return;
-      end(() => resolve(new Response(Uint8Array.from(body), { status: Number(start.split(" ")[1]), headers })));
+      end(() => resolve(new Response(new Uint8Array(body), { status: Number(start.split(" ")[1]), headers })));
     });
   });
 }

@@ -73,7 +73,7 @@ async function hub({ login, push = true, maxSize = 2 ** 30, quota, storage = new
     const init = {
       method,
       headers: { ...(password !== null && basic(password)), ...headers },
-      ...(body !== undefined && { body: typeof body === "string" ? body : body instanceof Uint8Array ? Uint8Array.from(body) : body }),
+      ...(body !== undefined && { body: typeof body === "string" ? body : body instanceof Uint8Array ? new Uint8Array(body) : body }),
     };
     const reply = await app.fetch(new Request(`https://hub.test${path}`, init), peer);
     const text = await reply.text();

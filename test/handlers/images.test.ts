@@ -97,7 +97,7 @@ describe("a client of the registry", () => {
       const path = `/v2/team/app/blobs/sha256:${digest}`;
       const whole = await ask(path);
       expect(whole.headers.get("Docker-Content-Digest")).toBe(`sha256:${digest}`);
-      expect(new Uint8Array(await whole.arrayBuffer())).toEqual(Uint8Array.from(bytes));
+      expect(new Uint8Array(await whole.arrayBuffer())).toEqual(new Uint8Array(bytes));
       const part = await ask(path, { headers: { Range: "bytes=1-" } });
       expect([part.status, part.headers.get("Content-Range")]).toEqual([206, `bytes 1-${bytes.byteLength - 1}/${bytes.byteLength}`]);
       const head = await ask(path, { method: "HEAD" });

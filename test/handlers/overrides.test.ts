@@ -12,6 +12,7 @@ import { changeDraft } from "../../src/catalog/drafts.ts";
 import { makeToken, type Token } from "../../src/settings/token.ts";
 import { Store } from "../../store/store.ts";
 import { bothWorlds } from "../snapworld.ts";
+import { anyText } from "../strangers.ts";
 import { runs } from "../thorough.ts";
 
 const TLS: Peer = { tls: true, address: () => "192.0.2.7" };
@@ -197,7 +198,7 @@ test("whatever is asked for one after the other, in one request or several, is w
 /** What is nearly right, and what is not at all. */
 const hostile = fc.oneof(
   fc.json({ maxDepth: 6 }),
-  fc.string({ unit: "binary" }),
+  anyText(),
   fc
     .array(
       fc.record(

@@ -72,7 +72,7 @@ async function holds(bytes: Uint8Array): Promise<void> {
 function damaged(whole: Uint8Array): fc.Arbitrary<Uint8Array> {
   const flips = fc.array(fc.tuple(fc.nat(whole.byteLength - 1), fc.nat(255)), { minLength: 1, maxLength: 4 });
   const flipped = flips.map((all) => {
-    const copy = Uint8Array.from(whole);
+    const copy = new Uint8Array(whole);
     for (const [at, value] of all) copy[at] = value;
     return copy;
   });

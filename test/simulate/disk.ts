@@ -74,7 +74,7 @@ export class SimulatedDisk implements Storage {
       mode: file.mode,
       modified: file.modified,
       bytes: read,
-      body: async (start, end) => Uint8Array.from(await read(start, end)),
+      body: async (start, end) => new Uint8Array(await read(start, end)),
     };
   }
 
@@ -292,7 +292,7 @@ class Staged implements Stage {
   }
 
   async bytes(start: number, end: number): Promise<Uint8Array> {
-    return Uint8Array.from(this.#bytes.subarray(start, end));
+    return new Uint8Array(this.#bytes.subarray(start, end));
   }
 
   async commit(key: string, expected: Expected = {}): Promise<void> {

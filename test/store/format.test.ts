@@ -60,7 +60,7 @@ async function overwrite(storage: Memory, key: string, bytes: Uint8Array | strin
 }
 
 function flipped(bytes: Uint8Array, bit: number): Uint8Array {
-  const copy = Uint8Array.from(bytes);
+  const copy = new Uint8Array(bytes);
   copy[bit >> 3] = (copy[bit >> 3] ?? 0) ^ (1 << (bit & 7));
   return copy;
 }

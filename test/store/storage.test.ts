@@ -14,6 +14,7 @@ import { Memory } from "../../store/memory.ts";
 import { Bucket } from "../../store/s3.ts";
 import { Spool } from "../../store/spool.ts";
 import type { ObjectKind, Stage, Storage } from "../../store/storage.ts";
+import { bytesBy } from "../build.ts";
 import { realBucket } from "../realbucket.ts";
 import { S3Engine } from "../s3engine.ts";
 
@@ -201,7 +202,7 @@ describe.each(IMPLEMENTATIONS)("%s", (_, make, { hasStages }) => {
   test("a large object in many chunks", async () => {
     const storage = fresh();
     const stage = await storage.stage();
-    const chunk = new Uint8Array(100_000).map((_byte, i) => i % 251);
+    const chunk = bytesBy(100_000, (i) => i % 251);
     for (let i = 0; i < 20; i += 1) await stage.write(chunk);
     await stage.end();
     await stage.commit("large");

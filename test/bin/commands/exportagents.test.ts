@@ -24,7 +24,7 @@ const streams = Bun.serve({
   port: 0,
   fetch: (request) => {
     const bytes = files.get(new URL(request.url).pathname.replace("/juju/tools/", ""));
-    return bytes ? new Response(Uint8Array.from(bytes)) : new Response("no", { status: 404 });
+    return bytes ? new Response(new Uint8Array(bytes)) : new Response("no", { status: 404 });
   },
 });
 

@@ -8,6 +8,7 @@ import { files, showLocation } from "../../../src/archives/archive.ts";
 import { Layout, type Piece } from "../../../src/archives/tarball.ts";
 import { sumsOf } from "../../../src/digest.ts";
 import { Failure } from "../../../src/errors.ts";
+import { bytesBy } from "../../build.ts";
 import { NO_PROCESS, tempFolder } from "../../temp.ts";
 import { longTest, runs } from "../../thorough.ts";
 import { failureOf, joined, KEY, makeArchive, NAME, visible } from "./exporting.ts";
@@ -215,7 +216,7 @@ describe("the lock", () => {
 
 describe("the end", () => {
   const CHUNK = 20_000;
-  const bytes = Uint8Array.from({ length: 3 * CHUNK - 1 }, (_, i) => i * 7);
+  const bytes = bytesBy(3 * CHUNK - 1, (i) => i * 7);
   const opened = async (folder: string, chunk = CHUNK) => {
     const work = await WorkFolder.open(folder, KEY, { chunk });
     await work.write(0, bytes);

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { exportOf } from "../../build.ts";
+import { bytesBy, exportOf } from "../../build.ts";
 import { jammy, SPEC } from "../../hostile/demo.ts";
 import { chp, type Served, serve, tempFolder } from "../chp.ts";
 
@@ -245,7 +245,7 @@ test.each(UNREAD)("%s with a body without an end is answered with %d and closed"
 
 describe("requests that are no HTTP, or not finished", () => {
   const CASES: readonly (readonly [string, string | Uint8Array])[] = [
-    ["noise", Buffer.from(Array.from({ length: 4096 }, (_, i) => (i * 7919) & 255))],
+    ["noise", bytesBy(4096, (i) => (i * 7919) & 255)],
     ["TLS", Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3])],
     ["half a line", "GET /v2/cha"],
     ["half the headers", "GET / HTTP/1.1\r\nHost: hub.test\r\nX-A: "],

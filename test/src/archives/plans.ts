@@ -3,6 +3,7 @@
 import { expect } from "bun:test";
 import { Layout, type Piece, PieceWriter, type RandomAccessOutput } from "../../../src/archives/tarball.ts";
 import { sumsOf } from "../../../src/digest.ts";
+import { bytesBy } from "../../build.ts";
 
 const MIB = 2 ** 20;
 
@@ -46,7 +47,7 @@ export function layOut(plan: Plan, compress: boolean): { pieces: Piece[]; fixed:
 /** Bytes of a payload that differ from place to place and from piece to piece. */
 export function payload(piece: Piece, start = 0, end = piece.size): Uint8Array {
   const seed = piece.offset % 251;
-  return Uint8Array.from({ length: end - start }, (_, i) => (seed + (start + i) * 31 + ((start + i) >> 8)) & 255);
+  return bytesBy(end - start, (i) => (seed + (start + i) * 31 + ((start + i) >> 8)) & 255);
 }
 
 export async function writePiece(

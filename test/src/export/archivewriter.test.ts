@@ -119,7 +119,7 @@ async function imported(work: Memory, length: number): Promise<Record<string, Bu
   const found: Record<string, Buffer> = {};
   for await (const file of files({ name: "in", chunks }, () => false)) {
     const parts: Uint8Array[] = [];
-    for await (const part of file.bytes.chunks()) parts.push(Uint8Array.from(part));
+    for await (const part of file.bytes.chunks()) parts.push(new Uint8Array(part));
     found[showLocation(file).replace("in: ", "").replaceAll(": ", "/")] = Buffer.concat(parts);
   }
   return found;

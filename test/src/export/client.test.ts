@@ -40,7 +40,7 @@ function bytes(start: number, end: number, { status = 200, headers = {}, error }
   const body = () =>
     new ReadableStream({
       start(controller) {
-        for (let at = start; at < end; at += 3) controller.enqueue(Uint8Array.from(CONTENT.subarray(at, Math.min(end, at + 3))));
+        for (let at = start; at < end; at += 3) controller.enqueue(new Uint8Array(CONTENT.subarray(at, Math.min(end, at + 3))));
       },
       // Only once all before it was read.
       pull(controller) {

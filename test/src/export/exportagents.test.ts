@@ -24,7 +24,7 @@ function standIn(files: ReadonlyMap<string, Uint8Array> = streamsFiles(AGENTS, S
       const path = url.replace(`${STREAMS}/`, "");
       asked.push(path);
       const bytes = files.get(path);
-      return bytes ? new Response(Uint8Array.from(bytes)) : new Response("no", { status: 404 });
+      return bytes ? new Response(new Uint8Array(bytes)) : new Response("no", { status: 404 });
     },
     sleep: async () => {},
   });

@@ -145,7 +145,7 @@ describe("an archive with images", () => {
     const made = await exported(there, SITE, { onNote: (text) => notes.push(text) });
     expect(lost(made)).toEqual([]);
     expect(blobsIn(made)).toEqual([...new Set([KAFKA.digest, ...digestsOf(AMD64, SINGLE)])].toSorted());
-    expect(made.content.get(blobPath(KAFKA.digest))).toEqual(Uint8Array.from(KAFKA.bytes));
+    expect(made.content.get(blobPath(KAFKA.digest))).toEqual(new Uint8Array(KAFKA.bytes));
     expect(JSON.parse(textIn(made, "images/oci-layout"))).toEqual({ imageLayoutVersion: "1.0.0" });
     expect(indexIn(made)).toEqual({
       schemaVersion: 2,

@@ -91,9 +91,10 @@ format: $(BUN)
 # Stories of whole commands and exports, up to seconds each: make test runs them.
 STORIES := test/bin/commands/** test/manual.test.ts test/src/export/images.test.ts test/src/export/archivewriter.test.ts
 
-# test/preload.ts forbids these tests to start a process; test/thorough.ts reduces long runs of properties.
+# test/preload.ts forbids these tests to start a process; test/thorough.ts reduces long runs of properties. Most of what they run is
+# run a few times: the last stage of the compiler is not worth its tenth of the time.
 inprocess: $(BUN)
-	CHP_THOROUGH=0 $(TEST:.json=-unit.json) --dots $(patsubst %,--path-ignore-patterns='%',test/e2e/** test/tools/** test/powercut/** $(STORIES))
+	BUN_JSC_useFTLJIT=0 CHP_THOROUGH=0 $(TEST:.json=-unit.json) --dots $(patsubst %,--path-ignore-patterns='%',test/e2e/** test/tools/** test/powercut/** $(STORIES))
 
 build: dist/chp dist/chp.mjs ## dist/chp for this machine, dist/chp.mjs for plain Node
 

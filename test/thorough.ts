@@ -27,6 +27,11 @@ export function sample<T>(cases: readonly T[]): T[] {
   return thorough ? [...cases] : cases.filter((_, i) => i % 6 === 0);
 }
 
+/** The size of a world: what grows with it shows in a smaller one too, where the bounds grow with it. */
+export function sized(all: number): number {
+  return thorough ? all : Math.ceil(all / 5);
+}
+
 /** How often what takes long is tried, of the number that `.ci/run` tries it. */
 export function runs(all: number): number {
   return Math.ceil(all / ([100, 8][LEVEL] ?? 1));

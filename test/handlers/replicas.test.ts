@@ -13,6 +13,7 @@ import { Store } from "../../store/store.ts";
 import { charmRevision, emptyCharm } from "../build.ts";
 import { error, S3Engine } from "../s3engine.ts";
 import { tempFolder } from "../temp.ts";
+import { sized } from "../thorough.ts";
 
 const LAG = 3_600_000; // nothing here waits for it
 /** a revision whose file is no small one */
@@ -94,10 +95,10 @@ describe("requests of the bucket", () => {
     expect(new Set(engine.log)).toEqual(new Set(["HEAD site/catalog/0000000002.json"]));
   });
 
-  test("at most ten from the start to the first answer, of a thousand packages", async () => {
+  test("at most ten from the start to the first answer, of many packages", async () => {
     const engine = new S3Engine();
     const a = await serverOn(engine);
-    const packages = Array.from({ length: 1000 }, (_, i) =>
+    const packages = Array.from({ length: sized(1000) }, (_, i) =>
       emptyCharm(`charm-${i}`, { id: sumsOf(Buffer.from(`${i}`))["sha-256"].slice(0, 32) }),
     );
     const content = contentOf(1);

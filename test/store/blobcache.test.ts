@@ -11,6 +11,7 @@ import { BlobCache, type CacheOptions } from "../../store/blobcache.ts";
 import { blobKey } from "../../store/keys.ts";
 import { Bucket } from "../../store/s3.ts";
 import { Spool } from "../../store/spool.ts";
+import { bytesBy } from "../build.ts";
 import { S3Engine } from "../s3engine.ts";
 import { NO_PROCESS } from "../temp.ts";
 import { runs } from "../thorough.ts";
@@ -58,7 +59,7 @@ class World {
   }
 
   put(size: number, seed: number): Digest {
-    const bytes = new Uint8Array(size).map((_byte, i) => (i * seed + (i >> 9)) % 251);
+    const bytes = bytesBy(size, (i) => (i * seed + (i >> 9)) % 251);
     const { "sha-256": digest } = sumsOf(bytes);
     this.engine.objects.set(`site/${blobKey(digest)}`, { bytes, modified: 0, writer: undefined });
     return digest;
@@ -86,14 +87,12 @@ test("many that want a payload at once read one fill, whole or in part, and late
   const digest = world.put(9 * MIB + 5, 31);
   const bytes = world.bytesOf(digest);
   await fc.assert(
-    fc.asyncProperty(
-      fc.array(fc.tuple(fc.nat(bytes.byteLength), fc.nat(bytes.byteLength)), { minLength: 1, maxLength: 8 }),
-      async (ranges) => {
-        const read = await Promise.all(ranges.map(([a, b]) => world.read(digest, Math.min(a, b), Math.max(a, b))));
-        for (const [i, [a, b]] of ranges.entries())
-          expect(Buffer.compare(read[i] ?? new Uint8Array(), bytes.subarray(Math.min(a, b), Math.max(a, b)))).toBe(0);
-      },
-    ),
+    fc.asyncProperty(fc.array(fc.tuple(fc.nat(bytes.byteLength), fc.nat(bytes.byteLength)), { maxLength: 7 }), async (some) => {
+      const ranges = [...some, [0, bytes.byteLength] as const]; // small ones alone need no fill
+      const read = await Promise.all(ranges.map(([a, b]) => world.read(digest, Math.min(a, b), Math.max(a, b))));
+      for (const [i, [a, b]] of ranges.entries())
+        expect(Buffer.compare(read[i] ?? new Uint8Array(), bytes.subarray(Math.min(a, b), Math.max(a, b)))).toBe(0);
+    }),
     { numRuns: runs(20) },
   );
   await world.settled(1);
@@ -111,7 +110,7 @@ test("what comes with other bytes than its digest is neither sent nor kept", asy
   const digest = world.put(MIB, 7);
   const stored = world.engine.objects.get(`site/${blobKey(digest)}`);
   if (stored)
-    world.engine.objects.set(`site/${blobKey(digest)}`, { ...stored, bytes: Uint8Array.from(stored.bytes).fill(1, 500_000, 500_001) });
+    world.engine.objects.set(`site/${blobKey(digest)}`, { ...stored, bytes: new Uint8Array(stored.bytes).fill(1, 500_000, 500_001) });
   expect(await world.read(digest).catch(reason)).toContain("does not match its checksum");
   expect([world.failures[0], await world.settled(0)]).toEqual([expect.stringContaining("does not match its checksum"), []]);
 });
@@ -190,7 +189,7 @@ describe("what it may have", () => {
     const world = new World(MIB);
     world.startWith(await BlobCache.open(world.folder, { ...world.options, now: Date.now, used: 1 }));
     await world.read(world.put(2 * MIB, 3)).catch((error: unknown) => {
-      if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error; // a busy machine frees it before it is read
+      if (!/ENOENT|is gone from/.test(reason(error))) throw error; // a busy machine frees it before it is read
     });
     while (readdirSync(world.folder).length > 0) await Bun.sleep(1);
   });

@@ -16,6 +16,7 @@ import { exportOf, tarOf } from "../../build.ts";
 import { SPEC } from "../../hostile/demo.ts";
 import { runProgram, SILENT_IO } from "../../program.ts";
 import { tempFolder } from "../../temp.ts";
+import { thorough } from "../../thorough.ts";
 
 interface Answer {
   readonly status: number;
@@ -109,7 +110,7 @@ describe("what is sent", () => {
 });
 
 describe("what is said", () => {
-  test.each([1, 2])("where there are enough imports, once, however often it is asked again: %d times", async (times) => {
+  test.each(thorough ? [1, 2] : [1])("where there are enough imports, once, however often it is asked again: %d times", async (times) => {
     const busy: Answer = { status: 503, headers: { "Retry-After": "1" }, body: failure("busy", "enough") };
     const done = await send(
       [at("e.tar.gz")],

@@ -112,8 +112,9 @@ test("a bundle says which packages are in it, wherever they lie", () => {
   expect([...bundledPackages(bundle)].toSorted()).toEqual(["@a/b", "c", "yaml"]);
 });
 
+const pages = manPages(1_800_000_000);
+
 test("every command and every topic has a page, and no line of it is taken for an instruction that is none", () => {
-  const pages = manPages(1_800_000_000);
   for (const name of ["chp.1", "chp-import.1", "chp-serve.1", "chp-serve.7", "chp-metrics.7"]) expect([...pages.keys()]).toContain(name);
   const known = /^\.(TH|SH|PP|TP|B|BR|IP|nf|fi|RS|RE)( |$)/;
   for (const [name, text] of pages)
@@ -132,7 +133,6 @@ function shown(page: string): string {
 }
 
 test("a page has every word of its topic, or of the help of its command", async () => {
-  const pages = manPages(1_800_000_000);
   const wordsOf = (text: string) => text.toLowerCase().match(/[a-z][a-z0-9_.-]*[a-z0-9]/g) ?? [];
   for (const { name, text } of TOPICS) {
     const page = new Set(wordsOf(shown(pages.get(`chp-${name}.7`) ?? "")));
@@ -151,13 +151,12 @@ test("a page has every word of its topic, or of the help of its command", async 
 });
 
 test("of a table with more than two columns each cell says which one it is of", () => {
-  const page = manPages(1_800_000_000).get("chp-export.7") ?? "";
+  const page = pages.get("chp-export.7") ?? "";
   expect(page).toMatch(/^environment: .*; default: /m);
   expect(page).not.toContain("what it adds: ");
 });
 
 test("a page has the sections that man knows, and leads to the topic of its name", () => {
-  const pages = manPages(1_800_000_000);
   const sections = (name: string) => [...(pages.get(name) ?? "").matchAll(/^\.SH "?([A-Z ]+)"?$/gm)].map(([, title]) => title);
   expect(sections("chp-import.1")).toEqual([
     "NAME",

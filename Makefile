@@ -12,7 +12,8 @@ LISTEN ?= 0.0.0.0:8080
 # How long each test file took: the next run begins with the longest.
 TIMINGS ?= .run/timings.json
 # Files that run in one process share what they import, which takes a third of the time. The timeout of test/preload.ts is that of the first.
-TEST := $(BUN) test --no-orphans --parallel --no-isolate --timeout=$(or $(CHP_TEST_TIMEOUT),300000) --timings=$(TIMINGS) --update-timings
+# Most of what tests run is run a few times: the last stage of the compiler is not worth its tenth of the time.
+TEST := BUN_JSC_useFTLJIT=0 $(BUN) test --no-orphans --parallel --no-isolate --timeout=$(or $(CHP_TEST_TIMEOUT),300000) --timings=$(TIMINGS) --update-timings
 # tsc and oxlint are Go programs, which by default spend a quarter of their time on freeing memory: this takes 50 MB more.
 GO := GOGC=400
 SOURCES := $(shell find bin src handlers store -name '*.ts' -o -name '*.tsx' -o -path '*/assets/*') $(wildcard bin/manual/*.md) package.json tsconfig.json
@@ -91,10 +92,9 @@ format: $(BUN)
 # Stories of whole commands and exports, up to seconds each: make test runs them.
 STORIES := test/bin/commands/** test/manual.test.ts test/src/export/images.test.ts test/src/export/archivewriter.test.ts
 
-# test/preload.ts forbids these tests to start a process; test/thorough.ts reduces long runs of properties. Most of what they run is
-# run a few times: the last stage of the compiler is not worth its tenth of the time.
+# test/preload.ts forbids these tests to start a process; test/thorough.ts reduces long runs of properties.
 inprocess: $(BUN)
-	BUN_JSC_useFTLJIT=0 CHP_THOROUGH=0 $(TEST:.json=-unit.json) --dots $(patsubst %,--path-ignore-patterns='%',test/e2e/** test/tools/** test/powercut/** $(STORIES))
+	CHP_THOROUGH=0 $(TEST:.json=-unit.json) --dots $(patsubst %,--path-ignore-patterns='%',test/e2e/** test/tools/** test/powercut/** $(STORIES))
 
 build: dist/chp dist/chp.mjs ## dist/chp for this machine, dist/chp.mjs for plain Node
 

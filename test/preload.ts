@@ -16,6 +16,9 @@ setDefaultTimeout(Number(process.env["CHP_TEST_TIMEOUT"] ?? 300_000));
 // `make unit` tries each property ten times, `make test` a hundred.
 if (!thorough) fc.configureGlobal({ numRuns: 10 });
 
+// The Makefile's, for these processes alone: what a test starts is compiled as an operator's is.
+delete process.env["BUN_JSC_useFTLJIT"];
+
 // A disk that others write to makes tests wait for minutes: their folders are in memory where there is enough of it. What a
 // power cut leaves on a disk is tested by test/powercut.
 const MEMORY = "/dev/shm";

@@ -17,14 +17,20 @@ export function longTest(name: string, run: () => void | Promise<void>): void {
   test.skipIf(!thorough)(name, run);
 }
 
+/** A test of what tests stand on, as that a fault which is put in is found: `.ci/run` alone runs it. */
+export function proofTest(name: string, run: () => void | Promise<void>): void {
+  test.skipIf(!exhaustive)(name, run);
+}
+
 /** By how many bytes or bits a test that damages each in turn goes on: an odd number, so that all bits have their turn. */
 export function stride(quick: number): number {
   return [quick, Math.ceil(Math.sqrt(quick)) | 1][LEVEL] ?? 1;
 }
 
-/** All cases of a table whose each takes long; `make unit` tries every sixth. */
+/** Cases of a table whose each takes long: all in `.ci/run`, every second in `make test`, every sixth in `make unit`. */
 export function sample<T>(cases: readonly T[]): T[] {
-  return thorough ? [...cases] : cases.filter((_, i) => i % 6 === 0);
+  const every = [6, 2][LEVEL] ?? 1;
+  return cases.filter((_, i) => i % every === 0);
 }
 
 /** The size of a world: what grows with it shows in a smaller one too, where the bounds grow with it. */

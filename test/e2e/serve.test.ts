@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { createCipheriv } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -111,10 +111,16 @@ function download(url: string, path: string, stall: number, onStall: () => void 
 const LARGE = 24 * 2 ** 20;
 const PATH = "/api/v1/charms/download/large000000000000000000000000000_1.charm";
 
+const shared = tempFolder();
+afterAll(() => shared[Symbol.dispose]());
+let made: Promise<string> | undefined;
+
+/** A store that has it: what takes seconds to pack is packed once, for all who serve it. */
+const large = () => (made ??= importSpec(shared.path, spec("large", 1, LARGE)));
+
 // This waits for long: those down to the last run beside it.
 test.concurrent("a download that stalls for 30 seconds arrives whole, as one body of known length", async () => {
-  using folder = tempFolder();
-  const served = await serve(await importSpec(folder.path, spec("large", 1, LARGE)));
+  const served = await serve(await large());
   const { head, size } = await download(served.url, PATH, 30_000);
   expect(head).not.toMatch(/transfer-encoding|content-encoding/i);
   expect(size).toBeGreaterThan(LARGE / 2);
@@ -122,8 +128,7 @@ test.concurrent("a download that stalls for 30 seconds arrives whole, as one bod
 });
 
 test.concurrent("SIGTERM lets a running download end and takes no new requests", async () => {
-  using folder = tempFolder();
-  const served = await serve(await importSpec(folder.path, spec("large", 1, LARGE)));
+  const served = await serve(await large());
   let stopped: Promise<number> | undefined;
   const { size } = await download(served.url, PATH, 1500, () => void (stopped = served.stop()));
   expect(size).toBeGreaterThan(LARGE / 2);
@@ -132,8 +137,7 @@ test.concurrent("SIGTERM lets a running download end and takes no new requests",
 });
 
 test.concurrent("a second signal cuts off what the first would have let end: exit 130", async () => {
-  using folder = tempFolder();
-  const served = await serve(await importSpec(folder.path, spec("large", 1, LARGE)));
+  const served = await serve(await large());
   const cut = download(served.url, PATH, 60_000, () => process.kill(served.pid, "SIGINT"));
   cut.catch(() => {});
   const request = () =>

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import type { S3Client } from "../../store/s3client.ts";
 import { S3Engine } from "../s3engine.ts";
 import { patched } from "../simulate/modules.ts";
-import { longTest, runs } from "../thorough.ts";
+import { proofTest, runs } from "../thorough.ts";
 import { bucketModules, playGarbage } from "./garbage.ts";
 import { GARBAGE_FAULTS, NO_WRITER } from "./putback.ts";
 import { randomOf } from "./time.ts";
@@ -27,7 +27,7 @@ describe("a fault that is put in is found:", () => {
   // Each is a history of its own modules, which takes a second or two. A history is not all of its seed, so a fault that one run of
   // it misses is found by a later one: the seed is tried every other time, among others.
   for (const { fault, patches, seed } of GARBAGE_FAULTS)
-    longTest(fault, async () => {
+    proofTest(fault, async () => {
       const modules = await bucketModules(patches);
       for (let tried = 0; tried < MOST_SEEDS; tried += 1)
         if ((await playGarbage(modules, tried % 2 === 0 ? seed : tried)).violations.length > 0) return;

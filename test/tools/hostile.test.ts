@@ -16,7 +16,7 @@ import { exhaustive } from "../thorough.ts";
 
 const all = process.env["CHP_HOSTILE"] === "all";
 const MIB = 2 ** 20;
-const SIZE = all ? 2 * MIB : exhaustive ? MIB / 2 : MIB / 4;
+const SIZE = all ? 2 * MIB : exhaustive ? MIB / 2 : MIB / 8;
 const ROOT = join(import.meta.dir, "../..");
 
 /** One after the other: side by side they would take each other's processor. */

@@ -73,18 +73,24 @@ describe("serve", () => {
   });
 });
 
+/** One that nobody had a moment ago. */
+function freePort(): number {
+  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
+  probe.stop(true);
+  return probe.port;
+}
+
 /** A server that runs until the callback has ended; `args`: further ones. */
 async function whileServing(args: readonly string[], work: (urls: string[]) => Promise<void>): Promise<void> {
   const ending = new AbortController();
-  const port = () => 20_000 + Math.floor(Math.random() * 20_000);
-  const [http, https] = [port(), port()];
+  const [http, https] = [freePort(), freePort()];
   const tls = args.includes("--tls") ? ["--tls-listen", `127.0.0.1:${https}`] : [];
   const served = runProgram(["serve", "--store", store, "--listen", `127.0.0.1:${http}`, ...tls, "--quiet"], {}, "chp", ending.signal);
   try {
-    for (;;) {
-      const up = await fetch(`http://127.0.0.1:${http}/_status/check`).catch(() => undefined);
-      if (up) break;
-      await Bun.sleep(5);
+    const up = () => fetch(`http://127.0.0.1:${http}/_status/check`).catch(() => undefined);
+    for (let reply = await up(); !reply; reply = await up()) {
+      const ended = await Promise.race([served, Bun.sleep(5)]);
+      if (ended) throw new Error(`it ended: ${ended.err}`);
     }
     await work([`http://127.0.0.1:${http}`, `https://127.0.0.1:${https}`]);
   } finally {

@@ -51,6 +51,16 @@ describe("replies that last", () => {
     }
   });
 
+  test("come without a promise, while nothing is to be read", async () => {
+    const store = await Store.open(await charmWorld());
+    const app = createApp({ store, config: {}, log: () => {} });
+    const ask = () => app.fetch(new Request(`http://hub.test${TITLE}`));
+    const first = await ask();
+    const second = ask();
+    expect(second).toBeInstanceOf(Response);
+    expect(await (await second).text()).toBe(await first.text());
+  });
+
   test("name the address that each request was sent to, also where one begins as the other", async () => {
     const { ask } = await served();
     const hosts = ["http://hub.test", "http://hub.test.example", "http://hub.test:81", "https://hub.test"];

@@ -132,37 +132,22 @@ function charmFields(asked: readonly string[]): CharmFields {
   return fields;
 }
 
+/** A query while it is made, key by key: an object for each key would cost more than the rest. */
+type QueryDraft = { -readonly [K in keyof Query]: Query[K] };
+
 function readCharmAction(action: CharmAction, context: CharmContext | undefined, preferred: string): CharmRefreshItem {
   const instanceKey = action["instance-key"];
-  const common = { action: action.action, instanceKey, resourceRevisions: action["resource-revisions"], preferred };
-  if (action.action === "refresh") {
-    const id = context?.id || action.id;
-    const query = {
-      ...common,
-      ...idAndName(id, action.name),
-      ...ifNonEmpty("channel", context?.["tracking-channel"]),
-      base: context?.base ?? null,
-    };
-    if (context) return { query };
-    return { query, refusal: { code: "missing-context", message: `Instance key '${printable(instanceKey, 200)}' has no context` } };
-  }
-  return {
-    query: {
-      ...common,
-      ...idAndName(action.id, action.name),
-      ...ifNonEmpty("channel", action.channel),
-      ...(typeof action.revision === "number" && { revision: action.revision }),
-      base: action.base ?? null,
-    },
-  };
-}
-
-function idAndName(id: string | null | undefined, name: string | null | undefined): Pick<Query, "id" | "name"> {
-  return { ...ifNonEmpty("id", id), ...ifNonEmpty("name", name) };
-}
-
-function ifNonEmpty<K extends string>(key: K, value: string | null | undefined): Partial<Record<K, string>> {
-  return value ? ({ [key]: value } as Record<K, string>) : {};
+  const isRefresh = action.action === "refresh";
+  const base = (isRefresh ? context?.base : action.base) ?? null;
+  const query: QueryDraft = { action: action.action, instanceKey, base, resourceRevisions: action["resource-revisions"], preferred };
+  const id = (isRefresh && context?.id) || action.id;
+  const channel = isRefresh ? context?.["tracking-channel"] : action.channel;
+  if (id) query.id = id;
+  if (action.name) query.name = action.name;
+  if (channel) query.channel = channel;
+  if (!isRefresh && typeof action.revision === "number") query.revision = action.revision;
+  if (!isRefresh || context) return { query };
+  return { query, refusal: { code: "missing-context", message: `Instance key '${printable(instanceKey, 200)}' has no context` } };
 }
 
 /** Equal for two requests of the same `fields`. */

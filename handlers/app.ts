@@ -25,7 +25,7 @@ import { overrideRoutes } from "./overrides.ts";
 import { offeredRegistries } from "./registries.ts";
 import { remoteImportRoutes } from "./remoteimport.ts";
 import { bodySize, CacheableReply, SnapshotCache } from "./replies.ts";
-import type { Api } from "./routes.ts";
+import type { Api, Handled } from "./routes.ts";
 import { snapstoreRoutes } from "./snapstore.ts";
 import { statusRoutes } from "./status.ts";
 import { webRoutes } from "./web/routes.tsx";
@@ -79,7 +79,7 @@ class TrackedCall implements Call {
 type Refuse = (error: unknown, call: Call, dialect?: Dialect) => Response;
 
 /** The reply where no route has anything. */
-type NothingAt = (c: Context<Env>) => Response | Promise<Response>;
+type NothingAt = (c: Context<Env>) => Ready<Response>;
 
 export interface App {
   readonly fetch: (request: Request, peer?: Peer) => Ready<Response>;
@@ -256,18 +256,13 @@ function mount(apis: readonly Api[], prefix: string, refuse: Refuse, nothing: No
   for (const before of new Set([prefix, ""]))
     for (const { dialect, routes } of apis)
       for (const { method, url, handle } of routes)
-        app.on(method, pathsOf(before, url.pattern), async (c) => {
+        app.on(method, pathsOf(before, url.pattern), (c) => {
           const call = c.env as TrackedCall; // `enter` creates it
           call.route = url.pattern;
           try {
-            const handled = await handle(c);
-            if (!handled) {
-              call.route = "";
-              return nothing(c);
-            }
-            if (!(handled instanceof CacheableReply)) return handled;
-            call.cache?.set(c.req.url, { path: call.path, route: url.pattern, reply: handled }, handled.body.size);
-            return handled.response();
+            const handled = handle(c);
+            if (!(handled instanceof Promise)) return responseOf(c, call, handled, nothing);
+            return handled.then((known) => responseOf(c, call, known, nothing)).catch((error: unknown) => refuse(error, call, dialect));
           } catch (error) {
             return refuse(error, call, dialect);
           }
@@ -277,6 +272,17 @@ function mount(apis: readonly Api[], prefix: string, refuse: Refuse, nothing: No
     throw error; // `enter` turns it into a reply
   });
   return app;
+}
+
+/** The response to what a handler has answered, which is kept where it may be. */
+function responseOf(c: Context<Env>, call: TrackedCall, handled: Handled, nothing: NothingAt): Ready<Response> {
+  if (!handled) {
+    call.route = "";
+    return nothing(c);
+  }
+  if (!(handled instanceof CacheableReply)) return handled;
+  call.cache?.set(c.req.url, { path: call.path, route: call.route, reply: handled }, handled.body.size);
+  return handled.response();
 }
 
 /** With a prefix, its top is also reached without a slash at its end. */

@@ -88,9 +88,11 @@ export type CharmRefreshItem = { readonly query: Query; readonly refusal?: Refus
 export interface CharmFields {
   /** those of `CHARM_FIELDS`, in its order; undefined: everything */
   readonly names: readonly string[] | undefined;
-  /** equal for equal names */
+  /** equal for equal names; short, since it is a part of keys that are made for each request */
   readonly key: string;
 }
+
+const ALL_CHARM_FIELDS: CharmFields = { names: undefined, key: "all" };
 
 export interface CharmRefresh {
   readonly items: readonly CharmRefreshItem[];
@@ -113,10 +115,10 @@ async function checkLong(text: string): Promise<CharmRefreshRequest> {
 }
 
 function charmRefresh({ context, actions, fields }: CharmRefreshRequest, preferred: string): CharmRefresh {
-  const contexts = new Map(context.map((entry) => [entry["instance-key"], entry]));
+  const contexts = context.length === 0 ? undefined : new Map(context.map((entry) => [entry["instance-key"], entry]));
   return {
-    items: actions.map((action) => readCharmAction(action, contexts.get(action["instance-key"]), preferred)),
-    fields: fields ? charmFields(fields) : { names: undefined, key: fieldsKey(undefined) },
+    items: actions.map((action) => readCharmAction(action, contexts?.get(action["instance-key"]), preferred)),
+    fields: fields ? charmFields(fields) : ALL_CHARM_FIELDS,
   };
 }
 
@@ -127,7 +129,7 @@ function charmFields(asked: readonly string[]): CharmFields {
   if (lastFields?.asked.length === asked.length && lastFields.asked.every((name, i) => name === asked[i])) return lastFields.fields;
   const wanted = new Set(asked);
   const names = CHARM_FIELDS.filter((name) => wanted.has(name));
-  const fields = { names, key: fieldsKey(names) };
+  const fields = { names, key: CHARM_FIELDS.map((name) => (wanted.has(name) ? "1" : "0")).join("") };
   if (names.length === asked.length) lastFields = { asked, fields }; // a list that is made up is not kept
   return fields;
 }
@@ -165,19 +167,15 @@ export const JUJU_FIND_FIELDS: readonly string[] = [
 ];
 
 /** Equal for two queries whose results differ in nothing but the instance key. */
-export function queryKey(query: Query): string {
-  const { action, id, name, revision, channel, base, resourceRevisions, preferred } = query;
-  const asked: Record<Exclude<keyof Query, "instanceKey">, unknown> = {
-    action,
-    id,
-    name,
-    revision,
-    channel,
-    base,
-    resourceRevisions,
-    preferred,
-  };
-  return JSON.stringify(asked);
+export function queryKey({ action, id, name, revision, channel, base, resourceRevisions, preferred }: Query): string {
+  const place = base ? quoted(base.name) + quoted(base.channel) + quoted(base.architecture) : "";
+  const pins = resourceRevisions.map((pin) => quoted(pin.name) + pin.revision).join();
+  return `${action} ${preferred} ${revision} ${quoted(id)}${quoted(name)}${quoted(channel)}${place}/${pins}`;
+}
+
+/** Where the text ends is told by its length: two lists of such texts are equal only where all their texts are. */
+function quoted(text: string | undefined): string {
+  return text === undefined ? "-" : `${text.length}:${text}`;
 }
 
 /** Identifies the `charm` object of a success among those of its package. */

@@ -308,7 +308,17 @@ function hasBody({ headers }: Request): boolean {
 
 function requestId(request: Request): string {
   const given = request.headers.get("X-Request-Id");
-  return given !== null && REQUEST_ID.test(given) ? given : crypto.randomUUID();
+  return given !== null && REQUEST_ID.test(given) ? given : newId();
+}
+
+/** How ids of this process begin, and the number that the last one ended with. */
+const ID_START = crypto.randomUUID().slice(0, -12);
+let lastId = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+
+/** In the shape of a UUID. To draw one at random for each request takes a tenth of what a kept reply costs. */
+function newId(): string {
+  lastId += 1;
+  return ID_START + lastId.toString(16).padStart(12, "0");
 }
 
 /** `printable`, with a fast path for plain ASCII. */

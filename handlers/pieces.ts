@@ -10,8 +10,6 @@ import { replyWith } from "./replies.ts";
 export const MAX_REPLY = 64 * 2 ** 20;
 /** Bytes up to which a reply is kept in memory, which a model of hundreds of applications needs; a larger one is made again, piece by piece, while its reader takes it. */
 const MAX_KEPT = 4 * 2 ** 20;
-/** Bytes up to which a reply is joined by copying. */
-const SMALL = 2 ** 14;
 /** Bytes that are written at once. */
 const CHUNK = 2 ** 18;
 
@@ -78,22 +76,7 @@ function replyOf(reply: PieceReply, measure: Measure): Response {
   measure.add(reply.end);
   if (!measure.parts) return replyWith(streamOf(reply));
   reply.done();
-  return replyWith(joined(measure.parts, measure.size));
-}
-
-/** A blob of little costs more than to copy that once more into the response. */
-function joined(parts: Part[], size: number): Blob | Uint8Array<ArrayBuffer> {
-  if (size > SMALL) return new Blob(parts);
-  const bytes = Buffer.allocUnsafe(size);
-  let at = 0;
-  for (const part of parts) {
-    if (typeof part === "string") at += bytes.write(part, at);
-    else {
-      bytes.set(part, at);
-      at += part.byteLength;
-    }
-  }
-  return bytes.subarray(0, at);
+  return replyWith(new Blob(measure.parts));
 }
 
 /** The pieces of all elements. A generator of them costs more than a small reply. */

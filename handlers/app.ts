@@ -6,6 +6,7 @@ import { getPath } from "hono/utils/url";
 import type { ByteCache } from "../src/cache.ts";
 import { NO_REGISTRY } from "../src/catalog/registry.ts";
 import { Failure, printable, reason } from "../src/errors.ts";
+import { type Ready, whenReady } from "../src/ready.ts";
 import { Sessions } from "../src/wire/session.ts";
 import type { Store } from "../store/store.ts";
 import { agentRoutes } from "./agents.ts";
@@ -24,7 +25,7 @@ import { overrideRoutes } from "./overrides.ts";
 import { offeredRegistries } from "./registries.ts";
 import { remoteImportRoutes } from "./remoteimport.ts";
 import { bodySize, CacheableReply, SnapshotCache } from "./replies.ts";
-import type { Api } from "./routes.ts";
+import type { Api, Handled } from "./routes.ts";
 import { snapstoreRoutes } from "./snapstore.ts";
 import { statusRoutes } from "./status.ts";
 import { webRoutes } from "./web/routes.tsx";
@@ -35,30 +36,53 @@ const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/;
 
 interface CachedReply {
+  /** of the URL that it answers */
+  readonly path: string;
   readonly route: string;
   readonly reply: CacheableReply;
 }
 
 /** One request with what the application records of it; a handler sees it as a `Call`. */
-interface TrackedCall extends Call {
-  origin: string;
-  /** of its URL, decoded */
-  readonly path: string;
+class TrackedCall implements Call {
+  readonly started = performance.now();
+  readonly request: Request;
+  readonly id: string;
+  readonly peer: Peer;
+  origin = "";
   /** pattern of the matching route; empty: none */
-  route: string;
+  route = "";
   /** whether its address has too many connections */
-  isCrowded?: boolean;
+  isCrowded = false;
   /** the cache for cacheable replies, by URL; undefined: the reply is not cached */
-  cache?: ByteCache<CachedReply>;
+  cache: ByteCache<CachedReply> | undefined = undefined;
+  #path: string | undefined = undefined;
+
+  constructor(request: Request, peer: Peer) {
+    this.request = request;
+    this.id = requestId(request);
+    this.peer = peer;
+  }
+
+  /** of its URL, decoded */
+  get path(): string {
+    return (this.#path ??= getPath(this.request));
+  }
+
+  /** The reply to the same URL before. */
+  answered({ path, route, reply }: CachedReply): Response {
+    this.#path = path;
+    this.route = route;
+    return reply.response();
+  }
 }
 
 type Refuse = (error: unknown, call: Call, dialect?: Dialect) => Response;
 
 /** The reply where no route has anything. */
-type NothingAt = (c: Context<Env>) => Response | Promise<Response>;
+type NothingAt = (c: Context<Env>) => Ready<Response>;
 
 export interface App {
-  readonly fetch: (request: Request, peer?: Peer) => Promise<Response>;
+  readonly fetch: (request: Request, peer?: Peer) => Ready<Response>;
   /** Makes ahead what the first search of the newest generation would have to wait for; at once where that is done. Requests have their turns meanwhile. */
   readonly prepare: () => Promise<void>;
 }
@@ -114,20 +138,29 @@ export function createApp(deps: Deps): App {
   let damage: Failure | undefined;
   let away: Store["away"];
 
-  /** Handles every request, then logs and counts it. */
-  async function enter(request: Request, peer: Peer = UNKNOWN_PEER): Promise<Response> {
-    const started = performance.now();
-    const call: TrackedCall = { id: requestId(request), origin: "", path: getPath(request), route: "", peer };
-    let response: Response;
+  /** Handles every request, without a promise where its reply is known. */
+  function enter(request: Request, peer: Peer = UNKNOWN_PEER): Ready<Response> {
+    const call = new TrackedCall(request, peer);
+    let response: Ready<Response>;
     try {
-      response = await reply(request, call);
+      response = reply(call);
     } catch (error) {
       response = refuse(error, call);
     }
+    if (!(response instanceof Promise)) return finish(call, response);
+    return response.then(
+      (made) => finish(call, made),
+      (error: unknown) => finish(call, refuse(error, call)),
+    );
+  }
+
+  /** Every reply passes here: it gets what each has, is counted and logged. */
+  function finish(call: TrackedCall, response: Response): Response {
+    const { request, peer } = call;
     response.headers.set("X-Request-Id", call.id);
     if (call.isCrowded || (hasBody(request) && (!request.bodyUsed || CUT.has(response.status))))
       response.headers.set("Connection", "close");
-    const ms = performance.now() - started;
+    const ms = performance.now() - call.started;
     metrics.observe(METHODS.has(request.method) ? request.method : "other", call.route, response.status, ms / 1000);
     log({
       level: response.status >= 500 ? "error" : "info",
@@ -145,26 +178,34 @@ export function createApp(deps: Deps): App {
   }
 
   /** The cached reply to the same URL while snapshot and registry are unchanged; otherwise the reply of the route. */
-  async function reply(request: Request, call: TrackedCall): Promise<Response> {
-    const { peer } = call;
+  function reply(call: TrackedCall): Ready<Response> {
+    const { request, peer } = call;
     if (peer.isCrowded?.()) {
       call.isCrowded = true;
       throw new Failure("too-many", `${printable(peer.address(), 50)} has too many connections`);
     }
     call.origin = config.publicUrl ?? requestOrigin(request.url);
-    if (request.method !== "GET") return request.method === "HEAD" && deps.store.lags ? newest(request, call) : routes.fetch(request, call);
-    const snapshot = await store.snapshot();
-    if (deps.store.damage !== damage) logDamage(snapshot);
-    if (deps.store.away?.since !== away?.since) logAway();
-    call.cache = replyCache.of(snapshot, await registryOf(snapshot));
-    const cached = call.cache.get(request.url);
-    if (!cached) return deps.store.lags ? newest(request, call) : routes.fetch(request, call);
-    call.route = cached.route;
-    return cached.reply.response();
+    if (request.method !== "GET") return request.method === "HEAD" && deps.store.lags ? newest(call) : routes.fetch(request, call);
+    return whenReady(currentCache(), (cache) => {
+      const cached = cache.get(request.url);
+      if (cached) return call.answered(cached);
+      call.cache = cache;
+      return deps.store.lags ? newest(call) : routes.fetch(request, call);
+    });
+  }
+
+  /** The cache of replies for what is offered now. */
+  function currentCache(): Ready<ByteCache<CachedReply>> {
+    return whenReady(store.snapshot(), (snapshot) => {
+      if (deps.store.damage !== damage) logDamage(snapshot);
+      if (deps.store.away?.since !== away?.since) logAway();
+      return whenReady(registryOf(snapshot), (offered) => replyCache.of(snapshot, offered));
+    });
   }
 
   /** Another server may have announced what this one does not know yet, so a 404 is said of the newest generation alone. */
-  async function newest(request: Request, call: TrackedCall): Promise<Response> {
+  async function newest(call: TrackedCall): Promise<Response> {
+    const { request } = call;
     const { of: seen } = await store.snapshot();
     const notes = missing.hold(call.id);
     const response = await routes.fetch(request, call);
@@ -173,8 +214,7 @@ export function createApp(deps: Deps): App {
       return response;
     }
     notes.drop();
-    const snapshot = await store.snapshot();
-    call.cache = replyCache.of(snapshot, await registryOf(snapshot));
+    call.cache = await currentCache();
     return routes.fetch(request, call);
   }
 
@@ -216,18 +256,13 @@ function mount(apis: readonly Api[], prefix: string, refuse: Refuse, nothing: No
   for (const before of new Set([prefix, ""]))
     for (const { dialect, routes } of apis)
       for (const { method, url, handle } of routes)
-        app.on(method, pathsOf(before, url.pattern), async (c) => {
+        app.on(method, pathsOf(before, url.pattern), (c) => {
           const call = c.env as TrackedCall; // `enter` creates it
           call.route = url.pattern;
           try {
-            const handled = await handle(c);
-            if (!handled) {
-              call.route = "";
-              return nothing(c);
-            }
-            if (!(handled instanceof CacheableReply)) return handled;
-            call.cache?.set(c.req.url, { route: url.pattern, reply: handled }, handled.body.size);
-            return handled.response();
+            const handled = handle(c);
+            if (!(handled instanceof Promise)) return responseOf(c, call, handled, nothing);
+            return handled.then((known) => responseOf(c, call, known, nothing)).catch((error: unknown) => refuse(error, call, dialect));
           } catch (error) {
             return refuse(error, call, dialect);
           }
@@ -237,6 +272,17 @@ function mount(apis: readonly Api[], prefix: string, refuse: Refuse, nothing: No
     throw error; // `enter` turns it into a reply
   });
   return app;
+}
+
+/** The response to what a handler has answered, which is kept where it may be. */
+function responseOf(c: Context<Env>, call: TrackedCall, handled: Handled, nothing: NothingAt): Ready<Response> {
+  if (!handled) {
+    call.route = "";
+    return nothing(c);
+  }
+  if (!(handled instanceof CacheableReply)) return handled;
+  call.cache?.set(c.req.url, { path: call.path, route: call.route, reply: handled }, handled.body.size);
+  return handled.response();
 }
 
 /** With a prefix, its top is also reached without a slash at its end. */
@@ -262,7 +308,17 @@ function hasBody({ headers }: Request): boolean {
 
 function requestId(request: Request): string {
   const given = request.headers.get("X-Request-Id");
-  return given !== null && REQUEST_ID.test(given) ? given : crypto.randomUUID();
+  return given !== null && REQUEST_ID.test(given) ? given : newId();
+}
+
+/** How ids of this process begin, and the number that the last one ended with. */
+const ID_START = crypto.randomUUID().slice(0, -12);
+let lastId = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+
+/** In the shape of a UUID. To draw one at random for each request takes a tenth of what a kept reply costs. */
+function newId(): string {
+  lastId += 1;
+  return ID_START + lastId.toString(16).padStart(12, "0");
 }
 
 /** `printable`, with a fast path for plain ASCII. */

@@ -2,6 +2,7 @@
 
 import type { Context } from "hono";
 import { Failure } from "../src/errors.ts";
+import type { Ready } from "../src/ready.ts";
 import { RETRY_AFTER } from "./errors.ts";
 
 /** Bytes of a refresh: Juju sends a whole model, about 500 KiB for 1,000 applications, and snapd every snap of a machine. */
@@ -44,12 +45,21 @@ export class Bodies {
   }
 
   /** The same for work that goes on behind its reply: it calls `done` when nothing of the body is needed any more. A failure does so too. */
-  async hold(c: Context, limit: number, work: (text: string, done: () => void) => Promise<Response>): Promise<Response> {
+  hold(c: Context, limit: number, work: (text: string, done: () => void) => Ready<Response>): Promise<Response> {
     const length = c.req.header("Content-Length");
     const size = length === undefined ? limit : Number(length);
-    if (size > limit) throw tooLarge(limit);
-    if (size <= UNCOUNTED) return await work(await this.#deadlines.body(c.req.raw.text()), nothing);
-    const release = await this.#admitted(size);
+    if (size > limit) return Promise.reject(tooLarge(limit));
+    if (size <= UNCOUNTED) return this.#deadlines.body(c.req.raw.text()).then((text) => work(text, nothing));
+    return this.#holdLarge(c, limit, length === undefined ? undefined : size, work);
+  }
+
+  async #holdLarge(
+    c: Context,
+    limit: number,
+    length: number | undefined,
+    work: (text: string, done: () => void) => Ready<Response>,
+  ): Promise<Response> {
+    const release = await this.#admitted(length ?? limit);
     try {
       return await work(await this.#deadlines.body(length === undefined ? readChunks(c.req.raw.body, limit) : c.req.raw.text()), release);
     } catch (error) {

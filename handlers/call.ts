@@ -5,6 +5,7 @@ import type { CloudImage } from "../src/catalog/cloudimage.ts";
 import type { CatalogView, Drafted } from "../src/catalog/generation-types.ts";
 import type { Registries } from "../src/catalog/registry.ts";
 import type { Digest } from "../src/digest.ts";
+import type { Ready } from "../src/ready.ts";
 import type { CertificateFacts } from "../src/settings/certificate.ts";
 import type { Token } from "../src/settings/token.ts";
 import type { Cap, RemoteOption } from "../src/wire/remoteimport.ts";
@@ -26,9 +27,9 @@ export interface Deps {
   readonly config: ServeConfig;
   readonly log: Log;
   /** the registries that images are pulled from; they may change at any time */
-  readonly registries?: () => Registries | Promise<Registries>;
+  readonly registries?: () => Ready<Registries>;
   /** the system images of the site's clouds; they may change at any time */
-  readonly cloudImages?: () => Promise<readonly CloudImage[]>;
+  readonly cloudImages?: () => Ready<readonly CloudImage[]>;
   /** signs device sessions; servers with the same key accept each other's. Undefined: there is none yet, and a random one does it meanwhile */
   readonly sessionKey?: () => Promise<Uint8Array | undefined>;
   /** decides when overrides end; by default the clock of the machine */

@@ -1,6 +1,7 @@
 /** The Charmhub API. What clients rely on: handlers/juju.md. */
 
 import type { Context } from "hono";
+import type { ByteCache } from "../src/cache.ts";
 import { isConcrete, preferredBase } from "../src/catalog/base.ts";
 import { findResource, findRevision, newestRevision, type Package, type ResourceRevision } from "../src/catalog/package.ts";
 import { NO_REGISTRY, retarget, servedImage } from "../src/catalog/registry.ts";
@@ -8,10 +9,12 @@ import { packageForQuery, type Query, type Refusal, resolve } from "../src/catal
 import { type Question, SearchIndex } from "../src/catalog/search.ts";
 import { type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, printable, undefinedIfCorrupt } from "../src/errors.ts";
+import { type Ready, whenReady } from "../src/ready.ts";
 import { nextTurn } from "../src/turns.ts";
 import {
   CHARM_REFRESH_REPLY,
   CHARM_RESULT_END,
+  type CharmRefresh,
   type CharmRefreshItem,
   charmKey,
   charmResultStart,
@@ -36,7 +39,8 @@ import type { Env, HandlerDeps } from "./call.ts";
 import { damageMessage, IndexCache } from "./damage.ts";
 import type { Missing, MissingRequests } from "./missingrequests.ts";
 import type { Offer } from "./offer.ts";
-import { type Element, replyInPieces } from "./pieces.ts";
+import { type Element, type PieceReply, replyInPieces } from "./pieces.ts";
+import type { OfferedRegistry } from "./registries.ts";
 import { CacheableReply, SnapshotCache } from "./replies.ts";
 import { type Api, get, post } from "./routes.ts";
 
@@ -74,58 +78,93 @@ export function charmhubRoutes({
 
   const refresh = post(URLS.charmRefresh, (c) => bodies.hold(c, MAX_REFRESH, (text, done) => refreshed(c, text, done)));
 
-  async function refreshed(c: Context<Env>, body: string, done: () => void): Promise<Response> {
-    const request = readCharmRefresh(body, preferredBase(c.req.header("User-Agent") ?? ""));
-    const { items, fields } = request instanceof Promise ? await request : request;
-    const snapshot = await store.snapshot();
-    const registry = await registryOf(snapshot);
-    const { id, origin } = c.env;
-    const { names, key } = fields;
-    const cache = results.of(snapshot, registry);
+  function refreshed(c: Context<Env>, body: string, done: () => void): Ready<Response> {
+    const preferred = preferredBase(c.req.header("User-Agent") ?? "");
+    return whenReady(readCharmRefresh(body, preferred), (asked) =>
+      whenReady(store.snapshot(), (snapshot) =>
+        whenReady(registryOf(snapshot), (registry) => replyInPieces(new Refreshed(c, asked, snapshot, registry, done))),
+      ),
+    );
+  }
 
-    const answer = async ({ query, refusal }: CharmRefreshItem, name: string): Promise<CharmResult> => {
-      const stored = await (query.id === undefined ? snapshot.package(query.name ?? "") : snapshot.packageById(query.id));
+  /** The reply to a refresh. An object, since each of many closures would be made for each request. */
+  class Refreshed implements PieceReply {
+    readonly start = START;
+    readonly end = END;
+    readonly log = log;
+    readonly count: number;
+    readonly done: () => void;
+    readonly #c: Context<Env>;
+    readonly #asked: CharmRefresh;
+    readonly #snapshot: Offer;
+    readonly #registry: OfferedRegistry;
+    readonly #cache: ByteCache<CharmResult>;
+    /** logged once, and the same in both passes */
+    #damaged: Map<CharmRefreshItem, string> | undefined = undefined;
+
+    constructor(c: Context<Env>, asked: CharmRefresh, snapshot: Offer, registry: OfferedRegistry, done: () => void) {
+      this.#c = c;
+      this.#asked = asked;
+      this.#snapshot = snapshot;
+      this.#registry = registry;
+      this.#cache = results.of(snapshot, registry);
+      this.count = asked.items.length;
+      this.done = done;
+    }
+
+    get id(): string {
+      return this.#c.env.id;
+    }
+
+    get request(): Request {
+      return this.#c.req.raw;
+    }
+
+    element(at: number, again: boolean): Element {
+      const item = this.#asked.items[at] as CharmRefreshItem;
+      const start = (at > 0 ? "," : "") + charmResultStart(item.query.instanceKey);
+      const name = `${this.#asked.fields.key} ${queryKey(item.query)}`;
+      const cached = item.refusal ? undefined : this.#cache.get(name);
+      return cached ? this.#pieceOf(start, cached, again) : this.#compute(start, item, name, again);
+    }
+
+    async #compute(start: string, item: CharmRefreshItem, name: string, again: boolean): Promise<Piece> {
+      try {
+        return this.#pieceOf(start, await this.#answer(item, name), again);
+      } catch (error) {
+        this.#damaged ??= new Map();
+        const text = this.#damaged.get(item) ?? damagedResult(this.#c, item.query, error);
+        this.#damaged.set(item, text);
+        return pieceOf(start + text);
+      }
+    }
+
+    async #answer({ query, refusal }: CharmRefreshItem, name: string): Promise<CharmResult> {
+      const stored = await (query.id === undefined ? this.#snapshot.package(query.name ?? "") : this.#snapshot.packageById(query.id));
       const known = packageForQuery(query, stored);
-      const pkg = known && retarget(known, registry.for(query.base?.architecture));
+      const pkg = known && retarget(known, this.#registry.for(query.base?.architecture));
       const outcome = refusal ? { refusal } : resolve(pkg, query);
       if ("refusal" in outcome) {
         const head = pieceOf(refusedResult(query, pkg, outcome.refusal));
         const result = { head, missing: missingCharm(query, pkg, outcome.refusal) };
-        if (!refusal && !outcome.refusal.message.includes(query.instanceKey)) cache.set(name, result, 2 * head.size);
+        if (!refusal && !outcome.refusal.message.includes(query.instanceKey)) this.#cache.set(name, result, 2 * head.size);
         return result;
       }
       const { ok } = outcome;
+      const { names, key } = this.#asked.fields;
       const charm = await templates.get(ok.package, charmKey(ok, key), () => charmTemplate(ok, names, read));
       const result = { head: pieceOf(resolvedResult(query, ok)), charm };
-      cache.set(name, result, 2 * result.head.size + charm.size);
+      this.#cache.set(name, result, 2 * result.head.size + charm.size);
       return result;
-    };
-    const elementOf = (start: string, { head, charm, missing: absent }: CharmResult, again: boolean): Piece => {
-      if (absent && !again) missing.note(absent, id, Date.now());
+    }
+
+    #pieceOf(start: string, { head, charm, missing: absent }: CharmResult, again: boolean): Piece {
+      if (absent && !again) missing.note(absent, this.id, Date.now());
       const size = Buffer.byteLength(start) + head.size;
       if (!charm) return { parts: [start, ...head.parts], size };
-      const bytes = charm.bytes(origin);
+      const bytes = charm.bytes(this.#c.env.origin);
       return { parts: [start, ...head.parts, bytes, CHARM_RESULT_END], size: size + bytes.byteLength + CHARM_RESULT_END.length };
-    };
-
-    const damaged = new Map<CharmRefreshItem, string>(); // logged once, and the same in both passes
-    const compute = async (start: string, item: CharmRefreshItem, name: string, again: boolean): Promise<Piece> => {
-      try {
-        return elementOf(start, await answer(item, name), again);
-      } catch (error) {
-        const text = damaged.get(item) ?? damagedResult(c, item.query, error);
-        damaged.set(item, text);
-        return pieceOf(start + text);
-      }
-    };
-    const element = (at: number, again: boolean): Element => {
-      const item = items[at] as CharmRefreshItem;
-      const start = (at > 0 ? "," : "") + charmResultStart(item.query.instanceKey);
-      const name = `${key} ${queryKey(item.query)}`;
-      const cached = item.refusal ? undefined : cache.get(name);
-      return cached ? elementOf(start, cached, again) : compute(start, item, name, again);
-    };
-    return replyInPieces({ start: START, end: END, count: items.length, element, log, id, request: c.req.raw, done });
+    }
   }
 
   /** A damaged charm must not prevent the refresh of the others of a model. */

@@ -4,6 +4,7 @@ import type { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { Failure, reason } from "../src/errors.ts";
+import type { Ready } from "../src/ready.ts";
 import { busyReply, internalError } from "./errors.ts";
 
 export interface Listener {
@@ -50,7 +51,7 @@ export interface Peer {
   isCrowded?(): boolean;
 }
 
-export type Fetch = (request: Request, peer: Peer) => Response | Promise<Response>;
+export type Fetch = (request: Request, peer: Peer) => Ready<Response>;
 
 /** Routes limit their bodies themselves; remote import has no limit. An unread body closes the connection (app.ts). */
 const NO_BODY_LIMIT = Number.MAX_SAFE_INTEGER;
@@ -94,8 +95,13 @@ function onBun(fetch: Fetch, { host, port, tls, idle = IDLE, perAddress, connect
     },
     Math.min(10_000, (idle * 1000) / 4),
   ).unref();
-  const start = (at: number, certified: Certified | undefined) =>
-    Bun.serve({
+  const start = (at: number, certified: Certified | undefined) => {
+    const facts: PeerFacts = {
+      tls: certified !== undefined,
+      mayStall: (request, from) => void stalling.set(request, from),
+      isCrowded: (peer, from) => perAddress !== undefined && (connections?.(from.port ?? 0, peer.address()) ?? 0) > perAddress,
+    };
+    return Bun.serve({
       hostname: host.replace(/^\[|\]$/g, ""),
       port: at,
       ...(certified && { tls: { cert: certified.cert, key: certified.key } }),
@@ -103,18 +109,11 @@ function onBun(fetch: Fetch, { host, port, tls, idle = IDLE, perAddress, connect
       reusePort: false, // Bun's default outside development: a second chp would silently take half of the requests
       idleTimeout: idle,
       maxRequestBodySize: NO_BODY_LIMIT,
-      fetch: (request, from) => {
-        const address = () => from.requestIP(request)?.address ?? "";
-        return fetch(withHost(request, from), {
-          tls: certified !== undefined,
-          address,
-          mayStall: () => void stalling.set(request, from),
-          ...(perAddress !== undefined && { isCrowded: () => (connections?.(from.port ?? 0, address()) ?? 0) > perAddress }),
-        });
-      },
+      fetch: (request, from) => fetch(withHost(request, from), new BunPeer(request, from, facts)),
       // A file that was deleted, or for which no descriptor was left, after the application had answered: it does not see that error.
       error: (error) => (codeOf(error) === "EMFILE" ? busyReply() : internalError()),
     });
+  };
   let [server, current] = [start(port, tls), tls];
   const taken = server.port ?? port;
   const ending = new Set<Promise<void>>();
@@ -142,6 +141,42 @@ function onBun(fetch: Fetch, { host, port, tls, idle = IDLE, perAddress, connect
       }
     },
   };
+}
+
+/** What all requests to one of Bun's servers share. */
+interface PeerFacts {
+  readonly tls: boolean;
+  readonly mayStall: (request: Request, server: Bun.Server<undefined>) => void;
+  readonly isCrowded: (peer: Peer, server: Bun.Server<undefined>) => boolean;
+}
+
+/** One a request: closures and a spread object would cost more. */
+class BunPeer implements Peer {
+  readonly #request: Request;
+  readonly #server: Bun.Server<undefined>;
+  readonly #facts: PeerFacts;
+
+  constructor(request: Request, server: Bun.Server<undefined>, facts: PeerFacts) {
+    this.#request = request;
+    this.#server = server;
+    this.#facts = facts;
+  }
+
+  get tls(): boolean {
+    return this.#facts.tls;
+  }
+
+  address(): string {
+    return this.#server.requestIP(this.#request)?.address ?? "";
+  }
+
+  mayStall(): void {
+    this.#facts.mayStall(this.#request, this.#server);
+  }
+
+  isCrowded(): boolean {
+    return this.#facts.isCrowded(this, this.#server);
+  }
 }
 
 /** HTTP/1.0 needs no Host, and health checks send none: the address that was asked stands for it. Asking `server` for it is a system call. */

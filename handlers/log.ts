@@ -16,7 +16,7 @@ export type Log = (line: LogLine) => void;
 export function createLog(write: (text: string) => void, least: Level = "info"): { log: Log; flush: () => void } {
   const logged = new Set<Level>(LEVELS.slice(LEVELS.indexOf(least)));
   let waiting = "";
-  let [at, time] = [0, ""];
+  let [second, upToSecond] = [-1, ""];
   const flush = () => {
     const text = waiting;
     waiting = "";
@@ -26,8 +26,9 @@ export function createLog(write: (text: string) => void, least: Level = "info"):
     if (!logged.has(line.level)) return;
     if (waiting === "") setImmediate(flush);
     const now = Date.now();
-    if (now !== at) [at, time] = [now, new Date(now).toISOString()]; // many lines share a time
-    waiting += `{"time":"${time}",${JSON.stringify(line).slice(1)}\n`;
+    const milliseconds = now % 1000;
+    if (now - milliseconds !== second) [second, upToSecond] = [now - milliseconds, new Date(now).toISOString().slice(0, -4)]; // many share it
+    waiting += `{"time":"${upToSecond}${String(milliseconds).padStart(3, "0")}Z",${JSON.stringify(line).slice(1)}\n`;
   };
   return { log, flush };
 }

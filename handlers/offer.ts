@@ -5,6 +5,7 @@ import { offered, spanOf } from "../src/catalog/override.ts";
 import type { Package } from "../src/catalog/package.ts";
 import type { Snap } from "../src/catalog/snap.ts";
 import { plausibleTime } from "../src/clock.ts";
+import { type Ready, whenReady } from "../src/ready.ts";
 import type { Snapshot } from "../store/snapshot.ts";
 import type { Store } from "../store/store.ts";
 
@@ -92,7 +93,7 @@ export class Offer {
 /** The store as handlers read it. */
 export interface Offers extends Pick<Store, "blob" | "text"> {
   /** the newest generation; a new object for a new generation, and when an override begins or ends */
-  snapshot(): Offer | Promise<Offer>;
+  snapshot(): Ready<Offer>;
 }
 
 export function offersOf(store: Pick<Store, "snapshot" | "blob" | "text">, clock: Clock): Offers {
@@ -102,10 +103,7 @@ export function offersOf(store: Pick<Store, "snapshot" | "blob" | "text">, clock
     return current;
   };
   return {
-    snapshot: () => {
-      const newest = store.snapshot();
-      return newest instanceof Promise ? newest.then(offer) : offer(newest);
-    },
+    snapshot: () => whenReady(store.snapshot(), offer),
     blob: (digest) => store.blob(digest),
     text: (digest, next) => store.text(digest, next),
   };

@@ -23,7 +23,7 @@ export interface PieceReply {
   /** of elements */
   readonly count: number;
   /** The same element each time. `again`: they were measured, and are now sent. */
-  readonly element: (at: number, again: boolean) => Element;
+  element(at: number, again: boolean): Element;
   readonly log: Log;
   /** of the request */
   readonly id: string;

@@ -2,6 +2,7 @@
 
 import { NO_REGISTRY, pathOfReference, type Registries, type Registry, splitPath } from "../src/catalog/registry.ts";
 import { isComplete, type Repository, storedImage } from "../src/catalog/repository.ts";
+import { type Ready, whenReady } from "../src/ready.ts";
 import type { Snapshot } from "../store/snapshot.ts";
 import type { Offer } from "./offer.ts";
 
@@ -46,17 +47,19 @@ export class OfferedRegistry {
   }
 }
 
-export type OfferedRegistries = (offer: Offer) => Promise<OfferedRegistry>;
+export type OfferedRegistries = (offer: Offer) => Ready<OfferedRegistry>;
 
 /** The registry of an offer, as `registries` says now. */
-export function offeredRegistries(registries: () => Registries | Promise<Registries> = () => NO_REGISTRY): OfferedRegistries {
+export function offeredRegistries(registries: () => Ready<Registries> = () => NO_REGISTRY): OfferedRegistries {
   let last: { readonly of: Snapshot; readonly current: Registry | undefined; readonly found: OfferedRegistry } | undefined;
-  return async ({ of }) => {
-    const { current } = await registries();
-    // Images matter to chp's own registry alone.
-    if (last && last.current === current && (last.of === of || !current?.own)) return last.found;
-    const found = new OfferedRegistry(current, current?.own ? await of.repositories() : []);
-    last = { of, current, found };
-    return found;
-  };
+  return ({ of }) =>
+    whenReady(registries(), ({ current }) => {
+      // Images matter to chp's own registry alone.
+      if (last && last.current === current && (last.of === of || !current?.own)) return last.found;
+      return whenReady(current?.own ? of.repositories() : [], (repositories) => {
+        const found = new OfferedRegistry(current, repositories);
+        last = { of, current, found };
+        return found;
+      });
+    });
 }

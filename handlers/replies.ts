@@ -27,8 +27,8 @@ export function replyAs(headers: ReplyHeaders, body: string, status = 200): Resp
   return sized(body, status, headers);
 }
 
-function sized(body: Body, status: number, headers: ReplyHeaders) {
-  const response: Sized = new Response(body, { status, headers });
+function sized(body: Body, status: number, headers: ReplyHeaders): Response {
+  const response: Sized = new Response(body, status === 200 ? { headers } : { status, headers });
   if (typeof body === "string") response.bodySize = Buffer.byteLength(body);
   else if (body instanceof Blob) response.bodySize = body.size;
   else if (body instanceof Uint8Array) response.bodySize = body.byteLength;

@@ -1,16 +1,17 @@
 /** An API: its routes, and the dialect of its errors. */
 
 import type { Context } from "hono";
+import type { Ready } from "../src/ready.ts";
 import type { UrlEntry } from "../src/wire/urls.ts";
 import type { Env } from "./call.ts";
 import type { Dialect } from "./errors.ts";
 import type { Offer } from "./offer.ts";
 import type { CacheableReply } from "./replies.ts";
 
-type Handled = Response | CacheableReply | undefined;
+export type Handled = Response | CacheableReply | undefined;
 
 /** Undefined: there is nothing at this URL, as if no route had matched it. */
-export type Handler = (c: Context<Env>) => Handled | Promise<Handled>;
+export type Handler = (c: Context<Env>) => Ready<Handled>;
 
 export interface Route {
   readonly method: "GET" | "POST" | "PUT" | "ALL";

@@ -16,6 +16,7 @@ import {
   type Registry,
 } from "../../src/catalog/registry.ts";
 import { Failure, printable } from "../../src/errors.ts";
+import type { Ready } from "../../src/ready.ts";
 import { readCloudImages } from "../../src/settings/cloudimages.ts";
 import {
   ACCEPTED_KEYS,
@@ -210,7 +211,7 @@ export function watchRegistries(
   store: Store,
   environment: SettingSources["environment"],
   publicUrl: string | undefined,
-): () => Promise<Registries> {
+): () => Ready<Registries> {
   let known: { text: string; registries: Registries } | undefined;
   const load = async () => {
     const settings = await loadSettings(store, { environment });
@@ -238,7 +239,7 @@ export function watchRegistries(
 }
 
 /** The system images of clouds for a running server. A change of settings takes effect within a second. */
-export function watchCloudImages(store: Store, environment: SettingSources["environment"]): () => Promise<readonly CloudImage[]> {
+export function watchCloudImages(store: Store, environment: SettingSources["environment"]): () => Ready<readonly CloudImage[]> {
   let known: { text: string | undefined; images: readonly CloudImage[] } = { text: undefined, images: [] };
   return watched(async () => {
     const text = (await loadSettings(store, { environment })).get(IMAGE_METADATA)?.values[0];
@@ -248,16 +249,22 @@ export function watchCloudImages(store: Store, environment: SettingSources["envi
 }
 
 /** What `load` gives, read again at most once a second. What can't be read for a moment stays as it was. */
-function watched<T>(load: () => Promise<T>): () => Promise<T> {
+function watched<T>(load: () => Promise<T>): () => Ready<T> {
   let checked = Number.NEGATIVE_INFINITY;
-  let loading: Promise<T> | undefined;
+  let known: Ready<T> | undefined;
   return () => {
     const now = performance.now();
-    if (!loading || now - checked > CHECK_INTERVAL) {
+    if (known === undefined || now - checked > CHECK_INTERVAL) {
       checked = now;
-      const before = loading;
-      loading = load().catch((error: unknown) => before ?? Promise.reject(error));
+      const before = known;
+      const loading = load()
+        .catch((error: unknown) => before ?? Promise.reject(error))
+        .then((loaded) => {
+          if (known === loading) known = loaded;
+          return loaded;
+        });
+      known = loading;
     }
-    return loading;
+    return known;
   };
 }

@@ -66,8 +66,16 @@ export function agrees(base: Base, asked: Base): boolean {
   return fits(base.name, asked.name) && fits(base.channel, asked.channel) && fits(base.architecture, asked.architecture);
 }
 
+/** Of the last User-Agent: nearly all clients have the same. */
+let lastPreferred = { userAgent: "", base: "24.04" };
+
 /** The base channel that a Juju of this User-Agent (`Juju/3.6.11`) deploys on by default. */
 export function preferredBase(userAgent: string): string {
+  if (lastPreferred.userAgent !== userAgent) lastPreferred = { userAgent, base: defaultBase(userAgent) };
+  return lastPreferred.base;
+}
+
+function defaultBase(userAgent: string): string {
   const [, major = "4", minor = "0"] = /^Juju\/(\d+)\.(\d+)/.exec(userAgent) ?? [];
   if (major === "2") return "20.04";
   return major === "3" && Number(minor) < 6 ? "22.04" : "24.04";

@@ -88,9 +88,11 @@ export type CharmRefreshItem = { readonly query: Query; readonly refusal?: Refus
 export interface CharmFields {
   /** those of `CHARM_FIELDS`, in its order; undefined: everything */
   readonly names: readonly string[] | undefined;
-  /** equal for equal names */
+  /** equal for equal names; short, since it is a part of keys that are made for each request */
   readonly key: string;
 }
+
+const ALL_CHARM_FIELDS: CharmFields = { names: undefined, key: "all" };
 
 export interface CharmRefresh {
   readonly items: readonly CharmRefreshItem[];
@@ -113,10 +115,10 @@ async function checkLong(text: string): Promise<CharmRefreshRequest> {
 }
 
 function charmRefresh({ context, actions, fields }: CharmRefreshRequest, preferred: string): CharmRefresh {
-  const contexts = new Map(context.map((entry) => [entry["instance-key"], entry]));
+  const contexts = context.length === 0 ? undefined : new Map(context.map((entry) => [entry["instance-key"], entry]));
   return {
-    items: actions.map((action) => readCharmAction(action, contexts.get(action["instance-key"]), preferred)),
-    fields: fields ? charmFields(fields) : { names: undefined, key: fieldsKey(undefined) },
+    items: actions.map((action) => readCharmAction(action, contexts?.get(action["instance-key"]), preferred)),
+    fields: fields ? charmFields(fields) : ALL_CHARM_FIELDS,
   };
 }
 
@@ -127,42 +129,27 @@ function charmFields(asked: readonly string[]): CharmFields {
   if (lastFields?.asked.length === asked.length && lastFields.asked.every((name, i) => name === asked[i])) return lastFields.fields;
   const wanted = new Set(asked);
   const names = CHARM_FIELDS.filter((name) => wanted.has(name));
-  const fields = { names, key: fieldsKey(names) };
+  const fields = { names, key: CHARM_FIELDS.map((name) => (wanted.has(name) ? "1" : "0")).join("") };
   if (names.length === asked.length) lastFields = { asked, fields }; // a list that is made up is not kept
   return fields;
 }
 
+/** A query while it is made, key by key: an object for each key would cost more than the rest. */
+type QueryDraft = { -readonly [K in keyof Query]: Query[K] };
+
 function readCharmAction(action: CharmAction, context: CharmContext | undefined, preferred: string): CharmRefreshItem {
   const instanceKey = action["instance-key"];
-  const common = { action: action.action, instanceKey, resourceRevisions: action["resource-revisions"], preferred };
-  if (action.action === "refresh") {
-    const id = context?.id || action.id;
-    const query = {
-      ...common,
-      ...idAndName(id, action.name),
-      ...ifNonEmpty("channel", context?.["tracking-channel"]),
-      base: context?.base ?? null,
-    };
-    if (context) return { query };
-    return { query, refusal: { code: "missing-context", message: `Instance key '${printable(instanceKey, 200)}' has no context` } };
-  }
-  return {
-    query: {
-      ...common,
-      ...idAndName(action.id, action.name),
-      ...ifNonEmpty("channel", action.channel),
-      ...(typeof action.revision === "number" && { revision: action.revision }),
-      base: action.base ?? null,
-    },
-  };
-}
-
-function idAndName(id: string | null | undefined, name: string | null | undefined): Pick<Query, "id" | "name"> {
-  return { ...ifNonEmpty("id", id), ...ifNonEmpty("name", name) };
-}
-
-function ifNonEmpty<K extends string>(key: K, value: string | null | undefined): Partial<Record<K, string>> {
-  return value ? ({ [key]: value } as Record<K, string>) : {};
+  const isRefresh = action.action === "refresh";
+  const base = (isRefresh ? context?.base : action.base) ?? null;
+  const query: QueryDraft = { action: action.action, instanceKey, base, resourceRevisions: action["resource-revisions"], preferred };
+  const id = (isRefresh && context?.id) || action.id;
+  const channel = isRefresh ? context?.["tracking-channel"] : action.channel;
+  if (id) query.id = id;
+  if (action.name) query.name = action.name;
+  if (channel) query.channel = channel;
+  if (!isRefresh && typeof action.revision === "number") query.revision = action.revision;
+  if (!isRefresh || context) return { query };
+  return { query, refusal: { code: "missing-context", message: `Instance key '${printable(instanceKey, 200)}' has no context` } };
 }
 
 /** Equal for two requests of the same `fields`. */
@@ -180,19 +167,15 @@ export const JUJU_FIND_FIELDS: readonly string[] = [
 ];
 
 /** Equal for two queries whose results differ in nothing but the instance key. */
-export function queryKey(query: Query): string {
-  const { action, id, name, revision, channel, base, resourceRevisions, preferred } = query;
-  const asked: Record<Exclude<keyof Query, "instanceKey">, unknown> = {
-    action,
-    id,
-    name,
-    revision,
-    channel,
-    base,
-    resourceRevisions,
-    preferred,
-  };
-  return JSON.stringify(asked);
+export function queryKey({ action, id, name, revision, channel, base, resourceRevisions, preferred }: Query): string {
+  const place = base ? quoted(base.name) + quoted(base.channel) + quoted(base.architecture) : "";
+  const pins = resourceRevisions.map((pin) => quoted(pin.name) + pin.revision).join();
+  return `${action} ${preferred} ${revision} ${quoted(id)}${quoted(name)}${quoted(channel)}${place}/${pins}`;
+}
+
+/** Where the text ends is told by its length: two lists of such texts are equal only where all their texts are. */
+function quoted(text: string | undefined): string {
+  return text === undefined ? "-" : `${text.length}:${text}`;
 }
 
 /** Identifies the `charm` object of a success among those of its package. */

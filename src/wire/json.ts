@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { Failure, printable } from "../errors.ts";
 import { tryJson } from "../text.ts";
 import { nextTurn } from "../turns.ts";
+import { quickRead, UNREAD } from "./quickread.ts";
 
 export const Integer = v.pipe(v.number(), v.safeInteger());
 /** Clients send null for what they leave out. */
@@ -126,6 +127,8 @@ export async function checkList<T>(schema: v.GenericSchema<unknown, T[]>, name: 
 
 /** Throws a `malformed` failure that names the field. `place`: how a path in the value is called. */
 export function checkBody<T extends v.GenericSchema>(schema: T, value: unknown, place = (path: string) => path): v.InferOutput<T> {
+  const read = quickRead(schema, value);
+  if (read !== UNREAD) return read;
   const parsed = v.safeParse(schema, value, { abortEarly: true });
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;

@@ -116,7 +116,7 @@ async function steps(report: Report, folder: string, store: string, charm: strin
   for (const step of STEPS) {
     await using server = await serveStep(step, store, join(root, "reply.json"), join(root, "log"));
     const own = load(wrk, server, join(root, "step.txt"), [request]);
-    await warmUp([own], options);
+    await warmUp(own, options);
     const pairs = await inTurns(
       Math.min(options.rounds, 5),
       () => own(options.seconds),
@@ -134,9 +134,16 @@ async function steps(report: Report, folder: string, store: string, charm: strin
   }
 }
 
-/** Until the engine has compiled what runs often: the first seconds cost twice as much. */
-async function warmUp(loads: readonly ((seconds: number) => Promise<unknown>)[], { rounds, seconds }: LoadOptions) {
-  if (rounds > 1) for (const warm of loads) await warm(5 * seconds);
+/** Requests after which the engine has compiled what runs often, on a thread whose time counts too: the first cost up to twice as much. */
+const WARM = 50_000;
+
+/** For at least so many times the seconds of a round, and at most: where the machine is busy, five seconds are few requests. */
+const [LEAST_WARM, MOST_WARM] = [5, 15];
+
+async function warmUp(warm: (seconds: number) => Promise<Load>, { rounds, seconds }: LoadOptions) {
+  if (rounds === 1) return;
+  let sent = 0;
+  for (let round = 0; round < MOST_WARM && (round < LEAST_WARM || sent < WARM); round += 1) sent += (await warm(seconds)).rate * seconds;
 }
 
 /** A workload beside nginx that sends the same replies from files. */
@@ -153,7 +160,7 @@ export async function compare(report: Report, name: string, folder: string, stor
   });
   const own = load(wrk, chp, join(root, "chp.txt"), list);
   const peer = load(wrk, nginx, join(root, "nginx.txt"), files);
-  await warmUp([own], options);
+  await warmUp(own, options);
   const pairs = await inTurns(
     options.rounds,
     () => own(options.seconds),

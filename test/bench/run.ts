@@ -77,7 +77,7 @@ async function makeStore(root: string, count: number, revisions: number, wordy: 
 
 const parts: Readonly<Record<string, () => Promise<void>>> = {
   requests: async () => {
-    for (const count of [10, packages])
+    for (const count of new Set([10, packages]))
       await requests(report, folder, await storeOf(count, REVISIONS), count, { rounds, seconds, most: count === packages });
     await longTexts(report, folder, await storeOf(10, REVISIONS, true), 10, { rounds, seconds });
   },

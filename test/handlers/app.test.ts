@@ -51,6 +51,24 @@ describe("replies that last", () => {
     }
   });
 
+  test("have an id of their own each, of whichever application of a process", async () => {
+    const apps = [await served(), await served()];
+    const ids: (string | null)[] = [];
+    for (let i = 0; i < 300; i += 1) for (const { ask } of apps) ids.push((await ask(i % 3 ? TITLE : "/nope")).headers.get("X-Request-Id"));
+    expect(ids.filter((id) => !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id ?? ""))).toEqual([]);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test("come without a promise, while nothing is to be read", async () => {
+    const store = await Store.open(await charmWorld());
+    const app = createApp({ store, config: {}, log: () => {} });
+    const ask = () => app.fetch(new Request(`http://hub.test${TITLE}`));
+    const first = await ask();
+    const second = ask();
+    expect(second).toBeInstanceOf(Response);
+    expect(await (await second).text()).toBe(await first.text());
+  });
+
   test("name the address that each request was sent to, also where one begins as the other", async () => {
     const { ask } = await served();
     const hosts = ["http://hub.test", "http://hub.test.example", "http://hub.test:81", "https://hub.test"];
@@ -224,4 +242,22 @@ test("log lines are written in order, once a turn, and none is lost by flush", a
     { time, level: "info", message: 'two "quoted"\n', n: 1 },
     { time, level: "error", message: "three" },
   ]);
+});
+
+test("a line of the log has the time of its millisecond", () => {
+  const written: string[] = [];
+  const { log, flush } = createLog((text) => written.push(text));
+  const before = Date.now;
+  const times = [0, 1, 999, 1000, 1_776_000_000_007, 1_776_000_000_120, 1_776_000_001_000, 1_776_000_000_999, 253_402_300_799_999];
+  try {
+    for (const time of times) {
+      Date.now = () => time;
+      log({ level: "info", message: "m" });
+    }
+  } finally {
+    Date.now = before;
+  }
+  flush();
+  const lines = written.join("").trimEnd().split("\n");
+  expect(lines.map((line) => Date.parse((JSON.parse(line) as { time: string }).time))).toEqual(times);
 });

@@ -149,7 +149,7 @@ describe("a client of the registry", () => {
       { image: imageOf({ layers: ["else"] }), name: "two/app:1" },
     ]);
     const [layer = ""] = [...AMD.blobs.keys()].slice(-1);
-    const both = await Promise.all(["one", "two"].map((name) => appOf(store)(`/v2/${name}/app/blobs/sha256:${layer}`)));
+    const both = await Promise.all(["one", "two"].map(async (name) => appOf(store)(`/v2/${name}/app/blobs/sha256:${layer}`)));
     expect(both.map(({ status }) => status)).toEqual([200, 404]);
   });
 

@@ -292,6 +292,25 @@ describe("a reply in pieces", () => {
     expect(await (await response).text()).toBe("[abab]");
   });
 
+  test("is what its parts are, one behind the other, whatever characters and however many bytes they have", async () => {
+    const text = fc.string({ unit: "binary", maxLength: 40 }).map((one) => ({ parts: [one], size: Buffer.byteLength(one) }));
+    const odd = fc.constantFrom("\ud800", "é", "\u0000", "💥").map((one) => ({ parts: [one], size: Buffer.byteLength(one) }));
+    const bytes = fc
+      .oneof(
+        fc.uint8Array({ maxLength: 40 }),
+        fc.nat(2 ** 14).map((size) => new Uint8Array(size).fill(7)),
+      )
+      .map((one) => ({ parts: [new Uint8Array(one)], size: one.byteLength }));
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.oneof(text, odd, bytes), { maxLength: 8 }), async (pieces) => {
+        const { response } = reply(pieces.length, {}, (at) => pieces[at] ?? []);
+        const whole = pieces.flatMap(({ parts }) => parts.map((part) => Buffer.from(part as string)));
+        expect(Buffer.from(await (await response).arrayBuffer()).toString("latin1")).toBe(`[${Buffer.concat(whole).toString("latin1")}]`);
+      }),
+      { numRuns: runs(400) },
+    );
+  });
+
   test("of a large one is made as it is read, and no more of it", async () => {
     const { response, made, done } = reply(1000);
     const reader = (await response).body?.getReader();

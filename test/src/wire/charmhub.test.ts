@@ -1,10 +1,13 @@
 /** Replies of Charmhub's API that no case of the conformance tests shows alone. */
 
 import { expect, test } from "bun:test";
+import * as fc from "fast-check";
 import { type Package, TEXTS } from "../../../src/catalog/package.ts";
+import type { Query } from "../../../src/catalog/resolve.ts";
 import type { Digest } from "../../../src/digest.ts";
-import { charmTemplate, readCharmRefresh } from "../../../src/wire/charmhub.ts";
+import { charmTemplate, queryKey, readCharmRefresh } from "../../../src/wire/charmhub.ts";
 import { charmRevision, emptyCharm } from "../../build.ts";
+import { runs } from "../../thorough.ts";
 
 const DIGEST = "0".repeat(64) as Digest;
 
@@ -34,4 +37,49 @@ test("a refresh is of the installed charm, and of the named one where the contex
   };
   expect(await queriesOf("ofContext")).toEqual(["ofContext"]);
   expect(await queriesOf("")).toEqual(["ofAction"]);
+});
+
+test("two queries have one key only where they differ in nothing but the instance key", () => {
+  // What could be taken for the end of a text, or for its length.
+  const one = ["1", "2", ":", "-", "/", ",", " "];
+  const texts = ["", ...one, ...one.flatMap((first) => ["1", ":", " "].map((second) => first + second))];
+  const common = { action: "install", instanceKey: "k", preferred: "24.04" } as const;
+  const base = (name: string, channel: string) => ({ name, channel, architecture: "" });
+  const queries: Query[] = [undefined, ...texts].flatMap((id) =>
+    [undefined, ...texts].flatMap((name): Query[] => {
+      const asked = { ...common, ...(id !== undefined && { id }), ...(name !== undefined && { name }), base: null, resourceRevisions: [] };
+      if (id === undefined || name === undefined)
+        return [asked, { ...asked, channel: "1" }, { ...asked, revision: 1 }, { ...asked, preferred: "22.04" }];
+      const pins = [
+        { name: id, revision: 1 },
+        { name, revision: 11 },
+      ];
+      return [
+        asked,
+        { ...common, channel: id + name, base: null, resourceRevisions: [] },
+        { ...common, base: base(id, name), resourceRevisions: [] },
+        { ...common, base: base(id, ""), resourceRevisions: [{ name, revision: 1 }] },
+        { ...common, base: null, resourceRevisions: pins },
+      ];
+    }),
+  );
+  const contents = new Set(queries.map((query) => JSON.stringify(Object.entries(query).toSorted(([a], [b]) => (a < b ? -1 : 1)))));
+  expect(contents.size).toBeGreaterThan(2500);
+  expect(new Set(queries.map(queryKey)).size).toBe(contents.size);
+  for (const query of queries) expect(queryKey({ ...query, instanceKey: "other" })).toBe(queryKey(query));
+});
+
+test("two refreshes have one key of fields where they ask for the same ones, in any order, of those that there are", async () => {
+  const names = ["type", "id", "name", "summary", "download", "config-yaml", "unknown", "1"];
+  const fieldsOf = async (fields: readonly string[] | null) =>
+    (await readCharmRefresh(JSON.stringify({ actions: [], fields }), "24.04")).fields;
+  const known = async (fields: readonly string[] | null) => JSON.stringify((await fieldsOf(fields)).names ?? "all");
+  const lists = fc.option(fc.shuffledSubarray(names));
+  await fc.assert(
+    fc.asyncProperty(lists, lists, async (a, b) => {
+      const [one, two] = [await fieldsOf(a), await fieldsOf(b)];
+      expect(one.key === two.key).toBe((await known(a)) === (await known(b)));
+    }),
+    { numRuns: runs(400) },
+  );
 });

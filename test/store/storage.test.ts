@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, spyOn, test } from "bun:test";
 import { randomBytes } from "node:crypto";
+import * as fsNow from "node:fs";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -390,12 +391,13 @@ describe("on the disk", () => {
   test.each([8, 2 ** 17])("where nothing can be written, that is what fails, and not that it can't be removed: %d bytes", async (size) => {
     const disk = new Disk(join(tempFolder(), "store"), { sync: false });
     await disk.prepare();
-    const readOnly = async () => {
+    const readOnlyNow = () => {
       throw Object.assign(new Error("EROFS: read-only file system, open"), { code: "EROFS" });
     };
+    const readOnly = async () => readOnlyNow();
     const spies = [
+      spyOn(fsNow, "openSync").mockImplementation(readOnlyNow),
       spyOn(fs, "open").mockImplementation(readOnly),
-      spyOn(fs, "writeFile").mockImplementation(readOnly),
       spyOn(fs, "unlink").mockImplementation(readOnly),
     ];
     try {

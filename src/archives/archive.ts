@@ -13,6 +13,7 @@ import { Failure, joinLocation, printable, reason, refused } from "../errors.ts"
 import { Budget, LIMITS, type Limits, MIB } from "./budget.ts";
 import { classify, HEAD_SIZE, isLitter, safePath } from "./names.ts";
 import { isZeroBlock, readPax, readTarHeader, TAR_BLOCK } from "./tarheader.ts";
+import type { ReadAt } from "./zipreader.ts";
 
 const RATIO_FROM = 32 * MIB;
 const MAX_HEADER = MIB;
@@ -21,7 +22,7 @@ const MAX_PADDING = 16 * MIB;
 const MAX_UNKNOWN = 256 * MIB;
 const NOTHING_KNOWN = ", and is neither an archive nor anything else that is imported";
 
-export { Budget, LIMITS, type Limits, MIB };
+export { Budget, LIMITS, type Limits, MIB, type ReadAt };
 
 export type Chunks = AsyncIterable<Uint8Array>;
 
@@ -447,11 +448,4 @@ async function skip(bytes: ByteReader, count: number, padded = count): Promise<v
   let got = 0;
   for await (const chunk of bytes.chunks(all)) got += chunk.byteLength;
   if (got < all) throw refused("it is cut short inside an entry");
-}
-
-/** Random access to bytes at rest. */
-export interface ReadAt {
-  readonly size: number;
-  /** bytes from `start` up to, not including, `end` */
-  bytes(start: number, end: number): Promise<Uint8Array>;
 }

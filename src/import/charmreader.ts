@@ -8,7 +8,7 @@ import { type BundleFacts, type CharmFacts, type CharmResource, ownBases } from 
 import type { Declaration, DeclaredSums } from "../archives/metadata.ts";
 import { CONFIG } from "../archives/needs/sourcefiles.ts";
 import { type ReadText, readHere, remembering } from "../archives/readers.ts";
-import { charmFiles, type Wanted } from "../archives/zip.ts";
+import { charmFiles, LastZip, type Wanted, type ZipContent } from "../archives/zip.ts";
 import { type Base, compareBases, expandAny } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
 import type { CharmNeeds } from "../catalog/need.ts";
@@ -51,7 +51,7 @@ export interface StagedFile<S> {
 
 /** A charm or bundle, with what was read of its zip, or why that failed: what is wrong with its bytes is better said by their checksums. */
 interface StagedZip<S> extends StagedFile<S> {
-  readonly inside: ZipContent | { readonly failure: unknown };
+  readonly inside: CharmContent | { readonly failure: unknown };
 }
 
 /** The files of one folder, or of one archive: the charms of one inner NAME.tar.gz with their resources and metadata. */
@@ -79,6 +79,9 @@ export class CharmReader<S extends Staged> {
   readonly #staging: Staging<S>;
   readonly #options: CharmReadOptions;
   readonly #parse: ReadText;
+  readonly #last = new LastZip();
+  /** what was read of the last zip; undefined: that failed */
+  #lastContent: CharmContent | undefined;
 
   constructor(staging: Staging<S>, options: CharmReadOptions) {
     this.#staging = staging;
@@ -131,13 +134,25 @@ export class CharmReader<S extends Staged> {
     }
   }
 
-  async #unpack(zip: ReadAt, known: Map<string, string>): Promise<ZipContent> {
+  async #unpack(zip: ReadAt, known: Map<string, string>): Promise<CharmContent> {
+    const { budget } = this.#options;
+    const before = this.#lastContent;
+    this.#lastContent = undefined;
+    const { files, texts: sources } = await charmFiles(zip, ZIP_FILES, budget, this.#last);
+    if (before && zip.whole && this.#last.isSame) return (this.#lastContent = before);
+    return (this.#lastContent = await this.#read(files, sources, known));
+  }
+
+  async #read(
+    files: ReadonlyMap<string, ZipContent>,
+    sources: ReadonlyMap<string, string>,
+    known: Map<string, string>,
+  ): Promise<CharmContent> {
     const { budget } = this.#options;
     const parse = this.#parse;
-    const { files, texts: sources } = await charmFiles(zip, ZIP_FILES, budget);
     const read = (name: string) => {
-      const bytes = files.get(name);
-      return bytes && utf8(bytes, `${name} in its zip`);
+      const content = files.get(name);
+      return content && (content.text ?? utf8(content.bytes, `${name} in its zip`));
     };
     const metadata = read("metadata.yaml") ?? read("charmcraft.yaml");
     const bundleYaml = read("bundle.yaml");
@@ -338,7 +353,7 @@ export class CharmReader<S extends Staged> {
 }
 
 /** What an import needs of the zip of a charm or bundle. */
-interface ZipContent {
+interface CharmContent {
   readonly texts: Partial<Record<TextName, string>>;
   readonly charm?: CharmFacts;
   readonly bundle?: BundleFacts;
@@ -347,7 +362,7 @@ interface ZipContent {
 }
 
 /** A charm or bundle with the facts in its zip. */
-interface Unpacked<S> extends StagedFile<S>, ZipContent {
+interface Unpacked<S> extends StagedFile<S>, CharmContent {
   readonly name: string;
 }
 

@@ -56,7 +56,7 @@ export class Staging<S extends Staged> {
     const staged = await this.stage({ bytes: { chunks }, size });
     if (!kept) return { staged, access: readAt(staged) };
     const whole = kept.bytes;
-    return { staged, access: { size: whole.byteLength, bytes: async (start, end) => whole.subarray(start, end) } };
+    return { staged, access: { size: whole.byteLength, whole, bytes: async (start, end) => whole.subarray(start, end) } };
   }
 
   /** Stages a file. `also`: checksums besides the sha256. */

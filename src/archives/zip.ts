@@ -4,7 +4,7 @@ import { Failure, printable, reason, refused } from "../errors.ts";
 import { tryUtf8 } from "../text.ts";
 import { Budget, type Limits, MIB } from "./budget.ts";
 import { isLibraryWheel, mayNameNeeds } from "./needs/sourcefiles.ts";
-import { after, type MaybeLater, type ReadAt, unpack, type ZipEntry, ZipReader } from "./zipreader.ts";
+import { after, inMemory, type MaybeLater, type ReadAt, unpack, type ZipEntry, ZipReader } from "./zipreader.ts";
 
 const LINK = 0o120000;
 
@@ -161,10 +161,6 @@ function textsIn(
       }
     };
   return { found, visit: visitIn("") };
-}
-
-function inMemory(bytes: Uint8Array): ReadAt {
-  return { size: bytes.byteLength, whole: bytes, bytes: async (start, end) => bytes.subarray(start, end) };
 }
 
 /** The texts of a charm's zip that may name snaps or images, those in wheels of charms' shared code among them. */

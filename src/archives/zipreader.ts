@@ -24,6 +24,10 @@ export interface ReadAt {
   bytes(start: number, end: number): Promise<Uint8Array>;
 }
 
+export function inMemory(bytes: Uint8Array): ReadAt {
+  return { size: bytes.byteLength, whole: bytes, bytes: async (start, end) => bytes.subarray(start, end) };
+}
+
 /** As the list says it, which nobody has compared with anything. */
 export interface ZipEntry {
   readonly name: string;

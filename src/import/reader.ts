@@ -111,7 +111,7 @@ export class ExportReader<S extends Staged> {
   }
 
   async #add(file: ArchiveFile): Promise<FileOutcome> {
-    const kind = classify(pathInSource(file), await file.bytes.peek(HEAD_SIZE));
+    const kind = file.kind ?? classify(pathInSource(file), await file.bytes.peek(HEAD_SIZE));
     const location = { containers: file.containers, path: file.path }; // a stored reference to a file must not keep its reader and buffers alive
     switch (kind) {
       case "resource": {

@@ -218,12 +218,12 @@ export class Disk implements Storage {
     const to = this.#path(key);
     const isDurable = kind !== "transient";
     const folder = dirname(to);
-    if (!fsNow.existsSync(folder)) await this.#mkdir(folder, MODES[kind].folder);
+    if (!(how === "rename" && this.#known.has(folder))) await this.#mkdir(folder, MODES[kind].folder);
     if (how === "rename") {
       try {
         fsNow.renameSync(from, to); // it takes less than to ask another thread for it
       } catch (error) {
-        throw errorCode(error) === "ENOENT" ? stageIsGone(this.place) : error;
+        throw errorCode(error) === "ENOENT" && !fsNow.existsSync(from) ? stageIsGone(this.place) : error;
       }
       if (isDurable) this.#touch(folder);
       return true;

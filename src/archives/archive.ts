@@ -16,6 +16,8 @@ import { isZeroBlock, readPax, readTarHeader, TAR_BLOCK } from "./tarheader.ts";
 import { after, type MaybeLater, type ReadAt } from "./zipreader.ts";
 
 const RATIO_FROM = 32 * MIB;
+/** Bytes of an entry that is read before it is handed on. */
+const AT_ONCE = MIB / 16;
 const MAX_HEADER = MIB;
 const MAX_PADDING = 16 * MIB;
 /** of a stream that is nothing that is imported, but may be listed in a SHA256SUMS */
@@ -240,7 +242,7 @@ async function* walkArchive(
   if (depth >= budget.limits.depth) throw refused(`archives are nested more than ${budget.limits.depth} deep`, { at: locationParts(file) });
   try {
     if (decompress) {
-      const inner = new ByteReader(bounded(decompress, bytes.chunks(), budget));
+      const inner = new ByteReader((kind === "gzip" && unzippedNow(bytes, budget)) || bounded(decompress, bytes.chunks(), budget));
       try {
         yield* walkArchive(await kindOf({ containers, path, bytes: inner, compressed: true }), opaque, budget, depth + 1);
         await inner.drain();
@@ -274,6 +276,24 @@ const DECOMPRESSORS = {
   gzip: (source: Chunks): Chunks => through(source, zlib.createGunzip({ chunkSize: MIB / 16 })),
   zstd: (source: Chunks, budget: Budget): Chunks => through(wholeFrames(source, budget), zlib.createZstdDecompress()),
 } as const;
+
+/** Bytes that a small archive may unpack to, to be unpacked at once. */
+const UNZIPPED_AT_ONCE = MIB;
+
+/** What gzip compressed, where it is at hand, and not large: a stream takes longer than most of these. What is odd goes through one, which says what is wrong. */
+function unzippedNow(packed: ByteReader, budget: Budget): Uint8Array | undefined {
+  const { rest } = packed;
+  if (!rest || rest.byteLength > AT_ONCE) return undefined;
+  try {
+    const bytes = zlib.gunzipSync(rest, { maxOutputLength: UNZIPPED_AT_ONCE });
+    packed.takeNow(rest.byteLength);
+    budget.spend("unpacked", bytes.byteLength);
+    return bytes;
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    return undefined;
+  }
+}
 
 async function* through(source: Chunks, transform: NodeJS.ReadWriteStream): Chunks & AsyncGenerator<Uint8Array> {
   const input = Readable.from(source, { objectMode: false });
@@ -478,9 +498,6 @@ async function* notEndless(bytes: ByteReader): AsyncGenerator<Uint8Array> {
     yield chunk;
   }
 }
-
-/** Bytes of an entry that is read before it is handed on. */
-const AT_ONCE = MIB / 16;
 
 async function* oneEntry(bytes: ByteReader, path: string, size: number): AsyncGenerator<TarEntry> {
   const now = size <= AT_ONCE ? (bytes.takeNow(size) ?? (await bytes.take(size))) : undefined;

@@ -96,46 +96,48 @@ export class ZipReader {
     if (locator < 0 || bytes.readUInt32LE(locator) !== END64_AT.mark)
       return new ZipReader(zip, window, listAt(bytes.readUInt16LE(end + 4), bytes.readUInt16LE(end + 10), bytes.readUInt32LE(end + 16)));
     const reader = new ZipReader(zip, window, { count: 0, at: 0 });
-    const end64 = await reader.#bytes(uint64(bytes, locator + 8), END64.size);
-    if (end64.readUInt32LE(0) !== END64.mark) throw new Error("its end says where its zip64 end is, and it is not there");
-    return new ZipReader(zip, window, listAt(end64.readUInt32LE(16), uint64(end64, 32), uint64(end64, 48)));
+    const at = await reader.#reach(uint64(bytes, locator + 8), END64.size);
+    const { bytes: end64 } = reader.#window;
+    if (end64.readUInt32LE(at) !== END64.mark) throw new Error("its end says where its zip64 end is, and it is not there");
+    return new ZipReader(zip, window, listAt(end64.readUInt32LE(at + 16), uint64(end64, at + 32), uint64(end64, at + 48)));
   }
 
   /** The next entry of the list, at most `count` times. Throws an `Error`. */
   next(): MaybeLater<ZipEntry> {
-    return after(this.#bytes(this.#at, LISTED.size), (head) => this.#listed(head));
-  }
-
-  #listed(head: Buffer): MaybeLater<ZipEntry> {
-    if (head.readUInt32LE(0) !== LISTED.mark) throw new Error("its list of files has an entry that is none");
-    const [name, extra] = [head.readUInt16LE(28), head.readUInt16LE(30)];
-    const more = name + extra + head.readUInt16LE(32);
-    const tail = this.#bytes(this.#at + LISTED.size, more);
-    this.#at += LISTED.size + more;
-    return after(tail, (bytes) => entryOf(head, bytes, name, extra));
+    return after(this.#reach(this.#at, LISTED.size), (head) => {
+      const { bytes } = this.#window;
+      if (bytes.readUInt32LE(head) !== LISTED.mark) throw new Error("its list of files has an entry that is none");
+      const size = LISTED.size + bytes.readUInt16LE(head + 28) + bytes.readUInt16LE(head + 30) + bytes.readUInt16LE(head + 32);
+      return after(this.#reach(this.#at, size), (at) => {
+        this.#at += size;
+        return entryOf(this.#window.bytes, at);
+      });
+    });
   }
 
   /** The bytes of an entry, as they are in the zip. Throws an `Error`. */
   packed({ start, packedSize }: ZipEntry): MaybeLater<Buffer> {
-    return after(this.#bytes(start, LOCAL.size), (head) => {
-      if (head.readUInt32LE(0) !== LOCAL.mark) throw new Error("no header is before the bytes of a file");
-      return this.#bytes(start + LOCAL.size + head.readUInt16LE(26) + head.readUInt16LE(28), packedSize);
+    return after(this.#reach(start, LOCAL.size), (head) => {
+      const { bytes } = this.#window;
+      if (bytes.readUInt32LE(head) !== LOCAL.mark) throw new Error("no header is before the bytes of a file");
+      const begin = start + LOCAL.size + bytes.readUInt16LE(head + 26) + bytes.readUInt16LE(head + 28);
+      return after(this.#reach(begin, packedSize), (at) => this.#window.bytes.subarray(at, at + packedSize));
     });
   }
 
-  #bytes(start: number, size: number): MaybeLater<Buffer> {
+  /** Where bytes of the zip are in the window, into which they are read where they are not there. */
+  #reach(start: number, size: number): MaybeLater<number> {
     const inside = start - this.#window.start;
-    if (inside >= 0 && inside + size <= this.#window.bytes.byteLength) return this.#window.bytes.subarray(inside, inside + size);
-    return this.#moveTo(start, size);
+    return inside >= 0 && inside + size <= this.#window.bytes.byteLength ? inside : this.#moveTo(start, size);
   }
 
-  async #moveTo(start: number, size: number): Promise<Buffer> {
+  async #moveTo(start: number, size: number): Promise<number> {
     const end = Math.min(this.#zip.size, Math.max(start + size, start + WINDOW));
     if (start + size > end) throw new Error("it ends too early");
     const bytes = bufferOf(await this.#zip.bytes(start, end));
     if (bytes.byteLength < size) throw new Error("it ends too early");
     this.#window = { start, bytes };
-    return bytes.subarray(0, size);
+    return 0;
   }
 }
 
@@ -161,35 +163,38 @@ function listAt(disk: number, count: number, at: number): { readonly count: numb
   return { count, at };
 }
 
-function entryOf(head: Buffer, tail: Buffer, nameSize: number, extraSize: number): ZipEntry {
-  const flags = head.readUInt16LE(8);
+/** The entry that is listed at `head`. */
+function entryOf(bytes: Buffer, head: number): ZipEntry {
+  const flags = bytes.readUInt16LE(head + 8);
   if ((flags & STRONGLY_ENCRYPTED) !== 0) throw new Error("it is encrypted");
-  const method = head.readUInt16LE(10);
-  let [packedSize, size, start] = [head.readUInt32LE(20), head.readUInt32LE(24), head.readUInt32LE(42)];
+  const method = bytes.readUInt16LE(head + 10);
+  let [packedSize, size, start] = [bytes.readUInt32LE(head + 20), bytes.readUInt32LE(head + 24), bytes.readUInt32LE(head + 42)];
+  const [begin, nameEnd] = [head + LISTED.size, head + LISTED.size + bytes.readUInt16LE(head + 28)];
+  const extraEnd = nameEnd + bytes.readUInt16LE(head + 30);
   let name: string | undefined;
-  const rawName = tail.subarray(0, nameSize);
-  for (const { id, data } of extraFields(tail.subarray(nameSize, nameSize + extraSize))) {
-    if (id === EXTRA.unicodeName) name ??= unicodeName(rawName, data);
-    if (id !== EXTRA.zip64) continue;
-    let at = 0;
-    const next = (value: number) => {
-      if (value !== ELSEWHERE) return value;
-      if (at + 8 > data.byteLength) throw new Error("a size or a place in its list of files is missing");
-      at += 8;
-      return uint64(data, at - 8);
-    };
-    [size, packedSize, start] = [next(size), next(packedSize), next(start)];
-  }
+  if (extraEnd > nameEnd)
+    for (const { id, data } of extraFields(bytes.subarray(nameEnd, extraEnd))) {
+      if (id === EXTRA.unicodeName) name ??= unicodeName(bytes.subarray(begin, nameEnd), data);
+      if (id !== EXTRA.zip64) continue;
+      let at = 0;
+      const next = (value: number) => {
+        if (value !== ELSEWHERE) return value;
+        if (at + 8 > data.byteLength) throw new Error("a size or a place in its list of files is missing");
+        at += 8;
+        return uint64(data, at - 8);
+      };
+      [size, packedSize, start] = [next(size), next(packedSize), next(start)];
+    }
   if (method === STORED && packedSize !== size + ((flags & ENCRYPTED) === 0 ? 0 : 12))
     throw new Error("a file of it that is not compressed has two sizes");
   return {
-    name: checkedName((name ?? decodeName(rawName, (flags & UTF8_NAME) !== 0)).replaceAll("\\", "/")),
+    name: checkedName((name ?? decodeName(bytes, begin, nameEnd, (flags & UTF8_NAME) !== 0)).replaceAll("\\", "/")),
     flags,
     method,
-    crc32: head.readUInt32LE(16),
+    crc32: bytes.readUInt32LE(head + 16),
     packedSize,
     size,
-    mode: head.readUInt32LE(38) >>> 16,
+    mode: bytes.readUInt32LE(head + 38) >>> 16,
     start,
   };
 }
@@ -213,9 +218,9 @@ function unicodeName(raw: Buffer, data: Buffer): string | undefined {
 const CP437 =
   "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u00a0";
 
-function decodeName(raw: Buffer, isUtf8: boolean): string {
-  if (isUtf8) return raw.toString("utf8");
-  return raw.toString("latin1").replace(/[\u0080-\u00ff]/g, (char) => CP437[char.charCodeAt(0) - 128] ?? char);
+function decodeName(bytes: Buffer, start: number, end: number, isUtf8: boolean): string {
+  if (isUtf8) return bytes.toString("utf8", start, end);
+  return bytes.toString("latin1", start, end).replace(/[\u0080-\u00ff]/g, (char) => CP437[char.charCodeAt(0) - 128] ?? char);
 }
 
 function checkedName(name: string): string {

@@ -32,7 +32,6 @@ export class Staging<S extends Staged> {
   readonly #budget: Budget;
   readonly #staged = new Set<S>();
   readonly #small = new Set<Digest>();
-  readonly #texts = new Map<string, Digest>();
 
   constructor(store: Ingest<S>, budget: Budget) {
     this.#store = store;
@@ -83,11 +82,8 @@ export class Staging<S extends Staged> {
 
   /** Stages a short text or icon; the same bytes are staged once. */
   async stageSmall(content: Uint8Array | string): Promise<Digest> {
-    const known = typeof content === "string" ? this.#texts.get(content) : undefined;
-    if (known) return known;
     const bytes = typeof content === "string" ? Buffer.from(content) : content;
     const digest = sumsOf(bytes)["sha-256"];
-    if (typeof content === "string") this.#texts.set(content, digest);
     if (this.#small.has(digest)) return digest;
     this.#small.add(digest);
     this.#budget.stage(bytes.byteLength);

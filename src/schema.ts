@@ -39,10 +39,13 @@ export function ownValue<T>(map: Readonly<Record<string, T>>, name: string): T |
   return Object.hasOwn(map, name) ? map[name] : undefined;
 }
 
+/** The schema of a map by name of anything. */
+export const anyByName = v.custom<Readonly<Record<string, unknown>>>(isObject, "is not a map by name");
+
 /** The schema of a map by name. Valibot's `record` drops `constructor` and `prototype`, which are names like any other. */
 export function mapByName<T extends v.GenericSchema>(value: T) {
   return v.pipe(
-    v.custom<Readonly<Record<string, unknown>>>(isObject, "is not a map by name"),
+    anyByName,
     v.rawTransform(({ dataset, addIssue, NEVER }): Record<string, v.InferOutput<T>> => {
       const entries: [string, v.InferOutput<T>][] = [];
       for (const [key, item] of Object.entries(dataset.value)) {

@@ -58,9 +58,16 @@ export function tryJson(text: string): unknown {
 
 /** Text of a file that must be UTF-8. */
 export function utf8(bytes: Uint8Array, what: string): string {
+  const text = tryUtf8(bytes);
+  if (text === undefined) throw refused(`${what} is not UTF-8 text`);
+  return text;
+}
+
+/** Undefined where it is not UTF-8. */
+export function tryUtf8(bytes: Uint8Array): string | undefined {
   try {
     return decoder.decode(bytes);
   } catch {
-    throw refused(`${what} is not UTF-8 text`);
+    return undefined;
   }
 }

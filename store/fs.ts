@@ -1,16 +1,15 @@
 /** Storage on a local disk. Every state that a crash can leave behind is a valid store. */
 
-import { randomUUID } from "node:crypto";
-import { existsSync, constants as fsConstants, readdirSync } from "node:fs";
+import * as fsNow from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Expected } from "../src/catalog/generation-types.ts";
 import { type BeginSums, type StreamSums, type Sums, sumsHere } from "../src/digest.ts";
 import { Failure, reason } from "../src/errors.ts";
-import { GrowingBytes } from "../src/growingbytes.ts";
 import { errorCode, explainDiskError, isLinkUnsupported, undefinedIfMissing } from "./diskerrors.ts";
 import { ADVICE, DiskObject, pathOf, readFailure, readRange } from "./diskobject.ts";
 import { TRASH } from "./keys.ts";
+import { writeAt } from "./rawfile.ts";
 import { withSpare } from "./spare.ts";
 import {
   type CreateOptions,
@@ -26,10 +25,13 @@ import {
 
 const TMP = "tmp";
 
-const MAX_UNSYNCED = 16;
-
-/** Bytes of a file that is written, synced and closed by one call: four calls take more than twice the processor time. */
+/** Bytes of a stage that are written by this thread: to hand them to another takes more of its time, and three times as much in all. */
 const AT_ONCE = 2 ** 16;
+
+/** Files whose syncs begin together: to wake the threads that do it takes longer than to sync a small file. */
+const SYNCED_TOGETHER = 64;
+/** Files that are open until they are synced. */
+const MAX_UNSYNCED = 2 * SYNCED_TOGETHER;
 
 const MODES: Readonly<Record<ObjectKind, { readonly file: number; readonly folder: number }>> = {
   immutable: { file: 0o444, folder: 0o755 },
@@ -59,7 +61,11 @@ export class Disk implements Storage {
   /** folders that were touched at least once */
   readonly #known = new Set<string>();
   #flushed: Promise<void> = Promise.resolve();
-  readonly #syncing = new Set<Promise<void>>();
+  /** of files that are written, to begin their syncs */
+  #unsynced: (() => void)[] = [];
+  /** files that are written and not synced */
+  #open = 0;
+  #waiting: (() => void)[] = [];
   #preparing: Promise<void> | undefined;
 
   constructor(folder: string, { sync = true, sums = sumsHere }: DiskOptions = {}) {
@@ -75,7 +81,7 @@ export class Disk implements Storage {
   }
 
   has(key: string): boolean {
-    return existsSync(`${this.place}/${key}`); // join would take a third of the time
+    return fsNow.existsSync(`${this.place}/${key}`); // join would take a third of the time
   }
 
   async list(prefix: string): Promise<string[]> {
@@ -86,9 +92,7 @@ export class Disk implements Storage {
   stage(kind: ObjectKind = "immutable", { also, lease, size }: StageOptions = {}): Promise<Stage> {
     return this.guard(async () => {
       const path = await this.#tmpPath(lease);
-      const isSmall = size === undefined || size <= AT_ONCE;
-      const file = isSmall ? undefined : await this.createFile(path);
-      return new DiskStage(this, path, file, { kind, sums: this.#sums(also, size) });
+      return new DiskStage(this, path, kind, this.#sums(also, size));
     });
   }
 
@@ -127,7 +131,7 @@ export class Disk implements Storage {
       await this.#prepared();
       const rename = () => undefinedIfMissing(fs.rename(source, target).then(() => true));
       let moved = await rename();
-      if (!moved && existsSync(source)) {
+      if (!moved && fsNow.existsSync(source)) {
         await this.#mkdir(dirname(target)); // the target's folder was missing, not the source
         moved = await rename();
       }
@@ -209,14 +213,19 @@ export class Disk implements Storage {
     });
   }
 
-  /** Internal to this file, like `createFile` and those below it, `slot` and `guard`: gives a staged file its name. False: the link lost to a concurrent one. */
+  /** Internal to this file, like `createFile` and those below it up to `slot`, and `guard`: gives a staged file its name. False: the link lost to a concurrent one. */
   async install(from: string, key: string, how: "rename" | "link", kind: ObjectKind): Promise<boolean> {
     const to = this.#path(key);
     const isDurable = kind !== "transient";
-    await this.#mkdir(dirname(to), MODES[kind].folder);
+    const folder = dirname(to);
+    if (!(how === "rename" && this.#known.has(folder))) await this.#mkdir(folder, MODES[kind].folder);
     if (how === "rename") {
-      if (!(await undefinedIfMissing(fs.rename(from, to).then(() => true)))) throw stageIsGone(this.place);
-      if (isDurable) this.#touch(dirname(to));
+      try {
+        fsNow.renameSync(from, to); // it takes less than to ask another thread for it
+      } catch (error) {
+        throw errorCode(error) === "ENOENT" && !fsNow.existsSync(from) ? stageIsGone(this.place) : error;
+      }
+      if (isDurable) this.#touch(folder);
       return true;
     }
     await this.flush();
@@ -241,48 +250,47 @@ export class Disk implements Storage {
     }
   }
 
-  createFile(path: string): Promise<fs.FileHandle> {
-    return fs.open(path, fsConstants.O_RDWR | fsConstants.O_CREAT | fsConstants.O_EXCL, 0o600);
+  /** Makes a new file. Throws. */
+  createFile(path: string, kind: ObjectKind): number {
+    return fsNow.openSync(path, "wx", this.#ownsNewFiles ? MODES[kind].file : 0o600);
   }
 
-  async finish(file: fs.FileHandle, mode: number): Promise<void> {
-    if (this.#owner) await file.chown(this.#owner.uid, this.#owner.gid);
-    await file.chmod(mode);
+  /** Gives a file its owner and mode, as far as the call that made it could not. Throws. */
+  finish(file: number, kind: ObjectKind): void {
+    if (this.#ownsNewFiles) return;
+    if (this.#owner) fsNow.fchownSync(file, this.#owner.uid, this.#owner.gid);
+    fsNow.fchmodSync(file, MODES[kind].file);
   }
 
-  /** Whether a new file has its owner and mode from the call that makes it. */
-  get ownsNewFiles(): boolean {
-    return this.#ownsNewFiles;
-  }
-
-  /** Writes a new file and syncs it. Rejects with the error of either. */
-  writeSynced(path: string, bytes: Uint8Array, kind: ObjectKind): Promise<void> {
-    const flush = this.#sync && kind !== "transient";
-    return this.#background(fs.writeFile(path, bytes, { flag: "wx", mode: MODES[kind].file, flush }));
-  }
-
-  /** Syncs a file, then closes it. Rejects with the error of the sync. */
-  closeSynced(file: fs.FileHandle, kind: ObjectKind): Promise<void> {
-    return this.#background(this.#syncAndClose(file, this.#sync && kind !== "transient"));
-  }
-
-  #background(synced: Promise<void>): Promise<void> {
-    const done = synced.catch(() => {}).then(() => void this.#syncing.delete(done));
-    this.#syncing.add(done);
-    return synced;
-  }
-
-  async #syncAndClose(file: fs.FileHandle, sync: boolean): Promise<void> {
+  /** Syncs a file that is written, and closes it: a short one with others, or once `beginSyncs` is called. Rejects with the error of the sync. */
+  async closeSynced(file: number, kind: ObjectKind, size: number): Promise<void> {
+    if (!this.#sync || kind === "transient") return fsNow.closeSync(file);
+    this.#open += 1;
+    const synced = new Promise<void>((done, failed) => {
+      this.#unsynced.push(() => fsNow.fsync(file, (error) => (error ? failed(error) : done())));
+    });
+    if (size > AT_ONCE || this.#unsynced.length >= SYNCED_TOGETHER) this.beginSyncs();
     try {
-      if (sync) await file.sync();
+      await synced;
     } finally {
-      await file.close();
+      fsNow.closeSync(file);
+      this.#open -= 1;
+      this.#waiting.shift()?.();
     }
   }
 
-  /** Waits while `MAX_UNSYNCED` files are being synced: they stay open until then. */
+  beginSyncs(): void {
+    const begins = this.#unsynced;
+    this.#unsynced = [];
+    for (const begin of begins) begin();
+  }
+
+  /** Waits while `MAX_UNSYNCED` files are open until they are synced. */
   async slot(): Promise<void> {
-    while (this.#syncing.size >= MAX_UNSYNCED) await Promise.race(this.#syncing);
+    while (this.#open >= MAX_UNSYNCED) {
+      this.beginSyncs();
+      await new Promise<void>((resume) => void this.#waiting.push(resume));
+    }
   }
 
   /** Syncs every touched folder. A flush waits for those that began before it, so all that was touched before is durable. */
@@ -347,7 +355,7 @@ export class Disk implements Storage {
 
   async #tmpPath(lease = "none"): Promise<string> {
     await this.#prepared();
-    return join(this.#path(TMP), `${lease}.${randomUUID()}`);
+    return `${this.place}/${TMP}/${lease}.${crypto.randomUUID()}`;
   }
 
   /** Runs once before the first change: finds the owner of new files, and creates tmp/ and trash/. */
@@ -372,7 +380,7 @@ export class Disk implements Storage {
   }
 
   async #mkdir(folder: string, mode = 0o755): Promise<void> {
-    if (existsSync(folder)) return;
+    if (fsNow.existsSync(folder)) return;
     await this.#mkdir(dirname(folder));
     try {
       await fs.mkdir(folder, { mode }); // a crash before the chmod must not leave secrets/ open
@@ -392,44 +400,36 @@ class DiskStage implements Stage {
   readonly #kind: ObjectKind;
   #hashed: StreamSums | undefined;
   #sums: Sums | undefined;
-  /** what it has so far, while there is no file of it */
-  #pending = new GrowingBytes();
   #size = 0;
-  /** whether there may be a file */
-  #isBegun: boolean;
-  #file: fs.FileHandle | undefined;
+  /** its descriptor, while it is written: a FileHandle that nobody closes ends the process when it is collected */
+  #file: number | undefined;
+  /** whether there is a file, which may be of another process by now */
+  #isBegun = false;
   #synced: Promise<void> = Promise.resolve();
   #committed = false;
 
-  constructor(disk: Disk, path: string, file: fs.FileHandle | undefined, how: { readonly kind: ObjectKind; readonly sums: StreamSums }) {
-    this.#kind = how.kind;
-    this.#hashed = how.sums;
-    this.#disk = disk;
-    this.#path = path;
-    this.#file = file;
-    this.#isBegun = file !== undefined;
+  constructor(disk: Disk, path: string, kind: ObjectKind, sums: StreamSums) {
+    [this.#disk, this.#path, this.#kind, this.#hashed] = [disk, path, kind, sums];
   }
 
   write(chunk: Uint8Array): Promise<void> {
     return this.#disk.guard(async () => {
       const hashed = this.#open();
+      const file = this.#created();
       this.#size += chunk.byteLength;
-      if (!this.#file && this.#size <= AT_ONCE) {
-        this.#pending.add(chunk);
+      if (this.#size > AT_ONCE)
+        await Promise.all([writeAt(file, chunk, this.#size - chunk.byteLength), hashed.update(chunk)]); // while the disk writes
+      else {
+        for (let at = 0; at < chunk.byteLength; ) at += fsNow.writeSync(file, chunk, at);
         await hashed.update(chunk);
-      } else await Promise.all([writeAll(await this.#opened(), chunk), hashed.update(chunk)]); // while the disk writes
+      }
     });
   }
 
-  /** The file, with all that came before. */
-  async #opened(): Promise<fs.FileHandle> {
-    if (this.#file) return this.#file;
-    const [pending, file] = [this.#pending, await this.#disk.createFile(this.#path)];
-    this.#pending = new GrowingBytes();
-    this.#file = file;
+  #created(): number {
+    this.#file ??= this.#disk.createFile(this.#path, this.#kind);
     this.#isBegun = true;
-    await writeAll(file, pending.bytes);
-    return file;
+    return this.#file;
   }
 
   end(): Promise<Sums> {
@@ -437,13 +437,11 @@ class DiskStage implements Stage {
       const sums = await this.#open().sums();
       this.#sums = sums;
       this.#hashed = undefined;
-      const file = this.#file ?? (this.#disk.ownsNewFiles ? undefined : await this.#opened());
-      this.#file = undefined;
-      if (file) await this.#disk.finish(file, MODES[this.#kind].file);
+      const file = this.#created();
+      this.#disk.finish(file, this.#kind);
       await this.#disk.slot();
-      this.#isBegun = true;
-      this.#synced = file ? this.#disk.closeSynced(file, this.#kind) : this.#disk.writeSynced(this.#path, this.#pending.bytes, this.#kind);
-      this.#pending = new GrowingBytes();
+      this.#file = undefined;
+      this.#synced = this.#disk.closeSynced(file, this.#kind, this.#size);
       this.#synced.catch(() => {}); // commit waits for it, and fails with its error
       return sums;
     });
@@ -451,19 +449,20 @@ class DiskStage implements Stage {
 
   /** After its end: waits until it is on the disk. */
   landed(): Promise<void> {
+    this.#disk.beginSyncs();
     return this.#synced;
   }
 
   bytes(start: number, end: number): Promise<Uint8Array> {
     return this.#disk.guard(async () => {
-      await this.#synced;
+      await this.landed();
       return readRange(this.#path, start, end);
     });
   }
 
   commit(key: string, expected: Expected = {}): Promise<void> {
     return this.#disk.guard(async () => {
-      await this.#synced;
+      await this.landed();
       if (!this.#sums) throw new Error("internal error: a stage is used before its end");
       checkExpected(this.#sums, expected);
       await this.#disk.install(this.#path, key, "rename", this.#kind);
@@ -480,9 +479,9 @@ class DiskStage implements Stage {
     if (this.#committed) return;
     this.#hashed?.discard();
     this.#hashed = undefined;
-    await this.#file?.close();
+    if (this.#file !== undefined) fsNow.closeSync(this.#file);
     this.#file = undefined;
-    const isWritten = await this.#synced.then(
+    const isWritten = await this.landed().then(
       () => this.#isBegun,
       () => false,
     );
@@ -499,13 +498,6 @@ class DiskStage implements Stage {
 function entriesOf(folder: string): Promise<string[]> {
   return withSpare(
     () => fs.readdir(folder),
-    () => readdirSync(folder),
+    () => fsNow.readdirSync(folder),
   );
-}
-
-async function writeAll(file: fs.FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let at = 0; at < chunk.byteLength; ) {
-    const { bytesWritten } = await file.write(chunk, at);
-    at += bytesWritten;
-  }
 }

@@ -46,7 +46,11 @@ export async function beginIngest(storage: Storage, { also, lease, quota, size: 
 }
 
 /** Stages a stream and hashes it on the way. Fails where the quota is used up. */
-export async function ingest(storage: Storage, chunks: AsyncIterable<Uint8Array>, how: Ingestion): Promise<StagedBlob> {
+export async function ingest(
+  storage: Storage,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  how: Ingestion,
+): Promise<StagedBlob> {
   const incoming = await beginIngest(storage, how);
   try {
     for await (const chunk of chunks) await incoming.write(chunk);

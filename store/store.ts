@@ -397,12 +397,8 @@ export class Store {
   }
 
   ingestBytes(bytes: Uint8Array, also: readonly Algorithm[] = []): Promise<StagedBlob> {
-    return this.ingest(
-      (async function* () {
-        yield bytes;
-      })(),
-      also,
-    );
+    const { byteLength: size } = bytes;
+    return ingest(this.storage, [bytes], { also, lease: this.#keeper.lease, quota: this.quota, size });
   }
 
   /**

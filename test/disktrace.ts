@@ -1,6 +1,7 @@
 /** What a program does to a disk, in its order, and what of it a power cut may still take away. In this process: no call is imitated. */
 
 import { spyOn } from "bun:test";
+import * as fsNow from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
@@ -29,8 +30,33 @@ export async function traced<T>(work: (trace: Trace) => Promise<T>): Promise<{ t
     events.push(event);
   };
   const { open, rename, link, unlink, mkdir, writeFile } = fs;
+  const { openSync, renameSync, fsync } = fsNow;
+  const opened = new Map<number, string>();
   const at = (path: unknown) => resolve(String(path));
   const spies = [
+    spyOn(fsNow, "openSync").mockImplementation((path, ...how) => {
+      const file = openSync(path, ...how);
+      opened.set(file, at(path));
+      events.push({ call: "write", path: at(path) });
+      return file;
+    }),
+    spyOn(fsNow, "fsync").mockImplementation(((file: number, done: fsNow.NoParamCallback) => {
+      const event: Event = { call: "sync", path: opened.get(file) ?? "" };
+      try {
+        failing(event);
+      } catch (error) {
+        setImmediate(done, error);
+        return;
+      }
+      fsync(file, (error) => {
+        if (!error) events.push(event);
+        done(error);
+      });
+    }) as typeof fsNow.fsync),
+    spyOn(fsNow, "renameSync").mockImplementation((from, to) => {
+      noted({ call: "rename", path: at(from), to: at(to) });
+      renameSync(from, to);
+    }),
     spyOn(fs, "open").mockImplementation(async (...args) => {
       const path = at(args[0]);
       const handle = await open(...args);

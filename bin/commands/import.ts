@@ -288,7 +288,8 @@ async function importInto(
       onProgress: progressThrough(progress, size),
     });
     if (options.dryRun) await store.quota?.fits(report.bytes.new);
-    return await afterImport(store, await withReasons(store, report), options.dryRun ? undefined : given, io).catch((error: unknown) => {
+    const explained = async () => afterImport(store, await withReasons(store, report), options.dryRun ? undefined : given, io);
+    return await explained().catch((error: unknown) => {
       throw report.generation === null ? error : publishedButFailed(report.generation, error);
     });
   } finally {

@@ -11,17 +11,21 @@ import zlib from "node:zlib";
 import type { Pax } from "tar";
 import { Failure, joinLocation, printable, reason, refused } from "../errors.ts";
 import { Budget, LIMITS, type Limits, MIB } from "./budget.ts";
-import { classify, HEAD_SIZE, isLitter, safePath } from "./names.ts";
+import { classify, type FileKind, HEAD_SIZE, isLitter, safePath } from "./names.ts";
 import { isZeroBlock, readPax, readTarHeader, TAR_BLOCK } from "./tarheader.ts";
+import { after, type MaybeLater, type ReadAt } from "./zipreader.ts";
 
 const RATIO_FROM = 32 * MIB;
+/** Bytes of an entry that is read before it is handed on. */
+const AT_ONCE = MIB / 16;
 const MAX_HEADER = MIB;
 const MAX_PADDING = 16 * MIB;
 /** of a stream that is nothing that is imported, but may be listed in a SHA256SUMS */
 const MAX_UNKNOWN = 256 * MIB;
+const NOTHING = new Uint8Array();
 const NOTHING_KNOWN = ", and is neither an archive nor anything else that is imported";
 
-export { Budget, LIMITS, type Limits, MIB };
+export { Budget, LIMITS, type Limits, MIB, type ReadAt };
 
 export type Chunks = AsyncIterable<Uint8Array>;
 
@@ -35,6 +39,8 @@ export interface ArchiveFile {
   readonly size?: number;
   /** its bytes were compressed, outside any tar: they are not those of the file that has this path */
   readonly compressed?: true;
+  /** what it is */
+  readonly kind?: FileKind;
   /** its bytes; the rest is skipped before the next file */
   readonly bytes: ByteReader;
 }
@@ -60,20 +66,66 @@ export function showLocation(file: FileLocation): string {
   return joinLocation(locationParts(file));
 }
 
-/** Reads a stream of bytes on demand: peek, take a number of bytes, or take the rest. */
+/** Reads a stream of bytes on demand: peek, take a number of bytes, or take the rest. What is at hand is given without a promise. */
 export class ByteReader {
-  readonly #source: AsyncIterator<Uint8Array>;
-  #buffered: Uint8Array = new Uint8Array();
-  #ended = false;
+  readonly #source: AsyncIterator<Uint8Array> | undefined;
+  #buffered: Uint8Array;
+  /** what follows `#buffered`, with no empty chunk in it; it is joined as far as it is asked for */
+  readonly #more: Uint8Array[] = [];
+  #ended: boolean;
 
-  constructor(source: Chunks) {
-    this.#source = source[Symbol.asyncIterator]();
+  /** `source`: chunks, or all bytes that there are */
+  constructor(source: Chunks | Uint8Array) {
+    const isWhole = source instanceof Uint8Array;
+    this.#source = isWhole ? undefined : source[Symbol.asyncIterator]();
+    this.#buffered = isWhole ? source : NOTHING;
+    this.#ended = isWhole;
+  }
+
+  /** All that is left, without taking it, where it is at hand. */
+  get rest(): Uint8Array | undefined {
+    return this.#ended && this.#more.length === 0 ? this.#buffered : undefined;
+  }
+
+  /** As `peek`; undefined where not so many bytes are at hand. */
+  peekNow(count: number): Uint8Array | undefined {
+    return this.#buffered.byteLength >= count ? this.#buffered.subarray(0, count) : this.rest;
+  }
+
+  /** As `take`; undefined where not so many bytes are at hand. */
+  takeNow(count: number): Uint8Array | undefined {
+    const bytes = this.peekNow(count);
+    if (bytes) this.#buffered = this.#buffered.subarray(bytes.byteLength);
+    return bytes;
   }
 
   /** The next `count` bytes, or fewer at the end, without taking them. */
   async peek(count: number): Promise<Uint8Array> {
-    while (this.#buffered.byteLength < count && (await this.#pull()));
+    let size = this.#more.reduce((sum, { byteLength }) => sum + byteLength, this.#buffered.byteLength);
+    while (size < count) {
+      const chunk = await this.#pull();
+      if (!chunk) break;
+      size += chunk.byteLength;
+      if (chunk.byteLength > 0) this.#more.push(chunk);
+    }
+    this.#join(count);
     return this.#buffered.subarray(0, count);
+  }
+
+  /** Copies no more than the bytes that are asked for: chunks are large, and headers small. */
+  #join(count: number): void {
+    const parts = [this.#buffered];
+    let size = this.#buffered.byteLength;
+    while (size < count) {
+      const [next] = this.#more;
+      if (!next) break;
+      const part = next.subarray(0, count - size);
+      parts.push(part);
+      size += part.byteLength;
+      if (part.byteLength === next.byteLength) this.#more.shift();
+      else this.#more[0] = next.subarray(part.byteLength);
+    }
+    if (parts.length > 1) this.#buffered = parts.length === 2 && parts[0]?.byteLength === 0 ? (parts[1] ?? NOTHING) : Buffer.concat(parts);
   }
 
   /** The next `count` bytes, or fewer at the end. */
@@ -86,7 +138,12 @@ export class ByteReader {
   /** At most `count` bytes, in chunks as they come. */
   async *chunks(count = Number.POSITIVE_INFINITY): AsyncGenerator<Uint8Array> {
     for (let left = count; left > 0; ) {
-      if (this.#buffered.byteLength === 0 && !(await this.#pull())) return;
+      if (this.#buffered.byteLength === 0) {
+        const next = this.#more.shift() ?? (await this.#pull());
+        if (!next) return;
+        this.#buffered = next;
+        continue;
+      }
       const chunk = this.#buffered.subarray(0, left);
       this.#buffered = this.#buffered.subarray(chunk.byteLength);
       left -= chunk.byteLength;
@@ -110,18 +167,15 @@ export class ByteReader {
   /** Releases the source; closes a stream that was not read to its end. */
   async close(): Promise<void> {
     this.#ended = true;
-    await this.#source.return?.();
+    await this.#source?.return?.();
   }
 
-  async #pull(): Promise<boolean> {
-    if (this.#ended) return false;
+  async #pull(): Promise<Uint8Array | undefined> {
+    if (this.#ended || !this.#source) return undefined;
     const next = await this.#source.next();
-    if (next.done) {
-      this.#ended = true;
-      return false;
-    }
-    this.#buffered = this.#buffered.byteLength === 0 ? next.value : Buffer.concat([this.#buffered, next.value]);
-    return true;
+    if (!next.done) return next.value;
+    this.#ended = true;
+    return undefined;
   }
 }
 
@@ -156,11 +210,21 @@ export async function* files(
   try {
     const kind = classify(name, await bytes.peek(HEAD_SIZE));
     if (size === undefined) most = kind === "unknown" ? MAX_UNKNOWN : budget.limits.size;
-    yield* walkArchive({ containers: [], path: name, ...(size !== undefined && { size }), bytes }, opaque, budget, 0);
+    yield* walkArchive(await kindOf({ containers: [], path: name, ...(size !== undefined && { size }), bytes }), opaque, budget, 0);
     await bytes.drain();
   } finally {
     await bytes.close();
   }
+}
+
+/** A file with what it is by its path and its first bytes. */
+function kindOf(file: ArchiveFile): MaybeLater<ArchiveFile & Required<Pick<ArchiveFile, "kind">>> {
+  const head = file.bytes.peekNow(HEAD_SIZE) ?? file.bytes.peek(HEAD_SIZE);
+  return after(head, (bytes) => ({ ...file, kind: classify(pathInSource(file), bytes) }));
+}
+
+function isArchive(file: ArchiveFile, opaque: (path: string) => boolean): boolean {
+  return (file.kind === "gzip" || file.kind === "zstd" || file.kind === "tar") && !opaque(pathInSource(file));
 }
 
 async function* walkArchive(
@@ -169,20 +233,18 @@ async function* walkArchive(
   budget: Budget,
   depth: number,
 ): AsyncGenerator<ArchiveFile> {
-  const { containers, path, bytes } = file;
-  const whole = pathInSource(file);
-  const kind = opaque(whole) ? undefined : classify(whole, await bytes.peek(HEAD_SIZE));
-  const decompress = kind === "gzip" || kind === "zstd" ? DECOMPRESSORS[kind] : undefined;
-  if (!decompress && kind !== "tar") {
+  const { containers, path, bytes, kind } = file;
+  if (!isArchive(file, opaque)) {
     yield file;
     return;
   }
+  const decompress = kind === "gzip" || kind === "zstd" ? DECOMPRESSORS[kind] : undefined;
   if (depth >= budget.limits.depth) throw refused(`archives are nested more than ${budget.limits.depth} deep`, { at: locationParts(file) });
   try {
     if (decompress) {
-      const inner = new ByteReader(bounded(decompress, bytes.chunks(), budget));
+      const inner = new ByteReader((kind === "gzip" && unzippedNow(bytes, budget)) || bounded(decompress, bytes.chunks(), budget));
       try {
-        yield* walkArchive({ containers, path, bytes: inner, compressed: true }, opaque, budget, depth + 1);
+        yield* walkArchive(await kindOf({ containers, path, bytes: inner, compressed: true }), opaque, budget, depth + 1);
         await inner.drain();
       } finally {
         await inner.close();
@@ -190,9 +252,13 @@ async function* walkArchive(
       for await (const _ of notEndless(bytes));
       return;
     }
+    const within = [...containers, path];
     for await (const entry of entries(bytes, budget)) {
-      const child: ArchiveFile = { containers: [...containers, path], ...entry };
-      yield* walkArchive(child, opaque, budget, depth + 1);
+      const found = kindOf({ containers: within, ...entry });
+      const child = found instanceof Promise ? await found : found;
+      // A generator of its own for each file would take longer than its header.
+      if (isArchive(child, opaque)) yield* walkArchive(child, opaque, budget, depth + 1);
+      else yield child;
     }
   } catch (error) {
     throw located(error, file);
@@ -210,6 +276,24 @@ const DECOMPRESSORS = {
   gzip: (source: Chunks): Chunks => through(source, zlib.createGunzip({ chunkSize: MIB / 16 })),
   zstd: (source: Chunks, budget: Budget): Chunks => through(wholeFrames(source, budget), zlib.createZstdDecompress()),
 } as const;
+
+/** Bytes that a small archive may unpack to, to be unpacked at once. */
+const UNZIPPED_AT_ONCE = MIB;
+
+/** What gzip compressed, where it is at hand, and not large: a stream takes longer than most of these. What is odd goes through one, which says what is wrong. */
+function unzippedNow(packed: ByteReader, budget: Budget): Uint8Array | undefined {
+  const { rest } = packed;
+  if (!rest || rest.byteLength > AT_ONCE) return undefined;
+  try {
+    const bytes = zlib.gunzipSync(rest, { maxOutputLength: UNZIPPED_AT_ONCE });
+    packed.takeNow(rest.byteLength);
+    budget.spend("unpacked", bytes.byteLength);
+    return bytes;
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    return undefined;
+  }
+}
 
 async function* through(source: Chunks, transform: NodeJS.ReadWriteStream): Chunks & AsyncGenerator<Uint8Array> {
   const input = Readable.from(source, { objectMode: false });
@@ -349,7 +433,7 @@ async function* entries(bytes: ByteReader, budget: Budget): AsyncGenerator<TarEn
   let longPath: string | undefined;
   const seen = new Set<string>();
   for (;;) {
-    const block = await bytes.take(TAR_BLOCK);
+    const block = bytes.takeNow(TAR_BLOCK) ?? (await bytes.take(TAR_BLOCK));
     if (block.byteLength < TAR_BLOCK) throw refused("it is cut short: the end of the tar is missing");
     if (isZeroBlock(block)) {
       await endOfTar(bytes);
@@ -416,10 +500,16 @@ async function* notEndless(bytes: ByteReader): AsyncGenerator<Uint8Array> {
 }
 
 async function* oneEntry(bytes: ByteReader, path: string, size: number): AsyncGenerator<TarEntry> {
-  const body = new ByteReader(exactChunks(bytes, size, path));
-  yield { path, size, bytes: body };
-  await body.drain();
-  await skip(bytes, 0, size);
+  const now = size <= AT_ONCE ? (bytes.takeNow(size) ?? (await bytes.take(size))) : undefined;
+  if (now?.byteLength === size) {
+    yield { path, size, bytes: new ByteReader(now) };
+  } else {
+    const body = new ByteReader(exactChunks(now ? new ByteReader(now) : bytes, size, path));
+    yield { path, size, bytes: body };
+    await body.drain();
+  }
+  const padding = (TAR_BLOCK - (size % TAR_BLOCK)) % TAR_BLOCK;
+  if (bytes.takeNow(padding)?.byteLength !== padding) await skip(bytes, padding, 0);
 }
 
 async function* exactChunks(bytes: ByteReader, size: number, path: string): AsyncGenerator<Uint8Array> {
@@ -447,11 +537,4 @@ async function skip(bytes: ByteReader, count: number, padded = count): Promise<v
   let got = 0;
   for await (const chunk of bytes.chunks(all)) got += chunk.byteLength;
   if (got < all) throw refused("it is cut short inside an entry");
-}
-
-/** Random access to bytes at rest. */
-export interface ReadAt {
-  readonly size: number;
-  /** bytes from `start` up to, not including, `end` */
-  bytes(start: number, end: number): Promise<Uint8Array>;
 }

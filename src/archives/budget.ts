@@ -145,9 +145,12 @@ function blocks(bytes: number): number {
 /** Characters that are neither letters, digits nor blanks: a parser makes a few tokens of each at most. */
 function marks(text: string | Uint8Array): number {
   let count = 0;
-  if (typeof text === "string") {
-    for (let i = 0; i < text.length; i += 1) count += MARK[text.charCodeAt(i)] ?? 0;
-  } else for (const byte of text) count += MARK[byte] ?? 0;
+  const isText = typeof text === "string";
+  const size = isText ? text.length : text.byteLength;
+  for (let i = 0; i < size; i += 1) {
+    const code = isText ? text.charCodeAt(i) : (text[i] ?? 0);
+    if (code < 128) count += MARK[code] ?? 0;
+  }
   return count;
 }
 

@@ -4,11 +4,11 @@ import * as v from "valibot";
 import { type Base, basesOfSeries, compareBases, expandAny, normalBase, uniqueBases } from "../catalog/base.ts";
 import { isResourceName, type Relations } from "../catalog/package.ts";
 import { printable, refused } from "../errors.ts";
-import { mapByName, tryShape } from "../schema.ts";
+import { anyByName, isObject, mapByName, tryShape } from "../schema.ts";
 import { readYaml, readYamls } from "../yaml.ts";
 
 const Text = v.fallback(v.string(), "");
-const Names = v.fallback(mapByName(v.unknown()), {});
+const Names = v.fallback(anyByName, {});
 
 const ResourceMeta = v.looseObject({ type: v.fallback(v.string(), "file"), filename: Text, description: Text, "upstream-source": Text });
 
@@ -75,21 +75,12 @@ function some(names: Record<string, unknown>): boolean {
   return Object.keys(names).length > 0;
 }
 
-/** `{interface: x}` or, in old charms, just `x` */
-const Endpoint = v.union([
-  v.pipe(
-    v.string(),
-    v.transform((name) => ({ interface: name })),
-  ),
-  v.object({ interface: v.string() }),
-]);
-
-/** Endpoints to interfaces. */
-function interfaces(endpoints: Record<string, unknown>): Record<string, { interface: string }> {
+/** Endpoints to interfaces: `{interface: x}` or, in old charms, just `x`; what is neither is left out. */
+function interfaces(endpoints: Readonly<Record<string, unknown>>): Record<string, { interface: string }> {
   return Object.fromEntries(
     Object.entries(endpoints).flatMap(([name, value]) => {
-      const endpoint = tryShape(Endpoint, value);
-      return endpoint ? [[name, endpoint]] : [];
+      const named = isObject(value) ? value["interface"] : value;
+      return typeof named === "string" ? [[name, { interface: named }]] : [];
     }),
   );
 }

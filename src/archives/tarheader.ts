@@ -12,15 +12,58 @@ const CHECKSUM = { start: 148, end: 156 } as const;
 
 const ZERO_BLOCK = new Uint8Array(TAR_BLOCK);
 
+export type TarHeader = Pick<Header, "path" | "size" | "type">;
+
 /** Undefined where the block is no header; node-tar throws on numbers that are none. */
-export function readTarHeader(block: Uint8Array, pax?: Pax, global?: Pax): Header | undefined {
+export function readTarHeader(block: Uint8Array, pax?: Pax, global?: Pax): TarHeader | undefined {
   if (!mayHaveChecksum(block)) return undefined;
+  if (!pax && !global) {
+    const plain = readPlainHeader(block);
+    if (plain) return plain;
+  }
   try {
     const header = new Header(Buffer.from(block), 0, pax, global);
     return header.cksumValid || header.cksum === signedSum(block) ? header : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Where numbers are of which node-tar reads more than their digits. */
+const NUMBERS = [100, 108, 116, 136, 329, 337, 476, 488] as const;
+const [PATH_END, SIZE, SIZE_END, TYPE, MAGIC, PREFIX, PREFIX_END] = [100, 124, 136, 156, 257, 345, 475] as const;
+const [USTAR, ZERO, SEVEN, SPACE, SLASH] = [Buffer.from("ustar\u000000", "latin1"), 0x30, 0x37, 0x20, 0x2f] as const;
+
+/** What node-tar reads of the header of a file as most are, at a tenth of its time; undefined where it is any other. */
+function readPlainHeader(block: Uint8Array): TarHeader | undefined {
+  if (block[TYPE] !== ZERO || block[PREFIX] !== 0 || block[PREFIX_END] !== 0) return undefined;
+  for (const at of NUMBERS) if ((block[at] ?? 0) >= 0x80) return undefined;
+  for (let i = 0; i < USTAR.byteLength; i += 1) if (block[MAGIC + i] !== USTAR[i]) return undefined;
+  const [size, sum] = [octal(block, SIZE, SIZE_END), octal(block, CHECKSUM.start, CHECKSUM.end)];
+  if (size === undefined || sum === undefined) return undefined;
+  let nameEnd = 0;
+  for (; nameEnd < PATH_END && block[nameEnd] !== 0; nameEnd += 1) if ((block[nameEnd] ?? 0) >= 0x80) return undefined;
+  for (let i = nameEnd; i < PATH_END; i += 1) if (block[i] !== 0) return undefined;
+  if (nameEnd === 0 || block[nameEnd - 1] === SLASH) return undefined;
+  let is = (CHECKSUM.end - CHECKSUM.start) * SPACE;
+  for (let i = 0; i < CHECKSUM.start; i += 1) is += block[i] ?? 0;
+  for (let i = CHECKSUM.end; i < TAR_BLOCK; i += 1) is += block[i] ?? 0;
+  if (is !== sum) return undefined;
+  return { path: Buffer.from(block.buffer, block.byteOffset, nameEnd).toString("latin1"), size, type: "File" };
+}
+
+/** Octal digits, and blanks and zero bytes after them, of which there is one at least; undefined where it is anything else. */
+function octal(block: Uint8Array, start: number, end: number): number | undefined {
+  let number = 0;
+  let at = start;
+  for (; at < end; at += 1) {
+    const digit = block[at] ?? 0;
+    if (digit < ZERO || digit > SEVEN) break;
+    number = number * 8 + digit - ZERO;
+  }
+  if (at === start || at === end) return undefined;
+  for (; at < end; at += 1) if (block[at] !== 0 && block[at] !== SPACE) return undefined;
+  return number;
 }
 
 /** Whether the field of the checksum begins as a number does: most blocks of other files end here, long before node-tar has read one. */

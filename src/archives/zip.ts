@@ -1,19 +1,81 @@
 /** The files of a zip: charms and bundles. */
 
-import type { Readable } from "node:stream";
-import zlib from "node:zlib";
-import type { Entry, ZipFile } from "yauzl";
 import { Failure, printable, reason, refused } from "../errors.ts";
-import { Budget, type Limits, MIB, type ReadAt } from "./archive.ts";
+import { tryUtf8 } from "../text.ts";
+import { Budget, type Limits, MIB } from "./budget.ts";
 import { isLibraryWheel, mayNameNeeds } from "./needs/sourcefiles.ts";
+import { after, inMemory, type MaybeLater, type ReadAt, unpack, type ZipEntry, ZipReader } from "./zipreader.ts";
 
-const LINK_MODE = 0o120000;
+const LINK = 0o120000;
 
-/** Gives the bytes of an entry; read once, however often it is asked. */
-type ReadEntry = () => Promise<Uint8Array>;
+/** Of a file of a zip. */
+export class ZipContent {
+  readonly bytes: Uint8Array;
+  #text: string | undefined;
+  #isDecoded = false;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  /** Undefined: it is not UTF-8. */
+  get text(): string | undefined {
+    if (!this.#isDecoded) this.#text = tryUtf8(this.bytes);
+    this.#isDecoded = true;
+    return this.#text;
+  }
+}
+
+/** Gives the content of an entry; read once, however often it is asked. */
+type ReadEntry = () => MaybeLater<ZipContent>;
 
 /** Looks at one entry of a zip after the other. */
-type Visit = (entry: Entry, read: ReadEntry) => Promise<void>;
+type Visit = (entry: ZipEntry, read: ReadEntry) => MaybeLater<void>;
+
+/**
+ * What was read of the last zip that was in memory: the revisions of a charm have mostly the same files, which are then neither unpacked nor
+ * decoded again. It keeps that zip alone.
+ */
+export class LastZip {
+  #before = new Map<string, LastFile>();
+  #now = new Map<string, LastFile>();
+
+  /** To be called before the next zip. */
+  begin(): void {
+    [this.#before, this.#now] = [this.#now, new Map()];
+  }
+
+  /** The content of an entry that has these bytes. */
+  read(entry: ZipEntry, packed: Uint8Array): MaybeLater<ZipContent> {
+    const before = this.#before.get(entry.name);
+    if (before && isSame(before.entry, entry) && Buffer.compare(before.packed, packed) === 0) {
+      this.#now.set(entry.name, before);
+      return before.content;
+    }
+    return after(unpack(entry, packed), (bytes) => {
+      const content = new ZipContent(bytes);
+      this.#now.set(entry.name, { entry, packed, content });
+      return content;
+    });
+  }
+
+  /** Whether all that was read of this zip is what was read of the one before. */
+  get isSame(): boolean {
+    return (
+      this.#now.size > 0 && this.#now.size === this.#before.size && [...this.#now].every(([name, file]) => this.#before.get(name) === file)
+    );
+  }
+}
+
+interface LastFile {
+  readonly entry: ZipEntry;
+  readonly packed: Uint8Array;
+  readonly content: ZipContent;
+}
+
+function isSame(a: ZipEntry, b: ZipEntry): boolean {
+  return a.crc32 === b.crc32 && a.size === b.size && a.method === b.method && a.flags === b.flags;
+}
 
 /** Whether a wanted file of a zip that is a link or too large is refused, or left out. */
 export type Wanted = ReadonlyMap<string, "needed" | "optional">;
@@ -22,19 +84,20 @@ export type Wanted = ReadonlyMap<string, "needed" | "optional">;
 export async function zipFiles(zip: ReadAt, wanted: Wanted, budget: Budget = new Budget()): Promise<Map<string, Uint8Array>> {
   const { found, visit } = filesIn(wanted, budget);
   await eachEntry(zip, budget, visit);
-  return found;
+  return new Map([...found].map(([name, { bytes }]) => [name, bytes]));
 }
 
-function filesIn(wanted: Wanted, { limits }: Budget): { readonly found: Map<string, Uint8Array>; readonly visit: Visit } {
-  const found = new Map<string, Uint8Array>();
-  const visit: Visit = async (entry, read) => {
-    const need = wanted.get(entry.fileName);
-    if (need === undefined) return;
+function filesIn(wanted: Wanted, { limits }: Budget): { readonly found: Map<string, ZipContent>; readonly visit: Visit } {
+  const found = new Map<string, ZipContent>();
+  const visit: Visit = (entry, read) => {
+    const { name } = entry;
+    const need = wanted.get(name);
+    if (need === undefined) return undefined;
     const wrong = unfit(entry, limits);
-    if (wrong && need === "optional") return;
-    if (wrong) throw refused(`${entry.fileName} in its zip ${wrong}`);
-    if (found.has(entry.fileName)) throw refused(`${entry.fileName} is in its zip twice`);
-    found.set(entry.fileName, await read());
+    if (wrong && need === "optional") return undefined;
+    if (wrong) throw refused(`${name} in its zip ${wrong}`);
+    if (found.has(name)) throw refused(`${name} is in its zip twice`);
+    return after(read(), (content) => void found.set(name, content));
   };
   return { found, visit };
 }
@@ -71,33 +134,33 @@ function textsIn(
   texts: TextBounds,
 ): { readonly found: Map<string, string>; readonly visit: Visit } {
   const found = new Map<string, string>();
-  const decoder = new TextDecoder("utf-8", { fatal: true });
   const { limits } = budget;
   let left = texts.size;
+  const failed = (error: unknown, isZip: boolean): void => {
+    if (error instanceof Error && "syscall" in error) throw error;
+    // What a budget refuses is not to be read on.
+    if (error instanceof Failure && isZip && error.next !== undefined) throw error;
+  };
   const visitIn =
     (folder: string): Visit =>
-    async (entry, read) => {
-      const { uncompressedSize: size } = entry;
-      const path = folder + entry.fileName;
+    (entry, read) => {
+      const { size } = entry;
+      const path = folder + entry.name;
       if (path.endsWith("/") || found.has(path) || unfit(entry, limits)) return;
       const isZip = folder === "" && texts.isZip?.(path) === true;
       if ((!isZip && !wanted(path, size)) || found.size >= texts.files || size > left) return;
       left -= size;
+      const take = ({ bytes, text }: ZipContent): MaybeLater<void> => {
+        if (isZip) return eachEntry(inMemory(bytes), budget, visitIn(`${path}/`));
+        if (text !== undefined) found.set(path, text);
+      };
       try {
-        const bytes = await read();
-        if (isZip) await eachEntry(inMemory(bytes), budget, visitIn(`${path}/`));
-        else found.set(path, decoder.decode(bytes));
+        return after(read(), take)?.catch((error: unknown) => failed(error, isZip));
       } catch (error) {
-        if (error instanceof Error && "syscall" in error) throw error;
-        // What a budget refuses is not to be read on.
-        if (error instanceof Failure && isZip && error.next !== undefined) throw error;
+        return failed(error, isZip);
       }
     };
   return { found, visit: visitIn("") };
-}
-
-function inMemory(bytes: Uint8Array): ReadAt {
-  return { size: bytes.byteLength, bytes: async (start, end) => bytes.subarray(start, end) };
 }
 
 /** The texts of a charm's zip that may name snaps or images, those in wheels of charms' shared code among them. */
@@ -107,107 +170,56 @@ export function charmTexts(zip: ReadAt, budget?: Budget): Promise<Map<string, st
   return zipTexts(zip, mayNameNeeds, budget, CHARM_TEXTS);
 }
 
-/** `zipFiles` and `charmTexts` of one zip, in one pass. */
+/** `zipFiles` and `charmTexts` of one zip, in one pass. `last`: what was read of the zip before. */
 export async function charmFiles(
   zip: ReadAt,
   wanted: Wanted,
   budget: Budget,
-): Promise<{ readonly files: ReadonlyMap<string, Uint8Array>; readonly texts: ReadonlyMap<string, string> }> {
+  last = new LastZip(),
+): Promise<{ readonly files: ReadonlyMap<string, ZipContent>; readonly texts: ReadonlyMap<string, string> }> {
   const [files, texts] = [filesIn(wanted, budget), textsIn(mayNameNeeds, budget, CHARM_TEXTS)];
-  await eachEntry(zip, budget, async (entry, read) => {
-    await files.visit(entry, read);
-    await texts.visit(entry, read);
-  });
+  last.begin();
+  const visit: Visit = (entry, read) => after(files.visit(entry, read), () => texts.visit(entry, read));
+  await eachEntry(zip, budget, visit, zip.whole && last);
   return { files: files.found, texts: texts.found };
 }
 
 /** Entries of a zip that are listed in the time of a step. */
 const ENTRIES_PER_STEP = 2;
 
-let library: Promise<typeof import("./zipaccess.ts")> | undefined;
-
-async function eachEntry(zip: ReadAt, budget: Budget, visit: Visit): Promise<void> {
+async function eachEntry(zip: ReadAt, budget: Budget, visit: Visit, last?: LastZip): Promise<void> {
   const { limits } = budget;
-  library ??= import("./zipaccess.ts"); // most commands do not need it
-  const { openZip } = await library;
-  const reader = await openZip(zip);
   try {
-    budget.spend("steps", Math.ceil(reader.entryCount / ENTRIES_PER_STEP));
-    if (reader.entryCount > limits.entries)
+    const reader = await ZipReader.open(zip);
+    budget.spend("steps", Math.ceil(reader.count / ENTRIES_PER_STEP));
+    if (reader.count > limits.entries)
       throw refused(`its zip holds more than ${limits.entries} entries`, { next: "if that is right, give --max-entries" });
-    for await (const entry of zipEntries(reader)) {
-      let bytes: Promise<Uint8Array> | undefined;
-      await visit(entry, () => (bytes ??= zipEntry(zip, reader, entry)));
+    for (let i = 0; i < reader.count; i += 1) {
+      const next = reader.next();
+      const entry = next instanceof Promise ? await next : next;
+      const visited = visit(entry, readOf(reader, entry, last));
+      if (visited) await visited;
     }
   } catch (error) {
     if (error instanceof Failure || (error instanceof Error && "syscall" in error)) throw error;
     throw refused(`its zip is corrupt (${printable(reason(error), 200)})`, { cause: error });
-  } finally {
-    reader.close();
   }
 }
 
-function unfit(entry: Entry, limits: Limits): string | undefined {
-  if (((entry.externalFileAttributes >>> 16) & 0o170000) === LINK_MODE) return "is a link";
-  return entry.uncompressedSize > limits.text ? `is larger than ${limits.text} bytes` : undefined;
+function readOf(reader: ZipReader, entry: ZipEntry, last: LastZip | undefined): ReadEntry {
+  let content: MaybeLater<ZipContent> | undefined;
+  const read = (packed: Uint8Array): MaybeLater<ZipContent> => {
+    if (last) return last.read(entry, packed);
+    return after(unpack(entry, packed), (bytes) => new ZipContent(bytes));
+  };
+  return () => (content ??= after(reader.packed(entry), read));
 }
 
-async function* zipEntries(reader: ZipFile): AsyncGenerator<Entry> {
-  for (let i = 0; i < reader.entryCount; i += 1) {
-    yield await new Promise<Entry>((resolve, reject) => {
-      const done = () => {
-        reader.off("entry", onEntry);
-        reader.off("error", onError);
-      };
-      const onEntry = (entry: Entry) => {
-        done();
-        resolve(entry);
-      };
-      const onError = (error: Error) => {
-        done();
-        reject(error);
-      };
-      reader.on("entry", onEntry);
-      reader.on("error", onError);
-      reader.readEntry();
-    });
-  }
-}
+/** Bytes that a file may have in the zip, for each that its text may have: what does not compress gets hardly longer. */
+const PACKED = 2;
 
-/** Bytes of entries that are decompressed in this thread, at once. */
-const AT_ONCE = 2 ** 16;
-
-async function zipEntry(zip: ReadAt, reader: ZipFile, entry: Entry): Promise<Uint8Array> {
-  // A stream takes a hundred times as long as most of these. What is odd goes through it, which says what is wrong.
-  const bytes = (await smallEntry(zip, reader, entry)) ?? (await streamedEntry(reader, entry));
-  if (zlib.crc32(bytes) !== entry.crc32) throw refused(`${entry.fileName} in its zip: content does not match its checksum`);
-  return bytes;
-}
-
-/** The bytes of a small entry; undefined where it is none, or not as it should be. */
-async function smallEntry(zip: ReadAt, reader: ZipFile, entry: Entry): Promise<Uint8Array | undefined> {
-  const { compressedSize, uncompressedSize, compressionMethod } = entry;
-  if (Math.max(compressedSize, uncompressedSize) > AT_ONCE || entry.isEncrypted()) return undefined;
-  const start = await new Promise<number | undefined>((resolve) => {
-    reader.readLocalFileHeader(entry, { minimal: true }, (error, header) => resolve(error ? undefined : header.fileDataStart));
-  });
-  if (start === undefined) return undefined;
-  const packed = await zip.bytes(start, start + compressedSize);
-  if (compressionMethod === 0) return compressedSize === uncompressedSize && packed.byteLength === compressedSize ? packed : undefined;
-  if (compressionMethod !== 8) return undefined;
-  try {
-    const bytes = zlib.inflateRawSync(packed, { maxOutputLength: Math.max(1, uncompressedSize) });
-    return bytes.byteLength === uncompressedSize ? bytes : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-async function streamedEntry(reader: ZipFile, entry: Entry): Promise<Uint8Array> {
-  const stream = await new Promise<Readable>((resolve, reject) => {
-    reader.openReadStream(entry, (error, opened) => (error ? reject(error) : resolve(opened)));
-  });
-  const parts: Uint8Array[] = [];
-  for await (const part of stream) parts.push(part as Uint8Array);
-  return Buffer.concat(parts);
+function unfit({ mode, size, packedSize }: ZipEntry, limits: Limits): string | undefined {
+  if ((mode & 0o170000) === LINK) return "is a link";
+  if (packedSize > PACKED * limits.text) return `is larger than ${PACKED * limits.text} bytes where it is compressed`;
+  return size > limits.text ? `is larger than ${limits.text} bytes` : undefined;
 }

@@ -8,7 +8,7 @@ import { type BundleFacts, type CharmFacts, type CharmResource, ownBases } from 
 import type { Declaration, DeclaredSums } from "../archives/metadata.ts";
 import { CONFIG } from "../archives/needs/sourcefiles.ts";
 import { type ReadText, readHere, remembering } from "../archives/readers.ts";
-import { charmFiles, type Wanted } from "../archives/zip.ts";
+import { charmFiles, LastZip, type Wanted, type ZipContent } from "../archives/zip.ts";
 import { type Base, compareBases, expandAny } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
 import type { CharmNeeds } from "../catalog/need.ts";
@@ -51,7 +51,7 @@ export interface StagedFile<S> {
 
 /** A charm or bundle, with what was read of its zip, or why that failed: what is wrong with its bytes is better said by their checksums. */
 interface StagedZip<S> extends StagedFile<S> {
-  readonly inside: ZipContent | { readonly failure: unknown };
+  readonly inside: CharmContent | { readonly failure: unknown };
 }
 
 /** The files of one folder, or of one archive: the charms of one inner NAME.tar.gz with their resources and metadata. */
@@ -79,6 +79,9 @@ export class CharmReader<S extends Staged> {
   readonly #staging: Staging<S>;
   readonly #options: CharmReadOptions;
   readonly #parse: ReadText;
+  readonly #last = new LastZip();
+  /** what was read of the last zip; undefined: that failed */
+  #lastContent: CharmContent | undefined;
 
   constructor(staging: Staging<S>, options: CharmReadOptions) {
     this.#staging = staging;
@@ -121,23 +124,37 @@ export class CharmReader<S extends Staged> {
     return formatChannel(channel);
   }
 
-  /** Reads what an import needs of the zip of a charm or bundle. `known`: the texts of its group so far, which are kept once. */
-  async unpack(zip: ReadAt, known: Map<string, string>): Promise<StagedZip<S>["inside"]> {
+  /** Reads what an import needs of the zip of a charm or bundle, and stages its texts. `known`: those of its group so far, which count once. */
+  async unpack(zip: ReadAt, known: Set<Digest>): Promise<StagedZip<S>["inside"]> {
+    const before = this.#lastContent;
+    this.#lastContent = undefined;
+    let read: ReadContent;
     try {
-      return await this.#unpack(zip, known);
+      const { files, texts } = await charmFiles(zip, ZIP_FILES, this.#options.budget, this.#last);
+      if (before && zip.whole && this.#last.isSame) return (this.#lastContent = before);
+      read = await this.#read(files, texts);
     } catch (failure) {
       if (this.#options.budget.isExceeded) throw failure;
       return { failure };
     }
+    // What fails here is no fault of the zip.
+    const texts: Partial<Record<TextName, Digest>> = {};
+    for (const [name, text] of Object.entries(read.texts)) {
+      const digest = await this.#staging.stageSmall(text);
+      texts[name as TextName] = digest;
+      if (known.has(digest)) continue;
+      known.add(digest);
+      this.#options.budget.spend("kept", text.length);
+    }
+    return (this.#lastContent = { ...read, texts });
   }
 
-  async #unpack(zip: ReadAt, known: Map<string, string>): Promise<ZipContent> {
+  async #read(files: ReadonlyMap<string, ZipContent>, sources: ReadonlyMap<string, string>): Promise<ReadContent> {
     const { budget } = this.#options;
     const parse = this.#parse;
-    const { files, texts: sources } = await charmFiles(zip, ZIP_FILES, budget);
     const read = (name: string) => {
-      const bytes = files.get(name);
-      return bytes && utf8(bytes, `${name} in its zip`);
+      const content = files.get(name);
+      return content && (content.text ?? utf8(content.bytes, `${name} in its zip`));
     };
     const metadata = read("metadata.yaml") ?? read("charmcraft.yaml");
     const bundleYaml = read("bundle.yaml");
@@ -147,11 +164,6 @@ export class CharmReader<S extends Staged> {
         return text === undefined ? [] : [[name, text]];
       }),
     );
-    for (const [name, text] of Object.entries(texts)) {
-      const same = known.get(text);
-      if (same === undefined) budget.spend("kept", text.length);
-      known.set(text, (texts[name as TextName] = same ?? text));
-    }
     if (metadata !== undefined) {
       budget.parse("yaml", metadata);
       const charm = await parse("metadata", metadata, "metadata.yaml in its zip");
@@ -230,8 +242,10 @@ export class CharmReader<S extends Staged> {
     const stated = declared?.revisions.find((r) => r.revision === revision);
     compareSums(sums, stated?.sums ?? {});
     const texts: Partial<Record<TextName, Digest>> = {};
-    for (const [name, text] of Object.entries({ ...stated?.texts, ...zip.texts }))
-      texts[name as TextName] = await this.#staging.stageSmall(text);
+    for (const [name, text] of Object.entries({ ...stated?.texts, ...zip.texts })) {
+      const own = zip.texts[name as TextName];
+      texts[name as TextName] = own ?? (await this.#staging.stageSmall(text));
+    }
     const manifest = zip.charm ? ownBases(zip.manifest, zip.charm.series) : [];
     const bases = stated && stated.bases.length > 0 ? expandAny(stated.bases, zip.manifest.length > 0 ? zip.manifest : manifest) : manifest;
     return {
@@ -338,16 +352,19 @@ export class CharmReader<S extends Staged> {
 }
 
 /** What an import needs of the zip of a charm or bundle. */
-interface ZipContent {
-  readonly texts: Partial<Record<TextName, string>>;
+interface CharmContent {
+  readonly texts: Partial<Record<TextName, Digest>>;
   readonly charm?: CharmFacts;
   readonly bundle?: BundleFacts;
   readonly needs: CharmNeeds;
   readonly manifest: readonly Base[];
 }
 
+/** The same, before its texts are staged. */
+type ReadContent = Omit<CharmContent, "texts"> & { readonly texts: Partial<Record<TextName, string>> };
+
 /** A charm or bundle with the facts in its zip. */
-interface Unpacked<S> extends StagedFile<S>, ZipContent {
+interface Unpacked<S> extends StagedFile<S>, CharmContent {
   readonly name: string;
 }
 

@@ -10,7 +10,7 @@ import { type Declaration, readDeclaration } from "../archives/metadata.ts";
 import { classify, type FileKind, HEAD_SIZE, isGzip } from "../archives/names.ts";
 import { type ReadText, readHere } from "../archives/readers.ts";
 import type { Incoming } from "../catalog/package.ts";
-import { ALGORITHMS, type BeginSums, type Sums, sumsHere } from "../digest.ts";
+import { ALGORITHMS, type BeginSums, type Digest, type Sums, sumsHere } from "../digest.ts";
 import { printable, reason, refused } from "../errors.ts";
 import { compareText, utf8 } from "../text.ts";
 import { AgentReader, type AgentReading, type AgentReadOptions } from "./agentreader.ts";
@@ -62,8 +62,8 @@ interface OpenGroup<S> extends Omit<Writable<CharmGroup<S>>, "declaration"> {
   readonly source: string;
   /** what its JSON files declare of a package, by their paths */
   readonly declarations: Map<string, Declaration>;
-  /** of its charms and bundles */
-  readonly texts: Map<string, string>;
+  /** of its charms and bundles, each counted once */
+  readonly texts: Set<Digest>;
 }
 
 /** Charm name to resource name to the path of its image in the local registry, of a bundle.yaml. */
@@ -111,7 +111,7 @@ export class ExportReader<S extends Staged> {
   }
 
   async #add(file: ArchiveFile): Promise<FileOutcome> {
-    const kind = classify(pathInSource(file), await file.bytes.peek(HEAD_SIZE));
+    const kind = file.kind ?? classify(pathInSource(file), await file.bytes.peek(HEAD_SIZE));
     const location = { containers: file.containers, path: file.path }; // a stored reference to a file must not keep its reader and buffers alive
     switch (kind) {
       case "resource": {
@@ -230,7 +230,7 @@ export class ExportReader<S extends Staged> {
       resources: [],
       assertions: [],
       declarations: new Map(),
-      texts: new Map(),
+      texts: new Set(),
     };
     this.#groups.set(key, group);
     return group;

@@ -1,6 +1,7 @@
 /** The blobs of one import on their way into the store. */
 
 import type { Budget, ReadAt } from "../archives/archive.ts";
+import { inMemory } from "../archives/zipreader.ts";
 import { type Algorithm, type Digest, type Sums, sumsOf } from "../digest.ts";
 import { GrowingBytes } from "../growingbytes.ts";
 
@@ -20,7 +21,7 @@ export interface Ingest<S extends Staged> {
 }
 
 interface Content {
-  readonly bytes: { chunks(): AsyncIterable<Uint8Array> };
+  readonly bytes: { chunks(): AsyncIterable<Uint8Array>; readonly rest?: Uint8Array | undefined };
   /** bytes, as far as known */
   readonly size?: number | undefined;
 }
@@ -31,7 +32,6 @@ export class Staging<S extends Staged> {
   readonly #budget: Budget;
   readonly #staged = new Set<S>();
   readonly #small = new Set<Digest>();
-  readonly #texts = new Map<string, Digest>();
 
   constructor(store: Ingest<S>, budget: Budget) {
     this.#store = store;
@@ -44,6 +44,8 @@ export class Staging<S extends Staged> {
 
   /** Stages a file, and gives access to it: from memory, as long as that is used, where it has no more than `most` bytes. */
   async stageToRead({ bytes, size }: Content, most: number): Promise<{ staged: S; access: ReadAt }> {
+    const { rest } = bytes;
+    if (rest && rest.byteLength <= most) return { staged: await this.stage({ bytes, size }), access: inMemory(rest) };
     let kept: GrowingBytes | undefined = new GrowingBytes();
     let left = most;
     const chunks = async function* () {
@@ -55,13 +57,14 @@ export class Staging<S extends Staged> {
     };
     const staged = await this.stage({ bytes: { chunks }, size });
     if (!kept) return { staged, access: readAt(staged) };
-    const whole = kept.bytes;
-    return { staged, access: { size: whole.byteLength, bytes: async (start, end) => whole.subarray(start, end) } };
+    return { staged, access: inMemory(kept.bytes) };
   }
 
   /** Stages a file. `also`: checksums besides the sha256. */
   async stage({ bytes, size }: Content, also: readonly Algorithm[] = []): Promise<S> {
-    const staged = await this.#store.ingest(this.#counted(bytes.chunks()), also, size);
+    const { rest } = bytes;
+    if (rest) this.#budget.stage(rest.byteLength);
+    const staged = await (rest ? this.#store.ingestBytes(rest, also) : this.#store.ingest(this.#counted(bytes.chunks()), also, size));
     this.#staged.add(staged);
     return staged;
   }
@@ -79,11 +82,8 @@ export class Staging<S extends Staged> {
 
   /** Stages a short text or icon; the same bytes are staged once. */
   async stageSmall(content: Uint8Array | string): Promise<Digest> {
-    const known = typeof content === "string" ? this.#texts.get(content) : undefined;
-    if (known) return known;
     const bytes = typeof content === "string" ? Buffer.from(content) : content;
     const digest = sumsOf(bytes)["sha-256"];
-    if (typeof content === "string") this.#texts.set(content, digest);
     if (this.#small.has(digest)) return digest;
     this.#small.add(digest);
     this.#budget.stage(bytes.byteLength);

@@ -13,7 +13,8 @@ const at = (file: string, place: string, from: string, to: string): ByHand => ({
 
 export const BY_HAND: readonly ByHand[] = [
   // What is stored is on the disk before it is named.
-  at("store/fs.ts", "Disk.#syncAndClose", "if (sync) await file.sync();", "{}"),
+  at("store/fs.ts", "Disk.closeSynced", "await synced;", "{}"),
+  at("store/fs.ts", "Disk.closeSynced.synced", "error ? failed(error) : done()", "done()"),
   at("store/fs.ts", "Disk.#flush", "await handle.sync();", "{}"),
   at("store/fs.ts", "Disk.#flush", "this.#touched.add(folder);", "{}"),
   at("store/fs.ts", "Disk.install", "await this.flush();", "{}"),
@@ -23,7 +24,7 @@ export const BY_HAND: readonly ByHand[] = [
     'await this.flush().catch((error: unknown) => { if (!won) throw error; throw new Failure("published", `a power cut may take ${key} back: ${reason(error)}`, { cause: error }); });',
     "{}",
   ),
-  at("store/fs.ts", "Disk.install", "if (isDurable) this.#touch(dirname(to));", "{}"),
+  at("store/fs.ts", "Disk.install", "if (isDurable) this.#touch(folder);", "{}"),
   at("store/fs.ts", "Disk.install", "this.#touch(dirname(to));", "{}"),
   at("store/fs.ts", "Disk.create", "for (const needed of needs) this.#touch(dirname(this.#path(needed)));", "{}"),
   at("store/fs.ts", "Disk.move", "if (moved) for (const path of [source, target]) this.#touch(dirname(path));", "{}"),
@@ -43,7 +44,7 @@ export const BY_HAND: readonly ByHand[] = [
     "this.#flushed.then( () => this.#flush(), () => this.#flush(), )",
     "this.#flushed.then(() => this.#flush())",
   ),
-  at("store/fs.ts", "DiskStage.commit", "await this.#synced;", "{}"),
+  at("store/fs.ts", "DiskStage.commit", "await this.landed();", "{}"),
   at("store/fs.ts", "Disk.create", "await (stage as DiskStage).landed();", "{}"),
   at("store/fs.ts", "DiskStage.commit", "checkExpected(this.#sums, expected);", "{}"),
   at("store/store.ts", "Store.#publish", "await raiseFormat(this.storage);", "{}"),

@@ -2,7 +2,7 @@
 
 import { parse as parseToml } from "smol-toml";
 import * as v from "valibot";
-import { mapByName, tryShape } from "../../schema.ts";
+import { isObject } from "../../schema.ts";
 import { compareText } from "../../text.ts";
 import { readYaml } from "../../yaml.ts";
 import { type Literal, literalOf } from "./literals.ts";
@@ -35,9 +35,17 @@ export interface SourceText {
   readonly text: string;
 }
 
-const Option = v.looseObject({ default: v.fallback(v.unknown(), undefined), description: v.fallback(v.string(), "") });
-const Config = v.looseObject({ options: mapByName(v.fallback(Option, { default: undefined, description: "" })) });
 const Assuming = v.object({ assumes: v.pipe(v.array(v.unknown()), v.includes("k8s-api")) });
+
+function optionsOf(config: unknown): ReadonlyMap<string, CharmOption> {
+  const options = isObject(config) ? config["options"] : undefined;
+  return new Map(
+    Object.entries(isObject(options) ? options : {}).map(([name, option]) => {
+      const { default: value, description } = isObject(option) ? option : {};
+      return [name, { default: literalOf(value), description: typeof description === "string" ? description : "" }];
+    }),
+  );
+}
 
 /** `default-images.json`, `images.yaml` */
 const IMAGES_FILE = /(?:^|[-_./])images?(?:[-_.][^/]*)?$/i;
@@ -71,13 +79,7 @@ export class CharmSources {
     const [metadata, config, versions] = [text(METADATA), text(CONFIG), text(REFRESH_VERSIONS)];
     this.isOnKubernetes = metadata !== undefined && v.is(Assuming, dataOf(METADATA, metadata, "yaml"));
     this.refreshVersions = versions === undefined ? undefined : dataOf(REFRESH_VERSIONS, versions, "toml");
-    const found = config !== undefined && mayParseConfig(config) ? tryShape(Config, dataOf(CONFIG, config, "yaml")) : undefined;
-    this.options = new Map(
-      Object.entries(found?.options ?? {}).map(([name, option]) => [
-        name,
-        { default: literalOf(option.default), description: option.description },
-      ]),
-    );
+    this.options = config !== undefined && mayParseConfig(config) ? optionsOf(dataOf(CONFIG, config, "yaml")) : new Map();
     this.variables = new Variables(new Map([...this.options].map(([name, option]) => [name, option.default])));
     for (const [path, content] of sorted) this.#read(path, content);
   }

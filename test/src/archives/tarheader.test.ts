@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
+import { Header } from "tar/header";
 import { readTarHeader, TAR_BLOCK } from "../../../src/archives/tarheader.ts";
 import { tarEntry } from "../../build.ts";
 import { runs } from "../../thorough.ts";
@@ -32,3 +33,46 @@ test("is one by the sum of its bytes, signed or not, and by no other", () => {
     { numRuns: runs(400), examples: [[new Uint8Array([0x80]), 1] as [Uint8Array, number]] },
   );
 });
+
+/** Bytes that are put into a header, with its checksum made anew or not. */
+const edits = fc.array(
+  fc.record({
+    at: fc.oneof(fc.nat(TAR_BLOCK - 1), fc.constantFrom(0, 1, 99, 100, 124, 134, 135, 148, 154, 155, 156, 257, 263, 329, 345, 475, 476)),
+    byte: fc.oneof(fc.constantFrom(0, 0x20, 0x2f, 0x30, 0x37, 0x38, 0x80, 0xff), fc.nat(255)),
+  }),
+  { maxLength: 3 },
+);
+
+test("is read as node-tar reads it, whatever is in it", () => {
+  const path = fc.oneof(fc.constantFrom("a", "a/", "a/b.charm", "é", "x".repeat(100)), fc.string({ minLength: 1, maxLength: 120 }));
+  fc.assert(
+    fc.property(path, fc.nat(2 ** 40), edits, fc.boolean(), (name, size, changes, isSummed) => {
+      const block = Buffer.alloc(TAR_BLOCK);
+      new Header({ path: name, size, type: "File", mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) }).encode(block);
+      for (const { at, byte } of changes) block[at] = byte;
+      if (isSummed) {
+        block.fill(" ", SUM, SUM_END);
+        block.write(
+          `${block
+            .reduce((sum, byte) => sum + byte, 0)
+            .toString(8)
+            .padStart(6, "0")}\0 `,
+          SUM,
+          "latin1",
+        );
+      }
+      const { path: is, size: length, type } = readTarHeader(block) ?? {};
+      expect([is, length, type]).toEqual(byNodeTar(block));
+    }),
+    { numRuns: runs(4000) },
+  );
+});
+
+function byNodeTar(block: Buffer): [path: string | undefined, size: number | undefined, type: Header["type"] | undefined] {
+  try {
+    const { path, size, type, cksumValid, cksum } = new Header(block);
+    const signed = new Int8Array(block).reduce((sum, byte, i) => sum + (i >= SUM && i < SUM_END ? 0x20 : byte), 0);
+    if (cksumValid || cksum === signed) return [path, size, type];
+  } catch {} // it throws on numbers that are none
+  return [undefined, undefined, undefined];
+}

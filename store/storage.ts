@@ -34,7 +34,7 @@ export interface Storage {
   /** Begins a new object, which is invisible until it is committed. */
   stage(kind?: ObjectKind, how?: StageOptions): Promise<Stage>;
 
-  /** Everything that is staged and not committed, by any process; before its end a short object may not be among it yet. */
+  /** Everything that is staged and not committed, by any process; before its first bytes an object may not be among it yet. */
   staged(): Promise<LeftStage[]>;
 
   /**

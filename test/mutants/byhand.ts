@@ -127,7 +127,7 @@ export const BY_HAND: readonly ByHand[] = [
   at("handlers/blobs.ts", "parseRange", "if (from !== undefined && to !== undefined && to < from) return undefined;", "{}"),
   at("handlers/blobs.ts", "sendBlob", 'if (part) headers["Content-Range"] = `bytes ${start}-${end - 1}/${object.size}`;', "{}"),
   // What commands leave behind.
-  at("bin/commands/import.ts", "importInto", "options.dryRun ? undefined : given", "given"),
+  at("bin/commands/import.ts", "importInto.explained", "options.dryRun ? undefined : given", "given"),
   at(
     "bin/commands/import.ts",
     "afterImport",

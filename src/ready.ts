@@ -1,4 +1,4 @@
-/** What is mostly known at once, and then without a promise: one for each step would cost a small reply more than its steps. */
+/** What is mostly there at once, and then without a promise: one for each step would cost a small reply, or a small file, more than its steps. */
 export type Ready<T> = T | Promise<T>;
 
 /** What `work` makes of a value: at once where that is known. */

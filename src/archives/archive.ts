@@ -10,10 +10,11 @@ import { pipeline } from "node:stream/promises";
 import zlib from "node:zlib";
 import type { Pax } from "tar";
 import { Failure, joinLocation, printable, reason, refused } from "../errors.ts";
+import { type Ready, whenReady } from "../ready.ts";
 import { Budget, LIMITS, type Limits, MIB } from "./budget.ts";
 import { classify, type FileKind, HEAD_SIZE, isLitter, safePath } from "./names.ts";
 import { isZeroBlock, readPax, readTarHeader, TAR_BLOCK } from "./tarheader.ts";
-import { after, type MaybeLater, type ReadAt } from "./zipreader.ts";
+import type { ReadAt } from "./zipreader.ts";
 
 const RATIO_FROM = 32 * MIB;
 /** Bytes of an entry that is read before it is handed on. */
@@ -218,9 +219,9 @@ export async function* files(
 }
 
 /** A file with what it is by its path and its first bytes. */
-function kindOf(file: ArchiveFile): MaybeLater<ArchiveFile & Required<Pick<ArchiveFile, "kind">>> {
+function kindOf(file: ArchiveFile): Ready<ArchiveFile & Required<Pick<ArchiveFile, "kind">>> {
   const head = file.bytes.peekNow(HEAD_SIZE) ?? file.bytes.peek(HEAD_SIZE);
-  return after(head, (bytes) => ({ ...file, kind: classify(pathInSource(file), bytes) }));
+  return whenReady(head, (bytes) => ({ ...file, kind: classify(pathInSource(file), bytes) }));
 }
 
 function isArchive(file: ArchiveFile, opaque: (path: string) => boolean): boolean {

@@ -1,10 +1,11 @@
 /** The files of a zip: charms and bundles. */
 
 import { Failure, printable, reason, refused } from "../errors.ts";
+import { type Ready, whenReady } from "../ready.ts";
 import { tryUtf8 } from "../text.ts";
 import { Budget, type Limits, MIB } from "./budget.ts";
 import { isLibraryWheel, mayNameNeeds } from "./needs/sourcefiles.ts";
-import { after, inMemory, type MaybeLater, type ReadAt, unpack, type ZipEntry, ZipReader } from "./zipreader.ts";
+import { inMemory, type ReadAt, unpack, type ZipEntry, ZipReader } from "./zipreader.ts";
 
 const LINK = 0o120000;
 
@@ -27,10 +28,10 @@ export class ZipContent {
 }
 
 /** Gives the content of an entry; read once, however often it is asked. */
-type ReadEntry = () => MaybeLater<ZipContent>;
+type ReadEntry = () => Ready<ZipContent>;
 
 /** Looks at one entry of a zip after the other. */
-type Visit = (entry: ZipEntry, read: ReadEntry) => MaybeLater<void>;
+type Visit = (entry: ZipEntry, read: ReadEntry) => Ready<void>;
 
 /**
  * What was read of the last zip that was in memory: the revisions of a charm have mostly the same files, which are then neither unpacked nor
@@ -46,13 +47,13 @@ export class LastZip {
   }
 
   /** The content of an entry that has these bytes. */
-  read(entry: ZipEntry, packed: Uint8Array): MaybeLater<ZipContent> {
+  read(entry: ZipEntry, packed: Uint8Array): Ready<ZipContent> {
     const before = this.#before.get(entry.name);
     if (before && isSame(before.entry, entry) && Buffer.compare(before.packed, packed) === 0) {
       this.#now.set(entry.name, before);
       return before.content;
     }
-    return after(unpack(entry, packed), (bytes) => {
+    return whenReady(unpack(entry, packed), (bytes) => {
       const content = new ZipContent(bytes);
       this.#now.set(entry.name, { entry, packed, content });
       return content;
@@ -97,7 +98,7 @@ function filesIn(wanted: Wanted, { limits }: Budget): { readonly found: Map<stri
     if (wrong && need === "optional") return undefined;
     if (wrong) throw refused(`${name} in its zip ${wrong}`);
     if (found.has(name)) throw refused(`${name} is in its zip twice`);
-    return after(read(), (content) => void found.set(name, content));
+    return whenReady(read(), (content) => void found.set(name, content));
   };
   return { found, visit };
 }
@@ -150,12 +151,12 @@ function textsIn(
       const isZip = folder === "" && texts.isZip?.(path) === true;
       if ((!isZip && !wanted(path, size)) || found.size >= texts.files || size > left) return;
       left -= size;
-      const take = ({ bytes, text }: ZipContent): MaybeLater<void> => {
+      const take = ({ bytes, text }: ZipContent): Ready<void> => {
         if (isZip) return eachEntry(inMemory(bytes), budget, visitIn(`${path}/`));
         if (text !== undefined) found.set(path, text);
       };
       try {
-        return after(read(), take)?.catch((error: unknown) => failed(error, isZip));
+        return whenReady(read(), take)?.catch((error: unknown) => failed(error, isZip));
       } catch (error) {
         return failed(error, isZip);
       }
@@ -179,7 +180,7 @@ export async function charmFiles(
 ): Promise<{ readonly files: ReadonlyMap<string, ZipContent>; readonly texts: ReadonlyMap<string, string> }> {
   const [files, texts] = [filesIn(wanted, budget), textsIn(mayNameNeeds, budget, CHARM_TEXTS)];
   last.begin();
-  const visit: Visit = (entry, read) => after(files.visit(entry, read), () => texts.visit(entry, read));
+  const visit: Visit = (entry, read) => whenReady(files.visit(entry, read), () => texts.visit(entry, read));
   await eachEntry(zip, budget, visit, zip.whole && last);
   return { files: files.found, texts: texts.found };
 }
@@ -207,12 +208,12 @@ async function eachEntry(zip: ReadAt, budget: Budget, visit: Visit, last?: LastZ
 }
 
 function readOf(reader: ZipReader, entry: ZipEntry, last: LastZip | undefined): ReadEntry {
-  let content: MaybeLater<ZipContent> | undefined;
-  const read = (packed: Uint8Array): MaybeLater<ZipContent> => {
+  let content: Ready<ZipContent> | undefined;
+  const read = (packed: Uint8Array): Ready<ZipContent> => {
     if (last) return last.read(entry, packed);
-    return after(unpack(entry, packed), (bytes) => new ZipContent(bytes));
+    return whenReady(unpack(entry, packed), (bytes) => new ZipContent(bytes));
   };
-  return () => (content ??= after(reader.packed(entry), read));
+  return () => (content ??= whenReady(reader.packed(entry), read));
 }
 
 /** Bytes that a file may have in the zip, for each that its text may have: what does not compress gets hardly longer. */

@@ -6,14 +6,8 @@
 import { promisify } from "node:util";
 import zlib from "node:zlib";
 import { refused } from "../errors.ts";
+import { type Ready, whenReady } from "../ready.ts";
 import { MIB } from "./budget.ts";
-
-export type MaybeLater<T> = T | Promise<T>;
-
-/** What `next` makes of a value, at once where it is there. */
-export function after<T, U>(value: MaybeLater<T>, next: (value: T) => MaybeLater<U>): MaybeLater<U> {
-  return value instanceof Promise ? value.then(next) : next(value);
-}
 
 /** Random access to bytes at rest. */
 export interface ReadAt {
@@ -103,12 +97,12 @@ export class ZipReader {
   }
 
   /** The next entry of the list, at most `count` times. Throws an `Error`. */
-  next(): MaybeLater<ZipEntry> {
-    return after(this.#reach(this.#at, LISTED.size), (head) => {
+  next(): Ready<ZipEntry> {
+    return whenReady(this.#reach(this.#at, LISTED.size), (head) => {
       const { bytes } = this.#window;
       if (bytes.readUInt32LE(head) !== LISTED.mark) throw new Error("its list of files has an entry that is none");
       const size = LISTED.size + bytes.readUInt16LE(head + 28) + bytes.readUInt16LE(head + 30) + bytes.readUInt16LE(head + 32);
-      return after(this.#reach(this.#at, size), (at) => {
+      return whenReady(this.#reach(this.#at, size), (at) => {
         this.#at += size;
         return entryOf(this.#window.bytes, at);
       });
@@ -116,17 +110,17 @@ export class ZipReader {
   }
 
   /** The bytes of an entry, as they are in the zip. Throws an `Error`. */
-  packed({ start, packedSize }: ZipEntry): MaybeLater<Buffer> {
-    return after(this.#reach(start, LOCAL.size), (head) => {
+  packed({ start, packedSize }: ZipEntry): Ready<Buffer> {
+    return whenReady(this.#reach(start, LOCAL.size), (head) => {
       const { bytes } = this.#window;
       if (bytes.readUInt32LE(head) !== LOCAL.mark) throw new Error("no header is before the bytes of a file");
       const begin = start + LOCAL.size + bytes.readUInt16LE(head + 26) + bytes.readUInt16LE(head + 28);
-      return after(this.#reach(begin, packedSize), (at) => this.#window.bytes.subarray(at, at + packedSize));
+      return whenReady(this.#reach(begin, packedSize), (at) => this.#window.bytes.subarray(at, at + packedSize));
     });
   }
 
   /** Where bytes of the zip are in the window, into which they are read where they are not there. */
-  #reach(start: number, size: number): MaybeLater<number> {
+  #reach(start: number, size: number): Ready<number> {
     const inside = start - this.#window.start;
     return inside >= 0 && inside + size <= this.#window.bytes.byteLength ? inside : this.#moveTo(start, size);
   }
@@ -142,7 +136,7 @@ export class ZipReader {
 }
 
 /** The content of an entry from its bytes in the zip. Throws an `Error`; a `refused` failure where its checksum is another. */
-export function unpack(entry: ZipEntry, packed: Uint8Array): MaybeLater<Uint8Array> {
+export function unpack(entry: ZipEntry, packed: Uint8Array): Ready<Uint8Array> {
   const { name, method, flags, size } = entry;
   if ((flags & ENCRYPTED) !== 0) throw new Error(`${name} is encrypted`);
   if (method === STORED) return checked(entry, packed);

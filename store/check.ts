@@ -133,8 +133,12 @@ async function sumOf(
   if (!object) return undefined;
   const hashed = begin([], object.size);
   try {
+    const read = (at: number) => object.bytes(at, Math.min(object.size, at + READ_SIZE));
+    let next: Promise<Uint8Array> | undefined;
     for (let at = 0; at < object.size; at += READ_SIZE) {
-      const chunk = await object.bytes(at, Math.min(object.size, at + READ_SIZE));
+      const chunk = await (next ?? read(at));
+      next = at + READ_SIZE < object.size ? read(at + READ_SIZE) : undefined; // while this one is hashed
+      next?.catch(() => {}); // it is waited for, unless hashing fails
       await hashed.update(chunk);
       onRead(chunk);
     }

@@ -74,22 +74,33 @@ async function reading<T>(path: string, work: Promise<T>): Promise<T> {
   }
 }
 
+/** Bytes that a stream reads at once. */
+const PIECE = 2 ** 18;
+
 async function* ranges(path: string, start: number, end: number): AsyncGenerator<Uint8Array> {
   const file = await fs.open(path, "r");
   try {
-    for (let at = start; at < end; ) {
-      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(Math.min(end - at, 2 ** 18)), 0, null, at);
-      if (bytesRead === 0) throw new Error(`${path} ends after ${at} of ${end} bytes`);
-      at += bytesRead;
-      yield buffer.subarray(0, bytesRead);
-    }
+    for (let at = start; at < end; at += PIECE) yield await readInto(Buffer.allocUnsafe(Math.min(end - at, PIECE)), file, path, at);
   } finally {
     await file.close();
   }
 }
 
 export async function readRange(path: string, start: number, end: number): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  for await (const part of ranges(path, start, end)) parts.push(part);
-  return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
+  const file = await fs.open(path, "r");
+  try {
+    return await readInto(Buffer.allocUnsafe(Math.max(0, end - start)), file, path, start);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Fills the buffer with what begins at `start`. Fails where there is less. */
+async function readInto(buffer: Buffer, file: fs.FileHandle, path: string, start: number): Promise<Buffer> {
+  for (let filled = 0; filled < buffer.byteLength; ) {
+    const { bytesRead } = await file.read(buffer, filled, null, start + filled);
+    if (bytesRead === 0) throw new Error(`${path} ends after ${start + filled} of ${start + buffer.byteLength} bytes`);
+    filled += bytesRead;
+  }
+  return buffer;
 }

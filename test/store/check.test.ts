@@ -1,7 +1,7 @@
 /** What verify moves, what it leaves and what it moves back, and how grave it says that something is. */
 
 import { describe, expect, test } from "bun:test";
-import { sumsOf } from "../../src/digest.ts";
+import { type BeginSums, Summer, sumsOf } from "../../src/digest.ts";
 import { check, type Finding } from "../../store/check.ts";
 import { blobKey, generationKey, QUARANTINE } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
@@ -85,6 +85,48 @@ test("an interruption ends it in the middle of a payload", async () => {
   const options = { dryRun: false, readData: { percent: 100 }, signal: ending.signal, onProgress } as const;
   const ended = await check(await Store.open(storage), options).catch((error: unknown) => error);
   expect([ended, told.filter((bytes) => bytes > 2 ** 20).length]).toEqual(["interrupted", 1]);
+});
+
+describe("a payload of several parts", () => {
+  const PART = 4 * 2 ** 20;
+  const payload = "y".repeat(3 * PART - 1);
+  const key = blobKey(digestOf(payload));
+
+  /** What is read of the payload and hashed, in the order in which each begins. `broken`: the part whose reading fails. */
+  async function order(broken?: number): Promise<{ steps: string[]; findings: readonly Finding[] }> {
+    const { storage } = await storeOf(payload);
+    const steps: string[] = [];
+    const opened = storage.open.bind(storage);
+    storage.open = async (asked) => {
+      const object = await opened(asked);
+      if (!object || asked !== key) return object;
+      const bytes = (start = 0, end = object.size): Promise<Uint8Array> => {
+        steps.push(`read ${start / PART}`);
+        if (start / PART === broken) return Promise.reject(Object.assign(new Error("EIO"), { code: "EIO" }));
+        return object.bytes(start, end);
+      };
+      return { size: object.size, modified: object.modified, body: object.body.bind(object), bytes };
+    };
+    const sums: BeginSums = (also) => {
+      const summer = new Summer(also);
+      const update = (chunk: Uint8Array) => {
+        if (chunk.byteLength > PART / 2) steps.push("hash");
+        return summer.update(chunk);
+      };
+      return { size: 0, update, sums: () => summer.sums(), discard: () => summer.discard() };
+    };
+    const { findings } = await check(await Store.open(storage), { dryRun: true, readData: { percent: 100 }, sums });
+    return { steps, findings };
+  }
+
+  test("is read ahead by one part while the one before is hashed", async () => {
+    expect(await order()).toEqual({ steps: ["read 0", "read 1", "hash", "read 2", "hash", "hash"], findings: [] });
+  });
+
+  test.each([0, 1, 2])("whose part %d cannot be read is told", async (broken) => {
+    const { findings } = await order(broken);
+    expect(findings.map(({ severity }) => severity)).toEqual(["damage"]);
+  });
 });
 
 describe("a generation that cannot be read", () => {

@@ -274,7 +274,7 @@ export function located(error: unknown, file: FileLocation): unknown {
 /* ---- compression ---- */
 
 const DECOMPRESSORS = {
-  gzip: (source: Chunks): Chunks => through(source, zlib.createGunzip({ chunkSize: MIB / 16 })),
+  gzip: (source: Chunks): Chunks => through(source, zlib.createGunzip({ chunkSize: MIB / 4 })),
   zstd: (source: Chunks, budget: Budget): Chunks => through(wholeFrames(source, budget), zlib.createZstdDecompress()),
 } as const;
 

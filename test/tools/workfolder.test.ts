@@ -48,19 +48,23 @@ describe("an export", () => {
       const log = join(logs.path, "log");
       writeFileSync(log, "");
       const started = performance.now();
+      const isOut = () => visible(folder.path).includes(chunk === undefined ? NAME : `${NAME}.sha256`);
+      let wasOut = false;
       for (let ended = false; !ended; ) {
         const run = Bun.spawn(driver(folder.path, chunk, log), { stderr: "pipe" });
         // Ever later, so that it ends.
         const timer = setTimeout(() => run.kill("SIGKILL"), 100 + Math.random() * Math.max(200, (performance.now() - started) / 5));
         const [code, error] = await Promise.all([run.exited, new Response(run.stderr).text()]);
         clearTimeout(timer);
-        ended = code === 0;
+        // One that was killed when it had all but ended has left nothing to do, of which the next has to say so.
+        ended = code === 0 || (wasOut && code === 1 && error.includes("is there already"));
         if (ended) break;
         expect([code, error]).toEqual([137, ""]);
         killed += 1;
+        wasOut = isOut();
       }
       expect(sumsOf(joined(folder.path))["sha-256"]).toBe(expected);
-      expect(readdirSync(folder.path)).toEqual(visible(folder.path));
+      if (!wasOut) expect(readdirSync(folder.path)).toEqual(visible(folder.path));
       expect(fetchedTwice(log)).toEqual([]);
       resumed += [...readFileSync(log, "utf8").matchAll(/ has [1-9]/g)].length;
       if (chunk !== undefined)

@@ -339,24 +339,29 @@ describe("an export that breaks off", () => {
     });
   }
 
+  const sent = () => large.downloads().reduce((sum, one) => sum + one.sent, 0);
+
+  /**
+   * When a run is to be killed. The first: once a part of a file is journalled. Some later ones while they start and plan, most after some of 54 MiB
+   * came; the last is left alone, as one that is killed may get no further.
+   */
+  function moment(kills: number, to: string): () => boolean {
+    if (kills === 0) return () => [...journalled(to).values()].some(([kept, size]) => kept > 0 && kept < size);
+    if (kills === 30) return () => false;
+    const [until, enough] = [performance.now() + Math.random() * 300, Math.random() * 48 * MIB];
+    return Math.random() < 0.2 ? () => performance.now() > until : () => sent() > enough;
+  }
+
   test("by SIGKILL at any moment goes on to the same bytes and fetches nothing again that was journalled", async () => {
     let [to, resumed, ended] = [freshFolder(), 0, 0];
-    const sent = () => large.downloads().reduce((sum, one) => sum + one.sent, 0);
     for (let kills = 0; kills < runs(30) || ended === 0; ) {
       const before = journalled(to);
-      [large.rules, large.asked.length] = [[{ path: "/download/", fault: { drip: [256 * 1024, 2] } }], 0];
+      [large.rules, large.asked.length] = [[{ path: "/download/", fault: { drip: [128 * 1024, 2] } }], 0];
       const { args } = argumentsOf({ names: all, from: large.url, to, args: ["--parallel", "3"] });
       const run = spawn(args);
-      // Some are killed while they start and plan, most after some of 54 MiB came, the first in the last part of it; the last is left alone, as one that is killed may get no further.
-      const [until, enough] =
-        kills === 30
-          ? [Infinity, 0]
-          : kills > 0 && Math.random() < 0.2
-            ? [Math.random() * 300, 0]
-            : [Infinity, (kills === 0 ? 0.9 : Math.random()) * 48 * MIB];
-      const started = performance.now();
+      const isDue = moment(kills, to);
       const look = setInterval(() => {
-        if (performance.now() - started > until || (enough > 0 && sent() > enough)) run.kill("SIGKILL");
+        if (isDue()) run.kill("SIGKILL");
       }, 1);
       const [code, err] = await Promise.all([run.exited, new Response(run.stderr).text()]);
       clearInterval(look);
@@ -380,7 +385,7 @@ describe("an export that breaks off", () => {
     large.rules = LARGE.map((name) => ({ path: fileOf(name), fault: { stall: HALF + 77 } }));
     const { args } = argumentsOf({ names: all, from: large.url, to, args: ["--parallel", "3"] });
     const run = spawn(args);
-    const stalled = () => LARGE.every((name) => large.downloads(fileOf(name)).some(({ sent }) => sent === HALF + 77));
+    const stalled = () => LARGE.every((name) => large.downloads(fileOf(name)).some((one) => one.sent === HALF + 77));
     // Until what was sent has come: all but a last block, which is written when it is full.
     const isComing = () => !stalled() || writtenIn(to) < LARGE.length * (HALF - 65_536);
     while (isComing() && run.exitCode === null) await Bun.sleep(10);

@@ -11,6 +11,7 @@ import { AGENT_SIGNER, AGENT_WORLD } from "../agentworld.ts";
 import type { Login, Setup } from "../conformance/match.ts";
 import { type Hub, ORIGIN, onOneConnection, overHttp, runCases, type Sent, type Target } from "../conformance/run.ts";
 import { ROOT, SNAP_WORLD, STORE_STREAM } from "../snapworld.ts";
+import { exhaustive } from "../thorough.ts";
 import { WORLD } from "../world.ts";
 import { chp, here, serve, tempFolder } from "./chp.ts";
 
@@ -110,6 +111,7 @@ const executable: Target = {
 
 const carried: Target = {
   name: `${EXECUTABLE}, exported and imported again`,
+  ...(!exhaustive && { skip: "as many cases once more: .ci/run asks them" }),
   lacks: { brokenStore: "nothing breaks its store", empty: "there is nothing to export" },
   exempt: {
     "Snap Store": {

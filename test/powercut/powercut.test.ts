@@ -1,7 +1,7 @@
 /** A small part of `make powercut`, and the model itself on traces that are made up. */
 
 import { describe, expect, test } from "bun:test";
-import { exhaustive, runs } from "../thorough.ts";
+import { exhaustive, runs, sample } from "../thorough.ts";
 import { COMMANDS } from "./commands.ts";
 import { explore, type Report } from "./explore.ts";
 import { unexpected } from "./known.ts";
@@ -130,7 +130,7 @@ describe.skipIf(!traces)("the executable (needs strace)", () => {
     expect([...problems.keys()]).toContain("not durable: store: newest generation");
   });
 
-  test.each(["import", "release", "gc", "gc-again", "token", "token-revoke", "certificate-renew", "keygen"])(
+  test.each(sample(["import", "release", "gc", "gc-again", "token", "token-revoke", "certificate-renew", "keygen"]))(
     "%s: no state of a power cut is bad, but for what is known",
     async (name) => {
       expect(unexpected([await report(name)])).toEqual([]);

@@ -14,7 +14,7 @@ import { base, charmZip } from "../build.ts";
 import { runProgram } from "../program.ts";
 import { error, S3Engine } from "../s3engine.ts";
 import { tempFolder } from "../temp.ts";
-import { thorough } from "../thorough.ts";
+import { exhaustive, thorough } from "../thorough.ts";
 
 const folder = tempFolder();
 afterAll(() => folder[Symbol.dispose]());
@@ -112,7 +112,7 @@ const KILLED: readonly Killed[] = [
 ];
 
 /** How many requests lie between two tries: a command in this process takes a while. CHP_STRIDE=1 tries each. */
-const stride = Number(process.env["CHP_STRIDE"] ?? (thorough ? 8 : 40));
+const stride = Number(process.env["CHP_STRIDE"] ?? (exhaustive ? 8 : thorough ? 16 : 40));
 
 for (const { name, before, command, after } of KILLED)
   describe(name, () => {

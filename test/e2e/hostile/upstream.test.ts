@@ -538,28 +538,32 @@ describe("the way to a server", () => {
   });
 });
 
-test.skipIf(process.platform !== "linux")("an export of some hundred MiB takes no more memory than one of a few", async () => {
-  const parts = ["a", "b", "c"].map((letter) => `huge-${letter}`);
-  const file = join(folder.path, "huge.tar.gz");
-  const store = join(folder.path, "huge");
-  writeFileSync(file, exportOf([...parts.map((name) => spec(name, (exhaustive ? 70 : 40) * MIB)), spec("tiny-one", 1000)]));
-  expect(await here(["import", "--store", store, "--max-ratio", "10000", file])).toMatchObject({ code: 0 });
-  const served = await serve(store);
-  const peakOf = async (charms: readonly string[]) => {
-    const run = spawn(argumentsOf({ names: charms, from: served.url, args: ["--parallel", "3"] }).args);
-    // What the system tells of an ended process includes the one that started it.
-    let peak = 0;
-    const look = setInterval(() => (peak = Math.max(peak, peakMemory(run.pid))), 5);
-    const code = await run.exited;
-    clearInterval(look);
-    expect(code).toBe(0);
-    return peak;
-  };
-  const [few, many] = [await peakOf(["tiny-one"]), await peakOf(parts)];
-  expect(few).toBeGreaterThan(0);
-  expect(many).toBeLessThan(few + 100 * MIB);
-  expect(await served.stop()).toBe(0);
-});
+// It hashes a gigabyte: for .ci/run.
+test.skipIf(process.platform !== "linux" || !exhaustive)(
+  "an export of some hundred MiB takes no more memory than one of a few",
+  async () => {
+    const parts = ["a", "b", "c"].map((letter) => `huge-${letter}`);
+    const file = join(folder.path, "huge.tar.gz");
+    const store = join(folder.path, "huge");
+    writeFileSync(file, exportOf([...parts.map((name) => spec(name, 70 * MIB)), spec("tiny-one", 1000)]));
+    expect(await here(["import", "--store", store, "--max-ratio", "10000", file])).toMatchObject({ code: 0 });
+    const served = await serve(store);
+    const peakOf = async (charms: readonly string[]) => {
+      const run = spawn(argumentsOf({ names: charms, from: served.url, args: ["--parallel", "3"] }).args);
+      // What the system tells of an ended process includes the one that started it.
+      let peak = 0;
+      const look = setInterval(() => (peak = Math.max(peak, peakMemory(run.pid))), 5);
+      const code = await run.exited;
+      clearInterval(look);
+      expect(code).toBe(0);
+      return peak;
+    };
+    const [few, many] = [await peakOf(["tiny-one"]), await peakOf(parts)];
+    expect(few).toBeGreaterThan(0);
+    expect(many).toBeLessThan(few + 100 * MIB);
+    expect(await served.stop()).toBe(0);
+  },
+);
 
 describe("snaps", () => {
   let snaps: BrokenUpstream;

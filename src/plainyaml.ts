@@ -228,7 +228,7 @@ function quotedText(quote: "'" | '"', lines: readonly string[]): string {
     if (open !== undefined && line === "") throw NOT_PLAIN;
     const own = i < last ? trimmed(line) : line;
     const isOpen = i < last && quote === '"' && /(?<!\\)(?:\\\\)*\\$/.test(own);
-    if (isOpen && line.endsWith(" ")) throw NOT_PLAIN;
+    if (isOpen && (line.endsWith(" ") || CUT_ESCAPE.test(own))) throw NOT_PLAIN;
     const text: string = (open ?? "") + (isOpen ? own.slice(0, -1) : own);
     open = isOpen ? text : undefined;
     if (!isOpen) joined.push(text);
@@ -236,6 +236,9 @@ function quotedText(quote: "'" | '"', lines: readonly string[]): string {
   const text = folded(joined);
   return quote === "'" ? text.replaceAll("''", "'") : unescaped(text);
 }
+
+/** A number of a character that the end of its line cuts: what follows on the next does not belong to it. */
+const CUT_ESCAPE = /(?<!\\)(?:\\\\)*\\(?:x.?|u.{0,3})\\$/;
 
 /** What an escaped character of a text in double quotes stands for. */
 const ESCAPED: Readonly<Record<string, string>> = { n: "\n", t: "\t", '"': '"', "\\": "\\", "/": "/", " ": " " };

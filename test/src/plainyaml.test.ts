@@ -65,6 +65,8 @@ const PIECES = [
   '\\"',
   "\\\\",
   "\\u00e9",
+  "\\u00",
+  "\\x4",
   "\\ud83d",
   "\\x41",
   "\\q",
@@ -201,6 +203,8 @@ test.each([
   ["a document's mark", "---\na: b\n"],
   ["a text that is too long", `a: ${"x".repeat(2 ** 16)}\n`],
   ["too many inside each other", nested(34)],
+  ["a number of a character over two lines", 'a: "\\u0e9\\\n  a"\n'],
+  ["a short one over two lines", 'a: "\\\\\\x4\\\n  1"\n'],
 ])("%s is left to the library", (_, text) => {
   expect(readPlainYaml(text)).toBeUndefined();
 });

@@ -29,8 +29,8 @@ example: dist/chp ## import the example export again
 unit: $(BUN) ## types, lint, format and the tests that start no process and run no whole command, side by side: the loop while working
 	@$(MAKE) -s --jobs=4 --output-sync=target types quicklint format inprocess
 
-# Some files wait for most of their time: one more than there are processors keeps these busy.
-WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+# Some files wait for most of their time: two more than there are processors keep these busy.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2)))
 
 test: build ## run every test that needs nothing but npm's packages
 	$(TEST:--parallel=--parallel=$(WORKERS))

@@ -273,9 +273,9 @@ export class Disk implements Storage {
     try {
       await synced;
     } finally {
-      fsNow.closeSync(file);
       this.#open -= 1;
       this.#waiting.shift()?.();
+      fsNow.closeSync(file);
     }
   }
 
@@ -403,6 +403,8 @@ class DiskStage implements Stage {
   #size = 0;
   /** its descriptor, while it is written: a FileHandle that nobody closes ends the process when it is collected */
   #file: number | undefined;
+  /** the last write by another thread, which must have ended before the descriptor is of another file */
+  #writing: Promise<unknown> = Promise.resolve();
   /** whether there is a file, which may be of another process by now */
   #isBegun = false;
   #synced: Promise<void> = Promise.resolve();
@@ -417,9 +419,11 @@ class DiskStage implements Stage {
       const hashed = this.#open();
       const file = this.#created();
       this.#size += chunk.byteLength;
-      if (this.#size > AT_ONCE)
-        await Promise.all([writeAt(file, chunk, this.#size - chunk.byteLength), hashed.update(chunk)]); // while the disk writes
-      else {
+      if (this.#size > AT_ONCE) {
+        const written = writeAt(file, chunk, this.#size - chunk.byteLength);
+        this.#writing = written.catch(() => {});
+        await Promise.all([written, hashed.update(chunk)]); // while the disk writes
+      } else {
         for (let at = 0; at < chunk.byteLength; ) at += fsNow.writeSync(file, chunk, at);
         await hashed.update(chunk);
       }
@@ -479,8 +483,10 @@ class DiskStage implements Stage {
     if (this.#committed) return;
     this.#hashed?.discard();
     this.#hashed = undefined;
-    if (this.#file !== undefined) fsNow.closeSync(this.#file);
+    await this.#writing;
+    const file = this.#file;
     this.#file = undefined;
+    if (file !== undefined) fsNow.closeSync(file);
     const isWritten = await this.landed().then(
       () => this.#isBegun,
       () => false,

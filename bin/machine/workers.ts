@@ -63,7 +63,7 @@ export class Workers {
         if (!current || !this.#all.has(current)) current = this.#start();
         const used = current;
         const forget = () => {
-          this.#all.delete(used);
+          this.#forget(used);
           current = undefined;
         };
         try {
@@ -96,9 +96,15 @@ export class Workers {
     if (this.#isClosed) throw new Failure("failed", "internal error: a task comes after the workers have ended");
     const worker = new Worker(WORKER_ENTRY, { workerData: WORKER_MARK, resourceLimits: MEMORY });
     worker.setMaxListeners(0);
-    worker.once("exit", () => this.#all.delete(worker)); // nobody would hear an answer from it
+    worker.once("exit", () => this.#forget(worker)); // nobody would hear an answer from it
     this.#all.add(worker);
     return worker;
+  }
+
+  #forget(worker: Worker): void {
+    this.#all.delete(worker);
+    const at = this.#idle.indexOf(worker);
+    if (at >= 0) this.#idle.splice(at, 1);
   }
 
   #next(): Promise<Worker> {

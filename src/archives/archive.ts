@@ -116,16 +116,16 @@ export class ByteReader {
   /** Copies no more than the bytes that are asked for: chunks are large, and headers small. */
   #join(count: number): void {
     const parts = [this.#buffered];
-    let size = this.#buffered.byteLength;
-    while (size < count) {
-      const [next] = this.#more;
-      if (!next) break;
+    let [size, joined] = [this.#buffered.byteLength, 0];
+    for (const [i, next] of this.#more.entries()) {
+      if (size >= count) break;
       const part = next.subarray(0, count - size);
       parts.push(part);
       size += part.byteLength;
-      if (part.byteLength === next.byteLength) this.#more.shift();
-      else this.#more[0] = next.subarray(part.byteLength);
+      if (part.byteLength === next.byteLength) joined += 1;
+      else this.#more[i] = next.subarray(part.byteLength);
     }
+    this.#more.splice(0, joined);
     if (parts.length > 1) this.#buffered = parts.length === 2 && parts[0]?.byteLength === 0 ? (parts[1] ?? NOTHING) : Buffer.concat(parts);
   }
 

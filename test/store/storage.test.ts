@@ -7,7 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import type { Expected } from "../../src/catalog/generation-types.ts";
-import { sumsOf } from "../../src/digest.ts";
+import { type BeginSums, sumsHere, sumsOf } from "../../src/digest.ts";
+import { reason } from "../../src/errors.ts";
 import { Disk } from "../../store/fs.ts";
 import { ingest } from "../../store/ingest.ts";
 import { endLeases } from "../../store/lease.ts";
@@ -413,6 +414,37 @@ describe("on the disk", () => {
     } finally {
       for (const spy of spies) spy.mockRestore();
     }
+  });
+
+  test.each([
+    ["hashing fails meanwhile", true],
+    ["it is discarded meanwhile", false],
+  ])("a descriptor is closed after its last write, also where %s", async (_, fails) => {
+    const sums: BeginSums = (also) => ({
+      ...sumsHere(also),
+      update: () => (fails ? Promise.reject(new Error("no worker")) : undefined),
+      discard: () => {},
+    });
+    const disk = new Disk(join(tempFolder(), "store"), { sync: false, sums });
+    const size = 32 * 2 ** 20; // takes another thread a while
+    const stage = await disk.stage();
+    const { closeSync } = fsNow;
+    const sizes: number[] = [];
+    const closing = spyOn(fsNow, "closeSync").mockImplementation((file) => {
+      sizes.push(fsNow.fstatSync(file).size);
+      closeSync(file);
+    });
+    try {
+      const written = stage.write(new Uint8Array(size));
+      if (fails) expect(await written.catch(reason)).toBe("no worker");
+      else await Promise.resolve();
+      await stage.discard();
+      await written.catch(() => {});
+    } finally {
+      closing.mockRestore();
+    }
+    expect(sizes).toEqual([size]);
+    expect(await disk.staged()).toEqual([]);
   });
 
   test("what is staged is its bytes, however they came, and the caller may use its buffer again", async () => {

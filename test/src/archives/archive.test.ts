@@ -270,6 +270,44 @@ describe("damaged", () => {
   });
 });
 
+test("a small archive in another is what it is by itself: its files, or the same refusal", async () => {
+  /** Without where it lies. */
+  const outcome = async (bytes: Uint8Array): Promise<unknown> => {
+    const found: Record<string, string> = {};
+    try {
+      for await (const file of walk(bytes)) if (file.path !== "other") found[file.path] = await file.bytes.whole(MIB, "it").then(String);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      return error.reason;
+    }
+    return found;
+  };
+  const tar = tarOf({ "a.yaml": "a: 1", "metadata.json": "{}", "resources/r_1": "r".repeat(3000) });
+  const members = fc.integer({ min: 1, max: 4 }).map((count) => {
+    const size = Math.ceil(tar.byteLength / count);
+    return Buffer.concat(Array.from({ length: count }, (_, i) => gzipSync(tar.subarray(i * size, (i + 1) * size))));
+  });
+  const damage = fc.oneof(
+    fc.constant((bytes: Uint8Array) => bytes),
+    fc.uint8Array({ minLength: 1, maxLength: 40 }).map((more) => (bytes: Uint8Array) => Buffer.concat([bytes, more])),
+    fc.nat(40).map((zeros) => (bytes: Uint8Array) => Buffer.concat([bytes, new Uint8Array(zeros)])),
+    fc.nat().map((at) => (bytes: Uint8Array) => bytes.subarray(0, 2 + (at % (bytes.byteLength - 2)))),
+    fc.tuple(fc.nat(), fc.nat(7)).map(([at, bit]) => (bytes: Uint8Array) => {
+      const copy = new Uint8Array(bytes);
+      const place = 2 + (at % (copy.byteLength - 2));
+      copy[place] = (copy[place] ?? 0) ^ (1 << bit);
+      return copy;
+    }),
+  );
+  await fc.assert(
+    fc.asyncProperty(members, damage, async (whole, change) => {
+      const inner = change(whole);
+      expect(await outcome(tarOf({ other: "x", "inner.tar.gz": inner }))).toEqual(await outcome(inner));
+    }),
+    { numRuns: runs(400) },
+  );
+});
+
 describe("hostile tars", () => {
   const typed = (path: string, type: string, over: Record<string, unknown> = {}) => [tarEntry(path, "", { type, ...over })];
   const huge = 0o77777777777;

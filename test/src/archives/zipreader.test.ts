@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import zlib from "node:zlib";
 import * as fc from "fast-check";
+import { zipSync } from "fflate";
 import yauzl from "yauzl";
 import { Budget, LIMITS } from "../../../src/archives/budget.ts";
 import { charmFiles, LastZip, type Wanted } from "../../../src/archives/zip.ts";
@@ -165,4 +166,15 @@ test("of a zip that has the files of the one before, their content is taken, and
     }),
     { numRuns: runs(400) },
   );
+});
+
+test("what differs from the zip before in one byte, with the checksum of the one before, is not taken for the same", async () => {
+  const first = zipSync({ "metadata.yaml": [Buffer.from("name: demo"), { level: 0 }] });
+  const other = Buffer.from(first);
+  other[other.indexOf("demo")] = "D".charCodeAt(0);
+  const last = new LastZip();
+  const wanted: Wanted = new Map([["metadata.yaml", "needed"]]);
+  const read = (bytes: Uint8Array) => charmFiles(inMemory(bytes), wanted, new Budget(LIMITS), last);
+  expect((await read(first)).files.get("metadata.yaml")?.text).toBe("name: demo");
+  expect(read(other)).rejects.toThrow("metadata.yaml in its zip: content does not match its checksum");
 });

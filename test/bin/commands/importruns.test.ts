@@ -1,8 +1,9 @@
 /** Which ends of imports and verifications are recorded: what status says of them, and that no import fails for it. */
 
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Store } from "../../../store/store.ts";
 import { runProgram } from "../../program.ts";
 import { ROOT, SNAP_WORLD } from "../../snapworld.ts";
 import { tempFolder } from "../../temp.ts";
@@ -33,6 +34,18 @@ test("an import that is published, one that changes nothing, and one that is ref
   expect(readdirSync(join(store, "catalog"))).toHaveLength(1);
   expect((await run("import", good)).code).toBe(0); // it is there already
   expect((await last()).lastImport).toMatchObject({ failed: null });
+});
+
+test("one whose report cannot be made says that it is published", async () => {
+  using at = await place();
+  const broken = spyOn(Store.prototype, "snapshotAt").mockRejectedValue(new Error("EIO: i/o error"));
+  try {
+    const { code, err } = await at.run("import", at.good);
+    expect([code, err]).toEqual([14, expect.stringContaining("generation 1 is published, but a later step failed: EIO: i/o error")]);
+  } finally {
+    broken.mockRestore();
+  }
+  expect(JSON.parse((await at.run("list", "--json")).out).length).toBeGreaterThan(0);
 });
 
 test("one that never began counts too; wrong usage and dry runs do not", async () => {

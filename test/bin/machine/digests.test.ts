@@ -8,6 +8,7 @@ import { ALGORITHMS, type StreamSums, sumsOf } from "../../../src/digest.ts";
 import { Disk } from "../../../store/fs.ts";
 import { blobKey } from "../../../store/keys.ts";
 import { Store } from "../../../store/store.ts";
+import { noise } from "../../build.ts";
 import { failureOf } from "../../importing.ts";
 import { tempFolder } from "../../temp.ts";
 import { runs } from "../../thorough.ts";
@@ -28,13 +29,6 @@ function digests(options: ConstructorParameters<typeof Digests>[0] = {}): Digest
 afterEach(async () => {
   for (const one of made.splice(0)) await one.close();
 });
-
-/** Bytes that are different everywhere. */
-function noise(size: number, seed: number): Uint8Array {
-  const bytes = new Uint32Array(Math.ceil(size / 4));
-  for (let i = 0, x = seed | 1; i < bytes.length; i += 1) bytes[i] = x = (Math.imul(x, 1_664_525) + 1_013_904_223) >>> 0;
-  return new Uint8Array(bytes.buffer, 0, size);
-}
 
 async function until(isTrue: () => boolean): Promise<void> {
   while (!isTrue()) await new Promise((resolve) => setImmediate(resolve));
@@ -88,10 +82,11 @@ test("streams beside each other have the digests that they have in this thread",
 
 describe("small streams start no worker", () => {
   const bytes = noise(2 * MIB, 1);
+  const right = sumsOf(bytes, ALGORITHMS);
   const sumOf = async (there: Digests, size: number | undefined) => {
     const sums = there.begin(ALGORITHMS, size);
     await sums.update(bytes);
-    expect(await sums.sums()).toEqual(sumsOf(bytes, ALGORITHMS));
+    expect(await sums.sums()).toEqual(right);
   };
 
   test("until their sum is worth it", async () => {

@@ -1,6 +1,6 @@
 /** Digests in workers: the same as here however the bytes come, in bounded buffers, and nothing left of a stream that ends early. */
 
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { Digests } from "../../../bin/machine/digests.ts";
 import { Workers } from "../../../bin/machine/workers.ts";
@@ -25,6 +25,10 @@ function digests(options: ConstructorParameters<typeof Digests>[0] = {}): Digest
   made.push(one);
   return one;
 }
+
+/** For the tests after which nothing is under way there: its two workers start once. */
+const shared = new Digests({ most: 2, worth: AT_ONCE });
+afterAll(() => shared.close());
 
 afterEach(async () => {
   for (const one of made.splice(0)) await one.close();
@@ -59,7 +63,7 @@ const Stream = fc.record({
 });
 
 test("streams beside each other have the digests that they have in this thread", async () => {
-  const there = digests();
+  const there = shared;
   await fc.assert(
     fc.asyncProperty(fc.array(Stream, { minLength: 1, maxLength: 4 }), async (streams) => {
       const all = streams.map(async ({ size, also, sizes, seed }) => {
@@ -115,7 +119,7 @@ describe("small streams start no worker", () => {
 });
 
 test("a stream holds a few buffers, however large it is and however fast it comes", async () => {
-  const there = digests();
+  const there = shared;
   const chunk = noise(300_000, 3);
   const sums = [there.begin(ALGORITHMS, 2 ** 40), there.begin([], 2 ** 40)];
   for (let i = 0; i < 40; i += 1) {
@@ -132,7 +136,7 @@ test("a stream holds a few buffers, however large it is and however fast it come
 });
 
 test("of a stream that ends early nothing is left, in the middle of whatever it was", async () => {
-  const there = digests();
+  const there = shared;
   const bytes = noise(3 * MIB, 5);
   for (const after of [0, 1000, MIB - 1, MIB, 3 * MIB]) {
     const sums = there.begin(ALGORITHMS, 3 * MIB);

@@ -11,6 +11,7 @@ import { type ReadText, readHere, remembering } from "../archives/readers.ts";
 import { charmFiles, LastZip, type Wanted, type ZipContent } from "../archives/zip.ts";
 import { type Base, compareBases, expandAny } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
+import { unreleasedNote } from "../catalog/channelmap.ts";
 import type { CharmNeeds } from "../catalog/need.ts";
 import {
   type Details,
@@ -212,9 +213,9 @@ export class CharmReader<S extends Staged> {
     const rows = declared
       ? declaredReleases(declared, type, revisions, manifests, this.#options.now)
       : this.#rebuiltReleases(type, revisions);
-    for (const r of revisions.values())
-      if (!rows.some((row) => row.revision === r.revision))
-        this.notes.push(`${name} revision ${r.revision} is in no channel; it can be installed by its number`);
+    const released = new Set(rows.map((row) => row.revision));
+    const unreleased = [...revisions.keys()].filter((revision) => !released.has(revision));
+    this.notes.push(...unreleasedNote(unreleased, `${name} `));
     const account = group.assertions.findLast((file) => isPublisherAccount(file.bytes, group));
     const assertion = account && utf8(account.bytes, joinLocation(account.at));
     const publisherAssertion = assertion === undefined ? undefined : await this.#staging.stageSmall(assertion);

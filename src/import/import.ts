@@ -17,7 +17,7 @@ import type {
   SourceRecord,
   StagedBlob,
 } from "../catalog/generation-types.ts";
-import { type NeededImage, neededImages } from "../catalog/images.ts";
+import { hasImages, type NeededImage, neededImages } from "../catalog/images.ts";
 import type { PulledFromHere } from "../catalog/imagesources.ts";
 import type { Package } from "../catalog/package.ts";
 import { pathOfReference, splitPath } from "../catalog/registry.ts";
@@ -103,12 +103,18 @@ export interface ImportReport {
   readonly bytes: { readonly new: number; readonly known: number };
 }
 
+/** What an import did, and what follows from it is asked of. */
+export interface Imported extends ImportReport {
+  /** the imported charms that name images, as they are after the import */
+  readonly charmsWithImages: readonly Package[];
+}
+
 /** Imports all sources as one generation. Throws a `Failure`; then nothing was published. */
 export async function importSources(
   store: ImportStore,
   sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
   options: ImportOptions,
-): Promise<ImportReport> {
+): Promise<Imported> {
   return readSources(store, sources, options, async ({ origins, ignored, reading }) => {
     const { records } = origins;
 
@@ -144,6 +150,7 @@ export async function importSources(
       notes: [...origins.notes, ...reading.notes, ...snaps.notes, ...notes],
       ignored,
       bytes,
+      charmsWithImages: packages.after.filter(hasImages),
     };
   });
 }
@@ -247,7 +254,8 @@ class Restoring {
     imported: I & ImportedSection<S, R>,
   ) {
     const entries = this.#unreadable[section];
-    const changed = imported.after.filter((one) => imported.changed.includes(one) || entries.has(one.name));
+    const isChanged = new Set(imported.changed);
+    const changed = imported.after.filter((one) => isChanged.has(one) || entries.has(one.name));
     for (const one of changed) {
       const entry = entries.get(one.name);
       const before = ownValue(this.#newest.index[section], one.name)?.[0];

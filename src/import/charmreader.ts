@@ -84,6 +84,8 @@ export class CharmReader<S extends Staged> {
   /** what was read of the last zip; undefined: that failed */
   #lastContent: CharmContent | undefined;
 
+  readonly #lastTexts = new Map<TextName, { readonly text: string; readonly digest: Digest }>();
+
   constructor(staging: Staging<S>, options: CharmReadOptions) {
     this.#staging = staging;
     this.#options = options;
@@ -141,13 +143,22 @@ export class CharmReader<S extends Staged> {
     // What fails here is no fault of the zip.
     const texts: Partial<Record<TextName, Digest>> = {};
     for (const [name, text] of Object.entries(read.texts)) {
-      const digest = await this.#staging.stageSmall(text);
+      const digest = await this.#stageText(name as TextName, text);
       texts[name as TextName] = digest;
       if (known.has(digest)) continue;
       known.add(digest);
       this.#options.budget.spend("kept", text.length);
     }
     return (this.#lastContent = { ...read, texts });
+  }
+
+  /** Stages a text, which the last one of its name mostly is. */
+  async #stageText(name: TextName, text: string): Promise<Digest> {
+    const last = this.#lastTexts.get(name);
+    if (last?.text === text) return last.digest;
+    const digest = await this.#staging.stageSmall(text);
+    this.#lastTexts.set(name, { text, digest });
+    return digest;
   }
 
   async #read(files: ReadonlyMap<string, ZipContent>, sources: ReadonlyMap<string, string>): Promise<ReadContent> {

@@ -35,6 +35,7 @@ import { ExportReader, type FileOutcome, type Reading } from "./reader.ts";
 import { type ImportedSnaps, importSnaps, type SnapReport } from "./snapimport.ts";
 import type { SnapReadOptions } from "./snapreader.ts";
 import type { SnapBase } from "./snaptrust.ts";
+import { Staging } from "./staging.ts";
 import { ChecksumLists } from "./sums.ts";
 
 export interface ImportSource {
@@ -301,19 +302,29 @@ export async function readSources<T>(
   use: (read: ReadSources) => Promise<T>,
 ): Promise<T> {
   const budget = new Budget(options.limits);
-  const reader = new ExportReader<StagedBlob>(store, { ...options, budget });
+  const staging = new Staging<StagedBlob>(store, budget);
   try {
-    const lists = new ChecksumLists(options.accepted ?? [], options.now);
-    const ignored: string[] = [];
-    const read = new Map<string, SourceRecord>();
-    for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored, budget }, source, options));
-    const origins = sourceOrigins(read, lists.finish(), options);
-    const reading = await reader.finish();
-    if (isEmpty(reading)) throw nothingFound(origins.records, ignored);
-    return await use({ origins, ignored, reading });
+    return await use(await readAll(staging, sources, budget, options)); // a reader is not kept longer than it reads
   } finally {
-    await reader.discard();
+    await staging.discard();
   }
+}
+
+async function readAll(
+  staging: Staging<StagedBlob>,
+  sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
+  budget: Budget,
+  options: ImportOptions,
+): Promise<ReadSources> {
+  const reader = new ExportReader(staging, { ...options, budget });
+  const lists = new ChecksumLists(options.accepted ?? [], options.now);
+  const ignored: string[] = [];
+  const read = new Map<string, SourceRecord>();
+  for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored, budget }, source, options));
+  const origins = sourceOrigins(read, lists.finish(), options);
+  const reading = await reader.finish();
+  if (isEmpty(reading)) throw nothingFound(origins.records, ignored);
+  return { origins, ignored, reading };
 }
 
 function pathOf({ path, name }: ImportSource): string {

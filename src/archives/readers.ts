@@ -64,9 +64,9 @@ export function remembering(read: ReadText, size: number): ReadText {
   };
 }
 
-/** A copy. A piece of a text keeps all of the text in memory, and a revision keeps some of each. */
+/** A copy of what JSON can say. A piece of a text keeps all of the text in memory, and a revision keeps some of each. */
 function detached<T>(value: T): T {
-  return structuredClone(value);
+  return JSON.parse(JSON.stringify(value)) as T;
 }
 
 type Reader<K extends ReaderName> = (...input: Parameters<Readers[K]>) => ReturnType<Readers[K]>;

@@ -191,7 +191,7 @@ test("a worker that ends fails what it hashed, and nothing is stored of it", asy
   expect(await store.storage.staged()).toEqual([]);
   await until(() => there.jobs === 0);
   // Those that come later are not harmed.
-  const again = await Store.open(new Disk(folder, { sync: false, sums: digests().begin }));
+  const again = await Store.open(new Disk(folder, { sync: false, sums: shared.begin }));
   const blob = await again.ingest(
     (async function* () {
       yield bytes;

@@ -90,7 +90,7 @@ format: $(BUN)
 	node_modules/.bin/biome ci
 
 # Stories of whole commands and exports, up to seconds each: make test runs them.
-STORIES := test/bin/commands/** test/manual.test.ts test/src/export/images.test.ts test/src/export/archivewriter.test.ts
+STORIES := test/bin/commands/** test/manual.test.ts test/replicas/kills.test.ts test/src/export/images.test.ts test/src/export/archivewriter.test.ts
 
 # test/preload.ts forbids these tests to start a process; test/thorough.ts reduces long runs of properties.
 inprocess: $(BUN)

@@ -48,13 +48,14 @@ interface Place {
 
 /** Little-endian numbers: `[bytes, value]`. */
 function le(...fields: readonly (readonly [width: 1 | 2 | 4 | 8, value: number | bigint])[]): Uint8Array {
-  return Buffer.concat(
-    fields.map(([width, value]) => {
-      const bytes = Buffer.alloc(8);
-      bytes.writeBigUInt64LE(BigInt.asUintN(width * 8, BigInt(value)));
-      return bytes.subarray(0, width);
-    }),
-  );
+  const bytes = Buffer.alloc(fields.reduce((size, [width]) => size + width, 0));
+  let at = 0;
+  for (const [width, value] of fields) {
+    if (width === 8) bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)), at);
+    else bytes.writeUIntLE(Number(BigInt.asUintN(width * 8, BigInt(value))), at, width);
+    at += width;
+  }
+  return bytes;
 }
 
 /** An image that holds the files, and the folders on the way to them. */

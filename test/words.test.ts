@@ -40,12 +40,15 @@ const GIVEN_UP: readonly (readonly [word: RegExp, instead: string])[] = [
   [/\bis (none|no) (of|that)\b/i, "is not a, is unknown"],
 ];
 
+/** Most files and texts have none of them, which one search shows. */
+const ANY = new RegExp(GIVEN_UP.map(([{ source }]) => source).join("|"), "i");
+
 /** Texts that are no prose: names in scripts, and words of others that are compared with. */
 const EXEMPT = /^\s*held |^#!\/bin\/sh/;
 
 function givenUp({ text }: Text): string[] {
   if (!/\S\s+\S/.test(text.trim()) && !/^\s+\S|\S\s+$/.test(text)) return [];
-  if (EXEMPT.test(text)) return [];
+  if (!ANY.test(text) || EXEMPT.test(text)) return [];
   return GIVEN_UP.flatMap(([word, instead]) => (word.test(text) ? [`${word.exec(text)?.[0]}: say ${instead}`] : []));
 }
 
@@ -54,9 +57,11 @@ const pages = ["README.md", "CHANGELOG.md", ...new Bun.Glob("bin/manual/*.md").s
 
 test("no text of the program uses a word that was given up", async () => {
   const found: string[] = [];
-  for (const path of sources)
-    for (const text of textsOf(await Bun.file(join(ROOT, path)).text(), path.endsWith(".tsx")))
-      for (const why of givenUp(text)) found.push(`${path}:${text.line} ${why}`);
+  for (const path of sources) {
+    const source = await Bun.file(join(ROOT, path)).text();
+    if (!ANY.test(source)) continue;
+    for (const text of textsOf(source, path.endsWith(".tsx"))) for (const why of givenUp(text)) found.push(`${path}:${text.line} ${why}`);
+  }
   expect(found).toEqual([]);
 });
 

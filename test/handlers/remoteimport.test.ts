@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, jest, test } from "bun:test";
 import { REMOTE_OPTIONS } from "../../bin/commands/flags.ts";
 import { createApp } from "../../handlers/app.ts";
 import type { ImportEnd, ImportJob, RemoteImport } from "../../handlers/call.ts";
@@ -208,14 +208,26 @@ describe("a body", () => {
   });
 
   test("may take longer than that in all, as long as something comes", async () => {
-    const { ask } = await served({ idle: 1000 });
-    let left = 30;
-    const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
-      await Bun.sleep(40);
-      controller.enqueue(Buffer.from("x"));
-      if ((left -= 1) === 0) controller.close();
+    const idle = 60_000;
+    const { ask } = await served({ idle });
+    const during = (wait: number) => {
+      let left = 30;
+      const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+        await Promise.resolve(); // who reads is waiting now
+        jest.advanceTimersByTime(wait);
+        await Promise.resolve();
+        controller.enqueue(Buffer.from("x"));
+        if ((left -= 1) === 0) controller.close();
+      };
+      return ask({ headers: BEARER, body: new ReadableStream({ pull }, { highWaterMark: 0 }) });
     };
-    expect(await ask({ headers: BEARER, body: new ReadableStream({ pull }, { highWaterMark: 0 }) })).toMatchObject({ status: 201 });
+    jest.useFakeTimers();
+    try {
+      expect(await during(idle - 1)).toMatchObject({ status: 201 });
+      expect(await during(idle)).toMatchObject({ status: 408 });
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   test("waits for the import without a deadline", async () => {

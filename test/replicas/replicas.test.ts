@@ -4,12 +4,13 @@ import { describe, expect, test } from "bun:test";
 import type { S3Client } from "../../store/s3client.ts";
 import { S3Engine } from "../s3engine.ts";
 import { patched } from "../simulate/modules.ts";
-import { proofTest, runs } from "../thorough.ts";
+import { longTest, proofTest, runs } from "../thorough.ts";
 import { bucketModules, playGarbage } from "./garbage.ts";
 import { GARBAGE_FAULTS, NO_WRITER } from "./putback.ts";
 import { randomOf } from "./time.ts";
 
-test("no history of publishers and garbage collectors loses a blob that a generation names", async () => {
+// A history takes more than a second.
+longTest("no history of publishers and garbage collectors loses a blob that a generation names", async () => {
   const modules = await bucketModules([]);
   const sum = { published: 0, deleted: 0 };
   for (let seed = 1; seed <= runs(12); seed += 1) {

@@ -1,14 +1,14 @@
 /** Histories of a store, each from one seed: `make simulate SEEDS=1-100000` tries more, `SEEDS=7` shows one. */
 
 import { describe, expect, test } from "bun:test";
-import { longTest, proofTest, runs, sample } from "../thorough.ts";
+import { longTest, proofTest, runs, sample, thorough } from "../thorough.ts";
 import { patched } from "./modules.ts";
 import { INVARIANTS } from "./oracle.ts";
 import { PUT_BACK } from "./putback.ts";
 import { KEPT } from "./seeds.ts";
 import { type Setting, simulate } from "./simulate.ts";
 
-const SEEDS = runs(1000);
+const SEEDS = thorough ? runs(1000) : 4;
 /** Seeds of one test: each ends in time on a busy machine too. */
 const PART = 100;
 

@@ -11,7 +11,7 @@ import { BlobCache, type CacheOptions } from "../../store/blobcache.ts";
 import { blobKey } from "../../store/keys.ts";
 import { Bucket } from "../../store/s3.ts";
 import { Spool } from "../../store/spool.ts";
-import { bytesBy } from "../build.ts";
+import { noise } from "../build.ts";
 import { S3Engine } from "../s3engine.ts";
 import { NO_PROCESS } from "../temp.ts";
 import { runs } from "../thorough.ts";
@@ -59,7 +59,7 @@ class World {
   }
 
   put(size: number, seed: number): Digest {
-    const bytes = bytesBy(size, (i) => (i * seed + (i >> 9)) % 251);
+    const bytes = noise(size, seed);
     const { "sha-256": digest } = sumsOf(bytes);
     this.engine.objects.set(`site/${blobKey(digest)}`, { bytes, modified: 0, writer: undefined });
     return digest;

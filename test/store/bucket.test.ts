@@ -9,7 +9,7 @@ import { bucketProof, proveBucket } from "../../store/s3proof.ts";
 import { sealerOf } from "../../store/sealing.ts";
 import { Spool } from "../../store/spool.ts";
 import { Store } from "../../store/store.ts";
-import { bytesBy } from "../build.ts";
+import { noise } from "../build.ts";
 import { realBucket } from "../realbucket.ts";
 import { type EngineFaults, error, S3Engine, type Weather } from "../s3engine.ts";
 import { longTest, runs } from "../thorough.ts";
@@ -150,7 +150,7 @@ describe("what breaks on its way is asked for again", () => {
   test("a large object in pieces, of which each may break, is the same to the byte", async () => {
     const engine = new S3Engine();
     const bucket = bucketOn(engine);
-    const large = bytesBy(11 * 2 ** 20 + 17, (i) => (i * 31 + (i >> 8)) % 251);
+    const large = noise(11 * 2 ** 20 + 17, 1);
     const stage = await bucket.stage();
     await stage.write(large);
     const { "sha-256": digest } = await stage.end();
@@ -170,7 +170,7 @@ describe("what breaks on its way is asked for again", () => {
     const engine = new S3Engine();
     const bucket = bucketOn(engine, { patience: 0 });
     const stage = await bucket.stage();
-    const chunk = bytesBy(2 ** 20, (i) => i % 253);
+    const chunk = noise(2 ** 20, 1);
     for (let i = 0; i < 70; i += 1) await stage.write(chunk);
     await stage.end();
     engine.weather = { before: ({ url }) => (url.searchParams.get("partNumber") === "3" ? error(507, "QuotaExceeded") : undefined) };

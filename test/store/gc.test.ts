@@ -254,8 +254,9 @@ describe("a gc of all that can be had runs several times, whole, at a step of", 
     ["rollback, which leaves alone what is new", "hours", 12, 40],
   ] as const)("an %s that then sleeps for %s", async (what, _sleep, hours, young) => {
     const publisher = what === "import" ? what : "rollback";
+    const every = stride(3);
     let [landed, failed] = [0, 0];
-    for (let at = 0, passed = true; passed; at += 1) {
+    for (let at = 0, passed = true; passed; at += every) {
       const { store, storage, add, tick, time } = await world();
       const digest = await add("a", "one");
       await add("a", "two");
@@ -294,7 +295,7 @@ describe("a gc of all that can be had runs several times, whole, at a step of", 
         [],
       ]);
     }
-    expect(landed).toBeGreaterThan(2);
+    expect(landed * every).toBeGreaterThan(2);
     expect(failed > 0).toBe(hours > 0);
   });
 });

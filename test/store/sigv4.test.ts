@@ -1,6 +1,7 @@
 /** The examples that AWS publishes: "Signature Version 4 test suite", and of S3 "Examples: Signature Calculations". */
 
 import { expect, test } from "bun:test";
+import * as fc from "fast-check";
 import { EMPTY_PAYLOAD, presign, type Scope, signHeaders } from "../../store/sigv4.ts";
 
 const SUITE: Scope = {
@@ -76,4 +77,29 @@ test("temporary credentials send and sign their token", () => {
   expect(headers["authorization"]).toContain("x-amz-security-token");
   expect(signatureIn(headers)).not.toBe(signatureIn(signHeaders(request, S3, S3_TIME)) ?? "");
   expect(presign(request, scope, { time: S3_TIME, seconds: 60 }).searchParams.get("X-Amz-Security-Token")).toBe("TOKEN");
+});
+
+test("what is signed in a day, region and service depends on nothing that was signed before", () => {
+  const credentials = { id: "A", secret: "one" };
+  const request = { method: "GET", url: new URL(`${BUCKET}/a`), payload: EMPTY_PAYLOAD };
+  const Scoped = fc.record({
+    secret: fc.constantFrom("one", "two"),
+    region: fc.constantFrom("us-east-1", "eu-1"),
+    service: fc.constantFrom(undefined, "sts"),
+    hours: fc.nat(72),
+  });
+  const signatures = new Map<string, string>();
+  fc.assert(
+    fc.property(fc.array(Scoped, { minLength: 2, maxLength: 6 }), (scopes) => {
+      for (const { secret, region, service, hours } of scopes) {
+        const time = S3_TIME + hours * 3_600_000;
+        credentials.secret = secret;
+        const scope = { credentials, region, ...(service && { service }) };
+        const right = signatureIn(signHeaders(request, { ...scope, credentials: { id: "A", secret } }, time)) ?? "";
+        expect(signatureIn(signHeaders(request, scope, time))).toBe(right);
+        signatures.set(JSON.stringify([secret, region, service, hours]), right);
+      }
+    }),
+  );
+  expect(new Set(signatures.values()).size).toBe(signatures.size);
 });

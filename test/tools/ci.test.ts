@@ -15,6 +15,7 @@ function between(from: string, to: string): string {
 }
 
 const COUNTING = between("# How many tests each step skips", "# Debian packages");
+const PARTS = between("# Takes the parts in WITHOUT", "clients() {");
 const INSTALLING = between("# Debian packages", "# Installs the newest Go");
 const SUMMING = TEXT.slice(TEXT.lastIndexOf("\nprintf '\\n'\n"));
 
@@ -72,6 +73,37 @@ describe("a step", () => {
   test("a part that does not come to its end is a failure", () => {
     const [line, code] = counted("parts=(one two)\necho one >>$logs/ended\ncheck one true");
     expect([line, code]).toEqual(["1 passed, 1 failed, 0 skipped", 1]);
+  });
+});
+
+describe("parts that are left out", () => {
+  const leaving = (without: string) =>
+    bash(`${COUNTING}\n${PARTS}\nparts=(one two three)\nleave_out || exit\nprintf '%s\\n' "\${parts[@]}" | tee $logs/ended\n${SUMMING}`, {
+      WITHOUT: without,
+    });
+  const lines = (ended: Ended) => ended.out.split("\n").filter((line) => line !== "");
+
+  test("are named at the end, and each counts as skipped", () => {
+    expect(lines(leaving("two"))).toEqual(["one", "three", "left out: two", "0 passed, 0 failed, 1 skipped"]);
+    expect(lines(leaving("two one"))).toEqual(["three", "left out: two one", "0 passed, 0 failed, 2 skipped"]);
+  });
+
+  test("are none by default", () => {
+    expect(leaving("").out).toStartWith("one\ntwo\nthree\n\n");
+    expect(leaving("").out).not.toContain("left out");
+  });
+
+  test("have a name that is known", () => {
+    expect(leaving("tw")).toEqual({ code: 2, out: "" });
+  });
+
+  test("are functions, each of which is in the list", () => {
+    const listed = /^parts=\((.*)\)$/m.exec(TEXT)?.[1]?.split(" ") ?? [];
+    const functions = TEXT.split(/^(?=\w+\(\) \{$)/m).flatMap((one) =>
+      /^ {2}(step|check) "/m.test(one) ? [/^\w+/.exec(one)?.[0] ?? ""] : [],
+    );
+    expect(listed.length).toBeGreaterThan(5);
+    expect(functions.toSorted()).toEqual(listed.toSorted());
   });
 });
 

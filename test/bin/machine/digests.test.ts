@@ -1,6 +1,6 @@
 /** Digests in workers: the same as here however the bytes come, in bounded buffers, and nothing left of a stream that ends early. */
 
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { Digests } from "../../../bin/machine/digests.ts";
 import { Workers } from "../../../bin/machine/workers.ts";
@@ -8,6 +8,7 @@ import { ALGORITHMS, type StreamSums, sumsOf } from "../../../src/digest.ts";
 import { Disk } from "../../../store/fs.ts";
 import { blobKey } from "../../../store/keys.ts";
 import { Store } from "../../../store/store.ts";
+import { noise } from "../../build.ts";
 import { failureOf } from "../../importing.ts";
 import { tempFolder } from "../../temp.ts";
 import { runs } from "../../thorough.ts";
@@ -25,16 +26,13 @@ function digests(options: ConstructorParameters<typeof Digests>[0] = {}): Digest
   return one;
 }
 
+/** For the tests after which nothing is under way there: its two workers start once. */
+const shared = new Digests({ most: 2, worth: AT_ONCE });
+afterAll(() => shared.close());
+
 afterEach(async () => {
   for (const one of made.splice(0)) await one.close();
 });
-
-/** Bytes that are different everywhere. */
-function noise(size: number, seed: number): Uint8Array {
-  const bytes = new Uint32Array(Math.ceil(size / 4));
-  for (let i = 0, x = seed | 1; i < bytes.length; i += 1) bytes[i] = x = (Math.imul(x, 1_664_525) + 1_013_904_223) >>> 0;
-  return new Uint8Array(bytes.buffer, 0, size);
-}
 
 async function until(isTrue: () => boolean): Promise<void> {
   while (!isTrue()) await new Promise((resolve) => setImmediate(resolve));
@@ -65,7 +63,7 @@ const Stream = fc.record({
 });
 
 test("streams beside each other have the digests that they have in this thread", async () => {
-  const there = digests();
+  const there = shared;
   await fc.assert(
     fc.asyncProperty(fc.array(Stream, { minLength: 1, maxLength: 4 }), async (streams) => {
       const all = streams.map(async ({ size, also, sizes, seed }) => {
@@ -88,10 +86,11 @@ test("streams beside each other have the digests that they have in this thread",
 
 describe("small streams start no worker", () => {
   const bytes = noise(2 * MIB, 1);
+  const right = sumsOf(bytes, ALGORITHMS);
   const sumOf = async (there: Digests, size: number | undefined) => {
     const sums = there.begin(ALGORITHMS, size);
     await sums.update(bytes);
-    expect(await sums.sums()).toEqual(sumsOf(bytes, ALGORITHMS));
+    expect(await sums.sums()).toEqual(right);
   };
 
   test("until their sum is worth it", async () => {
@@ -120,7 +119,7 @@ describe("small streams start no worker", () => {
 });
 
 test("a stream holds a few buffers, however large it is and however fast it comes", async () => {
-  const there = digests();
+  const there = shared;
   const chunk = noise(300_000, 3);
   const sums = [there.begin(ALGORITHMS, 2 ** 40), there.begin([], 2 ** 40)];
   for (let i = 0; i < 40; i += 1) {
@@ -137,7 +136,7 @@ test("a stream holds a few buffers, however large it is and however fast it come
 });
 
 test("of a stream that ends early nothing is left, in the middle of whatever it was", async () => {
-  const there = digests();
+  const there = shared;
   const bytes = noise(3 * MIB, 5);
   for (const after of [0, 1000, MIB - 1, MIB, 3 * MIB]) {
     const sums = there.begin(ALGORITHMS, 3 * MIB);
@@ -192,7 +191,7 @@ test("a worker that ends fails what it hashed, and nothing is stored of it", asy
   expect(await store.storage.staged()).toEqual([]);
   await until(() => there.jobs === 0);
   // Those that come later are not harmed.
-  const again = await Store.open(new Disk(folder, { sync: false, sums: digests().begin }));
+  const again = await Store.open(new Disk(folder, { sync: false, sums: shared.begin }));
   const blob = await again.ingest(
     (async function* () {
       yield bytes;

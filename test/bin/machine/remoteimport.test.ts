@@ -16,7 +16,7 @@ import { exportOf, tarOf } from "../../build.ts";
 import { SPEC } from "../../hostile/demo.ts";
 import { runProgram, SILENT_IO } from "../../program.ts";
 import { tempFolder } from "../../temp.ts";
-import { thorough } from "../../thorough.ts";
+import { longTest, thorough } from "../../thorough.ts";
 
 interface Answer {
   readonly status: number;
@@ -179,7 +179,8 @@ describe("what is said", () => {
     });
   });
 
-  test("of parts whose digests are wrong here, what is wrong here, rather than what the server says of all of them", async () => {
+  // Hashes and sends some hundred mebibytes.
+  longTest("of parts whose digests are wrong here, what is wrong here, rather than what the server says of all of them", async () => {
     // Larger than what a connection takes that nobody reads, so that the reply comes before the end of the body.
     mkdirSync(at("parts"));
     const bytes = Buffer.alloc(2 ** 25);

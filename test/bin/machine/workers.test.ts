@@ -1,6 +1,6 @@
 /** The pool of workers: what comes back of a task, how many run, and that one can be ended in the middle of a task. */
 
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { readIn, Workers } from "../../../bin/machine/workers.ts";
 import { readHere } from "../../../src/archives/readers.ts";
 import { Failure, reason } from "../../../src/errors.ts";
@@ -13,6 +13,10 @@ function pool(most: number): Workers {
   return made;
 }
 
+/** One worker for the tests after which it is as before: each start takes a tenth of a second. */
+const alone = new Workers({ most: 1 });
+afterAll(() => alone.close());
+
 afterEach(async () => {
   for (const one of pools.splice(0)) await one.close();
 });
@@ -21,7 +25,7 @@ const LONG = `name: demo\ndescription: ${"x".repeat(200_000)}\n`;
 const SLOW = `- a\n`.repeat(30_000);
 
 test("a result and a failure come back as they are in this thread", async () => {
-  const workers = pool(1);
+  const workers = alone;
   expect(await workers.run("metadata", [LONG, "it"])).toEqual(await readHere("metadata", LONG, "it"));
   const files = new Map([["src/charm.py", 'from charms.operator_libs_linux.v2 import snap\nsnap.add("kafka", revision=5)\n']]);
   expect(await workers.run("needs", [files])).toEqual(await readHere("needs", files));
@@ -43,7 +47,7 @@ test("no more workers run than may, and each task gets its own result", async ()
 
 describe("a task that takes too long is ended", () => {
   test("with its worker, and the next task gets another", async () => {
-    const workers = pool(1);
+    const workers = alone;
     const next = workers.run("yaml", ["a: 1", "it"]);
     expect(await next).toEqual([{ a: 1 }]);
     expect(await workers.run("yaml", [SLOW, "it"], { seconds: 0 }).catch((error: unknown) => error)).toMatchObject({
@@ -55,14 +59,14 @@ describe("a task that takes too long is ended", () => {
   });
 
   test("those that wait for it get a worker", async () => {
-    const workers = pool(1);
+    const workers = alone;
     const slow = workers.run("yaml", [SLOW, "it"], { seconds: 0 }).catch(() => "ended");
     expect(await Promise.all([slow, workers.run("yaml", ["a: 1", "it"])])).toEqual(["ended", [{ a: 1 }]]);
   });
 });
 
 test("a lease has a worker to itself", async () => {
-  const workers = pool(1);
+  const workers = alone;
   const lease = await workers.lease();
   const order: string[] = [];
   const other = workers.run("yaml", ["b", "it"]).then(() => void order.push("other"));

@@ -732,7 +732,7 @@ describe("zips", () => {
 
     test("what fails below a zip is not taken for its fault", async () => {
       const broken = Object.assign(new Error("the disk is gone"), { syscall: "read" });
-      const far = zipOf({ "src/charm.py": "x", "noise.bin": new Uint8Array(randomBytes(MIB)) });
+      const far = zipOf({ "src/charm.py": "x", "noise.bin": new Uint8Array(randomBytes(MIB + 1)) });
       const disk: ReadAt = {
         size: far.byteLength,
         bytes: async (start, end) => (start === 0 ? Promise.reject(broken) : far.slice(start, end)),

@@ -7,7 +7,7 @@ import { parseImageReference } from "../../../src/catalog/imagereference.ts";
 import type { Need } from "../../../src/catalog/need.ts";
 import { readerOf } from "../../../src/export/archivewriter.ts";
 import { zipOf } from "../../build.ts";
-import { runs, thorough } from "../../thorough.ts";
+import { runs, sized, thorough } from "../../thorough.ts";
 
 /** `charmed-kafka 69 amd64 4/edge`, with `-` where nothing is said; with a `!` where it is certain. */
 function show(need: Need): string {
@@ -652,7 +652,7 @@ describe("a charm", () => {
   });
 
   test("with no end of snaps gives some", () => {
-    const many = Array.from({ length: 5000 }, (_, i) => `("x${i}", "edge", ${i + 1})`).join(",");
+    const many = Array.from({ length: sized(5000) }, (_, i) => `("x${i}", "edge", ${i + 1})`).join(",");
     expect(python(`SNAPS = [${many}]`)).toHaveLength(200);
   });
 });

@@ -2,6 +2,7 @@ import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import { MIB } from "../../../src/archives/budget.ts";
 import { type ReadText, readHere, remembering } from "../../../src/archives/readers.ts";
+import { longTest } from "../../thorough.ts";
 
 const metadata = (name: string, comment = "") =>
   `name: ${name}\nsummary: says what it is\nrequires:\n  db: {interface: ${name}-db}\n${comment}`;
@@ -21,7 +22,8 @@ test("the same text is parsed once, the last one and those before it, and anothe
   expect(parsed).toHaveLength(5);
 });
 
-test("what was read of a text does not keep the text in memory", async () => {
+// Parses a hundred texts of 128 KiB.
+longTest("what was read of a text does not keep the text in memory", async () => {
   const read = remembering(readHere, 0);
   const size = MIB / 8;
   const extra = () => {

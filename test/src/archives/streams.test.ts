@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { parseStreamsIndex, parseStreamsProducts } from "../../../src/archives/streams.ts";
 import { Failure } from "../../../src/errors.ts";
 import { type Item, streamsTexts, testAgents } from "../../streams.ts";
-import { runs } from "../../thorough.ts";
+import { runs, sized } from "../../thorough.ts";
 
 const AGENTS = testAgents(["2.9.42", "3.6.11", "4.1-beta2"]);
 
@@ -90,7 +90,7 @@ describe("a product file", () => {
   test("lists one agent for few products, however many there are", () => {
     const texts = JSON.parse(streamsTexts(testAgents(["3.6.11"], ["amd64"])).products);
     const [same] = Object.values<Item>(texts.products["com.ubuntu.juju:centos:amd64"].versions[20260922].items);
-    for (let i = 0; i < 20_000; i += 1)
+    for (let i = 0; i < sized(20_000); i += 1)
       texts.products[`p${i}`] = { versions: { 20260922: { items: { a: { ...same, release: `r${i}` } } } } };
     const agent = parseStreamsProducts(JSON.stringify(texts), "it").agents.get("3.6.11 amd64");
     expect(Object.keys(agent?.products ?? {})).toHaveLength(64);

@@ -314,6 +314,29 @@ describe("roots", () => {
     expect(check([...CANONICAL_ROOTS, ...PREDEFINED]).refused).toHaveLength(5);
   });
 
+  test("are read once, however often they are trusted, and again with another key", () => {
+    let reads = 0;
+    const [rootAccount, rootKey] = parse(ROOT.trust).map((root) => ({
+      ...root,
+      get text() {
+        reads += 1;
+        return root.text;
+      },
+    }));
+    if (!rootAccount || !rootKey) throw new Error("no roots");
+    expect(new Trust([rootAccount, rootKey]).isRoot(rootAccount)).toBe(true);
+    const once = reads;
+    expect(once).toBeGreaterThan(0);
+    expect(new Trust([rootAccount, rootKey]).isRoot(rootKey)).toBe(true);
+    expect(reads).toBe(once);
+    const other = { ...rootKey, text: rootKey.text.replace("name: root", "name: toor") };
+    expect(refusal(() => new Trust([rootAccount, other]))).toContain("is of another text");
+    expect(() => new Trust([rootAccount, { ...rootKey }])).not.toThrow();
+    expect(reads).toBeGreaterThan(once);
+    const strangers = one(accountKey({ ...ROOT, account: "other" }, ROOT.key, { "account-id": "other" }));
+    expect(refusal(() => new Trust([rootAccount, strangers]))).toContain("is of other, not of");
+  });
+
   const [rootAccount = "", rootKey = ""] = parse(ROOT.trust).map((a) => a.text);
   test("a root key may come without its account", () => {
     const trust = new Trust([one(rootKey)]);

@@ -5,6 +5,7 @@ import { type Sums, sumsOf } from "../../../src/digest.ts";
 import { ExportReader, type FileOutcome } from "../../../src/import/reader.ts";
 import { type Staged, Staging } from "../../../src/import/staging.ts";
 import { charmZip } from "../../build.ts";
+import { longTest } from "../../thorough.ts";
 
 const NOW = "2026-04-26T16:31:15Z";
 
@@ -74,7 +75,8 @@ describe("what becomes of a file", () => {
   });
 });
 
-test("neither a charm nor its texts are in memory once they are staged", async () => {
+// Packs and reads sixty charms of 256 KiB.
+longTest("neither a charm nor its texts are in memory once they are staged", async () => {
   const size = 2 ** 17;
   const staged = (bytes: Uint8Array): Staged => {
     const sums = sumsOf(bytes);

@@ -4,7 +4,7 @@ import { describe, expect, spyOn, test } from "bun:test";
 import zlib from "node:zlib";
 import { zipSync } from "fflate";
 import { Budget, LIMITS } from "../../../src/archives/budget.ts";
-import { charmFiles, charmTexts, LastZip, TEXTS, type Wanted, zipFiles, zipTexts } from "../../../src/archives/zip.ts";
+import { charmFiles, charmTexts, LastZip, TEXTS, type Wanted, ZipContent, zipFiles, zipTexts } from "../../../src/archives/zip.ts";
 import { inMemory, type ReadAt, unpack, type ZipEntry } from "../../../src/archives/zipreader.ts";
 import { zipOf } from "../../build.ts";
 import { failureOf } from "../../importing.ts";
@@ -71,6 +71,22 @@ test("what is wanted as a file and as a text is unpacked once", async () => {
     expect(unpacked).toHaveBeenCalledTimes(2);
   } finally {
     unpacked.mockRestore();
+  }
+});
+
+test("content is decoded once, however often its text is asked for", () => {
+  const decoded = spyOn(TextDecoder.prototype, "decode");
+  try {
+    for (const [bytes, text] of [
+      [Buffer.from("é"), "é"],
+      [Buffer.of(0xff), undefined],
+    ] as const) {
+      const content = new ZipContent(bytes);
+      expect([content.text, content.text]).toEqual([text, text]);
+    }
+    expect(decoded).toHaveBeenCalledTimes(2);
+  } finally {
+    decoded.mockRestore();
   }
 });
 

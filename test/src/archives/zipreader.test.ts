@@ -58,7 +58,7 @@ async function yauzlListing(bytes: Uint8Array): Promise<Listing> {
 
 const name = fc.oneof(
   fc.constantFrom("metadata.yaml", "src/charm.py", "a\\b", "é", "x/..", "..", "/x", "C:x"),
-  fc.string({ minLength: 1, maxLength: 20 }),
+  fc.string({ minLength: 1, maxLength: 20 }).filter((one) => one !== "__proto__"), // which fflate can't pack
 );
 const zip = fc
   .dictionary(name, fc.oneof(fc.string(), fc.constant("y".repeat(100_000))), { minKeys: 1, maxKeys: 5, noNullPrototype: true })

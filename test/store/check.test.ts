@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { type BeginSums, Summer, sumsOf } from "../../src/digest.ts";
-import { check, type Finding } from "../../store/check.ts";
+import { type CheckOptions, check, type Finding } from "../../store/check.ts";
 import { blobKey, generationKey, QUARANTINE } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
 import { Store } from "../../store/store.ts";
@@ -126,6 +126,82 @@ describe("a payload of several parts", () => {
   test.each([0, 1, 2])("whose part %d cannot be read is told", async (broken) => {
     const { findings } = await order(broken);
     expect(findings.map(({ severity }) => severity)).toEqual(["damage"]);
+  });
+});
+
+test("where hashing fails while the next part can't be read either, that is one finding, and what hashed it is let go", async () => {
+  const { storage } = await storeOf("y".repeat(5 * 2 ** 20), "two");
+  const opened = storage.open.bind(storage);
+  storage.open = async (asked) => {
+    const object = await opened(asked);
+    if (!object || object.size < 2 ** 20) return object;
+    const bytes = (start = 0, end = object.size) => (start > 0 ? Promise.reject(new Error("EIO")) : object.bytes(start, end));
+    return { size: object.size, modified: object.modified, body: object.body.bind(object), bytes };
+  };
+  const [begun, discarded] = [new Set<object>(), new Set<object>()];
+  const sums: BeginSums = (also) => {
+    const summer = new Summer(also);
+    const turn = () => new Promise<void>((_, failed) => void setTimeout(failed, 1, new Error("no worker")));
+    const update = (chunk: Uint8Array) => (chunk.byteLength > 2 ** 20 ? turn() : summer.update(chunk));
+    const made = { size: 0, update, sums: () => summer.sums(), discard: () => void discarded.add(made) };
+    begun.add(made);
+    return made;
+  };
+  const { findings } = await check(await Store.open(storage), { dryRun: true, readData: { percent: 100 }, sums });
+  expect(findings.map(({ problem }) => problem)).toEqual(["cannot be read: no worker"]);
+  expect(begun.size).toBeGreaterThan(2);
+  expect(discarded).toEqual(begun);
+});
+
+describe("payloads", () => {
+  /** A store with so many payloads, and how many of them are read at a time. */
+  async function reads(count: number, options: Partial<CheckOptions> = {}) {
+    const { storage } = await storeOf(...Array.from({ length: count }, (_, i) => `payload ${i}`));
+    const payloads = new Set(Array.from({ length: count }, (_, i) => blobKey(digestOf(`payload ${i}`))));
+    const opened = storage.open.bind(storage);
+    const seen = { now: 0, most: 0, all: 0 };
+    storage.open = async (asked) => {
+      const object = await opened(asked);
+      if (!object || !payloads.has(asked)) return object;
+      const bytes = async (start = 0, end = object.size) => {
+        seen.all += 1;
+        seen.now += 1;
+        seen.most = Math.max(seen.most, seen.now);
+        await new Promise((resume) => void setTimeout(resume, 1));
+        seen.now -= 1;
+        return object.bytes(start, end);
+      };
+      return { size: object.size, modified: object.modified, body: object.body.bind(object), bytes };
+    };
+    const work = check(await Store.open(storage), { dryRun: true, readData: { percent: 100 }, ...options });
+    return { seen, work, storage };
+  }
+
+  test("are read two at a time, and all of them before it ends", async () => {
+    const { seen, work } = await reads(7);
+    const { read } = await work;
+    expect(seen).toEqual({ now: 0, most: 2, all: 7 });
+    expect(read.blobs).toBeGreaterThanOrEqual(7);
+  });
+
+  test("that are being read when it is interrupted fail it once", async () => {
+    const ending = new AbortController();
+    let hashed = 0;
+    const onProgress = (_: number, what: string) => {
+      if (what === blobKey(digestOf("payload 0")) || what === blobKey(digestOf("payload 1"))) hashed += 1;
+      if (hashed > 0) ending.abort("interrupted");
+    };
+    const { work } = await reads(2, { signal: ending.signal, onProgress });
+    expect(await work.catch((error: unknown) => error)).toBe("interrupted");
+    for (let i = 0; i < 5; i += 1) await new Promise((resume) => void setTimeout(resume, 1)); // the other one has failed too
+    expect(hashed).toBe(1);
+  });
+
+  test("of another size are not read, and what is said of them stays", async () => {
+    const { storage } = await storeOf("the payload");
+    await replace(storage, blobKey(digestOf("the payload")), "cut");
+    const { findings } = await check(await Store.open(storage), { dryRun: true, readData: { percent: 100 } });
+    expect(findings.map(({ problem }) => problem)).toEqual(["has 3 bytes instead of 11"]);
   });
 });
 

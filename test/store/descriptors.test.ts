@@ -165,6 +165,53 @@ test("until its end it is its owner's alone, whatever the umask, and may be writ
   }
 });
 
+test.each([
+  ["to the owner of its folder", { user: 0, owner: 65_534 }, 65_534],
+  ["to root, where the folder is root's", { user: 0, owner: 0 }, undefined],
+  ["to who runs it, where that is not root", { user: 1000, owner: 65_534 }, undefined],
+])("what is new in a store belongs %s", async (_, { user, owner }, expected) => {
+  using folder = tempFolder();
+  const { stat } = fsLater;
+  const [files, folders] = [spyOn(fs, "fchownSync"), spyOn(fsLater, "chown")];
+  files.mockImplementation(() => {});
+  folders.mockImplementation(async () => {});
+  const others = [
+    spyOn(process as { getuid(): number }, "getuid").mockImplementation(() => user),
+    spyOn(fsLater, "stat").mockImplementation((async (path: string) =>
+      Object.assign(await stat(path), { uid: owner, gid: owner - 1 })) as unknown as typeof stat),
+  ];
+  try {
+    const disk = new Disk(folder.path, { sync: false });
+    await (await ended(disk, 8)).commit("blobs/k");
+    await disk.create("catalog/1", new Uint8Array(8));
+    const owners = [...files.mock.calls, ...folders.mock.calls].map(([, uid, gid]) => [uid, gid]);
+    const made = ["tmp", "trash", "blobs", "blobs/k", "catalog", "catalog/1"];
+    expect(owners).toEqual(expected === undefined ? [] : made.map(() => [expected, expected - 1]));
+    expect(folders.mock.calls.map(([path]) => path)).toEqual(
+      expected === undefined ? [] : ["tmp", "trash", "blobs", "catalog"].map((name) => join(disk.place, name)),
+    );
+  } finally {
+    for (const spy of [files, folders, ...others]) spy.mockRestore();
+  }
+});
+
+test("a link that was made, and whose reply was lost, is won; one that another made is not", async () => {
+  using folder = tempFolder();
+  const disk = new Disk(folder.path, { sync: false });
+  const { link } = fsLater;
+  const lost = spyOn(fsLater, "link").mockImplementation(async (from, to) => {
+    await link(from, to);
+    throw Object.assign(new Error("EEXIST: file exists, link"), { code: "EEXIST" });
+  });
+  try {
+    expect(await disk.create("catalog/1", Buffer.from("mine"))).toBe(true);
+  } finally {
+    lost.mockRestore();
+  }
+  expect(await disk.create("catalog/1", Buffer.from("another"))).toBe(false);
+  expect(readFileSync(join(disk.place, "catalog/1"), "utf8")).toBe("mine");
+});
+
 /** As a disk does that is nearly full: takes and gives less than it is asked for. */
 function shortTransfers(most: number) {
   const { writeSync, write, read } = fs;

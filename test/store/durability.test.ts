@@ -293,6 +293,22 @@ describe("where a sync fails", () => {
     });
   });
 
+  test.each([
+    ["above the store, which may be another's, nothing fails", "..", "EACCES", "it did not fail"],
+    ["above the store by the disk, a flush fails", "..", "EIO", "EIO"],
+    ["in the store, a flush fails, whatever the reason", "blobs", "EACCES", "EACCES"],
+  ])("of a folder %s", async (_, name, code, why) => {
+    using made = await fresh();
+    const disk = new Disk(made.path);
+    await traced(async (trace) => {
+      trace.fail = ({ call, path }) => (call === "sync" && path === join(made.path, name) ? code : undefined);
+      const stage = await disk.stage();
+      await stage.end();
+      await stage.commit(blobKey(IMAGE.digest));
+      expect(await whyNot(disk.flush())).toContain(why);
+    });
+  });
+
   test("of the folders of what it names, no generation is made", async () => {
     using made = await fresh();
     const { disk } = made;

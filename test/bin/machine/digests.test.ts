@@ -1,10 +1,11 @@
 /** Digests in workers: the same as here however the bytes come, in bounded buffers, and nothing left of a stream that ends early. */
 
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, spyOn, test } from "bun:test";
 import * as fc from "fast-check";
-import { Digests } from "../../../bin/machine/digests.ts";
+import { Digests, withDigests } from "../../../bin/machine/digests.ts";
 import { Workers } from "../../../bin/machine/workers.ts";
 import { ALGORITHMS, type StreamSums, sumsOf } from "../../../src/digest.ts";
+import { reason } from "../../../src/errors.ts";
 import { Disk } from "../../../store/fs.ts";
 import { blobKey } from "../../../store/keys.ts";
 import { Store } from "../../../store/store.ts";
@@ -203,4 +204,23 @@ test("a worker that ends fails what it hashed, and nothing is stored of it", asy
   await blob.commit();
   expect(blob.sums).toEqual(sumsOf(bytes, ALGORITHMS));
   expect(await again.storage.has(blobKey(blob.sums["sha-256"]))).toBe(true);
+});
+
+test("workers end with the work that they are for, whether it fails or not", async () => {
+  for (const fails of [false, true]) {
+    const closed = spyOn(Digests.prototype, "close");
+    try {
+      const work = withDigests(async (begin) => {
+        const sums = begin(ALGORITHMS, 3 * MIB);
+        await sums.update(noise(3 * MIB, 9));
+        if (fails) throw new Error("no more");
+        return sums.sums();
+      });
+      if (fails) expect(await work.catch(reason)).toBe("no more");
+      else expect(await work).toEqual(sumsOf(noise(3 * MIB, 9), ALGORITHMS));
+      expect(closed).toHaveBeenCalledTimes(1);
+    } finally {
+      closed.mockRestore();
+    }
+  }
 });

@@ -82,6 +82,21 @@ test.each([8, LARGE])("it is closed once, whatever becomes of the stage: %d byte
   expect(seen).toMatchObject({ opened: 3, closed: 3, wrong: [] });
 });
 
+test("that a file can't be removed is said of one that there is, and not of one that was never made", async () => {
+  using folder = tempFolder();
+  const disk = new Disk(folder.path, { sync: false });
+  const stages = [await disk.stage(), await staged(disk, 8)] as const;
+  const removing = spyOn(fsLater, "unlink").mockImplementation(async () => {
+    throw Object.assign(new Error("EIO: input/output error, unlink"), { code: "EIO" });
+  });
+  try {
+    await stages[0].discard();
+    expect(await stages[1].discard().catch(reason)).toContain("EIO");
+  } finally {
+    removing.mockRestore();
+  }
+});
+
 test("what hashes a stage is let go where it ends early, and once", async () => {
   using folder = tempFolder();
   let discarded = 0;

@@ -468,6 +468,13 @@ describe("on the disk", () => {
     );
   });
 
+  test("where there is nothing to move, no folder is made for it", async () => {
+    const disk = new Disk(join(tempFolder(), "store"), { sync: false });
+    await disk.prepare();
+    expect(await disk.move("blobs/k", "quarantine/k")).toBe(false);
+    expect(readdirSync(disk.place).toSorted()).toEqual(["tmp", "trash"]);
+  });
+
   test("an object is a file, a folder is none", async () => {
     const disk = new Disk(join(tempFolder(), "store"), { sync: false });
     await put(disk, "folder/k", "0123456789");

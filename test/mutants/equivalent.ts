@@ -20,6 +20,8 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
     "no snap's name is empty",
   "src/archives/tarball.ts: PieceWriter.#start: method left out: [...this.#framers.entries()].toReversed()":
     "no frame around another has bytes before its content: the header of a container is a piece of its own",
+  "src/archives/zipreader.ts: entryOf.name: default for falsy: name ?? decodeName(bytes, begin, nameEnd, (flags & UTF8_NAME) !== 0)":
+    "a name that is beside another has a byte at least",
   "src/catalog/base.ts: compareBases.rank: number: 1": "-2 is before all as well",
   'src/catalog/channelmap.ts: settleTrack: default for falsy: wanted[0] ?? "latest"': "no track has an empty name",
   "src/catalog/repository.ts: byDigest: boundary: a.digest < b.digest": "no two have the same digest",

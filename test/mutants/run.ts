@@ -6,7 +6,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { BY_HAND } from "./byhand.ts";
+import { ALSO, BY_HAND } from "./byhand.ts";
 import { digestOf } from "./digest.ts";
 import { EQUIVALENT, LIVES } from "./equivalent.ts";
 import { Copy, DEPTHS } from "./judge.ts";
@@ -42,16 +42,22 @@ async function choose(): Promise<{ mutant: Mutant; to: string }[]> {
     );
   const ids = new Set(all.map(({ id }) => id));
   if (ids.size < all.length) throw new Error(`${all.length - ids.size} mutants have the id of another`);
-  const unknown = [...Object.keys(EQUIVALENT), ...Object.keys(LIVES)].filter((id) => !ids.has(id));
-  if (unknown.length > 0) throw new Error(`equivalent.ts lists mutants that are not in the source:\n${unknown.join("\n")}`);
+  const unknown = [...ALSO, ...Object.keys(EQUIVALENT), ...Object.keys(LIVES)].filter((id) => !ids.has(id));
+  if (unknown.length > 0) throw new Error(`byhand.ts or equivalent.ts lists mutants that are not in the source:\n${unknown.join("\n")}`);
   const valid = async (mutant: Mutant) => syntax.valid(mutant);
   const kinds = inSeededOrder(
     all.filter(({ operator }) => operator !== "by hand"),
     SEED,
   );
   if (sample > 0) return await sampled(hand, kinds, valid);
-  const byHand = hand.map((mutant) => ({ mutant, to: mutant.to[0] ?? "" }));
-  const chosen = [...byHand, ...(await firstOfEach(kinds, Number(COUNT), valid))];
+  const chosen = hand.map((mutant) => ({ mutant, to: mutant.to[0] ?? "" }));
+  const others = await firstOfEach(kinds, Number(COUNT), valid);
+  for (const mutant of all.filter(({ id }) => ALSO.includes(id) && !others.some((one) => one.mutant.id === id))) {
+    const to = await valid(mutant);
+    if (to === undefined) throw new Error(`byhand.ts lists a mutant that is not right by its types: ${mutant.id}`);
+    chosen.push({ mutant, to });
+  }
+  chosen.push(...others);
   return chosen.toSorted((a, b) => orderOf(a.mutant) - orderOf(b.mutant));
 }
 

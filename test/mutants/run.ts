@@ -44,7 +44,7 @@ async function choose(): Promise<{ mutant: Mutant; to: string }[]> {
   if (ids.size < all.length) throw new Error(`${all.length - ids.size} mutants have the id of another`);
   const unknown = [...ALSO, ...Object.keys(EQUIVALENT), ...Object.keys(LIVES)].filter((id) => !ids.has(id));
   if (unknown.length > 0) throw new Error(`byhand.ts or equivalent.ts lists mutants that are not in the source:\n${unknown.join("\n")}`);
-  const valid = async (mutant: Mutant) => syntax.valid(mutant);
+  const valid = rememberedIn(syntax);
   const kinds = inSeededOrder(
     all.filter(({ operator }) => operator !== "by hand"),
     SEED,
@@ -59,6 +59,18 @@ async function choose(): Promise<{ mutant: Mutant; to: string }[]> {
   }
   chosen.push(...others);
   return chosen.toSorted((a, b) => orderOf(a.mutant) - orderOf(b.mutant));
+}
+
+/** `Syntax.valid`, from a cache where the file of a mutant has not changed. One that another file has made wrong by its types is tried all the same. */
+function rememberedIn(syntax: Syntax): (mutant: Mutant) => Promise<string | undefined> {
+  const folder = join(ROOT, ".run/mutants/valid");
+  return async (mutant) => {
+    const text = await Bun.file(join(ROOT, mutant.file)).text();
+    const kept = Bun.file(join(folder, mutant.file, `${digestOf(text, String(mutant.start), String(mutant.end), ...mutant.to)}.json`));
+    if (!(await kept.exists())) await Bun.write(kept, JSON.stringify([await syntax.valid(mutant)]));
+    const [to] = (await kept.json()) as [string | null];
+    return to ?? undefined;
+  };
 }
 
 /** Of those that a test noticed last time: a fifth by hand, the others of as many rooms and operators. The seed decides which. */

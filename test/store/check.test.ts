@@ -155,7 +155,7 @@ test("where hashing fails while the next part can't be read either, that is one 
 
 describe("payloads", () => {
   /** A store with so many payloads, and how many of them are read at a time. */
-  async function reads(count: number, options: Partial<CheckOptions> = {}) {
+  async function reads(count: number, options: Partial<CheckOptions> = {}, onRead: (storage: Memory) => void = () => {}) {
     const { storage } = await storeOf(...Array.from({ length: count }, (_, i) => `payload ${i}`));
     const payloads = new Set(Array.from({ length: count }, (_, i) => blobKey(digestOf(`payload ${i}`))));
     const opened = storage.open.bind(storage);
@@ -164,6 +164,7 @@ describe("payloads", () => {
       const object = await opened(asked);
       if (!object || !payloads.has(asked)) return object;
       const bytes = async (start = 0, end = object.size) => {
+        onRead(storage);
         seen.all += 1;
         seen.now += 1;
         seen.most = Math.max(seen.most, seen.now);
@@ -195,6 +196,22 @@ describe("payloads", () => {
     expect(await work.catch((error: unknown) => error)).toBe("interrupted");
     for (let i = 0; i < 5; i += 1) await new Promise((resume) => void setTimeout(resume, 1)); // the other one has failed too
     expect(hashed).toBe(1);
+  });
+
+  test("that were interrupted while the next is looked for fail it, and nobody else", async () => {
+    const ending = new AbortController();
+    let waits = 0;
+    const { work } = await reads(1, { signal: ending.signal }, (storage) => {
+      ending.abort("interrupted");
+      const listed = storage.list.bind(storage);
+      storage.list = async (prefix) => {
+        // An error that nobody has taken by then would fail this test.
+        for (; waits < 5; waits += 1) await new Promise((resume) => void setTimeout(resume, 1));
+        return listed(prefix);
+      };
+    });
+    expect(await work.catch((error: unknown) => error)).toBe("interrupted");
+    expect(waits).toBe(5);
   });
 
   test("of another size are not read, and what is said of them stays", async () => {

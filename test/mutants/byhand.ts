@@ -260,7 +260,6 @@ export const BY_HAND: readonly ByHand[] = [
   at("src/archives/tarheader.ts", "readTarHeader", "!pax && !global", "true"),
   at("src/archives/tarheader.ts", "readTarHeader", "header.cksum === signedSum(block)", "false"),
   at("src/archives/tarheader.ts", "readPax", "bytes[end - 1] !== 0x0a", "false"),
-  at("src/archives/tarheader.ts", "readPax", "!(end <= bytes.byteLength)", "false"),
   at("src/archives/tarheader.ts", "readPax", 'key.startsWith("GNU.sparse.")', "false"),
   at("src/plainyaml.ts", "PlainReader.#entry", "Object.hasOwn(into, key)", "false"),
   at("src/plainyaml.ts", "PlainReader.#entry", "KEYWORD.test(key)", "false"),
@@ -334,7 +333,6 @@ export const BY_HAND: readonly ByHand[] = [
     "Promise.all((this.#parts ?? []).map((part) => part.drop())).then(() => this.#end())",
     "this.#end()",
   ),
-  at("bin/machine/digests.ts", "SpreadSums.sums", "for (const buffer of this.#buffers) await this.#free(buffer);", "{}"),
   at("bin/machine/digests.ts", "Part.update", "!this.#isOver", "true"),
   at("bin/machine/digests.ts", "Part.drop", "this.#lane.end(this.#algorithms);", "{}"),
   at("bin/machine/digests.ts", "Lane.end", "void lease?.then((one) => one.release()).catch(() => {});", "{}"),
@@ -350,5 +348,4 @@ export const BY_HAND: readonly ByHand[] = [
   at("handlers/app.ts", "createApp.finish", "call.isCrowded", "false"),
   at("handlers/app.ts", "requestOrigin", 'url[lastOrigin.length] === "/"', "true"),
   at("handlers/app.ts", "TrackedCall.answered", "this.route = route;", "{}"),
-  at("handlers/app.ts", "TrackedCall.answered", "this.#path = path;", "{}"),
 ];

@@ -36,6 +36,7 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
     "what is imported first is evaluated first, whoever waits for it",
   "store/backup.ts: copyStore: by hand: await to.flush(); → {}": "`create` of format.json, which comes next, makes all before it durable",
   "store/check.ts: Check.#payloads: boundary: reading.size >= READERS": "one reader more at a time changes no result",
+  'store/check.ts: showRole: default for falsy: part ?? "icon"': "no text of a package has an empty name",
   "store/fs.ts: Disk.#mkdir: by hand: this.#touched.add(dirname(folder)); → {}":
     "what is put into a new folder touches it, and the first time all above it",
   "store/gc.ts: emptyTrash: by hand: if (!dryRun) await storage.flush(); → {}":
@@ -47,6 +48,8 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   'store/settings.ts: StoredText.tool: string: ""': "who publishes settings overwrites it, and nobody reads it",
   "store/spool.ts: Spooled.bytes: method: Math.min":
     "pieces of a stream lie in their order in the file, so what is read beyond one is read again from the next",
+  "store/store.ts: Store.snapshot: boundary: performance.now() - this.#listed >= LISTING_INTERVAL":
+    "no clock is exactly there, and a listing a moment later is as good",
 };
 
 /** Mutants that live though they are faults: each with why no test notices it yet. */

@@ -2,9 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import { type BeginSums, Summer, sumsOf } from "../../src/digest.ts";
-import { type CheckOptions, check, type Finding } from "../../store/check.ts";
+import { type CheckOptions, check, type Finding, showRole } from "../../store/check.ts";
 import { blobKey, generationKey, QUARANTINE } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
+import type { BlobRole } from "../../store/named.ts";
 import { Store } from "../../store/store.ts";
 import { charmRevision, emptyCharm } from "../build.ts";
 
@@ -151,6 +152,28 @@ test("where hashing fails while the next part can't be read either, that is one 
   expect(findings.map(({ problem }) => problem)).toEqual(["cannot be read: no worker"]);
   expect(begun.size).toBeGreaterThan(2);
   expect(discarded).toEqual(begun);
+});
+
+const KAFKA = { section: "packages", name: "kafka" } as const;
+const HELLO = { section: "snaps", name: "hello" } as const;
+
+test.each<[string, BlobRole]>([
+  ["charm kafka revision 3", { kind: "charm", package: KAFKA, revision: 3 }],
+  ["bundle kafka", { kind: "bundle", package: KAFKA }],
+  ["snap hello revision 3", { kind: "snap", package: HELLO, revision: 3 }],
+  ["resource data revision 3 of kafka", { kind: "resource", package: KAFKA, revision: 3, part: "data" }],
+  ["component docs revision 3 of snap hello", { kind: "component", package: HELLO, revision: 3, part: "docs" }],
+  ["icon of kafka", { kind: "icon", package: KAFKA }],
+  ["config.yaml of kafka revision 3", { kind: "text", package: KAFKA, revision: 3, part: "config.yaml" }],
+  ["agent 3.6.1 for amd64", { kind: "agent", package: { section: "agents", name: "3.6.1" }, part: "amd64" }],
+  ["signed text of the agents 3.6.1", { kind: "streams", package: { section: "agents", name: "3.6.1" } }],
+  ["blob of the images team/app", { kind: "image", package: { section: "images", name: "team/app" } }],
+  ["manifest of the images team/app", { kind: "manifest", package: { section: "images", name: "team/app" } }],
+  ["manifest of section later", { kind: "manifest", part: "later" }],
+  ["blob of section later", { kind: "blob", part: "later" }],
+  ["index", { kind: "index" }],
+])("a blob is called %s", (called, role) => {
+  expect(showRole(role)).toBe(called);
 });
 
 describe("payloads", () => {

@@ -484,7 +484,16 @@ describe("on the disk", () => {
 
   test("a place for a store is made and checked, and the check leaves nothing", async () => {
     const disk = new Disk(join(tempFolder(), "a", "b"), { sync: false });
-    await disk.prepare();
+    const { unlink } = fs;
+    const slow = spyOn(fs, "unlink").mockImplementation(async (path) => {
+      await new Promise((resume) => void setTimeout(resume, 1));
+      await unlink(path);
+    });
+    try {
+      await disk.prepare();
+    } finally {
+      slow.mockRestore();
+    }
     expect(readdirSync(disk.place).toSorted()).toEqual(["tmp", "trash"]);
     expect(readdirSync(join(disk.place, "tmp"))).toEqual([]);
   });

@@ -1,6 +1,7 @@
 /** Digests in workers: the same as here however the bytes come, in bounded buffers, and nothing left of a stream that ends early. */
 
 import { afterEach, describe, expect, spyOn, test } from "bun:test";
+import { Worker } from "node:worker_threads";
 import * as fc from "fast-check";
 import { Digests, withDigests } from "../../../bin/machine/digests.ts";
 import { Workers } from "../../../bin/machine/workers.ts";
@@ -151,6 +152,26 @@ test("of a stream that ends early nothing is left, in the middle of whatever it 
   const other = there.begin(ALGORITHMS, 3 * MIB);
   await other.update(bytes);
   expect(await other.sums()).toEqual(sumsOf(bytes, ALGORITHMS));
+});
+
+test("a stream that ends early asks its workers for nothing more, and leaves them idle", async () => {
+  const there = digests();
+  const bytes = noise(3 * MIB, 5);
+  const [asked, busy, idle] = [spyOn(Worker.prototype, "postMessage"), spyOn(Worker.prototype, "ref"), spyOn(Worker.prototype, "unref")];
+  try {
+    for (const after of [MIB, 3 * MIB]) {
+      const sums = there.begin(ALGORITHMS, 3 * MIB);
+      const wait = sums.update(bytes.subarray(0, after));
+      sums.discard();
+      await wait;
+      await until(() => there.buffers === 0 && there.jobs === 0);
+    }
+    expect(asked.mock.calls.map(([message]) => (message as { task: string }).task)).toEqual(Array.from({ length: 4 }, () => "unhash"));
+    await until(() => idle.mock.calls.length >= busy.mock.calls.length);
+    expect([busy.mock.calls.length, idle.mock.calls.length]).toEqual([4, 4]);
+  } finally {
+    for (const spy of [asked, busy, idle]) spy.mockRestore();
+  }
 });
 
 test("a worker has nothing left of a stream, and refuses to go on with one that it does not have", async () => {

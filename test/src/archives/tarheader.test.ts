@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { Header } from "tar/header";
-import { readTarHeader, TAR_BLOCK } from "../../../src/archives/tarheader.ts";
+import { readPax, readTarHeader, TAR_BLOCK } from "../../../src/archives/tarheader.ts";
 import { tarEntry } from "../../build.ts";
 import { runs } from "../../thorough.ts";
 
@@ -56,7 +56,7 @@ function summed(block: Buffer): Buffer {
   return block;
 }
 
-test.each(["a/b.charm", "x".repeat(100)])("is read as node-tar reads it with any byte where a field begins or ends: %s", (name) => {
+test.each(["a", "a/b.charm", "x".repeat(100)])("is read as node-tar reads it with any byte where a field begins or ends: %s", (name) => {
   const plain = Buffer.alloc(TAR_BLOCK);
   new Header({ path: name, size: 8 ** 10, type: "File", mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) }).encode(plain);
   const others: string[] = [];
@@ -68,7 +68,7 @@ test.each(["a/b.charm", "x".repeat(100)])("is read as node-tar reads it with any
     if (is !== expected) others.push(`${at}: ${is} instead of ${expected}`);
   };
   for (const at of PLACES) {
-    for (const byte of [0, 0x20, 0x30, 0x38, 0x80]) {
+    for (const byte of [0, 0x20, 0x2f, 0x30, 0x38, 0x80]) {
       const isInSum = at >= SUM && at < SUM_END;
       const block = Buffer.from(isInSum ? summed(plain) : plain);
       block[at] = byte;
@@ -80,6 +80,22 @@ test.each(["a/b.charm", "x".repeat(100)])("is read as node-tar reads it with any
   }
   expect(others).toEqual([]);
   expect(right).toBeGreaterThan(3 * PLACES.length);
+});
+
+test.each(["a/", "a\0b", "a\0\nb", "a\0b\nc\n", "\0a", "\n", "é"])("has the name that node-tar reads of %j", (name) => {
+  const block = Buffer.from(tarEntry("x").subarray(0, TAR_BLOCK));
+  block.fill(0, 0, NAME);
+  block.write(name);
+  const { path, size, type } = readTarHeader(summed(block)) ?? {};
+  expect([path, size, type]).toEqual(byNodeTar(block));
+});
+
+test("has the path and the size of an extended header before it, and of one for all files the size", () => {
+  const block = tarEntry("x").subarray(0, TAR_BLOCK);
+  const pax = (isGlobal: boolean) => readPax(Buffer.from("14 path=other\n11 size=77\n"), undefined, isGlobal);
+  expect(readTarHeader(block, pax(false))).toMatchObject({ path: "other", size: 77 });
+  expect(readTarHeader(block, undefined, pax(true))).toMatchObject({ path: "x", size: 77 });
+  expect(readTarHeader(block)).toMatchObject({ path: "x", size: 0 });
 });
 
 test("is read as node-tar reads it, whatever is in it", () => {

@@ -26,6 +26,8 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   'src/catalog/channelmap.ts: settleTrack: default for falsy: wanted[0] ?? "latest"': "no track has an empty name",
   "src/catalog/repository.ts: byDigest: boundary: a.digest < b.digest": "no two have the same digest",
   "src/errors.ts: printable.shown: number: 0 (2)": "a match has a first character, so the default is never taken",
+  "src/import/reader.ts: ExportReader.#add.kind: default for falsy: file.kind ?? classify(pathInSource(file), await file.bytes.peek(HEAD_SIZE))":
+    "no kind is an empty word",
   "src/import/remoteprotocol.ts: untilMark: boundary: ready <= 0": "a piece of no bytes more says nothing",
   "src/import/snapimport.ts: channelFor: number: 100": "where a text of others is cut is nobody's promise",
   "src/plainyaml.ts: PlainReader.#block: boundary: this.#at < this.#lines.length":

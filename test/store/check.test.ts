@@ -75,6 +75,24 @@ describe("a damaged blob", () => {
   });
 });
 
+test("a damaged blob that nothing names is moved too, and nothing needs it", async () => {
+  const { store, storage } = await storeOf("payload");
+  const blob = await store.ingestBytes(Buffer.from("of nothing"));
+  await blob.commit();
+  await replace(storage, blobKey(digestOf("of nothing")), "damaged");
+  expect(await verify(storage)).toEqual([
+    {
+      severity: "damage",
+      what: ["a blob that nothing names"],
+      problem: "content does not match its checksum",
+      digest: digestOf("of nothing"),
+      current: false,
+      movedTo: `${QUARANTINE}${digestOf("of nothing")}`,
+      repair: "nothing needs it",
+    },
+  ]);
+});
+
 test("an interruption ends it in the middle of a payload", async () => {
   const { storage } = await storeOf("x".repeat(9 * 2 ** 20));
   const ending = new AbortController();

@@ -246,6 +246,21 @@ function shortTransfers(most: number) {
   };
 }
 
+test.each([
+  [2 ** 16, 1, 0],
+  [2 ** 16 + 1, 0, 1],
+])("what is short is written by this thread, what is longer by another: %d bytes", async (size, here, there) => {
+  using folder = tempFolder();
+  const disk = new Disk(folder.path, { sync: false });
+  const [now, later] = [spyOn(fs, "writeSync"), spyOn(fs, "write")];
+  try {
+    await (await staged(disk, size)).discard();
+    expect([now.mock.calls.length, later.mock.calls.length]).toEqual([here, there]);
+  } finally {
+    for (const spy of [now, later]) spy.mockRestore();
+  }
+});
+
 describe("where a disk takes less than it is given", () => {
   test.each([1000, LARGE])("a stage of %d bytes is whole", async (size) => {
     using folder = tempFolder();

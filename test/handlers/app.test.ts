@@ -100,6 +100,14 @@ describe("replies that last", () => {
     expect(seen.size).toBe(3);
   });
 
+  test("have a title as it is stored, also an empty one", async () => {
+    const { ask, retitle } = await served();
+    for (const title of ["", "Tiny"]) {
+      await retitle("tiny", title);
+      expect(JSON.parse((await ask(TITLE)).text)).toMatchObject({ result: { title } });
+    }
+  });
+
   test("name the host that was asked", async () => {
     const { ask } = await served();
     for (const host of ["a.lan", "b.lan:8080", "a.lan"]) {

@@ -36,6 +36,8 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   "src/settings/authority.ts: importCryptoKey: boolean: false": "whether a key of this process may be exported again is never asked",
   'src/settings/authority.ts: loadX509: await left out: await import("reflect-metadata");':
     "what is imported first is evaluated first, whoever waits for it",
+  'src/wire/quickread.ts: UNREAD: string: "unread"': "how a symbol is called that nobody prints",
+  "src/wire/quickread.ts: readerOf.made: default for falsy: makeReader(schema) ?? byValibot(schema)": "a function is never falsy",
   "store/backup.ts: copyStore: by hand: await to.flush(); → {}": "`create` of format.json, which comes next, makes all before it durable",
   "store/check.ts: Check.#payloads: boundary: reading.size >= READERS": "one reader more at a time changes no result",
   'store/check.ts: showRole: default for falsy: part ?? "icon"': "no text of a package has an empty name",

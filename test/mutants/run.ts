@@ -66,9 +66,9 @@ function rememberedIn(syntax: Syntax): (mutant: Mutant) => Promise<string | unde
   const folder = join(ROOT, ".run/mutants/valid");
   return async (mutant) => {
     const text = await Bun.file(join(ROOT, mutant.file)).text();
-    const kept = Bun.file(join(folder, mutant.file, `${digestOf(text, String(mutant.start), String(mutant.end), ...mutant.to)}.json`));
-    if (!(await kept.exists())) await Bun.write(kept, JSON.stringify([await syntax.valid(mutant)]));
-    const [to] = (await kept.json()) as [string | null];
+    const kept = join(folder, mutant.file, `${digestOf(text, String(mutant.start), String(mutant.end), ...mutant.to)}.json`);
+    if (!existsSync(kept)) await Bun.write(kept, JSON.stringify([await syntax.valid(mutant)]));
+    const [to] = (await Bun.file(kept).json()) as [string | null];
     return to ?? undefined;
   };
 }

@@ -82,6 +82,12 @@ test.each(["a", "a/b.charm", "x".repeat(100)])("is read as node-tar reads it wit
   expect(right).toBeGreaterThan(3 * PLACES.length);
 });
 
+test("of an ordinary file is read without the library", () => {
+  expect(readTarHeader(tarEntry("a/b.charm", "content").subarray(0, TAR_BLOCK))).toEqual({ path: "a/b.charm", size: 7, type: "File" });
+  expect(readTarHeader(tarEntry("a/b.charm", "content").subarray(0, TAR_BLOCK))).not.toBeInstanceOf(Header);
+  expect(readTarHeader(tarEntry("é").subarray(0, TAR_BLOCK))).toBeInstanceOf(Header);
+});
+
 test.each(["a/", "a\0b", "a\0\nb", "a\0b\nc\n", "\0a", "\n", "é"])("has the name that node-tar reads of %j", (name) => {
   const block = Buffer.from(tarEntry("x").subarray(0, TAR_BLOCK));
   block.fill(0, 0, NAME);

@@ -198,6 +198,20 @@ describe("what is told of requests", () => {
     ]);
   });
 
+  test("has the milliseconds that it took, and the bytes of its reply", async () => {
+    const { ask, lines } = await served();
+    for (const path of [TITLE, TITLE, "/nope"]) {
+      const begun = performance.now();
+      const { text } = await ask(path);
+      const { ms, bytes } = lines.at(-1) as LogLine & { ms: number; bytes: number };
+      expect(ms).toBeLessThanOrEqual(performance.now() - begun + 0.01);
+      expect(Math.abs(ms * 100 - Math.round(ms * 100))).toBeLessThan(0.001);
+      expect(bytes).toBe(Buffer.byteLength(text));
+    }
+    await ask(TITLE, { method: "HEAD" });
+    expect(lines.at(-1)).toMatchObject({ bytes: 0 });
+  });
+
   test("is counted by route, and never by what a client makes up", async () => {
     const { ask } = await served({ publicUrl: "http://hub.lan/charms" });
     for (const path of [TITLE, TITLE, `/charms${TITLE}`, "/v2/charms/info/nope", "/made/up"]) await ask(path);

@@ -1,10 +1,13 @@
 /** A listener in this process: what it says of a client, whom it waits for, and what it answers where there is no reply. */
 
 import { afterEach, describe, expect, test } from "bun:test";
+import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
+import { connect as tlsConnect } from "node:tls";
 import { type Fetch, type Listener, type ListenOptions, listen, type Peer } from "../../handlers/listen.ts";
+import { createAuthority, issueServer } from "../../src/settings/authority.ts";
 import { failureOf } from "../importing.ts";
 
 const listeners: Listener[] = [];
@@ -126,6 +129,53 @@ test("where the application has no reply, it is busy without a descriptor, and a
   const wrong = await fetch(url);
   expect(wrong.status).toBe(500);
   expect(await wrong.text()).not.toContain("listen.ts");
+});
+
+test("a renewed certificate is that of new connections, and what is none changes nothing", async () => {
+  const authority = await createAuthority("test", Date.now());
+  const issued = async () => {
+    const { certificate, key } = await issueServer(authority, ["127.0.0.1"], Date.now());
+    return { cert: certificate, key };
+  };
+  const [first, second] = [await issued(), await issued()];
+  const { promise: held, resolve: release } = Promise.withResolvers<void>();
+  const listener = await listening(
+    async (request, peer) => {
+      if (request.url.endsWith("/held")) await held;
+      return new Response(`<${request.url} ${peer.tls}>`);
+    },
+    { tls: first },
+  );
+  expect(listener.url).toBe(`https://127.0.0.1:${listener.port}`);
+  const opened = async () => {
+    const socket = tlsConnect({ host: "127.0.0.1", port: listener.port, ca: authority.certificate });
+    sockets.push(socket);
+    await once(socket, "secureConnect");
+    return { socket, serial: socket.getPeerCertificate().serialNumber };
+  };
+  const [before, { serialNumber }] = [await opened(), new X509Certificate(first.cert)];
+  expect(before.serial).toBe(serialNumber);
+  before.socket.write("GET /held HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+  await listener.renew(second);
+  const renewed = await opened();
+  expect(renewed.serial).toBe(new X509Certificate(second.cert).serialNumber);
+  expect(
+    await listener.renew({ cert: "none", key: "none" }).then(
+      () => "renewed",
+      () => "refused",
+    ),
+  ).toBe("refused");
+  const after = await opened();
+  expect(after.serial).toBe(new X509Certificate(second.cert).serialNumber);
+  let isDrained = false;
+  const drained = listener.drain().then(() => (isDrained = true));
+  for (const { socket } of [renewed, after]) socket.destroy();
+  for (let i = 0; i < 20; i += 1) await new Promise((resume) => void setImmediate(resume));
+  expect(isDrained).toBe(false); // the old server has a request still
+  release();
+  const [reply] = (await once(before.socket, "data")) as [Buffer];
+  expect(reply.toString()).toContain("<https://127.0.0.1/held true>");
+  await drained;
 });
 
 test("what drains answers what runs, and takes nothing new", async () => {

@@ -6,6 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import type { Expected } from "../src/catalog/generation-types.ts";
 import { type BeginSums, type StreamSums, type Sums, sumsHere } from "../src/digest.ts";
 import { Failure, reason } from "../src/errors.ts";
+import { type Ready, whenReady } from "../src/ready.ts";
 import { errorCode, explainDiskError, isLinkUnsupported, undefinedIfMissing } from "./diskerrors.ts";
 import { ADVICE, DiskObject, pathOf, readFailure, readRange } from "./diskobject.ts";
 import { TRASH } from "./keys.ts";
@@ -67,6 +68,7 @@ export class Disk implements Storage {
   #open = 0;
   #waiting: (() => void)[] = [];
   #preparing: Promise<void> | undefined;
+  #isPrepared = false;
 
   constructor(folder: string, { sync = true, sums = sumsHere }: DiskOptions = {}) {
     this.place = resolve(folder);
@@ -90,10 +92,7 @@ export class Disk implements Storage {
   }
 
   stage(kind: ObjectKind = "immutable", { also, lease, size }: StageOptions = {}): Promise<Stage> {
-    return this.guard(async () => {
-      const path = await this.#tmpPath(lease);
-      return new DiskStage(this, path, kind, this.#sums(also, size));
-    });
+    return this.guard(() => whenReady(this.#tmpPath(lease), (path) => new DiskStage(this, path, kind, this.#sums(also, size))));
   }
 
   staged(): Promise<LeftStage[]> {
@@ -263,20 +262,24 @@ export class Disk implements Storage {
   }
 
   /** Syncs a file that is written, and closes it: a short one with others, or once `beginSyncs` is called. Rejects with the error of the sync. */
-  async closeSynced(file: number, kind: ObjectKind, size: number): Promise<void> {
-    if (!this.#sync || kind === "transient") return fsNow.closeSync(file);
-    this.#open += 1;
-    const synced = new Promise<void>((done, failed) => {
-      this.#unsynced.push(() => fsNow.fsync(file, (error) => (error ? failed(error) : done())));
+  closeSynced(file: number, kind: ObjectKind, size: number): Promise<void> {
+    return new Promise((done, failed) => {
+      if (!this.#sync || kind === "transient") return done(fsNow.closeSync(file));
+      this.#open += 1;
+      const ended = (error: Error | null) => {
+        this.#open -= 1;
+        this.#waiting.shift()?.();
+        try {
+          fsNow.closeSync(file);
+          if (error) failed(error);
+          else done();
+        } catch (notClosed) {
+          failed(error ?? notClosed);
+        }
+      };
+      this.#unsynced.push(() => fsNow.fsync(file, ended));
+      if (size > AT_ONCE || this.#unsynced.length >= SYNCED_TOGETHER) this.beginSyncs();
     });
-    if (size > AT_ONCE || this.#unsynced.length >= SYNCED_TOGETHER) this.beginSyncs();
-    try {
-      await synced;
-    } finally {
-      this.#open -= 1;
-      this.#waiting.shift()?.();
-      fsNow.closeSync(file);
-    }
   }
 
   beginSyncs(): void {
@@ -286,7 +289,11 @@ export class Disk implements Storage {
   }
 
   /** Waits while `MAX_UNSYNCED` files are open until they are synced. */
-  async slot(): Promise<void> {
+  slot(): Ready<void> {
+    return this.#open < MAX_UNSYNCED ? undefined : this.#slotLater();
+  }
+
+  async #slotLater(): Promise<void> {
     while (this.#open >= MAX_UNSYNCED) {
       this.beginSyncs();
       await new Promise<void>((resume) => void this.#waiting.push(resume));
@@ -333,11 +340,15 @@ export class Disk implements Storage {
   }
 
   /** Runs `work` and explains its disk errors. */
-  async guard<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
+  guard<T>(work: () => Ready<T>): Promise<T> {
+    const explain = (error: unknown): never => {
       throw explainDiskError(error, this.place, ADVICE);
+    };
+    try {
+      const done = work();
+      return done instanceof Promise ? done.catch(explain) : Promise.resolve(done);
+    } catch (error) {
+      return Promise.reject(explainDiskError(error, this.place, ADVICE));
     }
   }
 
@@ -353,17 +364,18 @@ export class Disk implements Storage {
     return join(this.place, key);
   }
 
-  async #tmpPath(lease = "none"): Promise<string> {
-    await this.#prepared();
-    return `${this.place}/${TMP}/${lease}.${crypto.randomUUID()}`;
+  #tmpPath(lease = "none"): Ready<string> {
+    return whenReady(this.#prepared(), () => `${this.place}/${TMP}/${lease}.${crypto.randomUUID()}`);
   }
 
   /** Runs once before the first change: finds the owner of new files, and creates tmp/ and trash/. */
-  #prepared(): Promise<void> {
+  #prepared(): Ready<void> {
+    if (this.#isPrepared) return undefined;
     this.#preparing ??= this.#adopt()
       .then(() => this.#mkdir(this.#path(TMP)))
       // Where no inode is free, gc needs it and cannot make it.
-      .then(() => this.#mkdir(this.#path(TRASH.slice(0, -1))).catch(() => {}));
+      .then(() => this.#mkdir(this.#path(TRASH.slice(0, -1))).catch(() => {}))
+      .then(() => void (this.#isPrepared = true));
     return this.#preparing;
   }
 
@@ -404,10 +416,10 @@ class DiskStage implements Stage {
   /** its descriptor, while it is written: a FileHandle that nobody closes ends the process when it is collected */
   #file: number | undefined;
   /** the last write by another thread, which must have ended before the descriptor is of another file */
-  #writing: Promise<unknown> = Promise.resolve();
+  #writing: Promise<unknown> | undefined;
   /** whether there is a file, which may be of another process by now */
   #isBegun = false;
-  #synced: Promise<void> = Promise.resolve();
+  #synced: Promise<void> | undefined;
   #committed = false;
 
   constructor(disk: Disk, path: string, kind: ObjectKind, sums: StreamSums) {
@@ -415,18 +427,17 @@ class DiskStage implements Stage {
   }
 
   write(chunk: Uint8Array): Promise<void> {
-    return this.#disk.guard(async () => {
+    return this.#disk.guard(() => {
       const hashed = this.#open();
       const file = this.#created();
       this.#size += chunk.byteLength;
       if (this.#size > AT_ONCE) {
         const written = writeAt(file, chunk, this.#size - chunk.byteLength);
         this.#writing = written.catch(() => {});
-        await Promise.all([written, hashed.update(chunk)]); // while the disk writes
-      } else {
-        for (let at = 0; at < chunk.byteLength; ) at += fsNow.writeSync(file, chunk, at);
-        await hashed.update(chunk);
+        return Promise.all([written, hashed.update(chunk)]).then(() => undefined); // while the disk writes
       }
+      for (let at = 0; at < chunk.byteLength; ) at += fsNow.writeSync(file, chunk, at);
+      return hashed.update(chunk);
     });
   }
 
@@ -437,24 +448,26 @@ class DiskStage implements Stage {
   }
 
   end(): Promise<Sums> {
-    return this.#disk.guard(async () => {
-      const sums = await this.#open().sums();
-      this.#sums = sums;
-      this.#hashed = undefined;
-      const file = this.#created();
-      this.#disk.finish(file, this.#kind);
-      await this.#disk.slot();
-      this.#file = undefined;
-      this.#synced = this.#disk.closeSynced(file, this.#kind, this.#size);
-      this.#synced.catch(() => {}); // commit waits for it, and fails with its error
-      return sums;
-    });
+    return this.#disk.guard(() =>
+      whenReady(this.#open().sums(), (sums) => {
+        this.#sums = sums;
+        this.#hashed = undefined;
+        const file = this.#created();
+        this.#disk.finish(file, this.#kind);
+        return whenReady(this.#disk.slot(), () => {
+          this.#file = undefined;
+          this.#synced = this.#disk.closeSynced(file, this.#kind, this.#size);
+          this.#synced.catch(() => {}); // commit waits for it, and fails with its error
+          return sums;
+        });
+      }),
+    );
   }
 
   /** After its end: waits until it is on the disk. */
-  landed(): Promise<void> {
+  async landed(): Promise<void> {
     this.#disk.beginSyncs();
-    return this.#synced;
+    await this.#synced;
   }
 
   bytes(start: number, end: number): Promise<Uint8Array> {

@@ -45,15 +45,12 @@ export async function beginIngest(storage: Storage, { also, lease, quota, size: 
   };
 }
 
-/** Stages a stream and hashes it on the way. Fails where the quota is used up. */
-export async function ingest(
-  storage: Storage,
-  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  how: Ingestion,
-): Promise<StagedBlob> {
+/** Stages a stream, or bytes, and hashes it on the way. Fails where the quota is used up. */
+export async function ingest(storage: Storage, content: AsyncIterable<Uint8Array> | Uint8Array, how: Ingestion): Promise<StagedBlob> {
   const incoming = await beginIngest(storage, how);
   try {
-    for await (const chunk of chunks) await incoming.write(chunk);
+    if (content instanceof Uint8Array) await incoming.write(content);
+    else for await (const chunk of content) await incoming.write(chunk);
     return await incoming.end();
   } catch (error) {
     await incoming.discard();

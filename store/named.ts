@@ -101,14 +101,15 @@ export function blobsOfManifest<S extends SectionName>(section: S, manifest: Sec
 }
 
 /** The blobs that the changed manifests of a draft name. */
-export function blobsOfDraft({ sections }: Pick<ChangeDraft, "sections">): BlobReference[] {
-  return SECTION_NAMES.flatMap((section) => (sections[section]?.changed ?? []).flatMap((one) => [...blobsOfManifest(section, one)]));
+export function* blobsOfDraft({ sections }: Pick<ChangeDraft, "sections">): Generator<BlobReference> {
+  for (const section of SECTION_NAMES) for (const one of sections[section]?.changed ?? []) yield* blobsOfManifest(section, one);
 }
 
 /** Blobs of a new generation that gc may have moved to the trash meanwhile: index `digest`, all manifests, and what the changed ones name. */
 export function dependencies(digest: Digest, index: Index, draft: ChangeDraft): Digest[] {
   const manifests = SECTION_NAMES.flatMap((section) => Object.values(index[section]).map(([manifest]) => manifest));
-  const blobs = blobsOfDraft(draft).map((named) => named.digest);
   const others = Object.values(index.others ?? {}).flatMap(digestsOfSection);
-  return [...new Set([digest, ...(index.assertions ? [index.assertions] : []), ...manifests, ...others, ...blobs])];
+  const all = new Set([digest, ...(index.assertions ? [index.assertions] : []), ...manifests, ...others]);
+  for (const named of blobsOfDraft(draft)) all.add(named.digest);
+  return [...all];
 }

@@ -60,7 +60,9 @@ export function sumsIn(draft: ChangeDraft): Sums[] {
 
 /** Sizes in bytes of the blobs that the changed manifests name; texts have none. */
 export function sizesIn(draft: ChangeDraft): Map<Digest, number> {
-  return new Map(blobsOfDraft(draft).flatMap(({ digest, size }) => (size === undefined ? [] : [[digest, size]])));
+  const sizes = new Map<Digest, number>();
+  for (const { digest, size } of blobsOfDraft(draft)) if (size !== undefined) sizes.set(digest, size);
+  return sizes;
 }
 
 function sectionOf<S extends SectionName>({ sections }: ChangeDraft, section: S): SectionDraft<S> {

@@ -398,7 +398,7 @@ export class Store {
 
   ingestBytes(bytes: Uint8Array, also: readonly Algorithm[] = []): Promise<StagedBlob> {
     const { byteLength: size } = bytes;
-    return ingest(this.storage, [bytes], { also, lease: this.#keeper.lease, quota: this.quota, size });
+    return ingest(this.storage, bytes, { also, lease: this.#keeper.lease, quota: this.quota, size });
   }
 
   /**

@@ -9,7 +9,7 @@ import { differingFields } from "../../src/catalog/difference.ts";
 import { imageNotes, newlyPulled, pulledFromHere } from "../../src/catalog/imagesources.ts";
 import type { BeginSums, Digest } from "../../src/digest.ts";
 import { Failure, printable, publishedButFailed } from "../../src/errors.ts";
-import { type ImportReport, type ImportSource, importSources, type PrintedReport } from "../../src/import/import.ts";
+import { type Imported, type ImportReport, type ImportSource, importSources, type PrintedReport } from "../../src/import/import.ts";
 import { sourcesOf } from "../../src/import/remoteprotocol.ts";
 import { type RepairReport, repairFrom } from "../../src/import/repair.ts";
 import { checkRoots, STORE_QUOTA } from "../../src/settings/config.ts";
@@ -299,7 +299,7 @@ async function importInto(
 }
 
 /** A package that changed without anything to list says what of its metadata did. */
-async function withReasons(store: Store, report: ImportReport): Promise<ImportReport> {
+async function withReasons(store: Store, report: Imported): Promise<Imported> {
   const isSilent = (
     { state, revisions, channels }: ImportReport["packages"][number] | ImportReport["snaps"][number],
     parts: readonly string[],
@@ -323,7 +323,7 @@ async function withReasons(store: Store, report: ImportReport): Promise<ImportRe
 /** What follows from an import, with its report. `given`: to be trusted from now on. */
 async function afterImport(
   store: Store,
-  report: ImportReport,
+  { charmsWithImages, ...report }: Imported,
   given: GivenTrust | undefined,
   io: Io,
 ): Promise<Omit<PrintedReport, "undo">> {
@@ -336,13 +336,9 @@ async function afterImport(
     );
   const settings = await loadSettings(store, { environment: io.environment });
   const after = await store.snapshot();
-  const [packages, repositories] = [await after.packages(), await after.repositories()];
-  const brought = new Set(report.packages.map(({ name }) => name));
-  const notes = imageNotes(
-    imageSetup(settings),
-    report.images.length > 0 ? packages : packages.filter(({ name }) => brought.has(name)),
-    repositories,
-  );
+  const repositories = await after.repositories();
+  const packages = repositories.length === 0 ? [] : await after.packages(); // a large store takes long to read
+  const notes = imageNotes(imageSetup(settings), report.images.length > 0 ? packages : charmsWithImages, repositories);
   const registry = usedRegistry(settings);
   const pulled = report.generation === null ? [] : pulledFromHere(packages, repositories, registry);
   const before = pulled.length === 0 ? undefined : await store.snapshotAt((report.generation ?? 1) - 1).catch(() => undefined);

@@ -286,7 +286,7 @@ function unzippedNow(packed: ByteReader, budget: Budget): Uint8Array | undefined
   const { rest } = packed;
   if (!rest || rest.byteLength > AT_ONCE) return undefined;
   try {
-    const bytes = zlib.gunzipSync(rest, { maxOutputLength: UNZIPPED_AT_ONCE });
+    const bytes = zlib.gunzipSync(rest, { maxOutputLength: UNZIPPED_AT_ONCE, chunkSize: MIB / 4 });
     packed.takeNow(rest.byteLength);
     budget.spend("unpacked", bytes.byteLength);
     return bytes;

@@ -45,7 +45,7 @@ const LITTER: ReadonlySet<string> = new Set([".DS_Store", "__MACOSX"]);
 /** Every kind of file that an import knows. The first rule that matches decides, so their order matters. */
 const KINDS = [
   // What macOS leaves in archives and folders.
-  rule("litter", { path: (path) => path.split("/").some((part) => part.startsWith("._") || LITTER.has(part)) }),
+  rule("litter", { path: isLitter }),
   // Stored as it is whatever it looks like: a resource may itself be an archive.
   rule("resource", {
     path: (path, name) => path.split("/").at(-2) === "resources" || /^[^.]+\..+_\d+$/.test(name) || /^resource_.+_r\d+(_.*)?$/.test(name),
@@ -116,5 +116,5 @@ export function isOpaque(path: string): boolean {
 
 /** Whether macOS left the file behind; such files are never read. */
 export function isLitter(path: string): boolean {
-  return classify(path) === "litter";
+  return path.split("/").some((part) => part.startsWith("._") || LITTER.has(part));
 }

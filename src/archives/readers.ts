@@ -41,19 +41,32 @@ const MAX_REMEMBERED = 2 ** 18;
 /** Bytes that a result takes for each character of its input, about. */
 const RESULT_SIZE = 4;
 
-/** Reads the same input once: the revisions of a charm have mostly the same texts. Nobody changes a result. `size`: bytes in memory. */
+/**
+ * Reads the same input once: the revisions of a charm have mostly the same texts. Nobody changes a result, which shares no memory with its input.
+ * `size`: bytes in memory.
+ */
 export function remembering(read: ReadText, size: number): ReadText {
   const known = new ByteCache<unknown>(size);
+  /** the last of each reader: to compare with it takes less than to make a key */
+  const last = new Map<ReaderName, { readonly texts: readonly string[]; readonly result: unknown }>();
   return async (reader, ...input) => {
     const texts = input.flatMap((part) => (typeof part === "string" ? part : [...part].flat()));
+    const before = last.get(reader);
+    if (before && before.texts.length === texts.length && before.texts.every((text, i) => text === texts[i]))
+      return before.result as Awaited<ReturnType<typeof read<typeof reader>>>;
     if (texts.reduce((sum, text) => sum + text.length, 0) > MAX_REMEMBERED) return read(reader, ...input);
     const key = [reader, ...texts].map((text) => `${text.length} ${text}`).join("");
     const found = known.get(key) as Awaited<ReturnType<typeof read<typeof reader>>> | undefined;
-    if (found !== undefined) return found;
-    const result = await read(reader, ...input);
-    known.set(key, result, RESULT_SIZE * key.length);
+    const result = found ?? detached(await read(reader, ...input));
+    if (found === undefined) known.set(key, result, RESULT_SIZE * key.length);
+    last.set(reader, { texts, result });
     return result;
   };
+}
+
+/** A copy of what JSON can say. A piece of a text keeps all of the text in memory, and a revision keeps some of each. */
+function detached<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value)) as T;
 }
 
 type Reader<K extends ReaderName> = (...input: Parameters<Readers[K]>) => ReturnType<Readers[K]>;

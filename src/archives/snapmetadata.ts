@@ -145,8 +145,13 @@ export function readSnapDeclarations(value: unknown, what: string): DeclaredSnap
 function declarationList(list: readonly unknown[], what: string): DeclaredSnap[] | undefined {
   const rows = declaredRows(list, what);
   if (rows) return [{ details: {}, rows, revisions: [] }];
-  const each = list.map((item) => (isObject(item) ? readSnapDeclarations(item, what) : undefined));
-  return each.length > 0 && each.every((found) => found !== undefined) ? each.flat() : undefined;
+  const all: DeclaredSnap[] = [];
+  for (const item of list) {
+    const found = isObject(item) ? readSnapDeclarations(item, what) : undefined;
+    if (!found) return undefined;
+    all.push(...found);
+  }
+  return all.length > 0 ? all : undefined;
 }
 
 function isNested(rows: readonly unknown[]): boolean {
@@ -250,16 +255,20 @@ function channelMap(value: Record<string, unknown>, what: string): DeclaredSnap[
   }
   const alone = declaredRows(value, what);
   if (alone) return [{ details: {}, rows: alone, revisions: [] }];
-  const named = Object.entries(value).map(([name, map]) => {
+  const named: DeclaredSnap[] = [];
+  for (const [name, map] of Object.entries(value)) {
     const [only, ...more] = isObject(map) || Array.isArray(map) ? (readSnapDeclarations(map, what) ?? []) : [];
-    return only && more.length === 0 ? { ...only, name: only.name ?? name } : undefined;
-  });
-  return named.length > 0 && named.every((snap) => snap !== undefined) ? named : undefined;
+    if (!only || more.length > 0) return undefined;
+    named.push({ ...only, name: only.name ?? name });
+  }
+  return named.length > 0 ? named : undefined;
 }
 
-/** Undefined where it is no map of channels. */
+/** Undefined where it is no map of channels, which the names in it show sooner than a schema. */
 function declaredRows(value: unknown, what: string): DeclaredSnapRow[] | undefined {
+  if (isObject(value) && !Object.keys(value).every((key) => isArchitecture(key) || looksLikeChannel(key))) return undefined;
   if (Array.isArray(value)) {
+    if (!isObject(value[0]) || typeof value[0]["channel"] !== "string") return undefined;
     const list = tryShape(RowList, value);
     if (!list || list.length === 0) return undefined;
     return list.map((row) => ({

@@ -7,7 +7,7 @@
  * therefore released after it, and has precedence.
  */
 
-import { compareText } from "../text.ts";
+import { compareText, showNumbers } from "../text.ts";
 import { compareRisk, type FullChannel, parseChannel } from "./channel.ts";
 
 export interface Row {
@@ -306,4 +306,12 @@ export function withAside<V extends { readonly revision: number; readonly aside?
 export function withLater<V extends { readonly revision: number }>(before: readonly V[], later: readonly V[]): V[] {
   const known = new Set(before.map((r) => r.revision));
   return [...before, ...later.filter((r) => !known.has(r.revision))].toSorted((a, b) => b.revision - a.revision);
+}
+
+/** A note for the operator of revisions that were released nowhere; `of`: what they are of, with a space behind it. */
+export function unreleasedNote(revisions: readonly number[], of = ""): string[] {
+  if (revisions.length === 0) return [];
+  return revisions.length === 1
+    ? [`${of}revision ${revisions[0]} is in no channel; it can be installed by its number`]
+    : [`${of}revisions ${showNumbers(revisions)} are in no channel; they can be installed by their numbers`];
 }

@@ -56,6 +56,11 @@ export interface CharmWithImages {
   }[];
 }
 
+/** Whether a charm names any image. */
+export function hasImages({ revisions = [], resources }: CharmWithImages): boolean {
+  return revisions.some(({ images = [] }) => images.length > 0) || resources.some((one) => one.revisions.some(({ image }) => image));
+}
+
 /** Sorted by upstream's reference. */
 export function neededImages(packages: readonly CharmWithImages[], registry: Registry | undefined): NeededImage[] {
   const found = new Map<string, NeededImage & { neededBy: NeededBy[] }>();

@@ -262,7 +262,8 @@ function mergePackageRevisions(stored: Package | undefined, incoming: Incoming):
       throw refused(
         `${incoming.name} revision ${r.revision} differs from the stored revision: sha256 ${known.blob} is stored, ${r.blob} was given`,
       );
-    if (!known || known.aside || incoming.declared) all.set(r.revision, { ...r, createdAt: created(stored, known, r) });
+    const createdAt = created(stored, known, r);
+    if (!known || known.aside || incoming.declared) all.set(r.revision, createdAt === r.createdAt ? r : { ...r, createdAt });
   }
   return [...all.values()].toSorted((a, b) => b.revision - a.revision);
 }

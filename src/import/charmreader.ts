@@ -11,6 +11,7 @@ import { type ReadText, readHere, remembering } from "../archives/readers.ts";
 import { charmFiles, LastZip, type Wanted, type ZipContent } from "../archives/zip.ts";
 import { type Base, compareBases, expandAny } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
+import { unreleasedNote } from "../catalog/channelmap.ts";
 import type { CharmNeeds } from "../catalog/need.ts";
 import {
   type Details,
@@ -83,6 +84,8 @@ export class CharmReader<S extends Staged> {
   /** what was read of the last zip; undefined: that failed */
   #lastContent: CharmContent | undefined;
 
+  readonly #lastTexts = new Map<TextName, { readonly text: string; readonly digest: Digest }>();
+
   constructor(staging: Staging<S>, options: CharmReadOptions) {
     this.#staging = staging;
     this.#options = options;
@@ -140,13 +143,22 @@ export class CharmReader<S extends Staged> {
     // What fails here is no fault of the zip.
     const texts: Partial<Record<TextName, Digest>> = {};
     for (const [name, text] of Object.entries(read.texts)) {
-      const digest = await this.#staging.stageSmall(text);
+      const digest = await this.#stageText(name as TextName, text);
       texts[name as TextName] = digest;
       if (known.has(digest)) continue;
       known.add(digest);
       this.#options.budget.spend("kept", text.length);
     }
     return (this.#lastContent = { ...read, texts });
+  }
+
+  /** Stages a text, which the last one of its name mostly is. */
+  async #stageText(name: TextName, text: string): Promise<Digest> {
+    const last = this.#lastTexts.get(name);
+    if (last?.text === text) return last.digest;
+    const digest = await this.#staging.stageSmall(text);
+    this.#lastTexts.set(name, { text, digest });
+    return digest;
   }
 
   async #read(files: ReadonlyMap<string, ZipContent>, sources: ReadonlyMap<string, string>): Promise<ReadContent> {
@@ -212,9 +224,9 @@ export class CharmReader<S extends Staged> {
     const rows = declared
       ? declaredReleases(declared, type, revisions, manifests, this.#options.now)
       : this.#rebuiltReleases(type, revisions);
-    for (const r of revisions.values())
-      if (!rows.some((row) => row.revision === r.revision))
-        this.notes.push(`${name} revision ${r.revision} is in no channel; it can be installed by its number`);
+    const released = new Set(rows.map((row) => row.revision));
+    const unreleased = [...revisions.keys()].filter((revision) => !released.has(revision));
+    this.notes.push(...unreleasedNote(unreleased, `${name} `));
     const account = group.assertions.findLast((file) => isPublisherAccount(file.bytes, group));
     const assertion = account && utf8(account.bytes, joinLocation(account.at));
     const publisherAssertion = assertion === undefined ? undefined : await this.#staging.stageSmall(assertion);

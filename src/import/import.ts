@@ -17,7 +17,7 @@ import type {
   SourceRecord,
   StagedBlob,
 } from "../catalog/generation-types.ts";
-import { type NeededImage, neededImages } from "../catalog/images.ts";
+import { hasImages, type NeededImage, neededImages } from "../catalog/images.ts";
 import type { PulledFromHere } from "../catalog/imagesources.ts";
 import type { Package } from "../catalog/package.ts";
 import { pathOfReference, splitPath } from "../catalog/registry.ts";
@@ -35,6 +35,7 @@ import { ExportReader, type FileOutcome, type Reading } from "./reader.ts";
 import { type ImportedSnaps, importSnaps, type SnapReport } from "./snapimport.ts";
 import type { SnapReadOptions } from "./snapreader.ts";
 import type { SnapBase } from "./snaptrust.ts";
+import { Staging } from "./staging.ts";
 import { ChecksumLists } from "./sums.ts";
 
 export interface ImportSource {
@@ -103,12 +104,18 @@ export interface ImportReport {
   readonly bytes: { readonly new: number; readonly known: number };
 }
 
+/** What an import did, and what follows from it is asked of. */
+export interface Imported extends ImportReport {
+  /** the imported charms that name images, as they are after the import */
+  readonly charmsWithImages: readonly Package[];
+}
+
 /** Imports all sources as one generation. Throws a `Failure`; then nothing was published. */
 export async function importSources(
   store: ImportStore,
   sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
   options: ImportOptions,
-): Promise<ImportReport> {
+): Promise<Imported> {
   return readSources(store, sources, options, async ({ origins, ignored, reading }) => {
     const { records } = origins;
 
@@ -144,6 +151,7 @@ export async function importSources(
       notes: [...origins.notes, ...reading.notes, ...snaps.notes, ...notes],
       ignored,
       bytes,
+      charmsWithImages: packages.after.filter(hasImages),
     };
   });
 }
@@ -247,7 +255,8 @@ class Restoring {
     imported: I & ImportedSection<S, R>,
   ) {
     const entries = this.#unreadable[section];
-    const changed = imported.after.filter((one) => imported.changed.includes(one) || entries.has(one.name));
+    const isChanged = new Set(imported.changed);
+    const changed = imported.after.filter((one) => isChanged.has(one) || entries.has(one.name));
     for (const one of changed) {
       const entry = entries.get(one.name);
       const before = ownValue(this.#newest.index[section], one.name)?.[0];
@@ -293,19 +302,29 @@ export async function readSources<T>(
   use: (read: ReadSources) => Promise<T>,
 ): Promise<T> {
   const budget = new Budget(options.limits);
-  const reader = new ExportReader<StagedBlob>(store, { ...options, budget });
+  const staging = new Staging<StagedBlob>(store, budget);
   try {
-    const lists = new ChecksumLists(options.accepted ?? [], options.now);
-    const ignored: string[] = [];
-    const read = new Map<string, SourceRecord>();
-    for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored, budget }, source, options));
-    const origins = sourceOrigins(read, lists.finish(), options);
-    const reading = await reader.finish();
-    if (isEmpty(reading)) throw nothingFound(origins.records, ignored);
-    return await use({ origins, ignored, reading });
+    return await use(await readAll(staging, sources, budget, options)); // a reader is not kept longer than it reads
   } finally {
-    await reader.discard();
+    await staging.discard();
   }
+}
+
+async function readAll(
+  staging: Staging<StagedBlob>,
+  sources: AsyncIterable<ImportSource> | Iterable<ImportSource>,
+  budget: Budget,
+  options: ImportOptions,
+): Promise<ReadSources> {
+  const reader = new ExportReader(staging, { ...options, budget });
+  const lists = new ChecksumLists(options.accepted ?? [], options.now);
+  const ignored: string[] = [];
+  const read = new Map<string, SourceRecord>();
+  for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored, budget }, source, options));
+  const origins = sourceOrigins(read, lists.finish(), options);
+  const reading = await reader.finish();
+  if (isEmpty(reading)) throw nothingFound(origins.records, ignored);
+  return { origins, ignored, reading };
 }
 
 function pathOf({ path, name }: ImportSource): string {

@@ -19,7 +19,7 @@ import { ImageReader, type ImageReading } from "./imagereader.ts";
 import { jsonText } from "./jsontext.ts";
 import { checkAgents, checkImages, checkPackage, checkSnaps, type FoundLock, imagePathsOf, isBelow, lockOf } from "./locked.ts";
 import { SnapReader, type SnapReading, type SnapReadOptions } from "./snapreader.ts";
-import { type Ingest, type Staged, Staging } from "./staging.ts";
+import type { Staged, Staging } from "./staging.ts";
 
 export type ReadOptions = CharmReadOptions &
   Pick<SnapReadOptions, "unsquash"> &
@@ -85,8 +85,9 @@ export class ExportReader<S extends Staged> {
   /** what is refused only after the lists of checksums were compared, which say better what is wrong with it */
   readonly #unreadable: unknown[] = [];
 
-  constructor(store: Ingest<S>, options: ReadOptions) {
-    this.#staging = new Staging(store, options.budget);
+  /** `staging`: of this import alone; its creator discards what is not committed. */
+  constructor(staging: Staging<S>, options: ReadOptions) {
+    this.#staging = staging;
     this.#budget = options.budget;
     this.#parse = options.read ?? readHere;
     this.#sums = options.sums ?? sumsHere;
@@ -103,11 +104,6 @@ export class ExportReader<S extends Staged> {
     } catch (error) {
       throw located(error, file);
     }
-  }
-
-  /** Discards everything that was staged and is not committed. */
-  discard(): Promise<void> {
-    return this.#staging.discard();
   }
 
   async #add(file: ArchiveFile): Promise<FileOutcome> {
@@ -277,12 +273,15 @@ export class ExportReader<S extends Staged> {
     return this.#snaps.declares(documents[0], file, group.key) || file.path === "bundle.yaml";
   }
 
-  /** The content of the files. Throws a `refused` failure if they contradict each other. */
+  /** The content of the files, once. Throws a `refused` failure if they contradict each other. */
   async finish(): Promise<Reading<S>> {
     for (const failure of this.#unreadable) throw failure;
     const packages: Incoming[] = [];
-    const groups = this.#ordered();
-    for (const opened of groups) {
+    const ordered = this.#ordered();
+    const keys = ordered.map(({ key }) => key);
+    this.#groups.clear();
+    // What a package is made of takes more memory than the package: it is given up group by group.
+    for (let opened = ordered.shift(); opened; opened = ordered.shift()) {
       const group = this.#closed(opened);
       const lock = this.#lockOf(opened.key);
       const found = await this.#charms.read(group, lock?.imagePaths ?? this.#imagePathsIn(opened.key));
@@ -300,7 +299,7 @@ export class ExportReader<S extends Staged> {
     for (const lock of this.#locks) checkAgents(lock, agents, this.#budget);
     return {
       packages,
-      snaps: this.#sorted(snaps, groups),
+      snaps: this.#sorted(snaps, keys),
       images,
       agents,
       blobs: this.#staging.blobs,
@@ -339,8 +338,9 @@ export class ExportReader<S extends Staged> {
     return new Map(above.toSorted((a, b) => a.folder.length - b.folder.length).flatMap(({ paths }) => [...paths]));
   }
 
-  #sorted({ stores, ...found }: SnapReading, groups: readonly OpenGroup<S>[]): SnapReading {
-    const numbers = new Map(groups.map(({ key }, i) => [key, i]));
+  /** `groups`: their keys, in their order */
+  #sorted({ stores, ...found }: SnapReading, groups: readonly string[]): SnapReading {
+    const numbers = new Map(groups.map((key, i) => [key, i]));
     const numberOf = ({ group }: { readonly group: string }) => numbers.get(group) ?? 0;
     const sorted = <T extends { readonly at: readonly string[]; readonly group: string }>(all: readonly T[]) =>
       byPath(all, ({ at }) => at).toSorted((a, b) => numberOf(a) - numberOf(b));
@@ -361,7 +361,8 @@ function folderOf(file: FileLocation): string {
 }
 
 function byPath<T>(all: readonly T[], at: (one: T) => readonly string[]): T[] {
-  return all.toSorted((a, b) => compareText(at(a).join("/"), at(b).join("/")));
+  const keyed = all.map((one) => ({ one, path: at(one).join("/") }));
+  return keyed.toSorted((a, b) => compareText(a.path, b.path)).map(({ one }) => one);
 }
 
 function checkedDeclaration(declaration: Declaration): Declaration {

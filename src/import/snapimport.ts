@@ -4,7 +4,7 @@ import type { DeclaredSnap } from "../archives/snapmetadata.ts";
 import { type Assertion, header, optionalHeader } from "../assertions/assertion.ts";
 import { sameManifest } from "../catalog/change.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
-import { changes, lastReleased, type RowChange } from "../catalog/channelmap.ts";
+import { changes, lastReleased, type RowChange, unreleasedNote } from "../catalog/channelmap.ts";
 import { type OverrideFacts, overridesOver } from "../catalog/override.ts";
 import {
   ANY_ARCHITECTURE,
@@ -229,8 +229,7 @@ function releasesToImport(
       notes.push(`no channel map of ${name} was found, so it was released to ${channel}; --channel names another`);
   }
   const released = new Set(lastReleased(SNAP_RULES, rows).rows.map((row) => row.revision));
-  for (const { revision } of revisions)
-    if (!released.has(revision)) notes.push(`revision ${revision} is in no channel; it can be installed by its number`);
+  notes.push(...unreleasedNote(revisions.map(({ revision }) => revision).filter((revision) => !released.has(revision))));
   return rows;
 }
 

@@ -95,7 +95,7 @@ export class ChecksumLists {
     const origins = new Map<string, SourceOrigin>();
     for (const [path, entry] of this.#entries) {
       if (entry.isArchive) continue;
-      const above = [...foldersAbove(path)].flatMap(([folder]) => known.get(folder) ?? []);
+      const above = known.size === 0 ? [] : [...foldersAbove(path)].flatMap(([folder]) => known.get(folder) ?? []);
       // Every file below a signed list is in the list.
       const signed = above.filter((origin) => origin.unsignedBecause === undefined);
       const own = signed[0] ?? above[0] ?? UNLISTED;
@@ -138,6 +138,7 @@ export class ChecksumLists {
 
   /** Checks a file against every list above it that is known by now. */
   #check(path: string, entry: CheckedFile): void {
+    if (this.#lists.size === 0) return;
     for (const [folder, rest] of foldersAbove(path)) {
       const list = this.#lists.get(folder);
       if (!list || rest === SUMS_FILE || rest === SIGNATURE_FILE) continue;

@@ -35,6 +35,13 @@ export class Report {
     }
   }
 
+  /** What is left of one figure less another: next to nothing on a busy machine may be less than nothing. */
+  difference({ name, value, unit }: Omit<Figure, "peer">): void {
+    if (!Number.isFinite(value)) return this.#failure(name, `measured ${value} ${unit}`);
+    this.#passed += 1;
+    console.log(`${name.padEnd(44)} ${show(value).padStart(10)} ${unit}`);
+  }
+
   /** What may be 0, which is the best. */
   rate({ name, value, unit }: Omit<Figure, "peer">): void {
     if (!Number.isFinite(value) || value < 0) return this.#failure(name, `measured ${value} ${unit}`);

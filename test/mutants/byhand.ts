@@ -16,8 +16,8 @@ export const ALSO: readonly string[] = [];
 
 export const BY_HAND: readonly ByHand[] = [
   // What is stored is on the disk before it is named.
-  at("store/fs.ts", "Disk.closeSynced", "await synced;", "{}"),
-  at("store/fs.ts", "Disk.closeSynced.synced", "error ? failed(error) : done()", "done()"),
+  at("store/fs.ts", "Disk.closeSynced", "fsNow.fsync(file, ended)", "ended(null)"),
+  at("store/fs.ts", "Disk.closeSynced.ended", "if (error) failed(error); else done();", "done();"),
   at("store/fs.ts", "Disk.#flush", "await handle.sync();", "{}"),
   at("store/fs.ts", "Disk.#flush", "this.#touched.add(folder);", "{}"),
   at("store/fs.ts", "Disk.install", "await this.flush();", "{}"),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { digestText, parseDigestText, shortDigest, sumsOf } from "../../src/digest.ts";
-import { compareText, nearestWord, parseSize, showSize, utf8 } from "../../src/text.ts";
+import { compareText, nearestWord, parseSize, showNumbers, showSize, utf8 } from "../../src/text.ts";
 
 describe("a size", () => {
   test.each<[string, number | undefined]>([
@@ -74,4 +74,28 @@ test("a digest is read as it is written, and no other text is one", () => {
     `1234567${digest}`,
   ])
     expect(parseDigestText(text)).toBeUndefined();
+});
+
+describe("numbers in words", () => {
+  test.each([
+    [[], ""],
+    [[7], "7"],
+    [[2, 1], "1, 2"],
+    [[10, 9, 8, 1, 3, 4], "1, 3, 4, 8 to 10"],
+  ])("%j: %s", (numbers, shown) => {
+    expect(showNumbers(numbers)).toBe(shown);
+  });
+
+  test("name each number once, whatever their order", () => {
+    const numbersIn = (shown: string) =>
+      shown.split(", ").flatMap((run) => {
+        const [first = 0, last = first] = run.split(" to ").map(Number);
+        return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+      });
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.nat({ max: 40 }), { minLength: 1 }), (numbers) => {
+        expect(numbersIn(showNumbers(numbers))).toEqual(numbers.toSorted((a, b) => a - b));
+      }),
+    );
+  });
 });

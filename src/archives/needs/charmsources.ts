@@ -77,7 +77,7 @@ export class CharmSources {
     const sorted = [...files].filter(([path, text]) => mayNameNeeds(path, text.length)).toSorted(([a], [b]) => compareText(a, b));
     const text = (path: string) => sorted.find(([name]) => name === path)?.[1];
     const [metadata, config, versions] = [text(METADATA), text(CONFIG), text(REFRESH_VERSIONS)];
-    this.isOnKubernetes = metadata !== undefined && v.is(Assuming, dataOf(METADATA, metadata, "yaml"));
+    this.isOnKubernetes = metadata !== undefined && mayAssume(metadata) && v.is(Assuming, dataOf(METADATA, metadata, "yaml"));
     this.refreshVersions = versions === undefined ? undefined : dataOf(REFRESH_VERSIONS, versions, "toml");
     this.options = config !== undefined && mayParseConfig(config) ? optionsOf(dataOf(CONFIG, config, "yaml")) : new Map();
     this.variables = new Variables(new Map([...this.options].map(([name, option]) => [name, option.default])));
@@ -125,6 +125,11 @@ export class CharmSources {
         for (const { kind, text } of file.tokens) if (kind === "name" && packages.has(text)) used.add(text);
     return used;
   }
+}
+
+/** Whether a metadata.yaml is parsed: few assume anything, and it is parsed for itself already. A backslash may write any character. */
+function mayAssume(text: string): boolean {
+  return text.includes("k8s-api") || text.includes("\\");
 }
 
 /** Whether a config.yaml is parsed: most have no option of a snap or an image, and some are long. */

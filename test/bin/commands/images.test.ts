@@ -1,10 +1,11 @@
 /** What commands say of images that are stored, and do with them. */
 
-import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { chmodSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runImages } from "../../../bin/commands/images.ts";
 import { readInventory } from "../../../src/export/inventory.ts";
+import { Store } from "../../../store/store.ts";
 import { charmZip, type Files, imageBlob, packageFiles, tarOf } from "../../build.ts";
 import { fakeRegistry } from "../../fakeregistry.ts";
 import { below, type ListedImage, layoutOf } from "../../layouts.ts";
@@ -164,6 +165,42 @@ describe("charms are pointed at chp", () => {
     expect(await bring(app(AMD))).toContain("no local registry is set");
     await done("config", "proxy.oci-registry.domain=r.lan:5000");
     expect(await bring(app(ARM))).not.toContain("no local registry is set");
+  });
+});
+
+describe("what follows from an import is asked of what it brought", () => {
+  const charm = (name: string): Files =>
+    below(
+      `charms/${name}`,
+      packageFiles({
+        type: "charm",
+        name,
+        id: `ID${name}`,
+        revisions: { 1: charmZip({ name, revision: 1, bases: [NOBLE] }) },
+        releases: [{ channel: "latest/stable", base: NOBLE, revision: 1 }],
+      }),
+    );
+
+  test("a store without images is not read for it", async () => {
+    await bring(Object.assign({}, ...["a", "b", "c", "d"].map((name) => charm(`stored-${name}`))));
+    const read = spyOn(Store.prototype, "manifest");
+    try {
+      await bring(charm("another"));
+      expect(read).not.toHaveBeenCalled();
+      await bring(CHARM);
+      expect(read).not.toHaveBeenCalled();
+      await bring(charm("stored-a"));
+      expect(read).toHaveBeenCalledTimes(1);
+    } finally {
+      read.mockRestore();
+    }
+  });
+
+  test("a dry run says of images what the import will", async () => {
+    const notes = async (...args: string[]) => (await json("import", ...args, file(CHARM))).notes;
+    const first = await notes("--dry-run");
+    expect(first).toEqual([expect.stringContaining("no local registry is set")]);
+    expect(await notes()).toEqual(first);
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { release } from "../../../src/catalog/change.ts";
-import { changes, settleTrack } from "../../../src/catalog/channelmap.ts";
+import { changes, settleTrack, unreleasedNote } from "../../../src/catalog/channelmap.ts";
 import { type IncomingRelease, mergePackage, type Revision } from "../../../src/catalog/package.ts";
 import { type IncomingSnap, mergeSnap, SNAP_RULES, type Snap, type SnapRelease, type SnapRevision } from "../../../src/catalog/snap.ts";
 import { resolveSnap } from "../../../src/catalog/snapresolve.ts";
@@ -222,4 +222,12 @@ test("a package without a release has the track that is wanted, and latest where
   const trackOf = (declaredTrack?: string) =>
     settleTrack(SNAP_RULES, { chosenTrack: undefined, declaredTrack, defaultTrack: undefined }, []);
   expect([trackOf("2"), trackOf(""), trackOf(undefined)]).toEqual(["2", "latest", "latest"]);
+});
+
+test("the revisions of a package that are in no channel take one note", () => {
+  expect(unreleasedNote([])).toEqual([]);
+  expect(unreleasedNote([6])).toEqual(["revision 6 is in no channel; it can be installed by its number"]);
+  expect(unreleasedNote([3, 6, 2, 1], "kafka ")).toEqual([
+    "kafka revisions 1 to 3, 6 are in no channel; they can be installed by their numbers",
+  ]);
 });

@@ -12,7 +12,8 @@ import { setOverride } from "../../../src/catalog/override.ts";
 import type { Package } from "../../../src/catalog/package.ts";
 import { sumsOf } from "../../../src/digest.ts";
 import { type FailureKind } from "../../../src/errors.ts";
-import { type ImportOptions, type ImportReport, importSources } from "../../../src/import/import.ts";
+import { type ImportOptions, type ImportReport, importSources, readSources } from "../../../src/import/import.ts";
+import { ExportReader } from "../../../src/import/reader.ts";
 import { Disk } from "../../../store/fs.ts";
 import { blobKey } from "../../../store/keys.ts";
 import { Memory } from "../../../store/memory.ts";
@@ -695,4 +696,29 @@ test.each([
 test("names that would act on a terminal are shown harmless", async () => {
   const bad = charmZip({ name: "x", revision: 1, bases: [], files: { "metadata.yaml": 'name: "a\\u001b[2Jb"\n' } });
   expect(await refusalOf(load({ in: tgzOf({ "x_1.charm": bad }) }))).not.toMatch(/\p{Cc}/u);
+});
+
+test("what reads the sources is not kept in memory while their content is published", async () => {
+  const readers: WeakRef<object>[] = [];
+  const { prototype } = ExportReader;
+  const finish = Object.getOwnPropertyDescriptor(prototype, "finish") ?? {};
+  // A spy would keep it.
+  const value = function (this: object) {
+    readers.push(new WeakRef(this));
+    return finish.value.call(this);
+  };
+  Object.defineProperty(prototype, "finish", { ...finish, value });
+  const options: ImportOptions = { command: "t", channels: "apply", dryRun: false, now: "2026-05-01T00:00:00Z", limits: LIMITS };
+  let gone = 0;
+  try {
+    for (let i = 0; i < 10; i += 1)
+      await readSources(await newStore(), [sourceOf("a", exportOf([charm("kafka", 1)]))], options, async () => {
+        await Bun.sleep(1); // a WeakRef keeps what it refers to until the turn ends
+        Bun.gc(true);
+        gone += readers.at(-1)?.deref() ? 0 : 1;
+      });
+  } finally {
+    Object.defineProperty(prototype, "finish", finish);
+  }
+  expect(gone).toBeGreaterThan(5); // the collector takes some bits on the stack for a reference
 });

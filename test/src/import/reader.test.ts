@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { Budget, ByteReader } from "../../../src/archives/archive.ts";
 import { type Sums, sumsOf } from "../../../src/digest.ts";
 import { ExportReader, type FileOutcome } from "../../../src/import/reader.ts";
-import type { Staged } from "../../../src/import/staging.ts";
+import { type Staged, Staging } from "../../../src/import/staging.ts";
 import { charmZip } from "../../build.ts";
 
 const NOW = "2026-04-26T16:31:15Z";
@@ -12,13 +12,17 @@ function stagedOf(bytes: Uint8Array, discarded: Sums[]): Staged {
   return { sums, bytes: async (start, end) => bytes.subarray(start, end), discard: async () => void discarded.push(sums) };
 }
 
-function readerInMemory(discarded: Sums[] = []): ExportReader<Staged> {
+function stagingInMemory(discarded: Sums[] = []): Staging<Staged> {
   const ingest = async (chunks: AsyncIterable<Uint8Array>) => {
     const parts: Uint8Array[] = [];
     for await (const chunk of chunks) parts.push(chunk);
     return stagedOf(Buffer.concat(parts), discarded);
   };
-  return new ExportReader({ ingest, ingestBytes: async (bytes) => stagedOf(bytes, discarded) }, { now: NOW, budget: new Budget() });
+  return new Staging({ ingest, ingestBytes: async (bytes) => stagedOf(bytes, discarded) }, new Budget());
+}
+
+function readerInMemory(staging = stagingInMemory()): ExportReader<Staged> {
+  return new ExportReader(staging, { now: NOW, budget: new Budget() });
 }
 
 function add(reader: ExportReader<Staged>, path: string, content: string | Uint8Array): Promise<FileOutcome> {
@@ -61,9 +65,10 @@ describe("what becomes of a file", () => {
 
   test("what was staged is forgotten with the reader", async () => {
     const discarded: Sums[] = [];
-    const reader = readerInMemory(discarded);
+    const staging = stagingInMemory(discarded);
+    const reader = readerInMemory(staging);
     const outcome = await add(reader, "resources/hello.file_1", "x");
-    await reader.discard();
+    await staging.discard();
     expect(discarded).toEqual([outcome.sums]);
   });
 });

@@ -1,0 +1,36 @@
+import { heapStats } from "bun:jsc";
+import { expect, test } from "bun:test";
+import { MIB } from "../../../src/archives/budget.ts";
+import { type ReadText, readHere, remembering } from "../../../src/archives/readers.ts";
+
+const metadata = (name: string, comment = "") =>
+  `name: ${name}\nsummary: says what it is\nrequires:\n  db: {interface: ${name}-db}\n${comment}`;
+
+test("the same text is parsed once, the last one and those before it, and another one of the same length is not the same", async () => {
+  const parsed: unknown[] = [];
+  const counting: ReadText = (reader, ...input) => {
+    parsed.push(input[0]);
+    return readHere(reader, ...input);
+  };
+  const read = remembering(counting, MIB);
+  const [a, b] = [metadata("a"), metadata("b")];
+  for (const text of [a, a, b, a, b, b]) expect((await read("metadata", text, "it")).name).toBe(text === a ? "a" : "b");
+  await read("manifest", "bases: []", "it");
+  await read("needs", new Map([["metadata.yaml", a]]));
+  await read("needs", new Map([["charmcraft.yaml", a]]));
+  expect(parsed).toHaveLength(5);
+});
+
+test("what was read of a text does not keep the text in memory", async () => {
+  const read = remembering(readHere, 0);
+  const size = MIB / 8;
+  const extra = () => {
+    Bun.gc(true);
+    return heapStats().extraMemorySize;
+  };
+  const results: unknown[] = [await read("metadata", metadata("first"), "it")];
+  const before = extra();
+  for (let i = 0; i < 100; i += 1) results.push(await read("metadata", metadata(`charm-${i}`, `# ${i} ${"x".repeat(size)}\n`), "it"));
+  expect(extra() - before).toBeLessThan((results.length * size) / 4);
+  expect(results.at(-1)).toMatchObject({ name: "charm-99", relations: { requires: { db: { interface: "charm-99-db" } } } });
+});

@@ -43,6 +43,7 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   'store/check.ts: showRole: default for falsy: part ?? "icon"': "no text of a package has an empty name",
   "store/fs.ts: Disk.#mkdir: by hand: this.#touched.add(dirname(folder)); → {}":
     "what is put into a new folder touches it, and the first time all above it",
+  "store/fs.ts: Disk.closeSynced.ended: default for falsy: error ?? notClosed": "an error is an object, which is never falsy",
   "store/gc.ts: emptyTrash: by hand: if (!dryRun) await storage.flush(); → {}":
     "the collection flushes at its end, and nothing in between relies on it",
   "store/nextindex.ts: sectionOf: default for falsy: sections[section] ?? { changed: [], tally: {} }":

@@ -306,6 +306,30 @@ describe("what is missing", () => {
     expect(finding).toMatchObject({ severity: "warning", problem: "is missing", current: false });
   });
 
+  test("a manifest that goes while it is looked at, whenever that is", async () => {
+    /** Looks at a store whose first manifest goes after so many looks; how many there were. */
+    const looked = async (most: number) => {
+      const { store, storage } = await storeOf("one");
+      const key = blobKey((await store.snapshot()).index.packages["demo"]?.[0] ?? digestOf("none"));
+      await publish(store, "two");
+      const opened = storage.open.bind(storage);
+      let looks = 0;
+      storage.open = async (asked) => {
+        const object = await opened(asked);
+        if (asked === key && (looks += 1) === most) await storage.remove(key);
+        return object;
+      };
+      const { findings } = await check(await Store.open(storage), { dryRun: true });
+      return { looks, problems: findings.map(({ problem }) => problem) };
+    };
+    const { looks } = await looked(0);
+    expect(looks).toBeGreaterThan(2);
+    for (let most = 1; most < looks; most += 1) {
+      const { problems } = await looked(most);
+      expect([most, ...problems]).toEqual([most, expect.stringMatching(/is missing$/)]);
+    }
+  });
+
   test("a manifest that the newest generation names is damage", async () => {
     const { store, storage } = await storeOf("one");
     const first = (await store.snapshot()).index.packages["demo"]?.[0];

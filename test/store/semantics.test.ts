@@ -79,6 +79,13 @@ test("of a charm: revisions, bases and resources of its rows, and of its overrid
   expect(await said(store, { packages: [{ ...pkg, releases: [], overrides: [] }] })).toEqual([]);
 });
 
+test("of what is no manifest, what is wrong with it", async () => {
+  const odd = emptyCharm("odd", { resources: [{ name: "data", revisions: [{ revision: 1, blob: ONE, size: 3 }] }] as never });
+  expect(await said(await Store.openOrCreate(new Memory()), { packages: [odd] })).toEqual([
+    "damage manifest of odd: is not a manifest of a charm or bundle: resources.0.revisions.0.type is missing (put it back from a copy of the store)",
+  ]);
+});
+
 test("of a snap: revisions of its rows, its assertions and its components", async () => {
   const store = await Store.open(await snapWorld());
   const hello = await (await store.snapshot()).snap("hello");

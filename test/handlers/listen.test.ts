@@ -1,12 +1,13 @@
 /** A listener in this process: what it says of a client, whom it waits for, and what it answers where there is no reply. */
 
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, spyOn, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import { connect as tlsConnect } from "node:tls";
 import { type Fetch, type Listener, type ListenOptions, listen, type Peer } from "../../handlers/listen.ts";
+import { reason } from "../../src/errors.ts";
 import { createAuthority, issueServer } from "../../src/settings/authority.ts";
 import { failureOf } from "../importing.ts";
 
@@ -176,6 +177,27 @@ test("a renewed certificate is that of new connections, and what is none changes
   const [reply] = (await once(before.socket, "data")) as [Buffer];
   expect(reply.toString()).toContain("<https://127.0.0.1/held true>");
   await drained;
+});
+
+test("a renewal that gets no port fails, and leaves what was served before", async () => {
+  const { certificate: ca, key: caKey } = await createAuthority("test", Date.now());
+  const issued = await issueServer({ certificate: ca, key: caKey }, ["127.0.0.1"], Date.now());
+  const certified = { cert: issued.certificate, key: issued.key };
+  const listener = await listening(() => new Response("<still here>"), { tls: certified });
+  const { serve } = Bun;
+  let begun = 0;
+  const failing = spyOn(Bun, "serve").mockImplementation(((options: Parameters<typeof serve>[0]) => {
+    begun += 1; // the first only looks at the certificate
+    if (begun === 2) throw new Error("no port");
+    return serve(options);
+  }) as typeof serve);
+  try {
+    expect(await listener.renew(certified).catch(reason)).toBe("no port");
+  } finally {
+    failing.mockRestore();
+  }
+  expect(begun).toBe(3);
+  expect(await (await fetch(listener.url, { tls: { ca } })).text()).toBe("<still here>");
 });
 
 test("what drains answers what runs, and takes nothing new", async () => {

@@ -145,7 +145,9 @@ async function judge(copy: Copy, i: number, { mutant, to }: (typeof chosen)[numb
   console.log(`${at}\n     ${mutant.file}:${mutant.line} LIVED (${why ?? verdict.lived}) (${seconds()} s)`);
 }
 
-await Promise.all(Array.from({ length: Math.min(Number(JOBS), queue.length) }, (_, i) => work(`${sample > 0 ? "sample" : "copy"}${SEED}-${i}`)));
+await Promise.all(
+  Array.from({ length: Math.min(Number(JOBS), queue.length) }, (_, i) => work(`${sample > 0 ? "sample" : "copy"}${SEED}-${i}`)),
+);
 const faults = chosen.length - counts.equivalent;
 if (noise.size > 0) console.log(`failed among others and not alone: ${[...noise].join(", ")}`);
 console.log(

@@ -153,10 +153,17 @@ describe("what is read quickly", () => {
       },
     });
     const whole = v.pipe(counted(v.number()), v.safeInteger());
-    const schema = v.object({ list: v.nullish(v.array(v.object({ name: counted(v.string()), number: v.nullish(whole) })), []) });
-    expect(quickRead(schema, { list: [{ name: "x", number: 1 }, { name: "y" }] })).toEqual({
-      list: [{ name: "x", number: 1 }, { name: "y" }],
-    });
+    const entry = v.object({ name: counted(v.string()), number: v.nullish(whole), part: v.nullish(counted(v.number())) });
+    const schema = v.object({ list: v.nullish(v.array(entry), []), more: counted(v.unknown()), word: counted(v.picklist(WORDS)) });
+    const value = {
+      list: [
+        { name: "x", number: 1 },
+        { name: "y", part: 1.5 },
+      ],
+      more: {},
+      word: "install",
+    };
+    expect(quickRead(schema, value)).toEqual(value);
     expect(asked).toBe(0);
   });
 });

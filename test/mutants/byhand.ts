@@ -12,7 +12,19 @@ export interface ByHand {
 const at = (file: string, place: string, from: string, to: string): ByHand => ({ file, place, from, to });
 
 /** Ids of mutants of the syntax that lived once, when another seed had chosen them. */
-export const ALSO: readonly string[] = [];
+export const ALSO: readonly string[] = [
+  "bin/chp.ts: : call left out: process.exit(130);",
+  'bin/machine/settingsyaml.ts: readSettingsYaml: throw left out: throw wrong(error.message.split("\\n")[0] ?? "it is not YAML");',
+  "bin/machine/workers.ts: Workers.#start: call left out: worker.setMaxListeners(0);",
+  "bin/packaging/man.ts: helpOf: throw left out: throw error;",
+  "handlers/listen.ts: onBun.renew: throw left out: throw error;",
+  'handlers/listen.ts: onNode: call left out: server.listen(port, host.replace(/^\\[|\\]$/g, ""), () => { const address = server… 112bd0ff',
+  "handlers/web/routes.tsx: webRoutes.status: call left out: state.then( ({ unreadable }) => unreadable.length === 0 || states.delete(snapsho… cb683c81",
+  "src/catalog/registry.ts: checkRegistryDomain: throw left out: throw new Error( `${text} has neither a dot nor a port, so it would be read as a… 7f305b09",
+  "src/import/snapbuilder.ts: placeComponent: throw left out: throw refused(`its component.yaml says ${content.name}, but its assertion says $… 135c5738",
+  "store/check.ts: isChosen: boundary: Math.random() * 100 < which.percent",
+  "store/fs.ts: Disk.closeSynced: boundary: size > AT_ONCE",
+];
 
 export const BY_HAND: readonly ByHand[] = [
   // What is stored is on the disk before it is named.

@@ -120,7 +120,7 @@ describe("syncs", () => {
     using seen = watched();
     const stages: Stage[] = [];
     const counts: number[] = [];
-    for (const size of [...Array.from({ length: 64 }, () => 8), 8, 8, LARGE, 8]) {
+    for (const size of [...Array.from({ length: 64 }, () => 8), 8, 2 ** 16, LARGE, 8]) {
       stages.push(await ended(disk, size));
       counts.push(seen.synced);
     }

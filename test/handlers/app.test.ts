@@ -157,6 +157,14 @@ describe("refresh", () => {
     return { refresh, retitle };
   };
 
+  test("says of each instance without a context which one it is, however long its key", async () => {
+    const { refresh } = await asker();
+    for (const of of ["a", "b"]) {
+      const { results } = await refresh([{ action: "refresh", id: "x", "instance-key": of.repeat(300) }], ["name"]);
+      expect(JSON.stringify(results[0]?.["error"])).toContain(`Instance key '${of.repeat(100)}`);
+    }
+  });
+
   test("gives the same query its own instance key each time", async () => {
     const { refresh } = await asker();
     const keys = ["a", "a", 'b"\\', "", "é"];

@@ -11,6 +11,11 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   "bin/machine/workfolder.ts: WorkFolder.recordWritten: boundary: bytes >= recorded + STEP":
     "a record a byte later: what a kill loses is bounded as before",
   "bin/packaging/man.ts: printingTo.terminal.err: boolean: false": "help is printed to standard output",
+  "handlers/charmhub.ts: charmhubRoutes.Refreshed.#answer: number: 2": "how much of the cache a refusal takes is an estimate",
+  "handlers/listen.ts: watchConnections: result replaced: () => socket.destroyed || idle.add(socket)":
+    "nobody takes what a listener of an event gives",
+  "handlers/replies.ts: sized.response: condition false: status === 200 ? { headers } : { status, headers }":
+    "200 is the status of a response that says none",
   "handlers/web/status.tsx: Failed: number: 300": "where a text of others is cut is nobody's promise",
   "handlers/web/status.tsx: Figures: boundary: ends < now": "a certificate that ends in this very millisecond",
   'src/archives/archive.ts: skip: condition false: if (got < all) throw refused("it is cut short inside an entry");':
@@ -69,6 +74,8 @@ export const LIVES: Readonly<Record<string, string>> = {
     "only a build for another machine, which fetches what it is made of, needs more of the environment",
   "bin/commands/import.ts: repair.report: equality: options.revision !== undefined":
     "a payload is found by its digest, and no list of a lone charm was found that its number alone proves",
+  "handlers/charmhub.ts: charmhubRoutes.Refreshed.#answer: not left out: !outcome.refusal.message.includes(query.instanceKey)":
+    "no refusal of the resolver was found that names the instance key, so that only what is kept of refusals differs",
   "handlers/charmhub.ts: charmhubRoutes.prepare: await left out: await nextTurn();": "it shows only in how long other requests wait",
   "bin/packaging/man.ts: helpOf: throw left out: throw error;":
     "only a mistake in chp's own commands throws there, whose help and pages other tests compare",

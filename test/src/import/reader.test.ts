@@ -1,3 +1,4 @@
+import { heapStats } from "bun:jsc";
 import { describe, expect, test } from "bun:test";
 import { Budget, ByteReader } from "../../../src/archives/archive.ts";
 import { type Sums, sumsOf } from "../../../src/digest.ts";
@@ -71,4 +72,31 @@ describe("what becomes of a file", () => {
     await staging.discard();
     expect(discarded).toEqual([outcome.sums]);
   });
+});
+
+test("neither a charm nor its texts are in memory once they are staged", async () => {
+  const size = 2 ** 17;
+  const staged = (bytes: Uint8Array): Staged => {
+    const sums = sumsOf(bytes);
+    return { sums, bytes: async () => new Uint8Array(), discard: async () => {} };
+  };
+  const ingest = async (chunks: AsyncIterable<Uint8Array>) => {
+    const parts: Uint8Array[] = [];
+    for await (const chunk of chunks) parts.push(chunk);
+    return staged(Buffer.concat(parts));
+  };
+  const reader = readerInMemory(new Staging({ ingest, ingestBytes: async (bytes) => staged(bytes) }, new Budget()));
+  const extra = () => {
+    Bun.gc(true);
+    return heapStats().extraMemorySize;
+  };
+  const [first, last] = [20, 60]; // the first few are in caches
+  let before = 0;
+  for (let i = 1; i <= last; i += 1) {
+    const files = { "config.yaml": `options: {}\n# ${i} ${"x".repeat(size)}\n`, "actions.yaml": `# ${i} ${"y".repeat(size)}\n` };
+    await add(reader, `demo_${i}.charm`, charmZip({ name: "demo", revision: i, bases: [], files }));
+    if (i === first) before = extra();
+  }
+  expect(extra() - before).toBeLessThan(((last - first) * 2 * size) / 4);
+  expect((await reader.finish()).packages[0]?.revisions).toHaveLength(last);
 });

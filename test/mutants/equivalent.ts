@@ -4,6 +4,7 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
     "the process ends when the file is written, or could not be",
   "bin/machine/child.ts: importInChild.ended: property left out: cause: error":
     "what a debugger would show: no reply and no message has it",
+  "bin/machine/digests.ts: COST.sha-256: number: 800": "it is an estimate",
   "bin/machine/digests.ts: Digests.takeBuffer: default for falsy: this.#free.pop() ?? new Uint8Array(new SharedArrayBuffer(BUFFER))":
     "a buffer is an object, which is never falsy",
   "bin/machine/workers.ts: Workers.#start: call left out: worker.setMaxListeners(0);":
@@ -11,6 +12,8 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   "bin/machine/workfolder.ts: WorkFolder.recordWritten: boundary: bytes >= recorded + STEP":
     "a record a byte later: what a kill loses is bounded as before",
   "bin/packaging/man.ts: printingTo.terminal.err: boolean: false": "help is printed to standard output",
+  "handlers/app.ts: lastId: number: 0 (2)": "a number is drawn, so the default is never taken",
+  "handlers/app.ts: quickPrintable: boundary: text.length <= limit": "`printable` leaves such a text as it is too",
   "handlers/charmhub.ts: charmhubRoutes.Refreshed.#answer: number: 2": "how much of the cache a refusal takes is an estimate",
   "handlers/listen.ts: watchConnections: result replaced: () => socket.destroyed || idle.add(socket)":
     "nobody takes what a listener of an event gives",
@@ -45,6 +48,7 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   'src/settings/authority.ts: loadX509: await left out: await import("reflect-metadata");':
     "what is imported first is evaluated first, whoever waits for it",
   'src/wire/quickread.ts: UNREAD: string: "unread"': "how a symbol is called that nobody prints",
+  "src/wire/quickread.ts: byValibot.abortEarly: boolean: true": "it only stops earlier where something is wrong already",
   "src/wire/quickread.ts: readerOf.made: default for falsy: makeReader(schema) ?? byValibot(schema)": "a function is never falsy",
   "store/backup.ts: copyStore: by hand: await to.flush(); → {}": "`create` of format.json, which comes next, makes all before it durable",
   "store/check.ts: Check.#payloads: boundary: reading.size >= READERS": "one reader more at a time changes no result",

@@ -249,6 +249,7 @@ function watchConnections(server: EventEmitter, opened: "connection" | "secureCo
   return () => {
     const closed = idle.size;
     for (const socket of idle) socket.destroy();
+    idle.clear(); // they say later that they are closed
     return closed;
   };
 }

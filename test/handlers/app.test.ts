@@ -100,6 +100,14 @@ describe("replies that last", () => {
     expect(seen.size).toBe(3);
   });
 
+  test("have a title as it is stored, also an empty one", async () => {
+    const { ask, retitle } = await served();
+    for (const title of ["", "Tiny"]) {
+      await retitle("tiny", title);
+      expect(JSON.parse((await ask(TITLE)).text)).toMatchObject({ result: { title } });
+    }
+  });
+
   test("name the host that was asked", async () => {
     const { ask } = await served();
     for (const host of ["a.lan", "b.lan:8080", "a.lan"]) {
@@ -149,6 +157,14 @@ describe("refresh", () => {
     return { refresh, retitle };
   };
 
+  test("says of each instance without a context which one it is, however long its key", async () => {
+    const { refresh } = await asker();
+    for (const of of ["a", "b"]) {
+      const { results } = await refresh([{ action: "refresh", id: "x", "instance-key": of.repeat(300) }], ["name"]);
+      expect(JSON.stringify(results[0]?.["error"])).toContain(`Instance key '${of.repeat(100)}`);
+    }
+  });
+
   test("gives the same query its own instance key each time", async () => {
     const { refresh } = await asker();
     const keys = ["a", "a", 'b"\\', "", "é"];
@@ -188,6 +204,20 @@ describe("what is told of requests", () => {
       { ...common, id: "b", method: "GET", path: "/v2/charms/info/tiny", status: 200, agent: "\\u{ad}" },
       { ...common, id: "c", method: "PUT", path: "/nope", status: 404, agent: "" },
     ]);
+  });
+
+  test("has the milliseconds that it took, and the bytes of its reply", async () => {
+    const { ask, lines } = await served();
+    for (const path of [TITLE, TITLE, "/nope"]) {
+      const begun = performance.now();
+      const { text } = await ask(path);
+      const { ms, bytes } = lines.at(-1) as LogLine & { ms: number; bytes: number };
+      expect(ms).toBeLessThanOrEqual(performance.now() - begun + 0.01);
+      expect(Math.abs(ms * 100 - Math.round(ms * 100))).toBeLessThan(0.001);
+      expect(bytes).toBe(Buffer.byteLength(text));
+    }
+    await ask(TITLE, { method: "HEAD" });
+    expect(lines.at(-1)).toMatchObject({ bytes: 0 });
   });
 
   test("is counted by route, and never by what a client makes up", async () => {

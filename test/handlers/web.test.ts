@@ -13,6 +13,7 @@ import type { Package, ResourceRevision } from "../../src/catalog/package.ts";
 import type { Snap } from "../../src/catalog/snap.ts";
 import { readSettings, SETTINGS } from "../../src/settings/config.ts";
 import { PAGE_URLS, URLS } from "../../src/wire/urls.ts";
+import { blobKey } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
 import type { Snapshot } from "../../store/snapshot.ts";
 import { Store } from "../../store/store.ts";
@@ -26,7 +27,7 @@ import { anyText, charmSaying, NASTY, snapSaying } from "../strangers.ts";
 import { agentBytes } from "../streams.ts";
 import { runs, sized } from "../thorough.ts";
 import { BROWSER, parsed, publish, type WebOptions, webApp } from "../web.ts";
-import { IDA } from "../world.ts";
+import { charmWorld, IDA } from "../world.ts";
 
 const PAGES = [
   "/",
@@ -626,4 +627,20 @@ describe("what a page costs", () => {
     expect((await ask(`/charms/${one.name}`)).status).toBe(200);
     expect(counts.opens - before).toBeLessThan(20);
   });
+});
+
+test("the state of the store is looked at again where a manifest could not be read", async () => {
+  const storage = await charmWorld();
+  const first = await Store.open(storage);
+  const key = blobKey((await first.snapshot()).index.packages["tiny"]?.[0] ?? ("" as never));
+  const opened = storage.open.bind(storage);
+  let isReadable = false;
+  storage.open = async (asked) => {
+    if (asked === key && !isReadable) return undefined;
+    return opened(asked);
+  };
+  const { ask } = webApp(await Store.open(storage));
+  expect((await ask("/_status")).text).toContain("Something in the store is damaged.");
+  isReadable = true;
+  expect((await ask("/_status")).text).not.toContain("Something in the store is damaged.");
 });

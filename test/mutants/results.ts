@@ -1,6 +1,6 @@
 /** What is known of each mutant, in a file that is kept: a run resumes where it was stopped, and begins with the test that noticed it last time. */
 
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { digestOf } from "./digest.ts";
 import { DEPTHS, type Depth, type Verdict } from "./judge.ts";
@@ -70,7 +70,8 @@ export class Results {
     const rows = [...this.#results]
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
       .map(([id, result]) => `  ${JSON.stringify(id)}: ${JSON.stringify(result)}`);
-    await writeFile(FILE, `{\n${rows.join(",\n")}\n}\n`);
+    await writeFile(`${FILE}.new`, `{\n${rows.join(",\n")}\n}\n`);
+    await rename(`${FILE}.new`, FILE); // a run may be ended at any time
   }
 }
 

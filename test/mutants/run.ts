@@ -6,7 +6,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { BY_HAND } from "./byhand.ts";
+import { ALSO, BY_HAND } from "./byhand.ts";
 import { digestOf } from "./digest.ts";
 import { EQUIVALENT, LIVES } from "./equivalent.ts";
 import { Copy, DEPTHS } from "./judge.ts";
@@ -42,17 +42,35 @@ async function choose(): Promise<{ mutant: Mutant; to: string }[]> {
     );
   const ids = new Set(all.map(({ id }) => id));
   if (ids.size < all.length) throw new Error(`${all.length - ids.size} mutants have the id of another`);
-  const unknown = [...Object.keys(EQUIVALENT), ...Object.keys(LIVES)].filter((id) => !ids.has(id));
-  if (unknown.length > 0) throw new Error(`equivalent.ts lists mutants that are not in the source:\n${unknown.join("\n")}`);
-  const valid = async (mutant: Mutant) => syntax.valid(mutant);
+  const unknown = [...ALSO, ...Object.keys(EQUIVALENT), ...Object.keys(LIVES)].filter((id) => !ids.has(id));
+  if (unknown.length > 0) throw new Error(`byhand.ts or equivalent.ts lists mutants that are not in the source:\n${unknown.join("\n")}`);
+  const valid = rememberedIn(syntax);
   const kinds = inSeededOrder(
     all.filter(({ operator }) => operator !== "by hand"),
     SEED,
   );
   if (sample > 0) return await sampled(hand, kinds, valid);
-  const byHand = hand.map((mutant) => ({ mutant, to: mutant.to[0] ?? "" }));
-  const chosen = [...byHand, ...(await firstOfEach(kinds, Number(COUNT), valid))];
+  const chosen = hand.map((mutant) => ({ mutant, to: mutant.to[0] ?? "" }));
+  const others = await firstOfEach(kinds, Number(COUNT), valid);
+  for (const mutant of all.filter(({ id }) => ALSO.includes(id) && !others.some((one) => one.mutant.id === id))) {
+    const to = await valid(mutant);
+    if (to === undefined) throw new Error(`byhand.ts lists a mutant that is not right by its types: ${mutant.id}`);
+    chosen.push({ mutant, to });
+  }
+  chosen.push(...others);
   return chosen.toSorted((a, b) => orderOf(a.mutant) - orderOf(b.mutant));
+}
+
+/** `Syntax.valid`, from a cache where the file of a mutant has not changed. One that another file has made wrong by its types is tried all the same. */
+function rememberedIn(syntax: Syntax): (mutant: Mutant) => Promise<string | undefined> {
+  const folder = join(ROOT, ".run/mutants/valid");
+  return async (mutant) => {
+    const text = await Bun.file(join(ROOT, mutant.file)).text();
+    const kept = join(folder, mutant.file, `${digestOf(text, String(mutant.start), String(mutant.end), ...mutant.to)}.json`);
+    if (!existsSync(kept)) await Bun.write(kept, JSON.stringify([await syntax.valid(mutant)]));
+    const [to] = (await Bun.file(kept).json()) as [string | null];
+    return to ?? undefined;
+  };
 }
 
 /** Of those that a test noticed last time: a fifth by hand, the others of as many rooms and operators. The seed decides which. */
@@ -127,7 +145,9 @@ async function judge(copy: Copy, i: number, { mutant, to }: (typeof chosen)[numb
   console.log(`${at}\n     ${mutant.file}:${mutant.line} LIVED (${why ?? verdict.lived}) (${seconds()} s)`);
 }
 
-await Promise.all(Array.from({ length: Number(JOBS) }, (_, i) => work(`${sample > 0 ? "sample" : "copy"}${i}`)));
+await Promise.all(
+  Array.from({ length: Math.min(Number(JOBS), queue.length) }, (_, i) => work(`${sample > 0 ? "sample" : "copy"}${SEED}-${i}`)),
+);
 const faults = chosen.length - counts.equivalent;
 if (noise.size > 0) console.log(`failed among others and not alone: ${[...noise].join(", ")}`);
 console.log(

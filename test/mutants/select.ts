@@ -4,9 +4,28 @@ import { dirname } from "node:path/posix";
 import { digestOf } from "./digest.ts";
 import type { Mutant } from "./syntax.ts";
 
-/** The folder of a file, and what is done to it: what one says about another says little about the others. */
+/** Files that count as a room each: by ways of their own they read what strangers wrote, keep what is stored, or answer quickly. */
+const CLOSELY: ReadonlySet<string> = new Set([
+  "bin/machine/digests.ts",
+  "bin/machine/workers.ts",
+  "handlers/app.ts",
+  "handlers/listen.ts",
+  "handlers/replies.ts",
+  "src/archives/tarheader.ts",
+  "src/archives/zip.ts",
+  "src/archives/zipreader.ts",
+  "src/growingbytes.ts",
+  "src/plainyaml.ts",
+  "src/ready.ts",
+  "src/wire/quickread.ts",
+  "store/check.ts",
+  "store/fs.ts",
+  "store/rawfile.ts",
+]);
+
+/** Its room, and what is done to it: what one fault says about another of its kind is much, and about others little. */
 export function kindOf({ file, operator }: Pick<Mutant, "file" | "operator">): string {
-  return `${dirname(file)}: ${operator}`;
+  return `${CLOSELY.has(file) ? file : dirname(file)}: ${operator}`;
 }
 
 /**

@@ -14,7 +14,7 @@ const CONCERNED: readonly (readonly [source: RegExp, tests: RegExp])[] = [
   [/^bin\/build\.ts$/, /\/(node|documented)\.test/],
   [/^bin\/packaging\//, /\/release\.test/],
   [/^bin\/chp\.ts$|^bin\/machine\/(io|progress|output)\.ts$/, /\/(import|seeing|serve|documented)\.test/],
-  [/^bin\/machine\/(sockets|liveness|systemd)\.ts$|^handlers\/listen\.ts$/, /\/(connections|systemd|serve)\.test/],
+  [/^bin\/machine\/(sockets|liveness|systemd)\.ts$|^handlers\/listen\.ts$/, /\/(nodelistener|connections|systemd|serve)\.test/],
   [/^bin\/machine\/(child|remoteimport)\.ts$|^handlers\/(remoteimport|bearer)\.ts$/, /\/remote\.test/],
   [/^bin\/machine\/(tls|storekey)\.ts$|^bin\/commands\/import-certificate\.ts$/, /\/tls\.test/],
   [/^bin\/machine\/settings/, /\/(config|documented)\.test/],

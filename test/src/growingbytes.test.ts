@@ -17,3 +17,13 @@ test("they are all bytes in their order, in a buffer that is at most twice as lo
     }),
   );
 });
+
+test("their buffer is made anew as often as it doubles, not for each chunk", () => {
+  const grown = new GrowingBytes();
+  const buffers = new Set<ArrayBufferLike>();
+  for (let i = 0; i < 5000; i += 1) {
+    grown.add(Uint8Array.of(i));
+    buffers.add(grown.bytes.buffer);
+  }
+  expect(buffers.size).toBeLessThanOrEqual(1 + Math.ceil(Math.log2(5000)));
+});

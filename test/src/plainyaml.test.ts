@@ -80,6 +80,8 @@ const PIECES = [
   "- ",
   "1",
 ];
+/** How many of them are read without the library, at each of their places. */
+const READ = [65, 56, 67, 61, 121, 11, 129, 127, 119, 118, 126, 12, 14];
 const indentation = fc.constantFrom("", "", "", "", "  ", "  ", "    ", " ", "   ");
 const value = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom("x", "y z", '"q"', "1", "") },
@@ -169,6 +171,26 @@ describe("what is read without the library is what the library reads", () => {
     );
     expect(read.whole).toBeGreaterThan(count / 10);
     expect(read.changed).toBeGreaterThan(count / 40);
+  });
+
+  test("of each scalar, wherever it may be", () => {
+    const places: readonly ((text: string) => string)[] = [
+      (text) => `a: ${text}\n`,
+      (text) => `a: ${text}  # c\nb: 1\n`,
+      (text) => `a:\n  - ${text}\n  - x\n`,
+      (text) => `a: ${text}\n  more\n\n  lines\n`,
+      (text) => `a: x\n  ${text}\nb: 1\n`,
+      (text) => `a:\n  ${text}\n`,
+      (text) => `a: |\n  ${text}\n  x\n`,
+      (text) => `a: >-\n  x\n  ${text}\n`,
+      (text) => `a: "${text}\n  x"\n`,
+      (text) => `a: "x${text}"\n`,
+      (text) => `a: '${text}'\n`,
+      (text) => `${text}: 1\n`,
+      (text) => `a:\n  ${text}: 1\n  b: 2\n`,
+    ];
+    const texts = [...new Set([...SCALARS, ...PIECES, ...KEYS])];
+    expect(places.map((place) => texts.filter((text) => agrees(place(text))).length)).toEqual(READ);
   });
 
   test("of the files of real charms, most of which are read so", async () => {

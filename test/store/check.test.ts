@@ -2,9 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import { type BeginSums, Summer, sumsOf } from "../../src/digest.ts";
-import { check, type Finding } from "../../store/check.ts";
+import { type CheckOptions, check, type Finding, showRole } from "../../store/check.ts";
 import { blobKey, generationKey, QUARANTINE } from "../../store/keys.ts";
 import { Memory } from "../../store/memory.ts";
+import type { BlobRole } from "../../store/named.ts";
 import { Store } from "../../store/store.ts";
 import { charmRevision, emptyCharm } from "../build.ts";
 
@@ -74,6 +75,24 @@ describe("a damaged blob", () => {
   });
 });
 
+test("a damaged blob that nothing names is moved too, and nothing needs it", async () => {
+  const { store, storage } = await storeOf("payload");
+  const blob = await store.ingestBytes(Buffer.from("of nothing"));
+  await blob.commit();
+  await replace(storage, blobKey(digestOf("of nothing")), "damaged");
+  expect(await verify(storage)).toEqual([
+    {
+      severity: "damage",
+      what: ["a blob that nothing names"],
+      problem: "content does not match its checksum",
+      digest: digestOf("of nothing"),
+      current: false,
+      movedTo: `${QUARANTINE}${digestOf("of nothing")}`,
+      repair: "nothing needs it",
+    },
+  ]);
+});
+
 test("an interruption ends it in the middle of a payload", async () => {
   const { storage } = await storeOf("x".repeat(9 * 2 ** 20));
   const ending = new AbortController();
@@ -129,6 +148,121 @@ describe("a payload of several parts", () => {
   });
 });
 
+test("where hashing fails while the next part can't be read either, that is one finding, and what hashed it is let go", async () => {
+  const { storage } = await storeOf("y".repeat(5 * 2 ** 20), "two");
+  const opened = storage.open.bind(storage);
+  storage.open = async (asked) => {
+    const object = await opened(asked);
+    if (!object || object.size < 2 ** 20) return object;
+    const bytes = (start = 0, end = object.size) => (start > 0 ? Promise.reject(new Error("EIO")) : object.bytes(start, end));
+    return { size: object.size, modified: object.modified, body: object.body.bind(object), bytes };
+  };
+  const [begun, discarded] = [new Set<object>(), new Set<object>()];
+  const sums: BeginSums = (also) => {
+    const summer = new Summer(also);
+    const turn = () => new Promise<void>((_, failed) => void setTimeout(failed, 1, new Error("no worker")));
+    const update = (chunk: Uint8Array) => (chunk.byteLength > 2 ** 20 ? turn() : summer.update(chunk));
+    const made = { size: 0, update, sums: () => summer.sums(), discard: () => void discarded.add(made) };
+    begun.add(made);
+    return made;
+  };
+  const { findings } = await check(await Store.open(storage), { dryRun: true, readData: { percent: 100 }, sums });
+  expect(findings.map(({ problem }) => problem)).toEqual(["cannot be read: no worker"]);
+  expect(begun.size).toBeGreaterThan(2);
+  expect(discarded).toEqual(begun);
+});
+
+const KAFKA = { section: "packages", name: "kafka" } as const;
+const HELLO = { section: "snaps", name: "hello" } as const;
+
+test.each<[string, BlobRole]>([
+  ["charm kafka revision 3", { kind: "charm", package: KAFKA, revision: 3 }],
+  ["bundle kafka", { kind: "bundle", package: KAFKA }],
+  ["snap hello revision 3", { kind: "snap", package: HELLO, revision: 3 }],
+  ["resource data revision 3 of kafka", { kind: "resource", package: KAFKA, revision: 3, part: "data" }],
+  ["component docs revision 3 of snap hello", { kind: "component", package: HELLO, revision: 3, part: "docs" }],
+  ["icon of kafka", { kind: "icon", package: KAFKA }],
+  ["config.yaml of kafka revision 3", { kind: "text", package: KAFKA, revision: 3, part: "config.yaml" }],
+  ["agent 3.6.1 for amd64", { kind: "agent", package: { section: "agents", name: "3.6.1" }, part: "amd64" }],
+  ["signed text of the agents 3.6.1", { kind: "streams", package: { section: "agents", name: "3.6.1" } }],
+  ["blob of the images team/app", { kind: "image", package: { section: "images", name: "team/app" } }],
+  ["manifest of the images team/app", { kind: "manifest", package: { section: "images", name: "team/app" } }],
+  ["manifest of section later", { kind: "manifest", part: "later" }],
+  ["blob of section later", { kind: "blob", part: "later" }],
+  ["index", { kind: "index" }],
+])("a blob is called %s", (called, role) => {
+  expect(showRole(role)).toBe(called);
+});
+
+describe("payloads", () => {
+  /** A store with so many payloads, and how many of them are read at a time. */
+  async function reads(count: number, options: Partial<CheckOptions> = {}, onRead: (storage: Memory) => void = () => {}) {
+    const { storage } = await storeOf(...Array.from({ length: count }, (_, i) => `payload ${i}`));
+    const payloads = new Set(Array.from({ length: count }, (_, i) => blobKey(digestOf(`payload ${i}`))));
+    const opened = storage.open.bind(storage);
+    const seen = { now: 0, most: 0, all: 0 };
+    storage.open = async (asked) => {
+      const object = await opened(asked);
+      if (!object || !payloads.has(asked)) return object;
+      const bytes = async (start = 0, end = object.size) => {
+        onRead(storage);
+        seen.all += 1;
+        seen.now += 1;
+        seen.most = Math.max(seen.most, seen.now);
+        await new Promise((resume) => void setTimeout(resume, 1));
+        seen.now -= 1;
+        return object.bytes(start, end);
+      };
+      return { size: object.size, modified: object.modified, body: object.body.bind(object), bytes };
+    };
+    const work = check(await Store.open(storage), { dryRun: true, readData: { percent: 100 }, ...options });
+    return { seen, work, storage };
+  }
+
+  test("are read two at a time, and all of them before it ends", async () => {
+    const { seen, work } = await reads(7);
+    const { read } = await work;
+    expect(seen).toEqual({ now: 0, most: 2, all: 7 });
+    expect(read.blobs).toBeGreaterThanOrEqual(7);
+  });
+
+  test("that are being read when it is interrupted fail it once", async () => {
+    const ending = new AbortController();
+    let hashed = 0;
+    const onProgress = (_: number, what: string) => {
+      if (what === blobKey(digestOf("payload 0")) || what === blobKey(digestOf("payload 1"))) hashed += 1;
+      if (hashed > 0) ending.abort("interrupted");
+    };
+    const { work } = await reads(2, { signal: ending.signal, onProgress });
+    expect(await work.catch((error: unknown) => error)).toBe("interrupted");
+    for (let i = 0; i < 5; i += 1) await new Promise((resume) => void setTimeout(resume, 1)); // the other one has failed too
+    expect(hashed).toBe(1);
+  });
+
+  test("that were interrupted while the next is looked for fail it, and nobody else", async () => {
+    const ending = new AbortController();
+    let waits = 0;
+    const { work } = await reads(1, { signal: ending.signal }, (storage) => {
+      ending.abort("interrupted");
+      const listed = storage.list.bind(storage);
+      storage.list = async (prefix) => {
+        // An error that nobody has taken by then would fail this test.
+        for (; waits < 5; waits += 1) await new Promise((resume) => void setTimeout(resume, 1));
+        return listed(prefix);
+      };
+    });
+    expect(await work.catch((error: unknown) => error)).toBe("interrupted");
+    expect(waits).toBe(5);
+  });
+
+  test("of another size are not read, and what is said of them stays", async () => {
+    const { storage } = await storeOf("the payload");
+    await replace(storage, blobKey(digestOf("the payload")), "cut");
+    const { findings } = await check(await Store.open(storage), { dryRun: true, readData: { percent: 100 } });
+    expect(findings.map(({ problem }) => problem)).toEqual(["has 3 bytes instead of 11"]);
+  });
+});
+
 describe("a generation that cannot be read", () => {
   test.each([1, 2])("of number %d of 3 is moved aside", async (number) => {
     const { storage } = await storeOf("one", "two", "three");
@@ -170,6 +304,30 @@ describe("what is missing", () => {
     const [finding, ...others] = await verify(storage);
     expect(others).toEqual([]);
     expect(finding).toMatchObject({ severity: "warning", problem: "is missing", current: false });
+  });
+
+  test("a manifest that goes while it is looked at, whenever that is", async () => {
+    /** Looks at a store whose first manifest goes after so many looks; how many there were. */
+    const looked = async (most: number) => {
+      const { store, storage } = await storeOf("one");
+      const key = blobKey((await store.snapshot()).index.packages["demo"]?.[0] ?? digestOf("none"));
+      await publish(store, "two");
+      const opened = storage.open.bind(storage);
+      let looks = 0;
+      storage.open = async (asked) => {
+        const object = await opened(asked);
+        if (asked === key && (looks += 1) === most) await storage.remove(key);
+        return object;
+      };
+      const { findings } = await check(await Store.open(storage), { dryRun: true });
+      return { looks, problems: findings.map(({ problem }) => problem) };
+    };
+    const { looks } = await looked(0);
+    expect(looks).toBeGreaterThan(2);
+    for (let most = 1; most < looks; most += 1) {
+      const { problems } = await looked(most);
+      expect([most, ...problems]).toEqual([most, expect.stringMatching(/is missing$/)]);
+    }
   });
 
   test("a manifest that the newest generation names is damage", async () => {

@@ -215,6 +215,7 @@ test("a folder whose file system has no hard links keeps no store, and says whic
     const failure = await failureOf(Store.openOrCreate(new Disk(folder.path)), "failed");
     expect(failure.message).toBe(`cannot keep a store in ${folder.path}: its file system has no hard links (EPERM)`);
     expect(failure.next).toBe("choose a folder on ext4, xfs, btrfs, zfs or apfs");
+    expect(failure.cause).toMatchObject({ code: "EPERM" });
   });
   expect(existsSync(join(folder.path, "format.json"))).toBe(false);
 });
@@ -293,6 +294,22 @@ describe("where a sync fails", () => {
     });
   });
 
+  test.each([
+    ["above the store, which may be another's, nothing fails", "..", "EACCES", "it did not fail"],
+    ["above the store by the disk, a flush fails", "..", "EIO", "EIO"],
+    ["in the store, a flush fails, whatever the reason", "blobs", "EACCES", "EACCES"],
+  ])("of a folder %s", async (_, name, code, why) => {
+    using made = await fresh();
+    const disk = new Disk(made.path);
+    await traced(async (trace) => {
+      trace.fail = ({ call, path }) => (call === "sync" && path === join(made.path, name) ? code : undefined);
+      const stage = await disk.stage();
+      await stage.end();
+      await stage.commit(blobKey(IMAGE.digest));
+      expect(await whyNot(disk.flush())).toContain(why);
+    });
+  });
+
   test("of the folders of what it names, no generation is made", async () => {
     using made = await fresh();
     const { disk } = made;
@@ -320,4 +337,43 @@ describe("where a sync fails", () => {
     });
     expect(existsSync(join(made.path, generationKey(1)))).toBe(true);
   });
+
+  test("of the folder of a name after its link, why is kept with what is said", async () => {
+    using made = await fresh();
+    const { disk } = made;
+    await traced(async (trace) => {
+      trace.fail = ({ call, path }) => (call === "sync" && path.endsWith("/catalog") ? "EIO" : undefined);
+      const failure = await failureOf(disk.create(generationKey(1), Buffer.from("{}")), "published");
+      expect(reason(failure.cause)).toContain("EIO");
+    });
+  });
+});
+
+test.each(["EPERM", "EXDEV", "EEXIST", "ENOENT"])("what can't be linked by %s is left to be copied", async (code) => {
+  using folder = tempFolder();
+  const [from, to] = ["from", "to"].map((name) => new Disk(join(folder.path, name))) as [Disk, Disk];
+  await from.create("catalog/1", Buffer.from("{}"));
+  await to.prepare();
+  await traced(async (trace) => {
+    trace.fail = ({ call }) => (call === "link" ? code : undefined);
+    expect(await to.link(from, "catalog/1")).toBe(false);
+    trace.fail = ({ call }) => (call === "link" ? "EIO" : undefined);
+    expect(await whyNot(to.link(from, "catalog/1"))).toContain("EIO");
+  });
+  expect(await to.link(from, "catalog/1")).toBe(true);
+});
+
+test("a stage that can't be renamed says why, and is only gone where it is", async () => {
+  using folder = tempFolder();
+  const disk = new Disk(folder.path);
+  const stage = await disk.stage();
+  await stage.end();
+  await traced(async (trace) => {
+    trace.fail = ({ call }) => (call === "rename" ? "EIO" : undefined);
+    expect(await whyNot(stage.commit("k"))).toContain("EIO");
+    trace.fail = ({ call }) => (call === "rename" ? "ENOENT" : undefined);
+    expect(await whyNot(stage.commit("k"))).toContain("ENOENT");
+  });
+  await stage.commit("k");
+  expect(existsSync(join(folder.path, "k"))).toBe(true);
 });

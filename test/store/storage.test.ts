@@ -468,6 +468,13 @@ describe("on the disk", () => {
     );
   });
 
+  test("where there is nothing to move, no folder is made for it", async () => {
+    const disk = new Disk(join(tempFolder(), "store"), { sync: false });
+    await disk.prepare();
+    expect(await disk.move("blobs/k", "quarantine/k")).toBe(false);
+    expect(readdirSync(disk.place).toSorted()).toEqual(["tmp", "trash"]);
+  });
+
   test("an object is a file, a folder is none", async () => {
     const disk = new Disk(join(tempFolder(), "store"), { sync: false });
     await put(disk, "folder/k", "0123456789");
@@ -477,7 +484,16 @@ describe("on the disk", () => {
 
   test("a place for a store is made and checked, and the check leaves nothing", async () => {
     const disk = new Disk(join(tempFolder(), "a", "b"), { sync: false });
-    await disk.prepare();
+    const { unlink } = fs;
+    const slow = spyOn(fs, "unlink").mockImplementation(async (path) => {
+      await new Promise((resume) => void setTimeout(resume, 1));
+      await unlink(path);
+    });
+    try {
+      await disk.prepare();
+    } finally {
+      slow.mockRestore();
+    }
     expect(readdirSync(disk.place).toSorted()).toEqual(["tmp", "trash"]);
     expect(readdirSync(join(disk.place, "tmp"))).toEqual([]);
   });

@@ -65,6 +65,11 @@ describe("config --import-yaml", () => {
     expect((await run(store, ["config", "--import-yaml"], [Buffer.alloc(2 ** 20, "#")])).code).toBe(3); // it fits, and holds nothing
   });
 
+  test("refuses what is no YAML, with the line that says why", () => {
+    for (const text of ['public-url: "https://hub.lan\n', "public-url: [a\n", "a: b\n  c: d\n"])
+      expect(() => readSettingsYaml(text, "site.yaml")).toThrow(/^site\.yaml: [^\n]+ at line \d+, column \d+:?$/);
+  });
+
   test("reads texts as they are written, whatever YAML would make of them", () => {
     const plain = fc.stringMatching(/^[a-z0-9][a-z0-9.]{0,8}$/);
     fc.assert(

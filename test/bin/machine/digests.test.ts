@@ -1,10 +1,12 @@
 /** Digests in workers: the same as here however the bytes come, in bounded buffers, and nothing left of a stream that ends early. */
 
-import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, spyOn, test } from "bun:test";
+import { Worker } from "node:worker_threads";
 import * as fc from "fast-check";
-import { Digests } from "../../../bin/machine/digests.ts";
+import { Digests, withDigests } from "../../../bin/machine/digests.ts";
 import { Workers } from "../../../bin/machine/workers.ts";
 import { ALGORITHMS, type StreamSums, sumsOf } from "../../../src/digest.ts";
+import { reason } from "../../../src/errors.ts";
 import { Disk } from "../../../store/fs.ts";
 import { blobKey } from "../../../store/keys.ts";
 import { Store } from "../../../store/store.ts";
@@ -151,6 +153,26 @@ test("of a stream that ends early nothing is left, in the middle of whatever it 
   expect(await other.sums()).toEqual(sumsOf(bytes, ALGORITHMS));
 });
 
+test("a stream that ends early asks its workers for nothing more, and leaves them idle", async () => {
+  const there = digests();
+  const bytes = noise(3 * MIB, 5);
+  const [asked, busy, idle] = [spyOn(Worker.prototype, "postMessage"), spyOn(Worker.prototype, "ref"), spyOn(Worker.prototype, "unref")];
+  try {
+    for (const after of [MIB, 3 * MIB]) {
+      const sums = there.begin(ALGORITHMS, 3 * MIB);
+      const wait = sums.update(bytes.subarray(0, after));
+      sums.discard();
+      await wait;
+      await until(() => there.buffers === 0 && there.jobs === 0);
+    }
+    expect(asked.mock.calls.map(([message]) => (message as { task: string }).task)).toEqual(Array.from({ length: 4 }, () => "unhash"));
+    await until(() => idle.mock.calls.length >= busy.mock.calls.length);
+    expect([busy.mock.calls.length, idle.mock.calls.length]).toEqual([4, 4]);
+  } finally {
+    for (const spy of [asked, busy, idle]) spy.mockRestore();
+  }
+});
+
 test("a worker has nothing left of a stream, and refuses to go on with one that it does not have", async () => {
   const workers = new Workers({ most: 1 });
   try {
@@ -202,4 +224,23 @@ test("a worker that ends fails what it hashed, and nothing is stored of it", asy
   await blob.commit();
   expect(blob.sums).toEqual(sumsOf(bytes, ALGORITHMS));
   expect(await again.storage.has(blobKey(blob.sums["sha-256"]))).toBe(true);
+});
+
+test("workers end with the work that they are for, whether it fails or not", async () => {
+  for (const fails of [false, true]) {
+    const closed = spyOn(Digests.prototype, "close");
+    try {
+      const work = withDigests(async (begin) => {
+        const sums = begin(ALGORITHMS, 3 * MIB);
+        await sums.update(noise(3 * MIB, 9));
+        if (fails) throw new Error("no more");
+        return sums.sums();
+      });
+      if (fails) expect(await work.catch(reason)).toBe("no more");
+      else expect(await work).toEqual(sumsOf(noise(3 * MIB, 9), ALGORITHMS));
+      expect(closed).toHaveBeenCalledTimes(1);
+    } finally {
+      closed.mockRestore();
+    }
+  }
 });

@@ -1,6 +1,7 @@
 /** The pool of workers: what comes back of a task, how many run, and that one can be ended in the middle of a task. */
 
-import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, spyOn, test } from "bun:test";
+import { Worker } from "node:worker_threads";
 import { readIn, Workers } from "../../../bin/machine/workers.ts";
 import { readHere } from "../../../src/archives/readers.ts";
 import { Failure, reason } from "../../../src/errors.ts";
@@ -85,6 +86,28 @@ test("a task for a worker that ended while it had none fails, rather than waits 
   await lease.run("yaml", ["a", "it"]);
   await workers.close();
   expect(await lease.run("yaml", ["a", "it"]).catch(reason)).toBe("internal error: a task comes after the workers have ended");
+});
+
+test("a thread that is given up ends, and one that is idle keeps no program running", async () => {
+  const workers = pool(1);
+  const [ended, idle, busy] = [spyOn(Worker.prototype, "terminate"), spyOn(Worker.prototype, "unref"), spyOn(Worker.prototype, "ref")];
+  try {
+    const lease = await workers.lease();
+    await lease.run("yaml", ["a", "it"]);
+    expect([busy.mock.calls.length, idle.mock.calls.length]).toEqual([1, 0]);
+    lease.release();
+    expect([busy.mock.calls.length, idle.mock.calls.length]).toEqual([1, 1]);
+    expect(ended).toHaveBeenCalledTimes(0);
+    await workers.run("yaml", ["a", "it"], { last: true });
+    expect([busy.mock.calls.length, ended.mock.calls.length, workers.count]).toEqual([2, 1, 0]);
+    await workers.run("yaml", [SLOW, "it"], { seconds: 0 }).catch(() => {});
+    expect([ended.mock.calls.length, workers.count]).toEqual([2, 0]);
+    await workers.run("yaml", ["a", "it"]);
+    await workers.close();
+    expect([ended.mock.calls.length, workers.count]).toEqual([3, 0]);
+  } finally {
+    for (const spy of [ended, idle, busy]) spy.mockRestore();
+  }
 });
 
 const NONE = { snaps: [], images: [] };

@@ -20,3 +20,12 @@ test("is read up to the bytes that it may have, and no further", () => {
     new Failure("refused", `app.tar: it is larger than ${MAX_IMAGE_MANIFEST} bytes`),
   );
 });
+
+test("names up to 1000 layers, or manifests, and no more", () => {
+  const listing = (name: string, count: number) =>
+    Buffer.from(JSON.stringify({ schemaVersion: 2, config: DESCRIPTOR, [name]: Array.from({ length: count }, () => DESCRIPTOR) }));
+  expect(readImageManifest(listing("layers", 1000), undefined).blobs).toHaveLength(1001);
+  expect(readImageManifest(listing("manifests", 1000), undefined).manifests).toHaveLength(1000);
+  for (const name of ["layers", "manifests"])
+    expect(() => readImageManifest(listing(name, 1001), undefined, "app.tar")).toThrow(`app.tar: ${name} is a list of more than 1000`);
+});

@@ -36,6 +36,7 @@ describe("what a file is", () => {
     ["a_1.snap", "{", "snap"],
     ["a+b_1.comp", "", "snap"],
     ["a.assert", "{", "assertions"],
+    ["streams/index2.sjson", "{", "signed-text"],
     ["a/registration_bundle_x.b64", "eyJ9", "registration"],
     ["a_1.charm", "{", "charm"],
     ["a.bundle", "", "charm"],

@@ -119,6 +119,22 @@ async function heldAfter(content: Files | Uint8Array, options: Options = {}): Pr
 
 const rows = (snap: Snap) => snap.releases.map((r) => `${r.channel} ${r.architecture} ${r.revision}`);
 
+test("a component that calls itself otherwise than its assertion is refused", async () => {
+  const other = squashfs({ "meta/component.yaml": "component: hello+other\ntype: standard\nversion: '2'\n" });
+  const asserted = snapResourceRevision(STORE, {
+    "snap-id": HELLO,
+    "resource-name": "extra",
+    "resource-sha3-384": sha3(other),
+    "resource-size": other.byteLength,
+    "resource-revision": 7,
+    "developer-id": DEV,
+  });
+  const files = { ...pair(6, image(6), [asserted, ...COMPONENT_ASSERTIONS.slice(1)]), "hello+extra_7.comp": other };
+  expect(await refusal(importFiles(await newStore(), files))).toContain(
+    "refused: export.tar.gz: hello+extra_7.comp: its component.yaml says other, but its assertion says extra",
+  );
+});
+
 describe("a pair", () => {
   test("is matched by digest, whatever its files are called", async () => {
     const bytes = image(5);

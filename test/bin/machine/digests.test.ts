@@ -13,7 +13,7 @@ import { Store } from "../../../store/store.ts";
 import { noise } from "../../build.ts";
 import { failureOf } from "../../importing.ts";
 import { tempFolder } from "../../temp.ts";
-import { runs } from "../../thorough.ts";
+import { runs, sized } from "../../thorough.ts";
 
 const MIB = 2 ** 20;
 const AT_ONCE = { start: 0, copy: 0 };
@@ -122,16 +122,16 @@ describe("small streams start no worker", () => {
 
 test("a stream holds a few buffers, however large it is and however fast it comes", async () => {
   const there = shared;
-  const chunk = noise(300_000, 3);
+  const [count, chunk] = [sized(40), noise(300_000, 3)];
   const sums = [there.begin(ALGORITHMS, 2 ** 40), there.begin([], 2 ** 40)];
-  for (let i = 0; i < 40; i += 1) {
+  for (let i = 0; i < count; i += 1) {
     const waits = sums.map((one) => one.update(chunk));
     expect(there.buffers).toBeLessThanOrEqual(BUFFERS * sums.length);
     expect(there.jobs).toBeLessThanOrEqual(BUFFERS * sums.length * 2);
     for (const wait of waits) await wait;
   }
-  const whole = new Uint8Array(40 * chunk.byteLength);
-  for (let i = 0; i < 40; i += 1) whole.set(chunk, i * chunk.byteLength);
+  const whole = new Uint8Array(count * chunk.byteLength);
+  for (let i = 0; i < count; i += 1) whole.set(chunk, i * chunk.byteLength);
   expect(await sums[0]?.sums()).toEqual(sumsOf(whole, ALGORITHMS));
   expect(await sums[1]?.sums()).toEqual(sumsOf(whole));
   expect([there.buffers, there.jobs]).toEqual([0, 0]);

@@ -110,7 +110,8 @@ describe("what is sent", () => {
 });
 
 describe("what is said", () => {
-  test.each(thorough ? [1, 2] : [1])("where there are enough imports, once, however often it is asked again: %d times", async (times) => {
+  // It waits for a second each time, as it is told to.
+  test.skipIf(!thorough).each([1, 2])("where there are enough imports, once, however often it is asked again: %d times", async (times) => {
     const busy: Answer = { status: 503, headers: { "Retry-After": "1" }, body: failure("busy", "enough") };
     const done = await send(
       [at("e.tar.gz")],

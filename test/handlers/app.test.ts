@@ -147,10 +147,10 @@ describe("refresh", () => {
   };
   const asker = async () => {
     const { ask, retitle } = await served();
-    const refresh = async (actions: object[], fields: unknown, host = "hub.test") => {
+    const refresh = async (actions: object[], fields: unknown, host = "hub.test", context: object[] = []) => {
       const { text } = await ask(`http://${host}/v2/charms/refresh`, {
         method: "POST",
-        body: JSON.stringify({ context: [], actions, fields }),
+        body: JSON.stringify({ context, actions, fields }),
       });
       return JSON.parse(text) as { results: Record<string, unknown>[] };
     };
@@ -163,6 +163,14 @@ describe("refresh", () => {
       const { results } = await refresh([{ action: "refresh", id: "x", "instance-key": of.repeat(300) }], ["name"]);
       expect(JSON.stringify(results[0]?.["error"])).toContain(`Instance key '${of.repeat(100)}`);
     }
+  });
+
+  test("does not refuse an instance because another one had no context", async () => {
+    const { refresh } = await asker();
+    const action = { action: "refresh", id: "x", "instance-key": "a".repeat(300) }; // its refusal does not name all of it
+    const ofOne = async (context: object[]) => JSON.stringify((await refresh([action], ["name"], undefined, context)).results[0]);
+    expect(await ofOne([])).toContain("has no context");
+    expect(await ofOne([{ "instance-key": action["instance-key"], id: "x" }])).not.toContain("has no context");
   });
 
   test("gives the same query its own instance key each time", async () => {

@@ -240,6 +240,8 @@ describe("a bucket that does not answer", () => {
     while (a.store.away) await new Promise((resolve) => setImmediate(resolve));
     expect((await a.get(fileOf(1))).status).toBe(200);
     expect(await (await a.get("/metrics")).text()).toContain("chp_storage_away 0");
+    for (const _ of [1, 2]) await a.get("/v2/charms/info/kafka");
+    expect(a.logged.filter(({ level, message }) => level === "info" && message === "the store answers again")).toHaveLength(1);
   });
 
   test("nobody waits for it twice", async () => {

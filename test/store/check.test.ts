@@ -330,6 +330,26 @@ describe("what is missing", () => {
     }
   });
 
+  test("a text that goes between the look at it and its reading", async () => {
+    const { store, storage } = await storeOf("one");
+    const [charm, text] = [await store.ingestBytes(Buffer.from("charm")), await store.ingestBytes(Buffer.from("name: demo"))];
+    const { size, "sha-256": digest } = charm.sums;
+    const revision = { ...charmRevision(1, digest, size), texts: { "metadata-yaml": text.sums["sha-256"] } };
+    const pkg = emptyCharm("other", { revisions: [revision] });
+    await store.publish("2026-05-01T00:00:00Z", async () => ({
+      draft: { command: "test", sources: [], sections: { packages: { changed: [pkg], tally: {} } }, blobs: [charm, text] },
+      result: undefined,
+    }));
+    const key = blobKey(text.sums["sha-256"]);
+    const opened = storage.open.bind(storage);
+    storage.open = async (asked) => {
+      const object = await opened(asked);
+      if (asked === key) await storage.remove(key);
+      return object;
+    };
+    expect(graves(await verify(storage))).toEqual([["damage", "is missing", undefined]]);
+  });
+
   test("a manifest that the newest generation names is damage", async () => {
     const { store, storage } = await storeOf("one");
     const first = (await store.snapshot()).index.packages["demo"]?.[0];

@@ -138,6 +138,24 @@ describe("replies that last", () => {
   });
 });
 
+test("names the address that it was sent to where its URL ends as the last one began", async () => {
+  const { ask } = await served();
+  await ask(`http://hub.test${DOWNLOADS}`);
+  expect((await ask(`http://bad.test${DOWNLOADS}&u=http://hub.test`)).text).toContain('"http://bad.test/api/');
+});
+
+test("a mistake of chp's own is logged with its stack, and its reply says nothing of it", async () => {
+  const store = await Store.open(await charmWorld());
+  const lines: LogLine[] = [];
+  const app = createApp({ store, config: {}, log: (line) => void lines.push(line) });
+  store.snapshot = () => {
+    throw new Error("odd");
+  };
+  const reply = await app.fetch(new Request(`http://hub.test${TITLE}`));
+  expect([reply.status, (await reply.text()).includes("odd")]).toEqual([500, false]);
+  expect(lines[0]).toMatchObject({ level: "error", message: "odd", stack: expect.stringContaining("Error: odd\n") });
+});
+
 describe("refresh", () => {
   const query = {
     action: "install",

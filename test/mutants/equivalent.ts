@@ -12,6 +12,7 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   "bin/machine/workfolder.ts: WorkFolder.recordWritten: boundary: bytes >= recorded + STEP":
     "a record a byte later: what a kill loses is bounded as before",
   "bin/packaging/man.ts: printingTo.terminal.err: boolean: false": "help is printed to standard output",
+  "handlers/app.ts: createApp.pages.clock: default for falsy: deps.clock ?? Date.now": "a clock is a function, which is never falsy",
   "handlers/app.ts: lastId: number: 0 (2)": "a number is drawn, so the default is never taken",
   "handlers/app.ts: quickPrintable: boundary: text.length <= limit": "`printable` leaves such a text as it is too",
   "handlers/charmhub.ts: charmhubRoutes.Refreshed.#answer: number: 2": "how much of the cache a refusal takes is an estimate",

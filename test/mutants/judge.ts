@@ -144,7 +144,7 @@ export class Copy implements AsyncDisposable {
 
   #run(tests: readonly TestFile[], thorough: string, timeout: number): Promise<Run> {
     // test/preload.ts sets that of the first file alone
-    const args = [BUN, "test", "--bail", `--timeout=${timeout}`, ...tests.map(({ path }) => `./${path}`)];
+    const args = [BUN, "test", "--no-orphans", "--bail", `--timeout=${timeout}`, ...tests.map(({ path }) => `./${path}`)];
     const env = { CHP_THOROUGH: thorough, TMPDIR: this.#tmp, CHP_TEST_TIMEOUT: String(timeout) };
     return run(args, { cwd: this.#folder, env, seconds: allowed(tests) });
   }

@@ -36,7 +36,8 @@ const [USTAR, ZERO, SEVEN, SPACE, SLASH] = [Buffer.from("ustar\u000000", "latin1
 
 /** What node-tar reads of the header of a file as most are, at a tenth of its time; undefined where it is any other. */
 function readPlainHeader(block: Uint8Array): TarHeader | undefined {
-  if (block[TYPE] !== ZERO || block[PREFIX] !== 0 || block[PREFIX_END] !== 0) return undefined;
+  if (block[TYPE] !== ZERO) return undefined;
+  for (let i: number = PREFIX; i <= PREFIX_END; i += 1) if (block[i] !== 0) return undefined; // node-tar goes on after a zero byte where a new line follows it
   for (const at of NUMBERS) if ((block[at] ?? 0) >= 0x80) return undefined;
   for (let i = 0; i < USTAR.byteLength; i += 1) if (block[MAGIC + i] !== USTAR[i]) return undefined;
   const [size, sum] = [octal(block, SIZE, SIZE_END), octal(block, CHECKSUM.start, CHECKSUM.end)];
@@ -68,9 +69,12 @@ function octal(block: Uint8Array, start: number, end: number): number | undefine
 
 /** Whether the field of the checksum begins as a number does: most blocks of other files end here, long before node-tar has read one. */
 function mayHaveChecksum(block: Uint8Array): boolean {
-  const first = block.subarray(CHECKSUM.start, CHECKSUM.end).find((byte) => byte !== 0x20) ?? 0;
-  return (first >= 0x30 && first < 0x38) || first === 0x80 || first === 0xff;
+  const first = block.subarray(CHECKSUM.start, CHECKSUM.end).find((byte) => byte !== SPACE && (byte < 0x09 || byte > 0x0d)) ?? SPACE;
+  return FIRST_OF_NUMBER.has(first);
 }
+
+/** What node-tar takes a number from: digits, a sign, what numbers in binary begin with, blanks, and those of Unicode by their first bytes. */
+const FIRST_OF_NUMBER: ReadonlySet<number> = new Set([...Buffer.from("01234567+- "), 0x80, 0xff, 0xc2, 0xe1, 0xe2, 0xe3, 0xef]);
 
 /** The checksum as old tars computed it, of signed bytes; its own field counts as spaces. */
 function signedSum(block: Uint8Array): number {

@@ -267,7 +267,12 @@ export const BY_HAND: readonly ByHand[] = [
     "for (let i = nameEnd; i < PATH_END; i += 1) if (block[i] !== 0) return undefined;",
     "{}",
   ),
-  at("src/archives/tarheader.ts", "readPlainHeader", "block[PREFIX] !== 0", "false"),
+  at(
+    "src/archives/tarheader.ts",
+    "readPlainHeader",
+    "for (let i: number = PREFIX; i <= PREFIX_END; i += 1) if (block[i] !== 0) return undefined;",
+    "{}",
+  ),
   at("src/archives/tarheader.ts", "readPlainHeader", "block[nameEnd - 1] === SLASH", "false"),
   at("src/archives/tarheader.ts", "readTarHeader", "!pax && !global", "true"),
   at("src/archives/tarheader.ts", "readTarHeader", "header.cksum === signedSum(block)", "false"),

@@ -96,6 +96,15 @@ test.each(["a/", "a\0b", "a\0\nb", "a\0b\nc\n", "\0a", "\n", "é"])("has the nam
   expect([path, size, type]).toEqual(byNodeTar(block));
 });
 
+test.each([345, 346, 400, 475])("has the folder that node-tar reads where only byte %d of it is not zero", (at) => {
+  for (const byte of [0x0a, 0x61, 0x2f]) {
+    const block = Buffer.from(tarEntry("x").subarray(0, TAR_BLOCK));
+    block[at] = byte;
+    const { path, size, type } = readTarHeader(summed(block)) ?? {};
+    expect([path, size, type]).toEqual(byNodeTar(block));
+  }
+});
+
 test("has the path and the size of an extended header before it, and of one for all files the size", () => {
   const block = tarEntry("x").subarray(0, TAR_BLOCK);
   const pax = (isGlobal: boolean) => readPax(Buffer.from("14 path=other\n11 size=77\n"), undefined, isGlobal);

@@ -337,7 +337,8 @@ async function afterImport(
   const settings = await loadSettings(store, { environment: io.environment });
   const after = await store.snapshot();
   const repositories = await after.repositories();
-  const packages = repositories.length === 0 ? [] : await after.packages(); // a large store takes long to read
+  const isAboutAll = repositories.length + report.images.length > 0;
+  const packages = isAboutAll ? await after.packages() : []; // a large store takes long to read
   const notes = imageNotes(imageSetup(settings), report.images.length > 0 ? packages : charmsWithImages, repositories);
   const registry = usedRegistry(settings);
   const pulled = report.generation === null ? [] : pulledFromHere(packages, repositories, registry);

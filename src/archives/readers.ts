@@ -54,7 +54,7 @@ export function remembering(read: ReadText, size: number): ReadText {
     const before = last.get(reader);
     if (before && before.texts.length === texts.length && before.texts.every((text, i) => text === texts[i]))
       return before.result as Awaited<ReturnType<typeof read<typeof reader>>>;
-    if (texts.reduce((sum, text) => sum + text.length, 0) > MAX_REMEMBERED) return read(reader, ...input);
+    if (texts.reduce((sum, text) => sum + text.length, 0) > MAX_REMEMBERED) return detached(await read(reader, ...input));
     const key = [reader, ...texts].map((text) => `${text.length} ${text}`).join("");
     const found = known.get(key) as Awaited<ReturnType<typeof read<typeof reader>>> | undefined;
     const result = found ?? detached(await read(reader, ...input));

@@ -277,11 +277,12 @@ export class ExportReader<S extends Staged> {
   async finish(): Promise<Reading<S>> {
     for (const failure of this.#unreadable) throw failure;
     const packages: Incoming[] = [];
-    const ordered = this.#ordered();
-    const keys = ordered.map(({ key }) => key);
+    const left = this.#ordered();
+    const keys = left.map(({ key }) => key);
     this.#groups.clear();
+    left.reverse();
     // What a package is made of takes more memory than the package: it is given up group by group.
-    for (let opened = ordered.shift(); opened; opened = ordered.shift()) {
+    for (let opened = left.pop(); opened; opened = left.pop()) {
       const group = this.#closed(opened);
       const lock = this.#lockOf(opened.key);
       const found = await this.#charms.read(group, lock?.imagePaths ?? this.#imagePathsIn(opened.key));

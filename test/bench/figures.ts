@@ -43,10 +43,9 @@ export class Report {
   }
 
   /** What may be 0, which is the best. */
-  rate({ name, value, unit }: Omit<Figure, "peer">): void {
-    if (!Number.isFinite(value) || value < 0) return this.#failure(name, `measured ${value} ${unit}`);
-    this.#passed += 1;
-    console.log(`${name.padEnd(44)} ${show(value).padStart(10)} ${unit}`);
+  rate(figure: Omit<Figure, "peer">): void {
+    if (figure.value < 0) this.#failure(figure.name, `measured ${figure.value} ${figure.unit}`);
+    else this.difference(figure);
   }
 
   #failure(name: string, why: string): void {

@@ -196,6 +196,13 @@ describe("what follows from an import is asked of what it brought", () => {
     }
   });
 
+  test("where images come, all charms are asked, in a dry run too", async () => {
+    await bring(CHARM);
+    const other = file(images([{ image: NEXT, name: "registry.test/team/other:1" }]), "other.tar");
+    for (const args of [["--dry-run"], []])
+      expect((await json("import", ...args, other)).notes).toEqual([expect.stringContaining("no local registry is set")]);
+  });
+
   test("a dry run says of images what the import will", async () => {
     const notes = async (...args: string[]) => (await json("import", ...args, file(CHARM))).notes;
     const first = await notes("--dry-run");

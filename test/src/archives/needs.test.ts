@@ -622,6 +622,7 @@ describe("a charm", () => {
   test("on Kubernetes installs none, whatever it shares with its twin", () => {
     const code = { "src/literals.py": 'SNAP_NAME = "x1"\nSNAP_REVISION = 5' };
     expect(found({ ...code, "metadata.yaml": "name: x-k8s\nassumes:\n  - k8s-api\ncontainers: {x: {}}\n" })).toEqual([]);
+    expect(found({ ...code, "metadata.yaml": 'name: x\nassumes: ["k8s\\x2dapi"]\n' })).toEqual([]);
     expect(found({ ...code, "metadata.yaml": "name: x\nassumes: [juju, {any-of: [k8s-api]}]\ncontainers: {x: {}}\n" })).toEqual([
       "x1 5 - -",
     ]);

@@ -1,7 +1,7 @@
 /** The application around the handlers: request ids, the address of this server, routes, errors as JSON, metrics, access log. */
 
 import { randomBytes } from "node:crypto";
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import { getPath } from "hono/utils/url";
 import type { ByteCache } from "../src/cache.ts";
 import { NO_REGISTRY } from "../src/catalog/registry.ts";
@@ -55,6 +55,10 @@ class TrackedCall implements Call {
   isCrowded = false;
   /** the cache for cacheable replies, by URL; undefined: the reply is not cached */
   cache: ByteCache<CachedReply> | undefined = undefined;
+  /** what the matching route has answered; undefined: there is nothing at this URL */
+  handled: Ready<Handled> = undefined;
+  /** in which errors are written */
+  dialect: Dialect = "charmhub";
   #path: string | undefined = undefined;
 
   constructor(request: Request, peer: Peer) {
@@ -76,10 +80,7 @@ class TrackedCall implements Call {
   }
 }
 
-type Refuse = (error: unknown, call: Call, dialect?: Dialect) => Response;
-
-/** The reply where no route has anything. */
-type NothingAt = (c: Context<Env>) => Ready<Response>;
+type Refuse = (error: unknown, call: TrackedCall) => Response;
 
 export interface App {
   readonly fetch: (request: Request, peer?: Peer) => Ready<Response>;
@@ -126,13 +127,10 @@ export function createApp(deps: Deps): App {
       [webRoutes(shared, deps.web, { missing, prefix, clock: deps.clock ?? Date.now, damage: () => deps.store.damage })],
       prefix,
       refuse,
-      (c) => nothingAt(c.req.path),
     );
-  const nothing: NothingAt = (c) =>
-    pages && (c.req.method === "GET" || c.req.method === "HEAD") ? pages.fetch(c.req.raw, c.env) : nothingAt(c.req.path);
   // Its folder has the paths of both stores, whose routes win; where several routes match a path Hono takes a slower way.
   const registry = imageRoutes({ ...shared, missing, ...(deps.imagePush && { imagePush: deps.imagePush }) });
-  const routes = mount(apis, prefix, refuse, nothing, mount([registry], prefix, refuse, nothing));
+  const routes = mount(apis, prefix, refuse, mount([registry], prefix, refuse));
   const replyCache = new SnapshotCache<CachedReply>(cacheUse("replies"));
 
   let damage: Failure | undefined;
@@ -185,12 +183,12 @@ export function createApp(deps: Deps): App {
       throw new Failure("too-many", `${printable(peer.address(), 50)} has too many connections`);
     }
     call.origin = config.publicUrl ?? requestOrigin(request.url);
-    if (request.method !== "GET") return request.method === "HEAD" && deps.store.lags ? newest(call) : routes.fetch(request, call);
+    if (request.method !== "GET") return request.method === "HEAD" && deps.store.lags ? newest(call) : routed(call);
     return whenReady(currentCache(), (cache) => {
       const cached = cache.get(request.url);
       if (cached) return call.answered(cached);
       call.cache = cache;
-      return deps.store.lags ? newest(call) : routes.fetch(request, call);
+      return deps.store.lags ? newest(call) : routed(call);
     });
   }
 
@@ -205,17 +203,28 @@ export function createApp(deps: Deps): App {
 
   /** Another server may have announced what this one does not know yet, so a 404 is said of the newest generation alone. */
   async function newest(call: TrackedCall): Promise<Response> {
-    const { request } = call;
     const { of: seen } = await store.snapshot();
     const notes = missing.hold(call.id);
-    const response = await routes.fetch(request, call);
+    const response = await routed(call);
     if (response.status !== 404 || !(await deps.store.isBehind?.(seen))) {
       notes.keep();
       return response;
     }
     notes.drop();
     call.cache = await currentCache();
-    return routes.fetch(request, call);
+    return routed(call);
+  }
+
+  function routed(call: TrackedCall): Ready<Response> {
+    const response = whenReady(answerOf(routes, call, refuse), (found) => found ?? nothingOf(call));
+    return call.request.method === "HEAD" ? whenReady(response, (whole) => new Response(null, whole)) : response;
+  }
+
+  /** The reply where no route has anything: a page, or an error. */
+  function nothingOf(call: TrackedCall): Ready<Response> {
+    const { method } = call.request;
+    const page = pages && (method === "GET" || method === "HEAD") ? answerOf(pages, call, refuse) : undefined;
+    return whenReady(page, (found) => found ?? nothingAt(call.path));
   }
 
   let prepared: Offer | undefined;
@@ -238,7 +247,7 @@ export function createApp(deps: Deps): App {
     else log({ level: "info", message: "the store answers again" });
   }
 
-  function refuse(error: unknown, { id }: Call, dialect: Dialect = "charmhub"): Response {
+  function refuse(error: unknown, { id, dialect }: TrackedCall): Response {
     metrics.refused(error instanceof Failure ? error.kind : "internal");
     const response = failureReply(error, dialect);
     if (response) return response;
@@ -250,8 +259,11 @@ export function createApp(deps: Deps): App {
   return { fetch: enter, prepare };
 }
 
+/** What Hono gets of each route. Its answer is handed over in the call, since Hono would wrap a promise in two more. */
+const TAKEN = new Response();
+
 /** All routes, each with `prefix` and without it. `others`: what is asked where none of these matches. */
-function mount(apis: readonly Api[], prefix: string, refuse: Refuse, nothing: NothingAt, others?: Hono<Env>): Hono<Env> {
+function mount(apis: readonly Api[], prefix: string, refuse: Refuse, others?: Hono<Env>): Hono<Env> {
   const app = new Hono<Env>({ getPath: (_, options) => (options as { readonly env: TrackedCall }).env.path });
   for (const before of new Set([prefix, ""]))
     for (const { dialect, routes } of apis)
@@ -259,29 +271,38 @@ function mount(apis: readonly Api[], prefix: string, refuse: Refuse, nothing: No
         app.on(method, pathsOf(before, url.pattern), (c) => {
           const call = c.env as TrackedCall; // `enter` creates it
           call.route = url.pattern;
+          call.dialect = dialect;
           try {
-            const handled = handle(c);
-            if (!(handled instanceof Promise)) return responseOf(c, call, handled, nothing);
-            return handled.then((known) => responseOf(c, call, known, nothing)).catch((error: unknown) => refuse(error, call, dialect));
+            call.handled = handle(c);
           } catch (error) {
-            return refuse(error, call, dialect);
+            call.handled = refuse(error, call);
           }
+          return TAKEN;
         });
-  app.notFound((c) => (others ? others.fetch(c.req.raw, c.env) : nothing(c)));
-  app.onError((error) => {
-    throw error; // `enter` turns it into a reply
+  app.notFound((c) => {
+    (c.env as TrackedCall).handled = undefined;
+    return others ? others.fetch(c.req.raw, c.env) : TAKEN;
   });
   return app;
 }
 
-/** The response to what a handler has answered, which is kept where it may be. */
-function responseOf(c: Context<Env>, call: TrackedCall, handled: Handled, nothing: NothingAt): Ready<Response> {
-  if (!handled) {
-    call.route = "";
-    return nothing(c);
-  }
+/** The response of the route that matches, which is kept where it may be; undefined: there is nothing at its URL. */
+function answerOf(app: Hono<Env>, call: TrackedCall, refuse: Refuse): Ready<Response | undefined> {
+  const taken = app.fetch(call.request, call);
+  const answer = () =>
+    call.handled instanceof Promise
+      ? call.handled.then(
+          (handled) => responseOf(call, handled),
+          (error: unknown) => refuse(error, call),
+        )
+      : responseOf(call, call.handled);
+  return taken instanceof Promise ? taken.then(answer) : answer();
+}
+
+function responseOf(call: TrackedCall, handled: Handled): Response | undefined {
+  if (!handled) call.route = "";
   if (!(handled instanceof CacheableReply)) return handled;
-  call.cache?.set(c.req.url, { path: call.path, route: call.route, reply: handled }, handled.body.size);
+  call.cache?.set(call.request.url, { path: call.path, route: call.route, reply: handled }, handled.body.size);
   return handled.response();
 }
 

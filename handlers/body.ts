@@ -49,7 +49,7 @@ export class Bodies {
     const length = c.req.header("Content-Length");
     const size = length === undefined ? limit : Number(length);
     if (size > limit) return Promise.reject(tooLarge(limit));
-    if (size <= UNCOUNTED) return this.#deadlines.body(c.req.raw.text()).then((text) => work(text, nothing));
+    if (size <= UNCOUNTED) return this.#deadlines.body(c.req.raw.text(), (text) => work(text, nothing));
     return this.#holdLarge(c, limit, length === undefined ? undefined : size, work);
   }
 
@@ -61,7 +61,8 @@ export class Bodies {
   ): Promise<Response> {
     const release = await this.#admitted(length ?? limit);
     try {
-      return await work(await this.#deadlines.body(length === undefined ? readChunks(c.req.raw.body, limit) : c.req.raw.text()), release);
+      const text = length === undefined ? readChunks(c.req.raw.body, limit) : c.req.raw.text();
+      return await this.#deadlines.body(text, (whole) => work(whole, release));
     } catch (error) {
       release();
       throw error;
@@ -121,8 +122,8 @@ class Deadlines {
     this.#after = after;
   }
 
-  /** A body, or why it did not come. */
-  body(text: Promise<string>): Promise<string> {
+  /** What `work` makes of a body, or why it did not come. */
+  body<T>(text: Promise<string>, work: (text: string) => Ready<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const late = () => reject(new Failure("too-slow", `the body did not arrive within ${this.#after / 1000} seconds`));
       const wait = { until: performance.now() + this.#after, late };
@@ -130,10 +131,14 @@ class Deadlines {
       this.#timer ??= setInterval(() => this.#check(), this.#after / 4).unref();
       const ended = (end: () => void) => {
         this.#waits.delete(wait);
-        end();
+        try {
+          end();
+        } catch (error) {
+          reject(error);
+        }
       };
       text.then(
-        (whole) => ended(() => resolve(whole)),
+        (whole) => ended(() => resolve(work(whole))),
         (error: unknown) => ended(() => reject(error instanceof Failure ? error : clientGone(error))),
       );
     });

@@ -16,7 +16,7 @@ export type Log = (line: LogLine) => void;
 export function createLog(write: (text: string) => void, least: Level = "info"): { log: Log; flush: () => void } {
   const logged = new Set<Level>(LEVELS.slice(LEVELS.indexOf(least)));
   let waiting = "";
-  let [second, upToSecond] = [-1, ""];
+  let [now, time] = [-1, ""];
   const flush = () => {
     const text = waiting;
     waiting = "";
@@ -25,10 +25,9 @@ export function createLog(write: (text: string) => void, least: Level = "info"):
   const log: Log = (line) => {
     if (!logged.has(line.level)) return;
     if (waiting === "") setImmediate(flush);
-    const now = Date.now();
-    const milliseconds = now % 1000;
-    if (now - milliseconds !== second) [second, upToSecond] = [now - milliseconds, new Date(now).toISOString().slice(0, -4)]; // many share it
-    waiting += `{"time":"${upToSecond}${String(milliseconds).padStart(3, "0")}Z",${JSON.stringify(line).slice(1)}\n`;
+    const at = Date.now();
+    if (at !== now) [now, time] = [at, new Date(at).toISOString()]; // many share it
+    waiting += `{"time":"${time}",${JSON.stringify(line).slice(1)}\n`;
   };
   return { log, flush };
 }

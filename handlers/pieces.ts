@@ -4,7 +4,7 @@ import { Failure, reason } from "../src/errors.ts";
 import { nextTurn, SLICE, Slices } from "../src/turns.ts";
 import type { Part, Piece } from "../src/wire/template.ts";
 import type { Log } from "./log.ts";
-import { replyWith } from "./replies.ts";
+import { RESPONSES_COPY, replyWith } from "./replies.ts";
 
 /** Bytes of the largest reply. */
 export const MAX_REPLY = 64 * 2 ** 20;
@@ -76,7 +76,25 @@ function replyOf(reply: PieceReply, measure: Measure): Response {
   measure.add(reply.end);
   if (!measure.parts) return replyWith(streamOf(reply));
   reply.done();
-  return replyWith(new Blob(measure.parts));
+  return replyWith(joined(measure.parts, measure.size));
+}
+
+/** Bytes of replies that are joined in memory that stays. */
+const MAX_JOINED = 2 ** 18;
+const joining = Buffer.allocUnsafeSlow(MAX_JOINED);
+
+/** What a reply is made of. The copy of a response is freed once it is sent; a blob only by the garbage collector, so that each is in other memory, which takes three times as long. */
+function joined(parts: readonly Part[], size: number): Uint8Array<ArrayBuffer> | Blob {
+  if (size > MAX_JOINED || !RESPONSES_COPY) return new Blob([...parts]);
+  let at = 0;
+  for (const part of parts) {
+    if (typeof part === "string") at += joining.write(part, at);
+    else {
+      joining.set(part, at);
+      at += part.byteLength;
+    }
+  }
+  return joining.subarray(0, at);
 }
 
 /** The pieces of all elements. A generator of them costs more than a small reply. */

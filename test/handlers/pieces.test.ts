@@ -313,6 +313,14 @@ describe("a reply in pieces", () => {
     );
   });
 
+  test("keeps its bytes while others are made, small and large", async () => {
+    const sizes = [0, 1, 40_000, 2 ** 18 - 3, 2 ** 18 - 2, 2 ** 18 - 1, 2 ** 18, 2 ** 20];
+    const text = (i: number) => String(i % 10).repeat(sizes[i] ?? 0);
+    const made = await Promise.all(sizes.map((_, i) => reply(1, {}, () => pieceOf(text(i))).response));
+    const texts = await Promise.all(made.map((response) => response.text()));
+    for (const [i, read] of texts.entries()) expect(read === `[${text(i)}]`).toBe(true);
+  });
+
   test("of a large one is made as it is read, and no more of it", async () => {
     const { response, made, done } = reply(1000);
     const reader = (await response).body?.getReader();

@@ -18,7 +18,7 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   "handlers/charmhub.ts: charmhubRoutes.Refreshed.#answer: number: 2": "how much of the cache a refusal takes is an estimate",
   "handlers/listen.ts: watchConnections: result replaced: () => socket.destroyed || idle.add(socket)":
     "nobody takes what a listener of an event gives",
-  "handlers/replies.ts: sized.response: condition false: status === 200 ? { headers } : { status, headers }":
+  "handlers/replies.ts: sized.response: condition false: status === 200 ? head : { ...head, status }":
     "200 is the status of a response that says none",
   "handlers/web/status.tsx: Failed: number: 300": "where a text of others is cut is nobody's promise",
   "handlers/web/status.tsx: Figures: boundary: ends < now": "a certificate that ends in this very millisecond",

@@ -5,7 +5,10 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { connect as tlsConnect } from "node:tls";
 import { type Fetch, type ListenOptions, listen } from "../../handlers/listen.ts";
+import { replyInPieces } from "../../handlers/pieces.ts";
+import { replyWith } from "../../handlers/replies.ts";
 import { createAuthority, issueServer } from "../../src/settings/authority.ts";
+import { pieceOf } from "../../src/wire/template.ts";
 
 const HOST = "127.0.0.1";
 const GET = (path: string) => `GET ${path} HTTP/1.1\r\nHost: hub.test\r\n\r\n`;
@@ -21,7 +24,7 @@ function client(socket: Socket, text = "") {
     while (!received.includes(until) && !socket.closed) await Promise.race([once(socket, "data").catch(() => {}), closed]);
     return socket.closed && !received.includes(until) ? "closed" : (/<.*>/.exec(received)?.[0] ?? "");
   };
-  return { socket, closed, got };
+  return { socket, closed, got, all: () => received };
 }
 
 async function listening(fetch: Fetch, options: Partial<ListenOptions> = {}) {
@@ -57,6 +60,8 @@ export const EXPECTED = {
   tls: [{ which: 0, reply: said("/a", true) }],
   renewed: [{ which: 1, reply: said("/a", true) }],
   tlsClosed: 2,
+  marked: ["<marked>", "<plain>", false],
+  together: ["<one>", "<two>"],
 };
 
 async function story(): Promise<Record<string, unknown>> {
@@ -154,8 +159,31 @@ async function story(): Promise<Record<string, unknown>> {
     seen["tlsClosed"] = listener.closeIdle();
   }
 
+  {
+    // Responses under Node keep what they are made of: neither headers nor bytes may be shared.
+    const both = Promise.withResolvers<void>();
+    const { open } = await listening(async (request) => {
+      const path = new URL(request.url).pathname;
+      if (path === "/two") both.resolve();
+      if (path === "/one" || path === "/two") {
+        await both.promise;
+        return replyInPieces({ ...PIECES, count: 1, element: () => pieceOf(`<${path.slice(1)}>`), request });
+      }
+      const reply = replyWith(`<${path.slice(1)}>`);
+      if (path === "/marked") reply.headers.set("X-Mark", "yes");
+      return reply;
+    });
+    const marked = await (await open(GET("/marked"))).got("<marked>");
+    const plain = await open(GET("/plain"));
+    seen["marked"] = [marked, await plain.got("<plain>"), plain.all().toLowerCase().includes("x-mark")];
+    const [one, two] = [await open(GET("/one")), await open(GET("/two"))];
+    seen["together"] = [await one.got(">"), await two.got(">")];
+  }
+
   return seen;
 }
+
+const PIECES = { start: pieceOf(""), end: pieceOf(""), log: () => {}, id: "x", done: () => {} };
 
 if (process.argv[1]?.endsWith("/nodelistener.ts")) {
   const seen = await story();

@@ -16,6 +16,7 @@ import {
   CHARM_RESULT_END,
   type CharmRefresh,
   type CharmRefreshItem,
+  CharmRefreshReader,
   charmKey,
   charmResultStart,
   charmTemplate,
@@ -24,8 +25,6 @@ import {
   findTemplate,
   infoTemplate,
   JUJU_FIND_FIELDS,
-  queryKey,
-  readCharmRefresh,
   readFields,
   refusedResult,
   resolvedResult,
@@ -66,6 +65,7 @@ export function charmhubRoutes({
   cacheUse,
   hasPages,
 }: HandlerDeps & { readonly missing: MissingRequests; readonly hasPages: boolean }): Api {
+  const requests = new CharmRefreshReader(cacheUse("charm requests"));
   const results = new SnapshotCache<CharmResult>(cacheUse("charm refreshes"));
   const templates = new TemplateCache(cacheUse("charm revisions"));
   const read = (digest: Digest) => store.text(digest);
@@ -80,7 +80,7 @@ export function charmhubRoutes({
 
   function refreshed(c: Context<Env>, body: string, done: () => void): Ready<Response> {
     const preferred = preferredBase(c.req.header("User-Agent") ?? "");
-    return whenReady(readCharmRefresh(body, preferred), (asked) =>
+    return whenReady(requests.read(body, preferred), (asked) =>
       whenReady(store.snapshot(), (snapshot) =>
         whenReady(registryOf(snapshot), (registry) => replyInPieces(new Refreshed(c, asked, snapshot, registry, done))),
       ),
@@ -123,14 +123,13 @@ export function charmhubRoutes({
     element(at: number, again: boolean): Element {
       const item = this.#asked.items[at] as CharmRefreshItem;
       const start = (at > 0 ? "," : "") + charmResultStart(item.query.instanceKey);
-      const name = `${this.#asked.fields.key} ${queryKey(item.query)}`;
-      const cached = item.refusal ? undefined : this.#cache.get(name);
-      return cached ? this.#pieceOf(start, cached, again) : this.#compute(start, item, name, again);
+      const cached = item.refusal ? undefined : this.#cache.get(item.key);
+      return cached ? this.#pieceOf(start, cached, again) : this.#compute(start, item, again);
     }
 
-    async #compute(start: string, item: CharmRefreshItem, name: string, again: boolean): Promise<Piece> {
+    async #compute(start: string, item: CharmRefreshItem, again: boolean): Promise<Piece> {
       try {
-        return this.#pieceOf(start, await this.#answer(item, name), again);
+        return this.#pieceOf(start, await this.#answer(item), again);
       } catch (error) {
         this.#damaged ??= new Map();
         const text = this.#damaged.get(item) ?? damagedResult(this.#c, item.query, error);
@@ -139,7 +138,7 @@ export function charmhubRoutes({
       }
     }
 
-    async #answer({ query, refusal }: CharmRefreshItem, name: string): Promise<CharmResult> {
+    async #answer({ query, refusal, key: name }: CharmRefreshItem): Promise<CharmResult> {
       const stored = await (query.id === undefined ? this.#snapshot.package(query.name ?? "") : this.#snapshot.packageById(query.id));
       const known = packageForQuery(query, stored);
       const pkg = known && retarget(known, this.#registry.for(query.base?.architecture));

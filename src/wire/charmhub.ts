@@ -1,6 +1,7 @@
 /** The Charmhub API on the wire: requests as schemas, replies as builders. What clients rely on: handlers/juju.md. */
 
 import * as v from "valibot";
+import { ByteCache, type CacheUse } from "../cache.ts";
 import type { Base } from "../catalog/base.ts";
 import { formatChannel, fullChannel } from "../catalog/channel.ts";
 import { channelOf } from "../catalog/channelmap.ts";
@@ -82,7 +83,12 @@ const CHARM_FIELDS = [
 ];
 
 /** One action, as the resolver takes it; or a refusal that needs no package. */
-export type CharmRefreshItem = { readonly query: Query; readonly refusal?: Refusal };
+export interface CharmRefreshItem {
+  readonly query: Query;
+  readonly refusal?: Refusal;
+  /** equal for two items whose results differ in nothing but the instance key */
+  readonly key: string;
+}
 
 /** What a refresh asks for of each charm. */
 export interface CharmFields {
@@ -114,12 +120,48 @@ async function checkLong(text: string): Promise<CharmRefreshRequest> {
   };
 }
 
-function charmRefresh({ context, actions, fields }: CharmRefreshRequest, preferred: string): CharmRefresh {
+function charmRefresh({ context, actions, fields: asked }: CharmRefreshRequest, preferred: string): CharmRefresh {
   const contexts = context.length === 0 ? undefined : new Map(context.map((entry) => [entry["instance-key"], entry]));
-  return {
-    items: actions.map((action) => readCharmAction(action, contexts?.get(action["instance-key"]), preferred)),
-    fields: fields ? charmFields(fields) : ALL_CHARM_FIELDS,
-  };
+  const fields = asked ? charmFields(asked) : ALL_CHARM_FIELDS;
+  const items = actions.map((action) => {
+    const item = readCharmAction(action, contexts?.get(action["instance-key"]), preferred);
+    return { ...item, key: `${fields.key} ${queryKey(item.query)}` };
+  });
+  return { items, fields };
+}
+
+const KEY_NAME = 'instance-key"';
+/** A key that reads as it is written. */
+const PLAIN_KEY = /^[\w-]*$/;
+/** Stands for the key; no JSON contains it. */
+const HOLE = "\0";
+/** Characters of one request that is remembered, and bytes of all. */
+const [MAX_TEXT, MAX_REMEMBERED] = [2 ** 12, 4 * 2 ** 20];
+
+/** Reads small requests that differ in nothing but their instance key once: to parse and to check one takes as long as a small reply. */
+export class CharmRefreshReader {
+  readonly #read: ByteCache<CharmRefresh>;
+
+  constructor(use?: CacheUse) {
+    this.#read = new ByteCache(MAX_REMEMBERED, use);
+  }
+
+  /** As `readCharmRefresh`. */
+  read(text: string, preferred: string): CharmRefresh | Promise<CharmRefresh> {
+    const start = text.indexOf(KEY_NAME) + KEY_NAME.length + 2;
+    const key = text.slice(start, text.indexOf('"', start));
+    const around = text.split(`"${KEY_NAME}:"${key}"`);
+    // Only where all keys are that one, and nothing can be written in two ways.
+    if (text.length > MAX_TEXT || !PLAIN_KEY.test(key) || text.includes("\\") || text.split(KEY_NAME).length !== around.length)
+      return readCharmRefresh(text, preferred);
+    const name = `${preferred} ${around.length} ${around.join(HOLE)}`;
+    const read = this.#read.get(name);
+    if (read) return { ...read, items: read.items.map((item) => ({ ...item, query: { ...item.query, instanceKey: key } })) };
+    const fresh = readCharmRefresh(text, preferred);
+    // What a refusal says may name the key.
+    if (!(fresh instanceof Promise) && !fresh.items.some(({ refusal }) => refusal)) this.#read.set(name, fresh, 4 * name.length);
+    return fresh;
+  }
 }
 
 /** What was asked for last. Each Juju asks for the same in every request, and reading it again takes a tenth of a small one. */
@@ -137,7 +179,7 @@ function charmFields(asked: readonly string[]): CharmFields {
 /** A query while it is made, key by key: an object for each key would cost more than the rest. */
 type QueryDraft = { -readonly [K in keyof Query]: Query[K] };
 
-function readCharmAction(action: CharmAction, context: CharmContext | undefined, preferred: string): CharmRefreshItem {
+function readCharmAction(action: CharmAction, context: CharmContext | undefined, preferred: string): Omit<CharmRefreshItem, "key"> {
   const instanceKey = action["instance-key"];
   const isRefresh = action.action === "refresh";
   const base = (isRefresh ? context?.base : action.base) ?? null;

@@ -1,11 +1,11 @@
 /** Replies of Charmhub's API that no case of the conformance tests shows alone. */
 
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { type Package, TEXTS } from "../../../src/catalog/package.ts";
 import type { Query } from "../../../src/catalog/resolve.ts";
 import type { Digest } from "../../../src/digest.ts";
-import { charmTemplate, queryKey, readCharmRefresh } from "../../../src/wire/charmhub.ts";
+import { type CharmRefresh, CharmRefreshReader, charmTemplate, queryKey, readCharmRefresh } from "../../../src/wire/charmhub.ts";
 import { charmRevision, emptyCharm } from "../../build.ts";
 import { runs } from "../../thorough.ts";
 
@@ -82,4 +82,60 @@ test("two refreshes have one key of fields where they ask for the same ones, in 
     }),
     { numRuns: runs(400) },
   );
+});
+
+describe("a reader of refreshes", () => {
+  const asked = (read: () => CharmRefresh | Promise<CharmRefresh>) =>
+    (async () => read())().catch((error: unknown) => (error as Error).message);
+
+  test("says of each what reading it alone says, whatever was read before", async () => {
+    // Few texts, so that many differ in a key alone, or look as if they did: in a name, in what is there twice, in what is no JSON.
+    const key = fc.constantFrom("a", "a", "a", "b", "b", 'a\\"b', 'c\\"b', "\\u0061", "\n", "");
+    const shape = fc.constantFrom(
+      (k: string) => `{"actions":[{"action":"install","instance-key":"${k}","name":"n"}]}`,
+      (k: string, l: string) => `{"actions":[{"action":"install","instance-key":"${k}","name":"${l}"}]}`,
+      (k: string, l: string) => `{"actions":[{"action":"install","instance-key":"${k}","instance-key":"${l}"}]}`,
+      (k: string, l: string) => `{"actions":[{"action":"install","instance-key":"${k}","\\"instance-key":"${l}"}]}`,
+      (k: string, l: string) => `{"actions":[{"action":"install","instance-key":"${k}"},{"action":"install","instance-key":"${l}"}]}`,
+      (k: string) => `{"actions":[{"action":"install","instance-key":"${k}"},{"action":"install",\0}]}`,
+      (k: string) => `{"actions":[{"action":"install",\0},{"action":"install","instance-key":"${k}"}]}`,
+      (k: string) => `{"actions":[{"action":"refresh","instance-key":"${k}","id":"i"}]}`,
+      (k: string, l: string) =>
+        `{"context":[{"instance-key":"${k}","id":"i"}],"actions":[{"action":"refresh","instance-key":"${l}","id":"i"}]}`,
+      (k: string, l: string) => `{"context":[{"instance-key":"${k}","id":"${l}"}],"actions":[{"action":"refresh","instance-key":"b"}]}`,
+      (k: string) => `{"actions":[{"action":"install","instance-key" :"${k}"}]}`,
+      (k: string, l: string) =>
+        `{"context":[{"instance-key":"${k}","id":"i"},{"instance-key" :"${l}","id":"j"}],"actions":[{"action":"refresh","instance-key":"${k}"}]}`,
+      (k: string, l: string) =>
+        `{"context":[{"instance-key":"${k}","id":"i"},{"instance\\u002dkey":"${l}","id":"j"}],"actions":[{"action":"refresh","instance-key":"${k}"}]}`,
+      () => `{"actions":[]}`,
+      () => `{"actions":[],"x":"instance-key":"a"}`,
+    );
+    const text = fc.tuple(shape, key, key).map(([written, k, l]) => written(k, l));
+    const hits = { hits: 0, misses: 0 };
+    const reader = new CharmRefreshReader(hits);
+    await fc.assert(
+      fc.asyncProperty(text, fc.constantFrom("22.04", "24.04"), async (one, preferred) => {
+        expect(await asked(() => reader.read(one, preferred))).toEqual(await asked(() => readCharmRefresh(one, preferred)));
+      }),
+      { numRuns: runs(4000) },
+    );
+    expect(hits.hits).toBeGreaterThan(0);
+  });
+
+  test("reads once what differs in a key alone, as Juju asks, and nothing that is long", async () => {
+    const use = { hits: 0, misses: 0 };
+    const reader = new CharmRefreshReader(use);
+    const refresh = (key: string, fields: readonly string[] = ["revision"]) =>
+      JSON.stringify({
+        context: [{ "instance-key": key, id: "x".repeat(32), revision: 1, base: null, "tracking-channel": "stable" }],
+        actions: [{ action: "refresh", "instance-key": key, id: "x".repeat(32) }],
+        fields,
+      });
+    for (const key of ["one", "two", "3"]) expect((await reader.read(refresh(key), "24.04")).items[0]?.query.instanceKey).toBe(key);
+    expect(use).toEqual({ hits: 2, misses: 1 });
+    const long = Array.from({ length: 1000 }, (_, i) => `field-${i}`);
+    for (const key of ["one", "two"]) await reader.read(refresh(key, long), "24.04");
+    expect(use).toEqual({ hits: 2, misses: 1 });
+  });
 });

@@ -7,7 +7,7 @@ import { blobKey, CATALOG, FORMAT_KEY, generationKey, generationNumber, QUARANTI
 import { blobSizes } from "./quota.ts";
 import { blobsOf } from "./reach.ts";
 import { copyObject } from "./settings.ts";
-import { readObject, type Storage } from "./storage.ts";
+import { readObject, readPieces, type Storage, unreadable } from "./storage.ts";
 import { Store } from "./store.ts";
 
 /** What a copy makes before its mark, so what is left of one that failed there. */
@@ -201,10 +201,13 @@ async function copyBlob(store: Store, target: Store, digest: Digest, onRead: (by
   const object = await store.blob(digest);
   if (!object) throw new Failure("corrupt", `blob ${digest} in ${place} is missing`, { next: "chp verify shows what is damaged" });
   const read = async function* () {
-    for (let at = 0; at < object.size; at += 2 ** 20) {
-      const end = Math.min(object.size, at + 2 ** 20);
-      yield await readObject(object, `blob ${digest} in ${place}`, at, end);
-      onRead(end - at);
+    try {
+      for await (const bytes of readPieces(object)) {
+        yield bytes;
+        onRead(bytes.byteLength);
+      }
+    } catch (error) {
+      throw unreadable(error, `blob ${digest} in ${place}`);
     }
   };
   const blob = await target.ingest(read(), [], object.size);

@@ -19,13 +19,12 @@ import { BLOB_FOLDERS, BLOBS, blobDigest, blobKey, generationKey, QUARANTINE, qu
 import type { BlobReference, BlobRole } from "./named.ts";
 import { blobSizes } from "./quota.ts";
 import { blobsOf } from "./reach.ts";
-import type { Storage, StoredObject } from "./storage.ts";
+import { readPieces, type Storage, type StoredObject } from "./storage.ts";
 import type { Store } from "./store.ts";
 
 /** blobs that name other blobs */
 export const LISTS: ReadonlySet<BlobRole["kind"]> = new Set(["index", "manifest", "assertions"]);
 const MISSING = "is missing";
-const READ_SIZE = 4 * 2 ** 20;
 /** concurrent readers: one reads the disk while another hashes */
 const READERS = 2;
 
@@ -133,12 +132,7 @@ async function sumOf(
   if (!object) return undefined;
   const hashed = begin([], object.size);
   try {
-    const read = (at: number) => object.bytes(at, Math.min(object.size, at + READ_SIZE));
-    let next: Promise<Uint8Array> | undefined;
-    for (let at = 0; at < object.size; at += READ_SIZE) {
-      const chunk = await (next ?? read(at));
-      next = at + READ_SIZE < object.size ? read(at + READ_SIZE) : undefined; // while this one is hashed
-      next?.catch(() => {}); // it is waited for, unless hashing fails
+    for await (const chunk of readPieces(object)) {
       await hashed.update(chunk);
       onRead(chunk);
     }

@@ -124,6 +124,8 @@ export interface StoredObject {
   /** A body for a Response: bytes from `start` to `end`, exclusive. */
   body(start?: number, end?: number): BodyInit | Promise<BodyInit>;
   bytes(start?: number, end?: number): Promise<Uint8Array>;
+  /** All its bytes in pieces, of which each is valid until the next is asked for; undefined: by `bytes`. */
+  pieces?(): AsyncIterable<Uint8Array>;
   /** A URL by which clients read it from the storage itself, for a while; undefined: they are not sent there. */
   location?(reply: { readonly type: string; readonly disposition?: string }): string;
 }
@@ -167,6 +169,30 @@ export function checkExpected(sums: Sums, { size = sums.size, digest = sums["sha
   if (sums["sha-256"] !== digest) throw new Failure("corrupt", `${what} content does not match its checksum`, hint);
 }
 
+/** Bytes of a piece of an object. */
+export const PIECE = 4 * 2 ** 20;
+
+/** So many bytes in pieces, of which the next is read while one is used. */
+export async function* piecesOf(size: number, read: (start: number, end: number) => Promise<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const piece = (at: number) => (at < size ? read(at, Math.min(size, at + PIECE)) : undefined);
+  let next = piece(0);
+  try {
+    for (let at = PIECE; next; at += PIECE) {
+      const bytes = await next;
+      next = piece(at);
+      next?.catch(() => {}); // it is waited for, unless nobody wants it any more
+      yield bytes;
+    }
+  } finally {
+    await next?.catch(() => {});
+  }
+}
+
+/** An object in pieces, of which each is valid until the next is asked for. */
+export function readPieces(object: StoredObject): AsyncIterable<Uint8Array> {
+  return object.pieces?.() ?? piecesOf(object.size, (start, end) => object.bytes(start, end));
+}
+
 /** All bytes of an object, or those of a range; `what` names it. A read error of the disk (EIO) is a `corrupt` failure too. */
 export async function readObject(
   object: StoredObject,
@@ -176,7 +202,12 @@ export async function readObject(
   try {
     return await object.bytes(...range);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EIO")) throw error;
-    throw new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify shows more", cause: error });
+    throw unreadable(error, what);
   }
+}
+
+/** What to throw for an error of reading `what`. */
+export function unreadable(error: unknown, what: string): unknown {
+  if (!(error instanceof Error && "code" in error && error.code === "EIO")) return error;
+  return new Failure("corrupt", `${what} cannot be read: ${reason(error).split(",")[0]}`, { next: "chp verify shows more", cause: error });
 }

@@ -1,5 +1,6 @@
 /** Shared by backup and restore: copies a store from one folder into another. */
 
+import type { BeginSums } from "../../src/digest.ts";
 import { printable } from "../../src/errors.ts";
 import { type CopyReport, type CopyTarget, copyStore } from "../../store/backup.ts";
 import type { Storage } from "../../store/storage.ts";
@@ -16,11 +17,12 @@ export async function runCopy(
   io: Io,
 ): Promise<void> {
   const progress = progressOn(what, options, io);
-  const { place, report } = await withDigests(async (sums) => {
+  const copied = async (sums: BeginSums) => {
     const to = open({ sums });
     const onProgress = (done: number, size: number, key: string) => progress.update(key, done, size);
     return { place: to.place, report: await copyStore(from, to, { signal: io.signal, onProgress }) };
-  }).finally(() => progress.end());
+  };
+  const { place, report } = await withDigests(copied, { isIdle: true }).finally(() => progress.end());
   if (options.json) return printJson({ from: from.place, to: place, ...report }, io);
   io.out(
     renderCopy(report)

@@ -51,7 +51,7 @@ export async function runVerify(options: VerifyFlags, io: Io): Promise<void> {
         }),
       onProgress: (bytes, what, size) => progress.update(what, bytes, size),
     });
-  const report = await withDigests(checked)
+  const report = await withDigests(checked, { isIdle: true })
     .catch((error: unknown) => {
       throw io.signal.aborted ? new Failure("interrupted", "interrupted: what was not checked yet may be damaged") : error;
     })

@@ -25,12 +25,16 @@ export interface DigestsOptions {
   readonly most?: number;
   /** instead of `WORTH` */
   readonly worth?: { readonly start: number; readonly copy: number };
+  /** whether this thread has little else to do: it hashes one of the streams that need one digest alone, whose bytes nobody copies then */
+  readonly isIdle?: boolean;
 }
 
 export class Digests {
   readonly #workers: Workers;
   readonly #most: number;
   readonly #worth: { readonly start: number; readonly copy: number };
+  /** whether a long stream may be hashed in this thread */
+  #isIdle: boolean;
   readonly #lanes: Lane[] = [];
   readonly #free: Uint8Array[] = [];
   #buffers = 0;
@@ -38,9 +42,10 @@ export class Digests {
   #here = 0;
   #last = 0;
 
-  constructor({ most = availableParallelism(), worth = WORTH }: DigestsOptions = {}) {
+  constructor({ most = availableParallelism(), worth = WORTH, isIdle = false }: DigestsOptions = {}) {
     this.#most = Math.min(most, MOST_LANES);
     this.#worth = worth;
+    this.#isIdle = isIdle;
     this.#workers = new Workers({ most: this.#most });
   }
 
@@ -49,9 +54,11 @@ export class Digests {
     const algorithms: Algorithm[] = [...new Set<Algorithm>(["sha-256", ...(also ?? [])])];
     const time = (algorithms.reduce((sum, algorithm) => sum + COST[algorithm], 0) * size) / 2 ** 20;
     const isWorth = this.#most > 1 && time >= this.#worth.copy && (this.workers > 0 || this.#here + time >= this.#worth.start);
-    if (isWorth) return new SpreadSums(this, algorithms);
+    if (isWorth && !(this.#isIdle && algorithms.length === 1)) return new SpreadSums(this, algorithms);
     this.#here += time;
-    return sumsHere(also);
+    if (!isWorth) return sumsHere(also);
+    this.#isIdle = false;
+    return new OwnSums(() => (this.#isIdle = true));
   };
 
   /** How many workers run now. */
@@ -106,9 +113,24 @@ export class Digests {
   }
 }
 
+/** A long stream that is hashed in this thread. */
+class OwnSums extends Summer {
+  readonly #ended: () => void;
+
+  constructor(ended: () => void) {
+    super();
+    this.#ended = ended;
+  }
+
+  override discard(): void {
+    super.discard();
+    this.#ended();
+  }
+}
+
 /** Runs `work` with digests in workers, which end with it. */
-export async function withDigests<T>(work: (sums: BeginSums) => Promise<T>): Promise<T> {
-  const digests = new Digests();
+export async function withDigests<T>(work: (sums: BeginSums) => Promise<T>, options?: DigestsOptions): Promise<T> {
+  const digests = new Digests(options);
   try {
     return await work(digests.begin);
   } finally {

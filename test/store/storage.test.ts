@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import type { Expected } from "../../src/catalog/generation-types.ts";
-import { type BeginSums, sumsHere, sumsOf } from "../../src/digest.ts";
+import { type BeginSums, Summer, sumsHere, sumsOf } from "../../src/digest.ts";
 import { reason } from "../../src/errors.ts";
 import { Disk } from "../../store/fs.ts";
 import { ingest } from "../../store/ingest.ts";
@@ -15,8 +15,8 @@ import { endLeases } from "../../store/lease.ts";
 import { Memory } from "../../store/memory.ts";
 import { Bucket } from "../../store/s3.ts";
 import { Spool } from "../../store/spool.ts";
-import type { ObjectKind, Stage, Storage } from "../../store/storage.ts";
-import { bytesBy } from "../build.ts";
+import { type ObjectKind, PIECE, piecesOf, readPieces, type Stage, type Storage } from "../../store/storage.ts";
+import { bytesBy, noise } from "../build.ts";
 import { realBucket } from "../realbucket.ts";
 import { S3Engine } from "../s3engine.ts";
 
@@ -99,6 +99,25 @@ describe.each(IMPLEMENTATIONS)("%s", (_, make, { hasStages }) => {
     await stage.end();
     await stage.commit("k");
     expect(await get(storage, "k")).toBe("firstother");
+  });
+
+  test("an object has its bytes in pieces too, of any size", async () => {
+    const storage = fresh();
+    for (const size of [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 5]) {
+      const stage = await storage.stage();
+      const content = noise(size, 1);
+      await stage.write(content);
+      await stage.end();
+      await stage.commit("k");
+      const object = await storage.open("k");
+      const [sums, sizes] = [new Summer(), [] as number[]];
+      for await (const piece of object ? readPieces(object) : []) {
+        sums.update(piece); // it is valid now alone
+        sizes.push(piece.byteLength);
+      }
+      expect(Math.max(0, ...sizes)).toBeLessThanOrEqual(PIECE);
+      expect(sums.sums()).toEqual(sumsOf(content));
+    }
   });
 
   test("an object may be empty", async () => {
@@ -544,4 +563,61 @@ describe("on the disk", () => {
       ).toBe("failed");
     },
   );
+});
+
+describe("what is read in pieces", () => {
+  test("has the next one read while one is used, and no more", async () => {
+    const seen: string[] = [];
+    const read = async (start: number, end: number) => {
+      seen.push(`read ${start / PIECE}`);
+      return new Uint8Array(end - start);
+    };
+    for await (const piece of piecesOf(2 * PIECE + 7, read)) seen.push(`use ${piece.byteLength}`);
+    expect(seen).toEqual(["read 0", "read 1", `use ${PIECE}`, "read 2", `use ${PIECE}`, "use 7"]);
+  });
+
+  test("fails with what reading fails with, and with nothing where nobody waits for it any more", async () => {
+    const read = async (start: number) => {
+      if (start > 0) throw new Error(`no ${start / PIECE}`);
+      return new Uint8Array(1);
+    };
+    const all = async () => {
+      for await (const _ of piecesOf(3 * PIECE, read));
+    };
+    expect(await all().catch(reason)).toBe("no 1");
+    for await (const _ of piecesOf(3 * PIECE, read)) break;
+  });
+
+  test("of a disk is read by one descriptor, which is closed when the last read has ended", async () => {
+    const disk = new Disk(join(tempFolder(), "store"), { sync: false });
+    const stage = await disk.stage();
+    await stage.write(new Uint8Array(3 * PIECE));
+    await stage.end();
+    await stage.commit("k");
+    const object = await disk.open("k");
+    if (!object) throw new Error("it is missing");
+    for (const pieces of [1, 4]) {
+      const seen = { opened: 0, closed: 0, reading: 0, closedWhileReading: 0 };
+      const { open } = fs;
+      const spy = spyOn(fs, "open").mockImplementation(async (...args: Parameters<typeof open>) => {
+        const file = await open(...args);
+        seen.opened += 1;
+        const [read, close] = [file.read.bind(file) as (...what: unknown[]) => Promise<never>, file.close.bind(file)];
+        file.read = (...what: unknown[]) => {
+          seen.reading += 1;
+          return read(...what).finally(() => (seen.reading -= 1));
+        };
+        file.close = () => {
+          seen.closed += 1;
+          seen.closedWhileReading += seen.reading;
+          return close();
+        };
+        return file;
+      });
+      let used = 0;
+      for await (const _ of readPieces(object)) if ((used += 1) === pieces) break;
+      spy.mockRestore();
+      expect(seen).toEqual({ opened: 1, closed: 1, reading: 0, closedWhileReading: 0 });
+    }
+  });
 });

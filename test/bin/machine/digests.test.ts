@@ -120,6 +120,38 @@ describe("small streams start no worker", () => {
   });
 });
 
+describe("a thread that has little else to do", () => {
+  test("hashes one of the streams of one digest itself, and the next when that has ended", async () => {
+    const idle = digests({ isIdle: true });
+    const content = noise(2 * MIB, 1);
+    const [first, second] = [idle.begin([], content.byteLength), idle.begin([], content.byteLength)];
+    for (const stream of [first, second]) await write(stream, content, [MIB]);
+    expect(idle.workers).toBe(1);
+    expect(await Promise.all([first.sums(), second.sums()])).toEqual([sumsOf(content), sumsOf(content)]);
+    await until(() => idle.jobs === 0);
+    for (const ends of ["sums", "discard"] as const) {
+      const stream = idle.begin([], content.byteLength);
+      expect(stream.update(content)).toBeUndefined();
+      expect(idle.buffers).toBe(0);
+      await stream[ends]();
+    }
+  });
+
+  test("leaves streams of several digests to workers, and all where it has other work", async () => {
+    const content = noise(2 * MIB, 1);
+    for (const [how, also] of [
+      [{ isIdle: true }, ["sha-384"]],
+      [{}, []],
+    ] as const) {
+      const one = digests(how);
+      const stream = one.begin(also, content.byteLength);
+      await write(stream, content, [MIB]);
+      expect(one.workers).toBeGreaterThan(0);
+      expect(await stream.sums()).toEqual(sumsOf(content, also));
+    }
+  });
+});
+
 test("a stream holds a few buffers, however large it is and however fast it comes", async () => {
   const there = shared;
   const [count, chunk] = [sized(40), noise(300_000, 3)];

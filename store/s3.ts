@@ -20,6 +20,7 @@ import {
   type LeftStage,
   type ObjectKind,
   type Removal,
+  readPieces,
   type Stage,
   type StageOptions,
   type Storage,
@@ -156,7 +157,7 @@ export class Bucket implements Storage {
     if (!object) return false;
     const stage = await this.stage();
     try {
-      for (let at = 0; at < object.size; at += PIECE) await stage.write(await object.bytes(at, Math.min(object.size, at + PIECE)));
+      for await (const piece of readPieces(object)) await stage.write(piece);
       await stage.end();
       await stage.commit(to);
     } finally {

@@ -148,11 +148,12 @@ export class CharmRefreshReader {
 
   /** As `readCharmRefresh`. */
   read(text: string, preferred: string): CharmRefresh | Promise<CharmRefresh> {
+    if (text.length > MAX_TEXT) return readCharmRefresh(text, preferred);
     const start = text.indexOf(KEY_NAME) + KEY_NAME.length + 2;
     const key = text.slice(start, text.indexOf('"', start));
     const around = text.split(`"${KEY_NAME}:"${key}"`);
     // Only where all keys are that one, and nothing can be written in two ways.
-    if (text.length > MAX_TEXT || !PLAIN_KEY.test(key) || text.includes("\\") || text.split(KEY_NAME).length !== around.length)
+    if (!PLAIN_KEY.test(key) || text.includes("\\") || text.split(KEY_NAME).length !== around.length)
       return readCharmRefresh(text, preferred);
     const name = `${preferred} ${around.length} ${around.join(HOLE)}`;
     const read = this.#read.get(name);

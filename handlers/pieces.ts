@@ -83,7 +83,10 @@ function replyOf(reply: PieceReply, measure: Measure): Response {
 const MAX_JOINED = 2 ** 18;
 const joining = Buffer.allocUnsafeSlow(MAX_JOINED);
 
-/** What a reply is made of. The copy of a response is freed once it is sent; a blob only by the garbage collector, so that each is in other memory, which takes three times as long. */
+/**
+ * The parts of a reply, joined. A response frees its copy of bytes once it is sent; a blob is freed by the garbage collector alone, so that
+ * each one lies in other memory.
+ */
 function joined(parts: readonly Part[], size: number): Uint8Array<ArrayBuffer> | Blob {
   if (size > MAX_JOINED || !RESPONSES_COPY) return new Blob([...parts]);
   let at = 0;

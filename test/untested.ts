@@ -6,7 +6,6 @@ export const UNTESTED: readonly string[] = [
   "bin/commands/remove.ts: no agents named … are stored",
   "bin/machine/servedbootstrap.ts: …… answers with status …, where Juju must get a 404",
   "bin/machine/tls.ts: cannot read the private key in …/secrets: …",
-  "bin/machine/workers.ts: it takes more than … MiB of memory to parse",
   "handlers/pieces.ts: the client went away before its reply was made",
   "src/archives/metadata.ts: it describes … and …",
   "src/assertions/clearsigned.ts: is of another kind than of a text",

@@ -7,8 +7,11 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   "bin/machine/digests.ts: COST.sha-256: number: 800": "it is an estimate",
   "bin/machine/digests.ts: Digests.takeBuffer: default for falsy: this.#free.pop() ?? new Uint8Array(new SharedArrayBuffer(BUFFER))":
     "a buffer is an object, which is never falsy",
+  "bin/machine/storekey.ts: sealerFor.find.file: default for falsy: readSettings({ environment, file: config }).get(STORE_KEY)?.values[0] ?? credentialFile(environment)":
+    "a setting that names a file is never empty",
   "bin/machine/workers.ts: Workers.#start: call left out: worker.setMaxListeners(0);":
     "a task takes its listeners with it, so that no worker has more than two of a kind",
+  "bin/machine/workers.ts: readIn: default for falsy: SHORT[reader] ?? SHORT.other": "none of these lengths is 0",
   "bin/machine/workfolder.ts: WorkFolder.recordWritten: boundary: bytes >= recorded + STEP":
     "a record a byte later: what a kill loses is bounded as before",
   "bin/packaging/man.ts: printingTo.terminal.err: boolean: false": "help is printed to standard output",
@@ -52,7 +55,6 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   "src/wire/quickread.ts: byValibot.abortEarly: boolean: true": "it only stops earlier where something is wrong already",
   "src/wire/quickread.ts: readerOf.made: default for falsy: makeReader(schema) ?? byValibot(schema)": "a function is never falsy",
   "store/backup.ts: copyStore: by hand: await to.flush(); → {}": "`create` of format.json, which comes next, makes all before it durable",
-  "store/check.ts: Check.#payloads: boundary: reading.size >= READERS": "one reader more at a time changes no result",
   "store/check.ts: isChosen: boundary: Math.random() * 100 < which.percent": "no number at random is exactly there",
   'store/check.ts: showRole: default for falsy: part ?? "icon"': "no text of a package has an empty name",
   "store/fs.ts: Disk.#mkdir: by hand: this.#touched.add(dirname(folder)); → {}":

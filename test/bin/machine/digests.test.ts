@@ -1,6 +1,7 @@
 /** Digests in workers: the same as here however the bytes come, in bounded buffers, and nothing left of a stream that ends early. */
 
 import { afterAll, afterEach, describe, expect, spyOn, test } from "bun:test";
+import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import * as fc from "fast-check";
 import { Digests, withDigests } from "../../../bin/machine/digests.ts";
@@ -118,6 +119,17 @@ describe("small streams start no worker", () => {
     await sumOf(there, 2 * MIB);
     expect(there.workers).toBe(0);
   });
+});
+
+test("as many workers start as are asked for, also where a machine has fewer processors", async () => {
+  const most = Math.min(availableParallelism() + 1, 8);
+  const there = digests({ most });
+  const bytes = noise(MIB, 1);
+  const streams = Array.from({ length: most + 1 }, () => there.begin([], MIB));
+  for (const stream of streams) await stream.update(bytes);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(there.workers).toBe(most);
+  for (const stream of streams) expect(await stream.sums()).toEqual(sumsOf(bytes));
 });
 
 describe("a thread that has little else to do", () => {

@@ -88,6 +88,68 @@ test("a task for a worker that ended while it had none fails, rather than waits 
   expect(await lease.run("yaml", ["a", "it"]).catch(reason)).toBe("internal error: a task comes after the workers have ended");
 });
 
+/** A lease of a pool that has a single thread, and that thread. */
+async function leased(workers: Workers) {
+  const taken = spyOn(Worker.prototype, "ref");
+  try {
+    return { lease: await workers.lease(), thread: taken.mock.contexts[0] as Worker };
+  } finally {
+    taken.mockRestore();
+  }
+}
+
+test("a task leaves no listener and no timer at its worker, whether it fails or not", async () => {
+  const { lease, thread } = await leased(alone);
+  const listeners = () => ["message", "error", "exit"].map((event) => thread.listenerCount(event));
+  const before = listeners();
+  const [timed, cleared] = [spyOn(globalThis, "setTimeout"), spyOn(globalThis, "clearTimeout")];
+  try {
+    for (const text of ["a: 1", "a: ["]) {
+      const work = lease.run("yaml", [text, "it"], { seconds: 1000 }).catch(() => {});
+      expect(listeners()).toEqual(before.map((count) => count + 1));
+      await work;
+      expect(listeners()).toEqual(before);
+    }
+    const timers = timed.mock.results.filter((_, i) => timed.mock.calls[i]?.[1] === 1_000_000).map(({ value }) => value);
+    expect(timers).toHaveLength(2);
+    for (const timer of timers) expect(cleared.mock.calls.some(([one]) => one === timer)).toBe(true);
+  } finally {
+    for (const spy of [timed, cleared]) spy.mockRestore();
+    lease.release();
+  }
+});
+
+test.each([
+  ["ERR_WORKER_OUT_OF_MEMORY", "refused", "it takes more than 256 MiB of memory to parse"],
+  ["ERR_OTHER", "failed", "internal error in a worker: it broke"],
+])("a worker that ends with %s: its task is %s, and the next gets another", async (code, kind, message) => {
+  const workers = pool(1);
+  const { lease, thread } = await leased(workers);
+  const work = lease.run("yaml", ["a: 1", "it"]).catch((error: unknown) => error);
+  // Node says so; Bun, which has no bound of the memory of a thread, never says the first.
+  thread.emit("error", Object.assign(new Error("it broke"), { code }));
+  expect(await work).toMatchObject({ kind, message });
+  expect(workers.count).toBe(0);
+  expect(await lease.run("yaml", ["a: 2", "it"])).toEqual([{ a: 2 }]);
+  expect(workers.count).toBe(1);
+  lease.release();
+  await thread.terminate();
+});
+
+test("workers are closed when their threads have ended, not before", async () => {
+  const workers = pool(1);
+  const { thread } = await leased(workers);
+  const held = Promise.withResolvers<void>();
+  const terminate = thread.terminate.bind(thread);
+  const ended = spyOn(thread, "terminate").mockImplementation(() => held.promise.then(terminate));
+  let isClosed = false;
+  const closing = workers.close().then(() => (isClosed = true));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([ended.mock.calls.length, isClosed]).toEqual([1, false]);
+  held.resolve();
+  expect(await closing).toBe(true);
+});
+
 test("a thread that is given up ends, and one that is idle keeps no program running", async () => {
   const workers = pool(1);
   const [ended, idle, busy] = [spyOn(Worker.prototype, "terminate"), spyOn(Worker.prototype, "unref"), spyOn(Worker.prototype, "ref")];

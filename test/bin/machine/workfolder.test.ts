@@ -1,5 +1,16 @@
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
@@ -16,6 +27,14 @@ import { failureOf, joined, KEY, makeArchive, NAME, visible } from "./exporting.
 const MIB = 2 ** 20;
 
 const own = (folder: string) => join(folder, `.chp-export-${KEY}`);
+
+/** How many files of parts this process has open. */
+function openParts(folder: string): number {
+  const fds = readdirSync("/proc/self/fd").map((fd) => join("/proc/self/fd", fd));
+  // That of the listing itself is closed by now.
+  return fds.filter((fd) => existsSync(fd) && readlinkSync(fd).startsWith(join(own(folder), "part."))).length;
+}
+
 const [piece, other] = ((): [Piece, Piece] => {
   const layout = new Layout({ compress: true });
   return [layout.file("a.charm", 30 * MIB), layout.file("b.charm", 30 * MIB)];
@@ -42,6 +61,22 @@ describe("the room", () => {
       }),
       { numRuns: runs(50) },
     );
+  });
+
+  test("keeps 16 files of its parts open, however many there are", async () => {
+    using folder = tempFolder();
+    const work = await WorkFolder.open(folder.path, KEY, { chunk: 100 });
+    const bytes = bytesBy(4000, (i) => i * 7);
+    await work.write(0, bytes);
+    expect(openParts(folder.path)).toBe(16);
+    // Many at a time in one that is not among them.
+    const late = bytesBy(50, (i) => 200 - i);
+    await Promise.all([...late].map((byte, i) => work.write(3910 + i, Uint8Array.of(byte))));
+    bytes.set(late, 3910);
+    expect(openParts(folder.path)).toBe(16);
+    expect(await work.bytes(0, 4000)).toEqual(bytes);
+    await work.close();
+    expect(openParts(folder.path)).toBe(0);
   });
 
   test("goes to parts that a FAT32 stick takes where 4G is asked for", async () => {

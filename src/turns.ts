@@ -20,13 +20,30 @@ function resume(): void {
 
 /** Counts the steps of one long work, which awaits what `step` returns. */
 export class Slices {
-  #left = SLICE;
+  readonly #slice: number;
+  #left: number;
+
+  /** `slice`: steps of one */
+  constructor(slice = SLICE) {
+    this.#slice = this.#left = slice;
+  }
 
   /** undefined: the slice goes on */
   step(): Promise<void> | undefined {
     this.#left -= 1;
     if (this.#left > 0) return undefined;
-    this.#left = SLICE;
+    this.#left = this.#slice;
     return nextTurn();
   }
+}
+
+/** Calls `work` for one item after the other, and gives the results; after each `slice` of them the event loop has a turn. */
+export async function mapInSlices<T, R>(items: Iterable<T>, slice: number, work: (item: T) => R): Promise<R[]> {
+  const slices = new Slices(slice);
+  const results: R[] = [];
+  for (const item of items) {
+    results.push(work(item));
+    await slices.step();
+  }
+  return results;
 }

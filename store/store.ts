@@ -8,6 +8,7 @@ import { type Algorithm, type Digest, sumsOf } from "../src/digest.ts";
 import { Failure, isCorrupt, publishedButFailed, undefinedIfCorrupt } from "../src/errors.ts";
 import { mapBounded } from "../src/parallel.ts";
 import { tryJson } from "../src/text.ts";
+import { Slices } from "../src/turns.ts";
 import { VERSION } from "../src/version.ts";
 import { isReadError, undefinedIfMissing } from "./diskerrors.ts";
 import { formatBytes, indexText, parseGeneration, parseIndex, raiseFormat, readFormat } from "./generation.ts";
@@ -449,7 +450,9 @@ export class Store {
       const { draft: change, result } = await draft(base);
       const sizes = sizesIn(change);
       if (this.quota) await this.quota.check(sumsIn(change));
-      await mapBounded(change.blobs, this.storage.lag === undefined ? 1 : PARALLEL, (blob) => {
+      const slices = new Slices();
+      await mapBounded(change.blobs, this.storage.lag === undefined ? 1 : PARALLEL, async (blob) => {
+        await slices.step();
         const { "sha-256": digest } = blob.sums;
         return blob.commit({ size: sizes.get(digest), what: `blob ${digest}` });
       });

@@ -16,6 +16,7 @@ import {
   type Release,
 } from "../catalog/package.ts";
 import { printable, refused } from "../errors.ts";
+import { mapInSlices } from "../turns.ts";
 
 export interface PackageReport {
   readonly name: string;
@@ -64,6 +65,9 @@ interface CharmImportOptions {
   readonly renamed?: ReadonlyMap<string, string>;
 }
 
+/** Packages that are merged between two turns of the event loop. */
+const SLICE = 16;
+
 /** The packages of the archives, each merged into what `base` stores of it. */
 export async function importCharms(
   incoming: readonly Incoming[],
@@ -79,7 +83,7 @@ export async function importCharms(
     const known = [...(before.get(name)?.revisions ?? []), ...archives.flatMap(({ revisions }) => revisions)];
     given.set(name, [...archives, numbered({ revisions: known }, one)]);
   }
-  const merged = [...given].map(([name, archives]) => mergePackage(before.get(name), archives, policy));
+  const merged = await mapInSlices(given, SLICE, ([name, archives]) => mergePackage(before.get(name), archives, policy));
   const after = new Map(merged.map(({ package: pkg }) => [pkg.name, pkg]));
   const empty = [...after.values()].find((pkg) => pkg.revisions.length === 0);
   if (empty) throw refused(`${empty.name}: the archive has its metadata.json, but no charm or bundle of it`);
@@ -89,7 +93,7 @@ export async function importCharms(
   const rows = [...after.values()].map(({ name, id, formerIds }) => [name, [undefined, id, ...formerIds]] as const);
   checkIds(Object.fromEntries([...others, ...rows]), new Set(after.keys()));
 
-  const reports = merged.map(({ package: pkg, notes }) =>
+  const reports = await mapInSlices(merged, SLICE, ({ package: pkg, notes }) =>
     packageReport(pkg, before.get(pkg.name), { given: given.get(pkg.name) ?? [], notes, now }),
   );
   const isStored = async (name: string) => after.has(name) || (await base.package(name)) !== undefined;

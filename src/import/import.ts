@@ -27,6 +27,7 @@ import { type NeededSnap, neededSnaps } from "../catalog/snapneeds.ts";
 import { type BeginSums, sumsHere } from "../digest.ts";
 import { Failure, refused } from "../errors.ts";
 import { ownValue } from "../schema.ts";
+import { Slices } from "../turns.ts";
 import { type AgentReport, agentTallies, importAgents } from "./agentimport.ts";
 import { type ImportedCharms, importCharms, type MissingOfCharms, type PackageReport } from "./charmimport.ts";
 import { type ImageReport, type ImportedImages, imageTallies, importImages } from "./imageimport.ts";
@@ -109,6 +110,9 @@ export interface Imported extends ImportReport {
   /** the imported charms that name images, as they are after the import */
   readonly charmsWithImages: readonly Package[];
 }
+
+/** Files that are read between two turns of the event loop: of a source in memory all would be read in one. */
+const FILES = 16;
 
 /** Imports all sources as one generation. Throws a `Failure`; then nothing was published. */
 export async function importSources(
@@ -323,6 +327,7 @@ async function readAll(
   for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored, budget }, source, options));
   const origins = sourceOrigins(read, lists.finish(), options);
   const reading = await reader.finish();
+
   if (isEmpty(reading)) throw nothingFound(origins.records, ignored);
   return { origins, ignored, reading };
 }
@@ -339,6 +344,7 @@ async function readSource(
 ): Promise<SourceRecord> {
   const hashed = (options.sums ?? sumsHere)([], source.size);
   let read = 0;
+  const slices = new Slices(FILES);
   // A source that is no archive is one file with the same bytes; they are not hashed twice.
   let isOneFile = false;
   let outcome: FileOutcome | undefined;
@@ -360,6 +366,7 @@ async function readSource(
       const at = isPart ? [path, ...file.containers.slice(1), file.path].join("/") : path;
       isOneFile = !isPart && !file.compressed;
       outcome = await reader.add(file);
+      await slices.step();
       if (outcome.kind === "checksums") lists.take(at, outcome.bytes, file);
       if (outcome.kind === "ignored") ignored.push(showLocation(file));
       const { containers, path: name } = file;

@@ -13,6 +13,7 @@ import type { Incoming } from "../catalog/package.ts";
 import { ALGORITHMS, type BeginSums, type Digest, type Sums, sumsHere } from "../digest.ts";
 import { printable, reason, refused } from "../errors.ts";
 import { compareText, utf8 } from "../text.ts";
+import { Slices } from "../turns.ts";
 import { AgentReader, type AgentReading, type AgentReadOptions } from "./agentreader.ts";
 import { type CharmGroup, CharmReader, type CharmReadOptions, checkName, isPublisherAccount, MAX_READ_AT_ONCE } from "./charmreader.ts";
 import { ImageReader, type ImageReading } from "./imagereader.ts";
@@ -50,6 +51,8 @@ export interface Reading<S extends Staged> {
 }
 
 const ID = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}$/;
+/** Groups that are read between two turns of the event loop. */
+const GROUPS = 16;
 const LEAVE_OUT = "get it again from where it was made, or leave it out: what it says is then made of the files beside it";
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
@@ -281,6 +284,7 @@ export class ExportReader<S extends Staged> {
     const keys = left.map(({ key }) => key);
     this.#groups.clear();
     left.reverse();
+    const slices = new Slices(GROUPS);
     // What a package is made of takes more memory than the package: it is given up group by group.
     for (let opened = left.pop(); opened; opened = left.pop()) {
       const group = this.#closed(opened);
@@ -288,6 +292,7 @@ export class ExportReader<S extends Staged> {
       const found = await this.#charms.read(group, lock?.imagePaths ?? this.#imagePathsIn(opened.key));
       if (lock) for (const incoming of found) checkPackage(lock, incoming, group, this.#budget);
       packages.push(...found);
+      await slices.step();
       for (const { bytes, at } of group.assertions)
         if (isPublisherAccount(bytes, group)) this.#snaps.publisher(bytes, at, opened.key);
         else this.#snaps.assertions(bytes, at, opened.key);

@@ -2,15 +2,20 @@
 
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { nextTurn, SLICE, Slices } from "../../src/turns.ts";
+import { mapInSlices, nextTurn, SLICE, Slices } from "../../src/turns.ts";
+import { turnsDuring } from "../turns.ts";
 
 test("one step of so many waits for a turn", () => {
   fc.assert(
-    fc.property(fc.integer({ min: 0, max: 5 * SLICE }), (steps) => {
-      const slices = new Slices();
-      const waits = Array.from({ length: steps }, () => slices.step()).filter((wait) => wait !== undefined);
-      expect(waits).toHaveLength(Math.floor(steps / SLICE));
-    }),
+    fc.property(
+      fc.integer({ min: 0, max: 5 * SLICE }),
+      fc.option(fc.integer({ min: 1, max: SLICE }), { nil: undefined }),
+      (steps, slice) => {
+        const slices = new Slices(slice);
+        const waits = Array.from({ length: steps }, () => slices.step()).filter((wait) => wait !== undefined);
+        expect(waits).toHaveLength(Math.floor(steps / (slice ?? SLICE)));
+      },
+    ),
     { numRuns: 20 },
   );
 });
@@ -25,4 +30,16 @@ test("those that wait go on in their order, one a turn", async () => {
   await Promise.all(waiting);
   expect(gone).toEqual([0, 1, 2, 3, 4]);
   for (const [i, count] of turns.entries()) expect(count - (turns[i - 1] ?? 0)).toBeLessThanOrEqual(1);
+});
+
+test("long work on many items lets the event loop have a turn after each slice, and gives what it made in their order", async () => {
+  let results: readonly number[] = [];
+  const of = (items: number) => async () => {
+    results = await mapInSlices(Array(items).keys(), 20, (item) => item * item);
+  };
+  for (const items of [19, 20, 99, 100]) {
+    const turns = await turnsDuring(of(items));
+    expect(turns).toBeWithin(Math.floor(items / 20), Math.floor(items / 20) + 3);
+    expect(results).toEqual(Array.from({ length: items }, (_, item) => item * item));
+  }
 });

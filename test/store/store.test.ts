@@ -9,6 +9,7 @@ import type { Snapshot } from "../../store/snapshot.ts";
 import { Store } from "../../store/store.ts";
 import { charmRevision, emptyCharm } from "../build.ts";
 import { generationFile } from "../generations.ts";
+import { turnsDuring } from "../turns.ts";
 
 const NOW = "2026-05-01T00:00:00+00:00";
 
@@ -609,4 +610,12 @@ test("a store of a newer format says which one it is, and what to do", async () 
   await storage.create(FORMAT_KEY, Buffer.from('{"format": 99}'));
   const failure = await failureOf(Store.open(storage), "store-too-new");
   expect([failure.message, failure.next]).toEqual([expect.stringMatching(/ has format 99; this chp reads up to \d+$/), "use a newer chp"]);
+});
+
+test("while many blobs are committed, the event loop has turns", async () => {
+  const { store } = await stored();
+  const blobs = await Promise.all(Array.from({ length: 1200 }, (_, i) => store.ingestBytes(Buffer.from(`${i}`))));
+  const committed = () => store.publish(NOW, async () => ({ draft: draftOf([], blobs), result: undefined }));
+  expect(await turnsDuring(committed)).toBeGreaterThanOrEqual(4);
+  for (const { sums } of blobs) expect(await store.has(sums["sha-256"])).toBe(true);
 });

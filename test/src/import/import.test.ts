@@ -9,10 +9,11 @@ import { LIMITS, type Limits } from "../../../src/archives/archive.ts";
 import { chooseTrack, type StoredPackage } from "../../../src/catalog/change.ts";
 import { changeDraft } from "../../../src/catalog/drafts.ts";
 import { setOverride } from "../../../src/catalog/override.ts";
-import type { Package } from "../../../src/catalog/package.ts";
+import type { Incoming, Package } from "../../../src/catalog/package.ts";
 import { sumsOf } from "../../../src/digest.ts";
 import { type FailureKind } from "../../../src/errors.ts";
-import { type ImportOptions, type ImportReport, importSources, readSources } from "../../../src/import/import.ts";
+import { importCharms } from "../../../src/import/charmimport.ts";
+import { type ImportOptions, type ImportReport, type ImportSource, importSources, readSources } from "../../../src/import/import.ts";
 import { ExportReader } from "../../../src/import/reader.ts";
 import { Disk } from "../../../store/fs.ts";
 import { blobKey } from "../../../store/keys.ts";
@@ -35,6 +36,7 @@ import {
   tgzOf,
 } from "../../build.ts";
 import { failureOf, importInto, newStore, sourceOf } from "../../importing.ts";
+import { turnsDuring } from "../../turns.ts";
 
 const JAMMY = base("amd64", "22.04");
 const NOBLE = base("amd64", "24.04");
@@ -722,4 +724,26 @@ test("what reads the sources is not kept in memory while their content is publis
     Object.defineProperty(prototype, "finish", finish);
   }
   expect([gone.at(-1), readers.length]).toEqual([true, gone.length]);
+});
+
+test("while many files are read from memory, and many packages merged, the event loop has turns", async () => {
+  const names = Array.from({ length: 320 }, (_, i) => `charm-${i}`);
+  const bytes = tarOf(
+    Object.fromEntries(names.map((name) => [`${name}/${name}_1.charm`, charmZip({ name, revision: 1, bases: [JAMMY] })])),
+  );
+  const source: ImportSource = {
+    name: "a",
+    size: bytes.byteLength,
+    async *open() {
+      yield bytes;
+    },
+  };
+  const options: ImportOptions = { command: "t", channels: "apply", dryRun: false, now: "2026-05-01T00:00:00Z", limits: LIMITS };
+  const packages: Incoming[] = [];
+  const store = await newStore();
+  const read = () => readSources(store, [source], options, async ({ reading }) => void packages.push(...reading.packages));
+  expect(await turnsDuring(read)).toBeWithin(40, 60); // of 320 files and as many groups
+  expect(packages).toHaveLength(320);
+  const none = { package: async () => undefined, index: (await store.snapshot()).index };
+  expect(await turnsDuring(() => importCharms(packages, none, options))).toBeWithin(40, 50); // merged, and reported
 });

@@ -6,6 +6,7 @@ import { ExportReader, type FileOutcome } from "../../../src/import/reader.ts";
 import { type Staged, Staging } from "../../../src/import/staging.ts";
 import { charmZip } from "../../build.ts";
 import { longTest } from "../../thorough.ts";
+import { turnsDuring } from "../../turns.ts";
 
 const NOW = "2026-04-26T16:31:15Z";
 
@@ -101,4 +102,13 @@ longTest("neither a charm nor its texts are in memory once they are staged", asy
   }
   expect(extra() - before).toBeLessThan(((last - first) * 2 * size) / 4);
   expect((await reader.finish()).packages[0]?.revisions).toHaveLength(last);
+});
+
+test("while many groups are read, the event loop has turns", async () => {
+  const reader = readerInMemory();
+  for (let i = 0; i < 200; i += 1)
+    await add(reader, `charm-${i}/charm-${i}_1.charm`, charmZip({ name: `charm-${i}`, revision: 1, bases: [] }));
+  let packages = 0;
+  expect(await turnsDuring(async () => void (packages = (await reader.finish()).packages.length))).toBeGreaterThanOrEqual(12);
+  expect(packages).toBe(200);
 });

@@ -1,8 +1,9 @@
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
+import * as fc from "fast-check";
 import { MIB } from "../../../src/archives/budget.ts";
 import { type ReadText, readHere, remembering } from "../../../src/archives/readers.ts";
-import { longTest } from "../../thorough.ts";
+import { longTest, runs } from "../../thorough.ts";
 
 const metadata = (name: string, comment = "") =>
   `name: ${name}\nsummary: says what it is\nrequires:\n  db: {interface: ${name}-db}\n${comment}`;
@@ -40,4 +41,49 @@ longTest("what was read of a text does not keep the text in memory, neither of o
     expect(extra() - before).toBeLessThan(((all - warm) * size) / 4);
     expect(results.at(-1)).toMatchObject({ name: "charm-149", relations: { requires: { db: { interface: "charm-149-db" } } } });
   }
+});
+
+test("what two texts of a reader say alike is in memory once, and what they say otherwise is not mixed up", async () => {
+  const read = remembering(readHere, MIB);
+  const one = await read("metadata", metadata("a", "provides: {web: {interface: http}}\n"), "it");
+  const other = await read("metadata", metadata("a", "provides: {web: {interface: https}}\n"), "it");
+  const third = await read("metadata", metadata("a", "# as before\nprovides: {web: {interface: https}}\n"), "it");
+  expect([one, other, third].map(({ relations }) => relations.provides)).toEqual(
+    ["http", "https", "https"].map((name) => ({ web: { interface: name } })),
+  );
+  expect(third.relations).toBe(other.relations);
+  expect(other.resources).toBe(one.resources);
+  const bundle = await read("bundle", "applications: {db: {charm: ch:pg, channel: 14/stable, resources: {image: a/b}}}", "it");
+  expect(bundle.channels).toEqual(new Map([["pg", new Set(["14/stable"])]]));
+});
+
+test("a long field of the last text is not kept", async () => {
+  const read = remembering(readHere, MIB);
+  const reading = async (size: number) => void (await read("metadata", metadata("a", `description: ${"x".repeat(size)}\n`), "it"));
+  const extra = () => {
+    Bun.gc(true);
+    return heapStats().extraMemorySize;
+  };
+  await reading(10);
+  const before = extra();
+  await reading(8 * MIB);
+  expect(extra() - before).toBeLessThan(MIB);
+});
+
+test("any texts are read as without a memory of those before", async () => {
+  const names = fc.constantFrom("a", "b", "constructor");
+  const facts = fc.record(
+    { summary: names, provides: fc.dictionary(names, fc.record({ interface: names })), series: fc.array(names, { maxLength: 2 }) },
+    { requiredKeys: [] },
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(facts, { maxLength: 8 }), async (all) => {
+      const read = remembering(readHere, MIB);
+      for (const each of all) {
+        const text = JSON.stringify({ name: "demo", ...each });
+        expect(await read("metadata", text, "it")).toEqual(await readHere("metadata", text, "it"));
+      }
+    }),
+    { numRuns: runs(100) },
+  );
 });

@@ -67,6 +67,9 @@ export class Disk implements Storage {
   /** files that are written and not synced */
   #open = 0;
   #waiting: (() => void)[] = [];
+  /** the name of a stage is this and its number: 23,000 paths would take 3 MB */
+  readonly #stagesBegin = crypto.randomUUID().slice(0, -12);
+  #stages = 0;
   #preparing: Promise<void> | undefined;
   #isPrepared = false;
 
@@ -92,7 +95,9 @@ export class Disk implements Storage {
   }
 
   stage(kind: ObjectKind = "immutable", { also, lease, size }: StageOptions = {}): Promise<Stage> {
-    return this.guard(() => whenReady(this.#tmpPath(lease), (path) => new DiskStage(this, path, kind, this.#sums(also, size))));
+    return this.guard(() =>
+      whenReady(this.#prepared(), () => new DiskStage(this, lease, (this.#stages += 1), kind, this.#sums(also, size))),
+    );
   }
 
   staged(): Promise<LeftStage[]> {
@@ -364,8 +369,13 @@ export class Disk implements Storage {
     return join(this.place, key);
   }
 
-  #tmpPath(lease = "none"): Ready<string> {
-    return whenReady(this.#prepared(), () => `${this.place}/${TMP}/${lease}.${crypto.randomUUID()}`);
+  #tmpPath(): Ready<string> {
+    return whenReady(this.#prepared(), () => this.stagePath(undefined, (this.#stages += 1)));
+  }
+
+  /** Internal to this file. */
+  stagePath(lease: string | undefined, number: number): string {
+    return `${this.place}/${TMP}/${lease ?? "none"}.${this.#stagesBegin}${number.toString(16).padStart(12, "0")}`;
   }
 
   /** Runs once before the first change: finds the owner of new files, and creates tmp/ and trash/. */
@@ -408,7 +418,8 @@ export class Disk implements Storage {
 
 class DiskStage implements Stage {
   readonly #disk: Disk;
-  readonly #path: string;
+  readonly #lease: string | undefined;
+  readonly #number: number;
   readonly #kind: ObjectKind;
   #hashed: StreamSums | undefined;
   #sums: Sums | undefined;
@@ -422,8 +433,12 @@ class DiskStage implements Stage {
   #synced: Promise<void> | undefined;
   #committed = false;
 
-  constructor(disk: Disk, path: string, kind: ObjectKind, sums: StreamSums) {
-    [this.#disk, this.#path, this.#kind, this.#hashed] = [disk, path, kind, sums];
+  constructor(disk: Disk, lease: string | undefined, number: number, kind: ObjectKind, sums: StreamSums) {
+    [this.#disk, this.#lease, this.#number, this.#kind, this.#hashed] = [disk, lease, number, kind, sums];
+  }
+
+  get #path(): string {
+    return this.#disk.stagePath(this.#lease, this.#number);
   }
 
   write(chunk: Uint8Array): Promise<void> {
@@ -457,7 +472,7 @@ class DiskStage implements Stage {
         return whenReady(this.#disk.slot(), () => {
           this.#file = undefined;
           this.#synced = this.#disk.closeSynced(file, this.#kind, this.#size);
-          this.#synced.catch(() => {}); // commit waits for it, and fails with its error
+          this.#synced.then(() => (this.#synced = undefined)).catch(() => {}); // commit waits for it, and fails with its error
           return sums;
         });
       }),

@@ -30,7 +30,9 @@ interface Content {
 export class Staging<S extends Staged> {
   readonly #store: Ingest<S>;
   readonly #budget: Budget;
-  readonly #staged = new Set<S>();
+  readonly #staged: S[] = [];
+  /** of these */
+  readonly #released = new Set<S>();
   readonly #small = new Set<Digest>();
 
   constructor(store: Ingest<S>, budget: Budget) {
@@ -39,7 +41,7 @@ export class Staging<S extends Staged> {
   }
 
   get blobs(): readonly S[] {
-    return [...this.#staged];
+    return this.#released.size === 0 ? this.#staged : this.#staged.filter((staged) => !this.#released.has(staged));
   }
 
   /** Stages a file, and gives access to it: from memory, as long as that is used, where it has no more than `most` bytes. */
@@ -65,7 +67,7 @@ export class Staging<S extends Staged> {
     const { rest } = bytes;
     if (rest) this.#budget.stage(rest.byteLength);
     const staged = await (rest ? this.#store.ingestBytes(rest, also) : this.#store.ingest(this.#counted(bytes.chunks()), also, size));
-    this.#staged.add(staged);
+    this.#staged.push(staged);
     return staged;
   }
 
@@ -87,7 +89,7 @@ export class Staging<S extends Staged> {
     if (this.#small.has(digest)) return digest;
     this.#small.add(digest);
     this.#budget.stage(bytes.byteLength);
-    this.#staged.add(await this.#store.ingestBytes(bytes));
+    this.#staged.push(await this.#store.ingestBytes(bytes));
     return digest;
   }
 
@@ -95,15 +97,14 @@ export class Staging<S extends Staged> {
   async replace(staged: S, bytes: Uint8Array, also: readonly Algorithm[]): Promise<S> {
     this.#budget.stage(bytes.byteLength);
     const other = await this.#store.ingestBytes(bytes, also);
-    this.#staged.add(other);
-    this.#staged.delete(staged);
-    await staged.discard();
+    this.#staged.push(other);
+    await this.release(staged);
     return other;
   }
 
   /** Discards one blob that is not needed. */
   async release(staged: S): Promise<void> {
-    this.#staged.delete(staged);
+    this.#released.add(staged);
     await staged.discard();
   }
 

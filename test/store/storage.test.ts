@@ -536,6 +536,19 @@ describe("on the disk", () => {
     expect(readdirSync(tmp).toSorted()).toEqual([names.older, names.recent, names.unknown].toSorted());
   });
 
+  test("what is staged has a name of its own, whoever stages it, and the name says its lease", async () => {
+    const folder = join(tempFolder(), "store");
+    const disks = Array.from({ length: 3 }, () => new Disk(folder, { sync: false }));
+    const lease = crypto.randomUUID();
+    const stages = await Promise.all(disks.flatMap((disk) => Array.from({ length: 20 }, () => disk.stage("immutable", { lease }))));
+    for (const stage of stages) await stage.write(bytes("x"));
+    for (const stage of stages) await stage.end();
+    const left = await new Disk(folder, { sync: false }).staged();
+    expect([left.length, new Set(left.map((one) => one.lease))]).toEqual([60, new Set([lease])]);
+    for (const stage of stages) await stage.discard();
+    expect(readdirSync(join(folder, "tmp"))).toEqual([]);
+  });
+
   test("ending leases of a store that is not there makes none", async () => {
     const folder = tempFolder();
     await endLeases(new Disk(join(folder, "store"), { sync: false }), { dryRun: true });

@@ -19,6 +19,7 @@ import { Quota } from "../../store/quota.ts";
 import { isStageGone } from "../../store/storage.ts";
 import type { Store } from "../../store/store.ts";
 import { withDigests } from "../machine/digests.ts";
+import { withSmallHeap } from "../machine/heap.ts";
 import { ImportRecord } from "../machine/importrecord.ts";
 import { importSourcesOf, statOf } from "../machine/importsources.ts";
 import { count, type Io, note, printJson, showSize, storeFlag, undoOf } from "../machine/io.ts";
@@ -221,10 +222,12 @@ async function importHere(
     });
   const recorded = (store: Store, sums: BeginSums) => store.leased(() => record.during(store, () => run(store, sums)));
   const attempt = () =>
-    withDigests(async (sums) =>
-      options.dryRun
-        ? withStoreUnchanged(options, io, (store) => run(store, sums), { sums })
-        : recorded(await openOrCreateStore(options, io, { sums }), sums),
+    withSmallHeap(() =>
+      withDigests(async (sums) =>
+        options.dryRun
+          ? withStoreUnchanged(options, io, (store) => run(store, sums), { sums })
+          : recorded(await openOrCreateStore(options, io, { sums }), sums),
+      ),
     );
   const report = await attempt().catch((error: unknown) => {
     // Standard input and pipes can't be read twice.

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { catalogue, writeExport } from "../bench/exports.ts";
 import {
   base,
   bundleZip,
@@ -18,7 +19,7 @@ import {
   tgzOf,
   zipOf,
 } from "../build.ts";
-import { COMMAND, chp, here, spawn, tempFolder } from "./chp.ts";
+import { COMMAND, chp, type Done, here, spawn, tempFolder } from "./chp.ts";
 
 const jammy = base("amd64", "22.04");
 
@@ -124,17 +125,31 @@ test("a lone charm brings the resources beside it", async () => {
 test("a frame of ten bytes does not get the two gigabytes that it asks for", async () => {
   using folder = tempFolder();
   write(folder.path, { "e.tar.zst": Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0, 21 << 3, 1, 0, 0, 0) });
-  // A process begins with the peak of the one that starts it, which is small here.
-  const measure =
-    "const child = Bun.spawn(process.argv.slice(1), { stdio: ['ignore', 'inherit', 'inherit'] }); await child.exited; console.log(child.resourceUsage().maxRSS); process.exit(child.exitCode)";
-  const done = await chp(["-e", measure, ...COMMAND, "import", "--store", "store", "e.tar.zst"], {
-    cwd: folder.path,
-    command: [process.execPath],
-  });
+  const { done, mib } = await measured(["import", "--store", "store", "e.tar.zst"], folder.path);
   expect(done.err).toContain("e.tar.zst: a zstd frame needs a window of 2147483648 bytes; the limit is 134217728\n  compress it again");
   expect(done.code).toBe(3);
-  expect(Number(done.out) / 2 ** 20).toBeWithin(1, 256);
+  expect(mib).toBeWithin(1, 256);
 });
+
+test("an import of thousands of charms takes little more memory than it keeps", async () => {
+  using folder = tempFolder();
+  await writeExport(join(folder.path, "many.tar.gz"), catalogue(0, 300, 20));
+  // They are far more alike than real ones, so they unpack to more.
+  const { done, mib } = await measured(["import", "--quiet", "--max-ratio", "4000", "--store", "store", "many.tar.gz"], folder.path);
+  expect(done.err).toBe("");
+  expect(done.code).toBe(0);
+  const isBun = COMMAND.length === 1;
+  expect(mib).toBeWithin(1, isBun ? 170 : 400);
+});
+
+/** Runs it; `mib`: the most memory that it took. */
+async function measured(args: readonly string[], cwd: string): Promise<{ done: Done; mib: number }> {
+  // A process begins with the peak of the one that starts it, which is small here.
+  const measure =
+    "const child = Bun.spawn(process.argv.slice(1), { stdio: ['ignore', 'ignore', 'inherit'] }); await child.exited; console.log(child.resourceUsage().maxRSS); process.exit(child.exitCode)";
+  const done = await chp(["-e", measure, ...COMMAND, ...args], { cwd, command: [process.execPath] });
+  return { done, mib: Number(done.out) / 2 ** 20 };
+}
 
 test("what came in before is known; what changed is told, channel by channel", async () => {
   using folder = tempFolder();

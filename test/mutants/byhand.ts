@@ -311,7 +311,7 @@ export const BY_HAND: readonly ByHand[] = [
   at("store/fs.ts", "DiskStage.discard", "if (this.#committed) return;", "{}"),
   at("store/fs.ts", "DiskStage.discard", "this.#hashed?.discard();", "{}"),
   at("store/fs.ts", "DiskStage.end", "this.#file = undefined;", "{}"),
-  at("store/fs.ts", "DiskStage.end", "this.#synced.catch(() => {});", "{}"),
+  at("store/fs.ts", "DiskStage.end", "this.#synced.then(() => (this.#synced = undefined)).catch(() => {});", "{}"),
   at("store/fs.ts", "DiskStage.end", "this.#disk.slot()", "undefined"),
   at("store/fs.ts", "DiskStage.landed", "this.#disk.beginSyncs();", "{}"),
   at("store/fs.ts", "Disk.closeSynced", "this.#unsynced.length >= SYNCED_TOGETHER", "false"),
@@ -346,6 +346,18 @@ export const BY_HAND: readonly ByHand[] = [
   at("store/check.ts", "Check.#payloads", "work.catch(() => {});", "{}"),
   at("store/check.ts", "Check.#payloads", "await Promise.all(reading);", "{}"),
   at("store/check.ts", "Check.#payloads.isWanted", "!this.#bad.has(digest)", "true"),
+  // The memory of an import: what is collected, and when others have a turn.
+  at("bin/machine/heap.ts", "Heap.look", "size <= this.#most", "false"),
+  at("bin/machine/heap.ts", "Heap.look", "this.#left = Math.max(this.#left, this.#process.size());", "{}"),
+  at("bin/machine/heap.ts", "withSmallHeap", "clearInterval(timer);", "{}"),
+  at("src/import/reader.ts", "ExportReader.finish", "await slices.step();", "{}"),
+  at("src/import/import.ts", "readSource", "await slices.step();", "{}"),
+  at("store/store.ts", "Store.#publish", "await slices.step();", "{}"),
+  at("src/import/staging.ts", "Staging.release", "this.#released.add(staged);", "{}"),
+  at("src/import/sums.ts", "Entries.add", "files.has(name)", "false"),
+  at("src/archives/readers.ts", "detaching.copied", "before?.json === json", "before"),
+  at("src/archives/readers.ts", "detaching.copied", "json.length <= MAX_REMEMBERED", "true"),
+  at("store/json.ts", "jsonBytes.bytes", "Buffer.byteLength(text) + 1", "text.length + 1"),
   // Digests in workers: no buffer is filled while one reads it, and none is lost.
   at("bin/machine/digests.ts", "SpreadSums.#free", "await buffer.hashed;", "{}"),
   at(

@@ -59,15 +59,17 @@ test("what two texts of a reader say alike is in memory once, and what they say 
 
 test("a long field of the last text is not kept", async () => {
   const read = remembering(readHere, MIB);
-  const reading = async (size: number) => void (await read("metadata", metadata("a", `description: ${"x".repeat(size)}\n`), "it"));
-  const extra = () => {
+  const reading = async (size: number) => {
+    await read("metadata", metadata("a", `description: ${"x".repeat(size)}\n`), "it");
+    await Bun.sleep(1);
     Bun.gc(true);
     return heapStats().extraMemorySize;
   };
-  await reading(10);
-  const before = extra();
-  await reading(8 * MIB);
-  expect(extra() - before).toBeLessThan(MIB);
+  const before = await reading(10);
+  const grown: number[] = [];
+  // The collector takes some bits on the stack for a reference, but not those of each try.
+  while (grown.length < 50 && !((grown.at(-1) ?? MIB) < MIB)) grown.push((await reading(2 * MIB + grown.length)) - before);
+  expect(grown.at(-1)).toBeLessThan(MIB);
 });
 
 test("any texts are read as without a memory of those before", async () => {

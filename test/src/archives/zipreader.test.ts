@@ -165,6 +165,14 @@ test.each<[string, string, Record<number, Uint8Array>]>([
   for (const read of [inMemory, onDisk]) expect(await listing(read(bytes))).toEqual(expected);
 });
 
+test("a zip whose extra field is longer than its place is refused as a whole", async () => {
+  const bytes = Buffer.from(zipSync({ plain: [Buffer.from("x"), { extra: { 0x7076: Buffer.from("some") } }] }));
+  const size = bytes.lastIndexOf("some") - 2;
+  bytes.writeUInt16LE(bytes.readUInt16LE(size) + 1, size);
+  expect(await yauzlListing(bytes)).toEqual(REFUSED);
+  for (const read of [inMemory, onDisk]) expect(await listing(read(bytes))).toEqual(REFUSED);
+});
+
 test("a zip that says to be encrypted beyond what anybody reads is refused as a whole", async () => {
   const bytes = Buffer.from(zipOf({ a: "x" }));
   const listed = bytes.lastIndexOf("a", bytes.byteLength - 22) - 46;

@@ -66,6 +66,11 @@ describe("a client", () => {
     await globalThis.fetch(free.url);
     expect(seen.at(-1)).toEqual([false, "127.0.0.1", false]);
     expect(asked).toHaveLength(3);
+    // Of which nobody knows how many it has, it has none too many.
+    count = undefined;
+    const strict = await listening(fetch, { perAddress: 0, connections });
+    await globalThis.fetch(strict.url);
+    expect(seen.at(-1)).toEqual([false, "127.0.0.1", false]);
   });
 
   test("that has gone has no address", async () => {
@@ -100,6 +105,7 @@ describe("a client", () => {
     ["HTTP/1.0\r\n\r\n", (port: number) => `http://127.0.0.1:${port}/a?b`],
     ["HTTP/1.0\r\nHost: hub.test\r\n\r\n", () => "http://hub.test/a?b"],
     ["HTTP/1.1\r\nHost: hub.test:81\r\n\r\n", () => "http://hub.test:81/a?b"],
+    ["HTTP/1.1\r\nHost: no host\r\n\r\n", () => "/a?b"],
   ])("asks by %j for the address that it names, or that it has asked", (rest, expected) => asks("127.0.0.1", rest, expected));
 
   const addresses = Object.values(networkInterfaces()).flatMap((all) => all?.map(({ address }) => address));
@@ -239,4 +245,16 @@ test("connections that wait for a request are closed, those with one are not", a
   for (const client of idle) await client.closed;
   release();
   expect(await busy.got(">")).toContain("<done>");
+});
+
+test("the timeout of a download that may stall is begun again at least twice before it would end", async () => {
+  const begun = spyOn(globalThis, "setInterval");
+  try {
+    for (const idle of [1, 20, 120]) {
+      await listening(() => new Response(), { idle });
+      expect(begun.mock.lastCall?.[1]).toBeWithin(1, (idle * 1000) / 2 + 1);
+    }
+  } finally {
+    begun.mockRestore();
+  }
 });

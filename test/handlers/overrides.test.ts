@@ -9,11 +9,14 @@ import type { Peer } from "../../handlers/listen.ts";
 import type { LogLine } from "../../handlers/log.ts";
 import { release } from "../../src/catalog/change.ts";
 import { changeDraft } from "../../src/catalog/drafts.ts";
+import { setOverride } from "../../src/catalog/override.ts";
+import type { Snap } from "../../src/catalog/snap.ts";
 import { makeToken, type Token } from "../../src/settings/token.ts";
 import { Store } from "../../store/store.ts";
 import { bothWorlds } from "../snapworld.ts";
 import { anyText } from "../strangers.ts";
 import { runs } from "../thorough.ts";
+import { publish } from "../web.ts";
 
 const TLS: Peer = { tls: true, address: () => "192.0.2.7" };
 const CREATED = "2026-05-01T12:00:00.000Z";
@@ -27,11 +30,13 @@ const wish = (snap_name: string, channel: string, revision: number | null) => ({
 
 interface Given {
   readonly tokens?: readonly Token[];
+  /** milliseconds since 1970; this machine's by default */
+  readonly clock?: () => number;
   /** what runs before a draft is made */
   readonly before?: (store: Store) => Promise<void>;
 }
 
-async function served({ tokens = TOKENS, before }: Given = {}) {
+async function served({ tokens = TOKENS, before, clock }: Given = {}) {
   const storage = await bothWorlds();
   const store = await Store.open(storage);
   const lines: LogLine[] = [];
@@ -45,7 +50,7 @@ async function served({ tokens = TOKENS, before }: Given = {}) {
         return made;
       }),
   };
-  const app = createApp({ store, config: {}, log: (line) => void lines.push(line), overrides });
+  const app = createApp({ store, config: {}, log: (line) => void lines.push(line), overrides, ...(clock && { clock }) });
   const ask = async (path: string, { text = ops.text, peer = TLS, body }: { text?: string; peer?: Peer; body?: unknown } = {}) => {
     const init = { headers: { Authorization: `Bearer ${text}` } };
     const post = { ...init, method: "POST", body: typeof body === "string" ? body : JSON.stringify(body) };
@@ -234,4 +239,15 @@ test("no body brings anything but a refusal or what it says, all of it or nothin
     }),
     { numRuns: runs(500) },
   );
+});
+
+test("an override that has ended by the server's clock is listed no more", async () => {
+  let now = Date.parse("2029-01-01T00:00:00Z");
+  const { rows, storage } = await served({ clock: () => now });
+  const store = await Store.open(storage);
+  const snap = (await (await store.snapshot()).snap("hello")) as Snap;
+  await publish(store, [setOverride(snap, 6, "latest/stable", {}, { reason: "wait", until: "2030-01-01T00:00:00Z" }, CREATED)]);
+  expect(await rows("hello")).not.toEqual([]);
+  now = Date.parse("2030-02-01T00:00:00Z");
+  expect(await rows("hello")).toEqual([]);
 });

@@ -644,3 +644,13 @@ test("the state of the store is looked at again where a manifest could not be re
   isReadable = true;
   expect((await ask("/_status")).text).not.toContain("Something in the store is damaged.");
 });
+
+test("a page is there for GET and HEAD, and for nothing else", async () => {
+  const { ask } = await served();
+  const ways = async (path: string) =>
+    Promise.all(["GET", "HEAD", "POST", "DELETE"].map((method) => ask(path, { method, headers: BROWSER })));
+  const [got, head, ...others] = await ways("/charms/acme-db");
+  expect([got?.status, head?.status, head?.text]).toEqual([200, 200, ""]);
+  expect(head?.headers.get("Content-Type")).toBe(got?.headers.get("Content-Type") ?? "");
+  expect(others.map(({ status }) => status)).toEqual([404, 404]);
+});

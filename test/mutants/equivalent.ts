@@ -21,6 +21,10 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   "handlers/charmhub.ts: charmhubRoutes.Refreshed.#answer: number: 2": "how much of the cache a refusal takes is an estimate",
   "handlers/listen.ts: watchConnections: result replaced: () => socket.destroyed || idle.add(socket)":
     "nobody takes what a listener of an event gives",
+  "handlers/listen.ts: onBun.renew: await left out: await start(0, certified).stop(true);":
+    "the server that only looks at a certificate takes no port any more when `stop` returns, and nobody has asked it anything",
+  "handlers/listen.ts: onBun.renew: boolean: true": "nobody has asked the server that only looks at a certificate",
+  "handlers/listen.ts: onNode.closeIdle: default for falsy: perAddress ?? Number.POSITIVE_INFINITY": "the setting is 1 at least",
   "handlers/replies.ts: sized.response: condition false: status === 200 ? head : { ...head, status }":
     "200 is the status of a response that says none",
   "handlers/web/status.tsx: Failed: number: 300": "where a text of others is cut is nobody's promise",
@@ -84,6 +88,9 @@ export const LIVES: Readonly<Record<string, string>> = {
   "handlers/charmhub.ts: charmhubRoutes.Refreshed.#answer: not left out: !outcome.refusal.message.includes(query.instanceKey)":
     "no refusal of the resolver was found that names the instance key, so that only what is kept of refusals differs",
   "handlers/charmhub.ts: charmhubRoutes.prepare: await left out: await nextTurn();": "it shows only in how long other requests wait",
+  "handlers/listen.ts: watchConnections: boundary: left > 0": "that an address which has gone takes a hundred bytes is seen by nobody",
+  "handlers/listen.ts: watchConnections: condition true: if (left > 0) counts.set(address, left); else counts.delete(address);":
+    "that an address which has gone takes a hundred bytes is seen by nobody",
   "bin/packaging/man.ts: helpOf: throw left out: throw error;":
     "only a mistake in chp's own commands throws there, whose help and pages other tests compare",
   'src/archives/needs/sourcefiles.ts: TOOLS: string: "charms/operator_libs_linux"':

@@ -282,6 +282,14 @@ describe("a reply in pieces", () => {
     expect([made, done]).toEqual([{ measured: 3, sent: 0 }, { times: 1 }]);
   });
 
+  test("of a large one is made anew while it is sent, and its elements are told so", async () => {
+    const { response, made, done } = reply(100);
+    const answered = await response;
+    expect(done.times).toBe(0);
+    expect((await answered.bytes()).byteLength).toBe(100 * PART.length + 2);
+    expect([made, done]).toEqual([{ measured: 100, sent: 100 }, { times: 1 }]);
+  });
+
   test("is made at once where its elements are there", () => {
     const { made } = reply(63, {}, () => pieceOf(PART));
     expect(made.measured).toBe(63);

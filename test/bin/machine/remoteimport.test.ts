@@ -10,6 +10,7 @@ import { importTo } from "../../../bin/machine/remoteimport.ts";
 import { partName, partSumsName } from "../../../src/archives/parts.ts";
 import { formatSums } from "../../../src/archives/signature.ts";
 import { sumsOf } from "../../../src/digest.ts";
+import { type Failure, reason, refused } from "../../../src/errors.ts";
 import type { ImportSource } from "../../../src/import/import.ts";
 import { createAuthority, issueServer } from "../../../src/settings/authority.ts";
 import { exportOf, tarOf } from "../../build.ts";
@@ -111,7 +112,7 @@ describe("what is sent", () => {
 
 describe("what is said", () => {
   // It waits for a second each time, as it is told to.
-  test.skipIf(!thorough).each([1, 2])("where there are enough imports, once, however often it is asked again: %d times", async (times) => {
+  test.each(thorough ? [1, 2] : [1])("where there are enough imports, once, however often it is asked again: %d times", async (times) => {
     const busy: Answer = { status: 503, headers: { "Retry-After": "1" }, body: failure("busy", "enough") };
     const done = await send(
       [at("e.tar.gz")],
@@ -178,6 +179,24 @@ describe("what is said", () => {
       err: `chp: nothing listens at 127.0.0.1:${port}\n`,
       next: "there: chp serve --tls-listen HOST:PORT, or name its address with --to URL",
     });
+  });
+
+  test("of a file that is refused, what is wrong with it here, rather than what the server says", async () => {
+    const io = { ...SILENT_IO, environment: { CHP_TOKEN: "chp_secret" } };
+    const why = async (found: Failure | undefined) => {
+      answers = [ACCEPTS, { status: 422, body: failure("refused", "it is damaged") }];
+      const source: ImportSource = {
+        name: "e.tar.gz",
+        size: ARCHIVE.byteLength,
+        whyWrong: async () => found,
+        async *open() {
+          yield ARCHIVE;
+        },
+      };
+      return importTo(`https://${host}`, [source], { sends: [], ca: at("ca.pem") }, io).catch(reason);
+    };
+    expect(await why(refused("it is not what its list says"))).toBe("it is not what its list says");
+    expect(await why(undefined)).toBe(`${host}: it is damaged`);
   });
 
   // Hashes and sends some hundred mebibytes.

@@ -24,6 +24,8 @@ export const EQUIVALENT: Readonly<Record<string, string>> = {
   "handlers/listen.ts: onBun.renew: await left out: await start(0, certified).stop(true);":
     "the server that only looks at a certificate takes no port any more when `stop` returns, and nobody has asked it anything",
   "handlers/listen.ts: onBun.renew: boolean: true": "nobody has asked the server that only looks at a certificate",
+  "handlers/listen.ts: onBun.start.facts.isCrowded: number: 0":
+    "a server that listens on an address has a port, so the default is never taken",
   "handlers/listen.ts: onNode.closeIdle: default for falsy: perAddress ?? Number.POSITIVE_INFINITY": "the setting is 1 at least",
   "handlers/replies.ts: sized.response: condition false: status === 200 ? head : { ...head, status }":
     "200 is the status of a response that says none",

@@ -10,7 +10,7 @@ import { importTo } from "../../../bin/machine/remoteimport.ts";
 import { partName, partSumsName } from "../../../src/archives/parts.ts";
 import { formatSums } from "../../../src/archives/signature.ts";
 import { sumsOf } from "../../../src/digest.ts";
-import { type Failure, reason, refused } from "../../../src/errors.ts";
+import { Failure, reason } from "../../../src/errors.ts";
 import type { ImportSource } from "../../../src/import/import.ts";
 import { createAuthority, issueServer } from "../../../src/settings/authority.ts";
 import { exportOf, tarOf } from "../../build.ts";
@@ -195,7 +195,7 @@ describe("what is said", () => {
       };
       return importTo(`https://${host}`, [source], { sends: [], ca: at("ca.pem") }, io).catch(reason);
     };
-    expect(await why(refused("it is not what its list says"))).toBe("it is not what its list says");
+    expect(await why(new Failure("refused", "it is not what its list says"))).toBe("it is not what its list says");
     expect(await why(undefined)).toBe(`${host}: it is damaged`);
   });
 

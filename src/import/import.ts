@@ -327,7 +327,6 @@ async function readAll(
   for await (const source of sources) read.set(pathOf(source), await readSource(reader, { lists, ignored, budget }, source, options));
   const origins = sourceOrigins(read, lists.finish(), options);
   const reading = await reader.finish();
-
   if (isEmpty(reading)) throw nothingFound(origins.records, ignored);
   return { origins, ignored, reading };
 }

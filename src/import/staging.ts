@@ -31,7 +31,7 @@ export class Staging<S extends Staged> {
   readonly #store: Ingest<S>;
   readonly #budget: Budget;
   readonly #staged: S[] = [];
-  /** of these */
+  /** of these, what is not needed any more */
   readonly #released = new Set<S>();
   readonly #small = new Set<Digest>();
 

@@ -11,13 +11,13 @@ export interface Process {
   collect(which: "young" | "all"): void;
 }
 
-/** Bytes up to which a process may grow by itself: what reads large files takes no more, and would be slower by a tenth. */
+/** Bytes up to which a process may grow by itself. An import of large files takes no more, and collecting would make it a tenth slower. */
 const ENOUGH = 160 * 2 ** 20;
 
 /** By how much it may grow beyond that until garbage is collected, by its share: so of much memory it is not collected more often. */
 const GROWTH = { young: 1.002, all: 1.02 } as const;
 
-/** Milliseconds between two looks at its size, each of which takes a hundredth of one. */
+/** Milliseconds between two looks at its size, each of which takes five microseconds. */
 const INTERVAL = 10;
 
 /** Collects garbage whenever the process has grown. */
